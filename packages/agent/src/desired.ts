@@ -1,0 +1,81 @@
+/**
+ * What the planner computes and the reconciler makes true: the whole desired state of one host as one value.
+ * Map keys and values are the structs of vrouter/include/cable_abi.h, encoded by the generated codecs.
+ */
+
+/** Maps that the agent writes, in the order in which puts are made (deletes go the other way): a referent before its reference. */
+export const AGENT_MAPS = [
+  'cb_peer_1',
+  'cb_rule_1',
+  'cb_class_1',
+  'cb_route_1',
+  'cb_source_1',
+  'cb_ep_1',
+  'cb_mac_1',
+  'cb_flood_1',
+  'cb_slot_1',
+  'cb_vif_1',
+] as const;
+
+export type AgentMap = (typeof AGENT_MAPS)[number];
+
+/** One entry, encoded. `id` is the key in lower-case hex: the identity of the entry in diffs. */
+export type MapEntry = { readonly id: string; readonly key: Uint8Array; readonly value: Uint8Array };
+
+export type DesiredState = {
+  readonly maps: Readonly<Record<AgentMap, ReadonlyMap<string, MapEntry>>>;
+  /** Devices that programs must be attached to, by port id. */
+  readonly vifs: ReadonlyMap<string, DesiredVif>;
+  /** Host-owned ports whose veth pair the agent makes itself, by port id. */
+  readonly hostLinks: ReadonlyMap<string, HostLink>;
+  /** Guests by service address slot, for DHCP and metadata. */
+  readonly guests: ReadonlyMap<number, GuestRecord>;
+};
+
+export type DesiredVif = {
+  readonly portId: string;
+  readonly slot: number;
+  readonly ifindex: number;
+  readonly device: string;
+};
+
+/** A port of the machine that the agent itself runs on. The machine's end gets the port's MAC, addresses and routes. */
+export type HostLink = {
+  readonly portId: string;
+  /** Name of the machine's end: `cb` + first 11 of the port id; the other end is `cv` + the same. */
+  readonly name: string;
+  readonly vifName: string;
+  readonly macAddress: string;
+  readonly mtuBytes: number;
+  /** With prefix length, e.g. 10.0.0.5/24. */
+  readonly addresses: readonly string[];
+  /** The subnet's host routes and the router's other subnets; never a default route: the machine keeps its own. */
+  readonly routes: readonly { readonly destination: string; readonly gateway: string }[];
+};
+
+/** What the guest services need to know of the guest behind a service address. */
+export type GuestRecord = {
+  readonly slot: number;
+  readonly portId: string;
+  readonly projectId: string;
+  readonly networkId: string;
+  readonly macAddress: string;
+  readonly mtuBytes: number;
+  readonly hostname: string;
+  /** Nova's server id, or whatever the port's `device_id` holds; empty: none. */
+  readonly deviceId: string;
+  readonly userData: string | null;
+  readonly addresses: readonly GuestAddress[];
+};
+
+export type GuestAddress = {
+  readonly ipAddress: string;
+  readonly subnetId: string;
+  readonly cidr: string;
+  readonly gatewayIp: string | null;
+  readonly enableDhcp: boolean;
+  /** DHCP server identifier: the gateway, or 169.254.169.254 in a subnet without one. */
+  readonly dhcpServer: string;
+  readonly dnsNameservers: readonly string[];
+  readonly hostRoutes: readonly { readonly destination: string; readonly nexthop: string }[];
+};

@@ -1,0 +1,35 @@
+import { pino } from 'pino';
+
+/** A structured logger: constant lower-case message, details as fields. */
+export type Logger = {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  /** A logger for one component, which adds `component` to every line. */
+  child(component: string): Logger;
+};
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+/** A logger that writes JSON lines to standard error. */
+export function createLogger(level: LogLevel): Logger {
+  return wrap(
+    pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true })),
+  );
+}
+
+/** A logger that says nothing. */
+export function silentLogger(): Logger {
+  return wrap(pino({ level: 'silent' }));
+}
+
+function wrap(log: ReturnType<typeof pino>): Logger {
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn: (fields, message) => log.warn(fields, message),
+    error: (fields, message) => log.error(fields, message),
+    child: (component) => wrap(log.child({ component })),
+  };
+}

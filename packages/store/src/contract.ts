@@ -1,0 +1,69 @@
+/** The store's contract. Revisions are etcd's: one number for the whole store, raised by every transaction that writes. */
+
+/** One key with its value. Keys are UTF-8 text such as `/cable/o/network/<id>`; values are UTF-8 text (JSON). */
+export type KeyValue = {
+  readonly key: string;
+  readonly value: string;
+  readonly createRevision: number;
+  readonly modRevision: number;
+  /** Id of the lease that deletes the key when it ends; null: none. */
+  readonly lease: string | null;
+};
+
+/** A condition of a transaction. */
+export type Compare =
+  | { readonly kind: 'exists'; readonly key: string }
+  | { readonly kind: 'absent'; readonly key: string }
+  /** The key was last written at exactly this revision. */
+  | { readonly kind: 'modRevision'; readonly key: string; readonly revision: number }
+  | { readonly kind: 'value'; readonly key: string; readonly value: string }
+  /** No key starts with the prefix. */
+  | { readonly kind: 'prefixEmpty'; readonly prefix: string };
+
+export type Op =
+  | { readonly kind: 'put'; readonly key: string; readonly value: string; readonly lease?: string }
+  /** Deleting an absent key succeeds. */
+  | { readonly kind: 'delete'; readonly key: string }
+  | { readonly kind: 'deletePrefix'; readonly prefix: string };
+
+/** `failed`: index of each compare that did not hold when looked at after the refusal (empty when all hold by then: simply try again). */
+export type TxnResult =
+  | { readonly ok: true; readonly revision: number }
+  | { readonly ok: false; readonly revision: number; readonly failed: readonly number[] };
+
+export type StoreEvent =
+  | { readonly kind: 'put'; readonly kv: KeyValue }
+  | { readonly kind: 'delete'; readonly key: string; readonly modRevision: number };
+
+/** All events of one or more whole transactions in order; never a part of one. `revision`: everything up to it has been delivered. */
+export type WatchBatch = { readonly revision: number; readonly events: readonly StoreEvent[] };
+
+export type WatchOptions = {
+  /** First revision wanted, inclusive; so `revision of a list + 1`. */
+  readonly fromRevision: number;
+  readonly signal: AbortSignal;
+};
+
+/**
+ * Transactions, ordered watch with resume, leases. Methods throw `StoreError`:
+ * `unavailable` (retryable: the outcome of a txn is then unknown), `compacted` (watch only: list again), `closed`, `too-large`, `lease-gone`.
+ */
+export type Store = {
+  /** The key's value, or undefined. Linearizable. */
+  get(key: string): Promise<KeyValue | undefined>;
+  /** Every key with the prefix, in key order, as of one revision. */
+  list(prefix: string): Promise<{ readonly revision: number; readonly kvs: readonly KeyValue[] }>;
+  /** Does all ops if every compare holds, else none. Answered only when durable. At most 128 compares and 128 ops; one op a key. */
+  txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult>;
+  /** Batches in revision order, each event once, gap-free from `fromRevision`; survives reconnects; ends when the signal aborts. */
+  watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch>;
+  /** A new lease; its keys are deleted (and watchers told) when it is not kept alive for `ttlSeconds`. After a restart of the store a lease runs for its full time again. */
+  grantLease(ttlSeconds: number): Promise<string>;
+  /** False: the lease is gone. */
+  keepAlive(lease: string): Promise<boolean>;
+  revokeLease(lease: string): Promise<void>;
+  /** Forgets history before the revision; a watch from an earlier one fails with `compacted`. */
+  compact(revision: number): Promise<void>;
+  /** Idempotent. */
+  close(): Promise<void>;
+};
