@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+/** `cable`: starts the process that the first word names; every other word is a verb of the command line client. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const PROCESSES = new Set(['server', 'agent', 'lab']);
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const word = process.argv[2] ?? '';
+const isProcess = PROCESSES.has(word);
+const entry = join(root, 'packages', isProcess ? word : 'cli', 'dist', 'main.js');
+
+if (existsSync(entry)) {
+  if (isProcess) process.argv.splice(2, 1);
+  await import(pathToFileURL(entry).href);
+} else {
+  process.stderr.write(`cable: not built yet: ${entry} lacks. Run: (cd ${root} && npm run setup)\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,117 @@
+/** Debian packages: what each command of the repository needs, and installing those that lack. */
+import { existsSync } from 'node:fs';
+import { capture, StepError, say, step } from './say.mjs';
+
+/** Package -> what it is for. */
+const BUILD = {
+  clang: 'compiles the vrouter to eBPF',
+  llvm: 'llvm-strip for eBPF objects',
+  bpftool: 'reads the layouts (BTF) of the compiled vrouter',
+  'libbpf-dev': 'eBPF helper headers',
+  gcc: 'compiles cable-cni and the tap relay',
+  'libc6-dev': 'C headers',
+  make: 'runs the C builds',
+};
+
+const HOST = {
+  iproute2: 'links, routes and namespaces',
+};
+
+const LAB = {
+  ...BUILD,
+  ...HOST,
+  'iputils-ping': 'ping',
+  udhcpc: 'a DHCP client for a guest',
+  'isc-dhcp-client': 'another DHCP client for a guest',
+  'busybox-static': "small web server and client in guests, and the QEMU guest's user land",
+};
+
+const QEMU = { 'qemu-system-x86': 'runs a real virtual machine (software emulation)' };
+const ETCD = { 'etcd-server': 'the store for several servers' };
+const TEST = {
+  'clang-format': 'checks the layout of C sources',
+  'etcd-client': 'looks into etcd in tests',
+  tcpdump: 'looks at packets in tests',
+  socat: 'moves bytes in tests',
+  ethtool: 'reads offloads in tests',
+  curl: 'plain HTTP client in tests',
+};
+const BENCH = {
+  iperf3: 'TCP and UDP throughput',
+  ethtool: 'reads and sets offloads',
+  'containernetworking-plugins': 'the reference bridge plug-in to compare with',
+};
+
+/** What a command needs: package -> why. */
+export function packagesFor(command, args) {
+  if (command === 'build' || command === 'gen') return BUILD;
+  if (command === 'check') return { ...BUILD, 'clang-format': TEST['clang-format'] };
+  const qemu = args.includes('--no-qemu') ? {} : QEMU;
+  const etcd = args.some((arg) => arg.includes('etcd')) ? ETCD : {};
+  if (command === 'lab') return { ...LAB, ...qemu, ...etcd };
+  if (command === 'bench') return { ...LAB, ...ETCD, ...BENCH };
+  return { ...LAB, ...QEMU, ...ETCD, ...TEST };
+}
+
+/** Installs the packages that lack. Quick (one dpkg-query) when none does. */
+export async function installPackages(wanted) {
+  if (!existsSync('/usr/bin/dpkg-query') || !existsSync('/usr/bin/apt-get')) {
+    say(`this is not Debian, so nothing is installed; needed: ${Object.keys(wanted).join(' ')}`);
+    return;
+  }
+  const missing = await missingPackages(Object.keys(wanted));
+  if (missing.length === 0) return;
+  say(`installing ${missing.length} Debian package(s):`);
+  for (const name of missing) say(`  ${name}: ${wanted[name]}`);
+  if (process.getuid?.() !== 0) {
+    throw new StepError(
+      `Debian packages lack, and installing them needs root.\nwhat to do: sudo apt-get install ${missing.join(' ')}`,
+    );
+  }
+  if (await lacksCandidate(missing)) await updateLists();
+  if ((await aptInstall(missing)).code === 0) return;
+  await updateLists();
+  const second = await aptInstall(missing);
+  if (second.code === 0) return;
+  throw new StepError(
+    [
+      `failed: apt-get install ${missing.join(' ')}`,
+      ...second.output
+        .trimEnd()
+        .split('\n')
+        .slice(-20)
+        .map((line) => `  | ${line}`),
+      'what to do: see that this machine reaches its Debian mirror and that no other apt is running, then try again',
+    ].join('\n'),
+  );
+}
+
+async function missingPackages(names) {
+  const { output } = await capture('dpkg-query', ['-W', '-f', `\${Package} \${db:Status-Status}\n`, ...names]);
+  const installed = new Set(
+    output
+      .split('\n')
+      .filter((line) => line.endsWith(' installed'))
+      .map((line) => line.split(' ')[0]),
+  );
+  return names.filter((name) => !installed.has(name));
+}
+
+async function lacksCandidate(names) {
+  const { output } = await capture('apt-cache', ['policy', ...names], { env: { LC_ALL: 'C' } });
+  const known = output.split('\n').filter((line) => /^\s+Candidate: (?!\(none\))/.test(line)).length;
+  return known < names.length;
+}
+
+async function updateLists() {
+  say('reading the Debian package lists (apt-get update)');
+  await step('apt-get', ['update', '-q'], {
+    remedy: 'see that /etc/apt/sources.list names a mirror that this machine reaches',
+  });
+}
+
+function aptInstall(names) {
+  return capture('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...names], {
+    env: { DEBIAN_FRONTEND: 'noninteractive' },
+  });
+}

@@ -1,0 +1,46 @@
+/** Progress lines, and commands that explain themselves when they fail. */
+import { spawn } from 'node:child_process';
+
+/** A failure the user can act on: no stack trace. */
+export class StepError extends Error {}
+
+/** Prints one progress line. */
+export function say(text) {
+  process.stdout.write(`cable: ${text}\n`);
+}
+
+/**
+ * Runs a command. Quiet: its output is shown only when it fails, with the remedy.
+ * `show`: its output goes straight to the terminal, and nothing is added but the remedy.
+ */
+export async function step(command, args, { remedy, env = {}, cwd, show = false } = {}) {
+  const result = await capture(command, args, { env, cwd, show });
+  if (result.code === 0) return result.output;
+  const lines = result.output.trimEnd().split('\n').slice(-25);
+  const shown = show ? [] : lines.map((line) => `  | ${line}`);
+  const how = result.error === undefined ? `ended with ${result.code}` : `could not start: ${result.error}`;
+  throw new StepError(
+    [`failed: ${[command, ...args].join(' ')} (${how})`, ...shown, ...(remedy ? [`what to do: ${remedy}`] : [])].join(
+      '\n',
+    ),
+  );
+}
+
+/** Runs a command to its end: exit code (128 + n for a signal's death is not told apart: 1), output, start error. */
+export function capture(command, args, { env = {}, cwd, show = false } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: show ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    const keep = (chunk) => {
+      output = (output + chunk).slice(-200_000);
+    };
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
+    child.on('error', (err) => resolve({ code: 127, output, error: err.message }));
+    child.on('close', (code) => resolve({ code: code ?? 1, output }));
+  });
+}

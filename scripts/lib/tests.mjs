@@ -1,0 +1,101 @@
+/** Finds and runs the checks and the tests. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { capture, say } from './say.mjs';
+
+const PLACES = ['packages', 'vrouter/test', 'test'];
+
+/**
+ * Runs the checks, then the test files (all, or those whose path contains one of `names`).
+ * The runner's own summary (tests, pass, fail) comes last. Returns the exit code.
+ */
+export async function runTests(root, fromSource, names) {
+  const files = findTests(root).filter((file) => names.length === 0 || names.some((name) => file.includes(name)));
+  if (files.length === 0) {
+    say(`no test file matches ${names.join(' ')}`);
+    return 1;
+  }
+  const checks = names.length === 0 ? await runStaticChecks(root, fromSource) : 0;
+  const { code } = await runFiles(root, fromSource, files);
+  if (checks !== 0) say('a check failed: see above the tests');
+  return checks || code;
+}
+
+/** Types, lint, generated files and the house rules. Returns the exit code. */
+export async function runChecks(root, fromSource) {
+  const checks = await runStaticChecks(root, fromSource);
+  const { code } = await runFiles(
+    root,
+    fromSource,
+    findTests(root).filter((file) => file.startsWith('test/rules/')),
+  );
+  return checks || code;
+}
+
+/** (tsc -b has run as part of the build: a type error never gets here.) */
+async function runStaticChecks(root, fromSource) {
+  const cSources = findFiles(root, ['vrouter', 'packages'], (name) => /\.[ch]$/.test(name));
+  const checks = [
+    {
+      what: 'formatting and lint',
+      command: 'node_modules/.bin/biome',
+      args: ['check', '--error-on-warnings'],
+      remedy: 'npm run fix',
+    },
+    {
+      what: 'generated files',
+      command: process.execPath,
+      args: [...fromSource, 'scripts/gen.ts', '--check'],
+      remedy: 'npm run gen',
+    },
+    {
+      what: 'formatting of C',
+      command: 'clang-format',
+      args: ['--dry-run', '--Werror', ...cSources],
+      remedy: 'clang-format -i FILE',
+    },
+  ];
+  let failed = 0;
+  for (const check of checks) {
+    const { code, output, error } = await capture(check.command, check.args, { cwd: root });
+    say(`${check.what}: ${code === 0 ? 'ok' : 'FAILED'}`);
+    if (code === 0) continue;
+    failed = 1;
+    process.stdout.write(`${error ?? output.trimEnd().split('\n').slice(-60).join('\n')}\n`);
+    say(`what to do: ${check.remedy}`);
+  }
+  return failed;
+}
+
+function runFiles(root, fromSource, files) {
+  say(`running ${files.length} test file(s)`);
+  return capture(process.execPath, [...fromSource, join(root, 'scripts/lib/test-runner.mjs'), ...files], {
+    cwd: root,
+    show: true,
+    env: { CABLE_VALIDATE: '1' },
+  });
+}
+
+function findTests(root) {
+  return findFiles(root, PLACES, (name) => name.endsWith('.test.ts'));
+}
+
+function findFiles(root, places, wanted) {
+  const found = [];
+  const walk = (dir) => {
+    for (const entry of readdirSync(dir, { withFileTypes: true })) {
+      if (entry.name === 'node_modules' || entry.name === 'dist') continue;
+      const path = join(dir, entry.name);
+      if (entry.isDirectory()) walk(path);
+      else if (wanted(entry.name)) found.push(relative(root, path));
+    }
+  };
+  for (const place of places) if (existsSync(join(root, place))) walk(join(root, place));
+  return found.sort();
+}
+
+/** True for a test that makes namespaces, loads programs or measures time: such tests run one file at a time. */
+export function needsMachine(file) {
+  if (/^(vrouter\/test|test\/lab|packages\/cni)\//.test(file) || file.includes('.kernel.')) return true;
+  return /from 'node:child_process'/.test(readFileSync(file, 'utf8'));
+}

@@ -1,0 +1,133 @@
+/**
+ * The entry of every command in package.json: installs what lacks, builds what is not fresh, then does the job.
+ * Plain JavaScript without dependencies, because it runs before `npm ci`.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildC, buildTypeScript } from './lib/build.mjs';
+import { installPackages, packagesFor } from './lib/debian.mjs';
+import { buildGuest } from './lib/guest.mjs';
+import { installNpm } from './lib/npm.mjs';
+import { capture, StepError, say, step } from './lib/say.mjs';
+import { runChecks, runTests } from './lib/tests.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const FROM_SOURCE = ['--import', 'tsx', '--conditions=cable-source'];
+
+const COMMANDS = {
+  lab: {
+    help: 'build a cloud of namespaces on this machine and check it (--help for its options)',
+    root: true,
+    run: lab,
+  },
+  test: { help: 'run every check and test; names of test files narrow it', root: true, run: test },
+  setup: { help: 'install what lacks and build, nothing more', root: false, run: setup },
+  build: { help: 'compile what is not fresh', root: false, run: build },
+  gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
+  check: { help: 'types, lint, generated files, house rules', root: false, run: check },
+  bench: { help: 'dataplane | control: measure (--json)', root: true, run: bench },
+};
+
+async function main([name, ...args]) {
+  const command = COMMANDS[name];
+  if (command === undefined) return usage();
+  checkNode();
+  if (command.root && process.getuid?.() !== 0 && !args.includes('--help')) {
+    throw new StepError(
+      `${name} makes network namespaces and loads eBPF programs, which needs root.\nwhat to do: sudo npm run ${name}`,
+    );
+  }
+  await installPackages(packagesFor(name, args));
+  await installNpm(ROOT);
+  return command.run(args);
+}
+
+async function build() {
+  await buildC(ROOT);
+  await buildTypeScript(ROOT);
+  return 0;
+}
+
+async function setup() {
+  await build();
+  await buildGuest(ROOT);
+  say('ready: npm run lab, npm test');
+  return 0;
+}
+
+async function lab(args) {
+  await build();
+  if (!args.includes('--no-qemu') && !args.includes('--help')) await buildGuest(ROOT);
+  await mountBpffs();
+  return show(process.execPath, [join(ROOT, 'bin/cable.mjs'), 'lab', ...args]);
+}
+
+async function test(args) {
+  await build();
+  await buildGuest(ROOT);
+  await mountBpffs();
+  return runTests(ROOT, FROM_SOURCE, args);
+}
+
+async function check() {
+  await build();
+  return runChecks(ROOT, FROM_SOURCE);
+}
+
+async function gen(args) {
+  await buildC(ROOT);
+  return show(process.execPath, [...FROM_SOURCE, join(ROOT, 'scripts/gen.ts'), ...args]);
+}
+
+async function bench([which, ...args]) {
+  const file = join(ROOT, 'bench', `${which}.ts`);
+  if (which === undefined || !existsSync(file))
+    throw new StepError('usage: npm run bench:dataplane | npm run bench:control');
+  await build();
+  await mountBpffs();
+  return show(process.execPath, [...FROM_SOURCE, file, ...args]);
+}
+
+/** Runs a program on this terminal. It gets the terminal's signals itself; its end is ours. */
+async function show(program, args) {
+  const ignore = () => {};
+  process.on('SIGINT', ignore);
+  process.on('SIGTERM', ignore);
+  const { code } = await capture(program, args, { show: true });
+  return code;
+}
+
+/** The vrouter's maps are pinned in the eBPF file system, which a minimal machine may not have mounted. */
+async function mountBpffs() {
+  const mounted = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .some((line) => line.split(' ')[1] === '/sys/fs/bpf' && line.split(' ')[2] === 'bpf');
+  if (mounted) return;
+  say('mounting the eBPF file system on /sys/fs/bpf');
+  await step('mount', ['-t', 'bpf', 'bpf', '/sys/fs/bpf'], {
+    remedy: 'the kernel needs CONFIG_BPF_SYSCALL and /sys mounted',
+  });
+}
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major > 20 || (major === 20 && minor >= 19)) return;
+  throw new StepError(
+    `Node ${process.versions.node} is too old: 20.19 or later is needed.\nwhat to do: install Node 20 LTS or later`,
+  );
+}
+
+function usage() {
+  say('usage: node scripts/run.mjs COMMAND [ARGUMENTS]');
+  for (const [name, { help }] of Object.entries(COMMANDS)) say(`  ${name.padEnd(6)} ${help}`);
+  return 2;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (err) {
+  if (!(err instanceof StepError)) throw err;
+  process.stderr.write(`cable: ${err.message}\n`);
+  process.exitCode = 1;
+}
