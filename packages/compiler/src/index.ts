@@ -1,1 +1,21 @@
-export {};
+export { affectedHosts, affectedSlices, computeSlice, reachableSlices, splitKey } from './graph.ts';
+export { groupSlice } from './group.ts';
+export { hostname, hostSlice, localPort, policyKey, vifKind } from './host.ts';
+export { networkSlice } from './network.ts';
+export { policySlice } from './policy.ts';
+export { routerSlice } from './router.ts';
+export type {
+  CompilerTables,
+  HostRow,
+  NetworkRow,
+  PortRow,
+  RouteRow,
+  RouterRow,
+  RowChange,
+  Rows,
+  RowType,
+  SecurityGroupRuleRow,
+  SubnetRow,
+  TableChange,
+} from './tables.ts';
+export { isBound, isRouterInterface } from './tables.ts';
