@@ -1,1 +1,12 @@
+export * from './address.ts';
+export type * from './declaration.ts';
+export { defineResource, STANDARD_ATTRIBUTES } from './declaration.ts';
+export * from './errors.ts';
+export * from './resources/host.ts';
+export * from './resources/network.ts';
+export * from './resources/port.ts';
+export * from './resources/router.ts';
+export * from './resources/security-group.ts';
+export * from './resources/subnet.ts';
+export { BUILT_IN_RESOURCES } from './resources.ts';
 export type * from './slices.ts';

@@ -1,0 +1,154 @@
+/**
+ * Every error a client may see: one table of code -> HTTP status, whether the same request may succeed later, and what to do.
+ * Codes are Neutron's fault names where Neutron has one; clients branch on them.
+ */
+
+type Fault = {
+  readonly status: number;
+  /** The same request may succeed when sent again. */
+  readonly retryable?: true;
+  /** What the reader can do about it. */
+  readonly remedy: string;
+};
+
+/** `NotFound` and `InUse` are shown with the resource's label in front, e.g. `NetworkNotFound`, `SecurityGroupInUse`. */
+export const ERRORS = {
+  // Any resource
+  NotFound: { status: 404, remedy: 'Check the ID and the project; list the collection to see what exists.' },
+  InUse: { status: 409, remedy: 'Delete what uses the object first.' },
+  HTTPBadRequest: { status: 400, remedy: 'Correct the attribute or parameter that the message names.' },
+  HTTPNotFound: { status: 404, remedy: 'Check the path against /openapi.json.' },
+  HTTPMethodNotAllowed: { status: 405, remedy: 'Check the method against /openapi.json.' },
+  HTTPRequestEntityTooLarge: { status: 413, remedy: 'Send less in one request.' },
+  HTTPUnauthorized: { status: 401, remedy: 'Send a valid token.' },
+  PolicyNotAuthorized: {
+    status: 403,
+    remedy: 'Ask an administrator; the attribute or the object is not yours to change.',
+  },
+  InvalidInput: { status: 400, remedy: 'Correct the value that the message names.' },
+  ExtensionNotFound: { status: 404, remedy: 'List /v2.0/extensions to see which aliases exist.' },
+  RevisionNumberConstraintFailed: { status: 412, remedy: 'Read the object again and decide anew.' },
+  TooManyRequestsAtOnce: {
+    status: 503,
+    retryable: true,
+    remedy: 'Other requests changed the same objects; send it again.',
+  },
+  ServiceUnavailable: {
+    status: 503,
+    retryable: true,
+    remedy: 'The store does not answer; check it, then send it again.',
+  },
+  InternalServerError: { status: 500, remedy: 'This is a defect: report it with the server’s log.' },
+  // Networks
+  TunnelIdInUse: { status: 409, remedy: 'Choose another provider:segmentation_id, or leave it out.' },
+  NoNetworkAvailable: { status: 503, remedy: 'All VXLAN network identifiers are taken; delete networks.' },
+  InvalidSharedSetting: { status: 409, remedy: 'Other projects use the network; remove their ports first.' },
+  // Subnets
+  GatewayConflictWithAllocationPools: { status: 409, remedy: 'Leave the gateway out of the allocation pools.' },
+  GatewayIpInUse: { status: 409, remedy: 'Detach the router from the subnet first.' },
+  InvalidAllocationPool: { status: 400, remedy: 'Give pools as {"start","end"} with start not above end.' },
+  OutOfBoundsAllocationPool: { status: 400, remedy: 'Keep the pools within the prefix of the subnet.' },
+  OverlappingAllocationPools: { status: 409, remedy: 'Give pools that have no address in common.' },
+  // Ports
+  IpAddressInUse: { status: 409, remedy: 'Choose another address, or leave it out.' },
+  IpAddressAlreadyAllocated: { status: 409, remedy: 'Choose another address, or leave it out.' },
+  InvalidIpForNetwork: { status: 400, remedy: 'Give an address in a subnet of the network.' },
+  InvalidIpForSubnet: { status: 400, remedy: 'Give a usable address of the subnet.' },
+  IpAddressGenerationFailure: { status: 409, remedy: 'Add a subnet or a pool, or delete unused ports.' },
+  MacAddressInUse: { status: 409, remedy: 'Choose another MAC address, or leave it out.' },
+  PortInUse: { status: 409, remedy: 'Detach the port from its device first.' },
+  PortBound: { status: 409, remedy: 'Unbind the port first: set binding:host_id to an empty string.' },
+  ServicePortInUse: { status: 409, remedy: 'Use the API of the port’s owner, e.g. remove_router_interface.' },
+  PortSecurityAndIPRequiredForSecurityGroups: {
+    status: 400,
+    remedy: 'Turn port security on and give the port an address, or give no security groups.',
+  },
+  PortSecurityPortHasSecurityGroup: { status: 409, remedy: 'Remove the port’s security groups first.' },
+  AddressPairAndPortSecurityRequired: { status: 409, remedy: 'Turn port security on, or give no address pairs.' },
+  DuplicateAddressPairInRequest: { status: 400, remedy: 'Give each address pair once.' },
+  // Routers
+  BadRequest: { status: 400, remedy: 'Correct what the message names.' },
+  RouterInterfaceNotFound: { status: 404, remedy: 'List the ports whose device_id is the router.' },
+  RouterInterfaceNotFoundForSubnet: { status: 404, remedy: 'List the ports whose device_id is the router.' },
+  RouterInterfaceInUseByRoute: { status: 409, remedy: 'Remove the extra routes through the subnet first.' },
+  InvalidRoutes: { status: 400, remedy: 'Give next hops in attached subnets, and each route once.' },
+  // Security groups
+  SecurityGroupDefaultAlreadyExists: {
+    status: 409,
+    remedy: 'Choose another name: default is the project’s own group.',
+  },
+  SecurityGroupCannotUpdateDefault: { status: 409, remedy: 'The default group keeps its name.' },
+  SecurityGroupCannotRemoveDefault: { status: 409, remedy: 'Only an administrator may delete the default group.' },
+  SecurityGroupRuleExists: { status: 409, remedy: 'The rule is there already; nothing needs doing.' },
+  SecurityGroupRemoteGroupAndRemoteIpPrefix: {
+    status: 400,
+    remedy: 'Give a remote group or a remote prefix, not both.',
+  },
+  SecurityGroupRuleInvalidProtocol: { status: 400, remedy: 'Give a protocol by its IANA name or number.' },
+  SecurityGroupRuleInvalidEtherType: { status: 400, remedy: 'Give IPv4 or IPv6, as the protocol needs.' },
+  SecurityGroupRuleParameterConflict: { status: 400, remedy: 'Give a prefix of the same version as ethertype.' },
+  SecurityGroupInvalidPortRange: { status: 400, remedy: 'Give port_range_min not above port_range_max.' },
+  SecurityGroupInvalidPortValue: { status: 400, remedy: 'Give ports from 1 to 65535.' },
+  SecurityGroupInvalidIcmpValue: { status: 400, remedy: 'Give an ICMP type and code from 0 to 255.' },
+  SecurityGroupMissingIcmpType: { status: 400, remedy: 'Give the ICMP type (port_range_min) with the code.' },
+  SecurityGroupProtocolRequiredWithPorts: { status: 400, remedy: 'Give the protocol when ports are given.' },
+  SecurityGroupInvalidProtocolForPort: {
+    status: 400,
+    remedy: 'Ports go with tcp, udp, udplite, sctp, dccp and ICMP only.',
+  },
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** The same table, read by code. */
+const FAULTS: Readonly<Record<ErrorCode, Fault>> = ERRORS;
+
+/** What a `CableError` carries besides its code and text. */
+export type CableErrorDetails = {
+  /** Label of the resource, for `NotFound` and `InUse`. */
+  readonly label?: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+  /** Further text for people, shown as `detail`. */
+  readonly detail?: string;
+  readonly cause?: unknown;
+};
+
+/** An error that a client may see. The message is public and does not repeat the cause. */
+export class CableError extends Error {
+  readonly code: ErrorCode;
+  readonly label: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly detail: string;
+
+  constructor(code: ErrorCode, message: string, details: CableErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'CableError';
+    this.code = code;
+    this.label = details.label ?? '';
+    this.fields = details.fields ?? {};
+    this.detail = details.detail ?? '';
+  }
+
+  /** HTTP status. */
+  get status(): number {
+    return FAULTS[this.code].status;
+  }
+
+  /** The name clients branch on: the code, with the label in front where the table says so. */
+  get type(): string {
+    return `${this.label}${this.code}`;
+  }
+
+  get retryable(): boolean {
+    return FAULTS[this.code].retryable === true;
+  }
+
+  get remedy(): string {
+    return FAULTS[this.code].remedy;
+  }
+}
+
+/** Body of every error answer, in Neutron's shape. */
+export type NeutronErrorBody = {
+  readonly NeutronError: { readonly type: string; readonly message: string; readonly detail: string };
+};

@@ -1,0 +1,65 @@
+import type { ResourceObject, ResourceView } from '../declaration.ts';
+
+/** A machine that runs the agent. Its id is its name; it makes itself known with `PUT /cable/v1/hosts/{host}`. */
+export const hostResource = {
+  name: 'host',
+  plural: 'hosts',
+  label: 'Host',
+  prefix: '/cable/v1',
+  path: 'hosts',
+  description: 'A machine that runs the agent.',
+  verbs: ['list', 'show', 'delete'],
+  standard: false,
+  stored: true,
+  adminOnly: true,
+  attributes: {
+    id: { type: 'string', description: 'The name of the host.' },
+    underlay: { type: 'ip', indexed: true, description: 'Address that other hosts tunnel to.' },
+    agent_version: { type: 'string', description: 'Version of the agent.' },
+    created_at: { type: 'timestamp', description: 'Time of the first registration (UTC).' },
+    updated_at: { type: 'timestamp', description: 'Time of the last registration (UTC).' },
+    alive: { type: 'boolean', computed: true, description: 'True while the host’s agent reports.' },
+    acknowledged_revision: {
+      type: 'integer',
+      computed: true,
+      description: 'The last revision that the host has programmed; 0: none.',
+    },
+  },
+} as const;
+
+/** Neutron's view of a host, for `openstack network agent list`. */
+export const agentResource = {
+  name: 'agent',
+  plural: 'agents',
+  label: 'Agent',
+  prefix: '/v2.0',
+  path: 'agents',
+  description: 'A host in Neutron’s words.',
+  verbs: ['list', 'show', 'delete'],
+  standard: false,
+  stored: false,
+  adminOnly: true,
+  extension: 'agent',
+  attributes: {
+    id: { type: 'uuid', computed: true, description: 'Made from the host’s name.' },
+    agent_type: { type: 'string', computed: true, description: 'Always Cable agent.' },
+    binary: { type: 'string', computed: true, description: 'Name of the program.' },
+    topic: { type: 'string', computed: true, description: 'Always N/A.' },
+    host: { type: 'string', computed: true, description: 'Name of the host.' },
+    alive: { type: 'boolean', computed: true, description: 'True while the agent reports.' },
+    admin_state_up: { type: 'boolean', computed: true, description: 'Always true.' },
+    description: { type: 'string', computed: true, nullable: true, description: 'Always empty.' },
+    availability_zone: { type: 'string', computed: true, nullable: true, description: 'Always null.' },
+    configurations: { type: 'dict', computed: true, description: 'Underlay address and version.' },
+    created_at: { type: 'timestamp', computed: true, description: 'Time of the first registration.' },
+    started_at: { type: 'timestamp', computed: true, description: 'Time of the last registration.' },
+    heartbeat_timestamp: {
+      type: 'timestamp',
+      computed: true,
+      description: 'Time when the host was last seen to report.',
+    },
+  },
+} as const;
+
+export type Host = ResourceObject<typeof hostResource>;
+export type HostView = ResourceView<typeof hostResource>;

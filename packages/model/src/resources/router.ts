@@ -1,0 +1,58 @@
+import type { ResourceObject, ResourceView } from '../declaration.ts';
+
+/** Neutron's router. Its interfaces are ports with device_owner `network:router_interface` and the router's id as device_id. */
+export const routerResource = {
+  name: 'router',
+  plural: 'routers',
+  label: 'Router',
+  prefix: '/v2.0',
+  path: 'routers',
+  description: 'Routes between the subnets it has an interface in.',
+  verbs: ['list', 'show', 'create', 'update', 'delete'],
+  standard: true,
+  stored: true,
+  extension: 'router',
+  actions: [
+    {
+      name: 'add_router_interface',
+      description: 'Attaches a subnet (the gateway address becomes the router’s) or a port.',
+      body: { subnet_id: { type: 'uuid', write: 'both' }, port_id: { type: 'uuid', write: 'both' } },
+    },
+    {
+      name: 'remove_router_interface',
+      description: 'Detaches a subnet or a port; the port is deleted.',
+      body: { subnet_id: { type: 'uuid', write: 'both' }, port_id: { type: 'uuid', write: 'both' } },
+    },
+  ],
+  attributes: {
+    name: { type: 'string', write: 'both', default: '', maxLength: 255, description: 'The name; need not be unique.' },
+    admin_state_up: {
+      type: 'boolean',
+      write: 'both',
+      default: true,
+      description: 'False: the router forwards nothing.',
+    },
+    status: {
+      type: 'string',
+      values: ['ACTIVE', 'DOWN', 'BUILD', 'ERROR'],
+      default: 'ACTIVE',
+      description: 'The state.',
+    },
+    routes: {
+      type: 'list',
+      maxLength: 30,
+      write: 'update',
+      default: [],
+      filter: false,
+      extension: 'extraroute',
+      items: {
+        type: 'object',
+        properties: { destination: { type: 'cidr', required: true }, nexthop: { type: 'ip', required: true } },
+      },
+      description: 'Extra routes; each next hop must be in an attached subnet.',
+    },
+  },
+} as const;
+
+export type Router = ResourceObject<typeof routerResource>;
+export type RouterView = ResourceView<typeof routerResource>;
