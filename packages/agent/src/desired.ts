@@ -30,6 +30,8 @@ export type DesiredState = {
   readonly hostLinks: ReadonlyMap<string, HostLink>;
   /** Guests by service address slot, for DHCP and metadata. */
   readonly guests: ReadonlyMap<number, GuestRecord>;
+  /** Why a port of this host cannot be programmed, by port id: it drops everything and is reported as `error`. */
+  readonly errors: ReadonlyMap<string, string>;
 };
 
 export type DesiredVif = {

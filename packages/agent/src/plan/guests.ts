@@ -1,0 +1,27 @@
+import type { GuestRecord } from '../desired.ts';
+import { METADATA_ADDRESS, portSubnets, type Vif } from './vifs.ts';
+
+/** What DHCP and metadata answer the guest behind a VIF. */
+export function planGuest({ port, network, slot }: Vif): GuestRecord {
+  return {
+    slot,
+    portId: port.id,
+    projectId: port.projectId,
+    networkId: port.networkId,
+    macAddress: port.macAddress,
+    mtuBytes: network.mtuBytes,
+    hostname: port.hostname,
+    deviceId: port.deviceId,
+    userData: port.userData,
+    addresses: portSubnets(port, network).map(({ ipAddress, subnet }) => ({
+      ipAddress,
+      subnetId: subnet.id,
+      cidr: subnet.cidr,
+      gatewayIp: subnet.gatewayIp,
+      enableDhcp: subnet.enableDhcp,
+      dhcpServer: subnet.gatewayIp ?? METADATA_ADDRESS,
+      dnsNameservers: subnet.dnsNameservers,
+      hostRoutes: subnet.hostRoutes,
+    })),
+  };
+}

@@ -1,0 +1,64 @@
+import type { PolicyRule } from '@cable/model';
+import { CB_DIR_EGRESS, CB_DIR_INGRESS, CB_FAMILY_V4, CB_FAMILY_V6, MAPS } from '../bpf/abi.gen.ts';
+import type { MapEntry } from '../desired.ts';
+import { encodeEntry } from './entries.ts';
+import { type PortPrefix, portPrefixes } from './port-ranges.ts';
+
+/** One LPM entry of a rule, but for policy and class. */
+export type RuleMatch = {
+  readonly prefixlen: number;
+  readonly direction: number;
+  readonly family: number;
+  readonly protocol: number;
+  readonly portBe: number;
+  /** First 32 bits of the rule's id. */
+  readonly rule: number;
+};
+
+const ANY_PROTOCOL_BITS = 80;
+const ANY_PORT_BITS = 88;
+const PORT_BITS = 96;
+const ICMP = 1;
+const ICMPV6 = 58;
+const ANY_PORT: readonly PortPrefix[] = [{ value: 0, length: 0 }];
+
+/** The LPM entries that together match what the rule matches, whatever its remote. */
+export function ruleMatches(rule: PolicyRule): readonly RuleMatch[] {
+  const base = {
+    direction: rule.direction === 'ingress' ? CB_DIR_INGRESS : CB_DIR_EGRESS,
+    family: rule.ethertype === 'IPv4' ? CB_FAMILY_V4 : CB_FAMILY_V6,
+    rule: Number.parseInt(rule.id.slice(0, 8), 16) >>> 0,
+  };
+  if (rule.protocol === null) return [{ ...base, prefixlen: ANY_PROTOCOL_BITS, protocol: 0, portBe: 0 }];
+  const protocol = rule.ethertype === 'IPv6' && rule.protocol === ICMP ? ICMPV6 : rule.protocol;
+  return rulePorts(rule, protocol).map(({ value, length }) => ({
+    ...base,
+    prefixlen: length === 0 ? ANY_PORT_BITS : PORT_BITS + length,
+    protocol,
+    portBe: value,
+  }));
+}
+
+/** Encodes a class's rules; of two with the same match the lower rule id is named. `lists` are those of rules in id order. */
+export function encodeRules(policy: number, classId: number, lists: Iterable<readonly RuleMatch[]>): readonly MapEntry[] {
+  const entries = new Map<string, { match: RuleMatch; entry: MapEntry }>();
+  for (const matches of lists) {
+    for (const match of matches) {
+      const { rule, ...fields } = match;
+      const entry = encodeEntry(MAPS.cb_rule_1, { policy, classId, ...fields }, { rule });
+      const other = entries.get(entry.id);
+      if (other === undefined || other.match.rule > rule) entries.set(entry.id, { match, entry });
+    }
+  }
+  return [...entries.values()].map((row) => row.entry);
+}
+
+function rulePorts(rule: PolicyRule, protocol: number): readonly PortPrefix[] {
+  const { portMin, portMax } = rule;
+  if (portMin === null) return ANY_PORT;
+  if (protocol === ICMP || protocol === ICMPV6) {
+    if (portMax === null) return [{ value: (portMin & 0xff) << 8, length: 8 }];
+    return [{ value: ((portMin & 0xff) << 8) | (portMax & 0xff), length: 16 }];
+  }
+  return portPrefixes(portMin, portMax ?? portMin);
+}
