@@ -1,0 +1,136 @@
+import type { GuestAddress, GuestRecord } from '../desired.ts';
+import { broadcastOf, formatIpv4, ipv4Bytes, netmaskOf, parseIpv4, parseIpv4Cidr } from './ipv4.ts';
+
+/** Option codes (RFC 2132, RFC 3442). */
+export const OPTION = {
+  subnetMask: 1,
+  router: 3,
+  dnsServers: 6,
+  hostname: 12,
+  mtu: 26,
+  broadcast: 28,
+  requestedAddress: 50,
+  leaseSeconds: 51,
+  messageType: 53,
+  serverIdentifier: 54,
+  parameterList: 55,
+  message: 56,
+  maxMessageSize: 57,
+  renewalSeconds: 58,
+  rebindingSeconds: 59,
+  clientIdentifier: 61,
+  classlessRoutes: 121,
+} as const;
+
+/** A route for a guest. `nexthop` 0: on the link. */
+export type GuestRoute = { readonly destination: number; readonly prefixLength: number; readonly nexthop: number };
+
+const METADATA = 0xa9fea9fe;
+/** Sent whether asked for or not: a guest with a wrong netmask or MTU does not work. */
+const ALWAYS = [OPTION.subnetMask, OPTION.mtu];
+const WITHOUT_LIST = [
+  OPTION.router,
+  OPTION.dnsServers,
+  OPTION.hostname,
+  OPTION.broadcast,
+  OPTION.classlessRoutes,
+] as const;
+
+/**
+ * The configuration of one address: what the client asked for in its order (RFC 2132 §9.8), after the netmask, which must
+ * come before the router (§3.3). `wanted` undefined: everything there is.
+ */
+export function configurationOptions(
+  guest: GuestRecord,
+  address: GuestAddress,
+  wanted: Uint8Array | undefined,
+): Map<number, Uint8Array> {
+  const known = knownOptions(guest, address);
+  const chosen = new Map<number, Uint8Array>();
+  for (const code of [OPTION.subnetMask, ...(wanted ?? WITHOUT_LIST), ...ALWAYS]) {
+    const value = known.get(code);
+    if (value !== undefined) chosen.set(code, value);
+  }
+  return chosen;
+}
+
+function knownOptions(guest: GuestRecord, address: GuestAddress): Map<number, Uint8Array> {
+  const known = new Map<number, Uint8Array>();
+  const cidr = parseIpv4Cidr(address.cidr);
+  if (cidr !== undefined) {
+    known.set(OPTION.subnetMask, ipv4Bytes(netmaskOf(cidr.prefixLength)));
+    if (cidr.prefixLength < 31) known.set(OPTION.broadcast, ipv4Bytes(broadcastOf(cidr)));
+  }
+  const routes = guestRoutes(address);
+  const gateway = routes.find((route) => route.prefixLength === 0);
+  if (gateway !== undefined && gateway.nexthop !== 0) known.set(OPTION.router, ipv4Bytes(gateway.nexthop));
+  const servers = address.dnsNameservers.map(parseIpv4).filter((server) => server !== undefined);
+  if (servers.length > 0) known.set(OPTION.dnsServers, Uint8Array.from(servers.flatMap((one) => [...ipv4Bytes(one)])));
+  if (guest.hostname !== '') known.set(OPTION.hostname, new TextEncoder().encode(guest.hostname));
+  known.set(OPTION.mtu, Uint8Array.of((guest.mtuBytes >>> 8) & 255, guest.mtuBytes & 255));
+  known.set(OPTION.classlessRoutes, encodeClasslessRoutes(routes));
+  return known;
+}
+
+/**
+ * Every route of a guest on this subnet: the subnet's host routes, the way to metadata, and the default route, which must be
+ * repeated here because a client that reads these ignores the router option (RFC 3442). A host route wins over ours.
+ */
+export function guestRoutes(address: GuestAddress): readonly GuestRoute[] {
+  const routes: GuestRoute[] = [];
+  for (const { destination, nexthop } of address.hostRoutes) {
+    const to = parseIpv4Cidr(destination);
+    const via = parseIpv4(nexthop);
+    if (to === undefined || via === undefined) continue;
+    const network = (to.address & netmaskOf(to.prefixLength)) >>> 0;
+    addRoute(routes, { destination: network, prefixLength: to.prefixLength, nexthop: via });
+  }
+  const gateway = address.gatewayIp === null ? undefined : parseIpv4(address.gatewayIp);
+  addRoute(routes, { destination: METADATA, prefixLength: 32, nexthop: gateway ?? 0 });
+  if (gateway !== undefined) addRoute(routes, { destination: 0, prefixLength: 0, nexthop: gateway });
+  return routes;
+}
+
+function addRoute(routes: GuestRoute[], route: GuestRoute): void {
+  const same = (one: GuestRoute): boolean =>
+    one.destination === route.destination && one.prefixLength === route.prefixLength;
+  if (!routes.some(same)) routes.push(route);
+}
+
+/** RFC 3442: prefix length, the significant octets of the destination, the next hop (0.0.0.0: on the link). */
+export function encodeClasslessRoutes(routes: readonly GuestRoute[]): Uint8Array {
+  return Uint8Array.from(
+    routes.flatMap((route) => [
+      route.prefixLength,
+      ...ipv4Bytes(route.destination).subarray(0, Math.ceil(route.prefixLength / 8)),
+      ...ipv4Bytes(route.nexthop),
+    ]),
+  );
+}
+
+/** The option as one IPv4 address, or undefined when absent or not four bytes. */
+export function addressOption(options: ReadonlyMap<number, Uint8Array>, code: number): number | undefined {
+  return numberOption(options, code, 4);
+}
+
+/** The option as an unsigned number of exactly `size` bytes, or undefined when absent or of another size. */
+export function numberOption(
+  options: ReadonlyMap<number, Uint8Array>,
+  code: number,
+  size: 1 | 2 | 4,
+): number | undefined {
+  const value = options.get(code);
+  if (value === undefined || value.length !== size) return undefined;
+  return value.reduce((sum, byte) => sum * 256 + byte, 0);
+}
+
+/** Four bytes, network order: times in options 51, 58 and 59. */
+export function secondsOption(seconds: number): Uint8Array {
+  return ipv4Bytes(seconds);
+}
+
+/** One route as a reader knows it, e.g. `169.254.169.254/32 via 10.0.0.1`. */
+export function formatGuestRoute(route: GuestRoute): string {
+  const to = `${formatIpv4(route.destination)}/${route.prefixLength}`;
+  return route.nexthop === 0 ? `${to} on link` : `${to} via ${formatIpv4(route.nexthop)}`;
+}

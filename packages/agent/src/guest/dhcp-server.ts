@@ -1,0 +1,96 @@
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import type { Logger } from '@cable/kit';
+import type { GuestRecord } from '../desired.ts';
+import { answerDhcp, type DhcpOutcome } from './dhcp-answer.ts';
+import { type DhcpMessage, decodeDhcpMessage, encodeDhcpMessage } from './dhcp-message.ts';
+import { numberOption, OPTION } from './dhcp-options.ts';
+import { createRateLimit, type RateLimit } from './rate-limit.ts';
+import { slotOf } from './service-address.ts';
+
+export type DhcpServerOptions = {
+  readonly guests: () => ReadonlyMap<number, GuestRecord>;
+  /** The agent's own service address; port 67 unless `port` says otherwise. */
+  readonly address: string;
+  readonly port?: number;
+  readonly leaseSeconds: number;
+  /** Adds one to a counter. */
+  readonly count: (counter: string) => void;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+};
+
+const IP_UDP_BYTES = 28;
+/** What every host takes (RFC 2131 §2); option 57 can only raise it. */
+const MIN_DATAGRAM_BYTES = 576;
+const MAX_DATAGRAM_BYTES = 1500;
+
+/** Starts answering; resolves when the socket is bound, rejects when it cannot be. Ends with the signal. */
+export async function startDhcpServer(options: DhcpServerOptions): Promise<void> {
+  const socket = createSocket('udp4');
+  const limit = createRateLimit({ burst: 20, perSecond: 5 });
+  socket.on('message', (bytes, sender) => handleDatagram(options, limit, socket, bytes, sender));
+  socket.bind(options.port ?? 67, options.address);
+  await once(socket, 'listening');
+  socket.on('error', (err) => options.log.error({ err }, 'dhcp socket failed'));
+  const close = (): void => {
+    socket.close();
+  };
+  if (options.signal.aborted) close();
+  else options.signal.addEventListener('abort', close, { once: true });
+}
+
+function handleDatagram(
+  options: DhcpServerOptions,
+  limit: RateLimit,
+  socket: Socket,
+  bytes: Uint8Array,
+  sender: RemoteInfo,
+): void {
+  const answer = answerDatagram(options, limit, bytes, sender.address);
+  if (answer === undefined) return;
+  socket.send(answer, sender.port, sender.address, (err) => {
+    if (err !== null) options.count('dhcp_send_failed');
+  });
+}
+
+/** The bytes to send back, or undefined for silence. Every datagram raises one counter. */
+export function answerDatagram(
+  options: Pick<DhcpServerOptions, 'guests' | 'leaseSeconds' | 'count' | 'log'>,
+  limit: RateLimit,
+  bytes: Uint8Array,
+  senderAddress: string,
+): Uint8Array | undefined {
+  const slot = slotOf(senderAddress);
+  const guest = slot === undefined ? undefined : options.guests().get(slot);
+  if (slot === undefined || guest === undefined) return silent(options, 'unknown-guest');
+  if (!limit.take(slot)) return silent(options, 'rate-limited');
+  const decoded = decodeDhcpMessage(bytes);
+  if (!decoded.ok) return silent(options, decoded.reason);
+  const outcome = answerDhcp(decoded.message, guest, options);
+  if (outcome.kind === 'silence') {
+    if (outcome.reason === 'decline') options.log.warn({ port: guest.portId }, 'guest declined its address: in use');
+    return silent(options, outcome.reason);
+  }
+  return encodeReply(options, guest, decoded.message, outcome);
+}
+
+function encodeReply(
+  options: Pick<DhcpServerOptions, 'count' | 'log'>,
+  guest: GuestRecord,
+  request: DhcpMessage,
+  outcome: Extract<DhcpOutcome, { kind: 'reply' }>,
+): Uint8Array {
+  const asked = numberOption(request.options, OPTION.maxMessageSize, 2) ?? MIN_DATAGRAM_BYTES;
+  const datagram = Math.max(MIN_DATAGRAM_BYTES, Math.min(asked, guest.mtuBytes, MAX_DATAGRAM_BYTES));
+  const { bytes, omitted } = encodeDhcpMessage(outcome.message, datagram - IP_UDP_BYTES);
+  if (omitted.length > 0) options.count('dhcp_options_omitted');
+  options.count(`dhcp_${outcome.type}`);
+  options.log.debug({ port: guest.portId, type: outcome.type, omitted }, 'dhcp answered');
+  return bytes;
+}
+
+function silent(options: Pick<DhcpServerOptions, 'count'>, reason: string): undefined {
+  options.count(`dhcp_ignored_${reason.replaceAll('-', '_')}`);
+  return undefined;
+}

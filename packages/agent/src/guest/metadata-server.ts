@@ -1,0 +1,130 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Logger } from '@cable/kit';
+import type { GuestRecord } from '../desired.ts';
+import { type MetadataNode, metadataAt } from './metadata-tree.ts';
+import { createRateLimit, type RateLimit } from './rate-limit.ts';
+import { slotOf } from './service-address.ts';
+
+export type MetadataServerOptions = {
+  readonly guests: () => ReadonlyMap<number, GuestRecord>;
+  /** The agent's own service address; port 80 unless `port` says otherwise. */
+  readonly address: string;
+  readonly port?: number;
+  /** Adds one to a counter. */
+  readonly count: (counter: string) => void;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+};
+
+/** Bounds on what guests can hold of the agent. */
+const MAX_HEADER_BYTES = 8192;
+const MAX_PATH_LENGTH = 512;
+const MAX_CONNECTIONS = 2048;
+const MAX_CONNECTIONS_PER_GUEST = 16;
+const HEADERS_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 10_000;
+const IDLE_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_MS = 5_000;
+
+/** Starts answering; resolves when bound, rejects when that cannot be. Ends, with its connections, with the signal. */
+export async function startMetadataServer(options: MetadataServerOptions): Promise<void> {
+  const limit = createRateLimit({ burst: 200, perSecond: 50 });
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: 1_000,
+    },
+    (request, response) => handleRequest(options, limit, request, response),
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  server.maxHeadersCount = 64;
+  server.maxRequestsPerSocket = 200;
+  server.setTimeout(IDLE_TIMEOUT_MS, (socket: Socket) => socket.destroy());
+  limitConnections(server, options);
+  server.listen(options.port ?? 80, options.address);
+  await once(server, 'listening');
+  server.on('error', (err) => options.log.error({ err }, 'metadata socket failed'));
+  const close = (): void => {
+    server.close();
+    server.closeAllConnections();
+  };
+  if (options.signal.aborted) close();
+  else options.signal.addEventListener('abort', close, { once: true });
+}
+
+/** Resets connections of strangers and those that a guest opens beyond its share. */
+function limitConnections(server: Server, options: MetadataServerOptions): void {
+  const open = new Map<number, number>();
+  server.on('connection', (socket) => {
+    const slot = slotOf(socket.remoteAddress ?? '');
+    if (slot === undefined) return socket.destroy();
+    const count = (open.get(slot) ?? 0) + 1;
+    if (count > MAX_CONNECTIONS_PER_GUEST) {
+      options.count('metadata_connections_refused');
+      return socket.destroy();
+    }
+    open.set(slot, count);
+    socket.on('close', () => {
+      const left = (open.get(slot) ?? 1) - 1;
+      if (left > 0) open.set(slot, left);
+      else open.delete(slot);
+    });
+    return undefined;
+  });
+}
+
+type Answer = MetadataNode & { readonly status: number };
+
+function handleRequest(
+  options: MetadataServerOptions,
+  limit: RateLimit,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const answer = answerRequest(options, limit, request);
+  options.count(`metadata_${answer.status}`);
+  send(request, response, answer);
+}
+
+function answerRequest(options: MetadataServerOptions, limit: RateLimit, request: IncomingMessage): Answer {
+  const slot = slotOf(request.socket.remoteAddress ?? '');
+  const guest = slot === undefined ? undefined : options.guests().get(slot);
+  if (slot === undefined || guest === undefined) return refusal(404, 'no port at this address');
+  if (!limit.take(slot)) return refusal(429, 'too many requests: slow down');
+  if (request.method !== 'GET' && request.method !== 'HEAD') return refusal(405, 'only GET and HEAD');
+  const path = pathOf(request.url ?? '/');
+  const found = path === undefined ? undefined : metadataAt(guest, path);
+  if (found === undefined) return refusal(404, 'no such metadata');
+  options.log.debug({ port: guest.portId, path }, 'metadata answered');
+  return { ...found, status: 200 };
+}
+
+/** The path without its query; undefined: too long, or not a path. Names in metadata need no escapes. */
+function pathOf(url: string): string | undefined {
+  const path = url.split('?', 1)[0] ?? '/';
+  return path.length <= MAX_PATH_LENGTH && path.startsWith('/') ? path : undefined;
+}
+
+function refusal(status: number, reason: string): Answer {
+  return { status, contentType: 'text/plain; charset=utf-8', body: Buffer.from(`${reason}\n`) };
+}
+
+/** A request with a body is answered and its connection closed: bodies are never read. */
+function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+  const { 'transfer-encoding': encoding, 'content-length': length } = request.headers;
+  const hasBody = encoding !== undefined || (length ?? '0') !== '0';
+  response.writeHead(answer.status, {
+    'Content-Type': answer.contentType,
+    'Content-Length': answer.body.length,
+    ...(answer.status === 405 ? { Allow: 'GET, HEAD' } : {}),
+    ...(hasBody ? { Connection: 'close' } : {}),
+  });
+  response.end(request.method === 'HEAD' ? undefined : answer.body, () => {
+    if (hasBody) request.socket.destroySoon();
+  });
+}
