@@ -1,0 +1,65 @@
+/** The store's keys, each built in this one place. */
+
+/** Everything Cable keeps. */
+export const ROOT = '/cable/';
+/** Objects: `/cable/o/<type>/<id>`. */
+export const OBJECTS = '/cable/o/';
+/** What hosts report: `/cable/h/<kind>/...`. */
+export const HOST_RUNTIME = '/cable/h/';
+
+export function objectKey(type: string, id: string): string {
+  return `${OBJECTS}${type}/${id}`;
+}
+
+/** All holders of references to one object; `byType` narrows. Ends in a slash. */
+export function referencePrefix(type: string, id: string, byType?: string): string {
+  return byType === undefined ? `/cable/x/ref/${type}/${id}/` : `/cable/x/ref/${type}/${id}/${byType}/`;
+}
+
+export function referenceKey(type: string, id: string, byType: string, byId: string): string {
+  return `${referencePrefix(type, id, byType)}${byId}`;
+}
+
+/** Present: the address is taken in the subnet. Value: the port's id. */
+export function addressKey(subnetId: string, ip: string): string {
+  return `/cable/x/ip/${subnetId}/${ip}`;
+}
+
+/** Present: the MAC address is taken in the network. Value: the port's id. */
+export function macKey(networkId: string, mac: string): string {
+  return `/cable/x/mac/${networkId}/${mac}`;
+}
+
+/** Present: the VXLAN network identifier is taken. Value: the network's id. */
+export function vniKey(vni: number): string {
+  return `/cable/x/vni/${vni}`;
+}
+
+/** Present: the project has its default security group. Value: the group's id. */
+export function defaultGroupKey(projectId: string): string {
+  return `/cable/x/default_sg/${projectId}`;
+}
+
+/** Present: the group has a rule with this meaning. Value: the rule's id. */
+export function ruleKey(groupId: string, fingerprint: string): string {
+  return `/cable/x/rule/${groupId}/${fingerprint}`;
+}
+
+/** Leased; present: the host's agent reports. */
+export function aliveKey(host: string): string {
+  return `${HOST_RUNTIME}alive/${host}`;
+}
+
+/** `{"revision": n}`: the last revision the host has programmed. */
+export function acknowledgedKey(host: string): string {
+  return `${HOST_RUNTIME}ack/${host}`;
+}
+
+/** `{"state", "reason"}`: what the host says of a port's device. */
+export function vifKey(host: string, portId: string): string {
+  return `${vifPrefix(host)}${portId}`;
+}
+
+export function vifPrefix(host: string): string {
+  return `${HOST_RUNTIME}vif/${host}/`;
+}

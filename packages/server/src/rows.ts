@@ -1,0 +1,76 @@
+import type {
+  AnyObject,
+  Host,
+  Network,
+  Port,
+  ResourceModel,
+  Router,
+  SecurityGroup,
+  SecurityGroupRule,
+  Subnet,
+} from '@cable/model';
+
+/** The stored object of each built-in type. */
+export type ObjectTypes = {
+  readonly network: Network;
+  readonly subnet: Subnet;
+  readonly port: Port;
+  readonly router: Router;
+  readonly security_group: SecurityGroup;
+  readonly security_group_rule: SecurityGroupRule;
+  readonly host: Host;
+};
+
+/** A host whose agent reports. The row goes when its lease ends. */
+export type AliveRow = { readonly id: string };
+/** The last revision a host has programmed. */
+export type AcknowledgedRow = { readonly id: string; readonly revision: number };
+/** What a host says of a port's device. `id` is `<host>/<port id>`. */
+export type VifRow = {
+  readonly id: string;
+  readonly host: string;
+  readonly port_id: string;
+  readonly state: string;
+  readonly reason: string | null;
+};
+
+/** Rows of the tables of what hosts report. */
+export type RuntimeTypes = { readonly alive: AliveRow; readonly ack: AcknowledgedRow; readonly vif: VifRow };
+
+/** The object in a stored value; attributes that the declaration has gained since it was written get their defaults. */
+export function parseObject(resource: ResourceModel, text: string): AnyObject | undefined {
+  const value = parseRecord(text);
+  if (value === undefined || typeof value['id'] !== 'string') return undefined;
+  const filled: Record<string, unknown> = { ...value };
+  for (const [name, attribute] of Object.entries(resource.attributes)) {
+    if (attribute.default !== undefined && filled[name] === undefined) filled[name] = attribute.default;
+  }
+  return filled as AnyObject;
+}
+
+/** The row of a key below `/cable/h/`, with its type; undefined: not one of ours. */
+export function parseRuntime(
+  path: string,
+  text: string,
+): { readonly type: string; readonly row: AnyObject } | undefined {
+  const [type = '', host = '', portId] = path.split('/');
+  const value = parseRecord(text) ?? {};
+  if (type === 'alive' && portId === undefined) return { type, row: { id: host } };
+  if (type === 'ack' && portId === undefined) {
+    return { type, row: { id: host, revision: Number(value['revision'] ?? 0) } };
+  }
+  if (type !== 'vif' || portId === undefined) return undefined;
+  const reason = typeof value['reason'] === 'string' ? value['reason'] : null;
+  return { type, row: { id: `${host}/${portId}`, host, port_id: portId, state: String(value['state']), reason } };
+}
+
+function parseRecord(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
