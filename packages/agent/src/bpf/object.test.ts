@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { inNetns } from '../net/netns.ts';
+import { ensureTcx, openPinnedLink, removeTcx } from './link.ts';
+import { type LoadedObject, type LoadOptions, loadObject } from './object.ts';
+import { listPins, pinName, unpinName } from './pin.ts';
+import { createScratch, type Scratch } from './testing.ts';
+
+const SOURCE = (maxEntries: number): string => `
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+const volatile __u32 wanted_mark = 1;
+const volatile __u64 wide = 2;
+const volatile __u8 address[16];
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ${maxEntries});
+	__type(key, __u32);
+	__type(value, __u64);
+} cb_count_1 SEC(".maps");
+SEC("tc")
+int mark_it(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	__u64 *count = bpf_map_lookup_elem(&cb_count_1, &zero);
+	if (count)
+		__sync_fetch_and_add(count, wide);
+	skb->mark = wanted_mark + address[15];
+	bpf_skb_store_bytes(skb, 0, (void *)&(__u8){0xaa}, 1, 0);
+	return 0;
+}
+SEC("tc")
+int drop_it(struct __sk_buff *skb)
+{
+	return 2;
+}
+char cb_license[] SEC("license") = "Dual BSD/GPL";
+`;
+
+const REFUSED = `
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+SEC("tc")
+int reads_past_end(struct __sk_buff *skb)
+{
+	return *(int *)(long)skb->data;
+}
+char cb_license[] SEC("license") = "Dual BSD/GPL";
+`;
+
+const NETNS = `cbt${process.pid}o`;
+const NETNS_PATH = `/run/netns/${NETNS}`;
+const ZERO = new Uint8Array(4);
+const FRAME = new Uint8Array(64);
+
+let scratch: Scratch;
+let object: string;
+const open: LoadedObject[] = [];
+
+before(() => {
+  scratch = createScratch('object');
+  object = scratch.compile('probe', SOURCE(2));
+  execFileSync('ip', ['netns', 'add', NETNS]);
+});
+
+after(() => {
+  for (const loaded of open) loaded.close();
+  scratch.remove();
+  execFileSync('ip', ['netns', 'delete', NETNS]);
+});
+
+function load(options: Omit<LoadOptions, 'path'> & { path?: string }): LoadedObject {
+  const loaded = loadObject({ path: object, ...options });
+  open.push(loaded);
+  return loaded;
+}
+
+function program(loaded: LoadedObject, name: string): NonNullable<ReturnType<LoadedObject['programs']['get']>> {
+  const found = loaded.programs.get(name);
+  assert.ok(found !== undefined, `no program ${name}`);
+  return found;
+}
+
+/** A device that lives in the test's namespace; returns its ifindex. */
+function addDevice(name: string): number {
+  execFileSync('ip', ['-n', NETNS, 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'p0']);
+  return Number(/^(\d+):/.exec(execFileSync('ip', ['-n', NETNS, '-o', 'link', 'show', name]).toString())?.[1]);
+}
+
+test('constants set by name reach the program, and a test run gives packet, context and verdict', () => {
+  const loaded = load({ rodata: { wanted_mark: 40, wide: 1n << 40n, address: new Uint8Array(16).fill(2) } });
+  const out = program(loaded, 'mark_it').testRun({ data: FRAME, repeat: 3 });
+  assert.equal(out.verdict, 0);
+  assert.equal(out.context.mark, 42);
+  assert.equal(out.data.length, FRAME.length);
+  assert.equal(out.data[0], 0xaa);
+  assert.equal(FRAME[0], 0, 'the input is not touched');
+  const count = loaded.maps.get('cb_count_1')?.lookup(ZERO);
+  assert.equal(Buffer.from(count ?? []).readBigUInt64LE(), 3n << 40n);
+  assert.equal(program(loaded, 'drop_it').testRun({ data: FRAME }).verdict, 2);
+});
+
+test('constants that are not set keep their value', () => {
+  assert.equal(program(load({}), 'mark_it').testRun({ data: FRAME }).context.mark, 1);
+});
+
+test('a constant that does not exist or does not fit is refused by name', () => {
+  assert.throws(() => load({ rodata: { wanted: 1 } }), {
+    code: 'ENOENT',
+    message: /wanted .*: address, wanted_mark, wide/,
+  });
+  assert.throws(() => load({ rodata: { wanted_mark: 2 ** 32 } }), { code: 'ERANGE', message: /wanted_mark/ });
+  assert.throws(() => load({ rodata: { address: new Uint8Array(4) } }), { code: 'ERANGE', message: /16 bytes, got 4/ });
+});
+
+test('a refused program comes with the log of the verifier', () => {
+  const path = scratch.compile('refused', REFUSED);
+  assert.throws(() => load({ path }), {
+    name: 'BpfError',
+    code: /EACCES|EINVAL/,
+    message: /reads_past_end(.|\n)*invalid/,
+  });
+});
+
+test('an object that is not there is refused by its path', () => {
+  assert.throws(() => load({ path: '/nonexistent/x.o' }), { code: 'ENOENT', message: /open \/nonexistent\/x\.o/ });
+});
+
+test('a second load uses the pinned maps of the first', () => {
+  const pinnedMaps = `${scratch.pins}/reuse`;
+  const first = load({ pinnedMaps });
+  first.maps.get('cb_count_1')?.update(ZERO, new Uint8Array(8).fill(1));
+  first.close();
+  const second = load({ pinnedMaps });
+  assert.deepEqual(second.maps.get('cb_count_1')?.lookup(ZERO), new Uint8Array(8).fill(1));
+  program(second, 'mark_it').testRun({ data: FRAME });
+  assert.notDeepEqual(second.maps.get('cb_count_1')?.lookup(ZERO), new Uint8Array(8).fill(1));
+});
+
+test('a pinned map of another layout is refused and named', () => {
+  const pinnedMaps = `${scratch.pins}/layout`;
+  load({ pinnedMaps });
+  const path = scratch.compile('bigger', SOURCE(3));
+  const expected = { code: 'EEXIST', message: /cb_count_1 .*maxEntries is 2, the program needs 3/ };
+  assert.throws(() => load({ path, pinnedMaps }), expected);
+  assert.throws(() => load({ pinnedMaps, maxEntries: { cb_count_1: 3 } }), expected);
+  load({ path, pinnedMaps, maxEntries: { cb_count_1: 2 } });
+});
+
+test('a size for a map that the object does not have is refused', () => {
+  assert.throws(() => load({ maxEntries: { cb_other_1: 3 } }), { code: 'ENOENT', message: /cb_other_1/ });
+});
+
+test('a pinned tcx link is kept, gets a new program in place, and is made anew when its device vanished', () => {
+  const loaded = load({});
+  const path = `${scratch.pins}/links/${pinName('d0.100')}`;
+  const ensure = (name: string, ifindex: number): string =>
+    inNetns(NETNS_PATH, () => ensureTcx({ path, program: program(loaded, name), ifindex, direction: 'ingress' }));
+  const linkInfo = (): { id: number; programId: number; ifindex: number } | undefined => {
+    const link = openPinnedLink(path);
+    const info = link?.info();
+    link?.close();
+    return info;
+  };
+  const ifindex = addDevice('d0.100');
+  assert.equal(ensure('mark_it', ifindex), 'attached');
+  assert.equal(ensure('mark_it', ifindex), 'kept');
+  const before = linkInfo();
+  assert.equal(ensure('drop_it', ifindex), 'replaced');
+  assert.equal(linkInfo()?.id, before?.id, 'the same link all the time: no gap');
+  assert.equal(linkInfo()?.programId, program(loaded, 'drop_it').info.id);
+
+  execFileSync('ip', ['-n', NETNS, 'link', 'delete', 'd0.100']);
+  assert.equal(linkInfo()?.ifindex, 0, 'a dead link');
+  const again = addDevice('d0.100');
+  assert.equal(ensure('drop_it', again), 'attached');
+  assert.equal(linkInfo()?.ifindex, again);
+  assert.deepEqual(
+    listPins(`${scratch.pins}/links`).map((p) => unpinName(p.split('/').at(-1) ?? '')),
+    ['d0.100'],
+  );
+
+  removeTcx(path);
+  removeTcx(path);
+  assert.deepEqual(listPins(`${scratch.pins}/links`), []);
+});
+
+test('loading leaves no file descriptor behind', () => {
+  const count = (): number => readdirSync('/proc/self/fd').length;
+  loadObject({ path: object }).close();
+  const before = count();
+  for (let i = 0; i < 3; i++) loadObject({ path: object }).close();
+  assert.equal(count(), before);
+});

@@ -1,0 +1,49 @@
+/** Pins: names in bpffs that keep maps, programs and links alive without a process. */
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { absentOn, BpfError } from '../ffi/errno.ts';
+import { BPF_CMD, BpfAttr, bpf, tryBpf } from './syscall.ts';
+
+/** bpffs refuses names with a dot: `eth0.100` becomes `eth0%2E100`. */
+export function pinName(name: string): string {
+  return encodeURIComponent(name).replaceAll('.', '%2E');
+}
+
+/** The name that `pinName` made this of. */
+export function unpinName(name: string): string {
+  return decodeURIComponent(name);
+}
+
+/** Pins an object at a path whose directories are made as needed. EEXIST if something is there. */
+export function pinFd(fd: number, path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  bpf(BPF_CMD.objPin, new BpfAttr().pointer(0, cString(path)).u32(8, fd), `pin at ${path}`);
+}
+
+/** A new fd of the object pinned at the path; undefined when nothing is there. */
+export function openPin(path: string): number | undefined {
+  const result = tryBpf(BPF_CMD.objGet, new BpfAttr().pointer(0, cString(path)));
+  if (result === 'ENOENT') return undefined;
+  if (typeof result === 'string') throw new BpfError(`open the pin ${path}`, result);
+  return result;
+}
+
+/** Removes one pin; absent is fine. The object itself lives on while anything else holds it. */
+export function removePin(path: string): void {
+  rmSync(path, { force: true });
+}
+
+/** Removes a directory of pins with everything below it; absent is fine. */
+export function removePins(directory: string): void {
+  rmSync(directory, { recursive: true, force: true });
+}
+
+/** Full paths of the pins in a directory, sorted; none when it does not exist. */
+export function listPins(directory: string): string[] {
+  const names = absentOn(['ENOENT'], () => readdirSync(directory)) ?? [];
+  return names.sort().map((name) => join(directory, name));
+}
+
+function cString(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(`${text}\0`));
+}

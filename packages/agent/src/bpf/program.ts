@@ -1,0 +1,79 @@
+/** A loaded BPF program by file descriptor: what it is, and test runs on packets in memory. */
+import { closeSync } from 'node:fs';
+import { pinFd } from './pin.ts';
+import { decodeSkb, encodeSkb, SKB_SIZE, type SkbContext } from './skb.ts';
+import { BPF_CMD, BpfAttr, bpf, nameAt, objectInfo } from './syscall.ts';
+
+export type ProgramInfo = { readonly id: number; readonly name: string; readonly tag: string };
+
+export type TestRunInput = {
+  /** An Ethernet frame, at least 14 bytes. */
+  readonly data: Uint8Array;
+  readonly context?: SkbContext;
+  /** How often to run; default 1. The packet is not reset between runs. */
+  readonly repeat?: number;
+};
+
+export type TestRunOutput = {
+  /** What the program returned, e.g. TC_ACT_*. */
+  readonly verdict: number;
+  /** The packet as the program left it. */
+  readonly data: Uint8Array;
+  readonly context: SkbContext;
+  /** Mean of one run. */
+  readonly durationNs: number;
+};
+
+/** A program may grow the packet (encapsulation) by so much in a test run. */
+const GROWTH_BYTES = 4096;
+
+export class BpfProgram {
+  readonly fd: number;
+  readonly info: ProgramInfo;
+
+  /** Takes over the fd. */
+  constructor(fd: number) {
+    this.fd = fd;
+    this.info = readProgramInfo(fd);
+  }
+
+  /** BPF_PROG_TEST_RUN of a tc program. */
+  testRun(input: TestRunInput): TestRunOutput {
+    const data = Uint8Array.from(input.data);
+    const out = new Uint8Array(data.length + GROWTH_BYTES);
+    const contextIn = encodeSkb(input.context ?? {});
+    const contextOut = new Uint8Array(SKB_SIZE);
+    const attr = new BpfAttr()
+      .u32(0, this.fd)
+      .u32(8, data.length)
+      .u32(12, out.length)
+      .pointer(16, data)
+      .pointer(24, out)
+      .u32(32, input.repeat ?? 1)
+      .u32(40, SKB_SIZE)
+      .u32(44, SKB_SIZE)
+      .pointer(48, contextIn)
+      .pointer(56, contextOut);
+    bpf(BPF_CMD.progTestRun, attr, `test-run program ${this.info.name}`);
+    return {
+      verdict: attr.readU32(4) | 0,
+      data: out.slice(0, attr.readU32(12)),
+      context: decodeSkb(contextOut),
+      durationNs: attr.readU32(36),
+    };
+  }
+
+  pin(path: string): void {
+    pinFd(this.fd, path);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+function readProgramInfo(fd: number): ProgramInfo {
+  const info = objectInfo(fd, 80, `read the info of program fd ${fd}`);
+  const tag = Buffer.from(new Uint8Array(info.buffer, 8, 8)).toString('hex');
+  return { id: info.getUint32(4, true), name: nameAt(info, 64, 16), tag };
+}

@@ -1,0 +1,53 @@
+/** The few libc calls that Node lacks, by FFI. A call that fails returns -1; read `lastErrno()` at once. */
+import koffi from 'koffi';
+
+/** An address or a buffer of the caller; the callee may write to a buffer. */
+export type Pointer = Uint8Array | bigint | null;
+
+type Libc = {
+  readonly syscall: (number: number, command: number, attr: Pointer, size: number) => number;
+  readonly socket: (domain: number, type: number, protocol: number) => number;
+  readonly bind: (fd: number, address: Uint8Array, size: number) => number;
+  readonly send: (fd: number, data: Uint8Array, size: number, flags: number) => number;
+  readonly recv: (fd: number, data: Uint8Array, size: number, flags: number) => number;
+  readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, size: number) => number;
+  readonly setns: (fd: number, kind: number) => number;
+  readonly vsnprintf: (out: Uint8Array, size: number, format: bigint, args: bigint) => number;
+};
+
+let loaded: Libc | undefined;
+
+/** The functions, bound at first use. */
+export function libc(): Libc {
+  loaded ??= bind();
+  return loaded;
+}
+
+function bind(): Libc {
+  const lib = koffi.load('libc.so.6');
+  return {
+    syscall: lib.func('long syscall(long number, int command, void *attr, uint size)'),
+    socket: lib.func('int socket(int domain, int type, int protocol)'),
+    bind: lib.func('int bind(int fd, void *address, uint size)'),
+    send: lib.func('long send(int fd, void *data, size_t size, int flags)'),
+    recv: lib.func('long recv(int fd, void *data, size_t size, int flags)'),
+    setsockopt: lib.func('int setsockopt(int fd, int level, int name, void *value, uint size)'),
+    setns: lib.func('int setns(int fd, int kind)'),
+    vsnprintf: lib.func('int vsnprintf(void *out, size_t size, void *format, void *args)'),
+  };
+}
+
+/** errno of the last FFI call of this thread. */
+export function lastErrno(): number {
+  return koffi.errno();
+}
+
+/** Where the bytes lie in memory. Valid while the array is alive: the caller keeps it so. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi.address(bytes);
+}
+
+/** The memory behind a C pointer as bytes: a window, not a copy. */
+export function memoryAt(pointer: bigint, size: number): Uint8Array {
+  return new Uint8Array(koffi.view(pointer, size));
+}
