@@ -24,7 +24,7 @@ export type MapEntry = { readonly id: string; readonly key: Uint8Array; readonly
 
 export type DesiredState = {
   readonly maps: Readonly<Record<AgentMap, ReadonlyMap<string, MapEntry>>>;
-  /** Devices that programs must be attached to, by port id. */
+  /** Devices that programs must be attached to, by port id: those of all local ports, also of one in `errors`. */
   readonly vifs: ReadonlyMap<string, DesiredVif>;
   /** Host-owned ports whose veth pair the agent makes itself, by port id. */
   readonly hostLinks: ReadonlyMap<string, HostLink>;

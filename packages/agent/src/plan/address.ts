@@ -1,11 +1,22 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import {
+  formatIp,
+  ipFromBytes,
+  ipToBytes,
+  isUuid,
+  lastIp,
+  macToBytes,
+  mappedPrefixLength,
+  parseIp,
+  parseIpOrCidr,
+  parseMac as parseMacText,
+} from '@cable/model';
 
 /** A prefix in the vrouter's 128-bit form: IPv4 as ::ffff:a.b.c.d, so that an IPv4 /24 has length 120. Host bits are zero. */
 export type Prefix = {
   readonly bytes: Uint8Array;
   /** 0..128. */
   readonly length: number;
-  /** First and last address in lower-case hex: a prefix contains another exactly when `first <= other.first <= last` and it is not longer. */
+  /** First and last address in lower-case hex: comparable as text. */
   readonly first: string;
   readonly last: string;
 };
@@ -15,22 +26,18 @@ export const NO_ADDRESS: Uint8Array = new Uint8Array(16);
 
 /** The 128-bit form of an IPv4 or IPv6 address; undefined when the text is neither. */
 export function parseAddress(text: string): Uint8Array | undefined {
-  if (isIPv4(text)) return mapped(text);
-  if (isIPv6(text) && !text.includes('%')) return parseIPv6(text);
-  return undefined;
+  const ip = parseIp(text);
+  return ip === undefined ? undefined : ipToBytes(ip);
 }
 
 /** A CIDR, or an address as the prefix that holds only it; host bits are cleared. Undefined when malformed. */
 export function parsePrefix(text: string): Prefix | undefined {
-  const slash = text.indexOf('/');
-  const address = slash < 0 ? text : text.slice(0, slash);
-  const bytes = parseAddress(address);
-  if (bytes === undefined) return undefined;
-  const offset = isIPv4(address) ? 96 : 0;
-  if (slash < 0) return makePrefix(bytes, 128);
-  const digits = text.slice(slash + 1);
-  if (!/^\d{1,3}$/.test(digits) || Number(digits) + offset > 128) return undefined;
-  return makePrefix(bytes, Number(digits) + offset);
+  const prefix = parseIpOrCidr(text);
+  if (prefix === undefined) return undefined;
+  const bytes = ipToBytes(prefix.base);
+  const length = mappedPrefixLength(prefix);
+  const first = hex(bytes);
+  return { bytes, length, first, last: length === 128 ? first : hex(ipToBytes(lastIp(prefix))) };
 }
 
 /** Whether the outer prefix holds every address of the inner one. */
@@ -38,15 +45,15 @@ export function contains(outer: Prefix, inner: Prefix): boolean {
   return outer.length <= inner.length && outer.first <= inner.first && inner.first <= outer.last;
 }
 
-/** The six bytes of a MAC address written with colons; undefined when malformed. */
+/** The six bytes of a MAC address; undefined when malformed. */
 export function parseMac(text: string): Uint8Array | undefined {
-  return /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text) ? hexBytes(text.replaceAll(':', '')) : undefined;
+  const mac = parseMacText(text);
+  return mac === undefined ? undefined : macToBytes(mac);
 }
 
 /** The sixteen bytes of a UUID; undefined when malformed. */
 export function parseUuid(text: string): Uint8Array | undefined {
-  const digits = text.replaceAll('-', '');
-  return /^[0-9a-f]{32}$/i.test(digits) ? hexBytes(digits) : undefined;
+  return isUuid(text) ? new Uint8Array(Buffer.from(text.replaceAll('-', ''), 'hex')) : undefined;
 }
 
 /** Lower-case hex of the bytes. */
@@ -56,26 +63,21 @@ export function hex(bytes: Uint8Array): string {
 
 /** Whether the 128-bit form holds an IPv4 address. */
 export function isMapped(bytes: Uint8Array): boolean {
-  return bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
+  return ipFromBytes(bytes)?.version === 4;
 }
 
-/** An address as users write it: dotted IPv4, or IPv6 in groups with the longest run of zeros shortened (RFC 5952). */
+/** An address as users write it; empty for all zero, the ABI's "no address". */
 export function formatAddress(bytes: Uint8Array): string {
-  if (isMapped(bytes)) return bytes.subarray(12).join('.');
-  const groups = Array.from({ length: 8 }, (_, i) => (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16));
-  const runs = groups.join(':').match(/(?<![0-9a-f])0(:0)+(?![0-9a-f])/g) ?? [];
-  const longest = runs.reduce((best, run) => (run.length > best.length ? run : best), '');
-  if (longest === '') return groups.join(':');
-  const at = groups.join(':').search(new RegExp(`(?<![0-9a-f])${longest}(?![0-9a-f])`));
-  const text = groups.join(':');
-  return `${text.slice(0, at).replace(/:$/, '')}::${text.slice(at + longest.length).replace(/^:/, '')}`;
+  const ip = ipFromBytes(bytes);
+  return ip === undefined || ip.value === 0n ? '' : formatIp(ip);
 }
 
-/** A prefix as users write it: `10.0.0.0/24`; a single address without its length. */
+/** A prefix of the 128-bit form as users write it: `10.0.0.0/24`; a single address without its length. */
 export function formatPrefix(bytes: Uint8Array, length: number): string {
-  if (length === 128) return formatAddress(bytes);
-  if (isMapped(bytes) && length >= 96) return `${formatAddress(bytes)}/${length - 96}`;
-  return `${formatAddress(bytes)}/${length}`;
+  const ip = ipFromBytes(bytes);
+  if (ip === undefined) return '';
+  if (length === 128) return formatIp(ip);
+  return `${formatIp(ip)}/${ip.version === 4 ? length - 96 : length}`;
 }
 
 /** A MAC address with colons. */
@@ -83,44 +85,7 @@ export function formatMac(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
-function mapped(ipv4: string): Uint8Array {
-  const bytes = new Uint8Array(16);
-  bytes[10] = 0xff;
-  bytes[11] = 0xff;
-  bytes.set(ipv4.split('.').map(Number), 12);
-  return bytes;
-}
-
-function parseIPv6(text: string): Uint8Array {
-  const [head = '', tail] = text.split('::');
-  const front = groupBytes(head);
-  const back = tail === undefined ? [] : groupBytes(tail);
-  const bytes = new Uint8Array(16);
-  bytes.set(front, 0);
-  bytes.set(back, 16 - back.length);
-  return bytes;
-}
-
-function groupBytes(text: string): number[] {
-  if (text === '') return [];
-  return text.split(':').flatMap((group) => {
-    if (group.includes('.')) return group.split('.').map(Number);
-    const value = Number.parseInt(group, 16);
-    return [value >> 8, value & 0xff];
-  });
-}
-
-function makePrefix(address: Uint8Array, length: number): Prefix {
-  const bytes = new Uint8Array(16);
-  const last = new Uint8Array(16);
-  for (let i = 0; i < 16; i += 1) {
-    const mask = (0xff00 >> Math.max(0, Math.min(8, length - 8 * i))) & 0xff;
-    bytes[i] = (address[i] ?? 0) & mask;
-    last[i] = (address[i] ?? 0) | (~mask & 0xff);
-  }
-  return { bytes, length, first: hex(bytes), last: hex(last) };
-}
-
-function hexBytes(digits: string): Uint8Array {
-  return new Uint8Array(Buffer.from(digits, 'hex'));
+/** A UUID with hyphens. */
+export function formatUuid(bytes: Uint8Array): string {
+  return hex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }

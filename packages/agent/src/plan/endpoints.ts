@@ -1,4 +1,4 @@
-import type { Endpoint, NetworkSlice, RouterInterface } from '@cable/model';
+import { type Endpoint, type NetworkSlice, type RouterInterface, SERVICE_MAC } from '@cable/model';
 import {
   CB_ENDPOINT_GATEWAY,
   CB_ENDPOINT_REMOTE,
@@ -12,9 +12,6 @@ import { NO_ADDRESS, parseAddress, parseMac } from './address.ts';
 import type { PlanContext } from './context.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { METADATA_ADDRESS, type Vif } from './vifs.ts';
-
-/** MAC of DHCP and metadata, and of a gateway that no router is attached to, in every network. The server never allocates it. */
-export const SERVICE_MAC = 'fa:16:3e:ca:b1:e0';
 
 export type EndpointPlanner = (context: PlanContext, network: NetworkSlice, vifs: readonly Vif[]) => readonly Planned[];
 
@@ -51,7 +48,11 @@ function planLocal(network: NetworkSlice, vif: Vif): readonly Planned[] {
     flags: vif.flags & CB_VIF_F_PEER,
     mac: vif.mac,
   };
-  return at(network, value, vif.port.fixedIps.map((ip) => ip.ipAddress));
+  return at(
+    network,
+    value,
+    vif.port.fixedIps.map((ip) => ip.ipAddress),
+  );
 }
 
 /** Nothing while the endpoint's host is unreachable: there is nowhere to send to. */
@@ -77,7 +78,10 @@ function planServices(context: PlanContext, network: NetworkSlice): readonly Pla
   const value = { ...NOTHING, kind: CB_ENDPOINT_SERVICE, mac };
   return [
     ...at(network, value, [...gateways, METADATA_ADDRESS]).filter(({ map }) => map === 'cb_ep_1'),
-    { map: 'cb_mac_1', entry: encodeEntry(MAPS.cb_mac_1, { vni: network.vni, mac }, { ...value, vrf: router?.vrf ?? 0 }) },
+    {
+      map: 'cb_mac_1',
+      entry: encodeEntry(MAPS.cb_mac_1, { vni: network.vni, mac }, { ...value, vrf: router?.vrf ?? 0 }),
+    },
   ];
 }
 

@@ -1,5 +1,5 @@
 import type { Slice, SliceKey } from '@cable/model';
-import type { DesiredState, DesiredVif, GuestRecord } from '../desired.ts';
+import type { DesiredState, GuestRecord } from '../desired.ts';
 import { createContext, type PlanContext } from './context.ts';
 import { createEndpointPlanner } from './endpoints.ts';
 import { claim, type EntryMaps, emptyMaps } from './entries.ts';
@@ -11,7 +11,7 @@ import { planPeers } from './peers.ts';
 import { createPolicyPlanner } from './policies.ts';
 import { planRoutes } from './routes.ts';
 import { planSources } from './sources.ts';
-import { planVif, policyUses, resolveVifs, type Vif } from './vifs.ts';
+import { attachedVifs, planVif, policyUses, resolveVifs, type Vif } from './vifs.ts';
 
 /** Computes the whole desired state of the host from the slices it has. */
 export type Planner = (slices: ReadonlyMap<SliceKey, Slice>, local: LocalState) => DesiredState;
@@ -43,7 +43,7 @@ export function createPlanner(host: string): Planner {
     planFabric(maps, context, remoteHosts);
     return {
       maps,
-      vifs: new Map(vifs.map((vif) => [vif.port.id, desiredVif(vif)])),
+      vifs: attachedVifs(context),
       hostLinks: planHostLinks(context),
       guests: new Map(vifs.map((vif): [number, GuestRecord] => [vif.slot, planGuest(vif)])),
       errors,
@@ -65,8 +65,4 @@ function groupByNetwork(vifs: readonly Vif[]): ReadonlyMap<string, readonly Vif[
     groups.set(vif.network.id, list);
   }
   return groups;
-}
-
-function desiredVif(vif: Vif): DesiredVif {
-  return { portId: vif.port.id, slot: vif.slot, ifindex: vif.device.ifindex, device: vif.device.name };
 }

@@ -49,7 +49,10 @@ export function createPolicyPlanner(): PolicyPlanner {
       const reach = reachableNetworks(context, use.networkId);
       const known = memo.get(slice) ?? new Map<string, Compiled>();
       memo.set(slice, known);
-      const compiled = compile({ slice, number: numbers.get(name) ?? 0, reach, groups: context.groups, prefixes }, known.get(use.networkId));
+      const compiled = compile(
+        { slice, number: numbers.get(name) ?? 0, reach, groups: context.groups, prefixes },
+        known.get(use.networkId),
+      );
       known.set(use.networkId, compiled);
       result.set(name, admit(name, compiled, budget));
     }
@@ -84,17 +87,27 @@ type Compiled = {
 type SelectorRules = {
   readonly any: readonly (readonly RuleMatch[])[];
   /** Selector names in sorted order (`group:<id>`, `prefix:<first>/<length>`) with their rules. */
-  readonly selectors: readonly { readonly name: string; readonly remote: PolicyRule['remote']; readonly rules: (readonly RuleMatch[])[] }[];
+  readonly selectors: readonly {
+    readonly name: string;
+    readonly remote: PolicyRule['remote'];
+    readonly rules: (readonly RuleMatch[])[];
+  }[];
 };
 
 function admit(name: string, compiled: Compiled, budget: { rules: number; classes: number }): PlannedPolicy {
   if (compiled.entries === undefined) {
     const size = `${compiled.ruleCount} rule and ${compiled.classCount} address entries`;
     const bound = `${MAX_POLICY_RULES} and ${MAX_POLICY_CLASSES}`;
-    return { ok: false, reason: `policy ${name} needs ${size}, more than ${bound}: use fewer rules, port ranges or remote groups` };
+    return {
+      ok: false,
+      reason: `policy ${name} needs ${size}, more than ${bound}: use fewer rules, port ranges or remote groups`,
+    };
   }
   if (compiled.ruleCount > budget.rules || compiled.classCount > budget.classes) {
-    return { ok: false, reason: `policy ${name} does not fit: the host's policy maps are full; move ports to another host` };
+    return {
+      ok: false,
+      reason: `policy ${name} does not fit: the host's policy maps are full; move ports to another host`,
+    };
   }
   budget.rules -= compiled.ruleCount;
   budget.classes -= compiled.classCount;
@@ -107,7 +120,11 @@ function compile(job: Job, before: Compiled | undefined): Compiled {
   const groups = rulesOfSlice.selectors.map(({ remote }) =>
     remote.kind === 'group' ? job.groups.get(remote.groupId) : undefined,
   );
-  if (before?.number === job.number && before.reach === reach && groups.every((group, i) => group === before.groups[i])) {
+  if (
+    before?.number === job.number &&
+    before.reach === reach &&
+    groups.every((group, i) => group === before.groups[i])
+  ) {
     return before;
   }
   const base = { number: job.number, reach, groups, rulesOfSlice };
@@ -169,7 +186,10 @@ function encodeClass(policy: number, prefix: Prefix, classId: number): MapEntry 
 /** The name of the class with these selectors (what its number is made from) and the rules that count in it. */
 function describe(rules: SelectorRules, selectors: readonly number[]): PolicyClass {
   const chosen = selectors.flatMap((index) => rules.selectors[index] ?? []);
-  return { name: chosen.map((one) => one.name).join('+'), lists: [...rules.any, ...chosen.flatMap((one) => one.rules)] };
+  return {
+    name: chosen.map((one) => one.name).join('+'),
+    lists: [...rules.any, ...chosen.flatMap((one) => one.rules)],
+  };
 }
 
 function count(lists: readonly (readonly RuleMatch[])[]): number {

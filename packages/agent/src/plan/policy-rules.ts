@@ -40,7 +40,11 @@ export function ruleMatches(rule: PolicyRule): readonly RuleMatch[] {
 }
 
 /** Encodes a class's rules; of two with the same match the lower rule id is named. `lists` are those of rules in id order. */
-export function encodeRules(policy: number, classId: number, lists: Iterable<readonly RuleMatch[]>): readonly MapEntry[] {
+export function encodeRules(
+  policy: number,
+  classId: number,
+  lists: Iterable<readonly RuleMatch[]>,
+): readonly MapEntry[] {
   const entries = new Map<string, { match: RuleMatch; entry: MapEntry }>();
   for (const matches of lists) {
     for (const match of matches) {

@@ -1,5 +1,6 @@
 import type { LocalPort, NetworkSlice, SubnetState } from '@cable/model';
 import { CB_VIF_F_ADMIN_UP, CB_VIF_F_ANTISPOOF, CB_VIF_F_DHCP, CB_VIF_F_PEER, MAPS } from '../bpf/abi.gen.ts';
+import type { DesiredVif } from '../desired.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
 import type { PlanContext } from './context.ts';
 import { encodeEntry, type Planned } from './entries.ts';
@@ -22,7 +23,7 @@ export type Vif = {
   readonly mac: Uint8Array;
 };
 
-/** The VIFs to program, in port id order, and why other ports with a device are not. */
+/** The VIFs to program, in port id order, and why other ports are not (whether they have a device or not). */
 export type ResolvedVifs = { readonly vifs: readonly Vif[]; readonly errors: ReadonlyMap<string, string> };
 
 /** Policies to plan: those of every port whose network is known, with or without a device, so that a plug finds them in place. */
@@ -44,6 +45,18 @@ export function resolveVifs(context: PlanContext, policies: ReadonlyMap<string, 
     else if (found !== undefined) vifs.push(found);
   }
   return { vifs, errors };
+}
+
+/** Devices that programs are attached to: those of all local ports, also of one that is not programmed: it must drop, not leak to the host. */
+export function attachedVifs(context: PlanContext): ReadonlyMap<string, DesiredVif> {
+  const attached = new Map<string, DesiredVif>();
+  for (const { id } of context.host?.ports ?? []) {
+    const device = context.local.devices.get(id);
+    const slot = context.local.slots.get(id);
+    if (device === undefined || slot === undefined) continue;
+    attached.set(id, { portId: id, slot, ifindex: device.ifindex, device: device.name });
+  }
+  return attached;
 }
 
 /** Entries of cb_vif_1 and cb_slot_1. */
@@ -69,7 +82,10 @@ export function planVif(vif: Vif): readonly Planned[] {
 }
 
 /** The subnet of each fixed address of the port; an address whose subnet is unknown is left out. */
-export function portSubnets(port: LocalPort, network: NetworkSlice): readonly { ipAddress: string; subnet: SubnetState }[] {
+export function portSubnets(
+  port: LocalPort,
+  network: NetworkSlice,
+): readonly { ipAddress: string; subnet: SubnetState }[] {
   return port.fixedIps.flatMap(({ subnetId, ipAddress }) => {
     const subnet = network.subnets.find((one) => one.id === subnetId);
     return subnet === undefined ? [] : [{ ipAddress, subnet }];
