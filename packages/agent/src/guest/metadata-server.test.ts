@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type IncomingHttpHeaders, type RequestOptions, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { after, before, test } from 'node:test';
+import { silentLogger } from '@cable/kit';
+import type { GuestRecord } from '../desired.ts';
+import { type GuestServices, startGuestServices } from './index.ts';
+import { guestAddress, guestRecord } from './testing/guest-record.ts';
+import { enterOwnNamespace, ip } from './testing/own-namespace.ts';
+
+const AGENT = '198.18.0.1';
+const stop = new AbortController();
+const USER_DATA = '#cloud-config\n{}\n';
+const guests = new Map<number, GuestRecord>([
+  [2, guestRecord({ deviceId: 'server-1', userData: Buffer.from(USER_DATA).toString('base64') })],
+  [3, guestRecord({ slot: 3, portId: 'aaaaaaaa-1111-4222-8333-444455556666', hostname: 'other', addresses: [] })],
+]);
+let services: GuestServices;
+
+before(async () => {
+  enterOwnNamespace();
+  for (const last of [1, 2, 3, 4]) ip(`addr add 198.18.0.${last}/32 dev lo`);
+  ip('addr add 10.0.0.5/32 dev lo');
+  services = await startGuestServices({
+    guests: () => guests,
+    address: AGENT,
+    log: silentLogger(),
+    signal: stop.signal,
+  });
+});
+
+after(() => stop.abort());
+
+type Reply = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: string };
+
+async function fetchFrom(localAddress: string, path: string, options: RequestOptions = {}): Promise<Reply> {
+  const sent = request({ host: AGENT, port: 80, path, localAddress, agent: false, timeout: 5_000, ...options });
+  sent.end();
+  const [response] = await once(sent, 'response');
+  let body = '';
+  for await (const chunk of response) body += chunk;
+  return { status: response.statusCode, headers: response.headers, body };
+}
+
+const get = (path: string): Promise<Reply> => fetchFrom('198.18.0.2', path);
+
+const EC2: readonly (readonly [string, string])[] = [
+  ['/', '1.0\n2007-01-19\n2007-03-01\n2007-12-15\n2008-02-01\n2008-09-01\n2009-04-04\nlatest'],
+  ['/latest', 'meta-data/\nuser-data'],
+  ['/latest/', 'meta-data/\nuser-data'],
+  ['/latest/meta-data/', 'instance-id\nhostname\nlocal-hostname\nlocal-ipv4\nmac\nnetwork/'],
+  ['/latest/meta-data/instance-id', 'server-1'],
+  ['/2009-04-04/meta-data/local-hostname', 'web-1'],
+  ['/latest/meta-data/local-ipv4', '10.0.0.5'],
+  ['/latest/meta-data/mac?recursive=true', 'fa:16:3e:00:00:05'],
+  ['/latest/meta-data/network/interfaces/macs/', 'fa:16:3e:00:00:05/'],
+  ['/latest/meta-data/network/interfaces/macs/fa:16:3e:00:00:05/subnet-ipv4-cidr-block', '10.0.0.0/24'],
+  ['/latest/user-data', USER_DATA],
+  ['/openstack/latest/user_data', USER_DATA],
+  ['/openstack/latest/', 'meta_data.json\nnetwork_data.json\nuser_data'],
+];
+
+for (const [path, body] of EC2) {
+  test(`GET ${path}`, async () => {
+    const reply = await get(path);
+    assert.equal(reply.status, 200);
+    assert.equal(reply.body, body);
+  });
+}
+
+test('GET /openstack lists the versions that cloud-init compares', async () => {
+  const versions = (await get('/openstack')).body.split('\n');
+  assert.ok(versions.includes('2018-08-27') && versions.includes('latest'));
+  assert.ok(versions.every((version) => !version.includes('/')));
+});
+
+test('meta_data.json names the instance', async () => {
+  const reply = await get('/openstack/2018-08-27/meta_data.json');
+  assert.equal(reply.headers['content-type'], 'application/json');
+  assert.deepEqual(JSON.parse(reply.body), {
+    uuid: 'server-1',
+    name: 'web-1',
+    hostname: 'web-1',
+    project_id: 'tenant',
+    launch_index: 0,
+    meta: {},
+  });
+});
+
+test('network_data.json describes the link, DHCP and static addresses and name servers', async () => {
+  const second = guestAddress({ ipAddress: '10.1.0.5', cidr: '10.1.0.0/16', gatewayIp: '10.1.0.1', enableDhcp: false });
+  guests.set(4, guestRecord({ slot: 4, addresses: [guestAddress(), second] }));
+  const data = JSON.parse((await fetchFrom('198.18.0.4', '/openstack/latest/network_data.json')).body);
+  guests.delete(4);
+  const common = { link: 'tap0d1e2f30-11', network_id: '9a9a9a9a-0000-4000-8000-000000000001' };
+  assert.deepEqual(data, {
+    links: [
+      {
+        id: 'tap0d1e2f30-11',
+        vif_id: '0d1e2f30-1111-4222-8333-444455556666',
+        type: 'tap',
+        ethernet_mac_address: 'fa:16:3e:00:00:05',
+        mtu: 1450,
+      },
+    ],
+    networks: [
+      { ...common, id: 'network0', type: 'ipv4_dhcp' },
+      {
+        ...common,
+        id: 'network1',
+        type: 'ipv4',
+        ip_address: '10.1.0.5',
+        netmask: '255.255.0.0',
+        routes: [
+          { network: '169.254.169.254', netmask: '255.255.255.255', gateway: '10.1.0.1' },
+          { network: '0.0.0.0', netmask: '0.0.0.0', gateway: '10.1.0.1' },
+        ],
+      },
+    ],
+    services: [{ type: 'dns', address: '10.0.0.53' }],
+  });
+});
+
+test('each guest sees itself alone; one without a device is its port, one without user data has none', async () => {
+  const other = (path: string): Promise<Reply> => fetchFrom('198.18.0.3', path);
+  assert.equal((await other('/latest/meta-data/instance-id')).body, 'aaaaaaaa-1111-4222-8333-444455556666');
+  assert.equal((await other('/latest/user-data')).status, 404);
+  assert.equal((await other('/openstack/latest/user_data')).status, 404);
+  assert.equal((await other('/latest/meta-data/local-ipv4')).status, 404);
+});
+
+for (const path of [
+  '/nothing',
+  '/latest/meta-data/mac/',
+  '/latest/meta-data/mac/x',
+  '/latest//user-data',
+  '/latest/__proto__',
+  '/latest/meta-data/constructor',
+  '/latest/meta-data/network/kind',
+  '/../etc/passwd',
+  `/${'a'.repeat(600)}`,
+]) {
+  test(`GET ${path.slice(0, 40)} is 404`, async () => {
+    assert.equal((await get(path)).status, 404);
+  });
+}
+
+test('a service address without a port is 404, a stranger is cut off', async () => {
+  assert.equal((await fetchFrom('198.18.0.4', '/')).status, 404);
+  await assert.rejects(fetchFrom('10.0.0.5', '/'));
+});
+
+for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
+  test(`${method} is 405`, async () => {
+    const reply = await fetchFrom('198.18.0.2', '/latest/api/token', { method });
+    assert.equal(reply.status, 405);
+    assert.equal(reply.headers.allow, 'GET, HEAD');
+  });
+}
+
+test('HEAD has the length and no body', async () => {
+  const reply = await fetchFrom('198.18.0.2', '/latest/user-data', { method: 'HEAD' });
+  assert.equal(reply.headers['content-length'], String(USER_DATA.length));
+  assert.equal(reply.body, '');
+});
+
+async function rawConnection(localAddress: string): Promise<Socket> {
+  const socket = connect({ host: AGENT, port: 80, localAddress });
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  return socket;
+}
+
+test('a request with a body is answered and its connection closed', async () => {
+  const socket = await rawConnection('198.18.0.2');
+  socket.write('GET /latest/meta-data/mac HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nabc');
+  let seen = '';
+  socket.on('data', (chunk) => {
+    seen += chunk.toString();
+  });
+  await once(socket, 'close');
+  assert.match(seen, /^HTTP\/1\.1 200 .*Connection: close.*fa:16:3e:00:00:05$/s);
+});
+
+test('headers over 8 KiB are refused', async () => {
+  const reply = await fetchFrom('198.18.0.2', '/', { headers: { 'X-Large': 'x'.repeat(9_000) } });
+  assert.equal(reply.status, 431);
+});
+
+test('a guest holds at most 16 connections, others are not concerned', async () => {
+  const sockets = await Promise.all(Array.from({ length: 16 }, () => rawConnection('198.18.0.3')));
+  const before = services.counters()['metadata_connections_refused'] ?? 0;
+  await assert.rejects(fetchFrom('198.18.0.3', '/'));
+  assert.equal(services.counters()['metadata_connections_refused'], before + 1);
+  assert.equal((await get('/')).status, 200);
+  for (const socket of sockets) socket.destroy();
+  await Promise.all(sockets.map((socket) => (socket.closed ? undefined : once(socket, 'close'))));
+});
+
+test('a 64 KiB user data arrives whole', async () => {
+  const large = Buffer.alloc(49_152, 'abcdefgh');
+  guests.set(4, guestRecord({ slot: 4, userData: large.toString('base64') }));
+  const reply = await fetchFrom('198.18.0.4', '/latest/user-data');
+  guests.delete(4);
+  assert.equal(reply.body, large.toString());
+});
