@@ -1,0 +1,137 @@
+import { MAPS } from '../bpf/abi.gen.ts';
+import type { AgentMap, MapEntry } from '../desired.ts';
+import { hex } from '../plan/address.ts';
+import { emptyMaps } from '../plan/entries.ts';
+import type { DataPlane } from './data-plane.ts';
+
+export type FakeDataPlane = DataPlane & {
+  /** What was done since the last call, as an operator would type it. */
+  takeCommands(): readonly string[];
+  /** The device appears or disappears; attachments of a vanished one are dead. */
+  setDevice(ifindex: number, exists: boolean): void;
+  /** From now on writes to the map fail, as when it is full; undefined: no longer. */
+  failWrites(map: AgentMap | undefined): void;
+};
+
+/**
+ * A data plane in memory. It refuses what would be wrong for packets in flight: a class before its rules, a VIF before its slot, its
+ * counters or its program; and the removal of any of these while the other stands.
+ */
+export function createFakeDataPlane(): FakeDataPlane {
+  const maps = emptyMaps();
+  const stats = new Set<number>();
+  const attached = new Map<string, number>();
+  const devices = new Set<number>();
+  let commands: string[] = [];
+  let epoch = 0;
+  let failing: AgentMap | undefined;
+  const check = (holds: boolean, what: string): void => {
+    if (!holds) throw new Error(`wrong order: ${what}`);
+  };
+  const vifs = (): { ifindex: number; slot: number }[] =>
+    [...maps.cb_vif_1.values()].map(({ key, value }) => ({
+      ifindex: MAPS.cb_vif_1.key.decode(key).ifindex,
+      slot: MAPS.cb_vif_1.value.decode(value).slot,
+    }));
+  const checkPut = (map: AgentMap, { key, value }: MapEntry): void => {
+    if (map === 'cb_class_1') {
+      const { classId } = MAPS.cb_class_1.value.decode(value);
+      check(
+        hasRules(maps.cb_rule_1, MAPS.cb_class_1.key.decode(key).policy, classId),
+        `class ${classId} before its rules`,
+      );
+    }
+    if (map !== 'cb_vif_1') return;
+    const { ifindex } = MAPS.cb_vif_1.key.decode(key);
+    const { slot } = MAPS.cb_vif_1.value.decode(value);
+    check(maps.cb_slot_1.has(hex(MAPS.cb_slot_1.key.encode({ slot }))), `VIF ${ifindex} before its slot ${slot}`);
+    check(stats.has(ifindex), `VIF ${ifindex} before its counters`);
+    check([...attached.values()].includes(ifindex), `VIF ${ifindex} before its program`);
+  };
+  const checkDelete = (map: AgentMap, { key }: MapEntry): void => {
+    if (map === 'cb_slot_1') {
+      const { slot } = MAPS.cb_slot_1.key.decode(key);
+      check(!vifs().some((vif) => vif.slot === slot), `slot ${slot} removed under its VIF`);
+    }
+    if (map === 'cb_rule_1') checkRuleUnused(maps, MAPS.cb_rule_1.key.decode(key), check);
+  };
+  return {
+    readMap: (map) => new Map(maps[map]),
+    putEntry: (map, entry) => {
+      if (failing === map) throw new Error(`write to map ${map}: E2BIG`);
+      checkPut(map, entry);
+      maps[map].set(entry.id, entry);
+      commands.push(`bpftool map update ${map} key ${entry.id} value ${hex(entry.value)}`);
+    },
+    deleteEntry: (map, entry) => {
+      checkDelete(map, entry);
+      maps[map].delete(entry.id);
+      commands.push(`bpftool map delete ${map} key ${entry.id}`);
+    },
+    readEpoch: () => epoch,
+    writeEpoch: (value) => {
+      epoch = value;
+      commands.push(`bpftool map update cb_conf_1 epoch ${value}`);
+    },
+    listStats: () => new Set(stats),
+    createStat: (ifindex) => {
+      stats.add(ifindex);
+      commands.push(`bpftool map update cb_stat_1 key ${ifindex}`);
+    },
+    deleteStat: (ifindex) => {
+      check(!vifs().some((vif) => vif.ifindex === ifindex), `counters of ${ifindex} removed under its VIF`);
+      stats.delete(ifindex);
+      commands.push(`bpftool map delete cb_stat_1 key ${ifindex}`);
+    },
+    listAttachments: () => new Map([...attached].map(([id, ifindex]) => [id, devices.has(ifindex) ? ifindex : 0])),
+    attach: (portId, ifindex) => {
+      if (!devices.has(ifindex)) throw new Error(`attach from_vif to ingress of device ${ifindex}: ENODEV`);
+      if (attached.get(portId) === ifindex) return;
+      attached.set(portId, ifindex);
+      commands.push(`bpftool net attach tcx_ingress from_vif dev ${ifindex} pin ${portId}`);
+    },
+    detach: (portId) => {
+      if (attached.delete(portId)) commands.push(`rm links/vif-${portId}`);
+    },
+    deleteFlows: (ifindexes) => {
+      commands.push(`delete flows of ${[...ifindexes].sort((a, b) => a - b).join(' ')}`);
+    },
+    takeCommands: () => {
+      const taken = commands;
+      commands = [];
+      return taken;
+    },
+    setDevice: (ifindex, exists) => {
+      if (exists) devices.add(ifindex);
+      else devices.delete(ifindex);
+    },
+    failWrites: (map) => {
+      failing = map;
+    },
+  };
+}
+
+function hasRules(rules: ReadonlyMap<string, MapEntry>, policy: number, classId: number): boolean {
+  return [...rules.values()].some(({ key }) => {
+    const rule = MAPS.cb_rule_1.key.decode(key);
+    return rule.policy === policy && rule.classId === classId;
+  });
+}
+
+/** The last rule of a class may only go when no address points at the class any more. */
+function checkRuleUnused(
+  maps: Readonly<Record<AgentMap, ReadonlyMap<string, MapEntry>>>,
+  rule: { policy: number; classId: number },
+  check: (holds: boolean, what: string) => void,
+): void {
+  const left = [...maps.cb_rule_1.values()].filter(({ key }) => {
+    const other = MAPS.cb_rule_1.key.decode(key);
+    return other.policy === rule.policy && other.classId === rule.classId;
+  });
+  const used = [...maps.cb_class_1.values()].some(
+    ({ key, value }) =>
+      MAPS.cb_class_1.key.decode(key).policy === rule.policy &&
+      MAPS.cb_class_1.value.decode(value).classId === rule.classId,
+  );
+  check(left.length > 1 || !used, `last rule of class ${rule.classId} removed under its addresses`);
+}
