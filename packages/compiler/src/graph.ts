@@ -5,7 +5,7 @@
  *                  |
  *                  +---- policy:g1+g2 ---- group:g   (g: remote of a rule of g1 or g2)
  *
- *   rows read:  host     port
+ *   rows read:  host     port, network (whether it is up)
  *               network  network, subnet, port, router_interface, host (underlay of the endpoints)
  *               router   router, router_interface, subnet
  *               policy   security_group_rule
@@ -18,7 +18,7 @@ import { networkRouters, networkSlice } from './network.ts';
 import { policyRemoteGroups, policySlice } from './policy.ts';
 import { routerNetworks, routerSlice } from './router.ts';
 import type { CompilerTables, PortRow, RowChange, TableChange } from './tables.ts';
-import { isBound, isRouterInterface } from './tables.ts';
+import { hostOf, isBound, isRouterInterface } from './tables.ts';
 
 /** The slice of a key; undefined: what it names does not exist. */
 export function computeSlice(tables: CompilerTables, key: SliceKey): Slice | undefined {
@@ -61,7 +61,7 @@ export function affectedSlices(tables: CompilerTables, change: TableChange): Set
   const keys = new Set<SliceKey>();
   switch (change.type) {
     case 'network':
-      addEach(keys, 'network', idsOf(change));
+      networkAffects(tables, change, keys);
       break;
     case 'router':
       addEach(keys, 'router', idsOf(change));
@@ -70,7 +70,7 @@ export function affectedSlices(tables: CompilerTables, change: TableChange): Set
       subnetAffects(tables, change, keys);
       break;
     case 'port':
-      portAffects(change, keys);
+      portAffects(tables, change, keys);
       break;
     case 'security_group_rule':
       for (const port of portsUnderRule(tables, change)) {
@@ -90,7 +90,7 @@ export function affectedHosts(tables: CompilerTables, change: TableChange): Set<
   const hosts = new Set<string>();
   if (change.type === 'port') portMovesHosts(tables, change, hosts);
   if (change.type === 'security_group_rule' && change.before?.remote_group_id !== change.after?.remote_group_id) {
-    for (const port of portsUnderRule(tables, change)) hosts.add(port['binding:host_id']);
+    for (const port of portsUnderRule(tables, change)) hosts.add(hostOf(port));
   }
   hosts.delete('');
   return hosts;
@@ -115,6 +115,12 @@ function reachPolicy(tables: CompilerTables, key: SliceKey, reached: Set<SliceKe
   for (const group of policyRemoteGroups(tables, splitKey(key).id)) reached.add(`group:${group}`);
 }
 
+function networkAffects(tables: CompilerTables, change: RowChange<'network'>, keys: Set<SliceKey>): void {
+  addEach(keys, 'network', idsOf(change));
+  if (change.before?.admin_state_up === change.after?.admin_state_up) return;
+  for (const id of idsOf(change)) addEach(keys, 'host', tables.port.by('network_id', id).filter(isBound).map(hostOf));
+}
+
 function subnetAffects(tables: CompilerTables, change: RowChange<'subnet'>, keys: Set<SliceKey>): void {
   for (const subnet of versions(change)) {
     keys.add(`network:${subnet.network_id}`);
@@ -130,10 +136,12 @@ function hostAffects(tables: CompilerTables, change: RowChange<'host'>, keys: Se
 }
 
 /** Each slice kind only if what it holds of the port differs: a change of a port's status touches no slice. */
-function portAffects(change: RowChange<'port'>, keys: Set<SliceKey>): void {
+function portAffects(tables: CompilerTables, change: RowChange<'port'>, keys: Set<SliceKey>): void {
   const { before, after } = change;
   const sides = versions(change);
-  if (differ(before, after, boundLocalPort)) addEach(keys, 'host', sides.filter(isBound).map(hostOf));
+  if (differ(before, after, (port) => (isBound(port) ? [hostOf(port), localPort(tables, port)] : null))) {
+    addEach(keys, 'host', sides.filter(isBound).map(hostOf));
+  }
   if (differ(before, after, boundEndpoint) || differ(before, after, routerLeg)) {
     for (const port of sides) keys.add(`network:${port.network_id}`);
   }
@@ -154,8 +162,6 @@ function portMovesHosts(tables: CompilerTables, change: RowChange<'port'>, hosts
   for (const network of networks) for (const port of tables.port.by('network_id', network)) hosts.add(hostOf(port));
 }
 
-const boundLocalPort = (port: PortRow): unknown => (isBound(port) ? [hostOf(port), localPort(port)] : null);
-
 const boundEndpoint = (port: PortRow): unknown =>
   isBound(port) ? [port.network_id, hostOf(port), port.mac_address, port.fixed_ips] : null;
 
@@ -167,7 +173,6 @@ const membership = (port: PortRow): unknown =>
 
 const reachRoot = (port: PortRow): unknown => (isBound(port) ? [hostOf(port), port.network_id, policyKey(port)] : null);
 
-const hostOf = (port: PortRow): string => port['binding:host_id'];
 const deviceOf = (port: PortRow): string => port.device_id;
 
 function differ(before: PortRow | undefined, after: PortRow | undefined, part: (port: PortRow) => unknown): boolean {

@@ -9,7 +9,6 @@ export type {
   HostRow,
   NetworkRow,
   PortRow,
-  RouteRow,
   RouterRow,
   RowChange,
   Rows,
@@ -18,4 +17,4 @@ export type {
   SubnetRow,
   TableChange,
 } from './tables.ts';
-export { isBound, isRouterInterface } from './tables.ts';
+export { hostOf, isBound, isRouterInterface } from './tables.ts';

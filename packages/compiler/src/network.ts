@@ -1,24 +1,23 @@
 import type { Endpoint, NetworkSlice, SubnetState } from '@cable/model';
 import type { CompilerTables, PortRow, SubnetRow } from './tables.ts';
-import { compareText, isBound, sortedById } from './tables.ts';
+import { compareText, hostOf, isBound, sortedById } from './tables.ts';
 
 type NetworkTables = Pick<CompilerTables, 'network' | 'subnet' | 'port' | 'router_interface' | 'host'>;
 
 /**
- * The network with its subnets and endpoints; undefined: no such network, or it has no VNI yet.
+ * The network with its subnets and endpoints; undefined: no such network.
  * A port that is administratively down stays an endpoint: its own host drops for it, so that setting it up again
  * changes one host and not all that carry the network.
  */
 export function networkSlice(tables: NetworkTables, id: string): NetworkSlice | undefined {
   const network = tables.network.get(id);
-  const vni = network?.['provider:segmentation_id'] ?? null;
-  if (network === undefined || vni === null) return undefined;
+  if (network === undefined) return undefined;
   return {
     kind: 'network',
     id,
     name: network.name,
     projectId: network.project_id,
-    vni,
+    vni: network['provider:segmentation_id'],
     mtuBytes: network.mtu,
     subnets: sortedById(tables.subnet.by('network_id', id)).map(subnetState),
     endpoints: sortedById(tables.port.by('network_id', id).filter(isBound)).map((port) => endpoint(tables, port)),
@@ -34,7 +33,7 @@ export function networkRouters(tables: Pick<CompilerTables, 'router_interface'>,
 
 /** The bound port as other hosts need it. */
 export function endpoint(tables: Pick<CompilerTables, 'host'>, port: PortRow): Endpoint {
-  const host = port['binding:host_id'];
+  const host = hostOf(port);
   return {
     portId: port.id,
     macAddress: port.mac_address,

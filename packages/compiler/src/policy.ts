@@ -1,4 +1,5 @@
 import type { PolicyRemote, PolicyRule, PolicySlice } from '@cable/model';
+import { formatCidr, parseIpOrCidr } from '@cable/model';
 import { protocolNumber } from './protocol.ts';
 import type { CompilerTables, SecurityGroupRuleRow } from './tables.ts';
 import { sortedById } from './tables.ts';
@@ -45,8 +46,7 @@ function policyRule(rule: SecurityGroupRuleRow): PolicyRule[] {
 
 function policyRemote(rule: SecurityGroupRuleRow): PolicyRemote {
   if (rule.remote_group_id !== null) return { kind: 'group', groupId: rule.remote_group_id };
-  if (rule.remote_ip_prefix !== null && !EVERYWHERE.has(rule.remote_ip_prefix)) {
-    return { kind: 'prefix', cidr: rule.remote_ip_prefix };
-  }
-  return { kind: 'any' };
+  if (rule.remote_ip_prefix === null || EVERYWHERE.has(rule.remote_ip_prefix)) return { kind: 'any' };
+  const prefix = parseIpOrCidr(rule.remote_ip_prefix);
+  return { kind: 'prefix', cidr: prefix === undefined ? rule.remote_ip_prefix : formatCidr(prefix) };
 }

@@ -1,6 +1,7 @@
 import type { TableReader } from '@cable/kit';
+import type { Host, Network, Port, Router, SecurityGroupRule, Subnet } from '@cable/model';
 
-/** The attributes of each resource type that slices are made of. The model's types satisfy these. */
+/** The attributes of each resource type that slices are made of. */
 export type Rows = {
   readonly network: NetworkRow;
   readonly subnet: SubnetRow;
@@ -12,76 +13,54 @@ export type Rows = {
 
 export type RowType = keyof Rows;
 
-export type NetworkRow = {
-  readonly id: string;
-  readonly name: string;
-  readonly project_id: string;
-  readonly mtu: number;
-  /** The VNI; null: not allocated, so the network cannot carry traffic yet. */
-  readonly 'provider:segmentation_id': number | null;
+export type NetworkRow = Pick<
+  Network,
+  'id' | 'name' | 'project_id' | 'admin_state_up' | 'mtu' | 'provider:segmentation_id'
+>;
+
+export type SubnetRow = Pick<
+  Subnet,
+  'id' | 'network_id' | 'cidr' | 'ip_version' | 'gateway_ip' | 'enable_dhcp' | 'dns_nameservers' | 'host_routes'
+>;
+
+export type PortRow = Pick<
+  Port,
+  | 'id'
+  | 'name'
+  | 'project_id'
+  | 'network_id'
+  | 'mac_address'
+  | 'admin_state_up'
+  | 'device_id'
+  | 'device_owner'
+  | 'fixed_ips'
+  | 'port_security_enabled'
+  | 'security_groups'
+  | 'binding:host_id'
+  | 'binding:vnic_type'
+  | 'cable:hostname'
+  | 'cable:user_data'
+> & {
+  /** A pair without a MAC means the port's own. */
+  readonly allowed_address_pairs: readonly { readonly ip_address: string; readonly mac_address?: string | null }[];
 };
 
-export type SubnetRow = {
-  readonly id: string;
-  readonly network_id: string;
-  readonly cidr: string;
-  readonly ip_version: 4 | 6;
-  readonly gateway_ip: string | null;
-  readonly enable_dhcp: boolean;
-  readonly dns_nameservers: readonly string[];
-  readonly host_routes: readonly RouteRow[];
-};
+export type RouterRow = Pick<Router, 'id' | 'name' | 'admin_state_up' | 'routes'>;
 
-export type RouteRow = { readonly destination: string; readonly nexthop: string };
+export type SecurityGroupRuleRow = Pick<
+  SecurityGroupRule,
+  | 'id'
+  | 'security_group_id'
+  | 'direction'
+  | 'ethertype'
+  | 'protocol'
+  | 'port_range_min'
+  | 'port_range_max'
+  | 'remote_ip_prefix'
+  | 'remote_group_id'
+>;
 
-export type PortRow = {
-  readonly id: string;
-  readonly name: string;
-  readonly project_id: string;
-  readonly network_id: string;
-  readonly mac_address: string;
-  readonly admin_state_up: boolean;
-  readonly device_id: string;
-  readonly device_owner: string;
-  readonly fixed_ips: readonly { readonly subnet_id: string; readonly ip_address: string }[];
-  readonly allowed_address_pairs: readonly { readonly ip_address: string; readonly mac_address: string }[];
-  readonly port_security_enabled: boolean;
-  readonly security_groups: readonly string[];
-  /** Name of the host that carries the port; empty: none. */
-  readonly 'binding:host_id': string;
-  readonly 'binding:vnic_type': string;
-  /** Name asked for by the user; empty: none. */
-  readonly dns_name: string;
-  /** Base64; null: none. */
-  readonly user_data: string | null;
-};
-
-export type RouterRow = {
-  readonly id: string;
-  readonly name: string;
-  readonly admin_state_up: boolean;
-  readonly routes: readonly RouteRow[];
-};
-
-export type SecurityGroupRuleRow = {
-  readonly id: string;
-  readonly security_group_id: string;
-  readonly direction: 'ingress' | 'egress';
-  readonly ethertype: 'IPv4' | 'IPv6';
-  /** Name or number as text; null: any. */
-  readonly protocol: string | null;
-  readonly port_range_min: number | null;
-  readonly port_range_max: number | null;
-  readonly remote_ip_prefix: string | null;
-  readonly remote_group_id: string | null;
-};
-
-export type HostRow = {
-  /** The host's name, as in a port's `binding:host_id`. */
-  readonly id: string;
-  /** Address other hosts tunnel to; null: not registered. */
-  readonly underlay: string | null;
-};
+export type HostRow = Pick<Host, 'id' | 'underlay'>;
 
 /** What the compiler reads. `router_interface` holds those rows of `port` for which `isRouterInterface` is true. */
 export type CompilerTables = {
@@ -108,9 +87,14 @@ export function isRouterInterface(port: Pick<PortRow, 'device_owner'>): boolean 
   return port.device_owner === 'network:router_interface';
 }
 
+/** Name of the host a port is bound to; empty: none. */
+export function hostOf(port: Pick<PortRow, 'binding:host_id'>): string {
+  return port['binding:host_id'] ?? '';
+}
+
 /** True for a port that a host carries: it has a host and is not a router's leg, which every host has. */
 export function isBound(port: Pick<PortRow, 'device_owner' | 'binding:host_id'>): boolean {
-  return port['binding:host_id'] !== '' && !isRouterInterface(port);
+  return hostOf(port) !== '' && !isRouterInterface(port);
 }
 
 /** Compares by code units, so that every machine sorts alike. */

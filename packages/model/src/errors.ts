@@ -72,6 +72,9 @@ export const ERRORS = {
   RouterInterfaceNotFoundForSubnet: { status: 404, remedy: 'List the ports whose device_id is the router.' },
   RouterInterfaceInUseByRoute: { status: 409, remedy: 'Remove the extra routes through the subnet first.' },
   InvalidRoutes: { status: 400, remedy: 'Give next hops in attached subnets, and each route once.' },
+  // Hosts
+  HostNotRegistered: { status: 409, remedy: 'Register the host again (PUT /cable/v1/hosts/{host}), then repeat this.' },
+  UnderlayAddressInUse: { status: 409, remedy: 'Give the host an address of its own, or delete the other host.' },
   // Security groups
   SecurityGroupDefaultAlreadyExists: {
     status: 409,
