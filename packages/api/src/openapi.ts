@@ -1,0 +1,158 @@
+import type { Attribute, AttributeType, ResourceModel } from '@cable/model';
+import { type Route, routesOf } from './routes.ts';
+
+type Json = { readonly [key: string]: unknown };
+
+/** The OpenAPI 3.1 document of the declarations. */
+export function openApiDocument(resources: readonly ResourceModel[], version: string): Json {
+  const paths: Record<string, Record<string, Json>> = {};
+  for (const route of routesOf(resources)) {
+    const item = paths[route.path] ?? {};
+    item[route.method.toLowerCase()] = operationOf(route);
+    paths[route.path] = item;
+  }
+  const schemas: Record<string, Json> = { NeutronError: ERROR_SCHEMA };
+  for (const resource of resources) {
+    schemas[resource.name] = objectSchema(resource.attributes, () => true);
+    if (resource.verbs.includes('create')) schemas[`${resource.name}_create`] = writeSchema(resource, 'create');
+    if (resource.verbs.includes('update')) schemas[`${resource.name}_update`] = writeSchema(resource, 'update');
+  }
+  return {
+    openapi: '3.1.0',
+    info: { title: 'Cable', version, description: 'The Neutron API and Cable’s own.' },
+    paths,
+    components: { schemas },
+  };
+}
+
+function operationOf(route: Route): Json {
+  const { resource, operation } = route;
+  const name = operation.kind === 'action' ? operation.action.name : `${operation.kind}_${resource.name}`;
+  return {
+    operationId: name,
+    tags: [resource.name],
+    summary: operation.kind === 'action' ? operation.action.description : `${operation.kind}: ${resource.description}`,
+    ...(route.path.includes('{id}') || operation.kind === 'list' ? { parameters: parametersOf(route) } : {}),
+    ...requestBody(route),
+    responses: {
+      [route.status]: { description: 'Success.', ...responseContent(route) },
+      default: { description: 'An error.', content: json(ref('NeutronError')) },
+    },
+  };
+}
+
+function parametersOf(route: Route): readonly Json[] {
+  if (route.operation.kind !== 'list') {
+    return [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }];
+  }
+  const filters = Object.entries(route.resource.attributes).filter(
+    ([, a]) => a.filter !== false && a.type !== 'dict' && a.type !== 'object',
+  );
+  const names = [...filters.map(([name]) => name), 'fields', 'sort_key', 'sort_dir', 'limit', 'marker', 'page_reverse'];
+  return names.map((name) => ({ name, in: 'query', schema: { type: 'array', items: { type: 'string' } } }));
+}
+
+function requestBody(route: Route): Json {
+  const { resource, operation } = route;
+  if (operation.kind === 'action') {
+    return { requestBody: { content: json(objectSchema(operation.action.body, () => true)) } };
+  }
+  if (operation.kind !== 'create' && operation.kind !== 'update') return {};
+  const one = wrap(resource.name, ref(`${resource.name}_${operation.kind}`));
+  if (operation.kind === 'update') return { requestBody: { required: true, content: json(one) } };
+  const many = wrap(resource.plural, { type: 'array', items: ref(`${resource.name}_create`) });
+  return { requestBody: { required: true, content: json({ oneOf: [one, many] }) } };
+}
+
+function responseContent(route: Route): Json {
+  const { resource, operation } = route;
+  if (route.status === 204) return {};
+  if (operation.kind === 'action') return { content: json({ type: 'object' }) };
+  if (operation.kind === 'list') {
+    return { content: json(wrap(resource.plural, { type: 'array', items: ref(resource.name) })) };
+  }
+  return { content: json(wrap(resource.name, ref(resource.name))) };
+}
+
+function writeSchema(resource: ResourceModel, verb: 'create' | 'update'): Json {
+  return objectSchema(resource.attributes, (a) => a.write === 'both' || a.write === verb, verb === 'create');
+}
+
+function objectSchema(
+  attributes: Readonly<Record<string, Attribute>>,
+  keep: (attribute: Attribute) => boolean,
+  withRequired = false,
+): Json {
+  const kept = Object.entries(attributes).filter(([, attribute]) => keep(attribute));
+  const required = withRequired ? kept.filter(([, attribute]) => attribute.required).map(([name]) => name) : [];
+  return {
+    type: 'object',
+    properties: Object.fromEntries(kept.map(([name, attribute]) => [name, schemaOf(attribute)])),
+    ...(required.length > 0 ? { required } : {}),
+  };
+}
+
+const TYPES: Readonly<Record<AttributeType, Json>> = {
+  string: { type: 'string' },
+  boolean: { type: 'boolean' },
+  integer: { type: 'integer' },
+  uuid: { type: 'string', format: 'uuid' },
+  ip: { type: 'string', anyOf: [{ format: 'ipv4' }, { format: 'ipv6' }] },
+  cidr: { type: 'string' },
+  'ip-or-cidr': { type: 'string' },
+  mac: { type: 'string' },
+  hostname: { type: 'string', format: 'hostname' },
+  base64: { type: 'string', contentEncoding: 'base64' },
+  timestamp: { type: 'string', format: 'date-time' },
+  list: { type: 'array' },
+  object: { type: 'object' },
+  dict: { type: 'object' },
+};
+
+function schemaOf(attribute: Attribute): Json {
+  const base = TYPES[attribute.type];
+  const isList = attribute.type === 'list';
+  return {
+    ...base,
+    ...(attribute.nullable ? { type: [base['type'], 'null'] } : {}),
+    ...(attribute.description === undefined ? {} : { description: attribute.description }),
+    ...(attribute.values === undefined ? {} : { enum: [...attribute.values, ...(attribute.nullable ? [null] : [])] }),
+    ...(attribute.default === undefined ? {} : { default: attribute.default }),
+    ...(attribute.minimum === undefined ? {} : { minimum: attribute.minimum }),
+    ...(attribute.maximum === undefined ? {} : { maximum: attribute.maximum }),
+    ...(attribute.minLength === undefined ? {} : { minLength: attribute.minLength }),
+    ...(attribute.maxLength === undefined ? {} : { [isList ? 'maxItems' : 'maxLength']: attribute.maxLength }),
+    ...(attribute.write === undefined ? { readOnly: true } : {}),
+    ...(attribute.items === undefined ? {} : { items: schemaOf({ write: 'both', ...attribute.items }) }),
+    ...(attribute.properties === undefined ? {} : innerSchema(attribute.properties)),
+  };
+}
+
+function innerSchema(properties: Readonly<Record<string, Attribute>>): Json {
+  const entries = Object.entries(properties).map(([name, inner]) => [name, { write: 'both', ...inner }] as const);
+  return { properties: objectSchema(Object.fromEntries(entries), () => true)['properties'] };
+}
+
+const ERROR_SCHEMA: Json = {
+  type: 'object',
+  properties: {
+    NeutronError: {
+      type: 'object',
+      properties: { type: { type: 'string' }, message: { type: 'string' }, detail: { type: 'string' } },
+      required: ['type', 'message', 'detail'],
+    },
+  },
+  required: ['NeutronError'],
+};
+
+function ref(name: string): Json {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+function wrap(key: string, schema: Json): Json {
+  return { type: 'object', properties: { [key]: schema }, required: [key] };
+}
+
+function json(schema: Json): Json {
+  return { 'application/json': { schema } };
+}

@@ -1,0 +1,152 @@
+import { type Attribute, CableError, parseIp, parseMac, type ResourceModel } from '@cable/model';
+import type { Caller } from './body.ts';
+
+/** One filter: the object passes when any of the values fits. */
+export type Filter = {
+  readonly attribute: string;
+  /** For a list of objects: the property looked at. */
+  readonly property: string | null;
+  /** Canonical text. */
+  readonly values: readonly string[];
+  /** True: a value fits as a part of the text. */
+  readonly substring: boolean;
+};
+
+/** A parsed query of a list or show request. */
+export type ListQuery = {
+  /** All must pass. */
+  readonly filters: readonly Filter[];
+  /** Attributes wanted; empty: all. */
+  readonly fields: readonly string[];
+  readonly sort: readonly { readonly attribute: string; readonly descending: boolean }[];
+  /** 0: no limit. */
+  readonly limit: number;
+  /** ID of the object that the page follows (or, reversed, precedes); null: from the start. */
+  readonly marker: string | null;
+  readonly pageReverse: boolean;
+};
+
+const RESERVED: ReadonlySet<string> = new Set(['fields', 'sort_key', 'sort_dir', 'limit', 'marker', 'page_reverse']);
+
+/** Parses the query string. Throws `CableError` with Neutron's texts for what the declaration does not allow. */
+export function parseListQuery(resource: ResourceModel, query: URLSearchParams, caller: Caller): ListQuery {
+  return {
+    filters: parseFilters(resource, query, caller),
+    fields: query.getAll('fields').filter((name) => name !== ''),
+    sort: parseSort(resource, query),
+    limit: parseLimit(query.get('limit')),
+    marker: query.get('marker') || null,
+    pageReverse: /^(true|1)$/i.test(query.get('page_reverse') ?? ''),
+  };
+}
+
+/** True when the object passes every filter. */
+export function matchesFilters(filters: readonly Filter[], object: Readonly<Record<string, unknown>>): boolean {
+  return filters.every((filter) => matchesFilter(filter, object[filter.attribute]));
+}
+
+/** The attribute a name in a query means, with `aliasOf` followed; undefined: unknown or hidden from the caller. */
+function lookUp(resource: ResourceModel, name: string, caller: Caller): readonly [string, Attribute] | undefined {
+  const attribute = Object.hasOwn(resource.attributes, name) ? resource.attributes[name] : undefined;
+  if (attribute === undefined || (attribute.seeBy === 'admin' && !caller.isAdmin)) return undefined;
+  return attribute.aliasOf === undefined ? [name, attribute] : lookUp(resource, attribute.aliasOf, caller);
+}
+
+function parseFilters(resource: ResourceModel, query: URLSearchParams, caller: Caller): readonly Filter[] {
+  const invalid: string[] = [];
+  const filters: Filter[] = [];
+  for (const name of new Set(query.keys())) {
+    if (RESERVED.has(name)) continue;
+    const found = lookUp(resource, name, caller);
+    if (found === undefined || !isFilterable(found[1])) invalid.push(name);
+    else filters.push(...filtersOf(found[0], found[1], query.getAll(name)));
+  }
+  if (invalid.length > 0) {
+    const names = invalid.slice(0, 20).map((name) => `'${name}'`);
+    throw badRequest(`[${names.join(', ')}] is invalid attribute for filtering`);
+  }
+  return filters;
+}
+
+function isFilterable(attribute: Attribute): boolean {
+  return attribute.filter !== false && attribute.type !== 'dict' && attribute.type !== 'object';
+}
+
+function filtersOf(name: string, attribute: Attribute, texts: readonly string[]): readonly Filter[] {
+  const properties = attribute.items?.properties;
+  if (properties === undefined) {
+    const values = texts.map((text) => canonical(attribute.items ?? attribute, text));
+    return [{ attribute: name, property: null, values, substring: false }];
+  }
+  const byProperty = new Map<string, string[]>();
+  for (const text of texts) {
+    const [, key = '', value = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+    const property = key.replace(/_substr$/, '');
+    const inner = Object.hasOwn(properties, property) ? properties[property] : undefined;
+    if (inner === undefined || (key !== property && inner.type !== 'ip')) {
+      throw badRequest(`Invalid input for ${name}. Reason: '${text.slice(0, 100)}' is not in the form property=value.`);
+    }
+    byProperty.set(key, [...(byProperty.get(key) ?? []), key === property ? canonical(inner, value) : value]);
+  }
+  return [...byProperty].map(([key, values]) => ({
+    attribute: name,
+    property: key.replace(/_substr$/, ''),
+    values,
+    substring: key.endsWith('_substr'),
+  }));
+}
+
+/** A filter's text as stored values are written; what is not a value of the type fits nothing, and stays as it is. */
+function canonical(attribute: Attribute, text: string): string {
+  if (attribute.type === 'boolean')
+    return /^(true|1)$/i.test(text) ? 'true' : /^(false|0)$/i.test(text) ? 'false' : text;
+  if (attribute.type === 'mac') return parseMac(text) ?? text;
+  if (attribute.type === 'uuid' || (attribute.type === 'ip' && parseIp(text) !== undefined)) return text.toLowerCase();
+  return text;
+}
+
+function matchesFilter(filter: Filter, value: unknown): boolean {
+  if (!Array.isArray(value)) return filter.values.some((wanted) => wanted === formatScalar(value));
+  return value.some((element: unknown) => {
+    const text = formatScalar(filter.property === null ? element : propertyOf(element, filter.property));
+    return filter.values.some((wanted) => (filter.substring ? text.includes(wanted) : text === wanted));
+  });
+}
+
+function propertyOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+function formatScalar(value: unknown): string {
+  return value === null || value === undefined ? '' : String(value);
+}
+
+function parseSort(resource: ResourceModel, query: URLSearchParams): ListQuery['sort'] {
+  const keys = query.getAll('sort_key');
+  const directions = query.getAll('sort_dir');
+  if (directions.length > 0 && keys.length !== directions.length) {
+    throw badRequest('The number of sort_keys and sort_dirs must be same');
+  }
+  return keys.map((key, index) => {
+    const attribute = Object.hasOwn(resource.attributes, key) ? resource.attributes[key] : undefined;
+    if (attribute === undefined || !isSortable(attribute))
+      throw badRequest(`'${key}' is not a valid attribute for sorting`);
+    const direction = directions[index] ?? 'asc';
+    if (direction !== 'asc' && direction !== 'desc') throw badRequest("sort_dir must be 'asc' or 'desc'");
+    return { attribute: attribute.aliasOf ?? key, descending: direction === 'desc' };
+  });
+}
+
+function isSortable(attribute: Attribute): boolean {
+  return attribute.sort !== false && !['list', 'object', 'dict'].includes(attribute.type);
+}
+
+function parseLimit(text: string | null): number {
+  if (text === null || text === '') return 0;
+  if (!/^\d{1,9}$/.test(text)) throw badRequest(`Limit must be an integer 0 or greater and not '${text.slice(0, 50)}'`);
+  return Number(text);
+}
+
+function badRequest(message: string): CableError {
+  return new CableError('HTTPBadRequest', message);
+}

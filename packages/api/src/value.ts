@@ -1,0 +1,171 @@
+/** Checks and converts one value as its declaration says. Reasons are worded as Neutron words them: clients show and match them. */
+import {
+  type Attribute,
+  type AttributeType,
+  formatCidr,
+  formatIp,
+  isUuid,
+  parseCidr,
+  parseIp,
+  parseIpOrCidr,
+  parseMac,
+} from '@cable/model';
+
+/** A converted value, or why it is refused. */
+export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly reason: string };
+
+/** Largest nesting and size of a `dict`, as JSON text. */
+const DICT_MAX_LENGTH = 16384;
+
+/** The value in canonical form (lower-case MAC and UUID, real booleans and integers), or the reason why not. */
+export function parseValue(attribute: Attribute, value: unknown): Parsed {
+  if (value === null) return attribute.nullable ? good(null) : bad(`'None' is not a valid ${words(attribute.type)}`);
+  const parsed = PARSERS[attribute.type](value, attribute);
+  if (!parsed.ok || attribute.values === undefined) return parsed;
+  const found = attribute.values.find((one) => String(one).toLowerCase() === String(parsed.value).toLowerCase());
+  return found === undefined ? bad(`${quote(value)} is not in ${formatList(attribute.values)}`) : good(found);
+}
+
+const good = (value: unknown): Parsed => ({ ok: true, value });
+const bad = (reason: string): Parsed => ({ ok: false, reason });
+
+type Parser = (value: unknown, attribute: Attribute) => Parsed;
+
+const PARSERS: Readonly<Record<AttributeType, Parser>> = {
+  string: parseText,
+  boolean: parseBoolean,
+  integer: parseInteger,
+  uuid: (value) =>
+    typeof value === 'string' && isUuid(value) ? good(formatUuid(value)) : bad(`${quote(value)} is not a valid UUID`),
+  ip: (value) => {
+    const ip = typeof value === 'string' ? parseIp(value) : undefined;
+    return ip === undefined ? bad(`${quote(value)} is not a valid IP address`) : good(formatIp(ip));
+  },
+  cidr: parseSubnet,
+  'ip-or-cidr': parsePrefix,
+  mac: (value) => {
+    const mac = typeof value === 'string' ? parseMac(value) : undefined;
+    return mac === undefined ? bad(`${quote(value)} is not a valid MAC address`) : good(mac);
+  },
+  hostname: (value) =>
+    typeof value === 'string' && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(value)
+      ? good(value)
+      : bad(`${quote(value)} is not a valid host name: give letters, digits and inner hyphens, at most 63`),
+  base64: (value, attribute) => {
+    const isBase64 =
+      typeof value === 'string' &&
+      /^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(value) &&
+      value.replaceAll(/\s/g, '').length % 4 === 0;
+    return isBase64 ? parseText(value, attribute) : bad('the text is not valid base64');
+  },
+  timestamp: (value) =>
+    typeof value === 'string' && !Number.isNaN(Date.parse(value)) ? good(value) : bad(`${quote(value)} is not a time`),
+  list: parseList,
+  object: parseObjectValue,
+  dict: (value) => {
+    if (!isRecord(value)) return bad(`${quote(value)} is not a dictionary`);
+    return JSON.stringify(value).length > DICT_MAX_LENGTH
+      ? bad(`exceeds maximum length of ${DICT_MAX_LENGTH}`)
+      : good(value);
+  },
+};
+
+function parseText(value: unknown, attribute: Attribute): Parsed {
+  if (typeof value !== 'string') return bad(`${quote(value)} is not a valid string`);
+  if (value.length > (attribute.maxLength ?? 255)) {
+    return bad(`${quote(value)} exceeds maximum length of ${attribute.maxLength ?? 255}`);
+  }
+  if (value.length < (attribute.minLength ?? 0)) return bad(`${quote(value)} is shorter than ${attribute.minLength}`);
+  return good(value);
+}
+
+function parseBoolean(value: unknown): Parsed {
+  const text = typeof value === 'string' || typeof value === 'number' ? String(value).toLowerCase() : value;
+  if (text === true || text === 'true' || text === '1') return good(true);
+  if (text === false || text === 'false' || text === '0') return good(false);
+  return bad(`${quote(value)} is not a valid boolean value`);
+}
+
+function parseInteger(value: unknown, attribute: Attribute): Parsed {
+  const number = typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isSafeInteger(number)) return bad(`${quote(value)} is not an integer`);
+  const { minimum = number, maximum = number } = attribute;
+  if (number < minimum) return bad(`${quote(value)} is too small - must be at least '${minimum}'`);
+  if (number > maximum) return bad(`${quote(value)} is too large - must be no larger than '${maximum}'`);
+  return good(number);
+}
+
+function parseSubnet(value: unknown): Parsed {
+  if (typeof value !== 'string') return bad(`${quote(value)} is not a valid IP subnet`);
+  const exact = parseCidr(value);
+  if (exact !== undefined) return good(formatCidr(exact));
+  const near = parseIpOrCidr(value);
+  if (near === undefined) return bad(`${quote(value)} is not a valid IP subnet`);
+  return bad(`${quote(value)} isn't a recognized IP subnet cidr, '${formatCidr(near)}' is recommended`);
+}
+
+/** An address stays an address; a prefix loses its host bits. */
+function parsePrefix(value: unknown): Parsed {
+  const prefix = typeof value === 'string' ? parseIpOrCidr(value) : undefined;
+  if (typeof value !== 'string' || prefix === undefined)
+    return bad(`${quote(value)} is not a valid IP address or prefix`);
+  return good(value.includes('/') ? formatCidr(prefix) : formatIp(prefix.base));
+}
+
+function parseList(value: unknown, attribute: Attribute): Parsed {
+  if (!Array.isArray(value)) return bad(`${quote(value)} is not a list`);
+  const limit = attribute.maxLength ?? 1000;
+  if (value.length > limit) return bad(`the list has ${value.length} elements, more than ${limit}`);
+  if (attribute.items === undefined) return good(value);
+  const parsed: unknown[] = [];
+  for (const one of value) {
+    const element = parseValue(attribute.items, one);
+    if (!element.ok) return element;
+    if (attribute.items.type !== 'object' && parsed.includes(element.value)) {
+      return bad(`Duplicate items in the list: ${formatList(value)}`);
+    }
+    parsed.push(element.value);
+  }
+  return good(parsed);
+}
+
+function parseObjectValue(value: unknown, attribute: Attribute): Parsed {
+  if (!isRecord(value)) return bad(`${quote(value)} is not a dictionary`);
+  const properties = attribute.properties ?? {};
+  const extra = Object.keys(value).filter((name) => !Object.hasOwn(properties, name));
+  if (extra.length > 0) return bad(`Unexpected keys supplied: ${extra.slice(0, 10).join(', ')}`);
+  const parsed: Record<string, unknown> = {};
+  for (const [name, property] of Object.entries(properties)) {
+    const given = value[name];
+    if (given === undefined && property.required) return bad(`Expected keys not found: ${name}`);
+    if (given === undefined) continue;
+    const inner = parseValue(property, given);
+    if (!inner.ok) return bad(`${name}: ${inner.reason}`);
+    parsed[name] = inner.value;
+  }
+  return good(parsed);
+}
+
+/** A value in quotes, shortened, on one line. */
+function quote(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'None');
+  return `'${text.length > 300 ? `${text.slice(0, 300)}...` : text}'`;
+}
+
+function formatList(values: readonly unknown[]): string {
+  const shown = values.slice(0, 20).map((one) => (typeof one === 'number' ? String(one) : quote(one)));
+  return `[${shown.join(', ')}]`;
+}
+
+function formatUuid(text: string): string {
+  const hex = text.replaceAll('-', '').toLowerCase();
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+function words(type: AttributeType): string {
+  return type === 'ip' ? 'IP address' : type === 'uuid' ? 'UUID' : type;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
