@@ -14,7 +14,7 @@ export type KeyValue = {
 export type Compare =
   | { readonly kind: 'exists'; readonly key: string }
   | { readonly kind: 'absent'; readonly key: string }
-  /** The key was last written at exactly this revision. */
+  /** The key was last written at exactly this revision; 0: the key is absent. */
   | { readonly kind: 'modRevision'; readonly key: string; readonly revision: number }
   | { readonly kind: 'value'; readonly key: string; readonly value: string }
   /** No key starts with the prefix. */
@@ -35,7 +35,10 @@ export type StoreEvent =
   | { readonly kind: 'put'; readonly kv: KeyValue }
   | { readonly kind: 'delete'; readonly key: string; readonly modRevision: number };
 
-/** All events of one or more whole transactions in order; never a part of one. `revision`: everything up to it has been delivered. */
+/**
+ * All events of one or more whole transactions in order; never a part of one. `revision`: everything up to it has been delivered.
+ * May be without events: other keys changed.
+ */
 export type WatchBatch = { readonly revision: number; readonly events: readonly StoreEvent[] };
 
 export type WatchOptions = {
@@ -46,16 +49,23 @@ export type WatchOptions = {
 
 /**
  * Transactions, ordered watch with resume, leases. Methods throw `StoreError`:
- * `unavailable` (retryable: the outcome of a txn is then unknown), `compacted` (watch only: list again), `closed`, `too-large`, `lease-gone`.
+ * `unavailable` (retryable: the outcome of a txn is then unknown), `compacted` (watch only: list again), `closed`, `too-large`, `lease-gone`,
+ * `invalid`. Keys have no control characters and at most `MAX_KEY_BYTES`; `''` is neither a key nor a prefix.
  */
 export type Store = {
   /** The key's value, or undefined. Linearizable. */
   get(key: string): Promise<KeyValue | undefined>;
   /** Every key with the prefix, in key order, as of one revision. */
   list(prefix: string): Promise<{ readonly revision: number; readonly kvs: readonly KeyValue[] }>;
-  /** Does all ops if every compare holds, else none. Answered only when durable. At most 128 compares and 128 ops; one op a key. */
+  /**
+   * Does all ops if every compare holds, else none. Answered only when durable. At most 128 compares and 128 ops; one op a key, of
+   * `MAX_TXN_BYTES` together. A transaction that changes nothing raises no revision.
+   */
   txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult>;
-  /** Batches in revision order, each event once, gap-free from `fromRevision`; survives reconnects; ends when the signal aborts. */
+  /**
+   * Batches in revision order, each event once, gap-free from `fromRevision`; survives reconnects; ends when the signal aborts;
+   * throws `closed` when the store is closed.
+   */
   watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch>;
   /** A new lease; its keys are deleted (and watchers told) when it is not kept alive for `ttlSeconds`. After a restart of the store a lease runs for its full time again. */
   grantLease(ttlSeconds: number): Promise<string>;

@@ -1,0 +1,133 @@
+import type { Compare, KeyValue, Op, TxnResult } from '../contract.ts';
+import { StoreError } from '../errors.ts';
+import { encodeRecord, type LogEntry } from './records.ts';
+
+/** The committed state that a draft stands on. */
+export type DraftBase = {
+  readonly revision: number;
+  get(key: string): KeyValue | undefined;
+  /** Keys with the prefix, in order. */
+  keys(prefix: string): Iterable<string>;
+  /** TTL in seconds, or undefined when there is no such lease. */
+  leaseTtl(lease: string): number | undefined;
+  leaseKeys(lease: string): Iterable<string>;
+};
+
+/**
+ * Several transactions worked out in order on top of the committed state, to be committed as one: group commit.
+ * Each is all or nothing by itself: it is checked whole before it changes anything.
+ */
+export class Draft {
+  /** New state of keys; null: deleted. */
+  readonly records: Map<string, KeyValue | null> = new Map();
+  /** New history, by revision. */
+  readonly history: Map<number, LogEntry[]> = new Map();
+  /** Leases granted (TTL in seconds) or ended (null). */
+  readonly leases: Map<string, number | null> = new Map();
+  revision: number;
+  readonly #base: DraftBase;
+
+  constructor(base: DraftBase) {
+    this.#base = base;
+    this.revision = base.revision;
+  }
+
+  get isEmpty(): boolean {
+    return this.history.size === 0 && this.leases.size === 0;
+  }
+
+  /** Does all ops when every compare holds, else none. Throws `lease-gone`. */
+  txn(compares: readonly Compare[], ops: readonly Op[]): TxnResult {
+    const failed: number[] = [];
+    compares.forEach((compare, index) => {
+      if (!this.#holds(compare)) failed.push(index);
+    });
+    if (failed.length > 0) return { ok: false, revision: this.revision, failed };
+    for (const op of ops) {
+      if (op.kind === 'put' && op.lease !== undefined && this.leaseTtl(op.lease) === undefined) {
+        throw new StoreError('lease-gone', `lease ${op.lease} of key ${op.key} has ended`);
+      }
+    }
+    this.#apply(ops);
+    return { ok: true, revision: this.revision };
+  }
+
+  leaseTtl(lease: string): number | undefined {
+    const drafted = this.leases.get(lease);
+    return drafted === undefined ? this.#base.leaseTtl(lease) : (drafted ?? undefined);
+  }
+
+  /** Ends a lease and deletes its keys, in one revision. False: there is none. */
+  revoke(lease: string): boolean {
+    if (this.leaseTtl(lease) === undefined) return false;
+    const keys = new Set(this.#base.leaseKeys(lease));
+    for (const [key, kv] of this.records) if (kv?.lease === lease) keys.add(key);
+    const own = [...keys].filter((key) => this.#get(key)?.lease === lease).sort();
+    this.#apply(own.map((key) => ({ kind: 'delete', key })));
+    this.leases.set(lease, null);
+    return true;
+  }
+
+  #holds(compare: Compare): boolean {
+    switch (compare.kind) {
+      case 'exists':
+        return this.#get(compare.key) !== undefined;
+      case 'absent':
+        return this.#get(compare.key) === undefined;
+      case 'modRevision':
+        return (this.#get(compare.key)?.modRevision ?? 0) === compare.revision;
+      case 'value':
+        return this.#get(compare.key)?.value === compare.value;
+      case 'prefixEmpty':
+        return this.#isEmpty(compare.prefix);
+    }
+  }
+
+  #apply(ops: readonly Op[]): void {
+    const revision = this.revision + 1;
+    const entries: LogEntry[] = [];
+    for (const op of ops) {
+      if (op.kind === 'put') entries.push(this.#put(op, revision));
+      else if (op.kind === 'delete') this.#delete(op.key, entries);
+      else for (const key of this.#keys(op.prefix)) this.#delete(key, entries);
+    }
+    if (entries.length === 0) return;
+    this.revision = revision;
+    this.history.set(revision, entries);
+  }
+
+  #put(op: Op & { kind: 'put' }, revision: number): LogEntry {
+    const kv: KeyValue = {
+      key: op.key,
+      value: op.value,
+      createRevision: this.#get(op.key)?.createRevision ?? revision,
+      modRevision: revision,
+      lease: op.lease ?? null,
+    };
+    this.records.set(op.key, kv);
+    return [op.key, encodeRecord(kv)];
+  }
+
+  #delete(key: string, entries: LogEntry[]): void {
+    if (this.#get(key) === undefined) return;
+    this.records.set(key, null);
+    entries.push([key]);
+  }
+
+  #get(key: string): KeyValue | undefined {
+    const drafted = this.records.get(key);
+    return drafted === undefined ? this.#base.get(key) : (drafted ?? undefined);
+  }
+
+  #isEmpty(prefix: string): boolean {
+    for (const [key, kv] of this.records) if (kv !== null && key.startsWith(prefix)) return false;
+    for (const key of this.#base.keys(prefix)) if (this.records.get(key) !== null) return false;
+    return true;
+  }
+
+  #keys(prefix: string): readonly string[] {
+    const keys = new Set(this.#base.keys(prefix));
+    for (const key of this.records.keys()) if (key.startsWith(prefix)) keys.add(key);
+    return [...keys].sort();
+  }
+}

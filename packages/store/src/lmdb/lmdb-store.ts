@@ -1,0 +1,254 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from '@cable/kit';
+import type { Compare, KeyValue, Op, Store, StoreEvent, TxnResult, WatchBatch, WatchOptions } from '../contract.ts';
+import { StoreError } from '../errors.ts';
+import { checkKey, checkTxn } from '../limits.ts';
+import { Draft } from './draft.ts';
+import { LmdbFiles } from './files.ts';
+import { LeaseClock } from './leases.ts';
+import { takeLock } from './lock.ts';
+import { decodeEvent } from './records.ts';
+
+export type LmdbOptions = {
+  /** A directory; made (mode 0700) when it is not there. */
+  readonly path: string;
+  readonly log: Logger;
+  /** How many revisions watches may lag behind before they get `compacted`. Default 100,000. */
+  readonly historyRevisions?: number;
+};
+
+/** One thing to do in order with all other writes. `run` may throw; it then has changed nothing. */
+type Job = { readonly run: (draft: Draft) => unknown; settle(error: unknown, result: unknown): void };
+
+/** Transactions committed together at most; bounds how long the event loop is held. */
+const MAX_GROUP = 256;
+/** Revisions forgotten per commit at most, beside as many as were added. */
+const TRIM_STEP = 256;
+const WATCH_STEP = 256;
+
+/** Opens the embedded store. Throws `locked` when another process has it open. */
+export function openLmdb(options: LmdbOptions): Store {
+  mkdirSync(options.path, { recursive: true, mode: 0o700 });
+  const lock = takeLock(join(options.path, 'cable.lock'));
+  try {
+    return new LmdbStore(options, new LmdbFiles(options.path), lock);
+  } catch (err) {
+    lock.release();
+    throw err;
+  }
+}
+
+/**
+ * The store on LMDB. Writers queue; whatever has queued while a commit was on its way to the disk is worked out as one draft and
+ * committed as one LMDB transaction. Watches read the history kept in the file, woken by commits.
+ */
+class LmdbStore implements Store {
+  readonly #files: LmdbFiles;
+  readonly #lock: { release(): void };
+  readonly #log: Logger;
+  readonly #keep: number;
+  readonly #leases: LeaseClock;
+  readonly #waiters = new Set<() => void>();
+  #jobs: Job[] = [];
+  #draining: Promise<void> | undefined;
+  #closed = false;
+  #revision: number;
+  #floor: number;
+  /** The oldest revision that may still be in the file. */
+  #first: number;
+
+  constructor(options: LmdbOptions, files: LmdbFiles, lock: { release(): void }) {
+    this.#files = files;
+    this.#lock = lock;
+    this.#log = options.log;
+    this.#keep = options.historyRevisions ?? 100_000;
+    const { revision, floor } = files.position();
+    this.#revision = revision;
+    this.#floor = floor;
+    this.#first = files.firstRevision() ?? revision + 1;
+    this.#leases = new LeaseClock(() => this.#endLeases());
+    for (const { lease, ttlSeconds } of files.leases()) this.#leases.start(lease, ttlSeconds);
+  }
+
+  async get(key: string): Promise<KeyValue | undefined> {
+    checkKey(key);
+    this.#open();
+    return this.#files.get(key);
+  }
+
+  async list(prefix: string): Promise<{ readonly revision: number; readonly kvs: readonly KeyValue[] }> {
+    checkKey(prefix, 'prefix');
+    this.#open();
+    return { revision: this.#files.position().revision, kvs: [...this.#files.list(prefix)] };
+  }
+
+  async txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult> {
+    checkTxn(compares, ops);
+    return await this.#do((draft) => draft.txn(compares, ops));
+  }
+
+  async *watch(prefix: string, options: WatchOptions): AsyncGenerator<WatchBatch> {
+    checkKey(prefix, 'prefix');
+    let next = Math.max(1, options.fromRevision);
+    while (!options.signal.aborted) {
+      this.#open();
+      const floor = this.#files.position().floor;
+      if (next < floor) {
+        throw new StoreError('compacted', `history before revision ${floor} is gone; revision ${next} was asked for`);
+      }
+      const steps = this.#files.history(next, WATCH_STEP);
+      const last = steps.at(-1);
+      if (last === undefined) {
+        await this.#changed(next, options.signal);
+        continue;
+      }
+      const events = steps.flatMap(({ revision, entries }) =>
+        entries.filter(([key]) => key.startsWith(prefix)).map((entry): StoreEvent => decodeEvent(revision, entry)),
+      );
+      next = last.revision + 1;
+      yield { revision: last.revision, events };
+    }
+  }
+
+  async grantLease(ttlSeconds: number): Promise<string> {
+    if (!(Number.isSafeInteger(ttlSeconds) && ttlSeconds >= 1)) {
+      throw new StoreError('invalid', `a lease's TTL is a whole number of seconds from 1, not ${ttlSeconds}`);
+    }
+    const lease = randomBytes(8).toString('hex');
+    await this.#do((draft) => draft.leases.set(lease, ttlSeconds));
+    return lease;
+  }
+
+  async keepAlive(lease: string): Promise<boolean> {
+    return await this.#do((draft) => {
+      const ttlSeconds = draft.leaseTtl(lease);
+      if (ttlSeconds === undefined) return false;
+      this.#leases.start(lease, ttlSeconds);
+      return true;
+    });
+  }
+
+  async revokeLease(lease: string): Promise<void> {
+    await this.#do((draft) => draft.revoke(lease));
+  }
+
+  async compact(revision: number): Promise<void> {
+    await this.#do((draft) => {
+      if (!Number.isSafeInteger(revision) || revision > draft.revision) {
+        throw new StoreError('invalid', `revision ${revision} cannot be compacted; the last is ${draft.revision}`);
+      }
+      this.#floor = Math.max(this.#floor, revision);
+    });
+    while (this.#first < this.#floor) await this.#do(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#leases.stop();
+    await this.#draining;
+    this.#wakeWatches();
+    await this.#files.close();
+    this.#lock.release();
+  }
+
+  #open(): void {
+    if (this.#closed) throw new StoreError('closed', 'the store is closed');
+    this.#files.refresh();
+  }
+
+  #do<T>(run: (draft: Draft) => T): Promise<T> {
+    if (this.#closed) throw new StoreError('closed', 'the store is closed');
+    return new Promise<T>((resolve, reject) => {
+      const settle = (error: unknown, result: unknown): void => (error === null ? resolve(result as T) : reject(error));
+      this.#jobs.push({ run, settle });
+      this.#draining ??= this.#drain();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    // Let the writers of this event turn join the first group.
+    await Promise.resolve();
+    while (this.#jobs.length > 0) await this.#commitGroup(this.#jobs.splice(0, MAX_GROUP));
+    this.#draining = undefined;
+  }
+
+  async #commitGroup(jobs: readonly Job[]): Promise<void> {
+    this.#files.refresh();
+    const floorBefore = this.#files.position().floor;
+    const draft = new Draft({
+      revision: this.#revision,
+      get: (key) => this.#files.get(key),
+      keys: (prefix) => this.#files.keys(prefix),
+      leaseTtl: (lease) => this.#leases.ttl(lease),
+      leaseKeys: (lease) => this.#files.leaseKeys(lease),
+    });
+    const outcomes = jobs.map((job) => attempt(job, draft));
+    try {
+      if (!draft.isEmpty || this.#floor !== floorBefore || this.#first < this.#floor) await this.#commit(draft);
+    } catch (err) {
+      this.#log.error({ err }, 'store commit failed');
+      const error = new StoreError('unavailable', 'the store could not write to its disk', err);
+      for (const job of jobs) job.settle(error, undefined);
+      return;
+    }
+    outcomes.forEach(({ error, result }, index) => {
+      jobs[index]?.settle(error, result);
+    });
+  }
+
+  async #commit(draft: Draft): Promise<void> {
+    const floor = Math.max(this.#floor, draft.revision - this.#keep + 1);
+    const trimTo = Math.min(floor, this.#first + draft.history.size + TRIM_STEP);
+    await this.#files.commit(draft, { revision: draft.revision, floor }, this.#first, trimTo);
+    this.#revision = draft.revision;
+    this.#floor = floor;
+    this.#first = Math.max(this.#first, trimTo);
+    for (const [lease, ttlSeconds] of draft.leases) {
+      if (ttlSeconds === null) this.#leases.remove(lease);
+      else this.#leases.start(lease, ttlSeconds);
+    }
+    this.#wakeWatches();
+  }
+
+  #endLeases(): void {
+    if (this.#closed) return;
+    this.#do((draft) => {
+      for (const lease of this.#leases.due()) {
+        draft.revoke(lease);
+        this.#log.info({ lease }, 'lease ended');
+      }
+    }).catch((err: unknown) => {
+      this.#log.warn({ err }, 'ended leases could not be removed, will retry');
+      setTimeout(() => this.#endLeases(), 1000).unref();
+    });
+  }
+
+  /** Resolves when history may have reached the revision, or the watch or the store ends. */
+  #changed(next: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#closed || signal.aborted || this.#revision >= next) return resolve();
+      const wake = (): void => {
+        this.#waiters.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#waiters.add(wake);
+      signal.addEventListener('abort', wake, { once: true });
+    });
+  }
+
+  #wakeWatches(): void {
+    for (const wake of [...this.#waiters]) wake();
+  }
+}
+
+function attempt(job: Job, draft: Draft): { readonly error: unknown; readonly result: unknown } {
+  try {
+    return { error: null, result: job.run(draft) };
+  } catch (error) {
+    return { error, result: undefined };
+  }
+}

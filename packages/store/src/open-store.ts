@@ -1,0 +1,24 @@
+import type { Logger } from '@cable/kit';
+import type { Store } from './contract.ts';
+import { StoreError } from './errors.ts';
+import { openLmdb } from './lmdb/lmdb-store.ts';
+
+export type OpenStoreOptions = {
+  readonly log: Logger;
+};
+
+/** Opens the store that `lmdb:PATH` or `etcd:HOST:PORT,HOST:PORT` names. Throws `invalid` for any other text, and what the store throws. */
+export async function openStore(address: string, options: OpenStoreOptions): Promise<Store> {
+  const colon = address.indexOf(':');
+  const kind = address.slice(0, Math.max(0, colon));
+  const rest = address.slice(colon + 1);
+  if (kind === 'lmdb') {
+    if (rest === '')
+      throw new StoreError('invalid', "store 'lmdb:' names no directory; write lmdb:/var/lib/cable/store");
+    return openLmdb({ path: rest, log: options.log });
+  }
+  throw new StoreError(
+    'invalid',
+    `store ${JSON.stringify(address)} is not understood; write lmdb:DIRECTORY or etcd:HOST:PORT,HOST:PORT`,
+  );
+}
