@@ -44,6 +44,15 @@ export function absentOn<T>(codes: readonly string[], call: () => T): T | undefi
   }
 }
 
+/** Runs `call`; false when it failed with one of these codes, any other error is thrown. */
+export function succeeded(call: () => void, exceptOn: readonly string[]): boolean {
+  const done = absentOn(exceptOn, () => {
+    call();
+    return true;
+  });
+  return done === true;
+}
+
 function isCoded(err: unknown): err is { readonly code: string } {
   return typeof err === 'object' && err !== null && 'code' in err && typeof err.code === 'string';
 }

@@ -1,0 +1,181 @@
+/** Network devices: list, change, move, delete. What the agent made itself it knows by its name's prefix. */
+
+import { closeSync } from 'node:fs';
+import { macToBytes, parseMac } from '@cable/model';
+import { absentOn, NetlinkError, succeeded } from '../ffi/errno.ts';
+import {
+  type Attribute,
+  bytes,
+  decodeAttributes,
+  fixedHeader,
+  type NetlinkMessage,
+  readText,
+  readU32,
+  text,
+  u32,
+  viewOf,
+} from './message.ts';
+import { openNetns } from './netns.ts';
+import type { NetlinkSocket } from './socket.ts';
+
+/** A device's name, or its ifindex. */
+export type LinkRef = string | number;
+
+export type Link = {
+  readonly ifindex: number;
+  readonly name: string;
+  /** Kind of a virtual device: `veth`, `tun` (a tap too), `vxlan`; empty for a physical one and loopback. */
+  readonly kind: string;
+  readonly mtuBytes: number;
+  /** Lower case; empty: none. */
+  readonly mac: string;
+  /** RFC 2863; `unknown` for devices that do not track it. */
+  readonly operState: OperState;
+  /** IFF_*. */
+  readonly flags: number;
+  /** Administratively up (IFF_UP). */
+  readonly up: boolean;
+  /** Has a carrier (IFF_LOWER_UP). */
+  readonly carrier: boolean;
+  /** A veth's peer, in the peer's namespace; 0: none. */
+  readonly peerIfindex: number;
+  /** This namespace's number for the one that the peer is in; undefined: the same namespace. */
+  readonly peerNetnsid: number | undefined;
+};
+
+const OPER_STATES = ['unknown', 'notpresent', 'down', 'lowerlayerdown', 'testing', 'dormant', 'up'] as const;
+export type OperState = (typeof OPER_STATES)[number];
+
+/** Message types and attributes of rtnetlink (linux/rtnetlink.h, linux/if_link.h). */
+export const RTM_LINK = { create: 16, delete: 17, get: 18, set: 19 } as const;
+export const IFLA = {
+  address: 1,
+  name: 3,
+  mtu: 4,
+  link: 5,
+  operState: 16,
+  info: 18,
+  netnsFd: 28,
+  extMask: 29,
+  peerNetnsid: 37,
+} as const;
+export const IFLA_INFO = { kind: 1, data: 2 } as const;
+
+const IFF_UP = 0x1;
+const IFF_LOWER_UP = 0x1_0000;
+const IFINFO_BYTES = 16;
+const SKIP_STATISTICS = 1 << 3;
+const NAME_BYTES = 15;
+
+/** struct ifinfomsg. */
+export function ifinfo(ifindex: number, flags = 0, change = 0): Uint8Array {
+  return fixedHeader([1, 0], [1, 0], [2, 0], [4, ifindex], [4, flags], [4, change]);
+}
+
+export function listLinks(socket: NetlinkSocket): Link[] {
+  const attributes = [u32(IFLA.extMask, SKIP_STATISTICS)];
+  const tried = 'list the network devices';
+  return socket.dump({ type: RTM_LINK.get, fixed: ifinfo(0), attributes, tried }).map(decodeLink);
+}
+
+/** undefined: no such device. */
+export function getLink(socket: NetlinkSocket, ref: LinkRef): Link | undefined {
+  const named = typeof ref === 'string';
+  const attributes = [u32(IFLA.extMask, SKIP_STATISTICS), ...(named ? [text(IFLA.name, checkName(ref))] : [])];
+  const request = { type: RTM_LINK.get, fixed: ifinfo(named ? 0 : ref), attributes, tried: `look at device ${ref}` };
+  return absentOn(['ENODEV'], () => decodeLink(socket.get(request)));
+}
+
+/** As getLink; throws ENODEV when it is not there. */
+export function requireLink(socket: NetlinkSocket, ref: LinkRef): Link {
+  const link = getLink(socket, ref);
+  if (link === undefined) throw new NetlinkError(`look at device ${ref}`, 'ENODEV');
+  return link;
+}
+
+export type LinkChange = {
+  readonly up?: boolean;
+  readonly mtuBytes?: number;
+  readonly mac?: string;
+  /** The device must be down for it. */
+  readonly name?: string;
+  /** Path of the namespace to move to; the device loses its addresses and goes down. */
+  readonly netns?: string;
+};
+
+/** Changes what is given, in one request. Idempotent. ENODEV: no such device. */
+export function setLink(socket: NetlinkSocket, ref: LinkRef, change: LinkChange): void {
+  const ifindex = typeof ref === 'number' ? ref : requireLink(socket, ref).ifindex;
+  const flags = change.up === true ? IFF_UP : 0;
+  withNetnsFd(change.netns, (netns) => {
+    const attributes = [...linkAttributes(change), ...netns];
+    const fixed = ifinfo(ifindex, flags, change.up === undefined ? 0 : IFF_UP);
+    socket.change({ type: RTM_LINK.create, fixed, attributes, tried: `change device ${ref}` });
+  });
+}
+
+/** False: it was not there. Of a veth pair both ends go. */
+export function deleteLink(socket: NetlinkSocket, ref: LinkRef): boolean {
+  const link = getLink(socket, ref);
+  if (link === undefined) return false;
+  const request = { type: RTM_LINK.delete, fixed: ifinfo(link.ifindex), tried: `delete device ${link.name}` };
+  return succeeded(() => socket.change(request), ['ENODEV']);
+}
+
+/** Name, MAC and MTU as attributes. */
+export function linkAttributes(change: Pick<LinkChange, 'name' | 'mac' | 'mtuBytes'>): Attribute[] {
+  return [
+    ...(change.name === undefined ? [] : [text(IFLA.name, checkName(change.name))]),
+    ...(change.mac === undefined ? [] : [bytes(IFLA.address, parseMacOrThrow(change.mac))]),
+    ...(change.mtuBytes === undefined ? [] : [u32(IFLA.mtu, change.mtuBytes)]),
+  ];
+}
+
+/** Runs `call` with the attribute that names the namespace, or with none. */
+export function withNetnsFd<T>(netns: string | undefined, call: (attributes: readonly Attribute[]) => T): T {
+  if (netns === undefined) return call([]);
+  const fd = openNetns(netns);
+  try {
+    return call([u32(IFLA.netnsFd, fd)]);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export function decodeLink(message: NetlinkMessage): Link {
+  const view = viewOf(message.body);
+  const attributes = decodeAttributes(message.body, IFINFO_BYTES);
+  const info = decodeAttributes(attributes.get(IFLA.info) ?? new Uint8Array());
+  const flags = view.getUint32(8, true);
+  const netnsid = attributes.get(IFLA.peerNetnsid);
+  const ifindex = view.getInt32(4, true);
+  const peer = readU32(attributes.get(IFLA.link));
+  return {
+    ifindex,
+    name: readText(attributes.get(IFLA.name)),
+    kind: readText(info.get(IFLA_INFO.kind)),
+    mtuBytes: readU32(attributes.get(IFLA.mtu)),
+    mac: Array.from(attributes.get(IFLA.address) ?? [], (b) => b.toString(16).padStart(2, '0')).join(':'),
+    operState: OPER_STATES[attributes.get(IFLA.operState)?.[0] ?? 0] ?? 'unknown',
+    flags,
+    up: (flags & IFF_UP) !== 0,
+    carrier: (flags & IFF_LOWER_UP) !== 0,
+    peerIfindex: peer,
+    peerNetnsid: netnsid === undefined ? undefined : viewOf(netnsid).getInt32(0, true),
+  };
+}
+
+function parseMacOrThrow(mac: string): Uint8Array {
+  const parsed = parseMac(mac);
+  if (parsed === undefined) throw new NetlinkError(`set the MAC address ${mac}`, 'EINVAL', 'not a MAC address');
+  return macToBytes(parsed);
+}
+
+function checkName(name: string): string {
+  if (/^[^\s/:]+$/.test(name) && name !== '.' && name !== '..' && Buffer.byteLength(name) <= NAME_BYTES) return name;
+  throw new NetlinkError(
+    `name a device "${name}"`,
+    'EINVAL',
+    `a name has 1 to ${NAME_BYTES} characters, no space, / or :`,
+  );
+}

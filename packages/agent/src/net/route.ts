@@ -1,0 +1,131 @@
+/** Routes. Ours carry their own protocol number: a fresh agent knows them by it, and no other's route is ever changed. */
+import { absentOn, NetlinkError, succeeded } from '../ffi/errno.ts';
+import { AF_INET, AF_INET6, decodeIp, encodeIp, encodePrefix } from './ip.ts';
+import { bytes, decodeAttributes, fixedHeader, type NetlinkMessage, readU32, u32 } from './message.ts';
+import { type NetlinkSocket, NLM } from './socket.ts';
+
+/** rtm_protocol of every route that Cable makes (`ip route show proto 67`). */
+export const ROUTE_PROTOCOL = 67;
+
+export type RouteSpec = {
+  /** `10.1.0.0/24`; `0.0.0.0/0` or `::/0`: the default route. Host bits are zero. */
+  readonly destination: string;
+  readonly ifindex: number;
+  /** Next hop; none: the destination is on the link. */
+  readonly gateway?: string;
+  /** The gateway need not be in a prefix of the device. */
+  readonly onlink?: boolean;
+  /** Default 0 (IPv6: the kernel makes it 1024). */
+  readonly metric?: number;
+};
+
+export type Route = {
+  readonly destination: string;
+  readonly ifindex: number;
+  /** Empty: none. */
+  readonly gateway: string;
+  readonly metric: number;
+  /** rtm_protocol: 2 kernel, 3 boot, 4 static, 67 ours. */
+  readonly protocol: number;
+};
+
+const RTM_ROUTE = { create: 24, delete: 25, get: 26 } as const;
+const RTA = { destination: 1, ifindex: 4, gateway: 5, metric: 6 } as const;
+const TABLE_MAIN = 254;
+const SCOPE = { universe: 0, link: 253 } as const;
+const TYPE_UNICAST = 1;
+const RTNH_F_ONLINK = 4;
+const RTMSG_BYTES = 12;
+
+/** Unicast routes of the main table. */
+export function listRoutes(socket: NetlinkSocket, filter: { readonly protocol?: number } = {}): Route[] {
+  return [AF_INET, AF_INET6].flatMap((family) => {
+    const fixed = rtmsg({ family, length: 0, protocol: filter.protocol ?? 0, scope: 0, type: TYPE_UNICAST, flags: 0 });
+    const request = { type: RTM_ROUTE.get, fixed, tried: 'list the routes' };
+    const answers = absentOn(['EAFNOSUPPORT', 'EOPNOTSUPP', 'ENOENT'], () => socket.dump(request)) ?? [];
+    return answers.filter((m) => m.body[4] === TABLE_MAIN).map(decodeRoute);
+  });
+}
+
+/** Makes the route, or replaces ours to that destination. EEXIST: another's route has the destination and metric. */
+export function ensureRoute(socket: NetlinkSocket, spec: RouteSpec): void {
+  if (succeeded(() => changeRoute(socket, spec, NLM.create | NLM.exclusive), ['EEXIST'])) return;
+  const others = listRoutes(socket).filter((r) => r.destination === spec.destination && sameMetric(r, spec));
+  const foreign = others.find((r) => r.protocol !== ROUTE_PROTOCOL);
+  if (foreign !== undefined) {
+    const detail = `a route of protocol ${foreign.protocol} has this destination`;
+    throw new NetlinkError(`add route ${spec.destination}`, 'EEXIST', detail);
+  }
+  if (others.some((r) => r.ifindex === spec.ifindex && r.gateway === (spec.gateway ?? ''))) return;
+  changeRoute(socket, spec, NLM.create | NLM.replace);
+}
+
+/** Removes our route to the destination; false: there was none. */
+export function deleteRoute(
+  socket: NetlinkSocket,
+  spec: Pick<RouteSpec, 'destination' | 'ifindex' | 'metric'>,
+): boolean {
+  const destination = encodePrefix(spec.destination);
+  const fixed = rtmsg({ ...destination, protocol: ROUTE_PROTOCOL, scope: 255, type: TYPE_UNICAST, flags: 0 });
+  const attributes = [
+    bytes(RTA.destination, destination.bytes),
+    u32(RTA.ifindex, spec.ifindex),
+    ...(spec.metric === undefined ? [] : [u32(RTA.metric, spec.metric)]),
+  ];
+  const request = { type: RTM_ROUTE.delete, fixed, attributes, tried: `delete route ${spec.destination}` };
+  return succeeded(() => socket.change(request), ['ESRCH', 'ENODEV', 'ENOENT']);
+}
+
+function changeRoute(socket: NetlinkSocket, spec: RouteSpec, flags: number): void {
+  const destination = encodePrefix(spec.destination);
+  const scope = spec.gateway === undefined && destination.family === AF_INET ? SCOPE.link : SCOPE.universe;
+  const routeFlags = spec.onlink === true ? RTNH_F_ONLINK : 0;
+  const head = { ...destination, protocol: ROUTE_PROTOCOL, scope, type: TYPE_UNICAST, flags: routeFlags };
+  const attributes = [
+    bytes(RTA.destination, destination.bytes),
+    u32(RTA.ifindex, spec.ifindex),
+    ...(spec.gateway === undefined ? [] : [bytes(RTA.gateway, encodeIp(spec.gateway).bytes)]),
+    ...(spec.metric === undefined ? [] : [u32(RTA.metric, spec.metric)]),
+  ];
+  const by = spec.gateway === undefined ? '' : ` by ${spec.gateway}`;
+  const tried = `add route ${spec.destination}${by} on device ${spec.ifindex}`;
+  socket.change({ type: RTM_ROUTE.create, flags, fixed: rtmsg(head), attributes, tried });
+}
+
+type RouteHead = {
+  readonly family: number;
+  readonly length: number;
+  readonly protocol: number;
+  readonly scope: number;
+  readonly type: number;
+  readonly flags: number;
+};
+
+/** struct rtmsg, of the main table. */
+function rtmsg(head: RouteHead): Uint8Array {
+  const { family, length, protocol, scope, type, flags } = head;
+  const routing = [[1, TABLE_MAIN] as const, [1, protocol] as const, [1, scope] as const, [1, type] as const];
+  return fixedHeader([1, family], [1, length], [1, 0], [1, 0], ...routing, [4, flags]);
+}
+
+const IPV6_DEFAULT_METRIC = 1024;
+
+function sameMetric(route: Route, spec: RouteSpec): boolean {
+  const fallback = spec.destination.includes(':') ? IPV6_DEFAULT_METRIC : 0;
+  return route.metric === (spec.metric ?? fallback);
+}
+
+function decodeRoute(message: NetlinkMessage): Route {
+  const { body } = message;
+  const attributes = decodeAttributes(body, RTMSG_BYTES);
+  const any = body[0] === AF_INET6 ? '::' : '0.0.0.0';
+  const destination = attributes.get(RTA.destination);
+  const gateway = attributes.get(RTA.gateway);
+  return {
+    destination: `${destination === undefined ? any : decodeIp(destination)}/${body[1] ?? 0}`,
+    ifindex: readU32(attributes.get(RTA.ifindex)),
+    gateway: gateway === undefined ? '' : decodeIp(gateway),
+    metric: readU32(attributes.get(RTA.metric)),
+    protocol: body[5] ?? 0,
+  };
+}

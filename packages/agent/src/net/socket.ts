@@ -1,0 +1,156 @@
+/** An rtnetlink socket: requests that are acknowledged, and dumps. Calls are synchronous: the kernel answers before they return. */
+import { closeSync } from 'node:fs';
+import { errnoName, NetlinkError } from '../ffi/errno.ts';
+import { lastErrno, libc } from '../ffi/libc.ts';
+import {
+  type Attribute,
+  decodeAttributes,
+  decodeMessages,
+  encodeMessage,
+  fixedHeader,
+  type NetlinkMessage,
+  readText,
+  u32Bytes,
+  viewOf,
+} from './message.ts';
+import { inNetns } from './netns.ts';
+
+/** Flags of a request (linux/netlink.h). */
+export const NLM = { request: 0x1, ack: 0x4, replace: 0x100, exclusive: 0x200, create: 0x400, dump: 0x300 } as const;
+
+/** What to ask: message type, fixed header, attributes; `tried` says it in words, with names, for the error. */
+export type NetlinkRequest = {
+  readonly type: number;
+  readonly flags?: number;
+  readonly fixed: Uint8Array;
+  readonly attributes?: readonly Attribute[];
+  readonly tried: string;
+};
+
+const AF_NETLINK = 16;
+const SOCK_RAW_CLOEXEC = 3 | 0x80000;
+const SOCK_NONBLOCK = 0x800;
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+const SOL_NETLINK = 270;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+const TIMEOUT_SECONDS = 10;
+const RECEIVE_BYTES = 1 << 16;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+const FLAG_CAPPED = 0x100;
+const FLAG_ACK_TLVS = 0x200;
+const FLAG_DUMP_INTERRUPTED = 0x10;
+const DUMP_TRIES = 5;
+
+export type SocketOptions = {
+  /** Path of the network namespace to talk to; default: the one this process is in. */
+  readonly netns?: string;
+};
+
+export class NetlinkSocket {
+  readonly fd: number;
+  readonly #buffer: Uint8Array = new Uint8Array(RECEIVE_BYTES);
+  #sequence = 0;
+
+  constructor(options: SocketOptions = {}) {
+    const open = (): number => openRouteSocket({ groups: 0, nonBlocking: false });
+    this.fd = options.netns === undefined ? open() : inNetns(options.netns, open);
+    setOption(this.fd, SOL_SOCKET, SO_RCVTIMEO, fixedHeader([4, TIMEOUT_SECONDS], [4, 0], [4, 0], [4, 0]));
+    setOption(this.fd, SOL_NETLINK, NETLINK_EXT_ACK, u32Bytes(1));
+    setOption(this.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, u32Bytes(1));
+  }
+
+  /** Throws NetlinkError unless the kernel did it. */
+  change(request: NetlinkRequest): void {
+    this.#exchange(request, NLM.ack);
+  }
+
+  /** The one answer to a question. Throws NetlinkError, e.g. ENODEV. */
+  get(request: NetlinkRequest): NetlinkMessage {
+    const [answer] = this.#exchange(request, NLM.ack);
+    if (answer === undefined) throw new NetlinkError(request.tried, 'ENODATA');
+    return answer;
+  }
+
+  /** Every object there is, as of one moment. */
+  dump(request: NetlinkRequest): NetlinkMessage[] {
+    for (let i = 0; i < DUMP_TRIES; i++) {
+      const answers = this.#exchange(request, NLM.dump);
+      if (!answers.some((answer) => (answer.flags & FLAG_DUMP_INTERRUPTED) !== 0)) return answers;
+    }
+    throw new NetlinkError(request.tried, 'EINTR', 'the list changed all the time while it was read');
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #exchange(request: NetlinkRequest, flags: number): NetlinkMessage[] {
+    this.#sequence += 1;
+    const head = { type: request.type, flags: NLM.request | flags | (request.flags ?? 0), sequence: this.#sequence };
+    const data = encodeMessage(head, request.fixed, request.attributes ?? []);
+    if (libc().send(this.fd, data, data.length, 0) < 0) throw new NetlinkError(request.tried, errnoName(lastErrno()));
+    const answers: NetlinkMessage[] = [];
+    for (;;) {
+      for (const message of this.#receive(request.tried)) {
+        if (message.sequence !== this.#sequence) continue;
+        if (message.type === NLMSG_ERROR) {
+          throwIfError(message, request.tried);
+          return answers;
+        }
+        if (message.type === NLMSG_DONE) {
+          throwIfError(message, request.tried);
+          return answers;
+        }
+        answers.push(message);
+      }
+    }
+  }
+
+  #receive(tried: string): NetlinkMessage[] {
+    const size = libc().recv(this.fd, this.#buffer, this.#buffer.length, 0);
+    if (size < 0) throw new NetlinkError(tried, errnoName(lastErrno()), 'no answer');
+    return decodeMessages(this.#buffer.slice(0, size));
+  }
+}
+
+/** NLMSG_ERROR and NLMSG_DONE begin with a negative errno, or zero. */
+function throwIfError(message: NetlinkMessage, tried: string): void {
+  const code = message.body.length >= 4 ? viewOf(message.body).getInt32(0, true) : 0;
+  if (code < 0) throw new NetlinkError(tried, errnoName(-code), kernelText(message));
+}
+
+/** The sentence that the kernel adds (NLMSGERR_ATTR_MSG), behind a copy of the request. */
+function kernelText(message: NetlinkMessage): string {
+  if ((message.flags & FLAG_ACK_TLVS) === 0) return '';
+  if (message.type === NLMSG_DONE) return readText(decodeAttributes(message.body, 4).get(1));
+  const copied = (message.flags & FLAG_CAPPED) === 0 ? viewOf(message.body).getUint32(4, true) : 16;
+  return readText(decodeAttributes(message.body, 4 + copied).get(1));
+}
+
+/** `groups`: bit mask of multicast groups to hear, e.g. 1 for RTNLGRP_LINK. */
+export function openRouteSocket(options: { readonly groups: number; readonly nonBlocking: boolean }): number {
+  const kind = options.nonBlocking ? SOCK_RAW_CLOEXEC | SOCK_NONBLOCK : SOCK_RAW_CLOEXEC;
+  const fd = libc().socket(AF_NETLINK, kind, 0);
+  if (fd < 0) throw new NetlinkError('open a netlink socket', errnoName(lastErrno()));
+  const address = fixedHeader([2, AF_NETLINK], [2, 0], [4, 0], [4, options.groups]);
+  if (libc().bind(fd, address, address.length) < 0) {
+    const code = errnoName(lastErrno());
+    closeSync(fd);
+    throw new NetlinkError('bind a netlink socket', code);
+  }
+  return fd;
+}
+
+function setOption(fd: number, level: number, name: number, value: Uint8Array): void {
+  if (libc().setsockopt(fd, level, name, value, value.length) >= 0) return;
+  const code = errnoName(lastErrno());
+  closeSync(fd);
+  throw new NetlinkError(`set option ${name} of a netlink socket`, code);
+}
