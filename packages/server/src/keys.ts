@@ -37,12 +37,17 @@ export function vniKey(vni: number): string {
 
 /** Present: the project has its default security group. Value: the group's id. */
 export function defaultGroupKey(projectId: string): string {
-  return `/cable/x/default_sg/${projectId}`;
+  return `/cable/x/default_sg/${encodeURIComponent(projectId)}`;
 }
 
 /** Present: the group has a rule with this meaning. Value: the rule's id. */
 export function ruleKey(groupId: string, fingerprint: string): string {
   return `/cable/x/rule/${groupId}/${fingerprint}`;
+}
+
+/** Present: the address is a host's tunnel end. Value: the host's name. */
+export function underlayKey(ip: string): string {
+  return `/cable/x/underlay/${ip}`;
 }
 
 /** Leased; present: the host's agent reports. */

@@ -1,0 +1,78 @@
+import {
+  CableError,
+  formatIp,
+  type HostRegistration,
+  type HostStatusReport,
+  isUuid,
+  parseIp,
+  type VifStatus,
+} from '@cable/model';
+
+/** Ports a host may report at once; a host with more sends several reports. */
+export const MAX_VIFS_A_REPORT = 4096;
+const MAX_REASON = 256;
+const MAX_VERSION = 64;
+const MAX_HOST_NAME = 255;
+const STATES: ReadonlySet<unknown> = new Set<VifStatus['state']>(['up', 'down', 'error']);
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A host's name: what a DNS name may be made of. Throws `InvalidInput`. */
+export function parseHostName(text: string): string {
+  if (text.length <= MAX_HOST_NAME && /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(text)) return text;
+  throw invalid('host', `1 to ${MAX_HOST_NAME} letters, digits, '.', '-' and '_', first and last a letter or digit`);
+}
+
+/** `since` of a watch: a revision; absent: 0. Throws `InvalidInput`. */
+export function parseSince(text: string | undefined): number {
+  if (text === undefined || text === '') return 0;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw invalid('since', 'the revision of a sync or bookmark line, or 0');
+}
+
+/** Throws `InvalidInput` naming the field. */
+export function parseRegistration(body: unknown): HostRegistration {
+  const fields = parseFields(body, 'body');
+  const underlay = typeof fields['underlay'] === 'string' ? parseIp(fields['underlay']) : undefined;
+  if (underlay === undefined) throw invalid('underlay', 'an IP address of the host that other hosts can reach');
+  return { underlay: formatIp(underlay), agentVersion: parseText(fields['agentVersion'], 'agentVersion', MAX_VERSION) };
+}
+
+/** Throws `InvalidInput` naming the field. When a port is named twice the last word counts. */
+export function parseStatusReport(body: unknown): HostStatusReport {
+  const fields = parseFields(body, 'body');
+  const { revision, full, vifs } = fields;
+  if (!Number.isSafeInteger(revision) || (revision as number) < 0) throw invalid('revision', 'a revision, or 0');
+  if (typeof full !== 'boolean') throw invalid('full', 'true or false');
+  if (!Array.isArray(vifs) || vifs.length > MAX_VIFS_A_REPORT) {
+    throw invalid('vifs', `a list of at most ${MAX_VIFS_A_REPORT}`);
+  }
+  const byPort = new Map(vifs.map(parseVif).map((vif) => [vif.portId, vif]));
+  return { revision: revision as number, full, vifs: [...byPort.values()] };
+}
+
+function parseVif(value: unknown, index: number): VifStatus {
+  const field = `vifs[${index}]`;
+  const { portId, state, reason } = parseFields(value, field);
+  if (typeof portId !== 'string' || !isUuid(portId)) throw invalid(`${field}.portId`, 'the id of a port');
+  if (!STATES.has(state)) throw invalid(`${field}.state`, 'up, down or error');
+  return {
+    portId,
+    state: state as VifStatus['state'],
+    reason: reason === null || reason === undefined ? null : parseText(reason, `${field}.reason`, MAX_REASON),
+  };
+}
+
+function parseFields(value: unknown, field: string): Fields {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
+  throw invalid(field, 'a JSON object');
+}
+
+function parseText(value: unknown, field: string, maxLength: number): string {
+  if (typeof value === 'string' && value.length <= maxLength) return value;
+  throw invalid(field, `text of at most ${maxLength} characters`);
+}
+
+function invalid(field: string, wanted: string): CableError {
+  return new CableError('InvalidInput', `Invalid input for ${field}: give ${wanted}.`, { fields: { field } });
+}

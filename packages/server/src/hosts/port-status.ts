@@ -1,0 +1,26 @@
+import { hostOf, isBound, isRouterInterface, type PortRow } from '@cable/compiler';
+import type { Port } from '@cable/model';
+
+/** What is known of a port besides its own attributes. */
+export type PortFacts = {
+  /** Its host reports the device as `up`: it exists and is programmed. */
+  readonly vifUp: boolean;
+  readonly hostAlive: boolean;
+  /** Every live host that must carry the port's current data has programmed it. */
+  readonly proven: boolean;
+};
+
+/**
+ * The status a port should show.
+ *
+ * A port that is ACTIVE stays so while its device is up: neither a host that lags on a later change nor the death of its own
+ * host's agent takes it DOWN (as in Neutron; the data plane goes on without the agent, and Nova must not be told that the
+ * interface was unplugged). A router's interface has no device: it is ACTIVE when it is proven.
+ */
+export function portStatus(port: PortRow & Pick<Port, 'status'>, facts: PortFacts): 'ACTIVE' | 'DOWN' {
+  if (!port.admin_state_up) return 'DOWN';
+  const wasActive = port.status === 'ACTIVE';
+  if (isRouterInterface(port)) return wasActive || facts.proven ? 'ACTIVE' : 'DOWN';
+  if (hostOf(port) === '' || !isBound(port) || !facts.vifUp) return 'DOWN';
+  return wasActive || (facts.hostAlive && facts.proven) ? 'ACTIVE' : 'DOWN';
+}

@@ -1,0 +1,34 @@
+import type { HostStatusReport } from '@cable/model';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { HostPlane } from './host-plane.ts';
+import { parseHostName, parseRegistration, parseSince, parseStatusReport } from './parse.ts';
+
+/** A report names at most 4096 devices. */
+const REPORT_BYTES = 2 << 20;
+
+type HostRoute = { Params: { host: string }; Querystring: { since?: string } };
+
+/** Adds the agents' routes and `GET /cable/v1/status`. Errors are thrown as `CableError`. */
+export function addHostRoutes(app: FastifyInstance, plane: HostPlane): void {
+  app.put<HostRoute>('/cable/v1/hosts/:host', async (request, reply) => {
+    await plane.register(parseHostName(request.params.host), parseRegistration(request.body));
+    return reply.code(204).send();
+  });
+  app.post<HostRoute>('/cable/v1/hosts/:host/status', { bodyLimit: REPORT_BYTES }, async (request, reply) => {
+    const report: HostStatusReport = parseStatusReport(request.body);
+    await plane.report(parseHostName(request.params.host), report);
+    return reply.code(204).send();
+  });
+  app.get<HostRoute>('/cable/v1/hosts/:host/watch', async (request, reply) => {
+    const since = parseSince(request.query.since);
+    await plane.watch(parseHostName(request.params.host), since, () => openStream(reply));
+    return reply;
+  });
+  app.get('/cable/v1/status', () => plane.status());
+}
+
+function openStream(reply: FastifyReply): FastifyReply['raw'] {
+  reply.hijack();
+  reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
+  return reply.raw;
+}

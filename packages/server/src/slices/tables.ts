@@ -1,0 +1,39 @@
+import { type CompilerTables, isRouterInterface, type PortRow, type RowType, type TableChange } from '@cable/compiler';
+import type { TableReader } from '@cable/kit';
+import type { Port } from '@cable/model';
+import type { DerivedTable, TableChange as StoredChange, Tables } from '../tables.ts';
+
+/**
+ * Derived tables that slices are computed from, for the `derived` option of `Tables`. Router interfaces have a table of their own, because
+ * a network may have tens of thousands of ports of which a few are routers' legs.
+ */
+export const SLICE_TABLES: Readonly<Record<'router_interface', DerivedTable>> = {
+  router_interface: { of: 'port', keep: (row) => isRouterInterface(row as unknown as Port) },
+};
+
+const COMPILED: ReadonlySet<string> = new Set<RowType>([
+  'network',
+  'subnet',
+  'port',
+  'router',
+  'security_group_rule',
+  'host',
+]);
+
+/** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`. */
+export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTables {
+  return {
+    network: tables.of('network'),
+    subnet: tables.of('subnet'),
+    port: tables.of('port'),
+    router_interface: tables.any('router_interface') as unknown as TableReader<PortRow, string>,
+    router: tables.of('router'),
+    security_group_rule: tables.of('security_group_rule'),
+    host: tables.of('host'),
+  };
+}
+
+/** Those of the changes that slices depend on. */
+export function compilerChanges(changes: readonly StoredChange[]): TableChange[] {
+  return changes.filter((change) => COMPILED.has(change.type)) as unknown as TableChange[];
+}
