@@ -48,7 +48,7 @@ enum cb_reason {
 	CB_REASON_NOT_PROGRAMMED = 1, /* the VIF is not yet known: fails closed */
 	CB_REASON_ADMIN_DOWN = 2, /* admin_state_up is false on the port */
 	CB_REASON_MALFORMED = 3, /* a header is truncated or contradicts itself */
-	CB_REASON_SPOOFED_MAC = 4, /* source MAC is not the port's nor in an allowed address pair */
+	CB_REASON_SPOOFED_MAC = 4, /* source MAC is neither the port's nor allowed with this source IP */
 	CB_REASON_SPOOFED_IP = 5, /* source IP is not the port's nor in an allowed address pair */
 	CB_REASON_SPOOFED_ARP = 6, /* ARP sender address is not the port's */
 	CB_REASON_UNSUPPORTED_ETHERTYPE = 7, /* neither ARP nor IPv4 */
@@ -65,7 +65,7 @@ enum cb_reason {
 	CB_REASON_TOO_BIG = 18, /* larger than the destination network's MTU */
 	CB_REASON_SERVICE = 19, /* a DHCP or metadata packet that may not be passed to the agent */
 	CB_REASON_REDIRECT = 20, /* the kernel refused to clone, resize or redirect the packet */
-	CB_REASON_INVALID_STATE = 21, /* TCP without a flow that is not a SYN */
+	CB_REASON_INVALID_STATE = 21, /* SYN+ACK, RST, ICMP answer or error without a flow; senseless TCP flags */
 	CB_REASON_BROADCAST_LIMIT = 22, /* flood list longer than CB_FLOOD_CHUNKS chunks */
 	CB_REASON_PORT_DISABLED_DHCP = 23, /* DHCP server packet sent by a guest */
 	CB_REASON_MAX = 32,
@@ -76,7 +76,7 @@ enum cb_reason {
 
 /* flags of struct cb_vif */
 #define CB_VIF_F_ANTISPOOF 0x1 /* port_security_enabled */
-#define CB_VIF_F_PEER 0x2 /* a veth: deliver with bpf_redirect_peer */
+#define CB_VIF_F_PEER 0x2 /* a veth whose other end is in another network namespace: deliver with bpf_redirect_peer */
 #define CB_VIF_F_ADMIN_UP 0x4
 #define CB_VIF_F_DHCP 0x8 /* some subnet of the port has DHCP on */
 
@@ -125,7 +125,7 @@ enum cb_endpoint_kind {
 	CB_ENDPOINT_VIF = 1, /* on this host: ifindex */
 	CB_ENDPOINT_REMOTE = 2, /* on another host: remote */
 	CB_ENDPOINT_GATEWAY = 3, /* a router's interface: vrf */
-	CB_ENDPOINT_SERVICE = 4, /* a gateway address without a router, or 169.254.169.254: ARP, DHCP and metadata only */
+	CB_ENDPOINT_SERVICE = 4, /* a gateway address without a router, or 169.254.169.254: ARP and guest services */
 };
 
 /*
@@ -255,7 +255,7 @@ struct cb_conf {
 };
 
 enum cb_flow_state {
-	CB_FLOW_NEW = 1, /* seen in one direction */
+	CB_FLOW_NEW = 1, /* no answer seen yet */
 	CB_FLOW_ESTABLISHED = 2, /* seen in both */
 	CB_FLOW_CLOSING = 3, /* TCP: a FIN was seen */
 	CB_FLOW_CLOSED = 4, /* TCP: RST, or FIN both ways */
@@ -265,6 +265,8 @@ enum cb_deliver {
 	CB_DELIVER_VIF = 1, /* redirect to ifindex */
 	CB_DELIVER_PEER = 2, /* redirect_peer to ifindex */
 	CB_DELIVER_OVERLAY = 3, /* encapsulate with vni to remote */
+	CB_DELIVER_SERVICE = 4, /* to the agent; never in a flow */
+	CB_DELIVER_FLOOD = 5, /* copies to a network's flood list; never in a flow */
 };
 
 /* flags of struct cb_flow */
@@ -280,14 +282,14 @@ struct cb_flow_key {
 	__u32 zone;
 	struct cb_addr src;
 	struct cb_addr dst;
-	__u16 sport_be; /* ICMP: the identifier in both ports; others: 0 */
+	__u16 sport_be; /* ICMP query: the identifier, and dport type << 8 | code; its answer: the reverse; others: 0 */
 	__u16 dport_be;
 	__u8 protocol;
 	__u8 pad[3];
 };
 
 struct cb_flow {
-	__u64 seen_ns; /* bpf_ktime_get_ns, refreshed at most once a second, in both entries */
+	__u64 seen_ns; /* CLOCK_MONOTONIC, refreshed at most once a second, in both entries */
 	__u64 packets;
 	__u64 bytes;
 	__u32 epoch;
@@ -297,13 +299,15 @@ struct cb_flow {
 	__u32 out_vni;
 	__u8 state; /* enum cb_flow_state */
 	__u8 flags;
-	__u8 deliver; /* enum cb_deliver */
+	__u8 deliver; /* enum cb_deliver; 0: not known until this direction's first packet */
 	__u8 pad;
 	__u8 in_smac[6]; /* source MAC that passed anti-spoofing */
 	__u8 in_dmac[6]; /* destination MAC it was decided for */
 	__u8 out_dmac[6];
 	__u8 out_smac[6];
 	struct cb_addr remote;
+	__u32 out_mtu_bytes; /* with CB_FLOW_F_ROUTED; else 0 */
+	__u32 pad2;
 };
 
 /* cb_frag_1: LRU hash, first fragment's ports for the fragments that follow. Written by the vrouter. */

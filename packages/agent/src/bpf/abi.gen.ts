@@ -41,7 +41,7 @@ export const CB_STAT_OVERLAY = 0;
 /** port_security_enabled */
 export const CB_VIF_F_ANTISPOOF = 0x1;
 
-/** a veth: deliver with bpf_redirect_peer */
+/** a veth whose other end is in another network namespace: deliver with bpf_redirect_peer */
 export const CB_VIF_F_PEER = 0x2;
 
 export const CB_VIF_F_ADMIN_UP = 0x4;
@@ -75,7 +75,7 @@ export const CB_REASON_NOT_PROGRAMMED = 1;
 export const CB_REASON_ADMIN_DOWN = 2;
 /** a header is truncated or contradicts itself */
 export const CB_REASON_MALFORMED = 3;
-/** source MAC is not the port's nor in an allowed address pair */
+/** source MAC is neither the port's nor allowed with this source IP */
 export const CB_REASON_SPOOFED_MAC = 4;
 /** source IP is not the port's nor in an allowed address pair */
 export const CB_REASON_SPOOFED_IP = 5;
@@ -108,7 +108,7 @@ export const CB_REASON_TOO_BIG = 18;
 export const CB_REASON_SERVICE = 19;
 /** the kernel refused to clone, resize or redirect the packet */
 export const CB_REASON_REDIRECT = 20;
-/** TCP without a flow that is not a SYN */
+/** SYN+ACK, RST, ICMP answer or error without a flow; senseless TCP flags */
 export const CB_REASON_INVALID_STATE = 21;
 /** flood list longer than CB_FLOOD_CHUNKS chunks */
 export const CB_REASON_BROADCAST_LIMIT = 22;
@@ -124,7 +124,7 @@ export const CB_ENDPOINT_VIF = 1;
 export const CB_ENDPOINT_REMOTE = 2;
 /** a router's interface: vrf */
 export const CB_ENDPOINT_GATEWAY = 3;
-/** a gateway address without a router, or 169.254.169.254: ARP, DHCP and metadata only */
+/** a gateway address without a router, or 169.254.169.254: ARP and guest services */
 export const CB_ENDPOINT_SERVICE = 4;
 /** enum cb_endpoint_kind */
 export type CbEndpointKind = typeof CB_ENDPOINT_VIF | typeof CB_ENDPOINT_REMOTE | typeof CB_ENDPOINT_GATEWAY | typeof CB_ENDPOINT_SERVICE;
@@ -143,7 +143,7 @@ export const CB_FLOOD_REMOTE = 2;
 /** enum cb_flood_kind */
 export type CbFloodKind = typeof CB_FLOOD_VIF | typeof CB_FLOOD_REMOTE;
 
-/** seen in one direction */
+/** no answer seen yet */
 export const CB_FLOW_NEW = 1;
 /** seen in both */
 export const CB_FLOW_ESTABLISHED = 2;
@@ -160,15 +160,19 @@ export const CB_DELIVER_VIF = 1;
 export const CB_DELIVER_PEER = 2;
 /** encapsulate with vni to remote */
 export const CB_DELIVER_OVERLAY = 3;
+/** to the agent; never in a flow */
+export const CB_DELIVER_SERVICE = 4;
+/** copies to a network's flood list; never in a flow */
+export const CB_DELIVER_FLOOD = 5;
 /** enum cb_deliver */
-export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY;
+export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD;
 
 /** Every drop reason but CB_REASON_NONE, by rising code. */
 export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: string; readonly description: string }[] = [
   { code: 1, name: 'not_programmed', description: 'the VIF is not yet known: fails closed' },
   { code: 2, name: 'admin_down', description: 'admin_state_up is false on the port' },
   { code: 3, name: 'malformed', description: 'a header is truncated or contradicts itself' },
-  { code: 4, name: 'spoofed_mac', description: 'source MAC is not the port\'s nor in an allowed address pair' },
+  { code: 4, name: 'spoofed_mac', description: 'source MAC is neither the port\'s nor allowed with this source IP' },
   { code: 5, name: 'spoofed_ip', description: 'source IP is not the port\'s nor in an allowed address pair' },
   { code: 6, name: 'spoofed_arp', description: 'ARP sender address is not the port\'s' },
   { code: 7, name: 'unsupported_ethertype', description: 'neither ARP nor IPv4' },
@@ -185,7 +189,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 18, name: 'too_big', description: 'larger than the destination network\'s MTU' },
   { code: 19, name: 'service', description: 'a DHCP or metadata packet that may not be passed to the agent' },
   { code: 20, name: 'redirect', description: 'the kernel refused to clone, resize or redirect the packet' },
-  { code: 21, name: 'invalid_state', description: 'TCP without a flow that is not a SYN' },
+  { code: 21, name: 'invalid_state', description: 'SYN+ACK, RST, ICMP answer or error without a flow; senseless TCP flags' },
   { code: 22, name: 'broadcast_limit', description: 'flood list longer than CB_FLOOD_CHUNKS chunks' },
   { code: 23, name: 'port_disabled_dhcp', description: 'DHCP server packet sent by a guest' },
 ];
@@ -761,7 +765,7 @@ export type CbFlowKey = {
   readonly zone: number;
   readonly src: Uint8Array;
   readonly dst: Uint8Array;
-  /** ICMP: the identifier in both ports; others: 0 */
+  /** ICMP query: the identifier, and dport type << 8 | code; its answer: the reverse; others: 0 */
   readonly sportBe: number;
   readonly dportBe: number;
   readonly protocol: number;
@@ -792,9 +796,9 @@ export const cbFlowKey: Codec<CbFlowKey> = {
   },
 };
 
-/** struct cb_flow, 88 bytes. */
+/** struct cb_flow, 96 bytes. */
 export type CbFlow = {
-  /** bpf_ktime_get_ns, refreshed at most once a second, in both entries */
+  /** CLOCK_MONOTONIC, refreshed at most once a second, in both entries */
   readonly seenNs: bigint;
   readonly packets: bigint;
   readonly bytes: bigint;
@@ -808,7 +812,7 @@ export type CbFlow = {
   /** enum cb_flow_state */
   readonly state: number;
   readonly flags: number;
-  /** enum cb_deliver */
+  /** enum cb_deliver; 0: not known until this direction's first packet */
   readonly deliver: number;
   /** source MAC that passed anti-spoofing */
   readonly inSmac: Uint8Array;
@@ -817,12 +821,14 @@ export type CbFlow = {
   readonly outDmac: Uint8Array;
   readonly outSmac: Uint8Array;
   readonly remote: Uint8Array;
+  /** with CB_FLOW_F_ROUTED; else 0 */
+  readonly outMtuBytes: number;
 };
 
 export const cbFlow: Codec<CbFlow> = {
-  size: 88,
+  size: 96,
   encode: (value) => {
-    const out = new StructWriter('cb_flow', 88);
+    const out = new StructWriter('cb_flow', 96);
     out.u64(0, 'seenNs', value.seenNs);
     out.u64(8, 'packets', value.packets);
     out.u64(16, 'bytes', value.bytes);
@@ -839,10 +845,11 @@ export const cbFlow: Codec<CbFlow> = {
     out.raw(60, 'outDmac', value.outDmac, 6);
     out.raw(66, 'outSmac', value.outSmac, 6);
     out.raw(72, 'remote', value.remote, 16);
+    out.u32(88, 'outMtuBytes', value.outMtuBytes);
     return out.bytes;
   },
   decode: (bytes) => {
-    const b = new StructReader('cb_flow', 88, bytes);
+    const b = new StructReader('cb_flow', 96, bytes);
     return {
       seenNs: b.u64(0),
       packets: b.u64(8),
@@ -860,6 +867,7 @@ export const cbFlow: Codec<CbFlow> = {
       outDmac: b.raw(60, 6),
       outSmac: b.raw(66, 6),
       remote: b.raw(72, 16),
+      outMtuBytes: b.u32(88),
     };
   },
 };

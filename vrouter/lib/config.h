@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* config.h: what the agent sets in .rodata before it loads the programs. */
+#ifndef CABLE_CONFIG_H
+#define CABLE_CONFIG_H
+
+#include <linux/types.h>
+
+/* A value set at load; the verifier then removes the branches it makes dead. The description is for the reader. */
+#define CB_CONFIG(type, name, description) const volatile type name
+#define CB_CONFIG_MAC(name, description, ...) const volatile __u8 name[6] = {__VA_ARGS__}
+
+CB_CONFIG(__u32, cfg_overlay_ifindex, "cablevx; 0: no overlay, packets for other hosts are dropped") = 0;
+CB_CONFIG(__u32, cfg_service_ifindex, "cable1, the vrouter's end of the service link; 0: no guest services") = 0;
+CB_CONFIG_MAC(cfg_service_mac, "of cable0: destination of frames to the agent", 0);
+CB_CONFIG_MAC(cfg_gateway_mac, "the service MAC: source of frames from the agent to a guest", 0xfa, 0x16, 0x3e, 0xca,
+	      0xb1, 0xe0);
+
+#endif /* CABLE_CONFIG_H */

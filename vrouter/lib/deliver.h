@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* deliver.h: sending one packet where its flow says: a VIF of this host, or another host. */
+#ifndef CABLE_DELIVER_H
+#define CABLE_DELIVER_H
+
+#include "encap.h"
+#include "icmp.h"
+#include "turn.h"
+
+static __always_inline int to_overlay(struct __sk_buff *ctx, __u32 in_ifindex, __u32 vni, __u32 remote)
+{
+	if (!cfg_overlay_ifindex || set_tunnel(ctx, vni, remote))
+		return drop(ctx, in_ifindex, CB_REASON_REDIRECT);
+	count_tx(ctx, CB_STAT_OVERLAY);
+	trace(ctx, cfg_overlay_ifindex, CB_DELIVER_OVERLAY, vni, remote, CB_REASON_NONE);
+	return bpf_redirect(cfg_overlay_ifindex, 0);
+}
+
+/* Does the packet, or each segment that a GSO packet will become, fit into @mtu_bytes? */
+static __always_inline int fits(struct __sk_buff *ctx, const struct pkt *p, __u32 mtu_bytes)
+{
+	if (ctx->len <= mtu_bytes + ETH_HLEN)
+		return 1;
+	return ctx->gso_size && ctx->gso_size + p->l4_off - ETH_HLEN + l4_header_len(ctx, p) <= mtu_bytes;
+}
+
+/* A router's part: other MACs, TTL less one. Returns 0, or a reason to drop. */
+static __always_inline __u32 rewrite_routed(struct __sk_buff *ctx, const struct cb_flow *flow)
+{
+	struct iphdr *ip;
+	__u8 *eth;
+	__u32 sum;
+
+	eth = at(ctx, 0, ETH_HLEN + sizeof(*ip));
+	if (!eth)
+		return CB_REASON_MALFORMED;
+	ip = (void *)(eth + ETH_HLEN);
+	if (ip->ttl <= 1)
+		return CB_REASON_TTL_EXCEEDED;
+	copy_mac(eth, flow->out_dmac);
+	copy_mac(eth + ETH_ALEN, flow->out_smac);
+	ip->ttl--;
+	/* RFC 1141: the checksum's sum fell by 0x0100. */
+	sum = ip->check + bpf_htons(0x0100);
+	ip->check = sum + (sum >= 0xffff);
+	return CB_REASON_NONE;
+}
+
+/* Carries out a decision. @vif: the sender; NULL: from the overlay. */
+static __always_inline int deliver(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif,
+				   const struct cb_flow *flow)
+{
+	__u32 reason;
+
+	if (flow->flags & CB_FLOW_F_ROUTED) {
+		if (!fits(ctx, p, flow->out_mtu_bytes))
+			return refuse_too_big(ctx, p, vif, flow->out_mtu_bytes);
+		reason = rewrite_routed(ctx, flow);
+		if (reason == CB_REASON_TTL_EXCEEDED)
+			return refuse_ttl_exceeded(ctx, p, vif);
+		if (reason)
+			return drop(ctx, p->in_ifindex, reason);
+	}
+	if (flow->deliver == CB_DELIVER_OVERLAY)
+		return to_overlay(ctx, p->in_ifindex, flow->out_vni, bpf_ntohl(v4_of(&flow->remote)));
+	return to_vif(ctx, flow->out_ifindex, flow->deliver, flow->out_vni, CB_REASON_NONE);
+}
+
+#endif /* CABLE_DELIVER_H */

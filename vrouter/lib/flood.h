@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* flood.h: broadcast, multicast and unknown unicast: one copy to each target of the network's flood list. */
+#ifndef CABLE_FLOOD_H
+#define CABLE_FLOOD_H
+
+#include "encap.h"
+#include "policy.h"
+#include "verdict.h"
+
+#define FLOOD_MAX (CB_FLOOD_CHUNKS * CB_FLOOD_TARGETS)
+
+struct flood {
+	struct __sk_buff *ctx;
+	const struct pkt *p;
+	__u32 vni;
+	__u32 is_ip; /* ingress rules apply */
+	__u32 copies;
+	__u32 from_overlay; /* never back into it */
+};
+
+/* A copy to a VIF of this host, if its ingress rules allow the packet. */
+static __noinline int copy_to_vif(struct flood *flood, const struct cb_flood_target *target)
+{
+	const struct pkt *p = flood->p;
+
+	if (target->ifindex == p->in_ifindex)
+		return 0;
+	if (flood->is_ip &&
+	    !policy_allows(target->policy, CB_DIR_INGRESS, &p->key.src, p->key.protocol, p->key.dport_be)) {
+		count_drop(target->ifindex, CB_REASON_POLICY_INGRESS);
+		return 0;
+	}
+	if (bpf_clone_redirect(flood->ctx, target->ifindex, 0)) {
+		count_drop(target->ifindex, CB_REASON_REDIRECT);
+		return 0;
+	}
+	count_tx(flood->ctx, target->ifindex);
+	return 1;
+}
+
+/* A copy to another host. */
+static __noinline int copy_to_host(struct flood *flood, const struct cb_flood_target *target)
+{
+	if (flood->from_overlay || !cfg_overlay_ifindex)
+		return 0;
+	if (set_tunnel(flood->ctx, flood->vni, bpf_ntohl(v4_of(&target->remote))) ||
+	    bpf_clone_redirect(flood->ctx, cfg_overlay_ifindex, 0)) {
+		count_drop(CB_STAT_OVERLAY, CB_REASON_REDIRECT);
+		return 0;
+	}
+	count_tx(flood->ctx, CB_STAT_OVERLAY);
+	return 1;
+}
+
+/* Called by bpf_loop: the target numbered @index. Returns 1 at the end of the list. */
+static long flood_one(__u32 index, void *data)
+{
+	struct flood *flood = data;
+	__u32 slot = index % CB_FLOOD_TARGETS;
+	struct cb_flood *chunk = lookup_flood(flood->vni, index / CB_FLOOD_TARGETS);
+	struct cb_flood_target *target;
+
+	if (!chunk)
+		return 1;
+	if (slot >= chunk->count)
+		return 0;
+	target = &chunk->target[slot];
+	if (target->kind == CB_FLOOD_VIF)
+		flood->copies += copy_to_vif(flood, target);
+	else if (target->kind == CB_FLOOD_REMOTE)
+		flood->copies += copy_to_host(flood, target);
+	return 0;
+}
+
+/* Sends a copy to every target but the sender. Egress rules have been judged. */
+static __noinline int flood(struct __sk_buff *ctx, const struct pkt *p, __u32 vni, __u32 from_overlay)
+{
+	struct flood state = {
+		.ctx = ctx,
+		.p = p,
+		.vni = vni,
+		.is_ip = p->ethertype_be == bpf_htons(ETH_P_IP),
+		.from_overlay = from_overlay,
+	};
+
+	bpf_loop(FLOOD_MAX, flood_one, &state, 0);
+	if (lookup_flood(vni, CB_FLOOD_CHUNKS))
+		count_drop(p->in_ifindex, CB_REASON_BROADCAST_LIMIT);
+	return consumed(ctx, vni, state.copies);
+}
+
+#endif /* CABLE_FLOOD_H */

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* flow.h: the flow table: finding an entry that still holds, its TCP state, its time-outs, writing both directions. */
+#ifndef CABLE_FLOW_H
+#define CABLE_FLOW_H
+
+#include "lookup.h"
+
+#define SECOND 1000000000ULL
+#define FLOW_REFRESH_NS SECOND
+
+/* Time without a packet in either direction after which an entry no longer counts: Linux conntrack's values. */
+static __always_inline __u64 flow_timeout_ns(__u8 protocol, __u8 state)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		if (state == CB_FLOW_ESTABLISHED)
+			return 432000 * SECOND;
+		return state == CB_FLOW_CLOSED ? 10 * SECOND : 120 * SECOND;
+	case IPPROTO_UDP:
+		return state == CB_FLOW_NEW ? 30 * SECOND : 180 * SECOND;
+	case IPPROTO_ICMP:
+		return 30 * SECOND;
+	default:
+		return 600 * SECOND;
+	}
+}
+
+/*
+ * The flow that @p belongs to, or NULL: none, expired, or @p opens a new connection over it (a SYN after the end of the old
+ * one, or any opening packet against the flow's direction: it must be judged by its own).
+ */
+static __always_inline struct cb_flow *find_flow(const struct pkt *p, __u64 now)
+{
+	struct cb_flow *flow = bpf_map_lookup_elem(&cb_flow_1, &p->key);
+
+	/* seen_ns may be ahead of now: another CPU refreshed it after the clock was read. */
+	if (!flow || (__s64)(now - flow->seen_ns) > (__s64)flow_timeout_ns(p->key.protocol, flow->state))
+		return NULL;
+	if (p->flags & PKT_OPENING && (flow->flags & CB_FLOW_F_REPLY || flow->state >= CB_FLOW_CLOSING))
+		return NULL;
+	return flow;
+}
+
+/* Can @p follow the decision in @flow as it stands? */
+static __always_inline int flow_holds(const struct cb_flow *flow, const struct pkt *p)
+{
+	return flow->epoch == current_epoch() && flow->in_ifindex == p->in_ifindex && flow->deliver &&
+	       same_mac(flow->in_smac, p->smac) && same_mac(flow->in_dmac, p->dmac) && !(p->flags & PKT_RELATED);
+}
+
+/* Key of the other direction's entry. */
+static __always_inline void peer_key(const struct cb_flow_key *key, __u32 zone, struct cb_flow_key *peer)
+{
+	__builtin_memset(peer, 0, sizeof(*peer));
+	peer->zone = zone;
+	peer->src = key->dst;
+	peer->dst = key->src;
+	peer->sport_be = key->dport_be;
+	peer->dport_be = key->sport_be;
+	peer->protocol = key->protocol;
+}
+
+/* The state after a packet with @tcp_flags; @fin_both: FIN seen in both directions, this packet's included. */
+static __always_inline __u8 next_state(__u8 state, int is_reply, __u8 tcp_flags, int fin_both)
+{
+	if (tcp_flags & TCP_RST || fin_both)
+		return CB_FLOW_CLOSED;
+	if (tcp_flags & TCP_FIN && state < CB_FLOW_CLOSING)
+		return CB_FLOW_CLOSING;
+	if (is_reply && state == CB_FLOW_NEW)
+		return CB_FLOW_ESTABLISHED;
+	return state;
+}
+
+/* Must update_flow be called for this packet? Once a second, and when the state may change. */
+static __always_inline int flow_needs_update(const struct cb_flow *flow, const struct pkt *p, __u64 now)
+{
+	return (__s64)(now - flow->seen_ns) >= (__s64)FLOW_REFRESH_NS || p->tcp_flags & (TCP_FIN | TCP_RST) ||
+	       (flow->state == CB_FLOW_NEW && flow->flags & CB_FLOW_F_REPLY);
+}
+
+/*
+ * Refreshes the time and moves the state of both entries. Two packets of one flow may race on two CPUs: the worst outcome is
+ * a state one step behind, which lasts as long as that state's time-out.
+ */
+static __noinline void update_flow(const struct pkt *p, __u64 now)
+{
+	struct cb_flow *flow = bpf_map_lookup_elem(&cb_flow_1, &p->key);
+	struct cb_flow_key key;
+	struct cb_flow *peer;
+	__u8 state;
+
+	if (!flow)
+		return;
+	peer_key(&p->key, flow->peer_zone, &key);
+	peer = bpf_map_lookup_elem(&cb_flow_1, &key);
+	if (p->tcp_flags & TCP_FIN)
+		flow->flags |= CB_FLOW_F_FIN;
+	state = next_state(flow->state, flow->flags & CB_FLOW_F_REPLY, p->tcp_flags,
+			   flow->flags & CB_FLOW_F_FIN && peer && peer->flags & CB_FLOW_F_FIN);
+	flow->state = state;
+	flow->seen_ns = now;
+	if (peer) {
+		peer->state = state;
+		peer->seen_ns = now;
+	}
+}
+
+static __noinline void delete_flow(const struct cb_flow_key *key, __u32 peer_zone)
+{
+	struct cb_flow_key peer;
+
+	peer_key(key, peer_zone, &peer);
+	bpf_map_delete_elem(&cb_flow_1, key);
+	bpf_map_delete_elem(&cb_flow_1, &peer);
+}
+
+/* verifier: room for an entry under construction that the 512 bytes of stack do not have. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cb_flow);
+} cb_scratch_1 SEC(".maps");
+
+/*
+ * Writes the entry of @p's direction and makes sure that the other direction has one; a new one learns where to deliver from
+ * its first packet. @is_new: what the other direction knew is of an older connection.
+ */
+static __noinline void write_flow(const struct pkt *p, const struct cb_flow *flow, int is_new)
+{
+	__u32 zero = 0;
+	struct cb_flow *peer = bpf_map_lookup_elem(&cb_scratch_1, &zero);
+	struct cb_flow_key key;
+
+	bpf_map_update_elem(&cb_flow_1, &p->key, flow, BPF_ANY);
+	peer_key(&p->key, flow->peer_zone, &key);
+	if (!peer || (!is_new && bpf_map_lookup_elem(&cb_flow_1, &key)))
+		return;
+	__builtin_memset(peer, 0, sizeof(*peer));
+	peer->seen_ns = flow->seen_ns;
+	peer->epoch = flow->epoch;
+	peer->in_ifindex = flow->deliver == CB_DELIVER_OVERLAY ? 0 : flow->out_ifindex;
+	peer->peer_zone = p->key.zone;
+	peer->state = flow->state;
+	peer->flags = (flow->flags & CB_FLOW_F_REPLY) ^ CB_FLOW_F_REPLY;
+	bpf_map_update_elem(&cb_flow_1, &key, peer, BPF_ANY);
+}
+
+#endif /* CABLE_FLOW_H */

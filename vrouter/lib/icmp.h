@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* icmp.h: what a router says for itself: echo replies, "fragmentation needed" and "time exceeded" (RFC 792, RFC 1191). */
+#ifndef CABLE_ICMP_H
+#define CABLE_ICMP_H
+
+#include "lookup.h"
+#include "turn.h"
+
+#define ROUTER_TTL 64
+#define ICMP_QUOTE_OFF (ETH_HLEN + sizeof(struct iphdr) + sizeof(struct icmp_header))
+
+static __always_inline __u16 fold(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+static __always_inline void swap_macs(struct ethhdr *eth)
+{
+	__u8 mac[8] __attribute__((aligned(4)));
+
+	copy_mac(mac, eth->h_dest);
+	copy_mac(eth->h_dest, eth->h_source);
+	copy_mac(eth->h_source, mac);
+}
+
+/* Bytes of the transport header; of a TCP header without its data offset at hand, the least. */
+static __always_inline __u32 l4_header_len(struct __sk_buff *ctx, const struct pkt *p)
+{
+	__u32 off = p->l4_off & 0x7f;
+	__u8 *tcp;
+
+	if (p->key.protocol != IPPROTO_TCP)
+		return sizeof(struct udphdr);
+	tcp = at(ctx, off, TCP_HEADER_MIN);
+	return tcp ? (tcp[12] >> 4) * 4 : TCP_HEADER_MIN;
+}
+
+/* Answers an echo request for a gateway address in place. */
+static __noinline int answer_echo(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif)
+{
+	__u32 off = p->l4_off & 0x7f;
+	struct icmp_header *icmp;
+	struct ethhdr *eth;
+	struct iphdr *ip;
+	__u32 sum;
+
+	eth = at(ctx, 0, ETH_HLEN + sizeof(*ip));
+	icmp = at(ctx, off, sizeof(*icmp));
+	if (!eth || !icmp)
+		return drop(ctx, p->in_ifindex, CB_REASON_MALFORMED);
+	ip = (void *)(eth + 1);
+	swap_macs(eth);
+	ip->saddr = p->daddr_be;
+	ip->daddr = p->saddr_be;
+	/* RFC 1624: only the TTL's byte changed. */
+	sum = (__u16)~ip->check + (__u16)~bpf_htons(ip->ttl << 8) + bpf_htons(ROUTER_TTL << 8);
+	ip->ttl = ROUTER_TTL;
+	ip->check = fold(sum);
+	sum = (__u16)~icmp->checksum + (__u16)~bpf_htons(ICMP_ECHO << 8) + bpf_htons(ICMP_ECHOREPLY << 8);
+	icmp->type = ICMP_ECHOREPLY;
+	icmp->checksum = fold(sum);
+	return turn_back(ctx, p->in_ifindex, vif, CB_REASON_NONE);
+}
+
+/* Writes the headers of an ICMP error in front of the quoted IP header and @quoted bytes in all. */
+static __always_inline int write_error(struct __sk_buff *ctx, const struct cb_vif *vif, __u8 type, __u8 code,
+				       __u32 mtu_bytes, const __u32 quoted)
+{
+	struct icmp_header *icmp;
+	struct ethhdr *eth;
+	struct iphdr *ip;
+
+	eth = need(ctx, 0, ICMP_QUOTE_OFF + quoted);
+	if (!eth)
+		return -1;
+	ip = (void *)(eth + 1);
+	icmp = (void *)(ip + 1);
+	swap_macs(eth);
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(*icmp) + quoted);
+	ip->ttl = ROUTER_TTL;
+	ip->protocol = IPPROTO_ICMP;
+	ip->saddr = v4_of(&vif->dhcp_server);
+	ip->daddr = ((struct iphdr *)(icmp + 1))->saddr;
+	ip->check = fold(bpf_csum_diff(NULL, 0, (__be32 *)ip, sizeof(*ip), 0));
+	__builtin_memset(icmp, 0, sizeof(*icmp));
+	icmp->type = type;
+	icmp->code = code;
+	icmp->mtu_be = bpf_htons(mtu_bytes);
+	icmp->checksum = fold(bpf_csum_diff(NULL, 0, (__be32 *)icmp, sizeof(*icmp) + quoted, 0));
+	return 0;
+}
+
+/*
+ * Turns a VIF's packet into an ICMP error about it. The source is the address that DHCP answers from: the gateway. Returns 0;
+ * -1 where none may be sent (RFC 1122 section 3.2.2: about an error or a later fragment), or cannot.
+ */
+static __noinline int make_error(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif, __u32 code_type,
+				 __u32 mtu_bytes)
+{
+	const __u32 tcp_quote = sizeof(struct iphdr) + TCP_HEADER_MIN, other_quote = sizeof(struct iphdr) + 8;
+	/* A packet whose checksum is still to be completed cannot be cut before its checksum field: 20 bytes of TCP. */
+	int tcp = p->key.protocol == IPPROTO_TCP;
+	__u8 type = code_type >> 8, code = code_type;
+
+	if (p->flags & (PKT_RELATED | PKT_LATER_FRAGMENT) || !v4_of(&vif->dhcp_server) ||
+	    p->l4_off != ETH_HLEN + sizeof(struct iphdr))
+		return -1;
+	if (bpf_skb_change_tail(ctx, ETH_HLEN + (tcp ? tcp_quote : other_quote), 0))
+		return -1;
+	if (bpf_skb_adjust_room(ctx, ICMP_QUOTE_OFF - ETH_HLEN, BPF_ADJ_ROOM_MAC, 0))
+		return -1;
+	if (tcp)
+		return write_error(ctx, vif, type, code, mtu_bytes, sizeof(struct iphdr) + TCP_HEADER_MIN);
+	return write_error(ctx, vif, type, code, mtu_bytes, sizeof(struct iphdr) + 8);
+}
+
+/* Drops a packet and tells its sender why, if the sender is a VIF of this host: another host has its own vrouter. */
+static __always_inline int refuse(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif, __u32 reason,
+				  __u32 code_type, __u32 mtu_bytes)
+{
+	if (!vif || make_error(ctx, p, vif, code_type, mtu_bytes))
+		return drop(ctx, p->in_ifindex, reason);
+	count_drop(p->in_ifindex, reason);
+	return turn_back(ctx, p->in_ifindex, vif, reason);
+}
+
+static __noinline int refuse_too_big(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif,
+				     __u32 mtu_bytes)
+{
+	return refuse(ctx, p, vif, CB_REASON_TOO_BIG, ICMP_DEST_UNREACH << 8 | ICMP_FRAG_NEEDED, mtu_bytes);
+}
+
+static __noinline int refuse_ttl_exceeded(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif)
+{
+	return refuse(ctx, p, vif, CB_REASON_TTL_EXCEEDED, ICMP_TIME_EXCEEDED << 8 | ICMP_EXC_TTL, 0);
+}
+
+#endif /* CABLE_ICMP_H */

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* parse.h: a frame's headers, read once into struct pkt. */
+#ifndef CABLE_PARSE_H
+#define CABLE_PARSE_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include "maps.h"
+#include "wire.h"
+
+#define IP_FLAG_MF 0x2000
+#define IP_OFFSET_MASK 0x1fff
+
+/* flags of struct pkt */
+#define PKT_OPENING 0x1 /* starts a connection: TCP SYN, ICMP query */
+#define PKT_NEEDS_FLOW 0x2 /* makes sense only in a flow: SYN+ACK, RST, ICMP answer or error */
+#define PKT_RELATED 0x4 /* ICMP error: key is that of an answer to the packet it is about */
+#define PKT_FIRST_FRAGMENT 0x8
+#define PKT_LATER_FRAGMENT 0x10 /* has no ports of its own */
+
+/* What the programs need of one packet. MACs are padded so that they can be compared by words. */
+struct pkt {
+	struct cb_flow_key key;
+	__u32 in_ifindex; /* VIF it came from; 0: the overlay */
+	__u32 flags; /* PKT_* */
+	__u32 saddr_be;
+	__u32 daddr_be;
+	__u8 smac[8];
+	__u8 dmac[8];
+	__u32 frag_id;
+	__u16 ethertype_be;
+	__u16 l4_off;
+	__u8 tcp_flags;
+	__u8 icmp_type;
+	__u8 ttl;
+	__u8 pad;
+};
+
+/* By half-words: in some structs on the stack a MAC is aligned to two bytes only. */
+static __always_inline void copy_mac(void *to, const void *from)
+{
+	__u16 *half = to;
+	const __u16 *source = from;
+
+	half[0] = source[0];
+	half[1] = source[1];
+	half[2] = source[2];
+}
+
+static __always_inline int same_mac(const void *a, const void *b)
+{
+	return !((*(const __u32 *)a ^ *(const __u32 *)b) | (*(const __u16 *)(a + 4) ^ *(const __u16 *)(b + 4)));
+}
+
+/* Broadcast or multicast. */
+static __always_inline int is_group_mac(const __u8 *mac)
+{
+	return mac[0] & 1;
+}
+
+/* ::ffff:a.b.c.d */
+static __always_inline void set_v4(struct cb_addr *addr, __u32 v4_be)
+{
+	__u32 *word = (__u32 *)addr->b;
+
+	word[0] = 0;
+	word[1] = 0;
+	word[2] = bpf_htonl(0xffff);
+	word[3] = v4_be;
+}
+
+static __always_inline __u32 v4_of(const struct cb_addr *addr)
+{
+	return *(const __u32 *)&addr->b[12];
+}
+
+/* A pointer to @len bytes at @off, or NULL where they are not in the linear part. */
+static __always_inline void *at(struct __sk_buff *ctx, __u32 off, __u32 len)
+{
+	void *data = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+
+	if (data + off + len > end)
+		return NULL;
+	return data + off;
+}
+
+/*
+ * The same, after making them linear if need be: packets from taps and GSO packets may hold only some of their headers in the
+ * linear part. Invalidates other packet pointers. NULL: the packet is shorter.
+ */
+static __always_inline void *need(struct __sk_buff *ctx, __u32 off, __u32 len)
+{
+	void *here = at(ctx, off, len);
+
+	if (here)
+		return here;
+	if (off + len > ctx->len || bpf_skb_pull_data(ctx, off + len))
+		return NULL;
+	return at(ctx, off, len);
+}
+
+/* Reads MACs and ethertype. A VLAN tag makes the ethertype 802.1Q: no network here is tagged. */
+static __always_inline __u32 parse_ethernet(struct __sk_buff *ctx, struct pkt *p)
+{
+	struct ethhdr *eth;
+
+	eth = need(ctx, 0, ETH_HLEN);
+	if (!eth)
+		return CB_REASON_MALFORMED;
+	copy_mac(p->dmac, eth->h_dest);
+	copy_mac(p->smac, eth->h_source);
+	p->ethertype_be = ctx->vlan_present ? bpf_htons(ETH_P_8021Q) : eth->h_proto;
+	return CB_REASON_NONE;
+}
+
+/* The ICMP type that a reply of type @type answers; -1: it is no reply. */
+static __always_inline int icmp_query_of(__u8 type)
+{
+	switch (type) {
+	case ICMP_ECHOREPLY:
+		return ICMP_ECHO;
+	case ICMP_TIMESTAMPREPLY:
+		return ICMP_TIMESTAMP;
+	case ICMP_INFO_REPLY:
+		return ICMP_INFO_REQUEST;
+	case ICMP_ADDRESSREPLY:
+		return ICMP_ADDRESS;
+	default:
+		return -1;
+	}
+}
+
+static __always_inline int icmp_is_query(__u8 type)
+{
+	return type == ICMP_ECHO || type == ICMP_TIMESTAMP || type == ICMP_INFO_REQUEST || type == ICMP_ADDRESS;
+}
+
+static __always_inline int icmp_is_error(__u8 type)
+{
+	return type == ICMP_DEST_UNREACH || type == ICMP_SOURCE_QUENCH || type == ICMP_REDIRECT ||
+	       type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
+}
+
+/*
+ * The ports of an ICMP message in the flow table: a query is (identifier, type and code), its answer the reverse; any other
+ * message is (0, type and code). So the destination port of a flow's first packet is what policy rules match on.
+ */
+static __always_inline void icmp_ports(const struct icmp_header *icmp, __u16 *sport_be, __u16 *dport_be)
+{
+	int query = icmp_query_of(icmp->type);
+
+	if (query >= 0) {
+		*sport_be = bpf_htons(query << 8);
+		*dport_be = icmp->id_be;
+		return;
+	}
+	*sport_be = icmp_is_query(icmp->type) ? icmp->id_be : 0;
+	*dport_be = bpf_htons((__u16)(icmp->type << 8 | icmp->code));
+}
+
+static __always_inline int has_ports(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP ||
+	       protocol == IPPROTO_UDPLITE || protocol == IPPROTO_DCCP;
+}
+
+/*
+ * Makes the key of an ICMP error that of an answer to the packet it quotes: the error travels as the answer would.
+ * @off: of the quoted IP header.
+ */
+static __noinline __u32 parse_icmp_quote(struct __sk_buff *ctx, struct pkt *p, __u32 off)
+{
+	__u16 sport_be = 0, dport_be = 0;
+	struct iphdr *ip;
+	__u32 ihl;
+
+	off &= 0xff; /* verifier: a bound it keeps across the call */
+	ip = need(ctx, off, sizeof(*ip));
+	if (!ip || ip->version != 4 || ip->ihl < 5)
+		return CB_REASON_MALFORMED;
+	/* The error must go to who sent the quoted packet. A quoted later fragment has no ports to go by. */
+	if (ip->saddr != p->daddr_be || ip->frag_off & bpf_htons(IP_OFFSET_MASK))
+		return CB_REASON_INVALID_STATE;
+	set_v4(&p->key.src, ip->daddr);
+	set_v4(&p->key.dst, ip->saddr);
+	p->key.protocol = ip->protocol;
+	ihl = ip->ihl * 4;
+	off += ihl;
+	if (p->key.protocol == IPPROTO_ICMP) {
+		struct icmp_header *icmp;
+
+		icmp = need(ctx, off, sizeof(*icmp));
+		if (!icmp)
+			return CB_REASON_MALFORMED;
+		icmp_ports(icmp, &sport_be, &dport_be);
+	} else if (has_ports(p->key.protocol)) {
+		__u16 *ports;
+
+		ports = need(ctx, off, 4);
+		if (!ports)
+			return CB_REASON_MALFORMED;
+		sport_be = ports[0];
+		dport_be = ports[1];
+	}
+	p->key.sport_be = dport_be;
+	p->key.dport_be = sport_be;
+	p->flags |= PKT_RELATED | PKT_NEEDS_FLOW;
+	return CB_REASON_NONE;
+}
+
+static __always_inline __u32 parse_icmp(struct __sk_buff *ctx, struct pkt *p, __u32 off)
+{
+	struct icmp_header *icmp;
+
+	icmp = need(ctx, off, sizeof(*icmp));
+	if (!icmp)
+		return CB_REASON_MALFORMED;
+	p->icmp_type = icmp->type;
+	if (icmp_is_error(icmp->type))
+		return parse_icmp_quote(ctx, p, off + sizeof(*icmp));
+	icmp_ports(icmp, &p->key.sport_be, &p->key.dport_be);
+	p->flags |= icmp_query_of(icmp->type) >= 0 ? PKT_NEEDS_FLOW : PKT_OPENING;
+	return CB_REASON_NONE;
+}
+
+static __always_inline __u32 parse_tcp(struct __sk_buff *ctx, struct pkt *p, __u32 off)
+{
+	__u8 flags;
+	__u8 *tcp;
+
+	tcp = need(ctx, off, TCP_HEADER_MIN);
+	if (!tcp)
+		return CB_REASON_MALFORMED;
+	p->key.sport_be = *(__u16 *)tcp;
+	p->key.dport_be = *(__u16 *)(tcp + 2);
+	flags = tcp[TCP_FLAGS_OFF] & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK);
+	p->tcp_flags = flags;
+	if (flags == TCP_SYN)
+		p->flags |= PKT_OPENING;
+	else if (flags & (TCP_SYN | TCP_RST))
+		p->flags |= PKT_NEEDS_FLOW;
+	/* SYN with FIN or RST, and a segment without ACK, belong to no connection. */
+	if ((flags & TCP_SYN && flags & (TCP_FIN | TCP_RST)) || !(flags & (TCP_SYN | TCP_RST | TCP_ACK)))
+		return CB_REASON_INVALID_STATE;
+	return CB_REASON_NONE;
+}
+
+static __always_inline __u32 parse_ports(struct __sk_buff *ctx, struct pkt *p, __u32 off)
+{
+	__u16 *ports;
+
+	ports = need(ctx, off, sizeof(struct udphdr));
+	if (!ports)
+		return CB_REASON_MALFORMED;
+	p->key.sport_be = ports[0];
+	p->key.dport_be = ports[1];
+	return CB_REASON_NONE;
+}
+
+static __always_inline void frag_key(const struct pkt *p, struct cb_frag_key *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->zone = p->key.zone;
+	key->id = p->frag_id;
+	key->src = p->key.src;
+	key->dst = p->key.dst;
+	key->protocol = p->key.protocol;
+}
+
+/* Gives a later fragment the ports of its first. */
+static __noinline __u32 parse_later_fragment(struct pkt *p)
+{
+	struct cb_frag_key key;
+	struct cb_frag *first;
+
+	frag_key(p, &key);
+	first = bpf_map_lookup_elem(&cb_frag_1, &key);
+	if (!first)
+		return CB_REASON_FRAGMENT;
+	p->key.sport_be = first->sport_be;
+	p->key.dport_be = first->dport_be;
+	return CB_REASON_NONE;
+}
+
+/* Remembers an accepted first fragment for those that follow. */
+static __noinline void remember_first_fragment(struct pkt *p)
+{
+	struct cb_frag_key key;
+	struct cb_frag first = {.sport_be = p->key.sport_be, .dport_be = p->key.dport_be};
+
+	frag_key(p, &key);
+	bpf_map_update_elem(&cb_frag_1, &key, &first, BPF_ANY);
+}
+
+static __always_inline __u32 parse_l4(struct __sk_buff *ctx, struct pkt *p)
+{
+	__u32 off = p->l4_off & 0x7f; /* verifier: at most 14 + 60 */
+
+	if (p->flags & PKT_LATER_FRAGMENT)
+		return parse_later_fragment(p);
+	if (p->key.protocol == IPPROTO_TCP)
+		return parse_tcp(ctx, p, off);
+	if (p->key.protocol == IPPROTO_ICMP)
+		return parse_icmp(ctx, p, off);
+	if (has_ports(p->key.protocol))
+		return parse_ports(ctx, p, off);
+	return CB_REASON_NONE;
+}
+
+/* Reads the IPv4 header and what follows it. Expects ethertype IPv4, key.zone set and the rest of the key zero. */
+static __always_inline __u32 parse_ipv4(struct __sk_buff *ctx, struct pkt *p)
+{
+	struct iphdr *ip;
+	__u16 frag, total;
+
+	ip = need(ctx, ETH_HLEN, sizeof(*ip));
+	if (!ip || ip->version != 4 || ip->ihl < 5)
+		return CB_REASON_MALFORMED;
+	total = bpf_ntohs(ip->tot_len);
+	/* A GSO packet above 64 KiB has total length 0. */
+	if (total > ctx->len - ETH_HLEN || (total < ip->ihl * 4 && !ctx->gso_size))
+		return CB_REASON_MALFORMED;
+	p->saddr_be = ip->saddr;
+	p->daddr_be = ip->daddr;
+	set_v4(&p->key.src, ip->saddr);
+	set_v4(&p->key.dst, ip->daddr);
+	p->key.protocol = ip->protocol;
+	p->ttl = ip->ttl;
+	p->l4_off = ETH_HLEN + ip->ihl * 4;
+	frag = bpf_ntohs(ip->frag_off);
+	if (frag & (IP_FLAG_MF | IP_OFFSET_MASK)) {
+		p->frag_id = ip->id;
+		p->flags |= frag & IP_OFFSET_MASK ? PKT_LATER_FRAGMENT : PKT_FIRST_FRAGMENT;
+	}
+	return parse_l4(ctx, p);
+}
+
+#endif /* CABLE_PARSE_H */

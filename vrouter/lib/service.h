@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * service.h: DHCP and metadata between guests and the agent's sockets. Each VIF has a service address; addresses are
+ * rewritten packet by packet, without state, so that overlapping tenant addresses never meet.
+ */
+#ifndef CABLE_SERVICE_H
+#define CABLE_SERVICE_H
+
+#include "config.h"
+#include "lookup.h"
+#include "turn.h"
+
+#define PORT_DHCP_SERVER 67
+#define PORT_DHCP_CLIENT 68
+#define PORT_METADATA 80
+#define SERVICE_MASK 0xfffe0000 /* 198.18.0.0/15 */
+#define BOOTP_FLAGS_OFF 10
+#define BOOTP_CIADDR_OFF 12
+#define BOOTP_FLAG_BROADCAST 0x8000
+
+enum service {
+	SERVICE_NONE, /* an ordinary packet */
+	SERVICE_AGENT, /* for the agent */
+	SERVICE_REFUSED, /* for the agent, but not allowed */
+	SERVICE_ROGUE_DHCP, /* a guest that acts as DHCP server */
+};
+
+static __always_inline int is_service_address(__u32 addr_be)
+{
+	return (bpf_ntohl(addr_be) & SERVICE_MASK) == CB_SERVICE_NET;
+}
+
+/* What does the agent have to do with this IPv4 packet of a guest? */
+static __always_inline enum service classify_service(const struct pkt *p, const struct cb_vif *vif)
+{
+	if (p->key.protocol == IPPROTO_UDP && !(p->flags & PKT_LATER_FRAGMENT)) {
+		if (p->key.sport_be == bpf_htons(PORT_DHCP_SERVER) && vif->flags & CB_VIF_F_ANTISPOOF)
+			return SERVICE_ROGUE_DHCP;
+		if (p->key.dport_be == bpf_htons(PORT_DHCP_SERVER) && vif->flags & CB_VIF_F_DHCP &&
+		    (p->daddr_be == bpf_htonl(INADDR_BROADCAST) || p->daddr_be == v4_of(&vif->dhcp_server)))
+			return p->flags & PKT_FIRST_FRAGMENT ? SERVICE_REFUSED : SERVICE_AGENT;
+	}
+	if (p->daddr_be == bpf_htonl(CB_METADATA_ADDR)) {
+		if (p->key.protocol != IPPROTO_TCP || p->key.dport_be != bpf_htons(PORT_METADATA) ||
+		    p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED) ||
+		    p->saddr_be != v4_of(&vif->addr))
+			return SERVICE_REFUSED;
+		return SERVICE_AGENT;
+	}
+	return is_service_address(p->daddr_be) ? SERVICE_REFUSED : SERVICE_NONE;
+}
+
+/* A new source and destination for an IPv4 packet, with the checksums that cover them. Returns 0 or -1. */
+static __noinline int rewrite_addresses(struct __sk_buff *ctx, const struct pkt *p, __u32 saddr_be, __u32 daddr_be)
+{
+	__u32 csum_off = p->l4_off + (p->key.protocol == IPPROTO_TCP ? 16 : 6);
+	/* A UDP checksum of 0 means none, and stays. */
+	__u64 flags = BPF_F_PSEUDO_HDR | (p->key.protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0);
+	__u32 from[2] = {p->saddr_be, p->daddr_be};
+	__u32 to[2] = {saddr_be, daddr_be};
+	__s64 diff = bpf_csum_diff(from, sizeof(from), to, sizeof(to), 0);
+
+	if (bpf_l4_csum_replace(ctx, csum_off, 0, diff, flags) ||
+	    bpf_l3_csum_replace(ctx, ETH_HLEN + offsetof(struct iphdr, check), 0, diff, 0) ||
+	    bpf_skb_store_bytes(ctx, ETH_HLEN + offsetof(struct iphdr, saddr), to, sizeof(to), 0))
+		return -1;
+	return 0;
+}
+
+static __always_inline int rewrite_macs(struct __sk_buff *ctx, const __u8 *dmac, const __u8 *smac)
+{
+	__u8 macs[12];
+
+	__builtin_memcpy(macs, dmac, 6);
+	__builtin_memcpy(macs + 6, smac, 6);
+	return bpf_skb_store_bytes(ctx, 0, macs, sizeof(macs), 0);
+}
+
+static __always_inline void read_mac(__u8 *mac, const volatile __u8 *config)
+{
+	for (int i = 0; i < 6; i++)
+		mac[i] = config[i];
+}
+
+/* Hands a guest's packet to the agent: from the VIF's service address to the agent's. */
+static __noinline int to_agent(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif)
+{
+	__u8 smac[6], dmac[6];
+
+	if (!cfg_service_ifindex || vif->slot < CB_SERVICE_SLOT_MIN || vif->slot > CB_SERVICE_SLOT_MAX)
+		return drop(ctx, p->in_ifindex, CB_REASON_SERVICE);
+	read_mac(dmac, cfg_service_mac);
+	read_mac(smac, cfg_gateway_mac);
+	if (rewrite_addresses(ctx, p, bpf_htonl(CB_SERVICE_NET + vif->slot), bpf_htonl(CB_SERVICE_AGENT)) ||
+	    rewrite_macs(ctx, dmac, smac))
+		return drop(ctx, p->in_ifindex, CB_REASON_REDIRECT);
+	trace(ctx, cfg_service_ifindex, CB_DELIVER_SERVICE, vif->vni, 0, CB_REASON_NONE);
+	return bpf_redirect(cfg_service_ifindex, 0);
+}
+
+/* Where a DHCP answer goes: to the client's address if it has one, else to all, on its MAC unless it asked for broadcast. */
+static __always_inline __u32 dhcp_destination(struct __sk_buff *ctx, const struct pkt *p, __u32 *daddr_be, __u8 *dmac)
+{
+	__u32 bootp = (p->l4_off & 0x7f) + sizeof(struct udphdr);
+	__u16 flags_be;
+
+	if (bpf_skb_load_bytes(ctx, bootp + BOOTP_FLAGS_OFF, &flags_be, sizeof(flags_be)) ||
+	    bpf_skb_load_bytes(ctx, bootp + BOOTP_CIADDR_OFF, daddr_be, sizeof(*daddr_be)))
+		return CB_REASON_MALFORMED;
+	if (*daddr_be)
+		return CB_REASON_NONE;
+	*daddr_be = bpf_htonl(INADDR_BROADCAST);
+	if (flags_be & bpf_htons(BOOTP_FLAG_BROADCAST))
+		__builtin_memset(dmac, 0xff, 6);
+	return CB_REASON_NONE;
+}
+
+/* Finds out whom the agent answers as, and where to. */
+static __always_inline __u32 answer_addresses(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif,
+					      __u32 addrs_be[2], __u8 *dmac)
+{
+	if (p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT))
+		return CB_REASON_SERVICE;
+	if (p->key.protocol == IPPROTO_UDP && p->key.sport_be == bpf_htons(PORT_DHCP_SERVER)) {
+		addrs_be[0] = v4_of(&vif->dhcp_server);
+		return dhcp_destination(ctx, p, &addrs_be[1], dmac);
+	}
+	if (p->key.protocol == IPPROTO_TCP && p->key.sport_be == bpf_htons(PORT_METADATA)) {
+		addrs_be[0] = bpf_htonl(CB_METADATA_ADDR);
+		addrs_be[1] = v4_of(&vif->addr);
+		return CB_REASON_NONE;
+	}
+	return CB_REASON_SERVICE;
+}
+
+/* Hands the agent's packet to VIF @ifindex, as the service the guest knows. */
+static __noinline int to_guest(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif, __u32 ifindex)
+{
+	__u32 addrs_be[2] = {};
+	__u8 smac[6], dmac[6];
+	__u32 reason;
+
+	__builtin_memcpy(dmac, vif->mac, 6);
+	read_mac(smac, cfg_gateway_mac);
+	reason = answer_addresses(ctx, p, vif, addrs_be, dmac);
+	if (reason)
+		return drop(ctx, ifindex, reason);
+	if (rewrite_addresses(ctx, p, addrs_be[0], addrs_be[1]) || rewrite_macs(ctx, dmac, smac))
+		return drop(ctx, ifindex, CB_REASON_REDIRECT);
+	return to_vif(ctx, ifindex, deliver_kind(vif->flags), vif->vni, CB_REASON_NONE);
+}
+
+#endif /* CABLE_SERVICE_H */

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* verdict.h: the ends a packet can come to, their counters, and the trace words that show the decision. */
+#ifndef CABLE_VERDICT_H
+#define CABLE_VERDICT_H
+
+#include <linux/pkt_cls.h>
+#include "maps.h"
+
+/*
+ * Trace words in skb->cb, written just before a program returns: for packet tests and the tracer. A dropped packet has
+ * only the reason.
+ */
+#define CB_TRACE_IFINDEX 0
+#define CB_TRACE_DELIVER 1 /* enum cb_deliver */
+#define CB_TRACE_VNI 2
+#define CB_TRACE_REMOTE 3 /* underlay IPv4 address, host byte order */
+#define CB_TRACE_REASON 4 /* enum cb_reason */
+
+static __always_inline void trace(struct __sk_buff *ctx, __u32 ifindex, __u32 deliver, __u32 vni, __u32 remote,
+				  __u32 reason)
+{
+	ctx->cb[CB_TRACE_IFINDEX] = ifindex;
+	ctx->cb[CB_TRACE_DELIVER] = deliver;
+	ctx->cb[CB_TRACE_VNI] = vni;
+	ctx->cb[CB_TRACE_REMOTE] = remote;
+	ctx->cb[CB_TRACE_REASON] = reason;
+}
+
+static __always_inline struct cb_stat *stat_of(__u32 ifindex)
+{
+	struct cb_stat_key key = {.ifindex = ifindex};
+
+	return bpf_map_lookup_elem(&cb_stat_1, &key);
+}
+
+/* Counts a packet as received from @ifindex. A GSO packet counts once. */
+static __always_inline void count_rx(struct __sk_buff *ctx, __u32 ifindex)
+{
+	struct cb_stat *stat = stat_of(ifindex);
+
+	if (!stat)
+		return;
+	stat->rx_packets++;
+	stat->rx_bytes += ctx->len;
+}
+
+static __always_inline void count_tx(struct __sk_buff *ctx, __u32 ifindex)
+{
+	struct cb_stat *stat = stat_of(ifindex);
+
+	if (!stat)
+		return;
+	stat->tx_packets++;
+	stat->tx_bytes += ctx->len;
+}
+
+/* Counts a drop for a VIF; for one that has no counters, among the packets that belong to no VIF. */
+static __noinline void count_drop(__u32 ifindex, __u32 reason)
+{
+	struct cb_stat *stat = stat_of(ifindex);
+
+	if (!stat)
+		stat = stat_of(CB_STAT_OVERLAY);
+	if (stat)
+		stat->drops[reason & (CB_REASON_MAX - 1)]++; /* verifier: a bound */
+}
+
+/* The one exit for dropped packets. */
+static __always_inline int drop(struct __sk_buff *ctx, __u32 ifindex, __u32 reason)
+{
+	count_drop(ifindex, reason);
+	trace(ctx, 0, 0, 0, 0, reason);
+	return TC_ACT_SHOT;
+}
+
+/* The end of a packet whose copies were sent to @copies receivers. */
+static __always_inline int consumed(struct __sk_buff *ctx, __u32 vni, __u32 copies)
+{
+	trace(ctx, 0, CB_DELIVER_FLOOD, vni, copies, CB_REASON_NONE);
+	return TC_ACT_SHOT;
+}
+
+#endif /* CABLE_VERDICT_H */
