@@ -1,5 +1,7 @@
 export type { Backoff, BackoffOptions } from './backoff.ts';
 export { createBackoff, sleep } from './backoff.ts';
+export type { HttpRequest, HttpResponse, HttpStream, HttpTransport, HttpTransportOptions } from './http-transport.ts';
+export { httpTransport, TransportError } from './http-transport.ts';
 export type { Logger, LogLevel } from './log.ts';
 export { createLogger, silentLogger } from './log.ts';
 export type { Loop, LoopOptions } from './loop.ts';
