@@ -26,6 +26,8 @@ export class SliceCache {
   readonly #subscribers = new Map<SliceKey, Set<string>>();
   readonly #listeners = new Map<string, Set<HostListener>>();
   #revision = 0;
+  /** A client with exactly this revision may have it from an earlier server, of another version, that made other slices of equal tables. */
+  #loadedAt = 0;
 
   constructor(tables: CompilerTables) {
     this.#tables = tables;
@@ -44,6 +46,7 @@ export class SliceCache {
   /** Computes everything from the tables; each slice counts as changed at `revision`. */
   load(revision: number): void {
     this.#revision = revision;
+    this.#loadedAt = revision;
     const told = new Map<string, Set<SliceKey>>();
     for (const [host, reach] of this.#reach) told.set(host, new Set(reach.keys()));
     this.#reach.clear();
@@ -91,10 +94,12 @@ export class SliceCache {
 
   /** Keys of the host's slices that changed, or that the host came to need, after the revision. */
   keysSince(host: string, revision: number): SliceKey[] {
+    const known = revision === this.#loadedAt ? revision - 1 : revision;
     const found: SliceKey[] = [];
     for (const [key, reachedAt] of this.#reach.get(host) ?? []) {
       const entry = this.#entries.get(key);
-      if (entry !== undefined && Math.max(entry.revision, reachedAt) > revision) found.push(key);
+      const changedAt = Math.max(entry?.revision ?? 0, reachedAt);
+      if (entry !== undefined && changedAt > known) found.push(key);
     }
     return found;
   }
