@@ -1,0 +1,16 @@
+import type { Client } from '@cable/api';
+import { type CniDeps, type CniHandler, createHandler } from './handler.ts';
+import { createKernelPodLinks } from './kernel-pod-links.ts';
+import { createCniApi } from './server-api.ts';
+
+export type { CniAnswer, CniHandler } from './handler.ts';
+
+export type CniHandlerDeps = Omit<CniDeps, 'api' | 'links'> & {
+  readonly client: Pick<Client, 'list' | 'create' | 'delete'>;
+};
+
+/** The CNI plug-in of this host, over the agent's API client and the kernel: what `POST /cni` on the agent's socket answers. */
+export function createCniHandler(deps: CniHandlerDeps): CniHandler {
+  const { client, ...rest } = deps;
+  return createHandler({ ...rest, api: createCniApi(client), links: createKernelPodLinks() });
+}

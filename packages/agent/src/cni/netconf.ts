@@ -1,0 +1,136 @@
+import { formatIp, parseIp, parseMac } from '@cable/model';
+import { CNI_CODE, CniError, invalidConfig } from './errors.ts';
+import { isObject, type JsonObject, objectAt, stringAt, stringsAt } from './json.ts';
+import { CNI_VERSIONS, type CniVersion, parseCniVersion } from './versions.ts';
+
+/** A network configuration, as a runtime gives it to a plug-in on standard input. */
+export type Netconf = {
+  readonly cniVersion: CniVersion;
+  readonly name: string;
+  /** Id or name of the network. */
+  readonly network: string;
+  /** Id or name of a subnet of the network. */
+  readonly subnet?: string;
+  /** Ids or names; undefined: the project's default group. */
+  readonly securityGroups?: readonly string[];
+  /** Undefined: the network's project. */
+  readonly project?: string;
+  /** Addresses wanted, without prefix length; empty: any. */
+  readonly ipAddresses: readonly string[];
+  readonly macAddress?: string;
+  readonly prevResult?: PrevResult;
+  /** For GC. */
+  readonly validAttachments: readonly { readonly containerId: string; readonly interfaceName: string }[];
+};
+
+/** What is used of an earlier result. */
+export type PrevResult = {
+  readonly interfaces: readonly { readonly name: string; readonly mac: string; readonly sandbox: string }[];
+  /** With prefix length. */
+  readonly addresses: readonly string[];
+};
+
+const MAX_LIST = 32;
+const MAX_ATTACHMENTS = 100_000;
+
+/** Parses the configuration; throws CniError 1, 6 or 7, naming the field. Unknown members are other plug-ins' or the runtime's. */
+export function parseNetconf(body: string, args: ReadonlyMap<string, string>): Netconf {
+  const conf = parseJson(body);
+  const cniVersion = versionOf(conf);
+  const runtime = objectAt(conf, 'runtimeConfig', 'runtimeConfig');
+  const argsCni = objectAt(objectAt(conf, 'args', 'args'), 'cni', 'args.cni');
+  const ips = stringsAt(runtime, 'ips', 'runtimeConfig.ips', 16) ?? stringsAt(argsCni, 'ips', 'args.cni.ips', 16);
+  const ipArgument = args.get('IP');
+  const mac = stringAt(runtime, 'mac', 'runtimeConfig.mac') ?? args.get('MAC');
+  const wanted = ips ?? (ipArgument === undefined ? [] : ipArgument.split(','));
+  return {
+    cniVersion,
+    name: stringAt(conf, 'name', 'name') ?? '',
+    network: required(conf, 'network'),
+    ...optional('subnet', stringAt(conf, 'subnet', 'subnet')),
+    ...optional('securityGroups', stringsAt(conf, 'securityGroups', 'securityGroups', MAX_LIST)),
+    ...optional('project', stringAt(conf, 'project', 'project')),
+    ipAddresses: wanted.map((text) => addressOf(text)),
+    ...optional('macAddress', mac === undefined ? undefined : macOf(mac)),
+    ...optional('prevResult', prevResultOf(conf)),
+    validAttachments: attachmentsOf(conf),
+  };
+}
+
+function parseJson(body: string): JsonObject {
+  let conf: unknown;
+  try {
+    conf = JSON.parse(body);
+  } catch (err) {
+    const reason = err instanceof Error ? err.message : 'not JSON';
+    throw new CniError(
+      CNI_CODE.decodeFailure,
+      `network configuration: ${reason}`,
+      'pass a JSON object on standard input',
+    );
+  }
+  if (isObject(conf)) return conf;
+  throw new CniError(
+    CNI_CODE.decodeFailure,
+    'network configuration: not an object',
+    'pass a JSON object on standard input',
+  );
+}
+
+function versionOf(conf: JsonObject): CniVersion {
+  const text = stringAt(conf, 'cniVersion', 'cniVersion') ?? '(none)';
+  const version = parseCniVersion(text);
+  if (version !== undefined) return version;
+  const message = `cniVersion: ${text} is not supported`;
+  throw new CniError(CNI_CODE.incompatibleVersion, message, `use one of ${CNI_VERSIONS.join(', ')}`);
+}
+
+function required(conf: JsonObject, name: string): string {
+  const value = stringAt(conf, name, name);
+  if (value !== undefined) return value;
+  throw invalidConfig(name, 'is missing', `add "${name}" with the id or the name of a Cable network`);
+}
+
+function addressOf(text: string): string {
+  const ip = parseIp(text.split('/', 1)[0] ?? '');
+  if (ip !== undefined) return formatIp(ip);
+  throw invalidConfig('IP', `"${text}" is not an IP address`, 'give an address such as 10.0.0.5');
+}
+
+function macOf(text: string): string {
+  const mac = parseMac(text);
+  if (mac !== undefined) return mac;
+  throw invalidConfig('MAC', `"${text}" is not a MAC address`, 'give one such as fa:16:3e:00:00:05');
+}
+
+function prevResultOf(conf: JsonObject): PrevResult | undefined {
+  const prev = conf['prevResult'];
+  if (prev === undefined || prev === null) return undefined;
+  if (!isObject(prev)) throw invalidConfig('prevResult', 'is not an object', 'pass the result of ADD as it was');
+  return {
+    interfaces: objectsOf(prev['interfaces']).map((one) => ({
+      name: textOf(one['name']),
+      mac: textOf(one['mac']),
+      sandbox: textOf(one['sandbox']),
+    })),
+    addresses: objectsOf(prev['ips']).map((one) => textOf(one['address'])),
+  };
+}
+
+function attachmentsOf(conf: JsonObject): Netconf['validAttachments'] {
+  return objectsOf(conf['cni.dev/valid-attachments'])
+    .slice(0, MAX_ATTACHMENTS)
+    .map((one) => ({ containerId: textOf(one['containerID']), interfaceName: textOf(one['ifname']) }));
+}
+
+function objectsOf(value: unknown): readonly JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function optional<K extends string, V>(name: K, value: V | undefined): { readonly [name in K]?: V } {
+  return value === undefined ? {} : ({ [name]: value } as { readonly [name in K]: V });
+}

@@ -1,0 +1,117 @@
+import { isUuid } from '@cable/model';
+import { invalidConfig } from './errors.ts';
+import type { Netconf } from './netconf.ts';
+import type { CniRequest } from './request.ts';
+import {
+  asking,
+  type CniApi,
+  type NetworkFacts,
+  type PortFacts,
+  type PortRequest,
+  type SubnetFacts,
+} from './server-api.ts';
+
+/** A pod's port with what its link needs to know. */
+export type PodPort = {
+  readonly port: PortFacts;
+  readonly network: NetworkFacts;
+  readonly subnets: readonly SubnetFacts[];
+};
+
+export const POD_OWNER = 'kubernetes:pod';
+
+/** What makes a port this interface's: a pod may have several. */
+export function deviceIdOf(request: Pick<CniRequest, 'containerId' | 'interfaceName'>): string {
+  return `${request.containerId}:${request.interfaceName}`;
+}
+
+/** Tells GC which ports are of one CNI network; users see it as the port's description. */
+export function descriptionOf(conf: Pick<Netconf, 'name'>): string {
+  return `CNI network ${conf.name}`;
+}
+
+/** The ports of an interface on this host; normally none or one. */
+export function findPorts(api: CniApi, host: string, request: CniRequest): Promise<readonly PortFacts[]> {
+  const query = { device_id: deviceIdOf(request), device_owner: POD_OWNER, 'binding:host_id': host };
+  return asking('look for the port', api.ports(query));
+}
+
+/** Finds or creates the port: two rounds of requests, each in parallel. Throws CniError. */
+export async function ensurePort(api: CniApi, host: string, request: CniRequest): Promise<PodPort> {
+  const { conf } = request;
+  const [network, groups, found] = await Promise.all([
+    findNetwork(api, conf),
+    findGroups(api, conf),
+    findPorts(api, host, request),
+  ]);
+  const wantedSubnet = await findSubnet(api, conf, network);
+  const old = found[0];
+  if (old !== undefined && old.network_id !== network.id) {
+    const problem = `interface ${request.interfaceName} of this container is in another network already`;
+    throw invalidConfig('network', problem, 'call DEL before ADD');
+  }
+  const subnets = asking('read the subnets', api.subnets({ network_id: network.id }));
+  const port =
+    old ?? asking('create the port', api.createPort(portRequest(host, request, network, wantedSubnet, groups)));
+  const [madeSubnets, madePort] = await Promise.all([subnets, port]);
+  return { port: madePort, network, subnets: madeSubnets };
+}
+
+function portRequest(
+  host: string,
+  request: CniRequest,
+  network: NetworkFacts,
+  subnetId: string | undefined,
+  groups: readonly string[] | undefined,
+): PortRequest {
+  const { conf } = request;
+  const subnet = subnetId === undefined ? {} : { subnet_id: subnetId };
+  const wanted = conf.ipAddresses.map((address) => ({ ...subnet, ip_address: address }));
+  const fixedIps = wanted.length === 0 && subnetId !== undefined ? [subnet] : wanted;
+  return {
+    name: request.podName || request.containerId.slice(0, 63),
+    description: descriptionOf(conf),
+    project_id: conf.project ?? network.project_id,
+    network_id: network.id,
+    device_id: deviceIdOf(request),
+    device_owner: POD_OWNER,
+    'binding:host_id': host,
+    ...(conf.macAddress === undefined ? {} : { mac_address: conf.macAddress }),
+    ...(fixedIps.length === 0 ? {} : { fixed_ips: fixedIps }),
+    ...(groups === undefined ? {} : { security_groups: groups }),
+  };
+}
+
+async function findNetwork(api: CniApi, conf: Netconf): Promise<NetworkFacts> {
+  const all = await asking('look for the network', api.networks(idOrName(conf.network)));
+  const own = all.filter((one) => conf.project === undefined || one.project_id === conf.project);
+  return onlyOne(own.length === 0 ? all : own, 'network', conf.network);
+}
+
+async function findSubnet(api: CniApi, conf: Netconf, network: NetworkFacts): Promise<string | undefined> {
+  if (conf.subnet === undefined || isUuid(conf.subnet)) return conf.subnet;
+  const query = { name: conf.subnet, network_id: network.id };
+  return onlyOne(await asking('look for the subnet', api.subnets(query)), 'subnet', conf.subnet).id;
+}
+
+async function findGroups(api: CniApi, conf: Netconf): Promise<readonly string[] | undefined> {
+  if (conf.securityGroups === undefined) return undefined;
+  const ids = conf.securityGroups.map(async (group, index) => {
+    if (isUuid(group)) return group;
+    const project = conf.project === undefined ? {} : { project_id: conf.project };
+    const all = await asking('look for a security group', api.securityGroups({ name: group, ...project }));
+    return onlyOne(all, `securityGroups[${index}]`, group).id;
+  });
+  return Promise.all(ids);
+}
+
+function idOrName(text: string): Readonly<Record<string, string>> {
+  return isUuid(text) ? { id: text } : { name: text };
+}
+
+function onlyOne<T>(found: readonly T[], field: string, text: string): T {
+  const [first, second] = found;
+  if (first === undefined) throw invalidConfig(field, `there is no "${text}"`, 'create it, or correct the id or name');
+  if (second !== undefined) throw invalidConfig(field, `several are named "${text}"`, 'give the id, or "project"');
+  return first;
+}

@@ -1,0 +1,102 @@
+import { CNI_CODE, CniError } from './errors.ts';
+import { type Netconf, parseNetconf } from './netconf.ts';
+import { isAtLeast } from './versions.ts';
+
+/** Header fields of `POST /cni`, by lower-case name, as node:http gives them. */
+export type CniHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+export const CNI_COMMANDS = ['ADD', 'DEL', 'CHECK', 'STATUS', 'GC'] as const;
+
+export type CniCommand = (typeof CNI_COMMANDS)[number];
+
+/** One call of the plug-in, checked. */
+export type CniRequest = {
+  readonly command: CniCommand;
+  /** Empty for STATUS and GC. */
+  readonly containerId: string;
+  /** Path of the network namespace; may be empty for DEL, is for STATUS and GC. */
+  readonly netns: string;
+  readonly interfaceName: string;
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly conf: Netconf;
+};
+
+/** Keys of CNI_ARGS that mean something here; others are an error unless IgnoreUnknown is set. */
+const KNOWN_ARGS = new Set([
+  'IgnoreUnknown',
+  'IP',
+  'MAC',
+  'K8S_POD_NAME',
+  'K8S_POD_NAMESPACE',
+  'K8S_POD_INFRA_CONTAINER_ID',
+  'K8S_POD_UID',
+]);
+
+/** Parses a call; throws CniError. */
+export function parseCniRequest(headers: CniHeaders, body: string): CniRequest {
+  const command = commandOf(header(headers, 'cni-command'));
+  const args = parseArgs(header(headers, 'cni-args'));
+  const conf = parseNetconf(body, args);
+  const request: CniRequest = {
+    command,
+    containerId: header(headers, 'cni-containerid'),
+    netns: header(headers, 'cni-netns'),
+    interfaceName: header(headers, 'cni-ifname'),
+    podName: args.get('K8S_POD_NAME') ?? '',
+    podNamespace: args.get('K8S_POD_NAMESPACE') ?? '',
+    conf,
+  };
+  checkVersion(request);
+  if (command !== 'STATUS' && command !== 'GC') checkAttachment(request);
+  return request;
+}
+
+function header(headers: CniHeaders, name: string): string {
+  const value = headers[name];
+  return typeof value === 'string' ? value : '';
+}
+
+function commandOf(text: string): CniCommand {
+  const command = CNI_COMMANDS.find((one) => one === text);
+  if (command !== undefined) return command;
+  throw environment('CNI_COMMAND', `"${text}" is not a command`, `use one of ${CNI_COMMANDS.join(', ')}, VERSION`);
+}
+
+/** `A=1;B=2`. */
+function parseArgs(text: string): ReadonlyMap<string, string> {
+  const args = new Map<string, string>();
+  for (const pair of text.split(';').filter((one) => one !== '')) {
+    const at = pair.indexOf('=');
+    if (at <= 0) throw environment('CNI_ARGS', `"${pair}" is not KEY=VALUE`, 'separate pairs by semicolons');
+    args.set(pair.slice(0, at), pair.slice(at + 1));
+  }
+  const ignoreUnknown = /^(1|true)$/i.test(args.get('IgnoreUnknown') ?? '');
+  const unknown = [...args.keys()].find((key) => !KNOWN_ARGS.has(key));
+  if (unknown === undefined || ignoreUnknown) return args;
+  throw environment('CNI_ARGS', `${unknown} is not known`, 'remove it or add IgnoreUnknown=1');
+}
+
+function checkVersion({ command, conf }: CniRequest): void {
+  const since = command === 'CHECK' ? '0.4.0' : command === 'STATUS' || command === 'GC' ? '1.1.0' : '0.3.0';
+  if (isAtLeast(conf.cniVersion, since)) return;
+  const message = `cniVersion: ${conf.cniVersion} has no ${command}`;
+  throw new CniError(CNI_CODE.incompatibleVersion, message, `use ${since} or newer`);
+}
+
+/** device_id of the port is `container:interface`, which has 255 characters at most. */
+function checkAttachment({ command, containerId, netns, interfaceName }: CniRequest): void {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$/.test(containerId)) {
+    throw environment('CNI_CONTAINERID', 'is missing or not an id', 'start with a letter or digit; then also _ . -');
+  }
+  if (!/^[^/:\s\p{Cc}]{1,15}$/u.test(interfaceName) || /^\.{1,2}$/.test(interfaceName)) {
+    throw environment('CNI_IFNAME', 'is missing or no interface name', 'use 1 to 15 characters, none of / : or space');
+  }
+  if (!netns.startsWith('/') && !(command === 'DEL' && netns === '')) {
+    throw environment('CNI_NETNS', 'is not the path of a namespace', 'give a path such as /run/netns/NAME');
+  }
+}
+
+function environment(name: string, problem: string, remedy: string): CniError {
+  return new CniError(CNI_CODE.invalidEnvironment, `${name}: ${problem}`, remedy);
+}
