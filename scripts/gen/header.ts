@@ -2,7 +2,6 @@
 
 export type HeaderStruct = {
   readonly name: string;
-  readonly comment: string;
   readonly fieldComments: ReadonlyMap<string, string>;
 };
 
@@ -30,90 +29,53 @@ export type Header = {
   readonly maps: readonly HeaderMap[];
 };
 
-type Block = {
-  readonly kind: 'struct' | 'enum';
-  readonly name: string;
-  readonly comment: string;
-  readonly members: Map<string, string>;
-};
+const COMMENT = String.raw`\/\*[\s\S]*?\*\/`;
+const DEFINE = new RegExp(String.raw`^#define (CB_\w+)[ \t]+([^\s/]+)[ \t]*(${COMMENT})?`, 'm');
+const BLOCK = /^(struct|enum) (cb_\w+) \{([\s\S]*?)^\};/m;
+const TOP_LEVEL = new RegExp(`${DEFINE.source}|${BLOCK.source}|${COMMENT}`, 'gm');
+const ENUM_VALUE = new RegExp(String.raw`(CB_\w+)\s*=\s*\w+,[ \t]*(?:\n?\s*(${COMMENT}))?`, 'g');
+const STRUCT_FIELD = new RegExp(String.raw`(?:struct |enum )?\w+ (\w+)(?:\[\w+\])?;[ \t]*(?:\n?\s*(${COMMENT}))?`, 'g');
 
-/** Throws with the line when the header uses a form that the generator does not know. */
+/** Throws with the text when the header uses a form that the generator does not know. Line breaks do not matter. */
 export function parseHeader(text: string): Header {
-  const defines: HeaderDefine[] = [];
-  const blocks: Block[] = [];
-  const comments: string[] = [];
-  let open: Block | undefined;
-  let comment = '';
-  for (const line of joinComments(text)) {
-    const begin = /^(struct|enum) (cb_\w+) \{$/.exec(line);
-    if (open !== undefined) {
-      if (line === '};') {
-        blocks.push(open);
-        open = undefined;
-      } else addMember(open, line);
-    } else if (begin !== null) {
-      open = { kind: begin[1] === 'enum' ? 'enum' : 'struct', name: begin[2] ?? '', comment, members: new Map() };
-      comment = '';
-    } else if (line.startsWith('/*')) {
-      comment = plainText(line);
-      comments.push(comment);
-    } else if (/^#define CB_\w+ /.test(line)) defines.push(parseDefine(line));
-    else if (line === '') comment = '';
-  }
+  const found = [...text.matchAll(TOP_LEVEL)].map(([part]) => part);
+  const blocks = found.flatMap((part) => {
+    const [, kind, name = '', body = ''] = BLOCK.exec(part) ?? [];
+    return kind === undefined || part.startsWith('/*') ? [] : [{ kind, name, body }];
+  });
   const structs = blocks.filter((b) => b.kind === 'struct');
+  const names = structs.map((b) => b.name);
   return {
-    structs: structs.map((b) => ({ name: b.name, comment: b.comment, fieldComments: b.members })),
-    enums: blocks.filter((b) => b.kind === 'enum').map((b) => ({ name: b.name, valueComments: b.members })),
-    defines,
-    maps: comments.flatMap((c) =>
-      mapsIn(
-        c,
-        structs.map((s) => s.name),
-      ),
-    ),
+    structs: structs.map((b) => ({ name: b.name, fieldComments: members(b.name, b.body, STRUCT_FIELD) })),
+    enums: blocks
+      .filter((b) => b.kind === 'enum')
+      .map((b) => ({ name: b.name, valueComments: members(b.name, b.body, ENUM_VALUE) })),
+    defines: found.filter((part) => part.startsWith('#define')).map(parseDefine),
+    maps: found.filter((part) => part.startsWith('/*')).flatMap((part) => mapsIn(plainText(part), names)),
   };
 }
 
-/** One logical line each: a comment of several lines becomes one. */
-function joinComments(text: string): string[] {
-  const lines: string[] = [];
-  let pending = '';
-  for (const raw of text.split('\n')) {
-    const line = raw.trim();
-    pending = pending === '' ? line : `${pending} ${line.replace(/^\*(?!\/)\s?/, '\n')}`;
-    if (pending.includes('/*') && !pending.includes('*/')) continue;
-    lines.push(pending);
-    pending = '';
-  }
-  return lines;
+/** Names of fields or values, each with the comment behind it. */
+function members(name: string, body: string, pattern: RegExp): ReadonlyMap<string, string> {
+  const rest = body.replaceAll(pattern, '').replaceAll(new RegExp(COMMENT, 'g'), '').trim();
+  if (rest !== '') throw new Error(`${name}: cannot read: ${rest}`);
+  return new Map([...body.matchAll(pattern)].map(([, member = '', comment]) => [member, plainText(comment ?? '')]));
 }
 
 function plainText(comment: string): string {
   return comment
-    .replace(/^\/\*+\s*/, '')
-    .replace(/\s*\*\/$/, '')
+    .replace(/^\/\*+/, '')
+    .replace(/\*\/$/, '')
     .split('\n')
-    .map((part) => part.trim())
+    .map((part) => part.trim().replace(/^\*\s?/, ''))
     .filter((part) => part !== '')
     .join('\n');
 }
 
-function addMember(block: Block, line: string): void {
-  if (line === '' || line.startsWith('/*')) return;
-  const pattern =
-    block.kind === 'enum'
-      ? /^(CB_\w+) = \w+,(?:\s*(\/\*.*\*\/))?$/s
-      : /^(?:struct |enum )?\w+ (\w+)(?:\[\w+\])?;(?:\s*(\/\*.*\*\/))?$/s;
-  const match = pattern.exec(line);
-  if (match === null) throw new Error(`${block.kind} ${block.name}: cannot read the line: ${line}`);
-  block.members.set(match[1] ?? '', plainText(match[2] ?? ''));
-}
-
-function parseDefine(line: string): HeaderDefine {
-  const match = /^#define (CB_\w+) (0x[0-9A-Fa-f]+|\d+)(?:\s*(\/\*.*\*\/))?$/s.exec(line);
-  if (match === null) throw new Error(`a #define must be a plain number: ${line}`);
-  const value = match[2] ?? '';
-  return { name: match[1] ?? '', value: Number(value), text: value, comment: plainText(match[3] ?? '') };
+function parseDefine(part: string): HeaderDefine {
+  const [, name = '', text = '', comment] = DEFINE.exec(part) ?? [];
+  if (!/^(0x[0-9A-Fa-f]+|\d+)$/.test(text)) throw new Error(`#define ${name}: ${text} is not a plain number`);
+  return { name, value: Number(text), text, comment: plainText(comment ?? '') };
 }
 
 /** Every `cb_noun_1:` that begins a line of the comment is a map. Its key is cb_noun_key, its value the first struct after that which is no key. */
