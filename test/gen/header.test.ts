@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseHeader } from './header.ts';
+import { parseHeader } from '../../scripts/gen/header.ts';
 
 const HEADER = `/* The file's comment.
  * It names cb_other_1: in the middle, which is no map.

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as abi from '../../packages/agent/src/bpf/abi.gen.ts';
-import { readBtf } from './btf.ts';
-import { parseHeader } from './header.ts';
+import { readBtf } from '../../scripts/gen/btf.ts';
+import { parseHeader } from '../../scripts/gen/header.ts';
 
 const HEADER = new URL('../../vrouter/include/cable_abi.h', import.meta.url).pathname;
-const GENERATOR = new URL('../gen.ts', import.meta.url).pathname;
+const GENERATOR = new URL('../../scripts/gen.ts', import.meta.url).pathname;
 
 let dir: string;
 
