@@ -1,0 +1,49 @@
+import type { Guest } from '../guests/guest.ts';
+import type { Lab } from '../lab.ts';
+import { type PingOptions, type PingResult, ping } from '../traffic/ping.ts';
+
+/** One line of the lab's table. */
+export type Check = {
+  /** What `--only` names. */
+  readonly group: string;
+  readonly name: string;
+  /** Log files to look into when it fails. */
+  readonly concerns: readonly string[];
+  /** Resolves to what was measured, in a few words; throws when it does not hold, with the reason. */
+  run(lab: Lab): Promise<string>;
+};
+
+/** Throws the reason when the condition does not hold. */
+export function expect(holds: boolean, reason: string): asserts holds {
+  if (!holds) throw new Error(reason);
+}
+
+/** `1.23 ms`, `45 ms`, `1.2 s`. */
+export function duration(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  return ms >= 10 ? `${ms.toFixed(0)} ms` : `${ms.toFixed(2)} ms`;
+}
+
+/** Pings from a guest with a namespace. */
+export function pingFrom(guest: Guest, address: string, options: PingOptions): Promise<PingResult> {
+  if (guest.netns === null) throw new Error(`${guest.name} has no namespace to ping from`);
+  return ping(guest.netns, address, options);
+}
+
+/** Pings one way and expects every answer, once. Returns the mean round trip. */
+export async function expectPings(from: Guest, to: Guest, count = 5): Promise<number> {
+  const result = await pingFrom(from, to.ip, { count });
+  expect(
+    result.received === count && result.duplicates === 0,
+    `${from.name} → ${to.name} (${to.ip}): ${result.received} of ${count} pings answered, ${result.duplicates} twice`,
+  );
+  return result.averageMs ?? 0;
+}
+
+/** Logs of the agents that carry two guests. */
+export function agentsOf(...guests: readonly Guest[]): readonly string[] {
+  return [...new Set(guests.map((guest) => `agent-${guest.host.split('-').at(-1)}`))];
+}
+
+/** Every agent's log. */
+export const ALL_AGENTS: readonly string[] = ['agent-h1', 'agent-h2', 'agent-pm1'];

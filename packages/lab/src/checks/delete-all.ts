@@ -1,0 +1,82 @@
+import type { Client } from '@cable/api';
+import { mapSizes } from '../agent-state.ts';
+import { eventually } from '../eventually.ts';
+import type { Guest } from '../guests/guest.ts';
+import { portLinks } from '../topology.ts';
+import { ALL_AGENTS, type Check, expect } from './check.ts';
+
+/** Everything deleted over the API leaves nothing on any host. */
+export const DELETE_CHECKS: readonly Check[] = [
+  {
+    group: 'delete',
+    name: 'guests removed, every object deleted',
+    concerns: ['server', ...ALL_AGENTS],
+    run: async (lab) => {
+      const { qemu, ...namespaced } = lab.guests;
+      await Promise.all(Object.values(namespaced).map((guest: Guest) => guest.remove()));
+      await (await qemu)?.remove();
+      const count = await deleteObjects(lab.tenants.blue);
+      return `${count} objects over the API`;
+    },
+  },
+  {
+    group: 'delete',
+    name: 'every map on every host is empty',
+    concerns: ALL_AGENTS,
+    run: async (lab) => {
+      let maps = 0;
+      for (const host of lab.names.hosts) {
+        const left = (): Promise<readonly string[]> => fullMaps(host.name);
+        await eventually({ what: `maps on ${host.name} to be empty`, deadlineMs: 5_000, everyMs: 50 }, async () => {
+          const full = await left();
+          if (full.length > 0) throw new Error(full.join(', '));
+          return true;
+        });
+        maps += (await mapSizes(host.name)).size;
+      }
+      return `${maps} maps on ${lab.names.hosts.length} hosts`;
+    },
+  },
+  {
+    group: 'delete',
+    name: 'no port’s link is left',
+    concerns: ALL_AGENTS,
+    run: async (lab) => {
+      for (const host of lab.names.hosts) {
+        await eventually({ what: `links on ${host.name} to go`, deadlineMs: 5_000, everyMs: 50 }, async () => {
+          const left = await portLinks(host.name);
+          if (left.length > 0) throw new Error(left.join(', '));
+          return true;
+        });
+      }
+      return `on ${lab.names.hosts.length} hosts`;
+    },
+  },
+];
+
+async function fullMaps(host: string): Promise<readonly string[]> {
+  const sizes = await mapSizes(host);
+  return [...sizes].filter(([, size]) => size > 0).map(([name, size]) => `${name}: ${size}`);
+}
+
+/** Deletes every object of every tenant, referents last. Returns how many. */
+async function deleteObjects(client: Client): Promise<number> {
+  let count = 0;
+  for (const router of await client.list('router')) {
+    const interfaces = await client.list('port', { device_id: router.id, device_owner: 'network:router_interface' });
+    for (const port of interfaces)
+      await client.action('router', router.id, 'remove_router_interface', { port_id: port.id });
+    count += interfaces.length;
+  }
+  for (const type of ['router', 'port', 'subnet', 'network', 'security_group'] as const) {
+    for (const object of await client.list(type)) {
+      await client.delete(type, object.id);
+      count += 1;
+    }
+  }
+  const left = await Promise.all(
+    (['network', 'subnet', 'port', 'router', 'security_group'] as const).map((type) => client.list(type)),
+  );
+  expect(left.flat().length === 0, `${left.flat().length} objects are still listed`);
+  return count;
+}

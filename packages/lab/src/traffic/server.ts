@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { createServer, type Socket } from 'node:net';
+import { CHUNK_BYTES, createPattern } from './pattern.ts';
+import { CLOSED_PORTS, OPEN_PORT, type Request } from './protocol.ts';
+
+const MAX_REQUEST_BYTES = 1024;
+
+/** Serves the lab's protocol as the guest `name` on all its ports, for ever. Prints `ready` when it listens on all. */
+export async function serve(name: string): Promise<void> {
+  for (const port of [OPEN_PORT, ...CLOSED_PORTS]) {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => socket.destroy());
+      readRequest(socket, (request, rest) => answer(name, socket, request, rest));
+    });
+    await new Promise<void>((resolve) => server.listen(port, '0.0.0.0', resolve));
+  }
+  process.stdout.write('ready\n');
+}
+
+function readRequest(socket: Socket, then: (request: Request, rest: Buffer) => void): void {
+  let head = Buffer.alloc(0);
+  const onData = (chunk: Buffer): void => {
+    head = Buffer.concat([head, chunk]);
+    const end = head.indexOf(10);
+    if (end < 0) {
+      if (head.length > MAX_REQUEST_BYTES) socket.destroy();
+      return;
+    }
+    socket.off('data', onData);
+    then(JSON.parse(head.subarray(0, end).toString()) as Request, head.subarray(end + 1));
+  };
+  socket.on('data', onData);
+}
+
+function answer(name: string, socket: Socket, request: Request, rest: Buffer): void {
+  if (request.verb === 'who') socket.end(`${name}\n`);
+  else if (request.verb === 'put') receive(socket, rest);
+  else void sendPattern(socket, request.seed, request.bytes);
+}
+
+function receive(socket: Socket, first: Buffer): void {
+  const hash = createHash('sha256').update(first);
+  let bytes = first.length;
+  socket.on('data', (chunk: Buffer) => {
+    hash.update(chunk);
+    bytes += chunk.length;
+  });
+  socket.on('end', () => socket.end(`${JSON.stringify({ bytes, sha256: hash.digest('hex') })}\n`));
+}
+
+async function sendPattern(socket: Socket, seed: string, bytes: number): Promise<void> {
+  const pattern = createPattern(seed);
+  for (let left = bytes; left > 0 && !socket.destroyed; left -= CHUNK_BYTES) {
+    const full = !socket.write(pattern.next(Math.min(left, CHUNK_BYTES)));
+    if (full) await drained(socket);
+  }
+  socket.end();
+}
+
+/** Resolves when more can be written, or the socket is gone. */
+export function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done);
+      socket.off('close', done);
+      resolve();
+    };
+    socket.on('drain', done);
+    socket.on('close', done);
+  });
+}
