@@ -1,0 +1,207 @@
+/** Equal tables give equal slices by any path: whatever the changes are, in whatever order and portions. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { SliceKey } from '@cable/model';
+import { affectedHosts, affectedSlices, computeSlice, reachableSlices } from './graph.ts';
+import {
+  changesBetween,
+  createTables,
+  EMPTY_STATE,
+  host,
+  leg,
+  network,
+  port,
+  router,
+  rule,
+  type State,
+  type StateTables,
+  seededRandom,
+  subnet,
+  without,
+  withRow,
+} from './state.fixture.ts';
+import type { CompilerTables, TableChange } from './tables.ts';
+
+const HOSTS = ['h1', 'h2', 'h3'];
+
+/** What each host is given, as it is sent. */
+type World = Map<string, string>;
+
+function fromScratch(tables: CompilerTables): World {
+  const world: World = new Map();
+  for (const name of HOSTS) {
+    const keys = [...reachableSlices(tables, name)].sort();
+    world.set(name, keys.map((key) => `${key} ${JSON.stringify(computeSlice(tables, key))}`).join('\n'));
+  }
+  return world;
+}
+
+/** Recomputes only what a change is said to affect, and what no host reached before: a change that names too little leaves this wrong. */
+class Incremental {
+  readonly #tables: StateTables = createTables();
+  readonly #reach = new Map<string, Set<SliceKey>>();
+  readonly #slices = new Map<SliceKey, string>();
+
+  constructor() {
+    for (const name of HOSTS) this.#reach.set(name, reachableSlices(this.#tables.tables, name));
+    for (const reached of this.#reach.values()) for (const key of reached) this.#compute(key);
+  }
+
+  get tables(): CompilerTables {
+    return this.#tables.tables;
+  }
+
+  apply(batch: readonly TableChange[]): void {
+    const known = new Set([...this.#reach.values()].flatMap((reached) => [...reached]));
+    for (const change of batch) this.#tables.apply(change);
+    for (const change of batch) {
+      for (const name of affectedHosts(this.tables, change)) this.#reach.set(name, reachableSlices(this.tables, name));
+      for (const key of affectedSlices(this.tables, change)) this.#compute(key);
+    }
+    for (const reached of this.#reach.values()) for (const key of reached) if (!known.has(key)) this.#compute(key);
+  }
+
+  world(): World {
+    const line = (key: SliceKey): string => `${key} ${this.#slices.get(key)}`;
+    return new Map(HOSTS.map((name) => [name, [...(this.#reach.get(name) ?? [])].sort().map(line).join('\n')]));
+  }
+
+  #compute(key: SliceKey): void {
+    this.#slices.set(key, String(JSON.stringify(computeSlice(this.tables, key))));
+  }
+}
+
+const STEPS: readonly ((state: State) => State)[] = [
+  (s) => withRow(s, 'host', host('h1', '192.0.2.1')),
+  (s) => withRow(s, 'network', network('n1')),
+  (s) => withRow(s, 'subnet', subnet('s-n1', 'n1')),
+  (s) => withRow(s, 'port', port('p1', 'n1', 'h1', { security_groups: ['a'] })),
+  (s) => withRow(s, 'security_group_rule', rule('x', 'a', { remote_group_id: 'a' })),
+  (s) => withRow(s, 'port', port('p2', 'n1', 'h2', { security_groups: ['a', 'b'] })),
+  (s) => withRow(s, 'host', host('h2', '192.0.2.2')),
+  (s) => withRow(s, 'network', network('n2')),
+  (s) => withRow(s, 'subnet', subnet('s-n2', 'n2', { cidr: '10.0.2.0/24' })),
+  (s) => withRow(s, 'port', port('p3', 'n2', 'h3')),
+  (s) => withRow(s, 'router', router('r1')),
+  (s) => withRow(s, 'port', leg('l1', 'r1', 'n1')),
+  (s) => withRow(s, 'port', leg('l2', 'r1', 'n2')),
+  (s) => withRow(s, 'security_group_rule', rule('y', 'b', { protocol: 'tcp', remote_group_id: 'c' })),
+  (s) => withRow(s, 'port', port('p1', 'n1', 'h3', { security_groups: ['a'] })),
+  (s) => withRow(s, 'subnet', subnet('s-n2', 'n2', { cidr: '10.0.3.0/24' })),
+  (s) => withRow(s, 'host', host('h2', '192.0.2.22')),
+  (s) => withRow(s, 'network', network('n1', { admin_state_up: false })),
+  (s) => withRow(s, 'port', leg('l2', 'r2', 'n2')),
+  (s) => without(s, 'security_group_rule', 'x'),
+  (s) => without(s, 'port', 'p2'),
+  (s) => without(s, 'network', 'n2'),
+];
+
+const STATES: readonly State[] = STEPS.map((_, index) =>
+  STEPS.slice(0, index + 1).reduce((state, step) => step(state), EMPTY_STATE),
+);
+
+function walk(states: readonly State[], portion: (changes: TableChange[]) => TableChange[][]): void {
+  const world = new Incremental();
+  let at = EMPTY_STATE;
+  for (const state of states) {
+    for (const batch of portion(changesBetween(at, state))) {
+      world.apply(batch);
+      assert.deepEqual(world.world(), fromScratch(world.tables));
+    }
+    assert.deepEqual(world.world(), fromScratch(createTables(state).tables));
+    at = state;
+  }
+}
+
+function shuffled<T>(list: readonly T[], random: () => number): T[] {
+  const copy = list.map((value) => ({ value, at: random() }));
+  return copy.sort((a, b) => a.at - b.at).map(({ value }) => value);
+}
+
+const whole = (changes: TableChange[]): TableChange[][] => [changes];
+const split = (changes: TableChange[]): TableChange[][] => changes.map((change) => [change]);
+
+describe('slices are the same by any path', () => {
+  const backAndForth = [...STATES, ...[...STATES].reverse()];
+  const last = STATES[STATES.length - 1] ?? EMPTY_STATE;
+
+  test('forward', () => walk(STATES, whole));
+  test('forward and back to nothing', () => walk(backAndForth, whole));
+  test('squashed into one batch, and undone in one', () => walk([last, EMPTY_STATE], whole));
+  test('squashed by pairs', () =>
+    walk(
+      backAndForth.filter((_, index) => index % 2 === 0),
+      whole,
+    ));
+  test('split into single changes, references before referents too', () => {
+    walk([last, EMPTY_STATE], split);
+    walk([last, EMPTY_STATE], (changes) => split(changes.reverse()));
+  });
+  test('with empty and repeated batches', () => {
+    walk(
+      STATES.flatMap((state) => [state, state, EMPTY_STATE, state]),
+      (changes) => [[], changes, []],
+    );
+  });
+  test('the states in random order, the changes of each split at random', () => {
+    const random = seededRandom(0xcab1e);
+    for (let round = 0; round < 20; round += 1) {
+      walk(shuffled(STATES, random), (changes) => {
+        const mixed = shuffled(changes, random);
+        const cut = Math.floor(random() * (mixed.length + 1));
+        return [mixed.slice(0, cut), mixed.slice(cut)];
+      });
+    }
+  });
+});
+
+/** One random edit of a small world, in which nothing guarantees that a reference has its referent. */
+function randomEdit(state: State, random: () => number): State {
+  const pick = <T>(...values: T[]): T => values[Math.floor(random() * values.length)] as T;
+  const groups = (): string[] => ['a', 'b', 'c'].filter(() => random() < 0.4);
+  const net = (): string => pick('n1', 'n2', 'n3');
+  const maybe = <K extends Parameters<typeof without>[1]>(type: K, row: Parameters<typeof withRow<K>>[2]): State =>
+    random() < 0.3 ? without(state, type, row.id) : withRow(state, type, row);
+  switch (pick('network', 'subnet', 'port', 'port', 'port', 'leg', 'leg', 'router', 'rule', 'host')) {
+    case 'network':
+      return maybe('network', network(net(), { admin_state_up: random() < 0.8, mtu: pick(1450, 8950) }));
+    case 'subnet': {
+      const id = net();
+      return maybe('subnet', subnet(`s-${id}`, pick(id, id, net()), { cidr: pick('10.0.0.0/24', '10.0.1.0/24') }));
+    }
+    case 'leg':
+      return maybe('port', leg(pick('q1', 'q2', 'q3', 'q4'), pick('r1', 'r2'), net()));
+    case 'router':
+      return maybe('router', router(pick('r1', 'r2'), { admin_state_up: random() < 0.5 }));
+    case 'rule':
+      return maybe(
+        'security_group_rule',
+        rule(pick('x1', 'x2', 'x3'), pick('a', 'b', 'c'), { remote_group_id: pick(null, 'a', 'b', 'c') }),
+      );
+    case 'host':
+      return maybe('host', host(pick(...HOSTS), pick('192.0.2.1', '192.0.2.2')));
+    default:
+      return maybe(
+        'port',
+        port(pick('q1', 'q2', 'p3', 'p4', 'p5', 'p6'), net(), pick('', ...HOSTS), {
+          security_groups: groups(),
+          port_security_enabled: random() < 0.8,
+          admin_state_up: random() < 0.8,
+        }),
+      );
+  }
+}
+
+test('random worlds, in random portions', () => {
+  const seed = Number(process.env['CABLE_SEED'] ?? 20_261_120);
+  const random = seededRandom(seed);
+  let state = EMPTY_STATE;
+  const world = new Incremental();
+  for (let step = 0; step < 3000; step += 1) {
+    let next = state;
+    for (let edits = Math.ceil(random() * 4); edits > 0; edits -= 1) next = randomEdit(next, random);
+    world.apply(shuffled(changesBetween(state, next), random));
+    assert.deepEqual(world.world(), fromScratch(createTables(next).tables), `CABLE_SEED=${seed}, step ${step}`);
+    state = next;
+  }
+});
