@@ -138,3 +138,18 @@ test('CPU lists are counted', () => {
   assert.equal(parseCpuCount('0-3,8-11'), 8);
   assert.throws(() => parseCpuCount('all'), /not a CPU list/);
 });
+
+test('batches give a large map piece by piece, each entry once', () => {
+  const map = make(MAP_TYPE.hash, 10_000);
+  for (let i = 0; i < 3000; i++) map.update(u32(i), filled(8, 1));
+  const batches = [...map.batches(256)];
+  assert.ok(batches.length > 3, `${batches.length} batches`);
+  assert.equal(new Set(batches.flat().map((e) => Buffer.from(e.key).readUInt32LE())).size, 3000);
+  assert.deepEqual([...make(MAP_TYPE.hash, 4).batches()], []);
+});
+
+test('batches too small for a bucket grow', () => {
+  const map = make(MAP_TYPE.hash, 10_000);
+  for (let i = 0; i < 2000; i++) map.update(u32(i), filled(8, 1));
+  assert.equal([...map.batches(1)].flat().length, 2000);
+});

@@ -39,6 +39,8 @@ export type UpdateMode = 'any' | 'create' | 'replace';
 const UPDATE_FLAGS: Readonly<Record<UpdateMode, number>> = { any: 0, create: 1, replace: 2 };
 const BATCH_MIN = 1024;
 const BATCH_MAX = 65_536;
+/** This kernel or map type has no batch lookup. */
+const NO_BATCHES: ReadonlySet<string> = new Set(['EINVAL', 'ENOTSUPP', 'EOPNOTSUPP']);
 
 export class BpfMap {
   readonly fd: number;
@@ -104,12 +106,33 @@ export class BpfMap {
   }
 
   /**
-   * Every entry, raw values, read in batches. Entries that others add or delete meanwhile may or may not be among them; an
-   * entry that stays is there, though perhaps twice when entries are deleted meanwhile.
+   * Every entry, raw values. Entries that others add or delete meanwhile may or may not be among them; an entry that stays is
+   * there, though perhaps twice when entries are deleted meanwhile.
    */
   entries(): MapEntryBytes[] {
-    const all = this.#readBatches();
-    return all ?? this.#walk();
+    return [...this.batches()].flat();
+  }
+
+  /** As `entries`, about `size` (default 1024) at a time, so that a caller can do other work between. */
+  *batches(size?: number): Generator<MapEntryBytes[]> {
+    const cursor = new Uint8Array(Math.max(this.info.keySize, 8));
+    let first = true;
+    for (let room = Math.min(size ?? BATCH_MIN, this.info.maxEntries); ; ) {
+      const { code, entries } = this.#readBatch(cursor, room, first);
+      if (code === 'ENOSPC' && room < BATCH_MAX) {
+        // One bucket of the hash holds more than there is room for.
+        room *= 2;
+        continue;
+      }
+      if (first && code !== undefined && NO_BATCHES.has(code)) {
+        yield this.#walk();
+        return;
+      }
+      if (code !== undefined && code !== 'ENOENT') throw this.#error('read', code);
+      if (entries.length > 0) yield entries;
+      if (code === 'ENOENT') return;
+      first = false;
+    }
   }
 
   /** Deletes every entry (an array's stay: they cannot be deleted). */
@@ -124,26 +147,6 @@ export class BpfMap {
 
   close(): void {
     closeSync(this.fd);
-  }
-
-  /** undefined: this kernel or map type has no batch lookup. */
-  #readBatches(): MapEntryBytes[] | undefined {
-    const cursor = new Uint8Array(Math.max(this.info.keySize, 8));
-    const found: MapEntryBytes[] = [];
-    let first = true;
-    for (let room = Math.min(BATCH_MIN, this.info.maxEntries); ; ) {
-      const batch = this.#readBatch(cursor, room, first);
-      if (batch.code === 'ENOSPC' && room < BATCH_MAX) {
-        room *= 2;
-        continue;
-      }
-      if (batch.code === 'EINVAL' || batch.code === 'ENOTSUPP' || batch.code === 'EOPNOTSUPP') return undefined;
-      if (batch.code !== undefined && batch.code !== 'ENOENT') throw this.#error('read', batch.code);
-      for (const entry of batch.entries) found.push(entry);
-      if (batch.code === 'ENOENT') return found;
-      first = false;
-      room = Math.min(BATCH_MAX, room * 2);
-    }
   }
 
   #readBatch(cursor: Uint8Array, room: number, first: boolean): { code: string | undefined; entries: MapEntryBytes[] } {
