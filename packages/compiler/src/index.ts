@@ -3,6 +3,7 @@ export { groupSlice } from './group.ts';
 export { hostname, hostSlice, localPort, policyKey, vifKind } from './host.ts';
 export { networkSlice } from './network.ts';
 export { policySlice } from './policy.ts';
+export { protocolNumber } from './protocol.ts';
 export { routerSlice } from './router.ts';
 export type {
   CompilerTables,
