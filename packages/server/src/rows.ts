@@ -34,6 +34,12 @@ export type VifRow = {
   readonly reason: string | null;
 };
 
+/** Tables made of part of another's rows. */
+export type DerivedTypes = { readonly router_interface: Port };
+
+/** Every table known when this was built. */
+export type TableTypes = ObjectTypes & RuntimeTypes & DerivedTypes;
+
 /** Rows of the tables of what hosts report. */
 export type RuntimeTypes = { readonly alive: AliveRow; readonly ack: AcknowledgedRow; readonly vif: VifRow };
 

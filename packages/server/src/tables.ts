@@ -9,7 +9,7 @@ import type { AnyObject, ResourceModel } from '@cable/model';
 import type { KeyValue, Store, StoreEvent, WatchBatch } from '@cable/store';
 import { indexesOf } from './indexes.ts';
 import { HOST_RUNTIME, OBJECTS, ROOT } from './keys.ts';
-import { type ObjectTypes, parseObject, parseRuntime, type RuntimeTypes } from './rows.ts';
+import { parseObject, parseRuntime, type TableTypes } from './rows.ts';
 import { storeErrorCode } from './store-errors.ts';
 
 /** One row's change. `before` undefined: created; `after` undefined: deleted. Types: resource names, and `alive`, `ack`, `vif`. */
@@ -45,6 +45,7 @@ export class Tables {
   readonly #options: TablesOptions;
   readonly #resources: ReadonlyMap<string, ResourceModel>;
   readonly #tables = new Map<string, AnyTable>();
+  readonly #indexNames = new Map<string, ReadonlySet<string>>();
   readonly #derived: readonly (readonly [string, DerivedTable])[];
   readonly #modRevisions = new Map<string, number>();
   readonly #listeners = new Set<ChangeListener>();
@@ -90,8 +91,13 @@ export class Tables {
   }
 
   /** The table of a built-in type. */
-  of<T extends keyof (ObjectTypes & RuntimeTypes)>(type: T): TableReader<(ObjectTypes & RuntimeTypes)[T], string> {
-    return this.any(type) as unknown as TableReader<(ObjectTypes & RuntimeTypes)[T], string>;
+  of<T extends keyof TableTypes>(type: T): TableReader<TableTypes[T], string> {
+    return this.any(type) as unknown as TableReader<TableTypes[T], string>;
+  }
+
+  /** True when the table has an index of that name. */
+  hasIndex(type: string, index: string): boolean {
+    return this.#indexNames.get(type)?.has(index) === true;
   }
 
   /** Store revision of an object's last write; undefined: absent. For compares. */
@@ -132,6 +138,7 @@ export class Tables {
 
   #addTable(name: string, indexes: Readonly<Record<string, IndexMaker<AnyObject>>>): void {
     this.#tables.set(name, new Table<AnyObject, string>(name, indexes));
+    this.#indexNames.set(name, new Set(Object.keys(indexes)));
   }
 
   async #follow(): Promise<void> {

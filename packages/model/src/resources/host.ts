@@ -35,7 +35,7 @@ export const agentResource = {
   prefix: '/v2.0',
   path: 'agents',
   description: 'A host in Neutron’s words.',
-  verbs: ['list', 'show', 'delete'],
+  verbs: ['list', 'show'],
   standard: false,
   stored: false,
   adminOnly: true,

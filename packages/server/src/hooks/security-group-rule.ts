@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import { protocolNumber } from '@cable/compiler';
+import { type AnyObject, CableError, formatCidr, parseIpOrCidr, type SecurityGroupRule } from '@cable/model';
+import { ruleKey } from '../keys.ts';
+import type { WriteContext } from '../services/context.ts';
+import { defineHooks, type Given, type ResourceHooks } from '../services/hooks.ts';
+
+/** What makes two rules of a group the same. */
+type Meaning = Pick<
+  SecurityGroupRule,
+  | 'direction'
+  | 'ethertype'
+  | 'protocol'
+  | 'port_range_min'
+  | 'port_range_max'
+  | 'remote_ip_prefix'
+  | 'remote_group_id'
+>;
+
+/** Protocols that have ports: TCP, UDP, DCCP, SCTP, UDP-Lite. */
+const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 33, 132, 136]);
+
+/** Security group rules: validity, and no rule twice in a group. */
+export const securityGroupRuleHooks: ResourceHooks<AnyObject> = defineHooks<SecurityGroupRule>({
+  create: (context, given) => {
+    const meaning = meaningOf(given);
+    checkProtocol(meaning);
+    checkRemote(meaning);
+    claimMeaning(context, given, meaning);
+    // A rule belongs to the project of its group.
+    const group = context.plan.get('security_group', given.security_group_id ?? '');
+    return { ...meaning, project_id: String(group?.['project_id'] ?? given.project_id) };
+  },
+  delete: ({ plan }, rule) => plan.release(ruleKey(rule.security_group_id, fingerprint(rule))),
+});
+
+function meaningOf(given: Given<SecurityGroupRule>): Meaning {
+  const prefix = given.remote_ip_prefix == null ? undefined : parseIpOrCidr(given.remote_ip_prefix);
+  const protocol = given.protocol == null || given.protocol === '' ? null : given.protocol.toLowerCase();
+  return {
+    direction: given.direction ?? 'ingress',
+    ethertype: given.ethertype ?? 'IPv4',
+    protocol: protocol === 'any' ? null : protocol,
+    port_range_min: given.port_range_min ?? null,
+    port_range_max: given.port_range_max ?? null,
+    remote_ip_prefix: prefix === undefined ? null : formatCidr(prefix),
+    remote_group_id: given.remote_group_id ?? null,
+  };
+}
+
+function checkProtocol(rule: Meaning): void {
+  const number = protocolNumber(rule.protocol, rule.ethertype);
+  if (number === undefined) {
+    throw new CableError(
+      'SecurityGroupRuleInvalidProtocol',
+      `Security group rule protocol ${rule.protocol} not supported. Give a name as IANA has it, or a number from 0 to 255.`,
+    );
+  }
+  if (number === 58 && rule.ethertype === 'IPv4') {
+    throw new CableError(
+      'SecurityGroupRuleInvalidEtherType',
+      `Security group rule for ethertype 'IPv4' not supported with protocol ${rule.protocol}.`,
+    );
+  }
+  const { port_range_min: min, port_range_max: max } = rule;
+  if (min === null && max === null) return;
+  if (number === null) {
+    throw new CableError(
+      'SecurityGroupProtocolRequiredWithPorts',
+      'Must also specify protocol if port range is given.',
+    );
+  }
+  if (number === 1 || number === 58) checkIcmp(min, max);
+  else if (WITH_PORTS.has(number)) checkPorts(min, max);
+  else {
+    throw new CableError(
+      'SecurityGroupInvalidProtocolForPort',
+      `Invalid protocol ${rule.protocol} for port range, only supported for TCP, UDP, UDPLITE, SCTP and DCCP.`,
+    );
+  }
+}
+
+function checkIcmp(type: number | null, code: number | null): void {
+  for (const [field, attribute, value] of [
+    ['type', 'port_range_min', type],
+    ['code', 'port_range_max', code],
+  ] as const) {
+    if (value !== null && value > 255) {
+      throw new CableError(
+        'SecurityGroupInvalidIcmpValue',
+        `Invalid value for ICMP ${field} (${attribute}) ${value}. It must be 0 to 255.`,
+      );
+    }
+  }
+  if (type === null) {
+    throw new CableError(
+      'SecurityGroupMissingIcmpType',
+      `ICMP code (port-range-max) ${code} is provided but ICMP type (port-range-min) is missing.`,
+    );
+  }
+}
+
+function checkPorts(min: number | null, max: number | null): void {
+  if (min === null || max === null || min > max) {
+    throw new CableError(
+      'SecurityGroupInvalidPortRange',
+      'For TCP/UDP protocols, port_range_min must be <= port_range_max',
+    );
+  }
+  if (min === 0) throw new CableError('SecurityGroupInvalidPortValue', 'Invalid value for port 0');
+}
+
+function checkRemote(rule: Meaning): void {
+  if (rule.remote_ip_prefix === null) return;
+  if (rule.remote_group_id !== null) {
+    throw new CableError(
+      'SecurityGroupRemoteGroupAndRemoteIpPrefix',
+      'Only remote_ip_prefix or remote_group_id may be provided.',
+    );
+  }
+  const version = rule.remote_ip_prefix.includes(':') ? 'IPv6' : 'IPv4';
+  if (version !== rule.ethertype) {
+    throw new CableError(
+      'SecurityGroupRuleParameterConflict',
+      `Conflicting value ethertype ${rule.ethertype} for CIDR ${rule.remote_ip_prefix}`,
+    );
+  }
+}
+
+function claimMeaning(context: WriteContext, given: Given<SecurityGroupRule>, meaning: Meaning): void {
+  const groupId = given.security_group_id ?? '';
+  const key = ruleKey(groupId, fingerprint(meaning));
+  const rules = context.tables.of('security_group_rule').by('security_group_id', groupId);
+  const same = rules.find((rule) => fingerprint(rule) === fingerprint(meaning));
+  if (same !== undefined || context.plan.claims(key)) {
+    const which = same === undefined ? 'twice in the request' : same.id;
+    throw new CableError('SecurityGroupRuleExists', `Security group rule already exists. Rule id is ${which}.`);
+  }
+  context.plan.claim(key, given.id);
+}
+
+/** The same for rules that allow the same; by number, so that `tcp` and `6` are one. */
+function fingerprint(rule: Meaning): string {
+  const meaning = [
+    rule.direction,
+    rule.ethertype,
+    protocolNumber(rule.protocol, rule.ethertype),
+    rule.port_range_min,
+    rule.port_range_max,
+    rule.remote_ip_prefix,
+    rule.remote_group_id,
+  ];
+  return createHash('sha256').update(JSON.stringify(meaning)).digest('hex').slice(0, 32);
+}

@@ -1,0 +1,60 @@
+import { type IpAddress, parseIp } from '@cable/model';
+import type { Tables } from '../tables.ts';
+
+/** The addresses taken in each subnet, kept from the port table, so that an allocation looks at few of them. */
+export class AddressBook {
+  readonly #used = new Map<string, Map<bigint, string>>();
+  readonly #cursors = new Map<string, bigint>();
+
+  /** Follows the tables; make it before they start. */
+  follow(tables: Pick<Tables, 'onChange'>): void {
+    tables.onChange((_revision, changes) => {
+      const ports = changes.filter((change) => change.type === 'port');
+      // An address may go from one port to another in one batch: first what is freed, then what is taken.
+      for (const { id, before } of ports) this.#forEachAddress(before, (subnet, ip) => this.#remove(subnet, ip, id));
+      for (const { id, after } of ports) this.#forEachAddress(after, (subnet, ip) => this.#add(subnet, ip, id));
+    });
+  }
+
+  /** ID of the port that has the address; undefined: free. */
+  holder(subnetId: string, ip: IpAddress): string | undefined {
+    return this.#used.get(subnetId)?.get(ip.value);
+  }
+
+  usedCount(subnetId: string): number {
+    return this.#used.get(subnetId)?.size ?? 0;
+  }
+
+  /** Where the next search starts: after the last allocated address, so that one just freed is not used again at once. */
+  cursor(subnetId: string): bigint | undefined {
+    return this.#cursors.get(subnetId);
+  }
+
+  setCursor(subnetId: string, value: bigint): void {
+    this.#cursors.set(subnetId, value);
+  }
+
+  #add(subnetId: string, ip: bigint, portId: string): void {
+    const used = this.#used.get(subnetId) ?? new Map<bigint, string>();
+    this.#used.set(subnetId, used);
+    used.set(ip, portId);
+  }
+
+  #remove(subnetId: string, ip: bigint, portId: string): void {
+    const used = this.#used.get(subnetId);
+    if (used?.get(ip) !== portId) return;
+    used.delete(ip);
+    if (used.size > 0) return;
+    this.#used.delete(subnetId);
+    this.#cursors.delete(subnetId);
+  }
+
+  #forEachAddress(port: Readonly<Record<string, unknown>> | undefined, call: (subnet: string, ip: bigint) => void): void {
+    const fixedIps = port?.['fixed_ips'];
+    if (!Array.isArray(fixedIps)) return;
+    for (const fixed of fixedIps as readonly Readonly<Record<string, unknown>>[]) {
+      const ip = parseIp(String(fixed['ip_address']));
+      if (ip !== undefined) call(String(fixed['subnet_id']), ip.value);
+    }
+  }
+}

@@ -1,0 +1,202 @@
+/** `add_router_interface` and `remove_router_interface`: a router's interface is a port that the router owns. */
+import type { Attributes, Caller } from '@cable/api';
+import { CableError, cidrContains, cidrsOverlap, type Port, parseIp, type Router, type Subnet } from '@cable/model';
+import { ROUTER_INTERFACE } from '../hooks/port.ts';
+import { interfacesOf } from '../hooks/router.ts';
+import { prefixOf } from '../hooks/subnet.ts';
+import { objectKey } from '../keys.ts';
+import type { ServiceDeps, WriteContext } from './context.ts';
+import { notFound, rowFor } from './read.ts';
+import { transact } from './transact.ts';
+import { contextOf, planCreate, planDelete, planUpdate, writableRow } from './write.ts';
+
+/** Neutron's answer to both actions. */
+export type InterfaceAnswer = {
+  readonly id: string;
+  readonly tenant_id: string;
+  readonly project_id: string;
+  readonly port_id: string;
+  readonly network_id: string;
+  readonly subnet_id: string;
+  readonly subnet_ids: readonly string[];
+};
+
+/** Attaches a subnet with its gateway address, or a port that is free. */
+export function addRouterInterface(
+  deps: ServiceDeps,
+  routerId: string,
+  body: Attributes,
+  caller: Caller,
+): Promise<InterfaceAnswer> {
+  const { subnetId, portId } = targetOf(body);
+  if (subnetId !== undefined && portId !== undefined) throw badRouter('Cannot specify both subnet-id and port-id');
+  return onRouter(deps, routerId, caller, (context, router) =>
+    subnetId === undefined ? addPort(context, router, String(portId)) : addSubnet(context, router, subnetId),
+  );
+}
+
+/** Detaches, and deletes the port. */
+export function removeRouterInterface(
+  deps: ServiceDeps,
+  routerId: string,
+  body: Attributes,
+  caller: Caller,
+): Promise<InterfaceAnswer> {
+  const { subnetId, portId } = targetOf(body);
+  return onRouter(deps, routerId, caller, (context, router) => {
+    const port = findInterface(context, router, subnetId, portId);
+    refuseRouteThrough(context, router, port);
+    planDelete(context, deps.resources.named('port'), port);
+    return answer(router, port);
+  });
+}
+
+/** Every change of a router's interfaces revises the router, so that two cannot pass each other's checks. */
+function onRouter(
+  deps: ServiceDeps,
+  routerId: string,
+  caller: Caller,
+  act: (context: WriteContext, router: Router) => InterfaceAnswer,
+): Promise<InterfaceAnswer> {
+  return deps.lock.run([objectKey('router', routerId)], () =>
+    transact(deps, (plan, attempt) => {
+      const context = { ...contextOf(deps, plan, attempt, caller), isService: true };
+      writableRow(deps, deps.resources.named('router'), routerId, caller, 'update');
+      const router = deps.tables.of('router').get(routerId);
+      if (router === undefined) throw notFound(deps.resources.named('router'), routerId);
+      plan.revise('router', routerId, context.timestamp);
+      return act(context, router);
+    }),
+  );
+}
+
+function addSubnet(context: WriteContext, router: Router, subnetId: string): InterfaceAnswer {
+  const subnet = visibleSubnet(context, subnetId);
+  if (subnet.gateway_ip === null) throw badRouter('Subnet for router interface must have a gateway IP');
+  checkSubnet(context, router, subnet);
+  const port = planCreate(context, context.deps.resources.named('port'), {
+    id: context.deps.newId(),
+    project_id: router.project_id,
+    network_id: subnet.network_id,
+    fixed_ips: [{ subnet_id: subnet.id, ip_address: subnet.gateway_ip }],
+    device_id: router.id,
+    device_owner: ROUTER_INTERFACE,
+    port_security_enabled: false,
+    security_groups: [],
+  });
+  return answer(router, port as unknown as Port);
+}
+
+function addPort(context: WriteContext, router: Router, portId: string): InterfaceAnswer {
+  const { deps, caller, tables } = context;
+  const resource = deps.resources.named('port');
+  writableRow(deps, resource, portId, caller, 'update');
+  const port = tables.of('port').get(portId);
+  if (port === undefined) throw notFound(resource, portId);
+  if (port.device_id !== '') {
+    throw new CableError(
+      'PortInUse',
+      `Unable to complete operation on port ${port.id} for network ${port.network_id}. ` +
+        `Port already has an attached device ${port.device_id}.`,
+    );
+  }
+  const [fixed, ...more] = port.fixed_ips;
+  if (fixed === undefined) throw badRouter(`Router port must have at least one fixed IP`);
+  if (more.length > 0) throw badRouter('Cannot have multiple IPv4 subnets on router port');
+  checkSubnet(context, router, visibleSubnet(context, fixed.subnet_id));
+  planUpdate(context, resource, port, {
+    device_id: router.id,
+    device_owner: ROUTER_INTERFACE,
+    port_security_enabled: false,
+    security_groups: [],
+    allowed_address_pairs: [],
+    'binding:host_id': '',
+  });
+  return answer(router, port);
+}
+
+function visibleSubnet(context: WriteContext, id: string): Subnet {
+  const { deps, caller, tables } = context;
+  rowFor(deps, deps.resources.named('subnet'), id, caller);
+  const subnet = tables.of('subnet').get(id);
+  if (subnet === undefined) throw notFound(deps.resources.named('subnet'), id);
+  return subnet;
+}
+
+/** A router has one interface a subnet, and no two subnets that overlap. */
+function checkSubnet(context: WriteContext, router: Router, subnet: Subnet): void {
+  for (const fixed of interfacesOf(context.tables, router.id).flatMap((port) => port.fixed_ips)) {
+    if (fixed.subnet_id === subnet.id) throw badRouter(`Router already has a port on subnet ${subnet.id}`);
+    const other = context.tables.of('subnet').get(fixed.subnet_id);
+    if (other !== undefined && cidrsOverlap(prefixOf(other.cidr), prefixOf(subnet.cidr))) {
+      throw badRouter(`Cidr ${subnet.cidr} of subnet ${subnet.id} overlaps with cidr ${other.cidr} of subnet ${other.id}`);
+    }
+  }
+}
+
+function findInterface(
+  context: WriteContext,
+  router: Router,
+  subnetId: string | undefined,
+  portId: string | undefined,
+): Port {
+  const has = (port: Port): boolean => port.fixed_ips.some((fixed) => fixed.subnet_id === subnetId);
+  const found = interfacesOf(context.tables, router.id).find(
+    (port) => (portId === undefined || port.id === portId) && (subnetId === undefined || has(port)),
+  );
+  if (found !== undefined) return found;
+  if (portId !== undefined) {
+    throw new CableError(
+      'RouterInterfaceNotFound',
+      `Router ${router.id} does not have an interface with id ${portId}`,
+    );
+  }
+  throw new CableError(
+    'RouterInterfaceNotFoundForSubnet',
+    `Router ${router.id} has no interface on subnet ${subnetId}`,
+  );
+}
+
+function refuseRouteThrough(context: WriteContext, router: Router, port: Port): void {
+  for (const { subnet_id } of port.fixed_ips) {
+    const cidr = context.tables.of('subnet').get(subnet_id)?.cidr;
+    const isThrough = (nexthop: string): boolean => {
+      const hop = parseIp(nexthop);
+      return cidr !== undefined && hop !== undefined && cidrContains(prefixOf(cidr), hop);
+    };
+    if (!router.routes.some((route) => isThrough(route.nexthop))) continue;
+    throw new CableError(
+      'RouterInterfaceInUseByRoute',
+      `Router interface for subnet ${subnet_id} on router ${router.id} cannot be deleted, ` +
+        'as it is required by one or more routes.',
+    );
+  }
+}
+
+function targetOf(body: Attributes): { readonly subnetId: string | undefined; readonly portId: string | undefined } {
+  const [subnetId, portId] = [body['subnet_id'], body['port_id']];
+  if (subnetId === undefined && portId === undefined) {
+    throw badRouter('Either subnet_id or port_id must be specified');
+  }
+  return {
+    subnetId: typeof subnetId === 'string' ? subnetId : undefined,
+    portId: typeof portId === 'string' ? portId : undefined,
+  };
+}
+
+function answer(router: Router, port: Port): InterfaceAnswer {
+  const subnetIds = port.fixed_ips.map((fixed) => fixed.subnet_id);
+  return {
+    id: router.id,
+    tenant_id: router.project_id,
+    project_id: router.project_id,
+    port_id: port.id,
+    network_id: port.network_id,
+    subnet_id: subnetIds[0] ?? '',
+    subnet_ids: subnetIds,
+  };
+}
+
+function badRouter(reason: string): CableError {
+  return new CableError('BadRequest', `Bad router request: ${reason}.`);
+}

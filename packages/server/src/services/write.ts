@@ -1,0 +1,268 @@
+/**
+ * Create, update and delete of any declared resource. One request is one store transaction: the object, its references and
+ * its claims (addresses, MACs, VNIs), all compared with what the tables showed; on a conflict it is planned anew.
+ */
+import type { Attributes, Caller } from '@cable/api';
+import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import { objectKey } from '../keys.ts';
+import type { ServiceDeps, WriteContext } from './context.ts';
+import type { Given } from './hooks.ts';
+import { rowFor } from './read.ts';
+import { checkReferences, planReferences } from './references.ts';
+import { PlanTooLarge, transact } from './transact.ts';
+import type { TxnPlan } from './txn-plan.ts';
+import { canWrite } from './visibility.ts';
+
+/** Creates all or none. */
+export async function createObjects(
+  deps: ServiceDeps,
+  resource: ResourceModel,
+  given: readonly Attributes[],
+  caller: Caller,
+): Promise<readonly AnyObject[]> {
+  const starts = given.map((attributes) => startObject(deps, attributes, caller));
+  const hooks = deps.hooks[resource.name];
+  for (const projectId of new Set(starts.map((one) => one.project_id))) {
+    await hooks?.prepare?.(deps, caller, projectId, false);
+  }
+  const keys = starts.flatMap((one) => [...parentKeys(deps, resource, one), ...(hooks?.lockKeys?.(one) ?? [])]);
+  return deps.lock.run(keys, () => createInOneOrMore(deps, resource, starts, caller));
+}
+
+/** Changes the given attributes. `ifRevision`: refuse unless the object's revision_number is this; null: any. */
+export async function updateObject(
+  deps: ServiceDeps,
+  resource: ResourceModel,
+  id: string,
+  changes: Attributes,
+  caller: Caller,
+  ifRevision: number | null = null,
+): Promise<AnyObject> {
+  return deps.lock.run([objectKey(resource.name, id)], () =>
+    transact(deps, (plan, attempt) => {
+      const context = contextOf(deps, plan, attempt, caller);
+      const before = writableRow(deps, resource, id, caller, 'update');
+      checkRevision(before, ifRevision);
+      checkReferences(context, resource, changes, caller);
+      return planUpdate(context, resource, before, changes);
+    }),
+  );
+}
+
+/** Deletes the object and what cascades from it. Refused while anything else refers to it. */
+export async function deleteObject(
+  deps: ServiceDeps,
+  resource: ResourceModel,
+  id: string,
+  caller: Caller,
+  ifRevision: number | null = null,
+): Promise<void> {
+  const build = (plan: TxnPlan, attempt: number): void => {
+    const context = contextOf(deps, plan, attempt, caller);
+    const row = writableRow(deps, resource, id, caller, 'delete');
+    checkRevision(row, ifRevision);
+    planDelete(context, resource, row);
+  };
+  const locks = [objectKey(resource.name, id), ...parentKeys(deps, resource, deps.tables.any(resource.name).get(id) ?? {})];
+  await deps.lock.run(locks, async () => {
+    try {
+      await transact(deps, build);
+    } catch (err) {
+      if (!(err instanceof PlanTooLarge)) throw err;
+      // Its parts go first, some at a time; then what is left fits.
+      await deleteParts(deps, resource, id, caller);
+      await transact(deps, build);
+    }
+  });
+}
+
+/** Plans the creation of one object; answers it. Also for services that create objects of their own. */
+export function planCreate(context: WriteContext, resource: ResourceModel, given: Given<AnyObject>): AnyObject {
+  const { deps, plan, timestamp } = context;
+  const hooks = deps.hooks[resource.name];
+  const standard = resource.standard ? { created_at: timestamp, updated_at: timestamp, revision_number: 1 } : {};
+  const derived = hooks?.create?.(context, given) ?? {};
+  const object = complete(resource, { ...given, ...derived, ...standard });
+  planReferences(context, resource, object.id, undefined, object);
+  plan.create(resource.name, object);
+  hooks?.created?.(context, object);
+  return object;
+}
+
+/** Plans a change of one object; answers the object after it. Writes nothing when nothing changes. */
+export function planUpdate(
+  context: WriteContext,
+  resource: ResourceModel,
+  before: AnyObject,
+  changes: Attributes,
+): AnyObject {
+  const merged = { ...before, ...changes };
+  const corrected = context.deps.hooks[resource.name]?.update?.(context, before, merged) ?? {};
+  const after = { ...merged, ...corrected };
+  if (JSON.stringify(after) === JSON.stringify(before)) return before;
+  const object = {
+    ...after,
+    updated_at: context.timestamp,
+    revision_number: Number(before['revision_number'] ?? 0) + 1,
+  };
+  planReferences(context, resource, object.id, before, object);
+  context.plan.replace(resource.name, object);
+  return object;
+}
+
+/** Plans the deletion of one object and of what cascades from it. */
+export function planDelete(context: WriteContext, resource: ResourceModel, row: AnyObject): void {
+  const { deps, plan, tables } = context;
+  if (plan.deletes(resource.name, row.id)) return;
+  deps.hooks[resource.name]?.delete?.(context, row);
+  plan.delete(resource.name, row.id);
+  for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.name)) {
+    const holders = tables.any(holder.name).by(index, row.id);
+    if (onDelete === 'cascade') {
+      for (const part of holders) planDelete(context, holder, part);
+    } else {
+      if (holders.length > 0) throw inUse(deps, resource, row, holder.name);
+      plan.requireUnreferenced(resource.name, row.id, holder.name);
+    }
+  }
+  planReferences(context, resource, row.id, row, undefined);
+}
+
+/** What a hook gets for one attempt. */
+export function contextOf(deps: ServiceDeps, plan: TxnPlan, attempt: number, caller: Caller): WriteContext {
+  return { deps, tables: deps.tables, plan, caller, timestamp: formatTime(deps.now()), attempt, isService: false };
+}
+
+/** Neutron's form: whole seconds, UTC. */
+export function formatTime(time: Date): string {
+  return `${time.toISOString().slice(0, 19)}Z`;
+}
+
+/** A row that the caller may change. Throws `NotFound`, or `PolicyNotAuthorized` when it is visible but another's. */
+export function writableRow(
+  deps: ServiceDeps,
+  resource: ResourceModel,
+  id: string,
+  caller: Caller,
+  verb: string,
+): AnyObject {
+  const row = rowFor(deps, resource, id, caller);
+  if (canWrite(row, caller)) return row;
+  throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.name} is disallowed by policy`, { fields: { id } });
+}
+
+function startObject(deps: ServiceDeps, attributes: Attributes, caller: Caller): Given<AnyObject> {
+  const projectId = attributes['project_id'] ?? caller.projectId;
+  if (typeof projectId !== 'string' || projectId === '') {
+    throw new CableError('HTTPBadRequest', 'Invalid input for project_id. Reason: the project is not known.');
+  }
+  if (projectId !== caller.projectId && !caller.isAdmin) {
+    throw new CableError(
+      'HTTPBadRequest',
+      "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges",
+    );
+  }
+  return { ...attributes, id: deps.newId(), project_id: projectId };
+}
+
+async function createInOneOrMore(
+  deps: ServiceDeps,
+  resource: ResourceModel,
+  starts: readonly Given<AnyObject>[],
+  caller: Caller,
+): Promise<readonly AnyObject[]> {
+  try {
+    return await createTogether(deps, resource, starts, caller);
+  } catch (err) {
+    if (!(err instanceof PlanTooLarge) || starts.length < 2) throw err;
+    return createInParts(deps, resource, starts, caller, Math.max(1, Math.floor((starts.length / err.times) * 0.9)));
+  }
+}
+
+function createTogether(
+  deps: ServiceDeps,
+  resource: ResourceModel,
+  starts: readonly Given<AnyObject>[],
+  caller: Caller,
+): Promise<readonly AnyObject[]> {
+  return transact(deps, (plan, attempt) => {
+    const context = contextOf(deps, plan, attempt, caller);
+    return starts.map((start) => {
+      checkReferences(context, resource, start, caller);
+      return planCreate(context, resource, start);
+    });
+  });
+}
+
+/** More than one transaction holds: when one is refused, those before it are undone, so that the answer is still all or none. */
+async function createInParts(
+  deps: ServiceDeps,
+  resource: ResourceModel,
+  starts: readonly Given<AnyObject>[],
+  caller: Caller,
+  size: number,
+): Promise<readonly AnyObject[]> {
+  const done: AnyObject[] = [];
+  try {
+    for (let at = 0; at < starts.length; at += size) {
+      done.push(...(await createTogether(deps, resource, starts.slice(at, at + size), caller)));
+    }
+    return done;
+  } catch (err) {
+    await deleteMany(deps, resource, done, caller);
+    throw err;
+  }
+}
+
+async function deleteParts(deps: ServiceDeps, resource: ResourceModel, id: string, caller: Caller): Promise<void> {
+  for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.name)) {
+    if (onDelete === 'cascade') await deleteMany(deps, holder, deps.tables.any(holder.name).by(index, id), caller);
+  }
+}
+
+async function deleteMany(
+  deps: ServiceDeps,
+  resource: ResourceModel,
+  rows: readonly AnyObject[],
+  caller: Caller,
+): Promise<void> {
+  const size = 16;
+  for (let at = 0; at < rows.length; at += size) {
+    await transact(deps, (plan, attempt) => {
+      const context = contextOf(deps, plan, attempt, caller);
+      for (const { id } of rows.slice(at, at + size)) {
+        const row = deps.tables.any(resource.name).get(id);
+        if (row !== undefined) planDelete(context, resource, row);
+      }
+    });
+  }
+}
+
+/** Every stored attribute has a value: null where neither the client nor a hook gave one. */
+function complete(resource: ResourceModel, given: Readonly<Record<string, unknown>> & { readonly id: string }): AnyObject {
+  const object: Record<string, unknown> = { id: given.id };
+  for (const [name, attribute] of Object.entries(resource.attributes)) {
+    if (attribute.computed || attribute.aliasOf !== undefined) continue;
+    object[name] = given[name] ?? attribute.default ?? null;
+  }
+  return object as AnyObject;
+}
+
+/** Keys of the objects that this one's creation or deletion revises. */
+function parentKeys(deps: ServiceDeps, resource: ResourceModel, object: Readonly<Record<string, unknown>>): readonly string[] {
+  const held = deps.resources.heldBy(resource, object);
+  return held.filter((one) => one.onDelete === 'cascade').map((one) => objectKey(one.type, one.id));
+}
+
+function checkRevision(row: AnyObject, ifRevision: number | null): void {
+  if (ifRevision === null || row['revision_number'] === ifRevision) return;
+  throw new CableError('RevisionNumberConstraintFailed', `Constrained to ${ifRevision}, but current revision is ${row['revision_number']}`);
+}
+
+function inUse(deps: ServiceDeps, resource: ResourceModel, row: AnyObject, holderType: string): CableError {
+  const own = deps.hooks[resource.name]?.inUse?.(row, holderType);
+  if (own !== undefined) return own;
+  const { plural } = deps.resources.named(holderType);
+  return new CableError('InUse', `${resource.label} ${row.id} is in use by ${plural}.`, { label: resource.label });
+}
+
