@@ -4,8 +4,8 @@
  *
  * | file                                  | edit this instead          |
  * |---------------------------------------|----------------------------|
- * | packages/agent/src/bpf/abi.gen.ts     | vrouter/include/cable_abi.h |
- * | docs/reference/drop-reasons.md        | vrouter/include/cable_abi.h |
+ * | packages/agent/src/bpf/abi.gen.ts     | vrouter/include/cable_abi.h, scripts/gen/drop-remedies.ts |
+ * | docs/reference/drop-reasons.md        | vrouter/include/cable_abi.h, scripts/gen/drop-remedies.ts |
  * | docs/reference/maps.md                | vrouter/include/cable_abi.h |
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

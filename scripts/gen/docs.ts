@@ -4,15 +4,17 @@ import type { Header } from './header.ts';
 import { dropReasons } from './typescript.ts';
 
 export function renderDropReasons(header: Header, btf: Btf, banner: string): string {
-  const rows = dropReasons(header, btf).map((r) => `| ${r.code} | \`${r.name}\` | ${cell(r.description)} |`);
+  const rows = dropReasons(header, btf).map(
+    (r) => `| ${r.code} | \`${r.name}\` | ${cell(r.description)} | ${cell(r.remedy)} |`,
+  );
   return [
     banner,
     '# Drop reasons',
     '',
     'Why the vrouter drops a packet. Each drop is counted per CPU, per VIF and per reason (`cb_stat_1`).',
     '',
-    '| code | name | meaning |',
-    '|---|---|---|',
+    '| code | name | meaning | what to do |',
+    '|---|---|---|---|',
     ...rows,
     '',
   ].join('\n');

@@ -1,5 +1,6 @@
 /** Writes packages/agent/src/bpf/abi.gen.ts: types, codecs, constants and the list of maps. */
 import { type Btf, type BtfField, type BtfStruct, type BtfType, sizeOf } from './btf.ts';
+import { DROP_REMEDIES } from './drop-remedies.ts';
 import type { Header, HeaderMap, HeaderStruct } from './header.ts';
 
 /** An address is bytes to everyone: the one struct without a type of its own. */
@@ -25,26 +26,40 @@ function renderEnum(name: string, comments: ReadonlyMap<string, string>, btf: Bt
   return `${constants.join('\n')}\n/** enum ${name} */\nexport type ${pascal(name)} = ${members.join(' | ')};`;
 }
 
-/** Every drop reason but NONE, for people: name in lower case, number and description. */
-export function dropReasons(
-  header: Header,
-  btf: Btf,
-): readonly { readonly code: number; readonly name: string; readonly description: string }[] {
+export type DropReason = {
+  readonly code: number;
+  readonly name: string;
+  readonly description: string;
+  readonly remedy: string;
+};
+
+/** Every drop reason but NONE, for people: number, name in lower case, what happened and what to do. */
+export function dropReasons(header: Header, btf: Btf): readonly DropReason[] {
   const comments = header.enums.find((e) => e.name === 'cb_reason')?.valueComments;
-  return enumIn(btf, 'cb_reason')
+  const reasons = enumIn(btf, 'cb_reason')
     .filter((v) => v.value !== 0 && v.name !== 'CB_REASON_MAX')
     .map((v) => {
       const name = v.name.replace('CB_REASON_', '').toLowerCase();
-      return { code: v.value, name, description: comments?.get(v.name) || name.replaceAll('_', ' ') };
+      const description = comments?.get(v.name) || name.replaceAll('_', ' ');
+      return { code: v.value, name, description, remedy: DROP_REMEDIES[name] ?? '' };
     });
+  const without = reasons.filter((r) => r.remedy === '').map((r) => r.name);
+  const stale = Object.keys(DROP_REMEDIES).filter((name) => !reasons.some((r) => r.name === name));
+  if (without.length + stale.length === 0) return reasons;
+  throw new Error(
+    `scripts/gen/drop-remedies.ts: add ${without.join(', ') || 'none'}; remove ${stale.join(', ') || 'none'}`,
+  );
 }
 
 function renderReasons(header: Header, btf: Btf): string {
   const rows = dropReasons(header, btf).map(
-    (r) => `  { code: ${r.code}, name: ${quote(r.name)}, description: ${quote(r.description)} },`,
+    (r) =>
+      `  { code: ${r.code}, name: ${quote(r.name)}, description: ${quote(r.description)}, remedy: ${quote(r.remedy)} },`,
   );
-  const type = 'readonly { readonly code: CbReason; readonly name: string; readonly description: string }[]';
-  return `/** Every drop reason but CB_REASON_NONE, by rising code. */\nexport const DROP_REASONS: ${type} = [\n${rows.join('\n')}\n];`;
+  const fields = ['code: CbReason', 'name: string', 'description: string', 'remedy: string'];
+  const type = `readonly { ${fields.map((field) => `readonly ${field}`).join('; ')} }[]`;
+  const comment = '/** Every drop reason but CB_REASON_NONE, by rising code: what happened, and what to do. */';
+  return `${comment}\nexport const DROP_REASONS: ${type} = [\n${rows.join('\n')}\n];`;
 }
 
 function renderStruct(header: HeaderStruct, struct: BtfStruct): string {

@@ -167,31 +167,31 @@ export const CB_DELIVER_FLOOD = 5;
 /** enum cb_deliver */
 export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD;
 
-/** Every drop reason but CB_REASON_NONE, by rising code. */
-export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: string; readonly description: string }[] = [
-  { code: 1, name: 'not_programmed', description: 'the VIF is not yet known: fails closed' },
-  { code: 2, name: 'admin_down', description: 'admin_state_up is false on the port' },
-  { code: 3, name: 'malformed', description: 'a header is truncated or contradicts itself' },
-  { code: 4, name: 'spoofed_mac', description: 'source MAC is neither the port\'s nor allowed with this source IP' },
-  { code: 5, name: 'spoofed_ip', description: 'source IP is not the port\'s nor in an allowed address pair' },
-  { code: 6, name: 'spoofed_arp', description: 'ARP sender address is not the port\'s' },
-  { code: 7, name: 'unsupported_ethertype', description: 'neither ARP nor IPv4' },
-  { code: 8, name: 'policy_egress', description: 'no egress rule of the sender\'s security groups allows it' },
-  { code: 9, name: 'policy_ingress', description: 'no ingress rule of the receiver\'s security groups allows it' },
-  { code: 10, name: 'no_route', description: 'the router has no route to the destination' },
-  { code: 11, name: 'no_endpoint', description: 'routed, but nobody has the destination address' },
-  { code: 12, name: 'no_router', description: 'sent to the gateway of a subnet that no router is attached to' },
-  { code: 13, name: 'ttl_exceeded', description: 'ttl exceeded' },
-  { code: 14, name: 'unknown_peer', description: 'the tunnel\'s outer source is not a host of this cloud' },
-  { code: 15, name: 'unknown_vni', description: 'tunnelled to a network that this host does not carry' },
-  { code: 16, name: 'unknown_mac', description: 'from the overlay for a MAC that is not on this host' },
-  { code: 17, name: 'fragment', description: 'a later fragment whose first was not seen' },
-  { code: 18, name: 'too_big', description: 'larger than the destination network\'s MTU' },
-  { code: 19, name: 'service', description: 'a DHCP or metadata packet that may not be passed to the agent' },
-  { code: 20, name: 'redirect', description: 'the kernel refused to clone, resize or redirect the packet' },
-  { code: 21, name: 'invalid_state', description: 'SYN+ACK, RST, ICMP answer or error without a flow; senseless TCP flags' },
-  { code: 22, name: 'broadcast_limit', description: 'flood list longer than CB_FLOOD_CHUNKS chunks' },
-  { code: 23, name: 'port_disabled_dhcp', description: 'DHCP server packet sent by a guest' },
+/** Every drop reason but CB_REASON_NONE, by rising code: what happened, and what to do. */
+export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: string; readonly description: string; readonly remedy: string }[] = [
+  { code: 1, name: 'not_programmed', description: 'the VIF is not yet known: fails closed', remedy: 'Wait a moment: the agent has seen the device but not yet programmed its port. If it lasts, look at `cable status`.' },
+  { code: 2, name: 'admin_down', description: 'admin_state_up is false on the port', remedy: 'Set the port `admin_state_up` to true.' },
+  { code: 3, name: 'malformed', description: 'a header is truncated or contradicts itself', remedy: 'Capture on the device and look for what sends broken frames.' },
+  { code: 4, name: 'spoofed_mac', description: 'source MAC is neither the port\'s nor allowed with this source IP', remedy: 'Let the guest use the MAC address of its port, or add an allowed address pair.' },
+  { code: 5, name: 'spoofed_ip', description: 'source IP is not the port\'s nor in an allowed address pair', remedy: 'Let the guest use an address of its port, or add an allowed address pair.' },
+  { code: 6, name: 'spoofed_arp', description: 'ARP sender address is not the port\'s', remedy: 'Let the guest use an address of its port, or add an allowed address pair.' },
+  { code: 7, name: 'unsupported_ethertype', description: 'neither ARP nor IPv4', remedy: 'Nothing: only ARP and IPv4 are carried.' },
+  { code: 8, name: 'policy_egress', description: 'no egress rule of the sender\'s security groups allows it', remedy: 'Add an egress rule to a security group of the sender\'s port.' },
+  { code: 9, name: 'policy_ingress', description: 'no ingress rule of the receiver\'s security groups allows it', remedy: 'Add an ingress rule to a security group of the receiver\'s port.' },
+  { code: 10, name: 'no_route', description: 'the router has no route to the destination', remedy: 'Attach the destination\'s subnet to the router, or add a route to it.' },
+  { code: 11, name: 'no_endpoint', description: 'routed, but nobody has the destination address', remedy: 'See that a bound port has the destination address.' },
+  { code: 12, name: 'no_router', description: 'sent to the gateway of a subnet that no router is attached to', remedy: 'Attach the subnet to a router, or remove the gateway from the subnet.' },
+  { code: 13, name: 'ttl_exceeded', description: 'ttl exceeded', remedy: 'Nothing after a traceroute; otherwise look for a routing loop.' },
+  { code: 14, name: 'unknown_peer', description: 'the tunnel\'s outer source is not a host of this cloud', remedy: 'See that both hosts are registered with the underlay address that they send from (`cable host list`).' },
+  { code: 15, name: 'unknown_vni', description: 'tunnelled to a network that this host does not carry', remedy: 'Wait a moment: the other host has not yet learnt that the port is gone or has moved.' },
+  { code: 16, name: 'unknown_mac', description: 'from the overlay for a MAC that is not on this host', remedy: 'Wait a moment: the other host has not yet learnt that the port is gone or has moved.' },
+  { code: 17, name: 'fragment', description: 'a later fragment whose first was not seen', remedy: 'Nothing for a few: fragments came out of order. Else let the sender use a smaller MTU.' },
+  { code: 18, name: 'too_big', description: 'larger than the destination network\'s MTU', remedy: 'Let the guest use its network\'s MTU (it is in the DHCP answer).' },
+  { code: 19, name: 'service', description: 'a DHCP or metadata packet that may not be passed to the agent', remedy: 'See that DHCP is on in a subnet of the port.' },
+  { code: 20, name: 'redirect', description: 'the kernel refused to clone, resize or redirect the packet', remedy: 'See that the receiver\'s device is up and the machine is not short of memory.' },
+  { code: 21, name: 'invalid_state', description: 'SYN+ACK, RST, ICMP answer or error without a flow; senseless TCP flags', remedy: 'Nothing for a few: a connection outlived its entry in the flow table. Else look at the sender.' },
+  { code: 22, name: 'broadcast_limit', description: 'flood list longer than CB_FLOOD_CHUNKS chunks', remedy: 'Spread the ports over more networks.' },
+  { code: 23, name: 'port_disabled_dhcp', description: 'DHCP server packet sent by a guest', remedy: 'Nothing: a guest runs a DHCP server. With port security off it may.' },
 ];
 
 /** struct cb_vif_key, 4 bytes. */

@@ -1,0 +1,27 @@
+/** What to do about each drop, by the reason's name. The generator refuses a reason without one, and one without a reason. */
+export const DROP_REMEDIES: Readonly<Record<string, string>> = {
+  not_programmed:
+    'Wait a moment: the agent has seen the device but not yet programmed its port. If it lasts, look at `cable status`.',
+  admin_down: 'Set the port `admin_state_up` to true.',
+  malformed: 'Capture on the device and look for what sends broken frames.',
+  spoofed_mac: 'Let the guest use the MAC address of its port, or add an allowed address pair.',
+  spoofed_ip: 'Let the guest use an address of its port, or add an allowed address pair.',
+  spoofed_arp: 'Let the guest use an address of its port, or add an allowed address pair.',
+  unsupported_ethertype: 'Nothing: only ARP and IPv4 are carried.',
+  policy_egress: "Add an egress rule to a security group of the sender's port.",
+  policy_ingress: "Add an ingress rule to a security group of the receiver's port.",
+  no_route: "Attach the destination's subnet to the router, or add a route to it.",
+  no_endpoint: 'See that a bound port has the destination address.',
+  no_router: 'Attach the subnet to a router, or remove the gateway from the subnet.',
+  ttl_exceeded: 'Nothing after a traceroute; otherwise look for a routing loop.',
+  unknown_peer: 'See that both hosts are registered with the underlay address that they send from (`cable host list`).',
+  unknown_vni: 'Wait a moment: the other host has not yet learnt that the port is gone or has moved.',
+  unknown_mac: 'Wait a moment: the other host has not yet learnt that the port is gone or has moved.',
+  fragment: 'Nothing for a few: fragments came out of order. Else let the sender use a smaller MTU.',
+  too_big: "Let the guest use its network's MTU (it is in the DHCP answer).",
+  service: 'See that DHCP is on in a subnet of the port.',
+  redirect: "See that the receiver's device is up and the machine is not short of memory.",
+  invalid_state: 'Nothing for a few: a connection outlived its entry in the flow table. Else look at the sender.',
+  broadcast_limit: 'Spread the ports over more networks.',
+  port_disabled_dhcp: 'Nothing: a guest runs a DHCP server. With port security off it may.',
+};
