@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reply.h: an HTTP reply of the agent, taken apart. */
+#ifndef CABLE_CNI_REPLY_H
+#define CABLE_CNI_REPLY_H
+
+#include <stddef.h>
+
+struct http_reply {
+	int status;
+	const char *body;
+	size_t body_length;
+};
+
+/* Fills `reply`, which points into `bytes` (a chunked body is joined there). NULL, or in words why this is no whole HTTP reply. */
+const char *parse_reply(char *bytes, size_t length, struct http_reply *reply);
+
+#endif
