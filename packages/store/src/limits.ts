@@ -28,6 +28,12 @@ export function checkKey(key: string, what: 'key' | 'prefix' = 'key'): void {
   }
 }
 
+/** Throws `invalid` unless the TTL is a whole number of seconds from 1. */
+export function checkTtl(ttlSeconds: number): void {
+  if (Number.isSafeInteger(ttlSeconds) && ttlSeconds >= 1) return;
+  throw new StoreError('invalid', `a lease's TTL is a whole number of seconds from 1, not ${ttlSeconds}`);
+}
+
 /** Throws for a transaction that breaks the contract, before anything is done, so that all stores refuse the same ones. */
 export function checkTxn(compares: readonly Compare[], ops: readonly Op[]): void {
   if (compares.length > MAX_TXN_OPS || ops.length > MAX_TXN_OPS) {

@@ -1,6 +1,7 @@
 import type { Logger } from '@cable/kit';
 import type { Store } from './contract.ts';
 import { StoreError } from './errors.ts';
+import { openEtcd } from './etcd/etcd-store.ts';
 import { openLmdb } from './lmdb/lmdb-store.ts';
 
 export type OpenStoreOptions = {
@@ -17,8 +18,19 @@ export async function openStore(address: string, options: OpenStoreOptions): Pro
       throw new StoreError('invalid', "store 'lmdb:' names no directory; write lmdb:/var/lib/cable/store");
     return openLmdb({ path: rest, log: options.log });
   }
+  if (kind === 'etcd') return await openEtcd({ endpoints: parseEndpoints(address, rest), log: options.log });
   throw new StoreError(
     'invalid',
     `store ${JSON.stringify(address)} is not understood; write lmdb:DIRECTORY or etcd:HOST:PORT,HOST:PORT`,
+  );
+}
+
+function parseEndpoints(address: string, text: string): readonly string[] {
+  const endpoints = text.split(',').map((one) => one.trim());
+  const bad = endpoints.find((one) => !/^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/.test(one));
+  if (bad === undefined) return endpoints;
+  throw new StoreError(
+    'invalid',
+    `store ${JSON.stringify(address)}: ${JSON.stringify(bad)} is not HOST:PORT; write etcd:10.0.0.1:2379,10.0.0.2:2379`,
   );
 }

@@ -42,7 +42,6 @@ export class LeaseClock {
     this.#wakesAtMs = atMs;
     // Timers may fire up to a millisecond early.
     this.#timer = setTimeout(() => this.#wake(), Math.min(atMs - performance.now() + 1, 2 ** 31 - 1));
-    this.#timer.unref();
   }
 
   #wake(): void {

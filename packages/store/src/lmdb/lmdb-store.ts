@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import type { Compare, KeyValue, Op, Store, StoreEvent, TxnResult, WatchBatch, WatchOptions } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { checkKey, checkTxn } from '../limits.ts';
+import { checkKey, checkTtl, checkTxn } from '../limits.ts';
 import { Draft } from './draft.ts';
 import { LmdbFiles } from './files.ts';
 import { LeaseClock } from './leases.ts';
@@ -113,9 +113,7 @@ class LmdbStore implements Store {
   }
 
   async grantLease(ttlSeconds: number): Promise<string> {
-    if (!(Number.isSafeInteger(ttlSeconds) && ttlSeconds >= 1)) {
-      throw new StoreError('invalid', `a lease's TTL is a whole number of seconds from 1, not ${ttlSeconds}`);
-    }
+    checkTtl(ttlSeconds);
     const lease = randomBytes(8).toString('hex');
     await this.#do((draft) => draft.leases.set(lease, ttlSeconds));
     return lease;

@@ -1,0 +1,144 @@
+import type { Logger } from '@cable/kit';
+import type { Compare, KeyValue, Op, Store, TxnResult, WatchBatch, WatchOptions } from '../contract.ts';
+import { StoreError } from '../errors.ts';
+import { checkKey, checkTtl, checkTxn } from '../limits.ts';
+import { EtcdConnection } from './connection.ts';
+import { KeepAliveStream } from './keep-alive.ts';
+import { createMethods, type EtcdMethods } from './rpc.ts';
+import type { WireKeyValue } from './schema.ts';
+import { watchPrefix } from './watch.ts';
+import { decodeKeyValue, decodeTxn, encodeTxn, prefixEnd, revisionOf } from './wire.ts';
+
+export type EtcdOptions = {
+  /** `host:port` each; any member may be left out or be down. */
+  readonly endpoints: readonly string[];
+  readonly log: Logger;
+  /** How long a call may take, with its retries. Default 5000. */
+  readonly timeoutMs?: number;
+  /** How many revisions watches may lag behind before they get `compacted`. Default 100,000. */
+  readonly historyRevisions?: number;
+};
+
+/** Keys asked for at a time by `list`. */
+const PAGE = 1000;
+const COMPACT_EVERY_MS = 300_000;
+
+/** Opens the store on an etcd cluster. Throws `unavailable` when no member answers. */
+export async function openEtcd(options: EtcdOptions): Promise<Store> {
+  const store = new EtcdStore(options);
+  try {
+    await store.get('/cable');
+    return store;
+  } catch (err) {
+    await store.close();
+    throw err;
+  }
+}
+
+/** The store on etcd v3. */
+class EtcdStore implements Store {
+  readonly #connection: EtcdConnection;
+  readonly #methods: EtcdMethods;
+  readonly #log: Logger;
+  readonly #keepAlives: KeepAliveStream;
+  readonly #compaction: NodeJS.Timeout;
+
+  constructor(options: EtcdOptions) {
+    const { endpoints, log, timeoutMs = 5000, historyRevisions = 100_000 } = options;
+    this.#connection = new EtcdConnection({ endpoints, log, timeoutMs });
+    this.#methods = createMethods();
+    this.#log = log;
+    this.#keepAlives = new KeepAliveStream(this.#connection, this.#methods);
+    this.#compaction = setInterval(() => void this.#compactOld(historyRevisions), COMPACT_EVERY_MS);
+    this.#compaction.unref();
+  }
+
+  async get(key: string): Promise<KeyValue | undefined> {
+    checkKey(key);
+    const answer = await this.#connection.call(this.#methods.range, { key: Buffer.from(key) }, 'repeat');
+    const kv = answer.kvs[0];
+    return kv === undefined ? undefined : decodeKeyValue(kv);
+  }
+
+  async list(prefix: string): Promise<{ readonly revision: number; readonly kvs: readonly KeyValue[] }> {
+    checkKey(prefix, 'prefix');
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#listOnce(prefix);
+      } catch (err) {
+        // The revision of the first page was compacted before the last one was read.
+        if (!(err instanceof StoreError && err.code === 'compacted') || attempt === 5) throw err;
+      }
+    }
+  }
+
+  async txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult> {
+    checkTxn(compares, ops);
+    return decodeTxn(compares, await this.#connection.call(this.#methods.txn, encodeTxn(compares, ops), 'once'));
+  }
+
+  watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch> {
+    checkKey(prefix, 'prefix');
+    return watchPrefix({ connection: this.#connection, methods: this.#methods, log: this.#log }, prefix, options);
+  }
+
+  async grantLease(ttlSeconds: number): Promise<string> {
+    checkTtl(ttlSeconds);
+    return (await this.#connection.call(this.#methods.leaseGrant, { TTL: ttlSeconds }, 'repeat')).ID;
+  }
+
+  async keepAlive(lease: string): Promise<boolean> {
+    return await this.#keepAlives.keepAlive(lease);
+  }
+
+  async revokeLease(lease: string): Promise<void> {
+    try {
+      await this.#connection.call(this.#methods.leaseRevoke, { ID: lease }, 'repeat');
+    } catch (err) {
+      if (!(err instanceof StoreError && err.code === 'lease-gone')) throw err;
+    }
+  }
+
+  async compact(revision: number): Promise<void> {
+    if (!Number.isSafeInteger(revision)) throw new StoreError('invalid', `revision ${revision} cannot be compacted`);
+    // etcd's compaction at n keeps the state at n: to keep all events of `revision`, it is made one before.
+    if (revision < 2) return;
+    try {
+      await this.#connection.call(this.#methods.compact, { revision: revision - 1 }, 'repeat');
+    } catch (err) {
+      if (!(err instanceof StoreError && err.code === 'compacted')) throw err;
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#compaction);
+    this.#keepAlives.close();
+    this.#connection.close();
+  }
+
+  async #listOnce(prefix: string): Promise<{ readonly revision: number; readonly kvs: readonly KeyValue[] }> {
+    const range_end = prefixEnd(prefix);
+    const found: WireKeyValue[] = [];
+    let key = Buffer.from(prefix);
+    let revision = 0;
+    for (;;) {
+      const request = { key, range_end, limit: PAGE, revision };
+      const page = await this.#connection.call(this.#methods.range, request, 'repeat');
+      if (revision === 0) revision = revisionOf(page);
+      found.push(...page.kvs);
+      const last = page.kvs.at(-1);
+      if (!page.more || last === undefined) return { revision, kvs: found.map(decodeKeyValue) };
+      key = Buffer.concat([last.key, Buffer.of(0)]);
+    }
+  }
+
+  /** Every server does this; a revision that is compacted already is no error. */
+  async #compactOld(keep: number): Promise<void> {
+    try {
+      const answer = await this.#connection.call(this.#methods.range, { key: Buffer.from('/cable') }, 'repeat');
+      await this.compact(revisionOf(answer) - keep);
+    } catch (err) {
+      this.#log.warn({ err }, 'old history was not compacted, will retry');
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { StoreError } from '../errors.ts';
+import type { EtcdConnection } from './connection.ts';
+import { type EtcdMethods, explainError, openBidi } from './rpc.ts';
+
+type Request = { readonly ID: string };
+type Response = { readonly ID: string; readonly TTL: string };
+type Waiter = { resolve(alive: boolean): void; reject(err: unknown): void };
+
+/** Keeps any number of leases alive over one stream, which is opened when first needed and again after it broke. */
+export class KeepAliveStream {
+  readonly #connection: EtcdConnection;
+  readonly #methods: Pick<EtcdMethods, 'leaseKeepAlive'>;
+  readonly #waiters = new Map<string, Waiter[]>();
+  #call: ClientDuplexStream<Request, Response> | undefined;
+
+  constructor(connection: EtcdConnection, methods: Pick<EtcdMethods, 'leaseKeepAlive'>) {
+    this.#connection = connection;
+    this.#methods = methods;
+  }
+
+  /** False: the lease is gone. Throws `unavailable` when no member answered in time. */
+  async keepAlive(lease: string): Promise<boolean> {
+    const deadlineMs = Date.now() + this.#connection.timeoutMs;
+    for (;;) {
+      const client = await this.#connection.client(deadlineMs);
+      this.#call ??= this.#open(openBidi(client, this.#methods.leaseKeepAlive));
+      try {
+        return await this.#send(this.#call, lease, deadlineMs);
+      } catch (err) {
+        this.#connection.throwIfClosed();
+        if (Date.now() >= deadlineMs) throw explainError(err, 'keep-alive of a lease');
+        this.#connection.fail(client, err);
+      }
+    }
+  }
+
+  close(): void {
+    this.#call?.cancel();
+  }
+
+  #open(call: ClientDuplexStream<Request, Response>): ClientDuplexStream<Request, Response> {
+    call.on('data', (response: Response) => {
+      const waiters = this.#waiters.get(response.ID);
+      waiters?.shift()?.resolve(response.TTL !== '0');
+      if (waiters?.length === 0) this.#waiters.delete(response.ID);
+    });
+    const broke = (err: unknown): void => {
+      if (this.#call !== call) return;
+      this.#call = undefined;
+      const all = [...this.#waiters.values()].flat();
+      this.#waiters.clear();
+      for (const waiter of all) waiter.reject(err);
+    };
+    call.on('error', broke);
+    call.on('end', () => broke(new StoreError('unavailable', 'etcd ended the keep-alive stream')));
+    return call;
+  }
+
+  async #send(call: ClientDuplexStream<Request, Response>, lease: string, deadlineMs: number): Promise<boolean> {
+    const timer = setTimeout(() => call.cancel(), Math.max(0, deadlineMs - Date.now()));
+    try {
+      return await new Promise<boolean>((resolve, reject) => {
+        this.#waiters.set(lease, [...(this.#waiters.get(lease) ?? []), { resolve, reject }]);
+        call.write({ ID: lease });
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

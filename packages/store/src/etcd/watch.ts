@@ -1,0 +1,133 @@
+import { createBackoff, type Logger, sleep } from '@cable/kit';
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import type { StoreEvent, WatchBatch, WatchOptions } from '../contract.ts';
+import { StoreError } from '../errors.ts';
+import type { EtcdConnection } from './connection.ts';
+import { type EtcdMethods, explainError, openBidi } from './rpc.ts';
+import type { WatchRequest, WatchResponse } from './schema.ts';
+import { decodeKeyValue, prefixEnd, revisionOf } from './wire.ts';
+
+export type WatchDeps = {
+  readonly connection: EtcdConnection;
+  readonly methods: Pick<EtcdMethods, 'watch'>;
+  readonly log: Logger;
+};
+
+/** Watches, over as many connections as it takes, from where the last one ended. Throws `compacted` and `closed`. */
+export async function* watchPrefix(deps: WatchDeps, prefix: string, options: WatchOptions): AsyncGenerator<WatchBatch> {
+  const { signal } = options;
+  const backoff = createBackoff({ minMs: 50, maxMs: 2000 });
+  let next = Math.max(1, options.fromRevision);
+  let isFailing = false;
+  while (!signal.aborted) {
+    deps.connection.throwIfClosed();
+    try {
+      for await (const batch of watchOnce(deps, prefix, next, signal)) {
+        if (isFailing) deps.log.info({ prefix, revision: batch.revision }, 'watch resumed');
+        isFailing = false;
+        backoff.reset();
+        next = batch.revision + 1;
+        yield batch;
+        if (signal.aborted) return;
+      }
+    } catch (err) {
+      if (signal.aborted) return;
+      deps.connection.throwIfClosed();
+      const error = explainError(err, 'watch');
+      if (!error.retryable) throw error;
+      if (!isFailing) deps.log.warn({ prefix, next, err }, 'watch broke, will resume');
+      isFailing = true;
+    }
+    await sleep(backoff.next(), signal);
+  }
+}
+
+/** One stream. Ends when the stream or the signal does. */
+async function* watchOnce(
+  deps: WatchDeps,
+  prefix: string,
+  next: number,
+  signal: AbortSignal,
+): AsyncGenerator<WatchBatch> {
+  const { connection, methods } = deps;
+  const client = await connection.client(Date.now() + connection.timeoutMs);
+  const call = openBidi(client, methods.watch);
+  const cancel = (): void => call.cancel();
+  const creation = setTimeout(cancel, connection.timeoutMs);
+  signal.addEventListener('abort', cancel, { once: true });
+  connection.closed.addEventListener('abort', cancel, { once: true });
+  try {
+    if (signal.aborted) return;
+    call.write(createRequest(prefix, next));
+    yield* readBatches(call, next, () => clearTimeout(creation));
+  } catch (err) {
+    if (!signal.aborted) connection.fail(client, err);
+    throw err;
+  } finally {
+    clearTimeout(creation);
+    signal.removeEventListener('abort', cancel);
+    connection.closed.removeEventListener('abort', cancel);
+    call.cancel();
+  }
+}
+
+/**
+ * Starts one revision early (its events are dropped): etcd refuses a start before its compaction, but at exactly the compacted
+ * revision it goes on without the deletes of that revision. So history that lacks something is always refused.
+ */
+function createRequest(prefix: string, next: number): WatchRequest {
+  return {
+    create_request: {
+      key: Buffer.from(prefix),
+      range_end: prefixEnd(prefix),
+      start_revision: Math.max(1, next - 1),
+      progress_notify: true,
+      fragment: true,
+    },
+  };
+}
+
+async function* readBatches(
+  call: ClientDuplexStream<WatchRequest, WatchResponse>,
+  from: number,
+  onCreated: () => void,
+): AsyncGenerator<WatchBatch> {
+  let next = from;
+  let events: StoreEvent[] = [];
+  for await (const chunk of call) {
+    const response: WatchResponse = chunk;
+    if (response.created) onCreated();
+    if (response.canceled) throw cancelError(response);
+    for (const event of response.events) {
+      if (Number(event.kv.mod_revision) >= next) events.push(decodeEvent(event));
+    }
+    if (response.fragment || response.created) continue;
+    const isProgress = response.events.length === 0 && events.length === 0;
+    const revision = isProgress ? revisionOf(response) : lastRevision(events);
+    if (revision < next) continue;
+    const batch: WatchBatch = { revision, events };
+    events = [];
+    next = revision + 1;
+    yield batch;
+  }
+}
+
+function cancelError(response: WatchResponse): StoreError {
+  if (response.compact_revision !== '0') {
+    const first = Number(response.compact_revision) + 1;
+    return new StoreError('compacted', `history before revision ${first} is gone`);
+  }
+  return new StoreError('unavailable', `etcd ended the watch: ${response.cancel_reason}`);
+}
+
+function decodeEvent(event: WatchResponse['events'][number]): StoreEvent {
+  return event.type === 0
+    ? { kind: 'put', kv: decodeKeyValue(event.kv) }
+    : { kind: 'delete', key: event.kv.key.toString(), modRevision: Number(event.kv.mod_revision) };
+}
+
+/** etcd sends a revision's events in one response, fragments put together; the header's revision may be ahead of them. */
+function lastRevision(events: readonly StoreEvent[]): number {
+  const last = events.at(-1);
+  return last === undefined ? 0 : last.kind === 'put' ? last.kv.modRevision : last.modRevision;
+}

@@ -1,0 +1,98 @@
+import type { Compare, KeyValue, Op, TxnResult } from '../contract.ts';
+import type { Header, RangeResponse, TxnRequest, TxnResponse, WireCompare, WireKeyValue, WireOp } from './schema.ts';
+
+/** First key after all keys with the prefix, as etcd wants the end of a range. */
+export function prefixEnd(prefix: string): Buffer {
+  const bytes = Buffer.from(prefix);
+  // The last byte of UTF-8 text is never 0xff.
+  bytes.writeUInt8((bytes.at(-1) ?? 0) + 1, bytes.length - 1);
+  return bytes;
+}
+
+/** etcd's key-value as the contract has it. */
+export function decodeKeyValue(kv: WireKeyValue): KeyValue {
+  return {
+    key: kv.key.toString(),
+    value: kv.value.toString(),
+    createRevision: Number(kv.create_revision),
+    modRevision: Number(kv.mod_revision),
+    lease: kv.lease === '0' ? null : kv.lease,
+  };
+}
+
+/** The store's revision when the answer was made. */
+export function revisionOf(answer: { readonly header: Header | null }): number {
+  return Number(answer.header?.revision ?? 0);
+}
+
+/** A transaction whose else-branch reads what each compare looked at, to tell which failed. */
+export function encodeTxn(compares: readonly Compare[], ops: readonly Op[]): TxnRequest {
+  return { compare: compares.map(encodeCompare), success: ops.map(encodeOp), failure: compares.map(encodeLook) };
+}
+
+/** The outcome of `encodeTxn`'s request. */
+export function decodeTxn(compares: readonly Compare[], answer: TxnResponse): TxnResult {
+  const revision = revisionOf(answer);
+  if (answer.succeeded) return { ok: true, revision };
+  const failed = compares.flatMap((compare, index) =>
+    holds(compare, answer.responses[index]?.response_range ?? null) ? [] : [index],
+  );
+  return { ok: false, revision, failed };
+}
+
+const EQUAL = 0;
+const GREATER = 1;
+const VERSION = 0;
+const MOD = 2;
+const VALUE = 3;
+
+function encodeCompare(compare: Compare): WireCompare {
+  switch (compare.kind) {
+    case 'exists':
+      return { result: GREATER, target: VERSION, key: Buffer.from(compare.key), version: 0 };
+    case 'absent':
+      return { result: EQUAL, target: VERSION, key: Buffer.from(compare.key), version: 0 };
+    case 'modRevision':
+      return { result: EQUAL, target: MOD, key: Buffer.from(compare.key), mod_revision: compare.revision };
+    case 'value':
+      return { result: EQUAL, target: VALUE, key: Buffer.from(compare.key), value: Buffer.from(compare.value) };
+    case 'prefixEmpty': {
+      const { prefix } = compare;
+      return { result: EQUAL, target: VERSION, key: Buffer.from(prefix), range_end: prefixEnd(prefix), version: 0 };
+    }
+  }
+}
+
+function encodeOp(op: Op): WireOp {
+  switch (op.kind) {
+    case 'put':
+      return { request_put: { key: Buffer.from(op.key), value: Buffer.from(op.value), lease: op.lease ?? '0' } };
+    case 'delete':
+      return { request_delete_range: { key: Buffer.from(op.key) } };
+    case 'deletePrefix':
+      return { request_delete_range: { key: Buffer.from(op.prefix), range_end: prefixEnd(op.prefix) } };
+  }
+}
+
+function encodeLook(compare: Compare): WireOp {
+  if (compare.kind === 'prefixEmpty') {
+    const { prefix } = compare;
+    return { request_range: { key: Buffer.from(prefix), range_end: prefixEnd(prefix), limit: 1, keys_only: true } };
+  }
+  return { request_range: { key: Buffer.from(compare.key), keys_only: compare.kind !== 'value' } };
+}
+
+function holds(compare: Compare, found: RangeResponse | null): boolean {
+  const kv = found?.kvs[0];
+  switch (compare.kind) {
+    case 'exists':
+      return kv !== undefined;
+    case 'absent':
+    case 'prefixEmpty':
+      return kv === undefined;
+    case 'modRevision':
+      return Number(kv?.mod_revision ?? 0) === compare.revision;
+    case 'value':
+      return kv?.value.toString() === compare.value;
+  }
+}

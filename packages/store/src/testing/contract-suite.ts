@@ -1,0 +1,442 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { Compare, Op, Store, WatchBatch } from '../contract.ts';
+import { StoreError } from '../errors.ts';
+import { MAX_KEY_BYTES, MAX_TXN_BYTES } from '../limits.ts';
+import { eventsOf, formatEvent, watchUntil } from './watching.ts';
+
+/** What every store does, run on each. `open` gives a connected store; the suite closes it. Tests use prefixes of their own. */
+export function contractSuite(name: string, open: () => Promise<Store>): void {
+  const check = (title: string, body: (store: Store, prefix: string, t: TestContext) => Promise<void>): void => {
+    test(`${name}: ${title}`, { timeout: 30_000 }, async (t) => {
+      const store = await open();
+      t.after(() => store.close());
+      await body(store, `/suite/${title.replaceAll(' ', '-')}/`, t);
+    });
+  };
+  for (const suite of [reads, transactions, watches, compaction, leases, limits, lifecycle]) suite(check);
+}
+
+type Check = (title: string, body: (store: Store, prefix: string, t: TestContext) => Promise<void>) => void;
+
+const put = (key: string, value: string, lease?: string): Op => ({
+  kind: 'put',
+  key,
+  value,
+  ...(lease === undefined ? {} : { lease }),
+});
+
+async function write(store: Store, ...ops: readonly Op[]): Promise<number> {
+  const result = await store.txn([], ops);
+  assert(result.ok);
+  return result.revision;
+}
+
+async function refusal(code: string, promise: Promise<unknown>): Promise<StoreError> {
+  const err = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  assert(err instanceof StoreError, `expected a StoreError ${code}, got ${String(err)}`);
+  assert.equal(err.code, code);
+  return err;
+}
+
+function reads(check: Check): void {
+  check('a key has its value, its revisions and no lease', async (store, prefix) => {
+    const first = await write(store, put(`${prefix}a`, 'one'));
+    const second = await write(store, put(`${prefix}a`, 'two\nlines, ünïcode'));
+    assert(second > first);
+    assert.deepEqual(await store.get(`${prefix}a`), {
+      key: `${prefix}a`,
+      value: 'two\nlines, ünïcode',
+      createRevision: first,
+      modRevision: second,
+      lease: null,
+    });
+    await write(store, { kind: 'delete', key: `${prefix}a` });
+    assert.equal(await store.get(`${prefix}a`), undefined);
+    const again = await write(store, put(`${prefix}a`, ''));
+    assert.equal((await store.get(`${prefix}a`))?.createRevision, again);
+  });
+
+  check('list gives the keys of a prefix in byte order', async (store, prefix) => {
+    const names = ['b', 'a', 'ab', 'a/b', 'a-b', 'Z', 'ä', '😀', '\uffee'];
+    await write(store, ...names.map((name) => put(`${prefix}k/${name}`, name)), put(`${prefix}l`, 'other'));
+    const { kvs, revision } = await store.list(`${prefix}k/`);
+    const sorted = names.map((name) => Buffer.from(name)).sort(Buffer.compare);
+    assert.deepEqual(
+      kvs.map((kv) => kv.value),
+      sorted.map(String),
+    );
+    assert(kvs.every((kv) => kv.modRevision === revision));
+  });
+
+  check('list gives thousands of keys and megabytes', async (store, prefix) => {
+    const value = 'x'.repeat(3000);
+    for (let page = 0; page < 25; page += 1) {
+      await write(store, ...Array.from({ length: 100 }, (_, i) => put(`${prefix}${page}/${i}`, value)));
+    }
+    const { kvs } = await store.list(prefix);
+    assert.equal(new Set(kvs.map((kv) => kv.key)).size, 2500);
+    assert(kvs.every((kv) => kv.value === value));
+  });
+}
+
+function transactions(check: Check): void {
+  check('each kind of compare holds exactly when it is true', async (store, prefix) => {
+    const key = `${prefix}dir/there`;
+    const revision = await write(store, put(key, 'value'));
+    const absent = `${prefix}absent`;
+    const cases: readonly (readonly [boolean, Compare])[] = [
+      [true, { kind: 'exists', key }],
+      [false, { kind: 'exists', key: absent }],
+      [true, { kind: 'absent', key: absent }],
+      [false, { kind: 'absent', key }],
+      [true, { kind: 'modRevision', key, revision }],
+      [false, { kind: 'modRevision', key, revision: revision - 1 }],
+      [false, { kind: 'modRevision', key: absent, revision }],
+      [true, { kind: 'modRevision', key: absent, revision: 0 }],
+      [true, { kind: 'value', key, value: 'value' }],
+      [false, { kind: 'value', key, value: 'other' }],
+      [false, { kind: 'value', key: absent, value: '' }],
+      [true, { kind: 'prefixEmpty', prefix: `${prefix}empty/` }],
+      [false, { kind: 'prefixEmpty', prefix: `${prefix}dir/` }],
+      [false, { kind: 'prefixEmpty', prefix: key }],
+    ];
+    for (const [expected, compare] of cases) {
+      const result = await store.txn([compare], []);
+      assert.equal(result.ok, expected, JSON.stringify(compare));
+      if (!result.ok) assert.deepEqual(result.failed, [0]);
+    }
+  });
+
+  check('one failed compare refuses everything, and is named', async (store, prefix) => {
+    await write(store, put(`${prefix}a`, '1'));
+    const before = (await store.list(prefix)).revision;
+    const result = await store.txn(
+      [
+        { kind: 'exists', key: `${prefix}a` },
+        { kind: 'absent', key: `${prefix}a` },
+        { kind: 'prefixEmpty', prefix: `${prefix}new/` },
+        { kind: 'value', key: `${prefix}a`, value: '2' },
+      ],
+      [put(`${prefix}new/x`, '1'), { kind: 'delete', key: `${prefix}a` }],
+    );
+    assert.deepEqual(result, { ok: false, revision: before, failed: [1, 3] });
+    assert.deepEqual(
+      (await store.list(prefix)).kvs.map((kv) => kv.key),
+      [`${prefix}a`],
+    );
+  });
+
+  check(
+    'a transaction of several ops has one revision; one that changes nothing raises none',
+    async (store, prefix) => {
+      await write(store, put(`${prefix}old/1`, ''), put(`${prefix}old/2`, ''), put(`${prefix}b`, ''));
+      const revision = await write(
+        store,
+        put(`${prefix}a`, '1'),
+        { kind: 'delete', key: `${prefix}b` },
+        { kind: 'deletePrefix', prefix: `${prefix}old/` },
+      );
+      const { kvs } = await store.list(prefix);
+      assert.deepEqual(
+        kvs.map((kv) => [kv.key, kv.modRevision]),
+        [[`${prefix}a`, revision]],
+      );
+      const nothing = await store.txn([], [{ kind: 'delete', key: `${prefix}gone` }]);
+      assert.deepEqual(nothing, { ok: true, revision });
+      assert.equal(await write(store, { kind: 'deletePrefix', prefix: `${prefix}none/` }), revision);
+    },
+  );
+
+  check('of many that create one key, exactly one wins', async (store, prefix) => {
+    for (const compare of [
+      { kind: 'absent', key: `${prefix}absent/k` },
+      { kind: 'prefixEmpty', prefix: `${prefix}prefix/` },
+    ] as const) {
+      const key = compare.kind === 'absent' ? compare.key : `${prefix}prefix/k`;
+      const results = await Promise.all(
+        Array.from({ length: 50 }, (_, i) => store.txn([compare], [put(key, String(i)), put(`${prefix}by/${i}`, '')])),
+      );
+      const winners = results.flatMap((result, i) => (result.ok ? [i] : []));
+      assert.equal(winners.length, 1);
+      assert.equal((await store.get(key))?.value, String(winners[0]));
+      assert.deepEqual(
+        (await store.list(`${prefix}by/`)).kvs.map((kv) => kv.key),
+        [`${prefix}by/${winners[0]}`],
+      );
+      await write(store, { kind: 'deletePrefix', prefix: `${prefix}by/` });
+    }
+  });
+
+  check('concurrent increments by compare lose none', async (store, prefix) => {
+    const key = `${prefix}n`;
+    await write(store, put(key, '0'));
+    const increment = async (): Promise<void> => {
+      for (;;) {
+        const kv = await store.get(key);
+        assert(kv);
+        const next = put(key, String(Number(kv.value) + 1));
+        if ((await store.txn([{ kind: 'modRevision', key, revision: kv.modRevision }], [next])).ok) return;
+      }
+    };
+    await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        for (let i = 0; i < 10; i += 1) await increment();
+      }),
+    );
+    assert.equal((await store.get(key))?.value, '80');
+  });
+}
+
+function watches(check: Check): void {
+  check('a watch gives the events of its prefix in order, a transaction in one batch', async (store, prefix) => {
+    const from = (await store.list(prefix)).revision + 1;
+    const all = watchUntil(store, prefix, from, (batches) => eventsOf(batches).length === 6);
+    await write(store, put(`${prefix}a`, '1'), put(`${prefix}b`, '1'), put('/suite/elsewhere', '1'));
+    await write(store, put('/suite/elsewhere', '2'));
+    await write(store, put(`${prefix}a`, '2'));
+    const last = await write(
+      store,
+      { kind: 'delete', key: `${prefix}a` },
+      { kind: 'delete', key: `${prefix}b` },
+      put(`${prefix}c`, '1'),
+    );
+    const batches = await all;
+    assert.deepEqual(eventsOf(batches).map(formatEvent), [
+      `+${prefix}a=1`,
+      `+${prefix}b=1`,
+      `+${prefix}a=2`,
+      `-${prefix}a`,
+      `-${prefix}b`,
+      `+${prefix}c=1`,
+    ]);
+    assert.equal(batches.at(-1)?.revision, last);
+    assertWhole(batches, from);
+  });
+
+  check('a watch resumed at any revision gives what came since', async (store, prefix) => {
+    const revisions: number[] = [];
+    for (let i = 0; i < 5; i += 1) revisions.push(await write(store, put(`${prefix}k`, String(i))));
+    for (const [i, fromRevision] of revisions.entries()) {
+      const batches = await watchUntil(store, prefix, fromRevision, (got) => eventsOf(got).length === 5 - i);
+      const values = eventsOf(batches).map((event) => (event.kind === 'put' ? Number(event.kv.value) : -1));
+      assert.deepEqual(values, [0, 1, 2, 3, 4].slice(i), `from revision ${fromRevision}`);
+    }
+  });
+
+  check('events carry what a reader would have read', async (store, prefix) => {
+    const lease = await store.grantLease(60);
+    const from = await write(store, put(`${prefix}k`, '1', lease));
+    const kv = await store.get(`${prefix}k`);
+    const deleted = await write(store, { kind: 'delete', key: `${prefix}k` });
+    const batches = await watchUntil(store, prefix, from, (got) => eventsOf(got).length === 2);
+    assert.deepEqual(eventsOf(batches), [
+      { kind: 'put', kv },
+      { kind: 'delete', key: `${prefix}k`, modRevision: deleted },
+    ]);
+    assert.equal(kv?.lease, lease);
+  });
+
+  check('a follower that comes and goes ends with the same keys', async (store, prefix) => {
+    const start = (await store.list(prefix)).revision + 1;
+    const writers = Array.from({ length: 6 }, async (_, w) => {
+      for (let i = 0; i < 40; i += 1) {
+        const key = `${prefix}${(w * 7 + i) % 13}`;
+        await write(
+          store,
+          i % 3 === 2 ? { kind: 'delete', key } : put(key, `${w}.${i}`),
+          put(`${prefix}n${w}`, `${i}`),
+        );
+      }
+    });
+    const done = Promise.all(writers).then(() => write(store, put(`${prefix}end`, '1')));
+    const state = new Map<string, string>();
+    let next = start;
+    while (!state.has(`${prefix}end`)) {
+      // Leaves after a few batches, to resume after the last one.
+      const batches = await watchUntil(store, prefix, next, (got) => got.length >= 5 || hasEnd(got, prefix));
+      assertWhole(batches, next);
+      for (const event of eventsOf(batches)) {
+        if (event.kind === 'put') state.set(event.kv.key, event.kv.value);
+        else state.delete(event.key);
+      }
+      next = (batches.at(-1)?.revision ?? next - 1) + 1;
+    }
+    await done;
+    const { kvs } = await store.list(prefix);
+    assert.deepEqual(
+      Object.fromEntries([...state].sort()),
+      Object.fromEntries(kvs.map((kv) => [kv.key, kv.value]).sort()),
+    );
+  });
+
+  check('large transactions stay whole', async (store, prefix) => {
+    const revisions: number[] = [];
+    for (let i = 0; i < 6; i += 1) {
+      const ops = Array.from({ length: 100 }, (_, k) => put(`${prefix}${k}`, `${i}`.repeat(9000)));
+      revisions.push(await write(store, ...ops));
+    }
+    const batches = await watchUntil(store, prefix, revisions[0] ?? 0, (got) => eventsOf(got).length >= 600);
+    assertWhole(batches, revisions[0] ?? 0);
+    for (const revision of revisions) {
+      const holders = batches.filter((batch) => batch.events.some((event) => revisionOfEvent(event) === revision));
+      assert.equal(holders.length, 1);
+      assert.equal(holders[0]?.events.filter((event) => revisionOfEvent(event) === revision).length, 100);
+    }
+  });
+}
+
+function hasEnd(batches: readonly WatchBatch[], prefix: string): boolean {
+  return eventsOf(batches).some((event) => event.kind === 'put' && event.kv.key === `${prefix}end`);
+}
+
+function revisionOfEvent(event: WatchBatch['events'][number]): number {
+  return event.kind === 'put' ? event.kv.modRevision : event.modRevision;
+}
+
+/** Batches rise, and every event lies after the batch before and not after its own. */
+function assertWhole(batches: readonly WatchBatch[], from: number): void {
+  let next = from;
+  for (const batch of batches) {
+    let last = next;
+    for (const event of batch.events) {
+      const revision = revisionOfEvent(event);
+      assert(
+        revision >= last && revision <= batch.revision,
+        `event of ${revision} in batch ${next}..${batch.revision}`,
+      );
+      last = revision;
+    }
+    assert(batch.revision >= next);
+    next = batch.revision + 1;
+  }
+}
+
+function compaction(check: Check): void {
+  check('compaction refuses older watches and keeps everything from its revision on', async (store, prefix) => {
+    const first = await write(store, put(`${prefix}a`, '1'), put(`${prefix}b`, '1'));
+    const second = await write(store, { kind: 'delete', key: `${prefix}a` });
+    const third = await write(store, put(`${prefix}b`, '2'));
+    await store.compact(second);
+    await store.compact(second);
+    await store.compact(first);
+    const early = await refusal(
+      'compacted',
+      watchUntil(store, prefix, first, () => true),
+    );
+    assert.equal(early.retryable, false);
+    const batches = await watchUntil(store, prefix, second, (got) => eventsOf(got).length === 2);
+    assert.deepEqual(eventsOf(batches).map(formatEvent), [`-${prefix}a`, `+${prefix}b=2`]);
+    assert.deepEqual(
+      (await store.list(prefix)).kvs.map((kv) => [kv.key, kv.value]),
+      [[`${prefix}b`, '2']],
+    );
+    await refusal('invalid', store.compact(third + 1000));
+  });
+}
+
+function leases(check: Check): void {
+  check('a lease that is not kept alive ends: keys go, watchers are told', async (store, prefix) => {
+    const lease = await store.grantLease(1);
+    const other = await store.grantLease(60);
+    const from = await write(
+      store,
+      put(`${prefix}a`, '1', lease),
+      put(`${prefix}b`, '1', lease),
+      put(`${prefix}moved`, '1', lease),
+      put(`${prefix}freed`, '1', lease),
+    );
+    await write(store, put(`${prefix}moved`, '2', other), put(`${prefix}freed`, '2'), put(`${prefix}stays`, '1'));
+    const batches = await watchUntil(
+      store,
+      prefix,
+      from,
+      (got) => eventsOf(got).filter((event) => event.kind === 'delete').length === 2,
+    );
+    const deletes = eventsOf(batches).filter((event) => event.kind === 'delete');
+    assert.deepEqual(deletes.map(formatEvent).sort(), [`-${prefix}a`, `-${prefix}b`]);
+    assert.deepEqual(
+      (await store.list(prefix)).kvs.map((kv) => kv.key),
+      [`${prefix}freed`, `${prefix}moved`, `${prefix}stays`],
+    );
+    assert.equal(await store.keepAlive(lease), false);
+    await refusal('lease-gone', store.txn([], [put(`${prefix}late`, '1', lease)]));
+    assert.equal(await store.get(`${prefix}late`), undefined);
+    await store.revokeLease(lease);
+  });
+
+  check('a lease that is kept alive lasts', async (store, prefix) => {
+    const [kept, left] = [await store.grantLease(2), await store.grantLease(2)];
+    const from = await write(store, put(`${prefix}kept`, '1', kept), put(`${prefix}left`, '1', left));
+    let asked = 0;
+    const timer = setInterval(() => {
+      void store.keepAlive(kept).then((alive) => {
+        asked += alive ? 1 : Number.NaN;
+      });
+    }, 400);
+    try {
+      await watchUntil(store, prefix, from + 1, (got) => eventsOf(got).length > 0);
+    } finally {
+      clearInterval(timer);
+    }
+    assert(asked > 0);
+    assert.deepEqual(
+      (await store.list(prefix)).kvs.map((kv) => kv.key),
+      [`${prefix}kept`],
+    );
+  });
+
+  check('revoking a lease deletes its keys in one batch', async (store, prefix) => {
+    const lease = await store.grantLease(60);
+    await write(store, put(`${prefix}a`, '1', lease));
+    const from = (await write(store, put(`${prefix}b`, '1', lease))) + 1;
+    assert.equal(await store.keepAlive(lease), true);
+    await store.revokeLease(lease);
+    const batches = await watchUntil(store, prefix, from, (got) => eventsOf(got).length > 0);
+    assert.deepEqual(eventsOf(batches).map(formatEvent).sort(), [`-${prefix}a`, `-${prefix}b`]);
+    assert.deepEqual((await store.list(prefix)).kvs, []);
+  });
+}
+
+function limits(check: Check): void {
+  check('what no store could hold is refused, with nothing done', async (store, prefix) => {
+    const longest = prefix.padEnd(MAX_KEY_BYTES, 'k');
+    const lease = await store.grantLease(60);
+    await write(store, put(longest, 'v', lease));
+    assert.equal((await store.get(longest))?.value, 'v');
+    await refusal('too-large', store.txn([], [put(`${longest}k`, 'v')]));
+    await refusal('too-large', store.txn([], [put(`${prefix}v`, 'x'.repeat(MAX_TXN_BYTES))]));
+    await write(store, put(`${prefix}v`, 'x'.repeat(MAX_TXN_BYTES - 1000)));
+    const many = Array.from({ length: 129 }, (_, i) => put(`${prefix}many/${i}`, ''));
+    await refusal('too-large', store.txn([], many));
+    await write(store, ...many.slice(1));
+    for (const bad of ['', 'a\u0000b', 'a\nb', '\ud800']) await refusal('invalid', store.txn([], [put(bad, 'v')]));
+    await refusal('invalid', store.txn([], [put(`${prefix}a`, '1'), { kind: 'delete', key: `${prefix}a` }]));
+    await refusal('invalid', store.txn([], [put(`${prefix}a`, '1'), { kind: 'deletePrefix', prefix }]));
+    assert.equal(await store.get(`${prefix}a`), undefined);
+    for (const ttl of [0, -1, 1.5, Number.NaN]) await refusal('invalid', store.grantLease(ttl));
+  });
+}
+
+function lifecycle(check: Check): void {
+  check('an aborted watch ends; a closed store refuses and ends its watches', async (store, prefix) => {
+    const next = (await store.list(prefix)).revision + 1;
+    const abort = new AbortController();
+    const aborted = (async () => {
+      for await (const _batch of store.watch(prefix, { fromRevision: next, signal: abort.signal })) assert.fail();
+    })();
+    setImmediate(() => abort.abort());
+    await aborted;
+
+    const live = watchUntil(store, prefix, next, () => false);
+    setImmediate(() => void store.close());
+    await refusal('closed', live);
+    await store.close();
+    await refusal('closed', store.get(`${prefix}a`));
+    await refusal('closed', store.txn([], []));
+    await refusal('closed', store.grantLease(1));
+  });
+}

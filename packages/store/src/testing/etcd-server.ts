@@ -1,0 +1,65 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A real etcd of its own, on loopback, with a directory of its own. */
+export type EtcdServer = {
+  readonly endpoint: string;
+  start(): void;
+  /** Sends a signal to the process; waits for its end unless the signal only stops or continues it. */
+  signal(name: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void>;
+  /** Kills it and removes its directory. */
+  remove(): Promise<void>;
+};
+
+/** Starts etcd on free ports. It is killed when this process exits. */
+export async function startEtcd(): Promise<EtcdServer> {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-etcd-'));
+  const [clientPort, peerPort] = await freePorts();
+  let child: ChildProcess | undefined;
+  const kill = (): void => void child?.kill('SIGKILL');
+  process.on('exit', kill);
+  const start = (): void => {
+    child = spawn('etcd', etcdArguments(dir, clientPort, peerPort), { stdio: 'ignore' });
+  };
+  const signal: EtcdServer['signal'] = async (name) => {
+    const current = child;
+    if (current === undefined || current.exitCode !== null || current.signalCode !== null) return;
+    current.kill(name);
+    if (name === 'SIGKILL' || name === 'SIGTERM') await once(current, 'exit');
+  };
+  const remove = async (): Promise<void> => {
+    await signal('SIGKILL');
+    process.off('exit', kill);
+    rmSync(dir, { recursive: true, force: true });
+  };
+  start();
+  return { endpoint: `127.0.0.1:${clientPort}`, start, signal, remove };
+}
+
+function etcdArguments(dir: string, clientPort: number, peerPort: number): readonly string[] {
+  const client = `http://127.0.0.1:${clientPort}`;
+  const peer = `http://127.0.0.1:${peerPort}`;
+  return [
+    ...['--name', 'test', '--data-dir', dir, '--log-level', 'error'],
+    ...['--listen-client-urls', client, '--advertise-client-urls', client],
+    ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `test=${peer}`],
+  ];
+}
+
+async function freePorts(): Promise<readonly [number, number]> {
+  const servers = [createServer(), createServer()];
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const address = server.address();
+      return typeof address === 'object' && address !== null ? address.port : 0;
+    }),
+  );
+  for (const server of servers) server.close();
+  return [ports[0] ?? 0, ports[1] ?? 0];
+}
