@@ -124,7 +124,7 @@ function networkAffects(tables: CompilerTables, change: RowChange<'network'>, ke
 function subnetAffects(tables: CompilerTables, change: RowChange<'subnet'>, keys: Set<SliceKey>): void {
   for (const subnet of versions(change)) {
     keys.add(`network:${subnet.network_id}`);
-    addEach(keys, 'router', networkRouters(tables, subnet.network_id));
+    addEach(keys, 'router', tables.router_interface.by('fixed_ips.subnet_id', subnet.id).map(deviceOf));
   }
 }
 

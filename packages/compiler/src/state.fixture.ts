@@ -65,9 +65,10 @@ export function createTables(state: State = EMPTY_STATE): StateTables {
     }),
     host: new Table<HostRow>('host', {}),
   };
-  const legs = new Table<PortRow, 'network_id' | 'device_id'>('router_interface', {
+  const legs = new Table<PortRow, 'network_id' | 'device_id' | 'fixed_ips.subnet_id'>('router_interface', {
     network_id: (row) => [row.network_id],
     device_id: (row) => [row.device_id],
+    'fixed_ips.subnet_id': (row) => row.fixed_ips.map((ip) => ip.subnet_id),
   });
   const apply = (change: TableChange): void => {
     const { before, after } = change;

@@ -67,7 +67,7 @@ export type CompilerTables = {
   readonly network: TableReader<NetworkRow>;
   readonly subnet: TableReader<SubnetRow, 'network_id'>;
   readonly port: TableReader<PortRow, 'network_id' | 'binding:host_id' | 'security_groups'>;
-  readonly router_interface: TableReader<PortRow, 'network_id' | 'device_id'>;
+  readonly router_interface: TableReader<PortRow, 'network_id' | 'device_id' | 'fixed_ips.subnet_id'>;
   readonly router: TableReader<RouterRow>;
   readonly security_group_rule: TableReader<SecurityGroupRuleRow, 'security_group_id'>;
   readonly host: TableReader<HostRow>;

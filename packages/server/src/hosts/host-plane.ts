@@ -16,7 +16,6 @@ import { compilerChanges, compilerTables } from '../slices/tables.ts';
 import type { TableChange, Tables } from '../tables.ts';
 import { startAcknowledgementWriter } from './acknowledgement-writer.ts';
 import { Acknowledgements } from './acknowledgements.ts';
-import { startHostCleaner } from './host-cleaner.ts';
 import { PortCounts } from './port-counts.ts';
 import { PortProof } from './port-proof.ts';
 import type { PortFacts } from './port-status.ts';
@@ -69,7 +68,6 @@ export class HostPlane {
   readonly #registry: HostRegistry;
   readonly #reports: Reports;
   readonly #writer: StatusWriter;
-  readonly #cleaner: { mark(host: string): void; readonly done: Promise<void> };
   readonly #abort = new AbortController();
   readonly #done: Promise<unknown>;
 
@@ -104,9 +102,8 @@ export class HostPlane {
       acknowledge: (host, revision) => this.#acknowledge(host, revision),
     });
     this.#writer = startStatusWriter({ store, tables, facts: (port) => this.#facts(port), now, log, signal });
-    this.#cleaner = startHostCleaner({ store, log, signal });
     const acknowledgementWriter = startAcknowledgementWriter({ store, tables, acknowledgements, log, signal });
-    this.#done = Promise.all([this.#writer.done, this.#cleaner.done, acknowledgementWriter.done]);
+    this.#done = Promise.all([this.#writer.done, acknowledgementWriter.done]);
     this.#load();
     signal.addEventListener(
       'abort',
@@ -180,9 +177,6 @@ export class HostPlane {
       this.#writer.mark(port.id);
     }
     for (const row of this.#tables.of('vif').values()) this.#writer.mark(row.port_id);
-    for (const type of ['alive', 'ack'] as const) {
-      for (const row of this.#tables.of(type).values()) this.#cleanIfDeleted(row.id);
-    }
   }
 
   /** A throw here would lose the batch for good, so after a defect everything is computed anew. */
@@ -213,7 +207,6 @@ export class HostPlane {
     } else if (type === 'vif') this.#writer.mark(String((change.after ?? change.before)?.['port_id']));
     else if (type === 'ack') this.#acknowledged(change);
     else if (type === 'alive') this.#livenessChanged(id, change.after !== undefined);
-    else if (type === 'host' && change.after === undefined) this.#cleaner.mark(id);
   }
 
   /** What an agent told this server. True: the store must have it at once, because another server's word is awaited too, or it fell. */
@@ -231,23 +224,16 @@ export class HostPlane {
       this.#acknowledgements.forget(id);
     }
     for (const portId of this.#proof.acknowledge(id, this.#acknowledgements.of(id))) this.#writer.mark(portId);
-    this.#cleanIfDeleted(id);
   }
 
   #livenessChanged(host: string, alive: boolean): void {
     this.#log.info({ host, alive }, 'host liveness changed');
-    if (alive) {
-      this.#proof.cameAlive(host);
-      this.#cleanIfDeleted(host);
-    } else {
+    if (alive) this.#proof.cameAlive(host);
+    else {
       this.#registry.forget(host);
       for (const portId of this.#proof.died(host)) this.#writer.mark(portId);
       this.#streams.end(host, 'host does not report');
     }
     for (const port of this.#tables.of('port').by('binding:host_id', host)) this.#writer.mark(port.id);
-  }
-
-  #cleanIfDeleted(host: string): void {
-    if (this.#tables.of('host').get(host) === undefined) this.#cleaner.mark(host);
   }
 }

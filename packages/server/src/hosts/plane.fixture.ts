@@ -110,12 +110,12 @@ export function send(url: string, method: string, path: string, body?: unknown):
 /** An agent that only follows the protocol: it "programs" a state at once when `acknowledges` is true. */
 export class TestAgent {
   readonly host: string;
-  readonly slices = new Map<SliceKey, Slice>();
+  readonly slices: Map<SliceKey, Slice> = new Map();
   readonly lines: WatchLine[] = [];
   /** Devices that exist; reported `up` when the host slice has their port. */
-  readonly devices = new Set<string>();
-  acknowledges = true;
-  revision = 0;
+  readonly devices: Set<string> = new Set();
+  acknowledges: boolean = true;
+  revision: number = 0;
   #url: string;
   #response: IncomingMessage | undefined;
   #waiters = new Set<() => void>();
@@ -131,7 +131,7 @@ export class TestAgent {
   }
 
   /** Opens the stream and resolves at its `sync`. */
-  async connect(url = this.#url, since = this.revision): Promise<void> {
+  async connect(url: string = this.#url, since: number = this.revision): Promise<void> {
     this.#url = url;
     const synced = this.until(() => this.lines.some((line) => line.type === 'sync'));
     this.lines.length = 0;
