@@ -1,0 +1,172 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Client, createClient } from '@cable/api';
+import { httpTransport, type Logger } from '@cable/kit';
+import { MAPS } from './bpf/abi.gen.ts';
+import { loadObject } from './bpf/object.ts';
+import { createCniHandler } from './cni/index.ts';
+import { applyHostLinks } from './devices/host-links.ts';
+import { concernsUs, LinkReader } from './devices/link-table.ts';
+import { ensureOwnLinks, SERVICE_ADDRESS } from './devices/own-links.ts';
+import { type GuestServices, startGuestServices } from './guest/index.ts';
+import { HostLoop } from './host/host-loop.ts';
+import { SlotTable } from './host/slots.ts';
+import { listAddresses } from './net/address.ts';
+import { NetlinkSocket } from './net/socket.ts';
+import { watchLinks } from './net/watch.ts';
+import type { AgentOptions } from './options.ts';
+import { formatUuid, parseMac } from './plan/address.ts';
+import { createPlanner } from './plan/plan.ts';
+import { type KernelDataPlane, openKernelDataPlane } from './reconcile/kernel-data-plane.ts';
+import { Reconciler } from './reconcile/reconciler.ts';
+import { startAgentSocket } from './socket/agent-socket.ts';
+import { createAgentView } from './socket/agent-view.ts';
+import type { HostState } from './stream/host-state.ts';
+import { runHostStream } from './stream/host-stream.ts';
+import { readStateFile, startStateFile } from './stream/state-file.ts';
+import { type StatusReporter, startStatusReporter } from './stream/status-reporter.ts';
+
+type Deps = { readonly log: Logger; readonly signal: AbortSignal };
+
+const HEARTBEAT_MS = 5_000;
+/** A report or a pod's port must not wait long for a server that does not answer. */
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/** Runs the agent until the signal aborts; then everything that carries traffic stays as it is. Throws when it cannot start. */
+export async function runAgent(options: AgentOptions, socketPath: string, deps: Deps): Promise<void> {
+  const { log, signal } = deps;
+  const version = readVersion();
+  const netlink = new NetlinkSocket();
+  const plane = openDataPlane(options, netlink, deps);
+  const transport = httpTransport(options.server, { timeoutMs: REQUEST_TIMEOUT_MS });
+  const client = createClient({ transport });
+  const statePath = join(options.stateDir, 'state.json');
+  const initial = await readStateFile(statePath, log);
+  const stateFile = startStateFile(statePath, { log: log.child('state'), signal });
+
+  let reporter: StatusReporter | undefined;
+  let connection: { readonly connected: boolean; readonly reason: string | null } = {
+    connected: false,
+    reason: 'not yet',
+  };
+  const host = createHostLoop(options, { netlink, plane, onChange: () => reporter?.trigger() }, deps);
+  const running = host.loop.start(initial);
+  startLinkWatch(host, signal);
+  reporter = startStatusReporter(
+    { host: options.host, status: () => host.loop.snapshot, everyMs: HEARTBEAT_MS },
+    { client, log: log.child('status'), signal },
+  );
+  const services = await startGuestServices({
+    guests: () => host.loop.snapshot.desired?.guests ?? new Map(),
+    address: SERVICE_ADDRESS,
+    log: log.child('guest'),
+    signal,
+  });
+  const view = { host: options.host, underlay: options.underlay, version, plane, connection: () => connection };
+  await startSocket(socketPath, { view, loop: host.loop, services, client }, deps);
+  log.info({ host: options.host, revision: initial.revision, socket: socketPath }, 'agent is ready');
+
+  await runHostStream(
+    {
+      host: options.host,
+      registration: { underlay: options.underlay, agentVersion: version },
+      initial,
+      onState: (state: HostState) => {
+        host.loop.setState(state);
+        stateFile.save(state);
+      },
+      onConnection: (next) => {
+        connection = next;
+        if (next.connected) reporter?.resend();
+      },
+    },
+    { client, log: log.child('stream'), signal },
+  );
+  await Promise.all([running.done, reporter.done, stateFile.done]);
+  await plane.close();
+  netlink.close();
+  transport.close();
+}
+
+type Host = { readonly loop: HostLoop; readonly links: LinkReader };
+
+function openDataPlane(options: AgentOptions, netlink: NetlinkSocket, deps: Deps): KernelDataPlane {
+  const own = ensureOwnLinks(netlink, options.underlayMtuBytes);
+  if (!listAddresses(netlink).some(({ cidr }) => cidr.split('/')[0] === options.underlay)) {
+    deps.log.warn(
+      { underlay: options.underlay },
+      'no device has the underlay address: other hosts cannot reach this one',
+    );
+  }
+  const object = loadObject({
+    path: options.object,
+    pinnedMaps: join(options.pinDir, 'maps'),
+    rodata: {
+      cfg_overlay_ifindex: own.overlay.ifindex,
+      cfg_service_ifindex: own.servicePeer.ifindex,
+      cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
+    },
+  });
+  const devices = { overlayIfindex: own.overlay.ifindex, serviceIfindex: own.servicePeer.ifindex };
+  return openKernelDataPlane({ object, pins: options.pinDir, ...devices }, { ...deps, log: deps.log.child('bpf') });
+}
+
+function createHostLoop(
+  options: AgentOptions,
+  parts: { readonly netlink: NetlinkSocket; readonly plane: KernelDataPlane; readonly onChange: () => void },
+  deps: Deps,
+): Host {
+  const log = deps.log.child('host');
+  const links = new LinkReader(parts.netlink);
+  const loop = new HostLoop({
+    host: options.host,
+    plan: createPlanner(options.host),
+    reconciler: new Reconciler(parts.plane, log),
+    slots: new SlotTable(readSlots(parts.plane), Date.now),
+    links,
+    applyHostLinks: (wanted, table, prune) => applyHostLinks(wanted, table, { socket: parts.netlink, log, prune }),
+    onChange: parts.onChange,
+    log,
+    signal: deps.signal,
+  });
+  return { loop, links };
+}
+
+/** Slots that a previous run gave, by port id. */
+function readSlots(plane: KernelDataPlane): ReadonlyMap<string, number> {
+  const vifs = [...plane.readMap('cb_vif_1').values()].map((entry) => MAPS.cb_vif_1.value.decode(entry.value));
+  return new Map(vifs.map((vif) => [formatUuid(vif.portId), vif.slot]));
+}
+
+function startLinkWatch({ loop, links }: Host, signal: AbortSignal): void {
+  watchLinks(
+    (hint) => {
+      links.note(hint);
+      if (concernsUs(hint)) loop.trigger();
+    },
+    { signal },
+  );
+}
+
+async function startSocket(
+  path: string,
+  parts: {
+    readonly view: Omit<Parameters<typeof createAgentView>[0], 'snapshot' | 'services'>;
+    readonly loop: HostLoop;
+    readonly services: GuestServices;
+    readonly client: Client;
+  },
+  deps: Deps,
+): Promise<void> {
+  const { loop, services, client } = parts;
+  const view = createAgentView({ ...parts.view, snapshot: () => loop.snapshot, services: () => services.counters() });
+  const waitPlugged = (portId: string, signal: AbortSignal): Promise<void> => loop.waitPlugged(portId, signal);
+  const cni = createCniHandler({ host: parts.view.host, client, waitPlugged, log: deps.log.child('cni') });
+  await startAgentSocket(path, { view, cni, log: deps.log.child('socket'), signal: deps.signal });
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(text) as { readonly version: string };
+  return version;
+}

@@ -1,0 +1,69 @@
+/**
+ * veth pairs of host-owned ports: the machine's own NIC in a Cable network. Ours are known by their name (`cb` + 11 characters of a port id)
+ * and kind; their routes by Cable's route protocol number on that device.
+ */
+import type { Logger } from '@cable/kit';
+import type { HostLink } from '../desired.ts';
+import { setAddresses } from '../net/address.ts';
+import { deleteLink } from '../net/link.ts';
+import { deleteRoute, ensureRoute, listRoutes, ROUTE_PROTOCOL } from '../net/route.ts';
+import type { NetlinkSocket } from '../net/socket.ts';
+import { ensureVeth } from '../net/veth.ts';
+import type { LinkTable } from './link-table.ts';
+import { quietDevice } from './own-links.ts';
+
+const OWN_NAME = /^cb[0-9a-f-]{11}$/;
+
+export type HostLinkResult = {
+  /** True: devices came or went, so the link table is out of date. */
+  readonly changed: boolean;
+  /** Why a port's link could not be made, by port id. */
+  readonly failures: ReadonlyMap<string, string>;
+};
+
+/** Makes the wanted links as wanted; with `prune` removes those of ports that are gone. What is right is not touched. */
+export function applyHostLinks(
+  wanted: ReadonlyMap<string, HostLink>,
+  links: LinkTable,
+  deps: { readonly socket: NetlinkSocket; readonly log: Logger; readonly prune: boolean },
+): HostLinkResult {
+  const failures = new Map<string, string>();
+  let changed = false;
+  for (const link of wanted.values()) {
+    try {
+      if (applyOne(deps.socket, link)) changed = true;
+    } catch (err) {
+      const reason = err instanceof Error ? err.message : String(err);
+      failures.set(link.portId, reason);
+      deps.log.warn({ portId: link.portId, device: link.name, err }, 'cannot make the link of a host-owned port');
+    }
+  }
+  if (!deps.prune) return { changed, failures };
+  const names = new Set([...wanted.values()].map((link) => link.name));
+  for (const { name, kind } of links.values()) {
+    if (kind !== 'veth' || !OWN_NAME.test(name) || names.has(name)) continue;
+    if (deleteLink(deps.socket, name)) changed = true;
+  }
+  return { changed, failures };
+}
+
+/** Removes every link of host-owned ports. */
+export function removeHostLinks(links: LinkTable, socket: NetlinkSocket): void {
+  for (const { name, kind } of links.values()) if (kind === 'veth' && OWN_NAME.test(name)) deleteLink(socket, name);
+}
+
+/** True: the pair is new. */
+function applyOne(socket: NetlinkSocket, wanted: HostLink): boolean {
+  const { name, vifName, macAddress, mtuBytes } = wanted;
+  const pair = ensureVeth(socket, { name: vifName, mtuBytes, peer: { name, mac: macAddress, mtuBytes } });
+  if (pair.created) quietDevice(vifName);
+  const { ifindex } = pair.peer;
+  setAddresses(socket, ifindex, wanted.addresses);
+  const destinations = new Set(wanted.routes.map((route) => route.destination));
+  for (const route of listRoutes(socket, { protocol: ROUTE_PROTOCOL })) {
+    if (route.ifindex !== ifindex || route.protocol !== ROUTE_PROTOCOL || destinations.has(route.destination)) continue;
+    deleteRoute(socket, { destination: route.destination, ifindex });
+  }
+  for (const { destination, gateway } of wanted.routes) ensureRoute(socket, { destination, ifindex, gateway });
+  return pair.created;
+}

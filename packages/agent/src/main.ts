@@ -1,0 +1,33 @@
+import { join } from 'node:path';
+import { createLogger } from '@cable/kit';
+import { runAgent } from './agent.ts';
+import { parseOptions } from './options.ts';
+import { preflight } from './preflight.ts';
+import { teardown } from './teardown.ts';
+
+/** The agent's process: `cable agent`. */
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  const socketPath = join(options.runDir, 'agent.sock');
+  const problem = await preflight(options, socketPath);
+  if (problem !== undefined) return fail(problem);
+  const log = createLogger(options.logLevel);
+  if (options.teardown) return teardown(options, log);
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+  await runAgent(options, socketPath, { log, signal: stop.signal });
+  log.info({ host: options.host }, 'agent ended, the data plane stays');
+}
+
+function fail(problem: string): void {
+  process.stderr.write(`cable agent: ${problem}\n`);
+  process.exitCode = 1;
+}
+
+try {
+  await main();
+} catch (err) {
+  fail(err instanceof Error ? err.message : String(err));
+  // Loops that were started before the failure would keep the process alive.
+  process.exit(1);
+}

@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { LogLevel } from '@cable/kit';
+import { formatIp, parseIp } from '@cable/model';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { pinName } from './bpf/pin.ts';
+
+/** How the agent was called, checked. */
+export type AgentOptions = {
+  readonly server: string;
+  readonly host: string;
+  readonly underlay: string;
+  /** Directories of this host: last state, sockets, pins. */
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly pinDir: string;
+  /** Largest packet of the underlay. */
+  readonly underlayMtuBytes: number;
+  /** The vrouter's compiled programs. */
+  readonly object: string;
+  readonly logLevel: LogLevel;
+  readonly teardown: boolean;
+};
+
+/** Where bpffs is mounted. */
+export const BPFFS = '/sys/fs/bpf';
+
+const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?$/;
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
+const MTU = { least: 1280, most: 65_535 } as const;
+/** From `src/` and from `dist/` alike. */
+const OBJECT = fileURLToPath(new URL('../../../build/vrouter/vrouter.bpf.o', import.meta.url));
+
+/** Parses the arguments after `cable agent`; prints help or what is wrong, and ends the process then. */
+export function parseOptions(args: readonly string[]): AgentOptions {
+  const command = new Command('cable agent')
+    .description('Runs the agent of one host: carries its ports, and answers DHCP and metadata. Needs root.')
+    .option('--server <url>', 'the server: http://HOST:PORT or unix:PATH')
+    .requiredOption('--host <name>', 'name of this host in the cloud', parseHost)
+    .option('--underlay <address>', 'address that other hosts tunnel to', parseUnderlay)
+    .option('--state <dir>', 'directory of the last state (default: /var/lib/cable/<host>)')
+    .option('--run <dir>', 'directory of the socket agent.sock (default: /run/cable/<host>)')
+    .option('--underlay-mtu <bytes>', 'largest packet of the underlay', parseMtu, 1500)
+    .option('--object <path>', 'compiled vrouter programs', OBJECT)
+    .addOption(new Option('--log-level <level>', 'what to log').choices(LEVELS).default('info'))
+    .option('--teardown', 'remove everything that agents of this host left on this machine, and end', false)
+    .addHelpText('after', '\nThe agent may be killed at any time: traffic goes on, and the next one takes over.');
+  command.parse([...args], { from: 'user' });
+  const given = command.opts<{
+    server?: string;
+    host: string;
+    underlay?: string;
+    state?: string;
+    run?: string;
+    underlayMtu: number;
+    object: string;
+    logLevel: LogLevel;
+    teardown: boolean;
+  }>();
+  if (!given.teardown && given.server === undefined)
+    command.error("error: required option '--server <url>' not specified");
+  if (!given.teardown && given.underlay === undefined)
+    command.error("error: required option '--underlay <address>' not specified");
+  return {
+    server: given.server ?? '',
+    host: given.host,
+    underlay: given.underlay ?? '',
+    stateDir: given.state ?? `/var/lib/cable/${given.host}`,
+    runDir: given.run ?? `/run/cable/${given.host}`,
+    pinDir: join(BPFFS, 'cable', pinName(given.host)),
+    underlayMtuBytes: given.underlayMtu,
+    object: given.object,
+    logLevel: given.logLevel,
+    teardown: given.teardown,
+  };
+}
+
+function parseHost(text: string): string {
+  if (HOST_NAME.test(text)) return text;
+  throw new InvalidArgumentError('Give letters, digits, ".", "-" and "_", first and last a letter or digit.');
+}
+
+function parseUnderlay(text: string): string {
+  const ip = parseIp(text);
+  if (ip !== undefined) return formatIp(ip);
+  throw new InvalidArgumentError('Give an IP address of this host, such as 192.0.2.10.');
+}
+
+function parseMtu(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= MTU.least && value <= MTU.most) return value;
+  throw new InvalidArgumentError(`Give a number from ${MTU.least} to ${MTU.most}.`);
+}

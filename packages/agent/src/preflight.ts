@@ -1,0 +1,27 @@
+import { existsSync, statfsSync } from 'node:fs';
+import { type AgentOptions, BPFFS } from './options.ts';
+import { isAlive } from './socket/agent-socket.ts';
+
+const BPFFS_MAGIC = 0xcafe4a11;
+
+/** Why the agent cannot run here and what to do about it; undefined: it can. */
+export async function preflight(options: AgentOptions, socketPath: string): Promise<string | undefined> {
+  if (process.getuid?.() !== 0)
+    return 'the agent needs root: it loads BPF programs and makes network devices; run it with sudo';
+  if (!isBpffs()) return `no BPF file system at ${BPFFS}: run "mount -t bpf bpf ${BPFFS}"`;
+  if (await isAlive(socketPath)) {
+    return `an agent for host ${options.host} is running already (${socketPath} answers): stop it first, or choose another --host`;
+  }
+  if (!options.teardown && !existsSync(options.object)) {
+    return `the vrouter is not built (${options.object} is missing): run "npm run build", or name it with --object`;
+  }
+  return undefined;
+}
+
+function isBpffs(): boolean {
+  try {
+    return statfsSync(BPFFS).type === BPFFS_MAGIC;
+  } catch {
+    return false;
+  }
+}

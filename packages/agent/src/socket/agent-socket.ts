@@ -1,0 +1,105 @@
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import type { Logger } from '@cable/kit';
+import type { CniHandler } from '../cni/index.ts';
+import type { AgentView } from './agent-view.ts';
+
+export type AgentSocketDeps = {
+  readonly view: AgentView;
+  readonly cni: CniHandler;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+};
+
+/** A CNI network configuration is a few kilobytes; GC lists every attachment. */
+const MAX_BODY_BYTES = 16 << 20;
+
+/** True when an agent answers at the path. */
+export function isAlive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+}
+
+/** HTTP for root on this machine: GET /status, /vifs, /maps, /counters; POST /cni. A socket that nobody answers is replaced. */
+export async function startAgentSocket(path: string, deps: AgentSocketDeps): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  rmSync(path, { force: true });
+  const server = createServer((request, response) => {
+    handle(request, response, deps).catch((err: unknown) => {
+      deps.log.error({ err, path: request.url }, 'request failed by surprise');
+      if (!response.headersSent) answer(response, 500, JSON.stringify({ error: 'the agent failed: see its log' }));
+      else response.destroy();
+    });
+  });
+  const mask = process.umask(0o177);
+  server.listen(path);
+  await once(server, 'listening').finally(() => process.umask(mask));
+  chmodSync(path, 0o600);
+  const stop = (): void => {
+    server.close();
+    server.closeAllConnections();
+  };
+  if (deps.signal.aborted) stop();
+  else deps.signal.addEventListener('abort', stop, { once: true });
+}
+
+async function handle(request: IncomingMessage, response: ServerResponse, deps: AgentSocketDeps): Promise<void> {
+  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  if (request.method === 'POST' && path === '/cni') {
+    const body = await readBody(request);
+    if (body === undefined)
+      return answer(response, 413, JSON.stringify({ error: `body: more than ${MAX_BODY_BYTES} bytes` }));
+    const result = await deps.cni(request.headers, body);
+    return answer(response, result.status, result.body);
+  }
+  if (request.method !== 'GET')
+    return answer(response, 405, JSON.stringify({ error: `${request.method} is not served` }));
+  const shown = show(path, deps.view);
+  if (shown === undefined) {
+    const known = 'GET /status, /vifs, /maps, /counters and POST /cni';
+    return answer(response, 404, JSON.stringify({ error: `no ${path}: there are ${known}` }));
+  }
+  return answer(response, 200, JSON.stringify(shown));
+}
+
+function show(path: string, view: AgentView): unknown {
+  switch (path) {
+    case '/status':
+      return view.status();
+    case '/vifs':
+      return view.vifs();
+    case '/maps':
+      return view.maps();
+    case '/counters':
+      return view.counters();
+    default:
+      return undefined;
+  }
+}
+
+/** Undefined: too long. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function answer(response: ServerResponse, status: number, body: string): void {
+  const length = Buffer.byteLength(body);
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': length });
+  response.end(body);
+}

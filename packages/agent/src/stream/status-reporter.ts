@@ -1,0 +1,55 @@
+import type { Client } from '@cable/api';
+import { type Logger, type Loop, startLoop } from '@cable/kit';
+import type { HostStatusReport, VifStatus } from '@cable/model';
+import { hostPath } from './host-stream.ts';
+
+/** What is to be reported: as of now, whole. */
+export type HostStatus = { readonly revision: number; readonly vifs: readonly VifStatus[] };
+
+export type StatusReporterOptions = {
+  readonly host: string;
+  /** Asked before each report. */
+  readonly status: () => HostStatus;
+  /** Time between heartbeats. */
+  readonly everyMs: number;
+};
+
+/** `trigger`: something changed. `resend`: the server may have forgotten what it was told. */
+export type StatusReporter = { trigger(): void; resend(): void; readonly done: Promise<void> };
+
+/** Reports at once when triggered, and every `everyMs`; only VIFs that changed since the last accepted report, but all after a failure. */
+export function startStatusReporter(
+  options: StatusReporterOptions,
+  deps: { readonly client: Pick<Client, 'request'>; readonly log: Logger; readonly signal: AbortSignal },
+): StatusReporter {
+  let accepted: ReadonlyMap<string, VifStatus> | undefined;
+  const run = async (): Promise<void> => {
+    const status = options.status();
+    const before = accepted;
+    accepted = undefined;
+    await deps.client.request('POST', `${hostPath(options.host)}/status`, makeReport(status, before));
+    accepted = new Map(status.vifs.map((vif) => [vif.portId, vif]));
+  };
+  const backoff = { minMs: 250, maxMs: options.everyMs };
+  const { log, signal } = deps;
+  const loop: Loop = startLoop({ name: 'status report', log, signal, run, everyMs: options.everyMs, backoff });
+  return {
+    trigger: loop.trigger,
+    resend: () => {
+      accepted = undefined;
+      loop.trigger();
+    },
+    done: loop.done,
+  };
+}
+
+/** `before`: VIFs as last accepted; undefined: unknown, so everything is sent. A VIF that is gone needs a full report. */
+export function makeReport(status: HostStatus, before: ReadonlyMap<string, VifStatus> | undefined): HostStatusReport {
+  const now = new Set(status.vifs.map((vif) => vif.portId));
+  const full = before === undefined || [...before.keys()].some((portId) => !now.has(portId));
+  const changed = status.vifs.filter((vif) => {
+    const known = before?.get(vif.portId);
+    return known?.state !== vif.state || known.reason !== vif.reason;
+  });
+  return { revision: status.revision, full, vifs: full ? status.vifs : changed };
+}
