@@ -9,6 +9,7 @@ const BUILD = {
   bpftool: 'reads the layouts (BTF) of the compiled vrouter',
   'libbpf-dev': 'eBPF helper headers',
   gcc: 'compiles cable-cni and the tap relay',
+  'libjansson-dev': 'JSON in cable-cni',
   'libc6-dev': 'C headers',
   make: 'runs the C builds',
 };

@@ -8,13 +8,16 @@ const MAX_REQUEST_BYTES = 1024;
 /** Serves the lab's protocol as the guest `name` on all its ports, for ever. Prints `ready` when it listens on all. */
 export async function serve(name: string): Promise<void> {
   for (const port of [OPEN_PORT, ...CLOSED_PORTS]) {
-    const server = createServer({ allowHalfOpen: true }, (socket) => {
-      socket.on('error', () => socket.destroy());
-      readRequest(socket, (request, rest) => answer(name, socket, request, rest));
-    });
+    const server = createServer({ allowHalfOpen: true }, (socket) => answerConnection(name, socket));
     await new Promise<void>((resolve) => server.listen(port, '0.0.0.0', resolve));
   }
   process.stdout.write('ready\n');
+}
+
+/** Reads one request and answers it. */
+export function answerConnection(name: string, socket: Socket): void {
+  socket.on('error', () => socket.destroy());
+  readRequest(socket, (request, rest) => answer(name, socket, request, rest));
 }
 
 function readRequest(socket: Socket, then: (request: Request, rest: Buffer) => void): void {
