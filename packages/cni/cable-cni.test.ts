@@ -202,8 +202,8 @@ const REPLIES: readonly (readonly [string, string, number, RegExp])[] = [
   ['bytes after the last chunk', `${CHUNKED}2\r\n{}\r\n0\r\n\r\nx`, 5, /more than the body/],
   ['a body that is not JSON', 'HTTP/1.1 200 OK\r\n\r\nwell', 5, /not a JSON object/],
   ['a body that is a list', 'HTTP/1.1 200 OK\r\n\r\n[]', 5, /not a JSON object/],
-  ['an error without a code', 'HTTP/1.1 404 Not Found\r\n\r\n{"a":1}', 5, /not a CNI error/],
-  ['an error without a body', 'HTTP/1.1 500 X\r\n\r\n', 5, /not a JSON object/],
+  ['an error without a code', 'HTTP/1.1 404 Not Found\r\n\r\n{"a":1}', 5, /404 without a CNI error/],
+  ['an error without a body', 'HTTP/1.1 500 X\r\n\r\n', 5, /500 without a CNI error/],
 ];
 
 for (const [name, bytes, code, says] of REPLIES) {

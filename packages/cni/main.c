@@ -38,16 +38,19 @@ static _Noreturn void fail_malformed(const char *reason)
 static void check_body(const struct http_reply *reply)
 {
 	json_t *body;
+	char reason[64];
 	int has_code;
 
 	if (reply->status == 200 && reply->body_length == 0)
 		return;
 	body = json_loadb(reply->body, reply->body_length, 0, NULL);
 	has_code = json_is_integer(json_object_get(body, "code"));
-	if (!json_is_object(body))
+	if (!json_is_object(body) && reply->status == 200)
 		fail_malformed("the body is not a JSON object");
-	if (reply->status != 200 && !has_code)
-		fail_malformed("it is not a CNI error");
+	if (reply->status != 200 && !has_code) {
+		snprintf(reason, sizeof(reason), "HTTP status %d without a CNI error", reply->status);
+		fail_malformed(reason);
+	}
 	json_decref(body);
 }
 

@@ -35,7 +35,8 @@ async function plugged(pod: PodPort, deps: CniDeps): Promise<void> {
     await deps.waitPlugged(pod.port.id, signal);
   } catch (err) {
     if (!signal.aborted) throw err;
-    const message = `port ${pod.port.id} was not programmed on this host within ${timeoutMs} ms`;
+    const reason = err instanceof Error ? err.message : 'no reason';
+    const message = `port ${pod.port.id} was not programmed on this host within ${timeoutMs} ms: ${reason}`;
     throw new CniError(CNI_CODE.tryAgainLater, message, "see the agent's log: does it follow the server?", err);
   }
 }

@@ -307,13 +307,13 @@ test('two networks of one name are told apart by the project, else refused', asy
 
 test('ADD that is not programmed in time cleans up and says so', async () => {
   const waitPlugged = (_: string, signal: AbortSignal): Promise<void> =>
-    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('no link'))));
   const { server, links, call } = fixture({ waitPlugged, plugTimeoutMs: 20 });
   const keepAlive = setTimeout(() => undefined, 5_000);
   const { json } = await call(ADD);
   clearTimeout(keepAlive);
   assert.equal(json['code'], 11);
-  assert.match(String(json['msg']), /not programmed on this host within 20 ms/);
+  assert.match(String(json['msg']), /not programmed on this host within 20 ms: no link/);
   assert.equal(server.ports.size + links.plugged.size, 0);
 });
 

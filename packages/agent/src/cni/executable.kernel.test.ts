@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { silentLogger } from '@cable/kit';
+import { enterOwnNamespace, type HeldNamespace, holdNamespace, ip } from '../guest/testing/own-namespace.ts';
+import { createHandler } from './handler.ts';
+import { createKernelPodLinks } from './kernel-pod-links.ts';
+import { type FakeServer, fakeServer } from './testing/fakes.ts';
+import { CNI_VERSIONS } from './versions.ts';
+
+/** The executable, the handler and the kernel together; only the server and the programs are not there. */
+
+const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), '../../../..');
+const EXECUTABLE = join(REPOSITORY, 'build/cni/cable-cni');
+const directory = mkdtempSync(join(tmpdir(), `cable-cni-exec-${process.pid}-`));
+const socket = join(directory, 'agent.sock');
+const CONF = { cniVersion: '1.1.0', name: 'pods', type: 'cable-cni', network: 'blue', socket };
+const HOST_NAME = 'cvaaaaaaa0-bb';
+const server: FakeServer = fakeServer();
+const http = createServer(async (request, response) => {
+  let body = '';
+  for await (const chunk of request) body += chunk;
+  const answer = await handle(request.headers, body);
+  response.writeHead(answer.status, { 'Content-Type': 'application/json' }).end(answer.body);
+});
+const handle = createHandler({
+  host: 'h1',
+  api: server.api,
+  links: createKernelPodLinks(),
+  waitPlugged: async () => undefined,
+  log: silentLogger(),
+});
+let pod: HeldNamespace;
+
+before(async () => {
+  execFileSync('make', ['-s', '-C', join(REPOSITORY, 'packages/cni')]);
+  enterOwnNamespace();
+  pod = await holdNamespace();
+  http.listen(socket);
+  await once(http, 'listening');
+});
+
+after(async () => {
+  http.close();
+  http.closeAllConnections();
+  await pod?.end();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+type Ended = { readonly status: number | null; readonly json: Record<string, unknown> };
+
+async function run(command: string, conf: object = CONF, env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  const child = spawn(EXECUTABLE, [], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: 'c1',
+      CNI_NETNS: `/proc/${pod.pid}/ns/net`,
+      CNI_IFNAME: 'eth0',
+      ...env,
+    },
+  });
+  const ended = once(child, 'exit');
+  child.stdin.end(JSON.stringify(conf));
+  let stdout = '';
+  for await (const chunk of child.stdout) stdout += chunk;
+  const [status] = await ended;
+  return { status, json: stdout === '' ? {} : JSON.parse(stdout) };
+}
+
+function links(pid?: number): string[] {
+  const shown: { ifname: string }[] = JSON.parse(ip('-j link show', pid));
+  return shown.map((link) => link.ifname).filter((name) => name !== 'lo');
+}
+
+test('ADD makes the interface that it tells of, CHECK agrees, DEL leaves nothing', async () => {
+  const added = await run('ADD');
+  assert.equal(added.status, 0, JSON.stringify(added.json));
+  const [link] = JSON.parse(ip('-j -d addr show eth0', pod.pid));
+  assert.equal(link.address, 'fa:16:3e:00:00:05');
+  assert.equal(link.mtu, 1450);
+  assert.ok(link.flags.includes('UP') && link.flags.includes('LOWER_UP'));
+  const [address] = link.addr_info;
+  assert.deepEqual([address.local, address.prefixlen], ['10.0.0.5', 24]);
+  const routes: { dst: string; gateway?: string }[] = JSON.parse(ip('-j route show', pod.pid));
+  assert.deepEqual(routes.map(({ dst, gateway }) => `${dst} ${gateway ?? ''}`).sort(), [
+    '10.0.0.0/24 ',
+    '10.9.0.0/16 10.0.0.254',
+    'default 10.0.0.1',
+  ]);
+  assert.deepEqual(links(), [HOST_NAME]);
+  const conf = { ...CONF, prevResult: added.json };
+  assert.deepEqual(await run('CHECK', conf), { status: 0, json: {} });
+  assert.deepEqual(await run('DEL', conf), { status: 0, json: {} });
+  assert.deepEqual([links(), links(pod.pid), server.ports.size], [[], [], 0]);
+  assert.deepEqual(await run('DEL', conf), { status: 0, json: {} });
+});
+
+test('CHECK finds what was changed in the container', async () => {
+  const { json: prevResult } = await run('ADD');
+  const conf = { ...CONF, prevResult };
+  ip('link set eth0 mtu 1400', pod.pid);
+  assert.match(String((await run('CHECK', conf)).json['msg']), /the MTU is 1400, not 1450/);
+  ip('link set eth0 mtu 1450', pod.pid);
+  ip('route del default', pod.pid);
+  assert.match(String((await run('CHECK', conf)).json['msg']), /route 0\.0\.0\.0\/0 by 10\.0\.0\.1 lacks/);
+  ip('link set eth0 down', pod.pid);
+  assert.match(String((await run('CHECK', conf)).json['msg']), /eth0 is down/);
+  ip('link set eth0 up', pod.pid);
+  ip('addr flush dev eth0', pod.pid);
+  assert.match(String((await run('CHECK', conf)).json['msg']), /address 10\.0\.0\.5\/24 lacks/);
+  ip('link del eth0', pod.pid);
+  assert.match(String((await run('CHECK', conf)).json['msg']), /is not on the host/);
+  assert.equal((await run('DEL', conf)).status, 0);
+});
+
+test('ADD again after a crash makes the interface anew', async () => {
+  await run('ADD');
+  assert.equal((await run('ADD')).status, 0);
+  assert.deepEqual([links(), links(pod.pid), server.ports.size], [[HOST_NAME], ['eth0'], 1]);
+  await run('DEL');
+});
+
+test('ADD with a name that the container has already fails and leaves nothing of its own', async () => {
+  ip('link add eth0 type veth peer name other', pod.pid);
+  const { status, json } = await run('ADD');
+  assert.deepEqual([status, json['code']], [1, 101]);
+  assert.deepEqual([links(), links(pod.pid).sort(), server.ports.size], [[], ['eth0', 'other'], 0]);
+  ip('link del eth0', pod.pid);
+});
+
+test('ADD into a namespace that is gone fails with 3, DEL of it succeeds', async () => {
+  const gone = { CNI_NETNS: '/run/netns/cable-none' };
+  assert.equal((await run('ADD', CONF, gone)).json['code'], 3);
+  assert.equal((await run('DEL', CONF, gone)).status, 0);
+  assert.equal((await run('CHECK', { ...CONF, prevResult: {} }, gone)).json['code'], 102);
+});
+
+test('a gateway outside the prefix is reached on the link', async () => {
+  const [subnet] = server.subnets;
+  assert.ok(subnet);
+  server.subnets[0] = { ...subnet, gateway_ip: '192.168.7.1', host_routes: [] };
+  assert.equal((await run('ADD')).status, 0);
+  assert.match(ip('route show default', pod.pid), /via 192\.168\.7\.1 .*onlink/);
+  await run('DEL');
+  server.subnets[0] = subnet;
+});
+
+test('two interfaces of one container stand side by side', async () => {
+  server.subnets[0] = { ...(server.subnets[0] as (typeof server.subnets)[0]), gateway_ip: null, host_routes: [] };
+  assert.equal((await run('ADD')).status, 0);
+  assert.equal((await run('ADD', CONF, { CNI_IFNAME: 'net1' })).status, 0);
+  assert.deepEqual(links(pod.pid).sort(), ['eth0', 'net1']);
+  await run('DEL');
+  assert.deepEqual(links(pod.pid), ['net1']);
+  await run('DEL', CONF, { CNI_IFNAME: 'net1' });
+  assert.deepEqual([links(), links(pod.pid), server.ports.size], [[], [], 0]);
+});
+
+test('the executable and the agent speak the same versions', async () => {
+  assert.deepEqual((await run('VERSION')).json['supportedVersions'], [...CNI_VERSIONS]);
+});
+
+test('ADD takes a few milliseconds with everything but the server', async (t) => {
+  const times: number[] = [];
+  for (let round = 0; round < 20; round += 1) {
+    const startedAt = performance.now();
+    assert.equal((await run('ADD')).status, 0);
+    times.push(performance.now() - startedAt);
+    await run('DEL');
+  }
+  times.sort((a, b) => a - b);
+  t.diagnostic(
+    `ADD: median ${times[10]?.toFixed(1)} ms, best ${times[0]?.toFixed(1)} ms, worst ${times[19]?.toFixed(1)} ms`,
+  );
+});
