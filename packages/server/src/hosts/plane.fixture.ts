@@ -12,8 +12,10 @@ import {
   type HostStatusReport,
   type Network,
   type Port,
+  type Router,
   type Slice,
   type SliceKey,
+  type Subnet,
   type VifStatus,
   type WatchLine,
 } from '@cable/model';
@@ -133,8 +135,8 @@ export class TestAgent {
   /** Opens the stream and resolves at its `sync`. */
   async connect(url: string = this.#url, since: number = this.revision): Promise<void> {
     this.#url = url;
-    const synced = this.until(() => this.lines.some((line) => line.type === 'sync'));
     this.lines.length = 0;
+    const synced = this.until(() => this.lines.some((line) => line.type === 'sync'));
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       request(`${url}/cable/v1/hosts/${this.host}/watch?since=${since}`, resolve).on('error', reject).end();
     });
@@ -142,13 +144,26 @@ export class TestAgent {
     this.#response = response;
     response.on('error', () => {});
     const reader = createInterface({ input: response });
-    reader.on('line', (text) => this.#take(JSON.parse(text) as WatchLine));
+    reader.on('line', (text) => {
+      if (this.#response === response) this.#take(JSON.parse(text) as WatchLine);
+    });
     reader.on('error', () => {});
     await synced;
   }
 
   disconnect(): void {
     this.#response?.destroy();
+    this.#response = undefined;
+  }
+
+  /** Resolves when the server has ended the stream. */
+  async closed(): Promise<void> {
+    const response = this.#response;
+    if (response === undefined || response.closed) return;
+    await within(
+      new Promise<void>((resolve) => response.once('close', () => resolve())),
+      `end of ${this.host}'s stream`,
+    );
   }
 
   /** Resolves when the condition holds, which is looked at after each line. */
@@ -170,7 +185,9 @@ export class TestAgent {
   /** Reports what changed since the last report. */
   async report(more: Partial<HostStatusReport> = {}): Promise<Answer> {
     const vifs: VifStatus[] = [];
-    for (const portId of this.#localPorts()) {
+    const local = this.#localPorts();
+    for (const portId of this.#reported.keys()) if (!local.includes(portId)) this.#reported.delete(portId);
+    for (const portId of local) {
       const state = this.devices.has(portId) ? 'up' : 'down';
       if (this.#reported.get(portId) !== state) vifs.push({ portId, state, reason: null });
       this.#reported.set(portId, state);
@@ -283,6 +300,26 @@ export function testPort(n: number, network: Network, host: string, more: Partia
     ...STANDARD,
     ...more,
   };
+}
+
+export function testSubnet(network: Network): Subnet {
+  return {
+    id: `${network.id.slice(0, 4)}5${network.id.slice(5)}`,
+    name: '',
+    network_id: network.id,
+    ip_version: 4,
+    cidr: '10.0.0.0/16',
+    gateway_ip: '10.0.0.1',
+    allocation_pools: [],
+    enable_dhcp: true,
+    dns_nameservers: [],
+    host_routes: [],
+    ...STANDARD,
+  };
+}
+
+export function testRouter(n: number): Router {
+  return { id: uuid(n), name: '', admin_state_up: true, status: 'ACTIVE', routes: [], ...STANDARD };
 }
 
 /** Writes an object as the API would; gives the revision. */
