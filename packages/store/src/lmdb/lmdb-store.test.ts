@@ -1,11 +1,149 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
+import { createInterface } from 'node:readline';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@cable/kit';
+import type { Store } from '../contract.ts';
+import { StoreError } from '../errors.ts';
 import { contractSuite } from '../testing/contract-suite.ts';
+import { eventsOf, watchUntil } from '../testing/watching.ts';
 import { openLmdb } from './lmdb-store.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'cable-store-'));
 after(() => rmSync(dir, { recursive: true }));
-contractSuite('lmdb', async () => openLmdb({ path: join(dir, 'suite'), log: silentLogger() }));
+const open = (name: string, historyRevisions?: number): Store =>
+  openLmdb({
+    path: join(dir, name),
+    log: silentLogger(),
+    ...(historyRevisions === undefined ? {} : { historyRevisions }),
+  });
+
+contractSuite('lmdb', async () => open('suite'));
+
+/** Runs the writer until it has printed so many keys, kills it with SIGKILL, and gives every key it printed. */
+async function killedWriter(path: string, count: number): Promise<readonly string[]> {
+  const script = fileURLToPath(new URL('../testing/writer.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=cable-source', script, path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const kill = (): void => void child.kill('SIGKILL');
+  process.on('exit', kill);
+  const exited = once(child, 'exit');
+  const keys: string[] = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    keys.push(line);
+    if (keys.length === count) kill();
+  }
+  await exited;
+  process.off('exit', kill);
+  return keys;
+}
+
+test('lmdb: kill -9 loses no acknowledged write, halves no transaction, and leaves no lock', {
+  timeout: 60_000,
+}, async () => {
+  const acknowledged: string[] = [];
+  for (const count of [50, 400, 1500]) {
+    const keys = await killedWriter(join(dir, 'killed'), count);
+    assert(keys.length >= count);
+    acknowledged.push(...keys);
+    const store = open('killed');
+    const { kvs, revision } = await store.list('/acknowledged/');
+    const found = new Set(kvs.map((kv) => kv.key));
+    assert.deepEqual(
+      acknowledged.filter((key) => !found.has(key)),
+      [],
+    );
+    const twins = await store.list('/twin/');
+    assert.deepEqual(
+      twins.kvs.map((kv) => kv.key),
+      kvs.map((kv) => `/twin${kv.key}`),
+    );
+    // The history agrees with the keys.
+    const batches = await watchUntil(store, '/acknowledged/', 1, (got) => (got.at(-1)?.revision ?? 0) >= revision);
+    assert.deepEqual(new Set(eventsOf(batches).map((event) => (event.kind === 'put' ? event.kv.key : ''))), found);
+    await store.close();
+  }
+  // Leases of killed processes run on from the next start.
+  const store = open('killed');
+  const from = (await store.list('/leased')).revision + 1;
+  assert(await store.get('/leased'));
+  await watchUntil(store, '/leased', from, (got) => eventsOf(got).length > 0);
+  assert.equal(await store.get('/leased'), undefined);
+  await store.close();
+});
+
+test('lmdb: keys, history, leases and compaction survive a restart', async () => {
+  const first = open('restart');
+  const lease = await first.grantLease(60);
+  await first.txn([], [{ kind: 'put', key: '/a', value: '1', lease }]);
+  const result = await first.txn([], [{ kind: 'put', key: '/b', value: '1' }]);
+  await first.compact(result.revision);
+  await first.close();
+
+  const second = open('restart');
+  assert.equal((await second.list('/')).revision, result.revision);
+  assert.equal((await second.get('/a'))?.lease, lease);
+  assert.equal(await second.keepAlive(lease), true);
+  await assert.rejects(
+    watchUntil(second, '/', result.revision - 1, () => true),
+    { code: 'compacted' },
+  );
+  const batches = await watchUntil(second, '/', result.revision, () => true);
+  assert.deepEqual(
+    eventsOf(batches).map((event) => (event.kind === 'put' ? event.kv.key : '')),
+    ['/b'],
+  );
+  await second.revokeLease(lease);
+  assert.equal(await second.get('/a'), undefined);
+  await second.close();
+});
+
+test('lmdb: a store that is open is refused to a second opener, by name and pid, until it is closed', async () => {
+  const first = open('lock');
+  assert.throws(
+    () => open('lock'),
+    (err) => err instanceof StoreError && err.code === 'locked' && err.message.includes(`process ${process.pid};`),
+  );
+  await first.close();
+  // A lock file left by a process that is gone does not block.
+  writeFileSync(join(dir, 'lock', 'cable.lock'), '4194303\n');
+  await open('lock').close();
+});
+
+test('lmdb: history is bounded: a watch that lags too far gets compacted, the keys stay', async () => {
+  const store = open('bounded', 50);
+  for (let i = 0; i < 200; i += 1) await store.txn([], [{ kind: 'put', key: `/k/${i}`, value: '' }]);
+  const { revision, kvs } = await store.list('/k/');
+  assert.equal(kvs.length, 200);
+  const first = revision - 49;
+  await assert.rejects(
+    watchUntil(store, '/', first - 1, () => true),
+    { code: 'compacted' },
+  );
+  const batches = await watchUntil(store, '/', first, (got) => (got.at(-1)?.revision ?? 0) === revision);
+  assert.equal(eventsOf(batches).length, 50);
+  await store.close();
+});
+
+test('lmdb: writers that wait together are committed together', { timeout: 20_000 }, async () => {
+  const store = open('group');
+  const time = async (writers: number, each: number): Promise<number> => {
+    const start = performance.now();
+    await Promise.all(
+      Array.from({ length: writers }, async (_, w) => {
+        for (let i = 0; i < each; i += 1) await store.txn([], [{ kind: 'put', key: `/${w}/${i}`, value: 'v' }]);
+      }),
+    );
+    return (performance.now() - start) / (writers * each);
+  };
+  const alone = await time(1, 50);
+  const together = await time(50, 20);
+  assert(together < alone / 2, `${together} ms a write together, ${alone} ms alone`);
+  await store.close();
+});
