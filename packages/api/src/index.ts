@@ -1,5 +1,6 @@
 export * from './body.ts';
 export * from './client.ts';
+export { type Extension, extensionsOf } from './extensions.ts';
 export { openApiDocument } from './openapi.ts';
 export * from './page.ts';
 export * from './query.ts';

@@ -24,9 +24,19 @@ export type ListQuery = {
   /** ID of the object that the page follows (or, reversed, precedes); null: from the start. */
   readonly marker: string | null;
   readonly pageReverse: boolean;
+  /** Only what changed at or after this time (ISO 8601); null: all. */
+  readonly changedSince: string | null;
 };
 
-const RESERVED: ReadonlySet<string> = new Set(['fields', 'sort_key', 'sort_dir', 'limit', 'marker', 'page_reverse']);
+const RESERVED: ReadonlySet<string> = new Set([
+  'fields',
+  'sort_key',
+  'sort_dir',
+  'limit',
+  'marker',
+  'page_reverse',
+  'changed_since',
+]);
 
 /** Parses the query string. Throws `CableError` with Neutron's texts for what the declaration does not allow. */
 export function parseListQuery(resource: ResourceModel, query: URLSearchParams, caller: Caller): ListQuery {
@@ -37,6 +47,7 @@ export function parseListQuery(resource: ResourceModel, query: URLSearchParams, 
     limit: parseLimit(query.get('limit')),
     marker: query.get('marker') || null,
     pageReverse: /^(true|1)$/i.test(query.get('page_reverse') ?? ''),
+    changedSince: parseChangedSince(query.get('changed_since')),
   };
 }
 
@@ -145,6 +156,14 @@ function parseLimit(text: string | null): number {
   if (text === null || text === '') return 0;
   if (!/^\d{1,9}$/.test(text)) throw badRequest(`Limit must be an integer 0 or greater and not '${text.slice(0, 50)}'`);
   return Number(text);
+}
+
+function parseChangedSince(text: string | null): string | null {
+  if (text === null) return null;
+  const time = Date.parse(/[zZ]$|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
+  if (Number.isNaN(time))
+    throw badRequest(`The input changed_since must be in the following format: YYYY-MM-DDTHH:MM:SS`);
+  return `${new Date(time).toISOString().slice(0, 19)}Z`;
 }
 
 function badRequest(message: string): CableError {

@@ -39,7 +39,6 @@ export const agentResource = {
   standard: false,
   stored: false,
   adminOnly: true,
-  extension: 'agent',
   attributes: {
     id: { type: 'uuid', computed: true, description: 'Made from the host’s name.' },
     agent_type: { type: 'string', computed: true, description: 'Always Cable agent.' },

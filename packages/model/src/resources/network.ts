@@ -12,6 +12,7 @@ export const networkResource = {
   standard: true,
   stored: true,
   sharedBy: 'shared',
+  extensions: ['net-mtu-writable'],
   attributes: {
     name: { type: 'string', write: 'both', default: '', maxLength: 255, description: 'The name; need not be unique.' },
     admin_state_up: {

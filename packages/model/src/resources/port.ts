@@ -11,7 +11,7 @@ export const portResource = {
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
   stored: true,
-  extensions: ['binding'],
+  extensions: ['port-security-groups-filtering'],
   attributes: {
     name: { type: 'string', write: 'both', default: '', maxLength: 255, description: 'The name; need not be unique.' },
     network_id: {

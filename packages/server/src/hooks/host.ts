@@ -50,5 +50,7 @@ function agentOf(tables: Tables, host: Host): AnyObject {
 /** A UUID (version 8, RFC 9562) made from the host's name. */
 function agentId(name: string): string {
   const hex = createHash('sha256').update(`cable-host:${name}`).digest('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `a${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-');
+  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `a${hex.slice(17, 20)}`, hex.slice(20, 32)].join(
+    '-',
+  );
 }

@@ -64,7 +64,9 @@ function chooseOne(
   }
   const subnet = subnets.find((one) => one.id === entry.subnet_id);
   if (subnet === undefined) {
-    throw invalid(`Failed to create port on network ${networkId}, because fixed_ips included invalid subnet ${entry.subnet_id}`);
+    throw invalid(
+      `Failed to create port on network ${networkId}, because fixed_ips included invalid subnet ${entry.subnet_id}`,
+    );
   }
   if (entry.ip_address !== undefined) return inSubnet(subnet, entry.ip_address);
   return keptAddress() ?? allocateAny(context, networkId, [subnet]);
@@ -82,7 +84,8 @@ function inAnySubnet(subnets: readonly Subnet[], address: string): FixedIp {
 
 function inSubnet(subnet: Subnet, address: string): FixedIp {
   const ip = parseIp(address);
-  if (ip !== undefined && isHostAddress(prefixOf(subnet.cidr), ip)) return { subnet_id: subnet.id, ip_address: address };
+  if (ip !== undefined && isHostAddress(prefixOf(subnet.cidr), ip))
+    return { subnet_id: subnet.id, ip_address: address };
   throw new CableError('InvalidIpForSubnet', `IP address ${address} is not a valid IP for the specified subnet.`);
 }
 

@@ -9,8 +9,8 @@ import {
 } from '@cable/model';
 import { addressKey, macKey } from '../keys.ts';
 import type { WriteContext } from '../services/context.ts';
-import { defineHooks, type Given, type ResourceHooks } from '../services/hooks.ts';
 import { defaultGroupId, ensureDefaultGroup } from '../services/default-group.ts';
+import { defineHooks, type Given, type ResourceHooks } from '../services/hooks.ts';
 import type { Tables } from '../tables.ts';
 import { chooseAddresses, claimAddresses } from './port-addresses.ts';
 import { checkPortSecurity, completePairs } from './port-security.ts';
@@ -106,7 +106,9 @@ function isMacTaken({ tables, plan }: WriteContext, networkId: string, mac: stri
 /** Neutron's prefix fa:16:3e and three random octets. */
 function allocateMac(context: WriteContext, networkId: string): string {
   for (let tries = 0; tries < 1000; tries += 1) {
-    const tail = Math.floor(context.deps.random() * 0x1000000).toString(16).padStart(6, '0');
+    const tail = Math.floor(context.deps.random() * 0x1000000)
+      .toString(16)
+      .padStart(6, '0');
     const mac = `fa:16:3e:${tail.slice(0, 2)}:${tail.slice(2, 4)}:${tail.slice(4)}`;
     if (mac === SERVICE_MAC || isMacTaken(context, networkId, mac)) continue;
     if (context.plan.isReserved(macKey(networkId, mac))) continue;

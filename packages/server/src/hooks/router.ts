@@ -19,7 +19,7 @@ export const routerHooks: ResourceHooks<AnyObject> = defineHooks<Router>({
 
 /** The router's interfaces. */
 export function interfacesOf(tables: Tables, routerId: string): readonly Port[] {
-  return (tables.of('router_interface')).by('device_id', routerId);
+  return tables.of('router_interface').by('device_id', routerId);
 }
 
 function checkRoutes(tables: Tables, router: Router): void {

@@ -8,13 +8,7 @@ import { defineHooks, type Given, type ResourceHooks } from '../services/hooks.t
 /** What makes two rules of a group the same. */
 type Meaning = Pick<
   SecurityGroupRule,
-  | 'direction'
-  | 'ethertype'
-  | 'protocol'
-  | 'port_range_min'
-  | 'port_range_max'
-  | 'remote_ip_prefix'
-  | 'remote_group_id'
+  'direction' | 'ethertype' | 'protocol' | 'port_range_min' | 'port_range_max' | 'remote_ip_prefix' | 'remote_group_id'
 >;
 
 /** Protocols that have ports: TCP, UDP, DCCP, SCTP, UDP-Lite. */

@@ -67,7 +67,9 @@ export function isHostAddress(prefix: IpPrefix, ip: IpAddress): boolean {
 /** The addresses that machines may have. */
 export function hostRange(prefix: IpPrefix): Range {
   const [first, last] = [prefix.base.value, lastIp(prefix).value];
-  return prefix.prefixLength >= ipBits(prefix.base) - 1 ? { start: first, end: last } : { start: first + 1n, end: last - 1n };
+  return prefix.prefixLength >= ipBits(prefix.base) - 1
+    ? { start: first, end: last }
+    : { start: first + 1n, end: last - 1n };
 }
 
 function checkPrefix(prefix: IpPrefix): void {
@@ -88,7 +90,9 @@ function checkNetwork(context: WriteContext, subnetId: string, networkId: string
   const planned = context.plan.createdOf('subnet') as readonly Subnet[];
   for (const other of [...others, ...planned.filter((one) => one.network_id === networkId)]) {
     if (other.id !== subnetId && cidrsOverlap(prefixOf(other.cidr), prefix)) {
-      throw invalid(`Requested subnet with cidr for network: ${networkId} overlaps with another subnet (${other.cidr})`);
+      throw invalid(
+        `Requested subnet with cidr for network: ${networkId} overlaps with another subnet (${other.cidr})`,
+      );
     }
   }
 }
@@ -107,9 +111,17 @@ function checkGateway(prefix: IpPrefix, gateway: string): void {
 function defaultPools(prefix: IpPrefix, gateway: string | null): readonly Pool[] {
   const all = hostRange(prefix);
   const skip = gateway === null ? undefined : parseIp(gateway)?.value;
-  const ranges = skip === undefined ? [all] : [{ start: all.start, end: skip - 1n }, { start: skip + 1n, end: all.end }];
+  const ranges =
+    skip === undefined
+      ? [all]
+      : [
+          { start: all.start, end: skip - 1n },
+          { start: skip + 1n, end: all.end },
+        ];
   const text = (value: bigint): string => formatIp({ version: prefix.base.version, value });
-  return ranges.filter((range) => range.start <= range.end).map(({ start, end }) => ({ start: text(start), end: text(end) }));
+  return ranges
+    .filter((range) => range.start <= range.end)
+    .map(({ start, end }) => ({ start: text(start), end: text(end) }));
 }
 
 function checkPools(prefix: IpPrefix, pools: readonly Pool[], gateway: string | null): void {
@@ -117,7 +129,9 @@ function checkPools(prefix: IpPrefix, pools: readonly Pool[], gateway: string | 
   const gatewayValue = gateway === null ? undefined : parseIp(gateway)?.value;
   for (const [index, range] of ranges.entries()) {
     const pool = `${pools[index]?.start}-${pools[index]?.end}`;
-    const overlapping = ranges.some((other, at) => at !== index && other.start <= range.end && range.start <= other.end);
+    const overlapping = ranges.some(
+      (other, at) => at !== index && other.start <= range.end && range.start <= other.end,
+    );
     if (overlapping) {
       throw new CableError('OverlappingAllocationPools', `Found overlapping allocation pools: ${pool} for subnet.`);
     }

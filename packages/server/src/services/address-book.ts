@@ -49,7 +49,10 @@ export class AddressBook {
     this.#cursors.delete(subnetId);
   }
 
-  #forEachAddress(port: Readonly<Record<string, unknown>> | undefined, call: (subnet: string, ip: bigint) => void): void {
+  #forEachAddress(
+    port: Readonly<Record<string, unknown>> | undefined,
+    call: (subnet: string, ip: bigint) => void,
+  ): void {
     const fixedIps = port?.['fixed_ips'];
     if (!Array.isArray(fixedIps)) return;
     for (const fixed of fixedIps as readonly Readonly<Record<string, unknown>>[]) {

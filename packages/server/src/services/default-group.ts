@@ -47,4 +47,3 @@ function findDefaultGroup(deps: Pick<ServiceDeps, 'tables'>, projectId: string):
   const groups = deps.tables.of('security_group').by('project_id', projectId);
   return groups.find((group) => group.name === DEFAULT_GROUP_NAME);
 }
-

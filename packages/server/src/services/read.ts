@@ -17,7 +17,7 @@ export function listObjects(
   const early = query.filters.filter((filter) => !isComputed(filter.attribute));
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
   let rows = candidates(deps, resource, early, caller).filter(
-    (row) => matchesFilters(early, row) && canSee(deps, resource, row, caller),
+    (row) => matchesFilters(early, row) && isChangedSince(row, query) && canSee(deps, resource, row, caller),
   );
   if (late.length > 0 || query.sort.some((key) => isComputed(key.attribute))) {
     rows = rows.map((row) => present(deps, resource, row)).filter((row) => matchesFilters(late, row));
@@ -52,6 +52,10 @@ export function notFound(resource: ResourceModel, id: string): CableError {
   const words = resource.label.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase();
   const message = `${words.charAt(0).toUpperCase()}${words.slice(1)} ${id.slice(0, 300)} could not be found.`;
   return new CableError('NotFound', message, { label: resource.label, fields: { id } });
+}
+
+function isChangedSince(row: AnyObject, query: ListQuery): boolean {
+  return query.changedSince === null || String(row['updated_at'] ?? '') >= query.changedSince;
 }
 
 /** Rows that may match: by the narrowest index that a filter or the caller's project allows; else all. */

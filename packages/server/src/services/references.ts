@@ -52,13 +52,16 @@ function keyed(references: readonly HeldReference[]): ReadonlyMap<string, HeldRe
 /** A restricting reference has a key of its own; a cascading one revises its target, which a delete of the target compares. */
 function add(context: WriteContext, resource: ResourceModel, id: string, reference: HeldReference): void {
   const { plan, timestamp } = context;
-  if (reference.onDelete === 'cascade') return plan.revise(reference.type, reference.id, timestamp);
+  if (reference.onDelete === 'cascade') {
+    plan.revise(reference.type, reference.id, timestamp);
+    return;
+  }
   plan.requireExists(reference.type, reference.id);
   plan.addReference(reference.type, reference.id, resource.name, id);
 }
 
 function remove(context: WriteContext, resource: ResourceModel, id: string, reference: HeldReference): void {
   const { plan, timestamp } = context;
-  if (reference.onDelete === 'cascade') return plan.revise(reference.type, reference.id, timestamp);
-  plan.removeReference(reference.type, reference.id, resource.name, id);
+  if (reference.onDelete === 'cascade') plan.revise(reference.type, reference.id, timestamp);
+  else plan.removeReference(reference.type, reference.id, resource.name, id);
 }

@@ -129,7 +129,9 @@ function checkSubnet(context: WriteContext, router: Router, subnet: Subnet): voi
     if (fixed.subnet_id === subnet.id) throw badRouter(`Router already has a port on subnet ${subnet.id}`);
     const other = context.tables.of('subnet').get(fixed.subnet_id);
     if (other !== undefined && cidrsOverlap(prefixOf(other.cidr), prefixOf(subnet.cidr))) {
-      throw badRouter(`Cidr ${subnet.cidr} of subnet ${subnet.id} overlaps with cidr ${other.cidr} of subnet ${other.id}`);
+      throw badRouter(
+        `Cidr ${subnet.cidr} of subnet ${subnet.id} overlaps with cidr ${other.cidr} of subnet ${other.id}`,
+      );
     }
   }
 }
@@ -146,10 +148,7 @@ function findInterface(
   );
   if (found !== undefined) return found;
   if (portId !== undefined) {
-    throw new CableError(
-      'RouterInterfaceNotFound',
-      `Router ${router.id} does not have an interface with id ${portId}`,
-    );
+    throw new CableError('RouterInterfaceNotFound', `Router ${router.id} does not have an interface with id ${portId}`);
   }
   throw new CableError(
     'RouterInterfaceNotFoundForSubnet',

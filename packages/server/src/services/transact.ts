@@ -46,8 +46,12 @@ async function commit(deps: ServiceDeps, plan: TxnPlan): ReturnType<ServiceDeps[
     return await deps.store.txn(plan.compares, plan.ops);
   } catch (err) {
     if (storeErrorCode(err) === undefined) throw err;
-    throw new CableError('ServiceUnavailable', 'The store did not answer; the request may or may not have taken effect.', {
-      cause: err,
-    });
+    throw new CableError(
+      'ServiceUnavailable',
+      'The store did not answer; the request may or may not have taken effect.',
+      {
+        cause: err,
+      },
+    );
   }
 }

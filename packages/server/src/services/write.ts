@@ -63,7 +63,10 @@ export async function deleteObject(
     checkRevision(row, ifRevision);
     planDelete(context, resource, row);
   };
-  const locks = [objectKey(resource.name, id), ...parentKeys(deps, resource, deps.tables.any(resource.name).get(id) ?? {})];
+  const locks = [
+    objectKey(resource.name, id),
+    ...parentKeys(deps, resource, deps.tables.any(resource.name).get(id) ?? {}),
+  ];
   await deps.lock.run(locks, async () => {
     try {
       await transact(deps, build);
@@ -116,14 +119,13 @@ export function planDelete(context: WriteContext, resource: ResourceModel, row: 
   if (plan.deletes(resource.name, row.id)) return;
   deps.hooks[resource.name]?.delete?.(context, row);
   plan.delete(resource.name, row.id);
-  for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.name)) {
-    const holders = tables.any(holder.name).by(index, row.id);
-    if (onDelete === 'cascade') {
-      for (const part of holders) planDelete(context, holder, part);
-    } else {
-      if (holders.length > 0) throw inUse(deps, resource, row, holder.name);
-      plan.requireUnreferenced(resource.name, row.id, holder.name);
-    }
+  const all = deps.resources.holdersOf(resource.name);
+  for (const { holder, index } of all.filter((one) => one.onDelete === 'restrict')) {
+    if (tables.any(holder.name).by(index, row.id).length > 0) throw inUse(deps, resource, row, holder.name);
+    plan.requireUnreferenced(resource.name, row.id, holder.name);
+  }
+  for (const { holder, index } of all.filter((one) => one.onDelete === 'cascade')) {
+    for (const part of tables.any(holder.name).by(index, row.id)) planDelete(context, holder, part);
   }
   planReferences(context, resource, row.id, row, undefined);
 }
@@ -148,7 +150,9 @@ export function writableRow(
 ): AnyObject {
   const row = rowFor(deps, resource, id, caller);
   if (canWrite(row, caller)) return row;
-  throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.name} is disallowed by policy`, { fields: { id } });
+  throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.name} is disallowed by policy`, {
+    fields: { id },
+  });
 }
 
 function startObject(deps: ServiceDeps, attributes: Attributes, caller: Caller): Given<AnyObject> {
@@ -239,7 +243,10 @@ async function deleteMany(
 }
 
 /** Every stored attribute has a value: null where neither the client nor a hook gave one. */
-function complete(resource: ResourceModel, given: Readonly<Record<string, unknown>> & { readonly id: string }): AnyObject {
+function complete(
+  resource: ResourceModel,
+  given: Readonly<Record<string, unknown>> & { readonly id: string },
+): AnyObject {
   const object: Record<string, unknown> = { id: given.id };
   for (const [name, attribute] of Object.entries(resource.attributes)) {
     if (attribute.computed || attribute.aliasOf !== undefined) continue;
@@ -249,14 +256,21 @@ function complete(resource: ResourceModel, given: Readonly<Record<string, unknow
 }
 
 /** Keys of the objects that this one's creation or deletion revises. */
-function parentKeys(deps: ServiceDeps, resource: ResourceModel, object: Readonly<Record<string, unknown>>): readonly string[] {
+function parentKeys(
+  deps: ServiceDeps,
+  resource: ResourceModel,
+  object: Readonly<Record<string, unknown>>,
+): readonly string[] {
   const held = deps.resources.heldBy(resource, object);
   return held.filter((one) => one.onDelete === 'cascade').map((one) => objectKey(one.type, one.id));
 }
 
 function checkRevision(row: AnyObject, ifRevision: number | null): void {
   if (ifRevision === null || row['revision_number'] === ifRevision) return;
-  throw new CableError('RevisionNumberConstraintFailed', `Constrained to ${ifRevision}, but current revision is ${row['revision_number']}`);
+  throw new CableError(
+    'RevisionNumberConstraintFailed',
+    `Constrained to ${ifRevision}, but current revision is ${row['revision_number']}`,
+  );
 }
 
 function inUse(deps: ServiceDeps, resource: ResourceModel, row: AnyObject, holderType: string): CableError {
@@ -265,4 +279,3 @@ function inUse(deps: ServiceDeps, resource: ResourceModel, row: AnyObject, holde
   const { plural } = deps.resources.named(holderType);
   return new CableError('InUse', `${resource.label} ${row.id} is in use by ${plural}.`, { label: resource.label });
 }
-

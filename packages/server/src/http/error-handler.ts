@@ -1,0 +1,39 @@
+import type { Logger } from '@cable/kit';
+import { CableError, type ErrorCode, type NeutronErrorBody } from '@cable/model';
+import type { FastifyError, FastifyInstance } from 'fastify';
+import { storeErrorCode } from '../store-errors.ts';
+
+/** The one place where errors become answers: `{"NeutronError": {"type", "message", "detail"}}`. */
+export function addErrorHandler(app: FastifyInstance, log: Logger): void {
+  app.setErrorHandler((thrown: FastifyError | Error, request, reply) => {
+    const error = asCableError(thrown);
+    const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
+    if (error.status >= 500) log.error({ ...fields, err: thrown }, 'request failed');
+    else log.debug({ ...fields, reason: error.message }, 'request refused');
+    if (error.status === 503) reply.header('retry-after', '1');
+    return reply.code(error.status).send(errorBody(error));
+  });
+}
+
+/** Body of an error answer. `detail`: the error's own, else what to do. */
+export function errorBody(error: CableError): NeutronErrorBody {
+  return { NeutronError: { type: error.type, message: error.message, detail: error.detail || error.remedy } };
+}
+
+function asCableError(thrown: FastifyError | Error): CableError {
+  if (thrown instanceof CableError) return thrown;
+  if (storeErrorCode(thrown) !== undefined) {
+    return new CableError('ServiceUnavailable', 'The store does not answer.', { cause: thrown });
+  }
+  const status = 'statusCode' in thrown ? (thrown.statusCode ?? 500) : 500;
+  if (status < 500) return new CableError(CODES[status] ?? 'HTTPBadRequest', thrown.message, { cause: thrown });
+  return new CableError('InternalServerError', 'Request failed: internal server error while processing your request.', {
+    cause: thrown,
+  });
+}
+
+const CODES: Readonly<Record<number, ErrorCode>> = {
+  404: 'HTTPNotFound',
+  405: 'HTTPMethodNotAllowed',
+  413: 'HTTPRequestEntityTooLarge',
+};

@@ -1,0 +1,126 @@
+/** The generic routes: parse, call the service, show. One handler an operation, whatever the resource. */
+import {
+  type Attributes,
+  type Caller,
+  pageLinks,
+  parseAction,
+  parseCreate,
+  parseListQuery,
+  parseUpdate,
+  type Route,
+  routesOf,
+  showObject,
+} from '@cable/api';
+import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { ServiceDeps } from '../services/context.ts';
+import { listObjects, present, showOne } from '../services/read.ts';
+import { createObjects, deleteObject, updateObject } from '../services/write.ts';
+import type { AuthenticatedCaller, Authenticator } from './auth.ts';
+
+/** What an action does; registered under `<resource>.<action>`. */
+export type ActionHandler = (deps: ServiceDeps, id: string, body: Attributes, caller: Caller) => Promise<unknown>;
+
+export type ResourceRouteOptions = {
+  readonly deps: ServiceDeps;
+  readonly authenticate: Authenticator;
+  readonly actions: Readonly<Record<string, ActionHandler>>;
+};
+
+type Call = {
+  readonly options: ResourceRouteOptions;
+  readonly route: Route;
+  readonly request: FastifyRequest;
+  readonly caller: AuthenticatedCaller;
+  readonly params: URLSearchParams;
+  /** Empty for collections. */
+  readonly id: string;
+};
+
+/** Adds every route of the declarations. Throws when a declared action has no handler. */
+export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOptions): void {
+  for (const route of routesOf(options.deps.resources.all)) {
+    const handle = handlerOf(options, route);
+    app.route<{ Params: { id?: string } }>({
+      method: route.method,
+      url: route.path.replace('{id}', ':id'),
+      handler: async (request, reply) => {
+        const caller = await options.authenticate(request.headers);
+        const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
+        const answer = await handle({ options, route, request, caller, params, id: request.params.id ?? '' });
+        return reply.code(route.status).send(answer);
+      },
+    });
+  }
+}
+
+function handlerOf(options: ResourceRouteOptions, route: Route): (call: Call) => Promise<unknown> {
+  const { operation } = route;
+  if (operation.kind !== 'action') return HANDLERS[operation.kind];
+  const act = options.actions[`${route.resource.name}.${operation.action.name}`];
+  if (act === undefined) throw new Error(`no handler for ${route.path}`);
+  return ({ request, id, caller }) => act(options.deps, id, parseAction(operation.action.body, request.body), caller);
+}
+
+const HANDLERS: Readonly<Record<Exclude<Route['operation']['kind'], 'action'>, (call: Call) => Promise<unknown>>> = {
+  list: handleList,
+  show: handleShow,
+  create: handleCreate,
+  update: handleUpdate,
+  delete: handleDelete,
+};
+
+async function handleList({ options, route, request, caller, params }: Call): Promise<unknown> {
+  const { deps } = options;
+  const { resource } = route;
+  if (caller.projectGiven) await deps.hooks[resource.name]?.prepare?.(deps, caller, caller.projectId, true);
+  const query = parseListQuery(resource, params, caller);
+  const objects = listObjects(deps, resource, query, caller);
+  const url = `${request.protocol}://${request.host}${route.path}`;
+  const links = pageLinks(url, params, query, objects);
+  return {
+    [resource.plural]: objects.map((object) => showObject(resource, object, caller, query.fields)),
+    ...(links.length > 0 ? { [`${resource.plural}_links`]: links } : {}),
+  };
+}
+
+function handleShow({ options, route, caller, params, id }: Call): Promise<unknown> {
+  const object = showOne(options.deps, route.resource, id, caller);
+  const fields = params.getAll('fields').filter((name) => name !== '');
+  return Promise.resolve({ [route.resource.name]: showObject(route.resource, object, caller, fields) });
+}
+
+async function handleCreate({ options, route, request, caller }: Call): Promise<unknown> {
+  const { resource } = route;
+  const { bulk, objects } = parseCreate(resource, request.body, caller);
+  const created = await createObjects(options.deps, resource, objects, caller);
+  const shown = created.map((object) => show(options, resource, object, caller));
+  return bulk ? { [resource.plural]: shown } : { [resource.name]: shown[0] };
+}
+
+async function handleUpdate({ options, route, request, caller, id }: Call): Promise<unknown> {
+  const { resource } = route;
+  const changes = parseUpdate(resource, request.body, caller);
+  const updated = await updateObject(options.deps, resource, id, changes, caller, ifMatch(request));
+  return { [resource.name]: show(options, resource, updated, caller) };
+}
+
+async function handleDelete({ options, route, request, caller, id }: Call): Promise<unknown> {
+  await deleteObject(options.deps, route.resource, id, caller, ifMatch(request));
+  return undefined;
+}
+
+function show(options: ResourceRouteOptions, resource: ResourceModel, object: AnyObject, caller: Caller): unknown {
+  return showObject(resource, present(options.deps, resource, object), caller);
+}
+
+/** `If-Match: revision_number=N` (Neutron's revision-if-match). */
+function ifMatch(request: FastifyRequest): number | null {
+  const header = request.headers['if-match'];
+  if (header === undefined) return null;
+  const match = /^\s*revision_number\s*=\s*(\d{1,15})\s*$/.exec(header);
+  if (match?.[1] === undefined) {
+    throw new CableError('HTTPBadRequest', 'Invalid value for If-Match header: give revision_number=N.');
+  }
+  return Number(match[1]);
+}

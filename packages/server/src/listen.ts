@@ -1,0 +1,91 @@
+import { once } from 'node:events';
+import { chmod, unlink } from 'node:fs/promises';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createConnection, isIPv4, isIPv6 } from 'node:net';
+
+/** Where to listen. */
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** `ADDR:PORT`, `[v6]:PORT` or `unix:PATH`; undefined: none of them. Port 0: any free one. */
+export function parseListen(text: string): ListenAddress | undefined {
+  if (text.startsWith('unix:')) {
+    const path = text.slice(5);
+    return path === '' || Buffer.byteLength(path) > 107 ? undefined : { kind: 'unix', path };
+  }
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9A-Za-z.-]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65535) return undefined;
+  return { kind: 'tcp', host, port };
+}
+
+/** True when only this machine can connect: loopback or a Unix socket. */
+export function isLocal(address: ListenAddress): boolean {
+  if (address.kind === 'unix') return true;
+  const { host } = address;
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+}
+
+/** The listeners of one process. `urls`: how each is written in a URL. */
+export type Listeners = { readonly urls: readonly string[]; stop(): Promise<void> };
+
+/** Listens on every address with the same handler; on all or none. Throws what the system says. */
+export async function listen(handle: RequestListener, addresses: readonly ListenAddress[]): Promise<Listeners> {
+  const servers: Server[] = [];
+  const urls: string[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(servers.map(closeServer));
+  };
+  try {
+    for (const address of addresses) {
+      const server = createServer({ keepAliveTimeout: 65_000 }, handle);
+      urls.push(await listenOn(server, address));
+      servers.push(server);
+    }
+  } catch (err) {
+    await stop();
+    throw err;
+  }
+  return { urls, stop };
+}
+
+async function listenOn(server: Server, address: ListenAddress): Promise<string> {
+  if (address.kind === 'unix') await removeStaleSocket(address.path);
+  const listening = once(server, 'listening');
+  if (address.kind === 'unix') server.listen({ path: address.path });
+  else server.listen({ host: address.host, port: address.port });
+  await listening;
+  if (address.kind === 'unix') {
+    await chmod(address.path, 0o600);
+    return `unix:${address.path}`;
+  }
+  const bound = server.address();
+  const port = typeof bound === 'object' && bound !== null ? bound.port : address.port;
+  return `http://${isIPv6(address.host) ? `[${address.host}]` : address.host}:${port}`;
+}
+
+/** Requests under way are answered; idle connections are closed. */
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+}
+
+/** A socket that a killed server left; one that answers is another server's and stays. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const isServed = await new Promise<boolean>((resolve) => {
+    const probe = createConnection({ path });
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (isServed) throw new Error(`another process listens on ${path}`);
+  await unlink(path).catch((err: NodeJS.ErrnoException) => {
+    if (err.code !== 'ENOENT') throw err;
+  });
+}

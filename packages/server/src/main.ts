@@ -1,0 +1,40 @@
+/** `cable server`: builds everything, in order, and stops it the other way round. */
+import { createLogger } from '@cable/kit';
+import { BUILT_IN_RESOURCES } from '@cable/model';
+import { openStore } from '@cable/store';
+import { noauth } from './http/auth.ts';
+import { listen } from './listen.ts';
+import { parseCommandLine } from './options.ts';
+import { startServer } from './server.ts';
+
+const options = parseCommandLine(process.argv);
+const log = createLogger(options.logLevel);
+const stopAsked = new Promise<string>((resolve) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+});
+
+try {
+  const store = await openStore(options.store, { log: log.child('store') });
+  const server = await startServer({
+    store,
+    resources: BUILT_IN_RESOURCES,
+    authenticate: noauth(),
+    settings: { underlayMtuBytes: options.underlayMtu },
+    log,
+  });
+  const listeners = await listen((request, reply) => server.app.routing(request, reply), options.listen);
+  for (const url of listeners.urls) process.stdout.write(`listening on ${url}\n`);
+  log.info({ urls: listeners.urls, revision: server.tables.revision }, 'server is ready');
+
+  const signal = await stopAsked;
+  log.info({ signal }, 'server stops');
+  // Streams end before the listeners are waited for: they would keep their connections open.
+  const closed = listeners.stop();
+  await server.stop();
+  await closed;
+  await store.close();
+} catch (err) {
+  log.error({ err }, 'server failed');
+  process.stderr.write(`cable server: ${err instanceof Error ? err.message : String(err)}\n`);
+  process.exitCode = 1;
+}
