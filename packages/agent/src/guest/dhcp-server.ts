@@ -20,6 +20,8 @@ export type DhcpServerOptions = {
   readonly signal: AbortSignal;
 };
 
+/** Answers go there whatever port was asked from (RFC 2131 §4.1). */
+const CLIENT_PORT = 68;
 const IP_UDP_BYTES = 28;
 /** What every host takes (RFC 2131 §2); option 57 can only raise it. */
 const MIN_DATAGRAM_BYTES = 576;
@@ -49,7 +51,7 @@ function handleDatagram(
 ): void {
   const answer = answerDatagram(options, limit, bytes, sender.address);
   if (answer === undefined) return;
-  socket.send(answer, sender.port, sender.address, (err) => {
+  socket.send(answer, CLIENT_PORT, sender.address, (err) => {
     if (err !== null) options.count('dhcp_send_failed');
   });
 }
