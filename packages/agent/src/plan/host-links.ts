@@ -18,33 +18,49 @@ export function vifDeviceName(port: LocalPort): string {
 
 /** The veth pairs that the agent makes for ports of its own machine, by port id. */
 export function planHostLinks(context: PlanContext): ReadonlyMap<string, HostLink> {
-  const links = new Map<string, HostLink>();
-  for (const port of context.host?.ports ?? []) {
+  const owned = (context.host?.ports ?? []).flatMap((port) => {
     const network = context.networks.get(port.networkId);
-    if (port.vifKind !== 'host' || network === undefined) continue;
-    links.set(port.id, {
-      portId: port.id,
-      name: deviceName('cb', port.id),
-      vifName: deviceName('cv', port.id),
-      macAddress: port.macAddress,
-      mtuBytes: network.mtuBytes,
-      addresses: portSubnets(port, network).map(({ ipAddress, subnet }) => `${ipAddress}/${subnet.cidr.split('/')[1]}`),
-      routes: hostRoutes(context, port, network),
-    });
-  }
-  return links;
+    return port.vifKind !== 'host' || network === undefined ? [] : [{ port, network }];
+  });
+  owned.sort((a, b) => (a.port.id < b.port.id ? -1 : 1));
+  const taken = new Set(
+    owned.flatMap(({ port, network }) => portSubnets(port, network).map(({ subnet }) => subnet.cidr)),
+  );
+  return new Map(
+    owned.map(({ port, network }) => [
+      port.id,
+      {
+        portId: port.id,
+        name: deviceName('cb', port.id),
+        vifName: deviceName('cv', port.id),
+        macAddress: port.macAddress,
+        mtuBytes: network.mtuBytes,
+        addresses: portSubnets(port, network).map(
+          ({ ipAddress, subnet }) => `${ipAddress}/${subnet.cidr.split('/')[1]}`,
+        ),
+        routes: hostRoutes(context, port, network, taken),
+      },
+    ]),
+  );
 }
 
-/** The subnets' host routes, then the other subnets of the routers attached there; never a default route, each destination once. */
-function hostRoutes(context: PlanContext, port: LocalPort, network: NetworkSlice): HostLink['routes'] {
-  const subnets = portSubnets(port, network).map(({ subnet }) => subnet);
-  const own = new Set(subnets.map((subnet) => subnet.cidr));
-  const routes = new Map<string, { destination: string; gateway: string }>();
+/**
+ * The subnets' host routes, then the other subnets of the routers attached there; never a default route. `taken`: destinations that the
+ * machine has by another of its ports already (a machine has one route to each); those given out here are added.
+ */
+function hostRoutes(
+  context: PlanContext,
+  port: LocalPort,
+  network: NetworkSlice,
+  taken: Set<string>,
+): HostLink['routes'] {
+  const routes: { destination: string; gateway: string }[] = [];
   const add = (destination: string, gateway: string): void => {
-    if (destination.endsWith('/0') || own.has(destination) || routes.has(destination)) return;
-    routes.set(destination, { destination, gateway });
+    if (destination.endsWith('/0') || taken.has(destination)) return;
+    taken.add(destination);
+    routes.push({ destination, gateway });
   };
-  for (const subnet of subnets) {
+  for (const { subnet } of portSubnets(port, network)) {
     for (const route of subnet.hostRoutes) add(route.destination, route.nexthop);
     for (const router of context.routersOf.get(network.id) ?? []) {
       const gateway = router.interfaces.find((one) => one.subnetId === subnet.id)?.ipAddress;
@@ -53,5 +69,5 @@ function hostRoutes(context: PlanContext, port: LocalPort, network: NetworkSlice
       for (const one of router.interfaces) if (one.cidr.includes(':') === family) add(one.cidr, gateway);
     }
   }
-  return [...routes.values()].sort((a, b) => (a.destination < b.destination ? -1 : 1));
+  return routes.sort((a, b) => (a.destination < b.destination ? -1 : 1));
 }

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, before, test } from 'node:test';
+import type { PolicyRule, Slice } from '@cable/model';
+import {
+  sampleEndpoint,
+  sampleGroup,
+  sampleHost,
+  sampleNetwork,
+  samplePolicy,
+  samplePort,
+  sampleRouter,
+  sampleRule,
+  sampleSubnet,
+} from './plan/sample.ts';
+import { type AgentBed, type BedHost, createAgentBed, eventually } from './testing/agent-bed.ts';
+
+/** Real packets between machines on their hosts, through planner, maps and programs. */
+let bed: AgentBed;
+let h1: BedHost;
+let h2: BedHost;
+let h3: BedHost;
+
+before(async () => {
+  bed = await createAgentBed('trio', 3);
+  const [first, second, third] = bed.hosts;
+  assert.ok(first && second && third);
+  [h1, h2, h3] = [first, second, third];
+  await Promise.all(bed.hosts.map((host) => host.start()));
+});
+
+after(() => bed.remove());
+
+const SUBNET_2 = sampleSubnet(2);
+const P5 = samplePort(5, { vifKind: 'host', policy: 'policy:p' });
+const P6 = samplePort(6, { vifKind: 'host', policy: 'policy:p' });
+/** On h3, in the other network. */
+const P7 = samplePort(7, {
+  vifKind: 'host',
+  policy: 'policy:p',
+  networkId: sampleNetwork(2).id,
+  fixedIps: [{ subnetId: SUBNET_2.id, ipAddress: '10.0.1.7' }],
+});
+const EGRESS = sampleRule(1, { direction: 'egress' });
+const FROM_GROUP = sampleRule(2, { protocol: 1, remote: { kind: 'group', groupId: 'g' } });
+
+function cloud(rules: readonly PolicyRule[], members = [P5, P6, P7]): Slice[] {
+  const router = sampleRouter(1, [1, 2]);
+  return [
+    sampleHost(h1.name, [P5]),
+    sampleHost(h2.name, [P6]),
+    sampleHost(h3.name, [P7]),
+    sampleNetwork(1, {
+      endpoints: [sampleEndpoint(P5, h1.name, h1.underlay), sampleEndpoint(P6, h2.name, h2.underlay)],
+      routers: [router.id],
+    }),
+    sampleNetwork(2, { endpoints: [sampleEndpoint(P7, h3.name, h3.underlay)], routers: [router.id] }),
+    router,
+    samplePolicy('p', rules),
+    sampleGroup(
+      'g',
+      members.map((port) => ({
+        portId: port.id,
+        networkId: port.networkId,
+        addresses: port.fixedIps.map((ip) => ip.ipAddress),
+      })),
+    ),
+  ];
+}
+
+/** The bed has one status for all hosts, so what counts is what each agent says itself. */
+async function programmed(slices: readonly Slice[]): Promise<void> {
+  const revision = bed.server.set(slices);
+  for (const host of bed.hosts) {
+    await eventually(`revision ${revision} on ${host.name}`, async () => {
+      const status = await host.ask<{ revision: number; vifs: { down: number; error: number } }>('/status');
+      return status?.revision === revision && status.vifs.down + status.vifs.error === 0;
+    });
+  }
+}
+
+function pings(target: string): boolean {
+  try {
+    h1.exec('ping', '-c', '1', '-W', '1', target);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test('machines on their hosts reach each other in one network and through the router, as the rules allow', async () => {
+  await programmed(cloud([EGRESS, FROM_GROUP]));
+  assert.ok(pings('10.0.0.6'), 'in the network');
+  assert.ok(pings('10.0.1.7'), 'through the router');
+  assert.ok(pings('10.0.0.1'), 'the gateway');
+
+  await programmed(cloud([EGRESS]));
+  assert.ok(!pings('10.0.0.6'), 'without the rule');
+  await programmed(cloud([EGRESS, FROM_GROUP], [P6, P7]));
+  assert.ok(!pings('10.0.0.6'), 'not a member');
+  await programmed(cloud([EGRESS, FROM_GROUP]));
+  assert.ok(pings('10.0.0.6'), 'a member again');
+});
+
+test('kill -9 of the agents and their return lose no packet', async () => {
+  await programmed(cloud([EGRESS, FROM_GROUP]));
+  const flood = h1.spawn('ping', '-i', '0.002', '-c', '1500', '-q', '10.0.1.7');
+  let report = '';
+  flood.stdout?.on('data', (chunk: Buffer) => {
+    report += chunk.toString();
+  });
+  const ended = once(flood, 'exit');
+  await Promise.all([h1.end('SIGKILL'), h3.end('SIGKILL')]);
+  await Promise.all([h1.start(), h3.start()]);
+  await ended;
+  assert.match(report, /1500 packets transmitted, 1500 received/);
+});
