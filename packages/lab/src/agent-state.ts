@@ -6,8 +6,7 @@ export async function portDrops(host: string, portId: string): Promise<ReadonlyM
   return new Map(Object.entries((answer[portId] as Record<string, number> | undefined) ?? {}));
 }
 
-/** Entries in each of a host's maps. */
-export async function mapSizes(host: string): Promise<ReadonlyMap<string, number>> {
-  const answer = (await askAgent(host, '/maps')) as Readonly<Record<string, readonly unknown[]>>;
-  return new Map(Object.entries(answer).map(([name, entries]) => [name, entries.length]));
+/** The entries in each of a host's maps, decoded. */
+export async function mapEntries(host: string): Promise<ReadonlyMap<string, readonly unknown[]>> {
+  return new Map(Object.entries((await askAgent(host, '/maps')) as Readonly<Record<string, readonly unknown[]>>));
 }

@@ -15,6 +15,7 @@ export const SPOOFING_CHECKS: readonly Check[] = [
     concerns: ['agent-h1'],
     run: async (lab) => {
       const { vm1, pod1 } = lab.guests;
+      await expectPings(vm1, pod1);
       const counted = await countDrops(vm1, 'spoofed_ip', async () => {
         await withForgedAddress(vm1, () => expectSilence(vm1, pod1, FORGED_IP));
       });

@@ -24,11 +24,12 @@ export const TENANT_CHECKS: readonly Check[] = [
     concerns: ALL_AGENTS,
     run: async (lab) => {
       const { red1, red2, machine, vm2 } = lab.guests;
-      for (const from of [red1, red2]) {
-        for (const to of [machine, vm2]) {
-          const result = await pingFrom(from, to.ip, { count: 3 });
-          expect(result.received === 0, `${from.name} reached ${to.name} (${to.ip}) of the other tenant`);
-        }
+      const pairs = [red1, red2].flatMap((from) => [machine, vm2].map((to) => ({ from, to })));
+      const reached = await Promise.all(
+        pairs.map(async ({ from, to }) => ({ from, to, result: await pingFrom(from, to.ip, { count: 3 }) })),
+      );
+      for (const { from, to, result } of reached) {
+        expect(result.received === 0, `${from.name} reached ${to.name} (${to.ip}) of the other tenant`);
       }
       return 'red1, red2 do not reach machine, vm2';
     },
