@@ -95,6 +95,7 @@ test('ADD makes the interface that it tells of, CHECK agrees, DEL leaves nothing
     'default 10.0.0.1',
   ]);
   assert.deepEqual(links(), [HOST_NAME]);
+  assert.equal(ip(`-6 addr show dev ${HOST_NAME}`), '', 'the host says nothing of its own on the link');
   const conf = { ...CONF, prevResult: added.json };
   assert.deepEqual(await run('CHECK', conf), { status: 0, json: {} });
   assert.deepEqual(await run('DEL', conf), { status: 0, json: {} });

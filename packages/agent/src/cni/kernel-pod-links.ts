@@ -1,3 +1,4 @@
+import { quietDevice } from '../devices/own-links.ts';
 import { NetlinkError } from '../ffi/errno.ts';
 import { addAddress, listAddresses } from '../net/address.ts';
 import { deleteLink, getLink } from '../net/link.ts';
@@ -29,6 +30,7 @@ function plug(host: NetlinkSocket, link: PodLink): void {
     const mtu = { mtuBytes: link.mtuBytes };
     const peer = { name: link.name, mac: link.macAddress, netns: link.netns, ...mtu };
     const { peer: made } = kernel(() => ensureVeth(host, { name: link.hostName, ...mtu, peer }));
+    quietDevice(link.hostName);
     withSocket(link.netns, (pod) => kernel(() => configure(pod, made.ifindex, link)));
   } catch (err) {
     deleteLink(host, link.hostName);

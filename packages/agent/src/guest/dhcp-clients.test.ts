@@ -9,7 +9,7 @@ import { silentLogger } from '@cable/kit';
 import { type GuestServices, startGuestServices } from './index.ts';
 import { guestAddress, guestRecord } from './testing/guest-record.ts';
 import { enterOwnNamespace, type HeldNamespace, holdNamespace, ip } from './testing/own-namespace.ts';
-import { startRelay } from './testing/relay.ts';
+import { type Relay, startRelay } from './testing/relay.ts';
 
 const run = promisify(execFile);
 const stop = new AbortController();
@@ -19,7 +19,7 @@ const guest = guestRecord({
   addresses: [guestAddress({ hostRoutes: [{ destination: '10.9.0.0/16', nexthop: '10.0.0.254' }] })],
 });
 let client: HeldNamespace;
-let relay: { stop(): void };
+let relay: Relay;
 let services: GuestServices;
 
 before(async () => {
@@ -116,10 +116,10 @@ test('a stranger on the link gets nothing and is counted', async () => {
 
 test('udhcpc renews by unicast from its address', async () => {
   ip('addr add 10.0.0.5/24 dev c0', client.pid);
-  const before = services.counters()['dhcp_ack'] ?? 0;
+  const before = relay.unicasts();
   const onBound = '[ "$1" = bound ] && kill -USR1 $PPID; [ "$1" = renew ] && kill -KILL $PPID; true';
   rmSync(join(directory, 'udhcpc.env'), { force: true });
   const seen = await runClient('udhcpc', `-i c0 -n -f -t 5 -T 1 -s ${script}`, onBound);
   assert.match(seen, /^event renew$/m);
-  assert.equal((services.counters()['dhcp_ack'] ?? 0) - before, 2);
+  assert.ok(relay.unicasts() > before);
 });
