@@ -9,7 +9,7 @@
 import type { Writable } from 'node:stream';
 import { isBound, isRouterInterface } from '@cable/compiler';
 import type { Logger } from '@cable/kit';
-import type { HostRegistration, HostStatusReport, Port } from '@cable/model';
+import { CableError, type HostRegistration, type HostStatusReport, type Port } from '@cable/model';
 import type { Store } from '@cable/store';
 import { SliceCache } from '../slices/slice-cache.ts';
 import { compilerChanges, compilerTables } from '../slices/tables.ts';
@@ -128,6 +128,7 @@ export class HostPlane {
    */
   async watch(host: string, since: number, openOutput: () => Writable): Promise<void> {
     const known = await this.#tables.waitFor(since, CATCH_UP_MS);
+    if (this.#abort.signal.aborted) throw new CableError('ServiceUnavailable', 'The server is stopping.');
     if (!this.#cache.hasHost(host)) throw notRegistered(host);
     this.#streams.open(host, known ? since : 0, openOutput());
   }
