@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { Logger } from '@cable/kit';
-import { type CbFlow, cbConf, cbFlow, cbStatKey, MAPS } from '../bpf/abi.gen.ts';
+import { type CbFlow, cbConf, cbFlow, cbFlowKey, cbStatKey, MAPS } from '../bpf/abi.gen.ts';
 import { arrayIndex } from '../bpf/codec.ts';
 import { type BpfLink, ensureTcx, openPinnedLink, removeTcx } from '../bpf/link.ts';
 import type { BpfMap } from '../bpf/map.ts';
@@ -166,8 +166,9 @@ export class KernelDataPlane implements DataPlane {
       this.#condemned.clear();
       const flows = this.#map('cb_flow_1');
       const dead = flows.entries().filter(({ value }) => concerns(cbFlow.decode(value), ifindexes));
-      for (const [i, { key }] of dead.entries()) {
+      for (const [i, { key, value }] of dead.entries()) {
         flows.delete(key);
+        flows.delete(peerKey(key, cbFlow.decode(value)));
         if (i % DELETES_PER_TURN === DELETES_PER_TURN - 1) await new Promise(setImmediate);
         if (this.#signal.aborted) return;
       }
@@ -200,6 +201,12 @@ export function openKernelDataPlane(
   const plane = new KernelDataPlane(options, deps);
   plane.adopt(options);
   return plane;
+}
+
+/** Key of the other direction's entry, which names no device until its first packet. */
+function peerKey(key: Uint8Array, flow: CbFlow): Uint8Array {
+  const { src, dst, sportBe, dportBe, protocol } = cbFlowKey.decode(key);
+  return cbFlowKey.encode({ zone: flow.peerZone, src: dst, dst: src, sportBe: dportBe, dportBe: sportBe, protocol });
 }
 
 function concerns(flow: CbFlow, ifindexes: ReadonlySet<number>): boolean {
