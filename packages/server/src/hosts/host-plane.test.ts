@@ -29,10 +29,8 @@ describe('host plane', () => {
   let server: TestServer;
   let h1: TestAgent;
   let h2: TestAgent;
-  let extra: (() => Promise<void>)[];
 
   beforeEach(async () => {
-    extra = [];
     place = await openTemporaryStore();
     server = await startServer(place.store);
     h1 = new TestAgent(server.url, 'h1');
@@ -44,7 +42,6 @@ describe('host plane', () => {
   afterEach(async () => {
     h1.disconnect();
     h2.disconnect();
-    for (const stop of extra) await stop();
     await server.stop();
     await place.remove();
   });
@@ -413,43 +410,6 @@ describe('host plane', () => {
         () => server.tables.of('vif').by('host', 'h1').length === 0 && portStatusOf(server, P2.id) === 'ACTIVE',
         'foreign report dropped',
       );
-    });
-  });
-
-  describe('two servers on one store', () => {
-    test('prove a port by acknowledgements that each got from its own host', async () => {
-      const other = await startServer(place.store);
-      extra.push(() => other.stop());
-      await h1.register('192.0.2.1');
-      await h1.connect();
-      h2 = new TestAgent(other.url, 'h2');
-      h2.devices.add(P2.id);
-      await h2.register('192.0.2.2');
-      await h2.connect();
-      await putObject(place.store, 'network', NET);
-      for (let round = 0; round < 5; round += 1) {
-        await putObject(place.store, 'port', P1);
-        await putObject(place.store, 'port', P2);
-        for (const one of [server, other]) for (const port of [P1, P2]) await untilStatus(one, port.id, 'ACTIVE');
-        for (const port of [P1, P2]) await deleteObject(place.store, 'port', port.id);
-        await h1.until(() => !h1.slices.has(`network:${NET.id}`));
-        await h2.until(() => !h2.slices.has(`network:${NET.id}`));
-      }
-    });
-
-    test('let an agent go from one to the other', async () => {
-      const other = await startServer(place.store);
-      extra.push(() => other.stop());
-      await bothConnected();
-      await putObject(place.store, 'port', P1);
-      await untilStatus(other, P1.id, 'ACTIVE');
-      h1.disconnect();
-      await h1.connect(other.url);
-      assert.deepEqual(endpoints(h1), [P1.id]);
-      const second = testPort(0x13, NET, 'h1');
-      h1.devices.add(second.id);
-      await putObject(place.store, 'port', second);
-      await untilStatus(server, second.id, 'ACTIVE');
     });
   });
 });
