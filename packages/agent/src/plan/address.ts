@@ -19,6 +19,8 @@ export type Prefix = {
   /** First and last address in lower-case hex: comparable as text. */
   readonly first: string;
   readonly last: string;
+  /** Identity of the prefix as text; in sorted order a containing prefix stands before the contained. */
+  readonly order: string;
 };
 
 /** 16 zero bytes: the ABI's "no address". */
@@ -37,7 +39,8 @@ export function parsePrefix(text: string): Prefix | undefined {
   const bytes = ipToBytes(prefix.base);
   const length = mappedPrefixLength(prefix);
   const first = hex(bytes);
-  return { bytes, length, first, last: length === 128 ? first : hex(ipToBytes(lastIp(prefix))) };
+  const last = length === 128 ? first : hex(ipToBytes(lastIp(prefix)));
+  return { bytes, length, first, last, order: `${first}/${String(length).padStart(3, '0')}` };
 }
 
 /** Whether the outer prefix holds every address of the inner one. */

@@ -1,12 +1,13 @@
-import type { GroupSlice, PolicyRule, PolicySlice, SliceKey } from '@cable/model';
+import type { GroupSlice, PolicySlice, SliceKey } from '@cable/model';
 import { CB_MAX_CLASS, CB_MAX_RULE, MAPS } from '../bpf/abi.gen.ts';
 import type { MapEntry } from '../desired.ts';
-import { type Prefix, parsePrefix } from './address.ts';
+import type { Prefix } from './address.ts';
 import { type PlanContext, reachableNetworks } from './context.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { numberNames } from './numbers.ts';
 import { type ClassedPrefix, classify } from './policy-classes.ts';
-import { encodeRules, type RuleMatch, ruleMatches } from './policy-rules.ts';
+import { encodeRules, type RuleMatch } from './policy-rules.ts';
+import { createMemberReader, type MemberReader, type SelectorRules, sortRules } from './policy-selectors.ts';
 
 /** Bounds of one policy in one network: what exceeds them is refused, so that no tenant fills the host's maps alone. */
 export const MAX_POLICY_RULES = 65_536;
@@ -33,7 +34,7 @@ export function policyName(use: PolicyUse): string {
  */
 export function createPolicyPlanner(): PolicyPlanner {
   const memo = new WeakMap<PolicySlice, Map<string, Compiled>>();
-  const prefixes = createPrefixReader();
+  const members = createMemberReader();
   return (context, uses) => {
     const byName = new Map(uses.map((use) => [policyName(use), use] as const));
     const numbers = numberNames(byName.keys());
@@ -50,7 +51,7 @@ export function createPolicyPlanner(): PolicyPlanner {
       const known = memo.get(slice) ?? new Map<string, Compiled>();
       memo.set(slice, known);
       const compiled = compile(
-        { slice, number: numbers.get(name) ?? 0, reach, groups: context.groups, prefixes },
+        { slice, number: numbers.get(name) ?? 0, reach, groups: context.groups, members },
         known.get(use.networkId),
       );
       known.set(use.networkId, compiled);
@@ -65,7 +66,7 @@ type Job = {
   readonly number: number;
   readonly reach: readonly string[];
   readonly groups: ReadonlyMap<string, GroupSlice>;
-  readonly prefixes: PrefixReader;
+  readonly members: MemberReader;
 };
 
 type Compiled = {
@@ -81,17 +82,6 @@ type Compiled = {
   readonly classCount: number;
   /** Undefined when a bound of the policy is exceeded. */
   readonly entries: readonly Planned[] | undefined;
-};
-
-/** A policy's rules by the selector of their remote; `any` counts in every class. */
-type SelectorRules = {
-  readonly any: readonly (readonly RuleMatch[])[];
-  /** Selector names in sorted order (`group:<id>`, `prefix:<first>/<length>`) with their rules. */
-  readonly selectors: readonly {
-    readonly name: string;
-    readonly remote: PolicyRule['remote'];
-    readonly rules: (readonly RuleMatch[])[];
-  }[];
 };
 
 function admit(name: string, compiled: Compiled, budget: { rules: number; classes: number }): PlannedPolicy {
@@ -117,8 +107,8 @@ function admit(name: string, compiled: Compiled, budget: { rules: number; classe
 function compile(job: Job, before: Compiled | undefined): Compiled {
   const rulesOfSlice = before?.rulesOfSlice ?? sortRules(job.slice);
   const reach = job.reach.join(' ');
-  const groups = rulesOfSlice.selectors.map(({ remote }) =>
-    remote.kind === 'group' ? job.groups.get(remote.groupId) : undefined,
+  const groups = rulesOfSlice.selectors.map(({ groupId }) =>
+    groupId === undefined ? undefined : job.groups.get(groupId),
   );
   if (
     before?.number === job.number &&
@@ -130,7 +120,9 @@ function compile(job: Job, before: Compiled | undefined): Compiled {
   const base = { number: job.number, reach, groups, rulesOfSlice };
   const reachable = new Set(job.reach);
   const classed = classify(
-    rulesOfSlice.selectors.map(({ remote }, i) => selectorPrefixes(remote, groups[i], reachable, job.prefixes)),
+    rulesOfSlice.selectors.map(({ prefixes }, i) =>
+      prefixes.length > 0 ? prefixes : job.members(groups[i], reachable),
+    ),
   );
   const classes = new Map<string, PolicyClass>();
   for (const { key, selectors } of classed) if (!classes.has(key)) classes.set(key, describe(rulesOfSlice, selectors));
@@ -166,7 +158,7 @@ function encodePolicy(
   const classCache = new Map<string, MapEntry>();
   for (const { prefix, key } of policy.classed) {
     const classId = numbers.get(classes.get(key)?.name ?? '') ?? 0;
-    const id = `${prefix.first}/${prefix.length} ${classId}`;
+    const id = `${prefix.order} ${classId}`;
     classCache.set(id, same?.classCache.get(id) ?? encodeClass(number, prefix, classId));
   }
   return { ruleCache, classCache, entries: planned(ruleCache, classCache) };
@@ -194,56 +186,4 @@ function describe(rules: SelectorRules, selectors: readonly number[]): PolicyCla
 
 function count(lists: readonly (readonly RuleMatch[])[]): number {
   return lists.reduce((sum, matches) => sum + matches.length, 0);
-}
-
-function sortRules(slice: PolicySlice): SelectorRules {
-  const any: (readonly RuleMatch[])[] = [];
-  const selectors = new Map<string, { name: string; remote: PolicyRule['remote']; rules: (readonly RuleMatch[])[] }>();
-  for (const rule of slice.rules) {
-    const name = selectorName(rule.remote);
-    const matches = ruleMatches(rule);
-    if (name === 'any') {
-      any.push(matches);
-      continue;
-    }
-    const selector = selectors.get(name) ?? { name, remote: rule.remote, rules: [] };
-    selector.rules.push(matches);
-    selectors.set(name, selector);
-  }
-  return { any, selectors: [...selectors.values()].sort((a, b) => (a.name < b.name ? -1 : 1)) };
-}
-
-/** A prefix of length 0 is `any`; one that cannot be parsed matches nothing. */
-function selectorName(remote: PolicyRule['remote']): string {
-  if (remote.kind === 'any') return 'any';
-  if (remote.kind === 'group') return `group:${remote.groupId}`;
-  const prefix = parsePrefix(remote.cidr);
-  if (prefix === undefined) return `invalid:${remote.cidr}`;
-  return remote.cidr.endsWith('/0') ? 'any' : `prefix:${prefix.first}/${prefix.length}`;
-}
-
-function selectorPrefixes(
-  remote: PolicyRule['remote'],
-  group: GroupSlice | undefined,
-  reachable: ReadonlySet<string>,
-  prefixes: PrefixReader,
-): readonly Prefix[] {
-  if (remote.kind === 'any') return [];
-  if (remote.kind === 'prefix') return prefixes([remote.cidr]);
-  const members = group?.members ?? [];
-  return members.filter((member) => reachable.has(member.networkId)).flatMap((member) => prefixes(member.addresses));
-}
-
-type PrefixReader = (texts: readonly string[]) => readonly Prefix[];
-
-/** Parses lists of addresses, each list once; what cannot be parsed matches nothing. */
-function createPrefixReader(): PrefixReader {
-  const memo = new WeakMap<readonly string[], readonly Prefix[]>();
-  return (texts) => {
-    const known = memo.get(texts);
-    if (known !== undefined) return known;
-    const read = texts.flatMap((text) => parsePrefix(text) ?? []);
-    memo.set(texts, read);
-    return read;
-  };
 }

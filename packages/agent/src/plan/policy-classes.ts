@@ -36,14 +36,13 @@ export function classify(selectors: readonly (readonly Prefix[])[]): readonly Cl
 
 /** Each distinct prefix with the selectors that list it, a containing prefix before the contained. */
 function collect(selectors: readonly (readonly Prefix[])[]): { prefix: Prefix; own: Set<number> }[] {
-  const found = new Map<string, { order: string; prefix: Prefix; own: Set<number> }>();
+  const found = new Map<string, { prefix: Prefix; own: Set<number> }>();
   for (const [index, prefixes] of selectors.entries()) {
     for (const prefix of prefixes) {
-      const order = `${prefix.first}/${String(prefix.length).padStart(3, '0')}`;
-      const row = found.get(order);
-      if (row === undefined) found.set(order, { order, prefix, own: new Set([index]) });
+      const row = found.get(prefix.order);
+      if (row === undefined) found.set(prefix.order, { prefix, own: new Set([index]) });
       else row.own.add(index);
     }
   }
-  return [...found.values()].sort((a, b) => (a.order < b.order ? -1 : 1));
+  return [...found.values()].sort((a, b) => (a.prefix.order < b.prefix.order ? -1 : 1));
 }
