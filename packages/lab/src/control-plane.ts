@@ -35,7 +35,7 @@ export async function startControlPlane(
   const etcd = store === 'etcd' ? await startEtcd(names, processes) : undefined;
   const port = await freePort(9696);
   const url = `http://127.0.0.1:${port}`;
-  const storeUrl = etcd === undefined ? `lmdb:${names.dir}/store` : `etcd:${etcd.url}`;
+  const storeUrl = etcd === undefined ? `lmdb:${names.dir}/store` : `etcd:${etcd.endpoint}`;
   const command = [process.execPath, LAUNCHER, 'server', '--store', storeUrl];
   command.push('--listen', `127.0.0.1:${port}`, '--listen', `unix:${names.serverSocket}`);
   const spec = { name: 'server', command, ready: /listening on http/ };
@@ -74,8 +74,9 @@ async function restartable(name: string, launch: () => Promise<LabProcess>): Pro
 async function startEtcd(
   names: LabNames,
   processes: Processes,
-): Promise<{ readonly process: LabProcess; readonly url: string }> {
-  const client = `http://127.0.0.1:${await freePort(0)}`;
+): Promise<{ readonly process: LabProcess; readonly endpoint: string }> {
+  const endpoint = `127.0.0.1:${await freePort(0)}`;
+  const client = `http://${endpoint}`;
   const peer = `http://127.0.0.1:${await freePort(0)}`;
   const dataDir = `${names.dir}/etcd`;
   mkdirSync(dataDir, { mode: 0o700 });
@@ -87,7 +88,7 @@ async function startEtcd(
     checkAlive(etcd);
     return (await fetch(`${client}/health`)).ok ? true : undefined;
   });
-  return { process: etcd, url: client };
+  return { process: etcd, endpoint };
 }
 
 /** The wanted TCP port on loopback if it is free, else any free one. */

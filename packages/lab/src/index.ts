@@ -1,1 +1,13 @@
-export {};
+/** The parts of the lab that the benchmarks build their beds from. */
+export type { ControlPlane, Restartable, StoreKind } from './control-plane.ts';
+export { startAgent, startControlPlane } from './control-plane.ts';
+export type { PodOptions } from './guests/pod.ts';
+export { startPod } from './guests/pod.ts';
+export type { Ledger } from './ledger.ts';
+export { createLedger } from './ledger.ts';
+export type { LabHost, LabNames } from './names.ts';
+export { agentPaths, labNames, REPOSITORY } from './names.ts';
+export type { Processes } from './processes.ts';
+export { createProcesses } from './processes.ts';
+export { tearDown } from './teardown.ts';
+export { createTopology } from './topology.ts';

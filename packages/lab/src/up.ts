@@ -60,7 +60,7 @@ function tellOutcome(names: LabNames, say: (line: string) => void, outcome: Outc
 
 function buildFailure(err: unknown, startedAt: number): Outcome {
   const detail = err instanceof Error ? err.message : String(err);
-  process.stderr.write(`cable lab: could not be built: ${err instanceof Error ? err.stack : detail}\n`);
+  process.stderr.write(`cable lab: could not be built: ${detail}\n`);
   return { group: 'build', name: 'the lab is built', ok: false, ms: performance.now() - startedAt, detail };
 }
 
