@@ -1,0 +1,107 @@
+import { type Client, createClient } from '@cable/api';
+import { httpTransport } from '@cable/kit';
+import {
+  type ControlPlane,
+  createLedger,
+  createProcesses,
+  createTopology,
+  type LabHost,
+  type LabNames,
+  labNames,
+  type StoreKind,
+  startAgent,
+  startControlPlane,
+  startPod,
+  tearDown,
+} from '@cable/lab';
+
+/** A server, two hosts with agents, a network: Cable as an operator runs it, ready to be measured. */
+export type CableBed = {
+  readonly names: LabNames;
+  readonly control: ControlPlane;
+  readonly client: Client;
+  readonly networkId: string;
+  readonly subnetId: string;
+  /** A pod's namespace and address. `name` is unique. */
+  addPod(name: string, host: LabHost, groupId: string): Promise<BenchPod>;
+  /** Removes everything; throws and says what could not be removed. */
+  close(): Promise<void>;
+};
+
+export type BenchPod = { readonly netns: string; readonly address: string };
+
+const PROJECT = 'bench';
+
+/** Builds the bed. What was made is removed when a step fails. */
+export async function buildCable(store: StoreKind, say: (line: string) => void): Promise<CableBed> {
+  const names = labNames('cbench');
+  const ledger = createLedger(names.dir);
+  if (ledger === undefined)
+    throw new Error('a benchmark is running, or a crash left one: cable lab down --name cbench');
+  const close = async (): Promise<void> => {
+    const left = await tearDown(names);
+    if (left.length > 0) throw new Error(`could not be removed: ${left.join(', ')}`);
+  };
+  try {
+    const processes = createProcesses(names.dir, ledger);
+    say(`building Cable: a server on ${store}, two hosts with agents`);
+    await createTopology(names, ledger);
+    const control = await startControlPlane(names, processes, store);
+    for (const host of [names.h1, names.h2]) {
+      ledger.add({ kind: 'host', name: host.name });
+      await startAgent(names, processes, host);
+    }
+    const client = createClient({ transport: httpTransport(control.url), projectId: PROJECT });
+    const network = await client.create('network', { name: 'bench' });
+    const subnet = await client.create('subnet', { network_id: network.id, ip_version: 4, cidr: '10.50.0.0/16' });
+    const addPod = async (name: string, host: LabHost, groupId: string): Promise<BenchPod> => {
+      const wish = { name, host, networkId: network.id, projectId: PROJECT, securityGroupIds: [groupId] };
+      const pod = await startPod(wish, { names, processes, ledger }, async (deviceId) => {
+        const [port] = await client.list('port', { device_id: deviceId });
+        if (port === undefined) throw new Error(`pod ${name} has no port`);
+        return port;
+      });
+      return { netns: pod.netns ?? '', address: pod.ip };
+    };
+    return { names, control, client, networkId: network.id, subnetId: subnet.id, addPod, close };
+  } catch (err) {
+    await close();
+    throw err;
+  }
+}
+
+/**
+ * A security group as a web server's operator writes it, filled up to `rules` rules with prefixes of other sites. The benchmark's
+ * own traffic is allowed by the rule for its peers (a remote group), not by an "any" rule.
+ */
+export async function createGroup(client: Client, rules: number): Promise<string> {
+  const group = await client.create('security_group', { name: `bench-${rules}` });
+  const ingress = { security_group_id: group.id, direction: 'ingress', ethertype: 'IPv4' };
+  const tcp = (port: number, prefix: string): object => ({
+    ...ingress,
+    protocol: 'tcp',
+    port_range_min: port,
+    port_range_max: port,
+    remote_ip_prefix: prefix,
+  });
+  const wanted: object[] = [
+    { ...ingress, protocol: 'tcp', port_range_min: 7000, port_range_max: 7010, remote_group_id: group.id },
+    { ...ingress, protocol: 'udp', port_range_min: 7000, port_range_max: 7010, remote_group_id: group.id },
+    { ...ingress, protocol: 'icmp' },
+    tcp(22, '10.0.0.0/8'),
+    tcp(80, '0.0.0.0/0'),
+    tcp(443, '0.0.0.0/0'),
+    tcp(9100, '172.16.0.0/12'),
+    { ...ingress, protocol: 'tcp', port_range_min: 30000, port_range_max: 32767, remote_ip_prefix: '10.0.0.0/8' },
+  ];
+  // With the two egress rules that every group starts with.
+  for (let i = 0; wanted.length < rules - 2; i += 1) {
+    wanted.push(tcp(1024 + i, `100.${64 + (i >> 8)}.${i & 255}.0/24`));
+  }
+  for (let start = 0; start < wanted.length; start += 25) {
+    await client.request('POST', '/v2.0/security-group-rules', {
+      security_group_rules: wanted.slice(start, start + 25),
+    });
+  }
+  return group.id;
+}
