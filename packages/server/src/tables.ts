@@ -75,7 +75,9 @@ export class Tables {
   /** Lists once, then follows the store until the signal aborts. Throws when the first list fails. */
   async start(): Promise<void> {
     await this.#list();
-    this.#done = this.#follow();
+    this.#done = this.#follow().finally(() => {
+      for (const waiter of [...this.#waiters]) waiter.wake(false);
+    });
   }
 
   /** Resolves when following has ended, after the signal aborted. */
@@ -120,14 +122,11 @@ export class Tables {
         revision,
         wake: (reached) => {
           clearTimeout(timer);
-          this.#options.signal.removeEventListener('abort', giveUp);
           this.#waiters.delete(waiter);
           resolve(reached);
         },
       };
-      const giveUp = (): void => waiter.wake(false);
-      const timer = setTimeout(giveUp, timeoutMs);
-      this.#options.signal.addEventListener('abort', giveUp, { once: true });
+      const timer = setTimeout(() => waiter.wake(false), timeoutMs);
       this.#waiters.add(waiter);
     });
   }

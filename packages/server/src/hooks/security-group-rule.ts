@@ -125,7 +125,8 @@ function claimMeaning(context: WriteContext, given: Given<SecurityGroupRule>, me
   const groupId = given.security_group_id ?? '';
   const key = ruleKey(groupId, fingerprint(meaning));
   const rules = context.tables.of('security_group_rule').by('security_group_id', groupId);
-  const same = rules.find((rule) => fingerprint(rule) === fingerprint(meaning));
+  const wanted = describe(meaning);
+  const same = rules.find((rule) => describe(rule) === wanted);
   if (same !== undefined || context.plan.claims(key)) {
     const which = same === undefined ? 'twice in the request' : same.id;
     throw new CableError('SecurityGroupRuleExists', `Security group rule already exists. Rule id is ${which}.`);
@@ -133,9 +134,13 @@ function claimMeaning(context: WriteContext, given: Given<SecurityGroupRule>, me
   context.plan.claim(key, given.id);
 }
 
-/** The same for rules that allow the same; by number, so that `tcp` and `6` are one. */
 function fingerprint(rule: Meaning): string {
-  const meaning = [
+  return createHash('sha256').update(describe(rule)).digest('hex').slice(0, 32);
+}
+
+/** The same text for rules that allow the same; by number, so that `tcp` and `6` are one. */
+function describe(rule: Meaning): string {
+  return [
     rule.direction,
     rule.ethertype,
     protocolNumber(rule.protocol, rule.ethertype),
@@ -143,6 +148,5 @@ function fingerprint(rule: Meaning): string {
     rule.port_range_max,
     rule.remote_ip_prefix,
     rule.remote_group_id,
-  ];
-  return createHash('sha256').update(JSON.stringify(meaning)).digest('hex').slice(0, 32);
+  ].join(' ');
 }

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BUILT_IN_RESOURCES, defineResource } from '@cable/model';
+import { assertInvariants, deleteEverything, type Json, keysLeft, refused, startHarness } from '../testing/harness.ts';
+
+test('a network is created with defaults, shown, updated and deleted', async (t) => {
+  const { send, create } = await startHarness(t);
+  const network = await create('network', { name: 'blue' }, { 'x-project-id': 'p1' });
+  assert.equal(network['mtu'], 1450);
+  assert.equal(network['tenant_id'], 'p1');
+  assert.equal(network['provider:network_type'], 'vxlan');
+  assert.ok(Number(network['provider:segmentation_id']) >= 1);
+  assert.deepEqual(network['subnets'], []);
+  const path = `/v2.0/networks/${network['id']}`;
+  assert.deepEqual((await send('GET', path)).body['network'], network);
+  const updated = (await send('PUT', path, { network: { name: 'green', mtu: '1400' } })).body['network'] as Json;
+  assert.equal(updated['name'], 'green');
+  assert.equal(updated['mtu'], 1400);
+  assert.equal(updated['revision_number'], Number(network['revision_number']) + 1);
+  assert.equal((await send('DELETE', path)).status, 204);
+  const message = await refused(send('GET', path), 404, 'NetworkNotFound');
+  assert.equal(message, `Network ${network['id']} could not be found.`);
+});
+
+test('after everything is deleted the store holds nothing', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create, store, server } = harness;
+  const network = await create('network', {});
+  const subnet = await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const other = await create('subnet', { network_id: network['id'], cidr: '10.0.1.0/24', ip_version: 4 });
+  const group = await create('security_group', { name: 'web' });
+  await create('security_group_rule', {
+    security_group_id: group['id'],
+    direction: 'ingress',
+    protocol: 'tcp',
+    port_range_min: 80,
+    port_range_max: 80,
+    remote_group_id: group['id'],
+  });
+  const router = await create('router', { name: 'r' });
+  for (const one of [subnet, other]) {
+    const path = `/v2.0/routers/${router['id']}/add_router_interface`;
+    assert.equal((await send('PUT', path, { subnet_id: one['id'] })).status, 200);
+  }
+  await create('port', { network_id: network['id'], security_groups: [group['id']], 'binding:host_id': 'h1' });
+  await create('port', { network_id: network['id'] });
+  assertInvariants(server);
+  await deleteEverything(harness);
+  assert.deepEqual(await keysLeft(store), []);
+  assertInvariants(server);
+});
+
+test('a resource declared by data alone has every verb', async (t) => {
+  const tenant = defineResource({
+    name: 'gadget',
+    plural: 'gadgets',
+    label: 'Gadget',
+    prefix: '/proton/test/v1',
+    path: 'gadgets',
+    description: 'Declared in this test.',
+    verbs: ['list', 'show', 'create', 'update', 'delete'],
+    standard: true,
+    stored: true,
+    attributes: {
+      size: { type: 'integer', write: 'both', default: 3, maximum: 10 },
+      network_id: {
+        type: 'uuid',
+        write: 'create',
+        required: true,
+        reference: { type: 'network', onDelete: 'restrict' },
+      },
+    },
+  });
+  const { send, create } = await startHarness(t, { resources: [...BUILT_IN_RESOURCES, tenant] });
+  const network = await create('network', {});
+  const gadget = await create('gadget', { network_id: network['id'] });
+  assert.equal(gadget['size'], 3);
+  const path = `/proton/test/v1/gadgets/${gadget['id']}`;
+  await refused(send('PUT', path, { gadget: { size: 11 } }), 400, 'HTTPBadRequest');
+  assert.equal(((await send('PUT', path, { gadget: { size: 4 } })).body['gadget'] as Json)['size'], 4);
+  assert.equal(((await send('GET', '/proton/test/v1/gadgets?size=4')).body['gadgets'] as Json).length, 1);
+  await refused(send('DELETE', `/v2.0/networks/${network['id']}`), 409, 'NetworkInUse');
+  assert.equal((await send('DELETE', path)).status, 204);
+  assert.equal((await send('DELETE', `/v2.0/networks/${network['id']}`)).status, 204);
+});
+
+test('bulk creates all or none, also over several transactions', async (t) => {
+  const { send, create, store } = await startHarness(t);
+  const network = await create('network', {});
+  await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const ports = (count: number): object[] => Array.from({ length: count }, () => ({ network_id: network['id'] }));
+  const answer = await send('POST', '/v2.0/ports', { ports: ports(100) });
+  assert.equal(answer.status, 201);
+  const addresses = (answer.body['ports'] as Json).map((port: Json) => port['fixed_ips']?.[0]?.['ip_address']);
+  assert.equal(new Set(addresses).size, 100);
+  const before = await keysLeft(store);
+  const late = { network_id: network['id'], fixed_ips: [{ ip_address: addresses[7] }] };
+  await refused(send('POST', '/v2.0/ports', { ports: [...ports(5), late] }), 409, 'IpAddressAlreadyAllocated');
+  await refused(send('POST', '/v2.0/ports', { ports: [...ports(90), late] }), 409, 'IpAddressAlreadyAllocated');
+  await refused(send('POST', '/v2.0/ports', { ports: ports(160) }), 409, 'IpAddressGenerationFailure');
+  assert.deepEqual(await keysLeft(store), before);
+  const twice = { network_id: network['id'], fixed_ips: [{ ip_address: '10.0.0.250' }] };
+  await refused(send('POST', '/v2.0/ports', { ports: [twice, twice] }), 409, 'IpAddressAlreadyAllocated');
+  assert.deepEqual(await keysLeft(store), before);
+});
+
+test('If-Match refuses a change of an object that has moved on', async (t) => {
+  const { send, create } = await startHarness(t);
+  const network = await create('network', {});
+  const path = `/v2.0/networks/${network['id']}`;
+  const match = { 'if-match': `revision_number=${network['revision_number']}` };
+  assert.equal((await send('PUT', path, { network: { name: 'a' } }, match)).status, 200);
+  await refused(send('PUT', path, { network: { name: 'b' } }, match), 412, 'RevisionNumberConstraintFailed');
+  await refused(send('DELETE', path, undefined, match), 412, 'RevisionNumberConstraintFailed');
+});
+
+test('a security group with more rules than one transaction holds is deleted whole', async (t) => {
+  const { send, create, store } = await startHarness(t);
+  const group = await create('security_group', { name: 'many' });
+  const rules = Array.from({ length: 200 }, (_, i) => ({
+    security_group_id: group['id'],
+    direction: 'ingress',
+    protocol: 'tcp',
+    port_range_min: i + 1,
+    port_range_max: i + 1,
+  }));
+  assert.equal((await send('POST', '/v2.0/security-group-rules', { security_group_rules: rules })).status, 201);
+  assert.equal((await send('DELETE', `/v2.0/security-groups/${group['id']}`)).status, 204);
+  const left = await keysLeft(store);
+  assert.deepEqual(
+    left.filter((key) => key.includes(String(group['id']))),
+    [],
+  );
+});

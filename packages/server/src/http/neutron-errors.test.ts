@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+import { assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
+
+/** A network with one subnet 10.0.0.0/24. */
+async function withSubnet({ create }: Harness): Promise<{ network: Json; subnet: Json }> {
+  const network = await create('network', {});
+  const subnet = await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  return { network, subnet };
+}
+
+test('bodies are refused with Neutron’s words', async (t) => {
+  const { send } = await startHarness(t);
+  const post = (body: unknown): Promise<string> => refused(send('POST', '/v2.0/networks', body), 400, 'HTTPBadRequest');
+  assert.equal(await post({ network: { nmae: 'x' } }), "Unrecognized attribute(s) 'nmae'");
+  assert.equal(await post({ network: { mtu: 'x' } }), "Invalid input for mtu. Reason: 'x' is not an integer.");
+  assert.equal(await post({ network: { status: 'ACTIVE' } }), "Attribute 'status' not allowed in POST");
+  assert.equal(await post({}), "Unable to find 'network' in request body");
+  assert.equal(await post(undefined), 'Resource body required');
+  assert.equal(await post({ networks: [] }), 'Resources required');
+  const subnet = refused(
+    send('POST', '/v2.0/subnets', { subnet: { ip_version: 4, cidr: '10.0.0.0/8' } }),
+    400,
+    'HTTPBadRequest',
+  );
+  assert.equal(await subnet, "Failed to parse request. Required attribute 'network_id' not specified");
+});
+
+test('the edge answers in Neutron’s form for what no route takes', async (t) => {
+  const { send } = await startHarness(t);
+  await refused(send('GET', '/v2.0/nothing'), 404, 'HTTPNotFound');
+  await refused(send('PATCH', '/v2.0/networks'), 405, 'HTTPMethodNotAllowed');
+  await refused(
+    send('POST', '/v2.0/networks', { network: { name: 'x'.repeat(5 << 20) } }),
+    413,
+    'HTTPRequestEntityTooLarge',
+  );
+  await refused(send('GET', '/v2.0/extensions/none'), 404, 'ExtensionNotFound');
+  await refused(send('GET', '/v2.0/networks?colour=red'), 400, 'HTTPBadRequest');
+});
+
+test('networks: MTU and VNI are checked', async (t) => {
+  const { send, create } = await startHarness(t);
+  const big = send('POST', '/v2.0/networks', { network: { mtu: 1451 } });
+  assert.match(await refused(big, 400, 'InvalidInput'), /maximum is 1450/);
+  const network = await create('network', { 'provider:segmentation_id': 77 });
+  assert.equal(network['provider:segmentation_id'], 77);
+  const again = send('POST', '/v2.0/networks', { network: { 'provider:segmentation_id': 77 } });
+  await refused(again, 409, 'TunnelIdInUse');
+  await refused(
+    send('POST', '/v2.0/networks', { network: { 'provider:network_type': 'vlan' } }),
+    400,
+    'HTTPBadRequest',
+  );
+});
+
+test('subnets: prefixes, gateways and pools are checked', async (t) => {
+  const harness = await startHarness(t);
+  const { send } = harness;
+  const { network } = await withSubnet(harness);
+  const post = (attributes: object): ReturnType<typeof send> =>
+    send('POST', '/v2.0/subnets', { subnet: { network_id: network['id'], ip_version: 4, ...attributes } });
+  await refused(post({ cidr: '10.0.0.128/25' }), 400, 'InvalidInput');
+  await refused(post({ cidr: '224.0.0.0/24' }), 400, 'InvalidInput');
+  await refused(post({ cidr: '10.2.0.0/24', gateway_ip: '10.3.0.1' }), 400, 'InvalidInput');
+  const pool = (start: string, end: string): object => ({ cidr: '10.2.0.0/24', allocation_pools: [{ start, end }] });
+  await refused(post(pool('10.2.0.9', '10.2.0.5')), 400, 'InvalidAllocationPool');
+  await refused(post(pool('10.2.0.9', '10.2.1.5')), 400, 'OutOfBoundsAllocationPool');
+  await refused(post(pool('10.2.0.1', '10.2.0.5')), 409, 'GatewayConflictWithAllocationPools');
+  const two = [
+    { start: '10.2.0.5', end: '10.2.0.20' },
+    { start: '10.2.0.20', end: '10.2.0.30' },
+  ];
+  await refused(post({ cidr: '10.2.0.0/24', allocation_pools: two }), 409, 'OverlappingAllocationPools');
+  await refused(post({ cidr: '2001:db8::/64', ip_version: 6 }), 400, 'HTTPBadRequest');
+  const cidr = await refused(post({ cidr: '10.2.0.1/24' }), 400, 'HTTPBadRequest');
+  assert.match(cidr, /'10.2.0.0\/24' is recommended/);
+  const missing = send('POST', '/v2.0/subnets', {
+    subnet: { network_id: randomUUID(), ip_version: 4, cidr: '10.2.0.0/24' },
+  });
+  await refused(missing, 404, 'NetworkNotFound');
+});
+
+test('ports: addresses and MACs are checked', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create, server } = harness;
+  const { network, subnet } = await withSubnet(harness);
+  const post = (attributes: object): ReturnType<typeof send> =>
+    send('POST', '/v2.0/ports', { port: { network_id: network['id'], ...attributes } });
+  const port = await create('port', { network_id: network['id'], fixed_ips: [{ ip_address: '10.0.0.7' }] });
+  await refused(post({ fixed_ips: [{ ip_address: '10.0.0.7' }] }), 409, 'IpAddressAlreadyAllocated');
+  await refused(post({ fixed_ips: [{ ip_address: '10.9.0.7' }] }), 400, 'InvalidIpForNetwork');
+  const wrong = [{ ip_address: '10.9.0.7', subnet_id: subnet['id'] }];
+  await refused(post({ fixed_ips: wrong }), 400, 'InvalidIpForSubnet');
+  await refused(post({ fixed_ips: [{ ip_address: '10.0.0.255' }] }), 400, 'InvalidIpForSubnet');
+  await refused(post({ mac_address: port['mac_address'] }), 409, 'MacAddressInUse');
+  await refused(post({ mac_address: 'fa:16:3e:ca:b1:e0' }), 400, 'InvalidInput');
+  await refused(post({ mac_address: '01:00:5e:00:00:01' }), 400, 'InvalidInput');
+  await refused(post({ security_groups: [randomUUID()] }), 404, 'SecurityGroupNotFound');
+  await refused(post({ network_id: randomUUID() }), 404, 'NetworkNotFound');
+  await refused(post({ fixed_ips: [{ subnet_id: randomUUID() }] }), 404, 'SubnetNotFound');
+  await refused(post({ device_owner: 'network:router_interface' }), 400, 'BadRequest');
+  await refused(send('GET', `/v2.0/ports/${randomUUID()}`), 404, 'PortNotFound');
+  assertInvariants(server);
+});
+
+test('ports: port security, groups and pairs belong together', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const { network } = await withSubnet(harness);
+  const pair = { ip_address: '10.0.0.0/24' };
+  const off = { network_id: network['id'], port_security_enabled: false };
+  const open = await create('port', off);
+  assert.deepEqual(open['security_groups'], []);
+  await refused(
+    send('POST', '/v2.0/ports', { port: { ...off, allowed_address_pairs: [pair] } }),
+    409,
+    'AddressPairAndPortSecurityRequired',
+  );
+  const port = await create('port', { network_id: network['id'], allowed_address_pairs: [pair] });
+  assert.deepEqual(port['allowed_address_pairs'], [{ mac_address: port['mac_address'], ...pair }]);
+  const path = `/v2.0/ports/${port['id']}`;
+  await refused(send('PUT', path, { port: { port_security_enabled: false } }), 409, 'PortSecurityPortHasSecurityGroup');
+  const both = { port_security_enabled: false, security_groups: [], allowed_address_pairs: [] };
+  assert.equal((await send('PUT', path, { port: both })).status, 200);
+  const twice = { network_id: network['id'], allowed_address_pairs: [pair, pair] };
+  await refused(send('POST', '/v2.0/ports', { port: twice }), 400, 'DuplicateAddressPairInRequest');
+});
+
+test('nothing that is in use is deleted', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const { network, subnet } = await withSubnet(harness);
+  const group = await create('security_group', { name: 'g' });
+  const port = await create('port', { network_id: network['id'], security_groups: [group['id']] });
+  const message = await refused(send('DELETE', `/v2.0/networks/${network['id']}`), 409, 'NetworkInUse');
+  assert.match(message, /There are one or more ports still in use on the network/);
+  await refused(send('DELETE', `/v2.0/subnets/${subnet['id']}`), 409, 'SubnetInUse');
+  await refused(send('DELETE', `/v2.0/security-groups/${group['id']}`), 409, 'SecurityGroupInUse');
+  assert.equal((await send('DELETE', `/v2.0/ports/${port['id']}`)).status, 204);
+  assert.equal((await send('DELETE', `/v2.0/security-groups/${group['id']}`)).status, 204);
+  assert.equal((await send('DELETE', `/v2.0/networks/${network['id']}`)).status, 204);
+  await refused(send('GET', `/v2.0/subnets/${subnet['id']}`), 404, 'SubnetNotFound');
+});
+
+test('a port keeps, changes and frees its addresses', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create, server } = harness;
+  const { network, subnet } = await withSubnet(harness);
+  const port = await create('port', { network_id: network['id'] });
+  const path = `/v2.0/ports/${port['id']}`;
+  const put = async (fixedIps: object[]): Promise<unknown> =>
+    (await send('PUT', path, { port: { fixed_ips: fixedIps } })).body['port']?.['fixed_ips'];
+  const first = port['fixed_ips']?.[0];
+  assert.deepEqual(await put([{ subnet_id: subnet['id'] }]), [first]);
+  const two = [first, { subnet_id: subnet['id'], ip_address: '10.0.0.99' }];
+  assert.deepEqual(await put([{ subnet_id: subnet['id'] }, { ip_address: '10.0.0.99' }]), two);
+  assert.deepEqual(await put([{ ip_address: '10.0.0.99' }]), two.slice(1));
+  const freed = await create('port', { network_id: network['id'], fixed_ips: [{ ip_address: first?.['ip_address'] }] });
+  assert.deepEqual(freed['fixed_ips'], [first]);
+  assert.deepEqual(await put([]), []);
+  assertInvariants(server);
+});
+
+test('a bound port keeps its MAC until it is unbound', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const { network } = await withSubnet(harness);
+  const port = await create('port', { network_id: network['id'], 'binding:host_id': 'h1' });
+  assert.equal(port['binding:vif_type'], 'binding_failed');
+  const path = `/v2.0/ports/${port['id']}`;
+  const change = { mac_address: '02:00:00:00:00:01' };
+  await refused(send('PUT', path, { port: change }), 409, 'PortBound');
+  const unbound = await send('PUT', path, { port: { 'binding:host_id': null, 'binding:profile': null, ...change } });
+  assert.equal(unbound.body['port']?.['binding:vif_type'], 'unbound');
+  assert.equal(unbound.body['port']?.['binding:host_id'], '');
+  assert.equal(unbound.body['port']?.['mac_address'], '02:00:00:00:00:01');
+  assert.deepEqual(unbound.body['port']?.['binding:profile'], {});
+});

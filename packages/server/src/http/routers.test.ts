@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+import { assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
+
+async function subnetOf({ create }: Harness, cidr: string, more: object = {}): Promise<Json> {
+  const network = await create('network', {});
+  return create('subnet', { network_id: network['id'], cidr, ip_version: 4, ...more });
+}
+
+test('an interface is added and removed by subnet', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create, server } = harness;
+  const router = await create('router', { name: 'r' }, { 'x-project-id': 'p1' });
+  const subnet = await subnetOf(harness, '10.0.0.0/24');
+  const path = `/v2.0/routers/${router['id']}`;
+  const added = await send('PUT', `${path}/add_router_interface`, { subnet_id: subnet['id'] });
+  assert.equal(added.status, 200);
+  const { port_id: portId, ...rest } = added.body;
+  assert.deepEqual(rest, {
+    id: router['id'],
+    tenant_id: 'p1',
+    project_id: 'p1',
+    network_id: subnet['network_id'],
+    subnet_id: subnet['id'],
+    subnet_ids: [subnet['id']],
+  });
+  const port = (await send('GET', `/v2.0/ports/${portId}`)).body['port'];
+  assert.deepEqual(port?.['fixed_ips'], [{ subnet_id: subnet['id'], ip_address: '10.0.0.1' }]);
+  assert.equal(port?.['device_owner'], 'network:router_interface');
+  assert.equal(port?.['device_id'], router['id']);
+  await refused(send('DELETE', path), 409, 'RouterInUse');
+  await refused(send('DELETE', `/v2.0/ports/${portId}`), 409, 'ServicePortInUse');
+  await refused(send('PUT', `/v2.0/ports/${portId}`, { port: { device_id: 'x' } }), 409, 'ServicePortInUse');
+  await refused(
+    send('PUT', `/v2.0/subnets/${subnet['id']}`, { subnet: { gateway_ip: '10.0.0.9' } }),
+    409,
+    'GatewayIpInUse',
+  );
+  await refused(send('PUT', `${path}/add_router_interface`, { subnet_id: subnet['id'] }), 400, 'BadRequest');
+  assertInvariants(server);
+  const removed = await send('PUT', `${path}/remove_router_interface`, { subnet_id: subnet['id'] });
+  assert.deepEqual(removed.body, added.body);
+  await refused(send('GET', `/v2.0/ports/${portId}`), 404, 'PortNotFound');
+  await refused(
+    send('PUT', `${path}/remove_router_interface`, { subnet_id: subnet['id'] }),
+    404,
+    'RouterInterfaceNotFoundForSubnet',
+  );
+  assert.equal((await send('DELETE', path)).status, 204);
+});
+
+test('a free port becomes an interface', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const router = await create('router', {});
+  const subnet = await subnetOf(harness, '10.0.0.0/24');
+  const port = await create('port', { network_id: subnet['network_id'], fixed_ips: [{ ip_address: '10.0.0.50' }] });
+  const used = await create('port', { network_id: subnet['network_id'], device_id: 'vm' });
+  const path = `/v2.0/routers/${router['id']}`;
+  await refused(send('PUT', `${path}/add_router_interface`, { port_id: used['id'] }), 409, 'PortInUse');
+  assert.equal((await send('PUT', `${path}/add_router_interface`, { port_id: port['id'] })).status, 200);
+  const shown = (await send('GET', `/v2.0/ports/${port['id']}`)).body['port'];
+  assert.deepEqual(shown?.['security_groups'], []);
+  await refused(
+    send('PUT', `${path}/remove_router_interface`, { port_id: used['id'] }),
+    404,
+    'RouterInterfaceNotFound',
+  );
+  assert.equal((await send('PUT', `${path}/remove_router_interface`, { port_id: port['id'] })).status, 200);
+});
+
+test('bad interface requests are refused', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const router = await create('router', {});
+  const path = `/v2.0/routers/${router['id']}/add_router_interface`;
+  await refused(send('PUT', path, {}), 400, 'BadRequest');
+  await refused(send('PUT', path, { subnet_id: randomUUID(), port_id: randomUUID() }), 400, 'BadRequest');
+  await refused(send('PUT', path, { subnet_id: randomUUID() }), 404, 'SubnetNotFound');
+  await refused(send('PUT', path, { colour: 1 }), 400, 'HTTPBadRequest');
+  await refused(
+    send('PUT', `/v2.0/routers/${randomUUID()}/add_router_interface`, { subnet_id: randomUUID() }),
+    404,
+    'RouterNotFound',
+  );
+  const bare = await subnetOf(harness, '10.1.0.0/24', { gateway_ip: null });
+  await refused(send('PUT', path, { subnet_id: bare['id'] }), 400, 'BadRequest');
+  const taken = await subnetOf(harness, '10.2.0.0/24');
+  await create('port', { network_id: taken['network_id'], fixed_ips: [{ ip_address: '10.2.0.1' }] });
+  await refused(send('PUT', path, { subnet_id: taken['id'] }), 409, 'IpAddressAlreadyAllocated');
+});
+
+test('of two overlapping subnets added at once, one is refused', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create, server } = harness;
+  const router = await create('router', {});
+  const subnets = [await subnetOf(harness, '10.0.0.0/16'), await subnetOf(harness, '10.0.5.0/24')];
+  const path = `/v2.0/routers/${router['id']}/add_router_interface`;
+  const answers = await Promise.all(subnets.map((subnet) => send('PUT', path, { subnet_id: subnet['id'] })));
+  assert.deepEqual(answers.map((one) => one.status).sort(), [200, 400]);
+  assertInvariants(server);
+});
+
+test('extra routes lead into attached subnets and hold their interface', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const router = await create('router', {});
+  const subnet = await subnetOf(harness, '10.0.0.0/24');
+  const path = `/v2.0/routers/${router['id']}`;
+  const route = { destination: '10.8.0.0/16', nexthop: '10.0.0.5' };
+  await refused(send('PUT', path, { router: { routes: [route] } }), 400, 'InvalidRoutes');
+  await send('PUT', `${path}/add_router_interface`, { subnet_id: subnet['id'] });
+  assert.deepEqual((await send('PUT', path, { router: { routes: [route] } })).body['router']?.['routes'], [route]);
+  await refused(send('PUT', path, { router: { routes: [route, route] } }), 400, 'InvalidRoutes');
+  await refused(
+    send('PUT', `${path}/remove_router_interface`, { subnet_id: subnet['id'] }),
+    409,
+    'RouterInterfaceInUseByRoute',
+  );
+});

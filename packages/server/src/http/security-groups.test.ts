@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Json, refused, startHarness } from '../testing/harness.ts';
+
+const P1 = { 'x-project-id': 'p1' };
+
+test('the default group appears on the first list, with Neutron’s rules', async (t) => {
+  const { send } = await startHarness(t);
+  const answers = await Promise.all(
+    Array.from({ length: 10 }, () => send('GET', '/v2.0/security-groups', undefined, P1)),
+  );
+  for (const { body } of answers) assert.equal(body['security_groups']?.length, 1);
+  const group = answers[0]?.body['security_groups']?.[0];
+  assert.equal(group?.['name'], 'default');
+  assert.equal(group?.['project_id'], 'p1');
+  const rules = (group?.['security_group_rules'] ?? []) as readonly Json[];
+  assert.deepEqual(
+    rules
+      .map((rule) => `${rule['direction']} ${rule['ethertype']} ${rule['remote_group_id'] === group?.['id']}`)
+      .sort(),
+    ['egress IPv4 false', 'egress IPv6 false', 'ingress IPv4 true', 'ingress IPv6 true'],
+  );
+});
+
+test('the default group keeps its name; only an admin deletes it, and then it comes back', async (t) => {
+  const { send, create } = await startHarness(t);
+  const list = await send('GET', '/v2.0/security-groups', undefined, P1);
+  const path = `/v2.0/security-groups/${list.body['security_groups']?.[0]?.['id']}`;
+  const member = { ...P1, 'x-roles': 'member' };
+  await refused(send('PUT', path, { security_group: { name: 'x' } }, P1), 409, 'SecurityGroupCannotUpdateDefault');
+  await refused(send('DELETE', path, undefined, member), 409, 'SecurityGroupCannotRemoveDefault');
+  await refused(
+    send('POST', '/v2.0/security-groups', { security_group: { name: 'default' } }, P1),
+    409,
+    'SecurityGroupDefaultAlreadyExists',
+  );
+  assert.equal((await send('DELETE', path, undefined, P1)).status, 204);
+  const network = await create('network', {}, P1);
+  const port = await create('port', { network_id: network['id'] }, P1);
+  assert.equal(port['security_groups']?.length, 1);
+});
+
+test('a new group may send everything, and a rule is not made twice', async (t) => {
+  const { send, create } = await startHarness(t);
+  const group = await create('security_group', { name: 'web' });
+  assert.equal(group['security_group_rules']?.length, 2);
+  const base = { security_group_id: group['id'], direction: 'ingress' };
+  const web = { ...base, protocol: 'TCP', port_range_min: 80, port_range_max: 90, remote_ip_prefix: '10.0.0.9/24' };
+  const rule = await create('security_group_rule', web);
+  assert.equal(rule['protocol'], 'tcp');
+  assert.equal(rule['remote_ip_prefix'], '10.0.0.0/24');
+  const same = { ...web, protocol: '6', remote_ip_prefix: '10.0.0.0/24' };
+  const message = await refused(
+    send('POST', '/v2.0/security-group-rules', { security_group_rule: same }),
+    409,
+    'SecurityGroupRuleExists',
+  );
+  assert.equal(message, `Security group rule already exists. Rule id is ${rule['id']}.`);
+  const other = { ...base, protocol: 'udp' };
+  await refused(
+    send('POST', '/v2.0/security-group-rules', { security_group_rules: [other, other] }),
+    409,
+    'SecurityGroupRuleExists',
+  );
+  const shown = await send('GET', `/v2.0/security-groups/${group['id']}`);
+  assert.equal(shown.body['security_group']?.['security_group_rules']?.length, 3);
+});
+
+test('bad rules are refused', async (t) => {
+  const { send, create } = await startHarness(t);
+  const group = await create('security_group', { name: 'g' });
+  const cases: readonly (readonly [object, number, string])[] = [
+    [{ protocol: 'tcp', port_range_min: 9, port_range_max: 5 }, 400, 'SecurityGroupInvalidPortRange'],
+    [{ protocol: 'tcp', port_range_min: 9 }, 400, 'SecurityGroupInvalidPortRange'],
+    [{ protocol: 'tcp', port_range_min: 0, port_range_max: 5 }, 400, 'SecurityGroupInvalidPortValue'],
+    [{ port_range_min: 5, port_range_max: 5 }, 400, 'SecurityGroupProtocolRequiredWithPorts'],
+    [{ protocol: 'esp', port_range_min: 5, port_range_max: 5 }, 400, 'SecurityGroupInvalidProtocolForPort'],
+    [{ protocol: 'icmp', port_range_max: 5 }, 400, 'SecurityGroupMissingIcmpType'],
+    [{ protocol: 'icmp', port_range_min: 256 }, 400, 'SecurityGroupInvalidIcmpValue'],
+    [{ protocol: 'smoke' }, 400, 'SecurityGroupRuleInvalidProtocol'],
+    [{ protocol: '256' }, 400, 'SecurityGroupRuleInvalidProtocol'],
+    [{ protocol: 'icmpv6' }, 400, 'SecurityGroupRuleInvalidEtherType'],
+    [{ remote_ip_prefix: '::/0' }, 400, 'SecurityGroupRuleParameterConflict'],
+    [
+      { remote_ip_prefix: '10.0.0.0/8', remote_group_id: group['id'] },
+      400,
+      'SecurityGroupRemoteGroupAndRemoteIpPrefix',
+    ],
+    [{ remote_group_id: '00000000-0000-4000-8000-000000000000' }, 404, 'SecurityGroupNotFound'],
+    [{ direction: 'sideways' }, 400, 'HTTPBadRequest'],
+    [{ port_range_min: 70000 }, 400, 'HTTPBadRequest'],
+  ];
+  for (const [attributes, status, type] of cases) {
+    const rule = { security_group_id: group['id'], direction: 'ingress', ...attributes };
+    await refused(send('POST', '/v2.0/security-group-rules', { security_group_rule: rule }), status, type);
+  }
+});
+
+test('deleting a group deletes the rules that name it', async (t) => {
+  const { send, create } = await startHarness(t);
+  const [a, b] = [await create('security_group', { name: 'a' }), await create('security_group', { name: 'b' })];
+  const rule = await create('security_group_rule', {
+    security_group_id: a['id'],
+    direction: 'ingress',
+    remote_group_id: b['id'],
+  });
+  assert.equal((await send('DELETE', `/v2.0/security-groups/${b['id']}`)).status, 204);
+  await refused(send('GET', `/v2.0/security-group-rules/${rule['id']}`), 404, 'SecurityGroupRuleNotFound');
+  assert.equal((await send('GET', `/v2.0/security-groups/${a['id']}`)).status, 200);
+});

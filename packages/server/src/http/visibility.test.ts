@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { refused, startHarness } from '../testing/harness.ts';
+
+const ANN = { 'x-project-id': 'ann', 'x-roles': 'member,reader' };
+const BOB = { 'x-project-id': 'bob', 'x-roles': 'member' };
+
+test('a member sees only what is its project’s, and no admin attributes', async (t) => {
+  const { send, create } = await startHarness(t);
+  const network = await create('network', { name: 'a' }, ANN);
+  assert.equal(network['provider:segmentation_id'], undefined);
+  const path = `/v2.0/networks/${network['id']}`;
+  assert.equal((await send('GET', path, undefined, ANN)).status, 200);
+  await refused(send('GET', path, undefined, BOB), 404, 'NetworkNotFound');
+  await refused(send('PUT', path, { network: { name: 'x' } }, BOB), 404, 'NetworkNotFound');
+  await refused(send('DELETE', path, undefined, BOB), 404, 'NetworkNotFound');
+  assert.equal((await send('GET', '/v2.0/networks', undefined, BOB)).body['networks']?.length, 0);
+  assert.equal((await send('GET', '/v2.0/networks', undefined, ANN)).body['networks']?.length, 1);
+  assert.equal((await send('GET', '/v2.0/networks')).body['networks']?.length, 1);
+  await refused(send('POST', '/v2.0/ports', { port: { network_id: network['id'] } }, BOB), 404, 'NetworkNotFound');
+});
+
+test('a member may not write what is the admin’s', async (t) => {
+  const { send, create } = await startHarness(t);
+  const network = await create('network', {}, ANN);
+  const message = await refused(
+    send('POST', '/v2.0/networks', { network: { shared: true } }, ANN),
+    403,
+    'PolicyNotAuthorized',
+  );
+  assert.match(message, /rule:create_network:shared/);
+  const bound = { port: { network_id: network['id'], 'binding:host_id': 'h' } };
+  await refused(send('POST', '/v2.0/ports', bound, ANN), 403, 'PolicyNotAuthorized');
+  await refused(send('POST', '/v2.0/networks', { network: { project_id: 'bob' } }, ANN), 400, 'HTTPBadRequest');
+  assert.deepEqual((await send('GET', '/cable/v1/hosts', undefined, ANN)).body['hosts'], []);
+  const port = await create('port', { network_id: network['id'] }, ANN);
+  await refused(
+    send('PUT', `/v2.0/ports/${port['id']}`, { port: { mac_address: '02:00:00:00:00:02' } }, ANN),
+    403,
+    'PolicyNotAuthorized',
+  );
+  const dhcp = { port: { network_id: network['id'], device_owner: 'network:dhcp' } };
+  await refused(send('POST', '/v2.0/ports', dhcp, ANN), 403, 'PolicyNotAuthorized');
+});
+
+test('a shared network and its subnets are everybody’s to use, not to change', async (t) => {
+  const { send, create } = await startHarness(t);
+  const network = await create('network', { shared: true });
+  const subnet = await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const path = `/v2.0/networks/${network['id']}`;
+  assert.equal((await send('GET', path, undefined, BOB)).status, 200);
+  assert.equal((await send('GET', '/v2.0/subnets', undefined, BOB)).body['subnets']?.length, 1);
+  await refused(send('PUT', path, { network: { name: 'x' } }, BOB), 403, 'PolicyNotAuthorized');
+  await refused(send('DELETE', `/v2.0/subnets/${subnet['id']}`, undefined, BOB), 403, 'PolicyNotAuthorized');
+  const more = { subnet: { network_id: network['id'], cidr: '10.1.0.0/24', ip_version: 4 } };
+  await refused(send('POST', '/v2.0/subnets', more, BOB), 403, 'PolicyNotAuthorized');
+  await create('port', { network_id: network['id'] }, BOB);
+  await refused(send('PUT', path, { network: { shared: false } }), 409, 'InvalidSharedSetting');
+});

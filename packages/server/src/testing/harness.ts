@@ -1,0 +1,117 @@
+/** What the server's tests share: a whole server on a store in a temporary directory, and requests to it. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { silentLogger } from '@cable/kit';
+import { BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
+import { openStore, type Store } from '@cable/store';
+import { noauth } from '../http/auth.ts';
+import { checkInvariants } from '../invariants.ts';
+import { type CableServer, startServer } from '../server.ts';
+
+/** Parsed JSON that tests dig in without ceremony; scalars are read with String() and Number(). */
+export type Json = { readonly [key: string]: Json } & readonly Json[];
+
+/** An answer; `body` is undefined when there is none. */
+export type Answer = { readonly status: number; readonly body: Json };
+
+export type Send = (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
+
+export type Harness = {
+  readonly store: Store;
+  readonly server: CableServer;
+  readonly send: Send;
+  /** Sends, checks that it succeeded, and gives the object inside. */
+  create(type: string, attributes: object, headers?: Record<string, string>): Promise<Json>;
+};
+
+/** A server on a new LMDB store; both go when the test ends, after the invariants were checked. */
+export async function startHarness(
+  t: TestContext,
+  options: { readonly resources?: readonly ResourceModel[] } = {},
+): Promise<Harness> {
+  const directory = await mkdtemp(join(tmpdir(), `cable-server-${process.pid}-`));
+  const store = await openStore(`lmdb:${directory}`, { log: silentLogger() });
+  const server = await startTestServer(store, options.resources);
+  t.after(async () => {
+    await server.stop();
+    await store.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+  return harnessOf(store, server);
+}
+
+/** Another server on a store. The caller stops it. */
+export function startTestServer(
+  store: Store,
+  resources: readonly ResourceModel[] = BUILT_IN_RESOURCES,
+): Promise<CableServer> {
+  const settings = { underlayMtuBytes: 1500 };
+  return startServer({ store, resources, authenticate: noauth(), settings, log: silentLogger() });
+}
+
+export function harnessOf(store: Store, server: CableServer): Harness {
+  const send = senderOf(server);
+  const create = async (type: string, attributes: object, headers?: Record<string, string>): Promise<Json> => {
+    const resource = server.deps.resources.named(type);
+    const answer = await send('POST', `${resource.prefix}/${resource.path}`, { [type]: attributes }, headers);
+    assert.equal(answer.status, 201, JSON.stringify(answer.body));
+    return answer.body[type] as Json;
+  };
+  return { store, server, send, create };
+}
+
+export function senderOf(server: CableServer): Send {
+  return async (method, path, body, headers = {}) => {
+    const answer = await server.app.inject({
+      method: method as 'GET',
+      url: path,
+      headers: { 'content-type': 'application/json', ...headers },
+      ...(body === undefined ? {} : { payload: JSON.stringify(body) }),
+    });
+    return { status: answer.statusCode, body: (answer.body === '' ? undefined : JSON.parse(answer.body)) as Json };
+  };
+}
+
+/** Checks status and fault name; gives the message. */
+export async function refused(answer: Promise<Answer>, status: number, type: string): Promise<string> {
+  const { status: actual, body } = await answer;
+  assert.equal(`${actual} ${body?.['NeutronError']?.['type']}`, `${status} ${type}`, JSON.stringify(body));
+  return String(body['NeutronError']?.['message']);
+}
+
+/** Fails unless every invariant holds. */
+export function assertInvariants(server: CableServer): void {
+  assert.deepEqual(checkInvariants(server.tables, server.deps.resources), []);
+}
+
+/** Keys left in the store below the prefixes of objects and invariants. */
+export async function keysLeft(store: Store): Promise<readonly string[]> {
+  const objects = await store.list('/cable/o/');
+  const invariants = await store.list('/cable/x/');
+  return [...objects.kvs, ...invariants.kvs].map((kv) => kv.key);
+}
+
+/** Deletes everything through the API, in an order that works. */
+export async function deleteEverything({ send }: Pick<Harness, 'send'>): Promise<void> {
+  for (const router of (await send('GET', '/v2.0/routers')).body['routers'] ?? []) {
+    await send('PUT', `/v2.0/routers/${router['id']}`, { router: { routes: [] } });
+    const ports = await send('GET', `/v2.0/ports?device_id=${router['id']}`);
+    for (const port of ports.body['ports'] ?? []) {
+      await send('PUT', `/v2.0/routers/${router['id']}/remove_router_interface`, { port_id: port['id'] });
+    }
+  }
+  for (const [plural, path] of [
+    ['routers', 'routers'],
+    ['ports', 'ports'],
+    ['networks', 'networks'],
+    ['security_groups', 'security-groups'],
+  ] as const) {
+    for (const object of (await send('GET', `/v2.0/${path}`)).body[plural] ?? []) {
+      const answer = await send('DELETE', `/v2.0/${path}/${object['id']}`);
+      assert.equal(answer.status, 204, `${path}: ${JSON.stringify(answer.body)}`);
+    }
+  }
+}
