@@ -14,6 +14,10 @@ export type StatusReporterOptions = {
   readonly everyMs: number;
 };
 
+/** What the server takes in one report: VIFs, characters of a reason. */
+const MAX_VIFS_A_REPORT = 4096;
+const MAX_REASON = 256;
+
 /** `trigger`: something changed. `resend`: the server may have forgotten what it was told. */
 export type StatusReporter = { trigger(): void; resend(): void; readonly done: Promise<void> };
 
@@ -27,7 +31,9 @@ export function startStatusReporter(
     const status = options.status();
     const before = accepted;
     accepted = undefined;
-    await deps.client.request('POST', `${hostPath(options.host)}/status`, makeReport(status, before));
+    for (const report of makeReports(status, before)) {
+      await deps.client.request('POST', `${hostPath(options.host)}/status`, report);
+    }
     accepted = new Map(status.vifs.map((vif) => [vif.portId, vif]));
   };
   const backoff = { minMs: 250, maxMs: options.everyMs };
@@ -43,13 +49,24 @@ export function startStatusReporter(
   };
 }
 
-/** `before`: VIFs as last accepted; undefined: unknown, so everything is sent. A VIF that is gone needs a full report. */
-export function makeReport(status: HostStatus, before: ReadonlyMap<string, VifStatus> | undefined): HostStatusReport {
+/**
+ * `before`: VIFs as last accepted; undefined: unknown, so everything is sent. A VIF that is gone needs a full report. What is too long for
+ * one report follows in others; only the first is full.
+ */
+export function makeReports(
+  status: HostStatus,
+  before: ReadonlyMap<string, VifStatus> | undefined,
+): readonly HostStatusReport[] {
   const now = new Set(status.vifs.map((vif) => vif.portId));
   const full = before === undefined || [...before.keys()].some((portId) => !now.has(portId));
   const changed = status.vifs.filter((vif) => {
     const known = before?.get(vif.portId);
-    return known?.state !== vif.state || known.reason !== vif.reason;
+    return full || known?.state !== vif.state || known.reason !== vif.reason;
   });
-  return { revision: status.revision, full, vifs: full ? status.vifs : changed };
+  const vifs = changed.map((vif) => ({ ...vif, reason: vif.reason === null ? null : vif.reason.slice(0, MAX_REASON) }));
+  const reports: HostStatusReport[] = [];
+  for (let at = 0; at === 0 || at < vifs.length; at += MAX_VIFS_A_REPORT) {
+    reports.push({ revision: status.revision, full: full && at === 0, vifs: vifs.slice(at, at + MAX_VIFS_A_REPORT) });
+  }
+  return reports;
 }
