@@ -21,8 +21,7 @@ static __noinline int arp_from_overlay(struct __sk_buff *ctx, struct pkt *p)
 	return to_vif(ctx, way.out_ifindex, way.deliver, way.out_vni, CB_REASON_NONE);
 }
 
-SEC("tc")
-int from_overlay(struct __sk_buff *ctx)
+static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 {
 	__u32 vni, remote, reason;
 	struct pkt p = {};
@@ -46,6 +45,12 @@ int from_overlay(struct __sk_buff *ctx)
 	if (is_group_mac(p.dmac))
 		return forward_flood(ctx, &p, NULL);
 	return forward(ctx, &p, NULL);
+}
+
+SEC("tc")
+int from_overlay(struct __sk_buff *ctx)
+{
+	return receive_from_overlay(ctx);
 }
 
 #endif /* CABLE_FROM_OVERLAY_H */

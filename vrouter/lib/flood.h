@@ -23,7 +23,7 @@ static __noinline int copy_to_vif(struct flood *flood, const struct cb_flood_tar
 {
 	const struct pkt *p = flood->p;
 
-	if (target->ifindex == p->in_ifindex)
+	if (target->ifindex == p->in_ifindex || !(target->flags & CB_VIF_F_ADMIN_UP))
 		return 0;
 	if (flood->is_ip &&
 	    !policy_allows(target->policy, CB_DIR_INGRESS, &p->key.src, p->key.protocol, p->key.dport_be)) {

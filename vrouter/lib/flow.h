@@ -25,6 +25,12 @@ static __always_inline __u64 flow_timeout_ns(__u8 protocol, __u8 state)
 	}
 }
 
+/* seen_ns may be ahead of now: another CPU refreshed it after the clock was read. */
+static __always_inline int flow_expired(const struct cb_flow *flow, __u8 protocol, __u64 now)
+{
+	return (__s64)(now - flow->seen_ns) > (__s64)flow_timeout_ns(protocol, flow->state);
+}
+
 /*
  * The flow that @p belongs to, or NULL: none, expired, or @p opens a new connection over it (a SYN after the end of the old
  * one, or any opening packet against the flow's direction: it must be judged by its own).
@@ -33,8 +39,7 @@ static __always_inline struct cb_flow *find_flow(const struct pkt *p, __u64 now)
 {
 	struct cb_flow *flow = bpf_map_lookup_elem(&cb_flow_1, &p->key);
 
-	/* seen_ns may be ahead of now: another CPU refreshed it after the clock was read. */
-	if (!flow || (__s64)(now - flow->seen_ns) > (__s64)flow_timeout_ns(p->key.protocol, flow->state))
+	if (!flow || flow_expired(flow, p->key.protocol, now))
 		return NULL;
 	if (p->flags & PKT_OPENING && (flow->flags & CB_FLOW_F_REPLY || flow->state >= CB_FLOW_CLOSING))
 		return NULL;
@@ -58,6 +63,25 @@ static __always_inline void peer_key(const struct cb_flow_key *key, __u32 zone, 
 	peer->sport_be = key->dport_be;
 	peer->dport_be = key->sport_be;
 	peer->protocol = key->protocol;
+}
+
+/*
+ * Makes @flow the lost half of a flow whose other entry, in @flow's peer_zone, is still there: the table may have evicted only
+ * one. Returns whether there is one.
+ */
+static __noinline int restore_flow(const struct pkt *p, struct cb_flow *flow)
+{
+	struct cb_flow_key key;
+	struct cb_flow *peer;
+
+	peer_key(&p->key, flow->peer_zone, &key);
+	peer = bpf_map_lookup_elem(&cb_flow_1, &key);
+	if (!peer || flow_expired(peer, p->key.protocol, flow->seen_ns))
+		return 0;
+	flow->flags |= (peer->flags & CB_FLOW_F_REPLY) ^ CB_FLOW_F_REPLY;
+	flow->state = peer->state;
+	flow->seen_ns = peer->seen_ns;
+	return 1;
 }
 
 /* The state after a packet with @tcp_flags; @fin_both: FIN seen in both directions, this packet's included. */

@@ -97,13 +97,23 @@ static __noinline int forward_to_gateway(struct __sk_buff *ctx, struct pkt *p, c
 	return answer_echo(ctx, p, vif);
 }
 
+/* A packet that goes to no single guest. */
+static __always_inline int end_resolved(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif,
+					const struct resolution *to)
+{
+	if (to->kind == RESOLVED_FLOOD)
+		return forward_flood(ctx, p, vif);
+	if (to->kind == RESOLVED_GATEWAY && vif)
+		return forward_to_gateway(ctx, p, vif);
+	return drop(ctx, p->in_ifindex, to->reason);
+}
+
 /* Writes the decision and carries it out. */
 static __noinline int accept(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif, struct cb_flow *flow,
 			     int is_new)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 
-	flow->peer_zone = flow->deliver == CB_DELIVER_OVERLAY ? p->key.zone : flow->out_vni;
 	if (!(p->flags & PKT_RELATED)) {
 		count_packet(ctx, flow);
 		write_flow(p, flow, is_new);
@@ -126,6 +136,7 @@ static __noinline int decide(struct __sk_buff *ctx, struct pkt *p, const struct 
 	struct cb_flow flow = {};
 	struct resolution to = {};
 	__u32 reason = vif ? check_source(p, vif) : CB_REASON_NONE;
+	int known;
 
 	if (reason)
 		return drop(ctx, p->in_ifindex, reason);
@@ -134,21 +145,19 @@ static __noinline int decide(struct __sk_buff *ctx, struct pkt *p, const struct 
 		resolve_from_vif(p, p->key.zone, &flow, &to);
 	else
 		resolve_from_overlay(p, p->key.zone, &flow, &to);
-	if (to.kind == RESOLVED_DROP)
-		return drop(ctx, p->in_ifindex, to.reason);
-	if (to.kind == RESOLVED_FLOOD)
-		return forward_flood(ctx, p, vif);
-	if (to.kind == RESOLVED_GATEWAY && vif)
-		return forward_to_gateway(ctx, p, vif);
-	if (!old && p->flags & PKT_NEEDS_FLOW)
+	if (to.kind != RESOLVED_DELIVER)
+		return end_resolved(ctx, p, vif, &to);
+	flow.peer_zone = flow.deliver == CB_DELIVER_OVERLAY ? p->key.zone : flow.out_vni;
+	known = old || (!(p->flags & PKT_OPENING) && restore_flow(p, &flow));
+	if (!known && p->flags & PKT_NEEDS_FLOW)
 		return drop(ctx, p->in_ifindex, CB_REASON_INVALID_STATE);
 	reason = judge(&p->key, flow.flags & CB_FLOW_F_REPLY, vif ? vif->policy : 0, to.policy);
 	if (reason) {
-		if (old && !(p->flags & PKT_RELATED))
-			delete_flow(&p->key, old->peer_zone);
+		if (known && !(p->flags & PKT_RELATED))
+			delete_flow(&p->key, old ? old->peer_zone : flow.peer_zone);
 		return drop_denied(ctx, p, &flow, reason);
 	}
-	return accept(ctx, p, vif, &flow, !old);
+	return accept(ctx, p, vif, &flow, !known);
 }
 
 /* Forwards a unicast IPv4 packet. @vif: the sender; NULL: from the overlay. */

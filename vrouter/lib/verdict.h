@@ -3,6 +3,7 @@
 #ifndef CABLE_VERDICT_H
 #define CABLE_VERDICT_H
 
+#include <stddef.h>
 #include <linux/pkt_cls.h>
 #include "maps.h"
 
@@ -16,14 +17,22 @@
 #define CB_TRACE_REMOTE 3 /* underlay IPv4 address, host byte order */
 #define CB_TRACE_REASON 4 /* enum cb_reason */
 
+/* verifier: in C the compiler may compute the address of cb first, and a moved context pointer is refused. */
+#define CB_TRACE_WORD(ctx, word, value)                                                            \
+	asm volatile("*(u32 *)(%[ctx_reg] + %[off]) = %[value_reg]"                                \
+		     :                                                                             \
+		     : [ctx_reg] "r"(ctx), [off] "i"(offsetof(struct __sk_buff, cb) + 4 * (word)), \
+		       [value_reg] "r"((__u64)(value))                                             \
+		     : "memory")
+
 static __always_inline void trace(struct __sk_buff *ctx, __u32 ifindex, __u32 deliver, __u32 vni, __u32 remote,
 				  __u32 reason)
 {
-	ctx->cb[CB_TRACE_IFINDEX] = ifindex;
-	ctx->cb[CB_TRACE_DELIVER] = deliver;
-	ctx->cb[CB_TRACE_VNI] = vni;
-	ctx->cb[CB_TRACE_REMOTE] = remote;
-	ctx->cb[CB_TRACE_REASON] = reason;
+	CB_TRACE_WORD(ctx, CB_TRACE_IFINDEX, ifindex);
+	CB_TRACE_WORD(ctx, CB_TRACE_DELIVER, deliver);
+	CB_TRACE_WORD(ctx, CB_TRACE_VNI, vni);
+	CB_TRACE_WORD(ctx, CB_TRACE_REMOTE, remote);
+	CB_TRACE_WORD(ctx, CB_TRACE_REASON, reason);
 }
 
 static __always_inline struct cb_stat *stat_of(__u32 ifindex)

@@ -18,5 +18,5 @@ int from_tunnel(struct __sk_buff *ctx)
 
 	if (key.local_ipv4 && bpf_skb_set_tunnel_key(ctx, &key, sizeof(key), 0))
 		return -1;
-	return from_overlay(ctx);
+	return receive_from_overlay(ctx);
 }
