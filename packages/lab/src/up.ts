@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
-import { type Check, duration } from './checks/check.ts';
+import { ALL_AGENTS, type Check, duration } from './checks/check.ts';
 import { ALL_CHECKS } from './checks/index.ts';
 import { buildLab, type Lab } from './lab.ts';
 import { createLedger } from './ledger.ts';
-import { type LabNames, labNames } from './names.ts';
+import { LAUNCHER, type LabNames, labNames } from './names.ts';
 import type { UpOptions } from './options.ts';
 import { formatLogs, formatReport, makeReport, type Outcome, type Report, runChecks } from './report.ts';
 import { tearDown } from './teardown.ts';
@@ -26,12 +26,12 @@ export async function labUp(options: UpOptions, signal: AbortSignal): Promise<nu
   const outcomes: Outcome[] = [];
   let lab: Lab | undefined;
   try {
-    lab = await interruptible(buildLab({ names, ledger, store: options.store, qemu: options.qemu, say }), signal);
+    lab = await interruptible(buildLab({ names, ledger, store: options.store, qemu: wantsQemu(options), say }), signal);
     say(`up after ${duration(performance.now() - startedAt)}; checking`);
     const onOutcome = (outcome: Outcome, check: Check): void => tellOutcome(names, say, outcome, check);
     outcomes.push(...(await interruptible(runChecks(lab, wantedChecks(options), onOutcome, signal), signal)));
   } catch (err) {
-    if (!signal.aborted) outcomes.push(buildFailure(err, startedAt));
+    if (!signal.aborted) outcomes.push(buildFailure(names, err, startedAt));
   }
   const report = makeReport(outcomes, options.store, startedAt);
   if (!signal.aborted)
@@ -47,10 +47,14 @@ export async function labUp(options: UpOptions, signal: AbortSignal): Promise<nu
 /** Without deletion when the lab is to be kept. */
 function wantedChecks(options: UpOptions): readonly Check[] {
   return ALL_CHECKS.filter(({ group }) => {
-    if (group === 'qemu' && !options.qemu) return false;
+    if (group === 'qemu' && !wantsQemu(options)) return false;
     if (group === 'delete' && options.keep) return false;
     return options.only.length === 0 || options.only.includes(group);
   });
+}
+
+function wantsQemu({ qemu, only }: UpOptions): boolean {
+  return qemu && (only.length === 0 || only.includes('qemu'));
 }
 
 function tellOutcome(names: LabNames, say: (line: string) => void, outcome: Outcome, check: Check): void {
@@ -58,9 +62,11 @@ function tellOutcome(names: LabNames, say: (line: string) => void, outcome: Outc
   if (!outcome.ok) process.stderr.write(`${formatLogs(names.dir, check.concerns)}\n`);
 }
 
-function buildFailure(err: unknown, startedAt: number): Outcome {
+function buildFailure(names: LabNames, err: unknown, startedAt: number): Outcome {
   const detail = err instanceof Error ? err.message : String(err);
-  process.stderr.write(`cable lab: could not be built: ${detail}\n`);
+  process.stderr.write(
+    `cable lab: could not be built: ${detail}\n${formatLogs(names.dir, ['server', ...ALL_AGENTS])}\n`,
+  );
   return { group: 'build', name: 'the lab is built', ok: false, ms: performance.now() - startedAt, detail };
 }
 
@@ -97,5 +103,5 @@ function interruptible<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 
 /** The command that removes a lab. */
 export function downCommand(names: LabNames): string {
-  return `cable lab down${names.lab === 'lab' ? '' : ` --name ${names.lab}`}`;
+  return `${LAUNCHER} lab down${names.lab === 'lab' ? '' : ` --name ${names.lab}`}`;
 }

@@ -51,7 +51,8 @@ export const METADATA_CHECKS: readonly Check[] = [
   },
 ];
 
-async function expectDocument(guest: Guest, path: string, expected: string): Promise<void> {
+/** Fetches a document below `latest/` as the guest, and compares it. */
+export async function expectDocument(guest: Guest, path: string, expected: string): Promise<void> {
   const url = `http://169.254.169.254/latest/${path}`;
   const result = await run(['busybox', 'wget', '-q', '-O', '-', url], {
     netns: guest.netns,

@@ -4,6 +4,7 @@ import { renewLease } from '../guests/vm.ts';
 import { inGuest, type Lab } from '../lab.ts';
 import { OPEN_PORT } from '../traffic/protocol.ts';
 import { ALL_AGENTS, type Check, duration, expect, expectPings } from './check.ts';
+import { expectDocument } from './metadata.ts';
 
 const NEW_PORT = 8080;
 
@@ -33,7 +34,8 @@ async function withoutServer(lab: Lab): Promise<string> {
     const met = await inGuest<string>(pod1, 'who', { ip: vm2.ip, port: OPEN_PORT });
     expect(met === 'vm2', `pod1 asked ${vm2.ip} and met ${met}`);
     const renewed = await renewLease(vm1);
-    return `new flows, and a lease renewed in ${duration(renewed)}`;
+    await restartedAgentServes(lab);
+    return `new flows, a lease renewed in ${duration(renewed)}, also by an agent that was restarted meanwhile`;
   } finally {
     await lab.control.server.start();
     await expectAllThere(
@@ -41,6 +43,18 @@ async function withoutServer(lab: Lab): Promise<string> {
       ports.map((port) => port.id),
     );
   }
+}
+
+/** An agent that starts while there is no server has its last state on disk: traffic, DHCP and metadata as before. */
+async function restartedAgentServes(lab: Lab): Promise<void> {
+  const { vm1, pod1 } = lab.guests;
+  const agent = lab.agents.get(vm1.host);
+  expect(agent !== undefined, 'the host has no agent');
+  await agent.kill();
+  await agent.start();
+  await renewLease(vm1);
+  await expectDocument(vm1, 'meta-data/instance-id', 'vm1-instance');
+  await expectPings(vm1, pod1);
 }
 
 async function expectAllThere(lab: Lab, ids: readonly string[]): Promise<void> {
