@@ -1,6 +1,6 @@
 export { affectedHosts, affectedSlices, computeSlice, reachableSlices, splitKey } from './graph.ts';
 export { groupSlice } from './group.ts';
-export { hostname, hostSlice, localPort, policyKey, vifKind } from './host.ts';
+export { hostSlice, vifKind } from './host.ts';
 export { networkSlice } from './network.ts';
 export { policySlice } from './policy.ts';
 export { protocolNumber } from './protocol.ts';

@@ -341,15 +341,27 @@ describe('host plane', () => {
       );
     });
 
-    test('is not taken from a reboot: revision 0 and no devices', async () => {
+    test('stays ACTIVE while an agent starts, and goes DOWN when it has started and finds no device', async () => {
       await bothConnected();
       await putObject(place.store, 'port', P1);
       await untilStatus(server, P1.id, 'ACTIVE');
       h1.disconnect();
-      const reboot = { revision: 0, full: true, vifs: [] };
-      assert.equal((await h1.report(reboot)).status, 204);
-      await untilStatus(server, P1.id, 'DOWN');
+      assert.equal((await h1.report({ revision: 0, full: true, vifs: [] })).status, 204);
       assert.equal(server.tables.of('ack').get('h1')?.revision ?? 0, 0);
+      assert.equal(server.tables.of('vif').get(`h1/${P1.id}`)?.state, 'up');
+      assert.equal((await h1.report({ full: true, vifs: [] })).status, 204);
+      await untilStatus(server, P1.id, 'DOWN');
+    });
+
+    test('takes no acknowledgement of a revision that the store has not reached', async () => {
+      await bothConnected();
+      h1.acknowledges = false;
+      await putObject(place.store, 'port', P1);
+      await h1.until(() => h1.slices.has(`network:${NET.id}`));
+      await h1.report({ revision: 1_000_000 });
+      await untilTables(server, () => server.tables.of('vif').size === 1, 'device of P1');
+      assert.equal(portStatusOf(server, P1.id), 'DOWN');
+      assert.equal(server.plane.status().ports.pending, 1);
     });
 
     test('changes no slice and loses no concurrent update', async () => {

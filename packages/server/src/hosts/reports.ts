@@ -46,7 +46,9 @@ export class Reports {
     if (tables.of('host').get(host) === undefined) throw notRegistered(host);
     const revision = await this.#credible(report.revision);
     const urgent = acknowledge(host, revision);
-    const ops = this.#vifOps(host, report);
+    // An agent that has just started has programmed nothing and so has seen no device: its list is not yet what there is.
+    const complete = report.full && revision > 0;
+    const ops = this.#vifOps(host, report.vifs, complete);
     if (urgent) ops.push({ kind: 'put', key: acknowledgedKey(host), value: JSON.stringify({ revision }) });
     if (ops.length > 0) await this.#write(host, ops);
   }
@@ -56,7 +58,8 @@ export class Reports {
     return (await this.#deps.tables.waitFor(revision, 1000)) ? revision : 0;
   }
 
-  #vifOps(host: string, report: HostStatusReport): Op[] {
+  /** `complete`: what is not among them is gone. */
+  #vifOps(host: string, vifs: readonly VifStatus[], complete: boolean): Op[] {
     const known = new Map(
       this.#deps.tables
         .of('vif')
@@ -64,14 +67,14 @@ export class Reports {
         .map((row) => [row.port_id, row]),
     );
     const ops: Op[] = [];
-    const named = new Set(report.vifs.map((vif) => vif.portId));
-    if (!report.full && new Set([...named, ...known.keys()]).size > MAX_VIFS_A_HOST) throw tooMany(host);
-    for (const vif of report.vifs) {
+    const named = new Set(vifs.map((vif) => vif.portId));
+    if (!complete && new Set([...named, ...known.keys()]).size > MAX_VIFS_A_HOST) throw tooMany(host);
+    for (const vif of vifs) {
       const row = known.get(vif.portId);
       if (row !== undefined && row.state === vif.state && row.reason === vif.reason) continue;
       ops.push({ kind: 'put', key: vifKey(host, vif.portId), value: vifValue(vif) });
     }
-    if (report.full) {
+    if (complete) {
       for (const portId of known.keys())
         if (!named.has(portId)) ops.push({ kind: 'delete', key: vifKey(host, portId) });
     }
