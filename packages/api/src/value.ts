@@ -19,7 +19,7 @@ const DICT_MAX_LENGTH = 16384;
 
 /** The value in canonical form (lower-case MAC and UUID, real booleans and integers), or the reason why not. */
 export function parseValue(attribute: Attribute, value: unknown): Parsed {
-  if (value === null) return attribute.nullable ? good(null) : bad(`'None' is not a valid ${words(attribute.type)}`);
+  if (value === null) return parseNull(attribute);
   const parsed = PARSERS[attribute.type](value, attribute);
   if (!parsed.ok || attribute.values === undefined) return parsed;
   const found = attribute.values.find((one) => String(one).toLowerCase() === String(parsed.value).toLowerCase());
@@ -28,6 +28,13 @@ export function parseValue(attribute: Attribute, value: unknown): Parsed {
 
 const good = (value: unknown): Parsed => ({ ok: true, value });
 const bad = (reason: string): Parsed => ({ ok: false, reason });
+
+/** Neutron takes null for an empty list. */
+function parseNull(attribute: Attribute): Parsed {
+  if (attribute.nullable) return good(null);
+  if (attribute.type === 'list' && Array.isArray(attribute.default)) return good(attribute.default);
+  return bad(`'None' is not a valid ${words(attribute.type)}`);
+}
 
 type Parser = (value: unknown, attribute: Attribute) => Parsed;
 

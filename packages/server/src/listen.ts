@@ -3,6 +3,9 @@ import { chmod, unlink } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createConnection, isIPv4, isIPv6 } from 'node:net';
 
+/** How long requests under way may take when the process is asked to stop. */
+const DRAIN_MS = 5000;
+
 /** Where to listen. */
 export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
@@ -66,10 +69,16 @@ async function listenOn(server: Server, address: ListenAddress): Promise<string>
   return `http://${isIPv6(address.host) ? `[${address.host}]` : address.host}:${port}`;
 }
 
-/** Requests under way are answered; idle connections are closed. */
+/** Requests under way are answered, for at most `DRAIN_MS`; a connection is closed as soon as it is idle. */
 function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
+    const sweep = setInterval(() => server.closeIdleConnections(), 50);
+    const deadline = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+    server.close(() => {
+      clearInterval(sweep);
+      clearTimeout(deadline);
+      resolve();
+    });
     server.closeIdleConnections();
   });
 }

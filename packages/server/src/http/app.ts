@@ -10,6 +10,9 @@ import { addResourceRoutes, type ResourceRouteOptions } from './resource-routes.
 /** Largest request body: a bulk of ports, each with user data. */
 const BODY_LIMIT_BYTES = 4 << 20;
 
+/** Levels of objects and lists in a request body. */
+const DEPTH_MAX = 32;
+
 export type AppOptions = ResourceRouteOptions & {
   readonly log: Logger;
   readonly version: string;
@@ -40,12 +43,28 @@ function addJsonParser(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
     if (body === '') return done(null, undefined);
-    try {
-      done(null, JSON.parse(String(body)));
-    } catch (cause) {
-      done(new CableError('HTTPBadRequest', 'Malformed request body: it is not JSON.', { cause }));
-    }
+    const parsed = parseJson(String(body));
+    done(parsed instanceof CableError ? parsed : null, parsed);
   });
+}
+
+function parseJson(text: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    return new CableError('HTTPBadRequest', 'Malformed request body: it is not JSON.', { cause });
+  }
+  if (isDeeper(value, DEPTH_MAX)) {
+    return new CableError('HTTPBadRequest', `Malformed request body: nested deeper than ${DEPTH_MAX} levels.`);
+  }
+  return value;
+}
+
+/** Deeper nesting would overflow the stack of whatever walks the value. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }
 
 function addNotFoundHandler(app: FastifyInstance, { deps }: AppOptions): void {

@@ -9,7 +9,7 @@ export function addErrorHandler(app: FastifyInstance, log: Logger): void {
     const error = asCableError(thrown);
     const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
     if (error.status >= 500) log.error({ ...fields, err: thrown }, 'request failed');
-    else log.debug({ ...fields, reason: error.message }, 'request refused');
+    else log.warn({ ...fields, reason: error.message }, 'request refused');
     if (error.status === 503) reply.header('retry-after', '1');
     return reply.code(error.status).send(errorBody(error));
   });

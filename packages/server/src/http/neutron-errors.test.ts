@@ -36,6 +36,9 @@ test('the edge answers in Neutron’s form for what no route takes', async (t) =
     413,
     'HTTPRequestEntityTooLarge',
   );
+  const deep = JSON.parse(`${'['.repeat(200)}${']'.repeat(200)}`) as unknown;
+  const profile = { port: { 'binding:profile': { deep } } };
+  assert.match(await refused(send('POST', '/v2.0/ports', profile), 400, 'HTTPBadRequest'), /nested deeper/);
   await refused(send('GET', '/v2.0/extensions/none'), 404, 'ExtensionNotFound');
   await refused(send('GET', '/v2.0/networks?colour=red'), 400, 'HTTPBadRequest');
 });

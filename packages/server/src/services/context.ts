@@ -16,7 +16,7 @@ export type Settings = {
 
 /** What the services need. One value a process. */
 export type ServiceDeps = {
-  readonly store: Pick<Store, 'get' | 'txn'>;
+  readonly store: Pick<Store, 'list' | 'txn'>;
   readonly tables: Tables;
   readonly resources: ResourceIndex;
   readonly hooks: HookTable;

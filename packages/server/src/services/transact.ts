@@ -33,6 +33,8 @@ export async function transact<T>(deps: ServiceDeps, build: (plan: TxnPlan, atte
       const answer = await commit(deps, plan);
       await deps.tables.waitFor(answer.revision, answer.ok ? 5000 : 250);
       if (answer.ok) return result;
+    } catch (err) {
+      if (attempt > 0 || !isNotFound(err) || !(await catchUp(deps))) throw err;
     } finally {
       plan.dispose();
     }
@@ -41,17 +43,29 @@ export async function transact<T>(deps: ServiceDeps, build: (plan: TxnPlan, atte
   throw new CableError('TooManyRequestsAtOnce', 'Other requests kept changing the same objects.');
 }
 
-async function commit(deps: ServiceDeps, plan: TxnPlan): ReturnType<ServiceDeps['store']['txn']> {
+function isNotFound(err: unknown): boolean {
+  return err instanceof CableError && err.code === 'NotFound';
+}
+
+/** What is not found may have been created through another server a moment ago. True: the tables have learnt something by waiting. */
+async function catchUp({ store, tables }: ServiceDeps): Promise<boolean> {
+  const before = tables.revision;
+  // A list of nothing still tells the store's newest revision.
+  const { revision } = await guard(() => store.list('/cable/x/none/'));
+  await tables.waitFor(revision, 250);
+  return tables.revision > before;
+}
+
+function commit(deps: ServiceDeps, plan: TxnPlan): ReturnType<ServiceDeps['store']['txn']> {
+  return guard(() => deps.store.txn(plan.compares, plan.ops));
+}
+
+async function guard<T>(call: () => Promise<T>): Promise<T> {
   try {
-    return await deps.store.txn(plan.compares, plan.ops);
-  } catch (err) {
-    if (storeErrorCode(err) === undefined) throw err;
-    throw new CableError(
-      'ServiceUnavailable',
-      'The store did not answer; the request may or may not have taken effect.',
-      {
-        cause: err,
-      },
-    );
+    return await call();
+  } catch (cause) {
+    if (storeErrorCode(cause) === undefined) throw cause;
+    const message = 'The store did not answer; the request may or may not have taken effect.';
+    throw new CableError('ServiceUnavailable', message, { cause });
   }
 }

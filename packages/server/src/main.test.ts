@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
+
+test('the process listens on TCP and a Unix socket, survives kill -9 and drains on SIGTERM', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const socket = join(directory, 'server.sock');
+  const args = ['--store', `lmdb:${directory}/store`, '--listen', '127.0.0.1:0', '--listen', `unix:${socket}`];
+  const first = await startProcess(t, args);
+  assert.match(first.urls[0] ?? '', /^http:\/\/127\.0\.0\.1:\d+$/);
+  assert.equal(first.urls[1], `unix:${socket}`);
+  assert.equal((await stat(socket)).mode & 0o777, 0o600);
+  const created = await send(socket, 'POST', '/v2.0/networks', { network: { name: 'kept' } });
+  assert.equal(created.status, 201);
+  const answer = await fetch(`${first.urls[0]}/v2.0/networks`);
+  assert.match(await answer.text(), /kept/);
+
+  first.child.kill('SIGKILL');
+  await once(first.child, 'exit');
+  const second = await startProcess(t, args);
+  assert.match((await send(socket, 'GET', '/v2.0/networks')).text, /kept/);
+  second.child.kill('SIGTERM');
+  const [code] = await once(second.child, 'exit');
+  assert.equal(code, 0);
+});
+
+test('noauth is refused on an address that others can reach', async (t) => {
+  const directory = await temporaryDirectory(t);
+  for (const address of ['0.0.0.0:0', '[::]:0', '192.0.2.1:1']) {
+    const args = ['--store', `lmdb:${directory}/store`, '--listen', '127.0.0.1:0', '--listen', address];
+    const child = spawnServer(t, args);
+    let errors = '';
+    child.stderr?.on('data', (chunk: Buffer) => {
+      errors += chunk.toString();
+    });
+    const [code] = await once(child, 'exit');
+    assert.notEqual(code, 0);
+    assert.match(errors, /noauth/);
+  }
+});
+
+async function temporaryDirectory(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), `cable-main-${process.pid}-`));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+function spawnServer(t: TestContext, args: readonly string[]): ChildProcess {
+  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=cable-source', MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  return child;
+}
+
+async function startProcess(t: TestContext, args: readonly string[]): Promise<{ child: ChildProcess; urls: string[] }> {
+  const child = spawnServer(t, args);
+  const urls: string[] = [];
+  if (child.stdout === null) throw new Error('no output');
+  child.stderr?.resume();
+  const wanted = args.filter((one) => one === '--listen').length;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const match = /^listening on (.*)$/.exec(line);
+    if (match?.[1] !== undefined) urls.push(match[1]);
+    if (urls.length === wanted) return { child, urls };
+  }
+  throw new Error('the server ended before it listened');
+}
+
+function send(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, method, path }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+    call.on('error', reject);
+    call.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { silentLogger } from '@cable/kit';
+import { BUILT_IN_RESOURCES } from '@cable/model';
+import { type KeyValue, type Store, StoreError, type WatchBatch } from '@cable/store';
+import { acknowledgedKey, aliveKey, objectKey, vifKey } from './keys.ts';
+import { type TableChange, Tables } from './tables.ts';
+
+/** A store whose lists and watches the test scripts. */
+class ScriptedStore implements Pick<Store, 'list' | 'watch'> {
+  content: KeyValue[] = [];
+  revision: number = 1;
+  readonly watchedFrom: number[] = [];
+  #batches: (WatchBatch | Error)[] = [];
+  #wake: () => void = () => undefined;
+
+  list(prefix: string): ReturnType<Store['list']> {
+    return Promise.resolve({ revision: this.revision, kvs: this.content.filter((kv) => kv.key.startsWith(prefix)) });
+  }
+
+  async *watch(_prefix: string, { fromRevision, signal }: Parameters<Store['watch']>[1]): AsyncIterable<WatchBatch> {
+    this.watchedFrom.push(fromRevision);
+    signal.addEventListener('abort', () => this.#wake(), { once: true });
+    while (!signal.aborted) {
+      const next = this.#batches.shift();
+      if (next instanceof Error) throw next;
+      if (next !== undefined) yield next;
+      else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    }
+  }
+
+  send(batch: WatchBatch | Error): void {
+    this.#batches.push(batch);
+    this.#wake();
+  }
+}
+
+function kv(key: string, value: object, revision: number): KeyValue {
+  return { key, value: JSON.stringify(value), createRevision: revision, modRevision: revision, lease: null };
+}
+
+type Change = { readonly revision: number; readonly changes: readonly TableChange[] };
+
+async function started(store: ScriptedStore): Promise<{ tables: Tables; seen: Change[]; stop(): Promise<void> }> {
+  const abort = new AbortController();
+  const tables = new Tables({ store, resources: BUILT_IN_RESOURCES, log: silentLogger(), signal: abort.signal });
+  const seen: Change[] = [];
+  tables.onChange((revision, changes) => seen.push({ revision, changes }));
+  await tables.start();
+  const stop = async (): Promise<void> => {
+    abort.abort();
+    await tables.stopped();
+  };
+  return { tables, seen, stop };
+}
+
+const port = (id: string, more: object = {}): object => ({
+  id,
+  project_id: 'p',
+  network_id: 'n1',
+  fixed_ips: [{ subnet_id: 's1', ip_address: '10.0.0.2' }],
+  security_groups: ['g1', 'g2'],
+  ...more,
+});
+
+test('rows are indexed by every reference, in lists too', async () => {
+  const store = new ScriptedStore();
+  store.content = [kv(objectKey('port', 'a'), port('a'), 1)];
+  const { tables, stop } = await started(store);
+  const ids = (index: string, key: string): readonly string[] =>
+    tables
+      .of('port')
+      .by(index, key)
+      .map((row) => row.id);
+  assert.deepEqual(ids('network_id', 'n1'), ['a']);
+  assert.deepEqual(ids('security_groups', 'g2'), ['a']);
+  assert.deepEqual(ids('fixed_ips.subnet_id', 's1'), ['a']);
+  assert.deepEqual(ids('fixed_ips.ip_address', '10.0.0.2'), ['a']);
+  assert.deepEqual(ids('project_id', 'p'), ['a']);
+  await stop();
+});
+
+test('an attribute that was declared after the object was written has its default', async () => {
+  const store = new ScriptedStore();
+  store.content = [kv(objectKey('port', 'a'), port('a'), 1)];
+  const { tables, stop } = await started(store);
+  assert.equal(tables.of('port').get('a')?.['binding:vnic_type'], 'normal');
+  await stop();
+});
+
+test('a batch changes the tables before listeners and waiters hear of it', async () => {
+  const store = new ScriptedStore();
+  const { tables, seen, stop } = await started(store);
+  const waiting = tables.waitFor(5);
+  store.send({ revision: 5, events: [{ kind: 'put', kv: kv(objectKey('port', 'a'), port('a'), 5) }] });
+  assert.equal(await waiting, true);
+  assert.equal(tables.modRevision('port', 'a'), 5);
+  store.send({
+    revision: 7,
+    events: [
+      { kind: 'put', kv: kv(objectKey('port', 'a'), port('a', { name: 'x' }), 6) },
+      { kind: 'put', kv: kv('/cable/x/ip/s/1', {}, 6) },
+      { kind: 'delete', key: objectKey('port', 'a'), modRevision: 7 },
+    ],
+  });
+  assert.equal(await tables.waitFor(7), true);
+  const last = seen.at(-1);
+  assert.equal(last?.revision, 7);
+  assert.deepEqual(
+    last?.changes.map(({ type, id, before, after }) => [type, id, before?.id, after]),
+    [['port', 'a', 'a', undefined]],
+  );
+  assert.equal(await tables.waitFor(9, 20), false);
+  await stop();
+  assert.equal(await tables.waitFor(99, 1000), false);
+});
+
+test('what hosts report is in tables of its own', async () => {
+  const store = new ScriptedStore();
+  store.content = [
+    kv(aliveKey('h1'), {}, 1),
+    kv(acknowledgedKey('h1'), { revision: 9 }, 1),
+    kv(vifKey('h1', 'p1'), { state: 'up', reason: null }, 1),
+  ];
+  const { tables, stop } = await started(store);
+  assert.equal(tables.of('alive').get('h1')?.id, 'h1');
+  assert.equal(tables.of('ack').get('h1')?.revision, 9);
+  assert.equal(tables.of('vif').by('port_id', 'p1')[0]?.state, 'up');
+  store.send({ revision: 2, events: [{ kind: 'delete', key: aliveKey('h1'), modRevision: 2 }] });
+  await tables.waitFor(2);
+  assert.equal(tables.of('alive').get('h1'), undefined);
+  await stop();
+});
+
+test('after a break the watch resumes; after compaction only differences are told', async () => {
+  const store = new ScriptedStore();
+  store.content = [kv(objectKey('port', 'a'), port('a'), 1), kv(objectKey('port', 'b'), port('b'), 1)];
+  const { tables, seen, stop } = await started(store);
+  store.send(new StoreError('unavailable', 'gone'));
+  store.send({ revision: 3, events: [] });
+  await tables.waitFor(3);
+  assert.deepEqual(store.watchedFrom, [2, 2]);
+  seen.length = 0;
+  store.revision = 10;
+  store.content = [kv(objectKey('port', 'a'), port('a'), 1), kv(objectKey('port', 'c'), port('c'), 8)];
+  store.send(new StoreError('compacted', 'too old'));
+  assert.equal(await tables.waitFor(10), true);
+  const told = seen.flatMap((one) => one.changes).map(({ id, before, after }) => [id, before?.id, after?.id]);
+  assert.deepEqual(told.sort(), [
+    ['b', 'b', undefined],
+    ['c', undefined, 'c'],
+  ]);
+  store.send({ revision: 11, events: [] });
+  await tables.waitFor(11);
+  assert.equal(store.watchedFrom.at(-1), 11);
+  await stop();
+});
+
+test('an unreadable object is left out, the others stay', async () => {
+  const store = new ScriptedStore();
+  store.content = [
+    { ...kv(objectKey('port', 'a'), {}, 1), value: 'not json' },
+    kv(objectKey('port', 'b'), port('b'), 1),
+    kv(objectKey('unknown_type', 'c'), { id: 'c' }, 1),
+  ];
+  const { tables, stop } = await started(store);
+  assert.deepEqual(
+    [...tables.of('port').values()].map((row) => row.id),
+    ['b'],
+  );
+  await stop();
+});
