@@ -1,1 +1,2 @@
-export {};
+export type { CliDeps } from './context.ts';
+export { runCommandLine } from './program.ts';

@@ -10,8 +10,7 @@ export const MAX_TXN_BYTES: number = 1024 * 1024;
 /** Most compares, and most ops, in one transaction: etcd's default. */
 export const MAX_TXN_OPS = 128;
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-const UNFIT = /[\u0000-\u001f\u007f\p{Surrogate}]/u;
+const UNFIT = /[\p{Control}\p{Surrogate}]/u;
 
 /** Throws `invalid` or `too-large` for a key (or prefix) that one of the stores could not hold. */
 export function checkKey(key: string, what: 'key' | 'prefix' = 'key'): void {

@@ -1,0 +1,124 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { TransportError } from '@cable/kit';
+import type { Command } from 'commander';
+import type { Bind, CliContext } from './context.ts';
+import { CliError } from './errors.ts';
+import { collect } from './flags.ts';
+import { type Row, renderJson, renderObject, renderTable } from './render.ts';
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** Adds `cable show maps|vifs|counters|agent`: what a host's agent says about itself, over its socket on this machine. */
+export function addAgentCommands(root: Command, bind: Bind): void {
+  const show = root.command('show').description('Shows what the agent on this machine has in the kernel.');
+  const add = (
+    name: string,
+    description: string,
+    body: (context: CliContext, options: Options) => Promise<void>,
+  ): Command =>
+    show
+      .command(name)
+      .description(description)
+      .option('--host <name>', 'the host; needed when several agents run on this machine')
+      .option('--run-dir <directory>', 'where the agents keep their sockets', '/run/cable')
+      .action(bind(body));
+  add('maps', 'Shows the data plane’s maps, decoded.', showMaps).option(
+    '--map <name>',
+    'only this map (repeatable)',
+    collect,
+  );
+  add('vifs', 'Shows the interfaces of the host’s ports.', showVifs);
+  add('counters', 'Shows packets, bytes and drops by reason of each interface.', showCounters);
+  add('agent', 'Shows the agent’s state.', async (context, options) => {
+    const status = (await askAgent(context, options, '/status')) as Row;
+    context.print(context.json ? renderJson(status) : renderObject(status));
+  });
+}
+
+async function showMaps(context: CliContext, options: Options): Promise<void> {
+  const maps = (await askAgent(context, options, '/maps')) as Readonly<Record<string, readonly Row[]>>;
+  const wanted = selectMaps(Object.keys(maps), options['map']);
+  if (context.json) return context.print(renderJson(Object.fromEntries(wanted.map((name) => [name, maps[name]]))));
+  for (const name of wanted) {
+    const rows = maps[name] ?? [];
+    const count = rows.length === 0 ? 'empty' : `${rows.length} ${rows.length === 1 ? 'entry' : 'entries'}`;
+    context.print(`${name}: ${count}\n${rows.length === 0 ? '' : renderTable(columnsOf(rows), rows)}\n`);
+  }
+}
+
+/** `vif` means `cb_vif_1`. */
+function selectMaps(names: readonly string[], asked: unknown): readonly string[] {
+  if (!Array.isArray(asked)) return names;
+  return asked.map((text) => {
+    const found = names.find((name) => name === text || name.replace(/^cb_(.*)_\d+$/, '$1') === text);
+    if (found === undefined) throw new CliError(2, `--map: there is no '${text}'`, `There are: ${names.join(', ')}`);
+    return found;
+  });
+}
+
+async function showVifs(context: CliContext, options: Options): Promise<void> {
+  const vifs = (await askAgent(context, options, '/vifs')) as readonly Row[];
+  if (context.json) return context.print(renderJson(vifs));
+  const columns = ['portId', 'name', 'network', 'device', 'macAddress', 'addresses', 'state', 'reason'];
+  context.print(renderTable(columns, vifs));
+}
+
+const TRAFFIC = ['rx_packets', 'rx_bytes', 'tx_packets', 'tx_bytes'];
+
+async function showCounters(context: CliContext, options: Options): Promise<void> {
+  const counters = (await askAgent(context, options, '/counters')) as Readonly<Record<string, Row>>;
+  if (context.json) return context.print(renderJson(counters));
+  const vifs = (await askAgent(context, options, '/vifs')) as readonly Row[];
+  const names = new Map(vifs.map((vif) => [vif['portId'], vif['name']]));
+  const rows = Object.entries(counters).map(([port, counts]) => {
+    const drops = Object.entries(counts).filter(([name]) => !TRAFFIC.includes(name));
+    return { port, name: names.get(port), ...counts, drops: drops.map(([name, count]) => `${name} ${count}`) };
+  });
+  context.print(renderTable(['port', 'name', ...TRAFFIC, 'drops'], rows));
+}
+
+function columnsOf(rows: readonly Row[]): readonly string[] {
+  return [...new Set(rows.flatMap((row) => Object.keys(row)))];
+}
+
+async function askAgent(context: CliContext, options: Options, path: string): Promise<unknown> {
+  const runDir = String(options['runDir']);
+  const host = options['host'] === undefined ? onlyHost(runDir) : String(options['host']);
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(host)) throw new CliError(2, `--host: '${host}' is not a host's name`);
+  const socket = join(runDir, host, 'agent.sock');
+  if (!existsSync(socket)) {
+    const known = hostsIn(runDir);
+    const remedy = known.length === 0 ? `No agent's socket is in ${runDir}.` : `There are: ${known.join(', ')}`;
+    throw new CliError(1, `no agent of host '${host}' runs on this machine`, remedy);
+  }
+  const transport = context.connect(`unix:${socket}`);
+  try {
+    const { status, body } = await transport.request({ method: 'GET', path });
+    if (status !== 200) throw new CliError(1, `the agent of ${host} answered ${status}: ${body.slice(0, 300)}`);
+    return JSON.parse(body);
+  } catch (err) {
+    if (!(err instanceof TransportError)) throw err;
+    throw new CliError(1, `the agent of host '${host}' does not answer`, `Start it: cable agent --host ${host} ...`);
+  } finally {
+    transport.close();
+  }
+}
+
+function onlyHost(runDir: string): string {
+  const [first, ...others] = hostsIn(runDir);
+  if (first !== undefined && others.length === 0) return first;
+  if (first === undefined) throw new CliError(1, 'no agent runs on this machine', `No agent's socket is in ${runDir}.`);
+  throw new CliError(
+    2,
+    'several agents run on this machine',
+    `Add --host with one of: ${[first, ...others].join(', ')}`,
+  );
+}
+
+function hostsIn(runDir: string): readonly string[] {
+  if (!existsSync(runDir)) return [];
+  return readdirSync(runDir)
+    .filter((name) => existsSync(join(runDir, name, 'agent.sock')))
+    .sort();
+}

@@ -1,0 +1,28 @@
+import type { Client } from '@cable/api';
+import type { HttpTransport } from '@cable/kit';
+import type { ResourceModel } from '@cable/model';
+import type { Command } from 'commander';
+
+/** What the process gives the command. */
+export type CliDeps = {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly resources: readonly ResourceModel[];
+  /** Connects to `http://HOST:PORT` or `unix:PATH`. */
+  readonly connect: (server: string) => HttpTransport;
+  readonly print: (text: string) => void;
+  readonly printError: (text: string) => void;
+  readonly version: string;
+};
+
+/** What every command's body gets. */
+export type CliContext = CliDeps & {
+  readonly server: string;
+  readonly json: boolean;
+  /** Connected when first used. */
+  readonly client: () => Client;
+};
+
+/** Makes the body of a command: it gets the context, its options with the global ones, and its arguments. */
+export type Bind = (
+  body: (context: CliContext, options: Readonly<Record<string, unknown>>, args: readonly unknown[]) => Promise<void>,
+) => (this: Command, ...args: unknown[]) => Promise<void>;

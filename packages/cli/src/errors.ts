@@ -1,0 +1,47 @@
+import { ApiError } from '@cable/api';
+import { TransportError } from '@cable/kit';
+import { ERRORS, type ErrorCode } from '@cable/model';
+import { CommanderError } from 'commander';
+
+/** The command was wrong (exit status 2) or was refused (1). `remedy`: what to do, empty: nothing to add. */
+export class CliError extends Error {
+  readonly exitStatus: 1 | 2;
+  readonly remedy: string;
+
+  constructor(exitStatus: 1 | 2, message: string, remedy = '') {
+    super(message);
+    this.name = 'CliError';
+    this.exitStatus = exitStatus;
+    this.remedy = remedy;
+  }
+}
+
+/** What to print on standard error, and the exit status: 0 after help, 1 refused or failed, 2 wrong usage. */
+export type Failure = { readonly text: string; readonly exitStatus: number };
+
+/** Explains what ended a command. Rethrows what is a bug. */
+export function explainFailure(err: unknown): Failure {
+  // Commander has printed its message already.
+  if (err instanceof CommanderError) return { text: '', exitStatus: err.exitCode === 0 ? 0 : 2 };
+  if (err instanceof CliError) return { text: format(err.message, err.remedy), exitStatus: err.exitStatus };
+  if (err instanceof ApiError) {
+    const type = err.type === '' ? `HTTP ${err.status}` : err.type;
+    const hints = new Set([err.detail, remedyOf(err.type)].filter((hint) => hint !== ''));
+    return { text: format(`${err.message} (${type})`, [...hints].join('\n  ')), exitStatus: 1 };
+  }
+  if (err instanceof TransportError) {
+    return { text: format(err.message, 'The server is chosen with --server or CABLE_SERVER.'), exitStatus: 1 };
+  }
+  throw err;
+}
+
+function format(message: string, remedy: string): string {
+  return `error: ${message}\n${remedy === '' ? '' : `  ${remedy}\n`}`;
+}
+
+/** The remedy of an error type; `NetworkInUse` has that of `InUse`. */
+function remedyOf(type: string): string {
+  const codes = Object.keys(ERRORS) as ErrorCode[];
+  const code = codes.find((one) => one === type) ?? (['NotFound', 'InUse'] as const).find((one) => type.endsWith(one));
+  return code === undefined ? '' : ERRORS[code].remedy;
+}

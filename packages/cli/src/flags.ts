@@ -1,0 +1,117 @@
+import type { Attribute, ResourceModel } from '@cable/model';
+import { Option } from 'commander';
+import { openstackFlags } from './words.ts';
+
+/** What a set of options is for: an object's attributes when it is made or changed, or the filters of a list. */
+export type Purpose = 'create' | 'update' | 'filter';
+
+/** The options of one attribute. The first is shown in help, the others are further spellings. */
+export type AttributeFlags = {
+  readonly name: string;
+  readonly attribute: Attribute;
+  /** Without dashes in front, the shown one first. */
+  readonly flags: readonly string[];
+};
+
+/** Flags that mean the same in every command. */
+const RESERVED = ['json', 'server', 'project', 'column', 'limit', 'sort', 'help', 'version'];
+
+/** The options of a resource, derived from its declaration. */
+export function attributeFlags(
+  resource: Pick<ResourceModel, 'attributes'>,
+  purpose: Purpose,
+): readonly AttributeFlags[] {
+  const wanted = Object.entries(resource.attributes).filter(([, attribute]) => serves(attribute, purpose));
+  const taken = new Set(RESERVED);
+  const claim = (flag: string): boolean => !taken.has(flag) && taken.add(flag) !== undefined;
+  const shown = wanted.map(([name, attribute]) => spellings(name, attribute).find(claim));
+  return wanted.flatMap(([name, attribute], index) => {
+    const first = shown[index];
+    if (first === undefined) return [];
+    return [{ name, attribute, flags: [first, ...spellings(name, attribute).filter(claim)] }];
+  });
+}
+
+function serves(attribute: Attribute, purpose: Purpose): boolean {
+  if (attribute.aliasOf !== undefined) return false;
+  if (purpose === 'filter')
+    return attribute.filter !== false && attribute.type !== 'dict' && attribute.type !== 'object';
+  return attribute.write === 'both' || attribute.write === purpose;
+}
+
+/** All spellings of an attribute's flag, the best first: `network_id` → network, network-id; `fixed_ips` → fixed-ip, fixed-ips. */
+function spellings(name: string, attribute: Attribute): readonly string[] {
+  const full = dashed(name);
+  const short = dashed(name.replace(/^[^:]*:/, ''));
+  const isReference = (attribute.reference ?? attribute.items?.reference) !== undefined;
+  const bare = [short, full].flatMap((flag) => {
+    if (attribute.type === 'list') return [flag.replace(/s$/, ''), flag];
+    return isReference ? [flag.replace(/-id$/, ''), flag] : [flag];
+  });
+  return [...new Set([...bare, ...openstackFlags(name)])];
+}
+
+/** A name as it is written in flags. */
+export function dashed(name: string): string {
+  return name.replaceAll(/[_:]/g, '-');
+}
+
+/** Commander's options for an attribute: `--x <value>`, `--x`/`--no-x` for booleans, repeatable for lists, `--no-x` for null or none. */
+export function optionsOf(flags: AttributeFlags, purpose: Purpose): readonly Option[] {
+  return flags.flags.flatMap((flag, index) => {
+    const options = optionsOfFlag(flag, flags, purpose);
+    return index === 0 ? options : options.map((option) => option.hideHelp());
+  });
+}
+
+function optionsOfFlag(flag: string, { name, attribute, flags }: AttributeFlags, purpose: Purpose): readonly Option[] {
+  const text = describe(name, attribute, purpose, flags);
+  if (attribute.type === 'boolean') return [new Option(`--${flag}`, text), new Option(`--no-${flag}`, `not --${flag}`)];
+  const value = new Option(`--${flag} <${placeholder(attribute, purpose)}>`, text);
+  if (purpose === 'filter') return [value.argParser(collect)];
+  if (attribute.type === 'list') return [value.argParser(collect), new Option(`--no-${flag}`, 'none of them')];
+  return attribute.nullable ? [value, new Option(`--no-${flag}`, 'none (null)')] : [value];
+}
+
+/** Commander's parser of a repeatable option. */
+export function collect(text: string, before: unknown): readonly string[] {
+  return [...(Array.isArray(before) ? before : []), text];
+}
+
+function describe(name: string, attribute: Attribute, purpose: Purpose, flags: readonly string[]): string {
+  const values = attribute.values ?? attribute.items?.values;
+  const notes = [
+    ...(values !== undefined && values.length > 1 ? [`one of ${values.join(', ')}`] : []),
+    ...(attribute.type === 'list' ? [purpose === 'update' ? 'repeatable; replaces the list' : 'repeatable'] : []),
+    ...(purpose === 'create' && isAsked(attribute) ? ['required'] : []),
+    ...openstackFlags(name)
+      .filter((flag) => flags.includes(flag))
+      .map((flag) => `also --${flag}`),
+  ];
+  const text = purpose === 'filter' ? `only those whose ${name} is this` : (attribute.description ?? name);
+  return notes.length === 0 ? text : `${text.replace(/\.$/, '')} (${notes.join('; ')})`;
+}
+
+/** True for a required attribute that the user must give: not when it has only one possible value. */
+export function isAsked(attribute: Attribute): boolean {
+  return attribute.required === true && attribute.values?.length !== 1;
+}
+
+function placeholder(attribute: Attribute, purpose: Purpose): string {
+  const one = attribute.items ?? attribute;
+  if (one.reference !== undefined) return 'name-or-id';
+  if (one.properties !== undefined) {
+    const keys = Object.keys(one.properties).map((key) => `${dashed(key).replace(/-id$/, '')}=..`);
+    return purpose === 'filter' ? 'key=value' : keys.join(',');
+  }
+  return one.type === 'dict' ? 'key=value,..|json' : one.type === 'string' ? 'text' : one.type;
+}
+
+/** The value given for an attribute in commander's parsed options, under any of its spellings; undefined: not given. */
+export function givenValue(flags: AttributeFlags, options: Readonly<Record<string, unknown>>): unknown {
+  for (const flag of flags.flags) {
+    const value = options[new Option(`--${flag}`).attributeName()];
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}

@@ -1,0 +1,319 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { BUILT_IN_RESOURCES } from '@cable/model';
+import { attributeFlags } from './flags.ts';
+import { cable } from './testing/run.ts';
+import { type StubServer, startStub } from './testing/stub-server.ts';
+import { resourceWords } from './words.ts';
+
+const A = '11111111-1111-4111-8111-111111111111';
+const B = '22222222-2222-4222-8222-222222222222';
+
+type Context = { after(fn: () => void): void };
+
+async function stub(t: Context, extra: Readonly<Record<string, unknown>> = {}, socket?: string): Promise<StubServer> {
+  const server = await startStub(extra, socket);
+  t.after(() => server.close());
+  return server;
+}
+
+test('every declared verb and attribute has its command and option, and every command its help', async () => {
+  for (const resource of BUILT_IN_RESOURCES) {
+    const words = resourceWords(resource).join(' ');
+    const top = await cable(`${words} --help`);
+    assert.equal(top.status, 0);
+    for (const verb of resource.verbs) {
+      const name = verb === 'update' ? 'set' : verb;
+      assert.match(top.out, new RegExp(`^  ${name}\\b`, 'm'), `${words} ${name}`);
+      const help = await cable(`${words} ${name} --help`);
+      assert.equal(help.status, 0);
+      assert.match(help.out, new RegExp(`^Usage: cable ${words} ${name}`));
+      assert.match(help.out, /--json/);
+      const purpose = { list: 'filter', create: 'create', update: 'update', show: null, delete: null }[verb];
+      if (purpose === null) continue;
+      for (const { flags } of attributeFlags(resource, purpose as 'filter')) {
+        assert.match(help.out, new RegExp(`^  --${flags[0]}\\b`, 'm'), `${words} ${name} --${flags[0]}`);
+      }
+    }
+  }
+});
+
+test('flags are derived from names: references lose _id, lists their plural, name spaces when that is clear', () => {
+  const port = BUILT_IN_RESOURCES.find((one) => one.name === 'port');
+  assert(port);
+  const flags = new Map(attributeFlags(port, 'create').map((one) => [one.name, one.flags]));
+  assert.deepEqual(flags.get('network_id'), ['network', 'network-id']);
+  assert.deepEqual(flags.get('fixed_ips'), ['fixed-ip', 'fixed-ips']);
+  assert.deepEqual(flags.get('binding:vnic_type'), ['vnic-type', 'binding-vnic-type']);
+  assert.deepEqual(flags.get('binding:host_id'), ['host-id', 'binding-host-id', 'host']);
+  assert.equal(flags.get('status'), undefined);
+  assert.equal(flags.get('tenant_id'), undefined);
+});
+
+test('create sends what was given, with names made IDs and values of the declared types', async (t) => {
+  const server = await stub(t);
+  server.put('network', { id: A, name: 'web' });
+  server.put('subnet', { id: B, name: 'sub' });
+  const words = [
+    ...['port', 'create', 'p1', '--network', 'web', '--fixed-ip', 'subnet=sub,ip-address=10.0.0.5'],
+    ...['--fixed-ip', `{"subnet_id":"${B}"}`, '--no-admin-state-up', '--host', 'h1', '--no-security-group'],
+    ...['--profile', 'a=b,c=d', '--no-hostname', '--json'],
+  ];
+  const { status, out, err } = await cable(words, server);
+  assert.equal(err, '');
+  assert.equal(status, 0);
+  const body = {
+    name: 'p1',
+    network_id: A,
+    admin_state_up: false,
+    fixed_ips: [{ subnet_id: B, ip_address: '10.0.0.5' }, { subnet_id: B }],
+    security_groups: [],
+    'binding:host_id': 'h1',
+    'binding:profile': { a: 'b', c: 'd' },
+    'cable:hostname': null,
+  };
+  const sent = server.requests.at(-1)?.replace('POST /v2.0/ports ', '') ?? '';
+  assert.deepEqual(JSON.parse(sent), { port: body });
+  assert.deepEqual(JSON.parse(out), { id: 'new-0', ...body });
+});
+
+test('create fills a required attribute that has one possible value, and asks for the others', async (t) => {
+  const server = await stub(t);
+  assert.equal((await cable(`subnet create --network ${A} --subnet-range 10.0.0.0/24`, server)).status, 0);
+  const sent = `POST /v2.0/subnets {"subnet":{"network_id":"${A}","ip_version":4,"cidr":"10.0.0.0/24"}}`;
+  assert.equal(server.requests.at(-1), sent);
+  const missing = await cable('port create', server);
+  assert.deepEqual([missing.status, missing.err], [2, 'error: --network is required: The network.\n']);
+});
+
+test('set changes only what is given; null and empty lists can be given', async (t) => {
+  const server = await stub(t);
+  server.put('subnet', { id: B, name: 'sub' });
+  const words = `subnet set sub --no-gateway --no-dns-nameserver --dhcp --allocation-pool start=10.0.0.2,end=10.0.0.9`;
+  const { status, out } = await cable(words, server);
+  assert.equal(status, 0);
+  const changes = {
+    gateway_ip: null,
+    allocation_pools: [{ start: '10.0.0.2', end: '10.0.0.9' }],
+    enable_dhcp: true,
+    dns_nameservers: [],
+  };
+  assert.equal(server.requests.at(-1), `PUT /v2.0/subnets/${B} ${JSON.stringify({ subnet: changes })}`);
+  assert.match(out, /\| allocation_pools \| start=10\.0\.0\.2, end=10\.0\.0\.9 +\|/);
+  const nothing = await cable('subnet set sub', server);
+  assert.deepEqual([nothing.status, nothing.err.split('\n')[0]], [2, 'error: nothing to change is given']);
+});
+
+test('list sends filters, order, limit and the columns it shows', async (t) => {
+  const server = await stub(t);
+  server.put('network', { id: A, name: 'web' });
+  server.put('port', { id: B, name: 'p', network_id: A, status: 'DOWN', fixed_ips: [{ ip_address: '10.0.0.5' }] });
+  const words = 'port list --network web --status DOWN -c id -c Fixed-IPs --sort name:desc --sort id --limit 5';
+  const { status, out } = await cable(words, server);
+  assert.equal(status, 0);
+  assert.equal(
+    server.requests.at(-1),
+    `GET /v2.0/ports?network_id=${A}&status=DOWN&sort_key=name&sort_dir=desc&sort_key=id&sort_dir=asc&limit=5&fields=id&fields=fixed_ips`,
+  );
+  assert.match(out, /^\+-+\+-+\+\n\| id +\| fixed_ips +\|\n/);
+  assert.match(out, new RegExp(`\\| ${B} \\| ip_address=10\\.0\\.0\\.5 \\|`));
+  const json = await cable('port list --json -c name', server);
+  assert.deepEqual(JSON.parse(json.out), [{ name: 'p' }]);
+  await cable('port list --fixed-ip ip-address=10.0.0.5 --no-admin-state-up --json', server);
+  assert.equal(server.requests.at(-1), 'GET /v2.0/ports?admin_state_up=false&fixed_ips=ip_address=10.0.0.5');
+});
+
+test('the project is sent, from the option before the environment', async (t) => {
+  const server = await stub(t);
+  await cable('network list --project blue', server);
+  assert.equal(server.header('x-project-id'), 'blue');
+  await cable('network list', server);
+  assert.equal(server.header('x-project-id'), undefined);
+});
+
+test('a name that several have is refused with their IDs', async (t) => {
+  const server = await stub(t);
+  server.put('network', { id: A, name: 'web', project_id: 'blue' });
+  server.put('network', { id: B, name: 'web', project_id: 'red' });
+  const { status, err } = await cable('network show web', server);
+  assert.equal(status, 1);
+  assert.equal(
+    err,
+    `error: 2 networks are called 'web'\n  Give the ID:\n    ${A}  (project blue)\n    ${B}  (project red)\n`,
+  );
+  const none = await cable('security group show nope', server);
+  assert.deepEqual(
+    [none.status, none.err],
+    [1, "error: no security group is called 'nope'\n  See: cable security group list\n"],
+  );
+  assert.equal((await cable(`network show ${A}`, server)).status, 0);
+});
+
+test('delete takes several, goes on after a failure, and says so', async (t) => {
+  const server = await stub(t);
+  server.put('network', { id: A, name: 'a', used: true });
+  server.put('network', { id: B, name: 'b' });
+  const { status, out, err } = await cable('network delete a missing b', server);
+  assert.deepEqual([status, out], [1, '']);
+  assert.match(err, /error: 1{8}.* is in use\. \(NetworkInUse\)\n {2}Delete what uses the object first\.\n/);
+  assert.match(err, /error: no network is called 'missing'/);
+  assert.match(err, /error: 2 of 3 networks were not deleted\n$/);
+  assert.equal(server.requests.filter((one) => one === `DELETE /v2.0/networks/${B}`).length, 1);
+});
+
+test('actions have the words of the openstack client', async (t) => {
+  const server = await stub(t);
+  server.put('router', { id: A, name: 'r' });
+  server.put('subnet', { id: B, name: 'sub' });
+  assert.equal((await cable('router add subnet r sub', server)).status, 0);
+  assert.equal(server.requests.at(-1), `PUT /v2.0/routers/${A}/add_router_interface {"subnet_id":"${B}"}`);
+  assert.equal((await cable(`router remove port r ${B} --json`, server)).status, 0);
+  assert.equal(server.requests.at(-1), `PUT /v2.0/routers/${A}/remove_router_interface {"port_id":"${B}"}`);
+});
+
+test('a resource of several words may be written with dashes', async (t) => {
+  const server = await stub(t);
+  const words = `security-group-rule create --security-group ${A} --direction ingress --protocol tcp --remote-ip 10.0.0.0/8`;
+  assert.equal((await cable(words, server)).status, 0);
+  assert.match(
+    server.requests.at(-1) ?? '',
+    /^POST \/v2\.0\/security-group-rules .*"remote_ip_prefix":"10\.0\.0\.0\/8"/,
+  );
+});
+
+test('wrong usage exits 2, says what is wrong and suggests', async (t) => {
+  const server = await stub(t);
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['prt list', /unknown command 'prt'\n\(Did you mean port\?\)/],
+    ['port lst', /unknown command 'lst'\n\(Did you mean list\?\)/],
+    ['port list --stats DOWN', /unknown option '--stats'\n\(Did you mean --status\?\)/],
+    ['port list -c colour', /-c|--column: there is no 'colour'\n {2}There are: id, /],
+    ['port list --sort colour', /--sort: there is no 'colour'/],
+    ['port list --limit 0', /--limit: '0' is not a number from 1/],
+    [`subnet create --network ${A} --cidr 10.0.0.1/24`, /--cidr: .*10\.0\.0\.0\/24/],
+    [`network create --mtu many`, /--mtu: 'many' is not an integer/],
+    [
+      `port create --network ${A} --fixed-ip 10.0.0.5`,
+      /--fixed-ip: '10\.0\.0\.5' is not key=value; write subnet=\.\.,ip-address=\.\./,
+    ],
+    [`port create --network ${A} --fixed-ip colour=red`, /--fixed-ip: there is no 'colour'; write subnet=/],
+    [`port create --network ${A} --profile {"a"`, /--profile: the JSON is malformed/],
+    [`port create --network ${A} --vnic-type odd`, /--vnic-type: 'odd' is not in/],
+    ['network create a --name b', /the name is given twice/],
+    ['network show', /missing required argument 'network'/],
+    ['network', /Usage: cable network/],
+    ['completion fish', /Allowed choices are bash, zsh/],
+  ];
+  for (const [words, message] of cases) {
+    const { status, out, err } = await cable(words, server);
+    assert.match(err, message, words);
+    assert.deepEqual([status, out], [2, ''], words);
+  }
+  assert.deepEqual(server.requests, []);
+});
+
+test('refusals and failures exit 1 and say what to do', async (t) => {
+  const server = await stub(t);
+  const missing = await cable(`network show ${A}`, server);
+  assert.equal(missing.status, 1);
+  assert.match(
+    missing.err,
+    /^error: Network 1.* could not be found\. \(NetworkNotFound\)\n {2}Check the ID and the project/,
+  );
+  const refused = await cable('network list --server http://127.0.0.1:1');
+  assert.equal(refused.status, 1);
+  assert.match(refused.err, /^error: cannot reach http:\/\/127\.0\.0\.1:1: nothing listens there/);
+  assert.match(refused.err, /--server or CABLE_SERVER/);
+  assert.equal((await cable('network list --server localhost:1')).status, 1);
+});
+
+test('--version and --help exit 0', async () => {
+  assert.deepEqual(await cable('--version'), { status: 0, out: '1.2.3\n', err: '' });
+  const help = await cable('--help');
+  assert.equal(help.status, 0);
+  for (const word of ['port', 'security', 'status', 'completion', 'cable server, cable agent, cable lab']) {
+    assert.ok(help.out.includes(word), word);
+  }
+});
+
+test('text from others cannot drive the terminal', async (t) => {
+  const server = await stub(t);
+  server.put('network', { id: A, name: 'x\u001b[2Jy\u009b' });
+  const { out } = await cable(`network show ${A}`, server);
+  assert.ok(out.includes('x\\x1b[2Jy\\x9b'));
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what must not be there
+  assert.doesNotMatch(out, /[\u001b\u009b]/);
+});
+
+test('status tells readiness, revision, hosts and ports', async (t) => {
+  const metrics = 'cable_objects{type="port"} 2\ncable_objects{type="revision"} 77\n';
+  const server = await stub(t, { '/readyz': { ready: true }, '/metrics': metrics });
+  server.put('host', { id: 'h1', alive: true });
+  server.put('host', { id: 'h2', alive: false });
+  server.put('port', { id: A, status: 'ACTIVE' });
+  server.put('port', { id: B, status: 'ACTIVE' });
+  const { status, out } = await cable('status --json', server);
+  assert.equal(status, 0);
+  assert.deepEqual(JSON.parse(out), {
+    server: server.url,
+    ready: true,
+    revision: 77,
+    hosts: { alive: ['h1'], dead: ['h2'] },
+    ports: { ACTIVE: 2 },
+  });
+  const table = (await cable('status', server)).out;
+  assert.match(table, /\| revision +\| 77 +\|/);
+  assert.match(table, /\| hosts alive +\| 1 of 2 +\|/);
+  assert.match(table, /\| hosts dead +\| h2 +\|/);
+  assert.match(table, /\| ports +\| ACTIVE 2 +\|/);
+});
+
+test('show asks the agent of the host, and finds the only one by itself', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-cli-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  mkdirSync(join(dir, 'h1'));
+  const maps = { cb_vif_1: [{ port: 'vm', mac: 'fa:16:3e:00:00:01' }], cb_peer_1: [] };
+  const vifs = [{ portId: A, name: 'vm', state: 'up', reason: null, addresses: ['10.0.0.5'] }];
+  const counters = { [A]: { rx_packets: 3, rx_bytes: 300, tx_packets: 1, tx_bytes: 100, SPOOFED: 2 } };
+  const extra = { '/maps': maps, '/vifs': vifs, '/counters': counters, '/status': { host: 'h1' } };
+  await stub(t, extra, join(dir, 'h1', 'agent.sock'));
+
+  const all = await cable(`show maps --run-dir ${dir}`);
+  assert.equal(all.err, '');
+  assert.match(all.out, /cb_vif_1: 1 entry\n\+-.*\n\| port \| mac +\|\n(.*\n)?\| vm {3}\| fa:16:3e:00:00:01 \|/);
+  assert.match(all.out, /cb_peer_1: empty\n/);
+  const one = await cable(`show maps --map vif --json --host h1 --run-dir ${dir}`);
+  assert.deepEqual(JSON.parse(one.out), { cb_vif_1: maps.cb_vif_1 });
+  assert.match((await cable(`show vifs --run-dir ${dir}`)).out, new RegExp(`\\| ${A} \\| vm `));
+  assert.match(
+    (await cable(`show counters --run-dir ${dir}`)).out,
+    /\| vm +\| 3 +\| 300 +\| 1 +\| 100 +\| SPOOFED 2 \|/,
+  );
+
+  const unknown = await cable(`show maps --host h9 --run-dir ${dir}`);
+  assert.deepEqual(
+    [unknown.status, unknown.err],
+    [1, "error: no agent of host 'h9' runs on this machine\n  There are: h1\n"],
+  );
+  assert.equal((await cable(`show maps --host ../x --run-dir ${dir}`)).status, 2);
+  const wrong = await cable(`show maps --map nope --run-dir ${dir}`);
+  assert.equal(wrong.status, 2);
+});
+
+test('the completion script completes commands and options in bash', async () => {
+  const { out, status } = await cable('completion bash');
+  assert.equal(status, 0);
+  const complete = (...words: readonly string[]): string => {
+    const script = `${out}\nCOMP_WORDS=("$@"); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _cable; echo "\${COMPREPLY[*]}"`;
+    return execFileSync('bash', ['-c', script, 'bash', 'cable', ...words], { encoding: 'utf8' }).trim();
+  };
+  assert.equal(complete('sec'), 'security');
+  assert.equal(complete('security', 'group', 'rule', 'cr'), 'create');
+  assert.equal(complete('port', 'create', '--network', 'web', '--fixed'), '--fixed-ip');
+  assert.equal(complete('router', 'add', ''), 'port subnet --help --version --server --project --json');
+  assert.match((await cable('completion zsh')).out, /^autoload -U \+X bashcompinit/);
+});

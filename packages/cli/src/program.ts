@@ -1,0 +1,101 @@
+import { createClient } from '@cable/api';
+import type { HttpTransport } from '@cable/kit';
+import { Argument, Command } from 'commander';
+import { addAgentCommands } from './agent-commands.ts';
+import { completionScript, SHELLS, type Shell } from './completion.ts';
+import type { Bind, CliDeps } from './context.ts';
+import { explainFailure } from './errors.ts';
+import { addResourceCommands } from './resource-commands.ts';
+import { showStatus } from './status.ts';
+import { resourceWords } from './words.ts';
+
+const DEFAULT_SERVER = 'http://127.0.0.1:9696';
+
+/** Runs one command line (without the program's name) and gives the exit status: 0, 1 refused or failed, 2 wrong usage. */
+export async function runCommandLine(argv: readonly string[], deps: CliDeps): Promise<number> {
+  const opened: HttpTransport[] = [];
+  const program = createProgram({
+    ...deps,
+    connect: (server) => {
+      const transport = deps.connect(server);
+      opened.push(transport);
+      return transport;
+    },
+  });
+  try {
+    await program.parseAsync(spellResources(argv, deps), { from: 'user' });
+    return 0;
+  } catch (err) {
+    const { text, exitStatus } = explainFailure(err);
+    deps.printError(text);
+    return exitStatus;
+  } finally {
+    for (const transport of opened) transport.close();
+  }
+}
+
+/** The whole command tree, derived from the declarations. */
+function createProgram(deps: CliDeps): Command {
+  const program = new Command('cable')
+    .description('One virtual network for virtual machines, containers and physical machines.')
+    .version(deps.version)
+    .option('--server <address>', `http://HOST:PORT or unix:PATH (env CABLE_SERVER; default ${DEFAULT_SERVER})`)
+    .option('--project <id>', 'act in this project (env CABLE_PROJECT)')
+    .option('--json', 'print JSON instead of tables')
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: true })
+    .configureOutput({ writeOut: deps.print, writeErr: deps.printError })
+    .exitOverride()
+    .addHelpText('after', '\nProcesses: cable server, cable agent, cable lab (each has --help).');
+  const bind = createBind(deps);
+  for (const resource of deps.resources) addResourceCommands(program, resource, bind);
+  for (const group of program.commands.filter((command) => command.description() === '')) {
+    group.description(
+      `${group.commands.map((command) => command.name()).join(', ')}: see cable ${group.name()} --help`,
+    );
+  }
+  addAgentCommands(program, bind);
+  program
+    .command('status')
+    .description('Shows whether the server answers, its revision, its hosts, and ports by status.')
+    .action(bind(showStatus));
+  program
+    .command('completion')
+    .description('Prints a completion script: source <(cable completion bash)')
+    .addArgument(new Argument('<shell>').choices(SHELLS))
+    .action((shell: Shell) => deps.print(completionScript(program, shell)));
+  return program;
+}
+
+function createBind(deps: CliDeps): Bind {
+  return (body) =>
+    async function run(this: Command, ...given: unknown[]) {
+      const options = this.optsWithGlobals<Record<string, unknown>>();
+      const server = String(options['server'] ?? deps.env['CABLE_SERVER'] ?? DEFAULT_SERVER);
+      const project = options['project'] ?? deps.env['CABLE_PROJECT'];
+      const client = once(() =>
+        createClient({
+          transport: deps.connect(server),
+          resources: deps.resources,
+          ...(project === undefined ? {} : { projectId: String(project) }),
+        }),
+      );
+      const context = { ...deps, server, json: options['json'] === true, client };
+      await body(context, options, given.slice(0, this.registeredArguments.length));
+    };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+/** Accepts `security-group-rule` for `security group rule`. */
+function spellResources(argv: readonly string[], deps: Pick<CliDeps, 'resources'>): readonly string[] {
+  const at = argv.findIndex((word) => !word.startsWith('-'));
+  const word = argv[at]?.replaceAll('_', '-');
+  const words = deps.resources.map(resourceWords).find((one) => one.length > 1 && one.join('-') === word);
+  return words === undefined ? argv : [...argv.slice(0, at), ...words, ...argv.slice(at + 1)];
+}

@@ -1,0 +1,130 @@
+import { parseValue } from '@cable/api';
+import type { Attribute, ResourceModel } from '@cable/model';
+import { CliError } from './errors.ts';
+import { type AttributeFlags, attributeFlags, dashed, givenValue, isAsked } from './flags.ts';
+import type { Resolve } from './resolve.ts';
+import { openstackKeys } from './words.ts';
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** The body of a create or update from the options given. Names become IDs. Throws `CliError` (usage) for a value of the wrong kind. */
+export async function bodyFromOptions(
+  resource: Pick<ResourceModel, 'attributes'>,
+  purpose: 'create' | 'update',
+  options: Options,
+  resolve: Resolve,
+): Promise<Readonly<Record<string, unknown>>> {
+  const body: Record<string, unknown> = {};
+  for (const flags of attributeFlags(resource, purpose)) {
+    const { name, attribute } = flags;
+    const given = givenValue(flags, options);
+    if (given !== undefined) body[name] = await attributeValue(flags, given, resolve);
+    else if (purpose === 'create' && isAsked(attribute)) {
+      const about = attribute.description === undefined ? '' : `: ${attribute.description}`;
+      throw new CliError(2, `--${flags.flags[0]} is required${about}`);
+    } else if (purpose === 'create' && attribute.required) body[name] = attribute.values?.[0];
+  }
+  return body;
+}
+
+/** The query of a list from the filters given. Names become IDs. */
+export async function filtersFromOptions(
+  resource: ResourceModel,
+  options: Options,
+  resolve: Resolve,
+): Promise<readonly (readonly [string, string])[]> {
+  const filters: (readonly [string, string])[] = [];
+  for (const { name, attribute, flags } of attributeFlags(resource, 'filter')) {
+    const given = givenValue({ name, attribute, flags }, options);
+    if (typeof given === 'boolean') filters.push([name, String(given)]);
+    for (const text of Array.isArray(given) ? given : []) {
+      filters.push([name, await filterText(attribute, String(text), resolve)]);
+    }
+  }
+  return filters;
+}
+
+async function attributeValue(flags: AttributeFlags, given: unknown, resolve: Resolve): Promise<unknown> {
+  const { attribute } = flags;
+  const flag = flags.flags[0] ?? '';
+  const value = await convert(attribute, given, flag, resolve);
+  const parsed = parseValue(attribute, value);
+  if (!parsed.ok) throw new CliError(2, `--${flag}: ${parsed.reason}`);
+  return parsed.value;
+}
+
+/** `given` is what commander made of the flag: text, texts, or a boolean (`--x`, `--no-x`). */
+async function convert(attribute: Attribute, given: unknown, flag: string, resolve: Resolve): Promise<unknown> {
+  if (attribute.type === 'boolean') return given;
+  if (given === false) return attribute.type === 'list' ? [] : null;
+  if (attribute.type !== 'list') return await convertText(attribute, String(given), flag, resolve);
+  const items = attribute.items ?? { type: 'string' };
+  const found: unknown[] = [];
+  for (const text of Array.isArray(given) ? given : [given]) {
+    const json = parseJson(String(text), '[', flag);
+    if (Array.isArray(json)) found.push(...json);
+    else found.push(await convertText(items, String(text), flag, resolve));
+  }
+  return found;
+}
+
+async function convertText(attribute: Attribute, text: string, flag: string, resolve: Resolve): Promise<unknown> {
+  if (attribute.reference !== undefined) return await resolve(attribute.reference.type, text);
+  if (attribute.type !== 'object' && attribute.type !== 'dict') return text;
+  const json = parseJson(text, '{', flag);
+  if (json !== undefined) return json;
+  const pairs: Record<string, unknown> = {};
+  for (const pair of text.split(',')) {
+    const [, key, value] = /^\s*([^=]+?)\s*=(.*)$/s.exec(pair) ?? [];
+    if (key === undefined || value === undefined) {
+      throw new CliError(2, `--${flag}: '${pair}' is not key=value; write ${exampleOf(attribute)}, or JSON`);
+    }
+    const property = propertyOf(attribute, key, flag);
+    pairs[property.name] = await convertText(property.attribute, value, flag, resolve);
+  }
+  return pairs;
+}
+
+/** The property that a key means: `ip-address`, `ip_address`; `subnet` or `subnet_id` for a reference. */
+function propertyOf(attribute: Attribute, key: string, flag: string): { name: string; attribute: Attribute } {
+  if (attribute.type === 'dict') return { name: key, attribute: { type: 'string' } };
+  const properties = Object.entries(attribute.properties ?? {});
+  const found = properties.find(([name, inner]) => keysOf(name, inner).includes(dashed(key)));
+  if (found !== undefined) return { name: found[0], attribute: found[1] };
+  throw new CliError(2, `--${flag}: there is no '${key}'; write ${exampleOf(attribute)}`);
+}
+
+function keysOf(name: string, attribute: Attribute): readonly string[] {
+  const bare = attribute.reference === undefined ? [] : [dashed(name).replace(/-id$/, '')];
+  return [dashed(name), ...bare, ...openstackKeys(name)];
+}
+
+function exampleOf(attribute: Attribute): string {
+  const entries = Object.entries(attribute.properties ?? {});
+  if (entries.length === 0) return 'key=value,key=value';
+  return entries
+    .map(([name, inner]) => `${keysOf(name, inner).at(inner.reference === undefined ? 0 : 1)}=..`)
+    .join(',');
+}
+
+/** The JSON that the text is, when it begins as asked; undefined: it does not. */
+function parseJson(text: string, begin: '[' | '{', flag: string): unknown {
+  if (!text.trimStart().startsWith(begin)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (err) {
+    throw new CliError(2, `--${flag}: the JSON is malformed: ${err instanceof Error ? err.message : String(err)}`);
+  }
+}
+
+/** Neutron's text of a filter: the value, or `property=value` for a list of objects. */
+async function filterText(attribute: Attribute, text: string, resolve: Resolve): Promise<string> {
+  const one = attribute.items ?? attribute;
+  if (one.reference !== undefined) return await resolve(one.reference.type, text);
+  if (one.properties === undefined) return text;
+  const [, key = '', value = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+  const found = Object.entries(one.properties).find(([name, inner]) => keysOf(name, inner).includes(dashed(key)));
+  if (found === undefined) return text;
+  const [name, inner] = found;
+  return `${name}=${inner.reference === undefined ? value : await resolve(inner.reference.type, value)}`;
+}
