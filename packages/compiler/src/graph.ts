@@ -89,6 +89,7 @@ export function affectedSlices(tables: CompilerTables, change: TableChange): Set
 export function affectedHosts(tables: CompilerTables, change: TableChange): Set<string> {
   const hosts = new Set<string>();
   if (change.type === 'port') portMovesHosts(tables, change, hosts);
+  if (change.type === 'host') for (const id of idsOf(change)) hosts.add(id);
   if (change.type === 'security_group_rule' && versions(change).some((rule) => rule.remote_group_id !== null)) {
     for (const port of portsUnderRule(tables, change)) hosts.add(hostOf(port));
   }

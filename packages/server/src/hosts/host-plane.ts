@@ -79,7 +79,7 @@ export class HostPlane {
     const compiled = compilerTables(tables);
     this.#log = log;
     this.#tables = tables;
-    this.#cache = new SliceCache(compiled);
+    this.#cache = new SliceCache(compiled, (what, err) => log.error({ what, err }, 'slice could not be computed'));
     this.#streams = new Streams({
       cache: this.#cache,
       log,
@@ -192,10 +192,11 @@ export class HostPlane {
 
   #apply(revision: number, changes: readonly TableChange[]): void {
     const compiled = compilerChanges(changes);
-    if (compiled.length > 0) this.#cache.apply(revision, compiled);
-    for (const change of compiled) {
-      if (change.type !== 'port') continue;
-      for (const host of this.#proof.change(change, revision)) this.#streams.bookmark(host);
+    if (compiled.length > 0) {
+      for (const [change, keys] of this.#cache.apply(revision, compiled)) {
+        if (change.type !== 'port') continue;
+        for (const host of this.#proof.change(change, keys, revision)) this.#streams.bookmark(host);
+      }
     }
     for (const change of changes) this.#react(change);
   }

@@ -3,7 +3,7 @@ import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import type { WatchLine } from '@cable/model';
 import { SliceCache } from '../slices/slice-cache.ts';
-import { createWorld, type World } from '../slices/world.fixture.ts';
+import { createWorld, failOnError, type World } from '../slices/world.fixture.ts';
 import { HostStream } from './host-stream.ts';
 import { testNetwork, testPort, within } from './plane.fixture.ts';
 
@@ -23,7 +23,7 @@ function open(stalledMs: number): Opened {
   world.put('host', { id: 'h1', underlay: '192.0.2.1', agent_version: '1', created_at: '', updated_at: '' });
   world.put('network', NET);
   for (let n = 0; n < 2000; n += 1) world.put('port', testPort(0x1000 + n, NET, n === 0 ? 'h1' : 'h2'));
-  const cache = new SliceCache(world.tables);
+  const cache = new SliceCache(world.tables, failOnError);
   cache.load(1);
   const out = new PassThrough({ highWaterMark: 1024 });
   let onEnd: (reason: string) => void = () => {};

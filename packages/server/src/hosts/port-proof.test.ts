@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Port } from '@cable/model';
 import { SliceCache } from '../slices/slice-cache.ts';
-import { createWorld } from '../slices/world.fixture.ts';
+import { createWorld, failOnError } from '../slices/world.fixture.ts';
 import { testNetwork, testPort } from './plane.fixture.ts';
 import { PortProof } from './port-proof.ts';
 
@@ -12,7 +12,7 @@ const PORT = testPort(0x10, NET, 'h1');
 /** Hosts h1 and h2 carry the network, h3 does not; all are alive and have acknowledged 5. */
 function setUp() {
   const world = createWorld();
-  const cache = new SliceCache(world.tables);
+  const cache = new SliceCache(world.tables, failOnError);
   cache.load(0);
   const hosts = ['h1', 'h2', 'h3'].map((id) => world.put('host', { id }));
   const peer = world.put('port', testPort(0x20, NET, 'h2'));
@@ -27,9 +27,8 @@ function setUp() {
   });
   const putPort = (revision: number, port: Port): ReadonlySet<string> => {
     const change = world.put('port', port);
-    cache.apply(revision, [change]);
     if (change.type !== 'port') throw new Error('not a port');
-    return proof.change(change, revision);
+    return proof.change(change, cache.apply(revision, [change]).get(change) ?? new Set(), revision);
   };
   return { world, cache, alive, acknowledged, proof, putPort };
 }

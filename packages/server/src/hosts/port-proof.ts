@@ -1,11 +1,4 @@
-import {
-  affectedSlices,
-  type CompilerTables,
-  hostOf,
-  isBound,
-  isRouterInterface,
-  type TableChange,
-} from '@cable/compiler';
+import { type CompilerTables, hostOf, isBound, isRouterInterface, type RowChange } from '@cable/compiler';
 import type { Port, SliceKey } from '@cable/model';
 import type { SliceCache } from '../slices/slice-cache.ts';
 
@@ -57,16 +50,15 @@ export class PortProof {
     this.#await(port.id, revision, keys);
   }
 
-  /** A change of a port that the slices already hold; gives the hosts that the port waits for. */
-  change(change: Extract<TableChange, { readonly type: 'port' }>, revision: number): ReadonlySet<string> {
+  /** A change of a port that the slices already hold, and those it touched; gives the hosts that the port waits for. */
+  change(change: RowChange<'port'>, touched: ReadonlySet<SliceKey>, revision: number): ReadonlySet<string> {
     const { before, after } = change;
     const id = (after ?? before)?.id ?? '';
     if (after === undefined || !(isBound(after) || isRouterInterface(after))) {
       this.#settle(id);
       return EMPTY;
     }
-    const keys = affectedSlices(this.#deps.tables, change);
-    return keys.size === 0 ? EMPTY : this.#await(id, revision, keys);
+    return touched.size === 0 ? EMPTY : this.#await(id, revision, touched);
   }
 
   /** The host has programmed everything up to the revision; gives the ports that waited for that. */

@@ -4,7 +4,7 @@ import type { TableChange } from '@cable/compiler';
 import type { SliceKey } from '@cable/model';
 import { testNetwork, testPort, testRouter, testSubnet, uuid } from '../hosts/plane.fixture.ts';
 import { SliceCache } from './slice-cache.ts';
-import { createWorld, type World } from './world.fixture.ts';
+import { createWorld, failOnError, type World } from './world.fixture.ts';
 
 const HOSTS = ['h1', 'h2', 'h3'];
 const NETS = [testNetwork(1), testNetwork(2), testNetwork(3)] as const;
@@ -103,7 +103,7 @@ test('clients that come and go have what a new client gets, in random worlds', (
   const seed = Number(process.env['CABLE_SEED'] ?? 7);
   const random = seededRandom(seed);
   const world = createWorld();
-  const cache = new SliceCache(world.tables);
+  const cache = new SliceCache(world.tables, failOnError);
   cache.load(0);
   const clients = HOSTS.map((host) => new Client(host, cache));
   for (let revision = 1; revision < 3000; revision += 1) {
@@ -113,7 +113,7 @@ test('clients that come and go have what a new client gets, in random worlds', (
       if (change !== undefined) changes.push(change);
     }
     cache.apply(revision, changes);
-    const fresh = new SliceCache(world.tables);
+    const fresh = new SliceCache(world.tables, failOnError);
     fresh.load(revision);
     for (const [index, client] of clients.entries()) {
       if (client.connected && random() < 0.1) client.disconnect();
@@ -129,7 +129,7 @@ test('clients that come and go have what a new client gets, in random worlds', (
 
 test('a change that alters no slice tells nobody and keeps bytes and revision', () => {
   const world = createWorld();
-  const cache = new SliceCache(world.tables);
+  const cache = new SliceCache(world.tables, failOnError);
   cache.load(0);
   const port = testPort(1, NETS[0], 'h1');
   cache.apply(1, [world.put('host', { id: 'h1' }), world.put('network', NETS[0]), world.put('port', port)]);
@@ -143,4 +143,24 @@ test('a change that alters no slice tells nobody and keeps bytes and revision', 
   assert.equal(told, 0);
   assert.equal(cache.entry(`network:${NETS[0].id}`), before);
   assert.equal(cache.revision, 3);
+});
+
+test('an object that cannot be compiled stops nothing but its own slices', () => {
+  const world = createWorld();
+  const failures: string[] = [];
+  const cache = new SliceCache(world.tables, (what) => failures.push(what));
+  cache.load(0);
+  const [bad, good] = [testPort(1, NETS[0], 'h1'), testPort(2, NETS[1], 'h1')];
+  const { fixed_ips, ...broken } = bad;
+  cache.apply(1, [
+    world.put('host', { id: 'h1' }),
+    world.put('network', NETS[0]),
+    world.put('network', NETS[1]),
+    world.put('port', broken),
+  ]);
+  cache.apply(2, [world.put('port', good)]);
+  assert.ok(failures.includes(`change of port ${bad.id}`));
+  assert.ok(cache.keys('h1').includes(`network:${NETS[1].id}`));
+  cache.apply(3, [world.put('port', { ...broken, fixed_ips })]);
+  assert.deepEqual(cache.keys('h1').sort(), ['host:h1', `network:${NETS[0].id}`, `network:${NETS[1].id}`, 'policy:']);
 });

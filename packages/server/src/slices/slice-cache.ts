@@ -12,6 +12,9 @@ import { type SliceEntry, sliceEntry } from './slice-line.ts';
 /** Told which of its host's slices changed, came, or went at the cache's revision. */
 export type HostListener = (keys: ReadonlySet<SliceKey>) => void;
 
+/** The slices that each change of a batch touches; a change that could not be compiled is not among them. */
+export type Touched = ReadonlyMap<TableChange, ReadonlySet<SliceKey>>;
+
 /** What a host reaches, each with the revision at which it began to. */
 type Reach = Map<SliceKey, number>;
 
@@ -21,6 +24,7 @@ type Reach = Map<SliceKey, number>;
  */
 export class SliceCache {
   readonly #tables: CompilerTables;
+  readonly #onError: (what: string, err: unknown) => void;
   readonly #entries = new Map<SliceKey, SliceEntry>();
   readonly #reach = new Map<string, Reach>();
   readonly #subscribers = new Map<SliceKey, Set<string>>();
@@ -29,8 +33,10 @@ export class SliceCache {
   /** A client with exactly this revision may have it from an earlier server, of another version, that made other slices of equal tables. */
   #loadedAt = 0;
 
-  constructor(tables: CompilerTables) {
+  /** `onError`: what could not be compiled stays as it was, so that one bad object does not stop the others. */
+  constructor(tables: CompilerTables, onError: (what: string, err: unknown) => void) {
     this.#tables = tables;
+    this.#onError = onError;
   }
 
   /** Everything up to this store revision is in the slices. */
@@ -56,20 +62,21 @@ export class SliceCache {
     this.#notify(told);
   }
 
-  /** Takes over a batch of changes that the tables already hold. */
-  apply(revision: number, changes: readonly TableChange[]): void {
+  /** Takes over a batch of changes that the tables already hold; gives the slices that each change touches. */
+  apply(revision: number, changes: readonly TableChange[]): Touched {
     this.#revision = revision;
-    const touched = new Set<SliceKey>();
+    const touched = new Map<TableChange, ReadonlySet<SliceKey>>();
     const hosts = new Set<string>();
     for (const change of changes) {
-      for (const key of affectedSlices(this.#tables, change)) touched.add(key);
-      for (const host of affectedHosts(this.#tables, change)) hosts.add(host);
-      if (change.type === 'host') for (const row of [change.before, change.after]) if (row) hosts.add(row.id);
+      const survey = this.#survey(change);
+      if (survey !== undefined) touched.set(change, survey.keys);
+      for (const host of survey?.hosts ?? []) hosts.add(host);
     }
     const told = new Map<string, Set<SliceKey>>();
-    for (const key of touched) this.#recompute(key, told);
+    for (const key of new Set([...touched.values()].flatMap((keys) => [...keys]))) this.#recompute(key, told);
     for (const host of hosts) this.#updateReach(host, told);
     this.#notify(told);
+    return touched;
   }
 
   /** True for a registered host. */
@@ -132,7 +139,9 @@ export class SliceCache {
   /** True if the slice's content is now another. */
   #refresh(key: SliceKey): boolean {
     const before = this.#entries.get(key);
-    const slice = computeSlice(this.#tables, key);
+    const computed = this.#attempt(key, () => ({ slice: computeSlice(this.#tables, key) }));
+    if (computed === undefined) return false;
+    const { slice } = computed;
     if (slice === undefined) return this.#entries.delete(key);
     const after = sliceEntry(key, this.#revision, slice, before);
     this.#entries.set(key, after);
@@ -142,7 +151,8 @@ export class SliceCache {
   #updateReach(host: string, told: Map<string, Set<SliceKey>>): void {
     const registered = this.#tables.host.get(host) !== undefined;
     const before = this.#reach.get(host) ?? new Map<SliceKey, number>();
-    const wanted = registered ? reachableSlices(this.#tables, host) : new Set<SliceKey>();
+    const reached = registered ? () => reachableSlices(this.#tables, host) : () => new Set<SliceKey>();
+    const wanted = this.#attempt(`reach of host ${host}`, reached) ?? new Set(before.keys());
     const after: Reach = new Map();
     for (const key of wanted) {
       const reachedAt = before.get(key);
@@ -152,6 +162,25 @@ export class SliceCache {
     for (const key of before.keys()) if (!after.has(key)) this.#leave(host, key, told);
     if (registered) this.#reach.set(host, after);
     else this.#reach.delete(host);
+  }
+
+  /** What a change may alter. When the row that was there before is the bad one, what the new row needs is at least computed. */
+  #survey(change: TableChange): { readonly keys: Set<SliceKey>; readonly hosts: Set<string> } | undefined {
+    const survey = (one: TableChange) => () => ({
+      keys: affectedSlices(this.#tables, one),
+      hosts: affectedHosts(this.#tables, one),
+    });
+    const what = `change of ${change.type} ${(change.after ?? change.before)?.id}`;
+    return this.#attempt(what, survey(change)) ?? this.#attempt(what, survey({ ...change, before: undefined }));
+  }
+
+  #attempt<T>(what: string, make: () => T): T | undefined {
+    try {
+      return make();
+    } catch (err) {
+      this.#onError(what, err);
+      return undefined;
+    }
   }
 
   #join(host: string, key: SliceKey, told: Map<string, Set<SliceKey>>): void {

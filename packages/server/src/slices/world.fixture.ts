@@ -39,3 +39,8 @@ export function createWorld(): World {
     },
   };
 }
+
+/** For caches in which every object can be compiled. */
+export function failOnError(what: string, err: unknown): never {
+  throw new Error(what, { cause: err });
+}
