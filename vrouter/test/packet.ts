@@ -154,7 +154,8 @@ export function describeIpv4(bytes: Buffer): string {
   const [from, to] = [ipText(bytes.subarray(12, 16)), ipText(bytes.subarray(16, 20))];
   const wrong = checksum(header) === 0 ? '' : ' BAD IP CHECKSUM';
   const payload = bytes.subarray(header.length, bytes.readUInt16BE(2));
-  return `ip ${from} > ${to} ttl ${bytes[8]}${wrong} ${describeL4({ from, to }, bytes[9] ?? 0, payload)}`;
+  const later = (bytes.readUInt16BE(6) & 0x1fff) > 0;
+  return `ip ${from} > ${to} ttl ${bytes[8]}${wrong} ${later ? 'fragment' : describeL4({ from, to }, bytes[9] ?? 0, payload)}`;
 }
 
 function describeL4(ip: { from: string; to: string }, protocol: number, bytes: Buffer): string {

@@ -270,8 +270,11 @@ export class World {
   }
 
   addClass(policy: number, cidr: string, classId: number): void {
-    const [base = '', length = '32'] = cidr.split('/');
-    this.#put(MAPS.cb_class_1, { prefixlen: 32 + 96 + Number(length), policy, addr: addr(base) }, { classId });
+    this.#put(MAPS.cb_class_1, classKey(policy, cidr), { classId });
+  }
+
+  removeClass(policy: number, cidr: string): void {
+    this.#drop(MAPS.cb_class_1, classKey(policy, cidr));
   }
 
   /** A network's flood list, in chunks of `perChunk`. */
@@ -401,6 +404,11 @@ function floodTarget(target: { guest: Guest; policy?: number } | { host: string 
   if ('host' in target) return { kind: CB_FLOOD_REMOTE, ifindex: 0, policy: 0, flags: 0, remote: addr(target.host) };
   const { ifindex } = target.guest;
   return { kind: CB_FLOOD_VIF, ifindex, policy: target.policy ?? 0, flags: CB_VIF_F_ADMIN_UP, remote: NO_ADDRESS };
+}
+
+function classKey(policy: number, cidr: string): Parameters<typeof MAPS.cb_class_1.key.encode>[0] {
+  const [base = '', length = '32'] = cidr.split('/');
+  return { prefixlen: 32 + 96 + Number(length), policy, addr: addr(base) };
 }
 
 /** Bits of the key that count: up to the protocol, the protocol, or the port's prefix. */

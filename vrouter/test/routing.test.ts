@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { checksum, describeIpv4, ICMP, type Ipv4, icmp, icmpError, TCP, tcp, udp } from './packet.ts';
+import { type Guest, SERVICE_MAC, World } from './world.ts';
+
+const V1 = 101;
+const V2 = 102;
+const A = '02:00:00:00:01:0a';
+const B = '02:00:00:00:02:0b';
+const C = '02:00:00:00:02:0c';
+const R1 = 'fa:16:3e:00:00:01';
+const R2 = 'fa:16:3e:00:00:02';
+const HOST = '192.0.2.7';
+
+let world: World;
+let a: Guest;
+let b: Guest;
+
+before(() => {
+  world = new World();
+  a = world.addGuest('a', { mac: A, ip: '10.1.0.5', vni: V1, dhcpServer: '10.1.0.1' });
+  b = world.addGuest('b', { mac: B, ip: '10.2.0.5', vni: V2 });
+  world.addRemote(V2, '10.2.0.9', C, HOST);
+  world.addRouterInterface(1, { vni: V1, cidr: '10.1.0.0/24', ip: '10.1.0.1', mac: R1 });
+  world.addRouterInterface(1, { vni: V2, cidr: '10.2.0.0/24', ip: '10.2.0.1', mac: R2, mtu: 1000 });
+  world.addServices(V1, ['169.254.169.254'], 1);
+  world.addRoute(1, '172.16.0.0/16', { vni: V2, mac: R2, nexthop: '10.2.0.9' });
+  world.addRoute(1, '172.17.0.0/16', { vni: V2, mac: R2, nexthop: '10.2.0.77' });
+  world.addPeer(HOST);
+});
+
+after(() => world.close());
+
+beforeEach(() => world.forgetFlows());
+
+const toB: Ipv4 = { src: A, dst: R1, from: '10.1.0.5', to: '10.2.0.5' };
+const toC: Ipv4 = { ...toB, to: '10.2.0.9' };
+const fromB: Ipv4 = { src: B, dst: R2, from: '10.2.0.5', to: '10.1.0.5' };
+const ports = { sport: 1000, dport: 2000 };
+const back = { sport: 2000, dport: 1000 };
+
+test('a packet for another subnet gets the MACs of the next hop and a TTL less one, first and established', () => {
+  for (const pass of ['first', 'established']) {
+    const out = world.send(a, udp({ ...toB, ttl: 64 }, ports));
+    assert.equal(out.verdict, 'vif b', pass);
+    assert.equal(out.packet, `${R2} > ${B} ip 10.1.0.5 > 10.2.0.5 ttl 63 udp 1000 > 2000`, pass);
+  }
+});
+
+test('the IP checksum stays right for every TTL', () => {
+  for (let ttl = 2; ttl < 256; ttl++) {
+    const out = world.send(a, udp({ ...toB, ttl, id: ttl * 257 }, ports));
+    assert.equal(out.packet, `${R2} > ${B} ip 10.1.0.5 > 10.2.0.5 ttl ${ttl - 1} udp 1000 > 2000`);
+  }
+});
+
+test('a packet for a guest of another host is routed here and sent with the VNI of its network', () => {
+  const out = world.send(a, udp(toC, ports));
+  assert.equal(out.verdict, `overlay ${V2} ${HOST}`);
+  assert.equal(out.packet, `${R2} > ${C} ip 10.1.0.5 > 10.2.0.9 ttl 63 udp 1000 > 2000`);
+});
+
+test('the answer from the same host is routed back in its own flow', () => {
+  world.send(a, udp(toB, ports));
+  for (const pass of ['first', 'established']) {
+    const out = world.send(b, udp(fromB, back));
+    assert.equal(out.verdict, 'vif a', pass);
+    assert.equal(out.packet, `${R1} > ${A} ip 10.2.0.5 > 10.1.0.5 ttl 63 udp 2000 > 1000`, pass);
+  }
+  assert.deepEqual(
+    world
+      .flows()
+      .map(({ key, value }) => [key.zone, value.flags & 1, value.state])
+      .sort(),
+    [
+      [V1, 0, 2],
+      [V2, 1, 2],
+    ],
+  );
+});
+
+test('the answer from another host arrives in the network of the first sender', () => {
+  world.send(a, udp(toC, ports));
+  const answer = udp({ src: R1, dst: A, from: '10.2.0.9', to: '10.1.0.5' }, back);
+  assert.equal(world.receive({ vni: V1, from: HOST }, answer).verdict, 'vif a');
+  assert.deepEqual(
+    world
+      .flows()
+      .map(({ key, value }) => [key.zone, value.flags & 1, value.state])
+      .sort(),
+    [
+      [V1, 0, 2],
+      [V1, 1, 2],
+    ],
+  );
+});
+
+test('on the host of the receiver both directions are in the network of the receiver', () => {
+  const arriving = udp({ src: R2, dst: B, from: '10.1.0.99', to: '10.2.0.5' }, ports);
+  world.addRemote(V1, '10.1.0.99', '02:00:00:00:01:99', HOST);
+  assert.equal(world.receive({ vni: V2, from: HOST }, arriving).verdict, 'vif b');
+  const out = world.send(b, udp({ ...fromB, to: '10.1.0.99' }, back));
+  assert.equal(out.verdict, `overlay ${V1} ${HOST}`);
+  assert.equal(out.packet, `${R1} > 02:00:00:00:01:99 ip 10.2.0.5 > 10.1.0.99 ttl 63 udp 2000 > 1000`);
+  assert.deepEqual(
+    world
+      .flows()
+      .map(({ key, value }) => [key.zone, value.flags & 1])
+      .sort(),
+    [
+      [V2, 0],
+      [V2, 1],
+    ],
+  );
+});
+
+test('the service MAC routes as the gateway does', () => {
+  assert.equal(world.send(a, udp({ ...toB, dst: SERVICE_MAC }, ports)).verdict, 'vif b');
+});
+
+test('a route with a next hop sends to it', () => {
+  const out = world.send(a, udp({ ...toB, to: '172.16.1.1' }, ports));
+  assert.equal(out.verdict, `overlay ${V2} ${HOST}`);
+  assert.equal(out.packet, `${R2} > ${C} ip 10.1.0.5 > 172.16.1.1 ttl 63 udp 1000 > 2000`);
+});
+
+for (const [what, ip, verdict] of [
+  ['no route covers', { to: '8.8.8.8' }, 'drop no_route'],
+  ['nobody has', { to: '10.2.0.99' }, 'drop no_endpoint'],
+  ['is reached by a next hop that nobody has', { to: '172.17.0.1' }, 'drop no_endpoint'],
+  ["is a router's own, with UDP", { to: '10.2.0.1' }, 'drop no_endpoint'],
+] as const) {
+  test(`a packet to an address that ${what}: ${verdict}`, () => {
+    assert.equal(world.send(a, udp({ ...toB, ...ip }, ports)).verdict, verdict);
+  });
+}
+
+for (const [what, to] of [
+  ['its gateway', '10.1.0.1'],
+  ["the router's address in another subnet", '10.2.0.1'],
+] as const) {
+  test(`an echo request to ${what} is answered`, () => {
+    const out = world.send(a, icmp({ ...toB, to, ttl: 7 }, { type: ICMP.echo, id: 77, sequence: 3 }));
+    assert.equal(out.verdict, 'vif a');
+    assert.equal(out.packet, `${R1} > ${A} ip ${to} > 10.1.0.5 ttl 64 icmp 0/0 id 77`);
+  });
+}
+
+test('a packet whose TTL ends here is answered with "time exceeded"', () => {
+  for (const ttl of [1, 0]) {
+    const out = world.send(a, tcp({ ...toB, ttl }, { ...ports, flags: TCP.syn }));
+    assert.equal(out.verdict, 'vif a (ttl_exceeded)');
+    assert.equal(out.packet, `${R1} > ${A} ip 10.1.0.1 > 10.1.0.5 ttl 64 icmp 11/0 id 0`);
+  }
+});
+
+test('a packet larger than the MTU of the next network is answered with "fragmentation needed" and that MTU', () => {
+  for (const to of [toB, toC]) {
+    const fits = udp(to, { ...ports, payload: Buffer.alloc(1000 - 28) });
+    assert.notEqual(world.send(a, fits).verdict, 'vif a (too_big)');
+    const sent = udp(to, { ...ports, payload: Buffer.alloc(1000 - 27) });
+    const out = world.send(a, sent);
+    assert.equal(out.verdict, 'vif a (too_big)');
+    assert.equal(out.packet, `${R1} > ${A} ip 10.1.0.1 > 10.1.0.5 ttl 64 icmp 3/4 id 0`);
+    const message = Buffer.from(out.data).subarray(34);
+    assert.equal(message.readUInt16BE(6), 1000);
+    assert.equal(checksum(message), 0);
+    assert.deepEqual(message.subarray(8), sent.subarray(14, 14 + 28), 'quotes the header and 8 bytes');
+  }
+});
+
+test('no error is sent about an error, nor where the gateway has no address', () => {
+  world.send(b, udp(fromB, back));
+  const error = icmpError({ ...toB, ttl: 1 }, { type: ICMP.unreachable, code: 3 }, udp(fromB, back));
+  assert.equal(world.send(a, error).verdict, 'drop ttl_exceeded');
+  assert.equal(world.send(b, udp({ ...fromB, ttl: 1 }, back)).verdict, 'drop ttl_exceeded');
+});
+
+test('an established routed flow obeys TTL and MTU too', () => {
+  world.send(a, udp(toB, ports));
+  world.send(a, udp(toB, ports));
+  assert.equal(world.send(a, udp({ ...toB, ttl: 1 }, ports)).verdict, 'vif a (ttl_exceeded)');
+  const big = udp(toB, { ...ports, payload: Buffer.alloc(1400) });
+  assert.equal(world.send(a, big).verdict, 'vif a (too_big)');
+  assert.match(describeIpv4(big.subarray(14)), /ttl 64 udp/, 'the test frame was sound');
+});

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { BROADCAST, bootp, ICMP, type Ipv4, icmp, TCP, tcp, udp } from './packet.ts';
+import { AGENT_MAC, DEFAULT_FLAGS, type Guest, OPEN_FLAGS, POD_FLAGS, SERVICE_MAC, World } from './world.ts';
+
+const VNI = 500;
+const A = '02:00:00:00:00:0a';
+const B = '02:00:00:00:00:0b';
+const NO_DHCP = DEFAULT_FLAGS & ~8;
+
+let world: World;
+let a: Guest;
+let b: Guest;
+let open: Guest;
+
+before(() => {
+  world = new World();
+  // Policy 1 has no rules: services do not depend on them.
+  a = world.addGuest('a', { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1', policy: 1 });
+  b = world.addGuest('b', {
+    mac: B,
+    ip: '10.0.0.5',
+    vni: VNI + 1,
+    dhcpServer: '10.0.0.1',
+    policy: 1,
+    flags: POD_FLAGS,
+  });
+  open = world.addGuest('open', { mac: '02:00:00:00:00:0c', ip: '10.0.0.7', vni: VNI, flags: OPEN_FLAGS });
+  world.addServices(VNI, ['10.0.0.1', '169.254.169.254']);
+});
+
+after(() => world.close());
+
+beforeEach(() => world.forgetFlows());
+
+const dhcp = { sport: 68, dport: 67, payload: Buffer.alloc(300, 5) };
+const discover: Ipv4 = { src: A, dst: BROADCAST, from: '0.0.0.0', to: '255.255.255.255' };
+const renew: Ipv4 = { src: A, dst: SERVICE_MAC, from: '10.0.0.5', to: '10.0.0.1' };
+const metadata: Ipv4 = { src: A, dst: SERVICE_MAC, from: '10.0.0.5', to: '169.254.169.254' };
+const http = { sport: 40000, dport: 80, flags: TCP.syn };
+const toAgent = (slot: number): string => `${SERVICE_MAC} > ${AGENT_MAC} ip 198.18.0.${slot} > 198.18.0.1 ttl 64`;
+
+for (const [what, frame, payload] of [
+  ['a DHCP broadcast without an address', udp(discover, dhcp), 'udp 68 > 67'],
+  ['a DHCP broadcast without a UDP checksum', udp(discover, { ...dhcp, noChecksum: true }), 'udp 68 > 67 no checksum'],
+  ['a DHCP renewal to the server', udp(renew, dhcp), 'udp 68 > 67'],
+  ['a metadata request', tcp(metadata, http), 'tcp 40000 > 80'],
+  [
+    'a metadata segment with data',
+    tcp(metadata, { ...http, flags: 24, payload: Buffer.from('GET /') }),
+    'tcp 40000 > 80',
+  ],
+] as const) {
+  test(`${what} goes to the agent from the service address, with right checksums`, () => {
+    const out = world.send(a, frame);
+    assert.equal(out.verdict, 'service');
+    assert.equal(out.packet, `${toAgent(a.slot)} ${payload}`);
+    assert.equal(out.data.length, frame.length);
+  });
+}
+
+test('guests with the same address are told apart by their service address', () => {
+  const out = world.send(b, tcp({ ...metadata, src: B }, http));
+  assert.equal(out.packet, `${toAgent(b.slot)} tcp 40000 > 80`);
+  assert.notEqual(a.slot, b.slot);
+});
+
+for (const [what, frame, verdict] of [
+  ['DHCP from a false MAC', udp({ ...discover, src: B }, dhcp), 'drop spoofed_mac'],
+  ['DHCP from a false address', udp({ ...discover, from: '10.0.0.9' }, dhcp), 'drop spoofed_ip'],
+  ['an answer of a DHCP server', udp(discover, { ...dhcp, sport: 67, dport: 68 }), 'drop port_disabled_dhcp'],
+  ['a fragment of DHCP', udp({ ...discover, moreFragments: true, id: 3 }, dhcp), 'drop service'],
+  ['metadata from an address that is not the first', tcp({ ...metadata, from: '10.0.0.6' }, http), 'drop service'],
+  ['HTTPS to the metadata address', tcp(metadata, { ...http, dport: 443 }), 'drop service'],
+  ['UDP to the metadata address', udp(metadata, { sport: 1, dport: 80 }), 'drop service'],
+  ['ping to the metadata address', icmp(metadata, { type: ICMP.echo }), 'drop service'],
+  ['a packet to the agent itself', tcp({ ...metadata, to: '198.18.0.1' }, http), 'drop service'],
+  ["a packet to another guest's service address", udp({ ...metadata, to: '198.19.255.254' }, dhcp), 'drop service'],
+] as const) {
+  test(`${what}: ${verdict}`, () => {
+    world.allowSource(a, A, '10.0.0.6');
+    assert.equal(world.send(a, frame).verdict, verdict);
+  });
+}
+
+test('addresses next to the service net are ordinary', () => {
+  for (const to of ['198.17.255.255', '198.20.0.0'])
+    assert.equal(world.send(a, tcp({ ...metadata, to }, http)).verdict, 'drop no_router');
+});
+
+test('without DHCP in its subnets a guest may run its own between guests', () => {
+  world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, flags: NO_DHCP });
+  world.setFlood(VNI, [{ guest: a }, { guest: open }]);
+  assert.equal(world.send(a, udp({ ...discover, from: '10.0.0.5' }, dhcp)).verdict, 'flood 1 copies');
+  world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1', policy: 1 });
+  const server: Ipv4 = { src: open.mac, dst: A, from: '10.0.0.7', to: '10.0.0.5' };
+  world.addRule({ policy: 1, direction: 'ingress', protocol: 17 });
+  assert.equal(world.send(open, udp(server, { sport: 67, dport: 68 })).verdict, 'vif a', 'port security is off');
+  world.removeRule({ policy: 1, direction: 'ingress', protocol: 17 });
+});
+
+const fromAgent = (slot: number): Ipv4 => ({
+  src: '02:00:00:00:ca:b0',
+  dst: '02:00:00:00:ca:b1',
+  from: '198.18.0.1',
+  to: `198.18.0.${slot}`,
+});
+
+for (const [what, fields, dst, to] of [
+  ['to a client with an address goes to it', { ciaddr: '10.0.0.5' }, A, '10.0.0.5'],
+  ['to a client without one goes to all, on its MAC', {}, A, '255.255.255.255'],
+  ['to a client that asked for broadcast goes to all', { broadcast: true }, BROADCAST, '255.255.255.255'],
+  [
+    'to a client with an address is unicast even if it asked for broadcast',
+    { ciaddr: '10.0.0.5', broadcast: true },
+    A,
+    '10.0.0.5',
+  ],
+] as const) {
+  test(`a DHCP answer ${what}`, () => {
+    for (const noChecksum of [false, true]) {
+      const frame = udp(fromAgent(a.slot), { sport: 67, dport: 68, payload: bootp(fields), noChecksum });
+      const out = world.serve(frame);
+      assert.equal(out.verdict, 'vif a');
+      const note = noChecksum ? ' no checksum' : '';
+      assert.equal(out.packet, `${SERVICE_MAC} > ${dst} ip 10.0.0.1 > ${to} ttl 64 udp 67 > 68${note}`);
+    }
+  });
+}
+
+test('a metadata answer comes from 169.254.169.254', () => {
+  const out = world.serve(tcp(fromAgent(b.slot), { sport: 80, dport: 40000, flags: 18, payload: Buffer.from('odd') }));
+  assert.equal(out.verdict, 'peer b');
+  assert.equal(out.packet, `${SERVICE_MAC} > ${B} ip 169.254.169.254 > 10.0.0.5 ttl 64 tcp 80 > 40000`);
+});
+
+for (const [what, frame, verdict] of [
+  ['from another port', udp(fromAgent(2), { sport: 53, dport: 68 }), 'drop service'],
+  ['from another address', udp({ ...fromAgent(2), from: '198.18.0.9' }, { sport: 67, dport: 68 }), 'drop service'],
+  ['to a slot without a guest', udp(fromAgent(99), { sport: 67, dport: 68 }), 'drop service'],
+  [
+    'to an address outside of the service net',
+    udp({ ...fromAgent(2), to: '10.0.0.5' }, { sport: 67, dport: 68 }),
+    'drop service',
+  ],
+  ['too short to be DHCP', udp(fromAgent(2), { sport: 67, dport: 68, payload: Buffer.alloc(12) }), 'drop malformed'],
+] as const) {
+  test(`a packet of the host on the service link ${what}: ${verdict}`, () => {
+    assert.equal(world.serve(frame).verdict, verdict);
+  });
+}
+
+test('services stop for a port whose admin state is down', () => {
+  world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1', flags: DEFAULT_FLAGS & ~4 });
+  assert.equal(world.send(a, udp(discover, dhcp)).verdict, 'drop admin_down');
+  const frame = udp(fromAgent(a.slot), { sport: 67, dport: 68, payload: bootp({}) });
+  assert.equal(world.serve(frame).verdict, 'drop admin_down');
+});
