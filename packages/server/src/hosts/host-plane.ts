@@ -208,7 +208,9 @@ export class HostPlane {
       this.#writer.mark(id);
     } else if (type === 'vif') this.#writer.mark(String((change.after ?? change.before)?.['port_id']));
     else if (type === 'ack') this.#acknowledged(change);
-    else if (type === 'alive') this.#livenessChanged(id, change.after !== undefined);
+    else if (type === 'alive' && (change.before === undefined || change.after === undefined)) {
+      this.#livenessChanged(id, change.after !== undefined);
+    }
   }
 
   /** What an agent told this server. True: the store must have it at once, because another server's word is awaited too, or it fell. */
