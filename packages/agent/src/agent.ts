@@ -5,9 +5,10 @@ import { httpTransport, type Logger } from '@cable/kit';
 import { MAPS } from './bpf/abi.gen.ts';
 import { loadObject } from './bpf/object.ts';
 import { createCniHandler } from './cni/index.ts';
+import type { DesiredState } from './desired.ts';
 import { applyHostLinks } from './devices/host-links.ts';
 import { concernsUs, LinkReader } from './devices/link-table.ts';
-import { ensureOwnLinks, SERVICE_ADDRESS } from './devices/own-links.ts';
+import { ensureOwnLinks, type OwnLinks, SERVICE_ADDRESS } from './devices/own-links.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
 import { HostLoop } from './host/host-loop.ts';
 import { SlotTable } from './host/slots.ts';
@@ -37,7 +38,11 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   const { log, signal } = deps;
   const version = readVersion();
   const netlink = new NetlinkSocket();
-  const plane = openDataPlane(options, netlink, deps);
+  const own = ensureOwnLinks(netlink, options.underlayMtuBytes);
+  let host: Host | undefined;
+  const services = await startServices(() => host?.loop.snapshot.desired?.guests ?? new Map(), deps);
+  const plane = openDataPlane(options, own, deps);
+  warnOfUnderlay(options.underlay, netlink, log);
   const transport = httpTransport(options.server, { timeoutMs: REQUEST_TIMEOUT_MS });
   const client = createClient({ transport });
   const statePath = join(options.stateDir, 'state.json');
@@ -45,59 +50,66 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   const stateFile = startStateFile(statePath, { log: log.child('state'), signal });
 
   let reporter: StatusReporter | undefined;
-  let connection: { readonly connected: boolean; readonly reason: string | null } = {
-    connected: false,
-    reason: 'not yet',
-  };
-  const host = createHostLoop(options, { netlink, plane, onChange: () => reporter?.trigger() }, deps);
-  const running = host.loop.start(initial);
+  let connection: Connection = { connected: false, reason: 'not yet connected' };
+  host = createHostLoop(options, { netlink, plane, onChange: () => reporter?.trigger() }, deps);
+  const { loop } = host;
+  const running = loop.start(initial);
   startLinkWatch(host, signal);
-  reporter = startStatusReporter(
-    { host: options.host, status: () => host.loop.snapshot, everyMs: HEARTBEAT_MS },
-    { client, log: log.child('status'), signal },
-  );
-  const services = await startGuestServices({
-    guests: () => host.loop.snapshot.desired?.guests ?? new Map(),
-    address: SERVICE_ADDRESS,
-    log: log.child('guest'),
-    signal,
-  });
   const view = { host: options.host, underlay: options.underlay, version, plane, connection: () => connection };
-  await startSocket(socketPath, { view, loop: host.loop, services, client }, deps);
+  await startSocket(socketPath, { view, loop, services, client }, deps);
   log.info({ host: options.host, revision: initial.revision, socket: socketPath }, 'agent is ready');
 
+  const startReporter = (): StatusReporter =>
+    startStatusReporter(
+      { host: options.host, status: () => loop.snapshot, everyMs: HEARTBEAT_MS },
+      { client, log: log.child('status'), signal },
+    );
   await runHostStream(
     {
       host: options.host,
       registration: { underlay: options.underlay, agentVersion: version },
       initial,
       onState: (state: HostState) => {
-        host.loop.setState(state);
+        loop.setState(state);
         stateFile.save(state);
       },
       onConnection: (next) => {
         connection = next;
-        if (next.connected) reporter?.resend();
+        if (!next.connected) return;
+        if (reporter === undefined) reporter = startReporter();
+        else reporter.resend();
       },
     },
     { client, log: log.child('stream'), signal },
   );
-  await Promise.all([running.done, reporter.done, stateFile.done]);
+  await Promise.all([running.done, reporter?.done, stateFile.done]);
   await plane.close();
   netlink.close();
   transport.close();
 }
 
+type Connection = { readonly connected: boolean; readonly reason: string | null };
+
 type Host = { readonly loop: HostLoop; readonly links: LinkReader };
 
-function openDataPlane(options: AgentOptions, netlink: NetlinkSocket, deps: Deps): KernelDataPlane {
-  const own = ensureOwnLinks(netlink, options.underlayMtuBytes);
-  if (!listAddresses(netlink).some(({ cidr }) => cidr.split('/')[0] === options.underlay)) {
-    deps.log.warn(
-      { underlay: options.underlay },
-      'no device has the underlay address: other hosts cannot reach this one',
+/** Before anything is loaded: two agents in one network namespace would take each other's packets. */
+async function startServices(guests: () => DesiredState['guests'], deps: Deps): Promise<GuestServices> {
+  try {
+    return await startGuestServices({
+      guests,
+      address: SERVICE_ADDRESS,
+      log: deps.log.child('guest'),
+      signal: deps.signal,
+    });
+  } catch (err) {
+    const reason = err instanceof Error ? err.message : String(err);
+    throw new Error(
+      `cannot answer guests on ${SERVICE_ADDRESS} (${reason}): does another agent run in this network namespace?`,
     );
   }
+}
+
+function openDataPlane(options: AgentOptions, own: OwnLinks, deps: Deps): KernelDataPlane {
   const object = loadObject({
     path: options.object,
     pinnedMaps: join(options.pinDir, 'maps'),
@@ -109,6 +121,11 @@ function openDataPlane(options: AgentOptions, netlink: NetlinkSocket, deps: Deps
   });
   const devices = { overlayIfindex: own.overlay.ifindex, serviceIfindex: own.servicePeer.ifindex };
   return openKernelDataPlane({ object, pins: options.pinDir, ...devices }, { ...deps, log: deps.log.child('bpf') });
+}
+
+function warnOfUnderlay(underlay: string, netlink: NetlinkSocket, log: Logger): void {
+  if (listAddresses(netlink).some(({ cidr }) => cidr.split('/')[0] === underlay)) return;
+  log.warn({ underlay }, 'no device has the underlay address: other hosts cannot reach this one');
 }
 
 function createHostLoop(

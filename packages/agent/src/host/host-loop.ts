@@ -146,7 +146,7 @@ export class HostLoop {
       const link = table.get(vifDeviceName(port));
       if (link !== undefined) devices.set(port.id, { name: link.name, ifindex: link.ifindex });
     }
-    return plan(state.slices, { host, slots: slots.assign(devices.keys()), devices });
+    return plan(state.slices, { host, slots: slots.assign(devices.keys(), { release: state.synced }), devices });
   }
 
   #publish(next: Omit<HostSnapshot, 'rounds' | 'writes'> & { readonly writes: number }): void {

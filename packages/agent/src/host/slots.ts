@@ -17,10 +17,13 @@ export class SlotTable {
     this.#taken = new Set(existing.values());
   }
 
-  /** Gives slots to these ports and takes them from all others. A port that finds none free has none in the result. */
-  assign(portIds: Iterable<string>): ReadonlyMap<string, number> {
+  /**
+   * Gives slots to these ports; with `release` takes them from all others. (Before the server was heard, other ports may only be
+   * unknown yet, and must find their slots again.) A port that finds none free has none in the result.
+   */
+  assign(portIds: Iterable<string>, options: { readonly release: boolean }): ReadonlyMap<string, number> {
     const wanted = [...new Set(portIds)].sort();
-    this.#releaseAllBut(new Set(wanted));
+    if (options.release) this.#releaseAllBut(new Set(wanted));
     for (const portId of wanted) {
       if (this.#slots.has(portId)) continue;
       const slot = this.#lowestFree();

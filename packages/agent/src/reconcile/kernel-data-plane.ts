@@ -27,7 +27,6 @@ export type KernelDataPlaneOptions = {
 /** Programs of the vrouter's object. */
 const PROGRAM = { vif: 'from_vif', overlay: 'from_overlay', service: 'from_service' } as const;
 const VIF_PIN = 'vif-';
-const DELETES_PER_TURN = 1024;
 
 export class KernelDataPlane implements DataPlane {
   readonly #object: LoadedObject;
@@ -164,16 +163,27 @@ export class KernelDataPlane implements DataPlane {
     while (this.#condemned.size > 0 && !this.#signal.aborted) {
       const ifindexes = new Set(this.#condemned);
       this.#condemned.clear();
-      const flows = this.#map('cb_flow_1');
-      const dead = flows.entries().filter(({ value }) => concerns(cbFlow.decode(value), ifindexes));
-      for (const [i, { key, value }] of dead.entries()) {
-        flows.delete(key);
-        flows.delete(peerKey(key, cbFlow.decode(value)));
-        if (i % DELETES_PER_TURN === DELETES_PER_TURN - 1) await new Promise(setImmediate);
-        if (this.#signal.aborted) return;
-      }
-      this.#log.debug({ ifindexes: [...ifindexes], deleted: dead.length }, 'deleted flows of vanished devices');
+      const deleted = await this.#deleteFlowsOf(ifindexes);
+      this.#log.debug({ ifindexes: [...ifindexes], deleted }, 'deleted flows of vanished devices');
     }
+  }
+
+  /** Looks at the table batch by batch, with the process free to do other work between. */
+  async #deleteFlowsOf(ifindexes: ReadonlySet<number>): Promise<number> {
+    const flows = this.#map('cb_flow_1');
+    let deleted = 0;
+    for (const batch of flows.batches()) {
+      for (const { key, value } of batch) {
+        const flow = cbFlow.decode(value);
+        if (!concerns(flow, ifindexes)) continue;
+        flows.delete(key);
+        flows.delete(peerKey(key, flow));
+        deleted += 1;
+      }
+      await new Promise(setImmediate);
+      if (this.#signal.aborted) break;
+    }
+    return deleted;
   }
 
   #vifPin(portId: string): string {
