@@ -11,7 +11,7 @@ import type {
 } from '@cable/model';
 
 /** The stored object of each built-in type. */
-export type ObjectTypes = {
+type ObjectTypes = {
   readonly network: Network;
   readonly subnet: Subnet;
   readonly port: Port;
@@ -35,13 +35,13 @@ export type VifRow = {
 };
 
 /** Tables made of part of another's rows. */
-export type DerivedTypes = { readonly router_interface: Port };
+type DerivedTypes = { readonly router_interface: Port };
 
 /** Every table known when this was built. */
 export type TableTypes = ObjectTypes & RuntimeTypes & DerivedTypes;
 
 /** Rows of the tables of what hosts report. */
-export type RuntimeTypes = { readonly alive: AliveRow; readonly ack: AcknowledgedRow; readonly vif: VifRow };
+type RuntimeTypes = { readonly alive: AliveRow; readonly ack: AcknowledgedRow; readonly vif: VifRow };
 
 /** The object in a stored value; attributes that the declaration has gained since it was written get their defaults. */
 export function parseObject(resource: ResourceModel, text: string): AnyObject | undefined {

@@ -65,7 +65,7 @@ export function isHostAddress(prefix: IpPrefix, ip: IpAddress): boolean {
 }
 
 /** The addresses that machines may have. */
-export function hostRange(prefix: IpPrefix): Range {
+function hostRange(prefix: IpPrefix): Range {
   const [first, last] = [prefix.base.value, lastIp(prefix).value];
   return prefix.prefixLength >= ipBits(prefix.base) - 1
     ? { start: first, end: last }

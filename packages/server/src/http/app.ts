@@ -2,6 +2,7 @@ import { routesOf } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { CableError } from '@cable/model';
 import fastify, { type FastifyInstance } from 'fastify';
+import { addCheckRoute } from './check.ts';
 import { addDiscoveryRoutes } from './discovery.ts';
 import { addErrorHandler } from './error-handler.ts';
 import { addHealthRoutes } from './metrics.ts';
@@ -34,6 +35,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   addHealthRoutes(app, deps.tables, deps.resources, options.isReady);
   addDiscoveryRoutes(app, deps.resources.all, options.version);
   addResourceRoutes(app, options);
+  addCheckRoute(app, deps, options.authenticate);
   options.addRoutes?.(app);
   return app;
 }

@@ -8,7 +8,7 @@ export type Authenticator = (headers: IncomingHttpHeaders) => Promise<Authentica
 export type AuthenticatedCaller = Caller & { readonly projectGiven: boolean };
 
 /** The project of requests that name none. */
-export const DEFAULT_PROJECT = 'default';
+const DEFAULT_PROJECT = 'default';
 
 /** Believes the headers X-Project-Id and X-Roles; without roles the caller is an admin. Only for local listeners. */
 export function noauth(): Authenticator {

@@ -16,7 +16,7 @@ export function addErrorHandler(app: FastifyInstance, log: Logger): void {
 }
 
 /** Body of an error answer. `detail`: the error's own, else what to do. */
-export function errorBody(error: CableError): NeutronErrorBody {
+function errorBody(error: CableError): NeutronErrorBody {
   return { NeutronError: { type: error.type, message: error.message, detail: error.detail || error.remedy } };
 }
 

@@ -6,7 +6,7 @@ import type { HeldReference } from './resource-index.ts';
 import { canSee } from './visibility.ts';
 
 /** Every reference of an object, declared and by hook. */
-export function heldReferences(
+function heldReferences(
   deps: Pick<ServiceDeps, 'resources' | 'hooks'>,
   resource: ResourceModel,
   object: Readonly<Record<string, unknown>>,

@@ -136,7 +136,7 @@ export function contextOf(deps: ServiceDeps, plan: TxnPlan, attempt: number, cal
 }
 
 /** Neutron's form: whole seconds, UTC. */
-export function formatTime(time: Date): string {
+function formatTime(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;
 }
 

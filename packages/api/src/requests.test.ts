@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BUILT_IN_RESOURCES, CableError, defineResource, type ResourceModel } from '@cable/model';
+import { parseCreate, parseUpdate } from './body.ts';
+import { extensionsOf } from './extensions.ts';
+import { openApiDocument } from './openapi.ts';
+import { cutPage } from './page.ts';
+import { matchesFilters, parseListQuery } from './query.ts';
+import { routesOf } from './routes.ts';
+import { showObject } from './show.ts';
+
+const ADMIN = { projectId: 'p', isAdmin: true };
+const MEMBER = { projectId: 'p', isAdmin: false };
+
+const thing: ResourceModel = defineResource({
+  name: 'thing',
+  plural: 'things',
+  label: 'Thing',
+  prefix: '/x/v1',
+  path: 'things',
+  description: 'A thing.',
+  verbs: ['list', 'show', 'create', 'update', 'delete'],
+  standard: true,
+  stored: true,
+  attributes: {
+    size: { type: 'integer', write: 'both', default: 1 },
+    colour: { type: 'string', write: 'create', required: true },
+    secret: { type: 'string', write: 'both', writeBy: 'admin', seeBy: 'admin', default: '' },
+    state: { type: 'string', default: 'NEW' },
+    place: { type: 'string', write: 'both', updateBy: 'admin', nullable: true, default: null },
+  },
+});
+
+test('a create has defaults, an update only what was given', () => {
+  const { bulk, objects } = parseCreate(thing, { thing: { colour: 'red', tenant_id: 'q' } }, ADMIN);
+  assert.equal(bulk, false);
+  const defaults = { size: 1, secret: '', state: 'NEW', place: null, description: '' };
+  assert.deepEqual(objects, [{ ...defaults, colour: 'red', project_id: 'q' }]);
+  assert.deepEqual(parseUpdate(thing, { thing: { size: 2 } }, ADMIN), { size: 2 });
+  const many = parseCreate(thing, { things: [{ colour: 'a' }, { thing: { colour: 'b' } }] }, ADMIN);
+  assert.deepEqual([many.bulk, many.objects.map((one) => one['colour'])], [true, ['a', 'b']]);
+});
+
+test('what may not be written is refused', () => {
+  const create = (attributes: object): unknown => parseCreate(thing, { thing: { colour: 'x', ...attributes } }, MEMBER);
+  const update = (attributes: object): unknown => parseUpdate(thing, { thing: attributes }, MEMBER);
+  const is = (code: string, text: RegExp) => (err: unknown) =>
+    err instanceof CableError && err.code === code && text.test(err.message);
+  assert.throws(() => create({ state: 'OLD' }), is('HTTPBadRequest', /Attribute 'state' not allowed in POST/));
+  assert.throws(() => update({ colour: 'y' }), is('HTTPBadRequest', /Cannot update read-only attribute colour/));
+  assert.throws(() => create({ secret: 'y' }), is('PolicyNotAuthorized', /create_thing:secret/));
+  assert.throws(() => update({ place: 'y' }), is('PolicyNotAuthorized', /update_thing:place/));
+  create({ place: 'y' });
+  assert.throws(() => create({ tenant_id: 'a', project_id: 'b' }), is('HTTPBadRequest', /Two values/));
+  const tooMany = { things: Array.from({ length: 1001 }, () => ({ colour: 'x' })) };
+  assert.throws(() => parseCreate(thing, tooMany, ADMIN), is('HTTPBadRequest', /At most 1000/));
+});
+
+test('what is hidden is not shown, nor found by', () => {
+  const object = { id: '1', project_id: 'p', size: 1, secret: 's' };
+  assert.deepEqual(showObject(thing, object, MEMBER), { id: '1', tenant_id: 'p', project_id: 'p', size: 1 });
+  assert.deepEqual(showObject(thing, object, ADMIN, ['secret', 'tenant_id']), { tenant_id: 'p', secret: 's' });
+  assert.throws(
+    () => parseListQuery(thing, new URLSearchParams('secret=s'), MEMBER),
+    /invalid attribute for filtering/,
+  );
+  const { filters } = parseListQuery(thing, new URLSearchParams('secret=s&size=1'), ADMIN);
+  assert.ok(matchesFilters(filters, object));
+  assert.ok(!matchesFilters(filters, { ...object, size: 2 }));
+});
+
+test('pages are cut in a total order', () => {
+  const objects = ['d', 'b', 'a', 'c'].map((id) => ({ id, size: id < 'c' ? 1 : 2 }));
+  const ids = (query: string): string => {
+    const page = cutPage(objects, parseListQuery(thing, new URLSearchParams(query), ADMIN));
+    return page.markerMissing ? 'missing' : page.objects.map((one) => one.id).join('');
+  };
+  assert.equal(ids(''), 'dbac');
+  assert.equal(ids('limit=2'), 'ab');
+  assert.equal(ids('limit=2&marker=b'), 'cd');
+  assert.equal(ids('limit=2&page_reverse=True'), 'cd');
+  assert.equal(ids('limit=2&page_reverse=True&marker=d'), 'bc');
+  assert.equal(ids('sort_key=size&sort_dir=desc'), 'cdab');
+  assert.equal(ids('marker=x'), 'missing');
+});
+
+test('routes and the OpenAPI document follow from the declarations alone', () => {
+  const routes = routesOf([thing]).map((route) => `${route.method} ${route.path} ${route.status}`);
+  assert.deepEqual(routes, [
+    'GET /x/v1/things 200',
+    'GET /x/v1/things/{id} 200',
+    'POST /x/v1/things 201',
+    'PUT /x/v1/things/{id} 200',
+    'DELETE /x/v1/things/{id} 204',
+  ]);
+  const document = JSON.stringify(openApiDocument([thing], '1'));
+  for (const text of ['"/x/v1/things/{id}"', '"thing_create"', '"required":["colour"]'])
+    assert.ok(document.includes(text));
+});
+
+test('every reference in the OpenAPI document leads to a schema', () => {
+  const document = openApiDocument(BUILT_IN_RESOURCES, '1');
+  const schemas = (document['components'] as { schemas: Record<string, unknown> }).schemas;
+  const references = [...JSON.stringify(document).matchAll(/"#\/components\/schemas\/([^"]+)"/g)].map(
+    (match) => match[1],
+  );
+  assert.ok(references.length > 20);
+  for (const name of references) assert.ok(schemas[name ?? ''], name);
+  const operations = [...JSON.stringify(document).matchAll(/"operationId":"([^"]+)"/g)].map((match) => match[1]);
+  assert.equal(new Set(operations).size, operations.length);
+});
+
+test('an extension is told only when something declared has it', () => {
+  const aliases = (resources: readonly ResourceModel[]): readonly string[] =>
+    extensionsOf(resources).map((one) => one.alias);
+  assert.ok(!aliases([thing]).includes('router'));
+  assert.ok(aliases(BUILT_IN_RESOURCES).includes('router'));
+  for (const absent of ['quotas', 'dns-integration', 'external-net', 'qos']) {
+    assert.ok(!aliases(BUILT_IN_RESOURCES).includes(absent), absent);
+  }
+});
