@@ -37,13 +37,13 @@ const REQUEST_TIMEOUT_MS = 10_000;
 export async function runAgent(options: AgentOptions, socketPath: string, deps: Deps): Promise<void> {
   const { log, signal } = deps;
   const version = readVersion();
+  const transport = httpTransport(options.server, { timeoutMs: REQUEST_TIMEOUT_MS });
   const netlink = new NetlinkSocket();
   const own = ensureOwnLinks(netlink, options.underlayMtuBytes);
   let host: Host | undefined;
   const services = await startServices(() => host?.loop.snapshot.desired?.guests ?? new Map(), deps);
   const plane = openDataPlane(options, own, deps);
   warnOfUnderlay(options.underlay, netlink, log);
-  const transport = httpTransport(options.server, { timeoutMs: REQUEST_TIMEOUT_MS });
   const client = createClient({ transport });
   const statePath = join(options.stateDir, 'state.json');
   const initial = await readStateFile(statePath, log);
