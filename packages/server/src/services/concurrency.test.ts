@@ -3,10 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '@cable/kit';
 import { openStore, type Store } from '@cable/store';
-import { startEtcd } from '../testing/etcd.ts';
+import { startTestEtcd } from '../hosts/etcd.fixture.ts';
 import {
   assertInvariants,
   deleteEverything,
@@ -58,8 +57,9 @@ test('two servers on one LMDB store do not disagree', async (t) => {
 });
 
 test('two servers on one etcd do not disagree', async (t) => {
-  const address = await startEtcd(t);
-  await fight([await openWhenReady(address), await openWhenReady(address)], 150);
+  const etcd = await startTestEtcd();
+  t.after(() => etcd.remove());
+  await fight([await etcd.open(), await etcd.open()], 150);
 });
 
 /** Two servers create in the same network at once; then all is deleted through either. */
@@ -108,18 +108,4 @@ function assertDistinct(ports: readonly Json[], count: number): void {
 async function caughtUp(tables: Harness['server']['tables'], all: readonly Harness[]): Promise<void> {
   const newest = Math.max(...all.map(({ server }) => server.tables.revision));
   assert.ok(await tables.waitFor(newest));
-}
-
-async function openWhenReady(address: string): Promise<Store> {
-  const deadline = Date.now() + 20_000;
-  for (;;) {
-    try {
-      const store = await openStore(address, { log: silentLogger() });
-      await store.get('/cable/ready');
-      return store;
-    } catch (err) {
-      if (Date.now() > deadline) throw err;
-      await delay(100);
-    }
-  }
 }
