@@ -45,7 +45,7 @@ static uint64_t now_ns(void)
 
 static struct sockaddr_in address(const char *host, const char *port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
 
 	if (inet_pton(AF_INET, host, &a.sin_addr) != 1) {
 		fprintf(stderr, "netbench: '%s' is not an IPv4 address\n", host);
@@ -63,7 +63,7 @@ static void *count_datagrams(void *arg)
 
 	memset(msg, 0, sizeof(msg));
 	for (int i = 0; i < BATCH; i++) {
-		iov[i] = (struct iovec){ data[i], sizeof(data[i]) };
+		iov[i] = (struct iovec){data[i], sizeof(data[i])};
 		msg[i].msg_hdr.msg_iov = &iov[i];
 		msg[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -100,12 +100,13 @@ static void serve(const char *port)
 	struct sockaddr_in a = address("0.0.0.0", port);
 	int one = 1, size = 8 << 20;
 	int tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0), ep = epoll_create1(0);
-	struct epoll_event ev = { .events = EPOLLIN, .data.fd = tcp }, got[BATCH];
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = tcp}, got[BATCH];
 	pthread_t thread;
 
 	setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	setsockopt(udp, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	if (bind(tcp, (struct sockaddr *)&a, sizeof(a)) || listen(tcp, 1024) || bind(udp, (struct sockaddr *)&a, sizeof(a)))
+	if (bind(tcp, (struct sockaddr *)&a, sizeof(a)) || listen(tcp, 1024) ||
+	    bind(udp, (struct sockaddr *)&a, sizeof(a)))
 		die("bind");
 	if (pthread_create(&thread, NULL, count_datagrams, &udp) || epoll_ctl(ep, EPOLL_CTL_ADD, tcp, &ev))
 		die("start");
@@ -164,7 +165,7 @@ static void transactions(const struct sockaddr_in *a, double seconds, int reconn
 {
 	uint32_t *sample = calloc(MAX_SAMPLES, sizeof(*sample));
 	uint64_t start, end, t;
-	struct linger hard = { 1, 0 };
+	struct linger hard = {1, 0};
 	int fd = -1;
 	size_t n = 0;
 
@@ -202,7 +203,7 @@ static uint64_t arrived(int control)
 static void datagrams(const struct sockaddr_in *a, double seconds, size_t size)
 {
 	static char data[2048];
-	struct iovec iov = { data, size };
+	struct iovec iov = {data, size};
 	struct mmsghdr msg[BATCH];
 	int control = dial(a), fd = socket(AF_INET, SOCK_DGRAM, 0);
 	uint64_t before = arrived(control), sent = 0, start, end;
@@ -235,7 +236,8 @@ int main(int argc, char **argv)
 	if (argc == 3 && !strcmp(argv[1], "server"))
 		serve(argv[2]);
 	if (argc < 5) {
-		fprintf(stderr, "usage: netbench server PORT | rr|crr HOST PORT SECONDS | udp HOST PORT SECONDS BYTES\n");
+		fprintf(stderr,
+			"usage: netbench server PORT | rr|crr HOST PORT SECONDS | udp HOST PORT SECONDS BYTES\n");
 		return 2;
 	}
 	struct sockaddr_in a = address(argv[2], argv[3]);

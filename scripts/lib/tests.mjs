@@ -1,6 +1,6 @@
 /** Finds and runs the checks and the tests. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { capture, say } from './say.mjs';
 
 const PLACES = ['packages', 'vrouter/test', 'test'];
@@ -94,8 +94,19 @@ function findFiles(root, places, wanted) {
   return found.sort();
 }
 
-/** True for a test that makes namespaces, loads programs or measures time: such tests run one file at a time. */
+/**
+ * True for a test that uses the machine beyond its own process (namespaces, programs in the kernel, an etcd), which is seen from
+ * its starting other programs, itself or by what it imports of its package: such tests run one file at a time.
+ */
 export function needsMachine(file) {
-  if (/^(vrouter\/test|test\/lab|packages\/cni)\//.test(file) || file.includes('.kernel.')) return true;
-  return /from 'node:child_process'/.test(readFileSync(file, 'utf8'));
+  return file.includes('.kernel.') || startsPrograms(file, new Set());
+}
+
+function startsPrograms(file, seen) {
+  if (seen.has(file) || !existsSync(file)) return false;
+  seen.add(file);
+  const source = readFileSync(file, 'utf8');
+  if (source.includes("from 'node:child_process'")) return true;
+  const imports = [...source.matchAll(/from '(\.[^']+)'/g)].map((found) => join(dirname(file), found[1]));
+  return imports.some((target) => startsPrograms(target, seen));
 }
