@@ -11,6 +11,7 @@ import { addressKey, macKey } from '../keys.ts';
 import type { WriteContext } from '../services/context.ts';
 import { defaultGroupId, ensureDefaultGroup } from '../services/default-group.ts';
 import { defineHooks, type Given, type ResourceHooks } from '../services/hooks.ts';
+import { canWrite } from '../services/visibility.ts';
 import type { Tables } from '../tables.ts';
 import { chooseAddresses, claimAddresses } from './port-addresses.ts';
 import { checkPortSecurity, completePairs } from './port-security.ts';
@@ -22,13 +23,17 @@ export const ROUTER_INTERFACE = 'network:router_interface';
 export const portHooks: ResourceHooks<AnyObject> = defineHooks<Port>({
   prepare: (deps, _caller, projectId, listing) => (listing ? Promise.resolve() : ensureDefaultGroup(deps, projectId)),
   create: (context, given) => {
-    if (!context.isService) refuseServiceOwner(context, given.device_owner ?? '');
+    if (!context.isService) {
+      refuseServiceOwner(context, given.device_owner ?? '');
+      refuseOnForeignNetwork(context, 'create', given.network_id ?? '', chosenOf(given));
+    }
     return createPort(context, given);
   },
   update: (context, before, after) => {
     if (context.isService) return updatePort(context, before, after);
     if (before.device_owner === ROUTER_INTERFACE) refuseServiceChange(before, after);
     else if (after.device_owner !== before.device_owner) refuseServiceOwner(context, after.device_owner);
+    refuseOnForeignNetwork(context, 'update', before.network_id, changedOf(before, after));
     return updatePort(context, before, after);
   },
   delete: ({ plan, isService }, port) => {
@@ -152,6 +157,34 @@ function refuseServiceOwner(context: WriteContext, owner: string): void {
   if (owner.startsWith('network:') && !context.caller.isAdmin) {
     throw new CableError('PolicyNotAuthorized', 'rule:create_port:device_owner is disallowed by policy');
   }
+}
+
+/** What only the owner of the network, or an admin, may choose for a port: on a shared network it could harm the others. */
+const OWNERS_CHOICE = ['mac_address', 'port_security_enabled', 'allowed_address_pairs', 'fixed_ips'] as const;
+
+type OwnersChoice = (typeof OWNERS_CHOICE)[number];
+
+function chosenOf(given: Given<Port>): readonly OwnersChoice[] {
+  return OWNERS_CHOICE.filter((name) => {
+    if (name === 'fixed_ips') return (given.fixed_ips ?? []).some((one) => one.ip_address !== undefined);
+    return name === 'allowed_address_pairs' ? (given[name] ?? []).length > 0 : given[name] !== undefined;
+  });
+}
+
+function changedOf(before: Port, after: Port): readonly OwnersChoice[] {
+  return OWNERS_CHOICE.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+}
+
+function refuseOnForeignNetwork(
+  { plan, caller }: WriteContext,
+  verb: string,
+  networkId: string,
+  chosen: readonly OwnersChoice[],
+): void {
+  const network = plan.get('network', networkId);
+  if (chosen.length === 0 || network === undefined || canWrite(network, caller)) return;
+  const rules = chosen.map((name) => `(rule:${verb}_port:${name})`);
+  throw new CableError('PolicyNotAuthorized', `(${rules.join(' and ')}) is disallowed by policy`);
 }
 
 function refuseServiceChange(before: Port, after: Port): void {

@@ -54,6 +54,20 @@ test('a shared network and its subnets are everybody’s to use, not to change',
   await refused(send('DELETE', `/v2.0/subnets/${subnet['id']}`, undefined, BOB), 403, 'PolicyNotAuthorized');
   const more = { subnet: { network_id: network['id'], cidr: '10.1.0.0/24', ip_version: 4 } };
   await refused(send('POST', '/v2.0/subnets', more, BOB), 403, 'PolicyNotAuthorized');
-  await create('port', { network_id: network['id'] }, BOB);
+  const port = await create('port', { network_id: network['id'] }, BOB);
+  const choices = [
+    { mac_address: '02:00:00:00:00:02' },
+    { port_security_enabled: false, security_groups: [] },
+    { allowed_address_pairs: [{ ip_address: '0.0.0.0/0' }] },
+    { fixed_ips: [{ ip_address: '10.0.0.77' }] },
+  ];
+  for (const choice of choices) {
+    const wanted = { port: { network_id: network['id'], ...choice } };
+    await refused(send('POST', '/v2.0/ports', wanted, BOB), 403, 'PolicyNotAuthorized');
+    await refused(send('PUT', `/v2.0/ports/${port['id']}`, { port: choice }, BOB), 403, 'PolicyNotAuthorized');
+  }
+  const router = await create('router', {}, BOB);
+  const attach = { subnet_id: subnet['id'] };
+  await refused(send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, attach, BOB), 400, 'BadRequest');
   await refused(send('PUT', path, { network: { shared: false } }), 409, 'InvalidSharedSetting');
 });

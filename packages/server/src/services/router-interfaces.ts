@@ -8,6 +8,7 @@ import { objectKey } from '../keys.ts';
 import type { ServiceDeps, WriteContext } from './context.ts';
 import { notFound, rowFor } from './read.ts';
 import { transact } from './transact.ts';
+import { canWrite } from './visibility.ts';
 import { contextOf, planCreate, planDelete, planUpdate, writableRow } from './write.ts';
 
 /** Neutron's answer to both actions. */
@@ -71,7 +72,7 @@ function onRouter(
 }
 
 function addSubnet(context: WriteContext, router: Router, subnetId: string): InterfaceAnswer {
-  const subnet = visibleSubnet(context, subnetId);
+  const subnet = ownSubnet(context, subnetId);
   if (subnet.gateway_ip === null) throw badRouter('Subnet for router interface must have a gateway IP');
   checkSubnet(context, router, subnet);
   const port = planCreate(context, context.deps.resources.named('port'), {
@@ -103,7 +104,7 @@ function addPort(context: WriteContext, router: Router, portId: string): Interfa
   const [fixed, ...more] = port.fixed_ips;
   if (fixed === undefined) throw badRouter(`Router port must have at least one fixed IP`);
   if (more.length > 0) throw badRouter('Cannot have multiple IPv4 subnets on router port');
-  checkSubnet(context, router, visibleSubnet(context, fixed.subnet_id));
+  checkSubnet(context, router, ownSubnet(context, fixed.subnet_id));
   planUpdate(context, resource, port, {
     device_id: router.id,
     device_owner: ROUTER_INTERFACE,
@@ -115,11 +116,14 @@ function addPort(context: WriteContext, router: Router, portId: string): Interfa
   return answer(router, port);
 }
 
-function visibleSubnet(context: WriteContext, id: string): Subnet {
+function ownSubnet(context: WriteContext, id: string): Subnet {
   const { deps, caller, tables } = context;
   rowFor(deps, deps.resources.named('subnet'), id, caller);
   const subnet = tables.of('subnet').get(id);
   if (subnet === undefined) throw notFound(deps.resources.named('subnet'), id);
+  if (!canWrite(subnet, caller)) {
+    throw badRouter(`Cannot add interface to router because subnet ${id} is not owned by project making the request`);
+  }
   return subnet;
 }
 
