@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { type Client, createClient } from '@cable/api';
 import { httpTransport, type Logger } from '@cable/kit';
 import { MAPS } from './bpf/abi.gen.ts';
-import { loadObject } from './bpf/object.ts';
+import { type LoadedObject, loadObject } from './bpf/object.ts';
 import { createCniHandler } from './cni/index.ts';
 import type { DesiredState } from './desired.ts';
 import { applyHostLinks } from './devices/host-links.ts';
-import { concernsUs, LinkReader } from './devices/link-table.ts';
-import { ensureOwnLinks, type OwnLinks, SERVICE_ADDRESS } from './devices/own-links.ts';
+import { concernsUs, LinkReader, type LinkTable } from './devices/link-table.ts';
+import { ensureOwnLinks, type OwnLinks, ownLinksStand, SERVICE_ADDRESS } from './devices/own-links.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
 import { HostLoop } from './host/host-loop.ts';
 import { SlotTable } from './host/slots.ts';
@@ -18,7 +18,7 @@ import { watchLinks } from './net/watch.ts';
 import type { AgentOptions } from './options.ts';
 import { formatUuid, parseMac } from './plan/address.ts';
 import { createPlanner } from './plan/plan.ts';
-import { type KernelDataPlane, openKernelDataPlane } from './reconcile/kernel-data-plane.ts';
+import { type KernelDataPlane, openKernelDataPlane, type VrouterDevices } from './reconcile/kernel-data-plane.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { startAgentSocket } from './socket/agent-socket.ts';
 import { createAgentView } from './socket/agent-view.ts';
@@ -51,7 +51,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
 
   let reporter: StatusReporter | undefined;
   let connection: Connection = { connected: false, reason: 'not yet connected' };
-  host = createHostLoop(options, { netlink, plane, onChange: () => reporter?.trigger() }, deps);
+  host = createHostLoop(options, { netlink, own, plane, onChange: () => reporter?.trigger() }, deps);
   const { loop } = host;
   const running = loop.start(initial);
   startLinkWatch(host, signal);
@@ -109,8 +109,9 @@ async function startServices(guests: () => DesiredState['guests'], deps: Deps): 
   }
 }
 
-function openDataPlane(options: AgentOptions, own: OwnLinks, deps: Deps): KernelDataPlane {
-  const object = loadObject({
+/** The vrouter's programs, made for these devices, over the maps that are there. */
+function loadVrouter(options: AgentOptions, own: OwnLinks): LoadedObject {
+  return loadObject({
     path: options.object,
     pinnedMaps: join(options.pinDir, 'maps'),
     rodata: {
@@ -119,8 +120,16 @@ function openDataPlane(options: AgentOptions, own: OwnLinks, deps: Deps): Kernel
       cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
     },
   });
-  const devices = { overlayIfindex: own.overlay.ifindex, serviceIfindex: own.servicePeer.ifindex };
-  return openKernelDataPlane({ object, pins: options.pinDir, ...devices }, { ...deps, log: deps.log.child('bpf') });
+}
+
+function devicesOf(own: OwnLinks): VrouterDevices {
+  return { overlayIfindex: own.overlay.ifindex, serviceIfindex: own.servicePeer.ifindex };
+}
+
+function openDataPlane(options: AgentOptions, own: OwnLinks, deps: Deps): KernelDataPlane {
+  const object = loadVrouter(options, own);
+  const bpfDeps = { ...deps, log: deps.log.child('bpf') };
+  return openKernelDataPlane({ object, pins: options.pinDir, ...devicesOf(own) }, bpfDeps);
 }
 
 function warnOfUnderlay(underlay: string, netlink: NetlinkSocket, log: Logger): void {
@@ -130,10 +139,23 @@ function warnOfUnderlay(underlay: string, netlink: NetlinkSocket, log: Logger): 
 
 function createHostLoop(
   options: AgentOptions,
-  parts: { readonly netlink: NetlinkSocket; readonly plane: KernelDataPlane; readonly onChange: () => void },
+  parts: {
+    readonly netlink: NetlinkSocket;
+    readonly own: OwnLinks;
+    readonly plane: KernelDataPlane;
+    readonly onChange: () => void;
+  },
   deps: Deps,
 ): Host {
   const log = deps.log.child('host');
+  let { own } = parts;
+  const repairDevices = (table: LinkTable): boolean => {
+    if (ownLinksStand(own, table)) return false;
+    log.warn({}, 'a device of the vrouter is gone, making it anew');
+    own = ensureOwnLinks(parts.netlink, options.underlayMtuBytes);
+    parts.plane.reload(loadVrouter(options, own), devicesOf(own));
+    return true;
+  };
   const links = new LinkReader(parts.netlink);
   const loop = new HostLoop({
     host: options.host,
@@ -141,6 +163,7 @@ function createHostLoop(
     reconciler: new Reconciler(parts.plane, log),
     slots: new SlotTable(readSlots(parts.plane), Date.now),
     links,
+    repairDevices,
     applyHostLinks: (wanted, table, prune) => applyHostLinks(wanted, table, { socket: parts.netlink, log, prune }),
     onChange: parts.onChange,
     log,

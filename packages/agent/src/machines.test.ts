@@ -115,3 +115,11 @@ test('kill -9 of the agents and their return lose no packet', async () => {
   await ended;
   assert.match(report, /1500 packets transmitted, 1500 received/);
 });
+
+test('devices of the vrouter that somebody deletes are made again, and traffic goes on', async () => {
+  await programmed(cloud([EGRESS, FROM_GROUP]));
+  h1.exec('ip', 'link', 'delete', 'cablevx');
+  h1.exec('ip', 'link', 'delete', 'cable0');
+  await eventually('packets pass again', () => pings('10.0.0.6'));
+  assert.match(h1.exec('ip', 'address', 'show', 'cable0'), /NOARP[\s\S]*198\.18\.0\.1\/15/);
+});

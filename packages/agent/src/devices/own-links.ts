@@ -9,6 +9,7 @@ import type { NetlinkSocket } from '../net/socket.ts';
 import { writeSysctl } from '../net/sysctl.ts';
 import { ensureVeth } from '../net/veth.ts';
 import { ensureVxlan } from '../net/vxlan.ts';
+import type { LinkTable } from './link-table.ts';
 
 export type OwnLinks = {
   /** The agent's end of the service link. */
@@ -35,6 +36,12 @@ export function ensureOwnLinks(socket: NetlinkSocket, underlayMtuBytes: number):
   setAddresses(socket, pair.link.ifindex, [SERVICE_CIDR]);
   for (const name of ['cable0', 'cable1', 'cablevx']) quietDevice(name);
   return { service: pair.link, servicePeer: pair.peer, overlay };
+}
+
+/** True while each of them is the same device as when it was made. */
+export function ownLinksStand(own: OwnLinks, links: LinkTable): boolean {
+  const all = [own.service, own.servicePeer, own.overlay];
+  return all.every(({ name, ifindex }) => links.get(name)?.ifindex === ifindex);
 }
 
 /** Removes them; absent is fine. */

@@ -46,6 +46,7 @@ function bed(
         reads = 0;
       },
     },
+    repairDevices: () => false,
     applyHostLinks: () => applyHostLinks(links),
     onChange: () => {
       changes += 1;

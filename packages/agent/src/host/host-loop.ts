@@ -31,6 +31,8 @@ export type HostLoopDeps = {
   readonly reconciler: Pick<Reconciler, 'apply'>;
   readonly slots: SlotTable;
   readonly links: { read(): LinkTable; invalidate(): void };
+  /** Makes the agent's own devices anew if one is gone. True: it did, so the links have changed. */
+  readonly repairDevices: (links: LinkTable) => boolean;
   readonly applyHostLinks: (wanted: DesiredState['hostLinks'], links: LinkTable, prune: boolean) => HostLinkResult;
   /** Called after each round that changed something which is reported. */
   readonly onChange: () => void;
@@ -127,6 +129,7 @@ export class HostLoop {
 
   async #apply(state: HostState): Promise<{ desired: DesiredState; failures: Map<string, string>; writes: number }> {
     const prune = state.synced;
+    if (this.#deps.repairDevices(this.#deps.links.read())) this.#deps.links.invalidate();
     let desired = this.#plan(state);
     const made = this.#deps.applyHostLinks(desired.hostLinks, this.#deps.links.read(), prune);
     if (made.changed) {

@@ -15,21 +15,21 @@ import type { AgentMap, MapEntry } from '../desired.ts';
 import { hex } from '../plan/address.ts';
 import type { DataPlane } from './data-plane.ts';
 
-export type KernelDataPlaneOptions = {
+export type KernelDataPlaneOptions = VrouterDevices & {
   readonly object: LoadedObject;
   /** This host's directory in bpffs. */
   readonly pins: string;
-  /** Device that carries packets between the hosts, and the vrouter's end of the service link. */
-  readonly overlayIfindex: number;
-  readonly serviceIfindex: number;
 };
+
+/** Device that carries packets between the hosts, and the vrouter's end of the service link. */
+export type VrouterDevices = { readonly overlayIfindex: number; readonly serviceIfindex: number };
 
 /** Programs of the vrouter's object. */
 const PROGRAM = { vif: 'from_vif', overlay: 'from_overlay', service: 'from_service' } as const;
 const VIF_PIN = 'vif-';
 
 export class KernelDataPlane implements DataPlane {
-  readonly #object: LoadedObject;
+  #object: LoadedObject;
   readonly #links: string;
   readonly #log: Logger;
   readonly #signal: AbortSignal;
@@ -111,19 +111,29 @@ export class KernelDataPlane implements DataPlane {
 
   deleteFlows(ifindexes: ReadonlySet<number>): void {
     for (const ifindex of ifindexes) this.#condemned.add(ifindex);
-    this.#sweep ??= this.#sweepFlows().finally(() => {
-      this.#sweep = undefined;
-    });
+    this.#sweep ??= this.#sweepFlows()
+      .catch((err: unknown) => this.#log.warn({ err }, 'cannot delete the flows of vanished devices'))
+      .finally(() => {
+        this.#sweep = undefined;
+      });
   }
 
   /** Puts the loaded programs in place of those that run: on the fixed devices, and on every VIF a previous run left. */
-  adopt(options: Pick<KernelDataPlaneOptions, 'overlayIfindex' | 'serviceIfindex'>): void {
+  adopt(options: VrouterDevices): void {
+    this.#releaseLinks();
     this.#attachFixed('overlay', PROGRAM.overlay, options.overlayIfindex);
     this.#attachFixed('service', PROGRAM.service, options.serviceIfindex);
     for (const path of listPins(this.#links)) {
       const name = unpinName(path.split('/').at(-1) ?? '');
       if (name.startsWith(VIF_PIN)) this.#adoptVif(name.slice(VIF_PIN.length), path);
     }
+  }
+
+  /** Goes over to programs loaded anew, over the same maps. */
+  reload(object: LoadedObject, devices: VrouterDevices): void {
+    this.#object.close();
+    this.#object = object;
+    this.adopt(devices);
   }
 
   /** Counters of a device, one value for each CPU; undefined: it has none. */
@@ -139,9 +149,13 @@ export class KernelDataPlane implements DataPlane {
   /** Lets go of the handles; what is pinned runs on. */
   async close(): Promise<void> {
     await this.#sweep;
+    this.#releaseLinks();
+    this.#object.close();
+  }
+
+  #releaseLinks(): void {
     for (const link of this.#attached.values()) link.close();
     this.#attached.clear();
-    this.#object.close();
   }
 
   #adoptVif(portId: string, path: string): void {

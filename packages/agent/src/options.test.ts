@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { parseOptions } from './options.ts';
+
+const WHO = ['--server', 'unix:/run/x.sock', '--host', 'rack-1.example', '--underlay', '192.0.2.10'];
+
+test('directories follow from the host unless they are given', () => {
+  const options = parseOptions(WHO);
+  assert.equal(options.stateDir, '/var/lib/cable/rack-1.example');
+  assert.equal(options.runDir, '/run/cable/rack-1.example');
+  assert.equal(options.pinDir, '/sys/fs/bpf/cable/rack-1%2Eexample');
+  assert.equal(options.underlayMtuBytes, 1500);
+  assert.match(options.object, /\/build\/vrouter\/vrouter\.bpf\.o$/);
+  const given = parseOptions([...WHO, '--state', '/a', '--run', '/b', '--underlay-mtu', '9000', '--object', '/c.o']);
+  assert.deepEqual([given.stateDir, given.runDir, given.underlayMtuBytes, given.object], ['/a', '/b', 9000, '/c.o']);
+});
+
+test('teardown needs no server and no underlay', () => {
+  assert.equal(parseOptions(['--host', 'h1', '--teardown']).teardown, true);
+});
+
+test('what is wrong is named with the remedy, before anything is touched', () => {
+  const main = fileURLToPath(new URL('main.ts', import.meta.url));
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [[], /required option '--host <name>'/],
+    [['--host', 'h1', '--server', 'unix:/x'], /required option '--underlay <address>'/],
+    [['--host', 'h1', '--server', 'unix:/x', '--underlay', '192.0.2'], /Give an IP address of this host/],
+    [['--host', 'a/b', '--teardown'], /Give letters, digits/],
+    [[...WHO, '--underlay-mtu', '9'], /Give a number from 1280 to 65535/],
+    [
+      [...WHO, '--object', '/nonexistent.o'],
+      /the vrouter is not built \(\/nonexistent\.o is missing\): run "npm run build"/,
+    ],
+  ];
+  for (const [args, message] of cases) {
+    const node = ['--import', 'tsx', '--conditions=cable-source', main];
+    const result = spawnSync(process.execPath, [...node, ...args], { encoding: 'utf8' });
+    assert.equal(result.status, 1, args.join(' '));
+    assert.match(result.stderr, message);
+  }
+});

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { silentLogger } from '@cable/kit';
+import { isAlive, startAgentSocket } from './agent-socket.ts';
+import type { AgentView } from './agent-view.ts';
+
+const dir = mkdtempSync(join(tmpdir(), `cable-socket-${process.pid}-`));
+const path = join(dir, 'run', 'agent.sock');
+const stop = new AbortController();
+const calls: { command: unknown; body: string }[] = [];
+
+const VIEW: AgentView = {
+  status: () => ({ host: 'h1' }),
+  vifs: () => [],
+  maps: () => ({ cb_vif_1: [] }),
+  counters: () => {
+    throw new Error('a bug');
+  },
+};
+
+before(async () => {
+  const cni = async (headers: Readonly<Record<string, unknown>>, body: string) => {
+    calls.push({ command: headers['cni-command'], body });
+    return { status: 400, body: '{"code":7}' } as const;
+  };
+  await startAgentSocket(path, { view: VIEW, cni, log: silentLogger(), signal: stop.signal });
+});
+
+after(() => {
+  stop.abort();
+  rmSync(dir, { recursive: true });
+});
+
+function ask(
+  method: string,
+  at: string,
+  body = '',
+  headers = {},
+): Promise<{ status: number | undefined; body: unknown }> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath: path, method, path: at, headers }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      response.on('end', () => resolve({ status: response.statusCode, body: JSON.parse(text) }));
+    });
+    call.on('error', reject);
+    call.end(body);
+  });
+}
+
+test('the socket is for root alone and answers what there is', async () => {
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.deepEqual(await ask('GET', '/status?x=1'), { status: 200, body: { host: 'h1' } });
+  assert.deepEqual(await ask('GET', '/maps'), { status: 200, body: { cb_vif_1: [] } });
+  assert.equal((await ask('GET', '/nothing')).status, 404);
+  assert.equal((await ask('DELETE', '/status')).status, 405);
+});
+
+test('a surprise is a 500, and the agent goes on', async () => {
+  assert.equal((await ask('GET', '/counters')).status, 500);
+  assert.equal((await ask('GET', '/vifs')).status, 200);
+});
+
+test('a CNI call reaches the plug-in with its headers and body, and its answer comes back', async () => {
+  const answer = await ask('POST', '/cni', '{"cniVersion":"1.0.0"}', { 'Cni-Command': 'ADD' });
+  assert.deepEqual(answer, { status: 400, body: { code: 7 } });
+  assert.deepEqual(calls, [{ command: 'ADD', body: '{"cniVersion":"1.0.0"}' }]);
+});
+
+test('a socket that nobody answers is replaced; one that answers is alive', async () => {
+  assert.equal(await isAlive(path), true);
+  const stale = join(dir, 'stale.sock');
+  assert.equal(await isAlive(stale), false);
+  writeFileSync(stale, '');
+  assert.equal(await isAlive(stale), false);
+  const end = new AbortController();
+  const cni = async () => ({ status: 200, body: '' }) as const;
+  await startAgentSocket(stale, { view: VIEW, cni, log: silentLogger(), signal: end.signal });
+  assert.equal(await isAlive(stale), true);
+  end.abort();
+});
