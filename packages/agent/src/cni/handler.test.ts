@@ -269,7 +269,7 @@ for (const { name, call: made, code, says } of FAILURES) {
     assert.equal(json['code'], code);
     assert.match(String(json['msg']), says);
     assert.equal(typeof json['details'], 'string');
-    assert.equal(server.ports.size + links.plugged.size, 0);
+    assert.equal(server.ports.size + links.plugged.size + links.prepared.size, 0);
   });
 }
 
@@ -314,7 +314,7 @@ test('ADD that is not programmed in time cleans up and says so', async () => {
   clearTimeout(keepAlive);
   assert.equal(json['code'], 11);
   assert.match(String(json['msg']), /not programmed on this host within 20 ms: no link/);
-  assert.equal(server.ports.size + links.plugged.size, 0);
+  assert.equal(server.ports.size + links.plugged.size + links.prepared.size, 0);
 });
 
 test('a surprise is not told in detail, and cleans up', async () => {
@@ -323,7 +323,7 @@ test('a surprise is not told in detail, and cleans up', async () => {
   const { text, json } = await call(ADD);
   assert.equal(json['code'], 5);
   assert.doesNotMatch(text, /secret/);
-  assert.equal(server.ports.size + links.plugged.size, 0);
+  assert.equal(server.ports.size + links.plugged.size + links.prepared.size, 0);
 });
 
 test('ADD in a network without a subnet is refused', async () => {
@@ -337,7 +337,7 @@ test('DEL removes port and link, and does so again without failing', async () =>
   const { server, links, call } = fixture();
   await call(ADD);
   assert.deepEqual(await call({ command: 'DEL' }), { status: 200, text: '', json: {} });
-  assert.equal(server.ports.size + links.plugged.size, 0);
+  assert.equal(server.ports.size + links.plugged.size + links.prepared.size, 0);
   assert.equal((await call({ command: 'DEL' })).status, 200);
 });
 
@@ -426,4 +426,26 @@ test('CHECK finds an earlier result that is not what the port is', async () => {
     String((await call({ command: 'CHECK', conf: { ...CONF, prevResult } })).json['msg']),
     /not in prevResult/,
   );
+});
+
+test('a program attached ahead is kept for the port, and forgotten when ADD fails after it', async () => {
+  const calls: string[] = [];
+  const attachAhead = async (ifindex: number) => ({
+    keepFor: (portId: string) => calls.push(`keep ${ifindex} for ${portId.slice(0, 8)}`),
+    forget: () => calls.push('forget'),
+    close: () => calls.push('close'),
+  });
+  await fixture({ attachAhead }).call(ADD);
+  assert.deepEqual(calls.splice(0), ['keep 7 for aaaaaaa0', 'close']);
+  const waitPlugged = (): Promise<void> => Promise.reject(new Error('no'));
+  await fixture({ attachAhead, waitPlugged }).call(ADD);
+  assert.deepEqual(calls.splice(0), ['keep 7 for aaaaaaa0', 'forget', 'close']);
+  const { server, call } = fixture({ attachAhead });
+  server.down = true;
+  await call(ADD);
+  assert.deepEqual(calls, ['close']);
+});
+
+test('ADD goes on without a program attached ahead', async () => {
+  assert.equal((await fixture({ attachAhead: async () => undefined }).call(ADD)).status, 200);
 });

@@ -1,21 +1,23 @@
+import { randomBytes } from 'node:crypto';
 import { quietDevice } from '../devices/own-links.ts';
-import { NetlinkError } from '../ffi/errno.ts';
+import { absentOn, NetlinkError } from '../ffi/errno.ts';
 import { addAddress, listAddresses } from '../net/address.ts';
-import { deleteLink, getLink } from '../net/link.ts';
+import { deleteLink, getLink, requireLink, setLink } from '../net/link.ts';
 import { netnsId } from '../net/netns.ts';
 import { ensureRoute, listRoutes } from '../net/route.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import { ensureVeth } from '../net/veth.ts';
 import { CNI_CODE, CniError } from './errors.ts';
-import type { PodLink, PodLinkState, PodLinks } from './pod-link.ts';
+import type { PodLink, PodLinkState, PodLinks, PreparedLink } from './pod-link.ts';
 
-/** Pods' links by rtnetlink: no process is started. A restarted agent knows them by their names. */
+/** Pods' links by rtnetlink: no process is started. A restarted agent knows them by their names, also those only prepared (`cv-`). */
 export function createKernelPodLinks(): PodLinks {
   return {
-    plug: (link) => {
-      requireNetns(link.netns);
-      withSocket(undefined, (host) => plug(host, link));
+    prepare: (netns, name) => {
+      requireNetns(netns);
+      return withSocket(undefined, (host) => prepare(host, netns, name));
     },
+    plug: (link, prepared) => withSocket(undefined, (host) => plug(host, link, prepared)),
     unplug: (hostName) => withSocket(undefined, (host) => kernel(() => void deleteLink(host, hostName))),
     inspect: (hostName, netns, name) => {
       requireNetns(netns);
@@ -24,21 +26,39 @@ export function createKernelPodLinks(): PodLinks {
   };
 }
 
-function plug(host: NetlinkSocket, link: PodLink): void {
+function prepare(host: NetlinkSocket, netns: string, name: string): PreparedLink | undefined {
+  const hostName = `cv-${randomBytes(5).toString('hex')}`;
+  const peer = { name, netns, up: false };
+  const made = kernel(() => absentOn(['EEXIST'], () => ensureVeth(host, { name: hostName, up: false, peer })));
+  return made === undefined ? undefined : { hostName, ifindex: made.link.ifindex };
+}
+
+function plug(host: NetlinkSocket, link: PodLink, prepared: PreparedLink | undefined): void {
   kernel(() => void deleteLink(host, link.hostName));
+  const ready = prepared ?? prepare(host, link.netns, link.name);
+  if (ready === undefined) {
+    const message = `CNI_IFNAME: the container has an interface ${link.name} already`;
+    throw new CniError(CNI_CODE.kernelRefused, message, 'remove it, or use another name');
+  }
   try {
-    const mtu = { mtuBytes: link.mtuBytes };
-    const peer = { name: link.name, mac: link.macAddress, netns: link.netns, ...mtu };
-    const { peer: made } = kernel(() => ensureVeth(host, { name: link.hostName, ...mtu, peer }));
-    quietDevice(link.hostName);
-    withSocket(link.netns, (pod) => kernel(() => configure(pod, made.ifindex, link)));
+    complete(host, ready.ifindex, link);
   } catch (err) {
-    deleteLink(host, link.hostName);
+    deleteLink(host, ready.ifindex);
     throw err;
   }
 }
 
-function configure(pod: NetlinkSocket, ifindex: number, link: PodLink): void {
+/** The new name comes while the device is down (an older kernel wants it so); the agent sees the device by it. */
+function complete(host: NetlinkSocket, ifindex: number, link: PodLink): void {
+  kernel(() => setLink(host, ifindex, { name: link.hostName, mtuBytes: link.mtuBytes }));
+  quietDevice(link.hostName);
+  kernel(() => setLink(host, ifindex, { up: true }));
+  withSocket(link.netns, (pod) => kernel(() => configure(pod, link)));
+}
+
+function configure(pod: NetlinkSocket, link: PodLink): void {
+  const { ifindex } = requireLink(pod, link.name);
+  setLink(pod, ifindex, { mac: link.macAddress, mtuBytes: link.mtuBytes, up: true });
   for (const address of link.addresses) addAddress(pod, ifindex, address);
   for (const route of link.routes) ensureRoute(pod, { ...route, ifindex, onlink: true });
 }

@@ -25,10 +25,15 @@ export type PodLinkState = {
   readonly routes: readonly PodRoute[];
 };
 
+/** A pair whose port is not known yet: no addresses, down, under a passing name on the host. */
+export type PreparedLink = { readonly hostName: string; readonly ifindex: number };
+
 /** What CNI asks of the kernel. Nothing here waits, so a namespace entered is left before other code runs. */
 export type PodLinks = {
-  /** Makes the link anew, whatever was there under its host name; throws CniError and leaves nothing when it cannot. */
-  plug(link: PodLink): void;
+  /** Makes the pair; undefined: the container has an interface of that name already. Throws CniError 3 without the namespace. */
+  prepare(netns: string, name: string): PreparedLink | undefined;
+  /** Completes the prepared pair, or a new one; a link of that host name goes first. Throws CniError and leaves nothing when it cannot. */
+  plug(link: PodLink, prepared: PreparedLink | undefined): void;
   /** Removes the pair; absent: fine. */
   unplug(hostName: string): void;
   /** What is there; a text says what is missing. Throws CniError 3 without the namespace. */

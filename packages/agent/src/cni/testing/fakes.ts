@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { ApiError } from '@cable/api';
 import { CNI_CODE, CniError } from '../errors.ts';
 import type { PodLink, PodLinks } from '../pod-link.ts';
@@ -85,22 +86,37 @@ function storedPort(body: PortRequest, index: number): Stored {
 }
 
 /** Links as a map from host name; namespaces are those in `namespaces`. */
-export type FakeLinks = PodLinks & { readonly plugged: Map<string, PodLink>; readonly namespaces: Set<string> };
+export type FakeLinks = PodLinks & {
+  readonly plugged: Map<string, PodLink>;
+  readonly prepared: Set<string>;
+  readonly namespaces: Set<string>;
+};
 
 export function fakeLinks(): FakeLinks {
   const plugged = new Map<string, PodLink>();
+  const prepared = new Set<string>();
   const namespaces = new Set(['/run/netns/pod']);
   const enter = (netns: string): void => {
     if (!namespaces.has(netns)) throw new CniError(CNI_CODE.unknownContainer, `no namespace ${netns}`, '');
   };
   return {
     plugged,
+    prepared,
     namespaces,
-    plug: (link) => {
+    prepare: (netns, name) => {
+      enter(netns);
+      if ([...plugged.values()].some((link) => link.netns === netns && link.name === name)) return undefined;
+      const hostName = `cv-${prepared.size}`;
+      prepared.add(hostName);
+      return { hostName, ifindex: 7 };
+    },
+    plug: (link, ready) => {
       enter(link.netns);
+      if (ready !== undefined) assert.ok(prepared.delete(ready.hostName));
       plugged.set(link.hostName, link);
     },
     unplug: (hostName) => {
+      prepared.delete(hostName);
       plugged.delete(hostName);
     },
     inspect: (hostName, netns) => {
