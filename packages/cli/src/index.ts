@@ -1,2 +1,1 @@
-export type { CliDeps } from './context.ts';
-export { runCommandLine } from './program.ts';
+export {};

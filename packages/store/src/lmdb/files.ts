@@ -10,7 +10,7 @@ export type Position = { readonly revision: number; readonly floor: number };
  * The LMDB environment: which database holds what.
  * `kv` key → record · `log` revision → events · `lease` id → TTL in seconds · `leasekey` `<lease>/<key>` → '' · `meta` → position.
  *
- * Writes are collected in one event turn and committed by lmdb's worker thread as one transaction; `overlappingSync` is off, so
+ * A batch of writes is committed by lmdb's worker thread as one transaction; `overlappingSync` is off, so
  * that a resolved commit is on disk. Transactions with a callback are not used: every decision is made before, in a draft.
  */
 export class LmdbFiles {
@@ -22,7 +22,15 @@ export class LmdbFiles {
   readonly #meta: Database<Position, string>;
 
   constructor(path: string) {
-    this.#env = open<string, string>({ path, noSubdir: false, overlappingSync: false, maxDbs: 8, encoding: 'string' });
+    this.#env = open<string, string>({
+      path,
+      noSubdir: false,
+      overlappingSync: false,
+      // Its own grouping leaves a promise that nobody can handle when a commit fails; ours is by `batch`.
+      eventTurnBatching: false,
+      maxDbs: 8,
+      encoding: 'string',
+    });
     this.#kv = this.#env.openDB({ name: 'kv', encoding: 'string' });
     this.#log = this.#env.openDB({ name: 'log', encoding: 'msgpack' });
     this.#lease = this.#env.openDB({ name: 'lease', encoding: 'json' });
@@ -83,28 +91,45 @@ export class LmdbFiles {
 
   /** Commits a draft and forgets history from `trimFrom` up to (not including) `trimTo`. Resolves when it is on disk. */
   async commit(draft: Draft, position: Position, trimFrom: number, trimTo: number): Promise<void> {
-    await this.#env.batch(() => {
+    const committed = this.#env.batch(() => {
       for (const [key, kv] of draft.records) this.#write(key, kv);
-      for (const [revision, entries] of draft.history) void this.#log.put(revision, entries);
+      for (const [revision, entries] of draft.history) settle(this.#log.put(revision, entries));
       for (const [lease, ttlSeconds] of draft.leases) {
-        if (ttlSeconds === null) void this.#lease.remove(lease);
-        else void this.#lease.put(lease, ttlSeconds);
+        settle(ttlSeconds === null ? this.#lease.remove(lease) : this.#lease.put(lease, ttlSeconds));
       }
-      for (let revision = trimFrom; revision < trimTo; revision += 1) void this.#log.remove(revision);
-      void this.#meta.put('position', position);
+      for (let revision = trimFrom; revision < trimTo; revision += 1) settle(this.#log.remove(revision));
+      settle(this.#meta.put('position', position));
     });
+    try {
+      await committed;
+    } catch (err) {
+      throw await commitErrorOf(err);
+    }
   }
 
   #write(key: string, kv: KeyValue | null): void {
     const before = this.get(key);
     const lease = kv?.lease ?? null;
-    if (before?.lease && before.lease !== lease) void this.#leaseKey.remove(`${before.lease}/${key}`);
-    if (lease !== null) void this.#leaseKey.put(`${lease}/${key}`, '');
-    if (kv === null) void this.#kv.remove(key);
-    else void this.#kv.put(key, encodeRecord(kv));
+    if (before?.lease && before.lease !== lease) settle(this.#leaseKey.remove(`${before.lease}/${key}`));
+    if (lease !== null) settle(this.#leaseKey.put(`${lease}/${key}`, ''));
+    settle(kv === null ? this.#kv.remove(key) : this.#kv.put(key, encodeRecord(kv)));
   }
 
   async close(): Promise<void> {
     await this.#env.close();
   }
+}
+
+/** A failed commit rejects the batch and each of its writes: the batch is looked at, the writes need not be. */
+function settle(write: Promise<boolean>): void {
+  write.catch(() => undefined);
+}
+
+/** What lmdb says about why a commit failed: it rejects with an error that promises another one. */
+async function commitErrorOf(err: unknown): Promise<unknown> {
+  if (!(err instanceof Error && 'commitError' in err)) return err;
+  return await Promise.resolve(err.commitError).then(
+    () => err,
+    (cause: unknown) => cause,
+  );
 }

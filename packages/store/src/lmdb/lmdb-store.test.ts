@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -69,8 +69,11 @@ test('lmdb: kill -9 loses no acknowledged write, halves no transaction, and leav
     assert.deepEqual(new Set(eventsOf(batches).map((event) => (event.kind === 'put' ? event.kv.key : ''))), found);
     await store.close();
   }
-  // Leases of killed processes run on from the next start.
-  const store = open('killed');
+});
+
+test('lmdb: after kill -9, leases run on from the next start', { timeout: 60_000 }, async () => {
+  await killedWriter(join(dir, 'leased'), 20);
+  const store = open('leased');
   const from = (await store.list('/leased')).revision + 1;
   assert(await store.get('/leased'));
   await watchUntil(store, '/leased', from, (got) => eventsOf(got).length > 0);
@@ -128,6 +131,36 @@ test('lmdb: history is bounded: a watch that lags too far gets compacted, the ke
   );
   const batches = await watchUntil(store, '/', first, (got) => (got.at(-1)?.revision ?? 0) === revision);
   assert.equal(eventsOf(batches).length, 50);
+  await store.close();
+});
+
+test('lmdb: a full disk refuses writes, keeps what was acknowledged, and is survived', {
+  timeout: 20_000,
+}, async (t) => {
+  const mount = mkdtempSync(join(tmpdir(), 'cable-full-'));
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'cable-test', mount]);
+  t.after(() => {
+    execFileSync('umount', [mount]);
+    rmSync(mount, { recursive: true });
+  });
+  const store = openLmdb({ path: join(mount, 'store'), log: silentLogger() });
+  const keys: string[] = [];
+  const fill = async (): Promise<void> => {
+    for (let i = 0; i < 1000; i += 1) {
+      const key = `/k/${String(i).padStart(4, '0')}`;
+      await store.txn([], [{ kind: 'put', key, value: 'v'.repeat(4000) }]);
+      keys.push(key);
+    }
+  };
+  await assert.rejects(fill(), { code: 'unavailable', retryable: true, message: /could not write to its disk/ });
+  const { kvs } = await store.list('/k/');
+  assert.deepEqual(
+    kvs.map((kv) => kv.key),
+    keys,
+  );
+  await store.txn([], [{ kind: 'deletePrefix', prefix: '/k/' }]);
+  await store.txn([], [{ kind: 'put', key: '/k/again', value: '' }]);
+  assert.equal((await store.list('/k/')).kvs.length, 1);
   await store.close();
 });
 

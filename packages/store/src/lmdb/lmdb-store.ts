@@ -188,7 +188,7 @@ class LmdbStore implements Store {
       if (!draft.isEmpty || this.#floor !== floorBefore || this.#first < this.#floor) await this.#commit(draft);
     } catch (err) {
       this.#log.error({ err }, 'store commit failed');
-      const error = new StoreError('unavailable', 'the store could not write to its disk', err);
+      const error = new StoreError('unavailable', `the store could not write to its disk${reasonOf(err)}`, err);
       for (const job of jobs) job.settle(error, undefined);
       return;
     }
@@ -249,4 +249,8 @@ function attempt(job: Job, draft: Draft): { readonly error: unknown; readonly re
   } catch (error) {
     return { error, result: undefined };
   }
+}
+
+function reasonOf(err: unknown): string {
+  return err instanceof Error ? `: ${err.message}; check that it is not full` : '';
 }

@@ -15,7 +15,7 @@ export type EtcdServer = {
   remove(): Promise<void>;
 };
 
-/** Starts etcd on free ports. It is killed when this process exits. */
+/** Starts etcd on free ports and waits until it serves. It is killed when this process exits. */
 export async function startEtcd(): Promise<EtcdServer> {
   const dir = mkdtempSync(join(tmpdir(), 'cable-etcd-'));
   const [clientPort, peerPort] = await freePorts();
@@ -37,7 +37,21 @@ export async function startEtcd(): Promise<EtcdServer> {
     rmSync(dir, { recursive: true, force: true });
   };
   start();
+  await untilHealthy(clientPort);
   return { endpoint: `127.0.0.1:${clientPort}`, start, signal, remove };
+}
+
+async function untilHealthy(port: number): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const isHealthy = await fetch(`http://127.0.0.1:${port}/health`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
+    if (isHealthy) return;
+    if (Date.now() > deadline) throw new Error(`etcd on port ${port} is not healthy after 30 s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 function etcdArguments(dir: string, clientPort: number, peerPort: number): readonly string[] {

@@ -7,7 +7,7 @@ import { silentLogger } from '@cable/kit';
 import { openLmdb } from '../lmdb/lmdb-store.ts';
 
 const store = openLmdb({ path: process.argv[2] ?? '', log: silentLogger() });
-const lease = await store.grantLease(1);
+const lease = await store.grantLease(3);
 await store.txn([], [{ kind: 'put', key: '/leased', value: '', lease }]);
 await Promise.all(
   Array.from({ length: 8 }, async (_, writer) => {
