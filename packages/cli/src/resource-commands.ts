@@ -63,7 +63,7 @@ const ADD: Readonly<Record<Verb, (parent: Command, resource: ResourceModel, bind
 };
 
 /** The command under the root that the words name; made where it is not there yet. */
-export function findCommand(root: Command, words: readonly string[]): Command {
+function findCommand(root: Command, words: readonly string[]): Command {
   return words.reduce(
     (parent, word) => parent.commands.find((one) => one.name() === word) ?? parent.command(word),
     root,
