@@ -3,12 +3,16 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { say, step } from './say.mjs';
 
-/** Runs `npm ci` when node_modules does not match package-lock.json. */
+/**
+ * Makes node_modules match package-lock.json when it does not. `npm install --no-save` takes the locked versions and checks their
+ * digests as `npm ci` does, and leaves the lock alone; `npm ci` refuses a lock that was made where a registry's mirror had not the
+ * optional packages of other platforms.
+ */
 export async function installNpm(root) {
   const reason = mismatch(root);
   if (reason === undefined) return;
   say(`installing npm packages (${reason})`);
-  await step('npm', ['ci', '--no-audit', '--no-fund'], {
+  await step('npm', ['install', '--no-save', '--no-audit', '--no-fund'], {
     cwd: root,
     remedy: 'see that this machine reaches the npm registry (npm ping), then try again',
   });

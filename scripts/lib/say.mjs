@@ -16,14 +16,18 @@ export function say(text) {
 export async function step(command, args, { remedy, env = {}, cwd, show = false } = {}) {
   const result = await capture(command, args, { env, cwd, show });
   if (result.code === 0) return result.output;
-  const lines = result.output.trimEnd().split('\n').slice(-25);
-  const shown = show ? [] : lines.map((line) => `  | ${line}`);
+  const shown = show ? [] : excerpt(result.output.trimEnd().split('\n')).map((line) => `  | ${line}`);
   const how = result.error === undefined ? `ended with ${result.code}` : `could not start: ${result.error}`;
   throw new StepError(
     [`failed: ${[command, ...args].join(' ')} (${how})`, ...shown, ...(remedy ? [`what to do: ${remedy}`] : [])].join(
       '\n',
     ),
   );
+}
+
+/** The first lines, where most programs say what is wrong, and the last, where the others do. */
+function excerpt(lines) {
+  return lines.length <= 40 ? lines : [...lines.slice(0, 20), '...', ...lines.slice(-20)];
 }
 
 /** Runs a command to its end: exit code (128 + n for a signal's death is not told apart: 1), output, start error. */
