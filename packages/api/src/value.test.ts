@@ -38,6 +38,8 @@ test('bad values are refused with Neutron’s reasons', () => {
     [{ type: 'string' }, 5, "'5' is not a valid string"],
     [{ type: 'string', maxLength: 2 }, 'abc', "'abc' exceeds maximum length of 2"],
     [{ type: 'string', values: ['a', 'b'] }, 'c', "'c' is not in ['a', 'b']"],
+    [{ type: 'string' }, 'a\u0000', 'the text has a NUL or half a surrogate pair'],
+    [{ type: 'string' }, '\ud800', 'the text has a NUL or half a surrogate pair'],
     [{ type: 'string' }, null, "'None' is not a valid string"],
     [{ type: 'uuid' }, 'x', "'x' is not a valid UUID"],
     [{ type: 'ip' }, '10.0.0.300', "'10.0.0.300' is not a valid IP address"],

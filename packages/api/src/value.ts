@@ -14,7 +14,10 @@ import {
 /** A converted value, or why it is refused. */
 export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly reason: string };
 
-/** Largest nesting and size of a `dict`, as JSON text. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a control character is what is refused
+const UNFIT = /[\u0000\p{Surrogate}]/u;
+
+/** Longest `dict`, as JSON text. */
 const DICT_MAX_LENGTH = 16384;
 
 /** The value in canonical form (lower-case MAC and UUID, real booleans and integers), or the reason why not. */
@@ -79,6 +82,7 @@ const PARSERS: Readonly<Record<AttributeType, Parser>> = {
 
 function parseText(value: unknown, attribute: Attribute): Parsed {
   if (typeof value !== 'string') return bad(`${quote(value)} is not a valid string`);
+  if (UNFIT.test(value)) return bad('the text has a NUL or half a surrogate pair');
   if (value.length > (attribute.maxLength ?? 255)) {
     return bad(`${quote(value)} exceeds maximum length of ${attribute.maxLength ?? 255}`);
   }
