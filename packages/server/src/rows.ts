@@ -22,9 +22,9 @@ type ObjectTypes = {
 };
 
 /** A host whose agent reports. The row goes when its lease ends. */
-export type AliveRow = { readonly id: string };
+type AliveRow = { readonly id: string };
 /** The last revision a host has programmed. */
-export type AcknowledgedRow = { readonly id: string; readonly revision: number };
+type AcknowledgedRow = { readonly id: string; readonly revision: number };
 /** What a host says of a port's device. `id` is `<host>/<port id>`. */
 export type VifRow = {
   readonly id: string;

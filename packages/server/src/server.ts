@@ -17,7 +17,7 @@ import { SLICE_TABLES } from './slices/tables.ts';
 import { Tables } from './tables.ts';
 
 /** Version of the program, shown in /openapi.json. */
-export const VERSION = '0.1.0';
+const VERSION = '0.1.0';
 
 export type ServerOptions = {
   readonly store: Store;

@@ -19,7 +19,7 @@ import { createObjects, deleteObject, updateObject } from '../services/write.ts'
 import type { AuthenticatedCaller, Authenticator } from './auth.ts';
 
 /** What an action does; registered under `<resource>.<action>`. */
-export type ActionHandler = (deps: ServiceDeps, id: string, body: Attributes, caller: Caller) => Promise<unknown>;
+type ActionHandler = (deps: ServiceDeps, id: string, body: Attributes, caller: Caller) => Promise<unknown>;
 
 export type ResourceRouteOptions = {
   readonly deps: ServiceDeps;
