@@ -181,3 +181,10 @@ test('ADD takes a few milliseconds with everything but the server', async (t) =>
     `ADD: median ${times[10]?.toFixed(1)} ms, best ${times[0]?.toFixed(1)} ms, worst ${times[19]?.toFixed(1)} ms`,
   );
 });
+
+test('a pair that a crashed agent had only prepared is removed by the next', () => {
+  ip('link add cn-0123456789 type veth peer name other', pod.pid);
+  ip(`link set cn-0123456789 netns ${process.pid}`, pod.pid);
+  createKernelPodLinks();
+  assert.deepEqual([links(), links(pod.pid)], [[], []]);
+});

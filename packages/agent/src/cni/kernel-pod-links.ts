@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { quietDevice } from '../devices/own-links.ts';
 import { absentOn, NetlinkError } from '../ffi/errno.ts';
 import { addAddress, listAddresses } from '../net/address.ts';
-import { deleteLink, getLink, requireLink, setLink } from '../net/link.ts';
+import { deleteLink, getLink, listLinks, requireLink, setLink } from '../net/link.ts';
 import { netnsId } from '../net/netns.ts';
 import { ensureRoute, listRoutes } from '../net/route.ts';
 import { NetlinkSocket } from '../net/socket.ts';
@@ -10,8 +10,17 @@ import { ensureVeth } from '../net/veth.ts';
 import { CNI_CODE, CniError } from './errors.ts';
 import type { PodLink, PodLinkState, PodLinks, PreparedLink } from './pod-link.ts';
 
-/** Pods' links by rtnetlink: no process is started. A restarted agent knows them by their names, also those only prepared (`cv-`). */
+/**
+ * Host ends of pairs that are only prepared. Not `cv`, so that nobody looks at them: looking would wait for the kernel, which
+ * attaches a program to them.
+ */
+const PASSING_NAME = /^cn-[0-9a-f]{10}$/;
+
+/** Pods' links by rtnetlink: no process is started. Removes what a run before this one had only prepared. */
 export function createKernelPodLinks(): PodLinks {
+  withSocket(undefined, (host) => {
+    for (const { name, ifindex } of listLinks(host)) if (PASSING_NAME.test(name)) deleteLink(host, ifindex);
+  });
   return {
     prepare: (netns, name) => {
       requireNetns(netns);
@@ -27,7 +36,7 @@ export function createKernelPodLinks(): PodLinks {
 }
 
 function prepare(host: NetlinkSocket, netns: string, name: string): PreparedLink | undefined {
-  const hostName = `cv-${randomBytes(5).toString('hex')}`;
+  const hostName = `cn-${randomBytes(5).toString('hex')}`;
   const peer = { name, netns, up: false };
   const made = kernel(() => absentOn(['EEXIST'], () => ensureVeth(host, { name: hostName, up: false, peer })));
   return made === undefined ? undefined : { hostName, ifindex: made.link.ifindex };

@@ -106,7 +106,7 @@ export function fakeLinks(): FakeLinks {
     prepare: (netns, name) => {
       enter(netns);
       if ([...plugged.values()].some((link) => link.netns === netns && link.name === name)) return undefined;
-      const hostName = `cv-${prepared.size}`;
+      const hostName = `cn-${prepared.size}`;
       prepared.add(hostName);
       return { hostName, ifindex: 7 };
     },
