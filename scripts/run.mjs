@@ -1,6 +1,6 @@
 /**
  * The entry of every command in package.json: installs what lacks, builds what is not fresh, then does the job.
- * Plain JavaScript without dependencies, because it runs before `npm ci`.
+ * Plain JavaScript without dependencies, because it runs before any package is installed.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -88,7 +88,8 @@ export function formatCounts(report: Report): string {
 
 /** The last log lines of the parts that a failed check concerns. */
 export function formatLogs(dir: string, concerns: readonly string[], count = 8): string {
-  const parts = concerns.map((name) => {
+  const written = concerns.filter((name) => logFile(`${dir}/logs/${name}.log`).position() > 0);
+  const parts = written.map((name) => {
     const lines = logFile(`${dir}/logs/${name}.log`).lastLines(count);
     return [`  ${name}:`, ...lines.map((line) => `    | ${line.slice(0, 400)}`)].join('\n');
   });
