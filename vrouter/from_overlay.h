@@ -9,16 +9,16 @@
 static __noinline int arp_from_overlay(struct __sk_buff *ctx, struct pkt *p)
 {
 	struct resolution to = {};
-	struct cb_flow way = {};
+	struct cb_flow *way = scratch_flow(SCRATCH_ENTRY);
 
-	if (is_group_mac(p->dmac))
-		return flood(ctx, p, p->key.zone, 1);
-	resolve_from_overlay(p, p->key.zone, &way, &to);
+	if (is_group_mac(p->dmac) || !way)
+		return flood(ctx, p, 0);
+	resolve_from_overlay(p, p->key.zone, way, &to);
 	if (to.kind == RESOLVED_DROP)
 		return drop(ctx, CB_STAT_OVERLAY, to.reason);
 	if (to.kind == RESOLVED_FLOOD)
-		return flood(ctx, p, p->key.zone, 1);
-	return to_vif(ctx, way.out_ifindex, way.deliver, way.out_vni, CB_REASON_NONE);
+		return flood(ctx, p, 0);
+	return to_vif(ctx, way->out_ifindex, way->deliver, way->out_vni, CB_REASON_NONE);
 }
 
 static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
@@ -43,7 +43,7 @@ static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 	if (reason)
 		return drop(ctx, CB_STAT_OVERLAY, reason);
 	if (is_group_mac(p.dmac))
-		return forward_flood(ctx, &p, NULL);
+		return forward_group(ctx, &p, NULL);
 	return forward(ctx, &p, NULL);
 }
 

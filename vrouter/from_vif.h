@@ -11,19 +11,19 @@
 static __noinline int forward_arp(struct __sk_buff *ctx, struct pkt *p)
 {
 	struct resolution to = {};
-	struct cb_flow way = {};
+	struct cb_flow *way = scratch_flow(SCRATCH_ENTRY);
 
-	if (is_group_mac(p->dmac))
-		return flood(ctx, p, p->key.zone, 0);
-	resolve_from_vif(p, p->key.zone, &way, &to);
+	if (is_group_mac(p->dmac) || !way)
+		return flood(ctx, p, 0);
+	resolve_from_vif(p, p->key.zone, way, &to);
 	if (to.kind == RESOLVED_FLOOD)
-		return flood(ctx, p, p->key.zone, 0);
+		return flood(ctx, p, 0);
 	/* To a router's MAC: nobody is there who would read it. */
-	if (to.kind != RESOLVED_DELIVER || way.flags & CB_FLOW_F_ROUTED)
+	if (to.kind != RESOLVED_DELIVER || way->flags & CB_FLOW_F_ROUTED)
 		return drop(ctx, p->in_ifindex, to.kind == RESOLVED_DROP ? to.reason : CB_REASON_NO_ENDPOINT);
-	if (way.deliver == CB_DELIVER_OVERLAY)
-		return to_overlay(ctx, p->in_ifindex, way.out_vni, bpf_ntohl(v4_of(&way.remote)));
-	return to_vif(ctx, way.out_ifindex, way.deliver, way.out_vni, CB_REASON_NONE);
+	if (way->deliver == CB_DELIVER_OVERLAY)
+		return to_overlay(ctx, p->in_ifindex, way->out_vni, bpf_ntohl(v4_of(&way->remote)));
+	return to_vif(ctx, way->out_ifindex, way->deliver, way->out_vni, CB_REASON_NONE);
 }
 
 static __noinline int arp_from_vif(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif)
@@ -80,7 +80,7 @@ int from_vif(struct __sk_buff *ctx)
 	if (service != SERVICE_NONE)
 		return service_from_vif(ctx, &p, vif, service);
 	if (is_group_mac(p.dmac))
-		return forward_flood(ctx, &p, vif);
+		return forward_group(ctx, &p, vif);
 	return forward(ctx, &p, vif);
 }
 

@@ -12,26 +12,24 @@
 struct flood {
 	struct __sk_buff *ctx;
 	const struct pkt *p;
-	__u32 vni;
-	__u32 is_ip; /* ingress rules apply */
+	__u32 is_reply; /* of a flow: judge the receivers as its first senders */
 	__u32 copies;
-	__u32 from_overlay; /* never back into it */
 };
 
-/* A copy to a VIF of this host, if its ingress rules allow the packet. */
+/* A copy to a VIF of this host, if its rules allow the packet. Rules do not apply to ARP. */
 static __noinline int copy_to_vif(struct flood *flood, const struct cb_flood_target *target)
 {
 	const struct pkt *p = flood->p;
+	__u32 reason = CB_REASON_NONE;
 
 	if (target->ifindex == p->in_ifindex || !(target->flags & CB_VIF_F_ADMIN_UP))
 		return 0;
-	if (flood->is_ip &&
-	    !policy_allows(target->policy, CB_DIR_INGRESS, &p->key.src, p->key.protocol, p->key.dport_be)) {
-		count_drop(target->ifindex, CB_REASON_POLICY_INGRESS);
-		return 0;
-	}
-	if (bpf_clone_redirect(flood->ctx, target->ifindex, 0)) {
-		count_drop(target->ifindex, CB_REASON_REDIRECT);
+	if (p->ethertype_be == bpf_htons(ETH_P_IP))
+		reason = judge(&p->key, flood->is_reply, 0, target->policy);
+	if (!reason && bpf_clone_redirect(flood->ctx, target->ifindex, 0))
+		reason = CB_REASON_REDIRECT;
+	if (reason) {
+		count_drop(target->ifindex, reason);
 		return 0;
 	}
 	count_tx(flood->ctx, target->ifindex);
@@ -41,9 +39,10 @@ static __noinline int copy_to_vif(struct flood *flood, const struct cb_flood_tar
 /* A copy to another host. */
 static __noinline int copy_to_host(struct flood *flood, const struct cb_flood_target *target)
 {
-	if (flood->from_overlay || !cfg_overlay_ifindex)
+	/* What came from the overlay never goes back into it. */
+	if (!flood->p->in_ifindex || !cfg_overlay_ifindex)
 		return 0;
-	if (set_tunnel(flood->ctx, flood->vni, bpf_ntohl(v4_of(&target->remote))) ||
+	if (set_tunnel(flood->ctx, flood->p->key.zone, bpf_ntohl(v4_of(&target->remote))) ||
 	    bpf_clone_redirect(flood->ctx, cfg_overlay_ifindex, 0)) {
 		count_drop(CB_STAT_OVERLAY, CB_REASON_REDIRECT);
 		return 0;
@@ -57,7 +56,7 @@ static long flood_one(__u32 index, void *data)
 {
 	struct flood *flood = data;
 	__u32 slot = index % CB_FLOOD_TARGETS;
-	struct cb_flood *chunk = lookup_flood(flood->vni, index / CB_FLOOD_TARGETS);
+	struct cb_flood *chunk = lookup_flood(flood->p->key.zone, index / CB_FLOOD_TARGETS);
 	struct cb_flood_target *target;
 
 	if (!chunk)
@@ -72,16 +71,11 @@ static long flood_one(__u32 index, void *data)
 	return 0;
 }
 
-/* Sends a copy to every target but the sender. Egress rules have been judged. */
-static __noinline int flood(struct __sk_buff *ctx, const struct pkt *p, __u32 vni, __u32 from_overlay)
+/* Sends a copy to every target but the sender, whose own rules have been judged. */
+static __noinline int flood(struct __sk_buff *ctx, const struct pkt *p, __u32 is_reply)
 {
-	struct flood state = {
-		.ctx = ctx,
-		.p = p,
-		.vni = vni,
-		.is_ip = p->ethertype_be == bpf_htons(ETH_P_IP),
-		.from_overlay = from_overlay,
-	};
+	struct flood state = {.ctx = ctx, .p = p, .is_reply = is_reply};
+	__u32 vni = p->key.zone;
 
 	bpf_loop(FLOOD_MAX, flood_one, &state, 0);
 	if (lookup_flood(vni, CB_FLOOD_CHUNKS))

@@ -8,6 +8,26 @@
 #define SECOND 1000000000ULL
 #define FLOW_REFRESH_NS SECOND
 
+/* verifier: room for entries under construction, which the 512 bytes of stack do not have. */
+#define SCRATCH_ENTRY 0
+#define SCRATCH_PEER 1
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct cb_flow);
+} cb_scratch_1 SEC(".maps");
+
+/* An empty entry to fill; of one @use there is only one at a time. Never NULL, whatever the verifier thinks. */
+static __always_inline struct cb_flow *scratch_flow(__u32 use)
+{
+	struct cb_flow *flow = bpf_map_lookup_elem(&cb_scratch_1, &use);
+
+	if (flow)
+		__builtin_memset(flow, 0, sizeof(*flow));
+	return flow;
+}
+
 /* Time without a packet in either direction after which an entry no longer counts: Linux conntrack's values. */
 static __always_inline __u64 flow_timeout_ns(__u8 protocol, __u8 state)
 {
@@ -139,29 +159,19 @@ static __noinline void delete_flow(const struct cb_flow_key *key, __u32 peer_zon
 	bpf_map_delete_elem(&cb_flow_1, &peer);
 }
 
-/* verifier: room for an entry under construction that the 512 bytes of stack do not have. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct cb_flow);
-} cb_scratch_1 SEC(".maps");
-
 /*
  * Writes the entry of @p's direction and makes sure that the other direction has one; a new one learns where to deliver from
  * its first packet. @is_new: what the other direction knew is of an older connection.
  */
 static __noinline void write_flow(const struct pkt *p, const struct cb_flow *flow, int is_new)
 {
-	__u32 zero = 0;
-	struct cb_flow *peer = bpf_map_lookup_elem(&cb_scratch_1, &zero);
+	struct cb_flow *peer = scratch_flow(SCRATCH_PEER);
 	struct cb_flow_key key;
 
 	bpf_map_update_elem(&cb_flow_1, &p->key, flow, BPF_ANY);
 	peer_key(&p->key, flow->peer_zone, &key);
 	if (!peer || (!is_new && bpf_map_lookup_elem(&cb_flow_1, &key)))
 		return;
-	__builtin_memset(peer, 0, sizeof(*peer));
 	peer->seen_ns = flow->seen_ns;
 	peer->epoch = flow->epoch;
 	peer->in_ifindex = flow->deliver == CB_DELIVER_OVERLAY ? 0 : flow->out_ifindex;

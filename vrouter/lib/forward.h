@@ -69,21 +69,21 @@ static __always_inline int drop_denied(struct __sk_buff *ctx, const struct pkt *
 	return drop(ctx, at_key_end ? p->in_ifindex : flow->out_ifindex, reason);
 }
 
-/* A packet to everybody or to a MAC that nobody is known to have: no flow, so only the rules of its own direction count. */
-static __noinline int forward_flood(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif)
+/* A packet to everybody: no flow, so only the rules of its own direction count. */
+static __noinline int forward_group(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif)
 {
-	__u32 reason;
+	__u32 reason = vif ? check_source(p, vif) : CB_REASON_NONE;
 
-	if (vif) {
-		reason = check_source(p, vif);
-		if (reason)
-			return drop(ctx, p->in_ifindex, reason);
-		if (!policy_allows(vif->policy, CB_DIR_EGRESS, &p->key.dst, p->key.protocol, p->key.dport_be))
-			return drop(ctx, p->in_ifindex, CB_REASON_POLICY_EGRESS);
-	}
+	if (reason)
+		return drop(ctx, p->in_ifindex, reason);
+	if (p->flags & PKT_NEEDS_FLOW)
+		return drop(ctx, p->in_ifindex, CB_REASON_INVALID_STATE);
+	reason = judge(&p->key, 0, vif ? vif->policy : 0, 0);
+	if (reason)
+		return drop(ctx, p->in_ifindex, reason);
 	if (p->flags & PKT_FIRST_FRAGMENT)
 		remember_first_fragment(p);
-	return flood(ctx, p, p->key.zone, !vif);
+	return flood(ctx, p, 0);
 }
 
 /* A packet to a router's own address: echo requests that the sender's rules allow are answered. */
@@ -97,31 +97,22 @@ static __noinline int forward_to_gateway(struct __sk_buff *ctx, struct pkt *p, c
 	return answer_echo(ctx, p, vif);
 }
 
-/* A packet that goes to no single guest. */
-static __always_inline int end_resolved(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif,
-					const struct resolution *to)
-{
-	if (to->kind == RESOLVED_FLOOD)
-		return forward_flood(ctx, p, vif);
-	if (to->kind == RESOLVED_GATEWAY && vif)
-		return forward_to_gateway(ctx, p, vif);
-	return drop(ctx, p->in_ifindex, to->reason);
-}
-
-/* Writes the decision and carries it out. */
-static __noinline int accept(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif, struct cb_flow *flow,
-			     int is_new)
+/* Writes the decision on a packet, and what the packet itself does to its flow. */
+static __noinline void record(struct __sk_buff *ctx, struct pkt *p, struct cb_flow *flow, int is_new)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 
-	if (!(p->flags & PKT_RELATED)) {
-		count_packet(ctx, flow);
-		write_flow(p, flow, is_new);
-		if (flow_needs_update(flow, p, now))
-			update_flow(p, now);
-		if (p->flags & PKT_FIRST_FRAGMENT)
-			remember_first_fragment(p);
-	}
+	count_packet(ctx, flow);
+	write_flow(p, flow, is_new);
+	if (flow_needs_update(flow, p, now))
+		update_flow(p, now);
+	if (p->flags & PKT_FIRST_FRAGMENT)
+		remember_first_fragment(p);
+}
+
+static __noinline int deliver_decided(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif,
+				      const struct cb_flow *flow)
+{
 	return deliver(ctx, p, vif, flow);
 }
 
@@ -133,31 +124,38 @@ static __noinline int accept(struct __sk_buff *ctx, struct pkt *p, const struct 
  */
 static __noinline int decide(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif, struct cb_flow *old)
 {
-	struct cb_flow flow = {};
+	struct cb_flow *flow = scratch_flow(SCRATCH_ENTRY);
 	struct resolution to = {};
 	__u32 reason = vif ? check_source(p, vif) : CB_REASON_NONE;
 	int known;
 
-	if (reason)
+	if (reason || !flow)
 		return drop(ctx, p->in_ifindex, reason);
-	start_entry(&flow, p, old, bpf_ktime_get_coarse_ns());
+	start_entry(flow, p, old, bpf_ktime_get_coarse_ns());
 	if (vif)
-		resolve_from_vif(p, p->key.zone, &flow, &to);
+		resolve_from_vif(p, p->key.zone, flow, &to);
 	else
-		resolve_from_overlay(p, p->key.zone, &flow, &to);
-	if (to.kind != RESOLVED_DELIVER)
-		return end_resolved(ctx, p, vif, &to);
-	flow.peer_zone = flow.deliver == CB_DELIVER_OVERLAY ? p->key.zone : flow.out_vni;
-	known = old || (!(p->flags & PKT_OPENING) && restore_flow(p, &flow));
+		resolve_from_overlay(p, p->key.zone, flow, &to);
+	if (to.kind == RESOLVED_DROP)
+		return drop(ctx, p->in_ifindex, to.reason);
+	if (to.kind == RESOLVED_GATEWAY && vif)
+		return forward_to_gateway(ctx, p, vif);
+	flow->peer_zone = flow->out_ifindex ? flow->out_vni : p->key.zone;
+	known = old || (!(p->flags & PKT_OPENING) && restore_flow(p, flow));
 	if (!known && p->flags & PKT_NEEDS_FLOW)
 		return drop(ctx, p->in_ifindex, CB_REASON_INVALID_STATE);
-	reason = judge(&p->key, flow.flags & CB_FLOW_F_REPLY, vif ? vif->policy : 0, to.policy);
+	reason = judge(&p->key, flow->flags & CB_FLOW_F_REPLY, vif ? vif->policy : 0, to.policy);
 	if (reason) {
 		if (known && !(p->flags & PKT_RELATED))
-			delete_flow(&p->key, old ? old->peer_zone : flow.peer_zone);
-		return drop_denied(ctx, p, &flow, reason);
+			delete_flow(&p->key, old ? old->peer_zone : flow->peer_zone);
+		return drop_denied(ctx, p, flow, reason);
 	}
-	return accept(ctx, p, vif, &flow, !known);
+	if (!(p->flags & PKT_RELATED))
+		record(ctx, p, flow, !known);
+	/* A flow to a MAC that nobody is known to have is decided for each packet. */
+	if (!flow->deliver)
+		return flood(ctx, p, flow->flags & CB_FLOW_F_REPLY);
+	return deliver_decided(ctx, p, vif, flow);
 }
 
 /* Forwards a unicast IPv4 packet. @vif: the sender; NULL: from the overlay. */

@@ -168,6 +168,11 @@ static __always_inline int has_ports(__u8 protocol)
 	       protocol == IPPROTO_UDPLITE || protocol == IPPROTO_DCCP;
 }
 
+static __always_inline int is_parsed(__u8 protocol)
+{
+	return protocol == IPPROTO_ICMP || has_ports(protocol);
+}
+
 /*
  * Makes the key of an ICMP error that of an answer to the packet it quotes: the error travels as the answer would.
  * @off: of the quoted IP header.
@@ -296,12 +301,15 @@ static __noinline void remember_first_fragment(struct pkt *p)
 	bpf_map_update_elem(&cb_frag_1, &key, &first, BPF_ANY);
 }
 
-static __always_inline __u32 parse_l4(struct __sk_buff *ctx, struct pkt *p)
+/* Reads the transport header. @room: bytes that the IP header says there are for it and the rest. */
+static __always_inline __u32 parse_l4(struct __sk_buff *ctx, struct pkt *p, __u32 room)
 {
 	__u32 off = p->l4_off & 0x7f; /* verifier: at most 14 + 60 */
 
 	if (p->flags & PKT_LATER_FRAGMENT)
 		return parse_later_fragment(p);
+	if (room < (p->key.protocol == IPPROTO_TCP ? TCP_HEADER_MIN : 8) && is_parsed(p->key.protocol))
+		return CB_REASON_MALFORMED;
 	if (p->key.protocol == IPPROTO_TCP)
 		return parse_tcp(ctx, p, off);
 	if (p->key.protocol == IPPROTO_ICMP)
@@ -315,14 +323,18 @@ static __always_inline __u32 parse_l4(struct __sk_buff *ctx, struct pkt *p)
 static __always_inline __u32 parse_ipv4(struct __sk_buff *ctx, struct pkt *p)
 {
 	struct iphdr *ip;
-	__u16 frag, total;
+	__u32 total, ihl;
+	__u16 frag;
 
 	ip = need(ctx, ETH_HLEN, sizeof(*ip));
 	if (!ip || ip->version != 4 || ip->ihl < 5)
 		return CB_REASON_MALFORMED;
+	ihl = ip->ihl * 4;
 	total = bpf_ntohs(ip->tot_len);
 	/* A GSO packet above 64 KiB has total length 0. */
-	if (total > ctx->len - ETH_HLEN || (total < ip->ihl * 4 && !ctx->gso_size))
+	if (!total && ctx->gso_size)
+		total = ctx->len - ETH_HLEN;
+	if (total > ctx->len - ETH_HLEN || total < ihl)
 		return CB_REASON_MALFORMED;
 	p->saddr_be = ip->saddr;
 	p->daddr_be = ip->daddr;
@@ -330,13 +342,13 @@ static __always_inline __u32 parse_ipv4(struct __sk_buff *ctx, struct pkt *p)
 	set_v4(&p->key.dst, ip->daddr);
 	p->key.protocol = ip->protocol;
 	p->ttl = ip->ttl;
-	p->l4_off = ETH_HLEN + ip->ihl * 4;
+	p->l4_off = ETH_HLEN + ihl;
 	frag = bpf_ntohs(ip->frag_off);
 	if (frag & (IP_FLAG_MF | IP_OFFSET_MASK)) {
 		p->frag_id = ip->id;
 		p->flags |= frag & IP_OFFSET_MASK ? PKT_LATER_FRAGMENT : PKT_FIRST_FRAGMENT;
 	}
-	return parse_l4(ctx, p);
+	return parse_l4(ctx, p, total - ihl);
 }
 
 #endif /* CABLE_PARSE_H */

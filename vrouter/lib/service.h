@@ -33,7 +33,7 @@ static __always_inline int is_service_address(__u32 addr_be)
 /* What does the agent have to do with this IPv4 packet of a guest? */
 static __always_inline enum service classify_service(const struct pkt *p, const struct cb_vif *vif)
 {
-	if (p->key.protocol == IPPROTO_UDP && !(p->flags & PKT_LATER_FRAGMENT)) {
+	if (p->key.protocol == IPPROTO_UDP && !(p->flags & (PKT_LATER_FRAGMENT | PKT_RELATED))) {
 		if (p->key.sport_be == bpf_htons(PORT_DHCP_SERVER) && vif->flags & CB_VIF_F_ANTISPOOF)
 			return SERVICE_ROGUE_DHCP;
 		if (p->key.dport_be == bpf_htons(PORT_DHCP_SERVER) && vif->flags & CB_VIF_F_DHCP &&
@@ -119,7 +119,7 @@ static __always_inline __u32 dhcp_destination(struct __sk_buff *ctx, const struc
 static __always_inline __u32 answer_addresses(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif,
 					      __u32 addrs_be[2], __u8 *dmac)
 {
-	if (p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT))
+	if (p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED))
 		return CB_REASON_SERVICE;
 	if (p->key.protocol == IPPROTO_UDP && p->key.sport_be == bpf_htons(PORT_DHCP_SERVER)) {
 		addrs_be[0] = v4_of(&vif->dhcp_server);

@@ -178,6 +178,7 @@ for (const [what, frame, verdict] of [
   ['an IP header length below 20', mangle(udp(ab, ports), 14, 0x44), 'drop malformed'],
   ['IP version 5', mangle(udp(ab, ports), 14, 0x55), 'drop malformed'],
   ['a total length beyond the frame', mangle(udp(ab, ports), 16, 0x10), 'drop malformed'],
+  ['a total length that ends before the ports', mangle(udp(ab, ports), 17, 24), 'drop malformed'],
   ['a TCP segment without any flag', tcp(ab, { ...ports, flags: 0 }), 'drop invalid_state'],
   ['a TCP segment with SYN and FIN', tcp(ab, { ...ports, flags: TCP.syn | TCP.fin }), 'drop invalid_state'],
   ['IP options and TCP', tcp({ ...ab, options: 40 }, { ...ports, flags: TCP.syn }), 'peer b'],

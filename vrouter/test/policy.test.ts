@@ -205,6 +205,46 @@ test('broadcast obeys the egress rules once and the ingress rules of each receiv
   });
 });
 
+const VIRTUAL = '00:00:5e:00:01:07';
+
+test('a connection to a MAC that nobody is known to have is a flow: its answers pass without a rule', () => {
+  world.allowSource(b, VIRTUAL, '10.0.0.50');
+  const there: Ipv4 = { ...ab, dst: VIRTUAL, to: '10.0.0.50' };
+  const back: Ipv4 = { src: VIRTUAL, dst: A, from: '10.0.0.50', to: '10.0.0.1' };
+  const syn = tcp(there, { sport: 1000, dport: 80, flags: TCP.syn });
+  const synAck = tcp(back, { sport: 80, dport: 1000, flags: TCP.syn | TCP.ack });
+  withRules([egressAny], () => {
+    assert.equal(world.send(a, syn).verdict, 'flood 1 copies', 'not to b, which allows nothing');
+    assert.equal(world.send(b, synAck).verdict, 'drop policy_ingress', 'judged as the answer to what b did not allow');
+  });
+  withRules([egressAny, { policy: PB, direction: 'ingress' }], () => {
+    assert.equal(world.send(b, synAck).verdict, 'drop invalid_state');
+    assert.equal(world.send(a, syn).verdict, 'flood 2 copies');
+    assert.equal(world.send(b, synAck).verdict, 'vif a');
+    assert.equal(world.send(a, tcp(there, { sport: 1000, dport: 80, flags: TCP.ack })).verdict, 'flood 2 copies');
+  });
+});
+
+test('an answer to a MAC that nobody is known to have reaches who asked', () => {
+  world.allowSource(a, VIRTUAL, '10.0.0.51');
+  const there: Ipv4 = { src: VIRTUAL, dst: B, from: '10.0.0.51', to: '10.0.0.2' };
+  const back: Ipv4 = { src: B, dst: VIRTUAL, from: '10.0.0.2', to: '10.0.0.51' };
+  withRules([egressAny, { policy: PB, direction: 'ingress' }], () => {
+    const sent = world.sentTo(a);
+    assert.equal(world.send(a, udp(there, ports)).verdict, 'vif b');
+    assert.equal(world.send(b, udp(back, { sport: 2000, dport: 1000 })).verdict, 'flood 2 copies');
+    assert.equal(world.sentTo(a), sent + 1);
+    assert.equal(world.send(b, udp(back, { sport: 2000, dport: 1001 })).verdict, 'drop policy_egress');
+  });
+});
+
+test('an answer to nobody in particular is dropped', () => {
+  withRules([egressAny], () => {
+    const reply = icmp({ ...ab, dst: BROADCAST, to: '10.0.0.255' }, { type: ICMP.echoReply, id: 5 });
+    assert.equal(world.send(a, reply).verdict, 'drop invalid_state');
+  });
+});
+
 test('two tenants with the same addresses do not meet, nor share flows or rules', () => {
   assert.equal(world.send(a2, udpTo(2000)).verdict, 'vif b2');
   assert.equal(world.send(a, udpTo(2000)).verdict, 'drop policy_egress', 'the flow of the other tenant is not used');

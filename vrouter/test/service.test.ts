@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { BROADCAST, bootp, ICMP, type Ipv4, icmp, TCP, tcp, udp } from './packet.ts';
+import { BROADCAST, bootp, ICMP, type Ipv4, icmp, icmpError, TCP, tcp, udp } from './packet.ts';
 import { AGENT_MAC, DEFAULT_FLAGS, type Guest, OPEN_FLAGS, POD_FLAGS, SERVICE_MAC, World } from './world.ts';
 
 const VNI = 500;
@@ -82,6 +82,22 @@ for (const [what, frame, verdict] of [
     assert.equal(world.send(a, frame).verdict, verdict);
   });
 }
+
+test('an ICMP error about a DHCP answer is not DHCP', () => {
+  const offer: Ipv4 = { src: SERVICE_MAC, dst: A, from: '10.0.0.1', to: '10.0.0.5' };
+  const error = icmpError(renew, { type: ICMP.unreachable, code: 3 }, udp(offer, { sport: 67, dport: 68 }));
+  assert.equal(world.send(a, error).verdict, 'drop no_router');
+});
+
+test('an ICMP error of the host on the service link goes to no guest', () => {
+  const request: Ipv4 = { src: A, dst: A, from: `198.18.0.${a.slot}`, to: '198.18.0.1' };
+  const error = icmpError(
+    fromAgent(a.slot),
+    { type: ICMP.unreachable, code: 3 },
+    udp(request, { sport: 68, dport: 67 }),
+  );
+  assert.equal(world.serve(error).verdict, 'drop service');
+});
 
 test('addresses next to the service net are ordinary', () => {
   for (const to of ['198.17.255.255', '198.20.0.0'])
