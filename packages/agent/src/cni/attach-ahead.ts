@@ -14,29 +14,31 @@ export type AheadLink = {
   close(): void;
 };
 
-/** Undefined: it did not come about; the reconciler will attach the program itself, and say what is wrong. */
-export type AttachAhead = (ifindex: number) => Promise<AheadLink | undefined>;
-
 const TCX_INGRESS = 46;
 const SYSCALL: Readonly<Record<string, number>> = { x64: 321, arm64: 280 };
+
+let asyncSyscall: AsyncCall | undefined;
 
 type AsyncCall = { async(...args: readonly unknown[]): void };
 
 /**
  * Attaches a VIF's program in another thread. The kernel waits for a grace period in that call (some 10 ms, measured on
  * Linux 6.18), longer than everything else that ADD does; begun first, it is over when the server has answered.
+ * Undefined: it did not come about; the reconciler will attach the program itself, and say what is wrong.
  */
-export function createAttachAhead(program: BpfProgram, pinOf: (portId: string) => string): AttachAhead {
-  const call: AsyncCall = koffi.load('libc.so.6').func('long syscall(long number, int command, void *attr, uint size)');
-  return async (ifindex) => {
-    const attr = new BpfAttr().u32(0, program.fd).u32(4, ifindex).u32(8, TCX_INGRESS);
-    const fd = await new Promise<number>((resolve) => {
-      const done = (err: unknown, result: unknown): void =>
-        resolve(err === null && typeof result === 'number' ? result : -1);
-      call.async(SYSCALL[process.arch] ?? -1, BPF_CMD.linkCreate, attr.bytes, attr.bytes.length, done);
-    });
-    return fd < 0 ? undefined : aheadLink(new BpfLink(fd), pinOf);
-  };
+export async function attachAhead(
+  program: BpfProgram,
+  ifindex: number,
+  pinOf: (portId: string) => string,
+): Promise<AheadLink | undefined> {
+  asyncSyscall ??= koffi.load('libc.so.6').func('long syscall(long number, int command, void *attr, uint size)');
+  const call = asyncSyscall;
+  const attr = new BpfAttr().u32(0, program.fd).u32(4, ifindex).u32(8, TCX_INGRESS);
+  const fd = await new Promise<number>((resolve) => {
+    const done = (err: unknown, result: unknown): void => resolve(!err && attr.bytes.length > 0 ? Number(result) : -1);
+    call.async(SYSCALL[process.arch] ?? -1, BPF_CMD.linkCreate, attr.bytes, attr.bytes.length, done);
+  });
+  return fd < 0 ? undefined : aheadLink(new BpfLink(fd), pinOf);
 }
 
 function aheadLink(link: BpfLink, pinOf: (portId: string) => string): AheadLink {
