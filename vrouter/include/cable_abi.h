@@ -338,4 +338,33 @@ struct cb_stat {
 	__u64 drops[CB_REASON_MAX]; /* by enum cb_reason, of packets from or to the VIF */
 };
 
+/* A layout that changes needs a new map name: these lines stop a change by accident. */
+_Static_assert(sizeof(struct cb_vif_key) == 4, "layout of cb_vif_key");
+_Static_assert(sizeof(struct cb_vif) == 92, "layout of cb_vif");
+_Static_assert(sizeof(struct cb_slot_key) == 4, "layout of cb_slot_key");
+_Static_assert(sizeof(struct cb_slot) == 4, "layout of cb_slot");
+_Static_assert(sizeof(struct cb_source_key) == 32, "layout of cb_source_key");
+_Static_assert(sizeof(struct cb_source) == 4, "layout of cb_source");
+_Static_assert(sizeof(struct cb_ep_key) == 20, "layout of cb_ep_key");
+_Static_assert(sizeof(struct cb_mac_key) == 12, "layout of cb_mac_key");
+_Static_assert(sizeof(struct cb_endpoint) == 40, "layout of cb_endpoint");
+_Static_assert(sizeof(struct cb_route_key) == 24, "layout of cb_route_key");
+_Static_assert(sizeof(struct cb_route) == 36, "layout of cb_route");
+_Static_assert(sizeof(struct cb_class_key) == 24, "layout of cb_class_key");
+_Static_assert(sizeof(struct cb_class) == 4, "layout of cb_class");
+_Static_assert(sizeof(struct cb_rule_key) == 20, "layout of cb_rule_key");
+_Static_assert(sizeof(struct cb_rule) == 4, "layout of cb_rule");
+_Static_assert(sizeof(struct cb_flood_key) == 8, "layout of cb_flood_key");
+_Static_assert(sizeof(struct cb_flood_target) == 32, "layout of cb_flood_target");
+_Static_assert(sizeof(struct cb_flood) == 520, "layout of cb_flood");
+_Static_assert(sizeof(struct cb_peer_key) == 16, "layout of cb_peer_key");
+_Static_assert(sizeof(struct cb_peer) == 4, "layout of cb_peer");
+_Static_assert(sizeof(struct cb_conf) == 4, "layout of cb_conf");
+_Static_assert(sizeof(struct cb_flow_key) == 44, "layout of cb_flow_key");
+_Static_assert(sizeof(struct cb_flow) == 96, "layout of cb_flow");
+_Static_assert(sizeof(struct cb_frag_key) == 44, "layout of cb_frag_key");
+_Static_assert(sizeof(struct cb_frag) == 4, "layout of cb_frag");
+_Static_assert(sizeof(struct cb_stat_key) == 4, "layout of cb_stat_key");
+_Static_assert(sizeof(struct cb_stat) == 288, "layout of cb_stat");
+
 #endif /* CABLE_ABI_H */
