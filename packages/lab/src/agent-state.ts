@@ -2,9 +2,13 @@ import { askAgent } from './agent-socket.ts';
 
 /** Packets dropped on a port, by reason (`spoofed_ip`, …), as its host's agent counts them. */
 export async function portDrops(host: string, portId: string): Promise<ReadonlyMap<string, number>> {
-  const answer = (await askAgent(host, '/counters')) as { readonly [port: string]: unknown };
-  return new Map(Object.entries((answer[portId] as Record<string, number> | undefined) ?? {}));
+  const answer = (await askAgent(host, '/counters')) as Readonly<
+    Record<string, Readonly<Record<string, number>> | undefined>
+  >;
+  return new Map(Object.entries(answer[portId] ?? {}).filter(([name]) => !TRAFFIC_COUNTERS.has(name)));
 }
+
+const TRAFFIC_COUNTERS: ReadonlySet<string> = new Set(['rx_packets', 'rx_bytes', 'tx_packets', 'tx_bytes']);
 
 /** The entries in each of a host's maps, decoded. */
 export async function mapEntries(host: string): Promise<ReadonlyMap<string, readonly unknown[]>> {

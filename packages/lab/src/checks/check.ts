@@ -1,3 +1,4 @@
+import { portDrops } from '../agent-state.ts';
 import type { Guest } from '../guests/guest.ts';
 import type { Lab } from '../lab.ts';
 import { type PingOptions, type PingResult, ping } from '../traffic/ping.ts';
@@ -32,12 +33,25 @@ export function pingFrom(guest: Guest, address: string, options: PingOptions): P
 
 /** Pings one way and expects every answer, once. Returns the mean round trip. */
 export async function expectPings(from: Guest, to: Guest, count = 5): Promise<number> {
-  const result = await pingFrom(from, to.ip, { count });
-  expect(
-    result.received === count && result.duplicates === 0,
-    `${from.name} → ${to.name} (${to.ip}): ${result.received} of ${count} pings answered, ${result.duplicates} twice`,
-  );
-  return result.averageMs ?? 0;
+  return expectAnswers(from, to, { count });
+}
+
+/** As `expectPings`, with any options. A failure also says what the hosts have dropped so far. */
+export async function expectAnswers(from: Guest, to: Guest, options: PingOptions): Promise<number> {
+  const result = await pingFrom(from, to.ip, options);
+  if (result.received === options.count && result.duplicates === 0) return result.averageMs ?? 0;
+  const drops = `drops so far: ${await describeDrops(from)}; ${await describeDrops(to)}`;
+  const counts = `${result.received} of ${result.sent} pings answered, ${result.duplicates} twice`;
+  throw new Error(`${from.name} → ${to.name} (${to.ip}): ${counts}; ${drops}`);
+}
+
+async function describeDrops(guest: Guest): Promise<string> {
+  try {
+    const drops = [...(await portDrops(guest.host, guest.portId))].map(([reason, count]) => `${reason} ${count}`);
+    return `${guest.name}: ${drops.join(', ') || 'none'}`;
+  } catch {
+    return `${guest.name}: its agent does not say`;
+  }
 }
 
 /** Logs of the agents that carry two guests. */

@@ -3,7 +3,7 @@ import { eventually } from '../eventually.ts';
 import { renewLease } from '../guests/vm.ts';
 import { inGuest, type Lab } from '../lab.ts';
 import { OPEN_PORT } from '../traffic/protocol.ts';
-import { ALL_AGENTS, type Check, duration, expect, expectPings } from './check.ts';
+import { ALL_AGENTS, type Check, duration, expect, expectAnswers, expectPings } from './check.ts';
 import { expectDocument } from './metadata.ts';
 
 const NEW_PORT = 8080;
@@ -50,8 +50,11 @@ async function restartedAgentServes(lab: Lab): Promise<void> {
   const { vm1, pod1 } = lab.guests;
   const agent = lab.agents.get(vm1.host);
   expect(agent !== undefined, 'the host has no agent');
+  const flood = expectAnswers(vm1, pod1, { count: 1_000, intervalMs: 2 });
+  flood.catch(() => undefined);
   await agent.kill();
   await agent.start();
+  await flood;
   await renewLease(vm1);
   await expectDocument(vm1, 'meta-data/instance-id', 'vm1-instance');
   await expectPings(vm1, pod1);
