@@ -129,7 +129,7 @@ function devicesOf(own: OwnLinks): VrouterDevices {
 function openDataPlane(options: AgentOptions, own: OwnLinks, deps: Deps): KernelDataPlane {
   const object = loadVrouter(options, own);
   const bpfDeps = { ...deps, log: deps.log.child('bpf') };
-  return openKernelDataPlane({ object, pins: options.pinDir, ...devicesOf(own) }, bpfDeps);
+  return openKernelDataPlane({ object, ...devicesOf(own) }, bpfDeps);
 }
 
 function warnOfUnderlay(underlay: string, netlink: NetlinkSocket, log: Logger): void {

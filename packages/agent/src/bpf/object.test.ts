@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { inNetns } from '../net/netns.ts';
-import { ensureTcx, openPinnedLink, removeTcx } from './link.ts';
 import { type LoadedObject, type LoadOptions, loadObject } from './object.ts';
-import { listPins, pinName, unpinName } from './pin.ts';
 import { createScratch, type Scratch } from './testing.ts';
 
 const SOURCE = (maxEntries: number): string => `
@@ -50,8 +46,6 @@ int reads_past_end(struct __sk_buff *skb)
 char cb_license[] SEC("license") = "Dual BSD/GPL";
 `;
 
-const NETNS = `cbt${process.pid}o`;
-const NETNS_PATH = `/run/netns/${NETNS}`;
 const ZERO = new Uint8Array(4);
 const FRAME = new Uint8Array(64);
 
@@ -62,13 +56,11 @@ const open: LoadedObject[] = [];
 before(() => {
   scratch = createScratch('object');
   object = scratch.compile('probe', SOURCE(2));
-  execFileSync('ip', ['netns', 'add', NETNS]);
 });
 
 after(() => {
   for (const loaded of open) loaded.close();
   scratch.remove();
-  execFileSync('ip', ['netns', 'delete', NETNS]);
 });
 
 function load(options: Omit<LoadOptions, 'path'> & { path?: string }): LoadedObject {
@@ -81,12 +73,6 @@ function program(loaded: LoadedObject, name: string): NonNullable<ReturnType<Loa
   const found = loaded.programs.get(name);
   assert.ok(found !== undefined, `no program ${name}`);
   return found;
-}
-
-/** A device that lives in the test's namespace; returns its ifindex. */
-function addDevice(name: string): number {
-  execFileSync('ip', ['-n', NETNS, 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'p0']);
-  return Number(/^(\d+):/.exec(execFileSync('ip', ['-n', NETNS, '-o', 'link', 'show', name]).toString())?.[1]);
 }
 
 test('constants set by name reach the program, and a test run gives packet, context and verdict', () => {
@@ -151,40 +137,6 @@ test('a pinned map of another layout is refused and named', () => {
 
 test('a size for a map that the object does not have is refused', () => {
   assert.throws(() => load({ maxEntries: { cb_other_1: 3 } }), { code: 'ENOENT', message: /cb_other_1/ });
-});
-
-test('a pinned tcx link is kept, gets a new program in place, and is made anew when its device vanished', () => {
-  const loaded = load({});
-  const path = `${scratch.pins}/links/${pinName('d0.100')}`;
-  const ensure = (name: string, ifindex: number): string =>
-    inNetns(NETNS_PATH, () => ensureTcx({ path, program: program(loaded, name), ifindex, direction: 'ingress' }));
-  const linkInfo = (): { id: number; programId: number; ifindex: number } | undefined => {
-    const link = openPinnedLink(path);
-    const info = link?.info();
-    link?.close();
-    return info;
-  };
-  const ifindex = addDevice('d0.100');
-  assert.equal(ensure('mark_it', ifindex), 'attached');
-  assert.equal(ensure('mark_it', ifindex), 'kept');
-  const before = linkInfo();
-  assert.equal(ensure('drop_it', ifindex), 'replaced');
-  assert.equal(linkInfo()?.id, before?.id, 'the same link all the time: no gap');
-  assert.equal(linkInfo()?.programId, program(loaded, 'drop_it').info.id);
-
-  execFileSync('ip', ['-n', NETNS, 'link', 'delete', 'd0.100']);
-  assert.equal(linkInfo()?.ifindex, 0, 'a dead link');
-  const again = addDevice('d0.100');
-  assert.equal(ensure('drop_it', again), 'attached');
-  assert.equal(linkInfo()?.ifindex, again);
-  assert.deepEqual(
-    listPins(`${scratch.pins}/links`).map((p) => unpinName(p.split('/').at(-1) ?? '')),
-    ['d0.100'],
-  );
-
-  removeTcx(path);
-  removeTcx(path);
-  assert.deepEqual(listPins(`${scratch.pins}/links`), []);
 });
 
 test('loading leaves no file descriptor behind', () => {

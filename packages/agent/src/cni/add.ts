@@ -1,4 +1,3 @@
-import type { AheadLink } from './attach-ahead.ts';
 import { attachmentOf, linkOf } from './attachment.ts';
 import { CNI_CODE, CniError, invalidConfig } from './errors.ts';
 import type { CniDeps } from './handler.ts';
@@ -10,37 +9,33 @@ import { type Attachment, formatResult } from './result.ts';
 const PLUG_TIMEOUT_MS = 20_000;
 
 /**
- * Link and port are made side by side, then joined; nothing of them stays when a step fails. Returns the result to print.
- *
- *     link ─> program attached (the kernel waits) ─┐
- *     network, port (the server works) ────────────┴─> name, MAC, addresses ─> entries in the maps
+ * The link is made first, the port on the server next; then the link becomes the port's. Nothing of them stays when a step fails.
+ * Returns the result to print.
  */
 export async function addPod(request: CniRequest, deps: CniDeps): Promise<string> {
   const prepared = deps.links.prepare(request.netns, request.interfaceName);
-  const ahead = prepared === undefined ? undefined : deps.attachAhead?.(prepared.ifindex);
   try {
     const pod = await ensurePort(deps.api, deps.host, request);
-    return await joinPod(request, pod, { prepared, ahead: await ahead }, deps);
+    return await joinPod(request, pod, prepared, deps);
   } catch (err) {
     if (prepared !== undefined) unplug(prepared.hostName, deps);
     throw err;
-  } finally {
-    (await ahead)?.close();
   }
 }
 
-type Parts = { readonly prepared: PreparedLink | undefined; readonly ahead: AheadLink | undefined };
-
-async function joinPod(request: CniRequest, pod: PodPort, parts: Parts, deps: CniDeps): Promise<string> {
+async function joinPod(
+  request: CniRequest,
+  pod: PodPort,
+  prepared: PreparedLink | undefined,
+  deps: CniDeps,
+): Promise<string> {
   try {
     const made = attachmentOf(request, pod);
     requireAddress(request, made);
-    parts.ahead?.keepFor(pod.port.id);
-    deps.links.plug(linkOf(made), parts.prepared);
+    deps.links.plug(linkOf(made), prepared);
     await plugged(pod, deps);
     return formatResult(made, request.conf.cniVersion);
   } catch (err) {
-    parts.ahead?.forget();
     await undo(pod, deps);
     throw err;
   }

@@ -427,25 +427,3 @@ test('CHECK finds an earlier result that is not what the port is', async () => {
     /not in prevResult/,
   );
 });
-
-test('a program attached ahead is kept for the port, and forgotten when ADD fails after it', async () => {
-  const calls: string[] = [];
-  const attachAhead = async (ifindex: number) => ({
-    keepFor: (portId: string) => calls.push(`keep ${ifindex} for ${portId.slice(0, 8)}`),
-    forget: () => calls.push('forget'),
-    close: () => calls.push('close'),
-  });
-  await fixture({ attachAhead }).call(ADD);
-  assert.deepEqual(calls.splice(0), ['keep 7 for aaaaaaa0', 'close']);
-  const waitPlugged = (): Promise<void> => Promise.reject(new Error('no'));
-  await fixture({ attachAhead, waitPlugged }).call(ADD);
-  assert.deepEqual(calls.splice(0), ['keep 7 for aaaaaaa0', 'forget', 'close']);
-  const { server, call } = fixture({ attachAhead });
-  server.down = true;
-  await call(ADD);
-  assert.deepEqual(calls, ['close']);
-});
-
-test('ADD goes on without a program attached ahead', async () => {
-  assert.equal((await fixture({ attachAhead: async () => undefined }).call(ADD)).status, 200);
-});

@@ -1,6 +1,5 @@
 import type { Logger } from '@cable/kit';
 import { addPod } from './add.ts';
-import type { AheadLink } from './attach-ahead.ts';
 import { checkPod } from './check.ts';
 import { deletePod } from './delete.ts';
 import { CNI_CODE, CniError } from './errors.ts';
@@ -15,8 +14,6 @@ export type CniDeps = {
   readonly host: string;
   readonly api: CniApi;
   readonly links: PodLinks;
-  /** Default: programs are attached when the port's device is seen, which is later. */
-  readonly attachAhead?: (ifindex: number) => Promise<AheadLink | undefined>;
   /** Resolves when the port's device has its programs and maps on this host; rejects when the signal aborts. */
   readonly waitPlugged: (portId: string, signal: AbortSignal) => Promise<void>;
   readonly log: Logger;

@@ -3,7 +3,6 @@ import { type CniDeps, type CniHandler, createHandler } from './handler.ts';
 import { createKernelPodLinks } from './kernel-pod-links.ts';
 import { createCniApi } from './server-api.ts';
 
-export type { AheadLink } from './attach-ahead.ts';
 export type { CniAnswer, CniHandler } from './handler.ts';
 
 export type CniHandlerDeps = Omit<CniDeps, 'api' | 'links'> & {

@@ -2,7 +2,7 @@ import type { AgentMap, MapEntry } from '../desired.ts';
 
 /**
  * What the reconciler does to the kernel. The real one (kernel-data-plane.ts) and the fake one (fake-data-plane.ts) pass the same
- * suite. Ownership: everything here lives under this host's pin directory, so a restarted agent finds what is its own.
+ * suite. Ownership: maps live under this host's pin directory, filters carry our handle, so a restarted agent finds what is its own.
  */
 export type DataPlane = {
   /** Every entry that the kernel holds, by entry id. */
@@ -17,12 +17,12 @@ export type DataPlane = {
   listStats(): ReadonlySet<number>;
   createStat(ifindex: number): void;
   deleteStat(ifindex: number): void;
-  /** Pinned attachments of VIFs by port id; ifindex 0: the device is gone, only the pin is left. */
-  listAttachments(): ReadonlyMap<string, number>;
-  /** Makes the VIF program run on what the device receives. Idempotent; throws when the device is gone. */
-  attach(portId: string, ifindex: number): void;
-  /** Takes the program off and removes the pin; absent is fine. */
-  detach(portId: string): void;
+  /** Devices that the VIF program is on, as far as is known; those of a previous run among them. */
+  listAttached(): ReadonlySet<number>;
+  /** Makes the VIF program run on what the device receives, as long as the device lives. Idempotent; throws when the device is gone. */
+  attach(ifindex: number): void;
+  /** Keeps no account of the device any more; the program stays on it. */
+  forget(ifindex: number): void;
   /** Deletes flows from or to the devices, in the background, in bounded batches. */
   deleteFlows(ifindexes: ReadonlySet<number>): void;
 };

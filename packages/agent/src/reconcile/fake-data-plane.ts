@@ -7,7 +7,7 @@ import type { DataPlane } from './data-plane.ts';
 export type FakeDataPlane = DataPlane & {
   /** What was done since the last call, as an operator would type it. */
   takeCommands(): readonly string[];
-  /** The device appears or disappears; attachments of a vanished one are dead. */
+  /** The device appears or disappears. */
   setDevice(ifindex: number, exists: boolean): void;
   /** From now on writes to the map fail, as when it is full; undefined: no longer. */
   failWrites(map: AgentMap | undefined): void;
@@ -20,7 +20,7 @@ export type FakeDataPlane = DataPlane & {
 export function createFakeDataPlane(): FakeDataPlane {
   const maps = emptyMaps();
   const stats = new Set<number>();
-  const attached = new Map<string, number>();
+  const attached = new Set<number>();
   const devices = new Set<number>();
   let commands: string[] = [];
   let epoch = 0;
@@ -46,7 +46,7 @@ export function createFakeDataPlane(): FakeDataPlane {
     const { slot } = MAPS.cb_vif_1.value.decode(value);
     check(maps.cb_slot_1.has(hex(MAPS.cb_slot_1.key.encode({ slot }))), `VIF ${ifindex} before its slot ${slot}`);
     check(stats.has(ifindex), `VIF ${ifindex} before its counters`);
-    check([...attached.values()].includes(ifindex), `VIF ${ifindex} before its program`);
+    check(attached.has(ifindex), `VIF ${ifindex} before its program`);
   };
   const checkDelete = (map: AgentMap, { key }: MapEntry): void => {
     if (map === 'cb_slot_1') {
@@ -83,15 +83,15 @@ export function createFakeDataPlane(): FakeDataPlane {
       stats.delete(ifindex);
       commands.push(`bpftool map delete cb_stat_1 key ${ifindex}`);
     },
-    listAttachments: () => new Map([...attached].map(([id, ifindex]) => [id, devices.has(ifindex) ? ifindex : 0])),
-    attach: (portId, ifindex) => {
+    listAttached: () => new Set(attached),
+    attach: (ifindex) => {
       if (!devices.has(ifindex)) throw new Error(`attach from_vif to ingress of device ${ifindex}: ENODEV`);
-      if (attached.get(portId) === ifindex) return;
-      attached.set(portId, ifindex);
-      commands.push(`bpftool net attach tcx_ingress from_vif dev ${ifindex} pin ${portId}`);
+      if (attached.has(ifindex)) return;
+      attached.add(ifindex);
+      commands.push(`tc filter replace dev ${ifindex} ingress bpf da from_vif`);
     },
-    detach: (portId) => {
-      if (attached.delete(portId)) commands.push(`rm links/vif-${portId}`);
+    forget: (ifindex) => {
+      attached.delete(ifindex);
     },
     deleteFlows: (ifindexes) => {
       commands.push(`delete flows of ${[...ifindexes].sort((a, b) => a - b).join(' ')}`);

@@ -1,24 +1,22 @@
 /**
- * The data plane in the kernel. What is ours is found by its place: maps in `<pins>/maps`, the links that hold programs on devices in
- * `<pins>/links`, VIFs' as `vif-<port id>`. All of it outlives the agent.
+ * The data plane in the kernel. What is ours is found by its place: maps are pinned in this host's directory, programs are on devices as
+ * filters with our handle. All of it outlives the agent.
  */
-import { join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import { type CbFlow, cbConf, cbFlow, cbFlowKey, cbStatKey, MAPS } from '../bpf/abi.gen.ts';
 import { arrayIndex } from '../bpf/codec.ts';
-import { type BpfLink, ensureTcx, openPinnedLink, removeTcx } from '../bpf/link.ts';
 import type { BpfMap } from '../bpf/map.ts';
 import type { LoadedObject } from '../bpf/object.ts';
-import { listPins, pinName, unpinName } from '../bpf/pin.ts';
 import type { BpfProgram } from '../bpf/program.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
+import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
+import { listLinks } from '../net/link.ts';
+import { NetlinkSocket } from '../net/socket.ts';
 import { hex } from '../plan/address.ts';
 import type { DataPlane } from './data-plane.ts';
 
 export type KernelDataPlaneOptions = VrouterDevices & {
   readonly object: LoadedObject;
-  /** This host's directory in bpffs. */
-  readonly pins: string;
 };
 
 /** Device that carries packets between the hosts, and the vrouter's end of the service link. */
@@ -26,14 +24,13 @@ export type VrouterDevices = { readonly overlayIfindex: number; readonly service
 
 /** Programs of the vrouter's object. */
 const PROGRAM = { vif: 'from_vif', overlay: 'from_overlay', service: 'from_service' } as const;
-const VIF_PIN = 'vif-';
 
 export class KernelDataPlane implements DataPlane {
   #object: LoadedObject;
-  readonly #links: string;
+  readonly #socket: NetlinkSocket;
   readonly #log: Logger;
   readonly #signal: AbortSignal;
-  readonly #attached = new Map<string, BpfLink>();
+  readonly #attached = new Set<number>();
   readonly #stats: Set<number>;
   readonly #condemned = new Set<number>();
   #sweep: Promise<void> | undefined;
@@ -41,7 +38,7 @@ export class KernelDataPlane implements DataPlane {
   /** Use `openKernelDataPlane`. */
   constructor(options: KernelDataPlaneOptions, deps: { readonly log: Logger; readonly signal: AbortSignal }) {
     this.#object = options.object;
-    this.#links = join(options.pins, 'links');
+    this.#socket = new NetlinkSocket();
     this.#log = deps.log;
     this.#signal = deps.signal;
     this.#stats = new Set(
@@ -90,23 +87,17 @@ export class KernelDataPlane implements DataPlane {
     this.#stats.delete(ifindex);
   }
 
-  listAttachments(): ReadonlyMap<string, number> {
-    return new Map([...this.#attached].map(([portId, link]) => [portId, link.info().ifindex]));
+  listAttached(): ReadonlySet<number> {
+    return this.#attached;
   }
 
-  attach(portId: string, ifindex: number): void {
-    const path = this.#vifPin(portId);
-    this.#attached.get(portId)?.close();
-    this.#attached.delete(portId);
-    ensureTcx({ path, program: this.#program(PROGRAM.vif), ifindex, direction: 'ingress' });
-    const link = openPinnedLink(path);
-    if (link !== undefined) this.#attached.set(portId, link);
+  attach(ifindex: number): void {
+    ensureIngressFilter(this.#socket, ifindex, this.#program(PROGRAM.vif));
+    this.#attached.add(ifindex);
   }
 
-  detach(portId: string): void {
-    this.#attached.get(portId)?.close();
-    this.#attached.delete(portId);
-    removeTcx(this.#vifPin(portId));
+  forget(ifindex: number): void {
+    this.#attached.delete(ifindex);
   }
 
   deleteFlows(ifindexes: ReadonlySet<number>): void {
@@ -118,14 +109,14 @@ export class KernelDataPlane implements DataPlane {
       });
   }
 
-  /** Puts the loaded programs in place of those that run: on the fixed devices, and on every VIF a previous run left. */
-  adopt(options: VrouterDevices): void {
-    this.#releaseLinks();
-    this.#attachFixed('overlay', PROGRAM.overlay, options.overlayIfindex);
-    this.#attachFixed('service', PROGRAM.service, options.serviceIfindex);
-    for (const path of listPins(this.#links)) {
-      const name = unpinName(path.split('/').at(-1) ?? '');
-      if (name.startsWith(VIF_PIN)) this.#adoptVif(name.slice(VIF_PIN.length), path);
+  /** Puts the loaded programs in place of those that run: on the fixed devices, and on every VIF that has one. */
+  adopt({ overlayIfindex, serviceIfindex }: VrouterDevices): void {
+    ensureIngressFilter(this.#socket, overlayIfindex, this.#program(PROGRAM.overlay));
+    ensureIngressFilter(this.#socket, serviceIfindex, this.#program(PROGRAM.service));
+    this.#attached.clear();
+    for (const { ifindex } of listLinks(this.#socket)) {
+      if (ifindex === overlayIfindex || ifindex === serviceIfindex) continue;
+      if (ingressProgramId(this.#socket, ifindex) !== undefined) this.attach(ifindex);
     }
   }
 
@@ -149,27 +140,8 @@ export class KernelDataPlane implements DataPlane {
   /** Lets go of the handles; what is pinned runs on. */
   async close(): Promise<void> {
     await this.#sweep;
-    this.#releaseLinks();
+    this.#socket.close();
     this.#object.close();
-  }
-
-  #releaseLinks(): void {
-    for (const link of this.#attached.values()) link.close();
-    this.#attached.clear();
-  }
-
-  #adoptVif(portId: string, path: string): void {
-    const link = openPinnedLink(path);
-    if (link === undefined) return;
-    const { ifindex } = link.info();
-    this.#attached.set(portId, link);
-    if (ifindex === 0) return;
-    ensureTcx({ path, program: this.#program(PROGRAM.vif), ifindex, direction: 'ingress' });
-  }
-
-  #attachFixed(pin: string, program: string, ifindex: number): void {
-    const path = join(this.#links, pin);
-    ensureTcx({ path, program: this.#program(program), ifindex, direction: 'ingress' });
   }
 
   async #sweepFlows(): Promise<void> {
@@ -198,10 +170,6 @@ export class KernelDataPlane implements DataPlane {
       if (this.#signal.aborted) break;
     }
     return deleted;
-  }
-
-  #vifPin(portId: string): string {
-    return join(this.#links, pinName(`${VIF_PIN}${portId}`));
   }
 
   #map(name: keyof typeof MAPS): BpfMap {

@@ -70,11 +70,11 @@ export class Reconciler {
   /** Programs come before entries: a device with the program and no entry drops, one without the program leaks to the host. */
   #attachAll(desired: DesiredState): ReadonlyMap<string, string> {
     const failures = new Map<string, string>();
-    const attached = this.#plane.listAttachments();
+    const attached = this.#plane.listAttached();
     for (const vif of desired.vifs.values()) {
-      if (attached.get(vif.portId) === vif.ifindex) continue;
+      if (attached.has(vif.ifindex)) continue;
       try {
-        this.#plane.attach(vif.portId, vif.ifindex);
+        this.#plane.attach(vif.ifindex);
       } catch (err) {
         const reason = err instanceof Error ? err.message : String(err);
         failures.set(vif.portId, `cannot attach to ${vif.device}: ${reason}`);
@@ -91,7 +91,7 @@ export class Reconciler {
   }
 
   /**
-   * Removes counters and pins of devices that nothing refers to any more. A device that still exists keeps its program: without an
+   * Removes counters of devices that nothing refers to any more. A device that still exists keeps its program: without an
    * entry it drops, which is what a device without a port must do.
    */
   #release(desired: DesiredState, shadow: Shadow, prune: boolean): void {
@@ -99,9 +99,7 @@ export class Reconciler {
     const used = new Set([CB_STAT_OVERLAY, ...[...desired.vifs.values()].map((vif) => vif.ifindex)]);
     for (const id of shadow.cb_vif_1.values()) used.add(MAPS.cb_vif_1.key.decode(id.key).ifindex);
     for (const ifindex of this.#plane.listStats()) if (!used.has(ifindex)) this.#plane.deleteStat(ifindex);
-    for (const [portId, ifindex] of this.#plane.listAttachments()) {
-      if (ifindex === 0 && !desired.vifs.has(portId)) this.#plane.detach(portId);
-    }
+    for (const ifindex of this.#plane.listAttached()) if (!used.has(ifindex)) this.#plane.forget(ifindex);
   }
 
   async #inTurns(changes: readonly Change[], make: (change: Change) => void): Promise<void> {
