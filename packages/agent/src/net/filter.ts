@@ -2,7 +2,7 @@
  * Programs on what devices receive: one direct-action eBPF filter at the clsact qdisc's ingress. It belongs to the device, so it outlives
  * the agent and goes with the device. Our mark is the filter's handle. Replacing is atomic: each packet passes the old program or the new.
  *
- * A tcx link would do the same, but the kernel waits for an RCU grace period in each attach (ADR 0007).
+ * A tcx link would do the same, but the kernel waits for an RCU grace period in each attach (ADR 0012).
  */
 import { absentOn } from '../ffi/errno.ts';
 import {
