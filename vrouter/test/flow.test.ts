@@ -214,6 +214,28 @@ for (const [what, rule, reason] of [
   }
 }
 
+test('a decision again looks at the port that the first packet went to', () => {
+  const anyPort: Rule = { policy: PB, direction: 'ingress', protocol: PROTO.udp };
+  const onePort: Rule = { ...anyPort, port: 80 };
+  world.send(a, udpThere);
+  world.send(b, udpBack);
+  world.addRule(onePort);
+  withoutRule(anyPort, () => {
+    assert.equal(world.send(b, udpBack).verdict, 'vif a');
+    world.removeRule(onePort);
+    world.addRule({ ...onePort, port: 1000 });
+    world.setEpoch(++epoch);
+    assert.equal(world.send(b, udpBack).verdict, 'drop policy_ingress');
+  });
+  world.removeRule({ ...onePort, port: 1000 });
+});
+
+test('a flow is not a way around the rules of another sender of the same addresses', () => {
+  world.allowSource(spare, A, '10.0.0.1');
+  assert.equal(world.send(a, udpThere).verdict, 'vif b');
+  assert.equal(world.send(spare, udpThere).verdict, 'drop policy_egress');
+});
+
 test('without a new epoch an established flow is not decided again', () => {
   const rule: Rule = { policy: PB, direction: 'ingress', protocol: PROTO.udp };
   world.send(a, udpThere);

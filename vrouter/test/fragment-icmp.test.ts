@@ -100,6 +100,21 @@ test('an ICMP error from another host follows the flow', () => {
   assert.equal(world.receive({ vni: VNI, from: HOST }, error).verdict, 'vif a');
 });
 
+test('an ICMP error from a false source is dropped, though the packet it quotes has an established flow', () => {
+  const reply = udp(ba, { sport: 2000, dport: 1000 });
+  for (const frame of [sent.udp, sent.udp]) world.send(a, frame);
+  for (const frame of [reply, reply]) world.send(b, frame);
+  const packets = world.flows().map(({ value }) => value.packets);
+  const error = { type: ICMP.unreachable, code: 3 };
+  assert.equal(world.send(b, icmpError({ ...ba, from: '10.0.0.9' }, error, sent.udp)).verdict, 'drop spoofed_ip');
+  assert.equal(world.send(b, icmpError(ba, error, sent.udp)).verdict, 'vif a');
+  assert.deepEqual(
+    world.flows().map(({ value }) => value.packets),
+    packets,
+    'errors are not packets of the flow',
+  );
+});
+
 for (const [what, error, verdict] of [
   [
     'to another than the sender it quotes',

@@ -95,6 +95,14 @@ test('an ARP reply from another host goes to its guest', () => {
   assert.equal(world.receive({ vni: VNI, from: PEER }, reply).verdict, 'vif a');
 });
 
+test('broadcast does not reach a port whose admin state is down', () => {
+  world.setFlood(OTHER, [{ guest: other, down: true }]);
+  assert.equal(
+    world.receive({ vni: OTHER, from: PEER }, udp({ ...toA, dst: BROADCAST }, ports)).verdict,
+    'flood 0 copies',
+  );
+});
+
 test('a flood list longer than one chunk is followed to its end', () => {
   const hosts = Array.from({ length: 40 }, (_, i) => ({ host: `192.0.2.${i + 1}` }));
   world.setFlood(OTHER, [{ guest: other }, ...hosts], 16);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { checksum, describeIpv4, ICMP, type Ipv4, icmp, icmpError, TCP, tcp, udp } from './packet.ts';
+import { checksum, describeIpv4, ICMP, type Ipv4, icmp, icmpError, ipv4, TCP, tcp, udp } from './packet.ts';
 import { type Guest, SERVICE_MAC, World } from './world.ts';
 
 const V1 = 101;
@@ -51,6 +51,16 @@ test('the IP checksum stays right for every TTL', () => {
   for (let ttl = 2; ttl < 256; ttl++) {
     const out = world.send(a, udp({ ...toB, ttl, id: ttl * 257 }, ports));
     assert.equal(out.packet, `${R2} > ${B} ip 10.1.0.5 > 10.2.0.5 ttl ${ttl - 1} udp 1000 > 2000`);
+  }
+});
+
+test('the IP checksum stays right where its sum carries over', () => {
+  const frameWith = (id: number): Buffer => ipv4({ ...toB, id }, 99, Buffer.alloc(8));
+  const base = frameWith(0).readUInt16BE(24);
+  for (const wanted of [0xfefe, 0xfeff, 0xff00, 0xff01]) {
+    const frame = frameWith((base - wanted + 0xffff) % 0xffff);
+    assert.equal(frame.readUInt16BE(24), wanted);
+    assert.equal(world.send(a, frame).packet, `${R2} > ${B} ip 10.1.0.5 > 10.2.0.5 ttl 63 protocol 99`);
   }
 });
 

@@ -87,6 +87,11 @@ export type Rule = {
   readonly bits?: number;
 };
 
+/** One receiver of broadcast. `down`: its admin state is. */
+export type FloodTarget =
+  | { readonly guest: Guest; readonly policy?: number; readonly down?: boolean }
+  | { readonly host: string };
+
 /** What became of a packet, in words, and the packet itself. */
 export type Outcome = {
   /** `vif NAME`, `peer NAME`, `overlay VNI REMOTE`, `service`, `flood N copies`, `drop REASON`; a refusal: `vif NAME (REASON)`. */
@@ -278,11 +283,7 @@ export class World {
   }
 
   /** A network's flood list, in chunks of `perChunk`. */
-  setFlood(
-    vni: number,
-    targets: readonly ({ guest: Guest; policy?: number } | { host: string })[],
-    perChunk = 16,
-  ): void {
+  setFlood(vni: number, targets: readonly FloodTarget[], perChunk = 16): void {
     for (let chunk = 0; chunk * perChunk < targets.length; chunk++) {
       const target = targets.slice(chunk * perChunk, (chunk + 1) * perChunk).map(floodTarget);
       this.#put(MAPS.cb_flood_1, { vni, chunk }, { count: target.length, target });
@@ -400,10 +401,16 @@ function addStat(a: CbStat, b: CbStat): CbStat {
   };
 }
 
-function floodTarget(target: { guest: Guest; policy?: number } | { host: string }): CbFloodTarget {
+function floodTarget(target: FloodTarget): CbFloodTarget {
   if ('host' in target) return { kind: CB_FLOOD_REMOTE, ifindex: 0, policy: 0, flags: 0, remote: addr(target.host) };
   const { ifindex } = target.guest;
-  return { kind: CB_FLOOD_VIF, ifindex, policy: target.policy ?? 0, flags: CB_VIF_F_ADMIN_UP, remote: NO_ADDRESS };
+  return {
+    kind: CB_FLOOD_VIF,
+    ifindex,
+    policy: target.policy ?? 0,
+    flags: target.down ? 0 : CB_VIF_F_ADMIN_UP,
+    remote: NO_ADDRESS,
+  };
 }
 
 function classKey(policy: number, cidr: string): Parameters<typeof MAPS.cb_class_1.key.encode>[0] {
