@@ -33,9 +33,9 @@ function oneHost(add: (name: string) => string): Path {
 
 function twoHosts(add: (name: string) => string): Path {
   const [one, two] = [addBridgeHost(add('x1')), addBridgeHost(add('x2'))];
-  addVeth({ ns: one, dev: 'under0' }, { ns: two, dev: 'under0' });
-  ipIn(one, 'addr', 'add', '192.168.77.1/24', 'dev', 'under0');
-  ipIn(two, 'addr', 'add', '192.168.77.2/24', 'dev', 'under0');
+  const underlay = addBridgeHost(add('xu'));
+  joinUnderlay(one, '192.168.77.1', underlay, 'to-1');
+  joinUnderlay(two, '192.168.77.2', underlay, 'to-2');
   addTunnel(one, '192.168.77.1', '192.168.77.2');
   addTunnel(two, '192.168.77.2', '192.168.77.1');
   const client = addGuest(add('xa'), one, '10.9.1.1/24', 'ga');
@@ -47,6 +47,13 @@ function addBridgeHost(ns: string): string {
   ipIn(ns, 'link', 'add', 'br0', 'type', 'bridge');
   ipIn(ns, 'link', 'set', 'br0', 'up');
   return ns;
+}
+
+/** As in the lab that Cable is measured in: a host is connected to a switch, not to the other host. */
+function joinUnderlay(ns: string, address: string, underlay: string, port: string): void {
+  addVeth({ ns, dev: 'under0' }, { ns: underlay, dev: port });
+  ipIn(underlay, 'link', 'set', port, 'master', 'br0');
+  ipIn(ns, 'addr', 'add', `${address}/24`, 'dev', 'under0');
 }
 
 function addTunnel(ns: string, local: string, remote: string): void {
