@@ -55,11 +55,11 @@ static __always_inline int flow_expired(const struct cb_flow *flow, __u8 protoco
  * The flow that @p belongs to, or NULL: none, expired, or @p opens a new connection over it (a SYN after the end of the old
  * one, or any opening packet against the flow's direction: it must be judged by its own).
  */
-static __always_inline struct cb_flow *find_flow(const struct pkt *p, __u64 now)
+static __always_inline struct cb_flow *find_flow(const struct pkt *p)
 {
 	struct cb_flow *flow = bpf_map_lookup_elem(&cb_flow_1, &p->key);
 
-	if (!flow || flow_expired(flow, p->key.protocol, now))
+	if (!flow || flow_expired(flow, p->key.protocol, p->now_ns))
 		return NULL;
 	if (p->flags & PKT_OPENING && (flow->flags & CB_FLOW_F_REPLY || flow->state >= CB_FLOW_CLOSING))
 		return NULL;
@@ -71,6 +71,16 @@ static __always_inline int flow_holds(const struct cb_flow *flow, const struct p
 {
 	return flow->epoch == current_epoch() && flow->in_ifindex == p->in_ifindex && flow->deliver &&
 	       same_mac(flow->in_smac, p->smac) && same_mac(flow->in_dmac, p->dmac) && !(p->flags & PKT_RELATED);
+}
+
+/*
+ * Is @flow, a new decision on a packet of @old, between the same two ends and of the same epoch? Then the rules have allowed it
+ * already: @old was allowed, or was made for the answers to what was.
+ */
+static __always_inline int judgement_stands(const struct cb_flow *old, const struct cb_flow *flow)
+{
+	return old->epoch == flow->epoch && old->in_ifindex == flow->in_ifindex &&
+	       old->out_ifindex == flow->out_ifindex;
 }
 
 /* Key of the other direction's entry. */
@@ -117,9 +127,9 @@ static __always_inline __u8 next_state(__u8 state, int is_reply, __u8 tcp_flags,
 }
 
 /* Must update_flow be called for this packet? Once a second, and when the state may change. */
-static __always_inline int flow_needs_update(const struct cb_flow *flow, const struct pkt *p, __u64 now)
+static __always_inline int flow_needs_update(const struct cb_flow *flow, const struct pkt *p)
 {
-	return (__s64)(now - flow->seen_ns) >= (__s64)FLOW_REFRESH_NS || p->tcp_flags & (TCP_FIN | TCP_RST) ||
+	return (__s64)(p->now_ns - flow->seen_ns) >= (__s64)FLOW_REFRESH_NS || p->tcp_flags & (TCP_FIN | TCP_RST) ||
 	       (flow->state == CB_FLOW_NEW && flow->flags & CB_FLOW_F_REPLY);
 }
 
@@ -127,15 +137,12 @@ static __always_inline int flow_needs_update(const struct cb_flow *flow, const s
  * Refreshes the time and moves the state of both entries. Two packets of one flow may race on two CPUs: the worst outcome is
  * a state one step behind, which lasts as long as that state's time-out.
  */
-static __noinline void update_flow(const struct pkt *p, __u64 now)
+static __noinline void update_flow(const struct pkt *p, struct cb_flow *flow)
 {
-	struct cb_flow *flow = bpf_map_lookup_elem(&cb_flow_1, &p->key);
 	struct cb_flow_key key;
 	struct cb_flow *peer;
 	__u8 state;
 
-	if (!flow)
-		return;
 	peer_key(&p->key, flow->peer_zone, &key);
 	peer = bpf_map_lookup_elem(&cb_flow_1, &key);
 	if (p->tcp_flags & TCP_FIN)
@@ -143,10 +150,10 @@ static __noinline void update_flow(const struct pkt *p, __u64 now)
 	state = next_state(flow->state, flow->flags & CB_FLOW_F_REPLY, p->tcp_flags,
 			   flow->flags & CB_FLOW_F_FIN && peer && peer->flags & CB_FLOW_F_FIN);
 	flow->state = state;
-	flow->seen_ns = now;
+	flow->seen_ns = p->now_ns;
 	if (peer) {
 		peer->state = state;
-		peer->seen_ns = now;
+		peer->seen_ns = p->now_ns;
 	}
 }
 
@@ -160,25 +167,41 @@ static __noinline void delete_flow(const struct cb_flow_key *key, __u32 peer_zon
 }
 
 /*
- * Writes the entry of @p's direction and makes sure that the other direction has one; a new one learns where to deliver from
- * its first packet. @is_new: what the other direction knew is of an older connection.
+ * Writes @flow to the table. @entry: what the table has for @key. It is overwritten: to replace it would cost the table a free
+ * entry and two locks. Another CPU may be reading it: the worst outcome is a packet that follows half the old decision and
+ * half the new one, both of which allow it.
  */
-static __noinline void write_flow(const struct pkt *p, const struct cb_flow *flow, int is_new)
+static __always_inline void put_flow(const struct cb_flow_key *key, struct cb_flow *entry, const struct cb_flow *flow)
 {
-	struct cb_flow *peer = scratch_flow(SCRATCH_PEER);
+	if (entry)
+		*entry = *flow;
+	else
+		bpf_map_update_elem(&cb_flow_1, key, flow, BPF_ANY);
+}
+
+/*
+ * Writes the entry of @p's direction and makes sure that the other direction has one; a new one learns where to deliver from
+ * its first packet. @old: the entry that @flow replaces, or NULL. @is_new: what the other direction knew is of an older
+ * connection.
+ */
+static __always_inline void write_flow(const struct pkt *p, const struct cb_flow *flow, struct cb_flow *old, int is_new)
+{
+	struct cb_flow *peer = scratch_flow(SCRATCH_PEER), *entry;
 	struct cb_flow_key key;
 
-	bpf_map_update_elem(&cb_flow_1, &p->key, flow, BPF_ANY);
+	put_flow(&p->key, old ? old : bpf_map_lookup_elem(&cb_flow_1, &p->key), flow);
 	peer_key(&p->key, flow->peer_zone, &key);
-	if (!peer || (!is_new && bpf_map_lookup_elem(&cb_flow_1, &key)))
+	entry = bpf_map_lookup_elem(&cb_flow_1, &key);
+	if (!peer || (entry && !is_new))
 		return;
 	peer->seen_ns = flow->seen_ns;
 	peer->epoch = flow->epoch;
-	peer->in_ifindex = flow->deliver == CB_DELIVER_OVERLAY ? 0 : flow->out_ifindex;
+	peer->in_ifindex = flow->out_ifindex;
+	peer->out_ifindex = flow->in_ifindex;
 	peer->peer_zone = p->key.zone;
 	peer->state = flow->state;
 	peer->flags = (flow->flags & CB_FLOW_F_REPLY) ^ CB_FLOW_F_REPLY;
-	bpf_map_update_elem(&cb_flow_1, &key, peer, BPF_ANY);
+	put_flow(&key, entry, peer);
 }
 
 #endif /* CABLE_FLOW_H */

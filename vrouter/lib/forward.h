@@ -41,9 +41,9 @@ static __always_inline __u8 first_state(const struct pkt *p)
 }
 
 /* Starts the entry that replaces @old, or the first: everything but where it goes. */
-static __always_inline void start_entry(struct cb_flow *flow, const struct pkt *p, const struct cb_flow *old, __u64 now)
+static __always_inline void start_entry(struct cb_flow *flow, const struct pkt *p, const struct cb_flow *old)
 {
-	flow->seen_ns = old ? old->seen_ns : now;
+	flow->seen_ns = old ? old->seen_ns : p->now_ns;
 	flow->epoch = current_epoch();
 	flow->in_ifindex = p->in_ifindex;
 	flow->state = old ? old->state : first_state(p);
@@ -97,15 +97,22 @@ static __noinline int forward_to_gateway(struct __sk_buff *ctx, struct pkt *p, c
 	return answer_echo(ctx, p, vif);
 }
 
-/* Writes the decision on a packet, and what the packet itself does to its flow. */
-static __noinline void record(struct __sk_buff *ctx, struct pkt *p, struct cb_flow *flow, int is_new)
+/*
+ * Writes the decision @flow on a packet, and what the packet itself does to its flow. @old: the entry that @flow replaces, or
+ * NULL. @is_new: the packet is the flow's first.
+ */
+static __noinline void record(struct __sk_buff *ctx, struct pkt *p, struct cb_flow *flow, struct cb_flow *old,
+			      int is_new)
 {
-	__u64 now = bpf_ktime_get_coarse_ns();
+	struct cb_flow *entry;
 
 	count_packet(ctx, flow);
-	write_flow(p, flow, is_new);
-	if (flow_needs_update(flow, p, now))
-		update_flow(p, now);
+	write_flow(p, flow, old, is_new);
+	if (flow_needs_update(flow, p)) {
+		entry = old ? old : bpf_map_lookup_elem(&cb_flow_1, &p->key);
+		if (entry)
+			update_flow(p, entry);
+	}
 	if (p->flags & PKT_FIRST_FRAGMENT)
 		remember_first_fragment(p);
 }
@@ -131,7 +138,7 @@ static __noinline int decide(struct __sk_buff *ctx, struct pkt *p, const struct 
 
 	if (reason || !flow)
 		return drop(ctx, p->in_ifindex, reason);
-	start_entry(flow, p, old, bpf_ktime_get_coarse_ns());
+	start_entry(flow, p, old);
 	if (vif)
 		resolve_from_vif(p, p->key.zone, flow, &to);
 	else
@@ -144,14 +151,15 @@ static __noinline int decide(struct __sk_buff *ctx, struct pkt *p, const struct 
 	known = old || (!(p->flags & PKT_OPENING) && restore_flow(p, flow));
 	if (!known && p->flags & PKT_NEEDS_FLOW)
 		return drop(ctx, p->in_ifindex, CB_REASON_INVALID_STATE);
-	reason = judge(&p->key, flow->flags & CB_FLOW_F_REPLY, vif ? vif->policy : 0, to.policy);
+	if (!old || !judgement_stands(old, flow))
+		reason = judge(&p->key, flow->flags & CB_FLOW_F_REPLY, vif ? vif->policy : 0, to.policy);
 	if (reason) {
 		if (known && !(p->flags & PKT_RELATED))
 			delete_flow(&p->key, old ? old->peer_zone : flow->peer_zone);
 		return drop_denied(ctx, p, flow, reason);
 	}
 	if (!(p->flags & PKT_RELATED))
-		record(ctx, p, flow, !known);
+		record(ctx, p, flow, old, !known);
 	/* A flow to a MAC that nobody is known to have is decided for each packet. */
 	if (!flow->deliver)
 		return flood(ctx, p, flow->flags & CB_FLOW_F_REPLY);
@@ -161,14 +169,15 @@ static __noinline int decide(struct __sk_buff *ctx, struct pkt *p, const struct 
 /* Forwards a unicast IPv4 packet. @vif: the sender; NULL: from the overlay. */
 static __always_inline int forward(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif)
 {
-	__u64 now = bpf_ktime_get_coarse_ns();
-	struct cb_flow *flow = find_flow(p, now);
+	struct cb_flow *flow;
 
+	p->now_ns = bpf_ktime_get_coarse_ns();
+	flow = find_flow(p);
 	if (!flow || !flow_holds(flow, p))
 		return decide(ctx, p, vif, flow);
 	count_packet(ctx, flow);
-	if (flow_needs_update(flow, p, now))
-		update_flow(p, now);
+	if (flow_needs_update(flow, p))
+		update_flow(p, flow);
 	if (p->flags & PKT_FIRST_FRAGMENT)
 		remember_first_fragment(p);
 	return deliver(ctx, p, vif, flow);

@@ -24,6 +24,7 @@
 /* What the programs need of one packet. MACs are padded so that they can be compared by words. */
 struct pkt {
 	struct cb_flow_key key;
+	__u64 now_ns; /* when it was forwarded, CLOCK_MONOTONIC */
 	__u32 in_ifindex; /* VIF it came from; 0: the overlay */
 	__u32 flags; /* PKT_* */
 	__u32 saddr_be;
@@ -35,8 +36,6 @@ struct pkt {
 	__u16 l4_off;
 	__u8 tcp_flags;
 	__u8 icmp_type;
-	__u8 ttl;
-	__u8 pad;
 };
 
 /* By half-words: in some structs on the stack a MAC is aligned to two bytes only. */
@@ -341,7 +340,6 @@ static __always_inline __u32 parse_ipv4(struct __sk_buff *ctx, struct pkt *p)
 	set_v4(&p->key.src, ip->saddr);
 	set_v4(&p->key.dst, ip->daddr);
 	p->key.protocol = ip->protocol;
-	p->ttl = ip->ttl;
 	p->l4_off = ETH_HLEN + ihl;
 	frag = bpf_ntohs(ip->frag_off);
 	if (frag & (IP_FLAG_MF | IP_OFFSET_MASK)) {
