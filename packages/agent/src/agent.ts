@@ -161,7 +161,7 @@ function createHostLoop(
     host: options.host,
     plan: createPlanner(options.host),
     reconciler: new Reconciler(parts.plane, log),
-    slots: new SlotTable(readSlots(parts.plane), Date.now),
+    slots: new SlotTable(readSlots(parts.plane), () => performance.now()),
     links,
     repairDevices,
     applyHostLinks: (wanted, table, prune) => applyHostLinks(wanted, table, { socket: parts.netlink, log, prune }),

@@ -36,9 +36,9 @@ export class LinkReader {
     this.#stale = 'all';
   }
 
+  /** Throws when the kernel refuses; what was stale stays so. */
   read(): LinkTable {
     const stale = this.#stale;
-    this.#stale = new Set();
     if (stale === 'all' || stale.size > SINGLE_LOOKUPS) {
       this.#links = new Map(listLinks(this.#socket).map((link) => [link.name, link]));
     } else if (stale.size > 0) {
@@ -50,6 +50,7 @@ export class LinkReader {
       }
       this.#links = links;
     }
+    this.#stale = new Set();
     return this.#links;
   }
 }

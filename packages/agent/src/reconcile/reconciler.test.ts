@@ -60,7 +60,7 @@ test('everything comes in an order that the data plane accepts, and goes again t
   const last = await reconciler.apply(EMPTY(), PRUNE);
   assert.equal(last.deletes, first.puts);
   assert.deepEqual(plane.takeCommands().slice(-3), [
-    'bpftool map update cb_conf_1 epoch 1',
+    'bpftool map update cb_conf_1 epoch 2',
     'bpftool map delete cb_stat_1 key 50',
     'delete flows of 50',
   ]);
@@ -122,7 +122,13 @@ test('a class gets its new rules before an address points at it, and loses the o
   const prefixRule = sampleRule(1, { protocol: 6, remote: { kind: 'prefix', cidr: '10.0.0.6/32' } });
   await reconciler.apply(planned(cloud({ rules: [prefixRule] })), PRUNE);
   const kinds = plane.takeCommands().map((command) => command.split(' ').slice(2, 4).join(' '));
-  assert.deepEqual(kinds, ['update cb_rule_1', 'update cb_class_1', 'delete cb_rule_1', 'update cb_conf_1']);
+  assert.deepEqual(kinds, [
+    'update cb_conf_1',
+    'update cb_rule_1',
+    'update cb_class_1',
+    'delete cb_rule_1',
+    'update cb_conf_1',
+  ]);
 });
 
 test('a device that vanished before it was attached is a failure of its port alone', async () => {
@@ -149,6 +155,33 @@ test('after a refused write the next round starts from what the kernel really ho
     assert.deepEqual([...plane.readMap(map).keys()].sort(), [...planned(cloud()).maps[map].keys()].sort());
   }
 });
+
+for (const died of ['killed', 'refused'] as const) {
+  test(`flows are decided again when the agent was ${died} between a revocation and the epoch`, async () => {
+    const plane = createFakeDataPlane();
+    plane.setDevice(50, true);
+    const broken = { ...plane };
+    const reconciler = new Reconciler(broken, silentLogger());
+    await reconciler.apply(planned(cloud()), PRUNE);
+    const before = plane.readEpoch();
+    broken.deleteEntry = (map, entry) => {
+      plane.deleteEntry(map, entry);
+      throw new Error('the end');
+    };
+    const revoked = cloud({ members: [] });
+    await assert.rejects(reconciler.apply(planned(revoked), PRUNE), /the end/);
+    broken.deleteEntry = plane.deleteEntry;
+    const next = died === 'killed' ? new Reconciler(plane, silentLogger()) : reconciler;
+    await next.apply(planned(revoked), PRUNE);
+    const after = plane.readEpoch();
+    assert.ok(
+      after > before + 1,
+      `${after} is not above ${before + 1}, which flows may have by a decision of meanwhile`,
+    );
+    assert.equal((await next.apply(planned(revoked), PRUNE)).epochRaised, false);
+    assert.equal(plane.readEpoch(), after);
+  });
+}
 
 test('a port with a device but a broken policy stays attached and unprogrammed', async () => {
   const plane = createFakeDataPlane();

@@ -45,6 +45,7 @@ export class Reconciler {
     const changes = diffMaps(shadow, desired.maps, (map, id) => options.prune || (previous?.[map].has(id) ?? false));
     const gone = vanishedDevices(changes.deletes);
     const puts = changes.puts.filter((change) => !withheld(change, desired, failures));
+    const decisions = this.#beginDecisions(changes.decisions);
     await this.#inTurns(puts, ({ map, entry }) => {
       this.#plane.putEntry(map, entry);
       shadow[map].set(entry.id, entry);
@@ -53,12 +54,23 @@ export class Reconciler {
       this.#plane.deleteEntry(map, entry);
       shadow[map].delete(entry.id);
     });
-    if (changes.decisions) this.#plane.writeEpoch((this.#plane.readEpoch() + 1) >>> 0);
+    if (decisions) this.#plane.writeEpoch((this.#plane.readEpoch() + 1) >>> 0);
     this.#release(desired, shadow, options.prune);
     if (gone.size > 0) this.#plane.deleteFlows(gone);
     this.#previous = desired.maps;
     this.#shadow = shadow;
-    return { puts: puts.length, deletes: changes.deletes.length, epochRaised: changes.decisions, failures };
+    return { puts: puts.length, deletes: changes.deletes.length, epochRaised: decisions, failures };
+  }
+
+  /**
+   * The epoch is odd while writes that change decisions are under way. Whoever finds it odd, after a refused write or a killed agent,
+   * knows that what is written already may have revoked something: nothing in the maps shows that any more. True: raise it at the end.
+   */
+  #beginDecisions(changed: boolean): boolean {
+    const epoch = this.#plane.readEpoch();
+    if (epoch % 2 === 1) return true;
+    if (changed) this.#plane.writeEpoch(epoch + 1);
+    return changed;
   }
 
   #read(): Shadow {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import { sampleGroup, sliceKey } from '../plan/sample.ts';
 import { NO_STATE } from './host-state.ts';
-import { readStateFile, startStateFile } from './state-file.ts';
+import { readStateFile, startStateFile, writeWhole } from './state-file.ts';
 
 const dir = mkdtempSync(join(tmpdir(), `cable-state-${process.pid}-`));
 after(() => rmSync(dir, { recursive: true }));
@@ -25,6 +26,18 @@ test('the last saved state comes back, not synced, in a file only root may read'
   assert.deepEqual(await readStateFile(path, silentLogger()), { ...state(2), synced: false });
   assert.equal(statSync(path).mode & 0o777, 0o600);
   assert.deepEqual(readdirSync(join(dir, 'deep')), ['state.json']);
+});
+
+test('the draft of an agent that died over it is used by the next one, not left', async () => {
+  const path = join(dir, 'died', 'state.json');
+  mkdirSync(path, { recursive: true });
+  const module = new URL('./state-file.ts', import.meta.url).href;
+  const code = `await (await import(${JSON.stringify(module)})).writeWhole(${JSON.stringify(path)}, 'old')`;
+  const flags = ['--import', 'tsx', '--conditions=cable-source', '--input-type=module'];
+  assert.match(spawnSync(process.execPath, [...flags, '-e', code]).stderr.toString(), /EISDIR/);
+  rmSync(path, { recursive: true });
+  await writeWhole(path, 'new');
+  assert.deepEqual(readdirSync(join(dir, 'died')), ['state.json']);
 });
 
 test('no file, a broken file and a file of another version are the empty state', async () => {

@@ -53,10 +53,10 @@ export function startStateFile(path: string, deps: { readonly log: Logger; reado
   return { save, done: finish() };
 }
 
-/** Writes beside the file, syncs, renames: after a crash there is the old content or the new. */
+/** Writes beside the file, syncs, renames: after a crash there is the old content or the new, and at most one draft, used by the next. */
 export async function writeWhole(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = join(dirname(path), `.${process.pid}.draft`);
+  const draft = join(dirname(path), '.draft');
   const file = await open(draft, 'w', 0o600);
   try {
     await file.writeFile(text);

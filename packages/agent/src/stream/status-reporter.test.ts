@@ -82,3 +82,30 @@ test('after a report that was not accepted everything is sent again', async () =
     ],
   );
 });
+
+test('what the server may have forgotten during a report is sent again', async () => {
+  const stop = new AbortController();
+  const sent: HostStatusReport[] = [];
+  let answer: (() => void) | undefined;
+  const client = {
+    request: (_method: string, _path: string, body?: unknown): Promise<unknown> => {
+      sent.push(body as HostStatusReport);
+      return new Promise<unknown>((resolve) => {
+        answer = () => resolve(undefined);
+      });
+    },
+  };
+  const options = { host: 'h1', status: () => ({ revision: 1, vifs: [up('a')] }), everyMs: 60_000 };
+  const reporter = startStatusReporter(options, { client, log: silentLogger(), signal: stop.signal });
+  const waitFor = async (count: number): Promise<void> => {
+    while (sent.length < count) await sleep(5);
+  };
+  await waitFor(1);
+  reporter.resend();
+  answer?.();
+  await waitFor(2);
+  assert.deepEqual(sent[1], { revision: 1, full: true, vifs: [up('a')] });
+  stop.abort();
+  answer?.();
+  await reporter.done;
+});

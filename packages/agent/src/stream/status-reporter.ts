@@ -27,14 +27,17 @@ export function startStatusReporter(
   deps: { readonly client: Pick<Client, 'request'>; readonly log: Logger; readonly signal: AbortSignal },
 ): StatusReporter {
   let accepted: ReadonlyMap<string, VifStatus> | undefined;
+  /** Calls of `resend`: one during a report means that the report may have come before the server forgot. */
+  let resends = 0;
   const run = async (): Promise<void> => {
     const status = options.status();
     const before = accepted;
+    const resendsBefore = resends;
     accepted = undefined;
     for (const report of makeReports(status, before)) {
       await deps.client.request('POST', `${hostPath(options.host)}/status`, report);
     }
-    accepted = new Map(status.vifs.map((vif) => [vif.portId, vif]));
+    if (resends === resendsBefore) accepted = new Map(status.vifs.map((vif) => [vif.portId, vif]));
   };
   const backoff = { minMs: 250, maxMs: options.everyMs };
   const { log, signal } = deps;
@@ -42,6 +45,7 @@ export function startStatusReporter(
   return {
     trigger: loop.trigger,
     resend: () => {
+      resends += 1;
       accepted = undefined;
       loop.trigger();
     },
