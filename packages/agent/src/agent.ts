@@ -201,7 +201,9 @@ async function startSocket(
   const { loop, services, client } = parts;
   const view = createAgentView({ ...parts.view, snapshot: () => loop.snapshot, services: () => services.counters() });
   const waitPlugged = (portId: string, signal: AbortSignal): Promise<void> => loop.waitPlugged(portId, signal);
-  const cni = createCniHandler({ host: parts.view.host, client, waitPlugged, log: deps.log.child('cni') });
+  const { host } = parts.view;
+  const localFacts = (): HostState => loop.snapshot.state;
+  const cni = createCniHandler({ host, client, localFacts, waitPlugged, log: deps.log.child('cni') });
   await startAgentSocket(path, { view, cni, log: deps.log.child('socket'), signal: deps.signal });
 }
 

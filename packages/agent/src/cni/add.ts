@@ -1,6 +1,7 @@
 import { attachmentOf, linkOf } from './attachment.ts';
 import { CNI_CODE, CniError, invalidConfig } from './errors.ts';
 import type { CniDeps } from './handler.ts';
+import { localFirst } from './local-facts.ts';
 import { hostLinkName, type PreparedLink } from './pod-link.ts';
 import { ensurePort, type PodPort } from './pod-port.ts';
 import type { CniRequest } from './request.ts';
@@ -15,7 +16,8 @@ const PLUG_TIMEOUT_MS = 20_000;
 export async function addPod(request: CniRequest, deps: CniDeps): Promise<string> {
   const prepared = deps.links.prepare(request.netns, request.interfaceName);
   try {
-    const pod = await ensurePort(deps.api, deps.host, request);
+    const api = localFirst(deps.api, deps.localFacts(), deps.host, request);
+    const pod = await ensurePort(api, deps.host, request);
     return await joinPod(request, pod, prepared, deps);
   } catch (err) {
     if (prepared !== undefined) unplug(prepared.hostName, deps);

@@ -33,6 +33,7 @@ const handle = createHandler({
   host: 'h1',
   api: server.api,
   links: createKernelPodLinks(),
+  localFacts: () => ({ synced: false, slices: new Map() }),
   waitPlugged: async () => undefined,
   log: silentLogger(),
 });

@@ -32,8 +32,9 @@ type Fixture = {
 function fixture(changes: Partial<CniDeps> = {}): Fixture {
   const server = fakeServer();
   const links = fakeLinks();
-  const deps = { host: 'h1', api: server.api, links, waitPlugged: async () => undefined, log: silentLogger() };
-  const handle = createHandler({ ...deps, ...changes });
+  const deps = { host: 'h1', api: server.api, links, log: silentLogger() };
+  const nothing = { localFacts: () => ({ synced: false, slices: new Map() }), waitPlugged: async () => undefined };
+  const handle = createHandler({ ...deps, ...nothing, ...changes });
   const call = async ({ command, conf = CONF, headers = {} }: Call) => {
     const sent = {
       'cni-command': command,

@@ -4,6 +4,7 @@ import { checkPod } from './check.ts';
 import { deletePod } from './delete.ts';
 import { CNI_CODE, CniError } from './errors.ts';
 import { collectGarbage } from './gc.ts';
+import type { LocalFacts } from './local-facts.ts';
 import type { PodLinks } from './pod-link.ts';
 import { type CniHeaders, type CniRequest, parseCniRequest } from './request.ts';
 import { formatFailure } from './result.ts';
@@ -14,6 +15,8 @@ export type CniDeps = {
   readonly host: string;
   readonly api: CniApi;
   readonly links: PodLinks;
+  /** The newest state this host has been sent. */
+  readonly localFacts: () => LocalFacts;
   /** Resolves when the port's device has its programs and maps on this host; rejects when the signal aborts. */
   readonly waitPlugged: (portId: string, signal: AbortSignal) => Promise<void>;
   readonly log: Logger;

@@ -22,7 +22,6 @@ export type NetworkFacts = {
 
 export type SubnetFacts = {
   readonly id: string;
-  readonly name: string;
   readonly cidr: string;
   readonly gateway_ip: string | null;
   readonly dns_nameservers: readonly string[];
