@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmod, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createConnection, isIPv4, isIPv6 } from 'node:net';
 
@@ -34,7 +34,7 @@ export function isLocal(address: ListenAddress): boolean {
 /** The listeners of one process. `urls`: how each is written in a URL. */
 export type Listeners = { readonly urls: readonly string[]; stop(): Promise<void> };
 
-/** Listens on every address with the same handler; on all or none. Throws what the system says. */
+/** Listens on every address with the same handler; on all or none. Throws an error that names the address and what to do. */
 export async function listen(handle: RequestListener, addresses: readonly ListenAddress[]): Promise<Listeners> {
   const servers: Server[] = [];
   const urls: string[] = [];
@@ -59,7 +59,11 @@ async function listenOn(server: Server, address: ListenAddress): Promise<string>
   const listening = once(server, 'listening');
   if (address.kind === 'unix') server.listen({ path: address.path });
   else server.listen({ host: address.host, port: address.port });
-  await listening;
+  try {
+    await listening;
+  } catch (cause) {
+    throw cannotListen(address, cause as NodeJS.ErrnoException);
+  }
   if (address.kind === 'unix') {
     await chmod(address.path, 0o600);
     return `unix:${address.path}`;
@@ -68,6 +72,20 @@ async function listenOn(server: Server, address: ListenAddress): Promise<string>
   const port = typeof bound === 'object' && bound !== null ? bound.port : address.port;
   return `http://${isIPv6(address.host) ? `[${address.host}]` : address.host}:${port}`;
 }
+
+function cannotListen(address: ListenAddress, cause: NodeJS.ErrnoException): Error {
+  const where = address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`;
+  const why = LISTEN_REMEDIES[cause.code ?? ''] ?? cause.message;
+  return new Error(`cannot listen on ${where}: ${why}`, { cause });
+}
+
+const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process does; end it, or give another address with --listen',
+  EADDRNOTAVAIL: 'this machine has no such address; give one of its own with --listen',
+  // For a socket also when there is no such directory.
+  EACCES: 'this user may not; give a port above 1023, or a path in a directory that exists and that it may write to',
+  ENOTFOUND: 'the name has no address; give an address with --listen',
+};
 
 /** Requests under way are answered, for at most `DRAIN_MS`; a connection is closed as soon as it is idle. */
 function closeServer(server: Server): Promise<void> {
@@ -93,7 +111,11 @@ async function removeStaleSocket(path: string): Promise<void> {
     });
     probe.once('error', () => resolve(false));
   });
-  if (isServed) throw new Error(`another process listens on ${path}`);
+  if (isServed) throw new Error(`cannot listen on unix:${path}: ${LISTEN_REMEDIES['EADDRINUSE']}`);
+  const found = await lstat(path).catch(() => undefined);
+  if (found !== undefined && !found.isSocket()) {
+    throw new Error(`cannot listen on unix:${path}: it is there and no socket; give another path with --listen`);
+  }
   await unlink(path).catch((err: NodeJS.ErrnoException) => {
     if (err.code !== 'ENOENT') throw err;
   });

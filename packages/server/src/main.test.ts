@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -46,6 +47,31 @@ test('noauth is refused on an address that others can reach', async (t) => {
     assert.notEqual(code, 0);
     assert.match(errors, /noauth/);
   }
+});
+
+test('an address that cannot be listened on ends the process with the address and the remedy', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const other = createServer().listen(0, '127.0.0.1');
+  t.after(() => other.close());
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  const file = join(directory, 'precious');
+  await writeFile(file, 'kept');
+  for (const [address, pattern] of [
+    [`127.0.0.1:${port}`, /cannot listen on 127\.0\.0\.1:\d+: another process does/],
+    [`unix:${directory}/none/s.sock`, /cannot listen on unix:.*a path in a directory that exists/],
+    [`unix:${file}`, /it is there and no socket/],
+  ] as const) {
+    const child = spawnServer(t, ['--store', `lmdb:${directory}/store`, '--listen', address, '--log-level', 'silent']);
+    let errors = '';
+    child.stderr?.on('data', (chunk: Buffer) => {
+      errors += chunk.toString();
+    });
+    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(20_000) });
+    assert.equal(code, 1);
+    assert.match(errors, pattern);
+  }
+  assert.equal(await readFile(file, 'utf8'), 'kept');
 });
 
 async function temporaryDirectory(t: TestContext): Promise<string> {

@@ -13,8 +13,12 @@ const stopAsked = new Promise<string>((resolve) => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
 });
 
+// What has been built, newest last; on any end it is stopped the other way round, or the process would stay.
+const built: (() => Promise<void>)[] = [];
+
 try {
   const store = await openStore(options.store, { log: log.child('store') });
+  built.push(() => store.close());
   const server = await startServer({
     store,
     resources: BUILT_IN_RESOURCES,
@@ -22,6 +26,7 @@ try {
     settings: { underlayMtuBytes: options.underlayMtu },
     log,
   });
+  built.push(() => server.stop());
   const listeners = await listen((request, reply) => server.app.routing(request, reply), options.listen);
   for (const url of listeners.urls) process.stdout.write(`listening on ${url}\n`);
   log.info({ urls: listeners.urls, revision: server.tables.revision }, 'server is ready');
@@ -32,9 +37,10 @@ try {
   const closed = listeners.stop();
   await server.stop();
   await closed;
-  await store.close();
 } catch (err) {
   log.error({ err }, 'server failed');
   process.stderr.write(`cable server: ${err instanceof Error ? err.message : String(err)}\n`);
   process.exitCode = 1;
+} finally {
+  for (const stop of built.reverse()) await stop();
 }
