@@ -81,6 +81,12 @@ test('ports come up as their devices come, are programmed in the kernel, and lea
   host.exec('ip', 'tuntap', 'add', TAP_DEVICE, 'mode', 'tap');
   await eventually('the tap is up', () => isUp(TAP));
   assert.equal(bed.server.status.revision, revision);
+  const ipv6Off = host.exec('cat', `/proc/sys/net/ipv6/conf/${TAP_DEVICE}/disable_ipv6`);
+  assert.equal(ipv6Off.trim(), '1', 'the host does not speak to the guest');
+  host.exec('tc', 'qdisc', 'delete', 'dev', TAP_DEVICE, 'clsact');
+  await eventually('a program that was taken off is back', () =>
+    host.exec('tc', 'filter', 'show', 'dev', TAP_DEVICE, 'ingress').includes('from_vif'),
+  );
   const maps = (await host.ask<Maps>('/maps')) ?? {};
   assert.deepEqual(maps['cb_vif_1']?.map((row) => row['port']).sort(), ['port-5', 'port-6']);
   assert.ok(maps['cb_ep_1']?.some((row) => row['address'] === '10.0.0.7' && row['at'] === 'h2'));

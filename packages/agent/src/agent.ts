@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Client, createClient } from '@cable/api';
-import { httpTransport, type Logger } from '@cable/kit';
+import { httpTransport, type Logger, startLoop } from '@cable/kit';
 import { MAPS } from './bpf/abi.gen.ts';
 import { type LoadedObject, loadObject } from './bpf/object.ts';
 import { createCniHandler } from './cni/index.ts';
@@ -26,6 +26,9 @@ import type { HostState } from './stream/host-state.ts';
 import { runHostStream } from './stream/host-stream.ts';
 import { readStateFile, startStateFile } from './stream/state-file.ts';
 import { type StatusReporter, startStatusReporter } from './stream/status-reporter.ts';
+
+/** How long a guest may be without its program at the most. One look costs a request to the kernel for each device. */
+const PROGRAM_CHECK_MS = 5_000;
 
 type Deps = { readonly log: Logger; readonly signal: AbortSignal };
 
@@ -55,6 +58,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   const { loop } = host;
   const running = loop.start(initial);
   startLinkWatch(host, signal);
+  startProgramCheck(host, plane, deps);
   const view = { host: options.host, underlay: options.underlay, version, plane, connection: () => connection };
   await startSocket(socketPath, { view, loop, services, client }, deps);
   log.info({ host: options.host, revision: initial.revision, socket: socketPath }, 'agent is ready');
@@ -186,6 +190,17 @@ function startLinkWatch({ loop, links }: Host, signal: AbortSignal): void {
     },
     { signal },
   );
+}
+
+/** Whoever may change qdiscs can take a program off a device; then the guest's packets would reach the host. */
+function startProgramCheck({ loop }: Host, plane: KernelDataPlane, { log, signal }: Deps): void {
+  const run = async (): Promise<void> => {
+    const lost = plane.recheck();
+    if (lost === 0) return;
+    log.warn({ lost }, 'devices have lost their program, putting it back');
+    loop.trigger();
+  };
+  startLoop({ name: 'program check', log, signal, run, everyMs: PROGRAM_CHECK_MS });
 }
 
 async function startSocket(

@@ -35,6 +35,9 @@ type Bench = {
   /** A new device; its ifindex. */
   addDevice(): number;
   removeDevice(ifindex: number): void;
+  /** Takes off what other tools can take off. */
+  stripDevice(ifindex: number): void;
+  nameOf(ifindex: number): string;
   /** As after a restart of the agent. */
   reopen(): Promise<void>;
   stop(): Promise<void>;
@@ -74,15 +77,30 @@ for (const bench of BENCHES) {
 
     test('an attachment is kept, found after a restart, and goes with its device', async () => {
       const ifindex = bench.addDevice();
-      bench.plane().attach(ifindex);
-      bench.plane().attach(ifindex);
+      bench.plane().attach(ifindex, bench.nameOf(ifindex));
+      bench.plane().attach(ifindex, bench.nameOf(ifindex));
       await bench.reopen();
       assert.deepEqual(bench.plane().listAttached(), new Set([ifindex]));
       bench.removeDevice(ifindex);
-      assert.throws(() => bench.plane().attach(ifindex), /ENODEV|EINVAL/);
+      assert.throws(() => bench.plane().attach(ifindex, 'gone'), /ENODEV|EINVAL/);
       bench.plane().forget(ifindex);
       bench.plane().forget(ifindex);
       assert.deepEqual(bench.plane().listAttached(), new Set());
+    });
+
+    test('a program that another tool took off is missed, and comes back with the next attach', () => {
+      const plane = bench.plane();
+      const ifindex = bench.addDevice();
+      plane.attach(ifindex, bench.nameOf(ifindex));
+      assert.equal(plane.recheck(), 0);
+      bench.stripDevice(ifindex);
+      assert.equal(plane.recheck(), 1);
+      assert.equal(plane.listAttached().has(ifindex), false);
+      plane.attach(ifindex, bench.nameOf(ifindex));
+      assert.equal(plane.recheck(), 0);
+      assert.equal(plane.listAttached().has(ifindex), true);
+      bench.removeDevice(ifindex);
+      plane.forget(ifindex);
     });
 
     test('a reconciler makes everything, finds it right after a restart, and removes everything', async () => {
@@ -140,6 +158,8 @@ function fakeBench(): Bench {
       return last;
     },
     removeDevice: (ifindex) => plane.setDevice(ifindex, false),
+    stripDevice: (ifindex) => plane.strip(ifindex),
+    nameOf: (ifindex) => `d${ifindex}`,
     reopen: async () => {},
     stop: async () => {},
   };
@@ -160,6 +180,12 @@ function kernelBench(): Bench {
     ip('tuntap', 'add', `d${count}`, 'mode', 'tap');
     return Number(/^(\d+):/.exec(ip('-o', 'link', 'show', `d${count}`))?.[1]);
   };
+  const nameOf = (ifindex: number): string =>
+    /: (d\d+)/.exec(
+      ip('-o', 'link', 'show')
+        .split('\n')
+        .find((line) => line.startsWith(`${ifindex}:`)) ?? '',
+    )?.[1] ?? '';
   let fixed = { overlayIfindex: 0, serviceIfindex: 0 };
   const open = (): void => {
     const loaded = loadObject({ path: object, pinnedMaps: `${pins}/maps` });
@@ -189,14 +215,9 @@ function kernelBench(): Bench {
     },
     plane: inside,
     addDevice: addTap,
-    removeDevice: (ifindex) => {
-      const name = /^\d+: (d\d+)/m.exec(
-        ip('-o', 'link', 'show')
-          .split('\n')
-          .find((line) => line.startsWith(`${ifindex}:`)) ?? '',
-      )?.[1];
-      ip('link', 'delete', name ?? '');
-    },
+    removeDevice: (ifindex) => ip('link', 'delete', nameOf(ifindex)),
+    stripDevice: (ifindex) => execFileSync('tc', ['-n', netns, 'qdisc', 'delete', 'dev', nameOf(ifindex), 'clsact']),
+    nameOf,
     reopen: async () => {
       await current().close();
       open();

@@ -19,8 +19,13 @@ export type DataPlane = {
   deleteStat(ifindex: number): void;
   /** Devices that the VIF program is on, as far as is known; those of a previous run among them. */
   listAttached(): ReadonlySet<number>;
-  /** Makes the VIF program run on what the device receives, as long as the device lives. Idempotent; throws when the device is gone. */
-  attach(ifindex: number): void;
+  /** Makes the VIF program run on what the device receives, as long as the device lives, and keeps the host's own IPv6 off it. Idempotent; throws when the device is gone. */
+  attach(ifindex: number, device: string): void;
+  /**
+   * Looks whether the programs are still where they were put, and puts those of the fixed devices back. A VIF that has lost its own, by
+   * another tool's hand, is not attached any more. Returns how many were lost.
+   */
+  recheck(): number;
   /** Keeps no account of the device any more; the program stays on it. */
   forget(ifindex: number): void;
   /** Deletes flows from or to the devices, in the background, in bounded batches. */

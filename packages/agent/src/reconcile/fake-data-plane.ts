@@ -9,6 +9,8 @@ export type FakeDataPlane = DataPlane & {
   takeCommands(): readonly string[];
   /** The device appears or disappears. */
   setDevice(ifindex: number, exists: boolean): void;
+  /** Another tool takes the program off the device. */
+  strip(ifindex: number): void;
   /** From now on writes to the map fail, as when it is full; undefined: no longer. */
   failWrites(map: AgentMap | undefined): void;
 };
@@ -22,6 +24,7 @@ export function createFakeDataPlane(): FakeDataPlane {
   const stats = new Set<number>();
   const attached = new Set<number>();
   const devices = new Set<number>();
+  const stripped = new Set<number>();
   let commands: string[] = [];
   let epoch = 0;
   let failing: AgentMap | undefined;
@@ -90,6 +93,13 @@ export function createFakeDataPlane(): FakeDataPlane {
       attached.add(ifindex);
       commands.push(`tc filter replace dev ${ifindex} ingress bpf da from_vif`);
     },
+    recheck: () => {
+      const lost = [...attached].filter((ifindex) => stripped.has(ifindex) || !devices.has(ifindex));
+      for (const ifindex of lost) attached.delete(ifindex);
+      stripped.clear();
+      return lost.length;
+    },
+    strip: (ifindex) => stripped.add(ifindex),
     forget: (ifindex) => {
       attached.delete(ifindex);
     },

@@ -9,6 +9,7 @@ import type { BpfMap } from '../bpf/map.ts';
 import type { LoadedObject } from '../bpf/object.ts';
 import type { BpfProgram } from '../bpf/program.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
+import { quietDevice } from '../devices/own-links.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
@@ -30,6 +31,8 @@ export class KernelDataPlane implements DataPlane {
   readonly #socket: NetlinkSocket;
   readonly #log: Logger;
   readonly #signal: AbortSignal;
+  /** Programs of the devices that are no VIFs, by ifindex. */
+  #fixed: ReadonlyMap<number, string> = new Map();
   readonly #attached = new Set<number>();
   readonly #stats: Set<number>;
   readonly #condemned = new Set<number>();
@@ -91,9 +94,21 @@ export class KernelDataPlane implements DataPlane {
     return this.#attached;
   }
 
-  attach(ifindex: number): void {
+  attach(ifindex: number, device: string): void {
     ensureIngressFilter(this.#socket, ifindex, this.#program(PROGRAM.vif));
     this.#attached.add(ifindex);
+    quietDevice(device);
+  }
+
+  recheck(): number {
+    const lost = [...this.#fixed.keys(), ...this.#attached].filter(
+      (ifindex) => ingressProgramId(this.#socket, ifindex) === undefined,
+    );
+    for (const ifindex of lost) this.#attached.delete(ifindex);
+    for (const [ifindex, program] of this.#fixed) {
+      if (lost.includes(ifindex)) ensureIngressFilter(this.#socket, ifindex, this.#program(program));
+    }
+    return lost.length;
   }
 
   forget(ifindex: number): void {
@@ -111,12 +126,15 @@ export class KernelDataPlane implements DataPlane {
 
   /** Puts the loaded programs in place of those that run: on the fixed devices, and on every VIF that has one. */
   adopt({ overlayIfindex, serviceIfindex }: VrouterDevices): void {
-    ensureIngressFilter(this.#socket, overlayIfindex, this.#program(PROGRAM.overlay));
-    ensureIngressFilter(this.#socket, serviceIfindex, this.#program(PROGRAM.service));
+    this.#fixed = new Map([
+      [overlayIfindex, PROGRAM.overlay],
+      [serviceIfindex, PROGRAM.service],
+    ]);
+    for (const [ifindex, program] of this.#fixed) ensureIngressFilter(this.#socket, ifindex, this.#program(program));
     this.#attached.clear();
-    for (const { ifindex } of listLinks(this.#socket)) {
-      if (ifindex === overlayIfindex || ifindex === serviceIfindex) continue;
-      if (ingressProgramId(this.#socket, ifindex) !== undefined) this.attach(ifindex);
+    for (const { ifindex, name } of listLinks(this.#socket)) {
+      if (this.#fixed.has(ifindex)) continue;
+      if (ingressProgramId(this.#socket, ifindex) !== undefined) this.attach(ifindex, name);
     }
   }
 

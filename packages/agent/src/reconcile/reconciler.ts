@@ -86,7 +86,7 @@ export class Reconciler {
     for (const vif of desired.vifs.values()) {
       if (attached.has(vif.ifindex)) continue;
       try {
-        this.#plane.attach(vif.ifindex);
+        this.#plane.attach(vif.ifindex, vif.device);
       } catch (err) {
         const reason = err instanceof Error ? err.message : String(err);
         failures.set(vif.portId, `cannot attach to ${vif.device}: ${reason}`);
