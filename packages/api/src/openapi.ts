@@ -114,7 +114,7 @@ function schemaOf(attribute: Attribute): Json {
   const isList = attribute.type === 'list';
   return {
     ...base,
-    ...(attribute.nullable ? { type: [base['type'], 'null'] } : {}),
+    ...typeOf(attribute, base),
     ...(attribute.description === undefined ? {} : { description: attribute.description }),
     ...(attribute.values === undefined ? {} : { enum: [...attribute.values, ...(attribute.nullable ? [null] : [])] }),
     ...(attribute.default === undefined ? {} : { default: attribute.default }),
@@ -126,6 +126,11 @@ function schemaOf(attribute: Attribute): Json {
     ...(attribute.items === undefined ? {} : { items: schemaOf({ write: 'both', ...attribute.items }) }),
     ...(attribute.properties === undefined ? {} : innerSchema(attribute.properties)),
   };
+}
+
+function typeOf(attribute: Attribute, base: Json): Json {
+  const types = [base['type'], ...(attribute.orInteger ? ['integer'] : []), ...(attribute.nullable ? ['null'] : [])];
+  return types.length === 1 ? {} : { type: types };
 }
 
 function innerSchema(properties: Readonly<Record<string, Attribute>>): Json {

@@ -43,7 +43,7 @@ export function parseListQuery(resource: ResourceModel, query: URLSearchParams, 
   return {
     filters: parseFilters(resource, query, caller),
     fields: query.getAll('fields').filter((name) => name !== ''),
-    sort: parseSort(resource, query),
+    sort: parseSort(resource, query, caller),
     limit: parseLimit(query.get('limit')),
     marker: query.get('marker') || null,
     pageReverse: /^(true|1)$/i.test(query.get('page_reverse') ?? ''),
@@ -132,19 +132,20 @@ function formatScalar(value: unknown): string {
   return value === null || value === undefined ? '' : String(value);
 }
 
-function parseSort(resource: ResourceModel, query: URLSearchParams): ListQuery['sort'] {
+function parseSort(resource: ResourceModel, query: URLSearchParams, caller: Caller): ListQuery['sort'] {
   const keys = query.getAll('sort_key');
   const directions = query.getAll('sort_dir');
   if (directions.length > 0 && keys.length !== directions.length) {
     throw badRequest('The number of sort_keys and sort_dirs must be same');
   }
   return keys.map((key, index) => {
-    const attribute = Object.hasOwn(resource.attributes, key) ? resource.attributes[key] : undefined;
-    if (attribute === undefined || !isSortable(attribute))
-      throw badRequest(`'${key}' is not a valid attribute for sorting`);
+    const [name, attribute] = lookUp(resource, key, caller) ?? [];
+    if (name === undefined || attribute === undefined || !isSortable(attribute)) {
+      throw badRequest(`'${key.slice(0, 100)}' is not a valid attribute for sorting`);
+    }
     const direction = directions[index] ?? 'asc';
     if (direction !== 'asc' && direction !== 'desc') throw badRequest("sort_dir must be 'asc' or 'desc'");
-    return { attribute: attribute.aliasOf ?? key, descending: direction === 'desc' };
+    return { attribute: name, descending: direction === 'desc' };
   });
 }
 

@@ -71,3 +71,12 @@ test('names from JavaScript itself are no attributes', () => {
     assert.ok(!parseValue(object, JSON.parse(`{"${name}": "x"}`)).ok, name);
   }
 });
+
+test('length is counted in characters, and a whole number stands for its digits where the declaration says so', () => {
+  const name = { type: 'string', maxLength: 3 } as const;
+  assert.deepEqual(parseValue(name, '😀😀😀'), { ok: true, value: '😀😀😀' });
+  assert.equal(parseValue(name, '😀😀😀😀').ok, false);
+  assert.equal(parseValue(name, 6).ok, false);
+  assert.deepEqual(parseValue({ ...name, orInteger: true }, 6), { ok: true, value: '6' });
+  assert.equal(parseValue({ ...name, orInteger: true }, 6.5).ok, false);
+});

@@ -80,14 +80,23 @@ const PARSERS: Readonly<Record<AttributeType, Parser>> = {
   },
 };
 
-function parseText(value: unknown, attribute: Attribute): Parsed {
+function parseText(given: unknown, attribute: Attribute): Parsed {
+  const value = attribute.orInteger && Number.isSafeInteger(given) ? String(given) : given;
   if (typeof value !== 'string') return bad(`${quote(value)} is not a valid string`);
   if (UNFIT.test(value)) return bad('the text has a NUL or half a surrogate pair');
-  if (value.length > (attribute.maxLength ?? 255)) {
+  if (lengthOf(value) > (attribute.maxLength ?? 255)) {
     return bad(`${quote(value)} exceeds maximum length of ${attribute.maxLength ?? 255}`);
   }
-  if (value.length < (attribute.minLength ?? 0)) return bad(`${quote(value)} is shorter than ${attribute.minLength}`);
+  if (lengthOf(value) < (attribute.minLength ?? 0))
+    return bad(`${quote(value)} is shorter than ${attribute.minLength}`);
   return good(value);
+}
+
+/** In characters (code points), as Neutron and JSON Schema count: an emoji is one, though two in a JavaScript string. */
+function lengthOf(text: string): number {
+  let length = text.length;
+  for (const pair of text.matchAll(/[\u{10000}-\u{10ffff}]/gu)) length -= pair[0].length - 1;
+  return length;
 }
 
 function parseBoolean(value: unknown): Parsed {

@@ -43,6 +43,8 @@ export type Attribute = {
   readonly nullable?: true;
   /** Closed set of values. */
   readonly values?: readonly (string | number)[];
+  /** Text: a whole number is taken as its digits, e.g. 6 for "6". */
+  readonly orInteger?: true;
   /** Text: longest, in characters. List: most elements. */
   readonly maxLength?: number;
   readonly minLength?: number;
@@ -106,6 +108,8 @@ export type Resource = {
   readonly sharedBy?: string;
   /** A reference whose target's visibility also shows this object, e.g. `network_id` of a subnet. */
   readonly visibleThrough?: string;
+  /** A reference whose target's owner may also see and delete this object, e.g. `network_id` of a port. */
+  readonly ownedThrough?: string;
   /** Neutron extension that brings the resource; absent: core. */
   readonly extension?: string;
   /** Further extension aliases whose whole behaviour this declaration has. */
@@ -173,7 +177,7 @@ function findProblem(resource: Resource, attributes: Readonly<Record<string, Att
     const problem = attributeProblem(attribute, attributes);
     if (problem !== undefined) return `attribute ${name}: ${problem}`;
   }
-  for (const name of [resource.sharedBy, resource.visibleThrough]) {
+  for (const name of [resource.sharedBy, resource.visibleThrough, resource.ownedThrough]) {
     if (name !== undefined && attributes[name] === undefined) return `there is no attribute ${name}`;
   }
   return undefined;

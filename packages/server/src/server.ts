@@ -78,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
     log: log.child('http'),
     version: VERSION,
     isReady: () => !abort.signal.aborted,
-    addRoutes: (instance) => addHostRoutes(instance, plane),
+    addHostRoutes: (scope) => addHostRoutes(scope, plane),
   });
   await app.ready();
   const stop = async (): Promise<void> => {

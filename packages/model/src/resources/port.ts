@@ -11,6 +11,7 @@ export const portResource = {
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
   stored: true,
+  ownedThrough: 'network_id',
   extensions: ['port-security-groups-filtering'],
   attributes: {
     name: { type: 'string', write: 'both', default: '', maxLength: 255, description: 'The name; need not be unique.' },

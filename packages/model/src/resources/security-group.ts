@@ -67,6 +67,7 @@ export const securityGroupRuleResource = {
     },
     protocol: {
       type: 'string',
+      orInteger: true,
       nullable: true,
       write: 'create',
       default: null,

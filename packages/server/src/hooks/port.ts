@@ -1,3 +1,4 @@
+import { vifKind } from '@cable/compiler';
 import {
   type AnyObject,
   CableError,
@@ -96,9 +97,8 @@ function bindingOf(tables: Tables, port: Port): Readonly<Record<string, unknown>
   if (tables.of('host').get(host) === undefined) {
     return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
   }
-  const isTap = port['binding:vnic_type'] === 'normal' && !port.device_owner.startsWith('kubernetes:');
   return {
-    'binding:vif_type': isTap ? 'tap' : 'other',
+    'binding:vif_type': vifKind(port) === 'tap' ? 'tap' : 'other',
     'binding:vif_details': { port_filter: true, connectivity: 'l2' },
   };
 }

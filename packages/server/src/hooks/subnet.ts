@@ -24,6 +24,9 @@ type Range = { readonly start: bigint; readonly end: bigint };
 export const subnetHooks: ResourceHooks<AnyObject> = defineHooks<Subnet>({
   create: (context, given) => {
     const prefix = prefixOf(given.cidr ?? '');
+    if (prefix.base.version !== given.ip_version) {
+      throw invalid(`'cidr' '${given.cidr}' does not match the ip_version '${given.ip_version}'`);
+    }
     checkPrefix(prefix);
     checkNetwork(context, given.id, given.network_id ?? '', prefix);
     const gateway = given.gateway_ip === undefined ? defaultGateway(prefix) : given.gateway_ip;

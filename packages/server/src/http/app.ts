@@ -1,10 +1,10 @@
 import { routesOf } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { CableError } from '@cable/model';
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { addCheckRoute } from './check.ts';
 import { addDiscoveryRoutes } from './discovery.ts';
-import { addErrorHandler } from './error-handler.ts';
+import { answerError } from './error-handler.ts';
 import { addHealthRoutes } from './metrics.ts';
 import { addResourceRoutes, type ResourceRouteOptions } from './resource-routes.ts';
 
@@ -18,8 +18,8 @@ export type AppOptions = ResourceRouteOptions & {
   readonly log: Logger;
   readonly version: string;
   readonly isReady: () => boolean;
-  /** Further routes, e.g. the agents'. */
-  readonly addRoutes?: (app: FastifyInstance) => void;
+  /** Adds the agents' routes; only an admin gets through to them. */
+  readonly addHostRoutes?: (scope: FastifyInstance) => void;
 };
 
 /** The whole HTTP interface, not yet listening. */
@@ -28,15 +28,23 @@ export function createApp(options: AppOptions): FastifyInstance {
   const app = fastify({
     bodyLimit: BODY_LIMIT_BYTES,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 512 },
+    frameworkErrors: (err, request, reply) => answerError(err, request, reply, log),
   });
   addJsonParser(app);
-  addErrorHandler(app, log);
+  app.setErrorHandler<FastifyError>((err, request, reply) => answerError(err, request, reply, log));
   addNotFoundHandler(app, options);
   addHealthRoutes(app, deps.tables, deps.resources, options.isReady);
   addDiscoveryRoutes(app, deps.resources.all, options.version);
   addResourceRoutes(app, options);
-  addCheckRoute(app, deps, options.authenticate);
-  options.addRoutes?.(app);
+  app.register((scope, _options, done) => {
+    scope.addHook('onRequest', async (request) => {
+      const { isAdmin } = await options.authenticate(request.headers);
+      if (!isAdmin) throw new CableError('PolicyNotAuthorized', 'rule:admin_api is disallowed by policy');
+    });
+    addCheckRoute(scope, deps);
+    options.addHostRoutes?.(scope);
+    done();
+  });
   return app;
 }
 

@@ -1,18 +1,21 @@
 import type { Logger } from '@cable/kit';
 import { CableError, type ErrorCode, type NeutronErrorBody } from '@cable/model';
-import type { FastifyError, FastifyInstance } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { storeErrorCode } from '../store-errors.ts';
 
 /** The one place where errors become answers: `{"NeutronError": {"type", "message", "detail"}}`. */
-export function addErrorHandler(app: FastifyInstance, log: Logger): void {
-  app.setErrorHandler((thrown: FastifyError | Error, request, reply) => {
-    const error = asCableError(thrown);
-    const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
-    if (error.status >= 500) log.error({ ...fields, err: thrown }, 'request failed');
-    else log.warn({ ...fields, reason: error.message }, 'request refused');
-    if (error.status === 503) reply.header('retry-after', '1');
-    return reply.code(error.status).send(errorBody(error));
-  });
+export function answerError(
+  thrown: FastifyError | Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: Logger,
+): FastifyReply {
+  const error = asCableError(thrown);
+  const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
+  if (error.status >= 500) log.error({ ...fields, err: thrown }, 'request failed');
+  else log.warn({ ...fields, reason: error.message }, 'request refused');
+  if (error.status === 503) reply.header('retry-after', '1');
+  return reply.code(error.status).send(errorBody(error));
 }
 
 /** Body of an error answer. `detail`: the error's own, else what to do. */

@@ -181,3 +181,16 @@ test('a bound port keeps its MAC until it is unbound', async (t) => {
   assert.equal(unbound.body['port']?.['mac_address'], '02:00:00:00:00:01');
   assert.deepEqual(unbound.body['port']?.['binding:profile'], {});
 });
+
+test('a subnet’s prefix is of its ip_version', async (t) => {
+  const { send, create } = await startHarness(t);
+  const network = await create('network', {});
+  const subnet = { network_id: network['id'], ip_version: 4, cidr: 'fd00::/64' };
+  const message = await refused(send('POST', '/v2.0/subnets', { subnet }), 400, 'InvalidInput');
+  assert.match(message, /'cidr' 'fd00::\/64' does not match the ip_version '4'/);
+});
+
+test('a path that cannot be decoded is refused in Neutron’s form', async (t) => {
+  const { send } = await startHarness(t);
+  await refused(send('GET', '/v2.0/networks/%ff'), 400, 'HTTPBadRequest');
+});

@@ -71,3 +71,35 @@ test('a shared network and its subnets are everybody’s to use, not to change',
   await refused(send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, attach, BOB), 400, 'BadRequest');
   await refused(send('PUT', path, { network: { shared: false } }), 409, 'InvalidSharedSetting');
 });
+
+test('the owner of a network sees and may delete what others have on it, not change it', async (t) => {
+  const { send, create } = await startHarness(t);
+  const network = await create('network', {}, ANN);
+  const foreign = await create('port', { network_id: network['id'], name: 'foreign' });
+  const own = await create('port', { network_id: network['id'] }, ANN);
+  const path = `/v2.0/ports/${foreign['id']}`;
+  for (const query of ['', `?network_id=${network['id']}`]) {
+    const listed = (await send('GET', `/v2.0/ports${query}`, undefined, ANN)).body['ports'] as { id: string }[];
+    assert.deepEqual(listed.map(({ id }) => id).sort(), [foreign['id'], own['id']].sort());
+  }
+  assert.equal((await send('GET', path, undefined, ANN)).status, 200);
+  await refused(send('GET', path, undefined, BOB), 404, 'PortNotFound');
+  await refused(send('PUT', path, { port: { name: 'x' } }, ANN), 403, 'PolicyNotAuthorized');
+  assert.equal((await send('DELETE', path, undefined, ANN)).status, 204);
+});
+
+test('the agents’ routes, the status and the order by an admin’s attribute are the admin’s', async (t) => {
+  const { send } = await startHarness(t);
+  for (const [method, path] of [
+    ['GET', '/cable/v1/check'],
+    ['GET', '/cable/v1/status'],
+    ['PUT', '/cable/v1/hosts/h'],
+    ['POST', '/cable/v1/hosts/h/status'],
+    ['GET', '/cable/v1/hosts/h/watch'],
+  ] as const) {
+    await refused(send(method, path, undefined, ANN), 403, 'PolicyNotAuthorized');
+  }
+  assert.equal((await send('GET', '/cable/v1/status')).status, 200);
+  await refused(send('GET', '/v2.0/ports?sort_key=binding:host_id', undefined, ANN), 400, 'HTTPBadRequest');
+  assert.equal((await send('GET', '/v2.0/ports?sort_key=binding:host_id')).status, 200);
+});

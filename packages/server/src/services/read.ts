@@ -75,8 +75,17 @@ function candidates(
     if (filter.substring || filter.values.includes('') || !deps.tables.hasIndex(resource.name, index)) continue;
     return unique(filter.values.flatMap((value) => table.by(index, value)));
   }
-  if (!caller.isAdmin && !hasSharedObjects(resource)) return table.by('project_id', caller.projectId);
-  return [...table.values()];
+  if (caller.isAdmin || hasSharedObjects(resource)) return [...table.values()];
+  return unique([...table.by('project_id', caller.projectId), ...partsOfOwned(deps, resource, caller)]);
+}
+
+/** Others' objects that are part of what the caller's project owns. */
+function partsOfOwned({ tables }: Deps, resource: ResourceModel, caller: Caller): readonly AnyObject[] {
+  const through = resource.ownedThrough;
+  const type = through === undefined ? undefined : resource.attributes[through]?.reference?.type;
+  if (through === undefined || type === undefined) return [];
+  const owned = tables.any(type).by('project_id', caller.projectId);
+  return owned.flatMap((target) => tables.any(resource.name).by(through, target.id));
 }
 
 function unique(rows: readonly AnyObject[]): readonly AnyObject[] {

@@ -10,15 +10,30 @@ export function canSee(deps: Deps, resource: ResourceModel, object: AnyObject, c
   if (resource.adminOnly) return false;
   if (object['project_id'] === caller.projectId) return true;
   if (resource.sharedBy !== undefined && object[resource.sharedBy] === true) return true;
-  if (resource.visibleThrough === undefined) return false;
-  const reference = resource.attributes[resource.visibleThrough]?.reference;
-  const target = reference && deps.tables.any(reference.type).get(String(object[resource.visibleThrough]));
-  return reference !== undefined && target !== undefined && isShared(deps, reference.type, target);
+  return isSharedThrough(deps, resource, object) || isOwnedThrough(deps, resource, object, caller);
 }
 
-function isShared(deps: Deps, type: string, target: AnyObject): boolean {
+function isSharedThrough(deps: Deps, resource: ResourceModel, object: AnyObject): boolean {
+  const { type, target } = targetOf(deps, resource, object, resource.visibleThrough);
+  if (type === undefined || target === undefined) return false;
   const { sharedBy } = deps.resources.named(type);
   return sharedBy !== undefined && target[sharedBy] === true;
+}
+
+/** True when the object is part of one that the caller's project owns, e.g. another's port on its network. */
+export function isOwnedThrough(deps: Deps, resource: ResourceModel, object: AnyObject, caller: Caller): boolean {
+  const { target } = targetOf(deps, resource, object, resource.ownedThrough);
+  return target !== undefined && target['project_id'] === caller.projectId;
+}
+
+function targetOf(
+  { tables }: Deps,
+  resource: ResourceModel,
+  object: AnyObject,
+  through: string | undefined,
+): { readonly type?: string; readonly target?: AnyObject | undefined } {
+  const type = through === undefined ? undefined : resource.attributes[through]?.reference?.type;
+  return type === undefined ? {} : { type, target: tables.any(type).get(String(object[through ?? ''])) };
 }
 
 /** True when the caller may change the object. */

@@ -11,7 +11,7 @@ import { rowFor } from './read.ts';
 import { checkReferences, planReferences } from './references.ts';
 import { PlanTooLarge, transact } from './transact.ts';
 import type { TxnPlan } from './txn-plan.ts';
-import { canWrite } from './visibility.ts';
+import { canWrite, isOwnedThrough } from './visibility.ts';
 
 /** Creates all or none. */
 export async function createObjects(
@@ -149,7 +149,7 @@ export function writableRow(
   verb: string,
 ): AnyObject {
   const row = rowFor(deps, resource, id, caller);
-  if (canWrite(row, caller)) return row;
+  if (canWrite(row, caller) || (verb === 'delete' && isOwnedThrough(deps, resource, row, caller))) return row;
   throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.name} is disallowed by policy`, {
     fields: { id },
   });
