@@ -1,6 +1,6 @@
 import { askAgent } from './agent-socket.ts';
 
-/** Packets dropped on a port, by reason (`spoofed_ip`, …), as its host's agent counts them. */
+/** Packets dropped on a port, by reason (`spoofed_ip`, …), as its host's agent counts them; `overlay`: those from the tunnel. */
 export async function portDrops(host: string, portId: string): Promise<ReadonlyMap<string, number>> {
   const answer = (await askAgent(host, '/counters')) as Readonly<
     Record<string, Readonly<Record<string, number>> | undefined>

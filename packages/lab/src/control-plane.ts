@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { askAgent } from './agent-socket.ts';
 import { eventually } from './eventually.ts';
 import type { LabHost, LabNames } from './names.ts';
-import { LAUNCHER } from './names.ts';
+import { DEFAULT_LAB, LAUNCHER } from './names.ts';
 import { checkAlive, type LabProcess, type Processes } from './processes.ts';
 
 export type StoreKind = 'lmdb' | 'etcd';
@@ -33,7 +33,7 @@ export async function startControlPlane(
   store: StoreKind,
 ): Promise<ControlPlane> {
   const etcd = store === 'etcd' ? await startEtcd(names, processes) : undefined;
-  const port = await freePort(9696);
+  const port = await freePort(names.lab === DEFAULT_LAB ? 9696 : 0);
   const url = `http://127.0.0.1:${port}`;
   const storeUrl = etcd === undefined ? `lmdb:${names.dir}/store` : `etcd:${etcd.endpoint}`;
   const command = [process.execPath, LAUNCHER, 'server', '--store', storeUrl];

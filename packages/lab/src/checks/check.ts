@@ -39,16 +39,18 @@ export async function expectPings(from: Guest, to: Guest, count = 5): Promise<nu
 /** As `expectPings`, with any options. A failure also says what the hosts have dropped so far. */
 export async function expectAnswers(from: Guest, to: Guest, options: PingOptions): Promise<number> {
   const result = await pingFrom(from, to.ip, options);
-  if (result.received === options.count && result.duplicates === 0) return result.averageMs ?? 0;
+  if (result.lost.length === 0 && result.duplicates === 0) return result.averageMs ?? 0;
   const drops = `drops so far: ${await describeDrops(from)}; ${await describeDrops(to)}`;
-  const counts = `${result.received} of ${result.sent} pings answered, ${result.duplicates} twice`;
+  const which = result.lost.length === 0 ? '' : ` (not the ${result.lost.slice(0, 5).join(', ')}.)`;
+  const counts = `${result.answered} of ${options.count} pings answered${which}, ${result.duplicates} twice`;
   throw new Error(`${from.name} → ${to.name} (${to.ip}): ${counts}; ${drops}`);
 }
 
 async function describeDrops(guest: Guest): Promise<string> {
   try {
     const drops = [...(await portDrops(guest.host, guest.portId))].map(([reason, count]) => `${reason} ${count}`);
-    return `${guest.name}: ${drops.join(', ') || 'none'}`;
+    const tunnel = [...(await portDrops(guest.host, 'overlay'))].map(([reason, count]) => `${reason} ${count}`);
+    return `${guest.name}: ${drops.join(', ') || 'none'}, from the tunnel: ${tunnel.join(', ') || 'none'}`;
   } catch {
     return `${guest.name}: its agent does not say`;
   }

@@ -2,30 +2,63 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsePing } from './ping.ts';
 
-const said = (stdout: string): Parameters<typeof parsePing>[0] => ({ code: 0, stdout, stderr: '' });
+const answer = (number: number, ms: number, mark = ''): string =>
+  `64 bytes from 10.0.0.1: icmp_seq=${number} ttl=64 time=${ms} ms${mark}\n`;
+const said = (lines: string, summary: string): Parameters<typeof parsePing>[0] => ({
+  code: 0,
+  stdout: `PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data.\n${lines}\n--- 10.0.0.1 ping statistics ---\n${summary}\n`,
+  stderr: '',
+});
 
-test('parsePing reads counts and times', () => {
-  const output =
-    '--- 10.0.0.1 ping statistics ---\n1000 packets transmitted, 998 received, 0.2% packet loss, time 2000ms\nrtt min/avg/max/mdev = 0.1/0.25/9.5/0.3 ms\n';
-  assert.deepEqual(parsePing(said(output), '10.0.0.1'), {
-    sent: 1000,
-    received: 998,
+test('parsePing of pings that were all answered', () => {
+  const output = said(answer(1, 0.5) + answer(2, 1.5), '2 packets transmitted, 2 received, 0% packet loss, time 10ms');
+  assert.deepEqual(parsePing(output, 'x', 2), {
+    answered: 2,
+    lost: [],
+    silent: false,
     duplicates: 0,
-    averageMs: 0.25,
-    maximumMs: 9.5,
+    averageMs: 1,
+    maximumMs: 1.5,
   });
 });
 
-test('parsePing counts answers that came twice', () => {
-  const output = '5 packets transmitted, 5 received, +3 duplicates, 0% packet loss, time 41ms\n';
-  assert.equal(parsePing(said(output), 'x').duplicates, 3);
+test('parsePing names the pings that were not answered, though later ones made up the count', () => {
+  const output = said(answer(1, 1) + answer(3, 1), '4 packets transmitted, 2 received, 50% packet loss, time 30ms');
+  assert.deepEqual(parsePing(output, 'x', 2), {
+    answered: 1,
+    lost: [2],
+    silent: false,
+    duplicates: 0,
+    averageMs: 1,
+    maximumMs: 1,
+  });
 });
 
-test('parsePing of no answer at all has no times', () => {
-  const output = '3 packets transmitted, 0 received, +3 errors, 100% packet loss, time 41ms\n';
-  assert.deepEqual(parsePing(said(output), 'x'), {
-    sent: 3,
-    received: 0,
+test('parsePing does not mind a ping that was still on its way when ping ended', () => {
+  const output = said(answer(1, 1) + answer(2, 1), '3 packets transmitted, 2 received, 33% packet loss, time 20ms');
+  assert.deepEqual(parsePing(output, 'x', 2).lost, []);
+});
+
+test('parsePing counts answers that came twice', () => {
+  const lines = answer(1, 1) + answer(1, 2, ' (DUP!)') + answer(2, 1);
+  const output = said(lines, '2 packets transmitted, 2 received, +1 duplicates, 0% packet loss, time 10ms');
+  assert.deepEqual(parsePing(output, 'x', 2), {
+    answered: 2,
+    lost: [],
+    silent: false,
+    duplicates: 1,
+    averageMs: 1,
+    maximumMs: 1,
+  });
+});
+
+test('parsePing of no answer at all has no times; errors of routers are no answers', () => {
+  const lines = 'From 10.0.0.9 icmp_seq=1 Destination Host Unreachable\n';
+  const output = said(lines, '3 packets transmitted, 0 received, +1 errors, 100% packet loss, time 41ms');
+  assert.deepEqual(parsePing(output, 'x', 2), {
+    answered: 0,
+    lost: [1, 2],
+    silent: true,
     duplicates: 0,
     averageMs: null,
     maximumMs: null,
@@ -33,7 +66,10 @@ test('parsePing of no answer at all has no times', () => {
 });
 
 test('parsePing throws what ping said when it did not run', () => {
-  assert.throws(() => parsePing({ code: 2, stdout: '', stderr: 'ping: connect: Network is unreachable' }, '10.0.0.1'), {
-    message: 'ping 10.0.0.1: ping: connect: Network is unreachable',
-  });
+  assert.throws(
+    () => parsePing({ code: 2, stdout: '', stderr: 'ping: connect: Network is unreachable' }, '10.0.0.1', 3),
+    {
+      message: 'ping 10.0.0.1: ping: connect: Network is unreachable',
+    },
+  );
 });

@@ -1,6 +1,7 @@
 import { type RunResult, run } from '../exec.ts';
 
 export type PingOptions = {
+  /** Ends when so many have been answered. */
   readonly count: number;
   /** Default 10 ms. */
   readonly intervalMs?: number;
@@ -9,13 +10,16 @@ export type PingOptions = {
   readonly dontFragment?: boolean;
   /** Source address. */
   readonly from?: string;
-  /** How long to wait for the last answers. Default 1 s. */
-  readonly waitSeconds?: number;
+  /** Ends then at the latest, in whole seconds; ping sends all the time. Default: 5, and thrice the time that `count` takes. */
+  readonly deadlineSeconds?: number;
 };
 
 export type PingResult = {
-  readonly sent: number;
-  readonly received: number;
+  /** Of the first `count` pings, how many were answered, and which were not (from 1). */
+  readonly answered: number;
+  readonly lost: readonly number[];
+  /** Not one ping was answered, also of those after `count`. */
+  readonly silent: boolean;
   /** Answers that came more than once. */
   readonly duplicates: number;
   /** Mean and largest round trip; null without an answer. */
@@ -23,31 +27,39 @@ export type PingResult = {
   readonly maximumMs: number | null;
 };
 
-/** Pings from inside a namespace. Throws only when ping itself cannot run. */
+/**
+ * Pings from inside a namespace. Throws only when ping itself cannot run.
+ *
+ * With `-c` alone iputils' ping waits for the last answers no longer than twice the longest round trip so far, and on a busy
+ * machine ends before it has read them; with `-w` as well it goes on until `count` answers are there. So a ping was lost
+ * if its number is missing, whatever ping's own summary says.
+ */
 export async function ping(netns: string, address: string, options: PingOptions): Promise<PingResult> {
-  const { count, intervalMs = 10, size = 56, waitSeconds = 1 } = options;
-  const command = ['ping', '-n', '-q', '-c', String(count), '-i', String(intervalMs / 1000), '-s', String(size)];
-  command.push('-W', String(waitSeconds));
+  const { count, intervalMs = 10, size = 56 } = options;
+  const deadline = options.deadlineSeconds ?? Math.ceil((3 * count * intervalMs) / 1000) + 5;
+  const command = ['ping', '-n', '-c', String(count), '-i', String(intervalMs / 1000), '-s', String(size)];
+  command.push('-w', String(deadline));
   if (options.dontFragment === true) command.push('-M', 'do');
   if (options.from !== undefined) command.push('-I', options.from);
-  const result = await run([...command, address], {
-    netns,
-    timeoutMs: count * intervalMs * 3 + (waitSeconds + 20) * 1000,
-    env: { LC_ALL: 'C' },
-  });
-  return parsePing(result, address);
+  const result = await run([...command, address], { netns, timeoutMs: (deadline + 20) * 1000, env: { LC_ALL: 'C' } });
+  return parsePing(result, address, count);
 }
 
-/** Reads the statistics that iputils' ping ends with. */
-export function parsePing(result: RunResult, address: string): PingResult {
-  const counts = /(\d+) packets transmitted, (\d+) received/.exec(result.stdout);
-  if (counts === null) throw new Error(`ping ${address}: ${(result.stderr || result.stdout).trim()}`);
-  const times = /= [\d.]+\/([\d.]+)\/([\d.]+)\//.exec(result.stdout);
+/** Reads the lines of iputils' ping, of which the first `count` pings matter. */
+export function parsePing(result: RunResult, address: string, count: number): PingResult {
+  if (!/\d+ packets transmitted/.test(result.stdout)) {
+    throw new Error(`ping ${address}: ${(result.stderr || result.stdout).trim()}`);
+  }
+  const answers = [...result.stdout.matchAll(/icmp_seq=(\d+) ttl=\d+ time=([\d.]+) ms( \(DUP!\))?/g)];
+  const first = answers.filter((answer) => answer[3] === undefined && Number(answer[1]) <= count);
+  const seen = new Set(first.map((answer) => Number(answer[1])));
+  const times = first.map((answer) => Number(answer[2]));
   return {
-    sent: Number(counts[1]),
-    received: Number(counts[2]),
-    duplicates: Number(/\+(\d+) duplicates/.exec(result.stdout)?.[1] ?? 0),
-    averageMs: times === null ? null : Number(times[1]),
-    maximumMs: times === null ? null : Number(times[2]),
+    answered: seen.size,
+    lost: Array.from({ length: count }, (_, index) => index + 1).filter((number) => !seen.has(number)),
+    silent: answers.length === 0,
+    duplicates: answers.length - answers.filter((answer) => answer[3] === undefined).length,
+    averageMs: times.length === 0 ? null : times.reduce((sum, time) => sum + time, 0) / times.length,
+    maximumMs: times.length === 0 ? null : Math.max(...times),
   };
 }
