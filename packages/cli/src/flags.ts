@@ -14,7 +14,7 @@ export type AttributeFlags = {
 };
 
 /** Flags that mean the same in every command. */
-const RESERVED = ['json', 'server', 'project', 'column', 'limit', 'sort', 'help', 'version'];
+const RESERVED = ['json', 'server', 'project', 'role', 'column', 'limit', 'sort', 'help', 'version'];
 
 /** The options of a resource, derived from its declaration. */
 export function attributeFlags(

@@ -112,7 +112,7 @@ test('list sends filters, order, limit and the columns it shows', async (t) => {
   const server = await stub(t);
   server.put('network', { id: A, name: 'web' });
   server.put('port', { id: B, name: 'p', network_id: A, status: 'DOWN', fixed_ips: [{ ip_address: '10.0.0.5' }] });
-  const words = 'port list --network web --status DOWN -c id -c Fixed-IPs --sort name:desc --sort id --limit 5';
+  const words = 'port list --network web --status down -c id -c Fixed-IPs --sort name:desc --sort id --limit 5';
   const { status, out } = await cable(words, server);
   assert.equal(status, 0);
   assert.equal(
@@ -133,6 +133,9 @@ test('the project is sent, from the option before the environment', async (t) =>
   assert.equal(server.header('x-project-id'), 'blue');
   await cable('network list', server);
   assert.equal(server.header('x-project-id'), undefined);
+  assert.equal(server.header('x-roles'), undefined);
+  await cable('network list --role member', server);
+  assert.equal(server.header('x-roles'), 'member');
 });
 
 test('a name that several have is refused with their IDs', async (t) => {
@@ -177,8 +180,11 @@ test('actions have the words of the openstack client', async (t) => {
 
 test('a resource of several words may be written with dashes', async (t) => {
   const server = await stub(t);
-  const words = `security-group-rule create --security-group ${A} --direction ingress --protocol tcp --remote-ip 10.0.0.0/8`;
-  assert.equal((await cable(words, server)).status, 0);
+  const options = '--direction ingress --protocol tcp --remote-ip 10.0.0.0/8';
+  assert.equal((await cable(`security group rule create ${A} ${options}`, server)).status, 0);
+  const first = server.requests.at(-1);
+  assert.equal((await cable(`security-group-rule create --security-group ${A} ${options}`, server)).status, 0);
+  assert.equal(server.requests.at(-1), first);
   assert.match(
     server.requests.at(-1) ?? '',
     /^POST \/v2\.0\/security-group-rules .*"remote_ip_prefix":"10\.0\.0\.0\/8"/,
@@ -204,6 +210,9 @@ test('wrong usage exits 2, says what is wrong and suggests', async (t) => {
     [`port create --network ${A} --profile {"a"`, /--profile: the JSON is malformed/],
     [`port create --network ${A} --vnic-type odd`, /--vnic-type: 'odd' is not in/],
     ['network create a --name b', /the name is given twice/],
+    [`security group rule create ${A} --security-group ${B}`, /the security-group is given twice/],
+    ['network create a b', /too many arguments.*\n {2}See what it takes with --help/],
+    ['port list --status DWN', /--status: 'DWN' is not in/],
     ['network show', /missing required argument 'network'/],
     ['network', /Usage: cable network/],
     ['completion fish', /Allowed choices are bash, zsh/],
@@ -250,12 +259,10 @@ test('text from others cannot drive the terminal', async (t) => {
 });
 
 test('status tells readiness, revision, hosts and ports', async (t) => {
-  const metrics = 'cable_objects{type="port"} 2\ncable_objects{type="revision"} 77\n';
-  const server = await stub(t, { '/readyz': { ready: true }, '/metrics': metrics });
+  const counts = { revision: 77, ports: { total: 2, by_status: { ACTIVE: 2 } } };
+  const server = await stub(t, { '/readyz': { ready: true }, '/cable/v1/status': counts });
   server.put('host', { id: 'h1', alive: true });
   server.put('host', { id: 'h2', alive: false });
-  server.put('port', { id: A, status: 'ACTIVE' });
-  server.put('port', { id: B, status: 'ACTIVE' });
   const { status, out } = await cable('status --json', server);
   assert.equal(status, 0);
   assert.deepEqual(JSON.parse(out), {
@@ -314,6 +321,6 @@ test('the completion script completes commands and options in bash', async () =>
   assert.equal(complete('sec'), 'security');
   assert.equal(complete('security', 'group', 'rule', 'cr'), 'create');
   assert.equal(complete('port', 'create', '--network', 'web', '--fixed'), '--fixed-ip');
-  assert.equal(complete('router', 'add', ''), 'port subnet --help --version --server --project --json');
+  assert.equal(complete('router', 'add', ''), 'port subnet --help --version --server --project --role --json');
   assert.match((await cable('completion zsh')).out, /^autoload -U \+X bashcompinit/);
 });

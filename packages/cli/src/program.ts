@@ -41,10 +41,12 @@ function createProgram(deps: CliDeps): Command {
     .version(deps.version)
     .option('--server <address>', `http://HOST:PORT or unix:PATH (env CABLE_SERVER; default ${DEFAULT_SERVER})`)
     .option('--project <id>', 'act in this project (env CABLE_PROJECT)')
+    .option('--role <name>', 'act with this role only, e.g. member (env CABLE_ROLE; default: the server decides)')
     .option('--json', 'print JSON instead of tables')
     .configureHelp({ showGlobalOptions: true, sortSubcommands: true })
     .configureOutput({ writeOut: deps.print, writeErr: deps.printError })
     .exitOverride()
+    .showHelpAfterError('  See what it takes with --help.')
     .addHelpText('after', '\nProcesses: cable server, cable agent, cable lab (each has --help).');
   const bind = createBind(deps);
   for (const resource of deps.resources) addResourceCommands(program, resource, bind);
@@ -72,11 +74,13 @@ function createBind(deps: CliDeps): Bind {
       const options = this.optsWithGlobals<Record<string, unknown>>();
       const server = String(options['server'] ?? deps.env['CABLE_SERVER'] ?? DEFAULT_SERVER);
       const project = options['project'] ?? deps.env['CABLE_PROJECT'];
+      const role = options['role'] ?? deps.env['CABLE_ROLE'];
       const client = once(() =>
         createClient({
           transport: deps.connect(server),
           resources: deps.resources,
           ...(project === undefined ? {} : { projectId: String(project) }),
+          ...(role === undefined ? {} : { roles: [String(role)] }),
         }),
       );
       const context = { ...deps, server, json: options['json'] === true, client };

@@ -1,6 +1,6 @@
 import { collectionPath } from '@cable/api';
 import type { ActionDeclaration, AnyObject, ResourceModel, Verb } from '@cable/model';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Bind, CliContext } from './context.ts';
 import { CliError, explainFailure } from './errors.ts';
 import { attributeFlags, collect, dashed, optionsOf, type Purpose } from './flags.ts';
@@ -38,13 +38,13 @@ const ADD: Readonly<Record<Verb, (parent: Command, resource: ResourceModel, bind
       .action(bind((context, options, [ref]) => show(context, resource, options, String(ref))));
   },
   create: (parent, resource, bind) => {
-    const isNamed = attributeFlags(resource, 'create').some(({ name }) => name === 'name');
+    const lead = leadOf(resource);
     const command = parent
-      .command(isNamed ? 'create [name]' : 'create')
+      .command(lead === undefined ? 'create' : `create [${lead}]`)
       .description(`Creates a ${spoken(resource.name)}.`)
       .option('-c, --column <name>', 'show this attribute (repeatable)', collect);
     addOptions(command, resource, 'create');
-    command.action(bind((context, options, args) => create(context, resource, options, isNamed ? args[0] : undefined)));
+    command.action(bind((context, options, [value]) => create(context, resource, withLead(options, lead, value))));
   },
   update: (parent, resource, bind) => {
     const command = parent
@@ -61,6 +61,21 @@ const ADD: Readonly<Record<Verb, (parent: Command, resource: ResourceModel, bind
       .action(bind((context, _options, [refs]) => remove(context, resource, (refs as readonly unknown[]).map(String))));
   },
 };
+
+/** The flag whose value may stand without it, as in the `openstack` client: the name; where there is none, what the object is part of. */
+function leadOf(resource: ResourceModel): string | undefined {
+  const flags = attributeFlags(resource, 'create');
+  const named = flags.find(({ name }) => name === 'name');
+  const parents = flags.filter(({ attribute }) => attribute.required && attribute.reference?.onDelete === 'cascade');
+  return (named ?? (parents.length === 1 ? parents[0] : undefined))?.flags[0];
+}
+
+function withLead(options: Options, lead: string | undefined, value: unknown): Options {
+  if (lead === undefined || value === undefined) return options;
+  const key = new Option(`--${lead}`).attributeName();
+  if (options[key] !== undefined) throw new CliError(2, `the ${lead} is given twice`);
+  return { ...options, [key]: value };
+}
 
 /** The command under the root that the words name; made where it is not there yet. */
 function findCommand(root: Command, words: readonly string[]): Command {
@@ -132,11 +147,9 @@ async function show(context: CliContext, resource: ResourceModel, options: Optio
   print(context, resource, object, asked);
 }
 
-async function create(context: CliContext, resource: ResourceModel, options: Options, name: unknown): Promise<void> {
+async function create(context: CliContext, resource: ResourceModel, options: Options): Promise<void> {
   const asked = columnsOf(resource, options);
-  if (name !== undefined && options['name'] !== undefined) throw new CliError(2, 'the name is given twice');
-  const all = name === undefined ? options : { ...options, name };
-  const body = await bodyFromOptions(resource, 'create', all, resolver(context));
+  const body = await bodyFromOptions(resource, 'create', options, resolver(context));
   print(context, resource, await context.client().create<string>(resource.name, body), asked);
 }
 

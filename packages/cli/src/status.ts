@@ -1,6 +1,6 @@
 import { ApiError } from '@cable/api';
 import type { CliContext } from './context.ts';
-import { renderJson, renderObject } from './render.ts';
+import { type Row, renderJson, renderObject } from './render.ts';
 
 type Status = {
   readonly server: string;
@@ -31,17 +31,15 @@ export async function showStatus(context: CliContext): Promise<void> {
 
 async function readStatus(context: CliContext): Promise<Status> {
   const client = context.client();
-  const [ready, revision, hosts, ports] = await Promise.all([
+  const [ready, counts, hosts] = await Promise.all([
     isReady(context),
-    readRevision(context),
+    client.request('GET', '/cable/v1/status'),
     client.list('host', { fields: ['id', 'alive'] }),
-    client.list('port', { fields: ['status'] }),
   ]);
-  const counts: Record<string, number> = {};
-  for (const port of ports) counts[port.status] = (counts[port.status] ?? 0) + 1;
+  const { revision, ports } = parseCounts(counts);
   const names = (alive: boolean): readonly string[] =>
     hosts.filter((host) => host.alive === alive).map((host) => host.id);
-  return { server: context.server, ready, revision, hosts: { alive: names(true), dead: names(false) }, ports: counts };
+  return { server: context.server, ready, revision, hosts: { alive: names(true), dead: names(false) }, ports };
 }
 
 async function isReady(context: CliContext): Promise<boolean> {
@@ -54,14 +52,16 @@ async function isReady(context: CliContext): Promise<boolean> {
   }
 }
 
-/** From the server's metrics. */
-async function readRevision(context: CliContext): Promise<number | null> {
-  const transport = context.connect(context.server);
-  try {
-    const { body } = await transport.request({ method: 'GET', path: '/metrics' });
-    const found = /^cable_objects\{type="revision"\} (\d+)$/m.exec(body)?.[1];
-    return found === undefined ? null : Number(found);
-  } finally {
-    transport.close();
-  }
+/** The parts of `GET /cable/v1/status` that are shown. */
+function parseCounts(answer: unknown): Pick<Status, 'revision' | 'ports'> {
+  const { revision, ports } = recordOf(answer);
+  const byStatus = Object.entries(recordOf(recordOf(ports)['by_status']));
+  return {
+    revision: typeof revision === 'number' ? revision : null,
+    ports: Object.fromEntries(byStatus.map(([name, count]) => [name, Number(count)])),
+  };
+}
+
+function recordOf(value: unknown): Row {
+  return typeof value === 'object' && value !== null ? (value as Row) : {};
 }

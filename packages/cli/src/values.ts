@@ -38,10 +38,18 @@ export async function filtersFromOptions(
     const given = givenValue({ name, attribute, flags }, options);
     if (typeof given === 'boolean') filters.push([name, String(given)]);
     for (const text of Array.isArray(given) ? given : []) {
-      filters.push([name, await filterText(attribute, String(text), resolve)]);
+      if (attribute.values !== undefined) filters.push([name, oneOf(attribute, String(text), flags[0] ?? '')]);
+      else filters.push([name, await filterText(attribute, String(text), resolve)]);
     }
   }
   return filters;
+}
+
+/** A filter by a closed set: any other value would silently match nothing. */
+function oneOf(attribute: Attribute, text: string, flag: string): string {
+  const parsed = parseValue(attribute, text);
+  if (!parsed.ok) throw new CliError(2, `--${flag}: ${parsed.reason}`);
+  return String(parsed.value);
 }
 
 async function attributeValue(flags: AttributeFlags, given: unknown, resolve: Resolve): Promise<unknown> {
