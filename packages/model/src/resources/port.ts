@@ -114,7 +114,7 @@ export const portResource = {
       write: 'both',
       default: 'normal',
       extension: 'binding',
-      description: 'baremetal: the host itself owns the port.',
+      description: 'baremetal: the host itself owns the port; for admins only.',
     },
     'binding:profile': {
       type: 'dict',

@@ -26,6 +26,7 @@ export const portHooks: ResourceHooks<AnyObject> = defineHooks<Port>({
   create: (context, given) => {
     if (!context.isService) {
       refuseServiceOwner(context, given.device_owner ?? '');
+      if (given['binding:vnic_type'] === 'baremetal') requireAdminForMachine(context, 'create');
       refuseOnForeignNetwork(context, 'create', given.network_id ?? '', chosenOf(given));
     }
     return createPort(context, given);
@@ -34,6 +35,7 @@ export const portHooks: ResourceHooks<AnyObject> = defineHooks<Port>({
     if (context.isService) return updatePort(context, before, after);
     if (before.device_owner === ROUTER_INTERFACE) refuseServiceChange(before, after);
     else if (after.device_owner !== before.device_owner) refuseServiceOwner(context, after.device_owner);
+    if (after['binding:vnic_type'] !== before['binding:vnic_type']) requireAdminForMachine(context, 'update');
     refuseOnForeignNetwork(context, 'update', before.network_id, changedOf(before, after));
     return updatePort(context, before, after);
   },
@@ -157,6 +159,12 @@ function refuseServiceOwner(context: WriteContext, owner: string): void {
   if (owner.startsWith('network:') && !context.caller.isAdmin) {
     throw new CableError('PolicyNotAuthorized', 'rule:create_port:device_owner is disallowed by policy');
   }
+}
+
+/** With `baremetal` the agent makes a device and routes in the host itself: a tenant must not do that to a hypervisor. */
+function requireAdminForMachine(context: WriteContext, verb: 'create' | 'update'): void {
+  if (context.caller.isAdmin) return;
+  throw new CableError('PolicyNotAuthorized', `rule:${verb}_port:binding:vnic_type is disallowed by policy`);
 }
 
 /** What only the owner of the network, or an admin, may choose for a port: on a shared network it could harm the others. */

@@ -39,6 +39,12 @@ test('a member may not write what is the admin’s', async (t) => {
     403,
     'PolicyNotAuthorized',
   );
+  const machine = { 'binding:vnic_type': 'baremetal' };
+  const onHost = { port: { network_id: network['id'], ...machine } };
+  await refused(send('POST', '/v2.0/ports', onHost, ANN), 403, 'PolicyNotAuthorized');
+  await refused(send('PUT', `/v2.0/ports/${port['id']}`, { port: machine }, ANN), 403, 'PolicyNotAuthorized');
+  const normal = { port: { 'binding:vnic_type': 'normal' } };
+  assert.equal((await send('PUT', `/v2.0/ports/${port['id']}`, normal, ANN)).status, 200);
   const dhcp = { port: { network_id: network['id'], device_owner: 'network:dhcp' } };
   await refused(send('POST', '/v2.0/ports', dhcp, ANN), 403, 'PolicyNotAuthorized');
 });
@@ -79,8 +85,8 @@ test('the owner of a network sees and may delete what others have on it, not cha
   const own = await create('port', { network_id: network['id'] }, ANN);
   const path = `/v2.0/ports/${foreign['id']}`;
   for (const query of ['', `?network_id=${network['id']}`]) {
-    const listed = (await send('GET', `/v2.0/ports${query}`, undefined, ANN)).body['ports'] as { id: string }[];
-    assert.deepEqual(listed.map(({ id }) => id).sort(), [foreign['id'], own['id']].sort());
+    const listed = (await send('GET', `/v2.0/ports${query}`, undefined, ANN)).body['ports'] ?? [];
+    assert.deepEqual(listed.map((port) => port['id']).sort(), [foreign['id'], own['id']].sort());
   }
   assert.equal((await send('GET', path, undefined, ANN)).status, 200);
   await refused(send('GET', path, undefined, BOB), 404, 'PortNotFound');
