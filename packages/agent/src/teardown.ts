@@ -8,8 +8,8 @@ import { deleteLink, listLinks } from './net/link.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 
-/** VIF ends of pods and host-owned ports. Taps are the hypervisor's. */
-const OWN_VIF = /^cv[0-9a-f-]{11}$/;
+/** VIF ends of pods, also of those in the making, and of host-owned ports. Taps are the hypervisor's. */
+const OWN_VIF = /^(cv[0-9a-f-]{11}|cn-[0-9a-f]{10})$/;
 
 /** Removes whatever carries the mark of this host's agents: maps, links, programs on devices, state and sockets. */
 export function teardown(options: AgentOptions, log: Logger): void {

@@ -286,7 +286,8 @@ for (const command of ['ADD', 'DEL', 'CHECK', 'GC']) {
   test(`${command} without the server says: try again later`, async () => {
     const { server, call } = fixture();
     server.down = true;
-    const { status, json } = await call({ command, conf: { ...CONF, prevResult: {} } });
+    const conf = { ...CONF, prevResult: {}, 'cni.dev/valid-attachments': [] };
+    const { status, json } = await call({ command, conf });
     assert.deepEqual([status, json['code']], [503, 11]);
   });
 }
@@ -368,6 +369,21 @@ test('DEL leaves the ports of other hosts and owners alone', async () => {
   server.ports.set('vm', { ...port, id: 'vm', device_owner: 'compute:nova' });
   await call({ command: 'DEL' });
   assert.deepEqual([...server.ports.keys()], ['elsewhere', 'vm']);
+});
+
+test('GC without a list, or with one that is none, removes nothing', async () => {
+  const { server, call } = fixture();
+  await call(ADD);
+  for (const [list, says] of [
+    [undefined, /valid-attachments.* is missing/],
+    ['all', /valid-attachments.* is not a list/],
+    [[null], /valid-attachments.* is not a list/],
+  ] as const) {
+    const { status, json } = await call({ command: 'GC', conf: { ...CONF, 'cni.dev/valid-attachments': list } });
+    assert.equal(status, 400);
+    assert.match(String(json['msg']), says);
+  }
+  assert.equal(server.ports.size, 1);
 });
 
 test('GC removes what the runtime does not know, of its own CNI network only', async () => {

@@ -20,7 +20,7 @@ export type Netconf = {
   readonly macAddress?: string;
   readonly prevResult?: PrevResult;
   /** For GC. */
-  readonly validAttachments: readonly { readonly containerId: string; readonly interfaceName: string }[];
+  readonly validAttachments?: readonly { readonly containerId: string; readonly interfaceName: string }[];
 };
 
 /** What is used of an earlier result. */
@@ -53,7 +53,7 @@ export function parseNetconf(body: string, args: ReadonlyMap<string, string>): N
     ipAddresses: wanted.map((text) => addressOf(text)),
     ...optional('macAddress', mac === undefined ? undefined : macOf(mac)),
     ...optional('prevResult', prevResultOf(conf)),
-    validAttachments: attachmentsOf(conf),
+    ...optional('validAttachments', attachmentsOf(conf)),
   };
 }
 
@@ -118,9 +118,14 @@ function prevResultOf(conf: JsonObject): PrevResult | undefined {
 }
 
 function attachmentsOf(conf: JsonObject): Netconf['validAttachments'] {
-  return objectsOf(conf['cni.dev/valid-attachments'])
-    .slice(0, MAX_ATTACHMENTS)
-    .map((one) => ({ containerId: textOf(one['containerID']), interfaceName: textOf(one['ifname']) }));
+  const name = 'cni.dev/valid-attachments';
+  const list = conf[name];
+  if (list === undefined) return undefined;
+  if (!Array.isArray(list) || list.length > MAX_ATTACHMENTS || !list.every(isObject)) {
+    const problem = `is not a list of at most ${MAX_ATTACHMENTS} objects`;
+    throw invalidConfig(name, problem, 'give each attachment as {"containerID", "ifname"}');
+  }
+  return list.map((one) => ({ containerId: textOf(one['containerID']), interfaceName: textOf(one['ifname']) }));
 }
 
 function objectsOf(value: unknown): readonly JsonObject[] {

@@ -10,6 +10,7 @@ import type { LoadedObject } from '../bpf/object.ts';
 import type { BpfProgram } from '../bpf/program.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import { quietDevice } from '../devices/own-links.ts';
+import { absentOn } from '../ffi/errno.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
@@ -24,6 +25,8 @@ export type KernelDataPlaneOptions = VrouterDevices & {
 export type VrouterDevices = { readonly overlayIfindex: number; readonly serviceIfindex: number };
 
 /** Programs of the vrouter's object. */
+/** What the kernel says of a device that has just vanished. */
+const GONE = ['ENODEV', 'EINVAL'] as const;
 const PROGRAM = { vif: 'from_vif', overlay: 'from_overlay', service: 'from_service' } as const;
 
 export class KernelDataPlane implements DataPlane {
@@ -134,7 +137,8 @@ export class KernelDataPlane implements DataPlane {
     this.#attached.clear();
     for (const { ifindex, name } of listLinks(this.#socket)) {
       if (this.#fixed.has(ifindex)) continue;
-      if (ingressProgramId(this.#socket, ifindex) !== undefined) this.attach(ifindex, name);
+      if (ingressProgramId(this.#socket, ifindex) === undefined) continue;
+      absentOn(GONE, () => this.attach(ifindex, name));
     }
   }
 
