@@ -1,6 +1,7 @@
 export * from './body.ts';
 export * from './client.ts';
 export { type Extension, extensionsOf } from './extensions.ts';
+export { NATIVE_ROUTES } from './native-routes.ts';
 export { openApiDocument } from './openapi.ts';
 export * from './page.ts';
 export * from './query.ts';

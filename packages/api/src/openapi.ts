@@ -1,4 +1,5 @@
 import type { Attribute, AttributeType, ResourceModel } from '@cable/model';
+import { NATIVE_ROUTES, type NativeRoute } from './native-routes.ts';
 import { type Route, routesOf } from './routes.ts';
 
 type Json = { readonly [key: string]: unknown };
@@ -10,6 +11,9 @@ export function openApiDocument(resources: readonly ResourceModel[], version: st
     const item = paths[route.path] ?? {};
     item[route.method.toLowerCase()] = operationOf(route);
     paths[route.path] = item;
+  }
+  for (const route of NATIVE_ROUTES) {
+    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: nativeOperation(route) };
   }
   const schemas: Record<string, Json> = { NeutronError: ERROR_SCHEMA };
   for (const resource of resources) {
@@ -36,6 +40,25 @@ function operationOf(route: Route): Json {
     ...requestBody(route),
     responses: {
       [route.status]: { description: 'Success.', ...responseContent(route) },
+      default: { description: 'An error.', content: json(ref('NeutronError')) },
+    },
+  };
+}
+
+/** Bodies of the agents' protocol are typed in @cable/model (slices.ts), not here: agents and server are of one version. */
+function nativeOperation({ path, summary, content, adminOnly }: NativeRoute): Json {
+  const names = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+  return {
+    tags: [path.startsWith('/cable/v1/hosts/') ? 'agent protocol' : 'server'],
+    summary: adminOnly ? `${summary} For admins.` : summary,
+    ...(names.length === 0
+      ? {}
+      : { parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })) }),
+    responses: {
+      [content === null ? 204 : 200]: {
+        description: 'Success.',
+        ...(content === null ? {} : { content: { [content]: {} } }),
+      },
       default: { description: 'An error.', content: json(ref('NeutronError')) },
     },
   };

@@ -1,4 +1,4 @@
-import { routesOf } from '@cable/api';
+import { NATIVE_ROUTES, routesOf } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { CableError } from '@cable/model';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
@@ -78,7 +78,8 @@ function isDeeper(value: unknown, levels: number): boolean {
 }
 
 function addNotFoundHandler(app: FastifyInstance, { deps }: AppOptions): void {
-  const known = routesOf(deps.resources.all).map((route) => new RegExp(`^${route.path.replace('{id}', '[^/]+')}/?$`));
+  const paths = [...routesOf(deps.resources.all), ...NATIVE_ROUTES].map((route) => route.path);
+  const known = paths.map((path) => new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/, '[^/]+')}/?$`));
   app.setNotFoundHandler((request) => {
     const path = request.url.split('?', 1)[0] ?? '';
     if (known.some((pattern) => pattern.test(path))) {
