@@ -72,7 +72,6 @@ function runFiles(root, fromSource, files) {
   return capture(process.execPath, [...fromSource, join(root, 'scripts/lib/test-runner.mjs'), ...files], {
     cwd: root,
     show: true,
-    env: { CABLE_VALIDATE: '1' },
   });
 }
 

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Table } from './table.ts';
+
+type Row = { readonly id: string; readonly network: string; readonly groups: readonly string[] };
+
+function rows(): Table<Row, 'network' | 'groups'> {
+  return new Table<Row, 'network' | 'groups'>('port', {
+    network: (row) => [row.network],
+    groups: (row) => row.groups,
+  });
+}
+
+const ONE: Row = { id: '1', network: 'a', groups: ['x', 'y'] };
+
+test('a row is found by its id and under each of its index keys', () => {
+  const table = rows();
+  assert.equal(table.put('1', ONE), undefined);
+  assert.equal(table.get('1'), ONE);
+  assert.deepEqual(table.by('network', 'a'), [ONE]);
+  assert.deepEqual(table.by('groups', 'x'), [ONE]);
+  assert.deepEqual(table.by('groups', 'y'), [ONE]);
+  assert.deepEqual(table.by('groups', 'z'), []);
+  assert.equal(table.size, 1);
+  assert.deepEqual([...table.values()], [ONE]);
+});
+
+test('a replaced row leaves the keys it no longer has', () => {
+  const table = rows();
+  table.put('1', ONE);
+  const moved = { ...ONE, network: 'b', groups: ['y'] };
+  assert.equal(table.put('1', moved), ONE);
+  assert.deepEqual(table.by('network', 'a'), []);
+  assert.deepEqual(table.by('network', 'b'), [moved]);
+  assert.deepEqual(table.by('groups', 'x'), []);
+  assert.deepEqual(table.by('groups', 'y'), [moved]);
+  assert.equal(table.size, 1);
+});
+
+test('deleting one of two rows under a key leaves the other; deleting an absent one does nothing', () => {
+  const table = rows();
+  const two = { ...ONE, id: '2' };
+  table.put('1', ONE);
+  table.put('2', two);
+  assert.equal(table.delete('1'), ONE);
+  assert.equal(table.delete('1'), undefined);
+  assert.deepEqual(table.by('groups', 'x'), [two]);
+  assert.equal(table.size, 1);
+});
