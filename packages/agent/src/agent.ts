@@ -12,6 +12,7 @@ import { ensureOwnLinks, type OwnLinks, ownLinksStand, SERVICE_ADDRESS } from '.
 import { type GuestServices, startGuestServices } from './guest/index.ts';
 import { HostLoop } from './host/host-loop.ts';
 import { SlotTable } from './host/slots.ts';
+import { usableState } from './host/usable-state.ts';
 import { listAddresses } from './net/address.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import { watchLinks } from './net/watch.ts';
@@ -49,7 +50,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   warnOfUnderlay(options.underlay, netlink, log);
   const client = createClient({ transport });
   const statePath = join(options.stateDir, 'state.json');
-  const initial = await readStateFile(statePath, log);
+  const initial = usableState(await readStateFile(statePath, log), options.host, log);
   const stateFile = startStateFile(statePath, { log: log.child('state'), signal });
 
   let reporter: StatusReporter | undefined;
@@ -108,7 +109,7 @@ async function startServices(guests: () => DesiredState['guests'], deps: Deps): 
   } catch (err) {
     const reason = err instanceof Error ? err.message : String(err);
     throw new Error(
-      `cannot answer guests on ${SERVICE_ADDRESS} (${reason}): does another agent run in this network namespace?`,
+      `cannot answer guests on ${SERVICE_ADDRESS} (${reason}): does another agent, or a DHCP or web server on all addresses, run in this network namespace?`,
     );
   }
 }

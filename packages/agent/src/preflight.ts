@@ -3,12 +3,17 @@ import { type AgentOptions, BPFFS } from './options.ts';
 import { isAlive } from './socket/agent-socket.ts';
 
 const BPFFS_MAGIC = 0xcafe4a11;
+/** sun_path less its final zero (unix(7)). A longer path would be cut without a word. */
+const MAX_SOCKET_PATH = 107;
 
 /** Why the agent cannot run here and what to do about it; undefined: it can. */
 export async function preflight(options: AgentOptions, socketPath: string): Promise<string | undefined> {
   if (process.getuid?.() !== 0)
     return 'the agent needs root: it loads BPF programs and makes network devices; run it with sudo';
   if (!isBpffs()) return `no BPF file system at ${BPFFS}: run "mount -t bpf bpf ${BPFFS}"`;
+  if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH) {
+    return `the path ${socketPath} is longer than the ${MAX_SOCKET_PATH} bytes that a socket may have: name a shorter directory with --run`;
+  }
   if (await isAlive(socketPath)) {
     return `an agent for host ${options.host} is running already (${socketPath} answers): stop it first, or choose another --host`;
   }

@@ -66,6 +66,30 @@ test('states come whole, in order; a lost connection is resumed from the last of
   await second.stop();
 });
 
+test('a server that stays away is said once', async () => {
+  const stop = new AbortController();
+  const said: string[] = [];
+  const log = { ...silentLogger(), warn: (fields: object) => said.push(JSON.stringify(fields)) };
+  const client = createClient({ transport: httpTransport(`unix:${dir}/nobody.sock`) });
+  let attempts = 0;
+  const done = runHostStream(
+    {
+      host: 'h1',
+      registration: { underlay: '192.0.2.1', agentVersion: '0' },
+      initial: NO_STATE,
+      onState: () => {},
+      onConnection: () => {
+        attempts += 1;
+      },
+    },
+    { client, log, signal: stop.signal },
+  );
+  await until(() => attempts > 2);
+  stop.abort();
+  await done;
+  assert.equal(said.length, 1);
+});
+
 test('a line that is not understood ends the connection with its text', async () => {
   const stop = new AbortController();
   const server = createServer((request, response) => {

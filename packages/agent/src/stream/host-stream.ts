@@ -32,14 +32,18 @@ export function hostPath(host: string): string {
 export async function runHostStream(options: HostStreamOptions, deps: HostStreamDeps): Promise<void> {
   const backoff = createBackoff({ minMs: 100, maxMs: 5_000 });
   let state = options.initial;
+  /** Why the last connection ended: a server that is away for days is one line in the log. */
+  let last: string | undefined;
   while (!deps.signal.aborted) {
     const reason = await connectOnce(options, deps, state, (next) => {
       state = next;
+      last = undefined;
       backoff.reset();
     });
     if (deps.signal.aborted) return;
     options.onConnection({ connected: false, reason });
-    deps.log.warn({ reason }, 'host stream ended, will reconnect');
+    if (reason !== last) deps.log.warn({ reason }, 'host stream ended, will reconnect');
+    last = reason;
     await sleep(backoff.next(), deps.signal);
   }
 }
