@@ -6,7 +6,7 @@ import { sampleHost, sampleNetwork, samplePort, slicesOf } from '../plan/sample.
 import { type HostState, NO_STATE } from '../stream/host-state.ts';
 import { usableState } from './usable-state.ts';
 
-const PORT = samplePort(5);
+const PORT = samplePort(5, { portSecurityEnabled: false, policy: null });
 const state = (...slices: Slice[]): HostState => ({ revision: 7, slices: slicesOf(...slices), synced: false });
 
 test('a state that can be planned is kept', () => {
