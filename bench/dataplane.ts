@@ -26,6 +26,7 @@ const METRIC_NAMES: Readonly<Record<Metric, string>> = {
   udpPps: 'UDP 64 B, packets/s',
   rrP50Us: 'TCP request/response, median µs',
   crrPerSecond: 'TCP connections/s',
+  crrP50Us: 'TCP connection, median µs',
 };
 
 const say = (line: string): void => {
@@ -105,11 +106,11 @@ async function lineUp(linux: LinuxPaths, bed: CableBed, manyRules: number): Prom
   return contestants;
 }
 
-/** More is better in every ratio: latency's is turned round. */
+/** More is better in every ratio: a time's is turned round. */
 function ratios(metric: Metric, own: readonly Sample[], peer: readonly Sample[]): readonly number[] {
   return own.map((sample, round) => {
     const ratio = sample[metric] / (peer[round]?.[metric] ?? Number.NaN);
-    return metric === 'rrP50Us' ? 1 / ratio : ratio;
+    return metric.endsWith('Us') ? 1 / ratio : ratio;
   });
 }
 
