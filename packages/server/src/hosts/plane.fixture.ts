@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { silentLogger } from '@cable/kit';
 import {
+  type AnyObject,
   BUILT_IN_RESOURCES,
   CableError,
   type Host,
@@ -22,6 +23,7 @@ import {
 import { openStore, type Store } from '@cable/store';
 import fastify, { type FastifyInstance } from 'fastify';
 import { objectKey } from '../keys.ts';
+import { parseObject } from '../rows.ts';
 import { SLICE_TABLES } from '../slices/tables.ts';
 import { Tables } from '../tables.ts';
 import { createHostPlane, type HostPlane, type HostPlaneOptions } from './host-plane.ts';
@@ -261,8 +263,16 @@ const STANDARD = {
   revision_number: 0,
 };
 
+/** The object as the store has it: attributes not given have their declared defaults, so that a new one changes nothing here. */
+function stored<T extends AnyObject>(type: string, given: Partial<T>): T {
+  const resource = BUILT_IN_RESOURCES.find(({ name }) => name === type);
+  const object = resource === undefined ? undefined : parseObject(resource, JSON.stringify(given));
+  if (object === undefined) throw new Error(`not a ${type}`);
+  return object as T;
+}
+
 export function testNetwork(n: number, more: Partial<Network> = {}): Network {
-  return {
+  return stored<Network>('network', {
     id: uuid(n),
     name: `net${n}`,
     admin_state_up: true,
@@ -275,11 +285,11 @@ export function testNetwork(n: number, more: Partial<Network> = {}): Network {
     'provider:segmentation_id': n,
     ...STANDARD,
     ...more,
-  };
+  });
 }
 
 export function testPort(n: number, network: Network, host: string, more: Partial<Port> = {}): Port {
-  return {
+  return stored<Port>('port', {
     id: uuid(n),
     name: `port${n}`,
     network_id: network.id,
@@ -299,11 +309,11 @@ export function testPort(n: number, network: Network, host: string, more: Partia
     'cable:user_data': null,
     ...STANDARD,
     ...more,
-  };
+  });
 }
 
 export function testSubnet(network: Network): Subnet {
-  return {
+  return stored<Subnet>('subnet', {
     id: `${network.id.slice(0, 4)}5${network.id.slice(5)}`,
     name: '',
     network_id: network.id,
@@ -315,11 +325,18 @@ export function testSubnet(network: Network): Subnet {
     dns_nameservers: [],
     host_routes: [],
     ...STANDARD,
-  };
+  });
 }
 
 export function testRouter(n: number): Router {
-  return { id: uuid(n), name: '', admin_state_up: true, status: 'ACTIVE', routes: [], ...STANDARD };
+  return stored<Router>('router', {
+    id: uuid(n),
+    name: '',
+    admin_state_up: true,
+    status: 'ACTIVE',
+    routes: [],
+    ...STANDARD,
+  });
 }
 
 /** Writes an object as the API would; gives the revision. */
