@@ -157,8 +157,10 @@ function createHostLoop(
   const repairDevices = (table: LinkTable): boolean => {
     if (ownLinksStand(own, table)) return false;
     log.warn({}, 'a device of the vrouter is gone, making it anew');
-    own = ensureOwnLinks(parts.netlink, options.underlayMtuBytes);
-    parts.plane.reload(loadVrouter(options, own), devicesOf(own));
+    const made = ensureOwnLinks(parts.netlink, options.underlayMtuBytes);
+    parts.plane.reload(loadVrouter(options, made), devicesOf(made));
+    // Only now: where the programs did not come onto the new devices, the next round must try again.
+    own = made;
     return true;
   };
   const links = new LinkReader(parts.netlink);

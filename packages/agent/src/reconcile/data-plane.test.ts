@@ -165,8 +165,24 @@ function fakeBench(): Bench {
   };
 }
 
+test('the programs of the fixed devices are put back, unless the device itself is gone', async () => {
+  const bench = kernelBench();
+  bench.start();
+  try {
+    const [overlay, service] = [1, 2].map((n) => bench.indexOf(`d${n}`));
+    assert.ok(overlay !== undefined && service !== undefined);
+    bench.stripDevice(overlay);
+    assert.equal(bench.plane().recheck(), 1);
+    assert.equal(bench.plane().recheck(), 0);
+    bench.removeDevice(service);
+    assert.equal(bench.plane().recheck(), 1);
+  } finally {
+    await bench.stop();
+  }
+});
+
 /** The kernel, in a namespace of its own: calls that look for a device are made inside it. */
-function kernelBench(): Bench {
+function kernelBench(): Bench & { indexOf(name: string): number } {
   const netns = `cbplane${process.pid}`;
   const path = `/run/netns/${netns}`;
   const pins = `/sys/fs/bpf/cable-test-${process.pid}-plane`;
@@ -175,10 +191,11 @@ function kernelBench(): Bench {
   let plane: KernelDataPlane | undefined;
   let count = 0;
   const ip = (...args: string[]): string => execFileSync('ip', ['-n', netns, ...args], { encoding: 'utf8' });
+  const indexOf = (name: string): number => Number(/^(\d+):/.exec(ip('-o', 'link', 'show', name))?.[1]);
   const addTap = (): number => {
     count += 1;
     ip('tuntap', 'add', `d${count}`, 'mode', 'tap');
-    return Number(/^(\d+):/.exec(ip('-o', 'link', 'show', `d${count}`))?.[1]);
+    return indexOf(`d${count}`);
   };
   const nameOf = (ifindex: number): string =>
     /: (d\d+)/.exec(
@@ -218,6 +235,7 @@ function kernelBench(): Bench {
     removeDevice: (ifindex) => ip('link', 'delete', nameOf(ifindex)),
     stripDevice: (ifindex) => execFileSync('tc', ['-n', netns, 'qdisc', 'delete', 'dev', nameOf(ifindex), 'clsact']),
     nameOf,
+    indexOf,
     reopen: async () => {
       await current().close();
       open();

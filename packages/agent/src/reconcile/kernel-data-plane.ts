@@ -109,7 +109,9 @@ export class KernelDataPlane implements DataPlane {
     );
     for (const ifindex of lost) this.#attached.delete(ifindex);
     for (const [ifindex, program] of this.#fixed) {
-      if (lost.includes(ifindex)) ensureIngressFilter(this.#socket, ifindex, this.#program(program));
+      // A device that is gone itself is the host loop's to make.
+      if (lost.includes(ifindex))
+        absentOn(['ENODEV'], () => ensureIngressFilter(this.#socket, ifindex, this.#program(program)));
     }
     return lost.length;
   }
