@@ -29,6 +29,7 @@ export type ViewOf<T extends string> = T extends keyof Views ? Views[T] : AnyObj
 /** Query parameters; an array repeats its parameter. */
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
+/** How a client reaches the server, and as whom. */
 export type ClientOptions = {
   readonly transport: Transport;
   /** Default: the built-in ones. */

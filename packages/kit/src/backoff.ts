@@ -1,6 +1,7 @@
 /** Exponential back-off with jitter. `next()` gives the next wait in ms; `reset()` after a success. */
 export type Backoff = { next(): number; reset(): void };
 
+/** The first and the longest wait, in milliseconds. */
 export type BackoffOptions = {
   readonly minMs: number;
   readonly maxMs: number;

@@ -38,6 +38,7 @@ export type HttpTransport = {
   close(): void;
 };
 
+/** What differs from one transport to another. */
 export type HttpTransportOptions = {
   /** How long a request, or the head of a stream, may take. Default 30,000. */
   readonly timeoutMs?: number;

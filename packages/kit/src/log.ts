@@ -10,6 +10,7 @@ export type Logger = {
   child(component: string): Logger;
 };
 
+/** The least severe records written; `silent`: none. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /** A logger that writes JSON lines to standard error. */

@@ -1,6 +1,7 @@
 import { createBackoff, sleep } from './backoff.ts';
 import type { Logger } from './log.ts';
 
+/** What a loop does, how often, and what ends it. */
 export type LoopOptions = {
   readonly name: string;
   readonly log: Logger;

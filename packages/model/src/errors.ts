@@ -101,6 +101,7 @@ export const ERRORS = {
   },
 } as const;
 
+/** A key of the table above. */
 export type ErrorCode = keyof typeof ERRORS;
 
 /** The same table, read by code. */

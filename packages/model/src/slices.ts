@@ -6,8 +6,10 @@
 /** A slice's name: `host:<name>`, `network:<id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`, `group:<security group id>`. */
 export type SliceKey = `${SliceKind}:${string}`;
 
+/** The kinds of slices: parts of the desired state that change, and travel to hosts, on their own. */
 export type SliceKind = 'host' | 'network' | 'router' | 'policy' | 'group';
 
+/** One slice; `kind` tells which. */
 export type Slice = HostSlice | NetworkSlice | RouterSlice | PolicySlice | GroupSlice;
 
 /** What one host carries itself. Its ports' networks, policies, and what those reach, are slices of their own. */
@@ -24,6 +26,7 @@ export type HostSlice = {
  */
 export type VifKind = 'tap' | 'veth' | 'host';
 
+/** A port that the host itself carries. */
 export type LocalPort = {
   readonly id: string;
   readonly name: string;
@@ -47,8 +50,10 @@ export type LocalPort = {
   readonly userData: string | null;
 };
 
+/** One address of a port, without a prefix length. */
 export type FixedIp = { readonly subnetId: string; readonly ipAddress: string };
 
+/** One network as every host with a port in or near it sees it: who is where. */
 export type NetworkSlice = {
   readonly kind: 'network';
   readonly id: string;
@@ -65,6 +70,7 @@ export type NetworkSlice = {
   readonly routers: readonly string[];
 };
 
+/** One subnet: what forwarding and DHCP need of it. */
 export type SubnetState = {
   readonly id: string;
   readonly cidr: string;
@@ -75,6 +81,7 @@ export type SubnetState = {
   readonly hostRoutes: readonly { readonly destination: string; readonly nexthop: string }[];
 };
 
+/** Where a port of the network is. */
 export type Endpoint = {
   readonly portId: string;
   readonly macAddress: string;
@@ -84,6 +91,7 @@ export type Endpoint = {
   readonly underlay: string | null;
 };
 
+/** One router: every host that needs it routes by itself. */
 export type RouterSlice = {
   readonly kind: 'router';
   readonly id: string;
@@ -95,6 +103,7 @@ export type RouterSlice = {
   readonly routes: readonly { readonly destination: string; readonly nexthop: string }[];
 };
 
+/** A router’s leg in a subnet. `ipAddress` is the gateway’s as a rule; `cidr` is the subnet’s. */
 export type RouterInterface = {
   readonly portId: string;
   readonly networkId: string;
@@ -113,6 +122,7 @@ export type PolicySlice = {
   readonly rules: readonly PolicyRule[];
 };
 
+/** One thing that is allowed; what no rule allows is dropped. */
 export type PolicyRule = {
   /** Id of the security group rule. */
   readonly id: string;
@@ -126,6 +136,7 @@ export type PolicyRule = {
   readonly remote: PolicyRemote;
 };
 
+/** The other side of the traffic: source of ingress, destination of egress. */
 export type PolicyRemote =
   | { readonly kind: 'any' }
   | { readonly kind: 'prefix'; readonly cidr: string }

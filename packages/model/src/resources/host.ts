@@ -60,5 +60,7 @@ export const agentResource = {
   },
 } as const;
 
+/** As stored. */
 export type Host = ResourceObject<typeof hostResource>;
+/** As shown to an admin. */
 export type HostView = ResourceView<typeof hostResource>;

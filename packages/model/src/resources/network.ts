@@ -90,5 +90,7 @@ export const networkResource = {
   },
 } as const;
 
+/** As stored. */
 export type Network = ResourceObject<typeof networkResource>;
+/** As shown to an admin. */
 export type NetworkView = ResourceView<typeof networkResource>;

@@ -164,5 +164,7 @@ export const portResource = {
   },
 } as const;
 
+/** As stored. */
 export type Port = ResourceObject<typeof portResource>;
+/** As shown to an admin. */
 export type PortView = ResourceView<typeof portResource>;

@@ -54,5 +54,7 @@ export const routerResource = {
   },
 } as const;
 
+/** As stored. */
 export type Router = ResourceObject<typeof routerResource>;
+/** As shown to an admin. */
 export type RouterView = ResourceView<typeof routerResource>;

@@ -110,6 +110,9 @@ export const securityGroupRuleResource = {
   },
 } as const;
 
+/** As stored. */
 export type SecurityGroup = ResourceObject<typeof securityGroupResource>;
+/** As shown to an admin. */
 export type SecurityGroupView = ResourceView<typeof securityGroupResource>;
+/** As stored. */
 export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource>;

@@ -73,5 +73,7 @@ export const subnetResource = {
   },
 } as const;
 
+/** As stored. */
 export type Subnet = ResourceObject<typeof subnetResource>;
+/** As shown to an admin. */
 export type SubnetView = ResourceView<typeof subnetResource>;
