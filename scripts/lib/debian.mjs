@@ -35,6 +35,7 @@ const TEST = {
   tcpdump: 'looks at packets in tests',
   socat: 'moves bytes in tests',
   ethtool: 'reads offloads in tests',
+  procps: 'sysctl in tests',
   curl: 'plain HTTP client in tests',
 };
 const BENCH = {
