@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,6 +30,7 @@ export async function startEtcd(): Promise<EtcdServer> {
     if (current === undefined || current.exitCode !== null || current.signalCode !== null) return;
     current.kill(name);
     if (name === 'SIGKILL' || name === 'SIGTERM') await once(current, 'exit');
+    if (name === 'SIGSTOP') await untilStopped(current.pid ?? 0);
   };
   const remove = async (): Promise<void> => {
     await signal('SIGKILL');
@@ -39,6 +40,15 @@ export async function startEtcd(): Promise<EtcdServer> {
   start();
   await untilHealthy(clientPort);
   return { endpoint: `127.0.0.1:${clientPort}`, start, signal, remove };
+}
+
+/** A stop reaches one thread after the other; the last may still answer meanwhile. */
+async function untilStopped(pid: number): Promise<void> {
+  const isStopped = (task: string): boolean => {
+    const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+  };
+  while (!readdirSync(`/proc/${pid}/task`).every(isStopped)) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 async function untilHealthy(port: number): Promise<void> {
