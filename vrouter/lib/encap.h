@@ -17,6 +17,8 @@ static __always_inline int set_tunnel(struct __sk_buff *ctx, __u32 vni, __u32 re
 	struct bpf_tunnel_key key = {
 		.tunnel_id = vni,
 		.remote_ipv4 = remote,
+		/* Peers know this host by this address; the route might choose another. */
+		.local_ipv4 = cfg_underlay,
 		.tunnel_ttl = TUNNEL_TTL,
 	};
 

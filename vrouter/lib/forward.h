@@ -127,7 +127,8 @@ static __noinline int deliver_decided(struct __sk_buff *ctx, const struct pkt *p
  * Decides a packet: @old is its flow, whose decision no longer holds, or NULL. A packet of a flow is judged as the flow's
  * first packet was, so an answer is never taken for a connection of its own. TCP in the middle of a connection that is not
  * in the table (it was evicted, or the host is new to the guest) is taken up where the rules of the packet's own direction
- * allow it: they would allow a new connection just the same.
+ * allow it: they would allow a new connection just the same. An ICMP error counts only from where the answers of its flow come
+ * from: any guest can quote a packet that it did not receive.
  */
 static __noinline int decide(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif, struct cb_flow *old)
 {
@@ -148,7 +149,10 @@ static __noinline int decide(struct __sk_buff *ctx, struct pkt *p, const struct 
 	if (to.kind == RESOLVED_GATEWAY && vif)
 		return forward_to_gateway(ctx, p, vif);
 	flow->peer_zone = flow->out_ifindex ? flow->out_vni : p->key.zone;
-	known = old || (!(p->flags & PKT_OPENING) && restore_flow(p, flow));
+	if (p->flags & PKT_RELATED)
+		known = old && old->in_ifindex == p->in_ifindex;
+	else
+		known = old || (!(p->flags & PKT_OPENING) && restore_flow(p, flow));
 	if (!known && p->flags & PKT_NEEDS_FLOW)
 		return drop(ctx, p->in_ifindex, CB_REASON_INVALID_STATE);
 	if (!old || !judgement_stands(old, flow))

@@ -30,6 +30,12 @@ static __always_inline int is_service_address(__u32 addr_be)
 	return (bpf_ntohl(addr_be) & SERVICE_MASK) == CB_SERVICE_NET;
 }
 
+/* The host's own stack would act on them: source routes, for one. */
+static __always_inline int has_ip_options(const struct pkt *p)
+{
+	return p->l4_off != ETH_HLEN + sizeof(struct iphdr);
+}
+
 /* What does the agent have to do with this IPv4 packet of a guest? */
 static __always_inline enum service classify_service(const struct pkt *p, const struct cb_vif *vif)
 {
@@ -38,11 +44,11 @@ static __always_inline enum service classify_service(const struct pkt *p, const 
 			return SERVICE_ROGUE_DHCP;
 		if (p->key.dport_be == bpf_htons(PORT_DHCP_SERVER) && vif->flags & CB_VIF_F_DHCP &&
 		    (p->daddr_be == bpf_htonl(INADDR_BROADCAST) || p->daddr_be == v4_of(&vif->dhcp_server)))
-			return p->flags & PKT_FIRST_FRAGMENT ? SERVICE_REFUSED : SERVICE_AGENT;
+			return p->flags & PKT_FIRST_FRAGMENT || has_ip_options(p) ? SERVICE_REFUSED : SERVICE_AGENT;
 	}
 	if (p->daddr_be == bpf_htonl(CB_METADATA_ADDR)) {
 		if (p->key.protocol != IPPROTO_TCP || p->key.dport_be != bpf_htons(PORT_METADATA) ||
-		    p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED) ||
+		    p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED) || has_ip_options(p) ||
 		    p->saddr_be != v4_of(&vif->addr))
 			return SERVICE_REFUSED;
 		return SERVICE_AGENT;

@@ -100,6 +100,25 @@ test('an ICMP error from another host follows the flow', () => {
   assert.equal(world.receive({ vni: VNI, from: HOST }, error).verdict, 'vif a');
 });
 
+test('an ICMP error from a third guest is dropped: only the far end may complain of a flow', () => {
+  const eve = world.addGuest('eve', { mac: '02:00:00:00:00:0e', ip: '10.0.0.66', vni: VNI, policy: PB });
+  for (const protocol of [PROTO.udp, PROTO.icmp]) {
+    world.addRule({ policy: PB, direction: 'egress', protocol });
+    world.addRule({ policy: PA, direction: 'ingress', protocol });
+  }
+  const forged: Ipv4 = { src: '02:00:00:00:00:0e', dst: A, from: '10.0.0.66', to: '10.0.0.1' };
+  const tooBig = { type: ICMP.unreachable, code: 4 };
+  world.send(a, sent.udp);
+  assert.equal(world.send(eve, icmpError(forged, tooBig, sent.udp)).verdict, 'drop invalid_state');
+  world.addRemote(VNI, '10.0.0.3', '02:00:00:00:00:33', HOST);
+  const far = udp({ ...ab, dst: '02:00:00:00:00:33', to: '10.0.0.3' }, ports);
+  world.send(a, far);
+  assert.equal(world.send(eve, icmpError(forged, tooBig, far)).verdict, 'drop invalid_state');
+  const overlay = world.receive({ vni: VNI, from: HOST }, icmpError(forged, tooBig, sent.udp));
+  assert.equal(overlay.verdict, 'drop invalid_state', 'b is here: nobody elsewhere may complain for it');
+  assert.equal(world.send(b, icmpError(ba, tooBig, sent.udp)).verdict, 'vif a');
+});
+
 test('an ICMP error from a false source is dropped, though the packet it quotes has an established flow', () => {
   const reply = udp(ba, { sport: 2000, dport: 1000 });
   for (const frame of [sent.udp, sent.udp]) world.send(a, frame);

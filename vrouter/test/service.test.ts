@@ -71,6 +71,8 @@ for (const [what, frame, verdict] of [
   ['an answer of a DHCP server', udp(discover, { ...dhcp, sport: 67, dport: 68 }), 'drop port_disabled_dhcp'],
   ['a fragment of DHCP', udp({ ...discover, moreFragments: true, id: 3 }, dhcp), 'drop service'],
   ['metadata from an address that is not the first', tcp({ ...metadata, from: '10.0.0.6' }, http), 'drop service'],
+  ['DHCP with IP options', udp({ ...discover, options: 4 }, dhcp), 'drop service'],
+  ['metadata with IP options', tcp({ ...metadata, options: 4 }, http), 'drop service'],
   ['HTTPS to the metadata address', tcp(metadata, { ...http, dport: 443 }), 'drop service'],
   ['UDP to the metadata address', udp(metadata, { sport: 1, dport: 80 }), 'drop service'],
   ['ping to the metadata address', icmp(metadata, { type: ICMP.echo }), 'drop service'],

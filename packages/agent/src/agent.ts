@@ -17,7 +17,7 @@ import { listAddresses } from './net/address.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import { watchLinks } from './net/watch.ts';
 import type { AgentOptions } from './options.ts';
-import { formatUuid, parseMac } from './plan/address.ts';
+import { formatUuid, NO_ADDRESS, parseAddress, parseMac } from './plan/address.ts';
 import { createPlanner } from './plan/plan.ts';
 import { type KernelDataPlane, openKernelDataPlane, type VrouterDevices } from './reconcile/kernel-data-plane.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
@@ -121,10 +121,16 @@ function loadVrouter(options: AgentOptions, own: OwnLinks): LoadedObject {
     pinnedMaps: join(options.pinDir, 'maps'),
     rodata: {
       cfg_overlay_ifindex: own.overlay.ifindex,
+      cfg_underlay: ipv4Number(options.underlay),
       cfg_service_ifindex: own.servicePeer.ifindex,
       cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
     },
   });
+}
+
+/** In host byte order. */
+function ipv4Number(text: string): number {
+  return Buffer.from(parseAddress(text) ?? NO_ADDRESS).readUInt32BE(12);
 }
 
 function devicesOf(own: OwnLinks): VrouterDevices {
