@@ -379,6 +379,46 @@ describe('host plane', () => {
   });
 
   describe('reports', () => {
+    test('a report and the status that follows from it are one transaction', async () => {
+      await h1.register('192.0.2.1');
+      await h1.connect();
+      await putObject(place.store, 'network', NET);
+      h1.acknowledges = false;
+      const before = await putObject(place.store, 'port', P1);
+      await h1.until(() => h1.slices.has('host:h1') && endpoints(h1).includes(P1.id));
+      const batches: (readonly [number, readonly string[]])[] = [];
+      const stop = server.tables.onChange((revision, changes) => {
+        if (changes.length > 0) batches.push([revision, changes.map(({ type }) => type).sort()]);
+      });
+      assert.equal(
+        (await h1.report({ revision: before, vifs: [{ portId: P1.id, state: 'up', reason: null }] })).status,
+        204,
+      );
+      stop();
+      assert.deepEqual(batches, [[before + 1, ['port', 'vif']]]);
+      assert.equal(portStatusOf(server, P1.id), 'ACTIVE');
+    });
+
+    test('a report is taken also when its port changes at that moment', async () => {
+      await bothConnected();
+      await putObject(place.store, 'port', P1);
+      await untilStatus(server, P1.id, 'ACTIVE');
+      const { txn } = place.store;
+      let disturbed = 0;
+      place.store.txn = async (compares, ops) => {
+        const isStatus = ops.length > 1 && ops.some((op) => 'key' in op && op.key.includes('/vif/'));
+        if (isStatus && disturbed === 0) {
+          disturbed += 1;
+          const other = { ...P1, name: 'other', status: 'ACTIVE' };
+          await putObject({ ...place.store, txn: txn.bind(place.store) }, 'port', other);
+        }
+        return txn.call(place.store, compares, ops);
+      };
+      assert.equal((await h1.report({ vifs: [{ portId: P1.id, state: 'down', reason: null }] })).status, 204);
+      assert.equal(disturbed, 1);
+      await untilStatus(server, P1.id, 'DOWN');
+    });
+
     test('refuse what is not a report, naming the field', async () => {
       await h1.register('192.0.2.1');
       const path = '/cable/v1/hosts/h1/status';

@@ -7,7 +7,7 @@
  *   store <──────── status writer <── acknowledgements, devices
  */
 import type { Writable } from 'node:stream';
-import { isBound, isRouterInterface } from '@cable/compiler';
+import { hostOf, isBound, isRouterInterface } from '@cable/compiler';
 import type { Logger } from '@cable/kit';
 import { CableError, type HostRegistration, type HostStatusReport, type Port } from '@cable/model';
 import type { Store } from '@cable/store';
@@ -21,7 +21,7 @@ import { PortProof } from './port-proof.ts';
 import type { PortFacts } from './port-status.ts';
 import { HostRegistry, LEASE_TTL_SECONDS, notRegistered } from './registry.ts';
 import { Reports } from './reports.ts';
-import { type StatusWriter, startStatusWriter } from './status-writer.ts';
+import { planStatus, type StatusWriter, startStatusWriter } from './status-writer.ts';
 import { Streams } from './streams.ts';
 
 /** How long a client that has more than this server knows is kept waiting for the server to catch up. */
@@ -100,6 +100,11 @@ export class HostPlane {
       tables,
       registry: this.#registry,
       acknowledge: (host, revision) => this.#acknowledge(host, revision),
+      planStatus: (host, vif) => {
+        const port = tables.of('port').get(vif.portId);
+        if (port === undefined || hostOf(port) !== host) return undefined;
+        return planStatus({ tables, now }, port, { ...this.#facts(port), vifUp: vif.state === 'up' });
+      },
     });
     this.#writer = startStatusWriter({ store, tables, facts: (port) => this.#facts(port), now, log, signal });
     const acknowledgementWriter = startAcknowledgementWriter({ store, tables, acknowledgements, log, signal });

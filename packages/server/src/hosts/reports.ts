@@ -1,12 +1,14 @@
 import { CableError, type HostStatusReport, type VifStatus } from '@cable/model';
-import type { Op, Store } from '@cable/store';
+import type { Compare, Op, Store } from '@cable/store';
 import { acknowledgedKey, aliveKey, vifKey } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { type HostRegistry, notRegistered } from './registry.ts';
+import type { StatusWrite } from './status-writer.ts';
 
 /** Devices of which a host may keep a state; a bound on what one host can make the store hold. */
 const MAX_VIFS_A_HOST = 16_384;
-const OPS_A_TXN = 100;
+/** Each may bring the write of a port's status with it. */
+const OPS_A_TXN = 60;
 
 export type ReportsDeps = {
   readonly store: Pick<Store, 'txn'>;
@@ -14,7 +16,12 @@ export type ReportsDeps = {
   readonly registry: HostRegistry;
   /** Takes over an acknowledgement; true: it must go to the store with this report. */
   readonly acknowledge: (host: string, revision: number) => boolean;
+  /** How the port's status must be written when the device is as told; undefined: it stays. */
+  readonly planStatus: (host: string, vif: VifStatus) => StatusWrite | undefined;
 };
+
+/** A change of what is known of a host, and the change of a port's status that follows from it. */
+type Change = { readonly op: Op; readonly status?: StatusWrite | undefined };
 
 /** Takes in hosts' status reports, one at a time for each host. */
 export class Reports {
@@ -48,9 +55,9 @@ export class Reports {
     const urgent = acknowledge(host, revision);
     // An agent that has just started has programmed nothing and so has seen no device: its list is not yet what there is.
     const complete = report.full && revision > 0;
-    const ops = this.#vifOps(host, report.vifs, complete);
-    if (urgent) ops.push({ kind: 'put', key: acknowledgedKey(host), value: JSON.stringify({ revision }) });
-    if (ops.length > 0) await this.#write(host, ops);
+    const changes = this.#vifChanges(host, report.vifs, complete);
+    if (urgent) changes.push({ op: { kind: 'put', key: acknowledgedKey(host), value: JSON.stringify({ revision }) } });
+    for (let at = 0; at < changes.length; at += OPS_A_TXN) await this.#write(host, changes.slice(at, at + OPS_A_TXN));
   }
 
   /** A revision that is not reached soon comes from a store that is no more: nothing of this one has been programmed. */
@@ -59,40 +66,49 @@ export class Reports {
   }
 
   /** `complete`: what is not among them is gone. */
-  #vifOps(host: string, vifs: readonly VifStatus[], complete: boolean): Op[] {
+  #vifChanges(host: string, vifs: readonly VifStatus[], complete: boolean): Change[] {
     const known = new Map(
       this.#deps.tables
         .of('vif')
         .by('host', host)
         .map((row) => [row.port_id, row]),
     );
-    const ops: Op[] = [];
+    const changes: Change[] = [];
     const named = new Set(vifs.map((vif) => vif.portId));
     if (!complete && new Set([...named, ...known.keys()]).size > MAX_VIFS_A_HOST) throw tooMany(host);
     for (const vif of vifs) {
       const row = known.get(vif.portId);
       if (row !== undefined && row.state === vif.state && row.reason === vif.reason) continue;
-      ops.push({ kind: 'put', key: vifKey(host, vif.portId), value: vifValue(vif) });
+      const op: Op = { kind: 'put', key: vifKey(host, vif.portId), value: vifValue(vif) };
+      changes.push({ op, status: this.#deps.planStatus(host, vif) });
     }
     if (complete) {
       for (const portId of known.keys())
-        if (!named.has(portId)) ops.push({ kind: 'delete', key: vifKey(host, portId) });
+        if (!named.has(portId)) changes.push({ op: { kind: 'delete', key: vifKey(host, portId) } });
     }
-    return ops;
+    return changes;
   }
 
-  /** Waits for the tables, so that the next report is compared with this one. */
-  async #write(host: string, ops: readonly Op[]): Promise<void> {
-    for (let at = 0; at < ops.length; at += OPS_A_TXN) {
-      const some = ops.slice(at, at + OPS_A_TXN);
-      const result = await this.#deps.store.txn([{ kind: 'exists', key: aliveKey(host) }], some);
-      if (!result.ok) {
-        this.#deps.registry.forget(host);
-        throw notRegistered(host);
-      }
-      if (!(await this.#deps.tables.waitFor(result.revision))) {
-        throw new CableError('ServiceUnavailable', 'The store does not tell of what was written to it.');
-      }
+  /**
+   * Writes what was told and, in the same transaction, the statuses that follow from it. When a port has changed meanwhile, only what was
+   * told: the status writer sees to the rest. Waits for the tables, so that the next report is compared with this one.
+   */
+  async #write(host: string, changes: readonly Change[]): Promise<void> {
+    const { store, tables, registry } = this.#deps;
+    const alive: Compare = { kind: 'exists', key: aliveKey(host) };
+    const ops = changes.map(({ op }) => op);
+    const statuses = changes.flatMap(({ status }) => status ?? []);
+    let result = await store.txn(
+      [alive, ...statuses.map(({ compare }) => compare)],
+      [...ops, ...statuses.map(({ op }) => op)],
+    );
+    if (!result.ok && statuses.length > 0) result = await store.txn([alive], ops);
+    if (!result.ok) {
+      registry.forget(host);
+      throw notRegistered(host);
+    }
+    if (!(await tables.waitFor(result.revision))) {
+      throw new CableError('ServiceUnavailable', 'The store does not tell of what was written to it.');
     }
   }
 }

@@ -25,6 +25,9 @@ export type StatusWriterDeps = {
 /** Ports whose status may have to change; `mark` never waits. */
 export type StatusWriter = { mark(portId: string): void; readonly done: Promise<void> };
 
+/** The write of a port's new status, and what must hold for it. */
+export type StatusWrite = { readonly compare: Compare; readonly op: Op };
+
 type Write = { readonly portId: string; readonly compares: readonly Compare[]; readonly ops: readonly Op[] };
 
 /**
@@ -88,19 +91,32 @@ async function commit(deps: StatusWriterDeps, writes: readonly Write[], marked: 
 
 function planWrite(deps: StatusWriterDeps, portId: string): Write | undefined {
   const port = deps.tables.of('port').get(portId);
-  const key = objectKey('port', portId);
-  const portRevision = deps.tables.modRevision('port', portId);
   const stale = staleReports(deps, portId, port);
   const ops: Op[] = stale.map((row) => ({ kind: 'delete', key: vifKey(row.host, portId) }));
-  if (port !== undefined) {
-    const status = portStatus(port, deps.facts(port));
-    if (status !== port.status)
-      ops.push({ kind: 'put', key, value: JSON.stringify(withStatus(port, status, deps.now())) });
-  }
+  const write = port === undefined ? undefined : planStatus(deps, port, deps.facts(port));
+  if (write !== undefined) ops.push(write.op);
   if (ops.length === 0) return undefined;
-  const portCompare: Compare =
-    portRevision === undefined ? { kind: 'absent', key } : { kind: 'modRevision', key, revision: portRevision };
-  return { portId, ops, compares: [portCompare, ...stale.flatMap((row) => reportCompare(deps, row))] };
+  const compares = [portCompare(deps, portId), ...stale.flatMap((row) => reportCompare(deps, row))];
+  return { portId, ops, compares };
+}
+
+/** Undefined: the port shows the right status already. */
+export function planStatus(
+  deps: Pick<StatusWriterDeps, 'tables' | 'now'>,
+  port: Port,
+  facts: PortFacts,
+): StatusWrite | undefined {
+  const status = portStatus(port, facts);
+  if (status === port.status) return undefined;
+  const value = JSON.stringify(withStatus(port, status, deps.now()));
+  return { compare: portCompare(deps, port.id), op: { kind: 'put', key: objectKey('port', port.id), value } };
+}
+
+/** The port must still be as the tables have it. */
+function portCompare(deps: Pick<StatusWriterDeps, 'tables'>, portId: string): Compare {
+  const key = objectKey('port', portId);
+  const revision = deps.tables.modRevision('port', portId);
+  return revision === undefined ? { kind: 'absent', key } : { kind: 'modRevision', key, revision };
 }
 
 function withStatus(port: Port, status: Port['status'], now: Date): Port {
