@@ -8,8 +8,8 @@ import { isKey, isRecord, isRevision, isSlice, parseJson } from './watch-line.ts
 /** Raised when the file's form changes; a file of another version is ignored: the server has everything. */
 const VERSION = 1;
 
-/** Changes within this time are one write. */
-const DELAY_MS = 200;
+/** Changes within this time are one write: a disk that the store may be on too is not kept busy with what any server can tell again. */
+const DELAY_MS = 1000;
 
 /** The state a previous run saved, never `synced`; the empty state when there is none or it cannot be read. */
 export async function readStateFile(path: string, log: Logger): Promise<HostState> {
@@ -65,8 +65,6 @@ export async function writeWhole(path: string, text: string): Promise<void> {
     await file.close();
   }
   await rename(draft, path);
-  const directory = await open(dirname(path), 'r');
-  await directory.sync().finally(() => directory.close());
 }
 
 function formatState(state: HostState): string {
