@@ -9,7 +9,7 @@ import { httpTransport, silentLogger, sleep } from '@cable/kit';
 import { sampleGroup, sampleNetwork } from '../plan/sample.ts';
 import { startFakeServer } from '../testing/fake-server.ts';
 import { type HostState, NO_STATE } from './host-state.ts';
-import { runHostStream } from './host-stream.ts';
+import { createReconnectWaits, runHostStream } from './host-stream.ts';
 
 const dir = mkdtempSync(join(tmpdir(), `cable-stream-${process.pid}-`));
 const path = join(dir, 'server.sock');
@@ -104,4 +104,19 @@ test('a line that is not understood ends the connection with its text', async ()
   await agent.done;
   server.close();
   server.closeAllConnections();
+});
+
+test('waits between connections stay under a second for a minute, and then grow', () => {
+  let now = 0;
+  const waits = createReconnectWaits(
+    () => now,
+    () => 1,
+  );
+  assert.deepEqual([waits.next(), waits.next(), waits.next(), waits.next(), waits.next()], [100, 200, 400, 800, 1000]);
+  now = 59_000;
+  assert.equal(waits.next(), 1000);
+  now = 60_000;
+  assert.equal(waits.next(), 5000);
+  waits.reset();
+  assert.equal(waits.next(), 100);
 });

@@ -1,5 +1,5 @@
 import type { Client } from '@cable/api';
-import { createBackoff, type Logger, sleep } from '@cable/kit';
+import { type Backoff, createBackoff, type Logger, sleep } from '@cable/kit';
 import type { HostRegistration } from '@cable/model';
 import { collectStates, type HostState } from './host-state.ts';
 import { parseWatchLine } from './watch-line.ts';
@@ -23,6 +23,10 @@ export type HostStreamDeps = {
 /** The server sends a bookmark at least every few seconds; a connection this silent is dead. */
 const SILENCE_MS = 30_000;
 
+const EAGER_FOR_MS = 60_000;
+const EAGER_MAX_MS = 1_000;
+const PATIENT_MS = 5_000;
+
 /** URL path of the host's part of the native API. */
 export function hostPath(host: string): string {
   return `/cable/v1/hosts/${encodeURIComponent(host)}`;
@@ -30,7 +34,7 @@ export function hostPath(host: string): string {
 
 /** Registers and watches, again and again with back-off, until the signal aborts. Does not throw. */
 export async function runHostStream(options: HostStreamOptions, deps: HostStreamDeps): Promise<void> {
-  const backoff = createBackoff({ minMs: 100, maxMs: 5_000 });
+  const waits = createReconnectWaits();
   let state = options.initial;
   /** Why the last connection ended: a server that is away for days is one line in the log. */
   let last: string | undefined;
@@ -38,14 +42,34 @@ export async function runHostStream(options: HostStreamOptions, deps: HostStream
     const reason = await connectOnce(options, deps, state, (next) => {
       state = next;
       last = undefined;
-      backoff.reset();
+      waits.reset();
     });
     if (deps.signal.aborted) return;
     options.onConnection({ connected: false, reason });
     if (reason !== last) deps.log.warn({ reason }, 'host stream ended, will reconnect');
     last = reason;
-    await sleep(backoff.next(), deps.signal);
+    await sleep(waits.next(), deps.signal);
   }
+}
+
+/**
+ * Waits between connections: at most a second at first, because a server that restarts is soon back and its hosts have changes waiting;
+ * after a minute 2.5 to 5 s. Each is drawn at random, so that thousands of agents come back spread over that time.
+ */
+export function createReconnectWaits(now: () => number = Date.now, random: () => number = Math.random): Backoff {
+  const eager = createBackoff({ minMs: 100, maxMs: EAGER_MAX_MS, random });
+  const patient = createBackoff({ minMs: PATIENT_MS, maxMs: PATIENT_MS, random });
+  let lostAt: number | undefined;
+  return {
+    next: () => {
+      lostAt ??= now();
+      return now() - lostAt < EAGER_FOR_MS ? eager.next() : patient.next();
+    },
+    reset: () => {
+      lostAt = undefined;
+      eager.reset();
+    },
+  };
 }
 
 /** One connection until it ends; answers why it did. */
