@@ -31,6 +31,8 @@ type Row = {
 const PARALLEL = 32;
 /** Between looks at a port's status: the figures are that much coarse. */
 const POLL_MS = 1;
+/** Between a device's removal, about which the kernel is busy a little longer, and the next request. */
+const REST_MS = 30;
 const ADDS_WARM_UP = 2;
 
 const say = (line: string): void => {
@@ -82,7 +84,7 @@ async function measureStore(store: 'lmdb' | 'etcd', options: Options): Promise<r
     for (const host of [bed.names.h1, bed.names.h2]) await bed.addPod(`keeper-${host.short}`, host, groupId);
     return [
       ...(await measureCreates(bed, store, options.ports)),
-      await measureProgrammed(bed, store, groupId, options.changes),
+      ...(await measureProgrammed(bed, store, groupId, options.changes)),
       ...measureAdds(bed, store, groupId, options.adds),
     ];
   } finally {
@@ -120,10 +122,19 @@ async function measureCreates(bed: CableBed, store: string, count: number): Prom
   return [row('port creates, 1 client', single), row(`port creates, ${PARALLEL} clients`, parallel)];
 }
 
-/** From the request to ACTIVE: the host's own agent has made the device, and both hosts have acknowledged the port. */
-async function measureProgrammed(bed: CableBed, store: string, groupId: string, count: number): Promise<Row> {
+/**
+ * From the request to ACTIVE: the host's own agent has made the device, and both hosts have acknowledged the port. And from the request
+ * to delete it until its device is gone; only then does the next begin.
+ */
+async function measureProgrammed(
+  bed: CableBed,
+  store: string,
+  groupId: string,
+  count: number,
+): Promise<readonly Row[]> {
   say(`${store}: ${count} times from request to programmed on both hosts`);
   const samples: number[] = [];
+  const removals: number[] = [];
   for (let i = 0; i < count; i += 1) {
     const startedAt = performance.now();
     const port = await bed.client.create('port', {
@@ -135,15 +146,28 @@ async function measureProgrammed(bed: CableBed, store: string, groupId: string, 
     });
     await untilActive(bed, port.id);
     samples.push(performance.now() - startedAt);
+    const deletedAt = performance.now();
     await bed.client.delete('port', port.id);
+    await untilGone(bed, `cb${port.id.slice(0, 11)}`);
+    removals.push(performance.now() - deletedAt);
+    await setTimeout(REST_MS);
   }
-  return {
+  const row = (what: string, values: readonly number[]): Row => ({
     store,
-    what: 'request to programmed on both hosts',
-    median: median(samples),
-    p99: quantile(samples, 0.99),
+    what,
+    median: median(values),
+    p99: quantile(values, 0.99),
     unit: 'ms',
-  };
+  });
+  return [row('request to programmed on both hosts', samples), row('request to device removed', removals)];
+}
+
+async function untilGone(bed: CableBed, device: string): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (bed.devices(bed.names.h1).includes(device)) {
+    if (performance.now() > deadline) throw new Error(`device ${device} is not gone after 10 s`);
+    await setTimeout(POLL_MS);
+  }
 }
 
 async function untilActive(bed: CableBed, portId: string): Promise<void> {

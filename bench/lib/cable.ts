@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type Client, createClient } from '@cable/api';
 import { httpTransport } from '@cable/kit';
 import {
@@ -24,6 +25,8 @@ export type CableBed = {
   readonly subnetId: string;
   /** A pod's namespace and address. `name` is unique. */
   addPod(name: string, host: LabHost, groupId: string): Promise<BenchPod>;
+  /** Names of the devices in the host's network namespace. */
+  devices(host: LabHost): readonly string[];
   /** Removes everything; throws and says what could not be removed. */
   close(): Promise<void>;
 };
@@ -47,10 +50,13 @@ export async function buildCable(store: StoreKind, say: (line: string) => void):
     say(`building Cable: a server on ${store}, two hosts with agents`);
     await createTopology(names, ledger);
     const control = await startControlPlane(names, processes, store);
+    const agents = new Map<LabHost, number>();
     for (const host of [names.h1, names.h2]) {
       ledger.add({ kind: 'host', name: host.name });
-      await startAgent(names, processes, host);
+      agents.set(host, (await startAgent(names, processes, host)).current().pid);
     }
+    const devices = (host: LabHost): readonly string[] =>
+      [...readFileSync(`/proc/${agents.get(host)}/net/dev`, 'utf8').matchAll(/^\s*([^\s:]+):/gm)].map(([, name = '']) => name);
     const client = createClient({ transport: httpTransport(control.url), projectId: PROJECT });
     const network = await client.create('network', { name: 'bench' });
     const subnet = await client.create('subnet', { network_id: network.id, ip_version: 4, cidr: '10.50.0.0/16' });
@@ -63,7 +69,7 @@ export async function buildCable(store: StoreKind, say: (line: string) => void):
       });
       return { netns: pod.netns ?? '', address: pod.ip };
     };
-    return { names, control, client, networkId: network.id, subnetId: subnet.id, addPod, close };
+    return { names, control, client, networkId: network.id, subnetId: subnet.id, addPod, devices, close };
   } catch (err) {
     await close();
     throw err;
