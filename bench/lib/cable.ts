@@ -56,7 +56,9 @@ export async function buildCable(store: StoreKind, say: (line: string) => void):
       agents.set(host, (await startAgent(names, processes, host)).current().pid);
     }
     const devices = (host: LabHost): readonly string[] =>
-      [...readFileSync(`/proc/${agents.get(host)}/net/dev`, 'utf8').matchAll(/^\s*([^\s:]+):/gm)].map(([, name = '']) => name);
+      [...readFileSync(`/proc/${agents.get(host)}/net/dev`, 'utf8').matchAll(/^\s*([^\s:]+):/gm)].map(
+        ([, name = '']) => name,
+      );
     const client = createClient({ transport: httpTransport(control.url), projectId: PROJECT });
     const network = await client.create('network', { name: 'bench' });
     const subnet = await client.create('subnet', { network_id: network.id, ip_version: 4, cidr: '10.50.0.0/16' });

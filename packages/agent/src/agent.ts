@@ -6,7 +6,7 @@ import { MAPS } from './bpf/abi.gen.ts';
 import { type LoadedObject, loadObject } from './bpf/object.ts';
 import { createCniHandler } from './cni/index.ts';
 import type { DesiredState } from './desired.ts';
-import { applyHostLinks } from './devices/host-links.ts';
+import { applyHostLinks, type HostLinkRemover, startHostLinkRemover, unwantedHostLinks } from './devices/host-links.ts';
 import { concernsUs, LinkReader, type LinkTable } from './devices/link-table.ts';
 import { ensureOwnLinks, type OwnLinks, ownLinksStand, SERVICE_ADDRESS } from './devices/own-links.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
@@ -87,7 +87,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
     },
     { client, log: log.child('stream'), signal },
   );
-  await Promise.all([running.done, reporter?.done, stateFile.done]);
+  await Promise.all([running.done, host.remover.done, reporter?.done, stateFile.done]);
   await plane.close();
   netlink.close();
   transport.close();
@@ -95,7 +95,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
 
 type Connection = { readonly connected: boolean; readonly reason: string | null };
 
-type Host = { readonly loop: HostLoop; readonly links: LinkReader };
+type Host = { readonly loop: HostLoop; readonly links: LinkReader; readonly remover: HostLinkRemover };
 
 /** Before anything is loaded: two agents in one network namespace would take each other's packets. */
 async function startServices(guests: () => DesiredState['guests'], deps: Deps): Promise<GuestServices> {
@@ -170,6 +170,7 @@ function createHostLoop(
     return true;
   };
   const links = new LinkReader(parts.netlink);
+  const remover = startHostLinkRemover({ log, signal: deps.signal });
   const loop = new HostLoop({
     host: options.host,
     plan: createPlanner(options.host),
@@ -177,12 +178,13 @@ function createHostLoop(
     slots: new SlotTable(readSlots(parts.plane), () => performance.now()),
     links,
     repairDevices,
-    applyHostLinks: (wanted, table, prune) => applyHostLinks(wanted, table, { socket: parts.netlink, log, prune }),
+    applyHostLinks: (wanted) => applyHostLinks(wanted, { socket: parts.netlink, log }),
+    pruneHostLinks: (wanted, table) => remover.remove(unwantedHostLinks(wanted, table)),
     onChange: parts.onChange,
     log,
     signal: deps.signal,
   });
-  return { loop, links };
+  return { loop, links, remover };
 }
 
 /** Slots that a previous run gave, by port id. */

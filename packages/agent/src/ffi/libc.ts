@@ -4,11 +4,14 @@ import koffi from 'koffi';
 /** An address or a buffer of the caller; the callee may write to a buffer. */
 export type Pointer = Uint8Array | bigint | null;
 
+/** A function that another thread may call; `done` gets its result. errno is not told. */
+export type AsideCall = { async(...args: readonly [...unknown[], (err: unknown, result: unknown) => void]): void };
+
 type Libc = {
   readonly syscall: (number: number, command: number, attr: Pointer, size: number) => number;
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly bind: (fd: number, address: Uint8Array, size: number) => number;
-  readonly send: (fd: number, data: Uint8Array, size: number, flags: number) => number;
+  readonly send: ((fd: number, data: Uint8Array, size: number, flags: number) => number) & AsideCall;
   readonly recv: (fd: number, data: Uint8Array, size: number, flags: number) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, size: number) => number;
   readonly setns: (fd: number, kind: number) => number;

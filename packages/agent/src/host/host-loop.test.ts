@@ -31,6 +31,7 @@ function bed(
   let table: LinkTable = new Map();
   let reads = 0;
   let changes = 0;
+  let prunes = 0;
   const loop = new HostLoop({
     host: 'h1',
     plan: createPlanner('h1'),
@@ -48,6 +49,9 @@ function bed(
     },
     repairDevices: () => false,
     applyHostLinks: () => applyHostLinks(links),
+    pruneHostLinks: () => {
+      prunes += 1;
+    },
     onChange: () => {
       changes += 1;
     },
@@ -58,7 +62,7 @@ function bed(
     plane.setDevice(ifindex, true);
     links.set(name, device(name, ifindex));
   };
-  return { stop, plane, links, loop, addDevice, changes: () => changes };
+  return { stop, plane, links, loop, addDevice, changes: () => changes, prunes: () => prunes };
 }
 
 function device(name: string, ifindex: number): Link {
@@ -113,6 +117,18 @@ test('a link that the agent makes itself is programmed in the same round', async
   assert.equal(made.loop.snapshot.vifs[0]?.state, 'up');
   assert.equal(made.loop.snapshot.rounds, 1);
   made.stop.abort();
+});
+
+test('links of ports that are gone are removed after the round, and only when the state is known to be whole', async () => {
+  const { loop, changes, prunes, stop } = bed();
+  loop.start({ ...state(3, CLOUD), synced: false });
+  await until(() => changes() === 1);
+  await sleep(5);
+  assert.equal(prunes(), 0);
+  loop.setState(state(4, CLOUD));
+  await until(() => prunes() === 1);
+  assert.equal(changes(), 2);
+  stop.abort();
 });
 
 test('a revision counts only when the kernel took it, and the refusal is told meanwhile', async () => {

@@ -33,7 +33,9 @@ export type HostLoopDeps = {
   readonly links: { read(): LinkTable; invalidate(): void };
   /** Makes the agent's own devices anew if one is gone. True: it did, so the links have changed. */
   readonly repairDevices: (links: LinkTable) => boolean;
-  readonly applyHostLinks: (wanted: DesiredState['hostLinks'], links: LinkTable, prune: boolean) => HostLinkResult;
+  readonly applyHostLinks: (wanted: DesiredState['hostLinks']) => HostLinkResult;
+  /** Removes links of ports that are gone. Does not wait: the kernel is slow at it, and nothing depends on it. */
+  readonly pruneHostLinks: (wanted: DesiredState['hostLinks'], links: LinkTable) => void;
   /** Called after each round that changed something which is reported. */
   readonly onChange: () => void;
   readonly log: Logger;
@@ -115,8 +117,11 @@ export class HostLoop {
     this.#started += 1;
     const round = this.#started;
     const state = this.#state;
+    let desired: DesiredState;
     try {
-      const { desired, failures, writes } = await this.#apply(state);
+      const applied = await this.#apply(state);
+      const { failures, writes } = applied;
+      desired = applied.desired;
       const vifs = vifStatuses(hostSlice(state, this.#deps.host)?.ports ?? [], desired, failures);
       this.#publish({ revision: state.revision, state, desired, vifs, error: null, writes });
     } catch (err) {
@@ -125,13 +130,14 @@ export class HostLoop {
       throw err;
     }
     this.#wakeWaiters(round);
+    if (state.synced) this.#deps.pruneHostLinks(desired.hostLinks, this.#deps.links.read());
   }
 
   async #apply(state: HostState): Promise<{ desired: DesiredState; failures: Map<string, string>; writes: number }> {
     const prune = state.synced;
     if (this.#deps.repairDevices(this.#deps.links.read())) this.#deps.links.invalidate();
     let desired = this.#plan(state);
-    const made = this.#deps.applyHostLinks(desired.hostLinks, this.#deps.links.read(), prune);
+    const made = this.#deps.applyHostLinks(desired.hostLinks);
     if (made.changed) {
       this.#deps.links.invalidate();
       desired = this.#plan(state);

@@ -1,5 +1,6 @@
 /** Network devices: list, change, move, delete. What the agent made itself it knows by its name's prefix. */
 
+import { randomInt } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { macToBytes, parseMac } from '@cable/model';
 import { absentOn, NetlinkError, succeeded } from '../ffi/errno.ts';
@@ -55,6 +56,7 @@ export const IFLA = {
   link: 5,
   operState: 16,
   info: 18,
+  group: 27,
   netnsFd: 28,
   extMask: 29,
   peerNetnsid: 37,
@@ -120,6 +122,28 @@ export function deleteLink(socket: NetlinkSocket, ref: LinkRef): boolean {
   if (link === undefined) return false;
   const request = { type: RTM_LINK.delete, fixed: ifinfo(link.ifindex), tried: `delete device ${link.name}` };
   return succeeded(() => socket.change(request), ['ENODEV']);
+}
+
+/** Groups that users give are small numbers. */
+const RANDOM_GROUP = 0x4000_0000;
+
+/**
+ * Deletes devices, all at once and in another thread: the kernel takes some 20 ms about it, for one or for many. They are put into a
+ * group for it, a new one each time, so that a crash between leaves nothing behind that a later call would delete. Absent is fine.
+ */
+export async function deleteLinksAside(socket: NetlinkSocket, names: Iterable<string>): Promise<void> {
+  const group = RANDOM_GROUP + randomInt(RANDOM_GROUP);
+  const marked: string[] = [];
+  for (const name of names) {
+    const tried = `put device ${name} into group ${group}`;
+    const attributes = [text(IFLA.name, checkName(name)), u32(IFLA.group, group)];
+    const request = { type: RTM_LINK.set, fixed: ifinfo(0), attributes, tried };
+    if (succeeded(() => socket.change(request), ['ENODEV'])) marked.push(name);
+  }
+  if (marked.length === 0) return;
+  const tried = `delete ${marked.length === 1 ? `device ${marked[0]}` : `${marked.length} devices`}`;
+  const request = { type: RTM_LINK.delete, fixed: ifinfo(0), attributes: [u32(IFLA.group, group)], tried };
+  await socket.changeAside(request);
 }
 
 /** Name, MAC and MTU as attributes. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { addAddress, deleteAddress, listAddresses, setAddresses } from './address.ts';
-import { deleteLink, getLink, listLinks, requireLink, setLink } from './link.ts';
+import { deleteLink, deleteLinksAside, getLink, listLinks, requireLink, setLink } from './link.ts';
 import { inNetns, netnsId, ownNetnsId } from './netns.ts';
 import { deleteRoute, ensureRoute, listRoutes, ROUTE_PROTOCOL } from './route.ts';
 import { NetlinkSocket } from './socket.ts';
@@ -214,4 +214,14 @@ test('nothing stays open', () => {
   ensureVeth(socket, { name: 'fd0', peer: { name: 'fd1', netns: host.path } });
   socket.close();
   assert.equal(count(), before);
+});
+
+test('devices are deleted aside, many at once; absent ones are no error', async () => {
+  for (const name of ['cbd1', 'cbd2', 'cbd3']) ensureVeth(hostSocket, { name, peer: { name: `${name}p` } });
+  await deleteLinksAside(hostSocket, ['cbd1', 'cbd-none', 'cbd2']);
+  const left = listLinks(hostSocket).filter(({ name }) => name.startsWith('cbd'));
+  assert.deepEqual(left.map(({ name }) => name).sort(), ['cbd3', 'cbd3p']);
+  await deleteLinksAside(hostSocket, ['cbd1']);
+  await deleteLinksAside(hostSocket, ['cbd3']);
+  assert.equal(getLink(hostSocket, 'cbd3p'), undefined);
 });

@@ -67,6 +67,20 @@ export class NetlinkSocket {
     this.#exchange(request, NLM.ack);
   }
 
+  /**
+   * As `change`, but the kernel works in another thread: for what it takes long about. The socket is for this alone meanwhile.
+   */
+  async changeAside(request: NetlinkRequest): Promise<void> {
+    const data = this.#encode(request, NLM.ack);
+    const sent = await new Promise<unknown>((resolve, reject) => {
+      libc().send.async(this.fd, data, data.length, 0, (err, result) =>
+        err === null || err === undefined ? resolve(result) : reject(err),
+      );
+    });
+    if (sent !== data.length) throw new NetlinkError(request.tried, 'EIO', 'the request could not be sent');
+    this.#collect(request.tried);
+  }
+
   /** The one answer to a question. Throws NetlinkError, e.g. ENODEV. */
   get(request: NetlinkRequest): NetlinkMessage {
     const [answer] = this.#exchange(request, NLM.ack);
@@ -92,20 +106,28 @@ export class NetlinkSocket {
   }
 
   #exchange(request: NetlinkRequest, flags: number): NetlinkMessage[] {
+    const data = this.#encode(request, flags);
+    if (libc().send(this.fd, data, data.length, 0) < 0) throw new NetlinkError(request.tried, errnoName(lastErrno()));
+    return this.#collect(request.tried);
+  }
+
+  #encode(request: NetlinkRequest, flags: number): Uint8Array {
     this.#sequence += 1;
     const head = { type: request.type, flags: NLM.request | flags | (request.flags ?? 0), sequence: this.#sequence };
-    const data = encodeMessage(head, request.fixed, request.attributes ?? []);
-    if (libc().send(this.fd, data, data.length, 0) < 0) throw new NetlinkError(request.tried, errnoName(lastErrno()));
+    return encodeMessage(head, request.fixed, request.attributes ?? []);
+  }
+
+  #collect(tried: string): NetlinkMessage[] {
     const answers: NetlinkMessage[] = [];
     for (;;) {
-      for (const message of this.#receive(request.tried)) {
+      for (const message of this.#receive(tried)) {
         if (message.sequence !== this.#sequence) continue;
         if (message.type === NLMSG_ERROR) {
-          throwIfError(message, request.tried);
+          throwIfError(message, tried);
           return answers;
         }
         if (message.type === NLMSG_DONE) {
-          throwIfError(message, request.tried);
+          throwIfError(message, tried);
           return answers;
         }
         answers.push(message);
