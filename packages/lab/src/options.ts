@@ -30,7 +30,7 @@ export function labCommand(actions: Actions): Command {
     .option('--no-qemu', 'leave out the real machine under QEMU')
     .option('--keep', 'leave the lab up and say how to use it; `cable lab down` removes it', false)
     .option('--json', 'print the results as JSON', false)
-    .option('--only <group>', `run one group of checks, may be repeated: ${CHECK_GROUPS.join(', ')}`, collectGroup, [])
+    .addOption(onlyOption())
     .addOption(name())
     .action((options: UpOptions) => actions.up(options));
   command
@@ -39,6 +39,12 @@ export function labCommand(actions: Actions): Command {
     .addOption(name())
     .action((_options: unknown, self: Command) => actions.down(self.optsWithGlobals<DownOptions>()));
   return command;
+}
+
+function onlyOption(): Option {
+  return new Option('--only <group>', `run one group of checks, may be repeated: ${CHECK_GROUPS.join(', ')}`)
+    .argParser(collectGroup)
+    .default([], 'all');
 }
 
 function parseName(text: string): string {
