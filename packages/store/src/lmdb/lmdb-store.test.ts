@@ -25,6 +25,16 @@ const open = (name: string, historyRevisions?: number): Store =>
 
 contractSuite('lmdb', async () => open('suite'));
 
+test('lmdb: a path that cannot be a directory is refused at once, with the remedy', { timeout: 5_000 }, () => {
+  writeFileSync(join(dir, 'file'), '');
+  for (const path of ['/proc/store/here', join(dir, 'file'), join(dir, 'file/below')]) {
+    assert.throws(() => openLmdb({ path, log: silentLogger() }), {
+      code: 'invalid',
+      message: /--store: cannot use the directory .*: choose another/,
+    });
+  }
+});
+
 /** Runs the writer until it has printed so many keys, kills it with SIGKILL, and gives every key it printed. */
 async function killedWriter(path: string, count: number): Promise<readonly string[]> {
   const script = fileURLToPath(new URL('../testing/writer.ts', import.meta.url));

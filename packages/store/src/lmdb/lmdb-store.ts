@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import type { Compare, KeyValue, Op, Store, StoreEvent, TxnResult, WatchBatch, WatchOptions } from '../contract.ts';
 import { StoreError } from '../errors.ts';
 import { checkKey, checkTtl, checkTxn } from '../limits.ts';
+import { makeDirectory } from './directory.ts';
 import { Draft } from './draft.ts';
 import { LmdbFiles } from './files.ts';
 import { LeaseClock } from './leases.ts';
@@ -28,9 +28,9 @@ const MAX_GROUP = 256;
 const TRIM_STEP = 256;
 const WATCH_STEP = 256;
 
-/** Opens the embedded store. Throws `locked` when another process has it open. */
+/** Opens the embedded store. Throws `locked` when another process has it open, `invalid` when the directory cannot be used. */
 export function openLmdb(options: LmdbOptions): Store {
-  mkdirSync(options.path, { recursive: true, mode: 0o700 });
+  makeDirectory(options.path);
   const lock = takeLock(join(options.path, 'cable.lock'));
   try {
     return new LmdbStore(options, new LmdbFiles(options.path), lock);
