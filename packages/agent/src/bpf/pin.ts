@@ -1,17 +1,12 @@
-/** Pins: names in bpffs that keep maps, programs and links alive without a process. */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { absentOn, BpfError } from '../ffi/errno.ts';
+/** Pins: names in bpffs that keep maps and programs alive without a process. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { BpfError } from '../ffi/errno.ts';
 import { BPF_CMD, BpfAttr, bpf, tryBpf } from './syscall.ts';
 
 /** bpffs refuses names with a dot: `eth0.100` becomes `eth0%2E100`. */
 export function pinName(name: string): string {
   return encodeURIComponent(name).replaceAll('.', '%2E');
-}
-
-/** The name that `pinName` made this of. */
-export function unpinName(name: string): string {
-  return decodeURIComponent(name);
 }
 
 /** Pins an object at a path whose directories are made as needed. EEXIST if something is there. */
@@ -28,20 +23,9 @@ export function openPin(path: string): number | undefined {
   return result;
 }
 
-/** Removes one pin; absent is fine. The object itself lives on while anything else holds it. */
-export function removePin(path: string): void {
-  rmSync(path, { force: true });
-}
-
 /** Removes a directory of pins with everything below it; absent is fine. */
 export function removePins(directory: string): void {
   rmSync(directory, { recursive: true, force: true });
-}
-
-/** Full paths of the pins in a directory, sorted; none when it does not exist. */
-export function listPins(directory: string): string[] {
-  const names = absentOn(['ENOENT'], () => readdirSync(directory)) ?? [];
-  return names.sort().map((name) => join(directory, name));
 }
 
 function cString(text: string): Uint8Array {

@@ -16,9 +16,6 @@ export const BPF_CMD = {
   mapFdById: 14,
   objInfo: 15,
   mapLookupBatch: 24,
-  linkCreate: 28,
-  linkUpdate: 29,
-  linkDetach: 34,
 } as const;
 
 export type BpfCommand = (typeof BPF_CMD)[keyof typeof BPF_CMD];

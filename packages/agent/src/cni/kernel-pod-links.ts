@@ -11,8 +11,7 @@ import { CNI_CODE, CniError } from './errors.ts';
 import type { PodLink, PodLinkState, PodLinks, PreparedLink } from './pod-link.ts';
 
 /**
- * Host ends of pairs that are only prepared. Not `cv`, so that nobody looks at them: looking would wait for the kernel, which
- * attaches a program to them.
+ * Host ends of pairs that are only prepared. Not `cv`, so that nobody takes them for a port's before the port is known.
  */
 const PASSING_NAME = /^cn-[0-9a-f]{10}$/;
 

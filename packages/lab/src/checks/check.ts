@@ -56,10 +56,5 @@ async function describeDrops(guest: Guest): Promise<string> {
   }
 }
 
-/** Logs of the agents that carry two guests. */
-export function agentsOf(...guests: readonly Guest[]): readonly string[] {
-  return [...new Set(guests.map((guest) => `agent-${guest.host.split('-').at(-1)}`))];
-}
-
 /** Every agent's log. */
 export const ALL_AGENTS: readonly string[] = ['agent-h1', 'agent-h2', 'agent-pm1'];
