@@ -35,8 +35,13 @@ export type HostRegistration = {
   readonly agentId?: string;
   /** UUID of this run of the agent. */
   readonly session?: string;
+  /** The session of the run before this one, as the machine remembers it: a copy of the machine's disk does not know later ones. Null: none. */
+  readonly previousSession?: string | null;
   /** Highest protocol that the agent speaks; absent: 1. */
   readonly protocol?: number;
+  /** As in `resume`: a host that must not follow this store is refused before it counts as alive. */
+  readonly since?: number;
+  readonly history?: StoreHistory | null;
 };
 
 /** Answer to a registration. */
@@ -102,13 +107,20 @@ export type ServerLine =
   | { readonly type: 'reset'; readonly key: SliceKey; readonly revision: number }
   /** The host does not need the slice any more, or what it was about is gone. */
   | { readonly type: 'drop'; readonly key: SliceKey; readonly revision: number }
-  /** The client has everything as of `revision`. `digest`: sum of the digests of all its slices, modulo 2^48. */
-  | { readonly type: 'sync'; readonly revision: number; readonly digest: number }
+  /** The client has everything as of `revision`. `digest`: sum of the digests of all its slices, modulo 2^48. `mark`: the store's as of `revision`. */
+  | { readonly type: 'sync'; readonly revision: number; readonly digest: number; readonly mark: string }
   /**
    * Everything up to `revision` has been sent. `ackWithinMs`: when it is in the kernel, say so by a `status` line after a random part of this time
-   * (0: at once), unless one goes out sooner; absent: nothing was sent that needs one. `mark`: the store's, when it has changed.
+   * (0: at once), unless one goes out sooner; absent: nothing was sent that needs one. `digest`: as in `sync`, when something was sent. `mark`: the
+   * store's as of `revision`, when it is not that of the last line that had one.
    */
-  | { readonly type: 'bookmark'; readonly revision: number; readonly ackWithinMs?: number; readonly mark?: string };
+  | {
+      readonly type: 'bookmark';
+      readonly revision: number;
+      readonly ackWithinMs?: number;
+      readonly digest?: number;
+      readonly mark?: string;
+    };
 
 /**
  * What an agent reports; with protocol 1 the body of `POST /cable/v1/hosts/{host}/status` (answer 204). `revision`: the last one that is in the
@@ -118,6 +130,8 @@ export type HostStatusReport = {
   readonly revision: number;
   readonly full: boolean;
   readonly vifs: readonly VifStatus[];
+  /** Slices of which the kernel refused something that concerns other hosts' ports: of these `revision` is not programmed. Absent: none. */
+  readonly refused?: readonly string[];
 };
 
 /** `up`: the device exists and its programs and map entries are in place; `down`: no device yet; `error`: see reason. */
