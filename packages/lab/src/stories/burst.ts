@@ -1,0 +1,143 @@
+import { askAgent } from '../agent-socket.ts';
+import { type Check, duration, expect } from '../checks/check.ts';
+import { eventually } from '../eventually.ts';
+import { ipBatch } from '../exec.ts';
+import { tapName } from '../guests/guest.ts';
+import type { Lab } from '../lab.ts';
+import { defineStory, type Story } from '../story.ts';
+
+const WORLD = {
+  stores: ['lmdb', 'etcd'],
+  servers: 1,
+  hosts: { h1: {} },
+  projects: ['blue'],
+  networks: { blue: { project: 'blue', cidr: '10.32.0.0/16' } },
+  groups: { blue: { project: 'blue', allow: ['ping'] } },
+  guests: {},
+  settings: { taps: { standard: 200, least: 10, what: 'taps that are made at once' } },
+} as const;
+
+type BurstLab = Lab<typeof WORLD>;
+type Vif = { readonly portId: string; readonly state: 'up' | 'down' | 'error'; readonly reason: string | null };
+
+const DEADLINE_MS = 10_000;
+/** In one request. */
+const PORTS_AT_ONCE = 100;
+
+const CHECKS: readonly Check<typeof WORLD>[] = [
+  {
+    group: 'burst',
+    name: 'all ports reach the agent, and wait for their taps',
+    concerns: ['server', 'agent'],
+    run: async (lab) => {
+      const { taps } = lab.settings;
+      for (let made = 0; made < taps; made += PORTS_AT_ONCE)
+        await createPorts(lab, Math.min(PORTS_AT_ONCE, taps - made));
+      const vifs = await untilStates(lab, 'down', taps, 60_000);
+      return `${vifs.length} ports`;
+    },
+  },
+  {
+    group: 'burst',
+    name: 'taps made at once are all plugged within 10 s',
+    concerns: ['agent'],
+    run: async (lab) => {
+      const taps = (await vifsOf(lab)).map((vif) => tapName(vif.portId));
+      const startedAt = performance.now();
+      await ipBatch(
+        lab.hosts.h1.netns,
+        taps.flatMap((tap) => [`tuntap add dev ${tap} mode tap`, `link set ${tap} up`]),
+      );
+      const made = performance.now() - startedAt;
+      await untilStates(lab, 'up', taps.length, DEADLINE_MS);
+      const took = performance.now() - startedAt;
+      expect(took <= DEADLINE_MS, `it took ${duration(took)}`);
+      return `${taps.length} taps in ${duration(took)}, of which making them took ${duration(made)}`;
+    },
+  },
+  {
+    group: 'burst',
+    name: 'a tap that comes after them is plugged too',
+    concerns: ['agent'],
+    run: async (lab) => {
+      const { taps } = lab.settings;
+      await createPorts(lab, 1);
+      const late = (await untilStates(lab, 'down', 1, DEADLINE_MS)).find((vif) => vif.state === 'down');
+      expect(late !== undefined, 'the new port is not there');
+      const tap = tapName(late.portId);
+      const startedAt = performance.now();
+      await ipBatch(lab.hosts.h1.netns, [`tuntap add dev ${tap} mode tap`, `link set ${tap} up`]);
+      await untilStates(lab, 'up', taps + 1, DEADLINE_MS);
+      return duration(performance.now() - startedAt);
+    },
+  },
+  {
+    group: 'burst',
+    name: 'every port is ACTIVE',
+    concerns: ['server', 'agent'],
+    run: async ({ tenants }) => {
+      const ports = await eventually(
+        { what: 'every port to be ACTIVE', deadlineMs: DEADLINE_MS, everyMs: 100 },
+        async () => {
+          const listed = await tenants.blue.list('port');
+          const waiting = listed.filter((port) => port.status !== 'ACTIVE').length;
+          expect(waiting === 0, `${waiting} are not`);
+          return listed;
+        },
+      );
+      return `${ports.length} ports`;
+    },
+  },
+  {
+    group: 'burst',
+    name: 'taps removed at once are all missed within 10 s',
+    concerns: ['agent'],
+    run: async (lab) => {
+      const taps = (await vifsOf(lab)).map((vif) => tapName(vif.portId));
+      const startedAt = performance.now();
+      await ipBatch(
+        lab.hosts.h1.netns,
+        taps.map((tap) => `link del ${tap}`),
+      );
+      await untilStates(lab, 'down', taps.length, DEADLINE_MS);
+      return duration(performance.now() - startedAt);
+    },
+  },
+];
+
+async function createPorts({ tenants, networks, groups, hosts }: BurstLab, count: number): Promise<void> {
+  const body = {
+    network_id: networks.blue.network.id,
+    security_groups: [groups.blue.id],
+    device_owner: 'compute:nova',
+    'binding:host_id': hosts.h1.name,
+  };
+  await tenants.blue.createMany('port', Array<typeof body>(count).fill(body));
+}
+
+async function vifsOf({ hosts }: BurstLab): Promise<readonly Vif[]> {
+  return (await askAgent(hosts.h1, '/vifs')) as readonly Vif[];
+}
+
+/** Waits until so many of the host's ports are in a state. */
+async function untilStates(
+  lab: BurstLab,
+  state: Vif['state'],
+  count: number,
+  deadlineMs: number,
+): Promise<readonly Vif[]> {
+  return eventually({ what: `${count} ports to be ${state}`, deadlineMs, everyMs: 50 }, async () => {
+    const vifs = await vifsOf(lab);
+    const there = vifs.filter((vif) => vif.state === state).length;
+    const failed = vifs.find((vif) => vif.state === 'error');
+    expect(there === count, `${there} are${failed === undefined ? '' : `, and one failed: ${failed.reason}`}`);
+    return vifs;
+  });
+}
+
+export const BURST: Story = defineStory({
+  name: 'burst',
+  sentence: 'Many taps are made on one host at once: all are plugged within ten seconds, and so is the next.',
+  world: WORLD,
+  checks: CHECKS,
+});
