@@ -10,7 +10,7 @@ import { type LabHost, type LabNames, labHost } from './names.ts';
 import { createProcesses, type Processes } from './processes.ts';
 import { createTopology } from './topology.ts';
 import { startServices } from './traffic/in-guest.ts';
-import type { StoreKind, World } from './world.ts';
+import { findFaults, type StoreKind, type World } from './world.ts';
 
 export type LabOptions = {
   readonly names: LabNames;
@@ -28,6 +28,8 @@ export type LabOptions = {
  */
 export async function buildLab(world: World, options: LabOptions): Promise<Lab> {
   const { names, ledger, settings, say } = options;
+  const faults = findFaults(world);
+  if (faults.length > 0) throw new Error(`the world cannot be built: ${faults.join('; ')}`);
   const processes = createProcesses(names.dir, ledger);
   const planned = hostsOf(names, world);
   say(`making ${planned.length} hosts and the underlay that joins them`);

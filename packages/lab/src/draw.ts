@@ -88,7 +88,7 @@ function sideBySide(boxes: readonly (readonly string[])[]): readonly string[] {
   );
 }
 
-/** `blue 10.10.0.0/24 ──┐`, with the routers that join networks. */
+/** Its networks, with the routers that join each to others, and its groups. */
 function drawProject(world: World, project: string): readonly string[] {
   const networks = Object.entries(world.networks).filter(([, network]) => network.project === project);
   const width = Math.max(0, ...networks.map(([name]) => name.length));

@@ -91,8 +91,9 @@ function nameFaults(names: readonly string[]): readonly string[] {
 }
 
 function ownerFaults(world: World): readonly string[] {
-  const owned = { ...world.networks, ...world.groups, ...world.routers };
-  return Object.entries(owned)
+  const owned = [world.networks, world.groups, world.routers ?? {}];
+  return owned
+    .flatMap((part): readonly (readonly [string, { readonly project: string }])[] => Object.entries(part))
     .filter(([, { project }]) => !world.projects.includes(project))
     .map(([name, { project }]) => `${name}: there is no project ${project}`);
 }

@@ -44,10 +44,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
     run: async (lab) => {
       const taps = (await vifsOf(lab)).map((vif) => tapName(vif.portId));
       const startedAt = performance.now();
-      await ipBatch(
-        lab.hosts.h1.netns,
-        taps.flatMap((tap) => [`tuntap add dev ${tap} mode tap`, `link set ${tap} up`]),
-      );
+      await makeTaps(lab, taps);
       const made = performance.now() - startedAt;
       await untilStates(lab, 'up', taps.length, DEADLINE_MS);
       const took = performance.now() - startedAt;
@@ -66,7 +63,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       expect(late !== undefined, 'the new port is not there');
       const tap = tapName(late.portId);
       const startedAt = performance.now();
-      await ipBatch(lab.hosts.h1.netns, [`tuntap add dev ${tap} mode tap`, `link set ${tap} up`]);
+      await makeTaps(lab, [tap]);
       await untilStates(lab, 'up', taps + 1, DEADLINE_MS);
       return duration(performance.now() - startedAt);
     },
@@ -103,7 +100,31 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       return duration(performance.now() - startedAt);
     },
   },
+  {
+    group: 'burst',
+    name: 'taps made while the agent cannot listen are all plugged within 10 s',
+    concerns: ['agent'],
+    run: async (lab) => {
+      const taps = (await vifsOf(lab)).map((vif) => tapName(vif.portId));
+      const agent = lab.hosts.h1.agent?.current();
+      agent?.signal('SIGSTOP');
+      try {
+        await makeTaps(lab, taps);
+      } finally {
+        agent?.signal('SIGCONT');
+      }
+      const startedAt = performance.now();
+      await untilStates(lab, 'up', taps.length, DEADLINE_MS);
+      return `${taps.length} taps, ${duration(performance.now() - startedAt)} after it listens again`;
+    },
+  },
 ];
+
+/** In the order in which a hypervisor would: each is made and set up. */
+async function makeTaps({ hosts }: BurstLab, taps: readonly string[]): Promise<void> {
+  const commands = taps.flatMap((tap) => [`tuntap add dev ${tap} mode tap`, `link set ${tap} up`]);
+  await ipBatch(hosts.h1.netns, commands);
+}
 
 async function createPorts({ tenants, networks, groups, hosts }: BurstLab, count: number): Promise<void> {
   const body = {
