@@ -9,10 +9,11 @@ export type ServerStatus = {
   readonly connected: boolean;
   /** Why not. */
   readonly reason: string | null;
-  readonly synced: boolean;
+  /** The server refuses this host, or the agent the server's store, until an operator does something; absent: of an agent that knows no such thing. */
+  readonly refused?: { readonly code: string; readonly message: string } | null;
 };
 
-export async function serverStatus(host: Pick<LabHost, 'name' | 'root'>): Promise<ServerStatus> {
+async function serverStatus(host: Pick<LabHost, 'name' | 'root'>): Promise<ServerStatus> {
   return ((await askAgent(host, '/status')) as { readonly server: ServerStatus }).server;
 }
 
@@ -27,24 +28,24 @@ export async function untilSynced(host: LabHost, deadlineMs = 10_000): Promise<n
   return performance.now() - startedAt;
 }
 
-/** Waits until the agent's status says that the server refused it, in words that match. Returns them. */
-export function untilRefused(host: LabHost, words: RegExp, deadlineMs = 10_000): Promise<string> {
-  return eventually({ what: `the agent of ${host.short} to be refused (${words.source})`, deadlineMs }, async () => {
-    const { connected, reason } = await serverStatus(host);
+/** Waits until the agent's status names that refusal. Returns its words. */
+export function untilRefused(host: LabHost, code: string, deadlineMs = 10_000): Promise<string> {
+  return eventually({ what: `the agent of ${host.short} to be refused with ${code}`, deadlineMs }, async () => {
+    const { connected, reason, refused } = await serverStatus(host);
     expect(!connected, 'it is connected');
-    expect(reason !== null && words.test(reason), `it says: ${reason}`);
-    return reason;
+    expect(refused?.code === code, `it says: ${refused?.code ?? reason}`);
+    return refused.message;
   });
 }
 
-/** Waits until a process of the lab has written such a line into its log, after `from` bytes. Returns the line. */
-export function untilLogged(names: LabNames, log: string, words: RegExp, from = 0): Promise<string> {
+/** Waits until a process of the lab has written a line with all those words into its log, after `from` bytes. Returns the line. */
+export function untilLogged(names: LabNames, log: string, words: readonly string[], from = 0): Promise<string> {
   const path = `${names.dir}/logs/${log}.log`;
-  return eventually({ what: `${log} to log ${words.source}`, deadlineMs: 10_000 }, () =>
+  return eventually({ what: `${log} to log ${words.join(' ')}`, deadlineMs: 10_000 }, () =>
     readFileSync(path)
       .subarray(from)
       .toString()
       .split('\n')
-      .find((line) => words.test(line)),
+      .find((line) => words.every((word) => line.includes(word))),
   );
 }

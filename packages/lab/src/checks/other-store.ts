@@ -2,8 +2,7 @@ import type { LabHost, LabNames } from '../names.ts';
 import { logFile } from '../processes.ts';
 import { untilLogged, untilRefused } from './agent-status.ts';
 
-/** How an agent says that the server's store is not the one it follows. */
-const WORDS = /OtherHistory|other history|another (store|history)/i;
+const CODE = 'OtherHistory';
 
 /** How long the agents' logs are now. */
 export function logSizes(names: LabNames, hosts: readonly LabHost[]): ReadonlyMap<LabHost, number> {
@@ -16,7 +15,7 @@ export async function untilStoreRefused(
   hosts: readonly LabHost[],
   logged: ReadonlyMap<LabHost, number>,
 ): Promise<string> {
-  const reasons = await Promise.all(hosts.map((host) => untilRefused(host, WORDS)));
-  for (const host of hosts) await untilLogged(names, `agent-${host.short}`, WORDS, logged.get(host));
+  const reasons = await Promise.all(hosts.map((host) => untilRefused(host, CODE)));
+  for (const host of hosts) await untilLogged(names, `agent-${host.short}`, [CODE], logged.get(host));
   return reasons[0] ?? '';
 }
