@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { buildC, buildTypeScript } from './lib/build.mjs';
 import { installPackages, packagesFor } from './lib/debian.mjs';
 import { buildGuest } from './lib/guest.mjs';
+import { labNeeds } from './lib/lab-needs.mjs';
 import { installNpm } from './lib/npm.mjs';
 import { capture, StepError, say, step } from './lib/say.mjs';
 import { runChecks, runTests } from './lib/tests.mjs';
@@ -17,7 +18,7 @@ const FROM_SOURCE = ['--import', 'tsx', '--conditions=cable-source'];
 
 const COMMANDS = {
   lab: {
-    help: 'build a cloud of namespaces on this machine and check it (--help for its options)',
+    help: 'build a cloud of namespaces on this machine and check it (list: other stories; --help)',
     root: true,
     run: lab,
   },
@@ -58,7 +59,7 @@ async function setup() {
 
 async function lab(args) {
   await build();
-  if (!args.includes('--no-qemu') && !args.includes('--help')) await buildGuest(ROOT);
+  if (labNeeds(args).qemu) await buildGuest(ROOT);
   await mountBpffs();
   return show(process.execPath, [join(ROOT, 'bin/cable.mjs'), 'lab', ...args]);
 }

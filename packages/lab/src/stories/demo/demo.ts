@@ -1,5 +1,6 @@
+import type { Check } from '../../checks/check.ts';
+import { defineStory, type Story } from '../../story.ts';
 import { AGENT_RESTART_CHECKS } from './agent-restart.ts';
-import type { Check } from './check.ts';
 import { DELETE_CHECKS } from './delete-all.ts';
 import { LEASE_CHECKS } from './leases.ts';
 import { METADATA_CHECKS } from './metadata.ts';
@@ -9,9 +10,10 @@ import { SERVER_RESTART_CHECKS } from './server-restart.ts';
 import { SPOOFING_CHECKS } from './spoofing.ts';
 import { TENANT_CHECKS } from './tenants.ts';
 import { TRANSFER_CHECKS } from './transfer.ts';
+import { DEMO_WORLD, type DemoWorld } from './world.ts';
 
-/** Every check, in the order in which they run: deletion last. */
-export const ALL_CHECKS: readonly Check[] = [
+/** Deletion last. */
+const CHECKS: readonly Check<DemoWorld>[] = [
   ...LEASE_CHECKS,
   ...METADATA_CHECKS,
   ...REACHABILITY_CHECKS,
@@ -24,5 +26,11 @@ export const ALL_CHECKS: readonly Check[] = [
   ...DELETE_CHECKS,
 ];
 
-/** Names that `--only` takes. */
-export const CHECK_GROUPS: readonly string[] = [...new Set(ALL_CHECKS.map((check) => check.group))];
+/** What `npm run lab` shows. */
+export const DEMO: Story = defineStory({
+  name: 'demo',
+  sentence:
+    'The demonstration: VMs, a pod and machines of two tenants on three hosts, and everything that Cable does for them.',
+  world: DEMO_WORLD,
+  checks: CHECKS,
+});

@@ -1,21 +1,21 @@
-import type { Guests } from '../lab.ts';
-import { inGuest } from '../lab.ts';
-import { OPEN_PORT, type TransferResult } from '../traffic/protocol.ts';
-import { ALL_AGENTS, type Check, expect } from './check.ts';
+import { ALL_AGENTS, type Check, expect } from '../../checks/check.ts';
+import { inGuest } from '../../traffic/in-guest.ts';
+import { OPEN_PORT, type TransferResult } from '../../traffic/protocol.ts';
+import type { DemoLab, DemoWorld } from './world.ts';
 
-type Named = Exclude<keyof Guests, 'qemu'>;
+type Named = keyof DemoLab['guests'];
 
 const BYTES = 100_000_000;
 
 /** 100 MB each way over TCP, compared by SHA-256 at both ends. */
-export const TRANSFER_CHECKS: readonly Check[] = [
+export const TRANSFER_CHECKS: readonly Check<DemoWorld>[] = [
   transferCheck('100 MB VM → pod and back, two hosts', 'vm1', 'pod1'),
   transferCheck('100 MB VM → VM and back, routed, two hosts', 'vm1', 'vm2'),
   transferCheck('100 MB pod → VM and back, routed, one host', 'pod1', 'vm2'),
   transferCheck('100 MB machine → VM and back', 'machine', 'vm1'),
 ];
 
-function transferCheck(name: string, client: Named, server: Named): Check {
+function transferCheck(name: string, client: Named, server: Named): Check<DemoWorld> {
   return {
     group: 'tcp',
     name,

@@ -1,9 +1,10 @@
-import type { Restartable } from '../control-plane.ts';
-import type { Guest } from '../guests/guest.ts';
-import { inGuest, type Lab } from '../lab.ts';
-import { OPEN_PORT, type TransferResult } from '../traffic/protocol.ts';
-import { ALL_AGENTS, type Check, duration, expect, expectAnswers, expectPings } from './check.ts';
+import { ALL_AGENTS, type Check, duration, expect, expectAnswers, expectPings } from '../../checks/check.ts';
+import type { Guest } from '../../guests/guest.ts';
+import type { Restartable } from '../../restartable.ts';
+import { inGuest } from '../../traffic/in-guest.ts';
+import { OPEN_PORT, type TransferResult } from '../../traffic/protocol.ts';
 import { expectWhole } from './transfer.ts';
+import type { DemoLab, DemoWorld } from './world.ts';
 
 const FLOOD_INTERVAL_MS = 2;
 /** Long enough for the agents to end, come back and reconcile meanwhile. */
@@ -13,7 +14,7 @@ const STREAM_SECONDS = 6;
 const STREAM_RATE = 40_000_000;
 
 /** The data plane goes on while agents are killed and come back. */
-export const AGENT_RESTART_CHECKS: readonly Check[] = [
+export const AGENT_RESTART_CHECKS: readonly Check<DemoWorld>[] = [
   {
     group: 'agent-restart',
     name: 'agents killed and restarted in a flood of pings: none lost',
@@ -44,21 +45,19 @@ export const AGENT_RESTART_CHECKS: readonly Check[] = [
     group: 'agent-restart',
     name: 'new connections while an agent is away',
     concerns: ALL_AGENTS,
-    run: (lab) => whileAway(lab, lab.agents.get(lab.names.h1.name), [lab.guests.vm1, lab.guests.machine]),
+    run: (lab) => whileAway(lab, lab.hosts.h1.agent, [lab.guests.vm1, lab.guests.machine]),
   },
 ];
 
 /** Kills the agents of both hosts while `traffic` runs, and starts them again. Throws if the traffic ended before they were back. */
-async function restartDuring(lab: Lab, traffic: Promise<unknown>): Promise<readonly number[]> {
+async function restartDuring(lab: DemoLab, traffic: Promise<unknown>): Promise<readonly number[]> {
   let running = true;
   const over = (): void => {
     running = false;
   };
   traffic.then(over, over);
   await new Promise((resolve) => setTimeout(resolve, 500));
-  const agents = [lab.names.h1, lab.names.h2]
-    .map((host) => lab.agents.get(host.name))
-    .filter((agent) => agent !== undefined);
+  const agents = [lab.hosts.h1, lab.hosts.h2].map((host) => host.agent).filter((agent) => agent !== undefined);
   const took = await Promise.all(agents.map(restart));
   expect(running, `the traffic was over before the agents were back (${took.map(duration).join(', ')})`);
   return took;
@@ -71,7 +70,7 @@ async function restart(agent: Restartable): Promise<number> {
 
 /** Flows that are new, in both directions, while the agent of the first guest's host is dead. */
 async function whileAway(
-  lab: Lab,
+  lab: DemoLab,
   agent: Restartable | undefined,
   [here, there]: readonly [Guest, Guest],
 ): Promise<string> {

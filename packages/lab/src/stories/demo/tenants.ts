@@ -1,9 +1,10 @@
-import { inGuest } from '../lab.ts';
-import { OPEN_PORT } from '../traffic/protocol.ts';
-import { ALL_AGENTS, type Check, expect, expectPings, pingFrom } from './check.ts';
+import { ALL_AGENTS, type Check, expect, expectPings, pingFrom } from '../../checks/check.ts';
+import { inGuest } from '../../traffic/in-guest.ts';
+import { OPEN_PORT } from '../../traffic/protocol.ts';
+import type { DemoWorld } from './world.ts';
 
 /** Two tenants use the same addresses on the same hosts and never meet. */
-export const TENANT_CHECKS: readonly Check[] = [
+export const TENANT_CHECKS: readonly Check<DemoWorld>[] = [
   {
     group: 'tenants',
     name: 'equal addresses: each tenant meets its own',

@@ -1,20 +1,20 @@
 import type { Client } from '@cable/api';
-import { mapEntries } from '../agent-state.ts';
-import { eventually } from '../eventually.ts';
-import type { Guest } from '../guests/guest.ts';
-import { portLinks } from '../topology.ts';
-import { ALL_AGENTS, type Check, expect } from './check.ts';
+import { mapEntries } from '../../agent-state.ts';
+import { ALL_AGENTS, type Check, expect } from '../../checks/check.ts';
+import { eventually } from '../../eventually.ts';
+import type { LabHost } from '../../names.ts';
+import { portLinks } from '../../topology.ts';
+import type { DemoWorld } from './world.ts';
 
 /** Everything deleted over the API leaves nothing on any host. */
-export const DELETE_CHECKS: readonly Check[] = [
+export const DELETE_CHECKS: readonly Check<DemoWorld>[] = [
   {
     group: 'delete',
     name: 'guests removed, every object deleted',
     concerns: ['server', ...ALL_AGENTS],
     run: async (lab) => {
-      const { qemu, ...namespaced } = lab.guests;
-      await Promise.all(Object.values(namespaced).map((guest: Guest) => guest.remove()));
-      await (await qemu)?.remove();
+      await Promise.all(Object.values(lab.guests).map((guest) => guest.remove()));
+      await (await lab.realMachines.qemu1)?.remove();
       const count = await deleteObjects(lab.tenants.blue);
       return `${count} objects over the API`;
     },
@@ -25,16 +25,16 @@ export const DELETE_CHECKS: readonly Check[] = [
     concerns: ALL_AGENTS,
     run: async (lab) => {
       let maps = 0;
-      for (const host of lab.names.hosts) {
-        const left = (): Promise<readonly string[]> => fullMaps(host.name);
+      for (const host of Object.values(lab.hosts)) {
+        const left = (): Promise<readonly string[]> => fullMaps(host);
         await eventually({ what: `maps on ${host.name} to be empty`, deadlineMs: 5_000, everyMs: 50 }, async () => {
           const full = await left();
           if (full.length > 0) throw new Error(full.join(', '));
           return true;
         });
-        maps += (await mapEntries(host.name)).size;
+        maps += (await mapEntries(host)).size;
       }
-      return `${maps} maps on ${lab.names.hosts.length} hosts`;
+      return `${maps} maps on ${Object.keys(lab.hosts).length} hosts`;
     },
   },
   {
@@ -42,20 +42,20 @@ export const DELETE_CHECKS: readonly Check[] = [
     name: 'no port’s link is left',
     concerns: ALL_AGENTS,
     run: async (lab) => {
-      for (const host of lab.names.hosts) {
+      for (const host of Object.values(lab.hosts)) {
         await eventually({ what: `links on ${host.name} to go`, deadlineMs: 5_000, everyMs: 50 }, async () => {
-          const left = await portLinks(host.name);
+          const left = await portLinks(host);
           if (left.length > 0) throw new Error(left.join(', '));
           return true;
         });
       }
-      return `on ${lab.names.hosts.length} hosts`;
+      return `on ${Object.keys(lab.hosts).length} hosts`;
     },
   },
 ];
 
 /** Maps that are not empty: how many entries, and the first of them. */
-async function fullMaps(host: string): Promise<readonly string[]> {
+async function fullMaps(host: LabHost): Promise<readonly string[]> {
   return [...(await mapEntries(host))]
     .filter(([, entries]) => entries.length > 0)
     .map(([name, entries]) => `${name}: ${entries.length}, e.g. ${JSON.stringify(entries[0])}`);

@@ -1,9 +1,9 @@
-import type { Guest, Lease } from '../guests/guest.ts';
-import type { Lab } from '../lab.ts';
-import { ALL_AGENTS, type Check, duration, expect } from './check.ts';
+import { ALL_AGENTS, type Check, duration, expect } from '../../checks/check.ts';
+import type { Guest, Lease } from '../../guests/guest.ts';
+import type { DemoLab, DemoWorld } from './world.ts';
 
 /** Each guest has the address of its port, by DHCP, CNI or the agent; and its MTU. */
-export const LEASE_CHECKS: readonly Check[] = [
+export const LEASE_CHECKS: readonly Check<DemoWorld>[] = [
   leaseCheck('VM leases by udhcpc', (lab) => lab.guests.vm1),
   leaseCheck('VM leases by dhclient', (lab) => lab.guests.vm2),
   {
@@ -31,7 +31,7 @@ export const LEASE_CHECKS: readonly Check[] = [
     name: 'real machine (QEMU) leases',
     concerns: ['qemu1', 'agent-h2'],
     run: async (lab) => {
-      const qemu = await lab.guests.qemu;
+      const qemu = await lab.realMachines.qemu1;
       expect(qemu?.lease !== undefined, 'it has no lease');
       await expectLease(lab, qemu, qemu.lease);
       return `${qemu.ip}, ${duration(qemu.lease.tookMs)} after power on (Linux ${qemu.report.kernel})`;
@@ -42,8 +42,7 @@ export const LEASE_CHECKS: readonly Check[] = [
     name: 'every port is ACTIVE',
     concerns: ['server', ...ALL_AGENTS],
     run: async (lab) => {
-      const { qemu: _, ...namespaced } = lab.guests;
-      const ids = Object.values(namespaced).map((guest: Guest) => guest.portId);
+      const ids = Object.values(lab.guests).map((guest) => guest.portId);
       const ports = await lab.tenants.blue.list('port', { id: ids });
       const waiting = ports.filter((port) => port.status !== 'ACTIVE').map((port) => `${port.name} is ${port.status}`);
       expect(waiting.length === 0 && ports.length === ids.length, waiting.join(', ') || 'a port is not listed');
@@ -52,7 +51,7 @@ export const LEASE_CHECKS: readonly Check[] = [
   },
 ];
 
-function leaseCheck(name: string, of: (lab: Lab) => Guest): Check {
+function leaseCheck(name: string, of: (lab: DemoLab) => Guest): Check<DemoWorld> {
   return {
     group: 'leases',
     name,
@@ -66,15 +65,15 @@ function leaseCheck(name: string, of: (lab: Lab) => Guest): Check {
   };
 }
 
-async function expectLease(lab: Lab, guest: Guest, lease: Lease): Promise<void> {
+async function expectLease(lab: DemoLab, guest: Guest, lease: Lease): Promise<void> {
   await expectPortAddress(lab, guest);
-  const { mtu } = lab.cloud.blue.network;
+  const { mtu } = lab.networks.blue.network;
   expect(lease.mtu === mtu, `the lease says MTU ${lease.mtu}, the network has ${mtu}`);
   expect(lease.router !== '', 'the lease names no router');
   expect(lease.seconds >= 60, `the lease lasts ${lease.seconds} s only`);
 }
 
-async function expectPortAddress(lab: Lab, guest: Guest): Promise<void> {
+async function expectPortAddress(lab: DemoLab, guest: Guest): Promise<void> {
   const port = await lab.tenants.blue.get('port', guest.portId);
   const addresses = port.fixed_ips.map((fixed) => fixed.ip_address);
   expect(addresses.includes(guest.ip), `it has ${guest.ip}, its port ${addresses.join(', ')}`);

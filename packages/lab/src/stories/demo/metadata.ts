@@ -1,10 +1,10 @@
-import { run } from '../exec.ts';
-import type { Guest } from '../guests/guest.ts';
-import { VM1_USER_DATA } from '../lab.ts';
-import { type Check, expect } from './check.ts';
+import { type Check, expect } from '../../checks/check.ts';
+import { run } from '../../exec.ts';
+import type { Guest } from '../../guests/guest.ts';
+import { DEMO_WORLD, type DemoWorld } from './world.ts';
 
 /** Guests fetch what is theirs from 169.254.169.254. */
-export const METADATA_CHECKS: readonly Check[] = [
+export const METADATA_CHECKS: readonly Check<DemoWorld>[] = [
   {
     group: 'metadata',
     name: 'VM fetches its metadata by address',
@@ -14,7 +14,7 @@ export const METADATA_CHECKS: readonly Check[] = [
       await expectDocument(vm1, 'meta-data/instance-id', 'vm1-instance');
       await expectDocument(vm1, 'meta-data/hostname', 'vm1');
       await expectDocument(vm1, 'meta-data/local-ipv4', vm1.ip);
-      await expectDocument(vm1, 'user-data', VM1_USER_DATA);
+      await expectDocument(vm1, 'user-data', DEMO_WORLD.guests.vm1.userData);
       return 'instance id, hostname, address, user data';
     },
   },
@@ -34,13 +34,13 @@ export const METADATA_CHECKS: readonly Check[] = [
     name: 'real machine (QEMU) fetches its metadata',
     concerns: ['qemu1', 'agent-h2'],
     run: async (lab) => {
-      const qemu = await lab.guests.qemu;
+      const qemu = await lab.realMachines.qemu1;
       expect(qemu !== undefined, 'there is none');
       const expected = {
         'instance-id': 'qemu1-instance',
         hostname: 'qemu1',
         'local-ipv4': qemu.ip,
-        'user-data': 'for qemu1',
+        'user-data': DEMO_WORLD.realMachines.qemu1.userData,
       };
       for (const [name, value] of Object.entries(expected)) {
         const got = qemu.report.metadata.get(name);

@@ -1,7 +1,8 @@
-import { allow } from '../cloud.ts';
-import { type GuestTarget, inGuest, type Lab } from '../lab.ts';
-import { CLOSED_PORTS } from '../traffic/protocol.ts';
-import { ALL_AGENTS, type Check, duration, expect } from './check.ts';
+import { ALL_AGENTS, type Check, duration, expect } from '../../checks/check.ts';
+import { allow } from '../../cloud.ts';
+import { type GuestTarget, inGuest } from '../../traffic/in-guest.ts';
+import { CLOSED_PORTS } from '../../traffic/protocol.ts';
+import type { DemoLab, DemoWorld } from './world.ts';
 
 const [PLAIN_PORT = 0, GROUP_PORT = 0] = CLOSED_PORTS;
 
@@ -9,7 +10,7 @@ const [PLAIN_PORT = 0, GROUP_PORT = 0] = CLOSED_PORTS;
 const RULE_DEADLINE_MS = 1_000;
 
 /** What no rule allows is dropped; an added rule is in force within a second; remote groups follow their members. */
-export const SECURITY_GROUP_CHECKS: readonly Check[] = [
+export const SECURITY_GROUP_CHECKS: readonly Check<DemoWorld>[] = [
   {
     group: 'security-groups',
     name: 'what no rule allows is dropped',
@@ -31,7 +32,7 @@ export const SECURITY_GROUP_CHECKS: readonly Check[] = [
     run: async (lab) => {
       const rule = { protocol: 'tcp', port_range_min: PLAIN_PORT, port_range_max: PLAIN_PORT };
       const target = { ip: lab.guests.vm1.ip, port: PLAIN_PORT };
-      const took = await timeUntilAccepted(lab, target, () => allow(lab.tenants.blue, lab.cloud.blueGroup, rule));
+      const took = await timeUntilAccepted(lab, target, () => allow(lab.tenants.blue, lab.groups.blue, rule));
       return `${duration(took)} from the request to the first connection`;
     },
   },
@@ -44,15 +45,15 @@ export const SECURITY_GROUP_CHECKS: readonly Check[] = [
 ];
 
 /** Pod joins the group `clients`, whose members a rule of vm1's group allows; vm2 is none. */
-async function remoteGroup(lab: Lab): Promise<string> {
-  const { blueGroup, clientsGroup } = lab.cloud;
+async function remoteGroup(lab: DemoLab): Promise<string> {
+  const { blue, clients } = lab.groups;
   const { pod1, vm1, vm2 } = lab.guests;
   const target = { ip: vm1.ip, port: GROUP_PORT };
   const ports = { port_range_min: GROUP_PORT, port_range_max: GROUP_PORT };
-  await allow(lab.tenants.blue, blueGroup, { protocol: 'tcp', ...ports, remote_group_id: clientsGroup.id });
+  await allow(lab.tenants.blue, blue, { protocol: 'tcp', ...ports, remote_group_id: clients.id });
   const early = await inGuest<boolean>(pod1, 'accepts', target, { timeoutMs: 500 });
   expect(!early, 'pod1 was let in before it joined the group');
-  const groups = { security_groups: [blueGroup.id, clientsGroup.id] };
+  const groups = { security_groups: [blue.id, clients.id] };
   const took = await timeUntilAccepted(lab, target, () => lab.tenants.blue.update('port', pod1.portId, groups));
   const stranger = await inGuest<boolean>(vm2, 'accepts', target, { timeoutMs: 300 });
   expect(!stranger, 'vm2 was let in, though it is not in the group');
@@ -60,7 +61,7 @@ async function remoteGroup(lab: Lab): Promise<string> {
 }
 
 /** Pod1 tries all the time; then `change` is made: how long until pod1 gets through, from before the request. */
-async function timeUntilAccepted(lab: Lab, target: GuestTarget, change: () => Promise<unknown>): Promise<number> {
+async function timeUntilAccepted(lab: DemoLab, target: GuestTarget, change: () => Promise<unknown>): Promise<number> {
   const attempts = inGuest<number | null>(lab.guests.pod1, 'first-accepted', target, { timeoutMs: 5_000 });
   const running = new Promise((resolve) => setTimeout(resolve, 500));
   await Promise.race([attempts, running]);

@@ -1,11 +1,11 @@
-import type { Guest } from '../guests/guest.ts';
-import type { Guests } from '../lab.ts';
-import { ALL_AGENTS, type Check, duration, expect, expectPings, pingFrom } from './check.ts';
+import { ALL_AGENTS, type Check, duration, expect, expectPings, pingFrom } from '../../checks/check.ts';
+import type { Guest } from '../../guests/guest.ts';
+import type { DemoLab, DemoWorld } from './world.ts';
 
-type Named = Exclude<keyof Guests, 'qemu'>;
+type Named = keyof DemoLab['guests'];
 
 /** Pings in a subnet across hosts, through the router, to gateways, and of the largest size. */
-export const REACHABILITY_CHECKS: readonly Check[] = [
+export const REACHABILITY_CHECKS: readonly Check<DemoWorld>[] = [
   pairCheck('subnet', 'VM ↔ pod, one subnet, two hosts', 'vm1', 'pod1'),
   pairCheck('subnet', 'VM ↔ physical machine', 'vm1', 'machine'),
   pairCheck('subnet', 'pod ↔ physical machine', 'pod1', 'machine'),
@@ -14,7 +14,7 @@ export const REACHABILITY_CHECKS: readonly Check[] = [
     name: 'real machine (QEMU) answers VM, pod and machine',
     concerns: ['qemu1', 'agent-h2'],
     run: async (lab) => {
-      const qemu = await lab.guests.qemu;
+      const qemu = await lab.realMachines.qemu1;
       expect(qemu !== undefined, 'there is none');
       const { vm1, pod1, machine } = lab.guests;
       const times = [];
@@ -41,7 +41,7 @@ export const REACHABILITY_CHECKS: readonly Check[] = [
     concerns: ALL_AGENTS,
     run: async (lab) => {
       const { vm1, pod1, vm2 } = lab.guests;
-      const { mtu } = lab.cloud.blue.network;
+      const { mtu } = lab.networks.blue.network;
       for (const to of [pod1, vm2]) {
         const result = await pingFrom(vm1, to.ip, { count: 3, size: mtu - 28, dontFragment: true });
         expect(
@@ -54,7 +54,7 @@ export const REACHABILITY_CHECKS: readonly Check[] = [
   },
 ];
 
-function pairCheck(group: string, name: string, left: Named, right: Named): Check {
+function pairCheck(group: string, name: string, left: Named, right: Named): Check<DemoWorld> {
   return {
     group,
     name,

@@ -1,14 +1,15 @@
-import { portDrops } from '../agent-state.ts';
-import { eventually } from '../eventually.ts';
-import { ipBatch } from '../exec.ts';
-import type { Guest } from '../guests/guest.ts';
-import { type Check, expect, expectPings, pingFrom } from './check.ts';
+import { portDrops } from '../../agent-state.ts';
+import { type Check, expect, expectPings, pingFrom } from '../../checks/check.ts';
+import { eventually } from '../../eventually.ts';
+import { ipBatch } from '../../exec.ts';
+import type { Guest } from '../../guests/guest.ts';
+import type { DemoWorld } from './world.ts';
 
 const FORGED_IP = '10.10.0.222';
 const PINGS = 5;
 
 /** A guest that lies about who it is gets nowhere, and each lie is counted with its reason. */
-export const SPOOFING_CHECKS: readonly Check[] = [
+export const SPOOFING_CHECKS: readonly Check<DemoWorld>[] = [
   {
     group: 'spoofing',
     name: 'a forged source address is dropped and counted',
