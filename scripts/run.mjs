@@ -27,7 +27,7 @@ const COMMANDS = {
   build: { help: 'compile what is not fresh', root: false, run: build },
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },
-  bench: { help: 'dataplane | control: measure (--json)', root: true, run: bench },
+  bench: { help: 'dataplane | control | scale: measure (--json)', root: true, run: bench },
 };
 
 async function main([name, ...args]) {
@@ -84,7 +84,7 @@ async function gen(args) {
 async function bench([which, ...args]) {
   const file = join(ROOT, 'bench', `${which}.ts`);
   if (which === undefined || !existsSync(file))
-    throw new StepError('usage: npm run bench:dataplane | npm run bench:control');
+    throw new StepError('usage: npm run bench:dataplane | npm run bench:control | npm run bench:scale');
   await build();
   await mountBpffs();
   return show(process.execPath, [...FROM_SOURCE, file, ...args]);
