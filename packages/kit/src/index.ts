@@ -1,5 +1,7 @@
 export type { Backoff, BackoffOptions } from './backoff.ts';
 export { createBackoff, sleep } from './backoff.ts';
+export type { ReadKey } from './dependents.ts';
+export { Dependents, indexRead, rowRead } from './dependents.ts';
 export type { HttpRequest, HttpResponse, HttpStream, HttpTransport, HttpTransportOptions } from './http-transport.ts';
 export { httpTransport, TransportError } from './http-transport.ts';
 export type { Logger, LogLevel } from './log.ts';
@@ -8,3 +10,5 @@ export type { Loop, LoopOptions } from './loop.ts';
 export { startLoop } from './loop.ts';
 export type { IndexMaker, TableReader } from './table.ts';
 export { Table } from './table.ts';
+export type { Turns } from './turns.ts';
+export { startTurns, TURN_MS } from './turns.ts';
