@@ -2,20 +2,27 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import { BUILT_IN_RESOURCES } from '@cable/model';
-import { type KeyValue, type Store, StoreError, type WatchBatch } from '@cable/store';
+import { type KeyValue, type ListPage, type Store, StoreError, type WatchBatch } from '@cable/store';
 import { acknowledgedKey, aliveKey, objectKey, vifKey } from './keys.ts';
 import { type TableChange, Tables } from './tables.ts';
 
 /** A store whose lists and watches the test scripts. */
-class ScriptedStore implements Pick<Store, 'list' | 'watch'> {
+class ScriptedStore implements Pick<Store, 'listPages' | 'watch'> {
   content: KeyValue[] = [];
   revision: number = 1;
   readonly watchedFrom: number[] = [];
+  betweenPages: () => Promise<void> = () => Promise.resolve();
   #batches: (WatchBatch | Error)[] = [];
   #wake: () => void = () => undefined;
 
-  list(prefix: string): ReturnType<Store['list']> {
-    return Promise.resolve({ revision: this.revision, kvs: this.content.filter((kv) => kv.key.startsWith(prefix)) });
+  /** One key a portion. */
+  async *listPages(prefix: string): AsyncIterable<ListPage> {
+    const { revision, content } = this;
+    yield { revision, kvs: [] };
+    for (const kv of content.filter((one) => one.key.startsWith(prefix))) {
+      await this.betweenPages();
+      yield { revision, kvs: [kv] };
+    }
   }
 
   async *watch(_prefix: string, { fromRevision, signal }: Parameters<Store['watch']>[1]): AsyncIterable<WatchBatch> {
