@@ -4,7 +4,7 @@ import { BUILT_IN_RESOURCES, CableError, defineResource, type ResourceModel } fr
 import { parseCreate, parseUpdate } from './body.ts';
 import { extensionsOf } from './extensions.ts';
 import { openApiDocument } from './openapi.ts';
-import { cutPage } from './page.ts';
+import { orderOf } from './page.ts';
 import { matchesFilters, parseListQuery } from './query.ts';
 import { routesOf } from './routes.ts';
 import { showObject } from './show.ts';
@@ -69,19 +69,24 @@ test('what is hidden is not shown, nor found by', () => {
   assert.ok(!matchesFilters(filters, { ...object, size: 2 }));
 });
 
-test('pages are cut in a total order', () => {
+test('the order of a list is total, and none when nothing asks for one', () => {
   const objects = ['d', 'b', 'a', 'c'].map((id) => ({ id, size: id < 'c' ? 1 : 2 }));
-  const ids = (query: string): string => {
-    const page = cutPage(objects, parseListQuery(thing, new URLSearchParams(query), ADMIN));
-    return page.markerMissing ? 'missing' : page.objects.map((one) => one.id).join('');
+  const ids = (query: string): string | undefined => {
+    const order = orderOf(parseListQuery(thing, new URLSearchParams(query), ADMIN));
+    return (
+      order &&
+      [...objects]
+        .sort(order)
+        .map((one) => one.id)
+        .join('')
+    );
   };
-  assert.equal(ids(''), 'dbac');
-  assert.equal(ids('limit=2'), 'ab');
-  assert.equal(ids('limit=2&marker=b'), 'cd');
-  assert.equal(ids('limit=2&page_reverse=True'), 'cd');
-  assert.equal(ids('limit=2&page_reverse=True&marker=d'), 'bc');
+  assert.equal(ids(''), undefined);
+  assert.equal(ids('page_reverse=True'), undefined);
+  assert.equal(ids('limit=2'), 'abcd');
+  assert.equal(ids('marker=x&page_reverse=True'), 'dcba');
   assert.equal(ids('sort_key=size&sort_dir=desc'), 'cdab');
-  assert.equal(ids('marker=x'), 'missing');
+  assert.equal(ids('sort_key=size&sort_dir=desc&page_reverse=True&limit=1'), 'badc');
 });
 
 test('routes and the OpenAPI document follow from the declarations alone', () => {

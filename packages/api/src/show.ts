@@ -1,19 +1,35 @@
 import type { AnyObject, ResourceModel } from '@cable/model';
 import type { Caller } from './body.ts';
 
-/** The object as the caller sees it: declared attributes in order, aliases filled in, hidden ones left out. `fields` empty: all. */
+/** An object as a caller sees it. */
+export type Shown = Readonly<Record<string, unknown>>;
+
+/** Shows objects of the resource: declared attributes in order, aliases filled in, hidden ones left out. `fields` empty: all. */
+export function createShow(
+  resource: ResourceModel,
+  caller: Pick<Caller, 'isAdmin'>,
+  fields: readonly string[] = [],
+): (object: AnyObject) => Shown {
+  const attributes = Object.entries(resource.attributes)
+    .filter(([, attribute]) => attribute.seeBy !== 'admin' || caller.isAdmin)
+    .filter(([name]) => fields.length === 0 || fields.includes(name))
+    .map(([name, attribute]) => [name, attribute.aliasOf ?? name] as const);
+  return (object) => {
+    const shown: Record<string, unknown> = {};
+    for (const [name, source] of attributes) {
+      const value = object[source];
+      if (value !== undefined) shown[name] = value;
+    }
+    return shown;
+  };
+}
+
+/** One object as the caller sees it; see `createShow`. */
 export function showObject(
   resource: ResourceModel,
   object: AnyObject,
   caller: Pick<Caller, 'isAdmin'>,
   fields: readonly string[] = [],
-): Readonly<Record<string, unknown>> {
-  const shown: Record<string, unknown> = {};
-  for (const [name, attribute] of Object.entries(resource.attributes)) {
-    if (attribute.seeBy === 'admin' && !caller.isAdmin) continue;
-    if (fields.length > 0 && !fields.includes(name)) continue;
-    const value = object[attribute.aliasOf ?? name];
-    if (value !== undefined) shown[name] = value;
-  }
-  return shown;
+): Shown {
+  return createShow(resource, caller, fields)(object);
 }

@@ -11,5 +11,6 @@ export type { Loop, LoopOptions } from './loop.ts';
 export { startLoop } from './loop.ts';
 export type { IndexMaker, TableLister, TableReader } from './table.ts';
 export { Table } from './table.ts';
+export { createTurnLine } from './turn-line.ts';
 export type { Turns } from './turns.ts';
 export { startTurns, TURN_MS } from './turns.ts';
