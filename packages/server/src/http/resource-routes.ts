@@ -2,7 +2,7 @@
 import {
   type Attributes,
   type Caller,
-  createShow,
+  createShowText,
   pageLinks,
   parseAction,
   parseCreate,
@@ -93,11 +93,12 @@ async function handleList(call: Call): Promise<unknown> {
   const gone = goneClient(reply);
   const turns = stoppedBy(gone, call.startTurns());
   try {
-    const { objects, present } = await listObjects(deps, resource, query, caller, turns);
-    const show = createShow(resource, caller, query.fields);
+    const { objects, computed } = await listObjects(deps, resource, query, caller, turns);
+    const write = createShowText(resource, caller, query.fields);
     const links = pageLinks(`${request.protocol}://${request.host}${route.path}`, params, query, objects);
     const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
-    const body = { name: resource.plural, objects, show: (object: AnyObject) => show(present(object)), others };
+    const format = (object: AnyObject): string => write(object, computed(object));
+    const body = { name: resource.plural, objects, format, others };
     return await sendList(reply.code(route.status), body, turns);
   } catch (err) {
     if (!gone.aborted) throw err;

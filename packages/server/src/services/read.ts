@@ -1,17 +1,19 @@
-import { type Caller, type Filter, type ListQuery, matchesFilters } from '@cable/api';
+import { type Caller, type Filter, type ListQuery, matchesFilters, type Shown } from '@cable/api';
 import type { Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { ServiceDeps } from './context.ts';
 import { cutPage } from './page.ts';
 import { canSee, hasSharedObjects } from './visibility.ts';
 
+const NONE: Shown = {};
+
 type Deps = Pick<ServiceDeps, 'tables' | 'resources' | 'hooks'>;
 
 /** Objects of a list request, in its order. */
 export type List = {
   readonly objects: readonly AnyObject[];
-  /** One of the objects with its computed attributes. */
-  present(object: AnyObject): AnyObject;
+  /** The computed attributes of one of the objects, as of now; none where the objects have them. */
+  computed(object: AnyObject): Shown;
 };
 
 /**
@@ -25,22 +27,22 @@ export async function listObjects(
   caller: Caller,
   turns: Turns,
 ): Promise<List> {
-  if (resource.adminOnly && !caller.isAdmin) return { objects: [], present: (object) => object };
+  if (resource.adminOnly && !caller.isAdmin) return { objects: [], computed: () => NONE };
   const isComputed = (name: string): boolean => resource.attributes[name]?.computed === true;
   const early = query.filters.filter((filter) => !isComputed(filter.attribute));
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
-  const presentLate = (row: AnyObject): AnyObject => present(deps, resource, row);
-  const presentEarly = late.length > 0 || query.sort.some((key) => isComputed(key.attribute));
+  // What an object is looked at for must be what is shown of it.
+  const presentFirst = late.length > 0 || query.sort.some((key) => isComputed(key.attribute));
   const found: AnyObject[] = [];
   for (const row of candidates(deps, resource, early, caller)) {
     if (turns.due()) await turns.next();
     if (!matchesFilters(early, row) || !isChangedSince(row, query) || !canSee(deps, resource, row, caller)) continue;
-    const object = presentEarly ? presentLate(row) : row;
+    const object = presentFirst ? present(deps, resource, row) : row;
     if (matchesFilters(late, object)) found.push(object);
   }
   const objects = await cutPage(found, query, turns);
   if (objects === undefined) throw notFound(resource, String(query.marker));
-  return { objects, present: presentEarly ? (object) => object : presentLate };
+  return { objects, computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object)) };
 }
 
 /** One object that the caller may see, computed attributes filled in. Throws `NotFound`. */
@@ -59,8 +61,12 @@ export function rowFor(deps: Deps, resource: ResourceModel, id: string, caller: 
 
 /** Fills in the computed attributes. */
 export function present(deps: Deps, resource: ResourceModel, row: AnyObject): AnyObject {
-  const computed = deps.hooks[resource.name]?.present?.(deps.tables, row);
-  return computed === undefined ? row : { ...row, ...computed };
+  const computed = computedOf(deps, resource, row);
+  return computed === NONE ? row : { ...row, ...computed };
+}
+
+function computedOf(deps: Deps, resource: ResourceModel, row: AnyObject): Shown {
+  return deps.hooks[resource.name]?.present?.(deps.tables, row) ?? NONE;
 }
 
 /** Neutron's words: `Network <id> could not be found.` */
