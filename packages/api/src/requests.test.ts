@@ -7,7 +7,7 @@ import { openApiDocument } from './openapi.ts';
 import { orderOf } from './page.ts';
 import { matchesFilters, parseListQuery } from './query.ts';
 import { routesOf } from './routes.ts';
-import { showObject } from './show.ts';
+import { createShowText, showObject } from './show.ts';
 
 const ADMIN = { projectId: 'p', isAdmin: true };
 const MEMBER = { projectId: 'p', isAdmin: false };
@@ -67,6 +67,27 @@ test('what is hidden is not shown, nor found by', () => {
   const { filters } = parseListQuery(thing, new URLSearchParams('secret=s&size=1'), ADMIN);
   assert.ok(matchesFilters(filters, object));
   assert.ok(!matchesFilters(filters, { ...object, size: 2 }));
+});
+
+test('the text of an object is the JSON of what is shown of it', () => {
+  const computed = { size: 7 };
+  const objects = [
+    { id: '1', project_id: 'p', size: 1, secret: 's' },
+    { id: '2', colour: null, secret: 'quote " backslash \\ tab \t nul \u0000 é 😀 \ud800 \u2028 \u007f' },
+    { id: '3', colour: 'x'.repeat(300), project_id: '' },
+    { id: '4', colour: { 'odd "key"': [1, -0.5, 1e21, true, null, [], {}, 'x'] }, project_id: ['a', ['b']] },
+    { id: '5', size: false, colour: { gone: undefined, here: 0 } },
+  ];
+  for (const caller of [ADMIN, MEMBER]) {
+    for (const fields of [[], ['id'], ['secret', 'colour'], ['none']]) {
+      const write = createShowText(thing, caller, fields);
+      for (const object of objects) {
+        assert.equal(write(object, {}), JSON.stringify(showObject(thing, object, caller, fields)));
+        const whole = { ...object, ...computed };
+        assert.equal(write(object, computed), JSON.stringify(showObject(thing, whole, caller, fields)));
+      }
+    }
+  }
 });
 
 test('the order of a list is total, and none when nothing asks for one', () => {
