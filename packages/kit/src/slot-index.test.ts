@@ -36,6 +36,8 @@ test('an index is a map of sets, whatever is added and removed in whatever order
     }
     most = Math.max(most, slots.size);
     assert.equal(index.count(key), slots.size);
+    const first = index.first(key);
+    assert.ok(first === undefined ? slots.size === 0 : slots.has(first));
     if (slots.size < 3 || step % 50 === 0) assert.deepEqual(sorted(index.of(key)), sorted(slots));
   }
   assert.ok(most > 150);

@@ -16,6 +16,13 @@ export class SlotIndex {
     return slots instanceof Set ? slots.size : slots.length;
   }
 
+  /** One of the slots under the key; undefined: there is none. */
+  first(key: string): number | undefined {
+    const slots = this.#keys.get(key);
+    if (slots === undefined || typeof slots === 'number') return slots;
+    return Array.isArray(slots) ? slots[0] : slots.values().next().value;
+  }
+
   /** Slots under the key, in no particular order. To be used up before the index changes. */
   of(key: string): Iterable<number> {
     const slots = this.#keys.get(key) ?? [];

@@ -81,8 +81,8 @@ export class Table<T, I extends string = never> implements TableLister<T, I> {
 
   /** One of the rows under an index key; undefined: there is none. */
   first(index: I, key: string): T | undefined {
-    for (const slot of this.#indexes.get(index)?.slots.of(key) ?? []) return this.#rows[slot];
-    return undefined;
+    const slot = this.#indexes.get(index)?.slots.first(key);
+    return slot === undefined ? undefined : this.#rows[slot];
   }
 
   count(index: I, key: string): number {

@@ -219,15 +219,21 @@ export class Tables {
         this.#options.signal.throwIfAborted();
         // The second prefix may be of a later revision: the watch then repeats a little.
         if (prefix === OBJECTS) revision = page.revision;
+        const changes: Changes = new Map();
         for (const kv of page.kvs) {
           if (turns.due()) await turns.next();
           const put = this.#readPut(kv, gone);
-          if (put !== undefined) found.push(put);
+          if (put === undefined) continue;
+          if (isFirst) this.#put(changes, put);
+          else found.push(put);
         }
-        if (isFirst) this.#publish(0, this.#takeIn(found.splice(0), new Map()));
+        if (isFirst) this.#publish(0, changes);
       }
     }
-    this.#publish(revision, this.#takeIn(found, gone));
+    const changes: Changes = new Map();
+    for (const put of found) this.#put(changes, put);
+    for (const [type, ids] of gone) for (const id of ids) this.#delete(changes, { type, id });
+    this.#publish(revision, changes);
   }
 
   async #knownIds(turns: Turns): Promise<ReadonlyMap<string, Set<string>>> {
@@ -250,13 +256,6 @@ export class Tables {
     const put = this.#parse(place, kv);
     if (put !== undefined || this.#isKnown(place, kv.modRevision)) gone.get(place.type)?.delete(place.id);
     return put;
-  }
-
-  #takeIn(puts: readonly Put[], gone: ReadonlyMap<string, ReadonlySet<string>>): Changes {
-    const changes: Changes = new Map();
-    for (const put of puts) this.#put(changes, put);
-    for (const [type, ids] of gone) for (const id of ids) this.#delete(changes, { type, id });
-    return changes;
   }
 
   #apply(batch: WatchBatch): void {
