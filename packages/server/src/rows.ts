@@ -43,15 +43,36 @@ export type TableTypes = ObjectTypes & RuntimeTypes & DerivedTypes;
 /** Rows of the tables of what hosts report. */
 type RuntimeTypes = { readonly alive: AliveRow; readonly ack: AcknowledgedRow; readonly vif: VifRow };
 
-/** The object in a stored value; attributes that the declaration has gained since it was written get their defaults. */
+/**
+ * The object in a stored value; attributes that the declaration has gained since it was written get their defaults. Attributes stand in
+ * the declared order, so that all rows of a type have one shape in memory. Undefined: the text is no object with an id.
+ */
 export function parseObject(resource: ResourceModel, text: string): AnyObject | undefined {
   const value = parseRecord(text);
   if (value === undefined || typeof value['id'] !== 'string') return undefined;
-  const filled: Record<string, unknown> = { ...value };
+  if (isInShape(resource, value)) return value as AnyObject;
+  const object: Record<string, unknown> = { id: value['id'] };
   for (const [name, attribute] of Object.entries(resource.attributes)) {
-    if (attribute.default !== undefined && filled[name] === undefined) filled[name] = attribute.default;
+    const known = value[name] === undefined ? attribute.default : value[name];
+    if (known !== undefined) object[name] = known;
   }
-  return filled as AnyObject;
+  // An object that was added to has room for more to come; a parsed one takes just what it needs.
+  return JSON.parse(JSON.stringify({ ...object, ...value, ...object })) as AnyObject;
+}
+
+/** True when the id is first, the others follow as declared, and no default is missing. */
+function isInShape(resource: ResourceModel, value: Readonly<Record<string, unknown>>): boolean {
+  const names = Object.keys(value);
+  if (names[0] !== 'id') return false;
+  let at = 1;
+  for (const name in resource.attributes) {
+    if (name === 'id') continue;
+    if (value[name] !== undefined) {
+      if (names[at] !== name) return false;
+      at += 1;
+    } else if (resource.attributes[name]?.default !== undefined) return false;
+  }
+  return at === names.length;
 }
 
 /** The row of a key below `/cable/h/`, with its type; undefined: not one of ours. */

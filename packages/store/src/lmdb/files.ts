@@ -6,6 +6,17 @@ import { decodeRecord, encodeRecord, type LogEntry } from './records.ts';
 /** `revision`: of the last transaction. `floor`: history before it is forgotten; 0: none forgotten. */
 export type Position = { readonly revision: number; readonly floor: number };
 
+/** Position of a store that nobody has written to. */
+const NEW: Position = { revision: 1, floor: 0 };
+
+/** Reads of one state. */
+export type Snapshot = {
+  position(): Position;
+  /** Keys with the prefix, from `start` on, at most `limit`. */
+  list(prefix: string, start: string, limit: number): Iterable<KeyValue>;
+  end(): void;
+};
+
 /**
  * The LMDB environment: which database holds what.
  * `kv` key → record · `log` revision → events · `lease` id → TTL in seconds · `leasekey` `<lease>/<key>` → '' · `meta` → position.
@@ -44,7 +55,7 @@ export class LmdbFiles {
   }
 
   position(): Position {
-    return this.#meta.get('position') ?? { revision: 1, floor: 0 };
+    return this.#meta.get('position') ?? NEW;
   }
 
   get(key: string): KeyValue | undefined {
@@ -57,6 +68,22 @@ export class LmdbFiles {
       if (!key.startsWith(prefix)) return;
       yield decodeRecord(key, value);
     }
+  }
+
+  /** What the last commit left, unchanged by later ones until it is ended. LMDB keeps old pages for it: not for long. */
+  snapshot(): Snapshot {
+    const transaction = this.#env.useReadTransaction();
+    const [kv, meta] = [this.#kv, this.#meta];
+    return {
+      position: () => meta.get('position', { transaction }) ?? NEW,
+      *list(prefix, start, limit) {
+        for (const { key, value } of kv.getRange({ start, limit, transaction })) {
+          if (!key.startsWith(prefix)) return;
+          yield decodeRecord(key, value);
+        }
+      },
+      end: () => transaction.done(),
+    };
   }
 
   *keys(prefix: string): Generator<string> {
