@@ -73,7 +73,7 @@ export class HostState {
     const { slices } = this.#deps;
     const changes: SliceChange[] = [];
     for (const key of slices.keys()) {
-      changes.push({ key, item: null });
+      if (slices.header(key) !== undefined) changes.push({ key, item: null });
       for (const [item] of slices.items(key)) changes.push({ key, item });
     }
     return { ...this.#position, synced: this.#synced, changes };

@@ -35,7 +35,8 @@ export async function openStateDisk(stateDir: string, deps: Deps): Promise<Opene
   const files = openFiles(path, deps.log);
   const loaded = files === undefined ? undefined : await loadFiles(files, path, deps.log);
   const slices = loaded?.slices ?? new SliceState();
-  const disk = new StateDisk(path, { ...deps, files: loaded?.files, everything: () => slices.all() });
+  const agentId = loaded?.agentId ?? randomUUID();
+  const disk = new StateDisk(path, { ...deps, agentId, files: loaded?.files, everything: () => slices.all() });
   await disk.saveAgentId();
   return { disk, slices, position: loaded?.position ?? NO_POSITION };
 }
@@ -77,6 +78,8 @@ function openAnew(path: string, log: Logger, cause: unknown): Files | undefined 
 type Loaded = {
   /** Undefined: they cannot be written. */
   readonly files: StateFiles | undefined;
+  /** Undefined: none was saved. */
+  readonly agentId: string | undefined;
   readonly slices: SliceState;
   readonly position: Position;
 };
@@ -87,16 +90,18 @@ async function loadFiles({ files, writable }: Files, path: string, log: Logger):
     const { position, skipped } = await files.load((key, item, held) => slices.load(key, item, held), writable);
     if (skipped > 0)
       log.error({ path, skipped }, 'parts of the state on disk are not understood, going on without them');
+    const agentId = files.agentId();
     forgetLoad(path);
     if (!writable) await files.close();
     // With a part missing it is not the state of that revision.
     const kept = skipped > 0 ? { ...position, revision: 0 } : position;
-    return { files: writable ? files : undefined, slices, position: kept };
+    return { files: writable ? files : undefined, agentId, slices, position: kept };
   } catch (err) {
     await files.close().catch(() => undefined);
     if (!writable) return undefined;
     const anew = openAnew(path, log, err);
-    return anew === undefined ? undefined : { files: anew.files, slices: new SliceState(), position: NO_POSITION };
+    if (anew === undefined) return undefined;
+    return { files: anew.files, agentId: undefined, slices: new SliceState(), position: NO_POSITION };
   }
 }
 
@@ -143,6 +148,7 @@ function isUnwritable(err: unknown): boolean {
 }
 
 type DiskDeps = Deps & {
+  readonly agentId: string;
   /** Undefined: none that can be written yet. */
   readonly files: StateFiles | undefined;
   /** The applied state, for a disk that missed some of it. */
@@ -165,7 +171,7 @@ export class StateDisk {
     this.#path = path;
     this.#deps = deps;
     this.#files = deps.files;
-    this.agentId = deps.files?.agentId() ?? randomUUID();
+    this.agentId = deps.agentId;
     if (deps.files === undefined) this.#fail(new Error('the files cannot be opened for writing'));
   }
 

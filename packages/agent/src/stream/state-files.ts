@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
 import { startTurns } from '@cable/kit';
 import type { StoreHistory } from '@cable/model';
 import { type Database, open, type RootDatabase } from 'lmdb';
@@ -18,11 +20,28 @@ const FORMAT = 1;
 /** Writes of one transaction: what queueing them keeps the event loop for is a few milliseconds. */
 const BATCH = 400;
 
+/** What is left free of the disk: others write meanwhile. */
+const RESERVE_BYTES = 8 * 1024 * 1024;
+
+/** Pages from the root to an entry, which are written anew with it. */
+const PATH_BYTES = 16 * 1024;
+
 /** Entries read at once. */
 const PAGE = 256;
 
 /** Longest item name that is a key as it is; LMDB takes 1978 bytes. */
 const MAX_KEY_CHARS = 400;
+
+export type StateFilesOptions = {
+  /** Default false. */
+  readonly readOnly?: boolean;
+  /** Called before each transaction; what it throws is why the transaction fails. Lets a test crash between any two. */
+  readonly beforeCommit?: () => void;
+};
+
+/** In the first page of every environment (`mdb.c`, `MDB_meta`). */
+const MAGIC = 0xbeef_c0de;
+const MAGIC_AT = 24;
 
 /** What was read, and how many entries were passed over because they made no sense. */
 export type LoadedFiles = { readonly position: Position; readonly skipped: number };
@@ -36,11 +55,9 @@ export type LoadedFiles = { readonly position: Position; readonly skipped: numbe
  * back to the last commit that is. Commits are made by lmdb's own thread.
  */
 export class StateFiles {
-  readonly #env: RootDatabase<string, string>;
-  readonly #slices: Database<string, number>;
-  readonly #items: Database<string, string>;
-  readonly #journal: Database<string, number>;
-  readonly #meta: Database<string, string>;
+  readonly #env: RootDatabase<string, Key>;
+  readonly #databases: Databases;
+  readonly #path: string;
   /** Number of each slice. */
   readonly #numbers = new Map<string, number>();
   #next = 1;
@@ -49,9 +66,14 @@ export class StateFiles {
   /** True: the journal has all of an update whose position counts already. */
   #journalIsWhole = false;
 
+  readonly #beforeCommit: () => void;
+
   /** Throws what LMDB says when the files cannot be opened or are not its own. */
-  constructor(path: string, options: { readonly readOnly?: boolean } = {}) {
-    this.#env = open<string, string>({
+  constructor(path: string, options: StateFilesOptions = {}) {
+    if (!isLmdbOrNew(join(path, 'data.mdb'))) throw new Error('data.mdb is not a file of LMDB');
+    this.#path = path;
+    this.#beforeCommit = options.beforeCommit ?? ((): void => undefined);
+    this.#env = open<string, Key>({
       path,
       noSubdir: false,
       overlappingSync: options.readOnly !== true,
@@ -61,19 +83,22 @@ export class StateFiles {
       encoding: 'string',
       readOnly: options.readOnly === true,
     });
-    this.#slices = this.#env.openDB({ name: 'slice', encoding: 'string', keyEncoding: 'ordered-binary' });
-    this.#items = this.#env.openDB({ name: 'item', encoding: 'string' });
-    this.#journal = this.#env.openDB({ name: 'journal', encoding: 'string', keyEncoding: 'ordered-binary' });
-    this.#meta = this.#env.openDB({ name: 'meta', encoding: 'string' });
+    const byNumber = { encoding: 'string', keyEncoding: 'ordered-binary' } as const;
+    this.#databases = {
+      slice: this.#env.openDB({ name: 'slice', ...byNumber }),
+      item: this.#env.openDB({ name: 'item', encoding: 'string' }),
+      journal: this.#env.openDB({ name: 'journal', ...byNumber }),
+      meta: this.#env.openDB({ name: 'meta', encoding: 'string' }),
+    };
   }
 
   /** The agent's id, whatever else is there; undefined: none was saved. */
   agentId(): string | undefined {
-    return this.#meta.get('agent');
+    return this.#databases.meta.get('agent');
   }
 
   async saveAgentId(id: string): Promise<void> {
-    await this.#commit(() => void this.#meta.put('agent', id));
+    await this.#put([['meta', 'agent', id]]);
   }
 
   /** Gives what is there, in turns. An update that was written to the journal as a whole is part of it. `writable` false: nothing is mended on disk. */
@@ -83,10 +108,10 @@ export class StateFiles {
       if (writable) await this.#clear();
       return { position: NO_POSITION, skipped: 0 };
     }
-    if (writable && this.#meta.get('journal') === 'whole') await this.#finishJournal();
+    if (writable && this.#databases.meta.get('journal') === 'whole') await this.#finishJournal();
     const names = new Map<number, string>();
     let skipped = 0;
-    await readPages(this.#slices, 0, (number, text) => {
+    await readPages(this.#databases.slice, 0, (number, text) => {
       const entry = parseSlice(text);
       if (entry === undefined) {
         skipped += 1;
@@ -97,7 +122,7 @@ export class StateFiles {
       this.#next = Math.max(this.#next, number + 1);
       if (entry.header !== null) take(entry.key, null, entry.header);
     });
-    await readPages(this.#items, '', (id, text) => {
+    await readPages(this.#databases.item, '', (id, text) => {
       const slash = id.indexOf('/');
       const key = names.get(Number(id.slice(0, slash)));
       const entry = parseItem(text, id.slice(slash + 1));
@@ -118,10 +143,7 @@ export class StateFiles {
     try {
       if (this.#journalIsWhole) await this.#finishJournal();
       if (writes.length <= BATCH) {
-        await this.#commit(() => {
-          for (const write of writes) for (const entry of this.#entries(write, numbered)) this.#put(entry);
-          this.#putPosition(position);
-        });
+        await this.#put([...this.#entriesOf(writes, numbered), ...positionEntries(position)]);
       } else if (this.#blank) await this.#commitParts(writes, position, numbered);
       else await this.#commitByJournal(writes, position, numbered);
     } catch (err) {
@@ -138,8 +160,8 @@ export class StateFiles {
 
   /** Undefined: there is nothing that this version understands. */
   #readPosition(): Position | undefined {
-    if (this.#meta.get('format') !== String(FORMAT)) return undefined;
-    const value = parseJson(this.#meta.get('position') ?? '');
+    if (this.#databases.meta.get('format') !== String(FORMAT)) return undefined;
+    const value = parseJson(this.#databases.meta.get('position') ?? '');
     if (!isRecord(value) || !Number.isSafeInteger(value['revision']) || Number(value['revision']) < 0) return undefined;
     const history = value['history'];
     const known =
@@ -149,41 +171,26 @@ export class StateFiles {
     return { revision: Number(value['revision']), history: known };
   }
 
-  #putPosition(position: Position): void {
-    // Within a batch the batch's promise tells of a failure.
-    void this.#meta.put('format', String(FORMAT));
-    void this.#meta.put('position', JSON.stringify(position));
-  }
-
   /** For the first state: it counts once the position is there, which comes last. */
   async #commitParts(writes: readonly SliceWrite[], position: Position, numbered: Set<string>): Promise<void> {
     for (let at = 0; at < writes.length; at += BATCH) {
-      await this.#commit(() => {
-        for (const write of writes.slice(at, at + BATCH))
-          for (const entry of this.#entries(write, numbered)) this.#put(entry);
-      });
+      await this.#put(this.#entriesOf(writes.slice(at, at + BATCH), numbered));
     }
-    await this.#commit(() => this.#putPosition(position));
+    await this.#put(positionEntries(position));
   }
 
   /** Notes all writes, then that they are all there, then makes them: whoever opens the files in between makes them instead. */
   async #commitByJournal(writes: readonly SliceWrite[], position: Position, numbered: Set<string>): Promise<void> {
     await this.#clearJournal();
-    let at = 0;
-    for (let first = 0; first < writes.length; first += BATCH) {
-      await this.#commit(() => {
-        for (const write of writes.slice(first, first + BATCH)) {
-          for (const entry of this.#entries(write, numbered)) {
-            void this.#journal.put(at, JSON.stringify(entry));
-            at += 1;
-          }
-        }
+    let next = 0;
+    for (let at = 0; at < writes.length; at += BATCH) {
+      const notes = this.#entriesOf(writes.slice(at, at + BATCH), numbered).map((entry): Entry => {
+        next += 1;
+        return ['journal', next, JSON.stringify(entry)];
       });
+      await this.#put(notes);
     }
-    await this.#commit(() => {
-      void this.#meta.put('journal', 'whole');
-      this.#putPosition(position);
-    });
+    await this.#put([['meta', 'journal', 'whole'], ...positionEntries(position)]);
     this.#journalIsWhole = true;
     numbered.clear();
     await this.#finishJournal();
@@ -192,35 +199,42 @@ export class StateFiles {
   /** Makes the writes of a whole journal. */
   async #finishJournal(): Promise<void> {
     for (;;) {
-      const page = [...this.#journal.getRange({ limit: BATCH })];
+      const page = [...this.#databases.journal.getRange({ limit: BATCH })];
       if (page.length === 0) break;
-      await this.#commit(() => {
-        for (const { key, value } of page) {
-          const entry = parseJson(value);
-          if (isEntry(entry)) this.#put(entry);
-          void this.#journal.remove(key);
-        }
+      const entries = page.flatMap(({ key, value }): Entry[] => {
+        const entry = parseJson(value);
+        return isEntry(entry) ? [entry, ['journal', key, null]] : [['journal', key, null]];
       });
+      await this.#put(entries);
     }
-    await this.#commit(() => void this.#meta.remove('journal'));
+    await this.#put([['meta', 'journal', null]]);
     this.#journalIsWhole = false;
   }
 
+  /** Removes what an unfinished journal left. */
   async #clearJournal(): Promise<void> {
     for (;;) {
-      const page = [...this.#journal.getKeys({ limit: BATCH })];
+      const page = [...this.#databases.journal.getKeys({ limit: BATCH })];
       if (page.length === 0) return;
-      await this.#commit(() => {
-        for (const key of page) void this.#journal.remove(key);
-      });
+      await this.#put(page.map((key): Entry => ['journal', key, null]));
     }
   }
 
   async #clear(): Promise<void> {
-    await this.#commit(() => {
-      for (const name of ['format', 'position', 'journal']) void this.#meta.remove(name);
-    });
-    await Promise.all([this.#slices.clearAsync(), this.#items.clearAsync(), this.#journal.clearAsync()]);
+    await this.#put([
+      ['meta', 'format', null],
+      ['meta', 'position', null],
+      ['meta', 'journal', null],
+    ]);
+    await Promise.all([
+      this.#databases.slice.clearAsync(),
+      this.#databases.item.clearAsync(),
+      this.#databases.journal.clearAsync(),
+    ]);
+  }
+
+  #entriesOf(writes: readonly SliceWrite[], numbered: Set<string>): readonly Entry[] {
+    return writes.flatMap((write) => this.#entries(write, numbered));
   }
 
   /** A slice gets its number with its first write; its entry is made then, also when its header has not come. */
@@ -242,14 +256,18 @@ export class StateFiles {
     return entries;
   }
 
-  #put([database, key, value]: Entry): void {
-    if (database === 'slice') void (value === null ? this.#slices.remove(key) : this.#slices.put(key, value));
-    else void (value === null ? this.#items.remove(key) : this.#items.put(key, value));
-  }
-
-  async #commit(write: () => void): Promise<void> {
+  /** One transaction. */
+  async #put(entries: readonly Entry[]): Promise<void> {
+    this.#beforeCommit();
+    assertRoom(this.#path, entries);
     try {
-      await this.#env.batch(write);
+      await this.#env.batch(() => {
+        // Within a batch the batch's promise tells of a failure.
+        for (const [database, key, value] of entries) {
+          const into = this.#databases[database];
+          void (value === null ? into.remove(key) : into.put(key, value));
+        }
+      });
       // What is read next must see it.
       this.#env.resetReadTxn();
     } catch (err) {
@@ -258,10 +276,12 @@ export class StateFiles {
   }
 }
 
-/** Null: removed. */
-type Entry =
-  | readonly [database: 'slice', key: number, value: string | null]
-  | readonly [database: 'item', key: string, value: string | null];
+/** Value null: removed. */
+type Entry = readonly [database: keyof Databases, key: Key, value: string | null];
+
+type Databases = Readonly<Record<'slice' | 'item' | 'journal' | 'meta', Database<string, Key>>>;
+
+type Key = string | number;
 
 function isEntry(value: unknown): value is Entry {
   return (
@@ -271,8 +291,44 @@ function isEntry(value: unknown): value is Entry {
   );
 }
 
-async function readPages<K extends string | number>(
-  database: Database<string, K>,
+function positionEntries(position: Position): readonly Entry[] {
+  return [
+    ['meta', 'format', String(FORMAT)],
+    ['meta', 'position', JSON.stringify(position)],
+  ];
+}
+
+/**
+ * Throws when the disk has no room for the transaction or takes no writes. LMDB itself must not find out: when a write of its is refused, it prints the
+ * reason into a buffer that is too small, and the process ends (lmdb 3.5.6, `mdb_page_flush` in `mdb.c`).
+ */
+function assertRoom(path: string, entries: readonly Entry[]): void {
+  accessSync(path, constants.W_OK);
+  let needed = RESERVE_BYTES;
+  for (const [, , value] of entries) needed += PATH_BYTES + 2 * (value?.length ?? 0);
+  const { bavail, bsize } = statfsSync(path);
+  if (bavail * bsize < needed) {
+    throw new Error(
+      `No space left: ${Math.floor((bavail * bsize) / 1024)} KiB are free, ${needed / 1024} KiB are needed`,
+    );
+  }
+}
+
+/** False: a file of something else, at which LMDB would end the process. */
+function isLmdbOrNew(path: string): boolean {
+  if (!existsSync(path)) return true;
+  const file = openSync(path, 'r');
+  try {
+    const head = Buffer.alloc(MAGIC_AT + 4);
+    const bytes = readSync(file, head, 0, head.length, 0);
+    return bytes === 0 || head.readUInt32LE(MAGIC_AT) === MAGIC || head.readUInt32BE(MAGIC_AT) === MAGIC;
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function readPages<K extends Key>(
+  database: Database<string, Key>,
   first: K,
   take: (key: K, value: string) => void,
 ): Promise<void> {
@@ -280,9 +336,9 @@ async function readPages<K extends string | number>(
   let last: K | undefined;
   for (;;) {
     const page = [...database.getRange({ start: last ?? first, limit: PAGE + 1 })];
-    for (const { key, value } of page) if (key !== last) take(key, value);
+    for (const { key, value } of page) if (key !== last) take(key as K, value);
     if (page.length <= PAGE) return;
-    last = page.at(-1)?.key;
+    last = page.at(-1)?.key as K;
     await turns.next();
   }
 }
