@@ -36,11 +36,6 @@ export class StatusReports {
     this.#fullDue = true;
   }
 
-  /** True: some port's state is to be told, or that one is gone. */
-  get isDue(): boolean {
-    return this.#changed.size > 0 || this.#allDue;
-  }
-
   /** True: ports are gone, or may be, of which only a full report tells. */
   get isFullDue(): boolean {
     return this.#fullDue;
