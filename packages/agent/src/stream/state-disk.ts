@@ -17,14 +17,11 @@ export type OpenedState = { readonly disk: StateDisk; readonly slices: SliceStat
 
 type Deps = { readonly log: Logger; readonly signal: AbortSignal; readonly now: () => Date };
 
-/** How long an update waits for its commit; then the agent goes on without. */
+/** How long an update waits for its next transaction, of which a large one has many; then the agent goes on without. */
 const PATIENCE_MS = 2_000;
 
 /** Time between attempts at a disk that failed. */
 const RETRY_MS = 10_000;
-
-/** Updates that wait for the disk before they are folded into one. */
-const MAX_QUEUE = 64;
 
 /** Starts that ended in the middle of reading, one after another, before the files are given up: a broken file can end the process. */
 const MAX_BROKEN_LOADS = 2;
@@ -161,7 +158,10 @@ export class StateDisk {
   readonly #path: string;
   readonly #deps: DiskDeps;
   #files: StateFiles | undefined;
-  #queue: (readonly SliceWrite[])[] = [];
+  /** The update that is to be written next; undefined: none but what was missed. */
+  #next: readonly SliceWrite[] | undefined;
+  /** What updates that could not be written at once have to write: of each slice and item the last word. */
+  readonly #missed = new Map<string, SliceWrite>();
   /** Undefined: nothing waits to be written. */
   #position: Position | undefined;
   #running: Promise<void> | undefined;
@@ -187,11 +187,11 @@ export class StateDisk {
 
   /** Resolves when the update is committed; or when the disk fails or does not answer: then it is written later. Does not throw. */
   async save(writes: readonly SliceWrite[], position: Position): Promise<void> {
-    this.#queue.push(writes);
+    if (this.#position === undefined && this.#running === undefined) this.#next = writes;
+    else for (const write of writes) this.#missed.set(nameOf(write), write);
     this.#position = position;
-    if (this.#queue.length > MAX_QUEUE) this.#queue = [fold(this.#queue)];
     if (!this.#status.ok) return;
-    if (!(await this.#runInTime())) this.#fail(new Error(`a write was not done within ${PATIENCE_MS} ms`));
+    if (!(await this.#runInTime())) this.#fail(new Error(`no write was done within ${PATIENCE_MS} ms`));
   }
 
   /** Writes what waits, as far as the disk does it in time, and closes the files. */
@@ -201,13 +201,16 @@ export class StateDisk {
     this.#files = undefined;
   }
 
-  /** False: the disk is still at it. */
+  /** False: the disk does not answer. */
   async #runInTime(): Promise<boolean> {
-    const stop = new AbortController();
-    const late = sleep(PATIENCE_MS, stop.signal).then(() => false);
-    const isDone = await Promise.race([this.#run().then(() => true), late]);
-    stop.abort();
-    return isDone;
+    const done = this.#run().then(() => true);
+    for (;;) {
+      const before = this.#files?.transactions;
+      const stop = new AbortController();
+      const isDone = await Promise.race([done, sleep(PATIENCE_MS, stop.signal).then(() => false)]);
+      stop.abort();
+      if (isDone || this.#files?.transactions === before) return isDone;
+    }
   }
 
   #run(): Promise<void> {
@@ -220,19 +223,36 @@ export class StateDisk {
   async #writeAll(): Promise<void> {
     while (this.#position !== undefined) {
       const position = this.#position;
-      const writes = this.#queue.length === 1 ? (this.#queue[0] ?? []) : fold(this.#queue);
-      this.#queue = [];
+      const writes = this.#takeWrites();
       this.#position = undefined;
       try {
         if (this.#files === undefined) await this.#startAnew(writes, position);
         else await this.#files.commit(writes, position);
         this.#recover();
       } catch (err) {
-        this.#queue.unshift(writes);
+        this.#miss(writes);
         this.#position ??= position;
         this.#fail(err);
         return;
       }
+    }
+  }
+
+  #takeWrites(): readonly SliceWrite[] {
+    const next = this.#next ?? [];
+    this.#next = undefined;
+    if (this.#missed.size === 0) return next;
+    this.#miss(next);
+    const writes = [...this.#missed.values()];
+    this.#missed.clear();
+    return writes;
+  }
+
+  /** Keeps writes that are older than all that was missed so far. */
+  #miss(writes: readonly SliceWrite[]): void {
+    for (const write of writes) {
+      const name = nameOf(write);
+      if (!this.#missed.has(name)) this.#missed.set(name, write);
     }
   }
 
@@ -243,7 +263,10 @@ export class StateDisk {
     const files = new StateFiles(this.#path);
     try {
       await files.saveAgentId(this.agentId);
-      await files.commit(fold([[...this.#deps.everything()], writes]), position);
+      const all = new Map<string, SliceWrite>();
+      for (const write of this.#deps.everything()) all.set(nameOf(write), write);
+      for (const write of writes) all.set(nameOf(write), write);
+      await files.commit([...all.values()], position);
     } catch (err) {
       await files.close().catch(() => undefined);
       throw err;
@@ -276,11 +299,7 @@ export class StateDisk {
   }
 }
 
-/** Several updates as one: of each slice and item the last word. */
-function fold(updates: readonly (readonly SliceWrite[])[]): readonly SliceWrite[] {
-  const last = new Map<string, SliceWrite>();
-  for (const writes of updates) {
-    for (const write of writes) last.set(write.item === null ? write.key : `${write.key}\0${write.item}`, write);
-  }
-  return [...last.values()];
+/** The slice or item that it is about. */
+function nameOf({ key, item }: SliceWrite): string {
+  return item === null ? key : `${key}\0${item}`;
 }

@@ -67,6 +67,7 @@ export class StateFiles {
   #journalIsWhole = false;
 
   readonly #beforeCommit: () => void;
+  #transactions = 0;
 
   /** Throws what LMDB says when the files cannot be opened or are not its own. */
   constructor(path: string, options: StateFilesOptions = {}) {
@@ -90,6 +91,11 @@ export class StateFiles {
       journal: this.#env.openDB({ name: 'journal', ...byNumber }),
       meta: this.#env.openDB({ name: 'meta', encoding: 'string' }),
     };
+  }
+
+  /** How many were committed: tells a disk that is slow from one that does not answer. */
+  get transactions(): number {
+    return this.#transactions;
   }
 
   /** The agent's id, whatever else is there; undefined: none was saved. */
@@ -270,6 +276,7 @@ export class StateFiles {
       });
       // What is read next must see it.
       this.#env.resetReadTxn();
+      this.#transactions += 1;
     } catch (err) {
       throw await commitErrorOf(err);
     }
