@@ -1,4 +1,4 @@
-import type { Logger } from '@cable/kit';
+import { type Logger, startTurns } from '@cable/kit';
 import type { StoreHistory } from '@cable/model';
 import { type HeldRemoval, RemovalGuard } from './removal-guard.ts';
 import type { SliceChange, SliceReader, StateUpdate } from './slice-reader.ts';
@@ -68,13 +68,17 @@ export class HostState {
     return this.#deps.disk.agentId;
   }
 
-  /** All that is held as one update, for whoever starts with it. */
-  initialUpdate(): StateUpdate {
+  /** All that is held as one update, made in turns, for whoever starts with it. No connection may feed the state meanwhile. */
+  async initialUpdate(): Promise<StateUpdate> {
     const { slices } = this.#deps;
     const changes: SliceChange[] = [];
+    const turns = startTurns();
     for (const key of slices.keys()) {
       if (slices.header(key) !== undefined) changes.push({ key, item: null });
-      for (const [item] of slices.items(key)) changes.push({ key, item });
+      for (const item of slices.itemKeys(key)) {
+        if (turns.due()) await turns.next();
+        changes.push({ key, item });
+      }
     }
     return { ...this.#position, synced: this.#synced, changes };
   }

@@ -14,6 +14,7 @@ import type { HostState } from './host-state.ts';
 import type { StateUpdate } from './slice-reader.ts';
 import { StatusReports } from './status-reports.ts';
 import { memoryState } from './testing/memory-state.ts';
+import { hostSlice } from './testing/sample-slices.ts';
 
 function recorded(name: string): readonly string[] {
   return readFileSync(new URL(`testing/${name}.ndjson`, import.meta.url), 'utf8')
@@ -43,8 +44,7 @@ function depsOf(state: HostState): ConnectionDeps & { readonly updates: StateUpd
   };
 }
 
-async function replayV1(lines: readonly string[]) {
-  const state = memoryState();
+async function replayV1(lines: readonly string[], state = memoryState()) {
   const deps = depsOf(state);
   const ending = await new ConnectionV1(linesOf(lines), { request: async () => undefined }, deps).run();
   return { state, updates: deps.updates, reason: ending.reason };
@@ -134,6 +134,25 @@ test('a stream that is cut after any line and begins again ends with the same st
     assert.deepEqual(second.state.digests(), whole.state.digests(), `cut after ${cut} lines`);
     assert.deepEqual(shownBy(second.state), shownBy(whole.state));
   }
+});
+
+test('in protocol 1, ports that a host slice drops in the stream are deleted; those it lacks in a new snapshot are absent', async () => {
+  const snapshot = (count: number, revision: number) => [
+    {
+      type: 'put',
+      key: 'host:h1',
+      revision,
+      slice: { kind: 'host', host: 'h1', ports: [...hostSlice(count).items.values()] },
+    },
+    { type: 'sync', revision, keys: ['host:h1'] },
+  ];
+  const [fewer] = snapshot(2, 6);
+  const text = (lines: readonly unknown[]): readonly string[] => lines.map((line) => JSON.stringify(line));
+  const deleted = await replayV1(text([...snapshot(20, 5), fewer, { type: 'bookmark', revision: 6 }]));
+  assert.deepEqual([deleted.state.slices.size('host:h1'), deleted.state.heldRemoval], [2, null]);
+  const first = await replayV1(text(snapshot(20, 5)));
+  const absent = await replayV1(text(snapshot(2, 6)), first.state);
+  assert.deepEqual([absent.state.slices.size('host:h1'), absent.state.heldRemoval?.absent], [20, 18]);
 });
 
 test('a line that is no line of any protocol ends the connection with its text', async () => {

@@ -10,6 +10,8 @@ export type SliceReader = {
   item<K extends SliceKind>(key: `${K}:${string}`, item: string): SliceItem<K> | undefined;
   /** All items of the slice with their keys; none when there is no such slice. Not to be used on after an await. */
   items<K extends SliceKind>(key: `${K}:${string}`): Iterable<readonly [item: string, value: SliceItem<K>]>;
+  /** Keys of the slice's items. */
+  itemKeys(key: SliceKey): Iterable<string>;
   /** Number of the slice's items. */
   size(key: SliceKey): number;
   /** Keys of all slices. */

@@ -72,6 +72,10 @@ export class SliceState implements SliceReader {
     for (const [item, held] of this.#shown(key)?.items ?? []) yield [item, held.value as SliceItem<K>];
   }
 
+  itemKeys(key: SliceKey): Iterable<string> {
+    return this.#shown(key)?.items.keys() ?? [];
+  }
+
   size(key: SliceKey): number {
     return this.#shown(key)?.items.size ?? 0;
   }

@@ -73,7 +73,7 @@ test('a state comes back as it was, with its history and the agent’s id, and i
   assert.equal(second.state.synced, false);
   assert.deepEqual(second.state.digests(), digests);
   assert.equal(second.state.slices.item(`policy:${'x'.repeat(5000)}`, 'y'.repeat(3000)) !== undefined, true);
-  const initial = second.state.initialUpdate();
+  const initial = await second.state.initialUpdate();
   assert.equal(initial.synced, false);
   assert.equal(initial.changes.length, 4);
   await second.disk.close();
@@ -221,7 +221,7 @@ test('entries that make no sense are left out, and the state is of no revision t
   const { log, errors } = errorLog();
   const second = await openHostState({ host: 'h1', stateDir }, { ...QUIET, log });
   assert.deepEqual(second.state.position, { revision: 0, history: HISTORY });
-  assert.equal(second.state.initialUpdate().changes.length, 2);
+  assert.equal((await second.state.initialUpdate()).changes.length, 2);
   assert.equal(errors.length, 1);
   await second.disk.close();
 });

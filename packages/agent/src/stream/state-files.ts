@@ -18,7 +18,7 @@ export const NO_POSITION: Position = { revision: 0, history: null };
 const FORMAT = 1;
 
 /** Writes of one transaction: what queueing them keeps the event loop for is a few milliseconds. */
-const BATCH = 400;
+const BATCH = 200;
 
 /** What is left free of the disk: others write meanwhile. */
 const RESERVE_BYTES = 8 * 1024 * 1024;
