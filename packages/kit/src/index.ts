@@ -2,7 +2,14 @@ export type { Backoff, BackoffOptions } from './backoff.ts';
 export { createBackoff, sleep } from './backoff.ts';
 export type { ReadKey } from './dependents.ts';
 export { Dependents, indexRead, rowRead } from './dependents.ts';
-export type { HttpRequest, HttpResponse, HttpStream, HttpTransport, HttpTransportOptions } from './http-transport.ts';
+export type {
+  HttpRequest,
+  HttpResponse,
+  HttpStream,
+  HttpTransport,
+  HttpTransportOptions,
+  HttpUpgrade,
+} from './http-transport.ts';
 export { httpTransport, TransportError } from './http-transport.ts';
 export { Interner } from './interner.ts';
 export type { Logger, LogLevel } from './log.ts';

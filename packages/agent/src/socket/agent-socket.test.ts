@@ -22,12 +22,17 @@ const VIEW: AgentView = {
   },
 };
 
+const STREAM = {
+  adoptStore: async () => ({ changed: true, message: 'taken over' }),
+  confirmRemoval: () => ({ changed: false, message: 'nothing waits' }),
+};
+
 before(async () => {
   const cni = async (headers: Readonly<Record<string, unknown>>, body: string) => {
     calls.push({ command: headers['cni-command'], body });
     return { status: 400, body: '{"code":7}' } as const;
   };
-  await startAgentSocket(path, { view: VIEW, cni, log: silentLogger(), signal: stop.signal });
+  await startAgentSocket(path, { view: VIEW, cni, stream: STREAM, log: silentLogger(), signal: stop.signal });
 });
 
 after(() => {
@@ -73,6 +78,19 @@ test('a CNI call reaches the plug-in with its headers and body, and its answer c
   assert.deepEqual(calls, [{ command: 'ADD', body: '{"cniVersion":"1.0.0"}' }]);
 });
 
+test('an operator’s commands are posted, and answered with what they came to', async () => {
+  assert.deepEqual(await ask('POST', '/history/adopt'), {
+    status: 200,
+    body: { changed: true, message: 'taken over' },
+  });
+  assert.deepEqual(await ask('POST', '/removal/confirm'), {
+    status: 200,
+    body: { changed: false, message: 'nothing waits' },
+  });
+  assert.equal((await ask('POST', '/history')).status, 405);
+  assert.equal((await ask('GET', '/history/adopt')).status, 404);
+});
+
 test('a socket that nobody answers is replaced; one that answers is alive', async () => {
   assert.equal(await isAlive(path), true);
   const stale = join(dir, 'stale.sock');
@@ -81,7 +99,7 @@ test('a socket that nobody answers is replaced; one that answers is alive', asyn
   assert.equal(await isAlive(stale), false);
   const end = new AbortController();
   const cni = async () => ({ status: 200, body: '' }) as const;
-  await startAgentSocket(stale, { view: VIEW, cni, log: silentLogger(), signal: end.signal });
+  await startAgentSocket(stale, { view: VIEW, cni, stream: STREAM, log: silentLogger(), signal: end.signal });
   assert.equal(await isAlive(stale), true);
   end.abort();
 });
