@@ -1,10 +1,11 @@
-import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
+import type { SliceHeader, SliceItem, SliceKey, SliceKind, StoreHistory } from '@cable/model';
 
 /** The slices that the host has, as they are now. What has not been received is undefined, or an empty collection. */
 export type SliceReader = {
   header(key: string): unknown;
   item(key: string, item: string): unknown;
-  items(key: string): ReadonlyMap<string, unknown>;
+  /** Not to be used on after an await. */
+  items(key: string): Iterable<readonly [item: string, value: unknown]>;
 };
 
 /** One header (`item` null) or item that came, changed or went. */
@@ -12,10 +13,11 @@ export type SliceChange = { readonly key: SliceKey; readonly item: string | null
 
 /**
  * The state changed. `changes`: everything that is not as it was at the last update; at the first, everything there is. `synced`: it has been
- * in sync with the server in this run, so what is not in it is gone.
+ * in sync with the server in this run, so what is not in it is gone. `history`: the store's in which the revision is; null: not known.
  */
 export type StateUpdate = {
   readonly revision: number;
+  readonly history: StoreHistory | null;
   readonly synced: boolean;
   readonly changes: readonly SliceChange[];
 };
@@ -43,7 +45,7 @@ export function idOf(key: SliceKey): string {
 export type TypedSlices = {
   header<K extends SliceKind>(kind: K, id: string): SliceHeader<K> | undefined;
   item<K extends SliceKind>(kind: K, id: string, item: string): SliceItem<K> | undefined;
-  items<K extends SliceKind>(kind: K, id: string): ReadonlyMap<string, SliceItem<K>>;
+  items<K extends SliceKind>(kind: K, id: string): Iterable<readonly [item: string, value: SliceItem<K>]>;
 };
 
 /** The server's word is taken for the shape of what it sent; a unit that meets another shape fails alone. */
@@ -53,6 +55,6 @@ export function typedSlices(slices: SliceReader): TypedSlices {
     item: <K extends SliceKind>(kind: K, id: string, item: string) =>
       slices.item(`${kind}:${id}`, item) as SliceItem<K> | undefined,
     items: <K extends SliceKind>(kind: K, id: string) =>
-      slices.items(`${kind}:${id}`) as ReadonlyMap<string, SliceItem<K>>,
+      slices.items(`${kind}:${id}`) as Iterable<readonly [string, SliceItem<K>]>,
   };
 }

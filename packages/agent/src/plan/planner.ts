@@ -344,7 +344,7 @@ class Run implements MemoryRun {
 
   items: PlanReader['items'] = (kind, id) => {
     this.reads.add(itemsRead(kind, id));
-    return this.#parts.slices.items(kind, id);
+    return Array.from(this.#parts.slices.items(kind, id), ([, item]) => item);
   };
 
   facts<T extends Topic>(topic: T, key: string): ReadonlyMap<string, Fact<T>> {

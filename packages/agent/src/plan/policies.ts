@@ -71,9 +71,9 @@ class PolicyMemory implements UnitMemory {
       return { ok: false, reason: `policy ${this.#name} has not been received` };
     }
     const before = this.#rules;
-    const items = run.items('policy', id);
+    const rules = run.items('policy', id);
     const rulesChanged = before === NO_RULES || !nothing(run.touched(itemsRead('policy', id)));
-    if (rulesChanged) this.#rules = yield* sortRules(items.values());
+    if (rulesChanged) this.#rules = yield* sortRules(rules);
     const reach = reachOf(run, use.networkId);
     const listing = new Listing(run, this.#rules, reach);
     const touched = yield* this.#touched(run, before, listing);

@@ -38,7 +38,7 @@ export type PlanReader = {
   readonly host: string;
   header<K extends SliceKind>(kind: K, id: string): SliceHeader<K> | undefined;
   item<K extends SliceKind>(kind: K, id: string, item: string): SliceItem<K> | undefined;
-  items<K extends SliceKind>(kind: K, id: string): ReadonlyMap<string, SliceItem<K>>;
+  items<K extends SliceKind>(kind: K, id: string): readonly SliceItem<K>[];
   /** Facts by member, in no order. */
   facts<T extends Topic>(topic: T, key: string): ReadonlyMap<string, Fact<T>>;
   /** Facts sorted by member. */
