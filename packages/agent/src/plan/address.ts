@@ -78,9 +78,14 @@ export function parseUuid(text: string): Uint8Array | undefined {
   return isUuid(text) ? new Uint8Array(Buffer.from(text.replaceAll('-', ''), 'hex')) : undefined;
 }
 
+/** A view of a small array's own memory would move it off the heap, at many times the cost of a copy. */
+const scratch = Buffer.alloc(1024);
+
 /** Lower-case hex of the bytes. */
 export function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+  if (bytes.length > scratch.length) return Buffer.from(bytes).toString('hex');
+  scratch.set(bytes);
+  return scratch.toString('hex', 0, bytes.length);
 }
 
 /** Whether the 128-bit form holds an IPv4 address. */

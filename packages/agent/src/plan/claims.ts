@@ -43,18 +43,23 @@ export class Claims {
 
   /** The unit claims these now instead of `before`, which an earlier call returned for it. Of two with one key the first counts. */
   replace(unit: Unit, before: readonly Claim[], planned: readonly Planned[]): readonly Claim[] {
-    const old = new Map(before.map((claim) => [keyOf(claim.map, claim.entry), claim] as const));
+    const find = finderOf(before);
     const after: Claim[] = [];
-    const seen = new Set<string>();
+    const seen = planned.length > FEW ? new Set<string>() : undefined;
     for (const { map, entry } of planned) {
-      const key = keyOf(map, entry);
-      if (seen.has(key)) continue;
-      seen.add(key);
-      const known = old.get(key);
-      old.delete(key);
+      if (
+        seen === undefined
+          ? after.some((one) => one.map === map && one.entry.id === entry.id)
+          : seen.has(keyOf(map, entry))
+      )
+        continue;
+      seen?.add(keyOf(map, entry));
+      const known = find(map, entry);
       after.push(known !== undefined && same(known, entry, unit) ? known : this.put(unit, map, entry));
     }
-    for (const claim of old.values()) this.remove(unit, claim.map, claim.entry.id);
+    if (before.length === 0) return after;
+    const stands = finderOf(after);
+    for (const { map, entry } of before) if (stands(map, entry) === undefined) this.remove(unit, map, entry.id);
     return after;
   }
 
@@ -95,6 +100,16 @@ export class Claims {
     const before = this.#before[map];
     if (!before.has(id)) before.set(id, this.#heads[map].get(id));
   }
+}
+
+/** So many are looked through faster than they are indexed. */
+const FEW = 8;
+
+/** Finds the claim on an entry's key. */
+function finderOf(claims: readonly Claim[]): (map: AgentMap, entry: MapEntry) => Claim | undefined {
+  if (claims.length <= FEW) return (map, entry) => claims.find((one) => one.map === map && one.entry.id === entry.id);
+  const index = new Map(claims.map((claim) => [keyOf(claim.map, claim.entry), claim] as const));
+  return (map, entry) => index.get(keyOf(map, entry));
 }
 
 function byMap<T>(make: () => T): Record<AgentMap, T> {

@@ -19,7 +19,7 @@ import { firstBits, Numbering, type NumberOf } from './numbers.ts';
 import { admissionRead, deviceRead, factsRead, headerRead, itemRead, itemsRead, numberRead } from './reads.ts';
 import type { Topic } from './topics.ts';
 import type { MemoryRun, NumberedTopic, Output, PlanReader, PolicySize, UnitMemory } from './unit.ts';
-import { type Unit, UnitTable } from './units.ts';
+import { type Unit, UnitQueue, UnitTable } from './units.ts';
 
 export type PlannerDeps = {
   readonly host: string;
@@ -52,7 +52,7 @@ export class Planner {
   readonly #deps: PlannerDeps;
   readonly #tables: readonly UnitTable[] = FAMILIES.map((family, rank) => new UnitTable(family, rank));
   readonly #dependents = new Dependents<Unit>();
-  readonly #queue: readonly Set<Unit>[] = FAMILIES.map(() => new Set<Unit>());
+  readonly #queues: readonly UnitQueue[] = FAMILIES.map(() => new UnitQueue());
   readonly #claims = new Claims();
   readonly #facts: Facts;
   readonly #numbers: Readonly<Record<NumberedTopic, Numbering>>;
@@ -138,7 +138,8 @@ export class Planner {
     }
     for (const name of devices) this.#touch(deviceRead(name), undefined);
     for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
-      await this.#runUnit(unit, turns);
+      if (unit.family.kind === 'plain') this.#runPlain(unit, unit.family.plan);
+      else await this.#runMemory(unit, unit.family.start, turns);
       if (turns.due()) await turns.next();
     }
     const ports = this.#ports;
@@ -176,14 +177,13 @@ export class Planner {
   #mark(unit: Unit): void {
     if (unit.dirty) return;
     unit.dirty = true;
-    this.#queue[unit.rank]?.add(unit);
+    this.#queues[unit.rank]?.add(unit);
   }
 
   /** The first family that has something to do: what it states, later families read. */
   #next(): Unit | undefined {
-    for (const units of this.#queue) {
-      for (const unit of units) {
-        units.delete(unit);
+    for (const queue of this.#queues) {
+      for (let unit = queue.take(); unit !== undefined; unit = queue.take()) {
         unit.dirty = false;
         if (unit.alive) return unit;
       }
@@ -209,19 +209,43 @@ export class Planner {
     for (const name of names) this.#touch(admissionRead(name), undefined);
   }
 
-  async #runUnit(unit: Unit, turns: Turns): Promise<void> {
-    const { family } = unit;
+  #runPlain(unit: Unit, plan: PlanFunction): void {
     const source = this.#sourceOf(unit);
     this.#run.begin(unit);
     try {
-      if (family.kind === 'memory') await this.#runMemory(unit, source !== undefined, family.start, turns);
-      else this.#yield(unit, source === undefined ? {} : family.plan(unit, source, this.#run));
+      this.#yield(unit, source === undefined ? NO_OUTPUT : plan(unit, source, this.#run));
     } catch (err) {
-      this.#deps.log.warn({ unit: unit.name, err }, 'a part of the state cannot be planned');
-      await this.#fail(unit, err instanceof Error ? err.message : String(err), turns);
+      const reason = this.#noteFailure(unit, err);
+      const error = `what the server sent cannot be read: ${reason}`;
+      this.#yield(unit, unit.family.subject === 'port' ? { error } : NO_OUTPUT);
     }
-    this.#dependents.set(unit, this.#run.reads);
-    if (source !== undefined) return;
+    this.#end(unit, source);
+  }
+
+  async #runMemory(unit: Unit, start: Starter, turns: Turns): Promise<void> {
+    const source = this.#sourceOf(unit);
+    this.#run.begin(unit);
+    try {
+      if (source === undefined) await this.#clearMemory(unit, turns);
+      else await this.#updateMemory(unit, start, turns);
+    } catch (err) {
+      this.#noteFailure(unit, err);
+      await this.#clearMemory(unit, turns);
+    }
+    this.#end(unit, source);
+  }
+
+  /** A unit that cannot be computed yields nothing; what it read is known, so it is tried again when that changes. */
+  #noteFailure(unit: Unit, err: unknown): string {
+    this.#deps.log.warn({ unit: unit.name, err }, 'a part of the state cannot be planned');
+    return err instanceof Error ? err.message : String(err);
+  }
+
+  #end(unit: Unit, source: unknown): void {
+    if (source !== undefined) {
+      this.#dependents.set(unit, this.#run.reads);
+      return;
+    }
     this.#dependents.delete(unit);
     this.#tables[unit.rank]?.delete(unit);
   }
@@ -233,8 +257,7 @@ export class Planner {
     return source.kind === 'item' ? this.#deps.slices.item(key, item) : this.#deps.slices.header(key);
   }
 
-  async #runMemory(unit: Unit, present: boolean, start: Starter, turns: Turns): Promise<void> {
-    if (!present) return this.#clearMemory(unit, turns);
+  async #updateMemory(unit: Unit, start: Starter, turns: Turns): Promise<void> {
     unit.memory ??= start(unit, this.#deps.numberOf ?? firstBits);
     const work = unit.memory.update(this.#run);
     for (let step = work.next(); ; step = work.next()) {
@@ -254,15 +277,6 @@ export class Planner {
     unit.touched = 'everything';
     unit.facts = this.#facts.replace(unit.facts, []);
     this.#wakePolicies(this.#admission.set(unit.scope, undefined));
-  }
-
-  /** A unit that cannot be computed yields nothing; what it read is known, so it is tried again when that changes. */
-  async #fail(unit: Unit, reason: string, turns: Turns): Promise<void> {
-    if (unit.family.kind === 'memory') return this.#clearMemory(unit, turns);
-    this.#yield(
-      unit,
-      unit.family.subject === 'port' ? { error: `what the server sent cannot be read: ${reason}` } : {},
-    );
   }
 
   #yield(unit: Unit, output: Output): void {
@@ -298,6 +312,10 @@ export class Planner {
 }
 
 const NOTHING: readonly never[] = [];
+
+const NO_OUTPUT: Output = {};
+
+type PlanFunction = (unit: Unit, source: unknown, reader: PlanReader) => Output;
 
 type Starter = (unit: Unit, numberOf: NumberOf) => UnitMemory;
 

@@ -77,3 +77,24 @@ export class UnitTable {
     if (items?.size === 0) this.#scopes.delete(unit.scope);
   }
 }
+
+/** Units that are to run, the first to come first. (Taking the first of a Set costs a look at all that were taken before.) */
+export class UnitQueue {
+  #units: Unit[] = [];
+  #taken = 0;
+
+  add(unit: Unit): void {
+    this.#units.push(unit);
+  }
+
+  take(): Unit | undefined {
+    const unit = this.#units[this.#taken];
+    if (unit === undefined) return undefined;
+    this.#taken += 1;
+    if (this.#taken === this.#units.length) {
+      this.#units = [];
+      this.#taken = 0;
+    }
+    return unit;
+  }
+}

@@ -165,6 +165,7 @@ export class Reconciler {
     const stale = this.#stale[map].get(id);
     if (stale !== undefined) this.#stale[map].delete(id);
     const due = this.#due.note(change, stale);
+    for (const other of this.#refusals.besides(due)) this.#fresh.add(other);
     this.#refusals.clear(due);
     this.#expect(due);
   }

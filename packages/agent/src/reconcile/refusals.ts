@@ -46,6 +46,12 @@ export class Refusals {
     this.#note(unit);
   }
 
+  /** The refused entries of the port or policy that this one was refused to: what lets one in may let in all. */
+  besides(due: Due): Iterable<Due> {
+    const key = due.refusal === undefined ? OTHERS : keyOf(due.refusal.unit);
+    return key === OTHERS ? [] : [...(this.#bySubject.get(key) ?? [])];
+  }
+
   /** All refused entries, in the order in which they are to be put. */
   dues(): readonly Due[] {
     const all = [...this.#bySubject.values()].flatMap((dues) => [...dues]);

@@ -38,13 +38,27 @@ export function createFakeDataPlane(): FakeDataPlane {
       ifindex: MAPS.cb_vif_1.key.decode(key).ifindex,
       slot: MAPS.cb_vif_1.value.decode(value).slot,
     }));
+  const uses = new Map<string, ClassUse>();
+  const useOf = (map: 'cb_rule_1' | 'cb_class_1', { key, value }: Pick<MapEntry, 'key' | 'value'>): ClassUse => {
+    const { policy, classId } =
+      map === 'cb_rule_1'
+        ? MAPS.cb_rule_1.key.decode(key)
+        : { ...MAPS.cb_class_1.key.decode(key), ...MAPS.cb_class_1.value.decode(value) };
+    const name = `${policy} ${classId}`;
+    const use = uses.get(name) ?? { rules: 0, addresses: 0 };
+    uses.set(name, use);
+    return use;
+  };
+  const count = (map: AgentMap, id: string, by: 1 | -1): void => {
+    const entry = maps[map].get(id);
+    if (entry === undefined) return;
+    if (map === 'cb_rule_1') useOf(map, entry).rules += by;
+    if (map === 'cb_class_1') useOf(map, entry).addresses += by;
+  };
   const checkPut = (map: AgentMap, { key, value }: MapEntry): void => {
     if (map === 'cb_class_1') {
       const { classId } = MAPS.cb_class_1.value.decode(value);
-      check(
-        hasRules(maps.cb_rule_1, MAPS.cb_class_1.key.decode(key).policy, classId),
-        `class ${classId} before its rules`,
-      );
+      check(useOf(map, { key, value }).rules > 0, `class ${classId} before its rules`);
     }
     if (map !== 'cb_vif_1') return;
     const { ifindex } = MAPS.cb_vif_1.key.decode(key);
@@ -53,12 +67,18 @@ export function createFakeDataPlane(): FakeDataPlane {
     check(stats.has(ifindex), `VIF ${ifindex} before its counters`);
     check(attached.has(ifindex), `VIF ${ifindex} before its program`);
   };
-  const checkDelete = (map: AgentMap, { key }: MapEntry): void => {
+  const checkDelete = (map: AgentMap, { id, key, value }: MapEntry): void => {
     if (map === 'cb_slot_1') {
       const { slot } = MAPS.cb_slot_1.key.decode(key);
       check(!vifs().some((vif) => vif.slot === slot), `slot ${slot} removed under its VIF`);
     }
-    if (map === 'cb_rule_1') checkRuleUnused(maps, MAPS.cb_rule_1.key.decode(key), check);
+    if (map === 'cb_rule_1' && maps.cb_rule_1.has(id)) {
+      const { rules, addresses } = useOf(map, { key, value });
+      check(
+        rules > 1 || addresses === 0,
+        `last rule of class ${MAPS.cb_rule_1.key.decode(key).classId} removed under its addresses`,
+      );
+    }
   };
   return {
     readMap: (map) => [[...maps[map].values()]],
@@ -72,11 +92,14 @@ export function createFakeDataPlane(): FakeDataPlane {
       const full = maps[map].size >= (limits.get(map) ?? Number.POSITIVE_INFINITY);
       if (full && !maps[map].has(entry.id)) throw new BpfError(`write to map ${map}`, 'E2BIG');
       checkPut(map, entry);
+      count(map, entry.id, -1);
       maps[map].set(entry.id, entry);
+      count(map, entry.id, 1);
       commands.push(`bpftool map update ${map} key ${entry.id} value ${hex(entry.value)}`);
     },
     deleteEntry: (map, entry) => {
       checkDelete(map, entry);
+      count(map, entry.id, -1);
       maps[map].delete(entry.id);
       commands.push(`bpftool map delete ${map} key ${entry.id}`);
     },
@@ -136,27 +159,5 @@ export function createFakeDataPlane(): FakeDataPlane {
 
 type Maps = Record<AgentMap, Map<string, MapEntry>>;
 
-function hasRules(rules: ReadonlyMap<string, MapEntry>, policy: number, classId: number): boolean {
-  return [...rules.values()].some(({ key }) => {
-    const rule = MAPS.cb_rule_1.key.decode(key);
-    return rule.policy === policy && rule.classId === classId;
-  });
-}
-
-/** The last rule of a class may only go when no address points at the class any more. */
-function checkRuleUnused(
-  maps: Readonly<Record<AgentMap, ReadonlyMap<string, MapEntry>>>,
-  rule: { policy: number; classId: number },
-  check: (holds: boolean, what: string) => void,
-): void {
-  const left = [...maps.cb_rule_1.values()].filter(({ key }) => {
-    const other = MAPS.cb_rule_1.key.decode(key);
-    return other.policy === rule.policy && other.classId === rule.classId;
-  });
-  const used = [...maps.cb_class_1.values()].some(
-    ({ key, value }) =>
-      MAPS.cb_class_1.key.decode(key).policy === rule.policy &&
-      MAPS.cb_class_1.value.decode(value).classId === rule.classId,
-  );
-  check(left.length > 1 || !used, `last rule of class ${rule.classId} removed under its addresses`);
-}
+/** How many rules a class has, and how many addresses point at it, so that a check costs nothing that grows. */
+type ClassUse = { rules: number; addresses: number };
