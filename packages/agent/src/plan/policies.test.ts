@@ -35,7 +35,7 @@ function lpm<T>(
   const wanted = bits(key);
   let best: { length: number; value: Uint8Array } | undefined;
   for (const { entry } of desired.entries.of(map).values()) {
-    const length = new DataView(entry.key.buffer).getUint32(0, true);
+    const length = new DataView(entry.key.buffer, entry.key.byteOffset).getUint32(0, true);
     if (bits(entry.key).slice(0, length) === wanted.slice(0, length) && length > (best?.length ?? -1)) {
       best = { length, value: entry.value };
     }

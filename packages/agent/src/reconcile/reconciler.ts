@@ -140,8 +140,10 @@ export class Reconciler {
       const wanted = this.#desired.entries.of(map);
       const found = new Set<string>();
       for (const batch of this.#plane.readMap(map)) {
-        for (const have of batch) if (!found.has(have.id)) this.#meet(map, have, found);
-        if (turns.due()) await turns.next();
+        for (const have of batch) {
+          if (!found.has(have.id)) this.#meet(map, have, found);
+          if (turns.due()) await turns.next();
+        }
       }
       for (const [id, want] of wanted) {
         if (!found.has(id))
