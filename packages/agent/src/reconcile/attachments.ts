@@ -2,6 +2,7 @@ import type { Logger, Turns } from '@cable/kit';
 import { CB_STAT_OVERLAY } from '../bpf/abi.gen.ts';
 import type { DesiredVif } from '../desired.ts';
 import type { DataPlane } from './data-plane.ts';
+import { withMemoryTries } from './memory-tries.ts';
 
 type AttachPlane = Pick<DataPlane, 'listStats' | 'createStat' | 'deleteStat' | 'listAttached' | 'attach' | 'forget'>;
 
@@ -32,7 +33,7 @@ export class Attachments {
    */
   async ensure(portIds: Iterable<string>, vifs: ReadonlyMap<string, DesiredVif>, turns: Turns): Promise<Set<string>> {
     const changed = new Set<string>();
-    if (!this.#plane.listStats().has(CB_STAT_OVERLAY)) this.#plane.createStat(CB_STAT_OVERLAY);
+    this.#count(CB_STAT_OVERLAY);
     for (const portId of portIds) {
       const before = this.#failures.get(portId);
       const vif = vifs.get(portId);
@@ -85,9 +86,13 @@ export class Attachments {
     this.#left.delete(to);
   }
 
+  #count(ifindex: number): void {
+    if (!this.#plane.listStats().has(ifindex)) withMemoryTries(() => this.#plane.createStat(ifindex));
+  }
+
   #attach({ portId, ifindex, device }: DesiredVif): string | undefined {
     try {
-      if (!this.#plane.listStats().has(ifindex)) this.#plane.createStat(ifindex);
+      this.#count(ifindex);
       if (!this.#plane.listAttached().has(ifindex)) this.#plane.attach(ifindex, device);
       return undefined;
     } catch (err) {

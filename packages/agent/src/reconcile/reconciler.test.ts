@@ -270,13 +270,14 @@ test('a refused entry is tried again when asked, and at once when the kernel lac
 test('what a refused entry would replace does not stay', async () => {
   const bed = createBed();
   await bed.apply(cloud());
-  bed.plane.failPuts('cb_ep_1', 'ENOMEM', 9);
+  bed.plane.failPuts('cb_ep_1', 'ENOMEM', 99);
   await bed.apply(cloud({ underlay: '192.0.2.9' }));
   const held = [...bed.plane.entries('cb_ep_1').keys()];
   assert.ok(
     held.every((id) => !id.endsWith('0a000006')),
     'the endpoint is where it was',
   );
+  bed.plane.failPuts('cb_ep_1', '', 0);
   await bed.apply(cloud({ underlay: '192.0.2.9' }), { retry: true });
   assertAsDesired(bed);
 });

@@ -8,6 +8,7 @@ import { Attachments } from './attachments.ts';
 import type { DataPlane, Programmed } from './data-plane.ts';
 import { Decisions } from './decisions.ts';
 import { type Due, DueTable, holds } from './due.ts';
+import { withMemoryTries } from './memory-tries.ts';
 import { type RefusalCount, Refusals } from './refusals.ts';
 import { codeOf, isFull, MAP_SIZES, type MapSizes, refusalOf, Shares } from './room.ts';
 
@@ -38,9 +39,6 @@ export type Reconciled = {
 
 /** What the reconciler reads of the desired state. */
 export type Desired = Pick<Planner, 'entries' | 'vifs'>;
-
-/** How often an entry is put again at once when the kernel has no memory for it just now. */
-const MEMORY_TRIES = 4;
 
 const REVERSED: readonly AgentMap[] = [...AGENT_MAPS].reverse();
 
@@ -287,17 +285,15 @@ export class Reconciler {
 
   /** Why it was refused. */
   #tryPut(map: AgentMap, entry: MapEntry, failed: Failed): string | undefined {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        this.#plane.putEntry(map, entry);
-        return undefined;
-      } catch (err) {
-        if (codeOf(err) === '') throw err;
-        if (codeOf(err) === 'ENOMEM' && tries < MEMORY_TRIES) continue;
-        const refusal = refusalOf(map, err);
-        if (isFull(err)) failed.maps.set(map, refusal);
-        return refusal;
-      }
+    try {
+      withMemoryTries(() => this.#plane.putEntry(map, entry));
+      return undefined;
+    } catch (err) {
+      // An error without a code is a defect, not a refusal.
+      if (codeOf(err) === '') throw err;
+      const refusal = refusalOf(map, err);
+      if (isFull(err)) failed.maps.set(map, refusal);
+      return refusal;
     }
   }
 
