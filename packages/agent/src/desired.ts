@@ -1,5 +1,5 @@
 /**
- * What the planner computes and the reconciler makes true: the whole desired state of one host as one value.
+ * What the desired state of a host is made of: what the planner computes and the reconciler makes true.
  * Map keys and values are the structs of vrouter/include/cable_abi.h, encoded by the generated codecs.
  */
 
@@ -22,18 +22,7 @@ export type AgentMap = (typeof AGENT_MAPS)[number];
 /** One entry, encoded. `id` is the key in lower-case hex: the identity of the entry in diffs. */
 export type MapEntry = { readonly id: string; readonly key: Uint8Array; readonly value: Uint8Array };
 
-export type DesiredState = {
-  readonly maps: Readonly<Record<AgentMap, ReadonlyMap<string, MapEntry>>>;
-  /** Devices that programs must be attached to, by port id: those of all local ports, also of one in `errors`. */
-  readonly vifs: ReadonlyMap<string, DesiredVif>;
-  /** Host-owned ports whose veth pair the agent makes itself, by port id. */
-  readonly hostLinks: ReadonlyMap<string, HostLink>;
-  /** Guests by service address slot, for DHCP and metadata. */
-  readonly guests: ReadonlyMap<number, GuestRecord>;
-  /** Why a port of this host cannot be programmed, by port id: it drops everything and is reported as `error`. */
-  readonly errors: ReadonlyMap<string, string>;
-};
-
+/** A device that a program must be attached to. */
 export type DesiredVif = {
   readonly portId: string;
   readonly slot: number;

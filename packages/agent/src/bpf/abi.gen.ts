@@ -760,6 +760,31 @@ export const cbConf: Codec<CbConf> = {
   },
 };
 
+/** struct cb_prog, 16 bytes. */
+export type CbProg = {
+  /** of the server's store; 0: nothing was programmed yet */
+  readonly revision: bigint;
+  /** which store: the first 8 bytes of its cluster's UUID, as a number; 0: not known */
+  readonly store: bigint;
+};
+
+export const cbProg: Codec<CbProg> = {
+  size: 16,
+  encode: (value) => {
+    const out = new StructWriter('cb_prog', 16);
+    out.u64(0, 'revision', value.revision);
+    out.u64(8, 'store', value.store);
+    return out.bytes;
+  },
+  decode: (bytes) => {
+    const b = new StructReader('cb_prog', 16, bytes);
+    return {
+      revision: b.u64(0),
+      store: b.u64(8),
+    };
+  },
+};
+
 /** struct cb_flow_key, 44 bytes. */
 export type CbFlowKey = {
   readonly zone: number;
@@ -995,6 +1020,7 @@ export const MAPS: {
   readonly cb_flood_1: MapSpec<CbFloodKey, CbFlood>;
   readonly cb_peer_1: MapSpec<CbPeerKey, CbPeer>;
   readonly cb_conf_1: MapSpec<number, CbConf>;
+  readonly cb_prog_1: MapSpec<number, CbProg>;
   readonly cb_flow_1: MapSpec<CbFlowKey, CbFlow>;
   readonly cb_frag_1: MapSpec<CbFragKey, CbFrag>;
   readonly cb_stat_1: MapSpec<CbStatKey, CbStat>;
@@ -1064,6 +1090,12 @@ export const MAPS: {
     description: 'array of one. Written by the agent.',
     key: arrayIndex,
     value: cbConf,
+  },
+  cb_prog_1: {
+    name: 'cb_prog_1',
+    description: 'array of one. Written by the agent, read by the agent that comes after it: of which state the entries are. The vrouter does not look at it.',
+    key: arrayIndex,
+    value: cbProg,
   },
   cb_flow_1: {
     name: 'cb_flow_1',

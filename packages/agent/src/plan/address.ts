@@ -3,7 +3,6 @@ import {
   ipFromBytes,
   ipToBytes,
   isUuid,
-  lastIp,
   macToBytes,
   mappedPrefixLength,
   parseIp,
@@ -16,10 +15,10 @@ export type Prefix = {
   readonly bytes: Uint8Array;
   /** 0..128. */
   readonly length: number;
-  /** First and last address in lower-case hex: comparable as text. */
-  readonly first: string;
-  readonly last: string;
-  /** Identity of the prefix as text; in sorted order a containing prefix stands before the contained. */
+  /**
+   * Identity of the prefix as text: its address in lower-case hex, a slash, its length in three digits. In sorted order a containing prefix
+   * stands before the contained.
+   */
   readonly order: string;
 };
 
@@ -38,14 +37,34 @@ export function parsePrefix(text: string): Prefix | undefined {
   if (prefix === undefined) return undefined;
   const bytes = ipToBytes(prefix.base);
   const length = mappedPrefixLength(prefix);
-  const first = hex(bytes);
-  const last = length === 128 ? first : hex(ipToBytes(lastIp(prefix)));
-  return { bytes, length, first, last, order: `${first}/${String(length).padStart(3, '0')}` };
+  return { bytes, length, order: `${hex(bytes)}/${String(length).padStart(3, '0')}` };
 }
 
 /** Whether the outer prefix holds every address of the inner one. */
 export function contains(outer: Prefix, inner: Prefix): boolean {
-  return outer.length <= inner.length && outer.first <= inner.first && inner.first <= outer.last;
+  return outer.length <= inner.length && orderAround(inner.order, outer.length) === outer.order;
+}
+
+/** `Prefix.order` of the prefix of this length around the one with that order. */
+export function orderAround(order: string, length: number): string {
+  const digits = length >> 2;
+  const rest = length & 3;
+  const part = rest === 0 ? '' : (Number.parseInt(order.charAt(digits), 16) & (0xf0 >> rest)).toString(16);
+  return `${(order.slice(0, digits) + part).padEnd(32, '0')}/${String(length).padStart(3, '0')}`;
+}
+
+/** The last address, in hex, of the prefix with this order. */
+export function lastOf(order: string): string {
+  const length = Number(order.slice(-3));
+  const digits = length >> 2;
+  const rest = length & 3;
+  const part = rest === 0 ? '' : (Number.parseInt(order.charAt(digits), 16) | (0xf >> rest)).toString(16);
+  return (order.slice(0, digits) + part).padEnd(32, 'f');
+}
+
+/** The bytes of the prefix with this order. */
+export function bytesOf(order: string): Uint8Array {
+  return new Uint8Array(Buffer.from(order.slice(0, 32), 'hex'));
 }
 
 /** The six bytes of a MAC address; undefined when malformed. */
@@ -59,9 +78,14 @@ export function parseUuid(text: string): Uint8Array | undefined {
   return isUuid(text) ? new Uint8Array(Buffer.from(text.replaceAll('-', ''), 'hex')) : undefined;
 }
 
+/** A view of a small array's own memory would move it off the heap, at many times the cost of a copy. */
+const scratch = Buffer.alloc(1024);
+
 /** Lower-case hex of the bytes. */
 export function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+  if (bytes.length > scratch.length) return Buffer.from(bytes).toString('hex');
+  scratch.set(bytes);
+  return scratch.toString('hex', 0, bytes.length);
 }
 
 /** Whether the 128-bit form holds an IPv4 address. */

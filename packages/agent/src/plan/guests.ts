@@ -1,8 +1,9 @@
+import type { LocalPort, NetworkHeader } from '@cable/model';
 import type { GuestRecord } from '../desired.ts';
-import { METADATA_ADDRESS, portSubnets, type Vif } from './vifs.ts';
+import { METADATA_ADDRESS, portSubnets } from './port-subnets.ts';
 
 /** What DHCP and metadata answer the guest behind a VIF. */
-export function planGuest({ port, network, slot }: Vif): GuestRecord {
+export function guestRecord(port: LocalPort, network: NetworkHeader, slot: number): GuestRecord {
   return {
     slot,
     portId: port.id,

@@ -39,22 +39,26 @@ export function ruleMatches(rule: PolicyRule): readonly RuleMatch[] {
   }));
 }
 
-/** Encodes a class's rules; of two with the same match the lower rule id is named. `lists` are those of rules in id order. */
-export function encodeRules(
+/** Encodes a class's rules, in portions; of two rules with the same match the lower id is named. By entry id. */
+export function* encodeRules(
   policy: number,
   classId: number,
   lists: Iterable<readonly RuleMatch[]>,
-): readonly MapEntry[] {
-  const entries = new Map<string, { match: RuleMatch; entry: MapEntry }>();
+): Generator<void, ReadonlyMap<string, MapEntry>> {
+  const entries = new Map<string, MapEntry>();
+  const named = new Map<string, number>();
   for (const matches of lists) {
-    for (const match of matches) {
-      const { rule, ...fields } = match;
+    for (const { rule, ...fields } of matches) {
       const entry = encodeEntry(MAPS.cb_rule_1, { policy, classId, ...fields }, { rule });
-      const other = entries.get(entry.id);
-      if (other === undefined || other.match.rule > rule) entries.set(entry.id, { match, entry });
+      const other = named.get(entry.id);
+      if (other === undefined || other > rule) {
+        named.set(entry.id, rule);
+        entries.set(entry.id, entry);
+      }
+      yield;
     }
   }
-  return [...entries.values()].map((row) => row.entry);
+  return entries;
 }
 
 function rulePorts(rule: PolicyRule, protocol: number): readonly PortPrefix[] {

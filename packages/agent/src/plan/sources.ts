@@ -1,7 +1,7 @@
+import type { LocalPort } from '@cable/model';
 import { MAPS } from '../bpf/abi.gen.ts';
 import { type Prefix, parseMac, parsePrefix } from './address.ts';
 import { encodeEntry, type Planned } from './entries.ts';
-import type { Vif } from './vifs.ts';
 
 /** Bits before the address in the key: ifindex, MAC, padding. */
 const HEAD_BITS = 96;
@@ -10,15 +10,15 @@ const HEAD_BITS = 96;
  * Entries of cb_source_1: what the VIF may send from. Its MAC with each fixed address, and each allowed address pair; none when port
  * security is off. (A DHCP client's 0.0.0.0 is let through by the data plane.)
  */
-export function planSources(vif: Vif): readonly Planned[] {
-  if (!vif.port.portSecurityEnabled) return [];
-  const own = vif.port.fixedIps.map((ip) => ({ mac: vif.mac, prefix: parsePrefix(ip.ipAddress) }));
-  const pairs = vif.port.allowedAddressPairs.map((pair) => ({
+export function sourceEntries(port: LocalPort, ifindex: number, mac: Uint8Array): readonly Planned[] {
+  if (!port.portSecurityEnabled) return [];
+  const own = port.fixedIps.map((ip) => ({ mac, prefix: parsePrefix(ip.ipAddress) }));
+  const pairs = port.allowedAddressPairs.map((pair) => ({
     mac: parseMac(pair.macAddress),
     prefix: parsePrefix(pair.ipAddress),
   }));
-  return [...own, ...pairs].flatMap(({ mac, prefix }) =>
-    mac === undefined || prefix === undefined ? [] : [source(vif.device.ifindex, mac, prefix)],
+  return [...own, ...pairs].flatMap((one) =>
+    one.mac === undefined || one.prefix === undefined ? [] : [source(ifindex, one.mac, one.prefix)],
   );
 }
 

@@ -16,7 +16,7 @@ const calls: { command: unknown; body: string }[] = [];
 const VIEW: AgentView = {
   status: () => ({ host: 'h1' }),
   vifs: () => [],
-  maps: () => ({ cb_vif_1: [] }),
+  maps: async () => ({ cb_vif_1: [] }),
   counters: () => {
     throw new Error('a bug');
   },

@@ -72,7 +72,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, deps: 
   }
   if (request.method !== 'GET')
     return answer(response, 405, JSON.stringify({ error: `${request.method} is not served` }));
-  const shown = show(path, deps.view);
+  const shown = await show(path, deps.view);
   if (shown === undefined) {
     return answer(response, 404, JSON.stringify({ error: `no ${path}: there are ${ROUTES}` }));
   }

@@ -1,18 +1,19 @@
-import { MAPS } from '../bpf/abi.gen.ts';
-import type { AgentMap, MapEntry } from '../desired.ts';
-import { hex } from '../plan/address.ts';
-import { emptyMaps } from '../plan/entries.ts';
-import type { DataPlane } from './data-plane.ts';
+import { MAPS } from '../../bpf/abi.gen.ts';
+import { AGENT_MAPS, type AgentMap, type MapEntry } from '../../desired.ts';
+import { BpfError } from '../../ffi/errno.ts';
+import { hex } from '../../plan/address.ts';
+import type { DataPlane, Programmed } from '../data-plane.ts';
 
 export type FakeDataPlane = DataPlane & {
   /** What was done since the last call, as an operator would type it. */
   takeCommands(): readonly string[];
   /** The device appears or disappears. */
   setDevice(ifindex: number, exists: boolean): void;
-  /** Another tool takes the program off the device. */
-  strip(ifindex: number): void;
-  /** From now on writes to the map fail, as when it is full; undefined: no longer. */
-  failWrites(map: AgentMap | undefined): void;
+  /** The map holds so many entries at the most. */
+  limit(map: AgentMap, entries: number): void;
+  /** The next so many puts to the map fail with the code. */
+  failPuts(map: AgentMap, code: string, times: number): void;
+  entries(map: AgentMap): ReadonlyMap<string, MapEntry>;
 };
 
 /**
@@ -20,14 +21,15 @@ export type FakeDataPlane = DataPlane & {
  * counters or its program; and the removal of any of these while the other stands.
  */
 export function createFakeDataPlane(): FakeDataPlane {
-  const maps = emptyMaps();
+  const maps = Object.fromEntries(AGENT_MAPS.map((map) => [map, new Map()])) as Maps;
+  const limits = new Map<AgentMap, number>();
+  const failing = new Map<AgentMap, { readonly code: string; times: number }>();
   const stats = new Set<number>();
   const attached = new Set<number>();
   const devices = new Set<number>();
-  const stripped = new Set<number>();
   let commands: string[] = [];
   let epoch = 0;
-  let failing: AgentMap | undefined;
+  let programmed: Programmed = { revision: 0, store: 0n };
   const check = (holds: boolean, what: string): void => {
     if (!holds) throw new Error(`wrong order: ${what}`);
   };
@@ -36,13 +38,27 @@ export function createFakeDataPlane(): FakeDataPlane {
       ifindex: MAPS.cb_vif_1.key.decode(key).ifindex,
       slot: MAPS.cb_vif_1.value.decode(value).slot,
     }));
+  const uses = new Map<string, ClassUse>();
+  const useOf = (map: 'cb_rule_1' | 'cb_class_1', { key, value }: Pick<MapEntry, 'key' | 'value'>): ClassUse => {
+    const { policy, classId } =
+      map === 'cb_rule_1'
+        ? MAPS.cb_rule_1.key.decode(key)
+        : { ...MAPS.cb_class_1.key.decode(key), ...MAPS.cb_class_1.value.decode(value) };
+    const name = `${policy} ${classId}`;
+    const use = uses.get(name) ?? { rules: 0, addresses: 0 };
+    uses.set(name, use);
+    return use;
+  };
+  const count = (map: AgentMap, id: string, by: 1 | -1): void => {
+    const entry = maps[map].get(id);
+    if (entry === undefined) return;
+    if (map === 'cb_rule_1') useOf(map, entry).rules += by;
+    if (map === 'cb_class_1') useOf(map, entry).addresses += by;
+  };
   const checkPut = (map: AgentMap, { key, value }: MapEntry): void => {
     if (map === 'cb_class_1') {
       const { classId } = MAPS.cb_class_1.value.decode(value);
-      check(
-        hasRules(maps.cb_rule_1, MAPS.cb_class_1.key.decode(key).policy, classId),
-        `class ${classId} before its rules`,
-      );
+      check(useOf(map, { key, value }).rules > 0, `class ${classId} before its rules`);
     }
     if (map !== 'cb_vif_1') return;
     const { ifindex } = MAPS.cb_vif_1.key.decode(key);
@@ -51,23 +67,39 @@ export function createFakeDataPlane(): FakeDataPlane {
     check(stats.has(ifindex), `VIF ${ifindex} before its counters`);
     check(attached.has(ifindex), `VIF ${ifindex} before its program`);
   };
-  const checkDelete = (map: AgentMap, { key }: MapEntry): void => {
+  const checkDelete = (map: AgentMap, { id, key, value }: MapEntry): void => {
     if (map === 'cb_slot_1') {
       const { slot } = MAPS.cb_slot_1.key.decode(key);
       check(!vifs().some((vif) => vif.slot === slot), `slot ${slot} removed under its VIF`);
     }
-    if (map === 'cb_rule_1') checkRuleUnused(maps, MAPS.cb_rule_1.key.decode(key), check);
+    if (map === 'cb_rule_1' && maps.cb_rule_1.has(id)) {
+      const { rules, addresses } = useOf(map, { key, value });
+      check(
+        rules > 1 || addresses === 0,
+        `last rule of class ${MAPS.cb_rule_1.key.decode(key).classId} removed under its addresses`,
+      );
+    }
   };
   return {
-    readMap: (map) => new Map(maps[map]),
+    readMap: (map) => [[...maps[map].values()]],
+    entries: (map) => maps[map],
     putEntry: (map, entry) => {
-      if (failing === map) throw new Error(`write to map ${map}: E2BIG`);
+      const failure = failing.get(map);
+      if (failure !== undefined && failure.times > 0) {
+        failure.times -= 1;
+        throw new BpfError(`write to map ${map}`, failure.code);
+      }
+      const full = maps[map].size >= (limits.get(map) ?? Number.POSITIVE_INFINITY);
+      if (full && !maps[map].has(entry.id)) throw new BpfError(`write to map ${map}`, 'E2BIG');
       checkPut(map, entry);
+      count(map, entry.id, -1);
       maps[map].set(entry.id, entry);
+      count(map, entry.id, 1);
       commands.push(`bpftool map update ${map} key ${entry.id} value ${hex(entry.value)}`);
     },
     deleteEntry: (map, entry) => {
       checkDelete(map, entry);
+      count(map, entry.id, -1);
       maps[map].delete(entry.id);
       commands.push(`bpftool map delete ${map} key ${entry.id}`);
     },
@@ -76,7 +108,12 @@ export function createFakeDataPlane(): FakeDataPlane {
       epoch = value;
       commands.push(`bpftool map update cb_conf_1 epoch ${value}`);
     },
-    listStats: () => new Set(stats),
+    readProgrammed: () => programmed,
+    writeProgrammed: (state) => {
+      programmed = state;
+      commands.push(`bpftool map update cb_prog_1 revision ${state.revision} store ${state.store.toString(16)}`);
+    },
+    listStats: () => stats,
     createStat: (ifindex) => {
       stats.add(ifindex);
       commands.push(`bpftool map update cb_stat_1 key ${ifindex}`);
@@ -86,20 +123,16 @@ export function createFakeDataPlane(): FakeDataPlane {
       stats.delete(ifindex);
       commands.push(`bpftool map delete cb_stat_1 key ${ifindex}`);
     },
-    listAttached: () => new Set(attached),
+    listAttached: () => attached,
     attach: (ifindex) => {
       if (!devices.has(ifindex)) throw new Error(`attach from_vif to ingress of device ${ifindex}: ENODEV`);
       if (attached.has(ifindex)) return;
       attached.add(ifindex);
       commands.push(`tc filter replace dev ${ifindex} ingress bpf da from_vif`);
     },
-    recheck: () => {
-      const lost = [...attached].filter((ifindex) => stripped.has(ifindex) || !devices.has(ifindex));
-      for (const ifindex of lost) attached.delete(ifindex);
-      stripped.clear();
-      return lost.length;
+    restore: (ifindex) => {
+      attached.delete(ifindex);
     },
-    strip: (ifindex) => stripped.add(ifindex),
     forget: (ifindex) => {
       attached.delete(ifindex);
     },
@@ -115,33 +148,16 @@ export function createFakeDataPlane(): FakeDataPlane {
       if (exists) devices.add(ifindex);
       else devices.delete(ifindex);
     },
-    failWrites: (map) => {
-      failing = map;
+    limit: (map, entries) => {
+      limits.set(map, entries);
+    },
+    failPuts: (map, code, times) => {
+      failing.set(map, { code, times });
     },
   };
 }
 
-function hasRules(rules: ReadonlyMap<string, MapEntry>, policy: number, classId: number): boolean {
-  return [...rules.values()].some(({ key }) => {
-    const rule = MAPS.cb_rule_1.key.decode(key);
-    return rule.policy === policy && rule.classId === classId;
-  });
-}
+type Maps = Record<AgentMap, Map<string, MapEntry>>;
 
-/** The last rule of a class may only go when no address points at the class any more. */
-function checkRuleUnused(
-  maps: Readonly<Record<AgentMap, ReadonlyMap<string, MapEntry>>>,
-  rule: { policy: number; classId: number },
-  check: (holds: boolean, what: string) => void,
-): void {
-  const left = [...maps.cb_rule_1.values()].filter(({ key }) => {
-    const other = MAPS.cb_rule_1.key.decode(key);
-    return other.policy === rule.policy && other.classId === rule.classId;
-  });
-  const used = [...maps.cb_class_1.values()].some(
-    ({ key, value }) =>
-      MAPS.cb_class_1.key.decode(key).policy === rule.policy &&
-      MAPS.cb_class_1.value.decode(value).classId === rule.classId,
-  );
-  check(left.length > 1 || !used, `last rule of class ${rule.classId} removed under its addresses`);
-}
+/** How many rules a class has, and how many addresses point at it, so that a check costs nothing that grows. */
+type ClassUse = { rules: number; addresses: number };

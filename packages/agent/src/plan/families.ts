@@ -1,0 +1,34 @@
+import { ATTACHMENTS } from './attachments.ts';
+import { ENDPOINTS } from './endpoints.ts';
+import { FLOOD } from './flood.ts';
+import { GROUP_MEMBERS } from './group-members.ts';
+import { MACHINE_LINKS } from './machine-links.ts';
+import { NETWORKS } from './networks.ts';
+import { PEERS } from './peers.ts';
+import { POLICIES } from './policies.ts';
+import { ROUTER_LEGS } from './router-legs.ts';
+import { ROUTERS } from './routers.ts';
+import { ROUTES } from './routes.ts';
+import { SERVICES } from './services.ts';
+import type { Family } from './unit.ts';
+import { VIFS } from './vifs.ts';
+
+/**
+ * Every family of units. The order is that in which they run: facts are read by later families than those that state them. And it is their
+ * rank: where two units claim one map key, the one of the earlier family stands, within a family the one of the lower key.
+ */
+export const FAMILIES: readonly Family[] = [
+  NETWORKS,
+  GROUP_MEMBERS,
+  ATTACHMENTS,
+  ROUTERS,
+  ROUTER_LEGS,
+  ROUTES,
+  POLICIES,
+  VIFS,
+  ENDPOINTS,
+  SERVICES,
+  FLOOD,
+  PEERS,
+  MACHINE_LINKS,
+];
