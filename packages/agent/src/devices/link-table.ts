@@ -104,7 +104,7 @@ export class LinkTable {
   }
 
   /**
-   * Takes now what the kernel has told already, a few milliseconds long at most: what this process changed itself is then in the table.
+   * Takes now what the kernel has told already, of much only a part: what this process changed itself is then in the table.
    * False: there is more, it comes in the next turns.
    */
   catchUp(): boolean {

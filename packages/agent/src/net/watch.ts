@@ -1,5 +1,6 @@
 /** Hears what the kernel tells of links, addresses and filters, without polling. */
 import { closeSync } from 'node:fs';
+import { TURN_MS } from '@cable/kit';
 import koffi from 'koffi';
 import { errnoName, NetlinkError } from '../ffi/errno.ts';
 import { lastErrno, libc } from '../ffi/libc.ts';
@@ -24,7 +25,7 @@ export type WatchOptions = {
 /** What is heard since it was made. */
 export type RouteWatch = {
   /**
-   * Reads now what was told already, a few milliseconds long at most; true: nothing is left. What this process changed itself is told
+   * Reads now what was told already, of much only a part; true: nothing is left. What this process changed itself is told
    * before the change returns, so it is heard by this.
    */
   readNow(): boolean;
@@ -34,8 +35,8 @@ export type RouteWatch = {
 const GROUPS = (1 << 0) | (1 << 3) | (1 << 4) | (1 << 8);
 const BUFFER_BYTES = 16 << 20;
 const RECEIVE_BYTES = 1 << 16;
-/** One turn of the event loop; what does not fit is read in the next. */
-const TURN_MS = 4;
+/** Limits of one turn of the event loop; what does not fit is read in the next. So many are read however long it takes. */
+const LEAST_MESSAGES = 64;
 
 /** Starts to hear. Ends, and lets the process end, when the signal aborts. */
 export function watchRoutes(options: WatchOptions): RouteWatch {
@@ -80,7 +81,7 @@ function readBurst(fd: number, buffer: Uint8Array, take: (message: NetlinkMessag
   const until = performance.now() + TURN_MS;
   let messages = 0;
   let lost = false;
-  while (performance.now() < until) {
+  while (messages < LEAST_MESSAGES || performance.now() < until) {
     const size = libc().recv(fd, buffer, buffer.length, 0);
     const code = size < 0 ? errnoName(lastErrno()) : '';
     if (code === 'EAGAIN') return { messages, lost, drained: true };
