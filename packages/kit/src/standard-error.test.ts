@@ -122,6 +122,15 @@ for (const kind of ['pipe', 'socket'] as const) {
     }
   });
 
+  test(`the end of a process waits a little for a reader of a ${kind} that is behind`, async () => {
+    const target = await open(kind);
+    const flood = "for (let i = 0; i < 500; i++) log.info({ i, filler: 'x'.repeat(1000) }, 'flood');";
+    const child = logTo(target.fd, `${flood} log.error({}, 'fatal'); process.exit(1);`);
+    const text = target.read();
+    await exitCode(child);
+    assert.match(await text, /"msg":"fatal"\}\n$/);
+  });
+
   test(`a reader of a ${kind} that goes is no error`, async () => {
     const target = await open(kind);
     target.leave();

@@ -1,5 +1,5 @@
 /** Standard error as a place to write lines that never makes the process wait. */
-import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 
 /** How a sink is made; everything has its default. */
@@ -126,7 +126,7 @@ function tryWrite(write: Write, bytes: Uint8Array): number | undefined {
 
 /**
  * A write to a pipe or terminal waits for its reader unless the open file says otherwise; and that is shared with other processes. So it is
- * opened once more. A socket (the journal's) cannot be: libuv makes it non-blocking. A file never waits.
+ * opened once more. A socket (the journal's) cannot be: libuv makes it non-blocking, that is all it is taken for. A file never waits.
  */
 function openWrite(fd: number): Write {
   try {
@@ -134,7 +134,6 @@ function openWrite(fd: number): Write {
     if (stat.isSocket()) return socketWrite(fd);
     if (stat.isFile()) return fileWrite(fd);
     const own = openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    process.once('exit', () => closeSync(own));
     return fileWrite(own);
   } catch {
     return fileWrite(fd);
@@ -152,15 +151,11 @@ function fileWrite(fd: number): Write {
   };
 }
 
-/** What the kernel does not take at once, libuv keeps: no more is given to it until that is gone. */
 function socketWrite(fd: number): Write {
   const socket = new Socket({ fd, readable: false, writable: true });
-  socket.on('error', () => socket.destroy());
-  socket.unref();
+  const write = fileWrite(fd);
   return (bytes) => {
     if (socket.destroyed) throw new Error('the socket is closed');
-    if (socket.writableLength > 0) return 0;
-    socket.write(bytes);
-    return bytes.length;
+    return write(bytes);
   };
 }
