@@ -62,14 +62,19 @@ export class LinkRows {
   }
 
   put(row: ObservedLink): void {
-    this.remove(row.ifindex);
+    this.#forgetName(row.ifindex);
     this.#rows.set(row.ifindex, row);
     this.#ifindexes.set(row.name, row.ifindex);
   }
 
   remove(ifindex: number): void {
-    const name = this.#rows.get(ifindex)?.name;
+    this.#forgetName(ifindex);
     this.#rows.delete(ifindex);
+  }
+
+  /** Unless another device has it now. */
+  #forgetName(ifindex: number): void {
+    const name = this.#rows.get(ifindex)?.name;
     if (name !== undefined && this.#ifindexes.get(name) === ifindex) this.#ifindexes.delete(name);
   }
 
