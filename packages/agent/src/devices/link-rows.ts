@@ -98,10 +98,8 @@ export class LinkRows {
 export function sameRow(a: ObservedLink | undefined, b: ObservedLink | undefined): boolean {
   if (a === b) return true;
   if (a === undefined || b === undefined) return false;
-  const { addresses: ours, ...one } = a;
-  const { addresses: theirs, ...other } = b;
-  const keys = Object.keys(one) as (keyof typeof one)[];
-  return keys.every((key) => one[key] === other[key]) && sameAddresses(ours, theirs);
+  const keys = Object.keys(a) as (keyof ObservedLink)[];
+  return keys.every((key) => key === 'addresses' || a[key] === b[key]) && sameAddresses(a.addresses, b.addresses);
 }
 
 function sameAddresses(a: readonly LinkAddress[], b: readonly LinkAddress[]): boolean {

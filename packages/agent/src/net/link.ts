@@ -140,19 +140,11 @@ export function setLink(socket: NetlinkSocket, ref: LinkRef, change: LinkChange)
   });
 }
 
-/** False: it was not there. Of a veth pair both ends go. */
-export function deleteLink(socket: NetlinkSocket, ref: LinkRef): boolean {
-  const link = getLink(socket, ref);
-  if (link === undefined) return false;
-  const request = { type: RTM_LINK.delete, fixed: ifinfo(link.ifindex), tried: `delete device ${link.name}` };
-  return succeeded(() => socket.change(request), ['ENODEV']);
-}
-
 /** Groups that users give are small numbers. */
 const RANDOM_GROUP = 0x4000_0000;
 
 /**
- * Deletes devices, all at once and in another thread: the kernel takes some 20 ms about it, for one or for many. They are put into a
+ * Deletes devices, of a veth pair both ends, all at once and in another thread: the kernel takes some 20 ms about it, for one or for many. They are put into a
  * group for it, a new one each time, so that a crash between leaves nothing behind that a later call would delete. Absent is fine.
  */
 export async function deleteLinksAside(socket: NetlinkSocket, refs: Iterable<LinkRef>): Promise<void> {

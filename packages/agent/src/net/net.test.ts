@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { addAddress, deleteAddress, listAddresses, setAddresses } from './address.ts';
-import { deleteLink, deleteLinksAside, getLink, listLinks, readLinks, requireLink, setLink } from './link.ts';
+import { deleteLinksAside, getLink, listLinks, readLinks, requireLink, setLink } from './link.ts';
 import { inNetns, netnsId, openNetns, ownNetnsId } from './netns.ts';
 import { deleteRoute, ensureRoute, listRoutes, ROUTE_PROTOCOL } from './route.ts';
 import { NetlinkSocket } from './socket.ts';
@@ -94,7 +94,7 @@ test('a device that is not the wanted pair is not adopted', () => {
   assert.throws(() => ensureVeth(hostSocket, { name: 'lo', peer: { name: 'eth3' } }), refused);
 });
 
-test('a device is renamed, moved, and deleted with its pair', () => {
+test('a device is renamed, moved, and deleted with its pair', async () => {
   const { link, peer } = ensureVeth(hostSocket, { name: 'mv0', up: false, peer: { name: 'mv1', up: false } });
   setLink(hostSocket, 'mv1', { name: 'mv2', mtuBytes: 1300 });
   assert.equal(getLink(hostSocket, peer.ifindex)?.name, 'mv2');
@@ -102,8 +102,8 @@ test('a device is renamed, moved, and deleted with its pair', () => {
   assert.equal(getLink(hostSocket, 'mv2'), undefined);
   assert.equal(getLink(guestSocket, 'mv2')?.mtuBytes, 1300);
   assert.equal(getLink(hostSocket, link.ifindex)?.peerNetnsid !== undefined, true);
-  assert.equal(deleteLink(hostSocket, 'mv0'), true);
-  assert.equal(deleteLink(hostSocket, 'mv0'), false);
+  await deleteLinksAside(hostSocket, [link.ifindex]);
+  assert.equal(getLink(hostSocket, 'mv0'), undefined);
   assert.equal(getLink(guestSocket, 'mv2'), undefined);
 });
 
