@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '@cable/kit';
 import { type LoadedObject, loadObject } from '../bpf/object.ts';
 import { createScratch, type Scratch } from '../bpf/testing.ts';
 import { ensureIngressFilter, removeIngressFilter } from '../net/filter.ts';
-import { deleteLinksAside, requireLink } from '../net/link.ts';
+import { deleteLinksAside, listLinks, requireLink } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import { createNetns, type TestNetns } from '../net/testing.ts';
 import { createVeth, ensureVeth } from '../net/veth.ts';
@@ -78,6 +80,12 @@ function program(): { readonly fd: number; readonly info: { readonly name: strin
   const found = loaded.programs.get('pass_it');
   assert.ok(found);
   return found;
+}
+
+/** Not the clock's time: other processes may have the processor. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 function block(ms: number): void {
@@ -263,6 +271,42 @@ test('links that come and go while everything is read leave the table as the ker
   });
 });
 
+test('while links come and go all the time everything is read, and what was lost is seen', async () => {
+  const small = { receiveBytes: 32 << 10 };
+  await withTable(async ({ netns, socket, table, until }) => {
+    for (let i = 0; i < 200; i++) createVeth(socket, { name: `g${i}`, peer: { name: `h${i}` } });
+    await until(() => table.byName('h199') !== undefined, 'all');
+    // From another process, so that it goes on while this one reads.
+    const churn = 'i=0; while :; do ip link add k$i type veth peer name l$i; ip link del k$i; i=$((i+1)); done';
+    const child = spawn('nsenter', [`--net=${netns.path}`, 'sh', '-c', churn], { stdio: 'ignore' });
+    try {
+      const { fullReads } = table.counters();
+      await deleteLinksAside(
+        socket,
+        Array.from({ length: 100 }, (_, i) => `g${i}`),
+      );
+      table.invalidate();
+      await until(() => table.counters().fullReads > fullReads + 1 || table.byName('g0') === undefined, 'a full read');
+      await until(() => [...table.values()].filter(({ name }) => name.startsWith('g')).length === 100, 'what is left');
+    } finally {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+    await until(() => table.catchUp() && sameNames(table, socket), 'the table is as the kernel');
+  }, small);
+});
+
+function sameNames(table: LinkTable, socket: NetlinkSocket): boolean {
+  const names = [...table.values()].map(({ name }) => name);
+  return (
+    names.sort().join() ===
+    listLinks(socket)
+      .map(({ name }) => name)
+      .sort()
+      .join()
+  );
+}
+
 test('no turn of the loop is long while 1,000 links are read', async (t) => {
   await withTable(async ({ socket, table, until }) => {
     for (let i = 0; i < 500; i++) {
@@ -274,14 +318,14 @@ test('no turn of the loop is long while 1,000 links are read', async (t) => {
     table.invalidate();
     let worst = 0;
     let turns = 0;
-    for (let at = performance.now(); table.counters().fullReads === fullReads; turns++) {
+    for (let at = cpuMs(); table.counters().fullReads === fullReads; turns++) {
       await new Promise(setImmediate);
-      worst = Math.max(worst, performance.now() - at);
-      at = performance.now();
+      worst = Math.max(worst, cpuMs() - at);
+      at = cpuMs();
     }
-    t.diagnostic(`worst turn ${worst.toFixed(1)} ms of ${turns}`);
+    t.diagnostic(`worst turn ${worst.toFixed(1)} ms of CPU, of ${turns}`);
     assert.ok(turns > 10);
-    assert.ok(worst < 50, `${worst} ms`);
+    assert.ok(worst < 40, `${worst} ms`);
     assert.equal([...table.values()].filter((row) => row.programId !== undefined).length, 250);
   });
 });

@@ -5,7 +5,7 @@
 import { type Logger, type Loop, startLoop, startTurns } from '@cable/kit';
 import { decodeAddressEvent, readAddresses } from '../net/address.ts';
 import { decodeFilterEvent, ingressProgramId, listIngressQdiscs } from '../net/filter.ts';
-import { decodeLinkEvent, readLinks } from '../net/link.ts';
+import { decodeLinkEvent, getLink, readLinks } from '../net/link.ts';
 import type { NetlinkMessage } from '../net/message.ts';
 import type { NetnsRef } from '../net/netns.ts';
 import { NetlinkSocket } from '../net/socket.ts';
@@ -38,7 +38,8 @@ export type LinkTableCounters = {
 };
 
 const FULL_READ_MS = 60_000;
-const TRIES = 5;
+/** Lists that change all the time while they are read are taken as they are: what changed was told. */
+const TRIES = 3;
 
 export class LinkTable {
   readonly #options: LinkTableOptions;
@@ -166,17 +167,17 @@ export class LinkTable {
       });
       for (const event of heard) read.rows.apply(event);
       if (!read.whole && tries < TRIES) continue;
-      this.#replace(read.rows, read.whole);
+      this.#replace(read.rows, (ifindex) => !read.whole && getLink(socket, ifindex) !== undefined);
       this.#fullReads += 1;
-      if (!read.whole) throw new Error('the lists of devices changed all the time while they were read');
       return;
     }
   }
 
-  /** Of lists that are not whole, what they do not have may be there all the same. */
-  #replace(rows: LinkRows, whole: boolean): void {
-    const gone = [...this.#rows.values()].filter(({ ifindex }) => whole && rows.get(ifindex) === undefined);
-    for (const { ifindex } of gone) {
+  /** `overlooked`: the device is there although the lists do not have it, as may be when they changed while they were read. */
+  #replace(rows: LinkRows, overlooked: (ifindex: number) => boolean): void {
+    const unlisted = [...this.#rows.values()].filter(({ ifindex }) => rows.get(ifindex) === undefined);
+    for (const { ifindex } of unlisted) {
+      if (overlooked(ifindex)) continue;
       this.#remember(ifindex);
       this.#rows.remove(ifindex);
     }
