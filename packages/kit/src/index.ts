@@ -16,6 +16,8 @@ export type { Logger, LogLevel } from './log.ts';
 export { createLogger, silentLogger } from './log.ts';
 export type { Loop, LoopOptions } from './loop.ts';
 export { startLoop } from './loop.ts';
+export type { LineSinkOptions } from './standard-error.ts';
+export { LineSink } from './standard-error.ts';
 export type { IndexMaker, TableLister, TableReader } from './table.ts';
 export { Table } from './table.ts';
 export { createTurnLine } from './turn-line.ts';

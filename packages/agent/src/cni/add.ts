@@ -1,8 +1,9 @@
+import type { Netns } from '../net/netns.ts';
 import { attachmentOf, linkOf } from './attachment.ts';
+import type { CniDeps } from './deps.ts';
 import { CNI_CODE, CniError, invalidConfig } from './errors.ts';
-import type { CniDeps } from './handler.ts';
 import { localFirst } from './local-facts.ts';
-import { hostLinkName, type PreparedLink } from './pod-link.ts';
+import { hostLinkName } from './pod-link.ts';
 import { ensurePort, type PodPort } from './pod-port.ts';
 import type { CniRequest } from './request.ts';
 import { type Attachment, formatResult } from './result.ts';
@@ -10,31 +11,24 @@ import { type Attachment, formatResult } from './result.ts';
 const PLUG_TIMEOUT_MS = 20_000;
 
 /**
- * The link is made first, the port on the server next; then the link becomes the port's. Nothing of them stays when a step fails.
- * Returns the result to print.
+ * The port is made on the server, then its link, in the namespace that was found at the beginning. The host loop is told which device it is.
+ * Nothing of them stays when a step fails. Returns the result to print.
  */
 export async function addPod(request: CniRequest, deps: CniDeps): Promise<string> {
-  const prepared = deps.links.prepare(request.netns, request.interfaceName);
+  const netns = deps.links.open(request.netns);
   try {
-    const api = localFirst(deps.api, deps.localFacts(), deps.host, request);
-    const pod = await ensurePort(api, deps.host, request);
-    return await joinPod(request, pod, prepared, deps);
-  } catch (err) {
-    if (prepared !== undefined) unplug(prepared.hostName, deps);
-    throw err;
+    const pod = await ensurePort(localFirst(deps.api, deps.localFacts, request), deps.host, request);
+    return await joinPod(request, pod, netns, deps);
+  } finally {
+    netns.close();
   }
 }
 
-async function joinPod(
-  request: CniRequest,
-  pod: PodPort,
-  prepared: PreparedLink | undefined,
-  deps: CniDeps,
-): Promise<string> {
+async function joinPod(request: CniRequest, pod: PodPort, netns: Netns, deps: CniDeps): Promise<string> {
   try {
     const made = attachmentOf(request, pod);
     requireAddress(request, made);
-    deps.links.plug(linkOf(made), prepared);
+    deps.devicePlugged(await deps.links.plug(netns, linkOf(made)));
     await plugged(pod, deps);
     return formatResult(made, request.conf.cniVersion);
   } catch (err) {
@@ -63,18 +57,10 @@ async function plugged(pod: PodPort, deps: CniDeps): Promise<void> {
 
 /** The first failure is what counts: one here is only logged. The port goes also when an earlier ADD had made it: the runtime gives up on it. */
 async function undo(pod: PodPort, deps: CniDeps): Promise<void> {
-  unplug(hostLinkName(pod.port.id), deps);
-  try {
-    await deps.api.deletePort(pod.port.id);
-  } catch (err) {
-    deps.log.warn({ err, port: pod.port.id }, 'cannot delete the port of a failed cni add, del will');
-  }
-}
-
-function unplug(hostName: string, deps: CniDeps): void {
-  try {
-    deps.links.unplug(hostName);
-  } catch (err) {
-    deps.log.warn({ err, hostName }, 'cannot remove the link of a failed cni add, it goes with the container');
+  const { id } = pod.port;
+  const done = await Promise.allSettled([deps.links.unplug(hostLinkName(id)), deps.api.deletePort(id)]);
+  for (const one of done) {
+    if (one.status === 'rejected')
+      deps.log.warn({ err: one.reason, port: id }, 'cannot undo a failed cni add, del will');
   }
 }

@@ -1,9 +1,10 @@
 import type { CniError } from './errors.ts';
-import type { PodRoute } from './pod-link.ts';
+import type { PodRoute } from './pod-routes.ts';
 import { type CniVersion, isAtLeast } from './versions.ts';
 
 /** What ADD made, free of a version. */
 export type Attachment = {
+  readonly portId: string;
   readonly hostName: string;
   readonly interfaceName: string;
   readonly netns: string;
