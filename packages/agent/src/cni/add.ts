@@ -3,7 +3,7 @@ import { attachmentOf, linkOf } from './attachment.ts';
 import type { CniDeps } from './deps.ts';
 import { CNI_CODE, CniError, invalidConfig } from './errors.ts';
 import { localFirst } from './local-facts.ts';
-import { hostLinkName } from './pod-link.ts';
+import { hostLinkName, type PluggedDevice } from './pod-link.ts';
 import { ensurePort, type PodPort } from './pod-port.ts';
 import type { CniRequest } from './request.ts';
 import { type Attachment, formatResult } from './result.ts';
@@ -28,8 +28,9 @@ async function joinPod(request: CniRequest, pod: PodPort, netns: Netns, deps: Cn
   try {
     const made = attachmentOf(request, pod);
     requireAddress(request, made);
-    deps.devicePlugged(await deps.links.plug(netns, linkOf(made)));
-    await plugged(pod, deps);
+    const device = await deps.links.plug(netns, linkOf(made));
+    deps.devicePlugged(device);
+    await plugged(device, deps);
     return formatResult(made, request.conf.cniVersion);
   } catch (err) {
     await undo(pod, deps);
@@ -42,15 +43,15 @@ function requireAddress(request: CniRequest, made: Attachment): void {
   throw invalidConfig('network', `"${request.conf.network}" has no IPv4 subnet`, 'create one in it');
 }
 
-async function plugged(pod: PodPort, deps: CniDeps): Promise<void> {
+async function plugged({ portId, ifindex }: PluggedDevice, deps: CniDeps): Promise<void> {
   const timeoutMs = deps.plugTimeoutMs ?? PLUG_TIMEOUT_MS;
   const signal = AbortSignal.timeout(timeoutMs);
   try {
-    await deps.waitPlugged(pod.port.id, signal);
+    await deps.waitPlugged({ portId, ifindex }, signal);
   } catch (err) {
     if (!signal.aborted) throw err;
     const reason = err instanceof Error ? err.message : 'no reason';
-    const message = `port ${pod.port.id} was not programmed on this host within ${timeoutMs} ms: ${reason}`;
+    const message = `port ${portId} was not programmed on this host within ${timeoutMs} ms: ${reason}`;
     throw new CniError(CNI_CODE.tryAgainLater, message, "see the agent's log: does it follow the server?", err);
   }
 }

@@ -43,7 +43,7 @@ async function wantedAttachment(request: CniRequest, deps: CniDeps): Promise<Att
 async function plugged(portId: string, deps: CniDeps): Promise<void> {
   const signal = AbortSignal.timeout(PLUGGED_TIMEOUT_MS);
   try {
-    await deps.waitPlugged(portId, signal);
+    await deps.waitPlugged({ portId }, signal);
   } catch (err) {
     if (!signal.aborted) throw err;
     throw mismatch(`port ${portId} is not programmed on this host`);

@@ -1,4 +1,5 @@
 import type { Logger } from '@cable/kit';
+import type { PlugWait } from '../host/plug-waiters.ts';
 import type { LocalFacts } from './local-facts.ts';
 import type { PluggedDevice, PodLinks } from './pod-link.ts';
 import type { CniApi } from './server-api.ts';
@@ -12,8 +13,10 @@ export type CniDeps = {
   readonly localFacts: LocalFacts;
   /** Tells the host loop that the port's device is there: nobody has to look for it. */
   readonly devicePlugged: (device: PluggedDevice) => void;
-  /** Resolves when the port's device has its programs and maps on this host; rejects when the signal aborts. */
-  readonly waitPlugged: (portId: string, signal: AbortSignal) => Promise<void>;
+  /**
+   * Resolves when the port's device (the one of that ifindex, if one is given) has its programs and maps on this host; rejects when the signal aborts.
+   */
+  readonly waitPlugged: (wanted: PlugWait, signal: AbortSignal) => Promise<void>;
   readonly log: Logger;
   /** How long ADD waits for that. Default 20000. */
   readonly plugTimeoutMs?: number;

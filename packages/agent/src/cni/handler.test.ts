@@ -320,7 +320,7 @@ test('two networks of one name are told apart by the project, else refused', asy
 });
 
 test('ADD that is not programmed in time cleans up and says so', async () => {
-  const waitPlugged = (_: string, signal: AbortSignal): Promise<void> =>
+  const waitPlugged = (_: object, signal: AbortSignal): Promise<void> =>
     new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('no link'))));
   const { server, links, call } = fixture({ waitPlugged, plugTimeoutMs: 20 });
   const keepAlive = setTimeout(() => undefined, 5_000);

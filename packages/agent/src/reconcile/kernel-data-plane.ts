@@ -10,7 +10,7 @@ import type { LoadedObject } from '../bpf/object.ts';
 import type { BpfProgram } from '../bpf/program.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import { quietDevice } from '../devices/own-links.ts';
-import { absentOn } from '../ffi/errno.ts';
+import { absentOn, NetlinkError } from '../ffi/errno.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
@@ -105,17 +105,23 @@ export class KernelDataPlane implements DataPlane {
   }
 
   attach(ifindex: number, device: string): void {
-    ensureIngressFilter(this.#socket, ifindex, this.#program(PROGRAM.vif));
+    if (!ensureIngressFilter(this.#socket, ifindex, this.#program(PROGRAM.vif))) {
+      throw new NetlinkError(`attach ${PROGRAM.vif} to device ${ifindex}`, 'ENODEV');
+    }
     this.#attached.add(ifindex);
     quietDevice(device);
+  }
+
+  /** Whether a program of ours was put on the device and has not been said to be lost. */
+  hasProgram(ifindex: number): boolean {
+    return this.#attached.has(ifindex) || this.#fixed.has(ifindex);
   }
 
   restore(ifindex: number): void {
     this.#attached.delete(ifindex);
     const fixed = this.#fixed.get(ifindex);
-    if (fixed === undefined) return;
     // A device that is gone itself is made anew elsewhere.
-    absentOn(GONE, () => ensureIngressFilter(this.#socket, ifindex, this.#program(fixed)));
+    if (fixed !== undefined) ensureIngressFilter(this.#socket, ifindex, this.#program(fixed));
   }
 
   forget(ifindex: number): void {
