@@ -7,6 +7,8 @@ import type {
   PolicyRule,
   RouterHeader,
   RouterInterface,
+  SliceHeader,
+  SliceItem,
   SliceKey,
   SubnetState,
 } from '@cable/model';
@@ -57,8 +59,8 @@ export function sampleSubnet(n: number, fields: Partial<SubnetState> = {}): Subn
 /** What slices hold: a header and items each. */
 export type SampleSlice = {
   readonly key: SliceKey;
-  readonly header: object;
-  readonly items: ReadonlyMap<string, object>;
+  readonly header: SliceHeader;
+  readonly items: ReadonlyMap<string, SliceItem>;
 };
 
 /** A network and its endpoints. */
@@ -132,6 +134,6 @@ export function sampleHost(host: string, ports: readonly LocalPort[]): SampleSli
   return { key: `host:${host}`, header: { host }, items: byKey(ports, (one) => one.id) };
 }
 
-function byKey<T extends object>(list: readonly T[], keyOf: (one: T) => string): ReadonlyMap<string, T> {
+function byKey<T extends SliceItem>(list: readonly T[], keyOf: (one: T) => string): ReadonlyMap<string, T> {
   return new Map(list.map((one) => [keyOf(one), one] as const));
 }
