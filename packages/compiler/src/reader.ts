@@ -22,8 +22,11 @@ export class Reader {
 
   /** What has been read since this was last asked. */
   takeReads(): ReadonlySet<ReadKey> {
+    if (this.#reads.size === 0) return NOTHING;
     const reads = this.#reads;
-    if (reads.size > 0) this.#reads = new Set();
+    this.#reads = new Set();
     return reads;
   }
 }
+
+const NOTHING: ReadonlySet<ReadKey> = new Set();
