@@ -175,7 +175,12 @@ export class HostStream {
     if (line.type === 'resume') this.#ask(line);
     else if (this.#state === 'new') throw new CableError('InvalidInput', 'The first line of a host stream is resume.');
     else if (line.type === 'refresh') this.#refresh();
-    else this.#whileOpen(this.#options.plane.report(this.#options.host, this.#session, line));
+    else this.#report(line);
+  }
+
+  #report({ type: _, ...report }: Extract<AgentLine, { readonly type: 'status' }>): void {
+    const { plane, host } = this.#options;
+    this.#whileOpen(plane.report(host, this.#session, report));
   }
 
   #ask(resume: Resume): void {
