@@ -24,6 +24,7 @@ export class ByteCache<V extends { readonly bytes: number }> {
   /** A value that is too big for all the room is not kept. */
   set(key: string, value: V): void {
     this.delete(key);
+    if (value.bytes > this.#maxBytes) return;
     this.#values.set(key, value);
     this.#bytes += value.bytes;
     for (const oldest of this.#values.keys()) {
