@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CableError, type ServerLine } from '@cable/model';
 import { testHost, testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
-import { contentsOf, randomChange, seededRandom, WORLD_HOSTS } from '../slices/world.fixture.ts';
-import { createRig, HISTORY, StreamClient, type StreamRig, within } from './stream.fixture.ts';
+import { contentsOf, randomChange, seededRandom, shortTurns, WORLD_HOSTS } from '../slices/world.fixture.ts';
+import { createRig, HISTORY, type RigOptions, StreamClient, type StreamRig, within } from './stream.fixture.ts';
 
 const NET = testNetwork(1);
 const H1 = testHost('h1', '192.0.2.1');
 const H2 = testHost('h2', '192.0.2.2');
 
-/** A network with a port on h1 and `others` ports on h2. */
-async function createNetwork(others: number, options?: Parameters<typeof createRig>[0]): Promise<StreamRig> {
+/** A network with a port on h1 and `others` ports on another host. */
+async function createNetwork(others: number, options?: RigOptions, otherHost: string = 'h2'): Promise<StreamRig> {
   const rig = createRig(options);
   const { world } = rig;
-  const ports = Array.from({ length: others }, (_, n) => world.put('port', testPort(0x1000 + n, NET, 'h2')));
+  const ports = Array.from({ length: others }, (_, n) => world.put('port', testPort(0x1000 + n, NET, otherHost)));
   rig.change(world.put('host', H1), world.put('host', H2), world.put('network', NET), ...ports);
   rig.change(world.put('port', testPort(0x11, NET, 'h1')));
   await rig.settled();
@@ -32,7 +32,7 @@ describe('a client', () => {
   test('ends with what its host is to have, however often it comes and goes and however slowly it reads', async (t) => {
     const seed = Number(process.env['CABLE_SEED'] ?? 11);
     const random = seededRandom(seed);
-    const rig = createRig();
+    const rig = createRig({ turns: shortTurns });
     t.after(rig.stop);
     rig.change(...WORLD_HOSTS.map((host, n) => rig.world.put('host', testHost(host, `192.0.2.${n + 1}`))));
     const clients = WORLD_HOSTS.map((host) => new StreamClient(rig, host));
@@ -233,6 +233,60 @@ describe('a stream', () => {
     client.socket.setTaking(true);
     await client.reached(rig.store.taken);
     assert.equal(client.lines.filter((line) => line.type === 'reset' && line.key.startsWith('endpoints')).length, 1);
+    assertHolds(rig, client);
+  });
+
+  test('of a whole slice ends right when items change to and fro while it is made', async (t) => {
+    const rig = await createNetwork(40, { turns: shortTurns });
+    t.after(rig.stop);
+    const random = seededRandom(3);
+    for (let round = 0; round < 60; round += 1) {
+      const client = new StreamClient(rig, 'h1');
+      client.connect();
+      for (let n = 0; n < 40; n += 1) {
+        const mac_address = random() < 0.5 ? '02:00:00:00:98:02' : '02:00:00:00:98:03';
+        rig.change(rig.world.put('port', testPort(0x1000 + Math.floor(random() * 10), NET, 'h2', { mac_address })));
+        await new Promise(setImmediate);
+      }
+      await client.reached(1);
+      const revision = rig.change(
+        rig.world.put('port', testPort(0x1020, NET, 'h2', { mac_address: `02:00:00:00:97:${10 + round}` })),
+      );
+      await client.reached(revision);
+      assertHolds(rig, client);
+      client.disconnect();
+    }
+  });
+
+  test('of a slice that is forgotten and comes again while its lines are made sends the new one', async (t) => {
+    const rig = await createNetwork(30, {}, 'unregistered');
+    t.after(rig.stop);
+    const port = testPort(0x11, NET, 'h1');
+    const { snapshot } = rig.store;
+    let letGo: () => void = () => {};
+    const gate = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const asked = new Promise<void>((resolve) => {
+      rig.store.snapshot = async (key) => {
+        const made = await snapshot.call(rig.store, key);
+        if (key.startsWith('endpoints:')) {
+          resolve();
+          await gate;
+        }
+        return made;
+      };
+    });
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await asked;
+    rig.change(rig.world.delete('port', port.id));
+    await rig.settled();
+    rig.change(rig.world.put('port', testPort(0x1000, NET, 'unregistered', { mac_address: '02:00:00:00:97:01' })));
+    const revision = rig.change(rig.world.put('port', port));
+    await rig.settled();
+    letGo();
+    await client.reached(revision);
     assertHolds(rig, client);
   });
 

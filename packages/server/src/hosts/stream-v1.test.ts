@@ -16,6 +16,7 @@ import {
   contentsOf,
   randomChange,
   seededRandom,
+  shortTurns,
   WORLD_HOSTS,
   type World,
 } from '../slices/world.fixture.ts';
@@ -32,6 +33,8 @@ class ClientV1 {
   revision = 0;
   readonly #rig: StreamRig;
   #socket: TestSocket | undefined;
+  /** Looks at the state when it counts. */
+  onBookmark: () => void = () => {};
   #onLine: () => void = () => {};
 
   constructor(rig: StreamRig, host: string) {
@@ -91,6 +94,7 @@ class ClientV1 {
     if (line.type === 'sync') {
       for (const key of this.slices.keys()) if (!(line.keys as string[]).includes(key)) this.slices.delete(key);
     }
+    if (line.type === 'sync' || line.type === 'bookmark') this.onBookmark();
     this.#onLine();
   }
 }
@@ -168,7 +172,7 @@ describe('a client of protocol 1', () => {
   test('ends with what its host is to have, however often it comes and goes', async (t) => {
     const seed = Number(process.env['CABLE_SEED'] ?? 21);
     const random = seededRandom(seed);
-    const rig = createRig();
+    const rig = createRig({ turns: shortTurns });
     t.after(rig.stop);
     rig.change(...WORLD_HOSTS.map((host, n) => rig.world.put('host', testHost(host, `192.0.2.${n + 1}`))));
     const clients = WORLD_HOSTS.map((host) => new ClientV1(rig, host));
@@ -223,6 +227,8 @@ describe('a client of protocol 1', () => {
     assertHolds(rig, client);
     assert.deepEqual((client.slices.get(`network:${NET.id}`) as NetworkSliceV1).routers, [uuid(5)]);
     assert.equal('adminStateUp' in (client.slices.get(`network:${NET.id}`) ?? {}), false);
+    await client.reached(rig.change(rig.world.delete('port', uuid(0x51))));
+    assert.deepEqual((client.slices.get(`network:${NET.id}`) as NetworkSliceV1).routers, []);
   });
 
   test('sees its ports go down with their network', async (t) => {
@@ -299,6 +305,31 @@ describe('a client of protocol 1', () => {
     // Each composition asks twice: for the slice, and for whether h2's port is up.
     assert.ok(composed <= 2 * rounds, `${composed} compositions in ${rounds} rounds`);
     for (const client of clients) assertHolds(rig, client);
+  });
+
+  test('is not told that it has everything while a change is half compiled', async (t) => {
+    const rig = createRig({ turns: shortTurns });
+    t.after(rig.stop);
+    const { world } = rig;
+    for (let n = 0; n < 5000; n += 1) world.put('port', testPort(0x1000 + n, FAR, 'unregistered'));
+    rig.change(world.put('host', testHost('h1', '192.0.2.1')), world.put('network', NET), world.put('network', FAR));
+    rig.change(world.put('port', testPort(0x11, NET, 'h1')));
+    await rig.settled();
+    const client = new ClientV1(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    client.onBookmark = () => {
+      const { ports } = client.slices.get('host:h1') as HostSliceV1;
+      for (const { networkId } of ports)
+        assert.ok(client.slices.has(`network:${networkId}`), `no network:${networkId}`);
+    };
+    // The second composition of the host's slice waits, until a batch is under way that adds a network.
+    await client.reached(rig.change(world.put('port', testPort(0x11, NET, 'h1', { name: 'a' }))));
+    rig.change(world.put('port', testPort(0x11, NET, 'h1', { name: 'b' })));
+    await rig.settled();
+    const revision = rig.change(world.put('port', testPort(0x12, FAR, 'h1')));
+    await client.reached(revision);
+    assertHolds(rig, client);
   });
 
   test('hears something while nothing happens, and is cut when it takes nothing', async (t) => {

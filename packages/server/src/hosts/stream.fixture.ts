@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Duplex } from 'node:stream';
 import type { TableChange } from '@cable/compiler';
-import { silentLogger } from '@cable/kit';
+import { silentLogger, startTurns, type Turns } from '@cable/kit';
 import type { AgentLine, HostStatusReport, ServerLine, StoreHistory } from '@cable/model';
 import { lineReader, SliceClient } from '../slices/slice-client.fixture.ts';
 import { SliceStore } from '../slices/slice-store.ts';
@@ -71,9 +71,11 @@ export type StreamRig = {
   stop(): Promise<void>;
 };
 
-export function createRig(options: { readonly keepaliveMs?: number; readonly stalledMs?: number } = {}): StreamRig {
+export type RigOptions = { readonly keepaliveMs?: number; readonly stalledMs?: number; readonly turns?: () => Turns };
+
+export function createRig(options: RigOptions = {}): StreamRig {
   const world = createWorld();
-  const store = new SliceStore({ tables: world.tables, onError: failOnError });
+  const store = new SliceStore({ tables: world.tables, onError: failOnError, turns: options.turns ?? startTurns });
   const rig: Pick<StreamRig, 'sent' | 'reported' | 'admit' | 'report'> = {
     sent: [],
     reported: [],
@@ -86,6 +88,7 @@ export function createRig(options: { readonly keepaliveMs?: number; readonly sta
     log: silentLogger(),
     keepaliveMs: options.keepaliveMs ?? 60_000,
     stalledMs: options.stalledMs ?? 60_000,
+    turns: options.turns ?? startTurns,
     plane: {
       admit: (host, resume) => rig.admit(host, resume),
       report: (host, session, report) => {

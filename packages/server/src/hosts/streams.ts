@@ -1,6 +1,6 @@
 import type { Duplex, Writable } from 'node:stream';
 import { type CompilerTables, isSent } from '@cable/compiler';
-import { type Logger, startTurns } from '@cable/kit';
+import { type Logger, startTurns, type Turns } from '@cable/kit';
 import { CableError, type SliceKey } from '@cable/model';
 import type { Outcome } from '../slices/slice-compiler.ts';
 import type { Follower, SliceStore } from '../slices/slice-store.ts';
@@ -21,6 +21,8 @@ export type StreamsOptions = {
   readonly keepaliveMs: number;
   /** A client that takes nothing for so long is cut. */
   readonly stalledMs: number;
+  /** Starts the turns in which many streams are written to. Default: `startTurns` of the kit. */
+  readonly turns?: () => Turns;
 };
 
 type AnyStream = HostStream | HostStreamV1;
@@ -33,6 +35,7 @@ export class Streams implements Follower {
   readonly #touched = new Set<AnyStream>();
   #streamsV1 = 0;
   readonly #joiner = new Joiner();
+  readonly #turns: () => Turns;
   readonly #slicesV1: SlicesV1;
   readonly #abort = new AbortController();
   readonly #unfollow: () => void;
@@ -40,6 +43,7 @@ export class Streams implements Follower {
   constructor(options: StreamsOptions) {
     const { store, tables } = options;
     this.#options = options;
+    this.#turns = options.turns ?? startTurns;
     this.#slicesV1 = new SlicesV1(store, tables, this.#abort.signal);
     this.#unfollow = store.follow(this);
   }
@@ -118,7 +122,7 @@ export class Streams implements Follower {
 
   async note({ slices, needs }: Outcome): Promise<void> {
     const { store } = this.#options;
-    const turns = startTurns();
+    const turns = this.#turns();
     for (const [key, position] of slices) {
       const whole = this.#slicesV1.note(key);
       for (const host of store.subscribers(key)) {
@@ -137,7 +141,7 @@ export class Streams implements Follower {
   }
 
   async flush(): Promise<void> {
-    const turns = startTurns();
+    const turns = this.#turns();
     // Those that have to wait again come with the next batch.
     for (const stream of [...this.#touched]) {
       this.#touched.delete(stream);

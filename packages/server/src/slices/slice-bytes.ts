@@ -1,5 +1,5 @@
 import type { ComputedItem } from '@cable/compiler';
-import { startTurns } from '@cable/kit';
+import type { Turns } from '@cable/kit';
 import type { SliceKey } from '@cable/model';
 import { ByteCache } from './byte-cache.ts';
 import type { ContentMaker } from './content-maker.ts';
@@ -27,8 +27,6 @@ const DELTA_CHANGES = 256;
 
 const CHUNK_CHARACTERS = 1 << 16;
 
-const CACHE_BYTES = 64 << 20;
-
 type Cached = { readonly slice: Slice; readonly bytes: number } & (
   | { readonly kind: 'delta'; readonly delta: Delta }
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
@@ -41,8 +39,9 @@ export type SliceBytesOptions = {
   readonly kept: SliceMap<readonly ComputedItem[]>;
   /** The tables hold everything up to it. */
   readonly revision: () => number;
-  /** Bytes of lines that are kept for who else asks for them. Default 64 MiB. */
-  readonly cacheBytes?: number;
+  readonly turns: () => Turns;
+  /** Bytes of lines that are kept for who else asks for them. */
+  readonly cacheBytes: number;
 };
 
 /** Makes slices into lines, once for all who need the same. */
@@ -53,7 +52,7 @@ export class SliceBytes {
 
   constructor(options: SliceBytesOptions) {
     this.#options = options;
-    this.#cache = new ByteCache(options.cacheBytes ?? CACHE_BYTES);
+    this.#cache = new ByteCache(options.cacheBytes);
   }
 
   /** What the next changes from a position on are; undefined: the slice no longer knows the position. The slice exists. */
@@ -85,7 +84,7 @@ export class SliceBytes {
     const { header } = slice;
     if (header === undefined) return undefined;
     const items: [string, string][] = [];
-    const turns = startTurns();
+    const turns = this.#options.turns();
     for (const item of slice.items.keys()) {
       const json = this.#content(slice, item)?.json;
       if (json !== undefined) items.push([item, json]);
@@ -95,7 +94,7 @@ export class SliceBytes {
   }
 
   async #make(slice: Slice): Promise<Snapshot> {
-    const turns = startTurns();
+    const turns = this.#options.turns();
     const position = slice.log.end;
     const chunks: Buffer[] = [];
     let { text, notBefore } = this.#lines(slice, [null]);

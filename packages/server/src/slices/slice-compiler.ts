@@ -106,7 +106,6 @@ export class SliceCompiler {
       if (touched.whole) await this.#computeWhole(slice, turns);
       else if (touched.header) await this.#computeHeader(slice, turns);
       if (!touched.whole) await this.#computeRows(slice, touched.rows, turns);
-      await this.#follow(turns);
     }
     await this.#follow(turns);
     await this.reach.release(turns);

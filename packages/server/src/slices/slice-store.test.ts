@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { NodeKey, TableChange } from '@cable/compiler';
+import { startTurns, type Turns } from '@cable/kit';
 import type { SliceKey } from '@cable/model';
 import { testHost, testLeg, testNetwork, testPort, testRouter, testRule, testSubnet, uuid } from './rows.fixture.ts';
 import { addHash, contentHash } from './slice-lines.ts';
@@ -12,6 +13,7 @@ import {
   failOnError,
   randomChange,
   seededRandom,
+  shortTurns,
   WORLD_HOSTS,
   type World,
 } from './world.fixture.ts';
@@ -28,9 +30,9 @@ type Rig = {
   apply(...changes: (TableChange | undefined)[]): Promise<Compiled>;
 };
 
-function createRig(onError: (what: string, err: unknown) => void = failOnError): Rig {
+function createRig(onError: (what: string, err: unknown) => void = failOnError, turns: () => Turns = startTurns): Rig {
   const world = createWorld();
-  const store = new SliceStore({ tables: world.tables, onError });
+  const store = new SliceStore({ tables: world.tables, onError, turns });
   let revision = 0;
   const apply: Rig['apply'] = (...changes) => {
     const compiled = new Promise<Compiled>((resolve) => {
@@ -92,7 +94,7 @@ describe('slices are those of the tables', () => {
   test('in random worlds, in random portions, while changes keep coming', async () => {
     const seed = Number(process.env['CABLE_SEED'] ?? 7);
     const random = seededRandom(seed);
-    const { world, store, apply } = createRig();
+    const { world, store, apply } = createRig(failOnError, shortTurns);
     for (let round = 0; round < 400; round += 1) {
       let last: Promise<Compiled> | undefined;
       for (let portions = Math.ceil(random() * 3); portions > 0; portions -= 1) {
@@ -170,6 +172,17 @@ describe('reach', () => {
     assert.ok(reached(`network:${FAR.id}`) && reached(`endpoints:${FAR.id}`) && reached(`router:${r5.id}`));
     assert.ok(!reached(`router:${r6.id}`) && !reached(`network:${third.id}`));
     assert.deepEqual([...store.subscribers(`network:${FAR.id}`)].sort(), ['h1', 'h2']);
+  });
+
+  test('a host that comes while a network gets a router needs that router once', async () => {
+    const { world, store, apply } = await createPair();
+    const [h3, router] = [testHost('h3', '192.0.2.3'), testRouter(5)];
+    await apply(world.put('host', h3), world.put('router', router));
+    const port = testPort(0x13, NET, 'h3');
+    await apply(world.put('port', port), world.put('port', testLeg(0x51, router.id, NET)));
+    assert.ok(store.reaches('h3', `router:${router.id}`));
+    await apply(world.delete('port', port.id));
+    assert.ok(!store.reaches('h3', `router:${router.id}`));
   });
 
   test('listeners are told of each slice that a host begins or ceases to need, hidden ones excepted', async () => {
@@ -253,6 +266,21 @@ describe('what a batch reports', () => {
     assert.ok(seen.length < 45, `60 changes in a row made ${seen.length} batches`);
     assert.equal(seen[seen.length - 1]?.[0], 159);
     assert.deepEqual(await held(store, 'h1'), contentsOf(world.tables, 'h1'));
+  });
+
+  test('is noted by those who send it before the revision rises, and sent before the next batch is compiled', async () => {
+    const { world, store, apply } = await createPair();
+    const seen: string[] = [];
+    const look = async (what: string): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      seen.push(`${what} ${store.revision} ${store.isSettled}`);
+    };
+    const stop = store.follow({ note: () => look('note'), flush: () => look('flush') });
+    const first = apply(world.put('port', testPort(0x13, NET, 'h1')));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await Promise.all([first, apply(world.put('port', testPort(0x14, NET, 'h1')))]);
+    stop();
+    assert.deepEqual(seen, ['note 1 false', 'flush 2 true', 'note 2 false']);
   });
 
   test('a change after a pause is compiled in the next turn of the event loop', async () => {

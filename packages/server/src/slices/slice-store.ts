@@ -6,7 +6,7 @@
  * A change is only noted when it comes. The worker computes from the tables as they are by then, so they may be ahead of `revision`.
  */
 import type { CompilerTables, NodeKey, TableChange } from '@cable/compiler';
-import { startTurns } from '@cable/kit';
+import { startTurns, type Turns } from '@cable/kit';
 import type { SliceKey } from '@cable/model';
 import { Batch } from './batch.ts';
 import { Pacer } from './pacer.ts';
@@ -17,6 +17,8 @@ import { addHash } from './slice-lines.ts';
 
 /** Wait before everything is computed anew after a defect. */
 const RECOVERY_MS = 1000;
+
+const CACHE_BYTES = 64 << 20;
 
 /** `changed`: headers (item null) and items with new content, that came, or that went; an item's key begins with its row's id. */
 export type Compiled = { readonly revision: number; readonly changed: readonly Part[] };
@@ -33,6 +35,8 @@ export type SliceStoreOptions = {
   readonly tables: CompilerTables;
   /** What could not be computed, and why. It stays as it was. */
   readonly onError: (what: string, err: unknown) => void;
+  /** Starts the turns in which bulk work is done. Default: `startTurns` of the kit. */
+  readonly turns?: () => Turns;
   /** Bytes of lines that are kept for who else asks for them. Default 64 MiB. */
   readonly cacheBytes?: number;
 };
@@ -41,6 +45,7 @@ type ReachListener = (host: string, key: SliceKey, needed: boolean) => void;
 
 export class SliceStore {
   readonly #onError: (what: string, err: unknown) => void;
+  readonly #turns: () => Turns;
   readonly #compiler: SliceCompiler;
   readonly #bytes: SliceBytes;
   readonly #pacer = new Pacer(() => this.#work());
@@ -53,20 +58,15 @@ export class SliceStore {
   #loadedAt = 0;
   #isSettled = true;
 
-  constructor({ tables, onError, cacheBytes }: SliceStoreOptions) {
+  constructor({ tables, onError, turns = startTurns, cacheBytes = CACHE_BYTES }: SliceStoreOptions) {
     const revision = (): number => this.#taken;
     const onReach: ReachListener = (...move) => this.#tell(this.#reachListeners, ...move);
     const compiler = new SliceCompiler({ tables, revision, onError, onReach });
     const { maker, writer, kept } = compiler;
     this.#onError = onError;
     this.#compiler = compiler;
-    this.#bytes = new SliceBytes({
-      maker,
-      writer,
-      kept,
-      revision,
-      ...(cacheBytes === undefined ? {} : { cacheBytes }),
-    });
+    this.#bytes = new SliceBytes({ maker, writer, kept, revision, turns, cacheBytes });
+    this.#turns = turns;
     this.#batch.isFirst = true;
   }
 
@@ -236,7 +236,7 @@ export class SliceStore {
 
   async #run(batch: Batch): Promise<void> {
     this.#isSettled = false;
-    const outcome = await this.#compiler.run(batch, startTurns());
+    const outcome = await this.#compiler.run(batch, this.#turns());
     for (const follower of this.#followers) await follower.note(outcome);
     this.#revision = batch.revision;
     this.#isSettled = true;

@@ -12,7 +12,7 @@ import {
   type TableName,
   type TableRows,
 } from '@cable/compiler';
-import { Table } from '@cable/kit';
+import { Table, type Turns } from '@cable/kit';
 import { type AnyObject, BUILT_IN_RESOURCES } from '@cable/model';
 import { indexesOf } from '../indexes.ts';
 import { testHost, testLeg, testNetwork, testPort, testRouter, testRule, testSubnet, uuid } from './rows.fixture.ts';
@@ -131,4 +131,9 @@ export function seededRandom(seed: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
+}
+
+/** Turns that are always due, so that whatever may happen in between does. */
+export function shortTurns(): Turns {
+  return { due: () => true, next: () => new Promise(setImmediate) };
 }
