@@ -27,7 +27,7 @@ try {
     log,
   });
   built.push(() => server.stop());
-  const listeners = await listen((request, reply) => server.app.routing(request, reply), options.listen);
+  const listeners = await listen({ request: (request, reply) => server.app.routing(request, reply) }, options.listen);
   for (const url of listeners.urls) process.stdout.write(`listening on ${url}\n`);
   log.info({ urls: listeners.urls, revision: server.tables.revision }, 'server is ready');
 

@@ -1,24 +1,40 @@
-import type { HostSlice, LocalPort, SliceKey, VifKind } from '@cable/model';
-import type { CompilerTables, PortRow } from './tables.ts';
-import { isBound, sortedById } from './tables.ts';
+import type { LocalPort, SliceKey, VifKind } from '@cable/model';
+import { defineKind, type Kind, type NodeKey } from '../kind.ts';
+import { isBound, type PortRow } from '../tables.ts';
 
 const MAX_LABEL = 63;
 
-/** The ports a host carries itself. A host without ports, known or not, has an empty slice. */
-export function hostSlice(tables: Pick<CompilerTables, 'network' | 'port'>, host: string): HostSlice {
-  const ports = tables.port.by('binding:host_id', host).filter(isBound);
-  return { kind: 'host', host, ports: sortedById(ports).map((port) => localPort(tables, port)) };
+/** What a host carries itself: the ports bound to it. It always exists, maybe without ports. */
+export const hostKind: Kind = defineKind({
+  name: 'host',
+  header: (_reader, id) => ({ value: { host: id }, refs: [] }),
+  items: {
+    table: 'port',
+    index: 'binding:host_id',
+    sourceKeys: (id) => [id],
+    compute: (_reader, port) => {
+      if (!isBound(port)) return [];
+      const value = localPort(port);
+      return [{ key: port.id, value, refs: references(value) }];
+    },
+  },
+});
+
+function references({ networkId, policy }: LocalPort): NodeKey[] {
+  const refs: NodeKey[] = [`network:${networkId}`, `endpoints:${networkId}`, `near:${networkId}`];
+  if (policy !== null) refs.push(policy);
+  return refs;
 }
 
-/** The port as its own host needs it. It is up only in a network that is up: a network that is down carries nothing. */
-export function localPort(tables: Pick<CompilerTables, 'network'>, port: PortRow): LocalPort {
+/** The port as its own host needs it. */
+function localPort(port: PortRow): LocalPort {
   return {
     id: port.id,
     name: port.name,
     projectId: port.project_id,
     networkId: port.network_id,
     macAddress: port.mac_address,
-    adminStateUp: port.admin_state_up && tables.network.get(port.network_id)?.admin_state_up === true,
+    adminStateUp: port.admin_state_up,
     vifKind: vifKind(port),
     deviceId: port.device_id,
     deviceOwner: port.device_owner,
