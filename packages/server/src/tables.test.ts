@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import { BUILT_IN_RESOURCES } from '@cable/model';
 import { type KeyValue, type Store, StoreError, type WatchBatch } from '@cable/store';
-import { acknowledgedKey, aliveKey, objectKey, vifKey } from './keys.ts';
+import { aliveKey, objectKey, serverKey, vifKey } from './keys.ts';
 import { type TableChange, Tables } from './tables.ts';
 
 /** A store whose lists and watches the test scripts. */
@@ -123,12 +123,12 @@ test('what hosts report is in tables of its own', async () => {
   const store = new ScriptedStore();
   store.content = [
     kv(aliveKey('h1'), {}, 1),
-    kv(acknowledgedKey('h1'), { revision: 9 }, 1),
+    kv(serverKey('s1'), { floor: 9, behind: { h2: 3 }, entered: 1 }, 1),
     kv(vifKey('h1', 'p1'), { state: 'up', reason: null }, 1),
   ];
   const { tables, stop } = await started(store);
   assert.equal(tables.of('alive').get('h1')?.id, 'h1');
-  assert.equal(tables.of('ack').get('h1')?.revision, 9);
+  assert.deepEqual(tables.of('server').get('s1'), { id: 's1', floor: 9, behind: { h2: 3 }, entered: 1 });
   assert.equal(tables.of('vif').by('port_id', 'p1')[0]?.state, 'up');
   store.send({ revision: 2, events: [{ kind: 'delete', key: aliveKey('h1'), modRevision: 2 }] });
   await tables.waitFor(2);

@@ -12,7 +12,7 @@ import { HOST_RUNTIME, OBJECTS, ROOT } from './keys.ts';
 import { parseObject, parseRuntime, type TableTypes } from './rows.ts';
 import { storeErrorCode } from './store-errors.ts';
 
-/** One row's change. `before` undefined: created; `after` undefined: deleted. Types: resource names, and `alive`, `ack`, `vif`. */
+/** One row's change. `before` undefined: created; `after` undefined: deleted. Types: resource names, and `alive`, `server`, `vif`. */
 export type TableChange = {
   readonly type: string;
   readonly id: string;
@@ -34,6 +34,8 @@ export type TablesOptions = {
   /** Indexes besides the declared ones, by type. */
   readonly extraIndexes?: Readonly<Record<string, Readonly<Record<string, IndexMaker<AnyObject>>>>>;
   readonly derived?: Readonly<Record<string, DerivedTable>>;
+  /** Called before the watch of the store is opened anew: the store may be another one by now. */
+  readonly onReopen?: () => void;
 };
 
 type Waiter = { readonly revision: number; readonly wake: (reached: boolean) => void };
@@ -51,6 +53,9 @@ export class Tables {
   readonly #listeners = new Set<ChangeListener>();
   readonly #waiters = new Set<Waiter>();
   #revision = 0;
+  /** Aborts the watch under way, when what it tells is void. */
+  #watching = new AbortController();
+  #relisting: Promise<void> = Promise.resolve();
   #done: Promise<void> = Promise.resolve();
 
   constructor(options: TablesOptions) {
@@ -63,7 +68,7 @@ export class Tables {
       if (source !== undefined) this.#addTable(name, this.#indexesFor(source));
     }
     this.#addTable('alive', {});
-    this.#addTable('ack', {});
+    this.#addTable('server', {});
     this.#addTable('vif', { host: (row) => [String(row['host'])], port_id: (row) => [String(row['port_id'])] });
   }
 
@@ -78,6 +83,18 @@ export class Tables {
     this.#done = this.#follow().finally(() => {
       for (const waiter of [...this.#waiters]) waiter.wake(false);
     });
+  }
+
+  /**
+   * The store has another history: lists everything anew, whatever was known, and follows the store from there. The revision may fall. Listeners are
+   * told of every row. Throws when the list fails; the tables are as before then, and nothing is followed until it is called again.
+   */
+  relist(): Promise<void> {
+    this.#watching.abort();
+    this.#relisting = this.#list(true).then(() => {
+      this.#watching = new AbortController();
+    });
+    return this.#relisting;
   }
 
   /** Resolves when following has ended, after the signal aborted. */
@@ -144,8 +161,12 @@ export class Tables {
     const { signal, store, log } = this.#options;
     const backoff = createBackoff({ minMs: 50, maxMs: 5000 });
     while (!signal.aborted) {
+      await this.#relisting.catch(() => {});
+      const watching = this.#watching.signal;
       try {
-        for await (const batch of store.watch(ROOT, { fromRevision: this.#revision + 1, signal })) {
+        const either = AbortSignal.any([signal, watching]);
+        for await (const batch of store.watch(ROOT, { fromRevision: this.#revision + 1, signal: either })) {
+          if (watching.aborted) break;
           backoff.reset();
           this.#apply(batch);
         }
@@ -155,6 +176,7 @@ export class Tables {
         if (storeErrorCode(err) === 'compacted') await this.#relist();
       }
       await sleep(backoff.next(), signal);
+      if (!signal.aborted) this.#options.onReopen?.();
     }
   }
 
@@ -167,9 +189,13 @@ export class Tables {
   }
 
   /** Makes the tables equal to the store's content; rows that did not change cause no event. */
-  async #list(): Promise<void> {
+  async #list(isAnew = false): Promise<void> {
     const objects = await this.#options.store.list(OBJECTS);
     const runtime = await this.#options.store.list(HOST_RUNTIME);
+    if (isAnew) {
+      this.#revision = 0;
+      for (const key of this.#modRevisions.keys()) this.#modRevisions.set(key, 0);
+    }
     const changes: Changes = new Map();
     const gone = new Set([...this.#modRevisions.keys()]);
     for (const kv of [...objects.kvs, ...runtime.kvs]) {
