@@ -47,6 +47,8 @@ export type ServerRow = {
   readonly behind: Readonly<Record<string, number>>;
   /** Hosts with an `entry` up to this number are entered. */
   readonly entered: number;
+  /** Highest revision that this server waits for from hosts of others: they are to say when their hosts have it. */
+  readonly wants: number;
 };
 /** What a host says of a port's device. `id` is `<host>/<port id>`. */
 export type VifRow = {
@@ -112,6 +114,7 @@ function serverRow(id: string, value: Fields): ServerRow {
     floor: numberOr(value['floor'], 0),
     behind: Object.fromEntries(behind.map(([host, revision]) => [host, numberOr(revision, 0)])),
     entered: numberOr(value['entered'], 0),
+    wants: numberOr(value['wants'], 0),
   };
 }
 

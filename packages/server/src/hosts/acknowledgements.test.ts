@@ -64,7 +64,7 @@ test('another server knows all hosts by a floor and the few that lag', () => {
   const { a, b, enter, put, tables } = setUp();
   for (let n = 0; n < 300; n += 1) enter('a', `h${n}`, n + 1);
   for (let n = 0; n < 300; n += 1) a.hear(`h${n}`, n < 10 ? 3 : 20);
-  put('server', 'a', a.row(20, 300));
+  put('server', 'a', { ...a.floor(20), entered: 300 });
   assert.equal(b.covers('h200', 20), true);
   assert.equal(b.covers('h200', 21), false, 'it may not know that yet');
   assert.deepEqual([b.covers('h3', 3), b.covers('h3', 4)], [true, false]);
@@ -79,7 +79,7 @@ test('however many lag, a server names few, and the floor is what the others of 
     enter('a', `h${n}`, n + 1);
     a.hear(`h${n}`, n + 1);
   }
-  const row = a.row(1000, 300);
+  const row = { ...a.floor(1000), entered: 300 };
   assert.equal(Object.keys(row.behind).length, 64);
   assert.equal(row.floor, 65);
   put('server', 'a', row);
@@ -88,11 +88,11 @@ test('however many lag, a server names few, and the floor is what the others of 
 
 test('a floor says nothing of a host that came after it was written', () => {
   const { a, b, enter, put } = setUp();
-  put('server', 'a', a.row(20, 0));
+  put('server', 'a', { ...a.floor(20), entered: 0 });
   enter('a', 'h', 1);
   assert.equal(b.covers('h', 1), false);
   a.hear('h', 5);
-  put('server', 'a', a.row(20, 1));
+  put('server', 'a', { ...a.floor(20), entered: 1 });
   assert.deepEqual([b.covers('h', 5), b.covers('h', 6)], [true, false]);
 });
 
@@ -100,7 +100,7 @@ test('a host that has gone to another server, and a server that is gone, are not
   const { a, b, enter, put } = setUp();
   enter('a', 'h', 1);
   a.hear('h', 20);
-  put('server', 'a', a.row(20, 1));
+  put('server', 'a', { ...a.floor(20), entered: 1 });
   assert.equal(b.covers('h', 20), true);
   put('alive', 'h', { server: 'gone', entry: 1 });
   assert.equal(b.covers('h', 1), false);
@@ -116,7 +116,7 @@ test('a host is not forgotten for an entry that a later one has replaced', () =>
   a.hear('h', 4);
   a.leave('h', 1);
   assert.equal(a.programmed('h'), 4);
-  assert.deepEqual(a.row(9, 2).behind, { h: 4 });
+  assert.deepEqual(a.floor(9).behind, { h: 4 });
   a.leave('h', 2);
-  assert.deepEqual(a.row(9, 2), { floor: 9, behind: {}, entered: 2 });
+  assert.deepEqual(a.floor(9), { floor: 9, behind: {} });
 });

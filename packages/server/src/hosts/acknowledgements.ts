@@ -80,14 +80,14 @@ export class Acknowledgements {
     return row !== undefined && row.server !== this.#deps.server;
   }
 
-  /** What this server tells the others and people. `content`: the last revision that changed a slice. `entered`: number of the last entry. */
-  row(content: number, entered: number): Omit<ServerRow, 'id'> {
+  /** What this server tells the others and people of its hosts, when everything up to the revision has been compiled here. */
+  floor(revision: number): Pick<ServerRow, 'floor' | 'behind'> {
     const reached = [...this.#local.keys()]
-      .map((host) => [host, Math.min(this.#reached(host), content)] as const)
+      .map((host) => [host, Math.min(this.#reached(host), revision)] as const)
       .sort(([, a], [, b]) => a - b);
-    const floor = reached[MAX_BEHIND]?.[1] ?? content;
-    const behind = reached.slice(0, MAX_BEHIND).filter(([, revision]) => revision < floor);
-    return { floor, behind: Object.fromEntries(behind), entered };
+    const floor = reached[MAX_BEHIND]?.[1] ?? revision;
+    const behind = reached.slice(0, MAX_BEHIND).filter(([, at]) => at < floor);
+    return { floor, behind: Object.fromEntries(behind) };
   }
 
   #of(host: string): Heard {

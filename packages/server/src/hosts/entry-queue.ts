@@ -49,7 +49,7 @@ export class EntryQueue {
     while (this.#waiting.length > 0) {
       const [group, alone] = this.#takeGroup();
       await this.#commit(group);
-      for (const job of alone) await this.#settle([job], () => this.#writeAlone(job));
+      for (const job of alone) await this.#commitAlone(job);
     }
     this.#isWriting = false;
   }
@@ -97,25 +97,41 @@ export class EntryQueue {
   async #commit(group: readonly Planned[]): Promise<void> {
     if (group.length === 0) return;
     const jobs = group.map(({ job }) => job);
-    await this.#settle(jobs, async () => {
-      const result = await this.#txn(
+    try {
+      const outcome = await this.#txn(
         group.flatMap(({ plan }) => plan.compares),
         group.flatMap(({ plan }) => plan.ops),
       );
-      if (result) return;
-      const [only, ...others] = jobs;
-      if (only !== undefined && others.length === 0) return this.#writeAlone(only);
-      const half = group.length >> 1;
+      if (outcome === 'done') for (const job of jobs) job.resolve();
+      else if (outcome === 'lease-gone') this.#waiting.unshift(...jobs);
+      else await this.#commitParts(group);
+    } catch (err) {
+      for (const job of jobs) job.reject(err);
+    }
+  }
+
+  async #commitParts(group: readonly Planned[]): Promise<void> {
+    const half = group.length >> 1;
+    if (half > 0) {
       await this.#commit(group.slice(0, half));
       await this.#commit(group.slice(half));
-    });
+    } else for (const { job } of group) await this.#commitAlone(job);
+  }
+
+  async #commitAlone(job: Job): Promise<void> {
+    try {
+      await this.#writeAlone(job);
+      job.resolve();
+    } catch (err) {
+      job.reject(err);
+    }
   }
 
   async #writeAlone(job: Job): Promise<void> {
     const { store, context } = this.#deps;
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const { compares, ops } = await planFromStore(store, context, job.entry);
-      if (await this.#txn(compares, ops)) return;
+      if ((await this.#txn(compares, ops)) === 'done') return;
     }
     throw new CableError(
       'TooManyRequestsAtOnce',
@@ -123,28 +139,18 @@ export class EntryQueue {
     );
   }
 
-  /** True when it was done and the tables hold it. An op whose lease is gone goes with the next one. */
-  async #txn(compares: readonly Compare[], ops: readonly Op[]): Promise<boolean> {
+  /** `done`: the tables hold it. `lease-gone`: there is another lease now, so that it must be planned anew. */
+  async #txn(compares: readonly Compare[], ops: readonly Op[]): Promise<'done' | 'refused' | 'lease-gone'> {
     const { store, tables, lease } = this.#deps;
     const { id } = lease;
     try {
       const result = await store.txn(compares, ops);
       if (result.ok) await tables.waitFor(result.revision);
-      return result.ok;
+      return result.ok ? 'done' : 'refused';
     } catch (err) {
       if (storeErrorCode(err) !== 'lease-gone') throw err;
       await lease.replace(id);
-      return false;
-    }
-  }
-
-  /** Jobs whose promise is settled already by a part of the work stay as they are. */
-  async #settle(jobs: readonly Job[], work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-      for (const job of jobs) job.resolve();
-    } catch (err) {
-      for (const job of jobs) job.reject(err);
+      return 'lease-gone';
     }
   }
 }

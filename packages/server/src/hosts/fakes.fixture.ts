@@ -16,6 +16,7 @@ import { SLICE_TABLES } from '../slices/tables.ts';
 import { Tables } from '../tables.ts';
 import { HostPlane } from './host-plane.ts';
 import type { Compiled, PlaneSlices, PlaneStreams, StreamHooks } from './plane-parts.ts';
+import type { ReportSource } from './reports.ts';
 
 /** Slices of what each change of a port touches: `host`, `endpoints` of its network, `router`. A host needs its own and those of its ports. */
 export class FakeSlices implements PlaneSlices {
@@ -140,23 +141,24 @@ export class FakeAgent {
   ackWithinMs: number | undefined;
   readonly abort: AbortController = new AbortController();
   readonly #report: StreamHooks['report'];
+  readonly #source: ReportSource;
 
   constructor(host: string, session: string, report: StreamHooks['report']) {
     this.host = host;
     this.session = session;
     this.#report = report;
-  }
-
-  report(vifs: readonly VifStatus[] = [], more: { readonly full?: boolean; readonly revision?: number } = {}): void {
-    const source = {
-      session: this.session,
+    this.#source = {
+      session,
       signal: this.abort.signal,
-      fail: (err: CableError): void => {
+      fail: (err) => {
         this.error = err;
         this.end(err.code);
       },
     };
-    this.#report(this.host, source, { revision: this.revision, full: false, ...more, vifs });
+  }
+
+  report(vifs: readonly VifStatus[] = [], more: { readonly full?: boolean; readonly revision?: number } = {}): void {
+    this.#report(this.host, this.#source, { revision: this.revision, full: false, ...more, vifs });
   }
 
   /** Programs what it was sent. */

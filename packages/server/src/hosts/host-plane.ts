@@ -139,10 +139,16 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
       isAlive: (host) => this.#isAlive(host),
       covers: (host, revision) => acknowledgements.covers(host, revision),
       programmed: (host) => acknowledgements.programmed(host),
+      isElsewhere: (host) => tables.of('alive').get(host)?.server !== server,
     });
     this.#serverWriter = new ServerWriter({
       ...{ store, server, lease, log, signal },
-      row: () => acknowledgements.row(this.#content, this.#registry.entries),
+      row: () => ({
+        ...acknowledgements.floor(this.slices.revision),
+        entered: this.#registry.entries,
+        wants: this.#watermarks.wants,
+      }),
+      content: () => this.#content,
     });
     this.#registry = new HostRegistry({
       ...{ store, tables, server, lease, now, monotonicMs, log, signal },
@@ -290,7 +296,14 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     for (const key of keys) this.#watermarks.await(port.id, key, revision);
   }
 
-  #compiled({ revision, changed }: Compiled): void {
+  #compiled(compiled: Compiled): void {
+    const { wants } = this.#watermarks;
+    this.#awaitCompiled(compiled);
+    // Others learn what is waited for, and what of theirs has come by now.
+    if (this.#watermarks.wants > wants || this.#othersWant() > this.#serverWriter.floor) this.#serverWriter.hurry();
+  }
+
+  #awaitCompiled({ revision, changed }: Compiled): void {
     const ports = this.#options.tables.of('port');
     if (changed.length > 0) this.#content = revision;
     for (const { key, item } of changed) {
@@ -343,9 +356,10 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** What an agent has told this server. */
   #acknowledge(host: string, revision: number): void {
     this.#acknowledgements.hear(host, revision);
-    if (!this.#watermarks.isCounted(host)) return;
-    this.#settle(this.#watermarks.acknowledged(host));
-    if (this.#options.tables.of('server').size > 1) this.#serverWriter.hurry();
+    const isCounted = this.#watermarks.isCounted(host);
+    if (isCounted) this.#settle(this.#watermarks.acknowledged(host));
+    const isAlone = this.#options.tables.of('server').size <= 1;
+    if (!isAlone && (isCounted || this.#othersWant() > this.#serverWriter.floor)) this.#serverWriter.hurry();
   }
 
   /** What another server says of its hosts. When one is gone a mark is written: nobody must take the end of its lease for the store's own doing. */
@@ -356,6 +370,13 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     for (const host of this.#watermarks.hosts()) {
       if (tables.of('alive').get(host)?.server === id) this.#settle(this.#watermarks.acknowledged(host));
     }
+  }
+
+  #othersWant(): number {
+    const { tables, server } = this.#options;
+    let wants = 0;
+    for (const row of tables.of('server').values()) if (row.id !== server) wants = Math.max(wants, row.wants);
+    return wants;
   }
 
   #aliveChanged(host: string, before: AliveRow | undefined, after: AliveRow | undefined): void {

@@ -26,7 +26,7 @@ export type ReportsDeps = {
   readonly log: Logger;
 };
 
-/** The stream that reports come from. */
+/** The stream that reports come from: one object a stream. */
 export type ReportSource = {
   readonly session: string;
   /** Aborts when the stream is over. */

@@ -17,15 +17,21 @@ export type ServerWriterDeps = {
   readonly lease: Pick<ServerLease, 'id' | 'replace'>;
   /** What is to stand there. */
   readonly row: () => Omit<ServerRow, 'id'>;
+  /** The last revision that changed a slice: what came after it says nothing new. */
+  readonly content: () => number;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
 
-/** Writes what this server knows of its hosts, when it has changed: at most twenty times a second, whatever the number of hosts. */
+/**
+ * Writes what this server knows of its hosts, when it has changed: at most twenty times a second, whatever the number of hosts. Each write raises
+ * the store's revision, so the floor alone is written only when a slice has changed, or when somebody waits.
+ */
 export class ServerWriter {
   readonly #deps: ServerWriterDeps;
   readonly #loop: Loop;
-  #written = '';
+  #written: Omit<ServerRow, 'id'> | undefined;
+  #isHurried = false;
 
   constructor(deps: ServerWriterDeps) {
     this.#deps = deps;
@@ -43,37 +49,55 @@ export class ServerWriter {
     return this.#loop.done;
   }
 
+  /** The floor that stands in the store; 0: none. */
+  get floor(): number {
+    return this.#written?.floor ?? 0;
+  }
+
   /** Somebody waits for it. */
   hurry(): void {
+    this.#isHurried = true;
     this.#loop.trigger();
   }
 
   /** The lease, and the key with it, was lost. */
   rewrite(): void {
-    this.#written = '';
+    this.#written = undefined;
     this.#loop.trigger();
   }
 
   /** The put of the key as it is to be now. */
   op(): Op {
-    const { server, lease, row } = this.#deps;
-    return { kind: 'put', key: serverKey(server), value: JSON.stringify(row()), lease: lease.id };
+    return this.#opOf(this.#deps.row());
+  }
+
+  #opOf(row: Omit<ServerRow, 'id'>): Op {
+    const { server, lease } = this.#deps;
+    return { kind: 'put', key: serverKey(server), value: JSON.stringify(row), lease: lease.id };
   }
 
   async #write(): Promise<void> {
     const { store, lease, signal } = this.#deps;
-    const op = this.op();
-    const value = op.kind === 'put' ? op.value : '';
-    if (value === this.#written) return;
+    const row = this.#deps.row();
+    const isHurried = this.#isHurried;
+    this.#isHurried = false;
+    if (!this.#isNews(row, isHurried)) return;
     const { id } = lease;
     try {
-      await store.txn([], [op]);
-      this.#written = value;
+      await store.txn([], [this.#opOf(row)]);
+      this.#written = row;
     } catch (err) {
-      if (storeErrorCode(err) !== 'lease-gone') throw err;
-      await lease.replace(id);
+      this.#isHurried ||= isHurried;
+      if (storeErrorCode(err) === 'lease-gone') await lease.replace(id);
       throw err;
     }
     await sleep(PAUSE_MS, signal);
+  }
+
+  #isNews(row: Omit<ServerRow, 'id'>, isHurried: boolean): boolean {
+    const written = this.#written;
+    if (written === undefined) return true;
+    if (row.floor !== written.floor && (isHurried || written.floor < this.#deps.content())) return true;
+    return JSON.stringify({ ...row, floor: 0 }) !== JSON.stringify({ ...written, floor: 0 });
   }
 }

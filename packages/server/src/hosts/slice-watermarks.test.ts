@@ -24,6 +24,7 @@ function setUp() {
     isAlive: (host) => alive.has(host),
     covers: (host, revision) => upToDate.has(host) || programmed(host) >= revision,
     programmed,
+    isElsewhere: (host) => host === 'h3',
   });
   const change = (portId: string, revision: number, key: SliceKey = NET): void => {
     at.revision = revision;
@@ -140,6 +141,15 @@ test('a host that comes to need the slice is waited for, and must acknowledge wh
   ack('h2', 6);
   assert.deepEqual(ack('h3', 7), []);
   assert.deepEqual(ack('h3', 8), ['p']);
+});
+
+test('what is waited for from hosts of other servers is known by the highest revision', () => {
+  const { marks, change, subscribers } = setUp();
+  change('p', 6);
+  assert.equal(marks.wants, 0);
+  subscribers.set('group:g', new Set(['h3']));
+  change('p', 7, 'group:g');
+  assert.equal(marks.wants, 7);
 });
 
 test('a host that needs the slice no more is not waited for', () => {

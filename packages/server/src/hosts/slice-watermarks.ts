@@ -15,6 +15,8 @@ export type SliceWatermarksDeps = {
   readonly covers: (host: string, revision: number) => boolean;
   /** The last revision that the host itself is known to have programmed. */
   readonly programmed: (host: string) => number;
+  /** True for a host of another server. */
+  readonly isElsewhere: (host: string) => boolean;
 };
 
 /** Hosts are counted for a revision of a slice; ports wait for the count to fall to nothing. */
@@ -45,6 +47,7 @@ export class SliceWatermarks {
   readonly #ports = new Map<string, Set<SliceKey>>();
   /** For each host that is counted, the rounds, each with the revision it has to acknowledge. */
   readonly #hosts = new Map<string, Map<Round, number>>();
+  #wants = 0;
 
   constructor(deps: SliceWatermarksDeps) {
     this.#deps = deps;
@@ -58,6 +61,11 @@ export class SliceWatermarks {
   /** Slices with a round under way. */
   get slices(): number {
     return this.#watched.size;
+  }
+
+  /** Highest revision that was ever waited for from a host of another server. */
+  get wants(): number {
+    return this.#wants;
   }
 
   /** True when every live host that needs them has programmed the slices' revisions that the port waits for. */
@@ -111,6 +119,7 @@ export class SliceWatermarks {
     this.#watched.clear();
     this.#ports.clear();
     this.#hosts.clear();
+    this.#wants = 0;
   }
 
   /** More is known of what the host has programmed; gives the ports that wait for nothing any more. */
@@ -166,6 +175,7 @@ export class SliceWatermarks {
     const rounds = this.#hosts.get(host) ?? new Map<Round, number>();
     this.#hosts.set(host, rounds);
     if (!rounds.has(round)) round.remaining += 1;
+    if (revision > this.#wants && this.#deps.isElsewhere(host)) this.#wants = revision;
     rounds.set(round, revision);
   }
 
