@@ -17,11 +17,16 @@ import { KeyedLock } from './services/keyed-lock.ts';
 import { ResourceIndex } from './services/resource-index.ts';
 import { addRouterInterface, removeRouterInterface } from './services/router-interfaces.ts';
 import { SliceStore } from './slices/slice-store.ts';
-import { SLICE_TABLES } from './slices/tables.ts';
+import { compilerTables, SLICE_TABLES } from './slices/tables.ts';
 import { Tables } from './tables.ts';
 
 /** Version of the program, shown in /openapi.json. */
 const VERSION = '0.1.0';
+
+/** Longest silence of a stream. */
+const KEEPALIVE_MS = 10_000;
+/** An agent that takes nothing for so long is cut. */
+const STALLED_MS = 30_000;
 
 export type ServerOptions = {
   readonly store: Store;
@@ -74,6 +79,7 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
       if (running.plane === undefined) await tables.relist();
       else await running.plane.takeOver(() => tables.relist());
     },
+    onMark: (mark) => running.plane?.streams.setMark(mark),
   });
   told.reopened = () => history.recheck();
   told.fell = () => history.fell();
@@ -81,7 +87,13 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
     ...{ store, tables, history, log, now, monotonicMs },
     server: randomUUID(),
     makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
-    makeStreams: (slices, hooks) => new Streams({ slices, hooks, log: log.child('streams') }),
+    makeStreams: (slices, streamPlane) =>
+      new Streams({
+        ...{ store: slices, plane: streamPlane, tables: compilerTables(tables) },
+        log: log.child('streams'),
+        keepaliveMs: KEEPALIVE_MS,
+        stalledMs: STALLED_MS,
+      }),
   });
   running.plane = plane;
   const deps: ServiceDeps = {

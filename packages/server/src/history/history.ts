@@ -42,6 +42,8 @@ export type HistoryDeps = {
   readonly revision: () => number;
   /** The store has another history: forget everything, list it anew, end what rests on it. Tried again when it throws. */
   readonly onOther: () => Promise<void>;
+  /** Clients are to be told of this mark. */
+  readonly onMark: (mark: string) => void;
 };
 
 type Link = { readonly mark: Mark; readonly next: Mark | undefined };
@@ -207,6 +209,7 @@ export class History {
   #follow(mark: Mark): void {
     this.#newest = mark;
     this.#renewedAt = this.#deps.monotonicMs();
+    this.#deps.onMark(mark.text);
   }
 }
 

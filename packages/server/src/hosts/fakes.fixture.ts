@@ -15,8 +15,7 @@ import { History } from '../history/history.ts';
 import { SLICE_TABLES } from '../slices/tables.ts';
 import { Tables } from '../tables.ts';
 import { HostPlane } from './host-plane.ts';
-import type { Compiled, PlaneSlices, PlaneStreams, StreamHooks } from './plane-parts.ts';
-import type { ReportSource } from './reports.ts';
+import type { Compiled, PlaneSlices, PlaneStreams, Resume, StreamPlane } from './plane-parts.ts';
 
 /** Slices of what each change of a port touches: `host`, `endpoints` of its network, `router`. A host needs its own and those of its ports. */
 export class FakeSlices implements PlaneSlices {
@@ -102,7 +101,7 @@ export class FakeSlices implements PlaneSlices {
 
   #reach(): Map<string, Set<SliceKey>> {
     const needs = new Map<string, Set<SliceKey>>();
-    for (const host of this.#tables.of('host').values()) needs.set(host.id, new Set([`host:${host.id}`]));
+    for (const host of this.#tables.of('host').values()) needs.set(host.id, new Set<SliceKey>([`host:${host.id}`]));
     for (const port of this.#tables.of('port').values()) {
       const keys = needs.get(hostOf(port));
       if (isBound(port)) for (const key of keysOf(port)) keys?.add(key);
@@ -130,35 +129,26 @@ function describe(port: Row): string | undefined {
 export class FakeAgent {
   readonly host: string;
   readonly session: string;
-  /** Devices that exist. */
-  readonly devices = new Set<string>();
   acknowledges = true;
   /** What it has been sent. */
   sent = 0;
   revision = 0;
   ended: string | undefined;
-  error: CableError | undefined;
   ackWithinMs: number | undefined;
-  readonly abort: AbortController = new AbortController();
-  readonly #report: StreamHooks['report'];
-  readonly #source: ReportSource;
+  readonly #plane: StreamPlane;
+  readonly #onEnd: () => void;
 
-  constructor(host: string, session: string, report: StreamHooks['report']) {
+  constructor(host: string, session: string, plane: StreamPlane, onEnd: () => void) {
     this.host = host;
     this.session = session;
-    this.#report = report;
-    this.#source = {
-      session,
-      signal: this.abort.signal,
-      fail: (err) => {
-        this.error = err;
-        this.end(err.code);
-      },
-    };
+    this.#plane = plane;
+    this.#onEnd = onEnd;
   }
 
   report(vifs: readonly VifStatus[] = [], more: { readonly full?: boolean; readonly revision?: number } = {}): void {
-    this.#report(this.host, this.#source, { revision: this.revision, full: false, ...more, vifs });
+    if (this.ended !== undefined) return;
+    const report = { revision: this.revision, full: false, ...more, vifs };
+    this.#plane.report(this.host, this.session, report).catch((err: unknown) => this.end(String(err)));
   }
 
   /** Programs what it was sent. */
@@ -173,18 +163,18 @@ export class FakeAgent {
 
   end(reason: string): void {
     this.ended ??= reason;
-    this.abort.abort();
+    this.#onEnd();
   }
 }
 
 /** Sends every change at once to every agent that needs it. */
 export class FakeStreams implements PlaneStreams {
-  readonly hooks: StreamHooks;
   readonly agents = new Map<string, FakeAgent>();
+  readonly #plane: StreamPlane;
   readonly #slices: FakeSlices;
 
-  constructor(slices: FakeSlices, hooks: StreamHooks) {
-    this.hooks = hooks;
+  constructor(slices: FakeSlices, plane: StreamPlane) {
+    this.#plane = plane;
     this.#slices = slices;
     slices.onCompiled(({ revision, changed }) => {
       const hosts = new Set(changed.flatMap(({ key }) => [...slices.subscribers(key)]));
@@ -204,29 +194,41 @@ export class FakeStreams implements PlaneStreams {
     return this.agents.has(host);
   }
 
+  hasSession(host: string, session: string): boolean {
+    return this.agents.get(host)?.session === session;
+  }
+
   owes(host: string): boolean {
     return !this.has(host);
   }
 
-  end(host: string, reason: string): void {
-    this.agents.get(host)?.end(reason);
-    this.agents.delete(host);
+  refuse(host: string, error: CableError): void {
+    this.agents.get(host)?.end(error.code);
   }
 
   endAll(reason: string): void {
-    for (const host of [...this.agents.keys()]) this.end(host, reason);
+    for (const agent of [...this.agents.values()]) agent.end(reason);
   }
 
-  connect(host: string, session: string): FakeAgent {
-    this.hooks.admit(host, session);
-    const agent = new FakeAgent(host, session, (...args) => {
-      if (this.agents.get(host) === agent) this.hooks.report(...args);
-    });
-    agent.abort.signal.addEventListener('abort', () => {
+  stop(reason: string): void {
+    this.endAll(reason);
+  }
+
+  openV1(host: string): void {
+    this.#open(host, '');
+  }
+
+  /** Opens a stream of protocol 2. Throws when it is refused. */
+  async connect(host: string, session: string, held: Partial<Resume> = {}): Promise<FakeAgent> {
+    await this.#plane.admit(host, { type: 'resume', session, since: 0, history: null, slices: {}, ...held });
+    return this.#open(host, session);
+  }
+
+  #open(host: string, session: string): FakeAgent {
+    const agent: FakeAgent = new FakeAgent(host, session, this.#plane, () => {
       if (this.agents.get(host) === agent) this.agents.delete(host);
     });
     this.agents.set(host, agent);
-    this.hooks.opened(host, 0);
     this.#send(host, this.#slices.revision);
     return agent;
   }
@@ -234,9 +236,10 @@ export class FakeStreams implements PlaneStreams {
   #send(host: string, revision: number): void {
     const agent = this.agents.get(host);
     if (agent === undefined) return;
-    agent.ackWithinMs = this.hooks.sent(host, revision);
+    agent.ackWithinMs = this.#plane.ackWithinMs();
+    this.#plane.sent(host, revision);
     agent.sent = revision;
-    if (agent.acknowledges) queueMicrotask(() => agent.acknowledge());
+    if (agent.acknowledges && agent.session !== '') queueMicrotask(() => agent.acknowledge());
   }
 }
 
@@ -269,6 +272,7 @@ export async function startFakeServer(store: Store, log: Logger = silentLogger()
   const history = await History.start({
     ...{ store, log, signal, monotonicMs },
     revision: () => tables.revision,
+    onMark: () => {},
     onOther: async () => running.plane?.takeOver(() => tables.relist()),
   });
   const id = randomUUID();
@@ -277,7 +281,7 @@ export async function startFakeServer(store: Store, log: Logger = silentLogger()
     server: id,
     now: () => new Date(),
     makeSlices: () => new FakeSlices(tables),
-    makeStreams: (slices, hooks) => new FakeStreams(slices, hooks),
+    makeStreams: (slices, plane) => new FakeStreams(slices, plane),
   });
   running.plane = plane;
   return {

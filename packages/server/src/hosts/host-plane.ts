@@ -6,6 +6,7 @@
  *     │                           v         v
  *   store <───────────── status writer <── acknowledgements, devices
  */
+import type { Writable } from 'node:stream';
 import { hostOf, isBound, isRouterInterface } from '@cable/compiler';
 import { type Logger, startTurns } from '@cable/kit';
 import {
@@ -27,7 +28,7 @@ import type { TableChange, Tables } from '../tables.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { superseded } from './identity.ts';
 import { Pace } from './pace.ts';
-import type { Compiled, MakeSlices, MakeStreams, PlaneSlices, PlaneStreams } from './plane-parts.ts';
+import type { Compiled, MakeSlices, MakeStreams, PlaneSlices, PlaneStreams, Resume } from './plane-parts.ts';
 import { PortCounts } from './port-counts.ts';
 import type { PortEvidence } from './port-status.ts';
 import { HostRegistry, notRegistered } from './registry.ts';
@@ -122,7 +123,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   }
 
   private constructor(options: HostPlaneOptions<S, T>, lease: ServerLease, abort: AbortController) {
-    const { store, tables, server, now, monotonicMs, history } = options;
+    const { store, tables, server, now, monotonicMs } = options;
     const log = options.log.child('hosts');
     const { signal } = abort;
     this.#options = options;
@@ -165,19 +166,18 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
         if (port === undefined || hostOf(port) !== host) return undefined;
         return planStatus({ tables, now }, port, { ...this.#evidence(port), vifUp: vif.state === 'up' });
       },
+      hasStream: (host, session) => this.streams.hasSession(host, session),
     });
     this.#writer = startStatusWriter({ store, tables, evidence: (port) => this.#evidence(port), now, log, signal });
     this.#pace = new Pace(monotonicMs, () => this.streams.size);
     this.streams = options.makeStreams(this.slices, {
-      history,
-      admit: (host, session) => this.#admit(host, session),
-      waitFor: (revision) => tables.waitFor(revision, CATCH_UP_MS),
-      opened: (host, since) => acknowledgements.opened(host, since),
+      admit: (host, resume) => this.#admit(host, resume),
+      report: (host, session, report) => this.#reports.tell(host, session, report),
+      ackWithinMs: () => this.#pace.ackWithinMs(),
       sent: (host, revision) => {
         acknowledgements.sent(host, revision);
-        return this.#pace.ackWithinMs(host);
+        this.#pace.note(host);
       },
-      report: (host, source, report) => this.#reports.tell(host, source, report),
     });
     const stopListening = tables.onChange((revision, changes) => this.#takeChanges(revision, changes));
     signal.addEventListener('abort', stopListening);
@@ -208,6 +208,21 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     this.#acknowledgements.clear();
     await this.#load();
     this.streams.endAll(reason);
+  }
+
+  /**
+   * Streams the host's slices newer than `since` to what `openOutput` gives, and then every change, in protocol 1. Throws `HostNotRegistered` and
+   * `HostSuperseded` before it opens anything. A `since` that no server has reached is from another store: the client gets everything.
+   */
+  async watchV1(host: string, since: number, openOutput: () => Writable): Promise<void> {
+    const { tables } = this.#options;
+    const isKnown = await tables.waitFor(since, CATCH_UP_MS);
+    this.#checkServing(host);
+    // Such an agent may come from a server that has stopped, and report later.
+    const alive = tables.of('alive').get(host);
+    if (alive !== undefined && alive.session !== null) throw superseded(host);
+    this.#acknowledgements.opened(host, isKnown ? since : 0);
+    this.streams.openV1(host, isKnown ? since : 0, openOutput());
   }
 
   /** Everything from the tables as they are, in turns. */
@@ -247,7 +262,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** Ends all streams and loops; idempotent. */
   async stop(): Promise<void> {
     this.#abort.abort();
-    this.streams.endAll('server stops');
+    this.streams.stop('server stops');
     await Promise.all([this.#writer.done, this.#serverWriter.done, this.#registry.done, this.slices.stop()]);
     await this.#lease.end();
   }
@@ -263,14 +278,22 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     });
   }
 
-  /** A stream needs its host alive, and its run to be the one that speaks for it. */
-  #admit(host: string, session: string | null): void {
+  /** A stream needs its host alive, its run to be the one that speaks for it, and what it has seen to be of this store's history. */
+  async #admit(host: string, { session, since, history: held }: Resume): Promise<StoreHistory> {
+    const { tables, history } = this.#options;
+    this.#checkServing(host);
+    const alive = tables.of('alive').get(host);
+    if (alive === undefined) throw notRegistered(host);
+    if (alive.session !== session) throw superseded(host);
+    if (held !== null && !(await history.knows(held, since))) throw otherHistory(host, held, history.current);
+    if (held !== null && !(await tables.waitFor(since, CATCH_UP_MS))) throw behind(since);
+    this.#acknowledgements.opened(host, held === null ? 0 : since);
+    return history.current;
+  }
+
+  #checkServing(host: string): void {
     if (this.#abort.signal.aborted) throw new CableError('ServiceUnavailable', 'The server is stopping.');
     if (!this.slices.hasHost(host)) throw notRegistered(host);
-    const alive = this.#options.tables.of('alive').get(host);
-    // An agent of protocol 1 may come from a server that has stopped, and reports later.
-    if (alive === undefined && session !== null) throw notRegistered(host);
-    if (alive !== undefined && alive.session !== session) throw superseded(host);
   }
 
   #isAlive(host: string): boolean {
@@ -389,7 +412,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     if (after.server !== server) this.#acknowledgements.leave(host, before?.server === server ? before.entry : 0);
     if (before !== undefined && before.session !== after.session) {
       this.#log.info({ host, session: after.session, underlay: after.underlay }, 'another run speaks for the host');
-      this.streams.end(host, 'another run of the agent speaks for the host');
+      this.streams.refuse(host, superseded(host));
     }
     if (before === undefined) {
       this.#log.info({ host, alive: true }, 'host liveness changed');
@@ -404,7 +427,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     this.#log.info({ host, alive: false }, 'host liveness changed');
     this.#acknowledgements.leave(host, before?.entry ?? 0);
     this.#settle(this.#watermarks.died(host));
-    this.streams.end(host, 'host does not report');
+    this.streams.refuse(host, notRegistered(host));
     this.#markPorts(host);
   }
 
@@ -425,4 +448,19 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
 /** Slices are about ports that are bound, and about routers' legs. */
 function carriesSlices(port: Port): boolean {
   return isBound(port) || isRouterInterface(port);
+}
+
+function otherHistory(host: string, held: StoreHistory, present: StoreHistory): CableError {
+  const isSame = held.cluster === present.cluster;
+  return new CableError(
+    'OtherHistory',
+    isSame
+      ? `The store does not know what host ${host} has seen: it was restored from a snapshot, or the host was away for very long.`
+      : `The store is another one than host ${host} knows.`,
+    { fields: { host, held, present } },
+  );
+}
+
+function behind(revision: number): CableError {
+  return new CableError('ServiceUnavailable', `This server does not know revision ${revision} yet.`);
 }

@@ -3,15 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@cable/kit';
-import {
-  type AnyObject,
-  BUILT_IN_RESOURCES,
-  type Host,
-  type Network,
-  type Port,
-  type Router,
-  type Subnet,
-} from '@cable/model';
+import { type AnyObject, BUILT_IN_RESOURCES, type Network, type Port, type Router, type Subnet } from '@cable/model';
 import { openStore, type Store } from '@cable/store';
 import { objectKey } from '../keys.ts';
 import { parseObject } from '../rows.ts';
@@ -143,7 +135,7 @@ export function testRouter(n: number): Router {
 }
 
 /** Writes an object as the API would; gives the revision. */
-export async function putObject(store: Store, type: string, object: { readonly id: string } | Host): Promise<number> {
+export async function putObject(store: Store, type: string, object: { readonly id: string } & object): Promise<number> {
   const result = await store.txn([], [{ kind: 'put', key: objectKey(type, object.id), value: JSON.stringify(object) }]);
   return result.revision;
 }

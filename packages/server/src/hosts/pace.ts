@@ -20,13 +20,17 @@ export class Pace {
     this.#since = monotonicMs();
   }
 
-  /** The host is sent a bookmark that follows content: within how many milliseconds it is to acknowledge. */
-  ackWithinMs(host: string): number {
+  /** The host was sent content. */
+  note(host: string): void {
     this.#turn();
-    if (!this.#recent.has(host)) {
-      this.#recent.add(host);
-      if (!this.#before.has(host)) this.#added += 1;
-    }
+    if (this.#recent.has(host)) return;
+    this.#recent.add(host);
+    if (!this.#before.has(host)) this.#added += 1;
+  }
+
+  /** Within how many milliseconds a host that is sent content now is to acknowledge it. */
+  ackWithinMs(): number {
+    this.#turn();
     const hosts = Math.min(this.#openStreams(), this.#before.size + this.#added);
     return hosts <= FEW_HOSTS ? 0 : Math.ceil(hosts / ACKS_A_MS);
   }

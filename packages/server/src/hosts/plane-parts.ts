@@ -1,8 +1,8 @@
 /** What the host plane needs of the slices and of the streams, which are built apart. */
+
+import type { Writable } from 'node:stream';
 import type { CompilerTables, TableChange } from '@cable/compiler';
-import type { HostStatusReport, SliceKey } from '@cable/model';
-import type { History } from '../history/history.ts';
-import type { ReportSource } from './reports.ts';
+import type { AgentLine, CableError, HostStatusReport, SliceKey, StoreHistory } from '@cable/model';
 import type { WatchedSlices } from './slice-watermarks.ts';
 
 /** What a batch has changed: headers (item null) and items with new content, that came, or that went. */
@@ -33,19 +33,18 @@ export type MakeSlices<S extends PlaneSlices> = (
 ) => S;
 
 /** What streams ask, and tell. */
-export type StreamHooks = {
-  readonly history: Pick<History, 'current' | 'knows'>;
-  /** Whether the run may have a stream: throws `HostNotRegistered`, `HostSuperseded`. Null: an agent of protocol 1. */
-  readonly admit: (host: string, session: string | null) => void;
-  /** Resolves false when this server does not know the revision soon. */
-  readonly waitFor: (revision: number) => Promise<boolean>;
-  /** The client holds everything up to `since`. */
-  readonly opened: (host: string, since: number) => void;
-  /** A `sync` or `bookmark` that follows content is about to be sent: gives its `ackWithinMs`. */
-  readonly sent: (host: string, revision: number) => number;
-  /** A `status` line came. */
-  readonly report: (host: string, source: ReportSource, report: HostStatusReport) => void;
+export type StreamPlane = {
+  /** Decides about an agent that says what it holds, and waits until this server knows as much; throws a `CableError`: it is refused. */
+  admit(host: string, resume: Resume): Promise<StoreHistory>;
+  /** Takes in a report; throws a `CableError`: the stream is refused. */
+  report(host: string, session: string, report: HostStatusReport): Promise<void>;
+  /** Within what time a host is to acknowledge what a bookmark ends that is written now. */
+  ackWithinMs(): number;
+  /** Content up to the revision has gone out to the host, or its first `sync`: it will be acknowledged. */
+  sent(host: string, revision: number): void;
 };
+
+export type Resume = Extract<AgentLine, { readonly type: 'resume' }>;
 
 /** `Streams`, as far as the plane uses it. */
 export type PlaneStreams = {
@@ -54,11 +53,18 @@ export type PlaneStreams = {
   /** Number of open streams by protocol. */
   protocols(): Readonly<Record<string, number>>;
   has(host: string): boolean;
-  /** True while something for the host is due, or was written without a bookmark behind it; and while it has no stream. */
+  /** True when that run of the host's agent has a stream here. */
+  hasSession(host: string, session: string): boolean;
+  /** True while something for the host is due, or was written without a `sync` or `bookmark` behind it; and while it has no stream. */
   owes(host: string): boolean;
-  end(host: string, reason: string): void;
+  /** Starts a stream of protocol 1. */
+  openV1(host: string, since: number, out: Writable): void;
+  /** Says why and ends the host's streams. */
+  refuse(host: string, error: CableError): void;
   endAll(reason: string): void;
+  /** Ends all streams, for good. */
+  stop(reason: string): void;
 };
 
 /** Makes the streams of the slices. */
-export type MakeStreams<S extends PlaneSlices, T extends PlaneStreams> = (slices: S, hooks: StreamHooks) => T;
+export type MakeStreams<S extends PlaneSlices, T extends PlaneStreams> = (slices: S, plane: StreamPlane) => T;

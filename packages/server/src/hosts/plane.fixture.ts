@@ -1,53 +1,60 @@
-/** What the host plane's tests share: a store in a temporary directory, servers over it, and simulated agents over real HTTP. */
-import { mkdtemp, rm } from 'node:fs/promises';
+/** What the host plane's tests share: servers over a store, and simulated agents of protocol 1 over real HTTP. */
+import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, request } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { silentLogger } from '@cable/kit';
 import {
-  type AnyObject,
   BUILT_IN_RESOURCES,
   CableError,
-  type Host,
   type HostStatusReport,
-  type Network,
-  type Port,
-  type Router,
-  type Slice,
-  type SliceKey,
-  type Subnet,
+  type SliceKeyV1,
+  type SliceV1,
   type VifStatus,
-  type WatchLine,
+  type WatchLineV1,
 } from '@cable/model';
-import { openStore, type Store } from '@cable/store';
+import type { Store } from '@cable/store';
 import fastify, { type FastifyInstance } from 'fastify';
-import { objectKey } from '../keys.ts';
-import { parseObject } from '../rows.ts';
-import { SLICE_TABLES } from '../slices/tables.ts';
+import { History } from '../history/history.ts';
+import { SliceStore } from '../slices/slice-store.ts';
+import { compilerTables, SLICE_TABLES } from '../slices/tables.ts';
 import { Tables } from '../tables.ts';
-import { createHostPlane, type HostPlane, type HostPlaneOptions } from './host-plane.ts';
+import { HostPlane } from './host-plane.ts';
+import { within } from './objects.fixture.ts';
 import { addHostRoutes } from './routes.ts';
+import { Streams } from './streams.ts';
 
 export type TestServer = {
   readonly url: string;
-  readonly plane: HostPlane;
+  readonly plane: HostPlane<SliceStore, Streams>;
   readonly tables: Tables;
   stop(): Promise<void>;
 };
 
-export async function startServer(store: Store, options: Partial<HostPlaneOptions> = {}): Promise<TestServer> {
+export async function startServer(store: Store): Promise<TestServer> {
   const abort = new AbortController();
+  const { signal } = abort;
   const log = silentLogger();
-  const tables = new Tables({
-    store,
-    resources: BUILT_IN_RESOURCES,
-    log,
-    signal: abort.signal,
-    derived: SLICE_TABLES,
-  });
+  const monotonicMs = (): number => performance.now();
+  const tables = new Tables({ store, resources: BUILT_IN_RESOURCES, log, signal, derived: SLICE_TABLES });
   await tables.start();
-  const plane = createHostPlane({ store, tables, log, ...options });
+  const history = await History.start({
+    ...{ store, log, signal, monotonicMs },
+    revision: () => tables.revision,
+    onOther: () => tables.relist(),
+    onMark: () => {},
+  });
+  const plane = await HostPlane.start({
+    ...{ store, tables, history, log, monotonicMs },
+    server: randomUUID(),
+    now: () => new Date(),
+    makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
+    makeStreams: (slices, streamPlane) =>
+      new Streams({
+        ...{ store: slices, plane: streamPlane, tables: compilerTables(tables), log },
+        keepaliveMs: 10_000,
+        stalledMs: 30_000,
+      }),
+  });
   const app: FastifyInstance = fastify({ forceCloseConnections: true });
   app.setErrorHandler((err, _request, reply) => {
     if (!(err instanceof CableError)) return reply.code(500).send({ message: String(err) });
@@ -63,7 +70,7 @@ export async function startServer(store: Store, options: Partial<HostPlaneOption
       await plane.stop();
       await app.close();
       abort.abort();
-      await tables.stopped();
+      await Promise.all([tables.stopped(), history.done]);
     },
   };
 }
@@ -89,8 +96,8 @@ export function send(url: string, method: string, path: string, body?: unknown):
 /** An agent that only follows the protocol: it "programs" a state at once when `acknowledges` is true. */
 export class TestAgent {
   readonly host: string;
-  readonly slices: Map<SliceKey, Slice> = new Map();
-  readonly lines: WatchLine[] = [];
+  readonly slices: Map<SliceKeyV1, SliceV1> = new Map();
+  readonly lines: WatchLineV1[] = [];
   /** Devices that exist; reported `up` when the host slice has their port. */
   readonly devices: Set<string> = new Set();
   acknowledges: boolean = true;
@@ -122,7 +129,7 @@ export class TestAgent {
     response.on('error', () => {});
     const reader = createInterface({ input: response });
     reader.on('line', (text) => {
-      if (this.#response === response) this.#take(JSON.parse(text) as WatchLine);
+      if (this.#response === response) this.#take(JSON.parse(text) as WatchLineV1);
     });
     reader.on('error', () => {});
     await synced;
@@ -178,7 +185,7 @@ export class TestAgent {
     return slice?.kind === 'host' ? slice.ports.map((port) => port.id) : [];
   }
 
-  #take(line: WatchLine): void {
+  #take(line: WatchLineV1): void {
     this.lines.push(line);
     if (line.type === 'put') this.slices.set(line.key, line.slice);
     if (line.type === 'delete') this.slices.delete(line.key);

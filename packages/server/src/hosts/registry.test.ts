@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { Logger } from '@cable/kit';
 import { silentLogger } from '@cable/kit';
@@ -175,11 +176,39 @@ describe('hosts', () => {
       const agentId = randomUUID();
       const agent = await server.join('h1', '192.0.2.1', { agentId });
       const next = await server.join('h1', '192.0.2.1', { agentId });
-      assert.match(agent.ended ?? '', /another run/);
-      assert.throws(() => server.plane.streams.connect('h1', agent.session), code('HostSuperseded'));
+      assert.equal(agent.ended, 'HostSuperseded');
+      await assert.rejects(server.plane.streams.connect('h1', agent.session), code('HostSuperseded'));
       assert.equal(next.ended, undefined);
-      assert.throws(() => server.plane.streams.hooks.admit('h1', null), code('HostSuperseded'));
+      await assert.rejects(
+        server.plane.watchV1('h1', 0, () => new PassThrough()),
+        code('HostSuperseded'),
+      );
       await assert.rejects(server.plane.report('h1', { revision: 1, full: false, vifs: [] }), code('HostSuperseded'));
+    });
+
+    test('needs a registration before a stream', async () => {
+      await assert.rejects(server.plane.streams.connect('h1', randomUUID()), code('HostNotRegistered'));
+      await assert.rejects(
+        server.plane.watchV1('h1', 0, () => new PassThrough()),
+        code('HostNotRegistered'),
+      );
+    });
+
+    test('is refused to an agent that has seen another history of the store', async () => {
+      const agent = await server.join('h1', '192.0.2.1');
+      const history = server.history.current;
+      const since = server.tables.revision;
+      await server.plane.streams.connect('h1', agent.session, { history, since });
+      const other = { ...history, mark: `1-${'0'.repeat(16)}` };
+      await assert.rejects(
+        server.plane.streams.connect('h1', agent.session, { history: other, since }),
+        code('OtherHistory'),
+      );
+      const foreign = { ...history, cluster: randomUUID() };
+      await assert.rejects(
+        server.plane.streams.connect('h1', agent.session, { history: foreign, since }),
+        /another one/,
+      );
     });
 
     test('goes to a machine that lost its state directory, at the same address', async () => {
@@ -190,7 +219,7 @@ describe('hosts', () => {
     test('of an agent of protocol 1 goes to another address as before, unless it has a stream here', async () => {
       await server.plane.register('h1', V1);
       await server.plane.register('h1', { ...V1, underlay: '192.0.2.2' });
-      server.plane.streams.connect('h1', null as unknown as string);
+      await server.plane.watchV1('h1', 0, () => new PassThrough());
       await assert.rejects(server.plane.register('h1', { ...V1, underlay: '192.0.2.3' }), code('HostNameInUse'));
       await server.plane.register('h1', run(randomUUID(), '192.0.2.2'));
     });

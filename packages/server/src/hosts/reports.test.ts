@@ -105,8 +105,8 @@ describe('reports', () => {
     for (let part = 0; part < 6; part += 1) {
       agent.report(Array.from({ length: 4096 }, (_, n) => vif(part * 4096 + n, 'down')));
     }
-    assert.equal(agent.ended, 'InvalidInput');
-    assert.match(agent.error?.message ?? '', /more than 16384 devices/);
+    await until(() => agent.ended !== undefined, 'ended');
+    assert.match(agent.ended ?? '', /more than 16384 devices/);
   });
 
   test('write nothing when nothing changed', async () => {

@@ -23,22 +23,15 @@ export type ReportsDeps = {
   readonly acknowledge: (host: string, revision: number) => void;
   /** How the port's status must be written when the device is as told; undefined: it stays. */
   readonly planStatus: (host: string, vif: VifStatus) => StatusWrite | undefined;
+  /** True while the run has a stream: what it told is tried again for so long. */
+  readonly hasStream: (host: string, session: string) => boolean;
   readonly log: Logger;
-};
-
-/** The stream that reports come from: one object a stream. */
-export type ReportSource = {
-  readonly session: string;
-  /** Aborts when the stream is over. */
-  readonly signal: AbortSignal;
-  /** The stream must end: its host's reports cannot be taken. */
-  readonly fail: (err: CableError) => void;
 };
 
 /** A change of what is known of a host, and the change of a port's status that follows from it. */
 type Change = { readonly op: Op; readonly status?: StatusWrite | undefined };
 
-/** What a source has told and is not written yet, the last word for each device. `revision` is its last word too. */
+/** What a run has told and is not written yet, the last word for each device. `revision` is its last word too. */
 type Told = {
   readonly revision: number;
   /** What is not among `vifs` is gone. */
@@ -46,7 +39,7 @@ type Told = {
   readonly vifs: ReadonlyMap<string, VifStatus>;
 };
 
-type Intake = { told: Told | undefined; readonly source: ReportSource };
+type Intake = { readonly session: string; told: Told; done: Promise<void> };
 
 /** Takes in hosts' status reports, one at a time for each host. */
 export class Reports {
@@ -66,57 +59,53 @@ export class Reports {
     return this.#inTurn(host, () => this.#take(host, null, toldBy(report)));
   }
 
-  /** A report from a stream: nobody waits for it. What cannot be written now is kept, and tried again while the stream is open. */
-  tell(host: string, source: ReportSource, report: HostStatusReport): void {
+  /**
+   * A report from a stream. What cannot be written now is kept, with what comes after it, and tried again while the stream is open. Throws as `take`
+   * does: then the stream must end.
+   */
+  async tell(host: string, session: string, report: HostStatusReport): Promise<void> {
     const before = this.#intakes.get(host);
-    const intake: Intake = before?.source === source ? before : { told: undefined, source };
-    if (!this.#isQuick(host, source, report, intake)) {
-      const isRunning = intake.told !== undefined;
-      intake.told = merge(intake.told, toldBy(report));
-      this.#intakes.set(host, intake);
-      if (intake.told.vifs.size > MAX_VIFS_A_HOST) source.fail(tooMany(host));
-      else if (!isRunning) void this.#drain(host, intake);
+    if (before?.session === session) {
+      before.told = merge(before.told, toldBy(report));
+      if (before.told.vifs.size > MAX_VIFS_A_HOST) throw tooMany(host);
+      await before.done;
+      return;
     }
-  }
-
-  /** A heartbeat or an acknowledgement, by far the most of all reports, has nothing to be written. */
-  #isQuick(host: string, source: ReportSource, report: HostStatusReport, intake: Intake): boolean {
-    if (report.vifs.length > 0 || report.full || intake.told !== undefined) return false;
-    if (report.revision > this.#deps.tables.revision) return false;
-    try {
-      this.#deps.registry.hear(host, source.session);
-    } catch (err) {
-      if (!(err instanceof CableError)) throw err;
-      source.fail(err);
-      return true;
+    // A heartbeat or an acknowledgement, by far the most of all reports, has nothing to be written.
+    if (report.vifs.length === 0 && !report.full && report.revision <= this.#deps.tables.revision) {
+      this.#deps.registry.hear(host, session);
+      this.#deps.acknowledge(host, report.revision);
+      return;
     }
-    this.#deps.acknowledge(host, report.revision);
-    return true;
+    const intake: Intake = { session, told: toldBy(report), done: Promise.resolve() };
+    this.#intakes.set(host, intake);
+    intake.done = this.#drain(host, intake).finally(() => {
+      if (this.#intakes.get(host) === intake) this.#intakes.delete(host);
+    });
+    await intake.done;
   }
 
   async #drain(host: string, intake: Intake): Promise<void> {
-    const { source } = intake;
+    const { hasStream, log } = this.#deps;
+    const { session } = intake;
     const backoff = createBackoff({ minMs: 50, maxMs: 2000 });
-    while (intake.told !== undefined && !source.signal.aborted) {
-      const told = intake.told;
+    for (;;) {
+      const { told } = intake;
       // What comes meanwhile is merged into an empty report, so that it is seen to be there.
       const nothing: Told = { revision: told.revision, isComplete: false, vifs: new Map() };
       intake.told = nothing;
       try {
-        await this.#inTurn(host, () => this.#take(host, source.session, told));
-        if (intake.told === nothing) intake.told = undefined;
+        await this.#inTurn(host, () => this.#take(host, session, told));
+        if (intake.told === nothing) return;
         backoff.reset();
       } catch (err) {
-        if (err instanceof CableError && !err.retryable) {
-          source.fail(err);
-          break;
-        }
-        intake.told = merge(told, intake.told ?? nothing);
-        this.#deps.log.warn({ host, err }, 'report was not written, will retry');
-        await sleep(backoff.next(), source.signal);
+        if ((err instanceof CableError && !err.retryable) || !hasStream(host, session)) throw err;
+        intake.told = merge(told, intake.told);
+        log.warn({ host, err }, 'report was not written, will retry');
+        await sleep(backoff.next());
+        if (!hasStream(host, session)) throw err;
       }
     }
-    if (this.#intakes.get(host) === intake) this.#intakes.delete(host);
   }
 
   async #inTurn(host: string, work: () => Promise<void>): Promise<void> {

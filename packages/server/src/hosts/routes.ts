@@ -2,24 +2,14 @@ import type { HostStatusReport } from '@cable/model';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { HostPlane } from './host-plane.ts';
 import { parseHostName, parseRegistration, parseSince, parseStatusReport } from './parse.ts';
-import type { PlaneSlices, PlaneStreams } from './plane-parts.ts';
 
 /** A report names at most 4096 devices. */
 const REPORT_BYTES = 2 << 20;
 
 type HostRoute = { Params: { host: string }; Querystring: { since?: string } };
 
-/** Streams to agents of protocol 1, which ask for no upgrade. */
-export type PlainStreams = PlaneStreams & {
-  /**
-   * Streams the host's slices newer than `since` to what `openOutput` gives, and then every change. Throws `HostNotRegistered` before it
-   * opens anything.
-   */
-  watchV1(host: string, since: number, openOutput: () => FastifyReply['raw']): Promise<void>;
-};
-
 /** Adds the agents' routes and `GET /cable/v1/status`. Errors are thrown as `CableError`. */
-export function addHostRoutes(app: FastifyInstance, plane: HostPlane<PlaneSlices, PlainStreams>): void {
+export function addHostRoutes(app: FastifyInstance, plane: HostPlane): void {
   app.put<HostRoute>('/cable/v1/hosts/:host', async (request, reply) => {
     const welcome = await plane.register(parseHostName(request.params.host), parseRegistration(request.body));
     return welcome.protocol === 1 ? reply.code(204).send() : reply.code(200).send(welcome);
@@ -31,7 +21,7 @@ export function addHostRoutes(app: FastifyInstance, plane: HostPlane<PlaneSlices
   });
   app.get<HostRoute>('/cable/v1/hosts/:host/watch', async (request, reply) => {
     const since = parseSince(request.query.since);
-    await plane.streams.watchV1(parseHostName(request.params.host), since, () => openStream(reply));
+    await plane.watchV1(parseHostName(request.params.host), since, () => openStream(reply));
     return reply;
   });
   app.get('/cable/v1/status', () => plane.status());
