@@ -174,3 +174,30 @@ test('an unreadable object is left out, the others stay', async () => {
   );
   await stop();
 });
+
+test('after a restore everything is listed anew, though revisions fall, and followed from there', async () => {
+  const store = new ScriptedStore();
+  store.revision = 9;
+  store.content = [
+    kv(objectKey('network', 'kept'), { id: 'kept', name: 'before' }, 5),
+    kv(objectKey('network', 'lost'), { id: 'lost' }, 9),
+  ];
+  const { tables, seen, stop } = await started(store);
+  store.revision = 6;
+  store.content = [kv(objectKey('network', 'kept'), { id: 'kept', name: 'after' }, 5)];
+  await tables.relist();
+  assert.equal(tables.revision, 6);
+  assert.equal(tables.of('network').get('kept')?.name, 'after');
+  assert.equal(tables.of('network').get('lost'), undefined);
+  assert.deepEqual(
+    seen
+      .at(-1)
+      ?.changes.map(({ id }) => id)
+      .sort(),
+    ['kept', 'lost'],
+  );
+  store.send({ revision: 7, events: [{ kind: 'put', kv: kv(objectKey('network', 'new'), { id: 'new' }, 7) }] });
+  assert.equal(await tables.waitFor(7), true);
+  assert.deepEqual(store.watchedFrom, [10, 7]);
+  await stop();
+});

@@ -247,7 +247,8 @@ describe('host plane', () => {
         [0x51, NET],
         [0x52, other],
       ] as const) {
-        const leg = { device_owner: 'network:router_interface', device_id: uuid(5) };
+        const fixed_ips = [{ subnet_id: testSubnet(one).id, ip_address: `10.0.0.${n}` }];
+        const leg = { device_owner: 'network:router_interface', device_id: uuid(5), fixed_ips };
         await putObject(place.store, 'port', testPort(n, one, '', leg));
         await untilStatus(server, uuid(n), 'ACTIVE');
       }

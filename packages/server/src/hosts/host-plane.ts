@@ -217,7 +217,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   async watchV1(host: string, since: number, openOutput: () => Writable): Promise<void> {
     const { tables } = this.#options;
     const isKnown = await tables.waitFor(since, CATCH_UP_MS);
-    this.#checkServing(host);
+    this.checkServing(host);
     // Such an agent may come from a server that has stopped, and report later.
     const alive = tables.of('alive').get(host);
     if (alive !== undefined && alive.session !== null) throw superseded(host);
@@ -263,8 +263,8 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   async stop(): Promise<void> {
     this.#abort.abort();
     this.streams.stop('server stops');
-    await Promise.all([this.#writer.done, this.#serverWriter.done, this.#registry.done, this.slices.stop()]);
-    await this.#lease.end();
+    const loops = [this.#writer.done, this.#serverWriter.done, this.#registry.done, this.#lease.done];
+    await Promise.all([...loops, this.slices.stop()]);
   }
 
   /** Listens to what is compiled from now on: what the first load brought is no change that a port waits for. */
@@ -281,7 +281,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** A stream needs its host alive, its run to be the one that speaks for it, and what it has seen to be of this store's history. */
   async #admit(host: string, { session, since, history: held }: Resume): Promise<StoreHistory> {
     const { tables, history } = this.#options;
-    this.#checkServing(host);
+    this.checkServing(host);
     const alive = tables.of('alive').get(host);
     if (alive === undefined) throw notRegistered(host);
     if (alive.session !== session) throw superseded(host);
@@ -291,7 +291,8 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     return history.current;
   }
 
-  #checkServing(host: string): void {
+  /** Throws `ServiceUnavailable` when the server stops, and `HostNotRegistered`: no stream is to be opened. */
+  checkServing(host: string): void {
     if (this.#abort.signal.aborted) throw new CableError('ServiceUnavailable', 'The server is stopping.');
     if (!this.slices.hasHost(host)) throw notRegistered(host);
   }

@@ -135,7 +135,11 @@ export function testRouter(n: number): Router {
 }
 
 /** Writes an object as the API would; gives the revision. */
-export async function putObject(store: Store, type: string, object: { readonly id: string } & object): Promise<number> {
+export async function putObject(
+  store: Store,
+  type: string,
+  object: { readonly id: string; readonly [attribute: string]: unknown },
+): Promise<number> {
   const result = await store.txn([], [{ kind: 'put', key: objectKey(type, object.id), value: JSON.stringify(object) }]);
   return result.revision;
 }

@@ -61,7 +61,7 @@ function isUnicast(text: string): boolean {
     const first = Number(text.slice(0, text.indexOf('.')));
     return first !== 0 && first !== 127 && first < 224;
   }
-  return text !== '::' && text !== '::1' && !text.startsWith('ff');
+  return text !== '::' && text !== '::1' && !text.startsWith('ff') && !text.startsWith('::ffff:');
 }
 
 function parseProtocol(value: unknown, isNamed: boolean): number {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { Store } from '@cable/store';
-import { OLD_ACKNOWLEDGEMENTS, objectKey } from '../keys.ts';
+import { OLD_ACKNOWLEDGEMENTS, objectKey, serverKey } from '../keys.ts';
 import { acknowledgedRevision } from './acknowledgements.ts';
 import { startTestEtcd, type TestEtcd } from './etcd.fixture.ts';
 import { type FakeAgent, type FakeServer, startFakeServer, until } from './fakes.fixture.ts';
@@ -234,6 +234,7 @@ function suite(name: string, makePlace: () => Promise<Place>): void {
     test('the end of another server’s lease is followed by a mark', async () => {
       const mark = a.history.current.mark;
       await b.stop();
+      await store.revokeLease((await store.get(serverKey(b.id)))?.lease ?? '');
       await until(() => a.history.current.mark !== mark, 'mark');
     });
   });

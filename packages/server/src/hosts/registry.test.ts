@@ -274,8 +274,7 @@ describe('liveness', () => {
     });
     const stop = async (): Promise<void> => {
       abort.abort();
-      await Promise.all([registry.done, tables.stopped()]);
-      await lease.end();
+      await Promise.all([registry.done, tables.stopped(), lease.done]);
     };
     const started = Object.assign(state, { id, registry, lease, tables, stop });
     places.push(started);
@@ -369,6 +368,7 @@ describe('liveness', () => {
     const stopped = places.indexOf(b);
     places.splice(stopped, 1);
     await b.stop();
+    await place.store.revokeLease(b.lease.id);
     await until(() => a.tables.of('alive').size === 0, 'the end of its server’s lease ends the host');
   });
 });

@@ -8,8 +8,11 @@ const REPORT_BYTES = 2 << 20;
 
 type HostRoute = { Params: { host: string }; Querystring: { since?: string } };
 
+/** The plane, as far as requests go. */
+export type RoutedPlane = Pick<HostPlane, 'register' | 'report' | 'watchV1' | 'status'>;
+
 /** Adds the agents' routes and `GET /cable/v1/status`. Errors are thrown as `CableError`. */
-export function addHostRoutes(app: FastifyInstance, plane: HostPlane): void {
+export function addHostRoutes(app: FastifyInstance, plane: RoutedPlane): void {
   app.put<HostRoute>('/cable/v1/hosts/:host', async (request, reply) => {
     const welcome = await plane.register(parseHostName(request.params.host), parseRegistration(request.body));
     return welcome.protocol === 1 ? reply.code(204).send() : reply.code(200).send(welcome);

@@ -7,7 +7,7 @@ export const LEASE_TTL_SECONDS = 20;
 const KEEP_EVERY_MS = 4000;
 
 export type ServerLeaseDeps = {
-  readonly store: Pick<Store, 'grantLease' | 'keepAlive' | 'revokeLease'>;
+  readonly store: Pick<Store, 'grantLease' | 'keepAlive'>;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** The lease was lost, and with it the keys; another one is there. */
@@ -52,12 +52,12 @@ export class ServerLease {
     return this.#replacing;
   }
 
-  /** Ends the lease, and with it the keys, once the signal has aborted. */
-  async end(): Promise<void> {
-    await this.#loop.done;
-    await this.#deps.store.revokeLease(this.#id).catch((err: unknown) => {
-      this.#deps.log.warn({ err }, 'lease was not revoked and will run out');
-    });
+  /**
+   * Resolves when the lease is not kept any more, after the signal aborted. It runs out by itself: until then the hosts can go to another server
+   * without having been dead.
+   */
+  get done(): Promise<void> {
+    return this.#loop.done;
   }
 
   async #keep(): Promise<void> {
