@@ -31,8 +31,8 @@ function hasPorts(host: string, count: number): CableError {
   const filter = encodeURIComponent(host);
   return new CableError(
     'InUse',
-    `Host ${host} has ${count} ports bound to it. List them with GET /v2.0/ports?binding:host_id=${filter}; ` +
-      'delete each, or give it the binding:host_id of another host, or an empty one.',
+    `Host ${host} has ${count} ports bound to it. List them (cable port list --host ${host}, or ` +
+      `GET /v2.0/ports?binding:host_id=${filter}); delete each, or give it the binding:host_id of another host, or an empty one.`,
     { label: 'Host', fields: { host, ports: count } },
   );
 }

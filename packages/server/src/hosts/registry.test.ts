@@ -392,7 +392,10 @@ test('a dead host that has ports is not deleted, and the message says what to do
     await until(() => server.tables.of('host').size === 0, 'host row gone');
     await place.store.txn([], [{ kind: 'delete', key: aliveKey('h1') }]);
     await until(() => server.tables.of('alive').size === 0, 'dead');
-    assert.throws(remove, /h1 has 1 ports bound to it.*ports\?binding:host_id=h1.*delete each, or give it/);
+    assert.throws(
+      remove,
+      /h1 has 1 ports bound to it.*cable port list --host h1.*ports\?binding:host_id=h1.*delete each, or give it/,
+    );
   } finally {
     await server.stop();
     await place.remove();
