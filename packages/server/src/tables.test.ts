@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import { BUILT_IN_RESOURCES } from '@cable/model';
 import { type KeyValue, type ListPage, type Store, StoreError, type WatchBatch } from '@cable/store';
-import { acknowledgedKey, aliveKey, objectKey, vifKey } from './keys.ts';
+import { aliveKey, objectKey, serverKey, vifKey } from './keys.ts';
 import { type TableChange, Tables } from './tables.ts';
 
 /** A store whose lists and watches the test scripts. */
@@ -130,12 +130,12 @@ test('what hosts report is in tables of its own', async () => {
   const store = new ScriptedStore();
   store.content = [
     kv(aliveKey('h1'), {}, 1),
-    kv(acknowledgedKey('h1'), { revision: 9 }, 1),
+    kv(serverKey('s1'), { floor: 9, behind: { h2: 3 }, entered: 1 }, 1),
     kv(vifKey('h1', 'p1'), { state: 'up', reason: null }, 1),
   ];
   const { tables, stop } = await started(store);
   assert.equal(tables.of('alive').get('h1')?.id, 'h1');
-  assert.equal(tables.of('ack').get('h1')?.revision, 9);
+  assert.deepEqual(tables.of('server').get('s1'), { id: 's1', floor: 9, behind: { h2: 3 }, entered: 1, wants: 0 });
   assert.equal(tables.of('vif').by('port_id', 'p1')[0]?.state, 'up');
   store.send({ revision: 2, events: [{ kind: 'delete', key: aliveKey('h1'), modRevision: 2 }] });
   await tables.waitFor(2);
@@ -268,5 +268,32 @@ test('a list whose revision the store forgets meanwhile begins anew', async () =
       .sort(),
     ['bB', 'c'],
   );
+  await stop();
+});
+
+test('after a restore everything is listed anew, though revisions fall, and followed from there', async () => {
+  const store = new ScriptedStore();
+  store.revision = 9;
+  store.content = [
+    kv(objectKey('network', 'kept'), { id: 'kept', name: 'before' }, 5),
+    kv(objectKey('network', 'lost'), { id: 'lost' }, 9),
+  ];
+  const { tables, seen, stop } = await started(store);
+  store.revision = 6;
+  store.content = [kv(objectKey('network', 'kept'), { id: 'kept', name: 'after' }, 5)];
+  await tables.relist();
+  assert.equal(tables.revision, 6);
+  assert.equal(tables.of('network').get('kept')?.name, 'after');
+  assert.equal(tables.of('network').get('lost'), undefined);
+  assert.deepEqual(
+    seen
+      .at(-1)
+      ?.changes.map(({ id }) => id)
+      .sort(),
+    ['kept', 'lost'],
+  );
+  store.send({ revision: 7, events: [{ kind: 'put', kv: kv(objectKey('network', 'new'), { id: 'new' }, 7) }] });
+  assert.equal(await tables.waitFor(7), true);
+  assert.deepEqual(store.watchedFrom, [10, 7]);
   await stop();
 });

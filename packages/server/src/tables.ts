@@ -25,7 +25,7 @@ import { createRowSharing, type RowSharing } from './row-sharing.ts';
 import { parseObject, parseRuntime, type TableTypes } from './rows.ts';
 import { storeErrorCode } from './store-errors.ts';
 
-/** One row's change. `before` undefined: created; `after` undefined: deleted. Types: resource names, and `alive`, `ack`, `vif`. */
+/** One row's change. `before` undefined: created; `after` undefined: deleted. Types: resource names, and `alive`, `server`, `vif`. */
 export type TableChange = {
   readonly type: string;
   readonly id: string;
@@ -50,6 +50,8 @@ export type TablesOptions = {
   /** Indexes besides the declared ones, by type. */
   readonly extraIndexes?: Readonly<Record<string, Readonly<Record<string, IndexMaker<AnyObject>>>>>;
   readonly derived?: Readonly<Record<string, DerivedTable>>;
+  /** Called before the watch of the store is opened anew: the store may be another one by now. */
+  readonly onReopen?: () => void;
 };
 
 type Waiter = { readonly revision: number; readonly wake: (reached: boolean) => void };
@@ -60,7 +62,7 @@ type Place = { readonly type: string; readonly id: string };
 type Put = Place & { readonly row: AnyObject; readonly revision: number };
 
 /** Tables of what hosts report. */
-const RUNTIME_TYPES = ['alive', 'ack', 'vif'] as const;
+const RUNTIME_TYPES = ['alive', 'server', 'vif'] as const;
 
 /** How often a list begins anew because the store forgot, meanwhile, the revision it was of. */
 const LIST_ATTEMPTS = 5;
@@ -76,6 +78,9 @@ export class Tables {
   readonly #listeners = new Set<ChangeListener>();
   readonly #waiters = new Set<Waiter>();
   #revision = 0;
+  /** Aborts the watch under way, when what it tells is void. */
+  #watching = new AbortController();
+  #relisting: Promise<void> = Promise.resolve();
   #done: Promise<void> = Promise.resolve();
 
   constructor(options: TablesOptions) {
@@ -89,7 +94,7 @@ export class Tables {
       if (source !== undefined) this.#addTable(name, this.#indexesFor(source));
     }
     this.#addTable('alive', {});
-    this.#addTable('ack', {});
+    this.#addTable('server', {});
     this.#addTable('vif', { host: (row) => [String(row['host'])], port_id: (row) => [String(row['port_id'])] });
   }
 
@@ -104,6 +109,18 @@ export class Tables {
     this.#done = this.#follow().finally(() => {
       for (const waiter of [...this.#waiters]) waiter.wake(false);
     });
+  }
+
+  /**
+   * The store has another history: lists everything anew, whatever was known, and follows the store from there. The revision may fall. Listeners are
+   * told of every row. Throws when the list fails; the tables are as before then, and nothing is followed until it is called again.
+   */
+  relist(): Promise<void> {
+    this.#watching.abort();
+    this.#relisting = this.#list(true).then(() => {
+      this.#watching = new AbortController();
+    });
+    return this.#relisting;
   }
 
   /** Resolves when following has ended, after the signal aborted. */
@@ -170,8 +187,12 @@ export class Tables {
     const { signal, store, log } = this.#options;
     const backoff = createBackoff({ minMs: 50, maxMs: 5000 });
     while (!signal.aborted) {
+      await this.#relisting.catch(() => {});
+      const watching = this.#watching.signal;
       try {
-        for await (const batch of store.watch(ROOT, { fromRevision: this.#revision + 1, signal })) {
+        const either = AbortSignal.any([signal, watching]);
+        for await (const batch of store.watch(ROOT, { fromRevision: this.#revision + 1, signal: either })) {
+          if (watching.aborted) break;
           backoff.reset();
           this.#apply(batch);
         }
@@ -181,6 +202,7 @@ export class Tables {
         if (storeErrorCode(err) === 'compacted') await this.#relist();
       }
       await sleep(backoff.next(), signal);
+      if (!signal.aborted) this.#options.onReopen?.();
     }
   }
 
@@ -194,10 +216,10 @@ export class Tables {
   }
 
   /** Makes the tables equal to the store's content; rows that did not change cause no event. */
-  async #list(): Promise<void> {
+  async #list(isAnew = false): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#listOnce();
+        return await this.#listOnce(isAnew);
       } catch (err) {
         if (storeErrorCode(err) !== 'compacted' || attempt === LIST_ATTEMPTS) throw err;
       }
@@ -206,9 +228,10 @@ export class Tables {
 
   /**
    * Reads the store in portions. The first time they go into the tables as they come: nobody reads yet. Later the differences alone are
-   * kept, and taken in in one go at the end, so that readers see the tables of one revision or of the other.
+   * kept, and taken in in one go at the end, so that readers see the tables of one revision or of the other. `isAnew`: what is known is of another history,
+   * in which the same revisions were something else.
    */
-  async #listOnce(): Promise<void> {
+  async #listOnce(isAnew: boolean): Promise<void> {
     const isFirst = this.#revision === 0;
     const turns = startTurns();
     const gone = await this.#knownIds(turns);
@@ -222,7 +245,7 @@ export class Tables {
         const changes: Changes = new Map();
         for (const kv of page.kvs) {
           if (turns.due()) await turns.next();
-          const put = this.#readPut(kv, gone);
+          const put = this.#readPut(kv, gone, isAnew);
           if (put === undefined) continue;
           if (isFirst) this.#put(changes, put);
           else found.push(put);
@@ -230,6 +253,7 @@ export class Tables {
         if (isFirst) this.#publish(0, changes);
       }
     }
+    if (isAnew) this.#revision = 0;
     const changes: Changes = new Map();
     for (const put of found) this.#put(changes, put);
     for (const [type, ids] of gone) for (const id of ids) this.#delete(changes, { type, id });
@@ -250,11 +274,12 @@ export class Tables {
   }
 
   /** A listed key's row if it is newer than the tables'; either way the key is there, so it leaves `gone`. */
-  #readPut(kv: KeyValue, gone: ReadonlyMap<string, Set<string>>): Put | undefined {
+  #readPut(kv: KeyValue, gone: ReadonlyMap<string, Set<string>>, isAnew: boolean): Put | undefined {
     const place = placeOf(kv.key);
     if (place === undefined) return undefined;
-    const put = this.#parse(place, kv);
-    if (put !== undefined || this.#isKnown(place, kv.modRevision)) gone.get(place.type)?.delete(place.id);
+    const isKnown = !isAnew && this.#isKnown(place, kv.modRevision);
+    const put = isKnown ? undefined : this.#parse(place, kv);
+    if (put !== undefined || isKnown) gone.get(place.type)?.delete(place.id);
     return put;
   }
 
@@ -268,7 +293,7 @@ export class Tables {
     const place = placeOf(event.kind === 'put' ? event.kv.key : event.key);
     if (place === undefined) return;
     if (event.kind === 'put') {
-      const put = this.#parse(place, event.kv);
+      const put = this.#isKnown(place, event.kv.modRevision) ? undefined : this.#parse(place, event.kv);
       if (put !== undefined) this.#put(changes, put);
     } else if (!this.#isKnown(place, event.modRevision)) this.#delete(changes, place);
   }
@@ -278,10 +303,9 @@ export class Tables {
     return (this.#tables.get(type)?.revisionOf(id) ?? 0) >= revision;
   }
 
-  /** The row of a key, unless the tables have it; undefined also when it is none of ours, or not readable. */
+  /** The row of a key; undefined when it is none of ours, or not readable. */
   #parse(place: Place, kv: KeyValue): Put | undefined {
     const { type, id } = place;
-    if (this.#isKnown(place, kv.modRevision)) return undefined;
     if (kv.key.startsWith(HOST_RUNTIME)) {
       const row = parseRuntime(kv.key.slice(HOST_RUNTIME.length), kv.value)?.row;
       return row === undefined ? undefined : { type, id, row, revision: kv.modRevision };
