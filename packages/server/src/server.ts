@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
 import type { ResourceModel } from '@cable/model';
-import type { Store } from '@cable/store';
+import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
@@ -46,6 +47,8 @@ export type CableServer = {
   readonly plane: HostPlane<SliceStore, Streams>;
   readonly tables: Tables;
   readonly deps: ServiceDeps;
+  /** Lets a host's agent in; what it gives takes the upgraded connection over. Throws a `CableError`: refused. */
+  openStream(host: string): (socket: Duplex) => void;
   /** Refuses to be ready, ends streams and loops. The store stays open. Idempotent. */
   stop(): Promise<void>;
 };
@@ -57,7 +60,11 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
   const resources = new ResourceIndex(options.resources);
   const addresses = new AddressBook();
   // What finds another history is built on what it is told of; so it is told by way of these.
-  const told: { reopened: () => void; fell: () => void } = { reopened: () => {}, fell: () => {} };
+  const told: { reopened: () => void; fell: () => void; marked: (mark: KeyValue) => void } = {
+    reopened: () => {},
+    fell: () => {},
+    marked: () => {},
+  };
   const store = guardStore(options.store, { revision: () => tables.revision, onFall: () => told.fell() });
   const tables: Tables = new Tables({
     store,
@@ -66,6 +73,7 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
     signal: abort.signal,
     derived: SLICE_TABLES,
     onReopen: () => told.reopened(),
+    onMark: (mark) => told.marked(mark),
   });
   addresses.follow(tables);
   await tables.start();
@@ -79,10 +87,10 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
       if (running.plane === undefined) await tables.relist();
       else await running.plane.takeOver(() => tables.relist());
     },
-    onMark: (mark) => running.plane?.streams.setMark(mark),
   });
   told.reopened = () => history.recheck();
   told.fell = () => history.fell();
+  told.marked = (mark) => history.heard(mark);
   const plane = await HostPlane.start({
     ...{ store, tables, history, log, now, monotonicMs },
     server: randomUUID(),
@@ -131,5 +139,9 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
     await Promise.all([tables.stopped(), history.done]);
     await app.close();
   };
-  return { app, plane, tables, deps, stop };
+  const openStream = (host: string): ((socket: Duplex) => void) => {
+    plane.checkServing(host);
+    return (socket) => plane.streams.open(host, socket);
+  };
+  return { app, plane, tables, deps, openStream, stop };
 }

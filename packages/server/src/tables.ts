@@ -20,7 +20,7 @@ import {
 import type { AnyObject, ResourceModel } from '@cable/model';
 import type { KeyValue, Store, StoreEvent, WatchBatch } from '@cable/store';
 import { indexesOf } from './indexes.ts';
-import { HOST_RUNTIME, OBJECTS, ROOT } from './keys.ts';
+import { HOST_RUNTIME, MARKS, OBJECTS, ROOT } from './keys.ts';
 import { createRowSharing, type RowSharing } from './row-sharing.ts';
 import { parseObject, parseRuntime, type TableTypes } from './rows.ts';
 import { storeErrorCode } from './store-errors.ts';
@@ -50,6 +50,8 @@ export type TablesOptions = {
   /** Indexes besides the declared ones, by type. */
   readonly extraIndexes?: Readonly<Record<string, Readonly<Record<string, IndexMaker<AnyObject>>>>>;
   readonly derived?: Readonly<Record<string, DerivedTable>>;
+  /** Called for each mark of the store's history that the watch tells of, before the tables have its revision. */
+  readonly onMark?: (mark: KeyValue) => void;
   /** Called before the watch of the store is opened anew: the store may be another one by now. */
   readonly onReopen?: () => void;
 };
@@ -291,7 +293,10 @@ export class Tables {
 
   #applyEvent(changes: Changes, event: StoreEvent): void {
     const place = placeOf(event.kind === 'put' ? event.kv.key : event.key);
-    if (place === undefined) return;
+    if (place === undefined) {
+      if (event.kind === 'put' && event.kv.key.startsWith(MARKS)) this.#options.onMark?.(event.kv);
+      return;
+    }
     if (event.kind === 'put') {
       const put = this.#isKnown(place, event.kv.modRevision) ? undefined : this.#parse(place, event.kv);
       if (put !== undefined) this.#put(changes, put);

@@ -12,6 +12,7 @@ export function guardStore(store: Store, { revision, onFall }: GuardOptions): St
   return {
     get: (key) => store.get(key),
     list: (prefix) => store.list(prefix),
+    listPages: (prefix) => store.listPages(prefix),
     watch: (prefix, options) => store.watch(prefix, options),
     grantLease: (ttlSeconds) => store.grantLease(ttlSeconds),
     keepAlive: (lease) => store.keepAlive(lease),

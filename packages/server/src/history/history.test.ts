@@ -24,7 +24,6 @@ async function startServer(t: TestContext, store: Store, more: Partial<HistoryDe
     signal: abort.signal,
     monotonicMs: () => state.now,
     revision: () => state.seen,
-    onMark: () => {},
     onOther: async () => {
       state.others += 1;
       state.seen = (await store.list('/')).revision;

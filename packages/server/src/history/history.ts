@@ -22,7 +22,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Logger, type Loop, startLoop } from '@cable/kit';
 import type { StoreHistory } from '@cable/model';
-import type { Store } from '@cable/store';
+import type { KeyValue, Store } from '@cable/store';
 import { CLUSTER, markKey } from '../keys.ts';
 import { type Mark, newestMark, numberOf, parseMark, vouchedAtStart, writeMark } from './marks.ts';
 
@@ -42,8 +42,6 @@ export type HistoryDeps = {
   readonly revision: () => number;
   /** The store has another history: forget everything, list it anew, end what rests on it. Tried again when it throws. */
   readonly onOther: () => Promise<void>;
-  /** Clients are to be told of this mark. */
-  readonly onMark: (mark: string) => void;
 };
 
 type Link = { readonly mark: Mark; readonly next: Mark | undefined };
@@ -104,6 +102,17 @@ export class History {
     const link = number === undefined ? undefined : await this.#link(number);
     if (link === undefined || link.mark.text !== history.mark) return false;
     return link.next === undefined || revision <= link.next.vouches;
+  }
+
+  /**
+   * The watch tells of a mark: clients that are told a later revision are told of it too, or they would seem to have seen what the mark does not
+   * vouch for. One that does not follow on what this server knows, or vouches for less, is looked into.
+   */
+  heard(kv: KeyValue): void {
+    const mark = parseMark(kv);
+    if (this.#isOther || mark === undefined || mark.number <= this.#newest.number) return;
+    if (mark.number === this.#newest.number + 1 && mark.vouches >= mark.revision - 1) this.#follow(mark);
+    else this.#loop.trigger();
   }
 
   /** The watch of the store was opened anew: looks at once. */
@@ -209,7 +218,6 @@ export class History {
   #follow(mark: Mark): void {
     this.#newest = mark;
     this.#renewedAt = this.#deps.monotonicMs();
-    this.#deps.onMark(mark.text);
   }
 }
 

@@ -12,10 +12,12 @@ import {
 } from '@cable/model';
 import type { Store } from '@cable/store';
 import { History } from '../history/history.ts';
+import type { Compiled } from '../slices/slice-store.ts';
 import { SLICE_TABLES } from '../slices/tables.ts';
 import { Tables } from '../tables.ts';
 import { HostPlane } from './host-plane.ts';
-import type { Compiled, PlaneSlices, PlaneStreams, Resume, StreamPlane } from './plane-parts.ts';
+import type { Resume, StreamPlane } from './host-stream.ts';
+import type { PlaneSlices, PlaneStreams } from './plane-parts.ts';
 
 /** Slices of what each change of a port touches: `host`, `endpoints` of its network, `router`. A host needs its own and those of its ports. */
 export class FakeSlices implements PlaneSlices {
@@ -169,7 +171,7 @@ export class FakeAgent {
 
 /** Sends every change at once to every agent that needs it. */
 export class FakeStreams implements PlaneStreams {
-  readonly agents = new Map<string, FakeAgent>();
+  readonly agents: Map<string, FakeAgent> = new Map();
   readonly #plane: StreamPlane;
   readonly #slices: FakeSlices;
 
@@ -272,7 +274,6 @@ export async function startFakeServer(store: Store, log: Logger = silentLogger()
   const history = await History.start({
     ...{ store, log, signal, monotonicMs },
     revision: () => tables.revision,
-    onMark: () => {},
     onOther: async () => running.plane?.takeOver(() => tables.relist()),
   });
   const id = randomUUID();

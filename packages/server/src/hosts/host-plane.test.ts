@@ -357,16 +357,18 @@ describe('host plane', () => {
       h1.acknowledges = false;
       const before = await putObject(place.store, 'port', P1);
       await h1.until(() => h1.slices.has('host:h1') && endpoints(h1).includes(P1.id));
-      const batches: (readonly [number, readonly string[]])[] = [];
-      const stop = server.tables.onChange((revision, changes) => {
-        if (changes.length > 0) batches.push([revision, changes.map(({ type }) => type).sort()]);
+      const batches: (readonly string[])[] = [];
+      const stop = server.tables.onChange((_revision, changes) => {
+        // The server's own row may be written meanwhile.
+        const types = changes.map(({ type }) => type).filter((type) => type !== 'server');
+        if (types.length > 0) batches.push(types.sort());
       });
       assert.equal(
         (await h1.report({ revision: before, vifs: [{ portId: P1.id, state: 'up', reason: null }] })).status,
         204,
       );
       stop();
-      assert.deepEqual(batches, [[before + 1, ['port', 'vif']]]);
+      assert.deepEqual(batches, [['port', 'vif']]);
       assert.equal(portStatusOf(server, P1.id), 'ACTIVE');
     });
 

@@ -23,12 +23,14 @@ import type { Store } from '@cable/store';
 import type { History } from '../history/history.ts';
 import { OLD_ACKNOWLEDGEMENTS } from '../keys.ts';
 import type { AliveRow } from '../rows.ts';
+import type { Compiled } from '../slices/slice-store.ts';
 import { compilerChanges, compilerTables } from '../slices/tables.ts';
 import type { TableChange, Tables } from '../tables.ts';
 import { Acknowledgements } from './acknowledgements.ts';
+import type { Resume } from './host-stream.ts';
 import { superseded } from './identity.ts';
 import { Pace } from './pace.ts';
-import type { Compiled, MakeSlices, MakeStreams, PlaneSlices, PlaneStreams, Resume } from './plane-parts.ts';
+import type { MakeSlices, MakeStreams, PlaneSlices, PlaneStreams } from './plane-parts.ts';
 import { PortCounts } from './port-counts.ts';
 import type { PortEvidence } from './port-status.ts';
 import { HostRegistry, notRegistered } from './registry.ts';
@@ -43,6 +45,8 @@ const CATCH_UP_MS = 2000;
 /** Kinds of slices whose items are about a port: their keys begin with its id. */
 const PORT_KINDS: ReadonlySet<string> = new Set(['host', 'endpoints', 'group', 'router']);
 const UUID_LENGTH = 36;
+/** Keys of another server's hosts go also when that server's lease ends because the store was away: that proves nothing about hosts. */
+const OTHERS_GRACE_MS = 10_000;
 
 export type HostPlaneOptions<S extends PlaneSlices, T extends PlaneStreams> = {
   readonly store: Store;
@@ -178,13 +182,16 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
         acknowledgements.sent(host, revision);
         this.#pace.note(host);
       },
+      mark: () => options.history.current.mark,
     });
     const stopListening = tables.onChange((revision, changes) => this.#takeChanges(revision, changes));
     signal.addEventListener('abort', stopListening);
   }
 
-  /** Makes a host known and alive; idempotent. Throws `UnderlayAddressInUse` and `HostNameInUse`. */
+  /** Makes a host known and alive; idempotent. Throws `UnderlayAddressInUse`, `HostNameInUse` and `OtherHistory`. */
   async register(host: string, registration: HostRegistration): Promise<HostWelcome> {
+    const { history: held, since = 0 } = registration;
+    if (held) await this.#checkHistory(host, held, since);
     await this.#registry.register(host, registration);
     const { underlay, agentId, session } = registration;
     this.#log.info({ host, underlay, agentId, session }, 'host registered');
@@ -285,10 +292,19 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     const alive = tables.of('alive').get(host);
     if (alive === undefined) throw notRegistered(host);
     if (alive.session !== session) throw superseded(host);
-    if (held !== null && !(await history.knows(held, since))) throw otherHistory(host, held, history.current);
+    if (held !== null) await this.#checkHistory(host, held, since);
     if (held !== null && !(await tables.waitFor(since, CATCH_UP_MS))) throw behind(since);
     this.#acknowledgements.opened(host, held === null ? 0 : since);
     return history.current;
+  }
+
+  /** Throws `OtherHistory` when what the host has seen is not of this store's history. */
+  async #checkHistory(host: string, held: StoreHistory, since: number): Promise<void> {
+    const { history } = this.#options;
+    if (await history.knows(held, since)) return;
+    const error = otherHistory(host, held, history.current);
+    this.#log.warn({ ...error.fields }, 'host refused: it follows another history of the store');
+    throw error;
   }
 
   /** Throws `ServiceUnavailable` when the server stops, and `HostNotRegistered`: no stream is to be opened. */
@@ -427,9 +443,16 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     if (this.#registry.lost(host)) return;
     this.#log.info({ host, alive: false }, 'host liveness changed');
     this.#acknowledgements.leave(host, before?.entry ?? 0);
-    this.#settle(this.#watermarks.died(host));
+    const isOwn = before?.server === this.#options.server;
+    if (isOwn) this.#settle(this.#watermarks.died(host));
+    else setTimeout(() => this.#mourn(host), OTHERS_GRACE_MS).unref();
     this.streams.refuse(host, notRegistered(host));
     this.#markPorts(host);
+  }
+
+  /** Another server's host is not waited for any more, unless it has come back. */
+  #mourn(host: string): void {
+    if (!this.#isAlive(host)) this.#settle(this.#watermarks.died(host));
   }
 
   #markPorts(host: string): void {

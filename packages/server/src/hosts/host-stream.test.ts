@@ -89,7 +89,8 @@ describe('a client', () => {
       client.lines.map((line) => line.type),
       ['put', 'delete', 'bookmark'],
     );
-    assert.deepEqual(client.lines[2], { type: 'bookmark', revision, ackWithinMs: 7 });
+    const digest = rig.store.digestOf('h1');
+    assert.deepEqual(client.lines[2], { type: 'bookmark', revision, ackWithinMs: 7, digest });
     assertHolds(rig, client);
     assert.deepEqual(rig.sent, [
       { host: 'h1', revision: 2 },
@@ -314,7 +315,7 @@ describe('a stream', () => {
     const client = new StreamClient(rig, 'h1');
     client.connect();
     await client.reached(2);
-    rig.streams.setMark('2-b');
+    rig.mark = '2-b';
     await client.reached(rig.change(rig.world.put('port', testPort(0x2000, NET, 'h2'))));
     await client.reached(rig.change(rig.world.put('port', testPort(0x2001, NET, 'h2'))));
     const bookmarks = client.lines.filter((line) => line.type === 'bookmark');

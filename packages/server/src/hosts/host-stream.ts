@@ -8,7 +8,7 @@ import {
   type StoreHistory,
 } from '@cable/model';
 import type { Snapshot } from '../slices/slice-bytes.ts';
-import { encodeLine } from '../slices/slice-lines.ts';
+import { addHash, encodeLine } from '../slices/slice-lines.ts';
 import type { SliceStore } from '../slices/slice-store.ts';
 import { LineSplitter, parseAgentLine } from './agent-lines.ts';
 import { type Joiner, StreamOutput } from './stream-output.ts';
@@ -25,6 +25,8 @@ export type StreamPlane = {
   ackWithinMs(): number;
   /** Content up to the revision has gone out to the host, or its first `sync`: it will be acknowledged. */
   sent(host: string, revision: number): void;
+  /** The store's mark, as of what the slices hold. */
+  mark(): string;
 };
 
 export type HostStreamOptions = {
@@ -79,7 +81,10 @@ export class HostStream {
   #bookmark = 0;
   /** True: something was sent that no bookmark has followed. */
   #unmarked = false;
-  #mark: string | undefined;
+  /** The mark that the client was told last. */
+  #mark = '';
+  /** Of what the client has when nothing is due; undefined: to be summed up anew. */
+  #digest: number | undefined;
   readonly #startedAt = performance.now();
   #stop: () => void = () => {};
 
@@ -91,6 +96,11 @@ export class HostStream {
   /** The agent's run; empty before it has said so. */
   get session(): string {
     return this.#session;
+  }
+
+  /** True while something is due, or was written without a `sync` or bookmark behind it. */
+  get owes(): boolean {
+    return this.#state !== 'live' || this.#unmarked || !this.#isSent;
   }
 
   /** Takes the connection over, and waits for the agent's first line. */
@@ -106,9 +116,10 @@ export class HostStream {
     socket.on('error', () => this.end('connection failed'));
   }
 
-  /** The slice has changed since this position of its log. */
-  note(key: SliceKey, position: number): void {
+  /** The slice has changed since this position of its log. `digest`: by how much its digest has risen; undefined: not known. */
+  note(key: SliceKey, position: number, digest: number | undefined): void {
     if (this.#state !== 'catching up' && this.#state !== 'live') return;
+    this.#digest = this.#digest === undefined || digest === undefined ? undefined : addHash(this.#digest, digest);
     if (!this.#due.has(key) && this.#sending?.key !== key) this.#due.set(key, position);
   }
 
@@ -116,12 +127,8 @@ export class HostStream {
   noteMove(key: SliceKey): void {
     if (this.#state !== 'catching up' && this.#state !== 'live') return;
     this.#due.set(key, NOWHERE);
+    this.#digest = undefined;
     if (this.#making?.key === key) this.#making.isVoid = true;
-  }
-
-  /** Has the mark told with what is sent next. */
-  setMark(mark: string): void {
-    this.#mark = mark;
   }
 
   /** Sends what is due, as far as the client keeps up, and then a bookmark. */
@@ -322,9 +329,14 @@ export class HostStream {
     }
     this.#bookmark = Math.max(this.#bookmark, store.revision);
     const revision = this.#bookmark;
-    if (this.#state === 'live')
-      this.#add({ type: 'bookmark', revision, ackWithinMs: plane.ackWithinMs(), ...this.#takeMark() });
-    else this.#add({ type: 'sync', revision, digest: store.digestOf(host) });
+    this.#digest ??= store.digestOf(host);
+    const digest = this.#digest;
+    if (this.#state === 'live') {
+      this.#add({ type: 'bookmark', revision, ackWithinMs: plane.ackWithinMs(), digest, ...this.#newMark() });
+    } else {
+      this.#mark = plane.mark();
+      this.#add({ type: 'sync', revision, digest, mark: this.#mark });
+    }
     this.#state = 'live';
     this.#unmarked = false;
     plane.sent(host, revision);
@@ -337,14 +349,16 @@ export class HostStream {
     else if (!hasBegun && performance.now() - this.#startedAt > stalledMs) this.end('stream did not begin');
     if (this.#state !== 'live' || this.#unmarked || !this.#isSent) return;
     if (this.#isWhole) this.#bookmark = Math.max(this.#bookmark, store.revision);
-    this.#add({ type: 'bookmark', revision: this.#bookmark, ...this.#takeMark() });
+    this.#add({ type: 'bookmark', revision: this.#bookmark, ...this.#newMark() });
     this.#output.flush();
   }
 
-  #takeMark(): { readonly mark?: string } {
-    const mark = this.#mark;
-    this.#mark = undefined;
-    return mark === undefined ? {} : { mark };
+  /** The mark, when the client was told another one last. */
+  #newMark(): { readonly mark?: string } {
+    const mark = this.#options.plane.mark();
+    if (mark === this.#mark) return {};
+    this.#mark = mark;
+    return { mark };
   }
 
   #add(line: Parameters<typeof encodeLine>[0]): void {

@@ -2,11 +2,15 @@ import { CableError, type HostRegistration } from '@cable/model';
 import type { AliveRow } from '../rows.ts';
 
 /** Who speaks for a host: which machine, which run of its agent, from which address. Null: an agent of protocol 1, which says neither. */
-export type HostIdentity = Pick<AliveRow, 'agentId' | 'session'> & { readonly underlay: string };
+export type HostIdentity = Pick<AliveRow, 'agentId' | 'session'> & {
+  readonly underlay: string;
+  /** The run before this one, as the machine remembers it; null: none, or not told. */
+  readonly previousSession: string | null;
+};
 
 export function identityOf(registration: HostRegistration): HostIdentity {
-  const { agentId = null, session = null, underlay } = registration;
-  return { agentId, session, underlay };
+  const { agentId = null, session = null, previousSession = null, underlay } = registration;
+  return { agentId, session, previousSession, underlay };
 }
 
 /**
@@ -15,7 +19,8 @@ export function identityOf(registration: HostRegistration): HostIdentity {
  *
  * | newcomer | same underlay | another underlay |
  * |---|---|---|
- * | same agent id, new session | takes over | takes over, unless the holder has a stream |
+ * | same agent id, and the holder is its previous run | takes over | takes over, unless the holder has a stream |
+ * | same agent id, another previous run (a copy of the machine's disk) | takes over | refused |
  * | another agent id, or one of the two has none | takes over (the state directory was lost; another version) | refused |
  * | both of protocol 1 | takes over | takes over, unless the holder has a stream |
  */
@@ -28,7 +33,8 @@ export function admit(
   const underlay = holder.underlay ?? facts.holderUnderlay;
   if (underlay === undefined || underlay === newcomer.underlay) return;
   const isSameRun = newcomer.session !== null && newcomer.session === holder.session;
-  if (newcomer.agentId === holder.agentId && (isSameRun || !facts.hasStream)) return;
+  const isNextRun = newcomer.previousSession === holder.session && !facts.hasStream;
+  if (newcomer.agentId === holder.agentId && (isSameRun || isNextRun)) return;
   throw new CableError(
     'HostNameInUse',
     `Host ${host} is alive at ${underlay}: the agent at ${newcomer.underlay} is of another machine.`,

@@ -6,6 +6,7 @@ import {
   type HostStatusReport,
   isUuid,
   parseIp,
+  type StoreHistory,
   type VifStatus,
 } from '@cable/model';
 
@@ -13,6 +14,7 @@ import {
 export const MAX_VIFS_A_REPORT = 4096;
 const MAX_REASON = 256;
 const MAX_VERSION = 64;
+const MAX_HISTORY = 128;
 const MAX_HOST_NAME = 255;
 const STATES: ReadonlySet<unknown> = new Set<VifStatus['state']>(['up', 'down', 'error']);
 
@@ -41,6 +43,29 @@ export function parseRegistration(body: unknown): HostRegistration {
     agentVersion: parseText(fields['agentVersion'], 'agentVersion', MAX_VERSION),
     ...(agentId === undefined ? {} : { agentId: parseId(agentId, 'agentId'), session: parseId(session, 'session') }),
     protocol: protocol === undefined ? 1 : parseProtocol(protocol, agentId !== undefined),
+    ...(fields['previousSession'] === undefined
+      ? {}
+      : { previousSession: parseNullable(fields, 'previousSession', parseId) }),
+    ...(fields['since'] === undefined ? {} : { since: parseRevision(fields['since'], 'since') }),
+    ...(fields['history'] === undefined ? {} : { history: parseNullable(fields, 'history', parseHistory) }),
+  };
+}
+
+function parseNullable<T>(fields: Fields, name: string, parse: (value: unknown, field: string) => T): T | null {
+  const value = fields[name];
+  return value === null ? null : parse(value, name);
+}
+
+function parseRevision(value: unknown, field: string): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
+  throw invalid(field, 'a revision, or 0');
+}
+
+function parseHistory(value: unknown, field: string): StoreHistory {
+  const { cluster, mark } = parseFields(value, field);
+  return {
+    cluster: parseText(cluster, `${field}.cluster`, MAX_HISTORY),
+    mark: parseText(mark, `${field}.mark`, MAX_HISTORY),
   };
 }
 

@@ -2,15 +2,10 @@
 
 import type { Writable } from 'node:stream';
 import type { CompilerTables, TableChange } from '@cable/compiler';
-import type { AgentLine, CableError, HostStatusReport, SliceKey, StoreHistory } from '@cable/model';
+import type { CableError, SliceKey } from '@cable/model';
+import type { Compiled } from '../slices/slice-store.ts';
+import type { StreamPlane } from './host-stream.ts';
 import type { WatchedSlices } from './slice-watermarks.ts';
-
-/** What a batch has changed: headers (item null) and items with new content, that came, or that went. */
-export type Compiled = {
-  /** Everything up to it is in the slices. */
-  readonly revision: number;
-  readonly changed: readonly { readonly key: SliceKey; readonly item: string | null }[];
-};
 
 /** `SliceStore`, as far as the plane uses it. */
 export type PlaneSlices = WatchedSlices & {
@@ -31,20 +26,6 @@ export type MakeSlices<S extends PlaneSlices> = (
   tables: CompilerTables,
   onError: (what: string, err: unknown) => void,
 ) => S;
-
-/** What streams ask, and tell. */
-export type StreamPlane = {
-  /** Decides about an agent that says what it holds, and waits until this server knows as much; throws a `CableError`: it is refused. */
-  admit(host: string, resume: Resume): Promise<StoreHistory>;
-  /** Takes in a report; throws a `CableError`: the stream is refused. */
-  report(host: string, session: string, report: HostStatusReport): Promise<void>;
-  /** Within what time a host is to acknowledge what a bookmark ends that is written now. */
-  ackWithinMs(): number;
-  /** Content up to the revision has gone out to the host, or its first `sync`: it will be acknowledged. */
-  sent(host: string, revision: number): void;
-};
-
-export type Resume = Extract<AgentLine, { readonly type: 'resume' }>;
 
 /** `Streams`, as far as the plane uses it. */
 export type PlaneStreams = {

@@ -12,7 +12,7 @@ import {
   type VifStatus,
   type WatchLineV1,
 } from '@cable/model';
-import type { Store } from '@cable/store';
+import type { KeyValue, Store } from '@cable/store';
 import fastify, { type FastifyInstance } from 'fastify';
 import { History } from '../history/history.ts';
 import { SliceStore } from '../slices/slice-store.ts';
@@ -35,14 +35,20 @@ export async function startServer(store: Store): Promise<TestServer> {
   const { signal } = abort;
   const log = silentLogger();
   const monotonicMs = (): number => performance.now();
-  const tables = new Tables({ store, resources: BUILT_IN_RESOURCES, log, signal, derived: SLICE_TABLES });
+  const heard: { mark: (mark: KeyValue) => void } = { mark: () => {} };
+  const tables = new Tables({
+    ...{ store, log, signal },
+    resources: BUILT_IN_RESOURCES,
+    derived: SLICE_TABLES,
+    onMark: (mark) => heard.mark(mark),
+  });
   await tables.start();
   const history = await History.start({
     ...{ store, log, signal, monotonicMs },
     revision: () => tables.revision,
     onOther: () => tables.relist(),
-    onMark: () => {},
   });
+  heard.mark = (mark) => history.heard(mark);
   const plane = await HostPlane.start({
     ...{ store, tables, history, log, monotonicMs },
     server: randomUUID(),

@@ -233,6 +233,7 @@ function suite(name: string, makePlace: () => Promise<Place>): void {
 
     test('the end of another server’s lease is followed by a mark', async () => {
       const mark = a.history.current.mark;
+      await until(() => a.tables.of('server').get(b.id) !== undefined, 'row of the other server');
       await b.stop();
       await store.revokeLease((await store.get(serverKey(b.id)))?.lease ?? '');
       await until(() => a.history.current.mark !== mark, 'mark');

@@ -18,8 +18,8 @@ import { ServerLease } from './server-lease.ts';
 const V1: HostRegistration = { underlay: '192.0.2.1', agentVersion: '1' };
 
 /** One run of an agent on a machine. */
-function run(agentId: string, underlay: string): HostRegistration {
-  return { underlay, agentVersion: '2', agentId, session: randomUUID(), protocol: 2 };
+function run(agentId: string, underlay: string, previousSession: string | null = null): HostRegistration {
+  return { underlay, agentVersion: '2', agentId, session: randomUUID(), previousSession, protocol: 2 };
 }
 
 function code(wanted: string): (err: unknown) => boolean {
@@ -92,9 +92,10 @@ describe('hosts', () => {
 
     test('refuses an underlay address that another host has, and frees the one that a host leaves', async () => {
       const agentId = randomUUID();
-      await server.plane.register('h1', run(agentId, '192.0.2.1'));
+      const first = run(agentId, '192.0.2.1');
+      await server.plane.register('h1', first);
       await assert.rejects(server.plane.register('h2', run(randomUUID(), '192.0.2.1')), code('UnderlayAddressInUse'));
-      await server.plane.register('h1', run(agentId, '192.0.2.3'));
+      await server.plane.register('h1', run(agentId, '192.0.2.3', first.session));
       await server.plane.register('h2', run(randomUUID(), '192.0.2.1'));
       assert.equal((await place.store.get(underlayKey('192.0.2.1')))?.value, 'h2');
     });
@@ -166,9 +167,18 @@ describe('hosts', () => {
     test('is refused to a copy of the machine while the true one has its stream', async () => {
       const agentId = randomUUID();
       const agent = await server.join('h1', '192.0.2.1', { agentId });
-      await assert.rejects(server.plane.register('h1', run(agentId, '192.0.2.2')), code('HostNameInUse'));
+      const next = (): HostRegistration => run(agentId, '192.0.2.2', agent.session);
+      await assert.rejects(server.plane.register('h1', next()), code('HostNameInUse'));
       agent.end('closed');
-      await server.plane.register('h1', run(agentId, '192.0.2.2'));
+      for (const session of [null, randomUUID()]) {
+        const copy = run(agentId, '192.0.2.2', session);
+        await assert.rejects(
+          server.plane.register('h1', copy),
+          code('HostNameInUse'),
+          'a copy that knows an earlier run',
+        );
+      }
+      await server.plane.register('h1', next());
       assert.equal(server.tables.of('host').get('h1')?.underlay, '192.0.2.2');
     });
 

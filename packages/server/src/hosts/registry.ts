@@ -210,7 +210,7 @@ export class HostRegistry {
 
   #identityOf(row: AliveRow): HostIdentity {
     const underlay = row.underlay ?? this.#deps.tables.of('host').get(row.id)?.underlay ?? '';
-    return { agentId: row.agentId, session: row.session, underlay };
+    return { agentId: row.agentId, session: row.session, previousSession: null, underlay };
   }
 
   #isFresh(heard: Heard): boolean {

@@ -84,7 +84,10 @@ export class HostStreamV1 {
   }
 
   /** Protocol 1 has no marks. */
-  setMark(): void {}
+  /** True while something is due, or was written without a `sync` or bookmark behind it. */
+  get owes(): boolean {
+    return this.#state !== 'live' || this.#isSending || this.#unmarked || this.#due.size > 0;
+  }
 
   pump(): void {
     if (this.#state === 'new') this.#begin();

@@ -56,6 +56,8 @@ export class TestSocket extends Duplex {
 export type Reported = { readonly host: string; readonly session: string; readonly report: HostStatusReport };
 
 export type StreamRig = {
+  /** The store's mark. */
+  mark: string;
   readonly world: World;
   readonly store: SliceStore;
   readonly streams: Streams;
@@ -76,11 +78,12 @@ export type RigOptions = { readonly keepaliveMs?: number; readonly stalledMs?: n
 export function createRig(options: RigOptions = {}): StreamRig {
   const world = createWorld();
   const store = new SliceStore({ tables: world.tables, onError: failOnError, turns: options.turns ?? startTurns });
-  const rig: Pick<StreamRig, 'sent' | 'reported' | 'admit' | 'report'> = {
+  const rig: Pick<StreamRig, 'sent' | 'reported' | 'admit' | 'report' | 'mark'> = {
     sent: [],
     reported: [],
     admit: async () => HISTORY,
     report: async () => {},
+    mark: HISTORY.mark,
   };
   const streams = new Streams({
     store,
@@ -97,6 +100,7 @@ export function createRig(options: RigOptions = {}): StreamRig {
       },
       ackWithinMs: () => 7,
       sent: (host, revision) => rig.sent.push({ host, revision }),
+      mark: () => rig.mark,
     },
   });
   let revision = 0;

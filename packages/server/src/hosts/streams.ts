@@ -58,6 +58,19 @@ export class Streams implements Follower {
     return this.#streams.has(host);
   }
 
+  /** Number of open streams by protocol. */
+  protocols(): Readonly<Record<string, number>> {
+    let all = 0;
+    for (const streams of this.#streams.values()) all += streams.size;
+    return { 1: this.#streamsV1, 2: all - this.#streamsV1 };
+  }
+
+  /** True while something for the host is due, or was written without a `sync` or bookmark behind it; and while it has no stream. */
+  owes(host: string): boolean {
+    const streams = this.#streams.get(host);
+    return streams === undefined || [...streams].some((stream) => stream.owes);
+  }
+
   /** True when that run of the host's agent has a stream here. */
   hasSession(host: string, session: string): boolean {
     return [...(this.#streams.get(host) ?? [])].some((stream) => stream.session === session);
@@ -93,11 +106,6 @@ export class Streams implements Follower {
     });
   }
 
-  /** The store has another mark: it is told with the next bookmarks. */
-  setMark(mark: string): void {
-    for (const streams of this.#streams.values()) for (const stream of streams) stream.setMark(mark);
-  }
-
   /** Says why and ends the host's streams. */
   refuse(host: string, error: CableError): void {
     for (const stream of [...(this.#streams.get(host) ?? [])]) stream.refuse(error);
@@ -125,10 +133,11 @@ export class Streams implements Follower {
     const turns = this.#turns();
     for (const [key, position] of slices) {
       const whole = this.#slicesV1.note(key);
+      const digest = isSent(key) ? store.digestSince(key, position) : undefined;
       for (const host of store.subscribers(key)) {
         for (const stream of this.#streams.get(host) ?? []) {
           if (stream instanceof HostStreamV1) stream.note(key, whole);
-          else if (isSent(key)) stream.note(key, position);
+          else if (isSent(key)) stream.note(key, position, digest);
           this.#touched.add(stream);
         }
         if (turns.due()) await turns.next();

@@ -12,10 +12,10 @@ export class Batch {
   /** Everything up to this revision is computed when the batch is done. */
   revision = 0;
   /** Hosts that may have come or gone. */
-  readonly hosts = new Set<string>();
-  readonly slices = new Map<Slice, TouchedSlice>();
+  readonly hosts: Set<string> = new Set();
+  readonly slices: Map<Slice, TouchedSlice> = new Map();
   /** Rows as they were before the batch: what a row that cannot be computed falls back to. */
-  readonly before = new Map<ReadKey, Row | undefined>();
+  readonly before: Map<ReadKey, Row | undefined> = new Map();
   /** Called when the batch is done. */
   readonly waiters: (() => void)[] = [];
   /** True: nobody can know anything yet, so that everything would be news. */

@@ -44,6 +44,11 @@ export class ChangeLog {
     return index < 0 ? undefined : this.start + index;
   }
 
+  /** The slice's digest at the position; undefined: it is the end, or not known. */
+  digestAt(position: number): number | undefined {
+    return this.#entries[position - this.start]?.digest;
+  }
+
   /** What changed in at most `limit` changes from the position on, each once; undefined: the position is not known. */
   itemsFrom(position: number, limit: number): ReadonlySet<string | null> | undefined {
     if (position < this.start) return undefined;

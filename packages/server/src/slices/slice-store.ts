@@ -13,7 +13,7 @@ import { Pacer } from './pacer.ts';
 import type { Slice } from './slice.ts';
 import { type Delta, SliceBytes, type SliceContents, type Snapshot } from './slice-bytes.ts';
 import { type Outcome, type Part, SliceCompiler } from './slice-compiler.ts';
-import { addHash } from './slice-lines.ts';
+import { addHash, subtractHash } from './slice-lines.ts';
 
 /** Wait before everything is computed anew after a defect. */
 const RECOVERY_MS = 1000;
@@ -179,6 +179,13 @@ export class SliceStore {
   /** The end of the slice's log. */
   endOf(key: SliceKey): number | undefined {
     return this.#existing(key)?.log.end;
+  }
+
+  /** By how much the slice's digest has risen since the position of its log; undefined: not known. */
+  digestSince(key: SliceKey, position: number): number | undefined {
+    const slice = this.#existing(key);
+    const before = slice?.log.digestAt(position);
+    return slice === undefined || before === undefined ? undefined : subtractHash(slice.digest, before);
   }
 
   /** Revision of the slice's last change; 0: there is no such slice. */

@@ -19,12 +19,12 @@ export class Slice {
   readonly headerUnit: Unit;
   /** Undefined: what the slice is about does not exist; then there are no items. */
   header: Header | undefined;
-  readonly items = new Map<string, Item>();
+  readonly items: Map<string, Item> = new Map();
   /** How many of the slice's parts refer to each other slice. 0: until the end of the batch. */
-  readonly refs = new Map<NodeKey, number>();
+  readonly refs: Map<NodeKey, number> = new Map();
   /** Hosts that need the slice, each with the revision at which it began to. */
-  readonly subscribers = new Map<string, number>();
-  readonly log = new ChangeLog();
+  readonly subscribers: Map<string, number> = new Map();
+  readonly log: ChangeLog = new ChangeLog();
   /** True while the items of a slice that came to be are computed for the first time. */
   isFilling = false;
   /** Sum of the hashes of header and items. */
