@@ -46,7 +46,7 @@ export class HostStreamV1 {
   #isSending = false;
   /** Revision of the last `sync` or `bookmark`. */
   #bookmark: number;
-  /** True: something was sent that no bookmark has followed. */
+  /** True: something was sent, or found to be as it was sent, that no bookmark has followed. */
   #unmarked = false;
   readonly #notBefore: number;
   readonly #startedAt = performance.now();
@@ -154,17 +154,17 @@ export class HostStreamV1 {
     while (!this.#output.hasRoom() && this.#state !== 'ended') await this.#room();
     if (this.#state === 'ended' || !this.#due.delete(key)) return;
     const composed = store.reaches(host, key) ? await slices.get(key) : undefined;
+    // Also what came back to what it was before it was sent: somebody may wait for the host to say that it has it.
+    this.#unmarked = true;
     if (composed === undefined) this.#sendDelete(key);
     else if (this.#sent.get(key) !== composed.content) {
       this.#sent.set(key, composed.content);
-      this.#unmarked = true;
       this.#output.add(composed.line);
     }
   }
 
   #sendDelete(key: SliceKeyV1): void {
     this.#sent.delete(key);
-    this.#unmarked = true;
     this.#add({ type: 'delete', key, revision: this.#options.store.revision });
   }
 
