@@ -24,7 +24,7 @@ const VIEW: AgentView = {
 
 const STREAM = {
   adoptStore: async () => ({ changed: true, message: 'taken over' }),
-  confirmRemoval: () => ({ changed: false, message: 'nothing waits' }),
+  confirmRemoval: async () => ({ changed: false, message: 'nothing waits' }),
 };
 
 before(async () => {

@@ -85,7 +85,7 @@ async function command(path: string, stream: AgentSocketDeps['stream']): Promise
     case '/history/adopt':
       return await stream.adoptStore();
     case '/removal/confirm':
-      return stream.confirmRemoval();
+      return await stream.confirmRemoval();
     default:
       return undefined;
   }

@@ -76,7 +76,7 @@ export class ConnectionV1 implements Connection {
         return true;
       case 'sync': {
         const keys = new Set(line.keys);
-        for (const key of state.heldKeys()) if (!keys.has(key)) state.take({ type: 'drop', key });
+        for (const key of state.givenKeys()) if (!keys.has(key)) state.take({ type: 'drop', key });
         await this.#complete(line.revision);
         this.#synced = true;
         onSync();
@@ -90,17 +90,15 @@ export class ConnectionV1 implements Connection {
 
   /** Protocol 1 knows no histories. */
   async #complete(revision: number): Promise<void> {
-    const { state, onUpdate } = this.#deps;
-    const outcome = await state.complete({ revision, history: null });
-    if (outcome.kind === 'applied') onUpdate(outcome.update);
+    await this.#deps.state.complete({ revision, history: null });
   }
 
   async #post(): Promise<void> {
     const { host, reports, programmed } = this.#deps;
     const revision = programmed();
     try {
-      for (const report of reports.take(this.#synced)) {
-        await this.#client.request('POST', `${hostPath(host)}/status`, { ...report, revision });
+      for (const { full, vifs } of reports.take(this.#synced)) {
+        await this.#client.request('POST', `${hostPath(host)}/status`, { revision, full, vifs });
       }
     } catch (err) {
       reports.forget();

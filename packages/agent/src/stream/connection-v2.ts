@@ -29,6 +29,9 @@ export class ConnectionV2 implements Connection {
   #history: StoreHistory;
   /** `refreshing`: everything was asked for again; changes count from the next `sync` on only. */
   #phase: 'resuming' | 'refreshing' | 'synced' = 'resuming';
+  /** Everything was asked for again, and no digest since was right. */
+  #refreshed = false;
+  #saidDiffers = false;
   #syncRevision = 0;
   #fullAt: number | undefined;
 
@@ -77,19 +80,18 @@ export class ConnectionV2 implements Connection {
   #resume(): void {
     const { state, reports } = this.#deps;
     const { session, anew } = this.#options;
-    const { revision, history } = state.position;
+    const { since, history } = state.followed;
     state.begin();
     if (anew) state.beginAnew();
     reports.forget();
-    // A revision means nothing in another history.
-    const since = anew || history === null ? 0 : revision;
-    this.#send({ type: 'resume', session, since, history, slices: anew ? {} : state.digests() });
+    const held = anew ? { since: 0, slices: {} } : { since, slices: state.digests() };
+    this.#send({ type: 'resume', session, history, ...held });
   }
 
   async #take(line: ControlLine): Promise<Ending | undefined> {
     switch (line.type) {
       case 'hello': {
-        const refusal = refuseHistory(this.#deps.state.position.history, line.history);
+        const refusal = refuseHistory(this.#deps.state.followed.history, line.history);
         this.#history = line.history;
         return refusal === undefined ? undefined : { reason: refusal.message, refusal };
       }
@@ -98,57 +100,70 @@ export class ConnectionV2 implements Connection {
           ? { reason: line.message }
           : { reason: line.message, refusal: makeRefusal(line.code, line.message) };
       case 'sync':
-        return await this.#sync(line.revision, line.digest);
+        return await this.#sync(line);
       case 'bookmark':
-        await this.#bookmark(line);
-        return undefined;
+        return await this.#bookmark(line);
       case 'unknown':
         return undefined;
     }
   }
 
-  async #sync(revision: number, digest: number): Promise<Ending | undefined> {
-    const { state, log, onSync } = this.#deps;
-    const despiteDigest = this.#options.anew;
-    const outcome = await state.complete({ revision, history: this.#history, digest, despiteDigest });
-    if (outcome.kind === 'mismatch') return this.#mismatch(outcome.digest, digest);
-    if (outcome.kind === 'applied' && outcome.digestDiffers) {
-      log.error({ revision, digest }, 'the digest differs though everything came anew: taking what came');
-    }
+  async #sync(line: Extract<ControlLine, { type: 'sync' }>): Promise<Ending | undefined> {
+    this.#followMark(line.mark);
+    const outcome = await this.#complete(line);
+    if (outcome.kind === 'mismatch') return this.#mismatch(outcome.digest, line);
     this.#phase = 'synced';
-    this.#syncRevision = revision;
-    onSync();
-    this.#applied(outcome, SYNC_ACK_WITHIN_MS);
+    this.#syncRevision = outcome.revision;
+    this.#deps.onSync();
+    this.#pace.asked(outcome.revision, SYNC_ACK_WITHIN_MS);
     return undefined;
   }
 
-  /** The agent counts otherwise than the server: a defect of either. */
-  #mismatch(held: number, told: number): Ending | undefined {
+  async #bookmark(line: Extract<ControlLine, { type: 'bookmark' }>): Promise<Ending | undefined> {
+    this.#followMark(line.mark);
+    if (this.#phase !== 'synced') return undefined;
+    const outcome = await this.#complete(line);
+    if (outcome.kind === 'mismatch') return this.#mismatch(outcome.digest, line);
+    if (line.digest !== undefined && !outcome.digestDiffers) this.#refreshed = false;
+    if (line.ackWithinMs !== undefined) this.#pace.asked(outcome.revision, line.ackWithinMs);
+    return undefined;
+  }
+
+  #followMark(mark: string | undefined): void {
+    if (mark !== undefined) this.#history = { ...this.#history, mark };
+  }
+
+  async #complete({ revision, digest }: { readonly revision: number; readonly digest?: number }): Promise<Outcome> {
     const { state, log } = this.#deps;
-    if (this.#phase === 'refreshing') {
-      return { reason: 'the digest differs again after everything was sent anew', anew: true };
+    const outcome = await state.complete({
+      revision,
+      history: this.#history,
+      ...(digest === undefined ? {} : { digest }),
+      despiteDigest: this.#options.anew,
+    });
+    if (outcome.kind === 'applied' && outcome.digestDiffers && !this.#saidDiffers) {
+      this.#saidDiffers = true;
+      log.error({ revision, digest }, 'the digest differs though everything came anew: taking what comes');
     }
+    return outcome;
+  }
+
+  /** The agent counts otherwise than the server: a defect of either. */
+  #mismatch(
+    held: number,
+    { revision, digest: told }: { readonly revision: number; readonly digest?: number },
+  ): Ending | undefined {
+    if (this.#refreshed) return { reason: 'the digest differs again after everything was sent anew', anew: true };
+    const { state, log } = this.#deps;
     log.error(
-      { held, told },
+      { revision, held, told },
       'the digest of what the server sent differs from what it says: asking for everything anew',
     );
+    this.#refreshed = true;
     this.#phase = 'refreshing';
     state.beginAnew();
     this.#send({ type: 'refresh' });
     return undefined;
-  }
-
-  async #bookmark(line: Extract<ControlLine, { type: 'bookmark' }>): Promise<void> {
-    if (line.mark !== undefined) this.#history = { ...this.#history, mark: line.mark };
-    if (this.#phase !== 'synced') return;
-    const outcome = await this.#deps.state.complete({ revision: line.revision, history: this.#history });
-    this.#applied(outcome, line.ackWithinMs);
-  }
-
-  #applied(outcome: Outcome, ackWithinMs: number | undefined): void {
-    if (outcome.kind !== 'applied') return;
-    this.#deps.onUpdate(outcome.update);
-    if (ackWithinMs !== undefined) this.#pace.asked(outcome.update.revision, ackWithinMs);
   }
 
   #mayBeFull(): boolean {

@@ -1,7 +1,6 @@
 import type { Logger } from '@cable/kit';
 import type { HostState } from './host-state.ts';
 import type { Refusal } from './refusal.ts';
-import type { StateUpdate } from './slice-reader.ts';
 import type { StatusReports } from './status-reports.ts';
 
 /** Why a connection ended. `anew`: the next one is to start from nothing. */
@@ -24,9 +23,7 @@ export type ConnectionDeps = {
   readonly programmed: () => number;
   /** Told of every line: the connection lives. */
   readonly heard: () => void;
-  /** Told of every change, and when one that is due must wait. */
-  readonly onUpdate: (update: StateUpdate) => void;
-  /** Told when everything the server has was taken, or is held back. */
+  /** Told when everything the server has was taken. */
   readonly onSync: () => void;
   readonly log: Logger;
   /** Ends the connection. */

@@ -14,18 +14,18 @@ export async function openHostState(
   const { host, stateDir } = options;
   const { log } = deps;
   const now = deps.now ?? (() => new Date());
-  const { disk, slices, position } = await openStateDisk(stateDir, { ...deps, now });
-  const old = position.revision === 0 ? await readStateV1(stateDir, log) : undefined;
+  const { disk, slices, standing } = await openStateDisk(stateDir, { ...deps, now });
+  const old = standing.position.revision === 0 ? await readStateV1(stateDir, log) : undefined;
   if (old === undefined) {
     await removeStateV1(stateDir, log);
-    return { state: new HostState({ host, slices, position, disk, log, now }), disk };
+    return { state: new HostState({ host, slices, standing, disk, log, now }), disk };
   }
-  const taken = { revision: old.revision, history: null };
+  const taken = { position: { revision: old.revision, history: null }, commit: standing.commit + 1, removal: null };
   for (const line of old.lines) slices.stage(line);
-  const prepared = await slices.prepare();
+  const prepared = await slices.prepare('remove');
   await disk.save(prepared.writes, taken);
   slices.apply(prepared);
   log.info({ revision: old.revision }, 'took over the state of an older agent');
   if (disk.status.ok) await removeStateV1(stateDir, log);
-  return { state: new HostState({ host, slices, position: taken, disk, log, now }), disk };
+  return { state: new HostState({ host, slices, standing: taken, disk, log, now }), disk };
 }

@@ -28,14 +28,14 @@ async function* linesOf(lines: readonly string[]): AsyncGenerator<string> {
 
 function depsOf(state: HostState): ConnectionDeps & { readonly updates: StateUpdate[] } {
   const updates: StateUpdate[] = [];
+  state.follow((update) => updates.push(update));
   return {
     updates,
     host: 'h1',
     state,
-    reports: new StatusReports({ programmedRevision: () => 0, ports: () => new Map() }),
+    reports: new StatusReports({ programmedRevision: () => 0, ports: () => new Map(), refused: () => [] }),
     programmed: () => 0,
     heard: () => undefined,
-    onUpdate: (update) => updates.push(update),
     onSync: () => undefined,
     log: silentLogger(),
     signal: new AbortController().signal,

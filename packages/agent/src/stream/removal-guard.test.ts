@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RemovalGuard } from './removal-guard.ts';
+import { judgeRemoval, type PortAbsence } from './removal-guard.ts';
 
 const T0 = new Date('2026-11-26T10:00:00Z');
 const T1 = new Date('2026-11-26T11:00:00Z');
 
-test('more than half and at least ten ports are held, less is not', () => {
-  const cases: [absent: number, before: number, held: boolean][] = [
+function ports(some: Partial<PortAbsence>): PortAbsence {
+  return { live: 0, absent: 0, kept: 0, deleted: 0, ...some };
+}
+
+test('more than half and at least ten ports are kept, less is not', () => {
+  const cases: [absent: number, live: number, kept: boolean][] = [
     [0, 0, false],
     [9, 9, false],
     [10, 10, true],
@@ -16,33 +20,31 @@ test('more than half and at least ten ports are held, less is not', () => {
     [500, 1000, false],
     [501, 1000, true],
   ];
-  for (const [absent, before, held] of cases) {
-    const verdict = new RemovalGuard().judge({ absent, before }, T0);
-    assert.equal(verdict.held !== null, held, `${absent} of ${before}`);
+  for (const [absent, live, kept] of cases) {
+    assert.equal(judgeRemoval(null, ports({ absent, live }), T0) !== null, kept, `${absent} of ${live}`);
   }
 });
 
-test('a held removal keeps its time while it lasts, and ends when the ports are there again', () => {
-  const guard = new RemovalGuard();
-  guard.judge({ absent: 10, before: 10 }, T0);
-  assert.deepEqual(guard.judge({ absent: 12, before: 12 }, T1).held, {
-    absent: 12,
-    before: 12,
-    since: T0.toISOString(),
-  });
-  assert.equal(guard.judge({ absent: 0, before: 12 }, T1).held, null);
-  assert.equal(guard.held, null);
-  assert.equal(guard.judge({ absent: 12, before: 12 }, T1).held?.since, T1.toISOString());
+test('kept ports keep their time while they are most of those that were there', () => {
+  const first = judgeRemoval(null, ports({ absent: 20, live: 30 }), T0);
+  assert.deepEqual(first, { before: 30, since: T0.toISOString() });
+  assert.deepEqual(judgeRemoval(first, ports({ kept: 20, live: 10 }), T1), first);
+  assert.deepEqual(judgeRemoval(first, ports({ kept: 16, live: 14 }), T1), first, 'four are there again');
+  assert.equal(judgeRemoval(first, ports({ kept: 15, live: 15 }), T1), null, 'half of them are');
 });
 
-test('a confirmation lets one removal through; without one that is held it counts for nothing', () => {
-  const guard = new RemovalGuard();
-  assert.equal(guard.confirm(), null);
-  assert.notEqual(guard.judge({ absent: 10, before: 10 }, T0).held, null);
-  assert.equal(guard.confirm()?.absent, 10);
-  assert.equal(guard.judge({ absent: 10, before: 10 }, T0).held, null);
-  assert.notEqual(guard.judge({ absent: 10, before: 10 }, T0).held, null);
-  guard.confirm();
-  assert.equal(guard.judge({ absent: 0, before: 10 }, T0).held, null);
-  assert.notEqual(guard.judge({ absent: 10, before: 10 }, T0).held, null, 'the confirmation was for another change');
+test('new ports, however many, do not let kept ones go; ports that are left out later are kept with them', () => {
+  const first = judgeRemoval(null, ports({ absent: 11, live: 20 }), T0);
+  assert.deepEqual(judgeRemoval(first, ports({ kept: 11, live: 1000 }), T1), first);
+  assert.deepEqual(judgeRemoval(first, ports({ kept: 11, live: 1000, absent: 1 }), T1), {
+    before: 21,
+    since: T0.toISOString(),
+  });
+});
+
+test('kept ports that are deleted count no more, neither as absent nor as there before', () => {
+  const first = judgeRemoval(null, ports({ absent: 11, live: 20 }), T0);
+  const second = judgeRemoval(first, ports({ kept: 10, deleted: 1, live: 9 }), T1);
+  assert.equal(second?.before, 19);
+  assert.equal(judgeRemoval(second, ports({ kept: 9, deleted: 1, live: 9 }), T1), null, 'fewer than ten');
 });

@@ -1,43 +1,33 @@
 /** Fewer ports than this may go without a question. */
 const LEAST = 10;
 
-/** A removal of ports that waits for an operator. */
-export type HeldRemoval = {
-  /** Ports that would be removed, of how many. */
-  readonly absent: number;
+/** Ports that a server left out and the host keeps, as it is remembered. */
+export type Removal = {
+  /** Of how many ports: those there were at first, and those that were left out since; without those deleted since. */
   readonly before: number;
-  /** When it was first held, ISO 8601. */
+  /** When it began, ISO 8601. */
   readonly since: string;
 };
 
-/** What the guard says about a change: let it through, or keep it back. */
-export type GuardVerdict = { readonly held: HeldRemoval | null };
+/** What an update does to a host's ports. */
+export type PortAbsence = {
+  /** Ports before it that are not kept ones. */
+  readonly live: number;
+  /** Of these, left out by it. */
+  readonly absent: number;
+  /** Kept ports that it neither brings back nor deletes. */
+  readonly kept: number;
+  /** Kept ports that it deletes. */
+  readonly deleted: number;
+};
 
 /**
- * Guards a host's ports against a server that does not know them any more. A change that leaves out more than half of them, and at least ten, is held
- * back until they are there again, or an operator confirms. Ports that are deleted one by one are not absent.
+ * Guards a host's ports against a server that does not know them any more: when more than half of them are absent, and at least ten, they are kept.
+ * Ports that are deleted one by one are not absent. Answers what is kept after the update; null: nothing is, also of what was kept before.
  */
-export class RemovalGuard {
-  #held: HeldRemoval | null = null;
-  #confirmed = false;
-
-  /** The removal that waits; null: none. */
-  get held(): HeldRemoval | null {
-    return this.#held;
-  }
-
-  /** Lets the removal that waits go through. Its size; null: none waits. */
-  confirm(): HeldRemoval | null {
-    this.#confirmed = this.#held !== null;
-    return this.#held;
-  }
-
-  /** Judges what would be applied now. A confirmation counts for one judgement. */
-  judge(ports: { readonly before: number; readonly absent: number }, now: Date): GuardVerdict {
-    const suspicious = ports.absent >= LEAST && ports.absent > ports.before / 2;
-    const held = suspicious && !this.#confirmed;
-    this.#confirmed = false;
-    this.#held = held ? { ...ports, since: this.#held?.since ?? now.toISOString() } : null;
-    return { held: this.#held };
-  }
+export function judgeRemoval(removal: Removal | null, ports: PortAbsence, now: Date): Removal | null {
+  const before = removal === null ? ports.live : removal.before + ports.absent - ports.deleted;
+  const absent = ports.kept + ports.absent;
+  if (absent < LEAST || absent <= before / 2) return null;
+  return { before, since: removal?.since ?? now.toISOString() };
 }

@@ -10,8 +10,14 @@ export type ParsedLine = { readonly type: 'content'; readonly line: ContentLine 
 export type ControlLine =
   | { readonly type: 'hello'; readonly history: StoreHistory }
   | { readonly type: 'refused'; readonly code: string; readonly message: string; readonly retry: boolean }
-  | { readonly type: 'sync'; readonly revision: number; readonly digest: number }
-  | { readonly type: 'bookmark'; readonly revision: number; readonly ackWithinMs?: number; readonly mark?: string }
+  | { readonly type: 'sync'; readonly revision: number; readonly digest: number; readonly mark?: string }
+  | {
+      readonly type: 'bookmark';
+      readonly revision: number;
+      readonly ackWithinMs?: number;
+      readonly digest?: number;
+      readonly mark?: string;
+    }
   | { readonly type: 'unknown' };
 
 /** Undefined: not a line of the protocol, whatever its number: the connection is broken. */
@@ -37,7 +43,7 @@ export function parseServerLine(text: string): ParsedLine | undefined {
     }
     case 'sync': {
       const { revision, digest } = line;
-      return isRevision(revision) && isHash(digest) ? { type: 'sync', revision, digest } : undefined;
+      return isRevision(revision) && isHash(digest) ? { type: 'sync', revision, digest, ...markOf(line) } : undefined;
     }
     case 'bookmark':
       return parseBookmark(line);
@@ -69,12 +75,17 @@ function parseContent(type: ContentLine['type'], line: JsonRecord): ContentLine 
 }
 
 function parseBookmark(line: JsonRecord): ParsedLine | undefined {
-  const { revision, ackWithinMs, mark } = line;
+  const { revision, ackWithinMs, digest } = line;
   if (!isRevision(revision)) return undefined;
   return {
     type: 'bookmark',
     revision,
     ...(typeof ackWithinMs === 'number' && ackWithinMs >= 0 ? { ackWithinMs } : {}),
-    ...(typeof mark === 'string' ? { mark } : {}),
+    ...(isHash(digest) ? { digest } : {}),
+    ...markOf(line),
   };
+}
+
+function markOf({ mark }: JsonRecord): { readonly mark?: string } {
+  return typeof mark === 'string' ? { mark } : {};
 }

@@ -27,6 +27,11 @@ export type StateUpdate = {
   readonly revision: number;
   /** The store's history in which that revision is; null: not known (protocol 1, or an operator gave the old one up). */
   readonly history: StoreHistory | null;
+  /**
+   * Number of the change of content that it brings, or of the last one: it rises by one with each, and with none when only the revision moves. On disk at
+   * least this one is found again by the agent of the same id, while the revision may be 10 s old. 0: not known.
+   */
+  readonly commit: number;
   /** True once this process was in sync with a server: only then is the state known to be whole and recent. */
   readonly synced: boolean;
   /** What is different now, each once; empty when only the revision moved. */

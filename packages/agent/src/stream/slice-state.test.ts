@@ -100,7 +100,7 @@ test('any sequence of lines, with cuts and repeats, gives the state that the lin
         state.discard();
         continue;
       }
-      const prepared = await state.prepare();
+      const prepared = await state.prepare('remove');
       assert.deepEqual(modelOf(state), model, `seed ${seed}: nothing counts before it is applied`);
       state.apply(prepared);
       assert.deepEqual(modelOf(state), staged, `seed ${seed} round ${round}`);
@@ -120,7 +120,7 @@ test('what is written, line after line, is what a disk must hold', async () => {
   const disk = new Map<string, string>();
   for (let round = 0; round < 200; round += 1) {
     for (let i = 0; i < 8; i += 1) state.stage(randomLine(random));
-    const prepared = await state.prepare();
+    const prepared = await state.prepare('remove');
     state.apply(prepared);
     for (const { key, item, held: one } of prepared.writes) {
       const name = JSON.stringify([key, item]);
@@ -131,7 +131,7 @@ test('what is written, line after line, is what a disk must hold', async () => {
     for (const { key, item, held: one } of state.all()) all.set(JSON.stringify([key, item]), JSON.stringify(one));
     assert.deepEqual(disk, all);
     const goneKeys = prepared.writes.filter((write) => write.gone).map((write) => write.key);
-    const kept = new Set(state.allKeys());
+    const kept = new Set(state.givenKeys());
     for (const key of goneKeys) assert.ok(!kept.has(key));
   }
 });
@@ -146,14 +146,14 @@ test('a reset that brings the same content is no change, also with other hashes,
       state.stage({ type: 'put', key, item, held: { hash: hash(key, item, value), value } });
   };
   stage(fakeHash);
-  state.apply(await state.prepare());
+  state.apply(await state.prepare('remove'));
   const before = state.item(`endpoints:${uuid(1)}`, uuid(100_003));
   stage(fakeHash);
-  const same = await state.prepare();
+  const same = await state.prepare('remove');
   assert.deepEqual([same.changes, same.writes], [[], []]);
   state.apply(same);
   stage((_key, _item, value) => ownHash(value));
-  const rehashed = await state.prepare();
+  const rehashed = await state.prepare('remove');
   assert.equal(rehashed.changes.length, 0);
   assert.equal(rehashed.writes.length, 51, 'the disk gets the new hashes');
   state.apply(rehashed);
@@ -164,7 +164,7 @@ test('slices of unknown kinds are counted and kept, and shown to nobody', async 
   const state = new SliceState();
   state.stage({ type: 'header', key: 'moon:x', held: { hash: 5, value: { phase: 'full' } } });
   state.stage({ type: 'put', key: 'moon:x', item: 'a', held: { hash: 2 ** 48 - 1, value: {} } });
-  const prepared = await state.prepare();
+  const prepared = await state.prepare('remove');
   state.apply(prepared);
   assert.deepEqual(prepared.changes, []);
   assert.deepEqual(
@@ -178,23 +178,54 @@ test('slices of unknown kinds are counted and kept, and shown to nobody', async 
   assert.deepEqual([...state.keys()], []);
 });
 
-test('absent counts what a reset or drop leaves out, not what is deleted', () => {
+test('absence counts what a reset or drop leaves out, not what is deleted', async () => {
   const state = new SliceState();
   for (const [item, value] of hostSlice(4).items) state.load('host:h1', item, { hash: 1, value });
-  assert.deepEqual(state.absent('host:h1'), { before: 4, absent: 0 });
+  const reset = (deliberate: boolean): void => state.stage({ type: 'reset', key: 'host:h1', deliberate });
+  const absent = (): number => state.absence('host:h1').absent;
+  assert.deepEqual(state.absence('host:h1'), { live: 4, absent: 0, kept: 0, deleted: 0 });
   state.stage({ type: 'delete', key: 'host:h1', item: uuid(0) });
-  assert.equal(state.absent('host:h1').absent, 0);
-  state.stage({ type: 'reset', key: 'host:h1', deliberate: false });
+  assert.equal(absent(), 0);
+  reset(false);
+  assert.equal(absent(), 3, 'what was deleted before stays deleted');
   state.stage({ type: 'put', key: 'host:h1', item: uuid(1), held: { hash: 1, value: {} } });
   state.stage({ type: 'delete', key: 'host:h1', item: uuid(2) });
-  assert.equal(state.absent('host:h1').absent, 2);
-  state.stage({ type: 'reset', key: 'host:h1', deliberate: true });
-  assert.equal(state.absent('host:h1').absent, 4, 'a later deliberate word does not excuse an earlier absence');
+  assert.equal(absent(), 1);
+  reset(true);
+  assert.equal(absent(), 2, 'a later deliberate word does not excuse an earlier absence');
   state.discard();
-  state.stage({ type: 'reset', key: 'host:h1', deliberate: true });
-  assert.equal(state.absent('host:h1').absent, 0);
+  reset(true);
+  assert.equal(absent(), 0);
   state.stageNothing();
-  assert.equal(state.absent('host:h1').absent, 4);
+  assert.equal(absent(), 4);
+  state.stage({ type: 'put', key: 'host:h1', item: uuid(1), held: { hash: 1, value: {} } });
+  state.apply(await state.prepare('keep'));
+  state.stage({ type: 'put', key: 'host:h1', item: uuid(2), held: { hash: 1, value: {} } });
+  state.stage({ type: 'delete', key: 'host:h1', item: uuid(3) });
+  assert.deepEqual(state.absence('host:h1'), { live: 1, absent: 0, kept: 1, deleted: 1 });
+});
+
+test('what is kept is shown as the same object, counted in no digest, and its end costs no look at other slices', async () => {
+  const state = new SliceState();
+  const { key, header, items } = endpointsSlice(1, 3);
+  state.stage({ type: 'header', key, held: held(key, null, header) });
+  for (const [item, value] of items) state.stage({ type: 'put', key, item, held: held(key, item, value) });
+  state.stage({ type: 'header', key: 'network:a', held: held('network:a', null, {}) });
+  state.apply(await state.prepare('remove'));
+  const before = state.item(key, uuid(100_000));
+  state.stage({ type: 'drop', key });
+  const kept = await state.prepare('keep');
+  assert.deepEqual([kept.changes.length, kept.writes.length], [0, 4], 'only the disk learns of it');
+  state.apply(kept);
+  assert.deepEqual(Object.keys(state.digests()), ['network:a']);
+  assert.equal(state.digest, fakeHash('network:a', null, {}));
+  assert.equal(state.item(key, uuid(100_000)), before);
+  state.stage({ type: 'header', key: 'network:a', held: held('network:a', null, { new: true }) });
+  const release = await state.prepareRelease();
+  assert.deepEqual([[...release.slices.keys()], release.changes.length], [[key], 4]);
+  state.apply(release);
+  assert.deepEqual([...state.keys()], ['network:a']);
+  assert.equal((await state.prepare('remove')).changes.length, 1, 'what was staged meanwhile is staged still');
 });
 
 test('a large change is prepared in turns, and a large edit gives the same as many small ones', {
@@ -211,10 +242,10 @@ test('a large change is prepared in turns, and a large edit gives the same as ma
   const timer = setInterval(() => {
     fired += 1;
   }, 1);
-  state.apply(await state.prepare());
+  state.apply(await state.prepare('remove'));
   for (let n = 0; n < 20_000; n += 2) put(n, 'h2');
   for (let n = 0; n < 20_000; n += 5) state.stage({ type: 'delete', key, item: uuid(n) });
-  const prepared = await state.prepare();
+  const prepared = await state.prepare('remove');
   clearInterval(timer);
   assert.ok(fired > 2, `timers fired ${fired} times`);
   state.apply(prepared);

@@ -1,63 +1,44 @@
-import { startTurns, type Turns } from '@cable/kit';
+import { startTurns } from '@cable/kit';
 import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
-import { sameJson } from '../json.ts';
 import { addHash, removeHash } from './digest.ts';
+import type { PortAbsence } from './removal-guard.ts';
+import {
+  type AbsenceRule,
+  isKnownKey,
+  NO_SLICE,
+  type PlanOutput,
+  planSlice,
+  type Slice,
+  type SlicePlan,
+  type SliceWrite,
+  tallyWith,
+} from './slice-plan.ts';
 import type { SliceChange, SliceReader } from './slice-reader.ts';
-import { type ContentLine, type Held, StagedLines, type StagedSlice } from './staged-lines.ts';
+import { type ContentLine, type Held, NOTHING_STAGED, StagedLines } from './staged-lines.ts';
 
-/** What is to be kept of a slice on disk: its header (`item` null) or an item; `held` null: nothing any more. `gone`: the whole slice is. */
-export type SliceWrite = {
-  readonly key: string;
-  readonly item: string | null;
-  readonly held: Held | null;
-  readonly gone?: true;
-};
-
-/** The staged lines as one change that can be applied at once. */
+/** Lines, or the end of what was kept, as one change that can be applied at once. */
 export type PreparedChange = {
   /** Of known kinds, and only where the value differs. */
   readonly changes: readonly SliceChange[];
-  /** Also of unknown kinds, and where only the hash differs. */
+  /** Also of unknown kinds, and where only the hash differs, or whether it is only kept. */
   readonly writes: readonly SliceWrite[];
   /** Digest of all slices when it is applied. */
   readonly digest: number;
   readonly slices: ReadonlyMap<string, SlicePlan>;
+  /** The lines it is made of, which are then done with. */
+  readonly staged: StagedLines;
 };
-
-/** How one slice changes: to these items, or by these edits of those it has. Gone when `header` is null and it has no items. */
-type SlicePlan = {
-  readonly header: Held | null;
-  readonly digest: number;
-} & ({ readonly items: Map<string, Held> } | { readonly edits: readonly (readonly [string, Held | null])[] });
-
-type Slice = { header: Held | null; digest: number; items: Map<string, Held> };
-
-const KNOWN_KINDS: ReadonlySet<string> = new Set(
-  Object.keys({
-    host: true,
-    network: true,
-    endpoints: true,
-    router: true,
-    policy: true,
-    group: true,
-  } satisfies Record<SliceKind, true>),
-);
-
-/** Edits are made in one turn; where a slice has this many and a quarter of its items or more, it gets a new map, made in turns. */
-const MANY_EDITS = 1024;
-
-/** True for a key of a kind that this agent knows. */
-export function isKnownKey(key: string): key is SliceKey {
-  return KNOWN_KINDS.has(key.slice(0, Math.max(0, key.indexOf(':'))));
-}
 
 /**
  * The content of all slices of a host: headers and items with the hashes the server gave them. Lines are staged, made into one change in turns
- * (`prepare`), and applied at once. Slices of unknown kinds are held, counted and saved like others, and shown to nobody.
+ * (`prepare`), and applied at once. Slices of unknown kinds are held, counted and saved like others, and shown to nobody. What is only kept
+ * (`Held`) is shown like all else, and counted in no digest.
  */
 export class SliceState implements SliceReader {
   readonly #slices = new Map<string, Slice>();
   readonly #staged = new StagedLines();
+  /** Slices that have something that is only kept. */
+  readonly #keeping = new Set<string>();
   #digest = 0;
 
   header<K extends SliceKind>(key: `${K}:${string}`): SliceHeader<K> | undefined {
@@ -89,14 +70,25 @@ export class SliceState implements SliceReader {
     return this.#digest;
   }
 
-  /** Digest of each slice held, also of unknown kinds. */
-  digests(): Record<string, number> {
-    return Object.fromEntries(Array.from(this.#slices, ([key, slice]) => [key, slice.digest]));
+  /** True: not even something that is only kept. */
+  get isEmpty(): boolean {
+    return this.#slices.size === 0;
   }
 
-  /** Keys of all slices held, also of unknown kinds. */
-  allKeys(): Iterable<string> {
-    return this.#slices.keys();
+  /** Digest of each slice that the server gave and did not leave out, also of unknown kinds. */
+  digests(): Record<string, number> {
+    return Object.fromEntries(Array.from(this.#given(), ([key, slice]) => [key, slice.digest]));
+  }
+
+  /** Keys of all slices that the server gave and did not leave out, also of unknown kinds. */
+  *givenKeys(): Generator<string> {
+    for (const [key] of this.#given()) yield key;
+  }
+
+  /** Number of items of the slice that are only kept. */
+  keptItems(key: string): number {
+    const slice = this.#slices.get(key) ?? NO_SLICE;
+    return slice.kept - (slice.header?.kept ? 1 : 0);
   }
 
   /** Everything that is held, as it would be written to an empty disk. */
@@ -109,15 +101,10 @@ export class SliceState implements SliceReader {
 
   /** Takes in what was saved; for the time before the first line. */
   load(key: string, item: string | null, held: Held): void {
-    let slice = this.#slices.get(key);
-    if (slice === undefined) {
-      slice = { header: null, digest: 0, items: new Map() };
-      this.#slices.set(key, slice);
-    }
-    if (item === null) slice.header = held;
-    else slice.items.set(item, held);
-    slice.digest = addHash(slice.digest, held.hash);
-    this.#digest = addHash(this.#digest, held.hash);
+    const slice = this.#slices.get(key) ?? { ...NO_SLICE, items: new Map<string, Held>() };
+    if (item !== null) slice.items.set(item, held);
+    this.#put(key, { ...slice, ...tallyWith(slice, null, held), header: item === null ? held : slice.header });
+    if (!held.kept) this.#digest = addHash(this.#digest, held.hash);
   }
 
   /** Notes a line; it counts when a change is prepared and applied. */
@@ -133,152 +120,89 @@ export class SliceState implements SliceReader {
   /** Everything comes anew: what is held counts no more, as far as it does not come again. */
   stageNothing(): void {
     this.#staged.clear();
-    for (const key of this.#slices.keys()) this.#staged.voidSlice(key, false);
+    for (const key of this.#slices.keys()) this.#staged.voidSlice(key, 'drop');
   }
 
-  /** Of the items that are held of the slice, how many would go because a `reset` or `drop` leaves them out. */
-  absent(key: string): { readonly before: number; readonly absent: number } {
-    const before = this.#slices.get(key)?.items ?? new Map<string, Held>();
-    const staged = this.#staged.get(key);
-    if (staged === undefined || !staged.void || staged.deliberate) return { before: before.size, absent: 0 };
+  /** What the staged lines do to the items of a slice by not naming them. */
+  absence(key: string): PortAbsence {
+    const { items } = this.#slices.get(key) ?? NO_SLICE;
+    const keptBefore = this.keptItems(key);
+    const live = items.size - keptBefore;
+    const staged = this.#staged.get(key) ?? NOTHING_STAGED;
+    let kept = keptBefore;
+    let deleted = 0;
+    for (const [item, said] of keptBefore === 0 ? [] : staged.items) {
+      if (!items.get(item)?.kept) continue;
+      kept -= 1;
+      if (said === null) deleted += 1;
+    }
     let absent = 0;
-    for (const item of before.keys()) if (!staged.items.has(item)) absent += 1;
-    return { before: before.size, absent };
+    if (staged.void === 'reset' || staged.void === 'drop') {
+      for (const [item, held] of items) if (!held.kept && !staged.items.has(item)) absent += 1;
+    }
+    return { live, absent, kept, deleted };
   }
 
   /** What is staged as one change. Nothing may be staged, loaded or applied while it is being prepared. */
-  async prepare(): Promise<PreparedChange> {
-    const out: Output = { changes: [], writes: [], turns: startTurns() };
-    const slices = new Map<string, SlicePlan>();
-    let digest = this.#digest;
-    for (const [key, staged] of this.#staged.entries()) {
-      const before = this.#slices.get(key);
-      const plan = await planSlice(key, before, staged, out);
-      slices.set(key, plan);
-      digest = addHash(removeHash(digest, before?.digest ?? 0), plan.digest);
-    }
-    return { changes: out.changes, writes: out.writes, digest, slices };
+  async prepare(rule: AbsenceRule): Promise<PreparedChange> {
+    return await this.#prepare(this.#staged, rule);
   }
 
-  /** Makes the prepared change count, and forgets what was staged. */
+  /** The end of all that is only kept as one change. Nothing may be loaded or applied while it is being prepared. */
+  async prepareRelease(): Promise<PreparedChange> {
+    return await this.#prepare(new StagedLines(), 'remove');
+  }
+
+  /** Makes the prepared change count, and forgets the lines it is made of. */
   apply(prepared: PreparedChange): void {
     for (const [key, plan] of prepared.slices) this.#applySlice(key, plan);
     this.#digest = prepared.digest;
-    this.#staged.clear();
+    prepared.staged.clear();
+  }
+
+  async #prepare(staged: StagedLines, rule: AbsenceRule): Promise<PreparedChange> {
+    const out: PlanOutput = { changes: [], writes: [], turns: startTurns() };
+    const slices = new Map<string, SlicePlan>();
+    let digest = this.#digest;
+    const plan = async (key: string): Promise<void> => {
+      const before = this.#slices.get(key) ?? NO_SLICE;
+      const made = await planSlice(key, before, staged.get(key) ?? NOTHING_STAGED, rule, out);
+      slices.set(key, made);
+      digest = addHash(removeHash(digest, before.digest), made.digest);
+    };
+    for (const [key] of staged.entries()) await plan(key);
+    if (rule === 'remove') for (const key of this.#keeping) if (!slices.has(key)) await plan(key);
+    return { changes: out.changes, writes: out.writes, digest, slices, staged };
   }
 
   #applySlice(key: string, plan: SlicePlan): void {
-    const slice = this.#slices.get(key) ?? { header: null, digest: 0, items: new Map<string, Held>() };
-    slice.header = plan.header;
-    slice.digest = plan.digest;
-    if ('items' in plan) slice.items = plan.items;
-    else {
-      for (const [item, held] of plan.edits) {
-        if (held === null) slice.items.delete(item);
-        else slice.items.set(item, held);
-      }
+    const { header, digest, kept } = plan;
+    if ('items' in plan) {
+      this.#put(key, { header, digest, kept, items: plan.items });
+      return;
     }
+    const items = this.#slices.get(key)?.items ?? new Map<string, Held>();
+    for (const [item, held] of plan.edits) {
+      if (held === null) items.delete(item);
+      else items.set(item, held);
+    }
+    this.#put(key, { header, digest, kept, items });
+  }
+
+  #put(key: string, slice: Slice): void {
     if (slice.header === null && slice.items.size === 0) this.#slices.delete(key);
     else this.#slices.set(key, slice);
+    if (slice.kept > 0) this.#keeping.add(key);
+    else this.#keeping.delete(key);
+  }
+
+  *#given(): Generator<[string, Slice]> {
+    for (const [key, slice] of this.#slices) {
+      if (slice.items.size + (slice.header === null ? 0 : 1) > slice.kept) yield [key, slice];
+    }
   }
 
   #shown(key: string): Slice | undefined {
     return isKnownKey(key) ? this.#slices.get(key) : undefined;
   }
-}
-
-type Output = { readonly changes: SliceChange[]; readonly writes: SliceWrite[]; readonly turns: Turns };
-
-async function planSlice(key: string, before: Slice | undefined, staged: StagedSlice, out: Output): Promise<SlicePlan> {
-  const base = staged.void ? null : (before?.header ?? null);
-  const header = staged.header === undefined ? base : keep(before?.header ?? null, staged.header);
-  note(out, key, null, before?.header ?? null, header);
-  const plan = staged.void
-    ? await planItems(key, before, staged, out)
-    : await planEdits(key, before ?? { header: null, digest: 0, items: new Map() }, staged, out);
-  const digest = addHash(
-    staged.void ? plan.digest : removeHash(plan.digest, before?.header?.hash ?? 0),
-    header?.hash ?? 0,
-  );
-  const count = 'items' in plan ? plan.items.size : plan.size;
-  if (header === null && count === 0 && before !== undefined) {
-    out.writes.push({ key, item: null, held: null, gone: true });
-  }
-  return 'items' in plan ? { header, digest, items: plan.items } : { header, digest, edits: plan.edits };
-}
-
-/** Items of a slice of which only what is staged counts. */
-async function planItems(
-  key: string,
-  before: Slice | undefined,
-  staged: StagedSlice,
-  out: Output,
-): Promise<{ readonly digest: number; readonly items: Map<string, Held> }> {
-  const items = new Map<string, Held>();
-  let digest = 0;
-  for (const [item, said] of staged.items) {
-    if (out.turns.due()) await out.turns.next();
-    if (said === null) continue;
-    const old = before?.items.get(item) ?? null;
-    const held = keep(old, said);
-    items.set(item, held);
-    digest = addHash(digest, held.hash);
-    note(out, key, item, old, held);
-  }
-  for (const [item, old] of before?.items ?? []) {
-    if (out.turns.due()) await out.turns.next();
-    if (!items.has(item)) note(out, key, item, old, null);
-  }
-  return { digest, items };
-}
-
-/** Items of a slice that stays, but for what is staged. */
-async function planEdits(
-  key: string,
-  before: Slice,
-  staged: StagedSlice,
-  out: Output,
-): Promise<
-  | { readonly digest: number; readonly items: Map<string, Held> }
-  | { readonly digest: number; readonly size: number; readonly edits: readonly (readonly [string, Held | null])[] }
-> {
-  const edits: (readonly [string, Held | null])[] = [];
-  let { digest } = before;
-  let { size } = before.items;
-  for (const [item, said] of staged.items) {
-    if (out.turns.due()) await out.turns.next();
-    const old = before.items.get(item) ?? null;
-    const held = said === null ? null : keep(old, said);
-    if (held === old) continue;
-    edits.push([item, held]);
-    digest = addHash(removeHash(digest, old?.hash ?? 0), held?.hash ?? 0);
-    size += (held === null ? 0 : 1) - (old === null ? 0 : 1);
-    note(out, key, item, old, held);
-  }
-  if (edits.length < MANY_EDITS || edits.length < before.items.size / 4) return { digest, size, edits };
-  const items = new Map<string, Held>();
-  for (const [item, held] of before.items) {
-    if (out.turns.due()) await out.turns.next();
-    items.set(item, held);
-  }
-  for (const [item, held] of edits) {
-    if (out.turns.due()) await out.turns.next();
-    if (held === null) items.delete(item);
-    else items.set(item, held);
-  }
-  return { digest, items };
-}
-
-/** What to hold when this is said: what is held already as far as it is the same, so that its value stays the same object. */
-function keep(old: Held | null, said: Held): Held {
-  if (old === null) return said;
-  if (old.hash === said.hash) return old;
-  // After a change of the server's way to count the same content comes with other hashes.
-  return sameJson(old.value, said.value) ? { hash: said.hash, value: old.value } : said;
-}
-
-function note(out: Output, key: string, item: string | null, old: Held | null, held: Held | null): void {
-  if (held === old) return;
-  out.writes.push({ key, item, held });
-  if (held?.value !== old?.value && isKnownKey(key)) out.changes.push({ key, item });
 }

@@ -10,8 +10,9 @@ import { fileURLToPath } from 'node:url';
 import { type Logger, silentLogger } from '@cable/kit';
 import { open } from 'lmdb';
 import { openHostState } from './open-state.ts';
-import { SliceState, type SliceWrite } from './slice-state.ts';
-import { NO_POSITION, StateFiles } from './state-files.ts';
+import type { SliceWrite } from './slice-plan.ts';
+import { SliceState } from './slice-state.ts';
+import { NO_POSITION, NO_STANDING, type Standing, StateFiles } from './state-files.ts';
 import { linesAt } from './testing/state-at.ts';
 
 const root = mkdtempSync(join(tmpdir(), `cable-state-${process.pid}-`));
@@ -36,11 +37,15 @@ function contentOf(slices: SliceState): string[] {
   return Array.from(slices.all(), (one) => JSON.stringify(one)).sort();
 }
 
+function at(revision: number): Standing {
+  return { ...NO_STANDING, position: { revision, history: null } };
+}
+
 async function stateAt(revision: number): Promise<SliceState> {
   const state = new SliceState();
   for (let n = 1; n <= revision; n += 1) {
     for (const line of linesAt(n)) state.stage(line);
-    state.apply(await state.prepare());
+    state.apply(await state.prepare('remove'));
   }
   return state;
 }
@@ -48,9 +53,9 @@ async function stateAt(revision: number): Promise<SliceState> {
 async function readBack(path: string): Promise<{ slices: SliceState; revision: number; skipped: number }> {
   const files = new StateFiles(path);
   const slices = new SliceState();
-  const { position, skipped } = await files.load((key, item, held) => slices.load(key, item, held), true);
+  const { standing, skipped } = await files.load((key, item, held) => slices.load(key, item, held), true);
   await files.close();
-  return { slices, revision: position.revision, skipped };
+  return { slices, revision: standing.position.revision, skipped };
 }
 
 test('a state comes back as it was, with its history and the agent’s id, and is not in sync', async () => {
@@ -124,9 +129,9 @@ test('an update of many transactions is there as a whole or not at all, whicheve
     };
     const files = new StateFiles(path, { beforeCommit });
     await files.load(() => undefined, true);
-    await files.commit([...before.all()], { revision: 9, history: null });
+    await files.commit([...before.all()], at(9));
     commits = 0;
-    const failed = await files.commit(update, { revision: 20, history: null }).then(
+    const failed = await files.commit(update, at(20)).then(
       () => false,
       () => true,
     );
@@ -154,13 +159,12 @@ test('after a commit that failed the next one leaves the same as if it had not',
   let failures = 0;
   for (let n = 1; n <= 120; n += 1) {
     for (const line of linesAt(n)) state.stage(line);
-    const prepared = await state.prepare();
+    const prepared = await state.prepare('remove');
     commits = 0;
     failAt = 1 + ((n / 10) % 12);
-    const position = { revision: n, history: null };
-    await files.commit(prepared.writes, position).catch(async () => {
+    await files.commit(prepared.writes, at(n)).catch(async () => {
       failures += 1;
-      await files.commit(prepared.writes, position);
+      await files.commit(prepared.writes, at(n));
     });
     state.apply(prepared);
   }
@@ -237,9 +241,88 @@ test('what another format left is cleared; the agent’s id stays', async () => 
   await env.close();
   const second = await openHostState({ host: 'h1', stateDir }, QUIET);
   assert.deepEqual(second.state.position, NO_POSITION);
-  assert.deepEqual([...second.state.heldKeys()], []);
+  assert.deepEqual([...second.state.givenKeys()], []);
   assert.equal(second.state.agentId, first.state.agentId);
   await second.disk.close();
+});
+
+test('what is kept though the server left it out is found again as such, with its time; so is the number of the content', async () => {
+  const stateDir = freshDir();
+  const first = await openHostState({ host: 'h1', stateDir }, { ...QUIET, now: () => new Date(5) });
+  const long = 'p'.repeat(3000);
+  first.state.take({ type: 'header', key: 'host:h1', held: { hash: 1, value: { host: 'h1' } } });
+  for (let n = 0; n < 15; n += 1) {
+    first.state.take({ type: 'put', key: 'host:h1', item: `${n}${long}`, held: { hash: n, value: {} } });
+  }
+  first.state.take({ type: 'put', key: 'policy:p', item: 'rule', held: { hash: 1, value: {} } });
+  await first.state.complete({ revision: 1, history: HISTORY });
+  first.state.take({ type: 'drop', key: 'host:h1' });
+  first.state.take({ type: 'drop', key: 'policy:p' });
+  first.state.take({ type: 'header', key: 'network:n', held: { hash: 7, value: {} } });
+  await first.state.complete({ revision: 2, history: HISTORY });
+  await first.disk.close();
+  const second = await openHostState({ host: 'h1', stateDir }, QUIET);
+  assert.deepEqual(second.state.heldRemoval, { absent: 15, before: 15, since: new Date(5).toISOString() });
+  assert.deepEqual(second.state.digests(), { 'network:n': 7 });
+  assert.deepEqual(second.state.slices.header('host:h1'), { host: 'h1' });
+  const initial = await second.state.initialUpdate();
+  assert.deepEqual([initial.commit, initial.revision, initial.changes.length], [2, 2, 18]);
+  await second.state.confirmRemoval();
+  await second.disk.close();
+  const third = await openHostState({ host: 'h1', stateDir }, QUIET);
+  assert.deepEqual([third.state.heldRemoval, [...third.state.slices.keys()]], [null, ['network:n']]);
+  await third.disk.close();
+});
+
+test('the session of a run is the previous one of the next run that gets as far as a server', async () => {
+  const stateDir = freshDir();
+  const run = async (session: string | null): Promise<string | null> => {
+    const { state, disk } = await openHostState({ host: 'h1', stateDir }, QUIET);
+    if (session !== null) await state.saveSession(session);
+    const { previousSession } = state;
+    await disk.close();
+    return previousSession;
+  };
+  assert.deepEqual([await run('a'), await run(null), await run('b'), await run('c')], [null, 'a', 'a', 'b']);
+});
+
+test('revisions without content are written every 10 s, with the next content, and at the end', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const stateDir = freshDir();
+  const { state, disk } = await openHostState({ host: 'h1', stateDir }, QUIET);
+  const env = open<string, string>({ path: join(stateDir, 'state'), noSubdir: false, maxDbs: 8, encoding: 'string' });
+  const meta = env.openDB<string, string>({ name: 'meta', encoding: 'string' });
+  const onDisk = (): { readonly revision: number; readonly mark: string } => {
+    env.resetReadTxn();
+    const { position } = JSON.parse(meta.get('standing') ?? '') as Standing;
+    return { revision: position.revision, mark: position.history?.mark ?? '' };
+  };
+  const complete = (revision: number): Promise<unknown> =>
+    state.complete({ revision, history: { cluster: 'c', mark: `${revision}-m` } });
+  const untilOnDisk = async (revision: number): Promise<void> => {
+    while (onDisk().revision !== revision) await new Promise(setImmediate);
+  };
+  for (const line of linesAt(1)) state.take(line);
+  await complete(1);
+  assert.equal(onDisk().revision, 1);
+  for (let revision = 2; revision <= 30; revision += 1) {
+    await complete(revision);
+    t.mock.timers.tick(300);
+  }
+  assert.equal(onDisk().revision, 1, '8.7 s later');
+  t.mock.timers.tick(1300);
+  await untilOnDisk(30);
+  assert.deepEqual(onDisk(), { revision: 30, mark: '30-m' });
+  await complete(31);
+  for (const line of linesAt(2)) state.take(line);
+  await complete(32);
+  assert.equal(onDisk().revision, 32, 'content is there at once');
+  t.mock.timers.tick(20_000);
+  assert.deepEqual(onDisk(), { revision: 32, mark: '32-m' }, 'an older revision does not follow');
+  await complete(33);
+  await disk.close();
+  assert.equal(onDisk().revision, 33);
+  await env.close();
 });
 
 /** A file system of its own, so that it can be full or read-only; unmounted at the end. */

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Logger, sleep } from '@cable/kit';
-import { SliceState, type SliceWrite } from './slice-state.ts';
-import { NO_POSITION, type Position, StateFiles } from './state-files.ts';
+import type { SliceWrite } from './slice-plan.ts';
+import { SliceState } from './slice-state.ts';
+import { type Identity, NO_STANDING, type Standing, StateFiles } from './state-files.ts';
 
 /** How the disk does. `since`: ISO 8601, when it began to fail. */
 export type DiskStatus = {
@@ -13,12 +14,15 @@ export type DiskStatus = {
 };
 
 /** What a start found on disk: nothing is known to be recent. */
-export type OpenedState = { readonly disk: StateDisk; readonly slices: SliceState; readonly position: Position };
+export type OpenedState = { readonly disk: StateDisk; readonly slices: SliceState; readonly standing: Standing };
 
 type Deps = { readonly log: Logger; readonly signal: AbortSignal; readonly now: () => Date };
 
 /** How long an update waits for its next transaction, of which a large one has many; then the agent goes on without. */
 const PATIENCE_MS = 2_000;
+
+/** How old the revision on disk may be while no content comes: that of the content never is. */
+const NOTE_MS = 10_000;
 
 /** Time between attempts at a disk that failed. */
 const RETRY_MS = 10_000;
@@ -32,10 +36,10 @@ export async function openStateDisk(stateDir: string, deps: Deps): Promise<Opene
   const files = openFiles(path, deps.log);
   const loaded = files === undefined ? undefined : await loadFiles(files, path, deps.log);
   const slices = loaded?.slices ?? new SliceState();
-  const agentId = loaded?.agentId ?? randomUUID();
-  const disk = new StateDisk(path, { ...deps, agentId, files: loaded?.files, everything: () => slices.all() });
-  await disk.saveAgentId();
-  return { disk, slices, position: loaded?.position ?? NO_POSITION };
+  const identity = loaded?.identity ?? { agentId: randomUUID(), session: null };
+  const disk = new StateDisk(path, { ...deps, identity, files: loaded?.files, everything: () => slices.all() });
+  if (loaded?.identity === undefined) await disk.saveIdentity();
+  return { disk, slices, standing: loaded?.standing ?? NO_STANDING };
 }
 
 type Files = { readonly files: StateFiles; readonly writable: boolean };
@@ -76,30 +80,38 @@ type Loaded = {
   /** Undefined: they cannot be written. */
   readonly files: StateFiles | undefined;
   /** Undefined: none was saved. */
-  readonly agentId: string | undefined;
+  readonly identity: Identity | undefined;
   readonly slices: SliceState;
-  readonly position: Position;
+  readonly standing: Standing;
 };
 
 async function loadFiles({ files, writable }: Files, path: string, log: Logger): Promise<Loaded | undefined> {
   const slices = new SliceState();
   try {
-    const { position, skipped } = await files.load((key, item, held) => slices.load(key, item, held), writable);
+    const { standing, skipped } = await files.load((key, item, held) => slices.load(key, item, held), writable);
     if (skipped > 0)
       log.error({ path, skipped }, 'parts of the state on disk are not understood, going on without them');
-    const agentId = files.agentId();
+    const identity = files.identity();
     forgetLoad(path);
     if (!writable) await files.close();
-    // With a part missing it is not the state of that revision.
-    const kept = skipped > 0 ? { ...position, revision: 0 } : position;
-    return { files: writable ? files : undefined, agentId, slices, position: kept };
+    return {
+      files: writable ? files : undefined,
+      identity,
+      slices,
+      standing: skipped > 0 ? partOf(standing) : standing,
+    };
   } catch (err) {
     await files.close().catch(() => undefined);
     if (!writable) return undefined;
     const anew = openAnew(path, log, err);
     if (anew === undefined) return undefined;
-    return { files: anew.files, agentId: undefined, slices: new SliceState(), position: NO_POSITION };
+    return { files: anew.files, identity: undefined, slices: new SliceState(), standing: NO_STANDING };
   }
+}
+
+/** With a part missing it is not the state of that revision. */
+function partOf(standing: Standing): Standing {
+  return { ...standing, position: { ...standing.position, revision: 0 }, commit: 0 };
 }
 
 /** Leaves a note that the files are being read; gives them up when earlier starts died of that. */
@@ -145,7 +157,7 @@ function isUnwritable(err: unknown): boolean {
 }
 
 type DiskDeps = Deps & {
-  readonly agentId: string;
+  readonly identity: Identity;
   /** Undefined: none that can be written yet. */
   readonly files: StateFiles | undefined;
   /** The applied state, for a disk that missed some of it. */
@@ -155,6 +167,10 @@ type DiskDeps = Deps & {
 /** Keeps the host's state on disk: every update is committed before it is used. What a failing disk misses is written when it works again. */
 export class StateDisk {
   readonly agentId: string;
+  /** The session that was the last to be known to a server before this process; null: none is remembered. */
+  readonly previousSession: string | null;
+  #identity: Identity;
+  #identityIsDue = false;
   readonly #path: string;
   readonly #deps: DiskDeps;
   #files: StateFiles | undefined;
@@ -163,7 +179,10 @@ export class StateDisk {
   /** What updates that could not be written at once have to write: of each slice and item the last word. */
   readonly #missed = new Map<string, SliceWrite>();
   /** Undefined: nothing waits to be written. */
-  #position: Position | undefined;
+  #standing: Standing | undefined;
+  /** Waits for the next content, or for its time; undefined: nothing does. */
+  #noted: Standing | undefined;
+  #noteTimer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #status: DiskStatus = { ok: true, reason: null, since: null };
 
@@ -171,7 +190,9 @@ export class StateDisk {
     this.#path = path;
     this.#deps = deps;
     this.#files = deps.files;
-    this.agentId = deps.agentId;
+    this.#identity = deps.identity;
+    this.agentId = deps.identity.agentId;
+    this.previousSession = deps.identity.session;
     if (deps.files === undefined) this.#fail(new Error('the files cannot be opened for writing'));
   }
 
@@ -179,26 +200,58 @@ export class StateDisk {
     return this.#status;
   }
 
-  /** Keeps the agent's id if it is new. */
-  async saveAgentId(): Promise<void> {
-    if (this.#files === undefined || this.#files.agentId() === this.agentId) return;
-    await this.#files.saveAgentId(this.agentId).catch((err: unknown) => this.#fail(err));
+  /** Keeps who the agent is, as `save` keeps an update. Does not throw. */
+  async saveIdentity(): Promise<void> {
+    this.#identityIsDue = true;
+    await this.#writeInTime();
+  }
+
+  /** Keeps the session that a server knows from now on. Does not throw. */
+  async saveSession(session: string): Promise<void> {
+    if (this.#identity.session === session) return;
+    this.#identity = { ...this.#identity, session };
+    await this.saveIdentity();
   }
 
   /** Resolves when the update is committed; or when the disk fails or does not answer: then it is written later. Does not throw. */
-  async save(writes: readonly SliceWrite[], position: Position): Promise<void> {
-    if (this.#position === undefined && this.#running === undefined) this.#next = writes;
+  async save(writes: readonly SliceWrite[], standing: Standing): Promise<void> {
+    if (this.#standing === undefined && this.#running === undefined) this.#next = writes;
     else for (const write of writes) this.#missed.set(nameOf(write), write);
-    this.#position = position;
-    if (!this.#status.ok) return;
-    if (!(await this.#runInTime())) this.#fail(new Error(`no write was done within ${PATIENCE_MS} ms`));
+    this.#standing = standing;
+    this.#forgetNote();
+    await this.#writeInTime();
+  }
+
+  /** Keeps where the state is though its content is what it was: with the next content, or within 10 s. */
+  note(standing: Standing): void {
+    this.#noted = standing;
+    this.#noteTimer ??= setTimeout(() => void this.#saveNoted(), NOTE_MS);
   }
 
   /** Writes what waits, as far as the disk does it in time, and closes the files. */
   async close(): Promise<void> {
+    await this.#saveNoted();
     if (!(await this.#runInTime())) return;
     await this.#files?.close();
     this.#files = undefined;
+  }
+
+  async #saveNoted(): Promise<void> {
+    const standing = this.#noted;
+    this.#forgetNote();
+    if (standing !== undefined) await this.save([], standing);
+  }
+
+  #forgetNote(): void {
+    clearTimeout(this.#noteTimer);
+    this.#noteTimer = undefined;
+    this.#noted = undefined;
+  }
+
+  /** A disk that failed is not waited for. */
+  async #writeInTime(): Promise<void> {
+    if (!this.#status.ok) return;
+    if (!(await this.#runInTime())) this.#fail(new Error(`no write was done within ${PATIENCE_MS} ms`));
   }
 
   /** False: the disk does not answer. */
@@ -221,20 +274,33 @@ export class StateDisk {
   }
 
   async #writeAll(): Promise<void> {
-    while (this.#position !== undefined) {
-      const position = this.#position;
-      const writes = this.#takeWrites();
-      this.#position = undefined;
+    while (this.#standing !== undefined || (this.#identityIsDue && this.#files !== undefined)) {
       try {
-        if (this.#files === undefined) await this.#startAnew(writes, position);
-        else await this.#files.commit(writes, position);
+        await this.#writeNext();
         this.#recover();
       } catch (err) {
-        this.#miss(writes);
-        this.#position ??= position;
         this.#fail(err);
         return;
       }
+    }
+  }
+
+  async #writeNext(): Promise<void> {
+    if (this.#identityIsDue && this.#files !== undefined) {
+      await this.#files.saveIdentity(this.#identity);
+      this.#identityIsDue = false;
+    }
+    const standing = this.#standing;
+    if (standing === undefined) return;
+    const writes = this.#takeWrites();
+    this.#standing = undefined;
+    try {
+      if (this.#files === undefined) await this.#startAnew(writes, standing);
+      else await this.#files.commit(writes, standing);
+    } catch (err) {
+      this.#miss(writes);
+      this.#standing ??= standing;
+      throw err;
     }
   }
 
@@ -257,21 +323,22 @@ export class StateDisk {
   }
 
   /** Files that could not be opened for writing, or not at all: whatever they hold, all that is known is written to new ones. */
-  async #startAnew(writes: readonly SliceWrite[], position: Position): Promise<void> {
+  async #startAnew(writes: readonly SliceWrite[], standing: Standing): Promise<void> {
     mkdirSync(this.#path, { recursive: true, mode: 0o700 });
     moveAside(this.#path);
     const files = new StateFiles(this.#path);
     try {
-      await files.saveAgentId(this.agentId);
+      await files.saveIdentity(this.#identity);
       const all = new Map<string, SliceWrite>();
       for (const write of this.#deps.everything()) all.set(nameOf(write), write);
       for (const write of writes) all.set(nameOf(write), write);
-      await files.commit([...all.values()], position);
+      await files.commit([...all.values()], standing);
     } catch (err) {
       await files.close().catch(() => undefined);
       throw err;
     }
     this.#files = files;
+    this.#identityIsDue = false;
   }
 
   #fail(err: unknown): void {

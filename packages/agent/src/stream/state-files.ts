@@ -6,13 +6,29 @@ import type { StoreHistory } from '@cable/model';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { isRecord, parseJson } from '../json.ts';
 import { isHash } from './digest.ts';
-import type { SliceWrite } from './slice-state.ts';
+import type { Removal } from './removal-guard.ts';
+import { isRevision, parseHistory } from './server-line.ts';
+import type { SliceWrite } from './slice-plan.ts';
 import type { Held } from './staged-lines.ts';
 
 /** Where a state is: the last revision taken, and in which history. Revision 0: nothing; history null: not known. */
 export type Position = { readonly revision: number; readonly history: StoreHistory | null };
 
 export const NO_POSITION: Position = { revision: 0, history: null };
+
+/** What is kept beside the content. */
+export type Standing = {
+  readonly position: Position;
+  /** Of the content: the number of changes of it so far; 0: none, or it is not known whose it is. */
+  readonly commit: number;
+  /** Null: everything that is held is the server's. */
+  readonly removal: Removal | null;
+};
+
+export const NO_STANDING: Standing = { position: NO_POSITION, commit: 0, removal: null };
+
+/** What the agent knows of itself: its id, and the session that was the last to be known to a server. */
+export type Identity = { readonly agentId: string; readonly session: string | null };
 
 /** Layout of the environment; what another number wrote is not read. What is inside a header or an item is not part of it. */
 const FORMAT = 1;
@@ -44,12 +60,13 @@ const MAGIC = 0xbeef_c0de;
 const MAGIC_AT = 24;
 
 /** What was read, and how many entries were passed over because they made no sense. */
-export type LoadedFiles = { readonly position: Position; readonly skipped: number };
+export type LoadedFiles = { readonly standing: Standing; readonly skipped: number };
 
 /**
  * The LMDB environment of a host's state, one key an item.
- * `slice` number → [key, header's hash, header] (a slice's key may be longer than LMDB takes) · `item` `<number>/<item>` → [hash, value, item if it is not in the key]
- * · `journal` number → a write of an update that takes more than one transaction · `meta` → format, position, agent's id, whether the journal is whole.
+ * `slice` number → [key, header's hash, header, 1 if only kept] (a slice's key may be longer than LMDB takes) · `item` `<number>/<item>` → [hash, value,
+ * item if it is not in the key, 1 if only kept] · `journal` number → a write of an update that takes more than one transaction · `meta` → format, standing,
+ * the agent's id and session, whether the journal is whole.
  *
  * `overlappingSync`: a commit is there for whoever opens the files next, also after `kill -9`, before it is on the disk; after a crash of the machine LMDB goes
  * back to the last commit that is. Commits are made by lmdb's own thread.
@@ -98,21 +115,25 @@ export class StateFiles {
     return this.#transactions;
   }
 
-  /** The agent's id, whatever else is there; undefined: none was saved. */
-  agentId(): string | undefined {
-    return this.#databases.meta.get('agent');
+  /** Who the agent is, whatever else is there; undefined: nothing was saved. */
+  identity(): Identity | undefined {
+    const agentId = this.#databases.meta.get('agent');
+    return agentId === undefined ? undefined : { agentId, session: this.#databases.meta.get('session') ?? null };
   }
 
-  async saveAgentId(id: string): Promise<void> {
-    await this.#put([['meta', 'agent', id]]);
+  async saveIdentity({ agentId, session }: Identity): Promise<void> {
+    await this.#put([
+      ['meta', 'agent', agentId],
+      ['meta', 'session', session],
+    ]);
   }
 
   /** Gives what is there, in turns. An update that was written to the journal as a whole is part of it. `writable` false: nothing is mended on disk. */
   async load(take: (key: string, item: string | null, held: Held) => void, writable: boolean): Promise<LoadedFiles> {
-    const position = this.#readPosition();
-    if (position === undefined) {
+    const standing = this.#readStanding();
+    if (standing === undefined) {
       if (writable) await this.#clear();
-      return { position: NO_POSITION, skipped: 0 };
+      return { standing: NO_STANDING, skipped: 0 };
     }
     if (writable && this.#databases.meta.get('journal') === 'whole') await this.#finishJournal();
     const names = new Map<number, string>();
@@ -136,22 +157,22 @@ export class StateFiles {
       else take(key, entry.item, entry.held);
     });
     this.#blank = false;
-    return { position, skipped };
+    return { standing, skipped };
   }
 
   /**
    * Writes an update: all of it or, to whoever opens the files later, nothing. Resolves when it is committed; rejects with why it was not, and may be
    * tried again. One at a time.
    */
-  async commit(writes: readonly SliceWrite[], position: Position): Promise<void> {
+  async commit(writes: readonly SliceWrite[], standing: Standing): Promise<void> {
     /** Slices that get their number now; not if the commit fails. */
     const numbered = new Set<string>();
     try {
       if (this.#journalIsWhole) await this.#finishJournal();
       if (writes.length <= BATCH) {
-        await this.#put([...this.#entriesOf(writes, numbered), ...positionEntries(position)]);
-      } else if (this.#blank) await this.#commitParts(writes, position, numbered);
-      else await this.#commitByJournal(writes, position, numbered);
+        await this.#put([...this.#entriesOf(writes, numbered), ...standingEntries(standing)]);
+      } else if (this.#blank) await this.#commitParts(writes, standing, numbered);
+      else await this.#commitByJournal(writes, standing, numbered);
     } catch (err) {
       for (const key of numbered) this.#numbers.delete(key);
       throw err;
@@ -165,28 +186,21 @@ export class StateFiles {
   }
 
   /** Undefined: there is nothing that this version understands. */
-  #readPosition(): Position | undefined {
+  #readStanding(): Standing | undefined {
     if (this.#databases.meta.get('format') !== String(FORMAT)) return undefined;
-    const value = parseJson(this.#databases.meta.get('position') ?? '');
-    if (!isRecord(value) || !Number.isSafeInteger(value['revision']) || Number(value['revision']) < 0) return undefined;
-    const history = value['history'];
-    const known =
-      isRecord(history) && typeof history['cluster'] === 'string' && typeof history['mark'] === 'string'
-        ? { cluster: history['cluster'], mark: history['mark'] }
-        : null;
-    return { revision: Number(value['revision']), history: known };
+    return parseStanding(this.#databases.meta.get('standing') ?? '');
   }
 
-  /** For the first state: it counts once the position is there, which comes last. */
-  async #commitParts(writes: readonly SliceWrite[], position: Position, numbered: Set<string>): Promise<void> {
+  /** For the first state: it counts once the standing is there, which comes last. */
+  async #commitParts(writes: readonly SliceWrite[], standing: Standing, numbered: Set<string>): Promise<void> {
     for (let at = 0; at < writes.length; at += BATCH) {
       await this.#put(this.#entriesOf(writes.slice(at, at + BATCH), numbered));
     }
-    await this.#put(positionEntries(position));
+    await this.#put(standingEntries(standing));
   }
 
   /** Notes all writes, then that they are all there, then makes them: whoever opens the files in between makes them instead. */
-  async #commitByJournal(writes: readonly SliceWrite[], position: Position, numbered: Set<string>): Promise<void> {
+  async #commitByJournal(writes: readonly SliceWrite[], standing: Standing, numbered: Set<string>): Promise<void> {
     await this.#clearJournal();
     let next = 0;
     for (let at = 0; at < writes.length; at += BATCH) {
@@ -196,7 +210,7 @@ export class StateFiles {
       });
       await this.#put(notes);
     }
-    await this.#put([['meta', 'journal', 'whole'], ...positionEntries(position)]);
+    await this.#put([['meta', 'journal', 'whole'], ...standingEntries(standing)]);
     this.#journalIsWhole = true;
     numbered.clear();
     await this.#finishJournal();
@@ -229,7 +243,7 @@ export class StateFiles {
   async #clear(): Promise<void> {
     await this.#put([
       ['meta', 'format', null],
-      ['meta', 'position', null],
+      ['meta', 'standing', null],
       ['meta', 'journal', null],
     ]);
     await Promise.all([
@@ -298,11 +312,30 @@ function isEntry(value: unknown): value is Entry {
   );
 }
 
-function positionEntries(position: Position): readonly Entry[] {
+function standingEntries(standing: Standing): readonly Entry[] {
   return [
     ['meta', 'format', String(FORMAT)],
-    ['meta', 'position', JSON.stringify(position)],
+    ['meta', 'standing', JSON.stringify(standing)],
   ];
+}
+
+/** Undefined: it makes no sense. */
+function parseStanding(text: string): Standing | undefined {
+  const value = parseJson(text);
+  if (!isRecord(value) || !isRecord(value['position']) || !isRevision(value['commit'])) return undefined;
+  const { revision, history } = value['position'];
+  if (!isRevision(revision)) return undefined;
+  return {
+    position: { revision, history: parseHistory(history) ?? null },
+    commit: value['commit'],
+    removal: parseRemoval(value['removal']),
+  };
+}
+
+function parseRemoval(value: unknown): Removal | null {
+  if (!isRecord(value)) return null;
+  const { before, since } = value;
+  return isRevision(before) && typeof since === 'string' ? { before, since } : null;
 }
 
 /**
@@ -356,27 +389,39 @@ function itemId(number: number, item: string): string {
 }
 
 function formatSlice(key: string, header: Held | null): string {
-  return JSON.stringify([key, header?.hash ?? null, header?.value ?? null]);
+  return JSON.stringify([key, header?.hash ?? null, header?.value ?? null, ...keptMark(header)]);
 }
 
 function parseSlice(text: string): { readonly key: string; readonly header: Held | null } | undefined {
   const entry = parseJson(text);
   if (!Array.isArray(entry)) return undefined;
-  const [key, hash, value] = entry as readonly unknown[];
+  const [key, hash, value, kept] = entry as readonly unknown[];
   if (typeof key !== 'string') return undefined;
   if (hash === null) return { key, header: null };
-  return isHash(hash) && isRecord(value) ? { key, header: { hash, value } } : undefined;
+  return isHash(hash) && isRecord(value) ? { key, header: heldOf(hash, value, kept) } : undefined;
 }
 
-function formatItem(item: string, { hash, value }: Held): string {
-  return JSON.stringify(item.length <= MAX_KEY_CHARS ? [hash, value] : [hash, value, item]);
+function formatItem(item: string, held: Held): string {
+  const long = item.length > MAX_KEY_CHARS;
+  const name = long ? [item] : held.kept ? [null] : [];
+  return JSON.stringify([held.hash, held.value, ...name, ...keptMark(held)]);
 }
 
 function parseItem(text: string, inKey: string): { readonly item: string; readonly held: Held } | undefined {
   const entry = parseJson(text);
   if (!Array.isArray(entry)) return undefined;
-  const [hash, value, item = inKey] = entry as readonly unknown[];
-  return isHash(hash) && isRecord(value) && typeof item === 'string' ? { item, held: { hash, value } } : undefined;
+  const [hash, value, name, kept] = entry as readonly unknown[];
+  const item = name ?? inKey;
+  if (!isHash(hash) || !isRecord(value) || typeof item !== 'string') return undefined;
+  return { item, held: heldOf(hash, value, kept) };
+}
+
+function keptMark(held: Held | null): readonly number[] {
+  return held?.kept ? [1] : [];
+}
+
+function heldOf(hash: number, value: object, kept: unknown): Held {
+  return kept === 1 ? { hash, value, kept: true } : { hash, value };
 }
 
 /** What lmdb says about why a commit failed: it rejects with an error that promises another one. */

@@ -7,7 +7,13 @@ import { after, type TestContext, test } from 'node:test';
 import { createClient } from '@cable/api';
 import { httpTransport, type Logger, silentLogger, sleep } from '@cable/kit';
 import type { VifStatus } from '@cable/model';
-import { type FakeServer, type FakeServerOptions, type FakeSlice, startFakeServer } from '../testing/fake-server.ts';
+import {
+  type FakeServer,
+  type FakeServerOptions,
+  type FakeSlice,
+  fakeHash,
+  startFakeServer,
+} from '../testing/fake-server.ts';
 import type { HostState } from './host-state.ts';
 import type { StateUpdate } from './slice-reader.ts';
 import { StreamClient } from './stream-client.ts';
@@ -48,6 +54,7 @@ function follow(t: TestContext) {
   const state = memoryState({ log });
   const updates: StateUpdate[] = [];
   const ports = new Map<string, VifStatus>();
+  const refused: string[] = [];
   let programmed = state.position.revision;
   const transport = httpTransport(`unix:${path}`);
   const client = new StreamClient(
@@ -56,7 +63,7 @@ function follow(t: TestContext) {
       client: createClient({ transport }),
       transport,
       state,
-      source: { programmedRevision: () => programmed, ports: () => ports },
+      source: { programmedRevision: () => programmed, ports: () => ports, refused: () => refused },
       onUpdate: (update) => {
         updates.push(update);
         programmed = update.revision;
@@ -73,7 +80,7 @@ function follow(t: TestContext) {
     transport.close();
   };
   t.after(end);
-  return { client, state, updates, ports, said, end };
+  return { client, state, updates, ports, refused, said, end };
 }
 
 /** Content of the state as the server has it. */
@@ -81,6 +88,19 @@ function shownBy(state: HostState): unknown {
   return Object.fromEntries(
     [...state.slices.keys()].sort().map((key) => [key, Object.fromEntries(state.slices.items(key))]),
   );
+}
+
+/** What a line says of a header or an item. */
+function lineOf(key: string, item: string | null, value: object): { readonly hash: number; readonly value: object } {
+  return { hash: fakeHash(key, item, value), value };
+}
+
+function digestOfSlices(slices: readonly FakeSlice[]): number {
+  const hashes = slices.flatMap(({ key, header, items }) => [
+    fakeHash(key, null, header),
+    ...Array.from(items, ([item, value]) => fakeHash(key, item, value)),
+  ]);
+  return hashes.reduce((sum, hash) => (sum + hash) % 2 ** 48, 0);
 }
 
 function contentOf(slices: readonly FakeSlice[]): unknown {
@@ -95,9 +115,10 @@ test('changes come whole; a lost connection is resumed with revision, history an
   const { state, updates, client } = follow(t);
   await until('first sync', () => updates.length === 1);
   assert.deepEqual(
-    first.registrations.map((one) => [one.agentId, one.session, one.protocol]),
-    [['agent-1', 'session-1', 2]],
+    first.registrations.map((one) => [one.agentId, one.session, one.previousSession, one.protocol]),
+    [['agent-1', 'session-1', 'session-0', 2]],
   );
+  assert.deepEqual([first.registrations[0]?.since, first.registrations[0]?.history], [0, null]);
   assert.deepEqual([updates[0]?.revision, updates[0]?.synced, updates[0]?.changes.length], [2, true, 7]);
   assert.deepEqual(client.status.history, history);
   first.set([hostSlice(2), endpointsSlice(1, 4)]);
@@ -111,6 +132,8 @@ test('changes come whole; a lost connection is resumed with revision, history an
   const [resume] = second.resumes;
   assert.deepEqual([resume?.since, resume?.history, resume?.session], [3, history, 'session-1']);
   assert.deepEqual(resume?.slices, state.digests());
+  const registration = second.registrations.at(-1);
+  assert.deepEqual([registration?.since, registration?.history], [3, history], 'said before it is followed');
   assert.deepEqual(updates.at(-1)?.changes, []);
   assert.deepEqual([client.status.connected, client.status.protocol, client.status.reason], [true, 2, null]);
 });
@@ -206,6 +229,82 @@ test('one refresh mends a digest that differs once, on the same connection', asy
   assert.deepEqual([server.resumes.length, said.length, updates.length], [1, 1, 1]);
 });
 
+test('a bookmark’s digest that differs is mended by a refresh; if the next differs again, by starting from nothing', async (t) => {
+  let wrong = false;
+  const server = await serve(t, { digest: (right) => (wrong ? (right + 1) % 2 ** 48 : right) });
+  server.set([hostSlice(2)]);
+  const { state, updates, said } = follow(t);
+  await until('sync', () => updates.length === 1);
+  const differ = (slices: readonly FakeSlice[]): void => {
+    wrong = true;
+    server.set(slices);
+    wrong = false;
+  };
+  const refreshes = (): number => server.lines.filter((line) => line.type === 'refresh').length;
+  differ([hostSlice(3)]);
+  await until('a refresh', () => refreshes() === 1);
+  await until('all came anew', () => state.slices.size('host:h1') === 3);
+  server.set([hostSlice(4)]);
+  await until('it goes on', () => state.slices.size('host:h1') === 4);
+  differ([hostSlice(5)]);
+  await until('a second refresh', () => refreshes() === 2 && state.slices.size('host:h1') === 5);
+  assert.equal(server.resumes.length, 1, 'in between a digest was right');
+  differ([hostSlice(6)]);
+  await until('from nothing', () => server.resumes.length === 2 && state.slices.size('host:h1') === 6);
+  assert.deepEqual(server.resumes[1]?.slices, {});
+  assert.deepEqual([server.registrations[1]?.since, server.registrations[1]?.history?.mark], [0, '1-x']);
+  assert.equal(said.filter((one) => one.level === 'error').length, 2);
+});
+
+test('the mark of a sync or bookmark is stored with its revision, and presented with it', async (t) => {
+  const server = await serve(t, { history: { cluster: 'c1', mark: '3-c' } });
+  server.set([hostSlice(2)]);
+  const { state, updates, client } = follow(t);
+  await until('sync', () => updates.length === 1);
+  assert.deepEqual(state.position, { revision: 2, history: { cluster: 'c1', mark: '3-c' } });
+  server.say({ type: 'bookmark', revision: 5, mark: '4-d' });
+  await until('bookmark', () => state.position.revision === 5);
+  server.say({ type: 'bookmark', revision: 6 });
+  await until('another', () => state.position.revision === 6);
+  assert.deepEqual(client.status.history, { cluster: 'c1', mark: '4-d' });
+  server.cut();
+  await until('resumed', () => server.resumes.length === 2);
+  assert.deepEqual(
+    [server.registrations[1]?.since, server.registrations[1]?.history, server.resumes[1]?.history],
+    [6, { cluster: 'c1', mark: '4-d' }, { cluster: 'c1', mark: '4-d' }],
+  );
+});
+
+test('a host that is refused already when it registers opens no stream, and asks again with what it follows', async (t) => {
+  const first = await serve(t, { history: { cluster: 'c1', mark: '3-c' } });
+  first.set([hostSlice(2)]);
+  const { updates, client } = follow(t);
+  await until('sync', () => updates.length === 1);
+  await first.stop();
+  const refuse = { status: 409, type: 'OtherHistory', message: 'the store does not know mark 3-c' };
+  const second = await serve(t, { history: { cluster: 'c1', mark: '9-z' }, refuse });
+  await until('refused', () => client.status.refused?.code === 'OtherHistory');
+  assert.deepEqual(second.refused[0]?.history, { cluster: 'c1', mark: '3-c' });
+  assert.equal(second.resumes.length, 0);
+  assert.equal((await client.adoptStore()).changed, true);
+  await until('asked again', () => second.refused.length === 2);
+  assert.deepEqual([second.refused[1]?.since, second.refused[1]?.history], [0, null]);
+});
+
+test('slices of which the kernel refused entries are named in reports', async (t) => {
+  const server = await serve(t);
+  server.set([hostSlice(2)]);
+  const { refused, updates, client } = follow(t);
+  await until('sync', () => updates.length === 1);
+  refused.push(`endpoints:${uuid(1)}`);
+  client.portsChanged([]);
+  const last = (): unknown => server.lines.flatMap((line) => (line.type === 'status' ? [line.refused] : [])).at(-1);
+  await until('told', () => JSON.stringify(last()) === JSON.stringify(refused));
+  refused.pop();
+  client.portsChanged([]);
+  await until('told no more', () => last() === undefined);
+});
+
 test('another cluster is refused, traffic stays, until an operator takes it over; then only what differs changes', async (t) => {
   const first = await serve(t, { history: { cluster: 'old', mark: '5-a' }, revision: 900 });
   first.set([hostSlice(2), endpointsSlice(1, 3)]);
@@ -267,43 +366,63 @@ test('a refused line ends the connection: for good when only an operator can hel
   assert.equal(server.resumes[2]?.history, null);
 });
 
-test('most ports gone at once are held back over reconnects; other changes wait behind them, and all comes when they are back', async (t) => {
-  const server = await serve(t);
-  server.set([hostSlice(20)]);
+test('most ports gone at once are kept over reconnects, everything else goes on, until they are there again', async (t) => {
+  const history = { cluster: 'c1', mark: '1-a' };
+  const first = await serve(t, { history });
+  first.set([hostSlice(20), endpointsSlice(1, 3)]);
   const { client, state, updates, said } = follow(t);
   await until('sync', () => updates.length === 1);
-  server.set([hostSlice(20), endpointsSlice(1, 1)]);
-  await until('bookmark', () => updates.length === 2);
-  const forget = (): void => {
-    server.say({ type: 'reset', key: 'host:h1', revision: 4 });
-    for (let n = 0; n < 9; n += 1) {
-      server.say({ type: 'put', key: 'host:h1', item: uuid(n), revision: 4, hash: n, value: localPort(n) });
-    }
-    server.say({ type: 'delete', key: `endpoints:${uuid(1)}`, item: uuid(100_000), revision: 4 });
-    server.say({ type: 'bookmark', revision: 4, ackWithinMs: 0 });
-  };
-  forget();
-  await until('held', () => client.status.heldRemoval !== null);
-  const since = client.status.heldRemoval?.since;
-  assert.deepEqual([client.status.heldRemoval?.absent, client.status.heldRemoval?.before], [11, 20]);
-  assert.deepEqual([state.slices.size('host:h1'), state.slices.size(`endpoints:${uuid(1)}`)], [20, 1]);
-  server.say({ type: 'put', key: 'host:h1', item: uuid(9), revision: 5, hash: 9, value: localPort(9) });
-  server.say({ type: 'bookmark', revision: 5 });
-  await until('ten are left: half is not more than half', () => updates.length === 3);
-  assert.deepEqual([state.slices.size('host:h1'), state.slices.size(`endpoints:${uuid(1)}`)], [10, 0]);
-  assert.equal(client.status.heldRemoval, null);
-  assert.equal(client.confirmRemoval().changed, false);
-  server.set([]);
-  await until('held again', () => client.status.heldRemoval !== null);
-  assert.notEqual(since, undefined);
-  server.cut();
-  await until('connected again', () => server.resumes.length === 2 && client.status.connected);
-  await until('still held', () => client.status.heldRemoval?.absent === 10);
-  assert.equal(updates.length, 3);
-  assert.equal(client.confirmRemoval().changed, true);
-  server.say({ type: 'bookmark', revision: 7 });
-  await until('removed', () => state.slices.size('host:h1') === 0);
-  assert.equal(said.filter((one) => one.level === 'error' && /leaves out most/.test(one.message)).length, 2);
+  const digest = digestOfSlices([hostSlice(2)]);
+  first.say({ type: 'reset', key: 'host:h1', revision: 3 });
+  first.say({ type: 'header', key: 'host:h1', revision: 3, ...lineOf('host:h1', null, { host: 'h1' }) });
+  for (let n = 0; n < 2; n += 1) {
+    const item = uuid(n);
+    first.say({ type: 'put', key: 'host:h1', item, revision: 3, ...lineOf('host:h1', item, localPort(n)) });
+  }
+  first.say({ type: 'drop', key: `endpoints:${uuid(1)}`, revision: 3 });
+  first.say({ type: 'bookmark', revision: 3, digest, ackWithinMs: 0 });
+  await until('it is acknowledged', () => first.status.revision === 3);
+  assert.deepEqual([client.status.heldRemoval?.absent, client.status.heldRemoval?.before], [18, 20]);
+  assert.deepEqual([state.slices.size('host:h1'), state.slices.size(`endpoints:${uuid(1)}`)], [20, 3]);
+  await first.stop();
+  const server = await serve(t, { history, revision: 3 });
+  server.set([hostSlice(2)]);
+  await until('connected again', () => server.resumes.length === 1 && client.status.connected);
+  assert.deepEqual(Object.keys(server.resumes[0]?.slices ?? {}), ['host:h1'], 'what is kept is not told');
+  server.set([hostSlice(2), endpointsSlice(2, 4)]);
+  await until('new slices come', () => state.slices.size(`endpoints:${uuid(2)}`) === 4);
+  assert.equal(client.status.heldRemoval?.absent, 18);
+  server.set([hostSlice(9), endpointsSlice(2, 4)]);
+  await until('some are there again', () => client.status.heldRemoval?.absent === 11);
+  server.set([hostSlice(10), endpointsSlice(2, 4)]);
+  await until('half is not more than half', () => client.status.heldRemoval === null);
+  assert.deepEqual(shownBy(state), contentOf([hostSlice(10), endpointsSlice(2, 4)]));
+  assert.equal((await client.confirmRemoval()).changed, false);
+  assert.deepEqual(
+    said.map((one) => one.message.slice(0, 24)).filter((text) => text.startsWith('the server')),
+    ['the server leaves out mo'],
+  );
+});
+
+test('a confirmed removal goes at once, also without a server', async (t) => {
+  const history = { cluster: 'c1', mark: '1-a' };
+  const first = await serve(t, { history });
+  first.set([hostSlice(20)]);
+  const { client, state, updates } = follow(t);
+  await until('sync', () => updates.length === 1);
+  await first.stop();
+  const second = await serve(t, { history, revision: 9 });
+  await until('kept', () => client.status.heldRemoval?.absent === 20);
+  await second.stop();
+  await until('it is noticed', () => !client.status.connected);
+  const before = updates.length;
+  assert.deepEqual(await client.confirmRemoval(), {
+    changed: true,
+    message: '20 of 20 ports are removed, and what was kept with them.',
+  });
+  assert.deepEqual([state.slices.size('host:h1'), client.status.heldRemoval], [0, null]);
+  assert.deepEqual([updates.length, updates.at(-1)?.changes.length], [before + 1, 21]);
+  assert.equal((await client.confirmRemoval()).changed, false);
 });
 
 test('ports that are deleted one by one are no absence', async (t) => {

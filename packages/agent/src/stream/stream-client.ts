@@ -5,10 +5,9 @@ import { isRecord } from '../json.ts';
 import { type Connection, type ConnectionDeps, type Ending, hostPath } from './connection.ts';
 import { ConnectionV1 } from './connection-v1.ts';
 import { ConnectionV2 } from './connection-v2.ts';
-import type { HostState } from './host-state.ts';
+import type { HeldRemoval, HostState } from './host-state.ts';
 import { createReconnectWaits } from './reconnect-waits.ts';
 import { createRefusalLog, errorOfAnswer, type Refusal, refusalOf, refuseHistory } from './refusal.ts';
-import type { HeldRemoval } from './removal-guard.ts';
 import { parseHistory } from './server-line.ts';
 import type { StateUpdate } from './slice-reader.ts';
 import type { DiskStatus } from './state-disk.ts';
@@ -51,7 +50,7 @@ export type StreamStatus = {
   readonly history: StoreHistory | null;
   /** Why the server may not be followed until an operator helps; null: it may. */
   readonly refused: Refusal | null;
-  /** A removal of most ports that waits for confirmation; null: none. */
+  /** Ports that the server left out, and that are kept until they are there again or an operator confirms; null: none. */
   readonly heldRemoval: HeldRemoval | null;
   readonly disk: DiskStatus;
 };
@@ -90,6 +89,7 @@ export class StreamClient {
     const now = deps.now ?? (() => performance.now());
     this.#waits = createReconnectWaits(now, deps.random);
     this.#refusals = createRefusalLog(deps.log, now);
+    deps.state.follow(deps.onUpdate);
   }
 
   get status(): StreamStatus {
@@ -153,14 +153,14 @@ export class StreamClient {
     return { changed: true, message: 'The store is taken over: what it knows replaces what this host has.' };
   }
 
-  /** Lets a removal of most ports go through. Idempotent. */
-  confirmRemoval(): OperatorAnswer {
-    const held = this.#deps.state.confirmRemoval();
+  /** Removes the ports that are kept though the server left them out. Idempotent. */
+  async confirmRemoval(): Promise<OperatorAnswer> {
+    const held = await this.#deps.state.confirmRemoval();
     if (held === null) return { changed: false, message: 'No removal of ports waits for confirmation.' };
     this.#deps.log.warn({ absent: held.absent, of: held.before }, 'an operator confirms the removal of ports');
     return {
       changed: true,
-      message: `Confirmed: ${held.absent} of ${held.before} ports go with the next word of the server, within seconds.`,
+      message: `${held.absent} of ${held.before} ports are removed, and what was kept with them.`,
     };
   }
 
@@ -193,8 +193,10 @@ export class StreamClient {
     const answer = await client.request('PUT', hostPath(this.#options.host), this.#registration());
     const welcome = parseWelcome(answer);
     if (welcome === undefined) return await this.#openV1(signal, heard);
-    const refusal = refuseHistory(state.position.history, welcome);
+    const refusal = refuseHistory(state.followed.history, welcome);
     if (refusal !== undefined) return { reason: refusal.message, refusal };
+    // Before the server can know the session by an open stream.
+    await state.saveSession(this.#options.session);
     const upgraded = await this.#upgrade(signal);
     const deps = this.#connectionDeps(signal, heard);
     if (!('send' in upgraded)) return this.#v1(upgraded.lines, deps);
@@ -230,18 +232,19 @@ export class StreamClient {
 
   #registration(): HostRegistration {
     const { underlay, agentVersion, session } = this.#options;
-    return { underlay, agentVersion, agentId: this.#deps.state.agentId, session, protocol: HOST_PROTOCOL };
+    const { agentId, previousSession, followed } = this.#deps.state;
+    const { since, history } = this.#anew ? { ...followed, since: 0 } : followed;
+    return { underlay, agentVersion, agentId, session, previousSession, protocol: HOST_PROTOCOL, since, history };
   }
 
   #connectionDeps(signal: AbortSignal, heard: () => void): ConnectionDeps {
-    const { state, onUpdate, log, now, random } = this.#deps;
+    const { state, log, now, random } = this.#deps;
     return {
       host: this.#options.host,
       state,
       reports: this.#reports,
       programmed: () => this.#programmedRevision(),
       heard,
-      onUpdate,
       onSync: () => this.#synced(),
       log,
       signal,

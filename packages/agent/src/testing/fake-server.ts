@@ -33,6 +33,8 @@ export type FakeServer = {
   /** VIFs as last reported, and the acknowledged revision. */
   readonly status: { revision: number; vifs: ReadonlyMap<string, VifStatus> };
   readonly registrations: readonly HostRegistration[];
+  /** Registrations that were refused. */
+  readonly refused: readonly HostRegistration[];
   readonly resumes: readonly Resume[];
   /** All lines that came up, as they came. */
   readonly lines: readonly AgentLine[];
@@ -50,7 +52,7 @@ export type FakeServerOptions = {
   readonly revision?: number;
   /** Answers the registration with this error instead. */
   readonly refuse?: { readonly status: number; readonly type: string; readonly message: string };
-  /** What `sync` says instead of the digest. */
+  /** What `sync` and `bookmark` say instead of the digest. */
   readonly digest?: (digest: number) => number;
 };
 
@@ -64,15 +66,17 @@ export async function startFakeServer(path: string, options: FakeServerOptions =
   const open = new Set<Duplex>();
   const status = { revision: 0, vifs: new Map<string, VifStatus>() };
   const registrations: HostRegistration[] = [];
+  const refused: HostRegistration[] = [];
   const resumes: Resume[] = [];
   const lines: AgentLine[] = [];
   const write = (out: Duplex, ...some: readonly object[]): void => {
     for (const line of some) out.write(`${JSON.stringify(line)}\n`);
   };
-  const sync = (): ServerLine => {
-    const digest = [...slices.values()].reduce((sum, slice) => (sum + digestOf(slice)) % 2 ** 48, 0);
-    return { type: 'sync', revision, digest: options.digest?.(digest) ?? digest };
+  const digest = (): number => {
+    const right = [...slices.values()].reduce((sum, slice) => (sum + digestOf(slice)) % 2 ** 48, 0);
+    return options.digest?.(right) ?? right;
   };
+  const sync = (): ServerLine => ({ type: 'sync', revision, digest: digest(), mark: history.mark });
   const take = (out: Duplex, line: AgentLine): void => {
     lines.push(line);
     if (line.type === 'status') takeReport(status, line);
@@ -83,7 +87,7 @@ export async function startFakeServer(path: string, options: FakeServerOptions =
     open.add(out);
   };
   const server = createServer((request, response) => {
-    answer(request, response, { history, options, registrations }).catch(() => response.destroy());
+    answer(request, response, { history, options, registrations, refused }).catch(() => response.destroy());
   });
   const sockets = new Set<Duplex>();
   server.on('upgrade', (_request, socket: Duplex) => {
@@ -104,6 +108,7 @@ export async function startFakeServer(path: string, options: FakeServerOptions =
   return {
     status,
     registrations,
+    refused,
     resumes,
     lines,
     set: (next) => {
@@ -111,7 +116,8 @@ export async function startFakeServer(path: string, options: FakeServerOptions =
       slices = new Map(next.map((slice) => [slice.key, slice]));
       revision += 1;
       const changes = difference(before, slices, revision);
-      for (const out of open) write(out, ...changes, { type: 'bookmark', revision, ackWithinMs: 0 });
+      const bookmark = (): ServerLine => ({ type: 'bookmark', revision, ackWithinMs: 0, digest: digest() });
+      for (const out of open) write(out, ...changes, bookmark());
       return revision;
     },
     say: (line) => {
@@ -134,7 +140,13 @@ async function answer(
     history,
     options,
     registrations,
-  }: { history: StoreHistory; options: FakeServerOptions; registrations: HostRegistration[] },
+    refused,
+  }: {
+    history: StoreHistory;
+    options: FakeServerOptions;
+    registrations: HostRegistration[];
+    refused: HostRegistration[];
+  },
 ): Promise<void> {
   let body = '';
   for await (const chunk of request) body += String(chunk);
@@ -142,12 +154,14 @@ async function answer(
     response.writeHead(404).end();
     return;
   }
+  const registration = JSON.parse(body) as HostRegistration;
   if (options.refuse !== undefined) {
+    refused.push(registration);
     const { status, type, message } = options.refuse;
     response.writeHead(status).end(JSON.stringify({ NeutronError: { type, message, detail: '' } }));
     return;
   }
-  registrations.push(JSON.parse(body) as HostRegistration);
+  registrations.push(registration);
   const welcome: HostWelcome = { protocol: 2, history };
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(welcome));
 }
