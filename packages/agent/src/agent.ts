@@ -218,7 +218,11 @@ function createStream(
       client,
       transport,
       state,
-      source: { programmedRevision: () => host.loop.view.revision, ports: () => host.loop.view.ports },
+      source: {
+        programmedRevision: () => host.loop.view.revision,
+        ports: () => host.loop.view.ports,
+        refused: () => [],
+      },
       onUpdate: (update) => {
         host.ports.take(update);
         host.loop.takeState(update);

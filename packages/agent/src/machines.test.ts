@@ -120,6 +120,8 @@ test('devices of the vrouter that somebody deletes are made again, and traffic g
   h1.exec('ip', 'link', 'delete', 'cable0');
   await eventually('packets pass again', () => pings('10.0.0.6'));
   await eventually('the service link is as it was', () =>
-    /NOARP[\s\S]*198\.18\.0\.1\/15/.test(h1.links().includes('cable0') ? h1.exec('ip', 'address', 'show', 'cable0') : ''),
+    /NOARP[\s\S]*198\.18\.0\.1\/15/.test(
+      h1.links().includes('cable0') ? h1.exec('ip', 'address', 'show', 'cable0') : '',
+    ),
   );
 });

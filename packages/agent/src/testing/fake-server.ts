@@ -98,7 +98,9 @@ export async function startFakeServer(path: string, options: FakeServerOptions =
       sockets.delete(socket);
     });
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: cable-host/2\r\n\r\n');
-    createInterface({ input: socket }).on('line', (text) => take(socket, JSON.parse(text) as AgentLine));
+    createInterface({ input: socket })
+      .on('error', () => undefined)
+      .on('line', (text) => take(socket, JSON.parse(text) as AgentLine));
   });
   server.listen(path);
   await once(server, 'listening');
