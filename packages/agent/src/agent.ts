@@ -28,6 +28,7 @@ import type { AgentOptions } from './options.ts';
 import { formatUuid } from './plan/address.ts';
 import { Planner } from './plan/planner.ts';
 import type { KernelDataPlane } from './reconcile/kernel-data-plane.ts';
+import { stateNumber } from './reconcile/programmed.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { startAgentSocket } from './socket/agent-socket.ts';
 import { createAgentView } from './socket/agent-view.ts';
@@ -161,6 +162,7 @@ function createHost(
     planner,
     reconciler: new Reconciler(plane, planner, { log }),
     slots,
+    stateNumber: stateNumber(state.agentId),
     programmed: plane.readProgrammed(),
     links: linkDriver(devices, log),
     onChange: ({ ports }) => listener(ports),
@@ -221,7 +223,6 @@ function createStream(
       source: {
         programmedRevision: () => host.loop.view.revision,
         ports: () => host.loop.view.ports,
-        refused: () => [],
       },
       onUpdate: (update) => {
         host.ports.take(update);

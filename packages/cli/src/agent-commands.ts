@@ -29,10 +29,10 @@ export function addAgentCommands(root: Command, bind: Bind): void {
   );
   add(
     'confirm-removal',
-    'Lets the agent on this machine remove most of its ports.',
+    'Lets the agent on this machine remove the ports that its server left out.',
     '/removal/confirm',
     'For an agent that keeps ports which its server does not name any more, more than half of them and at least ten: see heldRemoval\n' +
-      'in cable show agent. They are removed within seconds. May be repeated.',
+      'in cable show agent. They are removed at once, and what was kept with them. May be repeated.',
   );
 }
 

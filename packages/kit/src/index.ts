@@ -2,6 +2,7 @@ export type { Backoff, BackoffOptions } from './backoff.ts';
 export { createBackoff, sleep } from './backoff.ts';
 export type { ReadKey } from './dependents.ts';
 export { Dependents, indexRead, rowRead } from './dependents.ts';
+export { assertDiskRoom } from './disk-room.ts';
 export type {
   HttpRequest,
   HttpResponse,

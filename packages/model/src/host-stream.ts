@@ -130,8 +130,6 @@ export type HostStatusReport = {
   readonly revision: number;
   readonly full: boolean;
   readonly vifs: readonly VifStatus[];
-  /** Slices of which the kernel refused something that concerns other hosts' ports: of these `revision` is not programmed. Absent: none. */
-  readonly refused?: readonly string[];
 };
 
 /** `up`: the device exists and its programs and map entries are in place; `down`: no device yet; `error`: see reason. */

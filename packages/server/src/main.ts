@@ -31,7 +31,7 @@ try {
   built.push(() => server.stop());
   const handle = {
     request: (request, reply) => server.app.routing(request, reply),
-    upgrade: createUpgradeHandler({ authenticate, log, open: async (host) => server.openStream(host) }),
+    upgrade: createUpgradeHandler({ authenticate, log, open: (host) => server.openStream(host) }),
   } satisfies Parameters<typeof listen>[0];
   const listeners = await listen(handle, options.listen);
   for (const url of listeners.urls) process.stdout.write(`listening on ${url}\n`);

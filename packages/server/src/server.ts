@@ -48,7 +48,7 @@ export type CableServer = {
   readonly tables: Tables;
   readonly deps: ServiceDeps;
   /** Lets a host's agent in; what it gives takes the upgraded connection over. Throws a `CableError`: refused. */
-  openStream(host: string): (socket: Duplex) => void;
+  openStream(host: string): Promise<(socket: Duplex) => void>;
   /** Refuses to be ready, ends streams and loops. The store stays open. Idempotent. */
   stop(): Promise<void>;
 };
@@ -139,8 +139,8 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
     await Promise.all([tables.stopped(), history.done]);
     await app.close();
   };
-  const openStream = (host: string): ((socket: Duplex) => void) => {
-    plane.checkServing(host);
+  const openStream = async (host: string): Promise<(socket: Duplex) => void> => {
+    await plane.ready(host);
     return (socket) => plane.streams.open(host, socket);
   };
   return { app, plane, tables, deps, openStream, stop };

@@ -760,27 +760,31 @@ export const cbConf: Codec<CbConf> = {
   },
 };
 
-/** struct cb_prog, 16 bytes. */
+/** struct cb_prog, 24 bytes. */
 export type CbProg = {
   /** of the server's store; 0: nothing was programmed yet */
   readonly revision: bigint;
-  /** which store: the first 8 bytes of its cluster's UUID, as a number; 0: not known */
-  readonly store: bigint;
+  /** whose: the first 8 bytes of the UUID of the agent's state directory, as a number */
+  readonly state: bigint;
+  /** which commit of that state */
+  readonly commit: bigint;
 };
 
 export const cbProg: Codec<CbProg> = {
-  size: 16,
+  size: 24,
   encode: (value) => {
-    const out = new StructWriter('cb_prog', 16);
+    const out = new StructWriter('cb_prog', 24);
     out.u64(0, 'revision', value.revision);
-    out.u64(8, 'store', value.store);
+    out.u64(8, 'state', value.state);
+    out.u64(16, 'commit', value.commit);
     return out.bytes;
   },
   decode: (bytes) => {
-    const b = new StructReader('cb_prog', 16, bytes);
+    const b = new StructReader('cb_prog', 24, bytes);
     return {
       revision: b.u64(0),
-      store: b.u64(8),
+      state: b.u64(8),
+      commit: b.u64(16),
     };
   },
 };

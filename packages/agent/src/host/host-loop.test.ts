@@ -6,7 +6,6 @@ import { vifDeviceName } from '../plan/device-names.ts';
 import { createPlanBed } from '../plan/testing/plan-bed.ts';
 import { type SampleSlice, sampleHost, sampleNetwork, samplePolicy, samplePort } from '../plan/testing/sample.ts';
 import type { Programmed } from '../reconcile/data-plane.ts';
-import { storeNumber } from '../reconcile/programmed.ts';
 import { Reconciler } from '../reconcile/reconciler.ts';
 import { createFakeDataPlane } from '../reconcile/testing/fake-data-plane.ts';
 import { type HostChange, HostLoop, type HostView } from './host-loop.ts';
@@ -16,7 +15,8 @@ const POD = samplePort(5, { vifKind: 'veth', policy: 'policy:' });
 const OWN = samplePort(6, { vifKind: 'host', policy: 'policy:' });
 const CLOUD: readonly SampleSlice[] = [sampleHost('h1', [POD]), ...sampleNetwork(1), samplePolicy('', [])];
 const HISTORY = { cluster: '01234567-89ab-4def-8000-000000000000', mark: '1-a' };
-const NOTHING: Programmed = { revision: 0, store: 0n };
+const STATE = 7n;
+const NOTHING: Programmed = { revision: 0, state: 0n, commit: 0 };
 
 type Options = {
   readonly programmed?: Programmed;
@@ -41,6 +41,7 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
         released += 1;
       },
     },
+    stateNumber: STATE,
     programmed,
     links: {
       apply: apply ?? (() => ({ changed: false, failures: new Map() })),
@@ -53,7 +54,7 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
   });
   const update = (revision: number, slices: readonly SampleSlice[], synced = true) => {
     state.replace(slices);
-    return { revision, synced, history: HISTORY, changes: state.take().changes };
+    return { revision, commit: revision, synced, history: HISTORY, changes: state.take().changes };
   };
   const addDevice = (name: string, ifindex: number): void => {
     plane.setDevice(ifindex, true);
@@ -143,7 +144,7 @@ test("events that are nobody's cost no round, and a bookmark without changes mov
   await until(() => loop.view.revision === 4);
   assert.equal(loop.view.rounds, 2);
   assert.deepEqual([...(changes.at(-1)?.ports ?? ['none'])], []);
-  assert.deepEqual(plane.readProgrammed(), { revision: 4, store: storeNumber(HISTORY.cluster) });
+  assert.deepEqual(plane.readProgrammed(), { revision: 4, state: STATE, commit: 4 });
   stop.abort();
 });
 
@@ -201,11 +202,10 @@ test('what failed is tried again after a while, and nothing else is', async () =
   stop.abort();
 });
 
-test('regression: a state older than what is programmed, or of another store, is not put over it', async () => {
-  const store = storeNumber(HISTORY.cluster);
+test('regression: a state older than what is programmed, or of another directory, is not put over it', async () => {
   for (const programmed of [
-    { revision: 4, store },
-    { revision: 1, store: store + 1n },
+    { revision: 2, state: STATE, commit: 4 },
+    { revision: 1, state: STATE + 1n, commit: 1 },
   ]) {
     const { loop, update, addDevice, plane, stop } = createBed({ programmed });
     addDevice(vifDeviceName(POD), 50);
@@ -222,7 +222,7 @@ test('regression: a state older than what is programmed, or of another store, is
     assert.equal(loop.view.held, null);
     stop.abort();
   }
-  const { loop, update, stop } = createBed({ programmed: { revision: 3, store } });
+  const { loop, update, stop } = createBed({ programmed: { revision: 9, state: STATE, commit: 3 } });
   loop.start(update(3, CLOUD, false));
   await until(() => loop.view.revision === 3);
   stop.abort();

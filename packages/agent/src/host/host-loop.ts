@@ -1,13 +1,13 @@
 import { type Backoff, createBackoff, type Logger, type Loop, startLoop } from '@cable/kit';
 import type { LocalPort, VifStatus } from '@cable/model';
 import type { EntryChange } from '../plan/claims.ts';
-import type { SliceChange, SliceReader, StateUpdate } from '../plan/inputs.ts';
 import type { PlanChanges, Planner } from '../plan/planner.ts';
 import { policyName } from '../plan/topics.ts';
 import type { Programmed } from '../reconcile/data-plane.ts';
-import { mayWrite, storeNumber } from '../reconcile/programmed.ts';
+import { mayWrite } from '../reconcile/programmed.ts';
 import type { Reconciled, Reconciler } from '../reconcile/reconciler.ts';
 import type { RefusalCount } from '../reconcile/refusals.ts';
+import type { SliceChange, SliceReader, StateUpdate } from '../stream/slice-reader.ts';
 import { type LinkDriver, MachineLinks } from './machine-links.ts';
 import { type PlugWait, PlugWaiters } from './plug-waiters.ts';
 import { PortStates } from './port-states.ts';
@@ -37,10 +37,12 @@ export type HostChange = { readonly revision: number; readonly ports: ReadonlySe
 
 export type HostLoopDeps = {
   readonly host: string;
-  readonly slices: SliceReader;
+  readonly slices: Pick<SliceReader, 'item'>;
   readonly planner: Planner;
   readonly reconciler: Reconciler;
   readonly slots: Pick<SlotTable, 'releaseUnclaimed'>;
+  /** `stateNumber` of the state directory. */
+  readonly stateNumber: bigint;
   /** What the maps held when this run began. */
   readonly programmed: Programmed;
   readonly links: LinkDriver;
@@ -76,7 +78,7 @@ export class HostLoop {
   readonly #waiters = new PlugWaiters();
   readonly #retries: Backoff;
   #pending: Pending = nothingPending();
-  #state: Position = { revision: 0, history: null, synced: false };
+  #state: Position = { revision: 0, history: null, commit: 0, synced: false };
   #loop: Loop | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   /** Changes of the plan that the reconciler has not been given. */
@@ -191,7 +193,7 @@ export class HostLoop {
     const { reconciler, planner } = this.#deps;
     const entries = this.#entries;
     this.#entries = [];
-    const programmed = programmedOf(state);
+    const programmed = this.#programmedOf(state);
     const result = await reconciler.apply({ entries, ports, write, prune: state.synced, retry, state: programmed });
     for (const portId of result.ports) ports.add(portId);
     for (const name of result.policies) for (const portId of planner.portsOf(name)) ports.add(portId);
@@ -243,13 +245,17 @@ export class HostLoop {
 
   /** Once something was written, what follows is newer. */
   #mayWrite(state: Position): boolean {
-    return this.#written || mayWrite({ ...programmedOf(state), synced: state.synced }, this.#deps.programmed);
+    return this.#written || mayWrite({ ...this.#programmedOf(state), synced: state.synced }, this.#deps.programmed);
   }
 
   #held(): string | null {
     if (this.#mayWrite(this.#state)) return null;
     const { revision } = this.#deps.programmed;
-    return `the saved state (revision ${this.#state.revision}) is older than what is programmed (${revision}) or of another store: waiting for the server`;
+    return `the saved state (revision ${this.#state.revision}) is older than what is programmed (${revision}) or of another directory: waiting for the server`;
+  }
+
+  #programmedOf({ revision, commit }: Position): Programmed {
+    return { revision, state: this.#deps.stateNumber, commit };
   }
 
   #isUp({ portId, ifindex }: PlugWait): boolean {
@@ -258,7 +264,7 @@ export class HostLoop {
   }
 
   #port(portId: string): LocalPort | undefined {
-    return this.#deps.slices.item(`host:${this.#deps.host}`, portId) as LocalPort | undefined;
+    return this.#deps.slices.item(`host:${this.#deps.host}`, portId);
   }
 
   #failure(portId: string): string | undefined {
@@ -272,10 +278,6 @@ export class HostLoop {
 
 function nothingPending(): Pending {
   return { changes: [], devices: new Set(), ports: new Set(), retry: false };
-}
-
-function programmedOf({ revision, history }: Position): Programmed {
-  return { revision, store: storeNumber(history?.cluster) };
 }
 
 /** Names of devices that ports have, and of the machine's ends of their links. */

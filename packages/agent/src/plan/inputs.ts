@@ -1,26 +1,8 @@
-import type { SliceHeader, SliceItem, SliceKey, SliceKind, StoreHistory } from '@cable/model';
+import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
+import type { SliceReader } from '../stream/slice-reader.ts';
 
-/** The slices that the host has, as they are now. What has not been received is undefined, or an empty collection. */
-export type SliceReader = {
-  header(key: string): unknown;
-  item(key: string, item: string): unknown;
-  /** Not to be used on after an await. */
-  items(key: string): Iterable<readonly [item: string, value: unknown]>;
-};
-
-/** One header (`item` null) or item that came, changed or went. */
-export type SliceChange = { readonly key: SliceKey; readonly item: string | null };
-
-/**
- * The state changed. `changes`: everything that is not as it was at the last update; at the first, everything there is. `synced`: it has been
- * in sync with the server in this run, so what is not in it is gone. `history`: the store's in which the revision is; null: not known.
- */
-export type StateUpdate = {
-  readonly revision: number;
-  readonly history: StoreHistory | null;
-  readonly synced: boolean;
-  readonly changes: readonly SliceChange[];
-};
+/** What the planner reads of the slices. */
+export type PlannedSlices = Pick<SliceReader, 'header' | 'item' | 'items'>;
 
 /** A network device of this machine. */
 export type LocalDevice = { readonly name: string; readonly ifindex: number };
@@ -49,12 +31,10 @@ export type TypedSlices = {
 };
 
 /** The server's word is taken for the shape of what it sent; a unit that meets another shape fails alone. */
-export function typedSlices(slices: SliceReader): TypedSlices {
+export function typedSlices(slices: PlannedSlices): TypedSlices {
   return {
-    header: <K extends SliceKind>(kind: K, id: string) => slices.header(`${kind}:${id}`) as SliceHeader<K> | undefined,
-    item: <K extends SliceKind>(kind: K, id: string, item: string) =>
-      slices.item(`${kind}:${id}`, item) as SliceItem<K> | undefined,
-    items: <K extends SliceKind>(kind: K, id: string) =>
-      slices.items(`${kind}:${id}`) as Iterable<readonly [string, SliceItem<K>]>,
+    header: (kind, id) => slices.header(`${kind}:${id}`),
+    item: (kind, id, item) => slices.item(`${kind}:${id}`, item),
+    items: (kind, id) => slices.items(`${kind}:${id}`),
   };
 }

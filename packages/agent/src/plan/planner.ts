@@ -1,5 +1,6 @@
 import { Dependents, type Logger, type ReadKey, startTurns, type Turns } from '@cable/kit';
 import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry } from '../desired.ts';
+import type { SliceChange } from '../stream/slice-reader.ts';
 import { Admission } from './admission.ts';
 import { Claims, type EntryChange } from './claims.ts';
 import { type Fact, Facts, type Subject } from './facts.ts';
@@ -9,8 +10,7 @@ import {
   idOf,
   kindOf,
   type LocalDevice,
-  type SliceChange,
-  type SliceReader,
+  type PlannedSlices,
   type SlotSource,
   type TypedSlices,
   typedSlices,
@@ -23,7 +23,7 @@ import { type Unit, UnitQueue, UnitTable } from './units.ts';
 
 export type PlannerDeps = {
   readonly host: string;
-  readonly slices: SliceReader;
+  readonly slices: PlannedSlices;
   readonly devices: DeviceReader;
   readonly slots: SlotSource;
   readonly log: Logger;
@@ -253,7 +253,7 @@ export class Planner {
   /** Undefined: the unit has no reason to be any more. */
   #sourceOf({ family: { source }, scope, item }: Unit): unknown {
     if (source.kind === 'topic') return this.#facts.of(source.topic, scope).size > 0 ? true : undefined;
-    const key = `${source.slice}:${scope}`;
+    const key = `${source.slice}:${scope}` as const;
     return source.kind === 'item' ? this.#deps.slices.item(key, item) : this.#deps.slices.header(key);
   }
 

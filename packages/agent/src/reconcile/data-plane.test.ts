@@ -66,8 +66,8 @@ for (const bench of BENCHES) {
       bench.plane().writeEpoch(4_000_000_000);
       bench.plane().createStat(0);
       bench.plane().createStat(77);
-      assert.deepEqual(bench.plane().readProgrammed(), { revision: 0, store: 0n });
-      const programmed = { revision: 2 ** 40 + 7, store: 0xfedc_ba98_7654_3210n };
+      assert.deepEqual(bench.plane().readProgrammed(), { revision: 0, state: 0n, commit: 0 });
+      const programmed = { revision: 2 ** 40 + 7, state: 0xfedc_ba98_7654_3210n, commit: 2 ** 33 + 1 };
       bench.plane().writeProgrammed(programmed);
       await bench.reopen();
       assert.equal(bench.plane().readEpoch(), 4_000_000_000);

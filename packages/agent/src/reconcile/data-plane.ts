@@ -1,7 +1,10 @@
 import type { AgentMap, MapEntry } from '../desired.ts';
 
-/** Of which state the entries in the maps are. `revision` 0: nothing was programmed yet. `store`: `storeNumber`. */
-export type Programmed = { readonly revision: number; readonly store: bigint };
+/**
+ * Of which state the entries in the maps are. `revision`: the store's; 0: nothing was programmed yet. `state`: `stateNumber` of the agent's state directory;
+ * `commit`: which of its commits.
+ */
+export type Programmed = { readonly revision: number; readonly state: bigint; readonly commit: number };
 
 /**
  * What the reconciler does to the kernel. The real one (kernel-data-plane.ts) and the fake one (testing/fake-data-plane.ts) pass the same

@@ -77,13 +77,14 @@ export class KernelDataPlane implements DataPlane {
 
   readProgrammed(): Programmed {
     const value = this.#map('cb_prog_1').lookup(arrayIndex.encode(0));
-    if (value === undefined) return { revision: 0, store: 0n };
-    const { revision, store } = cbProg.decode(value);
-    return { revision: Number(revision), store };
+    if (value === undefined) return { revision: 0, state: 0n, commit: 0 };
+    const { revision, state, commit } = cbProg.decode(value);
+    return { revision: Number(revision), state, commit: Number(commit) };
   }
 
-  writeProgrammed({ revision, store }: Programmed): void {
-    this.#map('cb_prog_1').update(arrayIndex.encode(0), cbProg.encode({ revision: BigInt(revision), store }));
+  writeProgrammed({ revision, state, commit }: Programmed): void {
+    const value = cbProg.encode({ revision: BigInt(revision), state, commit: BigInt(commit) });
+    this.#map('cb_prog_1').update(arrayIndex.encode(0), value);
   }
 
   listStats(): ReadonlySet<number> {

@@ -76,14 +76,14 @@ test('everything comes in an order that the data plane accepts, and goes again t
     /^tc filter replace dev 50 ingress bpf da from_vif/,
   );
   assert.match(commands.at(-2) ?? '', /cb_vif_1/);
-  assert.match(commands.at(-1) ?? '', /cb_prog_1 revision 1 store 7/);
+  assert.match(commands.at(-1) ?? '', /cb_prog_1 revision 1 commit 1/);
   bed.plug(OWN, null);
   const last = await bed.apply([]);
   assert.equal(last.deletes, first.puts);
   assertAsDesired(bed);
   assert.deepEqual(bed.plane.takeCommands().slice(-4), [
     'bpftool map update cb_conf_1 epoch 2',
-    'bpftool map update cb_prog_1 revision 2 store 7',
+    'bpftool map update cb_prog_1 revision 2 commit 2',
     'bpftool map delete cb_stat_1 key 50',
     'delete flows of 50',
   ]);
@@ -94,7 +94,7 @@ test('a restart with the same state writes nothing, and neither does a round wit
   const bed = createBed();
   await bed.apply(cloud());
   bed.plane.takeCommands();
-  const state = { revision: 1, store: 7n };
+  const state = { revision: 1, state: 7n, commit: 1 };
   for (const again of ['round', 'restart'] as const) {
     if (again === 'restart') bed.restart();
     const result = await bed.apply(cloud(), { state });
@@ -204,7 +204,7 @@ test('a program that somebody took off comes back with the next round of its por
   bed.plane.takeCommands();
   const ports = new Set(bed.reconciler.restore(50));
   assert.deepEqual([...ports], [OWN.id]);
-  await bed.apply(cloud(), { ports, state: { revision: 1, store: 7n } });
+  await bed.apply(cloud(), { ports, state: { revision: 1, state: 7n, commit: 1 } });
   assert.deepEqual(bed.plane.takeCommands(), ['tc filter replace dev 50 ingress bpf da from_vif']);
 });
 
@@ -329,7 +329,7 @@ test('a round that may not write attaches programs and leaves the maps as they a
   await bed.apply(cloud(), { write: false });
   assert.equal(bed.plane.listAttached().has(50), true);
   for (const map of AGENT_MAPS) assert.equal(bed.plane.entries(map).size, 0, map);
-  assert.deepEqual(bed.plane.readProgrammed(), { revision: 0, store: 0n });
+  assert.deepEqual(bed.plane.readProgrammed(), { revision: 0, state: 0n, commit: 0 });
   await bed.apply(cloud());
   assertAsDesired(bed);
 });

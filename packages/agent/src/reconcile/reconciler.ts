@@ -315,7 +315,9 @@ export class Reconciler {
 
   #recordState(state: Programmed): void {
     const before = this.#programmed ?? this.#plane.readProgrammed();
-    if (before.revision !== state.revision || before.store !== state.store) this.#plane.writeProgrammed(state);
+    if (before.revision !== state.revision || before.commit !== state.commit || before.state !== state.state) {
+      this.#plane.writeProgrammed(state);
+    }
     this.#programmed = state;
   }
 }

@@ -1,6 +1,6 @@
 import type { SliceKey, SliceKind } from '@cable/model';
 import type { DesiredVif } from '../desired.ts';
-import { idOf, kindOf, type SliceReader, typedSlices } from '../plan/inputs.ts';
+import { idOf, kindOf, type PlannedSlices, typedSlices } from '../plan/inputs.ts';
 import type { Planner } from '../plan/planner.ts';
 
 /** Users' names for the numbers in the maps. What has no name any more is shown as its number. */
@@ -19,7 +19,7 @@ export type Names = {
 };
 
 /** Slices that can be listed. */
-export type ListedSlices = SliceReader & { keys(): Iterable<SliceKey> };
+export type ListedSlices = PlannedSlices & { keys(): Iterable<SliceKey> };
 
 /** What names are read from, as it is now. */
 export type NameSource = {

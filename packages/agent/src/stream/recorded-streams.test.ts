@@ -33,7 +33,7 @@ function depsOf(state: HostState): ConnectionDeps & { readonly updates: StateUpd
     updates,
     host: 'h1',
     state,
-    reports: new StatusReports({ programmedRevision: () => 0, ports: () => new Map(), refused: () => [] }),
+    reports: new StatusReports({ programmedRevision: () => 0, ports: () => new Map() }),
     programmed: () => 0,
     heard: () => undefined,
     onSync: () => undefined,

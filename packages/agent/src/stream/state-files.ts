@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { accessSync, closeSync, constants, existsSync, openSync, readSync, statfsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { startTurns } from '@cable/kit';
+import { assertDiskRoom, startTurns } from '@cable/kit';
 import type { StoreHistory } from '@cable/model';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { isRecord, parseJson } from '../json.ts';
@@ -279,7 +279,7 @@ export class StateFiles {
   /** One transaction. */
   async #put(entries: readonly Entry[]): Promise<void> {
     this.#beforeCommit();
-    assertRoom(this.#path, entries);
+    assertDiskRoom(this.#path, roomFor(entries));
     try {
       await this.#env.batch(() => {
         // Within a batch the batch's promise tells of a failure.
@@ -338,20 +338,11 @@ function parseRemoval(value: unknown): Removal | null {
   return isRevision(before) && typeof since === 'string' ? { before, since } : null;
 }
 
-/**
- * Throws when the disk has no room for the transaction or takes no writes. LMDB itself must not find out: when a write of its is refused, it prints the
- * reason into a buffer that is too small, and the process ends (lmdb 3.5.6, `mdb_page_flush` in `mdb.c`).
- */
-function assertRoom(path: string, entries: readonly Entry[]): void {
-  accessSync(path, constants.W_OK);
+/** Room that the transaction needs on the disk. */
+function roomFor(entries: readonly Entry[]): number {
   let needed = RESERVE_BYTES;
   for (const [, , value] of entries) needed += PATH_BYTES + 2 * (value?.length ?? 0);
-  const { bavail, bsize } = statfsSync(path);
-  if (bavail * bsize < needed) {
-    throw new Error(
-      `No space left: ${Math.floor((bavail * bsize) / 1024)} KiB are free, ${needed / 1024} KiB are needed`,
-    );
-  }
+  return needed;
 }
 
 /** False: a file of something else, at which LMDB would end the process. */

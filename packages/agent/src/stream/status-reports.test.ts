@@ -10,22 +10,17 @@ function up(portId: string): VifStatus {
 function bed(...ids: readonly string[]) {
   const ports = new Map(ids.map((id) => [id, up(id)]));
   let known = true;
-  let refused: readonly string[] = [];
   const reports = new StatusReports({
     programmedRevision: () => 7,
     ports: () => (known ? ports : undefined),
-    refused: () => refused,
   });
-  const refuse = (...keys: readonly string[]): void => {
-    refused = keys;
-  };
   const hide = (): void => {
     known = false;
   };
   const show = (): void => {
     known = true;
   };
-  return { reports, ports, hide, show, refuse };
+  return { reports, ports, hide, show };
 }
 
 function summary(reports: readonly HostStatusReport[]): unknown {
@@ -81,21 +76,4 @@ test('many ports are several reports, of which the first alone is full', () => {
       [false, 7, 808],
     ],
   );
-});
-
-test('slices of which the kernel refused entries are told with each report while there are any, 256 at most', () => {
-  const { reports, refuse, hide } = bed(...Array.from({ length: 5000 }, (_, i) => `p${i}`));
-  refuse('endpoints:a', 'endpoints:b');
-  const told = (): unknown => reports.take(true).map((one) => one.refused);
-  assert.deepEqual(told(), [
-    ['endpoints:a', 'endpoints:b'],
-    ['endpoints:a', 'endpoints:b'],
-  ]);
-  refuse(...Array.from({ length: 300 }, (_, i) => `endpoints:${i}`));
-  assert.equal(reports.take(true)[0]?.refused?.length, 256);
-  refuse('endpoints:a');
-  hide();
-  assert.deepEqual(told(), [['endpoints:a']]);
-  refuse();
-  assert.deepEqual(reports.take(true), [{ revision: 7, full: false, vifs: [] }]);
 });

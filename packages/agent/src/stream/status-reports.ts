@@ -6,14 +6,11 @@ export type ReportSource = {
   programmedRevision(): number;
   /** State of each port by its id, as of the last round; undefined: no round has ended yet. */
   ports(): ReadonlyMap<string, VifStatus> | undefined;
-  /** Keys of the slices of which the kernel refused entries that concern other hosts' ports: of these the revision is not programmed. */
-  refused(): readonly string[];
 };
 
 /** What the server takes in one report: VIFs, characters of a reason. */
 const MAX_VIFS_A_REPORT = 4096;
 const MAX_REASON = 256;
-const MAX_REFUSED = 256;
 
 /** What is to be said of the host's ports: those that changed since the last report, or all. */
 export class StatusReports {
@@ -50,28 +47,22 @@ export class StatusReports {
   take(mayBeFull: boolean): readonly HostStatusReport[] {
     const revision = this.#source.programmedRevision();
     const ports = this.#source.ports();
-    const refused = this.#source.refused().slice(0, MAX_REFUSED);
-    const base = { revision, ...(refused.length === 0 ? {} : { refused }) };
-    if (ports === undefined) return [{ ...base, full: false, vifs: [] }];
+    if (ports === undefined) return [{ revision, full: false, vifs: [] }];
     for (const id of this.#changed) if (!ports.has(id)) this.#fullDue = true;
     const full = this.#fullDue && mayBeFull;
     const due = full || this.#allDue ? [...ports.values()] : [...this.#changed].flatMap((id) => ports.get(id) ?? []);
     this.#changed.clear();
     this.#allDue = false;
     if (full) this.#fullDue = false;
-    return cut(base, full, due);
+    return cut(revision, full, due);
   }
 }
 
-function cut(
-  base: Pick<HostStatusReport, 'revision' | 'refused'>,
-  full: boolean,
-  due: readonly VifStatus[],
-): readonly HostStatusReport[] {
+function cut(revision: number, full: boolean, due: readonly VifStatus[]): readonly HostStatusReport[] {
   const vifs = due.map((vif) => ({ ...vif, reason: vif.reason === null ? null : vif.reason.slice(0, MAX_REASON) }));
   const reports: HostStatusReport[] = [];
   for (let at = 0; at === 0 || at < vifs.length; at += MAX_VIFS_A_REPORT) {
-    reports.push({ ...base, full: full && at === 0, vifs: vifs.slice(at, at + MAX_VIFS_A_REPORT) });
+    reports.push({ revision, full: full && at === 0, vifs: vifs.slice(at, at + MAX_VIFS_A_REPORT) });
   }
   return reports;
 }

@@ -54,7 +54,6 @@ function follow(t: TestContext) {
   const state = memoryState({ log });
   const updates: StateUpdate[] = [];
   const ports = new Map<string, VifStatus>();
-  const refused: string[] = [];
   let programmed = state.position.revision;
   const transport = httpTransport(`unix:${path}`);
   const client = new StreamClient(
@@ -63,7 +62,7 @@ function follow(t: TestContext) {
       client: createClient({ transport }),
       transport,
       state,
-      source: { programmedRevision: () => programmed, ports: () => ports, refused: () => refused },
+      source: { programmedRevision: () => programmed, ports: () => ports },
       onUpdate: (update) => {
         updates.push(update);
         programmed = update.revision;
@@ -80,7 +79,7 @@ function follow(t: TestContext) {
     transport.close();
   };
   t.after(end);
-  return { client, state, updates, ports, refused, said, end };
+  return { client, state, updates, ports, said, end };
 }
 
 /** Content of the state as the server has it. */
@@ -289,20 +288,6 @@ test('a host that is refused already when it registers opens no stream, and asks
   assert.equal((await client.adoptStore()).changed, true);
   await until('asked again', () => second.refused.length === 2);
   assert.deepEqual([second.refused[1]?.since, second.refused[1]?.history], [0, null]);
-});
-
-test('slices of which the kernel refused entries are named in reports', async (t) => {
-  const server = await serve(t);
-  server.set([hostSlice(2)]);
-  const { refused, updates, client } = follow(t);
-  await until('sync', () => updates.length === 1);
-  refused.push(`endpoints:${uuid(1)}`);
-  client.portsChanged([]);
-  const last = (): unknown => server.lines.flatMap((line) => (line.type === 'status' ? [line.refused] : [])).at(-1);
-  await until('told', () => JSON.stringify(last()) === JSON.stringify(refused));
-  refused.pop();
-  client.portsChanged([]);
-  await until('told no more', () => last() === undefined);
 });
 
 test('another cluster is refused, traffic stays, until an operator takes it over; then only what differs changes', async (t) => {

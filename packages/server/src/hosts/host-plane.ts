@@ -42,6 +42,8 @@ import { planStatus, type StatusWriter, startStatusWriter } from './status-write
 
 /** How long a client that has more than this server knows is kept waiting for the server to catch up. */
 const CATCH_UP_MS = 2000;
+/** The same for the slices of a host that has just registered: at a start of thousands of hosts there is much to be compiled. */
+const COMPILE_MS = 10_000;
 /** Kinds of slices whose items are about a port: their keys begin with its id. */
 const PORT_KINDS: ReadonlySet<string> = new Set(['host', 'endpoints', 'group', 'router']);
 const UUID_LENGTH = 36;
@@ -224,7 +226,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   async watchV1(host: string, since: number, openOutput: () => Writable): Promise<void> {
     const { tables } = this.#options;
     const isKnown = await tables.waitFor(since, CATCH_UP_MS);
-    this.checkServing(host);
+    await this.ready(host);
     // Such an agent may come from a server that has stopped, and report later.
     const alive = tables.of('alive').get(host);
     if (alive !== undefined && alive.session !== null) throw superseded(host);
@@ -288,7 +290,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** A stream needs its host alive, its run to be the one that speaks for it, and what it has seen to be of this store's history. */
   async #admit(host: string, { session, since, history: held }: Resume): Promise<StoreHistory> {
     const { tables, history } = this.#options;
-    this.checkServing(host);
+    await this.ready(host);
     const alive = tables.of('alive').get(host);
     if (alive === undefined) throw notRegistered(host);
     if (alive.session !== session) throw superseded(host);
@@ -307,10 +309,32 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     throw error;
   }
 
-  /** Throws `ServiceUnavailable` when the server stops, and `HostNotRegistered`: no stream is to be opened. */
-  checkServing(host: string): void {
+  /**
+   * Resolves when a stream may be opened. A host that registered a moment ago has its slices first. Throws `ServiceUnavailable` when the server stops, and
+   * `HostNotRegistered`.
+   */
+  async ready(host: string): Promise<void> {
+    const { tables } = this.#options;
+    if (!this.slices.hasHost(host) && tables.of('host').get(host) !== undefined)
+      await this.#compiledUpTo(tables.revision);
     if (this.#abort.signal.aborted) throw new CableError('ServiceUnavailable', 'The server is stopping.');
     if (!this.slices.hasHost(host)) throw notRegistered(host);
+  }
+
+  /** Resolves when the slices have come that far; of a server that is very busy after some time. */
+  #compiledUpTo(revision: number): Promise<void> {
+    if (this.slices.revision >= revision) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        stop();
+        resolve();
+      };
+      const stop = this.slices.onCompiled((compiled) => {
+        if (compiled.revision >= revision) done();
+      });
+      const timer = setTimeout(done, COMPILE_MS);
+    });
   }
 
   #isAlive(host: string): boolean {

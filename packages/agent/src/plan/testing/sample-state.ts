@@ -1,27 +1,28 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { SliceKey } from '@cable/model';
-import type { LocalDevice, SliceChange, SliceReader } from '../inputs.ts';
+import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
+import type { SliceChange } from '../../stream/slice-reader.ts';
+import type { LocalDevice, PlannedSlices } from '../inputs.ts';
 import type { SampleSlice } from './sample.ts';
 
 type Held = { header: object | undefined; readonly items: Map<string, object> };
 
 /** Slices and devices in memory, for tests: what was changed is told by the next `take`. */
-export class SampleState implements SliceReader {
+export class SampleState implements PlannedSlices {
   readonly #slices = new Map<SliceKey, Held>();
   readonly #devices = new Map<string, LocalDevice>();
   #changes = new Map<string, SliceChange>();
   #names = new Set<string>();
 
-  header(key: string): object | undefined {
-    return this.#slices.get(key as SliceKey)?.header;
+  header<K extends SliceKind>(key: `${K}:${string}`): SliceHeader<K> | undefined {
+    return this.#slices.get(key as SliceKey)?.header as SliceHeader<K> | undefined;
   }
 
-  item(key: string, item: string): object | undefined {
-    return this.#slices.get(key as SliceKey)?.items.get(item);
+  item<K extends SliceKind>(key: `${K}:${string}`, item: string): SliceItem<K> | undefined {
+    return this.#slices.get(key as SliceKey)?.items.get(item) as SliceItem<K> | undefined;
   }
 
-  items(key: string): ReadonlyMap<string, object> {
-    return this.#slices.get(key as SliceKey)?.items ?? new Map();
+  items<K extends SliceKind>(key: `${K}:${string}`): ReadonlyMap<string, SliceItem<K>> {
+    return (this.#slices.get(key as SliceKey)?.items ?? new Map()) as ReadonlyMap<string, SliceItem<K>>;
   }
 
   byName(name: string): LocalDevice | undefined {

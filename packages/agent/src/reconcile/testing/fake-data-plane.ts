@@ -29,7 +29,7 @@ export function createFakeDataPlane(): FakeDataPlane {
   const devices = new Set<number>();
   let commands: string[] = [];
   let epoch = 0;
-  let programmed: Programmed = { revision: 0, store: 0n };
+  let programmed: Programmed = { revision: 0, state: 0n, commit: 0 };
   const check = (holds: boolean, what: string): void => {
     if (!holds) throw new Error(`wrong order: ${what}`);
   };
@@ -111,7 +111,7 @@ export function createFakeDataPlane(): FakeDataPlane {
     readProgrammed: () => programmed,
     writeProgrammed: (state) => {
       programmed = state;
-      commands.push(`bpftool map update cb_prog_1 revision ${state.revision} store ${state.store.toString(16)}`);
+      commands.push(`bpftool map update cb_prog_1 revision ${state.revision} commit ${state.commit}`);
     },
     listStats: () => stats,
     createStat: (ifindex) => {

@@ -28,7 +28,7 @@ export function createReconcileBed(plane: DataPlane, sizes?: MapSizes): Reconcil
       const all = everything ? [...ports, ...plan.planner.vifs.keys()] : ports;
       everything = false;
       const whole = { entries, ports: new Set(all), write: true, prune: true, retry: false };
-      return bed.reconciler.apply({ ...whole, state: { revision, store: 7n }, ...round });
+      return bed.reconciler.apply({ ...whole, state: { revision, state: 7n, commit: revision }, ...round });
     },
     restart: () => {
       bed.reconciler = new Reconciler(plane, plan.planner, deps);
