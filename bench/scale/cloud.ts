@@ -1,6 +1,6 @@
 import { type Client, createClient } from '@cable/api';
 import { httpTransport } from '@cable/kit';
-import type { PortWish, World } from './world.ts';
+import type { PortWish, ScaleHost, World } from './world.ts';
 
 const PORTS_A_REQUEST = 200;
 const REQUESTS_AT_ONCE = 6;
@@ -46,6 +46,16 @@ export async function createCloud(
     }
   });
   return { cloud, portsPerSecond: (world.size.ports * 1000) / (performance.now() - startedAt) };
+}
+
+/** Makes a host known, without its agent. */
+export async function registerHost(url: string, { host, underlay }: ScaleHost): Promise<void> {
+  const answer = await fetch(`${url}/cable/v1/hosts/${host}`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ underlay, agentVersion: 'bench' }),
+  });
+  if (!answer.ok) throw new Error(`registration of ${host} was answered ${answer.status}: ${await answer.text()}`);
 }
 
 /** The request for a port of the world. */

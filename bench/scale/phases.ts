@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { quantile } from '../lib/statistics.ts';
 import { type ChangeFigures, type Measured, measureChanges } from './changes.ts';
-import { type Cloud, createCloud } from './cloud.ts';
+import { type Cloud, createCloud, inParallel, registerHost } from './cloud.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import { type Fleet, startFleet } from './fleet.ts';
 import { figuresOf, startCpu } from './process-figures.ts';
@@ -43,9 +43,11 @@ export async function measureWorld(options: PhaseOptions): Promise<readonly Row[
     const { cloud, portsPerSecond } = await createCloud(cluster.servers[0]?.url ?? '', world, say);
     const bed: Bed = { options, world, cluster, cloud, fleet };
     rows.push(row(bed, 'bulk creates', portsPerSecond, 'ports/s'));
+    if (size.networks === 1) rows.push(...(await costWithoutStreams(bed)));
     rows.push(...(await connectAll(bed)));
-    rows.push(...(await idle(bed)));
-    for (const rate of options.rates) rows.push(...(await changesAt(bed, rate)));
+    const idleLoad = await idleLoadOf(bed);
+    rows.push(...(await idle(bed, idleLoad)));
+    for (const rate of options.rates) rows.push(...(await changesAt(bed, rate, idleLoad)));
     rows.push(...(await restartAgents(bed)));
     if (options.servers > 1) rows.push(...(await failOver(bed)));
     rows.push(...(await restartServer(bed)));
@@ -62,6 +64,31 @@ function row(bed: Bed, what: string, value: number, unit: string, more: Partial<
 
 function urls(bed: Bed): readonly string[] {
   return bed.cluster.servers.map(({ url }) => url);
+}
+
+/**
+ * What a change costs the server before anything is sent: without a host that needs it (request and store alone), then with all hosts known
+ * and none connected (compiled as well). The difference is the compiler's part.
+ */
+async function costWithoutStreams(bed: Bed): Promise<readonly Row[]> {
+  const { world, options, cluster } = bed;
+  const rate = { perSecond: 20, seconds: options.seconds };
+  options.say(`${world.size.name}: changes without hosts`);
+  await wait(IDLE_MS);
+  const alone = await measureChanges(measured(bed), rate);
+  options.say(`${world.size.name}: registering ${world.hosts.length} hosts`);
+  const startedAt = performance.now();
+  await inParallel(world.hosts, 64, (host) => registerHost(cluster.servers[0]?.url ?? '', host));
+  const registeredMs = performance.now() - startedAt;
+  await wait(IDLE_MS);
+  const compiled = await measureChanges(measured(bed), rate);
+  return [
+    row(bed, 'all hosts register', registeredMs / 1000, 's'),
+    row(bed, 'a change: server CPU, request and store', alone.serverCpuMs, 'ms'),
+    row(bed, 'a change: server CPU, compiling', Math.max(0, compiled.serverCpuMs - alone.serverCpuMs), 'ms', {
+      goal: 1,
+    }),
+  ];
 }
 
 /** Of one huge network each host would be sent the whole: there the agents of a process take it from the first, as if they had had it. */
@@ -102,11 +129,18 @@ async function connectAll(bed: Bed): Promise<readonly Row[]> {
   ];
 }
 
-async function idle(bed: Bed): Promise<readonly Row[]> {
-  const { world, fleet } = bed;
-  const cpu = startCpu(serverPids(bed));
+type IdleLoad = { readonly servers: number; readonly agents: number };
+
+/** Cores that are used while nothing changes. */
+async function idleLoadOf({ fleet, ...bed }: Bed): Promise<IdleLoad> {
+  const cpu = startCpu(serverPids({ fleet, ...bed }));
   const agentsCpu = startCpu(fleet.pids);
   await wait(IDLE_MS);
+  return { servers: cpu() / IDLE_MS, agents: agentsCpu() / IDLE_MS };
+}
+
+async function idle(bed: Bed, load: IdleLoad): Promise<readonly Row[]> {
+  const { world } = bed;
   const resident = serverPids(bed).map((pid) => figuresOf(pid).residentBytes);
   const perPort = Math.max(...resident) / world.size.ports / 1024;
   const note = `${show(Math.max(...resident) / 2 ** 20)} MiB for ${world.size.ports} ports and ${world.hosts.length} streams`;
@@ -115,17 +149,18 @@ async function idle(bed: Bed): Promise<readonly Row[]> {
       goal: world.size.ports >= 100_000 ? 1.5 : null,
       note,
     }),
-    row(bed, 'servers, idle', (cpu() / IDLE_MS) * 100, '% of a core', {
-      note: `agents ${show((agentsCpu() / IDLE_MS) * 100)} %`,
-    }),
+    row(bed, 'servers, idle', load.servers * 100, '% of a core', { note: `agents ${percent(load.agents)}` }),
   ];
 }
 
-async function changesAt(bed: Bed, perSecond: number): Promise<readonly Row[]> {
+async function changesAt(bed: Bed, perSecond: number, idleLoad: IdleLoad): Promise<readonly Row[]> {
   const { options, world } = bed;
   const seconds = perSecond < 10 ? Math.max(20, options.seconds) : options.seconds;
   options.say(`${world.size.name}: ${perSecond} changes a second for ${seconds} s`);
-  const figures = await measureChanges(measured(bed), { perSecond, seconds });
+  const measuredFigures = await measureChanges(measured(bed), { perSecond, seconds });
+  // What the servers do anyhow is not the changes'.
+  const serverCpuMs = Math.max(0, measuredFigures.serverCpuMs - (idleLoad.servers * 1000) / measuredFigures.perSecond);
+  const figures = { ...measuredFigures, serverCpuMs };
   return changeRows(bed, `${perSecond}/s`, figures, goalOf(world, perSecond));
 }
 

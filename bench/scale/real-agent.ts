@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { addNamespace, addVeth, ipIn, removeNamespace } from '../lib/net.ts';
 import { quantile } from '../lib/statistics.ts';
-import { createCloud, inParallel, portBody } from './cloud.ts';
+import { createCloud, inParallel, portBody, registerHost } from './cloud.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import { figuresOf, startCpu } from './process-figures.ts';
 import { type Row, show } from './rows.ts';
@@ -111,14 +111,7 @@ function agentWorld({ localPorts, remoteEndpoints }: RealAgentOptions): World {
 
 /** The remote hosts only need an underlay address. */
 async function registerHosts({ world, cluster }: Bed): Promise<void> {
-  await inParallel(world.hosts.slice(1), 32, async ({ host, underlay }) => {
-    const answer = await fetch(`${cluster.servers[0]?.url}/cable/v1/hosts/${host}`, {
-      method: 'PUT',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ underlay, agentVersion: 'bench' }),
-    });
-    if (!answer.ok) throw new Error(`registration of ${host} was answered ${answer.status}: ${await answer.text()}`);
-  });
+  await inParallel(world.hosts.slice(1), 32, (host) => registerHost(cluster.servers[0]?.url ?? '', host));
 }
 
 function makeTaps({ namespace }: Bed, portIds: readonly string[]): void {
