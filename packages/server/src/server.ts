@@ -9,6 +9,8 @@ import { History } from './history/history.ts';
 import { HOOKS } from './hooks/hooks.ts';
 import { HostPlane } from './hosts/host-plane.ts';
 import { addHostRoutes } from './hosts/routes.ts';
+import { grantServerLease } from './hosts/server-lease.ts';
+import { presenceOp } from './hosts/server-writer.ts';
 import { Streams } from './hosts/streams.ts';
 import { createApp } from './http/app.ts';
 import type { Authenticator } from './http/auth.ts';
@@ -78,8 +80,11 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
   addresses.follow(tables);
   await tables.start();
   const running: { plane?: HostPlane<SliceStore, Streams> } = {};
+  const server = randomUUID();
+  const lease = await grantServerLease(store);
   const history = await History.start({
     ...{ store, monotonicMs },
+    presence: presenceOp(server, lease),
     log: log.child('history'),
     signal: abort.signal,
     revision: () => tables.revision,
@@ -92,8 +97,7 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
   told.fell = () => history.fell();
   told.marked = (mark) => history.heard(mark);
   const plane = await HostPlane.start({
-    ...{ store, tables, history, log, now, monotonicMs },
-    server: randomUUID(),
+    ...{ store, tables, history, log, now, monotonicMs, server, lease },
     makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
     makeStreams: (slices, streamPlane) =>
       new Streams({

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, type TestContext, test } from 'node:te
 import { silentLogger } from '@cable/kit';
 import type { StoreHistory } from '@cable/model';
 import { openStore, type Store } from '@cable/store';
-import { aliveKey, CLUSTER, MARKS, markKey, serverKey } from '../keys.ts';
+import { aliveKey, CLUSTER, MARKS, markKey, SERVERS, serverKey } from '../keys.ts';
 import { guardStore } from './guarded-store.ts';
 import { History, type HistoryDeps } from './history.ts';
 import { parseMark } from './marks.ts';
@@ -17,6 +17,8 @@ type Server = { readonly history: History; seen: number; others: number; now: nu
 
 async function startServer(t: TestContext, store: Store, more: Partial<HistoryDeps> = {}): Promise<Server> {
   const abort = new AbortController();
+  const lease = await store.grantLease(60);
+  servers += 1;
   const state = { seen: 0, others: 0, now: 0 };
   const history = await History.start({
     store,
@@ -28,22 +30,47 @@ async function startServer(t: TestContext, store: Store, more: Partial<HistoryDe
       state.others += 1;
       state.seen = (await store.list('/')).revision;
     },
+    presence: { kind: 'put', key: serverKey(`s${servers}`), value: '{}', lease },
     ...more,
   });
   const stop = async (): Promise<void> => {
+    if (abort.signal.aborted) return;
     abort.abort();
     await history.done;
+    // Of a store that a restore has closed: its lease is gone with it.
+    await store.revokeLease(lease).catch(() => {});
   };
   t.after(stop);
   return Object.assign(state, { history, stop });
 }
 
+let servers = 0;
 let writes = 0;
 
 /** Some change; gives its revision. */
 async function write(store: Store): Promise<number> {
   writes += 1;
   return (await store.txn([], [{ kind: 'put', key: `/cable/o/x/${writes % 3}`, value: String(writes) }])).revision;
+}
+
+type HistoryStore = HistoryDeps['store'];
+
+function bound(store: Store): HistoryStore {
+  return {
+    get: (key) => store.get(key),
+    list: (prefix) => store.list(prefix),
+    txn: (compares, ops) => store.txn(compares, ops),
+    watch: (prefix, options) => store.watch(prefix, options),
+  };
+}
+
+/** `list`, and what happens between the answer of one prefix and what is made of it. */
+function afterwards(store: Store, prefix: string, then: () => Promise<void>): HistoryStore['list'] {
+  return async (asked) => {
+    const found = await store.list(asked);
+    if (asked === prefix) await then();
+    return found;
+  };
 }
 
 /** What happens when a server is killed: its lease ends some time later. */
@@ -190,6 +217,20 @@ describe('history on LMDB', () => {
     const second = await startServer(t, store);
     assert.equal(await second.history.knows(held, seen), true);
     assert.equal(await first.history.knows(held, seen), true);
+  });
+
+  test('servers that start at once estrange none of each other’s clients, and take each other for no other history', async (t) => {
+    const first = await startServer(t, store);
+    const held = first.history.current;
+    const firstWrites = async (): Promise<void> => {
+      first.seen = await write(store);
+    };
+    const beside = { ...bound(store), list: afterwards(store, SERVERS, firstWrites) };
+    const second = await startServer(t, store, { store: beside });
+    await first.history.check();
+    assert.equal(first.others, 0);
+    assert.equal(await first.history.knows(held, first.seen), true);
+    assert.equal(await second.history.knows(held, first.seen), true);
   });
 
   test('a mark is written once a minute when something was written, by one server, and all follow it', async (t) => {

@@ -16,13 +16,14 @@
  *      its own). It vouches for nothing behind mark n. Refused.
  *
  * And a client that saw nothing but what is there is known, unless it met a restore under running servers: what is vouched for
- * includes every revision that a server can have told it, because what servers delete of leased keys they delete together with a write, and
- * a server that sees another one's lease end writes a mark.
+ * includes every revision that a server can have told it, because what servers delete of leased keys they delete together with a write,
+ * a server that sees a lease end writes a mark, and no server tells anything before its key is there: it is put together with the mark of the
+ * start. So whoever starts finds the key of each server that serves under the newest mark, or another server's mark in the place of its own.
  */
 import { randomUUID } from 'node:crypto';
 import { type Logger, type Loop, startLoop } from '@cable/kit';
 import type { StoreHistory } from '@cable/model';
-import type { KeyValue, Store } from '@cable/store';
+import type { KeyValue, Op, Store } from '@cable/store';
 import { CLUSTER, markKey } from '../keys.ts';
 import { type Mark, newestMark, numberOf, parseMark, vouchedAtStart, writeMark } from './marks.ts';
 
@@ -42,6 +43,8 @@ export type HistoryDeps = {
   readonly revision: () => number;
   /** The store has another history: forget everything, list it anew, end what rests on it. Tried again when it throws. */
   readonly onOther: () => Promise<void>;
+  /** The put of the key that shows this server to others: written with its first mark. */
+  readonly presence: Op;
 };
 
 type Link = { readonly mark: Mark; readonly next: Mark | undefined };
@@ -76,10 +79,11 @@ export class History {
   /** Reads or makes the store's identity and writes a mark; then checks the history until the signal aborts. */
   static async start(deps: HistoryDeps): Promise<History> {
     const cluster = await readCluster(deps.store);
+    const beside = [deps.presence];
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const newest = await newestMark(deps.store);
       const vouches = newest === undefined ? undefined : await vouchedAtStart(deps.store, newest);
-      const mark = await writeMark(deps.store, newest, vouches);
+      const mark = await writeMark(deps.store, newest, { vouches, beside });
       if (mark !== undefined) return new History(deps, cluster, mark);
     }
     throw new Error('the mark of the store could not be written: others write marks all the time');
@@ -126,10 +130,13 @@ export class History {
     this.#loop.trigger();
   }
 
-  /** Writes a mark, so that everything up to now is vouched for. Nothing when another server was first: its mark does the same. */
-  async renew(): Promise<void> {
+  /**
+   * Writes a mark, so that everything up to now is vouched for, and `beside` with it. Nothing when another server was first: its mark does the
+   * same.
+   */
+  async renew(beside: readonly Op[] = []): Promise<void> {
     if (this.#isOther) return;
-    const mark = await writeMark(this.#deps.store, this.#newest);
+    const mark = await writeMark(this.#deps.store, this.#newest, { beside });
     if (mark !== undefined) this.#follow(mark);
   }
 
@@ -191,7 +198,7 @@ export class History {
     const known = this.#newest;
     const newest = await newestMark(this.#deps.store);
     if (newest !== undefined && newest.number >= known.number && newest.text !== known.text) return newest;
-    const mark = await writeMark(this.#deps.store, newest, newest?.revision);
+    const mark = await writeMark(this.#deps.store, newest, { vouches: newest?.revision });
     if (mark === undefined) throw new Error('the mark of the new history was not written: another server was first');
     return mark;
   }

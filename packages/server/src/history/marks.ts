@@ -45,19 +45,23 @@ export async function newestMark(store: Pick<Store, 'list'>): Promise<Mark | und
   return last === undefined ? undefined : parseMark(last);
 }
 
-/**
- * Writes the mark behind `predecessor`; undefined: somebody was first, or the predecessor is not there. `vouches`: see `Mark`; absent:
- * everything before the mark.
- */
+export type MarkOptions = {
+  /** See `Mark`; absent: everything before the mark. */
+  readonly vouches?: number | undefined;
+  /** What is written with it. */
+  readonly beside?: readonly Op[];
+};
+
+/** Writes the mark behind `predecessor`; undefined: somebody was first, or the predecessor is not there. */
 export async function writeMark(
   store: Pick<Store, 'txn'>,
   predecessor: Mark | undefined,
-  vouches?: number,
+  { vouches, beside = [] }: MarkOptions = {},
 ): Promise<Mark | undefined> {
   const number = (predecessor?.number ?? 0) + 1;
   const text = `${number}-${randomBytes(8).toString('hex')}`;
   const key = markKey(number);
-  const ops: Op[] = [{ kind: 'put', key, value: JSON.stringify({ text, vouches }) }];
+  const ops: Op[] = [{ kind: 'put', key, value: JSON.stringify({ text, vouches }) }, ...beside];
   if (number > MARKS_KEPT) ops.push({ kind: 'delete', key: markKey(number - MARKS_KEPT) });
   const result = await store.txn(
     [

@@ -18,6 +18,8 @@ import { Tables } from '../tables.ts';
 import { HostPlane } from './host-plane.ts';
 import type { Resume, StreamPlane } from './host-stream.ts';
 import type { PlaneSlices, PlaneStreams } from './plane-parts.ts';
+import { grantServerLease } from './server-lease.ts';
+import { presenceOp } from './server-writer.ts';
 
 /** Slices of what each change of a port touches: `host`, `endpoints` of its network, `router`. A host needs its own and those of its ports. */
 export class FakeSlices implements PlaneSlices {
@@ -271,14 +273,16 @@ export async function startFakeServer(store: Store, log: Logger = silentLogger()
   await tables.start();
   const { signal } = abort;
   const running: { plane?: HostPlane<FakeSlices, FakeStreams> } = {};
+  const id = randomUUID();
+  const lease = await grantServerLease(store);
   const history = await History.start({
     ...{ store, log, signal, monotonicMs },
+    presence: presenceOp(id, lease),
     revision: () => tables.revision,
     onOther: async () => running.plane?.takeOver(() => tables.relist()),
   });
-  const id = randomUUID();
   const plane = await HostPlane.start({
-    ...{ store, tables, history, log, monotonicMs },
+    ...{ store, tables, history, log, monotonicMs, lease },
     server: id,
     now: () => new Date(),
     makeSlices: () => new FakeSlices(tables),

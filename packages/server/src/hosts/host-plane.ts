@@ -54,9 +54,11 @@ export type HostPlaneOptions<S extends PlaneSlices, T extends PlaneStreams> = {
   readonly store: Store;
   /** Started, and made with `SLICE_TABLES` among its derived tables. */
   readonly tables: Tables;
-  readonly history: Pick<History, 'current' | 'knows' | 'renew'>;
+  readonly history: Pick<History, 'current' | 'knows' | 'check' | 'renew'>;
   /** Id of this server, new with each start. */
   readonly server: string;
+  /** The lease that it was granted, under which its key stands already. */
+  readonly lease: string;
   readonly makeSlices: MakeSlices<S>;
   readonly makeStreams: MakeStreams<S, T>;
   readonly log: Logger;
@@ -120,7 +122,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     const { store } = options;
     await store.txn([], [{ kind: 'deletePrefix', prefix: OLD_ACKNOWLEDGEMENTS }]);
     const onReplaced = (): void => hook.replaced();
-    const lease = await ServerLease.grant({ store, log, signal: abort.signal, onReplaced });
+    const lease = ServerLease.keep({ store, log, signal: abort.signal, onReplaced }, options.lease);
     const plane = new HostPlane(options, lease, abort);
     hook.replaced = () => plane.#leaseReplaced();
     await plane.#load();
@@ -490,6 +492,14 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   #leaseReplaced(): void {
     this.#serverWriter.rewrite();
     this.#registry.rewrite();
+    this.#reappear().catch((err: unknown) => this.#log.warn({ err }, 'mark was not written'));
+  }
+
+  /** Nobody must take the end of this server's lease for the store's own doing. The history first: the lease may be gone because it is another. */
+  async #reappear(): Promise<void> {
+    const { history } = this.#options;
+    await history.check();
+    await history.renew([this.#serverWriter.op()]);
   }
 }
 

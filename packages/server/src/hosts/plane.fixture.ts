@@ -21,6 +21,8 @@ import { Tables } from '../tables.ts';
 import { HostPlane } from './host-plane.ts';
 import { within } from './objects.fixture.ts';
 import { addHostRoutes } from './routes.ts';
+import { grantServerLease } from './server-lease.ts';
+import { presenceOp } from './server-writer.ts';
 import { Streams } from './streams.ts';
 
 export type TestServer = {
@@ -43,15 +45,17 @@ export async function startServer(store: Store): Promise<TestServer> {
     onMark: (mark) => heard.mark(mark),
   });
   await tables.start();
+  const server = randomUUID();
+  const lease = await grantServerLease(store);
   const history = await History.start({
     ...{ store, log, signal, monotonicMs },
+    presence: presenceOp(server, lease),
     revision: () => tables.revision,
     onOther: () => tables.relist(),
   });
   heard.mark = (mark) => history.heard(mark);
   const plane = await HostPlane.start({
-    ...{ store, tables, history, log, monotonicMs },
-    server: randomUUID(),
+    ...{ store, tables, history, log, monotonicMs, server, lease },
     now: () => new Date(),
     makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
     makeStreams: (slices, streamPlane) =>

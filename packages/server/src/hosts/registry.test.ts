@@ -13,7 +13,7 @@ import { Tables } from '../tables.ts';
 import { type FakeServer, startFakeServer, until } from './fakes.fixture.ts';
 import { deleteObject, openTemporaryStore, putObject, testNetwork, testPort } from './objects.fixture.ts';
 import { HostRegistry } from './registry.ts';
-import { ServerLease } from './server-lease.ts';
+import { grantServerLease, ServerLease } from './server-lease.ts';
 
 const V1: HostRegistration = { underlay: '192.0.2.1', agentVersion: '1' };
 
@@ -267,7 +267,10 @@ describe('liveness', () => {
     const tables = new Tables({ store, resources: BUILT_IN_RESOURCES, log, signal });
     await tables.start();
     const state = { now: 0 };
-    const lease = await ServerLease.grant({ store, log, signal, onReplaced: () => registry.rewrite() });
+    const lease = ServerLease.keep(
+      { store, log, signal, onReplaced: () => registry.rewrite() },
+      await grantServerLease(store),
+    );
     const registry: HostRegistry = new HostRegistry({
       ...{ store, tables, server: id, lease, log, signal },
       hasStream: () => false,

@@ -3,7 +3,7 @@ import type { Store } from '@cable/store';
 import { storeErrorCode } from '../store-errors.ts';
 
 /** The keys of a server that is gone, and of its hosts, go after so long. */
-export const LEASE_TTL_SECONDS = 20;
+const LEASE_TTL_SECONDS = 20;
 const KEEP_EVERY_MS = 4000;
 
 export type ServerLeaseDeps = {
@@ -13,6 +13,11 @@ export type ServerLeaseDeps = {
   /** The lease was lost, and with it the keys; another one is there. */
   readonly onReplaced: () => void;
 };
+
+/** The lease of a server that starts. */
+export function grantServerLease(store: Pick<Store, 'grantLease'>): Promise<string> {
+  return store.grantLease(LEASE_TTL_SECONDS);
+}
 
 /** The one lease of a server, kept alive until the signal aborts. */
 export class ServerLease {
@@ -34,8 +39,9 @@ export class ServerLease {
     });
   }
 
-  static async grant(deps: ServerLeaseDeps): Promise<ServerLease> {
-    return new ServerLease(deps, await deps.store.grantLease(LEASE_TTL_SECONDS));
+  /** Keeps a lease that was granted just now. */
+  static keep(deps: ServerLeaseDeps, lease: string): ServerLease {
+    return new ServerLease(deps, lease);
   }
 
   /** Changes when the lease was lost. */
@@ -76,7 +82,7 @@ export class ServerLease {
 
   async #replace(): Promise<void> {
     const { store, log, onReplaced } = this.#deps;
-    this.#id = await store.grantLease(LEASE_TTL_SECONDS);
+    this.#id = await grantServerLease(store);
     log.warn({}, 'lease of this server was lost, another one was granted');
     onReplaced();
   }

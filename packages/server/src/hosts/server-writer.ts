@@ -10,6 +10,11 @@ const EVERY_MS = 1000;
 /** Shortest time between two writes: twenty a second. */
 const PAUSE_MS = 50;
 
+/** The put of the key of a server that starts: it has no hosts yet. */
+export function presenceOp(server: string, lease: string): Op {
+  return serverOp(server, { floor: 0, behind: {}, entered: 0, wants: 0 }, lease);
+}
+
 export type ServerWriterDeps = {
   readonly store: Pick<Store, 'txn'>;
   /** Id of this server. */
@@ -73,7 +78,7 @@ export class ServerWriter {
 
   #opOf(row: Omit<ServerRow, 'id'>): Op {
     const { server, lease } = this.#deps;
-    return { kind: 'put', key: serverKey(server), value: JSON.stringify(row), lease: lease.id };
+    return serverOp(server, row, lease.id);
   }
 
   async #write(): Promise<void> {
@@ -100,4 +105,8 @@ export class ServerWriter {
     if (row.floor !== written.floor && (isHurried || written.floor < this.#deps.content())) return true;
     return JSON.stringify({ ...row, floor: 0 }) !== JSON.stringify({ ...written, floor: 0 });
   }
+}
+
+function serverOp(server: string, row: Omit<ServerRow, 'id'>, lease: string): Op {
+  return { kind: 'put', key: serverKey(server), value: JSON.stringify(row), lease };
 }
