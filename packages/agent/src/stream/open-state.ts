@@ -15,12 +15,14 @@ export async function openHostState(
   const { log } = deps;
   const now = deps.now ?? (() => new Date());
   const { disk, slices, standing } = await openStateDisk(stateDir, { ...deps, now });
-  const old = standing.position.revision === 0 ? await readStateV1(stateDir, log) : undefined;
-  if (old === undefined) {
+  const old = await readStateV1(stateDir, log);
+  // A newer one is of an older agent that has run since: the maps are as it left them.
+  if (old === undefined || old.revision <= standing.position.revision) {
     await removeStateV1(stateDir, log);
     return { state: new HostState({ host, slices, standing, disk, log, now }), disk };
   }
   const taken = { position: { revision: old.revision, history: null }, commit: standing.commit + 1, removal: null };
+  slices.stageNothing();
   for (const line of old.lines) slices.stage(line);
   const prepared = await slices.prepare('remove');
   await disk.save(prepared.writes, taken);
