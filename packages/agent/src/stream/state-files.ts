@@ -86,7 +86,7 @@ export class StateFiles {
   readonly #beforeCommit: () => void;
   #transactions = 0;
 
-  /** Throws what LMDB says when the files cannot be opened or are not its own. */
+  /** Throws what LMDB says when the files cannot be opened or are not its own. `assertRoom` comes before, unless they are only read. */
   constructor(path: string, options: StateFilesOptions = {}) {
     if (!isLmdbOrNew(join(path, 'data.mdb'))) throw new Error('data.mdb is not a file of LMDB');
     this.#path = path;
@@ -339,19 +339,21 @@ function parseRemoval(value: unknown): Removal | null {
 }
 
 /**
- * Throws when the disk has no room for the transaction or takes no writes. LMDB itself must not find out: when a write of its is refused, it prints the
+ * Throws when the disk has no room for the transaction, or for new files, or takes no writes. LMDB itself must not find out: when a write of its is refused, it prints the
  * reason into a buffer that is too small, and the process ends (lmdb 3.5.6, `mdb_page_flush` in `mdb.c`).
  */
-function assertRoom(path: string, entries: readonly Entry[]): void {
+export function assertRoom(path: string, entries: readonly Entry[] = []): void {
   accessSync(path, constants.W_OK);
   let needed = RESERVE_BYTES;
   for (const [, , value] of entries) needed += PATH_BYTES + 2 * (value?.length ?? 0);
   const { bavail, bsize } = statfsSync(path);
   if (bavail * bsize < needed) {
-    throw new Error(
-      `No space left: ${Math.floor((bavail * bsize) / 1024)} KiB are free, ${needed / 1024} KiB are needed`,
-    );
+    throw new Error(`No space left: ${kibibytes(bavail * bsize)} KiB are free, ${kibibytes(needed)} KiB are needed`);
   }
+}
+
+function kibibytes(bytes: number): number {
+  return Math.floor(bytes / 1024);
 }
 
 /** False: a file of something else, at which LMDB would end the process. */
