@@ -44,8 +44,8 @@ async function assertNothingPasses(bed: VersionBed, [p1, p2]: Ports): Promise<vo
   assert.equal(bed.h1.answersFrom(addressOf(p2)), 0);
 }
 
-/** What servers and agents do for each other, whatever their versions. */
-async function assertWorksTogether(bed: VersionBed, server: Version, agent1: Version): Promise<void> {
+/** What servers and agents do for each other, whatever their versions. Gives the cloud that it made. */
+async function assertWorksTogether(bed: VersionBed, server: Version, agent1: Version): Promise<Cloud> {
   const cloud = await Cloud.create(bed.api);
   const rule = await cloud.allowPing();
   const ports = await createPorts(bed, cloud);
@@ -71,6 +71,7 @@ async function assertWorksTogether(bed: VersionBed, server: Version, agent1: Ver
   await cloud.allowPing();
   await assertPings(bed, ports);
   await cloud.active(...ports);
+  return cloud;
 }
 
 describe('this version and the previous one', { skip, concurrency: 2, timeout: 240_000 }, () => {
@@ -97,9 +98,13 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
     }
   });
 
-  test('an old and a new agent work together at a new server', async (t) => {
+  test('an old and a new agent work together at a new server, and go on at an old one on its store', async (t) => {
     const bed = await startBed(t, 'c', CURRENT, [previous, CURRENT]);
-    await assertWorksTogether(bed, CURRENT, previous);
+    const cloud = await assertWorksTogether(bed, CURRENT, previous);
+    await bed.replaceServer(previous);
+    const network = await cloud.createNetwork();
+    await cloud.active(await cloud.createPort(bed.h1, network), await cloud.createPort(bed.h2, network));
+    assert.equal((await bed.h2.inStep()).server.protocol, 1);
   });
 
   test('server, then agents are upgraded in place, and agents downgraded, without a packet lost or a port down', async (t) => {

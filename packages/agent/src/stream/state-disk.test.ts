@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -339,6 +351,19 @@ function mountOwn(
   return { dir, remount: (how) => execFileSync('mount', ['-o', `remount,${how}`, dir]) };
 }
 
+/** Leaves no byte of the file system free. */
+function fill(dir: string): void {
+  const file = openSync(join(dir, 'full'), 'w');
+  const bytes = Buffer.alloc(65_536);
+  try {
+    for (;;) writeSync(file, bytes);
+  } catch (err) {
+    assert.match(String(err), /ENOSPC/);
+  } finally {
+    closeSync(file);
+  }
+}
+
 test('a full disk: the state goes on in memory, the status says so, and what was missed is written later', {
   timeout: 60_000,
 }, async (t) => {
@@ -371,6 +396,52 @@ test('a full disk: the state goes on in memory, the status says so, and what was
   const { slices, revision } = await readBack(join(dir, 'state'));
   assert.equal(revision, n + 1);
   assert.equal(slices.size('group:g'), n + 1);
+});
+
+test('a start on a full disk: what is there is read and stays, and all is written once there is room', {
+  timeout: 60_000,
+}, async (t) => {
+  const { dir, remount } = mountOwn(t, '12m');
+  const first = await openHostState({ host: 'h1', stateDir: dir }, QUIET);
+  for (const line of linesAt(1)) first.state.take(line);
+  await first.state.complete({ revision: 1, history: HISTORY });
+  await first.disk.close();
+  fill(dir);
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const second = await openHostState({ host: 'h1', stateDir: dir }, { ...QUIET, signal: stop.signal });
+  assert.deepEqual(second.state.position, { revision: 1, history: HISTORY });
+  assert.equal(second.state.agentId, first.state.agentId);
+  for (const line of linesAt(2)) second.state.take(line);
+  assert.equal((await second.state.complete({ revision: 2, history: HISTORY })).kind, 'applied');
+  for (let tries = 0; tries < 3; tries += 1) {
+    t.mock.timers.tick(10_000);
+    for (let turns = 0; turns < 10; turns += 1) await new Promise(setImmediate);
+  }
+  assert.deepEqual(readdirSync(dir).sort(), ['full', 'state']);
+  assert.match(second.disk.status.reason ?? '', /space/i);
+  remount('size=64m');
+  while (!second.disk.status.ok) {
+    t.mock.timers.tick(10_000);
+    await new Promise(setImmediate);
+  }
+  await second.disk.close();
+  const { slices, revision } = await readBack(join(dir, 'state'));
+  assert.equal(revision, 2);
+  assert.deepEqual(contentOf(slices), contentOf(await stateAt(2)));
+});
+
+test('a first start on a full disk makes no files and ends nothing', async (t) => {
+  const { dir } = mountOwn(t, '12m');
+  fill(dir);
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  const { state, disk } = await openHostState({ host: 'h1', stateDir: dir }, { ...QUIET, signal: stop.signal });
+  assert.equal(disk.status.ok, false);
+  for (const line of linesAt(1)) state.take(line);
+  assert.equal((await state.complete({ revision: 1, history: HISTORY })).kind, 'applied');
+  assert.equal(existsSync(join(dir, 'state', 'data.mdb')), false);
 });
 
 test('a read-only disk: what is there is read, and all is written once it can be', { timeout: 60_000 }, async (t) => {

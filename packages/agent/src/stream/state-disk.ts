@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Logger, sleep } from '@cable/kit';
 import type { SliceWrite } from './slice-plan.ts';
 import { SliceState } from './slice-state.ts';
-import { type Identity, NO_STANDING, type Standing, StateFiles } from './state-files.ts';
+import { assertRoom, type Identity, NO_STANDING, type Standing, StateFiles } from './state-files.ts';
 
 /** How the disk does. `since`: ISO 8601, when it began to fail. */
 export type DiskStatus = {
@@ -47,6 +47,7 @@ type Files = { readonly files: StateFiles; readonly writable: boolean };
 function openFiles(path: string, log: Logger): Files | undefined {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
+    assertRoom(path);
     noteLoad(path, log);
     return { files: new StateFiles(path), writable: true };
   } catch (err) {
@@ -68,8 +69,7 @@ function openReadOnly(path: string, log: Logger, cause: unknown): Files | undefi
 function openAnew(path: string, log: Logger, cause: unknown): Files | undefined {
   log.error({ path, aside: asideOf(path), err: cause }, 'the state on disk is not usable, starting without');
   try {
-    moveAside(path);
-    return { files: new StateFiles(path), writable: true };
+    return { files: replaceFiles(path), writable: true };
   } catch (err) {
     log.error({ path, err }, 'the state cannot be kept on disk');
     return undefined;
@@ -149,6 +149,13 @@ function moveAside(path: string): void {
   rmSync(asideOf(path), { recursive: true, force: true });
   renameSync(path, asideOf(path));
   mkdirSync(path, { recursive: true, mode: 0o700 });
+}
+
+/** New files in the place of what is there, which stays while there is no room for them. */
+function replaceFiles(path: string): StateFiles {
+  assertRoom(path);
+  moveAside(path);
+  return new StateFiles(path);
 }
 
 /** True: the files may be good, but this disk takes nothing now. */
@@ -325,8 +332,7 @@ export class StateDisk {
   /** Files that could not be opened for writing, or not at all: whatever they hold, all that is known is written to new ones. */
   async #startAnew(writes: readonly SliceWrite[], standing: Standing): Promise<void> {
     mkdirSync(this.#path, { recursive: true, mode: 0o700 });
-    moveAside(this.#path);
-    const files = new StateFiles(this.#path);
+    const files = replaceFiles(this.#path);
     try {
       await files.saveIdentity(this.#identity);
       const all = new Map<string, SliceWrite>();

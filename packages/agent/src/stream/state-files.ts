@@ -86,7 +86,7 @@ export class StateFiles {
   readonly #beforeCommit: () => void;
   #transactions = 0;
 
-  /** Throws what LMDB says when the files cannot be opened or are not its own. */
+  /** Throws what LMDB says when the files cannot be opened or are not its own. `assertRoom` comes before, unless they are only read. */
   constructor(path: string, options: StateFilesOptions = {}) {
     if (!isLmdbOrNew(join(path, 'data.mdb'))) throw new Error('data.mdb is not a file of LMDB');
     this.#path = path;
@@ -279,7 +279,7 @@ export class StateFiles {
   /** One transaction. */
   async #put(entries: readonly Entry[]): Promise<void> {
     this.#beforeCommit();
-    assertDiskRoom(this.#path, roomFor(entries));
+    assertRoom(this.#path, entries);
     try {
       await this.#env.batch(() => {
         // Within a batch the batch's promise tells of a failure.
@@ -338,11 +338,11 @@ function parseRemoval(value: unknown): Removal | null {
   return isRevision(before) && typeof since === 'string' ? { before, since } : null;
 }
 
-/** Room that the transaction needs on the disk. */
-function roomFor(entries: readonly Entry[]): number {
+/** Throws when the disk takes no writes, or has no room for the transaction, or for new files. */
+export function assertRoom(path: string, entries: readonly Entry[] = []): void {
   let needed = RESERVE_BYTES;
   for (const [, , value] of entries) needed += PATH_BYTES + 2 * (value?.length ?? 0);
-  return needed;
+  assertDiskRoom(path, needed);
 }
 
 /** False: a file of something else, at which LMDB would end the process. */

@@ -52,6 +52,8 @@ export type FakeServerOptions = {
   readonly revision?: number;
   /** Answers the registration with this error instead. */
   readonly refuse?: { readonly status: number; readonly type: string; readonly message: string };
+  /** Members of its answer to a registration, instead of or beside those of protocol 2. */
+  readonly welcome?: Readonly<Record<string, unknown>>;
   /** What `sync` and `bookmark` say instead of the digest. */
   readonly digest?: (digest: number) => number;
 };
@@ -164,7 +166,7 @@ async function answer(
     return;
   }
   registrations.push(registration);
-  const welcome: HostWelcome = { protocol: 2, history };
+  const welcome: HostWelcome = { protocol: 2, history, ...options.welcome };
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(welcome));
 }
 
