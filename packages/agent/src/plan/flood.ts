@@ -4,7 +4,6 @@ import {
   CB_FLOOD_TARGETS,
   CB_FLOOD_VIF,
   type CbFloodTarget,
-  MAPS,
 } from '../bpf/abi.gen.ts';
 import { NO_ADDRESS, parseAddress } from './address.ts';
 import { encodeEntry, type Planned } from './entries.ts';
@@ -33,8 +32,7 @@ function chunks(vni: number, targets: readonly CbFloodTarget[]): readonly Planne
   const planned: Planned[] = [];
   for (let chunk = 0; chunk * CB_FLOOD_TARGETS < targets.length; chunk += 1) {
     const target = targets.slice(chunk * CB_FLOOD_TARGETS, (chunk + 1) * CB_FLOOD_TARGETS);
-    const entry = encodeEntry(MAPS.cb_flood_1, { vni, chunk }, { count: target.length, target });
-    planned.push({ map: 'cb_flood_1', entry });
+    planned.push(encodeEntry('cb_flood_1', { vni, chunk }, { count: target.length, target }));
   }
   return planned;
 }

@@ -95,16 +95,24 @@ export class PolicyClasses {
   }
 
   #classOf(row: ClassedPrefix): PolicyClass | undefined {
-    const around = new Set<string>();
-    for (const { state } of this.#rows.around(row)) for (const name of state.own) around.add(name);
-    if (row.state.own.every((name) => around.has(name))) return undefined;
-    const selectors = around.size === 0 ? row.state.own : [...new Set([...around, ...row.state.own])].sort();
-    const name = selectors.join('+');
+    const { own } = row.state;
+    const selectors = this.#rows.flat ? own : this.#selectors(row);
+    if (selectors === undefined || selectors.length === 0) return undefined;
+    const name = selectors.length === 1 ? (selectors[0] ?? '') : selectors.join('+');
     const known = this.#classes.get(name);
     if (known !== undefined) return known;
     const made = { name, selectors, prefixes: 0 };
     this.#classes.set(name, made);
     return made;
+  }
+
+  /** Of the row and of what is around it; undefined: its own are all around it already. */
+  #selectors(row: ClassedPrefix): readonly string[] | undefined {
+    const { own } = row.state;
+    const around = new Set<string>();
+    for (const { state } of this.#rows.around(row)) for (const name of state.own) around.add(name);
+    if (own.every((name) => around.has(name))) return undefined;
+    return around.size === 0 ? own : [...new Set([...around, ...own])].sort();
   }
 
   #move({ state }: ClassedPrefix, to: PolicyClass | undefined, seen: Set<PolicyClass>): boolean {

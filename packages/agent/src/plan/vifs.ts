@@ -5,7 +5,6 @@ import {
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
   CB_VIF_F_PEER,
-  MAPS,
 } from '../bpf/abi.gen.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
 import { vifDeviceName } from './device-names.ts';
@@ -49,7 +48,7 @@ function planVif(portId: string, vif: Vif): Output {
   return {
     projectId: port.projectId,
     entries: [
-      { map: 'cb_slot_1', entry: encodeEntry(MAPS.cb_slot_1, { slot }, { ifindex }) },
+      encodeEntry('cb_slot_1', { slot }, { ifindex }),
       ...sourceEntries(port, ifindex, mac),
       ...endpointEntries(network.vni, endpoint, addresses),
       vifEntry(vif),
@@ -73,7 +72,7 @@ function vifEntry({ port, network, device, slot, policy, flags, mac }: Vif): Pla
     addr6: addresses.find((address) => !isMapped(address)) ?? NO_ADDRESS,
     dhcpServer: dhcpServer(port, network),
   };
-  return { map: 'cb_vif_1', entry: encodeEntry(MAPS.cb_vif_1, { ifindex: device.ifindex }, value) };
+  return encodeEntry('cb_vif_1', { ifindex: device.ifindex }, value);
 }
 
 /** Undefined: the port has no device yet. Text: why it cannot be programmed, whether it has a device or not. */
