@@ -37,7 +37,7 @@ export function textBytes(text: ByteText): Uint8Array {
   return new Uint8Array(Buffer.from(text, 'latin1'));
 }
 
-/** The codec of a struct, from what writes and what reads its fields. */
+/** The codec of a struct, from what writes its fields, always all of them, and what reads them. */
 export function structCodec<T>(
   name: string,
   size: number,
@@ -48,18 +48,18 @@ export function structCodec<T>(
   return {
     size,
     encode: (value) => {
-      write(out.clear(), value);
+      write(out, value);
       return new Uint8Array(out.bytes);
     },
     text: (value) => {
-      write(out.clear(), value);
-      return out.bytes.toString('latin1');
+      write(out, value);
+      return out.bytes.toString('latin1', 0, size);
     },
     decode: (bytes) => read(new StructReader(name, size, bytes)),
   };
 }
 
-/** Writes the fields of one struct at fixed offsets, in bytes that are used again and again; what is not written is zero. */
+/** Writes the fields of one struct at fixed offsets, in bytes that are used for one value after the other; what is never written is zero. */
 export class StructWriter {
   readonly bytes: Buffer;
   readonly #name: string;
@@ -69,11 +69,6 @@ export class StructWriter {
     this.bytes = Buffer.alloc(size);
     this.#name = name;
     this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, size);
-  }
-
-  clear(): this {
-    this.bytes.fill(0);
-    return this;
   }
 
   u8(offset: number, field: string, value: number): void {
@@ -117,6 +112,7 @@ export class StructWriter {
   ): void {
     if (items.length > shape.limit) throw this.#error(field, `holds ${shape.limit} items, got ${items.length}`);
     for (const [i, item] of items.entries()) write(offset + i * shape.size, item);
+    this.bytes.fill(0, offset + items.length * shape.size, offset + shape.limit * shape.size);
   }
 
   #unsigned(field: string, value: number, max: number): number {

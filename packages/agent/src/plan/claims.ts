@@ -43,13 +43,13 @@ export class Claims {
   /** The unit claims these now instead of `before`, which an earlier call returned for it. Of two with one key the first counts. */
   replace(unit: Unit, before: readonly Claim[], planned: readonly Planned[]): readonly Claim[] {
     if (planned.length === 0 && before.length === 0) return before;
-    const find = finderOf(before);
     const wanted = unique(planned);
+    if (before.length === 0) return wanted.map((one) => this.put(unit, one.map, one));
+    const find = finderOf(before);
     const after = wanted.map((one) => {
       const known = find(one);
       return known !== undefined && same(known, one, unit) ? known : this.put(unit, one.map, one);
     });
-    if (before.length === 0) return after;
     const stands = finderOf(after);
     for (const one of before) if (stands(one) === undefined) this.remove(unit, one.map, one.key);
     return after;
@@ -109,7 +109,10 @@ function finderOf<T extends Planned>(list: readonly T[]): (wanted: Planned) => T
 
 /** Without those that have the key of an earlier one. */
 function unique(planned: readonly Planned[]): readonly Planned[] {
-  if (planned.length <= FEW) return planned.filter((one, i) => planned.findIndex((other) => sameKey(one, other)) === i);
+  if (planned.length <= FEW) {
+    const repeats = (one: Planned, i: number): boolean => planned.findIndex((other) => sameKey(one, other)) < i;
+    return planned.some(repeats) ? planned.filter((one, i) => !repeats(one, i)) : planned;
+  }
   const seen = new Set<string>();
   return planned.filter(({ map, key }) => {
     const known = seen.size;

@@ -1,6 +1,3 @@
-import { MAPS } from '../bpf/abi.gen.ts';
-import type { ByteText } from '../bpf/codec.ts';
-import type { AgentMap } from '../desired.ts';
 import { bytesOf } from './address.ts';
 import { encodeEntry, type KeyOf, type Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
@@ -42,8 +39,8 @@ class PolicyMemory implements UnitMemory {
   #projectId: string | undefined;
   /** Claimed rules by the name of their class; '': those for every address. */
   readonly #ruleEntries = new Map<string, ReadonlyMap<string, Planned>>();
-  /** Keys of claimed classes of prefixes. */
-  readonly #classKeys = new Set<ByteText>();
+  /** Prefixes that are gone, while their entries may be claimed. */
+  #gone: readonly ClassedPrefix[] = [];
 
   constructor({ scope }: UnitKey, numberOf: NumberOf) {
     this.#name = scope;
@@ -79,6 +76,7 @@ class PolicyMemory implements UnitMemory {
     const listing = new Listing(run, this.#rules, reach);
     const touched = yield* this.#touched(run, before, listing);
     const changes = yield* this.#classes.update(touched, (order) => listing.listed(order));
+    this.#gone = changes.gone;
     this.#groups = listing.groups;
     const size = this.#size();
     const fits = size.rules <= MAX_POLICY_RULES && size.classes <= MAX_POLICY_CLASSES;
@@ -94,20 +92,20 @@ class PolicyMemory implements UnitMemory {
   }
 
   /** Prefixes that other selectors may list than at the last run. */
-  *#touched(run: MemoryRun, before: SelectorRules, listing: Listing): Generator<void, ReadonlySet<string>> {
-    const touched = new Set<string>();
+  *#touched(run: MemoryRun, before: SelectorRules, listing: Listing): Generator<void, readonly string[]> {
+    const touched: string[] = [];
     for (const key of new Set([...this.#groups, ...listing.groups])) {
       const stays = this.#groups.has(key) && listing.groups.has(key) && !run.afresh;
-      for (const order of run.touchedFacts('group-prefix', key)) touched.add(order);
+      for (const order of run.touchedFacts('group-prefix', key)) touched.push(order);
       if (stays) continue;
       for (const order of run.facts('group-prefix', key).keys()) {
-        touched.add(order);
+        touched.push(order);
         yield;
       }
     }
     if (before === this.#rules) return touched;
     for (const { prefix } of [...before.selectors.values(), ...this.#rules.selectors.values()]) {
-      if (prefix !== undefined) touched.add(prefix);
+      if (prefix !== undefined) touched.push(prefix);
     }
     return touched;
   }
@@ -140,7 +138,8 @@ class PolicyMemory implements UnitMemory {
       : [...changes.renumbered].flatMap((name) => classes.get(name) ?? []);
     const dead = [...changes.dead].map((one) => one.name);
     yield* this.#claimRules(run, number, affected, dead, rulesChanged);
-    for (const row of changes.gone) this.#dropPrefix(run, number, row);
+    yield* this.#dropPrefixes(run, this.#gone);
+    this.#gone = [];
     for (const row of changes.moved) {
       this.#claimPrefix(run, number, row);
       yield;
@@ -184,33 +183,32 @@ class PolicyMemory implements UnitMemory {
   #claimPrefix(run: MemoryRun, number: number, row: ClassedPrefix): void {
     const one = row.state.class;
     if (one === undefined) {
-      this.#dropPrefix(run, number, row);
+      dropPrefix(run, row);
       return;
     }
     const entry = encodeEntry('cb_class_1', classKey(number, row), { classId: this.#classes.numberOf(one) });
     run.put('cb_class_1', entry);
-    this.#classKeys.add(entry.key);
+    row.state.claimed = entry.key;
   }
 
-  #dropPrefix(run: MemoryRun, number: number, row: ClassedPrefix): void {
-    const key = MAPS.cb_class_1.key.text(classKey(number, row));
-    if (this.#classKeys.delete(key)) run.remove('cb_class_1', key);
+  *#dropPrefixes(run: MemoryRun, rows: Iterable<ClassedPrefix>): Generator<void, void> {
+    for (const row of rows) {
+      dropPrefix(run, row);
+      yield;
+    }
   }
 
   /** Claims nothing any more; what is known stays known. */
   *#withdraw(run: MemoryRun): Generator<void, void> {
-    const rules = [...this.#ruleEntries.values()].flatMap((entries) => [...entries.keys()]);
-    const remove: readonly (readonly [AgentMap, Iterable<string>])[] = [
-      ['cb_class_1', this.#classKeys],
-      ['cb_rule_1', rules],
-    ];
-    for (const [map, keys] of remove) {
-      for (const key of keys) {
-        run.remove(map, key);
+    yield* this.#dropPrefixes(run, this.#gone);
+    yield* this.#dropPrefixes(run, this.#classes.rows);
+    for (const entries of this.#ruleEntries.values()) {
+      for (const key of entries.keys()) {
+        run.remove('cb_rule_1', key);
         yield;
       }
     }
-    this.#classKeys.clear();
+    this.#gone = [];
     this.#ruleEntries.clear();
     this.#number = undefined;
   }
@@ -278,6 +276,11 @@ const NO_RULES: SelectorRules = { any: [], selectors: new Map() };
 const NO_SIZE: PolicySize = { rules: 0, classes: 0 };
 const NO_NAMES: readonly string[] = [];
 const NO_ENTRIES: ReadonlyMap<string, Planned> = new Map();
+
+function dropPrefix(run: MemoryRun, { state }: ClassedPrefix): void {
+  if (state.claimed !== undefined) run.remove('cb_class_1', state.claimed);
+  state.claimed = undefined;
+}
 
 function classKey(policy: number, { length, order }: ClassedPrefix): KeyOf<'cb_class_1'> {
   return { prefixlen: HEAD_BITS + length, policy, addr: bytesOf(order) };

@@ -15,7 +15,8 @@ import { codeOf, isFull, MAP_SIZES, type MapSizes, refusalOf, Shares } from './r
 
 /** What a round is to make true: the differences since the last one. */
 export type Round = {
-  readonly entries: readonly EntryChange[];
+  /** For one pass. */
+  readonly entries: Iterable<EntryChange>;
   /** Ports whose device may be another. */
   readonly ports: ReadonlySet<string>;
   /** False: the maps stay as they are; a device gets its program all the same, and so drops. */
