@@ -40,8 +40,6 @@ export function parseOrder(text: string): string | undefined {
   return ipv4 === undefined ? parsePrefix(text)?.order : mappedOrder(ipv4);
 }
 
-const MAPPED = '00000000000000000000ffff';
-
 /** As a number, without the detour that the general form takes: there are hundreds of thousands of these. */
 function parseIpv4(text: string): number | undefined {
   let value = 0;
@@ -64,6 +62,7 @@ function parseIpv4(text: string): number | undefined {
 const DOT = 46;
 const ZERO = 48;
 const NINE = 57;
+const LETTER_A = 97;
 
 function mappedBytes(ipv4: number): Uint8Array {
   const bytes = new Uint8Array(16);
@@ -76,8 +75,16 @@ function mappedBytes(ipv4: number): Uint8Array {
   return bytes;
 }
 
+/** Order of an IPv4 address: all but eight digits is always the same. */
+const orderBytes = Buffer.from('00000000000000000000ffff00000000/128');
+
+/** Made in one piece: of several, the string would keep them. */
 function mappedOrder(ipv4: number): string {
-  return `${MAPPED}${ipv4.toString(16).padStart(8, '0')}/128`;
+  for (let digit = 0; digit < 8; digit += 1) {
+    const value = (ipv4 >>> (28 - 4 * digit)) & 0xf;
+    orderBytes[24 + digit] = value < 10 ? ZERO + value : LETTER_A + value - 10;
+  }
+  return orderBytes.toString('latin1');
 }
 
 /** Whether the outer prefix holds every address of the inner one. */
@@ -130,7 +137,7 @@ const HYPHEN = 45;
 function hexDigit(code: number): number {
   if (code >= ZERO && code <= NINE) return code - ZERO;
   const letter = code | 0x20;
-  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+  return letter >= LETTER_A && letter < LETTER_A + 6 ? letter - LETTER_A + 10 : -1;
 }
 
 /** The sixteen bytes of a UUID; undefined when malformed. */

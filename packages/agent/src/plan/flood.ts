@@ -7,6 +7,7 @@ import {
 } from '../bpf/abi.gen.ts';
 import { NO_ADDRESS, parseAddress } from './address.ts';
 import { encodeEntry, type Planned } from './entries.ts';
+import type { Topics } from './topics.ts';
 import { type Family, topicFamily } from './unit.ts';
 
 /** As many as the vrouter copies to, and a chunk more: by it the vrouter sees that there would be others. */
@@ -37,8 +38,8 @@ function chunks(vni: number, targets: readonly CbFloodTarget[]): readonly Planne
   return planned;
 }
 
-function localTarget(vif: Pick<CbFloodTarget, 'ifindex' | 'policy' | 'flags'>): CbFloodTarget {
-  return { ...vif, kind: CB_FLOOD_VIF, remote: NO_ADDRESS };
+function localTarget({ ifindex, policy, flags }: Topics['vif-in']): CbFloodTarget {
+  return { kind: CB_FLOOD_VIF, ifindex, policy, flags, remote: NO_ADDRESS };
 }
 
 function remoteTarget(underlay: string): CbFloodTarget[] {

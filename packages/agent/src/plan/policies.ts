@@ -1,5 +1,7 @@
+import { MAPS } from '../bpf/abi.gen.ts';
+import type { ByteText } from '../bpf/codec.ts';
 import { bytesOf } from './address.ts';
-import { encodeEntry, type KeyOf, type Planned } from './entries.ts';
+import type { KeyOf, Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
 import { idOf } from './inputs.ts';
 import type { NumberOf } from './numbers.ts';
@@ -39,6 +41,8 @@ class PolicyMemory implements UnitMemory {
   #projectId: string | undefined;
   /** Claimed rules by the name of their class; '': those for every address. */
   readonly #ruleEntries = new Map<string, ReadonlyMap<string, Planned>>();
+  /** Values of the entries of prefixes, by class number; of this run. */
+  readonly #classValues = new Map<number, ByteText>();
   /** Prefixes that are gone, while their entries may be claimed. */
   #gone: readonly ClassedPrefix[] = [];
 
@@ -54,6 +58,7 @@ class PolicyMemory implements UnitMemory {
     run.setProject(use.projectId);
     if (use.projectId !== this.#projectId) yield* this.#withdraw(run);
     this.#projectId = use.projectId;
+    this.#classValues.clear();
     const outcome = yield* this.#plan(run, use);
     return [{ topic: 'policy', key: this.#name, member: '', value: outcome }];
   }
@@ -186,9 +191,19 @@ class PolicyMemory implements UnitMemory {
       dropPrefix(run, row);
       return;
     }
-    const entry = encodeEntry('cb_class_1', classKey(number, row), { classId: this.#classes.numberOf(one) });
-    run.put('cb_class_1', entry);
-    row.state.claimed = entry.key;
+    const key = MAPS.cb_class_1.key.text(classKey(number, row));
+    run.put('cb_class_1', { key, value: this.#classValue(one) });
+    row.state.claimed = key;
+  }
+
+  /** One text for all prefixes of a class. */
+  #classValue(one: PolicyClass): ByteText {
+    const classId = this.#classes.numberOf(one);
+    const known = this.#classValues.get(classId);
+    if (known !== undefined) return known;
+    const value = MAPS.cb_class_1.value.text({ classId });
+    this.#classValues.set(classId, value);
+    return value;
   }
 
   *#dropPrefixes(run: MemoryRun, rows: Iterable<ClassedPrefix>): Generator<void, void> {
