@@ -4,6 +4,7 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger } from '@cable/kit';
 import { MAPS } from './bpf/abi.gen.ts';
+import { textBytes } from './bpf/codec.ts';
 import { createCniHandler } from './cni/index.ts';
 import type { GuestRecord } from './desired.ts';
 import { applyHostLinks, unwantedHostLinks } from './devices/host-links.ts';
@@ -180,7 +181,7 @@ function readSlots(plane: KernelDataPlane): ReadonlyMap<string, number> {
   const slots = new Map<string, number>();
   for (const batch of plane.readMap('cb_vif_1')) {
     for (const { value } of batch) {
-      const vif = MAPS.cb_vif_1.value.decode(value);
+      const vif = MAPS.cb_vif_1.value.decode(textBytes(value));
       slots.set(formatUuid(vif.portId), vif.slot);
     }
   }

@@ -3,6 +3,8 @@
  * Map keys and values are the structs of vrouter/include/cable_abi.h, encoded by the generated codecs.
  */
 
+import type { ByteText } from './bpf/codec.ts';
+
 /** Maps that the agent writes, in the order in which puts are made (deletes go the other way): a referent before its reference. */
 export const AGENT_MAPS = [
   'cb_peer_1',
@@ -19,8 +21,8 @@ export const AGENT_MAPS = [
 
 export type AgentMap = (typeof AGENT_MAPS)[number];
 
-/** One entry, encoded. `id` is the key in lower-case hex: the identity of the entry in diffs. */
-export type MapEntry = { readonly id: string; readonly key: Uint8Array; readonly value: Uint8Array };
+/** One entry, encoded. Two are equal if their texts are. */
+export type MapEntry = { readonly key: ByteText; readonly value: ByteText };
 
 /** A device that a program must be attached to. */
 export type DesiredVif = {

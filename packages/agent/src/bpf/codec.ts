@@ -1,11 +1,19 @@
 /** What the generated codecs (abi.gen.ts) are made of: fixed-size structs in the host's byte order, which is little-endian. */
 
+/**
+ * Bytes as a string, one character (0 to 255) for each: a fraction of an array's memory, compared in one step, and found in a Map. Made by
+ * `Codec.text` and `byteText`; `textBytes` gives the bytes.
+ */
+export type ByteText = string;
+
 /** Translates between a value and its fixed-size bytes. */
 export type Codec<T> = {
   /** Bytes of every encoded value. */
   readonly size: number;
   /** Throws RangeError naming the field when a number or an array does not fit. */
   encode(value: T): Uint8Array;
+  /** As `encode`, as byte text. */
+  text(value: T): ByteText;
   /** Throws RangeError when `bytes` is not exactly `size` long. */
   decode(bytes: Uint8Array): T;
 };
@@ -19,44 +27,73 @@ export type MapSpec<K, V> = {
   readonly value: Codec<V>;
 };
 
-/**
- * Writes the fields of one struct at fixed offsets; what is not written is zero. Byte by byte, into Node's pool of small buffers: there are
- * hundreds of thousands of them, and an array with memory of its own, or a DataView on it, costs several times as much.
- */
+/** The bytes as text. */
+export function byteText(bytes: Uint8Array): ByteText {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+/** The bytes of a text. */
+export function textBytes(text: ByteText): Uint8Array {
+  return new Uint8Array(Buffer.from(text, 'latin1'));
+}
+
+/** The codec of a struct, from what writes its fields, always all of them, and what reads them. */
+export function structCodec<T>(
+  name: string,
+  size: number,
+  write: (out: StructWriter, value: T) => void,
+  read: (bytes: StructReader) => T,
+): Codec<T> {
+  const out = new StructWriter(name, size);
+  return {
+    size,
+    encode: (value) => {
+      write(out, value);
+      return new Uint8Array(out.bytes);
+    },
+    text: (value) => {
+      write(out, value);
+      return out.bytes.toString('latin1', 0, size);
+    },
+    decode: (bytes) => read(new StructReader(name, size, bytes)),
+  };
+}
+
+/** Writes the fields of one struct at fixed offsets, in bytes that are used for one value after the other; what is never written is zero. */
 export class StructWriter {
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   readonly #name: string;
+  readonly #view: DataView;
 
   constructor(name: string, size: number) {
-    const pooled = Buffer.allocUnsafe(size);
-    this.bytes = new Uint8Array(pooled.buffer, pooled.byteOffset, size).fill(0);
+    this.bytes = Buffer.alloc(size);
     this.#name = name;
+    this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, size);
   }
 
   u8(offset: number, field: string, value: number): void {
-    this.bytes[offset] = this.#unsigned(field, value, 0xff);
+    this.#view.setUint8(offset, this.#unsigned(field, value, 0xff));
   }
 
   u16(offset: number, field: string, value: number): void {
-    this.#little(offset, this.#unsigned(field, value, 0xffff), 2);
+    this.#view.setUint16(offset, this.#unsigned(field, value, 0xffff), true);
   }
 
   u16be(offset: number, field: string, value: number): void {
-    this.#big(offset, this.#unsigned(field, value, 0xffff), 2);
+    this.#view.setUint16(offset, this.#unsigned(field, value, 0xffff));
   }
 
   u32(offset: number, field: string, value: number): void {
-    this.#little(offset, this.#unsigned(field, value, 0xffff_ffff), 4);
+    this.#view.setUint32(offset, this.#unsigned(field, value, 0xffff_ffff), true);
   }
 
   u32be(offset: number, field: string, value: number): void {
-    this.#big(offset, this.#unsigned(field, value, 0xffff_ffff), 4);
+    this.#view.setUint32(offset, this.#unsigned(field, value, 0xffff_ffff));
   }
 
   u64(offset: number, field: string, value: bigint): void {
     if (BigInt.asUintN(64, value) !== value) throw this.#error(field, `${value} does not fit 64 unsigned bits`);
-    this.#little(offset, Number(value & 0xffff_ffffn), 4);
-    this.#little(offset + 4, Number(value >> 32n), 4);
+    this.#view.setBigUint64(offset, value, true);
   }
 
   /** Copies exactly `length` bytes. */
@@ -75,14 +112,7 @@ export class StructWriter {
   ): void {
     if (items.length > shape.limit) throw this.#error(field, `holds ${shape.limit} items, got ${items.length}`);
     for (const [i, item] of items.entries()) write(offset + i * shape.size, item);
-  }
-
-  #little(offset: number, value: number, size: number): void {
-    for (let i = 0; i < size; i += 1) this.bytes[offset + i] = value >>> (8 * i);
-  }
-
-  #big(offset: number, value: number, size: number): void {
-    for (let i = 0; i < size; i += 1) this.bytes[offset + i] = value >>> (8 * (size - 1 - i));
+    this.bytes.fill(0, offset + items.length * shape.size, offset + shape.limit * shape.size);
   }
 
   #unsigned(field: string, value: number, max: number): number {
@@ -132,7 +162,7 @@ export class StructReader {
 
   /** A copy of `length` bytes. */
   raw(offset: number, length: number): Uint8Array {
-    return Uint8Array.from(this.#bytes.subarray(offset, offset + length));
+    return new Uint8Array(this.#bytes.subarray(offset, offset + length));
   }
 
   list<T>(offset: number, count: number, size: number, read: (at: number) => T): T[] {
@@ -141,12 +171,9 @@ export class StructReader {
 }
 
 /** The key of an array map: its index. */
-export const arrayIndex: Codec<number> = {
-  size: 4,
-  encode: (value) => {
-    const out = new StructWriter('index', 4);
-    out.u32(0, 'index', value);
-    return out.bytes;
-  },
-  decode: (bytes) => new StructReader('index', 4, bytes).u32(0),
-};
+export const arrayIndex: Codec<number> = structCodec(
+  'index',
+  4,
+  (out, value) => out.u32(0, 'index', value),
+  (bytes) => bytes.u32(0),
+);

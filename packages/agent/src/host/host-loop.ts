@@ -60,7 +60,7 @@ type Position = Omit<StateUpdate, 'changes'>;
 
 /** What is to be done in the next round. */
 type Pending = {
-  readonly changes: SliceChange[];
+  readonly changes: (readonly SliceChange[])[];
   readonly devices: Set<string>;
   /** Ports to look at, and to attach if need be. */
   readonly ports: Set<string>;
@@ -82,7 +82,7 @@ export class HostLoop {
   #loop: Loop | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   /** Changes of the plan that the reconciler has not been given. */
-  #entries: EntryChange[] = [];
+  #entries: (readonly EntryChange[])[] = [];
   #revision = 0;
   #written = false;
   #released = false;
@@ -155,7 +155,7 @@ export class HostLoop {
 
   #note({ changes, ...state }: StateUpdate): void {
     this.#state = state;
-    for (const change of changes) this.#pending.changes.push(change);
+    this.#pending.changes.push(changes);
   }
 
   async #round(): Promise<void> {
@@ -178,20 +178,20 @@ export class HostLoop {
 
   async #plan(pending: Pending): Promise<void> {
     const { planner } = this.#deps;
-    this.#takePlan(await planner.update(pending.changes, pending.devices), pending.ports);
+    this.#takePlan(await planner.update(each(pending.changes), pending.devices), pending.ports);
     const links = this.#links.apply(planner.hostLinks, pending.devices, pending.retry);
     for (const portId of links.ports) pending.ports.add(portId);
     if (links.devices.length > 0) this.#takePlan(await planner.update([], links.devices), pending.ports);
   }
 
   #takePlan({ entries, ports }: PlanChanges, into: Set<string>): void {
-    for (const entry of entries) this.#entries.push(entry);
+    if (entries.length > 0) this.#entries.push(entries);
     for (const portId of ports) into.add(portId);
   }
 
   async #reconcile(state: Position, { ports, retry }: Pending, write: boolean): Promise<Reconciled> {
     const { reconciler, planner } = this.#deps;
-    const entries = this.#entries;
+    const entries = each(this.#entries);
     this.#entries = [];
     const programmed = this.#programmedOf(state);
     const result = await reconciler.apply({ entries, ports, write, prune: state.synced, retry, state: programmed });
@@ -274,6 +274,11 @@ export class HostLoop {
     if (own !== undefined || port === undefined || port.policy === null) return own;
     return reconciler.policyFailure(policyName(port.policy, port.networkId));
   }
+}
+
+/** One list after the other, without a copy of them. */
+function* each<T>(lists: readonly (readonly T[])[]): Generator<T> {
+  for (const list of lists) yield* list;
 }
 
 function nothingPending(): Pending {

@@ -1,11 +1,10 @@
+import type { Turns } from '@cable/kit';
 import { AGENT_MAPS, type AgentMap, type MapEntry } from '../desired.ts';
 import type { Planned } from './entries.ts';
 import type { Unit } from './units.ts';
 
 /** A unit's word that the map shall hold the entry. */
-export type Claim = {
-  readonly map: AgentMap;
-  readonly entry: MapEntry;
+export type Claim = Planned & {
   readonly unit: Unit;
   /** Whose entry it is; undefined: nobody's in particular. */
   readonly projectId: string | undefined;
@@ -14,7 +13,7 @@ export type Claim = {
 /** What the desired state says of one map key, before and now; undefined: nothing. */
 export type EntryChange = {
   readonly map: AgentMap;
-  readonly id: string;
+  readonly key: string;
   readonly before: Claim | undefined;
   readonly after: Claim | undefined;
 };
@@ -23,101 +22,114 @@ type Link = Claim & { next: Link | undefined };
 
 type Heads = Map<string, Link>;
 
+type Befores = Readonly<Record<AgentMap, Map<string, Claim | undefined>>>;
+
 /** The claims of all units. Of several on one map key that of the lowest rank stands, whatever order they came in. */
 export class Claims {
   readonly #heads: Readonly<Record<AgentMap, Heads>> = byMap(() => new Map<string, Link>());
-  /** What stood before the changes that have not been taken yet. */
-  #before: Readonly<Record<AgentMap, Map<string, Claim | undefined>>> = byMap(
-    () => new Map<string, Claim | undefined>(),
-  );
+  /** What stood before the changes that have not been taken yet; undefined until the first time: everything is new. */
+  #before: Befores | undefined;
 
   /** The claim that stands. */
-  get(map: AgentMap, id: string): Claim | undefined {
-    return this.#heads[map].get(id);
+  get(map: AgentMap, key: string): Claim | undefined {
+    return this.#heads[map].get(key);
   }
 
-  /** Claims that stand, by entry id. */
+  /** Claims that stand, by key. */
   of(map: AgentMap): ReadonlyMap<string, Claim> {
     return this.#heads[map];
   }
 
   /** The unit claims these now instead of `before`, which an earlier call returned for it. Of two with one key the first counts. */
   replace(unit: Unit, before: readonly Claim[], planned: readonly Planned[]): readonly Claim[] {
+    if (planned.length === 0 && before.length === 0) return before;
+    const wanted = unique(planned);
+    if (before.length === 0) return wanted.map((one) => this.put(unit, one.map, one));
     const find = finderOf(before);
-    const after: Claim[] = [];
-    const seen = planned.length > FEW ? new Set<string>() : undefined;
-    for (const { map, entry } of planned) {
-      if (
-        seen === undefined
-          ? after.some((one) => one.map === map && one.entry.id === entry.id)
-          : seen.has(keyOf(map, entry))
-      )
-        continue;
-      seen?.add(keyOf(map, entry));
-      const known = find(map, entry);
-      after.push(known !== undefined && same(known, entry, unit) ? known : this.put(unit, map, entry));
-    }
-    if (before.length === 0) return after;
+    const after = wanted.map((one) => {
+      const known = find(one);
+      return known !== undefined && same(known, one, unit) ? known : this.put(unit, one.map, one);
+    });
     const stands = finderOf(after);
-    for (const { map, entry } of before) if (stands(map, entry) === undefined) this.remove(unit, map, entry.id);
+    for (const one of before) if (stands(one) === undefined) this.remove(unit, one.map, one.key);
     return after;
   }
 
   /** Adds the unit's claim, or replaces the one it has on this key. */
-  put(unit: Unit, map: AgentMap, entry: MapEntry): Claim {
+  put(unit: Unit, map: AgentMap, { key, value }: MapEntry): Claim {
     const heads = this.#heads[map];
-    this.#touch(map, entry.id);
-    const link: Link = { map, entry, unit, projectId: unit.projectId, next: undefined };
-    const rest = without(heads.get(entry.id), unit);
-    heads.set(entry.id, inserted(rest, link));
+    const head = heads.get(key);
+    this.#touch(map, key, head);
+    const link: Link = { map, key, value, unit, projectId: unit.projectId, next: undefined };
+    heads.set(key, head === undefined ? link : inserted(without(head, unit), link));
     return link;
   }
 
   /** Removes the unit's claim; it may have none. */
-  remove(unit: Unit, map: AgentMap, id: string): void {
-    const head = this.#heads[map].get(id);
+  remove(unit: Unit, map: AgentMap, key: string): void {
+    const head = this.#heads[map].get(key);
     if (head === undefined) return;
-    this.#touch(map, id);
+    this.#touch(map, key, head);
     const rest = without(head, unit);
-    if (rest === undefined) this.#heads[map].delete(id);
-    else this.#heads[map].set(id, rest);
+    if (rest === undefined) this.#heads[map].delete(key);
+    else this.#heads[map].set(key, rest);
   }
 
-  /** What changed since the last call, by map; nothing that is as it was. */
-  take(): readonly EntryChange[] {
+  /** What changed since the last call, by map; nothing that is as it was. The first call tells nothing: all that stands is new. */
+  async take(turns: Turns): Promise<readonly EntryChange[]> {
+    const taken = this.#before;
+    this.#before = byMap(() => new Map<string, Claim | undefined>());
     const changes: EntryChange[] = [];
+    if (taken === undefined) return changes;
     for (const map of AGENT_MAPS) {
-      for (const [id, before] of this.#before[map]) {
-        const after = this.#heads[map].get(id);
-        if (before !== after) changes.push({ map, id, before, after });
+      for (const [key, before] of taken[map]) {
+        const after = this.#heads[map].get(key);
+        if (before !== after) changes.push({ map, key, before, after });
+        if (turns.due()) await turns.next();
       }
     }
-    this.#before = byMap(() => new Map<string, Claim | undefined>());
     return changes;
   }
 
-  #touch(map: AgentMap, id: string): void {
-    const before = this.#before[map];
-    if (!before.has(id)) before.set(id, this.#heads[map].get(id));
+  #touch(map: AgentMap, key: string, head: Claim | undefined): void {
+    const before = this.#before?.[map];
+    if (before !== undefined && !before.has(key)) before.set(key, head);
   }
 }
 
 /** So many are looked through faster than they are indexed. */
 const FEW = 8;
 
-/** Finds the claim on an entry's key. */
-function finderOf(claims: readonly Claim[]): (map: AgentMap, entry: MapEntry) => Claim | undefined {
-  if (claims.length <= FEW) return (map, entry) => claims.find((one) => one.map === map && one.entry.id === entry.id);
-  const index = new Map(claims.map((claim) => [keyOf(claim.map, claim.entry), claim] as const));
-  return (map, entry) => index.get(keyOf(map, entry));
+/** Finds the one with the same map and key. */
+function finderOf<T extends Planned>(list: readonly T[]): (wanted: Planned) => T | undefined {
+  if (list.length <= FEW) return (wanted) => list.find((one) => sameKey(one, wanted));
+  const index = new Map(list.map((one) => [`${one.map} ${one.key}`, one] as const));
+  return ({ map, key }) => index.get(`${map} ${key}`);
+}
+
+/** Without those that have the key of an earlier one. */
+function unique(planned: readonly Planned[]): readonly Planned[] {
+  if (planned.length <= FEW) {
+    const repeats = (one: Planned, i: number): boolean => planned.findIndex((other) => sameKey(one, other)) < i;
+    return planned.some(repeats) ? planned.filter((one, i) => !repeats(one, i)) : planned;
+  }
+  const seen = new Set<string>();
+  return planned.filter(({ map, key }) => {
+    const known = seen.size;
+    return seen.add(`${map} ${key}`).size > known;
+  });
+}
+
+function sameKey(a: Planned, b: Planned): boolean {
+  return a.map === b.map && a.key === b.key;
 }
 
 function byMap<T>(make: () => T): Record<AgentMap, T> {
   return Object.fromEntries(AGENT_MAPS.map((map) => [map, make()])) as Record<AgentMap, T>;
 }
 
-function same(claim: Claim, entry: MapEntry, unit: Unit): boolean {
-  return claim.projectId === unit.projectId && Buffer.compare(claim.entry.value, entry.value) === 0;
+function same(claim: Claim, { value }: MapEntry, unit: Unit): boolean {
+  return claim.projectId === unit.projectId && claim.value === value;
 }
 
 /** The chain without the unit's claim. A link that stands behind another is given a new place; those before it are made anew. */
@@ -136,8 +148,4 @@ function inserted(head: Link | undefined, link: Link): Link {
   }
   head.next = inserted(head.next, link);
   return head;
-}
-
-function keyOf(map: AgentMap, entry: MapEntry): string {
-  return `${map} ${entry.id}`;
 }

@@ -32,6 +32,7 @@ export class Facts {
 
   /** A unit states these now instead of `before`, which an earlier call returned for it. */
   replace(before: readonly Fact[], stated: readonly StatedFact[]): readonly Fact[] {
+    if (before.length === 0 && stated.length === 0) return before;
     const after = stated.map((one) => this.#state(one));
     for (const fact of before) this.#retract(fact as Counted);
     return after;
@@ -88,12 +89,11 @@ export class Facts {
   }
 
   #subject(topic: Topic, key: string): SubjectFacts {
-    const keys = this.#topics.get(topic) ?? new Map<string, SubjectFacts>();
-    this.#topics.set(topic, keys);
-    const known = keys.get(key);
+    const known = this.#topics.get(topic)?.get(key);
     if (known !== undefined) return known;
     const made: SubjectFacts = { topic, key, facts: new Map(), sorted: undefined };
-    keys.set(key, made);
+    const keys = this.#topics.get(topic) ?? new Map<string, SubjectFacts>();
+    this.#topics.set(topic, keys.set(key, made));
     return made;
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LocalPort } from '@cable/model';
+import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import { type Row, showEntry } from '../show/maps.ts';
 import { readNames } from '../show/names.ts';
@@ -44,7 +45,9 @@ function rowsOf({ planner, state }: PlanBed, map: AgentMap): Row[] {
   for (;;) {
     const step = reading.next();
     if (step.done !== true) continue;
-    return [...planner.entries.of(map).values()].map(({ entry }) => showEntry(map, entry, step.value));
+    return [...planner.entries.of(map).values()].map(({ key, value }) =>
+      showEntry(map, { key: textBytes(key), value: textBytes(value) }, step.value),
+    );
   }
 }
 

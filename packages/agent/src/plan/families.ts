@@ -1,3 +1,4 @@
+import type { SliceKind } from '@cable/model';
 import { ATTACHMENTS } from './attachments.ts';
 import { ENDPOINTS } from './endpoints.ts';
 import { FLOOD } from './flood.ts';
@@ -32,3 +33,24 @@ export const FAMILIES: readonly Family[] = [
   PEERS,
   MACHINE_LINKS,
 ];
+
+/** Ranks of the families that have a unit for each header, or for each item, of slices of the kind. */
+export function sliceFamilies(kind: SliceKind, part: 'header' | 'item'): readonly number[] {
+  return BY_SLICE.get(kind)?.[part] ?? [];
+}
+
+type Ranks = { readonly header: number[]; readonly item: number[] };
+
+/** By kind of slice, which may be one that this agent does not know. */
+const BY_SLICE: ReadonlyMap<string, Ranks> = ranksBySlice();
+
+function ranksBySlice(): ReadonlyMap<string, Ranks> {
+  const bySlice = new Map<string, Ranks>();
+  for (const [rank, { source }] of FAMILIES.entries()) {
+    if (source.kind === 'topic') continue;
+    const ranks = bySlice.get(source.slice) ?? { header: [], item: [] };
+    bySlice.set(source.slice, ranks);
+    ranks[source.kind].push(rank);
+  }
+  return bySlice;
+}

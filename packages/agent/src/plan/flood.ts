@@ -4,10 +4,10 @@ import {
   CB_FLOOD_TARGETS,
   CB_FLOOD_VIF,
   type CbFloodTarget,
-  MAPS,
 } from '../bpf/abi.gen.ts';
 import { NO_ADDRESS, parseAddress } from './address.ts';
 import { encodeEntry, type Planned } from './entries.ts';
+import type { Topics } from './topics.ts';
 import { type Family, topicFamily } from './unit.ts';
 
 /** As many as the vrouter copies to, and a chunk more: by it the vrouter sees that there would be others. */
@@ -33,14 +33,13 @@ function chunks(vni: number, targets: readonly CbFloodTarget[]): readonly Planne
   const planned: Planned[] = [];
   for (let chunk = 0; chunk * CB_FLOOD_TARGETS < targets.length; chunk += 1) {
     const target = targets.slice(chunk * CB_FLOOD_TARGETS, (chunk + 1) * CB_FLOOD_TARGETS);
-    const entry = encodeEntry(MAPS.cb_flood_1, { vni, chunk }, { count: target.length, target });
-    planned.push({ map: 'cb_flood_1', entry });
+    planned.push(encodeEntry('cb_flood_1', { vni, chunk }, { count: target.length, target }));
   }
   return planned;
 }
 
-function localTarget(vif: Pick<CbFloodTarget, 'ifindex' | 'policy' | 'flags'>): CbFloodTarget {
-  return { ...vif, kind: CB_FLOOD_VIF, remote: NO_ADDRESS };
+function localTarget({ ifindex, policy, flags }: Topics['vif-in']): CbFloodTarget {
+  return { kind: CB_FLOOD_VIF, ifindex, policy, flags, remote: NO_ADDRESS };
 }
 
 function remoteTarget(underlay: string): CbFloodTarget[] {

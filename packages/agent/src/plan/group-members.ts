@@ -1,4 +1,4 @@
-import { parsePrefix } from './address.ts';
+import { parseOrder } from './address.ts';
 import { groupTopic, type StatedFact } from './topics.ts';
 import { type Family, itemFamily } from './unit.ts';
 
@@ -8,8 +8,8 @@ export const GROUP_MEMBERS: Family = itemFamily(
   ({ scope }, { networkId, addresses }) => {
     const key = groupTopic(scope, networkId);
     const facts = addresses.flatMap((text): StatedFact[] => {
-      const prefix = parsePrefix(text);
-      return prefix === undefined ? [] : [{ topic: 'group-prefix', key, member: prefix.order, value: null }];
+      const member = parseOrder(text);
+      return member === undefined ? [] : [{ topic: 'group-prefix', key, member, value: null }];
     });
     return { facts };
   },

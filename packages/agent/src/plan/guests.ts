@@ -1,9 +1,14 @@
 import type { LocalPort, NetworkHeader } from '@cable/model';
 import type { GuestRecord } from '../desired.ts';
-import { METADATA_ADDRESS, portSubnets } from './port-subnets.ts';
+import { METADATA_ADDRESS, type PortSubnet } from './port-subnets.ts';
 
 /** What DHCP and metadata answer the guest behind a VIF. */
-export function guestRecord(port: LocalPort, network: NetworkHeader, slot: number): GuestRecord {
+export function guestRecord(
+  port: LocalPort,
+  network: NetworkHeader,
+  subnets: readonly PortSubnet[],
+  slot: number,
+): GuestRecord {
   return {
     slot,
     portId: port.id,
@@ -14,7 +19,7 @@ export function guestRecord(port: LocalPort, network: NetworkHeader, slot: numbe
     hostname: port.hostname,
     deviceId: port.deviceId,
     userData: port.userData,
-    addresses: portSubnets(port, network).map(({ ipAddress, subnet }) => ({
+    addresses: subnets.map(({ ipAddress, subnet }) => ({
       ipAddress,
       subnetId: subnet.id,
       cidr: subnet.cidr,

@@ -1,4 +1,3 @@
-import { MAPS } from '../bpf/abi.gen.ts';
 import { parseAddress } from './address.ts';
 import { encodeEntry } from './entries.ts';
 import { type Family, topicFamily } from './unit.ts';
@@ -7,5 +6,5 @@ import { type Family, topicFamily } from './unit.ts';
 export const PEERS: Family = topicFamily({ name: 'peer', topic: 'peer', subject: 'host' }, ({ scope: underlay }) => {
   const addr = parseAddress(underlay);
   if (addr === undefined) return {};
-  return { entries: [{ map: 'cb_peer_1', entry: encodeEntry(MAPS.cb_peer_1, { addr }, { flags: 0 }) }] };
+  return { entries: [encodeEntry('cb_peer_1', { addr }, { flags: 0 })] };
 });

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import type { LocalPort, PolicyRule, SliceKey } from '@cable/model';
+import { AGENT_MAPS } from '../desired.ts';
 import { SlotTable } from '../host/slots.ts';
 import { vifDeviceName } from './device-names.ts';
 import type { NumberOf } from './numbers.ts';
 import { firstBits } from './numbers.ts';
 import { Planner } from './planner.ts';
-import { dumpPlan } from './testing/dump.ts';
+import { dumpPlan, hexText } from './testing/dump.ts';
 import { createRandom, type Random } from './testing/random.ts';
 import {
   legKey,
@@ -214,6 +215,16 @@ function plannerOf(state: SampleState, slots: SlotTable, numberOf: NumberOf): Pl
   });
 }
 
+/** What the maps shall hold, by map and key. */
+function entriesOf(planner: Planner): (readonly [string, string])[] {
+  return AGENT_MAPS.flatMap((map) =>
+    Array.from(
+      planner.entries.of(map).values(),
+      ({ key, value }) => [`${map} ${key}`, hexText(map, key, value)] as const,
+    ),
+  );
+}
+
 /** What a planner makes of the state that has never seen another one; ports have the slots that the used one gave them. */
 async function fresh(state: SampleState, used: Planner, numberOf: NumberOf): Promise<readonly string[]> {
   const slots = new SlotTable(new Map([...used.vifs.values()].map((vif) => [vif.portId, vif.slot] as const)), () => 0);
@@ -238,18 +249,15 @@ for (const [label, numberOf] of [
         for (let i = 0; i < portion; i += 1) change(world);
         const { changes, devices } = world.state.take();
         const { entries: written } = await used.update(changes, devices);
-        for (const { map, id, after } of written) {
-          if (after === undefined) kernel.delete(`${map} ${id}`);
-          else kernel.set(`${map} ${id}`, Buffer.from(after.entry.value).toString('hex'));
+        if (step === 0) for (const one of entriesOf(used)) kernel.set(...one);
+        for (const { map, key, after } of written) {
+          if (after === undefined) kernel.delete(`${map} ${key}`);
+          else kernel.set(`${map} ${key}`, hexText(map, key, after.value));
         }
         const plan = dumpPlan(used);
         assert.deepEqual(plan, await fresh(world.state, used, numberOf), `seed ${seed} step ${step}`);
         const claimed = plan.filter((line) => line.startsWith('cb_')).map((line) => line.split(' by ')[0]);
-        assert.deepEqual(
-          [...kernel].map(([key, value]) => `${key} ${value}`).sort(),
-          claimed,
-          `seed ${seed} step ${step}: changes`,
-        );
+        assert.deepEqual([...kernel.values()].sort(), claimed, `seed ${seed} step ${step}: changes`);
         entries += plan.length;
       }
     }

@@ -1,24 +1,18 @@
-import { Dependents, type Logger, type ReadKey, startTurns, type Turns } from '@cable/kit';
-import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry } from '../desired.ts';
+import { type Logger, startTurns, type Turns } from '@cable/kit';
+import type { SliceKey, SliceKind } from '@cable/model';
+import type { DesiredVif, GuestRecord, HostLink } from '../desired.ts';
 import type { SliceChange } from '../stream/slice-reader.ts';
+
 import { Admission } from './admission.ts';
 import { Claims, type EntryChange } from './claims.ts';
-import { type Fact, Facts, type Subject } from './facts.ts';
-import { FAMILIES } from './families.ts';
-import {
-  type DeviceReader,
-  idOf,
-  kindOf,
-  type LocalDevice,
-  type PlannedSlices,
-  type SlotSource,
-  type TypedSlices,
-  typedSlices,
-} from './inputs.ts';
+import { Facts, type Subject } from './facts.ts';
+import { FAMILIES, sliceFamilies } from './families.ts';
+import { type DeviceReader, idOf, kindOf, type PlannedSlices, type SlotSource, typedSlices } from './inputs.ts';
+
 import { firstBits, Numbering, type NumberOf } from './numbers.ts';
-import { admissionRead, deviceRead, factsRead, headerRead, itemRead, itemsRead, numberRead } from './reads.ts';
-import type { Topic } from './topics.ts';
-import type { MemoryRun, NumberedTopic, Output, PlanReader, PolicySize, UnitMemory } from './unit.ts';
+import { type AllReads, createReads, type Readable } from './reads.ts';
+import { Run } from './run.ts';
+import type { NumberedTopic, Output, PlanReader, PolicySize, UnitMemory } from './unit.ts';
 import { type Unit, UnitQueue, UnitTable } from './units.ts';
 
 export type PlannerDeps = {
@@ -35,12 +29,16 @@ export type PlannerDeps = {
 
 /** What an update changed of the desired state. */
 export type PlanChanges = {
+  /** The first update lists none: all that there is is new. */
   readonly entries: readonly EntryChange[];
   /** Ports of which existence, device or error may be another. */
   readonly ports: ReadonlySet<string>;
   /** Whether `hostLinks` is another. */
   readonly links: boolean;
 };
+
+/** A slice of which something changed. */
+type ChangedSlice = { readonly key: SliceKey; readonly kind: SliceKind; readonly id: string };
 
 const NUMBERED: readonly NumberedTopic[] = ['router', 'policy-use'];
 
@@ -51,7 +49,7 @@ const NUMBERED: readonly NumberedTopic[] = ['router', 'policy-use'];
 export class Planner {
   readonly #deps: PlannerDeps;
   readonly #tables: readonly UnitTable[] = FAMILIES.map((family, rank) => new UnitTable(family, rank));
-  readonly #dependents = new Dependents<Unit>();
+  readonly #reads: AllReads = createReads();
   readonly #queues: readonly UnitQueue[] = FAMILIES.map(() => new UnitQueue());
   readonly #claims = new Claims();
   readonly #facts: Facts;
@@ -70,11 +68,14 @@ export class Planner {
     this.#numbers = { router: new Numbering(deps.numberOf), 'policy-use': new Numbering(deps.numberOf) };
     this.#admission = new Admission(deps.policyBudget);
     this.#facts = new Facts({
-      changed: (subject, member) => this.#touch(factsRead(subject.topic, subject.key), member),
+      changed: ({ topic, key }, member) => this.#touch(this.#reads.facts.find(topic, key), member),
       presence: (subject, present) => this.#notePresence(subject, present),
     });
     this.#run = new Run({
-      deps,
+      host: deps.host,
+      devices: deps.devices,
+      slots: deps.slots,
+      reads: this.#reads,
       slices: typedSlices(deps.slices),
       facts: this.#facts,
       claims: this.#claims,
@@ -132,11 +133,8 @@ export class Planner {
    */
   async update(changes: Iterable<SliceChange>, devices: Iterable<string>): Promise<PlanChanges> {
     const turns = startTurns();
-    for (const change of changes) {
-      this.#note(change);
-      if (turns.due()) await turns.next();
-    }
-    for (const name of devices) this.#touch(deviceRead(name), undefined);
+    await this.#noteAll(changes, turns);
+    for (const name of devices) this.#touch(this.#reads.host.find('device', name), undefined);
     for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
       if (unit.family.kind === 'plain') this.#runPlain(unit, unit.family.plan);
       else await this.#runMemory(unit, unit.family.start, turns);
@@ -146,26 +144,37 @@ export class Planner {
     const links = this.#linksChanged;
     this.#ports = new Set();
     this.#linksChanged = false;
-    return { entries: this.#claims.take(), ports, links };
+    return { entries: await this.#claims.take(turns), ports, links };
   }
 
-  #note({ key, item }: SliceChange): void {
-    const kind = kindOf(key);
-    const id = idOf(key);
-    if (kind === 'host' && id !== this.#deps.host) return;
-    for (const [rank, { source }] of FAMILIES.entries()) {
-      if (source.kind === 'topic' || source.slice !== kind || (source.kind === 'item') !== (item !== null)) continue;
+  async #noteAll(changes: Iterable<SliceChange>, turns: Turns): Promise<void> {
+    let slice: ChangedSlice | undefined;
+    for (const { key, item } of changes) {
+      if (slice?.key !== key) slice = { key, kind: kindOf(key), id: idOf(key) };
+      if (slice.kind !== 'host' || slice.id === this.#deps.host) this.#note(slice, item);
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  #note({ key, kind, id }: ChangedSlice, item: string | null): void {
+    for (const rank of sliceFamilies(kind, item === null ? 'header' : 'item')) {
       const unit = this.#tables[rank]?.ensure(id, item ?? '');
       if (unit !== undefined) this.#mark(unit);
     }
-    this.#touch(item === null ? headerRead(kind, id) : itemRead(kind, id, item), undefined);
-    if (item !== null) this.#touch(itemsRead(kind, id), item);
-    if (kind === 'host' && item !== null) this.#ports.add(item);
+    const { slices } = this.#reads;
+    if (item === null) {
+      this.#touch(slices.find('header', key), undefined);
+      return;
+    }
+    this.#touch(slices.find(key, item), undefined);
+    this.#touch(slices.find('items', key), item);
+    if (kind === 'host') this.#ports.add(item);
   }
 
   /** What was read is another now. `detail`: which member or item of it; undefined: it is one thing. */
-  #touch(read: ReadKey, detail: string | undefined): void {
-    for (const unit of this.#dependents.of(read)) {
+  #touch(read: Readable | undefined, detail: string | undefined): void {
+    if (read === undefined) return;
+    for (const unit of read.units) {
       this.#mark(unit);
       if (unit.memory === undefined || unit.touched === 'everything') continue;
       const details = unit.touched.get(read) ?? new Set<string>();
@@ -201,12 +210,12 @@ export class Planner {
       if (numbered !== topic) continue;
       const numbers = this.#numbers[numbered];
       const changed = present ? numbers.add(key) : [key, ...numbers.delete(key)];
-      for (const name of changed) this.#touch(numberRead(numbered, name), undefined);
+      for (const name of changed) this.#touch(this.#reads.host.find(numbered, name), undefined);
     }
   }
 
   #wakePolicies(names: readonly string[]): void {
-    for (const name of names) this.#touch(admissionRead(name), undefined);
+    for (const name of names) this.#touch(this.#reads.host.find('admission', name), undefined);
   }
 
   #runPlain(unit: Unit, plan: PlanFunction): void {
@@ -243,18 +252,19 @@ export class Planner {
 
   #end(unit: Unit, source: unknown): void {
     if (source !== undefined) {
-      this.#dependents.set(unit, this.#run.reads);
+      this.#run.end(unit);
       return;
     }
-    this.#dependents.delete(unit);
+    this.#run.endForEver(unit);
     this.#tables[unit.rank]?.delete(unit);
   }
 
   /** Undefined: the unit has no reason to be any more. */
-  #sourceOf({ family: { source }, scope, item }: Unit): unknown {
+  #sourceOf({ home: { family, scope, slice }, item }: Unit): unknown {
+    const { source } = family;
     if (source.kind === 'topic') return this.#facts.of(source.topic, scope).size > 0 ? true : undefined;
-    const key = `${source.slice}:${scope}` as const;
-    return source.kind === 'item' ? this.#deps.slices.item(key, item) : this.#deps.slices.header(key);
+    if (slice === undefined) return undefined;
+    return source.kind === 'item' ? this.#deps.slices.item(slice, item) : this.#deps.slices.header(slice);
   }
 
   async #updateMemory(unit: Unit, start: Starter, turns: Turns): Promise<void> {
@@ -318,100 +328,3 @@ const NO_OUTPUT: Output = {};
 type PlanFunction = (unit: Unit, source: unknown, reader: PlanReader) => Output;
 
 type Starter = (unit: Unit, numberOf: NumberOf) => UnitMemory;
-
-type RunParts = {
-  readonly deps: Pick<PlannerDeps, 'host' | 'devices' | 'slots'>;
-  readonly slices: TypedSlices;
-  readonly facts: Facts;
-  readonly claims: Claims;
-  readonly number: (topic: NumberedTopic, key: string) => number | undefined;
-  readonly admit: (name: string, size: PolicySize) => boolean;
-};
-
-/** What the unit that runs reads and writes, with its reads recorded. */
-class Run implements MemoryRun {
-  readonly #parts: RunParts;
-  #unit: Unit | undefined;
-  #touched: Unit['touched'] = 'everything';
-  reads = new Set<ReadKey>();
-
-  constructor(parts: RunParts) {
-    this.#parts = parts;
-  }
-
-  begin(unit: Unit): void {
-    this.#unit = unit;
-    this.#touched = unit.touched;
-    if (unit.family.kind === 'memory') unit.touched = new Map();
-    this.reads = new Set();
-  }
-
-  get host(): string {
-    return this.#parts.deps.host;
-  }
-
-  header: PlanReader['header'] = (kind, id) => {
-    this.reads.add(headerRead(kind, id));
-    return this.#parts.slices.header(kind, id);
-  };
-
-  item: PlanReader['item'] = (kind, id, item) => {
-    this.reads.add(itemRead(kind, id, item));
-    return this.#parts.slices.item(kind, id, item);
-  };
-
-  items: PlanReader['items'] = (kind, id) => {
-    this.reads.add(itemsRead(kind, id));
-    return Array.from(this.#parts.slices.items(kind, id), ([, item]) => item);
-  };
-
-  facts<T extends Topic>(topic: T, key: string): ReadonlyMap<string, Fact<T>> {
-    this.reads.add(factsRead(topic, key));
-    return this.#parts.facts.of(topic, key);
-  }
-
-  sortedFacts<T extends Topic>(topic: T, key: string): readonly Fact<T>[] {
-    this.reads.add(factsRead(topic, key));
-    return this.#parts.facts.sorted(topic, key);
-  }
-
-  device(name: string): LocalDevice | undefined {
-    this.reads.add(deviceRead(name));
-    return this.#parts.deps.devices.byName(name);
-  }
-
-  number(topic: NumberedTopic, key: string): number | undefined {
-    this.reads.add(numberRead(topic, key));
-    return this.#parts.number(topic, key);
-  }
-
-  slot(portId: string): number | undefined {
-    return this.#parts.deps.slots.acquire(portId);
-  }
-
-  get afresh(): boolean {
-    return this.#touched === 'everything';
-  }
-
-  touched(read: ReadKey): Iterable<string> {
-    return this.#touched === 'everything' ? NOTHING : (this.#touched.get(read) ?? NOTHING);
-  }
-
-  put(map: AgentMap, entry: MapEntry): void {
-    if (this.#unit !== undefined) this.#parts.claims.put(this.#unit, map, entry);
-  }
-
-  remove(map: AgentMap, id: string): void {
-    if (this.#unit !== undefined) this.#parts.claims.remove(this.#unit, map, id);
-  }
-
-  setProject(projectId: string | undefined): void {
-    if (this.#unit !== undefined) this.#unit.projectId = projectId;
-  }
-
-  admit(size: PolicySize): boolean {
-    const name = this.#unit?.scope ?? '';
-    this.reads.add(admissionRead(name));
-    return this.#parts.admit(name, size);
-  }
-}

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cidrContains, type GroupMember, type PolicyRule, parseIp, parseIpOrCidr } from '@cable/model';
 import { MAPS } from '../bpf/abi.gen.ts';
-import { hex, parseAddress } from './address.ts';
+import { textBytes } from '../bpf/codec.ts';
+import { parseAddress } from './address.ts';
 import type { Planner } from './planner.ts';
 import { MAX_POLICY_RULES } from './policies.ts';
 import { createPlanBed, plannedBed } from './testing/plan-bed.ts';
@@ -34,10 +35,11 @@ function lpm<T>(
     [...bytes.subarray(4)].map((b) => b.toString(2).padStart(8, '0')).join('');
   const wanted = bits(key);
   let best: { length: number; value: Uint8Array } | undefined;
-  for (const { entry } of desired.entries.of(map).values()) {
-    const length = new DataView(entry.key.buffer, entry.key.byteOffset).getUint32(0, true);
-    if (bits(entry.key).slice(0, length) === wanted.slice(0, length) && length > (best?.length ?? -1)) {
-      best = { length, value: entry.value };
+  for (const entry of desired.entries.of(map).values()) {
+    const bytes = textBytes(entry.key);
+    const length = new DataView(bytes.buffer).getUint32(0, true);
+    if (bits(bytes).slice(0, length) === wanted.slice(0, length) && length > (best?.length ?? -1)) {
+      best = { length, value: textBytes(entry.value) };
     }
   }
   return best === undefined ? undefined : decode(best.value);
@@ -45,8 +47,8 @@ function lpm<T>(
 
 /** What the data plane does with the planned maps. */
 function allows(desired: Planner, packet: Packet): boolean {
-  const vif = [...desired.entries.of('cb_vif_1').values()].map(({ entry }) =>
-    MAPS.cb_vif_1.value.decode(entry.value),
+  const vif = [...desired.entries.of('cb_vif_1').values()].map(({ value }) =>
+    MAPS.cb_vif_1.value.decode(textBytes(value)),
   )[0];
   assert.ok(vif);
   const addr = parseAddress(packet.remote);
@@ -269,5 +271,5 @@ test('one more group member adds one class entry and touches nothing else', asyn
     entries.map(({ map, before }) => [map, before]),
     [['cb_class_1', undefined]],
   );
-  assert.ok(entries[0]?.id.endsWith(hex(Uint8Array.from([10, 0, 0, 100]))));
+  assert.ok(entries[0]?.key.endsWith('\x0a\0\0d'));
 });

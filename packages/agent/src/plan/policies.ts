@@ -1,14 +1,13 @@
 import { MAPS } from '../bpf/abi.gen.ts';
-import type { AgentMap, MapEntry } from '../desired.ts';
+import type { ByteText } from '../bpf/codec.ts';
 import { bytesOf } from './address.ts';
-import { entryOf } from './entries.ts';
+import type { KeyOf, Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
 import { idOf } from './inputs.ts';
 import type { NumberOf } from './numbers.ts';
 import { type ClassChanges, type ClassedPrefix, type PolicyClass, PolicyClasses } from './policy-classes.ts';
 import { encodeRules } from './policy-rules.ts';
 import { type RuleLists, type Selector, type SelectorRules, sortRules } from './policy-selectors.ts';
-import { factsRead, itemsRead } from './reads.ts';
 import { groupTopic, type PlannedPolicy, type PolicyUse, type StatedFact } from './topics.ts';
 import type { Family, MemoryRun, PolicySize, UnitKey, UnitMemory } from './unit.ts';
 
@@ -41,8 +40,11 @@ class PolicyMemory implements UnitMemory {
   /** Whose the claimed entries are. */
   #projectId: string | undefined;
   /** Claimed rules by the name of their class; '': those for every address. */
-  readonly #ruleEntries = new Map<string, ReadonlyMap<string, MapEntry>>();
-  readonly #classIds = new Map<ClassedPrefix, string>();
+  readonly #ruleEntries = new Map<string, ReadonlyMap<string, Planned>>();
+  /** Values of the entries of prefixes, by class number; of this run. */
+  readonly #classValues = new Map<number, ByteText>();
+  /** Prefixes that are gone, while their entries may be claimed. */
+  #gone: readonly ClassedPrefix[] = [];
 
   constructor({ scope }: UnitKey, numberOf: NumberOf) {
     this.#name = scope;
@@ -56,6 +58,7 @@ class PolicyMemory implements UnitMemory {
     run.setProject(use.projectId);
     if (use.projectId !== this.#projectId) yield* this.#withdraw(run);
     this.#projectId = use.projectId;
+    this.#classValues.clear();
     const outcome = yield* this.#plan(run, use);
     return [{ topic: 'policy', key: this.#name, member: '', value: outcome }];
   }
@@ -72,12 +75,13 @@ class PolicyMemory implements UnitMemory {
     }
     const before = this.#rules;
     const rules = run.items('policy', id);
-    const rulesChanged = before === NO_RULES || !nothing(run.touched(itemsRead('policy', id)));
+    const rulesChanged = before === NO_RULES || !nothing(run.touchedItems(`policy:${id}`));
     if (rulesChanged) this.#rules = yield* sortRules(rules);
     const reach = reachOf(run, use.networkId);
     const listing = new Listing(run, this.#rules, reach);
     const touched = yield* this.#touched(run, before, listing);
     const changes = yield* this.#classes.update(touched, (order) => listing.listed(order));
+    this.#gone = changes.gone;
     this.#groups = listing.groups;
     const size = this.#size();
     const fits = size.rules <= MAX_POLICY_RULES && size.classes <= MAX_POLICY_CLASSES;
@@ -93,20 +97,20 @@ class PolicyMemory implements UnitMemory {
   }
 
   /** Prefixes that other selectors may list than at the last run. */
-  *#touched(run: MemoryRun, before: SelectorRules, listing: Listing): Generator<void, ReadonlySet<string>> {
-    const touched = new Set<string>();
+  *#touched(run: MemoryRun, before: SelectorRules, listing: Listing): Generator<void, readonly string[]> {
+    const touched: string[] = [];
     for (const key of new Set([...this.#groups, ...listing.groups])) {
       const stays = this.#groups.has(key) && listing.groups.has(key) && !run.afresh;
-      for (const order of run.touched(factsRead('group-prefix', key))) touched.add(order);
+      for (const order of run.touchedFacts('group-prefix', key)) touched.push(order);
       if (stays) continue;
       for (const order of run.facts('group-prefix', key).keys()) {
-        touched.add(order);
+        touched.push(order);
         yield;
       }
     }
     if (before === this.#rules) return touched;
     for (const { prefix } of [...before.selectors.values(), ...this.#rules.selectors.values()]) {
-      if (prefix !== undefined) touched.add(prefix);
+      if (prefix !== undefined) touched.push(prefix);
     }
     return touched;
   }
@@ -139,7 +143,8 @@ class PolicyMemory implements UnitMemory {
       : [...changes.renumbered].flatMap((name) => classes.get(name) ?? []);
     const dead = [...changes.dead].map((one) => one.name);
     yield* this.#claimRules(run, number, affected, dead, rulesChanged);
-    for (const row of changes.gone) this.#dropPrefix(run, row);
+    yield* this.#dropPrefixes(run, this.#gone);
+    this.#gone = [];
     for (const row of changes.moved) {
       this.#claimPrefix(run, number, row);
       yield;
@@ -159,14 +164,14 @@ class PolicyMemory implements UnitMemory {
     dead: readonly string[],
     any = true,
   ): Generator<void, void> {
-    const wanted = new Map<string, ReadonlyMap<string, MapEntry>>(dead.map((name) => [name, NO_ENTRIES] as const));
+    const wanted = new Map<string, ReadonlyMap<string, Planned>>(dead.map((name) => [name, NO_ENTRIES] as const));
     if (any) wanted.set('', yield* encodeRules(number, 0, this.#rules.any));
     for (const one of classes) {
       wanted.set(one.name, yield* encodeRules(number, this.#classes.numberOf(one), this.#lists(one)));
     }
     for (const [name, entries] of wanted) {
-      for (const id of this.#ruleEntries.get(name)?.keys() ?? []) {
-        if (!entries.has(id)) run.remove('cb_rule_1', id);
+      for (const key of this.#ruleEntries.get(name)?.keys() ?? []) {
+        if (!entries.has(key)) run.remove('cb_rule_1', key);
         yield;
       }
     }
@@ -183,37 +188,42 @@ class PolicyMemory implements UnitMemory {
   #claimPrefix(run: MemoryRun, number: number, row: ClassedPrefix): void {
     const one = row.state.class;
     if (one === undefined) {
-      this.#dropPrefix(run, row);
+      dropPrefix(run, row);
       return;
     }
-    const key = { prefixlen: HEAD_BITS + row.length, policy: number, addr: bytesOf(row.order) };
-    const value = MAPS.cb_class_1.value.encode({ classId: this.#classes.numberOf(one) });
-    const entry = entryOf(MAPS.cb_class_1.key.encode(key), value);
-    run.put('cb_class_1', entry);
-    this.#classIds.set(row, entry.id);
+    const key = MAPS.cb_class_1.key.text(classKey(number, row));
+    run.put('cb_class_1', { key, value: this.#classValue(one) });
+    row.state.claimed = key;
   }
 
-  #dropPrefix(run: MemoryRun, row: ClassedPrefix): void {
-    const id = this.#classIds.get(row);
-    if (id === undefined) return;
-    run.remove('cb_class_1', id);
-    this.#classIds.delete(row);
+  /** One text for all prefixes of a class. */
+  #classValue(one: PolicyClass): ByteText {
+    const classId = this.#classes.numberOf(one);
+    const known = this.#classValues.get(classId);
+    if (known !== undefined) return known;
+    const value = MAPS.cb_class_1.value.text({ classId });
+    this.#classValues.set(classId, value);
+    return value;
+  }
+
+  *#dropPrefixes(run: MemoryRun, rows: Iterable<ClassedPrefix>): Generator<void, void> {
+    for (const row of rows) {
+      dropPrefix(run, row);
+      yield;
+    }
   }
 
   /** Claims nothing any more; what is known stays known. */
   *#withdraw(run: MemoryRun): Generator<void, void> {
-    const rules = [...this.#ruleEntries.values()].flatMap((entries) => [...entries.keys()]);
-    const remove: readonly (readonly [AgentMap, Iterable<string>])[] = [
-      ['cb_class_1', this.#classIds.values()],
-      ['cb_rule_1', rules],
-    ];
-    for (const [map, ids] of remove) {
-      for (const id of ids) {
-        run.remove(map, id);
+    yield* this.#dropPrefixes(run, this.#gone);
+    yield* this.#dropPrefixes(run, this.#classes.rows);
+    for (const entries of this.#ruleEntries.values()) {
+      for (const key of entries.keys()) {
+        run.remove('cb_rule_1', key);
         yield;
       }
     }
-    this.#classIds.clear();
+    this.#gone = [];
     this.#ruleEntries.clear();
     this.#number = undefined;
   }
@@ -250,16 +260,21 @@ class Listing {
   }
 
   listed(order: string): readonly string[] {
-    const names = new Set<string>();
-    const prefix = this.#byPrefix.get(order);
-    if (prefix !== undefined) names.add(prefix);
-    for (const { name, members } of this.#byGroup) if (members.has(order)) names.add(name);
-    const sorted = [...names].sort();
-    const text = sorted.join('+');
+    let first = this.#byPrefix.get(order);
+    let all: Set<string> | undefined;
+    for (const { name, members } of this.#byGroup) {
+      if (name === first || !members.has(order)) continue;
+      if (first === undefined) first = name;
+      else all = (all ?? new Set([first])).add(name);
+    }
+    if (first === undefined) return NO_NAMES;
+    const sorted = all === undefined ? undefined : [...all].sort();
+    const text = sorted?.join('+') ?? first;
     const known = this.#lists.get(text);
     if (known !== undefined) return known;
-    this.#lists.set(text, sorted);
-    return sorted;
+    const list = sorted ?? [first];
+    this.#lists.set(text, list);
+    return list;
   }
 }
 
@@ -274,7 +289,17 @@ function reachOf(run: MemoryRun, networkId: string): ReadonlySet<string> {
 
 const NO_RULES: SelectorRules = { any: [], selectors: new Map() };
 const NO_SIZE: PolicySize = { rules: 0, classes: 0 };
-const NO_ENTRIES: ReadonlyMap<string, MapEntry> = new Map();
+const NO_NAMES: readonly string[] = [];
+const NO_ENTRIES: ReadonlyMap<string, Planned> = new Map();
+
+function dropPrefix(run: MemoryRun, { state }: ClassedPrefix): void {
+  if (state.claimed !== undefined) run.remove('cb_class_1', state.claimed);
+  state.claimed = undefined;
+}
+
+function classKey(policy: number, { length, order }: ClassedPrefix): KeyOf<'cb_class_1'> {
+  return { prefixlen: HEAD_BITS + length, policy, addr: bytesOf(order) };
+}
 
 function count(lists: RuleLists): number {
   return lists.reduce((sum, matches) => sum + matches.length, 0);

@@ -1,3 +1,4 @@
+import type { ByteText } from '../bpf/codec.ts';
 import { Numbering, type NumberOf } from './numbers.ts';
 import { PrefixRows, type Row } from './prefix-rows.ts';
 
@@ -11,12 +12,17 @@ export type PolicyClass = {
 };
 
 /** A prefix: the selectors that list it, and its class. No class: what it would say, the prefix around it says already. */
-export type ClassedPrefix = Row<{ own: readonly string[]; class: PolicyClass | undefined }>;
+export type ClassedPrefix = Row<{
+  own: readonly string[];
+  class: PolicyClass | undefined;
+  /** Key of the entry that is claimed for it; undefined: none is. The owner's of the classes. */
+  claimed: ByteText | undefined;
+}>;
 
 /** What changed: prefixes whose class is another, prefixes that are gone, classes that came, went or have another number. */
 export type ClassChanges = {
-  readonly moved: ReadonlySet<ClassedPrefix>;
-  readonly gone: ReadonlySet<ClassedPrefix>;
+  readonly moved: readonly ClassedPrefix[];
+  readonly gone: readonly ClassedPrefix[];
   readonly renumbered: ReadonlySet<string>;
   readonly dead: ReadonlySet<PolicyClass>;
 };
@@ -55,30 +61,30 @@ export class PolicyClasses {
     return this.#numbers.get(one.name) ?? 0;
   }
 
-  /** These prefixes may be listed by others than before. Works in portions. */
+  /** These prefixes, each named once or more often, may be listed by others than before. Works in portions. */
   *update(touched: Iterable<string>, listed: Listed): Generator<void, ClassChanges> {
-    const check = new Set<ClassedPrefix>();
-    const gone = new Set<ClassedPrefix>();
+    const check: ClassedPrefix[] = [];
+    const gone: ClassedPrefix[] = [];
     const containers: ClassedPrefix[] = [];
     for (const order of touched) {
       const row = this.#list(order, listed(order));
       if (row !== undefined) {
-        (row.state.own.length === 0 ? gone : check).add(row);
+        (row.state.own.length === 0 ? gone : check).push(row);
         if (row.length < 128) containers.push(row);
       }
       yield;
     }
     for (const container of containers) {
       for (const row of this.#rows.within(container)) {
-        check.add(row);
+        check.push(row);
         yield;
       }
     }
-    const moved = new Set<ClassedPrefix>();
+    const moved: ClassedPrefix[] = [];
     const seen = new Set<PolicyClass>();
     for (const row of gone) this.#move(row, undefined, seen);
     for (const row of check) {
-      if (!gone.has(row) && this.#move(row, this.#classOf(row), seen)) moved.add(row);
+      if (this.#move(row, this.#classOf(row), seen)) moved.push(row);
       yield;
     }
     return { moved, gone, ...this.#settle(seen) };
@@ -87,7 +93,8 @@ export class PolicyClasses {
   /** Undefined: it is listed by the same as before. A row that nobody lists any more is taken out. */
   #list(order: string, own: readonly string[]): ClassedPrefix | undefined {
     const row = this.#rows.get(order);
-    if (row === undefined) return own.length === 0 ? undefined : this.#rows.add(order, { own, class: undefined });
+    if (row === undefined)
+      return own.length === 0 ? undefined : this.#rows.add(order, { own, class: undefined, claimed: undefined });
     if (sameNames(row.state.own, own)) return undefined;
     row.state.own = own;
     if (own.length === 0) this.#rows.delete(row);
@@ -95,16 +102,24 @@ export class PolicyClasses {
   }
 
   #classOf(row: ClassedPrefix): PolicyClass | undefined {
-    const around = new Set<string>();
-    for (const { state } of this.#rows.around(row)) for (const name of state.own) around.add(name);
-    if (row.state.own.every((name) => around.has(name))) return undefined;
-    const selectors = around.size === 0 ? row.state.own : [...new Set([...around, ...row.state.own])].sort();
-    const name = selectors.join('+');
+    const { own } = row.state;
+    const selectors = this.#rows.flat ? own : this.#selectors(row);
+    if (selectors === undefined || selectors.length === 0) return undefined;
+    const name = selectors.length === 1 ? (selectors[0] ?? '') : selectors.join('+');
     const known = this.#classes.get(name);
     if (known !== undefined) return known;
     const made = { name, selectors, prefixes: 0 };
     this.#classes.set(name, made);
     return made;
+  }
+
+  /** Of the row and of what is around it; undefined: its own are all around it already. */
+  #selectors(row: ClassedPrefix): readonly string[] | undefined {
+    const { own } = row.state;
+    const around = new Set<string>();
+    for (const { state } of this.#rows.around(row)) for (const name of state.own) around.add(name);
+    if (own.every((name) => around.has(name))) return undefined;
+    return around.size === 0 ? own : [...new Set([...around, ...own])].sort();
   }
 
   #move({ state }: ClassedPrefix, to: PolicyClass | undefined, seen: Set<PolicyClass>): boolean {

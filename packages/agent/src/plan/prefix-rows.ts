@@ -23,6 +23,11 @@ export class PrefixRows<T> {
     return this.#rows.size;
   }
 
+  /** All are of one length: none contains another. */
+  get flat(): boolean {
+    return this.#lengths.size <= 1;
+  }
+
   get(order: string): Row<T> | undefined {
     return this.#rows.get(order);
   }

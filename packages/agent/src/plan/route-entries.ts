@@ -1,4 +1,4 @@
-import { CB_ROUTE_CONNECTED, CB_ROUTE_NEXTHOP, MAPS } from '../bpf/abi.gen.ts';
+import { CB_ROUTE_CONNECTED, CB_ROUTE_NEXTHOP } from '../bpf/abi.gen.ts';
 import { NO_ADDRESS, type Prefix } from './address.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import type { Way } from './router-legs.ts';
@@ -11,5 +11,5 @@ export function routeEntry(vrf: number, to: Prefix, { vni, mtuBytes, mac }: Way,
   const kind = nexthop === undefined ? CB_ROUTE_CONNECTED : CB_ROUTE_NEXTHOP;
   const key = { prefixlen: HEAD_BITS + to.length, vrf, addr: to.bytes };
   const value = { kind, vni, mtuBytes, mac, nexthop: nexthop ?? NO_ADDRESS };
-  return { map: 'cb_route_1', entry: encodeEntry(MAPS.cb_route_1, key, value) };
+  return encodeEntry('cb_route_1', key, value);
 }

@@ -1,5 +1,5 @@
 import { SERVICE_MAC } from '@cable/model';
-import { CB_ENDPOINT_SERVICE, MAPS } from '../bpf/abi.gen.ts';
+import { CB_ENDPOINT_SERVICE } from '../bpf/abi.gen.ts';
 import { NO_ADDRESS, parseMac } from './address.ts';
 import { endpointEntries, NO_ENDPOINT } from './endpoint-entries.ts';
 import { encodeEntry } from './entries.ts';
@@ -27,7 +27,7 @@ export const SERVICES: Family = topicFamily(
       projectId,
       entries: [
         ...addresses.filter(({ map }) => map === 'cb_ep_1'),
-        { map: 'cb_mac_1', entry: encodeEntry(MAPS.cb_mac_1, { vni, mac: MAC }, { ...service, vrf }) },
+        encodeEntry('cb_mac_1', { vni, mac: MAC }, { ...service, vrf }),
       ],
     };
   },

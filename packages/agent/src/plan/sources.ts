@@ -1,5 +1,4 @@
 import type { LocalPort } from '@cable/model';
-import { MAPS } from '../bpf/abi.gen.ts';
 import { type Prefix, parseMac, parsePrefix } from './address.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 
@@ -24,5 +23,5 @@ export function sourceEntries(port: LocalPort, ifindex: number, mac: Uint8Array)
 
 function source(ifindex: number, mac: Uint8Array, prefix: Prefix): Planned {
   const key = { prefixlen: HEAD_BITS + prefix.length, ifindex, mac, addr: prefix.bytes };
-  return { map: 'cb_source_1', entry: encodeEntry(MAPS.cb_source_1, key, { flags: 0 }) };
+  return encodeEntry('cb_source_1', key, { flags: 0 });
 }

@@ -1,5 +1,4 @@
-import type { ReadKey } from '@cable/kit';
-import type { SliceHeader, SliceItem, SliceKind } from '@cable/model';
+import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
 import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry } from '../desired.ts';
 import type { Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
@@ -57,10 +56,12 @@ export type NumberedTopic = 'router' | 'policy-use';
 export type MemoryRun = PlanReader & {
   /** Whether the unit runs for the first time since its memory was made, or something changed of which `touched` tells no details. */
   readonly afresh: boolean;
-  /** Members of the facts, or keys of the items, under this read that changed since the last run. */
-  touched(read: ReadKey): Iterable<string>;
+  /** Keys of items of the slice that changed since the last run. */
+  touchedItems(slice: SliceKey): Iterable<string>;
+  /** Members of the facts that changed since the last run. */
+  touchedFacts(topic: Topic, key: string): Iterable<string>;
   put(map: AgentMap, entry: MapEntry): void;
-  remove(map: AgentMap, id: string): void;
+  remove(map: AgentMap, key: string): void;
   setProject(projectId: string | undefined): void;
   /** Whether the host's policy maps have room for a policy of this size, beside the others. Runs the unit again when that changes. */
   admit(size: PolicySize): boolean;

@@ -1,14 +1,22 @@
-import type { ReadKey } from '@cable/kit';
+import type { SliceKey } from '@cable/model';
 import type { Claim } from './claims.ts';
 import type { Fact } from './facts.ts';
+import type { Readable } from './reads.ts';
 import type { Family, Output, UnitKey, UnitMemory } from './unit.ts';
 
-/** A unit as the planner keeps it: what it is, and what it yielded. */
-export class Unit implements UnitKey {
+/** What the units of a family have in common that are of one slice, or of one topic's key. */
+export type UnitHome = {
   readonly family: Family;
   /** Place of the family in `FAMILIES`. */
   readonly rank: number;
   readonly scope: string;
+  /** Key of the slice that the units are of; undefined: they are of facts. */
+  readonly slice: SliceKey | undefined;
+};
+
+/** A unit as the planner keeps it: what it is, and what it yielded. */
+export class Unit implements UnitKey {
+  readonly home: UnitHome;
   readonly item: string;
   projectId: string | undefined;
   dirty = false;
@@ -16,17 +24,29 @@ export class Unit implements UnitKey {
   alive = true;
   claims: readonly Claim[] = NOTHING;
   facts: readonly Fact[] = NOTHING;
+  /** What its last run read. */
+  reads: readonly Readable[] = NOTHING;
   /** What else it yielded; undefined: nothing. */
   rest: Pick<Output, 'vif' | 'guest' | 'error' | 'links'> | undefined;
   memory: UnitMemory | undefined;
   /** Of a unit with a memory: what changed since it ran, by read. 'everything': no details are known. */
-  touched: Map<ReadKey, Set<string>> | 'everything' = 'everything';
+  touched: Map<Readable, Set<string>> | 'everything' = 'everything';
 
-  constructor(family: Family, rank: number, key: UnitKey) {
-    this.family = family;
-    this.rank = rank;
-    this.scope = key.scope;
-    this.item = key.item;
+  constructor(home: UnitHome, item: string) {
+    this.home = home;
+    this.item = item;
+  }
+
+  get family(): Family {
+    return this.home.family;
+  }
+
+  get rank(): number {
+    return this.home.rank;
+  }
+
+  get scope(): string {
+    return this.home.scope;
   }
 
   /** Whether its claims go before those of the other unit. */
@@ -48,7 +68,7 @@ const NOTHING: readonly never[] = [];
 export class UnitTable {
   readonly #family: Family;
   readonly #rank: number;
-  readonly #scopes = new Map<string, Map<string, Unit>>();
+  readonly #homes = new Map<string, { readonly home: UnitHome; readonly items: Map<string, Unit> }>();
 
   constructor(family: Family, rank: number) {
     this.#family = family;
@@ -57,24 +77,33 @@ export class UnitTable {
 
   /** The unit of this key, made if there is none. */
   ensure(scope: string, item: string): Unit {
-    const items = this.#scopes.get(scope) ?? new Map<string, Unit>();
-    this.#scopes.set(scope, items);
+    const { home, items } = this.#home(scope);
     const known = items.get(item);
     if (known !== undefined) return known;
-    const unit = new Unit(this.#family, this.#rank, { scope, item });
+    const unit = new Unit(home, item);
     items.set(item, unit);
     return unit;
   }
 
   get(scope: string, item: string): Unit | undefined {
-    return this.#scopes.get(scope)?.get(item);
+    return this.#homes.get(scope)?.items.get(item);
   }
 
   delete(unit: Unit): void {
     unit.alive = false;
-    const items = this.#scopes.get(unit.scope);
+    const items = this.#homes.get(unit.scope)?.items;
     items?.delete(unit.item);
-    if (items?.size === 0) this.#scopes.delete(unit.scope);
+    if (items?.size === 0) this.#homes.delete(unit.scope);
+  }
+
+  #home(scope: string): { readonly home: UnitHome; readonly items: Map<string, Unit> } {
+    const known = this.#homes.get(scope);
+    if (known !== undefined) return known;
+    const { source } = this.#family;
+    const slice: SliceKey | undefined = source.kind === 'topic' ? undefined : `${source.slice}:${scope}`;
+    const made = { home: { family: this.#family, rank: this.#rank, scope, slice }, items: new Map<string, Unit>() };
+    this.#homes.set(scope, made);
+    return made;
   }
 }
 

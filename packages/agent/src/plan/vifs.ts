@@ -5,7 +5,6 @@ import {
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
   CB_VIF_F_PEER,
-  MAPS,
 } from '../bpf/abi.gen.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
 import { vifDeviceName } from './device-names.ts';
@@ -13,7 +12,7 @@ import { endpointEntries, NO_ENDPOINT } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { guestRecord } from './guests.ts';
 import type { LocalDevice } from './inputs.ts';
-import { METADATA_ADDRESS, portSubnets } from './port-subnets.ts';
+import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
 import { sourceEntries } from './sources.ts';
 import { policyName } from './topics.ts';
 import { type Family, itemFamily, type Output, type PlanReader } from './unit.ts';
@@ -29,6 +28,8 @@ type Vif = {
   /** CB_VIF_F_*. */
   readonly flags: number;
   readonly mac: Uint8Array;
+  readonly id: Uint8Array;
+  readonly subnets: readonly PortSubnet[];
 };
 
 /** A port of this host: one that cannot be programmed says why, and so drops everything; one without a device waits. */
@@ -49,20 +50,20 @@ function planVif(portId: string, vif: Vif): Output {
   return {
     projectId: port.projectId,
     entries: [
-      { map: 'cb_slot_1', entry: encodeEntry(MAPS.cb_slot_1, { slot }, { ifindex }) },
+      encodeEntry('cb_slot_1', { slot }, { ifindex }),
       ...sourceEntries(port, ifindex, mac),
       ...endpointEntries(network.vni, endpoint, addresses),
       vifEntry(vif),
     ],
     facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: { ifindex, policy, flags } }],
-    guest: guestRecord(port, network, slot),
+    guest: guestRecord(port, network, vif.subnets, slot),
   };
 }
 
-function vifEntry({ port, network, device, slot, policy, flags, mac }: Vif): Planned {
+function vifEntry({ port, network, device, slot, policy, flags, mac, id, subnets }: Vif): Planned {
   const addresses = port.fixedIps.flatMap((ip) => parseAddress(ip.ipAddress) ?? []);
   const value = {
-    portId: parseUuid(port.id) ?? NO_ADDRESS,
+    portId: id,
     slot,
     vni: network.vni,
     policy,
@@ -71,9 +72,9 @@ function vifEntry({ port, network, device, slot, policy, flags, mac }: Vif): Pla
     mac,
     addr: addresses.find(isMapped) ?? NO_ADDRESS,
     addr6: addresses.find((address) => !isMapped(address)) ?? NO_ADDRESS,
-    dhcpServer: dhcpServer(port, network),
+    dhcpServer: dhcpServer(subnets),
   };
-  return { map: 'cb_vif_1', entry: encodeEntry(MAPS.cb_vif_1, { ifindex: device.ifindex }, value) };
+  return encodeEntry('cb_vif_1', { ifindex: device.ifindex }, value);
 }
 
 /** Undefined: the port has no device yet. Text: why it cannot be programmed, whether it has a device or not. */
@@ -82,7 +83,8 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (network === undefined) return `network ${port.networkId} has not been received`;
   const mac = parseMac(port.macAddress);
   if (mac === undefined) return `mac_address ${port.macAddress} is not a MAC address`;
-  if (parseUuid(port.id) === undefined) return `port id ${port.id} is not a UUID`;
+  const id = parseUuid(port.id);
+  if (id === undefined) return `port id ${port.id} is not a UUID`;
   const policy = policyNumber(port, reader);
   if (typeof policy === 'string') return policy;
   const device = reader.device(vifDeviceName(port));
@@ -91,7 +93,8 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (others.length > 0) return `device ${device.name} is also that of port ${others.sort().join(', ')}`;
   const slot = reader.slot(portId);
   if (slot === undefined) return 'no service address is free on this host';
-  return { port, network, device, slot, policy, flags: vifFlags(port, network), mac };
+  const subnets = portSubnets(port, network);
+  return { port, network, device, slot, policy, flags: vifFlags(port, network, subnets), mac, id, subnets };
 }
 
 /** The port's policy number, 0 with port security off; or why it has none: then nothing may pass. */
@@ -105,17 +108,17 @@ function policyNumber(port: LocalPort, reader: PlanReader): number | string {
 }
 
 /** Only a pod's veth has its peer in another network namespace, which bpf_redirect_peer demands. */
-function vifFlags(port: LocalPort, network: NetworkHeader): number {
+function vifFlags(port: LocalPort, network: NetworkHeader, subnets: readonly PortSubnet[]): number {
   let flags = 0;
   if (port.portSecurityEnabled) flags |= CB_VIF_F_ANTISPOOF;
   if (port.vifKind === 'veth') flags |= CB_VIF_F_PEER;
   if (port.adminStateUp && network.adminStateUp) flags |= CB_VIF_F_ADMIN_UP;
-  if (portSubnets(port, network).some(({ subnet }) => subnet.enableDhcp)) flags |= CB_VIF_F_DHCP;
+  if (subnets.some(({ subnet }) => subnet.enableDhcp)) flags |= CB_VIF_F_DHCP;
   return flags;
 }
 
-function dhcpServer(port: LocalPort, network: NetworkHeader): Uint8Array {
-  const ipv4 = portSubnets(port, network).filter(({ subnet }) => subnet.ipVersion === 4);
+function dhcpServer(subnets: readonly PortSubnet[]): Uint8Array {
+  const ipv4 = subnets.filter(({ subnet }) => subnet.ipVersion === 4);
   const served = ipv4.find(({ subnet }) => subnet.enableDhcp) ?? ipv4[0];
   if (served === undefined) return NO_ADDRESS;
   return parseAddress(served.subnet.gatewayIp ?? METADATA_ADDRESS) ?? NO_ADDRESS;

@@ -14,7 +14,6 @@ import { absentOn, NetlinkError } from '../ffi/errno.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
-import { entryOf } from '../plan/entries.ts';
 import type { DataPlane, Programmed } from './data-plane.ts';
 
 export type KernelDataPlaneOptions = VrouterDevices & {
@@ -54,8 +53,8 @@ export class KernelDataPlane implements DataPlane {
     );
   }
 
-  *readMap(name: AgentMap): Generator<readonly MapEntry[]> {
-    for (const batch of this.#map(name).batches()) yield batch.map(({ key, value }) => entryOf(key, value));
+  readMap(name: AgentMap): Iterable<readonly MapEntry[]> {
+    return this.#map(name).texts();
   }
 
   putEntry(map: AgentMap, entry: MapEntry): void {

@@ -59,8 +59,8 @@ function createBed(sizes = MAP_SIZES, plane = createFakeDataPlane()): Bed {
 /** The kernel holds exactly what is desired. */
 function assertAsDesired({ plane, planner }: Bed): void {
   for (const map of AGENT_MAPS) {
-    const wanted = new Map([...planner.entries.of(map)].map(([id, { entry }]) => [id, entry.value] as const));
-    const held = new Map([...plane.entries(map)].map(([id, entry]) => [id, entry.value] as const));
+    const wanted = new Map([...planner.entries.of(map)].map(([key, { value }]) => [key, value] as const));
+    const held = new Map([...plane.entries(map)].map(([key, { value }]) => [key, value] as const));
     assert.deepEqual(held, wanted, map);
   }
 }
@@ -274,7 +274,7 @@ test('what a refused entry would replace does not stay', async () => {
   await bed.apply(cloud({ underlay: '192.0.2.9' }));
   const held = [...bed.plane.entries('cb_ep_1').keys()];
   assert.ok(
-    held.every((id) => !id.endsWith('0a000006')),
+    held.every((key) => !key.endsWith('\x0a\0\0\x06')),
     'the endpoint is where it was',
   );
   bed.plane.failPuts('cb_ep_1', '', 0);

@@ -1,7 +1,8 @@
 import { type Logger, startTurns, type Turns } from '@cable/kit';
 import { MAPS } from '../bpf/abi.gen.ts';
+import { type ByteText, textBytes } from '../bpf/codec.ts';
 import { AGENT_MAPS, type AgentMap, type MapEntry } from '../desired.ts';
-import type { EntryChange } from '../plan/claims.ts';
+import type { Claim, EntryChange } from '../plan/claims.ts';
 import type { Planner } from '../plan/planner.ts';
 import type { Unit } from '../plan/units.ts';
 import { Attachments } from './attachments.ts';
@@ -14,7 +15,8 @@ import { codeOf, isFull, MAP_SIZES, type MapSizes, refusalOf, Shares } from './r
 
 /** What a round is to make true: the differences since the last one. */
 export type Round = {
-  readonly entries: readonly EntryChange[];
+  /** For one pass. */
+  readonly entries: Iterable<EntryChange>;
   /** Ports whose device may be another. */
   readonly ports: ReadonlySet<string>;
   /** False: the maps stay as they are; a device gets its program all the same, and so drops. */
@@ -100,7 +102,12 @@ export class Reconciler {
   /** One round; one at a time. After a throw the next one goes on with what is left. */
   async apply(round: Round): Promise<Reconciled> {
     const turns = startTurns();
-    if (this.#adopted) for (const change of round.entries) this.#note(change);
+    if (this.#adopted) {
+      for (const change of round.entries) {
+        this.#note(change);
+        if (turns.due()) await turns.next();
+      }
+    }
     const again = round.retry ? this.#attachments.failures.keys() : [];
     const attach = new Set([...round.ports, ...again]);
     const ports = await this.#attachments.ensure(attach, this.#desired.vifs, turns);
@@ -112,9 +119,9 @@ export class Reconciler {
 
   async #write(round: Round, turns: Turns): Promise<typeof NO_WRITES> {
     if (!this.#adopted) await this.#adopt(turns);
-    if (round.prune && !this.#pruned) this.#condemnStale();
+    if (round.prune && !this.#pruned) await this.#condemnStale(turns);
     const work = await this.#sort(round, turns);
-    const epochRaised = this.#beginDecisions(work);
+    const epochRaised = this.#beginDecisions(work.decides);
     const gone = new Set<number>();
     let deletes = await this.#deleteAll(work.revoked, gone, turns);
     let puts = await this.#putAll(work.puts, turns);
@@ -135,35 +142,42 @@ export class Reconciler {
     this.#due = new DueTable();
     this.#fresh.clear();
     for (const map of AGENT_MAPS) {
-      const wanted = this.#desired.entries.of(map);
-      const found = new Set<string>();
-      for (const batch of this.#plane.readMap(map)) {
-        for (const have of batch) {
-          if (!found.has(have.id)) this.#meet(map, have, found);
-          if (turns.due()) await turns.next();
-        }
-      }
-      for (const [id, want] of wanted) {
-        if (!found.has(id))
-          this.#expect({ map, id, have: undefined, project: undefined, want, loser: undefined, refusal: undefined });
-        if (turns.due()) await turns.next();
-      }
+      this.#stale[map].clear();
+      await this.#adoptMap(map, turns);
     }
     this.#adopted = true;
   }
 
-  #meet(map: AgentMap, have: MapEntry, found: Set<string>): void {
-    found.add(have.id);
-    this.#decisions.count(map, have.id, 1);
-    const want = this.#desired.entries.get(map, have.id);
-    if (want === undefined) this.#stale[map].set(have.id, have);
-    else this.#expect({ map, id: have.id, have, project: undefined, want, loser: undefined, refusal: undefined });
+  async #adoptMap(map: AgentMap, turns: Turns): Promise<void> {
+    const wanted = this.#desired.entries.of(map);
+    // The kernel may tell of an entry twice.
+    const found = new Set<ByteText>();
+    for (const batch of this.#plane.readMap(map)) {
+      for (const have of batch) {
+        const known = found.size;
+        if (found.add(have.key).size > known) this.#meet(map, have, wanted.get(have.key));
+        if (turns.due()) await turns.next();
+      }
+    }
+    if (found.size - this.#stale[map].size === wanted.size) return;
+    for (const [key, want] of wanted) {
+      if (!found.has(key)) this.#expect(dueOf(map, key, undefined, want));
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  #meet(map: AgentMap, have: MapEntry, want: Claim | undefined): void {
+    const { key, value } = have;
+    this.#decisions.count(map, key, 1);
+    if (want === undefined) this.#stale[map].set(key, have);
+    else if (want.value === value) this.#shares.count(map, want.projectId, 1);
+    else this.#expect(dueOf(map, key, have, want));
   }
 
   #note(change: EntryChange): void {
-    const { map, id } = change;
-    const stale = this.#stale[map].get(id);
-    if (stale !== undefined) this.#stale[map].delete(id);
+    const { map, key } = change;
+    const stale = this.#stale[map].get(key);
+    if (stale !== undefined) this.#stale[map].delete(key);
     const due = this.#due.note(change, stale);
     for (const other of this.#refusals.besides(due)) this.#fresh.add(other);
     this.#refusals.clear(due);
@@ -186,10 +200,11 @@ export class Reconciler {
     this.#fresh.delete(due);
   }
 
-  #condemnStale(): void {
+  async #condemnStale(turns: Turns): Promise<void> {
     for (const map of AGENT_MAPS) {
-      for (const [id, have] of this.#stale[map]) {
-        this.#expect({ map, id, have, project: undefined, want: undefined, loser: undefined, refusal: undefined });
+      for (const [key, have] of this.#stale[map]) {
+        this.#expect(dueOf(map, key, have, undefined));
+        if (turns.due()) await turns.next();
       }
       this.#stale[map].clear();
     }
@@ -202,23 +217,28 @@ export class Reconciler {
   async #sort({ retry }: Round, turns: Turns): Promise<Work> {
     if (retry) for (const due of this.#refusals.dues()) this.#fresh.add(due);
     const gaining = new Set<Unit>();
-    for (const { want } of this.#fresh) if (want !== undefined) gaining.add(want.unit);
-    const work: Work = { revoked: [], puts: [], deletes: [] };
     const byMap = new Map<AgentMap, Due[]>();
+    let decides = false;
     for (const due of this.#fresh) {
+      if (due.want !== undefined) gaining.add(due.want.unit);
+      if (turns.due()) await turns.next();
       if (this.#waits(due)) continue;
       const list = byMap.get(due.map) ?? [];
       byMap.set(due.map, list);
       list.push(due);
-      if (turns.due()) await turns.next();
+      decides ||= this.#decisions.concern(due);
     }
-    for (const map of AGENT_MAPS)
-      for (const due of byMap.get(map) ?? []) if (due.want !== undefined) work.puts.push(due);
+    const work = { revoked: [] as Due[], puts: [] as Due[], deletes: [] as Due[], decides };
+    for (const map of AGENT_MAPS) {
+      for (const due of byMap.get(map) ?? []) {
+        if (due.want !== undefined) work.puts.push(due);
+        if (turns.due()) await turns.next();
+      }
+    }
     for (const map of REVERSED) {
       for (const due of byMap.get(map) ?? []) {
-        if (due.want !== undefined) continue;
-        const revoking = due.loser !== undefined && !gaining.has(due.loser) && !retired(due.loser);
-        (revoking ? work.revoked : work.deletes).push(due);
+        if (due.want === undefined) (revokes(due, gaining) ? work.revoked : work.deletes).push(due);
+        if (turns.due()) await turns.next();
       }
     }
     return work;
@@ -228,18 +248,17 @@ export class Reconciler {
    * The epoch is odd while writes that change decisions are under way. Whoever finds it odd, after a failed write or a killed agent, knows
    * that what is written already may have revoked something: nothing in the maps shows that any more. True: raise it at the end.
    */
-  #beginDecisions({ revoked, puts, deletes }: Work): boolean {
+  #beginDecisions(decides: boolean): boolean {
     const epoch = this.#plane.readEpoch();
     if (epoch % 2 === 1) return true;
-    const changed = [revoked, puts, deletes].some((list) => list.some((due) => this.#decisions.concern(due)));
-    if (changed) this.#plane.writeEpoch(epoch + 1);
-    return changed;
+    if (decides) this.#plane.writeEpoch(epoch + 1);
+    return decides;
   }
 
   async #deleteAll(dues: readonly Due[], gone: Set<number>, turns: Turns): Promise<number> {
     for (const due of dues) {
       this.#delete(due);
-      if (due.map === 'cb_vif_1' && due.want === undefined) gone.add(ifindexOf(due.id));
+      if (due.map === 'cb_vif_1' && due.want === undefined) gone.add(ifindexOf(due.key));
       this.#settle(due);
       if (turns.due()) await turns.next();
     }
@@ -271,14 +290,14 @@ export class Reconciler {
       have === undefined || (map === 'cb_class_1' && failed.units.has(want.unit))
         ? (failed.units.get(want.unit) ?? failed.maps.get(map) ?? this.#shares.refusal(map, want.projectId))
         : undefined;
-    const refusal = reason ?? this.#tryPut(map, want.entry, failed);
+    const refusal = reason ?? this.#tryPut(map, want, failed);
     if (refusal !== undefined) {
       failed.units.set(want.unit, refusal);
       this.#refuse(due, refusal);
       return false;
     }
     this.#refusals.clear(due);
-    if (have === undefined) this.#decisions.count(map, due.id, 1);
+    if (have === undefined) this.#decisions.count(map, due.key, 1);
     this.#settle(due);
     return true;
   }
@@ -307,7 +326,7 @@ export class Reconciler {
   #delete(due: Due): void {
     if (due.have === undefined) return;
     this.#plane.deleteEntry(due.map, due.have);
-    this.#decisions.count(due.map, due.id, -1);
+    this.#decisions.count(due.map, due.key, -1);
     this.#shares.count(due.map, due.project, -1);
     due.have = undefined;
     due.project = undefined;
@@ -327,16 +346,32 @@ type Stale = Readonly<Record<AgentMap, Map<string, MapEntry>>>;
 /** Of this pass: units of which an entry was refused, and maps that are full. */
 type Failed = { readonly units: Map<Unit, string>; readonly maps: Map<AgentMap, string> };
 
-type Work = { readonly revoked: Due[]; readonly puts: Due[]; readonly deletes: Due[] };
+/** `decides`: whether a decision that a flow rests on may be another once it is done. */
+type Work = {
+  readonly revoked: readonly Due[];
+  readonly puts: readonly Due[];
+  readonly deletes: readonly Due[];
+  readonly decides: boolean;
+};
 
 const NO_WRITES = { puts: 0, deletes: 0, epochRaised: false };
+
+/** Due for the first time. */
+function dueOf(map: AgentMap, key: ByteText, have: MapEntry | undefined, want: Claim | undefined): Due {
+  return { map, key, have, project: undefined, want, loser: undefined, refusal: undefined };
+}
+
+/** `gaining`: units of which something is put. */
+function revokes({ loser }: Due, gaining: ReadonlySet<Unit>): boolean {
+  return loser !== undefined && !gaining.has(loser) && !retired(loser);
+}
 
 /** A policy that nobody has any more. */
 function retired(unit: Unit): boolean {
   return unit.family.subject === 'policy' && !unit.alive;
 }
 
-/** The ifindex in a cb_vif_1 key in hex. */
-function ifindexOf(id: string): number {
-  return MAPS.cb_vif_1.key.decode(new Uint8Array(Buffer.from(id, 'hex'))).ifindex;
+/** The ifindex in a cb_vif_1 key. */
+function ifindexOf(key: ByteText): number {
+  return MAPS.cb_vif_1.key.decode(textBytes(key)).ifindex;
 }

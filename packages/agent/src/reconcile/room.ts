@@ -43,7 +43,7 @@ export const MAP_SIZES: MapSizes = Object.fromEntries(
 /** Entries in the maps by project: none may have more than half of a map. */
 export class Shares {
   readonly #sizes: MapSizes;
-  readonly #counts = new Map<string, number>();
+  readonly #counts = new Map<AgentMap, Map<string, number>>();
 
   constructor(sizes: MapSizes) {
     this.#sizes = sizes;
@@ -51,17 +51,18 @@ export class Shares {
 
   count(map: AgentMap, project: string | undefined, by: 1 | -1): void {
     if (project === undefined || PLACED.has(map)) return;
-    const key = `${map} ${project}`;
-    const entries = (this.#counts.get(key) ?? 0) + by;
-    if (entries > 0) this.#counts.set(key, entries);
-    else this.#counts.delete(key);
+    const projects = this.#counts.get(map) ?? new Map<string, number>();
+    this.#counts.set(map, projects);
+    const entries = (projects.get(project) ?? 0) + by;
+    if (entries > 0) projects.set(project, entries);
+    else projects.delete(project);
   }
 
   /** Why the project may not have one more; undefined: it may. */
   refusal(map: AgentMap, project: string | undefined): string | undefined {
     if (project === undefined) return undefined;
     const half = this.#sizes[map] >> 1;
-    if ((this.#counts.get(`${map} ${project}`) ?? 0) < half) return undefined;
+    if ((this.#counts.get(map)?.get(project) ?? 0) < half) return undefined;
     return `project ${project} has half of map ${map} (${half} entries), which is all that one may have: ${ROOM[map].remedy}`;
   }
 }

@@ -1,6 +1,6 @@
-import { startTurns } from '@cable/kit';
-import { type Row, SHOWN_MAPS, type ShownMap, showEntry } from './maps.ts';
-import { type NameSource, readNames } from './names.ts';
+import { startTurns, type Turns } from '@cable/kit';
+import { SHOWN_MAPS, type ShownMap, showEntry } from './maps.ts';
+import { type NameSource, type Names, readNames } from './names.ts';
 
 /** Rows shown of one map; a map with more ends in a row that says how many are left out. */
 const MAX_ROWS = 20_000;
@@ -10,11 +10,11 @@ export type RawReader = (
   map: ShownMap,
 ) => Iterable<readonly { readonly key: Uint8Array; readonly value: Uint8Array }[]>;
 
-/** What the maps hold, in users' names. Read in turns of the event loop. */
-export async function readMapRows(
-  read: RawReader,
-  source: NameSource,
-): Promise<Readonly<Record<string, readonly Row[]>>> {
+/**
+ * What the maps hold, in users' names: an object with a list of rows for each map, as pieces of its JSON. Read and written in turns of the
+ * event loop.
+ */
+export async function* mapRowsJson(read: RawReader, source: NameSource): AsyncGenerator<string> {
   const turns = startTurns();
   const reading = readNames(source);
   let step = reading.next();
@@ -23,19 +23,35 @@ export async function readMapRows(
     step = reading.next();
   }
   const names = step.value;
-  const shown: Record<string, readonly Row[]> = {};
+  let opening = '{';
   for (const map of SHOWN_MAPS) {
-    const rows: Row[] = [];
-    let leftOut = 0;
-    for (const batch of read(map)) {
-      for (const entry of batch) {
-        if (rows.length < MAX_ROWS) rows.push(showEntry(map, entry, names));
-        else leftOut += 1;
-        if (turns.due()) await turns.next();
-      }
-    }
-    if (leftOut > 0) rows.push({ leftOut });
-    shown[map] = rows;
+    yield `${opening}${JSON.stringify(map)}:`;
+    opening = ',';
+    yield* rowsJson(map, read(map), names, turns);
   }
-  return shown;
+  yield '}';
+}
+
+async function* rowsJson(
+  map: ShownMap,
+  batches: ReturnType<RawReader>,
+  names: Names,
+  turns: Turns,
+): AsyncGenerator<string> {
+  let text = '[';
+  let shown = 0;
+  let leftOut = 0;
+  for (const batch of batches) {
+    for (const entry of batch) {
+      if (shown < MAX_ROWS) {
+        text += `${shown === 0 ? '' : ','}${JSON.stringify(showEntry(map, entry, names))}`;
+        shown += 1;
+      } else leftOut += 1;
+      if (!turns.due()) continue;
+      yield text;
+      text = '';
+      await turns.next();
+    }
+  }
+  yield leftOut > 0 ? `${text},${JSON.stringify({ leftOut })}]` : `${text}]`;
 }

@@ -13,10 +13,16 @@ const path = join(dir, 'run', 'agent.sock');
 const stop = new AbortController();
 const calls: { command: unknown; body: string }[] = [];
 
+/** More than what a socket takes at once. */
+const PIECES = 1_000_000;
+
 const VIEW: AgentView = {
   status: () => ({ host: 'h1' }),
   vifs: () => [],
-  maps: async () => ({ cb_vif_1: [] }),
+  maps: async function* () {
+    yield '{"cb_vif_1":';
+    yield `[${'0,'.repeat(PIECES)}0]}`;
+  },
   counters: () => {
     throw new Error('a bug');
   },
@@ -62,7 +68,7 @@ function ask(
 test('the socket is for root alone and answers what there is', async () => {
   assert.equal(statSync(path).mode & 0o777, 0o600);
   assert.deepEqual(await ask('GET', '/status?x=1'), { status: 200, body: { host: 'h1' } });
-  assert.deepEqual(await ask('GET', '/maps'), { status: 200, body: { cb_vif_1: [] } });
+  assert.deepEqual(await ask('GET', '/maps'), { status: 200, body: { cb_vif_1: Array(PIECES + 1).fill(0) } });
   assert.equal((await ask('GET', '/nothing')).status, 404);
   assert.equal((await ask('DELETE', '/status')).status, 405);
 });

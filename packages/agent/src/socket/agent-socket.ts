@@ -72,7 +72,8 @@ async function handle(request: IncomingMessage, response: ServerResponse, deps: 
   }
   if (request.method !== 'GET')
     return answer(response, 405, JSON.stringify({ error: `${request.method} is not served` }));
-  const shown = await show(path, deps.view);
+  if (path === '/maps') return stream(response, deps.view.maps());
+  const shown = show(path, deps.view);
   if (shown === undefined) {
     return answer(response, 404, JSON.stringify({ error: `no ${path}: there are ${ROUTES}` }));
   }
@@ -97,8 +98,6 @@ function show(path: string, view: AgentView): unknown {
       return view.status();
     case '/vifs':
       return view.vifs();
-    case '/maps':
-      return view.maps();
     case '/counters':
       return view.counters();
     default:
@@ -116,6 +115,16 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
+}
+
+/** The head goes out with the first piece: what fails before is answered with an error. */
+async function stream(response: ServerResponse, pieces: AsyncIterable<string>): Promise<void> {
+  for await (const piece of pieces) {
+    if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/json' });
+    if (response.destroyed) return;
+    if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  }
+  response.end();
 }
 
 function answer(response: ServerResponse, status: number, body: string): void {

@@ -5,8 +5,7 @@ import { typedSlices } from '../plan/inputs.ts';
 import type { Planner } from '../plan/planner.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import { type CounterRow, sumCounters } from '../show/counters.ts';
-import { readMapRows } from '../show/map-rows.ts';
-import type { Row } from '../show/maps.ts';
+import { mapRowsJson } from '../show/map-rows.ts';
 import type { ListedSlices } from '../show/names.ts';
 
 /** Key of `counters` for packets that belong to no VIF. */
@@ -37,7 +36,8 @@ export type PortView = VifStatus & {
 export type AgentView = {
   status(): object;
   vifs(): readonly PortView[];
-  maps(): Promise<Readonly<Record<string, readonly Row[]>>>;
+  /** Pieces of one JSON text: it may be of many megabytes. */
+  maps(): AsyncIterable<string>;
   counters(): Readonly<Record<string, CounterRow>>;
 };
 
@@ -45,7 +45,7 @@ export function createAgentView(deps: AgentViewDeps): AgentView {
   return {
     status: () => showStatus(deps),
     vifs: () => showPorts(deps),
-    maps: () => readMapRows((map) => deps.plane.readRaw(map), deps),
+    maps: () => mapRowsJson((map) => deps.plane.readRaw(map), deps),
     counters: () => showCounters(deps),
   };
 }

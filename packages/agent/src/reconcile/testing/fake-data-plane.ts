@@ -1,7 +1,7 @@
 import { MAPS } from '../../bpf/abi.gen.ts';
+import { type ByteText, textBytes } from '../../bpf/codec.ts';
 import { AGENT_MAPS, type AgentMap, type MapEntry } from '../../desired.ts';
 import { BpfError } from '../../ffi/errno.ts';
-import { hex } from '../../plan/address.ts';
 import type { DataPlane, Programmed } from '../data-plane.ts';
 
 export type FakeDataPlane = DataPlane & {
@@ -35,45 +35,49 @@ export function createFakeDataPlane(): FakeDataPlane {
   };
   const vifs = (): { ifindex: number; slot: number }[] =>
     [...maps.cb_vif_1.values()].map(({ key, value }) => ({
-      ifindex: MAPS.cb_vif_1.key.decode(key).ifindex,
-      slot: MAPS.cb_vif_1.value.decode(value).slot,
+      ifindex: MAPS.cb_vif_1.key.decode(textBytes(key)).ifindex,
+      slot: MAPS.cb_vif_1.value.decode(textBytes(value)).slot,
     }));
   const uses = new Map<string, ClassUse>();
-  const useOf = (map: 'cb_rule_1' | 'cb_class_1', { key, value }: Pick<MapEntry, 'key' | 'value'>): ClassUse => {
+  const useOf = (map: 'cb_rule_1' | 'cb_class_1', entry: MapEntry): ClassUse => {
+    const key = textBytes(entry.key);
     const { policy, classId } =
       map === 'cb_rule_1'
         ? MAPS.cb_rule_1.key.decode(key)
-        : { ...MAPS.cb_class_1.key.decode(key), ...MAPS.cb_class_1.value.decode(value) };
+        : { ...MAPS.cb_class_1.key.decode(key), ...MAPS.cb_class_1.value.decode(textBytes(entry.value)) };
     const name = `${policy} ${classId}`;
     const use = uses.get(name) ?? { rules: 0, addresses: 0 };
     uses.set(name, use);
     return use;
   };
-  const count = (map: AgentMap, id: string, by: 1 | -1): void => {
-    const entry = maps[map].get(id);
+  const count = (map: AgentMap, key: ByteText, by: 1 | -1): void => {
+    const entry = maps[map].get(key);
     if (entry === undefined) return;
     if (map === 'cb_rule_1') useOf(map, entry).rules += by;
     if (map === 'cb_class_1') useOf(map, entry).addresses += by;
   };
-  const checkPut = (map: AgentMap, { key, value }: MapEntry): void => {
+  const checkPut = (map: AgentMap, entry: MapEntry): void => {
+    const key = textBytes(entry.key);
+    const value = textBytes(entry.value);
     if (map === 'cb_class_1') {
       const { classId } = MAPS.cb_class_1.value.decode(value);
-      check(useOf(map, { key, value }).rules > 0, `class ${classId} before its rules`);
+      check(useOf(map, entry).rules > 0, `class ${classId} before its rules`);
     }
     if (map !== 'cb_vif_1') return;
     const { ifindex } = MAPS.cb_vif_1.key.decode(key);
     const { slot } = MAPS.cb_vif_1.value.decode(value);
-    check(maps.cb_slot_1.has(hex(MAPS.cb_slot_1.key.encode({ slot }))), `VIF ${ifindex} before its slot ${slot}`);
+    check(maps.cb_slot_1.has(MAPS.cb_slot_1.key.text({ slot })), `VIF ${ifindex} before its slot ${slot}`);
     check(stats.has(ifindex), `VIF ${ifindex} before its counters`);
     check(attached.has(ifindex), `VIF ${ifindex} before its program`);
   };
-  const checkDelete = (map: AgentMap, { id, key, value }: MapEntry): void => {
+  const checkDelete = (map: AgentMap, entry: MapEntry): void => {
+    const key = textBytes(entry.key);
     if (map === 'cb_slot_1') {
       const { slot } = MAPS.cb_slot_1.key.decode(key);
       check(!vifs().some((vif) => vif.slot === slot), `slot ${slot} removed under its VIF`);
     }
-    if (map === 'cb_rule_1' && maps.cb_rule_1.has(id)) {
-      const { rules, addresses } = useOf(map, { key, value });
+    if (map === 'cb_rule_1' && maps.cb_rule_1.has(entry.key)) {
+      const { rules, addresses } = useOf(map, entry);
       check(
         rules > 1 || addresses === 0,
         `last rule of class ${MAPS.cb_rule_1.key.decode(key).classId} removed under its addresses`,
@@ -90,18 +94,18 @@ export function createFakeDataPlane(): FakeDataPlane {
         throw new BpfError(`write to map ${map}`, failure.code);
       }
       const full = maps[map].size >= (limits.get(map) ?? Number.POSITIVE_INFINITY);
-      if (full && !maps[map].has(entry.id)) throw new BpfError(`write to map ${map}`, 'E2BIG');
+      if (full && !maps[map].has(entry.key)) throw new BpfError(`write to map ${map}`, 'E2BIG');
       checkPut(map, entry);
-      count(map, entry.id, -1);
-      maps[map].set(entry.id, entry);
-      count(map, entry.id, 1);
-      commands.push(`bpftool map update ${map} key ${entry.id} value ${hex(entry.value)}`);
+      count(map, entry.key, -1);
+      maps[map].set(entry.key, { key: entry.key, value: entry.value });
+      count(map, entry.key, 1);
+      commands.push(`bpftool map update ${map} key ${hexOf(entry.key)} value ${hexOf(entry.value)}`);
     },
     deleteEntry: (map, entry) => {
       checkDelete(map, entry);
-      count(map, entry.id, -1);
-      maps[map].delete(entry.id);
-      commands.push(`bpftool map delete ${map} key ${entry.id}`);
+      count(map, entry.key, -1);
+      maps[map].delete(entry.key);
+      commands.push(`bpftool map delete ${map} key ${hexOf(entry.key)}`);
     },
     readEpoch: () => epoch,
     writeEpoch: (value) => {
@@ -155,6 +159,10 @@ export function createFakeDataPlane(): FakeDataPlane {
       failing.set(map, { code, times });
     },
   };
+}
+
+function hexOf(text: ByteText): string {
+  return Buffer.from(text, 'latin1').toString('hex');
 }
 
 type Maps = Record<AgentMap, Map<string, MapEntry>>;
