@@ -20,8 +20,8 @@ import {
   SERVICE_ADDRESS,
 } from './devices/own-links.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
+import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
-import type { LinkDriver } from './host/machine-links.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
 import { SlotTable } from './host/slots.ts';
 import { NetlinkSocket } from './net/socket.ts';

@@ -1,8 +1,3 @@
-export type { ComputedHeader, ComputedItem, Kind, KindItems, NodeKey, NodeKind } from './kind.ts';
-export { vifKind } from './kinds/host.ts';
-export { isSent, KINDS, splitKey } from './kinds.ts';
-export { protocolNumber } from './protocol.ts';
-export { Reader } from './reader.ts';
 export type {
   CompilerTables,
   HostRow,
@@ -18,6 +13,11 @@ export type {
   TableChange,
   TableName,
   TableRows,
-} from './tables.ts';
-export { compareText, hostOf, indexKeys, isBound, isRouterInterface, sortedById } from './tables.ts';
+} from './compiler-tables.ts';
+export { compareText, hostOf, indexKeys, isBound, isRouterInterface, sortedById } from './compiler-tables.ts';
+export type { ComputedHeader, ComputedItem, Kind, KindItems, NodeKey, NodeKind } from './kind.ts';
+export { vifKind } from './kinds/host.ts';
+export { isSent, KINDS, splitKey } from './kinds.ts';
+export { protocolNumber } from './protocol.ts';
+export { Reader } from './reader.ts';
 export { type TouchedReads, touchedReads } from './touched.ts';

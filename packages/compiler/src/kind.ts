@@ -3,8 +3,8 @@
  * which other slices either refers to. Everything but the source row itself is read through the `Reader`.
  */
 import type { SliceHeader, SliceItem, SliceKind } from '@cable/model';
+import type { IndexName, TableName, TableRows } from './compiler-tables.ts';
 import type { Reader } from './reader.ts';
-import type { IndexName, TableName, TableRows } from './tables.ts';
 
 /** Kinds that only carry reach are hidden: they have no content and are never sent. */
 export type NodeKind = SliceKind | 'near';

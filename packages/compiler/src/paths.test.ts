@@ -1,6 +1,7 @@
 /** Equal tables give equal slices by any path: whatever the changes are, in whatever order and portions. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { CompilerTables, IndexName, TableChange, TableName, TableRows } from './compiler-tables.ts';
 import { Reader } from './reader.ts';
 import {
   changesBetween,
@@ -18,7 +19,6 @@ import {
   without,
   withRow,
 } from './state.fixture.ts';
-import type { CompilerTables, IndexName, TableChange, TableName, TableRows } from './tables.ts';
 import { fromScratch, HOSTS, Incremental } from './world.fixture.ts';
 
 const STEPS: readonly ((state: State) => State)[] = [

@@ -1,5 +1,5 @@
 import { indexRead, type ReadKey, rowRead } from '@cable/kit';
-import type { CompilerTables, IndexName, TableName, TableRows } from './tables.ts';
+import type { CompilerTables, IndexName, TableName, TableRows } from './compiler-tables.ts';
 
 /** Reads the tables for one computation and notes what it read, so that a change of any of it is known to concern the computation. */
 export class Reader {

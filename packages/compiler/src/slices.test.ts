@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PortRow } from './compiler-tables.ts';
 import type { ComputedItem, NodeKey } from './kind.ts';
 import { hostname, policyKey, vifKind } from './kinds/host.ts';
 import { isSent, KINDS, splitKey } from './kinds.ts';
@@ -18,7 +19,6 @@ import {
   subnet,
   withRow,
 } from './state.fixture.ts';
-import type { PortRow } from './tables.ts';
 import { type TouchedReads, touchedReads } from './touched.ts';
 
 const ONE: State = [

@@ -16,7 +16,7 @@ import {
   type TableChange,
   type TableName,
   type TableRows,
-} from './tables.ts';
+} from './compiler-tables.ts';
 
 /** All rows, by type and id. Never changed: `withRow` and `without` give new states. */
 export type State = { readonly [K in RowType]: ReadonlyMap<string, Rows[K]> };

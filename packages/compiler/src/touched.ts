@@ -7,7 +7,7 @@ import {
   type TableChange,
   type TableName,
   type TableRows,
-} from './tables.ts';
+} from './compiler-tables.ts';
 
 /**
  * What a change of a row means to computations that read tables: the row itself, and the index keys under which it stood or stands. Collections

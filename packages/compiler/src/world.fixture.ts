@@ -1,10 +1,10 @@
 /** Two ways from tables to what hosts are given: everything afresh, and only what recorded reads say is touched. */
 import { Dependents, indexRead } from '@cable/kit';
+import { type CompilerTables, indexKeys, type TableChange, type TableName, type TableRows } from './compiler-tables.ts';
 import type { ComputedHeader, ComputedItem, NodeKey } from './kind.ts';
 import { KINDS, splitKey } from './kinds.ts';
 import { Reader } from './reader.ts';
 import { createTables, type StateTables } from './state.fixture.ts';
-import { type CompilerTables, indexKeys, type TableChange, type TableName, type TableRows } from './tables.ts';
 import { touchedReads } from './touched.ts';
 
 export const HOSTS: readonly string[] = ['h1', 'h2', 'h3'];

@@ -2,7 +2,7 @@ export * from './address.ts';
 export type * from './declaration.ts';
 export { defineResource, STANDARD_ATTRIBUTES } from './declaration.ts';
 export * from './errors.ts';
-export * from './host-stream.ts';
+export * from './host-protocol.ts';
 export * from './resources/host.ts';
 export * from './resources/network.ts';
 export * from './resources/port.ts';

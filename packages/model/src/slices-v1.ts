@@ -1,6 +1,6 @@
 /**
  * Protocol 1 of the host stream (`HOST_PROTOCOLS`): each slice travels whole. A server still speaks it to agents of that age, and an agent to servers.
- * What is current is in `slices.ts` and `host-stream.ts`.
+ * What is current is in `slices.ts` and `host-protocol.ts`.
  */
 import type { Endpoint, GroupMember, LocalPort, PolicyRule, RouterInterface, SubnetState } from './slices.ts';
 

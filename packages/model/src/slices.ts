@@ -2,7 +2,7 @@
  * Slices: the computed state that servers stream to hosts, and that agents turn into map entries.
  *
  * A slice is one thing's state, shared by every host that needs it: a header and keyed items. Each of these is an immutable value, computed
- * and serialised once, that changes and travels on its own (`host-stream.ts`). A slice without items has its content in its header.
+ * and serialised once, that changes and travels on its own (`host-protocol.ts`). A slice without items has its content in its header.
  */
 
 /**

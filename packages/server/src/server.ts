@@ -6,7 +6,7 @@ import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
-import { HOOKS } from './hooks/hooks.ts';
+import { HOOKS } from './hooks/all-hooks.ts';
 import { HostPlane } from './hosts/host-plane.ts';
 import { addHostRoutes } from './hosts/routes.ts';
 import { grantServerLease } from './hosts/server-lease.ts';
@@ -19,8 +19,8 @@ import type { ServiceDeps, Settings } from './services/context.ts';
 import { KeyedLock } from './services/keyed-lock.ts';
 import { ResourceIndex } from './services/resource-index.ts';
 import { addRouterInterface, removeRouterInterface } from './services/router-interfaces.ts';
+import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
 import { SliceStore } from './slices/slice-store.ts';
-import { compilerTables, SLICE_TABLES } from './slices/tables.ts';
 import { Tables } from './tables.ts';
 
 /** Version of the program, shown in /openapi.json. */

@@ -1,8 +1,10 @@
-import { hostLinkName, type PodLink } from './pod-link.ts';
+import { parseIp } from '@cable/model';
+import { portRoutes } from '../plan/port-routes.ts';
+import { hostLinkName, type PodLink, type PodRoute } from './pod-link.ts';
 import type { PodPort } from './pod-port.ts';
-import { isIpv4, podRoutes } from './pod-routes.ts';
 import type { CniRequest } from './request.ts';
 import type { Attachment } from './result.ts';
+import type { SubnetFacts } from './server-api.ts';
 
 /**
  * What a pod's interface shall be, from its port: pure, so ADD and CHECK agree. IPv4 only, as the vrouter forwards.
@@ -23,7 +25,7 @@ export function attachmentOf(request: CniRequest, pod: PodPort): Attachment {
       address: `${fixed.ip_address}/${subnet.cidr.split('/')[1] ?? '32'}`,
       gateway: subnet.gateway_ip,
     })),
-    routes: podRoutes(subnets.map(({ subnet }) => subnet)),
+    routes: routesOf(subnets.map(({ subnet }) => subnet)),
     nameservers: [...new Set(subnets.flatMap(({ subnet }) => subnet.dns_nameservers))],
   };
 }
@@ -39,4 +41,15 @@ export function linkOf(made: Attachment): PodLink {
     addresses: made.addresses.map(({ address }) => address),
     routes: made.routes,
   };
+}
+
+/** As of any port, with a default route; metadata is reached by it. */
+function routesOf(subnets: readonly SubnetFacts[]): readonly PodRoute[] {
+  const known = subnets.map((subnet) => ({ gatewayIp: subnet.gateway_ip, hostRoutes: subnet.host_routes }));
+  const routes = portRoutes(known, { byDefault: true, metadata: false, ipv6: false });
+  return routes.flatMap(({ destination, nexthop }) => (nexthop === null ? [] : [{ destination, gateway: nexthop }]));
+}
+
+function isIpv4(text: string): boolean {
+  return parseIp(text)?.version === 4;
 }

@@ -1,5 +1,7 @@
 import type { Netns } from '../net/netns.ts';
-import type { PodRoute } from './pod-routes.ts';
+
+/** The gateway is always on the link, whatever the prefix of the addresses. */
+export type PodRoute = { readonly destination: string; readonly gateway: string };
 
 /** A pod's link: a veth pair, one end on the host, the other made directly in the pod's namespace. */
 export type PodLink = {

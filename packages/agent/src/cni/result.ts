@@ -1,5 +1,5 @@
 import type { CniError } from './errors.ts';
-import type { PodRoute } from './pod-routes.ts';
+import type { PodRoute } from './pod-link.ts';
 import { type CniVersion, isAtLeast } from './versions.ts';
 
 /** What ADD made, free of a version. */

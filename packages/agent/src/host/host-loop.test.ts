@@ -8,8 +8,8 @@ import { type SampleSlice, sampleHost, sampleNetwork, samplePolicy, samplePort }
 import type { Programmed } from '../reconcile/data-plane.ts';
 import { Reconciler } from '../reconcile/reconciler.ts';
 import { createFakeDataPlane } from '../reconcile/testing/fake-data-plane.ts';
+import type { AppliedLinks } from './applied-links.ts';
 import { type HostChange, HostLoop, type HostView } from './host-loop.ts';
-import type { AppliedLinks } from './machine-links.ts';
 
 const POD = samplePort(5, { vifKind: 'veth', policy: 'policy:' });
 const OWN = samplePort(6, { vifKind: 'host', policy: 'policy:' });

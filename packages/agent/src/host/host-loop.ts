@@ -8,7 +8,7 @@ import { mayWrite } from '../reconcile/programmed.ts';
 import type { Reconciled, Reconciler } from '../reconcile/reconciler.ts';
 import type { RefusalCount } from '../reconcile/refusals.ts';
 import type { SliceChange, SliceReader, StateUpdate } from '../stream/slice-reader.ts';
-import { type LinkDriver, MachineLinks } from './machine-links.ts';
+import { type LinkDriver, MachineLinks } from './applied-links.ts';
 import { type PlugWait, PlugWaiters } from './plug-waiters.ts';
 import { PortStates } from './port-states.ts';
 import type { SlotTable } from './slots.ts';

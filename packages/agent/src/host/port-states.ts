@@ -2,7 +2,7 @@ import type { LocalPort, VifStatus } from '@cable/model';
 import { vifDeviceName } from '../plan/device-names.ts';
 
 /** What a port's state follows from. */
-export type PortFacts = {
+export type PortSources = {
   /** Undefined: the host does not carry it. */
   port(portId: string): LocalPort | undefined;
   /** Why it cannot be as desired; undefined: nothing is known against it. */
@@ -13,10 +13,10 @@ export type PortFacts = {
 
 /** Each local port as it is now: `up` only if its device has the program and its entries are in the kernel. */
 export class PortStates {
-  readonly #facts: PortFacts;
+  readonly #facts: PortSources;
   readonly #states = new Map<string, VifStatus>();
 
-  constructor(facts: PortFacts) {
+  constructor(facts: PortSources) {
     this.#facts = facts;
   }
 

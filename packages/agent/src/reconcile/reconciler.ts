@@ -5,7 +5,7 @@ import { AGENT_MAPS, type AgentMap, type MapEntry } from '../desired.ts';
 import type { Claim, EntryChange } from '../plan/claims.ts';
 import type { Planner } from '../plan/planner.ts';
 import type { Unit } from '../plan/units.ts';
-import { Attachments } from './attachments.ts';
+import { Attachments } from './attached-programs.ts';
 import type { DataPlane, Programmed } from './data-plane.ts';
 import { Decisions } from './decisions.ts';
 import { type Due, DueTable, holds } from './due.ts';

@@ -1,7 +1,7 @@
 import type { Endpoint } from '@cable/model';
+import { hostOf, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
 import type { Reader } from '../reader.ts';
-import { hostOf, isBound, type PortRow } from '../tables.ts';
 
 /**
  * Where a network's bound ports are. A port that is administratively down stays an endpoint: its own host drops for it, so that setting it up

@@ -1,6 +1,6 @@
 import type { GroupMember } from '@cable/model';
+import { isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
-import { isBound, type PortRow } from '../tables.ts';
 
 /** The addresses behind a security group: those of its bound ports, because no other can send. It always exists, maybe without members. */
 export const groupKind: Kind = defineKind({

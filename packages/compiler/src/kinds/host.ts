@@ -1,6 +1,6 @@
 import type { LocalPort, SliceKey, VifKind } from '@cable/model';
+import { isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
-import { isBound, type PortRow } from '../tables.ts';
 
 const MAX_LABEL = 63;
 

@@ -1,5 +1,5 @@
+import { compareText } from '../compiler-tables.ts';
 import type { Kind } from '../kind.ts';
-import { compareText } from '../tables.ts';
 
 /**
  * Stands for the routers of a network in which a host has a port. A slice of its own, because a network's other side, behind a router, must not

@@ -1,6 +1,6 @@
 import type { SubnetState } from '@cable/model';
+import { type SubnetRow, sortedById } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
-import { type SubnetRow, sortedById } from '../tables.ts';
 
 /** One network with its subnets. */
 export const networkKind: Kind = defineKind({

@@ -1,8 +1,8 @@
 import type { PolicyRemote, PolicyRule } from '@cable/model';
 import { formatCidr, parseIpOrCidr } from '@cable/model';
+import type { SecurityGroupRuleRow } from '../compiler-tables.ts';
 import { type ComputedItem, defineKind, type Kind } from '../kind.ts';
 import { protocolNumber } from '../protocol.ts';
-import type { SecurityGroupRuleRow } from '../tables.ts';
 
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0/0', '::/0']);
 

@@ -1,7 +1,7 @@
 import type { RouterInterface } from '@cable/model';
+import type { PortRow } from '../compiler-tables.ts';
 import { type ComputedItem, defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
-import type { PortRow } from '../tables.ts';
 
 /** One router; an interface for each address of each of its ports whose subnet exists. */
 export const routerKind: Kind = defineKind({

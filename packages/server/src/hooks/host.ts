@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type AnyObject, CableError, type Host } from '@cable/model';
 import { acknowledgedRevision } from '../hosts/acknowledgements.ts';
 import { underlayKey, vifPrefix } from '../keys.ts';
-import { defineHooks, type ResourceHooks } from '../services/hooks.ts';
+import { defineHooks, type ResourceHooks } from '../services/hook-types.ts';
 import type { Tables } from '../tables.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */

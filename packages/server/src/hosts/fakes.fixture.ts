@@ -12,8 +12,8 @@ import {
 } from '@cable/model';
 import type { Store } from '@cable/store';
 import { History } from '../history/history.ts';
+import { SLICE_TABLES } from '../slices/compiled-view.ts';
 import type { Compiled } from '../slices/slice-store.ts';
-import { SLICE_TABLES } from '../slices/tables.ts';
 import { Tables } from '../tables.ts';
 import { HostPlane } from './host-plane.ts';
 import type { Resume, StreamPlane } from './host-stream.ts';

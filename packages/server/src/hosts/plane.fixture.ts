@@ -15,8 +15,8 @@ import {
 import type { KeyValue, Store } from '@cable/store';
 import fastify, { type FastifyInstance } from 'fastify';
 import { History } from '../history/history.ts';
+import { compilerTables, SLICE_TABLES } from '../slices/compiled-view.ts';
 import { SliceStore } from '../slices/slice-store.ts';
-import { compilerTables, SLICE_TABLES } from '../slices/tables.ts';
 import { Tables } from '../tables.ts';
 import { HostPlane } from './host-plane.ts';
 import { within } from './objects.fixture.ts';
