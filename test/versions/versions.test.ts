@@ -123,7 +123,7 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
     for (const host of [bed.h1, bed.h2]) await host.replace(previous);
     assert.deepEqual(await cloud.contents(), before);
     const { sent, lost } = await ping.stop();
-    assert.ok(sent > 500);
+    assert.ok(sent > 100, `${sent} packets`);
     assert.equal(lost, 0, `of ${sent} packets`);
 
     await cloud.revoke(rule);
