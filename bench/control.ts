@@ -1,21 +1,31 @@
 /**
- * npm run bench:control [-- --ports N --changes N --adds N --store lmdb|etcd --json]
+ * npm run bench:control [-- --ports N --changes N --adds N --pods N --store lmdb|etcd --json]
  *
  * How fast the control plane is, with each store: port creates a second (one client, then many at once); the time from the request for a
- * port to "programmed on both hosts" (the port is ACTIVE: both agents have acknowledged it); and the wall time of a CNI ADD beside
- * that of the reference bridge plug-in.
+ * port to "programmed on both hosts" (the port is ACTIVE: both agents have acknowledged it); and the wall time of CNI ADD and DEL beside those of
+ * the reference bridge plug-in, 1, 8 and 32 at a time, with no pods and with many on the host (--pods; on the peer's at most what a Linux bridge takes).
  */
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { buildCable, type CableBed, createGroup } from './lib/cable.ts';
-import { bridgePlugin, cablePlugin, timeAdd } from './lib/cni.ts';
+import {
+  bridgePlugin,
+  type CniTimes,
+  cablePlugin,
+  callAll,
+  makeSandboxes,
+  type Plugin,
+  removeSandboxes,
+  type Sandbox,
+} from './lib/cni.ts';
 import { median, quantile } from './lib/statistics.ts';
 
 type Options = {
   readonly ports: number;
   readonly changes: number;
   readonly adds: number;
+  readonly pods: number;
   readonly stores: readonly ('lmdb' | 'etcd')[];
   readonly json: boolean;
 };
@@ -33,7 +43,11 @@ const PARALLEL = 32;
 const POLL_MS = 1;
 /** Between a device's removal, about which the kernel is busy a little longer, and the next request. */
 const REST_MS = 30;
-const ADDS_WARM_UP = 2;
+const ADDS_WARM_UP = 8;
+/** CNI calls at a time. */
+const AT_ONCE = [1, 8, 32] as const;
+/** A Linux bridge has 1,024 ports (BR_MAX_PORTS); some stay free for the calls that are timed. */
+const MOST_ON_BRIDGE = 900;
 
 const say = (line: string): void => {
   process.stderr.write(`bench: ${line}\n`);
@@ -59,12 +73,13 @@ function readOptions(): Options {
     options: {
       ports: { type: 'string', default: '1000' },
       changes: { type: 'string', default: '200' },
-      adds: { type: 'string', default: '30' },
+      adds: { type: 'string', default: '64' },
+      pods: { type: 'string', default: '2000' },
       store: { type: 'string', multiple: true, default: ['lmdb', 'etcd'] },
       json: { type: 'boolean', default: false },
     },
   });
-  const number = (name: 'ports' | 'changes' | 'adds'): number => {
+  const number = (name: 'ports' | 'changes' | 'adds' | 'pods'): number => {
     const value = Number(values[name]);
     if (Number.isInteger(value) && value >= 1) return value;
     throw new Error(`--${name} must be a whole number, at least 1`);
@@ -73,7 +88,14 @@ function readOptions(): Options {
     if (store === 'lmdb' || store === 'etcd') return store;
     throw new Error(`--store must be lmdb or etcd, not ${store}`);
   });
-  return { ports: number('ports'), changes: number('changes'), adds: number('adds'), stores, json: values.json };
+  return {
+    ports: number('ports'),
+    changes: number('changes'),
+    adds: number('adds'),
+    pods: number('pods'),
+    stores,
+    json: values.json,
+  };
 }
 
 async function measureStore(store: 'lmdb' | 'etcd', options: Options): Promise<readonly Row[]> {
@@ -85,7 +107,7 @@ async function measureStore(store: 'lmdb' | 'etcd', options: Options): Promise<r
     return [
       ...(await measureCreates(bed, store, options.ports)),
       ...(await measureProgrammed(bed, store, groupId, options.changes)),
-      ...measureAdds(bed, store, groupId, options.adds),
+      ...(await measureCni(bed, store, groupId, options)),
     ];
   } finally {
     await bed.close();
@@ -180,43 +202,82 @@ async function untilActive(bed: CableBed, portId: string): Promise<void> {
   }
 }
 
-/** A pod's ADD as a container runtime sees it: the whole executable. The peer plug-in does no policy and asks no server. */
-function measureAdds(bed: CableBed, store: string, groupId: string, count: number): readonly Row[] {
-  say(`${store}: ${count} CNI ADDs, each beside one of the reference bridge plug-in`);
+/** Both plug-ins in turn, with the host empty and then with many pods on it. The peer does no policy and asks no server. */
+async function measureCni(bed: CableBed, store: string, groupId: string, options: Options): Promise<readonly Row[]> {
   const own = cablePlugin(bed, groupId);
   const peer = bridgePlugin(`${bed.names.dir}/host-local`);
-  const samples: { own: number; peer: number }[] = [];
-  for (let i = 0; i < count + ADDS_WARM_UP; i += 1) {
-    samples.push({ own: timeAdd(bed.names.h1.name, own), peer: timeAdd(bed.names.h1.name, peer) });
+  const host = bed.names.h1.name;
+  const rows: Row[] = [];
+  const standing: { readonly plugin: Plugin; readonly sandboxes: readonly Sandbox[] }[] = [];
+  try {
+    await cniRound(host, own, peer, ADDS_WARM_UP, 1);
+    for (const pods of [0, options.pods]) {
+      if (pods > 0) {
+        say(`${store}: putting ${pods} pods on the host`);
+        standing.push(await stand(host, own, pods), await stand(host, peer, Math.min(pods, MOST_ON_BRIDGE)));
+      }
+      for (const parallel of AT_ONCE) {
+        say(`${store}: ${options.adds} CNI ADDs and DELs, ${parallel} at a time, ${pods} pods on the host`);
+        const times = await cniRound(host, own, peer, options.adds, parallel);
+        rows.push(...cniRows(store, `${parallel} at a time, ${pods} pods`, times));
+      }
+    }
+    return rows;
+  } finally {
+    for (const { plugin, sandboxes } of standing) {
+      await callAll(host, plugin, 'DEL', sandboxes, 8);
+      removeSandboxes(sandboxes);
+    }
   }
-  const counted = samples.slice(ADDS_WARM_UP);
-  const row = (what: string, values: readonly number[], unit: string): Row => ({
-    store,
-    what,
-    median: median(values),
-    p99: quantile(values, 0.99),
-    unit,
+}
+
+async function stand(
+  host: string,
+  plugin: Plugin,
+  count: number,
+): Promise<{ readonly plugin: Plugin; readonly sandboxes: readonly Sandbox[] }> {
+  const sandboxes = makeSandboxes(count);
+  await callAll(host, plugin, 'ADD', sandboxes, 8);
+  return { plugin, sandboxes };
+}
+
+type CniRound = {
+  readonly ADD: { readonly own: CniTimes; readonly peer: CniTimes };
+  readonly DEL: { readonly own: CniTimes; readonly peer: CniTimes };
+};
+
+async function cniRound(host: string, own: Plugin, peer: Plugin, count: number, parallel: number): Promise<CniRound> {
+  const sandboxes = { own: makeSandboxes(count), peer: makeSandboxes(count) };
+  try {
+    const both = async (command: 'ADD' | 'DEL'): Promise<CniRound['ADD']> => ({
+      own: await callAll(host, own, command, sandboxes.own, parallel),
+      peer: await callAll(host, peer, command, sandboxes.peer, parallel),
+    });
+    const ADD = await both('ADD');
+    const DEL = await both('DEL');
+    return { ADD, DEL };
+  } finally {
+    removeSandboxes([...sandboxes.own, ...sandboxes.peer]);
+  }
+}
+
+function cniRows(store: string, how: string, round: CniRound): readonly Row[] {
+  return (['ADD', 'DEL'] as const).flatMap((command): Row[] => {
+    const { own, peer } = round[command];
+    const line = (who: string, { samples }: CniTimes): Row => ({
+      store,
+      what: `CNI ${command}, ${who}, ${how}`,
+      median: median(samples),
+      p99: quantile(samples, 0.99),
+      unit: 'ms',
+    });
+    const ratio = { store, what: `CNI ${command}, bridge / cable-cni, ${how}`, p99: null, unit: '×' };
+    return [
+      line('cable-cni', own),
+      line('reference bridge', peer),
+      { ...ratio, median: median(peer.samples) / median(own.samples) },
+    ];
   });
-  return [
-    row(
-      'CNI ADD, cable-cni',
-      counted.map((sample) => sample.own),
-      'ms',
-    ),
-    row(
-      'CNI ADD, reference bridge',
-      counted.map((sample) => sample.peer),
-      'ms',
-    ),
-    {
-      ...row(
-        'CNI ADD, bridge / cable-cni',
-        counted.map((sample) => sample.peer / sample.own),
-        '×',
-      ),
-      p99: null,
-    },
-  ];
 }
 
 async function timed(work: () => Promise<void>): Promise<number> {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { buildC, buildTypeScript } from './lib/build.mjs';
 import { installPackages, packagesFor } from './lib/debian.mjs';
 import { buildGuest } from './lib/guest.mjs';
+import { labNeeds } from './lib/lab-needs.mjs';
 import { installNpm } from './lib/npm.mjs';
 import { capture, StepError, say, step } from './lib/say.mjs';
 import { runChecks, runTests } from './lib/tests.mjs';
@@ -17,7 +18,7 @@ const FROM_SOURCE = ['--import', 'tsx', '--conditions=cable-source'];
 
 const COMMANDS = {
   lab: {
-    help: 'build a cloud of namespaces on this machine and check it (--help for its options)',
+    help: 'build a cloud of namespaces on this machine and check it (list: other stories; --help)',
     root: true,
     run: lab,
   },
@@ -26,7 +27,7 @@ const COMMANDS = {
   build: { help: 'compile what is not fresh', root: false, run: build },
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },
-  bench: { help: 'dataplane | control: measure (--json)', root: true, run: bench },
+  bench: { help: 'dataplane | control | scale: measure (--json)', root: true, run: bench },
 };
 
 async function main([name, ...args]) {
@@ -58,7 +59,7 @@ async function setup() {
 
 async function lab(args) {
   await build();
-  if (!args.includes('--no-qemu') && !args.includes('--help')) await buildGuest(ROOT);
+  if (labNeeds(args).qemu) await buildGuest(ROOT);
   await mountBpffs();
   return show(process.execPath, [join(ROOT, 'bin/cable.mjs'), 'lab', ...args]);
 }
@@ -83,7 +84,7 @@ async function gen(args) {
 async function bench([which, ...args]) {
   const file = join(ROOT, 'bench', `${which}.ts`);
   if (which === undefined || !existsSync(file))
-    throw new StepError('usage: npm run bench:dataplane | npm run bench:control');
+    throw new StepError('usage: npm run bench:dataplane | npm run bench:control | npm run bench:scale');
   await build();
   await mountBpffs();
   return show(process.execPath, [...FROM_SOURCE, file, ...args]);

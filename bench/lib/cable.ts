@@ -8,6 +8,7 @@ import {
   createTopology,
   type LabHost,
   type LabNames,
+  labHost,
   labNames,
   type StoreKind,
   startAgent,
@@ -18,7 +19,7 @@ import {
 
 /** A server, two hosts with agents, a network: Cable as an operator runs it, ready to be measured. */
 export type CableBed = {
-  readonly names: LabNames;
+  readonly names: LabNames & { readonly h1: LabHost; readonly h2: LabHost };
   readonly control: ControlPlane;
   readonly client: Client;
   readonly networkId: string;
@@ -37,7 +38,9 @@ const PROJECT = 'bench';
 
 /** Builds the bed. What was made is removed when a step fails. */
 export async function buildCable(store: StoreKind, say: (line: string) => void): Promise<CableBed> {
-  const names = labNames('cbench');
+  const lab = labNames('cbench');
+  const names = { ...lab, h1: labHost(lab, 'h1', 1), h2: labHost(lab, 'h2', 2) };
+  const hosts = [names.h1, names.h2];
   const ledger = createLedger(names.dir);
   if (ledger === undefined)
     throw new Error('a benchmark is running, or a crash left one: cable lab down --name cbench');
@@ -48,10 +51,10 @@ export async function buildCable(store: StoreKind, say: (line: string) => void):
   try {
     const processes = createProcesses(names.dir, ledger);
     say(`building Cable: a server on ${store}, two hosts with agents`);
-    await createTopology(names, ledger);
+    await createTopology(names, hosts, ledger);
     const control = await startControlPlane(names, processes, store);
     const agents = new Map<LabHost, number>();
-    for (const host of [names.h1, names.h2]) {
+    for (const host of hosts) {
       ledger.add({ kind: 'host', name: host.name });
       agents.set(host, (await startAgent(names, processes, host)).current().pid);
     }

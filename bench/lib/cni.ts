@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { agentPaths, REPOSITORY } from '@cable/lab';
 import type { CableBed } from './cable.ts';
@@ -6,6 +6,12 @@ import { addNamespace, removeNamespace } from './net.ts';
 
 /** A CNI plug-in and its network configuration. */
 export type Plugin = { readonly program: string; readonly netconf: object };
+
+/** A network namespace that stands for a pod's. */
+export type Sandbox = { readonly containerId: string; readonly netns: string };
+
+/** How long each call took (ms), and all of them together. */
+export type CniTimes = { readonly samples: readonly number[]; readonly elapsedMs: number };
 
 const PLUGINS = '/usr/lib/cni';
 
@@ -24,39 +30,74 @@ export function cablePlugin(bed: CableBed, groupId: string): Plugin {
 
 /** The reference plug-in: a veth pair on a Linux bridge, an address from a file. No policy, no server. */
 export function bridgePlugin(dataDir: string): Plugin {
-  const ipam = { type: 'host-local', dataDir, ranges: [[{ subnet: '10.77.0.0/16' }]] };
+  const ipam = { type: 'host-local', dataDir, ranges: [[{ subnet: '10.80.0.0/16' }]] };
   const netconf = { cniVersion: '0.4.0', name: 'peer', type: 'bridge', bridge: 'br-peer', isGateway: true, ipam };
   return { program: `${PLUGINS}/bridge`, netconf };
 }
 
-/** Runs ADD for a fresh namespace, then DEL. Returns the wall time of ADD in ms. Both plug-ins are started the same way. */
-export function timeAdd(host: string, plugin: Plugin): number {
-  const containerId = randomUUID();
-  const netns = `cbench-${containerId.slice(0, 8)}`;
-  addNamespace(netns);
-  try {
-    const startedAt = performance.now();
-    call(host, plugin, 'ADD', containerId, netns);
-    const took = performance.now() - startedAt;
-    call(host, plugin, 'DEL', containerId, netns);
-    return took;
-  } finally {
-    removeNamespace(netns);
-  }
+/** Makes so many empty sandboxes. */
+export function makeSandboxes(count: number): readonly Sandbox[] {
+  return Array.from({ length: count }, () => {
+    const containerId = randomUUID();
+    const netns = `cbench-${containerId.slice(0, 13)}`;
+    addNamespace(netns);
+    return { containerId, netns };
+  });
 }
 
-function call(host: string, plugin: Plugin, command: string, containerId: string, netns: string): void {
-  const result = spawnSync('nsenter', [`--net=/run/netns/${host}`, plugin.program], {
-    input: JSON.stringify(plugin.netconf),
-    env: {
-      PATH: process.env['PATH'],
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: containerId,
-      CNI_NETNS: `/run/netns/${netns}`,
-      CNI_IFNAME: 'eth0',
-      CNI_PATH: PLUGINS,
-    },
-    encoding: 'utf8',
+export function removeSandboxes(sandboxes: readonly Sandbox[]): void {
+  for (const { netns } of sandboxes) removeNamespace(netns);
+}
+
+/** Calls the plug-in once for each sandbox, `parallel` at a time, as a container runtime does: the whole executable. */
+export async function callAll(
+  host: string,
+  plugin: Plugin,
+  command: 'ADD' | 'DEL',
+  sandboxes: readonly Sandbox[],
+  parallel: number,
+): Promise<CniTimes> {
+  const samples: number[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < sandboxes.length) {
+      const sandbox = sandboxes[next];
+      next += 1;
+      if (sandbox === undefined) return;
+      const startedAt = performance.now();
+      await call(host, plugin, command, sandbox);
+      samples.push(performance.now() - startedAt);
+    }
+  };
+  const startedAt = performance.now();
+  await Promise.all(Array.from({ length: parallel }, worker));
+  return { samples, elapsedMs: performance.now() - startedAt };
+}
+
+function call(host: string, plugin: Plugin, command: string, { containerId, netns }: Sandbox): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('nsenter', [`--net=/run/netns/${host}`, plugin.program], {
+      env: {
+        PATH: process.env['PATH'],
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: containerId,
+        CNI_NETNS: `/run/netns/${netns}`,
+        CNI_IFNAME: 'eth0',
+        CNI_PATH: PLUGINS,
+      },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    let said = '';
+    const hear = (chunk: Buffer): void => {
+      said += chunk.toString();
+    };
+    child.stdout.on('data', hear);
+    child.stderr.on('data', hear);
+    child.on('error', reject);
+    child.on('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`${plugin.program} ${command}: ${said.slice(0, 500)}`));
+    });
+    child.stdin.end(JSON.stringify(plugin.netconf));
   });
-  if (result.status !== 0) throw new Error(`${plugin.program} ${command}: ${result.stdout || result.stderr}`);
 }

@@ -13,7 +13,7 @@ enum cni_code {
 	CNI_NOT_AVAILABLE = 50,
 };
 
-/* The version that answers carry: the one asked for, once the configuration has been read. Copied. */
+/* The version that answers carry: the one asked for, once the configuration has been read, if it looks like one. Copied. */
 void set_answer_version(const char *version);
 
 /* Prints the CNI error and ends with 1. `message` names the field, `remedy` says what to do. */

@@ -240,6 +240,21 @@ test('an agent that refuses before it has read a large request is heard', async 
   assert.deepEqual(json, JSON.parse(failure));
 });
 
+for (const version of [`${'x'.repeat(30)}ü`, '1.0.0\n', '9'.repeat(40), '']) {
+  test(`a cniVersion that is none (${JSON.stringify(version.slice(0, 8))}) does not stand in the way of an answer`, async () => {
+    const { status, json } = await run(ADD, { ...CONF, cniVersion: version, socket: 7 });
+    assert.deepEqual([status, json['code'], json['cniVersion']], [1, 7, '1.1.0']);
+  });
+}
+
+test('a path that is not UTF-8 is told all the same', () => {
+  const script = `mount -t tmpfs cable-cni-test /run && d=/run/cable/$(printf '\\377') && mkdir -p "$d" && touch "$d/agent.sock" && CNI_COMMAND=ADD exec "$0"`;
+  const input = JSON.stringify({ ...CONF, socket: undefined });
+  const { status, stdout } = spawnSync('unshare', ['-m', 'sh', '-c', script, EXECUTABLE], { input, encoding: 'utf8' });
+  assert.equal(status, 1);
+  assert.match(JSON.parse(stdout).msg, /at \/run\/cable\/\?\/agent\.sock: Connection refused/);
+});
+
 test('a large configuration and a large answer pass whole', async () => {
   const large = { ...CONF, filler: 'x'.repeat(2 * 1024 * 1024) };
   const answer = JSON.stringify({ filler: 'y'.repeat(900 * 1024) });

@@ -9,7 +9,7 @@ const ADDRESS = 'cb_addr';
 export function renderTypeScript(header: Header, btf: Btf, banner: string): string {
   const structs = header.structs.filter((s) => s.name !== ADDRESS);
   return [
-    `${banner}\nimport { arrayIndex, type Codec, type MapSpec, StructReader, StructWriter } from './codec.ts';`,
+    `${banner}\nimport { arrayIndex, type Codec, type MapSpec, structCodec } from './codec.ts';`,
     ...header.defines.map((d) => `${doc(d.comment)}export const ${d.name} = ${d.text};`),
     ...header.enums.map((e) => renderEnum(e.name, e.valueComments, btf)),
     renderReasons(header, btf),
@@ -69,23 +69,19 @@ function renderStruct(header: HeaderStruct, struct: BtfStruct): string {
     (f) => `${doc(header.fieldComments.get(f.name) ?? '', '  ')}  readonly ${camel(f.name)}: ${tsType(f.type)};`,
   );
   const writes = fields.map((f) => `    ${writeField(f)}`);
-  const reads = fields.map((f) => `      ${camel(f.name)}: ${readField(f, 'b')},`);
+  const reads = fields.map((f) => `    ${camel(f.name)}: ${readField(f, 'b')},`);
   return [
     `/** struct ${struct.name}, ${struct.size} bytes. */`,
     `export type ${type} = {\n${members.join('\n')}\n};`,
     '',
-    `export const ${camel(struct.name)}: Codec<${type}> = {`,
-    `  size: ${struct.size},`,
-    '  encode: (value) => {',
-    `    const out = new StructWriter('${struct.name}', ${struct.size});`,
+    `export const ${camel(struct.name)}: Codec<${type}> = structCodec(`,
+    `  '${struct.name}',`,
+    `  ${struct.size},`,
+    '  (out, value) => {',
     ...writes,
-    '    return out.bytes;',
     '  },',
-    '  decode: (bytes) => {',
-    `    const b = new StructReader('${struct.name}', ${struct.size}, bytes);`,
-    `    return {\n${reads.join('\n')}\n    };`,
-    '  },',
-    '};',
+    `  (b) => ({\n${reads.join('\n')}\n  }),`,
+    ');',
   ].join('\n');
 }
 

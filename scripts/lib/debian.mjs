@@ -1,5 +1,6 @@
 /** Debian packages: what each command of the repository needs, and installing those that lack. */
 import { existsSync } from 'node:fs';
+import { labNeeds } from './lab-needs.mjs';
 import { capture, StepError, say, step } from './say.mjs';
 
 /** Package -> what it is for. */
@@ -48,9 +49,10 @@ const BENCH = {
 export function packagesFor(command, args) {
   if (command === 'build' || command === 'gen') return BUILD;
   if (command === 'check') return { ...BUILD, 'clang-format': TEST['clang-format'] };
-  const qemu = args.includes('--no-qemu') ? {} : QEMU;
-  const etcd = args.some((arg) => arg.includes('etcd')) ? ETCD : {};
-  if (command === 'lab') return { ...LAB, ...qemu, ...etcd };
+  if (command === 'lab') {
+    const { qemu, etcd } = labNeeds(args);
+    return { ...LAB, ...(qemu ? QEMU : {}), ...(etcd ? ETCD : {}) };
+  }
   if (command === 'bench') return { ...LAB, ...ETCD, ...BENCH };
   return { ...LAB, ...QEMU, ...ETCD, ...TEST };
 }

@@ -254,6 +254,16 @@ struct cb_conf {
 	__u32 epoch; /* rises when a decision may change; a flow with another epoch is decided again */
 };
 
+/*
+ * cb_prog_1: array of one. Written by the agent, read by the agent that comes after it: of which state the entries are. The vrouter
+ * does not look at it.
+ */
+struct cb_prog {
+	__u64 revision; /* of the server's store; 0: nothing was programmed yet */
+	__u64 state; /* whose: the first 8 bytes of the UUID of the agent's state directory, as a number */
+	__u64 commit; /* which commit of that state */
+};
+
 enum cb_flow_state {
 	CB_FLOW_NEW = 1, /* no answer seen yet */
 	CB_FLOW_ESTABLISHED = 2, /* seen in both */
@@ -360,6 +370,7 @@ _Static_assert(sizeof(struct cb_flood) == 520, "layout of cb_flood");
 _Static_assert(sizeof(struct cb_peer_key) == 16, "layout of cb_peer_key");
 _Static_assert(sizeof(struct cb_peer) == 4, "layout of cb_peer");
 _Static_assert(sizeof(struct cb_conf) == 4, "layout of cb_conf");
+_Static_assert(sizeof(struct cb_prog) == 24, "layout of cb_prog");
 _Static_assert(sizeof(struct cb_flow_key) == 44, "layout of cb_flow_key");
 _Static_assert(sizeof(struct cb_flow) == 96, "layout of cb_flow");
 _Static_assert(sizeof(struct cb_frag_key) == 44, "layout of cb_frag_key");

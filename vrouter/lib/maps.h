@@ -36,6 +36,15 @@ struct {
 	__type(value, struct cb_conf);
 } cb_conf_1 SEC(".maps");
 
+/* Not read by any program; here it is pinned with the entries that it tells of. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__type(value, struct cb_prog);
+} cb_prog_1 SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, CB_MAX_FLOW);

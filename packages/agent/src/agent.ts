@@ -1,104 +1,116 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Client, createClient } from '@cable/api';
-import { httpTransport, type Logger, startLoop } from '@cable/kit';
+import { type HttpTransport, httpTransport, type Logger } from '@cable/kit';
 import { MAPS } from './bpf/abi.gen.ts';
-import { type LoadedObject, loadObject } from './bpf/object.ts';
+import { textBytes } from './bpf/codec.ts';
 import { createCniHandler } from './cni/index.ts';
-import type { DesiredState } from './desired.ts';
-import { applyHostLinks, type HostLinkRemover, startHostLinkRemover, unwantedHostLinks } from './devices/host-links.ts';
-import { concernsUs, LinkReader, type LinkTable } from './devices/link-table.ts';
-import { ensureOwnLinks, type OwnLinks, ownLinksStand, SERVICE_ADDRESS } from './devices/own-links.ts';
+import type { GuestRecord } from './desired.ts';
+import { applyHostLinks, unwantedHostLinks } from './devices/host-links.ts';
+import { LinkRemover } from './devices/link-remover.ts';
+import type { LinkChanges } from './devices/link-rows.ts';
+import { LinkTable } from './devices/link-table.ts';
+import { type OwnLinkKeeper, startOwnLinkKeeper } from './devices/own-link-keeper.ts';
+import {
+  ensureOwnLinks,
+  OVERLAY_OVERHEAD_BYTES,
+  OWN_NAMES,
+  type OwnLinks,
+  SERVICE_ADDRESS,
+} from './devices/own-links.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
+import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
+import { PortsByDevice } from './host/ports-by-device.ts';
 import { SlotTable } from './host/slots.ts';
-import { usableState } from './host/usable-state.ts';
-import { listAddresses } from './net/address.ts';
 import { NetlinkSocket } from './net/socket.ts';
-import { watchLinks } from './net/watch.ts';
 import type { AgentOptions } from './options.ts';
-import { formatUuid, NO_ADDRESS, parseAddress, parseMac } from './plan/address.ts';
-import { createPlanner } from './plan/plan.ts';
-import { type KernelDataPlane, openKernelDataPlane, type VrouterDevices } from './reconcile/kernel-data-plane.ts';
+import { formatUuid } from './plan/address.ts';
+import { Planner } from './plan/planner.ts';
+import type { KernelDataPlane } from './reconcile/kernel-data-plane.ts';
+import { stateNumber } from './reconcile/programmed.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { startAgentSocket } from './socket/agent-socket.ts';
 import { createAgentView } from './socket/agent-view.ts';
 import type { HostState } from './stream/host-state.ts';
-import { runHostStream } from './stream/host-stream.ts';
-import { readStateFile, startStateFile } from './stream/state-file.ts';
-import { type StatusReporter, startStatusReporter } from './stream/status-reporter.ts';
-
-/** How long a guest may be without its program at the most. One look costs a request to the kernel for each device. */
-const PROGRAM_CHECK_MS = 5_000;
+import { openHostState } from './stream/open-state.ts';
+import { StreamClient } from './stream/stream-client.ts';
+import { openVrouter, reloadVrouter } from './vrouter.ts';
 
 type Deps = { readonly log: Logger; readonly signal: AbortSignal };
 
-const HEARTBEAT_MS = 5_000;
 /** A report or a pod's port must not wait long for a server that does not answer. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** Runs the agent until the signal aborts; then everything that carries traffic stays as it is. Throws when it cannot start. */
 export async function runAgent(options: AgentOptions, socketPath: string, deps: Deps): Promise<void> {
   const { log, signal } = deps;
+  const delay = monitorEventLoopDelay();
+  delay.enable();
   const version = readVersion();
   const transport = httpTransport(options.server, { timeoutMs: REQUEST_TIMEOUT_MS });
-  const netlink = new NetlinkSocket();
-  const own = ensureOwnLinks(netlink, options.underlayMtuBytes);
-  let host: Host | undefined;
-  const services = await startServices(() => host?.loop.snapshot.desired?.guests ?? new Map(), deps);
-  const plane = openDataPlane(options, own, deps);
-  warnOfUnderlay(options.underlay, netlink, log);
   const client = createClient({ transport });
-  const statePath = join(options.stateDir, 'state.json');
-  const initial = usableState(await readStateFile(statePath, log), options.host, log);
-  const stateFile = startStateFile(statePath, { log: log.child('state'), signal });
+  const devices = openDevices(options, deps);
+  let guests: ReadonlyMap<number, GuestRecord> = new Map();
+  const services = await startServices(() => guests, deps);
+  const plane = openVrouter(options, devices.own, { log: log.child('bpf'), signal });
+  const { state, disk } = await openHostState(options, { log: log.child('state'), signal });
+  await devices.links.ready;
+  warnOfUnderlay(options.underlay, devices.links.table, log);
 
-  let reporter: StatusReporter | undefined;
-  let connection: Connection = { connected: false, reason: 'not yet connected' };
-  host = createHostLoop(options, { netlink, own, plane, onChange: () => reporter?.trigger() }, deps);
-  const { loop } = host;
-  const running = loop.start(initial);
-  startLinkWatch(host, signal);
-  startProgramCheck(host, plane, deps);
-  const view = { host: options.host, underlay: options.underlay, version, plane, connection: () => connection };
-  await startSocket(socketPath, { view, loop, services, client }, deps);
-  log.info({ host: options.host, revision: initial.revision, socket: socketPath }, 'agent is ready');
-
-  const startReporter = (): StatusReporter =>
-    startStatusReporter(
-      { host: options.host, status: () => loop.snapshot, everyMs: HEARTBEAT_MS },
-      { client, log: log.child('status'), signal },
-    );
-  await runHostStream(
-    {
-      host: options.host,
-      registration: { underlay: options.underlay, agentVersion: version },
-      initial,
-      onState: (state: HostState) => {
-        loop.setState(state);
-        stateFile.save(state);
-      },
-      onConnection: (next) => {
-        connection = next;
-        if (!next.connected) return;
-        if (reporter === undefined) reporter = startReporter();
-        else reporter.resend();
-      },
-    },
-    { client, log: log.child('stream'), signal },
+  const host = createHost(options, { devices, plane, state }, deps);
+  guests = host.planner.guests;
+  const stream = createStream(options, { version, client, transport, state, host }, deps);
+  host.onChange((ports) => {
+    stream.portsChanged(ports);
+    stream.programmed();
+  });
+  const keeper = keepDevices(options, { devices, plane, host }, deps);
+  const running = host.loop.start(await state.initialUpdate());
+  host.loop.takeDevices([...devices.links.table.values()].map(({ name }) => name));
+  await startSocket(
+    socketPath,
+    { options, version, plane, services, client, devices, state, host, stream, delay },
+    deps,
   );
-  await Promise.all([running.done, host.remover.done, reporter?.done, stateFile.done]);
+  log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
+
+  await stream.run();
+  await Promise.all([running.done, keeper.done, devices.links.done]);
+  await devices.remover.close();
+  await disk.close();
   await plane.close();
-  netlink.close();
+  devices.socket.close();
   transport.close();
 }
 
-type Connection = { readonly connected: boolean; readonly reason: string | null };
+type Devices = {
+  readonly socket: NetlinkSocket;
+  readonly own: OwnLinks;
+  readonly mtuBytes: number;
+  readonly links: { readonly table: LinkTable; readonly ready: Promise<void>; readonly done: Promise<void> };
+  readonly remover: LinkRemover;
+  /** Who is told of changes; one. */
+  onChange(listener: (changes: LinkChanges) => void): void;
+};
 
-type Host = { readonly loop: HostLoop; readonly links: LinkReader; readonly remover: HostLinkRemover };
+/** The agent's own devices as they shall be, and the observed table of all. */
+function openDevices(options: AgentOptions, { log, signal }: Deps): Devices {
+  const socket = new NetlinkSocket();
+  const mtuBytes = options.underlayMtuBytes - OVERLAY_OVERHEAD_BYTES;
+  const own = ensureOwnLinks(socket, { mtuBytes });
+  let listener: (changes: LinkChanges) => void = () => undefined;
+  const table = new LinkTable({ onChange: (changes) => listener(changes), log: log.child('devices'), signal });
+  const links = { table, ...table.start() };
+  const onChange = (next: typeof listener): void => {
+    listener = next;
+  };
+  return { socket, own, mtuBytes, links, remover: new LinkRemover(), onChange };
+}
 
 /** Before anything is loaded: two agents in one network namespace would take each other's packets. */
-async function startServices(guests: () => DesiredState['guests'], deps: Deps): Promise<GuestServices> {
+async function startServices(guests: () => ReadonlyMap<number, GuestRecord>, deps: Deps): Promise<GuestServices> {
   try {
     return await startGuestServices({
       guests,
@@ -109,128 +121,199 @@ async function startServices(guests: () => DesiredState['guests'], deps: Deps): 
   } catch (err) {
     const reason = err instanceof Error ? err.message : String(err);
     throw new Error(
-      `cannot answer guests on ${SERVICE_ADDRESS} (${reason}): does another agent, or a DHCP or web server on all addresses, run in this network namespace?`,
+      `cannot answer guests on ${SERVICE_ADDRESS} (${reason}): does a DHCP or web server on all addresses run in this network namespace?`,
     );
   }
 }
 
-/** The vrouter's programs, made for these devices, over the maps that are there. */
-function loadVrouter(options: AgentOptions, own: OwnLinks): LoadedObject {
-  return loadObject({
-    path: options.object,
-    pinnedMaps: join(options.pinDir, 'maps'),
-    rodata: {
-      cfg_overlay_ifindex: own.overlay.ifindex,
-      cfg_underlay: ipv4Number(options.underlay),
-      cfg_service_ifindex: own.servicePeer.ifindex,
-      cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
-    },
-  });
-}
-
-/** In host byte order. */
-function ipv4Number(text: string): number {
-  return Buffer.from(parseAddress(text) ?? NO_ADDRESS).readUInt32BE(12);
-}
-
-function devicesOf(own: OwnLinks): VrouterDevices {
-  return { overlayIfindex: own.overlay.ifindex, serviceIfindex: own.servicePeer.ifindex };
-}
-
-function openDataPlane(options: AgentOptions, own: OwnLinks, deps: Deps): KernelDataPlane {
-  const object = loadVrouter(options, own);
-  const bpfDeps = { ...deps, log: deps.log.child('bpf') };
-  return openKernelDataPlane({ object, ...devicesOf(own) }, bpfDeps);
-}
-
-function warnOfUnderlay(underlay: string, netlink: NetlinkSocket, log: Logger): void {
-  if (listAddresses(netlink).some(({ cidr }) => cidr.split('/')[0] === underlay)) return;
+function warnOfUnderlay(underlay: string, links: Pick<LinkTable, 'values'>, log: Logger): void {
+  for (const { addresses } of links.values()) {
+    if (addresses.some(({ cidr }) => cidr.split('/')[0] === underlay)) return;
+  }
   log.warn({ underlay }, 'no device has the underlay address: other hosts cannot reach this one');
 }
 
-function createHostLoop(
+type Host = {
+  readonly loop: HostLoop;
+  readonly planner: Planner;
+  readonly ports: PortsByDevice;
+  /** Who is told of ports whose state changed, after each round that changed something; one. */
+  onChange(listener: (ports: ReadonlySet<string>) => void): void;
+};
+
+function createHost(
   options: AgentOptions,
-  parts: {
-    readonly netlink: NetlinkSocket;
-    readonly own: OwnLinks;
-    readonly plane: KernelDataPlane;
-    readonly onChange: () => void;
-  },
+  parts: { readonly devices: Devices; readonly plane: KernelDataPlane; readonly state: HostState },
   deps: Deps,
 ): Host {
+  const { devices, plane, state } = parts;
   const log = deps.log.child('host');
-  let { own } = parts;
-  const repairDevices = (table: LinkTable): boolean => {
-    if (ownLinksStand(own, table)) return false;
-    log.warn({}, 'a device of the vrouter is gone, making it anew');
-    const made = ensureOwnLinks(parts.netlink, options.underlayMtuBytes);
-    parts.plane.reload(loadVrouter(options, made), devicesOf(made));
-    // Only now: where the programs did not come onto the new devices, the next round must try again.
-    own = made;
-    return true;
-  };
-  const links = new LinkReader(parts.netlink);
-  const remover = startHostLinkRemover({ log, signal: deps.signal });
+  const slots = new SlotTable(readSlots(plane), () => performance.now());
+  const planner = new Planner({
+    host: options.host,
+    slices: state.slices,
+    devices: devices.links.table,
+    slots,
+    log: log.child('plan'),
+  });
+  let listener: (ports: ReadonlySet<string>) => void = () => undefined;
   const loop = new HostLoop({
     host: options.host,
-    plan: createPlanner(options.host),
-    reconciler: new Reconciler(parts.plane, log),
-    slots: new SlotTable(readSlots(parts.plane), () => performance.now()),
-    links,
-    repairDevices,
-    applyHostLinks: (wanted) => applyHostLinks(wanted, { socket: parts.netlink, log }),
-    pruneHostLinks: (wanted, table) => remover.remove(unwantedHostLinks(wanted, table)),
-    onChange: parts.onChange,
+    slices: state.slices,
+    planner,
+    reconciler: new Reconciler(plane, planner, { log }),
+    slots,
+    stateNumber: stateNumber(state.agentId),
+    programmed: plane.readProgrammed(),
+    links: linkDriver(devices, log),
+    onChange: ({ ports }) => listener(ports),
     log,
     signal: deps.signal,
   });
-  return { loop, links, remover };
+  const onChange = (next: typeof listener): void => {
+    listener = next;
+  };
+  return { loop, planner, ports: new PortsByDevice(options.host, state.slices), onChange };
 }
 
 /** Slots that a previous run gave, by port id. */
 function readSlots(plane: KernelDataPlane): ReadonlyMap<string, number> {
-  const vifs = [...plane.readMap('cb_vif_1').values()].map((entry) => MAPS.cb_vif_1.value.decode(entry.value));
-  return new Map(vifs.map((vif) => [formatUuid(vif.portId), vif.slot]));
+  const slots = new Map<string, number>();
+  for (const batch of plane.readMap('cb_vif_1')) {
+    for (const { value } of batch) {
+      const vif = MAPS.cb_vif_1.value.decode(textBytes(value));
+      slots.set(formatUuid(vif.portId), vif.slot);
+    }
+  }
+  return slots;
 }
 
-function startLinkWatch({ loop, links }: Host, signal: AbortSignal): void {
-  watchLinks(
-    (hint) => {
-      links.note(hint);
-      if (concernsUs(hint)) loop.trigger();
+function linkDriver({ socket, links, remover }: Devices, log: Logger): LinkDriver {
+  return {
+    apply: (wanted) => {
+      const result = applyHostLinks(wanted, { socket, log });
+      if (result.changed) links.table.catchUp();
+      return result;
     },
-    { signal },
+    prune: (wanted) => {
+      const going = unwantedHostLinks(wanted, links.table.values()).map(({ ifindex }) => ifindex);
+      remover.remove(going).catch((err: unknown) => log.warn({ err }, 'cannot remove links of ports that are gone'));
+    },
+  };
+}
+
+function createStream(
+  options: AgentOptions,
+  parts: {
+    readonly version: string;
+    readonly client: Client;
+    readonly transport: HttpTransport;
+    readonly state: HostState;
+    readonly host: Host;
+  },
+  { log, signal }: Deps,
+): StreamClient {
+  const { client, transport, state, host } = parts;
+  const { host: name, underlay } = options;
+  return new StreamClient(
+    { host: name, underlay, agentVersion: parts.version, session: randomUUID() },
+    {
+      client,
+      transport,
+      state,
+      source: {
+        programmedRevision: () => host.loop.view.revision,
+        ports: () => host.loop.view.ports,
+      },
+      onUpdate: (update) => {
+        host.ports.take(update);
+        host.loop.takeState(update);
+      },
+      log: log.child('stream'),
+      signal,
+    },
   );
 }
 
-/** Whoever may change qdiscs can take a program off a device; then the guest's packets would reach the host. */
-function startProgramCheck({ loop }: Host, plane: KernelDataPlane, { log, signal }: Deps): void {
-  const run = async (): Promise<void> => {
-    const lost = plane.recheck();
-    if (lost === 0) return;
-    log.warn({ lost }, 'devices have lost their program, putting it back');
-    loop.trigger();
-  };
-  startLoop({ name: 'program check', log, signal, run, everyMs: PROGRAM_CHECK_MS });
+/** What becomes of devices is taken in as it is told; whoever takes a program off one, or sets the agent's own down, is answered. */
+function keepDevices(
+  options: AgentOptions,
+  parts: { readonly devices: Devices; readonly plane: KernelDataPlane; readonly host: Host },
+  { log, signal }: Deps,
+): OwnLinkKeeper {
+  const { devices, plane, host } = parts;
+  const { table } = devices.links;
+  const keeper = startOwnLinkKeeper({
+    own: devices.own,
+    mtuBytes: devices.mtuBytes,
+    socket: devices.socket,
+    links: table,
+    onRemade: (own) => {
+      reloadVrouter(plane, options, own);
+      host.loop.takeLostPrograms([...table.values()].map(({ ifindex }) => ifindex));
+    },
+    log: log.child('devices'),
+    signal,
+  });
+  devices.onChange(({ ifindexes, names }) => {
+    if (OWN_NAMES.some((name) => names.has(name))) keeper.check();
+    const lost = [...ifindexes].filter((ifindex) => plane.hasProgram(ifindex) && !table.get(ifindex)?.programId);
+    if (lost.length > 0) host.loop.takeLostPrograms(lost);
+    host.loop.takeDevices(names);
+  });
+  return keeper;
 }
 
 async function startSocket(
   path: string,
   parts: {
-    readonly view: Omit<Parameters<typeof createAgentView>[0], 'snapshot' | 'services'>;
-    readonly loop: HostLoop;
+    readonly options: AgentOptions;
+    readonly version: string;
+    readonly plane: KernelDataPlane;
     readonly services: GuestServices;
     readonly client: Client;
+    readonly devices: Devices;
+    readonly state: HostState;
+    readonly host: Host;
+    readonly stream: StreamClient;
+    readonly delay: IntervalHistogram;
   },
   deps: Deps,
 ): Promise<void> {
-  const { loop, services, client } = parts;
-  const view = createAgentView({ ...parts.view, snapshot: () => loop.snapshot, services: () => services.counters() });
-  const waitPlugged = (portId: string, signal: AbortSignal): Promise<void> => loop.waitPlugged(portId, signal);
-  const { host } = parts.view;
-  const localFacts = (): HostState => loop.snapshot.state;
-  const cni = createCniHandler({ host, client, localFacts, waitPlugged, log: deps.log.child('cni') });
-  await startAgentSocket(path, { view, cni, log: deps.log.child('socket'), signal: deps.signal });
+  const { options, version, plane, services, client, devices, state, host, stream } = parts;
+  const view = createAgentView({
+    host: options.host,
+    underlay: options.underlay,
+    version,
+    slices: state.slices,
+    planner: host.planner,
+    view: () => host.loop.view,
+    plane,
+    status: () => ({
+      server: stream.status,
+      devices: devices.links.table.counters(),
+      services: services.counters(),
+      event_loop_p999_ms: parts.delay.percentile(99.9) / 1e6,
+    }),
+  });
+  const { table } = devices.links;
+  const cni = createCniHandler({
+    host: options.host,
+    client,
+    kernel: { socket: devices.socket, remover: devices.remover, links: table },
+    localFacts: {
+      synced: () => state.synced,
+      network: (id) => state.slices.header(`network:${id}`),
+      portsByDeviceId: (deviceId) => host.ports.get(deviceId),
+    },
+    devicePlugged: ({ name }) => {
+      table.catchUp();
+      host.loop.takeDevices([name]);
+    },
+    waitPlugged: (wanted, signal) => host.loop.waitPlugged(wanted, signal),
+    log: deps.log.child('cni'),
+  });
+  await startAgentSocket(path, { view, cni, stream, log: deps.log.child('socket'), signal: deps.signal });
 }
 
 function readVersion(): string {

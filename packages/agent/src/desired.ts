@@ -1,7 +1,9 @@
 /**
- * What the planner computes and the reconciler makes true: the whole desired state of one host as one value.
+ * What the desired state of a host is made of: what the planner computes and the reconciler makes true.
  * Map keys and values are the structs of vrouter/include/cable_abi.h, encoded by the generated codecs.
  */
+
+import type { ByteText } from './bpf/codec.ts';
 
 /** Maps that the agent writes, in the order in which puts are made (deletes go the other way): a referent before its reference. */
 export const AGENT_MAPS = [
@@ -19,21 +21,10 @@ export const AGENT_MAPS = [
 
 export type AgentMap = (typeof AGENT_MAPS)[number];
 
-/** One entry, encoded. `id` is the key in lower-case hex: the identity of the entry in diffs. */
-export type MapEntry = { readonly id: string; readonly key: Uint8Array; readonly value: Uint8Array };
+/** One entry, encoded. Two are equal if their texts are. */
+export type MapEntry = { readonly key: ByteText; readonly value: ByteText };
 
-export type DesiredState = {
-  readonly maps: Readonly<Record<AgentMap, ReadonlyMap<string, MapEntry>>>;
-  /** Devices that programs must be attached to, by port id: those of all local ports, also of one in `errors`. */
-  readonly vifs: ReadonlyMap<string, DesiredVif>;
-  /** Host-owned ports whose veth pair the agent makes itself, by port id. */
-  readonly hostLinks: ReadonlyMap<string, HostLink>;
-  /** Guests by service address slot, for DHCP and metadata. */
-  readonly guests: ReadonlyMap<number, GuestRecord>;
-  /** Why a port of this host cannot be programmed, by port id: it drops everything and is reported as `error`. */
-  readonly errors: ReadonlyMap<string, string>;
-};
-
+/** A device that a program must be attached to. */
 export type DesiredVif = {
   readonly portId: string;
   readonly slot: number;

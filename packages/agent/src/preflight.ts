@@ -1,4 +1,5 @@
 import { existsSync, statfsSync } from 'node:fs';
+import { lockNamespace } from './net/namespace-lock.ts';
 import { type AgentOptions, BPFFS } from './options.ts';
 import { isAlive } from './socket/agent-socket.ts';
 
@@ -6,7 +7,10 @@ const BPFFS_MAGIC = 0xcafe4a11;
 /** sun_path less its final zero (unix(7)). A longer path would be cut without a word. */
 const MAX_SOCKET_PATH = 107;
 
-/** Why the agent cannot run here and what to do about it; undefined: it can. */
+/**
+ * Why the agent cannot run here and what to do about it; undefined: it can. This process then has the network namespace for itself until it
+ * ends: nothing may be changed before that.
+ */
 export async function preflight(options: AgentOptions, socketPath: string): Promise<string | undefined> {
   if (process.getuid?.() !== 0)
     return 'the agent needs root: it loads BPF programs and makes network devices; run it with sudo';
@@ -20,7 +24,7 @@ export async function preflight(options: AgentOptions, socketPath: string): Prom
   if (!options.teardown && !existsSync(options.object)) {
     return `the vrouter is not built (${options.object} is missing): run "npm run build", or name it with --object`;
   }
-  return undefined;
+  return lockNamespace({ host: options.host, pid: process.pid });
 }
 
 function isBpffs(): boolean {

@@ -1,30 +1,62 @@
-import { rmSync } from 'node:fs';
+import { rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import { removePins } from './bpf/pin.ts';
-import { removeHostLinks } from './devices/host-links.ts';
-import { removeOwnLinks } from './devices/own-links.ts';
+import { isHostLink } from './devices/host-links.ts';
+import { LinkRemover } from './devices/link-remover.ts';
+import { absentOn } from './ffi/errno.ts';
 import { removeIngressFilter } from './net/filter.ts';
-import { deleteLink, listLinks } from './net/link.ts';
+import { type Link, listLinks } from './net/link.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 
-/** VIF ends of pods, also of those in the making, and of host-owned ports. Taps are the hypervisor's. */
+/** VIF ends of pods and of host-owned ports; `cn-`: of pods, in the making, by agents of before. Taps are the hypervisor's. */
 const OWN_VIF = /^(cv[0-9a-f-]{11}|cn-[0-9a-f]{10})$/;
 
-/** Removes whatever carries the mark of this host's agents: maps, links, programs on devices, state and sockets. */
-export function teardown(options: AgentOptions, log: Logger): void {
+/** What agents keep in `--state`: directories, what is in each of them, and files beside them. */
+const STATE_DIRECTORIES = ['state', 'state.unusable'] as const;
+const STATE_FILES = ['data.mdb', 'lock.mdb', 'loading'] as const;
+const OLD_STATE_FILES = ['state.json', '.draft'] as const;
+/** What they keep in `--run`. */
+const RUN_FILES = ['agent.sock'] as const;
+
+/**
+ * Removes whatever carries the mark of this host's agents: maps, links, programs on devices, state and sockets. The directories of
+ * `--state` and `--run` may be shared: they go only when nothing else is in them.
+ */
+export async function teardown(
+  options: Pick<AgentOptions, 'host' | 'pinDir' | 'stateDir' | 'runDir'>,
+  log: Logger,
+): Promise<void> {
   removePins(options.pinDir);
+  await removeLinks();
+  for (const name of STATE_DIRECTORIES) removeOwnFiles(join(options.stateDir, name), STATE_FILES);
+  removeOwnFiles(options.stateDir, OLD_STATE_FILES);
+  removeOwnFiles(options.runDir, RUN_FILES);
+  log.info({ host: options.host }, 'removed everything of this host');
+}
+
+async function removeLinks(): Promise<void> {
   const socket = new NetlinkSocket();
+  const remover = new LinkRemover({ gatherMs: 0 });
   try {
-    const links = new Map(listLinks(socket).map((link) => [link.name, link]));
-    for (const { ifindex } of links.values()) removeIngressFilter(socket, ifindex);
-    removeHostLinks(links, socket);
-    for (const { name, kind } of links.values()) if (kind === 'veth' && OWN_VIF.test(name)) deleteLink(socket, name);
-    removeOwnLinks(socket);
+    const links = listLinks(socket);
+    for (const { ifindex } of links) removeIngressFilter(socket, ifindex);
+    await remover.remove(links.filter(isOwn).map(({ ifindex }) => ifindex));
   } finally {
+    await remover.close();
     socket.close();
   }
-  rmSync(options.stateDir, { recursive: true, force: true });
-  rmSync(options.runDir, { recursive: true, force: true });
-  log.info({ host: options.host }, 'removed everything of this host');
+}
+
+/** A device of another kind that has such a name is somebody else's. */
+function isOwn(link: Link): boolean {
+  if (link.kind === 'vxlan') return link.name === 'cablevx';
+  return isHostLink(link) || (link.kind === 'veth' && (link.name === 'cable0' || OWN_VIF.test(link.name)));
+}
+
+/** Then the directory, if that was all. */
+function removeOwnFiles(directory: string, names: readonly string[]): void {
+  for (const name of names) absentOn(['ENOTDIR'], () => rmSync(join(directory, name), { force: true }));
+  absentOn(['ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST', 'EBUSY', 'EINVAL'], () => rmdirSync(directory));
 }

@@ -4,25 +4,6 @@ import type { ListQuery } from './query.ts';
 /** One link of a page, in Neutron's form. */
 export type PageLink = { readonly rel: 'next' | 'previous'; readonly href: string };
 
-/** The page's objects, or `markerMissing` when the marker is not among them. */
-export type Page = { readonly objects: readonly AnyObject[]; readonly markerMissing: boolean };
-
-/** Sorts and cuts. With a limit, a marker or sort keys the order is total (by id at last); else it is that of the input. */
-export function cutPage(objects: readonly AnyObject[], query: ListQuery): Page {
-  if (query.sort.length === 0 && query.limit === 0 && query.marker === null) return { objects, markerMissing: false };
-  const sorted = [...objects].sort(comparator(query));
-  if (query.pageReverse) sorted.reverse();
-  let start = 0;
-  if (query.marker !== null) {
-    const at = sorted.findIndex((object) => object.id === query.marker);
-    if (at < 0) return { objects: [], markerMissing: true };
-    start = at + 1;
-  }
-  const page = sorted.slice(start, query.limit === 0 ? undefined : start + query.limit);
-  if (query.pageReverse) page.reverse();
-  return { objects: page, markerMissing: false };
-}
-
 /** Links as Neutron gives them: a full page has a next one even when nothing follows; `url` is without query. */
 export function pageLinks(
   url: string,
@@ -47,18 +28,25 @@ function href(url: string, params: URLSearchParams, marker: string | undefined, 
   return `${url}?${changed.toString()}`;
 }
 
-function comparator(query: ListQuery): (a: AnyObject, b: AnyObject) => number {
+/**
+ * The order of a query's objects: by its sort keys, then by id, so that no two are equal; the other way round when the page is reversed.
+ * Undefined: the query asks for none.
+ */
+export function orderOf(query: ListQuery): ((a: AnyObject, b: AnyObject) => number) | undefined {
+  if (query.sort.length === 0 && query.limit === 0 && query.marker === null) return undefined;
+  const sign = query.pageReverse ? -1 : 1;
   return (a, b) => {
     for (const { attribute, descending } of query.sort) {
       const order = compare(a[attribute], b[attribute]);
-      if (order !== 0) return descending ? -order : order;
+      if (order !== 0) return descending ? -order * sign : order * sign;
     }
-    return compare(a.id, b.id);
+    return compare(a.id, b.id) * sign;
   };
 }
 
 function compare(a: unknown, b: unknown): number {
   if (typeof a === 'number' && typeof b === 'number') return a - b;
-  const [left, right] = [String(a ?? ''), String(b ?? '')];
+  const left = typeof a === 'string' ? a : String(a ?? '');
+  const right = typeof b === 'string' ? b : String(b ?? '');
   return left < right ? -1 : left > right ? 1 : 0;
 }

@@ -4,10 +4,10 @@ import { BUILT_IN_RESOURCES, CableError, defineResource, type ResourceModel } fr
 import { parseCreate, parseUpdate } from './body.ts';
 import { extensionsOf } from './extensions.ts';
 import { openApiDocument } from './openapi.ts';
-import { cutPage } from './page.ts';
+import { orderOf } from './page.ts';
 import { matchesFilters, parseListQuery } from './query.ts';
 import { routesOf } from './routes.ts';
-import { showObject } from './show.ts';
+import { createShowText, showObject } from './show.ts';
 
 const ADMIN = { projectId: 'p', isAdmin: true };
 const MEMBER = { projectId: 'p', isAdmin: false };
@@ -69,19 +69,45 @@ test('what is hidden is not shown, nor found by', () => {
   assert.ok(!matchesFilters(filters, { ...object, size: 2 }));
 });
 
-test('pages are cut in a total order', () => {
+test('the text of an object is the JSON of what is shown of it', () => {
+  const computed = { size: 7 };
+  const objects = [
+    { id: '1', project_id: 'p', size: 1, secret: 's' },
+    { id: '2', colour: null, secret: 'quote " backslash \\ tab \t nul \u0000 é 😀 \ud800 \u2028 \u007f' },
+    { id: '3', colour: 'x'.repeat(300), project_id: '' },
+    { id: '4', colour: { 'odd "key"': [1, -0.5, 1e21, true, null, [], {}, 'x'] }, project_id: ['a', ['b']] },
+    { id: '5', size: false, colour: { gone: undefined, here: 0 } },
+  ];
+  for (const caller of [ADMIN, MEMBER]) {
+    for (const fields of [[], ['id'], ['secret', 'colour'], ['none']]) {
+      const write = createShowText(thing, caller, fields);
+      for (const object of objects) {
+        assert.equal(write(object, {}), JSON.stringify(showObject(thing, object, caller, fields)));
+        const whole = { ...object, ...computed };
+        assert.equal(write(object, computed), JSON.stringify(showObject(thing, whole, caller, fields)));
+      }
+    }
+  }
+});
+
+test('the order of a list is total, and none when nothing asks for one', () => {
   const objects = ['d', 'b', 'a', 'c'].map((id) => ({ id, size: id < 'c' ? 1 : 2 }));
-  const ids = (query: string): string => {
-    const page = cutPage(objects, parseListQuery(thing, new URLSearchParams(query), ADMIN));
-    return page.markerMissing ? 'missing' : page.objects.map((one) => one.id).join('');
+  const ids = (query: string): string | undefined => {
+    const order = orderOf(parseListQuery(thing, new URLSearchParams(query), ADMIN));
+    return (
+      order &&
+      [...objects]
+        .sort(order)
+        .map((one) => one.id)
+        .join('')
+    );
   };
-  assert.equal(ids(''), 'dbac');
-  assert.equal(ids('limit=2'), 'ab');
-  assert.equal(ids('limit=2&marker=b'), 'cd');
-  assert.equal(ids('limit=2&page_reverse=True'), 'cd');
-  assert.equal(ids('limit=2&page_reverse=True&marker=d'), 'bc');
+  assert.equal(ids(''), undefined);
+  assert.equal(ids('page_reverse=True'), undefined);
+  assert.equal(ids('limit=2'), 'abcd');
+  assert.equal(ids('marker=x&page_reverse=True'), 'dcba');
   assert.equal(ids('sort_key=size&sort_dir=desc'), 'cdab');
-  assert.equal(ids('marker=x'), 'missing');
+  assert.equal(ids('sort_key=size&sort_dir=desc&page_reverse=True&limit=1'), 'badc');
 });
 
 test('routes and the OpenAPI document follow from the declarations alone', () => {

@@ -9,20 +9,40 @@ import { type Row, renderJson, renderObject, renderTable } from './render.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
-/** Adds `cable show maps|vifs|counters|agent`: what a host's agent says about itself, over its socket on this machine. */
+/**
+ * Adds what is asked of a host's agent over its socket on this machine: `cable show maps|vifs|counters|agent`, what it says about itself, and
+ * `cable host adopt-store|confirm-removal`, what only an operator decides.
+ */
 export function addAgentCommands(root: Command, bind: Bind): void {
+  addShowCommands(root, bind);
+  const host = root.commands.find((command) => command.name() === 'host') ?? root.command('host');
+  const add = (name: string, description: string, path: string, help: string): Command =>
+    withAgentOptions(host.command(name).description(description))
+      .addHelpText('after', `\n${help}`)
+      .action(bind((context, options) => commandAgent(context, options, path)));
+  add(
+    'adopt-store',
+    'Lets the agent on this machine follow another store than before.',
+    '/history/adopt',
+    'For an agent that refuses its server with OtherHistory: the store is another one, or was restored from a snapshot. What the\n' +
+      'store knows then replaces what the host has; what is equal stays untouched. May be repeated.',
+  );
+  add(
+    'confirm-removal',
+    'Lets the agent on this machine remove the ports that its server left out.',
+    '/removal/confirm',
+    'For an agent that keeps ports which its server does not name any more, more than half of them and at least ten: see heldRemoval\n' +
+      'in cable show agent. They are removed at once, and what was kept with them. May be repeated.',
+  );
+}
+
+function addShowCommands(root: Command, bind: Bind): void {
   const show = root.command('show').description('Shows what the agent on this machine has in the kernel.');
   const add = (
     name: string,
     description: string,
     body: (context: CliContext, options: Options) => Promise<void>,
-  ): Command =>
-    show
-      .command(name)
-      .description(description)
-      .option('--host <name>', 'the host; needed when several agents run on this machine')
-      .option('--run-dir <directory>', 'where the agents keep their sockets', '/run/cable')
-      .action(bind(body));
+  ): Command => withAgentOptions(show.command(name).description(description)).action(bind(body));
   add('maps', 'Shows the data plane’s maps, decoded.', showMaps).option(
     '--map <name>',
     'only this map (repeatable)',
@@ -34,6 +54,18 @@ export function addAgentCommands(root: Command, bind: Bind): void {
     const status = (await askAgent(context, options, '/status')) as Row;
     context.print(context.json ? renderJson(status) : renderObject(status));
   });
+}
+
+function withAgentOptions(command: Command): Command {
+  return command
+    .option('--host <name>', 'the host; needed when several agents run on this machine')
+    .option('--run-dir <directory>', 'where the agents keep their sockets', '/run/cable');
+}
+
+/** Prints what the command came to: that there was nothing to do is no failure. */
+async function commandAgent(context: CliContext, options: Options, path: string): Promise<void> {
+  const said = (await askAgent(context, options, path, 'POST')) as Row;
+  context.print(context.json ? renderJson(said) : String(said['message']));
 }
 
 async function showMaps(context: CliContext, options: Options): Promise<void> {
@@ -82,7 +114,12 @@ function columnsOf(rows: readonly Row[]): readonly string[] {
   return [...new Set(rows.flatMap((row) => Object.keys(row)))];
 }
 
-async function askAgent(context: CliContext, options: Options, path: string): Promise<unknown> {
+async function askAgent(
+  context: CliContext,
+  options: Options,
+  path: string,
+  method: 'GET' | 'POST' = 'GET',
+): Promise<unknown> {
   const runDir = String(options['runDir']);
   const host = options['host'] === undefined ? onlyHost(runDir) : String(options['host']);
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(host)) throw new CliError(2, `--host: '${host}' is not a host's name`);
@@ -94,7 +131,7 @@ async function askAgent(context: CliContext, options: Options, path: string): Pr
   }
   const transport = context.connect(`unix:${socket}`);
   try {
-    const { status, body } = await transport.request({ method: 'GET', path });
+    const { status, body } = await transport.request({ method, path });
     if (status !== 200) throw new CliError(1, `the agent of ${host} answered ${status}: ${body.slice(0, 300)}`);
     return JSON.parse(body);
   } catch (err) {

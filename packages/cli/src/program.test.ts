@@ -311,6 +311,29 @@ test('show asks the agent of the host, and finds the only one by itself', async 
   assert.equal(wrong.status, 2);
 });
 
+test('host adopt-store and confirm-removal are told to the agent of the host, and say what came of it', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-cli-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  mkdirSync(join(dir, 'h1'));
+  const extra = {
+    '/history/adopt': { changed: true, message: 'The store is taken over.' },
+    '/removal/confirm': { changed: false, message: 'No removal waits.' },
+  };
+  const agent = await stub(t, extra, join(dir, 'h1', 'agent.sock'));
+  const adopted = await cable(`host adopt-store --host h1 --run-dir ${dir}`);
+  assert.deepEqual([adopted.status, adopted.out.trim(), adopted.err], [0, 'The store is taken over.', '']);
+  const confirmed = await cable(`host confirm-removal --json --run-dir ${dir}`);
+  assert.deepEqual([confirmed.status, JSON.parse(confirmed.out)], [0, extra['/removal/confirm']]);
+  assert.deepEqual(agent.requests, ['POST /history/adopt', 'POST /removal/confirm']);
+  assert.match((await cable('host adopt-store --help')).out, /OtherHistory/);
+  assert.match((await cable('host --help')).out, /confirm-removal/);
+  const gone = await cable(`host adopt-store --host h9 --run-dir ${dir}`);
+  assert.deepEqual(
+    [gone.status, gone.err],
+    [1, "error: no agent of host 'h9' runs on this machine\n  There are: h1\n"],
+  );
+});
+
 test('the completion script completes commands and options in bash', async () => {
   const { out, status } = await cable('completion bash');
   assert.equal(status, 0);

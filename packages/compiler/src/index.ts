@@ -1,13 +1,7 @@
-export { affectedHosts, affectedSlices, computeSlice, reachableSlices, splitKey } from './graph.ts';
-export { groupSlice } from './group.ts';
-export { hostSlice, vifKind } from './host.ts';
-export { networkSlice } from './network.ts';
-export { policySlice } from './policy.ts';
-export { protocolNumber } from './protocol.ts';
-export { routerSlice } from './router.ts';
 export type {
   CompilerTables,
   HostRow,
+  IndexName,
   NetworkRow,
   PortRow,
   RouterRow,
@@ -17,5 +11,13 @@ export type {
   SecurityGroupRuleRow,
   SubnetRow,
   TableChange,
-} from './tables.ts';
-export { hostOf, isBound, isRouterInterface } from './tables.ts';
+  TableName,
+  TableRows,
+} from './compiler-tables.ts';
+export { compareText, hostOf, indexKeys, isBound, isRouterInterface, sortedById } from './compiler-tables.ts';
+export type { ComputedHeader, ComputedItem, Kind, KindItems, NodeKey, NodeKind } from './kind.ts';
+export { vifKind } from './kinds/host.ts';
+export { isSent, KINDS, splitKey } from './kinds.ts';
+export { protocolNumber } from './protocol.ts';
+export { Reader } from './reader.ts';
+export { type TouchedReads, touchedReads } from './touched.ts';

@@ -1,8 +1,8 @@
 /** Equal tables give equal slices by any path: whatever the changes are, in whatever order and portions. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { SliceKey } from '@cable/model';
-import { affectedHosts, affectedSlices, computeSlice, reachableSlices } from './graph.ts';
+import type { CompilerTables, IndexName, TableChange, TableName, TableRows } from './compiler-tables.ts';
+import { Reader } from './reader.ts';
 import {
   changesBetween,
   createTables,
@@ -14,62 +14,12 @@ import {
   router,
   rule,
   type State,
-  type StateTables,
   seededRandom,
   subnet,
   without,
   withRow,
 } from './state.fixture.ts';
-import type { CompilerTables, TableChange } from './tables.ts';
-
-const HOSTS = ['h1', 'h2', 'h3'];
-
-/** What each host is given, as it is sent. */
-type World = Map<string, string>;
-
-function fromScratch(tables: CompilerTables): World {
-  const world: World = new Map();
-  for (const name of HOSTS) {
-    const keys = [...reachableSlices(tables, name)].sort();
-    world.set(name, keys.map((key) => `${key} ${JSON.stringify(computeSlice(tables, key))}`).join('\n'));
-  }
-  return world;
-}
-
-/** Recomputes only what a change is said to affect, and what no host reached before: a change that names too little leaves this wrong. */
-class Incremental {
-  readonly #tables: StateTables = createTables();
-  readonly #reach = new Map<string, Set<SliceKey>>();
-  readonly #slices = new Map<SliceKey, string>();
-
-  constructor() {
-    for (const name of HOSTS) this.#reach.set(name, reachableSlices(this.#tables.tables, name));
-    for (const reached of this.#reach.values()) for (const key of reached) this.#compute(key);
-  }
-
-  get tables(): CompilerTables {
-    return this.#tables.tables;
-  }
-
-  apply(batch: readonly TableChange[]): void {
-    const known = new Set([...this.#reach.values()].flatMap((reached) => [...reached]));
-    for (const change of batch) this.#tables.apply(change);
-    for (const change of batch) {
-      for (const name of affectedHosts(this.tables, change)) this.#reach.set(name, reachableSlices(this.tables, name));
-      for (const key of affectedSlices(this.tables, change)) this.#compute(key);
-    }
-    for (const reached of this.#reach.values()) for (const key of reached) if (!known.has(key)) this.#compute(key);
-  }
-
-  world(): World {
-    const line = (key: SliceKey): string => `${key} ${this.#slices.get(key)}`;
-    return new Map(HOSTS.map((name) => [name, [...(this.#reach.get(name) ?? [])].sort().map(line).join('\n')]));
-  }
-
-  #compute(key: SliceKey): void {
-    this.#slices.set(key, String(JSON.stringify(computeSlice(this.tables, key))));
-  }
-}
+import { fromScratch, HOSTS, Incremental } from './world.fixture.ts';
 
 const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'host', host('h1', '192.0.2.1')),
@@ -192,16 +142,58 @@ function randomEdit(state: State, random: () => number): State {
   }
 }
 
-test('random worlds, in random portions', () => {
+function walkAtRandom(world: Incremental, steps: number): void {
   const seed = Number(process.env['CABLE_SEED'] ?? 20_261_120);
   const random = seededRandom(seed);
   let state = EMPTY_STATE;
-  const world = new Incremental();
-  for (let step = 0; step < 3000; step += 1) {
+  for (let step = 0; step < steps; step += 1) {
     let next = state;
     for (let edits = Math.ceil(random() * 4); edits > 0; edits -= 1) next = randomEdit(next, random);
     world.apply(shuffled(changesBetween(state, next), random));
     assert.deepEqual(world.world(), fromScratch(createTables(next).tables), `CABLE_SEED=${seed}, step ${step}`);
     state = next;
   }
+}
+
+test('random worlds, in random portions', () => walkAtRandom(new Incremental(), 3000));
+
+describe('each recorded read is needed', () => {
+  for (const [table, how] of [
+    ['network', 'get'],
+    ['router', 'get'],
+    ['subnet', 'get'],
+    ['host', 'get'],
+    ['subnet', 'by'],
+    ['router_interface', 'by'],
+  ] as const) {
+    test(`a reader that does not record ${how} of ${table} is found out`, () => {
+      assert.throws(() => walkAtRandom(new Incremental((tables) => new Forgetful(tables, table, how)), 3000), {
+        code: 'ERR_ASSERTION',
+      });
+    });
+  }
 });
+
+/** Records everything but one way of reading one table. */
+class Forgetful extends Reader {
+  readonly #tables: CompilerTables;
+  readonly #table: TableName;
+  readonly #how: 'get' | 'by';
+
+  constructor(tables: CompilerTables, table: TableName, how: 'get' | 'by') {
+    super(tables);
+    this.#tables = tables;
+    this.#table = table;
+    this.#how = how;
+  }
+
+  override get<T extends TableName>(table: T, id: string): TableRows[T] | undefined {
+    return this.#how === 'get' && table === this.#table ? this.#tables[table].get(id) : super.get(table, id);
+  }
+
+  override by<T extends TableName>(table: T, index: IndexName<T>, key: string): readonly TableRows[T][] {
+    return this.#how === 'by' && table === this.#table
+      ? this.#tables[table].by(index, key)
+      : super.by(table, index, key);
+  }
+}

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { computeSlice, reachableSlices } from './graph.ts';
-import { groupSlice } from './group.ts';
-import { hostname, hostSlice, policyKey, vifKind } from './host.ts';
-import { networkSlice } from './network.ts';
-import { policySlice } from './policy.ts';
+import type { PortRow } from './compiler-tables.ts';
+import type { ComputedItem, NodeKey } from './kind.ts';
+import { hostname, policyKey, vifKind } from './kinds/host.ts';
+import { isSent, KINDS, splitKey } from './kinds.ts';
 import { protocolNumber } from './protocol.ts';
-import { routerSlice } from './router.ts';
+import { Reader } from './reader.ts';
 import {
   createTables,
   EMPTY_STATE,
@@ -20,6 +19,7 @@ import {
   subnet,
   withRow,
 } from './state.fixture.ts';
+import { type TouchedReads, touchedReads } from './touched.ts';
 
 const ONE: State = [
   (s: State) => withRow(s, 'network', network('n1')),
@@ -39,101 +39,158 @@ const ROUTED: State = [
   (s: State) => withRow(s, 'port', leg('l2', 'r1', 'n2')),
 ].reduce((state, step) => step(state), ONE);
 
-test('a host slice has the ports bound to the host and nothing else', () => {
-  const { tables } = createTables(ROUTED);
+/** Header and items of a slice, as a state has them; null: it does not exist. */
+function sliceOf(
+  state: State,
+  key: NodeKey,
+): { readonly header: unknown; readonly items: Fields[]; readonly refs: NodeKey[] } | null {
+  const { tables } = createTables(state);
+  const { kind, id } = splitKey(key);
+  const { header, items } = KINDS[kind];
+  const reader = new Reader(tables);
+  const head = header(reader, id);
+  if (head === undefined) return null;
+  const rows =
+    items === undefined
+      ? []
+      : items.sourceKeys(id).flatMap((source) => [...tables[items.table].by(items.index as never, source)]);
+  const computed: ComputedItem[] = rows.flatMap((row) => [...(items?.compute(reader, row) ?? [])]);
+  return {
+    header: head.value,
+    items: computed.map((one) => ({ key: one.key, ...(one.value as object) })),
+    refs: [...new Set([head, ...computed].flatMap((one) => one.refs))].sort(),
+  };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+test('a host has the ports bound to it and nothing else, and needs what they need', () => {
+  const slice = sliceOf(ROUTED, 'host:h1');
   assert.deepEqual(
-    hostSlice(tables, 'h1').ports.map((one) => one.id),
+    slice?.items.map((one) => one['id']),
     ['p2'],
   );
-  assert.deepEqual(hostSlice(tables, 'h9'), { kind: 'host', host: 'h9', ports: [] });
+  assert.deepEqual(slice?.refs, ['endpoints:n1', 'near:n1', 'network:n1', 'policy:a+b']);
+  assert.deepEqual(sliceOf(ROUTED, 'host:h9'), { header: { host: 'h9' }, items: [], refs: [] });
 });
 
-test('a port is down in a network that is down', () => {
-  const { tables } = createTables(withRow(ONE, 'network', network('n1', { admin_state_up: false })));
-  assert.equal(hostSlice(tables, 'h1').ports[0]?.adminStateUp, false);
+test('a port without port security needs no policy', () => {
+  const state = withRow(ONE, 'port', port('p2', 'n1', 'h1', { port_security_enabled: false }));
+  assert.deepEqual(sliceOf(state, 'host:h1')?.refs, ['endpoints:n1', 'near:n1', 'network:n1']);
 });
 
-test('endpoints are the bound ports, sorted; the underlay is null until the host registers', () => {
-  const slice = networkSlice(createTables(ROUTED).tables, 'n1');
+test('a port is up or down by itself, and so is a network', () => {
+  const state = withRow(ONE, 'network', network('n1', { admin_state_up: false }));
+  assert.equal(sliceOf(state, 'host:h1')?.items[0]?.['adminStateUp'], true);
   assert.deepEqual(
-    slice?.endpoints.map((one) => [one.portId, one.host, one.underlay]),
+    Object.entries(sliceOf(state, 'network:n1')?.header ?? {}).find(([name]) => name === 'adminStateUp'),
+    ['adminStateUp', false],
+  );
+});
+
+test('endpoints are the bound ports; the underlay is null until the host registers', () => {
+  assert.deepEqual(
+    sliceOf(ROUTED, 'endpoints:n1')?.items.map((one) => [one['key'], one['host'], one['underlay']]),
     [
-      ['p1', 'h2', null],
       ['p2', 'h1', '192.0.2.1'],
+      ['p1', 'h2', null],
     ],
   );
-  assert.deepEqual(slice?.routers, ['r1']);
 });
 
 test('a port that is administratively down stays an endpoint', () => {
-  const { tables } = createTables(withRow(ONE, 'port', port('p1', 'n1', 'h2', { admin_state_up: false })));
-  assert.equal(networkSlice(tables, 'n1')?.endpoints.length, 2);
+  const state = withRow(ONE, 'port', port('p1', 'n1', 'h2', { admin_state_up: false }));
+  assert.equal(sliceOf(state, 'endpoints:n1')?.items.length, 2);
 });
 
-test('a router has an interface for each address whose subnet exists', () => {
-  const slice = routerSlice(createTables(ROUTED).tables, 'r1');
+test('a router has an item for each address whose subnet exists, and needs its networks without their routers', () => {
+  const slice = sliceOf(ROUTED, 'router:r1');
   assert.deepEqual(
-    slice?.interfaces.map((one) => [one.portId, one.networkId, one.cidr]),
+    slice?.items.map((one) => [one['key'], one['portId'], one['networkId'], one['cidr']]),
     [
-      ['l1', 'n1', '10.0.0.0/24'],
-      ['l2', 'n2', '10.0.2.0/24'],
+      ['l1/10.0.0.1', 'l1', 'n1', '10.0.0.0/24'],
+      ['l2/10.0.0.2', 'l2', 'n2', '10.0.2.0/24'],
     ],
   );
-  const noSubnet = createTables(withRow(EMPTY_STATE, 'router', router('r1')));
-  noSubnet.apply({ type: 'port', before: undefined, after: leg('l1', 'r1', 'n1') });
-  assert.deepEqual(routerSlice(noSubnet.tables, 'r1')?.interfaces, []);
+  assert.deepEqual(slice?.refs, ['endpoints:n1', 'endpoints:n2', 'network:n1', 'network:n2']);
+  const noSubnet = withRow(withRow(EMPTY_STATE, 'router', router('r1')), 'port', leg('l1', 'r1', 'n1'));
+  assert.deepEqual(sliceOf(noSubnet, 'router:r1')?.items, []);
 });
 
-test('a host reaches its networks, their routers and the routers other networks, its policies and their remote groups', () => {
-  const state = withRow(ROUTED, 'security_group_rule', rule('x', 'a', { remote_group_id: 'g' }));
-  assert.deepEqual([...reachableSlices(createTables(state).tables, 'h1')].sort(), [
-    'group:g',
-    'host:h1',
-    'network:n1',
-    'network:n2',
-    'policy:a+b',
-    'router:r1',
-  ]);
-});
-
-test('two networks of one host joined by nothing both bring their own routers', () => {
-  const state = [
-    (s: State) => withRow(s, 'port', port('p4', 'n2', 'h1')),
-    (s: State) => withRow(s, 'port', leg('l3', 'r2', 'n2')),
-    (s: State) => withRow(s, 'port', leg('l4', 'r2', 'n3')),
-  ].reduce((one, step) => step(one), ROUTED);
-  const reached = reachableSlices(createTables(state).tables, 'h1');
-  assert.ok(reached.has('router:r2') && reached.has('network:n3'));
+test('a host with a port in a network needs the routers of the network; that slice is not sent', () => {
+  assert.deepEqual(sliceOf(ROUTED, 'near:n1')?.refs, ['router:r1']);
+  assert.deepEqual(sliceOf(ROUTED, 'near:n3')?.refs, []);
+  assert.equal(isSent('near:n1'), false);
+  assert.equal(isSent('network:n1'), true);
 });
 
 test('what does not exist has no slice; a policy and a group always have one', () => {
-  const { tables } = createTables();
-  assert.equal(computeSlice(tables, 'network:n'), undefined);
-  assert.equal(computeSlice(tables, 'router:r'), undefined);
-  assert.deepEqual(computeSlice(tables, 'policy:'), { kind: 'policy', id: '', rules: [] });
-  assert.deepEqual(computeSlice(tables, 'group:g'), { kind: 'group', id: 'g', members: [] });
+  assert.equal(sliceOf(EMPTY_STATE, 'network:n'), null);
+  assert.equal(sliceOf(EMPTY_STATE, 'endpoints:n'), null);
+  assert.equal(sliceOf(EMPTY_STATE, 'router:r'), null);
+  assert.deepEqual(sliceOf(EMPTY_STATE, 'policy:'), { header: { id: '' }, items: [], refs: [] });
+  assert.deepEqual(sliceOf(EMPTY_STATE, 'group:g'), { header: { id: 'g' }, items: [], refs: [] });
 });
 
-test('a policy has the rules of its groups, in numbers', () => {
+test('a policy has the rules of its groups, in numbers, and needs their remote groups', () => {
   const state = [
     (s: State) =>
       withRow(s, 'security_group_rule', rule('2', 'a', { protocol: 'tcp', port_range_min: 22, port_range_max: 23 })),
     (s: State) => withRow(s, 'security_group_rule', rule('1', 'b', { remote_ip_prefix: '10.1.0.0/16' })),
     (s: State) => withRow(s, 'security_group_rule', rule('3', 'b', { remote_ip_prefix: '10.1.2.3' })),
     (s: State) => withRow(s, 'security_group_rule', rule('4', 'b', { remote_ip_prefix: '0.0.0.0/0' })),
-    (s: State) => withRow(s, 'security_group_rule', rule('5', 'b', { protocol: 'nonsense' })),
+    (s: State) => withRow(s, 'security_group_rule', rule('5', 'b', { protocol: 'nonsense', remote_group_id: 'h' })),
     (s: State) => withRow(s, 'security_group_rule', rule('6', 'c')),
+    (s: State) => withRow(s, 'security_group_rule', rule('7', 'a', { remote_group_id: 'g' })),
   ].reduce((one, step) => step(one), EMPTY_STATE);
-  const slice = policySlice(createTables(state).tables, 'a+b');
+  const slice = sliceOf(state, 'policy:a+b');
   assert.deepEqual(
-    slice.rules.map((one) => [one.id, one.protocol, one.portMin, one.portMax, one.remote]),
+    slice?.items.map((one) => [one['key'], one['protocol'], one['portMin'], one['portMax'], one['remote']]),
     [
-      ['1', null, null, null, { kind: 'prefix', cidr: '10.1.0.0/16' }],
       ['2', 6, 22, 23, { kind: 'any' }],
+      ['7', null, null, null, { kind: 'group', groupId: 'g' }],
+      ['1', null, null, null, { kind: 'prefix', cidr: '10.1.0.0/16' }],
       ['3', null, null, null, { kind: 'prefix', cidr: '10.1.2.3/32' }],
       ['4', null, null, null, { kind: 'any' }],
     ],
   );
+  assert.deepEqual(slice?.refs, ['group:g']);
+});
+
+test('a group has the addresses and pairs of its bound ports, each once', () => {
+  const pair = { allowed_address_pairs: [{ ip_address: '10.0.0.2' }, { ip_address: '10.9.0.0/16' }] };
+  const state = [
+    (s: State) => withRow(s, 'port', port('p2', 'n1', 'h1', { security_groups: ['g'], ...pair })),
+    (s: State) => withRow(s, 'port', port('p3', 'n1', '', { security_groups: ['g'] })),
+    (s: State) => withRow(s, 'port', leg('l4', 'r1', 'n1', { security_groups: ['g'] })),
+  ].reduce((one, step) => step(one), EMPTY_STATE);
+  assert.deepEqual(sliceOf(state, 'group:g')?.items, [
+    { key: 'p2', portId: 'p2', networkId: 'n1', addresses: ['10.0.0.2', '10.9.0.0/16'] },
+  ]);
+});
+
+test('a change of what no slice is made of touches nothing; of a port it touches what it stood and stands under', () => {
+  const before = port('p1', 'n1', 'h1', { security_groups: ['a'] });
+  const touched = (after: PortRow | undefined): TouchedReads | undefined =>
+    touchedReads({ type: 'port', before, after }, (what) => assert.fail(what));
+  assert.equal(touched({ ...before, fixed_ips: [...before.fixed_ips], status: 'ACTIVE' } as PortRow), undefined);
+  const moved = touched({ ...before, 'binding:host_id': 'h2', security_groups: ['b'] });
+  assert.deepEqual(moved?.indexes.map((read) => read.split('\0').slice(1).join(' ')).sort(), [
+    'binding:host_id h1',
+    'binding:host_id h2',
+    'network_id n1',
+    'security_groups a',
+    'security_groups b',
+  ]);
+});
+
+test('a row that cannot be read is reported, and what the other side of its change stood under is touched', () => {
+  const after = port('p1', 'n1', 'h1');
+  const before: unknown = { ...port('p1', 'n2', 'h2'), security_groups: 5 };
+  const errors: string[] = [];
+  const touched = touchedReads({ type: 'port', before: before as PortRow, after }, (what) => errors.push(what));
+  assert.deepEqual(errors, ['index security_groups of port p1']);
+  assert.equal(touched?.indexes.length, 4);
 });
 
 test('protocolNumber takes names, numbers and null', () => {
@@ -153,14 +210,6 @@ test('protocolNumber takes names, numbers and null', () => {
     ['', 'IPv4', undefined],
   ];
   for (const [protocol, ethertype, number] of cases) assert.equal(protocolNumber(protocol, ethertype), number);
-});
-
-test('a group has the addresses and pairs of its ports, each once', () => {
-  const pair = { allowed_address_pairs: [{ ip_address: '10.0.0.2' }, { ip_address: '10.9.0.0/16' }] };
-  const state = withRow(EMPTY_STATE, 'port', port('p2', 'n1', '', { security_groups: ['g'], ...pair }));
-  assert.deepEqual(groupSlice(createTables(state).tables, 'g').members, [
-    { portId: 'p2', networkId: 'n1', addresses: ['10.0.0.2', '10.9.0.0/16'] },
-  ]);
 });
 
 test('policyKey sorts the groups, names each once, and is null without port security', () => {

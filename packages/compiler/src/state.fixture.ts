@@ -1,18 +1,22 @@
 /** What the compiler's tests share: states as immutable values, tables made of them, and changes between them. */
 import { Table } from '@cable/kit';
-import type {
-  CompilerTables,
-  HostRow,
-  NetworkRow,
-  PortRow,
-  RouterRow,
-  Rows,
-  RowType,
-  SecurityGroupRuleRow,
-  SubnetRow,
-  TableChange,
-} from './tables.ts';
-import { isRouterInterface } from './tables.ts';
+import {
+  type CompilerTables,
+  type HostRow,
+  INDEXES,
+  indexKeys,
+  isRouterInterface,
+  type NetworkRow,
+  type PortRow,
+  type RouterRow,
+  type Rows,
+  type RowType,
+  type SecurityGroupRuleRow,
+  type SubnetRow,
+  type TableChange,
+  type TableName,
+  type TableRows,
+} from './compiler-tables.ts';
 
 /** All rows, by type and id. Never changed: `withRow` and `without` give new states. */
 export type State = { readonly [K in RowType]: ReadonlyMap<string, Rows[K]> };
@@ -51,36 +55,27 @@ export function changesBetween(from: State, to: State): TableChange[] {
 export type StateTables = { readonly tables: CompilerTables; apply(change: TableChange): void };
 
 export function createTables(state: State = EMPTY_STATE): StateTables {
-  const owned = {
-    network: new Table<NetworkRow>('network', {}),
-    subnet: new Table<SubnetRow, 'network_id'>('subnet', { network_id: (row) => [row.network_id] }),
-    port: new Table<PortRow, 'network_id' | 'binding:host_id' | 'security_groups'>('port', {
-      network_id: (row) => [row.network_id],
-      'binding:host_id': (row) => (row['binding:host_id'] ? [row['binding:host_id']] : []),
-      security_groups: (row) => row.security_groups,
-    }),
-    router: new Table<RouterRow>('router', {}),
-    security_group_rule: new Table<SecurityGroupRuleRow, 'security_group_id'>('security_group_rule', {
-      security_group_id: (row) => [row.security_group_id],
-    }),
-    host: new Table<HostRow>('host', {}),
+  const names = Object.keys(INDEXES) as TableName[];
+  const owned = Object.fromEntries(
+    names.map((name) => [name, new Table<TableRows[TableName], string>(name, makers(name))]),
+  );
+  const write = (name: TableName, id: string, row: TableRows[TableName] | undefined): void => {
+    if (row === undefined) owned[name]?.delete(id);
+    else owned[name]?.put(id, row);
   };
-  const legs = new Table<PortRow, 'network_id' | 'device_id' | 'fixed_ips.subnet_id'>('router_interface', {
-    network_id: (row) => [row.network_id],
-    device_id: (row) => [row.device_id],
-    'fixed_ips.subnet_id': (row) => row.fixed_ips.map((ip) => ip.subnet_id),
-  });
-  const apply = (change: TableChange): void => {
-    const { before, after } = change;
-    const table = owned[change.type] as Table<Rows[RowType]>;
-    if (after === undefined) table.delete(before?.id ?? '');
-    else table.put(after.id, after);
-    if (change.type !== 'port') return;
-    legs.delete((change.after ?? change.before)?.id ?? '');
-    if (change.after !== undefined && isRouterInterface(change.after)) legs.put(change.after.id, change.after);
+  const apply = ({ type, before, after }: TableChange): void => {
+    const id = (after ?? before)?.id ?? '';
+    write(type, id, after);
+    if (type === 'port') write('router_interface', id, after && isRouterInterface(after) ? after : undefined);
   };
   for (const change of changesBetween(EMPTY_STATE, state)) apply(change);
-  return { tables: { ...owned, router_interface: legs }, apply };
+  return { tables: owned as unknown as CompilerTables, apply };
+}
+
+function makers(table: TableName): Record<string, (row: TableRows[TableName]) => readonly string[]> {
+  return Object.fromEntries(
+    Object.keys(INDEXES[table]).map((index) => [index, (row: TableRows[TableName]) => indexKeys(table, index, row)]),
+  );
 }
 
 export function network(id: string, more: Partial<NetworkRow> = {}): NetworkRow {

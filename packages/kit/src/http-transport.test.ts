@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
-import { httpTransport, TransportError } from './http-transport.ts';
+import { type HttpUpgrade, httpTransport, TransportError } from './http-transport.ts';
 
 async function listen(
   t: { after(fn: () => void): void },
@@ -162,4 +164,142 @@ test('a kept connection that the server closed meanwhile is replaced, except for
   requests = 1;
   const lost = await failure(transport.request({ method: 'POST', path: '/', body: '{}' }));
   assert.equal(lost.code, 'ECONNRESET');
+});
+
+/** A server that upgrades; `on` gets the socket and what came with the head. */
+async function listenUpgrade(
+  t: { after(fn: () => void): void },
+  where: number | string,
+  on: (socket: Duplex) => void,
+): Promise<Server> {
+  const server = await listen(t, where, (_request, response) => response.writeHead(200).end('plain\nanswer\n'));
+  const sockets = new Set<Duplex>();
+  server.on('upgrade', (request, socket) => {
+    if (request.headers.upgrade !== 'lines/1') return void socket.end('HTTP/1.1 200 OK\r\n\r\nplain\nanswer\n');
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    on(socket);
+  });
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  return server;
+}
+
+const HEAD = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: lines/1\r\nX-Thing: a\r\n\r\n';
+const ASK = { method: 'GET', path: '/watch', headers: { connection: 'Upgrade', upgrade: 'lines/1' } } as const;
+
+async function upgrade(server: string, signal?: AbortSignal): Promise<HttpUpgrade> {
+  const answer = await httpTransport(server).upgrade({ ...ASK, ...(signal ? { signal } : {}) });
+  assert(answer.status === 101 && 'send' in answer);
+  return answer;
+}
+
+test('an upgraded connection carries lines both ways, also over a Unix socket and with lines in the first packet', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-kit-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const path = join(dir, 's.sock');
+  await listenUpgrade(t, path, (socket) => {
+    socket.write(`${HEAD}{"first":"ä"}\n{"sec`);
+    socket.on('data', (chunk: Buffer) => socket.write(`ond":${JSON.stringify(chunk.toString())}}\n`));
+    socket.on('end', () => socket.end('last'));
+  });
+  const connection = await upgrade(`unix:${path}`);
+  assert.equal(connection.headers['x-thing'], 'a');
+  const lines: string[] = [];
+  for await (const line of connection.lines) {
+    lines.push(line);
+    if (lines.length === 1) connection.send('up');
+    else connection.close();
+    if (lines.length === 3) break;
+  }
+  assert.deepEqual(lines.slice(0, 2), ['{"first":"ä"}', '{"second":"up\\n"}']);
+  connection.send('after the end nothing is sent');
+});
+
+test('a server that does not upgrade gives its plain answer', async (t) => {
+  const server = await listenUpgrade(t, 0, () => undefined);
+  const transport = httpTransport(`http://127.0.0.1:${portOf(server)}`);
+  const answer = await transport.upgrade({
+    method: 'GET',
+    path: '/',
+    headers: { connection: 'Upgrade', upgrade: 'other' },
+  });
+  assert.equal(answer.status, 200);
+  const lines: string[] = [];
+  for await (const line of answer.lines) lines.push(line);
+  assert.deepEqual(lines, ['plain', 'answer']);
+});
+
+test('an upgraded connection that breaks throws, one that is aborted says so, and one that is closed ends', async (t) => {
+  const sockets: Duplex[] = [];
+  const server = await listenUpgrade(t, 0, (socket) => {
+    sockets.push(socket);
+    socket.write(`${HEAD}one\n`);
+  });
+  const url = `http://127.0.0.1:${portOf(server)}`;
+  const read = async (connection: HttpUpgrade, onLine: () => void): Promise<void> => {
+    for await (const _line of connection.lines) onLine();
+  };
+  const broken = await upgrade(url);
+  const reset = (): void => {
+    const socket = sockets[0];
+    assert(socket instanceof Socket);
+    socket.resetAndDestroy();
+  };
+  assert.equal((await failure(read(broken, reset))).retryable, true);
+  const abort = new AbortController();
+  const aborted = await upgrade(url, abort.signal);
+  assert.equal((await failure(read(aborted, () => abort.abort()))).code, 'aborted');
+  const closed = await upgrade(url);
+  await read(closed, () => closed.close());
+});
+
+test('a server that takes nothing is cut before what waits for it grows without bound', async (t) => {
+  const server = await listenUpgrade(t, 0, (socket) => {
+    socket.pause();
+    socket.write(`${HEAD}one\n`);
+  });
+  const connection = await upgrade(`http://127.0.0.1:${portOf(server)}`);
+  const line = 'x'.repeat(1 << 20);
+  const read = async (): Promise<void> => {
+    for await (const _line of connection.lines) for (let i = 0; i < 40; i += 1) connection.send(line);
+  };
+  assert.match((await failure(read())).message, /takes nothing/);
+});
+
+test('many lines are taken in turns: timers fire between them', { timeout: 20_000 }, async (t) => {
+  const count = 20_000;
+  const server = await listenUpgrade(t, 0, (socket) => {
+    socket.write(HEAD + Array.from({ length: count }, (_, i) => `${i}\n`).join(''));
+  });
+  const connection = await upgrade(`http://127.0.0.1:${portOf(server)}`);
+  let expected = 0;
+  let fired = 0;
+  const timer = setInterval(() => {
+    fired += 1;
+  }, 1);
+  for await (const line of connection.lines) {
+    assert.equal(line, String(expected));
+    expected += 1;
+    const until = performance.now() + 0.01;
+    while (performance.now() < until);
+    if (expected === count) break;
+  }
+  clearInterval(timer);
+  assert.ok(fired > 10, `timers fired ${fired} times while 200 ms of work was done`);
+});
+
+test('a long line in many chunks is put together once', { timeout: 20_000 }, async (t) => {
+  const long = 'y'.repeat(20 << 20);
+  const server = await listenUpgrade(t, 0, (socket) => {
+    socket.write(`${HEAD}${long}\nshort\n`);
+  });
+  const connection = await upgrade(`http://127.0.0.1:${portOf(server)}`);
+  const lengths: number[] = [];
+  for await (const line of connection.lines) {
+    lengths.push(line.length);
+    if (lengths.length === 2) break;
+  }
+  assert.deepEqual(lengths, [long.length, 5]);
 });

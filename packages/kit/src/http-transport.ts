@@ -5,6 +5,8 @@ import {
   type IncomingMessage,
   type RequestOptions,
 } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { startTurns } from './turns.ts';
 
 /** `path` begins with a slash and is below the server's address. */
 export type HttpRequest = {
@@ -29,11 +31,25 @@ export type HttpStream = {
   readonly lines: AsyncIterable<string>;
 };
 
+/** A connection that the server has turned into lines both ways (101, RFC 9110 §7.8). */
+export type HttpUpgrade = {
+  readonly status: 101;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Each without its newline. To be read once; ends when the server ends it or after `close`, throws when the connection breaks. */
+  readonly lines: AsyncIterable<string>;
+  /** Sends a line, given without its newline. A server that takes nothing is cut at 16 MiB. After the end of the connection: nothing. */
+  send(line: string): void;
+  /** Ends the connection once what was sent is out. */
+  close(): void;
+};
+
 /** HTTP to one server. An answer of any status is not an error here; no answer is a `TransportError`. */
 export type HttpTransport = {
   request(request: HttpRequest): Promise<HttpResponse>;
   /** Resolves when the head of the answer is there. The signal also ends the lines, with a throw. */
   stream(request: HttpRequest): Promise<HttpStream>;
+  /** Asks for the protocol named by the `upgrade` header; a stream when the server answers anything but 101. The signal ends either. */
+  upgrade(request: HttpRequest): Promise<HttpUpgrade | HttpStream>;
   /** Closes idle connections; for the end of a process. */
   close(): void;
 };
@@ -61,6 +77,9 @@ export class TransportError extends Error {
 /** Longest line of a stream; a longer one breaks it. */
 const MAX_LINE_CHARS = 256 * 1024 * 1024;
 
+/** What may wait to be sent on an upgraded connection. */
+const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
+
 /** Transport to `http://host:port` (a base path is kept) or `unix:PATH`. Throws `TransportError` for any other text. */
 export function httpTransport(server: string, options: HttpTransportOptions = {}): HttpTransport {
   const target = parseServer(server);
@@ -69,6 +88,7 @@ export function httpTransport(server: string, options: HttpTransportOptions = {}
   return {
     request: (request) => requestText(context, request),
     stream: (request) => openStream(context, request),
+    upgrade: (request) => openUpgrade(context, request),
     close: () => agent.destroy(),
   };
 }
@@ -115,16 +135,66 @@ async function requestText(context: Context, request: HttpRequest): Promise<Http
 
 /** A stream has a connection of its own: it must not take one of those that requests share. */
 async function openStream(context: Context, request: HttpRequest): Promise<HttpStream> {
+  return await beforeLimit(context, request, async (signal) => {
+    const answer = await sendTwice(context, request, signal, false);
+    return toStream(context, answer, request.signal);
+  });
+}
+
+async function openUpgrade(context: Context, request: HttpRequest): Promise<HttpUpgrade | HttpStream> {
+  return await beforeLimit(context, request, async (signal) => {
+    const { sent, answer } = send(context, request, signal, false);
+    const upgraded = new Promise<HttpUpgrade>((resolve) => {
+      sent.on('upgrade', (head: IncomingMessage, socket: Duplex, first: Buffer) => {
+        socket.unshift(first);
+        resolve(toUpgrade(context, { head, socket }, request.signal));
+      });
+    });
+    return await Promise.race([upgraded, answer.then((plain) => toStream(context, plain, request.signal))]);
+  });
+}
+
+async function beforeLimit<T>(
+  context: Context,
+  request: HttpRequest,
+  open: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const limit = startLimit(context.timeoutMs, request.signal);
   try {
-    const answer = await sendTwice(context, request, limit.signal, false);
-    const lines = readLines(context, answer, request.signal);
-    return { status: answer.statusCode ?? 0, headers: headersOf(answer), lines };
+    return await open(limit.signal);
   } catch (err) {
     throw explain(context, err, request.signal, limit.signal);
   } finally {
     limit.stop();
   }
+}
+
+function toStream(context: Context, answer: IncomingMessage, signal: AbortSignal | undefined): HttpStream {
+  return { status: answer.statusCode ?? 0, headers: headersOf(answer), lines: readLines(context, answer, signal) };
+}
+
+function toUpgrade(
+  context: Context,
+  { head, socket }: { readonly head: IncomingMessage; readonly socket: Duplex },
+  signal: AbortSignal | undefined,
+): HttpUpgrade {
+  // Whoever reads the lines is told; without this a connection that breaks while nobody reads would end the process.
+  socket.on('error', () => undefined);
+  let closed = false;
+  return {
+    status: 101,
+    headers: headersOf(head),
+    lines: readLines(context, socket, signal, () => closed),
+    send: (line) => {
+      if (!socket.writable) return;
+      socket.write(`${line}\n`);
+      if (socket.writableLength > MAX_UNSENT_BYTES) socket.destroy(new Error('it takes nothing of what is sent to it'));
+    },
+    close: () => {
+      closed = true;
+      socket.end(() => socket.destroy());
+    },
+  };
 }
 
 /** A signal that aborts with the caller's or after `ms`; `stop` ends both. (`AbortSignal.any` would keep long-lived signals growing.) */
@@ -143,27 +213,48 @@ function startLimit(ms: number, caller: AbortSignal | undefined): { readonly sig
   };
 }
 
-async function* readLines(context: Context, answer: IncomingMessage, signal?: AbortSignal): AsyncGenerator<string> {
-  answer.setEncoding('utf8');
-  const abort = (): void => void answer.destroy(new Error('aborted'));
+/** Lines as they come, in turns: a chunk has hundreds of them, and whoever takes them works on each. */
+async function* readLines(
+  context: Context,
+  from: IncomingMessage | Duplex,
+  signal?: AbortSignal,
+  /** True: that the connection breaks is what the reader wanted. */
+  isClosed: () => boolean = () => false,
+): AsyncGenerator<string> {
+  from.setEncoding('utf8');
+  const abort = (): void => void from.destroy(new Error('aborted'));
   signal?.addEventListener('abort', abort, { once: true });
-  let rest = '';
+  /** Pieces of the line that is not yet whole. */
+  let pieces: string[] = [];
+  let pieceChars = 0;
   try {
     if (signal?.aborted) abort();
-    for await (const chunk of answer) {
-      const lines = `${rest}${chunk}`.split('\n');
-      rest = lines.pop() ?? '';
-      if (rest.length > MAX_LINE_CHARS) {
+    for await (const chunk of from as AsyncIterable<string>) {
+      const turns = startTurns();
+      const [first = '', ...others] = chunk.split('\n');
+      pieces.push(first);
+      pieceChars += first.length;
+      if (pieceChars > MAX_LINE_CHARS) {
         throw new TransportError('broken', `${context.server} sent a line of over ${MAX_LINE_CHARS} characters`);
       }
-      yield* lines;
+      const last = others.pop();
+      if (last === undefined) continue;
+      yield pieces.join('');
+      for (const line of others) {
+        if (turns.due()) await turns.next();
+        yield line;
+      }
+      pieces = [last];
+      pieceChars = last.length;
     }
+    const rest = pieces.join('');
     if (rest !== '') yield rest;
   } catch (err) {
+    if (isClosed()) return;
     throw explain(context, err, signal);
   } finally {
     signal?.removeEventListener('abort', abort);
-    answer.destroy();
+    from.destroy();
   }
 }
 

@@ -1,10 +1,26 @@
 export type { Backoff, BackoffOptions } from './backoff.ts';
 export { createBackoff, sleep } from './backoff.ts';
-export type { HttpRequest, HttpResponse, HttpStream, HttpTransport, HttpTransportOptions } from './http-transport.ts';
+export type { ReadKey } from './dependents.ts';
+export { Dependents, indexRead, rowRead } from './dependents.ts';
+export { assertDiskRoom } from './disk-room.ts';
+export type {
+  HttpRequest,
+  HttpResponse,
+  HttpStream,
+  HttpTransport,
+  HttpTransportOptions,
+  HttpUpgrade,
+} from './http-transport.ts';
 export { httpTransport, TransportError } from './http-transport.ts';
+export { Interner } from './interner.ts';
 export type { Logger, LogLevel } from './log.ts';
 export { createLogger, silentLogger } from './log.ts';
 export type { Loop, LoopOptions } from './loop.ts';
 export { startLoop } from './loop.ts';
-export type { IndexMaker, TableReader } from './table.ts';
+export type { LineSinkOptions } from './standard-error.ts';
+export { LineSink } from './standard-error.ts';
+export type { IndexMaker, TableLister, TableReader } from './table.ts';
 export { Table } from './table.ts';
+export { createTurnLine } from './turn-line.ts';
+export type { Turns } from './turns.ts';
+export { startTurns, TURN_MS } from './turns.ts';

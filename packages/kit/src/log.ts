@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { LineSink } from './standard-error.ts';
 
 /** A structured logger: constant lower-case message, details as fields. */
 export type Logger = {
@@ -13,11 +14,13 @@ export type Logger = {
 /** The least severe records written; `silent`: none. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** A logger that writes JSON lines to standard error. */
-export function createLogger(level: LogLevel): Logger {
-  return wrap(
-    pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true })),
-  );
+/**
+ * A logger that writes JSON lines to standard error. It never waits for who reads them: what has no room is dropped, and how much that was is
+ * logged when there is room again. What was logged last comes out when the process ends, if it is read within half a second.
+ */
+export function createLogger(level: LogLevel, sink: Pick<LineSink, 'write' | 'flush'> = new LineSink()): Logger {
+  process.once('exit', () => sink.flush());
+  return wrap(pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, sink));
 }
 
 /** A logger that says nothing. */

@@ -44,6 +44,18 @@ test('the first round runs at once, and no other without a trigger', async () =>
   await probe.stop();
 });
 
+test('the first round begins when the code that starts the loop has ended: what that makes afterwards is there', async () => {
+  let seen: string | undefined;
+  const made: { later?: string } = {};
+  const probe = start(async () => {
+    seen = made.later;
+  });
+  made.later = 'made after the loop';
+  await turn();
+  assert.equal(seen, 'made after the loop');
+  await probe.stop();
+});
+
 test('triggers during a round become one more round', async () => {
   const first = gate();
   const second = gate();
@@ -51,6 +63,7 @@ test('triggers during a round become one more round', async () => {
     if (round === 2) second.open();
     return round === 1 ? first.reached : Promise.resolve();
   });
+  await turn();
   for (let i = 0; i < 3; i += 1) probe.loop.trigger();
   first.open();
   await second.reached;

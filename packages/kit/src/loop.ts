@@ -17,7 +17,7 @@ export type LoopOptions = {
 /** `trigger` asks for a round; triggers during a round become one more round. `done` resolves after the signal aborts. */
 export type Loop = { trigger(): void; readonly done: Promise<void> };
 
-/** Runs level-triggered work, one round at a time, with back-off after failures. Runs the first round at once. */
+/** Runs level-triggered work, one round at a time, with back-off after failures. Runs the first round as soon as the code that called has ended. */
 export function startLoop(options: LoopOptions): Loop {
   let wanted = true;
   let wake: (() => void) | undefined;
@@ -37,6 +37,8 @@ export function startLoop(options: LoopOptions): Loop {
       options.signal.addEventListener('abort', finish, { once: true });
     });
   const main = async (): Promise<void> => {
+    // What a constructor makes after its loop is there in the first round too.
+    await Promise.resolve();
     const backoff = createBackoff(options.backoff ?? { minMs: 100, maxMs: 10_000 });
     let failing = false;
     while (!options.signal.aborted) {

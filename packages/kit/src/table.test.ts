@@ -47,3 +47,29 @@ test('deleting one of two rows under a key leaves the other; deleting an absent 
   assert.deepEqual(table.by('groups', 'x'), [two]);
   assert.equal(table.size, 1);
 });
+
+test('a row is put with its revision; every row and the number under a key are told', () => {
+  const table = rows();
+  table.put('1', ONE, 7);
+  table.put('2', { ...ONE, id: '2' }, 8);
+  table.put('1', { ...ONE, groups: ['x', 'x'] }, 9);
+  assert.equal(table.revisionOf('1'), 9);
+  assert.equal(table.count('groups', 'x'), 2);
+  assert.equal(table.count('groups', 'y'), 1);
+  assert.equal(table.first('groups', 'y')?.id, '2');
+  const before = table.rows();
+  table.delete('1');
+  table.put('3', { ...ONE, id: '3' });
+  table.delete('2');
+  assert.equal(table.revisionOf('1'), undefined);
+  assert.deepEqual(
+    before.map((row) => row.id),
+    ['1', '2'],
+  );
+  assert.deepEqual(
+    table.rows().map((row) => row.id),
+    ['3'],
+  );
+  assert.deepEqual([...table.ids()], ['3']);
+  assert.equal(table.first('network', 'none'), undefined);
+});

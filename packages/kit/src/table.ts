@@ -1,3 +1,5 @@
+import { SlotIndex } from './slot-index.ts';
+
 /** Names the index keys of a row: a row may stand under several, or none. */
 export type IndexMaker<T> = (row: T) => readonly string[];
 
@@ -11,69 +13,112 @@ export type TableReader<T, I extends string = string> = {
   by(index: I, key: string): readonly T[];
 };
 
-/** An in-memory table with secondary indexes. One owner writes; a row is replaced, never changed. */
-export class Table<T, I extends string = never> implements TableReader<T, I> {
+/** What who lists a table may do besides. */
+export type TableLister<T, I extends string = string> = TableReader<T, I> & {
+  /** Every row as of now, in no particular order: a copy of the references, cheap also with very many rows. */
+  rows(): readonly T[];
+  /** Number of rows under an index key; nothing is copied. */
+  count(index: I, key: string): number;
+};
+
+/**
+ * An in-memory table with secondary indexes. One owner writes; a row is replaced, never changed.
+ *
+ *   id ──> slot ──> row, revision          index key ──> slots
+ *
+ * A row keeps its slot while it is replaced, so that only the index keys that change cost anything.
+ */
+export class Table<T, I extends string = never> implements TableLister<T, I> {
   readonly name: string;
-  readonly #rows = new Map<string, T>();
-  readonly #makers: readonly (readonly [I, IndexMaker<T>])[];
-  readonly #indexes = new Map<I, Map<string, Map<string, T>>>();
+  readonly #slots = new Map<string, number>();
+  readonly #rows: (T | undefined)[] = [];
+  readonly #revisions: number[] = [];
+  readonly #free: number[] = [];
+  readonly #indexes: ReadonlyMap<I, { readonly make: IndexMaker<T>; readonly slots: SlotIndex }>;
 
   constructor(name: string, indexes: Readonly<Record<I, IndexMaker<T>>>) {
     this.name = name;
-    this.#makers = (Object.keys(indexes) as I[]).map((index) => [index, indexes[index]] as const);
-    for (const [index] of this.#makers) this.#indexes.set(index, new Map());
+    const names = Object.keys(indexes) as I[];
+    this.#indexes = new Map(names.map((index) => [index, { make: indexes[index], slots: new SlotIndex() }]));
   }
 
   get size(): number {
-    return this.#rows.size;
+    return this.#slots.size;
   }
 
   get(id: string): T | undefined {
-    return this.#rows.get(id);
+    const slot = this.#slots.get(id);
+    return slot === undefined ? undefined : this.#rows[slot];
   }
 
-  values(): IterableIterator<T> {
-    return this.#rows.values();
+  /** The revision that the row was put with; undefined: absent. */
+  revisionOf(id: string): number | undefined {
+    const slot = this.#slots.get(id);
+    return slot === undefined ? undefined : this.#revisions[slot];
+  }
+
+  *ids(): IterableIterator<string> {
+    yield* this.#slots.keys();
+  }
+
+  *values(): IterableIterator<T> {
+    for (const row of this.#rows) if (row !== undefined) yield row;
+  }
+
+  rows(): readonly T[] {
+    const copy = this.#rows.slice();
+    return (this.#free.length === 0 ? copy : copy.filter((row) => row !== undefined)) as T[];
   }
 
   by(index: I, key: string): readonly T[] {
-    const found = this.#indexes.get(index)?.get(key);
-    return found === undefined ? [] : [...found.values()];
+    const found: T[] = [];
+    for (const slot of this.#indexes.get(index)?.slots.of(key) ?? []) {
+      const row = this.#rows[slot];
+      if (row !== undefined) found.push(row);
+    }
+    return found;
   }
 
-  /** Inserts or replaces; returns the row that stood there. */
-  put(id: string, row: T): T | undefined {
-    const before = this.delete(id);
-    this.#rows.set(id, row);
-    for (const [index, make] of this.#makers) {
-      for (const key of make(row)) this.#bucket(index, key).set(id, row);
-    }
+  /** One of the rows under an index key; undefined: there is none. */
+  first(index: I, key: string): T | undefined {
+    const slot = this.#indexes.get(index)?.slots.first(key);
+    return slot === undefined ? undefined : this.#rows[slot];
+  }
+
+  count(index: I, key: string): number {
+    return this.#indexes.get(index)?.slots.count(key) ?? 0;
+  }
+
+  /** Inserts or replaces; returns the row that stood there. `revision`: kept beside the row, for `revisionOf`. */
+  put(id: string, row: T, revision = 0): T | undefined {
+    const known = this.#slots.get(id);
+    const slot = known ?? this.#free.pop() ?? this.#rows.length;
+    const before = known === undefined ? undefined : this.#rows[slot];
+    if (known === undefined) this.#slots.set(id, slot);
+    this.#rows[slot] = row;
+    this.#revisions[slot] = revision;
+    this.#reindex(slot, before, row);
     return before;
   }
 
   /** Deleting an absent row succeeds and returns undefined. */
   delete(id: string): T | undefined {
-    const row = this.#rows.get(id);
-    if (row === undefined) return undefined;
-    this.#rows.delete(id);
-    for (const [index, make] of this.#makers) {
-      for (const key of make(row)) this.#unindex(index, key, id);
-    }
+    const slot = this.#slots.get(id);
+    if (slot === undefined) return undefined;
+    const row = this.#rows[slot];
+    this.#slots.delete(id);
+    this.#rows[slot] = undefined;
+    this.#free.push(slot);
+    this.#reindex(slot, row, undefined);
     return row;
   }
 
-  #bucket(index: I, key: string): Map<string, T> {
-    const keys = this.#indexes.get(index) ?? new Map<string, Map<string, T>>();
-    this.#indexes.set(index, keys);
-    const bucket = keys.get(key) ?? new Map<string, T>();
-    keys.set(key, bucket);
-    return bucket;
-  }
-
-  #unindex(index: I, key: string, id: string): void {
-    const keys = this.#indexes.get(index);
-    const bucket = keys?.get(key);
-    bucket?.delete(id);
-    if (bucket?.size === 0) keys?.delete(key);
+  #reindex(slot: number, before: T | undefined, after: T | undefined): void {
+    for (const { make, slots } of this.#indexes.values()) {
+      const had = before === undefined ? [] : make(before);
+      const has = after === undefined ? [] : make(after);
+      for (const key of had) if (!has.includes(key)) slots.remove(key, slot);
+      for (const key of has) if (!had.includes(key)) slots.add(key, slot);
+    }
   }
 }

@@ -1,7 +1,8 @@
 import { askAgent } from './agent-socket.ts';
+import type { LabHost } from './names.ts';
 
 /** Packets dropped on a port, by reason (`spoofed_ip`, …), as its host's agent counts them; `overlay`: those from the tunnel. */
-export async function portDrops(host: string, portId: string): Promise<ReadonlyMap<string, number>> {
+export async function portDrops(host: LabHost, portId: string): Promise<ReadonlyMap<string, number>> {
   const answer = (await askAgent(host, '/counters')) as Readonly<
     Record<string, Readonly<Record<string, number>> | undefined>
   >;
@@ -11,6 +12,6 @@ export async function portDrops(host: string, portId: string): Promise<ReadonlyM
 const TRAFFIC_COUNTERS: ReadonlySet<string> = new Set(['rx_packets', 'rx_bytes', 'tx_packets', 'tx_bytes']);
 
 /** The entries in each of a host's maps, decoded. */
-export async function mapEntries(host: string): Promise<ReadonlyMap<string, readonly unknown[]>> {
+export async function mapEntries(host: LabHost): Promise<ReadonlyMap<string, readonly unknown[]>> {
   return new Map(Object.entries((await askAgent(host, '/maps')) as Readonly<Record<string, readonly unknown[]>>));
 }

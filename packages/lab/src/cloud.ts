@@ -1,47 +1,42 @@
 import type { Client } from '@cable/api';
 import type { NetworkView, PortView, RouterView, SecurityGroupRule, SecurityGroupView, SubnetView } from '@cable/model';
 import { OPEN_PORT } from './traffic/protocol.ts';
+import type { AllowSpec, World } from './world.ts';
 
-/** A client of the API for each tenant. */
-export type Tenants = { readonly blue: Client; readonly red: Client };
+/** A client of the API for each project. */
+export type Tenants = Readonly<Record<string, Client>>;
 
-/** The networks and security groups that the lab's guests use: all made over the API. */
+/** The networks, routers and security groups of a world, by its names: all made over the API. */
 export type Cloud = {
-  readonly blue: Segment;
-  /** Blue's other subnet, behind the router. */
-  readonly blueBack: Segment;
-  /** The other tenant's network, with blue's addresses. */
-  readonly red: Segment;
-  readonly router: RouterView;
-  /** Allows ping and the lab's own port from anywhere. */
-  readonly blueGroup: SecurityGroupView;
-  readonly redGroup: SecurityGroupView;
-  /** Without rules of its own: other groups' rules name it as their remote group. */
-  readonly clientsGroup: SecurityGroupView;
+  readonly networks: Readonly<Record<string, Segment>>;
+  readonly routers: Readonly<Record<string, RouterView>>;
+  readonly groups: Readonly<Record<string, SecurityGroupView>>;
 };
 
 export type Segment = { readonly network: NetworkView; readonly subnet: SubnetView };
 
-export const BLUE_PROJECT = 'lab-blue';
-export const RED_PROJECT = 'lab-red';
-
-export const BLUE_CIDR = '10.10.0.0/24';
-export const BLUE_BACK_CIDR = '10.20.0.0/24';
-
-/** Makes the lab's cloud. */
-export async function createCloud(tenants: Tenants): Promise<Cloud> {
-  const { blue, red } = tenants;
-  const front = await createSegment(blue, 'blue', BLUE_CIDR);
-  const back = await createSegment(blue, 'blue-back', BLUE_BACK_CIDR);
-  const other = await createSegment(red, 'red', BLUE_CIDR);
-  const router = await blue.create('router', { name: 'blue-router' });
-  for (const { subnet } of [front, back]) {
-    await blue.action('router', router.id, 'add_router_interface', { subnet_id: subnet.id });
+/** Makes the cloud of a world. */
+export async function createCloud(world: World, tenants: Tenants): Promise<Cloud> {
+  const networks: Record<string, Segment> = {};
+  for (const [name, { project, cidr }] of Object.entries(world.networks)) {
+    networks[name] = await createSegment(clientOf(tenants, project), name, cidr);
   }
-  const blueGroup = await createGroup(blue, 'lab');
-  const redGroup = await createGroup(red, 'lab');
-  const clientsGroup = await blue.create('security_group', { name: 'clients' });
-  return { blue: front, blueBack: back, red: other, router, blueGroup, redGroup, clientsGroup };
+  const routers: Record<string, RouterView> = {};
+  for (const [name, router] of Object.entries(world.routers ?? {})) {
+    const segments = router.networks.map((network) => networks[network]).filter((segment) => segment !== undefined);
+    routers[name] = await createRouter(clientOf(tenants, router.project), name, segments);
+  }
+  const groups: Record<string, SecurityGroupView> = {};
+  for (const [name, { project, allow }] of Object.entries(world.groups)) {
+    groups[name] = await createGroup(clientOf(tenants, project), name, allow);
+  }
+  return { networks, routers, groups };
+}
+
+function clientOf(tenants: Tenants, project: string): Client {
+  const client = tenants[project];
+  if (client === undefined) throw new Error(`the world has no project ${project}`);
+  return client;
 }
 
 async function createSegment(client: Client, name: string, cidr: string): Promise<Segment> {
@@ -56,13 +51,24 @@ async function createSegment(client: Client, name: string, cidr: string): Promis
   return { network, subnet };
 }
 
-async function createGroup(client: Client, name: string): Promise<SecurityGroupView> {
+async function createRouter(client: Client, name: string, segments: readonly Segment[]): Promise<RouterView> {
+  const router = await client.create('router', { name });
+  for (const { subnet } of segments) {
+    await client.action('router', router.id, 'add_router_interface', { subnet_id: subnet.id });
+  }
+  return router;
+}
+
+async function createGroup(client: Client, name: string, rules: readonly AllowSpec[]): Promise<SecurityGroupView> {
   const group = await client.create('security_group', { name });
-  await allow(client, group, { protocol: 'icmp' });
-  await allow(client, group, { protocol: 'tcp', port_range_min: OPEN_PORT, port_range_max: OPEN_PORT });
+  for (const rule of rules) await allow(client, group, ruleBody(rule));
   return group;
 }
 
+function ruleBody(rule: AllowSpec): object {
+  if (rule === 'ping') return { protocol: 'icmp' };
+  return { protocol: 'tcp', port_range_min: OPEN_PORT, port_range_max: OPEN_PORT };
+}
 /** Adds an ingress rule for IPv4. */
 export function allow(client: Client, group: SecurityGroupView, rule: object): Promise<SecurityGroupRule> {
   const body = { security_group_id: group.id, direction: 'ingress', ethertype: 'IPv4', ...rule };

@@ -1,108 +1,113 @@
 import { mkdirSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { askAgent } from './agent-socket.ts';
 import { eventually } from './eventually.ts';
-import type { LabHost, LabNames } from './names.ts';
-import { DEFAULT_LAB, LAUNCHER } from './names.ts';
-import { checkAlive, type LabProcess, type Processes } from './processes.ts';
-
-export type StoreKind = 'lmdb' | 'etcd';
-
-/** A process that checks kill and start again. */
-export type Restartable = {
-  readonly name: string;
-  current(): LabProcess;
-  /** Starts it again; ready when this resolves. Returns how long that took (ms). */
-  start(): Promise<number>;
-  /** `kill -9`, and it is gone when this resolves. */
-  kill(): Promise<void>;
-};
+import { choosePort } from './free-port.ts';
+import { DEFAULT_LAB, LAUNCHER, type LabNames, REPOSITORY } from './names.ts';
+import { checkAlive, type Processes } from './processes.ts';
+import { type Restartable, restartable } from './restartable.ts';
+import type { StoreKind } from './world.ts';
 
 export type ControlPlane = {
-  readonly server: Restartable;
-  /** Where the user's command line client finds the server. */
+  readonly servers: readonly [LabServer, ...LabServer[]];
+  /** Where the user's command line client finds the server, or the balancer before several. */
   readonly url: string;
-  readonly store: StoreKind;
-  readonly etcd: LabProcess | undefined;
+  readonly store: LabStore;
 };
 
-/** Starts the store (if it is a process) and the server, on loopback for the user and on a Unix socket for the agents. */
+export type LabServer = Restartable & {
+  /** Unix socket at which it listens. */
+  readonly socket: string;
+};
+
+export type LabStore = {
+  readonly kind: StoreKind;
+  /** As the server's `--store` wants it. */
+  readonly address: string;
+  /** All it keeps. */
+  readonly dir: string;
+  /** Undefined: the server keeps it itself. */
+  readonly etcd: Restartable | undefined;
+};
+
+/** Starts the store (if it is a process) and the servers, on loopback for the user and on Unix sockets for the agents. */
 export async function startControlPlane(
   names: LabNames,
   processes: Processes,
-  store: StoreKind,
+  kind: StoreKind,
+  count = 1,
 ): Promise<ControlPlane> {
-  const etcd = store === 'etcd' ? await startEtcd(names, processes) : undefined;
-  const port = await freePort(names.lab === DEFAULT_LAB ? 9696 : 0);
-  const url = `http://127.0.0.1:${port}`;
-  const storeUrl = etcd === undefined ? `lmdb:${names.dir}/store` : `etcd:${etcd.endpoint}`;
-  const command = [process.execPath, LAUNCHER, 'server', '--store', storeUrl];
-  command.push('--listen', `127.0.0.1:${port}`, '--listen', `unix:${names.serverSocket}`);
-  const spec = { name: 'server', command, ready: /listening on http/ };
-  const server = await restartable('server', () => processes.start(spec));
-  return { server, url, store, etcd: etcd?.process };
+  const store = kind === 'etcd' ? await startEtcd(names, processes) : lmdb(names);
+  const wanted = names.lab === DEFAULT_LAB ? 9696 : undefined;
+  if (count === 1) {
+    const port = await choosePort(names.lab, 'server', wanted);
+    const server = await startServer(processes, store, { name: 'server', port, socket: names.serverSocket });
+    return { servers: [server], url: `http://127.0.0.1:${port}`, store };
+  }
+  const places = Array.from({ length: count }, (_, index) => ({
+    name: `server-${index + 1}`,
+    socket: `${names.dir}/server-${index + 1}.sock`,
+  }));
+  const start = async (place: { readonly name: string; readonly socket: string }): Promise<LabServer> =>
+    startServer(processes, store, { ...place, port: await choosePort(names.lab, place.name) });
+  const [first, ...others] = await Promise.all(places.map(start));
+  if (first === undefined) throw new Error('a control plane has at least one server');
+  const port = await choosePort(names.lab, 'balancer', wanted);
+  await startBalancer(names, processes, port, places);
+  return { servers: [first, ...others], url: `http://127.0.0.1:${port}`, store };
 }
 
-/** Starts the agent of a host; its socket answers when this resolves. */
-export async function startAgent(names: LabNames, processes: Processes, host: LabHost): Promise<Restartable> {
-  const command = [process.execPath, LAUNCHER, 'agent', '--server', `unix:${names.serverSocket}`];
-  command.push('--host', host.name, '--underlay', host.underlay);
-  return restartable(`agent-${host.short}`, async () => {
-    const agent = await processes.start({ name: `agent-${host.short}`, command, netns: host.name });
-    await eventually({ what: `the agent on ${host.name} to answer`, deadlineMs: 20_000 }, async () => {
-      checkAlive(agent);
-      return askAgent(host.name, '/status');
-    });
-    return agent;
-  });
+/** Stops the servers and the store in good order, does `work` on the directory of the store, and starts them again. */
+export async function withStoreAtRest({ servers, store }: ControlPlane, work: (dir: string) => void): Promise<void> {
+  await Promise.all(servers.map((server) => server.stop()));
+  await store.etcd?.stop();
+  try {
+    work(store.dir);
+  } finally {
+    await store.etcd?.start();
+    await Promise.all(servers.map((server) => server.start()));
+  }
 }
 
-async function restartable(name: string, launch: () => Promise<LabProcess>): Promise<Restartable> {
-  let current = await launch();
-  return {
-    name,
-    current: () => current,
-    start: async () => {
-      const startedAt = performance.now();
-      current = await launch();
-      return performance.now() - startedAt;
-    },
-    kill: () => current.stop('SIGKILL'),
-  };
+type Place = { readonly name: string; readonly port: number; readonly socket: string };
+
+async function startServer(processes: Processes, store: LabStore, { name, port, socket }: Place): Promise<LabServer> {
+  const command = [process.execPath, LAUNCHER, 'server', '--store', store.address];
+  command.push('--listen', `127.0.0.1:${port}`, '--listen', `unix:${socket}`);
+  const server = await restartable(name, () => processes.start({ name, command, ready: /listening on http/ }));
+  return { ...server, socket };
 }
 
-async function startEtcd(
+async function startBalancer(
   names: LabNames,
   processes: Processes,
-): Promise<{ readonly process: LabProcess; readonly endpoint: string }> {
-  const endpoint = `127.0.0.1:${await freePort(0)}`;
+  port: number,
+  places: readonly { readonly socket: string }[],
+): Promise<void> {
+  const sockets = places.map((place) => place.socket);
+  const command = [process.execPath, `${REPOSITORY}/packages/lab/dist/balancer.js`, names.serverSocket, String(port)];
+  await processes.start({ name: 'balancer', command: [...command, '--', ...sockets], ready: /^ready$/m });
+}
+
+function lmdb(names: LabNames): LabStore {
+  const dir = `${names.dir}/store`;
+  return { kind: 'lmdb', address: `lmdb:${dir}`, dir, etcd: undefined };
+}
+
+async function startEtcd(names: LabNames, processes: Processes): Promise<LabStore> {
+  const endpoint = `127.0.0.1:${await choosePort(names.lab, 'etcd')}`;
   const client = `http://${endpoint}`;
-  const peer = `http://127.0.0.1:${await freePort(0)}`;
-  const dataDir = `${names.dir}/etcd`;
-  mkdirSync(dataDir, { mode: 0o700 });
-  const command = ['etcd', '--name', 'lab', '--data-dir', dataDir, '--logger', 'zap'];
+  const peer = `http://127.0.0.1:${await choosePort(names.lab, 'etcd peer')}`;
+  const dir = `${names.dir}/etcd`;
+  const command = ['etcd', '--name', 'lab', '--data-dir', dir, '--logger', 'zap'];
   command.push('--listen-client-urls', client, '--advertise-client-urls', client);
   command.push('--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `lab=${peer}`);
-  const etcd = await processes.start({ name: 'etcd', command });
-  await eventually({ what: 'etcd to be healthy', deadlineMs: 20_000 }, async () => {
-    checkAlive(etcd);
-    return (await fetch(`${client}/health`)).ok ? true : undefined;
-  });
-  return { process: etcd, endpoint };
-}
-
-/** The wanted TCP port on loopback if it is free, else any free one. */
-async function freePort(wanted: number): Promise<number> {
-  return (await tryPort(wanted)) ?? (await tryPort(0)) ?? 0;
-}
-
-function tryPort(port: number): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', () => resolve(undefined));
-    probe.listen(port, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : undefined));
+  const etcd = await restartable('etcd', async () => {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const started = await processes.start({ name: 'etcd', command });
+    await eventually({ what: 'etcd to be healthy', deadlineMs: 20_000 }, async () => {
+      checkAlive(started);
+      return (await fetch(`${client}/health`)).ok ? true : undefined;
     });
+    return started;
   });
+  return { kind: 'etcd', address: `etcd:${endpoint}`, dir, etcd };
 }

@@ -1,13 +1,16 @@
 /** The parts of the lab that the benchmarks build their beds from. */
-export type { ControlPlane, Restartable, StoreKind } from './control-plane.ts';
-export { startAgent, startControlPlane } from './control-plane.ts';
+export { startAgent } from './agent.ts';
+export type { ControlPlane } from './control-plane.ts';
+export { startControlPlane } from './control-plane.ts';
 export type { PodOptions } from './guests/pod.ts';
 export { startPod } from './guests/pod.ts';
 export type { Ledger } from './ledger.ts';
 export { createLedger } from './ledger.ts';
 export type { LabHost, LabNames } from './names.ts';
-export { agentPaths, labNames, REPOSITORY } from './names.ts';
+export { agentPaths, labHost, labNames, REPOSITORY } from './names.ts';
 export type { Processes } from './processes.ts';
 export { createProcesses } from './processes.ts';
+export type { Restartable } from './restartable.ts';
 export { tearDown } from './teardown.ts';
 export { createTopology } from './topology.ts';
+export type { StoreKind } from './world.ts';

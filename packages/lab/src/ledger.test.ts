@@ -18,10 +18,12 @@ test('a second lab of the same name is refused', () => {
 test('a ledger is read back in order, without a torn last line', () => {
   const ledger = createLedger(`${base}/two`);
   ledger?.add({ kind: 'namespace', name: 'a' });
+  ledger?.add({ kind: 'host', name: 'new', netns: 'a' });
   ledger?.add({ kind: 'process', name: 'b', pid: 7, startedAt: '8' });
   appendFileSync(`${base}/two/ledger`, '{"kind":"namesp');
   assert.deepEqual(openLedger(`${base}/two`).entries(), [
     { kind: 'namespace', name: 'a' },
+    { kind: 'host', name: 'new', netns: 'a' },
     { kind: 'process', name: 'b', pid: 7, startedAt: '8' },
   ]);
 });

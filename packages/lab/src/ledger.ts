@@ -6,7 +6,8 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
  */
 export type LedgerEntry =
   | { readonly kind: 'namespace'; readonly name: string }
-  | { readonly kind: 'host'; readonly name: string }
+  /** An agent's name for its host, and the host's namespace; absent: of the same name. */
+  | { readonly kind: 'host'; readonly name: string; readonly netns?: string }
   /** `startedAt`: the kernel's start time, so that a later process with the same number is not taken for it. */
   | { readonly kind: 'process'; readonly name: string; readonly pid: number; readonly startedAt: string };
 

@@ -1,58 +1,140 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { CHECK_GROUPS } from './checks/index.ts';
-import { DEFAULT_LAB, MAX_LAB_NAME } from './names.ts';
+import { isLabName, labOfStory, MAX_LAB_NAME } from './names.ts';
+import { STORIES } from './stories/index.ts';
+import { groupsOf, type Story } from './story.ts';
+import type { StoreKind } from './world.ts';
 
 export type UpOptions = {
+  /** Name of the lab. */
   readonly name: string;
-  readonly store: 'lmdb' | 'etcd';
+  readonly story: Story;
+  readonly store: StoreKind;
   readonly qemu: boolean;
   readonly keep: boolean;
   readonly json: boolean;
   /** Groups of checks to run; empty: all. */
   readonly only: readonly string[];
+  /** A value for each setting of the story. */
+  readonly settings: Readonly<Record<string, number>>;
 };
 
-export type DownOptions = { readonly name: string };
+/** A lab by its name, or all of them. */
+export type DownOptions = { readonly name: string } | { readonly all: true };
 
 /** What the words on the command line start. */
-export type Actions = { up(options: UpOptions): Promise<void>; down(options: DownOptions): Promise<void> };
+export type Actions = {
+  up(options: UpOptions): Promise<void>;
+  down(options: DownOptions): Promise<void>;
+  list(): void;
+  show(story: Story): void;
+};
+
+type Given = {
+  readonly story: Story;
+  readonly name?: string;
+  readonly store?: StoreKind;
+  readonly qemu: boolean;
+  readonly keep: boolean;
+  readonly json: boolean;
+  readonly only: readonly string[];
+  readonly set: readonly (readonly [string, number])[];
+};
 
 /** The command line of `cable lab`. */
 export function labCommand(actions: Actions): Command {
-  const name = (): Option => new Option('--name <name>', 'name of the lab').default(DEFAULT_LAB).argParser(parseName);
   const command = new Command('cable lab')
     .description(
-      'Builds a cloud of network namespaces on this machine (two hosts, a physical machine, VMs, a pod), checks it, and removes it. Ends with 0 when every check holds.',
+      'Builds a small world of network namespaces on this machine, checks what its story says, and removes it. Ends with 0 when every check holds. ' +
+        'Labs of different names may be up at once.',
     )
-    .addOption(
-      new Option('--store <kind>', 'where the server keeps its objects').choices(['lmdb', 'etcd']).default('lmdb'),
-    )
-    .option('--no-qemu', 'leave out the real machine under QEMU')
+    .addOption(storyOption())
+    .addOption(nameOption())
+    .addOption(new Option('--store <kind>', 'where the server keeps its objects').choices(['lmdb', 'etcd']))
+    .option('--no-qemu', 'leave out real machines under QEMU')
     .option('--keep', 'leave the lab up and say how to use it; `cable lab down` removes it', false)
     .option('--json', 'print the results as JSON', false)
     .addOption(onlyOption())
-    .addOption(name())
-    .action((options: UpOptions) => actions.up(options));
+    .addOption(setOption())
+    .action((given: Given, self: Command) => actions.up(upOptions(given, self)));
+  command.command('list').description('say what each story shows').action(actions.list);
+  command
+    .command('show')
+    .description('draw the world of a story, and list its checks and settings')
+    .addOption(storyOption())
+    .action((_own: unknown, self: Command) => actions.show(self.optsWithGlobals<Given>().story));
   command
     .command('down')
     .description('remove a lab that was kept, or that a crash left behind')
-    .addOption(name())
-    .action((_options: unknown, self: Command) => actions.down(self.optsWithGlobals<DownOptions>()));
+    .addOption(storyOption())
+    .addOption(nameOption())
+    .option('--all', 'remove every lab on this machine', false)
+    .action((_own: unknown, self: Command) => {
+      const { all, name, story } = self.optsWithGlobals<Given & { readonly all: boolean }>();
+      return actions.down(all ? { all } : { name: name ?? labOfStory(story.name) });
+    });
   return command;
 }
 
+function storyOption(): Option {
+  const [demo] = STORIES;
+  return new Option('--story <name>', 'the story').argParser(parseStory).default(demo, demo.name);
+}
+
+function nameOption(): Option {
+  return new Option('--name <name>', 'name of the lab (default: made from the story)').argParser(parseName);
+}
+
 function onlyOption(): Option {
-  return new Option('--only <group>', `run one group of checks, may be repeated: ${CHECK_GROUPS.join(', ')}`)
-    .argParser(collectGroup)
+  return new Option('--only <group>', 'run one group of checks, may be repeated (`cable lab show` lists them)')
+    .argParser((text: string, groups: readonly string[]) => [...groups, text])
     .default([], 'all');
 }
 
+function setOption(): Option {
+  return new Option('--set <setting=number>', 'a setting of the story, may be repeated (`cable lab show` lists them)')
+    .argParser((text: string, before: readonly unknown[]) => [...before, parseSetting(text)])
+    .default([], 'as the story says');
+}
+
+/** Checks what can only be judged once the story is known. */
+function upOptions(given: Given, command: Command): UpOptions {
+  const { story, qemu, keep, json, only } = given;
+  const { stores } = story.world;
+  const store = given.store ?? stores[0];
+  const groups = groupsOf(story);
+  const unknown = only.find((group) => !groups.includes(group));
+  if (!stores.includes(store)) command.error(`error: the story ${story.name} runs on ${stores.join(' and ')} only`);
+  if (unknown !== undefined) {
+    command.error(`error: the story ${story.name} has no group ${unknown}; groups: ${groups.join(', ')}`);
+  }
+  const name = given.name ?? labOfStory(story.name);
+  return { name, story, store, qemu, keep, json, only, settings: settingsOf(story, given.set, command) };
+}
+
+function settingsOf(story: Story, given: Given['set'], command: Command): Readonly<Record<string, number>> {
+  const known = story.world.settings ?? {};
+  for (const [name, value] of given) {
+    const setting = known[name];
+    if (setting === undefined) command.error(`error: the story ${story.name} has no setting ${name}`);
+    else if (value < setting.least) command.error(`error: ${name} must be at least ${setting.least}`);
+  }
+  const standard = Object.entries(known).map(([name, setting]) => [name, setting.standard] as const);
+  return Object.fromEntries([...standard, ...given]);
+}
+
+function parseStory(text: string): Story {
+  const story = STORIES.find((one) => one.name === text);
+  if (story !== undefined) return story;
+  throw new InvalidArgumentError(`there is no such story; stories: ${STORIES.map((one) => one.name).join(', ')}`);
+}
+
 function parseName(text: string): string {
-  if (/^[a-z][a-z0-9]*$/.test(text) && text.length <= MAX_LAB_NAME) return text;
+  if (isLabName(text)) return text;
   throw new InvalidArgumentError(`use 1 to ${MAX_LAB_NAME} lower-case letters and digits, a letter first`);
 }
 
-function collectGroup(text: string, groups: readonly string[]): readonly string[] {
-  if (CHECK_GROUPS.includes(text)) return [...groups, text];
-  throw new InvalidArgumentError(`there is no such group; groups: ${CHECK_GROUPS.join(', ')}`);
+function parseSetting(text: string): readonly [string, number] {
+  const [, name, number] = /^([a-z-]+)=(\d{1,9})$/.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError('give NAME=NUMBER');
+  return [name, Number(number)];
 }

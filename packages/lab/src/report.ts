@@ -1,6 +1,8 @@
+import { readdirSync } from 'node:fs';
 import Table from 'cli-table3';
 import type { Check } from './checks/check.ts';
 import type { Lab } from './lab.ts';
+import type { UpOptions } from './options.ts';
 import { logFile } from './processes.ts';
 
 /** What became of one check. `detail`: what was measured, or why it failed. */
@@ -14,6 +16,7 @@ export type Outcome = {
 
 export type Report = {
   readonly ok: boolean;
+  readonly story: string;
   readonly store: string;
   readonly seconds: number;
   readonly passed: number;
@@ -55,10 +58,15 @@ async function runCheck(lab: Lab, check: Check): Promise<Outcome> {
   }
 }
 
-export function makeReport(outcomes: readonly Outcome[], store: string, startedAt: number): Report {
+export function makeReport(
+  outcomes: readonly Outcome[],
+  { story, store }: Pick<UpOptions, 'story' | 'store'>,
+  startedAt: number,
+): Report {
   const failed = outcomes.filter((outcome) => !outcome.ok).length;
   return {
     ok: failed === 0 && outcomes.length > 0,
+    story: story.name,
     store,
     seconds: Math.round((performance.now() - startedAt) / 100) / 10,
     passed: outcomes.length - failed,
@@ -83,13 +91,14 @@ export function formatReport(report: Report): string {
 
 /** The closing line. */
 export function formatCounts(report: Report): string {
-  return `lab: ${report.passed} ok, ${report.failed} FAILED in ${report.seconds} s (store: ${report.store})`;
+  return `lab: ${report.passed} ok, ${report.failed} FAILED in ${report.seconds} s (story: ${report.story}, store: ${report.store})`;
 }
 
 /** The last log lines of the parts that a failed check concerns. */
 export function formatLogs(dir: string, concerns: readonly string[], count = 8): string {
-  const written = concerns.filter((name) => logFile(`${dir}/logs/${name}.log`).position() > 0);
-  const parts = written.map((name) => {
+  const logs = readdirSync(`${dir}/logs`).map((file) => file.replace(/\.log$/, ''));
+  const concerned = logs.filter((log) => concerns.some((name) => log === name || log.startsWith(`${name}-`)));
+  const parts = concerned.sort().map((name) => {
     const lines = logFile(`${dir}/logs/${name}.log`).lastLines(count);
     return [`  ${name}:`, ...lines.map((line) => `    | ${line.slice(0, 400)}`)].join('\n');
   });

@@ -11,7 +11,7 @@ export type Leftovers = readonly string[];
 export async function tearDown(names: LabNames, keepLogsIn?: string): Promise<Leftovers> {
   const entries = openLedger(names.dir).entries();
   await stopProcesses(names, entries);
-  for (const host of namesOf(entries, 'host')) await removeAgent(host);
+  for (const entry of entries) if (entry.kind === 'host') await removeAgent(entry.name, entry.netns ?? entry.name);
   for (const namespace of namesOf(entries, 'namespace').toReversed()) await removeNamespace(namespace);
   for (const host of namesOf(entries, 'host')) removePaths(host);
   if (keepLogsIn !== undefined && existsSync(`${names.dir}/logs`)) moveDirectory(`${names.dir}/logs`, keepLogsIn);
@@ -33,10 +33,10 @@ async function stopProcesses(names: LabNames, entries: readonly LedgerEntry[]): 
 }
 
 /** The agent itself removes what it marked; what it says goes to the log. */
-async function removeAgent(host: string): Promise<void> {
-  if (!existsSync(`/run/netns/${host}`)) return;
+async function removeAgent(host: string, netns: string): Promise<void> {
+  if (!existsSync(`/run/netns/${netns}`)) return;
   const command = [process.execPath, LAUNCHER, 'agent', '--teardown', '--host', host];
-  const result = await run(command, { netns: host, timeoutMs: 20_000 });
+  const result = await run(command, { netns, timeoutMs: 20_000 });
   if (result.code !== 0)
     process.stderr.write(`cable lab: agent --teardown on ${host}: ${result.stderr.trim().slice(-500)}\n`);
 }

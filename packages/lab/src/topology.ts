@@ -9,19 +9,19 @@ import { type LabHost, type LabNames, UNDERLAY_MTU } from './names.ts';
  *   <lab>-h2 ── up0 ─┼─ br0 in <lab>-net
  *   <lab>-pm1 ─ up0 ─┘
  */
-export async function createTopology(names: LabNames, ledger: Ledger): Promise<void> {
+export async function createTopology(names: LabNames, hosts: readonly LabHost[], ledger: Ledger): Promise<void> {
   await createNamespace(names.underlayNamespace, ledger);
   await ipBatch(names.underlayNamespace, ['link add br0 type bridge', `link set br0 up mtu ${UNDERLAY_MTU}`]);
-  for (const host of names.hosts) await createHost(names, host, ledger);
+  for (const host of hosts) await createHost(names, host, ledger);
 }
 
 async function createHost(names: LabNames, host: LabHost, ledger: Ledger): Promise<void> {
-  await createNamespace(host.name, ledger);
+  await createNamespace(host.netns, ledger);
   await ipBatch(names.underlayNamespace, [
-    `link add to-${host.short} type veth peer name up0 netns ${host.name}`,
+    `link add to-${host.short} type veth peer name up0 netns ${host.netns}`,
     `link set to-${host.short} master br0 up`,
   ]);
-  await ipBatch(host.name, [`addr add ${host.underlay}/24 dev up0`, 'link set up0 up']);
+  await ipBatch(host.netns, [`addr add ${host.underlay}/24 dev up0`, 'link set up0 up']);
 }
 
 /** An empty network namespace with its loopback up. */
@@ -32,8 +32,8 @@ export async function createNamespace(name: string, ledger: Ledger): Promise<voi
 }
 
 /** Links of a host that Cable made for ports: `cv…`, `cb…`, `tap…`. */
-export async function portLinks(host: string): Promise<readonly string[]> {
-  const links = JSON.parse(await mustRun(['ip', '-json', '-netns', host, 'link', 'show'])) as readonly {
+export async function portLinks(host: LabHost): Promise<readonly string[]> {
+  const links = JSON.parse(await mustRun(['ip', '-json', '-netns', host.netns, 'link', 'show'])) as readonly {
     ifname: string;
   }[];
   return links.map((link) => link.ifname).filter((name) => /^(cv|cb|tap)[0-9a-f]{8}-/.test(name));

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
-import { ALL_AGENTS, type Check, duration } from './checks/check.ts';
-import { ALL_CHECKS } from './checks/index.ts';
-import { buildLab, type Lab } from './lab.ts';
+import { buildLab } from './build.ts';
+import { type Check, duration } from './checks/check.ts';
+import type { Lab } from './lab.ts';
 import { createLedger } from './ledger.ts';
-import { LAUNCHER, type LabNames, labNames } from './names.ts';
+import { type LabNames, labNames } from './names.ts';
 import type { UpOptions } from './options.ts';
 import { formatLogs, formatReport, makeReport, type Outcome, type Report, runChecks } from './report.ts';
 import { tearDown } from './teardown.ts';
-import { describeUse } from './use.ts';
+import { describeUse, downCommand } from './use.ts';
 
 /** Something the user can act on: no stack trace. */
 export class LabError extends Error {}
@@ -26,14 +26,16 @@ export async function labUp(options: UpOptions, signal: AbortSignal): Promise<nu
   const outcomes: Outcome[] = [];
   let lab: Lab | undefined;
   try {
-    lab = await interruptible(buildLab({ names, ledger, store: options.store, qemu: wantsQemu(options), say }), signal);
+    const { store, settings, story } = options;
+    const building = buildLab(story.world, { names, ledger, store, qemu: wantsQemu(options), settings, say });
+    lab = await interruptible(building, signal);
     say(`up after ${duration(performance.now() - startedAt)}; checking`);
     const onOutcome = (outcome: Outcome, check: Check): void => tellOutcome(names, say, outcome, check);
     outcomes.push(...(await interruptible(runChecks(lab, wantedChecks(options), onOutcome, signal), signal)));
   } catch (err) {
     if (!signal.aborted) outcomes.push(buildFailure(names, err, startedAt));
   }
-  const report = makeReport(outcomes, options.store, startedAt);
+  const report = makeReport(outcomes, options, startedAt);
   if (!signal.aborted)
     process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : formatReport(report)}\n`);
   if (options.keep && lab !== undefined && !signal.aborted) {
@@ -46,13 +48,14 @@ export async function labUp(options: UpOptions, signal: AbortSignal): Promise<nu
 
 /** Without deletion when the lab is to be kept. */
 function wantedChecks(options: UpOptions): readonly Check[] {
-  return ALL_CHECKS.filter(({ group }) => {
+  return options.story.checks.filter(({ group }) => {
     if (group === 'qemu' && !wantsQemu(options)) return false;
     if (group === 'delete' && options.keep) return false;
     return options.only.length === 0 || options.only.includes(group);
   });
 }
 
+/** A story's checks of its real machines are the group `qemu`. */
 function wantsQemu({ qemu, only }: UpOptions): boolean {
   return qemu && (only.length === 0 || only.includes('qemu'));
 }
@@ -64,9 +67,7 @@ function tellOutcome(names: LabNames, say: (line: string) => void, outcome: Outc
 
 function buildFailure(names: LabNames, err: unknown, startedAt: number): Outcome {
   const detail = err instanceof Error ? err.message : String(err);
-  process.stderr.write(
-    `cable lab: could not be built: ${detail}\n${formatLogs(names.dir, ['server', ...ALL_AGENTS])}\n`,
-  );
+  process.stderr.write(`cable lab: could not be built: ${detail}\n${formatLogs(names.dir, ['server', 'agent'])}\n`);
   return { group: 'build', name: 'the lab is built', ok: false, ms: performance.now() - startedAt, detail };
 }
 
@@ -99,9 +100,4 @@ function interruptible<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', () => reject(new Error('interrupted')), { once: true });
     work.then(resolve, reject);
   });
-}
-
-/** The command that removes a lab. */
-export function downCommand(names: LabNames): string {
-  return `${LAUNCHER} lab down${names.lab === 'lab' ? '' : ` --name ${names.lab}`}`;
 }

@@ -75,6 +75,15 @@ export const ERRORS = {
   // Hosts
   HostNotRegistered: { status: 409, remedy: 'Register the host again (PUT /cable/v1/hosts/{host}), then repeat this.' },
   UnderlayAddressInUse: { status: 409, remedy: 'Give the host an address of its own, or delete the other host.' },
+  HostNameInUse: {
+    status: 409,
+    remedy: 'Another live machine has this name: give this one another with --host, or stop the other agent.',
+  },
+  HostSuperseded: { status: 409, remedy: 'A newer run of the agent has taken over: register again, or stop this one.' },
+  OtherHistory: {
+    status: 409,
+    remedy: 'The store is not the one the agent knows, or was restored: see docs/guide/operating.md, Another store.',
+  },
   // Security groups
   SecurityGroupDefaultAlreadyExists: {
     status: 409,

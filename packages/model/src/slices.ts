@@ -1,24 +1,82 @@
 /**
- * Slices: the computed state that the server streams to hosts, and the planner turns into map entries.
- * A slice is one thing's state, computed once and shared by every host that needs it. Slices are immutable values.
+ * Slices: the computed state that servers stream to hosts, and that agents turn into map entries.
+ *
+ * A slice is one thing's state, shared by every host that needs it: a header and keyed items. Each of these is an immutable value, computed
+ * and serialised once, that changes and travels on its own (`host-protocol.ts`). A slice without items has its content in its header.
  */
 
-/** A slice's name: `host:<name>`, `network:<id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`, `group:<security group id>`. */
+/**
+ * A slice's name: `host:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
+ * `group:<security group id>`.
+ */
 export type SliceKey = `${SliceKind}:${string}`;
 
-/** The kinds of slices: parts of the desired state that change, and travel to hosts, on their own. */
-export type SliceKind = 'host' | 'network' | 'router' | 'policy' | 'group';
+/** The kinds of slices. A kind that is not among them comes from a newer server and is passed over. */
+export type SliceKind = keyof SliceTypes;
 
-/** One slice; `kind` tells which. */
-export type Slice = HostSlice | NetworkSlice | RouterSlice | PolicySlice | GroupSlice;
-
-/** What one host carries itself. Its ports' networks, policies, and what those reach, are slices of their own. */
-export type HostSlice = {
-  readonly kind: 'host';
-  readonly host: string;
-  /** Sorted by id. */
-  readonly ports: readonly LocalPort[];
+/**
+ * Header and item of each kind, and what an item's key is.
+ *
+ * What a host needs follows from references, which lead from left to right only:
+ *
+ *   host ──> network, endpoints, policy ──> group
+ *    └─────> router ──> network, endpoints       (of the router's other networks)
+ */
+export type SliceTypes = {
+  /** Item: a port that the host carries; key: port id. */
+  readonly host: { readonly header: HostHeader; readonly item: LocalPort };
+  /** No items. */
+  readonly network: { readonly header: NetworkHeader; readonly item: never };
+  /** Item: a bound port of the network; key: port id. Apart from `network`, so that a host may need one without the other. */
+  readonly endpoints: { readonly header: EndpointsHeader; readonly item: Endpoint };
+  /** Item: an address of one of the router's ports; key: `<port id>/<address>`. */
+  readonly router: { readonly header: RouterHeader; readonly item: RouterInterface };
+  /** Item: a rule; key: rule id. */
+  readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
+  /** Item: a bound port in the group; key: port id. */
+  readonly group: { readonly header: GroupHeader; readonly item: GroupMember };
 };
+
+/** Header of a kind. */
+export type SliceHeader<K extends SliceKind = SliceKind> = SliceTypes[K]['header'];
+
+/** Item of a kind. */
+export type SliceItem<K extends SliceKind = SliceKind> = SliceTypes[K]['item'];
+
+/** What one host carries itself: its ports are the items. */
+export type HostHeader = { readonly host: string };
+
+/** One network. */
+export type NetworkHeader = {
+  readonly id: string;
+  readonly name: string;
+  readonly projectId: string;
+  /** False: its ports pass nothing. */
+  readonly adminStateUp: boolean;
+  /** 1..16777215. */
+  readonly vni: number;
+  readonly mtuBytes: number;
+  /** Sorted by id. */
+  readonly subnets: readonly SubnetState[];
+};
+
+/** Who is where in one network: its bound ports are the items; router interfaces are not among them. */
+export type EndpointsHeader = { readonly networkId: string };
+
+/** One router: every host that needs it routes by itself. */
+export type RouterHeader = {
+  readonly id: string;
+  readonly name: string;
+  readonly adminStateUp: boolean;
+  /** Extra routes. */
+  readonly routes: readonly HostRoute[];
+};
+
+/** The rules of one set of security groups (the set a port has). `id`: the part of the key after `policy:`. */
+export type PolicyHeader = { readonly id: string };
+
+/** The addresses behind a security group that some rule names as its remote. */
+export type GroupHeader = { readonly id: string };
 
 /**
  * How a port's device comes to be: `tap`: a hypervisor makes `tap<first 11 of the port id>`; `veth`: the CNI executable asked for it;
@@ -33,6 +91,7 @@ export type LocalPort = {
   readonly projectId: string;
   readonly networkId: string;
   readonly macAddress: string;
+  /** Of the port alone: it passes something only if its network is up too. */
   readonly adminStateUp: boolean;
   readonly vifKind: VifKind;
   readonly deviceId: string;
@@ -53,22 +112,8 @@ export type LocalPort = {
 /** One address of a port, without a prefix length. */
 export type FixedIp = { readonly subnetId: string; readonly ipAddress: string };
 
-/** One network as every host with a port in or near it sees it: who is where. */
-export type NetworkSlice = {
-  readonly kind: 'network';
-  readonly id: string;
-  readonly name: string;
-  readonly projectId: string;
-  /** 1..16777215. */
-  readonly vni: number;
-  readonly mtuBytes: number;
-  /** Sorted by id. */
-  readonly subnets: readonly SubnetState[];
-  /** Every bound port of the network, sorted by port id; router interfaces are not endpoints. */
-  readonly endpoints: readonly Endpoint[];
-  /** Routers with an interface in this network, sorted. */
-  readonly routers: readonly string[];
-};
+/** A route to hosts behind `nexthop`; `destination` is a CIDR. */
+export type HostRoute = { readonly destination: string; readonly nexthop: string };
 
 /** One subnet: what forwarding and DHCP need of it. */
 export type SubnetState = {
@@ -78,7 +123,7 @@ export type SubnetState = {
   readonly gatewayIp: string | null;
   readonly enableDhcp: boolean;
   readonly dnsNameservers: readonly string[];
-  readonly hostRoutes: readonly { readonly destination: string; readonly nexthop: string }[];
+  readonly hostRoutes: readonly HostRoute[];
 };
 
 /** Where a port of the network is. */
@@ -91,18 +136,6 @@ export type Endpoint = {
   readonly underlay: string | null;
 };
 
-/** One router: every host that needs it routes by itself. */
-export type RouterSlice = {
-  readonly kind: 'router';
-  readonly id: string;
-  readonly name: string;
-  readonly adminStateUp: boolean;
-  /** Sorted by port id. */
-  readonly interfaces: readonly RouterInterface[];
-  /** Extra routes. */
-  readonly routes: readonly { readonly destination: string; readonly nexthop: string }[];
-};
-
 /** A router’s leg in a subnet. `ipAddress` is the gateway’s as a rule; `cidr` is the subnet’s. */
 export type RouterInterface = {
   readonly portId: string;
@@ -111,15 +144,6 @@ export type RouterInterface = {
   readonly cidr: string;
   readonly ipAddress: string;
   readonly macAddress: string;
-};
-
-/** The rules of one set of security groups (the set a port has). */
-export type PolicySlice = {
-  readonly kind: 'policy';
-  /** The part of the key after `policy:`. */
-  readonly id: string;
-  /** Sorted by id. */
-  readonly rules: readonly PolicyRule[];
 };
 
 /** One thing that is allowed; what no rule allows is dropped. */
@@ -142,53 +166,9 @@ export type PolicyRemote =
   | { readonly kind: 'prefix'; readonly cidr: string }
   | { readonly kind: 'group'; readonly groupId: string };
 
-/** The addresses behind a security group that some rule names as its remote. */
-export type GroupSlice = {
-  readonly kind: 'group';
-  readonly id: string;
-  /** Sorted by port id. `addresses`: fixed IPs and allowed address pairs, as addresses or CIDRs. */
-  readonly members: readonly {
-    readonly portId: string;
-    readonly networkId: string;
-    readonly addresses: readonly string[];
-  }[];
-};
-
-/**
- * One line of `GET /cable/v1/hosts/{host}/watch?since=REV` (NDJSON).
- *
- * A stream opens with puts of every slice the host needs (with `since`, only of those newer than it), then `sync`.
- * After it come puts and deletes; a `bookmark` says that everything up to its revision has been sent. A client acknowledges
- * only revisions of `sync` and `bookmark` lines. Puts may repeat; revisions of `sync` and `bookmark` never fall.
- */
-export type WatchLine =
-  | { readonly type: 'put'; readonly key: SliceKey; readonly revision: number; readonly slice: Slice }
-  | { readonly type: 'delete'; readonly key: SliceKey; readonly revision: number }
-  /** All keys the host has as of `revision`: any other that the client holds is gone. */
-  | { readonly type: 'sync'; readonly revision: number; readonly keys: readonly SliceKey[] }
-  | { readonly type: 'bookmark'; readonly revision: number };
-
-/** Body of `PUT /cable/v1/hosts/{host}`: an agent makes itself known (idempotent), before it watches. */
-export type HostRegistration = {
-  /** Address other hosts tunnel to. */
-  readonly underlay: string;
-  readonly agentVersion: string;
-};
-
-/**
- * Body of `POST /cable/v1/hosts/{host}/status` (answer 204): the heartbeat, every 5 s and at once when something changed.
- * `revision`: the last one whose slices are in the kernel; 0: none yet. `vifs`: those changed since the last report that was
- * accepted; with `full`, all of them: the server forgets the others.
- */
-export type HostStatusReport = {
-  readonly revision: number;
-  readonly full: boolean;
-  readonly vifs: readonly VifStatus[];
-};
-
-/** `up`: the device exists and its programs and map entries are in place; `down`: no device yet; `error`: see reason. */
-export type VifStatus = {
+/** One bound port of a security group. `addresses`: fixed IPs and allowed address pairs, as addresses or CIDRs. */
+export type GroupMember = {
   readonly portId: string;
-  readonly state: 'up' | 'down' | 'error';
-  readonly reason: string | null;
+  readonly networkId: string;
+  readonly addresses: readonly string[];
 };

@@ -17,7 +17,8 @@ export function indexesOf(resource: ResourceModel): Readonly<Record<string, Inde
   return indexes;
 }
 
-function isIndexed(attribute: Attribute): boolean {
+/** True when tables have an index on the attribute, or on it as an element or a part of one. */
+export function isIndexed(attribute: Attribute): boolean {
   return attribute.indexed === true || attribute.reference !== undefined || attribute.items?.reference !== undefined;
 }
 

@@ -50,15 +50,39 @@ export function underlayKey(ip: string): string {
   return `/cable/x/underlay/${ip}`;
 }
 
-/** Leased; present: the host's agent reports. */
-export function aliveKey(host: string): string {
-  return `${HOST_RUNTIME}alive/${host}`;
+/** The store's identity, made once: a UUID. */
+export const CLUSTER = '/cable/meta/cluster';
+
+/** Marks of the store's history, in order: the text of mark *n* and what it vouches for. */
+export const MARKS = '/cable/meta/mark/';
+
+/** All keys have one length, so that they are in the order of their numbers. */
+export function markKey(number: number): string {
+  return `${MARKS}${String(number).padStart(10, '0')}`;
 }
 
-/** `{"revision": n}`: the last revision the host has programmed. */
-export function acknowledgedKey(host: string): string {
-  return `${HOST_RUNTIME}ack/${host}`;
+const ALIVE = `${HOST_RUNTIME}alive/`;
+
+/** Leased; present: the host's agent reports. Value: at which server, and who it is (`AliveRow`). */
+export function aliveKey(host: string): string {
+  return `${ALIVE}${host}`;
 }
+
+/** What servers say of their hosts. */
+export const SERVERS: string = `${HOST_RUNTIME}server/`;
+
+/** Leased; present: the server runs. Value: what its hosts have programmed (`ServerRow`). */
+export function serverKey(server: string): string {
+  return `${SERVERS}${server}`;
+}
+
+/** True for keys that go when a server's lease ends. */
+export function isLeased(key: string): boolean {
+  return key.startsWith(ALIVE) || key.startsWith(SERVERS);
+}
+
+/** What servers before protocol 2 kept of each host's acknowledgements; nobody reads it. */
+export const OLD_ACKNOWLEDGEMENTS: string = `${HOST_RUNTIME}ack/`;
 
 /** `{"state", "reason"}`: what the host says of a port's device. */
 export function vifKey(host: string, portId: string): string {

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { createConnection, isIPv4, isIPv6 } from 'node:net';
+import { createConnection, isIPv4, isIPv6, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { UpgradeHandler } from './hosts/upgrade.ts';
 
 /** How long requests under way may take when the process is asked to stop. */
 const DRAIN_MS = 5000;
@@ -34,16 +36,21 @@ export function isLocal(address: ListenAddress): boolean {
 /** The listeners of one process. `urls`: how each is written in a URL. */
 export type Listeners = { readonly urls: readonly string[]; stop(): Promise<void> };
 
-/** Listens on every address with the same handler; on all or none. Throws an error that names the address and what to do. */
-export async function listen(handle: RequestListener, addresses: readonly ListenAddress[]): Promise<Listeners> {
+/** What answers requests. Without `upgrade`, requests that ask for one are answered as if they did not. */
+export type Handlers = { readonly request: RequestListener; readonly upgrade?: UpgradeHandler };
+
+/** Listens on every address with the same handlers; on all or none. Throws an error that names the address and what to do. */
+export async function listen(handlers: Handlers, addresses: readonly ListenAddress[]): Promise<Listeners> {
   const servers: Server[] = [];
   const urls: string[] = [];
+  const upgraded = new Set<Duplex>();
   const stop = async (): Promise<void> => {
-    await Promise.all(servers.map(closeServer));
+    await Promise.all(servers.map((server) => closeServer(server, upgraded)));
   };
   try {
     for (const address of addresses) {
-      const server = createServer({ keepAliveTimeout: 65_000 }, handle);
+      const server = createServer({ keepAliveTimeout: 65_000 }, handlers.request);
+      if (handlers.upgrade !== undefined) passUpgrades(server, handlers.upgrade, upgraded);
       urls.push(await listenOn(server, address));
       servers.push(server);
     }
@@ -52,6 +59,19 @@ export async function listen(handle: RequestListener, addresses: readonly Listen
     throw err;
   }
   return { urls, stop };
+}
+
+/** An upgraded connection is no request any more: the server neither times it nor closes it, and keepalive lines and the listeners' end do. */
+function passUpgrades(server: Server, upgrade: UpgradeHandler, upgraded: Set<Duplex>): void {
+  server.on('upgrade', (request, socket, head) => {
+    upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
+    if (socket instanceof Socket) {
+      socket.setNoDelay(true);
+      socket.setTimeout(0);
+    }
+    upgrade(request, socket, head);
+  });
 }
 
 async function listenOn(server: Server, address: ListenAddress): Promise<string> {
@@ -87,11 +107,14 @@ const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the name has no address; give an address with --listen',
 };
 
-/** Requests under way are answered, for at most `DRAIN_MS`; a connection is closed as soon as it is idle. */
-function closeServer(server: Server): Promise<void> {
+/** Requests under way are answered, for at most `DRAIN_MS`, and upgraded connections may end; a connection is closed as soon as it is idle. */
+function closeServer(server: Server, upgraded: ReadonlySet<Duplex>): Promise<void> {
   return new Promise((resolve) => {
     const sweep = setInterval(() => server.closeIdleConnections(), 50);
-    const deadline = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+    const deadline = setTimeout(() => {
+      server.closeAllConnections();
+      for (const socket of upgraded) socket.destroy();
+    }, DRAIN_MS);
     server.close(() => {
       clearInterval(sweep);
       clearTimeout(deadline);

@@ -2,6 +2,7 @@
 import { createLogger } from '@cable/kit';
 import { BUILT_IN_RESOURCES } from '@cable/model';
 import { openStore } from '@cable/store';
+import { createUpgradeHandler } from './hosts/upgrade.ts';
 import { noauth } from './http/auth.ts';
 import { listen } from './listen.ts';
 import { parseCommandLine } from './options.ts';
@@ -19,15 +20,20 @@ const built: (() => Promise<void>)[] = [];
 try {
   const store = await openStore(options.store, { log: log.child('store') });
   built.push(() => store.close());
+  const authenticate = noauth();
   const server = await startServer({
     store,
     resources: BUILT_IN_RESOURCES,
-    authenticate: noauth(),
+    authenticate,
     settings: { underlayMtuBytes: options.underlayMtu },
     log,
   });
   built.push(() => server.stop());
-  const listeners = await listen((request, reply) => server.app.routing(request, reply), options.listen);
+  const handle = {
+    request: (request, reply) => server.app.routing(request, reply),
+    upgrade: createUpgradeHandler({ authenticate, log, open: (host) => server.openStream(host) }),
+  } satisfies Parameters<typeof listen>[0];
+  const listeners = await listen(handle, options.listen);
   for (const url of listeners.urls) process.stdout.write(`listening on ${url}\n`);
   log.info({ urls: listeners.urls, revision: server.tables.revision }, 'server is ready');
 

@@ -21,10 +21,35 @@ type ObjectTypes = {
   readonly host: Host;
 };
 
-/** A host whose agent reports. The row goes when its lease ends. */
-type AliveRow = { readonly id: string };
-/** The last revision a host has programmed. */
-type AcknowledgedRow = { readonly id: string; readonly revision: number };
+/**
+ * A host whose agent reports. The row goes with its server's lease. What is null is not known: an agent of protocol 1 names neither itself nor
+ * its run, and a server of that age wrote nothing here.
+ */
+export type AliveRow = {
+  readonly id: string;
+  /** Id of the server that hears it. */
+  readonly server: string | null;
+  /** Number of this entry at that server; higher than that of any before it. */
+  readonly entry: number;
+  readonly agentId: string | null;
+  readonly session: string | null;
+  readonly underlay: string | null;
+  /** Time of the registration (UTC, ISO 8601); empty: not known. */
+  readonly since: string;
+};
+
+/** What a server says of its hosts. The row goes with its lease. */
+export type ServerRow = {
+  readonly id: string;
+  /** Every host of its that is entered and not in `behind` has programmed all that concerns it up to this revision. */
+  readonly floor: number;
+  /** Hosts that have not, each with the last revision it has programmed. */
+  readonly behind: Readonly<Record<string, number>>;
+  /** Hosts with an `entry` up to this number are entered. */
+  readonly entered: number;
+  /** Highest revision that this server waits for from hosts of others: they are to say when their hosts have it. */
+  readonly wants: number;
+};
 /** What a host says of a port's device. `id` is `<host>/<port id>`. */
 export type VifRow = {
   readonly id: string;
@@ -41,17 +66,40 @@ type DerivedTypes = { readonly router_interface: Port };
 export type TableTypes = ObjectTypes & RuntimeTypes & DerivedTypes;
 
 /** Rows of the tables of what hosts report. */
-type RuntimeTypes = { readonly alive: AliveRow; readonly ack: AcknowledgedRow; readonly vif: VifRow };
+type RuntimeTypes = { readonly alive: AliveRow; readonly server: ServerRow; readonly vif: VifRow };
 
-/** The object in a stored value; attributes that the declaration has gained since it was written get their defaults. */
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * The object in a stored value; attributes that the declaration has gained since it was written get their defaults. Attributes stand in
+ * the declared order, so that all rows of a type have one shape in memory. Undefined: the text is no object with an id.
+ */
 export function parseObject(resource: ResourceModel, text: string): AnyObject | undefined {
   const value = parseRecord(text);
   if (value === undefined || typeof value['id'] !== 'string') return undefined;
-  const filled: Record<string, unknown> = { ...value };
+  if (isInShape(resource, value)) return value as AnyObject;
+  const object: Record<string, unknown> = { id: value['id'] };
   for (const [name, attribute] of Object.entries(resource.attributes)) {
-    if (attribute.default !== undefined && filled[name] === undefined) filled[name] = attribute.default;
+    const known = value[name] === undefined ? attribute.default : value[name];
+    if (known !== undefined) object[name] = known;
   }
-  return filled as AnyObject;
+  // An object that was added to has room for more to come; a parsed one takes just what it needs.
+  return JSON.parse(JSON.stringify({ ...object, ...value, ...object })) as AnyObject;
+}
+
+/** True when the id is first, the others follow as declared, and no default is missing. */
+function isInShape(resource: ResourceModel, value: Readonly<Record<string, unknown>>): boolean {
+  const names = Object.keys(value);
+  if (names[0] !== 'id') return false;
+  let at = 1;
+  for (const name in resource.attributes) {
+    if (name === 'id') continue;
+    if (value[name] !== undefined) {
+      if (names[at] !== name) return false;
+      at += 1;
+    } else if (resource.attributes[name]?.default !== undefined) return false;
+  }
+  return at === names.length;
 }
 
 /** The row of a key below `/cable/h/`, with its type; undefined: not one of ours. */
@@ -61,21 +109,52 @@ export function parseRuntime(
 ): { readonly type: string; readonly row: AnyObject } | undefined {
   const [type = '', host = '', portId] = path.split('/');
   const value = parseRecord(text) ?? {};
-  if (type === 'alive' && portId === undefined) return { type, row: { id: host } };
-  if (type === 'ack' && portId === undefined) {
-    return { type, row: { id: host, revision: Number(value['revision'] ?? 0) } };
-  }
+  if (type === 'alive' && portId === undefined) return { type, row: aliveRow(host, value) };
+  if (type === 'server' && portId === undefined) return { type, row: serverRow(host, value) };
   if (type !== 'vif' || portId === undefined) return undefined;
   const reason = typeof value['reason'] === 'string' ? value['reason'] : null;
   return { type, row: { id: `${host}/${portId}`, host, port_id: portId, state: String(value['state']), reason } };
 }
 
-function parseRecord(text: string): Readonly<Record<string, unknown>> | undefined {
+function aliveRow(id: string, value: Fields): AliveRow {
+  return {
+    id,
+    server: textOr(value['server'], null),
+    entry: numberOr(value['entry'], 0),
+    agentId: textOr(value['agentId'], null),
+    session: textOr(value['session'], null),
+    underlay: textOr(value['underlay'], null),
+    since: textOr(value['since'], ''),
+  };
+}
+
+function serverRow(id: string, value: Fields): ServerRow {
+  const behind = Object.entries(isFields(value['behind']) ? value['behind'] : {});
+  return {
+    id,
+    floor: numberOr(value['floor'], 0),
+    behind: Object.fromEntries(behind.map(([host, revision]) => [host, numberOr(revision, 0)])),
+    entered: numberOr(value['entered'], 0),
+    wants: numberOr(value['wants'], 0),
+  };
+}
+
+function textOr<T>(value: unknown, other: T): string | T {
+  return typeof value === 'string' ? value : other;
+}
+
+function numberOr(value: unknown, other: number): number {
+  return typeof value === 'number' ? value : other;
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseRecord(text: string): Fields | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
+    return isFields(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -1,11 +1,17 @@
 import { randomUUID } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
 import type { ResourceModel } from '@cable/model';
-import type { Store } from '@cable/store';
+import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
-import { HOOKS } from './hooks/hooks.ts';
-import { createHostPlane } from './hosts/host-plane.ts';
+import { guardStore } from './history/guarded-store.ts';
+import { History } from './history/history.ts';
+import { HOOKS } from './hooks/all-hooks.ts';
+import { HostPlane } from './hosts/host-plane.ts';
 import { addHostRoutes } from './hosts/routes.ts';
+import { grantServerLease } from './hosts/server-lease.ts';
+import { presenceOp } from './hosts/server-writer.ts';
+import { Streams } from './hosts/streams.ts';
 import { createApp } from './http/app.ts';
 import type { Authenticator } from './http/auth.ts';
 import { AddressBook } from './services/address-book.ts';
@@ -13,11 +19,17 @@ import type { ServiceDeps, Settings } from './services/context.ts';
 import { KeyedLock } from './services/keyed-lock.ts';
 import { ResourceIndex } from './services/resource-index.ts';
 import { addRouterInterface, removeRouterInterface } from './services/router-interfaces.ts';
-import { SLICE_TABLES } from './slices/tables.ts';
+import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
+import { SliceStore } from './slices/slice-store.ts';
 import { Tables } from './tables.ts';
 
 /** Version of the program, shown in /openapi.json. */
 const VERSION = '0.1.0';
+
+/** Longest silence of a stream. */
+const KEEPALIVE_MS = 10_000;
+/** An agent that takes nothing for so long is cut. */
+const STALLED_MS = 30_000;
 
 export type ServerOptions = {
   readonly store: Store;
@@ -26,34 +38,76 @@ export type ServerOptions = {
   readonly settings: Settings;
   readonly log: Logger;
   readonly now?: () => Date;
+  /** Milliseconds that never go back. Default: the process's. */
+  readonly monotonicMs?: () => number;
   readonly random?: () => number;
 };
 
 /** One control-plane server without its listeners. */
 export type CableServer = {
   readonly app: FastifyInstance;
+  readonly plane: HostPlane<SliceStore, Streams>;
   readonly tables: Tables;
   readonly deps: ServiceDeps;
+  /** Lets a host's agent in; what it gives takes the upgraded connection over. Throws a `CableError`: refused. */
+  openStream(host: string): Promise<(socket: Duplex) => void>;
   /** Refuses to be ready, ends streams and loops. The store stays open. Idempotent. */
   stop(): Promise<void>;
 };
 
 /** Builds the server and takes in the store's content. Throws when the store cannot be listed. */
 export async function startServer(options: ServerOptions): Promise<CableServer> {
-  const { store, log } = options;
+  const { log, now = () => new Date(), monotonicMs = () => performance.now() } = options;
   const abort = new AbortController();
   const resources = new ResourceIndex(options.resources);
   const addresses = new AddressBook();
-  const tables = new Tables({
+  // What finds another history is built on what it is told of; so it is told by way of these.
+  const told: { reopened: () => void; fell: () => void; marked: (mark: KeyValue) => void } = {
+    reopened: () => {},
+    fell: () => {},
+    marked: () => {},
+  };
+  const store = guardStore(options.store, { revision: () => tables.revision, onFall: () => told.fell() });
+  const tables: Tables = new Tables({
     store,
     resources: resources.all,
     log: log.child('tables'),
     signal: abort.signal,
     derived: SLICE_TABLES,
+    onReopen: () => told.reopened(),
+    onMark: (mark) => told.marked(mark),
   });
   addresses.follow(tables);
   await tables.start();
-  const plane = createHostPlane({ store, tables, log, ...(options.now ? { now: options.now } : {}) });
+  const running: { plane?: HostPlane<SliceStore, Streams> } = {};
+  const server = randomUUID();
+  const lease = await grantServerLease(store);
+  const history = await History.start({
+    ...{ store, monotonicMs },
+    presence: presenceOp(server, lease),
+    log: log.child('history'),
+    signal: abort.signal,
+    revision: () => tables.revision,
+    onOther: async () => {
+      if (running.plane === undefined) await tables.relist();
+      else await running.plane.takeOver(() => tables.relist());
+    },
+  });
+  told.reopened = () => history.recheck();
+  told.fell = () => history.fell();
+  told.marked = (mark) => history.heard(mark);
+  const plane = await HostPlane.start({
+    ...{ store, tables, history, log, now, monotonicMs, server, lease },
+    makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
+    makeStreams: (slices, streamPlane) =>
+      new Streams({
+        ...{ store: slices, plane: streamPlane, tables: compilerTables(tables) },
+        log: log.child('streams'),
+        keepaliveMs: KEEPALIVE_MS,
+        stalledMs: STALLED_MS,
+      }),
+  });
+  running.plane = plane;
   const deps: ServiceDeps = {
     store,
     tables,
@@ -64,7 +118,7 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
     lock: new KeyedLock(),
     settings: options.settings,
     log: log.child('services'),
-    now: options.now ?? (() => new Date()),
+    now,
     random: options.random ?? Math.random,
     newId: randomUUID,
   };
@@ -83,9 +137,15 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
   await app.ready();
   const stop = async (): Promise<void> => {
     await plane.stop();
+    // What clients were told last is vouched for, so that the end of this server's lease estranges none of them.
+    await history.renew().catch((err: unknown) => log.warn({ err }, 'last mark was not written'));
     abort.abort();
-    await tables.stopped();
+    await Promise.all([tables.stopped(), history.done]);
     await app.close();
   };
-  return { app, tables, deps, stop };
+  const openStream = async (host: string): Promise<(socket: Duplex) => void> => {
+    await plane.ready(host);
+    return (socket) => plane.streams.open(host, socket);
+  };
+  return { app, plane, tables, deps, openStream, stop };
 }

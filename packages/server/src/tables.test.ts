@@ -2,20 +2,27 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import { BUILT_IN_RESOURCES } from '@cable/model';
-import { type KeyValue, type Store, StoreError, type WatchBatch } from '@cable/store';
-import { acknowledgedKey, aliveKey, objectKey, vifKey } from './keys.ts';
+import { type KeyValue, type ListPage, type Store, StoreError, type WatchBatch } from '@cable/store';
+import { aliveKey, objectKey, serverKey, vifKey } from './keys.ts';
 import { type TableChange, Tables } from './tables.ts';
 
 /** A store whose lists and watches the test scripts. */
-class ScriptedStore implements Pick<Store, 'list' | 'watch'> {
+class ScriptedStore implements Pick<Store, 'listPages' | 'watch'> {
   content: KeyValue[] = [];
   revision: number = 1;
   readonly watchedFrom: number[] = [];
+  betweenPages: () => Promise<void> = () => Promise.resolve();
   #batches: (WatchBatch | Error)[] = [];
   #wake: () => void = () => undefined;
 
-  list(prefix: string): ReturnType<Store['list']> {
-    return Promise.resolve({ revision: this.revision, kvs: this.content.filter((kv) => kv.key.startsWith(prefix)) });
+  /** One key a portion. */
+  async *listPages(prefix: string): AsyncIterable<ListPage> {
+    const { revision, content } = this;
+    yield { revision, kvs: [] };
+    for (const kv of content.filter((one) => one.key.startsWith(prefix))) {
+      await this.betweenPages();
+      yield { revision, kvs: [kv] };
+    }
   }
 
   async *watch(_prefix: string, { fromRevision, signal }: Parameters<Store['watch']>[1]): AsyncIterable<WatchBatch> {
@@ -123,12 +130,12 @@ test('what hosts report is in tables of its own', async () => {
   const store = new ScriptedStore();
   store.content = [
     kv(aliveKey('h1'), {}, 1),
-    kv(acknowledgedKey('h1'), { revision: 9 }, 1),
+    kv(serverKey('s1'), { floor: 9, behind: { h2: 3 }, entered: 1 }, 1),
     kv(vifKey('h1', 'p1'), { state: 'up', reason: null }, 1),
   ];
   const { tables, stop } = await started(store);
   assert.equal(tables.of('alive').get('h1')?.id, 'h1');
-  assert.equal(tables.of('ack').get('h1')?.revision, 9);
+  assert.deepEqual(tables.of('server').get('s1'), { id: 's1', floor: 9, behind: { h2: 3 }, entered: 1, wants: 0 });
   assert.equal(tables.of('vif').by('port_id', 'p1')[0]?.state, 'up');
   store.send({ revision: 2, events: [{ kind: 'delete', key: aliveKey('h1'), modRevision: 2 }] });
   await tables.waitFor(2);
@@ -172,5 +179,121 @@ test('an unreadable object is left out, the others stay', async () => {
     [...tables.of('port').values()].map((row) => row.id),
     ['b'],
   );
+  await stop();
+});
+
+test('whoever waits for a revision is woken even if a listener fails, and finds what listeners keep up to date', async () => {
+  const store = new ScriptedStore();
+  const { tables, stop } = await started(store);
+  let heard = 0;
+  const forget = tables.onChange((revision) => {
+    heard = revision;
+  });
+  const first = tables.waitFor(2).then(() => heard);
+  store.send({ revision: 2, events: [] });
+  assert.equal(await first, 2);
+  forget();
+  tables.onChange(() => {
+    throw new Error('a defect');
+  });
+  const second = tables.waitFor(3, 60_000);
+  store.send({ revision: 3, events: [] });
+  assert.equal(await second, true);
+  await stop();
+});
+
+test('the first list is told in portions, before the tables have a revision; start ends when all is in', async () => {
+  const store = new ScriptedStore();
+  store.revision = 9;
+  store.content = ['a', 'b', 'c'].map((id, at) => kv(objectKey('port', id), port(id), at + 1));
+  const { tables, seen, stop } = await started(store);
+  const told = seen.map(({ revision, changes }) => `${revision}:${changes.map((one) => one.id)}`);
+  assert.deepEqual(
+    told.filter((one) => !one.endsWith(':')),
+    ['0:a', '0:b', '0:c'],
+  );
+  assert.equal(seen.at(-1)?.revision, 9);
+  assert.equal(tables.of('port').size, 3);
+  await stop();
+});
+
+test('while the store is listed anew, readers see the tables as they were, then all at once as they are', async () => {
+  const store = new ScriptedStore();
+  store.content = ['a', 'b', 'c'].map((id) => kv(objectKey('port', id), port(id), 1));
+  const { tables, seen, stop } = await started(store);
+  const state = (): string =>
+    [...tables.of('port').values()]
+      .map((row) => `${row.id}${row.name ?? ''}`)
+      .sort()
+      .join();
+  const states = new Set<string>();
+  store.betweenPages = async () => {
+    states.add(`${tables.revision} ${state()}`);
+    await new Promise(setImmediate);
+  };
+  seen.length = 0;
+  store.revision = 20;
+  store.content = [
+    kv(objectKey('port', 'a'), port('a', { name: 'A' }), 12),
+    kv(objectKey('port', 'c'), port('c'), 1),
+    kv(objectKey('port', 'd'), port('d'), 13),
+  ];
+  store.send(new StoreError('compacted', 'too old'));
+  assert.equal(await tables.waitFor(20), true);
+  assert.deepEqual([...states], ['1 a,b,c']);
+  assert.equal(state(), 'aA,c,d');
+  assert.equal(seen.length, 1);
+  assert.deepEqual(seen[0]?.changes.map((one) => one.id).sort(), ['a', 'b', 'd']);
+  await stop();
+});
+
+test('a list whose revision the store forgets meanwhile begins anew', async () => {
+  const store = new ScriptedStore();
+  store.content = ['a', 'b', 'c'].map((id) => kv(objectKey('port', id), port(id), 1));
+  let portions = 0;
+  store.betweenPages = async () => {
+    portions += 1;
+    if (portions !== 3) return;
+    store.revision = 5;
+    store.content = [kv(objectKey('port', 'b'), port('b', { name: 'B' }), 4), ...store.content.slice(2)];
+    throw new StoreError('compacted', 'too old');
+  };
+  const { tables, stop } = await started(store);
+  assert.equal(tables.revision, 5);
+  assert.deepEqual(
+    tables
+      .any('port')
+      .rows()
+      .map((row) => `${row.id}${row['name'] ?? ''}`)
+      .sort(),
+    ['bB', 'c'],
+  );
+  await stop();
+});
+
+test('after a restore everything is listed anew, though revisions fall, and followed from there', async () => {
+  const store = new ScriptedStore();
+  store.revision = 9;
+  store.content = [
+    kv(objectKey('network', 'kept'), { id: 'kept', name: 'before' }, 5),
+    kv(objectKey('network', 'lost'), { id: 'lost' }, 9),
+  ];
+  const { tables, seen, stop } = await started(store);
+  store.revision = 6;
+  store.content = [kv(objectKey('network', 'kept'), { id: 'kept', name: 'after' }, 5)];
+  await tables.relist();
+  assert.equal(tables.revision, 6);
+  assert.equal(tables.of('network').get('kept')?.name, 'after');
+  assert.equal(tables.of('network').get('lost'), undefined);
+  assert.deepEqual(
+    seen
+      .at(-1)
+      ?.changes.map(({ id }) => id)
+      .sort(),
+    ['kept', 'lost'],
+  );
+  store.send({ revision: 7, events: [{ kind: 'put', kv: kv(objectKey('network', 'new'), { id: 'new' }, 7) }] });
+  assert.equal(await tables.waitFor(7), true);
+  assert.deepEqual(store.watchedFrom, [10, 7]);
   await stop();
 });

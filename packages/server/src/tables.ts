@@ -2,17 +2,30 @@
  * The server's copy of the store: one indexed table a type, fed by list and watch. Reads of the API never touch the store.
  *
  *   store ──list──> diff ─┐
- *   store ──watch─> rows ─┴─> tables ──> revision ──> listeners (compiler, status) ──> waiters (read-your-writes)
+ *   store ──watch─> rows ─┴─> tables ──> revision ──> waiters (read-your-writes) ──> listeners (addresses, slices, status)
+ *
+ * A waiter is woken before the listeners are called, and goes on after them: what it does next finds the listeners up to date.
  */
-import { createBackoff, type IndexMaker, type Logger, sleep, Table, type TableReader } from '@cable/kit';
+import {
+  createBackoff,
+  type IndexMaker,
+  type Logger,
+  sleep,
+  startTurns,
+  Table,
+  type TableLister,
+  type TableReader,
+  type Turns,
+} from '@cable/kit';
 import type { AnyObject, ResourceModel } from '@cable/model';
 import type { KeyValue, Store, StoreEvent, WatchBatch } from '@cable/store';
 import { indexesOf } from './indexes.ts';
-import { HOST_RUNTIME, OBJECTS, ROOT } from './keys.ts';
+import { HOST_RUNTIME, MARKS, OBJECTS, ROOT } from './keys.ts';
+import { createRowSharing, type RowSharing } from './row-sharing.ts';
 import { parseObject, parseRuntime, type TableTypes } from './rows.ts';
 import { storeErrorCode } from './store-errors.ts';
 
-/** One row's change. `before` undefined: created; `after` undefined: deleted. Types: resource names, and `alive`, `ack`, `vif`. */
+/** One row's change. `before` undefined: created; `after` undefined: deleted. Types: resource names, and `alive`, `server`, `vif`. */
 export type TableChange = {
   readonly type: string;
   readonly id: string;
@@ -20,25 +33,41 @@ export type TableChange = {
   readonly after: AnyObject | undefined;
 };
 
-/** Called after the tables have taken in everything up to `revision`; also when nothing of ours changed. Must not throw. */
+/**
+ * Called after the tables have taken in everything up to `revision`; also when nothing of ours changed. While the store is listed for
+ * the first time: once a portion, with revision 0. Must not throw, and must only take note: whoever wrote the change waits for it.
+ */
 export type ChangeListener = (revision: number, changes: readonly TableChange[]) => void;
 
 /** A table with those rows of another for which `keep` is true; it has the other's indexes. */
 export type DerivedTable = { readonly of: string; readonly keep: (row: AnyObject) => boolean };
 
 export type TablesOptions = {
-  readonly store: Pick<Store, 'list' | 'watch'>;
+  readonly store: Pick<Store, 'listPages' | 'watch'>;
   readonly resources: readonly ResourceModel[];
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** Indexes besides the declared ones, by type. */
   readonly extraIndexes?: Readonly<Record<string, Readonly<Record<string, IndexMaker<AnyObject>>>>>;
   readonly derived?: Readonly<Record<string, DerivedTable>>;
+  /** Called for each mark of the store's history that the watch tells of, before the tables have its revision. */
+  readonly onMark?: (mark: KeyValue) => void;
+  /** Called before the watch of the store is opened anew: the store may be another one by now. */
+  readonly onReopen?: () => void;
 };
 
 type Waiter = { readonly revision: number; readonly wake: (reached: boolean) => void };
 type AnyTable = Table<AnyObject, string>;
 type Changes = Map<string, { type: string; id: string; before: AnyObject | undefined }>;
+/** Where a key's row stands. */
+type Place = { readonly type: string; readonly id: string };
+type Put = Place & { readonly row: AnyObject; readonly revision: number };
+
+/** Tables of what hosts report. */
+const RUNTIME_TYPES = ['alive', 'server', 'vif'] as const;
+
+/** How often a list begins anew because the store forgot, meanwhile, the revision it was of. */
+const LIST_ATTEMPTS = 5;
 
 /** Tables of every stored type and of what hosts report. One owner; `start` once. */
 export class Tables {
@@ -47,15 +76,19 @@ export class Tables {
   readonly #tables = new Map<string, AnyTable>();
   readonly #indexNames = new Map<string, ReadonlySet<string>>();
   readonly #derived: readonly (readonly [string, DerivedTable])[];
-  readonly #modRevisions = new Map<string, number>();
+  readonly #sharing: ReadonlyMap<string, RowSharing>;
   readonly #listeners = new Set<ChangeListener>();
   readonly #waiters = new Set<Waiter>();
   #revision = 0;
+  /** Aborts the watch under way, when what it tells is void. */
+  #watching = new AbortController();
+  #relisting: Promise<void> = Promise.resolve();
   #done: Promise<void> = Promise.resolve();
 
   constructor(options: TablesOptions) {
     this.#options = options;
     this.#resources = new Map(options.resources.filter((one) => one.stored).map((one) => [one.name, one]));
+    this.#sharing = new Map(Array.from(this.#resources, ([name, resource]) => [name, createRowSharing(resource)]));
     this.#derived = Object.entries(options.derived ?? {});
     for (const resource of this.#resources.values()) this.#addTable(resource.name, this.#indexesFor(resource));
     for (const [name, derived] of this.#derived) {
@@ -63,7 +96,7 @@ export class Tables {
       if (source !== undefined) this.#addTable(name, this.#indexesFor(source));
     }
     this.#addTable('alive', {});
-    this.#addTable('ack', {});
+    this.#addTable('server', {});
     this.#addTable('vif', { host: (row) => [String(row['host'])], port_id: (row) => [String(row['port_id'])] });
   }
 
@@ -80,13 +113,25 @@ export class Tables {
     });
   }
 
+  /**
+   * The store has another history: lists everything anew, whatever was known, and follows the store from there. The revision may fall. Listeners are
+   * told of every row. Throws when the list fails; the tables are as before then, and nothing is followed until it is called again.
+   */
+  relist(): Promise<void> {
+    this.#watching.abort();
+    this.#relisting = this.#list(true).then(() => {
+      this.#watching = new AbortController();
+    });
+    return this.#relisting;
+  }
+
   /** Resolves when following has ended, after the signal aborted. */
   stopped(): Promise<void> {
     return this.#done;
   }
 
   /** The table of a type known only at run time. Throws for a type that is not stored. */
-  any(type: string): TableReader<AnyObject, string> {
+  any(type: string): TableLister<AnyObject, string> {
     const table = this.#tables.get(type);
     if (table === undefined) throw new Error(`no table ${type}`);
     return table;
@@ -104,7 +149,7 @@ export class Tables {
 
   /** Store revision of an object's last write; undefined: absent. For compares. */
   modRevision(type: string, id: string): number | undefined {
-    return this.#modRevisions.get(`${type}/${id}`);
+    return this.#tables.get(type)?.revisionOf(id);
   }
 
   /** Calls the listener after each batch; returns how to stop that. */
@@ -144,8 +189,12 @@ export class Tables {
     const { signal, store, log } = this.#options;
     const backoff = createBackoff({ minMs: 50, maxMs: 5000 });
     while (!signal.aborted) {
+      await this.#relisting.catch(() => {});
+      const watching = this.#watching.signal;
       try {
-        for await (const batch of store.watch(ROOT, { fromRevision: this.#revision + 1, signal })) {
+        const either = AbortSignal.any([signal, watching]);
+        for await (const batch of store.watch(ROOT, { fromRevision: this.#revision + 1, signal: either })) {
+          if (watching.aborted) break;
           backoff.reset();
           this.#apply(batch);
         }
@@ -155,6 +204,7 @@ export class Tables {
         if (storeErrorCode(err) === 'compacted') await this.#relist();
       }
       await sleep(backoff.next(), signal);
+      if (!signal.aborted) this.#options.onReopen?.();
     }
   }
 
@@ -162,27 +212,77 @@ export class Tables {
     try {
       await this.#list();
     } catch (err) {
+      if (this.#options.signal.aborted) return;
       this.#options.log.warn({ err }, 'list of the store failed, will retry');
     }
   }
 
   /** Makes the tables equal to the store's content; rows that did not change cause no event. */
-  async #list(): Promise<void> {
-    const objects = await this.#options.store.list(OBJECTS);
-    const runtime = await this.#options.store.list(HOST_RUNTIME);
+  async #list(isAnew = false): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#listOnce(isAnew);
+      } catch (err) {
+        if (storeErrorCode(err) !== 'compacted' || attempt === LIST_ATTEMPTS) throw err;
+      }
+    }
+  }
+
+  /**
+   * Reads the store in portions. The first time they go into the tables as they come: nobody reads yet. Later the differences alone are
+   * kept, and taken in in one go at the end, so that readers see the tables of one revision or of the other. `isAnew`: what is known is of another history,
+   * in which the same revisions were something else.
+   */
+  async #listOnce(isAnew: boolean): Promise<void> {
+    const isFirst = this.#revision === 0;
+    const turns = startTurns();
+    const gone = await this.#knownIds(turns);
+    const found: Put[] = [];
+    let revision = 0;
+    for (const prefix of [OBJECTS, HOST_RUNTIME]) {
+      for await (const page of this.#options.store.listPages(prefix)) {
+        this.#options.signal.throwIfAborted();
+        // The second prefix may be of a later revision: the watch then repeats a little.
+        if (prefix === OBJECTS) revision = page.revision;
+        const changes: Changes = new Map();
+        for (const kv of page.kvs) {
+          if (turns.due()) await turns.next();
+          const put = this.#readPut(kv, gone, isAnew);
+          if (put === undefined) continue;
+          if (isFirst) this.#put(changes, put);
+          else found.push(put);
+        }
+        if (isFirst) this.#publish(0, changes);
+      }
+    }
+    if (isAnew) this.#revision = 0;
     const changes: Changes = new Map();
-    const gone = new Set([...this.#modRevisions.keys()]);
-    for (const kv of [...objects.kvs, ...runtime.kvs]) {
-      const place = this.#placeOf(kv);
-      if (place === undefined) continue;
-      gone.delete(`${place.type}/${place.row.id}`);
-      this.#put(changes, place.type, place.row, kv.modRevision);
+    for (const put of found) this.#put(changes, put);
+    for (const [type, ids] of gone) for (const id of ids) this.#delete(changes, { type, id });
+    this.#publish(revision, changes);
+  }
+
+  async #knownIds(turns: Turns): Promise<ReadonlyMap<string, Set<string>>> {
+    const known = new Map<string, Set<string>>();
+    for (const type of [...this.#resources.keys(), ...RUNTIME_TYPES]) {
+      const ids = new Set<string>();
+      for (const id of this.#tables.get(type)?.ids() ?? []) {
+        if (turns.due()) await turns.next();
+        ids.add(id);
+      }
+      known.set(type, ids);
     }
-    for (const key of gone) {
-      const slash = key.indexOf('/');
-      this.#delete(changes, key.slice(0, slash), key.slice(slash + 1));
-    }
-    this.#publish(objects.revision, changes);
+    return known;
+  }
+
+  /** A listed key's row if it is newer than the tables'; either way the key is there, so it leaves `gone`. */
+  #readPut(kv: KeyValue, gone: ReadonlyMap<string, Set<string>>, isAnew: boolean): Put | undefined {
+    const place = placeOf(kv.key);
+    if (place === undefined) return undefined;
+    const isKnown = !isAnew && this.#isKnown(place, kv.modRevision);
+    const put = isKnown ? undefined : this.#parse(place, kv);
+    if (put !== undefined || isKnown) gone.get(place.type)?.delete(place.id);
+    return put;
   }
 
   #apply(batch: WatchBatch): void {
@@ -192,36 +292,44 @@ export class Tables {
   }
 
   #applyEvent(changes: Changes, event: StoreEvent): void {
-    if (event.kind === 'put') {
-      const place = this.#placeOf(event.kv);
-      if (place !== undefined) this.#put(changes, place.type, place.row, event.kv.modRevision);
+    const place = placeOf(event.kind === 'put' ? event.kv.key : event.key);
+    if (place === undefined) {
+      if (event.kind === 'put' && event.kv.key.startsWith(MARKS)) this.#options.onMark?.(event.kv);
       return;
     }
-    const path = pathOf(event.key);
-    const slash = path?.indexOf('/') ?? -1;
-    if (path === undefined || slash < 0) return;
-    const [type, id] = [path.slice(0, slash), path.slice(slash + 1)];
-    // After a list of two prefixes the watch repeats a little: what is newer than the event stays.
-    if ((this.#modRevisions.get(path) ?? 0) < event.modRevision) this.#delete(changes, type, id);
+    if (event.kind === 'put') {
+      const put = this.#isKnown(place, event.kv.modRevision) ? undefined : this.#parse(place, event.kv);
+      if (put !== undefined) this.#put(changes, put);
+    } else if (!this.#isKnown(place, event.modRevision)) this.#delete(changes, place);
   }
 
-  #placeOf(kv: KeyValue): { readonly type: string; readonly row: AnyObject } | undefined {
-    if (kv.key.startsWith(HOST_RUNTIME)) return parseRuntime(kv.key.slice(HOST_RUNTIME.length), kv.value);
-    if (!kv.key.startsWith(OBJECTS)) return undefined;
-    const type = kv.key.slice(OBJECTS.length, kv.key.indexOf('/', OBJECTS.length));
+  /** True when the table's row is as new as the revision: after a list of two prefixes the watch repeats a little. */
+  #isKnown({ type, id }: Place, revision: number): boolean {
+    return (this.#tables.get(type)?.revisionOf(id) ?? 0) >= revision;
+  }
+
+  /** The row of a key; undefined when it is none of ours, or not readable. */
+  #parse(place: Place, kv: KeyValue): Put | undefined {
+    const { type, id } = place;
+    if (kv.key.startsWith(HOST_RUNTIME)) {
+      const row = parseRuntime(kv.key.slice(HOST_RUNTIME.length), kv.value)?.row;
+      return row === undefined ? undefined : { type, id, row, revision: kv.modRevision };
+    }
     const resource = this.#resources.get(type);
     if (resource === undefined) return undefined;
     const row = parseObject(resource, kv.value);
-    if (row === undefined) this.#options.log.error({ key: kv.key }, 'stored object is not readable');
-    return row === undefined ? undefined : { type, row };
+    if (row?.id === id) return { type, id, row, revision: kv.modRevision };
+    this.#options.log.error({ key: kv.key }, 'stored object is not readable');
+    return undefined;
   }
 
-  #put(changes: Changes, type: string, row: AnyObject, modRevision: number): void {
-    const key = `${type}/${row.id}`;
-    if ((this.#modRevisions.get(key) ?? 0) >= modRevision) return;
-    this.#modRevisions.set(key, modRevision);
-    const before = this.#tables.get(type)?.put(row.id, row);
-    if (!changes.has(key)) changes.set(key, { type, id: row.id, before });
+  #put(changes: Changes, { type, id, row, revision }: Put): void {
+    const table = this.#tables.get(type);
+    if (table === undefined) return;
+    const before = table.get(id);
+    this.#sharing.get(type)?.(row, before, table);
+    table.put(row.id, row, revision);
+    note(changes, type, row.id, before);
     for (const [name, derived] of this.#derived) {
       if (derived.of !== type) continue;
       if (derived.keep(row)) this.#tables.get(name)?.put(row.id, row);
@@ -229,12 +337,10 @@ export class Tables {
     }
   }
 
-  #delete(changes: Changes, type: string, id: string): void {
-    const key = `${type}/${id}`;
-    this.#modRevisions.delete(key);
+  #delete(changes: Changes, { type, id }: Place): void {
     const before = this.#tables.get(type)?.delete(id);
     if (before === undefined) return;
-    if (!changes.has(key)) changes.set(key, { type, id, before });
+    note(changes, type, id, before);
     for (const [name, derived] of this.#derived) {
       if (derived.of === type) this.#tables.get(name)?.delete(id);
     }
@@ -247,15 +353,23 @@ export class Tables {
       const after = this.#tables.get(type)?.get(id);
       if (before !== undefined || after !== undefined) changes.push({ type, id, before, after });
     }
-    for (const listener of this.#listeners) listener(this.#revision, changes);
     for (const waiter of [...this.#waiters]) {
       if (waiter.revision <= this.#revision) waiter.wake(true);
     }
+    for (const listener of this.#listeners) listener(this.#revision, changes);
   }
 }
 
-/** `<type>/<id>` of a key that has a row; undefined for any other. */
-function pathOf(key: string): string | undefined {
-  if (key.startsWith(OBJECTS)) return key.slice(OBJECTS.length);
-  return key.startsWith(HOST_RUNTIME) ? key.slice(HOST_RUNTIME.length) : undefined;
+/** What stood there before the batch counts, not what stood there between two events of it. */
+function note(changes: Changes, type: string, id: string, before: AnyObject | undefined): void {
+  const key = `${type}/${id}`;
+  if (!changes.has(key)) changes.set(key, { type, id, before });
+}
+
+/** The place of a key that may have a row; undefined for any other. */
+function placeOf(key: string): Place | undefined {
+  const prefix = key.startsWith(OBJECTS) ? OBJECTS : HOST_RUNTIME;
+  const slash = key.indexOf('/', prefix.length);
+  if (slash < 0 || !key.startsWith(prefix)) return undefined;
+  return { type: key.slice(prefix.length, slash), id: key.slice(slash + 1) };
 }

@@ -10,6 +10,9 @@ export type KeyValue = {
   readonly lease: string | null;
 };
 
+/** Keys with their values, in key order, as of one revision of the store. */
+export type ListPage = { readonly revision: number; readonly kvs: readonly KeyValue[] };
+
 /** A condition of a transaction. */
 export type Compare =
   | { readonly kind: 'exists'; readonly key: string }
@@ -49,14 +52,19 @@ export type WatchOptions = {
 
 /**
  * Transactions, ordered watch with resume, leases. Methods throw `StoreError`:
- * `unavailable` (retryable: the outcome of a txn is then unknown), `compacted` (watch only: list again), `closed`, `too-large`, `lease-gone`,
+ * `unavailable` (retryable: the outcome of a txn is then unknown), `compacted` (`watch` and `listPages` only: list again), `closed`, `too-large`, `lease-gone`,
  * `invalid`. Keys have no control characters and at most `MAX_KEY_BYTES`; `''` is neither a key nor a prefix.
  */
 export type Store = {
   /** The key's value, or undefined. Linearizable. */
   get(key: string): Promise<KeyValue | undefined>;
   /** Every key with the prefix, in key order, as of one revision. */
-  list(prefix: string): Promise<{ readonly revision: number; readonly kvs: readonly KeyValue[] }>;
+  list(prefix: string): Promise<ListPage>;
+  /**
+   * The same in portions of some hundreds of keys, each with the revision that all are of; at least one portion. Other work goes on
+   * between them. Throws `compacted` when the store has forgotten that revision before the last portion: list again.
+   */
+  listPages(prefix: string): AsyncIterable<ListPage>;
   /**
    * Does all ops if every compare holds, else none. Answered only when durable. At most 128 compares and 128 ops; one op a key, of
    * `MAX_TXN_BYTES` together. A transaction that changes nothing raises no revision.

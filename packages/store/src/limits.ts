@@ -10,6 +10,9 @@ export const MAX_TXN_BYTES: number = 1024 * 1024;
 /** Most compares, and most ops, in one transaction: etcd's default. */
 export const MAX_TXN_OPS = 128;
 
+/** Keys in one portion of `listPages`: some milliseconds of work for whoever takes them in. */
+export const PAGE_KEYS = 500;
+
 const UNFIT = /[\p{Control}\p{Surrogate}]/u;
 
 /** Throws `invalid` or `too-large` for a key (or prefix) that one of the stores could not hold. */

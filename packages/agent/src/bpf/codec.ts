@@ -1,11 +1,19 @@
 /** What the generated codecs (abi.gen.ts) are made of: fixed-size structs in the host's byte order, which is little-endian. */
 
+/**
+ * Bytes as a string, one character (0 to 255) for each: a fraction of an array's memory, compared in one step, and found in a Map. Made by
+ * `Codec.text` and `byteText`; `textBytes` gives the bytes.
+ */
+export type ByteText = string;
+
 /** Translates between a value and its fixed-size bytes. */
 export type Codec<T> = {
   /** Bytes of every encoded value. */
   readonly size: number;
   /** Throws RangeError naming the field when a number or an array does not fit. */
   encode(value: T): Uint8Array;
+  /** As `encode`, as byte text. */
+  text(value: T): ByteText;
   /** Throws RangeError when `bytes` is not exactly `size` long. */
   decode(bytes: Uint8Array): T;
 };
@@ -19,16 +27,48 @@ export type MapSpec<K, V> = {
   readonly value: Codec<V>;
 };
 
-/** Writes the fields of one struct at fixed offsets; what is not written is zero. */
+/** The bytes as text. */
+export function byteText(bytes: Uint8Array): ByteText {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+/** The bytes of a text. */
+export function textBytes(text: ByteText): Uint8Array {
+  return new Uint8Array(Buffer.from(text, 'latin1'));
+}
+
+/** The codec of a struct, from what writes its fields, always all of them, and what reads them. */
+export function structCodec<T>(
+  name: string,
+  size: number,
+  write: (out: StructWriter, value: T) => void,
+  read: (bytes: StructReader) => T,
+): Codec<T> {
+  const out = new StructWriter(name, size);
+  return {
+    size,
+    encode: (value) => {
+      write(out, value);
+      return new Uint8Array(out.bytes);
+    },
+    text: (value) => {
+      write(out, value);
+      return out.bytes.toString('latin1', 0, size);
+    },
+    decode: (bytes) => read(new StructReader(name, size, bytes)),
+  };
+}
+
+/** Writes the fields of one struct at fixed offsets, in bytes that are used for one value after the other; what is never written is zero. */
 export class StructWriter {
-  readonly bytes: Uint8Array;
-  readonly #view: DataView;
+  readonly bytes: Buffer;
   readonly #name: string;
+  readonly #view: DataView;
 
   constructor(name: string, size: number) {
-    this.bytes = new Uint8Array(size);
-    this.#view = new DataView(this.bytes.buffer);
+    this.bytes = Buffer.alloc(size);
     this.#name = name;
+    this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, size);
   }
 
   u8(offset: number, field: string, value: number): void {
@@ -40,7 +80,7 @@ export class StructWriter {
   }
 
   u16be(offset: number, field: string, value: number): void {
-    this.#view.setUint16(offset, this.#unsigned(field, value, 0xffff), false);
+    this.#view.setUint16(offset, this.#unsigned(field, value, 0xffff));
   }
 
   u32(offset: number, field: string, value: number): void {
@@ -48,7 +88,7 @@ export class StructWriter {
   }
 
   u32be(offset: number, field: string, value: number): void {
-    this.#view.setUint32(offset, this.#unsigned(field, value, 0xffff_ffff), false);
+    this.#view.setUint32(offset, this.#unsigned(field, value, 0xffff_ffff));
   }
 
   u64(offset: number, field: string, value: bigint): void {
@@ -72,6 +112,7 @@ export class StructWriter {
   ): void {
     if (items.length > shape.limit) throw this.#error(field, `holds ${shape.limit} items, got ${items.length}`);
     for (const [i, item] of items.entries()) write(offset + i * shape.size, item);
+    this.bytes.fill(0, offset + items.length * shape.size, offset + shape.limit * shape.size);
   }
 
   #unsigned(field: string, value: number, max: number): number {
@@ -121,7 +162,7 @@ export class StructReader {
 
   /** A copy of `length` bytes. */
   raw(offset: number, length: number): Uint8Array {
-    return Uint8Array.from(this.#bytes.subarray(offset, offset + length));
+    return new Uint8Array(this.#bytes.subarray(offset, offset + length));
   }
 
   list<T>(offset: number, count: number, size: number, read: (at: number) => T): T[] {
@@ -130,12 +171,9 @@ export class StructReader {
 }
 
 /** The key of an array map: its index. */
-export const arrayIndex: Codec<number> = {
-  size: 4,
-  encode: (value) => {
-    const out = new StructWriter('index', 4);
-    out.u32(0, 'index', value);
-    return out.bytes;
-  },
-  decode: (bytes) => new StructReader('index', 4, bytes).u32(0),
-};
+export const arrayIndex: Codec<number> = structCodec(
+  'index',
+  4,
+  (out, value) => out.u32(0, 'index', value),
+  (bytes) => bytes.u32(0),
+);

@@ -1,6 +1,7 @@
 /** A BPF map by file descriptor: look up, write, delete, walk. Keys and values are bytes; codecs are the caller's. */
 import { closeSync } from 'node:fs';
 import { BpfError } from '../ffi/errno.ts';
+import type { ByteText } from './codec.ts';
 import { possibleCpus } from './cpus.ts';
 import { openPin, pinFd } from './pin.ts';
 import { BPF_CMD, BpfAttr, type BpfCommand, bpf, nameAt, objectInfo, tryBpf } from './syscall.ts';
@@ -31,7 +32,17 @@ export type MapInfo = {
   readonly flags: number;
 };
 
+/** One entry as byte text. */
+export type MapEntryText = { readonly key: ByteText; readonly value: ByteText };
+
 export type MapEntryBytes = { readonly key: Uint8Array; readonly value: Uint8Array };
+
+/** A key or a value: bytes, or byte text. */
+export type MapBytes = Uint8Array | ByteText;
+
+type BatchRoom = { readonly size: number; readonly keys: Buffer; readonly values: Buffer };
+
+type Batch = Omit<BatchRoom, 'size'> & { readonly count: number };
 
 /** `any`: insert or replace; `create`: EEXIST if there; `replace`: ENOENT if not. */
 export type UpdateMode = 'any' | 'create' | 'replace';
@@ -49,8 +60,8 @@ export class BpfMap {
   readonly perCpu: boolean;
   /** Bytes of a raw value: `valueSize`, or those of all CPUs. */
   readonly rawValueSize: number;
-  readonly #key: Uint8Array;
-  readonly #value: Uint8Array;
+  readonly #key: Buffer;
+  readonly #value: Buffer;
   readonly #attr: BpfAttr;
   readonly #deleteAttr: BpfAttr;
 
@@ -60,8 +71,8 @@ export class BpfMap {
     this.info = readMapInfo(fd);
     this.perCpu = PER_CPU.has(this.info.type);
     this.rawValueSize = this.perCpu ? roundUp8(this.info.valueSize) * possibleCpus() : this.info.valueSize;
-    this.#key = new Uint8Array(this.info.keySize);
-    this.#value = new Uint8Array(this.rawValueSize);
+    this.#key = Buffer.alloc(this.info.keySize);
+    this.#value = Buffer.alloc(this.rawValueSize);
     this.#attr = new BpfAttr().u32(0, fd).pointer(8, this.#key).pointer(16, this.#value);
     this.#deleteAttr = new BpfAttr().u32(0, fd).pointer(8, this.#key);
   }
@@ -72,7 +83,7 @@ export class BpfMap {
     const result = tryBpf(BPF_CMD.mapLookup, this.#attr.u64(24, 0n));
     if (result === 'ENOENT') return undefined;
     if (typeof result === 'string') throw this.#error('look up in', result);
-    return this.#value.slice();
+    return new Uint8Array(this.#value);
   }
 
   /** Each possible CPU's value; undefined when the key is absent. */
@@ -88,7 +99,7 @@ export class BpfMap {
   }
 
   /** On a per-CPU map `value` may be one CPU's: every CPU then gets it. E2BIG: the map is full. */
-  update(key: Uint8Array, value: Uint8Array, mode: UpdateMode = 'any'): void {
+  update(key: MapBytes, value: MapBytes, mode: UpdateMode = 'any'): void {
     this.#setKey(key);
     this.#setValue(value);
     const result = tryBpf(BPF_CMD.mapUpdate, this.#attr.u64(24, BigInt(UPDATE_FLAGS[mode])));
@@ -97,7 +108,7 @@ export class BpfMap {
   }
 
   /** False when the key was absent. */
-  delete(key: Uint8Array): boolean {
+  delete(key: MapBytes): boolean {
     this.#setKey(key);
     const result = tryBpf(BPF_CMD.mapDelete, this.#deleteAttr);
     if (result === 'ENOENT') return false;
@@ -115,23 +126,23 @@ export class BpfMap {
 
   /** As `entries`, about `size` (default 1024) at a time, so that a caller can do other work between. */
   *batches(size?: number): Generator<MapEntryBytes[]> {
-    const cursor = new Uint8Array(Math.max(this.info.keySize, 8));
-    let first = true;
-    for (let room = Math.min(size ?? BATCH_MIN, this.info.maxEntries); ; ) {
-      const { code, entries } = this.#readBatch(cursor, room, first);
-      if (code === 'ENOSPC' && room < BATCH_MAX) {
-        // One bucket of the hash holds more than there is room for.
-        room *= 2;
-        continue;
-      }
-      if (first && code !== undefined && NO_BATCHES.has(code)) {
-        yield this.#walk();
-        return;
-      }
-      if (code !== undefined && code !== 'ENOENT') throw this.#error('read', code);
-      if (entries.length > 0) yield entries;
-      if (code === 'ENOENT') return;
-      first = false;
+    for (const { keys, values, count } of this.#read(size)) {
+      yield Array.from({ length: count }, (_, i) => ({
+        key: new Uint8Array(this.#keyIn(keys, i)),
+        value: new Uint8Array(this.#valueIn(values, i)),
+      }));
+    }
+  }
+
+  /** As `batches`, in the form in which many are compared and kept. */
+  *texts(size?: number): Generator<MapEntryText[]> {
+    const { keySize } = this.info;
+    const valueSize = this.rawValueSize;
+    for (const { keys, values, count } of this.#read(size)) {
+      yield Array.from({ length: count }, (_, i) => ({
+        key: keys.toString('latin1', i * keySize, (i + 1) * keySize),
+        value: values.toString('latin1', i * valueSize, (i + 1) * valueSize),
+      }));
     }
   }
 
@@ -149,22 +160,53 @@ export class BpfMap {
     closeSync(this.fd);
   }
 
-  #readBatch(cursor: Uint8Array, room: number, first: boolean): { code: string | undefined; entries: MapEntryBytes[] } {
-    const { keySize } = this.info;
-    const keys = new Uint8Array(room * keySize);
-    const values = new Uint8Array(room * this.rawValueSize);
-    const attr = new BpfAttr().pointer(8, cursor).pointer(16, keys).pointer(24, values).u32(32, room).u32(36, this.fd);
+  /** The memory of a batch is used again for the next one. */
+  *#read(size = BATCH_MIN): Generator<Batch> {
+    const cursor = new Uint8Array(Math.max(this.info.keySize, 8));
+    let room = this.#room(Math.min(size, this.info.maxEntries));
+    for (let first = true; ; ) {
+      const { code, count } = this.#readBatch(cursor, room, first);
+      if (code === 'ENOSPC' && room.size < BATCH_MAX) {
+        // One bucket of the hash holds more than there is room for.
+        room = this.#room(room.size * 2);
+        continue;
+      }
+      if (first && code !== undefined && NO_BATCHES.has(code)) {
+        yield this.#walk();
+        return;
+      }
+      if (code !== undefined && code !== 'ENOENT') throw this.#error('read', code);
+      if (count > 0) yield { ...room, count };
+      if (code === 'ENOENT') return;
+      first = false;
+    }
+  }
+
+  #room(size: number): BatchRoom {
+    return { size, keys: Buffer.alloc(size * this.info.keySize), values: Buffer.alloc(size * this.rawValueSize) };
+  }
+
+  #readBatch(
+    cursor: Uint8Array,
+    { size, keys, values }: BatchRoom,
+    first: boolean,
+  ): { readonly code: string | undefined; readonly count: number } {
+    const attr = new BpfAttr().pointer(8, cursor).pointer(16, keys).pointer(24, values).u32(32, size).u32(36, this.fd);
     if (!first) attr.pointer(0, cursor);
     const result = tryBpf(BPF_CMD.mapLookupBatch, attr);
     const count = typeof result === 'number' || result === 'ENOENT' ? attr.readU32(32) : 0;
-    const entries = Array.from({ length: count }, (_, i) => ({
-      key: keys.slice(i * keySize, (i + 1) * keySize),
-      value: values.slice(i * this.rawValueSize, (i + 1) * this.rawValueSize),
-    }));
-    return { code: typeof result === 'string' ? result : undefined, entries };
+    return { code: typeof result === 'string' ? result : undefined, count };
   }
 
-  #walk(): MapEntryBytes[] {
+  #keyIn(keys: Buffer, i: number): Uint8Array {
+    return keys.subarray(i * this.info.keySize, (i + 1) * this.info.keySize);
+  }
+
+  #valueIn(values: Buffer, i: number): Uint8Array {
+    return values.subarray(i * this.rawValueSize, (i + 1) * this.rawValueSize);
+  }
+
+  #walk(): Batch {
     const next = new Uint8Array(this.info.keySize);
     const found = new Map<string, MapEntryBytes>();
     let at: Uint8Array | undefined;
@@ -174,7 +216,9 @@ export class BpfMap {
       if (value !== undefined) found.set(Buffer.from(at).toString('latin1'), { key: at, value });
       if (found.size > this.info.maxEntries) break;
     }
-    return [...found.values()];
+    const entries = [...found.values()];
+    const keys = Buffer.concat(entries.map(({ key }) => key));
+    return { keys, values: Buffer.concat(entries.map(({ value }) => value)), count: entries.length };
   }
 
   #nextKey(after: Uint8Array | undefined, next: Uint8Array): boolean {
@@ -186,22 +230,22 @@ export class BpfMap {
     return true;
   }
 
-  #setKey(key: Uint8Array): void {
+  #setKey(key: MapBytes): void {
     if (key.length !== this.info.keySize)
       throw new RangeError(`${this.info.name}: a key has ${this.info.keySize} bytes, got ${key.length}`);
-    this.#key.set(key);
+    setBytes(this.#key, key, 0);
   }
 
-  #setValue(value: Uint8Array): void {
+  #setValue(value: MapBytes): void {
     if (this.perCpu && value.length === this.info.valueSize) {
       const step = roundUp8(this.info.valueSize);
-      for (let at = 0; at < this.rawValueSize; at += step) this.#value.set(value, at);
+      for (let at = 0; at < this.rawValueSize; at += step) setBytes(this.#value, value, at);
       return;
     }
     if (value.length !== this.rawValueSize) {
       throw new RangeError(`${this.info.name}: a value has ${this.info.valueSize} bytes, got ${value.length}`);
     }
-    this.#value.set(value);
+    setBytes(this.#value, value, 0);
   }
 
   #error(verb: string, code: string, detail?: string): BpfError {
@@ -236,6 +280,11 @@ export function readMapInfo(fd: number): MapInfo {
   const u32 = (offset: number): number => info.getUint32(offset, true);
   const name = nameAt(info, 24, 16);
   return { type: u32(0), id: u32(4), keySize: u32(8), valueSize: u32(12), maxEntries: u32(16), flags: u32(20), name };
+}
+
+function setBytes(to: Buffer, bytes: MapBytes, at: number): void {
+  if (typeof bytes === 'string') to.write(bytes, at, 'latin1');
+  else to.set(bytes, at);
 }
 
 function roundUp8(size: number): number {

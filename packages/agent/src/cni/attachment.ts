@@ -1,4 +1,5 @@
 import { parseIp } from '@cable/model';
+import { portRoutes } from '../plan/port-routes.ts';
 import { hostLinkName, type PodLink, type PodRoute } from './pod-link.ts';
 import type { PodPort } from './pod-port.ts';
 import type { CniRequest } from './request.ts';
@@ -14,6 +15,7 @@ export function attachmentOf(request: CniRequest, pod: PodPort): Attachment {
     return subnet === undefined || !isIpv4(fixed.ip_address) ? [] : [{ fixed, subnet }];
   });
   return {
+    portId: pod.port.id,
     hostName: hostLinkName(pod.port.id),
     interfaceName: request.interfaceName,
     netns: request.netns,
@@ -31,8 +33,8 @@ export function attachmentOf(request: CniRequest, pod: PodPort): Attachment {
 /** The link that carries it. */
 export function linkOf(made: Attachment): PodLink {
   return {
+    portId: made.portId,
     hostName: made.hostName,
-    netns: made.netns,
     name: made.interfaceName,
     macAddress: made.macAddress,
     mtuBytes: made.mtuBytes,
@@ -41,15 +43,11 @@ export function linkOf(made: Attachment): PodLink {
   };
 }
 
-/** The subnets' host routes, then the default route of the first that has a gateway. */
+/** As of any port, with a default route; metadata is reached by it. */
 function routesOf(subnets: readonly SubnetFacts[]): readonly PodRoute[] {
-  const routes = new Map<string, PodRoute>();
-  for (const { destination, nexthop } of subnets.flatMap((subnet) => subnet.host_routes)) {
-    if (isIpv4(nexthop) && !routes.has(destination)) routes.set(destination, { destination, gateway: nexthop });
-  }
-  const gateway = subnets.map((subnet) => subnet.gateway_ip).find((one) => one !== null && isIpv4(one));
-  if (gateway && !routes.has('0.0.0.0/0')) routes.set('0.0.0.0/0', { destination: '0.0.0.0/0', gateway });
-  return [...routes.values()];
+  const known = subnets.map((subnet) => ({ gatewayIp: subnet.gateway_ip, hostRoutes: subnet.host_routes }));
+  const routes = portRoutes(known, { byDefault: true, metadata: false, ipv6: false });
+  return routes.flatMap(({ destination, nexthop }) => (nexthop === null ? [] : [{ destination, gateway: nexthop }]));
 }
 
 function isIpv4(text: string): boolean {

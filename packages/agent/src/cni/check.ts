@@ -1,6 +1,6 @@
 import { attachmentOf } from './attachment.ts';
+import type { CniDeps } from './deps.ts';
 import { CNI_CODE, CniError, invalidConfig } from './errors.ts';
-import type { CniDeps } from './handler.ts';
 import type { PrevResult } from './netconf.ts';
 import type { PodLinkState } from './pod-link.ts';
 import { findPorts } from './pod-port.ts';
@@ -17,13 +17,18 @@ export async function checkPod(request: CniRequest, deps: CniDeps): Promise<void
   if (prevResult === undefined) throw invalidConfig('prevResult', 'is missing', 'pass the result of ADD');
   const made = await wantedAttachment(request, deps);
   comparePrevResult(made, prevResult);
-  const state = deps.links.inspect(made.hostName, made.netns, made.interfaceName);
-  if (typeof state === 'string') throw mismatch(state);
-  compareLink(made, state);
+  const netns = deps.links.open(made.netns);
+  try {
+    const state = deps.links.inspect(netns, made.hostName, made.interfaceName);
+    if (typeof state === 'string') throw mismatch(state);
+    compareLink(made, state);
+  } finally {
+    netns.close();
+  }
 }
 
 async function wantedAttachment(request: CniRequest, deps: CniDeps): Promise<Attachment> {
-  const [port] = await findPorts(deps.api, deps.host, request);
+  const [port] = await findPorts(deps.api, request, deps.host);
   if (port === undefined) throw mismatch('the port is not on the server');
   const [networks, subnets] = await asking(
     'read the network',
@@ -38,7 +43,7 @@ async function wantedAttachment(request: CniRequest, deps: CniDeps): Promise<Att
 async function plugged(portId: string, deps: CniDeps): Promise<void> {
   const signal = AbortSignal.timeout(PLUGGED_TIMEOUT_MS);
   try {
-    await deps.waitPlugged(portId, signal);
+    await deps.waitPlugged({ portId }, signal);
   } catch (err) {
     if (!signal.aborted) throw err;
     throw mismatch(`port ${portId} is not programmed on this host`);

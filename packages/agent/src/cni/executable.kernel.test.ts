@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@cable/kit';
+import { LinkRemover } from '../devices/link-remover.ts';
+import { LinkTable } from '../devices/link-table.ts';
 import { enterOwnNamespace, type HeldNamespace, holdNamespace, ip } from '../guest/testing/own-namespace.ts';
-import { createHandler } from './handler.ts';
+import { NetlinkSocket } from '../net/socket.ts';
+import { type CniHandler, createHandler } from './handler.ts';
 import { createKernelPodLinks } from './kernel-pod-links.ts';
-import { type FakeServer, fakeServer } from './testing/fakes.ts';
+import type { PluggedDevice } from './pod-link.ts';
+import { type FakeServer, fakeServer, NETWORK_ID, NO_FACTS } from './testing/fakes.ts';
 import { CNI_VERSIONS } from './versions.ts';
 
 /** The executable, the handler and the kernel together; only the server and the programs are not there. */
@@ -29,20 +33,45 @@ const http = createServer(async (request, response) => {
   const answer = await handle(request.headers, body);
   response.writeHead(answer.status, { 'Content-Type': 'application/json' }).end(answer.body);
 });
-const handle = createHandler({
-  host: 'h1',
-  api: server.api,
-  links: createKernelPodLinks(),
-  localFacts: () => ({ synced: false, slices: new Map() }),
-  waitPlugged: async () => undefined,
-  log: silentLogger(),
-});
+const stop = new AbortController();
+const told: PluggedDevice[] = [];
+let handle: CniHandler;
+let close: () => Promise<void> = async () => undefined;
 let pod: HeldNamespace;
+
+/** The handler as the agent makes it, in this process's namespace. */
+async function startHandler(): Promise<void> {
+  const netlink = new NetlinkSocket();
+  const remover = new LinkRemover();
+  const table = new LinkTable({ onChange: () => undefined, log: silentLogger(), signal: stop.signal });
+  const { ready, done } = table.start();
+  await ready;
+  handle = createHandler({
+    host: 'h1',
+    api: server.api,
+    links: createKernelPodLinks({ socket: netlink, remover, links: table }),
+    localFacts: NO_FACTS,
+    devicePlugged: (device) => {
+      assert.equal(table.catchUp(), true);
+      assert.equal(table.byName(device.name)?.ifindex, device.ifindex, 'the table has it already');
+      assert.equal(table.byName(device.name)?.alias, device.portId);
+      told.push(device);
+    },
+    waitPlugged: async () => undefined,
+    log: silentLogger(),
+  });
+  close = async () => {
+    stop.abort();
+    await Promise.all([done, remover.close()]);
+    netlink.close();
+  };
+}
 
 before(async () => {
   execFileSync('make', ['-s', '-C', join(REPOSITORY, 'packages/cni')]);
   enterOwnNamespace();
   pod = await holdNamespace();
+  await startHandler();
   http.listen(socket);
   await once(http, 'listening');
 });
@@ -50,6 +79,7 @@ before(async () => {
 after(async () => {
   http.close();
   http.closeAllConnections();
+  await close();
   await pod?.end();
   rmSync(directory, { recursive: true, force: true });
 });
@@ -183,9 +213,127 @@ test('ADD takes a few milliseconds with everything but the server', async (t) =>
   );
 });
 
-test('a pair that a crashed agent had only prepared is removed by the next', () => {
-  ip('link add cn-0123456789 type veth peer name other', pod.pid);
-  ip(`link set cn-0123456789 netns ${process.pid}`, pod.pid);
-  createKernelPodLinks();
+const PORT = {
+  name: 'half',
+  description: 'CNI network pods',
+  project_id: 'tenant',
+  network_id: NETWORK_ID,
+  device_owner: 'kubernetes:pod',
+  'binding:host_id': 'h1',
+};
+
+test('a half-made link of a crashed agent is removed by ADD again, and by DEL', async () => {
+  for (const command of ['ADD', 'DEL']) {
+    ip(`link add ${HOST_NAME} type veth peer name half`, pod.pid);
+    ip(`link set ${HOST_NAME} netns ${process.pid}`, pod.pid);
+    if (command === 'DEL') await server.api.createPort({ ...PORT, device_id: 'c1:eth0' });
+    assert.equal((await run(command)).status, 0);
+    assert.deepEqual(links(pod.pid), command === 'ADD' ? ['eth0'] : []);
+    await run('DEL');
+    server.ports.clear();
+  }
   assert.deepEqual([links(), links(pod.pid)], [[], []]);
+});
+
+const FIFO = join(directory, 'fifo');
+
+const REFUSED: readonly (readonly [string, string, number, RegExp])[] = [
+  ["the agent's own", '/proc/self/ns/net', 4, /is the network namespace of the host itself/],
+  ['its own by a process id', `/proc/${process.pid}/ns/net`, 4, /is the network namespace of the host itself/],
+  ['a FIFO', FIFO, 4, /is no namespace/],
+  ['a file', '/etc/hostname', 4, /is no namespace/],
+  ['a directory', '/proc', 4, /is no namespace/],
+  ['a namespace of another kind', '/proc/self/ns/mnt', 4, /is no network namespace/],
+  ['a process that has ended', '/proc/2147483647/ns/net', 3, /there is no network namespace/],
+];
+
+for (const [what, path, code, says] of REFUSED) {
+  test(`${what} as CNI_NETNS is refused with code ${code}, and nothing is made`, async () => {
+    execFileSync('sh', ['-c', `[ -p ${FIFO} ] || mkfifo ${FIFO}`]);
+    const routes = ip('route show');
+    const { status, json } = await run('ADD', CONF, { CNI_NETNS: path });
+    assert.deepEqual([status, json['code']], [1, code]);
+    assert.match(String(json['msg']), says);
+    assert.deepEqual([links(), server.ports.size, ip('route show')], [[], 0, routes]);
+  });
+}
+
+test('the namespace found at the beginning is the one that gets the interface', async () => {
+  const other = await holdNamespace();
+  const path = join(directory, 'netns');
+  try {
+    symlinkSync(`/proc/${pod.pid}/ns/net`, path);
+    server.beforeCreate = () => {
+      unlinkSync(path);
+      symlinkSync(`/proc/${other.pid}/ns/net`, path);
+    };
+    assert.equal((await run('ADD', CONF, { CNI_NETNS: path })).status, 0);
+    assert.deepEqual([links(pod.pid), links(other.pid)], [['eth0'], []]);
+  } finally {
+    server.beforeCreate = () => undefined;
+    await other.end();
+  }
+  await run('DEL');
+});
+
+for (const parallel of [1, 8, 32]) {
+  test(`DEL of ${parallel} at once takes about as long as of one, and the loop stays free`, async (t) => {
+    const ids = Array.from({ length: parallel }, (_, i) => ({ CNI_IFNAME: `p${i}` }));
+    for (const env of ids) assert.equal((await run('ADD', CONF, env)).json['msg'], undefined);
+    assert.equal(links().length, parallel);
+    let worst = 0;
+    let at = performance.now();
+    const timer = setInterval(() => {
+      worst = Math.max(worst, performance.now() - at);
+      at = performance.now();
+    }, 1);
+    const startedAt = performance.now();
+    const headers = (env: { CNI_IFNAME: string }) => ({
+      'cni-command': 'DEL',
+      'cni-containerid': 'c1',
+      'cni-ifname': env.CNI_IFNAME,
+    });
+    const answers = await Promise.all(ids.map((env) => handle(headers(env), JSON.stringify(CONF))));
+    const tookMs = performance.now() - startedAt;
+    clearInterval(timer);
+    assert.ok(answers.every((answer) => answer.status === 200));
+    assert.deepEqual([links(), links(pod.pid), server.ports.size], [[], [], 0]);
+    t.diagnostic(`${tookMs.toFixed(0)} ms, longest turn ${worst.toFixed(0)} ms`);
+    assert.ok(tookMs < 20 * parallel + 400, `${tookMs} ms`);
+  });
+}
+
+test('what an ADD asks of the kernel', async (t) => {
+  const times: number[] = [];
+  const netlink = new NetlinkSocket();
+  const remover = new LinkRemover({ gatherMs: 0 });
+  const pods = createKernelPodLinks({
+    socket: netlink,
+    remover,
+    links: { values: () => assert.fail('nothing is listed') },
+  });
+  for (let i = 0; i < 30; i++) {
+    const startedAt = performance.now();
+    const netns = pods.open(`/proc/${pod.pid}/ns/net`);
+    const made = await pods.plug(netns, {
+      portId: 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000',
+      hostName: HOST_NAME,
+      name: 'eth0',
+      macAddress: 'fa:16:3e:00:00:05',
+      mtuBytes: 1450,
+      addresses: ['10.0.0.5/24'],
+      routes: [
+        { destination: '10.9.0.0/16', gateway: '10.0.0.254' },
+        { destination: '0.0.0.0/0', gateway: '10.0.0.1' },
+      ],
+    });
+    netns.close();
+    times.push(performance.now() - startedAt);
+    await remover.remove([made.ifindex]);
+  }
+  await remover.close();
+  netlink.close();
+  times.sort((a, b) => a - b);
+  t.diagnostic(`median ${times[15]?.toFixed(2)} ms, best ${times[0]?.toFixed(2)} ms`);
+  assert.deepEqual(links(), []);
 });

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { type CniDeps, createHandler } from './handler.ts';
+import type { CniDeps } from './deps.ts';
+import { createHandler } from './handler.ts';
+import type { PluggedDevice } from './pod-link.ts';
 import {
   type FakeLinks,
   type FakeServer,
@@ -9,6 +11,7 @@ import {
   fakeServer,
   GROUP_ID,
   NETWORK_ID,
+  NO_FACTS,
   SUBNET_ID,
 } from './testing/fakes.ts';
 
@@ -26,6 +29,8 @@ type Call = {
 type Fixture = {
   readonly server: FakeServer;
   readonly links: FakeLinks;
+  /** What the host loop was told. */
+  readonly devices: PluggedDevice[];
   readonly call: (call: Call) => Promise<{ status: number; text: string; json: Record<string, unknown> }>;
 };
 
@@ -33,8 +38,12 @@ function fixture(changes: Partial<CniDeps> = {}): Fixture {
   const server = fakeServer();
   const links = fakeLinks();
   const deps = { host: 'h1', api: server.api, links, log: silentLogger() };
-  const nothing = { localFacts: () => ({ synced: false, slices: new Map() }), waitPlugged: async () => undefined };
-  const handle = createHandler({ ...deps, ...nothing, ...changes });
+  const devices: PluggedDevice[] = [];
+  const devicePlugged = (device: PluggedDevice): void => {
+    devices.push(device);
+  };
+  const loop = { localFacts: NO_FACTS, devicePlugged, waitPlugged: async () => undefined };
+  const handle = createHandler({ ...deps, ...loop, ...changes });
   const call = async ({ command, conf = CONF, headers = {} }: Call) => {
     const sent = {
       'cni-command': command,
@@ -47,13 +56,15 @@ function fixture(changes: Partial<CniDeps> = {}): Fixture {
     const { status, body } = await handle(sent, typeof conf === 'string' ? conf : JSON.stringify(conf));
     return { status, text: body, json: body === '' ? {} : JSON.parse(body) };
   };
-  return { server, links, call };
+  return { server, links, devices, call };
 }
 
 test('ADD makes the port and the link, and tells what it made', async () => {
-  const { server, links, call } = fixture();
+  const { server, links, devices, call } = fixture();
   const { status, json } = await call(ADD);
   assert.equal(status, 200);
+  assert.deepEqual(devices, [{ portId: 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000', ifindex: 7, name: HOST_NAME }]);
+  assert.equal(links.held.size, 0);
   assert.deepEqual(
     [...server.ports.values()],
     [
@@ -76,6 +87,7 @@ test('ADD makes the port and the link, and tells what it made', async () => {
     { destination: '0.0.0.0/0', gateway: '10.0.0.1' },
   ];
   assert.deepEqual(links.plugged.get(HOST_NAME), {
+    portId: 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000',
     hostName: HOST_NAME,
     netns: '/run/netns/pod',
     name: 'eth0',
@@ -270,7 +282,7 @@ for (const { name, call: made, code, says } of FAILURES) {
     assert.equal(json['code'], code);
     assert.match(String(json['msg']), says);
     assert.equal(typeof json['details'], 'string');
-    assert.equal(server.ports.size + links.plugged.size + links.prepared.size, 0);
+    assert.equal(server.ports.size + links.plugged.size + links.held.size, 0);
   });
 }
 
@@ -308,7 +320,7 @@ test('two networks of one name are told apart by the project, else refused', asy
 });
 
 test('ADD that is not programmed in time cleans up and says so', async () => {
-  const waitPlugged = (_: string, signal: AbortSignal): Promise<void> =>
+  const waitPlugged = (_: object, signal: AbortSignal): Promise<void> =>
     new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('no link'))));
   const { server, links, call } = fixture({ waitPlugged, plugTimeoutMs: 20 });
   const keepAlive = setTimeout(() => undefined, 5_000);
@@ -316,7 +328,7 @@ test('ADD that is not programmed in time cleans up and says so', async () => {
   clearTimeout(keepAlive);
   assert.equal(json['code'], 11);
   assert.match(String(json['msg']), /not programmed on this host within 20 ms: no link/);
-  assert.equal(server.ports.size + links.plugged.size + links.prepared.size, 0);
+  assert.equal(server.ports.size + links.plugged.size + links.held.size, 0);
 });
 
 test('a surprise is not told in detail, and cleans up', async () => {
@@ -325,7 +337,7 @@ test('a surprise is not told in detail, and cleans up', async () => {
   const { text, json } = await call(ADD);
   assert.equal(json['code'], 5);
   assert.doesNotMatch(text, /secret/);
-  assert.equal(server.ports.size + links.plugged.size + links.prepared.size, 0);
+  assert.equal(server.ports.size + links.plugged.size + links.held.size, 0);
 });
 
 test('ADD in a network without a subnet is refused', async () => {
@@ -339,7 +351,7 @@ test('DEL removes port and link, and does so again without failing', async () =>
   const { server, links, call } = fixture();
   await call(ADD);
   assert.deepEqual(await call({ command: 'DEL' }), { status: 200, text: '', json: {} });
-  assert.equal(server.ports.size + links.plugged.size + links.prepared.size, 0);
+  assert.equal(server.ports.size + links.plugged.size + links.held.size, 0);
   assert.equal((await call({ command: 'DEL' })).status, 200);
 });
 
@@ -360,15 +372,16 @@ test('DEL without the server removes the link that the earlier result names, and
   assert.deepEqual([...links.plugged.keys()], ['eth0']);
 });
 
-test('DEL leaves the ports of other hosts and owners alone', async () => {
+test('DEL removes the port of the container whatever its host was called then, and leaves those of other owners alone', async () => {
   const { server, call } = fixture();
   await call(ADD);
   const [port] = server.ports.values();
   assert.ok(port);
-  server.ports.set('elsewhere', { ...port, id: 'elsewhere', 'binding:host_id': 'h2' });
+  server.ports.set('renamed', { ...port, id: 'renamed', 'binding:host_id': 'h2' });
+  server.ports.set('other', { ...port, id: 'other', device_id: 'other:eth0' });
   server.ports.set('vm', { ...port, id: 'vm', device_owner: 'compute:nova' });
   await call({ command: 'DEL' });
-  assert.deepEqual([...server.ports.keys()], ['elsewhere', 'vm']);
+  assert.deepEqual([...server.ports.keys()], ['other', 'vm']);
 });
 
 test('GC without a list, or with one that is none, removes nothing', async () => {
@@ -396,6 +409,27 @@ test('GC removes what the runtime does not know, of its own CNI network only', a
   const left = [...server.ports.values()].map((port) => port.device_id);
   assert.deepEqual(left, [`${CONTAINER}:eth0`, 'foreign:eth0']);
   assert.equal(links.plugged.size, 2);
+});
+
+test('GC removes a port that is bound elsewhere when its link is here, and not when it is not', async () => {
+  const { server, call } = fixture();
+  await call(ADD);
+  const [port] = server.ports.values();
+  assert.ok(port);
+  server.ports.set(port.id, { ...port, 'binding:host_id': 'before' });
+  server.ports.set('far', { ...port, id: 'far', 'binding:host_id': 'h2' });
+  assert.equal((await call({ command: 'GC', conf: { ...CONF, 'cni.dev/valid-attachments': [] } })).status, 200);
+  assert.deepEqual([...server.ports.keys()], ['far']);
+});
+
+test('DEL without server and earlier result removes the link of a port that the host was sent', async () => {
+  const id = 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000';
+  const portsByDeviceId = (deviceId: string) => (deviceId === `${CONTAINER}:eth0` ? [{ id }] : []);
+  const { server, links, call } = fixture({ localFacts: { ...NO_FACTS, portsByDeviceId } });
+  await call(ADD);
+  server.down = true;
+  assert.equal((await call({ command: 'DEL' })).json['code'], 11);
+  assert.equal(links.plugged.size, 0);
 });
 
 test('CHECK is content with what ADD made', async () => {

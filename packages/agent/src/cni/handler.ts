@@ -2,27 +2,12 @@ import type { Logger } from '@cable/kit';
 import { addPod } from './add.ts';
 import { checkPod } from './check.ts';
 import { deletePod } from './delete.ts';
+import type { CniDeps } from './deps.ts';
 import { CNI_CODE, CniError } from './errors.ts';
 import { collectGarbage } from './gc.ts';
-import type { LocalFacts } from './local-facts.ts';
-import type { PodLinks } from './pod-link.ts';
 import { type CniHeaders, type CniRequest, parseCniRequest } from './request.ts';
 import { formatFailure } from './result.ts';
-import { asking, type CniApi } from './server-api.ts';
-
-export type CniDeps = {
-  /** This host's name, as ports are bound to it. */
-  readonly host: string;
-  readonly api: CniApi;
-  readonly links: PodLinks;
-  /** The newest state this host has been sent. */
-  readonly localFacts: () => LocalFacts;
-  /** Resolves when the port's device has its programs and maps on this host; rejects when the signal aborts. */
-  readonly waitPlugged: (portId: string, signal: AbortSignal) => Promise<void>;
-  readonly log: Logger;
-  /** How long ADD waits for that. Default 20000. */
-  readonly plugTimeoutMs?: number;
-};
+import { asking } from './server-api.ts';
 
 /** `body` is the JSON to print; the executable ends 0 exactly when `status` is 200. */
 export type CniAnswer = { readonly status: 200 | 400 | 503; readonly body: string };

@@ -1,16 +1,20 @@
 import type { Client } from '@cable/api';
-import { type CniDeps, type CniHandler, createHandler } from './handler.ts';
-import { createKernelPodLinks } from './kernel-pod-links.ts';
+import type { CniDeps } from './deps.ts';
+import { type CniHandler, createHandler } from './handler.ts';
+import { createKernelPodLinks, type KernelPodLinksDeps } from './kernel-pod-links.ts';
 import { createCniApi } from './server-api.ts';
 
 export type { CniAnswer, CniHandler } from './handler.ts';
+export type { LocalFacts } from './local-facts.ts';
+export type { PluggedDevice } from './pod-link.ts';
 
 export type CniHandlerDeps = Omit<CniDeps, 'api' | 'links'> & {
   readonly client: Pick<Client, 'list' | 'create' | 'delete'>;
+  readonly kernel: KernelPodLinksDeps;
 };
 
 /** The CNI plug-in of this host, over the agent's API client and the kernel: what `POST /cni` on the agent's socket answers. */
 export function createCniHandler(deps: CniHandlerDeps): CniHandler {
-  const { client, ...rest } = deps;
-  return createHandler({ ...rest, api: createCniApi(client), links: createKernelPodLinks() });
+  const { client, kernel, ...rest } = deps;
+  return createHandler({ ...rest, api: createCniApi(client), links: createKernelPodLinks(kernel) });
 }

@@ -1,120 +1,157 @@
-import { randomBytes } from 'node:crypto';
+import type { LinkRemover } from '../devices/link-remover.ts';
+import type { Links } from '../devices/link-table.ts';
 import { quietDevice } from '../devices/own-links.ts';
-import { absentOn, NetlinkError } from '../ffi/errno.ts';
+import { NetlinkError, succeeded } from '../ffi/errno.ts';
 import { addAddress, listAddresses } from '../net/address.ts';
-import { deleteLink, getLink, listLinks, requireLink, setLink } from '../net/link.ts';
-import { netnsId } from '../net/netns.ts';
+import { getLink, requireLink, setLink } from '../net/link.ts';
+import { type Netns, openNetns, ownNetnsId } from '../net/netns.ts';
 import { ensureRoute, listRoutes } from '../net/route.ts';
 import { NetlinkSocket } from '../net/socket.ts';
-import { ensureVeth } from '../net/veth.ts';
+import { createVeth } from '../net/veth.ts';
 import { CNI_CODE, CniError } from './errors.ts';
-import type { PodLink, PodLinkState, PodLinks, PreparedLink } from './pod-link.ts';
+import type { PluggedDevice, PodLink, PodLinkState, PodLinks } from './pod-link.ts';
 
-/**
- * Host ends of pairs that are only prepared. Not `cv`, so that nobody takes them for a port's before the port is known.
- */
-const PASSING_NAME = /^cn-[0-9a-f]{10}$/;
+export type KernelPodLinksDeps = {
+  /** Of the host's namespace; stays open. Not used by others while a call here runs: none of them waits. */
+  readonly socket: NetlinkSocket;
+  readonly remover: Pick<LinkRemover, 'remove'>;
+  readonly links: Pick<Links, 'values'>;
+};
 
-/** Pods' links by rtnetlink: no process is started. Removes what a run before this one had only prepared. */
-export function createKernelPodLinks(): PodLinks {
-  withSocket(undefined, (host) => {
-    for (const { name, ifindex } of listLinks(host)) if (PASSING_NAME.test(name)) deleteLink(host, ifindex);
-  });
+const POD_LINK_NAME = /^cv[0-9a-f-]{11}$/;
+/** What the kernel says when there is nothing at a path, or no longer. */
+const ABSENT: readonly string[] = ['ENOENT', 'ENOTDIR', 'ESRCH'];
+
+/** Pods' links by rtnetlink: no process is started. */
+export function createKernelPodLinks(deps: KernelPodLinksDeps): PodLinks {
   return {
-    prepare: (netns, name) => {
-      requireNetns(netns);
-      return withSocket(undefined, (host) => prepare(host, netns, name));
-    },
-    plug: (link, prepared) => withSocket(undefined, (host) => plug(host, link, prepared)),
-    unplug: (hostName) => withSocket(undefined, (host) => kernel(() => void deleteLink(host, hostName))),
-    inspect: (hostName, netns, name) => {
-      requireNetns(netns);
-      return withSocket(undefined, (host) => inspect(host, hostName, netns, name));
-    },
+    open: openPodNetns,
+    plug: (netns, link) => plug(deps, netns, link),
+    unplug: (hostName) => unplug(deps, hostName),
+    inspect: (netns, hostName, name) => kernel(() => inspect(deps.socket, netns, hostName, name)),
+    ports: () =>
+      [...deps.links.values()]
+        .filter(({ name, kind, alias }) => kind === 'veth' && alias !== '' && POD_LINK_NAME.test(name))
+        .map(({ alias }) => alias),
   };
 }
 
-function prepare(host: NetlinkSocket, netns: string, name: string): PreparedLink | undefined {
-  const hostName = `cn-${randomBytes(5).toString('hex')}`;
-  const peer = { name, netns, up: false };
-  const made = kernel(() => absentOn(['EEXIST'], () => ensureVeth(host, { name: hostName, up: false, peer })));
-  return made === undefined ? undefined : { hostName, ifindex: made.link.ifindex };
+/** In the agent's own namespace the pod's routes would be the host's: it is refused. */
+function openPodNetns(path: string): Netns {
+  const netns = openPath(path);
+  if (netns.id !== ownNetnsId()) return netns;
+  netns.close();
+  const message = `CNI_NETNS: ${path} is the network namespace of the host itself`;
+  const remedy = 'give that of the pod: one that shares the network of the host has no interface of its own';
+  throw new CniError(CNI_CODE.invalidEnvironment, message, remedy);
 }
 
-function plug(host: NetlinkSocket, link: PodLink, prepared: PreparedLink | undefined): void {
-  kernel(() => void deleteLink(host, link.hostName));
-  const ready = prepared ?? prepare(host, link.netns, link.name);
-  if (ready === undefined) {
-    const message = `CNI_IFNAME: the container has an interface ${link.name} already`;
-    throw new CniError(CNI_CODE.kernelRefused, message, 'remove it, or use another name');
+function openPath(path: string): Netns {
+  try {
+    return openNetns(path);
+  } catch (err) {
+    if (!(err instanceof NetlinkError)) throw err;
+    if (ABSENT.includes(err.code)) {
+      const message = `CNI_NETNS: there is no network namespace ${path}`;
+      throw new CniError(
+        CNI_CODE.unknownContainer,
+        message,
+        'see that the container runs; call DEL if it is gone',
+        err,
+      );
+    }
+    const message = `CNI_NETNS: ${path} is not a network namespace: ${err.message}`;
+    throw new CniError(CNI_CODE.invalidEnvironment, message, 'give a path such as /run/netns/NAME', err);
+  }
+}
+
+async function plug(deps: KernelPodLinksDeps, netns: Netns, link: PodLink): Promise<PluggedDevice> {
+  if (!create(deps.socket, netns, link)) {
+    await unplug(deps, link.hostName);
+    if (!create(deps.socket, netns, link)) {
+      const message = `CNI_IFNAME: the container has an interface ${link.name} already`;
+      throw new CniError(CNI_CODE.kernelRefused, message, 'remove it, or use another name');
+    }
   }
   try {
-    complete(host, ready.ifindex, link);
+    return kernel(() => complete(deps.socket, netns, link));
   } catch (err) {
-    deleteLink(host, ready.ifindex);
+    await unplug(deps, link.hostName);
     throw err;
   }
 }
 
-/** The new name comes while the device is down (an older kernel wants it so); the agent sees the device by it. */
-function complete(host: NetlinkSocket, ifindex: number, link: PodLink): void {
-  kernel(() => setLink(host, ifindex, { name: link.hostName, mtuBytes: link.mtuBytes }));
+/** False: one of the two names is taken. */
+function create(socket: NetlinkSocket, netns: Netns, link: PodLink): boolean {
+  const { hostName, name, mtuBytes, macAddress } = link;
+  const spec = { name: hostName, mtuBytes, peer: { name, mac: macAddress, mtuBytes, netns } };
+  return kernel(() => succeeded(() => createVeth(socket, spec), ['EEXIST']));
+}
+
+/** The host is silenced on its end while that is down: it would announce itself when it comes up. */
+function complete(socket: NetlinkSocket, netns: Netns, link: PodLink): PluggedDevice {
+  const { ifindex, peerIfindex } = requireLink(socket, link.hostName);
   quietDevice(link.hostName);
-  kernel(() => setLink(host, ifindex, { up: true }));
-  withSocket(link.netns, (pod) => kernel(() => configure(pod, link)));
+  setLink(socket, ifindex, { up: true, alias: link.portId });
+  withPod(netns, (pod) => {
+    setLink(pod, peerIfindex, { up: true });
+    for (const address of link.addresses) addAddress(pod, peerIfindex, address);
+    for (const route of link.routes) ensureRoute(pod, { ...route, ifindex: peerIfindex, onlink: true });
+  });
+  return { portId: link.portId, ifindex, name: link.hostName };
 }
 
-function configure(pod: NetlinkSocket, link: PodLink): void {
-  const { ifindex } = requireLink(pod, link.name);
-  setLink(pod, ifindex, { mac: link.macAddress, mtuBytes: link.mtuBytes, up: true });
-  for (const address of link.addresses) addAddress(pod, ifindex, address);
-  for (const route of link.routes) ensureRoute(pod, { ...route, ifindex, onlink: true });
-}
-
-function inspect(host: NetlinkSocket, hostName: string, netns: string, name: string): PodLinkState | string {
-  const hostLink = kernel(() => getLink(host, hostName));
-  if (hostLink === undefined) return `${hostName} is not on the host`;
-  return withSocket(netns, (pod) =>
-    kernel(() => {
-      const link = getLink(pod, name);
-      if (link === undefined) return `${name} is not in the container`;
-      if (link.peerIfindex !== hostLink.ifindex) return `${name} is not the other end of ${hostName}`;
-      return {
-        hostUp: hostLink.up,
-        up: link.up,
-        macAddress: link.mac,
-        mtuBytes: link.mtuBytes,
-        addresses: listAddresses(pod, link.ifindex)
-          .filter((one) => !one.linkLocal)
-          .map((one) => one.cidr),
-        routes: listRoutes(pod).filter((one) => one.ifindex === link.ifindex && one.gateway !== ''),
-      };
-    }),
-  );
-}
-
-function requireNetns(path: string): void {
-  if (netnsId(path) !== undefined) return;
-  const message = `CNI_NETNS: there is no network namespace ${path}`;
-  throw new CniError(CNI_CODE.unknownContainer, message, 'see that the container runs; call DEL if it is gone');
-}
-
-function withSocket<T>(netns: string | undefined, call: (socket: NetlinkSocket) => T): T {
-  const socket = kernel(() => new NetlinkSocket(netns === undefined ? {} : { netns }));
+/** By ifindex, so that a link made anew under the name is not meant. */
+async function unplug({ socket, remover }: KernelPodLinksDeps, hostName: string): Promise<void> {
+  const link = kernel(() => getLink(socket, hostName));
+  if (link === undefined) return;
   try {
-    return call(socket);
-  } finally {
-    socket.close();
+    await remover.remove([link.ifindex]);
+  } catch (err) {
+    throw asCniError(err);
   }
 }
 
-/** The kernel's refusal as the runtime shall see it. */
+function inspect(socket: NetlinkSocket, netns: Netns, hostName: string, name: string): PodLinkState | string {
+  const hostLink = getLink(socket, hostName);
+  if (hostLink === undefined) return `${hostName} is not on the host`;
+  return withPod(netns, (pod) => {
+    const link = getLink(pod, name);
+    if (link === undefined) return `${name} is not in the container`;
+    if (link.peerIfindex !== hostLink.ifindex) return `${name} is not the other end of ${hostName}`;
+    return {
+      hostUp: hostLink.up,
+      up: link.up,
+      macAddress: link.mac,
+      mtuBytes: link.mtuBytes,
+      addresses: listAddresses(pod, link.ifindex)
+        .filter((one) => !one.linkLocal)
+        .map((one) => one.cidr),
+      routes: listRoutes(pod, { ifindex: link.ifindex }).filter((one) => one.gateway !== ''),
+    };
+  });
+}
+
+function withPod<T>(netns: Netns, call: (pod: NetlinkSocket) => T): T {
+  const pod = new NetlinkSocket({ netns });
+  try {
+    return call(pod);
+  } finally {
+    pod.close();
+  }
+}
+
 function kernel<T>(call: () => T): T {
   try {
     return call();
   } catch (err) {
-    if (!(err instanceof NetlinkError)) throw err;
-    const remedy = err.code === 'EEXIST' ? 'remove what has the name or the route already' : 'see the message';
-    throw new CniError(CNI_CODE.kernelRefused, err.message, remedy, err);
+    throw asCniError(err);
   }
+}
+
+/** The kernel's refusal as the runtime shall see it. */
+function asCniError(err: unknown): unknown {
+  if (!(err instanceof NetlinkError)) return err;
+  const remedy = err.code === 'EEXIST' ? 'remove what has the name or the route already' : 'see the message';
+  return new CniError(CNI_CODE.kernelRefused, err.message, remedy, err);
 }

@@ -1,9 +1,14 @@
+import type { Netns } from '../net/netns.ts';
+
+/** The gateway is always on the link, whatever the prefix of the addresses. */
+export type PodRoute = { readonly destination: string; readonly gateway: string };
+
 /** A pod's link: a veth pair, one end on the host, the other made directly in the pod's namespace. */
 export type PodLink = {
+  /** Written on the host's end as its alias, so that a link tells whose it is. */
+  readonly portId: string;
   /** `cv` + the first 11 of the port id: how a restarted agent knows it. */
   readonly hostName: string;
-  /** Path of the pod's network namespace. */
-  readonly netns: string;
   readonly name: string;
   readonly macAddress: string;
   readonly mtuBytes: number;
@@ -12,8 +17,8 @@ export type PodLink = {
   readonly routes: readonly PodRoute[];
 };
 
-/** The gateway is always on the link, whatever the prefix of the addresses. */
-export type PodRoute = { readonly destination: string; readonly gateway: string };
+/** The host's end of a port's link, as the kernel has it. */
+export type PluggedDevice = { readonly portId: string; readonly ifindex: number; readonly name: string };
 
 /** What is there of a pod's link. */
 export type PodLinkState = {
@@ -25,19 +30,18 @@ export type PodLinkState = {
   readonly routes: readonly PodRoute[];
 };
 
-/** A pair whose port is not known yet: no addresses, down, under a passing name on the host. */
-export type PreparedLink = { readonly hostName: string; readonly ifindex: number };
-
-/** What CNI asks of the kernel. Nothing here waits, so a namespace entered is left before other code runs. */
+/** What CNI asks of the kernel. */
 export type PodLinks = {
-  /** Makes the pair; undefined: the container has an interface of that name already. Throws CniError 3 without the namespace. */
-  prepare(netns: string, name: string): PreparedLink | undefined;
-  /** Completes the prepared pair, or a new one; a link of that host name goes first. Throws CniError and leaves nothing when it cannot. */
-  plug(link: PodLink, prepared: PreparedLink | undefined): void;
+  /** Holds the pod's namespace; close it. Throws CniError 3 when it is not there, 4 when it is the agent's own or none at all. */
+  open(path: string): Netns;
+  /** Makes the link; one of that host name goes first. Throws CniError and leaves nothing when it cannot. */
+  plug(netns: Netns, link: PodLink): Promise<PluggedDevice>;
   /** Removes the pair; absent: fine. */
-  unplug(hostName: string): void;
-  /** What is there; a text says what is missing. Throws CniError 3 without the namespace. */
-  inspect(hostName: string, netns: string, name: string): PodLinkState | string;
+  unplug(hostName: string): Promise<void>;
+  /** What is there; a text says what is missing. */
+  inspect(netns: Netns, hostName: string, name: string): PodLinkState | string;
+  /** Ports whose links are on this host. */
+  ports(): readonly string[];
 };
 
 /** Name of a port's link on the host. */

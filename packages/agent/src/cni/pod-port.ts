@@ -30,10 +30,10 @@ export function descriptionOf(conf: Pick<Netconf, 'name'>): string {
   return `CNI network ${conf.name}`;
 }
 
-/** The ports of an interface on this host; normally none or one. */
-export function findPorts(api: CniApi, host: string, request: CniRequest): Promise<readonly PortFacts[]> {
-  const query = { device_id: deviceIdOf(request), device_owner: POD_OWNER, 'binding:host_id': host };
-  return asking('look for the port', api.ports(query));
+/** The ports of an interface, on one host when given; normally none or one. */
+export function findPorts(api: CniApi, request: CniRequest, host?: string): Promise<readonly PortFacts[]> {
+  const query = { device_id: deviceIdOf(request), device_owner: POD_OWNER };
+  return asking('look for the port', api.ports(host === undefined ? query : { ...query, 'binding:host_id': host }));
 }
 
 /** Finds or creates the port: two rounds of requests, each in parallel. Throws CniError. */
@@ -42,7 +42,7 @@ export async function ensurePort(api: CniApi, host: string, request: CniRequest)
   const [network, groups, found] = await Promise.all([
     findNetwork(api, conf),
     findGroups(api, conf),
-    findPorts(api, host, request),
+    findPorts(api, request, host),
   ]);
   const wantedSubnet = await findSubnet(api, conf, network);
   const old = found[0];

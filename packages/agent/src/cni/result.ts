@@ -4,6 +4,7 @@ import { type CniVersion, isAtLeast } from './versions.ts';
 
 /** What ADD made, free of a version. */
 export type Attachment = {
+  readonly portId: string;
   readonly hostName: string;
   readonly interfaceName: string;
   readonly netns: string;

@@ -15,6 +15,7 @@ type Libc = {
   readonly recv: (fd: number, data: Uint8Array, size: number, flags: number) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, size: number) => number;
   readonly setns: (fd: number, kind: number) => number;
+  readonly ioctl: (fd: number, request: number) => number;
   readonly vsnprintf: (out: Uint8Array, size: number, format: bigint, args: bigint) => number;
 };
 
@@ -36,6 +37,7 @@ function bind(): Libc {
     recv: lib.func('long recv(int fd, void *data, size_t size, int flags)'),
     setsockopt: lib.func('int setsockopt(int fd, int level, int name, void *value, uint size)'),
     setns: lib.func('int setns(int fd, int kind)'),
+    ioctl: lib.func('int ioctl(int fd, ulong request)'),
     vsnprintf: lib.func('int vsnprintf(void *out, size_t size, void *format, void *args)'),
   };
 }

@@ -1,4 +1,5 @@
 import type { GuestAddress, GuestRecord } from '../desired.ts';
+import { portRoutes } from '../plan/port-routes.ts';
 import { broadcastOf, formatIpv4, ipv4Bytes, netmaskOf, parseIpv4, parseIpv4Cidr } from './ipv4.ts';
 
 /** Option codes (RFC 2132, RFC 3442). */
@@ -25,7 +26,6 @@ export const OPTION = {
 /** A route for a guest. `nexthop` 0: on the link. */
 export type GuestRoute = { readonly destination: number; readonly prefixLength: number; readonly nexthop: number };
 
-const METADATA = 0xa9fea9fe;
 /** Sent whether asked for or not: a guest with a wrong netmask or MTU does not work. */
 const ALWAYS = [OPTION.subnetMask, OPTION.mtu];
 const WITHOUT_LIST = [
@@ -77,24 +77,12 @@ function knownOptions(guest: GuestRecord, address: GuestAddress): Map<number, Ui
  * repeated here because a client that reads these ignores the router option (RFC 3442). A host route wins over ours.
  */
 export function guestRoutes(address: GuestAddress): readonly GuestRoute[] {
-  const routes: GuestRoute[] = [];
-  for (const { destination, nexthop } of address.hostRoutes) {
+  return portRoutes([address], { byDefault: true, metadata: true, ipv6: false }).flatMap(({ destination, nexthop }) => {
     const to = parseIpv4Cidr(destination);
-    const via = parseIpv4(nexthop);
-    if (to === undefined || via === undefined) continue;
-    const network = (to.address & netmaskOf(to.prefixLength)) >>> 0;
-    addRoute(routes, { destination: network, prefixLength: to.prefixLength, nexthop: via });
-  }
-  const gateway = address.gatewayIp === null ? undefined : parseIpv4(address.gatewayIp);
-  addRoute(routes, { destination: METADATA, prefixLength: 32, nexthop: gateway ?? 0 });
-  if (gateway !== undefined) addRoute(routes, { destination: 0, prefixLength: 0, nexthop: gateway });
-  return routes;
-}
-
-function addRoute(routes: GuestRoute[], route: GuestRoute): void {
-  const same = (one: GuestRoute): boolean =>
-    one.destination === route.destination && one.prefixLength === route.prefixLength;
-  if (!routes.some(same)) routes.push(route);
+    const via = nexthop === null ? 0 : parseIpv4(nexthop);
+    if (to === undefined || via === undefined) return [];
+    return [{ destination: to.address, prefixLength: to.prefixLength, nexthop: via }];
+  });
 }
 
 /** RFC 3442: prefix length, the significant octets of the destination, the next hop (0.0.0.0: on the link). */

@@ -14,16 +14,20 @@ const FREE: RateLimit = { take: () => true };
 
 function fixture(guest: GuestRecord, limit: RateLimit = FREE) {
   const counters: Record<string, number> = {};
+  const logged: string[] = [];
+  const note = (_fields: object, message: string): void => {
+    logged.push(message);
+  };
   const options = {
     guests: () => new Map([[guest.slot, guest]]),
     leaseSeconds: 86_400,
     count: (name: string) => {
       counters[name] = (counters[name] ?? 0) + 1;
     },
-    log: silentLogger(),
+    log: { ...silentLogger(), info: note, warn: note, error: note },
   };
   const answer = (bytes: Uint8Array, from = '198.18.0.2') => answerDatagram(options, limit, bytes, from);
-  return { counters, answer };
+  return { counters, logged, answer };
 }
 
 function bytesOf(type: number, fields: ClientFields = {}): Uint8Array {
@@ -43,6 +47,15 @@ for (const from of ['198.18.0.3', '198.18.0.1', '198.18.0.0', '10.0.0.5', '198.2
     assert.deepEqual(counters, { dhcp_ignored_unknown_guest: 1 });
   });
 }
+
+test('what guests send is counted, never logged: a guest could fill the disk', () => {
+  const { answer, counters, logged } = fixture(guestRecord());
+  const fields: ClientFields = { requested: '10.0.0.5', server: '10.0.0.1' };
+  for (const type of Object.values(MESSAGE)) answer(bytesOf(type, fields));
+  assert.equal(counters['dhcp_ignored_decline'], 1);
+  assert.equal(answer(Uint8Array.of(1, 2, 3)), undefined);
+  assert.deepEqual(logged, []);
+});
 
 test('a flood of one guest leaves the other its answers', () => {
   const limit = createRateLimit({ burst: 3, perSecond: 1, now: () => 0 });

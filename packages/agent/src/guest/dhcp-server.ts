@@ -70,10 +70,7 @@ export function answerDatagram(
   const decoded = decodeDhcpMessage(bytes);
   if (!decoded.ok) return silent(options, decoded.reason);
   const outcome = answerDhcp(decoded.message, guest, options);
-  if (outcome.kind === 'silence') {
-    if (outcome.reason === 'decline') options.log.warn({ port: guest.portId }, 'guest declined its address: in use');
-    return silent(options, outcome.reason);
-  }
+  if (outcome.kind === 'silence') return silent(options, outcome.reason);
   return encodeReply(options, guest, decoded.message, outcome);
 }
 

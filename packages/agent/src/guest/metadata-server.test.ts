@@ -130,16 +130,40 @@ test('each guest sees itself alone; one without a device is its port, one withou
   assert.equal((await other('/latest/meta-data/local-ipv4')).status, 404);
 });
 
+const SAME: readonly string[] = [
+  'http://169.254.169.254/latest/meta-data/mac',
+  'HTTP://metadata:80/latest/meta-data/mac?x=http://y/z',
+  '//latest///meta-data//mac',
+  '/latest/meta%2Ddata/%6dac',
+  'http://169.254.169.254//latest/meta-data/mac#top',
+];
+
+for (const target of SAME) {
+  test(`GET ${target} is the same as of its path`, async () => {
+    const reply = await get(target);
+    assert.deepEqual([reply.status, reply.body], [200, 'fa:16:3e:00:00:05']);
+  });
+}
+
+test('the whole URI without a path is the root', async () => {
+  assert.equal((await get('http://169.254.169.254')).body, (await get('/')).body);
+});
+
 for (const path of [
   '/nothing',
+  '/latest/meta-data/mac/%2e%2e/mac',
+  '/latest%2Fmeta-data/mac',
+  '/latest/meta-data/%',
+  '/latest/meta-data/%ff',
+  '/%00',
+  'ftp://169.254.169.254/latest/meta-data/mac',
   '/latest/meta-data/mac/',
   '/latest/meta-data/mac/x',
-  '/latest//user-data',
   '/latest/__proto__',
   '/latest/meta-data/constructor',
   '/latest/meta-data/network/kind',
   '/../etc/passwd',
-  `/${'a'.repeat(600)}`,
+  `/${'a'.repeat(3000)}`,
 ]) {
   test(`GET ${path.slice(0, 40)} is 404`, async () => {
     assert.equal((await get(path)).status, 404);

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import type { Logger } from '@cable/kit';
 import type { GuestRecord } from '../desired.ts';
+import { ConnectionShares } from './connection-shares.ts';
 import { type MetadataNode, metadataAt } from './metadata-tree.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
 import { slotOf } from './service-address.ts';
@@ -20,7 +21,7 @@ export type MetadataServerOptions = {
 
 /** Bounds on what guests can hold of the agent. */
 const MAX_HEADER_BYTES = 8192;
-const MAX_PATH_LENGTH = 512;
+const MAX_TARGET_LENGTH = 2048;
 const MAX_CONNECTIONS = 2048;
 const MAX_CONNECTIONS_PER_GUEST = 16;
 const HEADERS_TIMEOUT_MS = 5_000;
@@ -41,7 +42,6 @@ export async function startMetadataServer(options: MetadataServerOptions): Promi
     },
     (request, response) => handleRequest(options, limit, request, response),
   );
-  server.maxConnections = MAX_CONNECTIONS;
   server.maxHeadersCount = 64;
   server.maxRequestsPerSocket = 200;
   server.setTimeout(IDLE_TIMEOUT_MS, (socket: Socket) => socket.destroy());
@@ -59,21 +59,14 @@ export async function startMetadataServer(options: MetadataServerOptions): Promi
 
 /** Resets connections of strangers and those that a guest opens beyond its share. */
 function limitConnections(server: Server, options: MetadataServerOptions): void {
-  const open = new Map<number, number>();
+  const shares = new ConnectionShares({ total: MAX_CONNECTIONS, perGuest: MAX_CONNECTIONS_PER_GUEST });
   server.on('connection', (socket) => {
     const slot = slotOf(socket.remoteAddress ?? '');
     if (slot === undefined) return socket.destroy();
-    const count = (open.get(slot) ?? 0) + 1;
-    if (count > MAX_CONNECTIONS_PER_GUEST) {
-      options.count('metadata_connections_refused');
-      return socket.destroy();
-    }
-    open.set(slot, count);
-    socket.on('close', () => {
-      const left = (open.get(slot) ?? 1) - 1;
-      if (left > 0) open.set(slot, left);
-      else open.delete(slot);
-    });
+    const admission = shares.admit(slot, socket);
+    if (admission !== 'admitted') options.count(`metadata_connections_${admission}`);
+    if (admission === 'refused') return socket.destroy();
+    socket.on('close', () => shares.release(slot, socket));
     return undefined;
   });
 }
@@ -104,10 +97,27 @@ function answerRequest(options: MetadataServerOptions, limit: RateLimit, request
   return { ...found, status: 200 };
 }
 
-/** The path without its query; undefined: too long, or not a path. Names in metadata need no escapes. */
-function pathOf(url: string): string | undefined {
-  const path = url.split('?', 1)[0] ?? '/';
-  return path.length <= MAX_PATH_LENGTH && path.startsWith('/') ? path : undefined;
+/**
+ * The path of a target, without its query. A client may send the whole URI (RFC 9112 section 3.2.2), escape any character and write a slash
+ * twice. undefined: too long, or not a path.
+ */
+function pathOf(target: string): string | undefined {
+  if (target.length > MAX_TARGET_LENGTH) return undefined;
+  const [path = ''] = target.replace(/^https?:\/\/[^/?#]*/i, '').split(/[?#]/, 1);
+  if (path !== '' && !path.startsWith('/')) return undefined;
+  const names = path.split('/').map(unescaped);
+  // An escaped slash is part of a name, and no name has one.
+  if (names.some((name) => name === undefined || name.includes('/'))) return undefined;
+  return `/${names.join('/')}`.replaceAll(/\/+/g, '/');
+}
+
+/** undefined: a percent sign is no escape, or bytes are not UTF-8. */
+function unescaped(name: string): string | undefined {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return undefined;
+  }
 }
 
 function refusal(status: number, reason: string): Answer {

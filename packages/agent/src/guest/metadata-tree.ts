@@ -30,7 +30,7 @@ const OPENSTACK_VERSIONS = [
  */
 export function metadataAt(guest: GuestRecord, path: string): MetadataNode | undefined {
   const names = path.split('/').filter((name) => name !== '');
-  if (names.length > 12 || path.includes('//')) return undefined;
+  if (names.length > 12) return undefined;
   let node: Leaf | Tree = rootTree(guest);
   for (const name of names) {
     if (isLeaf(node) || !Object.hasOwn(node, name)) return undefined;

@@ -1,74 +1,69 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger, sleep } from '@cable/kit';
-import type { Slice } from '@cable/model';
-import type { HostLinkResult } from '../devices/host-links.ts';
-import type { LinkTable } from '../devices/link-table.ts';
-import type { Link } from '../net/link.ts';
-import { createPlanner } from '../plan/plan.ts';
-import { sampleHost, sampleNetwork, samplePolicy, samplePort, slicesOf } from '../plan/sample.ts';
-import { createFakeDataPlane } from '../reconcile/fake-data-plane.ts';
+import type { HostLink } from '../desired.ts';
+import { vifDeviceName } from '../plan/device-names.ts';
+import { createPlanBed } from '../plan/testing/plan-bed.ts';
+import { type SampleSlice, sampleHost, sampleNetwork, samplePolicy, samplePort } from '../plan/testing/sample.ts';
+import type { Programmed } from '../reconcile/data-plane.ts';
 import { Reconciler } from '../reconcile/reconciler.ts';
-import type { HostState } from '../stream/host-state.ts';
-import { HostLoop } from './host-loop.ts';
-import { SlotTable } from './slots.ts';
+import { createFakeDataPlane } from '../reconcile/testing/fake-data-plane.ts';
+import type { AppliedLinks } from './applied-links.ts';
+import { type HostChange, HostLoop, type HostView } from './host-loop.ts';
 
 const POD = samplePort(5, { vifKind: 'veth', policy: 'policy:' });
 const OWN = samplePort(6, { vifKind: 'host', policy: 'policy:' });
-const CLOUD: Slice[] = [sampleHost('h1', [POD]), sampleNetwork(1), samplePolicy('', [])];
+const CLOUD: readonly SampleSlice[] = [sampleHost('h1', [POD]), ...sampleNetwork(1), samplePolicy('', [])];
+const HISTORY = { cluster: '01234567-89ab-4def-8000-000000000000', mark: '1-a' };
+const STATE = 7n;
+const NOTHING: Programmed = { revision: 0, state: 0n, commit: 0 };
 
-function state(revision: number, slices: readonly Slice[]): HostState {
-  return { revision, slices: slicesOf(...slices), synced: true };
-}
+type Options = {
+  readonly programmed?: Programmed;
+  readonly apply?: (links: ReadonlyMap<string, HostLink>) => AppliedLinks;
+};
 
 /** A loop over a fake kernel whose devices the test makes. */
-function bed(
-  applyHostLinks: (links: Map<string, Link>) => HostLinkResult = () => ({ changed: false, failures: new Map() }),
-) {
+function createBed({ programmed = NOTHING, apply }: Options = {}) {
+  const { state, planner } = createPlanBed();
   const stop = new AbortController();
   const plane = createFakeDataPlane();
-  const links = new Map<string, Link>();
-  let table: LinkTable = new Map();
-  let reads = 0;
-  let changes = 0;
-  let prunes = 0;
+  const changes: HostChange[] = [];
+  const pruned: (readonly string[])[] = [];
+  let released = 0;
   const loop = new HostLoop({
     host: 'h1',
-    plan: createPlanner('h1'),
-    reconciler: new Reconciler(plane, silentLogger()),
-    slots: new SlotTable(new Map(), () => 0),
+    slices: state,
+    planner,
+    reconciler: new Reconciler(plane, planner, { log: silentLogger() }),
+    slots: {
+      releaseUnclaimed: () => {
+        released += 1;
+      },
+    },
+    stateNumber: STATE,
+    programmed,
     links: {
-      read: () => {
-        if (reads === 0) table = new Map(links);
-        reads = 1;
-        return table;
-      },
-      invalidate: () => {
-        reads = 0;
-      },
+      apply: apply ?? (() => ({ changed: false, failures: new Map() })),
+      prune: (wanted) => pruned.push([...wanted.keys()]),
     },
-    repairDevices: () => false,
-    applyHostLinks: () => applyHostLinks(links),
-    pruneHostLinks: () => {
-      prunes += 1;
-    },
-    onChange: () => {
-      changes += 1;
-    },
+    onChange: (change) => changes.push(change),
     log: silentLogger(),
     signal: stop.signal,
+    retryMs: { minMs: 20, maxMs: 40 },
   });
+  const update = (revision: number, slices: readonly SampleSlice[], synced = true) => {
+    state.replace(slices);
+    return { revision, commit: revision, synced, history: HISTORY, changes: state.take().changes };
+  };
   const addDevice = (name: string, ifindex: number): void => {
     plane.setDevice(ifindex, true);
-    links.set(name, device(name, ifindex));
+    state.setDevice(name, ifindex);
   };
-  return { stop, plane, links, loop, addDevice, changes: () => changes, prunes: () => prunes };
+  return { stop, plane, loop, planner, update, addDevice, changes, pruned, released: () => released };
 }
 
-function device(name: string, ifindex: number): Link {
-  const state = { operState: 'up', flags: 1, up: true, carrier: true, peerIfindex: 0, peerNetnsid: undefined } as const;
-  return { ifindex, name, kind: 'veth', mtuBytes: 1450, mac: '', ...state };
-}
+const portsOf = (loop: HostLoop): HostView['ports'] => loop.view.ports;
 
 async function until(holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 5_000;
@@ -78,82 +73,185 @@ async function until(holds: () => boolean): Promise<void> {
   }
 }
 
+/** As AbortSignal.timeout, whose timer does not keep a process that only waits. */
+function abortAfter(ms: number): AbortSignal {
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(), ms);
+  return stop.signal;
+}
+
 test('a port is down without its device, and waitPlugged resolves once it is in the kernel', async () => {
-  const { loop, addDevice, plane, stop } = bed();
-  const running = loop.start(state(3, CLOUD));
-  await until(() => loop.snapshot.revision === 3);
-  assert.deepEqual(loop.snapshot.vifs, [
-    { portId: POD.id, state: 'down', reason: `there is no device cv${POD.id.slice(0, 11)}` },
-  ]);
-  const plugged = loop.waitPlugged(POD.id, AbortSignal.timeout(5_000));
-  addDevice(`cv${POD.id.slice(0, 11)}`, 50);
-  await sleep(20);
-  const again = loop.waitPlugged(POD.id, AbortSignal.timeout(5_000));
-  await Promise.all([plugged, again]);
-  assert.equal(plane.readMap('cb_vif_1').size, 1);
-  assert.equal(loop.snapshot.desired?.guests.size, 1);
+  const { loop, update, addDevice, plane, planner, changes, stop } = createBed();
+  const running = loop.start(update(3, CLOUD));
+  await until(() => loop.view.revision === 3);
+  const name = vifDeviceName(POD);
+  assert.deepEqual(loop.view.ports?.get(POD.id), {
+    portId: POD.id,
+    state: 'down',
+    reason: `there is no device ${name}`,
+  });
+  const plugged = loop.waitPlugged({ portId: POD.id }, abortAfter(2_000));
+  addDevice(name, 50);
+  loop.takeDevices([name]);
+  await plugged;
+  assert.equal(plane.entries('cb_vif_1').size, 1);
+  assert.equal(planner.guests.size, 1);
+  await loop.waitPlugged({ portId: POD.id, ifindex: 50 }, abortAfter(2_000));
+  assert.deepEqual(
+    changes.map(({ ports }) => [...ports]),
+    [[POD.id], [POD.id]],
+  );
   stop.abort();
   await running.done;
 });
 
-test('waitPlugged gives up with the reason', async () => {
-  const { loop, stop } = bed();
-  loop.start(state(3, CLOUD));
-  await until(() => loop.snapshot.revision === 3);
-  await assert.rejects(loop.waitPlugged(POD.id, AbortSignal.timeout(20)), /is not up: there is no device cv/);
-  await assert.rejects(loop.waitPlugged('other', AbortSignal.timeout(20)), /has not sent it to this host/);
-  stop.abort();
-});
-
-test('a link that the agent makes itself is programmed in the same round', async () => {
-  const made = bed((links) => {
-    const name = `cv${OWN.id.slice(0, 11)}`;
-    const changed = !links.has(name);
-    made.addDevice(name, 60);
-    return { changed, failures: new Map() };
+test('who is told the device waits for that one, not for an earlier one of the name', async () => {
+  const { loop, update, addDevice, stop } = createBed();
+  const name = vifDeviceName(POD);
+  addDevice(name, 50);
+  loop.start(update(3, CLOUD));
+  await loop.waitPlugged({ portId: POD.id, ifindex: 50 }, abortAfter(2_000));
+  let plugged = false;
+  const waiting = loop.waitPlugged({ portId: POD.id, ifindex: 51 }, abortAfter(2_000)).then(() => {
+    plugged = true;
   });
-  made.loop.start(state(4, [sampleHost('h1', [OWN]), sampleNetwork(1), samplePolicy('', [])]));
-  await until(() => made.loop.snapshot.revision === 4);
-  assert.equal(made.loop.snapshot.vifs[0]?.state, 'up');
-  assert.equal(made.loop.snapshot.rounds, 1);
-  made.stop.abort();
-});
-
-test('links of ports that are gone are removed after the round, and only when the state is known to be whole', async () => {
-  const { loop, changes, prunes, stop } = bed();
-  loop.start({ ...state(3, CLOUD), synced: false });
-  await until(() => changes() === 1);
-  await sleep(5);
-  assert.equal(prunes(), 0);
-  loop.setState(state(4, CLOUD));
-  await until(() => prunes() === 1);
-  assert.equal(changes(), 2);
+  await sleep(20);
+  assert.equal(plugged, false);
+  addDevice(name, 51);
+  loop.takeDevices([name]);
+  await waiting;
   stop.abort();
 });
 
-test('a revision counts only when the kernel took it, and the refusal is told meanwhile', async () => {
-  const { loop, plane, stop } = bed();
-  plane.failWrites('cb_ep_1');
-  loop.start(state(5, CLOUD));
-  await until(() => loop.snapshot.error !== null);
-  assert.match(loop.snapshot.error ?? '', /E2BIG/);
-  assert.equal(loop.snapshot.revision, 0);
-  plane.failWrites(undefined);
-  await until(() => loop.snapshot.revision === 5);
-  assert.equal(loop.snapshot.error, null);
+test('waitPlugged gives up with the reason', async () => {
+  const { loop, update, stop } = createBed();
+  loop.start(update(3, CLOUD));
+  await until(() => loop.view.revision === 3);
+  const wait = (portId: string) => loop.waitPlugged({ portId }, abortAfter(20));
+  await assert.rejects(wait(POD.id), /is not up: there is no device cv/);
+  await assert.rejects(wait('other'), /has not sent it to this host/);
   stop.abort();
 });
 
-test('a failure of one port is its own', async () => {
-  const { loop, stop } = bed(() => ({ changed: false, failures: new Map([[OWN.id, 'no room']]) }));
-  loop.start(state(6, [sampleHost('h1', [OWN, POD]), sampleNetwork(1), samplePolicy('', [])]));
-  await until(() => loop.snapshot.revision === 6);
-  assert.deepEqual(
-    loop.snapshot.vifs.map((vif) => [vif.portId, vif.state]),
-    [
-      [POD.id, 'down'],
-      [OWN.id, 'error'],
-    ],
-  );
+test("events that are nobody's cost no round, and a bookmark without changes moves the revision", async () => {
+  const { loop, update, changes, plane, stop } = createBed();
+  loop.start(update(3, CLOUD));
+  await until(() => loop.view.revision === 3);
+  loop.takeDevices(['eth0', 'lo', 'docker0']);
+  await sleep(30);
+  assert.equal(loop.view.rounds, 1);
+  loop.takeState(update(4, CLOUD));
+  await until(() => loop.view.revision === 4);
+  assert.equal(loop.view.rounds, 2);
+  assert.deepEqual([...(changes.at(-1)?.ports ?? ['none'])], []);
+  assert.deepEqual(plane.readProgrammed(), { revision: 4, state: STATE, commit: 4 });
+  stop.abort();
+});
+
+test('a link that the agent makes itself is programmed in the same round, and made again when it is touched', async () => {
+  let applied = 0;
+  const bed = createBed({
+    apply: (wanted) => {
+      applied += 1;
+      const changed = applied === 1;
+      if (changed) bed.addDevice([...wanted.values()][0]?.vifName ?? '', 60);
+      return { changed, failures: new Map() };
+    },
+  });
+  bed.loop.start(bed.update(4, [sampleHost('h1', [OWN]), ...sampleNetwork(1), samplePolicy('', [])]));
+  await until(() => bed.loop.view.revision === 4);
+  assert.equal(bed.loop.view.ports?.get(OWN.id)?.state, 'up');
+  assert.equal(bed.loop.view.rounds, 1);
+  bed.loop.takeDevices([`cb${OWN.id.slice(0, 11)}`]);
+  await until(() => applied === 2);
+  bed.stop.abort();
+});
+
+test('links and slots of ports that are gone go only when the state is known to be whole', async () => {
+  const { loop, update, pruned, released, stop } = createBed();
+  loop.start(update(3, CLOUD, false));
+  await until(() => loop.view.revision === 3);
+  assert.deepEqual([pruned.length, released()], [0, 0]);
+  loop.takeState(update(4, CLOUD));
+  await until(() => pruned.length === 1);
+  loop.takeState(update(5, CLOUD));
+  await until(() => loop.view.revision === 5);
+  assert.deepEqual([pruned.length, released()], [1, 1]);
+  stop.abort();
+});
+
+test('what failed is tried again after a while, and nothing else is', async () => {
+  let applied = 0;
+  const { loop, update, addDevice, plane, stop } = createBed({
+    apply: () => {
+      applied += 1;
+      return { changed: false, failures: applied < 3 ? new Map([[OWN.id, 'no room']]) : new Map() };
+    },
+  });
+  plane.failPuts('cb_source_1', 'ENOSPC', 1);
+  addDevice(vifDeviceName(POD), 50);
+  loop.start(update(6, [sampleHost('h1', [OWN, POD]), ...sampleNetwork(1), samplePolicy('', [])]));
+  await until(() => loop.view.revision === 6);
+  assert.deepEqual(loop.view.ports?.get(OWN.id), { portId: OWN.id, state: 'error', reason: 'no room' });
+  assert.match(loop.view.ports?.get(POD.id)?.reason ?? '', /map cb_source_1 is full/);
+  await until(() => loop.view.ports?.get(POD.id)?.state === 'up');
+  await until(() => loop.view.ports?.get(OWN.id)?.state === 'down');
+  const { rounds } = loop.view;
+  await sleep(100);
+  assert.equal(loop.view.rounds, rounds, 'no round without a reason');
+  stop.abort();
+});
+
+test('regression: a state older than what is programmed, or of another directory, is not put over it', async () => {
+  for (const programmed of [
+    { revision: 2, state: STATE, commit: 4 },
+    { revision: 1, state: STATE + 1n, commit: 1 },
+  ]) {
+    const { loop, update, addDevice, plane, stop } = createBed({ programmed });
+    addDevice(vifDeviceName(POD), 50);
+    loop.start(update(3, CLOUD, false));
+    await until(() => loop.view.rounds === 1);
+    assert.equal(plane.entries('cb_vif_1').size, 0);
+    assert.equal(plane.listAttached().has(50), true, 'a new device drops');
+    assert.equal(portsOf(loop), undefined);
+    assert.match(loop.view.held ?? '', /waiting for the server/);
+    await assert.rejects(loop.waitPlugged({ portId: POD.id }, abortAfter(5)), /waiting for the server/);
+    loop.takeState(update(5, CLOUD));
+    await until(() => loop.view.revision === 5);
+    assert.equal(loop.view.ports?.get(POD.id)?.state, 'up');
+    assert.equal(loop.view.held, null);
+    stop.abort();
+  }
+  const { loop, update, stop } = createBed({ programmed: { revision: 9, state: STATE, commit: 3 } });
+  loop.start(update(3, CLOUD, false));
+  await until(() => loop.view.revision === 3);
+  stop.abort();
+});
+
+test('a round that fails is made again, with all that it was to do', async () => {
+  const { loop, update, addDevice, plane, stop } = createBed();
+  addDevice(vifDeviceName(POD), 50);
+  const { writeProgrammed } = plane;
+  plane.writeProgrammed = () => {
+    plane.writeProgrammed = writeProgrammed;
+    throw new Error('not now');
+  };
+  loop.start(update(3, CLOUD));
+  await until(() => loop.view.error !== null);
+  assert.match(loop.view.error ?? '', /not now/);
+  await until(() => loop.view.revision === 3);
+  assert.equal(loop.view.error, null);
+  assert.equal(loop.view.ports?.get(POD.id)?.state, 'up');
+  stop.abort();
+});
+
+test('a program that was taken off is put back at once', async () => {
+  const { loop, update, addDevice, plane, stop } = createBed();
+  addDevice(vifDeviceName(POD), 50);
+  loop.start(update(3, CLOUD));
+  await until(() => loop.view.revision === 3);
+  loop.takeLostPrograms([50, 99]);
+  assert.equal(plane.listAttached().has(50), false);
+  await until(() => plane.listAttached().has(50));
   stop.abort();
 });

@@ -1,189 +1,291 @@
-import { type Logger, type Loop, startLoop } from '@cable/kit';
-import type { HostSlice, VifStatus } from '@cable/model';
-import type { DesiredState } from '../desired.ts';
-import type { HostLinkResult } from '../devices/host-links.ts';
-import type { LinkTable } from '../devices/link-table.ts';
-import { vifDeviceName } from '../plan/host-links.ts';
-import type { LocalDevice } from '../plan/local.ts';
-import type { Planner } from '../plan/plan.ts';
-import type { Reconciler } from '../reconcile/reconciler.ts';
-import { type HostState, NO_STATE } from '../stream/host-state.ts';
+import { type Backoff, createBackoff, type Logger, type Loop, startLoop } from '@cable/kit';
+import type { LocalPort, VifStatus } from '@cable/model';
+import type { EntryChange } from '../plan/claims.ts';
+import type { PlanChanges, Planner } from '../plan/planner.ts';
+import { policyName } from '../plan/topics.ts';
+import type { Programmed } from '../reconcile/data-plane.ts';
+import { mayWrite } from '../reconcile/programmed.ts';
+import type { Reconciled, Reconciler } from '../reconcile/reconciler.ts';
+import type { RefusalCount } from '../reconcile/refusals.ts';
+import type { SliceChange, SliceReader, StateUpdate } from '../stream/slice-reader.ts';
+import { type LinkDriver, MachineLinks } from './applied-links.ts';
+import { type PlugWait, PlugWaiters } from './plug-waiters.ts';
+import { PortStates } from './port-states.ts';
 import type { SlotTable } from './slots.ts';
-import { vifStatuses } from './vif-status.ts';
 
-/** What the host is, as of the last round. */
-export type HostSnapshot = {
+/** The host as of the last round. */
+export type HostView = {
   /** Of what is in the kernel; 0: nothing yet. */
   readonly revision: number;
-  readonly state: HostState;
-  readonly desired: DesiredState | undefined;
-  readonly vifs: readonly VifStatus[];
+  /** True: the state was in sync with the server in this run. */
+  readonly synced: boolean;
+  /** State of each port by its id; undefined: no round has written yet. It is kept as things change. */
+  readonly ports: ReadonlyMap<string, VifStatus> | undefined;
   /** Why the last round failed; null: it did not. */
   readonly error: string | null;
+  /** Why nothing is written; null: it is. */
+  readonly held: string | null;
+  /** Entries that the maps lack, but for those of local ports and their policies, which say so themselves. */
+  readonly refused: readonly RefusalCount[];
   /** Rounds that ended well, and map entries written and deleted by them. */
   readonly rounds: number;
   readonly writes: number;
 };
 
+/** What a round changed: ports whose state changed or that are gone. `revision` may be another than before. */
+export type HostChange = { readonly revision: number; readonly ports: ReadonlySet<string> };
+
 export type HostLoopDeps = {
   readonly host: string;
-  readonly plan: Planner;
-  readonly reconciler: Pick<Reconciler, 'apply'>;
-  readonly slots: SlotTable;
-  readonly links: { read(): LinkTable; invalidate(): void };
-  /** Makes the agent's own devices anew if one is gone. True: it did, so the links have changed. */
-  readonly repairDevices: (links: LinkTable) => boolean;
-  readonly applyHostLinks: (wanted: DesiredState['hostLinks']) => HostLinkResult;
-  /** Removes links of ports that are gone. Does not wait: the kernel is slow at it, and nothing depends on it. */
-  readonly pruneHostLinks: (wanted: DesiredState['hostLinks'], links: LinkTable) => void;
+  readonly slices: Pick<SliceReader, 'item'>;
+  readonly planner: Planner;
+  readonly reconciler: Reconciler;
+  readonly slots: Pick<SlotTable, 'releaseUnclaimed'>;
+  /** `stateNumber` of the state directory. */
+  readonly stateNumber: bigint;
+  /** What the maps held when this run began. */
+  readonly programmed: Programmed;
+  readonly links: LinkDriver;
   /** Called after each round that changed something which is reported. */
-  readonly onChange: () => void;
+  readonly onChange: (change: HostChange) => void;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Of attempts at what failed. Default 0.5 to 30 s. */
+  readonly retryMs?: { readonly minMs: number; readonly maxMs: number };
 };
 
-/** A failed device or link is tried again this often, without any event. */
-const RETRY_MS = 10_000;
+const RETRY_MS = { minMs: 500, maxMs: 30_000 };
 
-/** Slices and devices in; kernel, guests and status out: the one loop in which the host is made to be as desired. */
+type Position = Omit<StateUpdate, 'changes'>;
+
+/** What is to be done in the next round. */
+type Pending = {
+  readonly changes: (readonly SliceChange[])[];
+  readonly devices: Set<string>;
+  /** Ports to look at, and to attach if need be. */
+  readonly ports: Set<string>;
+  retry: boolean;
+};
+
+/**
+ * Slices and devices in; kernel, guests and status out: the one loop in which the host is made to be as desired. A round costs what changed;
+ * without a change there is none, but for what failed, which is tried again after a back-off.
+ */
 export class HostLoop {
   readonly #deps: HostLoopDeps;
-  readonly #waiters = new Set<{ readonly portId: string; readonly round: number; readonly resolve: () => void }>();
+  readonly #links: MachineLinks;
+  readonly #states: PortStates;
+  readonly #waiters = new PlugWaiters();
+  readonly #retries: Backoff;
+  #pending: Pending = nothingPending();
+  #state: Position = { revision: 0, history: null, commit: 0, synced: false };
   #loop: Loop | undefined;
-  #state: HostState = NO_STATE;
-  #started = 0;
-  #snapshot: HostSnapshot = {
-    revision: 0,
-    state: NO_STATE,
-    desired: undefined,
-    vifs: [],
-    error: null,
-    rounds: 0,
-    writes: 0,
-  };
+  #retryTimer: NodeJS.Timeout | undefined;
+  /** Changes of the plan that the reconciler has not been given. */
+  #entries: (readonly EntryChange[])[] = [];
+  #revision = 0;
+  #written = false;
+  #released = false;
+  #error: string | null = null;
+  #rounds = 0;
+  #writes = 0;
 
   constructor(deps: HostLoopDeps) {
     this.#deps = deps;
-  }
-
-  get snapshot(): HostSnapshot {
-    return this.#snapshot;
-  }
-
-  /** Starts with this state; `done` of the result resolves after the signal aborted. */
-  start(initial: HostState): { readonly done: Promise<void> } {
-    this.#state = initial;
-    const { log, signal } = this.#deps;
-    this.#loop = startLoop({ name: 'host', log, signal, run: () => this.#round(), everyMs: RETRY_MS });
-    return this.#loop;
-  }
-
-  /** The newest state wins; states between are skipped. */
-  setState(state: HostState): void {
-    this.#state = state;
-    this.#loop?.trigger();
-  }
-
-  /** Asks for a round: devices may have changed. */
-  trigger(): void {
-    this.#loop?.trigger();
-  }
-
-  /** Resolves when a round that began after this call finds the port up; rejects when the signal aborts. */
-  waitPlugged(portId: string, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const waiter = {
-        portId,
-        round: this.#started + 1,
-        resolve: (): void => {
-          signal.removeEventListener('abort', onAbort);
-          resolve();
-        },
-      };
-      const onAbort = (): void => {
-        this.#waiters.delete(waiter);
-        const status = this.#snapshot.vifs.find((vif) => vif.portId === portId);
-        reject(new Error(`port ${portId} is not up: ${status?.reason ?? 'the server has not sent it to this host'}`));
-      };
-      if (signal.aborted) return onAbort();
-      this.#waiters.add(waiter);
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#deps.links.invalidate();
-      this.trigger();
+    this.#links = new MachineLinks(deps.links);
+    this.#retries = createBackoff(deps.retryMs ?? RETRY_MS);
+    this.#states = new PortStates({
+      port: (portId) => this.#port(portId),
+      failure: (portId) => this.#failure(portId),
+      hasDevice: (portId) => deps.planner.vifs.has(portId),
     });
   }
 
+  get view(): HostView {
+    return {
+      revision: this.#revision,
+      synced: this.#state.synced,
+      ports: this.#written ? this.#states.all : undefined,
+      error: this.#error,
+      held: this.#held(),
+      refused: this.#deps.reconciler.otherFailures(),
+      rounds: this.#rounds,
+      writes: this.#writes,
+    };
+  }
+
+  /** Starts with this state; `done` of the result resolves after the signal aborted. */
+  start(initial: StateUpdate): { readonly done: Promise<void> } {
+    this.#note(initial);
+    const { log, signal } = this.#deps;
+    this.#loop = startLoop({ name: 'host', log, signal, run: () => this.#round() });
+    signal.addEventListener('abort', () => clearTimeout(this.#retryTimer), { once: true });
+    return this.#loop;
+  }
+
+  /** The slices changed. */
+  takeState(update: StateUpdate): void {
+    this.#note(update);
+    this.#loop?.trigger();
+  }
+
+  /** Devices of these names came, went, are others or are not as they were. */
+  takeDevices(names: Iterable<string>): void {
+    const before = this.#pending.devices.size;
+    for (const name of names) if (concernsPorts(name)) this.#pending.devices.add(name);
+    if (this.#pending.devices.size > before) this.#loop?.trigger();
+  }
+
+  /** Somebody took the programs off these devices. */
+  takeLostPrograms(ifindexes: Iterable<number>): void {
+    for (const ifindex of ifindexes) {
+      for (const portId of this.#deps.reconciler.restore(ifindex)) this.#pending.ports.add(portId);
+    }
+    if (this.#pending.ports.size > 0) this.#loop?.trigger();
+  }
+
+  /** Resolves when the port is up, with the device of that ifindex if one is given; rejects when the signal aborts. */
+  waitPlugged(wanted: PlugWait, signal: AbortSignal): Promise<void> {
+    if (!signal.aborted && this.#isUp(wanted)) return Promise.resolve();
+    return this.#waiters.wait(wanted, signal, () => {
+      const reason = this.#states.all.get(wanted.portId)?.reason;
+      return `port ${wanted.portId} is not up: ${reason ?? this.#held() ?? 'the server has not sent it to this host'}`;
+    });
+  }
+
+  #note({ changes, ...state }: StateUpdate): void {
+    this.#state = state;
+    this.#pending.changes.push(changes);
+  }
+
   async #round(): Promise<void> {
-    this.#started += 1;
-    const round = this.#started;
     const state = this.#state;
-    let desired: DesiredState;
+    const pending = this.#pending;
+    this.#pending = nothingPending();
+    const write = this.#mayWrite(state);
     try {
-      const applied = await this.#apply(state);
-      const { failures, writes } = applied;
-      desired = applied.desired;
-      const vifs = vifStatuses(hostSlice(state, this.#deps.host)?.ports ?? [], desired, failures);
-      this.#publish({ revision: state.revision, state, desired, vifs, error: null, writes });
+      await this.#plan(pending);
+      const result = await this.#reconcile(state, pending, write);
+      this.#error = null;
+      this.#publish(state, result, pending.ports, write);
     } catch (err) {
-      const message = err instanceof Error ? err.message : String(err);
-      if (this.#snapshot.error !== message) this.#snapshot = { ...this.#snapshot, error: message };
+      this.#error = err instanceof Error ? err.message : String(err);
+      this.#putOff(pending);
       throw err;
     }
-    this.#wakeWaiters(round);
-    if (state.synced) this.#deps.pruneHostLinks(desired.hostLinks, this.#deps.links.read());
+    this.#afterRound(state);
   }
 
-  async #apply(state: HostState): Promise<{ desired: DesiredState; failures: Map<string, string>; writes: number }> {
-    const prune = state.synced;
-    if (this.#deps.repairDevices(this.#deps.links.read())) this.#deps.links.invalidate();
-    let desired = this.#plan(state);
-    const made = this.#deps.applyHostLinks(desired.hostLinks);
-    if (made.changed) {
-      this.#deps.links.invalidate();
-      desired = this.#plan(state);
+  async #plan(pending: Pending): Promise<void> {
+    const { planner } = this.#deps;
+    this.#takePlan(await planner.update(each(pending.changes), pending.devices), pending.ports);
+    const links = this.#links.apply(planner.hostLinks, pending.devices, pending.retry);
+    for (const portId of links.ports) pending.ports.add(portId);
+    if (links.devices.length > 0) this.#takePlan(await planner.update([], links.devices), pending.ports);
+  }
+
+  #takePlan({ entries, ports }: PlanChanges, into: Set<string>): void {
+    if (entries.length > 0) this.#entries.push(entries);
+    for (const portId of ports) into.add(portId);
+  }
+
+  async #reconcile(state: Position, { ports, retry }: Pending, write: boolean): Promise<Reconciled> {
+    const { reconciler, planner } = this.#deps;
+    const entries = each(this.#entries);
+    this.#entries = [];
+    const programmed = this.#programmedOf(state);
+    const result = await reconciler.apply({ entries, ports, write, prune: state.synced, retry, state: programmed });
+    for (const portId of result.ports) ports.add(portId);
+    for (const name of result.policies) for (const portId of planner.portsOf(name)) ports.add(portId);
+    return result;
+  }
+
+  #publish(state: Position, result: Reconciled, ports: ReadonlySet<string>, write: boolean): void {
+    this.#rounds += 1;
+    this.#writes += result.puts + result.deletes;
+    if (!write) {
+      // What is in the maps is not known; their state is told by the round that writes.
+      for (const portId of ports) this.#pending.ports.add(portId);
+      return;
     }
-    const result = await this.#deps.reconciler.apply(desired, { prune });
-    const failures = new Map([...made.failures, ...result.failures]);
-    return { desired, failures, writes: result.puts + result.deletes };
+    this.#written = true;
+    const changed = this.#states.refresh(ports);
+    const moved = this.#revision !== state.revision;
+    this.#revision = state.revision;
+    if (changed.size > 0 || moved) this.#deps.onChange({ revision: this.#revision, ports: changed });
+    this.#waiters.wake(ports, (wanted) => this.#isUp(wanted));
   }
 
-  #plan(state: HostState): DesiredState {
-    const { host, slots, links, plan } = this.#deps;
-    const table = links.read();
-    const devices = new Map<string, LocalDevice>();
-    for (const port of hostSlice(state, host)?.ports ?? []) {
-      const link = table.get(vifDeviceName(port));
-      if (link !== undefined) devices.set(port.id, { name: link.name, ifindex: link.ifindex });
+  /** The round failed. Changes of slices are in the plan, those of the plan with the reconciler; the rest is to be done again. */
+  #putOff({ devices, ports, retry }: Pending): void {
+    for (const name of devices) this.#pending.devices.add(name);
+    for (const portId of ports) this.#pending.ports.add(portId);
+    this.#pending.retry ||= retry;
+  }
+
+  #afterRound(state: Position): void {
+    if (state.synced) {
+      if (!this.#released) this.#deps.slots.releaseUnclaimed();
+      this.#released = true;
+      this.#links.prune(this.#deps.planner.hostLinks);
     }
-    return plan(state.slices, { host, slots: slots.assign(devices.keys(), { release: state.synced }), devices });
+    const unfinished = this.#deps.reconciler.unfinished || this.#links.failures.size > 0;
+    if (!unfinished) this.#retries.reset();
+    if (unfinished === (this.#retryTimer !== undefined)) return;
+    clearTimeout(this.#retryTimer);
+    const again = unfinished && !this.#deps.signal.aborted;
+    this.#retryTimer = again ? setTimeout(() => this.#retry(), this.#retries.next()) : undefined;
   }
 
-  #publish(next: Omit<HostSnapshot, 'rounds' | 'writes'> & { readonly writes: number }): void {
-    const before = this.#snapshot;
-    this.#snapshot = { ...next, rounds: before.rounds + 1, writes: before.writes + next.writes };
-    const changed = before.revision !== next.revision || !sameStatuses(before.vifs, next.vifs) || before.error !== null;
-    if (changed) this.#deps.onChange();
+  #retry(): void {
+    this.#retryTimer = undefined;
+    this.#pending.retry = true;
+    this.#loop?.trigger();
   }
 
-  #wakeWaiters(round: number): void {
-    const up = new Set(this.#snapshot.vifs.filter((vif) => vif.state === 'up').map((vif) => vif.portId));
-    for (const waiter of this.#waiters) {
-      if (waiter.round > round || !up.has(waiter.portId)) continue;
-      this.#waiters.delete(waiter);
-      waiter.resolve();
-    }
+  /** Once something was written, what follows is newer. */
+  #mayWrite(state: Position): boolean {
+    return this.#written || mayWrite({ ...this.#programmedOf(state), synced: state.synced }, this.#deps.programmed);
+  }
+
+  #held(): string | null {
+    if (this.#mayWrite(this.#state)) return null;
+    const { revision } = this.#deps.programmed;
+    return `the saved state (revision ${this.#state.revision}) is older than what is programmed (${revision}) or of another directory: waiting for the server`;
+  }
+
+  #programmedOf({ revision, commit }: Position): Programmed {
+    return { revision, state: this.#deps.stateNumber, commit };
+  }
+
+  #isUp({ portId, ifindex }: PlugWait): boolean {
+    if (this.#states.all.get(portId)?.state !== 'up') return false;
+    return ifindex === undefined || this.#deps.planner.vifs.get(portId)?.ifindex === ifindex;
+  }
+
+  #port(portId: string): LocalPort | undefined {
+    return this.#deps.slices.item(`host:${this.#deps.host}`, portId);
+  }
+
+  #failure(portId: string): string | undefined {
+    const { planner, reconciler } = this.#deps;
+    const own = planner.errors.get(portId) ?? this.#links.failures.get(portId) ?? reconciler.portFailure(portId);
+    const port = this.#port(portId);
+    if (own !== undefined || port === undefined || port.policy === null) return own;
+    return reconciler.policyFailure(policyName(port.policy, port.networkId));
   }
 }
 
-/** The slice with this host's own ports. */
-export function hostSlice(state: Pick<HostState, 'slices'>, host: string): HostSlice | undefined {
-  const slice = state.slices.get(`host:${host}`);
-  return slice?.kind === 'host' ? slice : undefined;
+/** One list after the other, without a copy of them. */
+function* each<T>(lists: readonly (readonly T[])[]): Generator<T> {
+  for (const list of lists) yield* list;
 }
 
-function sameStatuses(a: readonly VifStatus[], b: readonly VifStatus[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((one, i) => one.portId === b[i]?.portId && one.state === b[i].state && one.reason === b[i].reason)
-  );
+function nothingPending(): Pending {
+  return { changes: [], devices: new Set(), ports: new Set(), retry: false };
+}
+
+/** Names of devices that ports have, and of the machine's ends of their links. */
+function concernsPorts(name: string): boolean {
+  return /^(tap|cv|cb)/.test(name);
 }

@@ -1,57 +1,55 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { CB_SERVICE_SLOT_MAX, CB_SERVICE_SLOT_MIN } from '../bpf/abi.gen.ts';
 import { SlotTable } from './slots.ts';
 
-const RELEASE = { release: true };
-
-test('a port keeps its slot, a new one gets the lowest free, whatever the order of asking', () => {
+test('a port keeps its slot, a new one gets the lowest free', () => {
   const slots = new SlotTable(new Map([['b', 3]]), () => 0);
   assert.deepEqual(
-    slots.assign(['c', 'b', 'a'], RELEASE),
-    new Map([
-      ['b', 3],
-      ['a', 2],
-      ['c', 4],
-    ]),
-  );
-  assert.deepEqual(
-    slots.assign(['a', 'b', 'c', 'a'], RELEASE),
-    new Map([
-      ['b', 3],
-      ['a', 2],
-      ['c', 4],
-    ]),
+    ['c', 'b', 'a', 'c', 'd'].map((portId) => slots.acquire(portId)),
+    [2, 3, 4, 2, 5],
   );
 });
 
 test('a released slot rests a minute before another port gets it', () => {
   let now = 0;
   const slots = new SlotTable(new Map(), () => now);
-  slots.assign(['a', 'b'], RELEASE);
-  assert.deepEqual(
-    slots.assign(['b', 'c'], RELEASE),
-    new Map([
-      ['b', 3],
-      ['c', 4],
-    ]),
-  );
+  for (const portId of ['a', 'b', 'c']) slots.acquire(portId);
+  slots.release('b');
+  slots.release('b');
+  now = 1;
+  slots.release('a');
+  assert.equal(slots.acquire('d'), 5);
   now = 60_000;
-  assert.equal(slots.assign(['b', 'c', 'd'], RELEASE).get('d'), 2);
+  assert.equal(slots.acquire('e'), 3);
+  now = 60_001;
+  assert.equal(slots.acquire('f'), 2);
+  assert.equal(slots.acquire('g'), 6);
 });
 
-test('the slots of a previous run are free again when their ports are gone', () => {
-  const slots = new SlotTable(new Map([['old', 2]]), () => 0);
-  assert.deepEqual(slots.assign([], RELEASE), new Map());
-});
-
-test('while other ports may only be unknown yet, they keep their slots', () => {
-  const slots = new SlotTable(new Map([['old', 2]]), () => 0);
-  slots.assign(['new'], { release: false });
-  assert.deepEqual(
-    slots.assign(['new', 'old'], RELEASE),
+test('the slots of a previous run are kept until all ports are known, and free after their rest', () => {
+  let now = 0;
+  const slots = new SlotTable(
     new Map([
       ['old', 2],
-      ['new', 3],
+      ['gone', 3],
     ]),
+    () => now,
   );
+  assert.equal(slots.acquire('new'), 4);
+  assert.equal(slots.acquire('old'), 2);
+  slots.releaseUnclaimed();
+  assert.equal(slots.acquire('old'), 2);
+  now = 60_000;
+  assert.equal(slots.acquire('other'), 3);
+});
+
+test('when no slot is free there is none, until one is released', () => {
+  let now = 0;
+  const slots = new SlotTable(new Map(), () => now);
+  for (let slot = CB_SERVICE_SLOT_MIN; slot <= CB_SERVICE_SLOT_MAX; slot += 1) slots.acquire(String(slot));
+  assert.equal(slots.acquire('more'), undefined);
+  slots.release('77');
+  now = 60_000;
+  assert.equal(slots.acquire('more'), 77);
 });

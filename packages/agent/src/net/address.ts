@@ -24,6 +24,21 @@ const IFA_F_NOPREFIXROUTE = 0x200;
 const IFADDR_BYTES = 8;
 const SCOPE_LINK = 253;
 
+/** An event of RTNLGRP_IPV4_IFADDR or RTNLGRP_IPV6_IFADDR; undefined: another message. */
+export type AddressEvent = { readonly address: LinkAddress; readonly gone: boolean };
+
+export function decodeAddressEvent(message: NetlinkMessage): AddressEvent | undefined {
+  const { type } = message;
+  if (type !== RTM_ADDRESS.create && type !== RTM_ADDRESS.delete) return undefined;
+  return { address: decodeAddress(message), gone: type === RTM_ADDRESS.delete };
+}
+
+/** All addresses, a datagram a turn. False: the list changed while it was read. */
+export function readAddresses(socket: NetlinkSocket, take: (address: LinkAddress) => void): Promise<boolean> {
+  const request = { type: RTM_ADDRESS.get, fixed: ifaddr(undefined, 0), tried: 'list the addresses' };
+  return socket.dumpInTurns(request, (message) => take(decodeAddress(message)));
+}
+
 /** Addresses of one device, or of all. */
 export function listAddresses(socket: NetlinkSocket, ifindex?: number): LinkAddress[] {
   const tried = ifindex === undefined ? 'list the addresses' : `list the addresses of device ${ifindex}`;

@@ -4,11 +4,13 @@
  *
  * A tcx link would do the same, but the kernel waits for an RCU grace period in each attach (ADR 0012).
  */
-import { absentOn } from '../ffi/errno.ts';
+import { absentOn, KernelError } from '../ffi/errno.ts';
+import { getLink } from './link.ts';
 import {
   type AttributeMap,
   decodeAttributes,
   fixedHeader,
+  type NetlinkMessage,
   nest,
   readText,
   readU32,
@@ -22,7 +24,7 @@ import { type NetlinkSocket, NLM } from './socket.ts';
 export type FilterProgram = { readonly fd: number; readonly info: { readonly name: string } };
 
 /** Message types and attributes (linux/rtnetlink.h, linux/pkt_cls.h). */
-const RTM = { newQdisc: 36, deleteQdisc: 37, newFilter: 44, deleteFilter: 45, getFilter: 46 } as const;
+const RTM = { newQdisc: 36, deleteQdisc: 37, getQdisc: 38, newFilter: 44, deleteFilter: 45, getFilter: 46 } as const;
 const TCA = { kind: 1, options: 2 } as const;
 const TCA_BPF = { fd: 6, name: 7, flags: 8, id: 11 } as const;
 const DIRECT_ACTION = 1;
@@ -32,11 +34,34 @@ const CLSACT_PARENT = 0xfffffff1;
 const INGRESS_PARENT = 0xfffffff2;
 const EGRESS_PARENT = 0xfffffff3;
 /** Before other filters; of all protocols (ETH_P_ALL in network order). */
-const PRIORITY_AND_PROTOCOL = (1 << 16) | 0x0300;
+const OUR_PRIORITY = 1;
+const PRIORITY_AND_PROTOCOL = (OUR_PRIORITY << 16) | 0x0300;
 const OUR_HANDLE = 0xcab1e;
 
-/** Makes the device's received packets pass the program. Idempotent. ENODEV: no such device. */
-export function ensureIngressFilter(socket: NetlinkSocket, ifindex: number, program: FilterProgram): void {
+/** struct tcmsg: its length and where its fields are. */
+const TCMSG_BYTES = 20;
+const IFINDEX_AT = 4;
+const HANDLE_AT = 8;
+const PARENT_AT = 12;
+const INFO_AT = 16;
+
+/** What is on a device's ingress: of ours, the program's id; undefined: nothing. */
+export type IngressFilter = { readonly ifindex: number; readonly programId: number | undefined };
+
+/** Makes the device's received packets pass the program. Idempotent. False: the device is not there, or vanished meanwhile. */
+export function ensureIngressFilter(socket: NetlinkSocket, ifindex: number, program: FilterProgram): boolean {
+  try {
+    putIngressFilter(socket, ifindex, program);
+    return true;
+  } catch (err) {
+    // Of a device that goes just now the kernel says one or the other.
+    const maybeGone = err instanceof KernelError && (err.code === 'ENODEV' || err.code === 'EINVAL');
+    if (maybeGone && getLink(socket, ifindex) === undefined) return false;
+    throw err;
+  }
+}
+
+function putIngressFilter(socket: NetlinkSocket, ifindex: number, program: FilterProgram): void {
   const { name } = program.info;
   const tried = `attach ${name} to ingress of device ${ifindex}`;
   absentOn(['EEXIST'], () =>
@@ -60,8 +85,37 @@ export function ensureIngressFilter(socket: NetlinkSocket, ifindex: number, prog
 
 /** Id of the program that we put on the device; undefined: none, or no such device. */
 export function ingressProgramId(socket: NetlinkSocket, ifindex: number): number | undefined {
-  const ours = listFilters(socket, ifindex, INGRESS_PARENT).find((filter) => filter.handle === OUR_HANDLE);
-  return ours?.programId;
+  const fixed = tcmsg(ifindex, OUR_HANDLE, INGRESS_PARENT, PRIORITY_AND_PROTOCOL);
+  const request = { type: RTM.getFilter, fixed, tried: `look at the program of device ${ifindex}` };
+  const answer = absentOn(['ENOENT', 'ENODEV', 'EINVAL'], () => socket.get(request));
+  return answer === undefined ? undefined : programIdOf(decodeAttributes(answer.body, TCMSG_BYTES));
+}
+
+/** Devices that have the qdisc for such filters, a datagram a turn. False: the list changed while it was read. */
+export function listIngressQdiscs(socket: NetlinkSocket, take: (ifindex: number) => void): Promise<boolean> {
+  const request = { type: RTM.getQdisc, fixed: tcmsg(0, 0, 0), tried: 'list the qdiscs' };
+  return socket.dumpInTurns(request, ({ body }) => {
+    if (viewOf(body).getUint32(PARENT_AT, true) === CLSACT_PARENT) take(viewOf(body).getInt32(IFINDEX_AT, true));
+  });
+}
+
+/** What an event of RTNLGRP_TC says of our filters; undefined: nothing. With the qdisc they go unmentioned. */
+export function decodeFilterEvent(message: NetlinkMessage): IngressFilter | undefined {
+  const { type, body } = message;
+  if (body.length < TCMSG_BYTES) return undefined;
+  const view = viewOf(body);
+  const ifindex = view.getInt32(IFINDEX_AT, true);
+  const handle = view.getUint32(HANDLE_AT, true);
+  const parent = view.getUint32(PARENT_AT, true);
+  if (type === RTM.deleteQdisc) return parent === CLSACT_PARENT ? { ifindex, programId: undefined } : undefined;
+  if (parent !== INGRESS_PARENT) return undefined;
+  if (type === RTM.newFilter && handle === OUR_HANDLE) {
+    return { ifindex, programId: programIdOf(decodeAttributes(body, TCMSG_BYTES)) };
+  }
+  // Handle 0: all filters of a priority, or all.
+  const priority = view.getUint32(INFO_AT, true) >>> 16;
+  const ours = handle === OUR_HANDLE || (handle === 0 && priority <= OUR_PRIORITY);
+  return type === RTM.deleteFilter && ours ? { ifindex, programId: undefined } : undefined;
 }
 
 /** Takes our program off, and the qdisc with it when nobody else uses it; absent is fine. False: it was not there. */
@@ -72,28 +126,22 @@ export function removeIngressFilter(socket: NetlinkSocket, ifindex: number): boo
   absentOn(['ENOENT', 'ENODEV'], () =>
     socket.change({ type: RTM.deleteFilter, fixed, attributes: [text(TCA.kind, 'bpf')], tried }),
   );
-  const others = [INGRESS_PARENT, EGRESS_PARENT].flatMap((parent) => listFilters(socket, ifindex, parent));
-  if (others.length > 0) return true;
+  if ([INGRESS_PARENT, EGRESS_PARENT].some((parent) => hasFilters(socket, ifindex, parent))) return true;
   const qdisc = tcmsg(ifindex, CLSACT_HANDLE, CLSACT_PARENT);
   absentOn(['ENOENT', 'EINVAL', 'ENODEV'], () => socket.change({ type: RTM.deleteQdisc, fixed: qdisc, tried }));
   return true;
 }
 
-type Filter = { readonly handle: number; readonly programId: number };
-
-function listFilters(socket: NetlinkSocket, ifindex: number, parent: number): readonly Filter[] {
+/** Whether any filter is there. */
+function hasFilters(socket: NetlinkSocket, ifindex: number, parent: number): boolean {
   const request = {
     type: RTM.getFilter,
     fixed: tcmsg(ifindex, 0, parent),
     tried: `list the filters of device ${ifindex}`,
   };
   const answers = absentOn(['ENODEV', 'EINVAL', 'ENOENT'], () => socket.dump(request)) ?? [];
-  return answers.flatMap(({ body }) => {
-    const attributes = decodeAttributes(body, 20);
-    const handle = viewOf(body).getUint32(8, true);
-    // Each priority is first listed as such, without a filter.
-    return handle === 0 ? [] : [{ handle, programId: programIdOf(attributes) }];
-  });
+  // Each priority is first listed as such, without a filter.
+  return answers.some(({ body }) => viewOf(body).getUint32(HANDLE_AT, true) !== 0);
 }
 
 function programIdOf(attributes: AttributeMap): number {

@@ -1,7 +1,7 @@
 /** Network devices: list, change, move, delete. What the agent made itself it knows by its name's prefix. */
 
 import { randomInt } from 'node:crypto';
-import { closeSync } from 'node:fs';
+import { startTurns } from '@cable/kit';
 import { macToBytes, parseMac } from '@cable/model';
 import { absentOn, NetlinkError, succeeded } from '../ffi/errno.ts';
 import {
@@ -16,7 +16,7 @@ import {
   u32,
   viewOf,
 } from './message.ts';
-import { openNetns } from './netns.ts';
+import { type NetnsRef, withNetns } from './netns.ts';
 import type { NetlinkSocket } from './socket.ts';
 
 /** A device's name, or its ifindex. */
@@ -42,6 +42,8 @@ export type Link = {
   readonly peerIfindex: number;
   /** This namespace's number for the one that the peer is in; undefined: the same namespace. */
   readonly peerNetnsid: number | undefined;
+  /** What somebody wrote about it (`ip link show`); empty: nothing. On a pod's link, its port's id. */
+  readonly alias: string;
 };
 
 const OPER_STATES = ['unknown', 'notpresent', 'down', 'lowerlayerdown', 'testing', 'dormant', 'up'] as const;
@@ -56,6 +58,7 @@ export const IFLA = {
   link: 5,
   operState: 16,
   info: 18,
+  alias: 20,
   group: 27,
   netnsFd: 28,
   extMask: 29,
@@ -64,6 +67,7 @@ export const IFLA = {
 export const IFLA_INFO = { kind: 1, data: 2 } as const;
 
 const IFF_UP = 0x1;
+const AF_UNSPEC = 0;
 const IFF_LOWER_UP = 0x1_0000;
 const IFINFO_BYTES = 16;
 const SKIP_STATISTICS = 1 << 3;
@@ -78,6 +82,24 @@ export function listLinks(socket: NetlinkSocket): Link[] {
   const attributes = [u32(IFLA.extMask, SKIP_STATISTICS)];
   const tried = 'list the network devices';
   return socket.dump({ type: RTM_LINK.get, fixed: ifinfo(0), attributes, tried }).map(decodeLink);
+}
+
+/** As `listLinks`, a datagram a turn. False: the list changed while it was read. */
+export function readLinks(socket: NetlinkSocket, take: (link: Link) => void): Promise<boolean> {
+  const attributes = [u32(IFLA.extMask, SKIP_STATISTICS)];
+  const request = { type: RTM_LINK.get, fixed: ifinfo(0), attributes, tried: 'list the network devices' };
+  return socket.dumpInTurns(request, (message) => take(decodeLink(message)));
+}
+
+/** An event of RTNLGRP_LINK: what a device is now, or that it is gone from this namespace. */
+export type LinkEvent = { readonly link: Link; readonly gone: boolean };
+
+/** undefined: another message, or one about a part of a device only (a bridge's port, a radio). */
+export function decodeLinkEvent(message: NetlinkMessage): LinkEvent | undefined {
+  const { type, body } = message;
+  if ((type !== RTM_LINK.create && type !== RTM_LINK.delete) || body[0] !== AF_UNSPEC) return undefined;
+  const link = decodeLink(message);
+  return link.mtuBytes === 0 ? undefined : { link, gone: type === RTM_LINK.delete };
 }
 
 /** undefined: no such device. */
@@ -101,8 +123,10 @@ export type LinkChange = {
   readonly mac?: string;
   /** The device must be down for it. */
   readonly name?: string;
-  /** Path of the namespace to move to; the device loses its addresses and goes down. */
-  readonly netns?: string;
+  /** Empty: none. */
+  readonly alias?: string;
+  /** The namespace to move to; the device loses its addresses and goes down. */
+  readonly netns?: NetnsRef;
 };
 
 /** Changes what is given, in one request. Idempotent. ENODEV: no such device. */
@@ -116,29 +140,24 @@ export function setLink(socket: NetlinkSocket, ref: LinkRef, change: LinkChange)
   });
 }
 
-/** False: it was not there. Of a veth pair both ends go. */
-export function deleteLink(socket: NetlinkSocket, ref: LinkRef): boolean {
-  const link = getLink(socket, ref);
-  if (link === undefined) return false;
-  const request = { type: RTM_LINK.delete, fixed: ifinfo(link.ifindex), tried: `delete device ${link.name}` };
-  return succeeded(() => socket.change(request), ['ENODEV']);
-}
-
 /** Groups that users give are small numbers. */
 const RANDOM_GROUP = 0x4000_0000;
 
 /**
- * Deletes devices, all at once and in another thread: the kernel takes some 20 ms about it, for one or for many. They are put into a
+ * Deletes devices, of a veth pair both ends, all at once and in another thread: the kernel takes some 20 ms about it, for one or for many. They are put into a
  * group for it, a new one each time, so that a crash between leaves nothing behind that a later call would delete. Absent is fine.
  */
-export async function deleteLinksAside(socket: NetlinkSocket, names: Iterable<string>): Promise<void> {
+export async function deleteLinksAside(socket: NetlinkSocket, refs: Iterable<LinkRef>): Promise<void> {
   const group = RANDOM_GROUP + randomInt(RANDOM_GROUP);
-  const marked: string[] = [];
-  for (const name of names) {
-    const tried = `put device ${name} into group ${group}`;
-    const attributes = [text(IFLA.name, checkName(name)), u32(IFLA.group, group)];
-    const request = { type: RTM_LINK.set, fixed: ifinfo(0), attributes, tried };
-    if (succeeded(() => socket.change(request), ['ENODEV'])) marked.push(name);
+  const marked: LinkRef[] = [];
+  const turns = startTurns();
+  for (const ref of refs) {
+    if (turns.due()) await turns.next();
+    const tried = `put device ${ref} into group ${group}`;
+    const named = typeof ref === 'string';
+    const attributes = [...(named ? [text(IFLA.name, checkName(ref))] : []), u32(IFLA.group, group)];
+    const request = { type: RTM_LINK.set, fixed: ifinfo(named ? 0 : ref), attributes, tried };
+    if (succeeded(() => socket.change(request), ['ENODEV'])) marked.push(ref);
   }
   if (marked.length === 0) return;
   const tried = `delete ${marked.length === 1 ? `device ${marked[0]}` : `${marked.length} devices`}`;
@@ -146,24 +165,20 @@ export async function deleteLinksAside(socket: NetlinkSocket, names: Iterable<st
   await socket.changeAside(request);
 }
 
-/** Name, MAC and MTU as attributes. */
-export function linkAttributes(change: Pick<LinkChange, 'name' | 'mac' | 'mtuBytes'>): Attribute[] {
+/** Name, MAC, MTU and alias as attributes. */
+export function linkAttributes(change: Pick<LinkChange, 'name' | 'mac' | 'mtuBytes' | 'alias'>): Attribute[] {
   return [
     ...(change.name === undefined ? [] : [text(IFLA.name, checkName(change.name))]),
     ...(change.mac === undefined ? [] : [bytes(IFLA.address, parseMacOrThrow(change.mac))]),
     ...(change.mtuBytes === undefined ? [] : [u32(IFLA.mtu, change.mtuBytes)]),
+    ...(change.alias === undefined ? [] : [bytes(IFLA.alias, new Uint8Array(Buffer.from(change.alias)))]),
   ];
 }
 
 /** Runs `call` with the attribute that names the namespace, or with none. */
-export function withNetnsFd<T>(netns: string | undefined, call: (attributes: readonly Attribute[]) => T): T {
+export function withNetnsFd<T>(netns: NetnsRef | undefined, call: (attributes: readonly Attribute[]) => T): T {
   if (netns === undefined) return call([]);
-  const fd = openNetns(netns);
-  try {
-    return call([u32(IFLA.netnsFd, fd)]);
-  } finally {
-    closeSync(fd);
-  }
+  return withNetns(netns, ({ fd }) => call([u32(IFLA.netnsFd, fd)]));
 }
 
 export function decodeLink(message: NetlinkMessage): Link {
@@ -185,6 +200,7 @@ export function decodeLink(message: NetlinkMessage): Link {
     up: (flags & IFF_UP) !== 0,
     carrier: (flags & IFF_LOWER_UP) !== 0,
     peerIfindex: peer,
+    alias: readText(attributes.get(IFLA.alias)),
     peerNetnsid: netnsid === undefined ? undefined : viewOf(netnsid).getInt32(0, true),
   };
 }

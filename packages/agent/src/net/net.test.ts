@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { addAddress, deleteAddress, listAddresses, setAddresses } from './address.ts';
-import { deleteLink, deleteLinksAside, getLink, listLinks, requireLink, setLink } from './link.ts';
-import { inNetns, netnsId, ownNetnsId } from './netns.ts';
+import { deleteLinksAside, getLink, listLinks, readLinks, requireLink, setLink } from './link.ts';
+import { inNetns, netnsId, openNetns, ownNetnsId } from './netns.ts';
 import { deleteRoute, ensureRoute, listRoutes, ROUTE_PROTOCOL } from './route.ts';
 import { NetlinkSocket } from './socket.ts';
 import { writeSysctl } from './sysctl.ts';
 import { createNetns, type TestNetns } from './testing.ts';
-import { ensureVeth } from './veth.ts';
+import { createVeth, ensureVeth } from './veth.ts';
 import { ensureVxlan } from './vxlan.ts';
 
 let host: TestNetns;
@@ -94,7 +94,7 @@ test('a device that is not the wanted pair is not adopted', () => {
   assert.throws(() => ensureVeth(hostSocket, { name: 'lo', peer: { name: 'eth3' } }), refused);
 });
 
-test('a device is renamed, moved, and deleted with its pair', () => {
+test('a device is renamed, moved, and deleted with its pair', async () => {
   const { link, peer } = ensureVeth(hostSocket, { name: 'mv0', up: false, peer: { name: 'mv1', up: false } });
   setLink(hostSocket, 'mv1', { name: 'mv2', mtuBytes: 1300 });
   assert.equal(getLink(hostSocket, peer.ifindex)?.name, 'mv2');
@@ -102,8 +102,8 @@ test('a device is renamed, moved, and deleted with its pair', () => {
   assert.equal(getLink(hostSocket, 'mv2'), undefined);
   assert.equal(getLink(guestSocket, 'mv2')?.mtuBytes, 1300);
   assert.equal(getLink(hostSocket, link.ifindex)?.peerNetnsid !== undefined, true);
-  assert.equal(deleteLink(hostSocket, 'mv0'), true);
-  assert.equal(deleteLink(hostSocket, 'mv0'), false);
+  await deleteLinksAside(hostSocket, [link.ifindex]);
+  assert.equal(getLink(hostSocket, 'mv0'), undefined);
   assert.equal(getLink(guestSocket, 'mv2'), undefined);
 });
 
@@ -224,4 +224,39 @@ test('devices are deleted aside, many at once; absent ones are no error', async 
   await deleteLinksAside(hostSocket, ['cbd1']);
   await deleteLinksAside(hostSocket, ['cbd3']);
   assert.equal(getLink(hostSocket, 'cbd3p'), undefined);
+});
+
+test('a list that was not read to its end does not stand in the way of the next', async () => {
+  const many = createNetns();
+  const socket = new NetlinkSocket({ netns: many.path });
+  try {
+    for (let i = 0; i < 100; i++) createVeth(socket, { name: `a${i}`, peer: { name: `b${i}` } });
+    const stop = (): never => {
+      throw new Error('enough');
+    };
+    await assert.rejects(readLinks(socket, stop), /enough/);
+    assert.equal(listLinks(socket).length, 201);
+    await assert.rejects(readLinks(socket, stop), /enough/);
+    assert.equal(getLink(socket, 'b99')?.name, 'b99');
+    const names = new Set<string>();
+    assert.equal(await readLinks(socket, ({ name }) => names.add(name)), true);
+    assert.equal(names.size, 201);
+  } finally {
+    socket.close();
+    many.remove();
+  }
+});
+
+test('a namespace that is held open stays the same one when its name goes', () => {
+  const passing = createNetns();
+  const held = openNetns(passing.path);
+  try {
+    assert.equal(held.id, netnsId(passing.path));
+    passing.remove();
+    assert.equal(inNetns(held, ownNetnsId), held.id);
+  } finally {
+    held.close();
+  }
+  assert.throws(() => openNetns(passing.path), { code: 'ENOENT' });
+  assert.throws(() => openNetns('/etc/hostname'), { code: 'EINVAL', message: /it is no namespace/ });
 });

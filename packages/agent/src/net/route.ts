@@ -37,12 +37,16 @@ const TYPE_UNICAST = 1;
 const RTNH_F_ONLINK = 4;
 const RTMSG_BYTES = 12;
 
+/** Which routes to list; default: all. */
+export type RouteFilter = { readonly protocol?: number; readonly ifindex?: number };
+
 /** Unicast routes of the main table. */
-export function listRoutes(socket: NetlinkSocket, filter: { readonly protocol?: number } = {}): Route[] {
+export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Route[] {
+  const attributes = filter.ifindex === undefined ? [] : [u32(RTA.ifindex, filter.ifindex)];
   return [AF_INET, AF_INET6].flatMap((family) => {
     const fixed = rtmsg({ family, length: 0, protocol: filter.protocol ?? 0, scope: 0, type: TYPE_UNICAST, flags: 0 });
-    const request = { type: RTM_ROUTE.get, fixed, tried: 'list the routes' };
-    const answers = absentOn(['EAFNOSUPPORT', 'EOPNOTSUPP', 'ENOENT'], () => socket.dump(request)) ?? [];
+    const request = { type: RTM_ROUTE.get, fixed, attributes, tried: 'list the routes' };
+    const answers = absentOn(['EAFNOSUPPORT', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'], () => socket.dump(request)) ?? [];
     return answers.filter((m) => m.body[4] === TABLE_MAIN).map(decodeRoute);
   });
 }

@@ -13,7 +13,7 @@ import {
   u32Bytes,
   viewOf,
 } from './message.ts';
-import { inNetns } from './netns.ts';
+import { inNetns, type NetnsRef } from './netns.ts';
 
 /** Flags of a request (linux/netlink.h). */
 export const NLM = { request: 0x1, ack: 0x4, replace: 0x100, exclusive: 0x200, create: 0x400, dump: 0x300 } as const;
@@ -32,6 +32,8 @@ const SOCK_RAW_CLOEXEC = 3 | 0x80000;
 const SOCK_NONBLOCK = 0x800;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
+const SO_RCVBUFFORCE = 33;
+const MSG_DONTWAIT = 0x40;
 const SOL_NETLINK = 270;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
@@ -45,14 +47,16 @@ const FLAG_DUMP_INTERRUPTED = 0x10;
 const DUMP_TRIES = 5;
 
 export type SocketOptions = {
-  /** Path of the network namespace to talk to; default: the one this process is in. */
-  readonly netns?: string;
+  /** The network namespace to talk to; default: the one this process is in. */
+  readonly netns?: NetnsRef;
 };
 
 export class NetlinkSocket {
   readonly fd: number;
   readonly #buffer: Uint8Array = new Uint8Array(RECEIVE_BYTES);
   #sequence = 0;
+  /** The kernel owes an answer that nobody waits for any more. While it lists, it refuses another list (EBUSY). */
+  #owed = false;
 
   constructor(options: SocketOptions = {}) {
     const open = (): number => openRouteSocket({ groups: 0, nonBlocking: false });
@@ -71,6 +75,7 @@ export class NetlinkSocket {
    * As `change`, but the kernel works in another thread: for what it takes long about. The socket is for this alone meanwhile.
    */
   async changeAside(request: NetlinkRequest): Promise<void> {
+    if (this.#owed) this.#drain();
     const data = this.#encode(request, NLM.ack);
     const sent = await new Promise<unknown>((resolve, reject) => {
       libc().send.async(this.fd, data, data.length, 0, (err, result) =>
@@ -97,6 +102,26 @@ export class NetlinkSocket {
     throw new NetlinkError(request.tried, 'EINTR', 'the list changed all the time while it was read');
   }
 
+  /**
+   * Gives every object there is to `take`, a datagram a turn: the event loop is free between. False: the list changed meanwhile, so one
+   * may lack or be there twice. The socket is for this alone until then.
+   */
+  async dumpInTurns(request: NetlinkRequest, take: (message: NetlinkMessage) => void): Promise<boolean> {
+    let whole = true;
+    this.#send(request, NLM.dump);
+    this.#owed = true;
+    for (;;) {
+      const { answers, done } = this.#nextAnswers(request.tried);
+      if (done) this.#owed = false;
+      for (const answer of answers) {
+        if ((answer.flags & FLAG_DUMP_INTERRUPTED) !== 0) whole = false;
+        take(answer);
+      }
+      if (done) return whole;
+      await new Promise(setImmediate);
+    }
+  }
+
   close(): void {
     closeSync(this.fd);
   }
@@ -106,9 +131,14 @@ export class NetlinkSocket {
   }
 
   #exchange(request: NetlinkRequest, flags: number): NetlinkMessage[] {
+    this.#send(request, flags);
+    return this.#collect(request.tried);
+  }
+
+  #send(request: NetlinkRequest, flags: number): void {
+    if (this.#owed) this.#drain();
     const data = this.#encode(request, flags);
     if (libc().send(this.fd, data, data.length, 0) < 0) throw new NetlinkError(request.tried, errnoName(lastErrno()));
-    return this.#collect(request.tried);
   }
 
   #encode(request: NetlinkRequest, flags: number): Uint8Array {
@@ -118,27 +148,46 @@ export class NetlinkSocket {
   }
 
   #collect(tried: string): NetlinkMessage[] {
-    const answers: NetlinkMessage[] = [];
+    const all: NetlinkMessage[] = [];
     for (;;) {
-      for (const message of this.#receive(tried)) {
-        if (message.sequence !== this.#sequence) continue;
-        if (message.type === NLMSG_ERROR) {
-          throwIfError(message, tried);
-          return answers;
-        }
-        if (message.type === NLMSG_DONE) {
-          throwIfError(message, tried);
-          return answers;
-        }
-        answers.push(message);
-      }
+      const { answers, done } = this.#nextAnswers(tried);
+      all.push(...answers);
+      if (done) return all;
     }
   }
 
+  /** What one datagram answers to the last request; `done`: it was the last one. */
+  #nextAnswers(tried: string): { readonly answers: readonly NetlinkMessage[]; readonly done: boolean } {
+    const answers: NetlinkMessage[] = [];
+    for (const message of this.#receive(tried)) {
+      if (message.sequence !== this.#sequence) continue;
+      if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+        throwIfError(message, tried);
+        return { answers, done: true };
+      }
+      answers.push(message);
+    }
+    return { answers, done: false };
+  }
+
+  /** A signal does not end it: what the kernel has begun to answer must be read. */
   #receive(tried: string): NetlinkMessage[] {
-    const size = libc().recv(this.fd, this.#buffer, this.#buffer.length, 0);
-    if (size < 0) throw new NetlinkError(tried, errnoName(lastErrno()), 'no answer');
-    return decodeMessages(this.#buffer.slice(0, size));
+    for (;;) {
+      const size = libc().recv(this.fd, this.#buffer, this.#buffer.length, 0);
+      if (size >= 0) return decodeMessages(this.#buffer.slice(0, size));
+      const code = errnoName(lastErrno());
+      if (code === 'EINTR') continue;
+      this.#owed = true;
+      throw new NetlinkError(tried, code, 'no answer');
+    }
+  }
+
+  #drain(): void {
+    for (;;) {
+      if (libc().recv(this.fd, this.#buffer, this.#buffer.length, MSG_DONTWAIT) >= 0) continue;
+      if (errnoName(lastErrno()) === 'EAGAIN') break;
+    }
+    this.#owed = false;
   }
 }
 
@@ -156,8 +205,16 @@ function kernelText(message: NetlinkMessage): string {
   return readText(decodeAttributes(message.body, 4 + copied).get(1));
 }
 
-/** `groups`: bit mask of multicast groups to hear, e.g. 1 for RTNLGRP_LINK. */
-export function openRouteSocket(options: { readonly groups: number; readonly nonBlocking: boolean }): number {
+/** How a socket is opened. */
+export type RouteSocketOptions = {
+  /** Bit mask of multicast groups to hear, e.g. 1 for RTNLGRP_LINK. */
+  readonly groups: number;
+  readonly nonBlocking: boolean;
+  /** What may wait to be read, beyond the limit of the system. Default: the system's, some 200 KiB. */
+  readonly receiveBytes?: number;
+};
+
+export function openRouteSocket(options: RouteSocketOptions): number {
   const kind = options.nonBlocking ? SOCK_RAW_CLOEXEC | SOCK_NONBLOCK : SOCK_RAW_CLOEXEC;
   const fd = libc().socket(AF_NETLINK, kind, 0);
   if (fd < 0) throw new NetlinkError('open a netlink socket', errnoName(lastErrno()));
@@ -167,6 +224,7 @@ export function openRouteSocket(options: { readonly groups: number; readonly non
     closeSync(fd);
     throw new NetlinkError('bind a netlink socket', code);
   }
+  if (options.receiveBytes !== undefined) setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, u32Bytes(options.receiveBytes));
   return fd;
 }
 

@@ -13,6 +13,7 @@ import {
   withNetnsFd,
 } from './link.ts';
 import { type Attribute, bytes, decodeAttributes, encodeAttributes, nest, readU32, text } from './message.ts';
+import type { NetnsRef } from './netns.ts';
 import { NetlinkSocket, NLM } from './socket.ts';
 
 export type VethEnd = {
@@ -26,8 +27,8 @@ export type VethEnd = {
 };
 
 export type VethSpec = VethEnd & {
-  /** `netns`: path of the namespace that the peer lives in; default: the socket's own. */
-  readonly peer: VethEnd & { readonly netns?: string };
+  /** `netns`: the namespace that the peer lives in; default: the socket's own. */
+  readonly peer: VethEnd & { readonly netns?: NetnsRef };
 };
 
 export type VethPair = {
@@ -50,7 +51,7 @@ export function ensureVeth(socket: NetlinkSocket, spec: VethSpec): VethPair {
   const existing = getLink(socket, spec.name);
   return withPeerSocket(socket, spec.peer.netns, (peerSocket) => {
     if (existing !== undefined) return adopt(socket, peerSocket, existing, spec);
-    create(socket, spec);
+    createVeth(socket, spec);
     // Only a complete pair can come up: veth_open answers ENOTCONN while the other end is not there.
     if (spec.up !== false) setLink(socket, spec.name, { up: true });
     if (spec.peer.up !== false) setLink(peerSocket, spec.peer.name, { up: true });
@@ -58,7 +59,7 @@ export function ensureVeth(socket: NetlinkSocket, spec: VethSpec): VethPair {
   });
 }
 
-function withPeerSocket<T>(socket: NetlinkSocket, netns: string | undefined, call: (peer: NetlinkSocket) => T): T {
+function withPeerSocket<T>(socket: NetlinkSocket, netns: NetnsRef | undefined, call: (peer: NetlinkSocket) => T): T {
   if (netns === undefined) return call(socket);
   const peerSocket = new NetlinkSocket({ netns });
   try {
@@ -68,8 +69,8 @@ function withPeerSocket<T>(socket: NetlinkSocket, netns: string | undefined, cal
   }
 }
 
-/** One request makes both ends, the peer in its namespace from the start. */
-function create(socket: NetlinkSocket, spec: VethSpec): void {
+/** Makes both ends by one request, down, the peer in its namespace from the start. EEXIST: one end has a name that is taken. */
+export function createVeth(socket: NetlinkSocket, spec: VethSpec): void {
   withNetnsFd(spec.peer.netns, (netns) => {
     const peer = bytes(VETH_INFO_PEER, peerInfo(spec.peer, netns));
     const info = nest(IFLA.info, [text(IFLA_INFO.kind, 'veth'), nest(IFLA_INFO.data, [peer])]);
@@ -98,7 +99,7 @@ function adopt(socket: NetlinkSocket, peerSocket: NetlinkSocket, link: Link, spe
     peer.peerIfindex === link.ifindex &&
     link.peerNetnsid === (spec.peer.netns === undefined ? undefined : netnsNumber(socket, spec.peer.netns));
   if (peer === undefined || !paired) {
-    const detail = `it is there, but its other end is not ${spec.peer.name}${spec.peer.netns === undefined ? '' : ` in ${spec.peer.netns}`}`;
+    const detail = `it is there, but its other end is not ${spec.peer.name}${spec.peer.netns === undefined ? '' : ` in ${nameOf(spec.peer.netns)}`}`;
     throw new NetlinkError(`create the veth pair ${spec.name}`, 'EEXIST', detail);
   }
   bringTo(socket, link, spec);
@@ -117,13 +118,22 @@ function bringTo(socket: NetlinkSocket, link: Link, end: VethEnd): void {
 }
 
 /** This namespace's number for another one; undefined: it has none, or is the same namespace. */
-function netnsNumber(socket: NetlinkSocket, netns: string): number | undefined {
+function netnsNumber(socket: NetlinkSocket, netns: NetnsRef): number | undefined {
   return withNetnsFd(netns, ([attribute]) => {
     if (attribute === undefined) return undefined;
     const attributes = [{ type: NETNSA_FD, data: attribute.data }];
-    const request = { type: RTM_GETNSID, fixed: Uint8Array.of(0), attributes, tried: `number namespace ${netns}` };
+    const request = {
+      type: RTM_GETNSID,
+      fixed: Uint8Array.of(0),
+      attributes,
+      tried: `number namespace ${nameOf(netns)}`,
+    };
     const answer = absentOn(['ENOENT'], () => socket.get(request));
     const id = answer === undefined ? -1 : readU32(decodeAttributes(answer.body, 4).get(NETNSA_NSID)) | 0;
     return id < 0 ? undefined : id;
   });
+}
+
+function nameOf(netns: NetnsRef): string {
+  return typeof netns === 'string' ? netns : netns.path;
 }

@@ -3,11 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { listLinks } from './link.ts';
+import { decodeLinkEvent } from './link.ts';
 import { NetlinkSocket } from './socket.ts';
 import { createNetns, type TestNetns } from './testing.ts';
-import { ensureVeth } from './veth.ts';
-import { type LinkHint, watchLinks } from './watch.ts';
+import { createVeth } from './veth.ts';
+import { type WatchOptions, watchRoutes } from './watch.ts';
 
 let netns: TestNetns;
 
@@ -27,34 +27,35 @@ async function eventually(holds: () => boolean, what: string): Promise<void> {
   }
 }
 
-test('a tap is seen to appear and to vanish', async () => {
-  const stop = new AbortController();
-  const hints: LinkHint[] = [];
-  const named = (name: string): boolean => hints.some((hint) => hint.kind === 'links' && hint.names.has(name));
-  watchLinks((hint) => hints.push(hint), { signal: stop.signal, netns: netns.path });
-  try {
-    assert.deepEqual(hints, [{ kind: 'all' }]);
-    netns.ip('tuntap', 'add', 'tap12345678-9a', 'mode', 'tap');
-    await eventually(() => named('tap12345678-9a'), 'the tap appeared');
-    hints.length = 0;
-    netns.ip('link', 'delete', 'tap12345678-9a');
-    await eventually(() => named('tap12345678-9a'), 'the tap vanished');
-  } finally {
-    stop.abort();
-  }
-});
+const SILENT: Pick<WatchOptions, 'onMessage' | 'onBurst' | 'onLoss'> = {
+  onMessage: () => undefined,
+  onBurst: () => undefined,
+  onLoss: () => undefined,
+};
 
-test('a burst that overruns the socket asks for a fresh look', async () => {
+test('links are heard after the kernel lost messages, again and again', async () => {
   const stop = new AbortController();
-  const hints: LinkHint[] = [];
+  const names = new Set<string>();
+  let losses = 0;
   const socket = new NetlinkSocket({ netns: netns.path });
-  watchLinks((hint) => hints.push(hint), { signal: stop.signal, netns: netns.path });
+  watchRoutes({
+    ...SILENT,
+    onMessage: (message) => names.add(decodeLinkEvent(message)?.link.name ?? ''),
+    onLoss: () => {
+      losses += 1;
+    },
+    signal: stop.signal,
+    netns: netns.path,
+    receiveBytes: 64 << 10,
+  });
   try {
-    hints.length = 0;
-    // Synchronous: the loop cannot read while it goes on, and the socket's buffer of some 200 kB fills.
-    for (let i = 0; i < 100; i++) ensureVeth(socket, { name: `x${i}`, peer: { name: `y${i}` } });
-    await eventually(() => hints.some((hint) => hint.kind === 'all'), 'a call for a fresh look');
-    assert.equal(listLinks(socket).filter((link) => link.name.startsWith('x')).length, 100);
+    for (const round of [1, 2, 3]) {
+      // Synchronous: the loop cannot read while it goes on.
+      for (let i = 0; i < 100; i++) createVeth(socket, { name: `x${round}n${i}`, peer: { name: `y${round}n${i}` } });
+      await eventually(() => losses >= round, 'the loss is told');
+      netns.ip('tuntap', 'add', `later${round}`, 'mode', 'tap');
+      await eventually(() => names.has(`later${round}`), 'a later link');
+    }
   } finally {
     stop.abort();
     socket.close();
@@ -64,25 +65,31 @@ test('a burst that overruns the socket asks for a fresh look', async () => {
 test('an aborted watch is silent and leaves no descriptor', async () => {
   const count = (): number => readdirSync('/proc/self/fd').length;
   const warm = new AbortController();
-  watchLinks(() => undefined, { signal: warm.signal, netns: netns.path });
+  watchRoutes({ ...SILENT, signal: warm.signal, netns: netns.path });
   warm.abort();
   await sleep(20);
   const before = count();
   const stop = new AbortController();
   let calls = 0;
-  watchLinks(() => (calls += 1), { signal: stop.signal, netns: netns.path });
+  const onBurst = (): void => {
+    calls += 1;
+  };
+  const watch = watchRoutes({ ...SILENT, onBurst, signal: stop.signal, netns: netns.path });
   stop.abort();
   netns.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
   await sleep(50);
-  assert.equal(calls, 1);
+  assert.equal(watch.readNow(), true);
+  assert.equal(calls, 0);
   assert.equal(count(), before);
 });
 
 test('a process with an aborted watch ends', () => {
   const source = `
-    import { watchLinks } from ${JSON.stringify(new URL('./watch.ts', import.meta.url).href)};
+    import { watchRoutes } from ${JSON.stringify(new URL('./watch.ts', import.meta.url).href)};
     const stop = new AbortController();
-    watchLinks(() => setTimeout(() => stop.abort(), 50), { signal: stop.signal });
+    const nothing = () => undefined;
+    watchRoutes({ onMessage: nothing, onBurst: nothing, onLoss: nothing, signal: stop.signal });
+    setTimeout(() => stop.abort(), 50);
   `;
   const flags = ['--import', 'tsx', '--conditions=cable-source', '--input-type=module', '-e', source];
   execFileSync(process.execPath, flags, { timeout: 10_000 });

@@ -1,63 +1,97 @@
-/** Hears of devices that come, change and go, without polling. */
+/** Hears what the kernel tells of links, addresses and filters, without polling. */
 import { closeSync } from 'node:fs';
+import { TURN_MS } from '@cable/kit';
 import koffi from 'koffi';
 import { errnoName, NetlinkError } from '../ffi/errno.ts';
 import { lastErrno, libc } from '../ffi/libc.ts';
-import { decodeLink } from './link.ts';
-import { decodeMessages } from './message.ts';
-import { inNetns } from './netns.ts';
+import { decodeMessages, type NetlinkMessage } from './message.ts';
+import { inNetns, type NetnsRef } from './netns.ts';
 import { openRouteSocket } from './socket.ts';
 
-/** What may have changed: the named devices, or `all`: events were lost, or the watch has just begun. Only a hint: look for yourself. */
-export type LinkHint = { readonly kind: 'links'; readonly names: ReadonlySet<string> } | { readonly kind: 'all' };
-
 export type WatchOptions = {
+  /** Each message, in the order in which things happened. */
+  readonly onMessage: (message: NetlinkMessage) => void;
+  /** After each burst of messages. */
+  readonly onBurst: () => void;
+  /** The kernel could not keep all messages: look for yourself. From this call on all are heard again. */
+  readonly onLoss: () => void;
   readonly signal: AbortSignal;
-  /** Path of the network namespace to watch; default: the one this process is in. */
-  readonly netns?: string;
+  /** The network namespace to hear; default: the one this process is in. */
+  readonly netns?: NetnsRef;
+  /** What may wait to be read. Default 16 MiB: some thousands of messages. */
+  readonly receiveBytes?: number;
 };
 
-const RTNLGRP_LINK_MASK = 1;
-const RTM_NEWLINK = 16;
-const RTM_DELLINK = 17;
-const RECEIVE_BYTES = 1 << 16;
-const READS_PER_TURN = 64;
+/** What is heard since it was made. */
+export type RouteWatch = {
+  /**
+   * Reads now what was told already, of much only a part; true: nothing is left. What this process changed itself is told
+   * before the change returns, so it is heard by this.
+   */
+  readNow(): boolean;
+};
 
-/**
- * Calls `onChange` once at the start, then after each burst of changes. Events are heard from before the first call on, so a
- * caller that looks when called misses nothing. Ends, and lets the process end, when the signal aborts.
- */
-export function watchLinks(onChange: (hint: LinkHint) => void, options: WatchOptions): void {
-  if (options.signal.aborted) return;
-  const open = (): number => openRouteSocket({ groups: RTNLGRP_LINK_MASK, nonBlocking: true });
-  const fd = options.netns === undefined ? open() : inNetns(options.netns, open);
+/** RTNLGRP_LINK, _TC, _IPV4_IFADDR, _IPV6_IFADDR (linux/rtnetlink.h), each as 1 << (n - 1). */
+const GROUPS = (1 << 0) | (1 << 3) | (1 << 4) | (1 << 8);
+const BUFFER_BYTES = 16 << 20;
+const RECEIVE_BYTES = 1 << 16;
+/** Limits of one turn of the event loop; what does not fit is read in the next. So many are read however long it takes. */
+const LEAST_MESSAGES = 64;
+
+/** Starts to hear. Ends, and lets the process end, when the signal aborts. */
+export function watchRoutes(options: WatchOptions): RouteWatch {
+  const { netns, receiveBytes = BUFFER_BYTES } = options;
+  const open = (): number => openRouteSocket({ groups: GROUPS, nonBlocking: true, receiveBytes });
+  const fd = netns === undefined ? open() : inNetns(netns, open);
   const buffer = new Uint8Array(RECEIVE_BYTES);
-  const poll = koffi.node.poll(fd, { readable: true }, () => {
-    const hint = readHint(fd, buffer);
-    if (hint !== undefined) onChange(hint);
-  });
+  let lost = false;
+  const readNow = (): boolean => {
+    const burst = readBurst(fd, buffer, options.onMessage);
+    lost ||= burst.lost;
+    if (burst.messages > 0) options.onBurst();
+    // Until all is read the kernel goes on dropping, and does not say so again.
+    if (lost && burst.drained) {
+      lost = false;
+      options.onLoss();
+    }
+    return burst.drained;
+  };
+  const listen = (): ReturnType<typeof koffi.node.poll> =>
+    koffi.node.poll(fd, { readable: true }, (...[status]: readonly unknown[]) => {
+      // The kernel's "messages were lost" is an error of the socket: libuv then listens no more (its status is EBADF).
+      if (typeof status === 'number' && status < 0) {
+        poll.close();
+        poll = listen();
+      }
+      readNow();
+    });
+  let poll = listen();
   const stop = (): void => {
     poll.close();
     closeSync(fd);
   };
-  options.signal.addEventListener('abort', stop, { once: true });
-  onChange({ kind: 'all' });
+  if (options.signal.aborted) stop();
+  else options.signal.addEventListener('abort', stop, { once: true });
+  return { readNow: () => options.signal.aborted || readNow() };
 }
 
-/** Drains the socket. What does not fit in one turn is read in the next. */
-function readHint(fd: number, buffer: Uint8Array): LinkHint | undefined {
-  const names = new Set<string>();
-  for (let i = 0; i < READS_PER_TURN; i++) {
+type Burst = { readonly messages: number; readonly lost: boolean; readonly drained: boolean };
+
+function readBurst(fd: number, buffer: Uint8Array, take: (message: NetlinkMessage) => void): Burst {
+  const until = performance.now() + TURN_MS;
+  let messages = 0;
+  let lost = false;
+  while (messages < LEAST_MESSAGES || performance.now() < until) {
     const size = libc().recv(fd, buffer, buffer.length, 0);
-    if (size < 0) {
-      const code = errnoName(lastErrno());
-      if (code === 'ENOBUFS') return { kind: 'all' };
-      if (code === 'EAGAIN' || code === 'EINTR') break;
-      throw new NetlinkError('hear of devices', code);
-    }
-    for (const message of decodeMessages(buffer.subarray(0, size))) {
-      if (message.type === RTM_NEWLINK || message.type === RTM_DELLINK) names.add(decodeLink(message).name);
+    const code = size < 0 ? errnoName(lastErrno()) : '';
+    if (code === 'EAGAIN') return { messages, lost, drained: true };
+    if (code === 'ENOBUFS') lost = true;
+    else if (code !== '' && code !== 'EINTR') throw new NetlinkError('hear of devices', code);
+    if (size <= 0) continue;
+    for (const message of decodeMessages(buffer.slice(0, size))) {
+      messages += 1;
+      take(message);
     }
   }
-  return names.size === 0 ? undefined : { kind: 'links', names };
+  return { messages, lost, drained: false };
 }

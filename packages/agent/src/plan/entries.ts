@@ -1,28 +1,15 @@
+import { MAPS } from '../bpf/abi.gen.ts';
 import type { MapSpec } from '../bpf/codec.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
-import { AGENT_MAPS } from '../desired.ts';
-import { hex } from './address.ts';
 
 /** One entry for one map: what the planner's families yield. */
-export type Planned = { readonly map: AgentMap; readonly entry: MapEntry };
+export type Planned = MapEntry & { readonly map: AgentMap };
+
+export type KeyOf<M extends AgentMap> = Parameters<(typeof MAPS)[M]['key']['encode']>[0];
+export type ValueOf<M extends AgentMap> = Parameters<(typeof MAPS)[M]['value']['encode']>[0];
 
 /** Encodes an entry with the map's generated codecs. */
-export function encodeEntry<K, V>(spec: MapSpec<K, V>, key: K, value: V): MapEntry {
-  const bytes = spec.key.encode(key);
-  return { id: hex(bytes), key: bytes, value: spec.value.encode(value) };
-}
-
-export type EntryMaps = Record<AgentMap, Map<string, MapEntry>>;
-
-export function emptyMaps(): EntryMaps {
-  const maps: Partial<EntryMaps> = {};
-  for (const name of AGENT_MAPS) maps[name] = new Map();
-  return maps as EntryMaps;
-}
-
-/** Adds an entry unless its key is taken: of two claims on a key the one planned first stands (the order of planning is fixed). */
-export function claim(maps: EntryMaps, planned: Iterable<Planned>): void {
-  for (const { map, entry } of planned) {
-    if (!maps[map].has(entry.id)) maps[map].set(entry.id, entry);
-  }
+export function encodeEntry<M extends AgentMap>(map: M, key: KeyOf<M>, value: ValueOf<M>): Planned {
+  const spec = MAPS[map] as unknown as MapSpec<KeyOf<M>, ValueOf<M>>;
+  return { map, key: spec.key.text(key), value: spec.value.text(value) };
 }

@@ -1,41 +1,45 @@
-import type { NetworkSlice } from '@cable/model';
-import { CB_FLOOD_REMOTE, CB_FLOOD_TARGETS, CB_FLOOD_VIF, type CbFloodTarget, MAPS } from '../bpf/abi.gen.ts';
+import {
+  CB_FLOOD_CHUNKS,
+  CB_FLOOD_REMOTE,
+  CB_FLOOD_TARGETS,
+  CB_FLOOD_VIF,
+  type CbFloodTarget,
+} from '../bpf/abi.gen.ts';
 import { NO_ADDRESS, parseAddress } from './address.ts';
 import { encodeEntry, type Planned } from './entries.ts';
-import type { Vif } from './vifs.ts';
+import type { Topics } from './topics.ts';
+import { type Family, topicFamily } from './unit.ts';
 
-/** Underlay addresses of the other hosts with endpoints in the network, sorted. */
-export type RemoteHosts = (network: NetworkSlice) => readonly string[];
+/** As many as the vrouter copies to, and a chunk more: by it the vrouter sees that there would be others. */
+const MAX_TARGETS = (CB_FLOOD_CHUNKS + 1) * CB_FLOOD_TARGETS;
 
-/** Reads a network's remote hosts, once for each slice object. */
-export function createRemoteHosts(host: string): RemoteHosts {
-  const memo = new WeakMap<NetworkSlice, readonly string[]>();
-  return (network) => {
-    const known = memo.get(network);
-    if (known !== undefined) return known;
-    const seen = new Set<string>();
-    for (const one of network.endpoints) if (one.host !== host && one.underlay !== null) seen.add(one.underlay);
-    const sorted = [...seen].sort();
-    memo.set(network, sorted);
-    return sorted;
-  };
-}
+/** To whom broadcast of a network goes that has a VIF on this host: the VIFs by port id, then the other hosts by address. */
+export const FLOOD: Family = topicFamily(
+  { name: 'flood list', topic: 'vif-in', subject: 'host' },
+  ({ scope: networkId }, reader) => {
+    const network = reader.facts('network', networkId).get('')?.value;
+    if (network === undefined) return {};
+    const vifs = reader.sortedFacts('vif-in', networkId).slice(0, MAX_TARGETS);
+    const hosts = reader.sortedFacts('host-in', networkId).slice(0, MAX_TARGETS - vifs.length);
+    const targets = [
+      ...vifs.map(({ value }) => localTarget(value)),
+      ...hosts.flatMap(({ member }) => remoteTarget(member)),
+    ];
+    return { projectId: network.projectId, entries: chunks(network.vni, targets) };
+  },
+);
 
-/** Entries of cb_flood_1: to whom broadcast of the network goes. Only networks with a VIF on this host have a list. */
-export function planFlood(network: NetworkSlice, vifs: readonly Vif[], remotes: readonly string[]): readonly Planned[] {
-  if (vifs.length === 0) return [];
-  const targets = [...vifs.map(localTarget), ...remotes.flatMap(remoteTarget)];
+function chunks(vni: number, targets: readonly CbFloodTarget[]): readonly Planned[] {
   const planned: Planned[] = [];
   for (let chunk = 0; chunk * CB_FLOOD_TARGETS < targets.length; chunk += 1) {
     const target = targets.slice(chunk * CB_FLOOD_TARGETS, (chunk + 1) * CB_FLOOD_TARGETS);
-    const entry = encodeEntry(MAPS.cb_flood_1, { vni: network.vni, chunk }, { count: target.length, target });
-    planned.push({ map: 'cb_flood_1', entry });
+    planned.push(encodeEntry('cb_flood_1', { vni, chunk }, { count: target.length, target }));
   }
   return planned;
 }
 
-function localTarget(vif: Vif): CbFloodTarget {
-  return { kind: CB_FLOOD_VIF, ifindex: vif.device.ifindex, policy: vif.policy, flags: vif.flags, remote: NO_ADDRESS };
+function localTarget({ ifindex, policy, flags }: Topics['vif-in']): CbFloodTarget {
+  return { kind: CB_FLOOD_VIF, ifindex, policy, flags, remote: NO_ADDRESS };
 }
 
 function remoteTarget(underlay: string): CbFloodTarget[] {

@@ -1,8 +1,14 @@
+import type { LocalPort, NetworkHeader } from '@cable/model';
 import type { GuestRecord } from '../desired.ts';
-import { METADATA_ADDRESS, portSubnets, type Vif } from './vifs.ts';
+import { METADATA_ADDRESS, type PortSubnet } from './port-subnets.ts';
 
 /** What DHCP and metadata answer the guest behind a VIF. */
-export function planGuest({ port, network, slot }: Vif): GuestRecord {
+export function guestRecord(
+  port: LocalPort,
+  network: NetworkHeader,
+  subnets: readonly PortSubnet[],
+  slot: number,
+): GuestRecord {
   return {
     slot,
     portId: port.id,
@@ -13,7 +19,7 @@ export function planGuest({ port, network, slot }: Vif): GuestRecord {
     hostname: port.hostname,
     deviceId: port.deviceId,
     userData: port.userData,
-    addresses: portSubnets(port, network).map(({ ipAddress, subnet }) => ({
+    addresses: subnets.map(({ ipAddress, subnet }) => ({
       ipAddress,
       subnetId: subnet.id,
       cidr: subnet.cidr,

@@ -1,11 +1,10 @@
-import { MAPS } from '../bpf/abi.gen.ts';
 import { parseAddress } from './address.ts';
-import { encodeEntry, type Planned } from './entries.ts';
+import { encodeEntry } from './entries.ts';
+import { type Family, topicFamily } from './unit.ts';
 
-/** Entries of cb_peer_1: hosts whose tunnelled packets are accepted. */
-export function planPeers(underlays: Iterable<string>): readonly Planned[] {
-  return [...new Set(underlays)].sort().flatMap((underlay) => {
-    const addr = parseAddress(underlay);
-    return addr === undefined ? [] : [{ map: 'cb_peer_1', entry: encodeEntry(MAPS.cb_peer_1, { addr }, { flags: 0 }) }];
-  });
-}
+/** A host whose tunnelled packets are accepted. */
+export const PEERS: Family = topicFamily({ name: 'peer', topic: 'peer', subject: 'host' }, ({ scope: underlay }) => {
+  const addr = parseAddress(underlay);
+  if (addr === undefined) return {};
+  return { entries: [encodeEntry('cb_peer_1', { addr }, { flags: 0 })] };
+});

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cidrContains, type PolicyRule, parseIp, parseIpOrCidr, type Slice, type SliceKey } from '@cable/model';
+import { cidrContains, type GroupMember, type PolicyRule, parseIp, parseIpOrCidr } from '@cable/model';
 import { MAPS } from '../bpf/abi.gen.ts';
-import type { DesiredState } from '../desired.ts';
-import { hex, parseAddress } from './address.ts';
-import { createPlanner } from './plan.ts';
+import { textBytes } from '../bpf/codec.ts';
+import { parseAddress } from './address.ts';
+import type { Planner } from './planner.ts';
 import { MAX_POLICY_RULES } from './policies.ts';
+import { createPlanBed, plannedBed } from './testing/plan-bed.ts';
+import { createRandom } from './testing/random.ts';
 import {
+  type SampleSlice,
   sampleGroup,
   sampleHost,
   sampleId,
@@ -15,20 +18,15 @@ import {
   samplePort,
   sampleRouter,
   sampleRule,
-  slicesOf,
-} from './sample.ts';
+} from './testing/sample.ts';
 
 type Packet = { direction: 'ingress' | 'egress'; remote: string; protocol: number; port: number };
 
-const LOCAL = {
-  host: 'h1',
-  slots: new Map([[sampleId('port', 5), 2]]),
-  devices: new Map([[sampleId('port', 5), { name: 'tap5', ifindex: 50 }]]),
-};
+const PORT = samplePort(5, { policy: 'policy:p' });
 
 /** A software LPM trie lookup, as the kernel does it: the longest entry whose leading bits are the key's. */
 function lpm<T>(
-  desired: DesiredState,
+  desired: Planner,
   map: 'cb_class_1' | 'cb_rule_1',
   key: Uint8Array,
   decode: (b: Uint8Array) => T,
@@ -37,18 +35,21 @@ function lpm<T>(
     [...bytes.subarray(4)].map((b) => b.toString(2).padStart(8, '0')).join('');
   const wanted = bits(key);
   let best: { length: number; value: Uint8Array } | undefined;
-  for (const entry of desired.maps[map].values()) {
-    const length = new DataView(entry.key.buffer).getUint32(0, true);
-    if (bits(entry.key).slice(0, length) === wanted.slice(0, length) && length > (best?.length ?? -1)) {
-      best = { length, value: entry.value };
+  for (const entry of desired.entries.of(map).values()) {
+    const bytes = textBytes(entry.key);
+    const length = new DataView(bytes.buffer).getUint32(0, true);
+    if (bits(bytes).slice(0, length) === wanted.slice(0, length) && length > (best?.length ?? -1)) {
+      best = { length, value: textBytes(entry.value) };
     }
   }
   return best === undefined ? undefined : decode(best.value);
 }
 
 /** What the data plane does with the planned maps. */
-function allows(desired: DesiredState, packet: Packet): boolean {
-  const vif = [...desired.maps.cb_vif_1.values()].map((entry) => MAPS.cb_vif_1.value.decode(entry.value))[0];
+function allows(desired: Planner, packet: Packet): boolean {
+  const vif = [...desired.entries.of('cb_vif_1').values()].map(({ value }) =>
+    MAPS.cb_vif_1.value.decode(textBytes(value)),
+  )[0];
   assert.ok(vif);
   const addr = parseAddress(packet.remote);
   assert.ok(addr);
@@ -63,7 +64,7 @@ function allows(desired: DesiredState, packet: Packet): boolean {
 /** What the rules mean, straight from Neutron's definition. */
 function means(
   rules: readonly PolicyRule[],
-  slices: ReadonlyMap<SliceKey, Slice>,
+  groups: ReadonlyMap<string, readonly GroupMember[]>,
   nets: readonly string[],
   packet: Packet,
 ): boolean {
@@ -78,26 +79,15 @@ function means(
     if (rule.portMin !== null && !portMatches(rule, packet)) return false;
     if (rule.remote.kind === 'any') return true;
     if (rule.remote.kind === 'prefix') return inPrefix(rule.remote.cidr);
-    const group = slices.get(`group:${rule.remote.groupId}`);
-    if (group?.kind !== 'group') return false;
-    return group.members.some((one) => nets.includes(one.networkId) && one.addresses.some(inPrefix));
+    return (groups.get(rule.remote.groupId) ?? []).some(
+      (one) => nets.includes(one.networkId) && one.addresses.some(inPrefix),
+    );
   });
 }
 
 function portMatches(rule: PolicyRule, packet: Packet): boolean {
   if (packet.protocol !== 1) return packet.port >= (rule.portMin ?? 0) && packet.port <= (rule.portMax ?? 0);
   return packet.port >> 8 === rule.portMin && (rule.portMax === null || rule.portMax === (packet.port & 255));
-}
-
-/** A deterministic random source (mulberry32). */
-function createRandom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
 }
 
 const CIDRS = [
@@ -158,7 +148,7 @@ function randomRule(n: number, random: (below: number) => number): PolicyRule {
   });
 }
 
-test('planned policy maps decide as the rules say, for random rules, members and packets', () => {
+test('planned policy maps decide as the rules say, for random rules, members and packets', async () => {
   for (let seed = 1; seed <= 60; seed += 1) {
     const random = createRandom(seed);
     const rules = Array.from({ length: random(9) }, (_, i) => randomRule(i + 1, random));
@@ -170,20 +160,16 @@ test('planned policy maps decide as the rules say, for random rules, members and
         ...(random(4) === 0 ? [CIDRS[random(CIDRS.length)] ?? ''] : []),
       ],
     });
-    const slices = slicesOf(
-      sampleHost('h1', [samplePort(5, { policy: 'policy:p' })]),
-      sampleNetwork(1),
-      sampleNetwork(2),
+    const groups = new Map([0, 1, 2].map((g) => [`g${g}`, Array.from({ length: random(5) }, (_, n) => member(n))]));
+    const slices = [
+      sampleHost('h1', [PORT]),
+      ...sampleNetwork(1),
+      ...sampleNetwork(2),
       sampleRouter(1, [1, 2]),
       samplePolicy('p', rules),
-      ...[0, 1, 2].map((g) =>
-        sampleGroup(
-          `g${g}`,
-          Array.from({ length: random(5) }, (_, n) => member(n)),
-        ),
-      ),
-    );
-    const desired = createPlanner('h1')(slices, LOCAL);
+      ...Array.from(groups, ([id, members]) => sampleGroup(id, members)),
+    ];
+    const desired = (await plannedBed(slices, [PORT])).planner;
     for (let i = 0; i < 60; i += 1) {
       const protocol = [6, 17, 1, 47, 50][random(5)] ?? 6;
       const port = protocol === 1 ? [0x0800, 0x0801, 0x0000, 0x0b00][random(4)] : protocol > 20 ? 0 : random(600);
@@ -196,28 +182,33 @@ test('planned policy maps decide as the rules say, for random rules, members and
       const nets = [sampleId('net', 1), sampleId('net', 2)];
       assert.equal(
         allows(desired, packet),
-        means(rules, slices, nets, packet),
+        means(rules, groups, nets, packet),
         `seed ${seed} ${JSON.stringify({ packet, rules })}`,
       );
     }
   }
 });
 
-test('a member of a network that no router joins is not a member here', () => {
-  const groupRule = sampleRule(1, { remote: { kind: 'group', groupId: 'g' } });
-  const slices = slicesOf(
-    sampleHost('h1', [samplePort(5, { policy: 'policy:p' })]),
+const GROUP_RULE = sampleRule(1, { remote: { kind: 'group', groupId: 'g' } });
+
+test('a member of a network that no router joins is not a member here', async () => {
+  const slices: readonly (SampleSlice | readonly SampleSlice[])[] = [
+    sampleHost('h1', [PORT]),
     sampleNetwork(1),
-    samplePolicy('p', [groupRule]),
+    samplePolicy('p', [GROUP_RULE]),
     sampleGroup('g', [{ portId: sampleId('port', 9), networkId: sampleId('net', 2), addresses: ['10.0.1.9'] }]),
-  );
+  ];
   const packet: Packet = { direction: 'ingress', remote: '10.0.1.9', protocol: 6, port: 80 };
-  assert.equal(allows(createPlanner('h1')(slices, LOCAL), packet), false);
-  const joined = new Map([...slices, ...slicesOf(sampleNetwork(2), sampleRouter(1, [1, 2]))]);
-  assert.equal(allows(createPlanner('h1')(joined, LOCAL), packet), true);
+  const bed = await plannedBed(slices, [PORT]);
+  assert.equal(allows(bed.planner, packet), false);
+  await bed.plan(...slices, sampleNetwork(2), sampleRouter(1, [1, 2]));
+  assert.equal(allows(bed.planner, packet), true);
+  await bed.plan(...slices, sampleNetwork(2), sampleRouter(1, [1, 2], { adminStateUp: false }));
+  assert.equal(allows(bed.planner, packet), false);
 });
 
-test('a policy beyond its bound leaves the port unprogrammed, attached, with the reason', () => {
+/** Rules that take more entries than one policy may. */
+function tooMany(): PolicyRule[] {
   const rules = Array.from({ length: 300 }, (_, i) =>
     sampleRule(i + 1, {
       protocol: 6,
@@ -229,35 +220,56 @@ test('a policy beyond its bound leaves the port unprogrammed, attached, with the
   const wide = Array.from({ length: 20 }, (_, i) =>
     sampleRule(1000 + i, { protocol: 6, portMin: 1, portMax: 65534 - i }),
   );
-  const slices = slicesOf(
-    sampleHost('h1', [samplePort(5, { policy: 'policy:p' })]),
-    sampleNetwork(1),
-    samplePolicy('p', [...rules, ...wide]),
-  );
-  const desired = createPlanner('h1')(slices, LOCAL);
-  assert.match(desired.errors.get(sampleId('port', 5)) ?? '', new RegExp(`more than ${MAX_POLICY_RULES} and`));
-  assert.equal(desired.maps.cb_vif_1.size, 0);
-  assert.equal(desired.maps.cb_rule_1.size, 0);
-  assert.equal(desired.vifs.get(sampleId('port', 5))?.ifindex, 50);
+  return [...rules, ...wide];
+}
+
+test('a policy beyond its bound leaves the port unprogrammed, attached, with the reason, until it fits', async () => {
+  const rest = [sampleHost('h1', [PORT]), ...sampleNetwork(1)];
+  const bed = await plannedBed([...rest, samplePolicy('p', tooMany())], [PORT]);
+  assert.match(bed.planner.errors.get(PORT.id) ?? '', new RegExp(`more than ${MAX_POLICY_RULES} and`));
+  assert.equal(bed.planner.entries.of('cb_vif_1').size, 0);
+  assert.equal(bed.planner.entries.of('cb_rule_1').size, 0);
+  assert.equal(bed.planner.vifs.get(PORT.id)?.ifindex, 50);
+  await bed.plan(...rest, samplePolicy('p', tooMany().slice(0, 10)));
+  assert.equal(bed.planner.errors.size, 0);
+  assert.ok(bed.planner.entries.of('cb_rule_1').size > 0);
 });
 
-test('one more group member adds one class entry and re-uses every other encoded entry', () => {
+test('policies that do not fit the host together are refused whole, in the order of their names', async () => {
+  const ports = ['a', 'b', 'c'].map((id, i) => samplePort(5 + i, { policy: `policy:${id}` }));
+  const rules = (n: number): PolicyRule[] => Array.from({ length: n }, (_, i) => sampleRule(i + 1, { protocol: i }));
+  const slices = (b: number): SampleSlice[] => [
+    sampleHost('h1', ports),
+    ...sampleNetwork(1),
+    samplePolicy('c', rules(4)),
+    samplePolicy('b', rules(b)),
+    samplePolicy('a', rules(4)),
+  ];
+  const bed = createPlanBed({ policyBudget: { rules: 10, classes: 10 } });
+  await bed.plan(...slices(7));
+  assert.deepEqual([...bed.planner.errors.keys()], [ports[1]?.id]);
+  assert.match([...bed.planner.errors.values()].join(), /policy maps are full/);
+  assert.equal(bed.planner.entries.of('cb_rule_1').size, 8);
+  await bed.plan(...slices(3));
+  assert.deepEqual([...bed.planner.errors.keys()], [ports[2]?.id]);
+});
+
+test('one more group member adds one class entry and touches nothing else', async () => {
   const members = Array.from({ length: 50 }, (_, n) => ({
     portId: sampleId('port', 100 + n),
     networkId: sampleId('net', 1),
     addresses: [`10.0.0.${100 + n}`],
   }));
-  const fixed = slicesOf(
-    sampleHost('h1', [samplePort(5, { policy: 'policy:p' })]),
+  const fixed = [
+    sampleHost('h1', [PORT]),
     sampleNetwork(1),
-    samplePolicy('p', [sampleRule(1, { remote: { kind: 'group', groupId: 'g' } }), sampleRule(2, { protocol: 6 })]),
+    samplePolicy('p', [GROUP_RULE, sampleRule(2, { protocol: 6 })]),
+  ];
+  const bed = await plannedBed([...fixed.flat(), sampleGroup('g', members.slice(1))], [PORT]);
+  const { entries } = await bed.plan(...fixed, sampleGroup('g', members));
+  assert.deepEqual(
+    entries.map(({ map, before }) => [map, before]),
+    [['cb_class_1', undefined]],
   );
-  const planner = createPlanner('h1');
-  const before = planner(new Map([...fixed, ...slicesOf(sampleGroup('g', members.slice(1)))]), LOCAL);
-  const after = planner(new Map([...fixed, ...slicesOf(sampleGroup('g', members))]), LOCAL);
-  assert.equal(after.maps.cb_class_1.size, before.maps.cb_class_1.size + 1);
-  for (const map of ['cb_class_1', 'cb_rule_1'] as const) {
-    for (const [id, entry] of before.maps[map]) assert.equal(after.maps[map].get(id), entry, `${map} ${id}`);
-  }
-  assert.ok([...after.maps.cb_class_1.keys()].some((id) => id.endsWith(hex(Uint8Array.from([10, 0, 0, 100])))));
+  assert.ok(entries[0]?.key.endsWith('\x0a\0\0d'));
 });

@@ -1,189 +1,320 @@
-import type { GroupSlice, PolicySlice, SliceKey } from '@cable/model';
-import { CB_MAX_CLASS, CB_MAX_RULE, MAPS } from '../bpf/abi.gen.ts';
-import type { MapEntry } from '../desired.ts';
-import type { Prefix } from './address.ts';
-import { type PlanContext, reachableNetworks } from './context.ts';
-import { encodeEntry, type Planned } from './entries.ts';
-import { numberNames } from './numbers.ts';
-import { type ClassedPrefix, classify } from './policy-classes.ts';
-import { encodeRules, type RuleMatch } from './policy-rules.ts';
-import { createMemberReader, type MemberReader, type SelectorRules, sortRules } from './policy-selectors.ts';
+import { MAPS } from '../bpf/abi.gen.ts';
+import type { ByteText } from '../bpf/codec.ts';
+import { bytesOf } from './address.ts';
+import type { KeyOf, Planned } from './entries.ts';
+import type { Fact } from './facts.ts';
+import { idOf } from './inputs.ts';
+import type { NumberOf } from './numbers.ts';
+import { type ClassChanges, type ClassedPrefix, type PolicyClass, PolicyClasses } from './policy-classes.ts';
+import { encodeRules } from './policy-rules.ts';
+import { type RuleLists, type Selector, type SelectorRules, sortRules } from './policy-selectors.ts';
+import { groupTopic, type PlannedPolicy, type PolicyUse, type StatedFact } from './topics.ts';
+import type { Family, MemoryRun, PolicySize, UnitKey, UnitMemory } from './unit.ts';
 
 /** Bounds of one policy in one network: what exceeds them is refused, so that no tenant fills the host's maps alone. */
 export const MAX_POLICY_RULES = 65_536;
 export const MAX_POLICY_CLASSES = 131_072;
 
-/** A policy in a network, ready for its ports: its number and how many entries it takes; or why it cannot be programmed. */
-export type PlannedPolicy =
-  | { readonly ok: true; readonly number: number; readonly entries: readonly Planned[] }
-  | { readonly ok: false; readonly reason: string };
+/** The policy of a set of security groups in a network, for the ports of this host that have it. */
+export const POLICIES: Family = {
+  name: 'policy',
+  source: { kind: 'topic', topic: 'policy-use' },
+  subject: 'policy',
+  kind: 'memory',
+  start: (unit, numberOf) => new PolicyMemory(unit, numberOf),
+};
 
-/** Where the policy applies: its number's name is `<policy key>@<network id>`. */
-export type PolicyUse = { readonly key: SliceKey; readonly networkId: string };
+/** Bits before the address in the key of cb_class_1: the policy. */
+const HEAD_BITS = 32;
 
-export type PolicyPlanner = (context: PlanContext, uses: readonly PolicyUse[]) => ReadonlyMap<string, PlannedPolicy>;
+/** Selectors, prefixes and classes of a policy in a network; what changed of them is what is written. */
+class PolicyMemory implements UnitMemory {
+  readonly #name: string;
+  readonly #numberOf: NumberOf;
+  #rules: SelectorRules = NO_RULES;
+  /** Group facts that were read, by key. */
+  #groups: ReadonlySet<string> = new Set();
+  #classes: PolicyClasses;
+  /** The policy's number in the entries that are claimed; undefined: none are. */
+  #number: number | undefined;
+  /** Whose the claimed entries are. */
+  #projectId: string | undefined;
+  /** Claimed rules by the name of their class; '': those for every address. */
+  readonly #ruleEntries = new Map<string, ReadonlyMap<string, Planned>>();
+  /** Values of the entries of prefixes, by class number; of this run. */
+  readonly #classValues = new Map<number, ByteText>();
+  /** Prefixes that are gone, while their entries may be claimed. */
+  #gone: readonly ClassedPrefix[] = [];
 
-/** Name of a policy in a network, the key of a `PolicyPlanner`'s result. */
-export function policyName(use: PolicyUse): string {
-  return `${use.key}@${use.networkId}`;
-}
+  constructor({ scope }: UnitKey, numberOf: NumberOf) {
+    this.#name = scope;
+    this.#numberOf = numberOf;
+    this.#classes = new PolicyClasses(numberOf);
+  }
 
-/**
- * Plans policies; keeps encoded entries between calls as long as the slices they came from are the same objects.
- * The result is the same without them.
- */
-export function createPolicyPlanner(): PolicyPlanner {
-  const memo = new WeakMap<PolicySlice, Map<string, Compiled>>();
-  const members = createMemberReader();
-  return (context, uses) => {
-    const byName = new Map(uses.map((use) => [policyName(use), use] as const));
-    const numbers = numberNames(byName.keys());
-    const budget = { rules: CB_MAX_RULE, classes: CB_MAX_CLASS };
-    const result = new Map<string, PlannedPolicy>();
-    for (const name of [...byName.keys()].sort()) {
-      const use = byName.get(name);
-      const slice = use === undefined ? undefined : context.policies.get(use.key);
-      if (use === undefined || slice === undefined) {
-        result.set(name, { ok: false, reason: `policy ${name} has not been received` });
-        continue;
-      }
-      const reach = reachableNetworks(context, use.networkId);
-      const known = memo.get(slice) ?? new Map<string, Compiled>();
-      memo.set(slice, known);
-      const compiled = compile(
-        { slice, number: numbers.get(name) ?? 0, reach, groups: context.groups, members },
-        known.get(use.networkId),
-      );
-      known.set(use.networkId, compiled);
-      result.set(name, admit(name, compiled, budget));
+  *update(run: MemoryRun): Generator<void, readonly StatedFact[]> {
+    const use = run.sortedFacts('policy-use', this.#name)[0]?.value;
+    if (use === undefined) return [];
+    run.setProject(use.projectId);
+    if (use.projectId !== this.#projectId) yield* this.#withdraw(run);
+    this.#projectId = use.projectId;
+    this.#classValues.clear();
+    const outcome = yield* this.#plan(run, use);
+    return [{ topic: 'policy', key: this.#name, member: '', value: outcome }];
+  }
+
+  *clear(run: MemoryRun): Generator<void, void> {
+    yield* this.#withdraw(run);
+  }
+
+  *#plan(run: MemoryRun, use: PolicyUse): Generator<void, PlannedPolicy> {
+    const id = idOf(use.policy);
+    if (run.header('policy', id) === undefined) {
+      yield* this.#forget(run);
+      return { ok: false, reason: `policy ${this.#name} has not been received` };
     }
-    return result;
-  };
-}
-
-type Job = {
-  readonly slice: PolicySlice;
-  readonly number: number;
-  readonly reach: readonly string[];
-  readonly groups: ReadonlyMap<string, GroupSlice>;
-  readonly members: MemberReader;
-};
-
-type Compiled = {
-  /** Identity of everything that went in besides the policy slice. */
-  readonly number: number;
-  readonly reach: string;
-  readonly groups: readonly (GroupSlice | undefined)[];
-  readonly rulesOfSlice: SelectorRules;
-  /** Encoded rules by class number and class key; encoded classes by prefix and class number. */
-  readonly ruleCache: ReadonlyMap<string, readonly MapEntry[]>;
-  readonly classCache: ReadonlyMap<string, MapEntry>;
-  readonly ruleCount: number;
-  readonly classCount: number;
-  /** Undefined when a bound of the policy is exceeded. */
-  readonly entries: readonly Planned[] | undefined;
-};
-
-function admit(name: string, compiled: Compiled, budget: { rules: number; classes: number }): PlannedPolicy {
-  if (compiled.entries === undefined) {
-    const size = `${compiled.ruleCount} rule and ${compiled.classCount} address entries`;
-    const bound = `${MAX_POLICY_RULES} and ${MAX_POLICY_CLASSES}`;
-    return {
-      ok: false,
-      reason: `policy ${name} needs ${size}, more than ${bound}: use fewer rules, port ranges or remote groups`,
-    };
+    const before = this.#rules;
+    const rules = run.items('policy', id);
+    const rulesChanged = before === NO_RULES || !nothing(run.touchedItems(`policy:${id}`));
+    if (rulesChanged) this.#rules = yield* sortRules(rules);
+    const reach = reachOf(run, use.networkId);
+    const listing = new Listing(run, this.#rules, reach);
+    const touched = yield* this.#touched(run, before, listing);
+    const changes = yield* this.#classes.update(touched, (order) => listing.listed(order));
+    this.#gone = changes.gone;
+    this.#groups = listing.groups;
+    const size = this.#size();
+    const fits = size.rules <= MAX_POLICY_RULES && size.classes <= MAX_POLICY_CLASSES;
+    const admitted = run.admit(fits ? size : NO_SIZE);
+    if (!fits || !admitted) {
+      yield* this.#withdraw(run);
+      return { ok: false, reason: fits ? hostIsFull(this.#name) : tooLarge(this.#name, size) };
+    }
+    const number = run.number('policy-use', this.#name) ?? 0;
+    if (this.#number !== number) yield* this.#claimAll(run, number);
+    else yield* this.#claimChanges(run, changes, rulesChanged);
+    return { ok: true, number };
   }
-  if (compiled.ruleCount > budget.rules || compiled.classCount > budget.classes) {
-    return {
-      ok: false,
-      reason: `policy ${name} does not fit: the host's policy maps are full; move ports to another host`,
-    };
+
+  /** Prefixes that other selectors may list than at the last run. */
+  *#touched(run: MemoryRun, before: SelectorRules, listing: Listing): Generator<void, readonly string[]> {
+    const touched: string[] = [];
+    for (const key of new Set([...this.#groups, ...listing.groups])) {
+      const stays = this.#groups.has(key) && listing.groups.has(key) && !run.afresh;
+      for (const order of run.touchedFacts('group-prefix', key)) touched.push(order);
+      if (stays) continue;
+      for (const order of run.facts('group-prefix', key).keys()) {
+        touched.push(order);
+        yield;
+      }
+    }
+    if (before === this.#rules) return touched;
+    for (const { prefix } of [...before.selectors.values(), ...this.#rules.selectors.values()]) {
+      if (prefix !== undefined) touched.push(prefix);
+    }
+    return touched;
   }
-  budget.rules -= compiled.ruleCount;
-  budget.classes -= compiled.classCount;
-  return { ok: true, number: compiled.number, entries: compiled.entries };
-}
 
-function compile(job: Job, before: Compiled | undefined): Compiled {
-  const rulesOfSlice = before?.rulesOfSlice ?? sortRules(job.slice);
-  const reach = job.reach.join(' ');
-  const groups = rulesOfSlice.selectors.map(({ groupId }) =>
-    groupId === undefined ? undefined : job.groups.get(groupId),
-  );
-  if (
-    before?.number === job.number &&
-    before.reach === reach &&
-    groups.every((group, i) => group === before.groups[i])
-  ) {
-    return before;
+  #size(): PolicySize {
+    let rules = count(this.#rules.any);
+    for (const one of this.#classes.classes.values()) rules += count(this.#lists(one));
+    return { rules, classes: this.#classes.classed };
   }
-  const base = { number: job.number, reach, groups, rulesOfSlice };
-  const reachable = new Set(job.reach);
-  const classed = classify(
-    rulesOfSlice.selectors.map(({ prefixes }, i) =>
-      prefixes.length > 0 ? prefixes : job.members(groups[i], reachable),
-    ),
-  );
-  const classes = new Map<string, PolicyClass>();
-  for (const { key, selectors } of classed) if (!classes.has(key)) classes.set(key, describe(rulesOfSlice, selectors));
-  const ruleCount = [...classes.values()].reduce((sum, { lists }) => sum + count(lists), count(rulesOfSlice.any));
-  const size = { ruleCount, classCount: classed.length };
-  if (ruleCount > MAX_POLICY_RULES || classed.length > MAX_POLICY_CLASSES) {
-    return { ...base, ...size, ruleCache: new Map(), classCache: new Map(), entries: undefined };
+
+  #lists(one: PolicyClass): RuleLists {
+    return [...this.#rules.any, ...one.selectors.flatMap((name) => this.#rules.selectors.get(name)?.rules ?? [])];
   }
-  const same = before?.number === job.number ? before : undefined;
-  return { ...base, ...size, ...encodePolicy({ number: job.number, any: rulesOfSlice.any, classes, classed }, same) };
-}
 
-type PolicyClass = { readonly name: string; readonly lists: readonly (readonly RuleMatch[])[] };
-
-/** Encodes the rules of every class and the classes' prefixes, taking from `same` what it has already. */
-function encodePolicy(
-  policy: {
-    readonly number: number;
-    readonly any: readonly (readonly RuleMatch[])[];
-    readonly classes: ReadonlyMap<string, PolicyClass>;
-    readonly classed: readonly ClassedPrefix[];
-  },
-  same: Compiled | undefined,
-): Pick<Compiled, 'ruleCache' | 'classCache' | 'entries'> {
-  const { number, classes } = policy;
-  const numbers = numberNames([...classes.values()].map(({ name }) => name));
-  const ruleCache = new Map<string, readonly MapEntry[]>();
-  const encode = (classId: number, lists: PolicyClass['lists'], key: string): void => {
-    ruleCache.set(key, same?.ruleCache.get(key) ?? encodeRules(number, classId, lists));
-  };
-  encode(0, policy.any, 'any');
-  for (const { name, lists } of classes.values()) encode(numbers.get(name) ?? 0, lists, `${numbers.get(name)} ${name}`);
-  const classCache = new Map<string, MapEntry>();
-  for (const { prefix, key } of policy.classed) {
-    const classId = numbers.get(classes.get(key)?.name ?? '') ?? 0;
-    const id = `${prefix.order} ${classId}`;
-    classCache.set(id, same?.classCache.get(id) ?? encodeClass(number, prefix, classId));
+  *#claimAll(run: MemoryRun, number: number): Generator<void, void> {
+    yield* this.#withdraw(run);
+    this.#number = number;
+    yield* this.#claimRules(run, number, [...this.#classes.classes.values()], []);
+    for (const row of this.#classes.rows) {
+      this.#claimPrefix(run, number, row);
+      yield;
+    }
   }
-  return { ruleCache, classCache, entries: planned(ruleCache, classCache) };
+
+  *#claimChanges(run: MemoryRun, changes: ClassChanges, rulesChanged: boolean): Generator<void, void> {
+    const number = this.#number ?? 0;
+    const { classes } = this.#classes;
+    const affected = rulesChanged
+      ? [...classes.values()]
+      : [...changes.renumbered].flatMap((name) => classes.get(name) ?? []);
+    const dead = [...changes.dead].map((one) => one.name);
+    yield* this.#claimRules(run, number, affected, dead, rulesChanged);
+    yield* this.#dropPrefixes(run, this.#gone);
+    this.#gone = [];
+    for (const row of changes.moved) {
+      this.#claimPrefix(run, number, row);
+      yield;
+    }
+    if (changes.renumbered.size === 0) return;
+    for (const row of this.#classes.rows) {
+      if (changes.renumbered.has(row.state.class?.name ?? '')) this.#claimPrefix(run, number, row);
+      yield;
+    }
+  }
+
+  /** What goes, goes first: where numbers have been exchanged, one class's new entry has the key of another's old one. */
+  *#claimRules(
+    run: MemoryRun,
+    number: number,
+    classes: readonly PolicyClass[],
+    dead: readonly string[],
+    any = true,
+  ): Generator<void, void> {
+    const wanted = new Map<string, ReadonlyMap<string, Planned>>(dead.map((name) => [name, NO_ENTRIES] as const));
+    if (any) wanted.set('', yield* encodeRules(number, 0, this.#rules.any));
+    for (const one of classes) {
+      wanted.set(one.name, yield* encodeRules(number, this.#classes.numberOf(one), this.#lists(one)));
+    }
+    for (const [name, entries] of wanted) {
+      for (const key of this.#ruleEntries.get(name)?.keys() ?? []) {
+        if (!entries.has(key)) run.remove('cb_rule_1', key);
+        yield;
+      }
+    }
+    for (const [name, entries] of wanted) {
+      for (const entry of entries.values()) {
+        run.put('cb_rule_1', entry);
+        yield;
+      }
+      if (entries.size === 0) this.#ruleEntries.delete(name);
+      else this.#ruleEntries.set(name, entries);
+    }
+  }
+
+  #claimPrefix(run: MemoryRun, number: number, row: ClassedPrefix): void {
+    const one = row.state.class;
+    if (one === undefined) {
+      dropPrefix(run, row);
+      return;
+    }
+    const key = MAPS.cb_class_1.key.text(classKey(number, row));
+    run.put('cb_class_1', { key, value: this.#classValue(one) });
+    row.state.claimed = key;
+  }
+
+  /** One text for all prefixes of a class. */
+  #classValue(one: PolicyClass): ByteText {
+    const classId = this.#classes.numberOf(one);
+    const known = this.#classValues.get(classId);
+    if (known !== undefined) return known;
+    const value = MAPS.cb_class_1.value.text({ classId });
+    this.#classValues.set(classId, value);
+    return value;
+  }
+
+  *#dropPrefixes(run: MemoryRun, rows: Iterable<ClassedPrefix>): Generator<void, void> {
+    for (const row of rows) {
+      dropPrefix(run, row);
+      yield;
+    }
+  }
+
+  /** Claims nothing any more; what is known stays known. */
+  *#withdraw(run: MemoryRun): Generator<void, void> {
+    yield* this.#dropPrefixes(run, this.#gone);
+    yield* this.#dropPrefixes(run, this.#classes.rows);
+    for (const entries of this.#ruleEntries.values()) {
+      for (const key of entries.keys()) {
+        run.remove('cb_rule_1', key);
+        yield;
+      }
+    }
+    this.#gone = [];
+    this.#ruleEntries.clear();
+    this.#number = undefined;
+  }
+
+  *#forget(run: MemoryRun): Generator<void, void> {
+    yield* this.#withdraw(run);
+    run.admit(NO_SIZE);
+    this.#rules = NO_RULES;
+    this.#groups = new Set();
+    this.#classes = new PolicyClasses(this.#numberOf);
+  }
 }
 
-function planned(rules: ReadonlyMap<string, readonly MapEntry[]>, classes: ReadonlyMap<string, MapEntry>): Planned[] {
-  const all: Planned[] = [];
-  for (const list of rules.values()) for (const entry of list) all.push({ map: 'cb_rule_1', entry });
-  for (const entry of classes.values()) all.push({ map: 'cb_class_1', entry });
-  return all;
+/** Which selectors of a policy list a prefix, as of now. */
+class Listing {
+  /** Keys of the group facts that it reads. */
+  readonly groups: ReadonlySet<string>;
+  readonly #byPrefix: ReadonlyMap<string, string>;
+  readonly #byGroup: readonly { readonly name: string; readonly members: ReadonlyMap<string, Fact> }[];
+  /** Equal lists are one object: there are as many as prefixes. */
+  readonly #lists = new Map<string, readonly string[]>();
+
+  constructor(run: MemoryRun, { selectors }: SelectorRules, reach: ReadonlySet<string>) {
+    const keysOf = ({ groupId }: Selector): string[] =>
+      groupId === undefined ? [] : Array.from(reach, (networkId) => groupTopic(groupId, networkId));
+    const all = [...selectors.values()];
+    this.groups = new Set(all.flatMap(keysOf));
+    this.#byPrefix = new Map(
+      all.flatMap(({ name, prefix }) => (prefix === undefined ? [] : [[prefix, name] as const])),
+    );
+    this.#byGroup = all.flatMap((one) =>
+      keysOf(one).map((key) => ({ name: one.name, members: run.facts('group-prefix', key) })),
+    );
+  }
+
+  listed(order: string): readonly string[] {
+    let first = this.#byPrefix.get(order);
+    let all: Set<string> | undefined;
+    for (const { name, members } of this.#byGroup) {
+      if (name === first || !members.has(order)) continue;
+      if (first === undefined) first = name;
+      else all = (all ?? new Set([first])).add(name);
+    }
+    if (first === undefined) return NO_NAMES;
+    const sorted = all === undefined ? undefined : [...all].sort();
+    const text = sorted?.join('+') ?? first;
+    const known = this.#lists.get(text);
+    if (known !== undefined) return known;
+    const list = sorted ?? [first];
+    this.#lists.set(text, list);
+    return list;
+  }
 }
 
-function encodeClass(policy: number, prefix: Prefix, classId: number): MapEntry {
-  return encodeEntry(MAPS.cb_class_1, { prefixlen: 32 + prefix.length, policy, addr: prefix.bytes }, { classId });
+/** Networks that packets can come from with their own source address: the network itself and those joined to it by its routers. */
+function reachOf(run: MemoryRun, networkId: string): ReadonlySet<string> {
+  const reach = new Set([networkId]);
+  for (const { value } of run.facts('leg-in', networkId).values()) {
+    for (const { value: other } of run.facts('leg-of', value.routerId).values()) reach.add(other.networkId);
+  }
+  return reach;
 }
 
-/** The name of the class with these selectors (what its number is made from) and the rules that count in it. */
-function describe(rules: SelectorRules, selectors: readonly number[]): PolicyClass {
-  const chosen = selectors.flatMap((index) => rules.selectors[index] ?? []);
-  return {
-    name: chosen.map((one) => one.name).join('+'),
-    lists: [...rules.any, ...chosen.flatMap((one) => one.rules)],
-  };
+const NO_RULES: SelectorRules = { any: [], selectors: new Map() };
+const NO_SIZE: PolicySize = { rules: 0, classes: 0 };
+const NO_NAMES: readonly string[] = [];
+const NO_ENTRIES: ReadonlyMap<string, Planned> = new Map();
+
+function dropPrefix(run: MemoryRun, { state }: ClassedPrefix): void {
+  if (state.claimed !== undefined) run.remove('cb_class_1', state.claimed);
+  state.claimed = undefined;
 }
 
-function count(lists: readonly (readonly RuleMatch[])[]): number {
+function classKey(policy: number, { length, order }: ClassedPrefix): KeyOf<'cb_class_1'> {
+  return { prefixlen: HEAD_BITS + length, policy, addr: bytesOf(order) };
+}
+
+function count(lists: RuleLists): number {
   return lists.reduce((sum, matches) => sum + matches.length, 0);
+}
+
+function nothing(list: Iterable<unknown>): boolean {
+  for (const _ of list) return false;
+  return true;
+}
+
+function tooLarge(name: string, { rules, classes }: PolicySize): string {
+  const bound = `${MAX_POLICY_RULES} and ${MAX_POLICY_CLASSES}`;
+  return `policy ${name} needs ${rules} rule and ${classes} address entries, more than ${bound}: use fewer rules, port ranges or remote groups`;
+}
+
+function hostIsFull(name: string): string {
+  return `policy ${name} does not fit: the host's policy maps are full; move ports to another host`;
 }

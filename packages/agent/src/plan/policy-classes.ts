@@ -1,48 +1,161 @@
-import { contains, type Prefix } from './address.ts';
+import type { ByteText } from '../bpf/codec.ts';
+import { Numbering, type NumberOf } from './numbers.ts';
+import { PrefixRows, type Row } from './prefix-rows.ts';
 
-/** A prefix whose addresses (less those of longer prefixes in the list) lie in exactly these selectors. */
-export type ClassedPrefix = {
-  readonly prefix: Prefix;
-  /** Indexes of selectors, rising. */
-  readonly selectors: readonly number[];
-  /** The selectors as text: the class's identity within the policy. */
-  readonly key: string;
+/** A set of selectors that some address lies in exactly. */
+export type PolicyClass = {
+  /** Names of its selectors joined: what its number is made from. */
+  readonly name: string;
+  readonly selectors: readonly string[];
+  /** Prefixes that have it. */
+  prefixes: number;
 };
 
+/** A prefix: the selectors that list it, and its class. No class: what it would say, the prefix around it says already. */
+export type ClassedPrefix = Row<{
+  own: readonly string[];
+  class: PolicyClass | undefined;
+  /** Key of the entry that is claimed for it; undefined: none is. The owner's of the classes. */
+  claimed: ByteText | undefined;
+}>;
+
+/** What changed: prefixes whose class is another, prefixes that are gone, classes that came, went or have another number. */
+export type ClassChanges = {
+  readonly moved: readonly ClassedPrefix[];
+  readonly gone: readonly ClassedPrefix[];
+  readonly renumbered: ReadonlySet<string>;
+  readonly dead: ReadonlySet<PolicyClass>;
+};
+
+/** The selectors that list a prefix (`Prefix.order`), sorted by name. */
+export type Listed = (order: string) => readonly string[];
+
 /**
- * Splits the address space by the selectors that contain each address: the longest listed prefix of an address names all of its
- * selectors. A prefix that would say the same as the one around it is left out.
+ * Splits the address space by the selectors that contain each address: the longest listed prefix of an address names all of its selectors. A
+ * prefix that is listed by others than before changes its own class and those of the prefixes in it; nothing else is looked at.
  */
-export function classify(selectors: readonly (readonly Prefix[])[]): readonly ClassedPrefix[] {
-  const sorted = collect(selectors);
-  const around: ClassedPrefix[] = [];
-  const result: ClassedPrefix[] = [];
-  for (const { prefix, own } of sorted) {
-    let top = around.at(-1);
-    while (top !== undefined && !contains(top.prefix, prefix)) {
-      around.pop();
-      top = around.at(-1);
-    }
-    const all = top === undefined ? [...own] : [...new Set([...top.selectors, ...own])];
-    if (all.length > 1) all.sort((a, b) => a - b);
-    const key = all.join(',');
-    if (top?.key === key) continue;
-    const classed = { prefix, selectors: all, key };
-    around.push(classed);
-    result.push(classed);
+export class PolicyClasses {
+  readonly #rows = new PrefixRows<ClassedPrefix['state']>();
+  readonly #classes = new Map<string, PolicyClass>();
+  readonly #numbers: Numbering;
+  #classed = 0;
+
+  constructor(numberOf: NumberOf) {
+    this.#numbers = new Numbering(numberOf);
   }
-  return result;
+
+  /** Prefixes that have a class. */
+  get classed(): number {
+    return this.#classed;
+  }
+
+  get rows(): Iterable<ClassedPrefix> {
+    return this.#rows.values();
+  }
+
+  get classes(): ReadonlyMap<string, PolicyClass> {
+    return this.#classes;
+  }
+
+  numberOf(one: PolicyClass): number {
+    return this.#numbers.get(one.name) ?? 0;
+  }
+
+  /** These prefixes, each named once or more often, may be listed by others than before. Works in portions. */
+  *update(touched: Iterable<string>, listed: Listed): Generator<void, ClassChanges> {
+    const check: ClassedPrefix[] = [];
+    const gone: ClassedPrefix[] = [];
+    const containers: ClassedPrefix[] = [];
+    for (const order of touched) {
+      const row = this.#list(order, listed(order));
+      if (row !== undefined) {
+        (row.state.own.length === 0 ? gone : check).push(row);
+        if (row.length < 128) containers.push(row);
+      }
+      yield;
+    }
+    for (const container of containers) {
+      for (const row of this.#rows.within(container)) {
+        check.push(row);
+        yield;
+      }
+    }
+    const moved: ClassedPrefix[] = [];
+    const seen = new Set<PolicyClass>();
+    for (const row of gone) this.#move(row, undefined, seen);
+    for (const row of check) {
+      if (this.#move(row, this.#classOf(row), seen)) moved.push(row);
+      yield;
+    }
+    return { moved, gone, ...this.#settle(seen) };
+  }
+
+  /** Undefined: it is listed by the same as before. A row that nobody lists any more is taken out. */
+  #list(order: string, own: readonly string[]): ClassedPrefix | undefined {
+    const row = this.#rows.get(order);
+    if (row === undefined)
+      return own.length === 0 ? undefined : this.#rows.add(order, { own, class: undefined, claimed: undefined });
+    if (sameNames(row.state.own, own)) return undefined;
+    row.state.own = own;
+    if (own.length === 0) this.#rows.delete(row);
+    return row;
+  }
+
+  #classOf(row: ClassedPrefix): PolicyClass | undefined {
+    const { own } = row.state;
+    const selectors = this.#rows.flat ? own : this.#selectors(row);
+    if (selectors === undefined || selectors.length === 0) return undefined;
+    const name = selectors.length === 1 ? (selectors[0] ?? '') : selectors.join('+');
+    const known = this.#classes.get(name);
+    if (known !== undefined) return known;
+    const made = { name, selectors, prefixes: 0 };
+    this.#classes.set(name, made);
+    return made;
+  }
+
+  /** Of the row and of what is around it; undefined: its own are all around it already. */
+  #selectors(row: ClassedPrefix): readonly string[] | undefined {
+    const { own } = row.state;
+    const around = new Set<string>();
+    for (const { state } of this.#rows.around(row)) for (const name of state.own) around.add(name);
+    if (own.every((name) => around.has(name))) return undefined;
+    return around.size === 0 ? own : [...new Set([...around, ...own])].sort();
+  }
+
+  #move({ state }: ClassedPrefix, to: PolicyClass | undefined, seen: Set<PolicyClass>): boolean {
+    const from = state.class;
+    if (to !== undefined) seen.add(to);
+    if (from === to) return false;
+    if (from !== undefined) {
+      from.prefixes -= 1;
+      this.#classed -= 1;
+      seen.add(from);
+    }
+    if (to !== undefined) {
+      to.prefixes += 1;
+      this.#classed += 1;
+    }
+    state.class = to;
+    return true;
+  }
+
+  /** Gives numbers to classes that came and takes them from those that went. */
+  #settle(seen: ReadonlySet<PolicyClass>): Pick<ClassChanges, 'renumbered' | 'dead'> {
+    const dead = new Set<PolicyClass>();
+    const renumbered = new Set<string>();
+    for (const one of seen) {
+      if (one.prefixes === 0) {
+        dead.add(one);
+        this.#classes.delete(one.name);
+      }
+      const changed = one.prefixes === 0 ? this.#numbers.delete(one.name) : this.#numbers.add(one.name);
+      for (const name of changed) renumbered.add(name);
+    }
+    for (const { name } of dead) renumbered.delete(name);
+    return { renumbered, dead };
+  }
 }
 
-/** Each distinct prefix with the selectors that list it, a containing prefix before the contained. */
-function collect(selectors: readonly (readonly Prefix[])[]): { prefix: Prefix; own: Set<number> }[] {
-  const found = new Map<string, { prefix: Prefix; own: Set<number> }>();
-  for (const [index, prefixes] of selectors.entries()) {
-    for (const prefix of prefixes) {
-      const row = found.get(prefix.order);
-      if (row === undefined) found.set(prefix.order, { prefix, own: new Set([index]) });
-      else row.own.add(index);
-    }
-  }
-  return [...found.values()].sort((a, b) => (a.prefix.order < b.prefix.order ? -1 : 1));
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((name, i) => name === b[i]));
 }

@@ -1,7 +1,6 @@
 import type { PolicyRule } from '@cable/model';
-import { CB_DIR_EGRESS, CB_DIR_INGRESS, CB_FAMILY_V4, CB_FAMILY_V6, MAPS } from '../bpf/abi.gen.ts';
-import type { MapEntry } from '../desired.ts';
-import { encodeEntry } from './entries.ts';
+import { CB_DIR_EGRESS, CB_DIR_INGRESS, CB_FAMILY_V4, CB_FAMILY_V6 } from '../bpf/abi.gen.ts';
+import { encodeEntry, type Planned } from './entries.ts';
 import { type PortPrefix, portPrefixes } from './port-ranges.ts';
 
 /** One LPM entry of a rule, but for policy and class. */
@@ -39,22 +38,26 @@ export function ruleMatches(rule: PolicyRule): readonly RuleMatch[] {
   }));
 }
 
-/** Encodes a class's rules; of two with the same match the lower rule id is named. `lists` are those of rules in id order. */
-export function encodeRules(
+/** Encodes a class's rules, in portions; of two rules with the same match the lower id is named. By key. */
+export function* encodeRules(
   policy: number,
   classId: number,
   lists: Iterable<readonly RuleMatch[]>,
-): readonly MapEntry[] {
-  const entries = new Map<string, { match: RuleMatch; entry: MapEntry }>();
+): Generator<void, ReadonlyMap<string, Planned>> {
+  const entries = new Map<string, Planned>();
+  const named = new Map<string, number>();
   for (const matches of lists) {
-    for (const match of matches) {
-      const { rule, ...fields } = match;
-      const entry = encodeEntry(MAPS.cb_rule_1, { policy, classId, ...fields }, { rule });
-      const other = entries.get(entry.id);
-      if (other === undefined || other.match.rule > rule) entries.set(entry.id, { match, entry });
+    for (const { rule, ...fields } of matches) {
+      const entry = encodeEntry('cb_rule_1', { policy, classId, ...fields }, { rule });
+      const other = named.get(entry.key);
+      if (other === undefined || other > rule) {
+        named.set(entry.key, rule);
+        entries.set(entry.key, entry);
+      }
+      yield;
     }
   }
-  return [...entries.values()].map((row) => row.entry);
+  return entries;
 }
 
 function rulePorts(rule: PolicyRule, protocol: number): readonly PortPrefix[] {

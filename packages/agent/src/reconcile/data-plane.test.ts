@@ -6,11 +6,11 @@ import { silentLogger } from '@cable/kit';
 import { MAPS } from '../bpf/abi.gen.ts';
 import { loadObject } from '../bpf/object.ts';
 import { removePins } from '../bpf/pin.ts';
-import { AGENT_MAPS, type DesiredState } from '../desired.ts';
+import { AGENT_MAPS, type AgentMap, type MapEntry } from '../desired.ts';
 import { inNetns } from '../net/netns.ts';
 import { encodeEntry } from '../plan/entries.ts';
-import { createPlanner } from '../plan/plan.ts';
 import {
+  type SampleSlice,
   sampleEndpoint,
   sampleGroup,
   sampleHost,
@@ -20,12 +20,11 @@ import {
   samplePort,
   sampleRouter,
   sampleRule,
-  slicesOf,
-} from '../plan/sample.ts';
+} from '../plan/testing/sample.ts';
 import type { DataPlane } from './data-plane.ts';
-import { createFakeDataPlane } from './fake-data-plane.ts';
 import { type KernelDataPlane, openKernelDataPlane } from './kernel-data-plane.ts';
-import { Reconciler } from './reconciler.ts';
+import { createFakeDataPlane } from './testing/fake-data-plane.ts';
+import { createReconcileBed } from './testing/reconcile-bed.ts';
 
 /** One suite on every data plane: what the reconciler may rely on. */
 type Bench = {
@@ -52,23 +51,27 @@ for (const bench of BENCHES) {
 
     test('entries are put, replaced, read back and deleted; deleting what is absent succeeds', () => {
       const plane = bench.plane();
-      const peer = encodeEntry(MAPS.cb_slot_1, { slot: 9 }, { ifindex: 1 });
-      const other = encodeEntry(MAPS.cb_slot_1, { slot: 9 }, { ifindex: 2 });
+      const { map: _, ...peer } = encodeEntry('cb_slot_1', { slot: 9 }, { ifindex: 1 });
+      const other = { ...peer, value: MAPS.cb_slot_1.value.text({ ifindex: 2 }) };
       plane.deleteEntry('cb_slot_1', peer);
       plane.putEntry('cb_slot_1', peer);
       plane.putEntry('cb_slot_1', other);
-      assert.deepEqual(plane.readMap('cb_slot_1'), new Map([[other.id, other]]));
+      assert.deepEqual(read(plane, 'cb_slot_1'), [other]);
       plane.deleteEntry('cb_slot_1', other);
-      assert.equal(plane.readMap('cb_slot_1').size, 0);
+      assert.deepEqual(read(plane, 'cb_slot_1'), []);
     });
 
-    test('the epoch and the counters are there after a restart', async () => {
+    test('the epoch, the programmed state and the counters are there after a restart', async () => {
       assert.equal(bench.plane().readEpoch(), 0);
       bench.plane().writeEpoch(4_000_000_000);
       bench.plane().createStat(0);
       bench.plane().createStat(77);
+      assert.deepEqual(bench.plane().readProgrammed(), { revision: 0, state: 0n, commit: 0 });
+      const programmed = { revision: 2 ** 40 + 7, state: 0xfedc_ba98_7654_3210n, commit: 2 ** 33 + 1 };
+      bench.plane().writeProgrammed(programmed);
       await bench.reopen();
       assert.equal(bench.plane().readEpoch(), 4_000_000_000);
+      assert.deepEqual(bench.plane().readProgrammed(), programmed);
       assert.deepEqual(bench.plane().listStats(), new Set([0, 77]));
       bench.plane().deleteStat(77);
       bench.plane().deleteStat(77);
@@ -88,61 +91,63 @@ for (const bench of BENCHES) {
       assert.deepEqual(bench.plane().listAttached(), new Set());
     });
 
-    test('a program that another tool took off is missed, and comes back with the next attach', () => {
+    test('a program that another tool took off comes back with the next attach', () => {
       const plane = bench.plane();
       const ifindex = bench.addDevice();
       plane.attach(ifindex, bench.nameOf(ifindex));
-      assert.equal(plane.recheck(), 0);
       bench.stripDevice(ifindex);
-      assert.equal(plane.recheck(), 1);
+      plane.restore(ifindex);
       assert.equal(plane.listAttached().has(ifindex), false);
       plane.attach(ifindex, bench.nameOf(ifindex));
-      assert.equal(plane.recheck(), 0);
       assert.equal(plane.listAttached().has(ifindex), true);
       bench.removeDevice(ifindex);
+      plane.restore(ifindex);
       plane.forget(ifindex);
     });
 
     test('a reconciler makes everything, finds it right after a restart, and removes everything', async () => {
       const ifindex = bench.addDevice();
-      const whole = planned(ifindex);
-      const reconcile = (desired: DesiredState) =>
-        new Reconciler(bench.plane(), silentLogger()).apply(desired, { prune: true });
-      const made = await reconcile(whole);
+      const bed = createReconcileBed(bench.plane());
+      bed.plug(OWN, ifindex);
+      const made = await bed.apply(CLOUD);
       assert.ok(made.puts > 15);
       for (const map of AGENT_MAPS) {
-        assert.deepEqual([...bench.plane().readMap(map).keys()].sort(), [...whole.maps[map].keys()].sort(), map);
+        const held = read(bench.plane(), map).map(({ key }) => key);
+        assert.deepEqual(held.sort(), [...bed.planner.entries.of(map).keys()].sort(), map);
       }
       await bench.reopen();
-      const again = await reconcile(whole);
-      assert.deepEqual([again.puts, again.deletes, again.epochRaised], [0, 0, false]);
+      const again = createReconcileBed(bench.plane());
+      again.plug(OWN, ifindex);
+      const found = await again.apply(CLOUD);
+      assert.deepEqual([found.puts, found.deletes, found.epochRaised], [0, 0, false]);
       bench.removeDevice(ifindex);
-      const gone = await reconcile(planned(undefined, true));
+      again.plug(OWN, null);
+      const gone = await again.apply([]);
       assert.equal(gone.deletes, made.puts);
-      for (const map of AGENT_MAPS) assert.equal(bench.plane().readMap(map).size, 0, map);
+      for (const map of AGENT_MAPS) assert.deepEqual(read(bench.plane(), map), [], map);
       assert.deepEqual(bench.plane().listStats(), new Set([0]));
       assert.equal(bench.plane().listAttached().size, 0);
     });
   });
 }
 
-function planned(ifindex: number | undefined, empty = false): DesiredState {
-  const own = samplePort(5, { policy: 'policy:p' });
-  const away = samplePort(6);
-  const group = { portId: away.id, networkId: sampleId('net', 1), addresses: ['10.0.0.6'] };
-  const slices = slicesOf(
-    sampleHost('h1', [own]),
-    sampleNetwork(1, { endpoints: [sampleEndpoint(own, 'h1', '192.0.2.1'), sampleEndpoint(away, 'h2', '192.0.2.2')] }),
-    sampleNetwork(2),
-    sampleRouter(1, [1, 2]),
-    samplePolicy('p', [
-      sampleRule(1, { protocol: 6, portMin: 1, portMax: 1000, remote: { kind: 'group', groupId: 'g' } }),
-      sampleRule(2, { direction: 'egress' }),
-    ]),
-    sampleGroup('g', [group]),
-  );
-  const devices = new Map(ifindex === undefined ? [] : [[own.id, { name: 'tap5', ifindex }] as const]);
-  return createPlanner('h1')(empty ? new Map() : slices, { host: 'h1', slots: new Map([[own.id, 2]]), devices });
+const OWN = samplePort(5, { policy: 'policy:p' });
+const AWAY = samplePort(6);
+const CLOUD: readonly SampleSlice[] = [
+  sampleHost('h1', [OWN]),
+  ...sampleNetwork(1, {}, [sampleEndpoint(OWN, 'h1', '192.0.2.1'), sampleEndpoint(AWAY, 'h2', '192.0.2.2')]),
+  ...sampleNetwork(2),
+  sampleRouter(1, [1, 2]),
+  samplePolicy('p', [
+    sampleRule(1, { protocol: 6, portMin: 1, portMax: 1000, remote: { kind: 'group', groupId: 'g' } }),
+    sampleRule(2, { direction: 'egress' }),
+  ]),
+  sampleGroup('g', [{ portId: AWAY.id, networkId: sampleId('net', 1), addresses: ['10.0.0.6'] }]),
+];
+
+/** All entries of a map, sorted. */
+function read(plane: DataPlane, map: AgentMap): MapEntry[] {
+  return [...plane.readMap(map)].flat().sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
 function fakeBench(): Bench {
@@ -158,7 +163,7 @@ function fakeBench(): Bench {
       return last;
     },
     removeDevice: (ifindex) => plane.setDevice(ifindex, false),
-    stripDevice: (ifindex) => plane.strip(ifindex),
+    stripDevice: () => {},
     nameOf: (ifindex) => `d${ifindex}`,
     reopen: async () => {},
     stop: async () => {},
@@ -171,18 +176,20 @@ test('the programs of the fixed devices are put back, unless the device itself i
   try {
     const [overlay, service] = [1, 2].map((n) => bench.indexOf(`d${n}`));
     assert.ok(overlay !== undefined && service !== undefined);
+    assert.ok(bench.hasProgram(overlay));
     bench.stripDevice(overlay);
-    assert.equal(bench.plane().recheck(), 1);
-    assert.equal(bench.plane().recheck(), 0);
+    assert.equal(bench.hasProgram(overlay), false);
+    bench.plane().restore(overlay);
+    assert.ok(bench.hasProgram(overlay));
     bench.removeDevice(service);
-    assert.equal(bench.plane().recheck(), 1);
+    bench.plane().restore(service);
   } finally {
     await bench.stop();
   }
 });
 
 /** The kernel, in a namespace of its own: calls that look for a device are made inside it. */
-function kernelBench(): Bench & { indexOf(name: string): number } {
+function kernelBench(): Bench & { indexOf(name: string): number; hasProgram(ifindex: number): boolean } {
   const netns = `cbplane${process.pid}`;
   const path = `/run/netns/${netns}`;
   const pins = `/sys/fs/bpf/cable-test-${process.pid}-plane`;
@@ -236,6 +243,9 @@ function kernelBench(): Bench & { indexOf(name: string): number } {
     stripDevice: (ifindex) => execFileSync('tc', ['-n', netns, 'qdisc', 'delete', 'dev', nameOf(ifindex), 'clsact']),
     nameOf,
     indexOf,
+    hasProgram: (ifindex) =>
+      execFileSync('tc', ['-n', netns, 'filter', 'show', 'dev', nameOf(ifindex), 'ingress'], { encoding: 'utf8' }) !==
+      '',
     reopen: async () => {
       await current().close();
       open();

@@ -3,19 +3,18 @@
  * filters with our handle. All of it outlives the agent.
  */
 import type { Logger } from '@cable/kit';
-import { type CbFlow, cbConf, cbFlow, cbFlowKey, cbStatKey, MAPS } from '../bpf/abi.gen.ts';
+import { type CbFlow, cbConf, cbFlow, cbFlowKey, cbProg, cbStatKey, MAPS } from '../bpf/abi.gen.ts';
 import { arrayIndex } from '../bpf/codec.ts';
 import type { BpfMap } from '../bpf/map.ts';
 import type { LoadedObject } from '../bpf/object.ts';
 import type { BpfProgram } from '../bpf/program.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import { quietDevice } from '../devices/own-links.ts';
-import { absentOn } from '../ffi/errno.ts';
+import { absentOn, NetlinkError } from '../ffi/errno.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
-import { hex } from '../plan/address.ts';
-import type { DataPlane } from './data-plane.ts';
+import type { DataPlane, Programmed } from './data-plane.ts';
 
 export type KernelDataPlaneOptions = VrouterDevices & {
   readonly object: LoadedObject;
@@ -24,9 +23,9 @@ export type KernelDataPlaneOptions = VrouterDevices & {
 /** Device that carries packets between the hosts, and the vrouter's end of the service link. */
 export type VrouterDevices = { readonly overlayIfindex: number; readonly serviceIfindex: number };
 
-/** Programs of the vrouter's object. */
 /** What the kernel says of a device that has just vanished. */
 const GONE = ['ENODEV', 'EINVAL'] as const;
+/** Programs of the vrouter's object. */
 const PROGRAM = { vif: 'from_vif', overlay: 'from_overlay', service: 'from_service' } as const;
 
 export class KernelDataPlane implements DataPlane {
@@ -54,12 +53,8 @@ export class KernelDataPlane implements DataPlane {
     );
   }
 
-  readMap(name: AgentMap): ReadonlyMap<string, MapEntry> {
-    return new Map(
-      this.#map(name)
-        .entries()
-        .map(({ key, value }) => [hex(key), { id: hex(key), key, value }] as const),
-    );
+  readMap(name: AgentMap): Iterable<readonly MapEntry[]> {
+    return this.#map(name).texts();
   }
 
   putEntry(map: AgentMap, entry: MapEntry): void {
@@ -77,6 +72,18 @@ export class KernelDataPlane implements DataPlane {
 
   writeEpoch(epoch: number): void {
     this.#map('cb_conf_1').update(arrayIndex.encode(0), cbConf.encode({ epoch }));
+  }
+
+  readProgrammed(): Programmed {
+    const value = this.#map('cb_prog_1').lookup(arrayIndex.encode(0));
+    if (value === undefined) return { revision: 0, state: 0n, commit: 0 };
+    const { revision, state, commit } = cbProg.decode(value);
+    return { revision: Number(revision), state, commit: Number(commit) };
+  }
+
+  writeProgrammed({ revision, state, commit }: Programmed): void {
+    const value = cbProg.encode({ revision: BigInt(revision), state, commit: BigInt(commit) });
+    this.#map('cb_prog_1').update(arrayIndex.encode(0), value);
   }
 
   listStats(): ReadonlySet<number> {
@@ -98,22 +105,23 @@ export class KernelDataPlane implements DataPlane {
   }
 
   attach(ifindex: number, device: string): void {
-    ensureIngressFilter(this.#socket, ifindex, this.#program(PROGRAM.vif));
+    if (!ensureIngressFilter(this.#socket, ifindex, this.#program(PROGRAM.vif))) {
+      throw new NetlinkError(`attach ${PROGRAM.vif} to device ${ifindex}`, 'ENODEV');
+    }
     this.#attached.add(ifindex);
     quietDevice(device);
   }
 
-  recheck(): number {
-    const lost = [...this.#fixed.keys(), ...this.#attached].filter(
-      (ifindex) => ingressProgramId(this.#socket, ifindex) === undefined,
-    );
-    for (const ifindex of lost) this.#attached.delete(ifindex);
-    for (const [ifindex, program] of this.#fixed) {
-      // A device that is gone itself is the host loop's to make.
-      if (lost.includes(ifindex))
-        absentOn(['ENODEV'], () => ensureIngressFilter(this.#socket, ifindex, this.#program(program)));
-    }
-    return lost.length;
+  /** Whether a program of ours was put on the device and has not been said to be lost. */
+  hasProgram(ifindex: number): boolean {
+    return this.#attached.has(ifindex) || this.#fixed.has(ifindex);
+  }
+
+  restore(ifindex: number): void {
+    this.#attached.delete(ifindex);
+    const fixed = this.#fixed.get(ifindex);
+    // A device that is gone itself is made anew elsewhere.
+    if (fixed !== undefined) ensureIngressFilter(this.#socket, ifindex, this.#program(fixed));
   }
 
   forget(ifindex: number): void {
@@ -156,9 +164,9 @@ export class KernelDataPlane implements DataPlane {
     return this.#map('cb_stat_1').lookupPerCpu(cbStatKey.encode({ ifindex }));
   }
 
-  /** Raw entries of any map, for display. */
-  readRaw(name: keyof typeof MAPS): readonly { readonly key: Uint8Array; readonly value: Uint8Array }[] {
-    return this.#map(name).entries();
+  /** Raw entries of any map, some hundreds at a time, for display. */
+  readRaw(name: keyof typeof MAPS): Iterable<readonly { readonly key: Uint8Array; readonly value: Uint8Array }[]> {
+    return this.#map(name).batches();
   }
 
   /** Lets go of the handles; what is pinned runs on. */

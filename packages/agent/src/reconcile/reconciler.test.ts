@@ -1,194 +1,367 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLogger } from '@cable/kit';
-import type { PolicyRule, Slice, SliceKey } from '@cable/model';
-import type { DesiredState } from '../desired.ts';
-import { createPlanner } from '../plan/plan.ts';
+import type { LocalPort, PolicyRule } from '@cable/model';
+import { AGENT_MAPS } from '../desired.ts';
 import {
+  type SampleSlice,
   sampleEndpoint,
   sampleGroup,
   sampleHost,
   sampleId,
+  sampleMac,
   sampleNetwork,
   samplePolicy,
   samplePort,
   sampleRouter,
   sampleRule,
-  slicesOf,
-} from '../plan/sample.ts';
-import { createFakeDataPlane } from './fake-data-plane.ts';
-import { Reconciler } from './reconciler.ts';
+} from '../plan/testing/sample.ts';
+import { MAP_SIZES } from './room.ts';
+import { createFakeDataPlane, type FakeDataPlane } from './testing/fake-data-plane.ts';
+import { createReconcileBed, type ReconcileBed } from './testing/reconcile-bed.ts';
 
 const OWN = samplePort(5, { policy: 'policy:p' });
 const AWAY = samplePort(6);
 const GROUP_RULE = sampleRule(1, { protocol: 6, remote: { kind: 'group', groupId: 'g' } });
 const MEMBER = { portId: AWAY.id, networkId: sampleId('net', 1), addresses: ['10.0.0.6'] };
 
-function cloud(
-  fields: { rules?: readonly PolicyRule[]; members?: (typeof MEMBER)[]; underlay?: string } = {},
-): Map<SliceKey, Slice> {
-  return slicesOf(
-    sampleHost('h1', [OWN]),
-    sampleNetwork(1, {
-      endpoints: [sampleEndpoint(OWN, 'h1', '192.0.2.1'), sampleEndpoint(AWAY, 'h2', fields.underlay ?? '192.0.2.2')],
-    }),
-    sampleNetwork(2),
-    sampleRouter(1, [1, 2]),
+type Cloud = {
+  readonly ports?: readonly LocalPort[];
+  readonly rules?: readonly PolicyRule[];
+  readonly members?: readonly (typeof MEMBER)[];
+  readonly underlay?: string;
+  readonly routes?: readonly { readonly destination: string; readonly nexthop: string }[];
+};
+
+function cloud(fields: Cloud = {}): SampleSlice[] {
+  return [
+    sampleHost('h1', fields.ports ?? [OWN]),
+    ...sampleNetwork(1, {}, [
+      sampleEndpoint(OWN, 'h1', '192.0.2.1'),
+      sampleEndpoint(AWAY, 'h2', fields.underlay ?? '192.0.2.2'),
+    ]),
+    ...sampleNetwork(2),
+    sampleRouter(1, [1, 2], { routes: fields.routes ?? [] }),
     samplePolicy('p', fields.rules ?? [GROUP_RULE]),
+    samplePolicy('q', [sampleRule(9, {})]),
     sampleGroup('g', fields.members ?? [MEMBER]),
-  );
+  ];
 }
 
-function planned(slices: Map<SliceKey, Slice>, ifindex: number | null = 50): DesiredState {
-  const devices = new Map(ifindex === null ? [] : [[OWN.id, { name: 'tap5', ifindex }] as const]);
-  return createPlanner('h1')(slices, { host: 'h1', slots: new Map([[OWN.id, 2]]), devices });
+type Bed = ReconcileBed & { readonly plane: FakeDataPlane };
+
+function createBed(sizes = MAP_SIZES, plane = createFakeDataPlane()): Bed {
+  const bed = Object.assign(createReconcileBed(plane, sizes), { plane });
+  plane.setDevice(50, true);
+  bed.plug(OWN, 50);
+  return bed;
 }
 
-const EMPTY = (): DesiredState => planned(new Map());
-const PRUNE = { prune: true };
+/** The kernel holds exactly what is desired. */
+function assertAsDesired({ plane, planner }: Bed): void {
+  for (const map of AGENT_MAPS) {
+    const wanted = new Map([...planner.entries.of(map)].map(([key, { value }]) => [key, value] as const));
+    const held = new Map([...plane.entries(map)].map(([key, { value }]) => [key, value] as const));
+    assert.deepEqual(held, wanted, map);
+  }
+}
 
 test('everything comes in an order that the data plane accepts, and goes again to the last entry', async () => {
-  const plane = createFakeDataPlane();
-  plane.setDevice(50, true);
-  const reconciler = new Reconciler(plane, silentLogger());
-  const first = await reconciler.apply(planned(cloud()), PRUNE);
+  const bed = createBed();
+  const first = await bed.apply(cloud());
   assert.ok(first.puts > 10);
-  const commands = plane.takeCommands();
-  assert.match(commands[0] ?? '', /^tc filter replace dev 50 ingress bpf da from_vif/);
-  assert.match(commands.at(-1) ?? '', /cb_vif_1/);
-  plane.setDevice(50, false);
-  const last = await reconciler.apply(EMPTY(), PRUNE);
+  assertAsDesired(bed);
+  const commands = bed.plane.takeCommands();
+  assert.match(
+    commands.find((command) => !command.includes('cb_stat_1')) ?? '',
+    /^tc filter replace dev 50 ingress bpf da from_vif/,
+  );
+  assert.match(commands.at(-2) ?? '', /cb_vif_1/);
+  assert.match(commands.at(-1) ?? '', /cb_prog_1 revision 1 commit 1/);
+  bed.plug(OWN, null);
+  const last = await bed.apply([]);
   assert.equal(last.deletes, first.puts);
-  assert.deepEqual(plane.takeCommands().slice(-3), [
+  assertAsDesired(bed);
+  assert.deepEqual(bed.plane.takeCommands().slice(-4), [
     'bpftool map update cb_conf_1 epoch 2',
+    'bpftool map update cb_prog_1 revision 2 commit 2',
     'bpftool map delete cb_stat_1 key 50',
     'delete flows of 50',
   ]);
-  assert.deepEqual([...plane.listStats()], [0]);
+  assert.deepEqual([...bed.plane.listStats()], [0]);
 });
 
-test('a restart with the same state writes nothing', async () => {
-  const plane = createFakeDataPlane();
-  plane.setDevice(50, true);
-  await new Reconciler(plane, silentLogger()).apply(planned(cloud()), PRUNE);
-  plane.takeCommands();
-  const again = await new Reconciler(plane, silentLogger()).apply(planned(cloud()), PRUNE);
-  assert.deepEqual(plane.takeCommands(), []);
-  assert.deepEqual(again, { puts: 0, deletes: 0, epochRaised: false, failures: new Map() });
+test('a restart with the same state writes nothing, and neither does a round without a change', async () => {
+  const bed = createBed();
+  await bed.apply(cloud());
+  bed.plane.takeCommands();
+  const state = { revision: 1, state: 7n, commit: 1 };
+  for (const again of ['round', 'restart'] as const) {
+    if (again === 'restart') bed.restart();
+    const result = await bed.apply(cloud(), { state });
+    assert.deepEqual(bed.plane.takeCommands(), [], again);
+    assert.deepEqual(result, { puts: 0, deletes: 0, epochRaised: false, ports: new Set(), policies: new Set() });
+  }
 });
 
 test('without prune nothing is deleted that an earlier run may have had reason for, but what this run knows as stale is', async () => {
-  const plane = createFakeDataPlane();
-  plane.setDevice(50, true);
-  await new Reconciler(plane, silentLogger()).apply(planned(cloud()), PRUNE);
-  const restarted = new Reconciler(plane, silentLogger());
-  assert.equal((await restarted.apply(EMPTY(), { prune: false })).deletes, 0);
-  assert.equal((await restarted.apply(planned(cloud()), { prune: false })).puts, 0);
-  assert.ok((await restarted.apply(planned(cloud(), null), { prune: false })).deletes > 0);
-  assert.equal(plane.readMap('cb_vif_1').size, 0);
-  assert.equal(plane.readMap('cb_peer_1').size, 1);
-  await restarted.apply(EMPTY(), PRUNE);
-  assert.equal(plane.readMap('cb_peer_1').size, 0);
+  const { plane, ...first } = createBed();
+  await first.apply(cloud());
+  const bed = createBed(MAP_SIZES, plane);
+  const unsynced = { prune: false };
+  assert.equal((await bed.apply([], unsynced)).deletes, 0);
+  assert.equal((await bed.apply(cloud(), unsynced)).puts, 0);
+  assertAsDesired(bed);
+  bed.plug(OWN, null);
+  assert.ok((await bed.apply(cloud(), unsynced)).deletes > 0);
+  assert.equal(bed.plane.entries('cb_vif_1').size, 0);
+  assert.equal(bed.plane.entries('cb_peer_1').size, 1);
+  bed.restart();
+  await bed.apply([], unsynced);
+  assert.equal(bed.plane.entries('cb_peer_1').size, 1);
+  await bed.apply([]);
+  assertAsDesired(bed);
 });
 
 test('the epoch rises when a decision may change and not when something is only added', async () => {
-  const plane = createFakeDataPlane();
-  plane.setDevice(50, true);
-  const reconciler = new Reconciler(plane, silentLogger());
-  const raised = async (slices: Map<SliceKey, Slice>): Promise<boolean> =>
-    (await reconciler.apply(planned(slices), PRUNE)).epochRaised;
-  assert.equal(await raised(cloud({ members: [] })), false, 'first programming');
-  assert.equal(await raised(cloud()), false, 'a member more');
-  const more = [GROUP_RULE, sampleRule(2, { protocol: 17 })];
-  assert.equal(await raised(cloud({ rules: more })), false, 'a rule more');
-  assert.equal(await raised(cloud()), true, 'a rule less');
-  assert.equal(await raised(cloud({ members: [] })), true, 'a member less');
-  assert.equal(await raised(cloud({ members: [], underlay: '192.0.2.9' })), true, 'an endpoint moved');
-  const routed = cloud({ members: [], underlay: '192.0.2.9' });
+  const bed = createBed();
+  const raised = async (fields: Cloud): Promise<boolean> => (await bed.apply(cloud(fields))).epochRaised;
+  assert.equal(await raised({ members: [] }), false, 'first programming');
+  assert.equal(await raised({}), false, 'a member more');
+  assert.equal(await raised({ rules: [GROUP_RULE, sampleRule(2, { protocol: 17 })] }), false, 'a rule more');
+  assert.equal(await raised({}), true, 'a rule less');
+  assert.equal(await raised({ members: [] }), true, 'a member less');
+  assert.equal(await raised({ members: [], underlay: '192.0.2.9' }), true, 'an endpoint moved');
   const routes = [{ destination: '10.0.1.128/25', nexthop: '10.0.0.6' }];
+  assert.equal(await raised({ members: [], underlay: '192.0.2.9', routes }), true, 'a route more');
+  bed.restart();
+  const more = [...routes, { destination: '10.0.1.192/26', nexthop: '10.0.0.6' }];
   assert.equal(
-    await raised(new Map([...routed, ...slicesOf(sampleRouter(1, [1, 2], { routes }))])),
+    await raised({ members: [], underlay: '192.0.2.9', routes: more }),
     true,
-    'a route more',
+    'a route more after a restart',
   );
 });
 
 test('a class gets its new rules before an address points at it, and loses the old ones after', async () => {
-  const plane = createFakeDataPlane();
-  plane.setDevice(50, true);
-  const reconciler = new Reconciler(plane, silentLogger());
-  await reconciler.apply(planned(cloud()), PRUNE);
-  plane.takeCommands();
-  const prefixRule = sampleRule(1, { protocol: 6, remote: { kind: 'prefix', cidr: '10.0.0.6/32' } });
-  await reconciler.apply(planned(cloud({ rules: [prefixRule] })), PRUNE);
-  const kinds = plane.takeCommands().map((command) => command.split(' ').slice(2, 4).join(' '));
+  const bed = createBed();
+  await bed.apply(cloud());
+  bed.plane.takeCommands();
+  await bed.apply(cloud({ rules: [sampleRule(1, { protocol: 6, remote: { kind: 'prefix', cidr: '10.0.0.6/32' } })] }));
+  const kinds = bed.plane.takeCommands().map((command) => command.split(' ').slice(2, 4).join(' '));
   assert.deepEqual(kinds, [
     'update cb_conf_1',
     'update cb_rule_1',
     'update cb_class_1',
     'delete cb_rule_1',
     'update cb_conf_1',
+    'update cb_prog_1',
   ]);
 });
 
-test('a device that vanished before it was attached is a failure of its port alone', async () => {
-  const plane = createFakeDataPlane();
-  const reconciler = new Reconciler(plane, silentLogger());
-  const result = await reconciler.apply(planned(cloud()), PRUNE);
-  assert.match(result.failures.get(OWN.id) ?? '', /cannot attach to tap5: .*ENODEV/);
-  assert.equal(plane.readMap('cb_vif_1').size, 0);
-  assert.equal(plane.readMap('cb_peer_1').size, 1);
-  plane.setDevice(50, true);
-  assert.equal((await reconciler.apply(planned(cloud()), PRUNE)).failures.size, 0);
-  assert.equal(plane.readMap('cb_vif_1').size, 1);
+test('what revokes goes first: a policy that loses a rule before another port is put', async () => {
+  const bed = createBed();
+  const other = samplePort(7, { policy: 'policy:q' });
+  bed.plane.setDevice(51, true);
+  bed.plug(other, 51);
+  await bed.apply(cloud({ rules: [GROUP_RULE, sampleRule(2, { protocol: 17 })] }));
+  bed.plane.takeCommands();
+  await bed.apply(cloud({ ports: [OWN, other] }));
+  const writes = bed.plane
+    .takeCommands()
+    .filter((command) => /map (update|delete) cb_(?!conf|prog|stat)/.test(command));
+  assert.match(writes[0] ?? '', /delete cb_rule_1/);
 });
 
-test('after a refused write the next round starts from what the kernel really holds', async () => {
-  const plane = createFakeDataPlane();
-  plane.setDevice(50, true);
-  const reconciler = new Reconciler(plane, silentLogger());
-  plane.failWrites('cb_ep_1');
-  await assert.rejects(reconciler.apply(planned(cloud()), PRUNE), /E2BIG/);
-  plane.failWrites(undefined);
-  await reconciler.apply(planned(cloud()), PRUNE);
-  for (const map of ['cb_ep_1', 'cb_vif_1', 'cb_rule_1'] as const) {
-    assert.deepEqual([...plane.readMap(map).keys()].sort(), [...planned(cloud()).maps[map].keys()].sort());
+test('a policy that nobody has any more stays until the VIF that had it has another one', async () => {
+  const bed = createBed();
+  await bed.apply(cloud());
+  bed.plane.takeCommands();
+  await bed.apply(cloud({ ports: [{ ...OWN, policy: 'policy:q' }] }));
+  const commands = bed.plane.takeCommands();
+  const at = (pattern: RegExp): number => commands.findIndex((command) => pattern.test(command));
+  assert.ok(at(/update cb_vif_1/) >= 0 && at(/update cb_vif_1/) < at(/delete cb_class_1/), commands.join('\n'));
+  assertAsDesired(bed);
+});
+
+test('a device that vanished before it was attached is a failure of its port alone, until it is there', async () => {
+  const bed = createBed();
+  bed.plane.setDevice(50, false);
+  const result = await bed.apply(cloud());
+  assert.deepEqual([...result.ports], [OWN.id]);
+  assert.match(bed.reconciler.portFailure(OWN.id) ?? '', /cannot attach to tap00000005-70: .*ENODEV/);
+  assert.equal(bed.plane.entries('cb_vif_1').size, 0);
+  assert.equal(bed.plane.entries('cb_peer_1').size, 1);
+  assert.equal(bed.reconciler.unfinished, true);
+  bed.plane.setDevice(50, true);
+  assert.deepEqual([...(await bed.apply(cloud(), { retry: true })).ports], [OWN.id]);
+  assert.equal(bed.reconciler.unfinished, false);
+  assertAsDesired(bed);
+});
+
+test('a program that somebody took off comes back with the next round of its port', async () => {
+  const bed = createBed();
+  await bed.apply(cloud());
+  bed.plane.takeCommands();
+  const ports = new Set(bed.reconciler.restore(50));
+  assert.deepEqual([...ports], [OWN.id]);
+  await bed.apply(cloud(), { ports, state: { revision: 1, state: 7n, commit: 1 } });
+  assert.deepEqual(bed.plane.takeCommands(), ['tc filter replace dev 50 ingress bpf da from_vif']);
+});
+
+test('regression: a full map fails the port that has no room, and nothing else waits for it', async () => {
+  const bed = createBed();
+  const greedy = samplePort(7, {
+    policy: 'policy:q',
+    allowedAddressPairs: Array.from({ length: 9 }, (_, i) => ({ ipAddress: `10.9.0.${i}`, macAddress: sampleMac(7) })),
+  });
+  bed.plane.setDevice(51, true);
+  bed.plug(greedy, 51);
+  bed.plane.limit('cb_source_1', 5);
+  await bed.apply(cloud({ rules: [GROUP_RULE, sampleRule(2, { protocol: 17 })] }));
+  const result = await bed.apply(cloud({ ports: [OWN, greedy] }));
+  assert.deepEqual([...result.ports], [greedy.id]);
+  assert.match(
+    bed.reconciler.portFailure(greedy.id) ?? '',
+    /^map cb_source_1 is full \(65536 entries\): use fewer allowed address pairs/,
+  );
+  assert.equal(bed.reconciler.portFailure(OWN.id), undefined);
+  assert.equal(
+    bed.plane.entries('cb_rule_1').size,
+    bed.planner.entries.of('cb_rule_1').size,
+    'the revoked rule is gone',
+  );
+  assert.equal(bed.plane.entries('cb_vif_1').size, 1, 'a port without its sources is not programmed');
+  const fewer = { ...greedy, allowedAddressPairs: greedy.allowedAddressPairs.slice(0, 3) };
+  assert.deepEqual([...(await bed.apply(cloud({ ports: [OWN, fewer] }))).ports], [greedy.id]);
+  assert.equal(bed.reconciler.portFailure(greedy.id), undefined);
+  assertAsDesired(bed);
+});
+
+test('an entry that was refused is put when deletes of the same round made room', async () => {
+  const bed = createBed();
+  bed.plane.limit('cb_vif_1', 1);
+  await bed.apply(cloud());
+  const other = samplePort(7, { policy: 'policy:q' });
+  bed.plane.setDevice(51, true);
+  bed.plug(other, 51);
+  // The old VIF's entry is of an earlier run, so it goes last.
+  bed.restart();
+  await bed.apply(cloud({ ports: [other] }));
+  assert.equal(bed.reconciler.portFailure(other.id), undefined);
+  assertAsDesired(bed);
+});
+
+test('a refused entry is tried again when asked, and at once when the kernel lacks memory for a moment', async () => {
+  const bed = createBed();
+  bed.plane.failPuts('cb_peer_1', 'ENOMEM', 2);
+  bed.plane.failPuts('cb_ep_1', 'ENOSPC', 1);
+  await bed.apply(cloud());
+  assert.equal(bed.plane.entries('cb_peer_1').size, 1);
+  assert.deepEqual(
+    bed.reconciler.otherFailures().map(({ map }) => map),
+    ['cb_ep_1', 'cb_mac_1'],
+  );
+  assert.equal(bed.reconciler.unfinished, true);
+  await bed.apply(cloud(), { retry: true });
+  assert.deepEqual(bed.reconciler.otherFailures(), []);
+  assertAsDesired(bed);
+});
+
+test('what a refused entry would replace does not stay', async () => {
+  const bed = createBed();
+  await bed.apply(cloud());
+  bed.plane.failPuts('cb_ep_1', 'ENOMEM', 99);
+  await bed.apply(cloud({ underlay: '192.0.2.9' }));
+  const held = [...bed.plane.entries('cb_ep_1').keys()];
+  assert.ok(
+    held.every((key) => !key.endsWith('\x0a\0\0\x06')),
+    'the endpoint is where it was',
+  );
+  bed.plane.failPuts('cb_ep_1', '', 0);
+  await bed.apply(cloud({ underlay: '192.0.2.9' }), { retry: true });
+  assertAsDesired(bed);
+});
+
+test('a policy that is refused is the failure of the policy, with map and remedy', async () => {
+  const bed = createBed();
+  bed.plane.limit('cb_class_1', 1);
+  const members = [MEMBER, { ...MEMBER, portId: sampleId('port', 8), addresses: ['10.0.0.8'] }];
+  const result = await bed.apply(cloud({ members }));
+  const name = `policy:p@${sampleId('net', 1)}`;
+  assert.deepEqual([...result.policies], [name]);
+  assert.match(bed.reconciler.policyFailure(name) ?? '', /^map cb_class_1 is full .*: use smaller remote groups/);
+  assert.equal((await bed.apply(cloud())).policies.has(name), true);
+  assert.equal(bed.reconciler.policyFailure(name), undefined);
+});
+
+test('no project takes more than half of a map, also after a restart, and another finds room', async () => {
+  const bed = createBed({ ...MAP_SIZES, cb_source_1: 8 });
+  const port = (n: number, projectId: string, pairs: number): LocalPort =>
+    samplePort(n, {
+      projectId,
+      policy: 'policy:p',
+      allowedAddressPairs: Array.from({ length: pairs }, (_, i) => ({
+        ipAddress: `10.${n}.0.${i}`,
+        macAddress: sampleMac(n),
+      })),
+    });
+  const ports = [port(5, 'a', 3), port(7, 'a', 1), port(8, 'b', 3)];
+  for (const [i, one] of ports.entries()) {
+    bed.plane.setDevice(50 + i, true);
+    bed.plug(one, 50 + i);
   }
+  for (const again of [false, true]) {
+    if (again) bed.restart();
+    await bed.apply(cloud({ ports }));
+    assert.match(
+      bed.reconciler.portFailure(sampleId('port', 7)) ?? '',
+      /^project a has half of map cb_source_1 \(4 entries\)/,
+    );
+    assert.equal(bed.reconciler.portFailure(sampleId('port', 8)), undefined);
+  }
+  await bed.apply(cloud({ ports: ports.slice(1) }));
+  assert.equal(bed.reconciler.portFailure(sampleId('port', 7)), undefined);
+  assertAsDesired(bed);
 });
 
-for (const died of ['killed', 'refused'] as const) {
-  test(`flows are decided again when the agent was ${died} between a revocation and the epoch`, async () => {
-    const plane = createFakeDataPlane();
-    plane.setDevice(50, true);
-    const broken = { ...plane };
-    const reconciler = new Reconciler(broken, silentLogger());
-    await reconciler.apply(planned(cloud()), PRUNE);
-    const before = plane.readEpoch();
-    broken.deleteEntry = (map, entry) => {
-      plane.deleteEntry(map, entry);
+test('a round that may not write attaches programs and leaves the maps as they are', async () => {
+  const bed = createBed();
+  await bed.apply(cloud(), { write: false });
+  assert.equal(bed.plane.listAttached().has(50), true);
+  for (const map of AGENT_MAPS) assert.equal(bed.plane.entries(map).size, 0, map);
+  assert.deepEqual(bed.plane.readProgrammed(), { revision: 0, state: 0n, commit: 0 });
+  await bed.apply(cloud());
+  assertAsDesired(bed);
+});
+
+for (const died of ['killed', 'failed'] as const) {
+  test(`flows are decided again when the agent ${died === 'killed' ? 'was killed' : 'failed'} between a revocation and the epoch`, async () => {
+    const bed = createBed();
+    await bed.apply(cloud());
+    const before = bed.plane.readEpoch();
+    const { deleteEntry } = bed.plane;
+    bed.plane.deleteEntry = (map, entry) => {
+      deleteEntry(map, entry);
       throw new Error('the end');
     };
-    const revoked = cloud({ members: [] });
-    await assert.rejects(reconciler.apply(planned(revoked), PRUNE), /the end/);
-    broken.deleteEntry = plane.deleteEntry;
-    const next = died === 'killed' ? new Reconciler(plane, silentLogger()) : reconciler;
-    await next.apply(planned(revoked), PRUNE);
-    const after = plane.readEpoch();
+    await assert.rejects(bed.apply(cloud({ members: [] })), /the end/);
+    bed.plane.deleteEntry = deleteEntry;
+    if (died === 'killed') bed.restart();
+    await bed.apply(cloud({ members: [] }));
+    const after = bed.plane.readEpoch();
     assert.ok(
       after > before + 1,
       `${after} is not above ${before + 1}, which flows may have by a decision of meanwhile`,
     );
-    assert.equal((await next.apply(planned(revoked), PRUNE)).epochRaised, false);
-    assert.equal(plane.readEpoch(), after);
+    assert.equal((await bed.apply(cloud({ members: [] }))).epochRaised, false);
+    assert.equal(bed.plane.readEpoch(), after);
+    assertAsDesired(bed);
   });
 }
 
 test('a port with a device but a broken policy stays attached and unprogrammed', async () => {
-  const plane = createFakeDataPlane();
-  plane.setDevice(50, true);
-  const slices = cloud();
-  slices.delete('policy:p');
-  await new Reconciler(plane, silentLogger()).apply(planned(slices), PRUNE);
-  assert.equal(plane.listAttached().has(50), true);
-  assert.equal(plane.readMap('cb_vif_1').size, 0);
+  const bed = createBed();
+  await bed.apply(cloud().filter(({ key }) => key !== 'policy:p'));
+  assert.equal(bed.plane.listAttached().has(50), true);
+  assert.equal(bed.plane.entries('cb_vif_1').size, 0);
 });

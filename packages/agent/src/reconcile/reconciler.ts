@@ -1,136 +1,377 @@
-import type { Logger } from '@cable/kit';
-import { CB_STAT_OVERLAY, MAPS } from '../bpf/abi.gen.ts';
-import { AGENT_MAPS, type AgentMap, type DesiredState } from '../desired.ts';
-import { type Change, diffMaps, type Shadow } from './changes.ts';
-import type { DataPlane } from './data-plane.ts';
+import { type Logger, startTurns, type Turns } from '@cable/kit';
+import { MAPS } from '../bpf/abi.gen.ts';
+import { type ByteText, textBytes } from '../bpf/codec.ts';
+import { AGENT_MAPS, type AgentMap, type MapEntry } from '../desired.ts';
+import type { Claim, EntryChange } from '../plan/claims.ts';
+import type { Planner } from '../plan/planner.ts';
+import type { Unit } from '../plan/units.ts';
+import { Attachments } from './attached-programs.ts';
+import type { DataPlane, Programmed } from './data-plane.ts';
+import { Decisions } from './decisions.ts';
+import { type Due, DueTable, holds } from './due.ts';
+import { withMemoryTries } from './memory-tries.ts';
+import { type RefusalCount, Refusals } from './refusals.ts';
+import { codeOf, isFull, MAP_SIZES, type MapSizes, refusalOf, Shares } from './room.ts';
+
+/** What a round is to make true: the differences since the last one. */
+export type Round = {
+  /** For one pass. */
+  readonly entries: Iterable<EntryChange>;
+  /** Ports whose device may be another. */
+  readonly ports: ReadonlySet<string>;
+  /** False: the maps stay as they are; a device gets its program all the same, and so drops. */
+  readonly write: boolean;
+  /** The desired state is whole (it was in sync with the server): what it does not name is nobody's. */
+  readonly prune: boolean;
+  /** Whether what failed before is to be tried again. */
+  readonly retry: boolean;
+  /** The state that is being programmed. */
+  readonly state: Programmed;
+};
 
 export type Reconciled = {
   /** Entries written and deleted. */
   readonly puts: number;
   readonly deletes: number;
   readonly epochRaised: boolean;
-  /** Why a device could not be attached, by port id; the reconciler tries again at the next `update`. */
-  readonly failures: ReadonlyMap<string, string>;
+  /** Ports and policies (`policyName`) of which a failure came, went or is another. */
+  readonly ports: ReadonlySet<string>;
+  readonly policies: ReadonlySet<string>;
 };
 
-/** Writes of one turn: between turns the process answers sockets and the stream. */
-const WRITES_PER_TURN = 4096;
+/** What the reconciler reads of the desired state. */
+export type Desired = Pick<Planner, 'entries' | 'vifs'>;
+
+const REVERSED: readonly AgentMap[] = [...AGENT_MAPS].reverse();
 
 /**
- * Makes the kernel hold the desired state. Three verbs, as seen from one entry: *update* puts what is desired; *delete* removes what an
- * earlier desired state of this process had and this one has not; *prune* removes what no desired state ever named, which is only safe
- * when the desired state is known to be whole.
+ * Makes the kernel hold the desired state, from its differences. An entry that the kernel refuses stays due and fails its own unit; nothing
+ * waits for it. At its first round it reads the maps and takes over what is right.
  */
 export class Reconciler {
   readonly #plane: DataPlane;
-  readonly #log: Logger;
-  #shadow: Shadow | undefined;
-  #previous: DesiredState['maps'] | undefined;
+  readonly #desired: Desired;
+  readonly #attachments: Attachments;
+  readonly #refusals = new Refusals();
+  readonly #sizes: MapSizes;
+  #decisions = new Decisions();
+  #shares: Shares;
+  #due = new DueTable();
+  /** Entries of an earlier run that nobody wants, kept until the state is known to be whole. */
+  readonly #stale: Stale = Object.fromEntries(AGENT_MAPS.map((map) => [map, new Map()])) as Stale;
+  /** Everything that is due and has not been refused. */
+  readonly #fresh = new Set<Due>();
+  #adopted = false;
+  #pruned = false;
+  #programmed: Programmed | undefined;
 
-  constructor(plane: DataPlane, log: Logger) {
+  constructor(plane: DataPlane, desired: Desired, deps: { readonly log: Logger; readonly sizes?: MapSizes }) {
     this.#plane = plane;
-    this.#log = log;
+    this.#desired = desired;
+    this.#attachments = new Attachments(plane, deps.log);
+    this.#sizes = deps.sizes ?? MAP_SIZES;
+    this.#shares = new Shares(this.#sizes);
   }
 
-  /**
-   * Brings the kernel to the desired state. `prune`: the desired state is whole (it was in sync with the server at least once).
-   * After a throw (the kernel refused a write) the next call reads the kernel's content anew.
-   */
-  async apply(desired: DesiredState, options: { readonly prune: boolean }): Promise<Reconciled> {
-    const shadow = this.#shadow ?? this.#read();
-    this.#shadow = undefined;
-    const failures = this.#attachAll(desired);
-    this.#createStats(desired);
-    const previous = this.#previous;
-    const changes = diffMaps(shadow, desired.maps, (map, id) => options.prune || (previous?.[map].has(id) ?? false));
-    const gone = vanishedDevices(changes.deletes);
-    const puts = changes.puts.filter((change) => !withheld(change, desired, failures));
-    const decisions = this.#beginDecisions(changes.decisions);
-    await this.#inTurns(puts, ({ map, entry }) => {
-      this.#plane.putEntry(map, entry);
-      shadow[map].set(entry.id, entry);
-    });
-    await this.#inTurns(changes.deletes, ({ map, entry }) => {
-      this.#plane.deleteEntry(map, entry);
-      shadow[map].delete(entry.id);
-    });
-    if (decisions) this.#plane.writeEpoch((this.#plane.readEpoch() + 1) >>> 0);
-    this.#release(desired, shadow, options.prune);
-    if (gone.size > 0) this.#plane.deleteFlows(gone);
-    this.#previous = desired.maps;
-    this.#shadow = shadow;
-    return { puts: puts.length, deletes: changes.deletes.length, epochRaised: decisions, failures };
+  /** Why the port's device could not be attached, or an entry of its own was refused. */
+  portFailure(portId: string): string | undefined {
+    return this.#attachments.failures.get(portId) ?? this.#refusals.ofPort(portId);
   }
 
-  /**
-   * The epoch is odd while writes that change decisions are under way. Whoever finds it odd, after a refused write or a killed agent,
-   * knows that what is written already may have revoked something: nothing in the maps shows that any more. True: raise it at the end.
-   */
-  #beginDecisions(changed: boolean): boolean {
-    const epoch = this.#plane.readEpoch();
-    if (epoch % 2 === 1) return true;
-    if (changed) this.#plane.writeEpoch(epoch + 1);
-    return changed;
+  /** Why an entry of the policy was refused, by its name. */
+  policyFailure(name: string): string | undefined {
+    return this.#refusals.ofPolicy(name);
   }
 
-  #read(): Shadow {
-    const shadow: Partial<Shadow> = {};
-    for (const map of AGENT_MAPS) shadow[map] = new Map(this.#plane.readMap(map));
-    return shadow as Shadow;
+  /** Refusals that are of no port and no policy: remote endpoints, routes, flood lists. */
+  otherFailures(): readonly RefusalCount[] {
+    return this.#refusals.others();
   }
 
-  /** Programs come before entries: a device with the program and no entry drops, one without the program leaks to the host. */
-  #attachAll(desired: DesiredState): ReadonlyMap<string, string> {
-    const failures = new Map<string, string>();
-    const attached = this.#plane.listAttached();
-    for (const vif of desired.vifs.values()) {
-      if (attached.has(vif.ifindex)) continue;
-      try {
-        this.#plane.attach(vif.ifindex, vif.device);
-      } catch (err) {
-        const reason = err instanceof Error ? err.message : String(err);
-        failures.set(vif.portId, `cannot attach to ${vif.device}: ${reason}`);
-        this.#log.warn({ portId: vif.portId, device: vif.device, err }, 'cannot attach to a device');
+  /** Whether something failed that a later round may bring about. */
+  get unfinished(): boolean {
+    return this.#refusals.any || this.#attachments.failures.size > 0;
+  }
+
+  /** Somebody took the program off the device. Returns the ports that need a round. */
+  restore(ifindex: number): Iterable<string> {
+    this.#plane.restore(ifindex);
+    return this.#attachments.portsOf(ifindex);
+  }
+
+  /** One round; one at a time. After a throw the next one goes on with what is left. */
+  async apply(round: Round): Promise<Reconciled> {
+    const turns = startTurns();
+    if (this.#adopted) {
+      for (const change of round.entries) {
+        this.#note(change);
+        if (turns.due()) await turns.next();
       }
     }
-    return failures;
+    const again = round.retry ? this.#attachments.failures.keys() : [];
+    const attach = new Set([...round.ports, ...again]);
+    const ports = await this.#attachments.ensure(attach, this.#desired.vifs, turns);
+    const writes = round.write ? await this.#write(round, turns) : NO_WRITES;
+    const refusals = this.#refusals.take();
+    for (const portId of refusals.ports) ports.add(portId);
+    return { ...writes, ports, policies: refusals.policies };
   }
 
-  #createStats(desired: DesiredState): void {
-    const have = this.#plane.listStats();
-    const wanted = [CB_STAT_OVERLAY, ...[...desired.vifs.values()].map((vif) => vif.ifindex)];
-    for (const ifindex of wanted) if (!have.has(ifindex)) this.#plane.createStat(ifindex);
+  async #write(round: Round, turns: Turns): Promise<typeof NO_WRITES> {
+    if (!this.#adopted) await this.#adopt(turns);
+    if (round.prune && !this.#pruned) await this.#condemnStale(turns);
+    const work = await this.#sort(round, turns);
+    const epochRaised = this.#beginDecisions(work.decides);
+    const gone = new Set<number>();
+    let deletes = await this.#deleteAll(work.revoked, gone, turns);
+    let puts = await this.#putAll(work.puts, turns);
+    deletes += await this.#deleteAll(work.deletes, gone, turns);
+    if (deletes > 0) puts += await this.#putAll(this.#refusals.dues(), turns);
+    if (epochRaised) this.#plane.writeEpoch((this.#plane.readEpoch() + 1) >>> 0);
+    this.#recordState(round.state);
+    this.#attachments.release(round.prune && !this.#pruned);
+    this.#pruned ||= round.prune;
+    if (gone.size > 0) this.#plane.deleteFlows(gone);
+    return { puts, deletes, epochRaised };
+  }
+
+  /** Reads the maps: what is as desired is taken over. After a throw it is begun again. */
+  async #adopt(turns: Turns): Promise<void> {
+    this.#decisions = new Decisions();
+    this.#shares = new Shares(this.#sizes);
+    this.#due = new DueTable();
+    this.#fresh.clear();
+    for (const map of AGENT_MAPS) {
+      this.#stale[map].clear();
+      await this.#adoptMap(map, turns);
+    }
+    this.#adopted = true;
+  }
+
+  async #adoptMap(map: AgentMap, turns: Turns): Promise<void> {
+    const wanted = this.#desired.entries.of(map);
+    // The kernel may tell of an entry twice.
+    const found = new Set<ByteText>();
+    for (const batch of this.#plane.readMap(map)) {
+      for (const have of batch) {
+        const known = found.size;
+        if (found.add(have.key).size > known) this.#meet(map, have, wanted.get(have.key));
+        if (turns.due()) await turns.next();
+      }
+    }
+    if (found.size - this.#stale[map].size === wanted.size) return;
+    for (const [key, want] of wanted) {
+      if (!found.has(key)) this.#expect(dueOf(map, key, undefined, want));
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  #meet(map: AgentMap, have: MapEntry, want: Claim | undefined): void {
+    const { key, value } = have;
+    this.#decisions.count(map, key, 1);
+    if (want === undefined) this.#stale[map].set(key, have);
+    else if (want.value === value) this.#shares.count(map, want.projectId, 1);
+    else this.#expect(dueOf(map, key, have, want));
+  }
+
+  #note(change: EntryChange): void {
+    const { map, key } = change;
+    const stale = this.#stale[map].get(key);
+    if (stale !== undefined) this.#stale[map].delete(key);
+    const due = this.#due.note(change, stale);
+    for (const other of this.#refusals.besides(due)) this.#fresh.add(other);
+    this.#refusals.clear(due);
+    this.#expect(due);
+  }
+
+  #expect(due: Due): void {
+    if (holds(due)) this.#settle(due);
+    else {
+      this.#due.add(due);
+      this.#fresh.add(due);
+    }
+  }
+
+  /** The kernel holds what is wanted. */
+  #settle(due: Due): void {
+    this.#shares.count(due.map, due.project, -1);
+    this.#shares.count(due.map, due.want?.projectId, 1);
+    this.#due.delete(due);
+    this.#fresh.delete(due);
+  }
+
+  async #condemnStale(turns: Turns): Promise<void> {
+    for (const map of AGENT_MAPS) {
+      for (const [key, have] of this.#stale[map]) {
+        this.#expect(dueOf(map, key, have, undefined));
+        if (turns.due()) await turns.next();
+      }
+      this.#stale[map].clear();
+    }
   }
 
   /**
-   * Removes counters of devices that nothing refers to any more. A device that still exists keeps its program: without an
-   * entry it drops, which is what a device without a port must do.
+   * `revoked`: of units that only lose entries. The rest of a policy that nobody has any more is not among them: VIFs that have another one now
+   * point to it until they are written.
    */
-  #release(desired: DesiredState, shadow: Shadow, prune: boolean): void {
-    if (!prune && this.#previous === undefined) return;
-    const used = new Set([CB_STAT_OVERLAY, ...[...desired.vifs.values()].map((vif) => vif.ifindex)]);
-    for (const id of shadow.cb_vif_1.values()) used.add(MAPS.cb_vif_1.key.decode(id.key).ifindex);
-    for (const ifindex of this.#plane.listStats()) if (!used.has(ifindex)) this.#plane.deleteStat(ifindex);
-    for (const ifindex of this.#plane.listAttached()) if (!used.has(ifindex)) this.#plane.forget(ifindex);
+  async #sort({ retry }: Round, turns: Turns): Promise<Work> {
+    if (retry) for (const due of this.#refusals.dues()) this.#fresh.add(due);
+    const gaining = new Set<Unit>();
+    const byMap = new Map<AgentMap, Due[]>();
+    let decides = false;
+    for (const due of this.#fresh) {
+      if (due.want !== undefined) gaining.add(due.want.unit);
+      if (turns.due()) await turns.next();
+      if (this.#waits(due)) continue;
+      const list = byMap.get(due.map) ?? [];
+      byMap.set(due.map, list);
+      list.push(due);
+      decides ||= this.#decisions.concern(due);
+    }
+    const work = { revoked: [] as Due[], puts: [] as Due[], deletes: [] as Due[], decides };
+    for (const map of AGENT_MAPS) {
+      for (const due of byMap.get(map) ?? []) {
+        if (due.want !== undefined) work.puts.push(due);
+        if (turns.due()) await turns.next();
+      }
+    }
+    for (const map of REVERSED) {
+      for (const due of byMap.get(map) ?? []) {
+        if (due.want === undefined) (revokes(due, gaining) ? work.revoked : work.deletes).push(due);
+        if (turns.due()) await turns.next();
+      }
+    }
+    return work;
   }
 
-  async #inTurns(changes: readonly Change[], make: (change: Change) => void): Promise<void> {
-    for (const [i, change] of changes.entries()) {
-      make(change);
-      if (i % WRITES_PER_TURN === WRITES_PER_TURN - 1) await new Promise(setImmediate);
+  /**
+   * The epoch is odd while writes that change decisions are under way. Whoever finds it odd, after a failed write or a killed agent, knows
+   * that what is written already may have revoked something: nothing in the maps shows that any more. True: raise it at the end.
+   */
+  #beginDecisions(decides: boolean): boolean {
+    const epoch = this.#plane.readEpoch();
+    if (epoch % 2 === 1) return true;
+    if (decides) this.#plane.writeEpoch(epoch + 1);
+    return decides;
+  }
+
+  async #deleteAll(dues: readonly Due[], gone: Set<number>, turns: Turns): Promise<number> {
+    for (const due of dues) {
+      this.#delete(due);
+      if (due.map === 'cb_vif_1' && due.want === undefined) gone.add(ifindexOf(due.key));
+      this.#settle(due);
+      if (turns.due()) await turns.next();
+    }
+    return dues.length;
+  }
+
+  /** Its program is not on the device yet; the port has that reason already. */
+  #waits({ map, want }: Due): boolean {
+    return map === 'cb_vif_1' && want !== undefined && this.#attachments.failures.has(want.unit.item);
+  }
+
+  async #putAll(dues: readonly Due[], turns: Turns): Promise<number> {
+    let puts = 0;
+    const failed: Failed = { units: new Map(), maps: new Map() };
+    for (const due of dues) {
+      if (!this.#waits(due) && this.#put(due, failed)) puts += 1;
+      if (turns.due()) await turns.next();
+    }
+    return puts;
+  }
+
+  /** False: it was refused. */
+  #put(due: Due, failed: Failed): boolean {
+    const { map, want, have } = due;
+    if (want === undefined) return false;
+    // What a unit puts after a refused entry may refer to it. What replaces an entry may revoke something, and does not wait; but a class
+    // whose rules are not there is better not there itself.
+    const reason =
+      have === undefined || (map === 'cb_class_1' && failed.units.has(want.unit))
+        ? (failed.units.get(want.unit) ?? failed.maps.get(map) ?? this.#shares.refusal(map, want.projectId))
+        : undefined;
+    const refusal = reason ?? this.#tryPut(map, want, failed);
+    if (refusal !== undefined) {
+      failed.units.set(want.unit, refusal);
+      this.#refuse(due, refusal);
+      return false;
+    }
+    this.#refusals.clear(due);
+    if (have === undefined) this.#decisions.count(map, due.key, 1);
+    this.#settle(due);
+    return true;
+  }
+
+  /** Why it was refused. */
+  #tryPut(map: AgentMap, entry: MapEntry, failed: Failed): string | undefined {
+    try {
+      withMemoryTries(() => this.#plane.putEntry(map, entry));
+      return undefined;
+    } catch (err) {
+      // An error without a code is a defect, not a refusal.
+      if (codeOf(err) === '') throw err;
+      const refusal = refusalOf(map, err);
+      if (isFull(err)) failed.maps.set(map, refusal);
+      return refusal;
     }
   }
+
+  #refuse(due: Due, reason: string): void {
+    this.#refusals.set(due, reason);
+    this.#fresh.delete(due);
+    // What it says is no longer so: nothing is better, since an absent entry allows nothing.
+    if (due.have !== undefined) this.#delete(due);
+  }
+
+  #delete(due: Due): void {
+    if (due.have === undefined) return;
+    this.#plane.deleteEntry(due.map, due.have);
+    this.#decisions.count(due.map, due.key, -1);
+    this.#shares.count(due.map, due.project, -1);
+    due.have = undefined;
+    due.project = undefined;
+  }
+
+  #recordState(state: Programmed): void {
+    const before = this.#programmed ?? this.#plane.readProgrammed();
+    if (before.revision !== state.revision || before.commit !== state.commit || before.state !== state.state) {
+      this.#plane.writeProgrammed(state);
+    }
+    this.#programmed = state;
+  }
 }
 
-/** A VIF whose program could not be attached gets no entry. */
-function withheld(change: Change, desired: DesiredState, failures: ReadonlyMap<string, string>): boolean {
-  if (failures.size === 0 || change.map !== 'cb_vif_1') return false;
-  const { ifindex } = MAPS.cb_vif_1.key.decode(change.entry.key);
-  return [...failures.keys()].some((portId) => desired.vifs.get(portId)?.ifindex === ifindex);
+type Stale = Readonly<Record<AgentMap, Map<string, MapEntry>>>;
+
+/** Of this pass: units of which an entry was refused, and maps that are full. */
+type Failed = { readonly units: Map<Unit, string>; readonly maps: Map<AgentMap, string> };
+
+/** `decides`: whether a decision that a flow rests on may be another once it is done. */
+type Work = {
+  readonly revoked: readonly Due[];
+  readonly puts: readonly Due[];
+  readonly deletes: readonly Due[];
+  readonly decides: boolean;
+};
+
+const NO_WRITES = { puts: 0, deletes: 0, epochRaised: false };
+
+/** Due for the first time. */
+function dueOf(map: AgentMap, key: ByteText, have: MapEntry | undefined, want: Claim | undefined): Due {
+  return { map, key, have, project: undefined, want, loser: undefined, refusal: undefined };
 }
 
-/** Devices whose cb_vif_1 entry goes away. */
-function vanishedDevices(deletes: readonly { map: AgentMap; entry: { key: Uint8Array } }[]): ReadonlySet<number> {
-  const vifs = deletes.filter(({ map }) => map === 'cb_vif_1');
-  return new Set(vifs.map(({ entry }) => MAPS.cb_vif_1.key.decode(entry.key).ifindex));
+/** `gaining`: units of which something is put. */
+function revokes({ loser }: Due, gaining: ReadonlySet<Unit>): boolean {
+  return loser !== undefined && !gaining.has(loser) && !retired(loser);
+}
+
+/** A policy that nobody has any more. */
+function retired(unit: Unit): boolean {
+  return unit.family.subject === 'policy' && !unit.alive;
+}
+
+/** The ifindex in a cb_vif_1 key. */
+function ifindexOf(key: ByteText): number {
+  return MAPS.cb_vif_1.key.decode(textBytes(key)).ifindex;
 }

@@ -1,9 +1,7 @@
-import type { LocalPort } from '@cable/model';
-import type { HostSnapshot } from '../host/host-loop.ts';
-import { createContext } from '../plan/context.ts';
-import { numberNames } from '../plan/numbers.ts';
-import { policyName } from '../plan/policies.ts';
-import { policyUses } from '../plan/vifs.ts';
+import type { SliceKey, SliceKind } from '@cable/model';
+import type { DesiredVif } from '../desired.ts';
+import { idOf, kindOf, type PlannedSlices, typedSlices } from '../plan/inputs.ts';
+import type { Planner } from '../plan/planner.ts';
 
 /** Users' names for the numbers in the maps. What has no name any more is shown as its number. */
 export type Names = {
@@ -18,29 +16,59 @@ export type Names = {
   host(underlay: string): string;
   /** Id of the rule whose first 32 bits these are. */
   rule(bits: number): string;
-  portById(portId: string): LocalPort | undefined;
 };
 
-export function createNames(host: string, snapshot: HostSnapshot): Names {
-  const local = { host, slots: new Map<string, number>(), devices: new Map<string, never>() };
-  const context = createContext(snapshot.state.slices, local);
-  const ports = new Map((context.host?.ports ?? []).map((port) => [port.id, port]));
-  const vifs = new Map([...(snapshot.desired?.vifs.values() ?? [])].map((vif) => [vif.ifindex, vif]));
-  const networks = new Map([...context.networks.values()].map((one) => [one.vni, one.name || one.id]));
-  const routers = new Map<number, string>();
-  for (const [id, vrf] of context.vrfs) routers.set(vrf, context.routers.get(id)?.name || id);
+/** Slices that can be listed. */
+export type ListedSlices = PlannedSlices & { keys(): Iterable<SliceKey> };
+
+/** What names are read from, as it is now. */
+export type NameSource = {
+  readonly host: string;
+  readonly slices: ListedSlices;
+  readonly planner: Pick<Planner, 'vifs' | 'numberOf' | 'policies'>;
+};
+
+/** Reads all names, in portions. */
+export function* readNames(source: NameSource): Generator<void, Names> {
+  const { host, planner } = source;
+  const slices = typedSlices(source.slices);
+  const keys = [...source.slices.keys()];
+  const idsOf = (kind: SliceKind): string[] => keys.filter((key) => kindOf(key) === kind).map(idOf);
+  const networks = new Map<number, string>();
+  for (const id of idsOf('network')) {
+    const network = slices.header('network', id);
+    if (network !== undefined) networks.set(network.vni, network.name || id);
+    yield;
+  }
   const hosts = new Map<string, string>();
-  for (const network of context.networks.values()) {
-    for (const one of network.endpoints) if (one.underlay !== null) hosts.set(one.underlay, one.host);
+  for (const id of idsOf('endpoints')) {
+    for (const [, one] of [...slices.items('endpoints', id)]) {
+      if (one.underlay !== null) hosts.set(one.underlay, one.host);
+      yield;
+    }
   }
-  const policies = policyLabels(context);
+  const routers = new Map<number, string>();
+  for (const id of idsOf('router')) {
+    const vrf = planner.numberOf('router', id);
+    if (vrf !== undefined) routers.set(vrf, slices.header('router', id)?.name || id);
+  }
   const rules = new Map<number, string>();
-  for (const policy of context.policies.values()) {
-    for (const rule of policy.rules) rules.set(Number.parseInt(rule.id.slice(0, 8), 16) >>> 0, rule.id);
+  for (const id of idsOf('policy')) {
+    for (const [, { id: ruleId }] of [...slices.items('policy', id)]) {
+      rules.set(Number.parseInt(ruleId.slice(0, 8), 16) >>> 0, ruleId);
+      yield;
+    }
   }
+  const policies = new Map<number, string>();
+  for (const name of planner.policies()) {
+    const label = policyLabel(name, (id) => slices.header('network', id)?.name || id);
+    policies.set(planner.numberOf('policy-use', name) ?? 0, label);
+  }
+  const vifs = new Map<number, DesiredVif>();
+  for (const vif of planner.vifs.values()) vifs.set(vif.ifindex, vif);
   const portName = (ifindex: number): string => {
     const id = vifs.get(ifindex)?.portId;
-    return id === undefined ? `ifindex ${ifindex}` : ports.get(id)?.name || id;
+    return id === undefined ? `ifindex ${ifindex}` : slices.item('host', host, id)?.name || id;
   };
   return {
     network: (vni) => networks.get(vni) ?? `vni ${vni}`,
@@ -50,7 +78,6 @@ export function createNames(host: string, snapshot: HostSnapshot): Names {
     device: (ifindex) => vifs.get(ifindex)?.device ?? `ifindex ${ifindex}`,
     host: (underlay) => hosts.get(underlay) ?? underlay,
     rule: (bits) => rules.get(bits) ?? `${number(bits)}…`,
-    portById: (portId) => ports.get(portId),
   };
 }
 
@@ -59,14 +86,9 @@ export function number(value: number): string {
   return value.toString(16).padStart(8, '0');
 }
 
-function policyLabels(context: ReturnType<typeof createContext>): ReadonlyMap<number, string> {
-  const uses = policyUses(context);
-  const numbers = numberNames(uses.map(policyName));
-  return new Map(
-    uses.map((use) => {
-      const network = context.networks.get(use.networkId)?.name || use.networkId;
-      const groups = use.key.slice('policy:'.length) || '(no groups)';
-      return [numbers.get(policyName(use)) ?? 0, `${groups}@${network}`] as const;
-    }),
-  );
+/** `name`: as `policyName` makes it. */
+function policyLabel(name: string, networkName: (id: string) => string): string {
+  const at = name.lastIndexOf('@');
+  const groups = name.slice('policy:'.length, at) || '(no groups)';
+  return `${groups}@${networkName(name.slice(at + 1))}`;
 }

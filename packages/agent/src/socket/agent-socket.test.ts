@@ -13,13 +13,24 @@ const path = join(dir, 'run', 'agent.sock');
 const stop = new AbortController();
 const calls: { command: unknown; body: string }[] = [];
 
+/** More than what a socket takes at once. */
+const PIECES = 1_000_000;
+
 const VIEW: AgentView = {
   status: () => ({ host: 'h1' }),
   vifs: () => [],
-  maps: () => ({ cb_vif_1: [] }),
+  maps: async function* () {
+    yield '{"cb_vif_1":';
+    yield `[${'0,'.repeat(PIECES)}0]}`;
+  },
   counters: () => {
     throw new Error('a bug');
   },
+};
+
+const STREAM = {
+  adoptStore: async () => ({ changed: true, message: 'taken over' }),
+  confirmRemoval: async () => ({ changed: false, message: 'nothing waits' }),
 };
 
 before(async () => {
@@ -27,7 +38,7 @@ before(async () => {
     calls.push({ command: headers['cni-command'], body });
     return { status: 400, body: '{"code":7}' } as const;
   };
-  await startAgentSocket(path, { view: VIEW, cni, log: silentLogger(), signal: stop.signal });
+  await startAgentSocket(path, { view: VIEW, cni, stream: STREAM, log: silentLogger(), signal: stop.signal });
 });
 
 after(() => {
@@ -57,7 +68,7 @@ function ask(
 test('the socket is for root alone and answers what there is', async () => {
   assert.equal(statSync(path).mode & 0o777, 0o600);
   assert.deepEqual(await ask('GET', '/status?x=1'), { status: 200, body: { host: 'h1' } });
-  assert.deepEqual(await ask('GET', '/maps'), { status: 200, body: { cb_vif_1: [] } });
+  assert.deepEqual(await ask('GET', '/maps'), { status: 200, body: { cb_vif_1: Array(PIECES + 1).fill(0) } });
   assert.equal((await ask('GET', '/nothing')).status, 404);
   assert.equal((await ask('DELETE', '/status')).status, 405);
 });
@@ -73,6 +84,19 @@ test('a CNI call reaches the plug-in with its headers and body, and its answer c
   assert.deepEqual(calls, [{ command: 'ADD', body: '{"cniVersion":"1.0.0"}' }]);
 });
 
+test('an operator’s commands are posted, and answered with what they came to', async () => {
+  assert.deepEqual(await ask('POST', '/history/adopt'), {
+    status: 200,
+    body: { changed: true, message: 'taken over' },
+  });
+  assert.deepEqual(await ask('POST', '/removal/confirm'), {
+    status: 200,
+    body: { changed: false, message: 'nothing waits' },
+  });
+  assert.equal((await ask('POST', '/history')).status, 405);
+  assert.equal((await ask('GET', '/history/adopt')).status, 404);
+});
+
 test('a socket that nobody answers is replaced; one that answers is alive', async () => {
   assert.equal(await isAlive(path), true);
   const stale = join(dir, 'stale.sock');
@@ -81,7 +105,7 @@ test('a socket that nobody answers is replaced; one that answers is alive', asyn
   assert.equal(await isAlive(stale), false);
   const end = new AbortController();
   const cni = async () => ({ status: 200, body: '' }) as const;
-  await startAgentSocket(stale, { view: VIEW, cni, log: silentLogger(), signal: end.signal });
+  await startAgentSocket(stale, { view: VIEW, cni, stream: STREAM, log: silentLogger(), signal: end.signal });
   assert.equal(await isAlive(stale), true);
   end.abort();
 });

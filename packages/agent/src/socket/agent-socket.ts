@@ -5,14 +5,19 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '@cable/kit';
 import type { CniHandler } from '../cni/index.ts';
+import type { OperatorAnswer, StreamClient } from '../stream/stream-client.ts';
 import type { AgentView } from './agent-view.ts';
 
 export type AgentSocketDeps = {
   readonly view: AgentView;
   readonly cni: CniHandler;
+  /** Takes an operator's commands. */
+  readonly stream: Pick<StreamClient, 'adoptStore' | 'confirmRemoval'>;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
+
+const ROUTES = 'GET /status, /vifs, /maps, /counters and POST /cni, /history/adopt, /removal/confirm';
 
 /** A CNI network configuration is a few kilobytes; GC lists every attachment. */
 const MAX_BODY_BYTES = 16 << 20;
@@ -29,7 +34,7 @@ export function isAlive(path: string): Promise<boolean> {
   });
 }
 
-/** HTTP for root on this machine: GET /status, /vifs, /maps, /counters; POST /cni. A socket that nobody answers is replaced. */
+/** HTTP for root on this machine: `ROUTES`. A socket that nobody answers is replaced. */
 export async function startAgentSocket(path: string, deps: AgentSocketDeps): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   rmSync(path, { force: true });
@@ -61,14 +66,30 @@ async function handle(request: IncomingMessage, response: ServerResponse, deps: 
     const result = await deps.cni(request.headers, body);
     return answer(response, result.status, result.body);
   }
+  if (request.method === 'POST') {
+    const said = await command(path, deps.stream);
+    if (said !== undefined) return answer(response, 200, JSON.stringify(said));
+  }
   if (request.method !== 'GET')
     return answer(response, 405, JSON.stringify({ error: `${request.method} is not served` }));
+  if (path === '/maps') return stream(response, deps.view.maps());
   const shown = show(path, deps.view);
   if (shown === undefined) {
-    const known = 'GET /status, /vifs, /maps, /counters and POST /cni';
-    return answer(response, 404, JSON.stringify({ error: `no ${path}: there are ${known}` }));
+    return answer(response, 404, JSON.stringify({ error: `no ${path}: there are ${ROUTES}` }));
   }
   return answer(response, 200, JSON.stringify(shown));
+}
+
+/** Undefined: there is no such command. All are idempotent. */
+async function command(path: string, stream: AgentSocketDeps['stream']): Promise<OperatorAnswer | undefined> {
+  switch (path) {
+    case '/history/adopt':
+      return await stream.adoptStore();
+    case '/removal/confirm':
+      return await stream.confirmRemoval();
+    default:
+      return undefined;
+  }
 }
 
 function show(path: string, view: AgentView): unknown {
@@ -77,8 +98,6 @@ function show(path: string, view: AgentView): unknown {
       return view.status();
     case '/vifs':
       return view.vifs();
-    case '/maps':
-      return view.maps();
     case '/counters':
       return view.counters();
     default:
@@ -96,6 +115,16 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
+}
+
+/** The head goes out with the first piece: what fails before is answered with an error. */
+async function stream(response: ServerResponse, pieces: AsyncIterable<string>): Promise<void> {
+  for await (const piece of pieces) {
+    if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/json' });
+    if (response.destroyed) return;
+    if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  }
+  response.end();
 }
 
 function answer(response: ServerResponse, status: number, body: string): void {

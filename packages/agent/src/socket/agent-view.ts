@@ -1,12 +1,12 @@
-import type { VifStatus } from '@cable/model';
-import { type HostSnapshot, hostSlice } from '../host/host-loop.ts';
+import type { LocalPort, NetworkHeader, VifStatus } from '@cable/model';
+import { CB_STAT_OVERLAY } from '../bpf/abi.gen.ts';
+import type { HostView } from '../host/host-loop.ts';
+import { typedSlices } from '../plan/inputs.ts';
+import type { Planner } from '../plan/planner.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import { type CounterRow, sumCounters } from '../show/counters.ts';
-import { type Row, SHOWN_MAPS, showEntry } from '../show/maps.ts';
-import { createNames } from '../show/names.ts';
-
-/** Rows shown of one map; a map with more ends in a row that says how many are left out. */
-const MAX_ROWS = 20_000;
+import { mapRowsJson } from '../show/map-rows.ts';
+import type { ListedSlices } from '../show/names.ts';
 
 /** Key of `counters` for packets that belong to no VIF. */
 const OVERLAY = 'overlay';
@@ -15,14 +15,15 @@ export type AgentViewDeps = {
   readonly host: string;
   readonly underlay: string;
   readonly version: string;
-  readonly snapshot: () => HostSnapshot;
-  readonly connection: () => { readonly connected: boolean; readonly reason: string | null };
+  readonly slices: ListedSlices;
+  readonly planner: Pick<Planner, 'vifs' | 'numberOf' | 'policies'>;
+  readonly view: () => HostView;
   readonly plane: Pick<KernelDataPlane, 'readRaw' | 'readStat' | 'readEpoch'>;
-  /** Answers of the guest services since the start, by name. */
-  readonly services: () => Readonly<Record<string, number>>;
+  /** What others tell of themselves, by name: stream, devices, guest services. */
+  readonly status: () => Readonly<Record<string, unknown>>;
 };
 
-export type VifView = VifStatus & {
+export type PortView = VifStatus & {
   readonly name: string;
   readonly device: string | null;
   readonly slot: number | null;
@@ -34,77 +35,67 @@ export type VifView = VifStatus & {
 /** What the agent tells about itself over its socket. */
 export type AgentView = {
   status(): object;
-  vifs(): readonly VifView[];
-  maps(): Readonly<Record<string, readonly Row[]>>;
+  vifs(): readonly PortView[];
+  /** Pieces of one JSON text: it may be of many megabytes. */
+  maps(): AsyncIterable<string>;
   counters(): Readonly<Record<string, CounterRow>>;
 };
 
 export function createAgentView(deps: AgentViewDeps): AgentView {
   return {
     status: () => showStatus(deps),
-    vifs: () => showVifs(deps),
-    maps: () => showMaps(deps),
+    vifs: () => showPorts(deps),
+    maps: () => mapRowsJson((map) => deps.plane.readRaw(map), deps),
     counters: () => showCounters(deps),
   };
 }
 
 function showStatus(deps: AgentViewDeps): object {
-  const { revision, state, vifs, error, rounds, writes } = deps.snapshot();
-  const { connected, reason } = deps.connection();
-  const count = (wanted: VifStatus['state']): number => vifs.filter((vif) => vif.state === wanted).length;
+  const { revision, synced, ports, error, held, refused, rounds, writes } = deps.view();
+  const states = [...(ports?.values() ?? [])];
+  const count = (wanted: VifStatus['state']): number => states.filter((port) => port.state === wanted).length;
   return {
     host: deps.host,
     underlay: deps.underlay,
     version: deps.version,
     pid: process.pid,
-    server: { connected, reason, synced: state.synced },
     revision,
-    slices: state.slices.size,
+    synced,
+    slices: [...deps.slices.keys()].length,
     vifs: { up: count('up'), down: count('down'), error: count('error') },
     error,
+    held,
+    refused,
     rounds,
     writes,
     epoch: deps.plane.readEpoch(),
-    services: deps.services(),
+    ...deps.status(),
   };
 }
 
-function showVifs(deps: AgentViewDeps): readonly VifView[] {
-  const { vifs, state, desired } = deps.snapshot();
-  const ports = new Map((hostSlice(state, deps.host)?.ports ?? []).map((port) => [port.id, port]));
-  return vifs.map((vif) => {
-    const port = ports.get(vif.portId);
-    const device = desired?.vifs.get(vif.portId);
-    const network = state.slices.get(`network:${port?.networkId ?? ''}`);
+function showPorts(deps: AgentViewDeps): readonly PortView[] {
+  const slices = typedSlices(deps.slices);
+  const ports = [...(deps.view().ports?.values() ?? [])].sort((a, b) => (a.portId < b.portId ? -1 : 1));
+  return ports.map((state) => {
+    const port: LocalPort | undefined = slices.item('host', deps.host, state.portId);
+    const network: NetworkHeader | undefined = slices.header('network', port?.networkId ?? '');
+    const vif = deps.planner.vifs.get(state.portId);
     return {
-      ...vif,
+      ...state,
       name: port?.name ?? '',
-      device: device?.device ?? null,
-      slot: device?.slot ?? null,
-      network: network?.kind === 'network' ? network.name || network.id : (port?.networkId ?? ''),
+      device: vif?.device ?? null,
+      slot: vif?.slot ?? null,
+      network: network?.name || (port?.networkId ?? ''),
       macAddress: port?.macAddress ?? '',
       addresses: (port?.fixedIps ?? []).map((ip) => ip.ipAddress),
     };
   });
 }
 
-function showMaps(deps: AgentViewDeps): Readonly<Record<string, readonly Row[]>> {
-  const names = createNames(deps.host, deps.snapshot());
-  return Object.fromEntries(
-    SHOWN_MAPS.map((map) => {
-      const entries = deps.plane.readRaw(map);
-      const rows: Row[] = entries.slice(0, MAX_ROWS).map((entry) => showEntry(map, entry, names));
-      if (entries.length > MAX_ROWS) rows.push({ leftOut: entries.length - MAX_ROWS });
-      return [map, rows];
-    }),
-  );
-}
-
 function showCounters(deps: AgentViewDeps): Readonly<Record<string, CounterRow>> {
-  const vifs = [...(deps.snapshot().desired?.vifs.values() ?? [])];
   const keys: readonly (readonly [string, number])[] = [
-    [OVERLAY, 0],
-    ...vifs.map((vif) => [vif.portId, vif.ifindex] as const),
+    [OVERLAY, CB_STAT_OVERLAY],
+    ...[...deps.planner.vifs.values()].map((vif) => [vif.portId, vif.ifindex] as const),
   ];
   return Object.fromEntries(keys.map(([key, ifindex]) => [key, sumCounters(deps.plane.readStat(ifindex) ?? [])]));
 }

@@ -2,16 +2,17 @@ import { portDrops } from '../agent-state.ts';
 import type { Guest } from '../guests/guest.ts';
 import type { Lab } from '../lab.ts';
 import { type PingOptions, type PingResult, ping } from '../traffic/ping.ts';
+import type { World } from '../world.ts';
 
 /** One line of the lab's table. */
-export type Check = {
+export type Check<W extends World = World> = {
   /** What `--only` names. */
   readonly group: string;
   readonly name: string;
-  /** Log files to look into when it fails. */
+  /** Log files to look into when it fails: of that name, or beginning with it and a dash. */
   readonly concerns: readonly string[];
   /** Resolves to what was measured, in a few words; throws when it does not hold, with the reason. */
-  run(lab: Lab): Promise<string>;
+  run(lab: Lab<W>): Promise<string>;
 };
 
 /** Throws the reason when the condition does not hold. */
@@ -57,4 +58,4 @@ async function describeDrops(guest: Guest): Promise<string> {
 }
 
 /** Every agent's log. */
-export const ALL_AGENTS: readonly string[] = ['agent-h1', 'agent-h2', 'agent-pm1'];
+export const ALL_AGENTS: readonly string[] = ['agent'];

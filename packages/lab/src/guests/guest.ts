@@ -1,3 +1,4 @@
+import type { LabHost } from '../names.ts';
 import type { LabProcess } from '../processes.ts';
 
 /** What a DHCP client made of its lease. */
@@ -20,8 +21,7 @@ export type Guest = {
   readonly kind: 'vm' | 'qemu' | 'pod' | 'machine';
   /** Where its programs run; null: a real machine, only reached over the network. */
   readonly netns: string | null;
-  /** Name of the host it is on. */
-  readonly host: string;
+  readonly host: LabHost;
   readonly portId: string;
   readonly macAddress: string;
   readonly ip: string;

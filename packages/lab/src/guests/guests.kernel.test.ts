@@ -7,7 +7,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { ipBatch } from '../exec.ts';
 import { createLedger, type Ledger } from '../ledger.ts';
-import { type LabHost, labNames } from '../names.ts';
+import { type LabHost, labHost, labNames } from '../names.ts';
 import { createProcesses } from '../processes.ts';
 import { tearDown } from '../teardown.ts';
 import { createNamespace } from '../topology.ts';
@@ -17,7 +17,7 @@ import { startQemu } from './qemu.ts';
 import { type GuestDeps, renewLease, startVm } from './vm.ts';
 
 const names = labNames(`t${process.pid}`);
-const host: LabHost = names.h1;
+const host: LabHost = labHost(names, 'h1', 1);
 const MTU = 1450;
 const GATEWAY = '10.77.0.1';
 let deps: GuestDeps;

@@ -22,11 +22,11 @@ export async function awaitMachine(options: MachineOptions, startedAt: number): 
   const device = `cb${portId.slice(0, 11)}`;
   await eventually({ what: `the agent on ${host.name} to make ${device} with ${ip}`, deadlineMs: 10_000 }, async () => {
     const links = JSON.parse(
-      await mustRun(['ip', '-json', '-netns', host.name, 'addr', 'show', 'dev', device]),
+      await mustRun(['ip', '-json', '-netns', host.netns, 'addr', 'show', 'dev', device]),
     ) as readonly LinkAddresses[];
     return links[0]?.addr_info.some((address) => address.local === ip) ? true : undefined;
   });
   const tookMs = performance.now() - startedAt;
-  const common = { name, kind: 'machine', netns: host.name, host: host.name, portId, macAddress, ip, device } as const;
+  const common = { name, kind: 'machine', netns: host.netns, host, portId, macAddress, ip, device } as const;
   return { ...common, lease: undefined, tookMs, dhcp: undefined, remove: async () => undefined };
 }

@@ -13,6 +13,13 @@ export type PodOptions = {
   readonly securityGroupIds: readonly string[];
 };
 
+/** A pod that was added. */
+export type Pod = Guest & {
+  readonly containerId: string;
+  /** Calls cable-cni for the pod once more, as the runtime on its host, or on the host given, would. Throws with the plug-in's words. */
+  call(command: 'CHECK' | 'DEL' | 'GC', host?: LabHost, extra?: object): Promise<string>;
+};
+
 /** What the executable answers to ADD (CNI 1.0.0), the parts that the lab reads. */
 type AddResult = {
   readonly interfaces?: readonly { readonly name: string; readonly mac?: string; readonly sandbox?: string }[];
@@ -26,7 +33,7 @@ export async function startPod(
   options: PodOptions,
   deps: GuestDeps,
   findPort: (deviceId: string) => Promise<{ readonly id: string; readonly mac_address: string }>,
-): Promise<Guest> {
+): Promise<Pod> {
   const { name, host } = options;
   const netns = `${deps.names.lab}-${name}`;
   await createNamespace(netns, deps.ledger);
@@ -34,17 +41,27 @@ export async function startPod(
   const startedAt = performance.now();
   const added = JSON.parse(await callCni('ADD', containerId, netns, options)) as AddResult;
   const tookMs = performance.now() - startedAt;
-  const again = (command: string): Promise<string> => callCni(command, containerId, netns, options, added);
-  await again('CHECK');
+  const call: Pod['call'] = (command, on = host, extra = {}) =>
+    callCni(command, containerId, netns, { ...options, host: on }, { prevResult: added, ...extra });
+  await call('CHECK');
   const address = added.ips?.[0]?.address;
   if (address === undefined) throw new Error(`cable-cni ADD gave ${name} no address: ${JSON.stringify(added)}`);
   const port = await findPort(`${containerId}:eth0`);
   const remove = async (): Promise<void> => {
-    await again('DEL');
+    await call('DEL');
     await mustRun(['ip', 'netns', 'delete', netns]);
   };
-  const common = { name, kind: 'pod', netns, host: host.name, portId: port.id, macAddress: port.mac_address } as const;
-  return { ...common, ip: bareAddress(address), device: 'eth0', lease: undefined, tookMs, dhcp: undefined, remove };
+  const common = {
+    name,
+    kind: 'pod',
+    netns,
+    host,
+    portId: port.id,
+    macAddress: port.mac_address,
+    containerId,
+  } as const;
+  const device = { device: 'eth0', lease: undefined, dhcp: undefined } as const;
+  return { ...common, ...device, ip: bareAddress(address), tookMs, call, remove };
 }
 
 async function callCni(
@@ -52,17 +69,17 @@ async function callCni(
   containerId: string,
   netns: string,
   options: PodOptions,
-  prevResult?: AddResult,
+  extra: object = {},
 ): Promise<string> {
   const config = {
-    cniVersion: '1.0.0',
+    cniVersion: command === 'GC' ? '1.1.0' : '1.0.0',
     name: 'cable',
     type: 'cable-cni',
-    socket: agentPaths(options.host.name).socket,
+    socket: agentPaths(options.host.name, options.host.root).socket,
     network: options.networkId,
     project: options.projectId,
     securityGroups: options.securityGroupIds,
-    ...(prevResult === undefined ? {} : { prevResult }),
+    ...extra,
   };
   const env = {
     CNI_COMMAND: command,

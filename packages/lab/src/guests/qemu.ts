@@ -24,16 +24,16 @@ const IMAGE = `${REPOSITORY}/build/guest`;
 export async function startQemu(options: QemuOptions, deps: GuestDeps): Promise<QemuGuest> {
   const { name, host, portId, macAddress } = options;
   const startedAt = performance.now();
-  const qemu = await deps.processes.start({ name, command: qemuCommand(options), netns: host.name });
+  const qemu = await deps.processes.start({ name, command: qemuCommand(options), netns: host.netns });
   const tap = tapName(portId);
   await eventually({ what: `QEMU to make ${tap}`, deadlineMs: 10_000 }, async () => {
     checkAlive(qemu);
-    await ipBatch(host.name, [`link set ${tap} mtu ${options.mtuBytes} up`]);
+    await ipBatch(host.netns, [`link set ${tap} mtu ${options.mtuBytes} up`]);
     return true;
   });
   const lease = await waitFor(qemu, 'its lease', (output) => parseLease(output, performance.now() - startedAt));
   const report = await waitFor(qemu, 'its report', parseReport);
-  const common = { name, kind: 'qemu', netns: null, host: host.name, portId, macAddress, device: 'eth0' } as const;
+  const common = { name, kind: 'qemu', netns: null, host, portId, macAddress, device: 'eth0' } as const;
   const tookMs = performance.now() - startedAt;
   return { ...common, ip: bareAddress(lease.ip), lease, tookMs, dhcp: undefined, report, remove: () => qemu.stop() };
 }

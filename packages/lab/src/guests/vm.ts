@@ -31,10 +31,10 @@ export async function startVm(options: VmOptions, deps: GuestDeps): Promise<Gues
   await createNamespace(netns, deps.ledger);
   const relay = await deps.processes.start({
     name: `relay-${name}`,
-    command: [RELAY, `/run/netns/${host.name}`, tapName(portId), `/run/netns/${netns}`, 'eth0'],
+    command: [RELAY, `/run/netns/${host.netns}`, tapName(portId), `/run/netns/${netns}`, 'eth0'],
     ready: /^ready$/m,
   });
-  await ipBatch(host.name, [`link set ${tapName(portId)} mtu ${options.mtuBytes} up`]);
+  await ipBatch(host.netns, [`link set ${tapName(portId)} mtu ${options.mtuBytes} up`]);
   await ipBatch(netns, [`link set eth0 address ${macAddress}`, 'link set eth0 up']);
   const startedAt = performance.now();
   const dhcp = await startDhcp(options.client, name, netns, deps);
@@ -44,7 +44,7 @@ export async function startVm(options: VmOptions, deps: GuestDeps): Promise<Gues
     await relay.stop();
     await mustRun(['ip', 'netns', 'delete', netns]);
   };
-  const common = { name, kind: 'vm', netns, host: host.name, portId, macAddress, device: 'eth0' } as const;
+  const common = { name, kind: 'vm', netns, host, portId, macAddress, device: 'eth0' } as const;
   return { ...common, ip: bareAddress(lease.ip), lease, tookMs: lease.tookMs, dhcp, remove };
 }
 

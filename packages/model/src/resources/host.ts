@@ -17,12 +17,13 @@ export const hostResource = {
     underlay: { type: 'ip', indexed: true, description: 'Address that other hosts tunnel to.' },
     agent_version: { type: 'string', description: 'Version of the agent.' },
     created_at: { type: 'timestamp', description: 'Time of the first registration (UTC).' },
-    updated_at: { type: 'timestamp', description: 'Time of the last registration (UTC).' },
+    updated_at: { type: 'timestamp', description: 'Time of the last change of underlay or agent version (UTC).' },
     alive: { type: 'boolean', computed: true, description: 'True while the host’s agent reports.' },
     acknowledged_revision: {
       type: 'integer',
       computed: true,
-      description: 'The last revision that the host has programmed; 0: none.',
+      description:
+        'Everything that concerns the host up to this revision is programmed there; 0: nothing, or it is not alive.',
     },
   },
 } as const;
@@ -51,11 +52,15 @@ export const agentResource = {
     availability_zone: { type: 'string', computed: true, nullable: true, description: 'Always null.' },
     configurations: { type: 'dict', computed: true, description: 'Underlay address and version.' },
     created_at: { type: 'timestamp', computed: true, description: 'Time of the first registration.' },
-    started_at: { type: 'timestamp', computed: true, description: 'Time of the last registration.' },
+    started_at: {
+      type: 'timestamp',
+      computed: true,
+      description: 'Time when this run of the agent registered; of one that is not alive, when the host last changed.',
+    },
     heartbeat_timestamp: {
       type: 'timestamp',
       computed: true,
-      description: 'Time when the host was last seen to report.',
+      description: 'Now, while the agent reports; else when the host last changed.',
     },
   },
 } as const;

@@ -14,7 +14,14 @@ export const networkResource = {
   sharedBy: 'shared',
   extensions: ['net-mtu-writable'],
   attributes: {
-    name: { type: 'string', write: 'both', default: '', maxLength: 255, description: 'The name; need not be unique.' },
+    name: {
+      type: 'string',
+      write: 'both',
+      default: '',
+      maxLength: 255,
+      indexed: true,
+      description: 'The name; need not be unique.',
+    },
     admin_state_up: {
       type: 'boolean',
       write: 'both',

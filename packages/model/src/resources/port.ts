@@ -14,7 +14,14 @@ export const portResource = {
   ownedThrough: 'network_id',
   extensions: ['port-security-groups-filtering'],
   attributes: {
-    name: { type: 'string', write: 'both', default: '', maxLength: 255, description: 'The name; need not be unique.' },
+    name: {
+      type: 'string',
+      write: 'both',
+      default: '',
+      maxLength: 255,
+      indexed: true,
+      description: 'The name; need not be unique.',
+    },
     network_id: {
       type: 'uuid',
       write: 'create',

@@ -25,7 +25,14 @@ export const routerResource = {
     },
   ],
   attributes: {
-    name: { type: 'string', write: 'both', default: '', maxLength: 255, description: 'The name; need not be unique.' },
+    name: {
+      type: 'string',
+      write: 'both',
+      default: '',
+      maxLength: 255,
+      indexed: true,
+      description: 'The name; need not be unique.',
+    },
     admin_state_up: {
       type: 'boolean',
       write: 'both',

@@ -13,7 +13,14 @@ export const subnetResource = {
   stored: true,
   visibleThrough: 'network_id',
   attributes: {
-    name: { type: 'string', write: 'both', default: '', maxLength: 255, description: 'The name; need not be unique.' },
+    name: {
+      type: 'string',
+      write: 'both',
+      default: '',
+      maxLength: 255,
+      indexed: true,
+      description: 'The name; need not be unique.',
+    },
     network_id: {
       type: 'uuid',
       write: 'create',

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type AnyObject, CableError, type Host } from '@cable/model';
-import { acknowledgedKey, underlayKey, vifPrefix } from '../keys.ts';
-import { defineHooks, type ResourceHooks } from '../services/hooks.ts';
+import { acknowledgedRevision } from '../hosts/acknowledgements.ts';
+import { underlayKey, vifPrefix } from '../keys.ts';
+import { defineHooks, type ResourceHooks } from '../services/hook-types.ts';
 import type { Tables } from '../tables.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */
@@ -11,16 +12,13 @@ export const hostHooks: ResourceHooks<AnyObject> = defineHooks<Host>({
       throw new CableError('InUse', `Host ${host.id} is alive: stop its agent first.`, { label: 'Host' });
     }
     const ports = tables.of('port').by('binding:host_id', host.id);
-    if (ports.length > 0) {
-      throw new CableError('InUse', `Host ${host.id} has ${ports.length} ports bound to it.`, { label: 'Host' });
-    }
-    plan.release(acknowledgedKey(host.id));
+    if (ports.length > 0) throw hasPorts(host.id, ports.length);
     plan.release(underlayKey(host.underlay));
     plan.deletePrefix(vifPrefix(host.id));
   },
   present: (tables, host) => ({
     alive: tables.of('alive').get(host.id) !== undefined,
-    acknowledged_revision: tables.of('ack').get(host.id)?.revision ?? 0,
+    acknowledged_revision: acknowledgedRevision(tables, host.id),
   }),
 });
 
@@ -29,21 +27,33 @@ export const agentHooks: ResourceHooks<AnyObject> = {
   rows: (tables) => [...tables.of('host').values()].map((host) => agentOf(tables, host)),
 };
 
+function hasPorts(host: string, count: number): CableError {
+  const filter = encodeURIComponent(host);
+  return new CableError(
+    'InUse',
+    `Host ${host} has ${count} ports bound to it. List them (cable port list --host ${host}, or ` +
+      `GET /v2.0/ports?binding:host_id=${filter}); delete each, or give it the binding:host_id of another host, or an empty one.`,
+    { label: 'Host', fields: { host, ports: count } },
+  );
+}
+
 function agentOf(tables: Tables, host: Host): AnyObject {
+  const alive = tables.of('alive').get(host.id);
   return {
     id: agentId(host.id),
     agent_type: 'Cable agent',
     binary: 'cable-agent',
     topic: 'N/A',
     host: host.id,
-    alive: tables.of('alive').get(host.id) !== undefined,
+    alive: alive !== undefined,
     admin_state_up: true,
     description: '',
     availability_zone: null,
     configurations: { underlay: host.underlay, agent_version: host.agent_version },
     created_at: host.created_at,
-    started_at: host.updated_at,
-    heartbeat_timestamp: host.updated_at,
+    started_at: alive?.since || host.updated_at,
+    // No time is written at each report; a host that is alive was heard some seconds ago.
+    heartbeat_timestamp: alive === undefined ? host.updated_at : `${new Date().toISOString().slice(0, 19)}Z`,
   };
 }
 

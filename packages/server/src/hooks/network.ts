@@ -2,7 +2,7 @@ import type { AnyObject } from '@cable/model';
 import { CableError, type Network } from '@cable/model';
 import { vniKey } from '../keys.ts';
 import type { WriteContext } from '../services/context.ts';
-import { defineHooks, type ResourceHooks } from '../services/hooks.ts';
+import { defineHooks, type ResourceHooks } from '../services/hook-types.ts';
 
 /** Bytes that the outer Ethernet, IPv4, UDP and VXLAN headers take of the underlay's packet (RFC 7348). */
 const TUNNEL_HEADER_BYTES = 50;

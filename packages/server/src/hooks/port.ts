@@ -11,7 +11,7 @@ import {
 import { addressKey, macKey } from '../keys.ts';
 import type { WriteContext } from '../services/context.ts';
 import { defaultGroupId, ensureDefaultGroup } from '../services/default-group.ts';
-import { defineHooks, type Given, type ResourceHooks } from '../services/hooks.ts';
+import { defineHooks, type Given, type ResourceHooks } from '../services/hook-types.ts';
 import { canWrite } from '../services/visibility.ts';
 import type { Tables } from '../tables.ts';
 import { chooseAddresses, claimAddresses } from './port-addresses.ts';

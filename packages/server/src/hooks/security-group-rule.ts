@@ -3,7 +3,7 @@ import { protocolNumber } from '@cable/compiler';
 import { type AnyObject, CableError, formatCidr, parseIpOrCidr, type SecurityGroupRule } from '@cable/model';
 import { ruleKey } from '../keys.ts';
 import type { WriteContext } from '../services/context.ts';
-import { defineHooks, type Given, type ResourceHooks } from '../services/hooks.ts';
+import { defineHooks, type Given, type ResourceHooks } from '../services/hook-types.ts';
 
 /** What makes two rules of a group the same. */
 type Meaning = Pick<

@@ -14,7 +14,7 @@ import {
   type Subnet,
 } from '@cable/model';
 import type { WriteContext } from '../services/context.ts';
-import { defineHooks, type ResourceHooks } from '../services/hooks.ts';
+import { defineHooks, type ResourceHooks } from '../services/hook-types.ts';
 import { canWrite } from '../services/visibility.ts';
 
 type Pool = Subnet['allocation_pools'][number];

@@ -1,58 +1,107 @@
+import type { ServerRow } from '../rows.ts';
 import type { Tables } from '../tables.ts';
 
-type Heard = { readonly revision: number; readonly at: number };
+/** Hosts that a server names one by one because they have programmed less than its others. */
+const MAX_BEHIND = 64;
 
-/**
- * What each host has programmed: the higher of what its agent told this server not longer than `freshMs` ago, and what the store
- * says any server was told.
- */
+export type AcknowledgementsDeps = {
+  readonly tables: Pick<Tables, 'of'>;
+  /** Id of this server. */
+  readonly server: string;
+  /** True while something for the host is due, or was written without a bookmark behind it; and while it has no stream here. */
+  readonly owes: (host: string) => boolean;
+};
+
+type Heard = { acked: number; sent: number; entry: number };
+
+/** What each host has programmed: this server's own hosts as they say themselves, the others as their servers say. */
 export class Acknowledgements {
-  readonly #tables: Pick<Tables, 'of' | 'modRevision'>;
-  readonly #freshMs: number;
-  readonly #now: () => number;
-  readonly #heard = new Map<string, Heard>();
+  readonly #deps: AcknowledgementsDeps;
+  readonly #local = new Map<string, Heard>();
 
-  constructor(tables: Pick<Tables, 'of' | 'modRevision'>, freshMs: number, now: () => number) {
-    this.#tables = tables;
-    this.#freshMs = freshMs;
-    this.#now = now;
+  constructor(deps: AcknowledgementsDeps) {
+    this.#deps = deps;
   }
 
-  /** Takes over what an agent told this server. A lower revision than before is right too: the host may have been rebooted. */
+  /** The host is about to be this server's, as its entry of that number. `isNewRun`: it may have been rebooted, and has to speak anew. */
+  enter(host: string, entry: number, isNewRun: boolean): void {
+    const heard = this.#of(host);
+    heard.entry = entry;
+    if (isNewRun) Object.assign(heard, { acked: 0, sent: 0 });
+  }
+
+  /** The entry is void: the host is another server's, or not alive. Nothing when there is a later one. */
+  leave(host: string, entry: number): void {
+    const heard = this.#local.get(host);
+    if (heard !== undefined && heard.entry <= entry) this.#local.delete(host);
+  }
+
+  /** What all hosts have said is of another history of the store. */
+  clear(): void {
+    for (const heard of this.#local.values()) Object.assign(heard, { acked: 0, sent: 0 });
+  }
+
+  /** A stream opened, whose client holds everything up to `since`: it has to acknowledge that too. */
+  opened(host: string, since: number): void {
+    this.#of(host).sent = since;
+  }
+
+  /** A bookmark (or `sync`) was sent that follows content. */
+  sent(host: string, revision: number): void {
+    this.#of(host).sent = revision;
+  }
+
+  /** What the agent says. A lower revision than before is right too. */
   hear(host: string, revision: number): void {
-    this.#heard.set(host, { revision, at: this.#now() });
+    this.#of(host).acked = revision;
   }
 
-  /** Forgets what this server heard: another server was told less since. */
-  forget(host: string): void {
-    this.#heard.delete(host);
+  /** True when the host has programmed all that concerns it up to the revision. */
+  covers(host: string, revision: number): boolean {
+    return this.#reached(host) >= revision;
   }
 
-  /** The last revision the host has programmed; 0: none. */
-  of(host: string): number {
-    return Math.max(this.#fresh(host)?.revision ?? 0, this.stored(host));
+  /** The last revision that the host itself is known to have programmed. */
+  programmed(host: string): number {
+    if (this.#isElsewhere(host)) return acknowledgedRevision(this.#deps.tables, host);
+    return this.#local.get(host)?.acked ?? 0;
   }
 
-  /** The same, as every server sees it. A host cannot have programmed what came after its word: that is from another store. */
-  stored(host: string): number {
-    const row = this.#tables.of('ack').get(host);
-    const writtenAt = this.#tables.modRevision('ack', host) ?? 0;
-    return row === undefined || row.revision > writtenAt ? 0 : row.revision;
+  /** Infinite for a host of this server that has acknowledged all that was sent to it. */
+  #reached(host: string): number {
+    const heard = this.#local.get(host);
+    if (heard === undefined || this.#isElsewhere(host)) return this.programmed(host);
+    const isUpToDate = heard.acked > 0 && heard.acked >= heard.sent && !this.#deps.owes(host);
+    return isUpToDate ? Number.POSITIVE_INFINITY : heard.acked;
   }
 
-  /** Hosts whose word the store does not have yet. */
-  unwritten(): { readonly host: string; readonly revision: number }[] {
-    const found: { host: string; revision: number }[] = [];
-    for (const host of this.#heard.keys()) {
-      const heard = this.#fresh(host);
-      if (heard === undefined) this.#heard.delete(host);
-      else if (heard.revision !== this.stored(host)) found.push({ host, revision: heard.revision });
-    }
-    return found;
+  #isElsewhere(host: string): boolean {
+    const row = this.#deps.tables.of('alive').get(host);
+    return row !== undefined && row.server !== this.#deps.server;
   }
 
-  #fresh(host: string): Heard | undefined {
-    const heard = this.#heard.get(host);
-    return heard !== undefined && this.#now() - heard.at <= this.#freshMs ? heard : undefined;
+  /** What this server tells the others and people of its hosts, when everything up to the revision has been compiled here. */
+  floor(revision: number): Pick<ServerRow, 'floor' | 'behind'> {
+    const reached = [...this.#local.keys()]
+      .map((host) => [host, Math.min(this.#reached(host), revision)] as const)
+      .sort(([, a], [, b]) => a - b);
+    const floor = reached[MAX_BEHIND]?.[1] ?? revision;
+    const behind = reached.slice(0, MAX_BEHIND).filter(([, at]) => at < floor);
+    return { floor, behind: Object.fromEntries(behind) };
   }
+
+  #of(host: string): Heard {
+    const heard = this.#local.get(host) ?? { acked: 0, sent: 0, entry: 0 };
+    this.#local.set(host, heard);
+    return heard;
+  }
+}
+
+/** The last revision that the host has programmed, as its server last said; 0: none, or it is not alive. */
+export function acknowledgedRevision(tables: Pick<Tables, 'of'>, host: string): number {
+  const alive = tables.of('alive').get(host);
+  const server = alive?.server == null ? undefined : tables.of('server').get(alive.server);
+  // What the server said before it knew of the host is not about it.
+  if (alive === undefined || server === undefined || alive.entry > server.entered) return 0;
+  return server.behind[host] ?? server.floor;
 }

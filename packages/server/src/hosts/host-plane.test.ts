@@ -1,23 +1,24 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { aliveKey } from '../keys.ts';
 import {
   deleteObject,
   openTemporaryStore,
   patchObject,
-  portStatusOf,
   putObject,
-  send,
-  startServer,
-  TestAgent,
-  type TestServer,
   testNetwork,
   testPort,
   testRouter,
   testSubnet,
+  uuid,
+} from './objects.fixture.ts';
+import {
+  portStatusOf,
+  send,
+  startServer,
+  TestAgent,
+  type TestServer,
   untilStatus,
   untilTables,
-  uuid,
 } from './plane.fixture.ts';
 
 const NET = testNetwork(1);
@@ -63,7 +64,8 @@ describe('host plane', () => {
     test('is idempotent and makes the host alive', async () => {
       assert.equal((await h1.register('192.0.2.1')).status, 204);
       assert.equal((await h1.register('192.0.2.1')).status, 204);
-      assert.deepEqual(server.plane.status().hosts, { registered: 1, alive: 1, watching: 0 });
+      const { hosts } = server.plane.status();
+      assert.deepEqual([hosts.registered, hosts.alive, hosts.watching], [1, 1, 0]);
     });
 
     test('refuses an underlay address that another host has, and names that host', async () => {
@@ -98,17 +100,6 @@ describe('host plane', () => {
       assert.equal(watch.status, 409);
       assert.match(watch.body, /HostNotRegistered/);
       assert.equal((await h1.report()).status, 409);
-    });
-
-    test('is asked for again when the lease is gone', async () => {
-      await h1.register('192.0.2.1');
-      assert.equal((await h1.report()).status, 204);
-      const alive = await place.store.get(aliveKey('h1'));
-      await place.store.revokeLease(alive?.lease ?? '');
-      await untilTables(server, () => server.tables.of('alive').size === 0, 'h1 dead');
-      assert.equal((await h1.report()).status, 409);
-      assert.equal((await h1.register('192.0.2.1')).status, 204);
-      assert.equal((await h1.report()).status, 204);
     });
   });
 
@@ -202,13 +193,6 @@ describe('host plane', () => {
       for (const agent of agents) agent.disconnect();
     });
 
-    test('ends when the host does not report any more', async () => {
-      await bothConnected();
-      const alive = await place.store.get(aliveKey('h1'));
-      await place.store.revokeLease(alive?.lease ?? '');
-      await h1.closed();
-    });
-
     test('survives a restart of the server: a snapshot, and the same state', async () => {
       await bothConnected();
       await putObject(place.store, 'port', P1);
@@ -263,7 +247,8 @@ describe('host plane', () => {
         [0x51, NET],
         [0x52, other],
       ] as const) {
-        const leg = { device_owner: 'network:router_interface', device_id: uuid(5) };
+        const fixed_ips = [{ subnet_id: testSubnet(one).id, ip_address: `10.0.0.${n}` }];
+        const leg = { device_owner: 'network:router_interface', device_id: uuid(5), fixed_ips };
         await putObject(place.store, 'port', testPort(n, one, '', leg));
         await untilStatus(server, uuid(n), 'ACTIVE');
       }
@@ -277,19 +262,6 @@ describe('host plane', () => {
       h2.revision = server.tables.revision;
       await h2.report();
       await untilStatus(server, P1.id, 'ACTIVE');
-    });
-
-    test('does not wait for a dead host', async () => {
-      await bothConnected();
-      await putObject(place.store, 'port', P2);
-      await untilStatus(server, P2.id, 'ACTIVE');
-      h2.acknowledges = false;
-      await putObject(place.store, 'port', P1);
-      await h2.until(() => endpoints(h2).length === 2);
-      const alive = await place.store.get(aliveKey('h2'));
-      await place.store.revokeLease(alive?.lease ?? '');
-      await untilStatus(server, P1.id, 'ACTIVE');
-      assert.equal(portStatusOf(server, P2.id), 'ACTIVE', 'a port stays ACTIVE when its host dies, as in Neutron');
     });
 
     test('is DOWN when the device goes, when the port is set down, and when it is unbound', async () => {
@@ -347,7 +319,6 @@ describe('host plane', () => {
       await untilStatus(server, P1.id, 'ACTIVE');
       h1.disconnect();
       assert.equal((await h1.report({ revision: 0, full: true, vifs: [] })).status, 204);
-      assert.equal(server.tables.of('ack').get('h1')?.revision ?? 0, 0);
       assert.equal(server.tables.of('vif').get(`h1/${P1.id}`)?.state, 'up');
       assert.equal((await h1.report({ full: true, vifs: [] })).status, 204);
       await untilStatus(server, P1.id, 'DOWN');
@@ -386,16 +357,18 @@ describe('host plane', () => {
       h1.acknowledges = false;
       const before = await putObject(place.store, 'port', P1);
       await h1.until(() => h1.slices.has('host:h1') && endpoints(h1).includes(P1.id));
-      const batches: (readonly [number, readonly string[]])[] = [];
-      const stop = server.tables.onChange((revision, changes) => {
-        if (changes.length > 0) batches.push([revision, changes.map(({ type }) => type).sort()]);
+      const batches: (readonly string[])[] = [];
+      const stop = server.tables.onChange((_revision, changes) => {
+        // The server's own row may be written meanwhile.
+        const types = changes.map(({ type }) => type).filter((type) => type !== 'server');
+        if (types.length > 0) batches.push(types.sort());
       });
       assert.equal(
         (await h1.report({ revision: before, vifs: [{ portId: P1.id, state: 'up', reason: null }] })).status,
         204,
       );
       stop();
-      assert.deepEqual(batches, [[before + 1, ['port', 'vif']]]);
+      assert.deepEqual(batches, [['port', 'vif']]);
       assert.equal(portStatusOf(server, P1.id), 'ACTIVE');
     });
 
@@ -443,8 +416,7 @@ describe('host plane', () => {
       await putObject(place.store, 'port', P1);
       await untilStatus(server, P1.id, 'ACTIVE');
       await h1.report({ full: true, vifs: [{ portId: P1.id, state: 'up', reason: null }] });
-      await untilTables(server, () => server.tables.of('ack').get('h1')?.revision === h1.revision, 'ack written');
-      await untilTables(server, () => server.tables.of('ack').get('h2')?.revision === h2.revision, 'ack written');
+      await new Promise((resolve) => setTimeout(resolve, 2500));
       const { revision } = server.tables;
       for (let n = 0; n < 5; n += 1) {
         await h1.report({ full: true, vifs: [{ portId: P1.id, state: 'up', reason: null }] });

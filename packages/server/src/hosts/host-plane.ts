@@ -2,247 +2,523 @@
  * The server's side of the hosts: who they are, what they are told, what they say, and what follows from it.
  *
  *   tables ──> slices ──> streams ──────> agents
- *     ^           └─> proof ─┐              │ status reports
- *     │                      v              v
- *   store <──────── status writer <── acknowledgements, devices
+ *     ^           └─> watermarks ─┐         │ status reports
+ *     │                           v         v
+ *   store <───────────── status writer <── acknowledgements, devices
  */
 import type { Writable } from 'node:stream';
 import { hostOf, isBound, isRouterInterface } from '@cable/compiler';
-import type { Logger } from '@cable/kit';
-import { CableError, type HostRegistration, type HostStatusReport, type Port } from '@cable/model';
+import { type Logger, startTurns } from '@cable/kit';
+import {
+  CableError,
+  HOST_PROTOCOL,
+  type HostRegistration,
+  type HostStatusReport,
+  type HostWelcome,
+  type Port,
+  type SliceKey,
+  type StoreHistory,
+} from '@cable/model';
 import type { Store } from '@cable/store';
-import { SliceCache } from '../slices/slice-cache.ts';
-import { compilerChanges, compilerTables } from '../slices/tables.ts';
+import type { History } from '../history/history.ts';
+import { OLD_ACKNOWLEDGEMENTS } from '../keys.ts';
+import type { AliveRow } from '../rows.ts';
+import { compilerChanges, compilerTables } from '../slices/compiled-view.ts';
+import type { Compiled } from '../slices/slice-store.ts';
 import type { TableChange, Tables } from '../tables.ts';
-import { startAcknowledgementWriter } from './acknowledgement-writer.ts';
 import { Acknowledgements } from './acknowledgements.ts';
+import type { Resume } from './host-stream.ts';
+import { superseded } from './identity.ts';
+import { Pace } from './pace.ts';
+import type { MakeSlices, MakeStreams, PlaneSlices, PlaneStreams } from './plane-parts.ts';
 import { PortCounts } from './port-counts.ts';
-import { PortProof } from './port-proof.ts';
-import type { PortFacts } from './port-status.ts';
-import { HostRegistry, LEASE_TTL_SECONDS, notRegistered } from './registry.ts';
+import type { PortEvidence } from './port-status.ts';
+import { HostRegistry, notRegistered } from './registry.ts';
 import { Reports } from './reports.ts';
+import { ServerLease } from './server-lease.ts';
+import { ServerWriter } from './server-writer.ts';
+import { SliceWatermarks } from './slice-watermarks.ts';
 import { planStatus, type StatusWriter, startStatusWriter } from './status-writer.ts';
-import { Streams } from './streams.ts';
 
 /** How long a client that has more than this server knows is kept waiting for the server to catch up. */
 const CATCH_UP_MS = 2000;
+/** The same for the slices of a host that has just registered: at a start of thousands of hosts there is much to be compiled. */
+const COMPILE_MS = 10_000;
+/** Kinds of slices whose items are about a port: their keys begin with its id. */
+const PORT_KINDS: ReadonlySet<string> = new Set(['host', 'endpoints', 'group', 'router']);
+const UUID_LENGTH = 36;
+/** Keys of another server's hosts go also when that server's lease ends because the store was away: that proves nothing about hosts. */
+const OTHERS_GRACE_MS = 10_000;
 
-export type HostPlaneOptions = {
+export type HostPlaneOptions<S extends PlaneSlices, T extends PlaneStreams> = {
   readonly store: Store;
   /** Started, and made with `SLICE_TABLES` among its derived tables. */
   readonly tables: Tables;
+  readonly history: Pick<History, 'current' | 'knows' | 'check' | 'renew'>;
+  /** Id of this server, new with each start. */
+  readonly server: string;
+  /** The lease that it was granted, under which its key stands already. */
+  readonly lease: string;
+  readonly makeSlices: MakeSlices<S>;
+  readonly makeStreams: MakeStreams<S, T>;
   readonly log: Logger;
-  readonly now?: () => Date;
-  /** Longest silence of a stream. Default 10 s. */
-  readonly keepaliveMs?: number;
-  /** A client that takes nothing for so long is cut. Default 30 s. */
-  readonly stalledMs?: number;
+  readonly now: () => Date;
+  /** Milliseconds that never go back. */
+  readonly monotonicMs: () => number;
 };
 
-/** What `GET /cable/v1/status` answers. `pending`: ports that wait for a host to program them. */
+/** What `GET /cable/v1/status` answers. */
 export type PlaneStatus = {
   readonly revision: number;
-  readonly hosts: { readonly registered: number; readonly alive: number; readonly watching: number };
+  readonly history: StoreHistory;
+  readonly hosts: {
+    readonly registered: number;
+    readonly alive: number;
+    /** Hosts with a stream here. */
+    readonly watching: number;
+    /** Number of streams here, by protocol. */
+    readonly protocols: Readonly<Record<string, number>>;
+  };
   readonly ports: {
     readonly total: number;
     readonly by_status: Readonly<Record<string, number>>;
+    /** Ports that wait for a host to program them. */
     readonly pending: number;
   };
-  readonly slices: number;
+  readonly slices: { readonly total: number; readonly waiting: number };
 };
 
-/** Builds the plane on tables that hold the store's content, and starts its loops. */
-export function createHostPlane(options: HostPlaneOptions): HostPlane {
-  return new HostPlane(options);
-}
+type Reached = { readonly host: string; readonly key: SliceKey; readonly needed: boolean };
 
 /** One server's host plane. Any number of servers may run on one store. */
-export class HostPlane {
+export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStreams = PlaneStreams> {
+  readonly slices: S;
+  readonly streams: T;
+  readonly #options: HostPlaneOptions<S, T>;
   readonly #log: Logger;
-  readonly #tables: Tables;
-  readonly #cache: SliceCache;
-  readonly #streams: Streams;
+  readonly #lease: ServerLease;
   readonly #acknowledgements: Acknowledgements;
-  readonly #proof: PortProof;
+  readonly #watermarks: SliceWatermarks;
   readonly #counts = new PortCounts();
+  readonly #pace: Pace;
   readonly #registry: HostRegistry;
   readonly #reports: Reports;
   readonly #writer: StatusWriter;
-  readonly #abort = new AbortController();
-  readonly #done: Promise<unknown>;
+  readonly #serverWriter: ServerWriter;
+  readonly #abort: AbortController;
+  /** Ports that have changed, with the revision, until the slices have it: what was proven of them before says nothing. */
+  readonly #uncompiled = new Map<string, number>();
+  #reached: Reached[] = [];
+  /** Revision of the last batch that changed a slice. */
+  #content = 0;
 
-  constructor(options: HostPlaneOptions) {
-    const { store, tables } = options;
-    const now = options.now ?? (() => new Date());
+  /** Builds the plane on tables that hold the store's content, and starts its loops. Resolves when all slices are there. */
+  static async start<S extends PlaneSlices, T extends PlaneStreams>(
+    options: HostPlaneOptions<S, T>,
+  ): Promise<HostPlane<S, T>> {
+    const abort = new AbortController();
     const log = options.log.child('hosts');
-    const signal = this.#abort.signal;
-    const compiled = compilerTables(tables);
+    const hook: { replaced: () => void } = { replaced: () => {} };
+    const { store } = options;
+    await store.txn([], [{ kind: 'deletePrefix', prefix: OLD_ACKNOWLEDGEMENTS }]);
+    const onReplaced = (): void => hook.replaced();
+    const lease = ServerLease.keep({ store, log, signal: abort.signal, onReplaced }, options.lease);
+    const plane = new HostPlane(options, lease, abort);
+    hook.replaced = () => plane.#leaseReplaced();
+    await plane.#load();
+    plane.#follow();
+    return plane;
+  }
+
+  private constructor(options: HostPlaneOptions<S, T>, lease: ServerLease, abort: AbortController) {
+    const { store, tables, server, now, monotonicMs } = options;
+    const log = options.log.child('hosts');
+    const { signal } = abort;
+    this.#options = options;
     this.#log = log;
-    this.#tables = tables;
-    this.#cache = new SliceCache(compiled, (what, err) => log.error({ what, err }, 'slice could not be computed'));
-    this.#streams = new Streams({
-      cache: this.#cache,
-      log,
-      keepaliveMs: options.keepaliveMs ?? 10_000,
-      stalledMs: options.stalledMs ?? 30_000,
-    });
-    const acknowledgements = new Acknowledgements(tables, LEASE_TTL_SECONDS * 1000, () => now().getTime());
-    this.#acknowledgements = acknowledgements;
-    this.#proof = new PortProof({
-      tables: compiled,
-      cache: this.#cache,
+    this.#lease = lease;
+    this.#abort = abort;
+    this.slices = options.makeSlices(compilerTables(tables), (what, err) =>
+      log.error({ what, err }, 'slice could not be computed'),
+    );
+    this.#acknowledgements = new Acknowledgements({ tables, server, owes: (host) => this.streams.owes(host) });
+    const acknowledgements = this.#acknowledgements;
+    this.#watermarks = new SliceWatermarks({
+      slices: this.slices,
       isAlive: (host) => this.#isAlive(host),
-      acknowledged: (host) => acknowledgements.of(host),
+      covers: (host, revision) => acknowledgements.covers(host, revision),
+      programmed: (host) => acknowledgements.programmed(host),
+      isElsewhere: (host) => tables.of('alive').get(host)?.server !== server,
     });
-    this.#registry = new HostRegistry({ store, tables, now });
+    this.#serverWriter = new ServerWriter({
+      ...{ store, server, lease, log, signal },
+      row: () => ({
+        ...acknowledgements.floor(this.slices.revision),
+        entered: this.#registry.entries,
+        wants: this.#watermarks.wants,
+      }),
+      content: () => this.#content,
+    });
+    this.#registry = new HostRegistry({
+      ...{ store, tables, server, lease, now, monotonicMs, log, signal },
+      hasStream: (host) => this.streams.has(host),
+      onEntry: (host, entry, isNewRun) => acknowledgements.enter(host, entry, isNewRun),
+      beat: () => this.#serverWriter.op(),
+    });
     this.#reports = new Reports({
-      store,
-      tables,
+      ...{ store, tables, log },
       registry: this.#registry,
       acknowledge: (host, revision) => this.#acknowledge(host, revision),
       planStatus: (host, vif) => {
         const port = tables.of('port').get(vif.portId);
         if (port === undefined || hostOf(port) !== host) return undefined;
-        return planStatus({ tables, now }, port, { ...this.#facts(port), vifUp: vif.state === 'up' });
+        return planStatus({ tables, now }, port, { ...this.#evidence(port), vifUp: vif.state === 'up' });
       },
+      hasStream: (host, session) => this.streams.hasSession(host, session),
     });
-    this.#writer = startStatusWriter({ store, tables, facts: (port) => this.#facts(port), now, log, signal });
-    const acknowledgementWriter = startAcknowledgementWriter({ store, tables, acknowledgements, log, signal });
-    this.#done = Promise.all([this.#writer.done, acknowledgementWriter.done]);
-    this.#load();
-    signal.addEventListener(
-      'abort',
-      tables.onChange((revision, changes) => this.#takeChanges(revision, changes)),
-    );
+    this.#writer = startStatusWriter({ store, tables, evidence: (port) => this.#evidence(port), now, log, signal });
+    this.#pace = new Pace(monotonicMs, () => this.streams.size);
+    this.streams = options.makeStreams(this.slices, {
+      admit: (host, resume) => this.#admit(host, resume),
+      report: (host, session, report) => this.#reports.tell(host, session, report),
+      ackWithinMs: () => this.#pace.ackWithinMs(),
+      sent: (host, revision) => {
+        acknowledgements.sent(host, revision);
+        this.#pace.note(host);
+      },
+      mark: () => options.history.current.mark,
+    });
+    const stopListening = tables.onChange((revision, changes) => this.#takeChanges(revision, changes));
+    signal.addEventListener('abort', stopListening);
   }
 
-  /** Makes a host known and alive; idempotent. Throws `UnderlayAddressInUse`. */
-  async register(host: string, registration: HostRegistration): Promise<void> {
+  /** Makes a host known and alive; idempotent. Throws `UnderlayAddressInUse`, `HostNameInUse` and `OtherHistory`. */
+  async register(host: string, registration: HostRegistration): Promise<HostWelcome> {
+    const { history: held, since = 0 } = registration;
+    if (held) await this.#checkHistory(host, held, since);
     await this.#registry.register(host, registration);
-    this.#log.info({ host, underlay: registration.underlay }, 'host registered');
+    const { underlay, agentId, session } = registration;
+    this.#log.info({ host, underlay, agentId, session }, 'host registered');
+    return { protocol: Math.min(registration.protocol ?? 1, HOST_PROTOCOL), history: this.#options.history.current };
   }
 
-  /** Takes in a report; what it changes is durable when this resolves. Throws `HostNotRegistered`. */
+  /** Takes in a report of protocol 1; what it changes is durable when this resolves. Throws `HostNotRegistered` and `HostSuperseded`. */
   report(host: string, report: HostStatusReport): Promise<void> {
     return this.#reports.take(host, report);
   }
 
   /**
-   * Streams the host's slices newer than `since` to what `openOutput` gives, and then every change. Throws `HostNotRegistered` before it
-   * opens anything. A `since` that no server has reached is from another store: the client gets everything.
+   * The store has another history: what hosts and ports have proven is void. `relist` makes the tables those of the store as it is now. Streams end,
+   * and those that open meanwhile too.
    */
-  async watch(host: string, since: number, openOutput: () => Writable): Promise<void> {
-    const known = await this.#tables.waitFor(since, CATCH_UP_MS);
-    if (this.#abort.signal.aborted) throw new CableError('ServiceUnavailable', 'The server is stopping.');
-    if (!this.#cache.hasHost(host)) throw notRegistered(host);
-    this.#streams.open(host, known ? since : 0, openOutput());
+  async takeOver(relist: () => Promise<void>): Promise<void> {
+    const reason = 'the store has another history';
+    this.streams.endAll(reason);
+    await relist();
+    this.#watermarks.clear();
+    this.#acknowledgements.clear();
+    await this.#load();
+    this.streams.endAll(reason);
+  }
+
+  /**
+   * Streams the host's slices newer than `since` to what `openOutput` gives, and then every change, in protocol 1. Throws `HostNotRegistered` and
+   * `HostSuperseded` before it opens anything. A `since` that no server has reached is from another store: the client gets everything.
+   */
+  async watchV1(host: string, since: number, openOutput: () => Writable): Promise<void> {
+    const { tables } = this.#options;
+    const isKnown = await tables.waitFor(since, CATCH_UP_MS);
+    await this.ready(host);
+    // Such an agent may come from a server that has stopped, and report later.
+    const alive = tables.of('alive').get(host);
+    if (alive !== undefined && alive.session !== null) throw superseded(host);
+    this.#acknowledgements.opened(host, isKnown ? since : 0);
+    this.streams.openV1(host, isKnown ? since : 0, openOutput());
+  }
+
+  /** Everything from the tables as they are, in turns. */
+  async #load(): Promise<void> {
+    const { tables } = this.#options;
+    this.#counts.load(tables.of('port'));
+    await this.slices.load(tables.revision);
+    this.#content = this.slices.revision;
+    const turns = startTurns();
+    for (const port of [...tables.of('port').values()]) {
+      this.#awaitStored(port);
+      this.#writer.mark(port.id);
+      if (turns.due()) await turns.next();
+    }
+    for (const row of [...tables.of('vif').values()]) {
+      if (tables.of('port').get(row.port_id) === undefined) this.#writer.mark(row.port_id);
+      if (turns.due()) await turns.next();
+    }
   }
 
   status(): PlaneStatus {
-    const tables = this.#tables;
+    const { tables, history } = this.#options;
     return {
       revision: tables.revision,
+      history: history.current,
       hosts: {
         registered: tables.of('host').size,
         alive: tables.of('alive').size,
-        watching: this.#streams.size,
+        watching: this.streams.size,
+        protocols: this.streams.protocols(),
       },
-      ports: { total: tables.of('port').size, by_status: this.#counts.byStatus(), pending: this.#proof.size },
-      slices: this.#cache.size,
+      ports: { total: tables.of('port').size, by_status: this.#counts.byStatus(), pending: this.#watermarks.ports },
+      slices: { total: this.slices.size, waiting: this.#watermarks.slices },
     };
   }
 
   /** Ends all streams and loops; idempotent. */
   async stop(): Promise<void> {
     this.#abort.abort();
-    this.#streams.endAll('server stops');
-    await this.#done;
+    this.streams.stop('server stops');
+    const loops = [this.#writer.done, this.#serverWriter.done, this.#registry.done, this.#lease.done];
+    await Promise.all([...loops, this.slices.stop()]);
+  }
+
+  /** Listens to what is compiled from now on: what the first load brought is no change that a port waits for. */
+  #follow(): void {
+    const stops = [
+      this.slices.onCompiled((compiled) => this.#compiled(compiled)),
+      this.slices.onReach((host, key, needed) => this.#reached.push({ host, key, needed })),
+    ];
+    this.#abort.signal.addEventListener('abort', () => {
+      for (const stop of stops) stop();
+    });
+  }
+
+  /** A stream needs its host alive, its run to be the one that speaks for it, and what it has seen to be of this store's history. */
+  async #admit(host: string, { session, since, history: held }: Resume): Promise<StoreHistory> {
+    const { tables, history } = this.#options;
+    await this.ready(host);
+    const alive = tables.of('alive').get(host);
+    if (alive === undefined) throw notRegistered(host);
+    if (alive.session !== session) throw superseded(host);
+    if (held !== null) await this.#checkHistory(host, held, since);
+    if (held !== null && !(await tables.waitFor(since, CATCH_UP_MS))) throw behind(since);
+    this.#acknowledgements.opened(host, held === null ? 0 : since);
+    return history.current;
+  }
+
+  /** Throws `OtherHistory` when what the host has seen is not of this store's history. */
+  async #checkHistory(host: string, held: StoreHistory, since: number): Promise<void> {
+    const { history } = this.#options;
+    if (await history.knows(held, since)) return;
+    const error = otherHistory(host, held, history.current);
+    this.#log.warn({ ...error.fields }, 'host refused: it follows another history of the store');
+    throw error;
+  }
+
+  /**
+   * Resolves when a stream may be opened. A host that registered a moment ago has its slices first. Throws `ServiceUnavailable` when the server stops, and
+   * `HostNotRegistered`.
+   */
+  async ready(host: string): Promise<void> {
+    const { tables } = this.#options;
+    if (!this.slices.hasHost(host) && tables.of('host').get(host) !== undefined)
+      await this.#compiledUpTo(tables.revision);
+    if (this.#abort.signal.aborted) throw new CableError('ServiceUnavailable', 'The server is stopping.');
+    if (!this.slices.hasHost(host)) throw notRegistered(host);
+  }
+
+  /** Resolves when the slices have come that far; of a server that is very busy after some time. */
+  #compiledUpTo(revision: number): Promise<void> {
+    if (this.slices.revision >= revision) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        stop();
+        resolve();
+      };
+      const stop = this.slices.onCompiled((compiled) => {
+        if (compiled.revision >= revision) done();
+      });
+      const timer = setTimeout(done, COMPILE_MS);
+    });
   }
 
   #isAlive(host: string): boolean {
-    return this.#tables.of('alive').get(host) !== undefined;
+    return this.#options.tables.of('alive').get(host) !== undefined;
   }
 
-  #facts(port: Port): PortFacts {
+  #evidence(port: Port): PortEvidence {
     const host = port['binding:host_id'] ?? '';
     return {
-      vifUp: this.#tables.of('vif').get(`${host}/${port.id}`)?.state === 'up',
+      vifUp: this.#options.tables.of('vif').get(`${host}/${port.id}`)?.state === 'up',
       hostAlive: this.#isAlive(host),
-      proven: this.#proof.isProven(port.id),
+      proven: this.#watermarks.isProven(port.id) && !this.#uncompiled.has(port.id),
     };
   }
 
-  /** Everything from the tables as they are. Ports that are not ACTIVE wait for proof anew. */
-  #load(): void {
-    this.#cache.load(this.#tables.revision);
-    this.#counts.load(this.#tables.of('port'));
-    for (const port of this.#tables.of('port').values()) {
-      if (port.status !== 'ACTIVE' && (isBound(port) || isRouterInterface(port))) {
-        this.#proof.load(port, this.#tables.modRevision('port', port.id) ?? this.#tables.revision);
-      }
-      this.#writer.mark(port.id);
-    }
-    for (const row of this.#tables.of('vif').values()) this.#writer.mark(row.port_id);
+  /** A port that is not ACTIVE waits for proof anew: what describes it may have been written by its last write. */
+  #awaitStored(port: Port): void {
+    if (port.status === 'ACTIVE' || !carriesSlices(port)) return;
+    const revision = this.#options.tables.modRevision('port', port.id) ?? this.slices.revision;
+    const keys: SliceKey[] = isRouterInterface(port)
+      ? [`router:${port.device_id}`]
+      : [`host:${hostOf(port)}`, `endpoints:${port.network_id}`];
+    for (const key of keys) this.#watermarks.await(port.id, key, revision);
   }
 
-  /** A throw here would lose the batch for good, so after a defect everything is computed anew. */
+  #compiled(compiled: Compiled): void {
+    const { wants } = this.#watermarks;
+    this.#awaitCompiled(compiled);
+    // Others learn what is waited for, and what of theirs has come by now.
+    if (this.#watermarks.wants > wants || this.#othersWant() > this.#serverWriter.floor) this.#serverWriter.hurry();
+  }
+
+  #awaitCompiled({ revision, changed }: Compiled): void {
+    const ports = this.#options.tables.of('port');
+    if (changed.length > 0) this.#content = revision;
+    for (const { key, item } of changed) {
+      if (item === null || !PORT_KINDS.has(key.slice(0, key.indexOf(':')))) continue;
+      const port = ports.get(item.slice(0, UUID_LENGTH));
+      if (port !== undefined && carriesSlices(port)) this.#watermarks.await(port.id, key, revision);
+    }
+    const reached = this.#reached;
+    this.#reached = [];
+    for (const { host, key, needed } of reached) this.#settle(this.#watermarks.reach(host, key, needed));
+    for (const [portId, since] of this.#uncompiled) {
+      if (since > revision) continue;
+      this.#uncompiled.delete(portId);
+      this.#writer.mark(portId);
+    }
+  }
+
+  /** A throw here would lose the rest of the batch. */
   #takeChanges(revision: number, changes: readonly TableChange[]): void {
-    try {
-      this.#apply(revision, changes);
-    } catch (err) {
-      this.#log.error({ err, revision }, 'change could not be compiled, computing everything anew');
-      this.#load();
-    }
-  }
-
-  #apply(revision: number, changes: readonly TableChange[]): void {
-    const compiled = compilerChanges(changes);
-    if (compiled.length > 0) {
-      for (const [change, keys] of this.#cache.apply(revision, compiled)) {
-        if (change.type !== 'port') continue;
-        for (const host of this.#proof.change(change, keys, revision)) this.#streams.bookmark(host);
+    this.slices.take(revision, compilerChanges(changes));
+    for (const change of changes) {
+      try {
+        this.#react(revision, change);
+      } catch (err) {
+        this.#log.error({ err, type: change.type, id: change.id }, 'change was not followed');
       }
     }
-    for (const change of changes) this.#react(change);
   }
 
-  #react(change: TableChange): void {
+  #react(revision: number, change: TableChange): void {
     const { type, id } = change;
     if (type === 'port') {
-      this.#counts.change(change.before as unknown as Port | undefined, change.after as unknown as Port | undefined);
-      this.#writer.mark(id);
+      this.#portChanged(revision, id, change.before as unknown as Port, change.after as unknown as Port);
     } else if (type === 'vif') this.#writer.mark(String((change.after ?? change.before)?.['port_id']));
-    else if (type === 'ack') this.#acknowledged(change);
-    else if (type === 'alive' && (change.before === undefined || change.after === undefined)) {
-      this.#livenessChanged(id, change.after !== undefined);
+    else if (type === 'server') this.#serverChanged(id, change.after !== undefined);
+    else if (type === 'alive') {
+      this.#aliveChanged(id, change.before as unknown as AliveRow, change.after as unknown as AliveRow);
     }
   }
 
-  /** What an agent told this server. True: the store must have it at once, because another server's word is awaited too, or it fell. */
-  #acknowledge(host: string, revision: number): boolean {
-    const fell = revision < this.#acknowledgements.of(host);
+  #portChanged(revision: number, id: string, before: Port | undefined, after: Port | undefined): void {
+    this.#counts.change(before, after);
+    this.#writer.mark(id);
+    if (after === undefined || !carriesSlices(after)) {
+      this.#watermarks.forget(id);
+      this.#uncompiled.delete(id);
+    } else this.#uncompiled.set(id, revision);
+  }
+
+  /** What an agent has told this server. */
+  #acknowledge(host: string, revision: number): void {
     this.#acknowledgements.hear(host, revision);
-    const settled = this.#proof.acknowledge(host, revision);
-    for (const portId of settled) this.#writer.mark(portId);
-    return fell || settled.some((portId) => [...this.#proof.waitingFor(portId)].some((one) => !this.#streams.has(one)));
+    const isCounted = this.#watermarks.isCounted(host);
+    if (isCounted) this.#settle(this.#watermarks.acknowledged(host));
+    const isAlone = this.#options.tables.of('server').size <= 1;
+    if (!isAlone && (isCounted || this.#othersWant() > this.#serverWriter.floor)) this.#serverWriter.hurry();
   }
 
-  /** What the store says that a host has programmed has changed. */
-  #acknowledged({ id, before, after }: TableChange): void {
-    if (before !== undefined && Number(after?.['revision'] ?? 0) < Number(before['revision'])) {
-      this.#acknowledgements.forget(id);
+  /** What another server says of its hosts. When one is gone a mark is written: nobody must take the end of its lease for the store's own doing. */
+  #serverChanged(id: string, isThere: boolean): void {
+    const { tables, server, history } = this.#options;
+    if (id === server) return;
+    if (!isThere) history.renew().catch((err: unknown) => this.#log.warn({ err }, 'mark was not written'));
+    for (const host of this.#watermarks.hosts()) {
+      if (tables.of('alive').get(host)?.server === id) this.#settle(this.#watermarks.acknowledged(host));
     }
-    for (const portId of this.#proof.acknowledge(id, this.#acknowledgements.of(id))) this.#writer.mark(portId);
   }
 
-  #livenessChanged(host: string, alive: boolean): void {
-    this.#log.info({ host, alive }, 'host liveness changed');
-    if (alive) this.#proof.cameAlive(host);
-    else {
-      this.#registry.forget(host);
-      for (const portId of this.#proof.died(host)) this.#writer.mark(portId);
-      this.#streams.end(host, 'host does not report');
-    }
-    for (const port of this.#tables.of('port').by('binding:host_id', host)) this.#writer.mark(port.id);
+  #othersWant(): number {
+    const { tables, server } = this.#options;
+    let wants = 0;
+    for (const row of tables.of('server').values()) if (row.id !== server) wants = Math.max(wants, row.wants);
+    return wants;
   }
+
+  #aliveChanged(host: string, before: AliveRow | undefined, after: AliveRow | undefined): void {
+    const { server } = this.#options;
+    if (after === undefined) {
+      this.#died(host, before);
+      return;
+    }
+    this.#registry.follow(after);
+    if (after.server !== server) this.#acknowledgements.leave(host, before?.server === server ? before.entry : 0);
+    if (before !== undefined && before.session !== after.session) {
+      this.#log.info({ host, session: after.session, underlay: after.underlay }, 'another run speaks for the host');
+      this.streams.refuse(host, superseded(host));
+    }
+    if (before === undefined) {
+      this.#log.info({ host, alive: true }, 'host liveness changed');
+      this.#watermarks.cameAlive(host);
+      this.#markPorts(host);
+    } else this.#settle(this.#watermarks.acknowledged(host));
+  }
+
+  #died(host: string, before: AliveRow | undefined): void {
+    // The lease is gone, not the host.
+    if (this.#registry.lost(host)) return;
+    this.#log.info({ host, alive: false }, 'host liveness changed');
+    this.#acknowledgements.leave(host, before?.entry ?? 0);
+    const isOwn = before?.server === this.#options.server;
+    if (isOwn) this.#settle(this.#watermarks.died(host));
+    else setTimeout(() => this.#mourn(host), OTHERS_GRACE_MS).unref();
+    this.streams.refuse(host, notRegistered(host));
+    this.#markPorts(host);
+  }
+
+  /** Another server's host is not waited for any more, unless it has come back. */
+  #mourn(host: string): void {
+    if (!this.#isAlive(host)) this.#settle(this.#watermarks.died(host));
+  }
+
+  #markPorts(host: string): void {
+    for (const port of this.#options.tables.of('port').by('binding:host_id', host)) this.#writer.mark(port.id);
+  }
+
+  #settle(portIds: readonly string[]): void {
+    for (const portId of portIds) this.#writer.mark(portId);
+  }
+
+  #leaseReplaced(): void {
+    this.#serverWriter.rewrite();
+    this.#registry.rewrite();
+    this.#reappear().catch((err: unknown) => this.#log.warn({ err }, 'mark was not written'));
+  }
+
+  /** Nobody must take the end of this server's lease for the store's own doing. The history first: the lease may be gone because it is another. */
+  async #reappear(): Promise<void> {
+    const { history } = this.#options;
+    await history.check();
+    await history.renew([this.#serverWriter.op()]);
+  }
+}
+
+/** Slices are about ports that are bound, and about routers' legs. */
+function carriesSlices(port: Port): boolean {
+  return isBound(port) || isRouterInterface(port);
+}
+
+function otherHistory(host: string, held: StoreHistory, present: StoreHistory): CableError {
+  const isSame = held.cluster === present.cluster;
+  return new CableError(
+    'OtherHistory',
+    isSame
+      ? `The store does not know what host ${host} has seen: it was restored from a snapshot, or the host was away for very long.`
+      : `The store is another one than host ${host} knows.`,
+    { fields: { host, held, present } },
+  );
+}
+
+function behind(revision: number): CableError {
+  return new CableError('ServiceUnavailable', `This server does not know revision ${revision} yet.`);
 }

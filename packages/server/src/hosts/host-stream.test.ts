@@ -1,93 +1,445 @@
 import assert from 'node:assert/strict';
-import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
-import type { WatchLine } from '@cable/model';
-import { SliceCache } from '../slices/slice-cache.ts';
-import { createWorld, failOnError, type World } from '../slices/world.fixture.ts';
-import { HostStream } from './host-stream.ts';
-import { testNetwork, testPort, within } from './plane.fixture.ts';
+import { CableError, type ServerLine } from '@cable/model';
+import { testHost, testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
+import { contentsOf, randomChange, seededRandom, shortTurns, WORLD_HOSTS } from '../slices/world.fixture.ts';
+import { createRig, HISTORY, type RigOptions, StreamClient, type StreamRig, within } from './stream.fixture.ts';
 
 const NET = testNetwork(1);
+const H1 = testHost('h1', '192.0.2.1');
+const H2 = testHost('h2', '192.0.2.2');
 
-type Opened = {
-  readonly world: World;
-  readonly cache: SliceCache;
-  readonly out: PassThrough;
-  readonly ended: Promise<string>;
-  readonly stream: HostStream;
-};
+/** A network with a port on h1 and `others` ports on another host. */
+async function createNetwork(others: number, options?: RigOptions, otherHost: string = 'h2'): Promise<StreamRig> {
+  const rig = createRig(options);
+  const { world } = rig;
+  const ports = Array.from({ length: others }, (_, n) => world.put('port', testPort(0x1000 + n, NET, otherHost)));
+  rig.change(world.put('host', H1), world.put('host', H2), world.put('network', NET), ...ports);
+  rig.change(world.put('port', testPort(0x11, NET, 'h1')));
+  await rig.settled();
+  return rig;
+}
 
-/** A stream to a client that reads only when the test does, over a network slice of some 300 kB. */
-function open(stalledMs: number): Opened {
-  const world = createWorld();
-  world.put('host', { id: 'h1', underlay: '192.0.2.1', agent_version: '1', created_at: '', updated_at: '' });
-  world.put('network', NET);
-  for (let n = 0; n < 2000; n += 1) world.put('port', testPort(0x1000 + n, NET, n === 0 ? 'h1' : 'h2'));
-  const cache = new SliceCache(world.tables, failOnError);
-  cache.load(1);
-  const out = new PassThrough({ highWaterMark: 1024 });
-  let onEnd: (reason: string) => void = () => {};
-  const ended = new Promise<string>((resolve) => {
-    onEnd = resolve;
+function assertHolds(rig: StreamRig, client: StreamClient): void {
+  assert.deepEqual(client.slices.contents(), contentsOf(rig.world.tables, client.host));
+}
+
+function refusal(client: StreamClient): Extract<ServerLine, { readonly type: 'refused' }> | undefined {
+  return client.lines.find((line) => line.type === 'refused');
+}
+
+describe('a client', () => {
+  test('ends with what its host is to have, however often it comes and goes and however slowly it reads', async (t) => {
+    const seed = Number(process.env['CABLE_SEED'] ?? 11);
+    const random = seededRandom(seed);
+    const rig = createRig({ turns: shortTurns });
+    t.after(rig.stop);
+    rig.change(...WORLD_HOSTS.map((host, n) => rig.world.put('host', testHost(host, `192.0.2.${n + 1}`))));
+    const clients = WORLD_HOSTS.map((host) => new StreamClient(rig, host));
+    for (let round = 0; round < 400; round += 1) {
+      for (let n = Math.floor(random() * 6); n > 0; n -= 1) rig.change(randomChange(rig.world, random));
+      for (const client of clients) {
+        if (!client.isConnected && random() < 0.5) client.connect({ takes: random() < 0.7 });
+        else if (random() < 0.2) client.disconnect();
+        else if (client.isConnected) client.socket.setTaking(random() < 0.7);
+      }
+      if (random() < 0.5) await new Promise(setImmediate);
+      if (round % 20 !== 0) continue;
+      const revision = rig.change();
+      await rig.settled();
+      for (const client of clients.filter(({ host }) => rig.store.hasHost(host))) {
+        if (!client.isConnected || refusal(client) !== undefined) client.connect();
+        client.socket.setTaking(true);
+        await until(rig, client, revision, `CABLE_SEED=${seed}, round ${round}`);
+      }
+    }
   });
-  const stream = new HostStream({ host: 'h1', since: 0, cache, out, onEnd, keepaliveMs: 20, stalledMs });
-  stream.start();
-  return { world, cache, out, ended, stream };
-}
 
-function change({ world, cache }: Opened, revision: number): void {
-  cache.apply(revision, [
-    world.put('port', testPort(0x1001, NET, 'h2', { mac_address: `02:00:00:00:01:${revision}` })),
-  ]);
-}
+  /** A client without news is told nothing: it has the state, or a bookmark is under way that brings it. */
+  async function until(rig: StreamRig, client: StreamClient, revision: number, what: string): Promise<void> {
+    const expected = contentsOf(rig.world.tables, client.host);
+    const isThere = (): boolean => {
+      try {
+        assert.deepEqual(client.slices.contents(), expected);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    await within(client.until(isThere), `${what}, ${client.host}, revision ${revision}`).catch(() =>
+      assert.deepEqual(client.slices.contents(), expected, what),
+    );
+  }
 
-function parseLines(text: string): WatchLine[] {
-  return text
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as WatchLine);
-}
+  test('that has nothing gets everything, then what changes', async (t) => {
+    const rig = await createNetwork(3);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    assert.deepEqual(client.lines[0], { type: 'hello', protocol: 2, history: HISTORY, revision: 2 });
+    assertHolds(rig, client);
+    client.lines.length = 0;
+    const revision = rig.change(
+      rig.world.put('port', testPort(0x2000, NET, 'h2')),
+      rig.world.delete('port', uuid(0x1000)),
+    );
+    await client.reached(revision);
+    assert.deepEqual(
+      client.lines.map((line) => line.type),
+      ['put', 'delete', 'bookmark'],
+    );
+    const digest = rig.store.digestOf('h1');
+    assert.deepEqual(client.lines[2], { type: 'bookmark', revision, ackWithinMs: 7, digest });
+    assertHolds(rig, client);
+    assert.deepEqual(rig.sent, [
+      { host: 'h1', revision: 2 },
+      { host: 'h1', revision },
+    ]);
+  });
 
-describe('host stream', () => {
-  test('a client that reads late gets the latest of each slice, and a bookmark only then', async () => {
-    const opened = open(60_000);
-    for (let revision = 10; revision < 60; revision += 1) change(opened, revision);
-    let text = '';
-    const caughtUp = new Promise<void>((resolve) => {
-      opened.out.on('data', (chunk: Buffer) => {
-        text += chunk;
-        if (text.includes('"bookmark","revision":59')) resolve();
-      });
+  test('that holds all already is sent none of it', async (t) => {
+    const rig = await createNetwork(50);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    client.connect();
+    await client.reached(2);
+    assert.deepEqual(client.types(), []);
+    assertHolds(rig, client);
+  });
+
+  test('that comes back is sent the items that changed meanwhile, and told what is gone', async (t) => {
+    const rig = await createNetwork(50);
+    t.after(rig.stop);
+    const { world } = rig;
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    client.disconnect();
+    rig.change(world.put('port', testPort(0x2000, NET, 'h2')));
+    rig.change(world.put('port', testPort(0x2000, NET, 'h2', { mac_address: '02:00:00:00:99:99' })));
+    rig.change(world.delete('port', uuid(0x1001)));
+    rig.change(world.put('port', testPort(0x11, NET, 'h1', { port_security_enabled: false })));
+    await rig.settled();
+    client.connect();
+    await client.reached(rig.store.revision);
+    assert.deepEqual(client.types().sort(), ['delete', 'drop', 'put', 'put']);
+    assertHolds(rig, client);
+  });
+
+  test('whose state no log knows gets the slice anew', async (t) => {
+    const rig = await createNetwork(5);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    client.disconnect();
+    for (let n = 0; n < 100; n += 1) {
+      rig.change(rig.world.put('port', testPort(0x1000, NET, 'h2', { mac_address: `02:00:00:00:${n % 90}:01` })));
+      await rig.settled();
+    }
+    client.connect();
+    await client.reached(rig.store.revision);
+    assert.deepEqual(client.types(), ['reset', 'header', ...Array(6).fill('put')]);
+    assertHolds(rig, client);
+  });
+
+  test('of another server that is ahead waits until this one has caught up', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect({ resumes: false });
+    client.socket.say({ type: 'resume', session: 's', since: 3, history: HISTORY, slices: {} });
+    await client.until(() => client.lines.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(client.lines.length, 1);
+    rig.change(rig.world.put('port', testPort(0x2000, NET, 'h2')));
+    await client.reached(3);
+    assertHolds(rig, client);
+  });
+
+  test('with the revision of another store, which an operator told it to leave, does not wait for that', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect({ resumes: false });
+    client.socket.say({
+      type: 'resume',
+      session: 's',
+      since: 1_000_000,
+      history: null,
+      slices: { 'host:h1': 5, 'network:x': 1 },
     });
-    await within(caughtUp, 'bookmark 59');
-    opened.stream.end('test is over');
-    const lines = parseLines(text.slice(0, text.lastIndexOf('\n')));
-    const puts = lines.filter((line) => line.type === 'put' && line.key === `network:${NET.id}`);
-    assert.ok(puts.length < 12, `${puts.length} copies of a slice of 300 kB were kept for a client that does not read`);
-    const last = puts[puts.length - 1];
-    assert.ok(last?.type === 'put' && JSON.stringify(last.slice).includes('02:00:00:00:01:59'));
-    const bookmark = lines.findIndex((line) => line.type === 'bookmark' && line.revision === 59);
-    assert.ok(lines.indexOf(last) < bookmark);
+    await client.reached(2);
+    assert.deepEqual(
+      client.lines.filter((line) => line.type === 'drop').map((line) => line.key),
+      ['network:x'],
+    );
+    assertHolds(rig, client);
   });
 
-  test('a client that takes nothing is cut', async () => {
-    const opened = open(60);
-    for (let revision = 10; revision < 30; revision += 1) change(opened, revision);
-    assert.equal(await within(opened.ended, 'end'), 'client is too slow');
-    assert.ok(opened.out.destroyed);
-  });
-
-  test('says something while nothing happens', async () => {
-    const opened = open(60_000);
-    let text = '';
-    const kept = new Promise<void>((resolve) => {
-      opened.out.on('data', (chunk: Buffer) => {
-        text += chunk;
-        if (text.split('"type":"bookmark"').length > 3) resolve();
-      });
-    });
-    await within(kept, 'three keepalive lines');
-    opened.stream.end('test is over');
-    assert.equal(await opened.ended, 'test is over');
+  test('that asks for everything anew gets it, with the digest of all', async (t) => {
+    const rig = await createNetwork(3);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    client.lines.length = 0;
+    client.socket.say({ type: 'refresh' });
+    await client.reached(2);
+    assert.equal(client.lines.filter((line) => line.type === 'reset').length, 4);
+    assert.equal(client.lines.at(-1)?.type, 'sync');
+    assertHolds(rig, client);
   });
 });
+
+describe('a stream', () => {
+  test('to a client that does not read keeps no lines, and sends the latest of each item', async (t) => {
+    const rig = await createNetwork(3000);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    client.socket.setTaking(false);
+    for (let n = 0; n < 160; n += 1) {
+      const more = { mac_address: `02:00:00:00:${n % 90}:02` };
+      rig.change(
+        ...Array.from({ length: 100 }, (_, port) => rig.world.put('port', testPort(0x1000 + port, NET, 'h2', more))),
+      );
+      await rig.settled();
+      assert.ok(client.socket.writableLength < 1_400_000, `${client.socket.writableLength} bytes wait`);
+    }
+    const before = client.lines.length;
+    client.socket.setTaking(true);
+    await client.reached(rig.store.revision);
+    assert.ok(client.lines.length - before < 7500, `${client.lines.length - before} lines for 3000 items`);
+    assertHolds(rig, client);
+  });
+
+  test('of a whole slice goes on while the slice changes, and writes a bookmark only at its end', async (t) => {
+    const rig = await createNetwork(20_000);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect({ takes: false });
+    for (let n = 0; n < 200; n += 1) {
+      rig.change(
+        rig.world.put('port', testPort(0x1000 + n, NET, 'h2', { mac_address: '02:00:00:00:98:02' })),
+        rig.world.delete('port', uuid(0x2000 + n)),
+      );
+      client.socket.deliver(1);
+      await new Promise(setImmediate);
+    }
+    client.socket.setTaking(true);
+    await client.reached(rig.store.taken);
+    assert.equal(client.lines.filter((line) => line.type === 'reset' && line.key.startsWith('endpoints')).length, 1);
+    assertHolds(rig, client);
+  });
+
+  test('of a whole slice ends right when items change to and fro while it is made', async (t) => {
+    const rig = await createNetwork(40, { turns: shortTurns });
+    t.after(rig.stop);
+    const random = seededRandom(3);
+    for (let round = 0; round < 60; round += 1) {
+      const client = new StreamClient(rig, 'h1');
+      client.connect();
+      for (let n = 0; n < 40; n += 1) {
+        const mac_address = random() < 0.5 ? '02:00:00:00:98:02' : '02:00:00:00:98:03';
+        rig.change(rig.world.put('port', testPort(0x1000 + Math.floor(random() * 10), NET, 'h2', { mac_address })));
+        await new Promise(setImmediate);
+      }
+      await client.reached(1);
+      const revision = rig.change(
+        rig.world.put('port', testPort(0x1020, NET, 'h2', { mac_address: `02:00:00:00:97:${10 + round}` })),
+      );
+      await client.reached(revision);
+      assertHolds(rig, client);
+      client.disconnect();
+    }
+  });
+
+  test('of a slice that is forgotten and comes again while its lines are made sends the new one', async (t) => {
+    const rig = await createNetwork(30, {}, 'unregistered');
+    t.after(rig.stop);
+    const port = testPort(0x11, NET, 'h1');
+    const { snapshot } = rig.store;
+    let letGo: () => void = () => {};
+    const gate = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const asked = new Promise<void>((resolve) => {
+      rig.store.snapshot = async (key) => {
+        const made = await snapshot.call(rig.store, key);
+        if (key.startsWith('endpoints:')) {
+          resolve();
+          await gate;
+        }
+        return made;
+      };
+    });
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await asked;
+    rig.change(rig.world.delete('port', port.id));
+    await rig.settled();
+    rig.change(rig.world.put('port', testPort(0x1000, NET, 'unregistered', { mac_address: '02:00:00:00:97:01' })));
+    const revision = rig.change(rig.world.put('port', port));
+    await rig.settled();
+    letGo();
+    await client.reached(revision);
+    assertHolds(rig, client);
+  });
+
+  test('writes once a batch', async (t) => {
+    const rig = await createNetwork(10);
+    t.after(rig.stop);
+    const clients = [new StreamClient(rig, 'h1'), new StreamClient(rig, 'h2')];
+    for (const client of clients) client.connect();
+    for (const client of clients) await client.reached(2);
+    const before = clients.map((client) => client.socket.writes);
+    const revision = rig.change(
+      rig.world.put('network', { ...NET, mtu: 1400 }),
+      ...Array.from({ length: 50 }, (_, n) => rig.world.put('port', testPort(0x2000 + n, NET, 'h2'))),
+    );
+    for (const client of clients) await client.reached(revision);
+    assert.deepEqual(
+      clients.map((client, n) => client.socket.writes - (before[n] ?? 0)),
+      [1, 1],
+    );
+  });
+
+  test('tells a mark once, with the next bookmark', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    rig.mark = '2-b';
+    await client.reached(rig.change(rig.world.put('port', testPort(0x2000, NET, 'h2'))));
+    await client.reached(rig.change(rig.world.put('port', testPort(0x2001, NET, 'h2'))));
+    const bookmarks = client.lines.filter((line) => line.type === 'bookmark');
+    assert.deepEqual(
+      bookmarks.map((line) => line.mark),
+      ['2-b', undefined],
+    );
+  });
+
+  test('says something while nothing happens, which needs no acknowledgement', async (t) => {
+    const rig = await createNetwork(1, { keepaliveMs: 20 });
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.until(() => client.lines.filter((line) => line.type === 'bookmark').length > 2);
+    assert.deepEqual(client.lines.at(-1), { type: 'bookmark', revision: 2 });
+    assert.equal(rig.sent.length, 1);
+  });
+
+  test('to a client that takes nothing is cut', async (t) => {
+    const rig = await createNetwork(1, { keepaliveMs: 20, stalledMs: 60 });
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect({ takes: false });
+    await closed(client);
+    assert.equal(rig.streams.has('h1'), false);
+  });
+
+  test('to a client that says nothing is cut', async (t) => {
+    const rig = await createNetwork(1, { keepaliveMs: 20, stalledMs: 60 });
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect({ resumes: false });
+    await closed(client);
+  });
+
+  test('of a host that is deleted ends, and says why', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    rig.change(rig.world.delete('host', 'h1'));
+    await client.until(() => refusal(client) !== undefined);
+    assert.deepEqual([refusal(client)?.code, refusal(client)?.retry], ['HostNotRegistered', true]);
+    assert.equal(rig.streams.has('h1'), false);
+  });
+
+  test('of a host that registers just now waits for its slices', async (t) => {
+    const rig = createRig();
+    t.after(rig.stop);
+    const revision = rig.change(rig.world.put('host', H1));
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(revision);
+    assertHolds(rig, client);
+  });
+
+  test('is refused when the agent is not admitted; some refusals are for operators', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    for (const [code, retry] of [
+      ['OtherHistory', false],
+      ['HostSuperseded', true],
+    ] as const) {
+      rig.admit = () => Promise.reject(new CableError(code, 'no'));
+      client.connect();
+      await client.until(() => refusal(client) !== undefined);
+      assert.deepEqual(refusal(client), { type: 'refused', code, message: 'no', retry });
+    }
+  });
+
+  test('gives reports on, with the session, and is refused when one is', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    assert.ok(rig.streams.hasSession('h1', 's') && !rig.streams.hasSession('h1', 't'));
+    rig.report = () => Promise.reject(new CableError('HostSuperseded', 'newer'));
+    client.socket.say({ type: 'status', revision: 2, full: true, vifs: [] });
+    await client.until(() => refusal(client) !== undefined);
+    assert.deepEqual(rig.reported, [{ host: 'h1', session: 's', report: { revision: 2, full: true, vifs: [] } }]);
+    assert.equal(refusal(client)?.code, 'HostSuperseded');
+  });
+
+  test('passes over what it does not know, and refuses what is malformed', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    client.socket.say('{"type":"future","field":1}\n');
+    await client.reached(2);
+    const lines = ['nonsense\n', '[]\n', '{"type":5}\n', '{"type":"status","revision":-1}\n', `${'x'.repeat(5 << 20)}`];
+    const resumes = [
+      '{"type":"refresh"}\n',
+      '{"type":"resume","session":"s","since":0,"history":null,"slices":{"a":-1}}\n',
+      '{"type":"resume","session":"s"}\n',
+    ];
+    for (const line of [...lines, ...resumes]) {
+      client.connect({ resumes: !resumes.includes(line) });
+      client.socket.say(line);
+      await client.until(() => refusal(client) !== undefined);
+      assert.equal(refusal(client)?.code, 'InvalidInput', line.slice(0, 40));
+    }
+  });
+
+  test('a host may have two; a third ends the oldest', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const [first, second, third] = [1, 2, 3].map(() => new StreamClient(rig, 'h1'));
+    first?.connect();
+    second?.connect();
+    third?.connect();
+    assert.deepEqual(
+      [first, second, third].map((client) => client?.isConnected),
+      [false, true, true],
+    );
+    assert.equal(rig.streams.size, 1);
+  });
+});
+
+async function closed(client: StreamClient): Promise<void> {
+  const { socket } = client;
+  if (!socket.destroyed) await within(new Promise((resolve) => socket.once('close', resolve)), 'end of the stream');
+}

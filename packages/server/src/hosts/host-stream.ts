@@ -1,126 +1,383 @@
-import type { Writable } from 'node:stream';
-import type { SliceKey } from '@cable/model';
-import type { SliceCache } from '../slices/slice-cache.ts';
-import { compareKeys, encodeLine } from '../slices/slice-line.ts';
+import type { Duplex } from 'node:stream';
+import {
+  type AgentLine,
+  CableError,
+  HOST_PROTOCOL,
+  type HostStatusReport,
+  type SliceKey,
+  type StoreHistory,
+} from '@cable/model';
+import type { Snapshot } from '../slices/slice-bytes.ts';
+import { addHash, encodeLine } from '../slices/slice-lines.ts';
+import type { SliceStore } from '../slices/slice-store.ts';
+import { LineSplitter, parseAgentLine } from './agent-lines.ts';
+import { type Joiner, StreamOutput } from './stream-output.ts';
 
-/** Bytes that may wait for a client; above it lines wait as keys, so that a slow client gets only the latest of each slice. */
-const BUFFER_BYTES = 1 << 20;
+export type Resume = Extract<AgentLine, { readonly type: 'resume' }>;
+
+/** What the rest of the host plane has to do with streams. */
+export type StreamPlane = {
+  /** Decides about an agent that says what it holds, and waits until this server knows as much; throws a `CableError`: it is refused. */
+  admit(host: string, resume: Resume): Promise<StoreHistory>;
+  /** Takes in a report; throws a `CableError`: the stream is refused. */
+  report(host: string, session: string, report: HostStatusReport): Promise<void>;
+  /** Within what time a host is to acknowledge what a bookmark ends that is written now. */
+  ackWithinMs(): number;
+  /** Content up to the revision has gone out to the host, or its first `sync`: it will be acknowledged. */
+  sent(host: string, revision: number): void;
+  /** The store's mark, as of what the slices hold. */
+  mark(): string;
+};
 
 export type HostStreamOptions = {
   readonly host: string;
-  /** The client has everything up to this revision; 0: nothing. */
-  readonly since: number;
-  readonly cache: SliceCache;
-  readonly out: Writable;
+  readonly store: SliceStore;
+  readonly plane: StreamPlane;
+  readonly socket: Duplex;
+  readonly joiner: Joiner;
+  /** Called when there is something to send that must wait until the store is settled. */
+  readonly onWait: (stream: HostStream) => void;
+  /** Told of a defect that ends the stream. */
+  readonly onError: (err: unknown) => void;
   /** Called once, when the stream is over, with the reason. */
   readonly onEnd: (reason: string) => void;
   /** A line is sent at least this often, so that either side notices a dead peer. */
   readonly keepaliveMs: number;
-  /** A client that takes nothing for so long is cut; it resumes with `since`. */
+  /** A client that takes nothing, or says nothing at first, for so long is cut. */
   readonly stalledMs: number;
 };
 
+/** A position of a client that no log knows: it is sent the whole slice, or told to drop it. */
+const NOWHERE = -1;
+
+/** Time for a last line to reach a client. */
+const GOODBYE_MS = 1000;
+
+/** Errors that the agent cannot overcome by trying again. */
+const FOR_OPERATORS: ReadonlySet<string> = new Set(['HostNameInUse', 'OtherHistory']);
+
+/** A whole slice on its way. */
+type Sending = { readonly key: SliceKey; readonly snapshot: Snapshot; next: number };
+
 /**
- * One client's NDJSON stream (`WatchLine`). It holds no events: only the keys whose lines are due. What is sent is the state at the
- * time of sending, so a bookmark may be written whenever no key is due.
+ * One agent's connection (`AgentLine` up, `ServerLine` down). It holds no lines and no events: only which slices are due, each with the position
+ * in its log up to which the client has it. What is sent is what the slice is by then; a bookmark is written when nothing is due.
  */
 export class HostStream {
   readonly #options: HostStreamOptions;
-  readonly #due = new Set<SliceKey>();
-  #stop: () => void = () => {};
-  #synced = false;
+  readonly #output: StreamOutput;
+  readonly #splitter = new LineSplitter();
+  readonly #due = new Map<SliceKey, number>();
+  #session = '';
+  /** What the client said it holds, until the store is settled. */
+  #resume: Resume | undefined;
+  #state: 'new' | 'asking' | 'resuming' | 'catching up' | 'live' | 'ended' = 'new';
+  #sending: Sending | undefined;
+  /** A whole slice that is made into lines. `isVoid`: the host began or ceased to need it meanwhile, so that it may be another one's. */
+  #making: { readonly key: SliceKey; isVoid: boolean } | undefined;
+  /** No bookmark before the store has reached this. */
+  #notBefore = 0;
   /** Revision of the last `sync` or `bookmark`. */
-  #bookmark: number;
-  #stalledAt: number | undefined;
-  #ended = false;
+  #bookmark = 0;
+  /** True: something was sent that no bookmark has followed. */
+  #unmarked = false;
+  /** The mark that the client was told last. */
+  #mark = '';
+  /** Of what the client has when nothing is due; undefined: to be summed up anew. */
+  #digest: number | undefined;
+  readonly #startedAt = performance.now();
+  #stop: () => void = () => {};
 
   constructor(options: HostStreamOptions) {
     this.#options = options;
-    this.#bookmark = options.since;
+    this.#output = new StreamOutput(options.socket, options.joiner, () => this.pump());
   }
 
-  /** Sends what the client lacks, and from then on what changes. */
+  /** The agent's run; empty before it has said so. */
+  get session(): string {
+    return this.#session;
+  }
+
+  /** True while something is due, or was written without a `sync` or bookmark behind it. */
+  get owes(): boolean {
+    return this.#state !== 'live' || this.#unmarked || !this.#isSent;
+  }
+
+  /** Takes the connection over, and waits for the agent's first line. */
   start(): void {
-    const { cache, host, out, since, keepaliveMs } = this.#options;
-    const unsubscribe = cache.subscribe(host, (keys) => this.#changed(keys));
+    const { socket, keepaliveMs, store } = this.#options;
+    // The host may be registered only since just now.
+    this.#notBefore = store.taken;
     const timer = setInterval(() => this.#tick(), keepaliveMs);
-    this.#stop = () => {
-      clearInterval(timer);
-      unsubscribe();
-    };
-    out.on('drain', () => {
-      this.#stalledAt = undefined;
-      this.#pump();
-    });
-    out.on('close', () => this.end('client went away'));
-    out.on('error', () => this.end('connection failed'));
-    for (const key of cache.keysSince(host, since)) this.#due.add(key);
-    this.#pump();
+    this.#stop = () => clearInterval(timer);
+    socket.on('data', (chunk: Buffer) => this.#hear(chunk));
+    socket.on('end', () => this.end('client went away'));
+    socket.on('close', () => this.end('client went away'));
+    socket.on('error', () => this.end('connection failed'));
   }
 
-  /** Says that everything so far has been sent, if that is so and has not been said. */
-  bookmark(): void {
-    if (this.#bookmark < this.#options.cache.revision) this.#pump();
+  /** The slice has changed since this position of its log. `digest`: by how much its digest has risen; undefined: not known. */
+  note(key: SliceKey, position: number, digest: number | undefined): void {
+    if (this.#state !== 'catching up' && this.#state !== 'live') return;
+    this.#digest = this.#digest === undefined || digest === undefined ? undefined : addHash(this.#digest, digest);
+    if (!this.#due.has(key) && this.#sending?.key !== key) this.#due.set(key, position);
+  }
+
+  /** The host began or ceased to need the slice. */
+  noteMove(key: SliceKey): void {
+    if (this.#state !== 'catching up' && this.#state !== 'live') return;
+    this.#due.set(key, NOWHERE);
+    this.#digest = undefined;
+    if (this.#making?.key === key) this.#making.isVoid = true;
+  }
+
+  /** Sends what is due, as far as the client keeps up, and then a bookmark. */
+  pump(): void {
+    if (this.#state === 'resuming') this.#begin();
+    if (this.#state !== 'catching up' && this.#state !== 'live') return;
+    this.#sendDue();
+    if (this.#isSent && (this.#unmarked || this.#state !== 'live')) this.#endWithBookmark();
+    this.#output.flush();
+  }
+
+  /** Says why, and ends the stream. */
+  refuse(error: CableError): void {
+    if (this.#state === 'ended') return;
+    const { socket } = this.#options;
+    const retry = !FOR_OPERATORS.has(error.code);
+    this.#add({ type: 'refused', code: error.type, message: error.message, retry });
+    this.#output.flush();
+    this.#finish(error.message);
+    socket.end();
+    setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
   }
 
   /** Ends the stream; idempotent. */
   end(reason: string): void {
-    if (this.#ended) return;
-    this.#ended = true;
+    if (this.#state === 'ended') return;
+    this.#finish(reason);
+    this.#options.socket.destroy();
+  }
+
+  #finish(reason: string): void {
+    this.#state = 'ended';
     this.#stop();
-    this.#options.out.destroy();
+    this.#due.clear();
+    this.#sending = undefined;
     this.#options.onEnd(reason);
   }
 
-  #changed(keys: ReadonlySet<SliceKey>): void {
-    const { cache, host } = this.#options;
-    if (!cache.hasHost(host)) {
-      this.end('host was deleted');
+  #hear(chunk: Buffer): void {
+    if (this.#state === 'ended') return;
+    try {
+      for (const line of this.#splitter.push(chunk)) this.#take(line);
+    } catch (err) {
+      this.#refuseFor(err);
+    }
+  }
+
+  #take(text: string): void {
+    const line = this.#state === 'ended' ? undefined : parseAgentLine(text);
+    if (line === undefined) return;
+    if (line.type === 'resume') this.#ask(line);
+    else if (this.#state === 'new') throw new CableError('InvalidInput', 'The first line of a host stream is resume.');
+    else if (line.type === 'refresh') this.#refresh();
+    else this.#report(line);
+  }
+
+  #report({ type: _, ...report }: Extract<AgentLine, { readonly type: 'status' }>): void {
+    const { plane, host } = this.#options;
+    this.#whileOpen(plane.report(host, this.#session, report));
+  }
+
+  #ask(resume: Resume): void {
+    if (this.#state !== 'new') throw new CableError('InvalidInput', 'A host stream has one resume line.');
+    this.#state = 'asking';
+    this.#session = resume.session;
+    this.#whileOpen(
+      this.#options.plane.admit(this.#options.host, resume).then((history) => this.#welcome(resume, history)),
+    );
+  }
+
+  #welcome(resume: Resume, history: StoreHistory): void {
+    if (this.#state === 'ended') return;
+    const { revision } = this.#options.store;
+    this.#add({ type: 'hello', protocol: HOST_PROTOCOL, history, revision });
+    this.#output.flush();
+    this.#resume = resume;
+    this.#state = 'resuming';
+    this.pump();
+  }
+
+  /** Finds out what the client lacks, when the slices are at a revision that is not before the client's. */
+  #begin(): void {
+    const { store, host, onWait } = this.#options;
+    const { slices, since, history } = this.#resume ?? NOTHING_HELD;
+    // Without a history the revision is another store's.
+    if (!this.#isWhole || (history !== null && store.revision < since)) {
+      onWait(this);
       return;
     }
-    for (const key of keys) this.#due.add(key);
-    this.#pump();
+    this.#resume = undefined;
+    this.#state = 'catching up';
+    if (!store.hasHost(host)) {
+      this.refuse(new CableError('HostNotRegistered', `Host ${host} is not registered.`));
+      return;
+    }
+    const held = new Map(Object.entries(slices));
+    for (const key of store.keysOf(host)) {
+      const digest = held.get(key);
+      held.delete(key);
+      const position = digest === undefined ? undefined : store.positionOf(key, digest);
+      if (position !== store.endOf(key)) this.#due.set(key, position ?? NOWHERE);
+    }
+    for (const key of held.keys()) this.#due.set(key as SliceKey, NOWHERE);
+  }
+
+  /** Sends everything anew, and a `sync`. */
+  #refresh(): void {
+    if (this.#state !== 'catching up' && this.#state !== 'live') return;
+    this.#state = 'catching up';
+    this.#sending = undefined;
+    for (const key of this.#options.store.keysOf(this.#options.host)) this.#due.set(key, NOWHERE);
+    this.pump();
+  }
+
+  #sendDue(): void {
+    while (this.#making === undefined && this.#output.hasRoom()) {
+      if (this.#sending !== undefined) this.#sendChunk(this.#sending);
+      else {
+        const next = this.#due.entries().next().value;
+        if (next === undefined) return;
+        this.#sendSlice(...next);
+      }
+    }
+  }
+
+  #sendSlice(key: SliceKey, position: number): void {
+    const { store, host } = this.#options;
+    this.#unmarked = true;
+    if (!store.exists(key) || !store.reaches(host, key)) {
+      this.#due.delete(key);
+      this.#add({ type: 'drop', key, revision: store.revision });
+      return;
+    }
+    const delta = position === NOWHERE ? undefined : store.delta(key, position);
+    if (delta === undefined) {
+      this.#makeSnapshot(key);
+      return;
+    }
+    this.#output.add(delta.line);
+    this.#reached(key, delta.to, delta.notBefore);
+  }
+
+  /** The client has the slice up to this position. */
+  #reached(key: SliceKey, position: number, notBefore: number): void {
+    this.#notBefore = Math.max(this.#notBefore, notBefore);
+    if (position === this.#options.store.endOf(key)) this.#due.delete(key);
+    else this.#due.set(key, position);
+  }
+
+  #makeSnapshot(key: SliceKey): void {
+    const making = { key, isVoid: false };
+    this.#making = making;
+    this.#due.set(key, NOWHERE);
+    const made = this.#options.store.snapshot(key).then((snapshot) => {
+      this.#making = undefined;
+      if (snapshot !== undefined && !making.isVoid && this.#due.has(key)) this.#startSending(key, snapshot);
+      this.pump();
+    });
+    this.#whileOpen(made);
+  }
+
+  #startSending(key: SliceKey, snapshot: Snapshot): void {
+    this.#due.delete(key);
+    this.#add({ type: 'reset', key, revision: this.#options.store.revision });
+    this.#sending = { key, snapshot, next: 0 };
+  }
+
+  #sendChunk(sending: Sending): void {
+    const { key, snapshot } = sending;
+    const chunk = snapshot.chunks[sending.next];
+    // It was noted as moved: it is sent again from its beginning, or dropped.
+    if (chunk === undefined || this.#due.has(key)) {
+      this.#sending = undefined;
+      if (!this.#due.has(key)) this.#reached(key, snapshot.position, snapshot.notBefore);
+      return;
+    }
+    sending.next += 1;
+    this.#output.add(chunk);
+  }
+
+  /** True when the client has been sent all there is. */
+  get #isSent(): boolean {
+    return this.#due.size === 0 && this.#sending === undefined && this.#making === undefined;
+  }
+
+  /** True when all that has been sent is of one revision, and not between two. */
+  get #isWhole(): boolean {
+    const { store } = this.#options;
+    return store.isSettled && store.revision >= this.#notBefore;
+  }
+
+  /** Ends what was sent by a `sync` or a bookmark that the host is to acknowledge; later, if need be. */
+  #endWithBookmark(): void {
+    const { store, host, plane, onWait } = this.#options;
+    if (!this.#isWhole) {
+      onWait(this);
+      return;
+    }
+    this.#bookmark = Math.max(this.#bookmark, store.revision);
+    const revision = this.#bookmark;
+    this.#digest ??= store.digestOf(host);
+    const digest = this.#digest;
+    if (this.#state === 'live') {
+      this.#add({ type: 'bookmark', revision, ackWithinMs: plane.ackWithinMs(), digest, ...this.#newMark() });
+    } else {
+      this.#mark = plane.mark();
+      this.#add({ type: 'sync', revision, digest, mark: this.#mark });
+    }
+    this.#state = 'live';
+    this.#unmarked = false;
+    plane.sent(host, revision);
   }
 
   #tick(): void {
-    const { stalledMs, keepaliveMs } = this.#options;
-    if (this.#stalledAt !== undefined) {
-      if (Date.now() - this.#stalledAt + keepaliveMs > stalledMs) this.end('client is too slow');
-      return;
-    }
-    this.#writeBookmark();
+    const { stalledMs, store } = this.#options;
+    const hasBegun = this.#state === 'catching up' || this.#state === 'live';
+    if (this.#output.stalledMs() > stalledMs) this.end('client is too slow');
+    else if (!hasBegun && performance.now() - this.#startedAt > stalledMs) this.end('stream did not begin');
+    if (this.#state !== 'live' || this.#unmarked || !this.#isSent) return;
+    if (this.#isWhole) this.#bookmark = Math.max(this.#bookmark, store.revision);
+    this.#add({ type: 'bookmark', revision: this.#bookmark, ...this.#newMark() });
+    this.#output.flush();
   }
 
-  /** Writes what is due, as far as the client keeps up, and then a bookmark. */
-  #pump(): void {
-    if (this.#ended) return;
-    const { out } = this.#options;
-    out.cork();
-    for (const key of [...this.#due].sort(compareKeys)) {
-      if (out.writableLength > BUFFER_BYTES) break;
-      this.#due.delete(key);
-      this.#writeSlice(key);
-    }
-    if (this.#due.size > 0) this.#stalledAt ??= Date.now();
-    else this.#writeBookmark();
-    out.uncork();
+  /** The mark, when the client was told another one last. */
+  #newMark(): { readonly mark?: string } {
+    const mark = this.#options.plane.mark();
+    if (mark === this.#mark) return {};
+    this.#mark = mark;
+    return { mark };
   }
 
-  #writeSlice(key: SliceKey): void {
-    const { cache, host, out } = this.#options;
-    const entry = cache.reaches(host, key) ? cache.entry(key) : undefined;
-    out.write(entry?.line ?? encodeLine({ type: 'delete', key, revision: cache.revision }));
+  #add(line: Parameters<typeof encodeLine>[0]): void {
+    this.#output.add(this.#options.joiner.line(encodeLine(line)));
   }
 
-  #writeBookmark(): void {
-    const { cache, host, out } = this.#options;
-    this.#bookmark = Math.max(this.#bookmark, cache.revision);
-    const revision = this.#bookmark;
-    out.write(
-      this.#synced
-        ? encodeLine({ type: 'bookmark', revision })
-        : encodeLine({ type: 'sync', revision, keys: cache.keys(host) }),
-    );
-    this.#synced = true;
+  #whileOpen(work: Promise<void>): void {
+    work.catch((err: unknown) => this.#refuseFor(err));
+  }
+
+  #refuseFor(err: unknown): void {
+    if (err instanceof CableError) this.refuse(err);
+    else this.#refuseDefect(err);
+  }
+
+  #refuseDefect(cause: unknown): void {
+    this.#options.onError(cause);
+    this.refuse(new CableError('InternalServerError', 'The stream failed: internal server error.', { cause }));
   }
 }
+
+const NOTHING_HELD: Pick<Resume, 'slices' | 'since' | 'history'> = { slices: {}, since: 0, history: null };

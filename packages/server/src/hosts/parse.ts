@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import {
   CableError,
   formatIp,
@@ -5,6 +6,7 @@ import {
   type HostStatusReport,
   isUuid,
   parseIp,
+  type StoreHistory,
   type VifStatus,
 } from '@cable/model';
 
@@ -12,6 +14,7 @@ import {
 export const MAX_VIFS_A_REPORT = 4096;
 const MAX_REASON = 256;
 const MAX_VERSION = 64;
+const MAX_HISTORY = 128;
 const MAX_HOST_NAME = 255;
 const STATES: ReadonlySet<unknown> = new Set<VifStatus['state']>(['up', 'down', 'error']);
 
@@ -33,9 +36,68 @@ export function parseSince(text: string | undefined): number {
 /** Throws `InvalidInput` naming the field. */
 export function parseRegistration(body: unknown): HostRegistration {
   const fields = parseFields(body, 'body');
-  const underlay = typeof fields['underlay'] === 'string' ? parseIp(fields['underlay']) : undefined;
-  if (underlay === undefined) throw invalid('underlay', 'an IP address of the host that other hosts can reach');
-  return { underlay: formatIp(underlay), agentVersion: parseText(fields['agentVersion'], 'agentVersion', MAX_VERSION) };
+  const { agentId, session, protocol } = fields;
+  if ((agentId === undefined) !== (session === undefined)) throw invalid('session', 'agentId and session, or neither');
+  return {
+    underlay: parseUnderlay(fields['underlay']),
+    agentVersion: parseText(fields['agentVersion'], 'agentVersion', MAX_VERSION),
+    ...(agentId === undefined ? {} : { agentId: parseId(agentId, 'agentId'), session: parseId(session, 'session') }),
+    protocol: protocol === undefined ? 1 : parseProtocol(protocol, agentId !== undefined),
+    ...(fields['previousSession'] === undefined
+      ? {}
+      : { previousSession: parseNullable(fields, 'previousSession', parseId) }),
+    ...(fields['since'] === undefined ? {} : { since: parseRevision(fields['since'], 'since') }),
+    ...(fields['history'] === undefined ? {} : { history: parseNullable(fields, 'history', parseHistory) }),
+  };
+}
+
+function parseNullable<T>(fields: Fields, name: string, parse: (value: unknown, field: string) => T): T | null {
+  const value = fields[name];
+  return value === null ? null : parse(value, name);
+}
+
+function parseRevision(value: unknown, field: string): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
+  throw invalid(field, 'a revision, or 0');
+}
+
+function parseHistory(value: unknown, field: string): StoreHistory {
+  const { cluster, mark } = parseFields(value, field);
+  return {
+    cluster: parseText(cluster, `${field}.cluster`, MAX_HISTORY),
+    mark: parseText(mark, `${field}.mark`, MAX_HISTORY),
+  };
+}
+
+/** An address that is one machine's alone: other hosts would send their packets into the void, or to themselves. */
+function parseUnderlay(value: unknown): string {
+  const ip = typeof value === 'string' ? parseIp(value) : undefined;
+  if (ip === undefined) throw invalid('underlay', 'an IP address of the host that other hosts can reach');
+  const text = formatIp(ip);
+  if (!isUnicast(text)) {
+    throw invalid('underlay', `an address of the host that other hosts can reach; none can reach it at ${text}`);
+  }
+  return text;
+}
+
+/** `text` is canonical. */
+function isUnicast(text: string): boolean {
+  if (isIPv4(text)) {
+    const first = Number(text.slice(0, text.indexOf('.')));
+    return first !== 0 && first !== 127 && first < 224;
+  }
+  return text !== '::' && text !== '::1' && !text.startsWith('ff') && !text.startsWith('::ffff:');
+}
+
+function parseProtocol(value: unknown, isNamed: boolean): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) throw invalid('protocol', 'a number from 1');
+  if (value > 1 && !isNamed) throw invalid('agentId', 'it and a session, which protocol 2 needs');
+  return value;
+}
+
+function parseId(value: unknown, field: string): string {
+  if (typeof value === 'string' && isUuid(value)) return value;
+  throw invalid(field, 'a UUID');
 }
 
 /** Throws `InvalidInput` naming the field. When a port is named twice the last word counts. */

@@ -1,78 +1,70 @@
-/** What the host plane's tests share: a store in a temporary directory, servers over it, and simulated agents over real HTTP. */
-import { mkdtemp, rm } from 'node:fs/promises';
+/** What the host plane's tests share: servers over a store, and simulated agents of protocol 1 over real HTTP. */
+import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, request } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { silentLogger } from '@cable/kit';
 import {
-  type AnyObject,
   BUILT_IN_RESOURCES,
   CableError,
-  type Host,
   type HostStatusReport,
-  type Network,
-  type Port,
-  type Router,
-  type Slice,
-  type SliceKey,
-  type Subnet,
+  type SliceKeyV1,
+  type SliceV1,
   type VifStatus,
-  type WatchLine,
+  type WatchLineV1,
 } from '@cable/model';
-import { openStore, type Store } from '@cable/store';
+import type { KeyValue, Store } from '@cable/store';
 import fastify, { type FastifyInstance } from 'fastify';
-import { objectKey } from '../keys.ts';
-import { parseObject } from '../rows.ts';
-import { SLICE_TABLES } from '../slices/tables.ts';
+import { History } from '../history/history.ts';
+import { compilerTables, SLICE_TABLES } from '../slices/compiled-view.ts';
+import { SliceStore } from '../slices/slice-store.ts';
 import { Tables } from '../tables.ts';
-import { createHostPlane, type HostPlane, type HostPlaneOptions } from './host-plane.ts';
+import { HostPlane } from './host-plane.ts';
+import { within } from './objects.fixture.ts';
 import { addHostRoutes } from './routes.ts';
+import { grantServerLease } from './server-lease.ts';
+import { presenceOp } from './server-writer.ts';
+import { Streams } from './streams.ts';
 
 export type TestServer = {
   readonly url: string;
-  readonly plane: HostPlane;
+  readonly plane: HostPlane<SliceStore, Streams>;
   readonly tables: Tables;
   stop(): Promise<void>;
 };
 
-/** A store in a directory of its own; `reopen` is what a restarted server does. */
-export async function openTemporaryStore(): Promise<{
-  store: Store;
-  reopen(): Promise<Store>;
-  remove(): Promise<void>;
-}> {
-  const directory = await mkdtemp(join(tmpdir(), `cable-plane-${process.pid}-`));
-  const open = (): Promise<Store> => openStore(`lmdb:${directory}`, { log: silentLogger() });
-  const opened = { store: await open() };
-  return {
-    get store() {
-      return opened.store;
-    },
-    reopen: async () => {
-      await opened.store.close();
-      opened.store = await open();
-      return opened.store;
-    },
-    remove: async () => {
-      await opened.store.close();
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
-}
-
-export async function startServer(store: Store, options: Partial<HostPlaneOptions> = {}): Promise<TestServer> {
+export async function startServer(store: Store): Promise<TestServer> {
   const abort = new AbortController();
+  const { signal } = abort;
   const log = silentLogger();
+  const monotonicMs = (): number => performance.now();
+  const heard: { mark: (mark: KeyValue) => void } = { mark: () => {} };
   const tables = new Tables({
-    store,
+    ...{ store, log, signal },
     resources: BUILT_IN_RESOURCES,
-    log,
-    signal: abort.signal,
     derived: SLICE_TABLES,
+    onMark: (mark) => heard.mark(mark),
   });
   await tables.start();
-  const plane = createHostPlane({ store, tables, log, ...options });
+  const server = randomUUID();
+  const lease = await grantServerLease(store);
+  const history = await History.start({
+    ...{ store, log, signal, monotonicMs },
+    presence: presenceOp(server, lease),
+    revision: () => tables.revision,
+    onOther: () => tables.relist(),
+  });
+  heard.mark = (mark) => history.heard(mark);
+  const plane = await HostPlane.start({
+    ...{ store, tables, history, log, monotonicMs, server, lease },
+    now: () => new Date(),
+    makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
+    makeStreams: (slices, streamPlane) =>
+      new Streams({
+        ...{ store: slices, plane: streamPlane, tables: compilerTables(tables), log },
+        keepaliveMs: 10_000,
+        stalledMs: 30_000,
+      }),
+  });
   const app: FastifyInstance = fastify({ forceCloseConnections: true });
   app.setErrorHandler((err, _request, reply) => {
     if (!(err instanceof CableError)) return reply.code(500).send({ message: String(err) });
@@ -88,7 +80,7 @@ export async function startServer(store: Store, options: Partial<HostPlaneOption
       await plane.stop();
       await app.close();
       abort.abort();
-      await tables.stopped();
+      await Promise.all([tables.stopped(), history.done]);
     },
   };
 }
@@ -114,8 +106,8 @@ export function send(url: string, method: string, path: string, body?: unknown):
 /** An agent that only follows the protocol: it "programs" a state at once when `acknowledges` is true. */
 export class TestAgent {
   readonly host: string;
-  readonly slices: Map<SliceKey, Slice> = new Map();
-  readonly lines: WatchLine[] = [];
+  readonly slices: Map<SliceKeyV1, SliceV1> = new Map();
+  readonly lines: WatchLineV1[] = [];
   /** Devices that exist; reported `up` when the host slice has their port. */
   readonly devices: Set<string> = new Set();
   acknowledges: boolean = true;
@@ -147,7 +139,7 @@ export class TestAgent {
     response.on('error', () => {});
     const reader = createInterface({ input: response });
     reader.on('line', (text) => {
-      if (this.#response === response) this.#take(JSON.parse(text) as WatchLine);
+      if (this.#response === response) this.#take(JSON.parse(text) as WatchLineV1);
     });
     reader.on('error', () => {});
     await synced;
@@ -203,7 +195,7 @@ export class TestAgent {
     return slice?.kind === 'host' ? slice.ports.map((port) => port.id) : [];
   }
 
-  #take(line: WatchLine): void {
+  #take(line: WatchLineV1): void {
     this.lines.push(line);
     if (line.type === 'put') this.slices.set(line.key, line.slice);
     if (line.type === 'delete') this.slices.delete(line.key);
@@ -215,19 +207,6 @@ export class TestAgent {
       if (this.acknowledges && moved) this.report().catch(() => {});
     }
     for (const look of [...this.#waiters]) look();
-  }
-}
-
-/** Fails when the promise takes longer than a test may. */
-export async function within<T>(promise: Promise<T>, what: string, ms = 5000): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: waited ${ms} ms in vain`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -249,113 +228,4 @@ export function portStatusOf(server: TestServer, id: string): string | undefined
 
 export function untilStatus(server: TestServer, id: string, status: string): Promise<void> {
   return untilTables(server, () => portStatusOf(server, id) === status, `port ${id.slice(-4)} ${status}`);
-}
-
-export function uuid(n: number): string {
-  return `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
-}
-
-const STANDARD = {
-  project_id: 'p',
-  description: '',
-  created_at: '2026-01-01T00:00:00Z',
-  updated_at: '2026-01-01T00:00:00Z',
-  revision_number: 0,
-};
-
-/** The object as the store has it: attributes not given have their declared defaults, so that a new one changes nothing here. */
-function stored<T extends AnyObject>(type: string, given: Partial<T>): T {
-  const resource = BUILT_IN_RESOURCES.find(({ name }) => name === type);
-  const object = resource === undefined ? undefined : parseObject(resource, JSON.stringify(given));
-  if (object === undefined) throw new Error(`not a ${type}`);
-  return object as T;
-}
-
-export function testNetwork(n: number, more: Partial<Network> = {}): Network {
-  return stored<Network>('network', {
-    id: uuid(n),
-    name: `net${n}`,
-    admin_state_up: true,
-    status: 'ACTIVE',
-    shared: false,
-    mtu: 1450,
-    port_security_enabled: true,
-    'provider:network_type': 'vxlan',
-    'provider:physical_network': null,
-    'provider:segmentation_id': n,
-    ...STANDARD,
-    ...more,
-  });
-}
-
-export function testPort(n: number, network: Network, host: string, more: Partial<Port> = {}): Port {
-  return stored<Port>('port', {
-    id: uuid(n),
-    name: `port${n}`,
-    network_id: network.id,
-    admin_state_up: true,
-    mac_address: `02:00:00:00:${(n >> 8).toString(16).padStart(2, '0')}:${(n & 255).toString(16).padStart(2, '0')}`,
-    fixed_ips: [{ subnet_id: uuid(99), ip_address: `10.0.${n >> 8}.${n & 255}` }],
-    device_id: '',
-    device_owner: 'compute:nova',
-    status: 'DOWN',
-    security_groups: [],
-    allowed_address_pairs: [],
-    port_security_enabled: true,
-    'binding:host_id': host,
-    'binding:vnic_type': 'normal',
-    'binding:profile': {},
-    'cable:hostname': null,
-    'cable:user_data': null,
-    ...STANDARD,
-    ...more,
-  });
-}
-
-export function testSubnet(network: Network): Subnet {
-  return stored<Subnet>('subnet', {
-    id: `${network.id.slice(0, 4)}5${network.id.slice(5)}`,
-    name: '',
-    network_id: network.id,
-    ip_version: 4,
-    cidr: '10.0.0.0/16',
-    gateway_ip: '10.0.0.1',
-    allocation_pools: [],
-    enable_dhcp: true,
-    dns_nameservers: [],
-    host_routes: [],
-    ...STANDARD,
-  });
-}
-
-export function testRouter(n: number): Router {
-  return stored<Router>('router', {
-    id: uuid(n),
-    name: '',
-    admin_state_up: true,
-    status: 'ACTIVE',
-    routes: [],
-    ...STANDARD,
-  });
-}
-
-/** Writes an object as the API would; gives the revision. */
-export async function putObject(store: Store, type: string, object: { readonly id: string } | Host): Promise<number> {
-  const result = await store.txn([], [{ kind: 'put', key: objectKey(type, object.id), value: JSON.stringify(object) }]);
-  return result.revision;
-}
-
-export async function deleteObject(store: Store, type: string, id: string): Promise<number> {
-  return (await store.txn([], [{ kind: 'delete', key: objectKey(type, id) }])).revision;
-}
-
-/** Changes some attributes of a stored object, as the API would. */
-export async function patchObject(store: Store, type: string, id: string, more: object): Promise<void> {
-  for (;;) {
-    const kv = await store.get(objectKey(type, id));
-    if (kv === undefined) throw new Error(`no ${type} ${id}`);
-    const value = JSON.stringify({ ...JSON.parse(kv.value), ...more });
-    const compare = { kind: 'modRevision', key: kv.key, revision: kv.modRevision } as const;
-    if ((await store.txn([compare], [{ kind: 'put', key: kv.key, value }])).ok) return;
-  }
 }

@@ -2,7 +2,7 @@ import { hostOf, isBound, isRouterInterface, type PortRow } from '@cable/compile
 import type { Port } from '@cable/model';
 
 /** What is known of a port besides its own attributes. */
-export type PortFacts = {
+export type PortEvidence = {
   /** Its host reports the device as `up`: it exists and is programmed. */
   readonly vifUp: boolean;
   readonly hostAlive: boolean;
@@ -17,10 +17,10 @@ export type PortFacts = {
  * host's agent takes it DOWN (as in Neutron; the data plane goes on without the agent, and Nova must not be told that the
  * interface was unplugged). A router's interface has no device: it is ACTIVE when it is proven.
  */
-export function portStatus(port: PortRow & Pick<Port, 'status'>, facts: PortFacts): 'ACTIVE' | 'DOWN' {
+export function portStatus(port: PortRow & Pick<Port, 'status'>, evidence: PortEvidence): 'ACTIVE' | 'DOWN' {
   if (!port.admin_state_up) return 'DOWN';
   const wasActive = port.status === 'ACTIVE';
-  if (isRouterInterface(port)) return wasActive || facts.proven ? 'ACTIVE' : 'DOWN';
-  if (hostOf(port) === '' || !isBound(port) || !facts.vifUp) return 'DOWN';
-  return wasActive || (facts.hostAlive && facts.proven) ? 'ACTIVE' : 'DOWN';
+  if (isRouterInterface(port)) return wasActive || evidence.proven ? 'ACTIVE' : 'DOWN';
+  if (hostOf(port) === '' || !isBound(port) || !evidence.vifUp) return 'DOWN';
+  return wasActive || (evidence.hostAlive && evidence.proven) ? 'ACTIVE' : 'DOWN';
 }

@@ -1,148 +1,230 @@
-import { CableError, type Host, type HostRegistration } from '@cable/model';
-import type { Compare, Op, Store } from '@cable/store';
-import { aliveKey, objectKey, underlayKey } from '../keys.ts';
-import { storeErrorCode } from '../store-errors.ts';
+import { type Logger, startLoop } from '@cable/kit';
+import { CableError, type HostRegistration } from '@cable/model';
+import { MAX_TXN_OPS, type Op, type Store } from '@cable/store';
+import { aliveKey } from '../keys.ts';
+import type { AliveRow } from '../rows.ts';
 import type { Tables } from '../tables.ts';
+import { EntryQueue } from './entry-queue.ts';
+import { type HostIdentity, identityOf, superseded } from './identity.ts';
+import type { Entry } from './registration.ts';
+import type { ServerLease } from './server-lease.ts';
 
 /** A host whose agent is silent for so long is not alive. Agents report every 5 s. */
-export const LEASE_TTL_SECONDS = 20;
-/** A lease that was kept alive so recently is not asked about again: reports come in bursts. */
-const LEASE_FRESH_MS = 4000;
-const ATTEMPTS = 8;
+export const SILENT_MS = 20_000;
+const SWEEP_EVERY_MS = 1000;
+/** A sweep that comes so late tells of a server that did not listen, not of silent hosts. */
+const LATE_MS = 3000;
 
 export type RegistryDeps = {
-  readonly store: Pick<Store, 'get' | 'txn' | 'grantLease' | 'keepAlive' | 'revokeLease'>;
-  readonly tables: Pick<Tables, 'of' | 'waitFor'>;
+  readonly store: Pick<Store, 'get' | 'txn'>;
+  readonly tables: Pick<Tables, 'of' | 'modRevision' | 'waitFor'>;
+  /** Id of this server. */
+  readonly server: string;
+  readonly lease: Pick<ServerLease, 'id' | 'replace'>;
+  readonly hasStream: (host: string) => boolean;
+  /** Called before the host is written as this server's. `isNewRun`: what its agent said before does not count any more. */
+  readonly onEntry: (host: string, entry: number, isNewRun: boolean) => void;
+  /** A put that goes with deletes of leased keys: the history tells what servers did from the end of leases by it. */
+  readonly beat: () => Op;
   readonly now: () => Date;
+  /** Milliseconds that never go back. */
+  readonly monotonicMs: () => number;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
 };
 
-type Lease = { readonly id: string; readonly keptAt: number };
+type Heard = { readonly identity: HostIdentity; at: number };
 
-/** Makes hosts known, and keeps them alive while their agents report. */
+/** Makes hosts known, and keeps those alive that this server hears. */
 export class HostRegistry {
   readonly #deps: RegistryDeps;
-  readonly #leases = new Map<string, Lease>();
+  readonly #queue: EntryQueue;
+  readonly #heard = new Map<string, Heard>();
+  /** Writes under way that keep a host alive, or make it this server's. */
+  readonly #keeping = new Map<string, Promise<void>>();
+  readonly done: Promise<void>;
+  #entries = 0;
+  #sweptAt: number;
 
   constructor(deps: RegistryDeps) {
     this.#deps = deps;
+    this.#sweptAt = deps.monotonicMs();
+    this.#queue = new EntryQueue({
+      store: deps.store,
+      tables: deps.tables,
+      lease: deps.lease,
+      context: { hasStream: deps.hasStream, now: deps.now, aliveOp: (entry, before) => this.#aliveOp(entry, before) },
+    });
+    this.done = startLoop({
+      name: 'liveness',
+      log: deps.log,
+      signal: deps.signal,
+      everyMs: SWEEP_EVERY_MS,
+      run: () => this.sweep(),
+    }).done;
+  }
+
+  /** Number of the last entry. */
+  get entries(): number {
+    return this.#entries;
   }
 
   /**
    * Writes the host, claims its underlay address and makes it alive; idempotent. Answers when the tables hold it. Throws
-   * `UnderlayAddressInUse` when another host has the address.
+   * `UnderlayAddressInUse` when another host has the address, `HostNameInUse` when another machine has the name.
    */
-  async register(name: string, registration: HostRegistration): Promise<void> {
-    const kept = await this.#keepLease(name);
-    const lease = kept ?? (await this.#deps.store.grantLease(LEASE_TTL_SECONDS));
-    try {
-      await this.#write(name, registration, lease);
-    } catch (err) {
-      if (kept === undefined) await this.#deps.store.revokeLease(lease);
-      throw err;
+  async register(host: string, registration: HostRegistration): Promise<void> {
+    const identity = identityOf(registration);
+    if (!this.#isWritten(host, registration, identity)) {
+      try {
+        await this.#queue.write({ host, identity, agentVersion: registration.agentVersion });
+      } catch (err) {
+        if (err instanceof CableError && err.code === 'HostNameInUse') {
+          this.#deps.log.warn({ host, ...err.fields }, 'host refused: another machine has its name');
+        }
+        throw err;
+      }
     }
-    this.#leases.set(name, { id: lease, keptAt: this.#deps.now().getTime() });
+    this.#heard.set(host, { identity, at: this.#deps.monotonicMs() });
   }
 
-  /** Keeps the host alive. Throws `HostNotRegistered` when it is not: then it must register again. */
-  async keepAlive(name: string): Promise<void> {
-    const lease = this.#leases.get(name);
-    const now = this.#deps.now().getTime();
-    if (lease !== undefined && now - lease.keptAt < LEASE_FRESH_MS) return;
-    const id = await this.#keepLease(name);
-    if (id === undefined) throw notRegistered(name);
-    this.#leases.set(name, { id, keptAt: now });
-  }
-
-  /** The host's lease is gone, whatever was believed. */
-  forget(name: string): void {
-    this.#leases.delete(name);
-  }
-
-  /** The id of the host's lease, kept alive once more; undefined: it has none. */
-  async #keepLease(name: string): Promise<string | undefined> {
-    const id = this.#leases.get(name)?.id ?? (await this.#deps.store.get(aliveKey(name)))?.lease ?? undefined;
-    if (id === undefined) return undefined;
-    try {
-      if (await this.#deps.store.keepAlive(id)) return id;
-    } catch (err) {
-      if (storeErrorCode(err) !== 'lease-gone') throw err;
-    }
-    this.#leases.delete(name);
-    return undefined;
-  }
-
-  async #write(name: string, registration: HostRegistration, lease: string): Promise<void> {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const plan = await this.#plan(name, registration);
-      const alive: Op = { kind: 'put', key: aliveKey(name), value: '{}', lease };
-      const result = await this.#deps.store.txn(plan.compares, [...plan.ops, alive]);
-      if (!result.ok) continue;
-      await this.#deps.tables.waitFor(result.revision);
+  /**
+   * The host has spoken. Throws `HostNotRegistered` when it is not alive (then it must register again) and `HostSuperseded` when another run
+   * speaks for it. What has to be written for it is under way then: `kept`.
+   */
+  hear(host: string, session: string | null): void {
+    const { tables, server, monotonicMs } = this.#deps;
+    const row = tables.of('alive').get(host);
+    const heard = this.#heard.get(host);
+    if (row === undefined) {
+      if (heard === undefined || !this.#isFresh(heard)) throw notRegistered(host);
+      if (heard.identity.session !== session) throw superseded(host);
+      heard.at = monotonicMs();
+      this.#keep(host, heard.identity);
       return;
     }
-    throw new CableError('TooManyRequestsAtOnce', `Host ${name} is being registered by several agents at once.`);
+    if (row.session !== session) throw superseded(host);
+    if (heard !== undefined && heard.identity.session === session) heard.at = monotonicMs();
+    else this.#heard.set(host, { identity: this.#identityOf(row), at: monotonicMs() });
+    if (row.server !== server) this.#keep(host, this.#identityOf(row));
   }
 
-  /** Reads the store itself: the tables may lag, and two registrations must not believe the same. */
-  async #plan(name: string, registration: HostRegistration): Promise<{ compares: Compare[]; ops: Op[] }> {
-    const { store, now } = this.#deps;
-    const key = objectKey('host', name);
-    const stored = await store.get(key);
-    const before = stored === undefined ? undefined : (JSON.parse(stored.value) as Host);
-    const claim = await this.#planClaim(name, registration.underlay);
-    const compares: Compare[] = [
-      stored === undefined ? { kind: 'absent', key } : { kind: 'modRevision', key, revision: stored.modRevision },
-      ...claim.compares,
-    ];
-    const ops: Op[] = [...claim.ops];
-    const at = `${now().toISOString().slice(0, 19)}Z`;
-    const host: Host = {
-      id: name,
-      underlay: registration.underlay,
-      agent_version: registration.agentVersion,
-      created_at: before?.created_at ?? at,
-      updated_at: at,
-    };
-    ops.push({ kind: 'put', key, value: JSON.stringify(host) });
-    if (before !== undefined && before.underlay !== host.underlay) {
-      const old = underlayKey(before.underlay);
-      compares.push({ kind: 'value', key: old, value: name });
-      ops.push({ kind: 'delete', key: old });
+  /** Resolves when what `hear` brought about is in the tables. Throws as `hear` does. */
+  kept(host: string): Promise<void> {
+    return this.#keeping.get(host) ?? Promise.resolve();
+  }
+
+  /** The host's `alive` key is gone. True: this server hears the host and makes it alive again. */
+  lost(host: string): boolean {
+    const heard = this.#heard.get(host);
+    if (heard === undefined || !this.#isFresh(heard)) return false;
+    if (this.#deps.tables.of('host').get(host) === undefined) return false;
+    this.#keep(host, heard.identity);
+    return true;
+  }
+
+  /** The host is another server's, or another run speaks for it, as the tables say. */
+  follow(row: AliveRow): void {
+    const heard = this.#heard.get(row.id);
+    if (heard !== undefined && (row.server !== this.#deps.server || row.session !== heard.identity.session)) {
+      this.#heard.delete(row.id);
     }
-    return { compares, ops };
   }
 
-  /** Takes the address, also from a host that has been deleted or has moved to another. */
-  async #planClaim(name: string, underlay: string): Promise<{ compares: Compare[]; ops: Op[] }> {
-    const { store } = this.#deps;
-    const key = underlayKey(underlay);
-    const claim = await store.get(key);
-    const put: Op = { kind: 'put', key, value: name };
-    if (claim === undefined) return { compares: [{ kind: 'absent', key }], ops: [put] };
-    const compares: Compare[] = [{ kind: 'modRevision', key, revision: claim.modRevision }];
-    if (claim.value === name) return { compares, ops: [] };
-    const holderKey = objectKey('host', claim.value);
-    const holder = await store.get(holderKey);
-    if (holder === undefined) return { compares: [...compares, { kind: 'absent', key: holderKey }], ops: [put] };
-    if ((JSON.parse(holder.value) as Host).underlay === underlay) throw addressInUse(underlay, claim.value);
-    compares.push({ kind: 'modRevision', key: holderKey, revision: holder.modRevision });
-    return { compares, ops: [put] };
+  /** The lease was lost: everything that rested on it is written again. */
+  rewrite(): void {
+    for (const [host, heard] of this.#heard) if (this.#isFresh(heard)) this.#keep(host, heard.identity);
+  }
+
+  /** Ends the life of hosts that are silent. */
+  async sweep(): Promise<void> {
+    const now = this.#deps.monotonicMs();
+    const late = now - this.#sweptAt - SWEEP_EVERY_MS;
+    this.#sweptAt = now;
+    if (late > LATE_MS) for (const heard of this.#heard.values()) heard.at += late;
+    const silent = [...this.#heard].filter(([, heard]) => !this.#isFresh(heard)).map(([host]) => host);
+    const group = MAX_TXN_OPS - 1;
+    for (let at = 0; at < silent.length; at += group) await this.#bury(silent.slice(at, at + group));
+  }
+
+  /** One transaction; when it is refused, each by itself: somebody else has written of one of them. */
+  async #bury(hosts: readonly string[]): Promise<void> {
+    const { store, tables, server, beat, log } = this.#deps;
+    const buried = hosts.filter((host) => tables.of('alive').get(host)?.server === server);
+    if (buried.length > 0) {
+      const result = await store.txn(
+        buried.map((host) => ({
+          kind: 'modRevision',
+          key: aliveKey(host),
+          revision: tables.modRevision('alive', host) ?? 0,
+        })),
+        [...buried.map((host): Op => ({ kind: 'delete', key: aliveKey(host) })), beat()],
+      );
+      if (!result.ok && buried.length > 1) {
+        for (const host of buried) await this.#bury([host]);
+        return;
+      }
+      if (result.ok) log.info({ hosts: buried }, 'hosts are silent');
+    }
+    for (const host of hosts) {
+      const heard = this.#heard.get(host);
+      if (heard !== undefined && !this.#isFresh(heard)) this.#heard.delete(host);
+    }
+  }
+
+  #keep(host: string, identity: HostIdentity): void {
+    if (this.#keeping.has(host)) return;
+    const keeping = this.#queue.write({ host, identity, agentVersion: undefined });
+    this.#keeping.set(host, keeping);
+    keeping
+      .catch((err: unknown) => this.#deps.log.warn({ host, err }, 'host was not kept alive'))
+      .finally(() => this.#keeping.delete(host));
+  }
+
+  /** The store has all that a registration would write. */
+  #isWritten(host: string, registration: HostRegistration, identity: HostIdentity): boolean {
+    const { tables, server } = this.#deps;
+    const alive = tables.of('alive').get(host);
+    const row = tables.of('host').get(host);
+    return (
+      this.#heard.has(host) &&
+      alive?.server === server &&
+      alive.agentId === identity.agentId &&
+      alive.session === identity.session &&
+      alive.underlay === identity.underlay &&
+      row?.underlay === identity.underlay &&
+      row.agent_version === registration.agentVersion
+    );
+  }
+
+  #aliveOp(entry: Entry, before: AliveRow | undefined): Op {
+    const { server, lease, now, onEntry } = this.#deps;
+    const { agentId, session, underlay } = entry.identity;
+    const isSameRun = entry.agentVersion === undefined || before?.session === session;
+    this.#entries += 1;
+    onEntry(entry.host, this.#entries, !isSameRun);
+    const since = isSameRun && before?.since ? before.since : `${now().toISOString().slice(0, 19)}Z`;
+    const value = JSON.stringify({ server, entry: this.#entries, agentId, session, underlay, since });
+    return { kind: 'put', key: aliveKey(entry.host), value, lease: lease.id };
+  }
+
+  #identityOf(row: AliveRow): HostIdentity {
+    const underlay = row.underlay ?? this.#deps.tables.of('host').get(row.id)?.underlay ?? '';
+    return { agentId: row.agentId, session: row.session, previousSession: null, underlay };
+  }
+
+  #isFresh(heard: Heard): boolean {
+    return this.#deps.monotonicMs() - heard.at <= SILENT_MS;
   }
 }
 
 /** The answer to a report or watch of a host that has to register first. */
-export function notRegistered(name: string): CableError {
+export function notRegistered(host: string): CableError {
   return new CableError(
     'HostNotRegistered',
-    `Host ${name} is not registered, or was silent for ${LEASE_TTL_SECONDS} s.`,
+    `Host ${host} is not registered, or was silent for ${SILENT_MS / 1000} s.`,
     {
-      fields: { host: name },
+      fields: { host },
     },
   );
-}
-
-function addressInUse(underlay: string, holder: string): CableError {
-  return new CableError('UnderlayAddressInUse', `Underlay address ${underlay} belongs to host ${holder}.`, {
-    fields: { underlay, host: holder },
-  });
 }

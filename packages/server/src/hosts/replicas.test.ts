@@ -3,19 +3,8 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { Store } from '@cable/store';
 import { startTestEtcd, type TestEtcd } from './etcd.fixture.ts';
-import {
-  deleteObject,
-  openTemporaryStore,
-  portStatusOf,
-  putObject,
-  startServer,
-  TestAgent,
-  type TestServer,
-  testNetwork,
-  testPort,
-  untilStatus,
-  untilTables,
-} from './plane.fixture.ts';
+import { deleteObject, openTemporaryStore, putObject, testNetwork, testPort } from './objects.fixture.ts';
+import { portStatusOf, startServer, TestAgent, type TestServer, untilStatus, untilTables } from './plane.fixture.ts';
 
 const NET = testNetwork(1);
 const P1 = testPort(0x11, NET, 'h1');

@@ -1,6 +1,7 @@
+import { createBackoff, type Logger, sleep } from '@cable/kit';
 import { CableError, type HostStatusReport, type VifStatus } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
-import { acknowledgedKey, aliveKey, vifKey } from '../keys.ts';
+import { aliveKey, objectKey, vifKey } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { type HostRegistry, notRegistered } from './registry.ts';
 import type { StatusWrite } from './status-writer.ts';
@@ -9,36 +10,106 @@ import type { StatusWrite } from './status-writer.ts';
 const MAX_VIFS_A_HOST = 16_384;
 /** Each may bring the write of a port's status with it. */
 const OPS_A_TXN = 60;
+/** A host may change hands, or its port may change, while its report is written. */
+const ATTEMPTS = 4;
+/** How long a report waits for this server to know a revision that another one told the host. */
+const CATCH_UP_MS = 1000;
 
 export type ReportsDeps = {
   readonly store: Pick<Store, 'txn'>;
-  readonly tables: Pick<Tables, 'of' | 'waitFor' | 'revision'>;
-  readonly registry: HostRegistry;
-  /** Takes over an acknowledgement; true: it must go to the store with this report. */
-  readonly acknowledge: (host: string, revision: number) => boolean;
+  readonly tables: Pick<Tables, 'of' | 'modRevision' | 'revision' | 'waitFor'>;
+  readonly registry: Pick<HostRegistry, 'hear' | 'kept'>;
+  /** Takes over an acknowledgement. */
+  readonly acknowledge: (host: string, revision: number) => void;
   /** How the port's status must be written when the device is as told; undefined: it stays. */
   readonly planStatus: (host: string, vif: VifStatus) => StatusWrite | undefined;
+  /** True while the run has a stream: what it told is tried again for so long. */
+  readonly hasStream: (host: string, session: string) => boolean;
+  readonly log: Logger;
 };
 
 /** A change of what is known of a host, and the change of a port's status that follows from it. */
 type Change = { readonly op: Op; readonly status?: StatusWrite | undefined };
 
+/** What a run has told and is not written yet, the last word for each device. `revision` is its last word too. */
+type Told = {
+  readonly revision: number;
+  /** What is not among `vifs` is gone. */
+  readonly isComplete: boolean;
+  readonly vifs: ReadonlyMap<string, VifStatus>;
+};
+
+type Intake = { readonly session: string; told: Told; done: Promise<void> };
+
 /** Takes in hosts' status reports, one at a time for each host. */
 export class Reports {
   readonly #deps: ReportsDeps;
   readonly #turns = new Map<string, Promise<void>>();
+  readonly #intakes = new Map<string, Intake>();
 
   constructor(deps: ReportsDeps) {
     this.#deps = deps;
   }
 
-  /** Answers when what changed is durable. Throws `HostNotRegistered`. */
-  async take(host: string, report: HostStatusReport): Promise<void> {
-    const before = this.#turns.get(host) ?? Promise.resolve();
-    const turn = before.then(
-      () => this.#take(host, report),
-      () => this.#take(host, report),
-    );
+  /**
+   * A report of an agent of protocol 1. Answers when what changed is durable. Throws `HostNotRegistered`, `HostSuperseded`, and
+   * `InvalidInput` for too many devices.
+   */
+  take(host: string, report: HostStatusReport): Promise<void> {
+    return this.#inTurn(host, () => this.#take(host, null, toldBy(report)));
+  }
+
+  /**
+   * A report from a stream. What cannot be written now is kept, with what comes after it, and tried again while the stream is open. Throws as `take`
+   * does: then the stream must end.
+   */
+  async tell(host: string, session: string, report: HostStatusReport): Promise<void> {
+    const before = this.#intakes.get(host);
+    if (before?.session === session) {
+      before.told = merge(before.told, toldBy(report));
+      if (before.told.vifs.size > MAX_VIFS_A_HOST) throw tooMany(host);
+      await before.done;
+      return;
+    }
+    // A heartbeat or an acknowledgement, by far the most of all reports, has nothing to be written.
+    if (report.vifs.length === 0 && !report.full && report.revision <= this.#deps.tables.revision) {
+      this.#deps.registry.hear(host, session);
+      this.#deps.acknowledge(host, report.revision);
+      return;
+    }
+    const intake: Intake = { session, told: toldBy(report), done: Promise.resolve() };
+    this.#intakes.set(host, intake);
+    intake.done = this.#drain(host, intake).finally(() => {
+      if (this.#intakes.get(host) === intake) this.#intakes.delete(host);
+    });
+    await intake.done;
+  }
+
+  async #drain(host: string, intake: Intake): Promise<void> {
+    const { hasStream, log } = this.#deps;
+    const { session } = intake;
+    const backoff = createBackoff({ minMs: 50, maxMs: 2000 });
+    for (;;) {
+      const { told } = intake;
+      // What comes meanwhile is merged into an empty report, so that it is seen to be there.
+      const nothing: Told = { revision: told.revision, isComplete: false, vifs: new Map() };
+      intake.told = nothing;
+      try {
+        await this.#inTurn(host, () => this.#take(host, session, told));
+        if (intake.told === nothing) return;
+        backoff.reset();
+      } catch (err) {
+        if ((err instanceof CableError && !err.retryable) || !hasStream(host, session)) throw err;
+        intake.told = merge(told, intake.told);
+        log.warn({ host, err }, 'report was not written, will retry');
+        await sleep(backoff.next());
+        if (!hasStream(host, session)) throw err;
+      }
+    }
+  }
+
+  async #inTurn(host: string, work: () => Promise<void>): Promise<void> {
+    const turn = (this.#turns.get(host) ?? Promise.resolve()).then(work, work);
     this.#turns.set(host, turn);
     try {
       await turn;
@@ -47,70 +118,108 @@ export class Reports {
     }
   }
 
-  async #take(host: string, report: HostStatusReport): Promise<void> {
+  async #take(host: string, session: string | null, told: Told): Promise<void> {
     const { registry, tables, acknowledge } = this.#deps;
-    await registry.keepAlive(host);
+    registry.hear(host, session);
+    await registry.kept(host);
     if (tables.of('host').get(host) === undefined) throw notRegistered(host);
-    const revision = await this.#credible(report.revision);
-    const urgent = acknowledge(host, revision);
-    // An agent that has just started has programmed nothing and so has seen no device: its list is not yet what there is.
-    const complete = report.full && revision > 0;
-    const changes = this.#vifChanges(host, report.vifs, complete);
-    if (urgent) changes.push({ op: { kind: 'put', key: acknowledgedKey(host), value: JSON.stringify({ revision }) } });
-    for (let at = 0; at < changes.length; at += OPS_A_TXN) await this.#write(host, changes.slice(at, at + OPS_A_TXN));
+    const revision = await this.#credible(told.revision);
+    acknowledge(host, revision);
+    const isComplete = told.isComplete && revision > 0;
+    const vifs = [...told.vifs.values()];
+    this.#checkNumber(host, vifs, isComplete);
+    for (let at = 0; at < vifs.length; at += OPS_A_TXN) {
+      const some = vifs.slice(at, at + OPS_A_TXN);
+      await this.#write(host, session, () => this.#changes(host, some));
+    }
+    if (isComplete) await this.#prune(host, session, told.vifs);
   }
 
   /** A revision that is not reached soon comes from a store that is no more: nothing of this one has been programmed. */
   async #credible(revision: number): Promise<number> {
-    return (await this.#deps.tables.waitFor(revision, 1000)) ? revision : 0;
+    return (await this.#deps.tables.waitFor(revision, CATCH_UP_MS)) ? revision : 0;
   }
 
-  /** `complete`: what is not among them is gone. */
-  #vifChanges(host: string, vifs: readonly VifStatus[], complete: boolean): Change[] {
-    const known = new Map(
-      this.#deps.tables
-        .of('vif')
-        .by('host', host)
-        .map((row) => [row.port_id, row]),
-    );
-    const changes: Change[] = [];
-    const named = new Set(vifs.map((vif) => vif.portId));
-    if (!complete && new Set([...named, ...known.keys()]).size > MAX_VIFS_A_HOST) throw tooMany(host);
-    for (const vif of vifs) {
-      const row = known.get(vif.portId);
-      if (row !== undefined && row.state === vif.state && row.reason === vif.reason) continue;
+  #checkNumber(host: string, vifs: readonly VifStatus[], isComplete: boolean): void {
+    const known = isComplete ? [] : this.#deps.tables.of('vif').by('host', host);
+    if (vifs.length + known.length <= MAX_VIFS_A_HOST) return;
+    const all = new Set([...vifs.map((vif) => vif.portId), ...known.map((row) => row.port_id)]);
+    if (all.size > MAX_VIFS_A_HOST) throw tooMany(host);
+  }
+
+  #changes(host: string, vifs: readonly VifStatus[]): Change[] {
+    const rows = this.#deps.tables.of('vif');
+    return vifs.flatMap((vif) => {
+      const row = rows.get(`${host}/${vif.portId}`);
+      if (row !== undefined && row.state === vif.state && row.reason === vif.reason) return [];
       const op: Op = { kind: 'put', key: vifKey(host, vif.portId), value: vifValue(vif) };
-      changes.push({ op, status: this.#deps.planStatus(host, vif) });
+      return [{ op, status: this.#deps.planStatus(host, vif) }];
+    });
+  }
+
+  /** What a complete report does not name is gone. */
+  async #prune(host: string, session: string | null, named: ReadonlyMap<string, VifStatus>): Promise<void> {
+    const gone = this.#deps.tables
+      .of('vif')
+      .by('host', host)
+      .filter((row) => !named.has(row.port_id));
+    for (let at = 0; at < gone.length; at += OPS_A_TXN) {
+      const some = gone.slice(at, at + OPS_A_TXN);
+      await this.#write(host, session, () =>
+        some.map((row): Change => ({ op: { kind: 'delete', key: vifKey(host, row.port_id) } })),
+      );
     }
-    if (complete) {
-      for (const portId of known.keys())
-        if (!named.has(portId)) changes.push({ op: { kind: 'delete', key: vifKey(host, portId) } });
-    }
-    return changes;
   }
 
   /**
    * Writes what was told and, in the same transaction, the statuses that follow from it. When a port has changed meanwhile, only what was
    * told: the status writer sees to the rest. Waits for the tables, so that the next report is compared with this one.
    */
-  async #write(host: string, changes: readonly Change[]): Promise<void> {
+  async #write(host: string, session: string | null, plan: () => readonly Change[]): Promise<void> {
     const { store, tables, registry } = this.#deps;
-    const alive: Compare = { kind: 'exists', key: aliveKey(host) };
-    const ops = changes.map(({ op }) => op);
-    const statuses = changes.flatMap(({ status }) => status ?? []);
-    let result = await store.txn(
-      [alive, ...statuses.map(({ compare }) => compare)],
-      [...ops, ...statuses.map(({ op }) => op)],
-    );
-    if (!result.ok && statuses.length > 0) result = await store.txn([alive], ops);
-    if (!result.ok) {
-      registry.forget(host);
-      throw notRegistered(host);
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const changes = plan();
+      if (changes.length === 0) return;
+      const compares = this.#compares(host);
+      const ops = changes.map(({ op }) => op);
+      const statuses = changes.flatMap(({ status }) => status ?? []);
+      let result = await store.txn(
+        [...compares, ...statuses.map(({ compare }) => compare)],
+        [...ops, ...statuses.map(({ op }) => op)],
+      );
+      if (!result.ok && statuses.length > 0) result = await store.txn(compares, ops);
+      if (!(await tables.waitFor(result.revision))) throw behind();
+      if (result.ok) return;
+      registry.hear(host, session);
+      await registry.kept(host);
     }
-    if (!(await tables.waitFor(result.revision))) {
-      throw new CableError('ServiceUnavailable', 'The store does not tell of what was written to it.');
-    }
+    throw new CableError('TooManyRequestsAtOnce', `Host ${host} changes hands all the time.`);
   }
+
+  /** The run that reports must still be the one that speaks for the host, and the host must be there. */
+  #compares(host: string): readonly Compare[] {
+    const key = aliveKey(host);
+    const revision = this.#deps.tables.modRevision('alive', host) ?? 0;
+    return [
+      { kind: 'exists', key: objectKey('host', host) },
+      { kind: 'modRevision', key, revision },
+    ];
+  }
+}
+
+function toldBy(report: HostStatusReport): Told {
+  return {
+    revision: report.revision,
+    // An agent that has just started has programmed nothing and so has seen no device: its list is not yet what there is.
+    isComplete: report.full && report.revision > 0,
+    vifs: new Map(report.vifs.map((vif) => [vif.portId, vif])),
+  };
+}
+
+/** One report that says what both said, one after the other. */
+function merge(first: Told | undefined, second: Told): Told {
+  if (first === undefined || second.isComplete) return second;
+  return { revision: second.revision, isComplete: first.isComplete, vifs: new Map([...first.vifs, ...second.vifs]) };
 }
 
 function vifValue(vif: VifStatus): string {
@@ -121,4 +230,8 @@ function tooMany(host: string): CableError {
   return new CableError('InvalidInput', `Host ${host} reports more than ${MAX_VIFS_A_HOST} devices.`, {
     fields: { field: 'vifs' },
   });
+}
+
+function behind(): CableError {
+  return new CableError('ServiceUnavailable', 'The store does not tell of what was written to it.');
 }

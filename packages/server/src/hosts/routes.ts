@@ -8,11 +8,14 @@ const REPORT_BYTES = 2 << 20;
 
 type HostRoute = { Params: { host: string }; Querystring: { since?: string } };
 
+/** The plane, as far as requests go. */
+export type RoutedPlane = Pick<HostPlane, 'register' | 'report' | 'watchV1' | 'status'>;
+
 /** Adds the agents' routes and `GET /cable/v1/status`. Errors are thrown as `CableError`. */
-export function addHostRoutes(app: FastifyInstance, plane: HostPlane): void {
+export function addHostRoutes(app: FastifyInstance, plane: RoutedPlane): void {
   app.put<HostRoute>('/cable/v1/hosts/:host', async (request, reply) => {
-    await plane.register(parseHostName(request.params.host), parseRegistration(request.body));
-    return reply.code(204).send();
+    const welcome = await plane.register(parseHostName(request.params.host), parseRegistration(request.body));
+    return welcome.protocol === 1 ? reply.code(204).send() : reply.code(200).send(welcome);
   });
   app.post<HostRoute>('/cable/v1/hosts/:host/status', { bodyLimit: REPORT_BYTES }, async (request, reply) => {
     const report: HostStatusReport = parseStatusReport(request.body);
@@ -21,7 +24,7 @@ export function addHostRoutes(app: FastifyInstance, plane: HostPlane): void {
   });
   app.get<HostRoute>('/cable/v1/hosts/:host/watch', async (request, reply) => {
     const since = parseSince(request.query.since);
-    await plane.watch(parseHostName(request.params.host), since, () => openStream(reply));
+    await plane.watchV1(parseHostName(request.params.host), since, () => openStream(reply));
     return reply;
   });
   app.get('/cable/v1/status', () => plane.status());

@@ -5,7 +5,7 @@ import type { Compare, Op, Store } from '@cable/store';
 import { objectKey, vifKey } from '../keys.ts';
 import type { VifRow } from '../rows.ts';
 import type { Tables } from '../tables.ts';
-import { type PortFacts, portStatus } from './port-status.ts';
+import { type PortEvidence, portStatus } from './port-status.ts';
 
 /** Ports written in one transaction, which may have 128 compares. A port takes one, and two for each report to be dropped. */
 const PORTS_A_TXN = 32;
@@ -16,7 +16,7 @@ const MAX_STALE_REPORTS = 60;
 export type StatusWriterDeps = {
   readonly store: Pick<Store, 'txn'>;
   readonly tables: Pick<Tables, 'of' | 'modRevision' | 'waitFor'>;
-  readonly facts: (port: Port) => PortFacts;
+  readonly evidence: (port: Port) => PortEvidence;
   readonly now: () => Date;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -93,7 +93,7 @@ function planWrite(deps: StatusWriterDeps, portId: string): Write | undefined {
   const port = deps.tables.of('port').get(portId);
   const stale = staleReports(deps, portId, port);
   const ops: Op[] = stale.map((row) => ({ kind: 'delete', key: vifKey(row.host, portId) }));
-  const write = port === undefined ? undefined : planStatus(deps, port, deps.facts(port));
+  const write = port === undefined ? undefined : planStatus(deps, port, deps.evidence(port));
   if (write !== undefined) ops.push(write.op);
   if (ops.length === 0) return undefined;
   const compares = [portCompare(deps, portId), ...stale.flatMap((row) => reportCompare(deps, row))];
@@ -104,9 +104,9 @@ function planWrite(deps: StatusWriterDeps, portId: string): Write | undefined {
 export function planStatus(
   deps: Pick<StatusWriterDeps, 'tables' | 'now'>,
   port: Port,
-  facts: PortFacts,
+  evidence: PortEvidence,
 ): StatusWrite | undefined {
-  const status = portStatus(port, facts);
+  const status = portStatus(port, evidence);
   if (status === port.status) return undefined;
   const value = JSON.stringify(withStatus(port, status, deps.now()));
   return { compare: portCompare(deps, port.id), op: { kind: 'put', key: objectKey('port', port.id), value } };

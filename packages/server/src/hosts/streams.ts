@@ -1,25 +1,51 @@
-import type { Writable } from 'node:stream';
-import type { Logger } from '@cable/kit';
-import type { SliceCache } from '../slices/slice-cache.ts';
-import { HostStream } from './host-stream.ts';
+import type { Duplex, Writable } from 'node:stream';
+import { type CompilerTables, isSent } from '@cable/compiler';
+import { type Logger, startTurns, type Turns } from '@cable/kit';
+import { CableError, type SliceKey } from '@cable/model';
+import type { Outcome } from '../slices/slice-compiler.ts';
+import type { Follower, SliceStore } from '../slices/slice-store.ts';
+import { HostStream, type StreamPlane } from './host-stream.ts';
+import { Joiner } from './stream-output.ts';
+import { HostStreamV1 } from './stream-v1.ts';
+import { SlicesV1 } from './stream-v1-slices.ts';
 
 /** A restarted agent may connect before its old connection is known to be dead; more than these are a mistake, and the oldest goes. */
 const STREAMS_A_HOST = 2;
 
 export type StreamsOptions = {
-  readonly cache: SliceCache;
+  readonly store: SliceStore;
+  readonly tables: Pick<CompilerTables, 'router_interface'>;
+  readonly plane: StreamPlane;
   readonly log: Logger;
+  /** Longest silence of a stream. */
   readonly keepaliveMs: number;
+  /** A client that takes nothing for so long is cut. */
   readonly stalledMs: number;
+  /** Starts the turns in which many streams are written to. Default: `startTurns` of the kit. */
+  readonly turns?: () => Turns;
 };
 
-/** The open streams of all hosts. */
-export class Streams {
+type AnyStream = HostStream | HostStreamV1;
+
+/** The open streams of all hosts, of both protocols. */
+export class Streams implements Follower {
   readonly #options: StreamsOptions;
-  readonly #streams = new Map<string, Set<HostStream>>();
+  readonly #streams = new Map<string, Set<AnyStream>>();
+  /** Streams that have, or may have, something to send at the end of the batch. */
+  readonly #touched = new Set<AnyStream>();
+  #streamsV1 = 0;
+  readonly #joiner = new Joiner();
+  readonly #turns: () => Turns;
+  readonly #slicesV1: SlicesV1;
+  readonly #abort = new AbortController();
+  readonly #unfollow: () => void;
 
   constructor(options: StreamsOptions) {
+    const { store, tables } = options;
     this.#options = options;
+    this.#turns = options.turns ?? startTurns;
+    this.#slicesV1 = new SlicesV1(store, tables, this.#abort.signal);
+    this.#unfollow = store.follow(this);
   }
 
   /** Number of hosts with a stream. */
@@ -32,27 +58,57 @@ export class Streams {
     return this.#streams.has(host);
   }
 
-  /** Starts a stream to `out`, which the caller has opened. */
-  open(host: string, since: number, out: Writable): void {
-    const { cache, log, keepaliveMs, stalledMs } = this.#options;
-    const streams = this.#streams.get(host) ?? new Set<HostStream>();
-    this.#streams.set(host, streams);
-    const oldest = streams.size < STREAMS_A_HOST ? undefined : streams.values().next().value;
-    const onEnd = (reason: string): void => {
-      streams.delete(stream);
-      if (streams.size === 0 && this.#streams.get(host) === streams) this.#streams.delete(host);
-      log.info({ host, reason }, 'host stream ended');
-    };
-    const stream: HostStream = new HostStream({ host, since, cache, out, onEnd, keepaliveMs, stalledMs });
-    streams.add(stream);
-    oldest?.end('host opened another stream');
-    log.info({ host, since }, 'host stream started');
-    stream.start();
+  /** Number of open streams by protocol. */
+  protocols(): Readonly<Record<string, number>> {
+    let all = 0;
+    for (const streams of this.#streams.values()) all += streams.size;
+    return { 1: this.#streamsV1, 2: all - this.#streamsV1 };
   }
 
-  /** Tells the host that everything so far has been sent. */
-  bookmark(host: string): void {
-    for (const stream of this.#streams.get(host) ?? []) stream.bookmark();
+  /** True while something for the host is due, or was written without a `sync` or bookmark behind it; and while it has no stream. */
+  owes(host: string): boolean {
+    const streams = this.#streams.get(host);
+    return streams === undefined || [...streams].some((stream) => stream.owes);
+  }
+
+  /** True when that run of the host's agent has a stream here. */
+  hasSession(host: string, session: string): boolean {
+    return [...(this.#streams.get(host) ?? [])].some((stream) => stream.session === session);
+  }
+
+  /** Starts a stream over an upgraded connection, which is answered already. */
+  open(host: string, socket: Duplex): void {
+    const { store, plane, keepaliveMs, stalledMs } = this.#options;
+    this.#start(
+      host,
+      2,
+      (ends) => new HostStream({ host, store, plane, socket, joiner: this.#joiner, keepaliveMs, stalledMs, ...ends }),
+    );
+  }
+
+  /** Starts a stream of protocol 1 to `out`, which is answered already. `since`: a revision that the tables have reached; 0: none. */
+  openV1(host: string, since: number, out: Writable): void {
+    const { store, plane, keepaliveMs, stalledMs } = this.#options;
+    const sent = plane.sent.bind(plane);
+    this.#start(host, 1, (ends) => {
+      return new HostStreamV1({
+        host,
+        since,
+        store,
+        slices: this.#slicesV1,
+        out,
+        sent,
+        joiner: this.#joiner,
+        keepaliveMs,
+        stalledMs,
+        ...ends,
+      });
+    });
+  }
+
+  /** Says why and ends the host's streams. */
+  refuse(host: string, error: CableError): void {
+    for (const stream of [...(this.#streams.get(host) ?? [])]) stream.refuse(error);
   }
 
   /** Ends the host's streams. */
@@ -60,7 +116,92 @@ export class Streams {
     for (const stream of [...(this.#streams.get(host) ?? [])]) stream.end(reason);
   }
 
+  /** Ends all streams. */
   endAll(reason: string): void {
     for (const host of [...this.#streams.keys()]) this.end(host, reason);
   }
+
+  /** Ends all streams, for good. */
+  stop(reason: string): void {
+    this.#unfollow();
+    this.#abort.abort();
+    this.endAll(reason);
+  }
+
+  async note({ slices, needs }: Outcome): Promise<void> {
+    const { store } = this.#options;
+    const turns = this.#turns();
+    for (const [key, position] of slices) {
+      const whole = this.#slicesV1.note(key);
+      const digest = isSent(key) ? store.digestSince(key, position) : undefined;
+      for (const host of store.subscribers(key)) {
+        for (const stream of this.#streams.get(host) ?? []) {
+          if (stream instanceof HostStreamV1) stream.note(key, whole);
+          else if (isSent(key)) stream.note(key, position, digest);
+          this.#touched.add(stream);
+        }
+        if (turns.due()) await turns.next();
+      }
+    }
+    for (const [host, keys] of needs) {
+      this.#noteMoves(host, keys);
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  async flush(): Promise<void> {
+    const turns = this.#turns();
+    // Those that have to wait again come with the next batch.
+    for (const stream of [...this.#touched]) {
+      this.#touched.delete(stream);
+      stream.pump();
+      if (turns.due()) await turns.next();
+    }
+    this.#joiner.clear();
+  }
+
+  #noteMoves(host: string, keys: ReadonlySet<SliceKey>): void {
+    const streams = this.#streams.get(host);
+    if (streams === undefined) return;
+    if (!this.#options.store.hasHost(host)) {
+      this.refuse(host, new CableError('HostNotRegistered', `Host ${host} was deleted.`));
+      return;
+    }
+    for (const stream of streams) {
+      for (const key of keys) stream.noteMove(key);
+      this.#touched.add(stream);
+    }
+  }
+
+  #start<S extends AnyStream>(host: string, protocol: number, make: (ends: StreamEnds<S>) => S): void {
+    const { log } = this.#options;
+    const streams = this.#streams.get(host) ?? new Set<AnyStream>();
+    this.#streams.set(host, streams);
+    const oldest = streams.size < STREAMS_A_HOST ? undefined : streams.values().next().value;
+    const stream: S = make({
+      onWait: (waiting) => this.#touched.add(waiting),
+      onError: (err) => log.error({ err, host }, 'host stream failed'),
+      onEnd: (reason) => this.#ended(host, streams, stream, reason),
+    });
+    streams.add(stream);
+    if (stream instanceof HostStreamV1) this.#streamsV1 += 1;
+    oldest?.end('host opened another stream');
+    log.info({ host, protocol }, 'host stream started');
+    stream.start();
+  }
+
+  #ended(host: string, streams: Set<AnyStream>, stream: AnyStream, reason: string): void {
+    streams.delete(stream);
+    this.#touched.delete(stream);
+    if (stream instanceof HostStreamV1) this.#streamsV1 -= 1;
+    if (this.#streamsV1 === 0) this.#slicesV1.clear();
+    if (streams.size === 0 && this.#streams.get(host) === streams) this.#streams.delete(host);
+    this.#options.log.info({ host, reason }, 'host stream ended');
+  }
 }
+
+type StreamEnds<S> = {
+  readonly onWait: (stream: S) => void;
+  readonly onError: (err: unknown) => void;
+  readonly onEnd: (reason: string) => void;
+};

@@ -16,7 +16,7 @@ test('the typed client works over TCP and over a Unix socket', async (t) => {
     { kind: 'tcp', host: '127.0.0.1', port: 0 },
     { kind: 'unix', path: join(directory, 's.sock') },
   ] as const;
-  const listeners = await listen((request, reply) => server.app.routing(request, reply), addresses);
+  const listeners = await listen({ request: (request, reply) => server.app.routing(request, reply) }, addresses);
   for (const url of listeners.urls) {
     const transport = httpTransport(url);
     const client = createClient({ transport, projectId: 'p' });

@@ -19,11 +19,12 @@ export function answerError(
 }
 
 /** Body of an error answer. `detail`: the error's own, else what to do. */
-function errorBody(error: CableError): NeutronErrorBody {
+export function errorBody(error: CableError): NeutronErrorBody {
   return { NeutronError: { type: error.type, message: error.message, detail: error.detail || error.remedy } };
 }
 
-function asCableError(thrown: FastifyError | Error): CableError {
+/** What is thrown, as an error of the table. */
+export function asCableError(thrown: FastifyError | Error): CableError {
   if (thrown instanceof CableError) return thrown;
   if (storeErrorCode(thrown) !== undefined) {
     return new CableError('ServiceUnavailable', 'The store does not answer.', { cause: thrown });

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ResourceIndex } from '../services/resource-index.ts';
 import type { Tables } from '../tables.ts';
+import { addEventLoopDelay } from './event-loop.ts';
 
 /** Adds `/metrics` (Prometheus), `/healthz` (the process lives) and `/readyz` (it can answer). */
 export function addHealthRoutes(
@@ -20,6 +21,11 @@ export function addHealthRoutes(
     registers: [registry],
   });
   addObjectGauge(registry, tables, resources);
+  const stopDelay = addEventLoopDelay(registry);
+  app.addHook('onClose', (_app, done) => {
+    stopDelay();
+    done();
+  });
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown';
     const labels = { method: request.method, route, status: String(reply.statusCode) };

@@ -2,6 +2,7 @@
 import {
   type Attributes,
   type Caller,
+  createShowText,
   pageLinks,
   parseAction,
   parseCreate,
@@ -11,12 +12,14 @@ import {
   routesOf,
   showObject,
 } from '@cable/api';
+import { createTurnLine, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ServiceDeps } from '../services/context.ts';
 import { listObjects, present, showOne } from '../services/read.ts';
 import { createObjects, deleteObject, updateObject } from '../services/write.ts';
 import type { AuthenticatedCaller, Authenticator } from './auth.ts';
+import { sendList } from './list-answer.ts';
 
 /** What an action does; registered under `<resource>.<action>`. */
 type ActionHandler = (deps: ServiceDeps, id: string, body: Attributes, caller: Caller) => Promise<unknown>;
@@ -27,10 +30,18 @@ export type ResourceRouteOptions = {
   readonly actions: Readonly<Record<string, ActionHandler>>;
 };
 
+/** How long all lists together may keep the event loop in one of its rounds. */
+const LIST_TURN_MS = 2;
+
+/** Starts a list's work. */
+type StartTurns = () => Turns;
+
 type Call = {
   readonly options: ResourceRouteOptions;
+  readonly startTurns: StartTurns;
   readonly route: Route;
   readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
   readonly caller: AuthenticatedCaller;
   readonly params: URLSearchParams;
   /** Empty for collections. */
@@ -39,6 +50,7 @@ type Call = {
 
 /** Adds every route of the declarations. Throws when a declared action has no handler. */
 export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOptions): void {
+  const startTurns = createTurnLine(LIST_TURN_MS);
   for (const route of routesOf(options.deps.resources.all)) {
     const handle = handlerOf(options, route);
     app.route<{ Params: { id?: string } }>({
@@ -47,8 +59,10 @@ export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOp
       handler: async (request, reply) => {
         const caller = await options.authenticate(request.headers);
         const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
-        const answer = await handle({ options, route, request, caller, params, id: request.params.id ?? '' });
-        return reply.code(route.status).send(answer);
+        const id = request.params.id ?? '';
+        const answer = await handle({ options, startTurns, route, request, reply, caller, params, id });
+        // A handler that sends its answer itself has it sent by then.
+        return answer === reply ? reply : reply.code(route.status).send(answer);
       },
     });
   }
@@ -70,17 +84,43 @@ const HANDLERS: Readonly<Record<Exclude<Route['operation']['kind'], 'action'>, (
   delete: handleDelete,
 };
 
-async function handleList({ options, route, request, caller, params }: Call): Promise<unknown> {
+async function handleList(call: Call): Promise<unknown> {
+  const { options, route, request, reply, caller, params } = call;
   const { deps } = options;
   const { resource } = route;
   if (caller.projectGiven) await deps.hooks[resource.name]?.prepare?.(deps, caller, caller.projectId, true);
   const query = parseListQuery(resource, params, caller);
-  const objects = listObjects(deps, resource, query, caller);
-  const url = `${request.protocol}://${request.host}${route.path}`;
-  const links = pageLinks(url, params, query, objects);
+  const gone = goneClient(reply);
+  const turns = stoppedBy(gone, call.startTurns());
+  try {
+    const { objects, computed } = await listObjects(deps, resource, query, caller, turns);
+    const write = createShowText(resource, caller, query.fields);
+    const links = pageLinks(`${request.protocol}://${request.host}${route.path}`, params, query, objects);
+    const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
+    const format = (object: AnyObject): string => write(object, computed(object));
+    const body = { name: resource.plural, objects, format, others };
+    return await sendList(reply.code(route.status), body, turns);
+  } catch (err) {
+    if (!gone.aborted) throw err;
+    return reply.hijack();
+  }
+}
+
+/** Aborts when the client closes its connection (and, without consequence, when it has been answered). */
+function goneClient(reply: FastifyReply): AbortSignal {
+  const abort = new AbortController();
+  reply.raw.once('close', () => abort.abort());
+  return abort.signal;
+}
+
+/** The turns, of which the next does not come any more once the signal has aborted: it throws the signal's reason. */
+function stoppedBy(signal: AbortSignal, turns: Turns): Turns {
   return {
-    [resource.plural]: objects.map((object) => showObject(resource, object, caller, query.fields)),
-    ...(links.length > 0 ? { [`${resource.plural}_links`]: links } : {}),
+    due: turns.due,
+    next: async () => {
+      await turns.next();
+      signal.throwIfAborted();
+    },
   };
 }
 

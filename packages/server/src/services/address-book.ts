@@ -1,9 +1,12 @@
 import { type IpAddress, parseIp } from '@cable/model';
 import type { Tables } from '../tables.ts';
 
+/** An address in a map. Small numbers take no memory of their own, big ones do; a subnet has addresses of one family. */
+type AddressKey = number | bigint;
+
 /** The addresses taken in each subnet, kept from the port table, so that an allocation looks at few of them. */
 export class AddressBook {
-  readonly #used = new Map<string, Map<bigint, string>>();
+  readonly #used = new Map<string, Map<AddressKey, string>>();
   readonly #cursors = new Map<string, bigint>();
 
   /** Follows the tables; make it before they start. */
@@ -18,7 +21,7 @@ export class AddressBook {
 
   /** ID of the port that has the address; undefined: free. */
   holder(subnetId: string, ip: IpAddress): string | undefined {
-    return this.#used.get(subnetId)?.get(ip.value);
+    return this.#used.get(subnetId)?.get(keyOf(ip));
   }
 
   usedCount(subnetId: string): number {
@@ -34,13 +37,13 @@ export class AddressBook {
     this.#cursors.set(subnetId, value);
   }
 
-  #add(subnetId: string, ip: bigint, portId: string): void {
-    const used = this.#used.get(subnetId) ?? new Map<bigint, string>();
+  #add(subnetId: string, ip: AddressKey, portId: string): void {
+    const used = this.#used.get(subnetId) ?? new Map<AddressKey, string>();
     this.#used.set(subnetId, used);
     used.set(ip, portId);
   }
 
-  #remove(subnetId: string, ip: bigint, portId: string): void {
+  #remove(subnetId: string, ip: AddressKey, portId: string): void {
     const used = this.#used.get(subnetId);
     if (used?.get(ip) !== portId) return;
     used.delete(ip);
@@ -51,13 +54,17 @@ export class AddressBook {
 
   #forEachAddress(
     port: Readonly<Record<string, unknown>> | undefined,
-    call: (subnet: string, ip: bigint) => void,
+    call: (subnet: string, ip: AddressKey) => void,
   ): void {
     const fixedIps = port?.['fixed_ips'];
     if (!Array.isArray(fixedIps)) return;
     for (const fixed of fixedIps as readonly Readonly<Record<string, unknown>>[]) {
       const ip = parseIp(String(fixed['ip_address']));
-      if (ip !== undefined) call(String(fixed['subnet_id']), ip.value);
+      if (ip !== undefined) call(String(fixed['subnet_id']), keyOf(ip));
     }
   }
+}
+
+function keyOf(ip: IpAddress): AddressKey {
+  return ip.version === 4 ? Number(ip.value) | 0 : ip.value;
 }

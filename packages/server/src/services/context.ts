@@ -3,7 +3,7 @@ import type { Logger } from '@cable/kit';
 import type { Store } from '@cable/store';
 import type { Tables } from '../tables.ts';
 import type { AddressBook } from './address-book.ts';
-import type { HookTable } from './hooks.ts';
+import type { HookTable } from './hook-types.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { ResourceIndex } from './resource-index.ts';
 import type { TxnPlan } from './txn-plan.ts';

@@ -1,30 +1,48 @@
-import { type Caller, cutPage, type Filter, type ListQuery, matchesFilters } from '@cable/api';
+import { type Caller, type Filter, type ListQuery, matchesFilters, type Shown } from '@cable/api';
+import type { Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { ServiceDeps } from './context.ts';
+import { cutPage } from './page.ts';
 import { canSee, hasSharedObjects } from './visibility.ts';
+
+const NONE: Shown = {};
 
 type Deps = Pick<ServiceDeps, 'tables' | 'resources' | 'hooks'>;
 
-/** The objects of a list request, computed attributes filled in. Throws `NotFound` for an unknown marker. */
-export function listObjects(
+/** Objects of a list request, in its order. */
+export type List = {
+  readonly objects: readonly AnyObject[];
+  /** The computed attributes of one of the objects, as of now; none where the objects have them. */
+  computed(object: AnyObject): Shown;
+};
+
+/**
+ * The objects of a list request. Which objects there are, and what is stored of them, is of one moment: the one of the call. Throws
+ * `NotFound` for an unknown marker.
+ */
+export async function listObjects(
   deps: Deps,
   resource: ResourceModel,
   query: ListQuery,
   caller: Caller,
-): readonly AnyObject[] {
-  if (resource.adminOnly && !caller.isAdmin) return [];
+  turns: Turns,
+): Promise<List> {
+  if (resource.adminOnly && !caller.isAdmin) return { objects: [], computed: () => NONE };
   const isComputed = (name: string): boolean => resource.attributes[name]?.computed === true;
   const early = query.filters.filter((filter) => !isComputed(filter.attribute));
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
-  let rows = candidates(deps, resource, early, caller).filter(
-    (row) => matchesFilters(early, row) && isChangedSince(row, query) && canSee(deps, resource, row, caller),
-  );
-  if (late.length > 0 || query.sort.some((key) => isComputed(key.attribute))) {
-    rows = rows.map((row) => present(deps, resource, row)).filter((row) => matchesFilters(late, row));
+  // What an object is looked at for must be what is shown of it.
+  const presentFirst = late.length > 0 || query.sort.some((key) => isComputed(key.attribute));
+  const found: AnyObject[] = [];
+  for (const row of candidates(deps, resource, early, caller)) {
+    if (turns.due()) await turns.next();
+    if (!matchesFilters(early, row) || !isChangedSince(row, query) || !canSee(deps, resource, row, caller)) continue;
+    const object = presentFirst ? present(deps, resource, row) : row;
+    if (matchesFilters(late, object)) found.push(object);
   }
-  const page = cutPage(rows, query);
-  if (page.markerMissing) throw notFound(resource, String(query.marker));
-  return page.objects.map((row) => present(deps, resource, row));
+  const objects = await cutPage(found, query, turns);
+  if (objects === undefined) throw notFound(resource, String(query.marker));
+  return { objects, computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object)) };
 }
 
 /** One object that the caller may see, computed attributes filled in. Throws `NotFound`. */
@@ -43,8 +61,12 @@ export function rowFor(deps: Deps, resource: ResourceModel, id: string, caller: 
 
 /** Fills in the computed attributes. */
 export function present(deps: Deps, resource: ResourceModel, row: AnyObject): AnyObject {
-  const computed = deps.hooks[resource.name]?.present?.(deps.tables, row);
-  return computed === undefined ? row : { ...row, ...computed };
+  const computed = computedOf(deps, resource, row);
+  return computed === NONE ? row : { ...row, ...computed };
+}
+
+function computedOf(deps: Deps, resource: ResourceModel, row: AnyObject): Shown {
+  return deps.hooks[resource.name]?.present?.(deps.tables, row) ?? NONE;
 }
 
 /** Neutron's words: `Network <id> could not be found.` */
@@ -69,14 +91,29 @@ function candidates(
   const table = deps.tables.any(resource.name);
   const byId = filters.find((filter) => filter.attribute === 'id');
   if (byId !== undefined) return [...new Set(byId.values)].flatMap((id) => table.get(id) ?? []);
-  for (const filter of filters) {
-    const index = filter.property === null ? filter.attribute : `${filter.attribute}.${filter.property}`;
-    // An index has no rows without a value: an empty filter must look at all.
-    if (filter.substring || filter.values.includes('') || !deps.tables.hasIndex(resource.name, index)) continue;
-    return unique(filter.values.flatMap((value) => table.by(index, value)));
+  const narrowest = narrowestOf(deps, resource, filters);
+  // Looking up most of the rows one by one costs more than looking at all.
+  if (narrowest !== undefined && narrowest.count < table.size / 2) {
+    return unique(narrowest.values.flatMap((value) => table.by(narrowest.index, value)));
   }
-  if (caller.isAdmin || hasSharedObjects(resource)) return [...table.values()];
+  if (caller.isAdmin || hasSharedObjects(resource)) return table.rows();
   return unique([...table.by('project_id', caller.projectId), ...partsOfOwned(deps, resource, caller)]);
+}
+
+type Lookup = { readonly index: string; readonly values: readonly string[]; readonly count: number };
+
+/** The index with the fewest rows among those that the filters allow; undefined: none. */
+function narrowestOf({ tables }: Deps, resource: ResourceModel, filters: readonly Filter[]): Lookup | undefined {
+  const table = tables.any(resource.name);
+  let narrowest: Lookup | undefined;
+  for (const { attribute, property, values, substring } of filters) {
+    const index = property === null ? attribute : `${attribute}.${property}`;
+    // An index has no rows without a value: an empty filter must look at all.
+    if (substring || values.includes('') || !tables.hasIndex(resource.name, index)) continue;
+    const count = values.reduce((sum, value) => sum + table.count(index, value), 0);
+    if (narrowest === undefined || count < narrowest.count) narrowest = { index, values, count };
+  }
+  return narrowest;
 }
 
 /** Others' objects that are part of what the caller's project owns. */

@@ -6,7 +6,7 @@ import type { Attributes, Caller } from '@cable/api';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
 import type { ServiceDeps, WriteContext } from './context.ts';
-import type { Given } from './hooks.ts';
+import type { Given } from './hook-types.ts';
 import { rowFor } from './read.ts';
 import { checkReferences, planReferences } from './references.ts';
 import { PlanTooLarge, transact } from './transact.ts';

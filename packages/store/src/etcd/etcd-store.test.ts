@@ -132,6 +132,24 @@ test('etcd: one that does not answer makes calls fail as unavailable in time, an
   await answered(async () => assert.equal(await store.keepAlive(lease), true));
 });
 
+test('etcd: a list in portions whose revision is compacted meanwhile says so', { timeout: 20_000 }, async () => {
+  const store = await openEtcd({ endpoints: [etcd.endpoint], log: silentLogger() });
+  const write = async (at: number): Promise<number> => {
+    const ops = Array.from(
+      { length: 128 },
+      (_, i) => ({ kind: 'put', key: `/forgotten/${at}/${i}`, value: '' }) as const,
+    );
+    return (await store.txn([], ops)).revision;
+  };
+  for (let at = 0; at < 8; at += 1) await write(at);
+  const list = async (): Promise<void> => {
+    for await (const _portion of store.listPages('/forgotten/')) await store.compact(await write(9));
+  };
+  await assert.rejects(list(), { code: 'compacted' });
+  assert.equal((await store.list('/forgotten/')).kvs.length, 9 * 128);
+  await store.close();
+});
+
 test('etcd: members that are down are passed over', { timeout: 20_000 }, async () => {
   const store = await openEtcd({ endpoints: ['127.0.0.1:1', 'localhost:1', etcd.endpoint], log: silentLogger() });
   const result = await store.txn([], [{ kind: 'put', key: '/failover', value: '1' }]);

@@ -1,11 +1,10 @@
 import type { Logger } from '@cable/kit';
-import type { Compare, KeyValue, Op, Store, TxnResult, WatchBatch, WatchOptions } from '../contract.ts';
+import type { Compare, KeyValue, ListPage, Op, Store, TxnResult, WatchBatch, WatchOptions } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { checkKey, checkTtl, checkTxn } from '../limits.ts';
+import { checkKey, checkTtl, checkTxn, PAGE_KEYS } from '../limits.ts';
 import { EtcdConnection } from './connection.ts';
 import { KeepAliveStream } from './keep-alive.ts';
 import { createMethods, type EtcdMethods } from './rpc.ts';
-import type { WireKeyValue } from './schema.ts';
 import { watchPrefix } from './watch.ts';
 import { decodeKeyValue, decodeTxn, encodeTxn, prefixEnd, revisionOf } from './wire.ts';
 
@@ -19,8 +18,6 @@ export type EtcdOptions = {
   readonly historyRevisions?: number;
 };
 
-/** Keys asked for at a time by `list`. */
-const PAGE = 1000;
 const COMPACT_EVERY_MS = 300_000;
 
 /** Opens the store on an etcd cluster. Throws `unavailable` when no member answers. */
@@ -60,7 +57,7 @@ class EtcdStore implements Store {
     return kv === undefined ? undefined : decodeKeyValue(kv);
   }
 
-  async list(prefix: string): Promise<{ readonly revision: number; readonly kvs: readonly KeyValue[] }> {
+  async list(prefix: string): Promise<ListPage> {
     checkKey(prefix, 'prefix');
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -69,6 +66,22 @@ class EtcdStore implements Store {
         // The revision of the first page was compacted before the last one was read.
         if (!(err instanceof StoreError && err.code === 'compacted') || attempt === 5) throw err;
       }
+    }
+  }
+
+  async *listPages(prefix: string): AsyncGenerator<ListPage> {
+    checkKey(prefix, 'prefix');
+    const range_end = prefixEnd(prefix);
+    let key = Buffer.from(prefix);
+    let revision = 0;
+    for (;;) {
+      const request = { key, range_end, limit: PAGE_KEYS, revision };
+      const page = await this.#connection.call(this.#methods.range, request, 'repeat');
+      if (revision === 0) revision = revisionOf(page);
+      yield { revision, kvs: page.kvs.map(decodeKeyValue) };
+      const last = page.kvs.at(-1);
+      if (!page.more || last === undefined) return;
+      key = Buffer.concat([last.key, Buffer.of(0)]);
     }
   }
 
@@ -116,20 +129,14 @@ class EtcdStore implements Store {
     this.#connection.close();
   }
 
-  async #listOnce(prefix: string): Promise<{ readonly revision: number; readonly kvs: readonly KeyValue[] }> {
-    const range_end = prefixEnd(prefix);
-    const found: WireKeyValue[] = [];
-    let key = Buffer.from(prefix);
+  async #listOnce(prefix: string): Promise<ListPage> {
+    const kvs: KeyValue[] = [];
     let revision = 0;
-    for (;;) {
-      const request = { key, range_end, limit: PAGE, revision };
-      const page = await this.#connection.call(this.#methods.range, request, 'repeat');
-      if (revision === 0) revision = revisionOf(page);
-      found.push(...page.kvs);
-      const last = page.kvs.at(-1);
-      if (!page.more || last === undefined) return { revision, kvs: found.map(decodeKeyValue) };
-      key = Buffer.concat([last.key, Buffer.of(0)]);
+    for await (const page of this.listPages(prefix)) {
+      kvs.push(...page.kvs);
+      revision = page.revision;
     }
+    return { revision, kvs };
   }
 
   /** Every server does this; a revision that is compacted already is no error. */

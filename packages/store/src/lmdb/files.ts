@@ -1,3 +1,6 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { assertDiskRoom } from '@cable/kit';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import type { KeyValue } from '../contract.ts';
 import type { Draft } from './draft.ts';
@@ -5,6 +8,26 @@ import { decodeRecord, encodeRecord, type LogEntry } from './records.ts';
 
 /** `revision`: of the last transaction. `floor`: history before it is forgotten; 0: none forgotten. */
 export type Position = { readonly revision: number; readonly floor: number };
+
+/** What is left free of the disk for deletions, which may make room, and for whoever writes meanwhile. */
+const RESERVE_BYTES = 8 * 1024 * 1024;
+
+/** Pages from the root to an entry, which are written anew with it. */
+const PATH_BYTES = 16 * 1024;
+
+/** Bytes that a character of a string takes at most. */
+const CHARACTER_BYTES = 3;
+
+/** Position of a store that nobody has written to. */
+const NEW: Position = { revision: 1, floor: 0 };
+
+/** Reads of one state. */
+export type Snapshot = {
+  position(): Position;
+  /** Keys with the prefix, from `start` on, at most `limit`. */
+  list(prefix: string, start: string, limit: number): Iterable<KeyValue>;
+  end(): void;
+};
 
 /**
  * The LMDB environment: which database holds what.
@@ -14,6 +37,7 @@ export type Position = { readonly revision: number; readonly floor: number };
  * that a resolved commit is on disk. Transactions with a callback are not used: every decision is made before, in a draft.
  */
 export class LmdbFiles {
+  readonly #path: string;
   readonly #env: RootDatabase<string, string>;
   readonly #kv: Database<string, string>;
   readonly #log: Database<LogEntry[], number>;
@@ -22,6 +46,7 @@ export class LmdbFiles {
   readonly #meta: Database<Position, string>;
 
   constructor(path: string) {
+    this.#path = path;
     this.#env = open<string, string>({
       path,
       noSubdir: false,
@@ -44,7 +69,7 @@ export class LmdbFiles {
   }
 
   position(): Position {
-    return this.#meta.get('position') ?? { revision: 1, floor: 0 };
+    return this.#meta.get('position') ?? NEW;
   }
 
   get(key: string): KeyValue | undefined {
@@ -57,6 +82,22 @@ export class LmdbFiles {
       if (!key.startsWith(prefix)) return;
       yield decodeRecord(key, value);
     }
+  }
+
+  /** What the last commit left, unchanged by later ones until it is ended. LMDB keeps old pages for it: not for long. */
+  snapshot(): Snapshot {
+    const transaction = this.#env.useReadTransaction();
+    const [kv, meta] = [this.#kv, this.#meta];
+    return {
+      position: () => meta.get('position', { transaction }) ?? NEW,
+      *list(prefix, start, limit) {
+        for (const { key, value } of kv.getRange({ start, limit, transaction })) {
+          if (!key.startsWith(prefix)) return;
+          yield decodeRecord(key, value);
+        }
+      },
+      end: () => transaction.done(),
+    };
   }
 
   *keys(prefix: string): Generator<string> {
@@ -89,8 +130,13 @@ export class LmdbFiles {
     }
   }
 
-  /** Commits a draft and forgets history from `trimFrom` up to (not including) `trimTo`. Resolves when it is on disk. */
+  /**
+   * Commits a draft and forgets history from `trimFrom` up to (not including) `trimTo`. Resolves when it is on disk; rejects when the disk has no room
+   * for it, or refuses it.
+   */
   async commit(draft: Draft, position: Position, trimFrom: number, trimTo: number): Promise<void> {
+    const writtenBytes = Math.min((entriesOf(draft) + Math.max(0, trimTo - trimFrom)) * PATH_BYTES, this.#fileBytes());
+    assertDiskRoom(this.#path, writtenBytes + contentBytes(draft) + (adds(draft) ? RESERVE_BYTES : 0));
     const committed = this.#env.batch(() => {
       for (const [key, kv] of draft.records) this.#write(key, kv);
       for (const [revision, entries] of draft.history) settle(this.#log.put(revision, entries));
@@ -107,6 +153,11 @@ export class LmdbFiles {
     }
   }
 
+  /** Whatever a commit changes, it writes no more pages anew than there are. */
+  #fileBytes(): number {
+    return statSync(join(this.#path, 'data.mdb')).size;
+  }
+
   #write(key: string, kv: KeyValue | null): void {
     const before = this.get(key);
     const lease = kv?.lease ?? null;
@@ -118,6 +169,27 @@ export class LmdbFiles {
   async close(): Promise<void> {
     await this.#env.close();
   }
+}
+
+/** How many entries of the databases a draft writes or removes at most: a key has a record and two places under leases. */
+function entriesOf({ records, history, leases }: Draft): number {
+  return 3 * records.size + history.size + leases.size + 1;
+}
+
+function contentBytes({ records, history }: Draft): number {
+  let characters = 0;
+  for (const kv of records.values()) characters += kv?.value.length ?? 0;
+  for (const entries of history.values()) {
+    for (const [key, record] of entries) characters += key.length + (record?.length ?? 0);
+  }
+  return characters * CHARACTER_BYTES;
+}
+
+/** False: the draft does nothing but delete. */
+function adds({ records, leases }: Draft): boolean {
+  for (const kv of records.values()) if (kv !== null) return true;
+  for (const ttlSeconds of leases.values()) if (ttlSeconds !== null) return true;
+  return false;
 }
 
 /** A failed commit rejects the batch and each of its writes: the batch is looked at, the writes need not be. */

@@ -1,9 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from '@cable/kit';
-import type { Compare, KeyValue, Op, Store, StoreEvent, TxnResult, WatchBatch, WatchOptions } from '../contract.ts';
+import type {
+  Compare,
+  KeyValue,
+  ListPage,
+  Op,
+  Store,
+  StoreEvent,
+  TxnResult,
+  WatchBatch,
+  WatchOptions,
+} from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { checkKey, checkTtl, checkTxn } from '../limits.ts';
+import { checkKey, checkTtl, checkTxn, PAGE_KEYS } from '../limits.ts';
 import { makeDirectory } from './directory.ts';
 import { Draft } from './draft.ts';
 import { LmdbFiles } from './files.ts';
@@ -78,10 +88,30 @@ class LmdbStore implements Store {
     return this.#files.get(key);
   }
 
-  async list(prefix: string): Promise<{ readonly revision: number; readonly kvs: readonly KeyValue[] }> {
+  async list(prefix: string): Promise<ListPage> {
     checkKey(prefix, 'prefix');
     this.#open();
     return { revision: this.#files.position().revision, kvs: [...this.#files.list(prefix)] };
+  }
+
+  async *listPages(prefix: string): AsyncGenerator<ListPage> {
+    checkKey(prefix, 'prefix');
+    this.#open();
+    const snapshot = this.#files.snapshot();
+    try {
+      const { revision } = snapshot.position();
+      let from = prefix;
+      for (;;) {
+        const kvs = [...snapshot.list(prefix, from, PAGE_KEYS)];
+        yield { revision, kvs };
+        const last = kvs.at(-1);
+        if (last === undefined || kvs.length < PAGE_KEYS) return;
+        if (this.#closed) throw new StoreError('closed', 'the store is closed');
+        from = `${last.key}\u0000`;
+      }
+    } finally {
+      snapshot.end();
+    }
   }
 
   async txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { Compare, Op, Store, WatchBatch } from '../contract.ts';
+import type { Compare, ListPage, Op, Store, WatchBatch } from '../contract.ts';
 import { StoreError } from '../errors.ts';
 import { MAX_KEY_BYTES, MAX_TXN_BYTES } from '../limits.ts';
 import { eventsOf, formatEvent, watchUntil } from './watching.ts';
@@ -81,6 +81,48 @@ function reads(check: Check): void {
     assert.equal(new Set(kvs.map((kv) => kv.key)).size, 2500);
     assert(kvs.every((kv) => kv.value === value));
   });
+
+  check('a list in portions is of one revision, whatever is written between them', async (store, prefix) => {
+    const key = (i: number): string => `${prefix}k/${String(i).padStart(4, '0')}`;
+    for (let at = 0; at < 1200; at += 100) {
+      await write(store, ...Array.from({ length: 100 }, (_, i) => put(key(at + i), 'before')));
+    }
+    const whole = await store.list(`${prefix}k/`);
+    const portions: ListPage[] = [];
+    for await (const portion of store.listPages(`${prefix}k/`)) {
+      portions.push(portion);
+      const last = 1199 - portions.length;
+      await write(store, put(key(last), 'after'), put(`${prefix}k/9999`, 'new'), { kind: 'delete', key: key(1199) });
+    }
+    assert(portions.length > 1);
+    assert(portions.every((portion) => portion.revision === whole.revision && portion.kvs.length < 1000));
+    assert.deepEqual(
+      portions.flatMap((portion) => portion.kvs),
+      whole.kvs,
+    );
+    const now = await store.list(`${prefix}k/`);
+    assert.notEqual(now.revision, whole.revision);
+    assert.equal(now.kvs.at(-1)?.value, 'new');
+  });
+
+  check(
+    'a list in portions of nothing has one, with the revision; it can be left before its end',
+    async (store, prefix) => {
+      const revision = await write(store, ...Array.from({ length: 128 }, (_, i) => put(`${prefix}k/${i}`, '')));
+      const portions: ListPage[] = [];
+      for await (const portion of store.listPages(`${prefix}none/`)) portions.push(portion);
+      assert.deepEqual(portions, [{ revision, kvs: [] }]);
+      for (let at = 0; at < 8; at += 1) {
+        await write(store, ...Array.from({ length: 128 }, (_, i) => put(`${prefix}l/${at}/${i}`, '')));
+      }
+      for await (const portion of store.listPages(prefix)) {
+        assert(portion.kvs.length > 0);
+        break;
+      }
+      await write(store, { kind: 'deletePrefix', prefix: `${prefix}k/` });
+      assert.equal((await store.list(prefix)).kvs.length, 1024);
+    },
+  );
 }
 
 function transactions(check: Check): void {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { ApiError } from '@cable/api';
+import type { Netns } from '../../net/netns.ts';
 import { CNI_CODE, CniError } from '../errors.ts';
+import type { LocalFacts } from '../local-facts.ts';
 import type { PodLink, PodLinks } from '../pod-link.ts';
 import type { ApiQuery, CniApi, NetworkFacts, PortFacts, PortRequest, SubnetFacts } from '../server-api.ts';
 
@@ -20,6 +22,8 @@ export type FakeServer = {
   down: boolean;
   /** Set: creating a port is refused so. */
   refusal: string;
+  /** What happens when a port is asked for. */
+  beforeCreate: () => void;
 };
 
 export function fakeServer(): FakeServer {
@@ -49,12 +53,14 @@ export function fakeServer(): FakeServer {
     subnets,
     down: false,
     refusal: '',
+    beforeCreate: () => undefined,
     api: {
       networks: (query) => ask(networks, query),
       subnets: (query) => ask(subnets, query),
       securityGroups: (query) => ask(groups, query),
       ports: (query) => ask(ports.values(), query),
       createPort: async (body) => {
+        server.beforeCreate();
         await ask([], {});
         if (server.refusal !== '') throw new ApiError(409, 'IpAddressGenerationFailure', server.refusal, '');
         const port = storedPort(body, ports.size);
@@ -79,50 +85,50 @@ function storedPort(body: PortRequest, index: number): Stored {
   const last = 5 + index;
   return {
     ...body,
-    id: `aaaaaaa${index}-bbbb-4ccc-8ddd-000000000000`,
-    mac_address: body.mac_address ?? `fa:16:3e:00:00:0${last}`,
+    id: `aaaaa${(0xaa0 + index).toString(16)}-bbbb-4ccc-8ddd-000000000000`,
+    mac_address: body.mac_address ?? `fa:16:3e:00:00:${last.toString(16).padStart(2, '0')}`,
     fixed_ips: [{ subnet_id: SUBNET_ID, ip_address: body.fixed_ips?.[0]?.ip_address ?? `10.0.0.${last}` }],
   };
 }
 
 /** Links as a map from host name; namespaces are those in `namespaces`. */
 export type FakeLinks = PodLinks & {
-  readonly plugged: Map<string, PodLink>;
-  readonly prepared: Set<string>;
+  readonly plugged: Map<string, PodLink & { readonly netns: string }>;
   readonly namespaces: Set<string>;
+  /** Namespaces that are held open now. */
+  readonly held: Set<Netns>;
 };
 
 export function fakeLinks(): FakeLinks {
-  const plugged = new Map<string, PodLink>();
-  const prepared = new Set<string>();
+  const plugged: FakeLinks['plugged'] = new Map();
   const namespaces = new Set(['/run/netns/pod']);
-  const enter = (netns: string): void => {
-    if (!namespaces.has(netns)) throw new CniError(CNI_CODE.unknownContainer, `no namespace ${netns}`, '');
-  };
+  const held = new Set<Netns>();
   return {
     plugged,
-    prepared,
     namespaces,
-    prepare: (netns, name) => {
-      enter(netns);
-      if ([...plugged.values()].some((link) => link.netns === netns && link.name === name)) return undefined;
-      const hostName = `cn-${prepared.size}`;
-      prepared.add(hostName);
-      return { hostName, ifindex: 7 };
+    held,
+    open: (path) => {
+      if (!namespaces.has(path)) throw new CniError(CNI_CODE.unknownContainer, `no namespace ${path}`, '');
+      const netns: Netns = { fd: -1, path, id: `net:[${path}]`, close: () => assert.ok(held.delete(netns)) };
+      held.add(netns);
+      return netns;
     },
-    plug: (link, ready) => {
-      enter(link.netns);
-      if (ready !== undefined) assert.ok(prepared.delete(ready.hostName));
-      plugged.set(link.hostName, link);
+    plug: async (netns, link) => {
+      assert.ok(held.has(netns), 'the namespace is held from the beginning');
+      plugged.set(link.hostName, { ...link, netns: netns.path });
+      return { portId: link.portId, ifindex: 7, name: link.hostName };
     },
-    unplug: (hostName) => {
-      prepared.delete(hostName);
+    unplug: async (hostName) => {
       plugged.delete(hostName);
     },
-    inspect: (hostName, netns) => {
-      enter(netns);
+    inspect: (netns, hostName) => {
+      assert.ok(held.has(netns));
       const link = plugged.get(hostName);
       return link === undefined ? `${hostName} is not on the host` : { ...link, hostUp: true, up: true };
     },
+    ports: () => [...plugged.values()].map(({ portId }) => portId),
   };
 }
+
+/** A host that has been sent nothing yet. */
+export const NO_FACTS: LocalFacts = { synced: () => false, network: () => undefined, portsByDeviceId: () => [] };

@@ -1,0 +1,49 @@
+import { type Logger, sleep, startLoop } from '@cable/kit';
+import type { NetlinkSocket } from '../net/socket.ts';
+import type { LinkTable } from './link-table.ts';
+import { ensureOwnLinks, type OwnLinks, ownLinkFaults } from './own-links.ts';
+
+export type OwnLinkKeeperOptions = {
+  /** As made at the start. */
+  readonly own: OwnLinks;
+  readonly mtuBytes: number;
+  readonly socket: NetlinkSocket;
+  readonly links: Pick<LinkTable, 'byName' | 'catchUp'>;
+  /** One of them is another device now: programs must be put on it. A throw means: again, after a back-off. */
+  readonly onRemade: (own: OwnLinks) => void;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+};
+
+/** `check` asks for a look, as after an event about one of them; `done` resolves after the signal aborted. */
+export type OwnLinkKeeper = { check(): void; readonly done: Promise<void> };
+
+/** Somebody who undoes it at once, again and again, is not answered more often. */
+const REST_MS = 1_000;
+
+/** Keeps the agent's own links as they were made: what is wrong in the table is put right at once. */
+export function startOwnLinkKeeper(options: OwnLinkKeeperOptions): OwnLinkKeeper {
+  const { mtuBytes, socket, links, log, signal } = options;
+  let { own } = options;
+  const run = async (): Promise<void> => {
+    const faults = ownLinkFaults(own, links, mtuBytes);
+    if (faults.length === 0) return;
+    log.warn({ faults }, "the vrouter's own devices were changed, putting them right");
+    const made = ensureOwnLinks(socket, { mtuBytes, serviceMac: own.service.mac });
+    if (!sameDevices(own, made)) options.onRemade(made);
+    // Only now: where the programs did not come onto the new devices, the next round must try again.
+    own = made;
+    links.catchUp();
+    await sleep(REST_MS, signal);
+  };
+  const loop = startLoop({ name: 'own link keeper', log, signal, run });
+  return { check: () => loop.trigger(), done: loop.done };
+}
+
+function sameDevices(a: OwnLinks, b: OwnLinks): boolean {
+  return (
+    a.service.ifindex === b.service.ifindex &&
+    a.servicePeer.ifindex === b.servicePeer.ifindex &&
+    a.overlay.ifindex === b.overlay.ifindex
+  );
+}

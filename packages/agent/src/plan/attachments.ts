@@ -1,0 +1,32 @@
+import type { LocalPort } from '@cable/model';
+import { vifDeviceName } from './device-names.ts';
+import { policyName, type StatedFact } from './topics.ts';
+import { type Family, itemFamily } from './unit.ts';
+
+/**
+ * A port of this host: its device, on which a program must be also while the port itself cannot be programmed (it must drop, not leak to the
+ * host), and what it needs of the host. Its policy is planned with or without a device, so that a plug finds it in place.
+ */
+export const ATTACHMENTS: Family = itemFamily(
+  { name: 'attachment', slice: 'host', subject: 'port' },
+  ({ item: portId }, port, reader) => {
+    const device = reader.device(vifDeviceName(port));
+    const facts = needs(portId, port);
+    if (device === undefined) return { facts };
+    facts.push({ topic: 'device', key: String(device.ifindex), member: portId, value: null });
+    const slot = reader.slot(portId);
+    if (slot === undefined) return { facts };
+    return { facts, vif: { portId, slot, ifindex: device.ifindex, device: device.name } };
+  },
+);
+
+function needs(portId: string, port: LocalPort): StatedFact[] {
+  const { networkId, policy, projectId } = port;
+  const facts: StatedFact[] = [{ topic: 'near', key: networkId, member: portId, value: null }];
+  if (port.vifKind === 'host') facts.push({ topic: 'machine-port', key: '', member: portId, value: null });
+  if (policy !== null && port.portSecurityEnabled) {
+    const value = { policy, networkId, projectId };
+    facts.push({ topic: 'policy-use', key: policyName(policy, networkId), member: portId, value });
+  }
+  return facts;
+}

@@ -1,0 +1,56 @@
+import type { SliceKind } from '@cable/model';
+import { ATTACHMENTS } from './attachments.ts';
+import { ENDPOINTS } from './endpoints.ts';
+import { FLOOD } from './flood.ts';
+import { GROUP_MEMBERS } from './group-members.ts';
+import { MACHINE_LINKS } from './machine-links.ts';
+import { NETWORKS } from './networks.ts';
+import { PEERS } from './peers.ts';
+import { POLICIES } from './policies.ts';
+import { ROUTER_LEGS } from './router-legs.ts';
+import { ROUTERS } from './routers.ts';
+import { ROUTES } from './routes.ts';
+import { SERVICES } from './services.ts';
+import type { Family } from './unit.ts';
+import { VIFS } from './vifs.ts';
+
+/**
+ * Every family of units. The order is that in which they run: facts are read by later families than those that state them. And it is their
+ * rank: where two units claim one map key, the one of the earlier family stands, within a family the one of the lower key.
+ */
+export const FAMILIES: readonly Family[] = [
+  NETWORKS,
+  GROUP_MEMBERS,
+  ATTACHMENTS,
+  ROUTERS,
+  ROUTER_LEGS,
+  ROUTES,
+  POLICIES,
+  VIFS,
+  ENDPOINTS,
+  SERVICES,
+  FLOOD,
+  PEERS,
+  MACHINE_LINKS,
+];
+
+/** Ranks of the families that have a unit for each header, or for each item, of slices of the kind. */
+export function sliceFamilies(kind: SliceKind, part: 'header' | 'item'): readonly number[] {
+  return BY_SLICE.get(kind)?.[part] ?? [];
+}
+
+type Ranks = { readonly header: number[]; readonly item: number[] };
+
+/** By kind of slice, which may be one that this agent does not know. */
+const BY_SLICE: ReadonlyMap<string, Ranks> = ranksBySlice();
+
+function ranksBySlice(): ReadonlyMap<string, Ranks> {
+  const bySlice = new Map<string, Ranks>();
+  for (const [rank, { source }] of FAMILIES.entries()) {
+    if (source.kind === 'topic') continue;
+    const ranks = bySlice.get(source.slice) ?? { header: [], item: [] };
+    bySlice.set(source.slice, ranks);
+    ranks[source.kind].push(rank);
+  }
+  return bySlice;
+}

@@ -1,0 +1,40 @@
+import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
+import type { SliceReader } from '../stream/slice-reader.ts';
+
+/** What the planner reads of the slices. */
+export type PlannedSlices = Pick<SliceReader, 'header' | 'item' | 'items'>;
+
+/** A network device of this machine. */
+export type LocalDevice = { readonly name: string; readonly ifindex: number };
+
+/** The devices that are there now. */
+export type DeviceReader = { byName(name: string): LocalDevice | undefined };
+
+/** Service address slots: a port keeps its slot from `acquire` (which may be repeated) until `release`. Undefined: none is free. */
+export type SlotSource = { acquire(portId: string): number | undefined; release(portId: string): void };
+
+/** The kind of slice that a key names; it may be one that this agent does not know. */
+export function kindOf(key: SliceKey): SliceKind {
+  return key.slice(0, key.indexOf(':')) as SliceKind;
+}
+
+/** What the slice is about: the part of the key after the kind. */
+export function idOf(key: SliceKey): string {
+  return key.slice(key.indexOf(':') + 1);
+}
+
+/** A `SliceReader` whose values are taken for what the slice's kind says they are. */
+export type TypedSlices = {
+  header<K extends SliceKind>(kind: K, id: string): SliceHeader<K> | undefined;
+  item<K extends SliceKind>(kind: K, id: string, item: string): SliceItem<K> | undefined;
+  items<K extends SliceKind>(kind: K, id: string): Iterable<readonly [item: string, value: SliceItem<K>]>;
+};
+
+/** The server's word is taken for the shape of what it sent; a unit that meets another shape fails alone. */
+export function typedSlices(slices: PlannedSlices): TypedSlices {
+  return {
+    header: (kind, id) => slices.header(`${kind}:${id}`),
+    item: (kind, id, item) => slices.item(`${kind}:${id}`, item),
+    items: (kind, id) => slices.items(`${kind}:${id}`),
+  };
+}

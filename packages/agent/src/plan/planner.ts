@@ -1,0 +1,330 @@
+import { type Logger, startTurns, type Turns } from '@cable/kit';
+import type { SliceKey, SliceKind } from '@cable/model';
+import type { DesiredVif, GuestRecord, HostLink } from '../desired.ts';
+import type { SliceChange } from '../stream/slice-reader.ts';
+
+import { Admission } from './admission.ts';
+import { Claims, type EntryChange } from './claims.ts';
+import { Facts, type Subject } from './facts.ts';
+import { FAMILIES, sliceFamilies } from './families.ts';
+import { type DeviceReader, idOf, kindOf, type PlannedSlices, type SlotSource, typedSlices } from './inputs.ts';
+
+import { firstBits, Numbering, type NumberOf } from './numbers.ts';
+import { type AllReads, createReads, type Readable } from './reads.ts';
+import { Run } from './run.ts';
+import type { NumberedTopic, Output, PlanReader, PolicySize, UnitMemory } from './unit.ts';
+import { type Unit, UnitQueue, UnitTable } from './units.ts';
+
+export type PlannerDeps = {
+  readonly host: string;
+  readonly slices: PlannedSlices;
+  readonly devices: DeviceReader;
+  readonly slots: SlotSource;
+  readonly log: Logger;
+  /** Default: `firstBits`. */
+  readonly numberOf?: NumberOf;
+  /** What all policies may take together; default: the size of their maps. */
+  readonly policyBudget?: PolicySize;
+};
+
+/** What an update changed of the desired state. */
+export type PlanChanges = {
+  /** The first update lists none: all that there is is new. */
+  readonly entries: readonly EntryChange[];
+  /** Ports of which existence, device or error may be another. */
+  readonly ports: ReadonlySet<string>;
+  /** Whether `hostLinks` is another. */
+  readonly links: boolean;
+};
+
+/** A slice of which something changed. */
+type ChangedSlice = { readonly key: SliceKey; readonly kind: SliceKind; readonly id: string };
+
+const NUMBERED: readonly NumberedTopic[] = ['router', 'policy-use'];
+
+/**
+ * Computes the desired state of the host, and keeps it as slices and devices change: units (`families.ts`) that are functions of what they
+ * read, run again when that changes. What it comes to depends on the slices, the devices and the slots alone.
+ */
+export class Planner {
+  readonly #deps: PlannerDeps;
+  readonly #tables: readonly UnitTable[] = FAMILIES.map((family, rank) => new UnitTable(family, rank));
+  readonly #reads: AllReads = createReads();
+  readonly #queues: readonly UnitQueue[] = FAMILIES.map(() => new UnitQueue());
+  readonly #claims = new Claims();
+  readonly #facts: Facts;
+  readonly #numbers: Readonly<Record<NumberedTopic, Numbering>>;
+  readonly #admission: Admission;
+  readonly #run: Run;
+  readonly #vifs = new Map<string, DesiredVif>();
+  readonly #guests = new Map<number, GuestRecord>();
+  readonly #errors = new Map<string, string>();
+  #hostLinks: ReadonlyMap<string, HostLink> = new Map();
+  #ports = new Set<string>();
+  #linksChanged = false;
+
+  constructor(deps: PlannerDeps) {
+    this.#deps = deps;
+    this.#numbers = { router: new Numbering(deps.numberOf), 'policy-use': new Numbering(deps.numberOf) };
+    this.#admission = new Admission(deps.policyBudget);
+    this.#facts = new Facts({
+      changed: ({ topic, key }, member) => this.#touch(this.#reads.facts.find(topic, key), member),
+      presence: (subject, present) => this.#notePresence(subject, present),
+    });
+    this.#run = new Run({
+      host: deps.host,
+      devices: deps.devices,
+      slots: deps.slots,
+      reads: this.#reads,
+      slices: typedSlices(deps.slices),
+      facts: this.#facts,
+      claims: this.#claims,
+      number: (topic, key) => this.#numbers[topic].get(key),
+      admit: (name, size) => {
+        this.#wakePolicies(this.#admission.set(name, size));
+        return this.#admission.admits(name);
+      },
+    });
+  }
+
+  /** Entries that the maps shall hold. */
+  get entries(): Pick<Claims, 'get' | 'of'> {
+    return this.#claims;
+  }
+
+  /** Devices that programs must be attached to, by port id: those of all local ports, also of one in `errors`. */
+  get vifs(): ReadonlyMap<string, DesiredVif> {
+    return this.#vifs;
+  }
+
+  /** Guests by service address slot, for DHCP and metadata. */
+  get guests(): ReadonlyMap<number, GuestRecord> {
+    return this.#guests;
+  }
+
+  /** Why a port of this host cannot be programmed, by port id: it drops everything and is reported as `error`. */
+  get errors(): ReadonlyMap<string, string> {
+    return this.#errors;
+  }
+
+  /** Host-owned ports whose veth pair the agent makes itself, by port id. */
+  get hostLinks(): ReadonlyMap<string, HostLink> {
+    return this.#hostLinks;
+  }
+
+  /** Ports of this host that have the policy (`policyName`). */
+  portsOf(policy: string): Iterable<string> {
+    return this.#facts.of('policy-use', policy).keys();
+  }
+
+  /** Number of the router or of the policy in a network (`policyName`), as it stands in map keys. */
+  numberOf(topic: NumberedTopic, key: string): number | undefined {
+    return this.#numbers[topic].get(key);
+  }
+
+  /** Names of the policies that ports of this host have. */
+  policies(): Iterable<string> {
+    return this.#facts.keys('policy-use');
+  }
+
+  /**
+   * Brings the desired state up to date, in turns of the event loop. One call at a time. Names of `devices`: those that came, went or are
+   * another device now.
+   */
+  async update(changes: Iterable<SliceChange>, devices: Iterable<string>): Promise<PlanChanges> {
+    const turns = startTurns();
+    await this.#noteAll(changes, turns);
+    for (const name of devices) this.#touch(this.#reads.host.find('device', name), undefined);
+    for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
+      if (unit.family.kind === 'plain') this.#runPlain(unit, unit.family.plan);
+      else await this.#runMemory(unit, unit.family.start, turns);
+      if (turns.due()) await turns.next();
+    }
+    const ports = this.#ports;
+    const links = this.#linksChanged;
+    this.#ports = new Set();
+    this.#linksChanged = false;
+    return { entries: await this.#claims.take(turns), ports, links };
+  }
+
+  async #noteAll(changes: Iterable<SliceChange>, turns: Turns): Promise<void> {
+    let slice: ChangedSlice | undefined;
+    for (const { key, item } of changes) {
+      if (slice?.key !== key) slice = { key, kind: kindOf(key), id: idOf(key) };
+      if (slice.kind !== 'host' || slice.id === this.#deps.host) this.#note(slice, item);
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  #note({ key, kind, id }: ChangedSlice, item: string | null): void {
+    for (const rank of sliceFamilies(kind, item === null ? 'header' : 'item')) {
+      const unit = this.#tables[rank]?.ensure(id, item ?? '');
+      if (unit !== undefined) this.#mark(unit);
+    }
+    const { slices } = this.#reads;
+    if (item === null) {
+      this.#touch(slices.find('header', key), undefined);
+      return;
+    }
+    this.#touch(slices.find(key, item), undefined);
+    this.#touch(slices.find('items', key), item);
+    if (kind === 'host') this.#ports.add(item);
+  }
+
+  /** What was read is another now. `detail`: which member or item of it; undefined: it is one thing. */
+  #touch(read: Readable | undefined, detail: string | undefined): void {
+    if (read === undefined) return;
+    for (const unit of read.units) {
+      this.#mark(unit);
+      if (unit.memory === undefined || unit.touched === 'everything') continue;
+      const details = unit.touched.get(read) ?? new Set<string>();
+      unit.touched.set(read, details);
+      if (detail !== undefined) details.add(detail);
+    }
+  }
+
+  #mark(unit: Unit): void {
+    if (unit.dirty) return;
+    unit.dirty = true;
+    this.#queues[unit.rank]?.add(unit);
+  }
+
+  /** The first family that has something to do: what it states, later families read. */
+  #next(): Unit | undefined {
+    for (const queue of this.#queues) {
+      for (let unit = queue.take(); unit !== undefined; unit = queue.take()) {
+        unit.dirty = false;
+        if (unit.alive) return unit;
+      }
+    }
+    return undefined;
+  }
+
+  #notePresence({ topic, key }: Subject, present: boolean): void {
+    for (const [rank, { source }] of FAMILIES.entries()) {
+      if (source.kind !== 'topic' || source.topic !== topic) continue;
+      const unit = present ? this.#tables[rank]?.ensure(key, '') : this.#tables[rank]?.get(key, '');
+      if (unit !== undefined) this.#mark(unit);
+    }
+    for (const numbered of NUMBERED) {
+      if (numbered !== topic) continue;
+      const numbers = this.#numbers[numbered];
+      const changed = present ? numbers.add(key) : [key, ...numbers.delete(key)];
+      for (const name of changed) this.#touch(this.#reads.host.find(numbered, name), undefined);
+    }
+  }
+
+  #wakePolicies(names: readonly string[]): void {
+    for (const name of names) this.#touch(this.#reads.host.find('admission', name), undefined);
+  }
+
+  #runPlain(unit: Unit, plan: PlanFunction): void {
+    const source = this.#sourceOf(unit);
+    this.#run.begin(unit);
+    try {
+      this.#yield(unit, source === undefined ? NO_OUTPUT : plan(unit, source, this.#run));
+    } catch (err) {
+      const reason = this.#noteFailure(unit, err);
+      const error = `what the server sent cannot be read: ${reason}`;
+      this.#yield(unit, unit.family.subject === 'port' ? { error } : NO_OUTPUT);
+    }
+    this.#end(unit, source);
+  }
+
+  async #runMemory(unit: Unit, start: Starter, turns: Turns): Promise<void> {
+    const source = this.#sourceOf(unit);
+    this.#run.begin(unit);
+    try {
+      if (source === undefined) await this.#clearMemory(unit, turns);
+      else await this.#updateMemory(unit, start, turns);
+    } catch (err) {
+      this.#noteFailure(unit, err);
+      await this.#clearMemory(unit, turns);
+    }
+    this.#end(unit, source);
+  }
+
+  /** A unit that cannot be computed yields nothing; what it read is known, so it is tried again when that changes. */
+  #noteFailure(unit: Unit, err: unknown): string {
+    this.#deps.log.warn({ unit: unit.name, err }, 'a part of the state cannot be planned');
+    return err instanceof Error ? err.message : String(err);
+  }
+
+  #end(unit: Unit, source: unknown): void {
+    if (source !== undefined) {
+      this.#run.end(unit);
+      return;
+    }
+    this.#run.endForEver(unit);
+    this.#tables[unit.rank]?.delete(unit);
+  }
+
+  /** Undefined: the unit has no reason to be any more. */
+  #sourceOf({ home: { family, scope, slice }, item }: Unit): unknown {
+    const { source } = family;
+    if (source.kind === 'topic') return this.#facts.of(source.topic, scope).size > 0 ? true : undefined;
+    if (slice === undefined) return undefined;
+    return source.kind === 'item' ? this.#deps.slices.item(slice, item) : this.#deps.slices.header(slice);
+  }
+
+  async #updateMemory(unit: Unit, start: Starter, turns: Turns): Promise<void> {
+    unit.memory ??= start(unit, this.#deps.numberOf ?? firstBits);
+    const work = unit.memory.update(this.#run);
+    for (let step = work.next(); ; step = work.next()) {
+      if (step.done === true) {
+        unit.facts = this.#facts.replace(unit.facts, step.value);
+        return;
+      }
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  async #clearMemory(unit: Unit, turns: Turns): Promise<void> {
+    if (unit.memory !== undefined) {
+      for (const _ of unit.memory.clear(this.#run)) if (turns.due()) await turns.next();
+    }
+    unit.memory = undefined;
+    unit.touched = 'everything';
+    unit.facts = this.#facts.replace(unit.facts, []);
+    this.#wakePolicies(this.#admission.set(unit.scope, undefined));
+  }
+
+  #yield(unit: Unit, output: Output): void {
+    unit.projectId = output.projectId;
+    unit.claims = this.#claims.replace(unit, unit.claims, output.entries ?? NOTHING);
+    unit.facts = this.#facts.replace(unit.facts, output.facts ?? NOTHING);
+    const before = unit.rest;
+    const { vif, guest, error, links } = output;
+    const nothing = vif === undefined && guest === undefined && error === undefined && links === undefined;
+    if (before === undefined && nothing) return;
+    unit.rest = nothing ? undefined : output;
+    this.#replaceRest(unit.item, before ?? {}, output);
+  }
+
+  #replaceRest(portId: string, before: Unit['rest'] & object, after: Output): void {
+    if (before.vif !== undefined && after.vif === undefined) {
+      this.#vifs.delete(portId);
+      this.#deps.slots.release(portId);
+    }
+    if (after.vif !== undefined) this.#vifs.set(portId, after.vif);
+    if (before.error !== undefined) this.#errors.delete(portId);
+    if (after.error !== undefined) this.#errors.set(portId, after.error);
+    if (before.guest !== undefined && this.#guests.get(before.guest.slot) === before.guest) {
+      this.#guests.delete(before.guest.slot);
+    }
+    if (after.guest !== undefined) this.#guests.set(after.guest.slot, after.guest);
+    if (before.links !== undefined || after.links !== undefined) {
+      this.#hostLinks = new Map((after.links ?? []).map((link) => [link.portId, link]));
+      this.#linksChanged = true;
+    }
+    if (portId !== '') this.#ports.add(portId);
+  }
+}
+
+const NOTHING: readonly never[] = [];
+
+const NO_OUTPUT: Output = {};
+
+type PlanFunction = (unit: Unit, source: unknown, reader: PlanReader) => Output;
+
+type Starter = (unit: Unit, numberOf: NumberOf) => UnitMemory;

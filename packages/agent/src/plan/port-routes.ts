@@ -1,0 +1,32 @@
+import { formatCidr, type HostRoute, parseIp, parseIpOrCidr } from '@cable/model';
+import { METADATA_ADDRESS } from './port-subnets.ts';
+
+/** A route of a machine, guest or pod by one of its ports. `nexthop` null: on the link. */
+export type PortRoute = { readonly destination: string; readonly nexthop: string | null };
+
+/** What a subnet says of routes. */
+export type RouteSubnet = { readonly gatewayIp: string | null; readonly hostRoutes: readonly HostRoute[] };
+
+/** Besides the subnets' IPv4 host routes. `byDefault`: a default route by the first gateway. `ipv6`: also the IPv6 host routes. */
+export type RouteKinds = { readonly byDefault: boolean; readonly metadata: boolean; readonly ipv6: boolean };
+
+/**
+ * The routes of a port with addresses in these subnets: the subnets' host routes, then the way to metadata, then the default route. Of two with
+ * one destination the first stands, so a host route wins. Destinations are CIDRs with host bits zero. What is malformed is left out.
+ */
+export function portRoutes(subnets: readonly RouteSubnet[], kinds: RouteKinds): readonly PortRoute[] {
+  const routes = new Map<string, PortRoute>();
+  const add = (destination: string, nexthop: string | null): void => {
+    if (!routes.has(destination)) routes.set(destination, { destination, nexthop });
+  };
+  for (const route of subnets.flatMap((subnet) => subnet.hostRoutes)) {
+    const to = parseIpOrCidr(route.destination);
+    const version = to?.base.version;
+    if (to === undefined || (version === 6 && !kinds.ipv6) || parseIp(route.nexthop)?.version !== version) continue;
+    add(formatCidr(to), route.nexthop);
+  }
+  const gateway = subnets.flatMap((subnet) => subnet.gatewayIp ?? []).find((one) => parseIp(one)?.version === 4);
+  if (kinds.metadata) add(`${METADATA_ADDRESS}/32`, gateway ?? null);
+  if (kinds.byDefault && gateway !== undefined) add('0.0.0.0/0', gateway);
+  return [...routes.values()];
+}

@@ -1,0 +1,61 @@
+import type { NetworkHeader, RouterInterface } from '@cable/model';
+import { CB_ENDPOINT_GATEWAY } from '../bpf/abi.gen.ts';
+import { type Prefix, parseMac, parsePrefix } from './address.ts';
+import { endpointEntries, NO_ENDPOINT } from './endpoint-entries.ts';
+import type { Planned } from './entries.ts';
+import { routeEntry } from './route-entries.ts';
+import { type Family, itemFamily } from './unit.ts';
+
+/** An interface of a router. */
+export type Leg = {
+  readonly networkId: string;
+  readonly subnetId: string;
+  readonly cidr: string;
+  readonly ipAddress: string;
+  /** Undefined: the network has not been received, or the interface is malformed: nothing can be sent there. */
+  readonly way: Way | undefined;
+};
+
+/** How packets are routed into an interface's network. */
+export type Way = {
+  readonly prefix: Prefix;
+  readonly vni: number;
+  readonly mtuBytes: number;
+  readonly mac: Uint8Array;
+};
+
+/** An interface as its network sees it. */
+export type LocalLeg = { readonly routerId: string; readonly subnetId: string; readonly ipAddress: string };
+
+/** An address of a router: it answers as a gateway in its network, and its subnet is connected. */
+export const ROUTER_LEGS: Family = itemFamily(
+  { name: 'router interface', slice: 'router', subject: 'host' },
+  ({ scope: routerId, item }, leg, reader) => {
+    const vrf = reader.number('router', routerId);
+    if (vrf === undefined) return {};
+    const { networkId, subnetId, cidr, ipAddress } = leg;
+    const network = reader.header('network', networkId);
+    const way = wayOf(leg, network);
+    return {
+      projectId: network?.projectId,
+      facts: [
+        { topic: 'leg-of', key: routerId, member: item, value: { networkId, subnetId, cidr, ipAddress, way } },
+        { topic: 'leg-in', key: networkId, member: `${routerId}/${item}`, value: { routerId, subnetId, ipAddress } },
+      ],
+      entries: [...gateway(leg, network, vrf), ...(way === undefined ? [] : [routeEntry(vrf, way.prefix, way)])],
+    };
+  },
+);
+
+function wayOf({ cidr, macAddress }: RouterInterface, network: NetworkHeader | undefined): Way | undefined {
+  const prefix = parsePrefix(cidr);
+  const mac = parseMac(macAddress);
+  if (network === undefined || prefix === undefined || mac === undefined) return undefined;
+  return { prefix, mac, vni: network.vni, mtuBytes: network.mtuBytes };
+}
+
+function gateway(leg: RouterInterface, network: NetworkHeader | undefined, vrf: number): readonly Planned[] {
+  const mac = parseMac(leg.macAddress);
+  if (network === undefined || mac === undefined) return [];
+  return endpointEntries(network.vni, { ...NO_ENDPOINT, kind: CB_ENDPOINT_GATEWAY, vrf, mac }, [leg.ipAddress]);
+}

@@ -1,0 +1,142 @@
+import type { SliceKey } from '@cable/model';
+import type { AgentMap, MapEntry } from '../desired.ts';
+import type { Claims } from './claims.ts';
+import type { Fact, Facts } from './facts.ts';
+import type { DeviceReader, LocalDevice, SlotSource, TypedSlices } from './inputs.ts';
+import type { AllReads, Readable } from './reads.ts';
+import type { Topic } from './topics.ts';
+import type { MemoryRun, NumberedTopic, PlanReader, PolicySize } from './unit.ts';
+import type { Unit } from './units.ts';
+
+export type RunParts = {
+  readonly host: string;
+  readonly devices: DeviceReader;
+  readonly slots: SlotSource;
+  readonly slices: TypedSlices;
+  readonly facts: Facts;
+  readonly claims: Claims;
+  readonly reads: AllReads;
+  readonly number: (topic: NumberedTopic, key: string) => number | undefined;
+  readonly admit: (name: string, size: PolicySize) => boolean;
+};
+
+/** What the unit that runs reads and writes, with its reads recorded. One unit at a time. */
+export class Run implements MemoryRun {
+  readonly #parts: RunParts;
+  readonly #read: Readable[] = [];
+  #unit: Unit | undefined;
+  #touched: Unit['touched'] = 'everything';
+  #number = 0;
+
+  constructor(parts: RunParts) {
+    this.#parts = parts;
+  }
+
+  begin(unit: Unit): void {
+    this.#unit = unit;
+    this.#touched = unit.touched;
+    this.#number += 1;
+    this.#read.length = 0;
+    if (unit.family.kind === 'memory') unit.touched = new Map();
+  }
+
+  /** From now on a change of what the unit has read in this run touches it, and of nothing else. */
+  end(unit: Unit): void {
+    const { reads } = unit;
+    const now = this.#read;
+    if (reads.length === now.length && reads.every((one) => one.run === this.#number)) return;
+    for (const one of reads) if (one.run !== this.#number) one.delete(unit);
+    for (const one of now) one.add(unit);
+    unit.reads = (now.length === 1 ? now[0]?.alone : undefined) ?? [...now];
+  }
+
+  /** The unit is no more: nothing touches it. */
+  endForEver(unit: Unit): void {
+    for (const one of [...unit.reads, ...this.#read]) one.delete(unit);
+    unit.reads = [];
+  }
+
+  get host(): string {
+    return this.#parts.host;
+  }
+
+  header: PlanReader['header'] = (kind, id) => {
+    this.#note(this.#parts.reads.slices.of('header', `${kind}:${id}`));
+    return this.#parts.slices.header(kind, id);
+  };
+
+  item: PlanReader['item'] = (kind, id, item) => {
+    this.#note(this.#parts.reads.slices.of(`${kind}:${id}`, item));
+    return this.#parts.slices.item(kind, id, item);
+  };
+
+  items: PlanReader['items'] = (kind, id) => {
+    this.#note(this.#parts.reads.slices.of('items', `${kind}:${id}`));
+    return Array.from(this.#parts.slices.items(kind, id), ([, item]) => item);
+  };
+
+  facts<T extends Topic>(topic: T, key: string): ReadonlyMap<string, Fact<T>> {
+    this.#note(this.#parts.reads.facts.of(topic, key));
+    return this.#parts.facts.of(topic, key);
+  }
+
+  sortedFacts<T extends Topic>(topic: T, key: string): readonly Fact<T>[] {
+    this.#note(this.#parts.reads.facts.of(topic, key));
+    return this.#parts.facts.sorted(topic, key);
+  }
+
+  device(name: string): LocalDevice | undefined {
+    this.#note(this.#parts.reads.host.of('device', name));
+    return this.#parts.devices.byName(name);
+  }
+
+  number(topic: NumberedTopic, key: string): number | undefined {
+    this.#note(this.#parts.reads.host.of(topic, key));
+    return this.#parts.number(topic, key);
+  }
+
+  slot(portId: string): number | undefined {
+    return this.#parts.slots.acquire(portId);
+  }
+
+  get afresh(): boolean {
+    return this.#touched === 'everything';
+  }
+
+  touchedItems(slice: SliceKey): Iterable<string> {
+    return this.#details(this.#parts.reads.slices.find('items', slice));
+  }
+
+  touchedFacts(topic: Topic, key: string): Iterable<string> {
+    return this.#details(this.#parts.reads.facts.find(topic, key));
+  }
+
+  put(map: AgentMap, entry: MapEntry): void {
+    if (this.#unit !== undefined) this.#parts.claims.put(this.#unit, map, entry);
+  }
+
+  remove(map: AgentMap, key: string): void {
+    if (this.#unit !== undefined) this.#parts.claims.remove(this.#unit, map, key);
+  }
+
+  setProject(projectId: string | undefined): void {
+    if (this.#unit !== undefined) this.#unit.projectId = projectId;
+  }
+
+  admit(size: PolicySize): boolean {
+    const name = this.#unit?.scope ?? '';
+    this.#note(this.#parts.reads.host.of('admission', name));
+    return this.#parts.admit(name, size);
+  }
+
+  #note(one: Readable): void {
+    if (one.run === this.#number) return;
+    one.run = this.#number;
+    this.#read.push(one);
+  }
+
+  #details(read: Readable | undefined): Iterable<string> {
+    if (read === undefined || this.#touched === 'everything') return [];
+    return this.#touched.get(read) ?? [];
+  }
+}

@@ -1,0 +1,124 @@
+import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
+import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry } from '../desired.ts';
+import type { Planned } from './entries.ts';
+import type { Fact } from './facts.ts';
+import type { LocalDevice } from './inputs.ts';
+import type { NumberOf } from './numbers.ts';
+import type { StatedFact, Topic } from './topics.ts';
+
+/** Names a unit within its family: the id of its slice and the key of its item there, or the key of the facts that it is about and ''. */
+export type UnitKey = { readonly scope: string; readonly item: string };
+
+/** Why there is a unit: a header, an item, or facts under a key of a topic. It goes when that is gone. */
+export type UnitSource =
+  | { readonly kind: 'header' | 'item'; readonly slice: SliceKind }
+  | { readonly kind: 'topic'; readonly topic: Topic };
+
+/** What the unit is about, so that a refusal of its entries is told where it belongs. `host`: nothing narrower. */
+export type UnitSubject = 'port' | 'policy' | 'endpoint' | 'host';
+
+/** What a unit yields from what it reads. All of it replaces what the unit yielded before. */
+export type Output = {
+  readonly entries?: readonly Planned[];
+  readonly facts?: readonly StatedFact[];
+  /** Whose entries these are; undefined: nobody's in particular. */
+  readonly projectId?: string | undefined;
+  readonly vif?: DesiredVif;
+  readonly guest?: GuestRecord;
+  /** Why the port that the unit is about cannot be programmed. */
+  readonly error?: string;
+  /** Links of host-owned ports. */
+  readonly links?: readonly HostLink[];
+};
+
+/** What units read. Each read is recorded: a change of what was read runs the unit again. */
+export type PlanReader = {
+  /** This host's name. */
+  readonly host: string;
+  header<K extends SliceKind>(kind: K, id: string): SliceHeader<K> | undefined;
+  item<K extends SliceKind>(kind: K, id: string, item: string): SliceItem<K> | undefined;
+  items<K extends SliceKind>(kind: K, id: string): readonly SliceItem<K>[];
+  /** Facts by member, in no order. */
+  facts<T extends Topic>(topic: T, key: string): ReadonlyMap<string, Fact<T>>;
+  /** Facts sorted by member. */
+  sortedFacts<T extends Topic>(topic: T, key: string): readonly Fact<T>[];
+  device(name: string): LocalDevice | undefined;
+  /** Host-local number of the key of a numbered topic; undefined: no such fact. */
+  number(topic: NumberedTopic, key: string): number | undefined;
+  /** Service address slot of a port that has a device. Not a read: a port keeps its slot. */
+  slot(portId: string): number | undefined;
+};
+
+/** Topics whose keys have host-local numbers. */
+export type NumberedTopic = 'router' | 'policy-use';
+
+/** Reader and writer of a unit with a memory: it yields differences. */
+export type MemoryRun = PlanReader & {
+  /** Whether the unit runs for the first time since its memory was made, or something changed of which `touched` tells no details. */
+  readonly afresh: boolean;
+  /** Keys of items of the slice that changed since the last run. */
+  touchedItems(slice: SliceKey): Iterable<string>;
+  /** Members of the facts that changed since the last run. */
+  touchedFacts(topic: Topic, key: string): Iterable<string>;
+  put(map: AgentMap, entry: MapEntry): void;
+  remove(map: AgentMap, key: string): void;
+  setProject(projectId: string | undefined): void;
+  /** Whether the host's policy maps have room for a policy of this size, beside the others. Runs the unit again when that changes. */
+  admit(size: PolicySize): boolean;
+};
+
+/** Entries that a policy takes in `cb_rule_1` and `cb_class_1`. */
+export type PolicySize = { readonly rules: number; readonly classes: number };
+
+/**
+ * A unit that keeps what it computed, for a thing too large to be computed again for each change. Work is done in portions: between two of
+ * them (`yield`) the process does other things.
+ */
+export type UnitMemory = {
+  /** Brings what the unit yields up to date; returns its facts. */
+  update(run: MemoryRun): Generator<void, readonly StatedFact[]>;
+  /** Removes whatever entries the unit yielded. */
+  clear(run: MemoryRun): Generator<void, void>;
+};
+
+/** A kind of units. Its place in `FAMILIES` is its rank, and what it reads of facts is stated by families before it. */
+export type Family = {
+  readonly name: string;
+  readonly source: UnitSource;
+  readonly subject: UnitSubject;
+} & (
+  | { readonly kind: 'plain'; readonly plan: (unit: UnitKey, source: unknown, reader: PlanReader) => Output }
+  | { readonly kind: 'memory'; readonly start: (unit: UnitKey, numberOf: NumberOf) => UnitMemory }
+);
+
+/** A unit for each item of a kind of slices. `UnitKey`: slice id, item key. */
+export function itemFamily<K extends SliceKind>(
+  about: { readonly name: string; readonly slice: K; readonly subject: UnitSubject },
+  plan: (unit: UnitKey, item: SliceItem<K>, reader: PlanReader) => Output,
+): Family {
+  const source = { kind: 'item', slice: about.slice } as const;
+  return { ...about, kind: 'plain', source, plan: (unit, item, reader) => plan(unit, item as SliceItem<K>, reader) };
+}
+
+/** A unit for each slice of a kind. `UnitKey`: slice id, ''. */
+export function headerFamily<K extends SliceKind>(
+  about: { readonly name: string; readonly slice: K; readonly subject: UnitSubject },
+  plan: (unit: UnitKey, header: SliceHeader<K>, reader: PlanReader) => Output,
+): Family {
+  const source = { kind: 'header', slice: about.slice } as const;
+  return {
+    ...about,
+    kind: 'plain',
+    source,
+    plan: (unit, header, reader) => plan(unit, header as SliceHeader<K>, reader),
+  };
+}
+
+/** A unit for each key under which facts of a topic stand. `UnitKey`: that key, ''. */
+export function topicFamily(
+  about: { readonly name: string; readonly topic: Topic; readonly subject: UnitSubject },
+  plan: (unit: UnitKey, reader: PlanReader) => Output,
+): Family {
+  const source = { kind: 'topic', topic: about.topic } as const;
+  return { ...about, kind: 'plain', source, plan: (unit, _source, reader) => plan(unit, reader) };
+}

@@ -1,0 +1,103 @@
+import { AGENT_MAPS, type AgentMap } from '../desired.ts';
+import type { Unit } from '../plan/units.ts';
+import type { Due } from './due.ts';
+
+/** What is to be told of refusals that changed: ports and policies (`policyName`) that have a reason now, had one, or have another. */
+export type RefusalChanges = { readonly ports: ReadonlySet<string>; readonly policies: ReadonlySet<string> };
+
+/** Refusals that belong to no port or policy of this host: how many entries a map lacks, and one of the reasons. */
+export type RefusalCount = { readonly map: AgentMap; readonly entries: number; readonly reason: string };
+
+/** Key of refusals that are of no port and no policy. */
+const OTHERS = 'other';
+
+/** Entries that were refused, by the port or policy that wants them: it fails, and nothing else. */
+export class Refusals {
+  readonly #bySubject = new Map<string, Set<Due>>();
+  #ports = new Set<string>();
+  #policies = new Set<string>();
+
+  /** Whether anything is refused. */
+  get any(): boolean {
+    return this.#bySubject.size > 0;
+  }
+
+  /** The entry that is wanted was refused. */
+  set(due: Due, reason: string): void {
+    this.clear(due);
+    if (due.want === undefined) return;
+    const { unit } = due.want;
+    due.refusal = { reason, unit };
+    const key = keyOf(unit);
+    const dues = this.#bySubject.get(key) ?? new Set<Due>();
+    this.#bySubject.set(key, dues);
+    dues.add(due);
+    this.#note(unit);
+  }
+
+  clear(due: Due): void {
+    const unit = due.refusal?.unit;
+    if (unit === undefined) return;
+    due.refusal = undefined;
+    const key = keyOf(unit);
+    const dues = this.#bySubject.get(key);
+    dues?.delete(due);
+    if (dues?.size === 0) this.#bySubject.delete(key);
+    this.#note(unit);
+  }
+
+  /** The refused entries of the port or policy that this one was refused to: what lets one in may let in all. */
+  besides(due: Due): Iterable<Due> {
+    const key = due.refusal === undefined ? OTHERS : keyOf(due.refusal.unit);
+    return key === OTHERS ? [] : [...(this.#bySubject.get(key) ?? [])];
+  }
+
+  /** All refused entries, in the order in which they are to be put. */
+  dues(): readonly Due[] {
+    const all = [...this.#bySubject.values()].flatMap((dues) => [...dues]);
+    return AGENT_MAPS.flatMap((map) => all.filter((due) => due.map === map));
+  }
+
+  /** Why something of the port itself was refused. */
+  ofPort(portId: string): string | undefined {
+    return this.#first(`port ${portId}`);
+  }
+
+  /** The same of a policy, by its name. */
+  ofPolicy(name: string): string | undefined {
+    return this.#first(`policy ${name}`);
+  }
+
+  others(): readonly RefusalCount[] {
+    const counts = new Map<AgentMap, { entries: number; readonly reason: string }>();
+    for (const { map, refusal } of this.#bySubject.get(OTHERS) ?? []) {
+      const count = counts.get(map) ?? { entries: 0, reason: refusal?.reason ?? '' };
+      count.entries += 1;
+      counts.set(map, count);
+    }
+    return [...counts].map(([map, count]) => ({ map, ...count }));
+  }
+
+  /** What changed since the last call. */
+  take(): RefusalChanges {
+    const taken = { ports: this.#ports, policies: this.#policies };
+    this.#ports = new Set();
+    this.#policies = new Set();
+    return taken;
+  }
+
+  #note({ family: { subject }, scope, item }: Unit): void {
+    if (subject === 'port') this.#ports.add(item);
+    if (subject === 'policy') this.#policies.add(scope);
+  }
+
+  #first(key: string): string | undefined {
+    for (const { refusal } of this.#bySubject.get(key) ?? []) return refusal?.reason;
+    return undefined;
+  }
+}
+
+function keyOf({ family: { subject }, scope, item }: Unit): string {
+  if (subject === 'port') return `port ${item}`;
+  return subject === 'policy' ? `policy ${scope}` : OTHERS;
+}

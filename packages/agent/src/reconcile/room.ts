@@ -1,0 +1,84 @@
+import {
+  CB_MAX_CLASS,
+  CB_MAX_ENDPOINT,
+  CB_MAX_FLOOD,
+  CB_MAX_PEER,
+  CB_MAX_ROUTE,
+  CB_MAX_RULE,
+  CB_MAX_SOURCE,
+  CB_MAX_VIF,
+} from '../bpf/abi.gen.ts';
+import type { AgentMap } from '../desired.ts';
+
+/** How many entries a map holds, and what makes room in it. */
+type MapRoom = { readonly size: number; readonly remedy: string };
+
+const FEWER_PORTS = 'move ports to another host';
+
+const ROOM: Readonly<Record<AgentMap, MapRoom>> = {
+  cb_peer_1: { size: CB_MAX_PEER, remedy: 'remove hosts that are gone' },
+  cb_rule_1: { size: CB_MAX_RULE, remedy: `use fewer rules or port ranges, or ${FEWER_PORTS}` },
+  cb_class_1: { size: CB_MAX_CLASS, remedy: `use smaller remote groups, or ${FEWER_PORTS}` },
+  cb_route_1: { size: CB_MAX_ROUTE, remedy: 'use fewer extra routes' },
+  cb_source_1: { size: CB_MAX_SOURCE, remedy: `use fewer allowed address pairs, or ${FEWER_PORTS}` },
+  cb_ep_1: { size: CB_MAX_ENDPOINT, remedy: `use smaller networks, or ${FEWER_PORTS}` },
+  cb_mac_1: { size: CB_MAX_ENDPOINT, remedy: `use smaller networks, or ${FEWER_PORTS}` },
+  cb_flood_1: { size: CB_MAX_FLOOD, remedy: FEWER_PORTS },
+  cb_slot_1: { size: CB_MAX_VIF, remedy: FEWER_PORTS },
+  cb_vif_1: { size: CB_MAX_VIF, remedy: FEWER_PORTS },
+};
+
+/** One entry a port: who has how many ports on a host is for those who place them, not for the tenant. */
+const PLACED: ReadonlySet<AgentMap> = new Set<AgentMap>(['cb_slot_1', 'cb_vif_1']);
+
+/** What the kernel says when a map is full; LPM tries say the second. */
+const FULL: ReadonlySet<string> = new Set(['E2BIG', 'ENOSPC']);
+
+export type MapSizes = Readonly<Record<AgentMap, number>>;
+
+export const MAP_SIZES: MapSizes = Object.fromEntries(
+  Object.entries(ROOM).map(([map, { size }]) => [map, size]),
+) as MapSizes;
+
+/** Entries in the maps by project: none may have more than half of a map. */
+export class Shares {
+  readonly #sizes: MapSizes;
+  readonly #counts = new Map<AgentMap, Map<string, number>>();
+
+  constructor(sizes: MapSizes) {
+    this.#sizes = sizes;
+  }
+
+  count(map: AgentMap, project: string | undefined, by: 1 | -1): void {
+    if (project === undefined || PLACED.has(map)) return;
+    const projects = this.#counts.get(map) ?? new Map<string, number>();
+    this.#counts.set(map, projects);
+    const entries = (projects.get(project) ?? 0) + by;
+    if (entries > 0) projects.set(project, entries);
+    else projects.delete(project);
+  }
+
+  /** Why the project may not have one more; undefined: it may. */
+  refusal(map: AgentMap, project: string | undefined): string | undefined {
+    if (project === undefined) return undefined;
+    const half = this.#sizes[map] >> 1;
+    if ((this.#counts.get(map)?.get(project) ?? 0) < half) return undefined;
+    return `project ${project} has half of map ${map} (${half} entries), which is all that one may have: ${ROOM[map].remedy}`;
+  }
+}
+
+/** Whether the kernel refused an entry because the map has no room. */
+export function isFull(err: unknown): boolean {
+  return FULL.has(codeOf(err));
+}
+
+/** Why the kernel did not take an entry, and what makes room. */
+export function refusalOf(map: AgentMap, err: unknown): string {
+  if (isFull(err)) return `map ${map} is full (${ROOM[map].size} entries): ${ROOM[map].remedy}`;
+  return `map ${map}: ${err instanceof Error ? err.message : String(err)}`;
+}
+
+/** The errno's name; empty: it is another kind of error. */
+export function codeOf(err: unknown): string {
+  return err instanceof Error && 'code' in err && typeof err.code === 'string' ? err.code : '';
+}

@@ -1,0 +1,65 @@
+import { ApiError } from '@cable/api';
+import type { Logger } from '@cable/kit';
+import { CableError, type ErrorCode, type StoreHistory } from '@cable/model';
+import { isRecord, parseJson } from '../json.ts';
+
+/** Why the server, or the agent, refuses to go on until an operator does something. */
+export type Refusal = { readonly code: string; readonly message: string; readonly remedy: string | null };
+
+/** Errors that only an operator can end. */
+const REFUSALS: ReadonlySet<string> = new Set<ErrorCode>([
+  'HostNameInUse',
+  'HostSuperseded',
+  'OtherHistory',
+  'UnderlayAddressInUse',
+]);
+
+/** A refusal that lasts is said again after so long. */
+const REPEAT_MS = 3_600_000;
+
+/** A refusal by what the server said, with the remedy if the code is known. */
+export function makeRefusal(code: string, message: string): Refusal {
+  return { code, message, remedy: isRefusalCode(code) ? new CableError(code, message).remedy : null };
+}
+
+/** The refusal that an error answer is; undefined: it is another failure. */
+export function refusalOf(err: unknown): Refusal | undefined {
+  return err instanceof ApiError && isRefusalCode(err.type) ? makeRefusal(err.type, err.message) : undefined;
+}
+
+/** The error of an answer to the watch, from its body. */
+export function errorOfAnswer(status: number, body: string): ApiError {
+  const value = parseJson(body);
+  const fault = isRecord(value) ? value['NeutronError'] : undefined;
+  if (!isRecord(fault)) return new ApiError(status, '', `the server answered ${status}`, body.slice(0, 500));
+  return new ApiError(status, String(fault['type']), String(fault['message']), String(fault['detail'] ?? ''));
+}
+
+/** Undefined: the store may be followed. A mark that does not fit is the server's to see. */
+export function refuseHistory(followed: StoreHistory | null, offered: StoreHistory): Refusal | undefined {
+  if (followed === null || followed.cluster === offered.cluster) return undefined;
+  return makeRefusal(
+    'OtherHistory',
+    `The server is of cluster ${offered.cluster}; this host follows cluster ${followed.cluster}.`,
+  );
+}
+
+/** Says each refusal once, and again each hour while it lasts. */
+export function createRefusalLog(log: Logger, now: () => number): { note(refusal: Refusal | null): void } {
+  let said: { readonly code: string; readonly at: number } | undefined;
+  return {
+    note: (refusal) => {
+      if (refusal === null) {
+        said = undefined;
+        return;
+      }
+      if (said?.code === refusal.code && now() - said.at < REPEAT_MS) return;
+      said = { code: refusal.code, at: now() };
+      log.error({ ...refusal }, 'the server refuses this host: traffic goes on as it is, nothing new is taken');
+    },
+  };
+}
+
+function isRefusalCode(code: string): code is ErrorCode {
+  return REFUSALS.has(code);
+}

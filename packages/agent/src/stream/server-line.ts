@@ -1,0 +1,91 @@
+import type { StoreHistory } from '@cable/model';
+import { isRecord, type JsonRecord, parseJson } from '../json.ts';
+import { isHash } from './digest.ts';
+import type { ContentLine } from './staged-lines.ts';
+
+/** A `ServerLine` of protocol 2 as the agent takes it. */
+export type ParsedLine = { readonly type: 'content'; readonly line: ContentLine } | ControlLine;
+
+/** A line that is not about content. `unknown`: of a newer server, passed over. */
+export type ControlLine =
+  | { readonly type: 'hello'; readonly history: StoreHistory }
+  | { readonly type: 'refused'; readonly code: string; readonly message: string; readonly retry: boolean }
+  | { readonly type: 'sync'; readonly revision: number; readonly digest: number; readonly mark?: string }
+  | {
+      readonly type: 'bookmark';
+      readonly revision: number;
+      readonly ackWithinMs?: number;
+      readonly digest?: number;
+      readonly mark?: string;
+    }
+  | { readonly type: 'unknown' };
+
+/** Undefined: not a line of the protocol, whatever its number: the connection is broken. */
+export function parseServerLine(text: string): ParsedLine | undefined {
+  const line = parseJson(text);
+  if (!isRecord(line) || typeof line['type'] !== 'string') return undefined;
+  switch (line['type']) {
+    case 'header':
+    case 'put':
+    case 'delete':
+    case 'reset':
+    case 'drop': {
+      const content = parseContent(line['type'], line);
+      return content === undefined ? undefined : { type: 'content', line: content };
+    }
+    case 'hello': {
+      const history = parseHistory(line['history']);
+      return history === undefined ? undefined : { type: 'hello', history };
+    }
+    case 'refused': {
+      const { code, message, retry } = line;
+      return { type: 'refused', code: String(code), message: String(message), retry: retry !== false };
+    }
+    case 'sync': {
+      const { revision, digest } = line;
+      return isRevision(revision) && isHash(digest) ? { type: 'sync', revision, digest, ...markOf(line) } : undefined;
+    }
+    case 'bookmark':
+      return parseBookmark(line);
+    default:
+      return { type: 'unknown' };
+  }
+}
+
+/** Undefined: it is not one. */
+export function parseHistory(value: unknown): StoreHistory | undefined {
+  if (!isRecord(value)) return undefined;
+  const { cluster, mark } = value;
+  return typeof cluster === 'string' && typeof mark === 'string' ? { cluster, mark } : undefined;
+}
+
+export function isRevision(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+function parseContent(type: ContentLine['type'], line: JsonRecord): ContentLine | undefined {
+  const { key, item, hash, value } = line;
+  if (typeof key !== 'string') return undefined;
+  if (type === 'reset') return { type, key, deliberate: false };
+  if (type === 'drop') return { type, key };
+  if (type === 'delete') return typeof item === 'string' ? { type, key, item } : undefined;
+  if (!isHash(hash) || !isRecord(value)) return undefined;
+  if (type === 'header') return { type, key, held: { hash, value } };
+  return typeof item === 'string' ? { type, key, item, held: { hash, value } } : undefined;
+}
+
+function parseBookmark(line: JsonRecord): ParsedLine | undefined {
+  const { revision, ackWithinMs, digest } = line;
+  if (!isRevision(revision)) return undefined;
+  return {
+    type: 'bookmark',
+    revision,
+    ...(typeof ackWithinMs === 'number' && ackWithinMs >= 0 ? { ackWithinMs } : {}),
+    ...(isHash(digest) ? { digest } : {}),
+    ...markOf(line),
+  };
+}
+
+function markOf({ mark }: JsonRecord): { readonly mark?: string } {
+  return typeof mark === 'string' ? { mark } : {};
+}

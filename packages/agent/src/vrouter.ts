@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import type { Logger } from '@cable/kit';
+import { type LoadedObject, loadObject } from './bpf/object.ts';
+import type { OwnLinks } from './devices/own-links.ts';
+import type { AgentOptions } from './options.ts';
+import { NO_ADDRESS, parseAddress, parseMac } from './plan/address.ts';
+import { type KernelDataPlane, openKernelDataPlane, type VrouterDevices } from './reconcile/kernel-data-plane.ts';
+
+type Where = Pick<AgentOptions, 'object' | 'pinDir' | 'underlay'>;
+
+/** Loads the vrouter's programs, made for these devices, over the maps that are there, and puts them in place of those that run. */
+export function openVrouter(
+  where: Where,
+  own: OwnLinks,
+  deps: { readonly log: Logger; readonly signal: AbortSignal },
+): KernelDataPlane {
+  return openKernelDataPlane({ object: loadVrouter(where, own), ...devicesOf(own) }, deps);
+}
+
+/** The same for devices that were made anew. */
+export function reloadVrouter(plane: KernelDataPlane, where: Where, own: OwnLinks): void {
+  plane.reload(loadVrouter(where, own), devicesOf(own));
+}
+
+function loadVrouter(where: Where, own: OwnLinks): LoadedObject {
+  return loadObject({
+    path: where.object,
+    pinnedMaps: join(where.pinDir, 'maps'),
+    rodata: {
+      cfg_overlay_ifindex: own.overlay.ifindex,
+      cfg_underlay: ipv4Number(where.underlay),
+      cfg_service_ifindex: own.servicePeer.ifindex,
+      cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
+    },
+  });
+}
+
+/** In host byte order. */
+function ipv4Number(text: string): number {
+  return Buffer.from(parseAddress(text) ?? NO_ADDRESS).readUInt32BE(12);
+}
+
+function devicesOf(own: OwnLinks): VrouterDevices {
+  return { overlayIfindex: own.overlay.ifindex, serviceIfindex: own.servicePeer.ifindex };
+}

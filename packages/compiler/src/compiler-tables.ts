@@ -1,0 +1,161 @@
+import type { TableReader } from '@cable/kit';
+import type { Host, Network, Port, Router, SecurityGroupRule, Subnet } from '@cable/model';
+
+/** The attributes of each resource type that slices are made of; a change of any other touches no slice. */
+const ATTRIBUTES = {
+  network: ['id', 'name', 'project_id', 'admin_state_up', 'mtu', 'provider:segmentation_id'],
+  subnet: ['id', 'network_id', 'cidr', 'ip_version', 'gateway_ip', 'enable_dhcp', 'dns_nameservers', 'host_routes'],
+  port: [
+    'id',
+    'name',
+    'project_id',
+    'network_id',
+    'mac_address',
+    'admin_state_up',
+    'device_id',
+    'device_owner',
+    'fixed_ips',
+    'allowed_address_pairs',
+    'port_security_enabled',
+    'security_groups',
+    'binding:host_id',
+    'binding:vnic_type',
+    'cable:hostname',
+    'cable:user_data',
+  ],
+  router: ['id', 'name', 'admin_state_up', 'routes'],
+  security_group_rule: [
+    'id',
+    'security_group_id',
+    'direction',
+    'ethertype',
+    'protocol',
+    'port_range_min',
+    'port_range_max',
+    'remote_ip_prefix',
+    'remote_group_id',
+  ],
+  host: ['id', 'underlay'],
+} as const;
+
+export type RowType = keyof typeof ATTRIBUTES;
+
+type Attributes<K extends RowType> = (typeof ATTRIBUTES)[K][number];
+
+export type NetworkRow = Pick<Network, Attributes<'network'>>;
+
+export type SubnetRow = Pick<Subnet, Attributes<'subnet'>>;
+
+export type PortRow = Omit<Pick<Port, Attributes<'port'>>, 'allowed_address_pairs'> & {
+  /** A pair without a MAC means the port's own. */
+  readonly allowed_address_pairs: readonly { readonly ip_address: string; readonly mac_address?: string | null }[];
+};
+
+export type RouterRow = Pick<Router, Attributes<'router'>>;
+
+export type SecurityGroupRuleRow = Pick<SecurityGroupRule, Attributes<'security_group_rule'>>;
+
+export type HostRow = Pick<Host, Attributes<'host'>>;
+
+/** The row of each resource type. */
+export type Rows = {
+  readonly network: NetworkRow;
+  readonly subnet: SubnetRow;
+  readonly port: PortRow;
+  readonly router: RouterRow;
+  readonly security_group_rule: SecurityGroupRuleRow;
+  readonly host: HostRow;
+};
+
+/** The row of each table. `router_interface` holds those rows of `port` for which `isRouterInterface` is true. */
+export type TableRows = Rows & { readonly router_interface: PortRow };
+
+export type TableName = keyof TableRows;
+
+/** Names of each table's indexes that slices are computed from. */
+type IndexNames = {
+  readonly network: never;
+  readonly subnet: 'network_id';
+  readonly port: 'network_id' | 'binding:host_id' | 'security_groups';
+  readonly router_interface: 'network_id' | 'device_id';
+  readonly router: never;
+  readonly security_group_rule: 'security_group_id';
+  readonly host: never;
+};
+
+export type IndexName<T extends TableName> = IndexNames[T];
+
+type IndexKeys<Row> = (row: Row) => readonly string[];
+
+/** The keys under which a row stands in each index. The tables must have these indexes, under these names. */
+export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>, IndexKeys<TableRows[T]>>> } = {
+  network: {},
+  subnet: { network_id: (row) => [row.network_id] },
+  port: {
+    network_id: (row) => [row.network_id],
+    'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]),
+    security_groups: (row) => row.security_groups,
+  },
+  router_interface: { network_id: (row) => [row.network_id], device_id: (row) => [row.device_id] },
+  router: {},
+  security_group_rule: { security_group_id: (row) => [row.security_group_id] },
+  host: {},
+};
+
+/** What the compiler reads. */
+export type CompilerTables = { readonly [T in TableName]: TableReader<TableRows[T], IndexName<T>> };
+
+/** One row's change. `before` undefined: created; `after` undefined: deleted. */
+export type TableChange = { readonly [K in RowType]: RowChange<K> }[RowType];
+
+export type RowChange<K extends RowType> = {
+  readonly type: K;
+  readonly before: Rows[K] | undefined;
+  readonly after: Rows[K] | undefined;
+};
+
+/** True if something differs that slices are made of. A port's status is nothing of that kind. */
+export function isCompiled(change: TableChange): boolean {
+  const { before, after } = change;
+  if (before === undefined || after === undefined) return before !== after;
+  const [one, other] = [before as Fields, after as Fields];
+  return ATTRIBUTES[change.type].some((name) => !isSame(one[name], other[name]));
+}
+
+/** Keys under which the row stands in an index of the table. */
+export function indexKeys(table: TableName, index: string, row: TableRows[TableName]): readonly string[] {
+  const makers = INDEXES[table] as Readonly<Record<string, IndexKeys<TableRows[TableName]>>>;
+  return makers[index]?.(row) ?? [];
+}
+
+/** True for a port that is a router's leg in a network; its `device_id` is the router's id. */
+export function isRouterInterface(port: Pick<PortRow, 'device_owner'>): boolean {
+  return port.device_owner === 'network:router_interface';
+}
+
+/** Name of the host a port is bound to; empty: none. */
+export function hostOf(port: Pick<PortRow, 'binding:host_id'>): string {
+  return port['binding:host_id'] ?? '';
+}
+
+/** True for a port that a host carries: it has a host and is not a router's leg, which every host has. */
+export function isBound(port: Pick<PortRow, 'device_owner' | 'binding:host_id'>): boolean {
+  return hostOf(port) !== '' && !isRouterInterface(port);
+}
+
+/** Compares by code units, so that every machine sorts alike. */
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Copies the rows, sorted by id. */
+export function sortedById<T extends { readonly id: string }>(rows: readonly T[]): T[] {
+  return [...rows].sort((a, b) => compareText(a.id, b.id));
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isSame(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  return typeof one === 'object' && typeof other === 'object' && JSON.stringify(one) === JSON.stringify(other);
+}

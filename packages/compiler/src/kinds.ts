@@ -1,0 +1,36 @@
+/**
+ * Every kind of slice, and what refers to what; references lead only to the right, so that counting them is exact.
+ *
+ *   host ──> network, endpoints, policy ──> group
+ *    └─────> near ──> router ──> network, endpoints      (of the router's networks)
+ */
+import type { SliceKey } from '@cable/model';
+import type { Kind, NodeKey, NodeKind } from './kind.ts';
+import { endpointsKind } from './kinds/endpoints.ts';
+import { groupKind } from './kinds/group.ts';
+import { hostKind } from './kinds/host.ts';
+import { nearKind } from './kinds/near.ts';
+import { networkKind } from './kinds/network.ts';
+import { policyKind } from './kinds/policy.ts';
+import { routerKind } from './kinds/router.ts';
+
+export const KINDS: Readonly<Record<NodeKind, Kind>> = {
+  host: hostKind,
+  network: networkKind,
+  endpoints: endpointsKind,
+  near: nearKind,
+  router: routerKind,
+  policy: policyKind,
+  group: groupKind,
+};
+
+/** The kind of a slice and the id of the thing it is about. */
+export function splitKey(key: NodeKey): { readonly kind: NodeKind; readonly id: string } {
+  const colon = key.indexOf(':');
+  return { kind: key.slice(0, colon) as NodeKind, id: key.slice(colon + 1) };
+}
+
+/** True for a slice that is sent to hosts. */
+export function isSent(key: NodeKey): key is SliceKey {
+  return !KINDS[splitKey(key).kind].hidden;
+}

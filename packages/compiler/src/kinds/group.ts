@@ -1,0 +1,23 @@
+import type { GroupMember } from '@cable/model';
+import { isBound, type PortRow } from '../compiler-tables.ts';
+import { defineKind, type Kind } from '../kind.ts';
+
+/** The addresses behind a security group: those of its bound ports, because no other can send. It always exists, maybe without members. */
+export const groupKind: Kind = defineKind({
+  name: 'group',
+  header: (_reader, id) => ({ value: { id }, refs: [] }),
+  items: {
+    table: 'port',
+    index: 'security_groups',
+    sourceKeys: (id) => [id],
+    compute: (_reader, port) => (isBound(port) ? [{ key: port.id, value: groupMember(port), refs: [] }] : []),
+  },
+});
+
+function groupMember(port: PortRow): GroupMember {
+  const addresses = [
+    ...port.fixed_ips.map((ip) => ip.ip_address),
+    ...port.allowed_address_pairs.map((pair) => pair.ip_address),
+  ];
+  return { portId: port.id, networkId: port.network_id, addresses: [...new Set(addresses)] };
+}

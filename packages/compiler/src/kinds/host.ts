@@ -1,0 +1,77 @@
+import type { LocalPort, SliceKey, VifKind } from '@cable/model';
+import { isBound, type PortRow } from '../compiler-tables.ts';
+import { defineKind, type Kind, type NodeKey } from '../kind.ts';
+
+const MAX_LABEL = 63;
+
+/** What a host carries itself: the ports bound to it. It always exists, maybe without ports. */
+export const hostKind: Kind = defineKind({
+  name: 'host',
+  header: (_reader, id) => ({ value: { host: id }, refs: [] }),
+  items: {
+    table: 'port',
+    index: 'binding:host_id',
+    sourceKeys: (id) => [id],
+    compute: (_reader, port) => {
+      if (!isBound(port)) return [];
+      const value = localPort(port);
+      return [{ key: port.id, value, refs: references(value) }];
+    },
+  },
+});
+
+function references({ networkId, policy }: LocalPort): NodeKey[] {
+  const refs: NodeKey[] = [`network:${networkId}`, `endpoints:${networkId}`, `near:${networkId}`];
+  if (policy !== null) refs.push(policy);
+  return refs;
+}
+
+/** The port as its own host needs it. */
+function localPort(port: PortRow): LocalPort {
+  return {
+    id: port.id,
+    name: port.name,
+    projectId: port.project_id,
+    networkId: port.network_id,
+    macAddress: port.mac_address,
+    adminStateUp: port.admin_state_up,
+    vifKind: vifKind(port),
+    deviceId: port.device_id,
+    deviceOwner: port.device_owner,
+    fixedIps: port.fixed_ips.map((ip) => ({ subnetId: ip.subnet_id, ipAddress: ip.ip_address })),
+    allowedAddressPairs: port.allowed_address_pairs.map((pair) => ({
+      ipAddress: pair.ip_address,
+      macAddress: pair.mac_address ?? port.mac_address,
+    })),
+    portSecurityEnabled: port.port_security_enabled,
+    policy: policyKey(port),
+    hostname: hostname(port),
+    userData: port['cable:user_data'],
+  };
+}
+
+/** Key of the policy slice a port is subject to; null: port security is off. */
+export function policyKey(port: Pick<PortRow, 'port_security_enabled' | 'security_groups'>): SliceKey | null {
+  if (!port.port_security_enabled) return null;
+  return `policy:${[...new Set(port.security_groups)].sort().join('+')}`;
+}
+
+/** Who makes the port's device. */
+export function vifKind(port: Pick<PortRow, 'device_owner' | 'binding:vnic_type'>): VifKind {
+  if (port.device_owner.startsWith('kubernetes:')) return 'veth';
+  return port['binding:vnic_type'] === 'baremetal' ? 'host' : 'tap';
+}
+
+/** An RFC 1123 label: the one that was asked for, else the name made to fit, else `host-` and the start of the port's id. */
+export function hostname(port: Pick<PortRow, 'id' | 'name' | 'cable:hostname'>): string {
+  return label(port['cable:hostname'] ?? '') || label(port.name) || `host-${port.id.slice(0, 8)}`;
+}
+
+function label(name: string): string {
+  return name
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .replace(/^-+/, '')
+    .slice(0, MAX_LABEL)
+    .replace(/-+$/, '');
+}

@@ -1,0 +1,34 @@
+import type { SubnetState } from '@cable/model';
+import { type SubnetRow, sortedById } from '../compiler-tables.ts';
+import { defineKind, type Kind } from '../kind.ts';
+
+/** One network with its subnets. */
+export const networkKind: Kind = defineKind({
+  name: 'network',
+  header: (reader, id) => {
+    const network = reader.get('network', id);
+    if (network === undefined) return undefined;
+    const value = {
+      id,
+      name: network.name,
+      projectId: network.project_id,
+      adminStateUp: network.admin_state_up,
+      vni: network['provider:segmentation_id'],
+      mtuBytes: network.mtu,
+      subnets: sortedById(reader.by('subnet', 'network_id', id)).map(subnetState),
+    };
+    return { value, refs: [] };
+  },
+});
+
+function subnetState(subnet: SubnetRow): SubnetState {
+  return {
+    id: subnet.id,
+    cidr: subnet.cidr,
+    ipVersion: subnet.ip_version,
+    gatewayIp: subnet.gateway_ip,
+    enableDhcp: subnet.enable_dhcp,
+    dnsNameservers: [...subnet.dns_nameservers],
+    hostRoutes: subnet.host_routes.map(({ destination, nexthop }) => ({ destination, nexthop })),
+  };
+}

@@ -1,0 +1,29 @@
+/** Work in portions that leave the event loop free between them. */
+export type Turns = {
+  /** True: this turn has taken its time; call `next` before going on. Costs a look at the clock only every few calls. */
+  due(): boolean;
+  /** Resolves in a later turn of the event loop, after what waits there (sockets, timers) has had its chance. */
+  next(): Promise<void>;
+};
+
+/** How long one turn of bulk work may keep the event loop: DHCP, CNI and requests wait no longer than this for it. */
+export const TURN_MS = 4;
+
+/** Calls of `due` between two looks at the clock. */
+const LOOK_EVERY = 8;
+
+/** Starts a turn now. `turnMs`: how long one may take, default `TURN_MS`. */
+export function startTurns(turnMs: number = TURN_MS): Turns {
+  let until = performance.now() + turnMs;
+  let calls = 0;
+  return {
+    due: () => {
+      calls += 1;
+      return calls % LOOK_EVERY === 0 && performance.now() >= until;
+    },
+    next: async () => {
+      await new Promise(setImmediate);
+      until = performance.now() + turnMs;
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Command } from 'commander';
+import { type DownOptions, labCommand, type UpOptions } from './options.ts';
+
+type Called = { up?: UpOptions; down?: DownOptions; shown?: string; listed?: boolean };
+
+/** What the words start; throws what the command line answers when it does not take them. */
+async function parse(...words: readonly string[]): Promise<Called> {
+  const called: Called = {};
+  const command = labCommand({
+    up: async (options) => {
+      called.up = options;
+    },
+    down: async (options) => {
+      called.down = options;
+    },
+    list: () => {
+      called.listed = true;
+    },
+    show: (story) => {
+      called.shown = story.name;
+    },
+  });
+  quiet(command);
+  await command.parseAsync([...words], { from: 'user' });
+  return called;
+}
+
+function quiet(command: Command): void {
+  command.exitOverride().configureOutput({ writeErr: () => undefined });
+  command.commands.forEach(quiet);
+}
+
+test('without words the demonstration runs, on LMDB, in the lab called lab', async () => {
+  const { up } = await parse();
+  assert.deepEqual([up?.story.name, up?.name, up?.store, up?.qemu, up?.keep], ['demo', 'lab', 'lmdb', true, false]);
+});
+
+test('a story has a lab, a store and settings of its own, which words change', async () => {
+  const plain = await parse('--story', 'burst');
+  assert.deepEqual([plain.up?.name, plain.up?.store, plain.up?.settings], ['burst', 'lmdb', { taps: 200 }]);
+  const told = await parse(
+    '--story',
+    'burst',
+    '--name',
+    'b2',
+    '--store',
+    'etcd',
+    '--set',
+    'taps=1000',
+    '--only',
+    'burst',
+  );
+  assert.deepEqual([told.up?.name, told.up?.store, told.up?.settings], ['b2', 'etcd', { taps: 1000 }]);
+  assert.deepEqual(told.up?.only, ['burst']);
+  assert.equal((await parse('--story', 'servers')).up?.store, 'etcd');
+});
+
+const REFUSED: readonly (readonly [string, readonly string[], RegExp])[] = [
+  ['a story that is not there', ['--story', 'none'], /there is no such story; stories: demo, pair/],
+  ['a store that the story cannot run on', ['--story', 'servers', '--store', 'lmdb'], /servers runs on etcd only/],
+  ['a group that the story has not', ['--story', 'pair', '--only', 'leases'], /no group leases; groups: traffic/],
+  ['a setting that the story has not', ['--set', 'taps=20'], /demo has no setting taps/],
+  ['a setting that is too small', ['--story', 'burst', '--set', 'taps=1'], /taps must be at least 10/],
+  ['a setting that is no number', ['--story', 'burst', '--set', 'taps=many'], /give NAME=NUMBER/],
+  ['a lab name with a dash', ['--name', 'a-b'], /lower-case letters and digits/],
+];
+
+for (const [what, words, answer] of REFUSED) {
+  test(`${what} is refused`, () => assert.rejects(parse(...words), answer));
+}
+
+test('down removes a lab by its name, by its story, or all', async () => {
+  assert.deepEqual((await parse('down')).down, { name: 'lab' });
+  assert.deepEqual((await parse('down', '--name', 'x')).down, { name: 'x' });
+  assert.deepEqual((await parse('down', '--story', 'store-guard')).down, { name: 'storeguard' });
+  assert.deepEqual((await parse('down', '--all')).down, { all: true });
+});
+
+test('list and show', async () => {
+  assert.equal((await parse('list')).listed, true);
+  assert.equal((await parse('show')).shown, 'demo');
+  assert.equal((await parse('show', '--story', 'servers')).shown, 'servers');
+});

@@ -1,0 +1,23 @@
+import type { Story } from '../story.ts';
+import { BURST } from './burst.ts';
+import { DEMO } from './demo/demo.ts';
+import { PAIR } from './pair.ts';
+import { RENAMED_HOST } from './renamed-host.ts';
+import { RESTORED_STORE } from './restored-store.ts';
+import { SERVERS } from './servers.ts';
+import { STORE_GUARD } from './store-guard.ts';
+import { TWO_MACHINES_ONE_NAME } from './two-machines-one-name.ts';
+import { UNDERLAY_CHANGE } from './underlay-change.ts';
+
+/** Every story; the first is the one that runs unless another is named. */
+export const STORIES: readonly [Story, ...Story[]] = [
+  DEMO,
+  PAIR,
+  BURST,
+  UNDERLAY_CHANGE,
+  TWO_MACHINES_ONE_NAME,
+  RENAMED_HOST,
+  SERVERS,
+  RESTORED_STORE,
+  STORE_GUARD,
+];

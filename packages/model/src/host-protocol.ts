@@ -1,0 +1,140 @@
+/**
+ * The stream between a server and a host's agent, protocol 2 (protocol 1: `slices-v1.ts`). How it fits together: `docs/design/host-plane.md`.
+ *
+ * 1. `PUT /cable/v1/hosts/{host}` with a `HostRegistration`; answered with a `HostWelcome` (protocol 1: 204 without a body).
+ * 2. `GET /cable/v1/hosts/{host}/watch` with `Connection: Upgrade` and `Upgrade: cable-host/2`; answered `101`, then lines of JSON both ways,
+ *    one each: `AgentLine` up, `ServerLine` down. A server that answers `200` speaks protocol 1, and so does an agent that asks for no upgrade.
+ *
+ * A reader passes over a line of an unknown `type`, an unknown slice kind and unknown fields: they come from a newer peer.
+ */
+import type { SliceHeader, SliceItem, SliceKey } from './slices.ts';
+
+/** What each protocol of the host stream brought, newest last. A change that an older peer would misread raises the number. */
+export const HOST_PROTOCOLS: readonly { readonly number: number; readonly date: string; readonly change: string }[] = [
+  { number: 1, date: '2026-11-20', change: 'Whole slices over GET watch?since=REVISION; reports by POST status.' },
+  {
+    number: 2,
+    date: '2026-11-26',
+    change:
+      'Slices by item over an upgraded connection; digests; identity of the store and of the agent; paced acknowledgements.',
+  },
+];
+
+/** The protocol this code speaks when the peer does too. */
+export const HOST_PROTOCOL = 2;
+
+/** The token of the `Upgrade` header that asks for protocol 2. */
+export const HOST_UPGRADE = 'cable-host/2';
+
+/** Body of `PUT /cable/v1/hosts/{host}`: an agent makes itself known (idempotent), before it watches. */
+export type HostRegistration = {
+  /** Address other hosts tunnel to. */
+  readonly underlay: string;
+  readonly agentVersion: string;
+  /** UUID that the agent made at its first start on this machine and keeps; absent: an agent of protocol 1. */
+  readonly agentId?: string;
+  /** UUID of this run of the agent. */
+  readonly session?: string;
+  /** The session of the run before this one, as the machine remembers it: a copy of the machine's disk does not know later ones. Null: none. */
+  readonly previousSession?: string | null;
+  /** Highest protocol that the agent speaks; absent: 1. */
+  readonly protocol?: number;
+  /** As in `resume`: a host that must not follow this store is refused before it counts as alive. */
+  readonly since?: number;
+  readonly history?: StoreHistory | null;
+};
+
+/** Answer to a registration. */
+export type HostWelcome = {
+  /** The protocol to be spoken: the highest of both. */
+  readonly protocol: number;
+  readonly history: StoreHistory;
+};
+
+/**
+ * Which store this is, and which of its histories. `cluster` is made once and survives a restore of a snapshot; `mark` is a random text that
+ * the servers write when they start and regularly, each naming its predecessor: a store that does not know a mark lost what followed it.
+ */
+export type StoreHistory = { readonly cluster: string; readonly mark: string };
+
+/** A line from an agent. The first is `resume`. */
+export type AgentLine =
+  /** What the agent holds. */
+  | {
+      readonly type: 'resume';
+      readonly session: string;
+      /** Revision of the last `sync` or `bookmark` that it took; 0: none. */
+      readonly since: number;
+      /** Where that was; null: nowhere yet, or an operator told it to take this store over. */
+      readonly history: StoreHistory | null;
+      /** Digest of each slice it holds. */
+      readonly slices: Readonly<Record<string, number>>;
+    }
+  /** The heartbeat: every 5 s; and within `ackWithinMs` of a bookmark; and at once when a port's state changed. */
+  | ({ readonly type: 'status' } & HostStatusReport)
+  /** Everything is to be sent anew: the digest of `sync` is not that of what the agent holds. */
+  | { readonly type: 'refresh' };
+
+/**
+ * A line from a server. `hash` is a number of 48 bits made of key, item key and content; a slice's digest is the sum of the hashes of its header
+ * and its items, modulo 2^48. An agent keeps hashes as it is told them, also of what it does not understand.
+ *
+ * What lines say counts from the next `sync` or `bookmark` on: together they are one change. Lines may repeat. Revisions of `sync` and `bookmark`
+ * never fall on a connection.
+ */
+export type ServerLine =
+  /** First line: who answers. */
+  | { readonly type: 'hello'; readonly protocol: number; readonly history: StoreHistory; readonly revision: number }
+  /** Last line before the server closes: why. `retry` false: only an operator can help. */
+  | { readonly type: 'refused'; readonly code: string; readonly message: string; readonly retry: boolean }
+  | {
+      readonly type: 'header';
+      readonly key: SliceKey;
+      readonly revision: number;
+      readonly hash: number;
+      readonly value: SliceHeader;
+    }
+  | {
+      readonly type: 'put';
+      readonly key: SliceKey;
+      readonly item: string;
+      readonly revision: number;
+      readonly hash: number;
+      readonly value: SliceItem;
+    }
+  | { readonly type: 'delete'; readonly key: SliceKey; readonly item: string; readonly revision: number }
+  /** What the client holds of the slice is void; its header and items follow before the next `sync` or `bookmark`. */
+  | { readonly type: 'reset'; readonly key: SliceKey; readonly revision: number }
+  /** The host does not need the slice any more, or what it was about is gone. */
+  | { readonly type: 'drop'; readonly key: SliceKey; readonly revision: number }
+  /** The client has everything as of `revision`. `digest`: sum of the digests of all its slices, modulo 2^48. `mark`: the store's as of `revision`. */
+  | { readonly type: 'sync'; readonly revision: number; readonly digest: number; readonly mark: string }
+  /**
+   * Everything up to `revision` has been sent. `ackWithinMs`: when it is in the kernel, say so by a `status` line after a random part of this time
+   * (0: at once), unless one goes out sooner; absent: nothing was sent that needs one. `digest`: as in `sync`, when something was sent. `mark`: the
+   * store's as of `revision`, when it is not that of the last line that had one.
+   */
+  | {
+      readonly type: 'bookmark';
+      readonly revision: number;
+      readonly ackWithinMs?: number;
+      readonly digest?: number;
+      readonly mark?: string;
+    };
+
+/**
+ * What an agent reports; with protocol 1 the body of `POST /cable/v1/hosts/{host}/status` (answer 204). `revision`: the last one that is in the
+ * kernel; 0: none yet. `vifs`: those changed since the last report; with `full`, all of them: the server forgets the others.
+ */
+export type HostStatusReport = {
+  readonly revision: number;
+  readonly full: boolean;
+  readonly vifs: readonly VifStatus[];
+};
+
+/** `up`: the device exists and its programs and map entries are in place; `down`: no device yet; `error`: see reason. */
+export type VifStatus = {
+  readonly portId: string;
+  readonly state: 'up' | 'down' | 'error';
+  readonly reason: string | null;
+};

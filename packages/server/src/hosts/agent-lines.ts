@@ -1,0 +1,100 @@
+import { type AgentLine, CableError, type StoreHistory } from '@cable/model';
+import { parseStatusReport } from './parse.ts';
+
+/** Longest line from an agent: a `resume` that names some ten thousand slices, or a report of all devices. */
+const LINE_BYTES = 4 << 20;
+
+const MAX_TEXT = 128;
+const DIGEST_RANGE = 2 ** 48;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Cuts what a client sends into lines, of bounded length. */
+export class LineSplitter {
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+
+  /** The lines that end in this chunk. Throws `InvalidInput` when a line is too long. */
+  push(chunk: Buffer): readonly string[] {
+    const lines: string[] = [];
+    let rest = chunk;
+    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+      this.#keep(rest.subarray(0, end));
+      lines.push(Buffer.concat(this.#pieces).toString());
+      this.#pieces = [];
+      this.#bytes = 0;
+      rest = rest.subarray(end + 1);
+    }
+    if (rest.length > 0) this.#keep(rest);
+    return lines;
+  }
+
+  #keep(piece: Buffer): void {
+    this.#bytes += piece.length;
+    if (this.#bytes > LINE_BYTES) throw malformed(`a line has more than ${LINE_BYTES} bytes`);
+    this.#pieces.push(piece);
+  }
+}
+
+/** A line from an agent; undefined: of a type that only newer servers know. Throws `InvalidInput`. */
+export function parseAgentLine(text: string): AgentLine | undefined {
+  const fields = parseObject(text);
+  switch (fields['type']) {
+    case 'resume':
+      return {
+        type: 'resume',
+        session: parseText(fields['session'], 'session'),
+        since: parseNumber(fields['since'], 'since', Number.MAX_SAFE_INTEGER),
+        history: parseHistory(fields['history']),
+        slices: parseDigests(fields['slices']),
+      };
+    case 'status':
+      return { type: 'status', ...parseStatusReport(fields) };
+    case 'refresh':
+      return { type: 'refresh' };
+    default:
+      parseText(fields['type'], 'type');
+      return undefined;
+  }
+}
+
+function parseObject(text: string): Fields {
+  try {
+    return asFields(JSON.parse(text), 'line');
+  } catch (cause) {
+    if (cause instanceof CableError) throw cause;
+    throw malformed('a line is not JSON');
+  }
+}
+
+function parseHistory(value: unknown): StoreHistory | null {
+  if (value === null) return null;
+  const { cluster, mark } = asFields(value, 'history');
+  return { cluster: parseText(cluster, 'history.cluster'), mark: parseText(mark, 'history.mark') };
+}
+
+function parseDigests(value: unknown): Readonly<Record<string, number>> {
+  const fields = asFields(value, 'slices');
+  for (const [key, digest] of Object.entries(fields))
+    parseNumber(digest, `slices[${key.slice(0, MAX_TEXT)}]`, DIGEST_RANGE - 1);
+  return fields as Readonly<Record<string, number>>;
+}
+
+function parseNumber(value: unknown, field: string, most: number): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most) return value as number;
+  throw malformed(`${field} is not a whole number of 0 to ${most}`);
+}
+
+function parseText(value: unknown, field: string): string {
+  if (typeof value === 'string' && value.length <= MAX_TEXT) return value;
+  throw malformed(`${field} is not a text of at most ${MAX_TEXT} characters`);
+}
+
+function asFields(value: unknown, field: string): Fields {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
+  throw malformed(`${field} is not a JSON object`);
+}
+
+function malformed(what: string): CableError {
+  return new CableError('InvalidInput', `Malformed line of a host stream: ${what}.`);
+}

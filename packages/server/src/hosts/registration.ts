@@ -1,0 +1,140 @@
+import { CableError, type Host } from '@cable/model';
+import type { Compare, Op, Store } from '@cable/store';
+import { aliveKey, objectKey, underlayKey } from '../keys.ts';
+import { type AliveRow, parseRuntime } from '../rows.ts';
+import type { Tables } from '../tables.ts';
+import { admit, type HostIdentity, superseded } from './identity.ts';
+
+/** What is to be written of a host that has spoken. */
+export type Entry = {
+  readonly host: string;
+  readonly identity: HostIdentity;
+  /** Version of the agent, when it registers; undefined: it is known, and is to stay alive, or to be alive at this server. */
+  readonly agentVersion: string | undefined;
+};
+
+/** A transaction's part. */
+export type EntryPlan = { readonly compares: readonly Compare[]; readonly ops: readonly Op[] };
+
+export type PlanContext = {
+  readonly hasStream: (host: string) => boolean;
+  /** The put of the `alive` key; `before`: what stands there. */
+  readonly aliveOp: (entry: Entry, before: AliveRow | undefined) => Op;
+  readonly now: () => Date;
+};
+
+/** What stands in the store, each with the revision of its last write; undefined: absent. */
+type Known = {
+  readonly host: { readonly row: Host; readonly revision: number } | undefined;
+  readonly alive: { readonly row: AliveRow; readonly revision: number } | undefined;
+};
+
+/** Plans from the tables; undefined: they do not tell enough, the store must be asked. Throws as `admit` and `superseded` say. */
+export function planFromTables(
+  tables: Pick<Tables, 'of' | 'modRevision'>,
+  context: PlanContext,
+  entry: Entry,
+): EntryPlan | undefined {
+  const { host: name, identity } = entry;
+  const row = tables.of('host').get(name);
+  const aliveRow = tables.of('alive').get(name);
+  const known: Known = {
+    host: row === undefined ? undefined : { row, revision: tables.modRevision('host', name) ?? 0 },
+    alive: aliveRow === undefined ? undefined : { row: aliveRow, revision: tables.modRevision('alive', name) ?? 0 },
+  };
+  if (
+    tables
+      .of('host')
+      .by('underlay', identity.underlay)
+      .some((other) => other.id !== name)
+  )
+    return undefined;
+  const key = underlayKey(identity.underlay);
+  const claim: EntryPlan =
+    row?.underlay === identity.underlay
+      ? { compares: [{ kind: 'value', key, value: name }], ops: [] }
+      : { compares: [{ kind: 'absent', key }], ops: [{ kind: 'put', key, value: name }] };
+  return plan(context, entry, known, claim);
+}
+
+/** Plans from the store itself, which costs some reads. Throws also `UnderlayAddressInUse`. */
+export async function planFromStore(store: Pick<Store, 'get'>, context: PlanContext, entry: Entry): Promise<EntryPlan> {
+  const { host: name, identity } = entry;
+  const host = await store.get(objectKey('host', name));
+  const alive = await store.get(aliveKey(name));
+  const aliveRow = alive === undefined ? undefined : parseRuntime(`alive/${name}`, alive.value)?.row;
+  const known: Known = {
+    host: host === undefined ? undefined : { row: JSON.parse(host.value) as Host, revision: host.modRevision },
+    alive:
+      alive === undefined || aliveRow === undefined
+        ? undefined
+        : { row: aliveRow as unknown as AliveRow, revision: alive.modRevision },
+  };
+  return plan(context, entry, known, await planClaim(store, name, identity.underlay));
+}
+
+function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan): EntryPlan {
+  const { host: name, identity } = entry;
+  const aliveCompare: Compare = { kind: 'modRevision', key: aliveKey(name), revision: known.alive?.revision ?? 0 };
+  const alive = context.aliveOp(entry, known.alive?.row);
+  if (entry.agentVersion === undefined) {
+    if (known.alive !== undefined && known.alive.row.session !== identity.session) throw superseded(name);
+    return { compares: [{ kind: 'exists', key: objectKey('host', name) }, aliveCompare], ops: [alive] };
+  }
+  if (known.alive !== undefined) {
+    const facts = { hasStream: context.hasStream(name), holderUnderlay: known.host?.row.underlay };
+    admit(name, identity, known.alive.row, facts);
+  }
+  const host = planHost(context, entry, entry.agentVersion, known.host);
+  return {
+    compares: [...host.compares, ...claim.compares, aliveCompare],
+    ops: [...host.ops, ...claim.ops, alive],
+  };
+}
+
+/** The host itself: written only when something of it is new. A host that moves gives its old address free. */
+function planHost(context: PlanContext, entry: Entry, agentVersion: string, known: Known['host']): EntryPlan {
+  const { host: name, identity } = entry;
+  const { underlay } = identity;
+  const key = objectKey('host', name);
+  const before = known?.row;
+  const compares: Compare[] = [{ kind: 'modRevision', key, revision: known?.revision ?? 0 }];
+  if (before?.underlay === underlay && before.agent_version === agentVersion) return { compares, ops: [] };
+  const at = `${context.now().toISOString().slice(0, 19)}Z`;
+  const host: Host = {
+    id: name,
+    underlay,
+    agent_version: agentVersion,
+    created_at: before?.created_at ?? at,
+    updated_at: at,
+  };
+  const ops: Op[] = [{ kind: 'put', key, value: JSON.stringify(host) }];
+  if (before !== undefined && before.underlay !== underlay) {
+    const old = underlayKey(before.underlay);
+    compares.push({ kind: 'value', key: old, value: name });
+    ops.push({ kind: 'delete', key: old });
+  }
+  return { compares, ops };
+}
+
+/** Takes the address, also from a host that has been deleted or has moved to another. */
+async function planClaim(store: Pick<Store, 'get'>, name: string, underlay: string): Promise<EntryPlan> {
+  const key = underlayKey(underlay);
+  const claim = await store.get(key);
+  const put: Op = { kind: 'put', key, value: name };
+  if (claim === undefined) return { compares: [{ kind: 'absent', key }], ops: [put] };
+  const compares: Compare[] = [{ kind: 'modRevision', key, revision: claim.modRevision }];
+  if (claim.value === name) return { compares, ops: [] };
+  const holderKey = objectKey('host', claim.value);
+  const holder = await store.get(holderKey);
+  if (holder === undefined) return { compares: [...compares, { kind: 'absent', key: holderKey }], ops: [put] };
+  if ((JSON.parse(holder.value) as Host).underlay === underlay) throw addressInUse(underlay, claim.value);
+  compares.push({ kind: 'modRevision', key: holderKey, revision: holder.modRevision });
+  return { compares, ops: [put] };
+}
+
+function addressInUse(underlay: string, holder: string): CableError {
+  return new CableError('UnderlayAddressInUse', `Underlay address ${underlay} belongs to host ${holder}.`, {
+    fields: { underlay, host: holder },
+  });
+}

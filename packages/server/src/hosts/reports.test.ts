@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import type { VifStatus } from '@cable/model';
+import { StoreError } from '@cable/store';
+import { type FakeServer, startFakeServer, until } from './fakes.fixture.ts';
+import { openTemporaryStore, putObject, testNetwork, testPort, uuid } from './objects.fixture.ts';
+
+const NET = testNetwork(1);
+const P1 = testPort(0x11, NET, 'h1');
+
+describe('reports', () => {
+  let place: Awaited<ReturnType<typeof openTemporaryStore>>;
+  let server: FakeServer;
+
+  beforeEach(async () => {
+    place = await openTemporaryStore();
+    server = await startFakeServer(place.store);
+  });
+
+  afterEach(async () => {
+    await server.stop();
+    await place.remove();
+  });
+
+  const stateOf = (portId: string): string | undefined => server.tables.of('vif').get(`h1/${portId}`)?.state;
+  const statusOf = (portId: string): string | undefined => server.tables.of('port').get(portId)?.status;
+  /** Ports 1 to 3 of the host. */
+  const putPorts = async (): Promise<void> => {
+    for (let n = 1; n <= 3; n += 1) await putObject(place.store, 'port', testPort(n, NET, 'h1'));
+    await until(() => server.tables.of('port').size === 3, 'ports');
+  };
+  const vif = (n: number, state: VifStatus['state'] = 'up'): VifStatus => ({ portId: uuid(n), state, reason: null });
+
+  test('of a device and the status that follows from it are one transaction', async () => {
+    const agent = await server.join('h1', '192.0.2.1');
+    const revision = await putObject(place.store, 'port', P1);
+    await until(() => agent.revision >= revision, 'programmed');
+    const batches: string[][] = [];
+    const stop = server.tables.onChange((_, changes) => {
+      const types = changes.map(({ type }) => type).filter((type) => type === 'port' || type === 'vif');
+      if (types.length > 0) batches.push(types.sort());
+    });
+    agent.up(P1.id);
+    await until(() => statusOf(P1.id) === 'ACTIVE', 'ACTIVE');
+    stop();
+    assert.deepEqual(batches[0], ['port', 'vif']);
+  });
+
+  test('from a stream are tried again while the store is away, the last word for each device', async () => {
+    await putPorts();
+    const agent = await server.join('h1', '192.0.2.1');
+    await until(() => agent.revision > 0, 'programmed');
+    const { txn } = place.store;
+    let refused = 0;
+    place.store.txn = async (compares, ops) => {
+      if (refused < 3 && ops.some((op) => 'key' in op && op.key.includes('/vif/'))) {
+        refused += 1;
+        throw new StoreError('unavailable', 'away');
+      }
+      return txn.call(place.store, compares, ops);
+    };
+    agent.report([vif(1), vif(2)]);
+    agent.report([vif(2, 'down')]);
+    agent.report([vif(3)]);
+    await until(() => stateOf(uuid(3)) !== undefined, 'written');
+    assert.deepEqual([stateOf(uuid(1)), stateOf(uuid(2)), stateOf(uuid(3))], ['up', 'down', 'up']);
+    assert.equal(refused, 3);
+    assert.equal(agent.ended, undefined);
+  });
+
+  test('from a stream are not tried any more when it is over', async () => {
+    const agent = await server.join('h1', '192.0.2.1');
+    await until(() => agent.revision > 0, 'programmed');
+    const { txn } = place.store;
+    let tries = 0;
+    place.store.txn = async (compares, ops) => {
+      if (!ops.some((op) => 'key' in op && op.key.includes('/vif/'))) return txn.call(place.store, compares, ops);
+      tries += 1;
+      agent.end('closed');
+      throw new StoreError('unavailable', 'away');
+    };
+    agent.report([vif(1)]);
+    await until(() => tries === 1, 'first try');
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    assert.equal(tries, 1);
+  });
+
+  test('that name all devices drop the others, but not when nothing is programmed yet', async () => {
+    await putPorts();
+    const agent = await server.join('h1', '192.0.2.1');
+    await until(() => agent.revision > 0, 'programmed');
+    agent.report([vif(1), vif(2)]);
+    await until(() => stateOf(uuid(2)) === 'up', 'both');
+    agent.report([], { full: true, revision: 0 });
+    agent.report([vif(3)]);
+    await until(() => stateOf(uuid(3)) === 'up', 'third');
+    assert.deepEqual([stateOf(uuid(1)), stateOf(uuid(2))], ['up', 'up']);
+    agent.report([vif(2)], { full: true });
+    await until(() => stateOf(uuid(1)) === undefined && stateOf(uuid(3)) === undefined, 'others dropped');
+    assert.equal(stateOf(uuid(2)), 'up');
+  });
+
+  test('of more devices than a host may have end its stream', async () => {
+    const agent = await server.join('h1', '192.0.2.1');
+    for (let part = 0; part < 6; part += 1) {
+      agent.report(Array.from({ length: 4096 }, (_, n) => vif(part * 4096 + n, 'down')));
+    }
+    await until(() => agent.ended !== undefined, 'ended');
+    assert.match(agent.ended ?? '', /more than 16384 devices/);
+  });
+
+  test('write nothing when nothing changed', async () => {
+    await putPorts();
+    const agent = await server.join('h1', '192.0.2.1');
+    await until(() => agent.revision > 0, 'programmed');
+    agent.report([vif(1)]);
+    await until(() => stateOf(uuid(1)) === 'up', 'written');
+    // The row of the server follows within a second.
+    await until(() => server.tables.of('server').get(server.id)?.behind['h1'] === undefined, 'up to date');
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    const { revision } = await place.store.list('/cable/');
+    for (let n = 0; n < 5; n += 1) agent.report([vif(1)], { full: true });
+    agent.report();
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    assert.equal((await place.store.list('/cable/')).revision, revision);
+  });
+
+  test('of protocol 1 are answered when what they change is durable', async () => {
+    await server.plane.register('h1', { underlay: '192.0.2.1', agentVersion: '1' });
+    await server.plane.report('h1', { revision: 0, full: false, vifs: [vif(1)] });
+    assert.equal(stateOf(uuid(1)), 'up');
+    await assert.rejects(server.plane.report('h2', { revision: 0, full: false, vifs: [] }), /not registered/);
+  });
+
+  test('of a revision that the store has not reached prove nothing', async () => {
+    const agent = await server.join('h1', '192.0.2.1');
+    agent.acknowledges = false;
+    const revision = await putObject(place.store, 'port', P1);
+    await until(() => agent.sent >= revision, 'sent');
+    agent.report([{ portId: P1.id, state: 'up', reason: null }], { revision: 1_000_000 });
+    await until(() => stateOf(P1.id) === 'up', 'written');
+    assert.equal(statusOf(P1.id), 'DOWN');
+    assert.equal(server.plane.status().ports.pending, 1);
+  });
+
+  test('are taken also when the port changes at that moment', async () => {
+    const agent = await server.join('h1', '192.0.2.1');
+    const revision = await putObject(place.store, 'port', P1);
+    await until(() => agent.revision >= revision, 'programmed');
+    const { txn } = place.store;
+    let disturbed = 0;
+    place.store.txn = async (compares, ops) => {
+      const isStatus = ops.length > 1 && ops.some((op) => 'key' in op && op.key.includes('/vif/'));
+      if (isStatus && disturbed === 0) {
+        disturbed += 1;
+        await putObject({ ...place.store, txn: txn.bind(place.store) }, 'port', { ...P1, name: 'other' });
+      }
+      return txn.call(place.store, compares, ops);
+    };
+    agent.up(P1.id);
+    await until(() => statusOf(P1.id) === 'ACTIVE', 'ACTIVE');
+    assert.equal(disturbed, 1);
+    assert.equal(server.tables.of('port').get(P1.id)?.name, 'other');
+  });
+});

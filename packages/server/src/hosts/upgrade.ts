@@ -1,0 +1,92 @@
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Logger } from '@cable/kit';
+import { CableError, HOST_UPGRADE } from '@cable/model';
+import type { Authenticator } from '../http/auth.ts';
+import { asCableError, errorBody } from '../http/error-handler.ts';
+import { parseHostName } from './parse.ts';
+
+export type UpgradeOptions = {
+  readonly authenticate: Authenticator;
+  /** Lets a host's agent in, before the connection is upgraded; what it gives takes the connection over. Throws a `CableError`: refused. */
+  readonly open: (host: string) => Promise<(socket: Duplex) => void>;
+  readonly log: Logger;
+};
+
+/** Handler of node's `upgrade` event. */
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** An answer other than an error of the table: what a client should ask for instead. */
+const UPGRADE_REQUIRED = 426;
+
+/** Time for an answer to reach a client. */
+const GOODBYE_MS = 1000;
+
+const WATCH_PATH = /^\/cable\/v1\/hosts\/([^/?]+)\/watch\/?(?:\?.*)?$/;
+
+/** Turns `GET /cable/v1/hosts/{host}/watch` with `Upgrade: cable-host/2` into a host stream, and answers any other upgrade with an error. */
+export function createUpgradeHandler(options: UpgradeOptions): UpgradeHandler {
+  return (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    upgrade(options, request, socket, head).catch((err: unknown) => answerError(options.log, request, socket, err));
+  };
+}
+
+async function upgrade(options: UpgradeOptions, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  const host = watchedHost(request);
+  const { isAdmin } = await options.authenticate(request.headers);
+  if (!isAdmin) throw new CableError('PolicyNotAuthorized', 'rule:admin_api is disallowed by policy');
+  if (!tokensOf(request.headers.upgrade).includes(HOST_UPGRADE)) {
+    const error = new CableError('HTTPBadRequest', `This server upgrades to ${HOST_UPGRADE} only.`);
+    answer(socket, UPGRADE_REQUIRED, error, { upgrade: HOST_UPGRADE });
+    return;
+  }
+  const take = await options.open(host);
+  if (socket.destroyed) return;
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${HOST_UPGRADE}\r\n\r\n`);
+  if (head.length > 0) socket.unshift(head);
+  take(socket);
+}
+
+/** The host of a watch. Throws for any other request. */
+function watchedHost({ method, url = '' }: IncomingMessage): string {
+  const name = WATCH_PATH.exec(url)?.[1];
+  if (name === undefined) throw new CableError('HTTPBadRequest', 'Nothing is upgraded here but the watch of a host.');
+  if (method !== 'GET')
+    throw new CableError('HTTPMethodNotAllowed', `The method ${method} is not allowed for this resource.`);
+  return parseHostName(decode(name));
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (cause) {
+    throw new CableError('HTTPBadRequest', 'Malformed path.', { cause });
+  }
+}
+
+function tokensOf(header: string | undefined): readonly string[] {
+  return (header ?? '').split(',').map((token) => token.trim().toLowerCase());
+}
+
+function answerError(log: Logger, request: IncomingMessage, socket: Duplex, thrown: unknown): void {
+  const error = asCableError(thrown instanceof Error ? thrown : new Error(String(thrown)));
+  const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
+  if (error.status >= 500) log.error({ ...fields, err: thrown }, 'request failed');
+  else log.warn({ ...fields, reason: error.message }, 'request refused');
+  answer(socket, error.status, error, error.status === 503 ? { 'retry-after': '1' } : {});
+}
+
+function answer(socket: Duplex, status: number, error: CableError, more: Readonly<Record<string, string>>): void {
+  const body = JSON.stringify(errorBody(error));
+  const headers = {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    connection: 'close',
+    ...more,
+  };
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${head.join('')}\r\n${body}`);
+  // A client that does not close is not waited for.
+  setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ListQuery, orderOf } from '@cable/api';
+import { startTurns } from '@cable/kit';
+import type { AnyObject } from '@cable/model';
+import { cutPage } from './page.ts';
+
+/** Numbers from 0 to 1, the same in every run (mulberry32). */
+function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+const QUERY: ListQuery = {
+  filters: [],
+  fields: [],
+  sort: [],
+  limit: 0,
+  marker: null,
+  pageReverse: false,
+  changedSince: null,
+};
+
+/** What a page is, said without regard to cost. */
+function plainPage(objects: readonly AnyObject[], query: ListQuery): readonly AnyObject[] | undefined {
+  const sorted = [...objects].sort(orderOf(query));
+  const start = query.marker === null ? 0 : sorted.findIndex((one) => one.id === query.marker) + 1;
+  if (query.marker !== null && start === 0) return undefined;
+  const page = sorted.slice(start, query.limit === 0 ? undefined : start + query.limit);
+  return query.pageReverse ? page.reverse() : page;
+}
+
+const ids = (page: readonly AnyObject[] | undefined): string => page?.map((one) => one.id).join() ?? 'missing';
+
+test('a page is what sorting everything and cutting would give', async () => {
+  const random = seededRandom(11);
+  const upTo = (n: number): number => Math.floor(random() * n);
+  for (let round = 0; round < 60; round += 1) {
+    const objects = Array.from({ length: upTo(6000) }, (_, i) => ({
+      id: `${upTo(1e9)}-${i}`,
+      size: upTo(5),
+      name: random() < 0.1 ? null : `n${upTo(50)}`,
+    }));
+    const sort = [
+      { attribute: 'size', descending: random() < 0.5 },
+      { attribute: 'name', descending: random() < 0.5 },
+    ].slice(upTo(3));
+    const marker = random() < 0.5 ? null : (objects[upTo(objects.length)]?.id ?? 'none');
+    const limit = random() < 0.3 ? 0 : upTo(random() < 0.5 ? 20 : 4000);
+    const query = { ...QUERY, sort, marker, limit, pageReverse: random() < 0.5 };
+    if (orderOf(query) === undefined) continue;
+    const page = await cutPage(objects, query, startTurns(0));
+    assert.equal(ids(page), ids(plainPage(objects, query)), `round ${round} ${JSON.stringify(query)}`);
+  }
+});
+
+test('without an order, a limit or a marker the objects stay as they are; an unknown marker is told', async () => {
+  const objects = [{ id: 'b' }, { id: 'a' }];
+  assert.equal(await cutPage(objects, QUERY, startTurns()), objects);
+  assert.equal(await cutPage(objects, { ...QUERY, marker: 'x' }, startTurns()), undefined);
+});
+
+test('a page of many objects leaves the event loop free meanwhile', async () => {
+  const random = seededRandom(3);
+  const objects = Array.from({ length: 20_000 }, () => ({ id: String(random()) }));
+  let turns = 0;
+  let isDone = false;
+  const count = (): void => {
+    turns += 1;
+    if (!isDone) setImmediate(count);
+  };
+  setImmediate(count);
+  await cutPage(objects, { ...QUERY, sort: [{ attribute: 'id', descending: true }] }, startTurns(1));
+  isDone = true;
+  assert.ok(turns > 5, String(turns));
+});

@@ -1,0 +1,154 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Version } from './previous-version.ts';
+import { eventually, Program } from './program.ts';
+
+/** What an agent of any version says of itself. */
+export type AgentStatus = {
+  readonly revision: number;
+  /** An agent of the previous version names no protocol. */
+  readonly server: { readonly connected: boolean; readonly protocol?: number | null };
+  readonly vifs: { readonly up: number; readonly down: number; readonly error: number };
+};
+
+export type BedHostOptions = {
+  readonly name: string;
+  readonly underlay: string;
+  /** Unix socket of the server. */
+  readonly server: string;
+  /** For state and sockets. */
+  readonly home: string;
+};
+
+/** A ping that runs until it is stopped. */
+export type RunningPing = {
+  /** What was sent up to the last answer, and how many of these were not answered. */
+  stop(): Promise<{ readonly sent: number; readonly lost: number }>;
+};
+
+/** A machine: a network namespace of the same name, and an agent of some version in it. */
+export class BedHost {
+  readonly name: string;
+  readonly underlay: string;
+  readonly pins: string;
+  readonly #socket: string;
+  readonly #enter: readonly string[];
+  readonly #agent: Program;
+  readonly #pings = new Set<ChildProcess>();
+
+  constructor({ name, underlay, server, home }: BedHostOptions) {
+    this.name = name;
+    this.underlay = underlay;
+    this.pins = `/sys/fs/bpf/cable/${name}`;
+    this.#socket = join(home, 'run', 'agent.sock');
+    this.#enter = ['nsenter', `--net=/run/netns/${name}`];
+    this.#agent = new Program({
+      main: 'packages/agent/src/main.ts',
+      prefix: this.#enter,
+      args: [
+        ...['--host', name, '--server', `unix:${server}`, '--underlay', underlay, '--log-level', 'error'],
+        ...['--state', join(home, 'state'), '--run', join(home, 'run')],
+      ],
+      isReady: () => eventually(`the agent of ${name} answers`, () => this.status()),
+    });
+  }
+
+  /** Starts an agent of that version; it answers when this resolves. */
+  start(version: Version): Promise<void> {
+    return this.#agent.start(version);
+  }
+
+  end(signal: NodeJS.Signals): Promise<void> {
+    return this.#agent.end(signal);
+  }
+
+  /** Starts an agent of that version in place of the running one, and waits until it is in step. */
+  async replace(version: Version): Promise<AgentStatus> {
+    await this.end('SIGTERM');
+    await this.start(version);
+    return await this.inStep();
+  }
+
+  /** Resolves when the agent has all that the server has for it in the kernel, without an error. */
+  inStep(): Promise<AgentStatus> {
+    return eventually(`${this.name} is in step`, async () => {
+      const status = await this.status();
+      const isThere = status?.server.connected && status.revision > 0 && status.vifs.error + status.vifs.down === 0;
+      return isThere ? status : undefined;
+    });
+  }
+
+  /** Undefined: no agent answers. */
+  status(): Promise<AgentStatus | undefined> {
+    return new Promise((resolve) => {
+      const call = request({ socketPath: this.#socket, path: '/status' }, (response) => {
+        let text = '';
+        response.on('data', (chunk: Buffer) => {
+          text += chunk.toString();
+        });
+        response.on('end', () => resolve(JSON.parse(text) as AgentStatus));
+        response.on('error', () => resolve(undefined));
+      });
+      call.on('error', () => resolve(undefined));
+      call.end();
+    });
+  }
+
+  /** Ends everything that runs here. */
+  async kill(): Promise<void> {
+    for (const ping of this.#pings) ping.kill('SIGKILL');
+    await this.end('SIGKILL');
+  }
+
+  /** Removes what agents of any version left, by the command of that version. */
+  teardown(version: Version): void {
+    const [program, args] = this.#agent.command(version);
+    execFileSync(program, [...args, '--teardown'], { cwd: version.root, stdio: ['ignore', 'ignore', 'inherit'] });
+  }
+
+  links(): readonly string[] {
+    return (JSON.parse(this.#exec('ip', '-j', 'link', 'show')) as { ifname: string }[]).map((link) => link.ifname);
+  }
+
+  /** How many of five pings are answered. */
+  answersFrom(address: string): number {
+    try {
+      const report = this.#exec('ping', '-q', '-c', '5', '-i', '0.02', '-W', '0.3', address);
+      return Number(/(\d+) received/.exec(report)?.[1]);
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Pings 100 times a second. */
+  startPing(address: string): RunningPing {
+    const [program = '', ...args] = [...this.#enter, 'ping', '-i', '0.01', address];
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#pings.add(child);
+    const answered = new Set<number>();
+    let sent = 0;
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const sequence = /icmp_seq=(\d+) ttl=/.exec(line)?.[1];
+      if (sequence === undefined) return;
+      answered.add(Number(sequence));
+      sent = Math.max(sent, Number(sequence));
+    });
+    return {
+      stop: async () => {
+        const closed = once(child, 'close');
+        child.kill('SIGINT');
+        await closed;
+        this.#pings.delete(child);
+        return { sent, lost: sent - answered.size };
+      },
+    };
+  }
+
+  #exec(...command: readonly string[]): string {
+    const [program = '', ...args] = [...this.#enter, ...command];
+    return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+}

@@ -1,0 +1,143 @@
+/** Agents and servers of this version and of the previous one (protocol 1 of the host stream) together, on the real kernel. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import type { PortView } from '@cable/model';
+import { addressOf, Cloud, linkOf } from './cloud.ts';
+import { type BuiltVersion, buildPreviousVersion, CURRENT, type Version, whyNotBuildable } from './previous-version.ts';
+import { eventually } from './program.ts';
+import { VersionBed } from './version-bed.ts';
+
+const skip = whyNotBuildable() ?? false;
+
+/** One on each host. */
+type Ports = readonly [p1: PortView, p2: PortView];
+
+async function startBed(
+  t: TestContext,
+  label: string,
+  server: Version,
+  agents: readonly [Version, Version],
+): Promise<VersionBed> {
+  const bed = new VersionBed(label);
+  t.after(() => bed.remove());
+  await bed.start(server, ...agents);
+  return bed;
+}
+
+/** A port on each host in one network, both ACTIVE. */
+async function createPorts(bed: VersionBed, cloud: Cloud): Promise<Ports> {
+  const network = await cloud.createNetwork();
+  const ports = [await cloud.createPort(bed.h1, network), await cloud.createPort(bed.h2, network)] as const;
+  await cloud.active(...ports);
+  return ports;
+}
+
+async function assertPings(bed: VersionBed, [p1, p2]: Ports): Promise<void> {
+  await eventually('ping is answered', () => bed.h1.answersFrom(addressOf(p2)) === 5);
+  assert.equal(bed.h2.answersFrom(addressOf(p1)), 5);
+}
+
+async function assertNothingPasses(bed: VersionBed, [p1, p2]: Ports): Promise<void> {
+  await eventually('no ping is answered', () => bed.h1.answersFrom(addressOf(p2)) === 0);
+  await eventually('no ping is answered', () => bed.h2.answersFrom(addressOf(p1)) === 0);
+  assert.equal(bed.h1.answersFrom(addressOf(p2)), 0);
+}
+
+/** What servers and agents do for each other, whatever their versions. Gives the cloud that it made. */
+async function assertWorksTogether(bed: VersionBed, server: Version, agent1: Version): Promise<Cloud> {
+  const cloud = await Cloud.create(bed.api);
+  const rule = await cloud.allowPing();
+  const ports = await createPorts(bed, cloud);
+  await assertPings(bed, ports);
+
+  const ping = bed.h1.startPing(addressOf(ports[1]));
+  await bed.replaceServer(server);
+  const third = await cloud.createPort(bed.h2, await cloud.createNetwork());
+  await cloud.active(third);
+  assert.ok(bed.h2.links().includes(linkOf(third)));
+  await bed.h1.end('SIGKILL');
+  await bed.h1.start(agent1);
+  await bed.h1.inStep();
+  const { sent, lost } = await ping.stop();
+  assert.ok(sent > 100);
+  assert.equal(lost, 0, `of ${sent} packets`);
+  await cloud.active(...ports, third);
+
+  await cloud.deletePort(third);
+  await eventually('the link is gone', () => !bed.h2.links().includes(linkOf(third)));
+  await cloud.revoke(rule);
+  await assertNothingPasses(bed, ports);
+  await cloud.allowPing();
+  await assertPings(bed, ports);
+  await cloud.active(...ports);
+  return cloud;
+}
+
+describe('this version and the previous one', { skip, concurrency: 2, timeout: 240_000 }, () => {
+  let previous: BuiltVersion;
+
+  before(() => {
+    previous = buildPreviousVersion();
+  });
+  after(() => previous?.remove());
+
+  test('old agents follow a new server', async (t) => {
+    const bed = await startBed(t, 'a', CURRENT, [previous, previous]);
+    await assertWorksTogether(bed, CURRENT, previous);
+  });
+
+  test('new agents follow an old server, and go on when it is replaced by a new one', async (t) => {
+    const bed = await startBed(t, 'b', previous, [CURRENT, CURRENT]);
+    await assertWorksTogether(bed, previous, CURRENT);
+    assert.equal((await bed.h1.inStep()).server.protocol, 1);
+    await bed.replaceServer(CURRENT);
+    for (const host of [bed.h1, bed.h2]) {
+      await eventually(`${host.name} speaks protocol 2`, async () => (await host.status())?.server.protocol === 2);
+      await host.inStep();
+    }
+  });
+
+  test('an old and a new agent work together at a new server, and go on at an old one on its store', async (t) => {
+    const bed = await startBed(t, 'c', CURRENT, [previous, CURRENT]);
+    const cloud = await assertWorksTogether(bed, CURRENT, previous);
+    await bed.replaceServer(previous);
+    const network = await cloud.createNetwork();
+    await cloud.active(await cloud.createPort(bed.h1, network), await cloud.createPort(bed.h2, network));
+    assert.equal((await bed.h2.inStep()).server.protocol, 1);
+  });
+
+  test('server, then agents are upgraded in place, and agents downgraded, without a packet lost or a port down', async (t) => {
+    const bed = await startBed(t, 'd', previous, [previous, previous]);
+    const cloud = await Cloud.create(bed.api);
+    const rule = await cloud.allowPing();
+    const ports = await createPorts(bed, cloud);
+    await assertPings(bed, ports);
+    const before = await cloud.contents();
+    const ping = bed.h1.startPing(addressOf(ports[1]));
+
+    await bed.replaceServer(CURRENT);
+    assert.deepEqual(await cloud.contents(), before, 'the store of the old server, status of ports included');
+    for (const host of [bed.h1, bed.h2]) assert.equal((await host.replace(CURRENT)).server.protocol, 2);
+    assert.deepEqual(await cloud.contents(), before);
+    for (const host of [bed.h1, bed.h2]) await host.replace(previous);
+    assert.deepEqual(await cloud.contents(), before);
+    const { sent, lost } = await ping.stop();
+    assert.ok(sent > 100, `${sent} packets`);
+    assert.equal(lost, 0, `of ${sent} packets`);
+
+    await cloud.revoke(rule);
+    await assertNothingPasses(bed, ports);
+    await bed.stopServer();
+    for (const host of [bed.h1, bed.h2]) {
+      await host.end('SIGTERM');
+      await host.start(CURRENT);
+    }
+    await assertNothingPasses(bed, ports);
+    for (const host of [bed.h1, bed.h2]) {
+      await host.end('SIGTERM');
+      host.teardown(CURRENT);
+      assert.deepEqual([host.links(), existsSync(host.pins)], [['lo', 'eth0'], false]);
+    }
+  });
+});
