@@ -41,8 +41,10 @@ const HELP = `usage: npm run bench:scale -- [options]
   --json             one JSON document in place of the table
   --svg FILE         draws the figures that have a goal`;
 
+const startedAt = performance.now();
+
 const say = (line: string): void => {
-  process.stderr.write(`bench: ${line}\n`);
+  process.stderr.write(`bench ${Math.round((performance.now() - startedAt) / 1000)} s: ${line}\n`);
 };
 
 async function main(): Promise<void> {

@@ -58,8 +58,12 @@ export async function measureWorld(options: PhaseOptions): Promise<readonly Row[
   }
 }
 
+/** A figure, which is told at once: a run takes minutes. */
 function row(bed: Bed, what: string, value: number, unit: string, more: Partial<Row> = {}): Row {
-  return { world: bed.options.size.name, what, value, unit, goal: null, ...more };
+  const made = { world: bed.options.size.name, what, value, unit, goal: null, ...more };
+  const p99 = made.p99 === undefined ? '' : `, p99 ${show(made.p99)}`;
+  bed.options.say(`  ${what}: ${show(value)} ${unit}${p99}${made.note === undefined ? '' : ` (${made.note})`}`);
+  return made;
 }
 
 function urls(bed: Bed): readonly string[] {

@@ -1,12 +1,16 @@
 /** A run that comes sooner after another waits until so long after it, to take more with it. */
-const GATHER_MS = 5;
+const GATHER = { leastMs: 5, mostMs: 60 } as const;
 
-/** Runs work when it is asked for: at once after a pause, gathering what comes within some milliseconds otherwise. Never twice at a time. */
+/**
+ * Runs work when it is asked for: at once after a pause, gathering what comes within some milliseconds otherwise. Never twice at a time. After a run that took long it
+ * gathers as long as that took: so compiling and sending leave the server half of its time for requests, and hosts that have several changes due get them together.
+ */
 export class Pacer {
   readonly #run: () => Promise<void>;
   #running: Promise<void> | undefined;
   #asked = false;
-  #endedAt = Number.NEGATIVE_INFINITY;
+  /** When the next run may begin. */
+  #notBefore = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   /** `run` must not reject. */
@@ -27,7 +31,7 @@ export class Pacer {
   }
 
   #start(): void {
-    const waitMs = this.#endedAt + GATHER_MS - performance.now();
+    const waitMs = this.#notBefore - performance.now();
     this.#running = new Promise<void>((resolve) => {
       if (waitMs <= 0) setImmediate(resolve);
       else setTimeout(resolve, waitMs);
@@ -36,8 +40,10 @@ export class Pacer {
 
   async #work(): Promise<void> {
     this.#asked = false;
+    const startedAt = performance.now();
     if (!this.#stopped) await this.#run();
-    this.#endedAt = performance.now();
+    const endedAt = performance.now();
+    this.#notBefore = endedAt + Math.min(GATHER.mostMs, Math.max(GATHER.leastMs, endedAt - startedAt));
     this.#running = undefined;
     if (this.#asked && !this.#stopped) this.#start();
   }
