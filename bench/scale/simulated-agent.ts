@@ -219,7 +219,8 @@ export class SimulatedAgent {
 
   #complete(type: 'sync' | 'bookmark', line: string): void {
     this.#revision = numberAfter(line, '"revision":');
-    if (this.#history !== null && line.includes('"mark":')) this.#history = { ...this.#history, mark: textAfter(line, '"mark":"') };
+    if (this.#history !== null && line.includes('"mark":'))
+      this.#history = { ...this.#history, mark: textAfter(line, '"mark":"') };
     if (type === 'bookmark') {
       const at = line.indexOf('"ackWithinMs":');
       if (at >= 0) this.#acknowledge(numberAfter(line, '"ackWithinMs":') * Math.random());
