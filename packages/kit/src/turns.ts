@@ -12,8 +12,11 @@ export const TURN_MS = 4;
 /** Calls of `due` between two looks at the clock. */
 const LOOK_EVERY = 8;
 
-/** Starts a turn now. `turnMs`: how long one may take, default `TURN_MS`. */
-export function startTurns(turnMs: number = TURN_MS): Turns {
+/**
+ * Starts a turn now. `turnMs`: how long one may take, default `TURN_MS`. `mostMs`: how long one may take that had to wait as long for its turn, default `turnMs`:
+ * with more than that, work keeps half of a loop that is busy with other things, where it would starve otherwise.
+ */
+export function startTurns(turnMs: number = TURN_MS, mostMs: number = turnMs): Turns {
   let until = performance.now() + turnMs;
   let calls = 0;
   return {
@@ -22,8 +25,10 @@ export function startTurns(turnMs: number = TURN_MS): Turns {
       return calls % LOOK_EVERY === 0 && performance.now() >= until;
     },
     next: async () => {
+      const leftAt = performance.now();
       await new Promise(setImmediate);
-      until = performance.now() + turnMs;
+      const now = performance.now();
+      until = now + Math.min(mostMs, Math.max(turnMs, now - leftAt));
     },
   };
 }

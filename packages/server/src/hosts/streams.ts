@@ -1,7 +1,8 @@
 import type { Duplex, Writable } from 'node:stream';
 import { type CompilerTables, isSent } from '@cable/compiler';
-import { type Logger, startTurns, type Turns } from '@cable/kit';
+import type { Logger, Turns } from '@cable/kit';
 import { CableError, type SliceKey } from '@cable/model';
+import { startSliceTurns } from '../slices/pacer.ts';
 import type { Outcome } from '../slices/slice-compiler.ts';
 import type { Follower, SliceStore } from '../slices/slice-store.ts';
 import { HostStream, type StreamPlane } from './host-stream.ts';
@@ -21,7 +22,7 @@ export type StreamsOptions = {
   readonly keepaliveMs: number;
   /** A client that takes nothing for so long is cut. */
   readonly stalledMs: number;
-  /** Starts the turns in which many streams are written to. Default: `startTurns` of the kit. */
+  /** Starts the turns in which many streams are written to. Default: `startSliceTurns`. */
   readonly turns?: () => Turns;
 };
 
@@ -43,7 +44,7 @@ export class Streams implements Follower {
   constructor(options: StreamsOptions) {
     const { store, tables } = options;
     this.#options = options;
-    this.#turns = options.turns ?? startTurns;
+    this.#turns = options.turns ?? startSliceTurns;
     this.#slicesV1 = new SlicesV1(store, tables, this.#abort.signal);
     this.#unfollow = store.follow(this);
   }

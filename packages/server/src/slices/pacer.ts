@@ -1,3 +1,11 @@
+import { startTurns, TURN_MS, type Turns } from '@cable/kit';
+
+/** How long a turn of compiling and sending may be when requests kept the loop for as long: hosts wait for every one of these turns. */
+const MOST_TURN_MS = 20;
+
+/** Turns in which slices are compiled and sent. There is one such work at a time, so it keeps at most half of the loop. */
+export const startSliceTurns = (): Turns => startTurns(TURN_MS, MOST_TURN_MS);
+
 /** A run that comes sooner after another waits until so long after it, to take more with it. */
 const GATHER = { leastMs: 5, mostMs: 60 } as const;
 

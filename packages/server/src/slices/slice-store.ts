@@ -6,10 +6,10 @@
  * A change is only noted when it comes. The worker computes from the tables as they are by then, so they may be ahead of `revision`.
  */
 import type { CompilerTables, NodeKey, TableChange } from '@cable/compiler';
-import { startTurns, type Turns } from '@cable/kit';
+import type { Turns } from '@cable/kit';
 import type { SliceKey } from '@cable/model';
 import { Batch } from './batch.ts';
-import { Pacer } from './pacer.ts';
+import { Pacer, startSliceTurns } from './pacer.ts';
 import type { Slice } from './slice.ts';
 import { type Delta, SliceBytes, type SliceContents, type Snapshot } from './slice-bytes.ts';
 import { type Outcome, type Part, SliceCompiler } from './slice-compiler.ts';
@@ -35,7 +35,7 @@ export type SliceStoreOptions = {
   readonly tables: CompilerTables;
   /** What could not be computed, and why. It stays as it was. */
   readonly onError: (what: string, err: unknown) => void;
-  /** Starts the turns in which bulk work is done. Default: `startTurns` of the kit. */
+  /** Starts the turns in which bulk work is done. Default: `startSliceTurns`. */
   readonly turns?: () => Turns;
   /** Bytes of lines that are kept for who else asks for them. Default 64 MiB. */
   readonly cacheBytes?: number;
@@ -58,7 +58,7 @@ export class SliceStore {
   #loadedAt = 0;
   #isSettled = true;
 
-  constructor({ tables, onError, turns = startTurns, cacheBytes = CACHE_BYTES }: SliceStoreOptions) {
+  constructor({ tables, onError, turns = startSliceTurns, cacheBytes = CACHE_BYTES }: SliceStoreOptions) {
     const revision = (): number => this.#taken;
     const onReach: ReachListener = (...move) => this.#tell(this.#reachListeners, ...move);
     const compiler = new SliceCompiler({ tables, revision, onError, onReach });
