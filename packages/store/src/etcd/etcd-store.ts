@@ -72,16 +72,23 @@ class EtcdStore implements Store {
   async *listPages(prefix: string): AsyncGenerator<ListPage> {
     checkKey(prefix, 'prefix');
     const range_end = prefixEnd(prefix);
-    let key = Buffer.from(prefix);
+    const ask = (key: Buffer, revision: number) => {
+      const request = { key, range_end, limit: PAGE_KEYS, revision };
+      const asked = this.#connection.call(this.#methods.range, request, 'repeat');
+      // Whoever takes the portions may leave before this one: then nobody hears that it failed.
+      asked.catch(() => {});
+      return asked;
+    };
+    let asked = ask(Buffer.from(prefix), 0);
     let revision = 0;
     for (;;) {
-      const request = { key, range_end, limit: PAGE_KEYS, revision };
-      const page = await this.#connection.call(this.#methods.range, request, 'repeat');
+      const page = await asked;
       if (revision === 0) revision = revisionOf(page);
+      const last = page.more ? page.kvs.at(-1) : undefined;
+      // Asked for before this one is taken in: etcd and this process work at the same time.
+      if (last !== undefined) asked = ask(Buffer.concat([last.key, Buffer.of(0)]), revision);
       yield { revision, kvs: page.kvs.map(decodeKeyValue) };
-      const last = page.kvs.at(-1);
-      if (!page.more || last === undefined) return;
-      key = Buffer.concat([last.key, Buffer.of(0)]);
+      if (last === undefined) return;
     }
   }
 
