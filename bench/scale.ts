@@ -121,6 +121,10 @@ function whole(name: string, text: string, most: number): number {
   throw new Error(`--${name} must be a whole number from 1 to ${most}`);
 }
 
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+for (const [signal, number] of Object.entries(SIGNALS)) process.once(signal, () => process.exit(128 + number));
+
 try {
   await main();
 } catch (err) {

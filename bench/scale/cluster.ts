@@ -37,8 +37,15 @@ export type Cluster = {
 export async function startCluster(count: number): Promise<Cluster> {
   const directory = mkdtempSync(join(tmpdir(), 'cable-scale-'));
   const children = new Map<string, ChildProcess>();
+  // Also when a signal ends the benchmark: nothing stays behind.
+  const abandon = (): void => {
+    for (const child of children.values()) child.kill('SIGKILL');
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
+  };
+  process.once('exit', abandon);
   const stop = async (): Promise<void> => {
     await Promise.all([...children.values()].map((child) => end(child, 'SIGKILL')));
+    process.off('exit', abandon);
     rmSync(directory, { recursive: true, force: true });
   };
   try {
