@@ -1,16 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import {
-  deleteObject,
-  openTemporaryStore,
-  patchObject,
-  putObject,
-  testNetwork,
-  testPort,
-  testRouter,
-  testSubnet,
-  uuid,
-} from './objects.fixture.ts';
+import { testNetwork, testPort, testRouter, testSubnet, uuid } from '../slices/rows.fixture.ts';
+import { deleteObject, openTemporaryStore, patchObject, putObject } from './objects.fixture.ts';
 import {
   portStatusOf,
   send,

@@ -5,8 +5,8 @@ import { type HttpUpgrade, httpTransport, silentLogger } from '@cable/kit';
 import { HOST_PROTOCOL, HOST_UPGRADE, type HostWelcome, type ServerLine } from '@cable/model';
 import { noauth } from '../http/auth.ts';
 import { listen } from '../listen.ts';
+import { uuid } from '../slices/rows.fixture.ts';
 import { type Harness, startHarness } from '../testing/harness.ts';
-import { uuid } from './objects.fixture.ts';
 import { within } from './stream.fixture.ts';
 import { createUpgradeHandler } from './upgrade.ts';
 

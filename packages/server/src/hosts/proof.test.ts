@@ -4,18 +4,11 @@ import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { Store } from '@cable/store';
 import { OLD_ACKNOWLEDGEMENTS, objectKey, serverKey } from '../keys.ts';
+import { testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
 import { acknowledgedRevision } from './acknowledgements.ts';
 import { startTestEtcd, type TestEtcd } from './etcd.fixture.ts';
 import { type FakeAgent, type FakeServer, startFakeServer, until } from './fakes.fixture.ts';
-import {
-  deleteObject,
-  openTemporaryStore,
-  patchObject,
-  putObject,
-  testNetwork,
-  testPort,
-  uuid,
-} from './objects.fixture.ts';
+import { deleteObject, openTemporaryStore, patchObject, putObject } from './objects.fixture.ts';
 
 const NET = testNetwork(1);
 const P1 = testPort(0x11, NET, 'h1');

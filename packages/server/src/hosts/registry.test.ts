@@ -9,9 +9,10 @@ import { hostHooks } from '../hooks/host.ts';
 import { aliveKey, objectKey, serverKey, underlayKey } from '../keys.ts';
 import type { AliveRow } from '../rows.ts';
 import type { WriteContext } from '../services/context.ts';
+import { testNetwork, testPort } from '../slices/rows.fixture.ts';
 import { Tables } from '../tables.ts';
 import { type FakeServer, startFakeServer, until } from './fakes.fixture.ts';
-import { deleteObject, openTemporaryStore, putObject, testNetwork, testPort } from './objects.fixture.ts';
+import { deleteObject, openTemporaryStore, putObject } from './objects.fixture.ts';
 import { HostRegistry } from './registry.ts';
 import { grantServerLease, ServerLease } from './server-lease.ts';
 

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { Store } from '@cable/store';
+import { testNetwork, testPort } from '../slices/rows.fixture.ts';
 import { startTestEtcd, type TestEtcd } from './etcd.fixture.ts';
-import { deleteObject, openTemporaryStore, putObject, testNetwork, testPort } from './objects.fixture.ts';
+import { deleteObject, openTemporaryStore, putObject } from './objects.fixture.ts';
 import { portStatusOf, startServer, TestAgent, type TestServer, untilStatus, untilTables } from './plane.fixture.ts';
 
 const NET = testNetwork(1);

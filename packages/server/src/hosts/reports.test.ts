@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { VifStatus } from '@cable/model';
 import { StoreError } from '@cable/store';
+import { testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
 import { type FakeServer, startFakeServer, until } from './fakes.fixture.ts';
-import { openTemporaryStore, putObject, testNetwork, testPort, uuid } from './objects.fixture.ts';
+import { openTemporaryStore, putObject } from './objects.fixture.ts';
 
 const NET = testNetwork(1);
 const P1 = testPort(0x11, NET, 'h1');
