@@ -5,8 +5,9 @@ import { checkKey, checkTtl, checkTxn, PAGE_KEYS } from '../limits.ts';
 import { EtcdConnection } from './connection.ts';
 import { KeepAliveStream } from './keep-alive.ts';
 import { createMethods, type EtcdMethods } from './rpc.ts';
+import { TxnGroups } from './txn-groups.ts';
 import { watchPrefix } from './watch.ts';
-import { decodeKeyValue, decodeTxn, encodeTxn, prefixEnd, revisionOf } from './wire.ts';
+import { decodeKeyValue, encodeLooks, failedOf, prefixEnd, revisionOf } from './wire.ts';
 
 export type EtcdOptions = {
   /** `host:port` each; any member may be left out or be down. */
@@ -38,6 +39,7 @@ class EtcdStore implements Store {
   readonly #methods: EtcdMethods;
   readonly #log: Logger;
   readonly #keepAlives: KeepAliveStream;
+  readonly #groups: TxnGroups;
   readonly #compaction: NodeJS.Timeout;
 
   constructor(options: EtcdOptions) {
@@ -46,6 +48,7 @@ class EtcdStore implements Store {
     this.#methods = createMethods();
     this.#log = log;
     this.#keepAlives = new KeepAliveStream(this.#connection, this.#methods);
+    this.#groups = new TxnGroups((request) => this.#connection.call(this.#methods.txn, request, 'once'));
     this.#compaction = setInterval(() => void this.#compactOld(historyRevisions), COMPACT_EVERY_MS);
     this.#compaction.unref();
   }
@@ -94,7 +97,10 @@ class EtcdStore implements Store {
 
   async txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult> {
     checkTxn(compares, ops);
-    return decodeTxn(compares, await this.#connection.call(this.#methods.txn, encodeTxn(compares, ops), 'once'));
+    const { ok, revision } = await this.#groups.txn(compares, ops);
+    if (ok) return { ok, revision };
+    const looks = await this.#connection.call(this.#methods.txn, encodeLooks(compares), 'repeat');
+    return { ok, revision, failed: failedOf(compares, looks) };
   }
 
   watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch> {

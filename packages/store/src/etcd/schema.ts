@@ -31,8 +31,9 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
     request_range: ['RangeRequest', 1],
     request_put: ['PutRequest', 2],
     request_delete_range: ['DeleteRangeRequest', 3],
+    request_txn: ['TxnRequest', 4],
   },
-  ResponseOp: { response_range: ['RangeResponse', 1] },
+  ResponseOp: { response_range: ['RangeResponse', 1], response_txn: ['TxnResponse', 4] },
   Compare: {
     result: ['int32', 1],
     target: ['int32', 2],
@@ -155,7 +156,8 @@ export type WireCompare = {
 export type WireOp =
   | { readonly request_range: RangeRequest }
   | { readonly request_put: { readonly key: Buffer; readonly value: Buffer; readonly lease: string } }
-  | { readonly request_delete_range: { readonly key: Buffer; readonly range_end?: Buffer } };
+  | { readonly request_delete_range: { readonly key: Buffer; readonly range_end?: Buffer } }
+  | { readonly request_txn: TxnRequest };
 
 export type TxnRequest = {
   readonly compare: readonly WireCompare[];
@@ -166,7 +168,10 @@ export type TxnRequest = {
 export type TxnResponse = {
   readonly header: Header | null;
   readonly succeeded: boolean;
-  readonly responses: readonly { readonly response_range: RangeResponse | null }[];
+  readonly responses: readonly {
+    readonly response_range: RangeResponse | null;
+    readonly response_txn: TxnResponse | null;
+  }[];
 };
 
 export type WatchRequest = {

@@ -1,4 +1,4 @@
-import type { Compare, KeyValue, Op, TxnResult } from '../contract.ts';
+import type { Compare, KeyValue, Op } from '../contract.ts';
 import type { Header, RangeResponse, TxnRequest, TxnResponse, WireCompare, WireKeyValue, WireOp } from './schema.ts';
 
 /** First key after all keys with the prefix, as etcd wants the end of a range. */
@@ -25,20 +25,31 @@ export function revisionOf(answer: { readonly header: Header | null }): number {
   return Number(answer.header?.revision ?? 0);
 }
 
-/** A transaction whose else-branch reads what each compare looked at, to tell which failed. */
-export function encodeTxn(compares: readonly Compare[], ops: readonly Op[]): TxnRequest {
-  return { compare: compares.map(encodeCompare), success: ops.map(encodeOp), failure: compares.map(encodeLook) };
+/** A transaction. Its answer does not say which compare failed: `encodeLooks` asks for that. */
+export function encodeTxn({ compares, ops }: Txn): TxnRequest {
+  return { compare: compares.map(encodeCompare), success: ops.map(encodeOp), failure: [] };
 }
 
-/** The outcome of `encodeTxn`'s request. */
-export function decodeTxn(compares: readonly Compare[], answer: TxnResponse): TxnResult {
-  const revision = revisionOf(answer);
-  if (answer.succeeded) return { ok: true, revision };
-  const failed = compares.flatMap((compare, index) =>
+/** One transaction as it is; several as nested ones of one request, whose answer has one for each. */
+export function encodeGroup(txns: readonly Txn[]): TxnRequest {
+  const [only] = txns;
+  if (only !== undefined && txns.length === 1) return encodeTxn(only);
+  return { compare: [], success: txns.map((txn) => ({ request_txn: encodeTxn(txn) })), failure: [] };
+}
+
+/** Reads what each compare looks at. */
+export function encodeLooks(compares: readonly Compare[]): TxnRequest {
+  return { compare: [], success: compares.map(encodeLook), failure: [] };
+}
+
+/** Index of each compare that does not hold, from the answer to `encodeLooks`. */
+export function failedOf(compares: readonly Compare[], answer: TxnResponse): readonly number[] {
+  return compares.flatMap((compare, index) =>
     holds(compare, answer.responses[index]?.response_range ?? null) ? [] : [index],
   );
-  return { ok: false, revision, failed };
 }
+
+type Txn = { readonly compares: readonly Compare[]; readonly ops: readonly Op[] };
 
 const EQUAL = 0;
 const GREATER = 1;

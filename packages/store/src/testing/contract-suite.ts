@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import type { Compare, ListPage, Op, Store, WatchBatch } from '../contract.ts';
 import { StoreError } from '../errors.ts';
 import { MAX_KEY_BYTES, MAX_TXN_BYTES } from '../limits.ts';
+import { hasSerialOrder } from './serial-order.ts';
 import { eventsOf, formatEvent, watchUntil } from './watching.ts';
 
 /** What every store does, run on each. `open` gives a connected store; the suite closes it. Tests use prefixes of their own. */
@@ -230,6 +231,57 @@ function transactions(check: Check): void {
       }),
     );
     assert.equal((await store.get(key))?.value, '80');
+  });
+
+  check('many at once are as if one came after the other', async (store, prefix) => {
+    const keys = ['a/1', 'a/2', 'b/1', 'b/2'].map((name) => `${prefix}${name}`);
+    const prefixes = ['a/', 'b/'].map((name) => `${prefix}${name}`);
+    let seed = 1;
+    const pick = <T>(of: readonly T[]): T => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return of[seed % of.length] as T;
+    };
+    const compare = (): Compare => {
+      const kind = pick(['exists', 'absent', 'absent', 'value', 'prefixEmpty'] as const);
+      if (kind === 'prefixEmpty') return { kind, prefix: pick(prefixes) };
+      return kind === 'value' ? { kind, key: pick(keys), value: pick(['0', '1', '2']) } : { kind, key: pick(keys) };
+    };
+    const op = (index: number): Op => {
+      const kind = pick(['put', 'put', 'put', 'delete', 'deletePrefix'] as const);
+      if (kind === 'deletePrefix') return { kind, prefix: pick(prefixes) };
+      return kind === 'put' ? put(pick(keys), String(index)) : { kind, key: pick(keys) };
+    };
+    const stateOf = async () => new Map((await store.list(prefix)).kvs.map(({ key, value }) => [key, value]));
+    let refused = 0;
+    for (let round = 0; round < 150; round += 1) {
+      const before = await stateOf();
+      const wanted = Array.from({ length: 5 }, (_, index) => ({ compares: [compare()], ops: [op(index)] }));
+      const tried = await Promise.all(
+        wanted.map(async (txn) => ({ ...txn, ok: (await store.txn(txn.compares, txn.ops)).ok })),
+      );
+      refused += tried.filter(({ ok }) => !ok).length;
+      assert(hasSerialOrder(before, tried, await stateOf()), JSON.stringify({ before: [...before], tried }));
+    }
+    assert(refused > 100 && refused < 650, `${refused} of 750 were refused`);
+  });
+
+  check('one that is at fault harms none of those that come with it', async (store, prefix) => {
+    const lease = await store.grantLease(60);
+    await store.revokeLease(lease);
+    const good = Array.from({ length: 20 }, (_, i) => store.txn([], [put(`${prefix}good/${i}`, '1')]));
+    const bad = refusal('lease-gone', store.txn([], [put(`${prefix}bad`, '1', lease)]));
+    const refused = store.txn(
+      [
+        { kind: 'absent', key: `${prefix}none` },
+        { kind: 'exists', key: `${prefix}none` },
+      ],
+      [],
+    );
+    const more = Array.from({ length: 20 }, (_, i) => store.txn([], [put(`${prefix}more/${i}`, '1')]));
+    await bad;
+    assert.deepEqual(await refused.then((result) => !result.ok && result.failed), [1]);
+    assert((await Promise.all([...good, ...more])).every((result) => result.ok));
+    assert.equal((await store.list(prefix)).kvs.length, 40);
   });
 }
 
