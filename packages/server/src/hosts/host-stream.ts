@@ -7,7 +7,7 @@ import {
   type SliceKey,
   type StoreHistory,
 } from '@cable/model';
-import type { Snapshot } from '../slices/slice-bytes.ts';
+import type { Delta, Snapshot } from '../slices/slice-bytes.ts';
 import { addHash, encodeLine } from '../slices/slice-lines.ts';
 import type { SliceStore } from '../slices/slice-store.ts';
 import { LineSplitter, parseAgentLine } from './agent-lines.ts';
@@ -257,25 +257,26 @@ export class HostStream {
   #sendSlice(key: SliceKey, position: number): void {
     const { store, host } = this.#options;
     this.#unmarked = true;
-    if (!store.exists(key) || !store.reaches(host, key)) {
+    const slice = store.neededBy(host, key);
+    if (slice === undefined) {
       this.#due.delete(key);
       this.#add({ type: 'drop', key, revision: store.revision });
       return;
     }
-    const delta = position === NOWHERE ? undefined : store.delta(key, position);
+    const delta = position === NOWHERE ? undefined : store.delta(slice, position);
     if (delta === undefined) {
       this.#makeSnapshot(key);
       return;
     }
     this.#output.add(delta.line);
-    this.#reached(key, delta.to, delta.notBefore);
+    this.#reached(key, slice.log.end, delta);
   }
 
-  /** The client has the slice up to this position. */
-  #reached(key: SliceKey, position: number, notBefore: number): void {
+  /** The client has the slice up to `to`; it has changes up to `end`. */
+  #reached(key: SliceKey, end: number | undefined, { to, notBefore }: Pick<Delta, 'to' | 'notBefore'>): void {
     this.#notBefore = Math.max(this.#notBefore, notBefore);
-    if (position === this.#options.store.endOf(key)) this.#due.delete(key);
-    else this.#due.set(key, position);
+    if (to === end) this.#due.delete(key);
+    else this.#due.set(key, to);
   }
 
   #makeSnapshot(key: SliceKey): void {
@@ -302,7 +303,7 @@ export class HostStream {
     // It was noted as moved: it is sent again from its beginning, or dropped.
     if (chunk === undefined || this.#due.has(key)) {
       this.#sending = undefined;
-      if (!this.#due.has(key)) this.#reached(key, snapshot.position, snapshot.notBefore);
+      if (!this.#due.has(key)) this.#reached(key, this.#options.store.endOf(key), snapshot);
       return;
     }
     sending.next += 1;

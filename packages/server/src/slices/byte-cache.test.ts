@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteCache } from './byte-cache.ts';
 
+const createCache = () => new ByteCache<string, { readonly bytes: number }>({ maxBytes: 100, keepMs: 1000 });
+
 test('the values that were used last stay when all are too big', () => {
-  const cache = new ByteCache<{ readonly bytes: number }>(100);
+  const cache = createCache();
   cache.set('a', { bytes: 40 });
   cache.set('b', { bytes: 40 });
   assert.equal(cache.get('a')?.bytes, 40);
@@ -16,11 +18,22 @@ test('the values that were used last stay when all are too big', () => {
 });
 
 test('a value that is replaced counts once, and one that is too big is not kept', () => {
-  const cache = new ByteCache<{ readonly bytes: number }>(100);
+  const cache = createCache();
   cache.set('a', { bytes: 40 });
   cache.set('a', { bytes: 50 });
   assert.equal(cache.bytes, 50);
   cache.set('b', { bytes: 101 });
   assert.equal(cache.get('b'), undefined);
   assert.equal(cache.get('a')?.bytes, 50, 'the others stay');
+});
+
+test('a value that nobody asks for goes after a while', async () => {
+  const cache = new ByteCache<string, { readonly bytes: number }>({ maxBytes: 100, keepMs: 20 });
+  cache.set('used', { bytes: 40 });
+  cache.set('unused', { bytes: 40 });
+  while (cache.bytes > 40) {
+    assert.equal(cache.get('used')?.bytes, 40);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assert.equal(cache.get('unused'), undefined);
 });

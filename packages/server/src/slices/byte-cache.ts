@@ -1,11 +1,21 @@
-/** Values of known size, the least recently used of which go when all together are too big. */
-export class ByteCache<V extends { readonly bytes: number }> {
-  readonly #maxBytes: number;
-  readonly #values = new Map<string, V>();
-  #bytes = 0;
+export type ByteCacheOptions = {
+  /** Bytes of all values together. */
+  readonly maxBytes: number;
+  /** A value that nobody has asked for during this time goes, at the latest after as much again. */
+  readonly keepMs: number;
+};
 
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+type Kept<V> = { readonly value: V; usedAt: number };
+
+/** Values of known size: the least recently used go when all together are too big, and when nobody has asked for them for some time. */
+export class ByteCache<K, V extends { readonly bytes: number }> {
+  readonly #options: ByteCacheOptions;
+  readonly #values = new Map<K, Kept<V>>();
+  #bytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ByteCacheOptions) {
+    this.#options = options;
   }
 
   /** Bytes of all values. */
@@ -13,28 +23,41 @@ export class ByteCache<V extends { readonly bytes: number }> {
     return this.#bytes;
   }
 
-  get(key: string): V | undefined {
-    const value = this.#values.get(key);
-    if (value === undefined) return undefined;
+  get(key: K): V | undefined {
+    const kept = this.#values.get(key);
+    if (kept === undefined) return undefined;
+    kept.usedAt = performance.now();
     this.#values.delete(key);
-    this.#values.set(key, value);
-    return value;
+    this.#values.set(key, kept);
+    return kept.value;
   }
 
   /** A value that is too big for all the room is not kept. */
-  set(key: string, value: V): void {
-    this.delete(key);
-    if (value.bytes > this.#maxBytes) return;
-    this.#values.set(key, value);
+  set(key: K, value: V): void {
+    this.#delete(key);
+    const { maxBytes, keepMs } = this.#options;
+    if (value.bytes > maxBytes) return;
+    this.#values.set(key, { value, usedAt: performance.now() });
     this.#bytes += value.bytes;
+    this.#timer ??= setTimeout(() => this.#expire(), keepMs).unref();
     for (const oldest of this.#values.keys()) {
-      if (this.#bytes <= this.#maxBytes) return;
-      this.delete(oldest);
+      if (this.#bytes <= maxBytes) return;
+      this.#delete(oldest);
     }
   }
 
-  delete(key: string): void {
-    this.#bytes -= this.#values.get(key)?.bytes ?? 0;
+  #delete(key: K): void {
+    this.#bytes -= this.#values.get(key)?.value.bytes ?? 0;
     this.#values.delete(key);
+  }
+
+  #expire(): void {
+    const { keepMs } = this.#options;
+    const before = performance.now() - keepMs;
+    for (const [key, { usedAt }] of this.#values) {
+      if (usedAt > before) break;
+      this.#delete(key);
+    }
+    this.#timer = this.#values.size === 0 ? undefined : setTimeout(() => this.#expire(), keepMs).unref();
   }
 }

@@ -16,8 +16,8 @@ export type Delta = {
   readonly notBefore: number;
 };
 
-/** Lines of all of a slice, after which the client is at `position`. */
-export type Snapshot = { readonly chunks: readonly Buffer[]; readonly position: number; readonly notBefore: number };
+/** Lines of all of a slice, after which the client is at position `to`. */
+export type Snapshot = { readonly chunks: readonly Buffer[]; readonly to: number; readonly notBefore: number };
 
 /** Header and items, serialised; items with their keys, in no order. */
 export type SliceContents = { readonly header: string; readonly items: readonly (readonly [string, string])[] };
@@ -27,10 +27,13 @@ const DELTA_CHANGES = 256;
 
 const CHUNK_CHARACTERS = 1 << 16;
 
-type Cached = { readonly slice: Slice; readonly bytes: number } & (
-  | { readonly kind: 'delta'; readonly delta: Delta }
-  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
-);
+/** Deltas that are kept for who else asks within the same batch. */
+const DELTA_BYTES = 4 << 20;
+
+/** A whole slice that nobody has asked for during this time is made again for the next who does. */
+const KEEP_MS = 10_000;
+
+type Cached = { readonly snapshot: Snapshot; readonly bytes: number };
 
 export type SliceBytesOptions = {
   readonly maker: ContentMaker;
@@ -40,40 +43,46 @@ export type SliceBytesOptions = {
   /** The tables hold everything up to it. */
   readonly revision: () => number;
   readonly turns: () => Turns;
-  /** Bytes of lines that are kept for who else asks for them. */
+  /** Bytes of whole slices that are kept for who else asks for them. */
   readonly cacheBytes: number;
 };
 
 /** Makes slices into lines, once for all who need the same. */
 export class SliceBytes {
   readonly #options: SliceBytesOptions;
-  readonly #cache: ByteCache<Cached>;
+  readonly #snapshots: ByteCache<Slice, Cached>;
+  readonly #deltas = new Map<Slice, Map<number, Delta>>();
+  #deltaBytes = 0;
   readonly #making = new Map<Slice, Promise<Snapshot>>();
 
   constructor(options: SliceBytesOptions) {
     this.#options = options;
-    this.#cache = new ByteCache(options.cacheBytes);
+    this.#snapshots = new ByteCache({ maxBytes: options.cacheBytes, keepMs: KEEP_MS });
   }
 
   /** What the next changes from a position on are; undefined: the slice no longer knows the position. The slice exists. */
   delta(slice: Slice, from: number): Delta | undefined {
     if (from < slice.log.start) return undefined;
-    const cached = this.#cached(slice, `${slice.key} ${from}`);
-    if (cached?.kind === 'delta') return cached.delta;
+    const made = this.#deltas.get(slice)?.get(from);
+    if (made !== undefined) return made;
     const items = slice.log.itemsFrom(from, DELTA_CHANGES) ?? [];
     const content = this.#lines(slice, items);
     const to = Math.min(from + DELTA_CHANGES, slice.log.end);
-    const delta = { line: Buffer.from(content.text), to, notBefore: content.notBefore };
-    const bytes = delta.line.length;
-    this.#cache.set(`${slice.key} ${from}`, { kind: 'delta', slice, bytes, delta });
+    const delta = { line: ownBuffer(content.text), to, notBefore: content.notBefore };
+    this.#keepDelta(slice, from, delta);
     return delta;
+  }
+
+  /** What streams have in common has been sent. */
+  endBatch(): void {
+    this.#deltas.clear();
+    this.#deltaBytes = 0;
   }
 
   /** All of the slice, made in turns, or made before: what has changed since follows by deltas. The slice exists when it is asked for. */
   snapshot(slice: Slice): Promise<Snapshot> {
-    const cached = this.#cached(slice, slice.key);
-    if (cached?.kind === 'snapshot' && cached.snapshot.position >= slice.log.start)
-      return Promise.resolve(cached.snapshot);
+    const kept = this.#snapshots.get(slice)?.snapshot;
+    if (kept !== undefined && kept.to >= slice.log.start) return Promise.resolve(kept);
     const making = this.#making.get(slice) ?? this.#make(slice).finally(() => this.#making.delete(slice));
     this.#making.set(slice, making);
     return making;
@@ -95,7 +104,7 @@ export class SliceBytes {
 
   async #make(slice: Slice): Promise<Snapshot> {
     const turns = this.#options.turns();
-    const position = slice.log.end;
+    const to = slice.log.end;
     const chunks: Buffer[] = [];
     let { text, notBefore } = this.#lines(slice, [null]);
     for (const item of slice.items.keys()) {
@@ -103,15 +112,14 @@ export class SliceBytes {
       text += line.text;
       notBefore = Math.max(notBefore, line.notBefore);
       if (text.length > CHUNK_CHARACTERS) {
-        chunks.push(Buffer.from(text));
+        chunks.push(ownBuffer(text));
         text = '';
       }
       if (turns.due()) await turns.next();
     }
-    chunks.push(Buffer.from(text));
-    const snapshot = { chunks, position, notBefore };
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    this.#cache.set(slice.key, { kind: 'snapshot', slice, bytes, snapshot });
+    chunks.push(ownBuffer(text));
+    const snapshot = { chunks, to, notBefore };
+    this.#snapshots.set(slice, { snapshot, bytes: chunks.reduce((sum, chunk) => sum + chunk.length, 0) });
     return snapshot;
   }
 
@@ -155,10 +163,20 @@ export class SliceBytes {
     return made.ok ? valueIn(made.value, item) : undefined;
   }
 
-  #cached(slice: Slice, key: string): Cached | undefined {
-    const cached = this.#cache.get(key);
-    return cached?.slice === slice ? cached : undefined;
+  #keepDelta(slice: Slice, from: number, delta: Delta): void {
+    if (this.#deltaBytes > DELTA_BYTES) this.endBatch();
+    this.#deltaBytes += delta.line.length;
+    const made = this.#deltas.get(slice);
+    if (made === undefined) this.#deltas.set(slice, new Map([[from, delta]]));
+    else made.set(from, delta);
   }
+}
+
+/** The text's bytes, and no others: Node's shared pool would keep 8 KiB alive for each of a few hundred bytes. */
+function ownBuffer(text: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }
 
 function valueIn(items: readonly ComputedItem[], key: string): unknown {

@@ -4,6 +4,7 @@ import type { NodeKey, TableChange } from '@cable/compiler';
 import { startTurns, type Turns } from '@cable/kit';
 import type { SliceKey } from '@cable/model';
 import { testHost, testLeg, testNetwork, testPort, testRouter, testRule, testSubnet, uuid } from './rows.fixture.ts';
+import type { Delta } from './slice-bytes.ts';
 import { addHash, contentHash } from './slice-lines.ts';
 import { type Compiled, SliceStore } from './slice-store.ts';
 import {
@@ -362,7 +363,7 @@ describe('log', () => {
     await apply(world.put('port', testPort(0x13, NET, 'h2')));
     await apply(world.delete('port', uuid(0x12)));
     const position = store.positionOf(key, then) ?? -1;
-    const lines = store.delta(key, position)?.line.toString().trimEnd().split('\n') ?? [];
+    const lines = deltaOf(store, key, position)?.line.toString().trimEnd().split('\n') ?? [];
     assert.deepEqual(
       lines.map((line) => JSON.parse(line)).map(({ type, item }) => [type, item]),
       [
@@ -380,9 +381,9 @@ describe('log', () => {
     for (let n = 0; n < 100; n += 1)
       await apply(world.put('port', testPort(0x13, NET, 'h2', { mac_address: `02:00:00:00:09:${n}` })));
     assert.equal(store.positionOf(key, then), undefined);
-    assert.equal(store.delta(key, position), undefined);
+    assert.equal(deltaOf(store, key, position), undefined);
     const end = store.endOf(key) ?? 0;
-    assert.ok(store.delta(key, end - 16) !== undefined);
+    assert.ok(deltaOf(store, key, end - 16) !== undefined);
   });
 
   test('a slice that went and came again has none of its positions', async () => {
@@ -390,9 +391,9 @@ describe('log', () => {
     const key: SliceKey = `endpoints:${NET.id}`;
     const [then, position] = [digestOf(await held(store, 'h1'), key), store.endOf(key) ?? 0];
     await apply(world.delete('network', NET.id));
-    assert.equal(store.exists(key), false);
+    assert.equal(store.neededBy('h1', key), undefined);
     await apply(world.put('network', NET));
-    assert.equal(store.delta(key, position), undefined);
+    assert.equal(deltaOf(store, key, position), undefined);
     assert.equal(store.positionOf(key, then), store.endOf(key), 'equal content has the equal digest');
   });
 });
@@ -408,6 +409,11 @@ test('a rule brings the group that it names to the hosts of the policy', async (
   await apply(world.put('security_group_rule', testRule(0x81, g1, null)));
   assert.ok(!store.reaches('h1', `group:${g2}`));
 });
+
+function deltaOf(store: SliceStore, key: SliceKey, position: number): Delta | undefined {
+  const slice = store.neededBy('h1', key);
+  return slice && store.delta(slice, position);
+}
 
 function digestOf(contents: Contents, key: SliceKey): number {
   let digest = 0;

@@ -37,7 +37,7 @@ export type SliceStoreOptions = {
   readonly onError: (what: string, err: unknown) => void;
   /** Starts the turns in which bulk work is done. Default: `startSliceTurns`. */
   readonly turns?: () => Turns;
-  /** Bytes of lines that are kept for who else asks for them. Default 64 MiB. */
+  /** Bytes of whole slices that are kept for a while for who else asks for them. Default 64 MiB. */
   readonly cacheBytes?: number;
 };
 
@@ -157,11 +157,6 @@ export class SliceStore {
     }
   }
 
-  /** Whether somebody needs the slice and what it is about exists. */
-  exists(key: SliceKey): boolean {
-    return this.#existing(key) !== undefined;
-  }
-
   /** Sum of the digests of everything the host needs. */
   digestOf(host: string): number {
     let digest = 0;
@@ -203,10 +198,15 @@ export class SliceStore {
     return this.#compiler.reach.slice(key)?.refs.keys() ?? [];
   }
 
-  /** Lines for a client at a position of the slice's log; undefined: it needs the snapshot. */
-  delta(key: SliceKey, position: number): Delta | undefined {
+  /** The slice, if it exists and the host needs it. */
+  neededBy(host: string, key: SliceKey): Slice | undefined {
     const slice = this.#existing(key);
-    return slice && this.#bytes.delta(slice, position);
+    return slice?.subscribers.has(host) === true ? slice : undefined;
+  }
+
+  /** Lines for a client at a position of the slice's log; undefined: it needs the snapshot. */
+  delta(slice: Slice, position: number): Delta | undefined {
+    return this.#bytes.delta(slice, position);
   }
 
   /** Lines of the whole slice; undefined: it does not exist. */
@@ -250,6 +250,7 @@ export class SliceStore {
     this.#tell(this.#compiledListeners, { revision: batch.revision, changed: outcome.parts });
     for (const follower of this.#followers) await follower.flush();
     this.#compiler.writer.fresh.clear();
+    this.#bytes.endBatch();
     for (const wake of batch.waiters) wake();
   }
 
