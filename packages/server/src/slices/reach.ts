@@ -15,14 +15,16 @@ export type ReachOptions = {
 };
 
 /**
- * Which host needs which slices: what can be reached by references from `host:<name>`. Each host counts, for each slice, from how many of its
- * slices that is referred to. References come at once and go at the end of a batch, so that what only moves from one reference to another is not
+ * Which host needs which slices: what can be reached by references from `host:<name>`. For each host is counted from how many of its
+ * slices another is referred to: from one, as a rule, and only what is more is kept. References come at once and go at the end of a batch, so that what only moves from one reference to another is not
  * forgotten in between.
  */
 export class Reach {
   readonly #options: ReachOptions;
   readonly #slices = new Map<NodeKey, Slice>();
-  readonly #hosts = new Map<string, Map<NodeKey, number>>();
+  readonly #hosts = new Set<string>();
+  /** By slice and host: how many more slices than one, among those that the host needs, refer to it. */
+  readonly #more = new SliceMap<number>();
   /** References that the slice's subscribers have not followed yet. */
   readonly #come = new SliceMap<true>();
   /** References that nothing in the slice makes any more, as it seemed. */
@@ -37,7 +39,7 @@ export class Reach {
   }
 
   hosts(): Iterable<string> {
-    return this.#hosts.keys();
+    return this.#hosts;
   }
 
   hasHost(host: string): boolean {
@@ -53,17 +55,19 @@ export class Reach {
   }
 
   needs(host: string, key: NodeKey): boolean {
-    return this.#hosts.get(host)?.has(key) === true;
+    return this.#slices.get(key)?.subscribers.has(host) === true;
   }
 
   /** Everything the host needs. */
   keysOf(host: string): Iterable<NodeKey> {
-    return this.#hosts.get(host)?.keys() ?? [];
+    const found = new Set<NodeKey>();
+    this.#find(host, `host:${host}`, found);
+    return found;
   }
 
   addHost(host: string): void {
     if (this.#hosts.has(host)) return;
-    this.#hosts.set(host, new Map());
+    this.#hosts.add(host);
     this.#enter(host, `host:${host}`);
   }
 
@@ -124,30 +128,37 @@ export class Reach {
     this.#slices.delete(slice.key);
     this.#come.drop(slice);
     this.#gone.drop(slice);
+    this.#more.drop(slice);
+  }
+
+  #find(host: string, key: NodeKey, found: Set<NodeKey>): void {
+    const slice = this.#slices.get(key);
+    if (slice?.subscribers.has(host) !== true || found.has(key)) return;
+    found.add(key);
+    for (const ref of slice.refs.keys()) this.#find(host, ref, found);
   }
 
   #enter(host: string, key: NodeKey): void {
-    const counts = this.#hosts.get(host);
-    if (counts === undefined) return;
-    const count = counts.get(key) ?? 0;
-    counts.set(key, count + 1);
-    if (count > 0) return;
+    if (!this.#hosts.has(host)) return;
     const slice = this.#slices.get(key) ?? this.#create(key);
+    if (slice.subscribers.has(host)) {
+      this.#more.set(slice, host, (this.#more.get(slice, host) ?? 0) + 1);
+      return;
+    }
     slice.subscribers.set(host, this.#options.revision());
     this.#options.onMove(host, slice, true);
     for (const ref of slice.refs.keys()) if (!this.#come.has(slice, ref)) this.#enter(host, ref);
   }
 
   #leave(host: string, key: NodeKey): void {
-    const counts = this.#hosts.get(host);
     const slice = this.#slices.get(key);
-    if (counts === undefined || slice === undefined) return;
-    const count = (counts.get(key) ?? 0) - 1;
-    if (count > 0) {
-      counts.set(key, count);
+    if (!this.#hosts.has(host) || slice?.subscribers.has(host) !== true) return;
+    const more = this.#more.get(slice, host);
+    if (more !== undefined) {
+      if (more === 1) this.#more.delete(slice, host);
+      else this.#more.set(slice, host, more - 1);
       return;
     }
-    counts.delete(key);
     slice.subscribers.delete(host);
     this.#options.onMove(host, slice, false);
     for (const ref of slice.refs.keys()) if (!this.#come.has(slice, ref)) this.#leave(host, ref);

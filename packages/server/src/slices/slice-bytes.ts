@@ -31,7 +31,7 @@ const CHUNK_CHARACTERS = 1 << 16;
 const DELTA_BYTES = 4 << 20;
 
 /** A whole slice that nobody has asked for during this time is made again for the next who does. */
-const KEEP_MS = 10_000;
+const KEEP_MS = 3000;
 
 type Cached = { readonly snapshot: Snapshot; readonly bytes: number };
 

@@ -272,13 +272,18 @@ describe('what a batch reports', () => {
   test('is noted by those who send it before the revision rises, and sent before the next batch is compiled', async () => {
     const { world, store, apply } = await createPair();
     const seen: string[] = [];
+    let begin = (): void => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
     const look = async (what: string): Promise<void> => {
+      begin();
       await new Promise((resolve) => setTimeout(resolve, 10));
       seen.push(`${what} ${store.revision} ${store.isSettled}`);
     };
     const stop = store.follow({ note: () => look('note'), flush: () => look('flush') });
     const first = apply(world.put('port', testPort(0x13, NET, 'h1')));
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await begun;
     await Promise.all([first, apply(world.put('port', testPort(0x14, NET, 'h1')))]);
     stop();
     assert.deepEqual(seen, ['note 1 false', 'flush 2 true', 'note 2 false']);
