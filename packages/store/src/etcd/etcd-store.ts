@@ -19,6 +19,9 @@ export type EtcdOptions = {
   readonly historyRevisions?: number;
 };
 
+/** Keys in one answer of a list: etcd counts all that remain for each, which in a store of 100,000 takes some 30 ms. */
+const RANGE_KEYS: number = 4 * PAGE_KEYS;
+
 const COMPACT_EVERY_MS = 300_000;
 
 /** Opens the store on an etcd cluster. Throws `unavailable` when no member answers. */
@@ -76,7 +79,7 @@ class EtcdStore implements Store {
     checkKey(prefix, 'prefix');
     const range_end = prefixEnd(prefix);
     const ask = (key: Buffer, revision: number) => {
-      const request = { key, range_end, limit: PAGE_KEYS, revision };
+      const request = { key, range_end, limit: RANGE_KEYS, revision };
       const asked = this.#connection.call(this.#methods.range, request, 'repeat');
       // Whoever takes the portions may leave before this one: then nobody hears that it failed.
       asked.catch(() => {});
@@ -90,7 +93,9 @@ class EtcdStore implements Store {
       const last = page.more ? page.kvs.at(-1) : undefined;
       // Asked for before this one is taken in: etcd and this process work at the same time.
       if (last !== undefined) asked = ask(Buffer.concat([last.key, Buffer.of(0)]), revision);
-      yield { revision, kvs: page.kvs.map(decodeKeyValue) };
+      for (let at = 0; at === 0 || at < page.kvs.length; at += PAGE_KEYS) {
+        yield { revision, kvs: page.kvs.slice(at, at + PAGE_KEYS).map(decodeKeyValue) };
+      }
       if (last === undefined) return;
     }
   }
