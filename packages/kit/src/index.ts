@@ -17,6 +17,7 @@ export type { Logger, LogLevel } from './log.ts';
 export { createLogger, silentLogger } from './log.ts';
 export type { Loop, LoopOptions } from './loop.ts';
 export { startLoop } from './loop.ts';
+export { Repeats } from './repeats.ts';
 export type { LineSinkOptions } from './standard-error.ts';
 export { LineSink } from './standard-error.ts';
 export type { IndexMaker, TableLister, TableReader } from './table.ts';

@@ -33,6 +33,7 @@ import { Pace } from './pace.ts';
 import type { MakeSlices, MakeStreams, PlaneSlices, PlaneStreams } from './plane-parts.ts';
 import { PortCounts } from './port-counts.ts';
 import type { PortEvidence } from './port-status.ts';
+import { RefusedHosts } from './refused-hosts.ts';
 import { HostRegistry, notRegistered } from './registry.ts';
 import { Reports } from './reports.ts';
 import { ServerLease } from './server-lease.ts';
@@ -105,6 +106,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   readonly #reports: Reports;
   readonly #writer: StatusWriter;
   readonly #serverWriter: ServerWriter;
+  readonly #refused: RefusedHosts;
   readonly #abort: AbortController;
   /** Ports that have changed, with the revision, until the slices have it: what was proven of them before says nothing. */
   readonly #uncompiled = new Map<string, number>();
@@ -138,6 +140,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     this.#log = log;
     this.#lease = lease;
     this.#abort = abort;
+    this.#refused = new RefusedHosts({ log, monotonicMs });
     this.slices = options.makeSlices(compilerTables(tables), (what, err) =>
       log.error({ what, err }, 'slice could not be computed'),
     );
@@ -179,7 +182,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     this.#writer = startStatusWriter({ store, tables, evidence: (port) => this.#evidence(port), now, log, signal });
     this.#pace = new Pace(monotonicMs, () => this.streams.size);
     this.streams = options.makeStreams(this.slices, {
-      admit: (host, resume) => this.#admit(host, resume),
+      admit: (host, resume) => this.#refused.watch(host, () => this.#admit(host, resume)),
       report: (host, session, report) => this.#reports.tell(host, session, report),
       ackWithinMs: () => this.#pace.ackWithinMs(),
       sent: (host, revision) => {
@@ -195,8 +198,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** Makes a host known and alive; idempotent. Throws `UnderlayAddressInUse`, `HostNameInUse` and `OtherHistory`. */
   async register(host: string, registration: HostRegistration): Promise<HostWelcome> {
     const { history: held, since = 0 } = registration;
-    if (held) await this.#checkHistory(host, held, since);
-    await this.#registry.register(host, registration);
+    await this.#refused.watch(host, async () => {
+      if (held) await this.#checkHistory(host, held, since);
+      await this.#registry.register(host, registration);
+    });
+    this.#refused.forget(host);
     const { underlay, agentId, session } = registration;
     this.#log.info({ host, underlay, agentId, session }, 'host registered');
     return { protocol: Math.min(registration.protocol ?? 1, HOST_PROTOCOL), history: this.#options.history.current };
@@ -204,7 +210,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
 
   /** Takes in a report of protocol 1; what it changes is durable when this resolves. Throws `HostNotRegistered` and `HostSuperseded`. */
   report(host: string, report: HostStatusReport): Promise<void> {
-    return this.#reports.take(host, report);
+    return this.#refused.watch(host, () => this.#reports.take(host, report));
   }
 
   /**
@@ -229,9 +235,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     const { tables } = this.#options;
     const isKnown = await tables.waitFor(since, CATCH_UP_MS);
     await this.ready(host);
-    // Such an agent may come from a server that has stopped, and report later.
-    const alive = tables.of('alive').get(host);
-    if (alive !== undefined && alive.session !== null) throw superseded(host);
+    await this.#refused.watch(host, async () => {
+      // Such an agent may come from a server that has stopped, and report later.
+      const alive = tables.of('alive').get(host);
+      if (alive !== undefined && alive.session !== null) throw superseded(host);
+    });
     this.#acknowledgements.opened(host, isKnown ? since : 0);
     this.streams.openV1(host, isKnown ? since : 0, openOutput());
   }
@@ -306,9 +314,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   async #checkHistory(host: string, held: StoreHistory, since: number): Promise<void> {
     const { history } = this.#options;
     if (await history.knows(held, since)) return;
-    const error = otherHistory(host, held, history.current);
-    this.#log.warn({ ...error.fields }, 'host refused: it follows another history of the store');
-    throw error;
+    throw otherHistory(host, held, history.current);
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { Logger } from '@cable/kit';
 import { CableError, type ErrorCode, type NeutronErrorBody } from '@cable/model';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { isHostRefusal } from '../hosts/refused-hosts.ts';
 import { storeErrorCode } from '../store-errors.ts';
 
 /** The one place where errors become answers: `{"NeutronError": {"type", "message", "detail"}}`. */
@@ -25,6 +26,8 @@ export function logError(
 ): void {
   const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
   if (isFailure(error)) log.error({ ...fields, err: thrown }, 'request failed');
+  // An agent comes back every 30 s; that its host is refused is said once, with more.
+  else if (isHostRefusal(error)) log.debug({ ...fields, reason: error.message }, 'request refused');
   else log.warn({ ...fields, reason: error.message }, 'request refused');
 }
 
