@@ -19,7 +19,7 @@ export type { Loop, LoopOptions } from './loop.ts';
 export { startLoop } from './loop.ts';
 export { Repeats } from './repeats.ts';
 export type { LineSinkOptions } from './standard-error.ts';
-export { LineSink } from './standard-error.ts';
+export { LineSink, sayLast } from './standard-error.ts';
 export type { IndexMaker, TableLister, TableReader } from './table.ts';
 export { Table } from './table.ts';
 export { createTurnLine } from './turn-line.ts';
