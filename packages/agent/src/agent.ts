@@ -20,10 +20,12 @@ import {
   SERVICE_ADDRESS,
 } from './devices/own-links.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
+import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
 import { SlotTable } from './host/slots.ts';
+import { FrameSocket } from './net/frame-socket.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 import { formatUuid } from './plan/address.ts';
@@ -156,6 +158,7 @@ function createHost(
     slots,
     log: log.child('plan'),
   });
+  const announcer = startAnnouncer(planner, { log, signal: deps.signal });
   let listener: (ports: ReadonlySet<string>) => void = () => undefined;
   const loop = new HostLoop({
     host: options.host,
@@ -166,6 +169,7 @@ function createHost(
     stateNumber: stateNumber(state.agentId),
     programmed: plane.readProgrammed(),
     links: linkDriver(devices, log),
+    announce: (moved) => announcer.announce(moved),
     onChange: ({ ports }) => listener(ports),
     log,
     signal: deps.signal,
@@ -174,6 +178,13 @@ function createHost(
     listener = next;
   };
   return { loop, planner, ports: new PortsByDevice(options.host, state.slices), onChange };
+}
+
+function startAnnouncer({ entries }: Pick<Planner, 'entries'>, deps: Deps): Announcer {
+  const frames = new FrameSocket();
+  const announcer = new Announcer({ entries, send: (ifindex, frame) => frames.send(ifindex, frame), ...deps });
+  void announcer.done.then(() => frames.close());
+  return announcer;
 }
 
 /** Slots that a previous run gave, by port id. */

@@ -47,6 +47,7 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
       apply: apply ?? (() => ({ changed: false, failures: new Map() })),
       prune: (wanted) => pruned.push([...wanted.keys()]),
     },
+    announce: () => undefined,
     onChange: (change) => changes.push(change),
     log: silentLogger(),
     signal: stop.signal,

@@ -4,6 +4,7 @@ import type { EntryChange } from '../plan/claims.ts';
 import type { PlanChanges, Planner } from '../plan/planner.ts';
 import { policyName } from '../plan/topics.ts';
 import type { Programmed } from '../reconcile/data-plane.ts';
+import type { MovedAddress } from '../reconcile/moved-addresses.ts';
 import { mayWrite } from '../reconcile/programmed.ts';
 import type { Reconciled, Reconciler } from '../reconcile/reconciler.ts';
 import type { RefusalCount } from '../reconcile/refusals.ts';
@@ -46,6 +47,8 @@ export type HostLoopDeps = {
   /** What the maps held when this run began. */
   readonly programmed: Programmed;
   readonly links: LinkDriver;
+  /** Tells guests of addresses that are elsewhere now. */
+  readonly announce: (moved: readonly MovedAddress[]) => void;
   /** Called after each round that changed something which is reported. */
   readonly onChange: (change: HostChange) => void;
   readonly log: Logger;
@@ -209,6 +212,7 @@ export class HostLoop {
       return;
     }
     this.#written = true;
+    if (result.moved.length > 0) this.#deps.announce(result.moved);
     const changed = this.#states.refresh(ports);
     const moved = this.#revision !== state.revision;
     this.#revision = state.revision;
