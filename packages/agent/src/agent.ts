@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger } from '@cable/kit';
+import type { RefusedEntries } from '@cable/model';
 import { MAPS } from './bpf/abi.gen.ts';
 import { textBytes } from './bpf/codec.ts';
 import { createCniHandler } from './cni/index.ts';
@@ -33,6 +34,7 @@ import { Planner } from './plan/planner.ts';
 import type { KernelDataPlane } from './reconcile/kernel-data-plane.ts';
 import { stateNumber } from './reconcile/programmed.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
+import type { RefusalCount } from './reconcile/refusals.ts';
 import { startAgentSocket } from './socket/agent-socket.ts';
 import { createAgentView } from './socket/agent-view.ts';
 import type { HostState } from './stream/host-state.ts';
@@ -235,6 +237,7 @@ function createStream(
       source: {
         programmedRevision: () => host.loop.view.revision,
         ports: () => host.loop.view.ports,
+        refused: () => sumOf(host.loop.view.refused),
       },
       onUpdate: (update) => {
         host.ports.take(update);
@@ -244,6 +247,12 @@ function createStream(
       signal,
     },
   );
+}
+
+/** All maps' together, with the reason of one. */
+function sumOf([first, ...others]: readonly RefusalCount[]): RefusedEntries | undefined {
+  if (first === undefined) return undefined;
+  return { entries: others.reduce((sum, { entries }) => sum + entries, first.entries), reason: first.reason };
 }
 
 /** What becomes of devices is taken in as it is told; whoever takes a program off one, or sets the agent's own down, is answered. */

@@ -59,7 +59,7 @@ function depsOf(state: HostState): ConnectionDeps & { readonly updates: StateUpd
     updates,
     host: 'h1',
     state,
-    reports: new StatusReports({ programmedRevision: () => 0, ports: () => new Map() }),
+    reports: new StatusReports({ programmedRevision: () => 0, ports: () => new Map(), refused: () => undefined }),
     programmed: () => 0,
     heard: () => undefined,
     onSync: () => undefined,

@@ -16,6 +16,7 @@ import {
   type HostStatusReport,
   type HostWelcome,
   type Port,
+  type RefusedEntries,
   type SliceKey,
   type StoreHistory,
 } from '@cable/model';
@@ -159,6 +160,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
         ...acknowledgements.floor(this.slices.revision),
         entered: this.#registry.entries,
         wants: this.#watermarks.wants,
+        refused: acknowledgements.refused(),
       }),
       content: () => this.#content,
     });
@@ -172,6 +174,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
       ...{ store, tables, log },
       registry: this.#registry,
       acknowledge: (host, revision) => this.#acknowledge(host, revision),
+      refused: (host, refused) => this.#refusedEntries(host, refused),
       planStatus: (host, vif) => {
         const port = tables.of('port').get(vif.portId);
         if (port === undefined || hostOf(port) !== host) return undefined;
@@ -432,6 +435,14 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     if (isCounted) this.#settle(this.#watermarks.acknowledged(host));
     const isAlone = this.#options.tables.of('server').size <= 1;
     if (!isAlone && (isCounted || this.#othersWant() > this.#serverWriter.floor)) this.#serverWriter.hurry();
+  }
+
+  /** The revision counts as programmed: one host that has no room must not keep every port of others from being ACTIVE. */
+  #refusedEntries(host: string, refused: RefusedEntries | undefined): void {
+    if (!this.#acknowledgements.hearRefused(host, refused)) return;
+    if (refused === undefined) this.#log.info({ host }, 'the kernel of a host has taken what it had refused');
+    else
+      this.#log.warn({ host, ...refused }, 'the kernel of a host has refused entries: what needs them does not pass');
   }
 
   /** What another server says of its hosts. When one is gone a mark is written: nobody must take the end of its lease for the store's own doing. */
