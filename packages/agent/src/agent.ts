@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger } from '@cable/kit';
+import type { RefusedEntries } from '@cable/model';
 import { MAPS } from './bpf/abi.gen.ts';
 import { textBytes } from './bpf/codec.ts';
 import { createCniHandler } from './cni/index.ts';
@@ -20,10 +21,12 @@ import {
   SERVICE_ADDRESS,
 } from './devices/own-links.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
+import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
 import { SlotTable } from './host/slots.ts';
+import { FrameSocket } from './net/frame-socket.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 import { formatUuid } from './plan/address.ts';
@@ -31,6 +34,7 @@ import { Planner } from './plan/planner.ts';
 import type { KernelDataPlane } from './reconcile/kernel-data-plane.ts';
 import { stateNumber } from './reconcile/programmed.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
+import type { RefusalCount } from './reconcile/refusals.ts';
 import { startAgentSocket } from './socket/agent-socket.ts';
 import { createAgentView } from './socket/agent-view.ts';
 import type { HostState } from './stream/host-state.ts';
@@ -156,6 +160,7 @@ function createHost(
     slots,
     log: log.child('plan'),
   });
+  const announcer = startAnnouncer(planner, { log, signal: deps.signal });
   let listener: (ports: ReadonlySet<string>) => void = () => undefined;
   const loop = new HostLoop({
     host: options.host,
@@ -166,6 +171,7 @@ function createHost(
     stateNumber: stateNumber(state.agentId),
     programmed: plane.readProgrammed(),
     links: linkDriver(devices, log),
+    announce: (moved) => announcer.announce(moved),
     onChange: ({ ports }) => listener(ports),
     log,
     signal: deps.signal,
@@ -174,6 +180,13 @@ function createHost(
     listener = next;
   };
   return { loop, planner, ports: new PortsByDevice(options.host, state.slices), onChange };
+}
+
+function startAnnouncer({ entries }: Pick<Planner, 'entries'>, deps: Deps): Announcer {
+  const frames = new FrameSocket();
+  const announcer = new Announcer({ entries, send: (ifindex, frame) => frames.send(ifindex, frame), ...deps });
+  void announcer.done.then(() => frames.close());
+  return announcer;
 }
 
 /** Slots that a previous run gave, by port id. */
@@ -224,6 +237,7 @@ function createStream(
       source: {
         programmedRevision: () => host.loop.view.revision,
         ports: () => host.loop.view.ports,
+        refused: () => sumOf(host.loop.view.refused),
       },
       onUpdate: (update) => {
         host.ports.take(update);
@@ -233,6 +247,12 @@ function createStream(
       signal,
     },
   );
+}
+
+/** All maps' together, with the reason of one. */
+function sumOf([first, ...others]: readonly RefusalCount[]): RefusedEntries | undefined {
+  if (first === undefined) return undefined;
+  return { entries: others.reduce((sum, { entries }) => sum + entries, first.entries), reason: first.reason };
 }
 
 /** What becomes of devices is taken in as it is told; whoever takes a program off one, or sets the agent's own down, is answered. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import type { PolicyRule } from '@cable/model';
+import type { LocalPort, PolicyRule } from '@cable/model';
 import {
   type SampleSlice,
   sampleEndpoint,
@@ -46,12 +46,24 @@ const P7 = samplePort(7, {
 const EGRESS = sampleRule(1, { direction: 'egress' });
 const FROM_GROUP = sampleRule(2, { protocol: 1, remote: { kind: 'group', groupId: 'g' } });
 
-function cloud(rules: readonly PolicyRule[], members = [P5, P6, P7]): SampleSlice[] {
+/** Who has 10.0.0.6, and where. */
+type Six = { readonly port: LocalPort; readonly host: BedHost };
+
+/** `six`: default P6 on h2; null: nobody has the address. */
+function cloud(
+  rules: readonly PolicyRule[],
+  members = [P5, P6, P7],
+  six: Six | null = { port: P6, host: h2 },
+): SampleSlice[] {
+  const sixAt = (host: BedHost): LocalPort[] => (six?.host === host ? [six.port] : []);
   return [
     sampleHost(h1.name, [P5]),
-    sampleHost(h2.name, [P6]),
-    sampleHost(h3.name, [P7]),
-    ...sampleNetwork(1, {}, [sampleEndpoint(P5, h1.name, h1.underlay), sampleEndpoint(P6, h2.name, h2.underlay)]),
+    sampleHost(h2.name, sixAt(h2)),
+    sampleHost(h3.name, [P7, ...sixAt(h3)]),
+    ...sampleNetwork(1, {}, [
+      sampleEndpoint(P5, h1.name, h1.underlay),
+      ...(six === null ? [] : [sampleEndpoint(six.port, six.host.name, six.host.underlay)]),
+    ]),
     ...sampleNetwork(2, {}, [sampleEndpoint(P7, h3.name, h3.underlay)]),
     sampleRouter(1, [1, 2]),
     samplePolicy('p', rules),
@@ -112,6 +124,22 @@ test('kill -9 of the agents and their return lose no packet', async () => {
   await Promise.all([h1.start(), h3.start()]);
   await ended;
   assert.match(report, /1500 packets transmitted, 1500 received/);
+});
+
+test('an address that another machine has now is reached at once by one that knew the machine before', async () => {
+  const rules = [EGRESS, FROM_GROUP];
+  await programmed(cloud(rules));
+  assert.ok(pings('10.0.0.6'));
+  for (const [number, host, between] of [
+    [8, h3, 'nothing'],
+    [9, h2, 'a state without it'],
+    [10, h3, 'a state without it'],
+  ] as const) {
+    const port = samplePort(number, { vifKind: 'host', policy: 'policy:p', fixedIps: P6.fixedIps });
+    if (between !== 'nothing') await programmed(cloud(rules, [P5, P7], null));
+    await programmed(cloud(rules, [P5, port, P7], { port, host }));
+    assert.ok(pings('10.0.0.6'), `port ${number} on ${host.name} after ${between}`);
+  }
 });
 
 test('devices of the vrouter that somebody deletes are made again, and traffic goes on', async () => {

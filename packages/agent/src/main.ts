@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createLogger } from '@cable/kit';
+import { createLogger, sayLast } from '@cable/kit';
 import { runAgent } from './agent.ts';
 import { parseOptions } from './options.ts';
 import { preflight } from './preflight.ts';
@@ -20,7 +20,7 @@ async function main(): Promise<void> {
 }
 
 function fail(problem: string): void {
-  process.stderr.write(`cable agent: ${problem}\n`);
+  sayLast(`cable agent: ${problem}`);
   process.exitCode = 1;
 }
 

@@ -18,7 +18,7 @@ function write(directory: string, ...names: readonly string[]): void {
 }
 
 function options(stateDir: string, runDir: string): Parameters<typeof teardown>[0] {
-  return { host: 'h', pinDir: join(root, 'pins'), stateDir: join(root, stateDir), runDir: join(root, runDir) };
+  return { host: 'h', pinDir: join(root, 'pins/h'), stateDir: join(root, stateDir), runDir: join(root, runDir) };
 }
 
 test("directories that hold others' files too lose only the agent's", async () => {
@@ -37,6 +37,14 @@ test('directories of the agent alone go with what is in them; absent ones are no
   await teardown(options('own-lib', 'own-run'), silentLogger());
   assert.deepEqual([existsSync(join(root, 'own-run')), existsSync(join(root, 'own-lib'))], [false, false]);
   await teardown(options('own-lib', 'own-run'), silentLogger());
+});
+
+test("the directory of all hosts' pins goes with the last of them", async () => {
+  for (const host of ['h', 'other']) mkdirSync(join(root, 'pins', host), { recursive: true });
+  await teardown(options('none', 'none'), silentLogger());
+  assert.deepEqual(readdirSync(join(root, 'pins')), ['other']);
+  await teardown({ ...options('none', 'none'), pinDir: join(root, 'pins/other') }, silentLogger());
+  assert.equal(existsSync(join(root, 'pins')), false);
 });
 
 test("the agent's links go, others' of such names stay", async () => {

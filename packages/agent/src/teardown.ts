@@ -1,5 +1,5 @@
 import { rmdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import { removePins } from './bpf/pin.ts';
 import { isHostLink } from './devices/host-links.ts';
@@ -22,13 +22,14 @@ const RUN_FILES = ['agent.sock'] as const;
 
 /**
  * Removes whatever carries the mark of this host's agents: maps, links, programs on devices, state and sockets. The directories of
- * `--state` and `--run` may be shared: they go only when nothing else is in them.
+ * `--state` and `--run` may be shared, and that of the pins of all hosts is: they go only when nothing else is in them.
  */
 export async function teardown(
   options: Pick<AgentOptions, 'host' | 'pinDir' | 'stateDir' | 'runDir'>,
   log: Logger,
 ): Promise<void> {
   removePins(options.pinDir);
+  removeIfEmpty(dirname(options.pinDir));
   await removeLinks();
   for (const name of STATE_DIRECTORIES) removeOwnFiles(join(options.stateDir, name), STATE_FILES);
   removeOwnFiles(options.stateDir, OLD_STATE_FILES);
@@ -58,5 +59,9 @@ function isOwn(link: Link): boolean {
 /** Then the directory, if that was all. */
 function removeOwnFiles(directory: string, names: readonly string[]): void {
   for (const name of names) absentOn(['ENOTDIR'], () => rmSync(join(directory, name), { force: true }));
+  removeIfEmpty(directory);
+}
+
+function removeIfEmpty(directory: string): void {
   absentOn(['ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST', 'EBUSY', 'EINVAL'], () => rmdirSync(directory));
 }

@@ -269,7 +269,7 @@ test('status tells readiness, revision, hosts and ports', async (t) => {
     server: server.url,
     ready: true,
     revision: 77,
-    hosts: { alive: ['h1'], dead: ['h2'] },
+    hosts: { alive: ['h1'], dead: ['h2'], refusing: [] },
     ports: { ACTIVE: 2 },
   });
   const table = (await cable('status', server)).out;
@@ -277,6 +277,18 @@ test('status tells readiness, revision, hosts and ports', async (t) => {
   assert.match(table, /\| hosts alive +\| 1 of 2 +\|/);
   assert.match(table, /\| hosts dead +\| h2 +\|/);
   assert.match(table, /\| ports +\| ACTIVE 2 +\|/);
+  assert.doesNotMatch(table, /without room/);
+});
+
+test('status tells of hosts whose kernels have refused entries', async (t) => {
+  const server = await stub(t, { '/readyz': { ready: true }, '/cable/v1/status': {} });
+  server.put('host', { id: 'h1', alive: true, refused_entries: 0, refused_reason: null });
+  server.put('host', { id: 'h2', alive: true, refused_entries: 12, refused_reason: 'map cb_ep_1 is full' });
+  const { hosts } = JSON.parse((await cable('status --json', server)).out) as { readonly hosts: object };
+  const refusing = [{ host: 'h2', entries: 12, reason: 'map cb_ep_1 is full' }];
+  assert.deepEqual(hosts, { alive: ['h1', 'h2'], dead: [], refusing });
+  const table = (await cable('status', server)).out;
+  assert.match(table, /\| hosts without room +\| h2: lacks 12 entries: map cb_ep_1 is full +\|/);
 });
 
 test('show asks the agent of the host, and finds the only one by itself', async (t) => {

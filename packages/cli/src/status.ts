@@ -7,7 +7,12 @@ type Status = {
   readonly ready: boolean;
   /** Of the store, as far as the server has read it; null: unknown. */
   readonly revision: number | null;
-  readonly hosts: { readonly alive: readonly string[]; readonly dead: readonly string[] };
+  readonly hosts: {
+    readonly alive: readonly string[];
+    readonly dead: readonly string[];
+    /** Those whose kernels have refused entries, with how many and why. */
+    readonly refusing: readonly { readonly host: string; readonly entries: number; readonly reason: string | null }[];
+  };
   /** Number of ports by status. */
   readonly ports: Readonly<Record<string, number>>;
 };
@@ -16,7 +21,7 @@ type Status = {
 export async function showStatus(context: CliContext): Promise<void> {
   const status = await readStatus(context);
   if (context.json) return context.print(renderJson(status));
-  const { alive, dead } = status.hosts;
+  const { alive, dead, refusing } = status.hosts;
   const ports = Object.entries(status.ports).map(([name, count]) => `${name} ${count}`);
   context.print(
     renderObject({
@@ -24,6 +29,13 @@ export async function showStatus(context: CliContext): Promise<void> {
       revision: status.revision ?? 'unknown',
       'hosts alive': `${alive.length} of ${alive.length + dead.length}`,
       'hosts dead': dead,
+      ...(refusing.length === 0
+        ? {}
+        : {
+            'hosts without room': refusing.map(
+              ({ host, entries, reason }) => `${host}: lacks ${entries} entries: ${reason}`,
+            ),
+          }),
       ports: ports.length === 0 ? 'none' : ports,
     }),
   );
@@ -34,12 +46,21 @@ async function readStatus(context: CliContext): Promise<Status> {
   const [ready, counts, hosts] = await Promise.all([
     isReady(context),
     client.request('GET', '/cable/v1/status'),
-    client.list('host', { fields: ['id', 'alive'] }),
+    client.list('host', { fields: ['id', 'alive', 'refused_entries', 'refused_reason'] }),
   ]);
   const { revision, ports } = parseCounts(counts);
   const names = (alive: boolean): readonly string[] =>
     hosts.filter((host) => host.alive === alive).map((host) => host.id);
-  return { server: context.server, ready, revision, hosts: { alive: names(true), dead: names(false) }, ports };
+  const refusing = hosts
+    .filter((host) => host.refused_entries > 0)
+    .map((host) => ({ host: host.id, entries: host.refused_entries, reason: host.refused_reason }));
+  return {
+    server: context.server,
+    ready,
+    revision,
+    hosts: { alive: names(true), dead: names(false), refusing },
+    ports,
+  };
 }
 
 async function isReady(context: CliContext): Promise<boolean> {

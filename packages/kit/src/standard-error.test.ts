@@ -10,6 +10,7 @@ import { after, test } from 'node:test';
 import { LineSink } from './standard-error.ts';
 
 const LOG = new URL('./log.ts', import.meta.url).href;
+const STANDARD_ERROR = new URL('./standard-error.ts', import.meta.url).href;
 const directory = mkdtempSync(join(tmpdir(), `cable-log-${process.pid}-`));
 let made = 0;
 
@@ -63,7 +64,8 @@ async function textOf(stream: Readable): Promise<string> {
 
 /** A process that logs to the target; standard output tells how it fares, and is always read. */
 function logTo(fd: number, source: string): ChildProcess {
-  const text = `import { createLogger } from ${JSON.stringify(LOG)}; const log = createLogger('info'); ${source}`;
+  const imports = `import { createLogger } from '${LOG}'; import { sayLast } from '${STANDARD_ERROR}';`;
+  const text = `${imports} const log = createLogger('info'); ${source}`;
   const flags = ['--import', 'tsx', '--conditions=cable-source', '--input-type=module', '-e', text];
   return spawn(process.execPath, flags, { stdio: ['ignore', 'pipe', fd], timeout: 20_000, killSignal: 'SIGKILL' });
 }
@@ -129,6 +131,18 @@ for (const kind of ['pipe', 'socket'] as const) {
     const text = target.read();
     await exitCode(child);
     assert.match(await text, /"msg":"fatal"\}\n$/);
+  });
+
+  test(`last words come out of a ${kind} whose reader is behind, and end the process when there is none`, async () => {
+    const target = await open(kind);
+    const flood = "for (let i = 0; i < 500; i++) log.info({ i, filler: 'x'.repeat(1000) }, 'flood');";
+    const child = logTo(target.fd, `${flood} sayLast('cable: ' + 'no '.repeat(9999)); process.exit(5);`);
+    const text = target.read();
+    assert.equal(await exitCode(child), 5);
+    assert.match(await text, /^cable: (no ){9999}$/m);
+    const unread = await open(kind);
+    assert.equal(await exitCode(logTo(unread.fd, `${FLOOD} sayLast('cable: no'); process.exit(6);`)), 6);
+    await unread.read();
   });
 
   test(`a reader of a ${kind} that goes is no error`, async () => {

@@ -110,6 +110,13 @@ export class LineSink {
   }
 }
 
+/** What a process says before it ends, for people: a line on standard error, beside the log. Takes half a second at most, whoever reads it or not. */
+export function sayLast(text: string): void {
+  const sink = new LineSink();
+  sink.write(`${text}\n`);
+  sink.flush();
+}
+
 function droppedLine(count: number): string {
   const time = new Date().toISOString();
   return `${JSON.stringify({ level: 40, time, dropped: count, msg: 'nobody read the log, lines were dropped' })}\n`;

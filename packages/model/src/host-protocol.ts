@@ -130,7 +130,12 @@ export type HostStatusReport = {
   readonly revision: number;
   readonly full: boolean;
   readonly vifs: readonly VifStatus[];
+  /** Of entries that are about none of the host's own ports, which say so themselves. Absent: none. */
+  readonly refused?: RefusedEntries;
 };
+
+/** How many map entries the host's kernel has refused, and why one of them: what needs them does not pass there. The revision counts as programmed all the same. */
+export type RefusedEntries = { readonly entries: number; readonly reason: string };
 
 /** `up`: the device exists and its programs and map entries are in place; `down`: no device yet; `error`: see reason. */
 export type VifStatus = {

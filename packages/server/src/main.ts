@@ -1,5 +1,5 @@
 /** `cable server`: builds everything, in order, and stops it the other way round. */
-import { createLogger } from '@cable/kit';
+import { createLogger, sayLast } from '@cable/kit';
 import { BUILT_IN_RESOURCES } from '@cable/model';
 import { openStore } from '@cable/store';
 import { createUpgradeHandler } from './hosts/upgrade.ts';
@@ -45,7 +45,7 @@ try {
   await closed;
 } catch (err) {
   log.error({ err }, 'server failed');
-  process.stderr.write(`cable server: ${err instanceof Error ? err.message : String(err)}\n`);
+  sayLast(`cable server: ${err instanceof Error ? err.message : String(err)}`);
   process.exitCode = 1;
 } finally {
   for (const stop of built.reverse()) await stop();

@@ -3,6 +3,7 @@ import type {
   Host,
   Network,
   Port,
+  RefusedEntries,
   ResourceModel,
   Router,
   SecurityGroup,
@@ -49,6 +50,8 @@ export type ServerRow = {
   readonly entered: number;
   /** Highest revision that this server waits for from hosts of others: they are to say when their hosts have it. */
   readonly wants: number;
+  /** Hosts of its whose kernels have refused entries. */
+  readonly refused: Readonly<Record<string, RefusedEntries>>;
 };
 /** What a host says of a port's device. `id` is `<host>/<port id>`. */
 export type VifRow = {
@@ -136,7 +139,17 @@ function serverRow(id: string, value: Fields): ServerRow {
     behind: Object.fromEntries(behind.map(([host, revision]) => [host, numberOr(revision, 0)])),
     entered: numberOr(value['entered'], 0),
     wants: numberOr(value['wants'], 0),
+    refused: refusedOf(value['refused']),
   };
+}
+
+function refusedOf(value: unknown): ServerRow['refused'] {
+  const hosts = Object.entries(isFields(value) ? value : {}).flatMap(([host, refused]) => {
+    if (!isFields(refused)) return [];
+    const { entries, reason } = refused;
+    return [[host, { entries: numberOr(entries, 0), reason: textOr(reason, '') }] as const];
+  });
+  return Object.fromEntries(hosts);
 }
 
 function textOr<T>(value: unknown, other: T): string | T {

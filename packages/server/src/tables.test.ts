@@ -135,7 +135,14 @@ test('what hosts report is in tables of its own', async () => {
   ];
   const { tables, stop } = await started(store);
   assert.equal(tables.of('alive').get('h1')?.id, 'h1');
-  assert.deepEqual(tables.of('server').get('s1'), { id: 's1', floor: 9, behind: { h2: 3 }, entered: 1, wants: 0 });
+  assert.deepEqual(tables.of('server').get('s1'), {
+    id: 's1',
+    floor: 9,
+    behind: { h2: 3 },
+    entered: 1,
+    wants: 0,
+    refused: {},
+  });
   assert.equal(tables.of('vif').by('port_id', 'p1')[0]?.state, 'up');
   store.send({ revision: 2, events: [{ kind: 'delete', key: aliveKey('h1'), modRevision: 2 }] });
   await tables.waitFor(2);

@@ -79,7 +79,7 @@ export const OWN_NAMES = ['cable0', 'cable1', 'cablevx'] as const;
 
 /** Keeps the host's own IPv6 (router solicitations, multicast reports) off a device that only guests' packets may use. */
 export function quietDevice(name: string): void {
-  absentOn(['ENOENT', 'ENODEV', 'EINVAL', 'EROFS'], () =>
+  absentOn(['ENOENT', 'ENODEV', 'ENXIO', 'EINVAL', 'EROFS'], () =>
     writeSysctl(['net', 'ipv6', 'conf', name, 'disable_ipv6'], 1),
   );
 }

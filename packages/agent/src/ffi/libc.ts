@@ -12,6 +12,14 @@ type Libc = {
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly bind: (fd: number, address: Uint8Array, size: number) => number;
   readonly send: ((fd: number, data: Uint8Array, size: number, flags: number) => number) & AsideCall;
+  readonly sendto: (
+    fd: number,
+    data: Uint8Array,
+    size: number,
+    flags: number,
+    address: Uint8Array,
+    addressSize: number,
+  ) => number;
   readonly recv: (fd: number, data: Uint8Array, size: number, flags: number) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, size: number) => number;
   readonly setns: (fd: number, kind: number) => number;
@@ -34,6 +42,7 @@ function bind(): Libc {
     socket: lib.func('int socket(int domain, int type, int protocol)'),
     bind: lib.func('int bind(int fd, void *address, uint size)'),
     send: lib.func('long send(int fd, void *data, size_t size, int flags)'),
+    sendto: lib.func('long sendto(int fd, void *data, size_t size, int flags, void *address, uint addressSize)'),
     recv: lib.func('long recv(int fd, void *data, size_t size, int flags)'),
     setsockopt: lib.func('int setsockopt(int fd, int level, int name, void *value, uint size)'),
     setns: lib.func('int setns(int fd, int kind)'),

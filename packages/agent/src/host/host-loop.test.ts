@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLogger, sleep } from '@cable/kit';
+import { type Logger, silentLogger, sleep } from '@cable/kit';
 import type { HostLink } from '../desired.ts';
 import { vifDeviceName } from '../plan/device-names.ts';
 import { createPlanBed } from '../plan/testing/plan-bed.ts';
-import { type SampleSlice, sampleHost, sampleNetwork, samplePolicy, samplePort } from '../plan/testing/sample.ts';
+import {
+  type SampleSlice,
+  sampleEndpoint,
+  sampleHost,
+  sampleNetwork,
+  samplePolicy,
+  samplePort,
+} from '../plan/testing/sample.ts';
 import type { Programmed } from '../reconcile/data-plane.ts';
 import { Reconciler } from '../reconcile/reconciler.ts';
 import { createFakeDataPlane } from '../reconcile/testing/fake-data-plane.ts';
@@ -30,6 +37,12 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
   const plane = createFakeDataPlane();
   const changes: HostChange[] = [];
   const pruned: (readonly string[])[] = [];
+  const said: string[] = [];
+  const log: Logger = {
+    ...silentLogger(),
+    info: (_fields, message) => said.push(`info ${message}`),
+    warn: (_fields, message) => said.push(`warn ${message}`),
+  };
   let released = 0;
   const loop = new HostLoop({
     host: 'h1',
@@ -47,8 +60,9 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
       apply: apply ?? (() => ({ changed: false, failures: new Map() })),
       prune: (wanted) => pruned.push([...wanted.keys()]),
     },
+    announce: () => undefined,
     onChange: (change) => changes.push(change),
-    log: silentLogger(),
+    log,
     signal: stop.signal,
     retryMs: { minMs: 20, maxMs: 40 },
   });
@@ -60,7 +74,7 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
     plane.setDevice(ifindex, true);
     state.setDevice(name, ifindex);
   };
-  return { stop, plane, loop, planner, update, addDevice, changes, pruned, released: () => released };
+  return { stop, plane, loop, planner, update, addDevice, changes, pruned, said, released: () => released };
 }
 
 const portsOf = (loop: HostLoop): HostView['ports'] => loop.view.ports;
@@ -242,6 +256,24 @@ test('a round that fails is made again, with all that it was to do', async () =>
   await until(() => loop.view.revision === 3);
   assert.equal(loop.view.error, null);
   assert.equal(loop.view.ports?.get(POD.id)?.state, 'up');
+  stop.abort();
+});
+
+test('what the kernel refuses of others’ entries is a warning when it begins, and told when it is over', async () => {
+  const { loop, update, plane, said, stop } = createBed();
+  const away = sampleNetwork(1, {}, [sampleEndpoint(samplePort(7), 'h2', '192.0.2.2')]);
+  const cloud = [...CLOUD.filter(({ key }) => !away.some((one) => one.key === key)), ...away];
+  plane.limit('cb_ep_1', 0);
+  loop.start(update(3, cloud));
+  await until(() => loop.view.revision === 3);
+  await until(() => loop.view.rounds > 2);
+  assert.equal(loop.view.refused.find(({ map }) => map === 'cb_ep_1')?.entries, 3, 'and the service addresses');
+  plane.limit('cb_ep_1', 10);
+  await until(() => loop.view.refused.length === 0);
+  assert.deepEqual(said, [
+    'warn the kernel has refused entries: what needs them does not pass',
+    'info the kernel has taken the entries that it had refused',
+  ]);
   stop.abort();
 });
 

@@ -4,6 +4,7 @@ import type { EntryChange } from '../plan/claims.ts';
 import type { PlanChanges, Planner } from '../plan/planner.ts';
 import { policyName } from '../plan/topics.ts';
 import type { Programmed } from '../reconcile/data-plane.ts';
+import type { MovedAddress } from '../reconcile/moved-addresses.ts';
 import { mayWrite } from '../reconcile/programmed.ts';
 import type { Reconciled, Reconciler } from '../reconcile/reconciler.ts';
 import type { RefusalCount } from '../reconcile/refusals.ts';
@@ -46,6 +47,8 @@ export type HostLoopDeps = {
   /** What the maps held when this run began. */
   readonly programmed: Programmed;
   readonly links: LinkDriver;
+  /** Tells guests of addresses that are elsewhere now. */
+  readonly announce: (moved: readonly MovedAddress[]) => void;
   /** Called after each round that changed something which is reported. */
   readonly onChange: (change: HostChange) => void;
   readonly log: Logger;
@@ -86,6 +89,7 @@ export class HostLoop {
   #revision = 0;
   #written = false;
   #released = false;
+  #isRefused = false;
   #error: string | null = null;
   #rounds = 0;
   #writes = 0;
@@ -209,11 +213,23 @@ export class HostLoop {
       return;
     }
     this.#written = true;
+    this.#sayRefused();
+    if (result.moved.length > 0) this.#deps.announce(result.moved);
     const changed = this.#states.refresh(ports);
     const moved = this.#revision !== state.revision;
     this.#revision = state.revision;
     if (changed.size > 0 || moved) this.#deps.onChange({ revision: this.#revision, ports: changed });
     this.#waiters.wake(ports, (wanted) => this.#isUp(wanted));
+  }
+
+  /** What a port or a policy is refused, the port itself says. */
+  #sayRefused(): void {
+    const refused = this.#deps.reconciler.otherFailures();
+    const wasRefused = this.#isRefused;
+    this.#isRefused = refused.length > 0;
+    if (wasRefused === this.#isRefused) return;
+    if (wasRefused) this.#deps.log.info({}, 'the kernel has taken the entries that it had refused');
+    else this.#deps.log.warn({ refused }, 'the kernel has refused entries: what needs them does not pass');
   }
 
   /** The round failed. Changes of slices are in the plan, those of the plan with the reconciler; the rest is to be done again. */

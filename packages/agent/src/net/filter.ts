@@ -45,6 +45,9 @@ const HANDLE_AT = 8;
 const PARENT_AT = 12;
 const INFO_AT = 16;
 
+/** What the kernel says of a device that goes just now: one or the other. */
+const GONE: ReadonlySet<string> = new Set(['ENODEV', 'ENXIO', 'EINVAL']);
+
 /** What is on a device's ingress: of ours, the program's id; undefined: nothing. */
 export type IngressFilter = { readonly ifindex: number; readonly programId: number | undefined };
 
@@ -54,8 +57,7 @@ export function ensureIngressFilter(socket: NetlinkSocket, ifindex: number, prog
     putIngressFilter(socket, ifindex, program);
     return true;
   } catch (err) {
-    // Of a device that goes just now the kernel says one or the other.
-    const maybeGone = err instanceof KernelError && (err.code === 'ENODEV' || err.code === 'EINVAL');
+    const maybeGone = err instanceof KernelError && GONE.has(err.code);
     if (maybeGone && getLink(socket, ifindex) === undefined) return false;
     throw err;
   }

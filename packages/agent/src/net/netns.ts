@@ -1,5 +1,6 @@
 /** Network namespaces: their identity, and running a few system calls inside another one. */
 import { closeSync, constants, fstatSync, openSync, readlinkSync, statfsSync, statSync } from 'node:fs';
+import { sayLast } from '@cable/kit';
 import { errnoName, NetlinkError } from '../ffi/errno.ts';
 import { lastErrno, libc } from '../ffi/libc.ts';
 
@@ -98,7 +99,7 @@ function enter(fd: number, tried: string): void {
 /** A thread that cannot come home would do harm to a tenant's namespace with everything that follows. */
 function returnTo(home: number): void {
   if (libc().setns(home, CLONE_NEWNET) < 0) {
-    process.stderr.write(`cannot return to the own network namespace: ${errnoName(lastErrno())}\n`);
+    sayLast(`cannot return to the own network namespace: ${errnoName(lastErrno())}`);
     process.abort();
   }
 }

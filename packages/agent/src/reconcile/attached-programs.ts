@@ -3,6 +3,7 @@ import { CB_STAT_OVERLAY } from '../bpf/abi.gen.ts';
 import type { DesiredVif } from '../desired.ts';
 import type { DataPlane } from './data-plane.ts';
 import { withMemoryTries } from './memory-tries.ts';
+import { isGone } from './room.ts';
 
 type AttachPlane = Pick<DataPlane, 'listStats' | 'createStat' | 'deleteStat' | 'listAttached' | 'attach' | 'forget'>;
 
@@ -96,8 +97,13 @@ export class Attachments {
       if (!this.#plane.listAttached().has(ifindex)) this.#plane.attach(ifindex, device);
       return undefined;
     } catch (err) {
-      if (!this.#failures.has(portId)) this.#log.warn({ portId, device, err }, 'cannot attach to a device');
+      if (!this.#failures.has(portId)) this.#say(portId, device, err);
       return `cannot attach to ${device}: ${err instanceof Error ? err.message : String(err)}`;
     }
+  }
+
+  #say(portId: string, device: string, err: unknown): void {
+    if (isGone(err)) this.#log.info({ portId, device }, 'device vanished before it was attached');
+    else this.#log.warn({ portId, device, err }, 'cannot attach to a device');
   }
 }

@@ -24,7 +24,7 @@ export type KernelDataPlaneOptions = VrouterDevices & {
 export type VrouterDevices = { readonly overlayIfindex: number; readonly serviceIfindex: number };
 
 /** What the kernel says of a device that has just vanished. */
-const GONE = ['ENODEV', 'EINVAL'] as const;
+const GONE = ['ENODEV', 'ENXIO', 'EINVAL'] as const;
 /** Programs of the vrouter's object. */
 const PROGRAM = { vif: 'from_vif', overlay: 'from_overlay', service: 'from_service' } as const;
 

@@ -99,7 +99,10 @@ test('a restart with the same state writes nothing, and neither does a round wit
     if (again === 'restart') bed.restart();
     const result = await bed.apply(cloud(), { state });
     assert.deepEqual(bed.plane.takeCommands(), [], again);
-    assert.deepEqual(result, { puts: 0, deletes: 0, epochRaised: false, ports: new Set(), policies: new Set() });
+    assert.deepEqual(result, {
+      ...{ puts: 0, deletes: 0, epochRaised: false, moved: [] },
+      ...{ ports: new Set(), policies: new Set() },
+    });
   }
 });
 
@@ -280,6 +283,25 @@ test('what a refused entry would replace does not stay', async () => {
   bed.plane.failPuts('cb_ep_1', '', 0);
   await bed.apply(cloud({ underlay: '192.0.2.9' }), { retry: true });
   assertAsDesired(bed);
+});
+
+test('an address that another port has now is told with the round that writes it, also after it was nobody’s', async () => {
+  const bed = createBed();
+  await bed.apply(cloud());
+  const other = (n: number) => [
+    ...cloud().filter(({ key }) => key !== `endpoints:${sampleId('net', 1)}`),
+    ...sampleNetwork(1, {}, [{ ...sampleEndpoint(samplePort(n), 'h2', '192.0.2.2'), ipAddresses: ['10.0.0.6'] }]).slice(
+      1,
+    ),
+  ];
+  const told = async (slices: readonly SampleSlice[]) =>
+    (await bed.apply(slices)).moved.map(({ mac }) => Buffer.from(mac).toString('hex'));
+  assert.deepEqual(await told(other(7)), ['fa163e000007']);
+  assert.deepEqual(await told(other(7)), []);
+  assert.deepEqual(await told(cloud().filter(({ key }) => key !== `endpoints:${sampleId('net', 1)}`)), []);
+  assert.deepEqual(await told(other(8)), ['fa163e000008']);
+  bed.restart();
+  assert.deepEqual(await told(other(9)), ['fa163e000009'], 'of what a restarted agent finds');
 });
 
 test('a policy that is refused is the failure of the policy, with map and remedy', async () => {

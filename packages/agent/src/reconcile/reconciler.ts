@@ -10,6 +10,7 @@ import type { DataPlane, Programmed } from './data-plane.ts';
 import { Decisions } from './decisions.ts';
 import { type Due, DueTable, holds } from './due.ts';
 import { withMemoryTries } from './memory-tries.ts';
+import { type MovedAddress, MovedAddresses } from './moved-addresses.ts';
 import { type RefusalCount, Refusals } from './refusals.ts';
 import { codeOf, isFull, MAP_SIZES, type MapSizes, refusalOf, Shares } from './room.ts';
 
@@ -34,6 +35,8 @@ export type Reconciled = {
   readonly puts: number;
   readonly deletes: number;
   readonly epochRaised: boolean;
+  /** Addresses that are at another MAC now: who knew it is to be told. */
+  readonly moved: readonly MovedAddress[];
   /** Ports and policies (`policyName`) of which a failure came, went or is another. */
   readonly ports: ReadonlySet<string>;
   readonly policies: ReadonlySet<string>;
@@ -53,6 +56,7 @@ export class Reconciler {
   readonly #desired: Desired;
   readonly #attachments: Attachments;
   readonly #refusals = new Refusals();
+  readonly #moved = new MovedAddresses();
   readonly #sizes: MapSizes;
   #decisions = new Decisions();
   #shares: Shares;
@@ -114,7 +118,7 @@ export class Reconciler {
     const writes = round.write ? await this.#write(round, turns) : NO_WRITES;
     const refusals = this.#refusals.take();
     for (const portId of refusals.ports) ports.add(portId);
-    return { ...writes, ports, policies: refusals.policies };
+    return { ...writes, moved: this.#moved.take(), ports, policies: refusals.policies };
   }
 
   async #write(round: Round, turns: Turns): Promise<typeof NO_WRITES> {
@@ -298,6 +302,7 @@ export class Reconciler {
     }
     this.#refusals.clear(due);
     if (have === undefined) this.#decisions.count(map, due.key, 1);
+    if (map === 'cb_ep_1') this.#moved.put(due.key, have?.value, want.value);
     this.#settle(due);
     return true;
   }
@@ -326,6 +331,7 @@ export class Reconciler {
   #delete(due: Due): void {
     if (due.have === undefined) return;
     this.#plane.deleteEntry(due.map, due.have);
+    if (due.map === 'cb_ep_1') this.#moved.delete(due.key, due.have.value);
     this.#decisions.count(due.map, due.key, -1);
     this.#shares.count(due.map, due.project, -1);
     due.have = undefined;

@@ -14,6 +14,8 @@ const OTHERS = 'other';
 /** Entries that were refused, by the port or policy that wants them: it fails, and nothing else. */
 export class Refusals {
   readonly #bySubject = new Map<string, Set<Due>>();
+  /** Of those of no port and no policy: asked for with every report. */
+  readonly #others = new Map<AgentMap, RefusalCount>();
   #ports = new Set<string>();
   #policies = new Set<string>();
 
@@ -32,6 +34,7 @@ export class Refusals {
     const dues = this.#bySubject.get(key) ?? new Set<Due>();
     this.#bySubject.set(key, dues);
     dues.add(due);
+    if (key === OTHERS) this.#countOther(due.map, 1, reason);
     this.#note(unit);
   }
 
@@ -43,6 +46,7 @@ export class Refusals {
     const dues = this.#bySubject.get(key);
     dues?.delete(due);
     if (dues?.size === 0) this.#bySubject.delete(key);
+    if (key === OTHERS) this.#countOther(due.map, -1);
     this.#note(unit);
   }
 
@@ -69,13 +73,7 @@ export class Refusals {
   }
 
   others(): readonly RefusalCount[] {
-    const counts = new Map<AgentMap, { entries: number; readonly reason: string }>();
-    for (const { map, refusal } of this.#bySubject.get(OTHERS) ?? []) {
-      const count = counts.get(map) ?? { entries: 0, reason: refusal?.reason ?? '' };
-      count.entries += 1;
-      counts.set(map, count);
-    }
-    return [...counts].map(([map, count]) => ({ map, ...count }));
+    return [...this.#others.values()];
   }
 
   /** What changed since the last call. */
@@ -84,6 +82,13 @@ export class Refusals {
     this.#ports = new Set();
     this.#policies = new Set();
     return taken;
+  }
+
+  #countOther(map: AgentMap, by: 1 | -1, reason?: string): void {
+    const before = this.#others.get(map);
+    const entries = (before?.entries ?? 0) + by;
+    if (entries > 0) this.#others.set(map, { map, entries, reason: reason ?? before?.reason ?? '' });
+    else this.#others.delete(map);
   }
 
   #note({ family: { subject }, scope, item }: Unit): void {

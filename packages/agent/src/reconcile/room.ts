@@ -34,6 +34,9 @@ const PLACED: ReadonlySet<AgentMap> = new Set<AgentMap>(['cb_slot_1', 'cb_vif_1'
 /** What the kernel says when a map is full; LPM tries say the second. */
 const FULL: ReadonlySet<string> = new Set(['E2BIG', 'ENOSPC']);
 
+/** What it says when a device has vanished. */
+const GONE: ReadonlySet<string> = new Set(['ENODEV', 'ENXIO']);
+
 export type MapSizes = Readonly<Record<AgentMap, number>>;
 
 export const MAP_SIZES: MapSizes = Object.fromEntries(
@@ -70,6 +73,11 @@ export class Shares {
 /** Whether the kernel refused an entry because the map has no room. */
 export function isFull(err: unknown): boolean {
   return FULL.has(codeOf(err));
+}
+
+/** Whether the kernel refused something because the device is not there. */
+export function isGone(err: unknown): boolean {
+  return GONE.has(codeOf(err));
 }
 
 /** Why the kernel did not take an entry, and what makes room. */

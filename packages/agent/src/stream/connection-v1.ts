@@ -97,8 +97,8 @@ export class ConnectionV1 implements Connection {
     const { host, reports, programmed } = this.#deps;
     const revision = programmed();
     try {
-      for (const { full, vifs } of reports.take(this.#synced)) {
-        await this.#client.request('POST', `${hostPath(host)}/status`, { revision, full, vifs });
+      for (const report of reports.take(this.#synced)) {
+        await this.#client.request('POST', `${hostPath(host)}/status`, { ...report, revision });
       }
     } catch (err) {
       reports.forget();

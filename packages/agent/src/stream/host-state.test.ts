@@ -24,7 +24,7 @@ class FakeDisk {
   readonly entries = new Map<string, SliceWrite>();
   standing: Standing = NO_STANDING;
   saves = 0;
-  readonly status = { ok: true, reason: null, since: null };
+  readonly status = { ok: true, reason: null, remedy: null, since: null };
   readonly agentId = 'agent-1';
   readonly previousSession = null;
 

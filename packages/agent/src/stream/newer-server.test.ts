@@ -61,7 +61,7 @@ async function startWorld(t: TestContext, options: FakeServerOptions = {}) {
       { host: 'h1', underlay: '192.0.2.1', agentVersion: '0', session: uuid(ends.length) },
       {
         ...{ client: createClient({ transport }), transport, state, log, signal },
-        source: { programmedRevision: () => state.position.revision, ports: () => new Map() },
+        source: { programmedRevision: () => state.position.revision, ports: () => new Map(), refused: () => undefined },
         onUpdate: (update) => updates.push(update),
       },
     );

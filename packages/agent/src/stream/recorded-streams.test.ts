@@ -1,6 +1,8 @@
 /**
  * Streams as servers of each protocol sent them, of one history of one small world. `v1-stream.ndjson` was written by a server of protocol 1 (2026-11-20),
- * `v2-stream.ndjson` by one of protocol 2: the server's tests check that it still writes just that (`hosts/recorded-stream.test.ts`).
+ * `v2-*.ndjson` by one of protocol 2: the server's tests check that it still writes just that (`hosts/recorded-stream.test.ts`). `v2-resumption` is what
+ * an agent that has all of `v2-stream` but the last two lines is sent when it comes back, after what it says itself; `v2-anew` what one is sent that
+ * holds nothing.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -57,7 +59,7 @@ function depsOf(state: HostState): ConnectionDeps & { readonly updates: StateUpd
     updates,
     host: 'h1',
     state,
-    reports: new StatusReports({ programmedRevision: () => 0, ports: () => new Map() }),
+    reports: new StatusReports({ programmedRevision: () => 0, ports: () => new Map(), refused: () => undefined }),
     programmed: () => 0,
     heard: () => undefined,
     onSync: () => undefined,
@@ -136,6 +138,39 @@ test('a network of protocol 1 is a network that is up and its endpoints; a hostâ
   assert.equal(state.slices.size(`endpoints:${id}`), 3);
   assert.equal(state.slices.size('host:h1'), 2);
   assert.deepEqual(state.position, { revision: 18, history: null });
+});
+
+test('an agent that comes back says what it holds, and with what it is then sent holds what a new one is sent', async () => {
+  const before = recorded('v2-stream').slice(0, -2);
+  const [said = '', ...lines] = recorded('v2-resumption');
+  const { since, slices } = JSON.parse(said) as { readonly since: number; readonly slices: object };
+  const anew = await replayV2(recorded('v2-anew'));
+  const { state } = await replayV2(before);
+  const resumed = await replayV2(lines, state);
+  const { session: _, ...resume } = resumed.sent[0] as (typeof resumed.sent)[0] & { readonly session: string };
+  const history = { cluster: '3f1c', mark: '8-c3d4' };
+  assert.deepEqual(resume, { type: 'resume', since, slices, history }, 'what the server was told at the recording');
+  assert.deepEqual(shownBy(state), shownBy(anew.state));
+  assert.deepEqual(state.digests(), anew.state.digests());
+  assert.deepEqual(state.position, { revision: 88, history: { cluster: '3f1c', mark: '9-e5f6' } });
+  assert.ok(!resumed.sent.some(({ type }) => type === 'refresh'), 'the digest was right');
+  assert.equal(state.heldRemoval, null);
+  const types = new Set(lines.map((line) => (JSON.parse(line) as Line).type));
+  for (const type of ['put', 'delete', 'reset', 'drop']) assert.ok(types.has(type), type);
+});
+
+test('a resumption that is cut after any line and begins again from the start ends with the same state', async () => {
+  const lines = recorded('v2-resumption').slice(1);
+  const whole = await replayV2(recorded('v2-anew'));
+  for (let cut = 1; cut < lines.length; cut += 1) {
+    const { state } = await replayV2(recorded('v2-stream').slice(0, -2));
+    const held = state.digests();
+    await replayV2(lines.slice(0, cut), state);
+    assert.deepEqual(state.digests(), held, `nothing of it counts yet, ${cut} lines`);
+    await replayV2(lines, state);
+    assert.deepEqual(state.digests(), whole.state.digests(), `cut after ${cut} lines`);
+    assert.deepEqual(shownBy(state), shownBy(whole.state));
+  }
 });
 
 test('what a newer server says is counted and passed over, and the mark is followed', async () => {

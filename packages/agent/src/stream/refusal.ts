@@ -1,5 +1,5 @@
 import { ApiError } from '@cable/api';
-import type { Logger } from '@cable/kit';
+import { type Logger, Repeats } from '@cable/kit';
 import { CableError, type ErrorCode, type StoreHistory } from '@cable/model';
 import { isRecord, parseJson } from '../json.ts';
 
@@ -14,8 +14,8 @@ const REFUSALS: ReadonlySet<string> = new Set<ErrorCode>([
   'UnderlayAddressInUse',
 ]);
 
-/** A refusal that lasts is said again after so long. */
-const REPEAT_MS = 3_600_000;
+/** Who refuses. */
+const SERVER = 'server';
 
 /** A refusal by what the server said, with the remedy if the code is known. */
 export function makeRefusal(code: string, message: string): Refusal {
@@ -44,18 +44,14 @@ export function refuseHistory(followed: StoreHistory | null, offered: StoreHisto
   );
 }
 
-/** Says each refusal once, and again each hour while it lasts. */
+/** Says each refusal once, and again every ten minutes while it lasts; null: it is over. */
 export function createRefusalLog(log: Logger, now: () => number): { note(refusal: Refusal | null): void } {
-  let said: { readonly code: string; readonly at: number } | undefined;
+  const repeats = new Repeats(now);
   return {
     note: (refusal) => {
-      if (refusal === null) {
-        said = undefined;
-        return;
-      }
-      if (said?.code === refusal.code && now() - said.at < REPEAT_MS) return;
-      said = { code: refusal.code, at: now() };
-      log.error({ ...refusal }, 'the server refuses this host: traffic goes on as it is, nothing new is taken');
+      if (refusal === null) repeats.forget(SERVER);
+      else if (repeats.isNews(SERVER, `${refusal.code} ${refusal.message}`))
+        log.error({ ...refusal }, 'the server refuses this host: traffic goes on as it is, nothing new is taken');
     },
   };
 }

@@ -439,9 +439,41 @@ test('a first start on a full disk makes no files and ends nothing', async (t) =
   t.after(() => stop.abort());
   const { state, disk } = await openHostState({ host: 'h1', stateDir: dir }, { ...QUIET, signal: stop.signal });
   assert.equal(disk.status.ok, false);
+  assert.match(disk.status.reason ?? '', /^No space left: \d+ KiB are free, \d+ KiB are needed$/);
+  assert.match(disk.status.remedy ?? '', /^make room on the file system of .*\/state: /);
   for (const line of linesAt(1)) state.take(line);
   assert.equal((await state.complete({ revision: 1, history: HISTORY })).kind, 'applied');
   assert.equal(existsSync(join(dir, 'state', 'data.mdb')), false);
+});
+
+test('a disk that is full at a start works again as soon as there is room, though nothing new comes', {
+  timeout: 60_000,
+}, async (t) => {
+  for (const before of ['nothing', 'a state'] as const) {
+    const { dir, remount } = mountOwn(t, '12m');
+    const first = before === 'a state' ? await openHostState({ host: 'h1', stateDir: dir }, QUIET) : undefined;
+    for (const line of linesAt(1)) first?.state.take(line);
+    await first?.state.complete({ revision: 1, history: HISTORY });
+    await first?.disk.close();
+    fill(dir);
+    const stop = new AbortController();
+    t.after(() => stop.abort());
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { state, disk } = await openHostState({ host: 'h1', stateDir: dir }, { ...QUIET, signal: stop.signal });
+    assert.match(disk.status.reason ?? '', /^No space left: /, before);
+    remount('size=64m');
+    while (!disk.status.ok) {
+      t.mock.timers.tick(10_000);
+      await new Promise(setImmediate);
+    }
+    assert.deepEqual(disk.status, { ok: true, reason: null, remedy: null, since: null }, before);
+    await disk.close();
+    t.mock.timers.reset();
+    const again = await openHostState({ host: 'h1', stateDir: dir }, QUIET);
+    assert.equal(again.state.agentId, state.agentId);
+    assert.deepEqual(contentOf((await readBack(join(dir, 'state'))).slices), contentOf(await stateAt(first ? 1 : 0)));
+    await again.disk.close();
+  }
 });
 
 test('a read-only disk: what is there is read, and all is written once it can be', { timeout: 60_000 }, async (t) => {
@@ -486,6 +518,7 @@ test('a disk that becomes read-only while the agent runs ends nothing', { timeou
   }
   assert.equal(disk.status.ok, false);
   assert.match(disk.status.reason ?? '', /EROFS|read-only/i);
+  assert.match(disk.status.remedy ?? '', /^let the agent write to /);
   execFileSync('umount', ['--lazy', dir]);
   while (!disk.status.ok) {
     t.mock.timers.tick(10_000);

@@ -6,12 +6,15 @@ import type { SliceWrite } from './slice-plan.ts';
 import { SliceState } from './slice-state.ts';
 import { assertRoom, type Identity, NO_STANDING, type Standing, StateFiles } from './state-files.ts';
 
-/** How the disk does. `since`: ISO 8601, when it began to fail. */
+/** How the disk does. `since`: ISO 8601, when it began to fail. `remedy`: what makes it work again. */
 export type DiskStatus = {
   readonly ok: boolean;
   readonly reason: string | null;
+  readonly remedy: string | null;
   readonly since: string | null;
 };
+
+const DISK_OK: DiskStatus = { ok: true, reason: null, remedy: null, since: null };
 
 /** What a start found on disk: nothing is known to be recent. */
 export type OpenedState = { readonly disk: StateDisk; readonly slices: SliceState; readonly standing: Standing };
@@ -33,80 +36,84 @@ const MAX_BROKEN_LOADS = 2;
 /** Opens the state in `<stateDir>/state` and reads what can be understood. Never throws: without a disk the agent works from memory. */
 export async function openStateDisk(stateDir: string, deps: Deps): Promise<OpenedState> {
   const path = join(stateDir, 'state');
-  const files = openFiles(path, deps.log);
-  const loaded = files === undefined ? undefined : await loadFiles(files, path, deps.log);
-  const slices = loaded?.slices ?? new SliceState();
-  const identity = loaded?.identity ?? { agentId: randomUUID(), session: null };
-  const disk = new StateDisk(path, { ...deps, identity, files: loaded?.files, everything: () => slices.all() });
-  if (loaded?.identity === undefined) await disk.saveIdentity();
-  return { disk, slices, standing: loaded?.standing ?? NO_STANDING };
+  const { slices, identity, ...loaded } = await loadFiles(openFiles(path, deps.log), path, deps.log);
+  const disk = new StateDisk(path, {
+    ...deps,
+    ...loaded,
+    identity: identity ?? { agentId: randomUUID(), session: null },
+    everything: () => slices.all(),
+  });
+  if (identity === undefined) await disk.saveIdentity();
+  return { disk, slices, standing: loaded.standing };
 }
 
-type Files = { readonly files: StateFiles; readonly writable: boolean };
+/** Files that can be read, if any. `problem`: why they cannot be written; undefined: they can. */
+type Files =
+  | { readonly files: StateFiles; readonly problem: undefined }
+  | { readonly files: StateFiles | undefined; readonly problem: Error };
 
-function openFiles(path: string, log: Logger): Files | undefined {
+function openFiles(path: string, log: Logger): Files {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     assertRoom(path);
     noteLoad(path, log);
-    return { files: new StateFiles(path), writable: true };
+    return { files: new StateFiles(path), problem: undefined };
   } catch (err) {
     if (isUnwritable(err)) return openReadOnly(path, log, err);
     return openAnew(path, log, err);
   }
 }
 
-function openReadOnly(path: string, log: Logger, cause: unknown): Files | undefined {
-  log.error({ path, err: cause }, 'the state on disk cannot be written, reading what is there');
+function openReadOnly(path: string, log: Logger, problem: Error): Files {
+  log.error({ path, err: problem }, 'the state on disk cannot be written, reading what is there');
   try {
-    return { files: new StateFiles(path, { readOnly: true }), writable: false };
+    return { files: new StateFiles(path, { readOnly: true }), problem };
   } catch (err) {
     log.error({ path, err }, 'the state on disk cannot be read, starting without');
-    return undefined;
+    return { files: undefined, problem };
   }
 }
 
-function openAnew(path: string, log: Logger, cause: unknown): Files | undefined {
+function openAnew(path: string, log: Logger, cause: unknown): Files {
   log.error({ path, aside: asideOf(path), err: cause }, 'the state on disk is not usable, starting without');
   try {
-    return { files: replaceFiles(path), writable: true };
+    return { files: replaceFiles(path), problem: undefined };
   } catch (err) {
     log.error({ path, err }, 'the state cannot be kept on disk');
-    return undefined;
+    return { files: undefined, problem: err instanceof Error ? err : new Error(String(err)) };
   }
 }
 
-type Loaded = {
-  /** Undefined: they cannot be written. */
-  readonly files: StateFiles | undefined;
+/** `files`: those that can be written. */
+type Loaded = Files & {
   /** Undefined: none was saved. */
   readonly identity: Identity | undefined;
   readonly slices: SliceState;
   readonly standing: Standing;
 };
 
-async function loadFiles({ files, writable }: Files, path: string, log: Logger): Promise<Loaded | undefined> {
+async function loadFiles(opened: Files, path: string, log: Logger): Promise<Loaded> {
+  const { files, problem } = opened;
+  if (files === undefined) return nothingLoaded(opened);
   const slices = new SliceState();
   try {
-    const { standing, skipped } = await files.load((key, item, held) => slices.load(key, item, held), writable);
+    const isWritable = problem === undefined;
+    const { standing, skipped } = await files.load((key, item, held) => slices.load(key, item, held), isWritable);
     if (skipped > 0)
       log.error({ path, skipped }, 'parts of the state on disk are not understood, going on without them');
-    const identity = files.identity();
+    const loaded = { identity: files.identity(), slices, standing: skipped > 0 ? partOf(standing) : standing };
     forgetLoad(path);
-    if (!writable) await files.close();
-    return {
-      files: writable ? files : undefined,
-      identity,
-      slices,
-      standing: skipped > 0 ? partOf(standing) : standing,
-    };
+    if (isWritable) return { files, problem, ...loaded };
+    await files.close();
+    return { files: undefined, problem, ...loaded };
   } catch (err) {
     await files.close().catch(() => undefined);
-    if (!writable) return undefined;
-    const anew = openAnew(path, log, err);
-    if (anew === undefined) return undefined;
-    return { files: anew.files, identity: undefined, slices: new SliceState(), standing: NO_STANDING };
+    return nothingLoaded(problem === undefined ? openAnew(path, log, err) : { files: undefined, problem });
   }
+}
+
+function nothingLoaded(files: Files): Loaded {
+  return { ...files, identity: undefined, slices: new SliceState(), standing: NO_STANDING };
 }
 
 /** With a part missing it is not the state of that revision. */
@@ -159,14 +166,27 @@ function replaceFiles(path: string): StateFiles {
 }
 
 /** True: the files may be good, but this disk takes nothing now. */
-function isUnwritable(err: unknown): boolean {
-  return err instanceof Error && /EROFS|EACCES|EPERM|ENOSPC|EDQUOT|Read-only|No space|Permission/.test(err.message);
+function isUnwritable(err: unknown): err is Error {
+  return err instanceof Error && (IS_FULL.test(err.message) || IS_FORBIDDEN.test(err.message));
+}
+
+const IS_FULL = /ENOSPC|EDQUOT|No space/;
+const IS_FORBIDDEN = /EROFS|EACCES|EPERM|Read-only|Permission/;
+
+function remedyFor(reason: string, path: string): string {
+  const then = 'the state is in memory, and is written then';
+  if (IS_FULL.test(reason)) return `make room on the file system of ${path}: ${then}`;
+  if (IS_FORBIDDEN.test(reason)) return `let the agent write to ${path}: ${then}`;
+  return `see whether the disk of ${path} works: ${then}`;
 }
 
 type DiskDeps = Deps & {
   readonly identity: Identity;
-  /** Undefined: none that can be written yet. */
+  /** Undefined: none that can be written yet, because of `problem`. */
   readonly files: StateFiles | undefined;
+  readonly problem: Error | undefined;
+  /** Of what was read. */
+  readonly standing: Standing;
   /** The applied state, for a disk that missed some of it. */
   readonly everything: () => Iterable<SliceWrite>;
 };
@@ -191,7 +211,7 @@ export class StateDisk {
   #noted: Standing | undefined;
   #noteTimer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
-  #status: DiskStatus = { ok: true, reason: null, since: null };
+  #status: DiskStatus = DISK_OK;
 
   constructor(path: string, deps: DiskDeps) {
     this.#path = path;
@@ -200,7 +220,10 @@ export class StateDisk {
     this.#identity = deps.identity;
     this.agentId = deps.identity.agentId;
     this.previousSession = deps.identity.session;
-    if (deps.files === undefined) this.#fail(new Error('the files cannot be opened for writing'));
+    if (deps.files !== undefined) return;
+    // What was read is to be in files that can be written, whether or not more of it comes.
+    this.#standing = deps.standing;
+    this.#fail(deps.problem);
   }
 
   get status(): DiskStatus {
@@ -354,7 +377,8 @@ export class StateDisk {
       log.error({ path: this.#path, err }, 'the state cannot be kept on disk, going on without and trying again');
       void sleep(RETRY_MS, signal).then(() => this.#retry());
     }
-    this.#status = { ok: false, reason, since: this.#status.since ?? now().toISOString() };
+    const since = this.#status.since ?? now().toISOString();
+    this.#status = { ok: false, reason, remedy: remedyFor(reason, this.#path), since };
   }
 
   async #retry(): Promise<void> {
@@ -368,7 +392,7 @@ export class StateDisk {
   #recover(): void {
     if (this.#status.ok) return;
     this.#deps.log.info({ path: this.#path }, 'the state is kept on disk again');
-    this.#status = { ok: true, reason: null, since: null };
+    this.#status = DISK_OK;
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HostStatusReport, VifStatus } from '@cable/model';
+import type { HostStatusReport, RefusedEntries, VifStatus } from '@cable/model';
 import { StatusReports } from './status-reports.ts';
 
 function up(portId: string): VifStatus {
@@ -10,9 +10,11 @@ function up(portId: string): VifStatus {
 function bed(...ids: readonly string[]) {
   const ports = new Map(ids.map((id) => [id, up(id)]));
   let known = true;
+  const kernel: { refused: RefusedEntries | undefined } = { refused: undefined };
   const reports = new StatusReports({
     programmedRevision: () => 7,
     ports: () => (known ? ports : undefined),
+    refused: () => kernel.refused,
   });
   const hide = (): void => {
     known = false;
@@ -20,7 +22,7 @@ function bed(...ids: readonly string[]) {
   const show = (): void => {
     known = true;
   };
-  return { reports, ports, hide, show };
+  return { reports, ports, kernel, hide, show };
 }
 
 function summary(reports: readonly HostStatusReport[]): unknown {
@@ -76,4 +78,16 @@ test('many ports are several reports, of which the first alone is full', () => {
       [false, 7, 808],
     ],
   );
+});
+
+test('every report says what the kernel refuses by now, and nothing when it refuses nothing', () => {
+  const { reports, kernel } = bed('a');
+  assert.ok(!('refused' in (reports.take(true)[0] ?? {})));
+  kernel.refused = { entries: 3, reason: 'x'.repeat(999) };
+  for (let n = 0; n < 2; n += 1) {
+    const [report] = reports.take(true);
+    assert.deepEqual([report?.revision, report?.refused], [7, { entries: 3, reason: 'x'.repeat(256) }]);
+  }
+  kernel.refused = undefined;
+  assert.ok(!('refused' in (reports.take(true)[0] ?? {})));
 });

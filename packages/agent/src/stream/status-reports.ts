@@ -1,4 +1,4 @@
-import type { HostStatusReport, VifStatus } from '@cable/model';
+import type { HostStatusReport, RefusedEntries, VifStatus } from '@cable/model';
 
 /** What the host lets its stream report; asked when a report is made. */
 export type ReportSource = {
@@ -6,6 +6,8 @@ export type ReportSource = {
   programmedRevision(): number;
   /** State of each port by its id, as of the last round; undefined: no round has ended yet. */
   ports(): ReadonlyMap<string, VifStatus> | undefined;
+  /** What the kernel refused of others' entries; undefined: nothing. */
+  refused(): RefusedEntries | undefined;
 };
 
 /** What the server takes in one report: VIFs, characters of a reason. */
@@ -46,23 +48,34 @@ export class StatusReports {
    */
   take(mayBeFull: boolean): readonly HostStatusReport[] {
     const revision = this.#source.programmedRevision();
+    const refused = this.#source.refused();
+    const head = {
+      revision,
+      ...(refused === undefined ? {} : { refused: { ...refused, reason: cutReason(refused.reason) } }),
+    };
     const ports = this.#source.ports();
-    if (ports === undefined) return [{ revision, full: false, vifs: [] }];
+    if (ports === undefined) return [{ ...head, full: false, vifs: [] }];
     for (const id of this.#changed) if (!ports.has(id)) this.#fullDue = true;
     const full = this.#fullDue && mayBeFull;
     const due = full || this.#allDue ? [...ports.values()] : [...this.#changed].flatMap((id) => ports.get(id) ?? []);
     this.#changed.clear();
     this.#allDue = false;
     if (full) this.#fullDue = false;
-    return cut(revision, full, due);
+    return cut(head, full, due);
   }
 }
 
-function cut(revision: number, full: boolean, due: readonly VifStatus[]): readonly HostStatusReport[] {
-  const vifs = due.map((vif) => ({ ...vif, reason: vif.reason === null ? null : vif.reason.slice(0, MAX_REASON) }));
+type Head = Pick<HostStatusReport, 'revision' | 'refused'>;
+
+function cut(head: Head, full: boolean, due: readonly VifStatus[]): readonly HostStatusReport[] {
+  const vifs = due.map((vif) => ({ ...vif, reason: vif.reason === null ? null : cutReason(vif.reason) }));
   const reports: HostStatusReport[] = [];
   for (let at = 0; at === 0 || at < vifs.length; at += MAX_VIFS_A_REPORT) {
-    reports.push({ revision, full: full && at === 0, vifs: vifs.slice(at, at + MAX_VIFS_A_REPORT) });
+    reports.push({ ...head, full: full && at === 0, vifs: vifs.slice(at, at + MAX_VIFS_A_REPORT) });
   }
   return reports;
+}
+
+function cutReason(reason: string): string {
+  return reason.slice(0, MAX_REASON);
 }

@@ -62,7 +62,7 @@ function follow(t: TestContext) {
       client: createClient({ transport }),
       transport,
       state,
-      source: { programmedRevision: () => programmed, ports: () => ports },
+      source: { programmedRevision: () => programmed, ports: () => ports, refused: () => undefined },
       onUpdate: (update) => {
         updates.push(update);
         programmed = update.revision;

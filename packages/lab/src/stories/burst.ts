@@ -89,7 +89,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
   },
   {
     group: 'burst',
-    name: 'taps removed at once are all missed within 10 s',
+    name: 'taps are removed at once: within 10 s of the last every port is down',
     concerns: ['agent'],
     run: async (lab) => {
       const taps = await portLinks(lab.hosts.h1);
@@ -98,8 +98,10 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
         lab.hosts.h1.netns,
         taps.map((tap) => `link del ${tap}`),
       );
+      const removed = performance.now() - startedAt;
       await untilStates(lab, 'down', taps.length, DEADLINE_MS);
-      return duration(performance.now() - startedAt);
+      const took = performance.now() - startedAt;
+      return `${taps.length} taps in ${duration(took)}, of which removing them took ${duration(removed)}`;
     },
   },
   {

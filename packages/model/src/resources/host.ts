@@ -25,6 +25,18 @@ export const hostResource = {
       description:
         'Everything that concerns the host up to this revision is programmed there; 0: nothing, or it is not alive.',
     },
+    refused_entries: {
+      type: 'integer',
+      computed: true,
+      description:
+        'Entries about ports of other hosts, routes and the like that the host’s kernel has refused: what needs them does not pass there. 0: none, or it is not alive.',
+    },
+    refused_reason: {
+      type: 'string',
+      computed: true,
+      nullable: true,
+      description: 'Why one of them was refused, and what to do; null: none was.',
+    },
   },
 } as const;
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type AnyObject, CableError, type Host } from '@cable/model';
-import { acknowledgedRevision } from '../hosts/acknowledgements.ts';
+import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.ts';
 import { underlayKey, vifPrefix } from '../keys.ts';
 import { defineHooks, type ResourceHooks } from '../services/hook-types.ts';
 import type { Tables } from '../tables.ts';
@@ -16,10 +16,15 @@ export const hostHooks: ResourceHooks<AnyObject> = defineHooks<Host>({
     plan.release(underlayKey(host.underlay));
     plan.deletePrefix(vifPrefix(host.id));
   },
-  present: (tables, host) => ({
-    alive: tables.of('alive').get(host.id) !== undefined,
-    acknowledged_revision: acknowledgedRevision(tables, host.id),
-  }),
+  present: (tables, host) => {
+    const refused = refusedEntries(tables, host.id);
+    return {
+      alive: tables.of('alive').get(host.id) !== undefined,
+      acknowledged_revision: acknowledgedRevision(tables, host.id),
+      refused_entries: refused?.entries ?? 0,
+      refused_reason: refused?.reason ?? null,
+    };
+  },
 });
 
 /** Hosts in Neutron's words. */

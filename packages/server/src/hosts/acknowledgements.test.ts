@@ -4,7 +4,7 @@ import { Table } from '@cable/kit';
 import type { AnyObject } from '@cable/model';
 import { parseRuntime } from '../rows.ts';
 import type { Tables } from '../tables.ts';
-import { Acknowledgements, acknowledgedRevision } from './acknowledgements.ts';
+import { Acknowledgements, acknowledgedRevision, refusedEntries } from './acknowledgements.ts';
 
 /** Two servers, a and b, over the same rows. */
 function setUp() {
@@ -119,4 +119,28 @@ test('a host is not forgotten for an entry that a later one has replaced', () =>
   assert.deepEqual(a.floor(9).behind, { h: 4 });
   a.leave('h', 2);
   assert.deepEqual(a.floor(9), { floor: 9, behind: {} });
+});
+
+test('what a host refuses is told by its server, until it refuses nothing, has another run or is gone', () => {
+  const { a, enter, put, tables } = setUp();
+  const full = { entries: 3, reason: 'full' };
+  const shown = (): unknown => {
+    put('server', 'a', { ...a.floor(20), entered: 9, refused: a.refused() });
+    return refusedEntries(tables, 'h');
+  };
+  enter('a', 'h', 1);
+  assert.equal(shown(), undefined);
+  assert.deepEqual([a.hearRefused('h', full), a.hearRefused('h', { ...full, entries: 4 })], [true, false]);
+  assert.deepEqual(shown(), { ...full, entries: 4 });
+  a.enter('h', 2, false);
+  assert.notEqual(shown(), undefined, 'the same run');
+  a.enter('h', 3, true);
+  assert.equal(shown(), undefined, 'another run');
+  a.hearRefused('h', full);
+  assert.equal(a.hearRefused('h', undefined), true);
+  assert.equal(shown(), undefined);
+  a.hearRefused('h', full);
+  assert.notEqual(shown(), undefined);
+  a.leave('h', 3);
+  assert.equal(shown(), undefined, 'not alive');
 });

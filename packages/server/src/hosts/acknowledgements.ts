@@ -1,3 +1,4 @@
+import type { RefusedEntries } from '@cable/model';
 import type { ServerRow } from '../rows.ts';
 import type { Tables } from '../tables.ts';
 
@@ -12,7 +13,10 @@ export type AcknowledgementsDeps = {
   readonly owes: (host: string) => boolean;
 };
 
-type Heard = { acked: number; sent: number; entry: number };
+/** Hosts whose kernels have refused entries that a server names: if there are more, the cause is not with one of them. */
+const MAX_REFUSED = 64;
+
+type Heard = { acked: number; sent: number; entry: number; refused: RefusedEntries | undefined };
 
 /** What each host has programmed: this server's own hosts as they say themselves, the others as their servers say. */
 export class Acknowledgements {
@@ -27,7 +31,7 @@ export class Acknowledgements {
   enter(host: string, entry: number, isNewRun: boolean): void {
     const heard = this.#of(host);
     heard.entry = entry;
-    if (isNewRun) Object.assign(heard, { acked: 0, sent: 0 });
+    if (isNewRun) Object.assign(heard, { acked: 0, sent: 0, refused: undefined });
   }
 
   /** The entry is void: the host is another server's, or not alive. Nothing when there is a later one. */
@@ -54,6 +58,23 @@ export class Acknowledgements {
   /** What the agent says. A lower revision than before is right too. */
   hear(host: string, revision: number): void {
     this.#of(host).acked = revision;
+  }
+
+  /** What the host's kernel has refused, as its agent says now. True: it is another matter than before, refused or not. */
+  hearRefused(host: string, refused: RefusedEntries | undefined): boolean {
+    const heard = this.#of(host);
+    const before = heard.refused;
+    heard.refused = refused;
+    return (before === undefined) !== (refused === undefined);
+  }
+
+  /** Hosts of this server whose kernels have refused entries. */
+  refused(): ServerRow['refused'] {
+    const hosts: [string, RefusedEntries][] = [];
+    for (const [host, { refused }] of this.#local) {
+      if (refused !== undefined && hosts.length < MAX_REFUSED) hosts.push([host, refused]);
+    }
+    return Object.fromEntries(hosts);
   }
 
   /** True when the host has programmed all that concerns it up to the revision. */
@@ -91,10 +112,16 @@ export class Acknowledgements {
   }
 
   #of(host: string): Heard {
-    const heard = this.#local.get(host) ?? { acked: 0, sent: 0, entry: 0 };
+    const heard = this.#local.get(host) ?? { acked: 0, sent: 0, entry: 0, refused: undefined };
     this.#local.set(host, heard);
     return heard;
   }
+}
+
+/** What the host's kernel has refused, as its server last said; undefined: nothing, or it is not alive. */
+export function refusedEntries(tables: Pick<Tables, 'of'>, host: string): RefusedEntries | undefined {
+  const alive = tables.of('alive').get(host);
+  return alive?.server == null ? undefined : tables.of('server').get(alive.server)?.refused[host];
 }
 
 /** The last revision that the host has programmed, as its server last said; 0: none, or it is not alive. */

@@ -6,6 +6,7 @@ import {
   BUILT_IN_RESOURCES,
   type CableError,
   type HostRegistration,
+  type HostStatusReport,
   type Port,
   type SliceKey,
   type VifStatus,
@@ -149,7 +150,7 @@ export class FakeAgent {
     this.#onEnd = onEnd;
   }
 
-  report(vifs: readonly VifStatus[] = [], more: { readonly full?: boolean; readonly revision?: number } = {}): void {
+  report(vifs: readonly VifStatus[] = [], more: Partial<Omit<HostStatusReport, 'vifs'>> = {}): void {
     if (this.ended !== undefined) return;
     const report = { revision: this.revision, full: false, ...more, vifs };
     this.#plane.report(this.host, this.session, report).catch((err: unknown) => this.end(String(err)));

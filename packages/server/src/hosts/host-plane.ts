@@ -16,6 +16,7 @@ import {
   type HostStatusReport,
   type HostWelcome,
   type Port,
+  type RefusedEntries,
   type SliceKey,
   type StoreHistory,
 } from '@cable/model';
@@ -33,6 +34,7 @@ import { Pace } from './pace.ts';
 import type { MakeSlices, MakeStreams, PlaneSlices, PlaneStreams } from './plane-parts.ts';
 import { PortCounts } from './port-counts.ts';
 import type { PortEvidence } from './port-status.ts';
+import { RefusedHosts } from './refused-hosts.ts';
 import { HostRegistry, notRegistered } from './registry.ts';
 import { Reports } from './reports.ts';
 import { ServerLease } from './server-lease.ts';
@@ -105,6 +107,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   readonly #reports: Reports;
   readonly #writer: StatusWriter;
   readonly #serverWriter: ServerWriter;
+  readonly #refused: RefusedHosts;
   readonly #abort: AbortController;
   /** Ports that have changed, with the revision, until the slices have it: what was proven of them before says nothing. */
   readonly #uncompiled = new Map<string, number>();
@@ -138,6 +141,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     this.#log = log;
     this.#lease = lease;
     this.#abort = abort;
+    this.#refused = new RefusedHosts({ log, monotonicMs });
     this.slices = options.makeSlices(compilerTables(tables), (what, err) =>
       log.error({ what, err }, 'slice could not be computed'),
     );
@@ -156,6 +160,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
         ...acknowledgements.floor(this.slices.revision),
         entered: this.#registry.entries,
         wants: this.#watermarks.wants,
+        refused: acknowledgements.refused(),
       }),
       content: () => this.#content,
     });
@@ -169,6 +174,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
       ...{ store, tables, log },
       registry: this.#registry,
       acknowledge: (host, revision) => this.#acknowledge(host, revision),
+      refused: (host, refused) => this.#refusedEntries(host, refused),
       planStatus: (host, vif) => {
         const port = tables.of('port').get(vif.portId);
         if (port === undefined || hostOf(port) !== host) return undefined;
@@ -179,7 +185,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     this.#writer = startStatusWriter({ store, tables, evidence: (port) => this.#evidence(port), now, log, signal });
     this.#pace = new Pace(monotonicMs, () => this.streams.size);
     this.streams = options.makeStreams(this.slices, {
-      admit: (host, resume) => this.#admit(host, resume),
+      admit: (host, resume) => this.#refused.watch(host, () => this.#admit(host, resume)),
       report: (host, session, report) => this.#reports.tell(host, session, report),
       ackWithinMs: () => this.#pace.ackWithinMs(),
       sent: (host, revision) => {
@@ -195,8 +201,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** Makes a host known and alive; idempotent. Throws `UnderlayAddressInUse`, `HostNameInUse` and `OtherHistory`. */
   async register(host: string, registration: HostRegistration): Promise<HostWelcome> {
     const { history: held, since = 0 } = registration;
-    if (held) await this.#checkHistory(host, held, since);
-    await this.#registry.register(host, registration);
+    await this.#refused.watch(host, async () => {
+      if (held) await this.#checkHistory(host, held, since);
+      await this.#registry.register(host, registration);
+    });
+    this.#refused.forget(host);
     const { underlay, agentId, session } = registration;
     this.#log.info({ host, underlay, agentId, session }, 'host registered');
     return { protocol: Math.min(registration.protocol ?? 1, HOST_PROTOCOL), history: this.#options.history.current };
@@ -204,7 +213,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
 
   /** Takes in a report of protocol 1; what it changes is durable when this resolves. Throws `HostNotRegistered` and `HostSuperseded`. */
   report(host: string, report: HostStatusReport): Promise<void> {
-    return this.#reports.take(host, report);
+    return this.#refused.watch(host, () => this.#reports.take(host, report));
   }
 
   /**
@@ -229,9 +238,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     const { tables } = this.#options;
     const isKnown = await tables.waitFor(since, CATCH_UP_MS);
     await this.ready(host);
-    // Such an agent may come from a server that has stopped, and report later.
-    const alive = tables.of('alive').get(host);
-    if (alive !== undefined && alive.session !== null) throw superseded(host);
+    await this.#refused.watch(host, async () => {
+      // Such an agent may come from a server that has stopped, and report later.
+      const alive = tables.of('alive').get(host);
+      if (alive !== undefined && alive.session !== null) throw superseded(host);
+    });
     this.#acknowledgements.opened(host, isKnown ? since : 0);
     this.streams.openV1(host, isKnown ? since : 0, openOutput());
   }
@@ -306,9 +317,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   async #checkHistory(host: string, held: StoreHistory, since: number): Promise<void> {
     const { history } = this.#options;
     if (await history.knows(held, since)) return;
-    const error = otherHistory(host, held, history.current);
-    this.#log.warn({ ...error.fields }, 'host refused: it follows another history of the store');
-    throw error;
+    throw otherHistory(host, held, history.current);
   }
 
   /**
@@ -426,6 +435,14 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     if (isCounted) this.#settle(this.#watermarks.acknowledged(host));
     const isAlone = this.#options.tables.of('server').size <= 1;
     if (!isAlone && (isCounted || this.#othersWant() > this.#serverWriter.floor)) this.#serverWriter.hurry();
+  }
+
+  /** The revision counts as programmed: one host that has no room must not keep every port of others from being ACTIVE. */
+  #refusedEntries(host: string, refused: RefusedEntries | undefined): void {
+    if (!this.#acknowledgements.hearRefused(host, refused)) return;
+    if (refused === undefined) this.#log.info({ host }, 'the kernel of a host has taken what it had refused');
+    else
+      this.#log.warn({ host, ...refused }, 'the kernel of a host has refused entries: what needs them does not pass');
   }
 
   /** What another server says of its hosts. When one is gone a mark is written: nobody must take the end of its lease for the store's own doing. */

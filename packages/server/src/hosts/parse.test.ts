@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CableError } from '@cable/model';
-import { parseRegistration } from './parse.ts';
+import { parseRegistration, parseStatusReport } from './parse.ts';
 
 const GIVEN = { underlay: '192.0.2.1', agentVersion: '1' };
 const ID = '00000000-0000-4000-8000-000000000001';
@@ -33,4 +33,21 @@ test('an underlay address that is not one machine’s alone is refused, and the 
     assert.throws(() => parseRegistration({ ...GIVEN, underlay }), refused('underlay'), String(underlay));
   }
   assert.throws(() => parseRegistration({ ...GIVEN, underlay: '127.0.0.1' }), /none can reach it at 127\.0\.0\.1/);
+});
+
+test('a report says what the kernel refused, if anything', () => {
+  const report = { revision: 7, full: false, vifs: [] };
+  assert.deepEqual(parseStatusReport(report), report);
+  const full = { ...report, refused: { entries: 3, reason: 'map cb_ep_1 is full' } };
+  assert.deepEqual(parseStatusReport({ ...full, more: 1 }), full);
+  for (const [entries, reason, field] of [
+    [0, '', 'entries'],
+    [1.5, '', 'entries'],
+    ['1', '', 'entries'],
+    [1, 7, 'reason'],
+    [1, 'x'.repeat(257), 'reason'],
+  ] as const) {
+    assert.throws(() => parseStatusReport({ ...report, refused: { entries, reason } }), refused(`refused.${field}`));
+  }
+  assert.throws(() => parseStatusReport({ ...report, refused: [] }), CableError);
 });

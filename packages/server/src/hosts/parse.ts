@@ -6,6 +6,7 @@ import {
   type HostStatusReport,
   isUuid,
   parseIp,
+  type RefusedEntries,
   type StoreHistory,
   type VifStatus,
 } from '@cable/model';
@@ -103,14 +104,25 @@ function parseId(value: unknown, field: string): string {
 /** Throws `InvalidInput` naming the field. When a port is named twice the last word counts. */
 export function parseStatusReport(body: unknown): HostStatusReport {
   const fields = parseFields(body, 'body');
-  const { revision, full, vifs } = fields;
+  const { revision, full, vifs, refused } = fields;
   if (!Number.isSafeInteger(revision) || (revision as number) < 0) throw invalid('revision', 'a revision, or 0');
   if (typeof full !== 'boolean') throw invalid('full', 'true or false');
   if (!Array.isArray(vifs) || vifs.length > MAX_VIFS_A_REPORT) {
     throw invalid('vifs', `a list of at most ${MAX_VIFS_A_REPORT}`);
   }
   const byPort = new Map(vifs.map(parseVif).map((vif) => [vif.portId, vif]));
-  return { revision: revision as number, full, vifs: [...byPort.values()] };
+  return {
+    revision: revision as number,
+    full,
+    vifs: [...byPort.values()],
+    ...(refused === undefined ? {} : { refused: parseRefused(refused) }),
+  };
+}
+
+function parseRefused(value: unknown): RefusedEntries {
+  const { entries, reason } = parseFields(value, 'refused');
+  if (!Number.isSafeInteger(entries) || (entries as number) < 1) throw invalid('refused.entries', 'a number from 1');
+  return { entries: entries as number, reason: parseText(reason, 'refused.reason', MAX_REASON) };
 }
 
 function parseVif(value: unknown, index: number): VifStatus {

@@ -31,10 +31,10 @@ describe('hosts', () => {
   let place: Awaited<ReturnType<typeof openTemporaryStore>>;
   let server: FakeServer;
   const servers: FakeServer[] = [];
-  const warnings: (readonly [object, string])[] = [];
+  const warnings: (readonly [Readonly<Record<string, unknown>>, string])[] = [];
   const log: Logger = {
     ...silentLogger(),
-    warn: (fields, message) => warnings.push([fields, message]),
+    warn: (fields, message) => warnings.push([{ ...fields }, message]),
     child: () => log,
   };
 
@@ -55,6 +55,7 @@ describe('hosts', () => {
     await place.remove();
   });
 
+  const refusals = () => warnings.filter(([, message]) => message.startsWith('host refused'));
   const alive = (host: string, at = server) => at.tables.of('alive').get(host);
 
   describe('registration', () => {
@@ -154,9 +155,34 @@ describe('hosts', () => {
       await assert.rejects(server.plane.register('h1', run(randomUUID(), '192.0.2.2')), code('HostNameInUse'));
       assert.equal(agent.ended, undefined);
       assert.equal(server.tables.of('host').get('h1')?.underlay, '192.0.2.1');
-      const [fields, message] = warnings.find(([, text]) => text.startsWith('host refused')) ?? [];
+      const [fields, message] = refusals()[0] ?? [];
       assert.equal(message, 'host refused: another machine has its name');
-      assert.deepEqual(fields, { host: 'h1', underlay: '192.0.2.2', holderUnderlay: '192.0.2.1' });
+      const { reason, ...others } = fields ?? {};
+      assert.deepEqual(others, { host: 'h1', underlay: '192.0.2.2', holderUnderlay: '192.0.2.1' });
+      assert.match(String(reason), /Host h1 is alive at 192\.0\.2\.1/);
+    });
+
+    test('is refused at every try, and the log says so once for each reason, and again when it had been let in', async () => {
+      await server.join('h1', '192.0.2.1');
+      const tryAs = async (host: string, underlay: string, wanted: string): Promise<void> => {
+        await assert.rejects(server.plane.register(host, run(randomUUID(), underlay)), code(wanted));
+      };
+      for (let n = 0; n < 3; n += 1) {
+        await tryAs('h1', '192.0.2.2', 'HostNameInUse');
+        await tryAs('h1', '192.0.2.3', 'HostNameInUse');
+        await tryAs('h2', '192.0.2.1', 'UnderlayAddressInUse');
+      }
+      assert.deepEqual(
+        refusals().map(([{ host, underlay }, message]) => [host, underlay, message]),
+        [
+          ['h1', '192.0.2.2', 'host refused: another machine has its name'],
+          ['h1', '192.0.2.3', 'host refused: another machine has its name'],
+          ['h2', '192.0.2.1', 'host refused: another host has its underlay address'],
+        ],
+      );
+      await server.plane.register('h2', run(randomUUID(), '192.0.2.4'));
+      await tryAs('h2', '192.0.2.1', 'UnderlayAddressInUse');
+      assert.equal(refusals().length, 4);
     });
 
     test('is refused to another machine also at another server', async () => {

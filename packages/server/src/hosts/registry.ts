@@ -75,16 +75,8 @@ export class HostRegistry {
    */
   async register(host: string, registration: HostRegistration): Promise<void> {
     const identity = identityOf(registration);
-    if (!this.#isWritten(host, registration, identity)) {
-      try {
-        await this.#queue.write({ host, identity, agentVersion: registration.agentVersion });
-      } catch (err) {
-        if (err instanceof CableError && err.code === 'HostNameInUse') {
-          this.#deps.log.warn({ host, ...err.fields }, 'host refused: another machine has its name');
-        }
-        throw err;
-      }
-    }
+    if (!this.#isWritten(host, registration, identity))
+      await this.#queue.write({ host, identity, agentVersion: registration.agentVersion });
     this.#heard.set(host, { identity, at: this.#deps.monotonicMs() });
   }
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import type { VifStatus } from '@cable/model';
+import { type Logger, silentLogger } from '@cable/kit';
+import type { Host, VifStatus } from '@cable/model';
 import { StoreError } from '@cable/store';
+import { hostHooks } from '../hooks/host.ts';
 import { testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
 import { type FakeServer, startFakeServer, until } from './fakes.fixture.ts';
 import { openTemporaryStore, putObject } from './objects.fixture.ts';
@@ -12,10 +14,17 @@ const P1 = testPort(0x11, NET, 'h1');
 describe('reports', () => {
   let place: Awaited<ReturnType<typeof openTemporaryStore>>;
   let server: FakeServer;
+  const warnings: (readonly [string, object])[] = [];
+  const log: Logger = {
+    ...silentLogger(),
+    warn: (fields, message) => warnings.push([message, fields]),
+    child: () => log,
+  };
 
   beforeEach(async () => {
     place = await openTemporaryStore();
-    server = await startFakeServer(place.store);
+    warnings.length = 0;
+    server = await startFakeServer(place.store, log);
   });
 
   afterEach(async () => {
@@ -142,6 +151,36 @@ describe('reports', () => {
     await until(() => stateOf(P1.id) === 'up', 'written');
     assert.equal(statusOf(P1.id), 'DOWN');
     assert.equal(server.plane.status().ports.pending, 1);
+  });
+
+  test('of entries that the kernel refused show at the host, at any server, prove what they would prove, and are told once', async () => {
+    const other = await startFakeServer(place.store);
+    const agent = await server.join('h1', '192.0.2.1');
+    const shown = (at = other): unknown[] => {
+      const host = at.tables.of('host').get('h1');
+      const { refused_entries: entries, refused_reason: reason } = hostHooks.present?.(at.tables, host as Host) ?? {};
+      return [entries, reason];
+    };
+    try {
+      await until(() => other.tables.of('host').get('h1') !== undefined, 'known');
+      assert.deepEqual(shown(), [0, null]);
+      const revision = await putObject(place.store, 'port', P1);
+      await until(() => agent.revision >= revision, 'programmed');
+      const full = { entries: 3, reason: 'map cb_ep_1 is full' };
+      for (let n = 0; n < 3; n += 1) agent.report([], { refused: full });
+      agent.report([vif(0x11)], { refused: full });
+      await until(() => shown()[0] === 3, 'shown');
+      assert.deepEqual(shown(server), [3, 'map cb_ep_1 is full']);
+      await until(() => statusOf(P1.id) === 'ACTIVE', 'ACTIVE all the same');
+      assert.deepEqual(
+        warnings.filter(([message]) => message.includes('refused entries')).map(([, fields]) => fields),
+        [{ host: 'h1', ...full }],
+      );
+      agent.report();
+      await until(() => shown()[0] === 0, 'over');
+    } finally {
+      await other.stop();
+    }
   });
 
   test('are taken also when the port changes at that moment', async () => {

@@ -1,5 +1,5 @@
 import { createBackoff, type Logger, sleep } from '@cable/kit';
-import { CableError, type HostStatusReport, type VifStatus } from '@cable/model';
+import { CableError, type HostStatusReport, type RefusedEntries, type VifStatus } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import { aliveKey, objectKey, vifKey } from '../keys.ts';
 import type { Tables } from '../tables.ts';
@@ -21,6 +21,8 @@ export type ReportsDeps = {
   readonly registry: Pick<HostRegistry, 'hear' | 'kept'>;
   /** Takes over an acknowledgement. */
   readonly acknowledge: (host: string, revision: number) => void;
+  /** Takes over what the host's kernel has refused. */
+  readonly refused: (host: string, refused: RefusedEntries | undefined) => void;
   /** How the port's status must be written when the device is as told; undefined: it stays. */
   readonly planStatus: (host: string, vif: VifStatus) => StatusWrite | undefined;
   /** True while the run has a stream: what it told is tried again for so long. */
@@ -31,9 +33,10 @@ export type ReportsDeps = {
 /** A change of what is known of a host, and the change of a port's status that follows from it. */
 type Change = { readonly op: Op; readonly status?: StatusWrite | undefined };
 
-/** What a run has told and is not written yet, the last word for each device. `revision` is its last word too. */
+/** What a run has told and is not written yet, the last word for each device. `revision` and `refused` are its last words too. */
 type Told = {
   readonly revision: number;
+  readonly refused: RefusedEntries | undefined;
   /** What is not among `vifs` is gone. */
   readonly isComplete: boolean;
   readonly vifs: ReadonlyMap<string, VifStatus>;
@@ -75,6 +78,7 @@ export class Reports {
     if (report.vifs.length === 0 && !report.full && report.revision <= this.#deps.tables.revision) {
       this.#deps.registry.hear(host, session);
       this.#deps.acknowledge(host, report.revision);
+      this.#deps.refused(host, report.refused);
       return;
     }
     const intake: Intake = { session, told: toldBy(report), done: Promise.resolve() };
@@ -92,7 +96,7 @@ export class Reports {
     for (;;) {
       const { told } = intake;
       // What comes meanwhile is merged into an empty report, so that it is seen to be there.
-      const nothing: Told = { revision: told.revision, isComplete: false, vifs: new Map() };
+      const nothing: Told = { ...told, isComplete: false, vifs: new Map() };
       intake.told = nothing;
       try {
         await this.#inTurn(host, () => this.#take(host, session, told));
@@ -119,12 +123,13 @@ export class Reports {
   }
 
   async #take(host: string, session: string | null, told: Told): Promise<void> {
-    const { registry, tables, acknowledge } = this.#deps;
+    const { registry, tables, acknowledge, refused } = this.#deps;
     registry.hear(host, session);
     await registry.kept(host);
     if (tables.of('host').get(host) === undefined) throw notRegistered(host);
     const revision = await this.#credible(told.revision);
     acknowledge(host, revision);
+    refused(host, told.refused);
     const isComplete = told.isComplete && revision > 0;
     const vifs = [...told.vifs.values()];
     this.#checkNumber(host, vifs, isComplete);
@@ -210,6 +215,7 @@ export class Reports {
 function toldBy(report: HostStatusReport): Told {
   return {
     revision: report.revision,
+    refused: report.refused,
     // An agent that has just started has programmed nothing and so has seen no device: its list is not yet what there is.
     isComplete: report.full && report.revision > 0,
     vifs: new Map(report.vifs.map((vif) => [vif.portId, vif])),
@@ -219,7 +225,7 @@ function toldBy(report: HostStatusReport): Told {
 /** One report that says what both said, one after the other. */
 function merge(first: Told | undefined, second: Told): Told {
   if (first === undefined || second.isComplete) return second;
-  return { revision: second.revision, isComplete: first.isComplete, vifs: new Map([...first.vifs, ...second.vifs]) };
+  return { ...second, isComplete: first.isComplete, vifs: new Map([...first.vifs, ...second.vifs]) };
 }
 
 function vifValue(vif: VifStatus): string {

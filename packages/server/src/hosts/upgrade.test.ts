@@ -3,7 +3,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
-import { silentLogger } from '@cable/kit';
+import { type Logger, silentLogger } from '@cable/kit';
 import { CableError, HOST_UPGRADE, type NeutronErrorBody } from '@cable/model';
 import { noauth } from '../http/auth.ts';
 import { listen } from '../listen.ts';
@@ -18,8 +18,8 @@ type Answer = {
 
 const WATCH = '/cable/v1/hosts/h1/watch';
 
-async function serve(t: TestContext, open: UpgradeOptions['open']): Promise<URL> {
-  const upgrade = createUpgradeHandler({ authenticate: noauth(), open, log: silentLogger() });
+async function serve(t: TestContext, open: UpgradeOptions['open'], log = silentLogger()): Promise<URL> {
+  const upgrade = createUpgradeHandler({ authenticate: noauth(), open, log });
   const answered = { request: (_: IncomingMessage, reply: { end(text: string): void }) => reply.end('plain') };
   const listeners = await listen({ ...answered, upgrade }, [{ kind: 'tcp', host: '127.0.0.1', port: 0 }]);
   t.after(() => listeners.stop());
@@ -87,6 +87,27 @@ describe('a request to upgrade', () => {
     const { status, error } = await ask(url, WATCH);
     assert.equal(status, 500);
     assert.doesNotMatch(error.message, /secret/);
+  });
+
+  test('that this server cannot serve now is no error of it, one that fails is', async (t) => {
+    const said: string[] = [];
+    const log: Logger = {
+      ...silentLogger(),
+      warn: (_fields, message) => said.push(`warn ${message}`),
+      error: (_fields, message) => said.push(`error ${message}`),
+    };
+    for (const [thrown, line] of [
+      [new CableError('ServiceUnavailable', 'The server is stopping.'), 'warn request refused'],
+      [new CableError('ServiceUnavailable', 'No store.', { cause: new Error('gone') }), 'error request failed'],
+      [new Error('a defect'), 'error request failed'],
+      [new CableError('HostNotRegistered', 'Host h1 is not registered.'), 'warn request refused'],
+      // That is told where it is found, and not at every try.
+      [new CableError('HostSuperseded', 'Another run.'), undefined],
+    ] as const) {
+      const url = await serve(t, () => Promise.reject(thrown), log);
+      await ask(url, WATCH);
+      assert.deepEqual(said.splice(0), line === undefined ? [] : [line]);
+    }
   });
 
   test('is for admins only', async (t) => {

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
 import { CableError, HOST_UPGRADE } from '@cable/model';
 import type { Authenticator } from '../http/auth.ts';
-import { asCableError, errorBody } from '../http/error-handler.ts';
+import { asCableError, errorBody, logError } from '../http/error-handler.ts';
 import { parseHostName } from './parse.ts';
 
 export type UpgradeOptions = {
@@ -71,9 +71,7 @@ function tokensOf(header: string | undefined): readonly string[] {
 
 function answerError(log: Logger, request: IncomingMessage, socket: Duplex, thrown: unknown): void {
   const error = asCableError(thrown instanceof Error ? thrown : new Error(String(thrown)));
-  const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
-  if (error.status >= 500) log.error({ ...fields, err: thrown }, 'request failed');
-  else log.warn({ ...fields, reason: error.message }, 'request refused');
+  logError(log, request, error, thrown);
   answer(socket, error.status, error, error.status === 503 ? { 'retry-after': '1' } : {});
 }
 

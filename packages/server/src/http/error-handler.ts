@@ -1,6 +1,7 @@
 import type { Logger } from '@cable/kit';
 import { CableError, type ErrorCode, type NeutronErrorBody } from '@cable/model';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { isHostRefusal } from '../hosts/refused-hosts.ts';
 import { storeErrorCode } from '../store-errors.ts';
 
 /** The one place where errors become answers: `{"NeutronError": {"type", "message", "detail"}}`. */
@@ -11,11 +12,28 @@ export function answerError(
   log: Logger,
 ): FastifyReply {
   const error = asCableError(thrown);
-  const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
-  if (error.status >= 500) log.error({ ...fields, err: thrown }, 'request failed');
-  else log.warn({ ...fields, reason: error.message }, 'request refused');
+  logError(log, request, error, thrown);
   if (error.status === 503) reply.header('retry-after', '1');
   return reply.code(error.status).send(errorBody(error));
+}
+
+/** One line about a request that was answered with an error. `thrown`: what the error came from. */
+export function logError(
+  log: Logger,
+  request: { readonly method?: string | undefined; readonly url?: string | undefined },
+  error: CableError,
+  thrown: unknown,
+): void {
+  const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
+  if (isFailure(error)) log.error({ ...fields, err: thrown }, 'request failed');
+  // An agent comes back every 30 s; that its host is refused is said once, with more.
+  else if (isHostRefusal(error)) log.debug({ ...fields, reason: error.message }, 'request refused');
+  else log.warn({ ...fields, reason: error.message }, 'request refused');
+}
+
+/** Not so: a request that a server refuses because it stops, or is behind. It says so on its own account, without a cause. */
+function isFailure(error: CableError): boolean {
+  return error.status >= 500 && (error.code !== 'ServiceUnavailable' || error.cause !== undefined);
 }
 
 /** Body of an error answer. `detail`: the error's own, else what to do. */

@@ -1,7 +1,7 @@
 import { MAPS } from '../../bpf/abi.gen.ts';
 import { type ByteText, textBytes } from '../../bpf/codec.ts';
 import { AGENT_MAPS, type AgentMap, type MapEntry } from '../../desired.ts';
-import { BpfError } from '../../ffi/errno.ts';
+import { BpfError, NetlinkError } from '../../ffi/errno.ts';
 import type { DataPlane, Programmed } from '../data-plane.ts';
 
 export type FakeDataPlane = DataPlane & {
@@ -129,7 +129,7 @@ export function createFakeDataPlane(): FakeDataPlane {
     },
     listAttached: () => attached,
     attach: (ifindex) => {
-      if (!devices.has(ifindex)) throw new Error(`attach from_vif to ingress of device ${ifindex}: ENODEV`);
+      if (!devices.has(ifindex)) throw new NetlinkError(`attach from_vif to ingress of device ${ifindex}`, 'ENODEV');
       if (attached.has(ifindex)) return;
       attached.add(ifindex);
       commands.push(`tc filter replace dev ${ifindex} ingress bpf da from_vif`);

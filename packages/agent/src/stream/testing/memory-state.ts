@@ -13,7 +13,7 @@ export function memoryState(options: { readonly position?: Position; readonly lo
       save: async () => undefined,
       note: () => undefined,
       saveSession: async () => undefined,
-      status: { ok: true, reason: null, since: null },
+      status: { ok: true, reason: null, remedy: null, since: null },
       agentId: 'agent-1',
       previousSession: 'session-0',
     },

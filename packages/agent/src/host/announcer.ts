@@ -1,0 +1,85 @@
+import { type Logger, type Loop, sleep, startLoop, startTurns } from '@cable/kit';
+import { CB_FLOOD_CHUNKS, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, MAPS } from '../bpf/abi.gen.ts';
+import { textBytes } from '../bpf/codec.ts';
+import { succeeded } from '../ffi/errno.ts';
+import { arpAnnouncement } from '../net/arp.ts';
+import { isMapped } from '../plan/address.ts';
+import type { Planner } from '../plan/planner.ts';
+import type { MovedAddress } from '../reconcile/moved-addresses.ts';
+
+export type AnnouncerDeps = {
+  /** Who hears of a network: its flood list. */
+  readonly entries: Pick<Planner['entries'], 'get'>;
+  /** Sends a frame out of the device to its guest; throws a `KernelError`. */
+  readonly send: (ifindex: number, frame: Uint8Array) => void;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+};
+
+/** Addresses that wait to be announced. Who is not told of one finds it when its own entry has run out, in some seconds. */
+const WAITING = 4096;
+/** So many frames, and then a pause: a large network in which all moves must not take the agent's time from others. */
+const FRAMES_AT_ONCE = 1000;
+const PAUSE_MS = 20;
+/** A guest that cannot be told now. */
+const NOT_NOW = ['ENODEV', 'ENXIO', 'ENETDOWN', 'ENOBUFS', 'EAGAIN'] as const;
+
+/**
+ * Tells the guests of this host that an address has come to another MAC address: they keep what they were told before, and would send to where nobody is
+ * any more. Every host tells its own, once its maps have it.
+ */
+export class Announcer {
+  readonly #deps: AnnouncerDeps;
+  readonly #waiting = new Map<string, MovedAddress>();
+  readonly #loop: Loop;
+  #frames = 0;
+
+  constructor(deps: AnnouncerDeps) {
+    this.#deps = deps;
+    this.#loop = startLoop({ name: 'announcer', log: deps.log, signal: deps.signal, run: () => this.#run() });
+  }
+
+  /** Resolves after the signal aborted. */
+  get done(): Promise<void> {
+    return this.#loop.done;
+  }
+
+  announce(moved: readonly MovedAddress[]): void {
+    for (const one of moved) {
+      if (!isMapped(one.address)) continue;
+      const key = `${one.vni} ${Buffer.from(one.address).toString('hex')}`;
+      // The last word counts.
+      if (this.#waiting.has(key) || this.#waiting.size < WAITING) this.#waiting.set(key, one);
+    }
+    this.#loop.trigger();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#deps;
+    const turns = startTurns();
+    for (const [key, moved] of this.#waiting) {
+      this.#waiting.delete(key);
+      const frame = arpAnnouncement(moved.mac, moved.address.subarray(12));
+      for (const ifindex of this.#guests(moved.vni)) {
+        if (signal.aborted) return;
+        if (ifindex === moved.ifindex) continue;
+        succeeded(() => this.#deps.send(ifindex, frame), NOT_NOW);
+        this.#frames += 1;
+        if (this.#frames % FRAMES_AT_ONCE === 0) await sleep(PAUSE_MS, signal);
+        else if (turns.due()) await turns.next();
+      }
+    }
+  }
+
+  /** Devices of the network's ports here that get what is sent to all. */
+  *#guests(vni: number): Generator<number> {
+    for (let chunk = 0; chunk < CB_FLOOD_CHUNKS; chunk += 1) {
+      const entry = this.#deps.entries.get('cb_flood_1', MAPS.cb_flood_1.key.text({ vni, chunk }));
+      if (entry === undefined) return;
+      const { count, target } = MAPS.cb_flood_1.value.decode(textBytes(entry.value));
+      for (const { kind, ifindex, flags } of target.slice(0, count)) {
+        if (kind === CB_FLOOD_VIF && (flags & CB_VIF_F_ADMIN_UP) !== 0) yield ifindex;
+      }
+    }
+  }
+}

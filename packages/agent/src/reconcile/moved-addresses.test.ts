@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CB_ENDPOINT_REMOTE, CB_ENDPOINT_VIF, MAPS } from '../bpf/abi.gen.ts';
+import type { ByteText } from '../bpf/codec.ts';
+import { formatAddress, formatMac, parseAddress, parseMac } from '../plan/address.ts';
+import { NO_ENDPOINT } from '../plan/endpoint-entries.ts';
+import { sampleMac } from '../plan/testing/sample.ts';
+import { MovedAddresses } from './moved-addresses.ts';
+
+function keyOf(vni: number, address: string): ByteText {
+  const addr = parseAddress(address);
+  assert.ok(addr);
+  return MAPS.cb_ep_1.key.text({ vni, addr });
+}
+
+/** An endpoint on the host, or on another one. */
+function at(mac: number, where: { readonly ifindex?: number; readonly remote?: string } = {}): ByteText {
+  const bytes = parseMac(sampleMac(mac));
+  const remote = parseAddress(where.remote ?? '192.0.2.2');
+  assert.ok(bytes && remote);
+  const { ifindex } = where;
+  return MAPS.cb_ep_1.value.text(
+    ifindex === undefined
+      ? { ...NO_ENDPOINT, kind: CB_ENDPOINT_REMOTE, mac: bytes, remote }
+      : { ...NO_ENDPOINT, kind: CB_ENDPOINT_VIF, mac: bytes, ifindex },
+  );
+}
+
+function told(moved: MovedAddresses): string[] {
+  return moved
+    .take()
+    .map(({ vni, address, mac, ifindex }) => `${vni} ${formatAddress(address)} ${formatMac(mac)} ${ifindex}`);
+}
+
+const KEY = keyOf(101, '10.0.0.6');
+
+test('an address has moved when another MAC replaces its own, and when one comes to it that had another before', () => {
+  const moved = new MovedAddresses();
+  moved.put(KEY, undefined, at(6));
+  assert.deepEqual(told(moved), [], 'nobody knew it');
+  moved.put(KEY, at(6), at(7));
+  assert.deepEqual(told(moved), [`101 10.0.0.6 ${sampleMac(7)} 0`]);
+  moved.delete(KEY, at(7));
+  assert.deepEqual(told(moved), [], 'nobody has it');
+  moved.put(KEY, undefined, at(8, { ifindex: 50 }));
+  assert.deepEqual(told(moved), [`101 10.0.0.6 ${sampleMac(8)} 50`]);
+});
+
+test('an address that keeps its MAC has not moved, wherever it is, nor has the same address of another network', () => {
+  const moved = new MovedAddresses();
+  moved.put(KEY, at(6), at(6, { remote: '192.0.2.3' }));
+  moved.delete(KEY, at(6));
+  moved.put(KEY, undefined, at(6, { ifindex: 50 }));
+  moved.put(keyOf(102, '10.0.0.6'), undefined, at(7));
+  assert.deepEqual(told(moved), []);
+});
+
+test('of several moves before it is asked the last is told, and none when nobody has the address in the end', () => {
+  const moved = new MovedAddresses();
+  moved.put(KEY, at(6), at(7));
+  moved.put(KEY, at(7), at(8));
+  assert.deepEqual(told(moved), [`101 10.0.0.6 ${sampleMac(8)} 0`]);
+  moved.put(KEY, at(8), at(9));
+  moved.delete(KEY, at(9));
+  assert.deepEqual(told(moved), []);
+});
+
+test('of very many addresses that are gone the oldest are forgotten', () => {
+  const moved = new MovedAddresses();
+  for (let n = 0; n < 17_000; n += 1) moved.delete(keyOf(n, '10.0.0.6'), at(6));
+  moved.put(keyOf(0, '10.0.0.6'), undefined, at(7));
+  assert.deepEqual(told(moved), []);
+  moved.put(keyOf(16_999, '10.0.0.6'), undefined, at(7));
+  assert.equal(told(moved).length, 1);
+});

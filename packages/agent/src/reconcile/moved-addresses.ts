@@ -1,0 +1,57 @@
+import { type CbEndpoint, MAPS } from '../bpf/abi.gen.ts';
+import { type ByteText, textBytes } from '../bpf/codec.ts';
+
+/** An address of a network that is at another MAC address than before. */
+export type MovedAddress = {
+  readonly vni: number;
+  /** In the 128-bit form. */
+  readonly address: Uint8Array;
+  readonly mac: Uint8Array;
+  /** The device on this host that has it; 0: none has. */
+  readonly ifindex: number;
+};
+
+/** Addresses that are gone and of which the last MAC is remembered. */
+const REMEMBERED = 16_384;
+
+/**
+ * What is written to `cb_ep_1`, as those see it who ask for addresses and keep the answers: an address whose MAC is another now than it was last,
+ * though nobody may have had it for a while.
+ */
+export class MovedAddresses {
+  /** Entries that are gone, the oldest first. */
+  readonly #gone = new Map<ByteText, ByteText>();
+  readonly #moved = new Map<ByteText, MovedAddress>();
+
+  /** An entry was written. `before`: what it replaced. */
+  put(key: ByteText, before: ByteText | undefined, after: ByteText): void {
+    const last = before ?? this.#gone.get(key);
+    this.#gone.delete(key);
+    if (last === undefined || last === after) return;
+    const { mac, ifindex } = endpointOf(after);
+    if (Buffer.compare(endpointOf(last).mac, mac) === 0) return;
+    const { vni, addr } = MAPS.cb_ep_1.key.decode(textBytes(key));
+    this.#moved.set(key, { vni, address: addr, mac, ifindex });
+  }
+
+  /** An entry was deleted. */
+  delete(key: ByteText, before: ByteText): void {
+    this.#moved.delete(key);
+    this.#gone.delete(key);
+    this.#gone.set(key, before);
+    const oldest = this.#gone.size > REMEMBERED ? this.#gone.keys().next().value : undefined;
+    if (oldest !== undefined) this.#gone.delete(oldest);
+  }
+
+  /** Those since the last call, each as it is now. */
+  take(): readonly MovedAddress[] {
+    if (this.#moved.size === 0) return [];
+    const taken = [...this.#moved.values()];
+    this.#moved.clear();
+    return taken;
+  }
+}
+
+function endpointOf(value: ByteText): CbEndpoint {
+  return MAPS.cb_ep_1.value.decode(textBytes(value));
+}

@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { silentLogger } from '@cable/kit';
+import { createRefusalLog, makeRefusal } from './refusal.ts';
+
+test('a refusal is said at first, when its reason is another, every ten minutes, and anew when it was over', () => {
+  let now = 0;
+  const said: string[] = [];
+  const log = { ...silentLogger(), error: (fields: object) => said.push(Object.values(fields)[1] as string) };
+  const refusals = createRefusalLog(log, () => now);
+  const refuse = (message: string): void => refusals.note(makeRefusal('HostNameInUse', message));
+  for (; now < 1_200_000; now += 30_000) refuse('alive at 192.0.2.1');
+  assert.deepEqual(said.splice(0), Array(2).fill('alive at 192.0.2.1'));
+  refuse('alive at 192.0.2.2');
+  refuse('alive at 192.0.2.2');
+  assert.deepEqual(said.splice(0), ['alive at 192.0.2.2']);
+  refusals.note(null);
+  refuse('alive at 192.0.2.2');
+  assert.equal(said.length, 1);
+});
