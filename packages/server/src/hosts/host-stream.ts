@@ -37,6 +37,8 @@ export type HostStreamOptions = {
   readonly joiner: Joiner;
   /** Called when there is something to send that must wait until the store is settled. */
   readonly onWait: (stream: HostStream) => void;
+  /** Called when there is something to send: `pump` is wanted, in some later turn of the event loop. */
+  readonly onReady: (stream: HostStream) => void;
   /** Told of a defect that ends the stream. */
   readonly onError: (err: unknown) => void;
   /** Called once, when the stream is over, with the reason. */
@@ -49,6 +51,9 @@ export type HostStreamOptions = {
 
 /** A position of a client that no log knows: it is sent the whole slice, or told to drop it. */
 const NOWHERE = -1;
+
+/** Bytes that are written at a time: a thousand streams that come back at once take turns, among themselves and with everything else. */
+const PUMP_BYTES = 1 << 18;
 
 /** Time for a last line to reach a client. */
 const GOODBYE_MS = 1000;
@@ -90,7 +95,7 @@ export class HostStream {
 
   constructor(options: HostStreamOptions) {
     this.#options = options;
-    this.#output = new StreamOutput(options.socket, options.joiner, () => this.pump());
+    this.#output = new StreamOutput(options.socket, options.joiner, () => options.onReady(this));
   }
 
   /** The agent's run; empty before it has said so. */
@@ -131,11 +136,11 @@ export class HostStream {
     if (this.#making?.key === key) this.#making.isVoid = true;
   }
 
-  /** Sends what is due, as far as the client keeps up, and then a bookmark. */
+  /** Sends some of what is due, as far as the client keeps up, and after the last of it a bookmark. */
   pump(): void {
     if (this.#state === 'resuming') this.#begin();
     if (this.#state !== 'catching up' && this.#state !== 'live') return;
-    this.#sendDue();
+    if (this.#sendDue()) this.#options.onReady(this);
     if (this.#isSent && (this.#unmarked || this.#state !== 'live')) this.#endWithBookmark();
     this.#output.flush();
   }
@@ -206,7 +211,7 @@ export class HostStream {
     this.#output.flush();
     this.#resume = resume;
     this.#state = 'resuming';
-    this.pump();
+    this.#options.onReady(this);
   }
 
   /** Finds out what the client lacks, when the slices are at a revision that is not before the client's. */
@@ -240,18 +245,22 @@ export class HostStream {
     this.#state = 'catching up';
     this.#sending = undefined;
     for (const key of this.#options.store.keysOf(this.#options.host)) this.#due.set(key, NOWHERE);
-    this.pump();
+    this.#options.onReady(this);
   }
 
-  #sendDue(): void {
+  /** True: there is more, and it may go as well. */
+  #sendDue(): boolean {
+    const until = this.#output.added + PUMP_BYTES;
     while (this.#making === undefined && this.#output.hasRoom()) {
+      if (this.#output.added > until) return true;
       if (this.#sending !== undefined) this.#sendChunk(this.#sending);
       else {
         const next = this.#due.entries().next().value;
-        if (next === undefined) return;
+        if (next === undefined) return false;
         this.#sendSlice(...next);
       }
     }
+    return false;
   }
 
   #sendSlice(key: SliceKey, position: number): void {
@@ -265,7 +274,9 @@ export class HostStream {
     }
     const delta = position === NOWHERE ? undefined : store.delta(slice, position);
     if (delta === undefined) {
-      this.#makeSnapshot(key);
+      const kept = store.keptSnapshot(slice);
+      if (kept === undefined) this.#makeSnapshot(key);
+      else this.#startSending(key, kept);
       return;
     }
     this.#output.add(delta.line);
@@ -286,7 +297,7 @@ export class HostStream {
     const made = this.#options.store.snapshot(key).then((snapshot) => {
       this.#making = undefined;
       if (snapshot !== undefined && !making.isVoid && this.#due.has(key)) this.#startSending(key, snapshot);
-      this.pump();
+      this.#options.onReady(this);
     });
     this.#whileOpen(made);
   }

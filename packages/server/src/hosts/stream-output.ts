@@ -48,6 +48,7 @@ export class StreamOutput {
   readonly #onRoom: () => void;
   #parts: Buffer[] = [];
   #gathered = 0;
+  #added = 0;
   #writes = 0;
   #progressAt = 0;
   /** True: somebody waits for room. */
@@ -65,8 +66,14 @@ export class StreamOutput {
     return !this.#asked;
   }
 
+  /** Bytes that were added, ever. */
+  get added(): number {
+    return this.#added;
+  }
+
   add(line: Buffer): void {
     this.#parts.push(line);
+    this.#added += line.length;
     this.#gathered += line.length;
     if (this.#gathered > PIECE_BYTES) this.flush();
   }

@@ -83,7 +83,6 @@ export class HostStreamV1 {
     if ((this.#state === 'catching up' || this.#state === 'live') && isWhole(key)) this.#due.add(key);
   }
 
-  /** Protocol 1 has no marks. */
   /** True while something is due, or was written without a `sync` or bookmark behind it. */
   get owes(): boolean {
     return this.#state !== 'live' || this.#isSending || this.#unmarked || this.#due.size > 0;

@@ -34,6 +34,9 @@ export class Streams implements Follower {
   readonly #streams = new Map<string, Set<AnyStream>>();
   /** Streams that have, or may have, something to send at the end of the batch. */
   readonly #touched = new Set<AnyStream>();
+  /** Streams that may go on sending, in the order in which they will. */
+  readonly #ready = new Set<HostStream>();
+  #isPumping = false;
   #streamsV1 = 0;
   readonly #joiner = new Joiner();
   readonly #turns: () => Turns;
@@ -83,7 +86,18 @@ export class Streams implements Follower {
     this.#start(
       host,
       2,
-      (ends) => new HostStream({ host, store, plane, socket, joiner: this.#joiner, keepaliveMs, stalledMs, ...ends }),
+      (ends) =>
+        new HostStream({
+          host,
+          store,
+          plane,
+          socket,
+          joiner: this.#joiner,
+          keepaliveMs,
+          stalledMs,
+          onReady: (ready) => this.#pumpSoon(ready),
+          ...ends,
+        }),
     );
   }
 
@@ -155,10 +169,38 @@ export class Streams implements Follower {
     // Those that have to wait again come with the next batch.
     for (const stream of [...this.#touched]) {
       this.#touched.delete(stream);
-      stream.pump();
+      this.#pump(stream);
       if (turns.due()) await turns.next();
     }
     this.#joiner.clear();
+  }
+
+  /** A defect ends the one stream, not the sending of others. */
+  #pump(stream: AnyStream): void {
+    try {
+      stream.pump();
+    } catch (err) {
+      this.#options.log.error({ err }, 'host stream failed');
+      stream.end('stream failed');
+    }
+  }
+
+  #pumpSoon(stream: HostStream): void {
+    this.#ready.add(stream);
+    if (!this.#isPumping) void this.#pumpReady();
+  }
+
+  /** Whoever has more to send goes to the end of the line. */
+  async #pumpReady(): Promise<void> {
+    this.#isPumping = true;
+    const turns = this.#turns();
+    await turns.next();
+    for (const stream of this.#ready) {
+      this.#ready.delete(stream);
+      this.#pump(stream);
+      if (turns.due()) await turns.next();
+    }
+    this.#isPumping = false;
   }
 
   #noteMoves(host: string, keys: ReadonlySet<SliceKey>): void {
@@ -194,6 +236,7 @@ export class Streams implements Follower {
   #ended(host: string, streams: Set<AnyStream>, stream: AnyStream, reason: string): void {
     streams.delete(stream);
     this.#touched.delete(stream);
+    if (stream instanceof HostStream) this.#ready.delete(stream);
     if (stream instanceof HostStreamV1) this.#streamsV1 -= 1;
     if (this.#streamsV1 === 0) this.#slicesV1.clear();
     if (streams.size === 0 && this.#streams.get(host) === streams) this.#streams.delete(host);

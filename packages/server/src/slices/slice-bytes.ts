@@ -79,10 +79,16 @@ export class SliceBytes {
     this.#deltaBytes = 0;
   }
 
+  /** All of the slice as it was made before, if what has changed since is known. */
+  keptSnapshot(slice: Slice): Snapshot | undefined {
+    const kept = this.#snapshots.get(slice)?.snapshot;
+    return kept !== undefined && kept.to >= slice.log.start ? kept : undefined;
+  }
+
   /** All of the slice, made in turns, or made before: what has changed since follows by deltas. The slice exists when it is asked for. */
   snapshot(slice: Slice): Promise<Snapshot> {
-    const kept = this.#snapshots.get(slice)?.snapshot;
-    if (kept !== undefined && kept.to >= slice.log.start) return Promise.resolve(kept);
+    const kept = this.keptSnapshot(slice);
+    if (kept !== undefined) return Promise.resolve(kept);
     const making = this.#making.get(slice) ?? this.#make(slice).finally(() => this.#making.delete(slice));
     this.#making.set(slice, making);
     return making;

@@ -209,6 +209,11 @@ export class SliceStore {
     return this.#bytes.delta(slice, position);
   }
 
+  /** Lines of the whole slice, if they were made for somebody a moment ago. */
+  keptSnapshot(slice: Slice): Snapshot | undefined {
+    return this.#bytes.keptSnapshot(slice);
+  }
+
   /** Lines of the whole slice; undefined: it does not exist. */
   async snapshot(key: SliceKey): Promise<Snapshot | undefined> {
     const slice = this.#existing(key);
