@@ -17,16 +17,21 @@ export class LineSplitter {
   /** The lines that end in this chunk. Throws `InvalidInput` when a line is too long. */
   push(chunk: Buffer): readonly string[] {
     const lines: string[] = [];
-    let rest = chunk;
-    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
-      this.#keep(rest.subarray(0, end));
-      lines.push(Buffer.concat(this.#pieces).toString());
-      this.#pieces = [];
-      this.#bytes = 0;
-      rest = rest.subarray(end + 1);
+    let from = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      lines.push(this.#pieces.length === 0 ? chunk.toString('utf8', from, end) : this.#join(chunk.subarray(from, end)));
+      from = end + 1;
     }
-    if (rest.length > 0) this.#keep(rest);
+    if (from < chunk.length) this.#keep(chunk.subarray(from));
     return lines;
+  }
+
+  #join(last: Buffer): string {
+    this.#keep(last);
+    const line = Buffer.concat(this.#pieces).toString();
+    this.#pieces = [];
+    this.#bytes = 0;
+    return line;
   }
 
   #keep(piece: Buffer): void {

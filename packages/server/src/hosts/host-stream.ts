@@ -11,7 +11,8 @@ import type { Delta, Snapshot } from '../slices/slice-bytes.ts';
 import { addHash, encodeLine } from '../slices/slice-lines.ts';
 import type { SliceStore } from '../slices/slice-store.ts';
 import { LineSplitter, parseAgentLine } from './agent-lines.ts';
-import { type Joiner, StreamOutput } from './stream-output.ts';
+import { DueSlices } from './due-slices.ts';
+import { StreamOutput } from './stream-output.ts';
 
 export type Resume = Extract<AgentLine, { readonly type: 'resume' }>;
 
@@ -34,7 +35,6 @@ export type HostStreamOptions = {
   readonly store: SliceStore;
   readonly plane: StreamPlane;
   readonly socket: Duplex;
-  readonly joiner: Joiner;
   /** Called when there is something to send that must wait until the store is settled. */
   readonly onWait: (stream: HostStream) => void;
   /** Called when there is something to send: `pump` is wanted, in some later turn of the event loop. */
@@ -69,10 +69,12 @@ type Sending = { readonly key: SliceKey; readonly snapshot: Snapshot; next: numb
  * in its log up to which the client has it. What is sent is what the slice is by then; a bookmark is written when nothing is due.
  */
 export class HostStream {
+  /** For whoever keeps the streams: this one is to be pumped at the end of the batch. */
+  isTouched = false;
   readonly #options: HostStreamOptions;
   readonly #output: StreamOutput;
   readonly #splitter = new LineSplitter();
-  readonly #due = new Map<SliceKey, number>();
+  readonly #due = new DueSlices();
   #session = '';
   /** What the client said it holds, until the store is settled. */
   #resume: Resume | undefined;
@@ -95,7 +97,7 @@ export class HostStream {
 
   constructor(options: HostStreamOptions) {
     this.#options = options;
-    this.#output = new StreamOutput(options.socket, options.joiner, () => options.onReady(this));
+    this.#output = new StreamOutput(options.socket, () => options.onReady(this));
   }
 
   /** The agent's run; empty before it has said so. */
@@ -255,7 +257,7 @@ export class HostStream {
       if (this.#output.added > until) return true;
       if (this.#sending !== undefined) this.#sendChunk(this.#sending);
       else {
-        const next = this.#due.entries().next().value;
+        const next = this.#due.first();
         if (next === undefined) return false;
         this.#sendSlice(...next);
       }
@@ -279,7 +281,7 @@ export class HostStream {
       else this.#startSending(key, kept);
       return;
     }
-    this.#output.add(delta.line);
+    this.#output.add(delta.lines);
     this.#reached(key, slice.log.end, delta);
   }
 
@@ -374,7 +376,7 @@ export class HostStream {
   }
 
   #add(line: Parameters<typeof encodeLine>[0]): void {
-    this.#output.add(this.#options.joiner.line(encodeLine(line)));
+    this.#output.add(encodeLine(line));
   }
 
   #whileOpen(work: Promise<void>): void {

@@ -6,47 +6,14 @@ const WAITING_BYTES = 1 << 20;
 /** A piece is written when more than this has come together, so that a slow client is seen to take something. */
 const PIECE_BYTES = 1 << 18;
 
-/** Lines that streams have in common at a time: a bookmark, a few slices that are dropped. */
-const LINES_KEPT = 64;
-
-/** Makes one buffer of a text, or of many buffers, and gives the same again when the next stream has the same to send. */
-export class Joiner {
-  readonly #lines = new Map<string, Buffer>();
-  #parts: readonly Buffer[] = [];
-  #joined: Buffer = Buffer.alloc(0);
-
-  /** The text's bytes. */
-  line(text: string): Buffer {
-    const line = this.#lines.get(text) ?? Buffer.from(text);
-    if (this.#lines.size >= LINES_KEPT) this.#lines.clear();
-    this.#lines.set(text, line);
-    return line;
-  }
-
-  join(parts: readonly Buffer[]): Buffer {
-    const [only] = parts;
-    if (only !== undefined && parts.length === 1) return only;
-    if (parts.length !== this.#parts.length || parts.some((part, index) => part !== this.#parts[index])) {
-      this.#joined = Buffer.concat(parts);
-      this.#parts = parts;
-    }
-    return this.#joined;
-  }
-
-  /** Lets go of what is kept. */
-  clear(): void {
-    this.#lines.clear();
-    this.#parts = [];
-    this.#joined = Buffer.alloc(0);
-  }
-}
-
 /** What goes out to one client: gathered, written in few pieces, and bounded while it waits. */
 export class StreamOutput {
   readonly #out: Writable;
-  readonly #joiner: Joiner;
   readonly #onRoom: () => void;
-  #parts: Buffer[] = [];
+  /** Short lines are kept as text: what is written as text takes no buffer. */
+  #text = '';
+  /** What came before that, if some of it came as bytes. */
+  #parts: Buffer[] | undefined;
   #gathered = 0;
   #added = 0;
   #writes = 0;
@@ -54,9 +21,8 @@ export class StreamOutput {
   /** True: somebody waits for room. */
   #asked = false;
 
-  constructor(out: Writable, joiner: Joiner, onRoom: () => void) {
+  constructor(out: Writable, onRoom: () => void) {
     this.#out = out;
-    this.#joiner = joiner;
     this.#onRoom = onRoom;
   }
 
@@ -71,24 +37,31 @@ export class StreamOutput {
     return this.#added;
   }
 
-  add(line: Buffer): void {
-    this.#parts.push(line);
-    this.#added += line.length;
-    this.#gathered += line.length;
+  add(lines: Buffer | string): void {
+    this.#added += lines.length;
+    this.#gathered += lines.length;
+    if (typeof lines === 'string') this.#text += lines;
+    else this.#partsUntilNow().push(lines);
     if (this.#gathered > PIECE_BYTES) this.flush();
   }
 
   /** Writes what was gathered. */
   flush(): void {
-    if (this.#parts.length === 0) return;
-    const piece = this.#joiner.join(this.#parts);
-    this.#parts = [];
+    if (this.#gathered === 0) return;
+    const piece = this.#parts === undefined ? this.#text : Buffer.concat(this.#partsUntilNow());
+    this.#text = '';
+    this.#parts = undefined;
     this.#gathered = 0;
     if (this.#writes === 0) this.#progressAt = performance.now();
     this.#writes += 1;
-    this.#out.write(piece, (err) => {
-      if (!err) this.#written();
-    });
+    this.#out.write(piece, this.#onWritten);
+  }
+
+  #partsUntilNow(): Buffer[] {
+    this.#parts ??= [];
+    if (this.#text !== '') this.#parts.push(Buffer.from(this.#text));
+    this.#text = '';
+    return this.#parts;
   }
 
   /** For how long something has waited and the client has taken none of it. */
@@ -96,9 +69,10 @@ export class StreamOutput {
     return this.#writes === 0 ? 0 : performance.now() - this.#progressAt;
   }
 
-  #written(): void {
+  readonly #onWritten = (err: Error | null | undefined): void => {
+    if (err) return;
     this.#writes -= 1;
     this.#progressAt = performance.now();
     if (this.#asked && this.hasRoom()) this.#onRoom();
-  }
+  };
 }

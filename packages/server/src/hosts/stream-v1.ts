@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import { type NodeKey, splitKey } from '@cable/compiler';
 import type { CableError, SliceKey, SliceKeyV1, SliceKindV1, WatchLineV1 } from '@cable/model';
 import type { SliceStore } from '../slices/slice-store.ts';
-import { type Joiner, StreamOutput } from './stream-output.ts';
+import { StreamOutput } from './stream-output.ts';
 import type { SlicesV1 } from './stream-v1-slices.ts';
 
 export type HostStreamV1Options = {
@@ -12,7 +12,6 @@ export type HostStreamV1Options = {
   readonly store: SliceStore;
   readonly slices: SlicesV1;
   readonly out: Writable;
-  readonly joiner: Joiner;
   /** Content up to the revision has gone out to the host, or its first `sync`. */
   readonly sent: (host: string, revision: number) => void;
   /** Called when there is something to send that must wait until the store is settled. */
@@ -35,6 +34,8 @@ const SEND_ORDER: Readonly<Record<SliceKindV1, number>> = { group: 0, policy: 1,
  * it is by then.
  */
 export class HostStreamV1 {
+  /** For whoever keeps the streams: this one is to be pumped at the end of the batch. */
+  isTouched = false;
   /** Agents of protocol 1 do not name their runs. */
   readonly session: string = '';
   readonly #options: HostStreamV1Options;
@@ -57,7 +58,7 @@ export class HostStreamV1 {
     this.#options = options;
     this.#bookmark = options.since;
     this.#notBefore = Math.max(options.since, options.store.taken);
-    this.#output = new StreamOutput(options.out, options.joiner, () => this.#onRoom());
+    this.#output = new StreamOutput(options.out, () => this.#onRoom());
   }
 
   /** Sends what the client lacks, and from then on what changes. */
@@ -200,7 +201,7 @@ export class HostStreamV1 {
   }
 
   #add(line: Exclude<WatchLineV1, { readonly type: 'put' }>): void {
-    this.#output.add(this.#options.joiner.line(`${JSON.stringify(line)}\n`));
+    this.#output.add(`${JSON.stringify(line)}\n`);
   }
 }
 

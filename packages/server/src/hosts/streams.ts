@@ -6,7 +6,6 @@ import { startSliceTurns } from '../slices/pacer.ts';
 import type { Outcome } from '../slices/slice-compiler.ts';
 import type { Follower, SliceStore } from '../slices/slice-store.ts';
 import { HostStream, type StreamPlane } from './host-stream.ts';
-import { Joiner } from './stream-output.ts';
 import { HostStreamV1 } from './stream-v1.ts';
 import { SlicesV1 } from './stream-v1-slices.ts';
 
@@ -32,13 +31,12 @@ type AnyStream = HostStream | HostStreamV1;
 export class Streams implements Follower {
   readonly #options: StreamsOptions;
   readonly #streams = new Map<string, Set<AnyStream>>();
-  /** Streams that have, or may have, something to send at the end of the batch. */
-  readonly #touched = new Set<AnyStream>();
+  /** Streams that have, or may have, something to send at the end of the batch: those with `isTouched`. */
+  #touched: AnyStream[] = [];
   /** Streams that may go on sending, in the order in which they will. */
   readonly #ready = new Set<HostStream>();
   #isPumping = false;
   #streamsV1 = 0;
-  readonly #joiner = new Joiner();
   readonly #turns: () => Turns;
   readonly #slicesV1: SlicesV1;
   readonly #abort = new AbortController();
@@ -72,7 +70,9 @@ export class Streams implements Follower {
   /** True while something for the host is due, or was written without a `sync` or bookmark behind it; and while it has no stream. */
   owes(host: string): boolean {
     const streams = this.#streams.get(host);
-    return streams === undefined || [...streams].some((stream) => stream.owes);
+    if (streams === undefined) return true;
+    for (const stream of streams) if (stream.owes) return true;
+    return false;
   }
 
   /** True when that run of the host's agent has a stream here. */
@@ -92,7 +92,6 @@ export class Streams implements Follower {
           store,
           plane,
           socket,
-          joiner: this.#joiner,
           keepaliveMs,
           stalledMs,
           onReady: (ready) => this.#pumpSoon(ready),
@@ -113,7 +112,6 @@ export class Streams implements Follower {
         slices: this.#slicesV1,
         out,
         sent,
-        joiner: this.#joiner,
         keepaliveMs,
         stalledMs,
         ...ends,
@@ -153,7 +151,7 @@ export class Streams implements Follower {
         for (const stream of this.#streams.get(host) ?? []) {
           if (stream instanceof HostStreamV1) stream.note(key, whole);
           else if (isSent(key)) stream.note(key, position, digest);
-          this.#touched.add(stream);
+          this.#touch(stream);
         }
         if (turns.due()) await turns.next();
       }
@@ -166,13 +164,20 @@ export class Streams implements Follower {
 
   async flush(): Promise<void> {
     const turns = this.#turns();
+    const touched = this.#touched;
     // Those that have to wait again come with the next batch.
-    for (const stream of [...this.#touched]) {
-      this.#touched.delete(stream);
+    this.#touched = [];
+    for (const stream of touched) {
+      stream.isTouched = false;
       this.#pump(stream);
       if (turns.due()) await turns.next();
     }
-    this.#joiner.clear();
+  }
+
+  #touch(stream: AnyStream): void {
+    if (stream.isTouched) return;
+    stream.isTouched = true;
+    this.#touched.push(stream);
   }
 
   /** A defect ends the one stream, not the sending of others. */
@@ -212,7 +217,7 @@ export class Streams implements Follower {
     }
     for (const stream of streams) {
       for (const key of keys) stream.noteMove(key);
-      this.#touched.add(stream);
+      this.#touch(stream);
     }
   }
 
@@ -222,7 +227,7 @@ export class Streams implements Follower {
     this.#streams.set(host, streams);
     const oldest = streams.size < STREAMS_A_HOST ? undefined : streams.values().next().value;
     const stream: S = make({
-      onWait: (waiting) => this.#touched.add(waiting),
+      onWait: (waiting) => this.#touch(waiting),
       onError: (err) => log.error({ err, host }, 'host stream failed'),
       onEnd: (reason) => this.#ended(host, streams, stream, reason),
     });
@@ -235,7 +240,6 @@ export class Streams implements Follower {
 
   #ended(host: string, streams: Set<AnyStream>, stream: AnyStream, reason: string): void {
     streams.delete(stream);
-    this.#touched.delete(stream);
     if (stream instanceof HostStream) this.#ready.delete(stream);
     if (stream instanceof HostStreamV1) this.#streamsV1 -= 1;
     if (this.#streamsV1 === 0) this.#slicesV1.clear();

@@ -10,7 +10,7 @@ import { rowOfItem, type SliceWriter } from './slice-writer.ts';
 
 /** Lines that bring a client from one position of a slice to another, `to`. */
 export type Delta = {
-  readonly line: Buffer;
+  readonly lines: string;
   readonly to: number;
   /** No bookmark or `sync` may follow before the store has reached this revision: the tables were ahead of it. */
   readonly notBefore: number;
@@ -68,7 +68,7 @@ export class SliceBytes {
     const items = slice.log.itemsFrom(from, DELTA_CHANGES) ?? [];
     const content = this.#lines(slice, items);
     const to = Math.min(from + DELTA_CHANGES, slice.log.end);
-    const delta = { line: ownBuffer(content.text), to, notBefore: content.notBefore };
+    const delta = { lines: content.text, to, notBefore: content.notBefore };
     this.#keepDelta(slice, from, delta);
     return delta;
   }
@@ -171,7 +171,7 @@ export class SliceBytes {
 
   #keepDelta(slice: Slice, from: number, delta: Delta): void {
     if (this.#deltaBytes > DELTA_BYTES) this.endBatch();
-    this.#deltaBytes += delta.line.length;
+    this.#deltaBytes += delta.lines.length;
     const made = this.#deltas.get(slice);
     if (made === undefined) this.#deltas.set(slice, new Map([[from, delta]]));
     else made.set(from, delta);

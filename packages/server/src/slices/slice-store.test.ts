@@ -368,7 +368,7 @@ describe('log', () => {
     await apply(world.put('port', testPort(0x13, NET, 'h2')));
     await apply(world.delete('port', uuid(0x12)));
     const position = store.positionOf(key, then) ?? -1;
-    const lines = deltaOf(store, key, position)?.line.toString().trimEnd().split('\n') ?? [];
+    const lines = deltaOf(store, key, position)?.lines.trimEnd().split('\n') ?? [];
     assert.deepEqual(
       lines.map((line) => JSON.parse(line)).map(({ type, item }) => [type, item]),
       [
