@@ -8,8 +8,11 @@ import { MAX_TXN_BYTES, MAX_TXN_OPS } from '../limits.ts';
 import type { TxnRequest, TxnResponse } from './schema.ts';
 import { encodeGroup, revisionOf } from './wire.ts';
 
-/** Most requests on their way. Two: etcd writes one to its log while the next comes in. */
-const REQUESTS_AT_ONCE = 2;
+/** Most requests on their way, if what waits can go together: what comes meanwhile goes with the next. */
+const REQUESTS_AT_ONCE = 1;
+
+/** Most requests on their way, if the first that waits must go alone. */
+const WIDE_AT_ONCE = 4;
 
 /** A request that takes longer does not hold up those behind it. */
 const SLOW_MS = 250;
@@ -55,11 +58,16 @@ export class TxnGroups {
   }
 
   #start(): void {
-    while (this.#waiting.length > 0 && this.#onTheWay < REQUESTS_AT_ONCE) {
+    while (this.#mayStart()) {
       const { group, rest } = takeGroup(this.#waiting);
       this.#waiting = rest;
       this.#follow(group);
     }
+  }
+
+  #mayStart(): boolean {
+    const [first] = this.#waiting;
+    return first !== undefined && this.#onTheWay < (isNarrow(first) ? REQUESTS_AT_ONCE : WIDE_AT_ONCE);
   }
 
   #follow(group: readonly Job[]): void {
@@ -107,19 +115,23 @@ function takeGroup(waiting: readonly Job[]): { readonly group: readonly Job[]; r
   const written = new KeySet();
   let bytes = 0;
   for (const job of waiting) {
-    const isNarrow = Math.max(job.compares.length, job.ops.length) <= MOST_WIDTH;
     const isFirst = group.length === 0;
-    const fits = isNarrow && group.length < MOST_TOGETHER && bytes + job.bytes <= MAX_TXN_BYTES;
+    const fits = isNarrow(job) && group.length < MOST_TOGETHER && bytes + job.bytes <= MAX_TXN_BYTES;
     if (!isFirst && !(fits && isFree(job, written))) {
       rest.push(job);
       continue;
     }
     group.push(job);
     bytes += job.bytes;
-    if (!isNarrow) return { group, rest: waiting.slice(1) };
+    if (!isNarrow(job)) return { group, rest: waiting.slice(1) };
     for (const op of job.ops) written.add(op);
   }
   return { group, rest };
+}
+
+/** True when it may go with others. */
+function isNarrow({ compares, ops }: Job): boolean {
+  return Math.max(compares.length, ops.length) <= MOST_WIDTH;
 }
 
 function isFree({ compares, ops }: Job, written: KeySet): boolean {
