@@ -1,5 +1,5 @@
 export type ByteCacheOptions = {
-  /** Bytes of all values together. */
+  /** Bytes of all values together; a value that alone is bigger is kept alone. */
   readonly maxBytes: number;
   /** A value that nobody has asked for during this time goes, at the latest after as much again. */
   readonly keepMs: number;
@@ -32,16 +32,14 @@ export class ByteCache<K, V extends { readonly bytes: number }> {
     return kept.value;
   }
 
-  /** A value that is too big for all the room is not kept. */
   set(key: K, value: V): void {
     this.#delete(key);
     const { maxBytes, keepMs } = this.#options;
-    if (value.bytes > maxBytes) return;
     this.#values.set(key, { value, usedAt: performance.now() });
     this.#bytes += value.bytes;
     this.#timer ??= setTimeout(() => this.#expire(), keepMs).unref();
     for (const oldest of this.#values.keys()) {
-      if (this.#bytes <= maxBytes) return;
+      if (this.#bytes <= maxBytes || oldest === key) return;
       this.#delete(oldest);
     }
   }

@@ -125,7 +125,9 @@ export class SliceBytes {
     }
     chunks.push(ownBuffer(text));
     const snapshot = { chunks, to, notBefore };
-    this.#snapshots.set(slice, { snapshot, bytes: chunks.reduce((sum, chunk) => sum + chunk.length, 0) });
+    // What one host alone needs, nobody else asks for.
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    if (slice.subscribers.size > 1) this.#snapshots.set(slice, { snapshot, bytes });
     return snapshot;
   }
 
