@@ -18,7 +18,7 @@ import { addHash, subtractHash } from './slice-lines.ts';
 /** Wait before everything is computed anew after a defect. */
 const RECOVERY_MS = 1000;
 
-const CACHE_BYTES = 32 << 20;
+const CACHE_BYTES = 64 << 20;
 
 /** `changed`: headers (item null) and items with new content, that came, or that went; an item's key begins with its row's id. */
 export type Compiled = { readonly revision: number; readonly changed: readonly Part[] };
@@ -37,7 +37,7 @@ export type SliceStoreOptions = {
   readonly onError: (what: string, err: unknown) => void;
   /** Starts the turns in which bulk work is done. Default: `startSliceTurns`. */
   readonly turns?: () => Turns;
-  /** Bytes of whole slices that are kept for a while for who else asks for them. Default 32 MiB. */
+  /** Bytes of whole slices that are kept for a while for who else asks for them. Default 64 MiB. */
   readonly cacheBytes?: number;
 };
 
