@@ -5,7 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { type AgentLine, HOST_PROTOCOL, HOST_UPGRADE, type HostWelcome, type StoreHistory } from '@cable/model';
+import { untilListens } from './reachable.ts';
 import type { SharedSlices } from './shared-slices.ts';
 
 const HEARTBEAT_MS = 5000;
@@ -94,6 +96,9 @@ export class SimulatedAgent {
   async #connect(): Promise<void> {
     const { host, underlay, servers, warm, slices } = this.#options;
     const server = servers[this.#server % servers.length] ?? '';
+    // Of several servers the next may be up.
+    if (servers.length === 1 && (await untilListens(server))) await wait(Math.random() * RETRY_MS.most);
+    if (this.#stopped) return;
     const path = `/cable/v1/hosts/${host}`;
     const registration = { underlay, agentVersion: 'bench', agentId: this.#agentId, session: this.#session };
     const welcome = await put(server + path, { ...registration, protocol: HOST_PROTOCOL });

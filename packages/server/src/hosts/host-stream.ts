@@ -358,9 +358,8 @@ export class HostStream {
 
   #tick(): void {
     const { stalledMs, store } = this.#options;
-    const hasBegun = this.#state === 'catching up' || this.#state === 'live';
     if (this.#output.stalledMs() > stalledMs) this.end('client is too slow');
-    else if (!hasBegun && performance.now() - this.#startedAt > stalledMs) this.end('stream did not begin');
+    else if (this.#state === 'new' && performance.now() - this.#startedAt > stalledMs) this.end('client says nothing');
     if (this.#state !== 'live' || this.#unmarked || !this.#isSent) return;
     if (this.#isWhole) this.#bookmark = Math.max(this.#bookmark, store.revision);
     this.#add({ type: 'bookmark', revision: this.#bookmark, ...this.#newMark() });

@@ -18,7 +18,8 @@ import { addHash, subtractHash } from './slice-lines.ts';
 /** Wait before everything is computed anew after a defect. */
 const RECOVERY_MS = 1000;
 
-const CACHE_BYTES = 64 << 20;
+/** All of a large store's slices, or each of many hosts that come at once has them made anew. */
+const CACHE_BYTES = 128 << 20;
 
 /** `changed`: headers (item null) and items with new content, that came, or that went; an item's key begins with its row's id. */
 export type Compiled = { readonly revision: number; readonly changed: readonly Part[] };
@@ -37,7 +38,7 @@ export type SliceStoreOptions = {
   readonly onError: (what: string, err: unknown) => void;
   /** Starts the turns in which bulk work is done. Default: `startSliceTurns`. */
   readonly turns?: () => Turns;
-  /** Bytes of whole slices that are kept for a while for who else asks for them. Default 64 MiB. */
+  /** Bytes of whole slices that are kept for a while for who else asks for them. Default 128 MiB. */
   readonly cacheBytes?: number;
 };
 

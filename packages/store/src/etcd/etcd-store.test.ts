@@ -141,12 +141,12 @@ test('etcd: a list in portions whose revision is compacted meanwhile says so', {
     );
     return (await store.txn([], ops)).revision;
   };
-  for (let at = 0; at < 40; at += 1) await write(at);
+  for (let at = 0; at < 80; at += 1) await write(at);
   const list = async (): Promise<void> => {
     for await (const _portion of store.listPages('/forgotten/')) await store.compact(await write(17));
   };
   await assert.rejects(list(), { code: 'compacted' });
-  assert.equal((await store.list('/forgotten/')).kvs.length, 40 * 128);
+  assert.equal((await store.list('/forgotten/')).kvs.length, 80 * 128);
   await store.close();
 });
 

@@ -85,15 +85,15 @@ function reads(check: Check): void {
 
   check('a list in portions is of one revision, whatever is written between them', async (store, prefix) => {
     const key = (i: number): string => `${prefix}k/${String(i).padStart(4, '0')}`;
-    for (let at = 0; at < 3000; at += 100) {
+    for (let at = 0; at < 5000; at += 100) {
       await write(store, ...Array.from({ length: 100 }, (_, i) => put(key(at + i), 'before')));
     }
     const whole = await store.list(`${prefix}k/`);
     const portions: ListPage[] = [];
     for await (const portion of store.listPages(`${prefix}k/`)) {
       portions.push(portion);
-      const last = 2999 - portions.length;
-      await write(store, put(key(last), 'after'), put(`${prefix}k/9999`, 'new'), { kind: 'delete', key: key(2999) });
+      const last = 4999 - portions.length;
+      await write(store, put(key(last), 'after'), put(`${prefix}k/9999`, 'new'), { kind: 'delete', key: key(4999) });
     }
     assert(portions.length > 1);
     assert(portions.every((portion) => portion.revision === whole.revision && portion.kvs.length < 1000));
