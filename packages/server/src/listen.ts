@@ -74,11 +74,14 @@ function passUpgrades(server: Server, upgrade: UpgradeHandler, upgraded: Set<Dup
   });
 }
 
+/** Connections that wait to be taken, as far as net.core.somaxconn allows: the agents of a whole cloud may come back in one second. Node's 511 made the kernel reset most of 5,000. */
+const BACKLOG = 16_384;
+
 async function listenOn(server: Server, address: ListenAddress): Promise<string> {
   if (address.kind === 'unix') await removeStaleSocket(address.path);
   const listening = once(server, 'listening');
-  if (address.kind === 'unix') server.listen({ path: address.path });
-  else server.listen({ host: address.host, port: address.port });
+  if (address.kind === 'unix') server.listen({ path: address.path, backlog: BACKLOG });
+  else server.listen({ host: address.host, port: address.port, backlog: BACKLOG });
   try {
     await listening;
   } catch (cause) {

@@ -1,6 +1,6 @@
 import type { Duplex, Writable } from 'node:stream';
 import { type CompilerTables, isSent } from '@cable/compiler';
-import type { Logger, Turns } from '@cable/kit';
+import { type Logger, startTurns, type Turns } from '@cable/kit';
 import { CableError, type SliceKey } from '@cable/model';
 import { startSliceTurns } from '../slices/pacer.ts';
 import type { Outcome } from '../slices/slice-compiler.ts';
@@ -198,7 +198,8 @@ export class Streams implements Follower {
   /** Whoever has more to send goes to the end of the line. */
   async #pumpReady(): Promise<void> {
     this.#isPumping = true;
-    const turns = this.#turns();
+    // Short turns: whoever is yet to be let in comes before those who are sent much.
+    const turns = startTurns();
     await turns.next();
     for (const stream of this.#ready) {
       this.#ready.delete(stream);
