@@ -20,7 +20,7 @@ export type SimulatedAgentOptions = {
   /** Servers in the order in which they are tried. */
   readonly servers: readonly string[];
   readonly slices: SharedSlices;
-  /** True: slices that another agent of this process holds are presented as held. */
+  /** True: slices that other agents of this process hold, this one holds from the first. */
   readonly warm: boolean;
   readonly observer: Observer;
 };
@@ -108,7 +108,8 @@ export class SimulatedAgent {
     this.#rest = undefined;
     this.#synced = false;
     this.#bytes = 0;
-    const held = warm && this.#revision === 0 ? this.#guess() : [...this.#keys];
+    if (warm && this.#revision === 0) for (const key of slices.keys()) this.#keys.add(key);
+    const held = [...this.#keys];
     const resume: AgentLine = {
       type: 'resume',
       session: this.#session,
@@ -122,11 +123,6 @@ export class SimulatedAgent {
     socket.on('close', () => this.#lost('connection closed'));
     clearInterval(this.#heartbeat);
     this.#heartbeat = setInterval(() => this.#report(), HEARTBEAT_MS * (0.9 + Math.random() * 0.2));
-  }
-
-  /** A warm agent holds what others of the process hold. */
-  #guess(): readonly string[] {
-    return this.#options.slices.keys();
   }
 
   #lost(reason: string): void {

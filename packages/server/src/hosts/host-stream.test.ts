@@ -269,9 +269,9 @@ describe('a stream', () => {
       letGo = resolve;
     });
     const asked = new Promise<void>((resolve) => {
-      rig.store.snapshot = async (key) => {
-        const made = await snapshot.call(rig.store, key);
-        if (key.startsWith('endpoints:')) {
+      rig.store.snapshot = async (slice) => {
+        const made = await snapshot.call(rig.store, slice);
+        if (slice.key.startsWith('endpoints:')) {
           resolve();
           await gate;
         }

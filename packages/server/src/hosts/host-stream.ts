@@ -7,6 +7,7 @@ import {
   type SliceKey,
   type StoreHistory,
 } from '@cable/model';
+import type { Slice } from '../slices/slice.ts';
 import type { Delta, Snapshot } from '../slices/slice-bytes.ts';
 import { addHash, encodeLine } from '../slices/slice-lines.ts';
 import type { SliceStore } from '../slices/slice-store.ts';
@@ -81,7 +82,7 @@ export class HostStream {
   #state: 'new' | 'asking' | 'resuming' | 'catching up' | 'live' | 'ended' = 'new';
   #sending: Sending | undefined;
   /** A whole slice that is made into lines. `isVoid`: the host began or ceased to need it meanwhile, so that it may be another one's. */
-  #making: { readonly key: SliceKey; isVoid: boolean } | undefined;
+  #making: { readonly key: SliceKey; isVoid: boolean; done: Promise<void> } | undefined;
   /** No bookmark before the store has reached this. */
   #notBefore = 0;
   /** Revision of the last `sync` or `bookmark`. */
@@ -138,13 +139,19 @@ export class HostStream {
     if (this.#making?.key === key) this.#making.isVoid = true;
   }
 
-  /** Sends some of what is due, as far as the client keeps up, and after the last of it a bookmark. */
-  pump(): void {
+  /** Sends some of what is due, as far as the client keeps up, and after the last of it a bookmark. True: there is more that may go as well. */
+  pump(): boolean {
     if (this.#state === 'resuming') this.#begin();
-    if (this.#state !== 'catching up' && this.#state !== 'live') return;
-    if (this.#sendDue()) this.#options.onReady(this);
+    if (this.#state !== 'catching up' && this.#state !== 'live') return false;
+    const isMore = this.#sendDue();
     if (this.#isSent && (this.#unmarked || this.#state !== 'live')) this.#endWithBookmark();
     this.#output.flush();
+    return isMore;
+  }
+
+  /** Resolves when the whole slice is made that is to be sent next; undefined: none is being made. */
+  get making(): Promise<void> | undefined {
+    return this.#making?.done;
   }
 
   /** Says why, and ends the stream. */
@@ -194,14 +201,14 @@ export class HostStream {
 
   #report({ type: _, ...report }: Extract<AgentLine, { readonly type: 'status' }>): void {
     const { plane, host } = this.#options;
-    this.#whileOpen(plane.report(host, this.#session, report));
+    void this.#whileOpen(plane.report(host, this.#session, report));
   }
 
   #ask(resume: Resume): void {
     if (this.#state !== 'new') throw new CableError('InvalidInput', 'A host stream has one resume line.');
     this.#state = 'asking';
     this.#session = resume.session;
-    this.#whileOpen(
+    void this.#whileOpen(
       this.#options.plane.admit(this.#options.host, resume).then((history) => this.#welcome(resume, history)),
     );
   }
@@ -277,7 +284,7 @@ export class HostStream {
     const delta = position === NOWHERE ? undefined : store.delta(slice, position);
     if (delta === undefined) {
       const kept = store.keptSnapshot(slice);
-      if (kept === undefined) this.#makeSnapshot(key);
+      if (kept === undefined) this.#makeSnapshot(key, slice);
       else this.#startSending(key, kept);
       return;
     }
@@ -292,16 +299,17 @@ export class HostStream {
     else this.#due.set(key, to);
   }
 
-  #makeSnapshot(key: SliceKey): void {
-    const making = { key, isVoid: false };
+  #makeSnapshot(key: SliceKey, slice: Slice): void {
+    const making = { key, isVoid: false, done: Promise.resolve() };
     this.#making = making;
     this.#due.set(key, NOWHERE);
-    const made = this.#options.store.snapshot(key).then((snapshot) => {
-      this.#making = undefined;
-      if (snapshot !== undefined && !making.isVoid && this.#due.has(key)) this.#startSending(key, snapshot);
-      this.#options.onReady(this);
-    });
-    this.#whileOpen(made);
+    making.done = this.#whileOpen(
+      this.#options.store.snapshot(slice).then((snapshot) => {
+        this.#making = undefined;
+        if (!making.isVoid && this.#due.has(key)) this.#startSending(key, snapshot);
+        this.#options.onReady(this);
+      }),
+    );
   }
 
   #startSending(key: SliceKey, snapshot: Snapshot): void {
@@ -378,8 +386,8 @@ export class HostStream {
     this.#output.add(encodeLine(line));
   }
 
-  #whileOpen(work: Promise<void>): void {
-    work.catch((err: unknown) => this.#refuseFor(err));
+  #whileOpen(work: Promise<void>): Promise<void> {
+    return work.catch((err: unknown) => this.#refuseFor(err));
   }
 
   #refuseFor(err: unknown): void {

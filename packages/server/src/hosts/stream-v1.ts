@@ -89,9 +89,10 @@ export class HostStreamV1 {
     return this.#state !== 'live' || this.#isSending || this.#unmarked || this.#due.size > 0;
   }
 
-  pump(): void {
+  /** Sends what is due, as far as the client keeps up; goes on by itself, so there is never more for the caller. */
+  pump(): false {
     if (this.#state === 'new') this.#begin();
-    if (this.#isSending || this.#state === 'new' || this.#state === 'ended') return;
+    if (this.#isSending || this.#state === 'new' || this.#state === 'ended') return false;
     this.#isSending = true;
     this.#send()
       .catch((err: unknown) => {
@@ -101,6 +102,7 @@ export class HostStreamV1 {
       .finally(() => {
         this.#isSending = false;
       });
+    return false;
   }
 
   /** Ends the stream, as `end` does: protocol 1 has no line that says why. */

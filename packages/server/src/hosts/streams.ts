@@ -169,7 +169,7 @@ export class Streams implements Follower {
     this.#touched = [];
     for (const stream of touched) {
       stream.isTouched = false;
-      this.#pump(stream);
+      if (this.#pump(stream) && stream instanceof HostStream) this.#pumpSoon(stream);
       if (turns.due()) await turns.next();
     }
   }
@@ -180,13 +180,14 @@ export class Streams implements Follower {
     this.#touched.push(stream);
   }
 
-  /** A defect ends the one stream, not the sending of others. */
-  #pump(stream: AnyStream): void {
+  /** True: there is more that may go as well. A defect ends the one stream, not the sending of others. */
+  #pump(stream: AnyStream): boolean {
     try {
-      stream.pump();
+      return stream.pump();
     } catch (err) {
       this.#options.log.error({ err }, 'host stream failed');
       stream.end('stream failed');
+      return false;
     }
   }
 
@@ -195,16 +196,19 @@ export class Streams implements Follower {
     if (!this.#isPumping) void this.#pumpReady();
   }
 
-  /** Whoever has more to send goes to the end of the line. */
+  /** One after the other, as far as each client takes it: so the first is in sync long before the last. */
   async #pumpReady(): Promise<void> {
     this.#isPumping = true;
     // Short turns: whoever is yet to be let in comes before those who are sent much.
     const turns = startTurns();
     await turns.next();
     for (const stream of this.#ready) {
-      this.#ready.delete(stream);
-      this.#pump(stream);
-      if (turns.due()) await turns.next();
+      do {
+        this.#ready.delete(stream);
+        while (this.#pump(stream)) if (turns.due()) await turns.next();
+        if (turns.due()) await turns.next();
+        await stream.making;
+      } while (this.#ready.has(stream));
     }
     this.#isPumping = false;
   }

@@ -215,10 +215,9 @@ export class SliceStore {
     return this.#bytes.keptSnapshot(slice);
   }
 
-  /** Lines of the whole slice; undefined: it does not exist. */
-  async snapshot(key: SliceKey): Promise<Snapshot | undefined> {
-    const slice = this.#existing(key);
-    return slice && this.#bytes.snapshot(slice);
+  /** Lines of the whole slice. */
+  snapshot(slice: Slice): Promise<Snapshot> {
+    return this.#bytes.snapshot(slice);
   }
 
   /** Serialised header and items, as they are by now; undefined: it does not exist. */
