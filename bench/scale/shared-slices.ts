@@ -9,9 +9,20 @@ const MODULUS = 2 ** 48;
 /** Slices by key; lines may repeat, in any order of agents. */
 export class SharedSlices {
   readonly #slices = new Map<string, Held>();
+  readonly #whole = new Set<string>();
 
   has(key: string): boolean {
     return this.#slices.has(key);
+  }
+
+  /** True when some agent has all of it. */
+  isWhole(key: string): boolean {
+    return this.#whole.has(key);
+  }
+
+  /** An agent is in sync, and has been sent all of these. */
+  sent(keys: Iterable<string>): void {
+    for (const key of keys) this.#whole.add(key);
   }
 
   /** Keys of all slices, but for those of single hosts. */
@@ -48,6 +59,7 @@ export class SharedSlices {
 
   /** The slice is about to be sent whole. */
   reset(key: string): void {
+    this.#whole.delete(key);
     this.#slices.set(key, { header: 0, items: new Map(), digest: 0 });
   }
 

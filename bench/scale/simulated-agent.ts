@@ -48,7 +48,7 @@ export class SimulatedAgent {
   readonly #agentId = randomUUID();
   readonly #session = randomUUID();
   readonly #keys = new Set<string>();
-  /** Slices that this agent is being sent whole and that nobody else of the process holds. */
+  /** Slices that this agent is being sent whole and that nobody else of the process holds as a whole. */
   readonly #feeding = new Set<string>();
   readonly #newPorts: string[] = [];
   #socket: Socket | undefined;
@@ -189,9 +189,11 @@ export class SimulatedAgent {
 
   #reset(key: string): void {
     this.#keys.add(key);
-    if (this.#options.slices.has(key) && !this.#synced) return;
+    const { slices } = this.#options;
+    if (slices.isWhole(key) && !this.#synced) return;
     this.#feeding.add(key);
-    this.#options.slices.reset(key);
+    // While another agent of the process is being sent it as well, both take the same items in.
+    if (!slices.has(key) || this.#synced) slices.reset(key);
   }
 
   #header(head: string): void {
@@ -227,9 +229,10 @@ export class SimulatedAgent {
       if (at >= 0) this.#acknowledge(numberAfter(line, '"ackWithinMs":') * Math.random());
       return;
     }
+    const { slices, observer, host } = this.#options;
+    slices.sent(this.#feeding);
     this.#feeding.clear();
     this.#synced = true;
-    const { slices, observer, host } = this.#options;
     let digest = 0;
     for (const key of this.#keys) digest = (digest + slices.digest(key)) % MODULUS;
     observer.synced(host, monotonicMs() - this.#startedAt, this.#bytes, digest === numberAfter(line, '"digest":'));
