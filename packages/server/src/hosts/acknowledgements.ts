@@ -16,12 +16,14 @@ export type AcknowledgementsDeps = {
 /** Hosts whose kernels have refused entries that a server names: if there are more, the cause is not with one of them. */
 const MAX_REFUSED = 64;
 
-type Heard = { acked: number; sent: number; entry: number; refused: RefusedEntries | undefined };
+type Heard = { acked: number; sent: number; entry: number };
 
 /** What each host has programmed: this server's own hosts as they say themselves, the others as their servers say. */
 export class Acknowledgements {
   readonly #deps: AcknowledgementsDeps;
   readonly #local = new Map<string, Heard>();
+  /** What kernels of this server's hosts have refused: few, as a rule none. */
+  readonly #refused = new Map<string, RefusedEntries>();
 
   constructor(deps: AcknowledgementsDeps) {
     this.#deps = deps;
@@ -31,13 +33,17 @@ export class Acknowledgements {
   enter(host: string, entry: number, isNewRun: boolean): void {
     const heard = this.#of(host);
     heard.entry = entry;
-    if (isNewRun) Object.assign(heard, { acked: 0, sent: 0, refused: undefined });
+    if (!isNewRun) return;
+    Object.assign(heard, { acked: 0, sent: 0 });
+    this.#refused.delete(host);
   }
 
   /** The entry is void: the host is another server's, or not alive. Nothing when there is a later one. */
   leave(host: string, entry: number): void {
     const heard = this.#local.get(host);
-    if (heard !== undefined && heard.entry <= entry) this.#local.delete(host);
+    if (heard === undefined || heard.entry > entry) return;
+    this.#local.delete(host);
+    this.#refused.delete(host);
   }
 
   /** What all hosts have said is of another history of the store. */
@@ -62,19 +68,15 @@ export class Acknowledgements {
 
   /** What the host's kernel has refused, as its agent says now. True: it is another matter than before, refused or not. */
   hearRefused(host: string, refused: RefusedEntries | undefined): boolean {
-    const heard = this.#of(host);
-    const before = heard.refused;
-    heard.refused = refused;
-    return (before === undefined) !== (refused === undefined);
+    if (refused === undefined) return this.#refused.delete(host);
+    const isNew = !this.#refused.has(host);
+    this.#refused.set(host, refused);
+    return isNew;
   }
 
   /** Hosts of this server whose kernels have refused entries. */
   refused(): ServerRow['refused'] {
-    const hosts: [string, RefusedEntries][] = [];
-    for (const [host, { refused }] of this.#local) {
-      if (refused !== undefined && hosts.length < MAX_REFUSED) hosts.push([host, refused]);
-    }
-    return Object.fromEntries(hosts);
+    return Object.fromEntries([...this.#refused].slice(0, MAX_REFUSED));
   }
 
   /** True when the host has programmed all that concerns it up to the revision. */
@@ -112,7 +114,7 @@ export class Acknowledgements {
   }
 
   #of(host: string): Heard {
-    const heard = this.#local.get(host) ?? { acked: 0, sent: 0, entry: 0, refused: undefined };
+    const heard = this.#local.get(host) ?? { acked: 0, sent: 0, entry: 0 };
     this.#local.set(host, heard);
     return heard;
   }
