@@ -30,6 +30,9 @@ const CHUNK_CHARACTERS = 1 << 16;
 /** Deltas that are kept for who else asks within the same batch. */
 const DELTA_BYTES = 4 << 20;
 
+/** Bytes of whole slices that are kept: all of a large store's, or each of many hosts that come at once has them made anew. */
+const SNAPSHOT_BYTES = 128 << 20;
+
 /** A whole slice that nobody has asked for during this time is made again for the next who does. */
 const KEEP_MS = 3000;
 
@@ -43,8 +46,6 @@ export type SliceBytesOptions = {
   /** The tables hold everything up to it. */
   readonly revision: () => number;
   readonly turns: () => Turns;
-  /** Bytes of whole slices that are kept for who else asks for them. */
-  readonly cacheBytes: number;
 };
 
 /** Makes slices into lines, once for all who need the same. */
@@ -57,7 +58,7 @@ export class SliceBytes {
 
   constructor(options: SliceBytesOptions) {
     this.#options = options;
-    this.#snapshots = new ByteCache({ maxBytes: options.cacheBytes, keepMs: KEEP_MS });
+    this.#snapshots = new ByteCache({ maxBytes: SNAPSHOT_BYTES, keepMs: KEEP_MS });
   }
 
   /** What the next changes from a position on are; undefined: the slice no longer knows the position. The slice exists. */

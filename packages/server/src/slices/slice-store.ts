@@ -18,9 +18,6 @@ import { addHash, subtractHash } from './slice-lines.ts';
 /** Wait before everything is computed anew after a defect. */
 const RECOVERY_MS = 1000;
 
-/** All of a large store's slices, or each of many hosts that come at once has them made anew. */
-const CACHE_BYTES = 128 << 20;
-
 /** `changed`: headers (item null) and items with new content, that came, or that went; an item's key begins with its row's id. */
 export type Compiled = { readonly revision: number; readonly changed: readonly Part[] };
 
@@ -38,8 +35,6 @@ export type SliceStoreOptions = {
   readonly onError: (what: string, err: unknown) => void;
   /** Starts the turns in which bulk work is done. Default: `startSliceTurns`. */
   readonly turns?: () => Turns;
-  /** Bytes of whole slices that are kept for a while for who else asks for them. Default 128 MiB. */
-  readonly cacheBytes?: number;
 };
 
 type ReachListener = (host: string, key: SliceKey, needed: boolean) => void;
@@ -59,14 +54,14 @@ export class SliceStore {
   #loadedAt = 0;
   #isSettled = true;
 
-  constructor({ tables, onError, turns = startSliceTurns, cacheBytes = CACHE_BYTES }: SliceStoreOptions) {
+  constructor({ tables, onError, turns = startSliceTurns }: SliceStoreOptions) {
     const revision = (): number => this.#taken;
     const onReach: ReachListener = (...move) => this.#tell(this.#reachListeners, ...move);
     const compiler = new SliceCompiler({ tables, revision, onError, onReach });
     const { maker, writer, kept } = compiler;
     this.#onError = onError;
     this.#compiler = compiler;
-    this.#bytes = new SliceBytes({ maker, writer, kept, revision, turns, cacheBytes });
+    this.#bytes = new SliceBytes({ maker, writer, kept, revision, turns });
     this.#turns = turns;
     this.#batch.isFirst = true;
   }
