@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { after, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Logger, silentLogger } from '@cable/kit';
 import { open } from 'lmdb';
@@ -60,6 +60,20 @@ async function stateAt(revision: number): Promise<SliceState> {
     state.apply(await state.prepare('remove'));
   }
   return state;
+}
+
+/** Lets mocked time pass until the disk is written to again. */
+async function writesAgain(t: TestContext, disk: { readonly status: { readonly ok: boolean } }): Promise<void> {
+  while (!disk.status.ok) {
+    t.mock.timers.tick(10_000);
+    await new Promise(setImmediate);
+  }
+}
+
+async function holdsRevision2(path: string): Promise<void> {
+  const { slices, revision } = await readBack(path);
+  assert.equal(revision, 2);
+  assert.deepEqual(contentOf(slices), contentOf(await stateAt(2)));
 }
 
 async function readBack(path: string): Promise<{ slices: SliceState; revision: number; skipped: number }> {
@@ -388,10 +402,7 @@ test('a full disk: the state goes on in memory, the status says so, and what was
   await state.complete({ revision: n + 1, history: HISTORY });
   assert.equal(state.slices.size('group:g'), n + 1);
   remount('size=64m');
-  while (!disk.status.ok) {
-    t.mock.timers.tick(10_000);
-    await new Promise(setImmediate);
-  }
+  await writesAgain(t, disk);
   await disk.close();
   const { slices, revision } = await readBack(join(dir, 'state'));
   assert.equal(revision, n + 1);
@@ -422,14 +433,9 @@ test('a start on a full disk: what is there is read and stays, and all is writte
   assert.deepEqual(readdirSync(dir).sort(), ['full', 'state']);
   assert.match(second.disk.status.reason ?? '', /space/i);
   remount('size=64m');
-  while (!second.disk.status.ok) {
-    t.mock.timers.tick(10_000);
-    await new Promise(setImmediate);
-  }
+  await writesAgain(t, second.disk);
   await second.disk.close();
-  const { slices, revision } = await readBack(join(dir, 'state'));
-  assert.equal(revision, 2);
-  assert.deepEqual(contentOf(slices), contentOf(await stateAt(2)));
+  await holdsRevision2(join(dir, 'state'));
 });
 
 test('a first start on a full disk makes no files and ends nothing', async (t) => {
@@ -462,10 +468,7 @@ test('a disk that is full at a start works again as soon as there is room, thoug
     const { state, disk } = await openHostState({ host: 'h1', stateDir: dir }, { ...QUIET, signal: stop.signal });
     assert.match(disk.status.reason ?? '', /^No space left: /, before);
     remount('size=64m');
-    while (!disk.status.ok) {
-      t.mock.timers.tick(10_000);
-      await new Promise(setImmediate);
-    }
+    await writesAgain(t, disk);
     assert.deepEqual(disk.status, { ok: true, reason: null, remedy: null, since: null }, before);
     await disk.close();
     t.mock.timers.reset();
@@ -493,14 +496,9 @@ test('a read-only disk: what is there is read, and all is written once it can be
   for (const line of linesAt(2)) second.state.take(line);
   assert.equal((await second.state.complete({ revision: 2, history: HISTORY })).kind, 'applied');
   remount('rw');
-  while (!second.disk.status.ok) {
-    t.mock.timers.tick(10_000);
-    await new Promise(setImmediate);
-  }
+  await writesAgain(t, second.disk);
   await second.disk.close();
-  const { slices, revision } = await readBack(join(dir, 'state'));
-  assert.equal(revision, 2);
-  assert.deepEqual(contentOf(slices), contentOf(await stateAt(2)));
+  await holdsRevision2(join(dir, 'state'));
   assert.equal(existsSync(join(dir, 'state', 'loading')), false);
 });
 
@@ -520,10 +518,7 @@ test('a disk that becomes read-only while the agent runs ends nothing', { timeou
   assert.match(disk.status.reason ?? '', /EROFS|read-only/i);
   assert.match(disk.status.remedy ?? '', /^let the agent write to /);
   execFileSync('umount', ['--lazy', dir]);
-  while (!disk.status.ok) {
-    t.mock.timers.tick(10_000);
-    await new Promise(setImmediate);
-  }
+  await writesAgain(t, disk);
   await disk.close();
   assert.deepEqual(contentOf((await readBack(join(dir, 'state'))).slices), contentOf(await stateAt(20)));
 });
