@@ -1,4 +1,4 @@
-import type { StoreHistory } from '@cable/model';
+import type { ServerLine, StoreHistory } from '@cable/model';
 import { isRecord, type JsonRecord, parseJson } from '../json.ts';
 import { isHash } from './digest.ts';
 import type { ContentLine } from './staged-lines.ts';
@@ -11,13 +11,7 @@ export type ControlLine =
   | { readonly type: 'hello'; readonly history: StoreHistory }
   | { readonly type: 'refused'; readonly code: string; readonly message: string; readonly retry: boolean }
   | { readonly type: 'sync'; readonly revision: number; readonly digest: number; readonly mark?: string }
-  | {
-      readonly type: 'bookmark';
-      readonly revision: number;
-      readonly ackWithinMs?: number;
-      readonly digest?: number;
-      readonly mark?: string;
-    }
+  | Extract<ServerLine, { readonly type: 'bookmark' }>
   | { readonly type: 'unknown' };
 
 /** Undefined: not a line of the protocol, whatever its number: the connection is broken. */
