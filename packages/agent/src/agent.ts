@@ -72,7 +72,8 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   });
   const keeper = keepDevices(options, { devices, plane, host }, deps);
   const running = host.loop.start(await state.initialUpdate());
-  host.loop.takeDevices([...devices.links.table.values()].map(({ name }) => name));
+  const names = [...devices.links.table.values()].map(({ name }) => name);
+  host.loop.takeDevices({ names, moved: names });
   await startSocket(
     socketPath,
     { options, version, plane, services, client, devices, state, host, stream, delay },
@@ -275,11 +276,12 @@ function keepDevices(
     log: log.child('devices'),
     signal,
   });
-  devices.onChange(({ ifindexes, names }) => {
+  devices.onChange((changes) => {
+    const { ifindexes, names } = changes;
     if (OWN_NAMES.some((name) => names.has(name))) keeper.check();
     const lost = [...ifindexes].filter((ifindex) => plane.hasProgram(ifindex) && !table.get(ifindex)?.programId);
     if (lost.length > 0) host.loop.takeLostPrograms(lost);
-    host.loop.takeDevices(names);
+    host.loop.takeDevices(changes);
   });
   return keeper;
 }
@@ -328,7 +330,7 @@ async function startSocket(
     },
     devicePlugged: ({ name }) => {
       table.catchUp();
-      host.loop.takeDevices([name]);
+      host.loop.takeDevices({ names: [name], moved: [name] });
     },
     waitPlugged: (wanted, signal) => host.loop.waitPlugged(wanted, signal),
     log: deps.log.child('cni'),

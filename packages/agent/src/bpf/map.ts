@@ -139,10 +139,14 @@ export class BpfMap {
     const { keySize } = this.info;
     const valueSize = this.rawValueSize;
     for (const { keys, values, count } of this.#read(size)) {
-      yield Array.from({ length: count }, (_, i) => ({
-        key: keys.toString('latin1', i * keySize, (i + 1) * keySize),
-        value: values.toString('latin1', i * valueSize, (i + 1) * valueSize),
-      }));
+      const batch: MapEntryText[] = [];
+      for (let i = 0; i < count; i += 1) {
+        batch.push({
+          key: keys.toString('latin1', i * keySize, (i + 1) * keySize),
+          value: values.toString('latin1', i * valueSize, (i + 1) * valueSize),
+        });
+      }
+      yield batch;
     }
   }
 

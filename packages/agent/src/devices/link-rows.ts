@@ -15,6 +15,8 @@ export type LinkChanges = {
   readonly ifindexes: ReadonlySet<number>;
   /** Names that they have or had. */
   readonly names: ReadonlySet<string>;
+  /** Of these, names that are another device's now, or nobody's any more. */
+  readonly moved: ReadonlySet<string>;
 };
 
 /** What the kernel told, in the order in which it happened. */

@@ -126,7 +126,8 @@ test('a link that comes, is changed, renamed and goes is told with the names tha
   await withTable(async ({ netns, table, changes, until }) => {
     const { fullReads } = table.counters();
     netns.ip('tuntap', 'add', 'tapa', 'mode', 'tap');
-    await until(() => table.byName('tapa') !== undefined, 'the tap appeared');
+    await until(() => changes.some(({ moved }) => moved.has('tapa')), 'the tap appeared');
+    changes.length = 0;
     const ifindex = table.byName('tapa')?.ifindex ?? 0;
     netns.ip('addr', 'add', '10.2.0.1/24', 'dev', 'tapa');
     await until(() => table.get(ifindex)?.addresses.some((one) => one.cidr === '10.2.0.1/24') ?? false, 'its address');
@@ -134,17 +135,22 @@ test('a link that comes, is changed, renamed and goes is told with the names tha
     await until(() => table.get(ifindex)?.addresses.length === 0, 'the address went');
     netns.ip('link', 'set', 'tapa', 'mtu', '1400');
     await until(() => table.get(ifindex)?.mtuBytes === 1400, 'the MTU');
+    assert.deepEqual(
+      changes.flatMap(({ moved }) => [...moved]),
+      [],
+    );
     changes.length = 0;
     netns.ip('link', 'set', 'tapa', 'name', 'tapb');
     await until(() => table.byName('tapb') !== undefined, 'the new name');
     assert.equal(table.byName('tapa'), undefined);
     assert.equal(table.get(ifindex)?.name, 'tapb');
     assert.deepEqual([...(changes[0]?.names ?? [])].sort(), ['tapa', 'tapb']);
+    assert.deepEqual([...(changes[0]?.moved ?? [])].sort(), ['tapa', 'tapb']);
     assert.deepEqual([...(changes[0]?.ifindexes ?? [])], [ifindex]);
     changes.length = 0;
     netns.ip('link', 'delete', 'tapb');
     await until(() => table.get(ifindex) === undefined, 'it went');
-    assert.ok(changes.some((one) => one.names.has('tapb')));
+    assert.ok(changes.some((one) => one.names.has('tapb') && one.moved.has('tapb')));
     assert.equal(table.counters().fullReads, fullReads);
   });
 });

@@ -144,14 +144,19 @@ export class LinkTable {
   #tell(): void {
     const ifindexes = new Set<number>();
     const names = new Set<string>();
+    const moved = new Set<string>();
     for (const [ifindex, old] of this.#before) {
       const now = this.#rows.get(ifindex);
       if (sameRow(old, now)) continue;
       ifindexes.add(ifindex);
-      for (const row of [old, now]) if (row !== undefined) names.add(row.name);
+      for (const row of [old, now]) {
+        if (row === undefined) continue;
+        names.add(row.name);
+        if (old?.name !== now?.name) moved.add(row.name);
+      }
     }
     this.#before.clear();
-    if (ifindexes.size > 0) this.#options.onChange({ ifindexes, names });
+    if (ifindexes.size > 0) this.#options.onChange({ ifindexes, names, moved });
   }
 
   /**

@@ -106,7 +106,7 @@ test('a port is down without its device, and waitPlugged resolves once it is in 
   });
   const plugged = loop.waitPlugged({ portId: POD.id }, abortAfter(2_000));
   addDevice(name, 50);
-  loop.takeDevices([name]);
+  loop.takeDevices({ names: [name], moved: [name] });
   await plugged;
   assert.equal(plane.entries('cb_vif_1').size, 1);
   assert.equal(planner.guests.size, 1);
@@ -132,7 +132,7 @@ test('who is told the device waits for that one, not for an earlier one of the n
   await sleep(20);
   assert.equal(plugged, false);
   addDevice(name, 51);
-  loop.takeDevices([name]);
+  loop.takeDevices({ names: [name], moved: [name] });
   await waiting;
   stop.abort();
 });
@@ -151,7 +151,7 @@ test("events that are nobody's cost no round, and a bookmark without changes mov
   const { loop, update, changes, plane, stop } = createBed();
   loop.start(update(3, CLOUD));
   await until(() => loop.view.revision === 3);
-  loop.takeDevices(['eth0', 'lo', 'docker0']);
+  loop.takeDevices({ names: ['eth0', 'lo', 'docker0'], moved: ['docker0'] });
   await sleep(30);
   assert.equal(loop.view.rounds, 1);
   loop.takeState(update(4, CLOUD));
@@ -176,7 +176,7 @@ test('a link that the agent makes itself is programmed in the same round, and ma
   await until(() => bed.loop.view.revision === 4);
   assert.equal(bed.loop.view.ports?.get(OWN.id)?.state, 'up');
   assert.equal(bed.loop.view.rounds, 1);
-  bed.loop.takeDevices([`cb${OWN.id.slice(0, 11)}`]);
+  bed.loop.takeDevices({ names: [`cb${OWN.id.slice(0, 11)}`], moved: [] });
   await until(() => applied === 2);
   bed.stop.abort();
 });

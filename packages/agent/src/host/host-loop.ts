@@ -59,12 +59,15 @@ export type HostLoopDeps = {
 
 const RETRY_MS = { minMs: 500, maxMs: 30_000 };
 
+/** `names`: of devices that are not as they were; `moved`: names that are another device's now, or nobody's. */
+export type DeviceChanges = { readonly names: Iterable<string>; readonly moved: Iterable<string> };
+
 type Position = Omit<StateUpdate, 'changes'>;
 
 /** What is to be done in the next round. */
 type Pending = {
   readonly changes: (readonly SliceChange[])[];
-  readonly devices: Set<string>;
+  readonly devices: { readonly names: Set<string>; readonly moved: Set<string> };
   /** Ports to look at, and to attach if need be. */
   readonly ports: Set<string>;
   retry: boolean;
@@ -133,11 +136,13 @@ export class HostLoop {
     this.#loop?.trigger();
   }
 
-  /** Devices of these names came, went, are others or are not as they were. */
-  takeDevices(names: Iterable<string>): void {
-    const before = this.#pending.devices.size;
-    for (const name of names) if (concernsPorts(name)) this.#pending.devices.add(name);
-    if (this.#pending.devices.size > before) this.#loop?.trigger();
+  /** Devices are not as they were. */
+  takeDevices({ names, moved }: DeviceChanges): void {
+    const { devices } = this.#pending;
+    const before = devices.names.size + devices.moved.size;
+    for (const name of names) if (concernsPorts(name)) devices.names.add(name);
+    for (const name of moved) if (concernsPorts(name)) devices.moved.add(name);
+    if (devices.names.size + devices.moved.size > before) this.#loop?.trigger();
   }
 
   /** Somebody took the programs off these devices. */
@@ -182,8 +187,8 @@ export class HostLoop {
 
   async #plan(pending: Pending): Promise<void> {
     const { planner } = this.#deps;
-    this.#takePlan(await planner.update(each(pending.changes), pending.devices), pending.ports);
-    const links = this.#links.apply(planner.hostLinks, pending.devices, pending.retry);
+    this.#takePlan(await planner.update(each(pending.changes), pending.devices.moved), pending.ports);
+    const links = this.#links.apply(planner.hostLinks, pending.devices.names, pending.retry);
     for (const portId of links.ports) pending.ports.add(portId);
     if (links.devices.length > 0) this.#takePlan(await planner.update([], links.devices), pending.ports);
   }
@@ -234,7 +239,8 @@ export class HostLoop {
 
   /** The round failed. Changes of slices are in the plan, those of the plan with the reconciler; the rest is to be done again. */
   #putOff({ devices, ports, retry }: Pending): void {
-    for (const name of devices) this.#pending.devices.add(name);
+    for (const name of devices.names) this.#pending.devices.names.add(name);
+    for (const name of devices.moved) this.#pending.devices.moved.add(name);
     for (const portId of ports) this.#pending.ports.add(portId);
     this.#pending.retry ||= retry;
   }
@@ -298,7 +304,7 @@ function* each<T>(lists: readonly (readonly T[])[]): Generator<T> {
 }
 
 function nothingPending(): Pending {
-  return { changes: [], devices: new Set(), ports: new Set(), retry: false };
+  return { changes: [], devices: { names: new Set(), moved: new Set() }, ports: new Set(), retry: false };
 }
 
 /** Names of devices that ports have, and of the machine's ends of their links. */

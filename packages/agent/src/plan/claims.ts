@@ -8,6 +8,8 @@ export type Claim = Planned & {
   readonly unit: Unit;
   /** Whose entry it is; undefined: nobody's in particular. */
   readonly projectId: string | undefined;
+  /** Number of the last reading of the maps that met its key there; 0: none did. */
+  metBy: number;
 };
 
 /** What the desired state says of one map key, before and now; undefined: nothing. */
@@ -60,7 +62,7 @@ export class Claims {
     const heads = this.#heads[map];
     const head = heads.get(key);
     this.#touch(map, key, head);
-    const link: Link = { map, key, value, unit, projectId: unit.projectId, next: undefined };
+    const link: Link = { map, key, value, unit, projectId: unit.projectId, metBy: 0, next: undefined };
     heads.set(key, head === undefined ? link : inserted(without(head, unit), link));
     return link;
   }

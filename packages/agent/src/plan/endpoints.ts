@@ -1,6 +1,6 @@
 import { CB_ENDPOINT_REMOTE } from '../bpf/abi.gen.ts';
 import { parseAddress, parseMac } from './address.ts';
-import { endpointEntries, NO_ENDPOINT } from './endpoint-entries.ts';
+import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { type Family, itemFamily } from './unit.ts';
 
 /** An endpoint on another host. Nothing while that host is not known: there is nowhere to send to. Those of this host are its ports'. */
@@ -12,7 +12,7 @@ export const ENDPOINTS: Family = itemFamily(
     const remote = parseAddress(underlay);
     if (remote === undefined || network === undefined) return {};
     const mac = parseMac(macAddress);
-    const endpoint = mac === undefined ? undefined : { ...NO_ENDPOINT, kind: CB_ENDPOINT_REMOTE, mac, remote };
+    const endpoint = mac === undefined ? undefined : endpointOf({ kind: CB_ENDPOINT_REMOTE, mac, remote });
     return {
       projectId: network.projectId,
       facts: [

@@ -7,10 +7,11 @@ export const GROUP_MEMBERS: Family = itemFamily(
   { name: 'group member', slice: 'group', subject: 'host' },
   ({ scope }, { networkId, addresses }) => {
     const key = groupTopic(scope, networkId);
-    const facts = addresses.flatMap((text): StatedFact[] => {
+    const facts: StatedFact[] = [];
+    for (const text of addresses) {
       const member = parseOrder(text);
-      return member === undefined ? [] : [{ topic: 'group-prefix', key, member, value: null }];
-    });
+      if (member !== undefined) facts.push({ topic: 'group-prefix', key, member, value: null });
+    }
     return { facts };
   },
 );

@@ -1,7 +1,7 @@
 import type { NetworkHeader, RouterInterface } from '@cable/model';
 import { CB_ENDPOINT_GATEWAY } from '../bpf/abi.gen.ts';
 import { type Prefix, parseMac, parsePrefix } from './address.ts';
-import { endpointEntries, NO_ENDPOINT } from './endpoint-entries.ts';
+import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import type { Planned } from './entries.ts';
 import { routeEntry } from './route-entries.ts';
 import { type Family, itemFamily } from './unit.ts';
@@ -57,5 +57,5 @@ function wayOf({ cidr, macAddress }: RouterInterface, network: NetworkHeader | u
 function gateway(leg: RouterInterface, network: NetworkHeader | undefined, vrf: number): readonly Planned[] {
   const mac = parseMac(leg.macAddress);
   if (network === undefined || mac === undefined) return [];
-  return endpointEntries(network.vni, { ...NO_ENDPOINT, kind: CB_ENDPOINT_GATEWAY, vrf, mac }, [leg.ipAddress]);
+  return endpointEntries(network.vni, endpointOf({ kind: CB_ENDPOINT_GATEWAY, vrf, mac }), [leg.ipAddress]);
 }

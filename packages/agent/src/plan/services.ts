@@ -1,7 +1,7 @@
 import { SERVICE_MAC } from '@cable/model';
 import { CB_ENDPOINT_SERVICE } from '../bpf/abi.gen.ts';
 import { NO_ADDRESS, parseMac } from './address.ts';
-import { endpointEntries, NO_ENDPOINT } from './endpoint-entries.ts';
+import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry } from './entries.ts';
 import { METADATA_ADDRESS } from './port-subnets.ts';
 import { type Family, topicFamily } from './unit.ts';
@@ -21,7 +21,7 @@ export const SERVICES: Family = topicFamily(
     const leg = reader.sortedFacts('leg-in', networkId).find(({ value }) => gateways.includes(value.ipAddress));
     const vrf = leg === undefined ? 0 : (reader.number('router', leg.value.routerId) ?? 0);
     const { vni, projectId } = network;
-    const service = { ...NO_ENDPOINT, kind: CB_ENDPOINT_SERVICE, mac: MAC };
+    const service = endpointOf({ kind: CB_ENDPOINT_SERVICE, mac: MAC });
     const addresses = endpointEntries(vni, service, [...gateways, METADATA_ADDRESS]);
     return {
       projectId,

@@ -8,7 +8,7 @@ import {
 } from '../bpf/abi.gen.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
 import { vifDeviceName } from './device-names.ts';
-import { endpointEntries, NO_ENDPOINT } from './endpoint-entries.ts';
+import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { guestRecord } from './guests.ts';
 import type { LocalDevice } from './inputs.ts';
@@ -45,7 +45,7 @@ export const VIFS: Family = itemFamily(
 function planVif(portId: string, vif: Vif): Output {
   const { port, network, device, slot, policy, flags, mac } = vif;
   const { ifindex } = device;
-  const endpoint = { ...NO_ENDPOINT, kind: CB_ENDPOINT_VIF, ifindex, flags: flags & CB_VIF_F_PEER, mac };
+  const endpoint = endpointOf({ kind: CB_ENDPOINT_VIF, ifindex, flags: flags & CB_VIF_F_PEER, mac });
   const addresses = port.fixedIps.map((ip) => ip.ipAddress);
   return {
     projectId: port.projectId,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { CB_ENDPOINT_REMOTE, CB_ENDPOINT_VIF, MAPS } from '../bpf/abi.gen.ts';
 import type { ByteText } from '../bpf/codec.ts';
 import { formatAddress, formatMac, parseAddress, parseMac } from '../plan/address.ts';
-import { NO_ENDPOINT } from '../plan/endpoint-entries.ts';
+import { endpointOf } from '../plan/endpoint-entries.ts';
 import { sampleMac } from '../plan/testing/sample.ts';
 import { MovedAddresses } from './moved-addresses.ts';
 
@@ -21,8 +21,8 @@ function at(mac: number, where: { readonly ifindex?: number; readonly remote?: s
   const { ifindex } = where;
   return MAPS.cb_ep_1.value.text(
     ifindex === undefined
-      ? { ...NO_ENDPOINT, kind: CB_ENDPOINT_REMOTE, mac: bytes, remote }
-      : { ...NO_ENDPOINT, kind: CB_ENDPOINT_VIF, mac: bytes, ifindex },
+      ? endpointOf({ kind: CB_ENDPOINT_REMOTE, mac: bytes, remote })
+      : endpointOf({ kind: CB_ENDPOINT_VIF, mac: bytes, ifindex }),
   );
 }
 

@@ -66,6 +66,8 @@ export class Reconciler {
   /** Everything that is due and has not been refused. */
   readonly #fresh = new Set<Due>();
   #adopted = false;
+  /** How often the maps were read; once, unless reading failed. */
+  #adoptions = 0;
   #pruned = false;
   #programmed: Programmed | undefined;
 
@@ -141,6 +143,7 @@ export class Reconciler {
 
   /** Reads the maps: what is as desired is taken over. After a throw it is begun again. */
   async #adopt(turns: Turns): Promise<void> {
+    this.#adoptions += 1;
     this.#decisions = new Decisions();
     this.#shares = new Shares(this.#sizes);
     this.#due = new DueTable();
@@ -154,28 +157,34 @@ export class Reconciler {
 
   async #adoptMap(map: AgentMap, turns: Turns): Promise<void> {
     const wanted = this.#desired.entries.of(map);
-    // The kernel may tell of an entry twice.
-    const found = new Set<ByteText>();
+    let met = 0;
     for (const batch of this.#plane.readMap(map)) {
       for (const have of batch) {
-        const known = found.size;
-        if (found.add(have.key).size > known) this.#meet(map, have, wanted.get(have.key));
+        if (this.#meet(map, have, wanted.get(have.key))) met += 1;
         if (turns.due()) await turns.next();
       }
     }
-    if (found.size - this.#stale[map].size === wanted.size) return;
+    if (met === wanted.size) return;
     for (const [key, want] of wanted) {
-      if (!found.has(key)) this.#expect(dueOf(map, key, undefined, want));
+      if (want.metBy !== this.#adoptions) this.#expect(dueOf(map, key, undefined, want));
       if (turns.due()) await turns.next();
     }
   }
 
-  #meet(map: AgentMap, have: MapEntry, want: Claim | undefined): void {
+  /** True: an entry that is wanted, met for the first time; the kernel may tell of an entry twice. */
+  #meet(map: AgentMap, have: MapEntry, want: Claim | undefined): boolean {
     const { key, value } = have;
+    if (want === undefined) {
+      if (!this.#stale[map].has(key)) this.#decisions.count(map, key, 1);
+      this.#stale[map].set(key, have);
+      return false;
+    }
+    if (want.metBy === this.#adoptions) return false;
+    want.metBy = this.#adoptions;
     this.#decisions.count(map, key, 1);
-    if (want === undefined) this.#stale[map].set(key, have);
-    else if (want.value === value) this.#shares.count(map, want.projectId, 1);
+    if (want.value === value) this.#shares.count(map, want.projectId, 1);
     else this.#expect(dueOf(map, key, have, want));
+    return true;
   }
 
   #note(change: EntryChange): void {

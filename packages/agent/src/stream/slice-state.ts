@@ -102,8 +102,10 @@ export class SliceState implements SliceReader {
   /** Takes in what was saved; for the time before the first line. */
   load(key: string, item: string | null, held: Held): void {
     const slice = this.#slices.get(key) ?? { ...NO_SLICE, items: new Map<string, Held>() };
-    if (item !== null) slice.items.set(item, held);
-    this.#put(key, { ...slice, ...tallyWith(slice, null, held), header: item === null ? held : slice.header });
+    const { header, items } = slice;
+    const { digest, kept } = tallyWith(slice, null, held);
+    if (item !== null) items.set(item, held);
+    this.#put(key, { header: item === null ? held : header, items, digest, kept });
     if (!held.kept) this.#digest = addHash(this.#digest, held.hash);
   }
 

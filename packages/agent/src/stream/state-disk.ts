@@ -291,7 +291,8 @@ export class StateDisk {
       const before = this.#files?.transactions;
       const stop = new AbortController();
       const isDone = await Promise.race([done, sleep(PATIENCE_MS, stop.signal).then(() => false)]);
-      stop.abort();
+      // Without a reason of ours an error with its stack is made, for every write.
+      stop.abort(null);
       if (isDone || this.#files?.transactions === before) return isDone;
     }
   }
