@@ -19,6 +19,7 @@ import {
   removeSandboxes,
   type Sandbox,
 } from './lib/cni.ts';
+import { interruption, runInterruptibly } from './lib/interruption.ts';
 import { median, quantile } from './lib/statistics.ts';
 
 type Options = {
@@ -120,12 +121,16 @@ async function measureCreates(bed: CableBed, store: string, count: number): Prom
   say(`${store}: creating ${count} ports, one after the other`);
   const ids: string[] = [];
   const single = await timed(async () => {
-    for (let i = 0; i < count; i += 1) ids.push((await create()).id);
+    for (let i = 0; i < count; i += 1) {
+      interruption.throwIfAborted();
+      ids.push((await create()).id);
+    }
   });
   say(`${store}: creating ${count} ports, ${PARALLEL} at once`);
   let left = count;
   const worker = async (): Promise<void> => {
     while (left > 0) {
+      interruption.throwIfAborted();
       left -= 1;
       ids.push((await create()).id);
     }
@@ -158,6 +163,7 @@ async function measureProgrammed(
   const samples: number[] = [];
   const removals: number[] = [];
   for (let i = 0; i < count; i += 1) {
+    interruption.throwIfAborted();
     const startedAt = performance.now();
     const port = await bed.client.create('port', {
       network_id: bed.networkId,
@@ -214,7 +220,11 @@ async function measureCni(bed: CableBed, store: string, groupId: string, options
     for (const pods of [0, options.pods]) {
       if (pods > 0) {
         say(`${store}: putting ${pods} pods on the host`);
-        standing.push(await stand(host, own, pods), await stand(host, peer, Math.min(pods, MOST_ON_BRIDGE)));
+        for (const [plugin, count] of [[own, pods] as const, [peer, Math.min(pods, MOST_ON_BRIDGE)] as const]) {
+          const sandboxes = makeSandboxes(count);
+          standing.push({ plugin, sandboxes });
+          await callAll(host, plugin, 'ADD', sandboxes, 8);
+        }
       }
       for (const parallel of AT_ONCE) {
         say(`${store}: ${options.adds} CNI ADDs and DELs, ${parallel} at a time, ${pods} pods on the host`);
@@ -229,16 +239,6 @@ async function measureCni(bed: CableBed, store: string, groupId: string, options
       removeSandboxes(sandboxes);
     }
   }
-}
-
-async function stand(
-  host: string,
-  plugin: Plugin,
-  count: number,
-): Promise<{ readonly plugin: Plugin; readonly sandboxes: readonly Sandbox[] }> {
-  const sandboxes = makeSandboxes(count);
-  await callAll(host, plugin, 'ADD', sandboxes, 8);
-  return { plugin, sandboxes };
 }
 
 type CniRound = {
@@ -286,4 +286,4 @@ async function timed(work: () => Promise<void>): Promise<number> {
   return performance.now() - startedAt;
 }
 
-await main();
+await runInterruptibly(main);

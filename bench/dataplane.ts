@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { buildCable, type CableBed, createGroup } from './lib/cable.ts';
+import { interruption, runInterruptibly } from './lib/interruption.ts';
 import { buildLinuxPaths, type LinuxPaths } from './lib/linux.ts';
 import type { Path } from './lib/net.ts';
 import { median } from './lib/statistics.ts';
@@ -44,6 +45,7 @@ async function main(): Promise<void> {
     const samples = new Map<Path, Sample[]>(contestants.map(({ path }) => [path, []]));
     for (let round = 1; round <= options.rounds; round += 1) {
       for (const { path } of contestants) {
+        interruption.throwIfAborted();
         say(`round ${round} of ${options.rounds}: ${path.name}`);
         samples.get(path)?.push(await measure(path, { netbench, seconds: options.seconds }));
       }
@@ -149,4 +151,4 @@ function formatCell(cell: { median: number; ratio: number | null } | undefined):
   return cell.ratio === null ? value : `${value} (${cell.ratio.toFixed(2)}×)`;
 }
 
-await main();
+await runInterruptibly(main);

@@ -123,7 +123,7 @@ function whole(name: string, text: string, most: number): number {
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
-for (const [signal, number] of Object.entries(SIGNALS)) process.once(signal, () => process.exit(128 + number));
+for (const [signal, number] of Object.entries(SIGNALS)) process.on(signal, () => process.exit(128 + number));
 
 try {
   await main();

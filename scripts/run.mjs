@@ -90,11 +90,8 @@ async function bench([which, ...args]) {
   return show(process.execPath, [...FROM_SOURCE, file, ...args]);
 }
 
-/** Runs a program on this terminal. It gets the terminal's signals itself; its end is ours. */
+/** Runs a program on this terminal; its end is ours. */
 async function show(program, args) {
-  const ignore = () => {};
-  process.on('SIGINT', ignore);
-  process.on('SIGTERM', ignore);
   const { code } = await capture(program, args, { show: true });
   return code;
 }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { agentPaths, REPOSITORY } from '@cable/lab';
 import type { CableBed } from './cable.ts';
+import { interruption } from './interruption.ts';
 import { addNamespace, removeNamespace } from './net.ts';
 
 /** A CNI plug-in and its network configuration. */
@@ -61,6 +62,8 @@ export async function callAll(
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < sandboxes.length) {
+      // What was added is deleted also when the benchmark is interrupted.
+      if (command === 'ADD') interruption.throwIfAborted();
       const sandbox = sandboxes[next];
       next += 1;
       if (sandbox === undefined) return;

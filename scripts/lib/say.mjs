@@ -30,7 +30,12 @@ function excerpt(lines) {
   return lines.length <= 40 ? lines : [...lines.slice(0, 20), '...', ...lines.slice(-20)];
 }
 
-/** Runs a command to its end: exit code (128 + n for a signal's death is not told apart: 1), output, start error. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+/**
+ * Runs a command to its end: exit code (128 + n for a signal's death is not told apart: 1), output, start error. With `show` the command is asked to end
+ * in this process's stead. (It may be asked twice: a terminal asks all of its group.)
+ */
 export function capture(command, args, { env = {}, cwd, show = false } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
@@ -38,6 +43,8 @@ export function capture(command, args, { env = {}, cwd, show = false } = {}) {
       env: { ...process.env, ...env },
       stdio: show ? 'inherit' : ['ignore', 'pipe', 'pipe'],
     });
+    const forward = (signal) => child.kill(signal);
+    if (show) for (const signal of SIGNALS) process.on(signal, forward);
     let output = '';
     const keep = (chunk) => {
       output = (output + chunk).slice(-200_000);
@@ -45,6 +52,9 @@ export function capture(command, args, { env = {}, cwd, show = false } = {}) {
     child.stdout?.on('data', keep);
     child.stderr?.on('data', keep);
     child.on('error', (err) => resolve({ code: 127, output, error: err.message }));
-    child.on('close', (code) => resolve({ code: code ?? 1, output }));
+    child.on('close', (code) => {
+      for (const signal of SIGNALS) process.off(signal, forward);
+      resolve({ code: code ?? 1, output });
+    });
   });
 }

@@ -16,18 +16,21 @@ const passes = [
   { files: files.filter((file) => needsMachine(file)), concurrency: 1 },
 ];
 
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop.abort());
+
 async function* events() {
   const sums = Object.fromEntries(SUMS.map((name) => [name, 0]));
   const startedAt = Date.now();
   for (const pass of passes) {
-    if (pass.files.length === 0) continue;
-    for await (const event of run({ ...pass, timeout: FILE_TIMEOUT_MS })) {
+    if (pass.files.length === 0 || stop.signal.aborted) continue;
+    for await (const event of run({ ...pass, timeout: FILE_TIMEOUT_MS, signal: stop.signal })) {
       const sum = summaryLine(event);
       if (sum === undefined) yield event;
       else if (sum.name in sums) sums[sum.name] += sum.value;
     }
   }
-  if (sums.fail > 0 || sums.cancelled > 0) process.exitCode = 1;
+  if (sums.fail > 0 || sums.cancelled > 0 || stop.signal.aborted) process.exitCode = 1;
   for (const name of SUMS) yield diagnostic(`${name} ${sums[name]}`);
   yield diagnostic(`duration_ms ${Date.now() - startedAt}`);
 }
