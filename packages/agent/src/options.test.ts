@@ -26,7 +26,9 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [[], /required option '--host <name>'/],
     [['--host', 'h1', '--server', 'unix:/x'], /required option '--underlay <address>'/],
-    [['--host', 'h1', '--server', 'unix:/x', '--underlay', '192.0.2'], /Give an IP address of this host/],
+    [['--host', 'h1', '--server', 'unix:/x', '--underlay', '192.0.2'], /Give an IPv4 address of this host/],
+    [['--host', 'h1', '--server', 'unix:/x', '--underlay', '127.0.0.1'], /Give an IPv4 address of this host/],
+    [['--host', 'h1', '--server', 'unix:/x', '--underlay', 'fd00::1'], /Give an IPv4 address of this host/],
     [['--host', 'a/b', '--teardown'], /Give letters, digits/],
     [[...WHO, '--underlay-mtu', '9'], /Give a number from 1280 to 65535/],
     [

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LogLevel } from '@cable/kit';
-import { formatIp, parseIp } from '@cable/model';
+import { formatIp, isMachineAddress, parseIp } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pinName } from './bpf/pin.ts';
 
@@ -82,8 +82,9 @@ function parseHost(text: string): string {
 
 function parseUnderlay(text: string): string {
   const ip = parseIp(text);
-  if (ip !== undefined) return formatIp(ip);
-  throw new InvalidArgumentError('Give an IP address of this host, such as 192.0.2.10.');
+  // The tunnel's outer header is IPv4.
+  if (ip?.version === 4 && isMachineAddress(ip)) return formatIp(ip);
+  throw new InvalidArgumentError('Give an IPv4 address of this host that other hosts can reach, such as 192.0.2.10.');
 }
 
 function parseMtu(text: string): number {

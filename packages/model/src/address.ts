@@ -161,6 +161,15 @@ function parseGroups(text: string, last: boolean): number[] | undefined {
   return groups;
 }
 
+/** Whether one machine may have the address for itself: it is not unspecified, loopback, multicast or reserved (RFC 6890), nor an IPv4 address in IPv6 form. */
+export function isMachineAddress({ version, value }: IpAddress): boolean {
+  if (version === 4) {
+    const first = Number(value >> 24n);
+    return first !== 0 && first !== 127 && first < 224;
+  }
+  return value > 1n && value >> 120n !== 0xffn && value >> 32n !== 0xffffn;
+}
+
 function formatIpv4(value: bigint): string {
   return [24n, 16n, 8n, 0n].map((shift) => ((value >> shift) & 0xffn).toString()).join('.');
 }

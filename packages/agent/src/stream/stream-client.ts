@@ -254,6 +254,10 @@ export class StreamClient {
   }
 
   #synced(): void {
+    if (!this.#connected) {
+      const { revision } = this.#deps.state.position;
+      this.#deps.log.info({ revision, protocol: this.#protocol }, 'in sync with the server');
+    }
     this.#connected = true;
     this.#reason = null;
     this.#refused = null;

@@ -1,9 +1,9 @@
-import { isIPv4 } from 'node:net';
 import {
   CableError,
   formatIp,
   type HostRegistration,
   type HostStatusReport,
+  isMachineAddress,
   isUuid,
   parseIp,
   type RefusedEntries,
@@ -75,19 +75,10 @@ function parseUnderlay(value: unknown): string {
   const ip = typeof value === 'string' ? parseIp(value) : undefined;
   if (ip === undefined) throw invalid('underlay', 'an IP address of the host that other hosts can reach');
   const text = formatIp(ip);
-  if (!isUnicast(text)) {
+  if (!isMachineAddress(ip)) {
     throw invalid('underlay', `an address of the host that other hosts can reach; none can reach it at ${text}`);
   }
   return text;
-}
-
-/** `text` is canonical. */
-function isUnicast(text: string): boolean {
-  if (isIPv4(text)) {
-    const first = Number(text.slice(0, text.indexOf('.')));
-    return first !== 0 && first !== 127 && first < 224;
-  }
-  return text !== '::' && text !== '::1' && !text.startsWith('ff') && !text.startsWith('::ffff:');
 }
 
 function parseProtocol(value: unknown, isNamed: boolean): number {
