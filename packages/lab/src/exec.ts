@@ -20,7 +20,12 @@ export function inNetns(netns: string | null | undefined, command: readonly stri
 export function run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const [program = 'true', ...args] = inNetns(options.netns, command);
   return new Promise((resolve) => {
-    const child = spawn(program, args, { env: { ...process.env, ...options.env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(program, args, {
+      env: { ...process.env, ...options.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // In a group of its own: Ctrl-C is for the lab, which removes what there is by such commands.
+      detached: true,
+    });
     let stdout = '';
     let stderr = '';
     let timedOut = false;

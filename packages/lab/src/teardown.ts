@@ -37,8 +37,9 @@ async function removeAgent(host: string, netns: string): Promise<void> {
   if (!existsSync(`/run/netns/${netns}`)) return;
   const command = [process.execPath, LAUNCHER, 'agent', '--teardown', '--host', host];
   const result = await run(command, { netns, timeoutMs: 20_000 });
-  if (result.code !== 0)
-    process.stderr.write(`cable lab: agent --teardown on ${host}: ${result.stderr.trim().slice(-500)}\n`);
+  if (result.code === 0) return;
+  const said = result.stderr.trim().slice(-500);
+  process.stderr.write(`cable lab: agent --teardown on ${host} ended with ${result.code}${said && `: ${said}`}\n`);
 }
 
 async function removeNamespace(name: string): Promise<void> {

@@ -30,7 +30,10 @@ export async function labUp(options: UpOptions, signal: AbortSignal): Promise<nu
     const building = buildLab(story.world, { names, ledger, store, qemu: wantsQemu(options), settings, say });
     lab = await interruptible(building, signal);
     say(`up after ${duration(performance.now() - startedAt)}; checking`);
-    const onOutcome = (outcome: Outcome, check: Check): void => tellOutcome(names, say, outcome, check);
+    // A check that runs when the lab is interrupted finds its processes gone: that is no finding.
+    const onOutcome = (outcome: Outcome, check: Check): void => {
+      if (!signal.aborted) tellOutcome(names, say, outcome, check);
+    };
     outcomes.push(...(await interruptible(runChecks(lab, wantedChecks(options), onOutcome, signal), signal)));
   } catch (err) {
     if (!signal.aborted) outcomes.push(buildFailure(names, err, startedAt));
