@@ -42,6 +42,15 @@ type Bench = {
   stop(): Promise<void>;
 };
 
+type KernelBench = Bench & {
+  indexOf(name: string): number;
+  hasProgram(ifindex: number): boolean;
+  /** Of the program on what the device receives; undefined: none. */
+  programId(ifindex: number): number | undefined;
+  /** As after a restart of the agent under another name. */
+  rename(): Promise<void>;
+};
+
 const BENCHES: readonly Bench[] = [fakeBench(), kernelBench()];
 
 for (const bench of BENCHES) {
@@ -188,11 +197,43 @@ test('the programs of the fixed devices are put back, unless the device itself i
   }
 });
 
+test('under another name the programs that run stay until the maps hold the state', async () => {
+  const bench = kernelBench();
+  bench.start();
+  try {
+    const tap = bench.addDevice();
+    const overlay = bench.indexOf('d1');
+    bench.plane().attach(tap, bench.nameOf(tap));
+    bench.plane().writeProgrammed({ revision: 3, state: 1n, commit: 1 });
+    const before = [tap, overlay].map(bench.programId);
+    await bench.rename();
+    assert.deepEqual([tap, overlay].map(bench.programId), before);
+    assert.deepEqual(bench.plane().listAttached(), new Set([tap]));
+    const unplugged = bench.addDevice();
+    const bed = createReconcileBed(bench.plane());
+    bed.plug(OWN, tap);
+    await bed.apply([], { prune: false, state: { revision: 0, state: 7n, commit: 0 } });
+    assert.deepEqual([tap, overlay].map(bench.programId), before, 'nothing is known yet');
+    await bed.apply(CLOUD);
+    const after = [tap, overlay].map(bench.programId);
+    assert.ok(after.every((id, at) => id !== undefined && id !== before[at]));
+    assert.equal(bench.programId(unplugged), undefined);
+    await bench.reopen();
+    assert.ok(
+      [tap, overlay].map(bench.programId).every((id, at) => id !== after[at]),
+      'a restart replaces at once',
+    );
+  } finally {
+    await bench.stop();
+  }
+});
+
 /** The kernel, in a namespace of its own: calls that look for a device are made inside it. */
-function kernelBench(): Bench & { indexOf(name: string): number; hasProgram(ifindex: number): boolean } {
+function kernelBench(): KernelBench {
   const netns = `cbplane${process.pid}`;
   const path = `/run/netns/${netns}`;
-  const pins = `/sys/fs/bpf/cable-test-${process.pid}-plane`;
+  const allPins = [1, 2].map((n) => `/sys/fs/bpf/cable-test-${process.pid}-plane${n}`);
+  let pins = allPins[0];
   const object = fileURLToPath(new URL('../../../../build/vrouter/vrouter.bpf.o', import.meta.url));
   const stop = new AbortController();
   let plane: KernelDataPlane | undefined;
@@ -210,6 +251,11 @@ function kernelBench(): Bench & { indexOf(name: string): number; hasProgram(ifin
         .split('\n')
         .find((line) => line.startsWith(`${ifindex}:`)) ?? '',
     )?.[1] ?? '';
+  const programId = (ifindex: number): number | undefined => {
+    const args = ['-n', netns, 'filter', 'show', 'dev', nameOf(ifindex), 'ingress'];
+    const id = / id (\d+)/.exec(execFileSync('tc', args, { encoding: 'utf8' }))?.[1];
+    return id === undefined ? undefined : Number(id);
+  };
   let fixed = { overlayIfindex: 0, serviceIfindex: 0 };
   const open = (): void => {
     const loaded = loadObject({ path: object, pinnedMaps: `${pins}/maps` });
@@ -243,9 +289,13 @@ function kernelBench(): Bench & { indexOf(name: string): number; hasProgram(ifin
     stripDevice: (ifindex) => execFileSync('tc', ['-n', netns, 'qdisc', 'delete', 'dev', nameOf(ifindex), 'clsact']),
     nameOf,
     indexOf,
-    hasProgram: (ifindex) =>
-      execFileSync('tc', ['-n', netns, 'filter', 'show', 'dev', nameOf(ifindex), 'ingress'], { encoding: 'utf8' }) !==
-      '',
+    hasProgram: (ifindex) => programId(ifindex) !== undefined,
+    programId,
+    rename: async () => {
+      await current().close();
+      pins = allPins[1];
+      open();
+    },
     reopen: async () => {
       await current().close();
       open();
@@ -253,7 +303,7 @@ function kernelBench(): Bench & { indexOf(name: string): number; hasProgram(ifin
     stop: async () => {
       stop.abort();
       await plane?.close();
-      removePins(pins);
+      for (const one of allPins) removePins(one);
       execFileSync('ip', ['netns', 'delete', netns]);
     },
   };

@@ -31,6 +31,11 @@ export type DataPlane = {
   attach(ifindex: number, device: string): void;
   /** Somebody took the program off the device: that of a fixed device is put back, a VIF is not attached any more. */
   restore(ifindex: number): void;
+  /**
+   * The maps hold the state: programs that run over the maps of another name of this host give way to ours. Until then they stay where they are, and
+   * devices with them count as attached. Nothing is done when there are none.
+   */
+  takeOver(): void;
   /** Keeps no account of the device any more; the program stays on it. */
   forget(ifindex: number): void;
   /** Deletes flows from or to the devices, in the background, in bounded batches. */

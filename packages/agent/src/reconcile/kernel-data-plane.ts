@@ -38,6 +38,8 @@ export class KernelDataPlane implements DataPlane {
   readonly #attached = new Set<number>();
   readonly #stats: Set<number>;
   readonly #condemned = new Set<number>();
+  /** Programs that are on devices may be another name's, over its maps: ours hold nothing yet. */
+  #waits = false;
   #sweep: Promise<void> | undefined;
 
   /** Use `openKernelDataPlane`. */
@@ -137,19 +139,34 @@ export class KernelDataPlane implements DataPlane {
       });
   }
 
-  /** Puts the loaded programs in place of those that run: on the fixed devices, and on every VIF that has one. */
+  /**
+   * Puts the loaded programs in place of those that run: on the fixed devices, and on every VIF that has one. With empty maps they would drop what
+   * those that run let pass, so then only where there are none.
+   */
   adopt({ overlayIfindex, serviceIfindex }: VrouterDevices): void {
     this.#fixed = new Map([
       [overlayIfindex, PROGRAM.overlay],
       [serviceIfindex, PROGRAM.service],
     ]);
-    for (const [ifindex, program] of this.#fixed) ensureIngressFilter(this.#socket, ifindex, this.#program(program));
+    this.#waits = this.readProgrammed().revision === 0;
     this.#attached.clear();
-    for (const { ifindex, name } of listLinks(this.#socket)) {
-      if (this.#fixed.has(ifindex)) continue;
-      if (ingressProgramId(this.#socket, ifindex) === undefined) continue;
-      absentOn(GONE, () => this.attach(ifindex, name));
+    if (!this.#waits) {
+      this.#replaceAll();
+      return;
     }
+    for (const [ifindex, program] of this.#fixed) {
+      if (this.#hasAny(ifindex)) continue;
+      ensureIngressFilter(this.#socket, ifindex, this.#program(program));
+    }
+    for (const { ifindex } of listLinks(this.#socket)) {
+      if (!this.#fixed.has(ifindex) && this.#hasAny(ifindex)) this.#attached.add(ifindex);
+    }
+  }
+
+  takeOver(): void {
+    if (!this.#waits) return;
+    this.#replaceAll();
+    this.#waits = false;
   }
 
   /** Goes over to programs loaded anew, over the same maps. */
@@ -202,6 +219,18 @@ export class KernelDataPlane implements DataPlane {
       if (this.#signal.aborted) break;
     }
     return deleted;
+  }
+
+  #replaceAll(): void {
+    for (const [ifindex, program] of this.#fixed) ensureIngressFilter(this.#socket, ifindex, this.#program(program));
+    for (const { ifindex, name } of listLinks(this.#socket)) {
+      if (!this.#fixed.has(ifindex) && this.#hasAny(ifindex)) absentOn(GONE, () => this.attach(ifindex, name));
+    }
+  }
+
+  /** Whether a program with our handle is on the device, whoever's maps it has. */
+  #hasAny(ifindex: number): boolean {
+    return ingressProgramId(this.#socket, ifindex) !== undefined;
   }
 
   #map(name: keyof typeof MAPS): BpfMap {

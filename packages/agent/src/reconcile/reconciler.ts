@@ -134,6 +134,8 @@ export class Reconciler {
     deletes += await this.#deleteAll(work.deletes, gone, turns);
     if (deletes > 0) puts += await this.#putAll(this.#refusals.dues(), turns);
     if (epochRaised) this.#plane.writeEpoch((this.#plane.readEpoch() + 1) >>> 0);
+    // An empty state that is not the server's word is no reason to take devices from another name of this host.
+    if (round.prune || round.state.revision > 0) this.#plane.takeOver();
     this.#recordState(round.state);
     this.#attachments.release(round.prune && !this.#pruned);
     this.#pruned ||= round.prune;

@@ -117,6 +117,7 @@ export function createFakeDataPlane(): FakeDataPlane {
       programmed = state;
       commands.push(`bpftool map update cb_prog_1 revision ${state.revision} commit ${state.commit}`);
     },
+    takeOver: () => undefined,
     listStats: () => stats,
     createStat: (ifindex) => {
       stats.add(ifindex);
