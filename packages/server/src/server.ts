@@ -17,6 +17,7 @@ import type { Authenticator } from './http/auth.ts';
 import { AddressBook } from './services/address-book.ts';
 import type { ServiceDeps, Settings } from './services/context.ts';
 import { KeyedLock } from './services/keyed-lock.ts';
+import { renameHost } from './services/rename-host.ts';
 import { ResourceIndex } from './services/resource-index.ts';
 import { addRouterInterface, removeRouterInterface } from './services/router-interfaces.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
@@ -128,6 +129,7 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
     actions: {
       'router.add_router_interface': addRouterInterface,
       'router.remove_router_interface': removeRouterInterface,
+      'host.rename': renameHost,
     },
     log: log.child('http'),
     version: VERSION,

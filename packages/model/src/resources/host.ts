@@ -12,6 +12,20 @@ export const hostResource = {
   standard: false,
   stored: true,
   adminOnly: true,
+  actions: [
+    {
+      name: 'rename',
+      description: 'Gives the host another name, with its ports; its agent must not run meanwhile.',
+      body: {
+        name: {
+          type: 'string',
+          write: 'both',
+          maxLength: 255,
+          description: 'The new name, which its agent is started with.',
+        },
+      },
+    },
+  ],
   attributes: {
     id: { type: 'string', description: 'The name of the host.' },
     underlay: { type: 'ip', indexed: true, description: 'Address that other hosts tunnel to.' },

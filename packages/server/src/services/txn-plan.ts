@@ -75,6 +75,16 @@ export class TxnPlan {
     this.#ops.set(key, { kind: 'delete', key });
   }
 
+  /** A claimed key goes over to another holder. */
+  pass(key: string, from: string, to: string): void {
+    this.#compares.set(key, { kind: 'value', key, value: from });
+    this.#ops.set(key, { kind: 'put', key, value: to });
+  }
+
+  requireAbsent(key: string): void {
+    this.#compares.set(key, { kind: 'absent', key });
+  }
+
   deletePrefix(prefix: string): void {
     this.#ops.set(prefix, { kind: 'deletePrefix', prefix });
   }
