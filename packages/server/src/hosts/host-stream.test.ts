@@ -110,6 +110,46 @@ describe('a client', () => {
     assertHolds(rig, client);
   });
 
+  for (const how of ['while it listens', 'while it is away'] as const) {
+    test(`is told which of its ports were deleted, however many were at once, ${how}`, async (t) => {
+      const rig = await createNetwork(100, {}, 'h1');
+      t.after(rig.stop);
+      const client = new StreamClient(rig, 'h1');
+      client.connect();
+      await client.reached(2);
+      if (how === 'while it is away') client.disconnect();
+      client.lines.length = 0;
+      const gone = Array.from({ length: 99 }, (_, n) => uuid(0x1000 + n));
+      const revision = rig.change(...gone.map((id) => rig.world.delete('port', id)));
+      await rig.settled();
+      const moved = rig.change(rig.world.put('port', testPort(0x1000, NET, 'h1')));
+      if (how === 'while it is away') client.connect();
+      await client.reached(Math.max(revision, moved));
+      const deleted = client.lines.flatMap((line) =>
+        line.type === 'delete' && line.key === 'host:h1' ? [line.item] : [],
+      );
+      assert.deepEqual(new Set([...deleted, uuid(0x1000)]), new Set(gone));
+      assertHolds(rig, client);
+    });
+  }
+
+  test('is not told that what another history lacks was deleted', async (t) => {
+    const rig = await createNetwork(100, {}, 'h1');
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    client.disconnect();
+    rig.change(...Array.from({ length: 99 }, (_, n) => rig.world.delete('port', uuid(0x1000 + n))));
+    await rig.store.load(3);
+    client.lines.length = 0;
+    client.connect();
+    await client.reached(3);
+    assert.ok(client.lines.some((line) => line.type === 'reset' && line.key === 'host:h1'));
+    assert.ok(!client.lines.some((line) => line.type === 'delete' && line.key === 'host:h1'));
+    assertHolds(rig, client);
+  });
+
   test('that comes back is sent the items that changed meanwhile, and told what is gone', async (t) => {
     const rig = await createNetwork(50);
     t.after(rig.stop);

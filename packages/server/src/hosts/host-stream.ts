@@ -313,8 +313,12 @@ export class HostStream {
   }
 
   #startSending(key: SliceKey, snapshot: Snapshot): void {
+    const { store } = this.#options;
+    const { revision } = store;
     this.#due.delete(key);
-    this.#add({ type: 'reset', key, revision: this.#options.store.revision });
+    this.#add({ type: 'reset', key, revision });
+    // What does not follow is absent, and may be lost; these are not.
+    for (const item of store.deletedFrom(key)) this.#add({ type: 'delete', key, item, revision });
     this.#sending = { key, snapshot, next: 0 };
   }
 

@@ -20,6 +20,8 @@ export class Batch {
   readonly waiters: (() => void)[] = [];
   /** True: nobody can know anything yet, so that everything would be news. */
   isFirst = false;
+  /** True: everything is computed, for the tables may be those of another history. */
+  isAll = false;
 
   touch(slice: Slice, rowId: string | null): void {
     const touched = this.#of(slice);

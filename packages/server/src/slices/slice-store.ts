@@ -102,6 +102,7 @@ export class SliceStore {
   load(revision: number): Promise<void> {
     this.#taken = revision;
     this.#loadedAt = revision;
+    this.#batch.isAll = true;
     this.#compiler.touchAll(this.#batch);
     const done = new Promise<void>((resolve) => this.#batch.waiters.push(resolve));
     this.#pacer.ask();
@@ -200,6 +201,11 @@ export class SliceStore {
     return slice?.subscribers.has(host) === true ? slice : undefined;
   }
 
+  /** Items that were deleted of the slice, as far as it is remembered: of a host's ports alone. */
+  deletedFrom(key: SliceKey): Iterable<string> {
+    return this.#compiler.writer.deletions.of(key);
+  }
+
   /** Lines for a client at a position of the slice's log; undefined: it needs the snapshot. */
   delta(slice: Slice, position: number): Delta | undefined {
     return this.#bytes.delta(slice, position);
@@ -236,6 +242,7 @@ export class SliceStore {
     } catch (err) {
       this.#onError('batch', err);
       this.#batch.waiters.push(...batch.waiters);
+      this.#batch.isAll ||= batch.isAll;
       this.#compiler.touchAll(this.#batch);
       setTimeout(() => this.#pacer.ask(), RECOVERY_MS).unref();
     }
@@ -245,6 +252,8 @@ export class SliceStore {
     this.#isSettled = false;
     const outcome = await this.#compiler.run(batch, this.#turns());
     for (const follower of this.#followers) await follower.note(outcome);
+    // What one history lacks of another was not deleted.
+    if (batch.isAll) this.#compiler.writer.deletions.clear();
     this.#revision = batch.revision;
     this.#isSettled = true;
     this.#tell(this.#compiledListeners, { revision: batch.revision, changed: outcome.parts });

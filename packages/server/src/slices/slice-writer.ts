@@ -1,5 +1,6 @@
 import type { ComputedHeader, ComputedItem, NodeKey } from '@cable/compiler';
 import { Dependents, type ReadKey } from '@cable/kit';
+import { Deletions } from './deletions.ts';
 import type { Reach } from './reach.ts';
 import { NO_REFS, RefSets } from './ref-sets.ts';
 import type { Slice, Unit } from './slice.ts';
@@ -25,6 +26,7 @@ export class SliceWriter {
   readonly #units = new SliceMap<Unit>();
   /** Serialised content of what the last batch changed, until that is sent. */
   readonly fresh: SliceMap<string> = new SliceMap();
+  readonly deletions: Deletions = new Deletions();
   /** Items that were sent otherwise than they are compiled, because the tables were ahead: to be sent again when they are compiled next. */
   readonly sentAhead: SliceMap<true> = new SliceMap();
 
@@ -83,6 +85,7 @@ export class SliceWriter {
     this.#dependents.delete(slice.headerUnit);
     this.fresh.drop(slice);
     this.sentAhead.drop(slice);
+    this.deletions.drop(slice.key);
   }
 
   #putHeader(slice: Slice, { value, refs }: ComputedHeader): void {
@@ -122,6 +125,7 @@ export class SliceWriter {
     }
     this.#note(slice, key);
     this.sentAhead.delete(slice, key);
+    if (before === undefined) this.deletions.forget(slice.key, key);
     if (!slice.isFilling) {
       this.fresh.set(slice, key, json);
       slice.log.append(key, slice.digest, slice.items.size);
@@ -144,6 +148,7 @@ export class SliceWriter {
     this.sentAhead.delete(slice, key);
     this.fresh.delete(slice, key);
     slice.items.delete(key);
+    if (slice.kind.name === 'host') this.deletions.add(slice.key, key);
     slice.log.append(key, slice.digest, slice.items.size);
     slice.digest = subtractHash(slice.digest, before.hash);
     this.#moveRefs(slice, before.refs, []);
