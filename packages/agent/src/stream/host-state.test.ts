@@ -85,7 +85,10 @@ class Model {
     const absent = stillKept + newlyAbsent;
     this.removal = absent >= 10 && absent * 2 > before ? { before } : null;
     const stays = (name: string, why: 'reset' | 'drop'): boolean =>
-      this.removal !== null && (newlyAbsent > 0 || (why === 'drop' && !name.startsWith('router:')));
+      this.removal !== null &&
+      (newlyAbsent > 0
+        ? why === 'drop' || /^(host|endpoints|group):/.test(name)
+        : why === 'drop' && !name.startsWith('router:'));
     for (const [name, said] of next) {
       const old = this.entries.get(name);
       if (said === 'deleted') this.entries.delete(name);

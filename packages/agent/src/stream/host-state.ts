@@ -183,7 +183,8 @@ export class HostState {
     const digestDiffers = digest !== undefined && prepared.digest !== digest;
     if (digestDiffers && despiteDigest !== true) return { kind: 'mismatch', digest: prepared.digest };
     this.#synced = true;
-    await this.#apply(prepared, { ...this.#standing, position: { revision, history }, removal });
+    const left = removal === null ? null : { ...removal, before: removal.before - prepared.gaveWay };
+    await this.#apply(prepared, { ...this.#standing, position: { revision, history }, removal: left });
     this.#sayRemoval(before);
     return { kind: 'applied', revision, digestDiffers };
   }

@@ -27,15 +27,15 @@ export type Tally = {
 export const NO_SLICE: Slice = { header: null, items: new Map(), digest: 0, kept: 0 };
 
 /**
- * What becomes of what a `reset` or `drop` leaves out. `remove`: it goes, and so does all that is only kept. `keep`: it is kept.
- * `keep-dropped`: what is kept stays, and with it what a `drop` leaves out, but for a router: no port that the server knows needs a dropped network, policy
+ * What becomes of what a `reset` or `drop` leaves out. `remove`: it goes, and so does all that is only kept. `keep`: it is kept, but for what a `reset` leaves
+ * out of slices that say what is allowed: rules that are revoked, routes that are gone. `keep-dropped`: what is kept stays, and with it what a `drop` leaves out, but for a router: no port that the server knows needs a dropped network, policy
  * or group, kept ones may; a router is dropped also when it is gone, and must route no more.
  */
 export type AbsenceRule = 'remove' | 'keep' | 'keep-dropped';
 
 /** How one slice changes: to these items, or by these edits of those it has. Gone when `header` is null and it has no items. */
 export type SlicePlan = { readonly header: Held | null } & Tally &
-  ({ readonly items: Map<string, Held> } | { readonly edits: readonly (readonly [string, Held | null])[] });
+  ({ readonly items: Map<string, Held> } | { readonly edits: (readonly [string, Held | null])[] });
 
 /** Where plans of slices put what differs, and their turns of the event loop. */
 export type PlanOutput = { readonly changes: SliceChange[]; readonly writes: SliceWrite[]; readonly turns: Turns };
@@ -90,13 +90,28 @@ export async function planSlice(
   return 'items' in plan ? { ...tally, header, items: plan.items } : { ...tally, header, edits: plan.edits };
 }
 
+/** The plan of the slice (undefined: none) without an item that is only kept. */
+export function withoutKept(plan: SlicePlan | undefined, slice: Slice, item: string): SlicePlan {
+  const { header, digest, kept } = plan ?? slice;
+  const tally = { header, digest, kept: kept - 1 };
+  if (plan === undefined) return { ...tally, edits: [[item, null]] };
+  if ('items' in plan) {
+    plan.items.delete(item);
+    return { ...tally, items: plan.items };
+  }
+  plan.edits.push([item, null]);
+  return { ...tally, edits: plan.edits };
+}
+
 /** What becomes of something of which nothing is staged. */
 type Fate = (old: Held | null) => Held | null;
 
-function fateOf(key: string, staged: StagedSlice, rule: AbsenceRule): Fate {
-  const isAbsent = staged.void !== undefined;
-  const mayStay = staged.void === 'drop' && !key.startsWith('router:');
-  const stays = !isAbsent || (rule === 'keep' ? staged.void !== 'deliberate' : rule === 'keep-dropped' && mayStay);
+function fateOf(key: string, { void: why }: StagedSlice, rule: AbsenceRule): Fate {
+  const isAbsent = why !== undefined;
+  const stays =
+    !isAbsent ||
+    (rule === 'keep' && (why === 'drop' || (why === 'reset' && isOfPorts(key)))) ||
+    (rule === 'keep-dropped' && why === 'drop' && !key.startsWith('router:'));
   return (old) => {
     if (old === null || (old.kept && rule !== 'remove')) return old;
     if (old.kept || !stays) return null;
@@ -104,9 +119,14 @@ function fateOf(key: string, staged: StagedSlice, rule: AbsenceRule): Fate {
   };
 }
 
+/** A server that lost ports lacks them in these, too. */
+function isOfPorts(key: string): boolean {
+  return /^(host|endpoints|group):/.test(key);
+}
+
 type ItemsPlan = Tally & { readonly size: number } & (
     | { readonly items: Map<string, Held> }
-    | { readonly edits: readonly (readonly [string, Held | null])[] }
+    | { readonly edits: (readonly [string, Held | null])[] }
   );
 
 /** Items of a slice of which only what is staged counts, and what is kept all the same. */

@@ -205,6 +205,55 @@ test('absence counts what a reset or drop leaves out, not what is deleted', asyn
   assert.deepEqual(state.absence('host:h1'), { live: 1, absent: 0, kept: 1, deleted: 1 });
 });
 
+test('what is kept gives way to what the server knows at its place, then and later; rules that it leaves out go at once', async () => {
+  const state = new SliceState();
+  const at = (n: number) => ({ portId: uuid(n), macAddress: `02::${n}`, ipAddresses: [`10.0.0.${n}`] });
+  const member = (n: number) => ({ portId: uuid(n), networkId: 'a', addresses: [`10.0.0.${n}`] });
+  const local = (n: number) => ({
+    id: uuid(n),
+    networkId: 'a',
+    macAddress: `02::${n}`,
+    fixedIps: [{ ipAddress: `10.0.0.${n}` }],
+  });
+  const put = (key: string, item: string, value: object): void =>
+    state.stage({ type: 'put', key, item, held: held(key, item, value) });
+  for (const n of [1, 2, 3, 4]) {
+    put('endpoints:a', uuid(n), at(n));
+    put('group:g', uuid(n), member(n));
+    put('host:h1', uuid(n), local(n));
+    put('policy:p', `rule ${n}`, {});
+  }
+  state.apply(await state.prepare('remove'));
+  for (const key of ['endpoints:a', 'group:g', 'host:h1', 'policy:p'])
+    state.stage({ type: 'reset', key, deliberate: false });
+  put('endpoints:a', uuid(9), { ...at(9), ipAddresses: ['10.0.0.1'] });
+  put('endpoints:a', uuid(2), at(2));
+  put('policy:p', 'rule 1', {});
+  const change = await state.prepare('keep');
+  assert.equal(change.gaveWay, 2);
+  state.apply(change);
+  const items = (key: 'endpoints:a' | 'group:g' | 'host:h1' | 'policy:p'): string[] => [...state.itemKeys(key)].sort();
+  assert.deepEqual(items('endpoints:a'), [uuid(2), uuid(3), uuid(4), uuid(9)], 'the address of 1 is that of 9');
+  assert.deepEqual(items('group:g'), [uuid(3), uuid(4)], '2 is there, and no member');
+  assert.deepEqual(items('host:h1'), [uuid(3), uuid(4)], '2 is elsewhere');
+  assert.deepEqual(items('policy:p'), ['rule 1']);
+  put('endpoints:a', uuid(8), { ...at(8), macAddress: '02::3' });
+  const later = await state.prepare('keep-dropped');
+  assert.deepEqual(
+    later.writes.map(({ key, item, held: one }) => [key, item, one === null]),
+    [
+      ['endpoints:a', uuid(8), false],
+      ['endpoints:a', uuid(3), true],
+      ['host:h1', uuid(3), true],
+    ],
+  );
+  state.apply(later);
+  assert.deepEqual(items('group:g'), [uuid(3), uuid(4)], 'a MAC is no member’s');
+  assert.equal(state.keptItems('host:h1'), 1);
+  state.apply(await state.prepareRelease());
+  assert.deepEqual([items('endpoints:a'), items('host:h1')], [[uuid(2), uuid(8), uuid(9)], []]);
+});
+
 test('what is kept is shown as the same object, counted in no digest, and its end costs no look at other slices', async () => {
   const state = new SliceState();
   const { key, header, items } = endpointsSlice(1, 3);

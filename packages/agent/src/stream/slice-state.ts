@@ -1,6 +1,7 @@
 import { startTurns } from '@cable/kit';
 import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
 import { addHash, removeHash } from './digest.ts';
+import { type Place, placeOf } from './kept-places.ts';
 import type { PortAbsence } from './removal-guard.ts';
 import {
   type AbsenceRule,
@@ -12,6 +13,7 @@ import {
   type SlicePlan,
   type SliceWrite,
   tallyWith,
+  withoutKept,
 } from './slice-plan.ts';
 import type { SliceChange, SliceReader } from './slice-reader.ts';
 import { type ContentLine, type Held, NOTHING_STAGED, StagedLines } from './staged-lines.ts';
@@ -25,6 +27,8 @@ export type PreparedChange = {
   /** Digest of all slices when it is applied. */
   readonly digest: number;
   readonly slices: ReadonlyMap<string, SlicePlan>;
+  /** Kept ports of the host that end because the server says that something else is where they are. */
+  readonly gaveWay: number;
   /** The lines it is made of, which are then done with. */
   readonly staged: StagedLines;
 };
@@ -174,7 +178,56 @@ export class SliceState implements SliceReader {
     };
     for (const [key] of staged.entries()) await plan(key);
     if (rule === 'remove') for (const key of this.#keeping) if (!slices.has(key)) await plan(key);
-    return { changes: out.changes, writes: out.writes, digest, slices, staged };
+    const gaveWay = rule === 'remove' ? 0 : await this.#giveWay(slices, out);
+    return { changes: out.changes, writes: out.writes, digest, slices, gaveWay, staged };
+  }
+
+  /**
+   * What is kept ends where the server knows better: when it has a port with that id, MAC or address in the network. A new port is never mistaken for a lost one,
+   * nor trusted like it. Returns how many ports of the host end.
+   */
+  async #giveWay(plans: Map<string, SlicePlan>, out: PlanOutput): Promise<number> {
+    const kept = new Map<string, { readonly key: string; readonly item: string; readonly place: Place }[]>();
+    for (const key of new Set([...this.#keeping, ...plans.keys()])) {
+      if ((plans.get(key) ?? this.#slices.get(key) ?? NO_SLICE).kept === 0) continue;
+      for (const [item, held] of this.#itemsAfter(key, plans)) {
+        if (out.turns.due()) await out.turns.next();
+        const place = held.kept ? placeOf(key, held.value) : undefined;
+        if (place === undefined) continue;
+        const known = kept.get(place.networkId) ?? [];
+        kept.set(place.networkId, known);
+        known.push({ key, item, place });
+      }
+    }
+    let ports = 0;
+    for (const [networkId, all] of kept) {
+      const taken = new Set<string>();
+      const endpoints = `endpoints:${networkId}`;
+      for (const [, held] of this.#itemsAfter(endpoints, plans)) {
+        if (out.turns.due()) await out.turns.next();
+        if (!held.kept) for (const name of placeOf(endpoints, held.value)?.names ?? []) taken.add(name);
+      }
+      for (const { key, item, place } of all) {
+        if (!place.names.some((name) => taken.has(name))) continue;
+        plans.set(key, withoutKept(plans.get(key), this.#slices.get(key) ?? NO_SLICE, item));
+        out.writes.push({ key, item, held: null });
+        if (isKnownKey(key)) out.changes.push({ key, item });
+        if (key.startsWith('host:')) ports += 1;
+      }
+    }
+    return ports;
+  }
+
+  /** Items of the slice when the plans are applied. */
+  *#itemsAfter(key: string, plans: ReadonlyMap<string, SlicePlan>): Generator<readonly [string, Held]> {
+    const plan = plans.get(key);
+    if (plan !== undefined && 'items' in plan) {
+      yield* plan.items;
+      return;
+    }
+    const edits = new Map(plan?.edits);
+    for (const [item, held] of this.#slices.get(key)?.items ?? []) if (!edits.has(item)) yield [item, held];
+    for (const [item, held] of edits) if (held !== null) yield [item, held];
   }
 
   #applySlice(key: string, plan: SlicePlan): void {
