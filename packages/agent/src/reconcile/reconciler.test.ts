@@ -81,9 +81,10 @@ test('everything comes in an order that the data plane accepts, and goes again t
   const last = await bed.apply([]);
   assert.equal(last.deletes, first.puts);
   assertAsDesired(bed);
-  assert.deepEqual(bed.plane.takeCommands().slice(-4), [
+  const removal = bed.plane.takeCommands();
+  assert.equal(removal[0], 'bpftool map update cb_prog_1 revision 2 commit 2');
+  assert.deepEqual(removal.slice(-3), [
     'bpftool map update cb_conf_1 epoch 2',
-    'bpftool map update cb_prog_1 revision 2 commit 2',
     'bpftool map delete cb_stat_1 key 50',
     'delete flows of 50',
   ]);
@@ -152,12 +153,12 @@ test('a class gets its new rules before an address points at it, and loses the o
   await bed.apply(cloud({ rules: [sampleRule(1, { protocol: 6, remote: { kind: 'prefix', cidr: '10.0.0.6/32' } })] }));
   const kinds = bed.plane.takeCommands().map((command) => command.split(' ').slice(2, 4).join(' '));
   assert.deepEqual(kinds, [
+    'update cb_prog_1',
     'update cb_conf_1',
     'update cb_rule_1',
     'update cb_class_1',
     'delete cb_rule_1',
     'update cb_conf_1',
-    'update cb_prog_1',
   ]);
 });
 
@@ -367,6 +368,7 @@ for (const died of ['killed', 'failed'] as const) {
       throw new Error('the end');
     };
     await assert.rejects(bed.apply(cloud({ members: [] })), /the end/);
+    assert.equal(bed.plane.readProgrammed().commit, 2, 'an older state must not be put over what is begun');
     bed.plane.deleteEntry = deleteEntry;
     if (died === 'killed') bed.restart();
     await bed.apply(cloud({ members: [] }));

@@ -127,6 +127,9 @@ export class Reconciler {
     if (!this.#adopted) await this.#adopt(turns);
     if (round.prune && !this.#pruned) await this.#condemnStale(turns);
     const work = await this.#sort(round, turns);
+    // Before anything is revoked: after a death in the middle no older state may be put over it.
+    const isFirst = this.#recorded().revision === 0;
+    if (!isFirst) this.#recordState(round.state);
     const epochRaised = this.#beginDecisions(work.decides);
     const gone = new Set<number>();
     let deletes = await this.#deleteAll(work.revoked, gone, turns);
@@ -136,7 +139,8 @@ export class Reconciler {
     if (epochRaised) this.#plane.writeEpoch((this.#plane.readEpoch() + 1) >>> 0);
     // An empty state that is not the server's word is no reason to take devices from another name of this host.
     if (round.prune || round.state.revision > 0) this.#plane.takeOver();
-    this.#recordState(round.state);
+    // Until then nothing was programmed, and other programs may have the devices.
+    if (isFirst) this.#recordState(round.state);
     this.#attachments.release(round.prune && !this.#pruned);
     this.#pruned ||= round.prune;
     if (gone.size > 0) this.#plane.deleteFlows(gone);
@@ -349,8 +353,13 @@ export class Reconciler {
     due.project = undefined;
   }
 
+  #recorded(): Programmed {
+    this.#programmed ??= this.#plane.readProgrammed();
+    return this.#programmed;
+  }
+
   #recordState(state: Programmed): void {
-    const before = this.#programmed ?? this.#plane.readProgrammed();
+    const before = this.#recorded();
     if (before.revision !== state.revision || before.commit !== state.commit || before.state !== state.state) {
       this.#plane.writeProgrammed(state);
     }
