@@ -239,6 +239,25 @@ test('files whose reading ends the process are given up after two starts', { tim
   assert.ok(starts <= 3);
 });
 
+for (const [what, spoil] of [
+  ['starts that were killed', () => undefined],
+  ['a broken lock file', (state: string) => writeFileSync(join(state, 'lock.mdb'), Buffer.alloc(8192, 0xa5))],
+] as const) {
+  test(`good files outlast ${what}`, { timeout: 60_000 }, async () => {
+    const stateDir = freshDir();
+    const first = await openHostState({ host: 'h1', stateDir }, QUIET);
+    for (const line of linesAt(1)) first.state.take(line);
+    await first.state.complete({ revision: 1, history: HISTORY });
+    await first.disk.close();
+    writeFileSync(join(stateDir, 'state', 'loading'), '2');
+    spoil(join(stateDir, 'state'));
+    const again = await openHostState({ host: 'h1', stateDir }, QUIET);
+    assert.deepEqual(again.state.position, { revision: 1, history: HISTORY });
+    assert.equal(again.state.agentId, first.state.agentId);
+    await again.disk.close();
+  });
+}
+
 test('entries that make no sense are left out, and the state is of no revision then', async () => {
   const stateDir = freshDir();
   const first = await openHostState({ host: 'h1', stateDir }, QUIET);

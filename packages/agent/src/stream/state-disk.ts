@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Logger, sleep } from '@cable/kit';
 import type { SliceWrite } from './slice-plan.ts';
 import { SliceState } from './slice-state.ts';
@@ -30,8 +32,14 @@ const NOTE_MS = 10_000;
 /** Time between attempts at a disk that failed. */
 const RETRY_MS = 10_000;
 
-/** Starts that ended in the middle of reading, one after another, before the files are given up: a broken file can end the process. */
+/** Starts that ended in the middle of reading, one after another, before another process tries the files: a broken file can end the one that reads it. */
 const MAX_BROKEN_LOADS = 2;
+
+/** Signals of a process that read where nothing is. (Who was killed had good files, maybe.) */
+const CRASHES: ReadonlySet<string | null> = new Set(['SIGBUS', 'SIGSEGV', 'SIGABRT', 'SIGILL']);
+
+/** Time to read a state to its end. */
+const PROBE_MS = 60_000;
 
 /** Opens the state in `<stateDir>/state` and reads what can be understood. Never throws: without a disk the agent works from memory. */
 export async function openStateDisk(stateDir: string, deps: Deps): Promise<OpenedState> {
@@ -121,14 +129,25 @@ function partOf(standing: Standing): Standing {
   return { ...standing, position: { ...standing.position, revision: 0 }, commit: 0 };
 }
 
-/** Leaves a note that the files are being read; gives them up when earlier starts died of that. */
+/** Leaves a note that the files are being read; gives them up when earlier starts died meanwhile, and of that. */
 function noteLoad(path: string, log: Logger): void {
   const died = Number(readText(join(path, 'loading')) ?? 0);
-  if (died >= MAX_BROKEN_LOADS) {
-    log.error({ path, aside: asideOf(path), died }, 'reading the state on disk has ended the agent, starting without');
+  const isSuspect = died >= MAX_BROKEN_LOADS;
+  // It holds nothing that outlasts the processes that have it open, and this is the only one.
+  if (isSuspect) rmSync(join(path, 'lock.mdb'), { force: true });
+  const signal = isSuspect ? signalOfProbe(path) : null;
+  if (CRASHES.has(signal)) {
+    log.error({ path, aside: asideOf(path), signal }, 'reading the state on disk ends the process, starting without');
     moveAside(path);
   }
-  writeFileSync(join(path, 'loading'), String(died >= MAX_BROKEN_LOADS ? 1 : died + 1));
+  writeFileSync(join(path, 'loading'), String(isSuspect ? 1 : died + 1));
+}
+
+/** The signal that ends a process which reads the files; null: none does. */
+function signalOfProbe(path: string): NodeJS.Signals | null {
+  const program = fileURLToPath(new URL(`state-probe${extname(import.meta.url)}`, import.meta.url));
+  const options = { stdio: 'ignore', timeout: PROBE_MS } as const;
+  return spawnSync(process.execPath, [...process.execArgv, program, path], options).signal;
 }
 
 function forgetLoad(path: string): void {
