@@ -65,7 +65,7 @@ function withAgentOptions(command: Command): Command {
 /** Prints what the command came to: that there was nothing to do is no failure. */
 async function commandAgent(context: CliContext, options: Options, path: string): Promise<void> {
   const said = (await askAgent(context, options, path, 'POST')) as Row;
-  context.print(context.json ? renderJson(said) : String(said['message']));
+  context.print(context.json ? renderJson(said) : `${String(said['message'])}\n`);
 }
 
 async function showMaps(context: CliContext, options: Options): Promise<void> {

@@ -333,10 +333,11 @@ test('host adopt-store and confirm-removal are told to the agent of the host, an
   };
   const agent = await stub(t, extra, join(dir, 'h1', 'agent.sock'));
   const adopted = await cable(`host adopt-store --host h1 --run-dir ${dir}`);
-  assert.deepEqual([adopted.status, adopted.out.trim(), adopted.err], [0, 'The store is taken over.', '']);
+  assert.deepEqual([adopted.status, adopted.out, adopted.err], [0, 'The store is taken over.\n', '']);
   const confirmed = await cable(`host confirm-removal --json --run-dir ${dir}`);
   assert.deepEqual([confirmed.status, JSON.parse(confirmed.out)], [0, extra['/removal/confirm']]);
-  assert.deepEqual(agent.requests, ['POST /history/adopt', 'POST /removal/confirm']);
+  assert.equal((await cable(`host confirm-removal --run-dir ${dir}`)).out, 'No removal waits.\n');
+  assert.deepEqual(agent.requests, ['POST /history/adopt', 'POST /removal/confirm', 'POST /removal/confirm']);
   assert.match((await cable('host adopt-store --help')).out, /OtherHistory/);
   assert.match((await cable('host --help')).out, /confirm-removal/);
   const gone = await cable(`host adopt-store --host h9 --run-dir ${dir}`);
