@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import type { Bind, CliContext } from './context.ts';
 import { CliError } from './errors.ts';
 import { collect } from './flags.ts';
-import { type Row, renderJson, renderObject, renderTable } from './render.ts';
+import { flatten, type Row, renderJson, renderObject, renderTable } from './render.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -52,7 +52,7 @@ function addShowCommands(root: Command, bind: Bind): void {
   add('counters', 'Shows packets, bytes and drops by reason of each interface.', showCounters);
   add('agent', 'Shows the agent’s state.', async (context, options) => {
     const status = (await askAgent(context, options, '/status')) as Row;
-    context.print(context.json ? renderJson(status) : renderObject(status));
+    context.print(context.json ? renderJson(status) : renderObject(flatten(status)));
   });
 }
 

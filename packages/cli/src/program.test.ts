@@ -323,6 +323,37 @@ test('show asks the agent of the host, and finds the only one by itself', async 
   assert.equal(wrong.status, 2);
 });
 
+test('show agent has a line for each thing the agent says, by the name that the guide gives it', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-cli-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  mkdirSync(join(dir, 'h1'));
+  const refused = { code: 'OtherHistory', message: 'The server is of another cluster.', remedy: null };
+  const status = {
+    host: 'h1',
+    held: ['port a', 'port b'],
+    server: { connected: false, refused, heldRemoval: null, disk: { ok: true } },
+  };
+  await stub(t, { '/status': status }, join(dir, 'h1', 'agent.sock'));
+  const { out } = await cable(`show agent --run-dir ${dir}`);
+  const rows = out.split('\n').map((line) => line.split('|').map((one) => one.trim()));
+  assert.deepEqual(
+    rows.filter((row) => row.length === 4).map(([, field, value]) => [field, value]),
+    [
+      ['field', 'value'],
+      ['host', 'h1'],
+      ['held', 'port a'],
+      ['', 'port b'],
+      ['server.connected', 'false'],
+      ['server.refused.code', 'OtherHistory'],
+      ['server.refused.message', 'The server is of another cluster.'],
+      ['server.refused.remedy', ''],
+      ['server.heldRemoval', ''],
+      ['server.disk.ok', 'true'],
+    ],
+  );
+  assert.deepEqual(JSON.parse((await cable(`show agent --json --run-dir ${dir}`)).out), status);
+});
+
 test('host adopt-store and confirm-removal are told to the agent of the host, and say what came of it', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'cable-cli-'));
   t.after(() => rmSync(dir, { recursive: true }));
