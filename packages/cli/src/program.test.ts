@@ -240,6 +240,13 @@ test('refusals and failures exit 1 and say what to do', async (t) => {
   assert.equal((await cable('network list --server localhost:1')).status, 1);
 });
 
+test('what the server says is to be done stands alone', async (t) => {
+  const server = await stub(t);
+  server.put('network', { id: A, name: 'a', used: true, detail: 'Stop its agent.' });
+  const { err } = await cable(`network delete ${A}`, server);
+  assert.equal(err, `error: ${A} is in use. (NetworkInUse)\n  Stop its agent.\n`);
+});
+
 test('--version and --help exit 0', async () => {
   assert.deepEqual(await cable('--version'), { status: 0, out: '1.2.3\n', err: '' });
   const help = await cable('--help');
