@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { TransportError } from '@cable/kit';
+import { isListenedOn, TransportError } from '@cable/kit';
 import type { Command } from 'commander';
 import type { Bind, CliContext } from './context.ts';
 import { CliError } from './errors.ts';
@@ -121,12 +121,12 @@ async function askAgent(
   method: 'GET' | 'POST' = 'GET',
 ): Promise<unknown> {
   const runDir = String(options['runDir']);
-  const host = options['host'] === undefined ? onlyHost(runDir) : String(options['host']);
+  const host = options['host'] === undefined ? await onlyHost(runDir) : String(options['host']);
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(host)) throw new CliError(2, `--host: '${host}' is not a host's name`);
-  const socket = join(runDir, host, 'agent.sock');
+  const socket = socketOf(runDir, host);
   if (!existsSync(socket)) {
-    const known = hostsIn(runDir);
-    const remedy = known.length === 0 ? `No agent's socket is in ${runDir}.` : `There are: ${known.join(', ')}`;
+    const running = await runningIn(runDir);
+    const remedy = running.length === 0 ? whyNone(runDir) : `There are: ${running.join(', ')}`;
     throw new CliError(1, `no agent of host '${host}' runs on this machine`, remedy);
   }
   const transport = context.connect(`unix:${socket}`);
@@ -142,10 +142,10 @@ async function askAgent(
   }
 }
 
-function onlyHost(runDir: string): string {
-  const [first, ...others] = hostsIn(runDir);
+async function onlyHost(runDir: string): Promise<string> {
+  const [first, ...others] = await runningIn(runDir);
   if (first !== undefined && others.length === 0) return first;
-  if (first === undefined) throw new CliError(1, 'no agent runs on this machine', `No agent's socket is in ${runDir}.`);
+  if (first === undefined) throw new CliError(1, 'no agent runs on this machine', whyNone(runDir));
   throw new CliError(
     2,
     'several agents run on this machine',
@@ -153,9 +153,28 @@ function onlyHost(runDir: string): string {
   );
 }
 
-function hostsIn(runDir: string): readonly string[] {
+/** For when no agent runs. */
+function whyNone(runDir: string): string {
+  const left = socketsIn(runDir);
+  if (left.length === 0) return `No agent's socket is in ${runDir}.`;
+  return `Nobody listens on the sockets that agents have left in ${runDir}: ${left.join(', ')}.`;
+}
+
+/** Hosts whose agents run here. */
+async function runningIn(runDir: string): Promise<readonly string[]> {
+  const hosts = socketsIn(runDir);
+  const running = await Promise.all(hosts.map((host) => isListenedOn(socketOf(runDir, host))));
+  return hosts.filter((_, index) => running[index]);
+}
+
+/** Hosts of whose agents there is a socket: one that was killed leaves it. */
+function socketsIn(runDir: string): readonly string[] {
   if (!existsSync(runDir)) return [];
   return readdirSync(runDir)
-    .filter((name) => existsSync(join(runDir, name, 'agent.sock')))
+    .filter((host) => existsSync(socketOf(runDir, host)))
     .sort();
+}
+
+function socketOf(runDir: string, host: string): string {
+  return join(runDir, host, 'agent.sock');
 }

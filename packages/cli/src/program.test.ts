@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -328,6 +328,28 @@ test('show asks the agent of the host, and finds the only one by itself', async 
   assert.equal((await cable(`show maps --host ../x --run-dir ${dir}`)).status, 2);
   const wrong = await cable(`show maps --map nope --run-dir ${dir}`);
   assert.equal(wrong.status, 2);
+});
+
+test('a socket that a killed agent left is no agent', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-cli-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const crash = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
+  for (const host of ['h1', 'h2', 'h3']) mkdirSync(join(dir, host));
+  spawnSync(process.execPath, ['-e', crash, join(dir, 'h1', 'agent.sock')]);
+  const none = await cable(`show agent --run-dir ${dir}`);
+  assert.equal(none.status, 1);
+  assert.match(none.err, /^error: no agent runs on this machine\n {2}Nobody listens on the sockets .*: h1\.\n$/);
+  const named = await cable(`show agent --host h1 --run-dir ${dir}`);
+  assert.match(named.err, /^error: the agent of host 'h1' does not answer\n {2}Start it: cable agent --host h1/);
+
+  await stub(t, { '/status': { host: 'h2' } }, join(dir, 'h2', 'agent.sock'));
+  assert.match((await cable(`show agent --run-dir ${dir}`)).out, /\| host +\| h2 +\|/);
+  assert.match((await cable(`show agent --host h9 --run-dir ${dir}`)).err, /There are: h2\n/);
+
+  await stub(t, {}, join(dir, 'h3', 'agent.sock'));
+  const several = await cable(`show agent --run-dir ${dir}`);
+  assert.equal(several.status, 2);
+  assert.match(several.err, /several agents run on this machine\n {2}Add --host with one of: h2, h3\n/);
 });
 
 test('show agent has a line for each thing the agent says, by the name that the guide gives it', async (t) => {
