@@ -295,7 +295,7 @@ test('status tells of hosts whose kernels have refused entries', async (t) => {
   const refusing = [{ host: 'h2', entries: 12, reason: 'map cb_ep_1 is full' }];
   assert.deepEqual(hosts, { alive: ['h1', 'h2'], dead: [], refusing });
   const table = (await cable('status', server)).out;
-  assert.match(table, /\| hosts without room +\| h2: lacks 12 entries: map cb_ep_1 is full +\|/);
+  assert.match(table, /\| hosts without room +\| h2: 12 entries are missing: map cb_ep_1 is full +\|/);
 });
 
 test('show asks the agent of the host, and finds the only one by itself', async (t) => {
