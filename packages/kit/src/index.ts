@@ -26,3 +26,4 @@ export { createTurnLine } from './turn-line.ts';
 export type { Turns } from './turns.ts';
 export { startTurns, TURN_MS } from './turns.ts';
 export { isListenedOn } from './unix-socket.ts';
+export { exitUsage } from './usage-exit.ts';
