@@ -104,6 +104,8 @@ test('set changes only what is given; null and empty lists can be given', async 
   };
   assert.equal(server.requests.at(-1), `PUT /v2.0/subnets/${B} ${JSON.stringify({ subnet: changes })}`);
   assert.match(out, /\| allocation_pools \| start=10\.0\.0\.2, end=10\.0\.0\.9 +\|/);
+  const one = await cable('subnet update sub --no-gateway -c id --json', server);
+  assert.deepEqual(JSON.parse(one.out), { id: B });
   const nothing = await cable('subnet set sub', server);
   assert.deepEqual([nothing.status, nothing.err.split('\n')[0]], [2, 'error: nothing to change is given']);
 });
@@ -254,6 +256,21 @@ test('--version and --help exit 0', async () => {
   for (const word of ['port', 'security', 'status', 'completion', 'cable server, cable agent, cable lab']) {
     assert.ok(help.out.includes(word), word);
   }
+});
+
+test('help says of each switch what it does, and of each command what is in it', async () => {
+  const help = async (words: string): Promise<string> => (await cable(`${words} --help`)).out.replaceAll(/\s+/g, ' ');
+  const network = await help('network create');
+  assert.match(network, /--admin-state-up The opposite of --no-admin-state-up\. /);
+  assert.match(network, /--no-admin-state-up The network carries nothing\. /);
+  assert.match(network, /--shared Every project may use the network\. --no-shared The opposite of --shared\. /);
+  assert.match(await help('subnet set'), /--enable-dhcp DHCP answers in the subnet \(also --dhcp\) /);
+  assert.match(await help('network list'), /--no-shared only those whose shared is false /);
+  assert.match(await help('security'), /^Usage: .* Commands for security groups and security group rules\. /);
+  assert.match(await help('router'), / add Adds parts to a router\. .* remove Removes parts from a router\. /);
+  assert.match(await help('router add port'), /Attaches this port: its address becomes the router’s\./);
+  assert.match(await help('router add subnet'), /Attaches this subnet: its gateway address becomes the router’s\./);
+  assert.match(await help('completion'), /for bash or zsh,/);
 });
 
 test('text from others cannot drive the terminal', async (t) => {
