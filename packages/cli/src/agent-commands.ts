@@ -31,8 +31,8 @@ export function addAgentCommands(root: Command, bind: Bind): void {
     'confirm-removal',
     'Lets the agent on this machine remove the ports that its server left out.',
     '/removal/confirm',
-    'For an agent that keeps ports which its server does not name any more, more than half of them and at least ten: see heldRemoval\n' +
-      'in cable show agent. They are removed at once, and what was kept with them. May be repeated.',
+    'For an agent that keeps ports which its server does not name any more, more than half of them and at least ten: see\n' +
+      'server.held_removal in cable show agent. They are removed at once, and what was kept with them. May be repeated.',
   );
 }
 
@@ -92,7 +92,7 @@ function selectMaps(names: readonly string[], asked: unknown): readonly string[]
 async function showVifs(context: CliContext, options: Options): Promise<void> {
   const vifs = (await askAgent(context, options, '/vifs')) as readonly Row[];
   if (context.json) return context.print(renderJson(vifs));
-  const columns = ['portId', 'name', 'network', 'device', 'macAddress', 'addresses', 'state', 'reason'];
+  const columns = ['port_id', 'name', 'network', 'device', 'mac_address', 'addresses', 'state', 'reason'];
   context.print(renderTable(columns, vifs));
 }
 
@@ -102,7 +102,7 @@ async function showCounters(context: CliContext, options: Options): Promise<void
   const counters = (await askAgent(context, options, '/counters')) as Readonly<Record<string, Row>>;
   if (context.json) return context.print(renderJson(counters));
   const vifs = (await askAgent(context, options, '/vifs')) as readonly Row[];
-  const names = new Map(vifs.map((vif) => [vif['portId'], vif['name']]));
+  const names = new Map(vifs.map((vif) => [vif['port_id'], vif['name']]));
   const rows = Object.entries(counters).map(([port, counts]) => {
     const drops = Object.entries(counts).filter(([name]) => !TRAFFIC.includes(name));
     return { port, name: names.get(port), ...counts, drops: drops.map(([name, count]) => `${name} ${count}`) };

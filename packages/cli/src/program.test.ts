@@ -320,7 +320,7 @@ test('show asks the agent of the host, and finds the only one by itself', async 
   t.after(() => rmSync(dir, { recursive: true }));
   mkdirSync(join(dir, 'h1'));
   const maps = { cb_vif_1: [{ port: 'vm', mac: 'fa:16:3e:00:00:01' }], cb_peer_1: [] };
-  const vifs = [{ portId: A, name: 'vm', state: 'up', reason: null, addresses: ['10.0.0.5'] }];
+  const vifs = [{ port_id: A, name: 'vm', state: 'up', reason: null, addresses: ['10.0.0.5'] }];
   const counters = { [A]: { rx_packets: 3, rx_bytes: 300, tx_packets: 1, tx_bytes: 100, SPOOFED: 2 } };
   const extra = { '/maps': maps, '/vifs': vifs, '/counters': counters, '/status': { host: 'h1' } };
   await stub(t, extra, join(dir, 'h1', 'agent.sock'));
@@ -377,7 +377,7 @@ test('show agent has a line for each thing the agent says, by the name that the 
   const status = {
     host: 'h1',
     held: ['port a', 'port b'],
-    server: { connected: false, refused, heldRemoval: null, disk: { ok: true } },
+    server: { connected: false, refused, held_removal: null, disk: { ok: true } },
   };
   await stub(t, { '/status': status }, join(dir, 'h1', 'agent.sock'));
   const { out } = await cable(`show agent --run-dir ${dir}`);
@@ -393,7 +393,7 @@ test('show agent has a line for each thing the agent says, by the name that the 
       ['server.refused.code', 'OtherHistory'],
       ['server.refused.message', 'The server is of another cluster.'],
       ['server.refused.remedy', ''],
-      ['server.heldRemoval', ''],
+      ['server.held_removal', ''],
       ['server.disk.ok', 'true'],
     ],
   );
