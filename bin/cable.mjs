@@ -14,6 +14,6 @@ if (existsSync(entry)) {
   if (isProcess) process.argv.splice(2, 1);
   await import(pathToFileURL(entry).href);
 } else {
-  process.stderr.write(`cable: not built yet: ${entry} lacks. Run: (cd ${root} && npm run setup)\n`);
+  process.stderr.write(`cable: not built yet: ${entry} is missing. Run: (cd ${root} && npm run setup)\n`);
   process.exitCode = 1;
 }

@@ -1,5 +1,5 @@
 /**
- * The entry of every command in package.json: installs what lacks, builds what is not fresh, then does the job.
+ * The entry of every command in package.json: installs what is missing, builds what is not fresh, then does the job.
  * Plain JavaScript without dependencies, because it runs before any package is installed.
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ const COMMANDS = {
     run: lab,
   },
   test: { help: 'run every check and test; names of test files narrow it', root: true, run: test },
-  setup: { help: 'install what lacks and build, nothing more', root: false, run: setup },
+  setup: { help: 'install what is missing and build, nothing more', root: false, run: setup },
   build: { help: 'compile what is not fresh', root: false, run: build },
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },

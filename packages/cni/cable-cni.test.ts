@@ -255,6 +255,48 @@ test('a path that is not UTF-8 is told all the same', () => {
   assert.match(JSON.parse(stdout).msg, /at \/run\/cable\/\?\/agent\.sock: Connection refused/);
 });
 
+/** Listens at the paths in AGENTS, leaves sockets without an agent at those in LEFT, then says `ready`. */
+const LISTEN = `
+const { createServer } = require('node:http');
+const { mkdirSync } = require('node:fs');
+const { dirname } = require('node:path');
+const { spawnSync } = require('node:child_process');
+const [agents, left] = [process.env.AGENTS, process.env.LEFT].map((paths) => paths.split(' ').filter(Boolean));
+const crash = 'require("net").createServer().listen(process.argv[1], () => process.kill(process.pid, "SIGKILL"))';
+for (const path of [...agents, ...left]) mkdirSync(dirname(path), { recursive: true });
+for (const path of left) spawnSync(process.execPath, ['-e', crash, path]);
+const answer = (path) => (request, response) => response.end(JSON.stringify({ path }));
+const listening = agents.map((path) => new Promise((done) => createServer(answer(path)).listen(path, done)));
+Promise.all(listening).then(() => console.log('ready'));
+`;
+
+/** The answer without `socket` on a machine whose /run/cable has these sockets: with an agent, and left by one. */
+function runAmong(agents: readonly string[], left: readonly string[]): { status: number | null; stdout: string } {
+  const script = `mount -t tmpfs cable-cni-test /run; mkfifo /run/ready
+    "$NODE" -e "$LISTEN" >/run/ready & exec 3</run/ready; read -r _ <&3; "$0"; s=$?; kill $!; exit $s`;
+  const paths = (names: readonly string[]): string => names.map((name) => `/run/cable/${name}`).join(' ');
+  const mine = { LISTEN, AGENTS: paths(agents), LEFT: paths(left), NODE: process.execPath };
+  const input = JSON.stringify({ ...CONF, socket: undefined });
+  const env = { ...ADD, ...mine, PATH: process.env['PATH'] ?? '' };
+  return spawnSync('unshare', ['-m', 'sh', '-c', script, EXECUTABLE], { input, encoding: 'utf8', env });
+}
+
+test('a socket that a killed agent left is no agent, wherever it is', () => {
+  const { stdout } = runAmong(['two/agent.sock'], ['agent.sock', 'one/agent.sock', 'three/agent.sock']);
+  assert.deepEqual(JSON.parse(stdout), { path: '/run/cable/two/agent.sock' });
+  const none = runAmong([], ['one/agent.sock']);
+  assert.match(JSON.parse(none.stdout).msg, /at \/run\/cable\/one\/agent\.sock: Connection refused/);
+});
+
+test('where several agents run, the one to ask must be named', () => {
+  const { status, stdout } = runAmong(['one/agent.sock', 'two/agent.sock'], []);
+  const { code, msg, details } = JSON.parse(stdout);
+  assert.deepEqual([status, code, msg], [1, 7, 'socket: is not set, and 2 agents run on this host']);
+  assert.match(details, /set "socket" .* such as \/run\/cable\/(one|two)\/agent\.sock$/);
+  const { stdout: first } = runAmong(['agent.sock', 'one/agent.sock', 'two/agent.sock'], []);
+  assert.deepEqual(JSON.parse(first), { path: '/run/cable/agent.sock' });
+});
+
 test('a large configuration and a large answer pass whole', async () => {
   const large = { ...CONF, filler: 'x'.repeat(2 * 1024 * 1024) };
   const answer = JSON.stringify({ filler: 'y'.repeat(900 * 1024) });

@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * /run/cable/agent.sock; without that the socket of the only agent that runs here, /run/cable/HOST/agent.sock.
- * With several agents none is guessed: the answer is the first path again, and the error names it.
+ * /run/cable/agent.sock; when no agent listens there, the socket of the only agent that runs here, /run/cable/HOST/agent.sock;
+ * without an agent a socket that one has left, which the error then names. Ends the program with a CNI error when several run.
  */
 void find_socket(char *path, size_t room);
 

@@ -28,7 +28,7 @@ function mismatch(root) {
     if (entry.link === true) {
       if (!existsSync(join(root, path))) return `${path} is not linked`;
     } else if (installed[path] === undefined) {
-      if (entry.optional !== true && entry.peer !== true) return `${path} lacks`;
+      if (entry.optional !== true && entry.peer !== true) return `${path} is missing`;
     } else if (installed[path].version !== entry.version) {
       return `${path} is ${installed[path].version}, not ${entry.version}`;
     }

@@ -61,6 +61,15 @@ const inSync = (revision: number): Promise<Status> =>
     return status?.revision === revision && status.server.synced ? status : undefined;
   });
 
+/** A name in snake_case, or an id. */
+const IN_API = /^[a-z0-9_]+$|^[0-9a-f-]{36}$/;
+
+function namesIn(value: unknown): readonly string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const names = Array.isArray(value) ? [] : Object.keys(value);
+  return [...new Set([...names, ...Object.values(value).flatMap(namesIn)])];
+}
+
 const isUp = (port: LocalPort): boolean => bed.server.status.vifs.get(port.id)?.state === 'up';
 
 test('ports come up as their devices come, are programmed in the kernel, and leave nothing behind', async () => {
@@ -85,6 +94,11 @@ test('ports come up as their devices come, are programmed in the kernel, and lea
   assert.deepEqual(maps['cb_vif_1']?.map((row) => row['port']).sort(), ['port-5', 'port-6']);
   assert.ok(maps['cb_ep_1']?.some((row) => row['address'] === '10.0.0.7' && row['at'] === 'h2'));
   assert.ok(maps['cb_rule_1']?.some((row) => row['ports'] === '80-87' && row['protocol'] === 6));
+
+  for (const path of ['/status', '/vifs', '/maps', '/counters']) {
+    const others = namesIn(await host.ask<unknown>(path)).filter((name) => !IN_API.test(name));
+    assert.deepEqual(others, [], `names in ${path} are written as in the API`);
+  }
 
   bed.server.set([]);
   await eventually('everything is empty', async () => {

@@ -14,6 +14,17 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** The same value with the names of its members in snake_case, as the API writes them: `heldRemoval` becomes `held_removal`. */
+export function snakeNames(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(snakeNames);
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [snakeName(name), snakeNames(inner)]));
+}
+
+function snakeName(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
 /** True when both are the same JSON value, whatever the order of members. */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { LogLevel } from '@cable/kit';
+import { exitUsage, type LogLevel } from '@cable/kit';
 import { formatIp, isMachineAddress, parseIp } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pinName } from './bpf/pin.ts';
@@ -35,6 +35,8 @@ const OBJECT = fileURLToPath(new URL('../../../build/vrouter/vrouter.bpf.o', imp
 export function parseOptions(args: readonly string[]): AgentOptions {
   const command = new Command('cable agent')
     .description('Runs the agent of one host: carries its ports, and answers DHCP and metadata. Needs root.')
+    .exitOverride(exitUsage)
+    .showHelpAfterError('  See what it takes with --help.')
     .option('--server <url>', 'the server: http://HOST:PORT or unix:PATH')
     .requiredOption('--host <name>', 'name of this host in the cloud', parseHost)
     .option('--underlay <address>', 'address that other hosts tunnel to', parseUnderlay)

@@ -1,7 +1,7 @@
 import { existsSync, statfsSync } from 'node:fs';
+import { isListenedOn } from '@cable/kit';
 import { lockNamespace } from './net/namespace-lock.ts';
 import { type AgentOptions, BPFFS } from './options.ts';
-import { isAlive } from './socket/agent-socket.ts';
 
 const BPFFS_MAGIC = 0xcafe4a11;
 /** sun_path less its final zero (unix(7)). A longer path would be cut without a word. */
@@ -18,7 +18,7 @@ export async function preflight(options: AgentOptions, socketPath: string): Prom
   if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH) {
     return `the path ${socketPath} is longer than the ${MAX_SOCKET_PATH} bytes that a socket may have: name a shorter directory with --run`;
   }
-  if (await isAlive(socketPath)) {
+  if (await isListenedOn(socketPath)) {
     return `an agent for host ${options.host} is running already (${socketPath} answers): stop it first, or choose another --host`;
   }
   if (!options.teardown && !existsSync(options.object)) {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { silentLogger } from '@cable/kit';
+import { type Logger, silentLogger } from '@cable/kit';
 import { enterOwnNamespace, ip } from './guest/testing/own-namespace.ts';
 import { teardown } from './teardown.ts';
 
@@ -45,6 +45,29 @@ test("the directory of all hosts' pins goes with the last of them", async () => 
   assert.deepEqual(readdirSync(join(root, 'pins')), ['other']);
   await teardown({ ...options('none', 'none'), pinDir: join(root, 'pins/other') }, silentLogger());
   assert.equal(existsSync(join(root, 'pins')), false);
+});
+
+test('what was removed is told from what was not there', async () => {
+  const said: string[] = [];
+  const note = (_fields: object, message: string): void => void said.push(message);
+  const log: Logger = { ...silentLogger(), info: note, warn: note };
+  const nothing = 'nothing of this host is here: nothing was removed';
+  const everything = 'removed everything of this host';
+  await teardown(options('none', 'none'), log);
+  assert.deepEqual(said.splice(0), [nothing]);
+  const making: readonly (() => void)[] = [
+    () => write(join(root, 'told-run'), 'agent.sock'),
+    () => write(join(root, 'told-lib', 'state'), 'data.mdb'),
+    () => write(join(root, 'told-lib'), 'state.json'),
+    () => mkdirSync(join(root, 'pins/h'), { recursive: true }),
+    () => ip('link add cable0 type veth peer name cable1'),
+  ];
+  for (const make of making) {
+    make();
+    await teardown(options('told-lib', 'told-run'), log);
+    await teardown(options('told-lib', 'told-run'), log);
+    assert.deepEqual(said.splice(0), [everything, nothing], String(make));
+  }
 });
 
 test("the agent's links go, others' of such names stay", async () => {

@@ -1,4 +1,4 @@
-import { rmdirSync, rmSync } from 'node:fs';
+import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import { removePins } from './bpf/pin.ts';
@@ -28,22 +28,29 @@ export async function teardown(
   options: Pick<AgentOptions, 'host' | 'pinDir' | 'stateDir' | 'runDir'>,
   log: Logger,
 ): Promise<void> {
-  removePins(options.pinDir);
-  removeIfEmpty(dirname(options.pinDir));
-  await removeLinks();
-  for (const name of STATE_DIRECTORIES) removeOwnFiles(join(options.stateDir, name), STATE_FILES);
-  removeOwnFiles(options.stateDir, OLD_STATE_FILES);
-  removeOwnFiles(options.runDir, RUN_FILES);
-  log.info({ host: options.host }, 'removed everything of this host');
+  const { host, pinDir, stateDir, runDir } = options;
+  const found = [
+    removePins(pinDir),
+    await removeLinks(),
+    ...STATE_DIRECTORIES.map((name) => removeOwnFiles(join(stateDir, name), STATE_FILES)),
+    removeOwnFiles(stateDir, OLD_STATE_FILES),
+    removeOwnFiles(runDir, RUN_FILES),
+  ];
+  removeIfEmpty(dirname(pinDir));
+  if (found.includes(true)) log.info({ host }, 'removed everything of this host');
+  else log.warn({ host, stateDir, runDir, pinDir }, 'nothing of this host is here: nothing was removed');
 }
 
-async function removeLinks(): Promise<void> {
+/** False: there were none, and no programs. */
+async function removeLinks(): Promise<boolean> {
   const socket = new NetlinkSocket();
   const remover = new LinkRemover({ gatherMs: 0 });
   try {
     const links = listLinks(socket);
-    for (const { ifindex } of links) removeIngressFilter(socket, ifindex);
-    await remover.remove(links.filter(isOwn).map(({ ifindex }) => ifindex));
+    const programs = links.filter(({ ifindex }) => removeIngressFilter(socket, ifindex));
+    const own = links.filter(isOwn).map(({ ifindex }) => ifindex);
+    await remover.remove(own);
+    return programs.length > 0 || own.length > 0;
   } finally {
     await remover.close();
     socket.close();
@@ -56,10 +63,12 @@ function isOwn(link: Link): boolean {
   return isHostLink(link) || (link.kind === 'veth' && (link.name === 'cable0' || OWN_VIF.test(link.name)));
 }
 
-/** Then the directory, if that was all. */
-function removeOwnFiles(directory: string, names: readonly string[]): void {
-  for (const name of names) absentOn(['ENOTDIR'], () => rmSync(join(directory, name), { force: true }));
+/** Then the directory, if that was all. False: none of the files was there. */
+function removeOwnFiles(directory: string, names: readonly string[]): boolean {
+  const there = names.map((name) => join(directory, name)).filter((path) => existsSync(path));
+  for (const path of there) rmSync(path, { force: true });
   removeIfEmpty(directory);
+  return there.length > 0;
 }
 
 function removeIfEmpty(directory: string): void {

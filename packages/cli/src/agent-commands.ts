@@ -1,11 +1,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { TransportError } from '@cable/kit';
+import { isListenedOn, TransportError } from '@cable/kit';
 import type { Command } from 'commander';
 import type { Bind, CliContext } from './context.ts';
 import { CliError } from './errors.ts';
 import { collect } from './flags.ts';
-import { type Row, renderJson, renderObject, renderTable } from './render.ts';
+import { flatten, type Row, renderJson, renderObject, renderTable } from './render.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -31,8 +31,8 @@ export function addAgentCommands(root: Command, bind: Bind): void {
     'confirm-removal',
     'Lets the agent on this machine remove the ports that its server left out.',
     '/removal/confirm',
-    'For an agent that keeps ports which its server does not name any more, more than half of them and at least ten: see heldRemoval\n' +
-      'in cable show agent. They are removed at once, and what was kept with them. May be repeated.',
+    'For an agent that keeps ports which its server does not name any more, more than half of them and at least ten: see\n' +
+      'server.held_removal in cable show agent. They are removed at once, and what was kept with them. May be repeated.',
   );
 }
 
@@ -52,7 +52,7 @@ function addShowCommands(root: Command, bind: Bind): void {
   add('counters', 'Shows packets, bytes and drops by reason of each interface.', showCounters);
   add('agent', 'Shows the agent’s state.', async (context, options) => {
     const status = (await askAgent(context, options, '/status')) as Row;
-    context.print(context.json ? renderJson(status) : renderObject(status));
+    context.print(context.json ? renderJson(status) : renderObject(flatten(status)));
   });
 }
 
@@ -65,7 +65,7 @@ function withAgentOptions(command: Command): Command {
 /** Prints what the command came to: that there was nothing to do is no failure. */
 async function commandAgent(context: CliContext, options: Options, path: string): Promise<void> {
   const said = (await askAgent(context, options, path, 'POST')) as Row;
-  context.print(context.json ? renderJson(said) : String(said['message']));
+  context.print(context.json ? renderJson(said) : `${String(said['message'])}\n`);
 }
 
 async function showMaps(context: CliContext, options: Options): Promise<void> {
@@ -92,7 +92,7 @@ function selectMaps(names: readonly string[], asked: unknown): readonly string[]
 async function showVifs(context: CliContext, options: Options): Promise<void> {
   const vifs = (await askAgent(context, options, '/vifs')) as readonly Row[];
   if (context.json) return context.print(renderJson(vifs));
-  const columns = ['portId', 'name', 'network', 'device', 'macAddress', 'addresses', 'state', 'reason'];
+  const columns = ['port_id', 'name', 'network', 'device', 'mac_address', 'addresses', 'state', 'reason'];
   context.print(renderTable(columns, vifs));
 }
 
@@ -102,7 +102,7 @@ async function showCounters(context: CliContext, options: Options): Promise<void
   const counters = (await askAgent(context, options, '/counters')) as Readonly<Record<string, Row>>;
   if (context.json) return context.print(renderJson(counters));
   const vifs = (await askAgent(context, options, '/vifs')) as readonly Row[];
-  const names = new Map(vifs.map((vif) => [vif['portId'], vif['name']]));
+  const names = new Map(vifs.map((vif) => [vif['port_id'], vif['name']]));
   const rows = Object.entries(counters).map(([port, counts]) => {
     const drops = Object.entries(counts).filter(([name]) => !TRAFFIC.includes(name));
     return { port, name: names.get(port), ...counts, drops: drops.map(([name, count]) => `${name} ${count}`) };
@@ -121,12 +121,12 @@ async function askAgent(
   method: 'GET' | 'POST' = 'GET',
 ): Promise<unknown> {
   const runDir = String(options['runDir']);
-  const host = options['host'] === undefined ? onlyHost(runDir) : String(options['host']);
+  const host = options['host'] === undefined ? await onlyHost(runDir) : String(options['host']);
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(host)) throw new CliError(2, `--host: '${host}' is not a host's name`);
-  const socket = join(runDir, host, 'agent.sock');
+  const socket = socketOf(runDir, host);
   if (!existsSync(socket)) {
-    const known = hostsIn(runDir);
-    const remedy = known.length === 0 ? `No agent's socket is in ${runDir}.` : `There are: ${known.join(', ')}`;
+    const running = await runningIn(runDir);
+    const remedy = running.length === 0 ? whyNone(runDir) : `There are: ${running.join(', ')}`;
     throw new CliError(1, `no agent of host '${host}' runs on this machine`, remedy);
   }
   const transport = context.connect(`unix:${socket}`);
@@ -142,10 +142,10 @@ async function askAgent(
   }
 }
 
-function onlyHost(runDir: string): string {
-  const [first, ...others] = hostsIn(runDir);
+async function onlyHost(runDir: string): Promise<string> {
+  const [first, ...others] = await runningIn(runDir);
   if (first !== undefined && others.length === 0) return first;
-  if (first === undefined) throw new CliError(1, 'no agent runs on this machine', `No agent's socket is in ${runDir}.`);
+  if (first === undefined) throw new CliError(1, 'no agent runs on this machine', whyNone(runDir));
   throw new CliError(
     2,
     'several agents run on this machine',
@@ -153,9 +153,28 @@ function onlyHost(runDir: string): string {
   );
 }
 
-function hostsIn(runDir: string): readonly string[] {
+/** For when no agent runs. */
+function whyNone(runDir: string): string {
+  const left = socketsIn(runDir);
+  if (left.length === 0) return `No agent's socket is in ${runDir}.`;
+  return `Nobody listens on the sockets that agents have left in ${runDir}: ${left.join(', ')}.`;
+}
+
+/** Hosts whose agents run here. */
+async function runningIn(runDir: string): Promise<readonly string[]> {
+  const hosts = socketsIn(runDir);
+  const running = await Promise.all(hosts.map((host) => isListenedOn(socketOf(runDir, host))));
+  return hosts.filter((_, index) => running[index]);
+}
+
+/** Hosts of whose agents there is a socket: one that was killed leaves it. */
+function socketsIn(runDir: string): readonly string[] {
   if (!existsSync(runDir)) return [];
   return readdirSync(runDir)
-    .filter((name) => existsSync(join(runDir, name, 'agent.sock')))
+    .filter((host) => existsSync(socketOf(runDir, host)))
     .sort();
+}
+
+function socketOf(runDir: string, host: string): string {
+  return join(runDir, host, 'agent.sock');
 }

@@ -26,8 +26,7 @@ export function explainFailure(err: unknown): Failure {
   if (err instanceof CliError) return { text: format(err.message, err.remedy), exitStatus: err.exitStatus };
   if (err instanceof ApiError) {
     const type = err.type === '' ? `HTTP ${err.status}` : err.type;
-    const hints = new Set([err.detail, remedyOf(err.type)].filter((hint) => hint !== ''));
-    return { text: format(`${err.message} (${type})`, [...hints].join('\n  ')), exitStatus: 1 };
+    return { text: format(`${err.message} (${type})`, err.detail || remedyOf(err.type)), exitStatus: 1 };
   }
   if (err instanceof TransportError) {
     return { text: format(err.message, 'The server is chosen with --server or CABLE_SERVER.'), exitStatus: 1 };

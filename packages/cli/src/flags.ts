@@ -66,11 +66,30 @@ export function optionsOf(flags: AttributeFlags, purpose: Purpose): readonly Opt
 
 function optionsOfFlag(flag: string, { name, attribute, flags }: AttributeFlags, purpose: Purpose): readonly Option[] {
   const text = describe(name, attribute, purpose, flags);
-  if (attribute.type === 'boolean') return [new Option(`--${flag}`, text), new Option(`--no-${flag}`, `not --${flag}`)];
+  if (attribute.type === 'boolean') return switches(flag, text, name, purpose);
   const value = new Option(`--${flag} <${placeholder(attribute, purpose)}>`, text);
   if (purpose === 'filter') return [value.argParser(collect)];
   if (attribute.type === 'list') return [value.argParser(collect), new Option(`--no-${flag}`, 'none of them')];
   return attribute.nullable ? [value, new Option(`--no-${flag}`, 'none (null)')] : [value];
+}
+
+function switches(flag: string, text: string, name: string, purpose: Purpose): readonly Option[] {
+  const [on, off] =
+    purpose === 'filter'
+      ? [`only those whose ${name} is true`, `only those whose ${name} is false`]
+      : switchTexts(flag, text);
+  return [new Option(`--${flag}`, on), new Option(`--no-${flag}`, off)];
+}
+
+/** Of `--x` and `--no-x`. A text that begins with `True:` or `False:` says what the one of them does. */
+function switchTexts(flag: string, text: string): readonly [string, string] {
+  const [, value, meaning = ''] = /^(True|False): (.*)$/s.exec(text) ?? [];
+  if (value === 'False') return [`The opposite of --no-${flag}.`, sentence(meaning)];
+  return [value === 'True' ? sentence(meaning) : text, `The opposite of --${flag}.`];
+}
+
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Commander's parser of a repeatable option. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,6 +104,8 @@ test('set changes only what is given; null and empty lists can be given', async 
   };
   assert.equal(server.requests.at(-1), `PUT /v2.0/subnets/${B} ${JSON.stringify({ subnet: changes })}`);
   assert.match(out, /\| allocation_pools \| start=10\.0\.0\.2, end=10\.0\.0\.9 +\|/);
+  const one = await cable('subnet update sub --no-gateway -c id --json', server);
+  assert.deepEqual(JSON.parse(one.out), { id: B });
   const nothing = await cable('subnet set sub', server);
   assert.deepEqual([nothing.status, nothing.err.split('\n')[0]], [2, 'error: nothing to change is given']);
 });
@@ -240,6 +242,13 @@ test('refusals and failures exit 1 and say what to do', async (t) => {
   assert.equal((await cable('network list --server localhost:1')).status, 1);
 });
 
+test('what the server says is to be done stands alone', async (t) => {
+  const server = await stub(t);
+  server.put('network', { id: A, name: 'a', used: true, detail: 'Stop its agent.' });
+  const { err } = await cable(`network delete ${A}`, server);
+  assert.equal(err, `error: ${A} is in use. (NetworkInUse)\n  Stop its agent.\n`);
+});
+
 test('--version and --help exit 0', async () => {
   assert.deepEqual(await cable('--version'), { status: 0, out: '1.2.3\n', err: '' });
   const help = await cable('--help');
@@ -247,6 +256,21 @@ test('--version and --help exit 0', async () => {
   for (const word of ['port', 'security', 'status', 'completion', 'cable server, cable agent, cable lab']) {
     assert.ok(help.out.includes(word), word);
   }
+});
+
+test('help says of each switch what it does, and of each command what is in it', async () => {
+  const help = async (words: string): Promise<string> => (await cable(`${words} --help`)).out.replaceAll(/\s+/g, ' ');
+  const network = await help('network create');
+  assert.match(network, /--admin-state-up The opposite of --no-admin-state-up\. /);
+  assert.match(network, /--no-admin-state-up The network carries nothing\. /);
+  assert.match(network, /--shared Every project may use the network\. --no-shared The opposite of --shared\. /);
+  assert.match(await help('subnet set'), /--enable-dhcp DHCP answers in the subnet \(also --dhcp\) /);
+  assert.match(await help('network list'), /--no-shared only those whose shared is false /);
+  assert.match(await help('security'), /^Usage: .* Commands for security groups and security group rules\. /);
+  assert.match(await help('router'), / add Adds parts to a router\. .* remove Removes parts from a router\. /);
+  assert.match(await help('router add port'), /Attaches this port: its address becomes the router’s\./);
+  assert.match(await help('router add subnet'), /Attaches this subnet: its gateway address becomes the router’s\./);
+  assert.match(await help('completion'), /for bash or zsh,/);
 });
 
 test('text from others cannot drive the terminal', async (t) => {
@@ -288,7 +312,7 @@ test('status tells of hosts whose kernels have refused entries', async (t) => {
   const refusing = [{ host: 'h2', entries: 12, reason: 'map cb_ep_1 is full' }];
   assert.deepEqual(hosts, { alive: ['h1', 'h2'], dead: [], refusing });
   const table = (await cable('status', server)).out;
-  assert.match(table, /\| hosts without room +\| h2: lacks 12 entries: map cb_ep_1 is full +\|/);
+  assert.match(table, /\| hosts without room +\| h2: 12 entries are missing: map cb_ep_1 is full +\|/);
 });
 
 test('show asks the agent of the host, and finds the only one by itself', async (t) => {
@@ -296,7 +320,7 @@ test('show asks the agent of the host, and finds the only one by itself', async 
   t.after(() => rmSync(dir, { recursive: true }));
   mkdirSync(join(dir, 'h1'));
   const maps = { cb_vif_1: [{ port: 'vm', mac: 'fa:16:3e:00:00:01' }], cb_peer_1: [] };
-  const vifs = [{ portId: A, name: 'vm', state: 'up', reason: null, addresses: ['10.0.0.5'] }];
+  const vifs = [{ port_id: A, name: 'vm', state: 'up', reason: null, addresses: ['10.0.0.5'] }];
   const counters = { [A]: { rx_packets: 3, rx_bytes: 300, tx_packets: 1, tx_bytes: 100, SPOOFED: 2 } };
   const extra = { '/maps': maps, '/vifs': vifs, '/counters': counters, '/status': { host: 'h1' } };
   await stub(t, extra, join(dir, 'h1', 'agent.sock'));
@@ -323,6 +347,59 @@ test('show asks the agent of the host, and finds the only one by itself', async 
   assert.equal(wrong.status, 2);
 });
 
+test('a socket that a killed agent left is no agent', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-cli-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const crash = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
+  for (const host of ['h1', 'h2', 'h3']) mkdirSync(join(dir, host));
+  spawnSync(process.execPath, ['-e', crash, join(dir, 'h1', 'agent.sock')]);
+  const none = await cable(`show agent --run-dir ${dir}`);
+  assert.equal(none.status, 1);
+  assert.match(none.err, /^error: no agent runs on this machine\n {2}Nobody listens on the sockets .*: h1\.\n$/);
+  const named = await cable(`show agent --host h1 --run-dir ${dir}`);
+  assert.match(named.err, /^error: the agent of host 'h1' does not answer\n {2}Start it: cable agent --host h1/);
+
+  await stub(t, { '/status': { host: 'h2' } }, join(dir, 'h2', 'agent.sock'));
+  assert.match((await cable(`show agent --run-dir ${dir}`)).out, /\| host +\| h2 +\|/);
+  assert.match((await cable(`show agent --host h9 --run-dir ${dir}`)).err, /There are: h2\n/);
+
+  await stub(t, {}, join(dir, 'h3', 'agent.sock'));
+  const several = await cable(`show agent --run-dir ${dir}`);
+  assert.equal(several.status, 2);
+  assert.match(several.err, /several agents run on this machine\n {2}Add --host with one of: h2, h3\n/);
+});
+
+test('show agent has a line for each thing the agent says, by the name that the guide gives it', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-cli-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  mkdirSync(join(dir, 'h1'));
+  const refused = { code: 'OtherHistory', message: 'The server is of another cluster.', remedy: null };
+  const status = {
+    host: 'h1',
+    held: ['port a', 'port b'],
+    server: { connected: false, refused, held_removal: null, disk: { ok: true } },
+  };
+  await stub(t, { '/status': status }, join(dir, 'h1', 'agent.sock'));
+  const { out } = await cable(`show agent --run-dir ${dir}`);
+  const rows = out.split('\n').map((line) => line.split('|').map((one) => one.trim()));
+  assert.deepEqual(
+    rows.filter((row) => row.length === 4).map(([, field, value]) => [field, value]),
+    [
+      ['field', 'value'],
+      ['host', 'h1'],
+      ['held', 'port a'],
+      ['', 'port b'],
+      ['server.connected', 'false'],
+      ['server.refused.code', 'OtherHistory'],
+      ['server.refused.message', 'The server is of another cluster.'],
+      ['server.refused.remedy', ''],
+      ['server.held_removal', ''],
+      ['server.disk.ok', 'true'],
+    ],
+  );
+  assert.deepEqual(JSON.parse((await cable(`show agent --json --run-dir ${dir}`)).out), status);
+});
+
 test('host adopt-store and confirm-removal are told to the agent of the host, and say what came of it', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'cable-cli-'));
   t.after(() => rmSync(dir, { recursive: true }));
@@ -333,10 +410,11 @@ test('host adopt-store and confirm-removal are told to the agent of the host, an
   };
   const agent = await stub(t, extra, join(dir, 'h1', 'agent.sock'));
   const adopted = await cable(`host adopt-store --host h1 --run-dir ${dir}`);
-  assert.deepEqual([adopted.status, adopted.out.trim(), adopted.err], [0, 'The store is taken over.', '']);
+  assert.deepEqual([adopted.status, adopted.out, adopted.err], [0, 'The store is taken over.\n', '']);
   const confirmed = await cable(`host confirm-removal --json --run-dir ${dir}`);
   assert.deepEqual([confirmed.status, JSON.parse(confirmed.out)], [0, extra['/removal/confirm']]);
-  assert.deepEqual(agent.requests, ['POST /history/adopt', 'POST /removal/confirm']);
+  assert.equal((await cable(`host confirm-removal --run-dir ${dir}`)).out, 'No removal waits.\n');
+  assert.deepEqual(agent.requests, ['POST /history/adopt', 'POST /removal/confirm', 'POST /removal/confirm']);
   assert.match((await cable('host adopt-store --help')).out, /OtherHistory/);
   assert.match((await cable('host --help')).out, /confirm-removal/);
   const gone = await cable(`host adopt-store --host h9 --run-dir ${dir}`);

@@ -51,9 +51,8 @@ function createProgram(deps: CliDeps): Command {
   const bind = createBind(deps);
   for (const resource of deps.resources) addResourceCommands(program, resource, bind);
   for (const group of program.commands.filter((command) => command.description() === '')) {
-    group.description(
-      `${group.commands.map((command) => command.name()).join(', ')}: see cable ${group.name()} --help`,
-    );
+    const held = deps.resources.filter((resource) => resourceWords(resource)[0] === group.name());
+    group.description(`Commands for ${held.map(({ plural }) => plural.replaceAll('_', ' ')).join(' and ')}.`);
   }
   addAgentCommands(program, bind);
   program
@@ -62,7 +61,9 @@ function createProgram(deps: CliDeps): Command {
     .action(bind(showStatus));
   program
     .command('completion')
-    .description('Prints a completion script: source <(cable completion bash)')
+    .description(
+      `Prints a completion script for ${SHELLS.join(' or ')}, to be used so: source <(cable completion bash)`,
+    )
     .addArgument(new Argument('<shell>').choices(SHELLS))
     .action((shell: Shell) => deps.print(completionScript(program, shell)));
   return program;

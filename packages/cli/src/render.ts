@@ -24,6 +24,19 @@ export function renderObject(object: Row, columns: readonly string[] = Object.ke
   );
 }
 
+/** Objects within become attributes of their own with dotted names: `server.disk.ok`. */
+export function flatten(object: Row, prefix = ''): Row {
+  return Object.fromEntries(
+    Object.entries(object).flatMap(([name, value]): readonly (readonly [string, unknown])[] =>
+      isRow(value) ? Object.entries(flatten(value, `${prefix}${name}.`)) : [[`${prefix}${name}`, value]],
+    ),
+  );
+}
+
+function isRow(value: unknown): value is Row {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 export function renderJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }

@@ -50,7 +50,8 @@ const ADD: Readonly<Record<Verb, (parent: Command, resource: ResourceModel, bind
     const command = parent
       .command(`set <${placeholder(resource)}>`)
       .alias('update')
-      .description(`Changes a ${spoken(resource.name)}.`);
+      .description(`Changes a ${spoken(resource.name)}.`)
+      .option('-c, --column <name>', 'show this attribute (repeatable)', collect);
     addOptions(command, resource, 'update');
     command.action(bind((context, options, [ref]) => update(context, resource, options, String(ref))));
   },
@@ -97,14 +98,15 @@ function addOptions(command: Command, resource: Pick<ResourceModel, 'attributes'
  */
 function addAction(parent: Command, resource: ResourceModel, action: ActionDeclaration, bind: Bind): void {
   const verb = /^(add|remove)_/.exec(action.name)?.[1];
-  const properties = Object.keys(action.body);
-  if (verb !== undefined && properties.every((name) => name.endsWith('_id'))) {
-    const verbCommand = findCommand(parent, [verb]).description(`${verb}s parts of a ${spoken(resource.name)}`);
-    for (const property of properties) {
+  const properties = Object.entries(action.body);
+  if (verb !== undefined && properties.every(([name]) => name.endsWith('_id'))) {
+    const does = verb === 'add' ? 'Adds parts to' : 'Removes parts from';
+    const verbCommand = findCommand(parent, [verb]).description(`${does} a ${spoken(resource.name)}.`);
+    for (const [property, { description }] of properties) {
       const noun = property.replace(/_id$/, '');
       verbCommand
         .command(`${dashed(noun)} <${placeholder(resource)}> <${dashed(noun)}>`)
-        .description(action.description)
+        .description(description ?? action.description)
         .action(
           bind(async (context, _options, [ref, target]) => {
             const resolve = resolver(context);
@@ -154,12 +156,13 @@ async function create(context: CliContext, resource: ResourceModel, options: Opt
 }
 
 async function update(context: CliContext, resource: ResourceModel, options: Options, ref: string): Promise<void> {
+  const asked = columnsOf(resource, options);
   const resolve = resolver(context);
   const body = await bodyFromOptions(resource, 'update', options, resolve);
   if (Object.keys(body).length === 0)
     throw new CliError(2, 'nothing to change is given', 'See the options with --help.');
   const id = await resolve(resource.name, ref);
-  print(context, resource, await context.client().update<string>(resource.name, id, body), undefined);
+  print(context, resource, await context.client().update<string>(resource.name, id, body), asked);
 }
 
 /** Goes on after a failure; the exit status then is 1. */

@@ -33,7 +33,7 @@ export async function showStatus(context: CliContext): Promise<void> {
         ? {}
         : {
             'hosts without room': refusing.map(
-              ({ host, entries, reason }) => `${host}: lacks ${entries} entries: ${reason}`,
+              ({ host, entries, reason }) => `${host}: ${entries} entries are missing: ${reason}`,
             ),
           }),
       ports: ports.length === 0 ? 'none' : ports,

@@ -25,3 +25,5 @@ export { Table } from './table.ts';
 export { createTurnLine } from './turn-line.ts';
 export type { Turns } from './turns.ts';
 export { startTurns, TURN_MS } from './turns.ts';
+export { isListenedOn } from './unix-socket.ts';
+export { exitUsage } from './usage-exit.ts';

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { type DownOptions, labCommand, type UpOptions } from './options.ts';
 
@@ -61,9 +63,21 @@ const REFUSED: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['a story that is not there', ['--story', 'none'], /there is no such story; stories: demo, pair/],
   ['a store that the story cannot run on', ['--story', 'servers', '--store', 'lmdb'], /servers runs on etcd only/],
   ['a group that the story has not', ['--story', 'pair', '--only', 'leases'], /no group leases; groups: traffic/],
-  ['a setting that the story has not', ['--set', 'taps=20'], /demo has no setting taps/],
-  ['a setting that is too small', ['--story', 'burst', '--set', 'taps=1'], /taps must be at least 10/],
-  ['a setting that is no number', ['--story', 'burst', '--set', 'taps=many'], /give NAME=NUMBER/],
+  ['a setting that the story has not', ['--set', 'taps=20'], /demo has no setting taps; it has none/],
+  ['one that another story has not', ['--story', 'burst', '--set', 'x=2'], /burst has no setting x; settings: taps/],
+  [
+    'a setting that is too small',
+    ['--story', 'burst', '--set', 'taps=1'],
+    /taps must be a number from 10 to 9+, not 1/,
+  ],
+  ['a setting below zero', ['--story', 'burst', '--set', 'taps=-5'], /taps must be a number from 10 to 9+, not -5/],
+  ['a setting that is no number', ['--story', 'burst', '--set', 'taps=many'], /taps must be a number .*, not many/],
+  ['a setting without a value', ['--story', 'burst', '--set', 'taps'], /give NAME=NUMBER/],
+  ['a word that is no command', ['up'], /no command 'up'; commands: list, show, down, help; without one/],
+  ['more words than a command takes', ['list', 'all'], /too many arguments/],
+  ['a list as JSON', ['list', '--json'], /cable lab list does not take --json/],
+  ['a store for what is only drawn', ['show', '--store', 'etcd'], /cable lab show does not take --store/],
+  ['machines left out of what is removed', ['down', '--no-qemu'], /cable lab down does not take --no-qemu/],
   ['a lab name with a dash', ['--name', 'a-b'], /lower-case letters and digits/],
 ];
 
@@ -77,6 +91,18 @@ test('down removes a lab by its name, by its story, or all', async () => {
   assert.deepEqual((await parse('down', '--story', 'store-guard')).down, { name: 'storeguard' });
   assert.deepEqual((await parse('down', '--all')).down, { all: true });
 });
+
+test('the process ends 2 when it was used wrongly, and says where help is', () => {
+  const main = fileURLToPath(new URL('main.ts', import.meta.url));
+  const node = ['--import', 'tsx', '--conditions=cable-source', main];
+  for (const words of [['up'], ['--only', 'none'], ['show', '--storey', 'pair']]) {
+    const { status, stderr } = spawnSync(process.execPath, [...node, ...words], { encoding: 'utf8' });
+    assert.equal(status, 2, words.join(' '));
+    assert.match(stderr, /^error: .*\n(.*\n)? {2}See what it takes with --help\.$/m);
+  }
+});
+
+test('help is a command, too', () => assert.rejects(parse('help'), { exitCode: 0 }));
 
 test('list and show', async () => {
   assert.equal((await parse('list')).listed, true);

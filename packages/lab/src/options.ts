@@ -1,3 +1,4 @@
+import { exitUsage } from '@cable/kit';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { isLabName, labOfStory, MAX_LAB_NAME } from './names.ts';
 import { STORIES } from './stories/index.ts';
@@ -29,6 +30,9 @@ export type Actions = {
   show(story: Story): void;
 };
 
+/** Far more than a machine can have of anything. */
+const MAX_SETTING = 999_999_999;
+
 type Given = {
   readonly story: Story;
   readonly name?: string;
@@ -37,12 +41,15 @@ type Given = {
   readonly keep: boolean;
   readonly json: boolean;
   readonly only: readonly string[];
-  readonly set: readonly (readonly [string, number])[];
+  readonly set: readonly (readonly [string, string])[];
 };
 
 /** The command line of `cable lab`. */
 export function labCommand(actions: Actions): Command {
   const command = new Command('cable lab')
+    .exitOverride(exitUsage)
+    .showHelpAfterError('  See what it takes with --help.')
+    .helpCommand(true)
     .description(
       'Builds a small world of network namespaces on this machine, checks what its story says, and removes it. Ends with 0 when every check holds. ' +
         'Labs of different names may be up at once.',
@@ -55,7 +62,11 @@ export function labCommand(actions: Actions): Command {
     .option('--json', 'print the results as JSON', false)
     .addOption(onlyOption())
     .addOption(setOption())
-    .action((given: Given, self: Command) => actions.up(upOptions(given, self)));
+    .hook('preAction', refuseOptionsOfUp)
+    .action((given: Given, self: Command) => {
+      refuseWords(self);
+      return actions.up(upOptions(given, self));
+    });
   command.command('list').description('say what each story shows').action(actions.list);
   command
     .command('show')
@@ -72,7 +83,27 @@ export function labCommand(actions: Actions): Command {
       const { all, name, story } = self.optsWithGlobals<Given & { readonly all: boolean }>();
       return actions.down(all ? { all } : { name: name ?? labOfStory(story.name) });
     });
-  return command;
+  // Only for itself: commander's own words do not name the commands.
+  return command.allowExcessArguments();
+}
+
+/** A word that is no command. */
+function refuseWords(command: Command): void {
+  const [word] = command.args;
+  if (word === undefined) return;
+  const commands = command.createHelp().visibleCommands(command);
+  const names = commands.map((one) => one.name()).join(', ');
+  command.error(`error: there is no command '${word}'; commands: ${names}; without one the story is built and checked`);
+}
+
+/** Options that the command, unlike `cable lab` alone, does not take: commander would drop them without a word. */
+function refuseOptionsOfUp(lab: Command, acting: Command): void {
+  if (acting === lab) return;
+  const taken = new Set(acting.options.map((option) => option.attributeName()));
+  const stray = lab.options.find(
+    (option) => lab.getOptionValueSource(option.attributeName()) === 'cli' && !taken.has(option.attributeName()),
+  );
+  if (stray !== undefined) acting.error(`error: cable lab ${acting.name()} does not take ${stray.long}`);
 }
 
 function storyOption(): Option {
@@ -113,13 +144,19 @@ function upOptions(given: Given, command: Command): UpOptions {
 
 function settingsOf(story: Story, given: Given['set'], command: Command): Readonly<Record<string, number>> {
   const known = story.world.settings ?? {};
-  for (const [name, value] of given) {
-    const setting = known[name];
-    if (setting === undefined) command.error(`error: the story ${story.name} has no setting ${name}`);
-    else if (value < setting.least) command.error(`error: ${name} must be at least ${setting.least}`);
-  }
   const standard = Object.entries(known).map(([name, setting]) => [name, setting.standard] as const);
-  return Object.fromEntries([...standard, ...given]);
+  const told = given.map(([name, text]) => {
+    const setting = known[name];
+    if (setting === undefined) {
+      const names = Object.keys(known);
+      const there = names.length === 0 ? 'it has none' : `settings: ${names.join(', ')}`;
+      return command.error(`error: the story ${story.name} has no setting ${name}; ${there}`);
+    }
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= setting.least && value <= MAX_SETTING) return [name, value] as const;
+    return command.error(`error: ${name} must be a number from ${setting.least} to ${MAX_SETTING}, not ${text}`);
+  });
+  return Object.fromEntries([...standard, ...told]);
 }
 
 function parseStory(text: string): Story {
@@ -133,8 +170,8 @@ function parseName(text: string): string {
   throw new InvalidArgumentError(`use 1 to ${MAX_LAB_NAME} lower-case letters and digits, a letter first`);
 }
 
-function parseSetting(text: string): readonly [string, number] {
-  const [, name, number] = /^([a-z-]+)=(\d{1,9})$/.exec(text) ?? [];
-  if (name === undefined) throw new InvalidArgumentError('give NAME=NUMBER');
-  return [name, Number(number)];
+function parseSetting(text: string): readonly [string, string] {
+  const [, name, number] = /^([a-z-]+)=(.+)$/.exec(text) ?? [];
+  if (name === undefined || number === undefined) throw new InvalidArgumentError('give NAME=NUMBER');
+  return [name, number];
 }

@@ -21,7 +21,9 @@ export async function labUp(options: UpOptions, signal: AbortSignal): Promise<nu
   if (process.getuid?.() !== 0) throw new LabError('namespaces and eBPF need root: sudo cable lab');
   const ledger = createLedger(names.dir);
   if (ledger === undefined)
-    throw new LabError(`the lab "${names.lab}" is up already, or a crash left it: ${downCommand(names)}`);
+    throw new LabError(
+      `the lab "${names.lab}" is up already, or a crash left it; remove it with: ${downCommand(names)}`,
+    );
   const startedAt = performance.now();
   const outcomes: Outcome[] = [];
   let lab: Lab | undefined;

@@ -17,10 +17,11 @@ export type SliceKind = keyof SliceTypes;
 /**
  * Header and item of each kind, and what an item's key is.
  *
- * What a host needs follows from references, which lead from left to right only:
+ * What a host needs follows from references, which lead from left to right only. `near:<network id>` is the compiler's own and is never
+ * sent: the routers of a network in which the host has a port (docs/design/host-plane.md).
  *
  *   host ──> network, endpoints, policy ──> group
- *    └─────> router ──> network, endpoints       (of the router's other networks)
+ *    └─────> near ──> router ──> network, endpoints       (of the router's other networks)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */

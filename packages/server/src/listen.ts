@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { createConnection, isIPv4, isIPv6, Socket } from 'node:net';
+import { isIPv4, isIPv6, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { isListenedOn } from '@cable/kit';
 import type { UpgradeHandler } from './hosts/upgrade.ts';
 
 /** How long requests under way may take when the process is asked to stop. */
@@ -129,15 +130,7 @@ function closeServer(server: Server, upgraded: ReadonlySet<Duplex>): Promise<voi
 
 /** A socket that a killed server left; one that answers is another server's and stays. */
 async function removeStaleSocket(path: string): Promise<void> {
-  const isServed = await new Promise<boolean>((resolve) => {
-    const probe = createConnection({ path });
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
-  if (isServed) throw new Error(`cannot listen on unix:${path}: ${LISTEN_REMEDIES['EADDRINUSE']}`);
+  if (await isListenedOn(path)) throw new Error(`cannot listen on unix:${path}: ${LISTEN_REMEDIES['EADDRINUSE']}`);
   const found = await lstat(path).catch(() => undefined);
   if (found !== undefined && !found.isSocket()) {
     throw new Error(`cannot listen on unix:${path}: it is there and no socket; give another path with --listen`);

@@ -1,4 +1,4 @@
-import type { LogLevel } from '@cable/kit';
+import { exitUsage, type LogLevel } from '@cable/kit';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { isLocal, type ListenAddress, parseListen } from './listen.ts';
 
@@ -15,6 +15,8 @@ export type CommandLine = {
 export function parseCommandLine(argv: readonly string[]): CommandLine {
   const command = new Command('cable server')
     .description('The control plane: Neutron API, compiler, and the stream to the hosts.')
+    .exitOverride(exitUsage)
+    .showHelpAfterError('  See what it takes with --help.')
     .option('--store <address>', 'lmdb:DIRECTORY, or etcd:HOST:PORT,HOST:PORT', 'lmdb:/var/lib/cable/store')
     .option('--listen <address>', 'ADDR:PORT or unix:PATH; may be repeated (default: 127.0.0.1:9696)', addListen)
     .addOption(

@@ -1,5 +1,5 @@
 /** Pins: names in bpffs that keep maps and programs alive without a process. */
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BpfError } from '../ffi/errno.ts';
 import { BPF_CMD, BpfAttr, bpf, tryBpf } from './syscall.ts';
@@ -23,9 +23,11 @@ export function openPin(path: string): number | undefined {
   return result;
 }
 
-/** Removes a directory of pins with everything below it; absent is fine. */
-export function removePins(directory: string): void {
+/** Removes a directory of pins with everything below it; absent is fine. False: it was not there. */
+export function removePins(directory: string): boolean {
+  const there = existsSync(directory);
   rmSync(directory, { recursive: true, force: true });
+  return there;
 }
 
 function cString(text: string): Uint8Array {

@@ -66,11 +66,11 @@ function compareLink(made: Attachment, state: PodLinkState): void {
   if (state.macAddress !== made.macAddress) throw mismatch(`the MAC is ${state.macAddress}, not ${made.macAddress}`);
   if (state.mtuBytes !== made.mtuBytes) throw mismatch(`the MTU is ${state.mtuBytes}, not ${made.mtuBytes}`);
   for (const { address } of made.addresses) {
-    if (!state.addresses.includes(address)) throw mismatch(`address ${address} lacks`);
+    if (!state.addresses.includes(address)) throw mismatch(`address ${address} is missing`);
   }
   for (const { destination, gateway } of made.routes) {
     const there = state.routes.some((one) => one.destination === destination && one.gateway === gateway);
-    if (!there) throw mismatch(`route ${destination} by ${gateway} lacks`);
+    if (!there) throw mismatch(`route ${destination} by ${gateway} is missing`);
   }
 }
 

@@ -141,12 +141,12 @@ test('CHECK finds what was changed in the container', async () => {
   assert.match(String((await run('CHECK', conf)).json['msg']), /the MTU is 1400, not 1450/);
   ip('link set eth0 mtu 1450', pod.pid);
   ip('route del default', pod.pid);
-  assert.match(String((await run('CHECK', conf)).json['msg']), /route 0\.0\.0\.0\/0 by 10\.0\.0\.1 lacks/);
+  assert.match(String((await run('CHECK', conf)).json['msg']), /route 0\.0\.0\.0\/0 by 10\.0\.0\.1 is missing/);
   ip('link set eth0 down', pod.pid);
   assert.match(String((await run('CHECK', conf)).json['msg']), /eth0 is down/);
   ip('link set eth0 up', pod.pid);
   ip('addr flush dev eth0', pod.pid);
-  assert.match(String((await run('CHECK', conf)).json['msg']), /address 10\.0\.0\.5\/24 lacks/);
+  assert.match(String((await run('CHECK', conf)).json['msg']), /address 10\.0\.0\.5\/24 is missing/);
   ip('link del eth0', pod.pid);
   assert.match(String((await run('CHECK', conf)).json['msg']), /is not on the host/);
   assert.equal((await run('DEL', conf)).status, 0);

@@ -453,8 +453,8 @@ const DAMAGES: readonly (readonly [string, Damage, RegExp])[] = [
   ['a link removed', (links) => links.unplug(HOST_NAME), /is not on the host/],
   ['another MAC', change({ macAddress: '02:00:00:00:00:01' }), /the MAC is/],
   ['another MTU', change({ mtuBytes: 1500 }), /the MTU is 1500, not 1450/],
-  ['an address removed', change({ addresses: [] }), /address 10\.0\.0\.5\/24 lacks/],
-  ['a route removed', change({ routes: [] }), /route 10\.9\.0\.0\/16 by 10\.0\.0\.254 lacks/],
+  ['an address removed', change({ addresses: [] }), /address 10\.0\.0\.5\/24 is missing/],
+  ['a route removed', change({ routes: [] }), /route 10\.9\.0\.0\/16 by 10\.0\.0\.254 is missing/],
   ['the port deleted', (_, server) => server.ports.clear(), /not on the server/],
 ];
 

@@ -58,7 +58,7 @@ const pick = (list: readonly Row[], ...fields: string[]): unknown[][] =>
 
 test('VIFs carry the flags of their ports; a veth alone is delivered to its peer', async () => {
   const list = await rows(flat(...BASE), 'cb_vif_1');
-  assert.deepEqual(pick(list, 'port', 'flags', 'address', 'slot', 'dhcpServer', 'policy'), [
+  assert.deepEqual(pick(list, 'port', 'flags', 'address', 'slot', 'dhcp_server', 'policy'), [
     ['port-5', 'admin-up port-security dhcp', '10.0.0.5', 2, '10.0.0.1', 'p@net-1'],
     ['port-6', 'admin-up dhcp peer', '10.0.0.6', 3, '10.0.0.1', 'none'],
   ]);
@@ -66,7 +66,7 @@ test('VIFs carry the flags of their ports; a veth alone is delivered to its peer
   const noDhcp = sampleNetwork(1, { subnets: [sampleSubnet(1, { enableDhcp: false, gatewayIp: null })] });
   const [vif] = await rows(flat(sampleHost('h1', [own]), noDhcp, samplePolicy('', [])), 'cb_vif_1', [own]);
   assert.deepEqual(
-    [vif?.['flags'], vif?.['dhcpServer'], vif?.['policy']],
+    [vif?.['flags'], vif?.['dhcp_server'], vif?.['policy']],
     ['port-security', '169.254.169.254', '(no groups)@net-1'],
   );
 });
@@ -121,7 +121,7 @@ test('a router has its subnets, and extra routes by the interface whose subnet h
   ];
   const router = sampleRouter(1, [1, 2], { routes });
   const slices = flat(...BASE, sampleNetwork(2, { mtuBytes: 1400 }), router);
-  assert.deepEqual(pick(await rows(slices, 'cb_route_1'), 'router', 'destination', 'network', 'nexthop', 'mtuBytes'), [
+  assert.deepEqual(pick(await rows(slices, 'cb_route_1'), 'router', 'destination', 'network', 'nexthop', 'mtu_bytes'), [
     ['router-1', '0.0.0.0/0', 'net-2', '10.0.1.9', 1400],
     ['router-1', '10.0.0.0/24', 'net-1', 'connected', 1450],
     ['router-1', '10.0.1.0/24', 'net-2', 'connected', 1400],

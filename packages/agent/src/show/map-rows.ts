@@ -53,5 +53,5 @@ async function* rowsJson(
       await turns.next();
     }
   }
-  yield leftOut > 0 ? `${text},${JSON.stringify({ leftOut })}]` : `${text}]`;
+  yield leftOut > 0 ? `${text},${JSON.stringify({ left_out: leftOut })}]` : `${text}]`;
 }

@@ -53,20 +53,20 @@ type Show = (entry: RawEntry, names: Names) => Row;
 const SHOW: Readonly<Record<ShownMap, Show>> = {
   cb_vif_1: showing(MAPS.cb_vif_1, (key, vif, names) => ({
     port: names.port(key.ifindex),
-    portId: formatUuid(vif.portId),
+    port_id: formatUuid(vif.portId),
     device: names.device(key.ifindex),
     network: names.network(vif.vni),
     mac: formatMac(vif.mac),
     address: formatAddress(vif.addr),
     policy: names.policy(vif.policy),
     flags: vifFlags(vif.flags),
-    mtuBytes: vif.mtuBytes,
+    mtu_bytes: vif.mtuBytes,
     slot: vif.slot,
-    dhcpServer: formatAddress(vif.dhcpServer),
+    dhcp_server: formatAddress(vif.dhcpServer),
   })),
   cb_slot_1: showing(MAPS.cb_slot_1, (key, slot, names) => ({
     slot: key.slot,
-    serviceAddress: serviceAddress(key.slot),
+    service_address: serviceAddress(key.slot),
     port: names.port(slot.ifindex),
   })),
   cb_source_1: showing(MAPS.cb_source_1, (key, _value, names) => ({
@@ -89,7 +89,7 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     network: names.network(route.vni),
     nexthop: route.kind === CB_ROUTE_NEXTHOP ? formatAddress(route.nexthop) : 'connected',
     mac: formatMac(route.mac),
-    mtuBytes: route.mtuBytes,
+    mtu_bytes: route.mtuBytes,
   })),
   cb_class_1: showing(MAPS.cb_class_1, (key, value, names) => ({
     policy: names.policy(key.policy),

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '@cable/kit';
 import type { CniHandler } from '../cni/index.ts';
@@ -21,18 +20,6 @@ const ROUTES = 'GET /status, /vifs, /maps, /counters and POST /cni, /history/ado
 
 /** A CNI network configuration is a few kilobytes; GC lists every attachment. */
 const MAX_BODY_BYTES = 16 << 20;
-
-/** True when an agent answers at the path. */
-export function isAlive(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
-}
 
 /** HTTP for root on this machine: `ROUTES`. A socket that nobody answers is replaced. */
 export async function startAgentSocket(path: string, deps: AgentSocketDeps): Promise<void> {

@@ -1,6 +1,7 @@
 import type { LocalPort, NetworkHeader, VifStatus } from '@cable/model';
 import { CB_STAT_OVERLAY } from '../bpf/abi.gen.ts';
 import type { HostView } from '../host/host-loop.ts';
+import { snakeNames } from '../json.ts';
 import { typedSlices } from '../plan/inputs.ts';
 import type { Planner } from '../plan/planner.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
@@ -23,18 +24,20 @@ export type AgentViewDeps = {
   readonly status: () => Readonly<Record<string, unknown>>;
 };
 
-export type PortView = VifStatus & {
+/** Names as in the API, as all that the socket gives. */
+export type PortView = Pick<VifStatus, 'state' | 'reason'> & {
+  readonly port_id: string;
   readonly name: string;
   readonly device: string | null;
   readonly slot: number | null;
   readonly network: string;
-  readonly macAddress: string;
+  readonly mac_address: string;
   readonly addresses: readonly string[];
 };
 
 /** What the agent tells about itself over its socket. */
 export type AgentView = {
-  status(): object;
+  status(): unknown;
   vifs(): readonly PortView[];
   /** Pieces of one JSON text: it may be of many megabytes. */
   maps(): AsyncIterable<string>;
@@ -50,11 +53,11 @@ export function createAgentView(deps: AgentViewDeps): AgentView {
   };
 }
 
-function showStatus(deps: AgentViewDeps): object {
+function showStatus(deps: AgentViewDeps): unknown {
   const { revision, synced, ports, error, held, refused, rounds, writes } = deps.view();
   const states = [...(ports?.values() ?? [])];
   const count = (wanted: VifStatus['state']): number => states.filter((port) => port.state === wanted).length;
-  return {
+  return snakeNames({
     host: deps.host,
     underlay: deps.underlay,
     version: deps.version,
@@ -70,7 +73,7 @@ function showStatus(deps: AgentViewDeps): object {
     writes,
     epoch: deps.plane.readEpoch(),
     ...deps.status(),
-  };
+  });
 }
 
 function showPorts(deps: AgentViewDeps): readonly PortView[] {
@@ -81,12 +84,14 @@ function showPorts(deps: AgentViewDeps): readonly PortView[] {
     const network: NetworkHeader | undefined = slices.header('network', port?.networkId ?? '');
     const vif = deps.planner.vifs.get(state.portId);
     return {
-      ...state,
+      port_id: state.portId,
+      state: state.state,
+      reason: state.reason,
       name: port?.name ?? '',
       device: vif?.device ?? null,
       slot: vif?.slot ?? null,
       network: network?.name || (port?.networkId ?? ''),
-      macAddress: port?.macAddress ?? '',
+      mac_address: port?.macAddress ?? '',
       addresses: (port?.fixedIps ?? []).map((ip) => ip.ipAddress),
     };
   });

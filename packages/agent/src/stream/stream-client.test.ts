@@ -55,6 +55,7 @@ function follow(t: TestContext) {
   const updates: StateUpdate[] = [];
   const ports = new Map<string, VifStatus>();
   let programmed = state.position.revision;
+  let seconds = 0;
   const transport = httpTransport(`unix:${path}`);
   const client = new StreamClient(
     { host: 'h1', underlay: '192.0.2.1', agentVersion: '0', session: 'session-1' },
@@ -70,6 +71,7 @@ function follow(t: TestContext) {
       },
       log,
       signal: stop.signal,
+      date: () => new Date(1000 * seconds++),
     },
   );
   const done = client.run();
@@ -106,6 +108,21 @@ function contentOf(slices: readonly FakeSlice[]): unknown {
   const sorted = [...slices].sort((a, b) => (a.key < b.key ? -1 : 1));
   return Object.fromEntries(sorted.map(({ key, items }) => [key, Object.fromEntries(items)]));
 }
+
+test('the status says since when the server is connected, and since when not', async (t) => {
+  const server = await serve(t);
+  server.set([hostSlice(1)]);
+  const { client, updates } = follow(t);
+  const since = (): number => Date.parse(client.status.since) / 1000;
+  assert.deepEqual([client.status.connected, since()], [false, 0]);
+  await until('first sync', () => client.status.connected);
+  server.set([hostSlice(2)]);
+  await until('bookmark', () => updates.length === 2);
+  assert.equal(since(), 1);
+  await server.stop();
+  await until('it is noticed', () => !client.status.connected);
+  assert.equal(since(), 2);
+});
 
 test('changes come whole; a lost connection is resumed with revision, history and digests, and nothing comes twice', async (t) => {
   const history = { cluster: 'c1', mark: '1-a' };

@@ -32,6 +32,8 @@ export type StreamClientDeps = {
   readonly signal: AbortSignal;
   /** Milliseconds of a monotonic clock. Default `performance.now`. */
   readonly now?: () => number;
+  /** Default: the machine's. */
+  readonly date?: () => Date;
   /** 0..1. Default `Math.random`. */
   readonly random?: () => number;
 };
@@ -40,6 +42,8 @@ export type StreamClientDeps = {
 export type StreamStatus = {
   /** In sync, and the connection lives. */
   readonly connected: boolean;
+  /** ISO 8601, since when `connected` is as it is. */
+  readonly since: string;
   /** Why not; null: it is. */
   readonly reason: string | null;
   /** This process was in sync once. */
@@ -73,6 +77,7 @@ export class StreamClient {
   readonly #refusals: { note(refusal: Refusal | null): void };
   #active: Connection | undefined;
   #connected = false;
+  #since: Date;
   #reason: string | null = 'not yet connected';
   #protocol: number | null = null;
   #refused: Refusal | null = null;
@@ -86,6 +91,7 @@ export class StreamClient {
     this.#options = options;
     this.#deps = deps;
     this.#reports = new StatusReports(deps.source);
+    this.#since = this.#date();
     const now = deps.now ?? (() => performance.now());
     this.#waits = createReconnectWaits(now, deps.random);
     this.#refusals = createRefusalLog(deps.log, now);
@@ -96,6 +102,7 @@ export class StreamClient {
     const { state } = this.#deps;
     return {
       connected: this.#connected,
+      since: this.#since.toISOString(),
       reason: this.#reason,
       synced: state.synced,
       protocol: this.#protocol,
@@ -115,7 +122,7 @@ export class StreamClient {
       const ending = await this.#connectOnce();
       if (signal.aborted) return;
       if (this.#connected) last = undefined;
-      this.#connected = false;
+      this.#setConnected(false);
       this.#reason = ending.reason;
       this.#refused = ending.refusal ?? null;
       if (ending.anew) this.#anew = true;
@@ -258,12 +265,21 @@ export class StreamClient {
       const { revision } = this.#deps.state.position;
       this.#deps.log.info({ revision, protocol: this.#protocol }, 'in sync with the server');
     }
-    this.#connected = true;
+    this.#setConnected(true);
     this.#reason = null;
     this.#refused = null;
     this.#anew = false;
     this.#refusals.note(null);
     this.#waits.reset();
+  }
+
+  #setConnected(connected: boolean): void {
+    if (connected !== this.#connected) this.#since = this.#date();
+    this.#connected = connected;
+  }
+
+  #date(): Date {
+    return this.#deps.date?.() ?? new Date();
   }
 
   /** What is in the kernel from before a store was taken over is nothing to this one. */

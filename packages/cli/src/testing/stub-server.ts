@@ -71,7 +71,7 @@ function serve(
   if (action !== undefined) return { status: 200, body: { id, ...(given as object) } };
   if (method === 'PUT') return store(resource, table, found, given);
   if (method === 'GET') return { status: 200, body: { [resource.name]: found } };
-  if (found['used'] === true) return refusal(409, `${resource.label}InUse`, `${id} is in use.`);
+  if (found['used'] === true) return refusal(409, `${resource.label}InUse`, `${id} is in use.`, found['detail']);
   table.delete(found.id);
   return { status: 204, body: undefined };
 }
@@ -93,8 +93,8 @@ function matches(object: StoredObject, url: URL): boolean {
   return [...url.searchParams].every(([name, value]) => CONTROL.has(name) || String(object[name]) === value);
 }
 
-function refusal(status: number, type: string, message: string): Answer {
-  return { status, body: { NeutronError: { type, message, detail: '' } } };
+function refusal(status: number, type: string, message: string, detail: unknown = ''): Answer {
+  return { status, body: { NeutronError: { type, message, detail } } };
 }
 
 function send(response: ServerResponse, { status, body }: Answer): void {

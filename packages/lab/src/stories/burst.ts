@@ -19,7 +19,7 @@ const WORLD = {
 } as const;
 
 type BurstLab = Lab<typeof WORLD>;
-type Vif = { readonly portId: string; readonly state: 'up' | 'down' | 'error' };
+type Vif = { readonly port_id: string; readonly state: 'up' | 'down' | 'error' };
 
 const DEADLINE_MS = 10_000;
 /** In one request. */
@@ -43,7 +43,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
     name: 'taps made at once are all plugged within 10 s',
     concerns: ['agent'],
     run: async (lab) => {
-      const taps = (await vifsOf(lab)).map((vif) => tapName(vif.portId));
+      const taps = (await vifsOf(lab)).map((vif) => tapName(vif.port_id));
       const startedAt = performance.now();
       await makeTaps(lab, taps);
       const made = performance.now() - startedAt;
@@ -63,7 +63,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       await untilStates(lab, 'down', 1, DEADLINE_MS);
       const late = (await vifsOf(lab)).find((vif) => vif.state === 'down');
       expect(late !== undefined, 'the new port is not there');
-      const tap = tapName(late.portId);
+      const tap = tapName(late.port_id);
       const startedAt = performance.now();
       await makeTaps(lab, [tap]);
       await untilStates(lab, 'up', taps + 1, DEADLINE_MS);
@@ -109,7 +109,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
     name: 'taps made while the agent cannot listen are all plugged within 10 s',
     concerns: ['agent'],
     run: async (lab) => {
-      const taps = (await vifsOf(lab)).map((vif) => tapName(vif.portId));
+      const taps = (await vifsOf(lab)).map((vif) => tapName(vif.port_id));
       const agent = lab.hosts.h1.agent?.current();
       agent?.signal('SIGSTOP');
       try {

@@ -16,12 +16,26 @@ export const routerResource = {
     {
       name: 'add_router_interface',
       description: 'Attaches a subnet (the gateway address becomes the router’s) or a port.',
-      body: { subnet_id: { type: 'uuid', write: 'both' }, port_id: { type: 'uuid', write: 'both' } },
+      body: {
+        subnet_id: {
+          type: 'uuid',
+          write: 'both',
+          description: 'Attaches this subnet: its gateway address becomes the router’s.',
+        },
+        port_id: { type: 'uuid', write: 'both', description: 'Attaches this port: its address becomes the router’s.' },
+      },
     },
     {
       name: 'remove_router_interface',
       description: 'Detaches a subnet or a port; the port is deleted.',
-      body: { subnet_id: { type: 'uuid', write: 'both' }, port_id: { type: 'uuid', write: 'both' } },
+      body: {
+        subnet_id: {
+          type: 'uuid',
+          write: 'both',
+          description: 'Detaches this subnet, and deletes the router’s port in it.',
+        },
+        port_id: { type: 'uuid', write: 'both', description: 'Detaches this port, and deletes it.' },
+      },
     },
   ],
   attributes: {

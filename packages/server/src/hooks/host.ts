@@ -9,7 +9,10 @@ import type { Tables } from '../tables.ts';
 export const hostHooks: ResourceHooks<AnyObject> = defineHooks<Host>({
   delete: ({ plan, tables }, host) => {
     if (tables.of('alive').get(host.id) !== undefined) {
-      throw new CableError('InUse', `Host ${host.id} is alive: stop its agent first.`, { label: 'Host' });
+      throw new CableError('InUse', `Host ${host.id} is alive.`, {
+        label: 'Host',
+        detail: 'Stop its agent; some 20 seconds later the host is not alive any more.',
+      });
     }
     const ports = tables.of('port').by('binding:host_id', host.id);
     if (ports.length > 0) throw hasPorts(host.id, ports.length);
@@ -34,12 +37,13 @@ export const agentHooks: ResourceHooks<AnyObject> = {
 
 function hasPorts(host: string, count: number): CableError {
   const filter = encodeURIComponent(host);
-  return new CableError(
-    'InUse',
-    `Host ${host} has ${count} ports bound to it. List them (cable port list --host ${host}, or ` +
-      `GET /v2.0/ports?binding:host_id=${filter}); delete each, or give it the binding:host_id of another host, or an empty one.`,
-    { label: 'Host', fields: { host, ports: count } },
-  );
+  return new CableError('InUse', `Host ${host} has ${count} ports bound to it.`, {
+    label: 'Host',
+    fields: { host, ports: count },
+    detail:
+      `List them (cable port list --host ${host}, or GET /v2.0/ports?binding:host_id=${filter}); ` +
+      'delete each, or give it the binding:host_id of another host, or an empty one.',
+  });
 }
 
 function agentOf(tables: Tables, host: Host): AnyObject {

@@ -11,7 +11,10 @@ export const routerHooks: ResourceHooks<AnyObject> = defineHooks<Router>({
   },
   delete: ({ tables, plan }, router) => {
     if (interfacesOf(tables, router.id).length > 0) {
-      throw new CableError('InUse', `Router ${router.id} still has ports`, { label: 'Router' });
+      throw new CableError('InUse', `Router ${router.id} still has ports`, {
+        label: 'Router',
+        detail: 'Detach its interfaces first, with remove_router_interface.',
+      });
     }
     plan.requireUnreferenced('router', router.id, 'port');
   },

@@ -427,15 +427,15 @@ test('a dead host that has ports is not deleted, and the message says what to do
     const host = server.tables.of('host').get('h1');
     assert.ok(host);
     const remove = (): void => hostHooks.delete?.({ tables: server.tables } as unknown as WriteContext, host);
-    assert.throws(remove, /h1 is alive: stop its agent first/);
+    assert.throws(remove, { type: 'HostInUse', message: 'Host h1 is alive.', detail: /^Stop its agent;/ });
     await place.store.txn([], [{ kind: 'delete', key: objectKey('host', 'h1') }]);
     await until(() => server.tables.of('host').size === 0, 'host row gone');
     await place.store.txn([], [{ kind: 'delete', key: aliveKey('h1') }]);
     await until(() => server.tables.of('alive').size === 0, 'dead');
-    assert.throws(
-      remove,
-      /h1 has 1 ports bound to it.*cable port list --host h1.*ports\?binding:host_id=h1.*delete each, or give it/,
-    );
+    assert.throws(remove, {
+      message: 'Host h1 has 1 ports bound to it.',
+      detail: /cable port list --host h1.*ports\?binding:host_id=h1.*delete each, or give it/,
+    });
   } finally {
     await server.stop();
     await place.remove();
