@@ -17,6 +17,7 @@ export type { Logger, LogLevel } from './log.ts';
 export { createLogger, silentLogger } from './log.ts';
 export type { Loop, LoopOptions } from './loop.ts';
 export { startLoop } from './loop.ts';
+export { LoopDelay } from './loop-delay.ts';
 export { Repeats } from './repeats.ts';
 export type { LineSinkOptions } from './standard-error.ts';
 export { LineSink, sayLast } from './standard-error.ts';
