@@ -336,7 +336,27 @@ async function startSocket(
     waitPlugged: (wanted, signal) => host.loop.waitPlugged(wanted, signal),
     log: deps.log.child('cni'),
   });
-  await startAgentSocket(path, { view, cni, stream, log: deps.log.child('socket'), signal: deps.signal });
+  await startAgentSocket(path, {
+    view,
+    cni,
+    operator: operatorOf(stream, host.loop),
+    log: deps.log.child('socket'),
+    signal: deps.signal,
+  });
+}
+
+/** A removal of ports is confirmed whatever it waits for: what the server left out, or what the maps hold beyond all that it knows. */
+function operatorOf(stream: StreamClient, loop: HostLoop): Pick<StreamClient, 'adoptStore' | 'confirmRemoval'> {
+  return {
+    adoptStore: () => stream.adoptStore(),
+    confirmRemoval: async () => {
+      const answer = await stream.confirmRemoval();
+      const unknown = loop.confirmUnknown();
+      if (unknown === null) return answer;
+      const message = `${unknown.absent} of ${unknown.of} ports that the server does not know are removed.`;
+      return { changed: true, message: answer.changed ? `${answer.message} ${message}` : message };
+    },
+  };
 }
 
 function readVersion(): string {

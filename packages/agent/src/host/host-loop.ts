@@ -6,7 +6,7 @@ import { policyName } from '../plan/topics.ts';
 import type { Programmed } from '../reconcile/data-plane.ts';
 import type { MovedAddress } from '../reconcile/moved-addresses.ts';
 import { mayWrite } from '../reconcile/programmed.ts';
-import type { Reconciled, Reconciler } from '../reconcile/reconciler.ts';
+import type { Reconciled, Reconciler, UnknownVifs } from '../reconcile/reconciler.ts';
 import type { RefusalCount } from '../reconcile/refusals.ts';
 import type { SliceChange, SliceReader, StateUpdate } from '../stream/slice-reader.ts';
 import { type LinkDriver, MachineLinks } from './applied-links.ts';
@@ -28,6 +28,8 @@ export type HostView = {
   readonly held: string | null;
   /** Entries that the maps lack, but for those of local ports and their policies, which say so themselves. */
   readonly refused: readonly RefusalCount[];
+  /** Ports that are programmed and that the server does not know, though it was heard: they stay until `confirmUnknown`. Null: none. */
+  readonly unknown: UnknownVifs | null;
   /** Rounds that ended well, and map entries written and deleted by them. */
   readonly rounds: number;
   readonly writes: number;
@@ -93,6 +95,9 @@ export class HostLoop {
   #written = false;
   #released = false;
   #isRefused = false;
+  /** A round wrote what was in sync with the server. */
+  #isSynced = false;
+  #saidUnknown = false;
   #error: string | null = null;
   #rounds = 0;
   #writes = 0;
@@ -116,6 +121,7 @@ export class HostLoop {
       error: this.#error,
       held: this.#held(),
       refused: this.#deps.reconciler.otherFailures(),
+      unknown: this.#isSynced ? this.#deps.reconciler.unknownVifs : null,
       rounds: this.#rounds,
       writes: this.#writes,
     };
@@ -124,7 +130,9 @@ export class HostLoop {
   /** Starts with this state; `done` of the result resolves after the signal aborted. */
   start(initial: StateUpdate): { readonly done: Promise<void> } {
     this.#note(initial);
-    const { log, signal } = this.#deps;
+    const { log, signal, reconciler } = this.#deps;
+    // Who has a state knows what of it was deleted.
+    if (initial.commit > 0) reconciler.prune();
     this.#loop = startLoop({ name: 'host', log, signal, run: () => this.#round() });
     signal.addEventListener('abort', () => clearTimeout(this.#retryTimer), { once: true });
     return this.#loop;
@@ -160,6 +168,15 @@ export class HostLoop {
       const reason = this.#states.all.get(wanted.portId)?.reason;
       return `port ${wanted.portId} is not up: ${reason ?? this.#held() ?? 'the server has not sent it to this host'}`;
     });
+  }
+
+  /** Ports that the server does not know may go. Returns how many that are; null: nothing waits for it. */
+  confirmUnknown(): UnknownVifs | null {
+    const { unknown } = this.view;
+    if (unknown === null) return null;
+    this.#deps.reconciler.prune();
+    this.#loop?.trigger();
+    return unknown;
   }
 
   #note({ changes, ...state }: StateUpdate): void {
@@ -219,12 +236,24 @@ export class HostLoop {
     }
     this.#written = true;
     this.#sayRefused();
+    this.#sayUnknown(state);
     if (result.moved.length > 0) this.#deps.announce(result.moved);
     const changed = this.#states.refresh(ports);
     const moved = this.#revision !== state.revision;
     this.#revision = state.revision;
     if (changed.size > 0 || moved) this.#deps.onChange({ revision: this.#revision, ports: changed });
     this.#waiters.wake(ports, (wanted) => this.#isUp(wanted));
+  }
+
+  #sayUnknown({ synced }: Position): void {
+    this.#isSynced ||= synced;
+    const { unknown } = this.view;
+    if (unknown === null || this.#saidUnknown) return;
+    this.#saidUnknown = true;
+    this.#deps.log.error(
+      { ...unknown, remedy: `cable host confirm-removal --host ${this.#deps.host}` },
+      'the server does not know most of the ports that this host carries: keeping them until their removal is confirmed',
+    );
   }
 
   /** What a port or a policy is refused, the port itself says. */

@@ -347,6 +347,34 @@ test('no project takes more than half of a map, also after a restart, and anothe
   assertAsDesired(bed);
 });
 
+test('a host without a state of its own keeps most of its ports until it is told that they may go', async () => {
+  const bed = createBed();
+  const ports = Array.from({ length: 12 }, (_, n) => samplePort(100 + n, { policy: 'policy:p' }));
+  for (const [n, port] of ports.entries()) {
+    bed.plane.setDevice(200 + n, true);
+    bed.plug(port, 200 + n);
+  }
+  const full = [sampleHost('h1', [OWN, ...ports]), ...cloud().slice(1)];
+  bed.reconciler.prune();
+  await bed.apply(full);
+  bed.restart();
+  await bed.apply(cloud());
+  assert.deepEqual(bed.reconciler.unknownVifs, { absent: 12, of: 13 });
+  assert.equal(bed.plane.entries('cb_vif_1').size, 13);
+  await bed.apply(cloud({ members: [] }));
+  assert.equal(bed.plane.entries('cb_vif_1').size, 13, 'other changes go on');
+  bed.reconciler.prune();
+  await bed.apply(cloud());
+  assert.equal(bed.reconciler.unknownVifs, null);
+  assertAsDesired(bed);
+  bed.restart();
+  await bed.apply(full);
+  bed.restart();
+  await bed.apply([sampleHost('h1', [OWN, ...ports.slice(0, 6)]), ...cloud().slice(1)]);
+  assert.equal(bed.reconciler.unknownVifs, null, 'not most of them');
+  assert.equal(bed.plane.entries('cb_vif_1').size, 7);
+});
+
 test('a round that may not write attaches programs and leaves the maps as they are', async () => {
   const bed = createBed();
   await bed.apply(cloud(), { write: false });

@@ -5,6 +5,7 @@ import { AGENT_MAPS, type AgentMap, type MapEntry } from '../desired.ts';
 import type { Claim, EntryChange } from '../plan/claims.ts';
 import type { Planner } from '../plan/planner.ts';
 import type { Unit } from '../plan/units.ts';
+import { isMost } from '../stream/removal-guard.ts';
 import { Attachments } from './attached-programs.ts';
 import type { DataPlane, Programmed } from './data-plane.ts';
 import { Decisions } from './decisions.ts';
@@ -42,6 +43,9 @@ export type Reconciled = {
   readonly policies: ReadonlySet<string>;
 };
 
+/** So many of the VIFs that the maps held are of no port that the server knows. */
+export type UnknownVifs = { readonly absent: number; readonly of: number };
+
 /** What the reconciler reads of the desired state. */
 export type Desired = Pick<Planner, 'entries' | 'vifs'>;
 
@@ -69,6 +73,11 @@ export class Reconciler {
   /** How often the maps were read; once, unless reading failed. */
   #adoptions = 0;
   #pruned = false;
+  /** An operator said that ports which the maps hold, and nobody wants, may go. */
+  #mayPrune = false;
+  /** VIFs that the maps held at first, and those of them that were wanted. */
+  #foundVifs = 0;
+  #metVifs = 0;
   #programmed: Programmed | undefined;
 
   constructor(plane: DataPlane, desired: Desired, deps: { readonly log: Logger; readonly sizes?: MapSizes }) {
@@ -92,6 +101,21 @@ export class Reconciler {
   /** Refusals that are of no port and no policy: remote endpoints, routes, flood lists. */
   otherFailures(): readonly RefusalCount[] {
     return this.#refusals.others();
+  }
+
+  /**
+   * Most VIFs that the maps held at first are of no port that the server knows: what nobody wants stays until `prune` is called. So a host that
+   * lost its state, and with it what store it follows, is not emptied by the first that it meets. Null: not so.
+   */
+  get unknownVifs(): UnknownVifs | null {
+    const absent = this.#stale.cb_vif_1.size;
+    if (this.#mayPrune || this.#pruned || !isMost(absent, this.#foundVifs)) return null;
+    return { absent, of: this.#foundVifs };
+  }
+
+  /** What nobody wants may go, as soon as the state is whole. */
+  prune(): void {
+    this.#mayPrune = true;
   }
 
   /** Whether something failed that a later round may bring about. */
@@ -125,7 +149,8 @@ export class Reconciler {
 
   async #write(round: Round, turns: Turns): Promise<typeof NO_WRITES> {
     if (!this.#adopted) await this.#adopt(turns);
-    if (round.prune && !this.#pruned) await this.#condemnStale(turns);
+    const prunes = round.prune && this.unknownVifs === null;
+    if (prunes && !this.#pruned) await this.#condemnStale(turns);
     const work = await this.#sort(round, turns);
     // Before anything is revoked: after a death in the middle no older state may be put over it.
     const isFirst = this.#recorded().revision === 0;
@@ -141,8 +166,8 @@ export class Reconciler {
     if (round.prune || round.state.revision > 0) this.#plane.takeOver();
     // Until then nothing was programmed, and other programs may have the devices.
     if (isFirst) this.#recordState(round.state);
-    this.#attachments.release(round.prune && !this.#pruned);
-    this.#pruned ||= round.prune;
+    this.#attachments.release(prunes && !this.#pruned);
+    this.#pruned ||= prunes;
     if (gone.size > 0) this.#plane.deleteFlows(gone);
     return { puts, deletes, epochRaised };
   }
@@ -158,6 +183,7 @@ export class Reconciler {
       this.#stale[map].clear();
       await this.#adoptMap(map, turns);
     }
+    this.#foundVifs = this.#metVifs + this.#stale.cb_vif_1.size;
     this.#adopted = true;
   }
 
@@ -170,6 +196,7 @@ export class Reconciler {
         if (turns.due()) await turns.next();
       }
     }
+    if (map === 'cb_vif_1') this.#metVifs = met;
     if (met === wanted.size) return;
     for (const [key, want] of wanted) {
       if (want.metBy !== this.#adoptions) this.#expect(dueOf(map, key, undefined, want));

@@ -38,7 +38,7 @@ before(async () => {
     calls.push({ command: headers['cni-command'], body });
     return { status: 400, body: '{"code":7}' } as const;
   };
-  await startAgentSocket(path, { view: VIEW, cni, stream: STREAM, log: silentLogger(), signal: stop.signal });
+  await startAgentSocket(path, { view: VIEW, cni, operator: STREAM, log: silentLogger(), signal: stop.signal });
 });
 
 after(() => {
@@ -102,7 +102,7 @@ test('a file that is no socket of an agent is replaced', async () => {
   writeFileSync(stale, '');
   const end = new AbortController();
   const cni = async () => ({ status: 200, body: '' }) as const;
-  await startAgentSocket(stale, { view: VIEW, cni, stream: STREAM, log: silentLogger(), signal: end.signal });
+  await startAgentSocket(stale, { view: VIEW, cni, operator: STREAM, log: silentLogger(), signal: end.signal });
   assert.equal(await isListenedOn(stale), true);
   end.abort();
 });

@@ -11,7 +11,8 @@ export type AgentSocketDeps = {
   readonly view: AgentView;
   readonly cni: CniHandler;
   /** Takes an operator's commands. */
-  readonly stream: Pick<StreamClient, 'adoptStore' | 'confirmRemoval'>;
+  /** An operator's commands. */
+  readonly operator: Pick<StreamClient, 'adoptStore' | 'confirmRemoval'>;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
@@ -54,7 +55,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, deps: 
     return answer(response, result.status, result.body);
   }
   if (request.method === 'POST') {
-    const said = await command(path, deps.stream);
+    const said = await command(path, deps.operator);
     if (said !== undefined) return answer(response, 200, JSON.stringify(said));
   }
   if (request.method !== 'GET')
@@ -68,12 +69,12 @@ async function handle(request: IncomingMessage, response: ServerResponse, deps: 
 }
 
 /** Undefined: there is no such command. All are idempotent. */
-async function command(path: string, stream: AgentSocketDeps['stream']): Promise<OperatorAnswer | undefined> {
+async function command(path: string, operator: AgentSocketDeps['operator']): Promise<OperatorAnswer | undefined> {
   switch (path) {
     case '/history/adopt':
-      return await stream.adoptStore();
+      return await operator.adoptStore();
     case '/removal/confirm':
-      return await stream.confirmRemoval();
+      return await operator.confirmRemoval();
     default:
       return undefined;
   }

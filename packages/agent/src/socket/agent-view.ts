@@ -54,7 +54,7 @@ export function createAgentView(deps: AgentViewDeps): AgentView {
 }
 
 function showStatus(deps: AgentViewDeps): unknown {
-  const { revision, synced, ports, error, held, refused, rounds, writes } = deps.view();
+  const { revision, synced, ports, error, held, refused, unknown, rounds, writes } = deps.view();
   const states = [...(ports?.values() ?? [])];
   const count = (wanted: VifStatus['state']): number => states.filter((port) => port.state === wanted).length;
   return snakeNames({
@@ -69,6 +69,7 @@ function showStatus(deps: AgentViewDeps): unknown {
     error,
     held,
     refused,
+    unknown,
     rounds,
     writes,
     epoch: deps.plane.readEpoch(),

@@ -21,6 +21,11 @@ export type PortAbsence = {
   readonly deleted: number;
 };
 
+/** Whether so many of a host's ports may not go without a question. */
+export function isMost(absent: number, before: number): boolean {
+  return absent >= LEAST && absent > before / 2;
+}
+
 /**
  * Guards a host's ports against a server that does not know them any more: when more than half of them are absent, and at least ten, they are kept.
  * Ports that are deleted one by one are not absent. Answers what is kept after the update; null: nothing is, also of what was kept before.
@@ -28,6 +33,6 @@ export type PortAbsence = {
 export function judgeRemoval(removal: Removal | null, ports: PortAbsence, now: Date): Removal | null {
   const before = removal === null ? ports.live : removal.before + ports.absent - ports.deleted;
   const absent = ports.kept + ports.absent;
-  if (absent < LEAST || absent <= before / 2) return null;
+  if (!isMost(absent, before)) return null;
   return { before, since: removal?.since ?? now.toISOString() };
 }
