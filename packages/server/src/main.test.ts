@@ -49,6 +49,15 @@ test('noauth is refused on an address that others can reach', async (t) => {
   }
 });
 
+test('an underlay MTU that agents would refuse is refused', async (t) => {
+  const directory = await temporaryDirectory(t);
+  for (const bytes of ['1279', '65536', '1500.5']) {
+    const { code, errors } = await failedStart(t, ['--store', `lmdb:${directory}/store`, '--underlay-mtu', bytes]);
+    assert.equal(code, 1);
+    assert.match(errors, /--underlay-mtu .*Give a number from 1280 to 65535\./);
+  }
+});
+
 test('an address that cannot be listened on ends the process with the address and the remedy', async (t) => {
   const directory = await temporaryDirectory(t);
   const other = createServer().listen(0, '127.0.0.1');
@@ -78,6 +87,20 @@ async function temporaryDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), `cable-main-${process.pid}-`));
   t.after(() => rm(directory, { recursive: true, force: true }));
   return directory;
+}
+
+/** A start that is to fail: what it says, and how it ends. */
+async function failedStart(
+  t: TestContext,
+  args: readonly string[],
+): Promise<{ readonly code: number | null; readonly errors: string }> {
+  const child = spawnServer(t, args);
+  let errors = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
+  const [code] = await once(child, 'close', { signal: AbortSignal.timeout(20_000) });
+  return { code, errors };
 }
 
 function spawnServer(t: TestContext, args: readonly string[]): ChildProcess {
