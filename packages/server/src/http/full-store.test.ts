@@ -1,30 +1,11 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import { openStore } from '@cable/store';
 import { harnessOf, refused, startTestServer } from '../testing/harness.ts';
+import { mountSmall } from '../testing/small-disk.ts';
 
 const MIB = 1 << 20;
-
-/** A file system of its own, and how to leave so much of it free. */
-function mountSmall(t: TestContext): { readonly path: string; leave(bytes: number): void } {
-  const path = mkdtempSync(join(tmpdir(), `cable-full-${process.pid}-`));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'cable-test', path]);
-  t.after(() => {
-    execFileSync('umount', ['--lazy', path]);
-    rmSync(path, { recursive: true });
-  });
-  const leave = (bytes: number): void => {
-    rmSync(join(path, 'ballast'), { force: true });
-    const { bavail, bsize } = statfsSync(path);
-    writeFileSync(join(path, 'ballast'), Buffer.alloc(bavail * bsize - bytes));
-  };
-  return { path, leave };
-}
 
 test('a full disk: what adds is refused and says that it has changed nothing, and what is there can be deleted', async (t) => {
   const { path, leave } = mountSmall(t);
@@ -61,7 +42,7 @@ test('a full disk: what adds is refused and says that it has changed nothing, an
   }
   assert.deepEqual(answers, [200, 204, 204, 204, 204, 204, 204]);
 
-  rmSync(join(path, 'ballast'));
+  leave(20 * MIB);
   const last = await create('network', {});
   leave(0);
   await refused(send('DELETE', `/v2.0/networks/${last['id']}`), 503, 'StoreFull');

@@ -232,7 +232,7 @@ class LmdbStore implements Store {
         return;
       }
       const error = commitError(err, this.#path);
-      this.#log.error({ err: error }, 'store commit failed');
+      if (error.code !== 'full') this.#log.error({ err: error }, 'store commit failed');
       for (const job of jobs) job.settle(error, undefined);
       return;
     }
