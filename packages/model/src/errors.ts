@@ -161,6 +161,11 @@ export class CableError extends Error {
     return FAULTS[this.code].retryable === true;
   }
 
+  /** False: it is a defect of the server. */
+  get isExpected(): boolean {
+    return this.status !== 500;
+  }
+
   get remedy(): string {
     return FAULTS[this.code].remedy;
   }
