@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exitUsage, type LogLevel } from '@cable/kit';
-import { formatIp, isMachineAddress, parseIp } from '@cable/model';
+import { formatIp, isMachineAddress, parseIp, parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pinName } from './bpf/pin.ts';
 
@@ -27,7 +27,6 @@ export const BPFFS = '/sys/fs/bpf';
 
 const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?$/;
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
-const MTU = { least: 1280, most: 65_535 } as const;
 /** From `src/` and from `dist/` alike. */
 const OBJECT = fileURLToPath(new URL('../../../build/vrouter/vrouter.bpf.o', import.meta.url));
 
@@ -90,7 +89,7 @@ function parseUnderlay(text: string): string {
 }
 
 function parseMtu(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= MTU.least && value <= MTU.most) return value;
-  throw new InvalidArgumentError(`Give a number from ${MTU.least} to ${MTU.most}.`);
+  const bytes = parseUnderlayMtu(text);
+  if (bytes !== undefined) return bytes;
+  throw new InvalidArgumentError(`Give a number from ${UNDERLAY_MTU_BYTES.least} to ${UNDERLAY_MTU_BYTES.most}.`);
 }

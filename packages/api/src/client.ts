@@ -47,6 +47,8 @@ export class ApiError extends Error {
   readonly status: number;
   readonly type: string;
   readonly detail: string;
+  /** False: one of the two has a defect. */
+  readonly isExpected: boolean;
 
   constructor(status: number, type: string, message: string, detail: string) {
     super(message);
@@ -54,6 +56,7 @@ export class ApiError extends Error {
     this.status = status;
     this.type = type;
     this.detail = detail;
+    this.isExpected = status !== 400 && status !== 500;
   }
 }
 

@@ -46,10 +46,7 @@ export type NetworkRow = Pick<Network, Attributes<'network'>>;
 
 export type SubnetRow = Pick<Subnet, Attributes<'subnet'>>;
 
-export type PortRow = Omit<Pick<Port, Attributes<'port'>>, 'allowed_address_pairs'> & {
-  /** A pair without a MAC means the port's own. */
-  readonly allowed_address_pairs: readonly { readonly ip_address: string; readonly mac_address?: string | null }[];
-};
+export type PortRow = Pick<Port, Attributes<'port'>>;
 
 export type RouterRow = Pick<Router, Attributes<'router'>>;
 

@@ -158,9 +158,9 @@ test('a policy has the rules of its groups, in numbers, and needs their remote g
 });
 
 test('a group has the addresses and pairs of its bound ports, each once', () => {
-  const pair = { allowed_address_pairs: [{ ip_address: '10.0.0.2' }, { ip_address: '10.9.0.0/16' }] };
+  const pairs = ['10.0.0.2', '10.9.0.0/16'].map((ip) => ({ ip_address: ip, mac_address: '02:00:00:00:00:02' }));
   const state = [
-    (s: State) => withRow(s, 'port', port('p2', 'n1', 'h1', { security_groups: ['g'], ...pair })),
+    (s: State) => withRow(s, 'port', port('p2', 'n1', 'h1', { security_groups: ['g'], allowed_address_pairs: pairs })),
     (s: State) => withRow(s, 'port', port('p3', 'n1', '', { security_groups: ['g'] })),
     (s: State) => withRow(s, 'port', leg('l4', 'r1', 'n1', { security_groups: ['g'] })),
   ].reduce((one, step) => step(one), EMPTY_STATE);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { assertDiskRoom } from './disk-room.ts';
+import { assertDiskRoom, NoRoomError } from './disk-room.ts';
 
 test('a file system with room is passed, one with less than is needed and a path that is not there are refused', (t) => {
   const dir = mkdtempSync(join(tmpdir(), `cable-room-${process.pid}-`));
@@ -12,7 +12,7 @@ test('a file system with room is passed, one with less than is needed and a path
   assertDiskRoom(dir, 1);
   assert.throws(
     () => assertDiskRoom(dir, blocks * bsize + 1),
-    /^Error: No space left: \d+ KiB are free, \d+ KiB are needed$/,
+    (err) => err instanceof NoRoomError && /^No space left: \d+ KiB are free, \d+ KiB are needed$/.test(err.message),
   );
   assert.throws(() => assertDiskRoom(join(dir, 'nothing'), 1), /ENOENT/);
 });

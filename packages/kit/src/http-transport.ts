@@ -6,6 +6,7 @@ import {
   type RequestOptions,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { ExpectedError } from './expected.ts';
 import { startTurns } from './turns.ts';
 
 /** `path` begins with a slash and is below the server's address. */
@@ -61,7 +62,7 @@ export type HttpTransportOptions = {
 };
 
 /** No answer came. `retryable`: a later try may get one (false: the call was aborted or the address is wrong). */
-export class TransportError extends Error {
+export class TransportError extends ExpectedError {
   /** The system's code such as ECONNREFUSED, or `timeout`, `aborted`, `broken`. */
   readonly code: string;
   readonly retryable: boolean;

@@ -2,7 +2,8 @@ export type { Backoff, BackoffOptions } from './backoff.ts';
 export { createBackoff, sleep } from './backoff.ts';
 export type { ReadKey } from './dependents.ts';
 export { Dependents, indexRead, rowRead } from './dependents.ts';
-export { assertDiskRoom } from './disk-room.ts';
+export { assertDiskRoom, NoRoomError } from './disk-room.ts';
+export { ExpectedError, isExpected } from './expected.ts';
 export type {
   HttpRequest,
   HttpResponse,

@@ -1,7 +1,8 @@
 import { pino } from 'pino';
+import { isExpected } from './expected.ts';
 import { LineSink } from './standard-error.ts';
 
-/** A structured logger: constant lower-case message, details as fields. */
+/** A structured logger: constant lower-case message, details as fields. An error is the field `err`; an expected one has no stack there. */
 export type Logger = {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -20,12 +21,18 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
  */
 export function createLogger(level: LogLevel, sink: Pick<LineSink, 'write' | 'flush'> = new LineSink()): Logger {
   process.once('exit', () => sink.flush());
-  return wrap(pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, sink));
+  const serializers = { err: describeError };
+  return wrap(pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers }, sink));
 }
 
 /** A logger that says nothing. */
 export function silentLogger(): Logger {
   return wrap(pino({ level: 'silent' }));
+}
+
+function describeError(err: unknown): unknown {
+  if (!(err instanceof Error)) return err;
+  return isExpected(err) ? { type: err.constructor.name, message: err.message } : pino.stdSerializers.err(err);
 }
 
 function wrap(log: ReturnType<typeof pino>): Logger {

@@ -8,13 +8,16 @@ function spin(ms: number): void {
   while (performance.now() < until);
 }
 
-/** How long a turn lasts that begins after others kept the loop for so long. */
+/** How long a turn lasts that begins after others kept the loop for so long. From the end of theirs: a turn has begun before whoever waits for it goes on. */
 async function turnAfter(turns: Turns, othersMs: number): Promise<number> {
-  setImmediate(() => spin(othersMs));
+  let othersEndedAt = 0;
+  setImmediate(() => {
+    spin(othersMs);
+    othersEndedAt = performance.now();
+  });
   await turns.next();
-  const startedAt = performance.now();
   while (!turns.due()) spin(0.1);
-  return performance.now() - startedAt;
+  return performance.now() - othersEndedAt;
 }
 
 test('a turn ends after its time', async () => {

@@ -38,6 +38,11 @@ export const ERRORS = {
     retryable: true,
     remedy: 'The store does not answer; check it, then send it again.',
   },
+  StoreFull: {
+    status: 503,
+    retryable: true,
+    remedy: 'Make room where the store keeps its data (docs/guide/operating.md, Server), then send it again.',
+  },
   InternalServerError: { status: 500, remedy: 'This is a defect: report it with the server’s log.' },
   // Networks
   TunnelIdInUse: { status: 409, remedy: 'Choose another provider:segmentation_id, or leave it out.' },
@@ -154,6 +159,11 @@ export class CableError extends Error {
 
   get retryable(): boolean {
     return FAULTS[this.code].retryable === true;
+  }
+
+  /** False: it is a defect of the server. */
+  get isExpected(): boolean {
+    return this.status !== 500;
   }
 
   get remedy(): string {

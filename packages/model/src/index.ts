@@ -12,3 +12,4 @@ export * from './resources/subnet.ts';
 export { BUILT_IN_RESOURCES } from './resources.ts';
 export type * from './slices.ts';
 export type * from './slices-v1.ts';
+export * from './underlay-mtu.ts';

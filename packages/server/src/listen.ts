@@ -3,7 +3,7 @@ import { chmod, lstat, unlink } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { isIPv4, isIPv6, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { isListenedOn } from '@cable/kit';
+import { ExpectedError, isListenedOn } from '@cable/kit';
 import type { UpgradeHandler } from './hosts/upgrade.ts';
 
 /** How long requests under way may take when the process is asked to stop. */
@@ -99,15 +99,16 @@ async function listenOn(server: Server, address: ListenAddress): Promise<string>
 
 function cannotListen(address: ListenAddress, cause: NodeJS.ErrnoException): Error {
   const where = address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`;
-  const why = LISTEN_REMEDIES[cause.code ?? ''] ?? cause.message;
-  return new Error(`cannot listen on ${where}: ${why}`, { cause });
+  const why = LISTEN_REMEDIES[cause.code ?? ''] ?? `${cause.message}; give another address with --listen`;
+  return new ExpectedError(`cannot listen on ${where}: ${why}`, { cause });
 }
 
 const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another process does; end it, or give another address with --listen',
   EADDRNOTAVAIL: 'this machine has no such address; give one of its own with --listen',
   // For a socket also when there is no such directory.
-  EACCES: 'this user may not; give a port above 1023, or a path in a directory that exists and that it may write to',
+  EACCES:
+    'this user may not; give a port above 1023, or a path in a directory that exists and that it may write to, with --listen',
   ENOTFOUND: 'the name has no address; give an address with --listen',
 };
 
@@ -130,10 +131,14 @@ function closeServer(server: Server, upgraded: ReadonlySet<Duplex>): Promise<voi
 
 /** A socket that a killed server left; one that answers is another server's and stays. */
 async function removeStaleSocket(path: string): Promise<void> {
-  if (await isListenedOn(path)) throw new Error(`cannot listen on unix:${path}: ${LISTEN_REMEDIES['EADDRINUSE']}`);
+  if (await isListenedOn(path)) {
+    throw new ExpectedError(`cannot listen on unix:${path}: ${LISTEN_REMEDIES['EADDRINUSE']}`);
+  }
   const found = await lstat(path).catch(() => undefined);
   if (found !== undefined && !found.isSocket()) {
-    throw new Error(`cannot listen on unix:${path}: it is there and no socket; give another path with --listen`);
+    throw new ExpectedError(
+      `cannot listen on unix:${path}: it is there and no socket; give another path with --listen`,
+    );
   }
   await unlink(path).catch((err: NodeJS.ErrnoException) => {
     if (err.code !== 'ENOENT') throw err;

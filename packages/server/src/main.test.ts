@@ -9,6 +9,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { silentLogger } from '@cable/kit';
+import { openStore } from '@cable/store';
+import { mountSmall } from './testing/small-disk.ts';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
@@ -49,6 +52,15 @@ test('noauth is refused on an address that others can reach', async (t) => {
   }
 });
 
+test('an underlay MTU that agents would refuse is refused', async (t) => {
+  const directory = await temporaryDirectory(t);
+  for (const bytes of ['1279', '65536', '1500.5']) {
+    const { code, errors } = await failedStart(t, ['--store', `lmdb:${directory}/store`, '--underlay-mtu', bytes]);
+    assert.equal(code, 1);
+    assert.match(errors, /--underlay-mtu .*Give a number from 1280 to 65535\./);
+  }
+});
+
 test('an address that cannot be listened on ends the process with the address and the remedy', async (t) => {
   const directory = await temporaryDirectory(t);
   const other = createServer().listen(0, '127.0.0.1');
@@ -58,26 +70,75 @@ test('an address that cannot be listened on ends the process with the address an
   const file = join(directory, 'precious');
   await writeFile(file, 'kept');
   for (const [address, pattern] of [
-    [`127.0.0.1:${port}`, /cannot listen on 127\.0\.0\.1:\d+: another process does/],
-    [`unix:${directory}/none/s.sock`, /cannot listen on unix:.*a path in a directory that exists/],
-    [`unix:${file}`, /it is there and no socket/],
+    [`127.0.0.1:${port}`, /^cable server: cannot listen on 127\.0\.0\.1:\d+: another process does; .* --listen\n$/],
+    [
+      `unix:${directory}/none/s.sock`,
+      /^cable server: cannot listen on unix:.*a path in a directory that exists.*--listen\n$/,
+    ],
+    [`unix:${file}`, /^cable server: .* it is there and no socket; .* --listen\n$/],
   ] as const) {
-    const child = spawnServer(t, ['--store', `lmdb:${directory}/store`, '--listen', address, '--log-level', 'silent']);
-    let errors = '';
-    child.stderr?.on('data', (chunk: Buffer) => {
-      errors += chunk.toString();
-    });
-    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(20_000) });
+    const { code, errors } = await failedStart(t, ['--store', `lmdb:${directory}/store`, '--listen', address]);
     assert.equal(code, 1);
     assert.match(errors, pattern);
   }
   assert.equal(await readFile(file, 'utf8'), 'kept');
 });
 
+test('a store that cannot be used ends the process with the option and the remedy alone', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const store = await openStore(`lmdb:${directory}/taken`, { log: silentLogger() });
+  t.after(() => store.close());
+  for (const [address, pattern] of [
+    ['redis:x', /^cable server: --store: "redis:x" is not understood; write lmdb:DIRECTORY or etcd:.*\n$/],
+    ['lmdb:/proc/none', /^cable server: --store: cannot use the directory \/proc\/none \(.*\): choose another\n$/],
+    ['etcd:127.0.0.1:1', /^cable server: no etcd answers at 127\.0\.0\.1:1: start it, or correct --store\n$/],
+    [
+      `lmdb:${directory}/taken`,
+      /^cable server: --store: .* is in use by process \d+; .*stop that one, or use etcd.*\n$/,
+    ],
+  ] as const) {
+    const { code, errors } = await failedStart(t, ['--store', address, '--listen', `unix:${directory}/s.sock`]);
+    assert.equal(code, 1);
+    assert.match(errors, pattern);
+  }
+});
+
+test('a store whose disk is full ends the process with the directory and the remedy alone', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const { path, leave } = mountSmall(t);
+  const store = await openStore(`lmdb:${path}/store`, { log: silentLogger() });
+  await store.txn([], [{ kind: 'put', key: '/cable/any', value: '' }]);
+  await store.close();
+  leave(5 << 20);
+  for (const [address, pattern] of [
+    ['store', /^cable server: --store: the disk of .*\/store is full \(.*\): nothing was written; make room on it\n$/],
+    ['new', /^cable server: --store: no room in the directory .*\/new \(.*\): make room, or choose another\n$/],
+  ] as const) {
+    const args = ['--store', `lmdb:${path}/${address}`, '--listen', `unix:${directory}/s.sock`];
+    const { code, errors } = await failedStart(t, args);
+    assert.equal(code, 1);
+    assert.match(errors, pattern);
+  }
+});
+
 async function temporaryDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), `cable-main-${process.pid}-`));
   t.after(() => rm(directory, { recursive: true, force: true }));
   return directory;
+}
+
+/** A start that is to fail: what it says, and how it ends. */
+async function failedStart(
+  t: TestContext,
+  args: readonly string[],
+): Promise<{ readonly code: number | null; readonly errors: string }> {
+  const child = spawnServer(t, args);
+  let errors = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
+  const [code] = await once(child, 'close', { signal: AbortSignal.timeout(20_000) });
+  return { code, errors };
 }
 
 function spawnServer(t: TestContext, args: readonly string[]): ChildProcess {

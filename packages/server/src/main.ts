@@ -1,5 +1,5 @@
 /** `cable server`: builds everything, in order, and stops it the other way round. */
-import { createLogger, sayLast } from '@cable/kit';
+import { createLogger, isExpected, sayLast } from '@cable/kit';
 import { BUILT_IN_RESOURCES } from '@cable/model';
 import { openStore } from '@cable/store';
 import { createUpgradeHandler } from './hosts/upgrade.ts';
@@ -44,7 +44,7 @@ try {
   await server.stop();
   await closed;
 } catch (err) {
-  log.error({ err }, 'server failed');
+  if (!isExpected(err)) log.error({ err }, 'server failed');
   sayLast(`cable server: ${err instanceof Error ? err.message : String(err)}`);
   process.exitCode = 1;
 } finally {

@@ -1,4 +1,5 @@
 import { exitUsage, type LogLevel } from '@cable/kit';
+import { parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { isLocal, type ListenAddress, parseListen } from './listen.ts';
 
@@ -46,9 +47,7 @@ function addListen(text: string, before: readonly ListenAddress[] | undefined): 
 }
 
 function parseMtu(text: string): number {
-  const bytes = Number(text);
-  if (!Number.isInteger(bytes) || bytes < 576 || bytes > 65535) {
-    throw new InvalidArgumentError('Give bytes from 576 to 65535.');
-  }
-  return bytes;
+  const bytes = parseUnderlayMtu(text);
+  if (bytes !== undefined) return bytes;
+  throw new InvalidArgumentError(`Give a number from ${UNDERLAY_MTU_BYTES.least} to ${UNDERLAY_MTU_BYTES.most}.`);
 }

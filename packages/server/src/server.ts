@@ -56,10 +56,36 @@ export type CableServer = {
   stop(): Promise<void>;
 };
 
-/** Builds the server and takes in the store's content. Throws when the store cannot be listed. */
+/** What has been started of a server. The signal ends `tables` and `history`. */
+type Running = {
+  readonly abort: AbortController;
+  tables?: Tables;
+  history?: History;
+  plane?: HostPlane<SliceStore, Streams>;
+  app?: FastifyInstance;
+};
+
+/** Builds the server and takes in the store's content. Throws when the store cannot be listed, or not be written to; nothing runs then. */
 export async function startServer(options: ServerOptions): Promise<CableServer> {
+  const running: Running = { abort: new AbortController() };
+  try {
+    return await build(options, running);
+  } catch (err) {
+    await halt(running);
+    throw err;
+  }
+}
+
+async function halt({ abort, tables, history, plane, app }: Running): Promise<void> {
+  await plane?.stop();
+  abort.abort();
+  await Promise.all([tables?.stopped(), history?.done]);
+  await app?.close();
+}
+
+async function build(options: ServerOptions, running: Running): Promise<CableServer> {
   const { log, now = () => new Date(), monotonicMs = () => performance.now() } = options;
-  const abort = new AbortController();
+  const { abort } = running;
   const resources = new ResourceIndex(options.resources);
   const addresses = new AddressBook();
   // What finds another history is built on what it is told of; so it is told by way of these.
@@ -78,9 +104,9 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
     onReopen: () => told.reopened(),
     onMark: (mark) => told.marked(mark),
   });
+  running.tables = tables;
   addresses.follow(tables);
   await tables.start();
-  const running: { plane?: HostPlane<SliceStore, Streams> } = {};
   const server = randomUUID();
   const lease = await grantServerLease(store);
   const history = await History.start({
@@ -94,6 +120,7 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
       else await running.plane.takeOver(() => tables.relist());
     },
   });
+  running.history = history;
   told.reopened = () => history.recheck();
   told.fell = () => history.fell();
   told.marked = (mark) => history.heard(mark);
@@ -136,14 +163,13 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
     isReady: () => !abort.signal.aborted,
     addHostRoutes: (scope) => addHostRoutes(scope, plane),
   });
+  running.app = app;
   await app.ready();
   const stop = async (): Promise<void> => {
     await plane.stop();
     // What clients were told last is vouched for, so that the end of this server's lease estranges none of them.
     await history.renew().catch((err: unknown) => log.warn({ err }, 'last mark was not written'));
-    abort.abort();
-    await Promise.all([tables.stopped(), history.done]);
-    await app.close();
+    await halt(running);
   };
   const openStream = async (host: string): Promise<(socket: Duplex) => void> => {
     await plane.ready(host);

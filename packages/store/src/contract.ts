@@ -52,7 +52,7 @@ export type WatchOptions = {
 
 /**
  * Transactions, ordered watch with resume, leases. Methods throw `StoreError`:
- * `unavailable` (retryable: the outcome of a txn is then unknown), `compacted` (`watch` and `listPages` only: list again), `closed`, `too-large`, `lease-gone`,
+ * `unavailable` (retryable: the outcome of a txn is then unknown), `full` (retryable: nothing was written), `compacted` (`watch` and `listPages` only: list again), `closed`, `too-large`, `lease-gone`,
  * `invalid`. Keys have no control characters and at most `MAX_KEY_BYTES`; `''` is neither a key nor a prefix.
  */
 export type Store = {

@@ -1,21 +1,37 @@
 /**
  * `unavailable`: the store cannot be reached, or did not answer in time; the outcome of a transaction is then unknown.
  * `compacted`: the history asked for is gone: list again and watch from there. `closed`: the store was closed here.
- * `too-large`: a key, value or transaction is over its limit. `lease-gone`: the lease named ended. `invalid`: the call breaks
- * the contract. `locked`: another process has the LMDB store open.
+ * `full`: there is no room for what is to be written: refused, and nothing was written. `too-large`: a key, value or transaction is over its limit.
+ * `lease-gone`: the lease named ended. `invalid`: the call breaks the contract. At an opening alone: `unusable`: what was named cannot be a store;
+ * `locked`: another process has the LMDB store open.
  */
-export type StoreErrorCode = 'unavailable' | 'compacted' | 'closed' | 'too-large' | 'lease-gone' | 'invalid' | 'locked';
+export type StoreErrorCode =
+  | 'unavailable'
+  | 'full'
+  | 'compacted'
+  | 'closed'
+  | 'too-large'
+  | 'lease-gone'
+  | 'invalid'
+  | 'unusable'
+  | 'locked';
+
+/** A defect of whoever called. */
+const MISUSE: ReadonlySet<StoreErrorCode> = new Set(['closed', 'too-large', 'invalid']);
 
 /** What every method of a store throws. */
 export class StoreError extends Error {
   readonly code: StoreErrorCode;
-  /** True: the same call may succeed later (for a transaction: after looking whether it was done). */
+  /** True: the same call may succeed later (for a transaction that was `unavailable`: after looking whether it was done). */
   readonly retryable: boolean;
+  /** False: it is a defect. */
+  readonly isExpected: boolean;
 
   constructor(code: StoreErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'StoreError';
     this.code = code;
-    this.retryable = code === 'unavailable';
+    this.retryable = code === 'unavailable' || code === 'full';
+    this.isExpected = !MISUSE.has(code);
   }
 }

@@ -26,6 +26,6 @@ test('openStore refuses other text and says what to write', async () => {
     ['etcd:a:2379,', /"" is not HOST:PORT; write etcd:/],
   ];
   for (const [address, message] of cases) {
-    await assert.rejects(openStore(address, { log: silentLogger() }), { code: 'invalid', message });
+    await assert.rejects(openStore(address, { log: silentLogger() }), { code: 'unusable', message });
   }
 });

@@ -8,20 +8,20 @@ export type OpenStoreOptions = {
   readonly log: Logger;
 };
 
-/** Opens the store that `lmdb:PATH` or `etcd:HOST:PORT,HOST:PORT` names. Throws `invalid` for any other text, and what the store throws. */
+/** Opens the store that `lmdb:PATH` or `etcd:HOST:PORT,HOST:PORT` names. Throws `unusable` for any other text, and what the store throws. */
 export async function openStore(address: string, options: OpenStoreOptions): Promise<Store> {
   const colon = address.indexOf(':');
   const kind = address.slice(0, Math.max(0, colon));
   const rest = address.slice(colon + 1);
   if (kind === 'lmdb') {
     if (rest === '')
-      throw new StoreError('invalid', "store 'lmdb:' names no directory; write lmdb:/var/lib/cable/store");
+      throw new StoreError('unusable', "--store: 'lmdb:' names no directory; write lmdb:/var/lib/cable/store");
     return openLmdb({ path: rest, log: options.log });
   }
   if (kind === 'etcd') return await openEtcd({ endpoints: parseEndpoints(address, rest), log: options.log });
   throw new StoreError(
-    'invalid',
-    `store ${JSON.stringify(address)} is not understood; write lmdb:DIRECTORY or etcd:HOST:PORT,HOST:PORT`,
+    'unusable',
+    `--store: ${JSON.stringify(address)} is not understood; write lmdb:DIRECTORY or etcd:HOST:PORT,HOST:PORT`,
   );
 }
 
@@ -30,7 +30,7 @@ function parseEndpoints(address: string, text: string): readonly string[] {
   const bad = endpoints.find((one) => !/^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/.test(one));
   if (bad === undefined) return endpoints;
   throw new StoreError(
-    'invalid',
-    `store ${JSON.stringify(address)}: ${JSON.stringify(bad)} is not HOST:PORT; write etcd:10.0.0.1:2379,10.0.0.2:2379`,
+    'unusable',
+    `--store: ${JSON.stringify(address)}: ${JSON.stringify(bad)} is not HOST:PORT; write etcd:10.0.0.1:2379,10.0.0.2:2379`,
   );
 }

@@ -212,6 +212,31 @@ test('a port whose network or policy has not come is not programmed and says why
   assert.match(alone.errors.get(TAP.id) ?? '', /network .* has not been received/);
 });
 
+test('a port with an address or a pair that cannot be read is not programmed and says why', async () => {
+  const pair = { ipAddress: '10.0.0.9', macAddress: sampleMac(9) };
+  const fixedIps = [...TAP.fixedIps, { subnetId: '', ipAddress: '10.0.0' }];
+  for (const [fields, reason] of [
+    [{ fixedIps }, /^fixed_ips: 10\.0\.0 is not an IP address$/],
+    [{ fixedIps, portSecurityEnabled: false, policy: null }, /^fixed_ips: 10\.0\.0 is not an IP address$/],
+    [
+      { allowedAddressPairs: [pair, { ...pair, ipAddress: '10.0.0.9/33' }] },
+      /^allowed_address_pairs: 10\.0\.0\.9\/33 is not an IP address or prefix$/,
+    ],
+    [
+      { allowedAddressPairs: [pair, { ...pair, macAddress: '02' }] },
+      /^allowed_address_pairs: 02 is not a MAC address$/,
+    ],
+  ] as const) {
+    const { planner } = await plannedBed(
+      flat(sampleHost('h1', [{ ...TAP, ...fields }]), NETWORK, samplePolicy('p', [])),
+      [TAP],
+    );
+    assert.match(planner.errors.get(TAP.id) ?? '', reason);
+    assert.equal(planner.entries.of('cb_vif_1').size + planner.entries.of('cb_source_1').size, 0);
+    assert.equal(planner.vifs.size, 1, 'the device has a program, and so drops');
+  }
+});
+
 test('a far network has endpoints, gateways and routes, and neither flood list nor service addresses', async () => {
   const far = samplePort(9, { networkId: sampleId('net', 2), fixedIps: [{ subnetId: '', ipAddress: '10.0.1.9' }] });
   const slices = flat(...BASE, sampleNetwork(2, {}, [sampleEndpoint(far, 'h3', '192.0.2.3')]), sampleRouter(1, [1, 2]));

@@ -13,7 +13,7 @@ import { encodeEntry, type Planned } from './entries.ts';
 import { guestRecord } from './guests.ts';
 import type { LocalDevice } from './inputs.ts';
 import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
-import { sourceEntries } from './sources.ts';
+import { type Source, sourceEntries, sourcesOf } from './sources.ts';
 import { policyName } from './topics.ts';
 import { type Family, itemFamily, type Output, type PlanReader } from './unit.ts';
 
@@ -30,6 +30,7 @@ type Vif = {
   readonly mac: Uint8Array;
   readonly id: Uint8Array;
   readonly subnets: readonly PortSubnet[];
+  readonly sources: readonly Source[];
 };
 
 /** A port of this host: one that cannot be programmed says why, and so drops everything; one without a device waits. */
@@ -43,7 +44,7 @@ export const VIFS: Family = itemFamily(
 );
 
 function planVif(portId: string, vif: Vif): Output {
-  const { port, network, device, slot, policy, flags, mac } = vif;
+  const { port, network, device, slot, policy, flags, mac, sources } = vif;
   const { ifindex } = device;
   const endpoint = endpointOf({ kind: CB_ENDPOINT_VIF, ifindex, flags: flags & CB_VIF_F_PEER, mac });
   const addresses = port.fixedIps.map((ip) => ip.ipAddress);
@@ -51,7 +52,8 @@ function planVif(portId: string, vif: Vif): Output {
     projectId: port.projectId,
     entries: [
       encodeEntry('cb_slot_1', { slot }, { ifindex }),
-      ...sourceEntries(port, ifindex, mac),
+      // Without port security nothing is looked up there.
+      ...sourceEntries(port.portSecurityEnabled ? sources : [], ifindex),
       ...endpointEntries(network.vni, endpoint, addresses),
       vifEntry(vif),
     ],
@@ -85,6 +87,8 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (mac === undefined) return `mac_address ${port.macAddress} is not a MAC address`;
   const id = parseUuid(port.id);
   if (id === undefined) return `port id ${port.id} is not a UUID`;
+  const sources = sourcesOf(port, mac);
+  if (typeof sources === 'string') return sources;
   const policy = policyNumber(port, reader);
   if (typeof policy === 'string') return policy;
   const device = reader.device(vifDeviceName(port));
@@ -94,7 +98,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   const slot = reader.slot(portId);
   if (slot === undefined) return 'no service address is free on this host';
   const subnets = portSubnets(port, network);
-  return { port, network, device, slot, policy, flags: vifFlags(port, network, subnets), mac, id, subnets };
+  return { port, network, device, slot, policy, flags: vifFlags(port, network, subnets), mac, id, subnets, sources };
 }
 
 /** The port's policy number, 0 with port security off; or why it has none: then nothing may pass. */

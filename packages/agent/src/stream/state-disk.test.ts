@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type Logger, silentLogger } from '@cable/kit';
+import { createLogger, type Logger, silentLogger } from '@cable/kit';
 import { open } from 'lmdb';
 import { openHostState } from './open-state.ts';
 import type { SliceWrite } from './slice-plan.ts';
@@ -469,6 +469,29 @@ test('a first start on a full disk makes no files and ends nothing', async (t) =
   for (const line of linesAt(1)) state.take(line);
   assert.equal((await state.complete({ revision: 1, history: HISTORY })).kind, 'applied');
   assert.equal(existsSync(join(dir, 'state', 'data.mdb')), false);
+});
+
+test('a full disk is said without a stack, at a first start, at a later one and in between', async (t) => {
+  for (const before of ['nothing', 'a state', 'a running agent'] as const) {
+    const { dir } = mountOwn(t, '12m');
+    const lines: string[] = [];
+    const log = createLogger('info', { write: (line) => lines.push(line), flush: () => undefined });
+    const stop = new AbortController();
+    t.after(() => stop.abort());
+    const deps = { log, signal: stop.signal };
+    const first = before === 'nothing' ? undefined : await openHostState({ host: 'h1', stateDir: dir }, deps);
+    if (before === 'a state') await first?.disk.close();
+    fill(dir);
+    const { state, disk } =
+      before === 'a running agent' && first !== undefined
+        ? first
+        : await openHostState({ host: 'h1', stateDir: dir }, deps);
+    for (const line of linesAt(1)) state.take(line);
+    assert.equal((await state.complete({ revision: 1, history: HISTORY })).kind, 'applied');
+    assert.equal(disk.status.ok, false);
+    assert.ok(lines.length > 0 && lines.length <= 2, `${before}: ${lines.join('')}`);
+    for (const line of lines) assert.doesNotMatch(line, /"stack"/, before);
+  }
 });
 
 test('a disk that is full at a start works again as soon as there is room, though nothing new comes', {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Logger, sleep } from '@cable/kit';
@@ -73,7 +73,9 @@ function openFiles(path: string, log: Logger): Files {
 }
 
 function openReadOnly(path: string, log: Logger, problem: Error): Files {
-  log.error({ path, err: problem }, 'the state on disk cannot be written, reading what is there');
+  // That it cannot be kept is said all the same.
+  if (!existsSync(join(path, 'data.mdb'))) return { files: undefined, problem };
+  log.error({ path, ...whyOf(problem) }, 'the state on disk cannot be written, reading what is there');
   try {
     return { files: new StateFiles(path, { readOnly: true }), problem };
   } catch (err) {
@@ -87,7 +89,7 @@ function openAnew(path: string, log: Logger, cause: unknown): Files {
   try {
     return { files: replaceFiles(path), problem: undefined };
   } catch (err) {
-    log.error({ path, err }, 'the state cannot be kept on disk');
+    log.error({ path, ...whyOf(err) }, 'the state cannot be kept on disk');
     return { files: undefined, problem: err instanceof Error ? err : new Error(String(err)) };
   }
 }
@@ -187,6 +189,11 @@ function replaceFiles(path: string): StateFiles {
 /** True: the files may be good, but this disk takes nothing now. */
 function isUnwritable(err: unknown): err is Error {
   return err instanceof Error && (IS_FULL.test(err.message) || IS_FORBIDDEN.test(err.message));
+}
+
+/** For the log: a disk that takes nothing is no defect, so there is no stack of it. */
+function whyOf(err: unknown): object {
+  return isUnwritable(err) ? { reason: err.message } : { err };
 }
 
 const IS_FULL = /ENOSPC|EDQUOT|No space/;
@@ -394,7 +401,10 @@ export class StateDisk {
     const reason = err instanceof Error ? err.message : String(err);
     const { log, now, signal } = this.#deps;
     if (this.#status.ok) {
-      log.error({ path: this.#path, err }, 'the state cannot be kept on disk, going on without and trying again');
+      log.error(
+        { path: this.#path, ...whyOf(err) },
+        'the state cannot be kept on disk, going on without and trying again',
+      );
       void sleep(RETRY_MS, signal).then(() => this.#retry());
     }
     const since = this.#status.since ?? now().toISOString();

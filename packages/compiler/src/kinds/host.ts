@@ -41,7 +41,7 @@ function localPort(port: PortRow): LocalPort {
     fixedIps: port.fixed_ips.map((ip) => ({ subnetId: ip.subnet_id, ipAddress: ip.ip_address })),
     allowedAddressPairs: port.allowed_address_pairs.map((pair) => ({
       ipAddress: pair.ip_address,
-      macAddress: pair.mac_address ?? port.mac_address,
+      macAddress: pair.mac_address,
     })),
     portSecurityEnabled: port.port_security_enabled,
     policy: policyKey(port),

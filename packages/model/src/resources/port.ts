@@ -94,7 +94,8 @@ export const portResource = {
         type: 'object',
         properties: { ip_address: { type: 'ip-or-cidr', required: true }, mac_address: { type: 'mac' } },
       },
-      description: 'Sources the port may send from besides its own; the MAC is by default the port’s.',
+      description:
+        'Sources the port may send from besides its own; a prefix loses its host bits. The MAC is by default the port’s, and follows it.',
     },
     port_security_enabled: {
       type: 'boolean',

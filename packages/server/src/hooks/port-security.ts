@@ -1,22 +1,45 @@
-import { CableError, type Port } from '@cable/model';
+import { CableError, isMulticastMac, type Mac, type Port, parseMac, SERVICE_MAC } from '@cable/model';
 
 type Pair = Port['allowed_address_pairs'][number];
 
-/** Pairs without a MAC get the port's. Throws `DuplicateAddressPairInRequest`. */
+/** The MAC in canonical form; undefined: a port cannot send from it, because it is a group's, nobody's, or the vrouter's own. */
+export function parsePortMac(text: string): Mac | undefined {
+  const mac = parseMac(text);
+  const isFit = mac !== undefined && mac !== SERVICE_MAC && mac !== '00:00:00:00:00:00' && !isMulticastMac(mac);
+  return isFit ? mac : undefined;
+}
+
+/** Pairs without a MAC get the port's. Throws `DuplicateAddressPairInRequest`, and `HTTPBadRequest` for a MAC that no port may have. */
 export function completePairs(pairs: readonly Partial<Pair>[], mac: string): readonly Pair[] {
   const seen = new Set<string>();
   return pairs.map((pair) => {
     const full: Pair = { mac_address: pair.mac_address ?? mac, ip_address: pair.ip_address ?? '' };
-    const key = `${full.mac_address} ${full.ip_address}`;
-    if (seen.has(key)) {
+    if (parsePortMac(full.mac_address) === undefined) {
+      throw new CableError(
+        'HTTPBadRequest',
+        `Invalid input for allowed_address_pairs. Reason: a port cannot have the MAC address ${full.mac_address}.`,
+      );
+    }
+    if (seen.has(nameOf(full))) {
       throw new CableError(
         'DuplicateAddressPairInRequest',
         `Request contains duplicate address pair: mac_address ${full.mac_address} ip_address ${full.ip_address}.`,
       );
     }
-    seen.add(key);
+    seen.add(nameOf(full));
     return full;
   });
+}
+
+/** Pairs that have the port's MAC get its new one. What then is there twice is there once. */
+export function movePairs(pairs: readonly Pair[], from: string, to: string): readonly Pair[] {
+  if (from === to) return pairs;
+  const moved = pairs.map((pair) => (pair.mac_address === from ? { ...pair, mac_address: to } : pair));
+  return [...new Map(moved.map((pair) => [nameOf(pair), pair])).values()];
+}
+
+function nameOf({ mac_address, ip_address }: Pair): string {
+  return `${mac_address} ${ip_address}`;
 }
 
 /** Groups and pairs need port security. */

@@ -1,13 +1,5 @@
 import { vifKind } from '@cable/compiler';
-import {
-  type AnyObject,
-  CableError,
-  isMulticastMac,
-  type Network,
-  type Port,
-  parseMac,
-  SERVICE_MAC,
-} from '@cable/model';
+import { type AnyObject, CableError, type Network, type Port, SERVICE_MAC } from '@cable/model';
 import { addressKey, macKey } from '../keys.ts';
 import type { WriteContext } from '../services/context.ts';
 import { defaultGroupId, ensureDefaultGroup } from '../services/default-group.ts';
@@ -15,7 +7,7 @@ import { defineHooks, type Given, type ResourceHooks } from '../services/hook-ty
 import { canWrite } from '../services/visibility.ts';
 import type { Tables } from '../tables.ts';
 import { chooseAddresses, claimAddresses } from './port-addresses.ts';
-import { checkPortSecurity, completePairs } from './port-security.ts';
+import { checkPortSecurity, completePairs, movePairs, parsePortMac } from './port-security.ts';
 
 /** `device_owner` of a router's leg in a network. */
 export const ROUTER_INTERFACE = 'network:router_interface';
@@ -82,7 +74,10 @@ function updatePort(context: WriteContext, before: Port, after: Port): Partial<P
       ? before.fixed_ips
       : chooseAddresses(context, after.network_id, after.fixed_ips, before.fixed_ips);
   claimAddresses(context, after.id, after.network_id, before.fixed_ips, fixedIps);
-  const pairs = completePairs(after.allowed_address_pairs, after.mac_address);
+  const pairs =
+    after.allowed_address_pairs === before.allowed_address_pairs
+      ? movePairs(before.allowed_address_pairs, before.mac_address, after.mac_address)
+      : completePairs(after.allowed_address_pairs, after.mac_address);
   checkPortSecurity(after.id, after.port_security_enabled, after.security_groups, pairs);
   return {
     fixed_ips: fixedIps,
@@ -126,8 +121,8 @@ function allocateMac(context: WriteContext, networkId: string): string {
 }
 
 function claimMac(context: WriteContext, networkId: string, text: string, portId: string): void {
-  const mac = parseMac(text);
-  if (mac === undefined || mac === SERVICE_MAC || isMulticastMac(mac) || mac === '00:00:00:00:00:00') {
+  const mac = parsePortMac(text);
+  if (mac === undefined) {
     throw new CableError('InvalidInput', `Invalid input for operation: a port cannot have the MAC address ${text}.`);
   }
   if (isMacTaken(context, networkId, mac)) {

@@ -115,7 +115,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** Revision of the last batch that changed a slice. */
   #content = 0;
 
-  /** Builds the plane on tables that hold the store's content, and starts its loops. Resolves when all slices are there. */
+  /** Builds the plane on tables that hold the store's content, and starts its loops. Resolves when all slices are there. Throws with nothing running. */
   static async start<S extends PlaneSlices, T extends PlaneStreams>(
     options: HostPlaneOptions<S, T>,
   ): Promise<HostPlane<S, T>> {
@@ -128,7 +128,12 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     const lease = ServerLease.keep({ store, log, signal: abort.signal, onReplaced }, options.lease);
     const plane = new HostPlane(options, lease, abort);
     hook.replaced = () => plane.#leaseReplaced();
-    await plane.#load();
+    try {
+      await plane.#load();
+    } catch (err) {
+      await plane.stop();
+      throw err;
+    }
     plane.#follow();
     return plane;
   }

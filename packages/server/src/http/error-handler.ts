@@ -2,7 +2,7 @@ import type { Logger } from '@cable/kit';
 import { CableError, type ErrorCode, type NeutronErrorBody } from '@cable/model';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { isHostRefusal } from '../hosts/refused-hosts.ts';
-import { storeErrorCode } from '../store-errors.ts';
+import { storeErrorCode, storeFull } from '../store-errors.ts';
 
 /** The one place where errors become answers: `{"NeutronError": {"type", "message", "detail"}}`. */
 export function answerError(
@@ -25,7 +25,8 @@ export function logError(
   thrown: unknown,
 ): void {
   const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
-  if (isFailure(error)) log.error({ ...fields, err: thrown }, 'request failed');
+  if (isFailure(error))
+    log.error({ ...fields, err: storeErrorCode(error.cause) ? error.cause : thrown }, 'request failed');
   // An agent comes back every 30 s; that its host is refused is said once, with more.
   else if (isHostRefusal(error)) log.debug({ ...fields, reason: error.message }, 'request refused');
   else log.warn({ ...fields, reason: error.message }, 'request refused');
@@ -44,7 +45,9 @@ export function errorBody(error: CableError): NeutronErrorBody {
 /** What is thrown, as an error of the table. */
 export function asCableError(thrown: FastifyError | Error): CableError {
   if (thrown instanceof CableError) return thrown;
-  if (storeErrorCode(thrown) !== undefined) {
+  const code = storeErrorCode(thrown);
+  if (code === 'full') return storeFull(thrown);
+  if (code !== undefined) {
     return new CableError('ServiceUnavailable', 'The store does not answer.', { cause: thrown });
   }
   const status = 'statusCode' in thrown ? (thrown.statusCode ?? 500) : 500;

@@ -131,6 +131,59 @@ test('ports: port security, groups and pairs belong together', async (t) => {
   await refused(send('POST', '/v2.0/ports', { port: twice }), 400, 'DuplicateAddressPairInRequest');
 });
 
+test('ports: a pair has a MAC that a port may have', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const { network } = await withSubnet(harness);
+  const port = await create('port', { network_id: network['id'] });
+  for (const mac of ['01:00:5e:00:00:01', 'ff:ff:ff:ff:ff:ff', '00:00:00:00:00:00', 'fa:16:3e:ca:b1:e0']) {
+    const pairs = { allowed_address_pairs: [{ ip_address: '10.0.0.9', mac_address: mac }] };
+    const reason = `Invalid input for allowed_address_pairs. Reason: a port cannot have the MAC address ${mac}.`;
+    const created = send('POST', '/v2.0/ports', { port: { network_id: network['id'], ...pairs } });
+    assert.equal(await refused(created, 400, 'HTTPBadRequest'), reason);
+    const updated = send('PUT', `/v2.0/ports/${port['id']}`, { port: pairs });
+    assert.equal(await refused(updated, 400, 'HTTPBadRequest'), reason);
+  }
+});
+
+test('ports: pairs with the port’s MAC follow it, unless they are given', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const { network } = await withSubnet(harness);
+  const [first, second, third] = ['02:00:00:00:00:01', '02:00:00:00:00:02', '02:00:00:00:00:03'] as const;
+  const port = await create('port', {
+    network_id: network['id'],
+    mac_address: first,
+    allowed_address_pairs: [
+      { ip_address: '10.0.0.9' },
+      { ip_address: '10.0.0.9', mac_address: second },
+      { ip_address: '10.0.0.10', mac_address: third },
+    ],
+  });
+  const put = async (change: object): Promise<unknown> =>
+    (await send('PUT', `/v2.0/ports/${port['id']}`, { port: change })).body['port']?.['allowed_address_pairs'];
+  assert.deepEqual(await put({ mac_address: second }), [
+    { mac_address: second, ip_address: '10.0.0.9' },
+    { mac_address: third, ip_address: '10.0.0.10' },
+  ]);
+  const given = [
+    { mac_address: first, ip_address: '10.0.0.9' },
+    { mac_address: second, ip_address: '10.0.0.11' },
+  ];
+  assert.deepEqual(await put({ mac_address: first, allowed_address_pairs: given }), given);
+});
+
+test('ports: a pair’s prefix loses its host bits', async (t) => {
+  const harness = await startHarness(t);
+  const { network } = await withSubnet(harness);
+  const pairs = ['10.0.0.200/24', '2001:db8::5/64', '10.0.0.200'].map((ip) => ({ ip_address: ip }));
+  const port = await harness.create('port', { network_id: network['id'], allowed_address_pairs: pairs });
+  assert.deepEqual(
+    port['allowed_address_pairs']?.map((pair) => pair['ip_address']),
+    ['10.0.0.0/24', '2001:db8::/64', '10.0.0.200'],
+  );
+});
+
 test('nothing that is in use is deleted', async (t) => {
   const harness = await startHarness(t);
   const { send, create } = harness;

@@ -1,7 +1,7 @@
 import { sleep } from '@cable/kit';
 import { CableError } from '@cable/model';
 import { MAX_TXN_BYTES, MAX_TXN_OPS } from '@cable/store';
-import { storeErrorCode } from '../store-errors.ts';
+import { storeErrorCode, storeFull } from '../store-errors.ts';
 import type { ServiceDeps } from './context.ts';
 import { TxnPlan } from './txn-plan.ts';
 
@@ -64,7 +64,9 @@ async function guard<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (cause) {
-    if (storeErrorCode(cause) === undefined) throw cause;
+    const code = storeErrorCode(cause);
+    if (code === undefined) throw cause;
+    if (code === 'full') throw storeFull(cause);
     const message = 'The store did not answer; the request may or may not have taken effect.';
     throw new CableError('ServiceUnavailable', message, { cause });
   }

@@ -85,7 +85,7 @@ export class EtcdConnection {
     if (this.#clients[this.#current] !== client) return;
     const endpoint = this.#endpoints[this.#current];
     this.#current = (this.#current + 1) % this.#clients.length;
-    this.#log.warn({ endpoint, err }, 'etcd member failed');
+    this.#log.warn({ endpoint, err: explainError(err, 'call') }, 'etcd member failed');
   }
 
   throwIfClosed(): void {

@@ -10,7 +10,15 @@ import { openEtcd } from './etcd-store.ts';
 
 const etcd = await startEtcd();
 after(() => etcd.remove());
-contractSuite('etcd', () => openEtcd({ endpoints: [etcd.endpoint], log: silentLogger() }));
+contractSuite(
+  'etcd',
+  () => openEtcd({ endpoints: [etcd.endpoint], log: silentLogger() }),
+  async (t) => {
+    const small = await startEtcd(16 << 20);
+    t.after(() => small.remove());
+    return await openEtcd({ endpoints: [small.endpoint], log: silentLogger() });
+  },
+);
 
 type Context = { after(fn: () => Promise<void>): void };
 

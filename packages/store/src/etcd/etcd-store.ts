@@ -102,7 +102,9 @@ class EtcdStore implements Store {
 
   async txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult> {
     checkTxn(compares, ops);
-    const { ok, revision } = await this.#groups.txn(compares, ops);
+    const { ok, revision } = await this.#groups.txn(compares, ops).catch(async (err: unknown) => {
+      throw await this.#refusalOf(err, ops);
+    });
     if (ok) return { ok, revision };
     const looks = await this.#connection.call(this.#methods.txn, encodeLooks(compares), 'repeat');
     return { ok, revision, failed: failedOf(compares, looks) };
@@ -145,6 +147,14 @@ class EtcdStore implements Store {
     clearInterval(this.#compaction);
     this.#keepAlives.close();
     this.#connection.close();
+  }
+
+  /** The transaction that is the first to pass etcd's quota when others are on their way too may be done and be refused all the same. */
+  async #refusalOf(err: unknown, ops: readonly Op[]): Promise<unknown> {
+    if (!(err instanceof StoreError && err.code === 'full')) return err;
+    const put = ops.find((op) => op.kind === 'put');
+    const isDone = put !== undefined && (await this.get(put.key))?.value === put.value;
+    return isDone ? new StoreError('unavailable', err.message, err) : err;
   }
 
   async #listOnce(prefix: string): Promise<ListPage> {

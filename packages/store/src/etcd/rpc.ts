@@ -146,7 +146,7 @@ export function explainError(err: unknown, what: string): StoreError {
   if (code === status.INVALID_ARGUMENT || code === status.OUT_OF_RANGE) return new StoreError('invalid', details, err);
   if (code === status.RESOURCE_EXHAUSTED && /space/.test(details)) {
     const remedy = 'compact and defragment it, then disarm its alarm (etcdctl alarm disarm)';
-    return new StoreError('unavailable', `etcd has no space left: ${remedy}`, err);
+    return new StoreError('full', `etcd has no space left: ${remedy}`, err);
   }
   return new StoreError('unavailable', `etcd ${what} failed: ${details}`, err);
 }

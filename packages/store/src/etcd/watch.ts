@@ -35,7 +35,7 @@ export async function* watchPrefix(deps: WatchDeps, prefix: string, options: Wat
       deps.connection.throwIfClosed();
       const error = explainError(err, 'watch');
       if (!error.retryable) throw error;
-      if (!isFailing) deps.log.warn({ prefix, next, err }, 'watch broke, will resume');
+      if (!isFailing) deps.log.warn({ prefix, next, err: error }, 'watch broke, will resume');
       isFailing = true;
     }
     await sleep(backoff.next(), signal);

@@ -24,11 +24,14 @@ export class Draft {
   readonly history: Map<number, LogEntry[]> = new Map();
   /** Leases granted (TTL in seconds) or ended (null). */
   readonly leases: Map<string, number | null> = new Map();
+  /** Revision of the committed state; `revision` is that of the draft. */
+  readonly baseRevision: number;
   revision: number;
   readonly #base: DraftBase;
 
   constructor(base: DraftBase) {
     this.#base = base;
+    this.baseRevision = base.revision;
     this.revision = base.revision;
   }
 

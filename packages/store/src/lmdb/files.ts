@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { assertDiskRoom } from '@cable/kit';
 import { type Database, open, type RootDatabase } from 'lmdb';
@@ -45,8 +45,10 @@ export class LmdbFiles {
   readonly #leaseKey: Database<string, string>;
   readonly #meta: Database<Position, string>;
 
+  /** Throws when there is no store yet and the disk has no room for one. */
   constructor(path: string) {
     this.#path = path;
+    if (!existsSync(this.#dataPath)) assertDiskRoom(path, RESERVE_BYTES);
     this.#env = open<string, string>({
       path,
       noSubdir: false,
@@ -131,8 +133,8 @@ export class LmdbFiles {
   }
 
   /**
-   * Commits a draft and forgets history from `trimFrom` up to (not including) `trimTo`. Resolves when it is on disk; rejects when the disk has no room
-   * for it, or refuses it.
+   * Commits a draft and forgets history from `trimFrom` up to (not including) `trimTo`. Resolves when it is on disk; rejects with `NoRoomError` when the disk has no
+   * room for it, before anything is written; or when the disk refuses it.
    */
   async commit(draft: Draft, position: Position, trimFrom: number, trimTo: number): Promise<void> {
     const writtenBytes = Math.min((entriesOf(draft) + Math.max(0, trimTo - trimFrom)) * PATH_BYTES, this.#fileBytes());
@@ -155,7 +157,11 @@ export class LmdbFiles {
 
   /** Whatever a commit changes, it writes no more pages anew than there are. */
   #fileBytes(): number {
-    return statSync(join(this.#path, 'data.mdb')).size;
+    return statSync(this.#dataPath).size;
+  }
+
+  get #dataPath(): string {
+    return join(this.#path, 'data.mdb');
   }
 
   #write(key: string, kv: KeyValue | null): void {
@@ -185,11 +191,17 @@ function contentBytes({ records, history }: Draft): number {
   return characters * CHARACTER_BYTES;
 }
 
-/** False: the draft does nothing but delete. */
-function adds({ records, leases }: Draft): boolean {
-  for (const kv of records.values()) if (kv !== null) return true;
+/** False: the draft deletes, and adds neither key nor lease. It may write anew what is there: an object's deletion raises the revision of what it was part of. */
+function adds({ records, leases, baseRevision }: Draft): boolean {
   for (const ttlSeconds of leases.values()) if (ttlSeconds !== null) return true;
-  return false;
+  let deletes = leases.size > 0;
+  let rewrites = false;
+  for (const kv of records.values()) {
+    if (kv === null) deletes = true;
+    else if (kv.createRevision > baseRevision) return true;
+    else rewrites = true;
+  }
+  return rewrites && !deletes;
 }
 
 /** A failed commit rejects the batch and each of its writes: the batch is looked at, the writes need not be. */

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { after, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@cable/kit';
 import type { Store } from '../contract.ts';
@@ -23,13 +23,43 @@ const open = (name: string, historyRevisions?: number): Store =>
     ...(historyRevisions === undefined ? {} : { historyRevisions }),
   });
 
-contractSuite('lmdb', async () => open('suite'));
+contractSuite(
+  'lmdb',
+  async () => open('suite'),
+  async (t) => openLmdb({ path: join(mountSmall(t, '24m'), 'store'), log: silentLogger() }),
+);
+
+/** A file system of its own, of this size. */
+function mountSmall(t: TestContext, size: string): string {
+  const mount = mkdtempSync(join(tmpdir(), `cable-full-${process.pid}-`));
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'cable-test', mount]);
+  t.after(() => {
+    execFileSync('umount', ['--lazy', mount]);
+    rmSync(mount, { recursive: true });
+  });
+  return mount;
+}
+
+test('lmdb: without room for a new store the opening is refused, with the directory and the remedy', (t) => {
+  const mount = mountSmall(t, '9m');
+  const path = join(mount, 'store');
+  const opening = (): unknown => openLmdb({ path, log: silentLogger() });
+  const refusal = {
+    code: 'full',
+    message: /^--store: no room in the directory .*\/store \(.*\): make room, or choose/,
+  };
+  writeFileSync(join(mount, 'large'), Buffer.alloc(4 << 20));
+  assert.throws(opening, refusal);
+  rmSync(path, { recursive: true });
+  assert.throws(() => writeFileSync(join(mount, 'all'), Buffer.alloc(9 << 20)), { code: 'ENOSPC' });
+  assert.throws(opening, refusal);
+});
 
 test('lmdb: a path that cannot be a directory is refused at once, with the remedy', { timeout: 5_000 }, () => {
   writeFileSync(join(dir, 'file'), '');
   for (const path of ['/proc/store/here', join(dir, 'file'), join(dir, 'file/below')]) {
     assert.throws(() => openLmdb({ path, log: silentLogger() }), {
-      code: 'invalid',
+      code: 'unusable',
       message: /--store: cannot use the directory .*: choose another/,
     });
   }
@@ -148,12 +178,7 @@ test('lmdb: a full disk refuses writes, however large, ends nothing, keeps what 
   timeout: 60_000,
 }, async (t) => {
   // Large enough that LMDB's report of a refused write would be too long for its buffer.
-  const mount = mkdtempSync(join(tmpdir(), `cable-full-${process.pid}-`));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'cable-test', mount]);
-  t.after(() => {
-    execFileSync('umount', ['--lazy', mount]);
-    rmSync(mount, { recursive: true });
-  });
+  const mount = mountSmall(t, '128m');
   const store = openLmdb({ path: join(mount, 'store'), log: silentLogger() });
   const keys: string[] = [];
   let refused = 0;
@@ -162,8 +187,8 @@ test('lmdb: a full disk refuses writes, however large, ends nothing, keeps what 
       await store.txn([], [{ kind: 'put', key, value: 'v'.repeat(characters) }]);
       keys.push(key);
     } catch (err) {
-      assert(err instanceof StoreError && err.code === 'unavailable' && err.retryable);
-      assert.match(err.message, /could not write to its disk: No space left: .* check that it is not full/);
+      assert(err instanceof StoreError && err.code === 'full' && err.retryable);
+      assert.match(err.message, /^--store: the disk of .* is full \(No space left: .*\): .* make room on it$/);
       refused += 1;
     }
   };

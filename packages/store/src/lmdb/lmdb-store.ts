@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
-import type { Logger } from '@cable/kit';
+import { type Logger, NoRoomError } from '@cable/kit';
 import type {
   Compare,
   KeyValue,
@@ -14,7 +13,7 @@ import type {
 } from '../contract.ts';
 import { StoreError } from '../errors.ts';
 import { checkKey, checkTtl, checkTxn, PAGE_KEYS } from '../limits.ts';
-import { makeDirectory } from './directory.ts';
+import { makeDirectory, unusableDirectory } from './directory.ts';
 import { Draft } from './draft.ts';
 import { LmdbFiles } from './files.ts';
 import { LeaseClock } from './leases.ts';
@@ -38,10 +37,18 @@ const MAX_GROUP = 256;
 const TRIM_STEP = 256;
 const WATCH_STEP = 256;
 
-/** Opens the embedded store. Throws `locked` when another process has it open, `invalid` when the directory cannot be used. */
+/** Opens the embedded store. Throws `locked` when another process has it open, `full` or `unusable` when the directory cannot be used. */
 export function openLmdb(options: LmdbOptions): Store {
-  makeDirectory(options.path);
-  const lock = takeLock(join(options.path, 'cable.lock'));
+  const { path } = options;
+  makeDirectory(path);
+  try {
+    return openIn(options, takeLock(path));
+  } catch (err) {
+    throw unusableDirectory(path, err);
+  }
+}
+
+function openIn(options: LmdbOptions, lock: { release(): void }): Store {
   try {
     return new LmdbStore(options, new LmdbFiles(options.path), lock);
   } catch (err) {
@@ -58,6 +65,7 @@ class LmdbStore implements Store {
   readonly #files: LmdbFiles;
   readonly #lock: { release(): void };
   readonly #log: Logger;
+  readonly #path: string;
   readonly #keep: number;
   readonly #leases: LeaseClock;
   readonly #waiters = new Set<() => void>();
@@ -73,6 +81,7 @@ class LmdbStore implements Store {
     this.#files = files;
     this.#lock = lock;
     this.#log = options.log;
+    this.#path = options.path;
     this.#keep = options.historyRevisions ?? 100_000;
     const { revision, floor } = files.position();
     this.#revision = revision;
@@ -217,8 +226,13 @@ class LmdbStore implements Store {
     try {
       if (!draft.isEmpty || this.#floor !== floorBefore || this.#first < this.#floor) await this.#commit(draft);
     } catch (err) {
-      this.#log.error({ err }, 'store commit failed');
-      const error = new StoreError('unavailable', `the store could not write to its disk${reasonOf(err)}`, err);
+      // What only deletes has room where the others have none.
+      if (err instanceof NoRoomError && jobs.length > 1) {
+        for (const job of jobs) await this.#commitGroup([job]);
+        return;
+      }
+      const error = commitError(err, this.#path);
+      if (error.code !== 'full') this.#log.error({ err: error }, 'store commit failed');
       for (const job of jobs) job.settle(error, undefined);
       return;
     }
@@ -281,6 +295,15 @@ function attempt(job: Job, draft: Draft): { readonly error: unknown; readonly re
   }
 }
 
-function reasonOf(err: unknown): string {
-  return err instanceof Error ? `: ${err.message}; check that it is not full` : '';
+function commitError(err: unknown, path: string): StoreError {
+  const reason = err instanceof Error ? err.message : String(err);
+  if (err instanceof NoRoomError) {
+    const what = `--store: the disk of ${path} is full (${reason}): nothing was written; make room on it`;
+    return new StoreError('full', what, err);
+  }
+  return new StoreError(
+    'unavailable',
+    `--store: could not write to the disk of ${path} (${reason}): see whether it works`,
+    err,
+  );
 }

@@ -6,16 +6,25 @@ import { MAX_KEY_BYTES, MAX_TXN_BYTES } from '../limits.ts';
 import { hasSerialOrder } from './serial-order.ts';
 import { eventsOf, formatEvent, watchUntil } from './watching.ts';
 
-/** What every store does, run on each. `open` gives a connected store; the suite closes it. Tests use prefixes of their own. */
-export function contractSuite(name: string, open: () => Promise<Store>): void {
-  const check = (title: string, body: (store: Store, prefix: string, t: TestContext) => Promise<void>): void => {
-    test(`${name}: ${title}`, { timeout: 30_000 }, async (t) => {
-      const store = await open();
-      t.after(() => store.close());
-      await body(store, `/suite/${title.replaceAll(' ', '-')}/`, t);
-    });
-  };
-  for (const suite of [reads, transactions, watches, compaction, leases, limits, lifecycle]) suite(check);
+/** A connected store; the suite closes it. */
+type Open = (t: TestContext) => Promise<Store>;
+
+/**
+ * What every store does, run on each. Tests use prefixes of their own. `openSmall`: a store of its own with room for a megabyte at least, and for not
+ * more than some dozens.
+ */
+export function contractSuite(name: string, open: Open, openSmall: Open): void {
+  const checkOn =
+    (opened: Open): Check =>
+    (title, body) => {
+      test(`${name}: ${title}`, { timeout: 30_000 }, async (t) => {
+        const store = await opened(t);
+        t.after(() => store.close());
+        await body(store, `/suite/${title.replaceAll(' ', '-')}/`, t);
+      });
+    };
+  for (const suite of [reads, transactions, watches, compaction, leases, limits, lifecycle]) suite(checkOn(open));
+  room(checkOn(openSmall));
 }
 
 type Check = (title: string, body: (store: Store, prefix: string, t: TestContext) => Promise<void>) => void;
@@ -513,6 +522,45 @@ function limits(check: Check): void {
     assert.equal(await store.get(`${prefix}a`), undefined);
     for (const ttl of [0, -1, 1.5, Number.NaN]) await refusal('invalid', store.grantLease(ttl));
   });
+}
+
+function room(check: Check): void {
+  check(
+    'what there is no room for is refused with nothing done, and what is there can be read and deleted',
+    async (store, prefix) => {
+      const value = 'v'.repeat(100_000);
+      const keys: string[] = [];
+      let refused: unknown;
+      while (refused === undefined) {
+        const key = `${prefix}${keys.length}`;
+        await write(store, put(key, value)).then(
+          () => keys.push(key),
+          (err: unknown) => {
+            refused = err;
+          },
+        );
+        assert(keys.length < 1000);
+      }
+      const err = await refusal('full', Promise.reject(refused));
+      assert.equal(err.retryable, true);
+      assert.deepEqual((await store.list(prefix)).kvs.map((kv) => kv.key).sort(), [...keys].sort());
+      // At the same time, so that they may be committed together.
+      const [first = '', second = ''] = keys;
+      const together = await Promise.allSettled([
+        store.txn([{ kind: 'exists', key: first }], [{ kind: 'delete', key: first }]),
+        store.txn([], [put(`${prefix}more`, value)]),
+        store.txn([], [{ kind: 'delete', key: second }]),
+      ]);
+      assert.deepEqual(
+        together.map((one) => one.status === 'fulfilled' && one.value.ok),
+        [true, together[1]?.status === 'fulfilled', true],
+      );
+      assert.equal(
+        (await store.list(prefix)).kvs.length,
+        keys.length - 2 + (together[1]?.status === 'fulfilled' ? 1 : 0),
+      );
+    },
+  );
 }
 
 function lifecycle(check: Check): void {

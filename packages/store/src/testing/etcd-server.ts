@@ -15,15 +15,15 @@ export type EtcdServer = {
   remove(): Promise<void>;
 };
 
-/** Starts etcd on free ports and waits until it serves. It is killed when this process exits. */
-export async function startEtcd(): Promise<EtcdServer> {
+/** Starts etcd on free ports and waits until it serves. It is killed when this process exits. `quotaBytes`: how large its file may become. */
+export async function startEtcd(quotaBytes: number = 1 << 30): Promise<EtcdServer> {
   const dir = mkdtempSync(join(tmpdir(), 'cable-etcd-'));
   const [clientPort, peerPort] = await freePorts();
   let child: ChildProcess | undefined;
   const kill = (): void => void child?.kill('SIGKILL');
   process.on('exit', kill);
   const start = (): void => {
-    child = spawn('etcd', etcdArguments(dir, clientPort, peerPort), { stdio: 'ignore' });
+    child = spawn('etcd', etcdArguments({ dir, clientPort, peerPort, quotaBytes }), { stdio: 'ignore' });
   };
   const signal: EtcdServer['signal'] = async (name) => {
     const current = child;
@@ -64,11 +64,17 @@ async function untilHealthy(port: number): Promise<void> {
   }
 }
 
-function etcdArguments(dir: string, clientPort: number, peerPort: number): readonly string[] {
+function etcdArguments(options: {
+  readonly dir: string;
+  readonly clientPort: number;
+  readonly peerPort: number;
+  readonly quotaBytes: number;
+}): readonly string[] {
+  const { dir, clientPort, peerPort, quotaBytes } = options;
   const client = `http://127.0.0.1:${clientPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
   return [
-    ...['--name', 'test', '--data-dir', dir, '--log-level', 'error'],
+    ...['--name', 'test', '--data-dir', dir, '--log-level', 'error', '--quota-backend-bytes', String(quotaBytes)],
     ...['--listen-client-urls', client, '--advertise-client-urls', client],
     ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `test=${peer}`],
   ];
