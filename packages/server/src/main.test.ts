@@ -56,7 +56,7 @@ test('an underlay MTU that agents would refuse is refused', async (t) => {
   const directory = await temporaryDirectory(t);
   for (const bytes of ['1279', '65536', '1500.5']) {
     const { code, errors } = await failedStart(t, ['--store', `lmdb:${directory}/store`, '--underlay-mtu', bytes]);
-    assert.equal(code, 1);
+    assert.equal(code, 2);
     assert.match(errors, /--underlay-mtu .*Give a number from 1280 to 65535\./);
   }
 });
