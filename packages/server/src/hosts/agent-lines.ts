@@ -4,8 +4,11 @@ import { parseStatusReport } from './parse.ts';
 /** Longest line from an agent: a `resume` that names some ten thousand slices, or a report of all devices. */
 const LINE_BYTES = 4 << 20;
 
-/** Values in a line, keys not counted. Made of very many small ones, a line of that length would keep the event loop for half a second. */
-const MAX_VALUES = 65_536;
+/**
+ * Values in a line, keys not counted: made of very many small ones, a line of that length would keep the event loop for half a second. The first names
+ * slices; a later one at most 4096 devices, of each of which newer agents may say two things more.
+ */
+const MAX_VALUES = { first: 65_536, later: 24_576 } as const;
 
 /** A shorter line costs no more than it says, whatever it is made of. */
 const SHORT_LINE = 65_536;
@@ -59,8 +62,8 @@ export class LineSplitter {
 }
 
 /** A line from an agent; undefined: of a type that only newer servers know. Throws `InvalidInput`. */
-export function parseAgentLine(text: string): AgentLine | undefined {
-  const fields = parseObject(text);
+export function parseAgentLine(text: string, place: 'first' | 'later'): AgentLine | undefined {
+  const fields = parseObject(text, MAX_VALUES[place]);
   switch (fields['type']) {
     case 'resume':
       return {
@@ -80,9 +83,9 @@ export function parseAgentLine(text: string): AgentLine | undefined {
   }
 }
 
-function parseObject(text: string): Fields {
-  if (text.length > SHORT_LINE && countValues(text) > MAX_VALUES) {
-    throw malformed(`a line has more than ${MAX_VALUES} values`);
+function parseObject(text: string, maxValues: number): Fields {
+  if (text.length > SHORT_LINE && countValues(text) > maxValues) {
+    throw malformed(`a line has more than ${maxValues} values`);
   }
   try {
     return asFields(JSON.parse(text), 'line');

@@ -510,7 +510,18 @@ describe('a stream', () => {
     await client.reached(2);
     const lines = ['nonsense\n', '[]\n', '{"type":5}\n', '{"type":"status","revision":-1}\n', `${'x'.repeat(5 << 20)}`];
     const manyValues = `{"type":"future","x":[${'{},'.repeat(100_000)}1]}\n`;
+    const manySlices = Array.from({ length: 60_000 }, (_, n) => [`network:${uuid(n)}`, n] as const);
     const manyCommas = `{"type":"future","x":"\\"${','.repeat(100_000)}"}\n`;
+    client.connect({ resumes: false });
+    client.socket.say({
+      type: 'resume',
+      session: 's',
+      since: 0,
+      history: null,
+      slices: Object.fromEntries(manySlices),
+    });
+    await client.until(() => client.lines.length > 0);
+    assert.equal(client.lines[0]?.type, 'hello');
     client.connect();
     client.socket.say(`${manyCommas}{"type":"status","revision":7,"full":false,"vifs":[]}\n`);
     await eventually(() => rig.reported.length === 1, 'the line after a long one');

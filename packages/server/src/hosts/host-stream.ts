@@ -232,7 +232,8 @@ export class HostStream {
   }
 
   #take(text: string): void {
-    const line = this.#state === 'ended' ? undefined : parseAgentLine(text);
+    if (this.#state === 'ended') return;
+    const line = parseAgentLine(text, this.#state === 'new' ? 'first' : 'later');
     if (line === undefined) return;
     if (line.type === 'resume') this.#ask(line);
     else if (this.#state === 'new') throw new CableError('InvalidInput', 'The first line of a host stream is resume.');
