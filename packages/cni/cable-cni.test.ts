@@ -185,20 +185,27 @@ for (const [name, env, says] of BAD_ENVIRONMENT) {
 const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
 
 const REPLIES: readonly (readonly [string, string, number, RegExp])[] = [
-  ['nothing', '', 5, /closed without one/],
+  ['nothing', '', 11, /before the reply was whole/],
+  ['three letters', 'HTT', 11, /before the reply was whole/],
+  ['three other letters', 'SSH', 5, /first line/],
   ['no HTTP', 'SSH-2.0-x\r\n\r\n', 5, /first line/],
-  ['half a header', 'HTTP/1.1 200 OK\r\nContent-', 5, /end of the header/],
+  ['half a header', 'HTTP/1.1 200 OK\r\nContent-', 11, /before the reply was whole/],
   ['a status of letters', 'HTTP/1.1 2x0 OK\r\n\r\n', 5, /first line/],
   ['a status of four digits', 'HTTP/1.1 2000 OK\r\n\r\n', 5, /first line/],
-  ['half a body', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}', 5, /as long as/],
+  ['half a body', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}', 11, /before the reply was whole/],
   ['more than the body', 'HTTP/1.1 200 OK\r\ncontent-length:1\r\n\r\n{}', 5, /as long as/],
   ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n', 5, /not a number/],
   ['an endless length', `HTTP/1.1 200 OK\r\nContent-Length: ${'9'.repeat(30)}\r\n\r\n`, 5, /not a number/],
   ['a compressed body', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx', 5, /transfer encoding/],
   ['a chunk without a size', `${CHUNKED}\r\n{}\r\n0\r\n\r\n`, 5, /chunk/],
-  ['a chunk longer than the rest', `${CHUNKED}f\r\n{}\r\n0\r\n\r\n`, 5, /chunk/],
+  ['a chunk longer than the rest', `${CHUNKED}f\r\n{}\r\n0\r\n\r\n`, 11, /before the reply was whole/],
+  ['a chunk longer than it says', `${CHUNKED}1\r\n{}\r\n0\r\n\r\n`, 5, /chunk/],
+  ['a chunk with half a size', `${CHUNKED}2\r\n{}\r\n1`, 11, /before the reply was whole/],
+  ['a chunk with half an end of its size', `${CHUNKED}2\r`, 11, /before the reply was whole/],
+  ['a chunk with half its end', `${CHUNKED}2\r\n{}\r`, 11, /before the reply was whole/],
+  ['an end of chunks without its line', `${CHUNKED}2\r\n{}\r\n0\r\n`, 11, /before the reply was whole/],
   ['a chunk of gigabytes', `${CHUNKED}fffffffff\r\n{}\r\n`, 5, /chunk/],
-  ['chunks without an end', `${CHUNKED}2\r\n{}\r\n`, 5, /chunk/],
+  ['chunks without an end', `${CHUNKED}2\r\n{}\r\n`, 11, /before the reply was whole/],
   ['bytes after the last chunk', `${CHUNKED}2\r\n{}\r\n0\r\n\r\nx`, 5, /more than the body/],
   ['a body that is not JSON', 'HTTP/1.1 200 OK\r\n\r\nwell', 5, /not a JSON object/],
   ['a body that is a list', 'HTTP/1.1 200 OK\r\n\r\n[]', 5, /not a JSON object/],
@@ -214,6 +221,18 @@ for (const [name, bytes, code, says] of REPLIES) {
     assert.match(String(json['msg']), says);
   });
 }
+
+test('an agent that ends while it is asked is to be asked again, or does not make ready', async () => {
+  for (const [command, code] of [
+    ['DEL', 11],
+    ['STATUS', 50],
+  ] as const) {
+    const server = createServer((one) => one.once('data', () => one.destroy()));
+    const { json } = await listening(server, () => run({ CNI_COMMAND: command }, CONF));
+    assert.equal(json['code'], code);
+    assert.match(String(json['msg']), /^the Cable agent does not answer at /);
+  }
+});
 
 test('a reply that ends with the connection is taken', async () => {
   assert.equal((await withBytes('HTTP/1.1 200 OK\r\n\r\n{"a":1}')).stdout, '{"a":1}\n');

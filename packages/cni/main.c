@@ -86,6 +86,9 @@ int main(void)
 	if (answer.error)
 		fail_without_agent(command, conf.socket, answer.error);
 	wrong = parse_reply(answer.bytes, answer.length, &reply);
+	/* An agent that was ended, or restarted, while it was asked. */
+	if (wrong && reply.cut)
+		fail_without_agent(command, conf.socket, wrong);
 	if (wrong)
 		fail_malformed(wrong);
 	check_body(&reply);

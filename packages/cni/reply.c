@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "reply.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
@@ -85,7 +84,19 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The size of the chunk at `from`, which moves behind its line; -1: malformed. Extensions and trailers are not sent by an agent. */
+static const char *cut(struct http_reply *reply)
+{
+	reply->cut = true;
+	return "the connection was closed before the reply was whole";
+}
+
+/* True when the bytes are as much of `text` as they can be. */
+static bool begins(const char *text, const char *bytes, size_t length)
+{
+	return memcmp(text, bytes, length < strlen(text) ? length : strlen(text)) == 0;
+}
+
+/* The size of the chunk at `from`, which moves behind its line; -1: malformed, -2: cut. Extensions and trailers are not sent by an agent. */
 static long parse_chunk_size(const char **from, const char *end)
 {
 	const char *at = *from;
@@ -93,22 +104,29 @@ static long parse_chunk_size(const char **from, const char *end)
 
 	while (at < end && at - *from < 7 && hex_value(*at) >= 0)
 		size = size * 16 + hex_value(*at++);
-	if (at == *from || end - at < 2 || memcmp(at, "\r\n", 2) != 0)
+	if (end - at < 2 && begins("\r\n", at, (size_t)(end - at)))
+		return -2;
+	if (at == *from || !begins("\r\n", at, (size_t)(end - at)))
 		return -1;
 	*from = at + 2;
 	return size;
 }
 
 /* Joins the chunks in place (RFC 9112 section 7.1). */
-static const char *join_chunks(char *body, size_t *length)
+static const char *join_chunks(char *body, struct http_reply *reply)
 {
-	const char *from = body, *end = body + *length;
+	const char *from = body, *end = body + reply->body_length;
 	char *to = body;
 
 	for (;;) {
 		long size = parse_chunk_size(&from, end);
+		size_t left = (size_t)(end - from);
 
-		if (size < 0 || end - from < size + 2 || memcmp(from + size, "\r\n", 2) != 0)
+		if (size == -2)
+			return cut(reply);
+		if (size >= 0 && left < (size_t)size + 2)
+			return cut(reply);
+		if (size < 0 || memcmp(from + size, "\r\n", 2) != 0)
 			return "a chunk of the body is broken";
 		memmove(to, from, (size_t)size);
 		to += size;
@@ -116,7 +134,7 @@ static const char *join_chunks(char *body, size_t *length)
 		if (size == 0)
 			break;
 	}
-	*length = (size_t)(to - body);
+	reply->body_length = (size_t)(to - body);
 	return from == end ? NULL : "there is more than the body";
 }
 
@@ -127,7 +145,7 @@ const char *parse_reply(char *bytes, size_t length, struct http_reply *reply)
 	const char *line = bytes;
 
 	if (!end)
-		return length ? "there is no end of the header" : "the connection was closed without one";
+		return begins("HTTP/1.", bytes, length) ? cut(reply) : "the first line is not that of HTTP";
 	while (line < end + 2) {
 		const char *line_end = memmem(line, (size_t)(end + 2 - line), "\r\n", 2);
 		size_t line_length = (size_t)(line_end - line);
@@ -146,7 +164,9 @@ const char *parse_reply(char *bytes, size_t length, struct http_reply *reply)
 	reply->body = end + 4;
 	reply->body_length = length - (size_t)(reply->body - bytes);
 	if (framing.chunked)
-		return join_chunks(end + 4, &reply->body_length);
+		return join_chunks(end + 4, reply);
+	if (framing.content_length >= 0 && (size_t)framing.content_length > reply->body_length)
+		return cut(reply);
 	if (framing.content_length >= 0 && (size_t)framing.content_length != reply->body_length)
 		return "the body is not as long as the header says";
 	return NULL;

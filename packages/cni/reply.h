@@ -3,10 +3,13 @@
 #ifndef CABLE_CNI_REPLY_H
 #define CABLE_CNI_REPLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct http_reply {
 	int status;
+	/* The connection ended before the reply was whole; what there is of it may be an agent's. */
+	bool cut;
 	const char *body;
 	size_t body_length;
 };

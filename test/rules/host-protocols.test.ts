@@ -13,9 +13,10 @@ test('numbers rise one by one from 1, dates are days that do not fall, and each 
     HOST_PROTOCOLS.map(({ number }) => number),
     HOST_PROTOCOLS.map((_, index) => index + 1),
   );
-  const dates = HOST_PROTOCOLS.map(({ date }) => date);
+  const changes = HOST_PROTOCOLS.flatMap((protocol) => [protocol, ...(protocol.additions ?? [])]);
+  const dates = changes.map(({ date }) => date);
   assert.deepEqual(dates, [...dates].sort());
-  for (const { date, change } of HOST_PROTOCOLS) {
+  for (const { date, change } of changes) {
     assert.equal(new Date(date).toISOString().slice(0, 10), date);
     assert.match(change, /\.$/);
   }

@@ -9,16 +9,38 @@
  */
 import type { SliceHeader, SliceItem, SliceKey } from './slices.ts';
 
-/** What each protocol of the host stream brought, newest last. A change that an older peer would misread raises the number. */
-export const HOST_PROTOCOLS: readonly { readonly number: number; readonly date: string; readonly change: string }[] = [
+/** A day and what it brought. */
+type ProtocolChange = { readonly date: string; readonly change: string };
+
+/**
+ * What each protocol of the host stream brought, newest last. A change that an older peer would misread raises the number; one that it passes over, and is
+ * right all the same, is among the `additions` of the number that it came with.
+ */
+export const HOST_PROTOCOLS: readonly (ProtocolChange & {
+  readonly number: number;
+  readonly additions?: readonly ProtocolChange[];
+})[] = [
   { number: 1, date: '2026-11-20', change: 'Whole slices over GET watch?since=REVISION; reports by POST status.' },
   {
     number: 2,
     date: '2026-11-26',
     change:
       'Slices by item over an upgraded connection; digests; identity of the store and of the agent; paced acknowledgements.',
+    additions: [
+      {
+        date: '2026-11-26',
+        change:
+          'A full report of more devices than a line may have is in parts. An older server takes them for reports of some devices, and forgets none.',
+      },
+    ],
   },
 ];
+
+/** Devices of which a server keeps a state for one host, and that a full report may name: what a host is designed for (`CB_MAX_VIF`). */
+export const MAX_VIFS_A_HOST = 8192;
+
+/** Devices that one report, or one part of one, may name. */
+export const MAX_VIFS_A_REPORT = 4096;
 
 /** The protocol this code speaks when the peer does too. */
 export const HOST_PROTOCOL = 2;
@@ -130,9 +152,14 @@ export type HostStatusReport = {
   readonly revision: number;
   readonly full: boolean;
   readonly vifs: readonly VifStatus[];
+  /** This is one part of a full report; `full` is false. With the last of them the server forgets what none of them names. Absent: it is whole. */
+  readonly part?: ReportPart;
   /** Of entries that are about none of the host's own ports, which say so themselves. Absent: none. */
   readonly refused?: RefusedEntries;
 };
+
+/** Part `number` (from 1) of `of`. Protocol 2; the parts follow one another on the connection, with no other report between them. */
+export type ReportPart = { readonly number: number; readonly of: number };
 
 /** How many map entries the host's kernel has refused, and why one of them: what needs them does not pass there. The revision counts as programmed all the same. */
 export type RefusedEntries = { readonly entries: number; readonly reason: string };

@@ -231,6 +231,12 @@ const FAILURES: readonly Failure[] = [
     code: 4,
     says: /^CNI_IFNAME: /,
   },
+  ...['a%d', '%', 'a:1', 'a b', '.', '..', 'ü', '\xa0', 'all', 'default'].map((name) => ({
+    name: `an interface named ${JSON.stringify(name)}`,
+    call: { command: 'ADD', headers: { 'cni-ifname': name } },
+    code: 4,
+    says: /^CNI_IFNAME: /,
+  })),
   {
     name: 'an interface name with a slash',
     call: { command: 'ADD', headers: { 'cni-ifname': 'a/b' } },

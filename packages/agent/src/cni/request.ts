@@ -89,12 +89,23 @@ function checkAttachment({ command, containerId, netns, interfaceName }: CniRequ
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$/.test(containerId)) {
     throw environment('CNI_CONTAINERID', 'is missing or not an id', 'start with a letter or digit; then also _ . -');
   }
-  if (!/^[^/:\s\p{Cc}]{1,15}$/u.test(interfaceName) || /^\.{1,2}$/.test(interfaceName)) {
-    throw environment('CNI_IFNAME', 'is missing or no interface name', 'use 1 to 15 characters, none of / : or space');
+  if (!isInterfaceName(interfaceName, command)) {
+    const remedy = 'use 1 to 15 ASCII characters, none of / : % or space, and not all or default';
+    throw environment('CNI_IFNAME', 'is missing or no interface name', remedy);
   }
   if (!netns.startsWith('/') && !(command === 'DEL' && netns === '')) {
     throw environment('CNI_NETNS', 'is not the path of a namespace', 'give a path such as /run/netns/NAME');
   }
+}
+
+/**
+ * What the kernel takes as it is (`dev_valid_name`, and `all` and `default` are sysctls'): of `a%d` it makes `a0`. What an older agent took can still be
+ * deleted.
+ */
+function isInterfaceName(name: string, command: CniCommand): boolean {
+  if (/^\.{1,2}$/.test(name)) return false;
+  if (command === 'DEL') return /^[^/:\s\p{Cc}]{1,15}$/u.test(name);
+  return /^[!-~]{1,15}$/.test(name) && !/[/:%]/.test(name) && name !== 'all' && name !== 'default';
 }
 
 function environment(name: string, problem: string, remedy: string): CniError {

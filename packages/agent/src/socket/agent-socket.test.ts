@@ -16,12 +16,17 @@ const calls: { command: unknown; body: string }[] = [];
 /** More than what a socket takes at once. */
 const PIECES = 1_000_000;
 
+/** Each more than a response takes at once. */
+const LARGE_PIECES = 40;
+
 const VIEW: AgentView = {
   status: () => ({ host: 'h1' }),
   vifs: () => [],
   maps: async function* () {
     yield '{"cb_vif_1":';
-    yield `[${'0,'.repeat(PIECES)}0]}`;
+    yield `[${'0,'.repeat(PIECES)}0]`;
+    for (let n = 0; n < LARGE_PIECES; n += 1) yield ' '.repeat(PIECES);
+    yield '}';
   },
   counters: () => {
     throw new Error('a bug');
@@ -71,6 +76,27 @@ test('the socket is for root alone and answers what there is', async () => {
   assert.deepEqual(await ask('GET', '/maps'), { status: 200, body: { cb_vif_1: Array(PIECES + 1).fill(0) } });
   assert.equal((await ask('GET', '/nothing')).status, 404);
   assert.equal((await ask('DELETE', '/status')).status, 405);
+});
+
+test('a slow reader of the maps leaves no listeners behind', async () => {
+  const warnings: string[] = [];
+  const warned = (warning: Error): void => {
+    warnings.push(warning.name);
+  };
+  process.on('warning', warned);
+  await ask('GET', '/maps');
+  await new Promise(setImmediate);
+  process.off('warning', warned);
+  assert.deepEqual(warnings, []);
+});
+
+test('a reader of the maps that goes away holds nothing up', async () => {
+  const call = request({ socketPath: path, path: '/maps' }).end();
+  await new Promise((resolve) => {
+    call.on('response', (response) => response.once('data', resolve));
+  });
+  call.destroy();
+  assert.equal((await ask('GET', '/status')).status, 200);
 });
 
 test('a surprise is a 500, and the agent goes on', async () => {

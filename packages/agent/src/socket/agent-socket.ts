@@ -110,9 +110,20 @@ async function stream(response: ServerResponse, pieces: AsyncIterable<string>): 
   for await (const piece of pieces) {
     if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/json' });
     if (response.destroyed) return;
-    if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!response.write(piece)) await drained(response);
   }
   response.end();
+}
+
+/** Resolves when the response takes more, or is closed; leaves no listener. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    response.on('drain', done).on('close', done);
+  });
 }
 
 function answer(response: ServerResponse, status: number, body: string): void {

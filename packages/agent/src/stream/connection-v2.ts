@@ -176,7 +176,7 @@ export class ConnectionV2 implements Connection {
     const { reports, programmed, now } = this.#deps;
     const revision = programmed();
     for (const report of reports.take(this.#mayBeFull())) {
-      if (report.full) this.#fullAt = now();
+      if (report.full || report.part !== undefined) this.#fullAt = now();
       this.#send({ type: 'status', ...report, revision });
     }
     return revision;

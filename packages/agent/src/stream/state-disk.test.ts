@@ -3,12 +3,14 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -563,4 +565,70 @@ test('a disk that becomes read-only while the agent runs ends nothing', { timeou
   await writesAgain(t, disk);
   await disk.close();
   assert.deepEqual(contentOf((await readBack(join(dir, 'state'))).slices), contentOf(await stateAt(20)));
+});
+
+for (const [what, disturb] of [
+  ['removed', (dir: string) => rmSync(dir, { recursive: true })],
+  [
+    'removed, and made anew without anything in it',
+    (dir: string) => {
+      rmSync(dir, { recursive: true });
+      mkdirSync(dir);
+    },
+  ],
+  [
+    'put aside, and replaced by a copy',
+    (dir: string) => {
+      renameSync(dir, `${dir}.old`);
+      cpSync(`${dir}.old`, dir, { recursive: true });
+    },
+  ],
+] as const) {
+  test(`a directory that is ${what} while the agent runs is noticed and said, and all is written anew`, async (t) => {
+    const stateDir = freshDir();
+    const stop = new AbortController();
+    t.after(() => stop.abort());
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { state, disk } = await openHostState({ host: 'h1', stateDir }, { ...QUIET, signal: stop.signal });
+    for (const line of linesAt(1)) state.take(line);
+    await state.complete({ revision: 1, history: HISTORY });
+    disturb(stateDir);
+    for (const line of linesAt(2)) state.take(line);
+    assert.equal((await state.complete({ revision: 2, history: HISTORY })).kind, 'applied');
+    assert.match(disk.status.reason ?? '', /state were removed or replaced/);
+    assert.match(disk.status.remedy ?? '', /^leave .*state alone/);
+    await writesAgain(t, disk);
+    for (const line of linesAt(3)) state.take(line);
+    await state.complete({ revision: 3, history: HISTORY });
+    assert.equal(disk.status.ok, true);
+    await disk.close();
+    const again = await openHostState({ host: 'h1', stateDir }, QUIET);
+    assert.equal(again.state.agentId, state.agentId);
+    assert.deepEqual(again.state.position, { revision: 3, history: HISTORY });
+    await again.disk.close();
+    assert.deepEqual(contentOf((await readBack(join(stateDir, 'state'))).slices), contentOf(await stateAt(3)));
+  });
+}
+
+test('a directory that is removed is noticed also when nothing but a revision, or a session, comes', async (t) => {
+  const stateDir = freshDir();
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { state, disk } = await openHostState({ host: 'h1', stateDir }, { ...QUIET, signal: stop.signal });
+  for (const line of linesAt(1)) state.take(line);
+  await state.complete({ revision: 1, history: HISTORY });
+  rmSync(stateDir, { recursive: true });
+  await disk.saveSession('session-2');
+  assert.match(disk.status.reason ?? '', /removed or replaced/);
+  await writesAgain(t, disk);
+  rmSync(stateDir, { recursive: true });
+  await state.complete({ revision: 1, history: HISTORY });
+  t.mock.timers.tick(10_000);
+  while (disk.status.ok) await new Promise(setImmediate);
+  await writesAgain(t, disk);
+  await disk.close();
+  const { slices, revision } = await readBack(join(stateDir, 'state'));
+  assert.equal(revision, 1);
+  assert.deepEqual(contentOf(slices), contentOf(await stateAt(1)));
 });

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { type Logger, sleep } from '@cable/kit';
 import type { SliceWrite } from './slice-plan.ts';
 import { SliceState } from './slice-state.ts';
-import { assertRoom, type Identity, NO_STANDING, type Standing, StateFiles } from './state-files.ts';
+import { assertRoom, FilesGoneError, type Identity, NO_STANDING, type Standing, StateFiles } from './state-files.ts';
 
 /** How the disk does. `since`: ISO 8601, when it began to fail. `remedy`: what makes it work again. */
 export type DiskStatus = {
@@ -198,10 +198,12 @@ function whyOf(err: unknown): object {
 
 const IS_FULL = /ENOSPC|EDQUOT|No space/;
 const IS_FORBIDDEN = /EROFS|EACCES|EPERM|Read-only|Permission/;
+const IS_GONE = /removed or replaced/;
 
 function remedyFor(reason: string, path: string): string {
   const then = 'the state is in memory, and is written then';
   if (IS_FULL.test(reason)) return `make room on the file system of ${path}: ${then}`;
+  if (IS_GONE.test(reason)) return `leave ${path} alone while the agent runs: all of ${then}`;
   if (IS_FORBIDDEN.test(reason)) return `let the agent write to ${path}: ${then}`;
   return `see whether the disk of ${path} works: ${then}`;
 }
@@ -233,6 +235,8 @@ export class StateDisk {
   readonly #missed = new Map<string, SliceWrite>();
   /** Undefined: nothing waits to be written. */
   #standing: Standing | undefined;
+  /** The last that was to be written, or was read. */
+  #latest: Standing;
   /** Waits for the next content, or for its time; undefined: nothing does. */
   #noted: Standing | undefined;
   #noteTimer: NodeJS.Timeout | undefined;
@@ -244,6 +248,7 @@ export class StateDisk {
     this.#deps = deps;
     this.#files = deps.files;
     this.#identity = deps.identity;
+    this.#latest = deps.standing;
     this.agentId = deps.identity.agentId;
     this.previousSession = deps.identity.session;
     if (deps.files !== undefined) return;
@@ -274,6 +279,7 @@ export class StateDisk {
     if (this.#standing === undefined && this.#running === undefined) this.#next = writes;
     else for (const write of writes) this.#missed.set(nameOf(write), write);
     this.#standing = standing;
+    this.#latest = standing;
     this.#forgetNote();
     await this.#writeInTime();
   }
@@ -336,10 +342,19 @@ export class StateDisk {
         await this.#writeNext();
         this.#recover();
       } catch (err) {
+        if (err instanceof FilesGoneError) await this.#giveUpFiles();
         this.#fail(err);
         return;
       }
     }
+  }
+
+  /** What they hold is lost, whatever was committed: with the next attempt everything is written to new ones. */
+  async #giveUpFiles(): Promise<void> {
+    const files = this.#files;
+    this.#files = undefined;
+    this.#standing ??= this.#latest;
+    await files?.close().catch(() => undefined);
   }
 
   async #writeNext(): Promise<void> {

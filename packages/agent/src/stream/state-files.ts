@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { assertDiskRoom, startTurns } from '@cable/kit';
 import type { StoreHistory } from '@cable/model';
@@ -55,6 +55,14 @@ export type StateFilesOptions = {
   readonly beforeCommit?: () => void;
 };
 
+/** The files that are open are not those at the path any more: whoever opens the path later finds nothing of what is written. */
+export class FilesGoneError extends Error {
+  constructor(path: string) {
+    super(`the files in ${path} were removed or replaced while they were in use`);
+    this.name = 'FilesGoneError';
+  }
+}
+
 /** In the first page of every environment (`mdb.c`, `MDB_meta`). */
 const MAGIC = 0xbeef_c0de;
 const MAGIC_AT = 24;
@@ -75,6 +83,8 @@ export class StateFiles {
   readonly #env: RootDatabase<string, Key>;
   readonly #databases: Databases;
   readonly #path: string;
+  /** Which file is open, by device and inode. */
+  readonly #file: string;
   /** Number of each slice. */
   readonly #numbers = new Map<string, number>();
   #next = 1;
@@ -101,6 +111,7 @@ export class StateFiles {
       encoding: 'string',
       readOnly: options.readOnly === true,
     });
+    this.#file = fileAt(path);
     const byNumber = { encoding: 'string', keyEncoding: 'ordered-binary' } as const;
     this.#databases = {
       slice: this.#env.openDB({ name: 'slice', ...byNumber }),
@@ -279,6 +290,7 @@ export class StateFiles {
   /** One transaction. */
   async #put(entries: readonly Entry[]): Promise<void> {
     this.#beforeCommit();
+    if (fileAt(this.#path) !== this.#file) throw new FilesGoneError(this.#path);
     assertRoom(this.#path, entries);
     try {
       await this.#env.batch(() => {
@@ -343,6 +355,12 @@ export function assertRoom(path: string, entries: readonly Entry[] = []): void {
   let needed = RESERVE_BYTES;
   for (const [, , value] of entries) needed += PATH_BYTES + 2 * (value?.length ?? 0);
   assertDiskRoom(path, needed);
+}
+
+/** Empty: there is none. */
+function fileAt(path: string): string {
+  const stat = statSync(join(path, 'data.mdb'), { throwIfNoEntry: false });
+  return stat === undefined ? '' : `${stat.dev}:${stat.ino}`;
 }
 
 /** False: a file of something else, at which LMDB would end the process. */

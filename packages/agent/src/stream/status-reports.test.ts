@@ -68,16 +68,50 @@ test('before the first round nothing is said of ports, and nothing is lost', () 
   assert.deepEqual(summary(reports.take(true)), [[true, ['a']]]);
 });
 
-test('many ports are several reports, of which the first alone is full', () => {
-  const { reports } = bed(...Array.from({ length: 9000 }, (_, i) => `p${i}`));
+function manyPorts(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, i) => `p${i}`);
+}
+
+test('many ports are several reports; a full one is in parts, that servers which know of none take for reports of some ports', () => {
+  const { reports } = bed(...manyPorts(5000));
+  const shape = (mayBeFull: boolean): unknown =>
+    reports.take(mayBeFull).map((one) => [one.full, one.part, one.revision, one.vifs.length]);
+  assert.deepEqual(shape(false), [
+    [false, undefined, 7, 4096],
+    [false, undefined, 7, 904],
+  ]);
+  assert.deepEqual(shape(true), [
+    [false, { number: 1, of: 2 }, 7, 4096],
+    [false, { number: 2, of: 2 }, 7, 904],
+  ]);
+});
+
+test('a full report of as many ports as a line may have is a part: it must not look like the first line of several', () => {
+  const { reports } = bed(...manyPorts(4096));
   assert.deepEqual(
-    reports.take(true).map((one) => [one.full, one.revision, one.vifs.length]),
-    [
-      [true, 7, 4096],
-      [false, 7, 4096],
-      [false, 7, 808],
-    ],
+    reports.take(true).map((one) => [one.full, one.part]),
+    [[false, { number: 1, of: 1 }]],
   );
+});
+
+test('of more ports than a server keeps those that are up are told, and one that comes up takes a place', () => {
+  const { reports, ports } = bed(...manyPorts(8200));
+  const told = (mayBeFull: boolean): string[] =>
+    reports.take(mayBeFull).flatMap((one) => one.vifs.map((vif) => vif.portId));
+  for (let n = 0; n < 10; n += 1) ports.set(`p${n}`, { portId: `p${n}`, state: 'error', reason: 'full' });
+  const first = told(true);
+  assert.equal(first.length, 8192);
+  assert.deepEqual(
+    first.filter((id) => ports.get(id)?.state === 'error'),
+    ['p0', 'p1'],
+  );
+  ports.set('p9', up('p9'));
+  reports.note(['p9', 'p0']);
+  assert.deepEqual(told(false), ['p0']);
+  assert.ok(reports.isFullDue);
+  const second = told(true);
+  assert.equal(second.length, 8192);
+  assert.ok(second.includes('p9') && !second.includes('p1'));
 });
 
 test('every report says what the kernel refuses by now, and nothing when it refuses nothing', () => {

@@ -1,4 +1,10 @@
-import type { HostStatusReport, RefusedEntries, VifStatus } from '@cable/model';
+import {
+  type HostStatusReport,
+  MAX_VIFS_A_HOST,
+  MAX_VIFS_A_REPORT,
+  type RefusedEntries,
+  type VifStatus,
+} from '@cable/model';
 
 /** What the host lets its stream report; asked when a report is made. */
 export type ReportSource = {
@@ -10,14 +16,15 @@ export type ReportSource = {
   refused(): RefusedEntries | undefined;
 };
 
-/** What the server takes in one report: VIFs, characters of a reason. */
-const MAX_VIFS_A_REPORT = 4096;
+/** Characters of a reason that the server takes. */
 const MAX_REASON = 256;
 
 /** What is to be said of the host's ports: those that changed since the last report, or all. */
 export class StatusReports {
   readonly #source: ReportSource;
   readonly #changed = new Set<string>();
+  /** Ports of which the server may keep a state, gone ones among them until a full report. */
+  #told = new Set<string>();
   /** The server may know none of them. */
   #allDue = true;
   /** The server may know ports that are gone. */
@@ -44,7 +51,8 @@ export class StatusReports {
   }
 
   /**
-   * What is due. `mayBeFull`: the ports are known to be all there are. What is too long for one report follows in others; only the first is full.
+   * What is due. `mayBeFull`: the ports are known to be all there are. What is too long for one report follows in others, or, of a full one, in its
+   * other parts. Of more ports than a server keeps for a host only some are told.
    */
   take(mayBeFull: boolean): readonly HostStatusReport[] {
     const revision = this.#source.programmedRevision();
@@ -55,25 +63,58 @@ export class StatusReports {
     };
     const ports = this.#source.ports();
     if (ports === undefined) return [{ ...head, full: false, vifs: [] }];
-    for (const id of this.#changed) if (!ports.has(id)) this.#fullDue = true;
+    const changed = this.#takeChanged(ports);
     const full = this.#fullDue && mayBeFull;
-    const due = full || this.#allDue ? [...ports.values()] : [...this.#changed].flatMap((id) => ports.get(id) ?? []);
-    this.#changed.clear();
+    const due = full ? this.#tellAnew(ports) : this.#allDue ? this.#tell(ports.values()) : this.#tell(changed);
     this.#allDue = false;
     if (full) this.#fullDue = false;
     return cut(head, full, due);
+  }
+
+  #takeChanged(ports: ReadonlyMap<string, VifStatus>): readonly VifStatus[] {
+    const changed: VifStatus[] = [];
+    for (const id of this.#changed) {
+      const vif = ports.get(id);
+      if (vif === undefined) this.#fullDue = true;
+      else changed.push(vif);
+    }
+    this.#changed.clear();
+    return changed;
+  }
+
+  /** With a full report the server forgets the others. What has a device goes before what has none, or got no room. */
+  #tellAnew(ports: ReadonlyMap<string, VifStatus>): readonly VifStatus[] {
+    this.#told = new Set();
+    const all = [...ports.values()];
+    if (all.length <= MAX_VIFS_A_HOST) return this.#tell(all);
+    return this.#tell([...all.filter(({ state }) => state === 'up'), ...all.filter(({ state }) => state !== 'up')]);
+  }
+
+  #tell(vifs: Iterable<VifStatus>): readonly VifStatus[] {
+    const told: VifStatus[] = [];
+    for (const vif of vifs) {
+      if (this.#told.size < MAX_VIFS_A_HOST) this.#told.add(vif.portId);
+      if (this.#told.has(vif.portId)) told.push(vif);
+      // It may have a place in a full report.
+      else if (vif.state === 'up') this.#fullDue = true;
+    }
+    return told;
   }
 }
 
 type Head = Pick<HostStatusReport, 'revision' | 'refused'>;
 
+/** A full report of so many as a line may have is a part too: to an older server it would look like the first of several. */
 function cut(head: Head, full: boolean, due: readonly VifStatus[]): readonly HostStatusReport[] {
   const vifs = due.map((vif) => ({ ...vif, reason: vif.reason === null ? null : cutReason(vif.reason) }));
-  const reports: HostStatusReport[] = [];
-  for (let at = 0; at === 0 || at < vifs.length; at += MAX_VIFS_A_REPORT) {
-    reports.push({ ...head, full: full && at === 0, vifs: vifs.slice(at, at + MAX_VIFS_A_REPORT) });
-  }
-  return reports;
+  const of = Math.ceil(vifs.length / MAX_VIFS_A_REPORT);
+  if (vifs.length < MAX_VIFS_A_REPORT) return [{ ...head, full, vifs }];
+  return Array.from({ length: of }, (_, n) => ({
+    ...head,
+    full: false,
+    vifs: vifs.slice(n * MAX_VIFS_A_REPORT, (n + 1) * MAX_VIFS_A_REPORT),
+    ...(full ? { part: { number: n + 1, of } } : {}),
+  }));
 }
 
 function cutReason(reason: string): string {

@@ -144,3 +144,18 @@ test('what a host refuses is told by its server, until it refuses nothing, has a
   a.leave('h', 3);
   assert.equal(shown(), undefined, 'not alive');
 });
+
+test('a host may be named like a member that every object has', () => {
+  const { a, enter, put, tables } = setUp();
+  for (const host of ['constructor', 'toString', 'hasOwnProperty', '__proto__']) {
+    enter('a', host, 1);
+    put('server', 'a', { floor: 20, behind: {}, entered: 9, refused: {} });
+    assert.deepEqual([acknowledgedRevision(tables, host), refusedEntries(tables, host)], [20, undefined], host);
+    a.hear(host, 7);
+    a.hearRefused(host, { entries: 3, reason: 'full' });
+    put('server', 'a', { ...a.floor(20), entered: 9, refused: a.refused() });
+    assert.equal(acknowledgedRevision(tables, host), 7, host);
+    assert.deepEqual(refusedEntries(tables, host), { entries: 3, reason: 'full' }, host);
+    a.leave(host, 1);
+  }
+});

@@ -123,7 +123,8 @@ export class Acknowledgements {
 /** What the host's kernel has refused, as its server last said; undefined: nothing, or it is not alive. */
 export function refusedEntries(tables: Pick<Tables, 'of'>, host: string): RefusedEntries | undefined {
   const alive = tables.of('alive').get(host);
-  return alive?.server == null ? undefined : tables.of('server').get(alive.server)?.refused[host];
+  const server = alive?.server == null ? undefined : tables.of('server').get(alive.server);
+  return server === undefined ? undefined : ofHost(server.refused, host);
 }
 
 /** The last revision that the host has programmed, as its server last said; 0: none, or it is not alive. */
@@ -132,5 +133,10 @@ export function acknowledgedRevision(tables: Pick<Tables, 'of'>, host: string): 
   const server = alive?.server == null ? undefined : tables.of('server').get(alive.server);
   // What the server said before it knew of the host is not about it.
   if (alive === undefined || server === undefined || alive.entry > server.entered) return 0;
-  return server.behind[host] ?? server.floor;
+  return ofHost(server.behind, host) ?? server.floor;
+}
+
+/** A host may be named like what every object has, for example `constructor`. */
+function ofHost<T>(hosts: Readonly<Record<string, T>>, host: string): T | undefined {
+  return Object.hasOwn(hosts, host) ? hosts[host] : undefined;
 }

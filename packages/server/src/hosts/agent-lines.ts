@@ -4,6 +4,19 @@ import { parseStatusReport } from './parse.ts';
 /** Longest line from an agent: a `resume` that names some ten thousand slices, or a report of all devices. */
 const LINE_BYTES = 4 << 20;
 
+/**
+ * Values in a line, keys not counted: made of very many small ones, a line of that length would keep the event loop for half a second. The first names
+ * slices; a later one at most 4096 devices, of each of which newer agents may say two things more.
+ */
+const MAX_VALUES = { first: 65_536, later: 24_576 } as const;
+
+/** A shorter line costs no more than it says, whatever it is made of. */
+const SHORT_LINE = 65_536;
+
+const [QUOTE, BACKSLASH, COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
+
+const NOTHING = Buffer.alloc(0);
+
 const MAX_TEXT = 128;
 const DIGEST_RANGE = 2 ** 48;
 
@@ -11,7 +24,8 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Cuts what a client sends into lines, of bounded length. */
 export class LineSplitter {
-  #pieces: Buffer[] = [];
+  /** The beginning of a line, of which `#bytes` count: what a client sends byte by byte takes no more room than in one piece. */
+  #begun = NOTHING;
   #bytes = 0;
 
   /** The lines that end in this chunk. Throws `InvalidInput` when a line is too long. */
@@ -19,7 +33,7 @@ export class LineSplitter {
     const lines: string[] = [];
     let from = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
-      lines.push(this.#pieces.length === 0 ? chunk.toString('utf8', from, end) : this.#join(chunk.subarray(from, end)));
+      lines.push(this.#bytes === 0 ? chunk.toString('utf8', from, end) : this.#join(chunk.subarray(from, end)));
       from = end + 1;
     }
     if (from < chunk.length) this.#keep(chunk.subarray(from));
@@ -28,22 +42,28 @@ export class LineSplitter {
 
   #join(last: Buffer): string {
     this.#keep(last);
-    const line = Buffer.concat(this.#pieces).toString();
-    this.#pieces = [];
+    const line = this.#begun.toString('utf8', 0, this.#bytes);
+    this.#begun = NOTHING;
     this.#bytes = 0;
     return line;
   }
 
   #keep(piece: Buffer): void {
-    this.#bytes += piece.length;
-    if (this.#bytes > LINE_BYTES) throw malformed(`a line has more than ${LINE_BYTES} bytes`);
-    this.#pieces.push(piece);
+    const bytes = this.#bytes + piece.length;
+    if (bytes > LINE_BYTES) throw malformed(`a line has more than ${LINE_BYTES} bytes`);
+    if (bytes > this.#begun.length) {
+      const room = Buffer.allocUnsafe(Math.min(2 * bytes, LINE_BYTES));
+      this.#begun.copy(room, 0, 0, this.#bytes);
+      this.#begun = room;
+    }
+    piece.copy(this.#begun, this.#bytes);
+    this.#bytes = bytes;
   }
 }
 
 /** A line from an agent; undefined: of a type that only newer servers know. Throws `InvalidInput`. */
-export function parseAgentLine(text: string): AgentLine | undefined {
-  const fields = parseObject(text);
+export function parseAgentLine(text: string, place: 'first' | 'later'): AgentLine | undefined {
+  const fields = parseObject(text, MAX_VALUES[place]);
   switch (fields['type']) {
     case 'resume':
       return {
@@ -63,13 +83,29 @@ export function parseAgentLine(text: string): AgentLine | undefined {
   }
 }
 
-function parseObject(text: string): Fields {
+function parseObject(text: string, maxValues: number): Fields {
+  if (text.length > SHORT_LINE && countValues(text) > maxValues) {
+    throw malformed(`a line has more than ${maxValues} values`);
+  }
   try {
     return asFields(JSON.parse(text), 'line');
   } catch (cause) {
     if (cause instanceof CableError) throw cause;
     throw malformed('a line is not JSON');
   }
+}
+
+/** As many at least as the JSON has values, and commas and brackets at most. */
+function countValues(text: string): number {
+  let count = 0;
+  let isText = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) isText = !isText;
+    else if (isText) at += code === BACKSLASH ? 1 : 0;
+    else if (code === COMMA || code === BRACKET || code === BRACE) count += 1;
+  }
+  return count;
 }
 
 function parseHistory(value: unknown): StoreHistory | null {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { CableError, type ServerLine } from '@cable/model';
+import { type AgentLine, CableError, type ServerLine, type VifStatus } from '@cable/model';
 import { testHost, testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
 import { contentsOf, randomChange, seededRandom, shortTurns, WORLD_HOSTS } from '../slices/world.fixture.ts';
 import { createRig, HISTORY, type RigOptions, StreamClient, type StreamRig, within } from './stream.fixture.ts';
@@ -443,6 +443,104 @@ describe('a stream', () => {
     assert.equal(refusal(client)?.code, 'HostSuperseded');
   });
 
+  test('takes the lines of a chunk in turns', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    rig.report = async () => {
+      const until = performance.now() + 1;
+      while (performance.now() < until);
+    };
+    let turns = 0;
+    const count = (): void => {
+      turns += 1;
+      if (rig.reported.length < 100) setImmediate(count);
+    };
+    setImmediate(count);
+    client.socket.say('{"type":"status","revision":2,"full":false,"vifs":[]}\n'.repeat(100));
+    await eventually(() => rig.reported.length === 100, 'all lines');
+    assert.ok(turns >= 15, `${turns} turns for 100 ms`);
+  });
+
+  test('does not read a client on of which many reports are under way', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    let take: () => void = () => {};
+    const taken = new Promise<void>((resolve) => {
+      take = resolve;
+    });
+    rig.report = () => taken;
+    const { socket } = client;
+    for (let n = 0; n < 4; n += 1) socket.say('{"type":"status","revision":2,"full":false,"vifs":[]}\n'.repeat(100));
+    await eventually(() => rig.reported.length === 64, 'the first');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual([rig.reported.length, socket.isPaused()], [64, true]);
+    take();
+    await eventually(() => rig.reported.length === 400, 'the others');
+  });
+
+  test('makes one report of the parts of a full one, and refuses parts that do not follow one another', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    const vif = (n: number): VifStatus => ({ portId: uuid(n), state: 'up', reason: null });
+    const report = { type: 'status', revision: 2, full: false, vifs: [] } as const;
+    const part = (number: number, of: number, vifs: readonly VifStatus[] = []): AgentLine => ({
+      ...report,
+      vifs,
+      part: { number, of },
+    });
+    client.connect();
+    client.socket.say(part(1, 2, [vif(1), vif(2)]));
+    client.socket.say(part(2, 2, [vif(3)]));
+    client.socket.say(part(1, 1, [vif(4)]));
+    client.socket.say(report);
+    await eventually(() => rig.reported.length === 3, 'reports');
+    assert.deepEqual(
+      rig.reported.map(({ report: { full, vifs } }) => [full, vifs.length]),
+      [
+        [true, 3],
+        [true, 1],
+        [false, 0],
+      ],
+    );
+    const many = Array.from({ length: 4096 }, (_, n) => vif(n));
+    for (const lines of [
+      [part(2, 2)],
+      [part(1, 2), report],
+      [part(1, 2), part(2, 3)],
+      [part(1, 3), part(3, 3)],
+      [part(2, 1)],
+      [part(1, 3, many), part(2, 3, many), part(3, 3, [vif(1)])],
+    ]) {
+      client.connect();
+      for (const line of lines) client.socket.say(line);
+      await client.until(() => refusal(client) !== undefined);
+      assert.equal(refusal(client)?.code, 'InvalidInput');
+    }
+    assert.equal(rig.reported.length, 3);
+  });
+
+  test('does not take for whole what an agent that knows of no parts says first of many devices', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    const vifs = Array.from({ length: 4096 }, (_, n): VifStatus => ({ portId: uuid(n), state: 'up', reason: null }));
+    for (const some of [vifs, vifs.slice(1)])
+      client.socket.say({ type: 'status', revision: 2, full: true, vifs: some });
+    await eventually(() => rig.reported.length === 2, 'reports');
+    assert.deepEqual(
+      rig.reported.map(({ report }) => report.full),
+      [false, true],
+    );
+  });
+
   test('passes over what it does not know, and refuses what is malformed', async (t) => {
     const rig = await createNetwork(1);
     t.after(rig.stop);
@@ -451,12 +549,28 @@ describe('a stream', () => {
     client.socket.say('{"type":"future","field":1}\n');
     await client.reached(2);
     const lines = ['nonsense\n', '[]\n', '{"type":5}\n', '{"type":"status","revision":-1}\n', `${'x'.repeat(5 << 20)}`];
+    const manyValues = `{"type":"future","x":[${'{},'.repeat(100_000)}1]}\n`;
+    const manySlices = Array.from({ length: 60_000 }, (_, n) => [`network:${uuid(n)}`, n] as const);
+    const manyCommas = `{"type":"future","x":"\\"${','.repeat(100_000)}"}\n`;
+    client.connect({ resumes: false });
+    client.socket.say({
+      type: 'resume',
+      session: 's',
+      since: 0,
+      history: null,
+      slices: Object.fromEntries(manySlices),
+    });
+    await client.until(() => client.lines.length > 0);
+    assert.equal(client.lines[0]?.type, 'hello');
+    client.connect();
+    client.socket.say(`${manyCommas}{"type":"status","revision":7,"full":false,"vifs":[]}\n`);
+    await eventually(() => rig.reported.length === 1, 'the line after a long one');
     const resumes = [
       '{"type":"refresh"}\n',
       '{"type":"resume","session":"s","since":0,"history":null,"slices":{"a":-1}}\n',
       '{"type":"resume","session":"s"}\n',
     ];
-    for (const line of [...lines, ...resumes]) {
+    for (const line of [...lines, manyValues, ...resumes]) {
       client.connect({ resumes: !resumes.includes(line) });
       client.socket.say(line);
       await client.until(() => refusal(client) !== undefined);
@@ -478,6 +592,14 @@ describe('a stream', () => {
     assert.equal(rig.streams.size, 1);
   });
 });
+
+async function eventually(condition: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!condition()) {
+    assert.ok(performance.now() < deadline, `${what}: waited in vain`);
+    await new Promise(setImmediate);
+  }
+}
 
 async function closed(client: StreamClient): Promise<void> {
   const { socket } = client;

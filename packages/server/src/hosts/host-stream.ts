@@ -1,4 +1,6 @@
 import type { Duplex } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { TURN_MS } from '@cable/kit';
 import {
   type AgentLine,
   CableError,
@@ -13,6 +15,7 @@ import { addHash, encodeLine } from '../slices/slice-lines.ts';
 import type { SliceStore } from '../slices/slice-store.ts';
 import { LineSplitter, parseAgentLine } from './agent-lines.ts';
 import { DueSlices } from './due-slices.ts';
+import { ReportParts } from './report-parts.ts';
 import { StreamOutput } from './stream-output.ts';
 
 export type Resume = Extract<AgentLine, { readonly type: 'resume' }>;
@@ -56,6 +59,9 @@ const NOWHERE = -1;
 /** Bytes that are written at a time: a thousand streams that come back at once take turns, among themselves and with everything else. */
 const PUMP_BYTES = 1 << 18;
 
+/** Reports of a client that may be under way: what comes while one is written is written together. With more it is not read on. */
+const MAX_REPORTS = 64;
+
 /** Time for a last line to reach a client. */
 const GOODBYE_MS = 1000;
 
@@ -75,6 +81,13 @@ export class HostStream {
   readonly #options: HostStreamOptions;
   readonly #output: StreamOutput;
   readonly #splitter = new LineSplitter();
+  readonly #parts = new ReportParts();
+  /** Reports that are not taken yet. */
+  #reports = 0;
+  /** Told when one of them is, or the stream is over. */
+  #onTaken: () => void = () => {};
+  /** Until when lines may be taken in this turn of the event loop; undefined: none was yet. */
+  #turnEnds: number | undefined;
   readonly #due = new DueSlices();
   #session = '';
   /** What the client said it holds, until the store is settled. */
@@ -118,7 +131,7 @@ export class HostStream {
     this.#notBefore = store.taken;
     const timer = setInterval(() => this.#tick(), keepaliveMs);
     this.#stop = () => clearInterval(timer);
-    socket.on('data', (chunk: Buffer) => this.#hear(chunk));
+    socket.on('data', (chunk: Buffer) => void this.#hear(chunk));
     socket.on('end', () => this.end('client went away'));
     socket.on('close', () => this.end('client went away'));
     socket.on('error', () => this.end('connection failed'));
@@ -176,22 +189,51 @@ export class HostStream {
   #finish(reason: string): void {
     this.#state = 'ended';
     this.#stop();
+    this.#onTaken();
     this.#due.clear();
     this.#sending = undefined;
     this.#options.onEnd(reason);
   }
 
-  #hear(chunk: Buffer): void {
+  /** In turns, and with no more reports under way than may be: the client is not read on before. */
+  async #hear(chunk: Buffer): Promise<void> {
     if (this.#state === 'ended') return;
+    const { socket } = this.#options;
+    socket.pause();
     try {
-      for (const line of this.#splitter.push(chunk)) this.#take(line);
+      for (const line of this.#splitter.push(chunk)) {
+        if (this.#isTurnOver()) await nextTurn();
+        if (this.#reports >= MAX_REPORTS) await this.#reportTaken();
+        this.#take(line);
+      }
+      if (this.#isTurnOver()) await nextTurn();
     } catch (err) {
       this.#refuseFor(err);
     }
+    socket.resume();
+  }
+
+  /** Several chunks may come in one turn of the event loop. */
+  #isTurnOver(): boolean {
+    const now = performance.now();
+    if (this.#turnEnds === undefined) {
+      this.#turnEnds = now + TURN_MS;
+      setImmediate(() => {
+        this.#turnEnds = undefined;
+      });
+    }
+    return now >= this.#turnEnds;
+  }
+
+  #reportTaken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onTaken = resolve;
+    });
   }
 
   #take(text: string): void {
-    const line = this.#state === 'ended' ? undefined : parseAgentLine(text);
+    if (this.#state === 'ended') return;
+    const line = parseAgentLine(text, this.#state === 'new' ? 'first' : 'later');
     if (line === undefined) return;
     if (line.type === 'resume') this.#ask(line);
     else if (this.#state === 'new') throw new CableError('InvalidInput', 'The first line of a host stream is resume.');
@@ -199,9 +241,16 @@ export class HostStream {
     else this.#report(line);
   }
 
-  #report({ type: _, ...report }: Extract<AgentLine, { readonly type: 'status' }>): void {
+  #report({ type: _, ...line }: Extract<AgentLine, { readonly type: 'status' }>): void {
     const { plane, host } = this.#options;
-    void this.#whileOpen(plane.report(host, this.#session, report));
+    const report = this.#parts.take(line);
+    if (report === undefined) return;
+    this.#reports += 1;
+    const taken = this.#whileOpen(plane.report(host, this.#session, report));
+    void taken.finally(() => {
+      this.#reports -= 1;
+      this.#onTaken();
+    });
   }
 
   #ask(resume: Resume): void {

@@ -5,14 +5,14 @@ import {
   type HostStatusReport,
   isMachineAddress,
   isUuid,
+  MAX_VIFS_A_REPORT,
   parseIp,
   type RefusedEntries,
+  type ReportPart,
   type StoreHistory,
   type VifStatus,
 } from '@cable/model';
 
-/** Ports a host may report at once; a host with more sends several reports. */
-export const MAX_VIFS_A_REPORT = 4096;
 const MAX_REASON = 256;
 const MAX_VERSION = 64;
 const MAX_HISTORY = 128;
@@ -95,7 +95,7 @@ function parseId(value: unknown, field: string): string {
 /** Throws `InvalidInput` naming the field. When a port is named twice the last word counts. */
 export function parseStatusReport(body: unknown): HostStatusReport {
   const fields = parseFields(body, 'body');
-  const { revision, full, vifs, refused } = fields;
+  const { revision, full, vifs, part, refused } = fields;
   if (!Number.isSafeInteger(revision) || (revision as number) < 0) throw invalid('revision', 'a revision, or 0');
   if (typeof full !== 'boolean') throw invalid('full', 'true or false');
   if (!Array.isArray(vifs) || vifs.length > MAX_VIFS_A_REPORT) {
@@ -106,8 +106,18 @@ export function parseStatusReport(body: unknown): HostStatusReport {
     revision: revision as number,
     full,
     vifs: [...byPort.values()],
+    ...(part === undefined ? {} : { part: parsePart(part, full) }),
     ...(refused === undefined ? {} : { refused: parseRefused(refused) }),
   };
+}
+
+function parsePart(value: unknown, full: boolean): ReportPart {
+  const { number, of } = parseFields(value, 'part');
+  const isPart = Number.isSafeInteger(of) && Number.isSafeInteger(number);
+  if (!isPart || (number as number) < 1 || (number as number) > (of as number) || full) {
+    throw invalid('part', 'number, of 1 to of, in a report that is not full');
+  }
+  return { number: number as number, of: of as number };
 }
 
 function parseRefused(value: unknown): RefusedEntries {

@@ -1,13 +1,12 @@
-import { createBackoff, type Logger, sleep } from '@cable/kit';
-import { CableError, type HostStatusReport, type RefusedEntries, type VifStatus } from '@cable/model';
+import { createBackoff, type Logger, sleep, startTurns } from '@cable/kit';
+import { CableError, type HostStatusReport, MAX_VIFS_A_HOST, type RefusedEntries, type VifStatus } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import { aliveKey, objectKey, vifKey } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { type HostRegistry, notRegistered } from './registry.ts';
+import { isCut } from './report-parts.ts';
 import type { StatusWrite } from './status-writer.ts';
 
-/** Devices of which a host may keep a state; a bound on what one host can make the store hold. */
-const MAX_VIFS_A_HOST = 16_384;
 /** Each may bring the write of a port's status with it. */
 const OPS_A_TXN = 60;
 /** A host may change hands, or its port may change, while its report is written. */
@@ -17,7 +16,7 @@ const CATCH_UP_MS = 1000;
 
 export type ReportsDeps = {
   readonly store: Pick<Store, 'txn'>;
-  readonly tables: Pick<Tables, 'of' | 'modRevision' | 'revision' | 'waitFor'>;
+  readonly tables: Pick<Tables, 'of' | 'any' | 'modRevision' | 'revision' | 'waitFor'>;
   readonly registry: Pick<HostRegistry, 'hear' | 'kept'>;
   /** Takes over an acknowledgement. */
   readonly acknowledge: (host: string, revision: number) => void;
@@ -33,16 +32,20 @@ export type ReportsDeps = {
 /** A change of what is known of a host, and the change of a port's status that follows from it. */
 type Change = { readonly op: Op; readonly status?: StatusWrite | undefined };
 
-/** What a run has told and is not written yet, the last word for each device. `revision` and `refused` are its last words too. */
+/**
+ * What a run has told and is not written yet, the last word for each device. `revision` and `refused` are its last words too. What comes while it waits is
+ * added to it: a line costs what it says, not what waits.
+ */
 type Told = {
-  readonly revision: number;
-  readonly refused: RefusedEntries | undefined;
+  revision: number;
+  refused: RefusedEntries | undefined;
   /** What is not among `vifs` is gone. */
-  readonly isComplete: boolean;
-  readonly vifs: ReadonlyMap<string, VifStatus>;
+  isComplete: boolean;
+  vifs: Map<string, VifStatus>;
 };
 
-type Intake = { readonly session: string; told: Told; done: Promise<void> };
+/** `told`: what has come and is not being written; undefined: nothing. */
+type Intake = { readonly session: string; told: Told | undefined; done: Promise<void> };
 
 /** Takes in hosts' status reports, one at a time for each host. */
 export class Reports {
@@ -59,7 +62,8 @@ export class Reports {
    * `InvalidInput` for too many devices.
    */
   take(host: string, report: HostStatusReport): Promise<void> {
-    return this.#inTurn(host, () => this.#take(host, null, toldBy(report)));
+    const told = toldBy(isCut(report) ? { ...report, full: false } : report);
+    return this.#inTurn(host, () => this.#take(host, null, told));
   }
 
   /**
@@ -69,8 +73,7 @@ export class Reports {
   async tell(host: string, session: string, report: HostStatusReport): Promise<void> {
     const before = this.#intakes.get(host);
     if (before?.session === session) {
-      before.told = merge(before.told, toldBy(report));
-      if (before.told.vifs.size > MAX_VIFS_A_HOST) throw tooMany(host);
+      before.told = merge(host, before.told, toldBy(report));
       await before.done;
       return;
     }
@@ -83,10 +86,12 @@ export class Reports {
     }
     const intake: Intake = { session, told: toldBy(report), done: Promise.resolve() };
     this.#intakes.set(host, intake);
-    intake.done = this.#drain(host, intake).finally(() => {
-      if (this.#intakes.get(host) === intake) this.#intakes.delete(host);
-    });
+    intake.done = this.#drain(host, intake).finally(() => this.#close(host, intake));
     await intake.done;
+  }
+
+  #close(host: string, intake: Intake): void {
+    if (this.#intakes.get(host) === intake) this.#intakes.delete(host);
   }
 
   async #drain(host: string, intake: Intake): Promise<void> {
@@ -95,16 +100,18 @@ export class Reports {
     const backoff = createBackoff({ minMs: 50, maxMs: 2000 });
     for (;;) {
       const { told } = intake;
-      // What comes meanwhile is merged into an empty report, so that it is seen to be there.
-      const nothing: Told = { ...told, isComplete: false, vifs: new Map() };
-      intake.told = nothing;
+      if (told === undefined) {
+        // In the same turn: what is told from now on would be added to an intake that is over.
+        this.#close(host, intake);
+        return;
+      }
+      intake.told = undefined;
       try {
         await this.#inTurn(host, () => this.#take(host, session, told));
-        if (intake.told === nothing) return;
         backoff.reset();
       } catch (err) {
         if ((err instanceof CableError && !err.retryable) || !hasStream(host, session)) throw err;
-        intake.told = merge(told, intake.told);
+        intake.told = intake.told === undefined ? told : merge(host, told, intake.told);
         log.warn({ host, err }, 'report was not written, will retry');
         await sleep(backoff.next());
         if (!hasStream(host, session)) throw err;
@@ -133,9 +140,11 @@ export class Reports {
     const isComplete = told.isComplete && revision > 0;
     const vifs = [...told.vifs.values()];
     this.#checkNumber(host, vifs, isComplete);
+    const turns = startTurns();
     for (let at = 0; at < vifs.length; at += OPS_A_TXN) {
       const some = vifs.slice(at, at + OPS_A_TXN);
       await this.#write(host, session, () => this.#changes(host, some));
+      if (turns.due()) await turns.next();
     }
     if (isComplete) await this.#prune(host, session, told.vifs);
   }
@@ -145,11 +154,14 @@ export class Reports {
     return (await this.#deps.tables.waitFor(revision, CATCH_UP_MS)) ? revision : 0;
   }
 
+  /** A host that has too many, from a time when it might, may go on to speak of those. */
   #checkNumber(host: string, vifs: readonly VifStatus[], isComplete: boolean): void {
-    const known = isComplete ? [] : this.#deps.tables.of('vif').by('host', host);
-    if (vifs.length + known.length <= MAX_VIFS_A_HOST) return;
-    const all = new Set([...vifs.map((vif) => vif.portId), ...known.map((row) => row.port_id)]);
-    if (all.size > MAX_VIFS_A_HOST) throw tooMany(host);
+    if (vifs.length > MAX_VIFS_A_HOST) throw tooMany(host);
+    if (isComplete) return;
+    const rows = this.#deps.tables.of('vif');
+    let added = 0;
+    for (const { portId } of vifs) if (rows.get(`${host}/${portId}`) === undefined) added += 1;
+    if (added > 0 && added + this.#deps.tables.any('vif').count('host', host) > MAX_VIFS_A_HOST) throw tooMany(host);
   }
 
   #changes(host: string, vifs: readonly VifStatus[]): Change[] {
@@ -222,10 +234,16 @@ function toldBy(report: HostStatusReport): Told {
   };
 }
 
-/** One report that says what both said, one after the other. */
-function merge(first: Told | undefined, second: Told): Told {
+/** One report that says what both said, one after the other; `first` becomes it. Throws for too many devices, and leaves `first` as it is. */
+function merge(host: string, first: Told | undefined, second: Told): Told {
   if (first === undefined || second.isComplete) return second;
-  return { ...second, isComplete: first.isComplete, vifs: new Map([...first.vifs, ...second.vifs]) };
+  let added = 0;
+  for (const portId of second.vifs.keys()) if (!first.vifs.has(portId)) added += 1;
+  if (first.vifs.size + added > MAX_VIFS_A_HOST) throw tooMany(host);
+  for (const [portId, vif] of second.vifs) first.vifs.set(portId, vif);
+  first.revision = second.revision;
+  first.refused = second.refused;
+  return first;
 }
 
 function vifValue(vif: VifStatus): string {
@@ -233,9 +251,13 @@ function vifValue(vif: VifStatus): string {
 }
 
 function tooMany(host: string): CableError {
-  return new CableError('InvalidInput', `Host ${host} reports more than ${MAX_VIFS_A_HOST} devices.`, {
-    fields: { field: 'vifs' },
-  });
+  return new CableError(
+    'InvalidInput',
+    `Host ${host} reports more than ${MAX_VIFS_A_HOST} devices: a host may have that many.`,
+    {
+      fields: { field: 'vifs' },
+    },
+  );
 }
 
 function behind(): CableError {
