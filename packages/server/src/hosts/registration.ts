@@ -77,7 +77,8 @@ function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan
   const { host: name, identity } = entry;
   const aliveCompare: Compare = { kind: 'modRevision', key: aliveKey(name), revision: known.alive?.revision ?? 0 };
   if (entry.agentVersion === undefined) {
-    if (known.alive !== undefined && known.alive.row.session !== identity.session) throw superseded(name);
+    if (known.alive !== undefined && known.alive.row.session !== identity.session)
+      throw superseded(name, identity.session);
     const alive = context.aliveOp(entry, known.alive?.row);
     return { compares: [{ kind: 'exists', key: objectKey('host', name) }, aliveCompare], ops: [alive] };
   }
