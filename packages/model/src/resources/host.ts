@@ -36,8 +36,9 @@ export const hostResource = {
     acknowledged_revision: {
       type: 'integer',
       computed: true,
+      nullable: true,
       description:
-        'Everything that concerns the host up to this revision is programmed there; 0: nothing, or it is not alive.',
+        'Everything that concerns the host up to this revision is programmed there; null: not known, as it is not alive or has not said so since it came back.',
     },
     refused_entries: {
       type: 'integer',

@@ -70,7 +70,7 @@ test('another server knows all hosts by a floor and the few that lag', () => {
   assert.deepEqual([b.covers('h3', 3), b.covers('h3', 4)], [true, false]);
   assert.equal(acknowledgedRevision(tables, 'h3'), 3);
   assert.equal(acknowledgedRevision(tables, 'h200'), 20);
-  assert.equal(acknowledgedRevision(tables, 'nobody'), 0);
+  assert.equal(acknowledgedRevision(tables, 'nobody'), null);
 });
 
 test('however many lag, a server names few, and the floor is what the others of them have', () => {
@@ -119,6 +119,25 @@ test('a host is not forgotten for an entry that a later one has replaced', () =>
   assert.deepEqual(a.floor(9).behind, { h: 4 });
   a.leave('h', 2);
   assert.deepEqual(a.floor(9), { floor: 9, behind: {} });
+});
+
+test('what a host has programmed is not known until it has said so, and not of a host that is not alive', () => {
+  const { a, enter, put, tables } = setUp();
+  const shown = (): number | null => {
+    put('server', 'a', { ...a.floor(40), entered: 9 });
+    return acknowledgedRevision(tables, 'h');
+  };
+  assert.equal(shown(), null);
+  enter('a', 'h', 1);
+  assert.equal(shown(), null, 'it has said nothing');
+  a.hear('h', 0);
+  assert.equal(shown(), null, 'it has not looked yet');
+  a.hear('h', 30);
+  assert.equal(shown(), 30);
+  a.hear('h', 1000);
+  assert.equal(shown(), 40);
+  enter('a', 'h', 10);
+  assert.equal(shown(), null, 'the server said that before it came back');
 });
 
 test('what a host refuses is told by its server, until it refuses nothing, has another run or is gone', () => {

@@ -86,7 +86,7 @@ export class Acknowledgements {
 
   /** The last revision that the host itself is known to have programmed. */
   programmed(host: string): number {
-    if (this.#isElsewhere(host)) return acknowledgedRevision(this.#deps.tables, host);
+    if (this.#isElsewhere(host)) return acknowledgedRevision(this.#deps.tables, host) ?? 0;
     return this.#local.get(host)?.acked ?? 0;
   }
 
@@ -127,13 +127,13 @@ export function refusedEntries(tables: Pick<Tables, 'of'>, host: string): Refuse
   return server === undefined ? undefined : ofHost(server.refused, host);
 }
 
-/** The last revision that the host has programmed, as its server last said; 0: none, or it is not alive. */
-export function acknowledgedRevision(tables: Pick<Tables, 'of'>, host: string): number {
+/** The last revision that the host has programmed, as its server last said; null: that is not known: it is not alive, or has not said it since it came back. */
+export function acknowledgedRevision(tables: Pick<Tables, 'of'>, host: string): number | null {
   const alive = tables.of('alive').get(host);
   const server = alive?.server == null ? undefined : tables.of('server').get(alive.server);
   // What the server said before it knew of the host is not about it.
-  if (alive === undefined || server === undefined || alive.entry > server.entered) return 0;
-  return ofHost(server.behind, host) ?? server.floor;
+  if (alive === undefined || server === undefined || alive.entry > server.entered) return null;
+  return (ofHost(server.behind, host) ?? server.floor) || null;
 }
 
 /** A host may be named like what every object has, for example `constructor`. */

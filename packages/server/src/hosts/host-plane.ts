@@ -246,7 +246,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     await this.#refused.watch(host, async () => {
       // Such an agent may come from a server that has stopped, and report later.
       const alive = tables.of('alive').get(host);
-      if (alive !== undefined && alive.session !== null) throw superseded(host);
+      if (alive !== undefined && alive.session !== null) throw superseded(host, null);
     });
     this.#acknowledgements.opened(host, isKnown ? since : 0);
     this.streams.openV1(host, isKnown ? since : 0, openOutput());
@@ -311,7 +311,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     await this.ready(host);
     const alive = tables.of('alive').get(host);
     if (alive === undefined) throw notRegistered(host);
-    if (alive.session !== session) throw superseded(host);
+    if (alive.session !== session) throw superseded(host, session);
     if (held !== null) await this.#checkHistory(host, held, since);
     if (held !== null && !(await tables.waitFor(since, CATCH_UP_MS))) throw behind(since);
     this.#acknowledgements.opened(host, held === null ? 0 : since);
@@ -477,7 +477,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     if (after.server !== server) this.#acknowledgements.leave(host, before?.server === server ? before.entry : 0);
     if (before !== undefined && before.session !== after.session) {
       this.#log.info({ host, session: after.session, underlay: after.underlay }, 'another run speaks for the host');
-      this.streams.refuse(host, superseded(host));
+      this.streams.refuse(host, superseded(host, before.session));
     }
     if (before === undefined) {
       this.#log.info({ host, alive: true }, 'host liveness changed');

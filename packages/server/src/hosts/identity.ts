@@ -42,9 +42,16 @@ export function admit(
   );
 }
 
-/** The answer to a report or a stream of a run that is not the host's present one. */
-export function superseded(host: string): CableError {
-  return new CableError('HostSuperseded', `Another run of the agent speaks for host ${host} now.`, {
+/** The answer to a report or a stream of a run that is not the host's present one. `session`: what the refused run is called; null: it names none. */
+export function superseded(host: string, session: string | null): CableError {
+  if (session !== null) {
+    return new CableError('HostSuperseded', `Another run of the agent speaks for host ${host} now.`, {
+      fields: { host },
+    });
+  }
+  return new CableError('HostSuperseded', `The agent of host ${host} names its run, and this request names none.`, {
     fields: { host },
+    detail:
+      'Nothing has changed: only the agent speaks for its host. To see what a host is told, run cable show agent there. An agent of protocol 1 has to register first.',
   });
 }

@@ -278,7 +278,8 @@ test('under steady change all of three hundred hosts become known to another ser
         await putObject(place.store, 'port', testPort(0x100 + (n % 600), NET, `h${n % 300}`, { name: `${n}` }));
       }
     })();
-    const known = (): number => agents.filter(({ host }) => acknowledgedRevision(b.tables, host) > first + 300).length;
+    const known = (): number =>
+      agents.filter(({ host }) => (acknowledgedRevision(b.tables, host) ?? 0) > first + 300).length;
     try {
       await until(() => known() === 300, 'all hosts known', 20_000);
       assert.ok(n > 50, `${n} changes`);

@@ -18,7 +18,7 @@ export type EntryPlan = { readonly compares: readonly Compare[]; readonly ops: r
 
 export type PlanContext = {
   readonly hasStream: (host: string) => boolean;
-  /** The put of the `alive` key; `before`: what stands there. */
+  /** The put of the `alive` key; `before`: what stands there. Called for an entry that is let in alone. */
   readonly aliveOp: (entry: Entry, before: AliveRow | undefined) => Op;
   readonly now: () => Date;
 };
@@ -76,9 +76,10 @@ export async function planFromStore(store: Pick<Store, 'get'>, context: PlanCont
 function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan): EntryPlan {
   const { host: name, identity } = entry;
   const aliveCompare: Compare = { kind: 'modRevision', key: aliveKey(name), revision: known.alive?.revision ?? 0 };
-  const alive = context.aliveOp(entry, known.alive?.row);
   if (entry.agentVersion === undefined) {
-    if (known.alive !== undefined && known.alive.row.session !== identity.session) throw superseded(name);
+    if (known.alive !== undefined && known.alive.row.session !== identity.session)
+      throw superseded(name, identity.session);
+    const alive = context.aliveOp(entry, known.alive?.row);
     return { compares: [{ kind: 'exists', key: objectKey('host', name) }, aliveCompare], ops: [alive] };
   }
   if (known.alive !== undefined) {
@@ -88,7 +89,7 @@ function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan
   const host = planHost(context, entry, entry.agentVersion, known.host);
   return {
     compares: [...host.compares, ...claim.compares, aliveCompare],
-    ops: [...host.ops, ...claim.ops, alive],
+    ops: [...host.ops, ...claim.ops, context.aliveOp(entry, known.alive?.row)],
   };
 }
 

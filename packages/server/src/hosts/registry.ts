@@ -90,12 +90,12 @@ export class HostRegistry {
     const heard = this.#heard.get(host);
     if (row === undefined) {
       if (heard === undefined || !this.#isFresh(heard)) throw notRegistered(host);
-      if (heard.identity.session !== session) throw superseded(host);
+      if (heard.identity.session !== session) throw superseded(host, session);
       heard.at = monotonicMs();
       this.#keep(host, heard.identity);
       return;
     }
-    if (row.session !== session) throw superseded(host);
+    if (row.session !== session) throw superseded(host, session);
     if (heard !== undefined && heard.identity.session === session) heard.at = monotonicMs();
     else this.#heard.set(host, { identity: this.#identityOf(row), at: monotonicMs() });
     if (row.server !== server) this.#keep(host, this.#identityOf(row));
