@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { createLogger, sayLast } from '@cable/kit';
 import { runAgent } from './agent.ts';
@@ -14,6 +15,8 @@ async function main(): Promise<void> {
   const log = createLogger(options.logLevel);
   if (options.teardown) return teardown(options, log);
   const stop = new AbortController();
+  // Each part listens; Node takes more than ten for a leak, and says so on standard error.
+  setMaxListeners(0, stop.signal);
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
   await runAgent(options, socketPath, { log, signal: stop.signal });
   log.info({ host: options.host }, 'agent ended, the data plane stays');
