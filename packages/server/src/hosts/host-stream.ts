@@ -90,6 +90,8 @@ export class HostStream {
   #turnEnds: number | undefined;
   readonly #due = new DueSlices();
   #session = '';
+  /** The client holds ports of its own, or may. */
+  #hasPorts = false;
   /** What the client said it holds, until the store is settled. */
   #resume: Resume | undefined;
   #state: 'new' | 'asking' | 'resuming' | 'catching up' | 'live' | 'ended' = 'new';
@@ -122,6 +124,10 @@ export class HostStream {
   /** True while something is due, or was written without a `sync` or bookmark behind it. */
   get owes(): boolean {
     return this.#state !== 'live' || this.#unmarked || !this.#isSent;
+  }
+
+  get #ownKey(): SliceKey {
+    return `host:${this.#options.host}`;
   }
 
   /** Takes the connection over, and waits for the agent's first line. */
@@ -288,6 +294,7 @@ export class HostStream {
       return;
     }
     const held = new Map(Object.entries(slices));
+    this.#hasPorts = held.has(this.#ownKey);
     for (const key of store.keysOf(host)) {
       const digest = held.get(key);
       held.delete(key);
@@ -362,13 +369,18 @@ export class HostStream {
   }
 
   #startSending(key: SliceKey, snapshot: Snapshot): void {
+    this.#due.delete(key);
+    this.#add({ type: 'reset', key, revision: this.#options.store.revision });
+    if (key === this.#ownKey) this.#sayDeleted(key);
+    this.#sending = { key, snapshot, next: 0 };
+  }
+
+  /** What does not follow a reset is absent, and may be lost; these ports are not. */
+  #sayDeleted(key: SliceKey): void {
     const { store } = this.#options;
     const { revision } = store;
-    this.#due.delete(key);
-    this.#add({ type: 'reset', key, revision });
-    // What does not follow is absent, and may be lost; these are not.
-    for (const item of store.deletedFrom(key)) this.#add({ type: 'delete', key, item, revision });
-    this.#sending = { key, snapshot, next: 0 };
+    if (this.#hasPorts) for (const item of store.deletedFrom(key)) this.#add({ type: 'delete', key, item, revision });
+    this.#hasPorts = true;
   }
 
   #sendChunk(sending: Sending): void {
