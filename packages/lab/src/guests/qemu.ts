@@ -66,11 +66,12 @@ function qemuCommand(options: QemuOptions): readonly string[] {
   return command;
 }
 
-/** A machine under emulation on a busy computer is slow: a minute is the deadline, seconds are normal. */
+/** A machine under emulation on a busy computer is slow: a minute is the deadline, seconds are normal. Its console comes character by character: only whole lines are looked at. */
 function waitFor<T>(qemu: LabProcess, what: string, look: (output: string) => T | undefined): Promise<T> {
   return eventually({ what: `the QEMU guest: ${what}`, deadlineMs: 60_000 }, () => {
     checkAlive(qemu);
-    return look(qemu.log.read().replaceAll('\r', ''));
+    const output = qemu.log.read().replaceAll('\r', '');
+    return look(output.slice(0, output.lastIndexOf('\n') + 1));
   });
 }
 
