@@ -121,7 +121,7 @@ export class HostLoop {
       error: this.#error,
       held: this.#held(),
       refused: this.#deps.reconciler.otherFailures(),
-      unknown: this.#isSynced ? this.#deps.reconciler.unknownVifs : null,
+      unknown: this.#unknown(),
       rounds: this.#rounds,
       writes: this.#writes,
     };
@@ -172,7 +172,7 @@ export class HostLoop {
 
   /** Ports that the server does not know may go. Returns how many that are; null: nothing waits for it. */
   confirmUnknown(): UnknownVifs | null {
-    const { unknown } = this.view;
+    const unknown = this.#unknown();
     if (unknown === null) return null;
     this.#deps.reconciler.prune();
     this.#loop?.trigger();
@@ -245,9 +245,13 @@ export class HostLoop {
     this.#waiters.wake(ports, (wanted) => this.#isUp(wanted));
   }
 
+  #unknown(): UnknownVifs | null {
+    return this.#isSynced ? this.#deps.reconciler.unknownVifs : null;
+  }
+
   #sayUnknown({ synced }: Position): void {
     this.#isSynced ||= synced;
-    const { unknown } = this.view;
+    const unknown = this.#unknown();
     if (unknown === null || this.#saidUnknown) return;
     this.#saidUnknown = true;
     this.#deps.log.error(
