@@ -585,13 +585,7 @@ for (const [what, disturb] of [
   ],
 ] as const) {
   test(`a directory that is ${what} while the agent runs is noticed and said, and all is written anew`, async (t) => {
-    const stateDir = freshDir();
-    const stop = new AbortController();
-    t.after(() => stop.abort());
-    t.mock.timers.enable({ apis: ['setTimeout'] });
-    const { state, disk } = await openHostState({ host: 'h1', stateDir }, { ...QUIET, signal: stop.signal });
-    for (const line of linesAt(1)) state.take(line);
-    await state.complete({ revision: 1, history: HISTORY });
+    const { stateDir, state, disk } = await openWithMockedTimers(t);
     disturb(stateDir);
     for (const line of linesAt(2)) state.take(line);
     assert.equal((await state.complete({ revision: 2, history: HISTORY })).kind, 'applied');
@@ -610,14 +604,22 @@ for (const [what, disturb] of [
   });
 }
 
-test('a directory that is removed is noticed also when nothing but a revision, or a session, comes', async (t) => {
+/** A state of revision 1 on disk; its retries come when the test lets time pass. */
+async function openWithMockedTimers(
+  t: TestContext,
+): Promise<Awaited<ReturnType<typeof openHostState>> & { readonly stateDir: string }> {
   const stateDir = freshDir();
   const stop = new AbortController();
   t.after(() => stop.abort());
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { state, disk } = await openHostState({ host: 'h1', stateDir }, { ...QUIET, signal: stop.signal });
-  for (const line of linesAt(1)) state.take(line);
-  await state.complete({ revision: 1, history: HISTORY });
+  const opened = await openHostState({ host: 'h1', stateDir }, { ...QUIET, signal: stop.signal });
+  for (const line of linesAt(1)) opened.state.take(line);
+  await opened.state.complete({ revision: 1, history: HISTORY });
+  return { ...opened, stateDir };
+}
+
+test('a directory that is removed is noticed also when nothing but a revision, or a session, comes', async (t) => {
+  const { stateDir, state, disk } = await openWithMockedTimers(t);
   rmSync(stateDir, { recursive: true });
   await disk.saveSession('session-2');
   assert.match(disk.status.reason ?? '', /removed or replaced/);
