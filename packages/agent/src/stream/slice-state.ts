@@ -187,6 +187,11 @@ export class SliceState implements SliceReader {
    * nor trusted like it. Returns how many ports of the host end.
    */
   async #giveWay(plans: Map<string, SlicePlan>, out: PlanOutput): Promise<number> {
+    // With no endpoint another and nothing newly kept, all is as it was judged before.
+    const isNews = [...plans].some(
+      ([key, plan]) => key.startsWith('endpoints:') || plan.kept > (this.#slices.get(key) ?? NO_SLICE).kept,
+    );
+    if (!isNews) return 0;
     const kept = new Map<string, { readonly key: string; readonly item: string; readonly place: Place }[]>();
     for (const key of new Set([...this.#keeping, ...plans.keys()])) {
       if ((plans.get(key) ?? this.#slices.get(key) ?? NO_SLICE).kept === 0) continue;
