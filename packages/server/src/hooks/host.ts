@@ -9,10 +9,7 @@ import type { Tables } from '../tables.ts';
 export const hostHooks: ResourceHooks<AnyObject> = defineHooks<Host>({
   delete: ({ plan, tables }, host) => {
     if (tables.of('alive').get(host.id) !== undefined) {
-      throw new CableError('InUse', `Host ${host.id} is alive.`, {
-        label: 'Host',
-        detail: 'Stop its agent; some 20 seconds later the host is not alive any more.',
-      });
+      throw isAlive(host.id);
     }
     const ports = tables.of('port').by('binding:host_id', host.id);
     if (ports.length > 0) throw hasPorts(host.id, ports.length);
@@ -34,6 +31,14 @@ export const hostHooks: ResourceHooks<AnyObject> = defineHooks<Host>({
 export const agentHooks: ResourceHooks<AnyObject> = {
   rows: (tables) => [...tables.of('host').values()].map((host) => agentOf(tables, host)),
 };
+
+/** Why nothing is done to a host whose agent runs. */
+export function isAlive(host: string): CableError {
+  return new CableError('InUse', `Host ${host} is alive.`, {
+    label: 'Host',
+    detail: 'Stop its agent; some 20 seconds later the host is not alive any more.',
+  });
+}
 
 function hasPorts(host: string, count: number): CableError {
   const filter = encodeURIComponent(host);

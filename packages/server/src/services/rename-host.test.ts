@@ -71,7 +71,8 @@ test('a host that is alive, a name that is another host’s, and what is no name
   assert.match(await refused(rename(harness, undefined), 400, 'InvalidInput'), /name/);
   assert.match(await refused(rename(harness, 'old'), 400, 'InvalidInput'), /has this name/);
   await server.plane.register('old', { underlay: UNDERLAY, agentVersion: '1' });
-  assert.match(await refused(rename(harness, 'new'), 409, 'HostInUse'), /stop its agent/);
+  assert.match(await refused(rename(harness, 'new'), 409, 'HostInUse'), /old is alive/);
+  assert.match(String((await rename(harness, 'new')).body['NeutronError']?.['detail']), /^Stop its agent/);
   const member = { 'x-roles': 'member', 'x-project-id': 'p' };
   const path = '/cable/v1/hosts/old/rename';
   await refused(harness.send('PUT', path, { name: 'new' }, member), 404, 'HostNotFound');

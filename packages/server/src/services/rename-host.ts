@@ -1,6 +1,7 @@
 /** `rename` of a host: the machine is the same, so are its underlay address and its ports. */
 import type { Attributes, Caller } from '@cable/api';
 import { type AnyObject, CableError, type Host } from '@cable/model';
+import { isAlive } from '../hooks/host.ts';
 import { parseHostName } from '../hosts/parse.ts';
 import { aliveKey, objectKey, underlayKey, vifPrefix } from '../keys.ts';
 import type { ServiceDeps, WriteContext } from './context.ts';
@@ -39,12 +40,7 @@ export async function renameHost(deps: ServiceDeps, id: string, body: Attributes
 function deadHost({ deps, plan, tables }: WriteContext, id: string): Host {
   const host = tables.of('host').get(id);
   if (host === undefined) throw notFound(deps.resources.named('host'), id);
-  if (tables.of('alive').get(id) !== undefined) {
-    throw new CableError('InUse', `Host ${id} is alive: stop its agent first.`, {
-      label: 'Host',
-      detail: 'Stop the agent; 20 seconds later the host is not alive any more.',
-    });
-  }
+  if (tables.of('alive').get(id) !== undefined) throw isAlive(id);
   plan.requireAbsent(aliveKey(id));
   return host;
 }
