@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { quantile } from '../lib/statistics.ts';
 import { type ChangeFigures, type Measured, measureChanges } from './changes.ts';
-import { type Cloud, createCloud, inParallel, registerHost } from './cloud.ts';
+import { type Cloud, createCloud, inParallel, portBody, registerHost } from './cloud.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import { type Fleet, startFleet } from './fleet.ts';
 import { figuresOf, startCpu } from './process-figures.ts';
@@ -20,6 +20,7 @@ export type PhaseOptions = {
 
 const SYNC_MS = 600_000;
 const RESTARTED_AGENTS = 100;
+const BURST_PORTS = 300;
 const IDLE_MS = 5000;
 const HOSTS_SILENT_MS = 30_000;
 
@@ -226,14 +227,16 @@ async function failOver(bed: Bed): Promise<readonly Row[]> {
   ];
 }
 
-/** Kill, start, and all agents resume. */
+/** A kill amid changes, which most hosts are not told of, start, and all agents resume. */
 async function restartServer(bed: Bed): Promise<readonly Row[]> {
   const { world, fleet, cluster, options } = bed;
   options.say(`${world.size.name}: restarting every server`);
   await fleet.take();
+  const ended = await burst(bed);
   for (let index = 0; index < cluster.servers.length; index += 1) await cluster.kill(index);
   const readyMs = await cluster.start(0);
   for (let index = 1; index < cluster.servers.length; index += 1) await cluster.start(index);
+  await ended();
   const startedAt = performance.now();
   await fleet.synced(SYNC_MS);
   const { syncs, bytes } = await fleet.take();
@@ -243,6 +246,15 @@ async function restartServer(bed: Bed): Promise<readonly Row[]> {
       note: `${syncs.length} syncs, ${show(bytes / Math.max(1, syncs.length) / 1024)} KiB each`,
     }),
   ];
+}
+
+/** Begins to create ports, and resolves when some are there; the answer resolves when all have been answered or have failed. */
+async function burst({ world, cloud }: Bed): Promise<() => Promise<unknown>> {
+  const wishes = world.ports.slice(0, BURST_PORTS);
+  const creates = wishes.map((wish) => cloud.client.create('port', portBody(cloud, world, wish)));
+  const all = Promise.allSettled(creates);
+  await Promise.all(creates.slice(0, BURST_PORTS / 10));
+  return () => all;
 }
 
 function serverPids(bed: Bed): readonly number[] {

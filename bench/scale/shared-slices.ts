@@ -1,10 +1,21 @@
+import { bucketOf } from '@cable/model';
+
 /**
  * What the agents of one process hold. All hosts are sent the same bytes of a slice, so the simulation keeps each slice once, as the hash of its header
  * and of each item: thousands of agents fit into one process, and still resume with true digests.
  */
-type Held = { header: number; readonly items: Map<string, number>; digest: number };
+type Held = {
+  header: number;
+  readonly items: Map<string, number>;
+  digest: number;
+  /** Digests by bucket, as of a digest of the whole. */
+  buckets?: { readonly digest: number; readonly of: number; readonly text: string };
+};
 
 const MODULUS = 2 ** 48;
+
+/** Buckets of a slice that are sent anew, and what is in them. */
+export type Renewal = { readonly of: number; readonly buckets: ReadonlySet<number>; readonly items: Set<string> };
 
 /** Slices by key; lines may repeat, in any order of agents. */
 export class SharedSlices {
@@ -33,6 +44,27 @@ export class SharedSlices {
   /** Digest of a slice; 0: unknown. */
   digest(key: string): number {
     return this.#slices.get(key)?.digest ?? 0;
+  }
+
+  /** Digests of the slice's items by bucket, as JSON: made once for all agents that are asked. */
+  bucketDigests(key: string, of: number): string {
+    const held = this.#held(key);
+    const digest = (held.digest - held.header + MODULUS) % MODULUS;
+    if (held.buckets?.digest === digest && held.buckets.of === of) return held.buckets.text;
+    const digests = Array<number>(of).fill(0);
+    for (const [item, hash] of held.items) {
+      const bucket = bucketOf(item, of);
+      digests[bucket] = ((digests[bucket] ?? 0) + hash) % MODULUS;
+    }
+    held.buckets = { digest, of, text: JSON.stringify(digests) };
+    return held.buckets.text;
+  }
+
+  /** These are all the items in these buckets. */
+  renewed(key: string, { of, buckets, items }: Renewal): void {
+    for (const item of [...(this.#slices.get(key)?.items.keys() ?? [])]) {
+      if (buckets.has(bucketOf(item, of)) && !items.has(item)) this.delete(key, item);
+    }
   }
 
   header(key: string, hash: number): void {

@@ -6,9 +6,16 @@ import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import { type AgentLine, HOST_PROTOCOL, HOST_UPGRADE, type HostWelcome, type StoreHistory } from '@cable/model';
+import {
+  type AgentLine,
+  HOST_PROTOCOL,
+  HOST_UPGRADE,
+  type HostWelcome,
+  type ServerLine,
+  type StoreHistory,
+} from '@cable/model';
 import { untilListens } from './reachable.ts';
-import type { SharedSlices } from './shared-slices.ts';
+import type { Renewal, SharedSlices } from './shared-slices.ts';
 
 const HEARTBEAT_MS = 5000;
 const RETRY_MS = { least: 100, most: 1000 };
@@ -50,6 +57,8 @@ export class SimulatedAgent {
   readonly #keys = new Set<string>();
   /** Slices that this agent is being sent whole and that nobody else of the process holds as a whole. */
   readonly #feeding = new Set<string>();
+  /** Slices of which some buckets are being sent. */
+  readonly #renewals = new Map<string, Renewal>();
   readonly #newPorts: string[] = [];
   #socket: Socket | undefined;
   #rest: Buffer | undefined;
@@ -106,6 +115,7 @@ export class SimulatedAgent {
     const socket = await upgrade(`${server}${path}/watch`);
     this.#socket = socket;
     this.#rest = undefined;
+    this.#renewals.clear();
     this.#synced = false;
     this.#bytes = 0;
     if (warm && this.#revision === 0) for (const key of slices.keys()) this.#keys.add(key);
@@ -116,6 +126,7 @@ export class SimulatedAgent {
       since: warm && this.#revision === 0 ? 1 : this.#revision,
       history: this.#history ?? welcome.history,
       slices: Object.fromEntries(held.map((key) => [key, slices.digest(key)])),
+      compares: true,
     };
     socket.write(`${JSON.stringify(resume)}\n`);
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
@@ -174,6 +185,12 @@ export class SimulatedAgent {
       case 'drop':
         this.#keys.delete(textAfter(head, '"key":"'));
         break;
+      case 'compare':
+        this.#compare(textAfter(head, '"key":"'), numberAfter(head, '"of":'));
+        break;
+      case 'reset-buckets':
+        this.#resetBuckets(line.toString('latin1'));
+        break;
       case 'sync':
       case 'bookmark':
         this.#complete(type, line.toString('latin1'));
@@ -196,6 +213,17 @@ export class SimulatedAgent {
     if (!slices.has(key) || this.#synced) slices.reset(key);
   }
 
+  #compare(key: string, of: number): void {
+    const digests = this.#options.slices.bucketDigests(key, of);
+    this.#socket?.write(`{"type":"buckets","key":"${key}","digests":${digests}}\n`);
+  }
+
+  #resetBuckets(line: string): void {
+    const { key, of, buckets } = JSON.parse(line) as Extract<ServerLine, { readonly type: 'reset-buckets' }>;
+    this.#feeding.add(key);
+    this.#renewals.set(key, { of, buckets: new Set(buckets), items: new Set() });
+  }
+
   #header(head: string): void {
     const key = textAfter(head, '"key":"');
     this.#keys.add(key);
@@ -208,6 +236,7 @@ export class SimulatedAgent {
     if (!this.#synced && !isOwn && !this.#feeding.has(key)) return;
     const item = textAfter(head, '"item":"');
     this.#options.slices.put(key, item, numberAfter(head, '"hash":'));
+    this.#renewals.get(key)?.items.add(item);
     if (!this.#synced) return;
     if (isOwn) this.#newPorts.push(item);
     else if (key.startsWith('endpoints:')) this.#options.observer.endpoint(item, false, monotonicMs());
@@ -230,6 +259,8 @@ export class SimulatedAgent {
       return;
     }
     const { slices, observer, host } = this.#options;
+    for (const [key, renewal] of this.#renewals) slices.renewed(key, renewal);
+    this.#renewals.clear();
     slices.sent(this.#feeding);
     this.#feeding.clear();
     this.#synced = true;

@@ -32,6 +32,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A full report of more devices than a line may have is in parts. An older server takes them for reports of some devices, and forgets none.',
       },
+      {
+        date: '2026-11-26',
+        change:
+          'A large slice is compared by buckets with an agent whose resume says that it compares; of an older one all of it is sent anew.',
+      },
     ],
   },
 ];
@@ -91,7 +96,11 @@ export type AgentLine =
       readonly history: StoreHistory | null;
       /** Digest of each slice it holds. */
       readonly slices: Readonly<Record<string, number>>;
+      /** It answers `compare`. Absent: it is not asked. */
+      readonly compares?: true;
     }
+  /** Answer to `compare`: digests of the slice's items as held, not as staged, by bucket (`bucketOf`), as many as it asks for; 0: nothing is in it. */
+  | { readonly type: 'buckets'; readonly key: string; readonly digests: readonly number[] }
   /** The heartbeat: every 5 s; and within `ackWithinMs` of a bookmark; and at once when a port's state changed. */
   | ({ readonly type: 'status' } & HostStatusReport)
   /** Everything is to be sent anew: the digest of `sync` is not that of what the agent holds. */
@@ -127,6 +136,20 @@ export type ServerLine =
   | { readonly type: 'delete'; readonly key: SliceKey; readonly item: string; readonly revision: number }
   /** What the client holds of the slice is void; its header and items follow before the next `sync` or `bookmark`. */
   | { readonly type: 'reset'; readonly key: SliceKey; readonly revision: number }
+  /**
+   * What the client holds of the slice's items in some buckets (`bucketOf`) of so many is void; the header and the items that are in them follow before
+   * the next `sync` or `bookmark`. Only to a client that has compared the slice.
+   */
+  | {
+      readonly type: 'reset-buckets';
+      readonly key: SliceKey;
+      readonly revision: number;
+      /** 1..`MAX_SLICE_BUCKETS` */
+      readonly of: number;
+      readonly buckets: readonly number[];
+    }
+  /** The client is to say what it holds of the slice, by so many buckets (1..`MAX_SLICE_BUCKETS`). No `sync` comes before it has. */
+  | { readonly type: 'compare'; readonly key: SliceKey; readonly of: number }
   /** The host does not need the slice any more, or what it was about is gone. */
   | { readonly type: 'drop'; readonly key: SliceKey; readonly revision: number }
   /** The client has everything as of `revision`. `digest`: sum of the digests of all its slices, modulo 2^48. `mark`: the store's as of `revision`. */

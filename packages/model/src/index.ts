@@ -10,6 +10,7 @@ export * from './resources/router.ts';
 export * from './resources/security-group.ts';
 export * from './resources/subnet.ts';
 export { BUILT_IN_RESOURCES } from './resources.ts';
+export * from './slice-buckets.ts';
 export type * from './slices.ts';
 export type * from './slices-v1.ts';
 export * from './underlay-mtu.ts';

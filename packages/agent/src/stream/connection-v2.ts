@@ -85,7 +85,7 @@ export class ConnectionV2 implements Connection {
     if (anew) state.beginAnew();
     reports.forget();
     const held = anew ? { since: 0, slices: {} } : { since, slices: state.digests() };
-    this.#send({ type: 'resume', session, history, ...held });
+    this.#send({ type: 'resume', session, history, ...held, compares: true });
   }
 
   async #take(line: ControlLine): Promise<Ending | undefined> {
@@ -103,6 +103,13 @@ export class ConnectionV2 implements Connection {
         return await this.#sync(line);
       case 'bookmark':
         return await this.#bookmark(line);
+      case 'compare':
+        this.#send({
+          type: 'buckets',
+          key: line.key,
+          digests: await this.#deps.state.bucketDigests(line.key, line.of),
+        });
+        return undefined;
       case 'unknown':
         return undefined;
     }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Logger, silentLogger } from '@cable/kit';
+import { bucketOf } from '@cable/model';
 import { fakeHash } from '../testing/fake-server.ts';
 import { HostState } from './host-state.ts';
 import type { SliceWrite } from './slice-plan.ts';
@@ -56,6 +57,16 @@ function openOn(disk: FakeDisk, log: Logger = silentLogger()): { state: HostStat
 /** One header (item `''`) or item as it must be. */
 type Entry = { readonly value: string; readonly kept: boolean };
 
+/** Whether the line voids what has this name. */
+function isVoided(
+  name: string,
+  line: Extract<ContentLine, { readonly type: 'reset' | 'reset-buckets' | 'drop' }>,
+): boolean {
+  if (!name.startsWith(`${line.key} `)) return false;
+  const item = name.slice(line.key.length + 1);
+  return line.type !== 'reset-buckets' || (item !== '' && line.buckets.numbers.has(bucketOf(item, line.buckets.of)));
+}
+
 /** What a host must hold, worked out entry by entry and without haste. */
 class Model {
   entries = new Map<string, Entry>();
@@ -71,7 +82,8 @@ class Model {
       } else if (line.type === 'delete') next.set(`${line.key} ${line.item}`, 'deleted');
       else {
         for (const name of new Set([...this.entries.keys(), ...next.keys()])) {
-          if (name.startsWith(`${line.key} `) && next.get(name) !== 'deleted') next.set(name, line.type);
+          if (!isVoided(name, line) || next.get(name) === 'deleted') continue;
+          next.set(name, line.type === 'drop' ? 'drop' : 'reset');
         }
       }
     }
@@ -153,11 +165,25 @@ function randomLines(random: () => number): ContentLine[] {
       ...Array.from({ length: items }, (_, i) => put(key, `i${(i + pick(2)) % 24}`)),
     ];
   };
+  const someBuckets = (key: string, items: number): ContentLine[] => {
+    const of = 1 + pick(8);
+    const buckets = { of, numbers: new Set(Array.from({ length: 1 + pick(of) }, () => pick(of))) };
+    const inBuckets = Array.from({ length: items }, (_, i) => `i${i}`).filter((item) =>
+      buckets.numbers.has(bucketOf(item, of)),
+    );
+    const header = value();
+    return [
+      { type: 'reset-buckets', key, buckets },
+      { type: 'header', key, held: held(key, null, header) },
+      ...inBuckets.filter(() => random() < 0.4).map((item) => put(key, item)),
+    ];
+  };
   const lines: ContentLine[] = [];
   const kind = random();
   if (kind < 0.2) lines.push(...whole(HOST, 24));
   else if (kind < 0.45) lines.push(...whole(HOST, pick(12)));
   else if (kind < 0.5) lines.push({ type: 'drop', key: HOST });
+  else if (kind < 0.7) lines.push(...someBuckets(HOST, 24));
   for (let i = pick(6); i > 0; i -= 1) lines.push(put(HOST, `i${pick(24)}`));
   for (let i = pick(4); i > 0; i -= 1) lines.push({ type: 'delete', key: HOST, item: `i${pick(24)}` });
   for (const key of OTHERS) {
@@ -166,6 +192,7 @@ function randomLines(random: () => number): ContentLine[] {
     else if (what < 0.3) lines.push(...whole(key, pick(8)));
     else if (what < 0.4) lines.push({ type: 'delete', key, item: `i${pick(8)}` });
     else if (what < 0.6) lines.push(put(key, `i${pick(8)}`));
+    else if (what < 0.75) lines.push(...someBuckets(key, 8));
   }
   return lines;
 }

@@ -121,6 +121,11 @@ export class HostState {
     return this.#deps.slices.digests();
   }
 
+  /** Digests of a slice's items, by bucket (`bucketOf`); a change waits until they are made. */
+  async bucketDigests(key: string, buckets: number): Promise<readonly number[]> {
+    return await this.#inTurn(() => this.#deps.slices.bucketDigests(key, buckets));
+  }
+
   /** Keys of all slices that the server gave. */
   givenKeys(): Iterable<string> {
     return this.#deps.slices.givenKeys();

@@ -149,7 +149,11 @@ test('an agent that comes back says what it holds, and with what it is then sent
   const resumed = await replayV2(lines, state);
   const { session: _, ...resume } = resumed.sent[0] as (typeof resumed.sent)[0] & { readonly session: string };
   const history = { cluster: '3f1c', mark: '8-c3d4' };
-  assert.deepEqual(resume, { type: 'resume', since, slices, history }, 'what the server was told at the recording');
+  assert.deepEqual(
+    resume,
+    { type: 'resume', since, slices, history, compares: true },
+    'what the server was told at the recording',
+  );
   assert.deepEqual(shownBy(state), shownBy(anew.state));
   assert.deepEqual(state.digests(), anew.state.digests());
   assert.deepEqual(state.position, { revision: 88, history: { cluster: '3f1c', mark: '9-e5f6' } });

@@ -1,4 +1,4 @@
-import type { ServerLine, StoreHistory } from '@cable/model';
+import { MAX_SLICE_BUCKETS, type ServerLine, type StoreHistory } from '@cable/model';
 import { isRecord, type JsonRecord, parseJson } from '../json.ts';
 import { isHash } from './digest.ts';
 import type { ContentLine } from './staged-lines.ts';
@@ -12,6 +12,7 @@ export type ControlLine =
   | { readonly type: 'refused'; readonly code: string; readonly message: string; readonly retry: boolean }
   | { readonly type: 'sync'; readonly revision: number; readonly digest: number; readonly mark?: string }
   | Extract<ServerLine, { readonly type: 'bookmark' }>
+  | { readonly type: 'compare'; readonly key: string; readonly of: number }
   | { readonly type: 'unknown' };
 
 /** Undefined: not a line of the protocol, whatever its number: the connection is broken. */
@@ -23,6 +24,7 @@ export function parseServerLine(text: string): ParsedLine | undefined {
     case 'put':
     case 'delete':
     case 'reset':
+    case 'reset-buckets':
     case 'drop': {
       const content = parseContent(line['type'], line);
       return content === undefined ? undefined : { type: 'content', line: content };
@@ -41,6 +43,10 @@ export function parseServerLine(text: string): ParsedLine | undefined {
     }
     case 'bookmark':
       return parseBookmark(line);
+    case 'compare': {
+      const { key, of } = line;
+      return typeof key === 'string' && isBucketCount(of) ? { type: 'compare', key, of } : undefined;
+    }
     default:
       return { type: 'unknown' };
   }
@@ -61,11 +67,23 @@ function parseContent(type: ContentLine['type'], line: JsonRecord): ContentLine 
   const { key, item, hash, value } = line;
   if (typeof key !== 'string') return undefined;
   if (type === 'reset') return { type, key, deliberate: false };
+  if (type === 'reset-buckets') return parseBucketReset(key, line);
   if (type === 'drop') return { type, key };
   if (type === 'delete') return typeof item === 'string' ? { type, key, item } : undefined;
   if (!isHash(hash) || !isRecord(value)) return undefined;
   if (type === 'header') return { type, key, held: { hash, value } };
   return typeof item === 'string' ? { type, key, item, held: { hash, value } } : undefined;
+}
+
+function parseBucketReset(key: string, { of, buckets }: JsonRecord): ContentLine | undefined {
+  if (!isBucketCount(of) || !Array.isArray(buckets)) return undefined;
+  const numbers = new Set<number>(buckets);
+  for (const number of numbers) if (!Number.isInteger(number) || number < 0 || number >= of) return undefined;
+  return { type: 'reset-buckets', key, buckets: { of, numbers } };
+}
+
+function isBucketCount(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= MAX_SLICE_BUCKETS;
 }
 
 function parseBookmark(line: JsonRecord): ParsedLine | undefined {

@@ -3,7 +3,7 @@ import type { SliceKey, SliceKind } from '@cable/model';
 import { sameJson } from '../json.ts';
 import { addHash, removeHash } from './digest.ts';
 import type { SliceChange } from './slice-reader.ts';
-import type { Held, StagedSlice } from './staged-lines.ts';
+import { type Held, isInVoidBucket, type StagedSlice } from './staged-lines.ts';
 
 /** What is to be kept of a slice on disk: its header (`item` null) or an item; `held` null: nothing any more. `gone`: the whole slice is. */
 export type SliceWrite = {
@@ -75,12 +75,12 @@ export async function planSlice(
   rule: AbsenceRule,
   out: PlanOutput,
 ): Promise<SlicePlan> {
-  const fate = fateOf(key, staged, rule);
+  const fate = fateOf(key, staged.void, rule);
   const header = staged.header === undefined ? fate(before.header) : keepEqual(before.header, staged.header);
   note(out, key, null, before.header, header);
   const plan =
     staged.void === undefined
-      ? await planEdits(key, before, editsOf(before, staged, rule), out)
+      ? await planEdits(key, before, editsOf(key, before, staged, rule), out)
       : await planItems(key, before, staged, fate, out);
   const tally = tallyWith(plan, staged.void === undefined ? before.header : null, header);
   const isGone = header === null && plan.size === 0;
@@ -106,7 +106,7 @@ export function withoutKept(plan: SlicePlan | undefined, slice: Slice, item: str
 /** What becomes of something of which nothing is staged. */
 type Fate = (old: Held | null) => Held | null;
 
-function fateOf(key: string, { void: why }: StagedSlice, rule: AbsenceRule): Fate {
+function fateOf(key: string, why: StagedSlice['void'], rule: AbsenceRule): Fate {
   const isAbsent = why !== undefined;
   const stays =
     !isAbsent ||
@@ -157,27 +157,41 @@ async function planItems(
   return { ...tally, size: items.size, items };
 }
 
-/** Header apart, what is said about a slice that stays: what is staged, and the end of what is only kept. */
-function* editsOf(before: Slice, staged: StagedSlice, rule: AbsenceRule): Generator<readonly [string, Held | null]> {
-  yield* staged.items;
-  if (rule !== 'remove' || before.kept === 0) return;
-  for (const [item, held] of before.items) if (held.kept && !staged.items.has(item)) yield [item, null];
+/**
+ * What becomes of the items of a slice that stays, as far as it may differ: of those that are staged, in buckets that are void, or end because they are
+ * only kept.
+ */
+function* editsOf(
+  key: string,
+  before: Slice,
+  staged: StagedSlice,
+  rule: AbsenceRule,
+): Generator<readonly [string, Held | null]> {
+  for (const [item, said] of staged.items) {
+    const old = before.items.get(item) ?? null;
+    yield [item, said === null ? null : keepEqual(old, said)];
+  }
+  const keptEnds = rule === 'remove' && before.kept > 0;
+  if (!keptEnds && staged.voidBuckets.length === 0) return;
+  const [asReset, asBefore] = [fateOf(key, 'reset', rule), fateOf(key, undefined, rule)];
+  for (const [item, old] of before.items) {
+    if (!staged.items.has(item)) yield [item, isInVoidBucket(staged, item) ? asReset(old) : asBefore(old)];
+  }
 }
 
-/** Items of a slice that stays, but for these edits. */
+/** Items of a slice that stays, but for what these become. */
 async function planEdits(
   key: string,
   before: Slice,
-  said: Iterable<readonly [string, Held | null]>,
+  become: Iterable<readonly [string, Held | null]>,
   out: PlanOutput,
 ): Promise<ItemsPlan> {
   const edits: (readonly [string, Held | null])[] = [];
   let tally: Tally = before;
   let { size } = before.items;
-  for (const [item, one] of said) {
+  for (const [item, held] of become) {
     if (out.turns.due()) await out.turns.next();
     const old = before.items.get(item) ?? null;
-    const held = one === null ? null : keepEqual(old, one);
     if (held === old) continue;
     edits.push([item, held]);
     tally = tallyWith(tally, old, held);

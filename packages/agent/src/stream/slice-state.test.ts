@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bucketOf } from '@cable/model';
 import { fakeHash } from '../testing/fake-server.ts';
-import { ownHash } from './digest.ts';
+import { addHash, ownHash } from './digest.ts';
 import { SliceState } from './slice-state.ts';
 import type { ContentLine, Held } from './staged-lines.ts';
 import { seededRandom } from './testing/random.ts';
@@ -23,7 +24,10 @@ function applyToModel(model: Model, line: ContentLine): void {
     return;
   }
   const slice = model.get(line.key) ?? new Map<string, string>();
-  if (line.type === 'header') slice.set('', JSON.stringify(line.held.value));
+  if (line.type === 'reset-buckets') {
+    const { of, numbers } = line.buckets;
+    for (const item of [...slice.keys()]) if (item !== '' && numbers.has(bucketOf(item, of))) slice.delete(item);
+  } else if (line.type === 'header') slice.set('', JSON.stringify(line.held.value));
   else if (line.type === 'put') slice.set(line.item, JSON.stringify(line.held.value));
   else slice.delete(line.item);
   if (slice.size > 0) model.set(line.key, slice);
@@ -76,7 +80,11 @@ function randomLine(random: () => number): ContentLine {
   if (kind < 0.5) return { type: 'put', key, item, held: held(key, item, value) };
   if (kind < 0.7) return { type: 'delete', key, item };
   if (kind < 0.85) return { type: 'header', key, held: held(key, null, value) };
-  if (kind < 0.95) return { type: 'reset', key, deliberate: random() < 0.5 };
+  if (kind < 0.9) return { type: 'reset', key, deliberate: random() < 0.5 };
+  if (kind < 0.95) {
+    const of = 1 + pick(5);
+    return { type: 'reset-buckets', key, buckets: { of, numbers: new Set([pick(of), pick(of)]) } };
+  }
   return { type: 'drop', key };
 }
 
@@ -303,4 +311,23 @@ test('a large change is prepared in turns, and a large edit gives the same as ma
   for (const [, value] of state.items(`endpoints:${uuid(1)}`)) if (value.host === 'h2') moved += 1;
   assert.equal(moved, 8_000);
   assert.equal(prepared.changes.length, 12_000);
+});
+
+test('digests by bucket are of what is held and not only kept, header apart, and add up to the digest of the slice', async () => {
+  const state = new SliceState();
+  const key = 'endpoints:a';
+  const items = Array.from({ length: 100 }, (_, n) => `i${n}`);
+  state.load(key, null, held(key, null, { v: 1 }));
+  for (const item of items) state.load(key, item, held(key, item, { item }));
+  state.load(key, 'kept', { ...held(key, 'kept', {}), kept: true });
+  const digests = await state.bucketDigests(key, 7);
+  for (let bucket = 0; bucket < 7; bucket += 1) {
+    const sum = items
+      .filter((item) => bucketOf(item, 7) === bucket)
+      .reduce((digest, item) => addHash(digest, fakeHash(key, item, { item })), 0);
+    assert.equal(digests[bucket], sum);
+  }
+  const all = digests.reduce(addHash, fakeHash(key, null, { v: 1 }));
+  assert.deepEqual(state.digests(), { [key]: all });
+  assert.deepEqual(await state.bucketDigests('endpoints:b', 3), [0, 0, 0]);
 });

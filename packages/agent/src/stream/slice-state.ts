@@ -1,5 +1,5 @@
 import { startTurns } from '@cable/kit';
-import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
+import { bucketOf, type SliceHeader, type SliceItem, type SliceKey, type SliceKind } from '@cable/model';
 import { addHash, removeHash } from './digest.ts';
 import { type Place, placeOf } from './kept-places.ts';
 import type { PortAbsence } from './removal-guard.ts';
@@ -16,7 +16,7 @@ import {
   withoutKept,
 } from './slice-plan.ts';
 import type { SliceChange, SliceReader } from './slice-reader.ts';
-import { type ContentLine, type Held, NOTHING_STAGED, StagedLines } from './staged-lines.ts';
+import { type ContentLine, type Held, isInVoidBucket, NOTHING_STAGED, StagedLines } from './staged-lines.ts';
 
 /** Lines, or the end of what was kept, as one change that can be applied at once. */
 export type PreparedChange = {
@@ -84,6 +84,18 @@ export class SliceState implements SliceReader {
     return Object.fromEntries(Array.from(this.#given(), ([key, slice]) => [key, slice.digest]));
   }
 
+  /** Digests of the slice's items that count, by bucket; made in turns, during which nothing may be applied. */
+  async bucketDigests(key: string, buckets: number): Promise<readonly number[]> {
+    const digests = new Array<number>(buckets).fill(0);
+    const turns = startTurns();
+    for (const [item, held] of this.#slices.get(key)?.items ?? []) {
+      if (turns.due()) await turns.next();
+      const bucket = bucketOf(item, buckets);
+      if (!held.kept) digests[bucket] = addHash(digests[bucket] ?? 0, held.hash);
+    }
+    return digests;
+  }
+
   /** Keys of all slices that the server gave and did not leave out, also of unknown kinds. */
   *givenKeys(): Generator<string> {
     for (const [key] of this.#given()) yield key;
@@ -143,8 +155,11 @@ export class SliceState implements SliceReader {
       if (said === null) deleted += 1;
     }
     let absent = 0;
-    if (staged.void === 'reset' || staged.void === 'drop') {
-      for (const [item, held] of items) if (!held.kept && !staged.items.has(item)) absent += 1;
+    const isWhole = staged.void === 'reset' || staged.void === 'drop';
+    if (isWhole || staged.voidBuckets.length > 0) {
+      for (const [item, held] of items) {
+        if (!held.kept && !staged.items.has(item) && (isWhole || isInVoidBucket(staged, item))) absent += 1;
+      }
     }
     return { live, absent, kept, deleted };
   }

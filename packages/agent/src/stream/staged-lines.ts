@@ -1,3 +1,5 @@
+import { bucketOf } from '@cable/model';
+
 /**
  * A header or an item as held: the server's hash of it, and the value. `kept`: the server left it out, and it stays for the sake of ports that it left out
  * too (`judgeRemoval`); no digest counts it.
@@ -5,15 +7,19 @@
 export type Held = { readonly hash: number; readonly value: object; readonly kept?: true };
 
 /**
- * What a line says about content, whatever protocol it came by. `reset` voids what is held of a slice, `drop` the slice itself. `deliberate`: items
- * that do not follow a reset are deleted, not absent.
+ * What a line says about content, whatever protocol it came by. `reset` voids what is held of a slice, `reset-buckets` items of it, `drop` the slice itself.
+ * `deliberate`: items that do not follow a reset are deleted, not absent.
  */
 export type ContentLine =
   | { readonly type: 'header'; readonly key: string; readonly held: Held }
   | { readonly type: 'put'; readonly key: string; readonly item: string; readonly held: Held }
   | { readonly type: 'delete'; readonly key: string; readonly item: string }
   | { readonly type: 'reset'; readonly key: string; readonly deliberate: boolean }
+  | { readonly type: 'reset-buckets'; readonly key: string; readonly buckets: Buckets }
   | { readonly type: 'drop'; readonly key: string };
+
+/** Some of so many buckets (`bucketOf`). */
+export type Buckets = { readonly of: number; readonly numbers: ReadonlySet<number> };
 
 /** What lines have said about one slice since the last applied change. */
 export type StagedSlice = {
@@ -22,6 +28,8 @@ export type StagedSlice = {
    * `drop`. Undefined: it counts.
    */
   void: 'reset' | 'deliberate' | 'drop' | undefined;
+  /** While the slice counts: held items in these do not, as after a `reset`. */
+  voidBuckets: readonly Buckets[];
   /** Undefined: nothing was said about it. */
   header: Held | undefined;
   /** Null: deleted. */
@@ -29,7 +37,12 @@ export type StagedSlice = {
 };
 
 /** Of a slice about which nothing was said. */
-export const NOTHING_STAGED: StagedSlice = { void: undefined, header: undefined, items: new Map() };
+export const NOTHING_STAGED: StagedSlice = { void: undefined, voidBuckets: [], header: undefined, items: new Map() };
+
+/** True when a held item of the slice does not count any more because of the bucket that it is in. */
+export function isInVoidBucket({ voidBuckets }: StagedSlice, item: string): boolean {
+  return voidBuckets.some(({ of, numbers }) => numbers.has(bucketOf(item, of)));
+}
 
 /** Lines that do not count yet, folded to the last word on each slice and item. */
 export class StagedLines {
@@ -49,6 +62,9 @@ export class StagedLines {
       case 'reset':
         this.voidSlice(line.key, line.deliberate ? 'deliberate' : 'reset');
         return;
+      case 'reset-buckets':
+        this.#voidBuckets(line.key, line.buckets);
+        return;
       case 'drop':
         this.voidSlice(line.key, 'drop');
     }
@@ -61,7 +77,12 @@ export class StagedLines {
     const wasAbsent = staged?.void === 'reset' || staged?.void === 'drop';
     const items = new Map<string, null>();
     for (const [item, held] of staged?.items ?? []) if (held === null) items.set(item, null);
-    this.#slices.set(key, { void: why === 'deliberate' && wasAbsent ? 'reset' : why, header: undefined, items });
+    this.#slices.set(key, {
+      void: why === 'deliberate' && wasAbsent ? 'reset' : why,
+      voidBuckets: [],
+      header: undefined,
+      items,
+    });
   }
 
   get(key: string): StagedSlice | undefined {
@@ -76,10 +97,18 @@ export class StagedLines {
     this.#slices.clear();
   }
 
+  #voidBuckets(key: string, buckets: Buckets): void {
+    const staged = this.#slice(key);
+    staged.voidBuckets = [...staged.voidBuckets, buckets];
+    for (const [item, held] of staged.items) {
+      if (held !== null && buckets.numbers.has(bucketOf(item, buckets.of))) staged.items.delete(item);
+    }
+  }
+
   #slice(key: string): StagedSlice {
     const found = this.#slices.get(key);
     if (found !== undefined) return found;
-    const made: StagedSlice = { void: undefined, header: undefined, items: new Map() };
+    const made: StagedSlice = { ...NOTHING_STAGED, items: new Map() };
     this.#slices.set(key, made);
     return made;
   }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { createClient } from '@cable/api';
 import { httpTransport, type Logger, silentLogger, sleep } from '@cable/kit';
-import type { VifStatus } from '@cable/model';
+import { bucketOf, type VifStatus } from '@cable/model';
 import {
   type FakeServer,
   type FakeServerOptions,
@@ -193,6 +193,50 @@ test('with random changes, cuts, repeats and lines of newer servers the state en
     revisions,
     [...revisions].sort((a, b) => a - b),
   );
+});
+
+test('a slice is compared by buckets: the server is told what is held, and what it sends of some replaces them alone', async (t) => {
+  const server = await serve(t);
+  const before = endpointsSlice(1, 300);
+  server.set([hostSlice(2), before]);
+  const { state, updates, said } = follow(t);
+  await until('it is taken', () => updates.length === 1);
+  assert.equal(server.resumes[0]?.compares, true);
+  const { key, header } = before;
+  const of = 16;
+  const items = new Map(before.items);
+  items.delete(uuid(100_001));
+  items.set(uuid(100_002), endpoint(100_002, 'h9'));
+  items.set(uuid(7), endpoint(7));
+  const digests = (some: FakeSlice['items']): number[] =>
+    Array.from({ length: of }, (_, bucket) =>
+      Array.from(some, ([item, value]) => (bucketOf(item, of) === bucket ? fakeHash(key, item, value) : 0)).reduce(
+        (sum, hash) => (sum + hash) % 2 ** 48,
+      ),
+    );
+  server.say({ type: 'compare', key, of });
+  const answered = () => server.lines.find((line) => line.type === 'buckets');
+  await until('the answer', () => answered() !== undefined);
+  const held = digests(before.items);
+  assert.deepEqual(answered(), { type: 'buckets', key, digests: held });
+  const buckets = digests(items).flatMap((digest, bucket) => (digest === held[bucket] ? [] : [bucket]));
+  assert.ok(buckets.length > 0 && buckets.length <= 3);
+  const after: FakeSlice = { key, header, items };
+  const revision = 3;
+  server.say({ type: 'reset-buckets', key, revision, of, buckets });
+  server.say({ type: 'header', key, revision, ...lineOf(key, null, header) });
+  for (const [item, value] of items) {
+    if (buckets.includes(bucketOf(item, of)))
+      server.say({ type: 'put', key, item, revision, ...lineOf(key, item, value) });
+  }
+  server.say({ type: 'bookmark', revision, digest: digestOfSlices([hostSlice(2), after]) });
+  await until('it is taken', () => updates.length === 2);
+  assert.deepEqual(shownBy(state), contentOf([hostSlice(2), after]));
+  assert.deepEqual(
+    updates[1]?.changes.map(({ item }) => item),
+    [uuid(100_002), uuid(7), uuid(100_001)],
+  );
+  assert.deepEqual(said, []);
 });
 
 test('reports: all ports at first, full once the sync is programmed, then changes at once and what is asked for', async (t) => {

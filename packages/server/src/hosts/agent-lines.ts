@@ -72,6 +72,13 @@ export function parseAgentLine(text: string, place: 'first' | 'later'): AgentLin
         since: parseNumber(fields['since'], 'since', Number.MAX_SAFE_INTEGER),
         history: parseHistory(fields['history']),
         slices: parseDigests(fields['slices']),
+        ...(fields['compares'] === true ? { compares: true } : {}),
+      };
+    case 'buckets':
+      return {
+        type: 'buckets',
+        key: parseText(fields['key'], 'key'),
+        digests: parseBucketDigests(fields['digests']),
       };
     case 'status':
       return { type: 'status', ...parseStatusReport(fields) };
@@ -119,6 +126,12 @@ function parseDigests(value: unknown): Readonly<Record<string, number>> {
   for (const [key, digest] of Object.entries(fields))
     parseNumber(digest, `slices[${key.slice(0, MAX_TEXT)}]`, DIGEST_RANGE - 1);
   return fields as Readonly<Record<string, number>>;
+}
+
+function parseBucketDigests(value: unknown): readonly number[] {
+  if (!Array.isArray(value)) throw malformed('digests is not a list');
+  for (const digest of value) parseNumber(digest, 'digests', DIGEST_RANGE - 1);
+  return value as readonly number[];
 }
 
 function parseNumber(value: unknown, field: string, most: number): number {

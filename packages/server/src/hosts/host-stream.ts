@@ -1,6 +1,4 @@
 import type { Duplex } from 'node:stream';
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { TURN_MS } from '@cable/kit';
 import {
   type AgentLine,
   CableError,
@@ -10,12 +8,15 @@ import {
   type StoreHistory,
 } from '@cable/model';
 import type { Slice } from '../slices/slice.ts';
+import type { Differing } from '../slices/slice-buckets.ts';
 import type { Delta, Snapshot } from '../slices/slice-bytes.ts';
 import { addHash, encodeLine } from '../slices/slice-lines.ts';
 import type { SliceStore } from '../slices/slice-store.ts';
-import { LineSplitter, parseAgentLine } from './agent-lines.ts';
+import { parseAgentLine } from './agent-lines.ts';
+import { Comparisons } from './comparisons.ts';
 import { DueSlices } from './due-slices.ts';
 import { ReportParts } from './report-parts.ts';
+import { StreamInput } from './stream-input.ts';
 import { StreamOutput } from './stream-output.ts';
 
 export type Resume = Extract<AgentLine, { readonly type: 'resume' }>;
@@ -59,16 +60,13 @@ const NOWHERE = -1;
 /** Bytes that are written at a time: a thousand streams that come back at once take turns, among themselves and with everything else. */
 const PUMP_BYTES = 1 << 18;
 
-/** Reports of a client that may be under way: what comes while one is written is written together. With more it is not read on. */
-const MAX_REPORTS = 64;
-
 /** Time for a last line to reach a client. */
 const GOODBYE_MS = 1000;
 
 /** Errors that the agent cannot overcome by trying again. */
 const FOR_OPERATORS: ReadonlySet<string> = new Set(['HostNameInUse', 'OtherHistory']);
 
-/** A whole slice on its way. */
+/** A whole slice, or what a client lacks of it, on its way. */
 type Sending = { readonly key: SliceKey; readonly snapshot: Snapshot; next: number };
 
 /**
@@ -80,14 +78,8 @@ export class HostStream {
   isTouched = false;
   readonly #options: HostStreamOptions;
   readonly #output: StreamOutput;
-  readonly #splitter = new LineSplitter();
+  #input: StreamInput | undefined;
   readonly #parts = new ReportParts();
-  /** Reports that are not taken yet. */
-  #reports = 0;
-  /** Told when one of them is, or the stream is over. */
-  #onTaken: () => void = () => {};
-  /** Until when lines may be taken in this turn of the event loop; undefined: none was yet. */
-  #turnEnds: number | undefined;
   readonly #due = new DueSlices();
   #session = '';
   /** The client holds ports of its own, or may. */
@@ -96,6 +88,8 @@ export class HostStream {
   #resume: Resume | undefined;
   #state: 'new' | 'asking' | 'resuming' | 'catching up' | 'live' | 'ended' = 'new';
   #sending: Sending | undefined;
+  /** Undefined: the client cannot compare, or there was nothing to. */
+  #comparisons: Comparisons | undefined;
   /** A whole slice that is made into lines. `isVoid`: the host began or ceased to need it meanwhile, so that it may be another one's. */
   #making: { readonly key: SliceKey; isVoid: boolean; done: Promise<void> } | undefined;
   /** No bookmark before the store has reached this. */
@@ -137,7 +131,11 @@ export class HostStream {
     this.#notBefore = store.taken;
     const timer = setInterval(() => this.#tick(), keepaliveMs);
     this.#stop = () => clearInterval(timer);
-    socket.on('data', (chunk: Buffer) => void this.#hear(chunk));
+    this.#input = new StreamInput({
+      socket,
+      take: (line) => this.#take(line),
+      onError: (err) => this.#refuseFor(err),
+    });
     socket.on('end', () => this.end('client went away'));
     socket.on('close', () => this.end('client went away'));
     socket.on('error', () => this.end('connection failed'));
@@ -147,6 +145,7 @@ export class HostStream {
   note(key: SliceKey, position: number, digest: number | undefined): void {
     if (this.#state !== 'catching up' && this.#state !== 'live') return;
     this.#digest = this.#digest === undefined || digest === undefined ? undefined : addHash(this.#digest, digest);
+    if (this.#comparisons?.has(key)) return;
     if (!this.#due.has(key) && this.#sending?.key !== key) this.#due.set(key, position);
   }
 
@@ -154,6 +153,7 @@ export class HostStream {
   noteMove(key: SliceKey): void {
     if (this.#state !== 'catching up' && this.#state !== 'live') return;
     this.#due.set(key, NOWHERE);
+    this.#comparisons?.forget(key);
     this.#digest = undefined;
     if (this.#making?.key === key) this.#making.isVoid = true;
   }
@@ -195,46 +195,11 @@ export class HostStream {
   #finish(reason: string): void {
     this.#state = 'ended';
     this.#stop();
-    this.#onTaken();
+    this.#input?.end();
     this.#due.clear();
+    this.#comparisons = undefined;
     this.#sending = undefined;
     this.#options.onEnd(reason);
-  }
-
-  /** In turns, and with no more reports under way than may be: the client is not read on before. */
-  async #hear(chunk: Buffer): Promise<void> {
-    if (this.#state === 'ended') return;
-    const { socket } = this.#options;
-    socket.pause();
-    try {
-      for (const line of this.#splitter.push(chunk)) {
-        if (this.#isTurnOver()) await nextTurn();
-        if (this.#reports >= MAX_REPORTS) await this.#reportTaken();
-        this.#take(line);
-      }
-      if (this.#isTurnOver()) await nextTurn();
-    } catch (err) {
-      this.#refuseFor(err);
-    }
-    socket.resume();
-  }
-
-  /** Several chunks may come in one turn of the event loop. */
-  #isTurnOver(): boolean {
-    const now = performance.now();
-    if (this.#turnEnds === undefined) {
-      this.#turnEnds = now + TURN_MS;
-      setImmediate(() => {
-        this.#turnEnds = undefined;
-      });
-    }
-    return now >= this.#turnEnds;
-  }
-
-  #reportTaken(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onTaken = resolve;
-    });
   }
 
   #take(text: string): void {
@@ -244,6 +209,7 @@ export class HostStream {
     if (line.type === 'resume') this.#ask(line);
     else if (this.#state === 'new') throw new CableError('InvalidInput', 'The first line of a host stream is resume.');
     else if (line.type === 'refresh') this.#refresh();
+    else if (line.type === 'buckets') this.#compare(line);
     else this.#report(line);
   }
 
@@ -251,12 +217,22 @@ export class HostStream {
     const { plane, host } = this.#options;
     const report = this.#parts.take(line);
     if (report === undefined) return;
-    this.#reports += 1;
-    const taken = this.#whileOpen(plane.report(host, this.#session, report));
-    void taken.finally(() => {
-      this.#reports -= 1;
-      this.#onTaken();
+    // What comes while one is written is written together.
+    this.#input?.begun(this.#whileOpen(plane.report(host, this.#session, report)));
+  }
+
+  /** The client has said what it holds of a slice: it is due as far as that differs. */
+  #compare({ key, digests }: Extract<AgentLine, { readonly type: 'buckets' }>): void {
+    const { store, host, onReady } = this.#options;
+    const asked = key as SliceKey;
+    const answered = this.#comparisons?.answer(store.neededBy(host, asked), asked, digests);
+    if (answered === undefined) return;
+    const done = answered.then((isDue) => {
+      if (!isDue || this.#state === 'ended') return;
+      this.#due.set(asked, NOWHERE);
+      onReady(this);
     });
+    this.#input?.begun(this.#whileOpen(done));
   }
 
   #ask(resume: Resume): void {
@@ -281,7 +257,7 @@ export class HostStream {
   /** Finds out what the client lacks, when the slices are at a revision that is not before the client's. */
   #begin(): void {
     const { store, host, onWait } = this.#options;
-    const { slices, since, history } = this.#resume ?? NOTHING_HELD;
+    const { slices, since, history, compares } = this.#resume ?? NOTHING_HELD;
     // Without a history the revision is another store's.
     if (!this.#isWhole || (history !== null && store.revision < since)) {
       onWait(this);
@@ -299,9 +275,17 @@ export class HostStream {
       const digest = held.get(key);
       held.delete(key);
       const position = digest === undefined ? undefined : store.positionOf(key, digest);
-      if (position !== store.endOf(key)) this.#due.set(key, position ?? NOWHERE);
+      const of = compares && digest !== undefined && position === undefined ? store.bucketCountOf(key) : undefined;
+      if (of !== undefined) this.#askFor(key, of);
+      else if (position !== store.endOf(key)) this.#due.set(key, position ?? NOWHERE);
     }
     for (const key of held.keys()) this.#due.set(key as SliceKey, NOWHERE);
+  }
+
+  #askFor(key: SliceKey, of: number): void {
+    this.#comparisons ??= new Comparisons(this.#options.store);
+    this.#comparisons.ask(key, of);
+    this.#add({ type: 'compare', key, of });
   }
 
   /** Sends everything anew, and a `sync`. */
@@ -309,6 +293,8 @@ export class HostStream {
     if (this.#state !== 'catching up' && this.#state !== 'live') return;
     this.#state = 'catching up';
     this.#sending = undefined;
+    this.#comparisons = undefined;
+    if (this.#making !== undefined) this.#making.isVoid = true;
     for (const key of this.#options.store.keysOf(this.#options.host)) this.#due.set(key, NOWHERE);
     this.#options.onReady(this);
   }
@@ -339,8 +325,9 @@ export class HostStream {
     }
     const delta = position === NOWHERE ? undefined : store.delta(slice, position);
     if (delta === undefined) {
-      const kept = store.keptSnapshot(slice);
-      if (kept === undefined) this.#makeSnapshot(key, slice);
+      const differing = this.#comparisons?.take(key);
+      const kept = differing === undefined ? store.keptSnapshot(slice) : undefined;
+      if (kept === undefined) this.#makeSnapshot(key, slice, differing);
       else this.#startSending(key, kept);
       return;
     }
@@ -355,22 +342,26 @@ export class HostStream {
     else this.#due.set(key, to);
   }
 
-  #makeSnapshot(key: SliceKey, slice: Slice): void {
+  #makeSnapshot(key: SliceKey, slice: Slice, differing: Differing | undefined): void {
+    const { store } = this.#options;
     const making = { key, isVoid: false, done: Promise.resolve() };
     this.#making = making;
     this.#due.set(key, NOWHERE);
+    const made = differing === undefined ? store.snapshot(slice) : store.differingSnapshot(slice, differing);
     making.done = this.#whileOpen(
-      this.#options.store.snapshot(slice).then((snapshot) => {
+      made.then((snapshot) => {
         this.#making = undefined;
-        if (!making.isVoid && this.#due.has(key)) this.#startSending(key, snapshot);
+        if (!making.isVoid && this.#due.has(key)) this.#startSending(key, snapshot, differing);
         this.#options.onReady(this);
       }),
     );
   }
 
-  #startSending(key: SliceKey, snapshot: Snapshot): void {
+  #startSending(key: SliceKey, snapshot: Snapshot, differing?: Differing): void {
+    const { revision } = this.#options.store;
     this.#due.delete(key);
-    this.#add({ type: 'reset', key, revision: this.#options.store.revision });
+    if (differing === undefined) this.#add({ type: 'reset', key, revision });
+    else this.#add({ type: 'reset-buckets', key, revision, of: differing.of, buckets: differing.buckets });
     if (key === this.#ownKey) this.#sayDeleted(key);
     this.#sending = { key, snapshot, next: 0 };
   }
@@ -398,7 +389,8 @@ export class HostStream {
 
   /** True when the client has been sent all there is. */
   get #isSent(): boolean {
-    return this.#due.size === 0 && this.#sending === undefined && this.#making === undefined;
+    const { open } = this.#comparisons ?? NOTHING_OPEN;
+    return this.#due.size === 0 && open === 0 && this.#sending === undefined && this.#making === undefined;
   }
 
   /** True when all that has been sent is of one revision, and not between two. */
@@ -432,6 +424,7 @@ export class HostStream {
   #tick(): void {
     const { stalledMs, store } = this.#options;
     if (this.#output.stalledMs() > stalledMs) this.end('client is too slow');
+    else if ((this.#comparisons?.waitedMs() ?? 0) > stalledMs) this.end('client does not say what it holds');
     else if (this.#state === 'new' && performance.now() - this.#startedAt > stalledMs) this.end('client says nothing');
     if (this.#state !== 'live' || this.#unmarked || !this.#isSent) return;
     if (this.#isWhole) this.#bookmark = Math.max(this.#bookmark, store.revision);
@@ -466,4 +459,6 @@ export class HostStream {
   }
 }
 
-const NOTHING_HELD: Pick<Resume, 'slices' | 'since' | 'history'> = { slices: {}, since: 0, history: null };
+const NOTHING_HELD: Omit<Resume, 'type' | 'session'> = { slices: {}, since: 0, history: null };
+
+const NOTHING_OPEN = { open: 0 };

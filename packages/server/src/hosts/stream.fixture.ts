@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Duplex } from 'node:stream';
 import type { TableChange } from '@cable/compiler';
 import { silentLogger, startTurns, type Turns } from '@cable/kit';
-import type { AgentLine, HostStatusReport, ServerLine, StoreHistory } from '@cable/model';
+import type { AgentLine, HostStatusReport, ServerLine, SliceKey, StoreHistory } from '@cable/model';
 import { lineReader, SliceClient } from '../slices/slice-client.fixture.ts';
 import { SliceStore } from '../slices/slice-store.ts';
 import { createWorld, failOnError, type World } from '../slices/world.fixture.ts';
@@ -73,10 +73,16 @@ export type StreamRig = {
   stop(): Promise<void>;
 };
 
-export type RigOptions = { readonly keepaliveMs?: number; readonly stalledMs?: number; readonly turns?: () => Turns };
+export type RigOptions = {
+  readonly keepaliveMs?: number;
+  readonly stalledMs?: number;
+  readonly turns?: () => Turns;
+  /** What another server holds too; default: nothing yet. */
+  readonly world?: World;
+};
 
 export function createRig(options: RigOptions = {}): StreamRig {
-  const world = createWorld();
+  const world = options.world ?? createWorld();
   const store = new SliceStore({ tables: world.tables, onError: failOnError, turns: options.turns ?? startTurns });
   const rig: Pick<StreamRig, 'sent' | 'reported' | 'admit' | 'report' | 'mark'> = {
     sent: [],
@@ -126,12 +132,21 @@ export function createRig(options: RigOptions = {}): StreamRig {
   });
 }
 
+export type ConnectOptions = {
+  readonly takes?: boolean;
+  readonly resumes?: boolean;
+  readonly compares?: boolean;
+  readonly rig?: StreamRig;
+};
+
 /** An agent that holds slices over connections that come and go. */
 export class StreamClient {
   readonly host: string;
   readonly slices: SliceClient = new SliceClient();
   readonly lines: ServerLine[] = [];
-  readonly #rig: StreamRig;
+  /** False: to `compare` nothing is said. */
+  answers: boolean = true;
+  #rig: StreamRig;
   #socket: TestSocket | undefined;
   readonly #waiters = new Set<() => void>();
 
@@ -149,16 +164,23 @@ export class StreamClient {
     return this.#socket?.destroyed === false;
   }
 
-  /** Opens a connection, and says what is held unless `resumes` is false. */
-  connect({ takes = true, resumes = true }: { readonly takes?: boolean; readonly resumes?: boolean } = {}): void {
+  /** Opens a connection, to this server from now on, and says what is held unless `resumes` is false. `compares` false: as agents that cannot. */
+  connect({ takes = true, resumes = true, compares = true, rig = this.#rig }: ConnectOptions = {}): void {
     this.disconnect();
+    this.#rig = rig;
     const read = lineReader((line) => this.#take(line));
     const socket = new TestSocket(read, takes);
     this.#socket = socket;
     this.#rig.streams.open(this.host, socket);
     if (!resumes) return;
     const since = this.slices.revision;
-    socket.say({ type: 'resume', session: 's', since, history: HISTORY, slices: this.slices.digests() });
+    const resume = { type: 'resume', session: 's', since, history: HISTORY, slices: this.slices.digests() } as const;
+    socket.say(compares ? { ...resume, compares } : resume);
+  }
+
+  /** Says what is held of the slice. */
+  answer(key: SliceKey, of: number): void {
+    this.socket.say({ type: 'buckets', key, digests: this.slices.bucketDigests(key, of) });
   }
 
   disconnect(): void {
@@ -199,6 +221,7 @@ export class StreamClient {
   #take(line: ServerLine): void {
     this.lines.push(line);
     this.slices.take(line);
+    if (line.type === 'compare' && this.answers) this.answer(line.key, line.of);
     for (const look of [...this.#waiters]) look();
   }
 }

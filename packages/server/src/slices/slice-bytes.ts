@@ -4,6 +4,7 @@ import type { SliceKey } from '@cable/model';
 import { ByteCache } from './byte-cache.ts';
 import type { ContentMaker } from './content-maker.ts';
 import type { Slice } from './slice.ts';
+import type { ItemLines } from './slice-buckets.ts';
 import { type Content, contentHash, contentLine, encodeLine } from './slice-lines.ts';
 import type { SliceMap } from './slice-map.ts';
 import { rowOfItem, type SliceWriter } from './slice-writer.ts';
@@ -93,6 +94,12 @@ export class SliceBytes {
     const making = this.#making.get(slice) ?? this.#make(slice).finally(() => this.#making.delete(slice));
     this.#making.set(slice, making);
     return making;
+  }
+
+  /** Lines of these items (null: the header) as they are in the tables by now, or of their end. */
+  chunk(slice: Slice, items: Iterable<string | null>): ItemLines {
+    const { text, notBefore } = this.#lines(slice, items);
+    return { chunk: ownBuffer(text), notBefore };
   }
 
   /** Header and items as they are in the tables by now, serialised; undefined: the slice does not exist. */

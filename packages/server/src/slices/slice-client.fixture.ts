@@ -1,6 +1,6 @@
 /** A client by the protocol: it holds what lines say, and what they say counts from the next `sync` or `bookmark`. */
 import assert from 'node:assert/strict';
-import type { ServerLine } from '@cable/model';
+import { bucketOf, type ServerLine } from '@cable/model';
 import { addHash, contentHash } from './slice-lines.ts';
 import type { Contents } from './world.fixture.ts';
 
@@ -29,10 +29,14 @@ export class SliceClient {
       case 'drop':
         this.#next.delete(line.key);
         break;
+      case 'reset-buckets':
+        this.#voidBuckets(line);
+        break;
       case 'sync':
       case 'bookmark':
         this.#commit(line);
         break;
+      case 'compare':
       case 'hello':
       case 'refused':
         break;
@@ -46,6 +50,16 @@ export class SliceClient {
 
   digests(): Record<string, number> {
     return Object.fromEntries([...this.#slices].map(([key, held]) => [key, digestOf(held)]));
+  }
+
+  /** Digests of the items of a slice, by bucket. */
+  bucketDigests(key: string, of: number): number[] {
+    const digests = Array<number>(of).fill(0);
+    for (const [item, { hash }] of this.#slices.get(key)?.items ?? []) {
+      const bucket = bucketOf(item, of);
+      digests[bucket] = addHash(digests[bucket] ?? 0, hash);
+    }
+    return digests;
   }
 
   contents(): Contents {
@@ -66,6 +80,11 @@ export class SliceClient {
     const part = { hash: line.hash, value: line.value };
     if (line.type === 'put') held.items.set(line.item, part);
     else held.header = part;
+  }
+
+  #voidBuckets({ key, of, buckets }: Extract<ServerLine, { readonly type: 'reset-buckets' }>): void {
+    const items = this.#next.get(key)?.items;
+    for (const item of [...(items?.keys() ?? [])]) if (buckets.includes(bucketOf(item, of))) items?.delete(item);
   }
 
   #commit(line: Extract<ServerLine, { readonly type: 'sync' | 'bookmark' }>): void {

@@ -11,6 +11,7 @@ import type { SliceKey } from '@cable/model';
 import { Batch } from './batch.ts';
 import { Pacer, startSliceTurns } from './pacer.ts';
 import type { Slice } from './slice.ts';
+import { type Differing, SliceBuckets } from './slice-buckets.ts';
 import { type Delta, SliceBytes, type SliceContents, type Snapshot } from './slice-bytes.ts';
 import { type Outcome, type Part, SliceCompiler } from './slice-compiler.ts';
 import { addHash, subtractHash } from './slice-lines.ts';
@@ -44,6 +45,7 @@ export class SliceStore {
   readonly #turns: () => Turns;
   readonly #compiler: SliceCompiler;
   readonly #bytes: SliceBytes;
+  readonly #buckets: SliceBuckets;
   readonly #pacer = new Pacer(() => this.#work());
   readonly #compiledListeners = new Set<(compiled: Compiled) => void>();
   readonly #reachListeners = new Set<ReachListener>();
@@ -62,6 +64,7 @@ export class SliceStore {
     this.#onError = onError;
     this.#compiler = compiler;
     this.#bytes = new SliceBytes({ maker, writer, kept, revision, turns });
+    this.#buckets = new SliceBuckets({ lines: (slice, items) => this.#bytes.chunk(slice, items), turns });
     this.#turns = turns;
     this.#batch.isFirst = true;
   }
@@ -219,6 +222,24 @@ export class SliceStore {
   /** Lines of the whole slice. */
   snapshot(slice: Slice): Promise<Snapshot> {
     return this.#bytes.snapshot(slice);
+  }
+
+  /** In how many buckets a client is to compare the slice whose position is not known; undefined: it is to be sent all of it. */
+  bucketCountOf(key: SliceKey): number | undefined {
+    const slice = this.#existing(key);
+    return slice && this.#buckets.countFor(slice);
+  }
+
+  /** What a client lacks that has these digests of the slice, one a bucket; undefined: it is to be sent all of it. */
+  differing(slice: Slice, digests: readonly number[]): Promise<Differing | undefined> {
+    return this.#buckets.differing(slice, digests);
+  }
+
+  /** Lines of the header and of what differs: with all else that it holds the client is then at position `to`. */
+  async differingSnapshot(slice: Slice, differing: Differing): Promise<Snapshot> {
+    const parts = await this.#buckets.chunks(slice, differing);
+    const notBefore = Math.max(...parts.map((part) => part.notBefore));
+    return { chunks: parts.map((part) => part.chunk), to: differing.to, notBefore };
   }
 
   /** Serialised header and items, as they are by now; undefined: it does not exist. */
