@@ -39,7 +39,7 @@ import { HostRegistry, notRegistered } from './registry.ts';
 import { Reports } from './reports.ts';
 import { ServerLease } from './server-lease.ts';
 import { ServerWriter } from './server-writer.ts';
-import { SliceWatermarks } from './slice-watermarks.ts';
+import { SliceWatermarks, type Wait } from './slice-watermarks.ts';
 import { planStatus, type StatusWriter, startStatusWriter } from './status-writer.ts';
 
 /** How long a client that has more than this server knows is kept waiting for the server to catch up. */
@@ -259,8 +259,21 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     await this.slices.load(tables.revision);
     this.#content = this.slices.revision;
     const turns = startTurns();
-    for (const port of [...tables.of('port').values()]) {
-      this.#awaitStored(port);
+    const waits = new Map<SliceKey, Wait[]>();
+    const ports = tables.of('port');
+    for (const port of [...ports.values()]) {
+      this.#noteStored(port, waits);
+      if (turns.due()) await turns.next();
+    }
+    for (const [key, some] of waits) {
+      this.#watermarks.awaitAll(
+        key,
+        some.filter(({ portId }) => ports.get(portId) !== undefined),
+      );
+      if (turns.due()) await turns.next();
+    }
+    // Not before it is known what they wait for.
+    for (const port of [...ports.values()]) {
       this.#writer.mark(port.id);
       if (turns.due()) await turns.next();
     }
@@ -367,13 +380,17 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   }
 
   /** A port that is not ACTIVE waits for proof anew: what describes it may have been written by its last write. */
-  #awaitStored(port: Port): void {
+  #noteStored(port: Port, waits: Map<SliceKey, Wait[]>): void {
     if (port.status === 'ACTIVE' || !carriesSlices(port)) return;
     const revision = this.#options.tables.modRevision('port', port.id) ?? this.slices.revision;
     const keys: SliceKey[] = isRouterInterface(port)
       ? [`router:${port.device_id}`]
       : [`host:${hostOf(port)}`, `endpoints:${port.network_id}`];
-    for (const key of keys) this.#watermarks.await(port.id, key, revision);
+    for (const key of keys) {
+      const some = waits.get(key);
+      if (some === undefined) waits.set(key, [{ portId: port.id, revision }]);
+      else some.push({ portId: port.id, revision });
+    }
   }
 
   #compiled(compiled: Compiled): void {

@@ -12,7 +12,11 @@ function setUp() {
   const acked = new Map<string, number>();
   const upToDate = new Set<string>();
   const at = { revision: 5 };
-  const programmed = (host: string): number => acked.get(host) ?? 5;
+  const counted = { looks: 0 };
+  const programmed = (host: string): number => {
+    counted.looks += 1;
+    return acked.get(host) ?? 5;
+  };
   const marks = new SliceWatermarks({
     slices: {
       get revision() {
@@ -34,7 +38,7 @@ function setUp() {
     acked.set(host, revision);
     return marks.acknowledged(host);
   };
-  return { subscribers, alive, acked, upToDate, at, marks, change, ack };
+  return { subscribers, alive, acked, upToDate, at, marks, change, ack, looks: () => counted.looks };
 }
 
 test('a port waits for the live hosts that need the slice, and for no others', () => {
@@ -264,5 +268,28 @@ test('in any order of changes, acknowledgements, deaths and moves no port is pro
     at.revision += 1;
     for (const host of hosts) if (alive.has(host)) settled(ack(host, at.revision));
     assert.deepEqual([marks.ports, marks.slices, marks.hosts()], [0, 0, []], `seed ${seed}`);
+  }
+});
+
+test('many ports of a slice wait each as alone, and hosts that cover all of them are looked at a few times', () => {
+  for (const acked of [0, 3, 5, 40, 90, 200]) {
+    const [alone, together] = [setUp(), setUp()];
+    const waits = Array.from({ length: 100 }, (_, n) => ({ portId: `p${n}`, revision: 1 + ((n * 37) % 100) }));
+    for (const { at, acked: said } of [alone, together]) {
+      at.revision = 100;
+      said.set('h1', acked);
+      said.set('h2', 150);
+    }
+    const rising = [...waits].sort((a, b) => a.revision - b.revision);
+    for (const { portId, revision } of rising) alone.marks.await(portId, NET, revision);
+    const before = together.looks();
+    together.marks.awaitAll(NET, waits);
+    const looks = together.looks() - before;
+    const waiting = waits.filter(({ revision }) => revision > acked).length;
+    assert.ok(looks < 40, `${looks} looks at hosts for ${waits.length} ports, acknowledged ${acked}`);
+    assert.equal(together.marks.ports, waiting);
+    for (const { portId } of waits) assert.equal(together.marks.isProven(portId), alone.marks.isProven(portId), portId);
+    assert.deepEqual(together.ack('h1', 200).sort(), alone.ack('h1', 200).sort());
+    assert.deepEqual([together.marks.ports, together.marks.hosts()], [0, []]);
   }
 });

@@ -19,6 +19,9 @@ export type SliceWatermarksDeps = {
   readonly isElsewhere: (host: string) => boolean;
 };
 
+/** A port that waits for a slice's content as of a revision. */
+export type Wait = { readonly portId: string; readonly revision: number };
+
 /** Hosts are counted for a revision of a slice; ports wait for the count to fall to nothing. */
 type Round = {
   readonly key: SliceKey;
@@ -104,6 +107,20 @@ export class SliceWatermarks {
     }
   }
 
+  /** As `await` for each: with hosts that have programmed all of it already looked at a few times, and not once for each port. */
+  awaitAll(key: SliceKey, waits: readonly Wait[]): void {
+    const rising = [...waits].sort((a, b) => a.revision - b.revision);
+    let [from, to] = [0, rising.length];
+    // Whoever covers a revision covers those before it.
+    if (rising.length > 0 && this.#isCovered(key, rising[to - 1]?.revision ?? 0)) from = to;
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.#isCovered(key, rising[middle]?.revision ?? 0)) from = middle + 1;
+      else to = middle;
+    }
+    for (const { portId, revision } of rising.slice(from)) this.await(portId, key, revision);
+  }
+
   /** The port waits for nothing any more. */
   forget(portId: string): void {
     for (const key of this.#ports.get(portId) ?? []) {
@@ -159,6 +176,19 @@ export class SliceWatermarks {
     return settled;
   }
 
+  /** True when a round would count nobody. */
+  #isCovered(key: SliceKey, revision: number): boolean {
+    const { slices, isAlive } = this.#deps;
+    const isFresh = revision >= slices.revision;
+    for (const host of slices.subscribers(key)) if (isAlive(host) && !this.#has(host, revision, isFresh)) return false;
+    return true;
+  }
+
+  #has(host: string, revision: number, isFresh: boolean): boolean {
+    const { programmed, covers } = this.#deps;
+    return isFresh ? programmed(host) >= revision : covers(host, revision);
+  }
+
   /** A round of all live subscribers that have not acknowledged; undefined when there are none: then the ports do not wait. */
   #start(key: SliceKey, revision: number, ports: Set<string>, isFresh: boolean): Round | undefined {
     const { slices, isAlive } = this.#deps;
@@ -170,8 +200,7 @@ export class SliceWatermarks {
   }
 
   #count(host: string, round: Round, revision: number, isFresh: boolean): void {
-    const { programmed, covers } = this.#deps;
-    if (isFresh ? programmed(host) >= revision : covers(host, revision)) return;
+    if (this.#has(host, revision, isFresh)) return;
     const rounds = this.#hosts.get(host) ?? new Map<Round, number>();
     this.#hosts.set(host, rounds);
     if (!rounds.has(round)) round.remaining += 1;
