@@ -66,7 +66,7 @@ export type Store = {
    */
   listPages(prefix: string): AsyncIterable<ListPage>;
   /**
-   * Does all ops if every compare holds, else none. Answered only when durable. At most 128 compares and 128 ops; one op a key, of
+   * Does all ops if every compare holds, else none. Answered only when durable. At most `MAX_TXN_OPS` compares and as many ops, one op a key, of
    * `MAX_TXN_BYTES` together. A transaction that changes nothing raises no revision; several that were asked for at once may have one together.
    */
   txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult>;

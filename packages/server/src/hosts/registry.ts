@@ -1,6 +1,6 @@
 import { type Logger, startLoop } from '@cable/kit';
 import { CableError, type HostRegistration } from '@cable/model';
-import { MAX_TXN_OPS, type Op, type Store } from '@cable/store';
+import type { Op, Store } from '@cable/store';
 import { aliveKey } from '../keys.ts';
 import type { AliveRow } from '../rows.ts';
 import type { Tables } from '../tables.ts';
@@ -11,6 +11,9 @@ import type { ServerLease } from './server-lease.ts';
 
 /** A host whose agent is silent for so long is not alive. Agents report every 5 s. */
 export const SILENT_MS = 20_000;
+/** Somebody else may write of one of them, and then each is written by itself. */
+const BURIED_TOGETHER = 120;
+
 const SWEEP_EVERY_MS = 1000;
 /** A sweep that comes so late tells of a server that did not listen, not of silent hosts. */
 const LATE_MS = 3000;
@@ -135,8 +138,9 @@ export class HostRegistry {
     this.#sweptAt = now;
     if (late > LATE_MS) for (const heard of this.#heard.values()) heard.at += late;
     const silent = [...this.#heard].filter(([, heard]) => !this.#isFresh(heard)).map(([host]) => host);
-    const group = MAX_TXN_OPS - 1;
-    for (let at = 0; at < silent.length; at += group) await this.#bury(silent.slice(at, at + group));
+    for (let at = 0; at < silent.length; at += BURIED_TOGETHER) {
+      await this.#bury(silent.slice(at, at + BURIED_TOGETHER));
+    }
   }
 
   /** One transaction; when it is refused, each by itself: somebody else has written of one of them. */

@@ -10,7 +10,9 @@ export function allocateAddress(context: WriteContext, subnet: Subnet, prefix: I
   const ranges = subnet.allocation_pools.flatMap((pool) => rangeOf(pool));
   const total = ranges.reduce((sum, range) => sum + range.end - range.start + 1n, 0n);
   if (total === 0n) return undefined;
-  const cursor = attempt === 0 ? deps.addresses.cursor(subnet.id) : undefined;
+  // A request for many that met a conflict goes on elsewhere, not everywhere: others would take one of a thousand scattered addresses meanwhile.
+  const jumps = attempt > 0 && plan.isFirst(`address in ${subnet.id}`);
+  const cursor = jumps ? undefined : deps.addresses.cursor(subnet.id);
   const start = cursor === undefined ? firstOffset(context, total) : (offsetAfter(ranges, cursor) ?? 0n);
   for (let step = 0n; step < total; step += 1n) {
     const value = valueAt(ranges, (start + step) % total);

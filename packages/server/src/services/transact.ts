@@ -7,7 +7,7 @@ import { TxnPlan } from './txn-plan.ts';
 
 const ATTEMPTS = 30;
 
-/** Thrown by `transact` when the plan does not fit into one transaction. `times`: how many limits full it is, above 1. */
+/** Thrown by `transact` when the plan does not fit into one transaction. `times`: how many times as large it is as the store takes. */
 export class PlanTooLarge extends Error {
   readonly times: number;
 
@@ -20,13 +20,17 @@ export class PlanTooLarge extends Error {
 
 /**
  * Plans and commits; when something the plan relied on has changed meanwhile, waits for the tables to show it and plans anew.
- * Answers when the tables hold what was written. `build` may throw: nothing is written then.
+ * Answers when the tables hold what was written. `build` may throw: nothing is written then. It may take turns of the event loop: what it relied on in the first
+ * must still be so in the end.
  */
-export async function transact<T>(deps: ServiceDeps, build: (plan: TxnPlan, attempt: number) => T): Promise<T> {
+export async function transact<T>(
+  deps: ServiceDeps,
+  build: (plan: TxnPlan, attempt: number) => T | Promise<T>,
+): Promise<T> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const plan = new TxnPlan(deps.tables, deps.reservations);
     try {
-      const result = build(plan, attempt);
+      const result = await build(plan, attempt);
       if (plan.ops.length === 0) return result;
       const times = Math.max(plan.size / MAX_TXN_OPS, plan.bytes / MAX_TXN_BYTES);
       if (times > 1) throw new PlanTooLarge(times);

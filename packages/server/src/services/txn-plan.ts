@@ -1,5 +1,5 @@
 import type { AnyObject } from '@cable/model';
-import type { Compare, Op } from '@cable/store';
+import { type Compare, type Op, txnBytes } from '@cable/store';
 import { objectKey, referenceKey, referencePrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 
@@ -11,6 +11,7 @@ export class TxnPlan {
   readonly #compares = new Map<string, Compare>();
   readonly #ops = new Map<string, Op>();
   readonly #created = new Map<string, AnyObject>();
+  readonly #asked = new Set<string>();
 
   constructor(tables: Tables, reservations: Set<string>) {
     this.#tables = tables;
@@ -30,11 +31,9 @@ export class TxnPlan {
     return Math.max(this.#compares.size, this.#ops.size);
   }
 
-  /** Bytes of the values written. */
+  /** What it is for the store. */
   get bytes(): number {
-    let bytes = 0;
-    for (const op of this.#ops.values()) if (op.kind === 'put') bytes += op.key.length + Buffer.byteLength(op.value);
-    return bytes;
+    return txnBytes(this.compares, this.ops);
   }
 
   /** The object as this plan will leave it, or as the tables have it. */
@@ -70,6 +69,13 @@ export class TxnPlan {
     return this.#reservations.has(key) || this.claims(key);
   }
 
+  /** True when it is asked of the name for the first time. */
+  isFirst(name: string): boolean {
+    const isFirst = !this.#asked.has(name);
+    this.#asked.add(name);
+    return isFirst;
+  }
+
   /** Frees a claimed key. */
   release(key: string): void {
     this.#ops.set(key, { kind: 'delete', key });
@@ -94,10 +100,10 @@ export class TxnPlan {
     if (!this.#created.has(key) && !this.#compares.has(key)) this.#compares.set(key, { kind: 'exists', key });
   }
 
-  /** The object must still be as the tables have it. */
+  /** The object must still be as the tables have it, or had it when the plan relied on that first: what is planned rests on the object as it was then. */
   requireUnchanged(type: string, id: string): void {
     const key = objectKey(type, id);
-    if (this.#created.has(key)) return;
+    if (this.#created.has(key) || this.#compares.get(key)?.kind === 'modRevision') return;
     this.#compares.set(key, { kind: 'modRevision', key, revision: this.#tables.modRevision(type, id) ?? 0 });
   }
 

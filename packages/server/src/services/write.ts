@@ -3,6 +3,7 @@
  * its claims (addresses, MACs, VNIs), all compared with what the tables showed; on a conflict it is planned anew.
  */
 import type { Attributes, Caller } from '@cable/api';
+import { startTurns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
 import type { ServiceDeps, WriteContext } from './context.ts';
@@ -26,7 +27,7 @@ export async function createObjects(
     await hooks?.prepare?.(deps, caller, projectId, false);
   }
   const keys = starts.flatMap((one) => [...parentKeys(deps, resource, one), ...(hooks?.lockKeys?.(one) ?? [])]);
-  return deps.lock.run(keys, () => createInOneOrMore(deps, resource, starts, caller));
+  return deps.lock.run(keys, () => createTogether(deps, resource, starts, caller));
 }
 
 /** Changes the given attributes. `ifRevision`: refuse unless the object's revision_number is this; null: any. */
@@ -169,52 +170,31 @@ function startObject(deps: ServiceDeps, attributes: Attributes, caller: Caller):
   return { ...attributes, id: deps.newId(), project_id: projectId };
 }
 
-async function createInOneOrMore(
+/** All or none, in one transaction; many are planned in turns. */
+async function createTogether(
   deps: ServiceDeps,
   resource: ResourceModel,
   starts: readonly Given<AnyObject>[],
   caller: Caller,
 ): Promise<readonly AnyObject[]> {
-  try {
-    return await createTogether(deps, resource, starts, caller);
-  } catch (err) {
-    if (!(err instanceof PlanTooLarge) || starts.length < 2) throw err;
-    return createInParts(deps, resource, starts, caller, Math.max(1, Math.floor((starts.length / err.times) * 0.9)));
-  }
-}
-
-function createTogether(
-  deps: ServiceDeps,
-  resource: ResourceModel,
-  starts: readonly Given<AnyObject>[],
-  caller: Caller,
-): Promise<readonly AnyObject[]> {
-  return transact(deps, (plan, attempt) => {
+  const build = async (plan: TxnPlan, attempt: number): Promise<readonly AnyObject[]> => {
     const context = contextOf(deps, plan, attempt, caller);
-    return starts.map((start) => {
+    const turns = startTurns();
+    const created: AnyObject[] = [];
+    for (const start of starts) {
       checkReferences(context, resource, start, caller);
-      return planCreate(context, resource, start);
-    });
-  });
-}
-
-/** More than one transaction holds: when one is refused, those before it are undone, so that the answer is still all or none. */
-async function createInParts(
-  deps: ServiceDeps,
-  resource: ResourceModel,
-  starts: readonly Given<AnyObject>[],
-  caller: Caller,
-  size: number,
-): Promise<readonly AnyObject[]> {
-  const done: AnyObject[] = [];
-  try {
-    for (let at = 0; at < starts.length; at += size) {
-      done.push(...(await createTogether(deps, resource, starts.slice(at, at + size), caller)));
+      created.push(planCreate(context, resource, start));
+      if (turns.due()) await turns.next();
     }
-    return done;
-  } catch (err) {
-    await deleteMany(deps, resource, done, caller);
-    throw err;
+    return created;
+  };
+  try {
+    return await transact(deps, build);
+  } catch (cause) {
+    if (!(cause instanceof PlanTooLarge)) throw cause;
+    const fit = Math.max(1, Math.floor((0.95 * starts.length) / cause.times));
+    const message = `${starts.length} ${resource.plural} are more than the store takes at once: create at most ${fit} of them in one request.`;
+    throw new CableError('HTTPRequestEntityTooLarge', message, { cause });
   }
 }
 

@@ -105,9 +105,9 @@ class EtcdStore implements Store {
     const { ok, revision } = await this.#groups.txn(compares, ops).catch(async (err: unknown) => {
       throw await this.#refusalOf(err, ops);
     });
-    if (ok) return { ok, revision };
+    if (ok && revision !== null) return { ok, revision };
     const looks = await this.#connection.call(this.#methods.txn, encodeLooks(compares), 'repeat');
-    return { ok, revision, failed: failedOf(compares, looks) };
+    return { ok: false, revision: revision ?? revisionOf(looks), failed: failedOf(compares, looks) };
   }
 
   watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch> {

@@ -135,6 +135,12 @@ const UNAVAILABLE: ReadonlySet<status> = new Set([
   status.ABORTED,
 ]);
 
+/** True when the request was refused because a part of it was (`encodeTxn`). */
+export function isRefusedPart(err: unknown): boolean {
+  const cause = err instanceof StoreError ? err.cause : err;
+  return isServiceError(cause) && cause.code === status.INVALID_ARGUMENT && /key not found/.test(cause.details);
+}
+
 /** What etcd's or grpc's error means in the store's contract. `what`: the call, for the message. */
 export function explainError(err: unknown, what: string): StoreError {
   if (err instanceof StoreError) return err;

@@ -25,9 +25,33 @@ export function revisionOf(answer: { readonly header: Header | null }): number {
   return Number(answer.header?.revision ?? 0);
 }
 
-/** A transaction. Its answer does not say which compare failed: `encodeLooks` asks for that. */
+/** Most compares, and most ops, of one transaction within a request: etcd's default. Those of all transactions on the way to a nested one count together. */
+export const ETCD_MAX_OPS = 128;
+
+/** Compares, and ops, of the innermost parts of a wide transaction; parts in one that is around them. Three levels of parts are `ETCD_MAX_OPS` wide. */
+const PART = 64;
+const PARTS = 32;
+
+/**
+ * A transaction. Its answer does not say which compare failed: `encodeLooks` asks for that. One that is wider than etcd allows is cut into nested ones. These
+ * choose each for itself; so one whose compares do not hold has an op that etcd refuses, and with it the whole request, of which nothing is done then
+ * (`isRefusedPart`): to keep the value of a key that nobody can have. etcd looks at all of that before it writes anything.
+ */
 export function encodeTxn({ compares, ops }: Txn): TxnRequest {
-  return { compare: compares.map(encodeCompare), success: ops.map(encodeOp), failure: [] };
+  if (Math.max(compares.length, ops.length) <= ETCD_MAX_OPS) {
+    return { compare: compares.map(encodeCompare), success: ops.map(encodeOp), failure: [] };
+  }
+  const count = Math.ceil(Math.max(compares.length, ops.length) / PART);
+  const parts = Array.from({ length: count }, (_, index): TxnRequest => {
+    const [from, to] = [index * PART, (index + 1) * PART];
+    // etcd wants each key once in a request, this one too.
+    const none: WireOp = {
+      request_put: { key: Buffer.of(0, index >> 8, index & 255), value: EMPTY, lease: '0', ignore_value: true },
+    };
+    const compare = compares.slice(from, to).map(encodeCompare);
+    return { compare, success: ops.slice(from, to).map(encodeOp), failure: [none] };
+  });
+  return nest(parts);
 }
 
 /** One transaction as it is; several as nested ones of one request, whose answer has one for each. */
@@ -39,15 +63,34 @@ export function encodeGroup(txns: readonly Txn[]): TxnRequest {
 
 /** Reads what each compare looks at. */
 export function encodeLooks(compares: readonly Compare[]): TxnRequest {
-  return { compare: [], success: compares.map(encodeLook), failure: [] };
+  const looks = compares.map(encodeLook);
+  if (looks.length <= ETCD_MAX_OPS) return { compare: [], success: looks, failure: [] };
+  return nest(chunks(looks, PART).map((success) => ({ compare: [], success, failure: [] })));
 }
 
 /** Index of each compare that does not hold, from the answer to `encodeLooks`. */
 export function failedOf(compares: readonly Compare[], answer: TxnResponse): readonly number[] {
-  return compares.flatMap((compare, index) =>
-    holds(compare, answer.responses[index]?.response_range ?? null) ? [] : [index],
-  );
+  const found = [...looksOf(answer)];
+  return compares.flatMap((compare, index) => (holds(compare, found[index] ?? null) ? [] : [index]));
 }
+
+function nest(parts: readonly TxnRequest[]): TxnRequest {
+  const levels = parts.length > PARTS ? chunks(parts, PARTS).map(nest) : parts;
+  return { compare: [], success: levels.map((part) => ({ request_txn: part })), failure: [] };
+}
+
+function* looksOf(answer: TxnResponse): Generator<RangeResponse | null> {
+  for (const { response_range, response_txn } of answer.responses) {
+    if (response_txn === null) yield response_range;
+    else yield* looksOf(response_txn);
+  }
+}
+
+function chunks<T>(all: readonly T[], size: number): (readonly T[])[] {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size));
+}
+
+const EMPTY = Buffer.alloc(0);
 
 type Txn = { readonly compares: readonly Compare[]; readonly ops: readonly Op[] };
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Compare, ListPage, Op, Store, WatchBatch } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { MAX_KEY_BYTES, MAX_TXN_BYTES } from '../limits.ts';
+import { MAX_KEY_BYTES, MAX_TXN_BYTES, MAX_TXN_OPS } from '../limits.ts';
 import { hasSerialOrder } from './serial-order.ts';
 import { eventsOf, formatEvent, watchUntil } from './watching.ts';
 
@@ -23,7 +23,7 @@ export function contractSuite(name: string, open: Open, openSmall: Open): void {
         await body(store, `/suite/${title.replaceAll(' ', '-')}/`, t);
       });
     };
-  for (const suite of [reads, transactions, watches, compaction, leases, limits, lifecycle]) suite(checkOn(open));
+  for (const suite of [reads, transactions, wide, watches, compaction, leases, limits, lifecycle]) suite(checkOn(open));
   room(checkOn(openSmall));
 }
 
@@ -294,6 +294,87 @@ function transactions(check: Check): void {
   });
 }
 
+function wide(check: Check): void {
+  const keys = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}k/${i}`);
+  const absent = (key: string): Compare => ({ kind: 'absent', key });
+
+  for (const count of [127, 128, 129, 192, 2048, 2049, 5000]) {
+    check(`a transaction of ${count} compares and ops is all or nothing`, async (store, prefix) => {
+      const all = keys(prefix, count);
+      const before = (await store.list(`${prefix}none/`)).revision;
+      const made = await store.txn(
+        all.map(absent),
+        all.map((key) => put(key, 'first')),
+      );
+      assert.equal(made.ok, true);
+      const { kvs } = await store.list(`${prefix}k/`);
+      assert.equal(kvs.length, count);
+      assert(kvs.every((kv) => kv.modRevision === made.revision && made.revision > before));
+      const more = keys(`${prefix}more/`, count);
+      const position = Math.floor(count * 0.7);
+      // One compare among them does not hold.
+      const refused = await store.txn(
+        more.map((key, index) => (index === position ? absent(all[3] ?? '') : absent(key))),
+        [...more.slice(1).map((key) => put(key, 'second')), { kind: 'delete', key: all[5] ?? '' }],
+      );
+      assert.deepEqual(refused.ok ? [] : refused.failed, [position]);
+      assert.deepEqual((await store.list(`${prefix}more/`)).kvs, []);
+      assert.equal((await store.list(`${prefix}k/`)).kvs.length, count);
+      assert(refused.revision >= made.revision);
+      const gone = await store.txn(
+        all.map((key): Compare => ({ kind: 'modRevision', key, revision: made.revision })),
+        all.map((key): Op => ({ kind: 'delete', key })),
+      );
+      assert.equal(gone.ok, true);
+      assert.deepEqual((await store.list(`${prefix}k/`)).kvs, []);
+    });
+  }
+
+  check('a wide transaction comes in one batch of a watch', async (store, prefix) => {
+    const all = keys(prefix, 3000);
+    const from = (await store.list(prefix)).revision + 1;
+    await write(store, ...all.map((key) => put(key, 'x'.repeat(300))));
+    const batches = await watchUntil(store, prefix, from, (seen) => eventsOf(seen).length >= 3000);
+    assert.equal(batches.filter(({ events }) => events.length > 0).length, 1);
+  });
+
+  check('wide and narrow transactions at once leave what some serial order of them leaves', async (store, prefix) => {
+    const all = keys(prefix, 400);
+    const counts: number[] = [];
+    for (let round = 0; round < 10; round += 1) {
+      const takes = Array.from({ length: 12 }, (_, n) => {
+        const some = n % 3 === 0 ? all : all.slice(n * 30, n * 30 + 20);
+        return store.txn(
+          some.map(absent),
+          some.map((key) => put(key, String(n))),
+        );
+      });
+      const done = (await Promise.all(takes)).flatMap(({ ok }, n) => (ok ? [n] : []));
+      const { kvs } = await store.list(`${prefix}k/`);
+      const holders = new Set(kvs.map((kv) => Number(kv.value)));
+      assert.deepEqual([...holders].sort(), [...done].sort(), 'whoever was told so, and nobody else, has keys');
+      for (const n of done) assert.equal(kvs.filter((kv) => kv.value === String(n)).length, n % 3 === 0 ? 400 : 20);
+      counts.push(done.length);
+      await write(store, { kind: 'deletePrefix', prefix: `${prefix}k/` });
+    }
+    assert(counts.some((count) => count > 0));
+  });
+
+  check('a wide transaction with a key of a lease that has ended does nothing', async (store, prefix) => {
+    const lease = await store.grantLease(60);
+    await store.revokeLease(lease);
+    const all = keys(prefix, 500);
+    await refusal(
+      'lease-gone',
+      store.txn(
+        [],
+        all.map((key, index) => put(key, '', index === 333 ? lease : undefined)),
+      ),
+    );
+    assert.deepEqual((await store.list(prefix)).kvs, []);
+  });
+}
+
 function watches(check: Check): void {
   check('a watch gives the events of its prefix in order, a transaction in one batch', async (store, prefix) => {
     const from = (await store.list(prefix)).revision + 1;
@@ -513,9 +594,15 @@ function limits(check: Check): void {
     await refusal('too-large', store.txn([], [put(`${longest}k`, 'v')]));
     await refusal('too-large', store.txn([], [put(`${prefix}v`, 'x'.repeat(MAX_TXN_BYTES))]));
     await write(store, put(`${prefix}v`, 'x'.repeat(MAX_TXN_BYTES - 1000)));
-    const many = Array.from({ length: 129 }, (_, i) => put(`${prefix}many/${i}`, ''));
+    const many = Array.from({ length: MAX_TXN_OPS + 1 }, (_, i) => put(`/m/${i}`, ''));
     await refusal('too-large', store.txn([], many));
+    const compares = many.map(({ kind: _, ...op }): Compare => ({ kind: 'absent', key: 'key' in op ? op.key : '' }));
+    await refusal('too-large', store.txn(compares, []));
+    assert.equal((await store.txn(compares.slice(1), many.slice(1, 10))).ok, true);
+    await write(store, { kind: 'deletePrefix', prefix: '/m/' });
     await write(store, ...many.slice(1));
+    assert.equal((await store.list('/m/')).kvs.length, MAX_TXN_OPS);
+    await write(store, { kind: 'deletePrefix', prefix: '/m/' });
     for (const bad of ['', 'a\u0000b', 'a\nb', '\ud800']) await refusal('invalid', store.txn([], [put(bad, 'v')]));
     await refusal('invalid', store.txn([], [put(`${prefix}a`, '1'), { kind: 'delete', key: `${prefix}a` }]));
     await refusal('invalid', store.txn([], [put(`${prefix}a`, '1'), { kind: 'deletePrefix', prefix }]));
