@@ -33,8 +33,12 @@ export class FakeSlices implements PlaneSlices {
   #taken = 0;
   #timer: NodeJS.Immediate | undefined;
 
-  constructor(tables: Pick<Tables, 'of'>) {
+  readonly #loading: Promise<void>;
+
+  /** `loading`: a load takes until it resolves. */
+  constructor(tables: Pick<Tables, 'of'>, loading: Promise<void> = Promise.resolve()) {
     this.#tables = tables;
+    this.#loading = loading;
   }
 
   get size(): number {
@@ -55,6 +59,7 @@ export class FakeSlices implements PlaneSlices {
     this.#taken = revision;
     this.revision = revision;
     this.#needs = this.#reach();
+    await this.#loading;
   }
 
   *subscribers(key: SliceKey): Iterable<string> {
@@ -260,7 +265,12 @@ export type FakeServer = {
   stop(): Promise<void>;
 };
 
-export async function startFakeServer(store: Store, log: Logger = silentLogger()): Promise<FakeServer> {
+/** `loading`: what the store holds is not computed before it resolves. */
+export async function startFakeServer(
+  store: Store,
+  log: Logger = silentLogger(),
+  loading?: Promise<void>,
+): Promise<FakeServer> {
   const abort = new AbortController();
   const clock = { ahead: 0 };
   const monotonicMs = (): number => performance.now() + clock.ahead;
@@ -286,7 +296,7 @@ export async function startFakeServer(store: Store, log: Logger = silentLogger()
     ...{ store, tables, history, log, monotonicMs, lease },
     server: id,
     now: () => new Date(),
-    makeSlices: () => new FakeSlices(tables),
+    makeSlices: () => new FakeSlices(tables, loading),
     makeStreams: (slices, plane) => new FakeStreams(slices, plane),
   });
   running.plane = plane;

@@ -111,6 +111,8 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   readonly #abort: AbortController;
   /** Ports that have changed, with the revision, until the slices have it: what was proven of them before says nothing. */
   readonly #uncompiled = new Map<string, number>();
+  /** False: it is not known yet what ports wait for, so none is proven. */
+  #isLoaded = false;
   #reached: Reached[] = [];
   /** Revision of the last batch that changed a slice. */
   #content = 0;
@@ -129,12 +131,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     const plane = new HostPlane(options, lease, abort);
     hook.replaced = () => plane.#leaseReplaced();
     try {
-      await plane.#load();
+      await plane.#load(() => plane.#follow());
     } catch (err) {
       await plane.stop();
       throw err;
     }
-    plane.#follow();
     return plane;
   }
 
@@ -228,6 +229,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   async takeOver(relist: () => Promise<void>): Promise<void> {
     const reason = 'the store has another history';
     this.streams.endAll(reason);
+    this.#isLoaded = false;
     await relist();
     this.#watermarks.clear();
     this.#acknowledgements.clear();
@@ -252,11 +254,13 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     this.streams.openV1(host, isKnown ? since : 0, openOutput());
   }
 
-  /** Everything from the tables as they are, in turns. */
-  async #load(): Promise<void> {
+  /** Everything from the tables as they are, in turns. `onCompiled`: called when that is in the slices, and before anything later is. */
+  async #load(onCompiled: () => void = () => {}): Promise<void> {
     const { tables } = this.#options;
+    this.#isLoaded = false;
     this.#counts.load(tables.of('port'));
     await this.slices.load(tables.revision);
+    onCompiled();
     this.#content = this.slices.revision;
     const turns = startTurns();
     const waits = new Map<SliceKey, Wait[]>();
@@ -266,13 +270,13 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
       if (turns.due()) await turns.next();
     }
     for (const [key, some] of waits) {
-      this.#watermarks.awaitAll(
-        key,
-        some.filter(({ portId }) => ports.get(portId) !== undefined),
-      );
+      // What was written since waits for what is compiled of it.
+      const asBefore = some.filter(({ portId, revision }) => tables.modRevision('port', portId) === revision);
+      this.#watermarks.awaitAll(key, asBefore);
       if (turns.due()) await turns.next();
     }
-    // Not before it is known what they wait for.
+    this.#isLoaded = true;
+    this.#forgetCompiled(this.slices.revision);
     for (const port of [...ports.values()]) {
       this.#writer.mark(port.id);
       if (turns.due()) await turns.next();
@@ -375,14 +379,15 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     return {
       vifUp: this.#options.tables.of('vif').get(`${host}/${port.id}`)?.state === 'up',
       hostAlive: this.#isAlive(host),
-      proven: this.#watermarks.isProven(port.id) && !this.#uncompiled.has(port.id),
+      proven: this.#isLoaded && this.#watermarks.isProven(port.id) && !this.#uncompiled.has(port.id),
     };
   }
 
   /** A port that is not ACTIVE waits for proof anew: what describes it may have been written by its last write. */
   #noteStored(port: Port, waits: Map<SliceKey, Wait[]>): void {
     if (port.status === 'ACTIVE' || !carriesSlices(port)) return;
-    const revision = this.#options.tables.modRevision('port', port.id) ?? this.slices.revision;
+    const revision = this.#options.tables.modRevision('port', port.id);
+    if (revision === undefined) return;
     const keys: SliceKey[] = isRouterInterface(port)
       ? [`router:${port.device_id}`]
       : [`host:${hostOf(port)}`, `endpoints:${port.network_id}`];
@@ -411,6 +416,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     const reached = this.#reached;
     this.#reached = [];
     for (const { host, key, needed } of reached) this.#settle(this.#watermarks.reach(host, key, needed));
+    this.#forgetCompiled(revision);
+  }
+
+  /** What was written up to the revision is compiled, and it is known who has to program it. */
+  #forgetCompiled(revision: number): void {
     for (const [portId, since] of this.#uncompiled) {
       if (since > revision) continue;
       this.#uncompiled.delete(portId);

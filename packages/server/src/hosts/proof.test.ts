@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { silentLogger } from '@cable/kit';
 import type { Store } from '@cable/store';
 import { OLD_ACKNOWLEDGEMENTS, objectKey, serverKey } from '../keys.ts';
 import { testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
@@ -50,6 +51,38 @@ describe('port status on one server', () => {
     await until(isActive(server, P1.id), 'P1 ACTIVE');
     assert.equal(server.plane.status().ports.pending, 0);
     assert.equal(server.plane.status().slices.waiting, 0);
+  });
+
+  test('is nothing that a server which is starting decides; what is written meanwhile is proven when it has started', async (t) => {
+    h1.acknowledges = false;
+    let isLoaded = (): void => {};
+    const starting = startFakeServer(
+      place.store,
+      silentLogger(),
+      new Promise((resolve) => {
+        isLoaded = resolve;
+      }),
+    );
+    await until(() => server.tables.of('server').size === 2, 'the other has begun');
+    const revision = await putObject(place.store, 'port', P1);
+    await until(() => h1.sent >= revision, 'sent');
+    h1.up(P1.id);
+    h2.up(P1.id);
+    await until(() => server.tables.of('vif').size === 2, 'device');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(statusOf(server, P1.id), 'DOWN');
+    isLoaded();
+    const other = await starting;
+    t.after(() => other.stop());
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(statusOf(server, P1.id), 'DOWN');
+    assert.equal(other.plane.status().ports.pending, 1);
+    // From here on the first decides nothing: what the agents of the other say is enough.
+    await server.stop();
+    const again = await other.join('h1', '192.0.2.1');
+    await other.join('h2', '192.0.2.2');
+    again.acknowledge();
+    await until(isActive(other, P1.id), 'P1 ACTIVE');
   });
 
   test('does not wait for a host that dies, and waits again for one that is alive again', async () => {
