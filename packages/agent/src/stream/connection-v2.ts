@@ -33,6 +33,8 @@ export class ConnectionV2 implements Connection {
   #refreshed = false;
   #saidDiffers = false;
   #syncRevision = 0;
+  /** Slices that the server may ask about. */
+  #comparable = new Set<string>();
   #fullAt: number | undefined;
 
   constructor(upgrade: HttpUpgrade, options: ConnectionV2Options, deps: ConnectionDeps) {
@@ -85,6 +87,7 @@ export class ConnectionV2 implements Connection {
     if (anew) state.beginAnew();
     reports.forget();
     const held = anew ? { since: 0, slices: {} } : { since, slices: state.digests() };
+    this.#comparable = new Set(Object.keys(held.slices));
     this.#send({ type: 'resume', session, history, ...held, compares: true });
   }
 
@@ -104,15 +107,17 @@ export class ConnectionV2 implements Connection {
       case 'bookmark':
         return await this.#bookmark(line);
       case 'compare':
-        this.#send({
-          type: 'buckets',
-          key: line.key,
-          digests: await this.#deps.state.bucketDigests(line.key, line.of),
-        });
-        return undefined;
+        return await this.#compare(line);
       case 'unknown':
         return undefined;
     }
+  }
+
+  /** A server asks once for each slice that this connection began with, so that its questions cost no more than that. */
+  async #compare({ key, of }: Extract<ControlLine, { type: 'compare' }>): Promise<Ending | undefined> {
+    if (!this.#comparable.delete(key)) return { reason: `the server asked what is held of ${key}, out of turn` };
+    this.#send({ type: 'buckets', key, digests: await this.#deps.state.bucketDigests(key, of) });
+    return undefined;
   }
 
   async #sync(line: Extract<ControlLine, { type: 'sync' }>): Promise<Ending | undefined> {

@@ -172,7 +172,7 @@ function* editsOf(
     yield [item, said === null ? null : keepEqual(old, said)];
   }
   const keptEnds = rule === 'remove' && before.kept > 0;
-  if (!keptEnds && staged.voidBuckets.length === 0) return;
+  if (!keptEnds && staged.voidBuckets === undefined) return;
   const [asReset, asBefore] = [fateOf(key, 'reset', rule), fateOf(key, undefined, rule)];
   for (const [item, old] of before.items) {
     if (!staged.items.has(item)) yield [item, isInVoidBucket(staged, item) ? asReset(old) : asBefore(old)];

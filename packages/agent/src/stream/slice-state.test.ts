@@ -82,7 +82,7 @@ function randomLine(random: () => number): ContentLine {
   if (kind < 0.85) return { type: 'header', key, held: held(key, null, value) };
   if (kind < 0.9) return { type: 'reset', key, deliberate: random() < 0.5 };
   if (kind < 0.95) {
-    const of = 1 + pick(5);
+    const of = 4;
     return { type: 'reset-buckets', key, buckets: { of, numbers: new Set([pick(of), pick(of)]) } };
   }
   return { type: 'drop', key };
@@ -330,4 +330,15 @@ test('digests by bucket are of what is held and not only kept, header apart, and
   const all = digests.reduce(addHash, fakeHash(key, null, { v: 1 }));
   assert.deepEqual(state.digests(), { [key]: all });
   assert.deepEqual(await state.bucketDigests('endpoints:b', 3), [0, 0, 0]);
+});
+
+test('buckets of another division void all that is held of the slice: what a digest tells then', async () => {
+  const state = new SliceState();
+  const key = 'endpoints:a';
+  for (const item of ['i1', 'i2', 'i3']) state.load(key, item, held(key, item, { item }));
+  state.stage({ type: 'reset-buckets', key, buckets: { of: 4, numbers: new Set([bucketOf('i1', 4)]) } });
+  state.stage({ type: 'put', key, item: 'i1', held: held(key, 'i1', { item: 'new' }) });
+  state.stage({ type: 'reset-buckets', key, buckets: { of: 8, numbers: new Set([0]) } });
+  state.apply(await state.prepare('remove'));
+  assert.equal(state.size(key), 0);
 });

@@ -156,7 +156,7 @@ export class SliceState implements SliceReader {
     }
     let absent = 0;
     const isWhole = staged.void === 'reset' || staged.void === 'drop';
-    if (isWhole || staged.voidBuckets.length > 0) {
+    if (isWhole || staged.voidBuckets !== undefined) {
       for (const [item, held] of items) {
         if (!held.kept && !staged.items.has(item) && (isWhole || isInVoidBucket(staged, item))) absent += 1;
       }

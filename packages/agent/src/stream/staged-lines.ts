@@ -28,8 +28,8 @@ export type StagedSlice = {
    * `drop`. Undefined: it counts.
    */
   void: 'reset' | 'deliberate' | 'drop' | undefined;
-  /** While the slice counts: held items in these do not, as after a `reset`. */
-  voidBuckets: readonly Buckets[];
+  /** While the slice counts: held items in these do not, as after a `reset`. Undefined: all do. */
+  voidBuckets: Buckets | undefined;
   /** Undefined: nothing was said about it. */
   header: Held | undefined;
   /** Null: deleted. */
@@ -37,11 +37,16 @@ export type StagedSlice = {
 };
 
 /** Of a slice about which nothing was said. */
-export const NOTHING_STAGED: StagedSlice = { void: undefined, voidBuckets: [], header: undefined, items: new Map() };
+export const NOTHING_STAGED: StagedSlice = {
+  void: undefined,
+  voidBuckets: undefined,
+  header: undefined,
+  items: new Map(),
+};
 
 /** True when a held item of the slice does not count any more because of the bucket that it is in. */
 export function isInVoidBucket({ voidBuckets }: StagedSlice, item: string): boolean {
-  return voidBuckets.some(({ of, numbers }) => numbers.has(bucketOf(item, of)));
+  return voidBuckets?.numbers.has(bucketOf(item, voidBuckets.of)) === true;
 }
 
 /** Lines that do not count yet, folded to the last word on each slice and item. */
@@ -79,7 +84,7 @@ export class StagedLines {
     for (const [item, held] of staged?.items ?? []) if (held === null) items.set(item, null);
     this.#slices.set(key, {
       void: why === 'deliberate' && wasAbsent ? 'reset' : why,
-      voidBuckets: [],
+      voidBuckets: undefined,
       header: undefined,
       items,
     });
@@ -97,11 +102,17 @@ export class StagedLines {
     this.#slices.clear();
   }
 
-  #voidBuckets(key: string, buckets: Buckets): void {
+  #voidBuckets(key: string, { of, numbers }: Buckets): void {
     const staged = this.#slice(key);
-    staged.voidBuckets = [...staged.voidBuckets, buckets];
+    const before = staged.voidBuckets ?? { of, numbers: new Set<number>() };
+    if (before.of !== of) {
+      // No server says that. What it leaves out is then found by the digest.
+      this.voidSlice(key, 'reset');
+      return;
+    }
+    staged.voidBuckets = { of, numbers: new Set([...before.numbers, ...numbers]) };
     for (const [item, held] of staged.items) {
-      if (held !== null && buckets.numbers.has(bucketOf(item, buckets.of))) staged.items.delete(item);
+      if (held !== null && numbers.has(bucketOf(item, of))) staged.items.delete(item);
     }
   }
 

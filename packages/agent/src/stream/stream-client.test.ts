@@ -201,7 +201,9 @@ test('a slice is compared by buckets: the server is told what is held, and what 
   server.set([hostSlice(2), before]);
   const { state, updates, said } = follow(t);
   await until('it is taken', () => updates.length === 1);
-  assert.equal(server.resumes[0]?.compares, true);
+  server.cut();
+  await until('it is resumed', () => updates.length === 2);
+  assert.equal(server.resumes[1]?.compares, true);
   const { key, header } = before;
   const of = 16;
   const items = new Map(before.items);
@@ -230,13 +232,20 @@ test('a slice is compared by buckets: the server is told what is held, and what 
       server.say({ type: 'put', key, item, revision, ...lineOf(key, item, value) });
   }
   server.say({ type: 'bookmark', revision, digest: digestOfSlices([hostSlice(2), after]) });
-  await until('it is taken', () => updates.length === 2);
+  await until('it is taken', () => updates.length === 3);
   assert.deepEqual(shownBy(state), contentOf([hostSlice(2), after]));
   assert.deepEqual(
-    updates[1]?.changes.map(({ item }) => item),
+    updates[2]?.changes.map(({ item }) => item),
     [uuid(100_002), uuid(7), uuid(100_001)],
   );
-  assert.deepEqual(said, []);
+  for (const asked of [key, 'endpoints:x']) {
+    const resumed = server.resumes.length;
+    server.say({ type: 'compare', key: asked, of });
+    await until('asked twice, or of what it does not hold, it goes', () => server.resumes.length > resumed);
+    server.say({ type: 'compare', key, of });
+    await until('it answers again', () => server.lines.filter((line) => line.type === 'buckets').length > 1);
+  }
+  assert.ok(said.every(({ level }) => level === 'warn'));
 });
 
 test('reports: all ports at first, full once the sync is programmed, then changes at once and what is asked for', async (t) => {

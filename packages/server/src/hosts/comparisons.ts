@@ -36,20 +36,20 @@ export class Comparisons {
     this.#heardAt = performance.now();
   }
 
-  /** Takes an answer. True: the slice is due now; false: it was not asked for, or not any more. Throws `InvalidInput`. */
-  async answer(slice: Slice | undefined, key: SliceKey, digests: readonly number[]): Promise<boolean> {
+  /** Takes an answer; `onDue`: called when it is known what the client lacks, unless it is not asked any more. Throws `InvalidInput`. */
+  async answer(slice: Slice | undefined, key: SliceKey, digests: readonly number[], onDue: () => void): Promise<void> {
     const asked = this.#asked.get(key);
-    if (asked === undefined || asked.isAnswered) return false;
+    if (asked === undefined || asked.isAnswered) return;
     if (digests.length !== asked.of) {
       throw new CableError('InvalidInput', `Malformed line of a host stream: digests are not ${asked.of} numbers.`);
     }
     asked.isAnswered = true;
     this.#heardAt = performance.now();
     const differing = slice && (await this.#store.differing(slice, digests));
-    if (this.#asked.get(key) !== asked) return false;
+    if (this.#asked.get(key) !== asked) return;
     this.#asked.delete(key);
     if (differing !== undefined) this.#differing.set(key, differing);
-    return true;
+    onDue();
   }
 
   /** What the client lacks of the slice, once; undefined: all of it, or that is not known. */

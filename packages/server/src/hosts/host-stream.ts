@@ -197,7 +197,7 @@ export class HostStream {
     this.#stop();
     this.#input?.end();
     this.#due.clear();
-    this.#comparisons = undefined;
+    this.#comparisons?.clear();
     this.#sending = undefined;
     this.#options.onEnd(reason);
   }
@@ -225,14 +225,12 @@ export class HostStream {
   #compare({ key, digests }: Extract<AgentLine, { readonly type: 'buckets' }>): void {
     const { store, host, onReady } = this.#options;
     const asked = key as SliceKey;
-    const answered = this.#comparisons?.answer(store.neededBy(host, asked), asked, digests);
-    if (answered === undefined) return;
-    const done = answered.then((isDue) => {
-      if (!isDue || this.#state === 'ended') return;
+    const onDue = (): void => {
       this.#due.set(asked, NOWHERE);
       onReady(this);
-    });
-    this.#input?.begun(this.#whileOpen(done));
+    };
+    const answered = this.#comparisons?.answer(store.neededBy(host, asked), asked, digests, onDue);
+    if (answered !== undefined) this.#input?.begun(this.#whileOpen(answered));
   }
 
   #ask(resume: Resume): void {
@@ -293,7 +291,7 @@ export class HostStream {
     if (this.#state !== 'catching up' && this.#state !== 'live') return;
     this.#state = 'catching up';
     this.#sending = undefined;
-    this.#comparisons = undefined;
+    this.#comparisons?.clear();
     if (this.#making !== undefined) this.#making.isVoid = true;
     for (const key of this.#options.store.keysOf(this.#options.host)) this.#due.set(key, NOWHERE);
     this.#options.onReady(this);
