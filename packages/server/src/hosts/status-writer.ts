@@ -7,7 +7,7 @@ import type { VifRow } from '../rows.ts';
 import type { Tables } from '../tables.ts';
 import { type PortEvidence, portStatus } from './port-status.ts';
 
-/** Ports written in one transaction, which may have 128 compares. A port takes one, and two for each report to be dropped. */
+/** Ports written in one transaction. A port takes one compare, and two for each report to be dropped. */
 const PORTS_A_TXN = 32;
 
 /** Stale reports dropped with one write of a port; others follow. */
