@@ -148,7 +148,10 @@ export type ServerLine =
       readonly of: number;
       readonly buckets: readonly number[];
     }
-  /** The client is to say what it holds of the slice, by so many buckets (1..`MAX_SLICE_BUCKETS`). No `sync` comes before it has. */
+  /**
+   * The client is to say what it holds of the slice, by so many buckets (1..`MAX_SLICE_BUCKETS`). No `sync` comes before it has. Once a connection for a slice
+   * that `resume` names: a client ends the connection that asks otherwise.
+   */
   | { readonly type: 'compare'; readonly key: SliceKey; readonly of: number }
   /** The host does not need the slice any more, or what it was about is gone. */
   | { readonly type: 'drop'; readonly key: SliceKey; readonly revision: number }
