@@ -387,8 +387,8 @@ export class HostStream {
 
   /** True when the client has been sent all there is. */
   get #isSent(): boolean {
-    const { open } = this.#comparisons ?? NOTHING_OPEN;
-    return this.#due.size === 0 && open === 0 && this.#sending === undefined && this.#making === undefined;
+    if ((this.#comparisons?.open ?? 0) > 0) return false;
+    return this.#due.size === 0 && this.#sending === undefined && this.#making === undefined;
   }
 
   /** True when all that has been sent is of one revision, and not between two. */
@@ -458,5 +458,3 @@ export class HostStream {
 }
 
 const NOTHING_HELD: Omit<Resume, 'type' | 'session'> = { slices: {}, since: 0, history: null };
-
-const NOTHING_OPEN = { open: 0 };
