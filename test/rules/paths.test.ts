@@ -26,7 +26,7 @@ test('the rule sees a path in code, and only there', () => {
 });
 
 test('of a path with a placeholder the folders before it are looked for', () => {
-  assert.ok(isThere('packages/server/src/hooks/<type>.ts'));
+  assert.ok(isThere('packages/server/src/resources/<type>.ts'));
   assert.ok(isThere('vrouter/**'));
   assert.ok(!isThere('packages/none/<type>.ts'));
 });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { type Logger, silentLogger } from '@cable/kit';
 import type { Host, VifStatus } from '@cable/model';
 import { StoreError } from '@cable/store';
-import { hostHooks } from '../hooks/host.ts';
+import { hostHooks } from '../resources/host.ts';
 import { testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
 import { type FakeServer, startFakeServer, until } from './fakes.fixture.ts';
 import { openTemporaryStore, putObject } from './objects.fixture.ts';

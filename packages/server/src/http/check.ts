@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
-import { checkInvariants } from '../invariants.ts';
-import type { ServiceDeps } from '../services/context.ts';
+import { checkInvariants } from '../engine/check.ts';
+import type { ServiceDeps } from '../engine/context.ts';
 
 /** Adds `GET /cable/v1/check`: every broken promise of the store's content. The scope lets admins alone in. */
 export function addCheckRoute(scope: FastifyInstance, deps: Pick<ServiceDeps, 'tables' | 'resources'>): void {

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { ResourceIndex } from '../services/resource-index.ts';
+import type { ResourceIndex } from '../engine/registry.ts';
 import type { Tables } from '../tables.ts';
 import { addEventLoopDelay } from './event-loop.ts';
 

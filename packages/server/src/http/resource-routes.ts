@@ -15,9 +15,9 @@ import {
 import { createTurnLine, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { ServiceDeps } from '../services/context.ts';
-import { listObjects, present, showOne } from '../services/read.ts';
-import { createObjects, deleteObject, updateObject } from '../services/write.ts';
+import type { ServiceDeps } from '../engine/context.ts';
+import { listObjects, present, showOne } from '../engine/read.ts';
+import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import type { AuthenticatedCaller, Authenticator } from './auth.ts';
 import { sendList } from './list-answer.ts';
 

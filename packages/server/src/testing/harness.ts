@@ -7,8 +7,8 @@ import type { TestContext } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import { BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
 import { openStore, type Store } from '@cable/store';
+import { checkInvariants } from '../engine/check.ts';
 import { noauth } from '../http/auth.ts';
-import { checkInvariants } from '../invariants.ts';
 import { type CableServer, startServer } from '../server.ts';
 
 /** Parsed JSON that tests dig in without ceremony; scalars are read with String() and Number(). */

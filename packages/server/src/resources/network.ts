@@ -1,8 +1,8 @@
 import type { AnyObject } from '@cable/model';
 import { CableError, type Network } from '@cable/model';
+import type { WriteContext } from '../engine/context.ts';
+import { defineHooks, type ResourceHooks } from '../engine/module.ts';
 import { vniKey } from '../keys.ts';
-import type { WriteContext } from '../services/context.ts';
-import { defineHooks, type ResourceHooks } from '../services/hook-types.ts';
 
 /** Bytes that the outer Ethernet, IPv4, UDP and VXLAN headers take of the underlay's packet (RFC 7348). */
 const TUNNEL_HEADER_BYTES = 50;

@@ -13,9 +13,9 @@ import {
   parseIp,
   type Subnet,
 } from '@cable/model';
-import type { WriteContext } from '../services/context.ts';
-import { defineHooks, type ResourceHooks } from '../services/hook-types.ts';
-import { canWrite } from '../services/visibility.ts';
+import type { WriteContext } from '../engine/context.ts';
+import { defineHooks, type ResourceHooks } from '../engine/module.ts';
+import { canWrite } from '../engine/visibility.ts';
 
 type Pool = Subnet['allocation_pools'][number];
 type Range = { readonly start: bigint; readonly end: bigint };

@@ -1,12 +1,12 @@
 import type { Caller } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import type { Store } from '@cable/store';
+import type { AddressBook } from '../resources/address-book.ts';
 import type { Tables } from '../tables.ts';
-import type { AddressBook } from './address-book.ts';
-import type { HookTable } from './hook-types.ts';
 import type { KeyedLock } from './keyed-lock.ts';
-import type { ResourceIndex } from './resource-index.ts';
-import type { TxnPlan } from './txn-plan.ts';
+import type { HookTable } from './module.ts';
+import type { TxnPlan } from './plan.ts';
+import type { ResourceIndex } from './registry.ts';
 
 /** What the operator chose. */
 export type Settings = {

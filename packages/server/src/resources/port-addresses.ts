@@ -1,7 +1,7 @@
 import { CableError, cidrContains, type Port, parseIp, type Subnet } from '@cable/model';
+import type { WriteContext } from '../engine/context.ts';
 import { addressKey } from '../keys.ts';
-import { allocateAddress, claimAddress } from '../services/allocate.ts';
-import type { WriteContext } from '../services/context.ts';
+import { allocateAddress, claimAddress } from './allocate.ts';
 import { isHostAddress, prefixOf } from './subnet.ts';
 
 type FixedIp = Port['fixed_ips'][number];

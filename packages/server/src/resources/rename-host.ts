@@ -1,13 +1,13 @@
 /** `rename` of a host: the machine is the same, so are its underlay address and its ports. */
 import type { Attributes, Caller } from '@cable/api';
 import { type AnyObject, CableError, type Host } from '@cable/model';
-import { isAlive } from '../hooks/host.ts';
+import { transact } from '../engine/commit.ts';
+import type { ServiceDeps, WriteContext } from '../engine/context.ts';
+import { notFound, showOne } from '../engine/read.ts';
+import { contextOf, planUpdate, writableRow } from '../engine/write.ts';
 import { parseHostName } from '../hosts/parse.ts';
 import { aliveKey, objectKey, underlayKey, vifPrefix } from '../keys.ts';
-import type { ServiceDeps, WriteContext } from './context.ts';
-import { notFound, showOne } from './read.ts';
-import { transact } from './transact.ts';
-import { contextOf, planUpdate, writableRow } from './write.ts';
+import { isAlive } from './host.ts';
 
 /** Ports of one transaction. */
 const PORTS = 16;

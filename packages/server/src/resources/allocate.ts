@@ -1,6 +1,6 @@
 import { CableError, formatIp, type IpPrefix, parseIp, type Subnet } from '@cable/model';
+import type { WriteContext } from '../engine/context.ts';
 import { addressKey } from '../keys.ts';
-import type { WriteContext } from './context.ts';
 
 type Range = { readonly start: bigint; readonly end: bigint };
 

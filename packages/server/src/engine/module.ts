@@ -2,7 +2,7 @@ import type { Caller } from '@cable/api';
 import type { AnyObject, CableError } from '@cable/model';
 import type { Tables } from '../tables.ts';
 import type { ServiceDeps, WriteContext } from './context.ts';
-import type { HeldReference } from './resource-index.ts';
+import type { HeldReference } from './registry.ts';
 
 /** A new object before its derived attributes are there. */
 export type Given<T> = Partial<T> & { readonly id: string; readonly project_id: string };

@@ -1,4 +1,4 @@
-import type { HookTable } from '../services/hook-types.ts';
+import type { HookTable } from '../engine/module.ts';
 import { agentHooks, hostHooks } from './host.ts';
 import { networkHooks } from './network.ts';
 import { portHooks } from './port.ts';

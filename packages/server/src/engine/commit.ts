@@ -3,7 +3,7 @@ import { CableError } from '@cable/model';
 import { MAX_TXN_BYTES, MAX_TXN_OPS } from '@cable/store';
 import { storeErrorCode, storeFull } from '../store-errors.ts';
 import type { ServiceDeps } from './context.ts';
-import { TxnPlan } from './txn-plan.ts';
+import { TxnPlan } from './plan.ts';
 
 const ATTEMPTS = 30;
 

@@ -1,7 +1,7 @@
 import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
+import { defineHooks, type ResourceHooks } from '../engine/module.ts';
 import { defaultGroupKey } from '../keys.ts';
-import { DEFAULT_GROUP_NAME, ensureDefaultGroup, planFirstRules } from '../services/default-group.ts';
-import { defineHooks, type ResourceHooks } from '../services/hook-types.ts';
+import { DEFAULT_GROUP_NAME, ensureDefaultGroup, planFirstRules } from './default-group.ts';
 
 /** Security groups: each project's default group, and the rules a group starts with. */
 export const securityGroupHooks: ResourceHooks<AnyObject> = defineHooks<SecurityGroup>({

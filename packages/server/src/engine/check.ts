@@ -1,7 +1,7 @@
 import { parseIp } from '@cable/model';
-import { isHostAddress, prefixOf } from './hooks/subnet.ts';
-import type { ResourceIndex } from './services/resource-index.ts';
-import type { Tables } from './tables.ts';
+import { isHostAddress, prefixOf } from '../resources/subnet.ts';
+import type { Tables } from '../tables.ts';
+import type { ResourceIndex } from './registry.ts';
 
 /** One broken promise of the store's content, for people. */
 export type Violation = { readonly rule: string; readonly object: string; readonly detail: string };

@@ -1,5 +1,5 @@
 import { type AnyObject, CableError, cidrContains, type Port, parseCidr, parseIp, type Router } from '@cable/model';
-import { defineHooks, type ResourceHooks } from '../services/hook-types.ts';
+import { defineHooks, type ResourceHooks } from '../engine/module.ts';
 import type { Tables } from '../tables.ts';
 import { prefixOf } from './subnet.ts';
 

@@ -2,7 +2,7 @@ import type { Caller } from '@cable/api';
 import type { AnyObject, ResourceModel } from '@cable/model';
 import type { ServiceDeps, WriteContext } from './context.ts';
 import { notFound } from './read.ts';
-import type { HeldReference } from './resource-index.ts';
+import type { HeldReference } from './registry.ts';
 import { canSee } from './visibility.ts';
 
 /** Every reference of an object, declared and by hook. */

@@ -1,8 +1,8 @@
 import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
+import { transact } from '../engine/commit.ts';
+import type { ServiceDeps, WriteContext } from '../engine/context.ts';
+import { contextOf, planCreate } from '../engine/write.ts';
 import { defaultGroupKey } from '../keys.ts';
-import type { ServiceDeps, WriteContext } from './context.ts';
-import { transact } from './transact.ts';
-import { contextOf, planCreate } from './write.ts';
 
 /** Name of the group that every project has; no other group may take it. */
 export const DEFAULT_GROUP_NAME = 'default';

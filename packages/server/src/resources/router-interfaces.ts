@@ -1,15 +1,15 @@
 /** `add_router_interface` and `remove_router_interface`: a router's interface is a port that the router owns. */
 import type { Attributes, Caller } from '@cable/api';
 import { CableError, cidrContains, cidrsOverlap, type Port, parseIp, type Router, type Subnet } from '@cable/model';
-import { ROUTER_INTERFACE } from '../hooks/port.ts';
-import { interfacesOf } from '../hooks/router.ts';
-import { prefixOf } from '../hooks/subnet.ts';
+import { transact } from '../engine/commit.ts';
+import type { ServiceDeps, WriteContext } from '../engine/context.ts';
+import { notFound, rowFor } from '../engine/read.ts';
+import { canWrite } from '../engine/visibility.ts';
+import { contextOf, planCreate, planDelete, planUpdate, writableRow } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
-import type { ServiceDeps, WriteContext } from './context.ts';
-import { notFound, rowFor } from './read.ts';
-import { transact } from './transact.ts';
-import { canWrite } from './visibility.ts';
-import { contextOf, planCreate, planDelete, planUpdate, writableRow } from './write.ts';
+import { ROUTER_INTERFACE } from './port.ts';
+import { interfacesOf } from './router.ts';
+import { prefixOf } from './subnet.ts';
 
 /** Neutron's answer to both actions. */
 export type InterfaceAnswer = {

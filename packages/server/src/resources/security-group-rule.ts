@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { protocolNumber } from '@cable/compiler';
 import { type AnyObject, CableError, formatCidr, parseIpOrCidr, type SecurityGroupRule } from '@cable/model';
+import type { WriteContext } from '../engine/context.ts';
+import { defineHooks, type Given, type ResourceHooks } from '../engine/module.ts';
 import { ruleKey } from '../keys.ts';
-import type { WriteContext } from '../services/context.ts';
-import { defineHooks, type Given, type ResourceHooks } from '../services/hook-types.ts';
 
 /** What makes two rules of a group the same. */
 type Meaning = Pick<

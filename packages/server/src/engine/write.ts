@@ -6,12 +6,12 @@ import type { Attributes, Caller } from '@cable/api';
 import { startTurns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
+import { PlanTooLarge, transact } from './commit.ts';
 import type { ServiceDeps, WriteContext } from './context.ts';
-import type { Given } from './hook-types.ts';
+import type { Given } from './module.ts';
+import type { TxnPlan } from './plan.ts';
 import { rowFor } from './read.ts';
 import { checkReferences, planReferences } from './references.ts';
-import { PlanTooLarge, transact } from './transact.ts';
-import type { TxnPlan } from './txn-plan.ts';
 import { canWrite, isOwnedThrough } from './visibility.ts';
 
 /** Creates all or none. */

@@ -1,11 +1,11 @@
 import { vifKind } from '@cable/compiler';
 import { type AnyObject, CableError, type Network, type Port, SERVICE_MAC } from '@cable/model';
+import type { WriteContext } from '../engine/context.ts';
+import { defineHooks, type Given, type ResourceHooks } from '../engine/module.ts';
+import { canWrite } from '../engine/visibility.ts';
 import { addressKey, macKey } from '../keys.ts';
-import type { WriteContext } from '../services/context.ts';
-import { defaultGroupId, ensureDefaultGroup } from '../services/default-group.ts';
-import { defineHooks, type Given, type ResourceHooks } from '../services/hook-types.ts';
-import { canWrite } from '../services/visibility.ts';
 import type { Tables } from '../tables.ts';
+import { defaultGroupId, ensureDefaultGroup } from './default-group.ts';
 import { chooseAddresses, claimAddresses } from './port-addresses.ts';
 import { checkPortSecurity, completePairs, movePairs, parsePortMac } from './port-security.ts';
 

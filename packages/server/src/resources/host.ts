@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type AnyObject, CableError, type Host } from '@cable/model';
+import { defineHooks, type ResourceHooks } from '../engine/module.ts';
 import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.ts';
 import { underlayKey, vifPrefix } from '../keys.ts';
-import { defineHooks, type ResourceHooks } from '../services/hook-types.ts';
 import type { Tables } from '../tables.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */
