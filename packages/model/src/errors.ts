@@ -38,6 +38,10 @@ export const ERRORS = {
     retryable: true,
     remedy: 'The store does not answer; check it, then send it again.',
   },
+  OutcomeUnknown: {
+    status: 504,
+    remedy: 'Look whether the object is there before you send the request again.',
+  },
   StoreFull: {
     status: 503,
     retryable: true,

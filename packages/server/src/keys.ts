@@ -1,4 +1,5 @@
 /** The store's keys, each built in this one place. */
+import { createHash } from 'node:crypto';
 
 /** Everything Cable keeps. */
 export const ROOT = '/cable/';
@@ -7,57 +8,70 @@ export const OBJECTS = '/cable/o/';
 /** What hosts report: `/cable/h/<kind>/...`. */
 export const HOST_RUNTIME = '/cable/h/';
 
+/** Longest text that stands in a key as it is: of a longer one its SHA-256 does. A store's key has a limit, and a name may have 255 characters of 12 bytes each. */
+const SEGMENT_MAX = 256;
+
+/** The text as one part of a key, which has no slash in it. Different texts give different parts. */
+function segment(text: string): string {
+  if (/^[\w.:-]*$/.test(text) && text.length <= SEGMENT_MAX) return text;
+  const escaped = encodeURIComponent(text);
+  return escaped.length <= SEGMENT_MAX ? escaped : `#${createHash('sha256').update(text).digest('hex')}`;
+}
+
 export function objectKey(type: string, id: string): string {
   return `${OBJECTS}${type}/${id}`;
 }
 
-/** All holders of references to one object; `byType` narrows. Ends in a slash. */
-export function referencePrefix(type: string, id: string, byType?: string): string {
-  return byType === undefined ? `/cable/x/ref/${type}/${id}/` : `/cable/x/ref/${type}/${id}/${byType}/`;
+/** Keys that hold a rule between objects true: claims, references, marks. Everything below is made from objects, and can be made again. */
+export const DERIVED = '/cable/x/';
+
+/** Everything that keeps one object from being deleted: references to it, and claims that stand under it. Ends in a slash. */
+export function referencePrefix(type: string, id: string): string {
+  return `${DERIVED}ref/${type}/${segment(id)}/`;
 }
 
+/** Present: the holder refers to the object. Value: empty. */
 export function referenceKey(type: string, id: string, byType: string, byId: string): string {
-  return `${referencePrefix(type, id, byType)}${byId}`;
+  return `${referencePrefix(type, id)}${byType}/${segment(byId)}`;
 }
 
-/** Present: the address is taken in the subnet. Value: the port's id. */
-export function addressKey(subnetId: string, ip: string): string {
-  return `/cable/x/ip/${subnetId}/${ip}`;
+/** Present: the value is taken. Value of the key: the id of who has it. `kind` has no slash. */
+export function claimKey(kind: string, value: string): string {
+  return `${DERIVED}claim/${kind}/${segment(value)}`;
 }
 
-/** Present: the MAC address is taken in the network. Value: the port's id. */
-export function macKey(networkId: string, mac: string): string {
-  return `/cable/x/mac/${networkId}/${mac}`;
+/** The same for what is unique within an object, which the claim also refers to: no type of holder has a name with `=`. */
+export function claimUnderKey(type: string, id: string, kind: string, value: string): string {
+  return `${referencePrefix(type, id)}${kind}=${segment(value)}`;
 }
 
-/** Present: the VXLAN network identifier is taken. Value: the network's id. */
-export function vniKey(vni: number): string {
-  return `/cable/x/vni/${vni}`;
+/** Marks of one kind on an object; `about` narrows. Ends in a slash. */
+export function markPrefix(kind: string, id: string, about?: string): string {
+  const prefix = `${DERIVED}mark/${kind}/${segment(id)}/`;
+  return about === undefined ? prefix : `${prefix}${segment(about)}/`;
 }
 
-/** Present: the project has its default security group. Value: the group's id. */
-export function defaultGroupKey(projectId: string): string {
-  return `/cable/x/default_sg/${encodeURIComponent(projectId)}`;
-}
-
-/** Present: the group has a rule with this meaning. Value: the rule's id. */
-export function ruleKey(groupId: string, fingerprint: string): string {
-  return `/cable/x/rule/${groupId}/${fingerprint}`;
+/** Present: the holder is something that matters to the object, e.g. a port of a project that does not own its network. */
+export function markKey(kind: string, id: string, about: string, holder: string): string {
+  return `${markPrefix(kind, id, about)}${segment(holder)}`;
 }
 
 /** Present: the address is a host's tunnel end. Value: the host's name. */
 export function underlayKey(ip: string): string {
-  return `/cable/x/underlay/${ip}`;
+  return claimKey('underlay', ip);
 }
 
 /** The store's identity, made once: a UUID. */
 export const CLUSTER = '/cable/meta/cluster';
 
+/** Written so that a watch has something to tell. */
+export const TICK = '/cable/meta/tick';
+
 /** Marks of the store's history, in order: the text of mark *n* and what it vouches for. */
 export const MARKS = '/cable/meta/mark/';
 
 /** All keys have one length, so that they are in the order of their numbers. */
-export function markKey(number: number): string {
+export function historyMarkKey(number: number): string {
   return `${MARKS}${String(number).padStart(10, '0')}`;
 }
 

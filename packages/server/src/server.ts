@@ -4,8 +4,10 @@ import type { Logger } from '@cable/kit';
 import type { ResourceModel } from '@cable/model';
 import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
-import type { ServiceDeps, Settings } from './engine/context.ts';
+import { CatchUp } from './engine/catch-up.ts';
+import type { EngineDeps, Settings } from './engine/context.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
+import { createKeyMaker } from './engine/keys-of.ts';
 import { ResourceIndex } from './engine/registry.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
@@ -17,9 +19,7 @@ import { Streams } from './hosts/streams.ts';
 import { createApp } from './http/app.ts';
 import type { Authenticator } from './http/auth.ts';
 import { AddressBook } from './resources/address-book.ts';
-import { HOOKS } from './resources/all.ts';
-import { renameHost } from './resources/rename-host.ts';
-import { addRouterInterface, removeRouterInterface } from './resources/router-interfaces.ts';
+import { MODULES } from './resources/all.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
 import { SliceStore } from './slices/slice-store.ts';
 import { Tables } from './tables.ts';
@@ -49,7 +49,7 @@ export type CableServer = {
   readonly app: FastifyInstance;
   readonly plane: HostPlane<SliceStore, Streams>;
   readonly tables: Tables;
-  readonly deps: ServiceDeps;
+  readonly deps: EngineDeps;
   /** Lets a host's agent in; what it gives takes the upgraded connection over. Throws a `CableError`: refused. */
   openStream(host: string): Promise<(socket: Duplex) => void>;
   /** Refuses to be ready, ends streams and loops. The store stays open. Idempotent. */
@@ -136,28 +136,26 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
       }),
   });
   running.plane = plane;
-  const deps: ServiceDeps = {
+  const deps: EngineDeps = {
     store,
     tables,
     resources,
-    hooks: HOOKS,
+    modules: MODULES,
+    keys: createKeyMaker(resources, MODULES),
     addresses,
     reservations: new Set(),
     lock: new KeyedLock(),
+    catchUp: new CatchUp({ store, tables }),
     settings: options.settings,
-    log: log.child('services'),
+    log: log.child('engine'),
     now,
+    monotonicMs,
     random: options.random ?? Math.random,
     newId: randomUUID,
   };
   const app = createApp({
     deps,
     authenticate: options.authenticate,
-    actions: {
-      'router.add_router_interface': addRouterInterface,
-      'router.remove_router_interface': removeRouterInterface,
-      'host.rename': renameHost,
-    },
     log: log.child('http'),
     version: VERSION,
     isReady: () => !abort.signal.aborted,

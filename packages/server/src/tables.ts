@@ -142,6 +142,13 @@ export class Tables {
     return this.any(type) as unknown as TableReader<TableTypes[T], string>;
   }
 
+  /** A table without rows that has the type's indexes. Throws as `any`. */
+  emptyLike(type: string): Table<AnyObject, string> {
+    const resource = this.#resources.get(type);
+    if (resource === undefined) throw new Error(`no table ${type}`);
+    return new Table<AnyObject, string>(type, this.#indexesFor(resource));
+  }
+
   /** True when the table has an index of that name. */
   hasIndex(type: string, index: string): boolean {
     return this.#indexNames.get(type)?.has(index) === true;

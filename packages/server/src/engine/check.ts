@@ -1,86 +1,143 @@
-import { parseIp } from '@cable/model';
-import { isHostAddress, prefixOf } from '../resources/subnet.ts';
-import type { Tables } from '../tables.ts';
-import type { ResourceIndex } from './registry.ts';
+/** What must hold in the store, looked for in its raw keys, as of one revision. */
+import { startTurns, type Table, type Turns } from '@cable/kit';
+import type { AnyObject } from '@cable/model';
+import type { KeyValue } from '@cable/store';
+import { DERIVED, OBJECTS, objectKey, ROOT } from '../keys.ts';
+import { parseObject } from '../rows.ts';
+import type { EngineDeps } from './context.ts';
+import type { ObjectKey } from './keys-of.ts';
+import { contributionsOf } from './module.ts';
+import type { Look, RowOf } from './view.ts';
 
 /** One broken promise of the store's content, for people. */
 export type Violation = { readonly rule: string; readonly object: string; readonly detail: string };
 
-/** Looks at everything: references lead somewhere, no address, MAC or VNI is taken twice, addresses fit their subnets. Empty: all is well. */
-export function checkInvariants(tables: Tables, resources: ResourceIndex): readonly Violation[] {
-  return [
-    ...checkReferences(tables, resources),
-    ...checkUnique('an address is taken once in a subnet', addressesOf(tables)),
-    ...checkUnique('a MAC address is taken once in a network', macsOf(tables)),
-    ...checkUnique('a VXLAN network identifier is taken once', vnisOf(tables)),
-    ...checkUnique('a project has one default security group', defaultGroupsOf(tables)),
-    ...checkAddresses(tables),
-  ];
-}
+/** `violations` empty: all is well. */
+export type CheckResult = { readonly revision: number; readonly violations: readonly Violation[] };
 
-type Claim = { readonly key: string; readonly object: string };
+/** Most violations that are told; there may be more. */
+const MOST = 1000;
 
-function checkUnique(rule: string, claims: Iterable<Claim>): readonly Violation[] {
-  const seen = new Map<string, string>();
-  const violations: Violation[] = [];
-  for (const { key, object } of claims) {
-    const other = seen.get(key);
-    if (other !== undefined) violations.push({ rule, object, detail: `${key} belongs to ${other} already` });
-    seen.set(key, object);
-  }
-  return violations;
-}
+type Deps = Pick<EngineDeps, 'store' | 'tables' | 'resources' | 'modules' | 'keys'>;
 
-function checkReferences(tables: Tables, resources: ResourceIndex): readonly Violation[] {
-  const violations: Violation[] = [];
-  for (const resource of resources.all.filter((one) => one.stored)) {
-    for (const row of tables.any(resource.name).values()) {
-      for (const { attribute, type, id } of resources.heldBy(resource, row)) {
-        if (tables.any(type).get(id) !== undefined) continue;
-        const object = `${resource.name}/${row.id}`;
-        violations.push({ rule: 'a reference leads somewhere', object, detail: `${attribute}: no ${type} ${id}` });
+/** An object's key, with whose it is. */
+type Wanted = ObjectKey & { readonly object: string };
+
+/**
+ * Makes the keys of all objects anew and compares them with those that are there, both ways: so no reference leads nowhere, nothing that is to be unique is there
+ * twice, and no key is left over. Then asks each type what else of an object is broken. Throws `StoreError`.
+ */
+export async function checkStore(deps: Deps): Promise<CheckResult> {
+  const turns = startTurns();
+  const { revision, objects, keys, violations } = await readAll(deps, turns);
+  const look = lookAtAll(objects);
+  const wanted = new Map<string, Wanted>();
+  for (const [type, table] of objects) {
+    for (const row of table.values()) {
+      if (turns.due()) await turns.next();
+      const object = `${type}/${row.id}`;
+      for (const [key, one] of deps.keys.keysOf(type, row, look)) {
+        violations.push(...checkKey(objects, wanted, key, { ...one, object }));
+        wanted.set(key, { ...one, object });
       }
+      violations.push(...checkParents(deps, objects, type, row), ...checkObject(deps, look, type, row));
     }
   }
-  return violations;
-}
-
-function* addressesOf(tables: Tables): Iterable<Claim> {
-  for (const port of tables.of('port').values()) {
-    for (const { subnet_id, ip_address } of port.fixed_ips) {
-      yield { key: `${subnet_id}/${ip_address}`, object: `port/${port.id}` };
+  for (const [key, { object, value }] of wanted) {
+    if (turns.due()) await turns.next();
+    const found = keys.get(key);
+    keys.delete(key);
+    if (found === undefined)
+      violations.push({ rule: 'an object has its keys', object, detail: `there is no key ${key}` });
+    else if (found !== value) {
+      violations.push({ rule: 'an object has its keys', object, detail: `${key} says ${JSON.stringify(found)}` });
     }
   }
-}
-
-function* macsOf(tables: Tables): Iterable<Claim> {
-  for (const port of tables.of('port').values()) {
-    yield { key: `${port.network_id}/${port.mac_address}`, object: `port/${port.id}` };
+  for (const [key, value] of keys) {
+    const detail = `no object has the key, which says ${JSON.stringify(value)}`;
+    violations.push({ rule: 'a key has its object', object: key, detail });
   }
+  return { revision, violations: violations.slice(0, MOST) };
 }
 
-function* vnisOf(tables: Tables): Iterable<Claim> {
-  for (const network of tables.of('network').values()) {
-    yield { key: String(network['provider:segmentation_id']), object: `network/${network.id}` };
-  }
-}
+type Content = {
+  readonly revision: number;
+  readonly objects: ReadonlyMap<string, Table<AnyObject, string>>;
+  /** Values by key, of what is made from objects. */
+  readonly keys: Map<string, string>;
+  readonly violations: Violation[];
+};
 
-function* defaultGroupsOf(tables: Tables): Iterable<Claim> {
-  for (const group of tables.of('security_group').values()) {
-    if (group.name === 'default') yield { key: group.project_id, object: `security_group/${group.id}` };
-  }
-}
-
-function checkAddresses(tables: Tables): readonly Violation[] {
-  const violations: Violation[] = [];
-  for (const port of tables.of('port').values()) {
-    for (const { subnet_id, ip_address } of port.fixed_ips) {
-      const subnet = tables.of('subnet').get(subnet_id);
-      const ip = parseIp(ip_address);
-      if (subnet === undefined || (ip !== undefined && isHostAddress(prefixOf(subnet.cidr), ip))) continue;
-      const detail = `${ip_address} is not of subnet ${subnet_id} (${subnet.cidr})`;
-      violations.push({ rule: 'an address is one of its subnet', object: `port/${port.id}`, detail });
+async function readAll(deps: Deps, turns: Turns): Promise<Content> {
+  const objects = new Map<string, Table<AnyObject, string>>();
+  for (const { name, stored } of deps.resources.all) if (stored) objects.set(name, deps.tables.emptyLike(name));
+  const content: { revision: number } & Content = { revision: 0, objects, keys: new Map(), violations: [] };
+  for await (const page of deps.store.listPages(ROOT)) {
+    content.revision = page.revision;
+    for (const kv of page.kvs) {
+      if (turns.due()) await turns.next();
+      if (kv.key.startsWith(DERIVED)) content.keys.set(kv.key, kv.value);
+      else if (kv.key.startsWith(OBJECTS)) takeObject(deps, content, kv);
     }
   }
-  return violations;
+  return content;
+}
+
+function takeObject(deps: Deps, { objects, violations }: Content, { key, value, modRevision }: KeyValue): void {
+  const [type = '', ...rest] = key.slice(OBJECTS.length).split('/');
+  const id = rest.join('/');
+  const table = objects.get(type);
+  if (table === undefined) {
+    violations.push({ rule: 'an object is of a type that is loaded', object: `${type}/${id}`, detail: key });
+    return;
+  }
+  // What this server has in memory already is not held twice.
+  const known = deps.tables.modRevision(type, id) === modRevision ? deps.tables.any(type).get(id) : undefined;
+  const row = known ?? parseObject(deps.resources.named(type), value);
+  if (row?.id === id) table.put(id, row, modRevision);
+  else violations.push({ rule: 'an object is readable', object: `${type}/${id}`, detail: value.slice(0, 200) });
+}
+
+function lookAtAll(objects: ReadonlyMap<string, Table<AnyObject, string>>): Look {
+  return {
+    get: (type, id) => objects.get(type)?.get(id) as RowOf<typeof type> | undefined,
+    by: (type, index, key) => (objects.get(type)?.by(index, key) ?? []) as unknown as readonly RowOf<typeof type>[],
+    addressHolder: (subnetId, address) =>
+      objects
+        .get('port')
+        ?.by('fixed_ips.ip_address', address)
+        .find((port) =>
+          (port['fixed_ips'] as readonly { subnet_id: string }[]).some((one) => one.subnet_id === subnetId),
+        )?.id,
+  };
+}
+
+/** A key that two objects have, and a reference that leads nowhere. */
+function* checkKey(
+  objects: Content['objects'],
+  wanted: ReadonlyMap<string, Wanted>,
+  key: string,
+  { kind, object, how, target }: Wanted,
+): Iterable<Violation> {
+  const other = wanted.get(key);
+  if (other !== undefined) {
+    yield { rule: 'what is unique is taken once', object, detail: `${key} belongs to ${other.object} already` };
+  }
+  if (kind === 'mark' || how === 'any' || target === undefined) return;
+  if (objects.get(target.type)?.get(target.id) !== undefined) return;
+  yield { rule: 'a reference leads somewhere', object, detail: `there is no ${target.type} ${target.id}` };
+}
+
+function* checkParents(deps: Deps, objects: Content['objects'], type: string, row: AnyObject): Iterable<Violation> {
+  for (const { attribute, type: of, id, onDelete } of deps.resources.heldBy(deps.resources.named(type), row)) {
+    if (onDelete !== 'cascade' || objects.get(of)?.get(id) !== undefined) continue;
+    yield { rule: 'a reference leads somewhere', object: `${type}/${row.id}`, detail: `${attribute}: no ${of} ${id}` };
+  }
+}
+
+function* checkObject(deps: Deps, look: Look, type: string, row: AnyObject): Iterable<Violation> {
+  for (const one of contributionsOf(deps.modules, type)) {
+    for (const broken of one.broken?.(look, row) ?? [])
+      yield { ...broken, object: objectKey(type, row.id).slice(OBJECTS.length) };
+  }
 }

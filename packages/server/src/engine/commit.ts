@@ -1,11 +1,16 @@
 import { sleep } from '@cable/kit';
 import { CableError } from '@cable/model';
-import { MAX_TXN_BYTES, MAX_TXN_OPS } from '@cable/store';
+import { MAX_TXN_BYTES, MAX_TXN_OPS, type TxnResult } from '@cable/store';
 import { storeErrorCode, storeFull } from '../store-errors.ts';
-import type { ServiceDeps } from './context.ts';
-import { TxnPlan } from './plan.ts';
+import type { Asked, EngineDeps, Planning } from './context.ts';
+import { Plan, type Transaction } from './plan.ts';
 
 const ATTEMPTS = 30;
+
+/** How long the tables may take to have what was written. */
+const TABLES_MS = 5000;
+/** How long to wait for what made a plan fail, before the next. */
+const CONFLICT_MS = 250;
 
 /** Thrown by `transact` when the plan does not fit into one transaction. `times`: how many times as large it is as the store takes. */
 export class PlanTooLarge extends Error {
@@ -18,53 +23,73 @@ export class PlanTooLarge extends Error {
   }
 }
 
+/** How a transaction is planned. `isService`: see `Planning`. */
+export type TransactOptions = { readonly isService?: boolean };
+
 /**
  * Plans and commits; when something the plan relied on has changed meanwhile, waits for the tables to show it and plans anew.
  * Answers when the tables hold what was written. `build` may throw: nothing is written then. It may take turns of the event loop: what it relied on in the first
- * must still be so in the end.
+ * must still be so in the end. Throws what `build` refuses, `TooManyRequestsAtOnce`, `ServiceUnavailable` (nothing was written) and `OutcomeUnknown`.
  */
 export async function transact<T>(
-  deps: ServiceDeps,
-  build: (plan: TxnPlan, attempt: number) => T | Promise<T>,
+  deps: EngineDeps,
+  asked: Asked,
+  build: (planning: Planning) => T | Promise<T>,
+  { isService = false }: TransactOptions = {},
 ): Promise<T> {
+  const timestamp = formatTime(deps.now());
+  let isCurrent = false;
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const plan = new TxnPlan(deps.tables, deps.reservations);
+    throwIfOver(deps, asked);
+    const plan = new Plan({ ...deps, timestamp });
     try {
-      const result = await build(plan, attempt);
-      if (plan.ops.length === 0) return result;
-      const times = Math.max(plan.size / MAX_TXN_OPS, plan.bytes / MAX_TXN_BYTES);
-      if (times > 1) throw new PlanTooLarge(times);
-      const answer = await commit(deps, plan);
-      await deps.tables.waitFor(answer.revision, answer.ok ? 5000 : 250);
+      const result = await build({ deps, plan, caller: asked.caller, attempt, isService });
+      const transaction = plan.transaction();
+      if (transaction.ops.length === 0) return result;
+      refuseTooLarge(transaction);
+      const answer = await commit(deps, transaction);
+      await deps.tables.waitFor(answer.revision, answer.ok ? TABLES_MS : CONFLICT_MS);
       if (answer.ok) return result;
     } catch (err) {
-      if (attempt > 0 || !isNotFound(err) || !(await catchUp(deps))) throw err;
+      // What is refused for what the tables show is refused only for what the store has.
+      if (isCurrent || !restsOnTables(err) || !(await guard(() => deps.catchUp.run()))) throw err;
+      isCurrent = true;
+      continue;
     } finally {
       plan.dispose();
     }
-    await sleep(deps.random() * Math.min(100, 2 ** attempt));
+    await sleep(deps.random() * Math.min(100, 2 ** attempt), asked.signal);
   }
   throw new CableError('TooManyRequestsAtOnce', 'Other requests kept changing the same objects.');
 }
 
-function isNotFound(err: unknown): boolean {
-  return err instanceof CableError && err.code === 'NotFound';
+/** True for a refusal that may come of tables that are behind. */
+export function restsOnTables(err: unknown): boolean {
+  return err instanceof CableError && (err.status === 404 || err.status === 409 || err.status === 412);
 }
 
-/** What is not found may have been created through another server a moment ago. True: the tables have learnt something by waiting. */
-async function catchUp({ store, tables }: ServiceDeps): Promise<boolean> {
-  const before = tables.revision;
-  // A list of nothing still tells the store's newest revision.
-  const { revision } = await guard(() => store.list('/cable/x/none/'));
-  await tables.waitFor(revision, 250);
-  return tables.revision > before;
+/** Neutron's form: whole seconds, UTC. */
+function formatTime(time: Date): string {
+  return `${time.toISOString().slice(0, 19)}Z`;
 }
 
-function commit(deps: ServiceDeps, plan: TxnPlan): ReturnType<ServiceDeps['store']['txn']> {
-  return guard(() => deps.store.txn(plan.compares, plan.ops));
+function throwIfOver({ monotonicMs }: EngineDeps, { signal, deadlineMs }: Asked): void {
+  signal.throwIfAborted();
+  if (monotonicMs() < deadlineMs) return;
+  throw new CableError('ServiceUnavailable', 'The request was not done in the time that it has: nothing was written.');
 }
 
-async function guard<T>(call: () => Promise<T>): Promise<T> {
+function refuseTooLarge({ compares, ops, bytes }: Transaction): void {
+  const times = Math.max(compares.length / MAX_TXN_OPS, ops.length / MAX_TXN_OPS, bytes / MAX_TXN_BYTES);
+  if (times > 1) throw new PlanTooLarge(times);
+}
+
+function commit({ store }: EngineDeps, transaction: Transaction): Promise<TxnResult> {
+  return guard(() => store.txn(transaction.compares, transaction.ops));
+}
+
+/** Says in the API's words what the store could not do. */
+export async function guard<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (cause) {
@@ -72,6 +97,6 @@ async function guard<T>(call: () => Promise<T>): Promise<T> {
     if (code === undefined) throw cause;
     if (code === 'full') throw storeFull(cause);
     const message = 'The store did not answer; the request may or may not have taken effect.';
-    throw new CableError('ServiceUnavailable', message, { cause });
+    throw new CableError('OutcomeUnknown', message, { cause });
   }
 }

@@ -23,7 +23,7 @@ test('hundreds of parallel creates never get one address or MAC twice', async (t
   await harness.create('subnet', { network_id: network['id'], cidr: '10.0.0.0/22', ip_version: 4 });
   const ports = await createPorts([harness], String(network['id']), 400);
   assertDistinct(ports, 400);
-  assertInvariants(harness.server);
+  await assertInvariants(harness.server);
 });
 
 test('the last address goes to exactly one of many', async (t) => {
@@ -35,7 +35,7 @@ test('the last address goes to exactly one of many', async (t) => {
   assert.equal(answers.filter((answer) => answer.status === 201).length, 13);
   const refusals = answers.filter((answer) => answer.status !== 201);
   assert.ok(refusals.every((one) => String(one.body['NeutronError']?.['type']) === 'IpAddressGenerationFailure'));
-  assertInvariants(server);
+  await assertInvariants(server);
 });
 
 test('many requests for one chosen address: one wins, the others are told', async (t) => {
@@ -76,7 +76,7 @@ async function fight(stores: readonly [Store, Store], count: number): Promise<vo
     assertDistinct(ports, count);
     await Promise.all(both.map(({ server }) => caughtUp(server.tables, both)));
     for (const { server } of both) {
-      assertInvariants(server);
+      await assertInvariants(server);
       const groups = [...server.tables.of('security_group').values()];
       assert.equal(groups.length, 1, 'one default group');
     }

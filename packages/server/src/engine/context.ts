@@ -1,11 +1,13 @@
-import type { Caller } from '@cable/api';
+import type { Attributes, Caller } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import type { Store } from '@cable/store';
 import type { AddressBook } from '../resources/address-book.ts';
 import type { Tables } from '../tables.ts';
+import type { CatchUp } from './catch-up.ts';
 import type { KeyedLock } from './keyed-lock.ts';
-import type { HookTable } from './module.ts';
-import type { TxnPlan } from './plan.ts';
+import type { KeyMaker } from './keys-of.ts';
+import type { ModuleTable } from './module.ts';
+import type { Plan } from './plan.ts';
 import type { ResourceIndex } from './registry.ts';
 
 /** What the operator chose. */
@@ -14,34 +16,49 @@ export type Settings = {
   readonly underlayMtuBytes: number;
 };
 
-/** What the services need. One value a process. */
-export type ServiceDeps = {
-  readonly store: Pick<Store, 'list' | 'txn'>;
+/** What the engine needs. One value a process. */
+export type EngineDeps = {
+  readonly store: Pick<Store, 'txn' | 'listPages'>;
   readonly tables: Tables;
   readonly resources: ResourceIndex;
-  readonly hooks: HookTable;
+  readonly modules: ModuleTable;
+  readonly keys: KeyMaker;
   readonly addresses: AddressBook;
   /** Keys that a transaction under way on this server is about to claim. */
   readonly reservations: Set<string>;
   readonly lock: KeyedLock;
+  readonly catchUp: CatchUp;
   readonly settings: Settings;
   readonly log: Logger;
   readonly now: () => Date;
+  /** Milliseconds that never go back. */
+  readonly monotonicMs: () => number;
   /** 0..1. */
   readonly random: () => number;
   readonly newId: () => string;
 };
 
-/** What a hook works with while one attempt of a transaction is planned. */
-export type WriteContext = {
-  readonly deps: ServiceDeps;
-  readonly tables: Tables;
-  readonly plan: TxnPlan;
+/** One request, as far as the engine is concerned. */
+export type Asked = {
   readonly caller: Caller;
-  /** Time of the request, ISO 8601 in whole seconds, UTC. */
-  readonly timestamp: string;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  /** When the client is answered at the latest, in the time of `monotonicMs`. */
+  readonly deadlineMs: number;
+  /** The client's name for a create that it may repeat; null: none. */
+  readonly idempotencyKey: string | null;
+};
+
+/** What one attempt of a transaction is planned with. */
+export type Planning = {
+  readonly deps: EngineDeps;
+  readonly plan: Plan;
+  readonly caller: Caller;
   /** 0 for the first; later ones choose at random, so that servers that fight over one value part. */
   readonly attempt: number;
   /** True: the owner of a service's objects acts (a router on its interfaces), not a client on the generic routes. */
   readonly isService: boolean;
 };
+
+/** What an action does: answers the body. */
+export type ActionHandler = (deps: EngineDeps, id: string, body: Attributes, asked: Asked) => Promise<unknown>;

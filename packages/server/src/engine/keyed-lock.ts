@@ -1,23 +1,43 @@
+/** How long to wait for a lock: until the signal aborts. */
+type Bounds = { readonly signal: AbortSignal };
+
 /** Runs work one after the other for the same key, so that requests on one server do not make each other try again. */
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>();
 
-  /** Runs `work` when every earlier work with one of these keys has ended. */
-  async run<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
+  /** Runs `work` when every earlier work with one of these keys has ended. Throws the signal's reason when that comes first; the work is not done then. */
+  async run<T>(keys: readonly string[], { signal }: Bounds, work: () => Promise<T>): Promise<T> {
     const sorted = [...new Set(keys)].sort();
-    const earlier = sorted.map((key) => this.#tails.get(key));
+    const earlier = Promise.all(sorted.map((key) => this.#tails.get(key)));
     let release = (): void => undefined;
     const mine = new Promise<void>((resolve) => {
       release = resolve;
     });
+    // Who gives up still keeps its place: those behind it wait for those before it.
+    const place = Promise.all([earlier, mine]).then(() => {
+      for (const key of sorted) if (this.#tails.get(key) === place) this.#tails.delete(key);
+    });
     // Taking all places in line at once, before waiting, keeps two works from waiting for each other.
-    for (const key of sorted) this.#tails.set(key, mine);
+    for (const key of sorted) this.#tails.set(key, place);
     try {
-      await Promise.all(earlier);
+      await abortable(earlier, signal);
       return await work();
     } finally {
       release();
-      for (const key of sorted) if (this.#tails.get(key) === mine) this.#tails.delete(key);
     }
+  }
+}
+
+async function abortable(wait: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  let stop = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    stop = (): void => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    await Promise.race([wait, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }

@@ -1,39 +1,92 @@
-import type { Caller } from '@cable/api';
 import type { AnyObject, CableError } from '@cable/model';
 import type { Tables } from '../tables.ts';
-import type { ServiceDeps, WriteContext } from './context.ts';
+import type { ActionHandler, Asked, EngineDeps, Planning } from './context.ts';
 import type { HeldReference } from './registry.ts';
+import type { Look, View } from './view.ts';
 
 /** A new object before its derived attributes are there. */
 export type Given<T> = Partial<T> & { readonly id: string; readonly project_id: string };
 
-/** What is not declarative about a type. Every hook is optional; each may throw `CableError` to refuse. */
-export type ResourceHooks<T> = {
-  /** Before a create is planned; may write (the default security group). Also before a list, with `listing`. */
-  prepare?(deps: ServiceDeps, caller: Caller, projectId: string, listing: boolean): Promise<void>;
-  /** Keys to wait for one another on, besides those of cascading references. */
-  lockKeys?(given: Given<T>): readonly string[];
-  /** The derived attributes, and corrections of given ones. Claims go into the plan. */
-  create?(context: WriteContext, given: Given<T>): Partial<T>;
-  /** After the object is in the plan: further objects. */
-  created?(context: WriteContext, object: T): void;
-  /** Corrections of the changed object. */
-  update?(context: WriteContext, before: T, after: T): Partial<T>;
-  delete?(context: WriteContext, object: T): void;
-  /** References besides the declared ones. */
-  references?(object: T): readonly HeldReference[];
-  /** The error when a delete is refused because an object of `holderType` refers to it. */
-  inUse?(object: T, holderType: string): CableError;
-  /** Computed attributes. */
-  present?(tables: Tables, object: T): Readonly<Record<string, unknown>>;
-  /** All objects of a type that is not stored. */
-  rows?(tables: Tables): readonly AnyObject[];
+/**
+ * What is taken once: `value` among all objects, or among those under the object that `under` names, which then cannot be deleted meanwhile. Two claims of
+ * one kind and value cannot be there at the same time, whoever writes.
+ */
+export type Claim = ClaimName & {
+  /** Id of who has it in what is looked at; undefined: nobody. */
+  readonly holder: (look: Look) => string | undefined;
+  /** What somebody else is told. */
+  readonly taken: (holder: string) => CableError;
 };
 
-/** Hooks by resource name. */
-export type HookTable = Readonly<Record<string, ResourceHooks<AnyObject>>>;
+/** `kind` has no slash. */
+export type ClaimName = {
+  readonly kind: string;
+  readonly value: string;
+  readonly under?: { readonly type: string; readonly id: string };
+};
 
-/** Forgets the type of the objects: the caller puts the hooks under the name of the resource they were written for. */
-export function defineHooks<T extends { readonly id: string }>(hooks: ResourceHooks<T>): ResourceHooks<AnyObject> {
-  return hooks as unknown as ResourceHooks<AnyObject>;
+/** What matters about the object to another one (`of`): there until the object changes so that it does not any more. See `View.none`. */
+export type Mark = {
+  readonly kind: string;
+  readonly of: { readonly type: string; readonly id: string };
+  /** What it is looked for by, e.g. a project. */
+  readonly about: string;
+};
+
+/** What has been broken, for people. */
+export type Broken = { readonly rule: string; readonly detail: string };
+
+/**
+ * What a type does besides its declaration. A type may have several of these: its own, and one of each extension that adds to it; they are called in that
+ * order. Every function is optional, and each may throw `CableError` to refuse.
+ */
+export type Contribution<T> = {
+  /** The attributes that the client did not give, and corrections of given ones. */
+  readonly derive?: (planning: Planning, given: Given<T>) => Partial<T>;
+  /** Corrections of the changed object. */
+  readonly change?: (planning: Planning, before: T, after: T) => Partial<T>;
+  /**
+   * Refuses a new object, or a changed one (`before` is there then), that breaks a rule. What it looks at besides the object itself it looks at by the
+   * view, so that the transaction rests on it.
+   */
+  readonly check?: (view: View, object: T, before: T | undefined) => void;
+  /** Refuses a delete. */
+  readonly remove?: (planning: Planning, object: T) => void;
+  /** Objects that are made with a new one. */
+  readonly created?: (planning: Planning, object: T) => void;
+  /** Keys to wait for one another on, besides those of cascading references: they save retries. */
+  readonly lockKeys?: (given: Given<T>) => readonly string[];
+  /** What the object alone has. Pure. */
+  readonly claims?: (object: T) => readonly Claim[];
+  /** Of the object, and of what cannot change in what it refers to. */
+  readonly marks?: (look: Look, object: T) => readonly Mark[];
+  /** References besides the declared ones. Pure. */
+  readonly references?: (object: T) => readonly HeldReference[];
+  /** What of the stored object breaks a rule, for `/cable/v1/check`; claims, references and marks are looked at without this. */
+  readonly broken?: (look: Look, object: T) => Iterable<Broken>;
+  /** The error when a delete is refused because an object of `holderType` refers to it; undefined: the general one. */
+  readonly inUse?: (object: T, holderType: string) => CableError | undefined;
+  /** Computed attributes. */
+  readonly present?: (tables: Tables, object: T) => Readonly<Record<string, unknown>>;
+  /** All objects of a type that is not stored. */
+  readonly rows?: (tables: Tables) => readonly AnyObject[];
+  /** Before objects of a project are listed: what every project has is made. */
+  readonly listing?: (deps: EngineDeps, projectId: string, asked: Asked) => Promise<void>;
+  /** What the declared actions do, by name. */
+  readonly actions?: Readonly<Record<string, ActionHandler>>;
+};
+
+/** Forgets the type of the objects: the caller puts the contribution under the type that it was written for. */
+export function contribute<T extends { readonly id: string }>(contribution: Contribution<T>): Contribution<AnyObject> {
+  return contribution as unknown as Contribution<AnyObject>;
 }
+
+/** Contributions by type. */
+export type ModuleTable = Readonly<Record<string, readonly Contribution<AnyObject>[]>>;
+
+/** Of a type, in order. */
+export function contributionsOf(modules: ModuleTable, type: string): readonly Contribution<AnyObject>[] {
+  return modules[type] ?? NONE;
+}
+
+const NONE: readonly Contribution<AnyObject>[] = [];

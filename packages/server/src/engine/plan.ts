@@ -1,72 +1,198 @@
+import type { Table } from '@cable/kit';
 import type { AnyObject } from '@cable/model';
 import { type Compare, type Op, txnBytes } from '@cable/store';
-import { objectKey, referenceKey, referencePrefix } from '../keys.ts';
+import { markPrefix, objectKey, referencePrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
+import { type KeyMaker, keyOfClaim, type ObjectKey } from './keys-of.ts';
+import type { Claim, ClaimName } from './module.ts';
+import type { Look, RowOf, View } from './view.ts';
 
-/** One attempt of a transaction: what must hold, and what is written. Built from the tables, then committed or thrown away. */
-export class TxnPlan {
-  readonly #tables: Tables;
-  readonly #reservations: Set<string>;
+export type PlanDeps = {
+  readonly tables: Tables;
+  readonly addresses: Addresses;
+  readonly keys: KeyMaker;
+  /** Keys that a transaction under way on this server is about to claim. */
+  readonly reservations: Set<string>;
+  /** Time of the request, ISO 8601 in whole seconds, UTC. */
+  readonly timestamp: string;
+};
+
+/** Which port has an address in the tables; undefined: none. */
+export type Addresses = { holderOf(subnetId: string, address: string): string | undefined };
+
+/** What is to be sent to the store. Without ops nothing changes. `bytes`: what it is for the store. */
+export type Transaction = {
+  readonly compares: readonly Compare[];
+  readonly ops: readonly Op[];
+  readonly bytes: number;
+};
+
+/** An object that the plan writes. */
+type Touched = {
+  readonly type: string;
+  readonly id: string;
+  /** As the tables have it, or had it when the plan first relied on it. */
+  readonly before: AnyObject | undefined;
+  readonly revision: number;
+  /** As the plan leaves it; undefined: deleted, or never there. */
+  after: AnyObject | undefined;
+};
+
+/**
+ * One attempt of a transaction. It is a view: what it wrote it reads. What is written beside the objects (claims, references, marks), and what must hold, is
+ * made from the objects before and after, so that it cannot be forgotten, and moves from one object of the plan to another.
+ */
+export class Plan implements Look, View {
+  readonly timestamp: string;
+  readonly #deps: PlanDeps;
+  /** What is there without the plan. */
+  readonly #base: Look;
+  readonly #touched = new Map<string, Touched>();
+  readonly #types = new Set<string>();
+  readonly #overlays = new Map<string, Table<AnyObject, string>>();
+  /** Who has a claim after the plan; null: nobody any more. */
+  readonly #claims = new Map<string, string | null>();
+  readonly #relied = new Map<string, Compare>();
+  readonly #needed = new Set<string>();
+  readonly #emptyPrefixes = new Set<string>();
+  readonly #extraOps: Op[] = [];
   readonly #reserved: string[] = [];
-  readonly #compares = new Map<string, Compare>();
-  readonly #ops = new Map<string, Op>();
-  readonly #created = new Map<string, AnyObject>();
   readonly #asked = new Set<string>();
 
-  constructor(tables: Tables, reservations: Set<string>) {
-    this.#tables = tables;
-    this.#reservations = reservations;
+  constructor(deps: PlanDeps) {
+    this.#deps = deps;
+    this.#base = lookAt(deps);
+    this.timestamp = deps.timestamp;
   }
 
-  get compares(): readonly Compare[] {
-    return [...this.#compares.values()];
+  get<T extends string>(type: T, id: string): RowOf<T> | undefined {
+    const touched = this.#touched.get(objectKey(type, id));
+    return (touched === undefined ? this.#deps.tables.any(type).get(id) : touched.after) as RowOf<T> | undefined;
   }
 
-  get ops(): readonly Op[] {
-    return [...this.#ops.values()];
+  by<T extends string>(type: T, index: string, key: string): readonly RowOf<T>[] {
+    const rows = this.#deps.tables.any(type).by(index, key);
+    if (!this.#types.has(type)) return rows as unknown as readonly RowOf<T>[];
+    const overlay = this.#overlayOf(type);
+    const others = rows.filter(({ id }) => !this.#touched.has(objectKey(type, id)));
+    return [...others, ...overlay.by(index, key)] as unknown as readonly RowOf<T>[];
   }
 
-  /** The larger of the two counts that the store limits. */
-  get size(): number {
-    return Math.max(this.#compares.size, this.#ops.size);
+  addressHolder(subnetId: string, address: string): string | undefined {
+    return this.#deps.addresses.holderOf(subnetId, address);
   }
 
-  /** What it is for the store. */
-  get bytes(): number {
-    return txnBytes(this.compares, this.ops);
+  need<T extends string>(type: T, id: string): RowOf<T> | undefined {
+    const row = this.get(type, id);
+    if (row !== undefined) this.#needed.add(objectKey(type, id));
+    return row;
   }
 
-  /** The object as this plan will leave it, or as the tables have it. */
-  get(type: string, id: string): AnyObject | undefined {
-    return this.#created.get(objectKey(type, id)) ?? this.#tables.any(type).get(id);
+  rely<T extends string>(type: T, id: string): RowOf<T> | undefined {
+    const key = objectKey(type, id);
+    if (!this.#touched.has(key) && !this.#relied.has(key)) {
+      const revision = this.#deps.tables.modRevision(type, id) ?? 0;
+      this.#relied.set(key, { kind: 'modRevision', key, revision });
+    }
+    return this.get(type, id);
   }
 
-  /** New objects of a type in this plan. */
-  createdOf(type: string): readonly AnyObject[] {
-    const prefix = objectKey(type, '');
-    return [...this.#created].filter(([key]) => key.startsWith(prefix)).map(([, object]) => object);
+  parts<T>(type: string, id: string, find: (look: Look) => readonly T[]): readonly T[] {
+    this.rely(type, id);
+    return find(this);
   }
 
-  /** Takes a key that must be free; `value` says who has it. The caller has looked that it is. */
-  claim(key: string, value: string): void {
-    this.#compares.set(key, { kind: 'absent', key });
-    this.#ops.set(key, { kind: 'put', key, value });
+  holder(claim: Claim): string | undefined {
+    const key = keyOfClaim(claim);
+    const planned = this.#claims.get(key);
+    if (planned !== undefined) return planned ?? undefined;
+    const holder = claim.holder(this);
+    this.#relied.set(key, holder === undefined ? { kind: 'absent', key } : { kind: 'value', key, value: holder });
+    return holder;
   }
 
-  /** True when this plan claims the key already, as two objects of one bulk request may. */
-  claims(key: string): boolean {
-    return this.#compares.get(key)?.kind === 'absent';
+  unmarked(kind: string, id: string, found: (look: Look) => boolean): boolean {
+    if (found(this)) return false;
+    this.#emptyPrefixes.add(markPrefix(kind, id));
+    return true;
   }
 
-  /** Keeps other requests on this server from choosing the key while this plan is under way. */
-  reserve(key: string): void {
-    this.#reservations.add(key);
+  /** Writes a new object. Throws what its claims say when another has one of them. */
+  create(type: string, object: AnyObject): void {
+    const key = objectKey(type, object.id);
+    const known = this.#touched.get(key);
+    if (known === undefined)
+      this.#touched.set(key, { type, id: object.id, before: undefined, revision: 0, after: object });
+    else known.after = object;
+    this.#changed(type, object.id, undefined, object);
+  }
+
+  /** Writes an object that is there. Its revision rises by one, however often the plan writes it. Answers what is written. */
+  replace(type: string, object: AnyObject): AnyObject {
+    const touched = this.#touch(type, object.id);
+    const written =
+      touched.before === undefined || object['revision_number'] === undefined
+        ? object
+        : {
+            ...object,
+            updated_at: this.timestamp,
+            revision_number: Number(touched.before['revision_number'] ?? 0) + 1,
+          };
+    const last = touched.after;
+    touched.after = written;
+    this.#changed(type, object.id, last, written);
+    return written;
+  }
+
+  /** Raises the revision of an object whose parts change, so that two changes of its parts cannot pass each other. */
+  revise(type: string, id: string): void {
+    const touched = this.#touched.get(objectKey(type, id));
+    if (touched !== undefined && (touched.after === undefined || touched.after !== touched.before)) return;
+    const row = this.get(type, id);
+    if (row !== undefined) this.replace(type, row);
+  }
+
+  /** Deletes an object, with all keys that it has. Whoever refers to it from outside of this plan makes that fail. */
+  delete(type: string, id: string): void {
+    const touched = this.#touch(type, id);
+    const last = touched.after;
+    touched.after = undefined;
+    this.#changed(type, id, last, undefined);
+  }
+
+  /** True when the plan deletes the object. */
+  deletes(type: string, id: string): boolean {
+    const touched = this.#touched.get(objectKey(type, id));
+    return touched !== undefined && touched.after === undefined;
+  }
+
+  /** True when the object will have come into being by this plan. */
+  creates(type: string, id: string): boolean {
+    const touched = this.#touched.get(objectKey(type, id));
+    return touched !== undefined && touched.before === undefined && touched.after !== undefined;
+  }
+
+  /** The key must be absent: of what is none of the objects, e.g. that a host is alive. */
+  requireAbsent(key: string): void {
+    this.#relied.set(key, { kind: 'absent', key });
+  }
+
+  /** Deletes what hosts have reported. */
+  deletePrefix(prefix: string): void {
+    this.#extraOps.push({ kind: 'deletePrefix', prefix });
+  }
+
+  /** Keeps other requests on this server from choosing the claim while this plan is under way. */
+  reserve(claim: ClaimName): void {
+    const key = keyOfClaim(claim);
+    this.#deps.reservations.add(key);
     this.#reserved.push(key);
   }
 
-  /** True when another request, or this plan, is about to take the key. */
-  isReserved(key: string): boolean {
-    return this.#reservations.has(key) || this.claims(key);
+  /** True when another request, or this plan, is about to have it. */
+  isReserved(claim: ClaimName): boolean {
+    const key = keyOfClaim(claim);
+    return this.#deps.reservations.has(key) || typeof this.#claims.get(key) === 'string';
   }
 
   /** True when it is asked of the name for the first time. */
@@ -76,92 +202,143 @@ export class TxnPlan {
     return isFirst;
   }
 
-  /** Frees a claimed key. */
-  release(key: string): void {
-    this.#ops.set(key, { kind: 'delete', key });
-  }
-
-  /** A claimed key goes over to another holder. */
-  pass(key: string, from: string, to: string): void {
-    this.#compares.set(key, { kind: 'value', key, value: from });
-    this.#ops.set(key, { kind: 'put', key, value: to });
-  }
-
-  requireAbsent(key: string): void {
-    this.#compares.set(key, { kind: 'absent', key });
-  }
-
-  deletePrefix(prefix: string): void {
-    this.#ops.set(prefix, { kind: 'deletePrefix', prefix });
-  }
-
-  requireExists(type: string, id: string): void {
-    const key = objectKey(type, id);
-    if (!this.#created.has(key) && !this.#compares.has(key)) this.#compares.set(key, { kind: 'exists', key });
-  }
-
-  /** The object must still be as the tables have it, or had it when the plan relied on that first: what is planned rests on the object as it was then. */
-  requireUnchanged(type: string, id: string): void {
-    const key = objectKey(type, id);
-    if (this.#created.has(key) || this.#compares.get(key)?.kind === 'modRevision') return;
-    this.#compares.set(key, { kind: 'modRevision', key, revision: this.#tables.modRevision(type, id) ?? 0 });
-  }
-
-  /** Nothing of `byType` may refer to the object. */
-  requireUnreferenced(type: string, id: string, byType: string): void {
-    const prefix = referencePrefix(type, id, byType);
-    this.#compares.set(prefix, { kind: 'prefixEmpty', prefix });
-  }
-
-  /** Writes a new object. */
-  create(type: string, object: AnyObject): void {
-    this.#created.set(objectKey(type, object.id), object);
-    this.#write(type, object);
-  }
-
-  /** Writes an existing object, which must still be as the tables have it. */
-  replace(type: string, object: AnyObject): void {
-    this.requireUnchanged(type, object.id);
-    this.#write(type, object);
-  }
-
-  /** Raises the revision of an object whose parts change, so that two changes of its parts cannot pass each other. */
-  revise(type: string, id: string, timestamp: string): void {
-    const key = objectKey(type, id);
-    const row = this.#tables.any(type).get(id);
-    if (row === undefined || this.#ops.has(key)) return;
-    const revision = Number(row['revision_number'] ?? 0) + 1;
-    this.replace(type, { ...row, revision_number: revision, updated_at: timestamp });
-  }
-
-  /** Deletes an object, which must still be as the tables have it. */
-  delete(type: string, id: string): void {
-    this.requireUnchanged(type, id);
-    this.release(objectKey(type, id));
-  }
-
-  /** True when the plan deletes the object. */
-  deletes(type: string, id: string): boolean {
-    return this.#ops.get(objectKey(type, id))?.kind === 'delete';
-  }
-
-  addReference(type: string, id: string, byType: string, byId: string): void {
-    const key = referenceKey(type, id, byType, byId);
-    this.#ops.set(key, { kind: 'put', key, value: '' });
-  }
-
-  removeReference(type: string, id: string, byType: string, byId: string): void {
-    this.release(referenceKey(type, id, byType, byId));
-  }
-
   /** Gives the reservations back. Idempotent. */
   dispose(): void {
-    for (const key of this.#reserved) this.#reservations.delete(key);
+    for (const key of this.#reserved) this.#deps.reservations.delete(key);
     this.#reserved.length = 0;
   }
 
-  #write(type: string, object: AnyObject): void {
-    const key = objectKey(type, object.id);
-    this.#ops.set(key, { kind: 'put', key, value: JSON.stringify(object) });
+  /** What is to be sent to the store. Without ops nothing changes. */
+  transaction(): Transaction {
+    const compares = new Map<string, Compare>(this.#relied);
+    const ops = new Map<string, Op>();
+    const gone = new Map<string, string>();
+    const made = new Map<string, ObjectKey>();
+    for (const touched of this.#touched.values()) this.#writeObject(touched, compares, ops, gone, made);
+    for (const [key, value] of gone) {
+      if (!made.has(key)) ops.set(key, { kind: 'delete', key });
+      else if (made.get(key)?.kind === 'claim') compares.set(key, { kind: 'value', key, value });
+    }
+    for (const [key, { kind, value }] of made) {
+      if (kind === 'claim' && !gone.has(key)) compares.set(key, { kind: 'absent', key });
+      ops.set(key, { kind: 'put', key, value });
+    }
+    for (const key of this.#needed) {
+      if (!compares.has(key) && !this.#isCreated(key)) compares.set(key, { kind: 'exists', key });
+    }
+    const deleted = [...gone.keys()].filter((key) => !made.has(key));
+    const prefixes = [...this.#emptyPrefixes, ...this.#prefixesOfDeleted()].map((prefix) => emptyBut(prefix, deleted));
+    const all = { compares: [...compares.values(), ...prefixes], ops: [...ops.values(), ...this.#extraOps] };
+    return { ...all, bytes: txnBytes(all.compares, all.ops) };
   }
+
+  #writeObject(
+    { type, id, before, revision, after }: Touched,
+    compares: Map<string, Compare>,
+    ops: Map<string, Op>,
+    gone: Map<string, string>,
+    made: Map<string, ObjectKey>,
+  ): void {
+    if (before === after) return;
+    const key = objectKey(type, id);
+    compares.set(key, { kind: 'modRevision', key, revision });
+    ops.set(key, after === undefined ? { kind: 'delete', key } : { kind: 'put', key, value: JSON.stringify(after) });
+    const old = before === undefined ? NO_KEYS : this.#deps.keys.keysOf(type, before, this.#base);
+    const now = after === undefined ? NO_KEYS : this.#deps.keys.keysOf(type, after, this);
+    for (const [one, { value }] of old) if (now.get(one)?.value !== value) gone.set(one, value);
+    for (const [one, is] of now) {
+      if (old.get(one)?.value === is.value) continue;
+      made.set(one, is);
+      const { target, how } = is;
+      if (target === undefined) continue;
+      const targetKey = objectKey(target.type, target.id);
+      if (how === 'unchanged') this.#relyFor(compares, target.type, target.id);
+      else if (how === 'exists' && !compares.has(targetKey) && !this.#isCreated(targetKey)) {
+        compares.set(targetKey, { kind: 'exists', key: targetKey });
+      }
+    }
+  }
+
+  #relyFor(compares: Map<string, Compare>, type: string, id: string): void {
+    const key = objectKey(type, id);
+    if (compares.get(key)?.kind === 'modRevision' || this.#isCreated(key)) return;
+    const revision = this.#touched.get(key)?.revision ?? this.#deps.tables.modRevision(type, id) ?? 0;
+    compares.set(key, { kind: 'modRevision', key, revision });
+  }
+
+  #isCreated(key: string): boolean {
+    const touched = this.#touched.get(key);
+    return touched !== undefined && touched.before === undefined;
+  }
+
+  *#prefixesOfDeleted(): Iterable<string> {
+    for (const { type, id, before, after } of this.#touched.values()) {
+      if (before !== undefined && after === undefined) yield referencePrefix(type, id);
+    }
+  }
+
+  #touch(type: string, id: string): Touched {
+    const key = objectKey(type, id);
+    const known = this.#touched.get(key);
+    if (known !== undefined) return known;
+    const before = this.#deps.tables.any(type).get(id);
+    const relied = this.#relied.get(key);
+    const revision = relied?.kind === 'modRevision' ? relied.revision : (this.#deps.tables.modRevision(type, id) ?? 0);
+    const touched: Touched = { type, id, before, revision, after: before };
+    this.#touched.set(key, touched);
+    return touched;
+  }
+
+  #changed(type: string, id: string, last: AnyObject | undefined, now: AnyObject | undefined): void {
+    this.#types.add(type);
+    const overlay = this.#overlays.get(type);
+    if (now === undefined) overlay?.delete(id);
+    else overlay?.put(id, now);
+    const { keys } = this.#deps;
+    const had = last === undefined ? [] : keys.claimsOf(type, last);
+    const has = now === undefined ? [] : keys.claimsOf(type, now);
+    const kept = new Set(has.map(keyOfClaim));
+    for (const claim of had) {
+      const key = keyOfClaim(claim);
+      if (!kept.has(key)) this.#claims.set(key, null);
+    }
+    for (const claim of has) this.#take(claim, id);
+  }
+
+  #take(claim: Claim, id: string): void {
+    const key = keyOfClaim(claim);
+    const planned = this.#claims.get(key);
+    const holder = planned === undefined ? claim.holder(this) : (planned ?? undefined);
+    if (holder !== undefined && holder !== id) throw claim.taken(holder);
+    this.#claims.set(key, id);
+  }
+
+  #overlayOf(type: string): Table<AnyObject, string> {
+    const known = this.#overlays.get(type);
+    if (known !== undefined) return known;
+    const made = this.#deps.tables.emptyLike(type);
+    for (const touched of this.#touched.values()) {
+      if (touched.type === type && touched.after !== undefined) made.put(touched.id, touched.after);
+    }
+    this.#overlays.set(type, made);
+    return made;
+  }
+}
+
+/** What the tables show. */
+export function lookAt({ tables, addresses }: Pick<PlanDeps, 'tables' | 'addresses'>): Look {
+  return {
+    get: (type, id) => tables.any(type).get(id) as RowOf<typeof type> | undefined,
+    by: (type, index, key) => tables.any(type).by(index, key) as unknown as readonly RowOf<typeof type>[],
+    addressHolder: (subnetId, address) => addresses.holderOf(subnetId, address),
+  };
+}
+
+const NO_KEYS: ReadonlyMap<string, ObjectKey> = new Map();
+
+/** No key has the prefix but those that the plan deletes. */
+function emptyBut(prefix: string, deleted: readonly string[]): Compare {
+  const except = deleted.filter((key) => key.startsWith(prefix));
+  if (except.length > 0) throw new Error(`a plan deletes what refers to what it deletes: ${except[0]}`);
+  return { kind: 'prefixEmpty', prefix };
 }

@@ -1,13 +1,16 @@
 import { type Caller, type Filter, type ListQuery, matchesFilters, type Shown } from '@cable/api';
 import type { Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
-import type { ServiceDeps } from './context.ts';
+import { guard } from './commit.ts';
+import type { EngineDeps } from './context.ts';
+import { contributionsOf } from './module.ts';
 import { cutPage } from './page.ts';
+import type { Look, RowOf } from './view.ts';
 import { canSee, hasSharedObjects } from './visibility.ts';
 
 const NONE: Shown = {};
 
-type Deps = Pick<ServiceDeps, 'tables' | 'resources' | 'hooks'>;
+type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules'>;
 
 /** Objects of a list request, in its order. */
 export type List = {
@@ -34,9 +37,10 @@ export async function listObjects(
   // What an object is looked at for must be what is shown of it.
   const presentFirst = late.length > 0 || query.sort.some((key) => isComputed(key.attribute));
   const found: AnyObject[] = [];
+  const seen = { resources: deps.resources, look: lookOf(deps) };
   for (const row of candidates(deps, resource, early, caller)) {
     if (turns.due()) await turns.next();
-    if (!matchesFilters(early, row) || !isChangedSince(row, query) || !canSee(deps, resource, row, caller)) continue;
+    if (!matchesFilters(early, row) || !isChangedSince(row, query) || !canSee(seen, resource, row, caller)) continue;
     const object = presentFirst ? present(deps, resource, row) : row;
     if (matchesFilters(late, object)) found.push(object);
   }
@@ -50,12 +54,33 @@ export function showOne(deps: Deps, resource: ResourceModel, id: string, caller:
   return present(deps, resource, rowFor(deps, resource, id, caller));
 }
 
+/** The same; that it is not there is said only after the tables have caught up with the store. */
+export async function showCurrent(
+  deps: Deps & Pick<EngineDeps, 'catchUp'>,
+  resource: ResourceModel,
+  id: string,
+  caller: Caller,
+): Promise<AnyObject> {
+  try {
+    return showOne(deps, resource, id, caller);
+  } catch (err) {
+    if (!resource.stored || !(await guard(() => deps.catchUp.run()))) throw err;
+    return showOne(deps, resource, id, caller);
+  }
+}
+
 /** The row of an object that the caller may see. Throws `NotFound`. */
-export function rowFor(deps: Deps, resource: ResourceModel, id: string, caller: Caller): AnyObject {
-  const row = resource.stored
-    ? deps.tables.any(resource.name).get(id)
-    : deps.hooks[resource.name]?.rows?.(deps.tables).find((one) => one.id === id);
-  if (row === undefined || !canSee(deps, resource, row, caller)) throw notFound(resource, id);
+export function rowFor(
+  deps: Deps,
+  resource: ResourceModel,
+  id: string,
+  caller: Caller,
+  look: Pick<Look, 'get'> = lookOf(deps),
+): AnyObject {
+  const row = resource.stored ? look.get(resource.name, id) : unstored(deps, resource).find((one) => one.id === id);
+  if (row === undefined || !canSee({ resources: deps.resources, look }, resource, row, caller)) {
+    throw notFound(resource, id);
+  }
   return row;
 }
 
@@ -66,7 +91,12 @@ export function present(deps: Deps, resource: ResourceModel, row: AnyObject): An
 }
 
 function computedOf(deps: Deps, resource: ResourceModel, row: AnyObject): Shown {
-  return deps.hooks[resource.name]?.present?.(deps.tables, row) ?? NONE;
+  let computed = NONE;
+  for (const { present: make } of contributionsOf(deps.modules, resource.name)) {
+    if (make !== undefined)
+      computed = computed === NONE ? make(deps.tables, row) : { ...computed, ...make(deps.tables, row) };
+  }
+  return computed;
 }
 
 /** Neutron's words: `Network <id> could not be found.` */
@@ -87,7 +117,7 @@ function candidates(
   filters: readonly Filter[],
   caller: Caller,
 ): readonly AnyObject[] {
-  if (!resource.stored) return deps.hooks[resource.name]?.rows?.(deps.tables) ?? [];
+  if (!resource.stored) return unstored(deps, resource);
   const table = deps.tables.any(resource.name);
   const byId = filters.find((filter) => filter.attribute === 'id');
   if (byId !== undefined) return [...new Set(byId.values)].flatMap((id) => table.get(id) ?? []);
@@ -98,6 +128,15 @@ function candidates(
   }
   if (caller.isAdmin || hasSharedObjects(resource)) return table.rows();
   return unique([...table.by('project_id', caller.projectId), ...partsOfOwned(deps, resource, caller)]);
+}
+
+/** Objects of a type that is not stored. */
+function unstored({ tables, modules }: Deps, resource: ResourceModel): readonly AnyObject[] {
+  return contributionsOf(modules, resource.name).flatMap((one) => one.rows?.(tables) ?? []);
+}
+
+function lookOf({ tables }: Deps): Pick<Look, 'get'> {
+  return { get: (type, id) => tables.any(type).get(id) as RowOf<typeof type> | undefined };
 }
 
 type Lookup = { readonly index: string; readonly values: readonly string[]; readonly count: number };

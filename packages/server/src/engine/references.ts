@@ -1,67 +1,45 @@
-import type { Caller } from '@cable/api';
 import type { AnyObject, ResourceModel } from '@cable/model';
-import type { ServiceDeps, WriteContext } from './context.ts';
+import type { Planning } from './context.ts';
 import { notFound } from './read.ts';
 import type { HeldReference } from './registry.ts';
-import { canSee } from './visibility.ts';
+import { canSee, canWrite, seenThrough } from './visibility.ts';
 
-/** Every reference of an object, declared and by hook. */
-function heldReferences(
-  deps: Pick<ServiceDeps, 'resources' | 'hooks'>,
-  resource: ResourceModel,
-  object: Readonly<Record<string, unknown>>,
-): readonly HeldReference[] {
-  const declared = deps.resources.heldBy(resource, object);
-  const extra = deps.hooks[resource.name]?.references?.(object as AnyObject) ?? [];
-  return [...declared, ...extra];
-}
-
-/** Throws `<Label>NotFound` when a given reference leads to nothing that the caller may see. */
+/**
+ * Throws `<Label>NotFound` when a given reference leads to nothing that the caller may see. What lets him see another project's object must still be so when the
+ * transaction commits: a network may cease to be shared meanwhile.
+ */
 export function checkReferences(
-  context: WriteContext,
+  { deps, plan, caller }: Planning,
   resource: ResourceModel,
   given: Readonly<Record<string, unknown>>,
-  caller: Caller,
 ): void {
-  const { deps, plan } = context;
   for (const { type, id } of deps.resources.heldBy(resource, given)) {
     const target = plan.get(type, id);
     const model = deps.resources.named(type);
-    if (target === undefined || !canSee(deps, model, target, caller)) throw notFound(model, id);
+    if (target === undefined || !canSee({ resources: deps.resources, look: plan }, model, target, caller))
+      throw notFound(model, id);
+    if (canWrite(target, caller)) continue;
+    plan.rely(type, id);
+    const through = seenThrough(model, target);
+    if (through !== undefined) plan.rely(through.type, through.id);
   }
 }
 
-/** Writes the difference between the references of two states of an object (undefined: it is not there). */
-export function planReferences(
-  context: WriteContext,
+/** Raises the revision of what the object is part of, before and after: so no two changes of the parts of one object pass each other. */
+export function reviseParents(
+  { deps, plan }: Planning,
   resource: ResourceModel,
-  id: string,
   before: AnyObject | undefined,
   after: AnyObject | undefined,
 ): void {
-  const old = keyed(before === undefined ? [] : heldReferences(context.deps, resource, before));
-  const now = keyed(after === undefined ? [] : heldReferences(context.deps, resource, after));
-  for (const [key, reference] of now) if (!old.has(key)) add(context, resource, id, reference);
-  for (const [key, reference] of old) if (!now.has(key)) remove(context, resource, id, reference);
+  const old = before === undefined ? [] : parentsOf(deps.resources.heldBy(resource, before));
+  const now = after === undefined ? [] : parentsOf(deps.resources.heldBy(resource, after));
+  const has = (all: readonly HeldReference[], { type, id }: HeldReference): boolean =>
+    all.some((one) => one.type === type && one.id === id);
+  for (const parent of now) if (!has(old, parent)) plan.revise(parent.type, parent.id);
+  for (const parent of old) if (!has(now, parent)) plan.revise(parent.type, parent.id);
 }
 
-function keyed(references: readonly HeldReference[]): ReadonlyMap<string, HeldReference> {
-  return new Map(references.map((one) => [`${one.onDelete}/${one.type}/${one.id}`, one]));
-}
-
-/** A restricting reference has a key of its own; a cascading one revises its target, which a delete of the target compares. */
-function add(context: WriteContext, resource: ResourceModel, id: string, reference: HeldReference): void {
-  const { plan, timestamp } = context;
-  if (reference.onDelete === 'cascade') {
-    plan.revise(reference.type, reference.id, timestamp);
-    return;
-  }
-  plan.requireExists(reference.type, reference.id);
-  plan.addReference(reference.type, reference.id, resource.name, id);
-}
-
-function remove(context: WriteContext, resource: ResourceModel, id: string, reference: HeldReference): void {
-  const { plan, timestamp } = context;
-  if (reference.onDelete === 'cascade') plan.revise(reference.type, reference.id, timestamp);
-  else plan.removeReference(reference.type, reference.id, resource.name, id);
+function parentsOf(references: readonly HeldReference[]): readonly HeldReference[] {
+  return references.filter((one) => one.onDelete === 'cascade');
 }

@@ -8,10 +8,14 @@ export type Holder = {
 };
 
 /** One reference that an object holds. `attribute`: where it stands, for messages. */
-export type HeldReference = { readonly attribute: string; readonly type: string; readonly id: string } & Pick<
-  Reference,
-  'onDelete'
->;
+export type HeldReference = {
+  readonly attribute: string;
+  readonly type: string;
+  readonly id: string;
+  readonly onDelete: Reference['onDelete'];
+  /** True: the object may be made after what refers to it, e.g. the host that a port is bound to. */
+  readonly mayBeAbsent?: true;
+};
 
 /** The declared resources by name, and who refers to whom. */
 export class ResourceIndex {

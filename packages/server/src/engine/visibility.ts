@@ -1,8 +1,9 @@
 import type { Caller } from '@cable/api';
 import type { AnyObject, ResourceModel } from '@cable/model';
-import type { ServiceDeps } from './context.ts';
+import type { ResourceIndex } from './registry.ts';
+import type { Look } from './view.ts';
 
-type Deps = Pick<ServiceDeps, 'tables' | 'resources'>;
+type Deps = { readonly resources: ResourceIndex; readonly look: Pick<Look, 'get'> };
 
 /** True when the caller may know of the object. */
 export function canSee(deps: Deps, resource: ResourceModel, object: AnyObject, caller: Caller): boolean {
@@ -14,26 +15,33 @@ export function canSee(deps: Deps, resource: ResourceModel, object: AnyObject, c
 }
 
 function isSharedThrough(deps: Deps, resource: ResourceModel, object: AnyObject): boolean {
-  const { type, target } = targetOf(deps, resource, object, resource.visibleThrough);
-  if (type === undefined || target === undefined) return false;
-  const { sharedBy } = deps.resources.named(type);
-  return sharedBy !== undefined && target[sharedBy] === true;
+  const through = seenThrough(resource, object);
+  if (through === undefined) return false;
+  const { sharedBy } = deps.resources.named(through.type);
+  return sharedBy !== undefined && deps.look.get(through.type, through.id)?.[sharedBy] === true;
 }
 
 /** True when the object is part of one that the caller's project owns, e.g. another's port on its network. */
 export function isOwnedThrough(deps: Deps, resource: ResourceModel, object: AnyObject, caller: Caller): boolean {
-  const { target } = targetOf(deps, resource, object, resource.ownedThrough);
-  return target !== undefined && target['project_id'] === caller.projectId;
+  const owner = targetOf(resource, object, resource.ownedThrough);
+  return owner !== undefined && deps.look.get(owner.type, owner.id)?.['project_id'] === caller.projectId;
+}
+
+/** The object whose visibility also shows this one, e.g. the network of a subnet; undefined: none. */
+export function seenThrough(
+  resource: ResourceModel,
+  object: AnyObject,
+): { readonly type: string; readonly id: string } | undefined {
+  return targetOf(resource, object, resource.visibleThrough);
 }
 
 function targetOf(
-  { tables }: Deps,
   resource: ResourceModel,
   object: AnyObject,
   through: string | undefined,
-): { readonly type?: string; readonly target?: AnyObject | undefined } {
+): { readonly type: string; readonly id: string } | undefined {
   const type = through === undefined ? undefined : resource.attributes[through]?.reference?.type;
-  return type === undefined ? {} : { type, target: tables.any(type).get(String(object[through ?? ''])) };
+  return type === undefined || through === undefined ? undefined : { type, id: String(object[through]) };
 }
 
 /** True when the caller may change the object. */

@@ -1,162 +1,143 @@
 /**
- * Create, update and delete of any declared resource. One request is one store transaction: the object, its references and
- * its claims (addresses, MACs, VNIs), all compared with what the tables showed; on a conflict it is planned anew.
+ * Create, update and delete of any declared resource, and transactions of several objects. One request is one store transaction: the objects, and what is made of
+ * them (references, claims, marks), all compared with what the tables showed; on a conflict it is planned anew.
  */
-import type { Attributes, Caller } from '@cable/api';
+import type { Attributes } from '@cable/api';
 import { startTurns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
 import { PlanTooLarge, transact } from './commit.ts';
-import type { ServiceDeps, WriteContext } from './context.ts';
-import type { Given } from './module.ts';
-import type { TxnPlan } from './plan.ts';
+import type { Asked, EngineDeps, Planning } from './context.ts';
+import { contributionsOf, type Given } from './module.ts';
 import { rowFor } from './read.ts';
-import { checkReferences, planReferences } from './references.ts';
+import { checkReferences, reviseParents } from './references.ts';
 import { canWrite, isOwnedThrough } from './visibility.ts';
 
 /** Creates all or none. */
 export async function createObjects(
-  deps: ServiceDeps,
+  deps: EngineDeps,
   resource: ResourceModel,
   given: readonly Attributes[],
-  caller: Caller,
+  asked: Asked,
 ): Promise<readonly AnyObject[]> {
-  const starts = given.map((attributes) => startObject(deps, attributes, caller));
-  const hooks = deps.hooks[resource.name];
-  for (const projectId of new Set(starts.map((one) => one.project_id))) {
-    await hooks?.prepare?.(deps, caller, projectId, false);
-  }
-  const keys = starts.flatMap((one) => [...parentKeys(deps, resource, one), ...(hooks?.lockKeys?.(one) ?? [])]);
-  return deps.lock.run(keys, () => createTogether(deps, resource, starts, caller));
+  const starts = given.map((attributes) => startObject(deps, attributes, asked));
+  const keys = starts.flatMap((one) => [...parentKeys(deps, resource, one), ...lockKeys(deps, resource, one)]);
+  return deps.lock.run(keys, asked, () => createTogether(deps, resource, starts, asked));
 }
 
 /** Changes the given attributes. `ifRevision`: refuse unless the object's revision_number is this; null: any. */
 export async function updateObject(
-  deps: ServiceDeps,
+  deps: EngineDeps,
   resource: ResourceModel,
   id: string,
   changes: Attributes,
-  caller: Caller,
+  asked: Asked,
   ifRevision: number | null = null,
 ): Promise<AnyObject> {
-  return deps.lock.run([objectKey(resource.name, id)], () =>
-    transact(deps, (plan, attempt) => {
-      const context = contextOf(deps, plan, attempt, caller);
-      const before = writableRow(deps, resource, id, caller, 'update');
+  return deps.lock.run([objectKey(resource.name, id)], asked, () =>
+    transact(deps, asked, (planning) => {
+      const before = writableRow(planning, resource, id, 'update');
       checkRevision(before, ifRevision);
-      checkReferences(context, resource, changes, caller);
-      return planUpdate(context, resource, before, changes);
+      checkReferences(planning, resource, changes);
+      return planUpdate(planning, resource, before, changes);
     }),
   );
 }
 
 /** Deletes the object and what cascades from it. Refused while anything else refers to it. */
 export async function deleteObject(
-  deps: ServiceDeps,
+  deps: EngineDeps,
   resource: ResourceModel,
   id: string,
-  caller: Caller,
+  asked: Asked,
   ifRevision: number | null = null,
 ): Promise<void> {
-  const build = (plan: TxnPlan, attempt: number): void => {
-    const context = contextOf(deps, plan, attempt, caller);
-    const row = writableRow(deps, resource, id, caller, 'delete');
+  const build = (planning: Planning): void => {
+    const row = writableRow(planning, resource, id, 'delete');
     checkRevision(row, ifRevision);
-    planDelete(context, resource, row);
+    planDelete(planning, resource, row);
   };
-  const locks = [
-    objectKey(resource.name, id),
-    ...parentKeys(deps, resource, deps.tables.any(resource.name).get(id) ?? {}),
-  ];
-  await deps.lock.run(locks, async () => {
+  const row = deps.tables.any(resource.name).get(id) ?? {};
+  const locks = [objectKey(resource.name, id), ...parentKeys(deps, resource, row)];
+  await deps.lock.run(locks, asked, async () => {
     try {
-      await transact(deps, build);
+      await transact(deps, asked, build);
     } catch (err) {
       if (!(err instanceof PlanTooLarge)) throw err;
       // Its parts go first, some at a time; then what is left fits.
-      await deleteParts(deps, resource, id, caller);
-      await transact(deps, build);
+      await deleteParts(deps, resource, id, asked);
+      await transact(deps, asked, build);
     }
   });
 }
 
-/** Plans the creation of one object; answers it. Also for services that create objects of their own. */
-export function planCreate(context: WriteContext, resource: ResourceModel, given: Given<AnyObject>): AnyObject {
-  const { deps, plan, timestamp } = context;
-  const hooks = deps.hooks[resource.name];
-  const standard = resource.standard ? { created_at: timestamp, updated_at: timestamp, revision_number: 1 } : {};
-  const derived = hooks?.create?.(context, given) ?? {};
-  const object = complete(resource, { ...given, ...derived, ...standard });
-  planReferences(context, resource, object.id, undefined, object);
+/** Plans the creation of one object; answers it. Also for objects that others make. */
+export function planCreate(planning: Planning, resource: ResourceModel, given: Given<AnyObject>): AnyObject {
+  const { deps, plan } = planning;
+  const contributions = contributionsOf(deps.modules, resource.name);
+  const standard = resource.standard
+    ? { created_at: plan.timestamp, updated_at: plan.timestamp, revision_number: 1 }
+    : {};
+  let derived = given;
+  for (const one of contributions) derived = { ...derived, ...one.derive?.(planning, derived) };
+  const object = complete(resource, { ...derived, ...standard });
+  for (const one of contributions) one.check?.(plan, object, undefined);
   plan.create(resource.name, object);
-  hooks?.created?.(context, object);
+  reviseParents(planning, resource, undefined, object);
+  for (const one of contributions) one.created?.(planning, object);
   return object;
 }
 
 /** Plans a change of one object; answers the object after it. Writes nothing when nothing changes. */
 export function planUpdate(
-  context: WriteContext,
+  planning: Planning,
   resource: ResourceModel,
   before: AnyObject,
   changes: Attributes,
 ): AnyObject {
-  const merged = { ...before, ...changes };
-  const corrected = context.deps.hooks[resource.name]?.update?.(context, before, merged) ?? {};
-  const after = { ...merged, ...corrected };
+  const { deps, plan } = planning;
+  const contributions = contributionsOf(deps.modules, resource.name);
+  let after: AnyObject = { ...before, ...changes };
+  for (const one of contributions) after = { ...after, ...one.change?.(planning, before, after) };
   if (JSON.stringify(after) === JSON.stringify(before)) return before;
-  const object = {
-    ...after,
-    updated_at: context.timestamp,
-    revision_number: Number(before['revision_number'] ?? 0) + 1,
-  };
-  planReferences(context, resource, object.id, before, object);
-  context.plan.replace(resource.name, object);
-  return object;
+  for (const one of contributions) one.check?.(plan, after, before);
+  reviseParents(planning, resource, before, after);
+  return plan.replace(resource.name, after);
 }
 
 /** Plans the deletion of one object and of what cascades from it. */
-export function planDelete(context: WriteContext, resource: ResourceModel, row: AnyObject): void {
-  const { deps, plan, tables } = context;
+export function planDelete(planning: Planning, resource: ResourceModel, row: AnyObject): void {
+  const { deps, plan } = planning;
   if (plan.deletes(resource.name, row.id)) return;
-  deps.hooks[resource.name]?.delete?.(context, row);
+  for (const one of contributionsOf(deps.modules, resource.name)) one.remove?.(planning, row);
   plan.delete(resource.name, row.id);
   const all = deps.resources.holdersOf(resource.name);
   for (const { holder, index } of all.filter((one) => one.onDelete === 'restrict')) {
-    if (tables.any(holder.name).by(index, row.id).length > 0) throw inUse(deps, resource, row, holder.name);
-    plan.requireUnreferenced(resource.name, row.id, holder.name);
+    if (plan.by(holder.name, index, row.id).length > 0) throw inUse(deps, resource, row, holder.name);
   }
   for (const { holder, index } of all.filter((one) => one.onDelete === 'cascade')) {
-    for (const part of tables.any(holder.name).by(index, row.id)) planDelete(context, holder, part);
+    for (const part of plan.by(holder.name, index, row.id)) planDelete(planning, holder, part);
   }
-  planReferences(context, resource, row.id, row, undefined);
-}
-
-/** What a hook gets for one attempt. */
-export function contextOf(deps: ServiceDeps, plan: TxnPlan, attempt: number, caller: Caller): WriteContext {
-  return { deps, tables: deps.tables, plan, caller, timestamp: formatTime(deps.now()), attempt, isService: false };
-}
-
-/** Neutron's form: whole seconds, UTC. */
-function formatTime(time: Date): string {
-  return `${time.toISOString().slice(0, 19)}Z`;
+  reviseParents(planning, resource, row, undefined);
 }
 
 /** A row that the caller may change. Throws `NotFound`, or `PolicyNotAuthorized` when it is visible but another's. */
 export function writableRow(
-  deps: ServiceDeps,
+  { deps, plan, caller }: Planning,
   resource: ResourceModel,
   id: string,
-  caller: Caller,
   verb: string,
 ): AnyObject {
-  const row = rowFor(deps, resource, id, caller);
-  if (canWrite(row, caller) || (verb === 'delete' && isOwnedThrough(deps, resource, row, caller))) return row;
+  const row = rowFor(deps, resource, id, caller, plan);
+  if (canWrite(row, caller)) return row;
+  const look = { resources: deps.resources, look: plan };
+  if (verb === 'delete' && isOwnedThrough(look, resource, row, caller)) return row;
   throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.name} is disallowed by policy`, {
     fields: { id },
   });
 }
 
-function startObject(deps: ServiceDeps, attributes: Attributes, caller: Caller): Given<AnyObject> {
+function startObject(deps: EngineDeps, attributes: Attributes, { caller }: Asked): Given<AnyObject> {
   const projectId = attributes['project_id'] ?? caller.projectId;
   if (typeof projectId !== 'string' || projectId === '') {
     throw new CableError('HTTPBadRequest', 'Invalid input for project_id. Reason: the project is not known.');
@@ -172,57 +153,66 @@ function startObject(deps: ServiceDeps, attributes: Attributes, caller: Caller):
 
 /** All or none, in one transaction; many are planned in turns. */
 async function createTogether(
-  deps: ServiceDeps,
+  deps: EngineDeps,
   resource: ResourceModel,
   starts: readonly Given<AnyObject>[],
-  caller: Caller,
+  asked: Asked,
 ): Promise<readonly AnyObject[]> {
-  const build = async (plan: TxnPlan, attempt: number): Promise<readonly AnyObject[]> => {
-    const context = contextOf(deps, plan, attempt, caller);
+  const build = async (planning: Planning): Promise<readonly AnyObject[]> => {
     const turns = startTurns();
     const created: AnyObject[] = [];
     for (const start of starts) {
-      checkReferences(context, resource, start, caller);
-      created.push(planCreate(context, resource, start));
+      checkReferences(planning, resource, start);
+      created.push(planCreate(planning, resource, start));
       if (turns.due()) await turns.next();
     }
     return created;
   };
   try {
-    return await transact(deps, build);
+    return await transact(deps, asked, build);
   } catch (cause) {
-    if (!(cause instanceof PlanTooLarge)) throw cause;
-    const fit = Math.max(1, Math.floor((0.95 * starts.length) / cause.times));
-    const message = `${starts.length} ${resource.plural} are more than the store takes at once: create at most ${fit} of them in one request.`;
-    throw new CableError('HTTPRequestEntityTooLarge', message, { cause });
+    throw cause instanceof PlanTooLarge ? tooMany(resource, starts.length, cause) : unknownOutcome(starts, cause);
   }
 }
 
-async function deleteParts(deps: ServiceDeps, resource: ResourceModel, id: string, caller: Caller): Promise<void> {
+function tooMany(resource: ResourceModel, count: number, cause: PlanTooLarge): CableError {
+  const fit = Math.max(1, Math.floor((0.95 * count) / cause.times));
+  const message = `${count} ${resource.plural} are more than the store takes at once: create at most ${fit} of them in one request.`;
+  return new CableError('HTTPRequestEntityTooLarge', message, { cause });
+}
+
+/** Whoever is told that nobody knows whether an object was made is told its id. */
+function unknownOutcome(starts: readonly Given<AnyObject>[], err: unknown): unknown {
+  if (!(err instanceof CableError) || err.code !== 'OutcomeUnknown') return err;
+  const ids = starts.slice(0, 10).map(({ id }) => id);
+  const detail = `Look whether there is ${ids.join(', ')}${starts.length > ids.length ? ' and so on' : ''}.`;
+  return new CableError('OutcomeUnknown', err.message, { cause: err.cause, detail });
+}
+
+async function deleteParts(deps: EngineDeps, resource: ResourceModel, id: string, asked: Asked): Promise<void> {
   for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.name)) {
-    if (onDelete === 'cascade') await deleteMany(deps, holder, deps.tables.any(holder.name).by(index, id), caller);
+    if (onDelete === 'cascade') await deleteMany(deps, holder, deps.tables.any(holder.name).by(index, id), asked);
   }
 }
 
 async function deleteMany(
-  deps: ServiceDeps,
+  deps: EngineDeps,
   resource: ResourceModel,
   rows: readonly AnyObject[],
-  caller: Caller,
+  asked: Asked,
 ): Promise<void> {
-  const size = 16;
+  const size = 512;
   for (let at = 0; at < rows.length; at += size) {
-    await transact(deps, (plan, attempt) => {
-      const context = contextOf(deps, plan, attempt, caller);
+    await transact(deps, asked, (planning) => {
       for (const { id } of rows.slice(at, at + size)) {
-        const row = deps.tables.any(resource.name).get(id);
-        if (row !== undefined) planDelete(context, resource, row);
+        const row = planning.plan.get(resource.name, id);
+        if (row !== undefined) planDelete(planning, resource, row);
       }
     });
   }
 }
 
-/** Every stored attribute has a value: null where neither the client nor a hook gave one. */
+/** Every stored attribute has a value: null where neither the client nor a contribution gave one. */
 function complete(
   resource: ResourceModel,
   given: Readonly<Record<string, unknown>> & { readonly id: string },
@@ -237,12 +227,16 @@ function complete(
 
 /** Keys of the objects that this one's creation or deletion revises. */
 function parentKeys(
-  deps: ServiceDeps,
+  deps: EngineDeps,
   resource: ResourceModel,
   object: Readonly<Record<string, unknown>>,
 ): readonly string[] {
   const held = deps.resources.heldBy(resource, object);
   return held.filter((one) => one.onDelete === 'cascade').map((one) => objectKey(one.type, one.id));
+}
+
+function lockKeys(deps: EngineDeps, resource: ResourceModel, given: Given<AnyObject>): readonly string[] {
+  return contributionsOf(deps.modules, resource.name).flatMap((one) => one.lockKeys?.(given) ?? []);
 }
 
 function checkRevision(row: AnyObject, ifRevision: number | null): void {
@@ -253,9 +247,11 @@ function checkRevision(row: AnyObject, ifRevision: number | null): void {
   );
 }
 
-function inUse(deps: ServiceDeps, resource: ResourceModel, row: AnyObject, holderType: string): CableError {
-  const own = deps.hooks[resource.name]?.inUse?.(row, holderType);
-  if (own !== undefined) return own;
+function inUse(deps: EngineDeps, resource: ResourceModel, row: AnyObject, holderType: string): CableError {
+  for (const one of contributionsOf(deps.modules, resource.name)) {
+    const own = one.inUse?.(row, holderType);
+    if (own !== undefined) return own;
+  }
   const { plural } = deps.resources.named(holderType);
   return new CableError('InUse', `${resource.label} ${row.id} is in use by ${plural}.`, { label: resource.label });
 }

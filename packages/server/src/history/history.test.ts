@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, type TestContext, test } from 'node:te
 import { silentLogger } from '@cable/kit';
 import type { StoreHistory } from '@cable/model';
 import { openStore, type Store } from '@cable/store';
-import { aliveKey, CLUSTER, MARKS, markKey, SERVERS, serverKey } from '../keys.ts';
+import { aliveKey, CLUSTER, historyMarkKey, MARKS, SERVERS, serverKey } from '../keys.ts';
 import { guardStore } from './guarded-store.ts';
 import { History, type HistoryDeps } from './history.ts';
 import { parseMark } from './marks.ts';
@@ -253,7 +253,7 @@ describe('history on LMDB', () => {
     const held = first.history.current;
     first.seen = await write(store);
     assert.equal(await first.history.knows(held, first.seen), true);
-    const mark = await store.get(markKey(1));
+    const mark = await store.get(historyMarkKey(1));
     await store.txn([], [{ kind: 'delete', key: mark?.key ?? '' }]);
     await first.history.check();
     assert.equal(first.others, 1);
@@ -318,12 +318,12 @@ describe('history on LMDB', () => {
     await store.txn(
       [],
       [
-        { kind: 'put', key: markKey(1), value: JSON.stringify(old) },
-        { kind: 'put', key: markKey(50_000), value: JSON.stringify(newest) },
+        { kind: 'put', key: historyMarkKey(1), value: JSON.stringify(old) },
+        { kind: 'put', key: historyMarkKey(50_000), value: JSON.stringify(newest) },
       ],
     );
     await startServer(t, store);
-    assert.equal(await store.get(markKey(1)), undefined);
+    assert.equal(await store.get(historyMarkKey(1)), undefined);
     assert.deepEqual(
       (await store.list(MARKS)).kvs.map((kv) => parseMark(kv)?.number),
       [50_000, 50_001],

@@ -24,7 +24,7 @@ import { randomUUID } from 'node:crypto';
 import { type Logger, type Loop, startLoop } from '@cable/kit';
 import type { StoreHistory } from '@cable/model';
 import type { KeyValue, Op, Store } from '@cable/store';
-import { CLUSTER, markKey } from '../keys.ts';
+import { CLUSTER, historyMarkKey } from '../keys.ts';
 import { type Mark, newestMark, numberOf, parseMark, vouchedAtStart, writeMark } from './marks.ts';
 
 const CHECK_EVERY_MS = 1000;
@@ -160,11 +160,11 @@ export class History {
     for (;;) {
       const seen = revision();
       const known = this.#newest;
-      const found = await store.list(markKey(known.number));
+      const found = await store.list(historyMarkKey(known.number));
       const kv = found.kvs[0];
       if (kv === undefined || kv.modRevision !== known.revision || parseMark(kv)?.text !== known.text) return false;
       if (found.revision < seen) return false;
-      const successor = await store.get(markKey(known.number + 1));
+      const successor = await store.get(historyMarkKey(known.number + 1));
       if (successor === undefined) return true;
       const next = parseMark(successor);
       // A mark that does not vouch for what this server had seen before it was there: another server has found what this one is about to find.
@@ -208,7 +208,7 @@ export class History {
     const remembered = this.#links.get(number);
     if (remembered !== undefined) return remembered;
     const { store } = this.#deps;
-    const [one, two] = [await store.get(markKey(number)), await store.get(markKey(number + 1))];
+    const [one, two] = [await store.get(historyMarkKey(number)), await store.get(historyMarkKey(number + 1))];
     const mark = one === undefined ? undefined : parseMark(one);
     if (mark === undefined) return undefined;
     const link = { mark, next: two === undefined ? undefined : parseMark(two) };

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { KeyValue, Op, Store } from '@cable/store';
-import { isLeased, MARKS, markKey, ROOT, SERVERS } from '../keys.ts';
+import { historyMarkKey, isLeased, MARKS, ROOT, SERVERS } from '../keys.ts';
 import { storeErrorCode } from '../store-errors.ts';
 
 /** Marks that are kept: at one a minute those of a month. A client that was away for longer has to be told to take the store over. */
@@ -24,7 +24,7 @@ export function parseMark(kv: KeyValue): Mark | undefined {
   try {
     const { text, vouches } = JSON.parse(kv.value) as { text?: unknown; vouches?: unknown };
     const number = numberOf(text);
-    if (typeof text !== 'string' || number === undefined || kv.key !== markKey(number)) return undefined;
+    if (typeof text !== 'string' || number === undefined || kv.key !== historyMarkKey(number)) return undefined;
     const revision = kv.modRevision;
     return { number, text, revision, vouches: typeof vouches === 'number' ? vouches : revision - 1 };
   } catch {
@@ -60,15 +60,15 @@ export async function writeMark(
 ): Promise<Mark | undefined> {
   const number = (predecessor?.number ?? 0) + 1;
   const text = `${number}-${randomBytes(8).toString('hex')}`;
-  const key = markKey(number);
+  const key = historyMarkKey(number);
   const ops: Op[] = [{ kind: 'put', key, value: JSON.stringify({ text, vouches }) }, ...beside];
-  if (number > MARKS_KEPT) ops.push({ kind: 'delete', key: markKey(number - MARKS_KEPT) });
+  if (number > MARKS_KEPT) ops.push({ kind: 'delete', key: historyMarkKey(number - MARKS_KEPT) });
   const result = await store.txn(
     [
       { kind: 'absent', key },
       ...(predecessor === undefined
         ? []
-        : [{ kind: 'modRevision', key: markKey(predecessor.number), revision: predecessor.revision } as const]),
+        : [{ kind: 'modRevision', key: historyMarkKey(predecessor.number), revision: predecessor.revision } as const]),
     ],
     ops,
   );

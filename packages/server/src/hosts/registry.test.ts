@@ -5,9 +5,11 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { Logger } from '@cable/kit';
 import { silentLogger } from '@cable/kit';
 import { BUILT_IN_RESOURCES, CableError, type HostRegistration } from '@cable/model';
-import type { WriteContext } from '../engine/context.ts';
+import type { Planning } from '../engine/context.ts';
+import { lookAt } from '../engine/plan.ts';
 import { aliveKey, objectKey, serverKey, underlayKey } from '../keys.ts';
-import { hostHooks } from '../resources/host.ts';
+import { AddressBook } from '../resources/address-book.ts';
+import { hostModule } from '../resources/host.ts';
 import type { AliveRow } from '../rows.ts';
 import { testNetwork, testPort } from '../slices/rows.fixture.ts';
 import { Tables } from '../tables.ts';
@@ -428,7 +430,9 @@ test('a dead host that has ports is not deleted, and the message says what to do
     await until(() => server.tables.of('port').size === 1, 'port');
     const host = server.tables.of('host').get('h1');
     assert.ok(host);
-    const remove = (): void => hostHooks.delete?.({ tables: server.tables } as unknown as WriteContext, host);
+    const plan = lookAt({ tables: server.tables, addresses: new AddressBook() });
+    const remove = (): void =>
+      hostModule.remove?.({ deps: { tables: server.tables }, plan } as unknown as Planning, host);
     assert.throws(remove, { type: 'HostInUse', message: 'Host h1 is alive.', detail: /^Stop its agent;/ });
     await place.store.txn([], [{ kind: 'delete', key: objectKey('host', 'h1') }]);
     await until(() => server.tables.of('host').size === 0, 'host row gone');

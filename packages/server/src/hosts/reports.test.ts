@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { type Logger, silentLogger } from '@cable/kit';
 import type { Host, VifStatus } from '@cable/model';
 import { StoreError } from '@cable/store';
-import { hostHooks } from '../resources/host.ts';
+import { hostModule } from '../resources/host.ts';
 import { testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
 import { type FakeServer, startFakeServer, until } from './fakes.fixture.ts';
 import { openTemporaryStore, putObject } from './objects.fixture.ts';
@@ -205,7 +205,7 @@ describe('reports', () => {
     const agent = await server.join('h1', '192.0.2.1');
     const shown = (at = other): unknown[] => {
       const host = at.tables.of('host').get('h1');
-      const { refused_entries: entries, refused_reason: reason } = hostHooks.present?.(at.tables, host as Host) ?? {};
+      const { refused_entries: entries, refused_reason: reason } = hostModule.present?.(at.tables, host as Host) ?? {};
       return [entries, reason];
     };
     try {

@@ -61,5 +61,5 @@ test('requests for many through two servers, beside others for one, in one subne
   const all = (await first.send('GET', '/v2.0/ports')).body['ports'] as Json;
   assert.equal(all.length, 4 * 300 + 2 * 60);
   assert.equal(new Set(addressesOf(all)).size, all.length);
-  assertInvariants(first.server);
+  await assertInvariants(first.server);
 });

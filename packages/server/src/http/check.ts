@@ -1,11 +1,8 @@
 import type { FastifyInstance } from 'fastify';
-import { checkInvariants } from '../engine/check.ts';
-import type { ServiceDeps } from '../engine/context.ts';
+import { checkStore } from '../engine/check.ts';
+import type { EngineDeps } from '../engine/context.ts';
 
 /** Adds `GET /cable/v1/check`: every broken promise of the store's content. The scope lets admins alone in. */
-export function addCheckRoute(scope: FastifyInstance, deps: Pick<ServiceDeps, 'tables' | 'resources'>): void {
-  scope.get('/cable/v1/check', () => {
-    const { revision } = deps.tables;
-    return { revision, violations: checkInvariants(deps.tables, deps.resources) };
-  });
+export function addCheckRoute(scope: FastifyInstance, deps: EngineDeps): void {
+  scope.get('/cable/v1/check', () => checkStore(deps));
 }

@@ -87,7 +87,7 @@ test('hostile requests are refused, never answered with a defect', async (t) => 
     assert.ok(answer.status < 500, `${JSON.stringify(body)}: ${JSON.stringify(answer.body)}`);
   }
   assert.ok((statuses.get(201) ?? 0) > 5, JSON.stringify([...statuses]));
-  assertInvariants(server);
+  await assertInvariants(server);
   await deleteEverything(harness);
   assert.deepEqual(await keysLeft(store), []);
 });

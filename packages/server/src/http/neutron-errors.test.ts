@@ -105,7 +105,7 @@ test('ports: addresses and MACs are checked', async (t) => {
   await refused(post({ fixed_ips: [{ subnet_id: randomUUID() }] }), 404, 'SubnetNotFound');
   await refused(post({ device_owner: 'network:router_interface' }), 400, 'BadRequest');
   await refused(send('GET', `/v2.0/ports/${randomUUID()}`), 404, 'PortNotFound');
-  assertInvariants(server);
+  await assertInvariants(server);
 });
 
 test('ports: port security, groups and pairs belong together', async (t) => {
@@ -216,7 +216,7 @@ test('a port keeps, changes and frees its addresses', async (t) => {
   const freed = await create('port', { network_id: network['id'], fixed_ips: [{ ip_address: first?.['ip_address'] }] });
   assert.deepEqual(freed['fixed_ips'], [first]);
   assert.deepEqual(await put([]), []);
-  assertInvariants(server);
+  await assertInvariants(server);
 });
 
 test('a bound port keeps its MAC until it is unbound', async (t) => {

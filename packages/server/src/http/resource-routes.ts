@@ -1,6 +1,5 @@
 /** The generic routes: parse, call the service, show. One handler an operation, whatever the resource. */
 import {
-  type Attributes,
   type Caller,
   createShowText,
   pageLinks,
@@ -15,19 +14,16 @@ import {
 import { createTurnLine, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { ServiceDeps } from '../engine/context.ts';
-import { listObjects, present, showOne } from '../engine/read.ts';
+import type { Asked, EngineDeps } from '../engine/context.ts';
+import { contributionsOf } from '../engine/module.ts';
+import { listObjects, present, showCurrent } from '../engine/read.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import type { AuthenticatedCaller, Authenticator } from './auth.ts';
 import { sendList } from './list-answer.ts';
 
-/** What an action does; registered under `<resource>.<action>`. */
-type ActionHandler = (deps: ServiceDeps, id: string, body: Attributes, caller: Caller) => Promise<unknown>;
-
 export type ResourceRouteOptions = {
-  readonly deps: ServiceDeps;
+  readonly deps: EngineDeps;
   readonly authenticate: Authenticator;
-  readonly actions: Readonly<Record<string, ActionHandler>>;
 };
 
 /** How long all lists together may keep the event loop in one of its rounds. */
@@ -71,9 +67,13 @@ export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOp
 function handlerOf(options: ResourceRouteOptions, route: Route): (call: Call) => Promise<unknown> {
   const { operation } = route;
   if (operation.kind !== 'action') return HANDLERS[operation.kind];
-  const act = options.actions[`${route.resource.name}.${operation.action.name}`];
+  const { name, body } = operation.action;
+  const handlers = contributionsOf(options.deps.modules, route.resource.name).flatMap(
+    (one) => one.actions?.[name] ?? [],
+  );
+  const act = handlers.at(-1);
   if (act === undefined) throw new Error(`no handler for ${route.path}`);
-  return ({ request, id, caller }) => act(options.deps, id, parseAction(operation.action.body, request.body), caller);
+  return (call) => act(options.deps, call.id, parseAction(body, call.request.body), askedOf(call));
 }
 
 const HANDLERS: Readonly<Record<Exclude<Route['operation']['kind'], 'action'>, (call: Call) => Promise<unknown>>> = {
@@ -88,7 +88,11 @@ async function handleList(call: Call): Promise<unknown> {
   const { options, route, request, reply, caller, params } = call;
   const { deps } = options;
   const { resource } = route;
-  if (caller.projectGiven) await deps.hooks[resource.name]?.prepare?.(deps, caller, caller.projectId, true);
+  if (caller.projectGiven) {
+    for (const { listing } of contributionsOf(deps.modules, resource.name)) {
+      await listing?.(deps, caller.projectId, askedOf(call));
+    }
+  }
   const query = parseListQuery(resource, params, caller);
   const gone = goneClient(reply);
   const turns = stoppedBy(gone, call.startTurns());
@@ -104,6 +108,14 @@ async function handleList(call: Call): Promise<unknown> {
     if (!gone.aborted) throw err;
     return reply.hijack();
   }
+}
+
+/** How long a request may take. */
+const DEADLINE_MS = 30_000;
+
+function askedOf({ options, reply, caller }: Call): Asked {
+  const deadlineMs = options.deps.monotonicMs() + DEADLINE_MS;
+  return { caller, signal: goneClient(reply), deadlineMs, idempotencyKey: null };
 }
 
 /** Aborts when the client closes its connection (and, without consequence, when it has been answered). */
@@ -124,29 +136,32 @@ function stoppedBy(signal: AbortSignal, turns: Turns): Turns {
   };
 }
 
-function handleShow({ options, route, caller, params, id }: Call): Promise<unknown> {
-  const object = showOne(options.deps, route.resource, id, caller);
+async function handleShow({ options, route, caller, params, id }: Call): Promise<unknown> {
+  const object = await showCurrent(options.deps, route.resource, id, caller);
   const fields = params.getAll('fields').filter((name) => name !== '');
-  return Promise.resolve({ [route.resource.name]: showObject(route.resource, object, caller, fields) });
+  return { [route.resource.name]: showObject(route.resource, object, caller, fields) };
 }
 
-async function handleCreate({ options, route, request, caller }: Call): Promise<unknown> {
+async function handleCreate(call: Call): Promise<unknown> {
+  const { options, route, request, caller } = call;
   const { resource } = route;
   const { bulk, objects } = parseCreate(resource, request.body, caller);
-  const created = await createObjects(options.deps, resource, objects, caller);
+  const created = await createObjects(options.deps, resource, objects, askedOf(call));
   const shown = created.map((object) => show(options, resource, object, caller));
   return bulk ? { [resource.plural]: shown } : { [resource.name]: shown[0] };
 }
 
-async function handleUpdate({ options, route, request, caller, id }: Call): Promise<unknown> {
+async function handleUpdate(call: Call): Promise<unknown> {
+  const { options, route, request, caller, id } = call;
   const { resource } = route;
   const changes = parseUpdate(resource, request.body, caller);
-  const updated = await updateObject(options.deps, resource, id, changes, caller, ifMatch(request));
+  const updated = await updateObject(options.deps, resource, id, changes, askedOf(call), ifMatch(request));
   return { [resource.name]: show(options, resource, updated, caller) };
 }
 
-async function handleDelete({ options, route, request, caller, id }: Call): Promise<unknown> {
-  await deleteObject(options.deps, route.resource, id, caller, ifMatch(request));
+async function handleDelete(call: Call): Promise<unknown> {
+  const { options, route, request, id } = call;
+  await deleteObject(options.deps, route.resource, id, askedOf(call), ifMatch(request));
   return undefined;
 }
 

@@ -38,7 +38,7 @@ test('an interface is added and removed by subnet', async (t) => {
     'GatewayIpInUse',
   );
   await refused(send('PUT', `${path}/add_router_interface`, { subnet_id: subnet['id'] }), 400, 'BadRequest');
-  assertInvariants(server);
+  await assertInvariants(server);
   const removed = await send('PUT', `${path}/remove_router_interface`, { subnet_id: subnet['id'] });
   assert.deepEqual(removed.body, added.body);
   await refused(send('GET', `/v2.0/ports/${portId}`), 404, 'PortNotFound');
@@ -99,7 +99,7 @@ test('of two overlapping subnets added at once, one is refused', async (t) => {
   const path = `/v2.0/routers/${router['id']}/add_router_interface`;
   const answers = await Promise.all(subnets.map((subnet) => send('PUT', path, { subnet_id: subnet['id'] })));
   assert.deepEqual(answers.map((one) => one.status).sort(), [200, 400]);
-  assertInvariants(server);
+  await assertInvariants(server);
 });
 
 test('extra routes lead into attached subnets and hold their interface', async (t) => {

@@ -24,6 +24,12 @@ export class AddressBook {
     return this.#used.get(subnetId)?.get(keyOf(ip));
   }
 
+  /** The same of an address as it is stored. */
+  holderOf(subnetId: string, address: string): string | undefined {
+    const ip = parseIp(address);
+    return ip === undefined ? undefined : this.holder(subnetId, ip);
+  }
+
   usedCount(subnetId: string): number {
     return this.#used.get(subnetId)?.size ?? 0;
   }

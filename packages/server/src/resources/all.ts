@@ -1,20 +1,22 @@
-import type { HookTable } from '../engine/module.ts';
-import { agentHooks, hostHooks } from './host.ts';
-import { networkHooks } from './network.ts';
-import { portHooks } from './port.ts';
-import { routerHooks } from './router.ts';
-import { securityGroupHooks } from './security-group.ts';
-import { securityGroupRuleHooks } from './security-group-rule.ts';
-import { subnetHooks } from './subnet.ts';
+import type { ModuleTable } from '../engine/module.ts';
+import { agentModule, hostModule } from './host.ts';
+import { networkModule } from './network.ts';
+import { portModule } from './port.ts';
+import { renameHostModule } from './rename-host.ts';
+import { routerModule } from './router.ts';
+import { routerInterfacesModule } from './router-interfaces.ts';
+import { securityGroupModule } from './security-group.ts';
+import { securityGroupRuleModule } from './security-group-rule.ts';
+import { subnetModule } from './subnet.ts';
 
 /** What is not declarative, by resource. */
-export const HOOKS: HookTable = {
-  network: networkHooks,
-  subnet: subnetHooks,
-  port: portHooks,
-  router: routerHooks,
-  security_group: securityGroupHooks,
-  security_group_rule: securityGroupRuleHooks,
-  host: hostHooks,
-  agent: agentHooks,
+export const MODULES: ModuleTable = {
+  network: [networkModule],
+  subnet: [subnetModule],
+  port: [portModule],
+  router: [routerModule, routerInterfacesModule],
+  security_group: [securityGroupModule],
+  security_group_rule: [securityGroupRuleModule],
+  host: [hostModule, renameHostModule],
+  agent: [agentModule],
 };

@@ -1,42 +1,30 @@
-import { CableError, formatIp, type IpPrefix, parseIp, type Subnet } from '@cable/model';
-import type { WriteContext } from '../engine/context.ts';
-import { addressKey } from '../keys.ts';
+import { formatIp, type IpPrefix, parseIp, type Subnet } from '@cable/model';
+import type { Planning } from '../engine/context.ts';
+import { addressName } from './port-claims.ts';
 
 type Range = { readonly start: bigint; readonly end: bigint };
 
 /** A free address of the subnet's pools, reserved in the plan; undefined: none is free. Looks at few taken ones as a rule. */
-export function allocateAddress(context: WriteContext, subnet: Subnet, prefix: IpPrefix): string | undefined {
-  const { deps, plan, attempt } = context;
+export function allocateAddress(planning: Planning, subnet: Subnet, prefix: IpPrefix): string | undefined {
+  const { deps, plan, attempt } = planning;
   const ranges = subnet.allocation_pools.flatMap((pool) => rangeOf(pool));
   const total = ranges.reduce((sum, range) => sum + range.end - range.start + 1n, 0n);
   if (total === 0n) return undefined;
   // A request for many that met a conflict goes on elsewhere, not everywhere: others would take one of a thousand scattered addresses meanwhile.
   const jumps = attempt > 0 && plan.isFirst(`address in ${subnet.id}`);
   const cursor = jumps ? undefined : deps.addresses.cursor(subnet.id);
-  const start = cursor === undefined ? firstOffset(context, total) : (offsetAfter(ranges, cursor) ?? 0n);
+  const start = cursor === undefined ? firstOffset(planning, total) : (offsetAfter(ranges, cursor) ?? 0n);
   for (let step = 0n; step < total; step += 1n) {
     const value = valueAt(ranges, (start + step) % total);
     const ip = { version: prefix.base.version, value };
     if (deps.addresses.holder(subnet.id, ip) !== undefined) continue;
     const text = formatIp(ip);
-    if (plan.isReserved(addressKey(subnet.id, text))) continue;
+    if (plan.isReserved(addressName(subnet.id, text))) continue;
     deps.addresses.setCursor(subnet.id, value);
-    plan.reserve(addressKey(subnet.id, text));
+    plan.reserve(addressName(subnet.id, text));
     return text;
   }
   return undefined;
-}
-
-/** Takes the address for the port. Throws `IpAddressAlreadyAllocated` when another has it. */
-export function claimAddress(context: WriteContext, subnetId: string, ip: string, portId: string): void {
-  const parsed = parseIp(ip);
-  const holder = parsed === undefined ? undefined : context.deps.addresses.holder(subnetId, parsed);
-  if ((holder !== undefined && holder !== portId) || context.plan.claims(addressKey(subnetId, ip))) {
-    throw new CableError('IpAddressAlreadyAllocated', `IP address ${ip} already allocated in subnet ${subnetId}`, {
-      fields: { ip, subnetId },
-    });
-  }
-  context.plan.claim(addressKey(subnetId, ip), portId);
 }
 
 function rangeOf(pool: Subnet['allocation_pools'][number]): readonly Range[] {
@@ -45,7 +33,7 @@ function rangeOf(pool: Subnet['allocation_pools'][number]): readonly Range[] {
 }
 
 /** After a conflict at random: servers that chose the same address choose different ones next. */
-function firstOffset({ attempt, deps }: WriteContext, total: bigint): bigint {
+function firstOffset({ attempt, deps }: Planning, total: bigint): bigint {
   if (attempt === 0) return 0n;
   return (BigInt(Math.floor(deps.random() * 2 ** 48)) * total) >> 48n;
 }

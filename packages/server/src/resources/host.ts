@@ -1,21 +1,22 @@
 import { createHash } from 'node:crypto';
 import { type AnyObject, CableError, type Host } from '@cable/model';
-import { defineHooks, type ResourceHooks } from '../engine/module.ts';
+import { type Claim, type Contribution, contribute } from '../engine/module.ts';
 import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.ts';
-import { underlayKey, vifPrefix } from '../keys.ts';
+import { aliveKey, vifPrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */
-export const hostHooks: ResourceHooks<AnyObject> = defineHooks<Host>({
-  delete: ({ plan, tables }, host) => {
-    if (tables.of('alive').get(host.id) !== undefined) {
+export const hostModule: Contribution<AnyObject> = contribute<Host>({
+  remove: ({ deps, plan }, host) => {
+    if (deps.tables.of('alive').get(host.id) !== undefined) {
       throw isAlive(host.id);
     }
-    const ports = tables.of('port').by('binding:host_id', host.id);
+    const ports = plan.by('port', 'binding:host_id', host.id);
     if (ports.length > 0) throw hasPorts(host.id, ports.length);
-    plan.release(underlayKey(host.underlay));
+    plan.requireAbsent(aliveKey(host.id));
     plan.deletePrefix(vifPrefix(host.id));
   },
+  claims: (host) => ((host as AnyObject)[RENAMED_FROM] === undefined ? [underlayClaim(host.underlay)] : []),
   present: (tables, host) => {
     const refused = refusedEntries(tables, host.id);
     return {
@@ -28,9 +29,25 @@ export const hostHooks: ResourceHooks<AnyObject> = defineHooks<Host>({
 });
 
 /** Hosts in Neutron's words. */
-export const agentHooks: ResourceHooks<AnyObject> = {
+export const agentModule: Contribution<AnyObject> = {
   rows: (tables) => [...tables.of('host').values()].map((host) => agentOf(tables, host)),
 };
+
+/** Of a host that another one is being renamed to: that one has the underlay address still. Not shown. */
+export const RENAMED_FROM = '_renamed_from';
+
+function underlayClaim(address: string): Claim {
+  return {
+    kind: 'underlay',
+    value: address,
+    holder: (look) =>
+      look.by('host', 'underlay', address).find((host) => (host as AnyObject)[RENAMED_FROM] === undefined)?.id,
+    taken: (holder) =>
+      new CableError('UnderlayAddressInUse', `Underlay address ${address} belongs to host ${holder}.`, {
+        fields: { underlay: address, host: holder },
+      }),
+  };
+}
 
 /** Why nothing is done to a host whose agent runs. */
 export function isAlive(host: string): CableError {

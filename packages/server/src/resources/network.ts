@@ -1,28 +1,33 @@
 import type { AnyObject } from '@cable/model';
 import { CableError, type Network } from '@cable/model';
-import type { WriteContext } from '../engine/context.ts';
-import { defineHooks, type ResourceHooks } from '../engine/module.ts';
-import { vniKey } from '../keys.ts';
+import type { Planning } from '../engine/context.ts';
+import { type Claim, type ClaimName, type Contribution, contribute } from '../engine/module.ts';
+import { FOREIGN, isForeign } from './port.ts';
 
 /** Bytes that the outer Ethernet, IPv4, UDP and VXLAN headers take of the underlay's packet (RFC 7348). */
 const TUNNEL_HEADER_BYTES = 50;
 const VNI_MAX = 16777215;
 
 /** Networks: MTU, VXLAN network identifier, and what sharing rules out. */
-export const networkHooks: ResourceHooks<AnyObject> = defineHooks<Network>({
-  create: (context, given) => {
-    const mtu = given.mtu ?? maxMtu(context);
-    checkMtu(context, mtu);
-    const vni = given['provider:segmentation_id'] ?? allocateVni(context);
-    claimVni(context, vni, given.id);
-    return { mtu, 'provider:segmentation_id': vni };
+export const networkModule: Contribution<AnyObject> = contribute<Network>({
+  derive: (planning, given) => {
+    const mtu = given.mtu ?? maxMtu(planning);
+    checkMtu(planning, mtu);
+    return { mtu, 'provider:segmentation_id': given['provider:segmentation_id'] ?? allocateVni(planning) };
   },
-  update: (context, before, after) => {
-    if (after.mtu !== before.mtu) checkMtu(context, after.mtu);
-    if (before.shared && !after.shared) refuseForeignPorts(context, after);
+  change: (planning, before, after) => {
+    if (after.mtu !== before.mtu) checkMtu(planning, after.mtu);
     return {};
   },
-  delete: ({ plan }, network) => plan.release(vniKey(network['provider:segmentation_id'])),
+  check: (view, network, before) => {
+    if (before?.shared !== true || network.shared) return;
+    // What another project makes there rests on the sharing, and leaves a mark; so one of the two comes too late.
+    const isUnused = view.unmarked(FOREIGN, network.id, (look) =>
+      look.by('port', 'network_id', network.id).some((port) => isForeign(port, network)),
+    );
+    if (!isUnused) throw usedByOthers(network);
+  },
+  claims: (network) => [vniClaim(network['provider:segmentation_id'])],
   inUse: (network) =>
     new CableError(
       'InUse',
@@ -38,27 +43,40 @@ export const networkHooks: ResourceHooks<AnyObject> = defineHooks<Network>({
   }),
 });
 
-function maxMtu({ deps }: WriteContext): number {
+function maxMtu({ deps }: Planning): number {
   return deps.settings.underlayMtuBytes - TUNNEL_HEADER_BYTES;
 }
 
-function checkMtu(context: WriteContext, mtu: number): void {
-  const max = maxMtu(context);
+function checkMtu(planning: Planning, mtu: number): void {
+  const max = maxMtu(planning);
   if (mtu > max) {
     throw new CableError('InvalidInput', `Invalid input for operation: Requested MTU is too big, maximum is ${max}.`);
   }
 }
 
-function isVniTaken({ tables, plan }: WriteContext, vni: number): boolean {
-  return tables.of('network').by('provider:segmentation_id', String(vni)).length > 0 || plan.claims(vniKey(vni));
+function vniName(vni: number): ClaimName {
+  return { kind: 'vni', value: String(vni) };
+}
+
+function vniClaim(vni: number): Claim {
+  return {
+    ...vniName(vni),
+    holder: (look) => look.by('network', 'provider:segmentation_id', String(vni))[0]?.id,
+    taken: () =>
+      new CableError('TunnelIdInUse', `Unable to create the network. The tunnel ID ${vni} is in use.`, {
+        fields: { vni },
+      }),
+  };
 }
 
 /** Chosen at random: with so many there is hardly ever a second try, and servers do not choose the same. */
-function allocateVni(context: WriteContext): number {
-  const { deps, plan } = context;
+function allocateVni({ deps, plan }: Planning): number {
   for (let tries = 0; tries < 1000; tries += 1) {
     const vni = 1 + Math.floor(deps.random() * VNI_MAX);
-    if (!isVniTaken(context, vni) && !plan.isReserved(vniKey(vni))) return vni;
+    const isTaken = plan.by('network', 'provider:segmentation_id', String(vni)).length > 0;
+    if (isTaken || plan.isReserved(vniName(vni))) continue;
+    plan.reserve(vniName(vni));
+    return vni;
   }
   throw new CableError(
     'NoNetworkAvailable',
@@ -66,21 +84,8 @@ function allocateVni(context: WriteContext): number {
   );
 }
 
-function claimVni(context: WriteContext, vni: number, networkId: string): void {
-  if (isVniTaken(context, vni)) {
-    throw new CableError('TunnelIdInUse', `Unable to create the network. The tunnel ID ${vni} is in use.`);
-  }
-  context.plan.reserve(vniKey(vni));
-  context.plan.claim(vniKey(vni), networkId);
-}
-
-function refuseForeignPorts({ tables }: WriteContext, network: Network): void {
-  const foreign = tables
-    .of('port')
-    .by('network_id', network.id)
-    .some((port) => port.project_id !== network.project_id && !port.device_owner.startsWith('network:'));
-  if (!foreign) return;
-  throw new CableError(
+function usedByOthers(network: Network): CableError {
+  return new CableError(
     'InvalidSharedSetting',
     `Unable to reconfigure sharing settings for network ${network.id}. Multiple tenants are using it.`,
   );

@@ -1,7 +1,6 @@
 import { CableError, cidrContains, type Port, parseIp, type Subnet } from '@cable/model';
-import type { WriteContext } from '../engine/context.ts';
-import { addressKey } from '../keys.ts';
-import { allocateAddress, claimAddress } from './allocate.ts';
+import type { Planning } from '../engine/context.ts';
+import { allocateAddress } from './allocate.ts';
 import { isHostAddress, prefixOf } from './subnet.ts';
 
 type FixedIp = Port['fixed_ips'][number];
@@ -11,18 +10,18 @@ type FixedIp = Port['fixed_ips'][number];
  * A wanted entry names a subnet, an address, both or (any) neither; one that names a subnet keeps what `kept` has in it.
  */
 export function chooseAddresses(
-  context: WriteContext,
+  planning: Planning,
   networkId: string,
   wanted: readonly Partial<FixedIp>[] | undefined,
   kept: readonly FixedIp[],
 ): readonly FixedIp[] {
-  const subnets = [...context.tables.of('subnet').by('network_id', networkId)].sort((a, b) =>
+  const subnets = [...planning.plan.by('subnet', 'network_id', networkId)].sort((a, b) =>
     a.created_at < b.created_at || (a.created_at === b.created_at && a.id < b.id) ? -1 : 1,
   );
-  if (wanted === undefined) return subnets.length === 0 ? [] : [allocateAny(context, networkId, subnets)];
+  if (wanted === undefined) return subnets.length === 0 ? [] : [allocateAny(planning, networkId, subnets)];
   const chosen: FixedIp[] = [];
   for (const entry of wanted) {
-    const one = chooseOne(context, networkId, subnets, entry, () =>
+    const one = chooseOne(planning, networkId, subnets, entry, () =>
       kept.find((old) => old.subnet_id === entry.subnet_id && !chosen.some((other) => isSame(old, other))),
     );
     if (chosen.some((other) => isSame(one, other))) {
@@ -33,33 +32,15 @@ export function chooseAddresses(
   return chosen;
 }
 
-/** Claims what is new, frees what is gone. */
-export function claimAddresses(
-  context: WriteContext,
-  portId: string,
-  networkId: string,
-  before: readonly FixedIp[],
-  after: readonly FixedIp[],
-): void {
-  for (const one of after) {
-    if (!before.some((old) => isSame(old, one))) claimAddress(context, one.subnet_id, one.ip_address, portId);
-  }
-  for (const old of before) {
-    if (!after.some((one) => isSame(old, one))) context.plan.release(addressKey(old.subnet_id, old.ip_address));
-  }
-  for (const { subnet_id } of after) context.plan.requireExists('subnet', subnet_id);
-  context.plan.requireExists('network', networkId);
-}
-
 function chooseOne(
-  context: WriteContext,
+  planning: Planning,
   networkId: string,
   subnets: readonly Subnet[],
   entry: Partial<FixedIp>,
   keptAddress: () => FixedIp | undefined,
 ): FixedIp {
   if (entry.subnet_id === undefined) {
-    if (entry.ip_address === undefined) return allocateAny(context, networkId, subnets);
+    if (entry.ip_address === undefined) return allocateAny(planning, networkId, subnets);
     return inAnySubnet(subnets, entry.ip_address);
   }
   const subnet = subnets.find((one) => one.id === entry.subnet_id);
@@ -69,7 +50,7 @@ function chooseOne(
     );
   }
   if (entry.ip_address !== undefined) return inSubnet(subnet, entry.ip_address);
-  return keptAddress() ?? allocateAny(context, networkId, [subnet]);
+  return keptAddress() ?? allocateAny(planning, networkId, [subnet]);
 }
 
 function inAnySubnet(subnets: readonly Subnet[], address: string): FixedIp {
@@ -89,9 +70,9 @@ function inSubnet(subnet: Subnet, address: string): FixedIp {
   throw new CableError('InvalidIpForSubnet', `IP address ${address} is not a valid IP for the specified subnet.`);
 }
 
-function allocateAny(context: WriteContext, networkId: string, subnets: readonly Subnet[]): FixedIp {
+function allocateAny(planning: Planning, networkId: string, subnets: readonly Subnet[]): FixedIp {
   for (const subnet of subnets) {
-    const ip = allocateAddress(context, subnet, prefixOf(subnet.cidr));
+    const ip = allocateAddress(planning, subnet, prefixOf(subnet.cidr));
     if (ip !== undefined) return { subnet_id: subnet.id, ip_address: ip };
   }
   throw new CableError('IpAddressGenerationFailure', `No more IP addresses available on network ${networkId}.`);

@@ -1,89 +1,148 @@
 import { vifKind } from '@cable/compiler';
-import { type AnyObject, CableError, type Network, type Port, SERVICE_MAC } from '@cable/model';
-import type { WriteContext } from '../engine/context.ts';
-import { defineHooks, type Given, type ResourceHooks } from '../engine/module.ts';
+import { type AnyObject, CableError, type Network, type Port, parseIp, SERVICE_MAC } from '@cable/model';
+import type { Planning } from '../engine/context.ts';
+import { type Broken, type Contribution, contribute, type Given, type Mark } from '../engine/module.ts';
+import type { Look } from '../engine/view.ts';
 import { canWrite } from '../engine/visibility.ts';
-import { addressKey, macKey } from '../keys.ts';
 import type { Tables } from '../tables.ts';
-import { defaultGroupId, ensureDefaultGroup } from './default-group.ts';
-import { chooseAddresses, claimAddresses } from './port-addresses.ts';
+import { defaultGroup } from './default-group.ts';
+import { chooseAddresses } from './port-addresses.ts';
+import { claimsOfPort, macName } from './port-claims.ts';
 import { checkPortSecurity, completePairs, movePairs, parsePortMac } from './port-security.ts';
+import { isHostAddress, prefixOf } from './subnet.ts';
 
 /** `device_owner` of a router's leg in a network. */
 export const ROUTER_INTERFACE = 'network:router_interface';
 
 /** Ports: MAC, addresses, binding, default security group. Their status belongs to the host plane. */
-export const portHooks: ResourceHooks<AnyObject> = defineHooks<Port>({
-  prepare: (deps, _caller, projectId, listing) => (listing ? Promise.resolve() : ensureDefaultGroup(deps, projectId)),
-  create: (context, given) => {
-    if (!context.isService) {
-      refuseServiceOwner(context, given.device_owner ?? '');
-      if (given['binding:vnic_type'] === 'baremetal') requireAdminForMachine(context, 'create');
-      refuseOnForeignNetwork(context, 'create', given.network_id ?? '', chosenOf(given));
+export const portModule: Contribution<AnyObject> = contribute<Port>({
+  derive: (planning, given) => {
+    if (!planning.isService) {
+      refuseServiceOwner(planning, given.device_owner ?? '');
+      if (given['binding:vnic_type'] === 'baremetal') requireAdminForMachine(planning, 'create');
+      refuseOnForeignNetwork(planning, 'create', given.network_id ?? '', chosenOf(given));
     }
-    return createPort(context, given);
+    return derivePort(planning, given);
   },
-  update: (context, before, after) => {
-    if (context.isService) return updatePort(context, before, after);
+  change: (planning, before, after) => {
+    if (planning.isService) return changePort(planning, before, after);
     if (before.device_owner === ROUTER_INTERFACE) refuseServiceChange(before, after);
-    else if (after.device_owner !== before.device_owner) refuseServiceOwner(context, after.device_owner);
-    if (after['binding:vnic_type'] !== before['binding:vnic_type']) requireAdminForMachine(context, 'update');
-    refuseOnForeignNetwork(context, 'update', before.network_id, changedOf(before, after));
-    return updatePort(context, before, after);
+    else if (after.device_owner !== before.device_owner) refuseServiceOwner(planning, after.device_owner);
+    if (after['binding:vnic_type'] !== before['binding:vnic_type']) requireAdminForMachine(planning, 'update');
+    refuseOnForeignNetwork(planning, 'update', before.network_id, changedOf(before, after));
+    return changePort(planning, before, after);
   },
-  delete: ({ plan, isService }, port) => {
+  check: (_view, port, before) => {
+    checkMac(port.mac_address);
+    if (before !== undefined && before.mac_address !== port.mac_address) refuseMacOfBound(before, port);
+    checkPortSecurity(port.id, port.port_security_enabled, port.security_groups, port.allowed_address_pairs);
+  },
+  remove: ({ isService }, port) => {
     if (port.device_owner === ROUTER_INTERFACE && !isService) throw servicePort(port, 'deleted');
-    plan.release(macKey(port.network_id, port.mac_address));
-    for (const { subnet_id, ip_address } of port.fixed_ips) plan.release(addressKey(subnet_id, ip_address));
   },
-  references: (port) =>
-    port.device_owner === ROUTER_INTERFACE
-      ? [{ attribute: 'device_id', type: 'router', id: port.device_id, onDelete: 'restrict' }]
-      : [],
+  claims: claimsOfPort,
+  marks: foreignMarks,
+  references: (port) => {
+    const host = port['binding:host_id'] ?? '';
+    return [
+      ...(port.device_owner === ROUTER_INTERFACE
+        ? [{ attribute: 'device_id', type: 'router', id: port.device_id, onDelete: 'restrict' } as const]
+        : []),
+      ...(host === ''
+        ? []
+        : [{ attribute: 'binding:host_id', type: 'host', id: host, onDelete: 'restrict', mayBeAbsent: true } as const]),
+    ];
+  },
+  broken: brokenPort,
   present: (tables, port) => bindingOf(tables, port),
 });
 
-/** The derived attributes of a new port; claims its MAC and addresses. */
-function createPort(context: WriteContext, given: Given<Port>): Partial<Port> {
+/** Kind of the mark on a network that another project has a port in it. */
+export const FOREIGN = 'foreign';
+
+/** True when the port is in a network of another project, as that project's machine. */
+export function isForeign(port: Owned, network: Pick<Network, 'project_id'>): boolean {
+  return port.project_id !== network.project_id && !port.device_owner.startsWith('network:');
+}
+
+type Owned = Pick<Port, 'project_id' | 'device_owner'>;
+
+/** True when the port comes into a network that its project does not see. */
+function isPlacing(network: Network, port: Owned): boolean {
+  return !network.shared && isForeign(port, network);
+}
+
+function foreignMarks(look: Look, port: Port): readonly Mark[] {
+  const network = look.get('network', port.network_id);
+  if (network === undefined || !isForeign(port, network)) return [];
+  return [{ kind: FOREIGN, of: { type: 'network', id: network.id }, about: port.project_id }];
+}
+
+function* brokenPort(look: Look, port: Port): Iterable<Broken> {
+  for (const { subnet_id, ip_address } of port.fixed_ips) {
+    const subnet = look.get('subnet', subnet_id);
+    const ip = parseIp(ip_address);
+    if (subnet === undefined || (ip !== undefined && isHostAddress(prefixOf(subnet.cidr), ip))) continue;
+    yield {
+      rule: 'an address is one of its subnet',
+      detail: `${ip_address} is not of subnet ${subnet_id} (${subnet.cidr})`,
+    };
+  }
+  const network = look.get('network', port.network_id);
+  if (network !== undefined && isForeign(port, network) && !network.shared && !isPlaced(port)) {
+    yield {
+      rule: 'a network is not un-shared from a project that has ports there',
+      detail: `network ${network.id} of project ${network.project_id} is not shared`,
+    };
+  }
+}
+
+/** Of a port that an admin has made for a project in a network that this project does not see: no breach of a rule. Not shown. */
+const PLACED = '_placed';
+
+function isPlaced(port: Port): boolean {
+  return (port as AnyObject)[PLACED] === true;
+}
+
+/** The derived attributes of a new port. */
+function derivePort(planning: Planning, given: Given<Port>): Partial<Port> {
   const networkId = given.network_id ?? '';
-  const network = context.plan.get('network', networkId) as Network | undefined;
-  const mac = given.mac_address ?? allocateMac(context, networkId);
-  claimMac(context, networkId, mac, given.id);
-  const fixedIps = chooseAddresses(context, networkId, given.fixed_ips, []);
-  claimAddresses(context, given.id, networkId, [], fixedIps);
+  const network = planning.plan.get('network', networkId);
+  const mac = given.mac_address ?? allocateMac(planning, networkId);
+  const fixedIps = chooseAddresses(planning, networkId, given.fixed_ips, []);
   const secure = given.port_security_enabled ?? network?.port_security_enabled ?? true;
   const usesDefault = secure && !(given.device_owner ?? '').startsWith('network:');
-  const groups = given.security_groups ?? (usesDefault ? [defaultGroupId(context, given.project_id)] : []);
-  const pairs = completePairs(given.allowed_address_pairs ?? [], mac);
-  checkPortSecurity(given.id, secure, groups, pairs);
+  const groups = given.security_groups ?? (usesDefault ? [defaultGroup(planning, given.project_id).id] : []);
   return {
     mac_address: mac,
     fixed_ips: fixedIps,
     port_security_enabled: secure,
     security_groups: groups,
-    allowed_address_pairs: pairs,
+    allowed_address_pairs: completePairs(given.allowed_address_pairs ?? [], mac),
     'binding:host_id': given['binding:host_id'] ?? '',
     'binding:profile': given['binding:profile'] ?? {},
+    ...(network !== undefined && isPlacing(network, { ...given, device_owner: given.device_owner ?? '' })
+      ? { [PLACED]: true }
+      : {}),
   };
 }
 
-function updatePort(context: WriteContext, before: Port, after: Port): Partial<Port> {
-  if (after.mac_address !== before.mac_address) changeMac(context, before, after);
+function changePort(planning: Planning, before: Port, after: Port): Partial<Port> {
+  const network = planning.plan.get('network', after.network_id);
   const fixedIps =
     after.fixed_ips === before.fixed_ips
       ? before.fixed_ips
-      : chooseAddresses(context, after.network_id, after.fixed_ips, before.fixed_ips);
-  claimAddresses(context, after.id, after.network_id, before.fixed_ips, fixedIps);
+      : chooseAddresses(planning, after.network_id, after.fixed_ips, before.fixed_ips);
   const pairs =
     after.allowed_address_pairs === before.allowed_address_pairs
       ? movePairs(before.allowed_address_pairs, before.mac_address, after.mac_address)
       : completePairs(after.allowed_address_pairs, after.mac_address);
-  checkPortSecurity(after.id, after.port_security_enabled, after.security_groups, pairs);
   return {
     fixed_ips: fixedIps,
     allowed_address_pairs: pairs,
     'binding:host_id': after['binding:host_id'] ?? '',
     'binding:profile': after['binding:profile'] ?? {},
+    ...(network !== undefined && !isForeign(before, network) && isPlacing(network, after) ? { [PLACED]: true } : {}),
   };
 }
 
@@ -100,65 +159,49 @@ function bindingOf(tables: Tables, port: Port): Readonly<Record<string, unknown>
   };
 }
 
-function isMacTaken({ tables, plan }: WriteContext, networkId: string, mac: string): boolean {
-  const holders = tables.of('port').by('mac_address', mac);
-  return holders.some((port) => port.network_id === networkId) || plan.claims(macKey(networkId, mac));
-}
-
 /** Neutron's prefix fa:16:3e and three random octets. */
-function allocateMac(context: WriteContext, networkId: string): string {
+function allocateMac({ deps, plan }: Planning, networkId: string): string {
   for (let tries = 0; tries < 1000; tries += 1) {
-    const tail = Math.floor(context.deps.random() * 0x1000000)
+    const tail = Math.floor(deps.random() * 0x1000000)
       .toString(16)
       .padStart(6, '0');
     const mac = `fa:16:3e:${tail.slice(0, 2)}:${tail.slice(2, 4)}:${tail.slice(4)}`;
-    if (mac === SERVICE_MAC || isMacTaken(context, networkId, mac)) continue;
-    if (context.plan.isReserved(macKey(networkId, mac))) continue;
-    context.plan.reserve(macKey(networkId, mac));
+    if (mac === SERVICE_MAC || plan.by('port', 'mac_address', mac).some((one) => one.network_id === networkId))
+      continue;
+    if (plan.isReserved(macName(networkId, mac))) continue;
+    plan.reserve(macName(networkId, mac));
     return mac;
   }
   throw new CableError('TooManyRequestsAtOnce', `Unable to generate unique mac on network ${networkId}.`);
 }
 
-function claimMac(context: WriteContext, networkId: string, text: string, portId: string): void {
-  const mac = parsePortMac(text);
-  if (mac === undefined) {
-    throw new CableError('InvalidInput', `Invalid input for operation: a port cannot have the MAC address ${text}.`);
-  }
-  if (isMacTaken(context, networkId, mac)) {
-    throw new CableError(
-      'MacAddressInUse',
-      `Unable to complete operation for network ${networkId}. The mac address ${mac} is in use.`,
-    );
-  }
-  context.plan.claim(macKey(networkId, mac), portId);
+function checkMac(mac: string): void {
+  if (parsePortMac(mac) !== undefined) return;
+  throw new CableError('InvalidInput', `Invalid input for operation: a port cannot have the MAC address ${mac}.`);
 }
 
-function changeMac(context: WriteContext, before: Port, after: Port): void {
-  if (before['binding:host_id'] !== '' && after['binding:host_id'] === before['binding:host_id']) {
-    throw new CableError(
-      'PortBound',
-      `Unable to complete operation on port ${before.id}, port is already bound, ` +
-        `old_mac ${before.mac_address}, new_mac ${after.mac_address}.`,
-    );
-  }
-  claimMac(context, after.network_id, after.mac_address, after.id);
-  context.plan.release(macKey(before.network_id, before.mac_address));
+function refuseMacOfBound(before: Port, after: Port): void {
+  if (before['binding:host_id'] === '' || after['binding:host_id'] !== before['binding:host_id']) return;
+  throw new CableError(
+    'PortBound',
+    `Unable to complete operation on port ${before.id}, port is already bound, ` +
+      `old_mac ${before.mac_address}, new_mac ${after.mac_address}.`,
+  );
 }
 
 /** A router's leg is made by `add_router_interface` alone: a tenant could otherwise reach into another's router. */
-function refuseServiceOwner(context: WriteContext, owner: string): void {
+function refuseServiceOwner({ caller }: Planning, owner: string): void {
   if (owner.startsWith('network:router_')) {
     throw new CableError('BadRequest', `Bad port request: device_owner ${owner} is set by add_router_interface only.`);
   }
-  if (owner.startsWith('network:') && !context.caller.isAdmin) {
+  if (owner.startsWith('network:') && !caller.isAdmin) {
     throw new CableError('PolicyNotAuthorized', 'rule:create_port:device_owner is disallowed by policy');
   }
 }
 
 /** With `baremetal` the agent makes a device and routes in the host itself: a tenant must not do that to a hypervisor. */
-function requireAdminForMachine(context: WriteContext, verb: 'create' | 'update'): void {
-  if (context.caller.isAdmin) return;
+function requireAdminForMachine({ caller }: Planning, verb: 'create' | 'update'): void {
+  if (caller.isAdmin) return;
   throw new CableError('PolicyNotAuthorized', `rule:${verb}_port:binding:vnic_type is disallowed by policy`);
 }
 
@@ -179,7 +222,7 @@ function changedOf(before: Port, after: Port): readonly OwnersChoice[] {
 }
 
 function refuseOnForeignNetwork(
-  { plan, caller }: WriteContext,
+  { plan, caller }: Planning,
   verb: string,
   networkId: string,
   chosen: readonly OwnersChoice[],

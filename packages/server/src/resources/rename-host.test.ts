@@ -19,7 +19,7 @@ async function startDead(t: TestContext, ports: number): Promise<Harness> {
   );
   await server.tables.waitFor(revision);
   const network = await create('network', {});
-  await create('subnet', { network_id: network['id'], ip_version: 4, cidr: '10.0.0.0/24' });
+  await create('subnet', { network_id: network['id'], ip_version: 4, cidr: '10.0.0.0/22' });
   for (let n = 0; n < ports; n += 1) {
     await create('port', { network_id: network['id'], 'binding:host_id': 'old' });
   }
@@ -32,20 +32,20 @@ const portsOf = (harness: Harness, host: string): number =>
   harness.server.tables.of('port').by('binding:host_id', host).length;
 
 test('a host is renamed with its address and all its ports, and its agent is let in under the new name', async (t) => {
-  const harness = await startDead(t, 40);
+  const harness = await startDead(t, 300);
   const { server, store } = harness;
   await assert.rejects(server.plane.register('new', { underlay: UNDERLAY, agentVersion: '1' }), /belongs to host old/);
   const { status, body } = await rename(harness, 'new');
   assert.deepEqual([status, body['id'], body['underlay']], [200, 'new', UNDERLAY]);
-  assert.deepEqual([portsOf(harness, 'old'), portsOf(harness, 'new')], [0, 40]);
+  assert.deepEqual([portsOf(harness, 'old'), portsOf(harness, 'new')], [0, 300]);
   assert.equal(server.tables.of('host').get('old'), undefined);
   assert.equal((await store.get(underlayKey(UNDERLAY)))?.value, 'new');
-  assertInvariants(server);
+  await assertInvariants(server);
   await server.plane.register('new', { underlay: UNDERLAY, agentVersion: '1' });
 });
 
 test('a rename that failed in the middle is repeated; until then the new name is not let in', async (t) => {
-  const harness = await startDead(t, 40);
+  const harness = await startDead(t, 300);
   const { server, store } = harness;
   const { txn } = store;
   let left = 2;
@@ -55,10 +55,10 @@ test('a rename that failed in the middle is repeated; until then the new name is
   };
   assert.equal((await rename(harness, 'new')).status, 500);
   store.txn = txn;
-  assert.deepEqual([portsOf(harness, 'old'), portsOf(harness, 'new')], [24, 16]);
+  assert.deepEqual([portsOf(harness, 'old'), portsOf(harness, 'new')], [44, 256]);
   await assert.rejects(server.plane.register('new', { underlay: UNDERLAY, agentVersion: '1' }), /belongs to host old/);
   assert.equal((await rename(harness, 'new')).status, 200);
-  assert.deepEqual([portsOf(harness, 'old'), portsOf(harness, 'new')], [0, 40]);
+  assert.deepEqual([portsOf(harness, 'old'), portsOf(harness, 'new')], [0, 300]);
   assert.equal(await store.get(objectKey('host', 'old')), undefined);
 });
 

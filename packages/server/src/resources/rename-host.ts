@@ -1,55 +1,60 @@
 /** `rename` of a host: the machine is the same, so are its underlay address and its ports. */
-import type { Attributes, Caller } from '@cable/api';
+import type { Attributes } from '@cable/api';
 import { type AnyObject, CableError, type Host } from '@cable/model';
 import { transact } from '../engine/commit.ts';
-import type { ServiceDeps, WriteContext } from '../engine/context.ts';
+import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
+import type { Contribution } from '../engine/module.ts';
 import { notFound, showOne } from '../engine/read.ts';
-import { contextOf, planUpdate, writableRow } from '../engine/write.ts';
+import { planUpdate, writableRow } from '../engine/write.ts';
 import { parseHostName } from '../hosts/parse.ts';
-import { aliveKey, objectKey, underlayKey, vifPrefix } from '../keys.ts';
-import { isAlive } from './host.ts';
+import { aliveKey, objectKey, vifPrefix } from '../keys.ts';
+import { isAlive, RENAMED_FROM } from './host.ts';
 
 /** Ports of one transaction. */
-const PORTS = 16;
+const PORTS = 256;
+
+/** The action of hosts. */
+export const renameHostModule: Contribution<AnyObject> = { actions: { rename: renameHost } };
 
 /**
  * Answers the host under its new name. One that failed in the middle is simply repeated. The old name keeps the underlay address to the end: an agent of the new one is
  * let in when all ports are there, and other hosts send to the same address all along.
  */
-export async function renameHost(deps: ServiceDeps, id: string, body: Attributes, caller: Caller): Promise<unknown> {
+async function renameHost(deps: EngineDeps, id: string, body: Attributes, asked: Asked): Promise<unknown> {
   const resource = deps.resources.named('host');
   const given = body['name'];
   if (typeof given !== 'string') throw new CableError('InvalidInput', 'Invalid input for name: give the new name.');
   const name = parseHostName(given);
   if (name === id) throw new CableError('InvalidInput', `Invalid input for name: host ${id} has this name.`);
-  await deps.lock.run([objectKey('host', id), objectKey('host', name)], async () => {
-    const step = <T>(act: (context: WriteContext, old: Host) => T): Promise<T> =>
-      transact(deps, (plan, attempt) => {
-        const context = { ...contextOf(deps, plan, attempt, caller), isService: true };
-        writableRow(deps, resource, id, caller, 'update');
-        return act(context, deadHost(context, id));
-      });
-    await step((context, old) => planNewHost(context, old, name));
-    while ((await step((context) => planPorts(context, id, name))) > 0);
-    await step((context, old) => planEnd(context, old, name));
+  await deps.lock.run([objectKey('host', id), objectKey('host', name)], asked, async () => {
+    const step = <T>(act: (planning: Planning, old: Host) => T): Promise<T> => {
+      const build = (planning: Planning): T => {
+        writableRow(planning, resource, id, 'update');
+        return act(planning, deadHost(planning, id));
+      };
+      return transact(deps, asked, build, { isService: true });
+    };
+    await step((planning, old) => planNewHost(planning, old, name));
+    while ((await step((planning) => planPorts(planning, id, name))) > 0);
+    await step((planning, old) => planEnd(planning, old, name));
   });
-  return showOne(deps, resource, name, caller);
+  return showOne(deps, resource, name, asked.caller);
 }
 
 /** The host, which stays without an agent while the plan commits. */
-function deadHost({ deps, plan, tables }: WriteContext, id: string): Host {
-  const host = tables.of('host').get(id);
+function deadHost({ deps, plan }: Planning, id: string): Host {
+  const host = plan.rely('host', id);
   if (host === undefined) throw notFound(deps.resources.named('host'), id);
-  if (tables.of('alive').get(id) !== undefined) throw isAlive(id);
+  if (deps.tables.of('alive').get(id) !== undefined) throw isAlive(id);
   plan.requireAbsent(aliveKey(id));
   return host;
 }
 
-function planNewHost({ plan, tables, timestamp }: WriteContext, old: Host, name: string): void {
-  const known = tables.of('host').get(name);
+function planNewHost({ plan }: Planning, old: Host, name: string): void {
+  const known = plan.rely('host', name);
   if (known === undefined) {
-    plan.requireAbsent(objectKey('host', name));
-    plan.create('host', { ...old, id: name, updated_at: timestamp });
+    const host: AnyObject = { ...old, id: name, updated_at: plan.timestamp, [RENAMED_FROM]: old.id };
+    plan.create('host', host);
   } else if (known.underlay !== old.underlay) {
     throw new CableError('HostNameInUse', `There is a host ${name} already, with underlay address ${known.underlay}.`, {
       detail: 'Choose another name, or delete that host.',
@@ -58,17 +63,19 @@ function planNewHost({ plan, tables, timestamp }: WriteContext, old: Host, name:
 }
 
 /** How many ports of the host are moved. */
-function planPorts(context: WriteContext, id: string, name: string): number {
-  const { deps, tables } = context;
-  const ports = tables.of('port').by('binding:host_id', id).slice(0, PORTS);
+function planPorts(planning: Planning, id: string, name: string): number {
+  const { deps, plan } = planning;
+  const ports = plan.by('port', 'binding:host_id', id).slice(0, PORTS);
   for (const port of ports) {
-    planUpdate(context, deps.resources.named('port'), port as AnyObject, { 'binding:host_id': name });
+    planUpdate(planning, deps.resources.named('port'), port as AnyObject, { 'binding:host_id': name });
   }
   return ports.length;
 }
 
-function planEnd({ plan }: WriteContext, old: Host, name: string): void {
-  plan.pass(underlayKey(old.underlay), old.id, name);
+/** The old host goes, and the new one has its underlay address. */
+function planEnd({ plan }: Planning, old: Host, name: string): void {
+  const { [RENAMED_FROM]: _from, ...host } = { ...plan.rely('host', name) } as AnyObject;
   plan.deletePrefix(vifPrefix(old.id));
   plan.delete('host', old.id);
+  plan.replace('host', host as AnyObject);
 }

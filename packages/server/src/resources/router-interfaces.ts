@@ -1,14 +1,24 @@
 /** `add_router_interface` and `remove_router_interface`: a router's interface is a port that the router owns. */
-import type { Attributes, Caller } from '@cable/api';
-import { CableError, cidrContains, cidrsOverlap, type Port, parseIp, type Router, type Subnet } from '@cable/model';
+import type { Attributes } from '@cable/api';
+import {
+  type AnyObject,
+  CableError,
+  cidrContains,
+  cidrsOverlap,
+  type Port,
+  parseIp,
+  type Router,
+  type Subnet,
+} from '@cable/model';
 import { transact } from '../engine/commit.ts';
-import type { ServiceDeps, WriteContext } from '../engine/context.ts';
+import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
+import type { Contribution } from '../engine/module.ts';
 import { notFound, rowFor } from '../engine/read.ts';
 import { canWrite } from '../engine/visibility.ts';
-import { contextOf, planCreate, planDelete, planUpdate, writableRow } from '../engine/write.ts';
+import { planCreate, planDelete, planUpdate, writableRow } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import { ROUTER_INTERFACE } from './port.ts';
-import { interfacesOf } from './router.ts';
+import { interfacesOf, subnetsOf } from './router.ts';
 import { prefixOf } from './subnet.ts';
 
 /** Neutron's answer to both actions. */
@@ -22,61 +32,65 @@ export type InterfaceAnswer = {
   readonly subnet_ids: readonly string[];
 };
 
+/** The actions of routers on their interfaces. */
+export const routerInterfacesModule: Contribution<AnyObject> = {
+  actions: { add_router_interface: addRouterInterface, remove_router_interface: removeRouterInterface },
+};
+
 /** Attaches a subnet with its gateway address, or a port that is free. */
-export function addRouterInterface(
-  deps: ServiceDeps,
+function addRouterInterface(
+  deps: EngineDeps,
   routerId: string,
   body: Attributes,
-  caller: Caller,
+  asked: Asked,
 ): Promise<InterfaceAnswer> {
   const { subnetId, portId } = targetOf(body);
   if (subnetId !== undefined && portId !== undefined) throw badRouter('Cannot specify both subnet-id and port-id');
-  return onRouter(deps, routerId, caller, (context, router) =>
-    subnetId === undefined ? addPort(context, router, String(portId)) : addSubnet(context, router, subnetId),
+  return onRouter(deps, routerId, asked, (planning, router) =>
+    subnetId === undefined ? addPort(planning, router, String(portId)) : addSubnet(planning, router, subnetId),
   );
 }
 
 /** Detaches, and deletes the port. */
-export function removeRouterInterface(
-  deps: ServiceDeps,
+function removeRouterInterface(
+  deps: EngineDeps,
   routerId: string,
   body: Attributes,
-  caller: Caller,
+  asked: Asked,
 ): Promise<InterfaceAnswer> {
   const { subnetId, portId } = targetOf(body);
-  return onRouter(deps, routerId, caller, (context, router) => {
-    const port = findInterface(context, router, subnetId, portId);
-    refuseRouteThrough(context, router, port);
-    planDelete(context, deps.resources.named('port'), port);
+  return onRouter(deps, routerId, asked, (planning, router) => {
+    const port = findInterface(planning, router, subnetId, portId);
+    refuseRouteThrough(planning, router, port);
+    planDelete(planning, deps.resources.named('port'), port);
     return answer(router, port);
   });
 }
 
 /** Every change of a router's interfaces revises the router, so that two cannot pass each other's checks. */
 function onRouter(
-  deps: ServiceDeps,
+  deps: EngineDeps,
   routerId: string,
-  caller: Caller,
-  act: (context: WriteContext, router: Router) => InterfaceAnswer,
+  asked: Asked,
+  act: (planning: Planning, router: Router) => InterfaceAnswer,
 ): Promise<InterfaceAnswer> {
-  return deps.lock.run([objectKey('router', routerId)], () =>
-    transact(deps, (plan, attempt) => {
-      const context = { ...contextOf(deps, plan, attempt, caller), isService: true };
-      writableRow(deps, deps.resources.named('router'), routerId, caller, 'update');
-      const router = deps.tables.of('router').get(routerId);
-      if (router === undefined) throw notFound(deps.resources.named('router'), routerId);
-      plan.revise('router', routerId, context.timestamp);
-      return act(context, router);
-    }),
-  );
+  const build = (planning: Planning): InterfaceAnswer => {
+    const resource = deps.resources.named('router');
+    writableRow(planning, resource, routerId, 'update');
+    const router = planning.plan.get('router', routerId);
+    if (router === undefined) throw notFound(resource, routerId);
+    planning.plan.revise('router', routerId);
+    return act(planning, router);
+  };
+  return deps.lock.run([objectKey('router', routerId)], asked, () => transact(deps, asked, build, { isService: true }));
 }
 
-function addSubnet(context: WriteContext, router: Router, subnetId: string): InterfaceAnswer {
-  const subnet = ownSubnet(context, subnetId);
+function addSubnet(planning: Planning, router: Router, subnetId: string): InterfaceAnswer {
+  const subnet = ownSubnet(planning, subnetId);
   if (subnet.gateway_ip === null) throw badRouter('Subnet for router interface must have a gateway IP');
-  checkSubnet(context, router, subnet);
-  const port = planCreate(context, context.deps.resources.named('port'), {
-    id: context.deps.newId(),
+  checkSubnet(planning, router, subnet);
+  const port = planCreate(planning, planning.deps.resources.named('port'), {
+    id: planning.deps.newId(),
     project_id: router.project_id,
     network_id: subnet.network_id,
     fixed_ips: [{ subnet_id: subnet.id, ip_address: subnet.gateway_ip }],
@@ -88,11 +102,11 @@ function addSubnet(context: WriteContext, router: Router, subnetId: string): Int
   return answer(router, port as unknown as Port);
 }
 
-function addPort(context: WriteContext, router: Router, portId: string): InterfaceAnswer {
-  const { deps, caller, tables } = context;
+function addPort(planning: Planning, router: Router, portId: string): InterfaceAnswer {
+  const { deps, plan } = planning;
   const resource = deps.resources.named('port');
-  writableRow(deps, resource, portId, caller, 'update');
-  const port = tables.of('port').get(portId);
+  writableRow(planning, resource, portId, 'update');
+  const port = plan.get('port', portId);
   if (port === undefined) throw notFound(resource, portId);
   if (port.device_id !== '') {
     throw new CableError(
@@ -104,8 +118,8 @@ function addPort(context: WriteContext, router: Router, portId: string): Interfa
   const [fixed, ...more] = port.fixed_ips;
   if (fixed === undefined) throw badRouter(`Router port must have at least one fixed IP`);
   if (more.length > 0) throw badRouter('Cannot have multiple IPv4 subnets on router port');
-  checkSubnet(context, router, ownSubnet(context, fixed.subnet_id));
-  planUpdate(context, resource, port, {
+  checkSubnet(planning, router, ownSubnet(planning, fixed.subnet_id));
+  planUpdate(planning, resource, port, {
     device_id: router.id,
     device_owner: ROUTER_INTERFACE,
     port_security_enabled: false,
@@ -116,10 +130,11 @@ function addPort(context: WriteContext, router: Router, portId: string): Interfa
   return answer(router, port);
 }
 
-function ownSubnet(context: WriteContext, id: string): Subnet {
-  const { deps, caller, tables } = context;
-  rowFor(deps, deps.resources.named('subnet'), id, caller);
-  const subnet = tables.of('subnet').get(id);
+/** The subnet, which stays as it is: its gateway is not changed beside a leg that takes it. */
+function ownSubnet(planning: Planning, id: string): Subnet {
+  const { deps, caller, plan } = planning;
+  rowFor(deps, deps.resources.named('subnet'), id, caller, plan);
+  const subnet = plan.rely('subnet', id);
   if (subnet === undefined) throw notFound(deps.resources.named('subnet'), id);
   if (!canWrite(subnet, caller)) {
     throw badRouter(`Cannot add interface to router because subnet ${id} is not owned by project making the request`);
@@ -128,11 +143,11 @@ function ownSubnet(context: WriteContext, id: string): Subnet {
 }
 
 /** A router has one interface a subnet, and no two subnets that overlap. */
-function checkSubnet(context: WriteContext, router: Router, subnet: Subnet): void {
-  for (const fixed of interfacesOf(context.tables, router.id).flatMap((port) => port.fixed_ips)) {
-    if (fixed.subnet_id === subnet.id) throw badRouter(`Router already has a port on subnet ${subnet.id}`);
-    const other = context.tables.of('subnet').get(fixed.subnet_id);
-    if (other !== undefined && cidrsOverlap(prefixOf(other.cidr), prefixOf(subnet.cidr))) {
+function checkSubnet({ plan }: Planning, router: Router, subnet: Subnet): void {
+  const attached = plan.parts('router', router.id, (look) => subnetsOf(look, interfacesOf(look, router.id)));
+  for (const other of attached) {
+    if (other.id === subnet.id) throw badRouter(`Router already has a port on subnet ${subnet.id}`);
+    if (cidrsOverlap(prefixOf(other.cidr), prefixOf(subnet.cidr))) {
       throw badRouter(
         `Cidr ${subnet.cidr} of subnet ${subnet.id} overlaps with cidr ${other.cidr} of subnet ${other.id}`,
       );
@@ -141,13 +156,13 @@ function checkSubnet(context: WriteContext, router: Router, subnet: Subnet): voi
 }
 
 function findInterface(
-  context: WriteContext,
+  planning: Planning,
   router: Router,
   subnetId: string | undefined,
   portId: string | undefined,
 ): Port {
   const has = (port: Port): boolean => port.fixed_ips.some((fixed) => fixed.subnet_id === subnetId);
-  const found = interfacesOf(context.tables, router.id).find(
+  const found = interfacesOf(planning.plan, router.id).find(
     (port) => (portId === undefined || port.id === portId) && (subnetId === undefined || has(port)),
   );
   if (found !== undefined) return found;
@@ -160,9 +175,9 @@ function findInterface(
   );
 }
 
-function refuseRouteThrough(context: WriteContext, router: Router, port: Port): void {
+function refuseRouteThrough(planning: Planning, router: Router, port: Port): void {
   for (const { subnet_id } of port.fixed_ips) {
-    const cidr = context.tables.of('subnet').get(subnet_id)?.cidr;
+    const cidr = planning.plan.get('subnet', subnet_id)?.cidr;
     const isThrough = (nexthop: string): boolean => {
       const hop = parseIp(nexthop);
       return cidr !== undefined && hop !== undefined && cidrContains(prefixOf(cidr), hop);

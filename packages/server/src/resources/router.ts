@@ -1,41 +1,72 @@
-import { type AnyObject, CableError, cidrContains, type Port, parseCidr, parseIp, type Router } from '@cable/model';
-import { defineHooks, type ResourceHooks } from '../engine/module.ts';
-import type { Tables } from '../tables.ts';
+import {
+  type AnyObject,
+  CableError,
+  cidrContains,
+  cidrsOverlap,
+  type Port,
+  parseCidr,
+  parseIp,
+  type Router,
+  type Subnet,
+} from '@cable/model';
+import { type Broken, type Contribution, contribute } from '../engine/module.ts';
+import type { Look, View } from '../engine/view.ts';
+import { ROUTER_INTERFACE } from './port.ts';
 import { prefixOf } from './subnet.ts';
 
 /** Routers: extra routes lead into attached subnets; no delete while there are interfaces. */
-export const routerHooks: ResourceHooks<AnyObject> = defineHooks<Router>({
-  update: ({ tables }, before, after) => {
-    if (after.routes !== before.routes) checkRoutes(tables, after);
-    return {};
+export const routerModule: Contribution<AnyObject> = contribute<Router>({
+  check: (view, router, before) => {
+    if (router.routes !== before?.routes) checkRoutes(view, router);
   },
-  delete: ({ tables, plan }, router) => {
-    if (interfacesOf(tables, router.id).length > 0) {
-      throw new CableError('InUse', `Router ${router.id} still has ports`, {
-        label: 'Router',
-        detail: 'Detach its interfaces first, with remove_router_interface.',
-      });
-    }
-    plan.requireUnreferenced('router', router.id, 'port');
+  remove: ({ plan }, router) => {
+    if (interfacesOf(plan, router.id).length === 0) return;
+    throw new CableError('InUse', `Router ${router.id} still has ports`, {
+      label: 'Router',
+      detail: 'Detach its interfaces first, with remove_router_interface.',
+    });
   },
+  broken: brokenRouter,
 });
 
-/** The router's interfaces. */
-export function interfacesOf(tables: Tables, routerId: string): readonly Port[] {
-  return tables.of('router_interface').by('device_id', routerId);
+/** The router's interfaces. Each revises the router when it comes, changes or goes. */
+export function interfacesOf(look: Look, routerId: string): readonly Port[] {
+  return look.by('port', 'device_id', routerId).filter((port) => port.device_owner === ROUTER_INTERFACE);
 }
 
-function checkRoutes(tables: Tables, router: Router): void {
-  const subnets = interfacesOf(tables, router.id)
-    .flatMap((port) => port.fixed_ips)
-    .flatMap((fixed) => tables.of('subnet').get(fixed.subnet_id) ?? []);
+/** Subnets that the router has interfaces in, with the interface's id. */
+export function subnetsOf(look: Look, legs: readonly Port[]): readonly Subnet[] {
+  return legs.flatMap((port) => port.fixed_ips).flatMap((fixed) => look.get('subnet', fixed.subnet_id) ?? []);
+}
+
+function* brokenRouter(look: Look, router: Router): Iterable<Broken> {
+  const subnets = subnetsOf(look, interfacesOf(look, router.id));
+  for (const { nexthop } of router.routes) {
+    if (isConnected(subnets, nexthop)) continue;
+    yield { rule: 'routes lead into attached subnets', detail: `the nexthop ${nexthop} is not connected with router` };
+  }
+  for (const [at, subnet] of subnets.entries()) {
+    const other = subnets.slice(at + 1).find((one) => cidrsOverlap(prefixOf(one.cidr), prefixOf(subnet.cidr)));
+    if (other === undefined) continue;
+    yield { rule: 'legs of a router do not overlap', detail: `${subnet.cidr} and ${other.cidr}` };
+  }
+}
+
+function isConnected(subnets: readonly Subnet[], nexthop: string): boolean {
+  const hop = parseIp(nexthop);
+  return hop !== undefined && subnets.some((subnet) => cidrContains(prefixOf(subnet.cidr), hop));
+}
+
+function checkRoutes(view: View, router: Router): void {
+  if (router.routes.length === 0) return;
+  const subnets = view.parts('router', router.id, (look) => subnetsOf(look, interfacesOf(look, router.id)));
   const seen = new Set<string>();
   for (const { destination, nexthop } of router.routes) {
     const [prefix, hop] = [parseCidr(destination), parseIp(nexthop)];
     if (prefix === undefined || hop === undefined || prefix.base.version !== hop.version) {
       throw invalidRoutes(router, `${destination} via ${nexthop} mixes versions of IP`);
     }
-    if (!subnets.some((subnet) => cidrContains(prefixOf(subnet.cidr), hop))) {
+    if (!isConnected(subnets, nexthop)) {
       throw invalidRoutes(router, `the nexthop ${nexthop} is not connected with router`);
     }
     if (seen.has(`${destination} ${nexthop}`)) throw invalidRoutes(router, 'routes contain duplicates');

@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
 import { protocolNumber } from '@cable/compiler';
 import { type AnyObject, CableError, formatCidr, parseIpOrCidr, type SecurityGroupRule } from '@cable/model';
-import type { WriteContext } from '../engine/context.ts';
-import { defineHooks, type Given, type ResourceHooks } from '../engine/module.ts';
-import { ruleKey } from '../keys.ts';
+import { type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
 
 /** What makes two rules of a group the same. */
 type Meaning = Pick<
@@ -15,17 +13,16 @@ type Meaning = Pick<
 const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 33, 132, 136]);
 
 /** Security group rules: validity, and no rule twice in a group. */
-export const securityGroupRuleHooks: ResourceHooks<AnyObject> = defineHooks<SecurityGroupRule>({
-  create: (context, given) => {
+export const securityGroupRuleModule: Contribution<AnyObject> = contribute<SecurityGroupRule>({
+  derive: ({ plan }, given) => {
     const meaning = meaningOf(given);
     checkProtocol(meaning);
     checkRemote(meaning);
-    claimMeaning(context, given, meaning);
     // A rule belongs to the project of its group.
-    const group = context.plan.get('security_group', given.security_group_id ?? '');
-    return { ...meaning, project_id: String(group?.['project_id'] ?? given.project_id) };
+    const group = plan.get('security_group', given.security_group_id ?? '');
+    return { ...meaning, project_id: group?.project_id ?? given.project_id };
   },
-  delete: ({ plan }, rule) => plan.release(ruleKey(rule.security_group_id, fingerprint(rule))),
+  claims: (rule) => [meaningClaim(rule)],
 });
 
 function meaningOf(given: Given<SecurityGroupRule>): Meaning {
@@ -121,21 +118,28 @@ function checkRemote(rule: Meaning): void {
   }
 }
 
-function claimMeaning(context: WriteContext, given: Given<SecurityGroupRule>, meaning: Meaning): void {
-  const groupId = given.security_group_id ?? '';
-  const key = ruleKey(groupId, fingerprint(meaning));
-  const rules = context.tables.of('security_group_rule').by('security_group_id', groupId);
-  const wanted = describe(meaning);
-  const same = rules.find((rule) => describe(rule) === wanted);
-  if (same !== undefined || context.plan.claims(key)) {
-    const which = same === undefined ? 'twice in the request' : same.id;
-    throw new CableError('SecurityGroupRuleExists', `Security group rule already exists. Rule id is ${which}.`);
-  }
-  context.plan.claim(key, given.id);
+/** No rule is twice in a group. */
+function meaningClaim(rule: SecurityGroupRule): Claim {
+  const group = rule.security_group_id;
+  const wanted = described(rule);
+  return {
+    kind: 'rule',
+    value: `${group}.${createHash('sha256').update(wanted).digest('hex').slice(0, 32)}`,
+    holder: (look) =>
+      look.by('security_group_rule', 'security_group_id', group).find((one) => described(one) === wanted)?.id,
+    taken: (holder) =>
+      new CableError('SecurityGroupRuleExists', `Security group rule already exists. Rule id is ${holder}.`),
+  };
 }
 
-function fingerprint(rule: Meaning): string {
-  return createHash('sha256').update(describe(rule)).digest('hex').slice(0, 32);
+const descriptions = new WeakMap<Meaning, string>();
+
+function described(rule: Meaning): string {
+  const known = descriptions.get(rule);
+  if (known !== undefined) return known;
+  const text = describe(rule);
+  descriptions.set(rule, text);
+  return text;
 }
 
 /** The same text for rules that allow the same; by number, so that `tcp` and `6` are one. */

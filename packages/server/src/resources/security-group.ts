@@ -1,41 +1,39 @@
 import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
-import { defineHooks, type ResourceHooks } from '../engine/module.ts';
-import { defaultGroupKey } from '../keys.ts';
-import { DEFAULT_GROUP_NAME, ensureDefaultGroup, planFirstRules } from './default-group.ts';
+import { type Claim, type Contribution, contribute } from '../engine/module.ts';
+import {
+  DEFAULT_GROUP_NAME,
+  defaultGroup,
+  ensureDefaultGroup,
+  findDefaultGroup,
+  planFirstRules,
+} from './default-group.ts';
 
 /** Security groups: each project's default group, and the rules a group starts with. */
-export const securityGroupHooks: ResourceHooks<AnyObject> = defineHooks<SecurityGroup>({
-  prepare: (deps, _caller, projectId) => ensureDefaultGroup(deps, projectId),
-  create: ({ plan, tables }, given) => {
-    if (given.name !== DEFAULT_GROUP_NAME) return {};
-    const groups = tables.of('security_group').by('project_id', given.project_id);
-    if (groups.some((group) => group.name === DEFAULT_GROUP_NAME)) {
-      throw new CableError('SecurityGroupDefaultAlreadyExists', 'Default security group already exists.');
-    }
-    plan.claim(defaultGroupKey(given.project_id), given.id);
+export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityGroup>({
+  derive: (planning, given) => {
+    if (planning.isService) return {};
+    if (given.name === DEFAULT_GROUP_NAME) throw defaultExists();
+    defaultGroup(planning, given.project_id);
     return {};
   },
-  created: planFirstRules,
-  update: (_context, before, after) => {
+  change: (_planning, before, after) => {
     if (before.name === after.name) return {};
     if (before.name === DEFAULT_GROUP_NAME) {
       throw new CableError('SecurityGroupCannotUpdateDefault', 'Updating default security group not allowed.');
     }
-    if (after.name === DEFAULT_GROUP_NAME) {
-      throw new CableError('SecurityGroupDefaultAlreadyExists', 'Default security group already exists.');
-    }
+    if (after.name === DEFAULT_GROUP_NAME) throw defaultExists();
     return {};
   },
-  delete: ({ plan, caller }, group) => {
-    if (group.name !== DEFAULT_GROUP_NAME) return;
-    if (!caller.isAdmin) {
-      throw new CableError(
-        'SecurityGroupCannotRemoveDefault',
-        'Insufficient rights for removing default security group.',
-      );
-    }
-    plan.release(defaultGroupKey(group.project_id));
+  created: planFirstRules,
+  remove: ({ caller }, group) => {
+    if (group.name !== DEFAULT_GROUP_NAME || caller.isAdmin) return;
+    throw new CableError(
+      'SecurityGroupCannotRemoveDefault',
+      'Insufficient rights for removing default security group.',
+    );
   },
+  claims: (group) => (group.name === DEFAULT_GROUP_NAME ? [defaultClaim(group.project_id)] : []),
+  listing: ensureDefaultGroup,
   inUse: (group) => new CableError('InUse', `Security Group ${group.id} in use.`, { label: 'SecurityGroup' }),
   present: (tables, group) => ({
     security_group_rules: tables
@@ -45,3 +43,16 @@ export const securityGroupHooks: ResourceHooks<AnyObject> = defineHooks<Security
       .sort((a, b) => (a.id < b.id ? -1 : 1)),
   }),
 });
+
+function defaultClaim(projectId: string): Claim {
+  return {
+    kind: 'default_sg',
+    value: projectId,
+    holder: (look) => findDefaultGroup(look, projectId)?.id,
+    taken: defaultExists,
+  };
+}
+
+function defaultExists(): CableError {
+  return new CableError('SecurityGroupDefaultAlreadyExists', 'Default security group already exists.');
+}

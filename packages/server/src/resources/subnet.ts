@@ -8,44 +8,41 @@ import {
   type IpPrefix,
   ipBits,
   lastIp,
-  type Network,
+  type Port,
   parseCidr,
   parseIp,
   type Subnet,
 } from '@cable/model';
-import type { WriteContext } from '../engine/context.ts';
-import { defineHooks, type ResourceHooks } from '../engine/module.ts';
+import type { Planning } from '../engine/context.ts';
+import { type Broken, type Contribution, contribute } from '../engine/module.ts';
+import type { Look, View } from '../engine/view.ts';
 import { canWrite } from '../engine/visibility.ts';
+import { addressClaim } from './port-claims.ts';
 
 type Pool = Subnet['allocation_pools'][number];
 type Range = { readonly start: bigint; readonly end: bigint };
 
 /** Subnets: gateway, allocation pools, no overlap within a network. */
-export const subnetHooks: ResourceHooks<AnyObject> = defineHooks<Subnet>({
-  create: (context, given) => {
+export const subnetModule: Contribution<AnyObject> = contribute<Subnet>({
+  derive: (planning, given) => {
     const prefix = prefixOf(given.cidr ?? '');
     if (prefix.base.version !== given.ip_version) {
       throw invalid(`'cidr' '${given.cidr}' does not match the ip_version '${given.ip_version}'`);
     }
     checkPrefix(prefix);
-    checkNetwork(context, given.id, given.network_id ?? '', prefix);
+    refuseForeignNetwork(planning, given.network_id ?? '');
     const gateway = given.gateway_ip === undefined ? defaultGateway(prefix) : given.gateway_ip;
-    if (gateway !== null) checkGateway(prefix, gateway);
-    const pools = given.allocation_pools ?? defaultPools(prefix, gateway);
-    checkPools(prefix, pools, gateway);
-    checkRoutes(prefix, given.host_routes ?? [], given.dns_nameservers ?? []);
-    return { gateway_ip: gateway, allocation_pools: pools };
+    return { gateway_ip: gateway, allocation_pools: given.allocation_pools ?? defaultPools(prefix, gateway) };
   },
-  update: (context, before, after) => {
-    const prefix = prefixOf(after.cidr);
-    if (after.gateway_ip !== before.gateway_ip) {
-      refuseGatewayInUse(context, before);
-      if (after.gateway_ip !== null) checkGateway(prefix, after.gateway_ip);
-    }
-    checkPools(prefix, after.allocation_pools, after.gateway_ip);
-    checkRoutes(prefix, after.host_routes, after.dns_nameservers);
-    return {};
+  check: (view, subnet, before) => {
+    const prefix = prefixOf(subnet.cidr);
+    if (before === undefined) refuseOverlap(view, subnet, prefix);
+    else if (subnet.gateway_ip !== before.gateway_ip) refuseGatewayInUse(view, before);
+    if (subnet.gateway_ip !== null && subnet.gateway_ip !== before?.gateway_ip) checkGateway(prefix, subnet.gateway_ip);
+    checkPools(prefix, subnet.allocation_pools, subnet.gateway_ip);
+    checkRoutes(prefix, subnet.host_routes, subnet.dns_nameservers);
   },
+  broken: brokenSubnet,
   inUse: (subnet) =>
     new CableError(
       'InUse',
@@ -84,20 +81,21 @@ function checkPrefix(prefix: IpPrefix): void {
   }
 }
 
-function checkNetwork(context: WriteContext, subnetId: string, networkId: string, prefix: IpPrefix): void {
-  const network = context.plan.get('network', networkId) as Network | undefined;
-  if (network !== undefined && !canWrite(network, context.caller)) {
+function refuseForeignNetwork({ plan, caller }: Planning, networkId: string): void {
+  const network = plan.get('network', networkId);
+  if (network !== undefined && !canWrite(network, caller)) {
     throw new CableError('PolicyNotAuthorized', 'rule:create_subnet is disallowed by policy');
   }
-  const others = context.tables.of('subnet').by('network_id', networkId);
-  const planned = context.plan.createdOf('subnet') as readonly Subnet[];
-  for (const other of [...others, ...planned.filter((one) => one.network_id === networkId)]) {
-    if (other.id !== subnetId && cidrsOverlap(prefixOf(other.cidr), prefix)) {
-      throw invalid(
-        `Requested subnet with cidr for network: ${networkId} overlaps with another subnet (${other.cidr})`,
-      );
-    }
-  }
+}
+
+/** Each subnet revises its network, so two that overlap cannot be made at once. */
+function refuseOverlap(view: View, subnet: Subnet, prefix: IpPrefix): void {
+  const others = view.parts('network', subnet.network_id, (look) => look.by('subnet', 'network_id', subnet.network_id));
+  const overlapping = others.find((other) => other.id !== subnet.id && cidrsOverlap(prefixOf(other.cidr), prefix));
+  if (overlapping === undefined) return;
+  throw invalid(
+    `Requested subnet with cidr for network: ${subnet.network_id} overlaps with another subnet (${overlapping.cidr})`,
+  );
 }
 
 function defaultGateway(prefix: IpPrefix): string | null {
@@ -170,20 +168,27 @@ function checkRoutes(prefix: IpPrefix, routes: Subnet['host_routes'], servers: r
   if (foreign !== undefined) throw invalid(`name server ${foreign} is not of the subnet's version of IP`);
 }
 
-function refuseGatewayInUse({ tables }: WriteContext, subnet: Subnet): void {
-  const holder = tables
-    .of('port')
-    .by('fixed_ips.subnet_id', subnet.id)
-    .find(
-      (port) =>
-        port.device_owner.startsWith('network:router_interface') &&
-        port.fixed_ips.some((one) => one.subnet_id === subnet.id && one.ip_address === subnet.gateway_ip),
-    );
-  if (holder === undefined) return;
+/** Whoever makes a router's leg compares the subnet; and here the holder of the gateway's address is compared, or that there is none. */
+function refuseGatewayInUse(view: View, subnet: Subnet): void {
+  if (subnet.gateway_ip === null) return;
+  const holder = view.holder(addressClaim(subnet.id, subnet.gateway_ip));
+  const port = holder === undefined ? undefined : view.rely('port', holder);
+  if (port === undefined || !isLeg(port)) return;
   throw new CableError(
     'GatewayIpInUse',
-    `Current gateway ip ${subnet.gateway_ip} already in use by port ${holder.id}. Unable to update.`,
+    `Current gateway ip ${subnet.gateway_ip} already in use by port ${port.id}. Unable to update.`,
   );
+}
+
+function isLeg(port: Pick<Port, 'device_owner'>): boolean {
+  return port.device_owner.startsWith('network:router_interface');
+}
+
+function* brokenSubnet(look: Look, subnet: Subnet): Iterable<Broken> {
+  for (const other of look.by('subnet', 'network_id', subnet.network_id)) {
+    if (other.id <= subnet.id || !cidrsOverlap(prefixOf(other.cidr), prefixOf(subnet.cidr))) continue;
+    yield { rule: 'subnets of a network do not overlap', detail: `${subnet.cidr} and ${other.cidr} of ${other.id}` };
+  }
 }
 
 function invalid(reason: string): CableError {

@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import { BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
 import { openStore, type Store } from '@cable/store';
-import { checkInvariants } from '../engine/check.ts';
+import { checkStore } from '../engine/check.ts';
 import { noauth } from '../http/auth.ts';
 import { type CableServer, startServer } from '../server.ts';
 
@@ -82,9 +82,9 @@ export async function refused(answer: Promise<Answer>, status: number, type: str
   return String(body['NeutronError']?.['message']);
 }
 
-/** Fails unless every invariant holds. */
-export function assertInvariants(server: CableServer): void {
-  assert.deepEqual(checkInvariants(server.tables, server.deps.resources), []);
+/** Fails unless every invariant holds in the store. */
+export async function assertInvariants(server: CableServer): Promise<void> {
+  assert.deepEqual((await checkStore(server.deps)).violations, []);
 }
 
 /** Keys left in the store below the prefixes of objects and invariants. */
