@@ -29,10 +29,8 @@ export type Op =
   | { readonly kind: 'delete'; readonly key: string }
   | { readonly kind: 'deletePrefix'; readonly prefix: string };
 
-/** `failed`: index of each compare that did not hold when looked at after the refusal (empty when all hold by then: simply try again). */
-export type TxnResult =
-  | { readonly ok: true; readonly revision: number }
-  | { readonly ok: false; readonly revision: number; readonly failed: readonly number[] };
+/** `ok` false: some compare did not hold, and nothing was done. `revision`: of the store when that was found; what refused it is not newer. */
+export type TxnResult = { readonly ok: boolean; readonly revision: number };
 
 export type StoreEvent =
   | { readonly kind: 'put'; readonly kv: KeyValue }

@@ -7,7 +7,7 @@ import { KeepAliveStream } from './keep-alive.ts';
 import { createMethods, type EtcdMethods } from './rpc.ts';
 import { TxnGroups } from './txn-groups.ts';
 import { watchPrefix } from './watch.ts';
-import { decodeKeyValue, encodeLooks, failedOf, prefixEnd, revisionOf } from './wire.ts';
+import { decodeKeyValue, prefixEnd, revisionOf } from './wire.ts';
 
 export type EtcdOptions = {
   /** `host:port` each; any member may be left out or be down. */
@@ -105,9 +105,7 @@ class EtcdStore implements Store {
     const { ok, revision } = await this.#groups.txn(compares, ops).catch(async (err: unknown) => {
       throw await this.#refusalOf(err, ops);
     });
-    if (ok && revision !== null) return { ok, revision };
-    const looks = await this.#connection.call(this.#methods.txn, encodeLooks(compares), 'repeat');
-    return { ok: false, revision: revision ?? revisionOf(looks), failed: failedOf(compares, looks) };
+    return { ok, revision: revision ?? (await this.#newestRevision()) };
   }
 
   watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch> {
@@ -167,11 +165,15 @@ class EtcdStore implements Store {
     return { revision, kvs };
   }
 
+  async #newestRevision(): Promise<number> {
+    const answer = await this.#connection.call(this.#methods.range, { key: Buffer.from('/cable') }, 'repeat');
+    return revisionOf(answer);
+  }
+
   /** Every server does this; a revision that is compacted already is no error. */
   async #compactOld(keep: number): Promise<void> {
     try {
-      const answer = await this.#connection.call(this.#methods.range, { key: Buffer.from('/cable') }, 'repeat');
-      await this.compact(revisionOf(answer) - keep);
+      await this.compact((await this.#newestRevision()) - keep);
     } catch (err) {
       this.#log.warn({ err }, 'old history was not compacted, will retry');
     }

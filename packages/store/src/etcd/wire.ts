@@ -1,5 +1,5 @@
 import type { Compare, KeyValue, Op } from '../contract.ts';
-import type { Header, RangeResponse, TxnRequest, TxnResponse, WireCompare, WireKeyValue, WireOp } from './schema.ts';
+import type { Header, TxnRequest, WireCompare, WireKeyValue, WireOp } from './schema.ts';
 
 /** First key after all keys with the prefix, as etcd wants the end of a range. */
 export function prefixEnd(prefix: string): Buffer {
@@ -33,7 +33,7 @@ const PART = 64;
 const PARTS = 32;
 
 /**
- * A transaction. Its answer does not say which compare failed: `encodeLooks` asks for that. One that is wider than etcd allows is cut into nested ones. These
+ * A transaction. One that is wider than etcd allows is cut into nested ones. These
  * choose each for itself; so one whose compares do not hold has an op that etcd refuses, and with it the whole request, of which nothing is done then
  * (`isRefusedPart`): to keep the value of a key that nobody can have. etcd looks at all of that before it writes anything.
  */
@@ -61,29 +61,9 @@ export function encodeGroup(txns: readonly Txn[]): TxnRequest {
   return { compare: [], success: txns.map((txn) => ({ request_txn: encodeTxn(txn) })), failure: [] };
 }
 
-/** Reads what each compare looks at. */
-export function encodeLooks(compares: readonly Compare[]): TxnRequest {
-  const looks = compares.map(encodeLook);
-  if (looks.length <= ETCD_MAX_OPS) return { compare: [], success: looks, failure: [] };
-  return nest(chunks(looks, PART).map((success) => ({ compare: [], success, failure: [] })));
-}
-
-/** Index of each compare that does not hold, from the answer to `encodeLooks`. */
-export function failedOf(compares: readonly Compare[], answer: TxnResponse): readonly number[] {
-  const found = [...looksOf(answer)];
-  return compares.flatMap((compare, index) => (holds(compare, found[index] ?? null) ? [] : [index]));
-}
-
 function nest(parts: readonly TxnRequest[]): TxnRequest {
   const levels = parts.length > PARTS ? chunks(parts, PARTS).map(nest) : parts;
   return { compare: [], success: levels.map((part) => ({ request_txn: part })), failure: [] };
-}
-
-function* looksOf(answer: TxnResponse): Generator<RangeResponse | null> {
-  for (const { response_range, response_txn } of answer.responses) {
-    if (response_txn === null) yield response_range;
-    else yield* looksOf(response_txn);
-  }
 }
 
 function chunks<T>(all: readonly T[], size: number): (readonly T[])[] {
@@ -125,28 +105,5 @@ function encodeOp(op: Op): WireOp {
       return { request_delete_range: { key: Buffer.from(op.key) } };
     case 'deletePrefix':
       return { request_delete_range: { key: Buffer.from(op.prefix), range_end: prefixEnd(op.prefix) } };
-  }
-}
-
-function encodeLook(compare: Compare): WireOp {
-  if (compare.kind === 'prefixEmpty') {
-    const { prefix } = compare;
-    return { request_range: { key: Buffer.from(prefix), range_end: prefixEnd(prefix), limit: 1, keys_only: true } };
-  }
-  return { request_range: { key: Buffer.from(compare.key), keys_only: compare.kind !== 'value' } };
-}
-
-function holds(compare: Compare, found: RangeResponse | null): boolean {
-  const kv = found?.kvs[0];
-  switch (compare.kind) {
-    case 'exists':
-      return kv !== undefined;
-    case 'absent':
-    case 'prefixEmpty':
-      return kv === undefined;
-    case 'modRevision':
-      return Number(kv?.mod_revision ?? 0) === compare.revision;
-    case 'value':
-      return kv?.value.toString() === compare.value;
   }
 }

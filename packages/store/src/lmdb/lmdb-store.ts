@@ -218,6 +218,7 @@ class LmdbStore implements Store {
     const draft = new Draft({
       revision: this.#revision,
       get: (key) => this.#files.get(key),
+      has: (key) => this.#files.has(key),
       keys: (prefix) => this.#files.keys(prefix),
       leaseTtl: (lease) => this.#leases.ttl(lease),
       leaseKeys: (lease) => this.#files.leaseKeys(lease),

