@@ -20,8 +20,8 @@ export type Compare =
   /** The key was last written at exactly this revision; 0: the key is absent. */
   | { readonly kind: 'modRevision'; readonly key: string; readonly revision: number }
   | { readonly kind: 'value'; readonly key: string; readonly value: string }
-  /** No key starts with the prefix. */
-  | { readonly kind: 'prefixEmpty'; readonly prefix: string };
+  /** No key starts with the prefix, but for those of `except` (default none; they may be absent). Counts as one compare, and one more for each exception. */
+  | { readonly kind: 'prefixEmpty'; readonly prefix: string; readonly except?: readonly string[] };
 
 export type Op =
   | { readonly kind: 'put'; readonly key: string; readonly value: string; readonly lease?: string }

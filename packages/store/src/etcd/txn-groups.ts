@@ -4,7 +4,7 @@
  */
 import type { Compare, Op } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { MAX_TXN_BYTES, txnBytes } from '../limits.ts';
+import { countCompares, MAX_TXN_BYTES, txnBytes } from '../limits.ts';
 import { isRefusedPart } from './rpc.ts';
 import type { TxnRequest, TxnResponse } from './schema.ts';
 import { ETCD_MAX_OPS, encodeGroup, revisionOf } from './wire.ts';
@@ -137,7 +137,7 @@ function takeGroup(waiting: readonly Job[]): { readonly group: readonly Job[]; r
 
 /** True when it may go with others. */
 function isNarrow({ compares, ops }: Job): boolean {
-  return Math.max(compares.length, ops.length) <= MOST_WIDTH;
+  return Math.max(countCompares(compares), ops.length) <= MOST_WIDTH;
 }
 
 function isFree({ compares, ops }: Job, written: KeySet): boolean {

@@ -80,7 +80,7 @@ export class Draft {
       case 'value':
         return this.#get(compare.key)?.value === compare.value;
       case 'prefixEmpty':
-        return this.#isEmpty(compare.prefix);
+        return this.#isEmpty(compare.prefix, compare.except);
     }
   }
 
@@ -125,9 +125,14 @@ export class Draft {
     return drafted === undefined ? this.#base.has(key) : drafted !== null;
   }
 
-  #isEmpty(prefix: string): boolean {
-    for (const [key, kv] of this.records) if (kv !== null && key.startsWith(prefix)) return false;
-    for (const key of this.#base.keys(prefix)) if (this.records.get(key) !== null) return false;
+  #isEmpty(prefix: string, except: readonly string[] = []): boolean {
+    const allowed = new Set(except);
+    for (const [key, kv] of this.records) {
+      if (kv !== null && key.startsWith(prefix) && !allowed.has(key)) return false;
+    }
+    for (const key of this.#base.keys(prefix)) {
+      if (this.records.get(key) !== null && !allowed.has(key)) return false;
+    }
     return true;
   }
 

@@ -155,11 +155,55 @@ function transactions(check: Check): void {
       [true, { kind: 'prefixEmpty', prefix: `${prefix}empty/` }],
       [false, { kind: 'prefixEmpty', prefix: `${prefix}dir/` }],
       [false, { kind: 'prefixEmpty', prefix: key }],
+      [true, { kind: 'prefixEmpty', prefix: key, except: [key] }],
+      [true, { kind: 'prefixEmpty', prefix: `${prefix}dir/`, except: [key] }],
+      [false, { kind: 'prefixEmpty', prefix: `${prefix}dir/`, except: [`${key}/`, `${prefix}dir/ther`, absent] }],
     ];
     for (const [expected, compare] of cases) {
       const result = await store.txn([compare], []);
       assert.equal(result.ok, expected, JSON.stringify(compare));
     }
+  });
+
+  check('a prefix is empty but for exceptions exactly when every other key is absent', async (store, prefix) => {
+    const names = ['', '!', 'a', 'a!', 'aa', 'b', 'b/1', 'ü', '\uffee', '😀'];
+    for (let round = 0; round < 200; round += 1) {
+      const there = names.filter((_, i) => ((round * 7919) >> i) & 1).map((name) => `${prefix}k/${name}`);
+      const except = names.filter((_, i) => ((round * 104_729) >> i) & 1).map((name) => `${prefix}k/${name}`);
+      await write(store, { kind: 'deletePrefix', prefix: `${prefix}k/` });
+      await write(
+        store,
+        put(`${prefix}k`, 'before'),
+        put(`${prefix}k0`, 'behind'),
+        ...there.map((key) => put(key, '')),
+      );
+      const compare = {
+        kind: 'prefixEmpty',
+        prefix: `${prefix}k/`,
+        except: [...except, ...except.slice(0, 2), '/other'],
+      } as const;
+      const { ok } = await store.txn([compare], [put(`${prefix}k0`, 'seen')]);
+      assert.equal(
+        ok,
+        there.every((key) => except.includes(key)),
+        JSON.stringify({ there, except }),
+      );
+    }
+  });
+
+  check('thousands of parts are deleted in one transaction that no other part may join', async (store, prefix) => {
+    const parts = Array.from({ length: 4000 }, (_, i) => `${prefix}of/${i}`);
+    await write(store, ...parts.map((key) => put(key, '')));
+    const remove = (except: readonly string[]) =>
+      store.txn(
+        [{ kind: 'prefixEmpty', prefix: `${prefix}of/`, except }],
+        except.map((key): Op => ({ kind: 'delete', key })),
+      );
+    await write(store, put(`${prefix}of/late`, ''));
+    assert.equal((await remove(parts)).ok, false);
+    assert.equal((await store.list(prefix)).kvs.length, 4001);
+    assert.equal((await remove([...parts, `${prefix}of/late`])).ok, true);
+    assert.deepEqual((await store.list(prefix)).kvs, []);
   });
 
   check('one failed compare refuses everything', async (store, prefix) => {
@@ -252,7 +296,8 @@ function transactions(check: Check): void {
     };
     const compare = (): Compare => {
       const kind = pick(['exists', 'absent', 'absent', 'value', 'prefixEmpty'] as const);
-      if (kind === 'prefixEmpty') return { kind, prefix: pick(prefixes) };
+      if (kind === 'prefixEmpty')
+        return { kind, prefix: pick(prefixes), except: pick([[], keys.slice(0, 1), keys.slice(0, 3)]) };
       return kind === 'value' ? { kind, key: pick(keys), value: pick(['0', '1', '2']) } : { kind, key: pick(keys) };
     };
     const op = (index: number): Op => {
@@ -598,6 +643,10 @@ function limits(check: Check): void {
     await refusal('too-large', store.txn([], many));
     const compares = many.map(({ kind: _, ...op }): Compare => ({ kind: 'absent', key: 'key' in op ? op.key : '' }));
     await refusal('too-large', store.txn(compares, []));
+    const except = many.map((op) => ('key' in op ? op.key : ''));
+    await refusal('too-large', store.txn([{ kind: 'prefixEmpty', prefix: '/m/', except: except.slice(1) }], []));
+    assert.equal((await store.txn([{ kind: 'prefixEmpty', prefix: '/m/', except: except.slice(2) }], [])).ok, true);
+    await refusal('invalid', store.txn([{ kind: 'prefixEmpty', prefix, except: [''] }], []));
     assert.equal((await store.txn(compares.slice(1), many.slice(1, 10))).ok, true);
     await write(store, { kind: 'deletePrefix', prefix: '/m/' });
     await write(store, ...many.slice(1));
