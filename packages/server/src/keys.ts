@@ -7,6 +7,9 @@ export const OBJECTS = '/cable/o/';
 /** What hosts report: `/cable/h/<kind>/...`. */
 export const HOST_RUNTIME = '/cable/h/';
 
+/** Claims and references: `/cable/x/<kind>/...`. They sort behind all keys that tables are made of. */
+export const CLAIMS = '/cable/x/';
+
 export function objectKey(type: string, id: string): string {
   return `${OBJECTS}${type}/${id}`;
 }

@@ -46,6 +46,8 @@ export type WatchOptions = {
   /** First revision wanted, inclusive; so `revision of a list + 1`. */
   readonly fromRevision: number;
   readonly signal: AbortSignal;
+  /** Only keys of the prefix that sort (by their bytes) before this one. Default: all. */
+  readonly below?: string;
 };
 
 /**

@@ -33,6 +33,15 @@ export function checkKey(key: string, what: 'key' | 'prefix' = 'key'): void {
   }
 }
 
+/** Throws `invalid` or `too-large` for a watch that no store could serve: its bound must lie behind its prefix. */
+export function checkWatch(prefix: string, below: string | undefined): void {
+  checkKey(prefix, 'prefix');
+  if (below === undefined) return;
+  checkKey(below);
+  if (Buffer.compare(Buffer.from(prefix), Buffer.from(below)) < 0) return;
+  throw new StoreError('invalid', `no key with prefix ${prefix} sorts before ${below}`);
+}
+
 /** Throws `invalid` unless the TTL is a whole number of seconds from 1. */
 export function checkTtl(ttlSeconds: number): void {
   if (Number.isSafeInteger(ttlSeconds) && ttlSeconds >= 1) return;

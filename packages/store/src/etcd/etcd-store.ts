@@ -1,7 +1,7 @@
 import type { Logger } from '@cable/kit';
 import type { Compare, KeyValue, ListPage, Op, Store, TxnResult, WatchBatch, WatchOptions } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { checkKey, checkTtl, checkTxn, PAGE_KEYS } from '../limits.ts';
+import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS } from '../limits.ts';
 import { EtcdConnection } from './connection.ts';
 import { KeepAliveStream } from './keep-alive.ts';
 import { createMethods, type EtcdMethods } from './rpc.ts';
@@ -109,7 +109,7 @@ class EtcdStore implements Store {
   }
 
   watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch> {
-    checkKey(prefix, 'prefix');
+    checkWatch(prefix, options.below);
     return watchPrefix({ connection: this.#connection, methods: this.#methods, log: this.#log }, prefix, options);
   }
 

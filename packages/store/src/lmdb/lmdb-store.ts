@@ -12,7 +12,7 @@ import type {
   WatchOptions,
 } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { checkKey, checkTtl, checkTxn, PAGE_KEYS } from '../limits.ts';
+import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS } from '../limits.ts';
 import { makeDirectory, unusableDirectory } from './directory.ts';
 import { Draft } from './draft.ts';
 import { LmdbFiles } from './files.ts';
@@ -129,7 +129,8 @@ class LmdbStore implements Store {
   }
 
   async *watch(prefix: string, options: WatchOptions): AsyncGenerator<WatchBatch> {
-    checkKey(prefix, 'prefix');
+    checkWatch(prefix, options.below);
+    const isWatched = rangeOf(prefix, options.below);
     let next = Math.max(1, options.fromRevision);
     while (!options.signal.aborted) {
       this.#open();
@@ -144,7 +145,7 @@ class LmdbStore implements Store {
         continue;
       }
       const events = steps.flatMap(({ revision, entries }) =>
-        entries.filter(([key]) => key.startsWith(prefix)).map((entry): StoreEvent => decodeEvent(revision, entry)),
+        entries.filter(([key]) => isWatched(key)).map((entry): StoreEvent => decodeEvent(revision, entry)),
       );
       next = last.revision + 1;
       yield { revision: last.revision, events };
@@ -286,6 +287,13 @@ class LmdbStore implements Store {
   #wakeWatches(): void {
     for (const wake of [...this.#waiters]) wake();
   }
+}
+
+/** Whether a key has the prefix and sorts before `below`. */
+function rangeOf(prefix: string, below: string | undefined): (key: string) => boolean {
+  if (below === undefined) return (key) => key.startsWith(prefix);
+  const end = Buffer.from(below);
+  return (key) => key.startsWith(prefix) && Buffer.compare(Buffer.from(key), end) < 0;
 }
 
 function attempt(job: Job, draft: Draft): { readonly error: unknown; readonly result: unknown } {

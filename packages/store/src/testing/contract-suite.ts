@@ -456,6 +456,30 @@ function watches(check: Check): void {
     }
   });
 
+  check('a watch below a bound gives only the keys before it', async (store, prefix) => {
+    const from = (await store.list(prefix)).revision + 1;
+    const names = ['a', 'm', 'm!', 'x', 'x/1', '\uffee', '😀'];
+    await write(store, ...names.map((name) => put(`${prefix}${name}`, '1')));
+    const last = await write(store, ...names.map((name): Op => ({ kind: 'delete', key: `${prefix}${name}` })));
+    for (const below of [...names.slice(1).map((name) => `${prefix}${name}`), `${prefix}m/`, '/zzz']) {
+      const expected = names.filter((name) => Buffer.compare(Buffer.from(`${prefix}${name}`), Buffer.from(below)) < 0);
+      const end = new AbortController();
+      const seen: string[] = [];
+      for await (const batch of store.watch(prefix, { fromRevision: from, below, signal: end.signal })) {
+        seen.push(...batch.events.filter((event) => event.kind === 'delete').map(({ key }) => key));
+        if (batch.revision >= last) end.abort();
+      }
+      assert.deepEqual(seen.sort(), expected.map((name) => `${prefix}${name}`).sort(), below);
+    }
+    const signal = new AbortController().signal;
+    for (const below of [prefix, '/a', '']) {
+      const watching = async (): Promise<void> => {
+        for await (const _ of store.watch(prefix, { fromRevision: from, below, signal })) assert.fail();
+      };
+      await refusal('invalid', watching());
+    }
+  });
+
   check('events carry what a reader would have read', async (store, prefix) => {
     const lease = await store.grantLease(60);
     const from = await write(store, put(`${prefix}k`, '1', lease));
