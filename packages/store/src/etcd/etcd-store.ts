@@ -1,5 +1,15 @@
 import type { Logger } from '@cable/kit';
-import type { Compare, KeyValue, ListPage, Op, Store, TxnResult, WatchBatch, WatchOptions } from '../contract.ts';
+import type {
+  CallOptions,
+  Compare,
+  KeyValue,
+  ListPage,
+  Op,
+  Store,
+  TxnResult,
+  WatchBatch,
+  WatchOptions,
+} from '../contract.ts';
 import { StoreError } from '../errors.ts';
 import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS } from '../limits.ts';
 import { EtcdConnection } from './connection.ts';
@@ -51,7 +61,7 @@ class EtcdStore implements Store {
     this.#methods = createMethods();
     this.#log = log;
     this.#keepAlives = new KeepAliveStream(this.#connection, this.#methods);
-    this.#groups = new TxnGroups((request) => this.#connection.call(this.#methods.txn, request, 'once'));
+    this.#groups = new TxnGroups((request) => this.#connection.call(this.#methods.txn, request, 'once'), timeoutMs);
     this.#compaction = setInterval(() => void this.#compactOld(historyRevisions), COMPACT_EVERY_MS);
     this.#compaction.unref();
   }
@@ -100,9 +110,9 @@ class EtcdStore implements Store {
     }
   }
 
-  async txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult> {
+  async txn(compares: readonly Compare[], ops: readonly Op[], options: CallOptions = {}): Promise<TxnResult> {
     checkTxn(compares, ops);
-    const { ok, revision } = await this.#groups.txn(compares, ops).catch(async (err: unknown) => {
+    const { ok, revision } = await this.#groups.txn(compares, ops, options).catch(async (err: unknown) => {
       throw await this.#refusalOf(err, ops);
     });
     return { ok, revision: revision ?? (await this.#newestRevision()) };

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Logger, NoRoomError } from '@cable/kit';
 import type {
+  CallOptions,
   Compare,
   KeyValue,
   ListPage,
@@ -13,6 +14,7 @@ import type {
 } from '../contract.ts';
 import { StoreError } from '../errors.ts';
 import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS } from '../limits.ts';
+import { notSent, whenOver } from '../waiting.ts';
 import { makeDirectory, unusableDirectory } from './directory.ts';
 import { Draft } from './draft.ts';
 import { LmdbFiles } from './files.ts';
@@ -69,7 +71,7 @@ class LmdbStore implements Store {
   readonly #keep: number;
   readonly #leases: LeaseClock;
   readonly #waiters = new Set<() => void>();
-  #jobs: Job[] = [];
+  readonly #jobs = new Set<Job>();
   #draining: Promise<void> | undefined;
   #closed = false;
   #revision: number;
@@ -123,9 +125,9 @@ class LmdbStore implements Store {
     }
   }
 
-  async txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult> {
+  async txn(compares: readonly Compare[], ops: readonly Op[], options: CallOptions = {}): Promise<TxnResult> {
     checkTxn(compares, ops);
-    return await this.#do((draft) => draft.txn(compares, ops));
+    return await this.#do((draft) => draft.txn(compares, ops), options);
   }
 
   async *watch(prefix: string, options: WatchOptions): AsyncGenerator<WatchBatch> {
@@ -197,19 +199,39 @@ class LmdbStore implements Store {
     this.#files.refresh();
   }
 
-  #do<T>(run: (draft: Draft) => T): Promise<T> {
+  /** Options end it while it waits for the commit of others. */
+  #do<T>(run: (draft: Draft) => T, options: CallOptions = {}): Promise<T> {
     if (this.#closed) throw new StoreError('closed', 'the store is closed');
     return new Promise<T>((resolve, reject) => {
-      const settle = (error: unknown, result: unknown): void => (error === null ? resolve(result as T) : reject(error));
-      this.#jobs.push({ run, settle });
+      let stop = (): void => undefined;
+      const settle = (error: unknown, result: unknown): void => {
+        stop();
+        if (error === null) resolve(result as T);
+        else reject(error);
+      };
+      const job: Job = { run, settle };
+      this.#jobs.add(job);
+      stop = whenOver(options, (why) => {
+        if (this.#jobs.delete(job)) settle(notSent(why), undefined);
+      });
       this.#draining ??= this.#drain();
     });
+  }
+
+  #takeJobs(): readonly Job[] {
+    const jobs: Job[] = [];
+    for (const job of this.#jobs) {
+      if (jobs.length === MAX_GROUP) break;
+      this.#jobs.delete(job);
+      jobs.push(job);
+    }
+    return jobs;
   }
 
   async #drain(): Promise<void> {
     // Let the writers of this event turn join the first group.
     await Promise.resolve();
-    while (this.#jobs.length > 0) await this.#commitGroup(this.#jobs.splice(0, MAX_GROUP));
+    while (this.#jobs.size > 0) await this.#commitGroup(this.#takeJobs());
     this.#draining = undefined;
   }
 

@@ -286,6 +286,22 @@ function transactions(check: Check): void {
     assert.equal((await store.get(key))?.value, '80');
   });
 
+  check('one that is given up while it waits is not done, and says so at once', async (store, prefix) => {
+    const abort = new AbortController();
+    const first = write(store, put(`${prefix}first`, '1'));
+    const given = store.txn([], [put(`${prefix}given-up`, '1')], { signal: abort.signal });
+    const late = store.txn([], [put(`${prefix}late`, '1')], { deadlineMs: performance.now() - 1 });
+    const never = store.txn([], [put(`${prefix}never`, '1')], { signal: AbortSignal.abort() });
+    const inTime = store.txn([], [put(`${prefix}in-time`, '1')], { deadlineMs: performance.now() + 20_000 });
+    abort.abort();
+    for (const promise of [given, late, never]) assert.equal((await refusal('not-sent', promise)).retryable, true);
+    await first;
+    assert.equal((await inTime).ok, true);
+    await write(store, put(`${prefix}last`, '1'));
+    const left = (await store.list(prefix)).kvs.map((kv) => kv.key.slice(prefix.length));
+    assert.deepEqual(left, ['first', 'in-time', 'last']);
+  });
+
   check('many at once are as if one came after the other', async (store, prefix) => {
     const keys = ['a/1', 'a/2', 'b/1', 'b/2'].map((name) => `${prefix}${name}`);
     const prefixes = ['a/', 'b/'].map((name) => `${prefix}${name}`);
