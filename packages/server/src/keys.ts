@@ -22,7 +22,10 @@ export function objectKey(type: string, id: string): string {
   return `${OBJECTS}${type}/${id}`;
 }
 
-/** Keys that hold a rule between objects true: claims, references, marks. Everything below is made from objects, and can be made again. */
+/**
+ * Keys that hold a rule between objects true: claims, references, marks. Everything below is made from objects, and can be made again. They sort behind all
+ * keys that tables are made of.
+ */
 export const DERIVED = '/cable/x/';
 
 /** Everything that keeps one object from being deleted: references to it, and claims that stand under it. Ends in a slash. */

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import { BUILT_IN_RESOURCES } from '@cable/model';
-import { type KeyValue, type ListPage, type Store, StoreError, type WatchBatch } from '@cable/store';
-import { aliveKey, objectKey, serverKey, vifKey } from './keys.ts';
+import { type KeyValue, type ListPage, openStore, type Store, StoreError, type WatchBatch } from '@cable/store';
+import { aliveKey, claimKey, historyMarkKey, objectKey, referenceKey, serverKey, vifKey } from './keys.ts';
 import { type TableChange, Tables } from './tables.ts';
 
 /** A store whose lists and watches the test scripts. */
@@ -303,4 +306,35 @@ test('after a restore everything is listed anew, though revisions fall, and foll
   assert.equal(await tables.waitFor(7), true);
   assert.deepEqual(store.watchedFrom, [10, 7]);
   await stop();
+});
+
+test('claims and references do not come with the watch', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), `cable-tables-${process.pid}-`));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const store = await openStore(`lmdb:${directory}`, { log: silentLogger() });
+  t.after(() => store.close());
+  const came: string[] = [];
+  async function* watch(...args: Parameters<Store['watch']>): AsyncGenerator<WatchBatch> {
+    for await (const batch of store.watch(...args)) {
+      for (const event of batch.events) came.push(event.kind === 'put' ? event.kv.key : event.key);
+      yield batch;
+    }
+  }
+  const abort = new AbortController();
+  t.after(() => abort.abort());
+  const tables = new Tables({
+    store: { listPages: (prefix) => store.listPages(prefix), watch },
+    resources: BUILT_IN_RESOURCES,
+    log: silentLogger(),
+    signal: abort.signal,
+  });
+  await tables.start();
+  const [object, mark] = [objectKey('network', 'n'), historyMarkKey(1)];
+  const keys = [object, claimKey('vni', '1'), referenceKey('network', 'n', 'port', 'p'), aliveKey('h'), mark];
+  const { revision } = await store.txn(
+    [],
+    keys.map((key) => ({ kind: 'put', key, value: JSON.stringify({ id: 'n' }) })),
+  );
+  assert.equal(await tables.waitFor(revision), true);
+  assert.deepEqual(came.sort(), [aliveKey('h'), mark, object].sort());
 });

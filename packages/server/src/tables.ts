@@ -20,7 +20,7 @@ import {
 import type { AnyObject, ResourceModel } from '@cable/model';
 import type { KeyValue, Store, StoreEvent, WatchBatch } from '@cable/store';
 import { indexesOf } from './indexes.ts';
-import { HOST_RUNTIME, MARKS, OBJECTS, ROOT } from './keys.ts';
+import { DERIVED, HOST_RUNTIME, MARKS, OBJECTS, ROOT } from './keys.ts';
 import { createRowSharing, type RowSharing } from './row-sharing.ts';
 import { parseObject, parseRuntime, type TableTypes } from './rows.ts';
 import { storeErrorCode } from './store-errors.ts';
@@ -200,7 +200,8 @@ export class Tables {
       const watching = this.#watching.signal;
       try {
         const either = AbortSignal.any([signal, watching]);
-        for await (const batch of store.watch(ROOT, { fromRevision: this.#revision + 1, signal: either })) {
+        const from = { fromRevision: this.#revision + 1, below: DERIVED };
+        for await (const batch of store.watch(ROOT, { ...from, signal: either })) {
           if (watching.aborted) break;
           backoff.reset();
           this.#apply(batch);

@@ -20,8 +20,8 @@ export type Compare =
   /** The key was last written at exactly this revision; 0: the key is absent. */
   | { readonly kind: 'modRevision'; readonly key: string; readonly revision: number }
   | { readonly kind: 'value'; readonly key: string; readonly value: string }
-  /** No key starts with the prefix. */
-  | { readonly kind: 'prefixEmpty'; readonly prefix: string };
+  /** No key starts with the prefix, but for those of `except` (default none; they may be absent). Counts as one compare, and one more for each exception. */
+  | { readonly kind: 'prefixEmpty'; readonly prefix: string; readonly except?: readonly string[] };
 
 export type Op =
   | { readonly kind: 'put'; readonly key: string; readonly value: string; readonly lease?: string }
@@ -29,10 +29,16 @@ export type Op =
   | { readonly kind: 'delete'; readonly key: string }
   | { readonly kind: 'deletePrefix'; readonly prefix: string };
 
-/** `failed`: index of each compare that did not hold when looked at after the refusal (empty when all hold by then: simply try again). */
-export type TxnResult =
-  | { readonly ok: true; readonly revision: number }
-  | { readonly ok: false; readonly revision: number; readonly failed: readonly number[] };
+/** `ok` false: some compare did not hold, and nothing was done. `revision`: of the store when that was found; what refused it is not newer. */
+export type TxnResult = { readonly ok: boolean; readonly revision: number };
+
+/** How long a call may take. */
+export type CallOptions = {
+  /** Gives the call up. A transaction is given up only while it waits here: one that is on its way is answered as it turns out. */
+  readonly signal?: AbortSignal;
+  /** Time of `performance.now()` by which it is answered. Default: the store's own limit (etcd: 5 s from now; LMDB: none). */
+  readonly deadlineMs?: number;
+};
 
 export type StoreEvent =
   | { readonly kind: 'put'; readonly kv: KeyValue }
@@ -48,6 +54,8 @@ export type WatchOptions = {
   /** First revision wanted, inclusive; so `revision of a list + 1`. */
   readonly fromRevision: number;
   readonly signal: AbortSignal;
+  /** Only keys of the prefix that sort (by their bytes) before this one. Default: all. */
+  readonly below?: string;
 };
 
 /**
@@ -56,10 +64,10 @@ export type WatchOptions = {
  * `invalid`. Keys have no control characters and at most `MAX_KEY_BYTES`; `''` is neither a key nor a prefix.
  */
 export type Store = {
-  /** The key's value, or undefined. Linearizable. */
-  get(key: string): Promise<KeyValue | undefined>;
-  /** Every key with the prefix, in key order, as of one revision. */
-  list(prefix: string): Promise<ListPage>;
+  /** The key's value, or undefined. Linearizable. Throws `unavailable` when the options end it. */
+  get(key: string, options?: CallOptions): Promise<KeyValue | undefined>;
+  /** Every key with the prefix, in key order, as of one revision. Throws `unavailable` when the options end it. */
+  list(prefix: string, options?: CallOptions): Promise<ListPage>;
   /**
    * The same in portions of some hundreds of keys, each with the revision that all are of; at least one portion. Other work goes on
    * between them. Throws `compacted` when the store has forgotten that revision before the last portion: list again.
@@ -68,8 +76,9 @@ export type Store = {
   /**
    * Does all ops if every compare holds, else none. Answered only when durable. At most `MAX_TXN_OPS` compares and as many ops, one op a key, of
    * `MAX_TXN_BYTES` together. A transaction that changes nothing raises no revision; several that were asked for at once may have one together.
+   * Throws `not-sent` when the options end it while it waits here: nothing was done.
    */
-  txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult>;
+  txn(compares: readonly Compare[], ops: readonly Op[], options?: CallOptions): Promise<TxnResult>;
   /**
    * Batches in revision order, each event once, gap-free from `fromRevision`; survives reconnects; ends when the signal aborts;
    * throws `closed` when the store is closed.

@@ -1,5 +1,6 @@
 /**
  * `unavailable`: the store cannot be reached, or did not answer in time; the outcome of a transaction is then unknown.
+ * `not-sent`: the caller's signal or deadline ended a transaction before it was begun: nothing was done.
  * `compacted`: the history asked for is gone: list again and watch from there. `closed`: the store was closed here.
  * `full`: there is no room for what is to be written: refused, and nothing was written. `too-large`: a key, value or transaction is over its limit.
  * `lease-gone`: the lease named ended. `invalid`: the call breaks the contract. At an opening alone: `unusable`: what was named cannot be a store;
@@ -7,6 +8,7 @@
  */
 export type StoreErrorCode =
   | 'unavailable'
+  | 'not-sent'
   | 'full'
   | 'compacted'
   | 'closed'
@@ -18,6 +20,8 @@ export type StoreErrorCode =
 
 /** A defect of whoever called. */
 const MISUSE: ReadonlySet<StoreErrorCode> = new Set(['closed', 'too-large', 'invalid']);
+
+const RETRYABLE: ReadonlySet<StoreErrorCode> = new Set(['unavailable', 'not-sent', 'full']);
 
 /** What every method of a store throws. */
 export class StoreError extends Error {
@@ -31,7 +35,7 @@ export class StoreError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'StoreError';
     this.code = code;
-    this.retryable = code === 'unavailable' || code === 'full';
+    this.retryable = RETRYABLE.has(code);
     this.isExpected = !MISUSE.has(code);
   }
 }

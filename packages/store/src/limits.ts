@@ -33,6 +33,15 @@ export function checkKey(key: string, what: 'key' | 'prefix' = 'key'): void {
   }
 }
 
+/** Throws `invalid` or `too-large` for a watch that no store could serve: its bound must lie behind its prefix. */
+export function checkWatch(prefix: string, below: string | undefined): void {
+  checkKey(prefix, 'prefix');
+  if (below === undefined) return;
+  checkKey(below);
+  if (Buffer.compare(Buffer.from(prefix), Buffer.from(below)) < 0) return;
+  throw new StoreError('invalid', `no key with prefix ${prefix} sorts before ${below}`);
+}
+
 /** Throws `invalid` unless the TTL is a whole number of seconds from 1. */
 export function checkTtl(ttlSeconds: number): void {
   if (Number.isSafeInteger(ttlSeconds) && ttlSeconds >= 1) return;
@@ -41,13 +50,14 @@ export function checkTtl(ttlSeconds: number): void {
 
 /** Throws for a transaction that breaks the contract, before anything is done, so that all stores refuse the same ones. */
 export function checkTxn(compares: readonly Compare[], ops: readonly Op[]): void {
-  if (compares.length > MAX_TXN_OPS || ops.length > MAX_TXN_OPS) {
+  const count = countCompares(compares);
+  if (count > MAX_TXN_OPS || ops.length > MAX_TXN_OPS) {
     throw new StoreError(
       'too-large',
-      `a transaction has ${compares.length} compares and ${ops.length} ops; the limit is ${MAX_TXN_OPS} of each`,
+      `a transaction has ${count} compares and ${ops.length} ops; the limit is ${MAX_TXN_OPS} of each`,
     );
   }
-  for (const compare of compares) checkKey(compare.kind === 'prefixEmpty' ? compare.prefix : compare.key);
+  for (const compare of compares) checkCompare(compare);
   for (const op of ops) {
     if (op.kind === 'deletePrefix') checkKey(op.prefix, 'prefix');
     else checkKey(op.key);
@@ -59,17 +69,39 @@ export function checkTxn(compares: readonly Compare[], ops: readonly Op[]): void
   checkOneOpPerKey(ops);
 }
 
+/** How many of `MAX_TXN_OPS` the compares are. */
+export function countCompares(compares: readonly Compare[]): number {
+  let count = compares.length;
+  for (const compare of compares) if (compare.kind === 'prefixEmpty') count += compare.except?.length ?? 0;
+  return count;
+}
+
 /** Bytes of a transaction as it is sent, in round numbers. */
 export function txnBytes(compares: readonly Compare[], ops: readonly Op[]): number {
   let bytes = 0;
-  for (const compare of compares) {
-    const value = compare.kind === 'value' ? Buffer.byteLength(compare.value) : 0;
-    bytes += FRAME_BYTES + Buffer.byteLength('key' in compare ? compare.key : compare.prefix) + value;
-  }
+  for (const compare of compares) bytes += compareBytes(compare);
   for (const op of ops) {
     const value = op.kind === 'put' ? Buffer.byteLength(op.value) : 0;
     bytes += FRAME_BYTES + Buffer.byteLength('key' in op ? op.key : op.prefix) + value;
   }
+  return bytes;
+}
+
+function checkCompare(compare: Compare): void {
+  if (compare.kind === 'prefixEmpty') {
+    checkKey(compare.prefix, 'prefix');
+    for (const key of compare.except ?? []) checkKey(key);
+  } else checkKey(compare.key);
+}
+
+function compareBytes(compare: Compare): number {
+  if (compare.kind !== 'prefixEmpty') {
+    const value = compare.kind === 'value' ? Buffer.byteLength(compare.value) : 0;
+    return FRAME_BYTES + Buffer.byteLength(compare.key) + value;
+  }
+  let bytes = FRAME_BYTES + Buffer.byteLength(compare.prefix);
+  // Each ends one range and begins the next.
+  for (const key of compare.except ?? []) bytes += FRAME_BYTES + 2 * Buffer.byteLength(key);
   return bytes;
 }
 

@@ -47,7 +47,7 @@ export async function transact<T>(
       const transaction = plan.transaction();
       if (transaction.ops.length === 0) return result;
       refuseTooLarge(transaction);
-      const answer = await commit(deps, transaction);
+      const answer = await commit(deps, asked, transaction);
       await deps.tables.waitFor(answer.revision, answer.ok ? TABLES_MS : CONFLICT_MS);
       if (answer.ok) return result;
     } catch (err) {
@@ -84,8 +84,12 @@ function refuseTooLarge({ compares, ops, bytes }: Transaction): void {
   if (times > 1) throw new PlanTooLarge(times);
 }
 
-function commit({ store }: EngineDeps, transaction: Transaction): Promise<TxnResult> {
-  return guard(() => store.txn(transaction.compares, transaction.ops));
+function commit(
+  { store }: EngineDeps,
+  { signal, deadlineMs }: Asked,
+  { compares, ops }: Transaction,
+): Promise<TxnResult> {
+  return guard(() => store.txn(compares, ops, { signal, deadlineMs }));
 }
 
 /** Says in the API's words what the store could not do. */
@@ -96,6 +100,9 @@ export async function guard<T>(call: () => Promise<T>): Promise<T> {
     const code = storeErrorCode(cause);
     if (code === undefined) throw cause;
     if (code === 'full') throw storeFull(cause);
+    if (code === 'not-sent') {
+      throw new CableError('ServiceUnavailable', 'The request waited for too long: nothing was written.', { cause });
+    }
     const message = 'The store did not answer; the request may or may not have taken effect.';
     throw new CableError('OutcomeUnknown', message, { cause });
   }

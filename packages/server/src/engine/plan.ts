@@ -339,6 +339,5 @@ const NO_KEYS: ReadonlyMap<string, ObjectKey> = new Map();
 /** No key has the prefix but those that the plan deletes. */
 function emptyBut(prefix: string, deleted: readonly string[]): Compare {
   const except = deleted.filter((key) => key.startsWith(prefix));
-  if (except.length > 0) throw new Error(`a plan deletes what refers to what it deletes: ${except[0]}`);
-  return { kind: 'prefixEmpty', prefix };
+  return except.length === 0 ? { kind: 'prefixEmpty', prefix } : { kind: 'prefixEmpty', prefix, except };
 }

@@ -10,8 +10,8 @@ export type GuardOptions = {
 /** The same store; the revision of each transaction's answer is compared with what had been seen when it was sent. */
 export function guardStore(store: Store, { revision, onFall }: GuardOptions): Store {
   return {
-    get: (key) => store.get(key),
-    list: (prefix) => store.list(prefix),
+    get: (key, options) => store.get(key, options),
+    list: (prefix, options) => store.list(prefix, options),
     listPages: (prefix) => store.listPages(prefix),
     watch: (prefix, options) => store.watch(prefix, options),
     grantLease: (ttlSeconds) => store.grantLease(ttlSeconds),
@@ -19,9 +19,9 @@ export function guardStore(store: Store, { revision, onFall }: GuardOptions): St
     revokeLease: (lease) => store.revokeLease(lease),
     compact: (below) => store.compact(below),
     close: () => store.close(),
-    txn: async (compares, ops) => {
+    txn: async (compares, ops, options) => {
       const seen = revision();
-      const result = await store.txn(compares, ops);
+      const result = await store.txn(compares, ops, options);
       if (fell(result, ops, seen)) onFall();
       return result;
     },

@@ -1,13 +1,23 @@
 import type { Logger } from '@cable/kit';
-import type { Compare, KeyValue, ListPage, Op, Store, TxnResult, WatchBatch, WatchOptions } from '../contract.ts';
+import type {
+  CallOptions,
+  Compare,
+  KeyValue,
+  ListPage,
+  Op,
+  Store,
+  TxnResult,
+  WatchBatch,
+  WatchOptions,
+} from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { checkKey, checkTtl, checkTxn, PAGE_KEYS } from '../limits.ts';
+import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS } from '../limits.ts';
 import { EtcdConnection } from './connection.ts';
 import { KeepAliveStream } from './keep-alive.ts';
 import { createMethods, type EtcdMethods } from './rpc.ts';
 import { TxnGroups } from './txn-groups.ts';
 import { watchPrefix } from './watch.ts';
-import { decodeKeyValue, encodeLooks, failedOf, prefixEnd, revisionOf } from './wire.ts';
+import { decodeKeyValue, prefixEnd, revisionOf } from './wire.ts';
 
 export type EtcdOptions = {
   /** `host:port` each; any member may be left out or be down. */
@@ -51,7 +61,7 @@ class EtcdStore implements Store {
     this.#methods = createMethods();
     this.#log = log;
     this.#keepAlives = new KeepAliveStream(this.#connection, this.#methods);
-    this.#groups = new TxnGroups((request) => this.#connection.call(this.#methods.txn, request, 'once'));
+    this.#groups = new TxnGroups((request) => this.#connection.call(this.#methods.txn, request, 'once'), timeoutMs);
     this.#compaction = setInterval(() => void this.#compactOld(historyRevisions), COMPACT_EVERY_MS);
     this.#compaction.unref();
   }
@@ -100,18 +110,16 @@ class EtcdStore implements Store {
     }
   }
 
-  async txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult> {
+  async txn(compares: readonly Compare[], ops: readonly Op[], options: CallOptions = {}): Promise<TxnResult> {
     checkTxn(compares, ops);
-    const { ok, revision } = await this.#groups.txn(compares, ops).catch(async (err: unknown) => {
+    const { ok, revision } = await this.#groups.txn(compares, ops, options).catch(async (err: unknown) => {
       throw await this.#refusalOf(err, ops);
     });
-    if (ok && revision !== null) return { ok, revision };
-    const looks = await this.#connection.call(this.#methods.txn, encodeLooks(compares), 'repeat');
-    return { ok: false, revision: revision ?? revisionOf(looks), failed: failedOf(compares, looks) };
+    return { ok, revision: revision ?? (await this.#newestRevision()) };
   }
 
   watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch> {
-    checkKey(prefix, 'prefix');
+    checkWatch(prefix, options.below);
     return watchPrefix({ connection: this.#connection, methods: this.#methods, log: this.#log }, prefix, options);
   }
 
@@ -167,11 +175,15 @@ class EtcdStore implements Store {
     return { revision, kvs };
   }
 
+  async #newestRevision(): Promise<number> {
+    const answer = await this.#connection.call(this.#methods.range, { key: Buffer.from('/cable') }, 'repeat');
+    return revisionOf(answer);
+  }
+
   /** Every server does this; a revision that is compacted already is no error. */
   async #compactOld(keep: number): Promise<void> {
     try {
-      const answer = await this.#connection.call(this.#methods.range, { key: Buffer.from('/cable') }, 'repeat');
-      await this.compact(revisionOf(answer) - keep);
+      await this.compact((await this.#newestRevision()) - keep);
     } catch (err) {
       this.#log.warn({ err }, 'old history was not compacted, will retry');
     }

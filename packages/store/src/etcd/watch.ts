@@ -13,6 +13,9 @@ export type WatchDeps = {
   readonly log: Logger;
 };
 
+/** Keys with the prefix, below the bound if there is one, from revision `next` on. */
+type Wanted = { readonly prefix: string; readonly below: string | undefined; readonly next: number };
+
 /** Watches, over as many connections as it takes, from where the last one ended. Throws `compacted` and `closed`. */
 export async function* watchPrefix(deps: WatchDeps, prefix: string, options: WatchOptions): AsyncGenerator<WatchBatch> {
   const { signal } = options;
@@ -22,7 +25,7 @@ export async function* watchPrefix(deps: WatchDeps, prefix: string, options: Wat
   while (!signal.aborted) {
     deps.connection.throwIfClosed();
     try {
-      for await (const batch of watchOnce(deps, prefix, next, signal)) {
+      for await (const batch of watchOnce(deps, { prefix, below: options.below, next }, signal)) {
         if (isFailing) deps.log.info({ prefix, revision: batch.revision }, 'watch resumed');
         isFailing = false;
         backoff.reset();
@@ -43,12 +46,7 @@ export async function* watchPrefix(deps: WatchDeps, prefix: string, options: Wat
 }
 
 /** One stream. Ends when the stream or the signal does. */
-async function* watchOnce(
-  deps: WatchDeps,
-  prefix: string,
-  next: number,
-  signal: AbortSignal,
-): AsyncGenerator<WatchBatch> {
+async function* watchOnce(deps: WatchDeps, wanted: Wanted, signal: AbortSignal): AsyncGenerator<WatchBatch> {
   const { connection, methods } = deps;
   const client = await connection.client(Date.now() + connection.timeoutMs);
   const call = openBidi(client, methods.watch);
@@ -58,8 +56,8 @@ async function* watchOnce(
   connection.closed.addEventListener('abort', cancel, { once: true });
   try {
     if (signal.aborted) return;
-    call.write(createRequest(prefix, next));
-    yield* readBatches(call, next, () => clearTimeout(creation));
+    call.write(createRequest(wanted));
+    yield* readBatches(call, wanted.next, () => clearTimeout(creation));
   } catch (err) {
     if (!signal.aborted) connection.fail(client, err);
     throw err;
@@ -75,16 +73,22 @@ async function* watchOnce(
  * Starts one revision early (its events are dropped): etcd refuses a start before its compaction, but at exactly the compacted
  * revision it goes on without the deletes of that revision. So history that lacks something is always refused.
  */
-function createRequest(prefix: string, next: number): WatchRequest {
+function createRequest({ prefix, below, next }: Wanted): WatchRequest {
   return {
     create_request: {
       key: Buffer.from(prefix),
-      range_end: prefixEnd(prefix),
+      range_end: rangeEnd(prefix, below),
       start_revision: Math.max(1, next - 1),
       progress_notify: true,
       fragment: true,
     },
   };
+}
+
+function rangeEnd(prefix: string, below: string | undefined): Buffer {
+  const end = prefixEnd(prefix);
+  const bound = below === undefined ? end : Buffer.from(below);
+  return Buffer.compare(bound, end) < 0 ? bound : end;
 }
 
 async function* readBatches(

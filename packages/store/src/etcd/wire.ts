@@ -1,5 +1,5 @@
 import type { Compare, KeyValue, Op } from '../contract.ts';
-import type { Header, RangeResponse, TxnRequest, TxnResponse, WireCompare, WireKeyValue, WireOp } from './schema.ts';
+import type { Header, TxnRequest, WireCompare, WireKeyValue, WireOp } from './schema.ts';
 
 /** First key after all keys with the prefix, as etcd wants the end of a range. */
 export function prefixEnd(prefix: string): Buffer {
@@ -33,23 +33,23 @@ const PART = 64;
 const PARTS = 32;
 
 /**
- * A transaction. Its answer does not say which compare failed: `encodeLooks` asks for that. One that is wider than etcd allows is cut into nested ones. These
+ * A transaction. One that is wider than etcd allows is cut into nested ones. These
  * choose each for itself; so one whose compares do not hold has an op that etcd refuses, and with it the whole request, of which nothing is done then
  * (`isRefusedPart`): to keep the value of a key that nobody can have. etcd looks at all of that before it writes anything.
  */
-export function encodeTxn({ compares, ops }: Txn): TxnRequest {
-  if (Math.max(compares.length, ops.length) <= ETCD_MAX_OPS) {
-    return { compare: compares.map(encodeCompare), success: ops.map(encodeOp), failure: [] };
-  }
-  const count = Math.ceil(Math.max(compares.length, ops.length) / PART);
+export function encodeTxn(txn: Txn): TxnRequest {
+  const compare = txn.compares.flatMap(encodeCompare);
+  const success = txn.ops.map(encodeOp);
+  const width = Math.max(compare.length, success.length);
+  if (width <= ETCD_MAX_OPS) return { compare, success, failure: [] };
+  const count = Math.ceil(width / PART);
   const parts = Array.from({ length: count }, (_, index): TxnRequest => {
     const [from, to] = [index * PART, (index + 1) * PART];
     // etcd wants each key once in a request, this one too.
     const none: WireOp = {
       request_put: { key: Buffer.of(0, index >> 8, index & 255), value: EMPTY, lease: '0', ignore_value: true },
     };
-    const compare = compares.slice(from, to).map(encodeCompare);
-    return { compare, success: ops.slice(from, to).map(encodeOp), failure: [none] };
+    return { compare: compare.slice(from, to), success: success.slice(from, to), failure: [none] };
   });
   return nest(parts);
 }
@@ -61,29 +61,9 @@ export function encodeGroup(txns: readonly Txn[]): TxnRequest {
   return { compare: [], success: txns.map((txn) => ({ request_txn: encodeTxn(txn) })), failure: [] };
 }
 
-/** Reads what each compare looks at. */
-export function encodeLooks(compares: readonly Compare[]): TxnRequest {
-  const looks = compares.map(encodeLook);
-  if (looks.length <= ETCD_MAX_OPS) return { compare: [], success: looks, failure: [] };
-  return nest(chunks(looks, PART).map((success) => ({ compare: [], success, failure: [] })));
-}
-
-/** Index of each compare that does not hold, from the answer to `encodeLooks`. */
-export function failedOf(compares: readonly Compare[], answer: TxnResponse): readonly number[] {
-  const found = [...looksOf(answer)];
-  return compares.flatMap((compare, index) => (holds(compare, found[index] ?? null) ? [] : [index]));
-}
-
 function nest(parts: readonly TxnRequest[]): TxnRequest {
   const levels = parts.length > PARTS ? chunks(parts, PARTS).map(nest) : parts;
   return { compare: [], success: levels.map((part) => ({ request_txn: part })), failure: [] };
-}
-
-function* looksOf(answer: TxnResponse): Generator<RangeResponse | null> {
-  for (const { response_range, response_txn } of answer.responses) {
-    if (response_txn === null) yield response_range;
-    else yield* looksOf(response_txn);
-  }
 }
 
 function chunks<T>(all: readonly T[], size: number): (readonly T[])[] {
@@ -100,21 +80,32 @@ const VERSION = 0;
 const MOD = 2;
 const VALUE = 3;
 
-function encodeCompare(compare: Compare): WireCompare {
+function encodeCompare(compare: Compare): readonly WireCompare[] {
   switch (compare.kind) {
     case 'exists':
-      return { result: GREATER, target: VERSION, key: Buffer.from(compare.key), version: 0 };
+      return [{ result: GREATER, target: VERSION, key: Buffer.from(compare.key), version: 0 }];
     case 'absent':
-      return { result: EQUAL, target: VERSION, key: Buffer.from(compare.key), version: 0 };
+      return [{ result: EQUAL, target: VERSION, key: Buffer.from(compare.key), version: 0 }];
     case 'modRevision':
-      return { result: EQUAL, target: MOD, key: Buffer.from(compare.key), mod_revision: compare.revision };
+      return [{ result: EQUAL, target: MOD, key: Buffer.from(compare.key), mod_revision: compare.revision }];
     case 'value':
-      return { result: EQUAL, target: VALUE, key: Buffer.from(compare.key), value: Buffer.from(compare.value) };
-    case 'prefixEmpty': {
-      const { prefix } = compare;
-      return { result: EQUAL, target: VERSION, key: Buffer.from(prefix), range_end: prefixEnd(prefix), version: 0 };
-    }
+      return [{ result: EQUAL, target: VALUE, key: Buffer.from(compare.key), value: Buffer.from(compare.value) }];
+    case 'prefixEmpty':
+      return emptyRanges(compare.prefix, compare.except ?? []);
   }
+}
+
+/** What lies before, between and behind the exceptions is empty. */
+function emptyRanges(prefix: string, except: readonly string[]): readonly WireCompare[] {
+  const inside = new Set(except.filter((key) => key.startsWith(prefix)));
+  const ends = [...inside].map((key) => Buffer.from(key)).sort(Buffer.compare);
+  const ranges: WireCompare[] = [];
+  let key = Buffer.from(prefix);
+  for (const range_end of [...ends, prefixEnd(prefix)]) {
+    if (!key.equals(range_end)) ranges.push({ result: EQUAL, target: VERSION, key, range_end, version: 0 });
+    key = Buffer.concat([range_end, Buffer.of(0)]);
+  }
+  return ranges;
 }
 
 function encodeOp(op: Op): WireOp {
@@ -125,28 +116,5 @@ function encodeOp(op: Op): WireOp {
       return { request_delete_range: { key: Buffer.from(op.key) } };
     case 'deletePrefix':
       return { request_delete_range: { key: Buffer.from(op.prefix), range_end: prefixEnd(op.prefix) } };
-  }
-}
-
-function encodeLook(compare: Compare): WireOp {
-  if (compare.kind === 'prefixEmpty') {
-    const { prefix } = compare;
-    return { request_range: { key: Buffer.from(prefix), range_end: prefixEnd(prefix), limit: 1, keys_only: true } };
-  }
-  return { request_range: { key: Buffer.from(compare.key), keys_only: compare.kind !== 'value' } };
-}
-
-function holds(compare: Compare, found: RangeResponse | null): boolean {
-  const kv = found?.kvs[0];
-  switch (compare.kind) {
-    case 'exists':
-      return kv !== undefined;
-    case 'absent':
-    case 'prefixEmpty':
-      return kv === undefined;
-    case 'modRevision':
-      return Number(kv?.mod_revision ?? 0) === compare.revision;
-    case 'value':
-      return kv?.value.toString() === compare.value;
   }
 }

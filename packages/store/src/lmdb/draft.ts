@@ -6,6 +6,8 @@ import { encodeRecord, type LogEntry } from './records.ts';
 export type DraftBase = {
   readonly revision: number;
   get(key: string): KeyValue | undefined;
+  /** True when there is the key; costs less than `get`. */
+  has(key: string): boolean;
   /** Keys with the prefix, in order. */
   keys(prefix: string): Iterable<string>;
   /** TTL in seconds, or undefined when there is no such lease. */
@@ -41,11 +43,7 @@ export class Draft {
 
   /** Does all ops when every compare holds, else none. Throws `lease-gone`. */
   txn(compares: readonly Compare[], ops: readonly Op[]): TxnResult {
-    const failed: number[] = [];
-    compares.forEach((compare, index) => {
-      if (!this.#holds(compare)) failed.push(index);
-    });
-    if (failed.length > 0) return { ok: false, revision: this.revision, failed };
+    if (!compares.every((compare) => this.#holds(compare))) return { ok: false, revision: this.revision };
     for (const op of ops) {
       if (op.kind === 'put' && op.lease !== undefined && this.leaseTtl(op.lease) === undefined) {
         throw new StoreError('lease-gone', `lease ${op.lease} of key ${op.key} has ended`);
@@ -74,15 +72,15 @@ export class Draft {
   #holds(compare: Compare): boolean {
     switch (compare.kind) {
       case 'exists':
-        return this.#get(compare.key) !== undefined;
+        return this.#has(compare.key);
       case 'absent':
-        return this.#get(compare.key) === undefined;
+        return !this.#has(compare.key);
       case 'modRevision':
         return (this.#get(compare.key)?.modRevision ?? 0) === compare.revision;
       case 'value':
         return this.#get(compare.key)?.value === compare.value;
       case 'prefixEmpty':
-        return this.#isEmpty(compare.prefix);
+        return this.#isEmpty(compare.prefix, compare.except);
     }
   }
 
@@ -112,7 +110,7 @@ export class Draft {
   }
 
   #delete(key: string, entries: LogEntry[]): void {
-    if (this.#get(key) === undefined) return;
+    if (!this.#has(key)) return;
     this.records.set(key, null);
     entries.push([key]);
   }
@@ -122,9 +120,19 @@ export class Draft {
     return drafted === undefined ? this.#base.get(key) : (drafted ?? undefined);
   }
 
-  #isEmpty(prefix: string): boolean {
-    for (const [key, kv] of this.records) if (kv !== null && key.startsWith(prefix)) return false;
-    for (const key of this.#base.keys(prefix)) if (this.records.get(key) !== null) return false;
+  #has(key: string): boolean {
+    const drafted = this.records.get(key);
+    return drafted === undefined ? this.#base.has(key) : drafted !== null;
+  }
+
+  #isEmpty(prefix: string, except: readonly string[] = []): boolean {
+    const allowed = new Set(except);
+    for (const [key, kv] of this.records) {
+      if (kv !== null && key.startsWith(prefix) && !allowed.has(key)) return false;
+    }
+    for (const key of this.#base.keys(prefix)) {
+      if (this.records.get(key) !== null && !allowed.has(key)) return false;
+    }
     return true;
   }
 

@@ -79,6 +79,10 @@ export class LmdbFiles {
     return record === undefined ? undefined : decodeRecord(key, record);
   }
 
+  has(key: string): boolean {
+    return this.#kv.doesExist(key);
+  }
+
   *list(prefix: string): Generator<KeyValue> {
     for (const { key, value } of this.#kv.getRange({ start: prefix })) {
       if (!key.startsWith(prefix)) return;

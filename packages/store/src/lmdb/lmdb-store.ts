@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Logger, NoRoomError } from '@cable/kit';
 import type {
+  CallOptions,
   Compare,
   KeyValue,
   ListPage,
@@ -12,7 +13,8 @@ import type {
   WatchOptions,
 } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { checkKey, checkTtl, checkTxn, PAGE_KEYS } from '../limits.ts';
+import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS } from '../limits.ts';
+import { notSent, whenOver } from '../waiting.ts';
 import { makeDirectory, unusableDirectory } from './directory.ts';
 import { Draft } from './draft.ts';
 import { LmdbFiles } from './files.ts';
@@ -69,7 +71,7 @@ class LmdbStore implements Store {
   readonly #keep: number;
   readonly #leases: LeaseClock;
   readonly #waiters = new Set<() => void>();
-  #jobs: Job[] = [];
+  readonly #jobs = new Set<Job>();
   #draining: Promise<void> | undefined;
   #closed = false;
   #revision: number;
@@ -123,13 +125,14 @@ class LmdbStore implements Store {
     }
   }
 
-  async txn(compares: readonly Compare[], ops: readonly Op[]): Promise<TxnResult> {
+  async txn(compares: readonly Compare[], ops: readonly Op[], options: CallOptions = {}): Promise<TxnResult> {
     checkTxn(compares, ops);
-    return await this.#do((draft) => draft.txn(compares, ops));
+    return await this.#do((draft) => draft.txn(compares, ops), options);
   }
 
   async *watch(prefix: string, options: WatchOptions): AsyncGenerator<WatchBatch> {
-    checkKey(prefix, 'prefix');
+    checkWatch(prefix, options.below);
+    const isWatched = rangeOf(prefix, options.below);
     let next = Math.max(1, options.fromRevision);
     while (!options.signal.aborted) {
       this.#open();
@@ -144,7 +147,7 @@ class LmdbStore implements Store {
         continue;
       }
       const events = steps.flatMap(({ revision, entries }) =>
-        entries.filter(([key]) => key.startsWith(prefix)).map((entry): StoreEvent => decodeEvent(revision, entry)),
+        entries.filter(([key]) => isWatched(key)).map((entry): StoreEvent => decodeEvent(revision, entry)),
       );
       next = last.revision + 1;
       yield { revision: last.revision, events };
@@ -196,19 +199,39 @@ class LmdbStore implements Store {
     this.#files.refresh();
   }
 
-  #do<T>(run: (draft: Draft) => T): Promise<T> {
+  /** Options end it while it waits for the commit of others. */
+  #do<T>(run: (draft: Draft) => T, options: CallOptions = {}): Promise<T> {
     if (this.#closed) throw new StoreError('closed', 'the store is closed');
     return new Promise<T>((resolve, reject) => {
-      const settle = (error: unknown, result: unknown): void => (error === null ? resolve(result as T) : reject(error));
-      this.#jobs.push({ run, settle });
+      let stop = (): void => undefined;
+      const settle = (error: unknown, result: unknown): void => {
+        stop();
+        if (error === null) resolve(result as T);
+        else reject(error);
+      };
+      const job: Job = { run, settle };
+      this.#jobs.add(job);
+      stop = whenOver(options, (why) => {
+        if (this.#jobs.delete(job)) settle(notSent(why), undefined);
+      });
       this.#draining ??= this.#drain();
     });
+  }
+
+  #takeJobs(): readonly Job[] {
+    const jobs: Job[] = [];
+    for (const job of this.#jobs) {
+      if (jobs.length === MAX_GROUP) break;
+      this.#jobs.delete(job);
+      jobs.push(job);
+    }
+    return jobs;
   }
 
   async #drain(): Promise<void> {
     // Let the writers of this event turn join the first group.
     await Promise.resolve();
-    while (this.#jobs.length > 0) await this.#commitGroup(this.#jobs.splice(0, MAX_GROUP));
+    while (this.#jobs.size > 0) await this.#commitGroup(this.#takeJobs());
     this.#draining = undefined;
   }
 
@@ -218,6 +241,7 @@ class LmdbStore implements Store {
     const draft = new Draft({
       revision: this.#revision,
       get: (key) => this.#files.get(key),
+      has: (key) => this.#files.has(key),
       keys: (prefix) => this.#files.keys(prefix),
       leaseTtl: (lease) => this.#leases.ttl(lease),
       leaseKeys: (lease) => this.#files.leaseKeys(lease),
@@ -285,6 +309,13 @@ class LmdbStore implements Store {
   #wakeWatches(): void {
     for (const wake of [...this.#waiters]) wake();
   }
+}
+
+/** Whether a key has the prefix and sorts before `below`. */
+function rangeOf(prefix: string, below: string | undefined): (key: string) => boolean {
+  if (below === undefined) return (key) => key.startsWith(prefix);
+  const end = Buffer.from(below);
+  return (key) => key.startsWith(prefix) && Buffer.compare(Buffer.from(key), end) < 0;
 }
 
 function attempt(job: Job, draft: Draft): { readonly error: unknown; readonly result: unknown } {

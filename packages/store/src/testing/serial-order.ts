@@ -23,7 +23,7 @@ function holds(state: State, compare: Compare): boolean {
     case 'value':
       return state.get(compare.key) === compare.value;
     case 'prefixEmpty':
-      return ![...state.keys()].some((key) => key.startsWith(compare.prefix));
+      return ![...state.keys()].some((key) => key.startsWith(compare.prefix) && !compare.except?.includes(key));
     case 'modRevision':
       throw new Error('values say as much');
   }

@@ -1,0 +1,29 @@
+import type { CallOptions } from './contract.ts';
+import { StoreError } from './errors.ts';
+
+/** `aborted`: the caller gave it up. `late`: its deadline has passed. */
+export type Over = 'aborted' | 'late';
+
+/** Calls `onOver` when the caller's signal aborts, and when its deadline passes; before it returns if that is so already. Returns how to stop that. */
+export function whenOver({ signal, deadlineMs }: CallOptions, onOver: (why: Over) => void): () => void {
+  if (signal?.aborted) onOver('aborted');
+  else if (deadlineMs !== undefined && deadlineMs <= performance.now()) onOver('late');
+  const abort = (): void => onOver('aborted');
+  signal?.addEventListener('abort', abort, { once: true });
+  const timer = deadlineMs === undefined ? undefined : setTimeout(onOver, msUntil(deadlineMs), 'late');
+  return () => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+  };
+}
+
+/** What a transaction is told that was given up before it was begun. */
+export function notSent(why: Over): StoreError {
+  const reason = why === 'late' ? 'its deadline passed' : 'its caller gave it up';
+  return new StoreError('not-sent', `the transaction was not begun when ${reason}: nothing was done`);
+}
+
+/** Milliseconds from now to a time of `performance.now()`, as timers take them. */
+export function msUntil(deadlineMs: number): number {
+  return Math.min(Math.max(0, deadlineMs - performance.now()), 2 ** 31 - 1);
+}
