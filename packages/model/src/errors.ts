@@ -38,6 +38,8 @@ export const ERRORS = {
     retryable: true,
     remedy: 'The store does not answer; check it, then send it again.',
   },
+  IdempotencyKeyReused: { status: 422, remedy: 'Send another Idempotency-Key with another request.' },
+  IdempotencyKeyConflict: { status: 409, remedy: 'Send another Idempotency-Key to have the objects made anew.' },
   OutcomeUnknown: {
     status: 504,
     remedy: 'Look whether the object is there before you send the request again.',

@@ -8,6 +8,8 @@ import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
 import { PlanTooLarge, transact } from './commit.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
+import { hiddenOf, REQUEST } from './hidden.ts';
+import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
 import { contributionsOf, type Given } from './module.ts';
 import { rowFor } from './read.ts';
 import { checkReferences, reviseParents } from './references.ts';
@@ -20,7 +22,7 @@ export async function createObjects(
   given: readonly Attributes[],
   asked: Asked,
 ): Promise<readonly AnyObject[]> {
-  const starts = given.map((attributes) => startObject(deps, attributes, asked));
+  const starts = given.map((attributes, place) => startObject(deps, resource, attributes, asked, place));
   const keys = starts.flatMap((one) => [...parentKeys(deps, resource, one), ...lockKeys(deps, resource, one)]);
   return deps.lock.run(keys, asked, () => createTogether(deps, resource, starts, asked));
 }
@@ -137,7 +139,13 @@ export function writableRow(
   });
 }
 
-function startObject(deps: EngineDeps, attributes: Attributes, { caller }: Asked): Given<AnyObject> {
+function startObject(
+  deps: EngineDeps,
+  resource: ResourceModel,
+  attributes: Attributes,
+  { caller, idempotencyKey }: Asked,
+  place: number,
+): Given<AnyObject> {
   const projectId = attributes['project_id'] ?? caller.projectId;
   if (typeof projectId !== 'string' || projectId === '') {
     throw new CableError('HTTPBadRequest', 'Invalid input for project_id. Reason: the project is not known.');
@@ -148,7 +156,10 @@ function startObject(deps: EngineDeps, attributes: Attributes, { caller }: Asked
       "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges",
     );
   }
-  return { ...attributes, id: deps.newId(), project_id: projectId };
+  const start = { ...attributes, project_id: projectId };
+  if (idempotencyKey === null) return { ...start, id: deps.newId() };
+  const id = repeatableId(caller, resource.name, idempotencyKey, place);
+  return { ...start, id, [REQUEST]: requestOf(start) };
 }
 
 /** All or none, in one transaction; many are planned in turns. */
@@ -159,6 +170,8 @@ async function createTogether(
   asked: Asked,
 ): Promise<readonly AnyObject[]> {
   const build = async (planning: Planning): Promise<readonly AnyObject[]> => {
+    const repeated = findRepeated(planning.plan, resource, starts);
+    if (repeated !== undefined) return repeated;
     const turns = startTurns();
     const created: AnyObject[] = [];
     for (const start of starts) {
@@ -222,6 +235,7 @@ function complete(
     if (attribute.computed || attribute.aliasOf !== undefined) continue;
     object[name] = given[name] ?? attribute.default ?? null;
   }
+  for (const name of hiddenOf(given)) object[name] = given[name];
   return object as AnyObject;
 }
 

@@ -1,6 +1,7 @@
 import { vifKind } from '@cable/compiler';
 import { type AnyObject, CableError, type Network, type Port, parseIp, SERVICE_MAC } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
+import { GATEWAY, PLACED } from '../engine/hidden.ts';
 import { type Broken, type Contribution, contribute, type Given, type Mark } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { canWrite } from '../engine/visibility.ts';
@@ -88,6 +89,14 @@ function* brokenPort(look: Look, port: Port): Iterable<Broken> {
       detail: `${ip_address} is not of subnet ${subnet_id} (${subnet.cidr})`,
     };
   }
+  for (const { subnet_id, ip_address } of (port as AnyObject)[GATEWAY] === true ? port.fixed_ips : []) {
+    const gateway = look.get('subnet', subnet_id)?.gateway_ip;
+    if (gateway === ip_address) continue;
+    yield {
+      rule: 'a subnet’s gateway does not change under a router’s leg',
+      detail: `the leg has ${ip_address}, the gateway of subnet ${subnet_id} is ${gateway}`,
+    };
+  }
   const network = look.get('network', port.network_id);
   if (network !== undefined && isForeign(port, network) && !network.shared && !isPlaced(port)) {
     yield {
@@ -96,9 +105,6 @@ function* brokenPort(look: Look, port: Port): Iterable<Broken> {
     };
   }
 }
-
-/** Of a port that an admin has made for a project in a network that this project does not see: no breach of a rule. Not shown. */
-const PLACED = '_placed';
 
 function isPlaced(port: Port): boolean {
   return (port as AnyObject)[PLACED] === true;

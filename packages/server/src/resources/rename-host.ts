@@ -3,12 +3,13 @@ import type { Attributes } from '@cable/api';
 import { type AnyObject, CableError, type Host } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
+import { RENAMED_FROM } from '../engine/hidden.ts';
 import type { Contribution } from '../engine/module.ts';
 import { notFound, showOne } from '../engine/read.ts';
 import { planUpdate, writableRow } from '../engine/write.ts';
 import { parseHostName } from '../hosts/parse.ts';
 import { aliveKey, objectKey, vifPrefix } from '../keys.ts';
-import { isAlive, RENAMED_FROM } from './host.ts';
+import { isAlive } from './host.ts';
 
 /** Ports of one transaction. */
 const PORTS = 256;

@@ -12,6 +12,7 @@ import {
 } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
+import { GATEWAY } from '../engine/hidden.ts';
 import type { Contribution } from '../engine/module.ts';
 import { notFound, rowFor } from '../engine/read.ts';
 import { canWrite } from '../engine/visibility.ts';
@@ -98,6 +99,7 @@ function addSubnet(planning: Planning, router: Router, subnetId: string): Interf
     device_owner: ROUTER_INTERFACE,
     port_security_enabled: false,
     security_groups: [],
+    [GATEWAY]: true,
   });
   return answer(router, port as unknown as Port);
 }
