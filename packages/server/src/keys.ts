@@ -67,6 +67,12 @@ export function underlayKey(ip: string): string {
 /** The store's identity, made once: a UUID. */
 export const CLUSTER = '/cable/meta/cluster';
 
+/** The form of the keys below `DERIVED`: a number. */
+export const FORMAT = '/cable/meta/format';
+
+/** Leased; present: somebody makes those keys anew. */
+export const FORMAT_LOCK = '/cable/meta/format-lock';
+
 /** Written so that a watch has something to tell. */
 export const TICK = '/cable/meta/tick';
 

@@ -26,6 +26,7 @@ try {
     resources: BUILT_IN_RESOURCES,
     authenticate,
     settings: { underlayMtuBytes: options.underlayMtu },
+    isStoreShared: !options.store.startsWith('lmdb:'),
     log,
   });
   built.push(() => server.stop());

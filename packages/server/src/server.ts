@@ -6,6 +6,7 @@ import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
 import { CatchUp } from './engine/catch-up.ts';
 import type { EngineDeps, Settings } from './engine/context.ts';
+import { ensureFormat } from './engine/format.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
 import { createKeyMaker } from './engine/keys-of.ts';
 import { ResourceIndex } from './engine/registry.ts';
@@ -37,6 +38,8 @@ export type ServerOptions = {
   readonly resources: readonly ResourceModel[];
   readonly authenticate: Authenticator;
   readonly settings: Settings;
+  /** False: no other process can have the store open. Default: true. */
+  readonly isStoreShared?: boolean;
   readonly log: Logger;
   readonly now?: () => Date;
   /** Milliseconds that never go back. Default: the process's. */
@@ -107,6 +110,13 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   running.tables = tables;
   addresses.follow(tables);
   await tables.start();
+  const keys = createKeyMaker(resources, MODULES);
+  await ensureFormat({
+    ...{ store, tables, resources, keys, addresses, monotonicMs },
+    isStoreShared: options.isStoreShared ?? true,
+    log: log.child('format'),
+    signal: abort.signal,
+  });
   const server = randomUUID();
   const lease = await grantServerLease(store);
   const history = await History.start({
@@ -141,7 +151,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     tables,
     resources,
     modules: MODULES,
-    keys: createKeyMaker(resources, MODULES),
+    keys,
     addresses,
     reservations: new Set(),
     lock: new KeyedLock(),
