@@ -22,7 +22,7 @@ export type ParsedRule =
 /** Most checks in one rule. */
 const CHECKS_MAX = 1000;
 /** Most parentheses and `not` in one another. */
-const DEPTH_MAX = 100;
+const DEPTH_MAX = 50;
 /** Most characters of a rule. */
 const LENGTH_MAX = 100_000;
 
