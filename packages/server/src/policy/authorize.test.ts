@@ -105,8 +105,42 @@ test('some attributes are free in an update that leaves them as they are', () =>
   );
   assert.match(update({ 'binding:vnic_type': 'baremetal' }), /vnic_type/);
   assert.match(update({ fixed_ips: [] }), /fixed_ips/);
-  // One that the caller does not see is asked for: the answer would tell whether the guess was right.
   assert.match(update({ 'binding:host_id': '' }), /host_id/);
+});
+
+test('a value that the caller may not see is not free to be guessed', () => {
+  const update = (check: string): string =>
+    answer(policyOf({ 'get_port:device_owner': check, 'update_port:device_owner': '!' }), 'port', {
+      verb: 'update',
+      before: PORT,
+      changes: { device_owner: '' },
+    });
+  assert.equal(update('@'), 'allowed');
+  assert.match(update('role:admin'), /update_port:device_owner/);
+  assert.match(update("'x':%(name)s"), /update_port:device_owner/);
+});
+
+test('an operator’s rules for members and readers, as Neutron has them today, tell the two apart', () => {
+  const member = '(rule:admin_only) or (role:member and project_id:%(project_id)s)';
+  const policy = policyOf({
+    create_network: member,
+    get_network: '(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:shared',
+    update_network: member,
+    delete_network: member,
+  });
+  const deeds: readonly Deed[] = [
+    { verb: 'create', object: { project_id: 'p' }, given: [] },
+    { verb: 'update', before: { id: 'n', project_id: 'p' } as { readonly id: string }, changes: {} },
+    { verb: 'delete', before: { id: 'n', project_id: 'p' } as { readonly id: string } },
+  ];
+  const answers = (roles: readonly string[], projectId: string): readonly string[] =>
+    deeds.map((deed) => answer(policy, 'network', deed, { roles, projectId }).replace(/ .*/, ''));
+  assert.deepEqual(answers(['member', 'reader'], 'p'), ['allowed', 'allowed', 'allowed']);
+  assert.deepEqual(answers(['reader'], 'p'), ['rule:create_network', 'rule:update_network', 'rule:delete_network']);
+  assert.deepEqual(answers(['member', 'reader'], 'q'), ['rule:create_network', 'hidden', 'hidden']);
+  assert.deepEqual(answers(['admin'], 'q'), ['allowed', 'allowed', 'allowed']);
+  const list = policy.for(credentials({ roles: ['reader'] })).visibility('network', ROW);
+  assert.deepEqual(list.kind === 'lookups' && list.lookups.map((one) => one.attribute), ['project_id', 'shared']);
 });
 
 test('a verb without a rule has the rule default', () => {

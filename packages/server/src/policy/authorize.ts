@@ -3,7 +3,7 @@ import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { AttributeRule } from './attribute-rules.ts';
 import type { TargetObject } from './compile.ts';
 import type { Credentials } from './credentials.ts';
-import type { Policy, PolicyView } from './policy.ts';
+import type { HiddenAttributes, Policy, PolicyView } from './policy.ts';
 import type { RowOf } from './relations.ts';
 import { actionRule } from './rules.ts';
 
@@ -64,7 +64,10 @@ function failedAttributes(
   deed: Extract<Deed, { verb: 'create' | 'update' }>,
 ): readonly string[] {
   const rules = view.attributeRules.of(deed.verb, type);
-  const asked = deed.verb === 'create' ? askedOfCreate(view.model(type), rules, deed) : askedOfUpdate(rules, deed);
+  const asked =
+    deed.verb === 'create'
+      ? askedOfCreate(view.model(type), rules, deed)
+      : askedOfUpdate(view.hiddenAttributes(type), rules, deed);
   if (asked.length === 0) return [];
   // Who owns an object is not to be changed by the request that is judged by it.
   const object =
@@ -89,13 +92,16 @@ function askedOfCreate(
 }
 
 function askedOfUpdate(
+  hidden: HiddenAttributes,
   rules: readonly AttributeRule[],
   { before, changes }: Extract<Deed, { verb: 'update' }>,
 ): readonly AttributeRule[] {
   return rules.filter(({ attribute, property, changedOnly }) => {
     const value = changes[attribute];
-    if (value === undefined || (changedOnly && isSame(value, before[attribute]))) return false;
-    return hasProperty(value, property);
+    if (value === undefined || !hasProperty(value, property)) return false;
+    // Of one that the caller may not see the answer would tell whether a guess was right.
+    const isSeen = !hidden.always.has(attribute) && !hidden.sometimes.has(attribute);
+    return !(changedOnly && isSeen && isSame(value, before[attribute]));
   });
 }
 

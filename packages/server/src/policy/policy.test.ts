@@ -146,7 +146,28 @@ test('is_admin is what context_is_admin says, whatever that rests on', () => {
   assert.equal(ask({ projectId: 'ops' }), true);
   assert.equal(ask({}), false);
   assert.equal(policy.for(credentials({ projectId: 'ops' })).isAdmin, true);
+  // The rule default does not stand for this one.
   assert.equal(policyOf({ default: '@' }).for(credentials()).isAdmin, false);
+});
+
+test('no number of sets of roles makes a difference', () => {
+  const policy = policyOf({ asked: 'role:r2999 or role:r0' });
+  const target = { type: 'port', object: {}, row: rowsOf({}) };
+  const first = policy.for(credentials({ roles: ['r0'] }));
+  const allowed = Array.from({ length: 3000 }, (_, at) =>
+    policy.for(credentials({ roles: [`r${at}`] })).allows('asked', target),
+  );
+  assert.deepEqual([allowed.filter(Boolean).length, allowed[0], allowed[2999]], [2, true, true]);
+  assert.equal(first.allows('asked', target), true);
+});
+
+test('the name of a role does not make it several', () => {
+  const policy = policyOf({ context_is_admin: 'role:admin' });
+  for (const separator of ['\n', ',', '","', '\0', ' ']) {
+    assert.equal(policy.for(credentials({ roles: ['x', 'admin'] })).isAdmin, true);
+    assert.equal(policy.for(credentials({ roles: [`x${separator}admin`] })).isAdmin, false, JSON.stringify(separator));
+    assert.equal(policy.for(credentials({ systemScope: `null${separator}admin`, roles: [] })).isAdmin, false);
+  }
 });
 
 test('an override takes the place of a default, and may add rules', () => {

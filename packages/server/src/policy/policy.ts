@@ -60,8 +60,12 @@ type ClassRules = {
   readonly hidden: Map<string, HiddenAttributes>;
 };
 
+/** Callers with the same roles and scope: those who are administrators and those who are not. */
+type CallerClasses = { readonly admin: ClassRules; readonly plain: ClassRules };
+
 /** Most classes remembered: roles are a caller's word under noauth. */
 const CLASSES_MAX = 1000;
+const ADMIN_RULE = 'context_is_admin';
 const VERBS = ['create', 'get', 'update', 'delete'] as const;
 const NO_RELATIONS: Relations = new Map();
 const NOTHING: TargetObject = {};
@@ -91,7 +95,7 @@ export class Policy {
   /** What works, but hardly as it is meant; for the log, once. */
   readonly warnings: readonly string[];
   readonly #parts: Parts;
-  readonly #classes = new Map<string, ClassRules>();
+  readonly #classes = new Map<string, CallerClasses>();
   readonly #views = new WeakMap<Credentials, PolicyView>();
 
   constructor(parts: Parts, warnings: readonly string[]) {
@@ -103,28 +107,30 @@ export class Policy {
   for(credentials: Credentials): PolicyView {
     const known = this.#views.get(credentials);
     if (known !== undefined) return known;
-    const isAdmin = credentials.isAdmin ?? this.#isAdmin(credentials);
-    const view = new PolicyView(this.#parts, this.#class({ ...classOf(credentials), isAdmin }), credentials, isAdmin);
+    const { admin, plain } = this.#class(credentials);
+    // As Neutron has it: `is_admin` is what `context_is_admin` says of a caller for whom `is_admin` is false.
+    const scope: Scope = { credentials, relations: NO_RELATIONS, row: () => undefined };
+    const isKnown = this.#parts.rules.expressions.has(ADMIN_RULE);
+    const isAdmin = credentials.isAdmin ?? (isKnown && testOf(plain, ADMIN_RULE)(NOTHING, scope));
+    const view = new PolicyView(this.#parts, isAdmin ? admin : plain, credentials, isAdmin);
     this.#views.set(credentials, view);
     return view;
   }
 
-  /** As Neutron has it: `is_admin` is what `context_is_admin` says of a caller for whom `is_admin` is false. */
-  #isAdmin(credentials: Credentials): boolean {
-    const rules = this.#class({ ...classOf(credentials), isAdmin: false });
-    const scope: Scope = { credentials, relations: NO_RELATIONS, row: () => undefined };
-    return this.#parts.rules.expressions.has('context_is_admin') && testOf(rules, 'context_is_admin')(NOTHING, scope);
-  }
-
-  #class(callers: CallerClass): ClassRules {
-    const key = `${callers.isAdmin}\n${callers.systemScope ?? ''}\n${callers.roles.join('\n')}`;
+  #class({ roles, systemScope }: Credentials): CallerClasses {
+    const key = JSON.stringify([systemScope, roles]);
     const known = this.#classes.get(key);
     if (known !== undefined) return known;
     if (this.#classes.size >= CLASSES_MAX) this.#classes.clear();
+    const admin = this.#rules({ roles, systemScope, isAdmin: true });
+    const plain = this.#rules({ roles, systemScope, isAdmin: false });
+    this.#classes.set(key, { admin, plain });
+    return { admin, plain };
+  }
+
+  #rules(callers: CallerClass): ClassRules {
     const conditionOf = createConditions(this.#parts.rules, callers);
-    const made: ClassRules = { conditionOf, tests: new Map(), byRule: new Map(), hidden: new Map() };
-    this.#classes.set(key, made);
-    return made;
+    return { conditionOf, tests: new Map(), byRule: new Map(), hidden: new Map() };
   }
 }
 
@@ -223,10 +229,6 @@ function testOf(rules: ClassRules, rule: string): Test {
   const test = compileCondition(rules.conditionOf(rule), rules.tests);
   rules.byRule.set(rule, test);
   return test;
-}
-
-function classOf({ roles, systemScope }: Credentials): Pick<CallerClass, 'roles' | 'systemScope'> {
-  return { roles, systemScope };
 }
 
 /** Types whose lists no index serves, whoever asks. */

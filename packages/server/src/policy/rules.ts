@@ -9,7 +9,10 @@ export type RuleDefault = {
   readonly check: RuleText;
   /** One sentence for people. */
   readonly description: string;
-  /** Of a rule about an attribute in an update. `changed`: asked only if the value is another than before; absent: whenever it was given. */
+  /**
+   * Of a rule about an attribute in an update. `changed`: asked only if the value is another than before, or the caller may not see that it is not; absent:
+   * whenever it was given. An override of the check leaves it as it is.
+   */
   readonly asked?: 'changed';
 };
 
