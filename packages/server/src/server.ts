@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
-import type { ResourceModel } from '@cable/model';
+import type { Registry } from '@cable/model';
 import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
 import type { ServiceDeps, Settings } from './engine/context.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
-import { ResourceIndex } from './engine/registry.ts';
+import { ResourceRegistry } from './engine/registry.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
 import { HostPlane } from './hosts/host-plane.ts';
@@ -34,7 +34,8 @@ const STALLED_MS = 30_000;
 
 export type ServerOptions = {
   readonly store: Store;
-  readonly resources: readonly ResourceModel[];
+  /** What is loaded at the start. */
+  readonly registry: Registry;
   readonly authenticate: Authenticator;
   readonly settings: Settings;
   readonly log: Logger;
@@ -86,7 +87,7 @@ async function halt({ abort, tables, history, plane, app }: Running): Promise<vo
 async function build(options: ServerOptions, running: Running): Promise<CableServer> {
   const { log, now = () => new Date(), monotonicMs = () => performance.now() } = options;
   const { abort } = running;
-  const resources = new ResourceIndex(options.resources);
+  const resources = new ResourceRegistry(options.registry);
   const addresses = new AddressBook();
   // What finds another history is built on what it is told of; so it is told by way of these.
   const told: { reopened: () => void; fell: () => void; marked: (mark: KeyValue) => void } = {

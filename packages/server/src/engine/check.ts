@@ -1,13 +1,13 @@
 import { parseIp } from '@cable/model';
 import { isHostAddress, prefixOf } from '../resources/subnet.ts';
 import type { Tables } from '../tables.ts';
-import type { ResourceIndex } from './registry.ts';
+import type { ResourceRegistry } from './registry.ts';
 
 /** One broken promise of the store's content, for people. */
 export type Violation = { readonly rule: string; readonly object: string; readonly detail: string };
 
 /** Looks at everything: references lead somewhere, no address, MAC or VNI is taken twice, addresses fit their subnets. Empty: all is well. */
-export function checkInvariants(tables: Tables, resources: ResourceIndex): readonly Violation[] {
+export function checkInvariants(tables: Tables, resources: ResourceRegistry): readonly Violation[] {
   return [
     ...checkReferences(tables, resources),
     ...checkUnique('an address is taken once in a subnet', addressesOf(tables)),
@@ -31,13 +31,13 @@ function checkUnique(rule: string, claims: Iterable<Claim>): readonly Violation[
   return violations;
 }
 
-function checkReferences(tables: Tables, resources: ResourceIndex): readonly Violation[] {
+function checkReferences(tables: Tables, resources: ResourceRegistry): readonly Violation[] {
   const violations: Violation[] = [];
   for (const resource of resources.all.filter((one) => one.stored)) {
-    for (const row of tables.any(resource.name).values()) {
+    for (const row of tables.any(resource.type).values()) {
       for (const { attribute, type, id } of resources.heldBy(resource, row)) {
         if (tables.any(type).get(id) !== undefined) continue;
-        const object = `${resource.name}/${row.id}`;
+        const object = `${resource.type}/${row.id}`;
         violations.push({ rule: 'a reference leads somewhere', object, detail: `${attribute}: no ${type} ${id}` });
       }
     }

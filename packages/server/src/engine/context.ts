@@ -6,7 +6,7 @@ import type { Tables } from '../tables.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { HookTable } from './module.ts';
 import type { TxnPlan } from './plan.ts';
-import type { ResourceIndex } from './registry.ts';
+import type { ResourceRegistry } from './registry.ts';
 
 /** What the operator chose. */
 export type Settings = {
@@ -18,7 +18,7 @@ export type Settings = {
 export type ServiceDeps = {
   readonly store: Pick<Store, 'list' | 'txn'>;
   readonly tables: Tables;
-  readonly resources: ResourceIndex;
+  readonly resources: ResourceRegistry;
   readonly hooks: HookTable;
   readonly addresses: AddressBook;
   /** Keys that a transaction under way on this server is about to claim. */

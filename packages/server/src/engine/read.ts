@@ -53,8 +53,8 @@ export function showOne(deps: Deps, resource: ResourceModel, id: string, caller:
 /** The row of an object that the caller may see. Throws `NotFound`. */
 export function rowFor(deps: Deps, resource: ResourceModel, id: string, caller: Caller): AnyObject {
   const row = resource.stored
-    ? deps.tables.any(resource.name).get(id)
-    : deps.hooks[resource.name]?.rows?.(deps.tables).find((one) => one.id === id);
+    ? deps.tables.any(resource.type).get(id)
+    : deps.hooks[resource.type]?.rows?.(deps.tables).find((one) => one.id === id);
   if (row === undefined || !canSee(deps, resource, row, caller)) throw notFound(resource, id);
   return row;
 }
@@ -66,7 +66,7 @@ export function present(deps: Deps, resource: ResourceModel, row: AnyObject): An
 }
 
 function computedOf(deps: Deps, resource: ResourceModel, row: AnyObject): Shown {
-  return deps.hooks[resource.name]?.present?.(deps.tables, row) ?? NONE;
+  return deps.hooks[resource.type]?.present?.(deps.tables, row) ?? NONE;
 }
 
 /** Neutron's words: `Network <id> could not be found.` */
@@ -87,8 +87,8 @@ function candidates(
   filters: readonly Filter[],
   caller: Caller,
 ): readonly AnyObject[] {
-  if (!resource.stored) return deps.hooks[resource.name]?.rows?.(deps.tables) ?? [];
-  const table = deps.tables.any(resource.name);
+  if (!resource.stored) return deps.hooks[resource.type]?.rows?.(deps.tables) ?? [];
+  const table = deps.tables.any(resource.type);
   const byId = filters.find((filter) => filter.attribute === 'id');
   if (byId !== undefined) return [...new Set(byId.values)].flatMap((id) => table.get(id) ?? []);
   const narrowest = narrowestOf(deps, resource, filters);
@@ -104,12 +104,12 @@ type Lookup = { readonly index: string; readonly values: readonly string[]; read
 
 /** The index with the fewest rows among those that the filters allow; undefined: none. */
 function narrowestOf({ tables }: Deps, resource: ResourceModel, filters: readonly Filter[]): Lookup | undefined {
-  const table = tables.any(resource.name);
+  const table = tables.any(resource.type);
   let narrowest: Lookup | undefined;
   for (const { attribute, property, values, substring } of filters) {
     const index = property === null ? attribute : `${attribute}.${property}`;
     // An index has no rows without a value: an empty filter must look at all.
-    if (substring || values.includes('') || !tables.hasIndex(resource.name, index)) continue;
+    if (substring || values.includes('') || !tables.hasIndex(resource.type, index)) continue;
     const count = values.reduce((sum, value) => sum + table.count(index, value), 0);
     if (narrowest === undefined || count < narrowest.count) narrowest = { index, values, count };
   }
@@ -122,7 +122,7 @@ function partsOfOwned({ tables }: Deps, resource: ResourceModel, caller: Caller)
   const type = through === undefined ? undefined : resource.attributes[through]?.reference?.type;
   if (through === undefined || type === undefined) return [];
   const owned = tables.any(type).by('project_id', caller.projectId);
-  return owned.flatMap((target) => tables.any(resource.name).by(through, target.id));
+  return owned.flatMap((target) => tables.any(resource.type).by(through, target.id));
 }
 
 function unique(rows: readonly AnyObject[]): readonly AnyObject[] {

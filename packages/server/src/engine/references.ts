@@ -12,7 +12,7 @@ function heldReferences(
   object: Readonly<Record<string, unknown>>,
 ): readonly HeldReference[] {
   const declared = deps.resources.heldBy(resource, object);
-  const extra = deps.hooks[resource.name]?.references?.(object as AnyObject) ?? [];
+  const extra = deps.hooks[resource.type]?.references?.(object as AnyObject) ?? [];
   return [...declared, ...extra];
 }
 
@@ -57,11 +57,11 @@ function add(context: WriteContext, resource: ResourceModel, id: string, referen
     return;
   }
   plan.requireExists(reference.type, reference.id);
-  plan.addReference(reference.type, reference.id, resource.name, id);
+  plan.addReference(reference.type, reference.id, resource.type, id);
 }
 
 function remove(context: WriteContext, resource: ResourceModel, id: string, reference: HeldReference): void {
   const { plan, timestamp } = context;
   if (reference.onDelete === 'cascade') plan.revise(reference.type, reference.id, timestamp);
-  else plan.removeReference(reference.type, reference.id, resource.name, id);
+  else plan.removeReference(reference.type, reference.id, resource.type, id);
 }

@@ -21,8 +21,8 @@ export async function createObjects(
   given: readonly Attributes[],
   caller: Caller,
 ): Promise<readonly AnyObject[]> {
-  const starts = given.map((attributes) => startObject(deps, attributes, caller));
-  const hooks = deps.hooks[resource.name];
+  const starts = given.map((attributes) => startObject(deps, resource, attributes, caller));
+  const hooks = deps.hooks[resource.type];
   for (const projectId of new Set(starts.map((one) => one.project_id))) {
     await hooks?.prepare?.(deps, caller, projectId, false);
   }
@@ -39,7 +39,7 @@ export async function updateObject(
   caller: Caller,
   ifRevision: number | null = null,
 ): Promise<AnyObject> {
-  return deps.lock.run([objectKey(resource.name, id)], () =>
+  return deps.lock.run([objectKey(resource.type, id)], () =>
     transact(deps, (plan, attempt) => {
       const context = contextOf(deps, plan, attempt, caller);
       const before = writableRow(deps, resource, id, caller, 'update');
@@ -65,8 +65,8 @@ export async function deleteObject(
     planDelete(context, resource, row);
   };
   const locks = [
-    objectKey(resource.name, id),
-    ...parentKeys(deps, resource, deps.tables.any(resource.name).get(id) ?? {}),
+    objectKey(resource.type, id),
+    ...parentKeys(deps, resource, deps.tables.any(resource.type).get(id) ?? {}),
   ];
   await deps.lock.run(locks, async () => {
     try {
@@ -83,14 +83,25 @@ export async function deleteObject(
 /** Plans the creation of one object; answers it. Also for services that create objects of their own. */
 export function planCreate(context: WriteContext, resource: ResourceModel, given: Given<AnyObject>): AnyObject {
   const { deps, plan, timestamp } = context;
-  const hooks = deps.hooks[resource.name];
+  const hooks = deps.hooks[resource.type];
   const standard = resource.standard ? { created_at: timestamp, updated_at: timestamp, revision_number: 1 } : {};
   const derived = hooks?.create?.(context, given) ?? {};
   const object = complete(resource, { ...given, ...derived, ...standard });
+  if (resource.key !== 'id') takeKey(context, resource, object.id);
   planReferences(context, resource, object.id, undefined, object);
-  plan.create(resource.name, object);
+  plan.create(resource.type, object);
   hooks?.created?.(context, object);
   return object;
+}
+
+/** A key that a client chose may be another object's. */
+function takeKey({ plan }: WriteContext, { type, key, label }: ResourceModel, id: string): void {
+  if (plan.get(type, id) !== undefined) {
+    throw new CableError('HTTPConflict', `There is a ${label} with ${key} ${id.slice(0, 300)} already.`, {
+      fields: { id },
+    });
+  }
+  plan.requireAbsent(objectKey(type, id));
 }
 
 /** Plans a change of one object; answers the object after it. Writes nothing when nothing changes. */
@@ -101,7 +112,7 @@ export function planUpdate(
   changes: Attributes,
 ): AnyObject {
   const merged = { ...before, ...changes };
-  const corrected = context.deps.hooks[resource.name]?.update?.(context, before, merged) ?? {};
+  const corrected = context.deps.hooks[resource.type]?.update?.(context, before, merged) ?? {};
   const after = { ...merged, ...corrected };
   if (JSON.stringify(after) === JSON.stringify(before)) return before;
   const object = {
@@ -110,23 +121,23 @@ export function planUpdate(
     revision_number: Number(before['revision_number'] ?? 0) + 1,
   };
   planReferences(context, resource, object.id, before, object);
-  context.plan.replace(resource.name, object);
+  context.plan.replace(resource.type, object);
   return object;
 }
 
 /** Plans the deletion of one object and of what cascades from it. */
 export function planDelete(context: WriteContext, resource: ResourceModel, row: AnyObject): void {
   const { deps, plan, tables } = context;
-  if (plan.deletes(resource.name, row.id)) return;
-  deps.hooks[resource.name]?.delete?.(context, row);
-  plan.delete(resource.name, row.id);
-  const all = deps.resources.holdersOf(resource.name);
+  if (plan.deletes(resource.type, row.id)) return;
+  deps.hooks[resource.type]?.delete?.(context, row);
+  plan.delete(resource.type, row.id);
+  const all = deps.resources.holdersOf(resource.type);
   for (const { holder, index } of all.filter((one) => one.onDelete === 'restrict')) {
-    if (tables.any(holder.name).by(index, row.id).length > 0) throw inUse(deps, resource, row, holder.name);
-    plan.requireUnreferenced(resource.name, row.id, holder.name);
+    if (tables.any(holder.type).by(index, row.id).length > 0) throw inUse(deps, resource, row, holder.type);
+    plan.requireUnreferenced(resource.type, row.id, holder.type);
   }
   for (const { holder, index } of all.filter((one) => one.onDelete === 'cascade')) {
-    for (const part of tables.any(holder.name).by(index, row.id)) planDelete(context, holder, part);
+    for (const part of tables.any(holder.type).by(index, row.id)) planDelete(context, holder, part);
   }
   planReferences(context, resource, row.id, row, undefined);
 }
@@ -151,12 +162,17 @@ export function writableRow(
 ): AnyObject {
   const row = rowFor(deps, resource, id, caller);
   if (canWrite(row, caller) || (verb === 'delete' && isOwnedThrough(deps, resource, row, caller))) return row;
-  throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.name} is disallowed by policy`, {
+  throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.type} is disallowed by policy`, {
     fields: { id },
   });
 }
 
-function startObject(deps: ServiceDeps, attributes: Attributes, caller: Caller): Given<AnyObject> {
+function startObject(
+  deps: ServiceDeps,
+  resource: ResourceModel,
+  attributes: Attributes,
+  caller: Caller,
+): Given<AnyObject> {
   const projectId = attributes['project_id'] ?? caller.projectId;
   if (typeof projectId !== 'string' || projectId === '') {
     throw new CableError('HTTPBadRequest', 'Invalid input for project_id. Reason: the project is not known.');
@@ -167,7 +183,9 @@ function startObject(deps: ServiceDeps, attributes: Attributes, caller: Caller):
       "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges",
     );
   }
-  return { ...attributes, id: deps.newId(), project_id: projectId };
+  if (resource.key === 'id') return { ...attributes, id: deps.newId(), project_id: projectId };
+  const id = String(attributes[resource.key] ?? deps.newId());
+  return { ...attributes, id, [resource.key]: id, project_id: projectId };
 }
 
 /** All or none, in one transaction; many are planned in turns. */
@@ -199,8 +217,8 @@ async function createTogether(
 }
 
 async function deleteParts(deps: ServiceDeps, resource: ResourceModel, id: string, caller: Caller): Promise<void> {
-  for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.name)) {
-    if (onDelete === 'cascade') await deleteMany(deps, holder, deps.tables.any(holder.name).by(index, id), caller);
+  for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.type)) {
+    if (onDelete === 'cascade') await deleteMany(deps, holder, deps.tables.any(holder.type).by(index, id), caller);
   }
 }
 
@@ -215,7 +233,7 @@ async function deleteMany(
     await transact(deps, (plan, attempt) => {
       const context = contextOf(deps, plan, attempt, caller);
       for (const { id } of rows.slice(at, at + size)) {
-        const row = deps.tables.any(resource.name).get(id);
+        const row = deps.tables.any(resource.type).get(id);
         if (row !== undefined) planDelete(context, resource, row);
       }
     });
@@ -228,8 +246,7 @@ function complete(
   given: Readonly<Record<string, unknown>> & { readonly id: string },
 ): AnyObject {
   const object: Record<string, unknown> = { id: given.id };
-  for (const [name, attribute] of Object.entries(resource.attributes)) {
-    if (attribute.computed || attribute.aliasOf !== undefined) continue;
+  for (const [name, attribute] of Object.entries(resource.storedAttributes)) {
     object[name] = given[name] ?? attribute.default ?? null;
   }
   return object as AnyObject;
@@ -254,7 +271,7 @@ function checkRevision(row: AnyObject, ifRevision: number | null): void {
 }
 
 function inUse(deps: ServiceDeps, resource: ResourceModel, row: AnyObject, holderType: string): CableError {
-  const own = deps.hooks[resource.name]?.inUse?.(row, holderType);
+  const own = deps.hooks[resource.type]?.inUse?.(row, holderType);
   if (own !== undefined) return own;
   const { plural } = deps.resources.named(holderType);
   return new CableError('InUse', `${resource.label} ${row.id} is in use by ${plural}.`, { label: resource.label });
