@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
-import type { ResourceModel } from '@cable/model';
+import type { Registry } from '@cable/model';
 import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
 import { CatchUp } from './engine/catch-up.ts';
@@ -9,7 +9,7 @@ import type { EngineDeps, Settings } from './engine/context.ts';
 import { ensureFormat } from './engine/format.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
 import { createKeyMaker } from './engine/keys-of.ts';
-import { ResourceIndex } from './engine/registry.ts';
+import { ResourceRegistry } from './engine/registry.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
 import { HostPlane } from './hosts/host-plane.ts';
@@ -35,7 +35,8 @@ const STALLED_MS = 30_000;
 
 export type ServerOptions = {
   readonly store: Store;
-  readonly resources: readonly ResourceModel[];
+  /** What is loaded at the start. */
+  readonly registry: Registry;
   readonly authenticate: Authenticator;
   readonly settings: Settings;
   /** False: no other process can have the store open. Default: true. */
@@ -89,7 +90,7 @@ async function halt({ abort, tables, history, plane, app }: Running): Promise<vo
 async function build(options: ServerOptions, running: Running): Promise<CableServer> {
   const { log, now = () => new Date(), monotonicMs = () => performance.now() } = options;
   const { abort } = running;
-  const resources = new ResourceIndex(options.resources);
+  const resources = new ResourceRegistry(options.registry);
   const addresses = new AddressBook();
   // What finds another history is built on what it is told of; so it is told by way of these.
   const told: { reopened: () => void; fell: () => void; marked: (mark: KeyValue) => void } = {

@@ -1,5 +1,3 @@
-import type { ResourceObject, ResourceView } from '../declaration.ts';
-
 /** A machine that runs the agent. Its id is its name; it makes itself known with `PUT /cable/v1/hosts/{host}`. */
 export const hostResource = {
   name: 'host',
@@ -91,8 +89,3 @@ export const agentResource = {
     },
   },
 } as const;
-
-/** As stored. */
-export type Host = ResourceObject<typeof hostResource>;
-/** As shown to an admin. */
-export type HostView = ResourceView<typeof hostResource>;

@@ -1,5 +1,3 @@
-import type { ResourceObject, ResourceView } from '../declaration.ts';
-
 /** Neutron's router. Its interfaces are ports with device_owner `network:router_interface` and the router's id as device_id. */
 export const routerResource = {
   name: 'router',
@@ -11,7 +9,6 @@ export const routerResource = {
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
   stored: true,
-  extension: 'router',
   actions: [
     {
       name: 'add_router_interface',
@@ -59,23 +56,5 @@ export const routerResource = {
       default: 'ACTIVE',
       description: 'The state.',
     },
-    routes: {
-      type: 'list',
-      maxLength: 30,
-      write: 'update',
-      default: [],
-      filter: false,
-      extension: 'extraroute',
-      items: {
-        type: 'object',
-        properties: { destination: { type: 'cidr', required: true }, nexthop: { type: 'ip', required: true } },
-      },
-      description: 'Extra routes; each next hop must be in an attached subnet.',
-    },
   },
 } as const;
-
-/** As stored. */
-export type Router = ResourceObject<typeof routerResource>;
-/** As shown to an admin. */
-export type RouterView = ResourceView<typeof routerResource>;

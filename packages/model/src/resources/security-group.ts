@@ -1,5 +1,3 @@
-import type { ResourceObject, ResourceView } from '../declaration.ts';
-
 /** Neutron's security group: a set of rules that ports share. */
 export const securityGroupResource = {
   name: 'security_group',
@@ -11,7 +9,6 @@ export const securityGroupResource = {
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
   stored: true,
-  extension: 'security-group',
   attributes: {
     name: {
       type: 'string',
@@ -42,7 +39,6 @@ export const securityGroupRuleResource = {
   verbs: ['list', 'show', 'create', 'delete'],
   standard: true,
   stored: true,
-  extension: 'security-group',
   attributes: {
     security_group_id: {
       type: 'uuid',
@@ -109,10 +105,3 @@ export const securityGroupRuleResource = {
     },
   },
 } as const;
-
-/** As stored. */
-export type SecurityGroup = ResourceObject<typeof securityGroupResource>;
-/** As shown to an admin. */
-export type SecurityGroupView = ResourceView<typeof securityGroupResource>;
-/** As stored. */
-export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource>;

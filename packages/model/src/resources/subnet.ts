@@ -1,5 +1,3 @@
-import type { ResourceObject, ResourceView } from '../declaration.ts';
-
 /** Neutron's subnet: a prefix of addresses in a network. */
 export const subnetResource = {
   name: 'subnet',
@@ -79,8 +77,3 @@ export const subnetResource = {
     },
   },
 } as const;
-
-/** As stored. */
-export type Subnet = ResourceObject<typeof subnetResource>;
-/** As shown to an admin. */
-export type SubnetView = ResourceView<typeof subnetResource>;

@@ -8,7 +8,7 @@ import type { KeyedLock } from './keyed-lock.ts';
 import type { KeyMaker } from './keys-of.ts';
 import type { ModuleTable } from './module.ts';
 import type { Plan } from './plan.ts';
-import type { ResourceIndex } from './registry.ts';
+import type { ResourceRegistry } from './registry.ts';
 
 /** What the operator chose. */
 export type Settings = {
@@ -20,7 +20,7 @@ export type Settings = {
 export type EngineDeps = {
   readonly store: Pick<Store, 'txn' | 'listPages'>;
   readonly tables: Tables;
-  readonly resources: ResourceIndex;
+  readonly resources: ResourceRegistry;
   readonly modules: ModuleTable;
   readonly keys: KeyMaker;
   readonly addresses: AddressBook;
@@ -61,4 +61,12 @@ export type Planning = {
 };
 
 /** What an action does: answers the body. */
-export type ActionHandler = (deps: EngineDeps, id: string, body: Attributes, asked: Asked) => Promise<unknown>;
+export type ActionHandler = (
+  deps: EngineDeps,
+  /** Empty for an action on the collection. */
+  id: string,
+  body: Attributes,
+  asked: Asked,
+  /** What the path of the request has in its places, by name. */
+  parameters: Readonly<Record<string, string | undefined>>,
+) => Promise<unknown>;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { BUILT_IN_RESOURCES } from '@cable/model';
+import { BUILT_IN_REGISTRY } from '@cable/model';
 import { openStore, type Store } from '@cable/store';
 import { noauth } from '../http/auth.ts';
 import { DERIVED, FORMAT, serverKey } from '../keys.ts';
@@ -39,7 +39,7 @@ async function openOld(t: TestContext): Promise<Store> {
 /** Time that a wait passes quickly. */
 function start(store: Store, isStoreShared = false, monotonicMs = () => performance.now()): Promise<CableServer> {
   const settings = { underlayMtuBytes: 1500 };
-  const options = { store, resources: BUILT_IN_RESOURCES, authenticate: noauth(), settings, log: silentLogger() };
+  const options = { store, registry: BUILT_IN_REGISTRY, authenticate: noauth(), settings, log: silentLogger() };
   return startServer({ ...options, isStoreShared, monotonicMs });
 }
 

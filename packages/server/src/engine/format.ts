@@ -96,10 +96,10 @@ async function remakeKeys(deps: FormatDeps): Promise<void> {
   await commit(store, [{ kind: 'deletePrefix', prefix: DERIVED }]);
   let ops: Op[] = [];
   let bytes = 0;
-  for (const { name, stored } of resources.all) {
-    for (const row of stored ? tables.any(name).values() : []) {
+  for (const { type, stored } of resources.all) {
+    for (const row of stored ? tables.any(type).values() : []) {
       if (turns.due()) await turns.next();
-      const own = [...keys.keysOf(name, row, look)].map(([key, { value }]): Op => ({ kind: 'put', key, value }));
+      const own = [...keys.keysOf(type, row, look)].map(([key, { value }]): Op => ({ kind: 'put', key, value }));
       const more = txnBytes([], own);
       if (ops.length + own.length >= MAX_TXN_OPS || bytes + more > MAX_TXN_BYTES / 2) {
         await commit(store, ops);

@@ -36,7 +36,7 @@ export async function updateObject(
   asked: Asked,
   ifRevision: number | null = null,
 ): Promise<AnyObject> {
-  return deps.lock.run([objectKey(resource.name, id)], asked, () =>
+  return deps.lock.run([objectKey(resource.type, id)], asked, () =>
     transact(deps, asked, (planning) => {
       const before = writableRow(planning, resource, id, 'update');
       checkRevision(before, ifRevision);
@@ -59,8 +59,8 @@ export async function deleteObject(
     checkRevision(row, ifRevision);
     planDelete(planning, resource, row);
   };
-  const row = deps.tables.any(resource.name).get(id) ?? {};
-  const locks = [objectKey(resource.name, id), ...parentKeys(deps, resource, row)];
+  const row = deps.tables.any(resource.type).get(id) ?? {};
+  const locks = [objectKey(resource.type, id), ...parentKeys(deps, resource, row)];
   await deps.lock.run(locks, asked, async () => {
     try {
       await transact(deps, asked, build);
@@ -76,7 +76,7 @@ export async function deleteObject(
 /** Plans the creation of one object; answers it. Also for objects that others make. */
 export function planCreate(planning: Planning, resource: ResourceModel, given: Given<AnyObject>): AnyObject {
   const { deps, plan } = planning;
-  const contributions = contributionsOf(deps.modules, resource.name);
+  const contributions = contributionsOf(deps.modules, resource.type);
   const standard = resource.standard
     ? { created_at: plan.timestamp, updated_at: plan.timestamp, revision_number: 1 }
     : {};
@@ -84,10 +84,19 @@ export function planCreate(planning: Planning, resource: ResourceModel, given: G
   for (const one of contributions) derived = { ...derived, ...one.derive?.(planning, derived) };
   const object = complete(resource, { ...derived, ...standard });
   for (const one of contributions) one.check?.(plan, object, undefined);
-  plan.create(resource.name, object);
+  refuseKnownKey(planning, resource, object.id);
+  plan.create(resource.type, object);
   reviseParents(planning, resource, undefined, object);
   for (const one of contributions) one.created?.(planning, object);
   return object;
+}
+
+/** A key that a client chose may be another object's. */
+function refuseKnownKey({ plan }: Planning, { type, key, label }: ResourceModel, id: string): void {
+  if (key === 'id' || plan.get(type, id) === undefined) return;
+  throw new CableError('HTTPConflict', `There is a ${label} with ${key} ${id.slice(0, 300)} already.`, {
+    fields: { id },
+  });
 }
 
 /** Plans a change of one object; answers the object after it. Writes nothing when nothing changes. */
@@ -98,27 +107,27 @@ export function planUpdate(
   changes: Attributes,
 ): AnyObject {
   const { deps, plan } = planning;
-  const contributions = contributionsOf(deps.modules, resource.name);
+  const contributions = contributionsOf(deps.modules, resource.type);
   let after: AnyObject = { ...before, ...changes };
   for (const one of contributions) after = { ...after, ...one.change?.(planning, before, after) };
   if (JSON.stringify(after) === JSON.stringify(before)) return before;
   for (const one of contributions) one.check?.(plan, after, before);
   reviseParents(planning, resource, before, after);
-  return plan.replace(resource.name, after);
+  return plan.replace(resource.type, after);
 }
 
 /** Plans the deletion of one object and of what cascades from it. */
 export function planDelete(planning: Planning, resource: ResourceModel, row: AnyObject): void {
   const { deps, plan } = planning;
-  if (plan.deletes(resource.name, row.id)) return;
-  for (const one of contributionsOf(deps.modules, resource.name)) one.remove?.(planning, row);
-  plan.delete(resource.name, row.id);
-  const all = deps.resources.holdersOf(resource.name);
+  if (plan.deletes(resource.type, row.id)) return;
+  for (const one of contributionsOf(deps.modules, resource.type)) one.remove?.(planning, row);
+  plan.delete(resource.type, row.id);
+  const all = deps.resources.holdersOf(resource.type);
   for (const { holder, index } of all.filter((one) => one.onDelete === 'restrict')) {
-    if (plan.by(holder.name, index, row.id).length > 0) throw inUse(deps, resource, row, holder.name);
+    if (plan.by(holder.type, index, row.id).length > 0) throw inUse(deps, resource, row, holder.type);
   }
   for (const { holder, index } of all.filter((one) => one.onDelete === 'cascade')) {
-    for (const part of plan.by(holder.name, index, row.id)) planDelete(planning, holder, part);
+    for (const part of plan.by(holder.type, index, row.id)) planDelete(planning, holder, part);
   }
   reviseParents(planning, resource, row, undefined);
 }
@@ -134,7 +143,7 @@ export function writableRow(
   if (canWrite(row, caller)) return row;
   const look = { resources: deps.resources, look: plan };
   if (verb === 'delete' && isOwnedThrough(look, resource, row, caller)) return row;
-  throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.name} is disallowed by policy`, {
+  throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.type} is disallowed by policy`, {
     fields: { id },
   });
 }
@@ -157,8 +166,12 @@ function startObject(
     );
   }
   const start = { ...attributes, project_id: projectId };
+  if (resource.key !== 'id') {
+    const id = String(attributes[resource.key] ?? deps.newId());
+    return { ...start, id, [resource.key]: id };
+  }
   if (idempotencyKey === null) return { ...start, id: deps.newId() };
-  const id = repeatableId(caller, resource.name, idempotencyKey, place);
+  const id = repeatableId(caller, resource.type, idempotencyKey, place);
   return { ...start, id, [REQUEST]: requestOf(start) };
 }
 
@@ -203,8 +216,8 @@ function unknownOutcome(starts: readonly Given<AnyObject>[], err: unknown): unkn
 }
 
 async function deleteParts(deps: EngineDeps, resource: ResourceModel, id: string, asked: Asked): Promise<void> {
-  for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.name)) {
-    if (onDelete === 'cascade') await deleteMany(deps, holder, deps.tables.any(holder.name).by(index, id), asked);
+  for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.type)) {
+    if (onDelete === 'cascade') await deleteMany(deps, holder, deps.tables.any(holder.type).by(index, id), asked);
   }
 }
 
@@ -218,7 +231,7 @@ async function deleteMany(
   for (let at = 0; at < rows.length; at += size) {
     await transact(deps, asked, (planning) => {
       for (const { id } of rows.slice(at, at + size)) {
-        const row = planning.plan.get(resource.name, id);
+        const row = planning.plan.get(resource.type, id);
         if (row !== undefined) planDelete(planning, resource, row);
       }
     });
@@ -231,8 +244,7 @@ function complete(
   given: Readonly<Record<string, unknown>> & { readonly id: string },
 ): AnyObject {
   const object: Record<string, unknown> = { id: given.id };
-  for (const [name, attribute] of Object.entries(resource.attributes)) {
-    if (attribute.computed || attribute.aliasOf !== undefined) continue;
+  for (const [name, attribute] of Object.entries(resource.storedAttributes)) {
     object[name] = given[name] ?? attribute.default ?? null;
   }
   for (const name of hiddenOf(given)) object[name] = given[name];
@@ -250,7 +262,7 @@ function parentKeys(
 }
 
 function lockKeys(deps: EngineDeps, resource: ResourceModel, given: Given<AnyObject>): readonly string[] {
-  return contributionsOf(deps.modules, resource.name).flatMap((one) => one.lockKeys?.(given) ?? []);
+  return contributionsOf(deps.modules, resource.type).flatMap((one) => one.lockKeys?.(given) ?? []);
 }
 
 function checkRevision(row: AnyObject, ifRevision: number | null): void {
@@ -262,7 +274,7 @@ function checkRevision(row: AnyObject, ifRevision: number | null): void {
 }
 
 function inUse(deps: EngineDeps, resource: ResourceModel, row: AnyObject, holderType: string): CableError {
-  for (const one of contributionsOf(deps.modules, resource.name)) {
+  for (const one of contributionsOf(deps.modules, resource.type)) {
     const own = one.inUse?.(row, holderType);
     if (own !== undefined) return own;
   }
