@@ -9,6 +9,7 @@ import type { EngineDeps, Settings } from './engine/context.ts';
 import { ensureFormat } from './engine/format.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
 import { createKeyMaker } from './engine/keys-of.ts';
+import { createPermission } from './engine/permission.ts';
 import { ResourceRegistry } from './engine/registry.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
@@ -19,6 +20,7 @@ import { presenceOp } from './hosts/server-writer.ts';
 import { Streams } from './hosts/streams.ts';
 import { createApp } from './http/app.ts';
 import type { Authenticator } from './http/auth.ts';
+import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
@@ -153,6 +155,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     resources,
     modules: MODULES,
     keys,
+    permission: createPermission(resources, DEFAULT_RULES, log.child('policy')),
     addresses,
     reservations: new Set(),
     lock: new KeyedLock(),

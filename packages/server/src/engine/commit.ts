@@ -43,7 +43,7 @@ export async function transact<T>(
     throwIfOver(deps, asked);
     const plan = new Plan({ ...deps, timestamp });
     try {
-      const result = await build({ deps, plan, caller: asked.caller, attempt, isService });
+      const result = await build({ deps, plan, asked, attempt, isService });
       const transaction = plan.transaction();
       if (transaction.ops.length === 0) return result;
       refuseTooLarge(transaction);

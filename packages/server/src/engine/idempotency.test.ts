@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isUuid } from '@cable/model';
+import { credentialsOf } from '../policy/credentials.ts';
 import { assertInvariants, startHarness } from '../testing/harness.ts';
 import { repeatableId, requestOf } from './idempotency.ts';
 import { createObjects } from './write.ts';
@@ -28,18 +29,20 @@ test('a request that is repeated at once and later makes its objects once', asyn
   const network = server.deps.resources.named('network');
   const asked = {
     caller: { projectId: 'p', isAdmin: true },
+    credentials: credentialsOf({ projectId: 'p', isAdmin: true }),
     signal: new AbortController().signal,
     deadlineMs: Number.POSITIVE_INFINITY,
     idempotencyKey: 'once',
   };
-  const bodies = [{ name: 'a' }, { name: 'b' }];
+  const named = (name: string) => ({ attributes: { name }, given: ['name'] });
+  const bodies = [named('a'), named('b')];
   const create = () => createObjects(server.deps, network, bodies, asked);
   const answers = await Promise.all(Array.from({ length: 8 }, create));
   const ids = answers.map((objects) => objects.map(({ id }) => id).join());
   assert.equal(new Set(ids).size, 1);
   assert.equal((await create()).map(({ id }) => id).join(), ids[0]);
   assert.equal(server.tables.of('network').size, 2);
-  const other = createObjects(server.deps, network, [{ name: 'a' }, { name: 'c' }], asked);
+  const other = createObjects(server.deps, network, [named('a'), named('c')], asked);
   await assert.rejects(other, { code: 'IdempotencyKeyReused', status: 422 });
   await assertInvariants(server);
 });

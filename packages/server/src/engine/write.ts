@@ -2,28 +2,34 @@
  * Create, update and delete of any declared resource, and transactions of several objects. One request is one store transaction: the objects, and what is made of
  * them (references, claims, marks), all compared with what the tables showed; on a conflict it is planned anew.
  */
-import type { Attributes } from '@cable/api';
+import type { Attributes, ParsedObject } from '@cable/api';
 import { startTurns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
+import type { Deed } from '../policy/authorize.ts';
 import { PlanTooLarge, transact } from './commit.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
 import { hiddenOf, REQUEST } from './hidden.ts';
 import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
 import { contributionsOf, type Given } from './module.ts';
-import { rowFor } from './read.ts';
+import { permit } from './permission.ts';
+import { notFound } from './read.ts';
 import { checkReferences, reviseParents } from './references.ts';
-import { canWrite, isOwnedThrough } from './visibility.ts';
 
 /** Creates all or none. */
 export async function createObjects(
   deps: EngineDeps,
   resource: ResourceModel,
-  given: readonly Attributes[],
+  given: readonly ParsedObject[],
   asked: Asked,
 ): Promise<readonly AnyObject[]> {
-  const starts = given.map((attributes, place) => startObject(deps, resource, attributes, asked, place));
-  const keys = starts.flatMap((one) => [...parentKeys(deps, resource, one), ...lockKeys(deps, resource, one)]);
+  const starts = given.map((one, place): Start => {
+    return { object: startObject(deps, resource, one.attributes, asked, place), given: one.given };
+  });
+  const keys = starts.flatMap(({ object }) => [
+    ...parentKeys(deps, resource, object),
+    ...lockKeys(deps, resource, object),
+  ]);
   return deps.lock.run(keys, asked, () => createTogether(deps, resource, starts, asked));
 }
 
@@ -38,7 +44,7 @@ export async function updateObject(
 ): Promise<AnyObject> {
   return deps.lock.run([objectKey(resource.type, id)], asked, () =>
     transact(deps, asked, (planning) => {
-      const before = writableRow(planning, resource, id, 'update');
+      const before = permittedRow(planning, resource, id, (row) => ({ verb: 'update', before: row, changes }));
       checkRevision(before, ifRevision);
       checkReferences(planning, resource, changes);
       return planUpdate(planning, resource, before, changes);
@@ -55,7 +61,7 @@ export async function deleteObject(
   ifRevision: number | null = null,
 ): Promise<void> {
   const build = (planning: Planning): void => {
-    const row = writableRow(planning, resource, id, 'delete');
+    const row = permittedRow(planning, resource, id, (before) => ({ verb: 'delete', before }));
     checkRevision(row, ifRevision);
     planDelete(planning, resource, row);
   };
@@ -132,20 +138,17 @@ export function planDelete(planning: Planning, resource: ResourceModel, row: Any
   reviseParents(planning, resource, row, undefined);
 }
 
-/** A row that the caller may change. Throws `NotFound`, or `PolicyNotAuthorized` when it is visible but another's. */
-export function writableRow(
-  { deps, plan, caller }: Planning,
+/** A row with which the caller may do something. Throws `NotFound`, or `PolicyNotAuthorized` when it is visible but not for that. */
+export function permittedRow(
+  planning: Planning,
   resource: ResourceModel,
   id: string,
-  verb: string,
+  deed: (row: AnyObject) => Deed,
 ): AnyObject {
-  const row = rowFor(deps, resource, id, caller, plan);
-  if (canWrite(row, caller)) return row;
-  const look = { resources: deps.resources, look: plan };
-  if (verb === 'delete' && isOwnedThrough(look, resource, row, caller)) return row;
-  throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.type} is disallowed by policy`, {
-    fields: { id },
-  });
+  const row = planning.plan.get(resource.type, id) as AnyObject | undefined;
+  if (row === undefined) throw notFound(resource, id);
+  permit(planning, resource, id, deed(row));
+  return row;
 }
 
 function startObject(
@@ -175,21 +178,26 @@ function startObject(
   return { ...start, id, [REQUEST]: requestOf(start) };
 }
 
+/** An object to be made, and the names that its client gave. */
+type Start = { readonly object: Given<AnyObject>; readonly given: readonly string[] };
+
 /** All or none, in one transaction; many are planned in turns. */
 async function createTogether(
   deps: EngineDeps,
   resource: ResourceModel,
-  starts: readonly Given<AnyObject>[],
+  starts: readonly Start[],
   asked: Asked,
 ): Promise<readonly AnyObject[]> {
+  const objects = starts.map((one) => one.object);
   const build = async (planning: Planning): Promise<readonly AnyObject[]> => {
-    const repeated = findRepeated(planning.plan, resource, starts);
+    const repeated = findRepeated(planning.plan, resource, objects);
     if (repeated !== undefined) return repeated;
     const turns = startTurns();
     const created: AnyObject[] = [];
-    for (const start of starts) {
-      checkReferences(planning, resource, start);
-      created.push(planCreate(planning, resource, start));
+    for (const { object, given } of starts) {
+      checkReferences(planning, resource, object);
+      permit(planning, resource, object.id, { verb: 'create', object, given });
+      created.push(planCreate(planning, resource, object));
       if (turns.due()) await turns.next();
     }
     return created;
@@ -197,7 +205,7 @@ async function createTogether(
   try {
     return await transact(deps, asked, build);
   } catch (cause) {
-    throw cause instanceof PlanTooLarge ? tooMany(resource, starts.length, cause) : unknownOutcome(starts, cause);
+    throw cause instanceof PlanTooLarge ? tooMany(resource, starts.length, cause) : unknownOutcome(objects, cause);
   }
 }
 

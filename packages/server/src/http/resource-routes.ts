@@ -23,6 +23,7 @@ import type { Asked, EngineDeps } from '../engine/context.ts';
 import { contributionsOf } from '../engine/module.ts';
 import { listObjects, notFound, present, rowFor, showCurrent } from '../engine/read.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
+import { credentialsOf } from '../policy/credentials.ts';
 import type { AuthenticatedCaller, Authenticator } from './auth.ts';
 import { sendList } from './list-answer.ts';
 import { createRouteTable, type Match, type RouteTable } from './route-table.ts';
@@ -212,7 +213,7 @@ const DEADLINE_MS = 30_000;
 
 function askedOf({ options, reply, caller }: Call): Asked {
   const deadlineMs = options.deps.monotonicMs() + DEADLINE_MS;
-  return { caller, signal: goneClient(reply), deadlineMs, idempotencyKey: null };
+  return { caller, credentials: credentialsOf(caller), signal: goneClient(reply), deadlineMs, idempotencyKey: null };
 }
 
 /** Aborts when the client closes its connection (and, without consequence, when it has been answered). */
@@ -240,20 +241,17 @@ async function handleShow({ options, route, stored, caller, params, id }: Call):
 }
 
 async function handleCreate(call: Call): Promise<unknown> {
-  const { options, route, stored, request, caller, place } = call;
+  const { options, route, stored, request, place } = call;
   const { resource } = route;
   const { bulk, objects } = parseCreate(resource, request.body, place);
-  for (const { given } of objects) authorize(stored, { verb: 'create', given }, caller);
-  const attributes = objects.map((one) => one.attributes);
-  const created = await createObjects(options.deps, stored, attributes, askedOf(call));
+  const created = await createObjects(options.deps, stored, objects, askedOf(call));
   const shown = created.map((object) => show(call, object));
   return bulk ? { [resource.plural]: shown } : { [resource.name]: shown[0] };
 }
 
 async function handleUpdate(call: Call): Promise<unknown> {
-  const { options, route, stored, request, caller, id } = call;
-  const { attributes, given } = parseUpdate(route.resource, request.body);
-  authorize(stored, { verb: 'update', given }, caller);
+  const { options, route, stored, request, id } = call;
+  const { attributes } = parseUpdate(route.resource, request.body);
   const updated = await updateObject(options.deps, stored, id, attributes, askedOf(call), ifMatch(request));
   return { [route.resource.name]: show(call, updated) };
 }

@@ -31,7 +31,7 @@ export function attributeRulesOf(
   const byKey = new Map<string, AttributeRule[]>();
   const warnings: string[] = [];
   const heads: ReadonlyMap<string, ResourceModel> = new Map(
-    models.flatMap((model) => VERBS.map((verb) => [`${verb}_${model.name}`, model] as const)),
+    models.flatMap((model) => VERBS.map((verb) => [`${verb}_${model.type}`, model] as const)),
   );
   for (const rule of rules.expressions.keys()) {
     const colon = rule.indexOf(':');
@@ -40,7 +40,7 @@ export function attributeRulesOf(
     if (model === undefined) continue;
     const found = attributeOf(model, rule.slice(colon + 1));
     if (found === undefined) {
-      warnings.push(`policy rule ${rule} is never asked: a ${model.name} has no such attribute`);
+      warnings.push(`policy rule ${rule} is never asked: a ${model.type} has no such attribute`);
       continue;
     }
     const known = byKey.get(key) ?? [];

@@ -19,7 +19,7 @@ import { loadRules, type RuleDefault, type RuleSet } from './rules.ts';
 
 /** What a policy is made of. */
 export type PolicyOptions = {
-  /** A type of which none of these says who may create, get, update or delete has those that its declaration says. */
+  /** A type of which none of these says who may create, get, update or delete has those that its declaration says; so has an attribute. */
   readonly rules: readonly RuleDefault[];
   /** An operator's rules by name, in place of those above or besides them. Absent: none. */
   readonly overrides?: Readonly<Record<string, RuleText>>;
@@ -72,15 +72,25 @@ const NOTHING: TargetObject = {};
 
 /** Loads rules. Throws `PolicyError`, whose message names each rule and place that cannot be understood. */
 export function createPolicy(options: PolicyOptions): Policy {
-  const models = new Map(options.models.map((model) => [model.name, model]));
+  const models = new Map(options.models.map((model) => [model.type, model]));
   const named = new Set(options.rules.map((rule) => rule.name));
-  const bare = options.models.filter((model) => !VERBS.some((verb) => named.has(`${verb}_${model.name}`)));
-  const declared = bare.flatMap((model) => rulesOfDeclaration(model, models));
+  const declared = options.models.flatMap((model) => missingRules(model, models, named));
   const rules = loadRules([...options.rules, ...declared], options.overrides ?? {});
   const attributes = attributeRulesOf(rules, options.models);
-  const relations = new Map(options.models.map((model) => [model.name, relationsOf(model, models)]));
+  const relations = new Map(options.models.map((model) => [model.type, relationsOf(model, models)]));
   const warnings = [...rules.warnings, ...attributes.warnings, ...scanWarnings(rules, models, relations)];
   return new Policy({ rules, models, relations, attributes: attributes.rules }, warnings);
+}
+
+/** Those that the declaration says and nobody else: of a type without rules all, of one that has some those of attributes, e.g. of an extension. */
+function missingRules(
+  model: ResourceModel,
+  models: ReadonlyMap<string, ResourceModel>,
+  named: ReadonlySet<string>,
+): readonly RuleDefault[] {
+  const isBare = !VERBS.some((verb) => named.has(`${verb}_${model.type}`));
+  const declared = rulesOfDeclaration(model, models).filter(({ name }) => !named.has(name));
+  return isBare ? declared : declared.filter(({ name }) => name.includes(':'));
 }
 
 type Parts = {
@@ -240,8 +250,8 @@ function scanWarnings(
   const conditionOf = createConditions(rules, null);
   const warnings: string[] = [];
   for (const model of models.values()) {
-    const rule = `get_${model.name}`;
-    const context = { model, models, relations: relations.get(model.name) ?? NO_RELATIONS, credentials: null };
+    const rule = `get_${model.type}`;
+    const context = { model, models, relations: relations.get(model.type) ?? NO_RELATIONS, credentials: null };
     const reach = reachOf(conditionOf(rule), context, () => false);
     if (reach === 'scan') {
       warnings.push(

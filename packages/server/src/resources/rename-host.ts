@@ -6,7 +6,7 @@ import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { RENAMED_FROM } from '../engine/hidden.ts';
 import type { Contribution } from '../engine/module.ts';
 import { notFound, showOne } from '../engine/read.ts';
-import { planUpdate, writableRow } from '../engine/write.ts';
+import { permittedRow, planUpdate } from '../engine/write.ts';
 import { parseHostName } from '../hosts/parse.ts';
 import { aliveKey, objectKey, vifPrefix } from '../keys.ts';
 import { isAlive } from './host.ts';
@@ -30,7 +30,7 @@ async function renameHost(deps: EngineDeps, id: string, body: Attributes, asked:
   await deps.lock.run([objectKey('host', id), objectKey('host', name)], asked, async () => {
     const step = <T>(act: (planning: Planning, old: Host) => T): Promise<T> => {
       const build = (planning: Planning): T => {
-        writableRow(planning, resource, id, 'update');
+        permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action: 'rename' }));
         return act(planning, deadHost(planning, id));
       };
       return transact(deps, asked, build, { isService: true });

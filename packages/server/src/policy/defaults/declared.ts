@@ -1,7 +1,7 @@
 import type { ResourceModel } from '@cable/model';
 import { actionRule, type RuleDefault } from '../rules.ts';
 
-/** What a declaration says about who may see and write, as rules: for a type that brings no rules of its own. */
+/** What a declaration says about who may see and write, as rules: where there are no others. */
 export function rulesOfDeclaration(
   model: ResourceModel,
   models: ReadonlyMap<string, ResourceModel>,
@@ -9,9 +9,9 @@ export function rulesOfDeclaration(
   const rule = (name: string, check: string): RuleDefault => ({
     name,
     check,
-    description: `As the ${model.name} is declared.`,
+    description: `As the ${model.type} is declared.`,
   });
-  const { name } = model;
+  const { type: name } = model;
   const owners = model.adminOnly ? 'rule:admin_only' : 'rule:admin_or_owner';
   const parts = model.ownedThrough === undefined ? '' : ` or ${ownerOf(model, model.ownedThrough)}`;
   const rules = [
