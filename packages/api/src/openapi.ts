@@ -1,5 +1,5 @@
 import { type Attribute, type AttributeType, type ResourceModel, servedModels, servedName } from '@cable/model';
-import { NATIVE_ROUTES, type NativeRoute } from './native-routes.ts';
+import { NATIVE_ROUTES, type NativeAnswer, type NativeRoute } from './native-routes.ts';
 import { parametersOf, type Route, routesOf } from './routes.ts';
 
 type Json = { readonly [key: string]: unknown };
@@ -16,7 +16,7 @@ export function openApiDocument(resources: readonly ResourceModel[], version: st
   const schemas: Record<string, Json> = { NeutronError: ERROR_SCHEMA };
   for (const resource of servedModels(resources)) {
     const name = servedName(resource);
-    schemas[name] = objectSchema(resource.attributes, () => true);
+    schemas[name] = objectSchema(resource.attributes, ALL);
     if (resource.verbs.includes('create')) schemas[`${name}_create`] = writeSchema(resource, 'create');
     if (resource.verbs.includes('update')) schemas[`${name}_update`] = writeSchema(resource, 'update');
   }
@@ -47,21 +47,35 @@ function operationOf(route: Route): Json {
   };
 }
 
-/** Bodies of the agents' protocol are typed in @cable/model (slices.ts), not here: agents and server are of one version. */
-function nativeOperation({ path, summary, content, adminOnly }: NativeRoute): Json {
-  const parameters = pathParameters(path);
+function nativeOperation({ method, path, summary, query = {}, body, answers, adminOnly }: NativeRoute): Json {
+  const asked = Object.entries(query).map(([name, one]) => ({ name, in: 'query', schema: schemaOf(one) }));
+  const parameters = [...pathParameters(path), ...asked];
   return {
+    operationId: `${method.toLowerCase()}_${path.replaceAll(/\W+/g, '_').replaceAll(/^_|_$/g, '') || 'root'}`,
     tags: [path.startsWith('/cable/v1/hosts/') ? 'agent protocol' : 'server'],
     summary: adminOnly ? `${summary} For admins.` : summary,
     ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body === undefined
+      ? {}
+      : { requestBody: { required: true, content: json(objectSchema(given(body), ALL, true)) } }),
     responses: {
-      [content === null ? 204 : 200]: {
-        description: 'Success.',
-        ...(content === null ? {} : { content: { [content]: {} } }),
-      },
+      ...Object.fromEntries(Object.entries(answers).map(([status, one]) => [status, nativeResponse(one)])),
       default: { description: 'An error.', content: json(ref('NeutronError')) },
     },
   };
+}
+
+function nativeResponse({ description, content, attributes }: NativeAnswer): Json {
+  if (content === undefined) return { description };
+  const schema = attributes === undefined ? {} : { schema: objectSchema(attributes, ALL) };
+  return { description, content: { [content]: schema } };
+}
+
+const ALL = (): boolean => true;
+
+/** As attributes that a request gives. */
+function given(attributes: Readonly<Record<string, Attribute>>): Readonly<Record<string, Attribute>> {
+  return Object.fromEntries(Object.entries(attributes).map(([name, one]) => [name, { write: 'both', ...one }]));
 }
 
 function pathParameters(path: string): readonly Json[] {
@@ -82,12 +96,7 @@ function requestBody({ resource, operation }: Route): Json {
     if (body === undefined) return {};
     return {
       requestBody: {
-        content: json(
-          wrap(
-            bodyKey,
-            objectSchema(body, () => true, true),
-          ),
-        ),
+        content: json(wrap(bodyKey, objectSchema(given(body), ALL, true))),
       },
     };
   }
@@ -103,7 +112,7 @@ function responseContent({ resource, operation, status }: Route): Json {
   if (status === 204) return {};
   if (operation.kind === 'action') {
     const { answer, answerKey } = operation.action;
-    const schema = answer === undefined ? { type: 'object' } : objectSchema(answer, () => true);
+    const schema = answer === undefined ? { type: 'object' } : objectSchema(answer, ALL);
     return { content: json(wrap(answerKey, schema)) };
   }
   const one = ref(servedName(resource));
@@ -179,8 +188,7 @@ function typeOf(attribute: Attribute, base: Json): Json {
 }
 
 function innerSchema(properties: Readonly<Record<string, Attribute>>): Json {
-  const entries = Object.entries(properties).map(([name, inner]) => [name, { write: 'both', ...inner }] as const);
-  return { properties: objectSchema(Object.fromEntries(entries), () => true)['properties'] };
+  return { properties: objectSchema(given(properties), ALL)['properties'] };
 }
 
 const ERROR_SCHEMA: Json = {

@@ -1,13 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BUILT_IN_EXTENSIONS, BUILT_IN_RESOURCES, CableError, defineResource, type ResourceModel } from '@cable/model';
+import {
+  BUILT_IN_EXTENSIONS,
+  BUILT_IN_REGISTRY,
+  BUILT_IN_RESOURCES,
+  CableError,
+  defineResource,
+  type ResourceModel,
+} from '@cable/model';
 import { parseCreate, parseUpdate } from './body.ts';
+import { exampleOf } from './example.ts';
 import { extensionsOf } from './extensions.ts';
 import { openApiDocument } from './openapi.ts';
 import { orderOf } from './page.ts';
 import { matchesFilters, parseListQuery } from './query.ts';
+import { renderReference } from './reference.ts';
 import { routesOf } from './routes.ts';
 import { createShowText, showObject } from './show.ts';
+import { parseValue } from './value.ts';
 
 const ADMIN = { projectId: 'p', isAdmin: true };
 const MEMBER = { projectId: 'p', isAdmin: false };
@@ -137,4 +147,24 @@ test('the list of extensions is that of the loaded ones', () => {
   for (const absent of ['quotas', 'dns-integration', 'external-net', 'qos'])
     assert.ok(!aliases.includes(absent), absent);
   assert.deepEqual(extensionsOf([]), []);
+});
+
+test('every attribute has an example that the API would take', () => {
+  for (const { type, attributes, actions = [] } of BUILT_IN_RESOURCES) {
+    for (const fields of [attributes, ...actions.map((action) => action.body ?? {})]) {
+      for (const [name, attribute] of Object.entries(fields)) {
+        const parsed = parseValue(attribute, exampleOf(attribute));
+        assert.ok(parsed.ok, `${type}.${name}: ${JSON.stringify(parsed)}`);
+      }
+    }
+  }
+});
+
+test('the reference has every route and attribute', () => {
+  const page = renderReference(BUILT_IN_REGISTRY, '<!-- head -->');
+  for (const { method, path, resource } of routesOf(BUILT_IN_RESOURCES)) {
+    assert.ok(page.includes(`| \`${method} ${path}\` |`), path);
+    for (const name of Object.keys(resource.attributes)) assert.ok(page.includes(`| \`${name}\` |`), name);
+  }
+  assert.match(page, /\| `security-group` \|/);
 });

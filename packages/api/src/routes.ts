@@ -1,4 +1,5 @@
 import { type ActionDeclaration, DeclarationError, type ResourceModel, servedModels, type Verb } from '@cable/model';
+import { NATIVE_ROUTES } from './native-routes.ts';
 
 /** One route, derived from a declaration. */
 export type Route = {
@@ -52,14 +53,19 @@ function actionRoute(resource: ResourceModel, action: ActionDeclaration): Route 
 }
 
 function refuseTwice(routes: readonly Route[]): void {
-  const known = new Map<string, Route>();
+  const known = new Map(NATIVE_ROUTES.map((route) => [requestOf(route), 'the server itself']));
   for (const route of routes) {
-    const request = `${route.method} ${route.path.replaceAll(/\{\w+\}/g, '{}')}`;
+    const request = requestOf(route);
     const other = known.get(request);
     if (other !== undefined) {
-      const text = `${route.method} ${route.path} is answered by ${other.resource.type} already`;
+      const text = `${route.method} ${route.path} is answered by ${other} already`;
       throw new DeclarationError(`resource ${route.resource.type}`, text, 'Give one of them another prefix or path.');
     }
-    known.set(request, route);
+    known.set(request, route.resource.type);
   }
+}
+
+/** What two routes may not both have: names of parameters do not matter. */
+function requestOf({ method, path }: Pick<Route, 'method' | 'path'>): string {
+  return `${method} ${path.replaceAll(/\{\w+\}/g, '{}')}`;
 }

@@ -21,7 +21,7 @@ type Kind =
   | readonly (string | number)[]
   | { readonly one: Shape }
   | { readonly each: Shape }
-  | { readonly named: Shape | 'text' | 'any' };
+  | { readonly named: Shape | Scalar };
 
 /** A kind of object: its fields, and which of them must be there. */
 export type Shape = { readonly fields: () => Readonly<Record<string, Kind>>; readonly needs: readonly string[] };

@@ -198,8 +198,15 @@ export type ResourceModel = Resource & {
 
 /** Attributes of every project-owned resource, in Neutron's words. */
 export const STANDARD_ATTRIBUTES = {
-  id: { type: 'uuid', description: 'The ID of the object.' },
-  tenant_id: { type: 'string', aliasOf: 'project_id', write: 'create', maxLength: 255, description: 'The project.' },
+  id: { type: 'uuid', example: '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b', description: 'The ID of the object.' },
+  tenant_id: {
+    type: 'string',
+    aliasOf: 'project_id',
+    write: 'create',
+    maxLength: 255,
+    example: 'f0e1d2c3b4a5968778695a4b3c2d1e0f',
+    description: 'The project.',
+  },
   project_id: {
     type: 'string',
     write: 'create',
@@ -207,6 +214,7 @@ export const STANDARD_ATTRIBUTES = {
     maxLength: 255,
     indexed: true,
     extension: 'project-id',
+    example: 'f0e1d2c3b4a5968778695a4b3c2d1e0f',
     description: 'The project that owns the object.',
   },
   description: {
@@ -215,17 +223,25 @@ export const STANDARD_ATTRIBUTES = {
     default: '',
     maxLength: 255,
     extension: 'standard-attr-description',
+    example: 'of the web shop',
     description: 'A text for people.',
   },
-  created_at: { type: 'timestamp', extension: 'standard-attr-timestamp', description: 'Time of creation (UTC).' },
+  created_at: {
+    type: 'timestamp',
+    extension: 'standard-attr-timestamp',
+    example: '2026-11-26T12:00:00Z',
+    description: 'Time of creation (UTC).',
+  },
   updated_at: {
     type: 'timestamp',
     extension: 'standard-attr-timestamp',
+    example: '2026-11-26T12:00:00Z',
     description: 'Time of the last change (UTC).',
   },
   revision_number: {
     type: 'integer',
     extension: 'standard-attr-revisions',
+    example: 1,
     description: 'Rises with every change of the object.',
   },
 } as const;

@@ -24,6 +24,7 @@ export function defineResource(resource: Resource, { parent, loaded }: DefineCon
     type: resource.type ?? resource.name,
     key,
     attributes,
+    ...(resource.columns === undefined ? {} : { columns: resource.columns.filter((name) => name in attributes) }),
     collection: collectionOf(resource, parent),
     storedAttributes: { ...storedOf(attributes), ...hidden },
     standardised: true,

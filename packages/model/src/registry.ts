@@ -53,7 +53,7 @@ type Part<T> = Readonly<Record<string, T>>;
 const EXTENSION: Shape = {
   fields: () => ({
     ...{ alias: 'text', name: 'text', description: 'text', updated: 'text', requires: 'texts', changes: 'any' },
-    ...{ attributes: 'any', resources: { each: RESOURCE }, actions: 'any' },
+    ...{ attributes: 'any', resources: { each: RESOURCE }, actions: 'any', columns: { named: 'texts' } },
   }),
   needs: ['alias', 'name', 'description', 'updated'],
 };
@@ -115,9 +115,10 @@ function typeOf(resource: Resource): string {
 }
 
 /** Every type that an extension speaks of is there. */
-function checkTargets({ alias, attributes, changes, actions }: ExtensionDeclaration, all: readonly Resource[]): void {
+function checkTargets(extension: ExtensionDeclaration, all: readonly Resource[]): void {
+  const { alias, attributes, changes, actions, columns } = extension;
   const known = new Set(all.map(typeOf));
-  for (const [what, part] of Object.entries({ attributes, changes, actions })) {
+  for (const [what, part] of Object.entries({ attributes, changes, actions, columns })) {
     const stray = Object.keys(part ?? {}).find((type) => !known.has(type) && !(type === '*' && what === 'attributes'));
     if (stray === undefined) continue;
     throw refusal(alias, `${what} name the type ${stray}, which is not there`, 'Load what brings it, or correct it.');
@@ -135,7 +136,16 @@ function extend(resource: Resource, extensions: readonly ExtensionDeclaration[])
     actions.push(...(acts[type] ?? []).map((one) => ({ ...one, extension: alias })));
   }
   for (const { alias, changes = {} } of extensions) changeAttributes(attributes, changes[type] ?? {}, alias, type);
-  return { ...resource, attributes, ...(actions.length > 0 ? { actions } : {}) };
+  return { ...resource, attributes, ...(actions.length > 0 ? { actions } : {}), ...columnsOf(resource, extensions) };
+}
+
+/** Where none are named the columns are derived, those of extensions among them. */
+function columnsOf(resource: Resource, extensions: readonly ExtensionDeclaration[]): Pick<Resource, 'columns'> {
+  const { columns } = resource;
+  const type = typeOf(resource);
+  return columns === undefined
+    ? {}
+    : { columns: [...columns, ...extensions.flatMap((one) => one.columns?.[type] ?? [])] };
 }
 
 function addAttributes(to: Record<string, Attribute>, added: Part<Attribute>, alias: string, type: string): void {

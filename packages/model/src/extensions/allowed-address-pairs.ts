@@ -16,6 +16,7 @@ export const allowedAddressPairsExtension = {
           type: 'object',
           properties: { ip_address: { type: 'ip-or-cidr', required: true }, mac_address: { type: 'mac' } },
         },
+        example: [{ ip_address: '10.0.0.100' }],
         description:
           'Sources the port may send from besides its own; a prefix loses its host bits. The MAC is by default the port’s, and follows it.',
       },

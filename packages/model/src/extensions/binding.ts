@@ -4,6 +4,7 @@ export const bindingExtension = {
   name: 'Port Binding',
   description: 'Which host carries a port, and how it is plugged there.',
   updated: '2026-01-01T00:00:00-00:00',
+  columns: { port: ['binding:host_id'] },
   attributes: {
     port: {
       'binding:host_id': {
@@ -15,6 +16,7 @@ export const bindingExtension = {
         default: '',
         maxLength: 255,
         indexed: true,
+        example: 'node-1',
         description: 'The host that carries the port; empty: none.',
       },
       'binding:vnic_type': {
@@ -31,6 +33,7 @@ export const bindingExtension = {
         writeBy: 'admin',
         seeBy: 'admin',
         default: {},
+        example: { trusted: 'true' },
         description: 'Kept and shown unchanged, for the hypervisor’s driver.',
       },
       'binding:vif_type': {
@@ -44,6 +47,7 @@ export const bindingExtension = {
         type: 'dict',
         computed: true,
         seeBy: 'admin',
+        example: { port_filter: true },
         description: 'Details for the hypervisor’s driver.',
       },
     },

@@ -12,6 +12,7 @@ export const cableGuestExtension = {
         write: 'both',
         default: null,
         maxLength: 63,
+        example: 'web-1',
         description: 'Host name told to the guest (RFC 1123 label); null: made from the name or the ID.',
       },
       'cable:user_data': {
@@ -22,6 +23,7 @@ export const cableGuestExtension = {
         maxLength: 87384,
         filter: false,
         sort: false,
+        example: 'I2Nsb3VkLWNvbmZpZwo=',
         description: 'User data for the guest, in base64, given out by metadata; at most 64 KiB.',
       },
     },

@@ -18,6 +18,8 @@ export type ExtensionDeclaration = {
   /** What it changes in attributes that core or another extension has, by type: each field given takes the place of what was there. */
   readonly changes?: Readonly<Record<string, Readonly<Record<string, Partial<Attribute>>>>>;
   readonly resources?: readonly Resource[];
+  /** Columns that it adds to those which a type names, by type. */
+  readonly columns?: Readonly<Record<string, readonly string[]>>;
   /** Actions that it adds, by type. */
   readonly actions?: Readonly<Record<string, readonly ActionDeclaration[]>>;
 };

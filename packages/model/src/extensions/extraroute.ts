@@ -17,6 +17,7 @@ export const extrarouteExtension = {
           type: 'object',
           properties: { destination: { type: 'cidr', required: true }, nexthop: { type: 'ip', required: true } },
         },
+        example: [{ destination: '192.0.2.0/24', nexthop: '10.0.0.9' }],
         description: 'Extra routes; each next hop must be in an attached subnet.',
       },
     },

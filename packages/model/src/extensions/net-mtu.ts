@@ -4,6 +4,7 @@ export const netMtuExtension = {
   name: 'Network MTU',
   description: 'Shows the largest packet of a network.',
   updated: '2026-01-01T00:00:00-00:00',
+  columns: { network: ['mtu'] },
   attributes: {
     network: {
       mtu: {
@@ -11,6 +12,7 @@ export const netMtuExtension = {
         derive: 'mtu',
         minimum: 68,
         maximum: 65535,
+        example: 1450,
         description: 'Largest packet in bytes; by default what the underlay carries less the tunnel header.',
       },
     },

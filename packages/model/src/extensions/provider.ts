@@ -4,6 +4,7 @@ export const providerExtension = {
   name: 'Provider Network',
   description: 'How a network is carried between hosts.',
   updated: '2026-01-01T00:00:00-00:00',
+  columns: { network: ['provider:segmentation_id'] },
   attributes: {
     network: {
       'provider:network_type': {
@@ -31,6 +32,7 @@ export const providerExtension = {
         seeBy: 'admin',
         derive: 'vni',
         indexed: true,
+        example: 4242,
         description: 'VXLAN network identifier (VNI).',
       },
     },

@@ -10,6 +10,7 @@ export const networkResource = {
   standard: true,
   stored: true,
   sharedBy: 'shared',
+  columns: ['id', 'name', 'subnets', 'status'],
   attributes: {
     name: {
       type: 'string',
@@ -17,6 +18,7 @@ export const networkResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: 'blue',
       description: 'The name; need not be unique.',
     },
     admin_state_up: {
@@ -43,6 +45,7 @@ export const networkResource = {
       items: { type: 'uuid' },
       computed: true,
       filter: false,
+      example: ['4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c'],
       description: 'IDs of the subnets.',
     },
   },

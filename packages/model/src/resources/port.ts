@@ -10,6 +10,7 @@ export const portResource = {
   standard: true,
   stored: true,
   ownedThrough: 'network_id',
+  columns: ['id', 'name', 'mac_address', 'fixed_ips', 'status'],
   attributes: {
     name: {
       type: 'string',
@@ -17,6 +18,7 @@ export const portResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: 'blue',
       description: 'The name; need not be unique.',
     },
     network_id: {
@@ -24,6 +26,7 @@ export const portResource = {
       write: 'create',
       required: true,
       reference: { type: 'network', onDelete: 'restrict' },
+      example: '9bd0e6a4-3f0c-4f0e-9d0a-0b8f3a6c2e11',
       description: 'The network.',
     },
     admin_state_up: { type: 'boolean', write: 'both', default: true, description: 'False: the port passes nothing.' },
@@ -33,6 +36,7 @@ export const portResource = {
       updateBy: 'admin',
       derive: 'mac',
       indexed: true,
+      example: 'fa:16:3e:4c:2c:30',
       description: 'Unique in the network; by default one is made.',
     },
     fixed_ips: {
@@ -47,6 +51,7 @@ export const portResource = {
           ip_address: { type: 'ip', indexed: true },
         },
       },
+      example: [{ subnet_id: '4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c', ip_address: '10.0.0.5' }],
       description: 'The addresses; by default one of a subnet of the network.',
     },
     device_id: {
@@ -55,6 +60,7 @@ export const portResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: '1c6f9a52-7e0b-4a59-8f43-6d2c9e1b7a08',
       description: 'ID of the machine, pod or router that uses the port.',
     },
     device_owner: {
@@ -63,6 +69,7 @@ export const portResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: 'compute:nova',
       description: 'What uses the port, e.g. compute:nova, kubernetes:pod, network:router_interface.',
     },
     status: {

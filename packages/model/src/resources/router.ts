@@ -17,9 +17,15 @@ export const routerResource = {
         subnet_id: {
           type: 'uuid',
           write: 'both',
+          example: '4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c',
           description: 'Attaches this subnet: its gateway address becomes the router’s.',
         },
-        port_id: { type: 'uuid', write: 'both', description: 'Attaches this port: its address becomes the router’s.' },
+        port_id: {
+          type: 'uuid',
+          write: 'both',
+          example: '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b',
+          description: 'Attaches this port: its address becomes the router’s.',
+        },
       },
     },
     {
@@ -29,12 +35,19 @@ export const routerResource = {
         subnet_id: {
           type: 'uuid',
           write: 'both',
+          example: '4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c',
           description: 'Detaches this subnet, and deletes the router’s port in it.',
         },
-        port_id: { type: 'uuid', write: 'both', description: 'Detaches this port, and deletes it.' },
+        port_id: {
+          type: 'uuid',
+          write: 'both',
+          example: '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b',
+          description: 'Detaches this port, and deletes it.',
+        },
       },
     },
   ],
+  columns: ['id', 'name', 'status', 'admin_state_up', 'project_id'],
   attributes: {
     name: {
       type: 'string',
@@ -42,6 +55,7 @@ export const routerResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: 'blue',
       description: 'The name; need not be unique.',
     },
     admin_state_up: {

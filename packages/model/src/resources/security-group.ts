@@ -9,6 +9,7 @@ export const securityGroupResource = {
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
   stored: true,
+  columns: ['id', 'name', 'description', 'project_id'],
   attributes: {
     name: {
       type: 'string',
@@ -16,6 +17,7 @@ export const securityGroupResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: 'blue',
       description: 'The name; default is taken by the project’s own group.',
     },
     security_group_rules: {
@@ -23,6 +25,7 @@ export const securityGroupResource = {
       items: { type: 'dict' },
       computed: true,
       filter: false,
+      example: [{ direction: 'egress', ethertype: 'IPv4' }],
       description: 'The rules.',
     },
   },
@@ -45,6 +48,7 @@ export const securityGroupRuleResource = {
       write: 'create',
       required: true,
       reference: { type: 'security_group', onDelete: 'cascade' },
+      example: '5e7b1d90-2c3a-4b8e-a6f4-9d0c8b7a6e5f',
       description: 'The security group.',
     },
     direction: {
@@ -68,6 +72,7 @@ export const securityGroupRuleResource = {
       write: 'create',
       default: null,
       maxLength: 40,
+      example: 'tcp',
       description: 'Name or IANA number; null: any.',
     },
     port_range_min: {
@@ -77,6 +82,7 @@ export const securityGroupRuleResource = {
       default: null,
       minimum: 0,
       maximum: 65535,
+      example: 80,
       description: 'First port, or the ICMP type.',
     },
     port_range_max: {
@@ -86,6 +92,7 @@ export const securityGroupRuleResource = {
       default: null,
       minimum: 0,
       maximum: 65535,
+      example: 80,
       description: 'Last port, or the ICMP code.',
     },
     remote_ip_prefix: {
@@ -93,6 +100,7 @@ export const securityGroupRuleResource = {
       nullable: true,
       write: 'create',
       default: null,
+      example: '198.51.100.0/24',
       description: 'The other side’s prefix.',
     },
     remote_group_id: {
@@ -101,6 +109,7 @@ export const securityGroupRuleResource = {
       write: 'create',
       default: null,
       reference: { type: 'security_group', onDelete: 'cascade' },
+      example: '5e7b1d90-2c3a-4b8e-a6f4-9d0c8b7a6e5f',
       description: 'The other side’s security group.',
     },
   },

@@ -115,7 +115,7 @@ async function answer(
   const stored = options.deps.resources.named(route.resource.type);
   const place = placeOf(options, route, parameters, caller);
   const call: Call = { options, startTurns, route, stored, request, reply, caller, params, parameters, place, id };
-  if (id !== '') refuseElsewhere(call);
+  if (id !== '' && place !== NOWHERE) refuseElsewhere(call);
   const answered = await handlerOf(options, route)(call);
   // A handler that sends its answer itself has it sent by then.
   return answered === reply ? reply : reply.code(route.status).send(answered);

@@ -36,7 +36,8 @@ export function createRouteTable(resources: ResourceRegistry): RouteTable {
     find: (method, url) => {
       const found = router.find(method as HTTPMethod, url);
       const stored = found?.store as Stored | null | undefined;
-      return stored === null || stored === undefined ? undefined : { ...stored, parameters: found?.params ?? {} };
+      if (stored === null || stored === undefined) return undefined;
+      return { route: stored.route, label: stored.label, parameters: found?.params ?? {} };
     },
     isPath: (url) => METHODS.some((method) => router.find(method, url) !== null),
   };
