@@ -73,6 +73,9 @@ export const FORMAT = '/cable/meta/format';
 /** Leased; present: somebody makes those keys anew. */
 export const FORMAT_LOCK = '/cable/meta/format-lock';
 
+/** What the store on etcd keeps for itself: its default. */
+export const LANES = '/cable/meta/lane/';
+
 /** Written so that a watch has something to tell. */
 export const TICK = '/cable/meta/tick';
 
