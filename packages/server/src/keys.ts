@@ -1,4 +1,5 @@
 /** The store's keys, each built in this one place. */
+import { LANES } from '@cable/store';
 
 /** Everything Cable keeps. */
 export const ROOT = '/cable/';
@@ -79,9 +80,9 @@ export function serverKey(server: string): string {
   return `${SERVERS}${server}`;
 }
 
-/** True for keys that go when a server's lease ends. */
+/** True for keys that go when a lease of a server ends; those that the store itself has written among them. */
 export function isLeased(key: string): boolean {
-  return key.startsWith(ALIVE) || key.startsWith(SERVERS);
+  return key.startsWith(ALIVE) || key.startsWith(SERVERS) || key.startsWith(LANES);
 }
 
 /** What servers before protocol 2 kept of each host's acknowledgements; nobody reads it. */

@@ -71,7 +71,8 @@ async function guard<T>(call: () => Promise<T>): Promise<T> {
     const code = storeErrorCode(cause);
     if (code === undefined) throw cause;
     if (code === 'full') throw storeFull(cause);
-    const message = 'The store did not answer; the request may or may not have taken effect.';
+    const effect = code === 'pending' ? 'may or may not have taken effect' : 'has changed nothing';
+    const message = `The store did not answer; the request ${effect}.`;
     throw new CableError('ServiceUnavailable', message, { cause });
   }
 }
