@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { KeyValue, Op, Store } from '@cable/store';
-import { historyMarkKey, isLeased, LANES, MARKS, ROOT, SERVERS } from '../keys.ts';
+import { type KeyValue, LANES, type Op, type Store } from '@cable/store';
+import { historyMarkKey, isLeased, MARKS, ROOT, SERVERS } from '../keys.ts';
 import { storeErrorCode } from '../store-errors.ts';
 
 /** Marks that are kept: at one a minute those of a month. A client that was away for longer has to be told to take the store over. */

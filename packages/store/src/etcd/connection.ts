@@ -176,16 +176,18 @@ export class EtcdConnection {
 
   #fail(member: KnownMember, err: unknown): void {
     if (member.state === 'failed') return;
+    const isNews = member.isHealthy || this.#current !== undefined;
     member.state = 'failed';
     member.hurry();
-    this.#log.warn({ endpoint: member.endpoint, err: explainError(err, 'call') }, 'etcd member failed');
+    if (isNews) this.#log.warn({ endpoint: member.endpoint, err: explainError(err, 'call') }, 'etcd member failed');
     this.#leaveFailed();
   }
 
   #recover(member: KnownMember): void {
     if (member.isHealthy) return;
+    const isNews = member.state === 'failed';
     member.state = 'healthy';
-    this.#log.info({ endpoint: member.endpoint }, 'etcd member answers');
+    if (isNews) this.#log.info({ endpoint: member.endpoint }, 'etcd member answers');
     this.#leaveFailed();
     for (const wake of [...this.#waiting]) wake();
   }

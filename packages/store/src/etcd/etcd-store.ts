@@ -14,7 +14,7 @@ import { StoreError } from '../errors.ts';
 import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS } from '../limits.ts';
 import { EtcdConnection } from './connection.ts';
 import { KeepAliveStream } from './keep-alive.ts';
-import { Lanes } from './lanes.ts';
+import { LANES, Lanes } from './lanes.ts';
 import { createMethods, type EtcdMethods } from './rpc.ts';
 import { TxnGroups } from './txn-groups.ts';
 import { watchPrefix } from './watch.ts';
@@ -34,8 +34,6 @@ export type EtcdOptions = {
 
 /** Keys in one answer of a list: etcd counts all that remain for each, which in a store of 250,000 takes some 100 ms. */
 const RANGE_KEYS: number = 8 * PAGE_KEYS;
-
-const LANES = '/cable/meta/lane/';
 
 const COMPACT_EVERY_MS = 300_000;
 

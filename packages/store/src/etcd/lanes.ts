@@ -10,7 +10,10 @@ import type { EtcdConnection, Member } from './connection.ts';
 import { startPatience } from './patience.ts';
 import { type EtcdMethods, explainError, isRefusal, isUnavailable } from './rpc.ts';
 import type { TxnRequest, TxnResponse } from './schema.ts';
-import { encodeLaneOpening, encodeTakeBack, type LaneStep } from './wire.ts';
+import { encodeTakeBack, type LaneStep } from './wire.ts';
+
+/** Where lanes are, unless a store is opened with another prefix. */
+export const LANES = '/cable/meta/lane/';
 
 /** A request without an answer for so long is taken back. */
 const SILENCE_MS = 1000;
@@ -43,8 +46,8 @@ export type Fate =
   | { readonly kind: 'done'; readonly revision: number }
   | { readonly kind: 'unknown'; readonly error: StoreError };
 
-/** A lane. `value`: what it has, as long as no request is on its way in it. */
-export type Lane = { readonly key: Buffer; value: Buffer };
+/** A lane. `value`: what it has, as long as no request is on its way in it; null: it was not used yet, and is not there. */
+export type Lane = { readonly key: Buffer; readonly lease: string; value: Buffer | null };
 
 /** The lanes of one store, opened as they are needed; closed with it, or by the end of their lease. */
 export class Lanes {
@@ -75,7 +78,7 @@ export class Lanes {
 
   /** Sends a request once, and finds out what became of it. The lane is free again after that, or given up. Does not throw. */
   async send(lane: Lane, member: Member, encode: (step: LaneStep) => TxnRequest): Promise<Fate> {
-    const step: LaneStep = { key: lane.key, from: lane.value, to: this.#value() };
+    const step: LaneStep = { key: lane.key, lease: lane.lease, from: lane.value, to: this.#value() };
     try {
       const answer = await this.#sendOnce(member, encode(step));
       return answer.succeeded ? this.#stepped(lane, step.to, { kind: 'answered', answer }) : this.#lost(lane);
@@ -108,12 +111,17 @@ export class Lanes {
 
   /** etcd says no. When it has no room left it may have done it all the same: the one that is the first to pass the quota when others are on their way too. */
   async #refused(lane: Lane, step: LaneStep, error: StoreError): Promise<Fate> {
+    // The lease that is gone may be that of the lane.
+    if (error.code === 'lease-gone' && step.from === null && !(await this.#isAlive(lane.lease)))
+      return this.#lost(lane);
     if (error.code !== 'full') return this.#stepped(lane, step.from, { kind: 'refused', error });
     const { connection, methods } = this.#deps;
     const found = await connection.call(methods.range, { key: lane.key }).catch(() => undefined);
-    const kv = found?.kvs[0];
-    if (kv === undefined) return { kind: 'unknown', error };
-    if (!kv.value.equals(step.to)) return this.#stepped(lane, step.from, { kind: 'refused', error });
+    if (found === undefined) return { kind: 'unknown', error };
+    const [kv] = found.kvs;
+    if (kv === undefined && step.from !== null) return { kind: 'unknown', error };
+    if (kv === undefined || !kv.value.equals(step.to))
+      return this.#stepped(lane, step.from, { kind: 'refused', error });
     return this.#stepped(lane, step.to, { kind: 'done', revision: Number(kv.mod_revision) });
   }
 
@@ -151,49 +159,44 @@ export class Lanes {
     return this.#lost(lane);
   }
 
-  #stepped(lane: Lane, value: Buffer, fate: Fate): Fate {
+  #stepped(lane: Lane, value: Buffer | null, fate: Fate): Fate {
     lane.value = value;
     this.#idle.push(lane);
     return fate;
   }
 
   /** The lane is not as it was left: its lease has ended, or the store was restored from an older state. What compares it can never be done. */
-  #lost({ key }: Lane): Fate {
+  #lost({ key, lease }: Lane): Fate {
+    void this.#forget(lease);
     this.#deps.log.warn({ lane: key.toString() }, 'lane of transactions is not as it was left, opening another');
     return { kind: 'not-done' };
   }
 
+  /** A lane is made by the first request in it: that compares it absent. What is late finds its lease gone when the lane has gone. */
   async #open(): Promise<Lane> {
-    this.#opened += 1;
-    const lane = { key: Buffer.from(`${this.#deps.prefix}${this.#name}/${this.#opened}`), value: this.#value() };
-    try {
-      await this.#put(lane);
-    } catch (err) {
-      if (!(err instanceof StoreError && err.code === 'lease-gone')) throw err;
-      this.#lease = undefined;
-      await this.#put(lane);
-    }
-    return lane;
-  }
-
-  async #put({ key, value }: Lane): Promise<void> {
     const { connection, methods } = this.#deps;
     this.#lease ??= connection.call(methods.leaseGrant, { TTL: LEASE_SECONDS }).then(({ ID }) => ID);
     const lease = await this.#lease.catch((err: unknown) => {
       this.#lease = undefined;
       throw err;
     });
-    await connection.call(methods.txn, encodeLaneOpening(key, value, lease));
+    this.#opened += 1;
+    return { key: Buffer.from(`${this.#deps.prefix}${this.#name}/${this.#opened}`), lease, value: null };
   }
 
   async #keep(): Promise<void> {
     const lease = await this.#lease?.catch(() => undefined);
-    if (lease === undefined) return;
-    // Without an answer it is asked again next time; long before the lease ends.
-    const isAlive = await this.#deps.keepAlive(lease).catch(() => true);
-    if (isAlive) return;
-    this.#lease = undefined;
-    this.#idle = [];
+    if (lease !== undefined && !(await this.#isAlive(lease))) await this.#forget(lease);
+  }
+
+  /** Without an answer it is taken to be: it is asked for again long before its end. */
+  #isAlive(lease: string): Promise<boolean> {
+    return this.#deps.keepAlive(lease).catch(() => true);
+  }
+
+  async #forget(lease: string): Promise<void> {
+    this.#idle = this.#idle.filter((lane) => lane.lease !== lease);
+    if ((await this.#lease?.catch(() => undefined)) === lease) this.#lease = undefined;
   }
 
   #value(): Buffer {

@@ -56,14 +56,19 @@ const PARTS = 32;
 /** Compares, and ops, of the innermost parts of a wide transaction. */
 const PART: number = MOST_WIDTH_ALONE - 2 * PARTS;
 
-/** A key's value before and after a request. */
-export type LaneStep = { readonly key: Buffer; readonly from: Buffer; readonly to: Buffer };
+/** A key's value before and after a request. `from` null: it is absent, and gets the lease. */
+export type LaneStep = {
+  readonly key: Buffer;
+  readonly lease: string;
+  readonly from: Buffer | null;
+  readonly to: Buffer;
+};
 
 /** Several transactions as nested ones of a request, whose answer has one for each (`answersOf`). With a step in a lane it does nothing at all unless the lane has what it is to have. */
 export function encodeGroup(txns: readonly Txn[], step: LaneStep | null, lanes: string): TxnRequest {
   const nested = txns.map((txn): WireOp => ({ request_txn: encodeTxn(txn, lanes) }));
   if (step === null) return { compare: [], success: nested, failure: [] };
-  return { compare: [laneHas(step.key, step.from)], success: [putLane(step), ...nested], failure: [] };
+  return { compare: [isBefore(step)], success: [putLane(step), ...nested], failure: [] };
 }
 
 /** The answer to each transaction of a group. */
@@ -71,23 +76,19 @@ export function answersOf(answer: TxnResponse): readonly TxnResponse[] {
   return answer.responses.flatMap(({ response_txn }) => (response_txn === null ? [] : [response_txn]));
 }
 
-/** Makes a lane, unless it is there. */
-export function encodeLaneOpening(key: Buffer, value: Buffer, lease: string): TxnRequest {
-  const absent: WireCompare = { result: EQUAL, target: VERSION, key, version: 0 };
-  return { compare: [absent], success: [{ request_put: { key, value, lease } }], failure: [] };
-}
-
 /** Makes the step alone; if the lane has something else, says what. */
 export function encodeTakeBack(step: LaneStep): TxnRequest {
   const look: WireOp = { request_range: { key: step.key } };
-  return { compare: [laneHas(step.key, step.from)], success: [putLane(step)], failure: [look] };
+  return { compare: [isBefore(step)], success: [putLane(step)], failure: [look] };
 }
 
-function laneHas(key: Buffer, value: Buffer): WireCompare {
-  return { result: EQUAL, target: VALUE, key, value };
+function isBefore({ key, from }: LaneStep): WireCompare {
+  if (from === null) return { result: EQUAL, target: VERSION, key, version: 0 };
+  return { result: EQUAL, target: VALUE, key, value: from };
 }
 
-function putLane({ key, to }: LaneStep): WireOp {
+function putLane({ key, lease, from, to }: LaneStep): WireOp {
+  if (from === null) return { request_put: { key, value: to, lease } };
   return { request_put: { key, value: to, lease: '0', ignore_lease: true } };
 }
 
