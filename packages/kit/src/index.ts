@@ -20,6 +20,8 @@ export type { Loop, LoopOptions } from './loop.ts';
 export { startLoop } from './loop.ts';
 export { LoopDelay } from './loop-delay.ts';
 export { Repeats } from './repeats.ts';
+export type { Compare, Place, SortedItems } from './sorted-list.ts';
+export { backwards, endOf, forwards, itemAt, itemBefore, placeIn, START } from './sorted-list.ts';
 export type { LineSinkOptions } from './standard-error.ts';
 export { LineSink, sayLast } from './standard-error.ts';
 export type { IndexMaker, TableLister, TableReader } from './table.ts';

@@ -1,9 +1,11 @@
 import { type Caller, type Filter, type ListQuery, matchesFilters, type Shown } from '@cable/api';
-import type { Turns } from '@cable/kit';
+import type { TableReader, Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import { candidatesOf } from './candidates.ts';
 import type { ServiceDeps } from './context.ts';
 import { cutPage } from './page.ts';
-import { canSee, hasSharedObjects } from './visibility.ts';
+import { canSee } from './visibility.ts';
+import { walkOf, walkRows } from './walk.ts';
 
 const NONE: Shown = {};
 
@@ -33,16 +35,86 @@ export async function listObjects(
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
   // What an object is looked at for must be what is shown of it.
   const presentFirst = late.length > 0 || query.sort.some((key) => isComputed(key.attribute));
-  const found: AnyObject[] = [];
-  for (const row of candidates(deps, resource, early, caller)) {
-    if (turns.due()) await turns.next();
-    if (!matchesFilters(early, row) || !isChangedSince(row, query) || !canSee(deps, resource, row, caller)) continue;
+  const accept = (row: AnyObject): AnyObject | undefined => {
+    if (!matchesFilters(early, row) || !isChangedSince(row, query) || !canSee(deps, resource, row, caller)) return;
     const object = presentFirst ? present(deps, resource, row) : row;
-    if (matchesFilters(late, object)) found.push(object);
-  }
-  const objects = await cutPage(found, query, turns);
+    return matchesFilters(late, object) ? object : undefined;
+  };
+  const { portions, isInOrder } = sourceOf(deps, resource, query, early, caller, accept);
+  const found = await take(portions, accept, isInOrder ? query.limit : 0, turns);
+  const objects = isInOrder ? oriented(found, query) : await cutPage(found, query, turns);
   if (objects === undefined) throw notFound(resource, String(query.marker));
   return { objects, computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object)) };
+}
+
+/** Objects to choose from, as of now. `isInOrder`: they begin behind the query's marker and come in its order. */
+type Source = { readonly portions: Iterable<readonly AnyObject[]>; readonly isInOrder: boolean };
+
+type Accept = (row: AnyObject) => AnyObject | undefined;
+
+/** By an index when it leads to few rows; else along an order of the table, no further than the limit. */
+function sourceOf(
+  deps: Deps,
+  resource: ResourceModel,
+  query: ListQuery,
+  filters: readonly Filter[],
+  caller: Caller,
+  accept: Accept,
+): Source {
+  if (!resource.stored) {
+    return { portions: [deps.hooks[resource.name]?.rows?.(deps.tables) ?? []], isInOrder: false };
+  }
+  const table = deps.tables.any(resource.name);
+  const candidates = candidatesOf(deps, resource, filters, caller);
+  const walk = walkOf(query);
+  const rows = walk === undefined ? undefined : table.sorted(walk.order);
+  const isPaged = rows !== undefined && query.limit > 0;
+  // As many rows have to be passed for one that is wanted as there are for a candidate.
+  const passed = isPaged && candidates !== undefined ? (query.limit * table.size) / candidates.count : table.size;
+  // A row that is looked up costs more than one that is passed.
+  if (candidates !== undefined && candidates.count <= Math.min(passed, table.size) / 2) {
+    return { portions: [candidates.rows()], isInOrder: false };
+  }
+  if (walk === undefined || rows === undefined) return { portions: table.sorted('id') ?? [], isInOrder: false };
+  return { portions: walkRows(rows, walk, markerOf(table, resource, query, accept)), isInOrder: true };
+}
+
+/** A reversed page was looked for from its end. */
+function oriented(found: AnyObject[], { pageReverse }: ListQuery): readonly AnyObject[] {
+  return pageReverse ? found.reverse() : found;
+}
+
+/** The row of the query's marker, which must be one of the list's. Throws `NotFound`. */
+function markerOf(
+  table: Pick<TableReader<AnyObject>, 'get'>,
+  resource: ResourceModel,
+  { marker }: ListQuery,
+  accept: Accept,
+): AnyObject | null {
+  if (marker === null) return null;
+  const row = table.get(marker);
+  if (row === undefined || accept(row) === undefined) throw notFound(resource, marker);
+  return row;
+}
+
+/** Those that are accepted; `most`: no more than so many, 0: all. */
+async function take(
+  portions: Iterable<readonly AnyObject[]>,
+  accept: Accept,
+  most: number,
+  turns: Turns,
+): Promise<AnyObject[]> {
+  const found: AnyObject[] = [];
+  for (const portion of portions) {
+    for (const row of portion) {
+      if (turns.due()) await turns.next();
+      const object = accept(row);
+      if (object === undefined) continue;
+      found.push(object);
+      if (found.length === most) return found;
+    }
+  }
+  return found;
 }
 
 /** One object that the caller may see, computed attributes filled in. Throws `NotFound`. */
@@ -78,53 +150,4 @@ export function notFound(resource: ResourceModel, id: string): CableError {
 
 function isChangedSince(row: AnyObject, query: ListQuery): boolean {
   return query.changedSince === null || String(row['updated_at'] ?? '') >= query.changedSince;
-}
-
-/** Rows that may match: by the narrowest index that a filter or the caller's project allows; else all. */
-function candidates(
-  deps: Deps,
-  resource: ResourceModel,
-  filters: readonly Filter[],
-  caller: Caller,
-): readonly AnyObject[] {
-  if (!resource.stored) return deps.hooks[resource.name]?.rows?.(deps.tables) ?? [];
-  const table = deps.tables.any(resource.name);
-  const byId = filters.find((filter) => filter.attribute === 'id');
-  if (byId !== undefined) return [...new Set(byId.values)].flatMap((id) => table.get(id) ?? []);
-  const narrowest = narrowestOf(deps, resource, filters);
-  // Looking up most of the rows one by one costs more than looking at all.
-  if (narrowest !== undefined && narrowest.count < table.size / 2) {
-    return unique(narrowest.values.flatMap((value) => table.by(narrowest.index, value)));
-  }
-  if (caller.isAdmin || hasSharedObjects(resource)) return table.rows();
-  return unique([...table.by('project_id', caller.projectId), ...partsOfOwned(deps, resource, caller)]);
-}
-
-type Lookup = { readonly index: string; readonly values: readonly string[]; readonly count: number };
-
-/** The index with the fewest rows among those that the filters allow; undefined: none. */
-function narrowestOf({ tables }: Deps, resource: ResourceModel, filters: readonly Filter[]): Lookup | undefined {
-  const table = tables.any(resource.name);
-  let narrowest: Lookup | undefined;
-  for (const { attribute, property, values, substring } of filters) {
-    const index = property === null ? attribute : `${attribute}.${property}`;
-    // An index has no rows without a value: an empty filter must look at all.
-    if (substring || values.includes('') || !tables.hasIndex(resource.name, index)) continue;
-    const count = values.reduce((sum, value) => sum + table.count(index, value), 0);
-    if (narrowest === undefined || count < narrowest.count) narrowest = { index, values, count };
-  }
-  return narrowest;
-}
-
-/** Others' objects that are part of what the caller's project owns. */
-function partsOfOwned({ tables }: Deps, resource: ResourceModel, caller: Caller): readonly AnyObject[] {
-  const through = resource.ownedThrough;
-  const type = through === undefined ? undefined : resource.attributes[through]?.reference?.type;
-  if (through === undefined || type === undefined) return [];
-  const owned = tables.any(type).by('project_id', caller.projectId);
-  return owned.flatMap((target) => tables.any(resource.name).by(through, target.id));
-}
-
-function unique(rows: readonly AnyObject[]): readonly AnyObject[] {
-  return [...new Set(rows)];
 }

@@ -40,8 +40,3 @@ function targetOf(
 export function canWrite(object: AnyObject, caller: Caller): boolean {
   return caller.isAdmin || object['project_id'] === caller.projectId;
 }
-
-/** True when a non-admin may see objects of other projects: a list then has to look at every row. */
-export function hasSharedObjects(resource: ResourceModel): boolean {
-  return resource.sharedBy !== undefined || resource.visibleThrough !== undefined;
-}
