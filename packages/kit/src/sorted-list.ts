@@ -7,19 +7,21 @@ export type SortedItems<T> = readonly (readonly T[])[];
 /** Between two items of a `SortedItems`: before item `at` of portion `portion`; behind the last one: portion number `length`, 0. */
 export type Place = { readonly portion: number; readonly at: number };
 
-/** Most items of a portion: a change copies one portion, a snapshot the list of them. */
+/** Most items of a portion: the first change of one after a snapshot copies it. */
 const PORTION_MAX = 128;
 
 /** Where every list begins. */
 export const START: Place = { portion: 0, at: 0 };
 
-/**
- * Items kept in order, of which a snapshot costs next to nothing: portions are replaced, never changed. A change costs a search and a copy of one
- * portion, an item some ten bytes.
- */
+/** `epoch`: of the list when the items were last copied; they are in a snapshot when it is not the list's. */
+type Portion<T> = { readonly items: T[]; readonly epoch: number };
+
+/** Items kept in order, of which a snapshot costs next to nothing. A change costs a search, an item some ten bytes. */
 export class SortedList<T> {
   readonly #compare: Compare<T>;
-  readonly #portions: (readonly T[])[] = [];
+  readonly #portions: Portion<T>[] = [];
+  /** Number of snapshots. */
+  #epoch = 0;
   #size = 0;
 
   constructor(compare: Compare<T>) {
@@ -32,71 +34,106 @@ export class SortedList<T> {
 
   /** The items as of now. */
   snapshot(): SortedItems<T> {
-    return this.#portions.slice();
+    this.#epoch += 1;
+    return this.#portions.map(({ items }) => items);
   }
 
   /** The items one by one; to be used up before the list changes. */
   *values(): IterableIterator<T> {
-    for (const portion of this.#portions) yield* portion;
+    for (const { items } of this.#portions) yield* items;
   }
 
   first(): T | undefined {
-    return this.#portions[0]?.[0];
+    return this.#portions[0]?.items[0];
   }
 
   /** Puts the item in its place; one that is there already, by the order, is replaced. */
   add(item: T): void {
-    const { portion, at } = this.#find(item);
-    const items = this.#portions[portion];
-    if (items === undefined) this.#append(item);
-    else if (this.#isAt(items, at, item)) this.#portions[portion] = items.with(at, item);
-    else this.#insert(portion, items.toSpliced(at, 0, item));
+    const portion = this.#portionFor(item);
+    if (portion === this.#portions.length) {
+      this.#append(item);
+      return;
+    }
+    const items = this.#changeable(portion);
+    const at = this.#placeIn(items, item);
+    if (this.#isAt(items, at, item)) {
+      items[at] = item;
+      return;
+    }
+    items.splice(at, 0, item);
+    this.#size += 1;
+    if (items.length > PORTION_MAX) {
+      this.#portions.splice(portion + 1, 0, { items: items.splice(PORTION_MAX / 2), epoch: this.#epoch });
+    }
   }
 
   /** Takes the item out that has this one's place; does nothing when there is none. */
   remove(item: T): void {
-    const { portion, at } = this.#find(item);
-    const items = this.#portions[portion];
-    if (items === undefined || !this.#isAt(items, at, item)) return;
+    const portion = this.#portionFor(item);
+    if (portion === this.#portions.length) return;
+    const items = this.#changeable(portion);
+    const at = this.#placeIn(items, item);
+    if (!this.#isAt(items, at, item)) return;
+    items.splice(at, 1);
     this.#size -= 1;
-    const left = items.toSpliced(at, 1);
-    if (left.length === 0) this.#portions.splice(portion, 1);
-    else this.#portions[portion] = left;
+    if (items.length === 0) this.#portions.splice(portion, 1);
     this.#join(portion - 1);
     this.#join(portion);
   }
 
   /** Makes one of a portion and the next when both are small: a list from which most was taken would consist of crumbs. */
   #join(portion: number): void {
-    const items = this.#portions[portion];
-    const next = this.#portions[portion + 1];
+    const items = this.#portions[portion]?.items;
+    const next = this.#portions[portion + 1]?.items;
     if (items === undefined || next === undefined || items.length + next.length > PORTION_MAX / 2) return;
-    this.#portions.splice(portion, 2, items.concat(next));
+    this.#portions.splice(portion, 2, { items: [...items, ...next], epoch: this.#epoch });
   }
 
-  #find(item: T): Place {
-    return placeIn(this.#portions, (other) => this.#compare(other, item) < 0);
+  /** The item comes behind all: what comes in order fills portions whole. */
+  #append(item: T): void {
+    const last = this.#portions.length - 1;
+    this.#size += 1;
+    if (last < 0 || this.#portions[last]?.items.length === PORTION_MAX) {
+      this.#portions.push({ items: [item], epoch: this.#epoch });
+    } else this.#changeable(last).push(item);
+  }
+
+  /** The portion's items, a copy when a snapshot has them. */
+  #changeable(portion: number): T[] {
+    const { items, epoch } = this.#portions[portion] as Portion<T>;
+    if (epoch === this.#epoch) return items;
+    const copy = items.slice();
+    this.#portions[portion] = { items: copy, epoch: this.#epoch };
+    return copy;
+  }
+
+  /** The first portion that does not end before the item. */
+  #portionFor(item: T): number {
+    let low = 0;
+    let high = this.#portions.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const { items } = this.#portions[middle] as Portion<T>;
+      if (this.#compare(items[items.length - 1] as T, item) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #placeIn(items: readonly T[], item: T): number {
+    let low = 0;
+    let high = items.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#compare(items[middle] as T, item) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   #isAt(items: readonly T[], at: number, item: T): boolean {
     const other = items[at];
     return other !== undefined && this.#compare(other, item) === 0;
-  }
-
-  /** What comes in order fills portions whole. */
-  #append(item: T): void {
-    const last = this.#portions.length - 1;
-    const items = this.#portions[last];
-    this.#size += 1;
-    if (items === undefined || items.length === PORTION_MAX) this.#portions.push([item]);
-    else this.#portions[last] = [...items, item];
-  }
-
-  #insert(portion: number, items: readonly T[]): void {
-    this.#size += 1;
-    const half = PORTION_MAX / 2;
-    if (items.length <= PORTION_MAX) this.#portions[portion] = items;
-    else this.#portions.splice(portion, 1, items.slice(0, half), items.slice(half));
   }
 }
 

@@ -2,8 +2,14 @@ import { compareValues } from '@cable/api';
 import type { Compare, IndexMaker } from '@cable/kit';
 import type { AnyObject, Attribute, ResourceModel } from '@cable/model';
 
-/** Attributes that lists are sorted by, beside the id: an order of one costs some ten bytes a row. */
-const SORTED = ['name', 'created_at'] as const;
+/**
+ * Orders of tables beside that by id: what lists are sorted by, by attribute. Each costs some ten bytes a row. They are functions of their own
+ * because the engine reads a property that is named in the code several times faster.
+ */
+const SORTED: Readonly<Record<string, Compare<AnyObject>>> = {
+  name: ({ name: a }, { name: b }) => (a === b ? 0 : compareValues(a, b)),
+  created_at: ({ created_at: a }, { created_at: b }) => (a === b ? 0 : compareValues(a, b)),
+};
 
 /**
  * Indexes of a resource's table, by name: each reference, each attribute declared indexed, and the one that shares. An attribute of an object in a
@@ -23,11 +29,10 @@ export function indexesOf(resource: ResourceModel): Readonly<Record<string, Inde
 
 /** Orders of a resource's table, by name: by id, and by each of some attributes and then by id. */
 export function ordersOf(resource: ResourceModel): Readonly<Record<string, Compare<AnyObject>>> {
-  const byId: Compare<AnyObject> = (a, b) => compareValues(a.id, b.id);
+  const byId: Compare<AnyObject> = (a, b) => (a.id < b.id ? -1 : a.id === b.id ? 0 : 1);
   const orders: Record<string, Compare<AnyObject>> = { id: byId };
-  for (const name of SORTED) {
-    if (resource.attributes[name] === undefined) continue;
-    orders[name] = (a, b) => compareValues(a[name], b[name]) || byId(a, b);
+  for (const [name, compare] of Object.entries(SORTED)) {
+    if (resource.attributes[name] !== undefined) orders[name] = (a, b) => compare(a, b) || byId(a, b);
   }
   return orders;
 }
