@@ -6,6 +6,6 @@ export { openApiDocument } from './openapi.ts';
 export * from './page.ts';
 export * from './query.ts';
 export { type Route, routesOf } from './routes.ts';
-export { createShowText, type Shown, showObject } from './show.ts';
+export { createShowText, type KeptTexts, type Shown, showObject } from './show.ts';
 export type * from './transport.ts';
 export { type Parsed, parseValue } from './value.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BUILT_IN_RESOURCES, CableError, defineResource, type ResourceModel } from '@cable/model';
+import { type AnyObject, BUILT_IN_RESOURCES, CableError, defineResource, type ResourceModel } from '@cable/model';
 import { parseCreate, parseUpdate } from './body.ts';
 import { extensionsOf } from './extensions.ts';
 import { openApiDocument } from './openapi.ts';
@@ -69,25 +69,46 @@ test('what is hidden is not shown, nor found by', () => {
   assert.ok(!matchesFilters(filters, { ...object, size: 2 }));
 });
 
-test('the text of an object is the JSON of what is shown of it', () => {
-  const computed = { size: 7 };
-  const objects = [
+test('the text of an object is the JSON of what is shown of it, kept or not', () => {
+  const counted = defineResource({
+    ...thing,
+    attributes: {
+      count: { type: 'integer', computed: true },
+      ...thing.attributes,
+      mood: { type: 'string', computed: true, seeBy: 'admin' },
+    },
+  });
+  const objects: readonly AnyObject[] = [
     { id: '1', project_id: 'p', size: 1, secret: 's' },
     { id: '2', colour: null, secret: 'quote " backslash \\ tab \t nul \u0000 é 😀 \ud800 \u2028 \u007f' },
     { id: '3', colour: 'x'.repeat(300), project_id: '' },
     { id: '4', colour: { 'odd "key"': [1, -0.5, 1e21, true, null, [], {}, 'x'] }, project_id: ['a', ['b']] },
     { id: '5', size: false, colour: { gone: undefined, here: 0 } },
+    { id: '6', count: 9 },
   ];
-  for (const caller of [ADMIN, MEMBER]) {
-    for (const fields of [[], ['id'], ['secret', 'colour'], ['none']]) {
-      const write = createShowText(thing, caller, fields);
-      for (const object of objects) {
-        assert.equal(write(object, {}), JSON.stringify(showObject(thing, object, caller, fields)));
-        const whole = { ...object, ...computed };
-        assert.equal(write(object, computed), JSON.stringify(showObject(thing, whole, caller, fields)));
+  const texts = new Map<string, Map<AnyObject, string>>();
+  const kept = (shown: string): Map<AnyObject, string> => {
+    const known = texts.get(shown) ?? new Map<AnyObject, string>();
+    texts.set(shown, known);
+    return known;
+  };
+  for (const caller of [ADMIN, MEMBER, ADMIN, MEMBER]) {
+    for (const fields of [[], ['id'], ['secret', 'colour'], ['count'], ['none']]) {
+      for (const write of [createShowText(counted, caller, fields), createShowText(counted, caller, fields, kept)]) {
+        for (const object of objects) {
+          assert.equal(write(object, {}), JSON.stringify(showObject(counted, object, caller, fields)));
+          const computed = { count: 7, mood: 'é' };
+          const whole = { ...object, ...computed };
+          assert.equal(write(object, computed), JSON.stringify(showObject(counted, whole, caller, fields)));
+        }
       }
     }
   }
+  // What shows the same of what is stored shares its texts: all, `id`, `secret` and `colour`, and nothing; for an admin and a member.
+  assert.deepEqual(
+    Array.from(texts.values(), (map) => map.size),
+    Array.from({ length: 6 }, () => objects.length),
+  );
 });
 
 test('the order of a list is total, and none when nothing asks for one', () => {

@@ -26,6 +26,7 @@ export type { LineSinkOptions } from './standard-error.ts';
 export { LineSink, sayLast } from './standard-error.ts';
 export type { IndexMaker, TableLister, TableReader } from './table.ts';
 export { Table } from './table.ts';
+export { TextCache } from './text-cache.ts';
 export { createTurnLine } from './turn-line.ts';
 export type { Turns } from './turns.ts';
 export { startTurns, TURN_MS } from './turns.ts';

@@ -14,6 +14,8 @@ type Deps = Pick<ServiceDeps, 'tables' | 'resources' | 'hooks'>;
 /** Objects of a list request, in its order. */
 export type List = {
   readonly objects: readonly AnyObject[];
+  /** True: they are the tables' rows, which never change; false: they were made for this list. */
+  readonly areRows: boolean;
   /** The computed attributes of one of the objects, as of now; none where the objects have them. */
   computed(object: AnyObject): Shown;
 };
@@ -29,7 +31,7 @@ export async function listObjects(
   caller: Caller,
   turns: Turns,
 ): Promise<List> {
-  if (resource.adminOnly && !caller.isAdmin) return { objects: [], computed: () => NONE };
+  if (resource.adminOnly && !caller.isAdmin) return { objects: [], areRows: false, computed: () => NONE };
   const isComputed = (name: string): boolean => resource.attributes[name]?.computed === true;
   const early = query.filters.filter((filter) => !isComputed(filter.attribute));
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
@@ -44,7 +46,11 @@ export async function listObjects(
   const found = await take(portions, accept, isInOrder ? query.limit : 0, turns);
   const objects = isInOrder ? oriented(found, query) : await cutPage(found, query, turns);
   if (objects === undefined) throw notFound(resource, String(query.marker));
-  return { objects, computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object)) };
+  return {
+    objects,
+    areRows: resource.stored && !presentFirst,
+    computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object)),
+  };
 }
 
 /** Objects to choose from, as of now. `isInOrder`: they begin behind the query's marker and come in its order. */

@@ -12,7 +12,7 @@ import {
   routesOf,
   showObject,
 } from '@cable/api';
-import { createTurnLine, type Turns } from '@cable/kit';
+import { createTurnLine, TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ServiceDeps } from '../engine/context.ts';
@@ -33,12 +33,16 @@ export type ResourceRouteOptions = {
 /** How long all lists together may keep the event loop in one of its rounds. */
 const LIST_TURN_MS = 2;
 
+/** Characters of rows' texts that are kept for the next list: ten thousand ports have nine million. */
+const TEXTS_KEPT = 12 << 20;
+
 /** Starts a list's work. */
 type StartTurns = () => Turns;
 
 type Call = {
   readonly options: ResourceRouteOptions;
   readonly startTurns: StartTurns;
+  readonly texts: TextCache<AnyObject>;
   readonly route: Route;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
@@ -51,6 +55,7 @@ type Call = {
 /** Adds every route of the declarations. Throws when a declared action has no handler. */
 export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOptions): void {
   const startTurns = createTurnLine(LIST_TURN_MS);
+  const texts = new TextCache<AnyObject>(TEXTS_KEPT);
   for (const route of routesOf(options.deps.resources.all)) {
     const handle = handlerOf(options, route);
     app.route<{ Params: { id?: string } }>({
@@ -60,7 +65,7 @@ export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOp
         const caller = await options.authenticate(request.headers);
         const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
         const id = request.params.id ?? '';
-        const answer = await handle({ options, startTurns, route, request, reply, caller, params, id });
+        const answer = await handle({ options, startTurns, texts, route, request, reply, caller, params, id });
         // A handler that sends its answer itself has it sent by then.
         return answer === reply ? reply : reply.code(route.status).send(answer);
       },
@@ -93,8 +98,10 @@ async function handleList(call: Call): Promise<unknown> {
   const gone = goneClient(reply);
   const turns = stoppedBy(gone, call.startTurns());
   try {
-    const { objects, computed } = await listObjects(deps, resource, query, caller, turns);
-    const write = createShowText(resource, caller, query.fields);
+    const { objects, areRows, computed } = await listObjects(deps, resource, query, caller, turns);
+    // Few attributes are written faster than they are kept.
+    const keeps = areRows && query.fields.length === 0;
+    const write = createShowText(resource, caller, query.fields, keeps ? (shown) => call.texts.of(shown) : undefined);
     const links = pageLinks(`${request.protocol}://${request.host}${route.path}`, params, query, objects);
     const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
     const format = (object: AnyObject): string => write(object, computed(object));
