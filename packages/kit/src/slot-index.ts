@@ -27,11 +27,12 @@ export class SlotIndex {
     return Array.isArray(slots) ? slots[0] : slots.first();
   }
 
-  /** Slots under the key, in no particular order. To be used up before the index changes. */
-  of(key: string): Iterable<number> {
-    const slots = this.#keys.get(key) ?? [];
-    if (typeof slots === 'number') return [slots];
-    return Array.isArray(slots) ? slots : slots.values();
+  /** Slots under the key, in portions and in no particular order. To be used up before the index changes. */
+  of(key: string): Iterable<readonly number[]> {
+    const slots = this.#keys.get(key);
+    if (slots === undefined) return [];
+    if (typeof slots === 'number') return [[slots]];
+    return Array.isArray(slots) ? [slots] : slots.portions();
   }
 
   /** Adding a slot twice is adding it once. */
@@ -54,7 +55,7 @@ export class SlotIndex {
     else if (Array.isArray(slots)) this.#removeFromList(key, slots, slot);
     else if (slots instanceof SortedList) {
       slots.remove(slot);
-      if (slots.size <= LIST_MAX / 2) this.#keys.set(key, [...slots.values()]);
+      if (slots.size <= LIST_MAX / 2) this.#keys.set(key, [...slots.portions()].flat());
     }
   }
 

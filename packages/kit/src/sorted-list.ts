@@ -38,9 +38,9 @@ export class SortedList<T> {
     return this.#portions.map(({ items }) => items);
   }
 
-  /** The items one by one; to be used up before the list changes. */
-  *values(): IterableIterator<T> {
-    for (const { items } of this.#portions) yield* items;
+  /** The items as they are, at no cost: to be used up before the list changes. */
+  *portions(): IterableIterator<readonly T[]> {
+    for (const { items } of this.#portions) yield items;
   }
 
   first(): T | undefined {

@@ -82,9 +82,11 @@ export class Table<T, I extends string = never> implements TableLister<T, I> {
 
   by(index: I, key: string): readonly T[] {
     const found: T[] = [];
-    for (const slot of this.#indexes.get(index)?.slots.of(key) ?? []) {
-      const row = this.#rows[slot];
-      if (row !== undefined) found.push(row);
+    for (const slots of this.#indexes.get(index)?.slots.of(key) ?? []) {
+      for (const slot of slots) {
+        const row = this.#rows[slot];
+        if (row !== undefined) found.push(row);
+      }
     }
     return found;
   }

@@ -5,8 +5,15 @@ import type { ServiceDeps } from './context.ts';
 
 type Deps = Pick<ServiceDeps, 'tables' | 'resources'>;
 
-/** Rows that an index leads to; `count`: how many, those twice that are there for two reasons. */
-export type Candidates = { readonly count: number; rows(): readonly AnyObject[] };
+/** Rows that an index leads to. */
+export type Candidates = {
+  /** How many. */
+  readonly count: number;
+  /** True: some may be among them, and be counted, more than once. */
+  readonly mayRepeat: boolean;
+  /** The rows as of now. */
+  portions(): readonly (readonly AnyObject[])[];
+};
 
 /** Rows under any of the values. */
 type LookUp = { readonly index: string; readonly values: readonly string[] };
@@ -25,7 +32,7 @@ export function candidatesOf(
   const byId = filters.find((filter) => filter.attribute === 'id');
   if (byId !== undefined) {
     const ids = [...new Set(byId.values)];
-    return { count: ids.length, rows: () => ids.flatMap((id) => table.get(id) ?? []) };
+    return { count: ids.length, mayRepeat: false, portions: () => [ids.flatMap((id) => table.get(id) ?? [])] };
   }
   let fewest: Candidates | undefined;
   for (const filter of filters) fewest = fewer(fewest, byFilter(deps, resource, filter));
@@ -50,10 +57,8 @@ function lookUp({ tables }: Deps, resource: ResourceModel, lookUps: readonly Loo
   const keys = lookUps.flatMap(({ index, values }) => values.map((value) => [index, value] as const));
   return {
     count: keys.reduce((sum, [index, value]) => sum + table.count(index, value), 0),
-    rows: () => {
-      const rows = keys.flatMap(([index, value]) => table.by(index, value));
-      return keys.length > 1 ? [...new Set(rows)] : rows;
-    },
+    mayRepeat: keys.length > 1,
+    portions: () => keys.map(([index, value]) => table.by(index, value)),
   };
 }
 

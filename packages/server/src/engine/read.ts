@@ -42,8 +42,8 @@ export async function listObjects(
     const object = presentFirst ? present(deps, resource, row) : row;
     return matchesFilters(late, object) ? object : undefined;
   };
-  const { portions, isInOrder } = sourceOf(deps, resource, query, early, caller, accept);
-  const found = await take(portions, accept, isInOrder ? query.limit : 0, turns);
+  const { portions, isInOrder, mayRepeat } = sourceOf(deps, resource, query, early, caller, accept);
+  const found = await take(portions, mayRepeat ? onceOnly(accept) : accept, isInOrder ? query.limit : 0, turns);
   const objects = isInOrder ? oriented(found, query) : await cutPage(found, query, turns);
   if (objects === undefined) throw notFound(resource, String(query.marker));
   return {
@@ -53,10 +53,20 @@ export async function listObjects(
   };
 }
 
-/** Objects to choose from, as of now. `isInOrder`: they begin behind the query's marker and come in its order. */
-type Source = { readonly portions: Iterable<readonly AnyObject[]>; readonly isInOrder: boolean };
+/** Objects to choose from, as of now. */
+type Source = {
+  readonly portions: Iterable<readonly AnyObject[]>;
+  /** They begin behind the query's marker and come in its order. */
+  readonly isInOrder: boolean;
+  /** Some may come more than once. */
+  readonly mayRepeat: boolean;
+};
 
+/** The object that a list has of a row; undefined: none. */
 type Accept = (row: AnyObject) => AnyObject | undefined;
+
+const UNORDERED = { isInOrder: false, mayRepeat: false };
+const ORDERED = { isInOrder: true, mayRepeat: false };
 
 /** By an index when it leads to few rows; else along an order of the table, no further than the limit. */
 function sourceOf(
@@ -68,7 +78,7 @@ function sourceOf(
   accept: Accept,
 ): Source {
   if (!resource.stored) {
-    return { portions: [deps.hooks[resource.name]?.rows?.(deps.tables) ?? []], isInOrder: false };
+    return { ...UNORDERED, portions: [deps.hooks[resource.name]?.rows?.(deps.tables) ?? []] };
   }
   const table = deps.tables.any(resource.name);
   const candidates = candidatesOf(deps, resource, filters, caller);
@@ -79,10 +89,10 @@ function sourceOf(
   const passed = isPaged && candidates !== undefined ? (query.limit * table.size) / candidates.count : table.size;
   // A row that is looked up costs more than one that is passed.
   if (candidates !== undefined && candidates.count <= Math.min(passed, table.size) / 2) {
-    return { portions: [candidates.rows()], isInOrder: false };
+    return { ...UNORDERED, portions: candidates.portions(), mayRepeat: candidates.mayRepeat };
   }
-  if (walk === undefined || rows === undefined) return { portions: table.sorted('id') ?? [], isInOrder: false };
-  return { portions: walkRows(rows, walk, markerOf(table, resource, query, accept)), isInOrder: true };
+  if (walk === undefined || rows === undefined) return { ...UNORDERED, portions: table.sorted('id') ?? [] };
+  return { ...ORDERED, portions: walkRows(rows, walk, markerOf(table, resource, query, accept)) };
 }
 
 /** A reversed page was looked for from its end. */
@@ -101,6 +111,15 @@ function markerOf(
   const row = table.get(marker);
   if (row === undefined || accept(row) === undefined) throw notFound(resource, marker);
   return row;
+}
+
+function onceOnly(accept: Accept): Accept {
+  const seen = new Set<AnyObject>();
+  return (row) => {
+    if (seen.has(row)) return undefined;
+    seen.add(row);
+    return accept(row);
+  };
 }
 
 /** Those that are accepted; `most`: no more than so many, 0: all. */
