@@ -1,4 +1,3 @@
-import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { type KnownSchema, parseSchema, readSchema } from '@cable/api';
@@ -61,12 +60,15 @@ async function ask(
   }
 }
 
+/** Longest name of a file, in characters, with room for what a draft adds. */
+const NAME_MAX = 200;
+
 /** Undefined: there is no place for it. */
 function cacheFile(env: ModelLoaderOptions['env'], server: string): string | undefined {
   const { XDG_CACHE_HOME: cache = '', HOME: home = '' } = env;
   const directory = isAbsolute(cache) ? cache : isAbsolute(home) ? join(home, '.cache') : undefined;
-  if (directory === undefined) return undefined;
-  return join(directory, 'cable', `schema-${createHash('sha256').update(server).digest('hex').slice(0, 16)}.json`);
+  const name = `schema-${encodeURIComponent(server)}`;
+  return directory === undefined || name.length > NAME_MAX ? undefined : join(directory, 'cable', name);
 }
 
 /** The first line is the etag, the rest the schema as the server gave it. */
@@ -78,7 +80,7 @@ async function readCache(file: string): Promise<KnownSchema | undefined> {
 }
 
 async function writeCache(file: string, text: string, etag: string): Promise<void> {
-  const draft = `${file}.${randomUUID()}`;
+  const draft = `${file}.${process.pid}`;
   try {
     await mkdir(join(file, '..'), { recursive: true });
     await writeFile(draft, `${etag}\n${text}`);
