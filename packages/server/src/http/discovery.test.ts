@@ -166,6 +166,22 @@ test('the schema is what is loaded, and is sent again only when that has changed
   assert.deepEqual(await ask(etag), [304, etag, '']);
 });
 
+test('metrics have the route of a request, not its path; and HEAD is GET without a body', async (t) => {
+  const { server, send } = await startHarness(t);
+  await send('GET', '/v2.0/ports/none');
+  await send('GET', '/nothing/here');
+  const head = await server.app.inject({ method: 'HEAD', url: '/v2.0/networks' });
+  assert.deepEqual([head.statusCode, head.body], [200, '']);
+  const metrics = (await server.app.inject({ method: 'GET', url: '/metrics' })).body;
+  for (const labels of ['method="GET",route="/v2.0/ports/:id",status="404"', 'route="unknown",status="404"']) {
+    assert.ok(
+      metrics.includes(`cable_http_request_duration_seconds_count{${labels}}`) || metrics.includes(labels),
+      labels,
+    );
+  }
+  assert.ok(!metrics.includes('route="/*"'));
+});
+
 test('a wrong method on one of the server’s own paths is called that', async (t) => {
   const { send } = await startHarness(t);
   await refused(send('POST', '/cable/v1/status'), 405, 'HTTPMethodNotAllowed');

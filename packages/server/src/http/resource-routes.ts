@@ -116,12 +116,11 @@ async function answer(
 ): Promise<unknown> {
   const { matched } = request;
   if (matched === undefined) throw new Error('a request without a route has come to its handler');
-  const { route, parameters } = matched;
+  const { route, model: stored, parameters } = matched;
   const caller = await options.authenticate(request.headers);
   const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
   const id = parameters['id'] ?? '';
-  const stored = options.deps.resources.named(route.resource.type);
-  const place = placeOf(options, route, parameters, caller);
+  const place = placeOf(options, matched, caller);
   const call: Call = { options, startTurns, route, stored, request, reply, caller, params, parameters, place, id };
   if (id !== '' && place !== NOWHERE) refuseElsewhere(call);
   const answered = await handlerOf(options, route)(call);
@@ -132,14 +131,12 @@ async function answer(
 /** What a nested resource's path says of its parent, which the caller must see. */
 function placeOf(
   { deps }: ResourceRouteOptions,
-  { resource }: Route,
-  parameters: Match['parameters'],
+  { route: { resource }, parent, parameters }: Match,
   caller: Caller,
 ): Attributes {
-  const parameter = parentParameter(resource);
-  if (resource.parent === undefined || parameter === undefined) return NOWHERE;
-  const { type, attribute } = resource.parent;
-  return { [attribute]: rowFor(deps, deps.resources.named(type), parameters[parameter] ?? '', caller).id };
+  if (resource.parent === undefined || parent === undefined) return NOWHERE;
+  const parentId = parameters[parentParameter(resource) ?? ''] ?? '';
+  return { [resource.parent.attribute]: rowFor(deps, parent, parentId, caller).id };
 }
 
 const NOWHERE: Attributes = {};
