@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { composeRegistry, type Resource } from '@cable/model';
 import { ApiError, createClient } from './client.ts';
+import { parseSchema, schemaOf } from './schema.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 
 /** Answers from a script, and remembers what was asked. */
@@ -54,6 +56,82 @@ test('verbs become requests, with the project and the roles', async () => {
   );
   assert.equal(transport.asked[0]?.headers?.['x-project-id'], 'p');
   assert.equal(transport.asked[0]?.headers?.['x-roles'], 'member,reader');
+});
+
+const policy: Resource = {
+  ...{ type: 'qos_policy', name: 'policy', plural: 'policies', label: 'Policy', prefix: '/v2.0', path: 'qos/policies' },
+  ...{ description: 'A policy.', verbs: ['list', 'show'], standard: true, stored: true, attributes: {} },
+  actions: [
+    { name: 'count', description: 'Counts.', on: 'collection', method: 'GET', answer: {}, answerKey: 'count' },
+    { name: 'tag', description: 'Tags.', path: 'tags/{tag}', bodyKey: 'policy', body: {} },
+  ],
+};
+
+const rule: Resource = {
+  ...{ type: 'qos_rule', name: 'rule', plural: 'rules', label: 'Rule', prefix: '/v2.0', path: 'rules' },
+  ...{ description: 'A rule.', verbs: ['list', 'create', 'delete'], standard: true, stored: true, attributes: {} },
+  parent: { type: 'qos_policy', attribute: 'policy_id' },
+  hidden: { policy_id: { type: 'uuid', reference: { type: 'qos_policy', onDelete: 'cascade' } } },
+};
+
+test('of a type that it does not know the client asks the server, once', async () => {
+  const schema = schemaOf(composeRegistry([policy, rule]));
+  const transport = scripted([
+    [200, schema],
+    [200, { policies: [] }],
+    [304, undefined],
+    [201, { rule: { id: '1' } }],
+    [304, undefined],
+    [200, { count: { all: 2 } }],
+    [304, undefined],
+    [200, {}],
+    [304, undefined],
+  ]);
+  const client = createClient({ transport });
+  assert.deepEqual(await client.list('qos_policy'), []);
+  assert.deepEqual(await client.within('a/b').create('qos_rule', {}), { id: '1' });
+  assert.deepEqual(await client.action('qos_policy', '', 'count'), { all: 2 });
+  await client.action('qos_policy', 'p', 'tag', {}, { tag: 'r d' });
+  await assert.rejects(client.list('qos_colour'), /no resource type qos_colour/);
+  assert.deepEqual(
+    transport.asked.map(({ method, path, body }) => `${method} ${path} ${body ?? ''}`.trim()),
+    [
+      'GET /cable/v1/schema',
+      'GET /v2.0/qos/policies',
+      'GET /cable/v1/schema',
+      'POST /v2.0/qos/policies/a%2Fb/rules {"rule":{}}',
+      'GET /cable/v1/schema',
+      'GET /v2.0/qos/policies/count',
+      'GET /cable/v1/schema',
+      'PUT /v2.0/qos/policies/p/tags/r%20d {"policy":{}}',
+      'GET /cable/v1/schema',
+    ],
+  );
+});
+
+test('the schema tells what is served and nothing that is only stored; a newer one is taken as far as it is understood', () => {
+  const text = JSON.stringify(schemaOf(composeRegistry([policy, rule])));
+  assert.ok(!text.includes('policy_id":'));
+  const newer = JSON.parse(text) as { resources: Record<string, unknown>[] };
+  const [first] = newer.resources;
+  Object.assign(first ?? {}, { novel: 1, verbs: ['list', 'fly'], columns: ['id', 'odd'], command: 'a; rm' });
+  Object.assign(first?.['attributes'] ?? {}, {
+    odd: { type: 'tensor' },
+    'x y': { type: 'string' },
+    fine: { type: 'string', description: 'a\u001b[2J' },
+    half: { type: 'list' },
+  });
+  newer.resources.push({ type: 'broken' });
+  const models = parseSchema(JSON.stringify(newer));
+  assert.deepEqual(
+    models?.map((model) => model.type),
+    ['qos_policy', 'qos_rule'],
+  );
+  const model = models?.[0];
+  assert.deepEqual([model?.verbs, model?.columns, model?.command], [['list'], ['id'], undefined]);
+  assert.equal(model?.attributes['fine']?.description, 'a [2J');
+  for (const name of ['odd', 'x y', 'half']) assert.equal(model?.attributes[name], undefined, name);
+  for (const bad of ['', '[]', '{}', '{"resources":1}']) assert.equal(parseSchema(bad), undefined);
 });
 
 test('a list follows its pages', async () => {

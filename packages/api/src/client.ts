@@ -9,7 +9,10 @@ import {
   type SecurityGroupRule,
   type SecurityGroupView,
   type SubnetView,
+  servedName,
 } from '@cable/model';
+import { parametersOf } from './routes.ts';
+import { type KnownSchema, readSchema } from './schema.ts';
 import type { Transport } from './transport.ts';
 
 /** What the API shows of each built-in type (to an admin). */
@@ -32,7 +35,7 @@ export type Query = Readonly<Record<string, string | number | boolean | readonly
 /** How a client reaches the server, and as whom. */
 export type ClientOptions = {
   readonly transport: Transport;
-  /** Default: the built-in ones. */
+  /** All that there is. Default: the built-in ones, and of other types what the server's schema says when they are first named. */
   readonly resources?: readonly ResourceModel[];
   /** Sent as X-Project-Id. */
   readonly projectId?: string;
@@ -60,7 +63,10 @@ export class ApiError extends Error {
   }
 }
 
-/** The API as functions. All throw `ApiError` for an error answer, and what the transport throws when there is none. */
+/**
+ * The API as functions. A type is named as in the schema, a further form of it `<type>.<form>`. All throw `ApiError` for an error answer, what the transport throws
+ * when there is none, and an `Error` for a type or action that neither the client nor the server knows.
+ */
 export type Client = {
   /** All that match, over as many pages as there are when `limit` is given. */
   list<T extends string>(type: T, query?: Query): Promise<ViewOf<T>[]>;
@@ -70,8 +76,19 @@ export type Client = {
   createMany<T extends string>(type: T, bodies: readonly object[]): Promise<ViewOf<T>[]>;
   update<T extends string>(type: T, id: string, body: object): Promise<ViewOf<T>>;
   delete(type: string, id: string): Promise<void>;
-  /** e.g. `action('router', id, 'add_router_interface', {subnet_id})`. */
-  action(type: string, id: string, name: string, body: object): Promise<unknown>;
+  /**
+   * e.g. `action('router', id, 'add_router_interface', {subnet_id})`. The body and the answer are without their keys. `id` is not looked at when the action is on the
+   * collection; `parameters` are those of its own path.
+   */
+  action(
+    type: string,
+    id: string,
+    name: string,
+    body?: object,
+    parameters?: Readonly<Record<string, string>>,
+  ): Promise<unknown>;
+  /** The same for types that are nested in others: their objects below this parent. */
+  within(parent: string): Client;
   /** Any request; the answer's JSON, undefined when it has no body. */
   request(method: string, path: string, body?: unknown): Promise<unknown>;
   /** The lines of an answer that goes on. */
@@ -80,35 +97,89 @@ export type Client = {
 
 /** A client over a transport. */
 export function createClient(options: ClientOptions): Client {
-  const resources = new Map((options.resources ?? BUILT_IN_RESOURCES).map((one) => [one.name, one]));
-  const resourceOf = (type: string): ResourceModel => {
-    const found = resources.get(type);
-    if (found === undefined) throw new Error(`no resource type ${type}`);
-    return found;
+  return clientWithin(options, modelFinder(options), undefined);
+}
+
+type FindModel = (type: string) => Promise<ResourceModel>;
+
+/** Asks the server once for a type that is not known; then only for whether its schema has changed. */
+function modelFinder(options: ClientOptions): FindModel {
+  const known = new Map((options.resources ?? BUILT_IN_RESOURCES).map((one) => [servedName(one), one]));
+  let schema: KnownSchema | undefined;
+  return async (type) => {
+    const found = known.get(type);
+    if (found !== undefined) return found;
+    if (options.resources === undefined) {
+      schema = await readSchema(options.transport, schema, { headers: headersOf(options, false) });
+      const served = schema?.models.find((one) => servedName(one) === type);
+      if (served !== undefined) return served;
+    }
+    throw new Error(`no resource type ${type}`);
   };
-  const send = (method: string, path: string, body?: unknown): Promise<unknown> => request(options, method, path, body);
-  const one = async <T extends string>(type: T, method: string, path: string, body?: object): Promise<ViewOf<T>> =>
-    pick(
-      await send(method, path, body === undefined ? undefined : { [resourceOf(type).name]: body }),
-      type,
-    ) as ViewOf<T>;
+}
+
+function clientWithin(options: ClientOptions, find: FindModel, parent: string | undefined): Client {
+  const send: Send = (method, path, body) => request(options, method, path, body);
+  const collection = (model: ResourceModel): string => collectionPath(model, parent);
+  const item = (model: ResourceModel, id: string): string => itemPath(model, id, parent);
+  const one = async (model: ResourceModel, method: string, path: string, body?: object): Promise<AnyObject> =>
+    pick(await send(method, path, body === undefined ? undefined : { [model.name]: body }), model.name) as AnyObject;
   return {
-    list: (type, query = {}) => listAll(send, resourceOf(type), query),
-    get: (type, id, query = {}) => one(type, 'GET', `${itemPath(resourceOf(type), id)}${formatQuery(query)}`),
-    create: (type, body) => one(type, 'POST', collectionPath(resourceOf(type)), body),
+    list: async <T extends string>(type: T, query: Query = {}) => {
+      const model = await find(type);
+      return (await listAll(send, collection(model), model.plural, query)) as ViewOf<T>[];
+    },
+    get: async <T extends string>(type: T, id: string, query: Query = {}) => {
+      const model = await find(type);
+      return (await one(model, 'GET', `${item(model, id)}${formatQuery(query)}`)) as ViewOf<T>;
+    },
+    create: async <T extends string>(type: T, body: object) => {
+      const model = await find(type);
+      return (await one(model, 'POST', collection(model), body)) as ViewOf<T>;
+    },
     createMany: async <T extends string>(type: T, bodies: readonly object[]) => {
-      const { plural } = resourceOf(type);
-      const answer = await send('POST', collectionPath(resourceOf(type)), { [plural]: bodies });
-      return pick(answer, plural) as ViewOf<T>[];
+      const model = await find(type);
+      return pick(await send('POST', collection(model), { [model.plural]: bodies }), model.plural) as ViewOf<T>[];
     },
-    update: (type, id, body) => one(type, 'PUT', itemPath(resourceOf(type), id), body),
+    update: async <T extends string>(type: T, id: string, body: object) => {
+      const model = await find(type);
+      return (await one(model, 'PUT', item(model, id), body)) as ViewOf<T>;
+    },
     delete: async (type, id) => {
-      await send('DELETE', itemPath(resourceOf(type), id));
+      await send('DELETE', item(await find(type), id));
     },
-    action: (type, id, name, body) => send('PUT', `${itemPath(resourceOf(type), id)}/${name}`, body),
+    action: async (type, id, name, body, parameters) =>
+      act(send, await find(type), parent, { id, name, body, parameters }),
+    within: (id) => clientWithin(options, find, id),
     request: send,
     stream: (path, signal) => openStream(options, path, signal),
   };
+}
+
+type ActionCall = {
+  readonly id: string;
+  readonly name: string;
+  readonly body: object | undefined;
+  readonly parameters: Readonly<Record<string, string>> | undefined;
+};
+
+async function act(
+  send: Send,
+  model: ResourceModel,
+  parent: string | undefined,
+  { id, name, body, parameters = {} }: ActionCall,
+): Promise<unknown> {
+  const action = model.actions?.find((one) => one.name === name);
+  if (action === undefined) throw new Error(`${model.type} has no action ${name}`);
+  const { method = 'PUT', on = 'object', path = name, bodyKey, answerKey } = action;
+  const place = on === 'object' ? itemPath(model, id, parent) : collectionPath(model, parent);
+  const rest = parametersOf(path).reduce(
+    (text, one) => text.replace(`{${one}}`, () => encodeURIComponent(parameters[one] ?? '')),
+    path,
+  );
+  const sent = body === undefined || bodyKey === undefined ? body : { [bodyKey]: body };
+  const answer = await send(method, `${place}/${rest}`, action.body === undefined ? undefined : (sent ?? {}));
+  return answerKey === undefined ? answer : pick(answer, answerKey);
 }
 
 /** URL path of a resource's collection; of a nested one below the parent of that id. Throws for a nested one without a parent. */
@@ -123,23 +194,23 @@ export function collectionPath(
 }
 
 /** URL path of one object. */
-export function itemPath(resource: Pick<ResourceModel, 'type' | 'collection'>, id: string): string {
-  return `${collectionPath(resource)}/${encodeURIComponent(id)}`;
+export function itemPath(resource: Pick<ResourceModel, 'type' | 'collection'>, id: string, parent?: string): string {
+  return `${collectionPath(resource, parent)}/${encodeURIComponent(id)}`;
 }
 
 type Send = (method: string, path: string, body?: unknown) => Promise<unknown>;
 
-async function listAll<T extends string>(send: Send, resource: ResourceModel, query: Query): Promise<ViewOf<T>[]> {
+async function listAll(send: Send, collection: string, plural: string, query: Query): Promise<readonly unknown[]> {
   const found: unknown[] = [];
-  let path: string | undefined = `${collectionPath(resource)}${formatQuery(query)}`;
+  let path: string | undefined = `${collection}${formatQuery(query)}`;
   while (path !== undefined) {
     const answer = await send('GET', path);
-    const page = pick(answer, resource.plural);
-    if (!Array.isArray(page)) throw new ApiError(200, '', `the answer has no list ${resource.plural}`, '');
+    const page = pick(answer, plural);
+    if (!Array.isArray(page)) throw new ApiError(200, '', `the answer has no list ${plural}`, '');
     found.push(...page);
-    path = page.length === 0 ? undefined : nextPath(answer, resource.plural);
+    path = page.length === 0 ? undefined : nextPath(answer, plural);
   }
-  return found as ViewOf<T>[];
+  return found;
 }
 
 function nextPath(answer: unknown, plural: string): string | undefined {

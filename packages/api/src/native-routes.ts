@@ -1,5 +1,6 @@
 /** Cable's own routes besides those of the declarations: named once here for OpenAPI; the server's test compares them with what it serves. */
 import { type Attribute, HOST_UPGRADE, MAX_VIFS_A_REPORT } from '@cable/model';
+import { SCHEMA_PATH } from './schema.ts';
 
 /** What a status of an answer means. Without `content` it has no body; `attributes` are those of a JSON body. */
 export type NativeAnswer = {
@@ -174,6 +175,22 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
     path: '/openapi.json',
     summary: 'This document.',
     answers: { 200: { description: 'OpenAPI 3.1.', content: 'application/json' } },
+  },
+  {
+    ...open,
+    path: SCHEMA_PATH,
+    summary: 'What is loaded, as data: types with attributes, actions and columns; for clients that have no list.',
+    answers: {
+      ...json({
+        extensions: objects('Those that are loaded.', EXTENSION),
+        resources: {
+          type: 'list',
+          items: { type: 'dict' },
+          description: 'Models, further forms of a type among them.',
+        },
+      }),
+      304: { description: 'It is what If-None-Match names.' },
+    },
   },
   {
     ...open,

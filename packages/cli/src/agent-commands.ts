@@ -9,6 +9,9 @@ import { flatten, type Row, renderJson, renderObject, renderTable } from './rend
 
 type Options = Readonly<Record<string, unknown>>;
 
+/** Those below `host` that its agent is asked, not the server. */
+export const AGENT_COMMANDS: ReadonlySet<string> = new Set(['adopt-store', 'confirm-removal']);
+
 /**
  * Adds what is asked of a host's agent over its socket on this machine: `cable show maps|vifs|counters|agent`, what it says about itself, and
  * `cable host adopt-store|confirm-removal`, what only an operator decides.

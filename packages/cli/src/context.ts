@@ -6,7 +6,8 @@ import type { Command } from 'commander';
 /** What the process gives the command. */
 export type CliDeps = {
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly resources: readonly ResourceModel[];
+  /** What there is at the server, or may be when it does not answer. Never throws. */
+  readonly loadModels: (server: string) => Promise<readonly ResourceModel[]>;
   /** Connects to `http://HOST:PORT` or `unix:PATH`. */
   readonly connect: (server: string) => HttpTransport;
   readonly print: (text: string) => void;
@@ -15,7 +16,9 @@ export type CliDeps = {
 };
 
 /** What every command's body gets. */
-export type CliContext = CliDeps & {
+export type CliContext = Omit<CliDeps, 'loadModels'> & {
+  /** Each with the words of its commands, which no other has. */
+  readonly resources: readonly ResourceModel[];
   readonly server: string;
   readonly json: boolean;
   /** Connected when first used. */

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { httpTransport } from '@cable/kit';
 import { BUILT_IN_RESOURCES } from '@cable/model';
+import { createModelLoader } from './model-loader.ts';
 import { runCommandLine } from './program.ts';
 
 // A reader that has seen enough (`cable port list | head`) is no error.
@@ -14,7 +15,7 @@ const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', imp
 
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   env: process.env,
-  resources: BUILT_IN_RESOURCES,
+  loadModels: createModelLoader({ env: process.env, connect: httpTransport, fallback: BUILT_IN_RESOURCES }),
   connect: (server) => httpTransport(server),
   print: (text) => void process.stdout.write(text),
   printError: (text) => void process.stderr.write(text),

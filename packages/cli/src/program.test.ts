@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { BUILT_IN_RESOURCES } from '@cable/model';
+import { parseSchema, schemaOf } from '@cable/api';
+import { BUILT_IN_RESOURCES, composeRegistry, type Resource } from '@cable/model';
 import { attributeFlags } from './flags.ts';
 import { cable } from './testing/run.ts';
 import { type StubServer, startStub } from './testing/stub-server.ts';
@@ -422,6 +423,70 @@ test('host adopt-store and confirm-removal are told to the agent of the host, an
     [gone.status, gone.err],
     [1, "error: no agent of host 'h9' runs on this machine\n  There are: h1\n"],
   );
+});
+
+const wire: Resource = {
+  ...{ type: 'wire_port', name: 'port', plural: 'ports', label: 'WirePort', prefix: '/wire/v1', path: 'ports' },
+  ...{ description: 'A port of wires.', verbs: ['list', 'show', 'create', 'delete'], standard: false, stored: true },
+  key: 'code',
+  attributes: { code: { type: 'string', write: 'create', required: true, description: 'The code.' } },
+  forms: [{ form: 'v2', prefix: '/wire/v2' }],
+  actions: [
+    {
+      name: 'count',
+      description: 'Counts.',
+      on: 'collection',
+      method: 'POST',
+      bodyKey: 'port',
+      body: { least: { type: 'integer' } },
+    },
+    { name: 'set_tag', description: 'Tags.', path: 'tags/{tag}' },
+  ],
+};
+
+const plug: Resource = {
+  ...{ type: 'wire_plug', name: 'plug', plural: 'plugs', label: 'Plug', prefix: '/wire/v1', path: 'plugs' },
+  ...{ description: 'A plug.', verbs: ['list', 'create', 'update', 'delete'], standard: true, stored: true },
+  parent: { type: 'wire_port', attribute: 'port_code' },
+  attributes: {
+    name: { type: 'string', write: 'both', default: '' },
+    port_code: { type: 'string', write: 'create', reference: { type: 'wire_port', onDelete: 'cascade' } },
+  },
+};
+
+test('what only the server knows has its commands, nested ones behind the word for their parent', async (t) => {
+  const models = parseSchema(
+    JSON.stringify(schemaOf(composeRegistry([wire, plug, { ...wire, type: 'status', path: 's' }]))),
+  );
+  assert.ok(models);
+  const plugs = { plugs: [{ id: A, name: 'left' }], plug: { id: A, name: 'left' } };
+  const server = await stub(t, {
+    ...{ '/wire/v1/ports': { ports: [{ code: 'w1' }], port: { code: 'w1' } }, '/wire/v1/ports/count': { count: 2 } },
+    ...{ '/wire/v1/ports/w1/tags/red': { done: true }, '/wire/v1/ports/w1/plugs': plugs },
+    [`/wire/v1/ports/w1/plugs/${A}`]: plugs,
+  });
+  const run = async (words: string): Promise<string | undefined> => {
+    const { err, status } = await cable(`${words} --json`, server, models);
+    assert.deepEqual([status, err], [0, ''], words);
+    return server.requests.at(-1);
+  };
+  assert.equal(await run('wire port list'), 'GET /wire/v1/ports?');
+  assert.equal(await run('wire port create --code w1'), 'POST /wire/v1/ports {"port":{"code":"w1"}}');
+  assert.equal(await run('wire port count --least 2'), 'POST /wire/v1/ports/count {"port":{"least":2}}');
+  assert.equal(await run('wire port set-tag w1 red'), 'PUT /wire/v1/ports/w1/tags/red');
+  assert.equal(await run('wire plug list w1'), 'GET /wire/v1/ports/w1/plugs?');
+  assert.equal(await run('wire plug create w1 left'), 'POST /wire/v1/ports/w1/plugs {"plug":{"name":"left"}}');
+  assert.equal(
+    await run('wire plug set w1 left --name right'),
+    `PUT /wire/v1/ports/w1/plugs/${A} {"plug":{"name":"right"}}`,
+  );
+  assert.equal(await run(`wire plug delete w1 ${A}`), `DELETE /wire/v1/ports/w1/plugs/${A}`);
+  const help = await cable('wire plug create --help', undefined, models);
+  assert.match(help.out, /^Usage: cable wire plug create \[options\] <port> \[name\]/);
+  assert.doesNotMatch(help.out, /port-code/);
+  assert.match((await cable('api --help', undefined, models)).out, /status/);
+  assert.match((await cable('completion bash', undefined, models)).out, /wire plug list/);
+  assert.match((await cable('network list', undefined, models)).err, /unknown command 'network'/);
 });
 
 test('the completion script completes commands and options in bash', async () => {

@@ -1,29 +1,28 @@
 import { createClient } from '@cable/api';
 import type { HttpTransport } from '@cable/kit';
 import { Argument, Command } from 'commander';
-import { addAgentCommands } from './agent-commands.ts';
+import { AGENT_COMMANDS, addAgentCommands } from './agent-commands.ts';
 import { completionScript, SHELLS, type Shell } from './completion.ts';
-import type { Bind, CliDeps } from './context.ts';
+import type { Bind, CliContext, CliDeps } from './context.ts';
 import { explainFailure } from './errors.ts';
 import { addResourceCommands } from './resource-commands.ts';
 import { showStatus } from './status.ts';
-import { resourceWords } from './words.ts';
+import { commandResources, resourceWords } from './words.ts';
 
 const DEFAULT_SERVER = 'http://127.0.0.1:9696';
 
 /** Runs one command line (without the program's name) and gives the exit status: 0, 1 refused or failed, 2 wrong usage. */
 export async function runCommandLine(argv: readonly string[], deps: CliDeps): Promise<number> {
   const opened: HttpTransport[] = [];
-  const program = createProgram({
-    ...deps,
-    connect: (server) => {
-      const transport = deps.connect(server);
-      opened.push(transport);
-      return transport;
-    },
-  });
+  const connect = (server: string): HttpTransport => {
+    const transport = deps.connect(server);
+    opened.push(transport);
+    return transport;
+  };
+  const models = needsModels(argv) ? await deps.loadModels(serverOf(argv, deps)) : [];
+  const loaded = { ...deps, connect, resources: commandResources(models) };
   try {
-    await program.parseAsync(spellResources(argv, deps), { from: 'user' });
+    await createProgram(loaded).parseAsync(spellResources(argv, loaded), { from: 'user' });
     return 0;
   } catch (err) {
     const { text, exitStatus } = explainFailure(err);
@@ -34,8 +33,24 @@ export async function runCommandLine(argv: readonly string[], deps: CliDeps): Pr
   }
 }
 
+type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'client'>;
+
+/** False for what concerns this machine's agent alone: it must go without a server. */
+function needsModels(argv: readonly string[]): boolean {
+  const [first = '', second = ''] = argv.filter((word) => !word.startsWith('-'));
+  const isAgents = first === 'show' || (first === 'host' && AGENT_COMMANDS.has(second));
+  return !isAgents && argv[0] !== '--version' && argv[0] !== '-V';
+}
+
+/** The server of a command line, found before the line can be understood: what can be said depends on it. */
+function serverOf(argv: readonly string[], { env }: Pick<CliDeps, 'env'>): string {
+  const at = argv.lastIndexOf('--server');
+  const joined = argv.findLast((word) => word.startsWith('--server='))?.slice('--server='.length);
+  return joined ?? (at < 0 ? undefined : argv[at + 1]) ?? env['CABLE_SERVER'] ?? DEFAULT_SERVER;
+}
+
 /** The whole command tree, derived from the declarations. */
-function createProgram(deps: CliDeps): Command {
+function createProgram(deps: LoadedDeps): Command {
   const program = new Command('cable')
     .description('One virtual network for virtual machines, containers and physical machines.')
     .version(deps.version)
@@ -69,7 +84,7 @@ function createProgram(deps: CliDeps): Command {
   return program;
 }
 
-function createBind(deps: CliDeps): Bind {
+function createBind(deps: LoadedDeps): Bind {
   return (body) =>
     async function run(this: Command, ...given: unknown[]) {
       const options = this.optsWithGlobals<Record<string, unknown>>();
@@ -98,7 +113,7 @@ function once<T>(make: () => T): () => T {
 }
 
 /** Accepts `security-group-rule` for `security group rule`. */
-function spellResources(argv: readonly string[], deps: Pick<CliDeps, 'resources'>): readonly string[] {
+function spellResources(argv: readonly string[], deps: Pick<LoadedDeps, 'resources'>): readonly string[] {
   const at = argv.findIndex((word) => !word.startsWith('-'));
   const word = argv[at]?.replaceAll('_', '-');
   const words = deps.resources.map(resourceWords).find((one) => one.length > 1 && one.join('-') === word);

@@ -1,6 +1,7 @@
 import type { Client } from '@cable/api';
 import { isUuid, type ResourceModel } from '@cable/model';
 import { CliError } from './errors.ts';
+import { resourceWords } from './words.ts';
 
 /** Finds the ID of the object that a user named. */
 export type Resolve = (type: string, nameOrId: string) => Promise<string>;
@@ -11,19 +12,21 @@ const MAX_SHOWN = 10;
 /** A resolver that asks the server. Throws `CliError` when no object or several have the name. */
 export function createResolver(client: Pick<Client, 'list'>, resources: readonly ResourceModel[]): Resolve {
   return async (type, nameOrId) => {
-    const resource = resources.find((one) => one.name === type);
+    const resource = resources.find((one) => one.type === type);
     // Where the ID is text itself (hosts), or there is no name, only the ID can be meant.
-    const hasNames = resource?.attributes['name'] !== undefined && resource.attributes['id']?.type === 'uuid';
+    const key = resource?.key ?? 'id';
+    const hasNames = resource?.attributes['name'] !== undefined && resource.attributes[key]?.type === 'uuid';
     if (resource === undefined || !hasNames || isUuid(nameOrId)) return nameOrId;
-    const fields = resource.standard ? ['id', 'project_id'] : ['id'];
+    const fields = resource.standard ? [key, 'project_id'] : [key];
     const found = await client.list(type, { name: nameOrId, fields });
     const [first, ...others] = found;
-    const words = type.replaceAll('_', ' ');
+    const words = resourceWords(resource).join(' ');
     if (first === undefined) {
       throw new CliError(1, `no ${words} is called '${nameOrId}'`, `See: cable ${words} list`);
     }
-    if (others.length === 0) return String(first.id);
-    const ids = found.slice(0, MAX_SHOWN).map((one) => `    ${one.id}${projectOf(one)}`);
+    const idOf = (one: object): string => String((one as Readonly<Record<string, unknown>>)[key]);
+    if (others.length === 0) return idOf(first);
+    const ids = found.slice(0, MAX_SHOWN).map((one) => `    ${idOf(one)}${projectOf(one)}`);
     const more = found.length > MAX_SHOWN ? `\n    and ${found.length - MAX_SHOWN} more` : '';
     throw new CliError(
       1,

@@ -1,4 +1,4 @@
-import { collectionPath } from '@cable/api';
+import { type Client, collectionPath, parametersOf, parentParameter } from '@cable/api';
 import type { ActionDeclaration, AnyObject, ResourceModel, Verb } from '@cable/model';
 import { type Command, Option } from 'commander';
 import type { Bind, CliContext } from './context.ts';
@@ -22,50 +22,91 @@ export function addResourceCommands(root: Command, resource: ResourceModel, bind
 const ADD: Readonly<Record<Verb, (parent: Command, resource: ResourceModel, bind: Bind) => void>> = {
   list: (parent, resource, bind) => {
     const command = parent
-      .command('list')
+      .command(['list', ...parentArgument(resource)].join(' '))
       .description(`Lists ${spoken(resource.plural)}.`)
       .option('-c, --column <name>', 'show this column (repeatable)', collect)
       .option('--sort <column[:desc]>', 'sort by this column (repeatable)', collect)
       .option('--limit <number>', 'show at most so many');
     addOptions(command, resource, 'filter');
-    command.action(bind((context, options) => list(context, resource, options)));
+    command.action(bind(async (context, options, args) => list(await placeOf(context, resource, args), options)));
   },
   show: (parent, resource, bind) => {
     parent
-      .command(`show <${placeholder(resource)}>`)
+      .command(['show', ...parentArgument(resource), `<${placeholder(resource)}>`].join(' '))
       .description(`Shows one ${spoken(resource.name)}.`)
       .option('-c, --column <name>', 'show this attribute (repeatable)', collect)
-      .action(bind((context, options, [ref]) => show(context, resource, options, String(ref))));
+      .action(bind(async (context, options, args) => show(await placeOf(context, resource, args), options)));
   },
   create: (parent, resource, bind) => {
     const lead = leadOf(resource);
     const command = parent
-      .command(lead === undefined ? 'create' : `create [${lead}]`)
+      .command(['create', ...parentArgument(resource), ...(lead === undefined ? [] : [`[${lead}]`])].join(' '))
       .description(`Creates a ${spoken(resource.name)}.`)
       .option('-c, --column <name>', 'show this attribute (repeatable)', collect);
-    addOptions(command, resource, 'create');
-    command.action(bind((context, options, [value]) => create(context, resource, withLead(options, lead, value))));
+    addOptions(command, withoutParent(resource), 'create');
+    command.action(
+      bind(async (context, options, args) => {
+        const place = await placeOf(context, resource, args);
+        await create(place, withLead(options, lead, place.args[0]));
+      }),
+    );
   },
   update: (parent, resource, bind) => {
     const command = parent
-      .command(`set <${placeholder(resource)}>`)
+      .command(['set', ...parentArgument(resource), `<${placeholder(resource)}>`].join(' '))
       .alias('update')
       .description(`Changes a ${spoken(resource.name)}.`)
       .option('-c, --column <name>', 'show this attribute (repeatable)', collect);
     addOptions(command, resource, 'update');
-    command.action(bind((context, options, [ref]) => update(context, resource, options, String(ref))));
+    command.action(bind(async (context, options, args) => update(await placeOf(context, resource, args), options)));
   },
   delete: (parent, resource, bind) => {
     parent
-      .command(`delete <${placeholder(resource)}...>`)
+      .command(['delete', ...parentArgument(resource), `<${placeholder(resource)}...>`].join(' '))
       .description(`Deletes ${spoken(resource.plural)}.`)
-      .action(bind((context, _options, [refs]) => remove(context, resource, (refs as readonly unknown[]).map(String))));
+      .action(bind(async (context, _options, args) => remove(await placeOf(context, resource, args))));
   },
 };
 
+/** Where a command works: on a collection, of a nested resource that of a parent. */
+type Place = {
+  readonly context: CliContext;
+  readonly resource: ResourceModel;
+  /** Of the parent. */
+  readonly client: Client;
+  readonly collection: string;
+  readonly resolve: Resolve;
+  /** Finds one of the collection's objects. */
+  readonly find: (nameOrId: string) => Promise<string>;
+  /** The command's arguments behind that of the parent. */
+  readonly args: readonly unknown[];
+};
+
+/** The argument of a nested resource's commands that names the parent. */
+function parentArgument(resource: ResourceModel): readonly string[] {
+  const name = parentParameter(resource);
+  return name === undefined ? [] : [`<${dashed(name.replace(/_id$/, ''))}>`];
+}
+
+async function placeOf(context: CliContext, resource: ResourceModel, args: readonly unknown[]): Promise<Place> {
+  const client = context.client();
+  const resolve = createResolver(client, context.resources);
+  const find = (nameOrId: string): Promise<string> => resolve(resource.type, nameOrId);
+  if (resource.parent === undefined) {
+    return { context, resource, client, collection: collectionPath(resource), resolve, find, args };
+  }
+  const [given, ...rest] = args;
+  const parent = await resolve(resource.parent.type, String(given));
+  const within = client.within(parent);
+  return {
+    ...{ context, resource, client: within, collection: collectionPath(resource, parent), resolve, args: rest },
+    find: (nameOrId) => createResolver(within, context.resources)(resource.type, nameOrId),
+  };
+}
+
 /** The flag whose value may stand without it, as in the `openstack` client: the name; where there is none, what the object is part of. */
 function leadOf(resource: ResourceModel): string | undefined {
-  const flags = attributeFlags(resource, 'create');
+  const flags = attributeFlags(withoutParent(resource), 'create');
   const named = flags.find(({ name }) => name === 'name');
   const parents = flags.filter(({ attribute }) => attribute.required && attribute.reference?.onDelete === 'cascade');
   return (named ?? (parents.length === 1 ? parents[0] : undefined))?.flags[0];
@@ -99,42 +140,59 @@ function addOptions(command: Command, resource: Pick<ResourceModel, 'attributes'
 function addAction(parent: Command, resource: ResourceModel, action: ActionDeclaration, bind: Bind): void {
   const verb = /^(add|remove)_/.exec(action.name)?.[1];
   const properties = Object.entries(action.body ?? {});
-  if (verb !== undefined && properties.length > 0 && properties.every(([name]) => name.endsWith('_id'))) {
+  const isOnObject = action.on !== 'collection';
+  const parameters = parametersOf(action.path ?? '');
+  if (verb !== undefined && isOnObject && properties.length > 0 && properties.every(([name]) => name.endsWith('_id'))) {
     const does = verb === 'add' ? 'Adds parts to' : 'Removes parts from';
     const verbCommand = findCommand(parent, [verb]).description(`${does} a ${spoken(resource.name)}.`);
     for (const [property, { description }] of properties) {
       const noun = property.replace(/_id$/, '');
       verbCommand
-        .command(`${dashed(noun)} <${placeholder(resource)}> <${dashed(noun)}>`)
+        .command(
+          [dashed(noun), ...parentArgument(resource), `<${placeholder(resource)}>`, `<${dashed(noun)}>`].join(' '),
+        )
         .description(description ?? action.description)
         .action(
-          bind(async (context, _options, [ref, target]) => {
-            const resolve = resolver(context);
-            await act(context, resource, action, String(ref), { [property]: await resolve(noun, String(target)) });
+          bind(async (context, _options, args) => {
+            const place = await placeOf(context, resource, args);
+            const target = await place.resolve(noun, String(place.args[1]));
+            await act(place, action, { [property]: target });
           }),
         );
     }
     return;
   }
-  const command = parent.command(`${dashed(action.name)} <${placeholder(resource)}>`).description(action.description);
-  addOptions(command, { attributes: action.body ?? {} }, 'update');
+  const words = [
+    ...[dashed(action.name), ...parentArgument(resource)],
+    ...(isOnObject ? [`<${placeholder(resource)}>`] : []),
+    ...parameters.map((name) => `<${dashed(name)}>`),
+  ];
+  const command = parent.command(words.join(' ')).description(action.description);
+  const fields = fieldsOf(action);
+  addOptions(command, fields, 'update');
   command.action(
-    bind(async (context, options, [ref]) => {
-      const body = await bodyFromOptions({ attributes: action.body ?? {} }, 'update', options, resolver(context));
-      await act(context, resource, action, String(ref), body);
+    bind(async (context, options, args) => {
+      const place = await placeOf(context, resource, args);
+      await act(place, action, await bodyFromOptions(fields, 'update', options, place.resolve));
     }),
   );
 }
 
-async function list(context: CliContext, resource: ResourceModel, options: Options): Promise<void> {
+/** The attributes of its body, all of which may be given. */
+function fieldsOf({ body = {} }: ActionDeclaration): Pick<ResourceModel, 'attributes'> {
+  const entries = Object.entries(body).map(([name, attribute]) => [name, { ...attribute, write: 'both' }] as const);
+  return { attributes: Object.fromEntries(entries) };
+}
+
+async function list({ context, resource, collection, resolve }: Place, options: Options): Promise<void> {
   const asked = columnsOf(resource, options);
   const columns = asked ?? listColumns(resource);
   const params = new URLSearchParams();
-  const filters = await filtersFromOptions(resource, options, resolver(context));
+  const filters = await filtersFromOptions(resource, options, resolve);
   for (const [name, value] of [...filters, ...sortOf(resource, options), ...limitOf(options)])
     params.append(name, value);
   if (asked !== undefined || !context.json) for (const column of columns) params.append('fields', column);
-  const answer = await context.client().request('GET', `${collectionPath(resource)}?${params}`);
+  const answer = await context.client().request('GET', `${collection}?${params}`);
   const found = (answer as Readonly<Record<string, unknown>> | undefined)?.[resource.plural];
   if (!Array.isArray(found)) throw new CliError(1, `the server's answer has no ${resource.plural}`);
   const rows = found as readonly Row[];
@@ -142,36 +200,41 @@ async function list(context: CliContext, resource: ResourceModel, options: Optio
   context.print(renderJson(asked === undefined ? rows : rows.map((row) => pickColumns(row, asked))));
 }
 
-async function show(context: CliContext, resource: ResourceModel, options: Options, ref: string): Promise<void> {
+async function show(place: Place, options: Options): Promise<void> {
+  const { context, resource, client, find, args } = place;
   const asked = columnsOf(resource, options);
-  const id = await resolver(context)(resource.name, ref);
-  const object = await context.client().get<string>(resource.name, id);
+  const object = await client.get<string>(resource.type, await find(String(args[0])));
   print(context, resource, object, asked);
 }
 
-async function create(context: CliContext, resource: ResourceModel, options: Options): Promise<void> {
+async function create({ context, resource, client, resolve }: Place, options: Options): Promise<void> {
   const asked = columnsOf(resource, options);
-  const body = await bodyFromOptions(resource, 'create', options, resolver(context));
-  print(context, resource, await context.client().create<string>(resource.name, body), asked);
+  const body = await bodyFromOptions(withoutParent(resource), 'create', options, resolve);
+  print(context, resource, await client.create<string>(resource.type, body), asked);
 }
 
-async function update(context: CliContext, resource: ResourceModel, options: Options, ref: string): Promise<void> {
+/** What the path says need not be given. */
+function withoutParent({ attributes, parent }: ResourceModel): Pick<ResourceModel, 'attributes'> {
+  if (parent === undefined) return { attributes };
+  return { attributes: Object.fromEntries(Object.entries(attributes).filter(([name]) => name !== parent.attribute)) };
+}
+
+async function update({ context, resource, client, resolve, find, args }: Place, options: Options): Promise<void> {
   const asked = columnsOf(resource, options);
-  const resolve = resolver(context);
   const body = await bodyFromOptions(resource, 'update', options, resolve);
   if (Object.keys(body).length === 0)
     throw new CliError(2, 'nothing to change is given', 'See the options with --help.');
-  const id = await resolve(resource.name, ref);
-  print(context, resource, await context.client().update<string>(resource.name, id, body), asked);
+  const id = await find(String(args[0]));
+  print(context, resource, await client.update<string>(resource.type, id, body), asked);
 }
 
 /** Goes on after a failure; the exit status then is 1. */
-async function remove(context: CliContext, resource: ResourceModel, refs: readonly string[]): Promise<void> {
-  const resolve = resolver(context);
+async function remove({ context, resource, client, find, args }: Place): Promise<void> {
+  const refs = (args[0] as readonly unknown[]).map(String);
   let failures = 0;
   for (const ref of refs) {
     try {
-      await context.client().delete(resource.name, await resolve(resource.name, ref));
+      await client.delete(resource.type, await find(ref));
     } catch (err) {
       if (refs.length === 1) throw err;
       failures += 1;
@@ -182,14 +245,16 @@ async function remove(context: CliContext, resource: ResourceModel, refs: readon
 }
 
 async function act(
-  context: CliContext,
-  resource: ResourceModel,
+  { context, resource, client, find, args }: Place,
   action: ActionDeclaration,
-  ref: string,
   body: object,
 ): Promise<void> {
-  const id = await resolver(context)(resource.name, ref);
-  const answer = await context.client().action(resource.name, id, action.name, body);
+  const isOnObject = action.on !== 'collection';
+  const id = isOnObject ? await find(String(args[0])) : '';
+  const names = parametersOf(action.path ?? '');
+  const values = args.slice(isOnObject ? 1 : 0);
+  const parameters = Object.fromEntries(names.map((name, at) => [name, String(values[at])]));
+  const answer = await client.action(resource.type, id, action.name, body, parameters);
   if (typeof answer !== 'object' || answer === null) return;
   context.print(context.json ? renderJson(answer) : renderObject(answer as Row));
 }
@@ -207,10 +272,6 @@ function print(
   const aliases = Object.entries(resource.attributes).filter(([, { aliasOf }]) => aliasOf !== undefined);
   const hidden = new Set(aliases.map(([name]) => name));
   context.print(renderObject(object, asked ?? Object.keys(object).filter((name) => !hidden.has(name))));
-}
-
-function resolver(context: CliContext): Resolve {
-  return createResolver(context.client(), context.resources);
 }
 
 function columnsOf(resource: ResourceModel, options: Options): readonly string[] | undefined {

@@ -18,9 +18,25 @@ const OPENSTACK_KEYS: Readonly<Record<string, readonly string[]>> = { nexthop: [
 /** The most columns of a list whose columns are derived. */
 const MAX_COLUMNS = 9;
 
+/** First words that are commands of their own, or processes. */
+const OWN_WORDS: ReadonlySet<string> = new Set(['agent', 'completion', 'help', 'lab', 'server', 'show', 'status']);
+
 /** The words of a resource on the command line, e.g. `security group rule`. */
 export function resourceWords({ command, type }: Pick<ResourceModel, 'command' | 'type'>): readonly string[] {
-  return command?.split(' ') ?? type.split('_');
+  const words = command?.split(' ') ?? type.split('_');
+  return OWN_WORDS.has(words[0] ?? '') ? ['api', ...words] : words;
+}
+
+/** Those that have commands: of further forms and of two with the same words only the first; those with fewer words before those below them. */
+export function commandResources(models: readonly ResourceModel[]): readonly ResourceModel[] {
+  const taken = new Set<string>();
+  const told = models.filter((model) => {
+    const words = resourceWords(model).join(' ');
+    if (model.form !== undefined || taken.has(words)) return false;
+    taken.add(words);
+    return true;
+  });
+  return told.sort((a, b) => resourceWords(a).length - resourceWords(b).length);
 }
 
 /** Flags of an attribute that the `openstack` client has and the derivation has not. */

@@ -227,6 +227,11 @@ function formProblem(form: FormDeclaration, resource: Resource, all: Attributes)
   if (lost !== undefined) return bad(`${lost} identifies the object`, 'Rename it, or keep it.');
   const stray = Object.keys(defaults).find((name) => !served.includes(name) && !omits.includes(name));
   if (stray !== undefined) return bad(`defaults has no attribute for ${stray}`, 'Name a served or an omitted one.');
+  const wrong = Object.entries(defaults).find(([name, value]) => {
+    const attribute = all[renames[name] ?? name];
+    return attribute !== undefined && !isOfType(attribute, value);
+  });
+  if (wrong !== undefined) return bad(`defaults has no value for ${wrong[0]}`, 'Give one that a client could give.');
   const creates = (form.verbs ?? resource.verbs).includes('create');
   const needed = omits.find((name) => all[name]?.required && !Object.hasOwn(defaults, name));
   if (creates && needed !== undefined) return bad(`${needed} is required but omitted`, 'Give it one of the defaults.');

@@ -26,11 +26,16 @@ type Kind =
 /** A kind of object: its fields, and which of them must be there. */
 export type Shape = { readonly fields: () => Readonly<Record<string, Kind>>; readonly needs: readonly string[] };
 
-/** Does not compile unless it has every field of the type. */
+/** Does not compile unless it has every field of the type. The fields are made when they are first needed: an attribute has attributes in it. */
 function shapeOf<T>(
-  fields: () => { readonly [F in keyof Required<T>]: Kind },
+  make: () => { readonly [F in keyof Required<T>]: Kind },
   needs: readonly (keyof T & string)[],
 ): Shape {
+  let made: Readonly<Record<string, Kind>> | undefined;
+  const fields = (): Readonly<Record<string, Kind>> => {
+    made ??= make();
+    return made;
+  };
   return { fields, needs };
 }
 
@@ -131,17 +136,20 @@ function kindProblem(value: unknown, kind: Kind, where: string): Problem | undef
 }
 
 function scalarProblem(value: unknown, kind: Scalar, where: string): Problem | undefined {
-  const isFine = {
-    any: isJson(value),
-    text: typeof value === 'string',
-    true: value === true,
-    boolean: typeof value === 'boolean',
-    number: Number.isSafeInteger(value),
-    texts: Array.isArray(value) && value.every((one) => typeof one === 'string'),
-  }[kind];
-  const words = { any: 'JSON', text: 'a text', true: 'true, or left out', boolean: 'true or false' };
-  return isFine ? undefined : wrong(where, { ...words, number: 'a whole number', texts: 'a list of texts' }[kind]);
+  return SCALARS[kind].test(value) ? undefined : wrong(where, SCALARS[kind].words);
 }
+
+const SCALARS: { readonly [S in Scalar]: { readonly words: string; readonly test: (value: unknown) => boolean } } = {
+  any: { words: 'JSON', test: isJson },
+  text: { words: 'a text', test: (value) => typeof value === 'string' },
+  true: { words: 'true, or left out', test: (value) => value === true },
+  boolean: { words: 'true or false', test: (value) => typeof value === 'boolean' },
+  number: { words: 'a whole number', test: Number.isSafeInteger },
+  texts: {
+    words: 'a list of texts',
+    test: (value) => Array.isArray(value) && value.every((one) => typeof one === 'string'),
+  },
+};
 
 function verbProblem(verbs: unknown, where: string): Problem | undefined {
   const odd = Array.isArray(verbs) ? verbs.find((verb) => !Object.hasOwn(VERBS, String(verb))) : undefined;

@@ -164,6 +164,7 @@ test('actions and forms are checked too', () => {
     [form({ omits: ['size'] }), /size is required but omitted/],
     [form({ omits: ['id'] }), /id identifies the object/],
     [form({ defaults: { colour: 'red' } }), /defaults has no attribute for colour/],
+    [form({ defaults: { size: 'big' } }), /defaults has no value for size/],
     [form({ prefix: 'v2' }), /form v2: prefix is not a path/],
   ]);
 });

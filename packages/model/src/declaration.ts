@@ -88,7 +88,7 @@ export type ActionDeclaration = {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Parts of the path behind the object or the collection, e.g. `tags/{tag}`; a part in braces is a parameter. Absent: the name. */
   readonly path?: string;
-  /** Attributes of the request's body; absent: there is none. */
+  /** Attributes of the request's body, each of which may be given whatever its `write`; absent: there is none. */
   readonly body?: Readonly<Record<string, Attribute>>;
   /** Key that the body is wrapped in; absent: it is bare, as in Neutron's router actions. */
   readonly bodyKey?: string;

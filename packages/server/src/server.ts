@@ -9,6 +9,7 @@ import type { EngineDeps, Settings } from './engine/context.ts';
 import { ensureFormat } from './engine/format.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
 import { createKeyMaker } from './engine/keys-of.ts';
+import { Modules } from './engine/module.ts';
 import { createPermission } from './engine/permission.ts';
 import { ResourceRegistry } from './engine/registry.ts';
 import { guardStore } from './history/guarded-store.ts';
@@ -113,7 +114,8 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   running.tables = tables;
   addresses.follow(tables);
   await tables.start();
-  const keys = createKeyMaker(resources, MODULES);
+  const modules = new Modules(MODULES);
+  const keys = createKeyMaker(resources, modules);
   await ensureFormat({
     ...{ store, tables, resources, keys, addresses, monotonicMs },
     isStoreShared: options.isStoreShared ?? true,
@@ -153,7 +155,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     store,
     tables,
     resources,
-    modules: MODULES,
+    modules,
     keys,
     permission: createPermission(resources, DEFAULT_RULES, log.child('policy')),
     addresses,

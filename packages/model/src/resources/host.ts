@@ -17,7 +17,6 @@ export const hostResource = {
       body: {
         name: {
           type: 'string',
-          write: 'both',
           maxLength: 255,
           example: 'node-2',
           description: 'The new name, which its agent is started with.',

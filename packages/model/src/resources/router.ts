@@ -16,13 +16,11 @@ export const routerResource = {
       body: {
         subnet_id: {
           type: 'uuid',
-          write: 'both',
           example: '4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c',
           description: 'Attaches this subnet: its gateway address becomes the router’s.',
         },
         port_id: {
           type: 'uuid',
-          write: 'both',
           example: '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b',
           description: 'Attaches this port: its address becomes the router’s.',
         },
@@ -34,13 +32,11 @@ export const routerResource = {
       body: {
         subnet_id: {
           type: 'uuid',
-          write: 'both',
           example: '4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c',
           description: 'Detaches this subnet, and deletes the router’s port in it.',
         },
         port_id: {
           type: 'uuid',
-          write: 'both',
           example: '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b',
           description: 'Detaches this port, and deletes it.',
         },

@@ -6,7 +6,6 @@ import { DERIVED, OBJECTS, objectKey, ROOT } from '../keys.ts';
 import { parseObject } from '../rows.ts';
 import type { EngineDeps } from './context.ts';
 import type { ObjectKey } from './keys-of.ts';
-import { contributionsOf } from './module.ts';
 import type { Look, RowOf } from './view.ts';
 
 /** One broken promise of the store's content, for people. */
@@ -136,7 +135,7 @@ function* checkParents(deps: Deps, objects: Content['objects'], type: string, ro
 }
 
 function* checkObject(deps: Deps, look: Look, type: string, row: AnyObject): Iterable<Violation> {
-  for (const one of contributionsOf(deps.modules, type)) {
+  for (const one of deps.modules.of(type)) {
     for (const broken of one.broken?.(look, row) ?? [])
       yield { ...broken, object: objectKey(type, row.id).slice(OBJECTS.length) };
   }

@@ -7,7 +7,7 @@ import type { Tables } from '../tables.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { KeyMaker } from './keys-of.ts';
-import type { ModuleTable } from './module.ts';
+import type { Modules } from './module.ts';
 import type { Permission } from './permission.ts';
 import type { Plan } from './plan.ts';
 import type { ResourceRegistry } from './registry.ts';
@@ -23,7 +23,7 @@ export type EngineDeps = {
   readonly store: Pick<Store, 'txn' | 'listPages'>;
   readonly tables: Tables;
   readonly resources: ResourceRegistry;
-  readonly modules: ModuleTable;
+  readonly modules: Modules;
   readonly keys: KeyMaker;
   readonly permission: Permission;
   readonly addresses: AddressBook;

@@ -1,6 +1,6 @@
 import type { AnyObject } from '@cable/model';
 import { claimKey, claimUnderKey, markKey, objectKey, referenceKey } from '../keys.ts';
-import { type Claim, type ClaimName, contributionsOf, type ModuleTable } from './module.ts';
+import type { Claim, ClaimName, Modules } from './module.ts';
 import type { ResourceRegistry } from './registry.ts';
 import type { Look } from './view.ts';
 
@@ -21,9 +21,9 @@ export type KeyMaker = {
 };
 
 /** The keys of every type. */
-export function createKeyMaker(resources: ResourceRegistry, modules: ModuleTable): KeyMaker {
+export function createKeyMaker(resources: ResourceRegistry, modules: Pick<Modules, 'of'>): KeyMaker {
   const claimsOf = (type: string, object: AnyObject): readonly Claim[] =>
-    contributionsOf(modules, type).flatMap((one) => one.claims?.(object) ?? []);
+    modules.of(type).flatMap((one) => one.claims?.(object) ?? []);
   const keysOf = (type: string, object: AnyObject, look: Look): ReadonlyMap<string, ObjectKey> => {
     const keys = new Map<string, ObjectKey>();
     // A claim that stands under what it refers to is its reference too.
@@ -39,7 +39,7 @@ export function createKeyMaker(resources: ResourceRegistry, modules: ModuleTable
         ...(target === undefined ? {} : { target }),
       });
     }
-    const extra = contributionsOf(modules, type).flatMap((one) => one.references?.(object) ?? []);
+    const extra = modules.of(type).flatMap((one) => one.references?.(object) ?? []);
     const model = resources.named(type);
     for (const { type: of, id, onDelete, mayBeAbsent } of [...resources.heldBy(model, object), ...extra]) {
       if (onDelete === 'cascade' || claimed.has(objectKey(of, id))) continue;
@@ -47,7 +47,7 @@ export function createKeyMaker(resources: ResourceRegistry, modules: ModuleTable
       const how = mayBeAbsent === true ? 'any' : 'exists';
       keys.set(referenceKey(of, id, type, object.id), { kind: 'reference', value: '', target, how });
     }
-    for (const mark of contributionsOf(modules, type).flatMap((one) => one.marks?.(look, object) ?? [])) {
+    for (const mark of modules.of(type).flatMap((one) => one.marks?.(look, object) ?? [])) {
       const key = markKey(mark.kind, mark.of.id, mark.about, object.id);
       keys.set(key, { kind: 'mark', value: '', target: mark.of, how: 'unchanged' });
     }

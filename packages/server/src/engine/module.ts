@@ -84,9 +84,22 @@ export function contribute<T extends { readonly id: string }>(contribution: Cont
 /** Contributions by type. */
 export type ModuleTable = Readonly<Record<string, readonly Contribution<AnyObject>[]>>;
 
-/** Of a type, in order. */
-export function contributionsOf(modules: ModuleTable, type: string): readonly Contribution<AnyObject>[] {
-  return modules[type] ?? NONE;
+/** What is loaded now: one owner, replaced as a whole at run time, with the registry. */
+export class Modules {
+  #table: ModuleTable;
+
+  constructor(table: ModuleTable) {
+    this.#table = table;
+  }
+
+  /** Of a type, in order. */
+  of(type: string): readonly Contribution<AnyObject>[] {
+    return this.#table[type] ?? NONE;
+  }
+
+  replace(table: ModuleTable): void {
+    this.#table = table;
+  }
 }
 
 const NONE: readonly Contribution<AnyObject>[] = [];

@@ -5,7 +5,6 @@ import type { Visibility } from '../policy/policy.ts';
 import { candidatesOf } from './candidates.ts';
 import { guard } from './commit.ts';
 import type { EngineDeps } from './context.ts';
-import { contributionsOf } from './module.ts';
 import { cutPage } from './page.ts';
 import { type Reader, sees } from './reader.ts';
 import { walkOf, walkRows } from './walk.ts';
@@ -184,7 +183,7 @@ export function present(deps: Deps, resource: ResourceModel, row: AnyObject): An
 
 function computedOf(deps: Deps, resource: ResourceModel, row: AnyObject): Shown {
   let computed = NONE;
-  for (const { present: make } of contributionsOf(deps.modules, resource.type)) {
+  for (const { present: make } of deps.modules.of(resource.type)) {
     if (make !== undefined)
       computed = computed === NONE ? make(deps.tables, row) : { ...computed, ...make(deps.tables, row) };
   }
@@ -204,5 +203,5 @@ function isChangedSince(row: AnyObject, query: ListQuery): boolean {
 
 /** Objects of a type that is not stored. */
 function unstored({ tables, modules }: Deps, resource: ResourceModel): readonly AnyObject[] {
-  return contributionsOf(modules, resource.type).flatMap((one) => one.rows?.(tables) ?? []);
+  return modules.of(resource.type).flatMap((one) => one.rows?.(tables) ?? []);
 }

@@ -11,7 +11,7 @@ import { PlanTooLarge, transact } from './commit.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
 import { hiddenOf, REQUEST } from './hidden.ts';
 import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
-import { contributionsOf, type Given } from './module.ts';
+import type { Given } from './module.ts';
 import { permit } from './permission.ts';
 import { notFound } from './read.ts';
 import { checkReferences, reviseParents } from './references.ts';
@@ -82,7 +82,7 @@ export async function deleteObject(
 /** Plans the creation of one object; answers it. Also for objects that others make. */
 export function planCreate(planning: Planning, resource: ResourceModel, given: Given<AnyObject>): AnyObject {
   const { deps, plan } = planning;
-  const contributions = contributionsOf(deps.modules, resource.type);
+  const contributions = deps.modules.of(resource.type);
   const standard = resource.standard
     ? { created_at: plan.timestamp, updated_at: plan.timestamp, revision_number: 1 }
     : {};
@@ -113,7 +113,7 @@ export function planUpdate(
   changes: Attributes,
 ): AnyObject {
   const { deps, plan } = planning;
-  const contributions = contributionsOf(deps.modules, resource.type);
+  const contributions = deps.modules.of(resource.type);
   let after: AnyObject = { ...before, ...changes };
   for (const one of contributions) after = { ...after, ...one.change?.(planning, before, after) };
   if (JSON.stringify(after) === JSON.stringify(before)) return before;
@@ -126,7 +126,7 @@ export function planUpdate(
 export function planDelete(planning: Planning, resource: ResourceModel, row: AnyObject): void {
   const { deps, plan } = planning;
   if (plan.deletes(resource.type, row.id)) return;
-  for (const one of contributionsOf(deps.modules, resource.type)) one.remove?.(planning, row);
+  for (const one of deps.modules.of(resource.type)) one.remove?.(planning, row);
   plan.delete(resource.type, row.id);
   const all = deps.resources.holdersOf(resource.type);
   for (const { holder, index } of all.filter((one) => one.onDelete === 'restrict')) {
@@ -270,7 +270,7 @@ function parentKeys(
 }
 
 function lockKeys(deps: EngineDeps, resource: ResourceModel, given: Given<AnyObject>): readonly string[] {
-  return contributionsOf(deps.modules, resource.type).flatMap((one) => one.lockKeys?.(given) ?? []);
+  return deps.modules.of(resource.type).flatMap((one) => one.lockKeys?.(given) ?? []);
 }
 
 function checkRevision(row: AnyObject, ifRevision: number | null): void {
@@ -282,7 +282,7 @@ function checkRevision(row: AnyObject, ifRevision: number | null): void {
 }
 
 function inUse(deps: EngineDeps, resource: ResourceModel, row: AnyObject, holderType: string): CableError {
-  for (const one of contributionsOf(deps.modules, resource.type)) {
+  for (const one of deps.modules.of(resource.type)) {
     const own = one.inUse?.(row, holderType);
     if (own !== undefined) return own;
   }

@@ -12,6 +12,7 @@ import {
 import type { FastifyInstance } from 'fastify';
 import type { ActionHandler } from '../engine/context.ts';
 import type { Contribution } from '../engine/module.ts';
+import { MODULES } from '../resources/all.ts';
 import { type Harness, type Json, refused, type Send, startHarness } from '../testing/harness.ts';
 import { createApp } from './app.ts';
 import { noauth } from './auth.ts';
@@ -201,10 +202,11 @@ function appOf(t: TestContext, { server }: Harness, actions: Handlers): FastifyI
     const [type = '', action = ''] = name.split('.');
     return [type, { actions: { [action]: act } }] as const;
   });
-  const modules: Record<string, readonly Contribution<AnyObject>[]> = { ...server.deps.modules };
-  for (const [type, one] of added) modules[type] = [...(modules[type] ?? []), one];
+  const table: Record<string, readonly Contribution<AnyObject>[]> = { ...MODULES };
+  for (const [type, one] of added) table[type] = [...(table[type] ?? []), one];
+  server.deps.modules.replace(table);
   const app = createApp({
-    ...{ deps: { ...server.deps, modules }, authenticate: noauth() },
+    ...{ deps: server.deps, authenticate: noauth() },
     ...{ log: silentLogger(), version: '1', isReady: () => true },
   });
   t.after(() => app.close());

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseSchema } from '@cable/api';
 import {
   BUILT_IN_EXTENSIONS,
   BUILT_IN_REGISTRY,
@@ -140,6 +141,45 @@ test('a registry that cannot be is refused, and everything stays as it was', asy
   assert.ok(((await send('GET', '/v2.0/extensions')).body['extensions'] as Json).length > 10);
   resources.replace({ models: BUILT_IN_RESOURCES.slice(1), extensions: [] });
   assert.deepEqual(told, [[BUILT_IN_RESOURCES.length - 1, BUILT_IN_RESOURCES.length]]);
+});
+
+test('the schema is what is loaded, and is sent again only when that has changed', async (t) => {
+  const { server } = await startHarness(t);
+  const ask = async (etag: string): Promise<readonly [number, string, string]> => {
+    const headers = { 'if-none-match': etag };
+    const answer = await server.app.inject({ method: 'GET', url: '/cable/v1/schema', headers });
+    return [answer.statusCode, String(answer.headers['etag']), answer.body];
+  };
+  const [status, etag, text] = await ask('');
+  assert.equal(status, 200);
+  const types = (body: string): readonly string[] | undefined => parseSchema(body)?.map((model) => model.type);
+  assert.deepEqual(
+    types(text),
+    BUILT_IN_RESOURCES.map((model) => model.type),
+  );
+  assert.ok(!text.includes('storedAttributes'));
+  assert.deepEqual(await ask(`"x", W/${etag}`), [304, etag, '']);
+  server.deps.resources.replace({ models: [...BUILT_IN_RESOURCES, gadget], extensions: BUILT_IN_EXTENSIONS });
+  const [again, other, changed] = await ask(etag);
+  assert.ok(again === 200 && other !== etag && types(changed)?.includes('gadget'));
+  server.deps.resources.replace(BUILT_IN_REGISTRY);
+  assert.deepEqual(await ask(etag), [304, etag, '']);
+});
+
+test('metrics have the route of a request, not its path; and HEAD is GET without a body', async (t) => {
+  const { server, send } = await startHarness(t);
+  await send('GET', '/v2.0/ports/none');
+  await send('GET', '/nothing/here');
+  const head = await server.app.inject({ method: 'HEAD', url: '/v2.0/networks' });
+  assert.deepEqual([head.statusCode, head.body], [200, '']);
+  const metrics = (await server.app.inject({ method: 'GET', url: '/metrics' })).body;
+  for (const labels of ['method="GET",route="/v2.0/ports/:id",status="404"', 'route="unknown",status="404"']) {
+    assert.ok(
+      metrics.includes(`cable_http_request_duration_seconds_count{${labels}}`) || metrics.includes(labels),
+      labels,
+    );
+  }
+  assert.ok(!metrics.includes('route="/*"'));
 });
 
 test('a wrong method on one of the server’s own paths is called that', async (t) => {

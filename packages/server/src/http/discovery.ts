@@ -1,11 +1,16 @@
-import { collectionPath, extensionsOf, openApiDocument } from '@cable/api';
+import { createHash } from 'node:crypto';
+import { collectionPath, extensionsOf, openApiDocument, SCHEMA_PATH, schemaOf } from '@cable/api';
 import { CableError } from '@cable/model';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { LoadedResources, ResourceRegistry } from '../engine/registry.ts';
 
-/** Adds `/`, `/v2.0`, `/v2.0/extensions` and `/openapi.json`: what is loaded when they are asked. They need no token. */
+/** Adds `/`, `/v2.0`, `/v2.0/extensions`, `/openapi.json` and `/cable/v1/schema`: what is loaded when they are asked. They need no token. */
 export function addDiscoveryRoutes(app: FastifyInstance, resources: ResourceRegistry, version: string): void {
   const document = perRegistry(resources, ({ all }) => openApiDocument(all, version));
+  const schema = perRegistry(resources, ({ registry }) => {
+    const text = JSON.stringify(schemaOf(registry));
+    return { text, etag: `"${createHash('sha256').update(text).digest('hex').slice(0, 32)}"` };
+  });
   const extensions = perRegistry(resources, ({ registry }) => extensionsOf(registry.extensions));
   app.get('/', (request) => ({
     versions: [{ id: 'v2.0', status: 'CURRENT', links: [{ rel: 'self', href: `${baseUrl(request)}/v2.0/` }] }],
@@ -29,6 +34,13 @@ export function addDiscoveryRoutes(app: FastifyInstance, resources: ResourceRegi
     return { extension };
   });
   app.get('/openapi.json', () => document());
+  app.get(SCHEMA_PATH, (request, reply) => {
+    const { text, etag } = schema();
+    reply.header('etag', etag).header('cache-control', 'no-cache');
+    const known = request.headers['if-none-match']?.split(',').map((one) => one.trim().replace(/^W\//, '')) ?? [];
+    if (known.includes(etag)) return reply.code(304).send();
+    return reply.type('application/json; charset=utf-8').send(text);
+  });
 }
 
 /** What follows from what is loaded, made when it is first asked for. */

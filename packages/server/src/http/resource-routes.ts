@@ -19,7 +19,6 @@ import { createTurnLine, TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Asked, EngineDeps } from '../engine/context.ts';
-import { contributionsOf } from '../engine/module.ts';
 import { listObjects, notFound, present, rowFor, showCurrent } from '../engine/read.ts';
 import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
@@ -114,14 +113,13 @@ async function answer(
 ): Promise<unknown> {
   const { matched } = request;
   if (matched === undefined) throw new Error('a request without a route has come to its handler');
-  const { route, parameters } = matched;
+  const { route, model: stored, parameters } = matched;
   const { options } = shared;
   const caller = await options.authenticate(request.headers);
   const reader = readerOf(options.deps, credentialsOf(caller));
   const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
   const id = parameters['id'] ?? '';
-  const stored = options.deps.resources.named(route.resource.type);
-  const place = placeOf(options, route, parameters, reader);
+  const place = placeOf(options, matched, reader);
   const call: Call = { ...shared, route, stored, request, reply, caller, reader, params, parameters, place, id };
   if (id !== '' && place !== NOWHERE) refuseElsewhere(call);
   const answered = await handlerOf(options, route)(call);
@@ -132,14 +130,12 @@ async function answer(
 /** What a nested resource's path says of its parent, which the caller must see. */
 function placeOf(
   { deps }: ResourceRouteOptions,
-  { resource }: Route,
-  parameters: Match['parameters'],
+  { route: { resource }, parent, parameters }: Match,
   reader: Reader,
 ): Attributes {
-  const parameter = parentParameter(resource);
-  if (resource.parent === undefined || parameter === undefined) return NOWHERE;
-  const { type, attribute } = resource.parent;
-  return { [attribute]: rowFor(deps, deps.resources.named(type), parameters[parameter] ?? '', reader).id };
+  if (resource.parent === undefined || parent === undefined) return NOWHERE;
+  const parentId = parameters[parentParameter(resource) ?? ''] ?? '';
+  return { [resource.parent.attribute]: rowFor(deps, parent, parentId, reader).id };
 }
 
 const NOWHERE: Attributes = {};
@@ -154,9 +150,7 @@ function refuseElsewhere({ options, stored, place, id, reader }: Call): void {
 function handlerOf(options: ResourceRouteOptions, { resource, operation }: Route): (call: Call) => Promise<unknown> {
   if (operation.kind !== 'action') return HANDLERS[operation.kind];
   const { action } = operation;
-  const handlers = contributionsOf(options.deps.modules, resource.type).flatMap(
-    (one) => one.actions?.[action.name] ?? [],
-  );
+  const handlers = options.deps.modules.of(resource.type).flatMap((one) => one.actions?.[action.name] ?? []);
   const act = handlers.at(-1);
   if (act === undefined) throw new Error(`no handler for the action ${action.name} of ${resource.type}`);
   return async (call) => {
@@ -179,7 +173,7 @@ async function handleList(call: Call): Promise<unknown> {
   const { deps } = options;
   const { resource } = route;
   if (caller.projectGiven) {
-    for (const { listing } of contributionsOf(deps.modules, stored.type)) {
+    for (const { listing } of deps.modules.of(stored.type)) {
       await listing?.(deps, caller.projectId, askedOf(call));
     }
   }

@@ -1,15 +1,24 @@
 /** Which route answers a request: looked up among those that are loaded now. */
 import { NATIVE_ROUTES, parametersOf, type Route } from '@cable/api';
+import type { ResourceModel } from '@cable/model';
 import findMyWay, { type HTTPMethod } from 'find-my-way';
-import type { ResourceRegistry } from '../engine/registry.ts';
+import type { LoadedResources, ResourceRegistry } from '../engine/registry.ts';
 
 /** Longest value of a path parameter, in characters as sent. */
 export const PARAMETER_MAX = 512;
 
 /** A route that answers a request, and the values of its path's parameters, decoded. */
-export type Match = {
-  readonly route: Route;
+export type Match = Stored & {
   readonly parameters: Readonly<Record<string, string | undefined>>;
+};
+
+/** What is kept of a route: a request goes on with it, whatever is loaded meanwhile. */
+type Stored = {
+  readonly route: Route;
+  /** The model of what is in the store; the route's resource may be another form of it. */
+  readonly model: ResourceModel;
+  /** That of a nested resource's parent. */
+  readonly parent: ResourceModel | undefined;
   /** The route's path as metrics have it: `/v2.0/ports/:id`. */
   readonly label: string;
 };
@@ -23,33 +32,41 @@ export type RouteTable = {
 };
 
 type Router = ReturnType<typeof findMyWay>;
-type Stored = { readonly route: Route; readonly label: string };
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE'] as const;
 
 export function createRouteTable(resources: ResourceRegistry): RouteTable {
-  let router = build(resources.current.routes);
+  let router = build(resources.current);
   resources.onChange((now) => {
-    router = build(now.routes);
+    router = build(now);
   });
   return {
     find: (method, url) => {
       const found = router.find(method as HTTPMethod, url);
       const stored = found?.store as Stored | null | undefined;
       if (stored === null || stored === undefined) return undefined;
-      return { route: stored.route, label: stored.label, parameters: found?.params ?? {} };
+      const { route, model, parent, label } = stored;
+      return { route, model, parent, label, parameters: found?.params ?? {} };
     },
     isPath: (url) => METHODS.some((method) => router.find(method, url) !== null),
   };
 }
 
 /** The server's own routes are there without a route of the registry. */
-function build(routes: readonly Route[]): Router {
+function build(loaded: LoadedResources): Router {
   const router = findMyWay({ ignoreTrailingSlash: true, maxParamLength: PARAMETER_MAX });
   for (const { method, path } of NATIVE_ROUTES) router.on(method, patternOf(path), NOTHING);
-  for (const route of routes) {
+  for (const route of loaded.routes) {
     const label = patternOf(route.path);
-    router.on(route.method, label, NOTHING, { route, label } satisfies Stored);
+    const { type, parent } = route.resource;
+    const model = loaded.named(type);
+    const stored: Stored = {
+      route,
+      model,
+      parent: parent === undefined ? undefined : loaded.named(parent.type),
+      label,
+    };
+    router.on(route.method, label, NOTHING, stored);
   }
   return router;
 }
