@@ -48,6 +48,8 @@ export type Attribute = {
   /** Text: longest, in characters. List: most elements. */
   readonly maxLength?: number;
   readonly minLength?: number;
+  /** Text: most bytes of UTF-8; for what becomes a part of keys in the store, which are of bounded length. */
+  readonly maxBytes?: number;
   /** Integers only. */
   readonly minimum?: number;
   readonly maximum?: number;
@@ -124,12 +126,20 @@ export type ResourceModel = Resource & { readonly standardised: true };
 /** Attributes of every project-owned resource, in Neutron's words. */
 export const STANDARD_ATTRIBUTES = {
   id: { type: 'uuid', description: 'The ID of the object.' },
-  tenant_id: { type: 'string', aliasOf: 'project_id', write: 'create', maxLength: 255, description: 'The project.' },
+  tenant_id: {
+    type: 'string',
+    aliasOf: 'project_id',
+    write: 'create',
+    maxLength: 255,
+    maxBytes: 255,
+    description: 'The project.',
+  },
   project_id: {
     type: 'string',
     write: 'create',
     derive: 'project',
     maxLength: 255,
+    maxBytes: 255,
     indexed: true,
     extension: 'project-id',
     description: 'The project that owns the object.',
