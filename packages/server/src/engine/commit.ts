@@ -1,7 +1,7 @@
 import { sleep } from '@cable/kit';
 import { CableError } from '@cable/model';
 import { MAX_TXN_BYTES, MAX_TXN_OPS } from '@cable/store';
-import { storeErrorCode, storeFull } from '../store-errors.ts';
+import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
 import type { ServiceDeps } from './context.ts';
 import { TxnPlan } from './plan.ts';
 
@@ -69,7 +69,7 @@ async function guard<T>(call: () => Promise<T>): Promise<T> {
     return await call();
   } catch (cause) {
     const code = storeErrorCode(cause);
-    if (code === undefined) throw cause;
+    if (code === undefined || isMisuse(code)) throw cause;
     if (code === 'full') throw storeFull(cause);
     const message = 'The store did not answer; the request may or may not have taken effect.';
     throw new CableError('ServiceUnavailable', message, { cause });

@@ -18,7 +18,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ServiceDeps } from '../engine/context.ts';
 import { listObjects, present, showOne } from '../engine/read.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
-import type { AuthenticatedCaller, Authenticator } from './auth.ts';
+import { askedOf } from './asked.ts';
+import type { AuthenticatedCaller } from './auth.ts';
 import { sendList } from './list-answer.ts';
 
 /** What an action does; registered under `<resource>.<action>`. */
@@ -26,7 +27,6 @@ type ActionHandler = (deps: ServiceDeps, id: string, body: Attributes, caller: C
 
 export type ResourceRouteOptions = {
   readonly deps: ServiceDeps;
-  readonly authenticate: Authenticator;
   readonly actions: Readonly<Record<string, ActionHandler>>;
 };
 
@@ -57,7 +57,7 @@ export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOp
       method: route.method,
       url: route.path.replace('{id}', ':id'),
       handler: async (request, reply) => {
-        const caller = await options.authenticate(request.headers);
+        const { caller } = askedOf(request);
         const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
         const id = request.params.id ?? '';
         const answer = await handle({ options, startTurns, route, request, reply, caller, params, id });
