@@ -136,7 +136,20 @@ const VIOLATION: Attributes = {
   detail: text('What is wrong.'),
 };
 
-const READY: Attributes = { ready: { type: 'boolean', description: 'True: it can answer.' } };
+const READY: Readonly<Record<string, Attribute>> = {
+  ready: { type: 'boolean', example: true, description: 'True: it can answer.' },
+  unready: {
+    type: 'list',
+    items: {
+      type: 'object',
+      properties: {
+        name: { type: 'string', example: 'store', description: 'The check.' },
+        reason: { type: 'string', example: 'the store has not answered for 2.4 s', description: 'What is wrong.' },
+      },
+    },
+    description: 'The checks that fail; none when it is ready.',
+  },
+};
 
 const NO_BODY: NativeAnswer = { description: 'Done.' };
 

@@ -87,6 +87,9 @@ function parseText(given: unknown, attribute: Attribute): Parsed {
   if (lengthOf(value) > (attribute.maxLength ?? 255)) {
     return bad(`${quote(value)} exceeds maximum length of ${attribute.maxLength ?? 255}`);
   }
+  if (attribute.maxBytes !== undefined && bytesOf(value) > attribute.maxBytes) {
+    return bad(`${quote(value)} exceeds maximum length of ${attribute.maxBytes} bytes`);
+  }
   if (lengthOf(value) < (attribute.minLength ?? 0))
     return bad(`${quote(value)} is shorter than ${attribute.minLength}`);
   return good(value);
@@ -97,6 +100,10 @@ function lengthOf(text: string): number {
   let length = text.length;
   for (const pair of text.matchAll(/[\u{10000}-\u{10ffff}]/gu)) length -= pair[0].length - 1;
   return length;
+}
+
+function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
 
 function parseBoolean(value: unknown): Parsed {

@@ -52,7 +52,14 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
   () => ({
     ...{ type: Object.keys(TYPES), description: 'text', items: { one: ATTRIBUTE }, properties: { named: ATTRIBUTE } },
     ...{ write: ['create', 'update', 'both'], required: 'true', default: 'any', derive: 'text', nullable: 'true' },
-    ...{ values: 'any', orInteger: 'true', maxLength: 'number', minLength: 'number', minimum: 'number' },
+    ...{
+      values: 'any',
+      orInteger: 'true',
+      maxLength: 'number',
+      maxBytes: 'number',
+      minLength: 'number',
+      minimum: 'number',
+    },
     ...{ maximum: 'number', reference: { one: REFERENCE }, writeBy: ['admin'], updateBy: ['admin'], seeBy: ['admin'] },
     ...{ filter: 'boolean', sort: 'boolean', indexed: 'true', computed: 'true', aliasOf: 'text', example: 'any' },
     extension: 'text',

@@ -48,6 +48,8 @@ export type Attribute = {
   /** Text: longest, in characters. List: most elements. */
   readonly maxLength?: number;
   readonly minLength?: number;
+  /** Text: most bytes of UTF-8; for what becomes a part of keys in the store, which are of bounded length. */
+  readonly maxBytes?: number;
   /** Integers only. */
   readonly minimum?: number;
   readonly maximum?: number;
@@ -205,6 +207,7 @@ export const STANDARD_ATTRIBUTES = {
     write: 'create',
     maxLength: 255,
     example: 'f0e1d2c3b4a5968778695a4b3c2d1e0f',
+    maxBytes: 255,
     description: 'The project.',
   },
   project_id: {
@@ -212,6 +215,7 @@ export const STANDARD_ATTRIBUTES = {
     write: 'create',
     derive: 'project',
     maxLength: 255,
+    maxBytes: 255,
     indexed: true,
     extension: 'project-id',
     example: 'f0e1d2c3b4a5968778695a4b3c2d1e0f',

@@ -20,8 +20,16 @@ export const ERRORS = {
   HTTPNotFound: { status: 404, remedy: 'Check the path against /openapi.json.' },
   HTTPMethodNotAllowed: { status: 405, remedy: 'Check the method against /openapi.json.' },
   HTTPConflict: { status: 409, remedy: 'Choose another, or change the object that is there.' },
+  HTTPRequestTimeout: { status: 408, remedy: 'Send the whole request at once.' },
   HTTPRequestEntityTooLarge: { status: 413, remedy: 'Send less in one request.' },
+  HTTPUnsupportedMediaType: { status: 415, remedy: 'Send JSON in UTF-8, with Content-Type: application/json.' },
+  HTTPExpectationFailed: { status: 417, remedy: 'Leave the Expect header out, or send 100-continue.' },
+  HTTPRequestHeaderFieldsTooLarge: { status: 431, remedy: 'Send less in the headers.' },
   HTTPUnauthorized: { status: 401, remedy: 'Send a valid token.' },
+  HTTPForbidden: {
+    status: 403,
+    remedy: 'Name the server by localhost, 127.0.0.1 or [::1], and send no foreign Origin.',
+  },
   PolicyNotAuthorized: {
     status: 403,
     remedy: 'Ask an administrator; the attribute or the object is not yours to change.',

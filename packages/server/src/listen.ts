@@ -1,13 +1,23 @@
 import { once } from 'node:events';
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { isIPv4, isIPv6, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { isIPv4, isIPv6, type Server as NetServer, Socket } from 'node:net';
 import { ExpectedError, isListenedOn } from '@cable/kit';
+import { acceptMore } from './acceptors.ts';
+import { CONNECTION_LIMITS, Connections } from './connections.ts';
 import type { UpgradeHandler } from './hosts/upgrade.ts';
+import { answerOddRequests } from './http/odd-requests.ts';
 
 /** How long requests under way may take when the process is asked to stop. */
 const DRAIN_MS = 5000;
+
+/** How long a client may take for the head of a request, and for all of it; and how long a connection may have none. */
+const TIMES = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 1000,
+  keepAliveTimeout: 65_000,
+} as const;
 
 /** Where to listen. */
 export type ListenAddress =
@@ -40,20 +50,31 @@ export type Listeners = { readonly urls: readonly string[]; stop(): Promise<void
 /** What answers requests. Without `upgrade`, requests that ask for one are answered as if they did not. */
 export type Handlers = { readonly request: RequestListener; readonly upgrade?: UpgradeHandler };
 
+/** What listens on one address. */
+type Listener = { readonly server: Server; readonly acceptors: readonly NetServer[] };
+
 /** Listens on every address with the same handlers; on all or none. Throws an error that names the address and what to do. */
-export async function listen(handlers: Handlers, addresses: readonly ListenAddress[]): Promise<Listeners> {
-  const servers: Server[] = [];
+export async function listen(
+  handlers: Handlers,
+  addresses: readonly ListenAddress[],
+  connections: Connections = new Connections(CONNECTION_LIMITS),
+): Promise<Listeners> {
+  const opened: Listener[] = [];
   const urls: string[] = [];
-  const upgraded = new Set<Duplex>();
   const stop = async (): Promise<void> => {
-    await Promise.all(servers.map((server) => closeServer(server, upgraded)));
+    await Promise.all(opened.map((listener) => closeListener(listener, connections)));
   };
   try {
     for (const address of addresses) {
-      const server = createServer({ keepAliveTimeout: 65_000 }, handlers.request);
-      if (handlers.upgrade !== undefined) passUpgrades(server, handlers.upgrade, upgraded);
+      const server = createServer(TIMES);
+      connections.follow(server);
+      answerOddRequests(server);
+      server.on('request', handlers.request);
+      if (handlers.upgrade !== undefined) passUpgrades(server, handlers.upgrade, connections);
       urls.push(await listenOn(server, address));
-      servers.push(server);
+      const acceptors: NetServer[] = [];
+      opened.push({ server, acceptors });
+      acceptors.push(...(await acceptMore(server, BACKLOG)));
     }
   } catch (err) {
     await stop();
@@ -63,10 +84,9 @@ export async function listen(handlers: Handlers, addresses: readonly ListenAddre
 }
 
 /** An upgraded connection is no request any more: the server neither times it nor closes it, and keepalive lines and the listeners' end do. */
-function passUpgrades(server: Server, upgrade: UpgradeHandler, upgraded: Set<Duplex>): void {
+function passUpgrades(server: Server, upgrade: UpgradeHandler, connections: Connections): void {
   server.on('upgrade', (request, socket, head) => {
-    upgraded.add(socket);
-    socket.once('close', () => upgraded.delete(socket));
+    connections.upgrade(socket);
     if (socket instanceof Socket) {
       socket.setNoDelay(true);
       socket.setTimeout(0);
@@ -113,18 +133,23 @@ const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
 };
 
 /** Requests under way are answered, for at most `DRAIN_MS`, and upgraded connections may end; a connection is closed as soon as it is idle. */
-function closeServer(server: Server, upgraded: ReadonlySet<Duplex>): Promise<void> {
-  return new Promise((resolve) => {
+async function closeListener({ server, acceptors }: Listener, connections: Connections): Promise<void> {
+  const all = [server, ...acceptors];
+  await new Promise<void>((resolve) => {
     const sweep = setInterval(() => server.closeIdleConnections(), 50);
     const deadline = setTimeout(() => {
       server.closeAllConnections();
-      for (const socket of upgraded) socket.destroy();
+      connections.destroyStreams();
     }, DRAIN_MS);
-    server.close(() => {
+    let open = all.length;
+    const closed = (): void => {
+      open -= 1;
+      if (open > 0) return;
       clearInterval(sweep);
       clearTimeout(deadline);
       resolve();
-    });
+    };
+    for (const one of all) one.close(closed);
     server.closeIdleConnections();
   });
 }

@@ -61,6 +61,20 @@ test('an underlay MTU that agents would refuse is refused', async (t) => {
   }
 });
 
+test('a limit that would let nothing in is refused', async (t) => {
+  const directory = await temporaryDirectory(t);
+  for (const [option, value, range] of [
+    ['--max-writes', '0', '4 to 100000'],
+    ['--max-lists', 'x', '1 to 100000'],
+    ['--max-body-mib', '4', '8 to 2047'],
+    ['--max-connections', '-1', '16 to 1000000'],
+  ] as const) {
+    const { code, errors } = await failedStart(t, ['--store', `lmdb:${directory}/store`, `${option}=${value}`]);
+    assert.equal(code, 2);
+    assert.match(errors, new RegExp(`${option} .*Give a number from ${range}\\.`));
+  }
+});
+
 test('an address that cannot be listened on ends the process with the address and the remedy', async (t) => {
   const directory = await temporaryDirectory(t);
   const other = createServer().listen(0, '127.0.0.1');
@@ -82,6 +96,24 @@ test('an address that cannot be listened on ends the process with the address an
     assert.match(errors, pattern);
   }
   assert.equal(await readFile(file, 'utf8'), 'kept');
+});
+
+test('a server whose log nobody reads goes on, however much it logs', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const socket = join(directory, 'server.sock');
+  const args = ['--store', `lmdb:${directory}/store`, '--listen', `unix:${socket}`, '--log-level', 'debug'];
+  const { child } = await startProcess(t, args, false);
+  // Each is logged with some 250 bytes; a pipe takes 64 KiB.
+  for (let i = 0; i < 1000; i += 1) {
+    assert.equal((await send(socket, 'POST', '/v2.0/networks', { network: { nmae: 'x' } })).status, 400);
+  }
+  assert.equal((await send(socket, 'GET', '/healthz')).status, 200);
+  let log = '';
+  for await (const chunk of child.stderr ?? []) {
+    log += String(chunk);
+    if (log.includes('request refused')) break;
+  }
+  assert.match(log, /"level":20,.*"type":"HTTPBadRequest","status":400,.*"msg":"request refused"/);
 });
 
 test('a store that cannot be used ends the process with the option and the remedy alone', async (t) => {
@@ -149,11 +181,15 @@ function spawnServer(t: TestContext, args: readonly string[]): ChildProcess {
   return child;
 }
 
-async function startProcess(t: TestContext, args: readonly string[]): Promise<{ child: ChildProcess; urls: string[] }> {
+async function startProcess(
+  t: TestContext,
+  args: readonly string[],
+  readsLog = true,
+): Promise<{ child: ChildProcess; urls: string[] }> {
   const child = spawnServer(t, args);
   const urls: string[] = [];
   if (child.stdout === null) throw new Error('no output');
-  child.stderr?.resume();
+  if (readsLog) child.stderr?.resume();
   const wanted = args.filter((one) => one === '--listen').length;
   for await (const line of createInterface({ input: child.stdout })) {
     const match = /^listening on (.*)$/.exec(line);
@@ -170,7 +206,8 @@ function send(
   body?: object,
 ): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, method, path }, (response) => {
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const call = request({ socketPath, method, path, headers }, (response) => {
       let text = '';
       response.on('data', (chunk: Buffer) => {
         text += chunk.toString();

@@ -2,6 +2,7 @@
 import { createLogger, isExpected, sayLast } from '@cable/kit';
 import { BUILT_IN_REGISTRY } from '@cable/model';
 import { openStore } from '@cable/store';
+import { CONNECTION_LIMITS, Connections } from './connections.ts';
 import { createUpgradeHandler } from './hosts/upgrade.ts';
 import { noauth } from './http/auth.ts';
 import { listen } from './listen.ts';
@@ -21,20 +22,26 @@ try {
   const store = await openStore(options.store, { log: log.child('store') });
   built.push(() => store.close());
   const authenticate = noauth();
+  const connections = new Connections({ ...CONNECTION_LIMITS, open: options.maxConnections });
   const server = await startServer({
     store,
     registry: BUILT_IN_REGISTRY,
     authenticate,
     settings: { underlayMtuBytes: options.underlayMtu },
     isStoreShared: !options.store.startsWith('lmdb:'),
+    limits: { writes: options.maxWrites, lists: options.maxLists, bodyBytes: options.maxBodyMib << 20 },
+    connections,
     log,
   });
   built.push(() => server.stop());
   const handle = {
     request: (request, reply) => server.app.routing(request, reply),
-    upgrade: createUpgradeHandler({ authenticate, log, open: (host) => server.openStream(host) }),
+    upgrade: createUpgradeHandler({
+      ...{ authenticate, log, countError: server.countError },
+      open: (host) => server.openStream(host),
+    }),
   } satisfies Parameters<typeof listen>[0];
-  const listeners = await listen(handle, options.listen);
+  const listeners = await listen(handle, options.listen, connections);
   for (const url of listeners.urls) process.stdout.write(`listening on ${url}\n`);
   log.info({ urls: listeners.urls, revision: server.tables.revision }, 'server is ready');
 

@@ -1,6 +1,8 @@
 import { exitUsage, type LogLevel } from '@cable/kit';
 import { parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { CONNECTION_LIMITS } from './connections.ts';
+import { ADMISSION_LIMITS } from './http/admission.ts';
 import { isLocal, type ListenAddress, parseListen } from './listen.ts';
 
 /** What the operator asked for on the command line. */
@@ -9,6 +11,10 @@ export type CommandLine = {
   readonly listen: readonly ListenAddress[];
   readonly auth: 'noauth';
   readonly underlayMtu: number;
+  readonly maxWrites: number;
+  readonly maxLists: number;
+  readonly maxBodyMib: number;
+  readonly maxConnections: number;
   readonly logLevel: LogLevel;
 };
 
@@ -26,6 +32,30 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         .default('noauth'),
     )
     .option('--underlay-mtu <bytes>', 'largest packet that the hosts’ network carries', parseMtu, 1500)
+    .option(
+      '--max-writes <count>',
+      'requests that write, worked on at once; more wait a moment, then get 503',
+      parseCount(4, 100_000),
+      ADMISSION_LIMITS.writes,
+    )
+    .option(
+      '--max-lists <count>',
+      'lists that are sent at once; more wait a moment, then get 503',
+      parseCount(1, 100_000),
+      ADMISSION_LIMITS.lists,
+    )
+    .option(
+      '--max-body-mib <count>',
+      'MiB of bodies of requests that are under way; more get 503',
+      parseCount(8, 2047),
+      ADMISSION_LIMITS.bodyBytes >> 20,
+    )
+    .option(
+      '--max-connections <count>',
+      'connections but agents’ streams; beyond, idle ones are closed',
+      parseCount(16, 1_000_000),
+      CONNECTION_LIMITS.open,
+    )
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info'));
   command.parse(argv);
   const options = command.opts<Omit<CommandLine, 'listen'> & { listen?: readonly ListenAddress[] }>();
@@ -50,4 +80,13 @@ function parseMtu(text: string): number {
   const bytes = parseUnderlayMtu(text);
   if (bytes !== undefined) return bytes;
   throw new InvalidArgumentError(`Give a number from ${UNDERLAY_MTU_BYTES.least} to ${UNDERLAY_MTU_BYTES.most}.`);
+}
+
+/** Reads a whole number from `least` to `most`. */
+function parseCount(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+    if (count >= least && count <= most) return count;
+    throw new InvalidArgumentError(`Give a number from ${least} to ${most}.`);
+  };
 }

@@ -19,13 +19,19 @@ import { addHostRoutes } from './hosts/routes.ts';
 import { grantServerLease } from './hosts/server-lease.ts';
 import { presenceOp } from './hosts/server-writer.ts';
 import { Streams } from './hosts/streams.ts';
+import { ADMISSION_LIMITS, type AdmissionLimits } from './http/admission.ts';
 import { createApp } from './http/app.ts';
 import type { Authenticator } from './http/auth.ts';
+import type { CountError } from './http/error-handler.ts';
+import { watchPauses } from './http/event-loop.ts';
+import type { ConnectionCounts } from './http/metrics.ts';
+import { check } from './http/readiness.ts';
 import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
 import { SliceStore } from './slices/slice-store.ts';
+import { StoreHealth } from './store-health.ts';
 import { Tables } from './tables.ts';
 
 /** Version of the program, shown in /openapi.json. */
@@ -45,6 +51,10 @@ export type ServerOptions = {
   /** False: no other process can have the store open. Default: true. */
   readonly isStoreShared?: boolean;
   readonly log: Logger;
+  /** What is taken at once; what is not given is as in `ADMISSION_LIMITS`. */
+  readonly limits?: Partial<AdmissionLimits>;
+  /** Connections of the listeners, for the metrics. */
+  readonly connections?: ConnectionCounts;
   readonly now?: () => Date;
   /** Milliseconds that never go back. Default: the process's. */
   readonly monotonicMs?: () => number;
@@ -57,6 +67,8 @@ export type CableServer = {
   readonly plane: HostPlane<SliceStore, Streams>;
   readonly tables: Tables;
   readonly deps: EngineDeps;
+  /** Counts an error that was answered outside of `app`. */
+  readonly countError: CountError;
   /** Lets a host's agent in; what it gives takes the upgraded connection over. Throws a `CableError`: refused. */
   openStream(host: string): Promise<(socket: Duplex) => void>;
   /** Refuses to be ready, ends streams and loops. The store stays open. Idempotent. */
@@ -101,7 +113,8 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     fell: () => {},
     marked: () => {},
   };
-  const store = guardStore(options.store, { revision: () => tables.revision, onFall: () => told.fell() });
+  const health = new StoreHealth({ revision: () => tables.revision, monotonicMs });
+  const store = guardStore(health.watch(options.store), { revision: () => tables.revision, onFall: () => told.fell() });
   const tables: Tables = new Tables({
     store,
     resources: resources.all,
@@ -130,9 +143,11 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     log: log.child('history'),
     signal: abort.signal,
     revision: () => tables.revision,
+    isWriteAsked: () => health.isFull,
     onOther: async () => {
       if (running.plane === undefined) await tables.relist();
       else await running.plane.takeOver(() => tables.relist());
+      health.restart();
     },
   });
   running.history = history;
@@ -169,17 +184,27 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     random: options.random ?? Math.random,
     newId: randomUUID,
   };
-  const app = createApp({
+  const stopping = new AbortController();
+  const pauses = watchPauses(monotonicMs, abort.signal);
+  const { http: app, countError } = createApp({
     deps,
     authenticate: options.authenticate,
+    limits: { ...ADMISSION_LIMITS, ...options.limits },
+    ...(options.connections === undefined ? {} : { connections: options.connections }),
+    readiness: [
+      check('stopping', () => (stopping.signal.aborted ? 'the server is stopping' : undefined)),
+      check('history', () => (history.isOther ? 'the store has another history, which is being taken in' : undefined)),
+      ...health.checks(),
+      pauses,
+    ],
     log: log.child('http'),
     version: VERSION,
-    isReady: () => !abort.signal.aborted,
     addHostRoutes: (scope) => addHostRoutes(scope, plane),
   });
   running.app = app;
   await app.ready();
   const stop = async (): Promise<void> => {
+    stopping.abort();
     await plane.stop();
     // What clients were told last is vouched for, so that the end of this server's lease estranges none of them.
     await history.renew().catch((err: unknown) => log.warn({ err }, 'last mark was not written'));
@@ -189,5 +214,5 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     await plane.ready(host);
     return (socket) => plane.streams.open(host, socket);
   };
-  return { app, plane, tables, deps, openStream, stop };
+  return { app, plane, tables, deps, countError, openStream, stop };
 }

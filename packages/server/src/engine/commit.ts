@@ -1,7 +1,7 @@
 import { sleep } from '@cable/kit';
 import { CableError } from '@cable/model';
 import { MAX_TXN_BYTES, MAX_TXN_OPS, type TxnResult } from '@cable/store';
-import { storeErrorCode, storeFull } from '../store-errors.ts';
+import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
 import { Plan, type Transaction } from './plan.ts';
 
@@ -98,7 +98,7 @@ export async function guard<T>(call: () => Promise<T>): Promise<T> {
     return await call();
   } catch (cause) {
     const code = storeErrorCode(cause);
-    if (code === undefined) throw cause;
+    if (code === undefined || isMisuse(code)) throw cause;
     if (code === 'full') throw storeFull(cause);
     if (code === 'not-sent') {
       throw new CableError('ServiceUnavailable', 'The request waited for too long: nothing was written.', { cause });

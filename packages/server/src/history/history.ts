@@ -43,6 +43,8 @@ export type HistoryDeps = {
   readonly revision: () => number;
   /** The store has another history: forget everything, list it anew, end what rests on it. Tried again when it throws. */
   readonly onOther: () => Promise<void>;
+  /** True: write a mark at the next check, to see whether the store takes it. */
+  readonly isWriteAsked?: () => boolean;
   /** The put of the key that shows this server to others: written with its first mark. */
   readonly presence: Op;
 };
@@ -87,6 +89,11 @@ export class History {
       if (mark !== undefined) return new History(deps, cluster, mark);
     }
     throw new Error('the mark of the store could not be written: others write marks all the time');
+  }
+
+  /** True from the moment another history is found until everything has been taken in anew. */
+  get isOther(): boolean {
+    return this.#isOther;
   }
 
   /** What a client is told. */
@@ -148,10 +155,10 @@ export class History {
   }
 
   async #check(): Promise<void> {
-    const { monotonicMs, revision } = this.#deps;
+    const { monotonicMs, revision, isWriteAsked } = this.#deps;
     if (this.#isOther || !(await this.#isSame())) return this.#takeOver();
     const isDue = monotonicMs() - this.#renewedAt >= RENEW_AFTER_MS;
-    if (isDue && revision() > this.#newest.revision) await this.renew();
+    if ((isDue && revision() > this.#newest.revision) || isWriteAsked?.()) await this.renew();
   }
 
   /** Two reads: the newest mark that is known, with the store's revision, and whether it has a successor. */

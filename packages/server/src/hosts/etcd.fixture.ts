@@ -11,14 +11,23 @@ import { openStore, type Store } from '@cable/store';
 const READY_MS = 15_000;
 
 /** A running etcd with a directory of its own; `open` connects a store to it, as each server does for itself. */
-export type TestEtcd = { open(): Promise<Store>; remove(): Promise<void> };
+export type TestEtcd = {
+  /** Address for clients, with its scheme. */
+  readonly url: string;
+  open(): Promise<Store>;
+  /** Stops the process, or lets it go on. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void;
+  remove(): Promise<void>;
+};
 
-export async function startTestEtcd(): Promise<TestEtcd> {
+/** `quotaBytes`: how large its file may become. */
+export async function startTestEtcd(quotaBytes: number = 1 << 30): Promise<TestEtcd> {
   const directory = await mkdtemp(join(tmpdir(), `cable-plane-etcd-${process.pid}-`));
   const [client, peer] = [`127.0.0.1:${await freePort()}`, `http://127.0.0.1:${await freePort()}`];
   const urls = ['--listen-client-urls', `http://${client}`, '--advertise-client-urls', `http://${client}`];
   const peers = ['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `t=${peer}`];
   const args = ['--name', 't', '--data-dir', directory, '--log-level', 'error', ...urls, ...peers];
+  args.push('--quota-backend-bytes', String(quotaBytes));
   const child = spawn('etcd', args, { stdio: 'ignore' });
   const kill = (): void => {
     child.kill('SIGKILL');
@@ -28,7 +37,9 @@ export async function startTestEtcd(): Promise<TestEtcd> {
   const open = (): Promise<Store> => openStore(`etcd:${client}`, { log: silentLogger() });
   await untilReady(open);
   return {
+    url: `http://${client}`,
     open,
+    signal: (name) => void child.kill(name),
     remove: async () => {
       const gone = once(child, 'exit');
       kill();

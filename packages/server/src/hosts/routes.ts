@@ -3,9 +3,6 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { HostPlane } from './host-plane.ts';
 import { parseHostName, parseRegistration, parseSince, parseStatusReport } from './parse.ts';
 
-/** A report names at most 4096 devices. */
-const REPORT_BYTES = 2 << 20;
-
 type HostRoute = { Params: { host: string }; Querystring: { since?: string } };
 
 /** The plane, as far as requests go. */
@@ -17,7 +14,7 @@ export function addHostRoutes(app: FastifyInstance, plane: RoutedPlane): void {
     const welcome = await plane.register(parseHostName(request.params.host), parseRegistration(request.body));
     return welcome.protocol === 1 ? reply.code(204).send() : reply.code(200).send(welcome);
   });
-  app.post<HostRoute>('/cable/v1/hosts/:host/status', { bodyLimit: REPORT_BYTES }, async (request, reply) => {
+  app.post<HostRoute>('/cable/v1/hosts/:host/status', async (request, reply) => {
     const report: HostStatusReport = parseStatusReport(request.body);
     await plane.report(parseHostName(request.params.host), report);
     return reply.code(204).send();

@@ -1,9 +1,10 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
 import { CableError, HOST_UPGRADE } from '@cable/model';
 import type { Authenticator } from '../http/auth.ts';
-import { asCableError, errorBody, logError } from '../http/error-handler.ts';
+import { asCableError, type CountError, logError } from '../http/error-handler.ts';
+import { answerRaw } from '../http/raw-answer.ts';
 import { parseHostName } from './parse.ts';
 
 export type UpgradeOptions = {
@@ -11,6 +12,8 @@ export type UpgradeOptions = {
   /** Lets a host's agent in, before the connection is upgraded; what it gives takes the connection over. Throws a `CableError`: refused. */
   readonly open: (host: string) => Promise<(socket: Duplex) => void>;
   readonly log: Logger;
+  /** Told of every refusal; default: nobody is. */
+  readonly countError?: CountError;
 };
 
 /** Handler of node's `upgrade` event. */
@@ -19,26 +22,24 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
 /** An answer other than an error of the table: what a client should ask for instead. */
 const UPGRADE_REQUIRED = 426;
 
-/** Time for an answer to reach a client. */
-const GOODBYE_MS = 1000;
-
 const WATCH_PATH = /^\/cable\/v1\/hosts\/([^/?]+)\/watch\/?(?:\?.*)?$/;
 
 /** Turns `GET /cable/v1/hosts/{host}/watch` with `Upgrade: cable-host/2` into a host stream, and answers any other upgrade with an error. */
 export function createUpgradeHandler(options: UpgradeOptions): UpgradeHandler {
   return (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    upgrade(options, request, socket, head).catch((err: unknown) => answerError(options.log, request, socket, err));
+    upgrade(options, request, socket, head).catch((err: unknown) => answerError(options, request, socket, err));
   };
 }
 
 async function upgrade(options: UpgradeOptions, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
   const host = watchedHost(request);
-  const { isAdmin } = await options.authenticate(request.headers);
+  const { isAdmin } = await options.authenticate(request);
   if (!isAdmin) throw new CableError('PolicyNotAuthorized', 'rule:admin_api is disallowed by policy');
   if (!tokensOf(request.headers.upgrade).includes(HOST_UPGRADE)) {
     const error = new CableError('HTTPBadRequest', `This server upgrades to ${HOST_UPGRADE} only.`);
-    answer(socket, UPGRADE_REQUIRED, error, { upgrade: HOST_UPGRADE });
+    options.countError?.(error);
+    answerRaw(socket, error, { status: UPGRADE_REQUIRED, headers: { upgrade: HOST_UPGRADE } });
     return;
   }
   const take = await options.open(host);
@@ -69,22 +70,14 @@ function tokensOf(header: string | undefined): readonly string[] {
   return (header ?? '').split(',').map((token) => token.trim().toLowerCase());
 }
 
-function answerError(log: Logger, request: IncomingMessage, socket: Duplex, thrown: unknown): void {
+function answerError(
+  { log, countError }: UpgradeOptions,
+  request: IncomingMessage,
+  socket: Duplex,
+  thrown: unknown,
+): void {
   const error = asCableError(thrown instanceof Error ? thrown : new Error(String(thrown)));
+  countError?.(error);
   logError(log, request, error, thrown);
-  answer(socket, error.status, error, error.status === 503 ? { 'retry-after': '1' } : {});
-}
-
-function answer(socket: Duplex, status: number, error: CableError, more: Readonly<Record<string, string>>): void {
-  const body = JSON.stringify(errorBody(error));
-  const headers = {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': String(Buffer.byteLength(body)),
-    connection: 'close',
-    ...more,
-  };
-  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${head.join('')}\r\n${body}`);
-  // A client that does not close is not waited for.
-  setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
+  answerRaw(socket, error);
 }

@@ -14,6 +14,7 @@ import type { ActionHandler } from '../engine/context.ts';
 import type { Contribution } from '../engine/module.ts';
 import { MODULES } from '../resources/all.ts';
 import { type Harness, type Json, refused, type Send, startHarness } from '../testing/harness.ts';
+import { ADMISSION_LIMITS } from './admission.ts';
 import { createApp } from './app.ts';
 import { noauth } from './auth.ts';
 
@@ -205,9 +206,9 @@ function appOf(t: TestContext, { server }: Harness, actions: Handlers): FastifyI
   const table: Record<string, readonly Contribution<AnyObject>[]> = { ...MODULES };
   for (const [type, one] of added) table[type] = [...(table[type] ?? []), one];
   server.deps.modules.replace(table);
-  const app = createApp({
+  const { http: app } = createApp({
     ...{ deps: server.deps, authenticate: noauth() },
-    ...{ log: silentLogger(), version: '1', isReady: () => true },
+    ...{ log: silentLogger(), version: '1', limits: ADMISSION_LIMITS, readiness: [] },
   });
   t.after(() => app.close());
   return app;

@@ -1,23 +1,26 @@
 import type { Logger } from '@cable/kit';
 import { CableError, type ErrorCode, type NeutronErrorBody } from '@cable/model';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { isHostRefusal } from '../hosts/refused-hosts.ts';
-import { storeErrorCode, storeFull } from '../store-errors.ts';
+import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
+
+/** Told of every error that a client is answered. */
+export type CountError = (error: CableError) => void;
 
 /** The one place where errors become answers: `{"NeutronError": {"type", "message", "detail"}}`. */
 export function answerError(
   thrown: FastifyError | Error,
   request: FastifyRequest,
   reply: FastifyReply,
-  log: Logger,
+  { log, countError }: { readonly log: Logger; readonly countError: CountError },
 ): FastifyReply {
   const error = asCableError(thrown);
+  countError(error);
   logError(log, request, error, thrown);
   if (error.status === 503) reply.header('retry-after', '1');
   return reply.code(error.status).send(errorBody(error));
 }
 
-/** One line about a request that was answered with an error. `thrown`: what the error came from. */
+/** One line about a request that was answered with an error; what is refused is for who looks for it. `thrown`: what the error came from. */
 export function logError(
   log: Logger,
   request: { readonly method?: string | undefined; readonly url?: string | undefined },
@@ -27,9 +30,7 @@ export function logError(
   const fields = { method: request.method, url: request.url, type: error.type, status: error.status };
   if (isFailure(error))
     log.error({ ...fields, err: storeErrorCode(error.cause) ? error.cause : thrown }, 'request failed');
-  // An agent comes back every 30 s; that its host is refused is said once, with more.
-  else if (isHostRefusal(error)) log.debug({ ...fields, reason: error.message }, 'request refused');
-  else log.warn({ ...fields, reason: error.message }, 'request refused');
+  else log.debug({ ...fields, reason: error.message }, 'request refused');
 }
 
 /** Not so: a request that a server refuses because it stops, or is behind. It says so on its own account, without a cause. */
@@ -47,7 +48,7 @@ export function asCableError(thrown: FastifyError | Error): CableError {
   if (thrown instanceof CableError) return thrown;
   const code = storeErrorCode(thrown);
   if (code === 'full') return storeFull(thrown);
-  if (code !== undefined) {
+  if (code !== undefined && !isMisuse(code)) {
     return new CableError('ServiceUnavailable', 'The store does not answer.', { cause: thrown });
   }
   const status = 'statusCode' in thrown ? (thrown.statusCode ?? 500) : 500;
@@ -61,4 +62,5 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
   404: 'HTTPNotFound',
   405: 'HTTPMethodNotAllowed',
   413: 'HTTPRequestEntityTooLarge',
+  415: 'HTTPUnsupportedMediaType',
 };

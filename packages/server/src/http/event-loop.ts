@@ -1,5 +1,6 @@
 import { LoopDelay } from '@cable/kit';
 import { Gauge, type Registry } from 'prom-client';
+import { check, type ReadinessCheck } from './readiness.ts';
 
 /** A shorter one would cost more and see little more. */
 const RESOLUTION_MS = 2;
@@ -21,4 +22,32 @@ export function addEventLoopDelay(registry: Registry): () => void {
     },
   });
   return () => delay.stop();
+}
+
+/** How often it is looked whether the event loop was kept. */
+const LOOK_MS = 250;
+/** Kept for longer, it makes a server unready for a while. */
+const PAUSE_MS = 1000;
+const REMEMBERED_MS = 5000;
+
+/** A check that fails for some seconds after something has kept the event loop for longer than one. Looks until the signal aborts. */
+export function watchPauses(monotonicMs: () => number, signal: AbortSignal): ReadinessCheck {
+  let looked = monotonicMs();
+  let pausedAt: number | undefined;
+  let pauseMs = 0;
+  const look = (): void => {
+    const now = monotonicMs();
+    const lateMs = now - looked - LOOK_MS;
+    looked = now;
+    if (lateMs < PAUSE_MS) return;
+    pausedAt = now;
+    pauseMs = lateMs;
+  };
+  const timer = setInterval(look, LOOK_MS);
+  timer.unref();
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+  return check('loop', () => {
+    if (pausedAt === undefined || monotonicMs() - pausedAt > REMEMBERED_MS) return undefined;
+    return `the server did nothing else for ${(pauseMs / 1000).toFixed(1)} s a moment ago`;
+  });
 }

@@ -18,6 +18,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Contribution } from '../engine/module.ts';
 import { MODULES } from '../resources/all.ts';
 import { startHarness } from '../testing/harness.ts';
+import { ADMISSION_LIMITS } from './admission.ts';
 import { createApp } from './app.ts';
 import { noauth } from './auth.ts';
 
@@ -82,9 +83,9 @@ function whereIs(target: string, home: URL): string {
 }
 
 function registryWith(code: Exports): Registry {
-  const added = Object.values(code).filter(
-    (one) => typeof one === 'object' && one !== null && 'alias' in one,
-  ) as readonly ExtensionDeclaration[];
+  const isExtension = (one: unknown): one is ExtensionDeclaration =>
+    typeof one === 'object' && one !== null && 'alias' in one;
+  const added = Object.values(code).filter(isExtension);
   return composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, ...added]);
 }
 
@@ -99,8 +100,15 @@ async function serve(
   const table: Record<string, readonly Contribution<AnyObject>[]> = { ...MODULES };
   for (const [type, one] of Object.entries(added)) table[type] = [...(table[type] ?? []), one];
   server.deps.modules.replace(table);
-  const app = createApp({
-    ...{ deps: server.deps, authenticate: noauth(), log: silentLogger(), version: '1', isReady: () => true },
+  const { http: app } = createApp({
+    ...{
+      deps: server.deps,
+      authenticate: noauth(),
+      log: silentLogger(),
+      version: '1',
+      limits: ADMISSION_LIMITS,
+      readiness: [],
+    },
   });
   t.after(() => app.close());
   return app;

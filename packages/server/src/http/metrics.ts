@@ -1,44 +1,77 @@
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ResourceRegistry } from '../engine/registry.ts';
 import type { Tables } from '../tables.ts';
+import type { Admission } from './admission.ts';
+import type { CountError } from './error-handler.ts';
 import { addEventLoopDelay } from './event-loop.ts';
+import { answerReadiness, type ReadinessCheck } from './readiness.ts';
 import { routeLabel } from './resource-routes.ts';
 
-/** Adds `/metrics` (Prometheus), `/healthz` (the process lives) and `/readyz` (it can answer). */
-export function addHealthRoutes(
-  app: FastifyInstance,
-  tables: Tables,
-  resources: ResourceRegistry,
-  isReady: () => boolean,
-): void {
+/** Connections that are open. `unread`: without a whole request yet; `streams`: upgraded, of agents. */
+export type ConnectionCounts = { readonly open: number; readonly unread: number; readonly streams: number };
+
+export type MetricsSources = {
+  readonly tables: Tables;
+  readonly resources: ResourceRegistry;
+  readonly admission: Pick<Admission, 'load'>;
+  readonly connections: ConnectionCounts | undefined;
+};
+
+/** What is measured of one server. `stop`: nothing more is. */
+export type Metrics = {
+  readonly registry: Registry;
+  readonly countError: CountError;
+  observe(labels: Readonly<Record<'method' | 'route' | 'status', string>>, seconds: number): void;
+  stop(): void;
+};
+
+/** Begins to measure. */
+export function createMetrics(sources: MetricsSources): Metrics {
   const registry = new Registry();
+  const registers = [registry];
   collectDefaultMetrics({ register: registry });
   const duration = new Histogram({
     name: 'cable_http_request_duration_seconds',
     help: 'Time from a request to its answer.',
     labelNames: ['method', 'route', 'status'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
-    registers: [registry],
+    registers,
   });
-  addObjectGauge(registry, tables, resources);
-  const stopDelay = addEventLoopDelay(registry);
+  const errors = new Counter({
+    name: 'cable_http_errors_total',
+    help: 'Requests that were answered with an error, by its type.',
+    labelNames: ['type', 'status'],
+    registers,
+  });
+  addObjectGauge(registry, sources);
+  addLoadGauges(registry, sources);
+  return {
+    registry,
+    countError: ({ type, status }) => errors.inc({ type, status: String(status) }),
+    observe: (labels, seconds) => duration.observe(labels, seconds),
+    stop: addEventLoopDelay(registry),
+  };
+}
+
+/** Adds `/metrics` (Prometheus), `/healthz` (the process lives) and `/readyz` (it can answer). */
+export function addHealthRoutes(app: FastifyInstance, metrics: Metrics, readiness: readonly ReadinessCheck[]): void {
+  const { registry } = metrics;
   app.addHook('onClose', (_app, done) => {
-    stopDelay();
+    metrics.stop();
     done();
   });
   app.addHook('onResponse', (request, reply, done) => {
     const route = routeLabel(request);
-    const labels = { method: request.method, route, status: String(reply.statusCode) };
-    duration.observe(labels, reply.elapsedTime / 1000);
+    metrics.observe({ method: request.method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000);
     done();
   });
   app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
   app.get('/healthz', () => ({ status: 'ok' }));
-  app.get('/readyz', (_request, reply) => reply.code(isReady() ? 200 : 503).send({ ready: isReady() }));
+  app.get('/readyz', (_request, reply) => answerReadiness(reply, readiness));
 }
 
-function addObjectGauge(registry: Registry, tables: Tables, resources: ResourceRegistry): void {
+function addObjectGauge(registry: Registry, { tables, resources }: MetricsSources): void {
   const gauge = new Gauge({
     name: 'cable_objects',
     help: 'Objects of each type; and the store revision that the tables hold, as type revision.',
@@ -47,6 +80,40 @@ function addObjectGauge(registry: Registry, tables: Tables, resources: ResourceR
     collect: () => {
       for (const { type, stored } of resources.all) if (stored) gauge.set({ type }, tables.any(type).size);
       gauge.set({ type: 'revision' }, tables.revision);
+    },
+  });
+}
+
+function addLoadGauges(registry: Registry, { admission, connections }: MetricsSources): void {
+  const requests = new Gauge({
+    name: 'cable_http_requests',
+    help: 'Requests that write, and lists, that are worked on (running) or wait to be (waiting).',
+    labelNames: ['kind', 'state'],
+    registers: [registry],
+    collect: () => {
+      const { write, list } = admission.load;
+      for (const [kind, { running, waiting }] of Object.entries({ write, list })) {
+        requests.set({ kind, state: 'running' }, running);
+        requests.set({ kind, state: 'waiting' }, waiting);
+      }
+    },
+  });
+  const bodies: Gauge = new Gauge({
+    name: 'cable_http_body_bytes',
+    help: 'Bytes of the bodies of requests that are not answered yet.',
+    registers: [registry],
+    collect: () => bodies.set(admission.load.bodyBytes),
+  });
+  if (connections === undefined) return;
+  const open = new Gauge({
+    name: 'cable_http_connections',
+    help: 'Connections that are open: all but streams, those of them without a whole request yet, streams of agents.',
+    labelNames: ['state'],
+    registers: [registry],
+    collect: () => {
+      open.set({ state: 'open' }, connections.open);
+      open.set({ state: 'unread' }, connections.unread);
+      open.set({ state: 'streams' }, connections.streams);
     },
   });
 }

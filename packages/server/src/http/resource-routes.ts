@@ -23,7 +23,8 @@ import { listObjects, notFound, present, rowFor, showCurrent } from '../engine/r
 import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import { credentialsOf } from '../policy/credentials.ts';
-import type { AuthenticatedCaller, Authenticator } from './auth.ts';
+import { askedOf } from './asked.ts';
+import type { AuthenticatedCaller } from './auth.ts';
 import { sendList } from './list-answer.ts';
 import { createRouteTable, type Match, type RouteTable } from './route-table.ts';
 
@@ -36,7 +37,6 @@ declare module 'fastify' {
 
 export type ResourceRouteOptions = {
   readonly deps: EngineDeps;
-  readonly authenticate: Authenticator;
 };
 
 /** How long all lists together may keep the event loop in one of its rounds. */
@@ -115,7 +115,7 @@ async function answer(
   if (matched === undefined) throw new Error('a request without a route has come to its handler');
   const { route, model: stored, parameters } = matched;
   const { options } = shared;
-  const caller = await options.authenticate(request.headers);
+  const { caller } = askedOf(request);
   const reader = readerOf(options.deps, credentialsOf(caller));
   const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
   const id = parameters['id'] ?? '';
@@ -155,7 +155,7 @@ function handlerOf(options: ResourceRouteOptions, { resource, operation }: Route
   if (act === undefined) throw new Error(`no handler for the action ${action.name} of ${resource.type}`);
   return async (call) => {
     const { attributes } = parseAction(action, call.request.body);
-    const done = await act(options.deps, call.id, attributes, askedOf(call), call.parameters);
+    const done = await act(options.deps, call.id, attributes, engineAsked(call), call.parameters);
     return action.answerKey === undefined ? done : { [action.answerKey]: done };
   };
 }
@@ -174,11 +174,11 @@ async function handleList(call: Call): Promise<unknown> {
   const { resource } = route;
   if (caller.projectGiven) {
     for (const { listing } of deps.modules.of(stored.type)) {
-      await listing?.(deps, caller.projectId, askedOf(call));
+      await listing?.(deps, caller.projectId, engineAsked(call));
     }
   }
   const query = parseQuery(call);
-  const gone = goneClient(reply);
+  const { signal: gone } = askedOf(request);
   const turns = stoppedBy(gone, call.startTurns());
   try {
     const { objects, areRows, computed } = await listObjects(deps, stored, query, call.reader, turns);
@@ -233,19 +233,10 @@ function collectionOf({ route, place }: Call): string {
   return collectionPath(route.resource, parent === undefined ? undefined : String(parent));
 }
 
-/** How long a request may take. */
-const DEADLINE_MS = 30_000;
-
-function askedOf({ options, reply, caller, reader }: Call): Asked {
-  const deadlineMs = options.deps.monotonicMs() + DEADLINE_MS;
-  return { caller, credentials: reader.view.credentials, signal: goneClient(reply), deadlineMs, idempotencyKey: null };
-}
-
-/** Aborts when the client closes its connection (and, without consequence, when it has been answered). */
-function goneClient(reply: FastifyReply): AbortSignal {
-  const abort = new AbortController();
-  reply.raw.once('close', () => abort.abort());
-  return abort.signal;
+/** The request as the engine has it. */
+function engineAsked({ request, reader }: Call): Asked {
+  const { caller, signal, deadlineMs, idempotencyKey = null } = askedOf(request);
+  return { caller, credentials: reader.view.credentials, signal, deadlineMs, idempotencyKey };
 }
 
 /** The turns, of which the next does not come any more once the signal has aborted: it throws the signal's reason. */
@@ -269,7 +260,7 @@ async function handleCreate(call: Call): Promise<unknown> {
   const { options, route, stored, request, place } = call;
   const { resource } = route;
   const { bulk, objects } = parseCreate(resource, request.body, place);
-  const created = await createObjects(options.deps, stored, objects, askedOf(call));
+  const created = await createObjects(options.deps, stored, objects, engineAsked(call));
   const shown = created.map((object) => show(call, object));
   return bulk ? { [resource.plural]: shown } : { [resource.name]: shown[0] };
 }
@@ -277,13 +268,13 @@ async function handleCreate(call: Call): Promise<unknown> {
 async function handleUpdate(call: Call): Promise<unknown> {
   const { options, route, stored, request, id } = call;
   const { attributes } = parseUpdate(route.resource, request.body);
-  const updated = await updateObject(options.deps, stored, id, attributes, askedOf(call), ifMatch(request));
+  const updated = await updateObject(options.deps, stored, id, attributes, engineAsked(call), ifMatch(request));
   return { [route.resource.name]: show(call, updated) };
 }
 
 async function handleDelete(call: Call): Promise<unknown> {
   const { options, stored, request, id } = call;
-  await deleteObject(options.deps, stored, id, askedOf(call), ifMatch(request));
+  await deleteObject(options.deps, stored, id, engineAsked(call), ifMatch(request));
   return undefined;
 }
 

@@ -19,8 +19,10 @@ export type Credentials = {
   readonly others?: Readonly<Record<string, unknown>>;
 };
 
-/** The credentials of one that only a project and being an admin are known of. */
-export function credentialsOf(caller: Pick<Caller, 'projectId' | 'isAdmin'>): Credentials {
+/** The credentials of a caller of whom a project and roles are known; without roles they are those of an administrator or of a member. */
+export function credentialsOf(
+  caller: Pick<Caller, 'projectId' | 'isAdmin'> & { readonly roles?: readonly string[] },
+): Credentials {
   return {
     userId: null,
     projectId: caller.projectId,
@@ -28,7 +30,7 @@ export function credentialsOf(caller: Pick<Caller, 'projectId' | 'isAdmin'>): Cr
     userDomainId: null,
     projectDomainId: null,
     systemScope: null,
-    roles: caller.isAdmin ? ['admin', 'member', 'reader'] : ['member', 'reader'],
+    roles: caller.roles ?? (caller.isAdmin ? ['admin', 'member', 'reader'] : ['member', 'reader']),
   };
 }
 

@@ -1,0 +1,171 @@
+/** Who is let in: before a body is read, and again when it is there (docs/design/admission.md). */
+import type { IncomingHttpHeaders } from 'node:http';
+import { type Logger, Repeats } from '@cable/kit';
+import { CableError } from '@cable/model';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
+import { ASKED, type Asked, readAsked, signalOf } from './asked.ts';
+import type { Authenticator } from './auth.ts';
+import { checkBodyHeaders, hasBody, parseBody, readBody } from './body.ts';
+import { BodyBudget } from './body-budget.ts';
+import { Gate, type Leave } from './gate.ts';
+import { bodyLimitOf, kindOf, type RequestKind } from './request-kind.ts';
+
+/** What the server takes at once. */
+export type AdmissionLimits = {
+  /** Requests that write, worked on at once. */
+  readonly writes: number;
+  /** Lists that are written at once. */
+  readonly lists: number;
+  /** Bytes of the bodies of all requests but the agents'; those may have as many. */
+  readonly bodyBytes: number;
+};
+
+/** What a server takes when nobody says otherwise. */
+export const ADMISSION_LIMITS: AdmissionLimits = { writes: 256, lists: 32, bodyBytes: 64 << 20 };
+
+/** As many may wait, for so long. */
+const WAITING = 256;
+const WAIT_MS = 750;
+
+/** A write weighs one more for each so many bytes of its body, up to a quarter of all: it is as much work. */
+const WEIGHT_BYTES = 16 * 1024;
+
+/** An unread body up to this size is read and thrown away, so that its connection can go on. */
+const DISCARDED_BYTES = 64 * 1024;
+
+/** What the door needs. */
+export type AdmissionDeps = {
+  readonly limits: AdmissionLimits;
+  readonly authenticate: Authenticator;
+  readonly log: Logger;
+  /** Milliseconds that never go back: `performance.now`, as the deadlines of requests are. */
+  readonly monotonicMs: () => number;
+};
+
+type Gated = Extract<RequestKind, 'write' | 'list'>;
+/** `proceed`: tells a client that waits for it to send the body. */
+type Admitted = Asked & { readonly kind: RequestKind; readonly proceed: () => void; bodyBytes: number };
+
+/** The door of one server. */
+export class Admission {
+  readonly #deps: AdmissionDeps;
+  readonly #gates: Readonly<Record<Gated, Gate>>;
+  readonly #bodies: BodyBudget;
+  readonly #hostBodies: BodyBudget;
+  readonly #repeats: Repeats;
+
+  constructor(deps: AdmissionDeps) {
+    const { limits, monotonicMs } = deps;
+    const bounds = { waiting: WAITING, waitMs: WAIT_MS };
+    this.#deps = deps;
+    this.#gates = {
+      write: new Gate({ ...bounds, running: limits.writes }, monotonicMs),
+      list: new Gate({ ...bounds, running: limits.lists }, monotonicMs),
+    };
+    this.#bodies = new BodyBudget(limits.bodyBytes);
+    this.#hostBodies = new BodyBudget(limits.bodyBytes);
+    this.#repeats = new Repeats(monotonicMs);
+  }
+
+  /** What is under way now. */
+  get load(): { readonly [K in Gated]: Pick<Gate, 'running' | 'waiting'> } & { readonly bodyBytes: number } {
+    return { ...this.#gates, bodyBytes: this.#bodies.bytes + this.#hostBodies.bytes };
+  }
+
+  /** Puts the door before every route that is added from now on. */
+  guard(app: FastifyInstance): void {
+    app.decorateRequest(ASKED, null);
+    app.addHook('onRequest', (request, reply) => this.#meet(request, reply));
+    app.addHook('onRoute', (route) => {
+      route.handler = this.#gated(route.handler);
+    });
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('*', (request: FastifyRequest) => this.#takeBody(request));
+  }
+
+  /** By the headers alone: the body has not been read. */
+  async #meet(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const { method, headers } = request;
+    const kind = kindOf(method, request.url);
+    if (kind === 'probe') return;
+    try {
+      if (this.#gateOf(kind)?.isFull) throw this.#full(kind);
+      const asked = readAsked(headers, this.#deps.monotonicMs());
+      const caller = await this.#deps.authenticate(request.raw);
+      checkBodyHeaders(headers, bodyLimitOf(method, kind));
+      const proceed = (): void => {
+        if (headers.expect !== undefined) reply.raw.writeContinue();
+      };
+      const admitted: Admitted = { ...asked, caller, signal: signalOf(reply), kind, proceed, bodyBytes: 0 };
+      request.setDecorator(ASKED, admitted);
+    } catch (err) {
+      if (!isDiscardable(headers)) reply.header('connection', 'close');
+      throw err;
+    }
+  }
+
+  async #takeBody(request: FastifyRequest): Promise<unknown> {
+    if (!hasBody(request.headers)) return undefined;
+    const admitted = admittedOf(request);
+    if (admitted === null) throw new Error('a body of a request that was not admitted');
+    admitted.proceed();
+    const budget = admitted.kind === 'host' ? this.#hostBodies : this.#bodies;
+    const body = await readBody(request.raw, bodyLimitOf(request.method, admitted.kind), budget);
+    if (admitted.signal.aborted) body.release();
+    else admitted.signal.addEventListener('abort', body.release, { once: true });
+    admitted.bodyBytes = body.bytes.length;
+    return parseBody(body.bytes);
+  }
+
+  #gated(handler: RouteHandlerMethod): RouteHandlerMethod {
+    const enter = (request: FastifyRequest): Promise<Leave | 'gone'> => this.#enter(request);
+    return async function gated(request, reply) {
+      const leave = await enter(request);
+      // Nobody is there who would read an answer: nothing is begun.
+      if (leave === 'gone') return reply.hijack();
+      try {
+        return await handler.call(this, request, reply);
+      } finally {
+        const admitted = admittedOf(request);
+        if (admitted?.kind !== 'list' || admitted.signal.aborted) leave();
+        else admitted.signal.addEventListener('abort', leave, { once: true });
+      }
+    };
+  }
+
+  async #enter(request: FastifyRequest): Promise<Leave | 'gone'> {
+    const admitted = admittedOf(request);
+    const gate = admitted === null ? undefined : this.#gateOf(admitted.kind);
+    if (admitted === null || gate === undefined) return () => {};
+    const { signal, deadlineMs, bodyBytes, kind } = admitted;
+    const heaviest = Math.max(1, Math.floor(this.#deps.limits.writes / 4));
+    const weight = Math.min(heaviest, Math.ceil(bodyBytes / WEIGHT_BYTES) || 1);
+    // A list that is not read is of no use; a write goes on whether its client is there or not.
+    const cut = kind === 'list' ? () => void request.raw.socket.destroy() : () => {};
+    const leave = await gate.enter({ weight, deadlineMs, signal, cut });
+    if (leave === 'full') throw this.#full(kind);
+    return leave;
+  }
+
+  #gateOf(kind: RequestKind): Gate | undefined {
+    return kind === 'write' || kind === 'list' ? this.#gates[kind] : undefined;
+  }
+
+  #full(kind: RequestKind): CableError {
+    const { log, limits } = this.#deps;
+    if (this.#repeats.isNews(kind, 'full')) log.warn({ kind, limits }, 'more requests come than are taken');
+    return new CableError('ServiceUnavailable', 'The server has as many requests under way as it takes.', {
+      detail: 'Nothing was done: send it again after a second.',
+    });
+  }
+}
+
+/** True: the connection can go on when the body is not wanted. */
+function isDiscardable(headers: IncomingHttpHeaders): boolean {
+  if (!hasBody(headers)) return true;
+  return headers.expect === undefined && Number(headers['content-length']) <= DISCARDED_BYTES;
+}
+
+function admittedOf(request: FastifyRequest): Admitted | null {
+  return request.getDecorator<Admitted | null>(ASKED);
+}

@@ -1,0 +1,64 @@
+/** What a request asks for besides its path and body: who, by when, and once. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { CableError } from '@cable/model';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AuthenticatedCaller } from './auth.ts';
+
+/** What whoever works on a request has to know of it. */
+export type Asked = {
+  readonly caller: AuthenticatedCaller;
+  /** Aborts when the client has left (and, without consequence, when it has been answered). */
+  readonly signal: AbortSignal;
+  /** The time of `performance.now()` until when there is to be an answer, in ms. */
+  readonly deadlineMs: number;
+  /** Requests with the same key are one; undefined: the client gave none. */
+  readonly idempotencyKey: string | undefined;
+};
+
+/** How long a request may take when its client does not say less. */
+export const REQUEST_MS = 30_000;
+
+/** Name of the decorator that keeps it on a request. */
+export const ASKED = 'cableAsked';
+
+/** What the request asks for. Throws unless `createApp` made the route's server, and for probes, which have no caller. */
+export function askedOf(request: FastifyRequest): Asked {
+  const asked = request.getDecorator<Asked | null>(ASKED);
+  if (asked === null) throw new Error(`${request.method} ${request.url} has not been admitted`);
+  return asked;
+}
+
+/** Reads it from the headers. `arrivedMs`: when the request came. Throws `HTTPBadRequest` naming the header. */
+export function readAsked(
+  headers: IncomingHttpHeaders,
+  arrivedMs: number,
+): Pick<Asked, 'deadlineMs' | 'idempotencyKey'> {
+  return { deadlineMs: arrivedMs + timeoutOf(headers), idempotencyKey: idempotencyKeyOf(headers) };
+}
+
+/** `Request-Timeout: SECONDS`, e.g. 2 or 0.5. It can only shorten. */
+function timeoutOf(headers: IncomingHttpHeaders): number {
+  const given = headers['request-timeout'];
+  if (given === undefined) return REQUEST_MS;
+  const seconds = typeof given === 'string' && /^\d{1,9}(\.\d{1,9})?$/.test(given) ? Number(given) : 0;
+  if (seconds > 0) return Math.min(REQUEST_MS, seconds * 1000);
+  throw new CableError('HTTPBadRequest', 'Invalid value for Request-Timeout header: give seconds, such as 2 or 0.5.');
+}
+
+function idempotencyKeyOf(headers: IncomingHttpHeaders): string | undefined {
+  const given = headers['idempotency-key'];
+  if (given === undefined) return undefined;
+  if (typeof given === 'string' && /^[\x21-\x7e]{1,255}$/.test(given)) return given;
+  throw new CableError(
+    'HTTPBadRequest',
+    'Invalid value for Idempotency-Key header: give 1 to 255 visible ASCII characters without a space.',
+  );
+}
+
+/** Aborts when the reply's connection closes. */
+export function signalOf(reply: FastifyReply): AbortSignal {
+  const abort = new AbortController();
+  if (reply.raw.destroyed) abort.abort();
+  else reply.raw.once('close', () => abort.abort());
+  return abort.signal;
+}

@@ -1,0 +1,43 @@
+/**
+ * What a request costs, by which it is admitted. `probe`: health and metrics, always answered, to anybody. `host`: agents. `show`: done in a
+ * moment. `list`: holds rows and sends much. `write`: a transaction.
+ */
+export type RequestKind = 'probe' | 'host' | 'show' | 'list' | 'write';
+
+const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
+const SHOWN: ReadonlySet<string> = new Set(['/', '/v2.0', '/openapi.json', '/metrics', '/cable/v1/status']);
+
+const AGENT_WRITE = /^(?:PUT \/cable\/v1\/hosts\/[^/]+|POST \/cable\/v1\/hosts\/[^/]+\/status)$/;
+const AGENT_WATCH = /^\/cable\/v1\/hosts\/[^/]+\/watch$/;
+/** One object: by its UUID, or in a collection whose ids are names. */
+const ONE =
+  /\/[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$|^\/cable\/v1\/hosts\/[^/]+$|^\/v2\.0\/extensions(?:\/[^/]+)?$/i;
+
+/** The kind of a request, by its method and target. */
+export function kindOf(method: string, url: string): RequestKind {
+  const path = pathOf(url);
+  if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') {
+    if (PROBES.has(path)) return 'probe';
+    if (AGENT_WATCH.test(path)) return 'host';
+    return method === 'OPTIONS' || SHOWN.has(path) || ONE.test(path) ? 'show' : 'list';
+  }
+  return AGENT_WRITE.test(`${method} ${path}`) ? 'host' : 'write';
+}
+
+function pathOf(url: string): string {
+  const path = url.split(/[?#]/, 1)[0] ?? '';
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+}
+
+/** Largest body of a request for one object. */
+const BODY_BYTES = 256 * 1024;
+/** Largest body of a request for many: a bulk of ports, each with user data. */
+const BULK_BODY_BYTES = 4 << 20;
+/** Largest report of a host: it names at most 4096 devices. */
+const REPORT_BYTES = 2 << 20;
+
+/** Most bytes that the body of a request may have. */
+export function bodyLimitOf(method: string, kind: RequestKind): number {
+  if (method !== 'POST') return BODY_BYTES;
+  return kind === 'host' ? REPORT_BYTES : BULK_BODY_BYTES;
+}
