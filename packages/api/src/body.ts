@@ -1,80 +1,137 @@
-import { type Attribute, CableError, type ResourceModel } from '@cable/model';
+import { type ActionDeclaration, type Attribute, CableError, type ResourceModel } from '@cable/model';
 import { parseValue } from './value.ts';
 
 /** Who asks. An admin may write and see everything, of every project. */
 export type Caller = { readonly projectId: string; readonly isAdmin: boolean };
 
-/** Checked attributes of a request, canonical, aliases resolved; the derived ones that the client left out are absent. */
+/** Checked attributes of a request by declared name, canonical; the derived ones that the client left out are absent. */
 export type Attributes = Readonly<Record<string, unknown>>;
 
+/** One object of a request. */
+export type ParsedObject = {
+  /** With defaults, in a create. */
+  readonly attributes: Attributes;
+  /**
+   * Declared names of what the request itself names, whatever the value; of an object, a dictionary or a list of objects also what it names in them:
+   * `fixed_ips`, `fixed_ips:ip_address`.
+   */
+  readonly given: readonly string[];
+};
+
 /** The objects of a create request. `bulk`: the client sent the plural form and gets it back. */
-export type CreateRequest = { readonly bulk: boolean; readonly objects: readonly Attributes[] };
+export type CreateRequest = { readonly bulk: boolean; readonly objects: readonly ParsedObject[] };
 
 /** Most objects in one bulk request. */
 export const BULK_MAX = 1000;
 
-/** Parses the body of a create. Throws `CableError` with Neutron's texts. */
-export function parseCreate(resource: ResourceModel, body: unknown, caller: Caller): CreateRequest {
+/**
+ * Parses the body of a create: its syntax, whoever sends it. `place`: attributes that the path gives, by declared name; the body may repeat them. Throws
+ * `CableError` with Neutron's texts.
+ */
+export function parseCreate(resource: ResourceModel, body: unknown, place: Attributes = {}): CreateRequest {
   if (!isRecord(body)) throw badRequest('Resource body required');
   const many = body[resource.plural];
   if (many === undefined) {
-    return { bulk: false, objects: [parseAttributes(resource, 'create', unwrap(resource, body), caller)] };
+    return { bulk: false, objects: [parseNew(resource, unwrap(resource.name, body), place)] };
   }
   if (!Array.isArray(many) || many.length === 0) throw badRequest('Resources required');
   if (many.length > BULK_MAX) throw badRequest(`At most ${BULK_MAX} objects can be created in one request`);
   const objects = many.map((one: unknown) => {
     if (!isRecord(one)) throw badRequest(`Each of ${resource.plural} must be an object`);
     // Neutron also accepts each element wrapped in its name.
-    return parseAttributes(resource, 'create', isRecord(one[resource.name]) ? unwrap(resource, one) : one, caller);
+    return parseNew(resource, isRecord(one[resource.name]) ? unwrap(resource.name, one) : one, place);
   });
   return { bulk: true, objects };
 }
 
 /** Parses the body of an update: only the attributes to change. */
-export function parseUpdate(resource: ResourceModel, body: unknown, caller: Caller): Attributes {
+export function parseUpdate(resource: ResourceModel, body: unknown): ParsedObject {
   if (!isRecord(body)) throw badRequest('Resource body required');
-  return parseAttributes(resource, 'update', unwrap(resource, body), caller);
-}
-
-/** Parses the bare body of an action. */
-export function parseAction(declared: Readonly<Record<string, Attribute>>, body: unknown): Attributes {
-  if (!isRecord(body)) throw badRequest('Body contains invalid data');
-  refuseUnknown(declared, body);
   const parsed: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(body)) {
-    const attribute = declared[name];
-    if (attribute !== undefined) parsed[name] = valueOrThrow(name, attribute, value);
-  }
-  return parsed;
+  const given = parseGiven(resource, 'update', unwrap(resource.name, body), parsed);
+  return { attributes: parsed, given };
 }
 
-function unwrap(resource: ResourceModel, body: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const inner = body[resource.name];
-  if (!isRecord(inner)) throw badRequest(`Unable to find '${resource.name}' in request body`);
+/** Parses the body of an action. */
+export function parseAction(action: ActionDeclaration, body: unknown): ParsedObject {
+  const { body: declared = {}, bodyKey } = action;
+  if (action.body === undefined && body === undefined) return { attributes: {}, given: [] };
+  if (!isRecord(body)) throw badRequest('Body contains invalid data');
+  const inner = bodyKey === undefined ? body : unwrap(bodyKey, body);
+  refuseUnknown(declared, inner);
+  const parsed: Record<string, unknown> = {};
+  const given: string[] = [];
+  for (const [name, value] of Object.entries(inner)) {
+    const attribute = declared[name];
+    if (attribute === undefined) continue;
+    parsed[name] = valueOrThrow(name, attribute, value);
+    given.push(...namesIn(name, attribute, parsed[name]));
+  }
+  fillIn(declared, parsed);
+  return { attributes: parsed, given };
+}
+
+function unwrap(key: string, body: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const inner = body[key];
+  if (!isRecord(inner)) throw badRequest(`Unable to find '${key}' in request body`);
   return inner;
 }
 
-function parseAttributes(
+function parseNew(resource: ResourceModel, object: Readonly<Record<string, unknown>>, place: Attributes): ParsedObject {
+  const parsed: Record<string, unknown> = { ...place, ...resource.fixed };
+  const given = parseGiven(resource, 'create', object, parsed);
+  fillIn(resource.attributes, parsed);
+  if (resource.key !== 'id') checkKey(resource, parsed);
+  return { attributes: parsed, given };
+}
+
+/** Parses what the object has into `parsed`. Gives the names. */
+function parseGiven(
   resource: ResourceModel,
   verb: 'create' | 'update',
-  given: Readonly<Record<string, unknown>>,
-  caller: Caller,
-): Attributes {
-  refuseUnknown(resource.attributes, given);
-  const parsed: Record<string, unknown> = {};
+  object: Readonly<Record<string, unknown>>,
+  parsed: Record<string, unknown>,
+): readonly string[] {
+  refuseUnknown(resource.attributes, object);
+  const given: string[] = [];
   for (const [name, attribute] of Object.entries(resource.attributes)) {
-    const value = given[name];
-    if (value !== undefined) {
-      refuseUnwritable(resource, name, verb, caller);
-      setOnce(parsed, attribute.aliasOf ?? name, valueOrThrow(name, attribute, value));
-    } else if (verb === 'create') {
-      if (attribute.required) {
-        throw badRequest(`Failed to parse request. Required attribute '${name}' not specified`);
-      }
-      if (attribute.default !== undefined) parsed[name] = attribute.default;
-    }
+    const value = object[name];
+    if (value === undefined) continue;
+    refuseUnwritable(name, attribute, verb);
+    const declaredName = attribute.aliasOf ?? name;
+    setOnce(parsed, declaredName, valueOrThrow(name, attribute, value));
+    given.push(...namesIn(declaredName, attribute, parsed[declaredName]));
   }
-  return parsed;
+  return given;
+}
+
+/** The name, and those of what the value has in it. */
+function namesIn(name: string, attribute: Attribute, value: unknown): readonly string[] {
+  const isNested = attribute.items?.properties !== undefined || ['object', 'dict'].includes(attribute.type);
+  if (!isNested) return [name];
+  const parts = (Array.isArray(value) ? value : [value]).filter(isRecord);
+  return [name, ...new Set(parts.flatMap((part) => Object.keys(part).map((inner) => `${name}:${inner}`)))];
+}
+
+/** Defaults of what was not given. Throws where there must be something. */
+function fillIn(declared: Readonly<Record<string, Attribute>>, parsed: Record<string, unknown>): void {
+  for (const [name, attribute] of Object.entries(declared)) {
+    const declaredName = attribute.aliasOf ?? name;
+    if (parsed[declaredName] !== undefined) continue;
+    if (attribute.required) {
+      throw badRequest(`Failed to parse request. Required attribute '${name}' not specified`);
+    }
+    if (attribute.default !== undefined) parsed[declaredName] = attribute.default;
+  }
+}
+
+/** A key is a part of paths and of the store's keys. */
+function checkKey({ key, attributes }: ResourceModel, parsed: Attributes): void {
+  const value = parsed[attributes[key]?.aliasOf ?? key];
+  if (value === undefined || (typeof value === 'string' && value !== '' && !value.includes('/'))) return;
+  throw new CableError('HTTPBadRequest', `Invalid input for ${key}. Reason: it must not be empty, nor have a slash.`, {
+    fields: { attribute: key },
+  });
 }
 
 function setOnce(parsed: Record<string, unknown>, name: string, value: unknown): void {
@@ -87,20 +144,11 @@ function refuseUnknown(declared: Readonly<Record<string, Attribute>>, given: Rea
   if (unknown.length > 0) throw badRequest(`Unrecognized attribute(s) '${unknown.slice(0, 20).join(', ')}'`);
 }
 
-function refuseUnwritable(resource: ResourceModel, name: string, verb: 'create' | 'update', caller: Caller): void {
-  const attribute = resource.attributes[name];
-  if (attribute?.write !== 'both' && attribute?.write !== verb) {
-    throw badRequest(
-      verb === 'create' ? `Attribute '${name}' not allowed in POST` : `Cannot update read-only attribute ${name}`,
-    );
-  }
-  const who = attribute.writeBy ?? (verb === 'update' ? attribute.updateBy : undefined);
-  if (who === 'admin' && !caller.isAdmin) {
-    const rule = `${verb}_${resource.name}`;
-    throw new CableError('PolicyNotAuthorized', `((rule:${rule}) and (rule:${rule}:${name})) is disallowed by policy`, {
-      fields: { attribute: name },
-    });
-  }
+function refuseUnwritable(name: string, attribute: Attribute, verb: 'create' | 'update'): void {
+  if (attribute.write === 'both' || attribute.write === verb) return;
+  throw badRequest(
+    verb === 'create' ? `Attribute '${name}' not allowed in POST` : `Cannot update read-only attribute ${name}`,
+  );
 }
 
 function valueOrThrow(name: string, attribute: Attribute, value: unknown): unknown {

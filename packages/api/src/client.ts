@@ -111,13 +111,19 @@ export function createClient(options: ClientOptions): Client {
   };
 }
 
-/** URL path of a resource's collection. */
-export function collectionPath(resource: Pick<ResourceModel, 'prefix' | 'path'>): string {
-  return `${resource.prefix}/${resource.path}`;
+/** URL path of a resource's collection; of a nested one below the parent of that id. Throws for a nested one without a parent. */
+export function collectionPath(
+  { type, collection }: Pick<ResourceModel, 'type' | 'collection'>,
+  parent?: string,
+): string {
+  return collection.replace(/\{\w+\}/, () => {
+    if (parent === undefined) throw new Error(`${type} is nested: name its parent`);
+    return encodeURIComponent(parent);
+  });
 }
 
 /** URL path of one object. */
-export function itemPath(resource: Pick<ResourceModel, 'prefix' | 'path'>, id: string): string {
+export function itemPath(resource: Pick<ResourceModel, 'type' | 'collection'>, id: string): string {
   return `${collectionPath(resource)}/${encodeURIComponent(id)}`;
 }
 

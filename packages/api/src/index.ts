@@ -1,11 +1,13 @@
 export * from './body.ts';
 export * from './client.ts';
+export { exampleOf } from './example.ts';
 export { type Extension, extensionsOf } from './extensions.ts';
 export { NATIVE_ROUTES } from './native-routes.ts';
 export { openApiDocument } from './openapi.ts';
 export * from './page.ts';
 export * from './query.ts';
-export { type Route, routesOf } from './routes.ts';
+export { renderReference } from './reference.ts';
+export { parametersOf, parentParameter, type Route, routesOf } from './routes.ts';
 export { createShowText, type Shown, showObject } from './show.ts';
 export type * from './transport.ts';
 export { type Parsed, parseValue } from './value.ts';

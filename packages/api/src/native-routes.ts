@@ -1,43 +1,243 @@
 /** Cable's own routes besides those of the declarations: named once here for OpenAPI; the server's test compares them with what it serves. */
+import { type Attribute, HOST_UPGRADE, MAX_VIFS_A_REPORT } from '@cable/model';
+
+/** What a status of an answer means. Without `content` it has no body; `attributes` are those of a JSON body. */
+export type NativeAnswer = {
+  readonly description: string;
+  readonly content?: 'application/json' | 'application/x-ndjson' | 'text/plain';
+  readonly attributes?: Attributes;
+};
 
 /** One such route. `path` has `{id}` where a host’s name stands. */
 export type NativeRoute = {
   readonly method: 'GET' | 'POST' | 'PUT';
   readonly path: string;
   readonly summary: string;
-  /** Type of the answer's body; null: there is none. */
-  readonly content: 'application/json' | 'application/x-ndjson' | 'text/plain' | null;
+  readonly query?: Attributes;
+  /** Of the request's body; absent: it has none. */
+  readonly body?: Attributes;
+  /** Answers of success, and others that are not errors of the table, by status. */
+  readonly answers: Readonly<Record<number, NativeAnswer>>;
   /** True: only admins, agents among them. */
   readonly adminOnly: boolean;
 };
 
-const open = { method: 'GET', adminOnly: false, content: 'application/json' } as const;
-const admin = { method: 'GET', adminOnly: true, content: 'application/json' } as const;
+type Attributes = Readonly<Record<string, Attribute>>;
+
+const open = { method: 'GET', adminOnly: false } as const;
+const admin = { method: 'GET', adminOnly: true } as const;
+
+/** 200 with a JSON object. */
+function json(attributes: Attributes): NativeRoute['answers'] {
+  return { 200: { description: 'Success.', content: 'application/json', attributes } };
+}
+
+const text = (description: string, example?: string): Attribute => ({
+  type: 'string',
+  description,
+  ...(example === undefined ? {} : { example }),
+});
+const integer = (description: string): Attribute => ({ type: 'integer', minimum: 0, description });
+const objects = (description: string, properties: Attributes): Attribute => ({
+  type: 'list',
+  items: { type: 'object', properties },
+  description,
+});
+
+const LINKS = objects('Where it is.', { rel: text('self.', 'self'), href: text('The address.') });
+
+const EXTENSION: Attributes = {
+  alias: text('What clients look for.', 'net-mtu'),
+  name: text('What people call it.'),
+  description: text('What it brings.'),
+  updated: { type: 'timestamp', description: 'When it last changed.' },
+  links: { type: 'list', items: { type: 'dict' }, description: 'None.' },
+};
+
+const HISTORY: Attribute = {
+  type: 'object',
+  properties: { cluster: text('Which store it is.'), mark: text('Which of its histories.') },
+  nullable: true,
+  description: 'Which store, and which of its histories.',
+};
+
+const REGISTRATION: Attributes = {
+  underlay: { type: 'ip', required: true, example: '192.0.2.11', description: 'Address that other hosts tunnel to.' },
+  agentVersion: { type: 'string', required: true, maxLength: 64, description: 'Version of the agent.' },
+  agentId: { type: 'uuid', description: 'Made at the first start on this machine.' },
+  session: { type: 'uuid', description: 'Of this run of the agent.' },
+  previousSession: { type: 'uuid', nullable: true, description: 'Of the run before; null: there was none.' },
+  protocol: { type: 'integer', minimum: 1, default: 1, description: 'Highest protocol that the agent speaks.' },
+  since: integer('Revision of what the host has; 0: nothing.'),
+  history: HISTORY,
+};
+
+const REPORT: Attributes = {
+  revision: {
+    type: 'integer',
+    minimum: 0,
+    required: true,
+    description: 'The last one that is in the kernel; 0: none.',
+  },
+  full: { type: 'boolean', required: true, description: 'True: the server forgets what is not named.' },
+  vifs: {
+    type: 'list',
+    required: true,
+    maxLength: MAX_VIFS_A_REPORT,
+    items: {
+      type: 'object',
+      properties: {
+        portId: { type: 'uuid', required: true },
+        state: { type: 'string', values: ['up', 'down', 'error'], required: true },
+        reason: { type: 'string', maxLength: 256, nullable: true },
+      },
+    },
+    description: 'Devices, by port.',
+  },
+  part: {
+    type: 'object',
+    properties: { number: { type: 'integer', minimum: 1 }, of: { type: 'integer', minimum: 1 } },
+    description: 'One part of a full report that is too long for one.',
+  },
+  refused: {
+    type: 'object',
+    properties: { entries: { type: 'integer', minimum: 1 }, reason: { type: 'string', maxLength: 256 } },
+    description: 'Map entries that the kernel has refused, and why one of them.',
+  },
+};
+
+const STATUS: Attributes = {
+  revision: integer('Of the store, as far as the server has read it.'),
+  history: HISTORY,
+  hosts: {
+    type: 'object',
+    properties: {
+      registered: integer('Those that are known.'),
+      alive: integer('Those whose agents report.'),
+      watching: integer('Those that are connected to this server.'),
+      protocols: { type: 'dict', description: 'How many speak which protocol.' },
+    },
+  },
+  ports: {
+    type: 'object',
+    properties: {
+      total: integer('All.'),
+      by_status: { type: 'dict', description: 'How many are in which state.' },
+      pending: integer('Those that wait for hosts.'),
+    },
+  },
+  slices: { type: 'object', properties: { total: integer('All.'), waiting: integer('Those that wait for hosts.') } },
+};
+
+const VIOLATION: Attributes = {
+  rule: text('Which promise.'),
+  object: text('Of what.', 'port/7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b'),
+  detail: text('What is wrong.'),
+};
+
+const READY: Attributes = { ready: { type: 'boolean', description: 'True: it can answer.' } };
+
+const NO_BODY: NativeAnswer = { description: 'Done.' };
 
 /** Every route that no declaration gives. */
 export const NATIVE_ROUTES: readonly NativeRoute[] = [
-  { ...open, path: '/', summary: 'The versions of the Neutron API.' },
-  { ...open, path: '/v2.0', summary: 'The collections of the Neutron API.' },
-  { ...open, path: '/v2.0/extensions', summary: 'The Neutron extensions whose behaviour is there.' },
-  { ...open, path: '/v2.0/extensions/{alias}', summary: 'One extension.' },
-  { ...open, path: '/openapi.json', summary: 'This document.' },
-  { ...open, path: '/healthz', summary: 'Answers while the process lives.' },
-  { ...open, path: '/readyz', summary: '200 when the server can answer, else 503.' },
-  { ...open, path: '/metrics', content: 'text/plain', summary: 'Metrics in the text form of Prometheus.' },
-  { ...admin, path: '/cable/v1/status', summary: 'The revision, and counts of hosts and of ports by status.' },
-  { ...admin, path: '/cable/v1/check', summary: 'Every broken promise of the store’s content; none as a rule.' },
-  { ...admin, method: 'PUT', path: '/cable/v1/hosts/{id}', content: null, summary: 'An agent makes its host known.' },
+  {
+    ...open,
+    path: '/',
+    summary: 'The versions of the Neutron API.',
+    answers: json({
+      versions: objects('The versions.', { id: text('v2.0.'), status: text('CURRENT.'), links: LINKS }),
+    }),
+  },
+  {
+    ...open,
+    path: '/v2.0',
+    summary: 'The collections of the Neutron API.',
+    answers: json({
+      resources: objects('The collections.', { name: text('One.'), collection: text('Many.'), links: LINKS }),
+    }),
+  },
+  {
+    ...open,
+    path: '/v2.0/extensions',
+    summary: 'The Neutron extensions whose behaviour is there.',
+    answers: json({ extensions: objects('Those that are loaded.', EXTENSION) }),
+  },
+  {
+    ...open,
+    path: '/v2.0/extensions/{alias}',
+    summary: 'One extension.',
+    answers: json({ extension: { type: 'object', properties: EXTENSION } }),
+  },
+  {
+    ...open,
+    path: '/openapi.json',
+    summary: 'This document.',
+    answers: { 200: { description: 'OpenAPI 3.1.', content: 'application/json' } },
+  },
+  {
+    ...open,
+    path: '/healthz',
+    summary: 'Answers while the process lives.',
+    answers: json({ status: text('ok.', 'ok') }),
+  },
+  {
+    ...open,
+    path: '/readyz',
+    summary: '200 when the server can answer, else 503.',
+    answers: {
+      ...json(READY),
+      503: { description: 'It cannot answer.', content: 'application/json', attributes: READY },
+    },
+  },
+  {
+    ...open,
+    path: '/metrics',
+    summary: 'Metrics in the text form of Prometheus.',
+    answers: { 200: { description: 'Success.', content: 'text/plain' } },
+  },
+  {
+    ...admin,
+    path: '/cable/v1/status',
+    summary: 'The revision, and counts of hosts and of ports by status.',
+    answers: json(STATUS),
+  },
+  {
+    ...admin,
+    path: '/cable/v1/check',
+    summary: 'Every broken promise of the store’s content; none as a rule.',
+    answers: json({
+      revision: integer('Of the content.'),
+      violations: objects('Broken promises.', VIOLATION),
+    }),
+  },
+  {
+    ...admin,
+    method: 'PUT',
+    path: '/cable/v1/hosts/{id}',
+    summary: 'An agent makes its host known.',
+    body: REGISTRATION,
+    answers: {
+      ...json({ protocol: integer('The protocol to be spoken.'), history: HISTORY }),
+      204: { description: 'To an agent of protocol 1.' },
+    },
+  },
   {
     ...admin,
     method: 'POST',
     path: '/cable/v1/hosts/{id}/status',
-    content: null,
     summary: 'An agent reports the revision it has programmed and the state of its ports.',
+    body: REPORT,
+    answers: { 204: NO_BODY },
   },
   {
     ...admin,
     path: '/cable/v1/hosts/{id}/watch',
-    content: 'application/x-ndjson',
-    summary: 'What a host must be, as a stream of lines: a snapshot, deltas, bookmarks; since=REVISION resumes.',
+    summary: 'What a host must be, as a stream of lines: a snapshot, deltas, bookmarks.',
+    query: { since: integer('Of protocol 1: the revision to go on from.') },
+    answers: {
+      101: { description: `With the header Upgrade: ${HOST_UPGRADE}; then lines of JSON both ways.` },
+      200: { description: 'Lines of JSON, of protocol 1.', content: 'application/x-ndjson' },
+    },
   },
 ];

@@ -1,6 +1,6 @@
-import type { Attribute, AttributeType, ResourceModel } from '@cable/model';
-import { NATIVE_ROUTES, type NativeRoute } from './native-routes.ts';
-import { type Route, routesOf } from './routes.ts';
+import { type Attribute, type AttributeType, type ResourceModel, servedModels, servedName } from '@cable/model';
+import { NATIVE_ROUTES, type NativeAnswer, type NativeRoute } from './native-routes.ts';
+import { parametersOf, type Route, routesOf } from './routes.ts';
 
 type Json = { readonly [key: string]: unknown };
 
@@ -8,18 +8,17 @@ type Json = { readonly [key: string]: unknown };
 export function openApiDocument(resources: readonly ResourceModel[], version: string): Json {
   const paths: Record<string, Record<string, Json>> = {};
   for (const route of routesOf(resources)) {
-    const item = paths[route.path] ?? {};
-    item[route.method.toLowerCase()] = operationOf(route);
-    paths[route.path] = item;
+    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operationOf(route) };
   }
   for (const route of NATIVE_ROUTES) {
     paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: nativeOperation(route) };
   }
   const schemas: Record<string, Json> = { NeutronError: ERROR_SCHEMA };
-  for (const resource of resources) {
-    schemas[resource.name] = objectSchema(resource.attributes, () => true);
-    if (resource.verbs.includes('create')) schemas[`${resource.name}_create`] = writeSchema(resource, 'create');
-    if (resource.verbs.includes('update')) schemas[`${resource.name}_update`] = writeSchema(resource, 'update');
+  for (const resource of servedModels(resources)) {
+    const name = servedName(resource);
+    schemas[name] = objectSchema(resource.attributes, ALL);
+    if (resource.verbs.includes('create')) schemas[`${name}_create`] = writeSchema(resource, 'create');
+    if (resource.verbs.includes('update')) schemas[`${name}_update`] = writeSchema(resource, 'update');
   }
   return {
     openapi: '3.1.0',
@@ -31,12 +30,15 @@ export function openApiDocument(resources: readonly ResourceModel[], version: st
 
 function operationOf(route: Route): Json {
   const { resource, operation } = route;
-  const name = operation.kind === 'action' ? operation.action.name : `${operation.kind}_${resource.name}`;
+  const served = servedName(resource);
+  const isAction = operation.kind === 'action';
+  const parameters = [...pathParameters(route.path), ...(operation.kind === 'list' ? queryParameters(resource) : [])];
   return {
-    operationId: name,
-    tags: [resource.name],
-    summary: operation.kind === 'action' ? operation.action.description : `${operation.kind}: ${resource.description}`,
-    ...(route.path.includes('{id}') || operation.kind === 'list' ? { parameters: parametersOf(route) } : {}),
+    operationId: `${isAction ? operation.action.name : operation.kind}_${served}`,
+    tags: [served],
+    summary: isAction ? operation.action.description : `${operation.kind}: ${resource.description}`,
+    ...(resource.deprecated ? { deprecated: true } : {}),
+    ...(parameters.length > 0 ? { parameters } : {}),
     ...requestBody(route),
     responses: {
       [route.status]: { description: 'Success.', ...responseContent(route) },
@@ -45,60 +47,88 @@ function operationOf(route: Route): Json {
   };
 }
 
-/** Bodies of the agents' protocol are typed in @cable/model (slices.ts), not here: agents and server are of one version. */
-function nativeOperation({ path, summary, content, adminOnly }: NativeRoute): Json {
-  const names = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+function nativeOperation({ method, path, summary, query = {}, body, answers, adminOnly }: NativeRoute): Json {
+  const asked = Object.entries(query).map(([name, one]) => ({ name, in: 'query', schema: schemaOf(one) }));
+  const parameters = [...pathParameters(path), ...asked];
   return {
+    operationId: `${method.toLowerCase()}_${path.replaceAll(/\W+/g, '_').replaceAll(/^_|_$/g, '') || 'root'}`,
     tags: [path.startsWith('/cable/v1/hosts/') ? 'agent protocol' : 'server'],
     summary: adminOnly ? `${summary} For admins.` : summary,
-    ...(names.length === 0
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body === undefined
       ? {}
-      : { parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })) }),
+      : { requestBody: { required: true, content: json(objectSchema(given(body), ALL, true)) } }),
     responses: {
-      [content === null ? 204 : 200]: {
-        description: 'Success.',
-        ...(content === null ? {} : { content: { [content]: {} } }),
-      },
+      ...Object.fromEntries(Object.entries(answers).map(([status, one]) => [status, nativeResponse(one)])),
       default: { description: 'An error.', content: json(ref('NeutronError')) },
     },
   };
 }
 
-function parametersOf(route: Route): readonly Json[] {
-  if (route.operation.kind !== 'list') {
-    return [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }];
-  }
-  const filters = Object.entries(route.resource.attributes).filter(
+function nativeResponse({ description, content, attributes }: NativeAnswer): Json {
+  if (content === undefined) return { description };
+  const schema = attributes === undefined ? {} : { schema: objectSchema(attributes, ALL) };
+  return { description, content: { [content]: schema } };
+}
+
+const ALL = (): boolean => true;
+
+/** As attributes that a request gives. */
+function given(attributes: Readonly<Record<string, Attribute>>): Readonly<Record<string, Attribute>> {
+  return Object.fromEntries(Object.entries(attributes).map(([name, one]) => [name, { write: 'both', ...one }]));
+}
+
+function pathParameters(path: string): readonly Json[] {
+  return parametersOf(path).map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } }));
+}
+
+function queryParameters(resource: ResourceModel): readonly Json[] {
+  const filters = Object.entries(resource.attributes).filter(
     ([, a]) => a.filter !== false && a.type !== 'dict' && a.type !== 'object',
   );
   const names = [...filters.map(([name]) => name), 'fields', 'sort_key', 'sort_dir', 'limit', 'marker', 'page_reverse'];
   return names.map((name) => ({ name, in: 'query', schema: { type: 'array', items: { type: 'string' } } }));
 }
 
-function requestBody(route: Route): Json {
-  const { resource, operation } = route;
+function requestBody({ resource, operation }: Route): Json {
   if (operation.kind === 'action') {
-    return { requestBody: { content: json(objectSchema(operation.action.body, () => true)) } };
+    const { body, bodyKey } = operation.action;
+    if (body === undefined) return {};
+    return {
+      requestBody: {
+        content: json(wrap(bodyKey, objectSchema(given(body), ALL, true))),
+      },
+    };
   }
   if (operation.kind !== 'create' && operation.kind !== 'update') return {};
-  const one = wrap(resource.name, ref(`${resource.name}_${operation.kind}`));
+  const name = servedName(resource);
+  const one = wrap(resource.name, ref(`${name}_${operation.kind}`));
   if (operation.kind === 'update') return { requestBody: { required: true, content: json(one) } };
-  const many = wrap(resource.plural, { type: 'array', items: ref(`${resource.name}_create`) });
+  const many = wrap(resource.plural, { type: 'array', items: ref(`${name}_create`) });
   return { requestBody: { required: true, content: json({ oneOf: [one, many] }) } };
 }
 
-function responseContent(route: Route): Json {
-  const { resource, operation } = route;
-  if (route.status === 204) return {};
-  if (operation.kind === 'action') return { content: json({ type: 'object' }) };
-  if (operation.kind === 'list') {
-    return { content: json(wrap(resource.plural, { type: 'array', items: ref(resource.name) })) };
+function responseContent({ resource, operation, status }: Route): Json {
+  if (status === 204) return {};
+  if (operation.kind === 'action') {
+    const { answer, answerKey } = operation.action;
+    const schema = answer === undefined ? { type: 'object' } : objectSchema(answer, ALL);
+    return { content: json(wrap(answerKey, schema)) };
   }
-  return { content: json(wrap(resource.name, ref(resource.name))) };
+  const one = ref(servedName(resource));
+  if (operation.kind === 'list') return { content: json(wrap(resource.plural, { type: 'array', items: one })) };
+  return { content: json(wrap(resource.name, one)) };
 }
 
-function writeSchema(resource: ResourceModel, verb: 'create' | 'update'): Json {
-  return objectSchema(resource.attributes, (a) => a.write === 'both' || a.write === verb, verb === 'create');
+/** Below a parent its reference is in the path, and so need not be in the body. */
+function writeSchema({ attributes, parent }: ResourceModel, verb: 'create' | 'update'): Json {
+  const isInPath = (name: string): boolean => name === parent?.attribute;
+  const entries = Object.entries(attributes).map(([name, attribute]) => {
+    const { required: _required, ...optional } = attribute;
+    return [name, isInPath(attribute.aliasOf ?? name) ? optional : attribute] as const;
+  });
+  const isWritten = (attribute: Attribute): boolean => attribute.write === 'both' || attribute.write === verb;
+  return objectSchema(Object.fromEntries(entries), isWritten, verb === 'create');
 }
 
 function objectSchema(
@@ -141,6 +171,7 @@ function schemaOf(attribute: Attribute): Json {
     ...(attribute.description === undefined ? {} : { description: attribute.description }),
     ...(attribute.values === undefined ? {} : { enum: [...attribute.values, ...(attribute.nullable ? [null] : [])] }),
     ...(attribute.default === undefined ? {} : { default: attribute.default }),
+    ...(attribute.example === undefined ? {} : { examples: [attribute.example] }),
     ...(attribute.minimum === undefined ? {} : { minimum: attribute.minimum }),
     ...(attribute.maximum === undefined ? {} : { maximum: attribute.maximum }),
     ...(attribute.minLength === undefined ? {} : { minLength: attribute.minLength }),
@@ -157,8 +188,7 @@ function typeOf(attribute: Attribute, base: Json): Json {
 }
 
 function innerSchema(properties: Readonly<Record<string, Attribute>>): Json {
-  const entries = Object.entries(properties).map(([name, inner]) => [name, { write: 'both', ...inner }] as const);
-  return { properties: objectSchema(Object.fromEntries(entries), () => true)['properties'] };
+  return { properties: objectSchema(given(properties), ALL)['properties'] };
 }
 
 const ERROR_SCHEMA: Json = {
@@ -177,8 +207,8 @@ function ref(name: string): Json {
   return { $ref: `#/components/schemas/${name}` };
 }
 
-function wrap(key: string, schema: Json): Json {
-  return { type: 'object', properties: { [key]: schema }, required: [key] };
+function wrap(key: string | undefined, schema: Json): Json {
+  return key === undefined ? schema : { type: 'object', properties: { [key]: schema }, required: [key] };
 }
 
 function json(schema: Json): Json {

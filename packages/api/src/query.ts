@@ -1,5 +1,4 @@
 import { type Attribute, CableError, parseIp, parseMac, type ResourceModel } from '@cable/model';
-import type { Caller } from './body.ts';
 
 /** One filter: the object passes when any of the values fits. */
 export type Filter = {
@@ -38,12 +37,15 @@ const RESERVED: ReadonlySet<string> = new Set([
   'changed_since',
 ]);
 
-/** Parses the query string. Throws `CableError` with Neutron's texts for what the declaration does not allow. */
-export function parseListQuery(resource: ResourceModel, query: URLSearchParams, caller: Caller): ListQuery {
+/**
+ * Parses the query string: its syntax, whoever sends it. What it asks of which attributes is in `filters` and `sort`, by declared name. Throws `CableError` with
+ * Neutron's texts for what the declaration does not allow.
+ */
+export function parseListQuery(resource: ResourceModel, query: URLSearchParams): ListQuery {
   return {
-    filters: parseFilters(resource, query, caller),
+    filters: parseFilters(resource, query),
     fields: query.getAll('fields').filter((name) => name !== ''),
-    sort: parseSort(resource, query, caller),
+    sort: parseSort(resource, query),
     limit: parseLimit(query.get('limit')),
     marker: query.get('marker') || null,
     pageReverse: /^(true|1)$/i.test(query.get('page_reverse') ?? ''),
@@ -56,27 +58,34 @@ export function matchesFilters(filters: readonly Filter[], object: Readonly<Reco
   return filters.every((filter) => matchesFilter(filter, object[filter.attribute]));
 }
 
-/** The attribute a name in a query means, with `aliasOf` followed; undefined: unknown or hidden from the caller. */
-function lookUp(resource: ResourceModel, name: string, caller: Caller): readonly [string, Attribute] | undefined {
+/** The attribute that a name in a query means, with its declared name; undefined: there is none. */
+function lookUp(resource: ResourceModel, name: string): readonly [string, Attribute] | undefined {
   const attribute = Object.hasOwn(resource.attributes, name) ? resource.attributes[name] : undefined;
-  if (attribute === undefined || (attribute.seeBy === 'admin' && !caller.isAdmin)) return undefined;
-  return attribute.aliasOf === undefined ? [name, attribute] : lookUp(resource, attribute.aliasOf, caller);
+  return attribute === undefined ? undefined : [attribute.aliasOf ?? name, attribute];
 }
 
-function parseFilters(resource: ResourceModel, query: URLSearchParams, caller: Caller): readonly Filter[] {
+function parseFilters(resource: ResourceModel, query: URLSearchParams): readonly Filter[] {
   const invalid: string[] = [];
   const filters: Filter[] = [];
   for (const name of new Set(query.keys())) {
     if (RESERVED.has(name)) continue;
-    const found = lookUp(resource, name, caller);
+    const found = lookUp(resource, name);
     if (found === undefined || !isFilterable(found[1])) invalid.push(name);
     else filters.push(...filtersOf(found[0], found[1], query.getAll(name)));
   }
-  if (invalid.length > 0) {
-    const names = invalid.slice(0, 20).map((name) => `'${name}'`);
-    throw badRequest(`[${names.join(', ')}] is invalid attribute for filtering`);
-  }
+  if (invalid.length > 0) throw notFilterable(invalid);
   return filters;
+}
+
+/** The error for names that a list cannot be filtered by, or not by the caller. */
+export function notFilterable(names: readonly string[]): CableError {
+  const quoted = names.slice(0, 20).map((name) => `'${name}'`);
+  return badRequest(`[${quoted.join(', ')}] is invalid attribute for filtering`);
+}
+
+/** The error for a name that a list cannot be sorted by, or not by the caller. */
+export function notSortable(name: string): CableError {
+  return badRequest(`'${name.slice(0, 100)}' is not a valid attribute for sorting`);
 }
 
 function isFilterable(attribute: Attribute): boolean {
@@ -132,16 +141,16 @@ function formatScalar(value: unknown): string {
   return value === null || value === undefined ? '' : String(value);
 }
 
-function parseSort(resource: ResourceModel, query: URLSearchParams, caller: Caller): ListQuery['sort'] {
+function parseSort(resource: ResourceModel, query: URLSearchParams): ListQuery['sort'] {
   const keys = query.getAll('sort_key');
   const directions = query.getAll('sort_dir');
   if (directions.length > 0 && keys.length !== directions.length) {
     throw badRequest('The number of sort_keys and sort_dirs must be same');
   }
   return keys.map((key, index) => {
-    const [name, attribute] = lookUp(resource, key, caller) ?? [];
+    const [name, attribute] = lookUp(resource, key) ?? [];
     if (name === undefined || attribute === undefined || !isSortable(attribute)) {
-      throw badRequest(`'${key.slice(0, 100)}' is not a valid attribute for sorting`);
+      throw notSortable(key);
     }
     const direction = directions[index] ?? 'asc';
     if (direction !== 'asc' && direction !== 'desc') throw badRequest("sort_dir must be 'asc' or 'desc'");

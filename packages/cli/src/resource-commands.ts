@@ -98,8 +98,8 @@ function addOptions(command: Command, resource: Pick<ResourceModel, 'attributes'
  */
 function addAction(parent: Command, resource: ResourceModel, action: ActionDeclaration, bind: Bind): void {
   const verb = /^(add|remove)_/.exec(action.name)?.[1];
-  const properties = Object.entries(action.body);
-  if (verb !== undefined && properties.every(([name]) => name.endsWith('_id'))) {
+  const properties = Object.entries(action.body ?? {});
+  if (verb !== undefined && properties.length > 0 && properties.every(([name]) => name.endsWith('_id'))) {
     const does = verb === 'add' ? 'Adds parts to' : 'Removes parts from';
     const verbCommand = findCommand(parent, [verb]).description(`${does} a ${spoken(resource.name)}.`);
     for (const [property, { description }] of properties) {
@@ -117,10 +117,10 @@ function addAction(parent: Command, resource: ResourceModel, action: ActionDecla
     return;
   }
   const command = parent.command(`${dashed(action.name)} <${placeholder(resource)}>`).description(action.description);
-  addOptions(command, { attributes: action.body }, 'update');
+  addOptions(command, { attributes: action.body ?? {} }, 'update');
   command.action(
     bind(async (context, options, [ref]) => {
-      const body = await bodyFromOptions({ attributes: action.body }, 'update', options, resolver(context));
+      const body = await bodyFromOptions({ attributes: action.body ?? {} }, 'update', options, resolver(context));
       await act(context, resource, action, String(ref), body);
     }),
   );

@@ -2,11 +2,6 @@ import type { ResourceModel } from '@cable/model';
 
 /** Words of the command line that are not derived from the declarations: those of the `openstack` client, where they differ. */
 
-const RESOURCE_WORDS: Readonly<Record<string, readonly string[]>> = {
-  // `cable agent` starts the agent itself.
-  agent: ['network', 'agent'],
-};
-
 /** Further flags of an attribute, besides those derived from its name. */
 const OPENSTACK_FLAGS: Readonly<Record<string, readonly string[]>> = {
   'binding:host_id': ['host'],
@@ -20,20 +15,12 @@ const OPENSTACK_FLAGS: Readonly<Record<string, readonly string[]>> = {
 /** Further keys of an object's property in `key=value` text. */
 const OPENSTACK_KEYS: Readonly<Record<string, readonly string[]>> = { nexthop: ['gateway'] };
 
-const LIST_COLUMNS: Readonly<Record<string, readonly string[]>> = {
-  network: ['id', 'name', 'subnets', 'mtu', 'status', 'provider:segmentation_id'],
-  subnet: ['id', 'name', 'network_id', 'cidr', 'gateway_ip'],
-  port: ['id', 'name', 'mac_address', 'fixed_ips', 'binding:host_id', 'status'],
-  router: ['id', 'name', 'status', 'admin_state_up', 'project_id'],
-  security_group: ['id', 'name', 'description', 'project_id'],
-};
-
 /** The most columns of a list whose columns are derived. */
 const MAX_COLUMNS = 9;
 
 /** The words of a resource on the command line, e.g. `security group rule`. */
-export function resourceWords(resource: Pick<ResourceModel, 'name'>): readonly string[] {
-  return RESOURCE_WORDS[resource.name] ?? resource.name.split('_');
+export function resourceWords({ command, type }: Pick<ResourceModel, 'command' | 'type'>): readonly string[] {
+  return command?.split(' ') ?? type.split('_');
 }
 
 /** Flags of an attribute that the `openstack` client has and the derivation has not. */
@@ -46,9 +33,9 @@ export function openstackKeys(property: string): readonly string[] {
   return OPENSTACK_KEYS[property] ?? [];
 }
 
-/** Columns of a list when none are asked for: chosen ones, else the first plain attributes. */
+/** Columns of a list when none are asked for: those declared, else the first plain attributes. */
 export function listColumns(resource: ResourceModel): readonly string[] {
-  const chosen = LIST_COLUMNS[resource.name]?.filter((name) => resource.attributes[name] !== undefined);
+  const chosen = resource.columns;
   if (chosen !== undefined) return chosen;
   const plain = Object.entries(resource.attributes).filter(
     ([name, { type, aliasOf }]) =>

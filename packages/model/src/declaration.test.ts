@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Attribute, defineResource, type Resource } from './declaration.ts';
+import type { Attribute, Resource } from './declaration.ts';
+import { DeclarationError } from './declaration-checks.ts';
+import { defineResource } from './define-resource.ts';
 import { CableError, ERRORS, type ErrorCode } from './errors.ts';
 import { BUILT_IN_RESOURCES } from './resources.ts';
 
@@ -32,34 +34,138 @@ test('every attribute and resource says what it is', () => {
   }
 });
 
-test('a declaration that contradicts itself is refused', () => {
-  const good: Resource = {
-    name: 'thing',
-    plural: 'things',
-    label: 'Thing',
-    prefix: '/x/v1',
-    path: 'things',
-    description: 'A thing.',
-    verbs: ['list'],
-    standard: true,
-    stored: true,
-    attributes: {},
-  };
+const good: Resource = {
+  name: 'thing',
+  plural: 'things',
+  label: 'Thing',
+  prefix: '/x/v1',
+  path: 'things',
+  description: 'A thing.',
+  verbs: ['list', 'create'],
+  standard: true,
+  stored: true,
+  attributes: {},
+};
+
+/** A change of a good declaration that must be refused, and why. */
+type Refusal = readonly [Partial<Resource> | Readonly<Record<string, unknown>>, RegExp];
+
+function assertRefused(refusals: readonly Refusal[]): void {
+  for (const [change, why] of refusals) {
+    const declare = (): unknown => defineResource({ ...good, ...change } as Resource);
+    assert.throws(declare, (err) => {
+      assert.ok(err instanceof DeclarationError, String(err));
+      assert.match(err.message, why);
+      assert.match(err.message, /^resource \w+: /);
+      assert.ok(err.remedy.endsWith('.'), err.message);
+      return true;
+    });
+  }
+}
+
+test('a declaration that contradicts itself is refused, with what to do', () => {
   assert.ok(defineResource(good).attributes['revision_number']);
-  const refuse = (change: Partial<Resource>, why: RegExp): void => {
-    assert.throws(() => defineResource({ ...good, ...change }), why);
+  const attribute = (a: Attribute): Partial<Resource> => ({ attributes: { a } });
+  assertRefused([
+    [{ type: 'Net' }, /type is not snake case/],
+    [{ plural: 'thing' }, /plural and name are the same/],
+    [{ path: 'a//b' }, /parts of a URL/],
+    [{ path: 'a/{b}' }, /parts of a URL/],
+    [{ standard: false }, /no attribute id/],
+    [{ sharedBy: 'shared' }, /no attribute shared/],
+    [{ columns: ['name'] }, /no attribute name/],
+    [attribute({ type: 'list' }), /attribute a: list and items go together\. Give items/],
+    [attribute({ type: 'object' }), /object and properties/],
+    [attribute({ type: 'list', items: { type: 'list' } }), /list and items/],
+    [attribute({ type: 'string', required: true, default: '' }), /required has no default/],
+    [attribute({ type: 'string', required: true }), /nobody may write/],
+    [attribute({ type: 'string', default: null }), /not nullable/],
+    [attribute({ type: 'integer', default: '1' }), /default is no value of type integer/],
+    [attribute({ type: 'string', values: ['a'], example: 'b' }), /example is no value/],
+    [attribute({ type: 'integer', minimum: 2, maximum: 1 }), /minimum is above maximum/],
+    [attribute({ type: 'string', aliasOf: 'b' }), /aliasOf/],
+    [{ attributes: { project_id: { type: 'string' } } }, /attribute project_id: it is there twice/],
+    [{ attributes: { constructor: { type: 'string' } } }, /attribute constructor: the name cannot be used/],
+  ]);
+  assert.throws(() => defineResource({ ...good, name: 'Thing' }), /^DeclarationError: resource Thing: .*snake case/);
+});
+
+test('a declaration from a file may have anything in it: each field is looked at', () => {
+  assertRefused([
+    [{ colour: 'red' }, /there is no field colour\. There are: type, name, /],
+    [{ verbs: ['list', 'fly'] }, /verbs is not some of list, show/],
+    [{ stored: 'yes' }, /stored is not true or false/],
+    [{ attributes: { a: { type: 'text' } } }, /attributes\.a\.type is not one of string, /],
+    [{ attributes: { a: { type: 'string', requird: true } } }, /no field attributes\.a\.requird/],
+    [{ attributes: { a: { type: 'string', default: () => 1 } } }, /attributes\.a\.default is not JSON/],
+    [{ attributes: { a: {} } }, /attributes\.a\.type is missing/],
+    [
+      { attributes: { a: { type: 'list', items: { type: 'uuid', reference: 'x' } } } },
+      /items\.reference is not an obj/,
+    ],
+    [{ actions: [{ name: 'go' }] }, /actions\[0\]\.description is missing/],
+    [{ actions: 'go' }, /actions is not a list/],
+  ]);
+});
+
+test('a key other than id identifies the object for good', () => {
+  const keyed = (key: Attribute, more: Partial<Resource> = {}): Partial<Resource> => ({
+    ...{ standard: false, key: 'code', attributes: { code: key, size: { type: 'integer', write: 'both' } } },
+    ...more,
+  });
+  const model = defineResource({ ...good, ...keyed({ type: 'string', write: 'create', required: true }) });
+  assert.equal(model.key, 'code');
+  assert.deepEqual(Object.keys(model.attributes), ['code', 'size']);
+  assertRefused([
+    [{ key: 'code' }, /there is no attribute code/],
+    [keyed({ type: 'integer', write: 'create', required: true }), /attribute code: it cannot identify/],
+    [keyed({ type: 'string', write: 'both', required: true }), /identifies the object, so it stays/],
+    [keyed({ type: 'string', write: 'create' }), /nothing makes it/],
+  ]);
+});
+
+test('a nested resource has its path below its parent’s', () => {
+  const parent = defineResource({ ...good, name: 'policy', plural: 'policies', path: 'qos/policies' });
+  const rule: Partial<Resource> = {
+    ...{ type: 'policy_rule', parent: { type: 'policy', attribute: 'policy_id' }, path: 'rules' },
+    hidden: { policy_id: { type: 'uuid', reference: { type: 'policy', onDelete: 'cascade' } } },
   };
-  const refuseAttribute = (attribute: Attribute, why: RegExp): void => refuse({ attributes: { a: attribute } }, why);
-  refuse({ name: 'Thing' }, /snake case/);
-  refuse({ path: 'a/b' }, /one part/);
-  refuse({ standard: false }, /no attribute id/);
-  refuse({ sharedBy: 'shared' }, /no attribute shared/);
-  refuseAttribute({ type: 'list' }, /list and items/);
-  refuseAttribute({ type: 'object' }, /object and properties/);
-  refuseAttribute({ type: 'string', required: true, default: '' }, /required has no default/);
-  refuseAttribute({ type: 'string', required: true }, /nobody may write/);
-  refuseAttribute({ type: 'string', default: null }, /not nullable/);
-  refuseAttribute({ type: 'string', aliasOf: 'b' }, /aliasOf/);
+  const model = defineResource({ ...good, ...rule }, { parent });
+  assert.equal(model.collection, '/x/v1/qos/policies/{policy_id}/rules');
+  assert.ok(model.storedAttributes['policy_id'] && !model.attributes['policy_id']);
+  assert.throws(() => defineResource({ ...good, ...rule }), /its parent policy is not there/);
+  const bad = { type: 'policy', attribute: 'policy_id' };
+  const shown: Attribute = { type: 'uuid', reference: { type: 'policy', onDelete: 'cascade' } };
+  assertRefused([
+    [{ parent: bad }, /there is no attribute policy_id/],
+    [{ parent: bad, hidden: { policy_id: { type: 'uuid' } } }, /attribute policy_id: it does not refer to policy/],
+    [{ parent: bad, attributes: { policy_id: { ...shown, write: 'both' } } }, /an object stays with its parent/],
+    [{ parent: bad, attributes: { policy_id: shown } }, /a create sets it from the path/],
+  ]);
+});
+
+test('actions and forms are checked too', () => {
+  const action = (more: object): Partial<Resource> => ({ actions: [{ name: 'go', description: 'Goes.', ...more }] });
+  const form = (more: object): Partial<Resource> => ({
+    attributes: { size: { type: 'integer', write: 'both', required: true } },
+    forms: [{ form: 'v2', prefix: '/x/v2', ...more }],
+  });
+  defineResource({ ...good, ...form({ renames: { capacity: 'size' } }), ...action({ path: 'tags/{tag}' }) });
+  assertRefused([
+    [action({ path: '/go' }), /action go: path is not parts of a URL/],
+    [action({ path: 'x/{id}' }), /a parameter has the name of an identifier/],
+    [action({ bodyKey: 'thing' }), /bodyKey without a body/],
+    [action({ method: 'GET', body: {} }), /GET has no body/],
+    [action({ answer: {}, status: 204 }), /204 has no answer/],
+    [action({ body: { a: { type: 'list' } } }), /action go: a: list and items/],
+    [{ actions: ['a', 'a'].map((name) => ({ name, description: 'Does.' })) }, /action a is there twice/],
+    [form({ renames: { capacity: 'sise' } }), /form v2: there is no attribute sise/],
+    [form({ renames: { description: 'size' } }), /two attributes are called description/],
+    [form({ omits: ['size'] }), /size is required but omitted/],
+    [form({ omits: ['id'] }), /id identifies the object/],
+    [form({ defaults: { colour: 'red' } }), /defaults has no attribute for colour/],
+    [form({ prefix: 'v2' }), /form v2: prefix is not a path/],
+  ]);
 });
 
 test('every error has a status of an error and a remedy', () => {

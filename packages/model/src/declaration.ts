@@ -58,35 +58,86 @@ export type Attribute = {
   readonly updateBy?: 'admin';
   /** Who sees it; absent: anyone who sees the resource. */
   readonly seeBy?: 'admin';
-  /** Lists can be filtered by it; absent: true, except for `dict` and `object`. */
-  readonly filter?: false;
-  /** Lists can be sorted by it; absent: true for scalars. */
-  readonly sort?: false;
+  /** Lists can be filtered by it; absent: true. Never by a `dict` or an `object`. */
+  readonly filter?: boolean;
+  /** Lists can be sorted by it; absent: true. Never by a `list`, a `dict` or an `object`. */
+  readonly sort?: boolean;
   /** Tables keep an index on it. References always have one. */
   readonly indexed?: true;
   /** Not stored: made from other tables when shown. */
   readonly computed?: true;
-  /** Not stored: shows the other attribute, and is accepted in its place. */
+  /** Not stored: shows the stored attribute of this name, and is accepted in its place. */
   readonly aliasOf?: string;
-  /** Neutron extension alias that brings the attribute; absent: core. */
+  /** A value as it may be given or shown, for OpenAPI and the reference. */
+  readonly example?: unknown;
+  /** Alias of the extension that brings the attribute, set by `composeRegistry`; absent: core. */
   readonly extension?: string;
 };
 
 /** What can be done with a resource by the generic routes. */
 export type Verb = 'list' | 'show' | 'create' | 'update' | 'delete';
 
-/** An operation on one object besides the verbs: `PUT <prefix>/<path>/{id}/<name>`. */
+/** An operation besides the verbs, on one object (`<collection>/{id}/<path>`) or on the collection (`<collection>/<path>`). */
 export type ActionDeclaration = {
+  /** Snake case, once a resource: names what does it in the server, and its permission rule. */
   readonly name: string;
   readonly description: string;
+  /** Absent: `object`. */
+  readonly on?: 'object' | 'collection';
+  /** Absent: PUT. */
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** Parts of the path behind the object or the collection, e.g. `tags/{tag}`; a part in braces is a parameter. Absent: the name. */
+  readonly path?: string;
+  /** Attributes of the request's body; absent: there is none. */
+  readonly body?: Readonly<Record<string, Attribute>>;
+  /** Key that the body is wrapped in; absent: it is bare, as in Neutron's router actions. */
+  readonly bodyKey?: string;
+  /** Attributes of the answer; absent: any object, or none when the status is 204. */
+  readonly answer?: Readonly<Record<string, Attribute>>;
+  /** Key that the answer is wrapped in; absent: it is bare. */
+  readonly answerKey?: string;
+  /** Status of success; absent: 200. */
+  readonly status?: 200 | 201 | 202 | 204;
+  /** Alias of the extension that brings it, set by `composeRegistry`; absent: core, or as its resource. */
   readonly extension?: string;
-  /** Body of the request: bare (Neutron's router actions), not wrapped in the resource's name. */
-  readonly body: Readonly<Record<string, Attribute>>;
+};
+
+/** What a nested resource is part of. Its collection is `<the parent's>/{id}/<path>`; an object is found only under its own parent. */
+export type ParentDeclaration = {
+  /** Type of the parent, which is not nested itself. */
+  readonly type: string;
+  /** The attribute, shown or hidden, that refers to the parent: a create sets it from the path. */
+  readonly attribute: string;
+};
+
+/**
+ * A further form in which the objects of a type are served, beside the declared one, which is that of the store: another version of its API, or the
+ * same objects in another API's words. A form of a nested resource is below the parent's form of the same name if there is one, else on its own.
+ */
+export type FormDeclaration = {
+  /** Once a resource, e.g. `v2` or `native`; with the type it names the form in OpenAPI: `thing.v2`. */
+  readonly form: string;
+  readonly prefix: string;
+  /** Each absent: as declared. */
+  readonly path?: string;
+  readonly name?: string;
+  readonly plural?: string;
+  readonly verbs?: readonly Verb[];
+  /** Attributes that have another name here: served name -> declared name. */
+  readonly renames?: Readonly<Record<string, string>>;
+  /** Declared names of attributes that are not served here. */
+  readonly omits?: readonly string[];
+  /** What a create through this form gives an attribute that it does not name; by served name, or by declared name of an omitted one. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
+  /** True: OpenAPI says that clients should leave it. */
+  readonly deprecated?: true;
 };
 
 /** A resource, declared once. */
 export type Resource = {
-  /** Snake case; the body's key for one object, and the store's type name. */
+  /** Snake case, once in the registry: the type in the store, in references and in permission rules. Absent: the name. */
+  readonly type?: string;
+  /** Snake case; the body's key for one object. Two APIs may each have a `port`. */
   readonly name: string;
   /** The body's key for many. */
   readonly plural: string;
@@ -94,10 +145,16 @@ export type Resource = {
   readonly label: string;
   /** e.g. `/v2.0`. */
   readonly prefix: string;
-  /** Last part of the collection's URL, e.g. `security-groups`. */
+  /** URL of the collection behind the prefix, or behind its parent, e.g. `security-groups`, `qos/policies`. */
   readonly path: string;
   readonly description: string;
   readonly verbs: readonly Verb[];
+  /**
+   * The attribute that identifies an object, in paths and references; absent: `id`. Any other is given by the client or, a `uuid` left out, made; it stays as it is,
+   * has no slash, and is stored under `id` as well.
+   */
+  readonly key?: string;
+  readonly parent?: ParentDeclaration;
   /** True: has Neutron's standard attributes (`STANDARD_ATTRIBUTES`) and belongs to a project. */
   readonly standard: boolean;
   /** False: no objects of its own in the store; a hook in the server makes them. */
@@ -110,21 +167,46 @@ export type Resource = {
   readonly visibleThrough?: string;
   /** A reference whose target's owner may also see and delete this object, e.g. `network_id` of a port. */
   readonly ownedThrough?: string;
-  /** Neutron extension that brings the resource; absent: core. */
+  /** Alias of the extension that brings the resource, set by `composeRegistry`; absent: core. */
   readonly extension?: string;
-  /** Further extension aliases whose whole behaviour this declaration has. */
-  readonly extensions?: readonly string[];
   readonly actions?: readonly ActionDeclaration[];
   readonly attributes: Readonly<Record<string, Attribute>>;
+  /** Stored attributes that no request names and no answer shows. */
+  readonly hidden?: Readonly<Record<string, Attribute>>;
+  readonly forms?: readonly FormDeclaration[];
+  /** Columns of a table when none are asked for; absent: the first plain attributes. */
+  readonly columns?: readonly string[];
+  /** Words of its commands, e.g. `network agent`; absent: those of its type. */
+  readonly command?: string;
 };
 
-/** A resource with its standard attributes filled in: what every consumer works with. */
-export type ResourceModel = Resource & { readonly standardised: true };
+/** A declared resource, checked, its standard attributes filled in: what every consumer works with. */
+export type ResourceModel = Resource & {
+  readonly type: string;
+  readonly key: string;
+  /** Path of the collection; below a parent `{<parent's name>_id}` stands for the parent. */
+  readonly collection: string;
+  /** What is in the store of an object: attributes that are neither computed nor an alias, and the hidden ones. */
+  readonly storedAttributes: Readonly<Record<string, Attribute>>;
+  /** Name of a form (`formsOf`); absent: the declared one. */
+  readonly form?: string;
+  /** Of a form: values of omitted attributes, by declared name, in objects that are created through it. */
+  readonly fixed?: Readonly<Record<string, unknown>>;
+  readonly deprecated?: true;
+  readonly standardised: true;
+};
 
 /** Attributes of every project-owned resource, in Neutron's words. */
 export const STANDARD_ATTRIBUTES = {
-  id: { type: 'uuid', description: 'The ID of the object.' },
-  tenant_id: { type: 'string', aliasOf: 'project_id', write: 'create', maxLength: 255, description: 'The project.' },
+  id: { type: 'uuid', example: '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b', description: 'The ID of the object.' },
+  tenant_id: {
+    type: 'string',
+    aliasOf: 'project_id',
+    write: 'create',
+    maxLength: 255,
+    example: 'f0e1d2c3b4a5968778695a4b3c2d1e0f',
+    description: 'The project.',
+  },
   project_id: {
     type: 'string',
     write: 'create',
@@ -132,6 +214,7 @@ export const STANDARD_ATTRIBUTES = {
     maxLength: 255,
     indexed: true,
     extension: 'project-id',
+    example: 'f0e1d2c3b4a5968778695a4b3c2d1e0f',
     description: 'The project that owns the object.',
   },
   description: {
@@ -140,68 +223,28 @@ export const STANDARD_ATTRIBUTES = {
     default: '',
     maxLength: 255,
     extension: 'standard-attr-description',
+    example: 'of the web shop',
     description: 'A text for people.',
   },
-  created_at: { type: 'timestamp', extension: 'standard-attr-timestamp', description: 'Time of creation (UTC).' },
+  created_at: {
+    type: 'timestamp',
+    extension: 'standard-attr-timestamp',
+    example: '2026-11-26T12:00:00Z',
+    description: 'Time of creation (UTC).',
+  },
   updated_at: {
     type: 'timestamp',
     extension: 'standard-attr-timestamp',
+    example: '2026-11-26T12:00:00Z',
     description: 'Time of the last change (UTC).',
   },
   revision_number: {
     type: 'integer',
     extension: 'standard-attr-revisions',
+    example: 1,
     description: 'Rises with every change of the object.',
   },
 } as const;
-
-/** The declaration with its standard attributes. Throws when the declaration contradicts itself: that is a bug, or a bad file. */
-export function defineResource(resource: Resource): ResourceModel {
-  const attributes = resource.standard ? withStandard(resource.attributes) : resource.attributes;
-  const problem = findProblem(resource, attributes);
-  if (problem !== undefined) throw new Error(`resource ${resource.name}: ${problem}`);
-  return { ...resource, attributes, standardised: true };
-}
-
-function withStandard(own: Readonly<Record<string, Attribute>>): Readonly<Record<string, Attribute>> {
-  const { id, tenant_id, project_id, ...rest } = STANDARD_ATTRIBUTES;
-  return { id, tenant_id, project_id, ...own, ...rest };
-}
-
-function findProblem(resource: Resource, attributes: Readonly<Record<string, Attribute>>): string | undefined {
-  if (!/^[a-z][a-z0-9_]*$/.test(resource.name)) return 'name is not snake case';
-  if (!/^\/[a-z0-9./_-]*$/.test(resource.prefix)) return 'prefix is not a path';
-  if (!/^[a-z0-9-]+$/.test(resource.path)) return 'path is not one part of a URL';
-  if (attributes['id'] === undefined) return 'there is no attribute id';
-  for (const [name, attribute] of Object.entries(attributes)) {
-    const problem = attributeProblem(attribute, attributes);
-    if (problem !== undefined) return `attribute ${name}: ${problem}`;
-  }
-  for (const name of [resource.sharedBy, resource.visibleThrough, resource.ownedThrough]) {
-    if (name !== undefined && attributes[name] === undefined) return `there is no attribute ${name}`;
-  }
-  return undefined;
-}
-
-function attributeProblem(a: Attribute, all: Readonly<Record<string, Attribute>>): string | undefined {
-  if ((a.type === 'list') !== (a.items !== undefined)) return 'list and items go together';
-  if ((a.type === 'object') !== (a.properties !== undefined)) return 'object and properties go together';
-  if (a.required && (a.default !== undefined || a.derive !== undefined)) return 'required has no default';
-  if (a.required && a.write === undefined) return 'required but nobody may write it';
-  if (a.aliasOf !== undefined && all[a.aliasOf] === undefined) return `aliasOf names no attribute: ${a.aliasOf}`;
-  if (a.default === null && a.nullable !== true) return 'default null but not nullable';
-  for (const inner of [a.items, ...Object.values(a.properties ?? {})]) {
-    const problem = inner === undefined ? undefined : innerProblem(inner);
-    if (problem !== undefined) return problem;
-  }
-  return undefined;
-}
-
-function innerProblem(a: Attribute): string | undefined {
-  if ((a.type === 'list') !== (a.items !== undefined)) return 'inner list and items go together';
-  if ((a.type === 'object') !== (a.properties !== undefined)) return 'inner object and properties go together';
-  return undefined;
-}
 
 type ValueOf<A> = A extends { readonly nullable: true } ? BareValueOf<A> | null : BareValueOf<A>;
 
@@ -221,15 +264,19 @@ type BareValueOf<A> = A extends { readonly values: readonly (infer V)[] }
 
 type IsStored<A> = A extends { readonly computed: true } | { readonly aliasOf: string } ? false : true;
 
-type StoredPart<T> = { readonly [K in keyof T as IsStored<T[K]> extends true ? K : never]: ValueOf<T[K]> };
+/** The stored attributes among those of a literal. */
+export type StoredPart<T> = { readonly [K in keyof T as IsStored<T[K]> extends true ? K : never]: ValueOf<T[K]> };
 
-type ShownPart<T> = { readonly [K in keyof T]: ValueOf<T[K]> };
+/** All attributes of a literal, as shown to an admin. */
+export type ShownPart<T> = { readonly [K in keyof T]: ValueOf<T[K]> };
 
-/** The stored object of a declaration (given `as const`): every attribute that is neither computed nor an alias. */
+/** The stored object of a declaration (given `as const`): every attribute that is neither computed nor an alias, and the hidden ones. */
 export type ResourceObject<R extends { readonly standard: boolean; readonly attributes: object }> =
-  R['standard'] extends true
+  (R['standard'] extends true
     ? StoredPart<R['attributes']> & StoredPart<typeof STANDARD_ATTRIBUTES>
-    : StoredPart<R['attributes']>;
+    : StoredPart<R['attributes']>) &
+    (R extends { readonly hidden: infer H } ? StoredPart<H> : unknown) &
+    (R extends { readonly key: string } ? { readonly id: string } : unknown);
 
 /** The object of a declaration as the API shows it to an admin. */
 export type ResourceView<R extends { readonly standard: boolean; readonly attributes: object }> =

@@ -19,6 +19,7 @@ export const ERRORS = {
   HTTPBadRequest: { status: 400, remedy: 'Correct the attribute or parameter that the message names.' },
   HTTPNotFound: { status: 404, remedy: 'Check the path against /openapi.json.' },
   HTTPMethodNotAllowed: { status: 405, remedy: 'Check the method against /openapi.json.' },
+  HTTPConflict: { status: 409, remedy: 'Choose another, or change the object that is there.' },
   HTTPRequestEntityTooLarge: { status: 413, remedy: 'Send less in one request.' },
   HTTPUnauthorized: { status: 401, remedy: 'Send a valid token.' },
   PolicyNotAuthorized: {
@@ -38,6 +39,8 @@ export const ERRORS = {
     retryable: true,
     remedy: 'The store does not answer; check it, then send it again.',
   },
+  IdempotencyKeyReused: { status: 422, remedy: 'Send another Idempotency-Key with another request.' },
+  IdempotencyKeyConflict: { status: 409, remedy: 'Send another Idempotency-Key to have the objects made anew.' },
   OutcomeUnknown: {
     status: 504,
     remedy: 'Look whether the object is there before you send the request again.',

@@ -1,19 +1,26 @@
-import { defineResource, type ResourceModel } from './declaration.ts';
+import type { Resource, ResourceModel } from './declaration.ts';
+import * as extensions from './extensions/all.ts';
+import type { ExtensionDeclaration } from './extensions/extension.ts';
+import { composeRegistry, type Registry } from './registry.ts';
 import { agentResource, hostResource } from './resources/host.ts';
 import { networkResource } from './resources/network.ts';
 import { portResource } from './resources/port.ts';
-import { routerResource } from './resources/router.ts';
-import { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
 import { subnetResource } from './resources/subnet.ts';
 
-/** The resources Cable ships with. Further ones may be added at run time: take a list as a parameter, do not import this one. */
-export const BUILT_IN_RESOURCES: readonly ResourceModel[] = [
-  defineResource(networkResource),
-  defineResource(subnetResource),
-  defineResource(portResource),
-  defineResource(routerResource),
-  defineResource(securityGroupResource),
-  defineResource(securityGroupRuleResource),
-  defineResource(hostResource),
-  defineResource(agentResource),
+/** The resources that are there whichever extensions are loaded. */
+export const CORE_RESOURCES: readonly Resource[] = [
+  networkResource,
+  subnetResource,
+  portResource,
+  hostResource,
+  agentResource,
 ];
+
+/** The extensions Cable ships with. */
+export const BUILT_IN_EXTENSIONS: readonly ExtensionDeclaration[] = Object.values(extensions);
+
+/** What a process loads when nothing else is asked for. Take a registry as a parameter, do not import this one. */
+export const BUILT_IN_REGISTRY: Registry = composeRegistry(CORE_RESOURCES, BUILT_IN_EXTENSIONS);
+
+/** The models of the built-in registry. Further ones may be added at run time: take a list as a parameter, do not import this one. */
+export const BUILT_IN_RESOURCES: readonly ResourceModel[] = BUILT_IN_REGISTRY.models;

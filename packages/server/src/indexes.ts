@@ -7,8 +7,7 @@ import type { AnyObject, Attribute, ResourceModel } from '@cable/model';
  */
 export function indexesOf(resource: ResourceModel): Readonly<Record<string, IndexMaker<AnyObject>>> {
   const indexes: Record<string, IndexMaker<AnyObject>> = {};
-  for (const [name, attribute] of Object.entries(resource.attributes)) {
-    if (attribute.computed || attribute.aliasOf !== undefined) continue;
+  for (const [name, attribute] of Object.entries(resource.storedAttributes)) {
     if (isIndexed(attribute)) indexes[name] = (row) => keysOf(row[name]);
     for (const [property, inner] of Object.entries(attribute.items?.properties ?? {})) {
       if (isIndexed(inner)) indexes[`${name}.${property}`] = (row) => innerKeys(row[name], property);

@@ -1,5 +1,6 @@
 /** The store's keys, each built in this one place. */
 import { createHash } from 'node:crypto';
+import { LANES } from '@cable/store';
 
 /** Everything Cable keeps. */
 export const ROOT = '/cable/';
@@ -67,6 +68,12 @@ export function underlayKey(ip: string): string {
 /** The store's identity, made once: a UUID. */
 export const CLUSTER = '/cable/meta/cluster';
 
+/** The form of the keys below `DERIVED`: a number. */
+export const FORMAT = '/cable/meta/format';
+
+/** Leased; present: somebody makes those keys anew. */
+export const FORMAT_LOCK = '/cable/meta/format-lock';
+
 /** Written so that a watch has something to tell. */
 export const TICK = '/cable/meta/tick';
 
@@ -93,9 +100,9 @@ export function serverKey(server: string): string {
   return `${SERVERS}${server}`;
 }
 
-/** True for keys that go when a server's lease ends. */
+/** True for keys that go when a lease of a server ends; those that the store itself has written among them. */
 export function isLeased(key: string): boolean {
-  return key.startsWith(ALIVE) || key.startsWith(SERVERS);
+  return key.startsWith(ALIVE) || key.startsWith(SERVERS) || key.startsWith(LANES);
 }
 
 /** What servers before protocol 2 kept of each host's acknowledgements; nobody reads it. */

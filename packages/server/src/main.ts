@@ -1,6 +1,6 @@
 /** `cable server`: builds everything, in order, and stops it the other way round. */
 import { createLogger, isExpected, sayLast } from '@cable/kit';
-import { BUILT_IN_RESOURCES } from '@cable/model';
+import { BUILT_IN_REGISTRY } from '@cable/model';
 import { openStore } from '@cable/store';
 import { createUpgradeHandler } from './hosts/upgrade.ts';
 import { noauth } from './http/auth.ts';
@@ -23,9 +23,10 @@ try {
   const authenticate = noauth();
   const server = await startServer({
     store,
-    resources: BUILT_IN_RESOURCES,
+    registry: BUILT_IN_REGISTRY,
     authenticate,
     settings: { underlayMtuBytes: options.underlayMtu },
+    isStoreShared: !options.store.startsWith('lmdb:'),
     log,
   });
   built.push(() => server.stop());

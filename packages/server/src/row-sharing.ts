@@ -21,7 +21,7 @@ const EMPTY_OBJECT: Readonly<Record<string, never>> = Object.freeze({});
  */
 export function createRowSharing(resource: ResourceModel): RowSharing {
   const common = new Interner<string>(COMMON_LIMIT);
-  const stored = Object.entries(resource.attributes).filter(([, one]) => !one.computed && one.aliasOf === undefined);
+  const stored = Object.entries(resource.storedAttributes);
   return (row, before, rows) => {
     const fields = row as Fields;
     for (const [name, attribute] of stored) {

@@ -82,7 +82,7 @@ export function parseObject(resource: ResourceModel, text: string): AnyObject | 
   if (value === undefined || typeof value['id'] !== 'string') return undefined;
   if (isInShape(resource, value)) return value as AnyObject;
   const object: Record<string, unknown> = { id: value['id'] };
-  for (const [name, attribute] of Object.entries(resource.attributes)) {
+  for (const [name, attribute] of Object.entries(resource.storedAttributes)) {
     const known = value[name] === undefined ? attribute.default : value[name];
     if (known !== undefined) object[name] = known;
   }
@@ -95,12 +95,12 @@ function isInShape(resource: ResourceModel, value: Readonly<Record<string, unkno
   const names = Object.keys(value);
   if (names[0] !== 'id') return false;
   let at = 1;
-  for (const name in resource.attributes) {
+  for (const name in resource.storedAttributes) {
     if (name === 'id') continue;
     if (value[name] !== undefined) {
       if (names[at] !== name) return false;
       at += 1;
-    } else if (resource.attributes[name]?.default !== undefined) return false;
+    } else if (resource.storedAttributes[name]?.default !== undefined) return false;
   }
   return at === names.length;
 }

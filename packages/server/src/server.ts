@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
-import type { ResourceModel } from '@cable/model';
+import type { Registry } from '@cable/model';
 import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
 import { CatchUp } from './engine/catch-up.ts';
 import type { EngineDeps, Settings } from './engine/context.ts';
+import { ensureFormat } from './engine/format.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
 import { createKeyMaker } from './engine/keys-of.ts';
-import { ResourceIndex } from './engine/registry.ts';
+import { createPermission } from './engine/permission.ts';
+import { ResourceRegistry } from './engine/registry.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
 import { HostPlane } from './hosts/host-plane.ts';
@@ -18,6 +20,7 @@ import { presenceOp } from './hosts/server-writer.ts';
 import { Streams } from './hosts/streams.ts';
 import { createApp } from './http/app.ts';
 import type { Authenticator } from './http/auth.ts';
+import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
@@ -34,9 +37,12 @@ const STALLED_MS = 30_000;
 
 export type ServerOptions = {
   readonly store: Store;
-  readonly resources: readonly ResourceModel[];
+  /** What is loaded at the start. */
+  readonly registry: Registry;
   readonly authenticate: Authenticator;
   readonly settings: Settings;
+  /** False: no other process can have the store open. Default: true. */
+  readonly isStoreShared?: boolean;
   readonly log: Logger;
   readonly now?: () => Date;
   /** Milliseconds that never go back. Default: the process's. */
@@ -86,7 +92,7 @@ async function halt({ abort, tables, history, plane, app }: Running): Promise<vo
 async function build(options: ServerOptions, running: Running): Promise<CableServer> {
   const { log, now = () => new Date(), monotonicMs = () => performance.now() } = options;
   const { abort } = running;
-  const resources = new ResourceIndex(options.resources);
+  const resources = new ResourceRegistry(options.registry);
   const addresses = new AddressBook();
   // What finds another history is built on what it is told of; so it is told by way of these.
   const told: { reopened: () => void; fell: () => void; marked: (mark: KeyValue) => void } = {
@@ -107,6 +113,13 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   running.tables = tables;
   addresses.follow(tables);
   await tables.start();
+  const keys = createKeyMaker(resources, MODULES);
+  await ensureFormat({
+    ...{ store, tables, resources, keys, addresses, monotonicMs },
+    isStoreShared: options.isStoreShared ?? true,
+    log: log.child('format'),
+    signal: abort.signal,
+  });
   const server = randomUUID();
   const lease = await grantServerLease(store);
   const history = await History.start({
@@ -141,7 +154,8 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     tables,
     resources,
     modules: MODULES,
-    keys: createKeyMaker(resources, MODULES),
+    keys,
+    permission: createPermission(resources, DEFAULT_RULES, log.child('policy')),
     addresses,
     reservations: new Set(),
     lock: new KeyedLock(),

@@ -87,10 +87,10 @@ export class Tables {
 
   constructor(options: TablesOptions) {
     this.#options = options;
-    this.#resources = new Map(options.resources.filter((one) => one.stored).map((one) => [one.name, one]));
+    this.#resources = new Map(options.resources.filter((one) => one.stored).map((one) => [one.type, one]));
     this.#sharing = new Map(Array.from(this.#resources, ([name, resource]) => [name, createRowSharing(resource)]));
     this.#derived = Object.entries(options.derived ?? {});
-    for (const resource of this.#resources.values()) this.#addTable(resource.name, this.#indexesFor(resource));
+    for (const resource of this.#resources.values()) this.#addTable(resource.type, this.#indexesFor(resource));
     for (const [name, derived] of this.#derived) {
       const source = this.#resources.get(derived.of);
       if (source !== undefined) this.#addTable(name, this.#indexesFor(source));
@@ -184,7 +184,7 @@ export class Tables {
   }
 
   #indexesFor(resource: ResourceModel): Readonly<Record<string, IndexMaker<AnyObject>>> {
-    return { ...indexesOf(resource), ...this.#options.extraIndexes?.[resource.name] };
+    return { ...indexesOf(resource), ...this.#options.extraIndexes?.[resource.type] };
   }
 
   #addTable(name: string, indexes: Readonly<Record<string, IndexMaker<AnyObject>>>): void {

@@ -59,8 +59,8 @@ export type WatchOptions = {
 };
 
 /**
- * Transactions, ordered watch with resume, leases. Methods throw `StoreError`:
- * `unavailable` (retryable: the outcome of a txn is then unknown), `full` (retryable: nothing was written), `compacted` (`watch` and `listPages` only: list again), `closed`, `too-large`, `lease-gone`,
+ * Transactions, ordered watch with resume, leases. Methods throw `StoreError`: `unavailable`, `not-sent` and `full` (retryable: nothing was done),
+ * `pending` (`txn` only; retryable: it may have been done, or be done yet), `compacted` (`watch` and `listPages` only: list again), `closed`, `too-large`, `lease-gone`,
  * `invalid`. Keys have no control characters and at most `MAX_KEY_BYTES`; `''` is neither a key nor a prefix.
  */
 export type Store = {
@@ -75,7 +75,7 @@ export type Store = {
   listPages(prefix: string): AsyncIterable<ListPage>;
   /**
    * Does all ops if every compare holds, else none. Answered only when durable. At most `MAX_TXN_OPS` compares and as many ops, one op a key, of
-   * `MAX_TXN_BYTES` together. A transaction that changes nothing raises no revision; several that were asked for at once may have one together.
+   * `MAX_TXN_BYTES` together. A transaction that changes nothing need not raise the revision; several that were asked for at once may have one together.
    * Throws `not-sent` when the options end it while it waits here: nothing was done.
    */
   txn(compares: readonly Compare[], ops: readonly Op[], options?: CallOptions): Promise<TxnResult>;

@@ -1,19 +1,31 @@
-import type { CallOptions } from './contract.ts';
 import { StoreError } from './errors.ts';
 
 /** `aborted`: the caller gave it up. `late`: its deadline has passed. */
 export type Over = 'aborted' | 'late';
 
-/** Calls `onOver` when the caller's signal aborts, and when its deadline passes; before it returns if that is so already. Returns how to stop that. */
-export function whenOver({ signal, deadlineMs }: CallOptions, onOver: (why: Over) => void): () => void {
-  if (signal?.aborted) onOver('aborted');
-  else if (deadlineMs !== undefined && deadlineMs <= performance.now()) onOver('late');
-  const abort = (): void => onOver('aborted');
-  signal?.addEventListener('abort', abort, { once: true });
+const NOTHING = (): void => undefined;
+
+/**
+ * Calls `onOver` when the caller's signal aborts, and when its deadline (of `performance.now()`) passes; before it returns, and then no more, if that is so
+ * already. Returns how to stop that.
+ */
+export function whenOver(
+  signal: AbortSignal | undefined,
+  deadlineMs: number | undefined,
+  onOver: (why: Over) => void,
+): () => void {
+  const isLate = deadlineMs !== undefined && deadlineMs <= performance.now();
+  if (signal?.aborted || isLate) {
+    onOver(isLate ? 'late' : 'aborted');
+    return NOTHING;
+  }
   const timer = deadlineMs === undefined ? undefined : setTimeout(onOver, msUntil(deadlineMs), 'late');
+  if (signal === undefined) return () => clearTimeout(timer);
+  const abort = (): void => onOver('aborted');
+  signal.addEventListener('abort', abort, { once: true });
   return () => {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', abort);
+    signal.removeEventListener('abort', abort);
   };
 }
 

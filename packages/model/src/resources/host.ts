@@ -1,5 +1,3 @@
-import type { ResourceObject, ResourceView } from '../declaration.ts';
-
 /** A machine that runs the agent. Its id is its name; it makes itself known with `PUT /cable/v1/hosts/{host}`. */
 export const hostResource = {
   name: 'host',
@@ -21,28 +19,39 @@ export const hostResource = {
           type: 'string',
           write: 'both',
           maxLength: 255,
+          example: 'node-2',
           description: 'The new name, which its agent is started with.',
         },
       },
     },
   ],
   attributes: {
-    id: { type: 'string', description: 'The name of the host.' },
-    underlay: { type: 'ip', indexed: true, description: 'Address that other hosts tunnel to.' },
-    agent_version: { type: 'string', description: 'Version of the agent.' },
-    created_at: { type: 'timestamp', description: 'Time of the first registration (UTC).' },
-    updated_at: { type: 'timestamp', description: 'Time of the last change of underlay or agent version (UTC).' },
+    id: { type: 'string', example: 'node-1', description: 'The name of the host.' },
+    underlay: { type: 'ip', indexed: true, example: '192.0.2.11', description: 'Address that other hosts tunnel to.' },
+    agent_version: { type: 'string', example: '0.1.0', description: 'Version of the agent.' },
+    created_at: {
+      type: 'timestamp',
+      example: '2026-11-26T12:00:00Z',
+      description: 'Time of the first registration (UTC).',
+    },
+    updated_at: {
+      type: 'timestamp',
+      example: '2026-11-26T12:00:00Z',
+      description: 'Time of the last change of underlay or agent version (UTC).',
+    },
     alive: { type: 'boolean', computed: true, description: 'True while the host’s agent reports.' },
     acknowledged_revision: {
       type: 'integer',
       computed: true,
       nullable: true,
+      example: 4711,
       description:
         'Everything that concerns the host up to this revision is programmed there; null: not known, as it is not alive or has not said so since it came back.',
     },
     refused_entries: {
       type: 'integer',
       computed: true,
+      example: 0,
       description:
         'Entries about ports of other hosts, routes and the like that the host’s kernel has refused: what needs them does not pass there. 0: none, or it is not alive.',
     },
@@ -50,6 +59,7 @@ export const hostResource = {
       type: 'string',
       computed: true,
       nullable: true,
+      example: 'map cb_ep_1 is full',
       description: 'Why one of them was refused, and what to do; null: none was.',
     },
   },
@@ -67,32 +77,46 @@ export const agentResource = {
   standard: false,
   stored: false,
   adminOnly: true,
+  // `cable agent` starts the agent itself.
+  command: 'network agent',
   attributes: {
-    id: { type: 'uuid', computed: true, description: 'Made from the host’s name.' },
-    agent_type: { type: 'string', computed: true, description: 'Always Cable agent.' },
-    binary: { type: 'string', computed: true, description: 'Name of the program.' },
-    topic: { type: 'string', computed: true, description: 'Always N/A.' },
-    host: { type: 'string', computed: true, description: 'Name of the host.' },
+    id: {
+      type: 'uuid',
+      computed: true,
+      example: '3b1f0c9d-5a7e-8b2c-a4d6-7e8f90a1b2c3',
+      description: 'Made from the host’s name.',
+    },
+    agent_type: { type: 'string', computed: true, example: 'Cable agent', description: 'Always Cable agent.' },
+    binary: { type: 'string', computed: true, example: 'cable-agent', description: 'Name of the program.' },
+    topic: { type: 'string', computed: true, example: 'N/A', description: 'Always N/A.' },
+    host: { type: 'string', computed: true, example: 'node-1', description: 'Name of the host.' },
     alive: { type: 'boolean', computed: true, description: 'True while the agent reports.' },
     admin_state_up: { type: 'boolean', computed: true, description: 'Always true.' },
-    description: { type: 'string', computed: true, nullable: true, description: 'Always empty.' },
+    description: { type: 'string', computed: true, nullable: true, example: '', description: 'Always empty.' },
     availability_zone: { type: 'string', computed: true, nullable: true, description: 'Always null.' },
-    configurations: { type: 'dict', computed: true, description: 'Underlay address and version.' },
-    created_at: { type: 'timestamp', computed: true, description: 'Time of the first registration.' },
+    configurations: {
+      type: 'dict',
+      computed: true,
+      example: { underlay: '192.0.2.11', agent_version: '0.1.0' },
+      description: 'Underlay address and version.',
+    },
+    created_at: {
+      type: 'timestamp',
+      computed: true,
+      example: '2026-11-26T12:00:00Z',
+      description: 'Time of the first registration.',
+    },
     started_at: {
       type: 'timestamp',
       computed: true,
+      example: '2026-11-26T12:00:00Z',
       description: 'Time when this run of the agent registered; of one that is not alive, when the host last changed.',
     },
     heartbeat_timestamp: {
       type: 'timestamp',
       computed: true,
+      example: '2026-11-26T12:00:00Z',
       description: 'Now, while the agent reports; else when the host last changed.',
     },
   },
 } as const;
-
-/** As stored. */
-export type Host = ResourceObject<typeof hostResource>;
-/** As shown to an admin. */
-export type HostView = ResourceView<typeof hostResource>;

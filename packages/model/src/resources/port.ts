@@ -1,5 +1,3 @@
-import type { ResourceObject, ResourceView } from '../declaration.ts';
-
 /** Neutron's port: one interface of a VM, a pod, a physical machine or a router. */
 export const portResource = {
   name: 'port',
@@ -12,7 +10,7 @@ export const portResource = {
   standard: true,
   stored: true,
   ownedThrough: 'network_id',
-  extensions: ['port-security-groups-filtering'],
+  columns: ['id', 'name', 'mac_address', 'fixed_ips', 'status'],
   attributes: {
     name: {
       type: 'string',
@@ -20,6 +18,7 @@ export const portResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: 'blue',
       description: 'The name; need not be unique.',
     },
     network_id: {
@@ -27,6 +26,7 @@ export const portResource = {
       write: 'create',
       required: true,
       reference: { type: 'network', onDelete: 'restrict' },
+      example: '9bd0e6a4-3f0c-4f0e-9d0a-0b8f3a6c2e11',
       description: 'The network.',
     },
     admin_state_up: { type: 'boolean', write: 'both', default: true, description: 'False: the port passes nothing.' },
@@ -36,6 +36,7 @@ export const portResource = {
       updateBy: 'admin',
       derive: 'mac',
       indexed: true,
+      example: 'fa:16:3e:4c:2c:30',
       description: 'Unique in the network; by default one is made.',
     },
     fixed_ips: {
@@ -50,6 +51,7 @@ export const portResource = {
           ip_address: { type: 'ip', indexed: true },
         },
       },
+      example: [{ subnet_id: '4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c', ip_address: '10.0.0.5' }],
       description: 'The addresses; by default one of a subnet of the network.',
     },
     device_id: {
@@ -58,6 +60,7 @@ export const portResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: '1c6f9a52-7e0b-4a59-8f43-6d2c9e1b7a08',
       description: 'ID of the machine, pod or router that uses the port.',
     },
     device_owner: {
@@ -66,6 +69,7 @@ export const portResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: 'compute:nova',
       description: 'What uses the port, e.g. compute:nova, kubernetes:pod, network:router_interface.',
     },
     status: {
@@ -74,105 +78,5 @@ export const portResource = {
       default: 'DOWN',
       description: 'ACTIVE when every host that must carry the port has programmed it.',
     },
-    security_groups: {
-      type: 'list',
-      maxLength: 32,
-      items: { type: 'uuid', reference: { type: 'security_group', onDelete: 'restrict' } },
-      write: 'both',
-      derive: 'default-security-group',
-      extension: 'security-group',
-      description: 'Security groups; by default the project’s group named default.',
-    },
-    allowed_address_pairs: {
-      type: 'list',
-      maxLength: 10,
-      write: 'both',
-      default: [],
-      filter: false,
-      extension: 'allowed-address-pairs',
-      items: {
-        type: 'object',
-        properties: { ip_address: { type: 'ip-or-cidr', required: true }, mac_address: { type: 'mac' } },
-      },
-      description:
-        'Sources the port may send from besides its own; a prefix loses its host bits. The MAC is by default the port’s, and follows it.',
-    },
-    port_security_enabled: {
-      type: 'boolean',
-      write: 'both',
-      derive: 'port-security',
-      extension: 'port-security',
-      description: 'False: no anti-spoofing and no security groups; by default as the network has it.',
-    },
-    'binding:host_id': {
-      type: 'string',
-      write: 'both',
-      writeBy: 'admin',
-      seeBy: 'admin',
-      nullable: true,
-      default: '',
-      maxLength: 255,
-      indexed: true,
-      extension: 'binding',
-      description: 'The host that carries the port; empty: none.',
-    },
-    'binding:vnic_type': {
-      type: 'string',
-      values: ['normal', 'baremetal'],
-      write: 'both',
-      default: 'normal',
-      extension: 'binding',
-      description: 'baremetal: the host itself owns the port; for admins only.',
-    },
-    'binding:profile': {
-      type: 'dict',
-      nullable: true,
-      write: 'both',
-      writeBy: 'admin',
-      seeBy: 'admin',
-      default: {},
-      extension: 'binding',
-      description: 'Kept and shown unchanged, for the hypervisor’s driver.',
-    },
-    'binding:vif_type': {
-      type: 'string',
-      values: ['unbound', 'tap', 'other', 'binding_failed'],
-      computed: true,
-      seeBy: 'admin',
-      extension: 'binding',
-      description: 'How the hypervisor plugs the interface.',
-    },
-    'binding:vif_details': {
-      type: 'dict',
-      computed: true,
-      seeBy: 'admin',
-      extension: 'binding',
-      description: 'Details for the hypervisor’s driver.',
-    },
-    'cable:hostname': {
-      type: 'hostname',
-      nullable: true,
-      write: 'both',
-      default: null,
-      maxLength: 63,
-      extension: 'cable-guest',
-      description: 'Host name told to the guest (RFC 1123 label); null: made from the name or the ID.',
-    },
-    'cable:user_data': {
-      type: 'base64',
-      nullable: true,
-      write: 'both',
-      default: null,
-      maxLength: 87384,
-      filter: false,
-      sort: false,
-      extension: 'cable-guest',
-      description: 'User data for the guest, in base64, given out by metadata; at most 64 KiB.',
-    },
   },
 } as const;
-
-/** As stored. */
-export type Port = ResourceObject<typeof portResource>;
-/** As shown to an admin. */
-export type PortView = ResourceView<typeof portResource>;

@@ -1,5 +1,3 @@
-import type { ResourceObject, ResourceView } from '../declaration.ts';
-
 /** Neutron's router. Its interfaces are ports with device_owner `network:router_interface` and the router's id as device_id. */
 export const routerResource = {
   name: 'router',
@@ -11,7 +9,6 @@ export const routerResource = {
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
   stored: true,
-  extension: 'router',
   actions: [
     {
       name: 'add_router_interface',
@@ -20,9 +17,15 @@ export const routerResource = {
         subnet_id: {
           type: 'uuid',
           write: 'both',
+          example: '4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c',
           description: 'Attaches this subnet: its gateway address becomes the router’s.',
         },
-        port_id: { type: 'uuid', write: 'both', description: 'Attaches this port: its address becomes the router’s.' },
+        port_id: {
+          type: 'uuid',
+          write: 'both',
+          example: '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b',
+          description: 'Attaches this port: its address becomes the router’s.',
+        },
       },
     },
     {
@@ -32,12 +35,19 @@ export const routerResource = {
         subnet_id: {
           type: 'uuid',
           write: 'both',
+          example: '4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c',
           description: 'Detaches this subnet, and deletes the router’s port in it.',
         },
-        port_id: { type: 'uuid', write: 'both', description: 'Detaches this port, and deletes it.' },
+        port_id: {
+          type: 'uuid',
+          write: 'both',
+          example: '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b',
+          description: 'Detaches this port, and deletes it.',
+        },
       },
     },
   ],
+  columns: ['id', 'name', 'status', 'admin_state_up', 'project_id'],
   attributes: {
     name: {
       type: 'string',
@@ -45,6 +55,7 @@ export const routerResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: 'blue',
       description: 'The name; need not be unique.',
     },
     admin_state_up: {
@@ -59,23 +70,5 @@ export const routerResource = {
       default: 'ACTIVE',
       description: 'The state.',
     },
-    routes: {
-      type: 'list',
-      maxLength: 30,
-      write: 'update',
-      default: [],
-      filter: false,
-      extension: 'extraroute',
-      items: {
-        type: 'object',
-        properties: { destination: { type: 'cidr', required: true }, nexthop: { type: 'ip', required: true } },
-      },
-      description: 'Extra routes; each next hop must be in an attached subnet.',
-    },
   },
 } as const;
-
-/** As stored. */
-export type Router = ResourceObject<typeof routerResource>;
-/** As shown to an admin. */
-export type RouterView = ResourceView<typeof routerResource>;

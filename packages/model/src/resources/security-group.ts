@@ -1,5 +1,3 @@
-import type { ResourceObject, ResourceView } from '../declaration.ts';
-
 /** Neutron's security group: a set of rules that ports share. */
 export const securityGroupResource = {
   name: 'security_group',
@@ -11,7 +9,7 @@ export const securityGroupResource = {
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
   stored: true,
-  extension: 'security-group',
+  columns: ['id', 'name', 'description', 'project_id'],
   attributes: {
     name: {
       type: 'string',
@@ -19,6 +17,7 @@ export const securityGroupResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: 'blue',
       description: 'The name; default is taken by the project’s own group.',
     },
     security_group_rules: {
@@ -26,6 +25,7 @@ export const securityGroupResource = {
       items: { type: 'dict' },
       computed: true,
       filter: false,
+      example: [{ direction: 'egress', ethertype: 'IPv4' }],
       description: 'The rules.',
     },
   },
@@ -42,13 +42,13 @@ export const securityGroupRuleResource = {
   verbs: ['list', 'show', 'create', 'delete'],
   standard: true,
   stored: true,
-  extension: 'security-group',
   attributes: {
     security_group_id: {
       type: 'uuid',
       write: 'create',
       required: true,
       reference: { type: 'security_group', onDelete: 'cascade' },
+      example: '5e7b1d90-2c3a-4b8e-a6f4-9d0c8b7a6e5f',
       description: 'The security group.',
     },
     direction: {
@@ -72,6 +72,7 @@ export const securityGroupRuleResource = {
       write: 'create',
       default: null,
       maxLength: 40,
+      example: 'tcp',
       description: 'Name or IANA number; null: any.',
     },
     port_range_min: {
@@ -81,6 +82,7 @@ export const securityGroupRuleResource = {
       default: null,
       minimum: 0,
       maximum: 65535,
+      example: 80,
       description: 'First port, or the ICMP type.',
     },
     port_range_max: {
@@ -90,6 +92,7 @@ export const securityGroupRuleResource = {
       default: null,
       minimum: 0,
       maximum: 65535,
+      example: 80,
       description: 'Last port, or the ICMP code.',
     },
     remote_ip_prefix: {
@@ -97,6 +100,7 @@ export const securityGroupRuleResource = {
       nullable: true,
       write: 'create',
       default: null,
+      example: '198.51.100.0/24',
       description: 'The other side’s prefix.',
     },
     remote_group_id: {
@@ -105,14 +109,8 @@ export const securityGroupRuleResource = {
       write: 'create',
       default: null,
       reference: { type: 'security_group', onDelete: 'cascade' },
+      example: '5e7b1d90-2c3a-4b8e-a6f4-9d0c8b7a6e5f',
       description: 'The other side’s security group.',
     },
   },
 } as const;
-
-/** As stored. */
-export type SecurityGroup = ResourceObject<typeof securityGroupResource>;
-/** As shown to an admin. */
-export type SecurityGroupView = ResourceView<typeof securityGroupResource>;
-/** As stored. */
-export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource>;

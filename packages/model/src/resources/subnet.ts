@@ -1,5 +1,3 @@
-import type { ResourceObject, ResourceView } from '../declaration.ts';
-
 /** Neutron's subnet: a prefix of addresses in a network. */
 export const subnetResource = {
   name: 'subnet',
@@ -12,6 +10,7 @@ export const subnetResource = {
   standard: true,
   stored: true,
   visibleThrough: 'network_id',
+  columns: ['id', 'name', 'network_id', 'cidr', 'gateway_ip'],
   attributes: {
     name: {
       type: 'string',
@@ -19,6 +18,7 @@ export const subnetResource = {
       default: '',
       maxLength: 255,
       indexed: true,
+      example: 'blue',
       description: 'The name; need not be unique.',
     },
     network_id: {
@@ -26,6 +26,7 @@ export const subnetResource = {
       write: 'create',
       required: true,
       reference: { type: 'network', onDelete: 'cascade' },
+      example: '9bd0e6a4-3f0c-4f0e-9d0a-0b8f3a6c2e11',
       description: 'The network.',
     },
     ip_version: {
@@ -35,12 +36,19 @@ export const subnetResource = {
       required: true,
       description: 'Always 4: IPv6 is not forwarded yet.',
     },
-    cidr: { type: 'cidr', write: 'create', required: true, description: 'The prefix, e.g. 10.0.0.0/24.' },
+    cidr: {
+      type: 'cidr',
+      write: 'create',
+      required: true,
+      example: '10.0.0.0/24',
+      description: 'The prefix, e.g. 10.0.0.0/24.',
+    },
     gateway_ip: {
       type: 'ip',
       nullable: true,
       write: 'both',
       derive: 'gateway',
+      example: '10.0.0.1',
       description: 'Address of the gateway; null: none; by default the first of the prefix.',
     },
     allocation_pools: {
@@ -53,6 +61,7 @@ export const subnetResource = {
         type: 'object',
         properties: { start: { type: 'ip', required: true }, end: { type: 'ip', required: true } },
       },
+      example: [{ start: '10.0.0.2', end: '10.0.0.254' }],
       description: 'Ranges that addresses are allocated from; by default the whole prefix but the gateway.',
     },
     enable_dhcp: { type: 'boolean', write: 'both', default: true, description: 'True: DHCP answers in the subnet.' },
@@ -63,6 +72,7 @@ export const subnetResource = {
       write: 'both',
       default: [],
       filter: false,
+      example: ['10.0.0.53'],
       description: 'Name servers given out by DHCP.',
     },
     host_routes: {
@@ -75,12 +85,8 @@ export const subnetResource = {
         type: 'object',
         properties: { destination: { type: 'cidr', required: true }, nexthop: { type: 'ip', required: true } },
       },
+      example: [{ destination: '192.0.2.0/24', nexthop: '10.0.0.9' }],
       description: 'Routes given out by DHCP.',
     },
   },
 } as const;
-
-/** As stored. */
-export type Subnet = ResourceObject<typeof subnetResource>;
-/** As shown to an admin. */
-export type SubnetView = ResourceView<typeof subnetResource>;

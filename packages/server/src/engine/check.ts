@@ -70,7 +70,7 @@ type Content = {
 
 async function readAll(deps: Deps, turns: Turns): Promise<Content> {
   const objects = new Map<string, Table<AnyObject, string>>();
-  for (const { name, stored } of deps.resources.all) if (stored) objects.set(name, deps.tables.emptyLike(name));
+  for (const { type, stored } of deps.resources.all) if (stored) objects.set(type, deps.tables.emptyLike(type));
   const content: { revision: number } & Content = { revision: 0, objects, keys: new Map(), violations: [] };
   for await (const page of deps.store.listPages(ROOT)) {
     content.revision = page.revision;

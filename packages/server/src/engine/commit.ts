@@ -43,7 +43,7 @@ export async function transact<T>(
     throwIfOver(deps, asked);
     const plan = new Plan({ ...deps, timestamp });
     try {
-      const result = await build({ deps, plan, caller: asked.caller, attempt, isService });
+      const result = await build({ deps, plan, asked, attempt, isService });
       const transaction = plan.transaction();
       if (transaction.ops.length === 0) return result;
       refuseTooLarge(transaction);
@@ -103,7 +103,10 @@ export async function guard<T>(call: () => Promise<T>): Promise<T> {
     if (code === 'not-sent') {
       throw new CableError('ServiceUnavailable', 'The request waited for too long: nothing was written.', { cause });
     }
-    const message = 'The store did not answer; the request may or may not have taken effect.';
-    throw new CableError('OutcomeUnknown', message, { cause });
+    if (code === 'pending') {
+      const message = 'The store did not answer: the request may have taken effect, or may yet.';
+      throw new CableError('OutcomeUnknown', message, { cause });
+    }
+    throw new CableError('ServiceUnavailable', 'The store does not answer: nothing was written.', { cause });
   }
 }

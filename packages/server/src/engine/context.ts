@@ -1,14 +1,16 @@
 import type { Attributes, Caller } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import type { Store } from '@cable/store';
+import type { Credentials } from '../policy/credentials.ts';
 import type { AddressBook } from '../resources/address-book.ts';
 import type { Tables } from '../tables.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { KeyMaker } from './keys-of.ts';
 import type { ModuleTable } from './module.ts';
+import type { Permission } from './permission.ts';
 import type { Plan } from './plan.ts';
-import type { ResourceIndex } from './registry.ts';
+import type { ResourceRegistry } from './registry.ts';
 
 /** What the operator chose. */
 export type Settings = {
@@ -20,9 +22,10 @@ export type Settings = {
 export type EngineDeps = {
   readonly store: Pick<Store, 'txn' | 'listPages'>;
   readonly tables: Tables;
-  readonly resources: ResourceIndex;
+  readonly resources: ResourceRegistry;
   readonly modules: ModuleTable;
   readonly keys: KeyMaker;
+  readonly permission: Permission;
   readonly addresses: AddressBook;
   /** Keys that a transaction under way on this server is about to claim. */
   readonly reservations: Set<string>;
@@ -41,6 +44,8 @@ export type EngineDeps = {
 /** One request, as far as the engine is concerned. */
 export type Asked = {
   readonly caller: Caller;
+  /** The same for the rules. */
+  readonly credentials: Credentials;
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
   /** When the client is answered at the latest, in the time of `monotonicMs`. */
@@ -53,7 +58,7 @@ export type Asked = {
 export type Planning = {
   readonly deps: EngineDeps;
   readonly plan: Plan;
-  readonly caller: Caller;
+  readonly asked: Asked;
   /** 0 for the first; later ones choose at random, so that servers that fight over one value part. */
   readonly attempt: number;
   /** True: the owner of a service's objects acts (a router on its interfaces), not a client on the generic routes. */
@@ -61,4 +66,12 @@ export type Planning = {
 };
 
 /** What an action does: answers the body. */
-export type ActionHandler = (deps: EngineDeps, id: string, body: Attributes, asked: Asked) => Promise<unknown>;
+export type ActionHandler = (
+  deps: EngineDeps,
+  /** Empty for an action on the collection. */
+  id: string,
+  body: Attributes,
+  asked: Asked,
+  /** What the path of the request has in its places, by name. */
+  parameters: Readonly<Record<string, string | undefined>>,
+) => Promise<unknown>;

@@ -1,7 +1,7 @@
 import type { AnyObject } from '@cable/model';
 import { claimKey, claimUnderKey, markKey, objectKey, referenceKey } from '../keys.ts';
 import { type Claim, type ClaimName, contributionsOf, type ModuleTable } from './module.ts';
-import type { ResourceIndex } from './registry.ts';
+import type { ResourceRegistry } from './registry.ts';
 import type { Look } from './view.ts';
 
 /** A key that an object has besides its own. */
@@ -21,7 +21,7 @@ export type KeyMaker = {
 };
 
 /** The keys of every type. */
-export function createKeyMaker(resources: ResourceIndex, modules: ModuleTable): KeyMaker {
+export function createKeyMaker(resources: ResourceRegistry, modules: ModuleTable): KeyMaker {
   const claimsOf = (type: string, object: AnyObject): readonly Claim[] =>
     contributionsOf(modules, type).flatMap((one) => one.claims?.(object) ?? []);
   const keysOf = (type: string, object: AnyObject, look: Look): ReadonlyMap<string, ObjectKey> => {

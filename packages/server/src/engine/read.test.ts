@@ -18,7 +18,7 @@ async function names({ server }: Harness, query: string, meanwhile: (turn: numbe
       await meanwhile(turn);
     },
   };
-  const parsed = parseListQuery(resource, new URLSearchParams(query), ADMIN);
+  const parsed = parseListQuery(resource, new URLSearchParams(query));
   const { objects } = await listObjects(server.deps, resource, parsed, ADMIN, turns);
   return objects.map((object) => String(object['name'])).join('');
 }

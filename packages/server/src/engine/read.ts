@@ -77,7 +77,7 @@ export function rowFor(
   caller: Caller,
   look: Pick<Look, 'get'> = lookOf(deps),
 ): AnyObject {
-  const row = resource.stored ? look.get(resource.name, id) : unstored(deps, resource).find((one) => one.id === id);
+  const row = resource.stored ? look.get(resource.type, id) : unstored(deps, resource).find((one) => one.id === id);
   if (row === undefined || !canSee({ resources: deps.resources, look }, resource, row, caller)) {
     throw notFound(resource, id);
   }
@@ -92,7 +92,7 @@ export function present(deps: Deps, resource: ResourceModel, row: AnyObject): An
 
 function computedOf(deps: Deps, resource: ResourceModel, row: AnyObject): Shown {
   let computed = NONE;
-  for (const { present: make } of contributionsOf(deps.modules, resource.name)) {
+  for (const { present: make } of contributionsOf(deps.modules, resource.type)) {
     if (make !== undefined)
       computed = computed === NONE ? make(deps.tables, row) : { ...computed, ...make(deps.tables, row) };
   }
@@ -118,7 +118,7 @@ function candidates(
   caller: Caller,
 ): readonly AnyObject[] {
   if (!resource.stored) return unstored(deps, resource);
-  const table = deps.tables.any(resource.name);
+  const table = deps.tables.any(resource.type);
   const byId = filters.find((filter) => filter.attribute === 'id');
   if (byId !== undefined) return [...new Set(byId.values)].flatMap((id) => table.get(id) ?? []);
   const narrowest = narrowestOf(deps, resource, filters);
@@ -132,7 +132,7 @@ function candidates(
 
 /** Objects of a type that is not stored. */
 function unstored({ tables, modules }: Deps, resource: ResourceModel): readonly AnyObject[] {
-  return contributionsOf(modules, resource.name).flatMap((one) => one.rows?.(tables) ?? []);
+  return contributionsOf(modules, resource.type).flatMap((one) => one.rows?.(tables) ?? []);
 }
 
 function lookOf({ tables }: Deps): Pick<Look, 'get'> {
@@ -143,12 +143,12 @@ type Lookup = { readonly index: string; readonly values: readonly string[]; read
 
 /** The index with the fewest rows among those that the filters allow; undefined: none. */
 function narrowestOf({ tables }: Deps, resource: ResourceModel, filters: readonly Filter[]): Lookup | undefined {
-  const table = tables.any(resource.name);
+  const table = tables.any(resource.type);
   let narrowest: Lookup | undefined;
   for (const { attribute, property, values, substring } of filters) {
     const index = property === null ? attribute : `${attribute}.${property}`;
     // An index has no rows without a value: an empty filter must look at all.
-    if (substring || values.includes('') || !tables.hasIndex(resource.name, index)) continue;
+    if (substring || values.includes('') || !tables.hasIndex(resource.type, index)) continue;
     const count = values.reduce((sum, value) => sum + table.count(index, value), 0);
     if (narrowest === undefined || count < narrowest.count) narrowest = { index, values, count };
   }
@@ -161,7 +161,7 @@ function partsOfOwned({ tables }: Deps, resource: ResourceModel, caller: Caller)
   const type = through === undefined ? undefined : resource.attributes[through]?.reference?.type;
   if (through === undefined || type === undefined) return [];
   const owned = tables.any(type).by('project_id', caller.projectId);
-  return owned.flatMap((target) => tables.any(resource.name).by(through, target.id));
+  return owned.flatMap((target) => tables.any(resource.type).by(through, target.id));
 }
 
 function unique(rows: readonly AnyObject[]): readonly AnyObject[] {

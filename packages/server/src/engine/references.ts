@@ -1,24 +1,27 @@
 import type { AnyObject, ResourceModel } from '@cable/model';
 import type { Planning } from './context.ts';
+import { rowsOf } from './permission.ts';
 import { notFound } from './read.ts';
 import type { HeldReference } from './registry.ts';
-import { canSee, canWrite, seenThrough } from './visibility.ts';
+import { seenThrough } from './visibility.ts';
 
 /**
  * Throws `<Label>NotFound` when a given reference leads to nothing that the caller may see. What lets him see another project's object must still be so when the
  * transaction commits: a network may cease to be shared meanwhile.
  */
 export function checkReferences(
-  { deps, plan, caller }: Planning,
+  { deps, plan, asked }: Planning,
   resource: ResourceModel,
   given: Readonly<Record<string, unknown>>,
 ): void {
+  const view = deps.permission.policy.for(asked.credentials);
+  const row = rowsOf(plan);
   for (const { type, id } of deps.resources.heldBy(resource, given)) {
     const target = plan.get(type, id);
     const model = deps.resources.named(type);
-    if (target === undefined || !canSee({ resources: deps.resources, look: plan }, model, target, caller))
-      throw notFound(model, id);
-    if (canWrite(target, caller)) continue;
+    const isSeen = target !== undefined && view.allows(`get_${type}`, { type, object: target, row });
+    if (!isSeen) throw notFound(model, id);
+    if (view.isAdmin || target['project_id'] === asked.caller.projectId) continue;
     plan.rely(type, id);
     const through = seenThrough(model, target);
     if (through !== undefined) plan.rely(through.type, through.id);

@@ -1,4 +1,5 @@
-import type { AnyObject, Attribute, Reference, ResourceModel } from '@cable/model';
+import { type Route, routesOf } from '@cable/api';
+import type { AnyObject, Attribute, Reference, Registry, ResourceModel } from '@cable/model';
 
 /** An attribute of `holder` that refers to a type; `index` is the name of the table index on it. */
 export type Holder = {
@@ -17,17 +18,21 @@ export type HeldReference = {
   readonly mayBeAbsent?: true;
 };
 
-/** The declared resources by name, and who refers to whom. */
-export class ResourceIndex {
-  readonly all: readonly ResourceModel[];
-  readonly #byName: ReadonlyMap<string, ResourceModel>;
+/** What is loaded at one moment, by type, and who refers to whom. Immutable. */
+export class LoadedResources {
+  readonly registry: Registry;
+  /** The routes of all models and their forms. */
+  readonly routes: readonly Route[];
+  readonly #byType: ReadonlyMap<string, ResourceModel>;
   readonly #holders = new Map<string, Holder[]>();
 
-  constructor(resources: readonly ResourceModel[]) {
-    this.all = resources;
-    this.#byName = new Map(resources.map((one) => [one.name, one]));
-    for (const holder of resources) {
-      for (const [name, attribute] of Object.entries(holder.attributes)) {
+  /** Throws `DeclarationError` when two would answer the same request. */
+  constructor(registry: Registry) {
+    this.registry = registry;
+    this.routes = routesOf(registry.models);
+    this.#byType = new Map(registry.models.map((one) => [one.type, one]));
+    for (const holder of registry.models) {
+      for (const [name, attribute] of Object.entries(holder.storedAttributes)) {
         for (const [index, reference] of referencesOf(name, attribute)) {
           const known = this.#holders.get(reference.type) ?? [];
           known.push({ holder, index, onDelete: reference.onDelete });
@@ -37,10 +42,14 @@ export class ResourceIndex {
     }
   }
 
-  /** Throws for an unknown name. */
-  named(name: string): ResourceModel {
-    const found = this.#byName.get(name);
-    if (found === undefined) throw new Error(`no resource ${name}`);
+  get all(): readonly ResourceModel[] {
+    return this.registry.models;
+  }
+
+  /** The model that is stored. Throws for an unknown type. */
+  named(type: string): ResourceModel {
+    const found = this.#byType.get(type);
+    if (found === undefined) throw new Error(`no resource ${type}`);
     return found;
   }
 
@@ -57,7 +66,7 @@ export class ResourceIndex {
       const { type, onDelete } = reference;
       held.set(`${onDelete}/${type}/${id}`, { attribute, type, id, onDelete });
     };
-    for (const [name, attribute] of Object.entries(resource.attributes)) {
+    for (const [name, attribute] of Object.entries(resource.storedAttributes)) {
       const value = object[name];
       add(name, attribute.reference, value);
       for (const element of Array.isArray(value) ? value : []) {
@@ -68,6 +77,60 @@ export class ResourceIndex {
       }
     }
     return [...held.values()];
+  }
+}
+
+/** Told of what is loaded now and what was before. Must not throw. */
+export type RegistryListener = (now: LoadedResources, before: LoadedResources) => void;
+
+/**
+ * The resources that are loaded now: one owner, replaced as a whole at run time. Whoever needs one state for the whole of its work takes `current` once; the
+ * other methods ask the state of the moment.
+ */
+export class ResourceRegistry {
+  #current: LoadedResources;
+  readonly #listeners = new Set<RegistryListener>();
+
+  /** Throws `DeclarationError`. */
+  constructor(registry: Registry) {
+    this.#current = new LoadedResources(registry);
+  }
+
+  get current(): LoadedResources {
+    return this.#current;
+  }
+
+  /** One model of each type. */
+  get all(): readonly ResourceModel[] {
+    return this.#current.all;
+  }
+
+  /** The model that is stored. Throws for an unknown type. */
+  named(type: string): ResourceModel {
+    return this.#current.named(type);
+  }
+
+  /** Who may refer to objects of the type. */
+  holdersOf(type: string): readonly Holder[] {
+    return this.#current.holdersOf(type);
+  }
+
+  /** The references in an object, each target once a reference kind. */
+  heldBy(resource: ResourceModel, object: Readonly<Record<string, unknown>>): readonly HeldReference[] {
+    return this.#current.heldBy(resource, object);
+  }
+
+  /** From now on this is loaded. Throws `DeclarationError` for what cannot be; then everything is as it was. */
+  replace(registry: Registry): void {
+    const before = this.#current;
+    this.#current = new LoadedResources(registry);
+    for (const listener of [...this.#listeners]) listener(this.#current, before);
+  }
+
+  /** Calls the listener after each replacement; returns how to stop that. */
+  onChange(listener: RegistryListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Caller } from '@cable/api';
 import type { AnyObject, ResourceModel } from '@cable/model';
-import type { ResourceIndex } from './registry.ts';
+import type { ResourceRegistry } from './registry.ts';
 import type { Look } from './view.ts';
 
-type Deps = { readonly resources: ResourceIndex; readonly look: Pick<Look, 'get'> };
+type Deps = { readonly resources: ResourceRegistry; readonly look: Pick<Look, 'get'> };
 
 /** True when the caller may know of the object. */
 export function canSee(deps: Deps, resource: ResourceModel, object: AnyObject, caller: Caller): boolean {

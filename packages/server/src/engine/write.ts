@@ -2,26 +2,34 @@
  * Create, update and delete of any declared resource, and transactions of several objects. One request is one store transaction: the objects, and what is made of
  * them (references, claims, marks), all compared with what the tables showed; on a conflict it is planned anew.
  */
-import type { Attributes } from '@cable/api';
+import type { Attributes, ParsedObject } from '@cable/api';
 import { startTurns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
+import type { Deed } from '../policy/authorize.ts';
 import { PlanTooLarge, transact } from './commit.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
+import { hiddenOf, REQUEST } from './hidden.ts';
+import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
 import { contributionsOf, type Given } from './module.ts';
-import { rowFor } from './read.ts';
+import { permit } from './permission.ts';
+import { notFound } from './read.ts';
 import { checkReferences, reviseParents } from './references.ts';
-import { canWrite, isOwnedThrough } from './visibility.ts';
 
 /** Creates all or none. */
 export async function createObjects(
   deps: EngineDeps,
   resource: ResourceModel,
-  given: readonly Attributes[],
+  given: readonly ParsedObject[],
   asked: Asked,
 ): Promise<readonly AnyObject[]> {
-  const starts = given.map((attributes) => startObject(deps, attributes, asked));
-  const keys = starts.flatMap((one) => [...parentKeys(deps, resource, one), ...lockKeys(deps, resource, one)]);
+  const starts = given.map((one, place): Start => {
+    return { object: startObject(deps, resource, one.attributes, asked, place), given: one.given };
+  });
+  const keys = starts.flatMap(({ object }) => [
+    ...parentKeys(deps, resource, object),
+    ...lockKeys(deps, resource, object),
+  ]);
   return deps.lock.run(keys, asked, () => createTogether(deps, resource, starts, asked));
 }
 
@@ -34,9 +42,9 @@ export async function updateObject(
   asked: Asked,
   ifRevision: number | null = null,
 ): Promise<AnyObject> {
-  return deps.lock.run([objectKey(resource.name, id)], asked, () =>
+  return deps.lock.run([objectKey(resource.type, id)], asked, () =>
     transact(deps, asked, (planning) => {
-      const before = writableRow(planning, resource, id, 'update');
+      const before = permittedRow(planning, resource, id, (row) => ({ verb: 'update', before: row, changes }));
       checkRevision(before, ifRevision);
       checkReferences(planning, resource, changes);
       return planUpdate(planning, resource, before, changes);
@@ -53,12 +61,12 @@ export async function deleteObject(
   ifRevision: number | null = null,
 ): Promise<void> {
   const build = (planning: Planning): void => {
-    const row = writableRow(planning, resource, id, 'delete');
+    const row = permittedRow(planning, resource, id, (before) => ({ verb: 'delete', before }));
     checkRevision(row, ifRevision);
     planDelete(planning, resource, row);
   };
-  const row = deps.tables.any(resource.name).get(id) ?? {};
-  const locks = [objectKey(resource.name, id), ...parentKeys(deps, resource, row)];
+  const row = deps.tables.any(resource.type).get(id) ?? {};
+  const locks = [objectKey(resource.type, id), ...parentKeys(deps, resource, row)];
   await deps.lock.run(locks, asked, async () => {
     try {
       await transact(deps, asked, build);
@@ -74,7 +82,7 @@ export async function deleteObject(
 /** Plans the creation of one object; answers it. Also for objects that others make. */
 export function planCreate(planning: Planning, resource: ResourceModel, given: Given<AnyObject>): AnyObject {
   const { deps, plan } = planning;
-  const contributions = contributionsOf(deps.modules, resource.name);
+  const contributions = contributionsOf(deps.modules, resource.type);
   const standard = resource.standard
     ? { created_at: plan.timestamp, updated_at: plan.timestamp, revision_number: 1 }
     : {};
@@ -82,10 +90,19 @@ export function planCreate(planning: Planning, resource: ResourceModel, given: G
   for (const one of contributions) derived = { ...derived, ...one.derive?.(planning, derived) };
   const object = complete(resource, { ...derived, ...standard });
   for (const one of contributions) one.check?.(plan, object, undefined);
-  plan.create(resource.name, object);
+  refuseKnownKey(planning, resource, object.id);
+  plan.create(resource.type, object);
   reviseParents(planning, resource, undefined, object);
   for (const one of contributions) one.created?.(planning, object);
   return object;
+}
+
+/** A key that a client chose may be another object's. */
+function refuseKnownKey({ plan }: Planning, { type, key, label }: ResourceModel, id: string): void {
+  if (key === 'id' || plan.get(type, id) === undefined) return;
+  throw new CableError('HTTPConflict', `There is a ${label} with ${key} ${id.slice(0, 300)} already.`, {
+    fields: { id },
+  });
 }
 
 /** Plans a change of one object; answers the object after it. Writes nothing when nothing changes. */
@@ -96,48 +113,51 @@ export function planUpdate(
   changes: Attributes,
 ): AnyObject {
   const { deps, plan } = planning;
-  const contributions = contributionsOf(deps.modules, resource.name);
+  const contributions = contributionsOf(deps.modules, resource.type);
   let after: AnyObject = { ...before, ...changes };
   for (const one of contributions) after = { ...after, ...one.change?.(planning, before, after) };
   if (JSON.stringify(after) === JSON.stringify(before)) return before;
   for (const one of contributions) one.check?.(plan, after, before);
   reviseParents(planning, resource, before, after);
-  return plan.replace(resource.name, after);
+  return plan.replace(resource.type, after);
 }
 
 /** Plans the deletion of one object and of what cascades from it. */
 export function planDelete(planning: Planning, resource: ResourceModel, row: AnyObject): void {
   const { deps, plan } = planning;
-  if (plan.deletes(resource.name, row.id)) return;
-  for (const one of contributionsOf(deps.modules, resource.name)) one.remove?.(planning, row);
-  plan.delete(resource.name, row.id);
-  const all = deps.resources.holdersOf(resource.name);
+  if (plan.deletes(resource.type, row.id)) return;
+  for (const one of contributionsOf(deps.modules, resource.type)) one.remove?.(planning, row);
+  plan.delete(resource.type, row.id);
+  const all = deps.resources.holdersOf(resource.type);
   for (const { holder, index } of all.filter((one) => one.onDelete === 'restrict')) {
-    if (plan.by(holder.name, index, row.id).length > 0) throw inUse(deps, resource, row, holder.name);
+    if (plan.by(holder.type, index, row.id).length > 0) throw inUse(deps, resource, row, holder.type);
   }
   for (const { holder, index } of all.filter((one) => one.onDelete === 'cascade')) {
-    for (const part of plan.by(holder.name, index, row.id)) planDelete(planning, holder, part);
+    for (const part of plan.by(holder.type, index, row.id)) planDelete(planning, holder, part);
   }
   reviseParents(planning, resource, row, undefined);
 }
 
-/** A row that the caller may change. Throws `NotFound`, or `PolicyNotAuthorized` when it is visible but another's. */
-export function writableRow(
-  { deps, plan, caller }: Planning,
+/** A row with which the caller may do something. Throws `NotFound`, or `PolicyNotAuthorized` when it is visible but not for that. */
+export function permittedRow(
+  planning: Planning,
   resource: ResourceModel,
   id: string,
-  verb: string,
+  deed: (row: AnyObject) => Deed,
 ): AnyObject {
-  const row = rowFor(deps, resource, id, caller, plan);
-  if (canWrite(row, caller)) return row;
-  const look = { resources: deps.resources, look: plan };
-  if (verb === 'delete' && isOwnedThrough(look, resource, row, caller)) return row;
-  throw new CableError('PolicyNotAuthorized', `rule:${verb}_${resource.name} is disallowed by policy`, {
-    fields: { id },
-  });
+  const row = planning.plan.get(resource.type, id) as AnyObject | undefined;
+  if (row === undefined) throw notFound(resource, id);
+  permit(planning, resource, id, deed(row));
+  return row;
 }
 
-function startObject(deps: EngineDeps, attributes: Attributes, { caller }: Asked): Given<AnyObject> {
+function startObject(
+  deps: EngineDeps,
+  resource: ResourceModel,
+  attributes: Attributes,
+  { caller, idempotencyKey }: Asked,
+  place: number,
+): Given<AnyObject> {
   const projectId = attributes['project_id'] ?? caller.projectId;
   if (typeof projectId !== 'string' || projectId === '') {
     throw new CableError('HTTPBadRequest', 'Invalid input for project_id. Reason: the project is not known.');
@@ -148,22 +168,36 @@ function startObject(deps: EngineDeps, attributes: Attributes, { caller }: Asked
       "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges",
     );
   }
-  return { ...attributes, id: deps.newId(), project_id: projectId };
+  const start = { ...attributes, project_id: projectId };
+  if (resource.key !== 'id') {
+    const id = String(attributes[resource.key] ?? deps.newId());
+    return { ...start, id, [resource.key]: id };
+  }
+  if (idempotencyKey === null) return { ...start, id: deps.newId() };
+  const id = repeatableId(caller, resource.type, idempotencyKey, place);
+  return { ...start, id, [REQUEST]: requestOf(start) };
 }
+
+/** An object to be made, and the names that its client gave. */
+type Start = { readonly object: Given<AnyObject>; readonly given: readonly string[] };
 
 /** All or none, in one transaction; many are planned in turns. */
 async function createTogether(
   deps: EngineDeps,
   resource: ResourceModel,
-  starts: readonly Given<AnyObject>[],
+  starts: readonly Start[],
   asked: Asked,
 ): Promise<readonly AnyObject[]> {
+  const objects = starts.map((one) => one.object);
   const build = async (planning: Planning): Promise<readonly AnyObject[]> => {
+    const repeated = findRepeated(planning.plan, resource, objects);
+    if (repeated !== undefined) return repeated;
     const turns = startTurns();
     const created: AnyObject[] = [];
-    for (const start of starts) {
-      checkReferences(planning, resource, start);
-      created.push(planCreate(planning, resource, start));
+    for (const { object, given } of starts) {
+      checkReferences(planning, resource, object);
+      permit(planning, resource, object.id, { verb: 'create', object, given });
+      created.push(planCreate(planning, resource, object));
       if (turns.due()) await turns.next();
     }
     return created;
@@ -171,7 +205,7 @@ async function createTogether(
   try {
     return await transact(deps, asked, build);
   } catch (cause) {
-    throw cause instanceof PlanTooLarge ? tooMany(resource, starts.length, cause) : unknownOutcome(starts, cause);
+    throw cause instanceof PlanTooLarge ? tooMany(resource, starts.length, cause) : unknownOutcome(objects, cause);
   }
 }
 
@@ -190,8 +224,8 @@ function unknownOutcome(starts: readonly Given<AnyObject>[], err: unknown): unkn
 }
 
 async function deleteParts(deps: EngineDeps, resource: ResourceModel, id: string, asked: Asked): Promise<void> {
-  for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.name)) {
-    if (onDelete === 'cascade') await deleteMany(deps, holder, deps.tables.any(holder.name).by(index, id), asked);
+  for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.type)) {
+    if (onDelete === 'cascade') await deleteMany(deps, holder, deps.tables.any(holder.type).by(index, id), asked);
   }
 }
 
@@ -205,7 +239,7 @@ async function deleteMany(
   for (let at = 0; at < rows.length; at += size) {
     await transact(deps, asked, (planning) => {
       for (const { id } of rows.slice(at, at + size)) {
-        const row = planning.plan.get(resource.name, id);
+        const row = planning.plan.get(resource.type, id);
         if (row !== undefined) planDelete(planning, resource, row);
       }
     });
@@ -218,10 +252,10 @@ function complete(
   given: Readonly<Record<string, unknown>> & { readonly id: string },
 ): AnyObject {
   const object: Record<string, unknown> = { id: given.id };
-  for (const [name, attribute] of Object.entries(resource.attributes)) {
-    if (attribute.computed || attribute.aliasOf !== undefined) continue;
+  for (const [name, attribute] of Object.entries(resource.storedAttributes)) {
     object[name] = given[name] ?? attribute.default ?? null;
   }
+  for (const name of hiddenOf(given)) object[name] = given[name];
   return object as AnyObject;
 }
 
@@ -236,7 +270,7 @@ function parentKeys(
 }
 
 function lockKeys(deps: EngineDeps, resource: ResourceModel, given: Given<AnyObject>): readonly string[] {
-  return contributionsOf(deps.modules, resource.name).flatMap((one) => one.lockKeys?.(given) ?? []);
+  return contributionsOf(deps.modules, resource.type).flatMap((one) => one.lockKeys?.(given) ?? []);
 }
 
 function checkRevision(row: AnyObject, ifRevision: number | null): void {
@@ -248,7 +282,7 @@ function checkRevision(row: AnyObject, ifRevision: number | null): void {
 }
 
 function inUse(deps: EngineDeps, resource: ResourceModel, row: AnyObject, holderType: string): CableError {
-  for (const one of contributionsOf(deps.modules, resource.name)) {
+  for (const one of contributionsOf(deps.modules, resource.type)) {
     const own = one.inUse?.(row, holderType);
     if (own !== undefined) return own;
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { KeyValue, Op, Store } from '@cable/store';
+import { type KeyValue, LANES, type Op, type Store } from '@cable/store';
 import { historyMarkKey, isLeased, MARKS, ROOT, SERVERS } from '../keys.ts';
 import { storeErrorCode } from '../store-errors.ts';
 
@@ -89,7 +89,7 @@ export async function vouchedAtStart(store: Pick<Store, 'list' | 'watch'>, newes
   return vouched;
 }
 
-/** Revisions in which leased keys were deleted and nothing else happened. */
+/** Revisions in which leased keys were deleted, or a store that was opened made its lanes, and nothing else happened. */
 async function expiriesSince(store: Pick<Store, 'watch'>, from: number, to: number): Promise<ReadonlySet<number>> {
   const expiries = new Set<number>();
   const others = new Set<number>();
@@ -98,9 +98,9 @@ async function expiriesSince(store: Pick<Store, 'watch'>, from: number, to: numb
   try {
     for await (const batch of store.watch(ROOT, { fromRevision: from, signal })) {
       for (const event of batch.events) {
-        const isExpiry = event.kind === 'delete' && isLeased(event.key);
-        if (isExpiry) expiries.add(event.modRevision);
-        else others.add(event.kind === 'put' ? event.kv.modRevision : event.modRevision);
+        const key = event.kind === 'put' ? event.kv.key : event.key;
+        const isExpiry = key.startsWith(LANES) || (event.kind === 'delete' && isLeased(key));
+        (isExpiry ? expiries : others).add(event.kind === 'put' ? event.kv.modRevision : event.modRevision);
       }
       if (batch.revision >= to) break;
     }

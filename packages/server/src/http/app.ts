@@ -1,4 +1,3 @@
-import { NATIVE_ROUTES, routesOf } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { CableError } from '@cable/model';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
@@ -7,6 +6,7 @@ import { addDiscoveryRoutes } from './discovery.ts';
 import { answerError } from './error-handler.ts';
 import { addHealthRoutes } from './metrics.ts';
 import { addResourceRoutes, type ResourceRouteOptions } from './resource-routes.ts';
+import { PARAMETER_MAX } from './route-table.ts';
 
 /** Largest request body: a bulk of ports, each with user data. */
 const BODY_LIMIT_BYTES = 4 << 20;
@@ -27,14 +27,13 @@ export function createApp(options: AppOptions): FastifyInstance {
   const { deps, log } = options;
   const app = fastify({
     bodyLimit: BODY_LIMIT_BYTES,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 512 },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_MAX },
     frameworkErrors: (err, request, reply) => answerError(err, request, reply, log),
   });
   addJsonParser(app);
   app.setErrorHandler<FastifyError>((err, request, reply) => answerError(err, request, reply, log));
-  addNotFoundHandler(app, options);
   addHealthRoutes(app, deps.tables, deps.resources, options.isReady);
-  addDiscoveryRoutes(app, deps.resources.all, options.version);
+  addDiscoveryRoutes(app, deps.resources, options.version);
   addResourceRoutes(app, options);
   app.register((scope, _options, done) => {
     scope.addHook('onRequest', async (request) => {
@@ -75,16 +74,4 @@ function parseJson(text: string): unknown {
 function isDeeper(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
-}
-
-function addNotFoundHandler(app: FastifyInstance, { deps }: AppOptions): void {
-  const paths = [...routesOf(deps.resources.all), ...NATIVE_ROUTES].map((route) => route.path);
-  const known = paths.map((path) => new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/, '[^/]+')}/?$`));
-  app.setNotFoundHandler((request) => {
-    const path = request.url.split('?', 1)[0] ?? '';
-    if (known.some((pattern) => pattern.test(path))) {
-      throw new CableError('HTTPMethodNotAllowed', `The method ${request.method} is not allowed for this resource.`);
-    }
-    throw new CableError('HTTPNotFound', 'The resource could not be found.');
-  });
 }

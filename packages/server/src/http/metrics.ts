@@ -1,14 +1,15 @@
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { ResourceIndex } from '../engine/registry.ts';
+import type { ResourceRegistry } from '../engine/registry.ts';
 import type { Tables } from '../tables.ts';
 import { addEventLoopDelay } from './event-loop.ts';
+import { routeLabel } from './resource-routes.ts';
 
 /** Adds `/metrics` (Prometheus), `/healthz` (the process lives) and `/readyz` (it can answer). */
 export function addHealthRoutes(
   app: FastifyInstance,
   tables: Tables,
-  resources: ResourceIndex,
+  resources: ResourceRegistry,
   isReady: () => boolean,
 ): void {
   const registry = new Registry();
@@ -27,7 +28,7 @@ export function addHealthRoutes(
     done();
   });
   app.addHook('onResponse', (request, reply, done) => {
-    const route = request.routeOptions.url ?? 'unknown';
+    const route = routeLabel(request);
     const labels = { method: request.method, route, status: String(reply.statusCode) };
     duration.observe(labels, reply.elapsedTime / 1000);
     done();
@@ -37,14 +38,14 @@ export function addHealthRoutes(
   app.get('/readyz', (_request, reply) => reply.code(isReady() ? 200 : 503).send({ ready: isReady() }));
 }
 
-function addObjectGauge(registry: Registry, tables: Tables, resources: ResourceIndex): void {
+function addObjectGauge(registry: Registry, tables: Tables, resources: ResourceRegistry): void {
   const gauge = new Gauge({
     name: 'cable_objects',
     help: 'Objects of each type; and the store revision that the tables hold, as type revision.',
     labelNames: ['type'],
     registers: [registry],
     collect: () => {
-      for (const { name, stored } of resources.all) if (stored) gauge.set({ type: name }, tables.any(name).size);
+      for (const { type, stored } of resources.all) if (stored) gauge.set({ type }, tables.any(type).size);
       gauge.set({ type: 'revision' }, tables.revision);
     },
   });

@@ -1,25 +1,39 @@
 /** The generic routes: parse, call the service, show. One handler an operation, whatever the resource. */
 import {
+  type Attributes,
   type Caller,
+  collectionPath,
   createShowText,
+  type Filter,
+  type ListQuery,
   pageLinks,
+  parentParameter,
   parseAction,
   parseCreate,
   parseListQuery,
   parseUpdate,
   type Route,
-  routesOf,
   showObject,
 } from '@cable/api';
 import { createTurnLine, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { authorize } from '../engine/authorize.ts';
 import type { Asked, EngineDeps } from '../engine/context.ts';
 import { contributionsOf } from '../engine/module.ts';
-import { listObjects, present, showCurrent } from '../engine/read.ts';
+import { listObjects, notFound, present, rowFor, showCurrent } from '../engine/read.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
+import { credentialsOf } from '../policy/credentials.ts';
 import type { AuthenticatedCaller, Authenticator } from './auth.ts';
 import { sendList } from './list-answer.ts';
+import { createRouteTable, type Match, type RouteTable } from './route-table.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set before the body is read; undefined: one of the server's own routes, or none. */
+    matched: Match | undefined;
+  }
+}
 
 export type ResourceRouteOptions = {
   readonly deps: EngineDeps;
@@ -29,6 +43,9 @@ export type ResourceRouteOptions = {
 /** How long all lists together may keep the event loop in one of its rounds. */
 const LIST_TURN_MS = 2;
 
+/** Where every request goes that none of the server's own routes answers. */
+const ANYTHING = '/*';
+
 /** Starts a list's work. */
 type StartTurns = () => Turns;
 
@@ -36,44 +53,109 @@ type Call = {
   readonly options: ResourceRouteOptions;
   readonly startTurns: StartTurns;
   readonly route: Route;
+  /** The model of what is in the store; the route's resource may be another form of it. */
+  readonly stored: ResourceModel;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   readonly caller: AuthenticatedCaller;
   readonly params: URLSearchParams;
+  readonly parameters: Match['parameters'];
+  /** Of a nested resource: what refers to the parent, with the parent's id. */
+  readonly place: Attributes;
   /** Empty for collections. */
   readonly id: string;
 };
 
-/** Adds every route of the declarations. Throws when a declared action has no handler. */
+/** Adds the routes of the resources that are loaded at the time of a request. Throws when a declared action has no handler. */
 export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOptions): void {
+  const { resources } = options.deps;
   const startTurns = createTurnLine(LIST_TURN_MS);
-  for (const route of routesOf(options.deps.resources.all)) {
-    const handle = handlerOf(options, route);
-    app.route<{ Params: { id?: string } }>({
-      method: route.method,
-      url: route.path.replace('{id}', ':id'),
-      handler: async (request, reply) => {
-        const caller = await options.authenticate(request.headers);
-        const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
-        const id = request.params.id ?? '';
-        const answer = await handle({ options, startTurns, route, request, reply, caller, params, id });
-        // A handler that sends its answer itself has it sent by then.
-        return answer === reply ? reply : reply.code(route.status).send(answer);
-      },
-    });
+  const table = createRouteTable(resources);
+  for (const route of resources.current.routes) handlerOf(options, route);
+  app.decorateRequest('matched', undefined);
+  app.route({
+    method: ['GET', 'POST', 'PUT', 'DELETE'],
+    url: ANYTHING,
+    // Before the body is read: what is not there is refused without it.
+    onRequest: (request, _reply, done) => {
+      request.matched = table.find(request.method === 'HEAD' ? 'GET' : request.method, request.url);
+      done(request.matched === undefined ? refusal(table, request) : undefined);
+    },
+    handler: (request, reply) => answer(options, startTurns, request, reply),
+  });
+  app.setNotFoundHandler((request) => {
+    throw refusal(table, request);
+  });
+}
+
+/** The path of the route that answers a request, for metrics: `/v2.0/ports/:id`. */
+export function routeLabel({ matched, routeOptions }: FastifyRequest): string {
+  if (matched !== undefined) return matched.label;
+  return routeOptions.url === undefined || routeOptions.url === ANYTHING ? 'unknown' : routeOptions.url;
+}
+
+function refusal(table: RouteTable, { method, url }: FastifyRequest): CableError {
+  return table.isPath(url)
+    ? new CableError('HTTPMethodNotAllowed', `The method ${method} is not allowed for this resource.`)
+    : new CableError('HTTPNotFound', 'The resource could not be found.');
+}
+
+async function answer(
+  options: ResourceRouteOptions,
+  startTurns: StartTurns,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const { matched } = request;
+  if (matched === undefined) throw new Error('a request without a route has come to its handler');
+  const { route, parameters } = matched;
+  const caller = await options.authenticate(request.headers);
+  const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
+  const id = parameters['id'] ?? '';
+  const stored = options.deps.resources.named(route.resource.type);
+  const place = placeOf(options, route, parameters, caller);
+  const call: Call = { options, startTurns, route, stored, request, reply, caller, params, parameters, place, id };
+  if (id !== '' && place !== NOWHERE) refuseElsewhere(call);
+  const answered = await handlerOf(options, route)(call);
+  // A handler that sends its answer itself has it sent by then.
+  return answered === reply ? reply : reply.code(route.status).send(answered);
+}
+
+/** What a nested resource's path says of its parent, which the caller must see. */
+function placeOf(
+  { deps }: ResourceRouteOptions,
+  { resource }: Route,
+  parameters: Match['parameters'],
+  caller: Caller,
+): Attributes {
+  const parameter = parentParameter(resource);
+  if (resource.parent === undefined || parameter === undefined) return NOWHERE;
+  const { type, attribute } = resource.parent;
+  return { [attribute]: rowFor(deps, deps.resources.named(type), parameters[parameter] ?? '', caller).id };
+}
+
+const NOWHERE: Attributes = {};
+
+/** Another parent's object is not there. */
+function refuseElsewhere({ options, stored, place, id, caller }: Call): void {
+  for (const [attribute, parent] of Object.entries(place)) {
+    if (rowFor(options.deps, stored, id, caller)[attribute] !== parent) throw notFound(stored, id);
   }
 }
 
-function handlerOf(options: ResourceRouteOptions, route: Route): (call: Call) => Promise<unknown> {
-  const { operation } = route;
+function handlerOf(options: ResourceRouteOptions, { resource, operation }: Route): (call: Call) => Promise<unknown> {
   if (operation.kind !== 'action') return HANDLERS[operation.kind];
-  const { name, body } = operation.action;
-  const handlers = contributionsOf(options.deps.modules, route.resource.name).flatMap(
-    (one) => one.actions?.[name] ?? [],
+  const { action } = operation;
+  const handlers = contributionsOf(options.deps.modules, resource.type).flatMap(
+    (one) => one.actions?.[action.name] ?? [],
   );
   const act = handlers.at(-1);
-  if (act === undefined) throw new Error(`no handler for ${route.path}`);
-  return (call) => act(options.deps, call.id, parseAction(body, call.request.body), askedOf(call));
+  if (act === undefined) throw new Error(`no handler for the action ${action.name} of ${resource.type}`);
+  return async (call) => {
+    const { attributes } = parseAction(action, call.request.body);
+    const done = await act(options.deps, call.id, attributes, askedOf(call), call.parameters);
+    return action.answerKey === undefined ? done : { [action.answerKey]: done };
+  };
 }
 
 const HANDLERS: Readonly<Record<Exclude<Route['operation']['kind'], 'action'>, (call: Call) => Promise<unknown>>> = {
@@ -85,21 +167,21 @@ const HANDLERS: Readonly<Record<Exclude<Route['operation']['kind'], 'action'>, (
 };
 
 async function handleList(call: Call): Promise<unknown> {
-  const { options, route, request, reply, caller, params } = call;
+  const { options, route, stored, request, reply, caller, params } = call;
   const { deps } = options;
   const { resource } = route;
   if (caller.projectGiven) {
-    for (const { listing } of contributionsOf(deps.modules, resource.name)) {
+    for (const { listing } of contributionsOf(deps.modules, stored.type)) {
       await listing?.(deps, caller.projectId, askedOf(call));
     }
   }
-  const query = parseListQuery(resource, params, caller);
+  const query = parseQuery(call);
   const gone = goneClient(reply);
   const turns = stoppedBy(gone, call.startTurns());
   try {
-    const { objects, computed } = await listObjects(deps, resource, query, caller, turns);
+    const { objects, computed } = await listObjects(deps, stored, query, caller, turns);
     const write = createShowText(resource, caller, query.fields);
-    const links = pageLinks(`${request.protocol}://${request.host}${route.path}`, params, query, objects);
+    const links = pageLinks(`${request.protocol}://${request.host}${collectionOf(call)}`, params, query, objects);
     const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
     const format = (object: AnyObject): string => write(object, computed(object));
     const body = { name: resource.plural, objects, format, others };
@@ -110,12 +192,28 @@ async function handleList(call: Call): Promise<unknown> {
   }
 }
 
+/** The query, with what the path asks for. */
+function parseQuery({ route, stored, params, caller, place }: Call): ListQuery {
+  const query = parseListQuery(route.resource, params);
+  authorize(stored, { verb: 'list', query }, caller);
+  const within = Object.entries(place).map(
+    ([attribute, parent]): Filter => ({ attribute, property: null, values: [String(parent)], substring: false }),
+  );
+  return within.length === 0 ? query : { ...query, filters: [...within, ...query.filters] };
+}
+
+/** Path of the collection that the request names. */
+function collectionOf({ route, place }: Call): string {
+  const [parent] = Object.values(place);
+  return collectionPath(route.resource, parent === undefined ? undefined : String(parent));
+}
+
 /** How long a request may take. */
 const DEADLINE_MS = 30_000;
 
 function askedOf({ options, reply, caller }: Call): Asked {
   const deadlineMs = options.deps.monotonicMs() + DEADLINE_MS;
-  return { caller, signal: goneClient(reply), deadlineMs, idempotencyKey: null };
+  return { caller, credentials: credentialsOf(caller), signal: goneClient(reply), deadlineMs, idempotencyKey: null };
 }
 
 /** Aborts when the client closes its connection (and, without consequence, when it has been answered). */
@@ -136,37 +234,36 @@ function stoppedBy(signal: AbortSignal, turns: Turns): Turns {
   };
 }
 
-async function handleShow({ options, route, caller, params, id }: Call): Promise<unknown> {
-  const object = await showCurrent(options.deps, route.resource, id, caller);
+async function handleShow({ options, route, stored, caller, params, id }: Call): Promise<unknown> {
+  const object = await showCurrent(options.deps, stored, id, caller);
   const fields = params.getAll('fields').filter((name) => name !== '');
   return { [route.resource.name]: showObject(route.resource, object, caller, fields) };
 }
 
 async function handleCreate(call: Call): Promise<unknown> {
-  const { options, route, request, caller } = call;
+  const { options, route, stored, request, place } = call;
   const { resource } = route;
-  const { bulk, objects } = parseCreate(resource, request.body, caller);
-  const created = await createObjects(options.deps, resource, objects, askedOf(call));
-  const shown = created.map((object) => show(options, resource, object, caller));
+  const { bulk, objects } = parseCreate(resource, request.body, place);
+  const created = await createObjects(options.deps, stored, objects, askedOf(call));
+  const shown = created.map((object) => show(call, object));
   return bulk ? { [resource.plural]: shown } : { [resource.name]: shown[0] };
 }
 
 async function handleUpdate(call: Call): Promise<unknown> {
-  const { options, route, request, caller, id } = call;
-  const { resource } = route;
-  const changes = parseUpdate(resource, request.body, caller);
-  const updated = await updateObject(options.deps, resource, id, changes, askedOf(call), ifMatch(request));
-  return { [resource.name]: show(options, resource, updated, caller) };
+  const { options, route, stored, request, id } = call;
+  const { attributes } = parseUpdate(route.resource, request.body);
+  const updated = await updateObject(options.deps, stored, id, attributes, askedOf(call), ifMatch(request));
+  return { [route.resource.name]: show(call, updated) };
 }
 
 async function handleDelete(call: Call): Promise<unknown> {
-  const { options, route, request, id } = call;
-  await deleteObject(options.deps, route.resource, id, askedOf(call), ifMatch(request));
+  const { options, stored, request, id } = call;
+  await deleteObject(options.deps, stored, id, askedOf(call), ifMatch(request));
   return undefined;
 }
 
-function show(options: ResourceRouteOptions, resource: ResourceModel, object: AnyObject, caller: Caller): unknown {
-  return showObject(resource, present(options.deps, resource, object), caller);
+function show({ options, route, stored, caller }: Call, object: AnyObject): unknown {
+  return showObject(route.resource, present(options.deps, stored, object), caller);
 }
 
 /** `If-Match: revision_number=N` (Neutron's revision-if-match). */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type AnyObject, CableError, type Host } from '@cable/model';
+import { RENAMED_FROM } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute } from '../engine/module.ts';
 import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.ts';
 import { aliveKey, vifPrefix } from '../keys.ts';
@@ -32,9 +33,6 @@ export const hostModule: Contribution<AnyObject> = contribute<Host>({
 export const agentModule: Contribution<AnyObject> = {
   rows: (tables) => [...tables.of('host').values()].map((host) => agentOf(tables, host)),
 };
-
-/** Of a host that another one is being renamed to: that one has the underlay address still. Not shown. */
-export const RENAMED_FROM = '_renamed_from';
 
 function underlayClaim(address: string): Claim {
   return {

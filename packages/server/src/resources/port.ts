@@ -1,9 +1,9 @@
 import { vifKind } from '@cable/compiler';
 import { type AnyObject, CableError, type Network, type Port, parseIp, SERVICE_MAC } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
+import { GATEWAY, PLACED } from '../engine/hidden.ts';
 import { type Broken, type Contribution, contribute, type Given, type Mark } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
-import { canWrite } from '../engine/visibility.ts';
 import type { Tables } from '../tables.ts';
 import { defaultGroup } from './default-group.ts';
 import { chooseAddresses } from './port-addresses.ts';
@@ -17,19 +17,13 @@ export const ROUTER_INTERFACE = 'network:router_interface';
 /** Ports: MAC, addresses, binding, default security group. Their status belongs to the host plane. */
 export const portModule: Contribution<AnyObject> = contribute<Port>({
   derive: (planning, given) => {
-    if (!planning.isService) {
-      refuseServiceOwner(planning, given.device_owner ?? '');
-      if (given['binding:vnic_type'] === 'baremetal') requireAdminForMachine(planning, 'create');
-      refuseOnForeignNetwork(planning, 'create', given.network_id ?? '', chosenOf(given));
-    }
+    if (!planning.isService) refuseServiceOwner(given.device_owner ?? '');
     return derivePort(planning, given);
   },
   change: (planning, before, after) => {
     if (planning.isService) return changePort(planning, before, after);
     if (before.device_owner === ROUTER_INTERFACE) refuseServiceChange(before, after);
-    else if (after.device_owner !== before.device_owner) refuseServiceOwner(planning, after.device_owner);
-    if (after['binding:vnic_type'] !== before['binding:vnic_type']) requireAdminForMachine(planning, 'update');
-    refuseOnForeignNetwork(planning, 'update', before.network_id, changedOf(before, after));
+    else if (after.device_owner !== before.device_owner) refuseServiceOwner(after.device_owner);
     return changePort(planning, before, after);
   },
   check: (_view, port, before) => {
@@ -88,6 +82,14 @@ function* brokenPort(look: Look, port: Port): Iterable<Broken> {
       detail: `${ip_address} is not of subnet ${subnet_id} (${subnet.cidr})`,
     };
   }
+  for (const { subnet_id, ip_address } of (port as AnyObject)[GATEWAY] === true ? port.fixed_ips : []) {
+    const gateway = look.get('subnet', subnet_id)?.gateway_ip;
+    if (gateway === ip_address) continue;
+    yield {
+      rule: 'a subnet’s gateway does not change under a router’s leg',
+      detail: `the leg has ${ip_address}, the gateway of subnet ${subnet_id} is ${gateway}`,
+    };
+  }
   const network = look.get('network', port.network_id);
   if (network !== undefined && isForeign(port, network) && !network.shared && !isPlaced(port)) {
     yield {
@@ -96,9 +98,6 @@ function* brokenPort(look: Look, port: Port): Iterable<Broken> {
     };
   }
 }
-
-/** Of a port that an admin has made for a project in a network that this project does not see: no breach of a rule. Not shown. */
-const PLACED = '_placed';
 
 function isPlaced(port: Port): boolean {
   return (port as AnyObject)[PLACED] === true;
@@ -190,47 +189,9 @@ function refuseMacOfBound(before: Port, after: Port): void {
 }
 
 /** A router's leg is made by `add_router_interface` alone: a tenant could otherwise reach into another's router. */
-function refuseServiceOwner({ caller }: Planning, owner: string): void {
-  if (owner.startsWith('network:router_')) {
-    throw new CableError('BadRequest', `Bad port request: device_owner ${owner} is set by add_router_interface only.`);
-  }
-  if (owner.startsWith('network:') && !caller.isAdmin) {
-    throw new CableError('PolicyNotAuthorized', 'rule:create_port:device_owner is disallowed by policy');
-  }
-}
-
-/** With `baremetal` the agent makes a device and routes in the host itself: a tenant must not do that to a hypervisor. */
-function requireAdminForMachine({ caller }: Planning, verb: 'create' | 'update'): void {
-  if (caller.isAdmin) return;
-  throw new CableError('PolicyNotAuthorized', `rule:${verb}_port:binding:vnic_type is disallowed by policy`);
-}
-
-/** What only the owner of the network, or an admin, may choose for a port: on a shared network it could harm the others. */
-const OWNERS_CHOICE = ['mac_address', 'port_security_enabled', 'allowed_address_pairs', 'fixed_ips'] as const;
-
-type OwnersChoice = (typeof OWNERS_CHOICE)[number];
-
-function chosenOf(given: Given<Port>): readonly OwnersChoice[] {
-  return OWNERS_CHOICE.filter((name) => {
-    if (name === 'fixed_ips') return (given.fixed_ips ?? []).some((one) => one.ip_address !== undefined);
-    return name === 'allowed_address_pairs' ? (given[name] ?? []).length > 0 : given[name] !== undefined;
-  });
-}
-
-function changedOf(before: Port, after: Port): readonly OwnersChoice[] {
-  return OWNERS_CHOICE.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
-}
-
-function refuseOnForeignNetwork(
-  { plan, caller }: Planning,
-  verb: string,
-  networkId: string,
-  chosen: readonly OwnersChoice[],
-): void {
-  const network = plan.get('network', networkId);
-  if (chosen.length === 0 || network === undefined || canWrite(network, caller)) return;
-  const rules = chosen.map((name) => `(rule:${verb}_port:${name})`);
-  throw new CableError('PolicyNotAuthorized', `(${rules.join(' and ')}) is disallowed by policy`);
+function refuseServiceOwner(owner: string): void {
+  if (!owner.startsWith('network:router_')) return;
+  throw new CableError('BadRequest', `Bad port request: device_owner ${owner} is set by add_router_interface only.`);
 }
 
 function refuseServiceChange(before: Port, after: Port): void {

@@ -3,12 +3,13 @@ import type { Attributes } from '@cable/api';
 import { type AnyObject, CableError, type Host } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
+import { RENAMED_FROM } from '../engine/hidden.ts';
 import type { Contribution } from '../engine/module.ts';
 import { notFound, showOne } from '../engine/read.ts';
-import { planUpdate, writableRow } from '../engine/write.ts';
+import { permittedRow, planUpdate } from '../engine/write.ts';
 import { parseHostName } from '../hosts/parse.ts';
 import { aliveKey, objectKey, vifPrefix } from '../keys.ts';
-import { isAlive, RENAMED_FROM } from './host.ts';
+import { isAlive } from './host.ts';
 
 /** Ports of one transaction. */
 const PORTS = 256;
@@ -29,7 +30,7 @@ async function renameHost(deps: EngineDeps, id: string, body: Attributes, asked:
   await deps.lock.run([objectKey('host', id), objectKey('host', name)], asked, async () => {
     const step = <T>(act: (planning: Planning, old: Host) => T): Promise<T> => {
       const build = (planning: Planning): T => {
-        writableRow(planning, resource, id, 'update');
+        permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action: 'rename' }));
         return act(planning, deadHost(planning, id));
       };
       return transact(deps, asked, build, { isService: true });

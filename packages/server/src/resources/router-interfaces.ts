@@ -12,10 +12,11 @@ import {
 } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
+import { GATEWAY } from '../engine/hidden.ts';
 import type { Contribution } from '../engine/module.ts';
-import { notFound, rowFor } from '../engine/read.ts';
-import { canWrite } from '../engine/visibility.ts';
-import { planCreate, planDelete, planUpdate, writableRow } from '../engine/write.ts';
+import { rowsOf } from '../engine/permission.ts';
+import { notFound } from '../engine/read.ts';
+import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import { ROUTER_INTERFACE } from './port.ts';
 import { interfacesOf, subnetsOf } from './router.ts';
@@ -46,7 +47,7 @@ function addRouterInterface(
 ): Promise<InterfaceAnswer> {
   const { subnetId, portId } = targetOf(body);
   if (subnetId !== undefined && portId !== undefined) throw badRouter('Cannot specify both subnet-id and port-id');
-  return onRouter(deps, routerId, asked, (planning, router) =>
+  return onRouter(deps, routerId, asked, 'add_router_interface', (planning, router) =>
     subnetId === undefined ? addPort(planning, router, String(portId)) : addSubnet(planning, router, subnetId),
   );
 }
@@ -59,7 +60,7 @@ function removeRouterInterface(
   asked: Asked,
 ): Promise<InterfaceAnswer> {
   const { subnetId, portId } = targetOf(body);
-  return onRouter(deps, routerId, asked, (planning, router) => {
+  return onRouter(deps, routerId, asked, 'remove_router_interface', (planning, router) => {
     const port = findInterface(planning, router, subnetId, portId);
     refuseRouteThrough(planning, router, port);
     planDelete(planning, deps.resources.named('port'), port);
@@ -72,11 +73,12 @@ function onRouter(
   deps: EngineDeps,
   routerId: string,
   asked: Asked,
+  action: string,
   act: (planning: Planning, router: Router) => InterfaceAnswer,
 ): Promise<InterfaceAnswer> {
   const build = (planning: Planning): InterfaceAnswer => {
     const resource = deps.resources.named('router');
-    writableRow(planning, resource, routerId, 'update');
+    permittedRow(planning, resource, routerId, (before) => ({ verb: 'action', before, action }));
     const router = planning.plan.get('router', routerId);
     if (router === undefined) throw notFound(resource, routerId);
     planning.plan.revise('router', routerId);
@@ -98,6 +100,7 @@ function addSubnet(planning: Planning, router: Router, subnetId: string): Interf
     device_owner: ROUTER_INTERFACE,
     port_security_enabled: false,
     security_groups: [],
+    [GATEWAY]: true,
   });
   return answer(router, port as unknown as Port);
 }
@@ -105,7 +108,7 @@ function addSubnet(planning: Planning, router: Router, subnetId: string): Interf
 function addPort(planning: Planning, router: Router, portId: string): InterfaceAnswer {
   const { deps, plan } = planning;
   const resource = deps.resources.named('port');
-  writableRow(planning, resource, portId, 'update');
+  permittedRow(planning, resource, portId, (before) => ({ verb: 'update', before, changes: {} }));
   const port = plan.get('port', portId);
   if (port === undefined) throw notFound(resource, portId);
   if (port.device_id !== '') {
@@ -132,11 +135,13 @@ function addPort(planning: Planning, router: Router, portId: string): InterfaceA
 
 /** The subnet, which stays as it is: its gateway is not changed beside a leg that takes it. */
 function ownSubnet(planning: Planning, id: string): Subnet {
-  const { deps, caller, plan } = planning;
-  rowFor(deps, deps.resources.named('subnet'), id, caller, plan);
+  const { deps, asked, plan } = planning;
   const subnet = plan.rely('subnet', id);
-  if (subnet === undefined) throw notFound(deps.resources.named('subnet'), id);
-  if (!canWrite(subnet, caller)) {
+  const view = deps.permission.policy.for(asked.credentials);
+  const allows = (rule: string): boolean =>
+    subnet !== undefined && view.allows(rule, { type: 'subnet', object: subnet, row: rowsOf(plan) });
+  if (subnet === undefined || !allows('get_subnet')) throw notFound(deps.resources.named('subnet'), id);
+  if (!allows('admin_or_owner')) {
     throw badRouter(`Cannot add interface to router because subnet ${id} is not owned by project making the request`);
   }
   return subnet;

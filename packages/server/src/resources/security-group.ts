@@ -25,8 +25,8 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
     return {};
   },
   created: planFirstRules,
-  remove: ({ caller }, group) => {
-    if (group.name !== DEFAULT_GROUP_NAME || caller.isAdmin) return;
+  remove: ({ asked }, group) => {
+    if (group.name !== DEFAULT_GROUP_NAME || asked.caller.isAdmin) return;
     throw new CableError(
       'SecurityGroupCannotRemoveDefault',
       'Insufficient rights for removing default security group.',

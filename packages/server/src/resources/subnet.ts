@@ -13,10 +13,8 @@ import {
   parseIp,
   type Subnet,
 } from '@cable/model';
-import type { Planning } from '../engine/context.ts';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import type { Look, View } from '../engine/view.ts';
-import { canWrite } from '../engine/visibility.ts';
 import { addressClaim } from './port-claims.ts';
 
 type Pool = Subnet['allocation_pools'][number];
@@ -24,13 +22,12 @@ type Range = { readonly start: bigint; readonly end: bigint };
 
 /** Subnets: gateway, allocation pools, no overlap within a network. */
 export const subnetModule: Contribution<AnyObject> = contribute<Subnet>({
-  derive: (planning, given) => {
+  derive: (_planning, given) => {
     const prefix = prefixOf(given.cidr ?? '');
     if (prefix.base.version !== given.ip_version) {
       throw invalid(`'cidr' '${given.cidr}' does not match the ip_version '${given.ip_version}'`);
     }
     checkPrefix(prefix);
-    refuseForeignNetwork(planning, given.network_id ?? '');
     const gateway = given.gateway_ip === undefined ? defaultGateway(prefix) : given.gateway_ip;
     return { gateway_ip: gateway, allocation_pools: given.allocation_pools ?? defaultPools(prefix, gateway) };
   },
@@ -78,13 +75,6 @@ function checkPrefix(prefix: IpPrefix): void {
   );
   if (reserved !== undefined) {
     throw invalid(`the prefix overlaps ${reserved}, which machines cannot have addresses of`);
-  }
-}
-
-function refuseForeignNetwork({ plan, caller }: Planning, networkId: string): void {
-  const network = plan.get('network', networkId);
-  if (network !== undefined && !canWrite(network, caller)) {
-    throw new CableError('PolicyNotAuthorized', 'rule:create_subnet is disallowed by policy');
   }
 }
 

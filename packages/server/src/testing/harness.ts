@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
+import { BUILT_IN_EXTENSIONS, BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
 import { openStore, type Store } from '@cable/store';
 import { checkStore } from '../engine/check.ts';
 import { noauth } from '../http/auth.ts';
@@ -49,7 +49,8 @@ export function startTestServer(
   resources: readonly ResourceModel[] = BUILT_IN_RESOURCES,
 ): Promise<CableServer> {
   const settings = { underlayMtuBytes: 1500 };
-  return startServer({ store, resources, authenticate: noauth(), settings, log: silentLogger() });
+  const registry = { models: resources, extensions: BUILT_IN_EXTENSIONS };
+  return startServer({ store, registry, authenticate: noauth(), settings, log: silentLogger() });
 }
 
 export function harnessOf(store: Store, server: CableServer): Harness {

@@ -1,33 +1,65 @@
 import { type Logger, sleep } from '@cable/kit';
-import { type Client, connectivityState } from '@grpc/grpc-js';
+import type { Client } from '@grpc/grpc-js';
+import type { CallOptions } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { callUnary, createEndpointClient, explainError, isUnavailable, type Method } from './rpc.ts';
+import { msUntil } from '../waiting.ts';
+import { startPatience } from './patience.ts';
+import {
+  callUnary,
+  createEndpointClient,
+  type Ends,
+  type EtcdMethods,
+  explainError,
+  isUnavailable,
+  type Method,
+} from './rpc.ts';
 
 export type ConnectionOptions = {
   /** `host:port` each. */
   readonly endpoints: readonly string[];
+  readonly methods: Pick<EtcdMethods, 'range'>;
   readonly log: Logger;
-  /** How long a call may take, with its retries. */
+  /** How long a call may take, with its retries, that has no deadline of its own. */
   readonly timeoutMs: number;
 };
 
-/** How long one endpoint may take to connect before the next is tried. */
-const CONNECT_MS = 2000;
+/** How often each member is asked whether it can still read what the cluster agrees on. */
+const PROBE_EVERY_MS = 1000;
+/** A member that takes longer has failed, until it answers. */
+const PROBE_MS = 700;
+/** How long after a refused probe the next is sent. */
+const PROBE_AGAIN_MS = 200;
+/** After this a probe without an answer is given up and sent anew. */
+const PROBE_LOST_MS = 5000;
 
-/** The members of one etcd cluster: calls go to one of them, and to the next when that one fails. */
+/** Linearizable: a member that is cut off from the others cannot answer it. The key is never there. */
+const PROBE = { key: Buffer.from('/cable') };
+
+/** One member of the cluster, as whoever calls it sees it. */
+export type Member = {
+  readonly endpoint: string;
+  readonly client: Client;
+  /** The calls that are under way at it: ended when it has failed and another is there to go on with, or the connection is closed. */
+  readonly ends: Ends;
+};
+
+/** The members of one etcd cluster: calls go to one of them, and to another when that one fails. Each is probed over a connection of its own. */
 export class EtcdConnection {
   readonly timeoutMs: number;
-  readonly #endpoints: readonly string[];
+  readonly #methods: Pick<EtcdMethods, 'range'>;
   readonly #log: Logger;
-  readonly #clients: readonly Client[];
+  readonly #members: readonly KnownMember[];
   readonly #closing = new AbortController();
-  #current = 0;
+  readonly #waiting = new Set<() => void>();
+  #current: KnownMember | undefined;
+  #answeredAtMs: number = performance.now();
 
   constructor(options: ConnectionOptions) {
     this.timeoutMs = options.timeoutMs;
-    this.#endpoints = options.endpoints;
+    this.#methods = options.methods;
     this.#log = options.log;
-    this.#clients = options.endpoints.map(createEndpointClient);
+    this.#members = options.endpoints.map((endpoint) => new KnownMember(endpoint));
+    for (const member of this.#members) void this.#watchOver(member);
   }
 
   /** Aborts when the connection is closed. */
@@ -35,57 +67,74 @@ export class EtcdConnection {
     return this.#closing.signal;
   }
 
-  /**
-   * Calls a method. With `repeat` (for calls that may be done twice) it goes on to other members until the time is over;
-   * without, it is sent once, to a member that is connected. Throws `StoreError`.
-   */
+  /** How long ago a member last answered anything, or the connection was made. */
+  get answeredAgoMs(): number {
+    return performance.now() - this.#answeredAtMs;
+  }
+
+  /** Calls a method that may be done twice, at one member after the other until one answers or the time is over. Throws `StoreError`. */
   async call<Request, Response>(
     method: Method<Request, Response>,
     request: Request,
-    how: 'repeat' | 'once',
+    options: CallOptions = {},
   ): Promise<Response> {
-    const deadlineMs = Date.now() + this.timeoutMs;
+    const limits = { ...options, deadlineMs: options.deadlineMs ?? performance.now() + this.timeoutMs };
     for (;;) {
-      const client = await this.client(deadlineMs);
+      const member = await this.member(limits);
       try {
-        return await callUnary(client, method, request, deadlineMs);
+        return await this.send(member, method, request, limits);
       } catch (err) {
         this.throwIfClosed();
-        if (!isUnavailable(err)) throw explainError(err, method.path);
-        this.fail(client, err);
-        if (how === 'once' || Date.now() >= deadlineMs) throw explainError(err, method.path);
+        if (!isUnavailable(err) || isOver(limits)) throw explainError(err, method.path);
+        this.fail(member, err);
         await sleep(50, this.closed);
       }
     }
   }
 
-  /** A client that is connected. Throws `unavailable` when there is none by then, and `closed`. */
-  async client(deadlineMs: number): Promise<Client> {
+  /** Calls a method at one member, once. Throws grpc's `ServiceError`; the call may have been done then. */
+  async send<Request, Response>(
+    member: Member,
+    method: Method<Request, Response>,
+    request: Request,
+    { signal, deadlineMs = Number.POSITIVE_INFINITY }: CallOptions,
+  ): Promise<Response> {
+    const { client, ends } = member;
+    const answer = await callUnary(client, method, request, { deadlineMs, ends, ...(signal && { signal }) });
+    this.heard();
+    return answer;
+  }
+
+  /** Tells that a member has answered. */
+  heard(): void {
+    this.#answeredAtMs = performance.now();
+  }
+
+  /** A member that answers, or undefined when there is none now. `but`: another than this one, if there is another. */
+  healthy(but?: Member): Member | undefined {
+    if (this.#current?.isHealthy && this.#current !== but) return this.#current;
+    const other = this.#members.find((member) => member.isHealthy && member !== but);
+    return other ?? this.#members.find((member) => member.isHealthy);
+  }
+
+  /** The same, waiting for one. Throws `unavailable` when there is none by the deadline (default: none), and `closed`. */
+  async member(limits: CallOptions = {}, but?: Member): Promise<Member> {
     for (;;) {
-      for (const _endpoint of this.#endpoints) {
-        this.throwIfClosed();
-        const client = this.#clients[this.#current];
-        if (client === undefined) throw new Error('no such endpoint');
-        if (await isConnected(client, Math.min(deadlineMs, Date.now() + CONNECT_MS))) return client;
-        this.#current = (this.#current + 1) % this.#clients.length;
-      }
       this.throwIfClosed();
-      if (Date.now() >= deadlineMs) {
-        throw new StoreError(
-          'unavailable',
-          `no etcd answers at ${this.#endpoints.join(', ')}: start it, or correct --store`,
-        );
+      const member = this.healthy(but);
+      if (member !== undefined) return member;
+      if (isOver(limits)) {
+        const endpoints = this.#members.map(({ endpoint }) => endpoint).join(', ');
+        throw new StoreError('unavailable', `no etcd answers at ${endpoints}: start it, or correct --store`);
       }
-      await sleep(50, this.closed);
+      await this.#change(limits);
     }
   }
 
-  /** Tells that a member failed: the next call goes to another. */
-  fail(client: Client, err: unknown): void {
-    if (this.#clients[this.#current] !== client) return;
-    const endpoint = this.#endpoints[this.#current];
-    this.#current = (this.#current + 1) % this.#clients.length;
-    this.#log.warn({ endpoint, err: explainError(err, 'call') }, 'etcd member failed');
+  /** Tells that a member failed: calls go to another until a probe of it is answered. */
+  fail(member: Member, err: unknown): void {
+    const known = this.#members.find((one) => one === member);
+    if (known !== undefined && !this.closed.aborted) this.#fail(known, err);
   }
 
   throwIfClosed(): void {
@@ -94,20 +143,118 @@ export class EtcdConnection {
 
   close(): void {
     this.#closing.abort();
-    for (const client of this.#clients) client.close();
+    for (const member of this.#members) member.close();
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  async #watchOver(member: KnownMember): Promise<void> {
+    while (!this.closed.aborted) {
+      const err = await this.#probe(member);
+      if (this.closed.aborted) return;
+      if (err === undefined) this.#recover(member);
+      else this.#fail(member, err);
+      await member.pause(err === undefined ? PROBE_EVERY_MS : PROBE_AGAIN_MS);
+    }
+  }
+
+  /** Undefined: it answers, also where calls go if those had failed. It counts as failed before it is given up, and recovers when it answers after that. */
+  async #probe(member: KnownMember): Promise<unknown> {
+    const late = new StoreError('unavailable', `no answer within ${PROBE_MS} ms`);
+    const stop = startPatience(PROBE_MS, () => this.#fail(member, late));
+    const how = { deadlineMs: performance.now() + PROBE_LOST_MS, ends: member.probes };
+    try {
+      await callUnary(member.probe, this.#methods.range, PROBE, how);
+      this.heard();
+      if (!member.isHealthy) await callUnary(member.client, this.#methods.range, PROBE, how);
+      return undefined;
+    } catch (err) {
+      return err;
+    } finally {
+      stop();
+    }
+  }
+
+  #fail(member: KnownMember, err: unknown): void {
+    if (member.state === 'failed') return;
+    const isNews = member.isHealthy || this.#current !== undefined;
+    member.state = 'failed';
+    member.hurry();
+    if (isNews) this.#log.warn({ endpoint: member.endpoint, err: explainError(err, 'call') }, 'etcd member failed');
+    this.#leaveFailed();
+  }
+
+  #recover(member: KnownMember): void {
+    if (member.isHealthy) return;
+    const isNews = member.state === 'failed';
+    member.state = 'healthy';
+    if (isNews) this.#log.info({ endpoint: member.endpoint }, 'etcd member answers');
+    this.#leaveFailed();
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  /** Whoever is at a failed member goes on at another, if there is one that answers. */
+  #leaveFailed(): void {
+    const healthy = this.#members.find((member) => member.isHealthy);
+    if (healthy === undefined) return;
+    if (!this.#current?.isHealthy) this.#current = healthy;
+    for (const member of this.#members) if (!member.isHealthy) member.leave();
+  }
+
+  /** Resolves when a member has recovered, or the time is over, or the connection is closed. */
+  async #change(limits: CallOptions): Promise<void> {
+    const over = new AbortController();
+    const end = (): void => over.abort();
+    this.#waiting.add(end);
+    limits.signal?.addEventListener('abort', end, { once: true });
+    await sleep(msUntil(limits.deadlineMs ?? Number.POSITIVE_INFINITY), over.signal);
+    limits.signal?.removeEventListener('abort', end);
+    this.#waiting.delete(end);
   }
 }
 
-/** Waits until the client is connected (true), or cannot connect or takes too long (false). */
-async function isConnected(client: Client, deadlineMs: number): Promise<boolean> {
-  const channel = client.getChannel();
-  for (;;) {
-    const state = channel.getConnectivityState(true);
-    if (state === connectivityState.READY) return true;
-    if (state === connectivityState.SHUTDOWN || state === connectivityState.TRANSIENT_FAILURE) return false;
-    const changed = await new Promise<boolean>((resolve) => {
-      channel.watchConnectivityState(state, deadlineMs, (err) => resolve(err === undefined));
-    });
-    if (!changed) return false;
+function isOver({ signal, deadlineMs = Number.POSITIVE_INFINITY }: CallOptions): boolean {
+  return signal?.aborted === true || performance.now() >= deadlineMs;
+}
+
+class KnownMember implements Member {
+  readonly endpoint: string;
+  readonly client: Client;
+  readonly probe: Client;
+  /** `unknown`: never asked. */
+  state: 'unknown' | 'healthy' | 'failed' = 'unknown';
+  readonly ends: Ends = new Set();
+  readonly probes: Ends = new Set();
+  #pausing = new AbortController();
+
+  constructor(endpoint: string) {
+    this.endpoint = endpoint;
+    this.client = createEndpointClient(endpoint);
+    this.probe = createEndpointClient(endpoint);
+  }
+
+  get isHealthy(): boolean {
+    return this.state === 'healthy';
+  }
+
+  leave(): void {
+    for (const end of [...this.ends]) end();
+  }
+
+  /** Waits until the next probe is due: earlier if in a hurry. */
+  async pause(ms: number): Promise<void> {
+    this.#pausing = new AbortController();
+    await sleep(ms, this.#pausing.signal);
+  }
+
+  hurry(): void {
+    this.#pausing.abort();
+  }
+
+  close(): void {
+    this.hurry();
+    this.leave();
+    for (const end of [...this.probes]) end();
+    this.client.close();
+    this.probe.close();
   }
 }

@@ -14,6 +14,7 @@ import { StoreError } from '../errors.ts';
 import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS } from '../limits.ts';
 import { EtcdConnection } from './connection.ts';
 import { KeepAliveStream } from './keep-alive.ts';
+import { LANES, Lanes } from './lanes.ts';
 import { createMethods, type EtcdMethods } from './rpc.ts';
 import { TxnGroups } from './txn-groups.ts';
 import { watchPrefix } from './watch.ts';
@@ -27,6 +28,8 @@ export type EtcdOptions = {
   readonly timeoutMs?: number;
   /** How many revisions watches may lag behind before they get `compacted`. Default 100,000. */
   readonly historyRevisions?: number;
+  /** Keys that begin with it are the store's own (`lanes.ts`). Default `/cable/meta/lane/`. */
+  readonly lanes?: string;
 };
 
 /** Keys in one answer of a list: etcd counts all that remain for each, which in a store of 250,000 takes some 100 ms. */
@@ -52,32 +55,37 @@ class EtcdStore implements Store {
   readonly #methods: EtcdMethods;
   readonly #log: Logger;
   readonly #keepAlives: KeepAliveStream;
+  readonly #lanes: Lanes;
   readonly #groups: TxnGroups;
   readonly #compaction: NodeJS.Timeout;
+  #closing: Promise<void> | undefined;
 
   constructor(options: EtcdOptions) {
-    const { endpoints, log, timeoutMs = 5000, historyRevisions = 100_000 } = options;
-    this.#connection = new EtcdConnection({ endpoints, log, timeoutMs });
+    const { endpoints, log, timeoutMs = 5000, historyRevisions = 100_000, lanes = LANES } = options;
     this.#methods = createMethods();
+    this.#connection = new EtcdConnection({ endpoints, methods: this.#methods, log, timeoutMs });
     this.#log = log;
     this.#keepAlives = new KeepAliveStream(this.#connection, this.#methods);
-    this.#groups = new TxnGroups((request) => this.#connection.call(this.#methods.txn, request, 'once'), timeoutMs);
+    const deps = { connection: this.#connection, methods: this.#methods, log };
+    const keepAlive = (lease: string): Promise<boolean> => this.#keepAlives.keepAlive(lease);
+    this.#lanes = new Lanes({ ...deps, keepAlive, prefix: lanes });
+    this.#groups = new TxnGroups({ ...deps, lanes: this.#lanes, lanePrefix: lanes });
     this.#compaction = setInterval(() => void this.#compactOld(historyRevisions), COMPACT_EVERY_MS);
     this.#compaction.unref();
   }
 
-  async get(key: string): Promise<KeyValue | undefined> {
+  async get(key: string, options: CallOptions = {}): Promise<KeyValue | undefined> {
     checkKey(key);
-    const answer = await this.#connection.call(this.#methods.range, { key: Buffer.from(key) }, 'repeat');
+    const answer = await this.#connection.call(this.#methods.range, { key: Buffer.from(key) }, options);
     const kv = answer.kvs[0];
     return kv === undefined ? undefined : decodeKeyValue(kv);
   }
 
-  async list(prefix: string): Promise<ListPage> {
+  async list(prefix: string, options: CallOptions = {}): Promise<ListPage> {
     checkKey(prefix, 'prefix');
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#listOnce(prefix);
+        return await this.#listOnce(prefix, options);
       } catch (err) {
         // The revision of the first page was compacted before the last one was read.
         if (!(err instanceof StoreError && err.code === 'compacted') || attempt === 5) throw err;
@@ -85,12 +93,68 @@ class EtcdStore implements Store {
     }
   }
 
-  async *listPages(prefix: string): AsyncGenerator<ListPage> {
+  listPages(prefix: string): AsyncIterable<ListPage> {
     checkKey(prefix, 'prefix');
+    return this.#portions(prefix, {});
+  }
+
+  async txn(compares: readonly Compare[], ops: readonly Op[], options: CallOptions = {}): Promise<TxnResult> {
+    checkTxn(compares, ops);
+    const { ok, revision } = await this.#groups.txn(compares, ops, options);
+    return { ok, revision: revision ?? (await this.#newestRevision()) };
+  }
+
+  watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch> {
+    checkWatch(prefix, options.below);
+    return watchPrefix({ connection: this.#connection, methods: this.#methods, log: this.#log }, prefix, options);
+  }
+
+  async grantLease(ttlSeconds: number): Promise<string> {
+    checkTtl(ttlSeconds);
+    return (await this.#connection.call(this.#methods.leaseGrant, { TTL: ttlSeconds })).ID;
+  }
+
+  async keepAlive(lease: string): Promise<boolean> {
+    return await this.#keepAlives.keepAlive(lease);
+  }
+
+  async revokeLease(lease: string): Promise<void> {
+    try {
+      await this.#connection.call(this.#methods.leaseRevoke, { ID: lease });
+    } catch (err) {
+      if (!(err instanceof StoreError && err.code === 'lease-gone')) throw err;
+    }
+  }
+
+  async compact(revision: number): Promise<void> {
+    if (!Number.isSafeInteger(revision)) throw new StoreError('invalid', `revision ${revision} cannot be compacted`);
+    // etcd's compaction at n keeps the state at n: to keep all events of `revision`, it is made one before.
+    if (revision < 2) return;
+    try {
+      await this.#connection.call(this.#methods.compact, { revision: revision - 1 });
+    } catch (err) {
+      if (!(err instanceof StoreError && err.code === 'compacted')) throw err;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#compaction);
+    await this.#lanes.close();
+    this.#keepAlives.close();
+    this.#connection.close();
+  }
+
+  /** The options bound each answer of etcd's, and with it the time that passes without one. */
+  async *#portions(prefix: string, options: CallOptions): AsyncGenerator<ListPage> {
     const range_end = prefixEnd(prefix);
     const ask = (key: Buffer, revision: number) => {
       const request = { key, range_end, limit: RANGE_KEYS, revision };
-      const asked = this.#connection.call(this.#methods.range, request, 'repeat');
+      const asked = this.#connection.call(this.#methods.range, request, options);
       // Whoever takes the portions may leave before this one: then nobody hears that it failed.
       asked.catch(() => {});
       return asked;
@@ -110,65 +174,10 @@ class EtcdStore implements Store {
     }
   }
 
-  async txn(compares: readonly Compare[], ops: readonly Op[], options: CallOptions = {}): Promise<TxnResult> {
-    checkTxn(compares, ops);
-    const { ok, revision } = await this.#groups.txn(compares, ops, options).catch(async (err: unknown) => {
-      throw await this.#refusalOf(err, ops);
-    });
-    return { ok, revision: revision ?? (await this.#newestRevision()) };
-  }
-
-  watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch> {
-    checkWatch(prefix, options.below);
-    return watchPrefix({ connection: this.#connection, methods: this.#methods, log: this.#log }, prefix, options);
-  }
-
-  async grantLease(ttlSeconds: number): Promise<string> {
-    checkTtl(ttlSeconds);
-    return (await this.#connection.call(this.#methods.leaseGrant, { TTL: ttlSeconds }, 'repeat')).ID;
-  }
-
-  async keepAlive(lease: string): Promise<boolean> {
-    return await this.#keepAlives.keepAlive(lease);
-  }
-
-  async revokeLease(lease: string): Promise<void> {
-    try {
-      await this.#connection.call(this.#methods.leaseRevoke, { ID: lease }, 'repeat');
-    } catch (err) {
-      if (!(err instanceof StoreError && err.code === 'lease-gone')) throw err;
-    }
-  }
-
-  async compact(revision: number): Promise<void> {
-    if (!Number.isSafeInteger(revision)) throw new StoreError('invalid', `revision ${revision} cannot be compacted`);
-    // etcd's compaction at n keeps the state at n: to keep all events of `revision`, it is made one before.
-    if (revision < 2) return;
-    try {
-      await this.#connection.call(this.#methods.compact, { revision: revision - 1 }, 'repeat');
-    } catch (err) {
-      if (!(err instanceof StoreError && err.code === 'compacted')) throw err;
-    }
-  }
-
-  async close(): Promise<void> {
-    clearInterval(this.#compaction);
-    this.#keepAlives.close();
-    this.#connection.close();
-  }
-
-  /** The transaction that is the first to pass etcd's quota when others are on their way too may be done and be refused all the same. */
-  async #refusalOf(err: unknown, ops: readonly Op[]): Promise<unknown> {
-    if (!(err instanceof StoreError && err.code === 'full')) return err;
-    const put = ops.find((op) => op.kind === 'put');
-    const isDone = put !== undefined && (await this.get(put.key))?.value === put.value;
-    return isDone ? new StoreError('unavailable', err.message, err) : err;
-  }
-
-  async #listOnce(prefix: string): Promise<ListPage> {
+  async #listOnce(prefix: string, options: CallOptions): Promise<ListPage> {
     const kvs: KeyValue[] = [];
     let revision = 0;
-    for await (const page of this.listPages(prefix)) {
+    for await (const page of this.#portions(prefix, options)) {
       kvs.push(...page.kvs);
       revision = page.revision;
     }
@@ -176,7 +185,7 @@ class EtcdStore implements Store {
   }
 
   async #newestRevision(): Promise<number> {
-    const answer = await this.#connection.call(this.#methods.range, { key: Buffer.from('/cable') }, 'repeat');
+    const answer = await this.#connection.call(this.#methods.range, { key: Buffer.from('/cable') });
     return revisionOf(answer);
   }
 

@@ -1,6 +1,7 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { StoreError } from '../errors.ts';
-import type { EtcdConnection } from './connection.ts';
+import { msUntil } from '../waiting.ts';
+import type { EtcdConnection, Member } from './connection.ts';
 import { type EtcdMethods, explainError, openBidi } from './rpc.ts';
 
 type Request = { readonly ID: string };
@@ -21,16 +22,15 @@ export class KeepAliveStream {
 
   /** False: the lease is gone. Throws `unavailable` when no member answered in time. */
   async keepAlive(lease: string): Promise<boolean> {
-    const deadlineMs = Date.now() + this.#connection.timeoutMs;
+    const deadlineMs = performance.now() + this.#connection.timeoutMs;
     for (;;) {
-      const client = await this.#connection.client(deadlineMs);
-      this.#call ??= this.#open(openBidi(client, this.#methods.leaseKeepAlive));
+      const member = await this.#connection.member({ deadlineMs });
+      this.#call ??= this.#open(member);
       try {
         return await this.#send(this.#call, lease, deadlineMs);
       } catch (err) {
         this.#connection.throwIfClosed();
-        if (Date.now() >= deadlineMs) throw explainError(err, 'keep-alive of a lease');
-        this.#connection.fail(client, err);
+        if (performance.now() >= deadlineMs) throw explainError(err, 'keep-alive of a lease');
       }
     }
   }
@@ -39,14 +39,20 @@ export class KeepAliveStream {
     this.#call?.cancel();
   }
 
-  #open(call: ClientDuplexStream<Request, Response>): ClientDuplexStream<Request, Response> {
+  #open(member: Member): ClientDuplexStream<Request, Response> {
+    const call = openBidi(member.client, this.#methods.leaseKeepAlive);
+    const cancel = (): void => call.cancel();
+    member.ends.add(cancel);
     call.on('data', (response: Response) => {
+      this.#connection.heard();
       const waiters = this.#waiters.get(response.ID);
       waiters?.shift()?.resolve(response.TTL !== '0');
       if (waiters?.length === 0) this.#waiters.delete(response.ID);
     });
     const broke = (err: unknown): void => {
+      member.ends.delete(cancel);
       if (this.#call !== call) return;
+      this.#connection.fail(member, err);
       this.#call = undefined;
       const all = [...this.#waiters.values()].flat();
       this.#waiters.clear();
@@ -58,7 +64,7 @@ export class KeepAliveStream {
   }
 
   async #send(call: ClientDuplexStream<Request, Response>, lease: string, deadlineMs: number): Promise<boolean> {
-    const timer = setTimeout(() => call.cancel(), Math.max(0, deadlineMs - Date.now()));
+    const timer = setTimeout(() => call.cancel(), msUntil(deadlineMs));
     try {
       return await new Promise<boolean>((resolve, reject) => {
         this.#waiters.set(lease, [...(this.#waiters.get(lease) ?? []), { resolve, reject }]);

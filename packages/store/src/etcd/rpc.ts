@@ -76,27 +76,39 @@ export function createEndpointClient(endpoint: string): Client {
   return new Client(endpoint, credentials.createInsecure(), CHANNEL);
 }
 
-/** Calls a method and waits for the answer until `deadlineMs` (Date.now() time). Throws grpc's `ServiceError`. */
+/** What ends the calls of a set, each: a call is in it while it is under way. */
+export type Ends = Set<() => void>;
+
+/** `deadlineMs`: time of `performance.now()`. `signal` ends the call, and so does the function that is in `ends` meanwhile. */
+export type UnaryOptions = { readonly deadlineMs: number; readonly signal?: AbortSignal; readonly ends: Ends };
+
+/** Calls a method and waits for the answer. Throws grpc's `ServiceError`, also when the deadline or something else ends it. */
 export function callUnary<Request, Response>(
   client: Client,
   method: Method<Request, Response>,
   request: Request,
-  deadlineMs: number,
+  { deadlineMs, signal, ends }: UnaryOptions,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
+    const end = (): void => call.cancel();
+    const call = client.makeUnaryRequest(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
       request,
       new Metadata(),
-      { deadline: deadlineMs },
+      deadlineMs === Number.POSITIVE_INFINITY ? {} : { deadline: Date.now() + deadlineMs - performance.now() },
       (err, response) => {
+        ends.delete(end);
+        signal?.removeEventListener('abort', end);
         if (err !== null) reject(err);
         else if (response === undefined) reject(new Error(`${method.path}: empty answer`));
         else resolve(response);
       },
     );
+    ends.add(end);
+    signal?.addEventListener('abort', end, { once: true });
+    if (signal?.aborted) end();
   });
 }
 
@@ -134,6 +146,13 @@ const UNAVAILABLE: ReadonlySet<status> = new Set([
   status.INTERNAL,
   status.ABORTED,
 ]);
+
+/** True when etcd says with it that it does nothing (a request that passes its quota excepted: `full`). */
+export function isRefusal(error: StoreError): boolean {
+  return REFUSALS.has(error.code);
+}
+
+const REFUSALS: ReadonlySet<string> = new Set(['invalid', 'too-large', 'lease-gone', 'full']);
 
 /** True when the request was refused because a part of it was (`encodeTxn`). */
 export function isRefusedPart(err: unknown): boolean {

@@ -25,7 +25,13 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
     keys_only: ['bool', 8],
   },
   RangeResponse: { header: ['ResponseHeader', 1], kvs: ['KeyValue', 2, 'repeated'], more: ['bool', 3] },
-  PutRequest: { key: ['bytes', 1], value: ['bytes', 2], lease: ['int64', 3], ignore_value: ['bool', 5] },
+  PutRequest: {
+    key: ['bytes', 1],
+    value: ['bytes', 2],
+    lease: ['int64', 3],
+    ignore_value: ['bool', 5],
+    ignore_lease: ['bool', 6],
+  },
   DeleteRangeRequest: { key: ['bytes', 1], range_end: ['bytes', 2] },
   RequestOp: {
     request_range: ['RangeRequest', 1],
@@ -155,13 +161,14 @@ export type WireCompare = {
 
 export type WireOp =
   | { readonly request_range: RangeRequest }
-  /** `ignore_value`: keeps the value of the key, and refuses the request when there is no such key. */
+  /** `ignore_value`, `ignore_lease`: keeps the value, or lease, of the key, and refuses the request when there is no such key. */
   | {
       readonly request_put: {
         readonly key: Buffer;
         readonly value: Buffer;
         readonly lease: string;
         readonly ignore_value?: true;
+        readonly ignore_lease?: true;
       };
     }
   | { readonly request_delete_range: { readonly key: Buffer; readonly range_end?: Buffer } }

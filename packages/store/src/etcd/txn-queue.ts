@@ -1,62 +1,82 @@
 import type { CallOptions, Compare, Op } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { countCompares, MAX_TXN_BYTES, txnBytes } from '../limits.ts';
+import { MAX_TXN_BYTES, txnBytes } from '../limits.ts';
 import { notSent, type Over, whenOver } from '../waiting.ts';
-import { ETCD_MAX_OPS } from './wire.ts';
-
-/** Most transactions of one request. */
-const MOST_TOGETHER = 40;
+import { MOST_TOGETHER, MOST_WIDTH, type Txn, widthOf } from './wire.ts';
 
 /** Most that are looked at for one request, so that it costs the same however many wait. */
 const MOST_LOOKED_AT: number = 4 * MOST_TOGETHER;
 
-/** etcd counts a nested transaction's compares, or ops, and its group's ops together against one limit. */
-const MOST_WIDTH: number = ETCD_MAX_OPS - MOST_TOGETHER;
-
 /** `ok` false: some compare did not hold. `revision` null: etcd does not say it of a wide one. */
 export type TxnOutcome = { readonly ok: boolean; readonly revision: number | null };
 
-/** A transaction that is waited for. What comes after it was settled is ignored. */
-export type TxnJob = {
+/** A transaction that is waited for. */
+export class TxnJob {
   readonly compares: readonly Compare[];
   readonly ops: readonly Op[];
   readonly bytes: number;
-  /** True when it may go with others. */
-  readonly isNarrow: boolean;
-  resolve(outcome: TxnOutcome): void;
-  reject(err: unknown): void;
-};
+  /** It may not go with others. */
+  isAlone: boolean;
+  /** `given-up`: its caller wants it no more, but it is on its way. */
+  state: 'waiting' | 'taken' | 'given-up' | 'settled' = 'waiting';
+  /** Ends the watch over its deadline and signal. */
+  release: () => void = NOTHING;
+  readonly #resolve: (outcome: TxnOutcome) => void;
+  readonly #reject: (err: unknown) => void;
+
+  constructor(txn: Txn, resolve: (outcome: TxnOutcome) => void, reject: (err: unknown) => void) {
+    this.compares = txn.compares;
+    this.ops = txn.ops;
+    this.bytes = txnBytes(txn.compares, txn.ops);
+    this.isAlone = widthOf(txn) > MOST_WIDTH;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  resolve(outcome: TxnOutcome): void {
+    this.state = 'settled';
+    this.release();
+    this.#resolve(outcome);
+  }
+
+  reject(err: unknown): void {
+    this.state = 'settled';
+    this.release();
+    this.#reject(err);
+  }
+}
+
+const NOTHING = (): void => undefined;
 
 /** Transactions that wait to be sent, in the order in which they were asked for. */
 export class TxnQueue {
   readonly #timeoutMs: number;
-  readonly #jobs = new Set<TxnJob>();
+  #jobs = new Set<TxnJob>();
 
   /** `timeoutMs`: how long one may take that has no deadline of its own. */
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Adds one. Rejects with `not-sent` or `unavailable` when it waits for too long, and with `pending` when it was taken by then. */
-  add(compares: readonly Compare[], ops: readonly Op[], options: CallOptions): Promise<TxnOutcome> {
+  /**
+   * Adds one. Rejects when its time is over: with `not-sent` or `unavailable` while it waits, with `pending` when it is on its way by then.
+   */
+  add(txn: Txn, options: CallOptions): Promise<TxnOutcome> {
     return new Promise((resolve, reject) => {
-      let stop = (): void => undefined;
-      const [bytes, width] = [txnBytes(compares, ops), Math.max(countCompares(compares), ops.length)];
-      const job: TxnJob = {
-        ...{ compares, ops, bytes, isNarrow: width <= MOST_WIDTH },
-        resolve: (outcome) => {
-          stop();
-          resolve(outcome);
-        },
-        reject: (err) => {
-          stop();
-          reject(err);
-        },
-      };
+      const job = new TxnJob(txn, resolve, reject);
       this.#jobs.add(job);
+      const isOurDeadline = options.deadlineMs === undefined;
       const deadlineMs = options.deadlineMs ?? performance.now() + this.#timeoutMs;
-      stop = whenOver({ ...options, deadlineMs }, (why) => this.#end(job, why, options.deadlineMs !== undefined));
+      job.release = whenOver(options.signal, deadlineMs, (why) => this.#end(job, why, isOurDeadline));
     });
+  }
+
+  /** Takes back what was taken and has not been done: it is the first again. */
+  again(jobs: readonly TxnJob[]): void {
+    for (const job of jobs) if (job.state === 'given-up') job.reject(notSent('aborted'));
+    const waiting = jobs.filter(({ state }) => state === 'taken');
+    for (const job of waiting) job.state = 'waiting';
+    this.#jobs = new Set([...waiting, ...this.#jobs]);
   }
 
   /** The one that has waited longest. */
@@ -76,26 +96,32 @@ export class TxnQueue {
     for (const job of this.#jobs) {
       if (group.length === MOST_TOGETHER || lookedAt === MOST_LOOKED_AT) break;
       lookedAt += 1;
-      const fits = job.isNarrow && bytes + job.bytes <= MAX_TXN_BYTES && isFree(job, written);
+      const fits = !job.isAlone && bytes + job.bytes <= MAX_TXN_BYTES && isFree(job, written);
       if (group.length > 0 && !fits) continue;
       this.#jobs.delete(job);
+      job.state = 'taken';
       group.push(job);
-      if (!job.isNarrow) break;
+      if (job.isAlone) break;
       bytes += job.bytes;
       for (const op of job.ops) written.add(op);
     }
     return group;
   }
 
-  #end(job: TxnJob, why: Over, isCallersDeadline: boolean): void {
-    if (this.#jobs.delete(job)) {
-      job.reject(why === 'aborted' || isCallersDeadline ? notSent(why) : unreachable());
-    }
+  #end(job: TxnJob, why: Over, isOurDeadline: boolean): void {
+    if (this.#jobs.delete(job)) job.reject(why === 'late' && isOurDeadline ? unreached() : notSent(why));
+    else if (why === 'late') job.reject(pendingError());
+    else if (job.state === 'taken') job.state = 'given-up';
   }
 }
 
-function unreachable(): StoreError {
+function unreached(): StoreError {
   return new StoreError('unavailable', 'etcd did not answer in time: the transaction was not sent, nothing was done');
+}
+
+/** What a transaction is told of which nobody knows. */
+export function pendingError(cause?: unknown): StoreError {
+  return new StoreError('pending', 'etcd did not say in time what became of a transaction: it may be done', cause);
 }
 
 function isFree({ compares, ops }: TxnJob, written: KeySet): boolean {

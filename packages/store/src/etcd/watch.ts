@@ -48,23 +48,23 @@ export async function* watchPrefix(deps: WatchDeps, prefix: string, options: Wat
 /** One stream. Ends when the stream or the signal does. */
 async function* watchOnce(deps: WatchDeps, wanted: Wanted, signal: AbortSignal): AsyncGenerator<WatchBatch> {
   const { connection, methods } = deps;
-  const client = await connection.client(Date.now() + connection.timeoutMs);
-  const call = openBidi(client, methods.watch);
+  const member = await connection.member({ signal, deadlineMs: performance.now() + connection.timeoutMs });
+  const call = openBidi(member.client, methods.watch);
   const cancel = (): void => call.cancel();
   const creation = setTimeout(cancel, connection.timeoutMs);
   signal.addEventListener('abort', cancel, { once: true });
-  connection.closed.addEventListener('abort', cancel, { once: true });
+  member.ends.add(cancel);
   try {
     if (signal.aborted) return;
     call.write(createRequest(wanted));
     yield* readBatches(call, wanted.next, () => clearTimeout(creation));
   } catch (err) {
-    if (!signal.aborted) connection.fail(client, err);
+    if (!signal.aborted && !(err instanceof StoreError)) connection.fail(member, err);
     throw err;
   } finally {
     clearTimeout(creation);
     signal.removeEventListener('abort', cancel);
-    connection.closed.removeEventListener('abort', cancel);
+    member.ends.delete(cancel);
     call.cancel();
   }
 }

@@ -211,7 +211,7 @@ class LmdbStore implements Store {
       };
       const job: Job = { run, settle };
       this.#jobs.add(job);
-      stop = whenOver(options, (why) => {
+      stop = whenOver(options.signal, options.deadlineMs, (why) => {
         if (this.#jobs.delete(job)) settle(notSent(why), undefined);
       });
       this.#draining ??= this.#drain();

@@ -17,13 +17,31 @@ export type EtcdServer = {
 
 /** Starts etcd on free ports and waits until it serves. It is killed when this process exits. `quotaBytes`: how large its file may become. */
 export async function startEtcd(quotaBytes: number = 1 << 30): Promise<EtcdServer> {
+  const [server] = await startMembers(1, quotaBytes);
+  if (server === undefined) throw new Error('no etcd was started');
+  return server;
+}
+
+/** Starts a cluster of three. */
+export async function startEtcdCluster(): Promise<readonly EtcdServer[]> {
+  return await startMembers(3, 1 << 30);
+}
+
+async function startMembers(count: number, quotaBytes: number): Promise<readonly EtcdServer[]> {
+  const cluster = await freePorts(count);
+  const servers = cluster.map((ports) => createEtcd(ports, cluster, quotaBytes));
+  for (const server of servers) server.start();
+  for (const { client } of cluster) await untilHealthy(client);
+  return servers;
+}
+
+function createEtcd(ports: Ports, cluster: readonly Ports[], quotaBytes: number): EtcdServer {
   const dir = mkdtempSync(join(tmpdir(), 'cable-etcd-'));
-  const [clientPort, peerPort] = await freePorts();
   let child: ChildProcess | undefined;
   const kill = (): void => void child?.kill('SIGKILL');
   process.on('exit', kill);
   const start = (): void => {
-    child = spawn('etcd', etcdArguments({ dir, clientPort, peerPort, quotaBytes }), { stdio: 'ignore' });
+    child = spawn('etcd', etcdArguments({ dir, ports, cluster, quotaBytes }), { stdio: 'ignore' });
   };
   const signal: EtcdServer['signal'] = async (name) => {
     const current = child;
@@ -37,10 +55,10 @@ export async function startEtcd(quotaBytes: number = 1 << 30): Promise<EtcdServe
     process.off('exit', kill);
     rmSync(dir, { recursive: true, force: true });
   };
-  start();
-  await untilHealthy(clientPort);
-  return { endpoint: `127.0.0.1:${clientPort}`, start, signal, remove };
+  return { endpoint: `127.0.0.1:${ports.client}`, start, signal, remove };
 }
+
+type Ports = { readonly client: number; readonly peer: number };
 
 /** A stop reaches one thread after the other; the last may still answer meanwhile. */
 async function untilStopped(pid: number): Promise<void> {
@@ -66,22 +84,35 @@ async function untilHealthy(port: number): Promise<void> {
 
 function etcdArguments(options: {
   readonly dir: string;
-  readonly clientPort: number;
-  readonly peerPort: number;
+  readonly ports: Ports;
+  readonly cluster: readonly Ports[];
   readonly quotaBytes: number;
 }): readonly string[] {
-  const { dir, clientPort, peerPort, quotaBytes } = options;
-  const client = `http://127.0.0.1:${clientPort}`;
-  const peer = `http://127.0.0.1:${peerPort}`;
+  const { dir, ports, cluster, quotaBytes } = options;
+  const client = `http://127.0.0.1:${ports.client}`;
+  const peerOf = ({ peer }: Ports): string => `http://127.0.0.1:${peer}`;
+  const nameOf = ({ peer }: Ports): string => `test${peer}`;
+  const members = cluster.map((member) => `${nameOf(member)}=${peerOf(member)}`).join(',');
   return [
-    ...['--name', 'test', '--data-dir', dir, '--log-level', 'error', '--quota-backend-bytes', String(quotaBytes)],
-    ...['--listen-client-urls', client, '--advertise-client-urls', client],
-    ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `test=${peer}`],
+    ...[
+      '--name',
+      nameOf(ports),
+      '--data-dir',
+      dir,
+      '--log-level',
+      'error',
+      '--quota-backend-bytes',
+      String(quotaBytes),
+    ],
+    ...['--listen-client-urls', client, '--advertise-client-urls', client, '--listen-peer-urls', peerOf(ports)],
+    ...['--initial-advertise-peer-urls', peerOf(ports), '--initial-cluster', members],
+    ...['--initial-cluster-token', members],
   ];
 }
 
-async function freePorts(): Promise<readonly [number, number]> {
-  const servers = [createServer(), createServer()];
+/** Ports that are free, for so many members. */
+async function freePorts(count: number): Promise<readonly Ports[]> {
+  const servers = Array.from({ length: 2 * count }, () => createServer());
   const ports = await Promise.all(
     servers.map(async (server) => {
       server.listen(0, '127.0.0.1');
@@ -91,5 +122,5 @@ async function freePorts(): Promise<readonly [number, number]> {
     }),
   );
   for (const server of servers) server.close();
-  return [ports[0] ?? 0, ports[1] ?? 0];
+  return Array.from({ length: count }, (_, i) => ({ client: ports[2 * i] ?? 0, peer: ports[2 * i + 1] ?? 0 }));
 }

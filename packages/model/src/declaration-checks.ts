@@ -1,0 +1,245 @@
+/** What a declaration must be, whether written here or read from a file: well formed, and at one with itself. */
+import type { ActionDeclaration, Attribute, FormDeclaration, Resource } from './declaration.ts';
+import { isRecord, type Problem, problem, RESOURCE, shapeProblem } from './declaration-shape.ts';
+
+/** A declaration that cannot be used. The message names the resource, the attribute and what to do. */
+export class DeclarationError extends Error {
+  /** Of the resource, or alias of the extension. */
+  readonly subject: string;
+  readonly remedy: string;
+
+  constructor(subject: string, problem: string, remedy: string) {
+    super(`${subject}: ${problem}. ${remedy}`);
+    this.name = 'DeclarationError';
+    this.subject = subject;
+    this.remedy = remedy;
+  }
+}
+
+type Attributes = Readonly<Record<string, Attribute>>;
+
+/** Throws `DeclarationError` for the first thing that is wrong. `standard`: attributes that the resource has besides its own. */
+export function checkDeclaration(resource: Resource, standard: Attributes): void {
+  const subject = `resource ${String(resource.type ?? resource.name)}`;
+  const problem = resourceProblem(resource, standard);
+  if (problem !== undefined) throw new DeclarationError(subject, problem.text, problem.remedy);
+}
+
+function resourceProblem(resource: Resource, standard: Attributes): Problem | undefined {
+  const shape = shapeProblem(resource, RESOURCE);
+  if (shape !== undefined) return shape;
+  const all: Attributes = { ...standard, ...resource.attributes, ...resource.hidden };
+  return (
+    nameProblem(resource) ??
+    duplicateProblem(resource, standard) ??
+    firstProblem(Object.entries(all), ([name, attribute]) => within(name, attributeProblem(name, attribute, all))) ??
+    mentionProblem(resource, all) ??
+    keyProblem(resource, standard) ??
+    parentProblem(resource, all) ??
+    firstProblem(resource.actions ?? [], (action) => actionProblem(action)) ??
+    repeated(resource.actions ?? [], ({ name }) => name, 'action') ??
+    firstProblem(resource.forms ?? [], (form) => formProblem(form, resource, all)) ??
+    repeated(resource.forms ?? [], ({ form }) => form, 'form')
+  );
+}
+
+/** The first problem of any of them. */
+function firstProblem<T>(items: readonly T[], find: (item: T) => Problem | undefined): Problem | undefined {
+  for (const item of items) {
+    const problem = find(item);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function within(name: string, problem: Problem | undefined): Problem | undefined {
+  return problem === undefined ? undefined : { ...problem, text: `attribute ${name}: ${problem.text}` };
+}
+
+const SNAKE = /^[a-z][a-z0-9_]*$/;
+const PATH = /^[a-z0-9][a-z0-9._-]*(\/[a-z0-9][a-z0-9._-]*)*$/;
+const ACTION_PATH =
+  /^([A-Za-z0-9][A-Za-z0-9._-]*|\{[a-z][a-z0-9_]*\})(\/([A-Za-z0-9][A-Za-z0-9._-]*|\{[a-z][a-z0-9_]*\}))*$/;
+const PREFIX = /^(\/[a-z0-9][a-z0-9._-]*)+$/;
+const ATTRIBUTE_NAME = /^[A-Za-z_][A-Za-z0-9_-]*(:[A-Za-z_][A-Za-z0-9_-]*)*$/;
+
+function nameProblem({ type, name, plural, label, prefix, path }: Resource): Problem | undefined {
+  if (type !== undefined && !SNAKE.test(type)) return problem('type is not snake case', 'Write it as net_port.');
+  if (!SNAKE.test(name)) return problem('name is not snake case', 'Write it as security_group.');
+  if (!SNAKE.test(plural)) return problem('plural is not snake case', 'Write it as security_groups.');
+  if (plural === name) return problem('plural and name are the same', 'Give the body of many another key.');
+  if (!/^[A-Z][A-Za-z0-9]*$/.test(label)) return problem('label is not a word', 'Write it as SecurityGroup.');
+  if (!PREFIX.test(prefix)) return problem('prefix is not a path', 'Write it as /v2.0.');
+  if (!PATH.test(path)) return problem('path is not parts of a URL', 'Write it as security-groups or qos/policies.');
+  return undefined;
+}
+
+function duplicateProblem({ attributes, hidden = {} }: Resource, standard: Attributes): Problem | undefined {
+  const own = Object.keys(attributes);
+  const twice = [...own, ...Object.keys(hidden)].find(
+    (name, at, all) => Object.hasOwn(standard, name) || all.indexOf(name) !== at,
+  );
+  if (twice === undefined) return undefined;
+  const remedy = Object.hasOwn(standard, twice)
+    ? 'Leave it out: every standard resource has it.'
+    : 'Declare it as one of the attributes or as hidden.';
+  return within(twice, problem('it is there twice', remedy));
+}
+
+function attributeProblem(name: string, a: Attribute, all: Attributes): Problem | undefined {
+  // A name of JavaScript's own objects would be found in every body.
+  if (!ATTRIBUTE_NAME.test(name) || name in {}) return problem('the name cannot be used', 'Write it as fixed_ips.');
+  if (a.required && (a.default !== undefined || a.derive !== undefined)) {
+    return problem('required has no default', 'Leave out required, or default and derive.');
+  }
+  if (a.required && a.write === undefined)
+    return problem('required but nobody may write it', "Give it write: 'create'.");
+  if (a.computed && a.write !== undefined) return problem('computed but written', 'Leave out write, or computed.');
+  if (a.aliasOf !== undefined && all[a.aliasOf] === undefined) {
+    return problem(`aliasOf names no attribute: ${a.aliasOf}`, 'Name an attribute of the resource.');
+  }
+  return valueProblem(a);
+}
+
+/** Of an attribute, or of an element or a property of one. */
+function valueProblem(a: Attribute): Problem | undefined {
+  if ((a.type === 'list') !== (a.items !== undefined)) {
+    return problem('list and items go together', 'Give items to a list, and to nothing else.');
+  }
+  if ((a.type === 'object') !== (a.properties !== undefined)) {
+    return problem('object and properties go together', 'Give properties to an object, and to nothing else.');
+  }
+  if (a.default === null && a.nullable !== true) {
+    return problem('default null but not nullable', 'Add nullable: true, or give another default.');
+  }
+  if (a.minimum !== undefined && a.maximum !== undefined && a.minimum > a.maximum) {
+    return problem('minimum is above maximum', 'Exchange them.');
+  }
+  for (const field of ['default', 'example'] as const) {
+    if (a[field] !== undefined && !isOfType(a, a[field])) {
+      return problem(`${field} is no value of type ${a.type}`, `Give a ${field} that a client could give.`);
+    }
+  }
+  const inner = [a.items, ...Object.values(a.properties ?? {})].filter((one) => one !== undefined);
+  return firstProblem(inner, valueProblem);
+}
+
+function isOfType({ type, nullable, values, orInteger }: Attribute, value: unknown): boolean {
+  if (value === null) return nullable === true;
+  if (values !== undefined && !(values as readonly unknown[]).includes(value)) return false;
+  if (type === 'boolean') return typeof value === 'boolean';
+  if (type === 'integer') return Number.isSafeInteger(value);
+  if (type === 'list') return Array.isArray(value);
+  if (type === 'object' || type === 'dict') return isRecord(value);
+  return typeof value === 'string' || (orInteger === true && Number.isSafeInteger(value));
+}
+
+function mentionProblem(resource: Resource, all: Attributes): Problem | undefined {
+  for (const field of ['sharedBy', 'visibleThrough', 'ownedThrough'] as const) {
+    const name = resource[field];
+    if (name === undefined) continue;
+    if (all[name] === undefined) return problem(`there is no attribute ${name}`, `Correct ${field}.`);
+    if (field !== 'sharedBy' && all[name]?.reference === undefined) {
+      return within(name, problem('it is no reference', `Give it one, or correct ${field}.`));
+    }
+  }
+  const column = resource.columns?.find((name) => all[name] === undefined || resource.hidden?.[name] !== undefined);
+  return column === undefined ? undefined : problem(`there is no attribute ${column}`, 'Correct columns.');
+}
+
+const KEY_TYPES: ReadonlySet<string> = new Set(['string', 'uuid', 'hostname', 'ip', 'mac']);
+
+function keyProblem({ key = 'id', attributes, verbs }: Resource, standard: Attributes): Problem | undefined {
+  const attribute = attributes[key] ?? standard[key];
+  if (attribute === undefined) return problem(`there is no attribute ${key}`, 'Declare it, or name another as key.');
+  if (key === 'id') return undefined;
+  if (attributes['id'] !== undefined)
+    return within('id', problem('it is not the key', 'Leave it out, or leave out key.'));
+  if (!KEY_TYPES.has(attribute.type) || attribute.nullable || attribute.aliasOf !== undefined) {
+    return within(key, problem('it cannot identify an object', 'Let it be text that is never null.'));
+  }
+  if (attribute.write === 'update' || attribute.write === 'both') {
+    return within(key, problem('it identifies the object, so it stays', "Give it write: 'create'."));
+  }
+  if (verbs.includes('create') && attribute.type !== 'uuid' && !attribute.required) {
+    return within(key, problem('nothing makes it', 'Add required: true, or let it be a uuid.'));
+  }
+  return undefined;
+}
+
+function parentProblem({ parent, hidden = {}, verbs }: Resource, all: Attributes): Problem | undefined {
+  if (parent === undefined) return undefined;
+  const attribute = all[parent.attribute];
+  if (attribute === undefined) {
+    return problem(`there is no attribute ${parent.attribute}`, 'Declare what refers to the parent, shown or hidden.');
+  }
+  if (attribute.reference?.type !== parent.type) {
+    return within(
+      parent.attribute,
+      problem(`it does not refer to ${parent.type}`, 'Give it a reference to the parent.'),
+    );
+  }
+  const isHidden = hidden[parent.attribute] !== undefined;
+  if (!isHidden && (attribute.write === 'update' || attribute.write === 'both')) {
+    return within(parent.attribute, problem('an object stays with its parent', "Give it write: 'create'."));
+  }
+  if (!isHidden && verbs.includes('create') && attribute.write === undefined) {
+    return within(parent.attribute, problem('a create sets it from the path', "Give it write: 'create', or hide it."));
+  }
+  return undefined;
+}
+
+function actionProblem(action: ActionDeclaration): Problem | undefined {
+  const { name, path = name, body, bodyKey, answer, answerKey, status, method } = action;
+  const bad = (text: string, remedy: string): Problem => problem(`action ${name}: ${text}`, remedy);
+  if (!SNAKE.test(name)) return bad('name is not snake case', 'Write it as add_router_interface.');
+  if (!ACTION_PATH.test(path)) return bad('path is not parts of a URL', 'Write it as activate or tags/{tag}.');
+  if (/\{(id|\w+_id)\}/.test(path)) {
+    return bad('a parameter has the name of an identifier', 'Name it after what it is, e.g. {router}.');
+  }
+  if (bodyKey !== undefined && body === undefined) return bad('bodyKey without a body', 'Declare the body.');
+  if (body !== undefined && method === 'GET')
+    return bad('GET has no body', 'Leave out the body, or give another method.');
+  if (answerKey !== undefined && answer === undefined) return bad('answerKey without an answer', 'Declare the answer.');
+  if (answer !== undefined && status === 204)
+    return bad('204 has no answer', 'Leave out the answer, or give status 200.');
+  const values = Object.entries({ ...body, ...answer });
+  return firstProblem(values, ([attribute, one]) => {
+    const found = ATTRIBUTE_NAME.test(attribute) && !(attribute in {}) ? valueProblem(one) : NAME_UNUSABLE;
+    return found === undefined ? undefined : bad(`${attribute}: ${found.text}`, found.remedy);
+  });
+}
+
+const NAME_UNUSABLE: Problem = problem('the name cannot be used', 'Write it as fixed_ips.');
+
+function formProblem(form: FormDeclaration, resource: Resource, all: Attributes): Problem | undefined {
+  const bad = (text: string, remedy: string): Problem => problem(`form ${form.form}: ${text}`, remedy);
+  const { renames = {}, omits = [], defaults = {} } = form;
+  const named = nameProblem({ ...resource, ...form } as Resource);
+  if (named !== undefined) return bad(named.text, named.remedy);
+  if (!/^[a-z0-9][a-z0-9_-]*$/.test(form.form)) return bad('it is not a plain word', 'Write it as v2.');
+  const unknown = [...Object.values(renames), ...omits].find((name) => all[name] === undefined);
+  if (unknown !== undefined) return bad(`there is no attribute ${unknown}`, 'Name declared attributes.');
+  const served = servedNames(form, all);
+  const twice = served.find((name, at) => served.indexOf(name) !== at);
+  if (twice !== undefined) return bad(`two attributes are called ${twice}`, 'Rename or omit the other one.');
+  const lost = [...omits].find((name) => name === (resource.key ?? 'id'));
+  if (lost !== undefined) return bad(`${lost} identifies the object`, 'Rename it, or keep it.');
+  const stray = Object.keys(defaults).find((name) => !served.includes(name) && !omits.includes(name));
+  if (stray !== undefined) return bad(`defaults has no attribute for ${stray}`, 'Name a served or an omitted one.');
+  const creates = (form.verbs ?? resource.verbs).includes('create');
+  const needed = omits.find((name) => all[name]?.required && !Object.hasOwn(defaults, name));
+  if (creates && needed !== undefined) return bad(`${needed} is required but omitted`, 'Give it one of the defaults.');
+  return undefined;
+}
+
+function servedNames({ renames = {}, omits = [] }: FormDeclaration, all: Attributes): readonly string[] {
+  const renamed = new Set(Object.values(renames));
+  return [...Object.keys(all).filter((name) => !renamed.has(name) && !omits.includes(name)), ...Object.keys(renames)];
+}
+
+function repeated<T>(items: readonly T[], nameOf: (item: T) => string, what: string): Problem | undefined {
+  const names = items.map(nameOf);
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  return twice === undefined ? undefined : problem(`${what} ${twice} is there twice`, 'Give each a name of its own.');
+}

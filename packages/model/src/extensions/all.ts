@@ -1,0 +1,12 @@
+/** Every extension that Cable ships with: a line for each file. Nothing else may be exported here. */
+export * from './allowed-address-pairs.ts';
+export * from './binding.ts';
+export * from './cable-guest.ts';
+export * from './collections.ts';
+export * from './extraroute.ts';
+export * from './net-mtu.ts';
+export * from './port-security.ts';
+export * from './provider.ts';
+export * from './router.ts';
+export * from './security-group.ts';
+export * from './standard-attributes.ts';

@@ -1,0 +1,55 @@
+/** The further forms in which the objects of a type are served. */
+import type { Attribute, FormDeclaration, ResourceModel } from './declaration.ts';
+
+/**
+ * Models of the further forms. A form's attributes are aliases of the declared ones: what is parsed with it has declared names, and what is shown with it the
+ * form's. All have the type of the model that is stored. `parents`: the forms of the parent.
+ */
+export function formsOf(model: ResourceModel, parents: readonly ResourceModel[] = []): readonly ResourceModel[] {
+  return (model.forms ?? []).map((declared) =>
+    formOf(
+      model,
+      declared,
+      parents.find((one) => one.form === declared.form),
+    ),
+  );
+}
+
+function formOf(model: ResourceModel, declared: FormDeclaration, parent: ResourceModel | undefined): ResourceModel {
+  const { form, prefix, path = model.path, name = model.name, plural = model.plural, verbs = model.verbs } = declared;
+  const { parent: under, forms: _forms, columns: _columns, ...rest } = model;
+  const served = servedName(declared);
+  const attributes = servedAttributes(model, declared);
+  return {
+    ...rest,
+    ...{ form, prefix, path, name, plural, verbs, attributes },
+    key: served(model.key),
+    collection: parent === undefined ? `${prefix}/${path}` : `${parent.collection}/{${parent.name}_id}/${path}`,
+    ...(parent === undefined || under === undefined ? {} : { parent: under }),
+    fixed: Object.fromEntries(
+      Object.entries(declared.defaults ?? {}).filter(([one]) => declared.omits?.includes(one) === true),
+    ),
+    ...(declared.deprecated ? { deprecated: true } : {}),
+  };
+}
+
+/** What an attribute with the declared name is called here. */
+function servedName({ renames = {} }: FormDeclaration): (declaredName: string) => string {
+  const names = new Map(Object.entries(renames).map(([served, name]) => [name, served]));
+  return (name) => names.get(name) ?? name;
+}
+
+function servedAttributes(model: ResourceModel, declared: FormDeclaration): Readonly<Record<string, Attribute>> {
+  const { omits = [], defaults = {} } = declared;
+  const served = servedName(declared);
+  const kept = Object.entries(model.attributes).filter(([name]) => !omits.includes(name));
+  return Object.fromEntries(
+    kept.map(([name, attribute]) => {
+      const here = served(name);
+      const { required: _required, ...optional } = attribute;
+      const isGiven = Object.hasOwn(defaults, here);
+      const own = isGiven ? { ...optional, default: defaults[here] } : attribute;
+      return [here, here === name ? own : { ...own, aliasOf: attribute.aliasOf ?? name }];
+    }),
+  );
+}

@@ -1,0 +1,45 @@
+/** The objects of the built-in types, as core and the built-in extensions declare them. */
+import type { ResourceObject, ResourceView } from './declaration.ts';
+import type * as extensions from './extensions/all.ts';
+import type { ShownBy, StoredBy } from './extensions/extension.ts';
+import type { hostResource } from './resources/host.ts';
+import type { networkResource } from './resources/network.ts';
+import type { portResource } from './resources/port.ts';
+import type { routerResource } from './resources/router.ts';
+import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
+import type { subnetResource } from './resources/subnet.ts';
+
+type Extensions = typeof extensions;
+
+/** As stored. */
+export type Host = ResourceObject<typeof hostResource>;
+/** As shown to an admin. */
+export type HostView = ResourceView<typeof hostResource>;
+
+/** As stored. */
+export type Network = ResourceObject<typeof networkResource> & StoredBy<Extensions, 'network'>;
+/** As shown to an admin. */
+export type NetworkView = ResourceView<typeof networkResource> & ShownBy<Extensions, 'network'>;
+
+/** As stored. */
+export type Subnet = ResourceObject<typeof subnetResource>;
+/** As shown to an admin. */
+export type SubnetView = ResourceView<typeof subnetResource>;
+
+/** As stored. */
+export type Port = ResourceObject<typeof portResource> & StoredBy<Extensions, 'port'>;
+/** As shown to an admin. */
+export type PortView = ResourceView<typeof portResource> & ShownBy<Extensions, 'port'>;
+
+/** As stored. */
+export type Router = ResourceObject<typeof routerResource> & StoredBy<Extensions, 'router'>;
+/** As shown to an admin. */
+export type RouterView = ResourceView<typeof routerResource> & ShownBy<Extensions, 'router'>;
+
+/** As stored. */
+export type SecurityGroup = ResourceObject<typeof securityGroupResource>;
+/** As shown to an admin. */
+export type SecurityGroupView = ResourceView<typeof securityGroupResource>;
+
+/** As stored. */
+export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource>;

@@ -1,0 +1,99 @@
+/** Each rule is broken in the raw keys, and found. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Op } from '@cable/store';
+import { DERIVED, objectKey } from '../keys.ts';
+import { assertInvariants, type Harness, type Json, startHarness } from '../testing/harness.ts';
+import { checkStore } from './check.ts';
+
+type Cloud = Readonly<Record<'network' | 'subnet' | 'port' | 'router' | 'leg' | 'group', Json>>;
+
+async function makeCloud({ create, send }: Harness): Promise<Cloud> {
+  const network = await create('network', { shared: true, project_id: 'owner' });
+  const subnet = await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const port = await create('port', { network_id: network['id'], project_id: 'tenant', 'binding:host_id': 'h 1' });
+  const router = await create('router', {});
+  const attach = { subnet_id: subnet['id'] };
+  const attached = await send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, attach);
+  const leg = (await send('GET', `/v2.0/ports/${attached.body['port_id']}`)).body['port'] as Json;
+  const group = await create('security_group', { project_id: 'tenant' });
+  return { network, subnet, port, router, leg, group };
+}
+
+/** Changes stored objects without their keys. */
+type Break = (cloud: Cloud, rewrite: (type: string, object: Json, changes: object) => Op) => readonly Op[];
+
+const BREAKS: Readonly<Record<string, Break>> = {
+  'an address that two ports have': ({ port, leg }, rewrite) => [
+    rewrite('port', port, { fixed_ips: leg['fixed_ips'] }),
+  ],
+  'a MAC that two ports have': ({ port, leg }, rewrite) => [rewrite('port', port, { mac_address: leg['mac_address'] })],
+  'an address out of its subnet': ({ port, subnet }, rewrite) => [
+    rewrite('port', port, { fixed_ips: [{ subnet_id: subnet['id'], ip_address: '10.9.0.1' }] }),
+  ],
+  'a network un-shared under a port': ({ network }, rewrite) => [rewrite('network', network, { shared: false })],
+  'a network that is gone': ({ network }) => [{ kind: 'delete', key: objectKey('network', String(network['id'])) }],
+  'a group of rules that is gone': ({ group }) => [
+    { kind: 'delete', key: objectKey('security_group', String(group['id'])) },
+  ],
+  'a second default group': ({ group }, rewrite) => [rewrite('security_group', group, { name: 'default' })],
+  'a gateway changed under its leg': ({ subnet }, rewrite) => [rewrite('subnet', subnet, { gateway_ip: '10.0.0.77' })],
+  'a route into nowhere': ({ router }, rewrite) => [
+    rewrite('router', router, { routes: [{ destination: '10.7.0.0/16', nexthop: '10.8.0.1' }] }),
+  ],
+  'a subnet over another': ({ subnet }, rewrite) => [
+    rewrite('subnet', { ...subnet, id: '00000000-0000-4000-8000-000000000001' } as unknown as Json, {
+      cidr: '10.0.0.0/16',
+    }),
+  ],
+  'a text that is no object': ({ port }) => [
+    { kind: 'put', key: objectKey('port', String(port['id'])), value: '{"id":' },
+  ],
+  'an object of no type': () => [{ kind: 'put', key: objectKey('chassis', 'x'), value: '{"id":"x"}' }],
+  'a key without an object': () => [{ kind: 'put', key: `${DERIVED}claim/vni/99`, value: 'nobody' }],
+};
+
+for (const [name, breaks] of Object.entries(BREAKS)) {
+  test(`the check finds ${name}`, async (t) => {
+    const harness = await startHarness(t);
+    const { store, server } = harness;
+    const cloud = await makeCloud(harness);
+    await assertInvariants(server);
+    const stored = new Map((await store.list('/cable/o/')).kvs.map((kv) => [kv.key, JSON.parse(kv.value) as object]));
+    const ops = breaks(cloud, (type, object, changes) => {
+      const key = objectKey(type, String(object['id']));
+      return { kind: 'put', key, value: JSON.stringify({ ...object, ...stored.get(key), ...changes }) };
+    });
+    const { revision } = await store.txn([], ops);
+    await server.tables.waitFor(revision);
+    assert.notDeepEqual((await checkStore(server.deps)).violations, []);
+  });
+}
+
+test('the check finds every key that is lost, and every one that says something else', async (t) => {
+  const harness = await startHarness(t);
+  const { store, server } = harness;
+  await makeCloud(harness);
+  const keys = (await store.list(DERIVED)).kvs;
+  assert.ok(keys.length > 12);
+  for (const { key, value } of keys) {
+    await store.txn([], [{ kind: 'delete', key }]);
+    assert.match(JSON.stringify((await checkStore(server.deps)).violations), /there is no key/, key);
+    await store.txn([], [{ kind: 'put', key, value: 'another' }]);
+    assert.match(JSON.stringify((await checkStore(server.deps)).violations), /says \\"another\\"/, key);
+    await store.txn([], [{ kind: 'put', key, value }]);
+  }
+  await assertInvariants(server);
+});
+
+test('a port that an admin makes for a project in a network that it does not see is no breach', async (t) => {
+  const { create, send, server } = await startHarness(t);
+  const network = await create('network', { project_id: 'owner' });
+  const port = await create('port', { network_id: network['id'], project_id: 'tenant' });
+  const dhcp = { network_id: network['id'], project_id: 'tenant', device_owner: 'network:dhcp' };
+  const other = await create('port', dhcp);
+  const nova = { port: { device_owner: 'compute:nova' } };
+  assert.equal((await send('PUT', `/v2.0/ports/${other['id']}`, nova)).status, 200);
+  assert.ok(!Object.keys(port).some((name) => name.startsWith('_')));
+  await assertInvariants(server);
+});

@@ -1,0 +1,21 @@
+/**
+ * Attributes of stored objects that are of no declaration: no client gives or sees them. They say what a rule needs and the object would not tell otherwise. Each
+ * name begins with an underscore, which no declared one does.
+ */
+
+/** Of a port that an admin brought into a network that the port's project does not see. True, or absent. */
+export const PLACED = '_placed';
+
+/** Of a router's leg that was attached by its subnet: it has the gateway's address, and keeps it. True, or absent. */
+export const GATEWAY = '_gateway';
+
+/** Of a host that another one is being renamed to: the name of that one, which has the underlay address still. */
+export const RENAMED_FROM = '_renamed_from';
+
+/** Of an object that was created with an `Idempotency-Key`: SHA-256 of what was asked for. */
+export const REQUEST = '_request';
+
+/** Names of the attributes above that the object has. */
+export function hiddenOf(object: Readonly<Record<string, unknown>>): readonly string[] {
+  return Object.keys(object).filter((name) => name.startsWith('_'));
+}

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isUuid } from '@cable/model';
+import { credentialsOf } from '../policy/credentials.ts';
+import { assertInvariants, startHarness } from '../testing/harness.ts';
+import { repeatableId, requestOf } from './idempotency.ts';
+import { createObjects } from './write.ts';
+
+test('an id made from a key is a UUID of version 5, another one for another project, type, key or place', () => {
+  const ids = [
+    repeatableId({ projectId: 'p' }, 'port', 'k', 0),
+    repeatableId({ projectId: 'q' }, 'port', 'k', 0),
+    repeatableId({ projectId: 'p' }, 'network', 'k', 0),
+    repeatableId({ projectId: 'p' }, 'port', 'k1', 0),
+    repeatableId({ projectId: 'p' }, 'port', 'k', 1),
+  ];
+  assert.ok(ids.every((id) => isUuid(id) && /^.{14}5.{4}[89ab]/.test(id)));
+  assert.equal(new Set(ids).size, ids.length);
+  assert.equal(repeatableId({ projectId: 'p' }, 'port', 'k', 0), ids[0]);
+});
+
+test('the order of attributes is no difference, a value is', () => {
+  assert.equal(requestOf({ a: 1, b: 2 }), requestOf({ b: 2, a: 1 }));
+  assert.notEqual(requestOf({ a: 1 }), requestOf({ a: 2 }));
+});
+
+test('a request that is repeated at once and later makes its objects once', async (t) => {
+  const { server } = await startHarness(t);
+  const network = server.deps.resources.named('network');
+  const asked = {
+    caller: { projectId: 'p', isAdmin: true },
+    credentials: credentialsOf({ projectId: 'p', isAdmin: true }),
+    signal: new AbortController().signal,
+    deadlineMs: Number.POSITIVE_INFINITY,
+    idempotencyKey: 'once',
+  };
+  const named = (name: string) => ({ attributes: { name }, given: ['name'] });
+  const bodies = [named('a'), named('b')];
+  const create = () => createObjects(server.deps, network, bodies, asked);
+  const answers = await Promise.all(Array.from({ length: 8 }, create));
+  const ids = answers.map((objects) => objects.map(({ id }) => id).join());
+  assert.equal(new Set(ids).size, 1);
+  assert.equal((await create()).map(({ id }) => id).join(), ids[0]);
+  assert.equal(server.tables.of('network').size, 2);
+  const other = createObjects(server.deps, network, [named('a'), named('c')], asked);
+  await assert.rejects(other, { code: 'IdempotencyKeyReused', status: 422 });
+  await assertInvariants(server);
+});

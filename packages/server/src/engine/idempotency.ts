@@ -1,0 +1,61 @@
+/**
+ * `Idempotency-Key`: the id of an object is made from the key, so the object itself is what tells that the request was done before. Nothing is kept besides, and
+ * nothing runs out.
+ */
+import { createHash } from 'node:crypto';
+import type { Caller } from '@cable/api';
+import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import { REQUEST } from './hidden.ts';
+import type { Given } from './module.ts';
+import type { Look } from './view.ts';
+
+/** Namespace of these ids: a random UUID, as RFC 9562 (version 5) wants one. */
+const NAMESPACE = Buffer.from('5b1f0d2e8c3a4f6796d10e7f4a2c9b38', 'hex');
+
+/** The id of the object at a place of the request (0: the first, or the only one): the same for the same project, type and key. */
+export function repeatableId(
+  { projectId }: Pick<Caller, 'projectId'>,
+  type: string,
+  key: string,
+  place: number,
+): string {
+  const name = JSON.stringify([projectId, type, key, place]);
+  const hash = createHash('sha1').update(NAMESPACE).update(name).digest();
+  hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x50, 6);
+  hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = hash.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
+}
+
+/** What was asked for, in short. The order in which attributes were given does not matter. */
+export function requestOf(given: Readonly<Record<string, unknown>>): string {
+  const sorted = Object.fromEntries(Object.entries(given).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return createHash('sha256').update(JSON.stringify(sorted)).digest('hex').slice(0, 32);
+}
+
+/**
+ * The objects of a request that was done before; undefined: it was not. Throws `IdempotencyKeyReused` when the key was used for another one, and
+ * `IdempotencyKeyConflict` when some of its objects have been deleted since.
+ */
+export function findRepeated(
+  look: Pick<Look, 'get'>,
+  resource: ResourceModel,
+  starts: readonly Given<AnyObject>[],
+): readonly AnyObject[] | undefined {
+  const found = starts.flatMap((start) =>
+    start[REQUEST] === undefined ? [] : (look.get(resource.name, start.id) ?? []),
+  );
+  if (found.length === 0) return undefined;
+  const wanted = new Map(starts.map((start) => [start.id, start[REQUEST]]));
+  if (found.some((object) => (object as AnyObject)[REQUEST] !== wanted.get(object.id))) {
+    throw new CableError(
+      'IdempotencyKeyReused',
+      'The Idempotency-Key was used before, for a request with another body.',
+    );
+  }
+  if (found.length === starts.length) return found;
+  throw new CableError(
+    'IdempotencyKeyConflict',
+    `The request was done before; ${starts.length - found.length} of its ${starts.length} ${resource.plural} are not there any more.`,
+  );
+}

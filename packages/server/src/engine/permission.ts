@@ -1,0 +1,46 @@
+/** Who may do what is asked here, when the object that it is about is known. The rules are in `policy/defaults/`. */
+import type { Logger } from '@cable/kit';
+import type { ResourceModel } from '@cable/model';
+import { authorize, type Deed, refusal } from '../policy/authorize.ts';
+import { createPolicy, type Policy } from '../policy/policy.ts';
+import type { RowOf } from '../policy/relations.ts';
+import type { RuleDefault } from '../policy/rules.ts';
+import type { Planning } from './context.ts';
+import { notFound } from './read.ts';
+import type { ResourceRegistry } from './registry.ts';
+import type { Look } from './view.ts';
+
+/** The rules in force for the types that are loaded now. */
+export type Permission = { readonly policy: Policy };
+
+/** Follows the registry: other types have other rules. Throws `PolicyError`. */
+export function createPermission(
+  resources: Pick<ResourceRegistry, 'all' | 'onChange'>,
+  rules: readonly RuleDefault[],
+  log: Logger,
+): Permission {
+  const load = (): Policy => {
+    const policy = createPolicy({ rules, models: resources.all });
+    for (const warning of policy.warnings) log.warn({ warning }, 'policy');
+    return policy;
+  };
+  const permission = { policy: load() };
+  resources.onChange(() => {
+    permission.policy = load();
+  });
+  return permission;
+}
+
+/** Throws `NotFound` for what the caller may not know of, and `PolicyNotAuthorized`, which names the rules. `id`: of the object, for the message. */
+export function permit({ deps, plan, asked }: Planning, resource: ResourceModel, id: string, deed: Deed): void {
+  const { type } = resource;
+  const request = { credentials: asked.credentials, type, row: rowsOf(plan), deed };
+  const decision = authorize(deps.permission.policy, request);
+  if (decision.kind === 'hidden') throw notFound(resource, id);
+  if (decision.kind === 'refused') throw refusal(decision.rules);
+}
+
+/** Looks for what a rule refers to. */
+export function rowsOf(look: Pick<Look, 'get'>): RowOf {
+  return (type, id) => look.get(type, id) as ReturnType<RowOf>;
+}

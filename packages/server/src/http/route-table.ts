@@ -1,0 +1,61 @@
+/** Which route answers a request: looked up among those that are loaded now. */
+import { NATIVE_ROUTES, parametersOf, type Route } from '@cable/api';
+import findMyWay, { type HTTPMethod } from 'find-my-way';
+import type { ResourceRegistry } from '../engine/registry.ts';
+
+/** Longest value of a path parameter, in characters as sent. */
+export const PARAMETER_MAX = 512;
+
+/** A route that answers a request, and the values of its path's parameters, decoded. */
+export type Match = {
+  readonly route: Route;
+  readonly parameters: Readonly<Record<string, string | undefined>>;
+  /** The route's path as metrics have it: `/v2.0/ports/:id`. */
+  readonly label: string;
+};
+
+/** The routes of the registry. Follows its changes. */
+export type RouteTable = {
+  /** `url` may have a query. Undefined: nothing that is loaded answers. */
+  find(method: string, url: string): Match | undefined;
+  /** True when the path has some method, the server's own routes among them. */
+  isPath(url: string): boolean;
+};
+
+type Router = ReturnType<typeof findMyWay>;
+type Stored = { readonly route: Route; readonly label: string };
+
+const METHODS = ['GET', 'POST', 'PUT', 'DELETE'] as const;
+
+export function createRouteTable(resources: ResourceRegistry): RouteTable {
+  let router = build(resources.current.routes);
+  resources.onChange((now) => {
+    router = build(now.routes);
+  });
+  return {
+    find: (method, url) => {
+      const found = router.find(method as HTTPMethod, url);
+      const stored = found?.store as Stored | null | undefined;
+      if (stored === null || stored === undefined) return undefined;
+      return { route: stored.route, label: stored.label, parameters: found?.params ?? {} };
+    },
+    isPath: (url) => METHODS.some((method) => router.find(method, url) !== null),
+  };
+}
+
+/** The server's own routes are there without a route of the registry. */
+function build(routes: readonly Route[]): Router {
+  const router = findMyWay({ ignoreTrailingSlash: true, maxParamLength: PARAMETER_MAX });
+  for (const { method, path } of NATIVE_ROUTES) router.on(method, patternOf(path), NOTHING);
+  for (const route of routes) {
+    const label = patternOf(route.path);
+    router.on(route.method, label, NOTHING, { route, label } satisfies Stored);
+  }
+  return router;
+}
+
+const NOTHING = (): void => {};
+
+function patternOf(path: string): string {
+  return parametersOf(path).reduce((text, name) => text.replace(`{${name}}`, `:${name}`), path);
+}

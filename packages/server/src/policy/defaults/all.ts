@@ -1,0 +1,23 @@
+import type { RuleDefault } from '../rules.ts';
+import { AGENT_RULES } from './agent.ts';
+import { BASE_RULES } from './base.ts';
+import { HOST_RULES } from './host.ts';
+import { NETWORK_RULES } from './network.ts';
+import { PORT_RULES } from './port.ts';
+import { ROUTER_RULES } from './router.ts';
+import { SECURITY_GROUP_RULES } from './security-group.ts';
+import { SECURITY_GROUP_RULE_RULES } from './security-group-rule.ts';
+import { SUBNET_RULES } from './subnet.ts';
+
+/** The rules that Cable ships with. */
+export const DEFAULT_RULES: readonly RuleDefault[] = [
+  ...BASE_RULES,
+  ...NETWORK_RULES,
+  ...SUBNET_RULES,
+  ...PORT_RULES,
+  ...ROUTER_RULES,
+  ...SECURITY_GROUP_RULES,
+  ...SECURITY_GROUP_RULE_RULES,
+  ...HOST_RULES,
+  ...AGENT_RULES,
+];

@@ -1,0 +1,15 @@
+import type { RuleDefault } from '../rules.ts';
+
+/** Who may do what with routers. */
+export const ROUTER_RULES: readonly RuleDefault[] = [
+  { name: 'create_router', check: 'rule:regular_user', description: 'Create a router.' },
+  { name: 'get_router', check: 'rule:admin_or_owner', description: 'See a router.' },
+  { name: 'update_router', check: 'rule:admin_or_owner', description: 'Change a router.' },
+  { name: 'delete_router', check: 'rule:admin_or_owner', description: 'Delete a router.' },
+  { name: 'add_router_interface', check: 'rule:admin_or_owner', description: 'Attach a subnet or a port to a router.' },
+  {
+    name: 'remove_router_interface',
+    check: 'rule:admin_or_owner',
+    description: 'Detach a subnet or a port from a router.',
+  },
+];

@@ -1,0 +1,263 @@
+/**
+ * Who may do what: rules in oslo.policy's language, asked of objects.
+ *
+ *   text ──parse──> expression ──class of callers──> condition ──> test(target)          asked of each object
+ *                                                          └────> look-ups               where a list has to look
+ *
+ * Whatever follows from a caller's roles and scope is decided once for all callers who have these.
+ */
+import type { ResourceModel } from '@cable/model';
+import { type AttributeRules, attributeRulesOf } from './attribute-rules.ts';
+import { compileCondition, type Scope, type TargetObject, type Test } from './compile.ts';
+import { type CallerClass, type Condition, createConditions, dependsOnTarget } from './condition.ts';
+import type { Credentials } from './credentials.ts';
+import { rulesOfDeclaration } from './defaults/declared.ts';
+import { type Lookup, type LookupContext, reachOf } from './lookups.ts';
+import { type Relations, type RowOf, relationsOf } from './relations.ts';
+import type { RuleText } from './rule-text.ts';
+import { loadRules, type RuleDefault, type RuleSet } from './rules.ts';
+
+/** What a policy is made of. */
+export type PolicyOptions = {
+  /** A type of which none of these says who may create, get, update or delete has those that its declaration says; so has an attribute. */
+  readonly rules: readonly RuleDefault[];
+  /** An operator's rules by name, in place of those above or besides them. Absent: none. */
+  readonly overrides?: Readonly<Record<string, RuleText>>;
+  /** The types that are loaded. */
+  readonly models: readonly ResourceModel[];
+};
+
+/** What a rule is asked of. */
+export type Target = {
+  /** Type of the object. */
+  readonly type: string;
+  readonly object: TargetObject;
+  readonly row: RowOf;
+};
+
+/**
+ * Which objects of a type a caller may see. `lookups`: those in the union of the look-ups (which may name one twice) of which `sees` is true; `scan`: those
+ * of all of which it is.
+ */
+export type Visibility =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'lookups'; readonly lookups: readonly Lookup[]; readonly sees: (object: TargetObject) => boolean }
+  | { readonly kind: 'scan'; readonly sees: (object: TargetObject) => boolean };
+
+/** Attributes that a caller does not see, aliases among them. The same value for callers of a class, unless their user or project decides. */
+export type HiddenAttributes = {
+  readonly always: ReadonlySet<string>;
+  /** Those that depend on the object: see `PolicyView.hiddenOf`. */
+  readonly sometimes: ReadonlySet<string>;
+};
+
+/** The rules as they are for callers of one class. */
+type ClassRules = {
+  readonly conditionOf: (rule: string) => Condition;
+  readonly tests: Map<Condition, Test>;
+  readonly byRule: Map<string, Test>;
+  readonly hidden: Map<string, HiddenAttributes>;
+};
+
+/** Callers with the same roles and scope: those who are administrators and those who are not. */
+type CallerClasses = { readonly admin: ClassRules; readonly plain: ClassRules };
+
+/** Most classes remembered: roles are a caller's word under noauth. */
+const CLASSES_MAX = 1000;
+const ADMIN_RULE = 'context_is_admin';
+const VERBS = ['create', 'get', 'update', 'delete'] as const;
+const NO_RELATIONS: Relations = new Map();
+const NOTHING: TargetObject = {};
+
+/** Loads rules. Throws `PolicyError`, whose message names each rule and place that cannot be understood. */
+export function createPolicy(options: PolicyOptions): Policy {
+  const models = new Map(options.models.map((model) => [model.type, model]));
+  const named = new Set(options.rules.map((rule) => rule.name));
+  const declared = options.models.flatMap((model) => missingRules(model, models, named));
+  const rules = loadRules([...options.rules, ...declared], options.overrides ?? {});
+  const attributes = attributeRulesOf(rules, options.models);
+  const relations = new Map(options.models.map((model) => [model.type, relationsOf(model, models)]));
+  const warnings = [...rules.warnings, ...attributes.warnings, ...scanWarnings(rules, models, relations)];
+  return new Policy({ rules, models, relations, attributes: attributes.rules }, warnings);
+}
+
+/** Those that the declaration says and nobody else: of a type without rules all, of one that has some those of attributes, e.g. of an extension. */
+function missingRules(
+  model: ResourceModel,
+  models: ReadonlyMap<string, ResourceModel>,
+  named: ReadonlySet<string>,
+): readonly RuleDefault[] {
+  const isBare = !VERBS.some((verb) => named.has(`${verb}_${model.type}`));
+  const declared = rulesOfDeclaration(model, models).filter(({ name }) => !named.has(name));
+  return isBare ? declared : declared.filter(({ name }) => name.includes(':'));
+}
+
+type Parts = {
+  readonly rules: RuleSet;
+  readonly models: ReadonlyMap<string, ResourceModel>;
+  readonly relations: ReadonlyMap<string, Relations>;
+  readonly attributes: AttributeRules;
+};
+
+/** The rules that are in force. */
+export class Policy {
+  /** What works, but hardly as it is meant; for the log, once. */
+  readonly warnings: readonly string[];
+  readonly #parts: Parts;
+  readonly #classes = new Map<string, CallerClasses>();
+  readonly #views = new WeakMap<Credentials, PolicyView>();
+
+  constructor(parts: Parts, warnings: readonly string[]) {
+    this.#parts = parts;
+    this.warnings = warnings;
+  }
+
+  /** The policy as it is for a caller. Cheap; the same value for the same credentials. */
+  for(credentials: Credentials): PolicyView {
+    const known = this.#views.get(credentials);
+    if (known !== undefined) return known;
+    const { admin, plain } = this.#class(credentials);
+    // As Neutron has it: `is_admin` is what `context_is_admin` says of a caller for whom `is_admin` is false.
+    const scope: Scope = { credentials, relations: NO_RELATIONS, row: () => undefined };
+    const isKnown = this.#parts.rules.expressions.has(ADMIN_RULE);
+    const isAdmin = credentials.isAdmin ?? (isKnown && testOf(plain, ADMIN_RULE)(NOTHING, scope));
+    const view = new PolicyView(this.#parts, isAdmin ? admin : plain, credentials, isAdmin);
+    this.#views.set(credentials, view);
+    return view;
+  }
+
+  #class({ roles, systemScope }: Credentials): CallerClasses {
+    const key = JSON.stringify([systemScope, roles]);
+    const known = this.#classes.get(key);
+    if (known !== undefined) return known;
+    if (this.#classes.size >= CLASSES_MAX) this.#classes.clear();
+    const admin = this.#rules({ roles, systemScope, isAdmin: true });
+    const plain = this.#rules({ roles, systemScope, isAdmin: false });
+    this.#classes.set(key, { admin, plain });
+    return { admin, plain };
+  }
+
+  #rules(callers: CallerClass): ClassRules {
+    const conditionOf = createConditions(this.#parts.rules, callers);
+    return { conditionOf, tests: new Map(), byRule: new Map(), hidden: new Map() };
+  }
+}
+
+/** The policy as it is for one caller. */
+export class PolicyView {
+  /** What the rule `context_is_admin` says, or the credentials. */
+  readonly isAdmin: boolean;
+  readonly credentials: Credentials;
+  readonly #parts: Parts;
+  readonly #rules: ClassRules;
+
+  constructor(parts: Parts, rules: ClassRules, credentials: Credentials, isAdmin: boolean) {
+    this.#parts = parts;
+    this.#rules = rules;
+    this.credentials = credentials;
+    this.isAdmin = isAdmin;
+  }
+
+  /** True when the rule allows it; one that is not there is the rule `default`, and nothing is allowed without that. */
+  allows(rule: string, target: Target): boolean {
+    return testOf(this.#rules, rule)(target.object, this.#scope(target.type, target.row));
+  }
+
+  /** Which objects of a type the rule `get_<type>` shows. */
+  visibility(type: string, row: RowOf): Visibility {
+    const rule = `get_${type}`;
+    const condition = this.#rules.conditionOf(rule);
+    const scope = this.#scope(type, row);
+    const model = this.#parts.models.get(type);
+    const context: LookupContext | undefined = model && { model, ...this.#parts, ...scope };
+    const holds = (one: Condition): boolean => compileCondition(one, this.#rules.tests)(NOTHING, scope);
+    const reach = context === undefined ? 'scan' : reachOf(condition, context, holds);
+    if (reach === 'all') return { kind: 'all' };
+    const test = testOf(this.#rules, rule);
+    const sees = (object: TargetObject): boolean => test(object, scope);
+    if (typeof reach === 'string') return { kind: 'scan', sees };
+    return reach.length === 0 ? { kind: 'none' } : { kind: 'lookups', lookups: reach, sees };
+  }
+
+  /** Attributes of a type that the caller does not see in any object, or not in every one: rules `get_<type>:<attribute>`. */
+  hiddenAttributes(type: string): HiddenAttributes {
+    const known = this.#rules.hidden.get(type);
+    if (known !== undefined) return known;
+    const always = new Set<string>();
+    const sometimes = new Set<string>();
+    const scope = this.#scope(type, () => undefined);
+    let isOfClass = true;
+    for (const { attribute, rule } of this.#parts.attributes.of('get', type)) {
+      const condition = this.#rules.conditionOf(rule);
+      if (dependsOnTarget(condition)) this.#addNames(sometimes, type, attribute);
+      else if (!testOf(this.#rules, rule)(NOTHING, scope)) this.#addNames(always, type, attribute);
+      isOfClass &&= condition.kind === 'constant' || dependsOnTarget(condition);
+    }
+    for (const name of always) sometimes.delete(name);
+    const hidden = { always, sometimes };
+    if (isOfClass) this.#rules.hidden.set(type, hidden);
+    return hidden;
+  }
+
+  /** Attributes of one object that the caller does not see, of those that depend on it; besides `always` of `hiddenAttributes`. */
+  hiddenOf(target: Target): ReadonlySet<string> {
+    const hidden = new Set<string>();
+    const { sometimes } = this.hiddenAttributes(target.type);
+    if (sometimes.size === 0) return hidden;
+    for (const { attribute, rule } of this.#parts.attributes.of('get', target.type)) {
+      if (sometimes.has(attribute) && !this.allows(rule, target)) this.#addNames(hidden, target.type, attribute);
+    }
+    return hidden;
+  }
+
+  /** Rules about attributes that there are for a verb; for `authorize`. */
+  get attributeRules(): AttributeRules {
+    return this.#parts.attributes;
+  }
+
+  /** The declaration of a type; undefined: it is not loaded. */
+  model(type: string): ResourceModel | undefined {
+    return this.#parts.models.get(type);
+  }
+
+  #addNames(names: Set<string>, type: string, attribute: string): void {
+    names.add(attribute);
+    for (const [alias, { aliasOf }] of Object.entries(this.#parts.models.get(type)?.attributes ?? {})) {
+      if (aliasOf === attribute) names.add(alias);
+    }
+  }
+
+  #scope(type: string, row: RowOf): Scope {
+    return { credentials: this.credentials, relations: this.#parts.relations.get(type) ?? NO_RELATIONS, row };
+  }
+}
+
+function testOf(rules: ClassRules, rule: string): Test {
+  const known = rules.byRule.get(rule);
+  if (known !== undefined) return known;
+  const test = compileCondition(rules.conditionOf(rule), rules.tests);
+  rules.byRule.set(rule, test);
+  return test;
+}
+
+/** Types whose lists no index serves, whoever asks. */
+function scanWarnings(
+  rules: RuleSet,
+  models: ReadonlyMap<string, ResourceModel>,
+  relations: ReadonlyMap<string, Relations>,
+): readonly string[] {
+  const conditionOf = createConditions(rules, null);
+  const warnings: string[] = [];
+  for (const model of models.values()) {
+    const rule = `get_${model.type}`;
+    const context = { model, models, relations: relations.get(model.type) ?? NO_RELATIONS, credentials: null };
+    const reach = reachOf(conditionOf(rule), context, () => false);
+    if (reach === 'scan') {
+      warnings.push(
+        `policy rule ${rule} gives nothing to look up: for some callers a list of ${model.plural} looks at every one`,
+      );
+    }
+  }
+  return warnings;
+}

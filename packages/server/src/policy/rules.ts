@@ -1,0 +1,165 @@
+/** Rules by name: defaults and an operator's overrides merged, understood, and looked through for what cannot work. */
+import type { Expression } from './expression.ts';
+import { parseRule, type RuleText } from './rule-text.ts';
+
+/** A rule that Cable or an extension brings. */
+export type RuleDefault = {
+  /** `create_port`, `create_port:fixed_ips:ip_address`, `add_router_interface`, or any word that other rules refer to. */
+  readonly name: string;
+  readonly check: RuleText;
+  /** One sentence for people. */
+  readonly description: string;
+  /**
+   * Of a rule about an attribute in an update. `changed`: asked only if the value is another than before, or the caller may not see that it is not; absent:
+   * whenever it was given. An override of the check leaves it as it is.
+   */
+  readonly asked?: 'changed';
+};
+
+/** The rules of a policy. */
+export type RuleSet = {
+  /** Own rules and those of overrides, by name. */
+  readonly expressions: ReadonlyMap<string, Expression>;
+  /** Names of rules about attributes that an update asks only for changes. */
+  readonly changedOnly: ReadonlySet<string>;
+  /** What works, but hardly as it is meant; for the log. */
+  readonly warnings: readonly string[];
+};
+
+/** One thing that is wrong with a rule. `position`: character of its text, from 0; null: it is not about a place. */
+export type RuleProblem = { readonly rule: string; readonly position: number | null; readonly reason: string };
+
+/** A policy that cannot be used; the message names every problem. */
+export class PolicyError extends Error {
+  readonly problems: readonly RuleProblem[];
+
+  constructor(problems: readonly RuleProblem[]) {
+    super(problems.map(formatProblem).join('\n'));
+    this.name = 'PolicyError';
+    this.problems = problems;
+  }
+}
+
+/** The rule that stands for every one that is not there. */
+export const DEFAULT_RULE = 'default';
+
+/** Most checks that one rule may come to, those of the rules it refers to counted each time. */
+const COST_MAX = 10_000;
+/** Most rules that refer to one another in a row. */
+const CHAIN_MAX = 20;
+
+/** Merges and understands the rules: an override takes the place of the default of its name. Throws `PolicyError`. */
+export function loadRules(defaults: readonly RuleDefault[], overrides: Readonly<Record<string, RuleText>>): RuleSet {
+  const problems: RuleProblem[] = [];
+  const texts = new Map<string, RuleText>();
+  for (const { name, check } of defaults) {
+    if (texts.has(name)) problems.push({ rule: name, position: null, reason: 'there are two defaults of this name' });
+    texts.set(name, check);
+  }
+  for (const [name, check] of Object.entries(overrides)) texts.set(name, check);
+  const expressions = new Map<string, Expression>();
+  for (const [name, text] of texts) {
+    const parsed = parseRule(text);
+    if (parsed.ok) expressions.set(name, parsed.expression);
+    else problems.push({ rule: name, position: parsed.position, reason: parsed.reason });
+  }
+  const warnings: string[] = [];
+  if (problems.length === 0) problems.push(...new Surveyor(expressions, warnings).survey());
+  if (problems.length > 0) throw new PolicyError(problems);
+  const changedOnly = new Set(defaults.filter((one) => one.asked === 'changed').map((one) => one.name));
+  return { expressions, changedOnly, warnings };
+}
+
+/** The rule of a name, or what stands for it; undefined: there is nothing, and it allows nothing. */
+export function ruleNamed({ expressions }: Pick<RuleSet, 'expressions'>, name: string): Expression | undefined {
+  return expressions.get(name) ?? expressions.get(DEFAULT_RULE);
+}
+
+/** The name of the rule about an action: `add_router_interface` as it is, `rename` of a host as `rename_host`. */
+export function actionRule(type: string, action: string): string {
+  return `_${action}_`.includes(`_${type}_`) ? action : `${action}_${type}`;
+}
+
+/** Checks that a rule comes to, and rules that refer to one another in a row, itself counted. */
+type Extent = { readonly cost: number; readonly chain: number };
+
+const LEAF: Extent = { cost: 1, chain: 0 };
+
+/** Follows what rules refer to. */
+class Surveyor {
+  readonly #expressions: ReadonlyMap<string, Expression>;
+  readonly #warnings: string[];
+  readonly #problems: RuleProblem[] = [];
+  readonly #known = new Map<string, Extent>();
+  readonly #chain: string[] = [];
+
+  constructor(expressions: ReadonlyMap<string, Expression>, warnings: string[]) {
+    this.#expressions = expressions;
+    this.#warnings = warnings;
+  }
+
+  survey(): readonly RuleProblem[] {
+    for (const name of this.#expressions.keys()) {
+      this.#rule(name);
+      // One problem shows in every rule that refers to it.
+      if (this.#problems.length > 0) break;
+    }
+    return this.#problems;
+  }
+
+  #rule(name: string): Extent {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const start = this.#chain.indexOf(name);
+    if (start >= 0)
+      return this.#refuse(name, `it refers to itself: ${[...this.#chain.slice(start), name].join(' -> ')}`);
+    const expression = this.#expressions.get(name);
+    if (expression === undefined) return LEAF;
+    this.#chain.push(name);
+    const inner = this.#chain.length > CHAIN_MAX ? { cost: 1, chain: CHAIN_MAX } : this.#extent(expression, name);
+    this.#chain.pop();
+    const extent = { cost: inner.cost, chain: inner.chain + 1 };
+    this.#known.set(name, extent);
+    if (extent.chain > CHAIN_MAX) this.#refuse(name, `more than ${CHAIN_MAX} rules refer to one another in a row`);
+    if (extent.cost > COST_MAX) this.#refuse(name, `it comes to more than ${COST_MAX} checks`);
+    return extent;
+  }
+
+  #extent(expression: Expression, within: string): Extent {
+    // What is refused already is not followed: it may have no end.
+    if (this.#problems.length > 0) return LEAF;
+    switch (expression.kind) {
+      case 'and':
+      case 'or':
+        return expression.parts
+          .map((part) => this.#extent(part, within))
+          .reduce((all, one) => ({ cost: all.cost + one.cost, chain: Math.max(all.chain, one.chain) }));
+      case 'not':
+        return this.#extent(expression.part, within);
+      case 'rule':
+        return this.#rule(this.#target(expression.name, within));
+      case 'constant':
+      case 'role':
+      case 'match':
+      case 'field':
+        return LEAF;
+    }
+  }
+
+  #target(name: string, within: string): string {
+    if (this.#expressions.has(name)) return name;
+    const hasDefault = this.#expressions.has(DEFAULT_RULE);
+    const instead = hasDefault ? 'the rule default stands for it' : 'it allows nothing';
+    this.#warnings.push(`policy rule ${within} refers to ${name}, which is not there: ${instead}`);
+    return DEFAULT_RULE;
+  }
+
+  #refuse(rule: string, reason: string): Extent {
+    if (this.#problems.length === 0) this.#problems.push({ rule, position: null, reason });
+    return LEAF;
+  }
+}
+
+function formatProblem({ rule, position, reason }: RuleProblem): string {
+  return `policy rule ${rule}${position === null ? '' : `, character ${position + 1}`}: ${reason}`;
+}
