@@ -8,6 +8,6 @@ export * from './page.ts';
 export * from './query.ts';
 export { renderReference } from './reference.ts';
 export { parametersOf, parentParameter, type Route, routesOf } from './routes.ts';
-export { createShowText, type Shown, showObject } from './show.ts';
+export { createShowText, type KeptTexts, type Shown, showObject } from './show.ts';
 export type * from './transport.ts';
 export { type Parsed, parseValue } from './value.ts';

@@ -37,14 +37,15 @@ export function orderOf(query: ListQuery): ((a: AnyObject, b: AnyObject) => numb
   const sign = query.pageReverse ? -1 : 1;
   return (a, b) => {
     for (const { attribute, descending } of query.sort) {
-      const order = compare(a[attribute], b[attribute]);
+      const order = compareValues(a[attribute], b[attribute]);
       if (order !== 0) return descending ? -order * sign : order * sign;
     }
-    return compare(a.id, b.id) * sign;
+    return compareValues(a.id, b.id) * sign;
   };
 }
 
-function compare(a: unknown, b: unknown): number {
+/** How lists are sorted: numbers by size, everything else by its text, of which null has none. Negative: `a` comes first. */
+export function compareValues(a: unknown, b: unknown): number {
   if (typeof a === 'number' && typeof b === 'number') return a - b;
   const left = typeof a === 'string' ? a : String(a ?? '');
   const right = typeof b === 'string' ? b : String(b ?? '');

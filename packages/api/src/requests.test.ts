@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  type AnyObject,
   BUILT_IN_EXTENSIONS,
   BUILT_IN_REGISTRY,
   BUILT_IN_RESOURCES,
   CableError,
   defineResource,
+  type Resource,
   type ResourceModel,
 } from '@cable/model';
 import { parseCreate, parseUpdate } from './body.ts';
@@ -19,10 +21,7 @@ import { routesOf } from './routes.ts';
 import { createShowText, showObject } from './show.ts';
 import { parseValue } from './value.ts';
 
-const ADMIN = { projectId: 'p', isAdmin: true };
-const MEMBER = { projectId: 'p', isAdmin: false };
-
-const thing: ResourceModel = defineResource({
+const declared: Resource = {
   name: 'thing',
   plural: 'things',
   label: 'Thing',
@@ -39,7 +38,8 @@ const thing: ResourceModel = defineResource({
     state: { type: 'string', default: 'NEW' },
     place: { type: 'string', write: 'both', updateBy: 'admin', nullable: true, default: null },
   },
-});
+};
+const thing: ResourceModel = defineResource(declared);
 
 test('a create has defaults, an update only what was given', () => {
   const { bulk, objects } = parseCreate(thing, { thing: { colour: 'red', tenant_id: 'q' } });
@@ -67,32 +67,59 @@ test('what may not be written is refused', () => {
 
 test('what is hidden is not shown', () => {
   const object = { id: '1', project_id: 'p', size: 1, secret: 's' };
-  assert.deepEqual(showObject(thing, object, MEMBER), { id: '1', tenant_id: 'p', project_id: 'p', size: 1 });
-  assert.deepEqual(showObject(thing, object, ADMIN, ['secret', 'tenant_id']), { tenant_id: 'p', secret: 's' });
+  assert.deepEqual(showObject(thing, object, new Set(['secret'])), {
+    id: '1',
+    tenant_id: 'p',
+    project_id: 'p',
+    size: 1,
+  });
+  assert.deepEqual(showObject(thing, object, new Set(), ['secret', 'tenant_id']), { tenant_id: 'p', secret: 's' });
   const { filters } = parseListQuery(thing, new URLSearchParams('secret=s&size=1'));
   assert.ok(matchesFilters(filters, object));
   assert.ok(!matchesFilters(filters, { ...object, size: 2 }));
 });
 
-test('the text of an object is the JSON of what is shown of it', () => {
-  const computed = { size: 7 };
-  const objects = [
+test('the text of an object is the JSON of what is shown of it, kept or not', () => {
+  const counted = defineResource({
+    ...declared,
+    attributes: {
+      count: { type: 'integer', computed: true },
+      ...declared.attributes,
+      mood: { type: 'string', computed: true, seeBy: 'admin' },
+    },
+  });
+  const objects: readonly AnyObject[] = [
     { id: '1', project_id: 'p', size: 1, secret: 's' },
     { id: '2', colour: null, secret: 'quote " backslash \\ tab \t nul \u0000 é 😀 \ud800 \u2028 \u007f' },
     { id: '3', colour: 'x'.repeat(300), project_id: '' },
     { id: '4', colour: { 'odd "key"': [1, -0.5, 1e21, true, null, [], {}, 'x'] }, project_id: ['a', ['b']] },
     { id: '5', size: false, colour: { gone: undefined, here: 0 } },
+    { id: '6', count: 9 },
   ];
-  for (const caller of [ADMIN, MEMBER]) {
-    for (const fields of [[], ['id'], ['secret', 'colour'], ['none']]) {
-      const write = createShowText(thing, caller, fields);
-      for (const object of objects) {
-        assert.equal(write(object, {}), JSON.stringify(showObject(thing, object, caller, fields)));
-        const whole = { ...object, ...computed };
-        assert.equal(write(object, computed), JSON.stringify(showObject(thing, whole, caller, fields)));
+  const [ALL, SOME] = [new Set<string>(), new Set(['secret', 'mood'])];
+  const texts = new Map<string, Map<AnyObject, string>>();
+  const kept = (shown: string): Map<AnyObject, string> => {
+    const known = texts.get(shown) ?? new Map<AnyObject, string>();
+    texts.set(shown, known);
+    return known;
+  };
+  for (const caller of [ALL, SOME, ALL, SOME]) {
+    for (const fields of [[], ['id'], ['secret', 'colour'], ['count'], ['none']]) {
+      for (const write of [createShowText(counted, caller, fields), createShowText(counted, caller, fields, kept)]) {
+        for (const object of objects) {
+          assert.equal(write(object, {}), JSON.stringify(showObject(counted, object, caller, fields)));
+          const computed = { count: 7, mood: 'é' };
+          const whole = { ...object, ...computed };
+          assert.equal(write(object, computed), JSON.stringify(showObject(counted, whole, caller, fields)));
+        }
       }
     }
   }
+  // What shows the same of what is stored shares its texts: all, `id`, `secret` and `colour`, and nothing; for an admin and a member.
+  assert.deepEqual(
+    Array.from(texts.values(), (map) => map.size),
+    Array.from({ length: 6 }, () => objects.length),
+  );
 });
 
 test('the order of a list is total, and none when nothing asks for one', () => {

@@ -1,56 +1,85 @@
 import type { AnyObject, ResourceModel } from '@cable/model';
-import type { Caller } from './body.ts';
 
 /** An object as a caller sees it. */
 export type Shown = Readonly<Record<string, unknown>>;
 
-/** The object as the caller sees it: declared attributes in order, aliases filled in, hidden ones left out. `fields` empty: all. */
+/** The object as a caller sees it: declared attributes in order, computed ones last, aliases filled in, those in `hidden` left out. `fields` empty: all. */
 export function showObject(
   resource: ResourceModel,
   object: AnyObject,
-  caller: Pick<Caller, 'isAdmin'>,
+  hidden: ReadonlySet<string>,
   fields: readonly string[] = [],
 ): Shown {
   const shown: Record<string, unknown> = {};
-  for (const [name, source] of shownAttributes(resource, caller, fields)) {
+  for (const [name, source] of shownAttributes(resource, hidden, fields)) {
     const value = object[source];
     if (value !== undefined) shown[name] = value;
   }
   return shown;
 }
 
+/** Texts that were made of objects before; an object that has one must never change. */
+export type KeptTexts = {
+  get(object: AnyObject): string | undefined;
+  set(object: AnyObject, text: string): unknown;
+};
+
 /**
- * Writes objects of the resource as the caller sees them: the JSON text of what `showObject` gives, at a fraction of its cost. `computed`:
- * attributes that stand in place of the object's own.
+ * Writes objects of the resource as the caller sees them: the JSON text of what `showObject` gives, at a fraction of its cost. `computed`: the
+ * computed attributes; those that it lacks are the object's own. `kept`: where texts of what is stored of objects are kept, by what is shown of
+ * them; undefined: nowhere.
  */
 export function createShowText(
   resource: ResourceModel,
-  caller: Pick<Caller, 'isAdmin'>,
+  hidden: ReadonlySet<string>,
   fields: readonly string[],
+  kept?: (shown: string) => KeptTexts,
 ): (object: AnyObject, computed: Shown) => string {
-  const attributes = shownAttributes(resource, caller, fields).map(
+  const heads = shownAttributes(resource, hidden, fields).map(
     ([name, source]) => [`${JSON.stringify(name)}:`, source] as const,
   );
+  const isComputed = ([, source]: readonly [string, string]): boolean => resource.attributes[source]?.computed === true;
+  const stored = heads.filter((one) => !isComputed(one));
+  const made = heads.filter(isComputed);
+  const texts = kept?.(`${resource.name} ${stored.join()}`);
   return (object, computed) => {
-    let text = '';
-    for (const [head, source] of attributes) {
-      const value = computed[source] === undefined ? object[source] : computed[source];
-      if (value !== undefined) text += `${text === '' ? '' : ','}${head}${jsonOf(value)}`;
+    let text = texts?.get(object);
+    if (text === undefined) {
+      text = propertiesOf(stored, object, object);
+      texts?.set(object, text);
     }
-    return `{${text}}`;
+    const more = made.length === 0 ? '' : propertiesOf(made, computed, object);
+    return text === '' || more === '' ? `{${text}${more}}` : `{${text},${more}}`;
   };
 }
 
-/** Name in the answer and attribute that has the value. */
+type Head = readonly [text: string, source: string];
+
+function propertiesOf(heads: readonly Head[], first: Shown, second: Shown): string {
+  let text = '';
+  for (const [head, source] of heads) {
+    const value = first[source] === undefined ? second[source] : first[source];
+    if (value === undefined) continue;
+    if (text !== '') text += ',';
+    text += head;
+    text += jsonOf(value);
+  }
+  return text;
+}
+
+/** Name in the answer and attribute that has the value; computed ones last. */
 function shownAttributes(
   resource: ResourceModel,
-  caller: Pick<Caller, 'isAdmin'>,
+  hidden: ReadonlySet<string>,
   fields: readonly string[],
 ): readonly (readonly [name: string, source: string])[] {
-  return Object.entries(resource.attributes)
-    .filter(([, attribute]) => attribute.seeBy !== 'admin' || caller.isAdmin)
-    .filter(([name]) => fields.length === 0 || fields.includes(name))
-    .map(([name, attribute]) => [name, attribute.aliasOf ?? name] as const);
+  const shown = Object.entries(resource.attributes)
+    .filter(([name, { aliasOf }]) => !hidden.has(name) && (aliasOf === undefined || !hidden.has(aliasOf)))
+    .filter(([name]) => fields.length === 0 || fields.includes(name));
+  const isComputed = ([, attribute]: (typeof shown)[number]): boolean => attribute.computed === true;
+  return [...shown.filter((one) => !isComputed(one)), ...shown.filter(isComputed)].map(
+    ([name, attribute]) => [name, attribute.aliasOf ?? name] as const,
+  );
 }
 
 /** Text that stands in JSON as it is. */
@@ -59,11 +88,9 @@ const PLAIN = /^[ !#-[\]-~]*$/;
 /** Longer text is left to the engine, which copies it faster than an expression looks through it. */
 const PLAIN_MAX = 256;
 
-/** As `JSON.stringify` of a value that came from JSON; most values of objects are short and plain. */
+/** As `JSON.stringify`; most values of objects are short and plain. */
 function jsonOf(value: unknown): string {
-  if (typeof value === 'string' && value.length <= PLAIN_MAX && PLAIN.test(value)) return `"${value}"`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(jsonOf).join(',')}]`;
-  const properties = Object.entries(value).filter(([, one]) => one !== undefined);
-  return `{${properties.map(([name, one]) => `${jsonOf(name)}:${jsonOf(one)}`).join(',')}}`;
+  return typeof value === 'string' && value.length <= PLAIN_MAX && PLAIN.test(value)
+    ? `"${value}"`
+    : JSON.stringify(value);
 }

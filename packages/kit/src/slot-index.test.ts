@@ -38,12 +38,12 @@ test('an index is a map of sets, whatever is added and removed in whatever order
     assert.equal(index.count(key), slots.size);
     const first = index.first(key);
     assert.ok(first === undefined ? slots.size === 0 : slots.has(first));
-    if (slots.size < 3 || step % 50 === 0) assert.deepEqual(sorted(index.of(key)), sorted(slots));
+    if (slots.size < 3 || step % 50 === 0) assert.deepEqual(sorted([...index.of(key)].flat()), sorted(slots));
   }
   assert.ok(most > 150);
   for (const [key, slots] of model) for (const slot of [...slots]) index.remove(key, slot);
   assert.deepEqual(
-    [...model.keys()].map((key) => [...index.of(key)].length),
+    [...model.keys()].map((key) => [...index.of(key)].flat().length),
     [0, 0, 0],
   );
 });

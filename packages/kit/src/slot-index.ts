@@ -1,8 +1,12 @@
-/** Where the rows of one key are: alone, a few, or many. The first costs nothing besides the key. */
-type Slots = number | number[] | Set<number>;
+import { SortedList } from './sorted-list.ts';
 
-/** Most slots of a key that are kept as a list: looking through it costs less than a set's memory. */
+/** Where the rows of one key are: alone, a few, or many. The first costs nothing besides the key; of many each costs a third of what it would in a set. */
+type Slots = number | number[] | SortedList<number>;
+
+/** Most slots of a key that are kept as they came. */
 const LIST_MAX = 64;
+
+const ascending = (a: number, b: number): number => a - b;
 
 /** One index of a table: which slots (numbers of rows) stand under which key. Adding or removing one costs the same however many there are. */
 export class SlotIndex {
@@ -13,20 +17,22 @@ export class SlotIndex {
     const slots = this.#keys.get(key);
     if (slots === undefined) return 0;
     if (typeof slots === 'number') return 1;
-    return slots instanceof Set ? slots.size : slots.length;
+    return Array.isArray(slots) ? slots.length : slots.size;
   }
 
   /** One of the slots under the key; undefined: there is none. */
   first(key: string): number | undefined {
     const slots = this.#keys.get(key);
     if (slots === undefined || typeof slots === 'number') return slots;
-    return Array.isArray(slots) ? slots[0] : slots.values().next().value;
+    return Array.isArray(slots) ? slots[0] : slots.first();
   }
 
-  /** Slots under the key, in no particular order. To be used up before the index changes. */
-  of(key: string): Iterable<number> {
-    const slots = this.#keys.get(key) ?? [];
-    return typeof slots === 'number' ? [slots] : slots;
+  /** Slots under the key, in portions and in no particular order. To be used up before the index changes. */
+  of(key: string): Iterable<readonly number[]> {
+    const slots = this.#keys.get(key);
+    if (slots === undefined) return [];
+    if (typeof slots === 'number') return [[slots]];
+    return Array.isArray(slots) ? [slots] : slots.portions();
   }
 
   /** Adding a slot twice is adding it once. */
@@ -35,10 +41,10 @@ export class SlotIndex {
     if (slots === undefined) this.#keys.set(key, slot);
     else if (typeof slots === 'number') {
       if (slots !== slot) this.#keys.set(key, [slots, slot]);
-    } else if (slots instanceof Set) slots.add(slot);
+    } else if (!Array.isArray(slots)) slots.add(slot);
     else if (!slots.includes(slot)) {
       if (slots.length < LIST_MAX) slots.push(slot);
-      else this.#keys.set(key, new Set(slots).add(slot));
+      else this.#keys.set(key, sortedListOf([...slots, slot]));
     }
   }
 
@@ -46,10 +52,11 @@ export class SlotIndex {
   remove(key: string, slot: number): void {
     const slots = this.#keys.get(key);
     if (slots === slot) this.#keys.delete(key);
-    else if (slots instanceof Set) {
-      slots.delete(slot);
-      if (slots.size <= LIST_MAX / 2) this.#keys.set(key, [...slots]);
-    } else if (Array.isArray(slots)) this.#removeFromList(key, slots, slot);
+    else if (Array.isArray(slots)) this.#removeFromList(key, slots, slot);
+    else if (slots instanceof SortedList) {
+      slots.remove(slot);
+      if (slots.size <= LIST_MAX / 2) this.#keys.set(key, [...slots.portions()].flat());
+    }
   }
 
   #removeFromList(key: string, slots: number[], slot: number): void {
@@ -60,4 +67,10 @@ export class SlotIndex {
     const [only] = slots;
     if (slots.length === 1 && only !== undefined) this.#keys.set(key, only);
   }
+}
+
+function sortedListOf(slots: readonly number[]): SortedList<number> {
+  const list = new SortedList<number>(ascending);
+  for (const slot of slots) list.add(slot);
+  return list;
 }

@@ -48,7 +48,7 @@ test('deleting one of two rows under a key leaves the other; deleting an absent 
   assert.equal(table.size, 1);
 });
 
-test('a row is put with its revision; every row and the number under a key are told', () => {
+test('a row is put with its revision; the number under a key is told', () => {
   const table = rows();
   table.put('1', ONE, 7);
   table.put('2', { ...ONE, id: '2' }, 8);
@@ -57,19 +57,44 @@ test('a row is put with its revision; every row and the number under a key are t
   assert.equal(table.count('groups', 'x'), 2);
   assert.equal(table.count('groups', 'y'), 1);
   assert.equal(table.first('groups', 'y')?.id, '2');
-  const before = table.rows();
   table.delete('1');
   table.put('3', { ...ONE, id: '3' });
   table.delete('2');
   assert.equal(table.revisionOf('1'), undefined);
-  assert.deepEqual(
-    before.map((row) => row.id),
-    ['1', '2'],
-  );
-  assert.deepEqual(
-    table.rows().map((row) => row.id),
-    ['3'],
-  );
   assert.deepEqual([...table.ids()], ['3']);
   assert.equal(table.first('network', 'none'), undefined);
+});
+
+test('every row is told in each order that is kept, as of the moment it was asked for', () => {
+  const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+  const table = new Table<Row>(
+    'port',
+    {},
+    {
+      id: (a, b) => byText(a.id, b.id),
+      network: (a, b) => byText(a.network, b.network) || byText(a.id, b.id),
+    },
+  );
+  const ids = (order: string): string =>
+    (table.sorted(order) ?? [])
+      .flat()
+      .map((row) => row.id)
+      .join('');
+  for (const [id, network] of ['1c', '3a', '2b', '4a'].map((text) => [...text])) {
+    table.put(String(id), { ...ONE, id: String(id), network: String(network) });
+  }
+  const before = table.sorted('network');
+  assert.equal(ids('id'), '1234');
+  assert.equal(ids('network'), '3421');
+  table.put('3', { ...ONE, id: '3', network: 'd' });
+  table.put('2', { ...ONE, id: '2', network: 'b', groups: [] });
+  table.delete('4');
+  assert.equal(ids('id'), '123');
+  assert.equal(ids('network'), '213');
+  assert.deepEqual(table.sorted('network')?.flat()[0]?.groups, []);
+  assert.deepEqual(
+    before?.flat().map((row) => `${row.id}${row.network}`),
+    ['3a', '4a', '2b', '1c'],
+  );
+  assert.equal(table.sorted('name'), undefined);
 });

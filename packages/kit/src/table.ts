@@ -1,4 +1,5 @@
 import { SlotIndex } from './slot-index.ts';
+import { type Compare, type SortedItems, SortedList } from './sorted-list.ts';
 
 /** Names the index keys of a row: a row may stand under several, or none. */
 export type IndexMaker<T> = (row: T) => readonly string[];
@@ -15,8 +16,8 @@ export type TableReader<T, I extends string = string> = {
 
 /** What who lists a table may do besides. */
 export type TableLister<T, I extends string = string> = TableReader<T, I> & {
-  /** Every row as of now, in no particular order: a copy of the references, cheap also with very many rows. */
-  rows(): readonly T[];
+  /** Every row as of now in an order that the table keeps; undefined: it does not keep that one. Cheap also with very many rows. */
+  sorted(order: string): SortedItems<T> | undefined;
   /** Number of rows under an index key; nothing is copied. */
   count(index: I, key: string): number;
 };
@@ -26,7 +27,7 @@ export type TableLister<T, I extends string = string> = TableReader<T, I> & {
  *
  *   id ──> slot ──> row, revision          index key ──> slots
  *
- * A row keeps its slot while it is replaced, so that only the index keys that change cost anything.
+ * A row keeps its slot while it is replaced, so that only the index keys that change cost anything. Orders hold the rows themselves.
  */
 export class Table<T, I extends string = never> implements TableLister<T, I> {
   readonly name: string;
@@ -36,10 +37,20 @@ export class Table<T, I extends string = never> implements TableLister<T, I> {
   readonly #free: number[] = [];
   readonly #indexes: ReadonlyMap<I, { readonly make: IndexMaker<T>; readonly slots: SlotIndex }>;
 
-  constructor(name: string, indexes: Readonly<Record<I, IndexMaker<T>>>) {
+  readonly #orders: ReadonlyMap<string, { readonly compare: Compare<T>; readonly rows: SortedList<T> }>;
+
+  /** `orders`: kept besides, by name; in each every two rows must have different places. */
+  constructor(
+    name: string,
+    indexes: Readonly<Record<I, IndexMaker<T>>>,
+    orders: Readonly<Record<string, Compare<T>>> = {},
+  ) {
     this.name = name;
     const names = Object.keys(indexes) as I[];
     this.#indexes = new Map(names.map((index) => [index, { make: indexes[index], slots: new SlotIndex() }]));
+    this.#orders = new Map(
+      Object.entries(orders).map(([order, compare]) => [order, { compare, rows: new SortedList(compare) }]),
+    );
   }
 
   get size(): number {
@@ -65,16 +76,17 @@ export class Table<T, I extends string = never> implements TableLister<T, I> {
     for (const row of this.#rows) if (row !== undefined) yield row;
   }
 
-  rows(): readonly T[] {
-    const copy = this.#rows.slice();
-    return (this.#free.length === 0 ? copy : copy.filter((row) => row !== undefined)) as T[];
+  sorted(order: string): SortedItems<T> | undefined {
+    return this.#orders.get(order)?.rows.snapshot();
   }
 
   by(index: I, key: string): readonly T[] {
     const found: T[] = [];
-    for (const slot of this.#indexes.get(index)?.slots.of(key) ?? []) {
-      const row = this.#rows[slot];
-      if (row !== undefined) found.push(row);
+    for (const slots of this.#indexes.get(index)?.slots.of(key) ?? []) {
+      for (const slot of slots) {
+        const row = this.#rows[slot];
+        if (row !== undefined) found.push(row);
+      }
     }
     return found;
   }
@@ -98,6 +110,7 @@ export class Table<T, I extends string = never> implements TableLister<T, I> {
     this.#rows[slot] = row;
     this.#revisions[slot] = revision;
     this.#reindex(slot, before, row);
+    this.#reorder(before, row);
     return before;
   }
 
@@ -110,6 +123,7 @@ export class Table<T, I extends string = never> implements TableLister<T, I> {
     this.#rows[slot] = undefined;
     this.#free.push(slot);
     this.#reindex(slot, row, undefined);
+    this.#reorder(row, undefined);
     return row;
   }
 
@@ -119,6 +133,13 @@ export class Table<T, I extends string = never> implements TableLister<T, I> {
       const has = after === undefined ? [] : make(after);
       for (const key of had) if (!has.includes(key)) slots.remove(key, slot);
       for (const key of has) if (!had.includes(key)) slots.add(key, slot);
+    }
+  }
+  #reorder(before: T | undefined, after: T | undefined): void {
+    for (const { compare, rows } of this.#orders.values()) {
+      const staysInPlace = before !== undefined && after !== undefined && compare(before, after) === 0;
+      if (before !== undefined && !staysInPlace) rows.remove(before);
+      if (after !== undefined) rows.add(after);
     }
   }
 }

@@ -7,6 +7,7 @@
  * A waiter is woken before the listeners are called, and goes on after them: what it does next finds the listeners up to date.
  */
 import {
+  type Compare,
   createBackoff,
   type IndexMaker,
   type Logger,
@@ -19,7 +20,7 @@ import {
 } from '@cable/kit';
 import type { AnyObject, ResourceModel } from '@cable/model';
 import type { KeyValue, Store, StoreEvent, WatchBatch } from '@cable/store';
-import { indexesOf } from './indexes.ts';
+import { indexesOf, ordersOf } from './indexes.ts';
 import { DERIVED, HOST_RUNTIME, MARKS, OBJECTS, ROOT } from './keys.ts';
 import { createRowSharing, type RowSharing } from './row-sharing.ts';
 import { parseObject, parseRuntime, type TableTypes } from './rows.ts';
@@ -90,7 +91,9 @@ export class Tables {
     this.#resources = new Map(options.resources.filter((one) => one.stored).map((one) => [one.type, one]));
     this.#sharing = new Map(Array.from(this.#resources, ([name, resource]) => [name, createRowSharing(resource)]));
     this.#derived = Object.entries(options.derived ?? {});
-    for (const resource of this.#resources.values()) this.#addTable(resource.type, this.#indexesFor(resource));
+    for (const resource of this.#resources.values()) {
+      this.#addTable(resource.type, this.#indexesFor(resource), ordersOf(resource));
+    }
     for (const [name, derived] of this.#derived) {
       const source = this.#resources.get(derived.of);
       if (source !== undefined) this.#addTable(name, this.#indexesFor(source));
@@ -187,8 +190,12 @@ export class Tables {
     return { ...indexesOf(resource), ...this.#options.extraIndexes?.[resource.type] };
   }
 
-  #addTable(name: string, indexes: Readonly<Record<string, IndexMaker<AnyObject>>>): void {
-    this.#tables.set(name, new Table<AnyObject, string>(name, indexes));
+  #addTable(
+    name: string,
+    indexes: Readonly<Record<string, IndexMaker<AnyObject>>>,
+    orders: Readonly<Record<string, Compare<AnyObject>>> = {},
+  ): void {
+    this.#tables.set(name, new Table<AnyObject, string>(name, indexes, orders));
     this.#indexNames.set(name, new Set(Object.keys(indexes)));
   }
 

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Caller, parseListQuery } from '@cable/api';
+import { parseListQuery } from '@cable/api';
 import type { Turns } from '@cable/kit';
+import { credentialsOf } from '../policy/credentials.ts';
 import { type Harness, type Json, startHarness } from '../testing/harness.ts';
 import { listObjects } from './read.ts';
+import { readerOf } from './reader.ts';
 
-const ADMIN: Caller = { projectId: 'p', isAdmin: true };
+const ADMIN = credentialsOf({ projectId: 'p', isAdmin: true });
 
 /** Names of the networks of a list during which `meanwhile` happens in each turn. */
 async function names({ server }: Harness, query: string, meanwhile: (turn: number) => Promise<void>): Promise<string> {
@@ -19,7 +21,7 @@ async function names({ server }: Harness, query: string, meanwhile: (turn: numbe
     },
   };
   const parsed = parseListQuery(resource, new URLSearchParams(query));
-  const { objects } = await listObjects(server.deps, resource, parsed, ADMIN, turns);
+  const { objects } = await listObjects(server.deps, resource, parsed, readerOf(server.deps, ADMIN), turns);
   return objects.map((object) => String(object['name'])).join('');
 }
 

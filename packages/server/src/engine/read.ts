@@ -1,12 +1,14 @@
-import { type Caller, type Filter, type ListQuery, matchesFilters, type Shown } from '@cable/api';
-import type { Turns } from '@cable/kit';
+import { type Filter, type ListQuery, matchesFilters, type Shown } from '@cable/api';
+import type { TableReader, Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import type { Visibility } from '../policy/policy.ts';
+import { candidatesOf } from './candidates.ts';
 import { guard } from './commit.ts';
 import type { EngineDeps } from './context.ts';
 import { contributionsOf } from './module.ts';
 import { cutPage } from './page.ts';
-import type { Look, RowOf } from './view.ts';
-import { canSee, hasSharedObjects } from './visibility.ts';
+import { type Reader, sees } from './reader.ts';
+import { walkOf, walkRows } from './walk.ts';
 
 const NONE: Shown = {};
 
@@ -15,6 +17,8 @@ type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules'>;
 /** Objects of a list request, in its order. */
 export type List = {
   readonly objects: readonly AnyObject[];
+  /** True: they are the tables' rows, which never change; false: they were made for this list. */
+  readonly areRows: boolean;
   /** The computed attributes of one of the objects, as of now; none where the objects have them. */
   computed(object: AnyObject): Shown;
 };
@@ -27,31 +31,125 @@ export async function listObjects(
   deps: Deps,
   resource: ResourceModel,
   query: ListQuery,
-  caller: Caller,
+  reader: Reader,
   turns: Turns,
 ): Promise<List> {
-  if (resource.adminOnly && !caller.isAdmin) return { objects: [], computed: () => NONE };
   const isComputed = (name: string): boolean => resource.attributes[name]?.computed === true;
   const early = query.filters.filter((filter) => !isComputed(filter.attribute));
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
   // What an object is looked at for must be what is shown of it.
   const presentFirst = late.length > 0 || query.sort.some((key) => isComputed(key.attribute));
-  const found: AnyObject[] = [];
-  const seen = { resources: deps.resources, look: lookOf(deps) };
-  for (const row of candidates(deps, resource, early, caller)) {
-    if (turns.due()) await turns.next();
-    if (!matchesFilters(early, row) || !isChangedSince(row, query) || !canSee(seen, resource, row, caller)) continue;
+  const visible = reader.view.visibility(resource.type, reader.row);
+  if (visible.kind === 'none') return { objects: [], areRows: false, computed: () => NONE };
+  const isSeen = visible.kind === 'all' ? () => true : visible.sees;
+  const accept = (row: AnyObject): AnyObject | undefined => {
+    if (!matchesFilters(early, row) || !isChangedSince(row, query) || !isSeen(row)) return;
     const object = presentFirst ? present(deps, resource, row) : row;
-    if (matchesFilters(late, object)) found.push(object);
-  }
-  const objects = await cutPage(found, query, turns);
+    return matchesFilters(late, object) ? object : undefined;
+  };
+  const { portions, isInOrder, mayRepeat } = sourceOf(deps, resource, query, early, visible, accept);
+  const found = await take(portions, mayRepeat ? onceOnly(accept) : accept, isInOrder ? query.limit : 0, turns);
+  const objects = isInOrder ? oriented(found, query) : await cutPage(found, query, turns);
   if (objects === undefined) throw notFound(resource, String(query.marker));
-  return { objects, computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object)) };
+  return {
+    objects,
+    areRows: resource.stored && !presentFirst,
+    computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object)),
+  };
+}
+
+/** Objects to choose from, as of now. */
+type Source = {
+  readonly portions: Iterable<readonly AnyObject[]>;
+  /** They begin behind the query's marker and come in its order. */
+  readonly isInOrder: boolean;
+  /** Some may come more than once. */
+  readonly mayRepeat: boolean;
+};
+
+/** The object that a list has of a row; undefined: none. */
+type Accept = (row: AnyObject) => AnyObject | undefined;
+
+const UNORDERED = { isInOrder: false, mayRepeat: false };
+const ORDERED = { isInOrder: true, mayRepeat: false };
+
+/** By an index when it leads to few rows; else along an order of the table, no further than the limit. */
+function sourceOf(
+  deps: Deps,
+  resource: ResourceModel,
+  query: ListQuery,
+  filters: readonly Filter[],
+  visible: Visibility,
+  accept: Accept,
+): Source {
+  if (!resource.stored) {
+    return { ...UNORDERED, portions: [unstored(deps, resource)] };
+  }
+  const table = deps.tables.any(resource.type);
+  const candidates = candidatesOf(deps, resource, filters, visible);
+  const walk = walkOf(query);
+  const rows = walk === undefined ? undefined : table.sorted(walk.order);
+  const isPaged = rows !== undefined && query.limit > 0;
+  // As many rows have to be passed for one that is wanted as there are for a candidate.
+  const passed = isPaged && candidates !== undefined ? (query.limit * table.size) / candidates.count : table.size;
+  // A row that is looked up costs more than one that is passed.
+  if (candidates !== undefined && candidates.count <= Math.min(passed, table.size) / 2) {
+    return { ...UNORDERED, portions: candidates.portions(), mayRepeat: candidates.mayRepeat };
+  }
+  if (walk === undefined || rows === undefined) return { ...UNORDERED, portions: table.sorted('id') ?? [] };
+  return { ...ORDERED, portions: walkRows(rows, walk, markerOf(table, resource, query, accept)) };
+}
+
+/** A reversed page was looked for from its end. */
+function oriented(found: AnyObject[], { pageReverse }: ListQuery): readonly AnyObject[] {
+  return pageReverse ? found.reverse() : found;
+}
+
+/** The row of the query's marker, which must be one of the list's. Throws `NotFound`. */
+function markerOf(
+  table: Pick<TableReader<AnyObject>, 'get'>,
+  resource: ResourceModel,
+  { marker }: ListQuery,
+  accept: Accept,
+): AnyObject | null {
+  if (marker === null) return null;
+  const row = table.get(marker);
+  if (row === undefined || accept(row) === undefined) throw notFound(resource, marker);
+  return row;
+}
+
+function onceOnly(accept: Accept): Accept {
+  const seen = new Set<AnyObject>();
+  return (row) => {
+    if (seen.has(row)) return undefined;
+    seen.add(row);
+    return accept(row);
+  };
+}
+
+/** Those that are accepted; `most`: no more than so many, 0: all. */
+async function take(
+  portions: Iterable<readonly AnyObject[]>,
+  accept: Accept,
+  most: number,
+  turns: Turns,
+): Promise<AnyObject[]> {
+  const found: AnyObject[] = [];
+  for (const portion of portions) {
+    for (const row of portion) {
+      if (turns.due()) await turns.next();
+      const object = accept(row);
+      if (object === undefined) continue;
+      found.push(object);
+      if (found.length === most) return found;
+    }
+  }
+  return found;
 }
 
 /** One object that the caller may see, computed attributes filled in. Throws `NotFound`. */
-export function showOne(deps: Deps, resource: ResourceModel, id: string, caller: Caller): AnyObject {
-  return present(deps, resource, rowFor(deps, resource, id, caller));
+export function showOne(deps: Deps, resource: ResourceModel, id: string, reader: Reader): AnyObject {
+  return present(deps, resource, rowFor(deps, resource, id, reader));
 }
 
 /** The same; that it is not there is said only after the tables have caught up with the store. */
@@ -59,28 +157,22 @@ export async function showCurrent(
   deps: Deps & Pick<EngineDeps, 'catchUp'>,
   resource: ResourceModel,
   id: string,
-  caller: Caller,
+  reader: Reader,
 ): Promise<AnyObject> {
   try {
-    return showOne(deps, resource, id, caller);
+    return showOne(deps, resource, id, reader);
   } catch (err) {
     if (!resource.stored || !(await guard(() => deps.catchUp.run()))) throw err;
-    return showOne(deps, resource, id, caller);
+    return showOne(deps, resource, id, reader);
   }
 }
 
 /** The row of an object that the caller may see. Throws `NotFound`. */
-export function rowFor(
-  deps: Deps,
-  resource: ResourceModel,
-  id: string,
-  caller: Caller,
-  look: Pick<Look, 'get'> = lookOf(deps),
-): AnyObject {
-  const row = resource.stored ? look.get(resource.type, id) : unstored(deps, resource).find((one) => one.id === id);
-  if (row === undefined || !canSee({ resources: deps.resources, look }, resource, row, caller)) {
-    throw notFound(resource, id);
-  }
+export function rowFor(deps: Deps, resource: ResourceModel, id: string, reader: Reader): AnyObject {
+  const row = resource.stored
+    ? deps.tables.any(resource.type).get(id)
+    : unstored(deps, resource).find((one) => one.id === id);
+  if (row === undefined || !sees(reader, resource, row)) throw notFound(resource, id);
   return row;
 }
 
@@ -110,60 +202,7 @@ function isChangedSince(row: AnyObject, query: ListQuery): boolean {
   return query.changedSince === null || String(row['updated_at'] ?? '') >= query.changedSince;
 }
 
-/** Rows that may match: by the narrowest index that a filter or the caller's project allows; else all. */
-function candidates(
-  deps: Deps,
-  resource: ResourceModel,
-  filters: readonly Filter[],
-  caller: Caller,
-): readonly AnyObject[] {
-  if (!resource.stored) return unstored(deps, resource);
-  const table = deps.tables.any(resource.type);
-  const byId = filters.find((filter) => filter.attribute === 'id');
-  if (byId !== undefined) return [...new Set(byId.values)].flatMap((id) => table.get(id) ?? []);
-  const narrowest = narrowestOf(deps, resource, filters);
-  // Looking up most of the rows one by one costs more than looking at all.
-  if (narrowest !== undefined && narrowest.count < table.size / 2) {
-    return unique(narrowest.values.flatMap((value) => table.by(narrowest.index, value)));
-  }
-  if (caller.isAdmin || hasSharedObjects(resource)) return table.rows();
-  return unique([...table.by('project_id', caller.projectId), ...partsOfOwned(deps, resource, caller)]);
-}
-
 /** Objects of a type that is not stored. */
 function unstored({ tables, modules }: Deps, resource: ResourceModel): readonly AnyObject[] {
   return contributionsOf(modules, resource.type).flatMap((one) => one.rows?.(tables) ?? []);
-}
-
-function lookOf({ tables }: Deps): Pick<Look, 'get'> {
-  return { get: (type, id) => tables.any(type).get(id) as RowOf<typeof type> | undefined };
-}
-
-type Lookup = { readonly index: string; readonly values: readonly string[]; readonly count: number };
-
-/** The index with the fewest rows among those that the filters allow; undefined: none. */
-function narrowestOf({ tables }: Deps, resource: ResourceModel, filters: readonly Filter[]): Lookup | undefined {
-  const table = tables.any(resource.type);
-  let narrowest: Lookup | undefined;
-  for (const { attribute, property, values, substring } of filters) {
-    const index = property === null ? attribute : `${attribute}.${property}`;
-    // An index has no rows without a value: an empty filter must look at all.
-    if (substring || values.includes('') || !tables.hasIndex(resource.type, index)) continue;
-    const count = values.reduce((sum, value) => sum + table.count(index, value), 0);
-    if (narrowest === undefined || count < narrowest.count) narrowest = { index, values, count };
-  }
-  return narrowest;
-}
-
-/** Others' objects that are part of what the caller's project owns. */
-function partsOfOwned({ tables }: Deps, resource: ResourceModel, caller: Caller): readonly AnyObject[] {
-  const through = resource.ownedThrough;
-  const type = through === undefined ? undefined : resource.attributes[through]?.reference?.type;
-  if (through === undefined || type === undefined) return [];
-  const owned = tables.any(type).by('project_id', caller.projectId);
-  return owned.flatMap((target) => tables.any(resource.type).by(through, target.id));
-}
-
-function unique(rows: readonly AnyObject[]): readonly AnyObject[] {
-  return [...new Set(rows)];
 }

@@ -3,7 +3,6 @@ import type { Planning } from './context.ts';
 import { rowsOf } from './permission.ts';
 import { notFound } from './read.ts';
 import type { HeldReference } from './registry.ts';
-import { seenThrough } from './visibility.ts';
 
 /**
  * Throws `<Label>NotFound` when a given reference leads to nothing that the caller may see. What lets him see another project's object must still be so when the
@@ -26,6 +25,16 @@ export function checkReferences(
     const through = seenThrough(model, target);
     if (through !== undefined) plan.rely(through.type, through.id);
   }
+}
+
+/** The object whose visibility also shows this one, e.g. the network of a subnet; undefined: none. */
+function seenThrough(
+  resource: ResourceModel,
+  object: AnyObject,
+): { readonly type: string; readonly id: string } | undefined {
+  const through = resource.visibleThrough;
+  const type = through === undefined ? undefined : resource.attributes[through]?.reference?.type;
+  return type === undefined || through === undefined ? undefined : { type, id: String(object[through]) };
 }
 
 /** Raises the revision of what the object is part of, before and after: so no two changes of the parts of one object pass each other. */

@@ -1,7 +1,6 @@
 /** The generic routes: parse, call the service, show. One handler an operation, whatever the resource. */
 import {
   type Attributes,
-  type Caller,
   collectionPath,
   createShowText,
   type Filter,
@@ -13,15 +12,16 @@ import {
   parseListQuery,
   parseUpdate,
   type Route,
+  type Shown,
   showObject,
 } from '@cable/api';
-import { createTurnLine, type Turns } from '@cable/kit';
+import { createTurnLine, TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { authorize } from '../engine/authorize.ts';
 import type { Asked, EngineDeps } from '../engine/context.ts';
 import { contributionsOf } from '../engine/module.ts';
 import { listObjects, notFound, present, rowFor, showCurrent } from '../engine/read.ts';
+import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import { credentialsOf } from '../policy/credentials.ts';
 import type { AuthenticatedCaller, Authenticator } from './auth.ts';
@@ -46,18 +46,24 @@ const LIST_TURN_MS = 2;
 /** Where every request goes that none of the server's own routes answers. */
 const ANYTHING = '/*';
 
+/** Characters of rows' texts that are kept for the next list: ten thousand ports have nine million. */
+const TEXTS_KEPT = 12 << 20;
+
 /** Starts a list's work. */
 type StartTurns = () => Turns;
 
 type Call = {
   readonly options: ResourceRouteOptions;
   readonly startTurns: StartTurns;
+  readonly texts: TextCache<AnyObject>;
   readonly route: Route;
   /** The model of what is in the store; the route's resource may be another form of it. */
   readonly stored: ResourceModel;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   readonly caller: AuthenticatedCaller;
+  /** The caller, for the rules. */
+  readonly reader: Reader;
   readonly params: URLSearchParams;
   readonly parameters: Match['parameters'];
   /** Of a nested resource: what refers to the parent, with the parent's id. */
@@ -70,6 +76,7 @@ type Call = {
 export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOptions): void {
   const { resources } = options.deps;
   const startTurns = createTurnLine(LIST_TURN_MS);
+  const texts = new TextCache<AnyObject>(TEXTS_KEPT);
   const table = createRouteTable(resources);
   for (const route of resources.current.routes) handlerOf(options, route);
   app.decorateRequest('matched', undefined);
@@ -81,7 +88,7 @@ export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOp
       request.matched = table.find(request.method === 'HEAD' ? 'GET' : request.method, request.url);
       done(request.matched === undefined ? refusal(table, request) : undefined);
     },
-    handler: (request, reply) => answer(options, startTurns, request, reply),
+    handler: (request, reply) => answer({ options, startTurns, texts }, request, reply),
   });
   app.setNotFoundHandler((request) => {
     throw refusal(table, request);
@@ -101,20 +108,21 @@ function refusal(table: RouteTable, { method, url }: FastifyRequest): CableError
 }
 
 async function answer(
-  options: ResourceRouteOptions,
-  startTurns: StartTurns,
+  shared: Pick<Call, 'options' | 'startTurns' | 'texts'>,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<unknown> {
   const { matched } = request;
   if (matched === undefined) throw new Error('a request without a route has come to its handler');
   const { route, parameters } = matched;
+  const { options } = shared;
   const caller = await options.authenticate(request.headers);
+  const reader = readerOf(options.deps, credentialsOf(caller));
   const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
   const id = parameters['id'] ?? '';
   const stored = options.deps.resources.named(route.resource.type);
-  const place = placeOf(options, route, parameters, caller);
-  const call: Call = { options, startTurns, route, stored, request, reply, caller, params, parameters, place, id };
+  const place = placeOf(options, route, parameters, reader);
+  const call: Call = { ...shared, route, stored, request, reply, caller, reader, params, parameters, place, id };
   if (id !== '' && place !== NOWHERE) refuseElsewhere(call);
   const answered = await handlerOf(options, route)(call);
   // A handler that sends its answer itself has it sent by then.
@@ -126,20 +134,20 @@ function placeOf(
   { deps }: ResourceRouteOptions,
   { resource }: Route,
   parameters: Match['parameters'],
-  caller: Caller,
+  reader: Reader,
 ): Attributes {
   const parameter = parentParameter(resource);
   if (resource.parent === undefined || parameter === undefined) return NOWHERE;
   const { type, attribute } = resource.parent;
-  return { [attribute]: rowFor(deps, deps.resources.named(type), parameters[parameter] ?? '', caller).id };
+  return { [attribute]: rowFor(deps, deps.resources.named(type), parameters[parameter] ?? '', reader).id };
 }
 
 const NOWHERE: Attributes = {};
 
 /** Another parent's object is not there. */
-function refuseElsewhere({ options, stored, place, id, caller }: Call): void {
+function refuseElsewhere({ options, stored, place, id, reader }: Call): void {
   for (const [attribute, parent] of Object.entries(place)) {
-    if (rowFor(options.deps, stored, id, caller)[attribute] !== parent) throw notFound(stored, id);
+    if (rowFor(options.deps, stored, id, reader)[attribute] !== parent) throw notFound(stored, id);
   }
 }
 
@@ -179,8 +187,10 @@ async function handleList(call: Call): Promise<unknown> {
   const gone = goneClient(reply);
   const turns = stoppedBy(gone, call.startTurns());
   try {
-    const { objects, computed } = await listObjects(deps, stored, query, caller, turns);
-    const write = createShowText(resource, caller, query.fields);
+    const { objects, areRows, computed } = await listObjects(deps, stored, query, call.reader, turns);
+    // Few attributes are written faster than they are kept.
+    const keeps = areRows && query.fields.length === 0;
+    const write = writerOf(call, query.fields, keeps);
     const links = pageLinks(`${request.protocol}://${request.host}${collectionOf(call)}`, params, query, objects);
     const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
     const format = (object: AnyObject): string => write(object, computed(object));
@@ -192,10 +202,31 @@ async function handleList(call: Call): Promise<unknown> {
   }
 }
 
+/** Writes objects as the caller sees them, who may see more of one than of another. `keeps`: their texts are kept for the next list. */
+function writerOf(
+  call: Call,
+  fields: readonly string[],
+  keeps: boolean,
+): (object: AnyObject, computed: Shown) => string {
+  const { route, stored, reader, texts } = call;
+  const make = (hidden: ReadonlySet<string>): ReturnType<typeof createShowText> =>
+    createShowText(route.resource, hidden, fields, keeps ? (shown) => texts.of(shown) : undefined);
+  const { always, sometimes } = reader.view.hiddenAttributes(stored.type);
+  if (sometimes.size === 0) return make(always);
+  const writers = new Map<string, ReturnType<typeof make>>();
+  return (object, computed) => {
+    const hidden = hiddenFrom(reader, stored, object);
+    const name = [...hidden].join();
+    const write = writers.get(name) ?? make(hidden);
+    writers.set(name, write);
+    return write(object, computed);
+  };
+}
+
 /** The query, with what the path asks for. */
-function parseQuery({ route, stored, params, caller, place }: Call): ListQuery {
+function parseQuery({ route, stored, params, reader, place }: Call): ListQuery {
   const query = parseListQuery(route.resource, params);
-  authorize(stored, { verb: 'list', query }, caller);
+  refuseHidden(reader, stored, query);
   const within = Object.entries(place).map(
     ([attribute, parent]): Filter => ({ attribute, property: null, values: [String(parent)], substring: false }),
   );
@@ -211,9 +242,9 @@ function collectionOf({ route, place }: Call): string {
 /** How long a request may take. */
 const DEADLINE_MS = 30_000;
 
-function askedOf({ options, reply, caller }: Call): Asked {
+function askedOf({ options, reply, caller, reader }: Call): Asked {
   const deadlineMs = options.deps.monotonicMs() + DEADLINE_MS;
-  return { caller, credentials: credentialsOf(caller), signal: goneClient(reply), deadlineMs, idempotencyKey: null };
+  return { caller, credentials: reader.view.credentials, signal: goneClient(reply), deadlineMs, idempotencyKey: null };
 }
 
 /** Aborts when the client closes its connection (and, without consequence, when it has been answered). */
@@ -234,10 +265,10 @@ function stoppedBy(signal: AbortSignal, turns: Turns): Turns {
   };
 }
 
-async function handleShow({ options, route, stored, caller, params, id }: Call): Promise<unknown> {
-  const object = await showCurrent(options.deps, stored, id, caller);
+async function handleShow({ options, route, stored, reader, params, id }: Call): Promise<unknown> {
+  const object = await showCurrent(options.deps, stored, id, reader);
   const fields = params.getAll('fields').filter((name) => name !== '');
-  return { [route.resource.name]: showObject(route.resource, object, caller, fields) };
+  return { [route.resource.name]: showObject(route.resource, object, hiddenFrom(reader, stored, object), fields) };
 }
 
 async function handleCreate(call: Call): Promise<unknown> {
@@ -262,8 +293,8 @@ async function handleDelete(call: Call): Promise<unknown> {
   return undefined;
 }
 
-function show({ options, route, stored, caller }: Call, object: AnyObject): unknown {
-  return showObject(route.resource, present(options.deps, stored, object), caller);
+function show({ options, route, stored, reader }: Call, object: AnyObject): unknown {
+  return showObject(route.resource, present(options.deps, stored, object), hiddenFrom(reader, stored, object));
 }
 
 /** `If-Match: revision_number=N` (Neutron's revision-if-match). */

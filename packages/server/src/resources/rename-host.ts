@@ -6,6 +6,7 @@ import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { RENAMED_FROM } from '../engine/hidden.ts';
 import type { Contribution } from '../engine/module.ts';
 import { notFound, showOne } from '../engine/read.ts';
+import { readerOf } from '../engine/reader.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { parseHostName } from '../hosts/parse.ts';
 import { aliveKey, objectKey, vifPrefix } from '../keys.ts';
@@ -39,7 +40,7 @@ async function renameHost(deps: EngineDeps, id: string, body: Attributes, asked:
     while ((await step((planning) => planPorts(planning, id, name))) > 0);
     await step((planning, old) => planEnd(planning, old, name));
   });
-  return showOne(deps, resource, name, asked.caller);
+  return showOne(deps, resource, name, readerOf(deps, asked.credentials));
 }
 
 /** The host, which stays without an agent while the plan commits. */
