@@ -1,4 +1,4 @@
-import { type Context, createNetwork, portsOf, sendAll } from './context.ts';
+import { type Context, createNetwork, portsOf, sendAll, warmUp } from './context.ts';
 import type { Request } from './http-connection.ts';
 import { type Case, measureRounds } from './rounds.ts';
 import type { Goal, Measured } from './rows.ts';
@@ -9,15 +9,14 @@ const GOAL: Goal = { figure: 'perSecond', is: 'at least', value: 5000 };
 
 /** Many ports a request, all or none of them. */
 export async function measureBulks(context: Context): Promise<Measured> {
-  const { bed, extent, say } = context;
+  const { extent } = context;
   const { networkId } = await createNetwork(context, '10.0.0.0/8');
   const request = (ports: number): Request => ({
     method: 'POST',
     path: '/v2.0/ports',
     body: JSON.stringify({ ports: portsOf(networkId, ports, 0) }),
   });
-  say(`${bed.store}: bulk: warming up`);
-  await sendAll(context, [request(WARM_UP_PORTS)], { clients: 4, seconds: extent.warmUpSeconds });
+  await warmUp(context, request(WARM_UP_PORTS), WARM_UP_PORTS);
   const cases = extent.bulks.flatMap(({ ports, levels }) =>
     levels.map((clients): Case => {
       const what = `ports, ${ports} a request`;

@@ -1,16 +1,17 @@
-import { type Context, createNetwork, fill, portIds, sendAll } from './context.ts';
+import { type Context, createNetwork, fill, portIds, sendAll, warmUp } from './context.ts';
 import type { Request } from './http-connection.ts';
 import type { JobResult } from './job.ts';
 import { type Case, measureRounds } from './rounds.ts';
 import type { Measured } from './rows.ts';
 
 const SECTION = 'change';
+const WARM_UP_CLIENTS = 32;
 /** Deletes that one round of `seconds` cannot exceed. */
 const DELETES_PER_SECOND = 6000;
 
 /** One port a request: update, show, delete. */
 export async function measureChanges(context: Context): Promise<Measured> {
-  const { bed, extent, say } = context;
+  const { extent } = context;
   const { networkId } = await createNetwork(context, '10.0.0.0/8');
   await fill(context, networkId, extent.standingPorts, 0);
   const standing = await portIds(context);
@@ -24,10 +25,9 @@ export async function measureChanges(context: Context): Promise<Measured> {
     { what: 'port show', run: (clients) => sendAll(context, shows, { clients }) },
     { what: 'port delete', run: deletes },
   ];
-  say(`${bed.store}: change: warming up`);
-  for (const { run } of kinds) {
-    for (let spent = 0; spent < extent.warmUpSeconds / 2; spent += extent.seconds) await run(32);
-  }
+  // Deletes are warmed up by one round more.
+  for (const request of [update[0], shows[0]]) if (request !== undefined) await warmUp(context, request);
+  await deletes(WARM_UP_CLIENTS);
   const cases = kinds.flatMap(({ what, run }) =>
     extent.levels.map((clients): Case => ({ what, clients, run: () => run(clients) })),
   );

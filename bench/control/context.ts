@@ -1,7 +1,6 @@
 import type { Bed } from './bed.ts';
 import type { Clients } from './clients.ts';
-import type { Request } from './http-connection.ts';
-import { PROJECT } from './http-connection.ts';
+import { PROJECT, type Request } from './http-connection.ts';
 import type { Job, JobResult } from './job.ts';
 
 /** How much is measured. */
@@ -9,7 +8,8 @@ export type Extent = {
   /** How long a round lasts. */
   readonly seconds: number;
   readonly rounds: number;
-  readonly warmUpSeconds: number;
+  /** Requests before the first that counts, so that the server's code is compiled and its store in use. */
+  readonly warmUpRequests: number;
   /** Clients at a time. */
   readonly levels: readonly number[];
   /** Ports in a bulk, each with the levels at which it is sent. */
@@ -67,6 +67,17 @@ export async function sendAll(context: Context, requests: readonly Request[], ho
   return result;
 }
 
+/** No warm-up is longer: on a slow machine the first round is a part of it. */
+const WARM_UP_MOST_S = 10;
+
+/** Sends the request, by 32 clients, until the server is warm. `items`: objects in it. */
+export async function warmUp(context: Context, request: Request, items = 1): Promise<void> {
+  const { bed, extent, say } = context;
+  say(`${bed.store}: warming up`);
+  const requests = Array.from({ length: Math.ceil(extent.warmUpRequests / items) }, () => request);
+  await sendAll(context, requests, { clients: items === 1 ? 32 : 4, seconds: WARM_UP_MOST_S, isOnce: true });
+}
+
 /** Makes an object; gives its id. */
 export async function create(context: Context, path: string, body: object): Promise<string> {
   const answer = (await call(context, 'POST', path, body)) as Readonly<Record<string, { readonly id: string }>>;
@@ -81,6 +92,11 @@ export async function createNetwork(
   const networkId = await create(context, '/v2.0/networks', { network: { name: 'bench' } });
   const subnet = { network_id: networkId, ip_version: 4, cidr };
   return { networkId, subnetId: await create(context, '/v2.0/subnets', { subnet }) };
+}
+
+/** Creates one port of which nothing but the network is said, again and again. */
+export function portRequest(networkId: string): Request {
+  return { method: 'POST', path: '/v2.0/ports', body: JSON.stringify({ port: { network_id: networkId } }) };
 }
 
 /** Ports as a request creates them: with a name and a device that no other has. */

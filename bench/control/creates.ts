@@ -1,5 +1,5 @@
 import { median } from '../lib/statistics.ts';
-import { type Context, call, createNetwork, processesOf, sendAll } from './context.ts';
+import { type Context, call, createNetwork, portRequest, processesOf, sendAll, warmUp } from './context.ts';
 import { type DiskSyncs, diskSyncs } from './etcd-metrics.ts';
 import type { Request } from './http-connection.ts';
 import type { JobResult } from './job.ts';
@@ -16,8 +16,6 @@ const SECTION = 'create';
 /** Addresses enough for any run. */
 const CIDR = '10.0.0.0/8';
 const WARM_UP_CLIENTS = 32;
-/** A peer's program is warm sooner. */
-const PEER_WARM_UP = 0.25;
 
 /**
  * One port a request. Beside it, in every round, the peers at the same concurrency: the bare transaction of such a port by etcd's own API, one a request; and the same
@@ -26,12 +24,10 @@ const PEER_WARM_UP = 0.25;
 export async function measureCreates(context: Context): Promise<Measured> {
   const { bed, extent, say } = context;
   const { networkId } = await createNetwork(context, CIDR);
-  const makers = await makersOf(context, networkId);
-  say(`${bed.store}: create: warming up`);
-  for (const { isPeer, run } of makers) {
-    const seconds = extent.warmUpSeconds * (isPeer ? PEER_WARM_UP : 1);
-    for (let spent = 0; spent < seconds; spent += extent.seconds) await run(WARM_UP_CLIENTS);
-  }
+  const request = portRequest(networkId);
+  const makers = await makersOf(context, networkId, request);
+  await warmUp(context, request);
+  for (const { isPeer, run } of makers) if (isPeer) await run(WARM_UP_CLIENTS);
   const before = await syncsOf(context);
   const rounds = new Map<string, JobResult[]>();
   for (let round = 1; round <= extent.rounds; round += 1) {
@@ -49,14 +45,9 @@ export async function measureCreates(context: Context): Promise<Measured> {
   return { rows, facts: factsOf(before, await syncsOf(context)) };
 }
 
-async function makersOf(context: Context, networkId: string): Promise<readonly Maker[]> {
+async function makersOf(context: Context, networkId: string, request: Request): Promise<readonly Maker[]> {
   const { bed, clients, extent } = context;
   const port = await call(context, 'POST', '/v2.0/ports', { port: { network_id: networkId } });
-  const request: Request = {
-    method: 'POST',
-    path: '/v2.0/ports',
-    body: JSON.stringify({ port: { network_id: networkId } }),
-  };
   const peer = (kind: 'etcd' | 'store', what: string, address: string): Maker => ({
     what,
     isPeer: true,

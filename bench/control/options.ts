@@ -28,7 +28,7 @@ export const HELP: string = `usage: npm run bench:control -- [options]
 const WHOLE: Extent = {
   seconds: 1,
   rounds: 3,
-  warmUpSeconds: 4,
+  warmUpRequests: 8000,
   levels: [1, 8, 32, 64],
   // More than 8 clients with a thousand each are an overload, not a load.
   bulks: [
@@ -44,7 +44,7 @@ const WHOLE: Extent = {
 const QUICK: Extent = {
   seconds: 0.1,
   rounds: 1,
-  warmUpSeconds: 0.1,
+  warmUpRequests: 100,
   levels: [1, 8, 32],
   bulks: [{ ports: 100, levels: [2] }],
   sizes: [250, 500],

@@ -1,6 +1,5 @@
 import { figuresOf } from '../scale/process-figures.ts';
-import { type Context, createNetwork, processesOf, sendAll } from './context.ts';
-import type { Request } from './http-connection.ts';
+import { type Context, createNetwork, portRequest, processesOf, sendAll, warmUp } from './context.ts';
 import { type Measured, rowOf } from './rows.ts';
 
 const SECTION = 'overload';
@@ -14,13 +13,8 @@ const UNAVAILABLE = 503;
 export async function measureOverload(context: Context): Promise<Measured> {
   const { bed, extent, say } = context;
   const { networkId } = await createNetwork(context, '10.0.0.0/8');
-  const request: Request = {
-    method: 'POST',
-    path: '/v2.0/ports',
-    body: JSON.stringify({ port: { network_id: networkId } }),
-  };
-  say(`${bed.store}: overload: warming up`);
-  await sendAll(context, [request], { clients: 32, seconds: extent.warmUpSeconds });
+  const request = portRequest(networkId);
+  await warmUp(context, request);
   const clients = extent.overloadClients;
   say(`${bed.store}: overload: ${clients} clients`);
   const before = figuresOf(bed.serverPid).residentBytes;
