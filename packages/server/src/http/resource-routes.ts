@@ -31,7 +31,7 @@ export type ResourceRouteOptions = {
 };
 
 /** How long all lists together may keep the event loop in one of its rounds. */
-const LIST_TURN_MS = 2;
+const LIST_TURN_MS = 1;
 
 /** Characters of rows' texts that are kept for the next list: ten thousand ports have nine million. */
 const TEXTS_KEPT = 12 << 20;
