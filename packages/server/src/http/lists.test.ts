@@ -66,6 +66,26 @@ test('pages are walked forwards and backwards by their links', async (t) => {
   assert.deepEqual(pages.slice(3), ['cd', 'ab']);
 });
 
+test('a list shows what an object is now, and each caller what it may see, however often it was asked for', async (t) => {
+  const { send, create } = await startHarness(t);
+  const network = await create('network', { name: 'a' }, { 'x-project-id': 'p1' });
+  const list = async (roles: string): Promise<string> => {
+    const { body } = await send('GET', '/v2.0/networks', undefined, { 'x-project-id': 'p1', 'x-roles': roles });
+    const [one] = body['networks'] ?? [];
+    return `${one?.['name']} ${one?.['subnets']?.length} ${one?.['provider:segmentation_id'] === undefined}`;
+  };
+  const lists = async (): Promise<readonly string[]> => [
+    await list('admin'),
+    await list('member'),
+    await list('admin'),
+  ];
+  assert.deepEqual(await lists(), ['a 0 false', 'a 0 true', 'a 0 false']);
+  await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  assert.deepEqual(await lists(), ['a 1 false', 'a 1 true', 'a 1 false']);
+  await send('PUT', `/v2.0/networks/${network['id']}`, { network: { name: 'b' } });
+  assert.deepEqual(await lists(), ['b 1 false', 'b 1 true', 'b 1 false']);
+});
+
 test('bad pages are refused', async (t) => {
   const { send } = await startHarness(t);
   await refused(send('GET', '/v2.0/networks?limit=-1'), 400, 'HTTPBadRequest');

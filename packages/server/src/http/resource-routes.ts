@@ -40,7 +40,7 @@ export type ResourceRouteOptions = {
 };
 
 /** How long all lists together may keep the event loop in one of its rounds. */
-const LIST_TURN_MS = 2;
+const LIST_TURN_MS = 1;
 
 /** Where every request goes that none of the server's own routes answers. */
 const ANYTHING = '/*';
