@@ -68,9 +68,13 @@ export function restsOnTables(err: unknown): boolean {
   return err instanceof CableError && (err.status === 404 || err.status === 409 || err.status === 412);
 }
 
-/** Neutron's form: whole seconds, UTC. */
+let formatted = { second: Number.NaN, text: '' };
+
+/** Neutron's form: whole seconds, UTC. All requests of a second have one text. */
 function formatTime(time: Date): string {
-  return `${time.toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(time.getTime() / 1000);
+  if (formatted.second !== second) formatted = { second, text: `${time.toISOString().slice(0, 19)}Z` };
+  return formatted.text;
 }
 
 function throwIfOver({ monotonicMs }: EngineDeps, { signal, deadlineMs }: Asked): void {

@@ -7,6 +7,7 @@ export class KeyedLock {
 
   /** Runs `work` when every earlier work with one of these keys has ended. Throws the signal's reason when that comes first; the work is not done then. */
   async run<T>(keys: readonly string[], { signal }: Bounds, work: () => Promise<T>): Promise<T> {
+    if (keys.length === 0) return await work();
     const sorted = [...new Set(keys)].sort();
     const earlier = Promise.all(sorted.map((key) => this.#tails.get(key)));
     let release = (): void => undefined;

@@ -17,22 +17,31 @@ export type ObjectKey = {
 /** Makes the keys of objects: pure functions of an object, and of what cannot change in what it refers to. */
 export type KeyMaker = {
   keysOf(type: string, object: AnyObject, look: Look): ReadonlyMap<string, ObjectKey>;
-  claimsOf(type: string, object: AnyObject): readonly Claim[];
+  /** Claims by their keys; the same value for the same object. */
+  claimsOf(type: string, object: AnyObject): ReadonlyMap<string, Claim>;
 };
 
 /** The keys of every type. */
 export function createKeyMaker(resources: ResourceRegistry, modules: Pick<Modules, 'of'>): KeyMaker {
-  const claimsOf = (type: string, object: AnyObject): readonly Claim[] =>
-    modules.of(type).flatMap((one) => one.claims?.(object) ?? []);
+  const made = new WeakMap<AnyObject, ReadonlyMap<string, Claim>>();
+  const claimsOf = (type: string, object: AnyObject): ReadonlyMap<string, Claim> => {
+    const known = made.get(object);
+    if (known !== undefined) return known;
+    const claims = new Map<string, Claim>();
+    for (const { claims: of } of modules.of(type))
+      for (const claim of of?.(object) ?? []) claims.set(keyOfClaim(claim), claim);
+    made.set(object, claims);
+    return claims;
+  };
   const keysOf = (type: string, object: AnyObject, look: Look): ReadonlyMap<string, ObjectKey> => {
     const keys = new Map<string, ObjectKey>();
     // A claim that stands under what it refers to is its reference too.
     const claimed = new Set<string>();
-    for (const claim of claimsOf(type, object)) {
+    for (const [key, claim] of claimsOf(type, object)) {
       const target = claim.under;
       if (target !== undefined) claimed.add(objectKey(target.type, target.id));
       const how = target === undefined ? 'any' : 'exists';
-      keys.set(keyOfClaim(claim), {
+      keys.set(key, {
         kind: 'claim',
         value: object.id,
         how,

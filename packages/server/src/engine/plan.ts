@@ -295,18 +295,13 @@ export class Plan implements Look, View {
     if (now === undefined) overlay?.delete(id);
     else overlay?.put(id, now);
     const { keys } = this.#deps;
-    const had = last === undefined ? [] : keys.claimsOf(type, last);
-    const has = now === undefined ? [] : keys.claimsOf(type, now);
-    const kept = new Set(has.map(keyOfClaim));
-    for (const claim of had) {
-      const key = keyOfClaim(claim);
-      if (!kept.has(key)) this.#claims.set(key, null);
-    }
-    for (const claim of has) this.#take(claim, id);
+    const had = last === undefined ? NO_CLAIMS : keys.claimsOf(type, last);
+    const has = now === undefined ? NO_CLAIMS : keys.claimsOf(type, now);
+    for (const key of had.keys()) if (!has.has(key)) this.#claims.set(key, null);
+    for (const [key, claim] of has) this.#take(key, claim, id);
   }
 
-  #take(claim: Claim, id: string): void {
-    const key = keyOfClaim(claim);
+  #take(key: string, claim: Claim, id: string): void {
     const planned = this.#claims.get(key);
     const holder = planned === undefined ? claim.holder(this) : (planned ?? undefined);
     if (holder !== undefined && holder !== id) throw claim.taken(holder);
@@ -334,6 +329,7 @@ export function lookAt({ tables, addresses }: Pick<PlanDeps, 'tables' | 'address
   };
 }
 
+const NO_CLAIMS: ReadonlyMap<string, Claim> = new Map();
 const NO_KEYS: ReadonlyMap<string, ObjectKey> = new Map();
 
 /** No key has the prefix but those that the plan deletes. */

@@ -25,6 +25,7 @@ export class LoadedResources {
   readonly routes: readonly Route[];
   readonly #byType: ReadonlyMap<string, ResourceModel>;
   readonly #holders = new Map<string, Holder[]>();
+  readonly #places = new WeakMap<ResourceModel, readonly ReferencePlace[]>();
 
   /** Throws `DeclarationError` when two would answer the same request. */
   constructor(registry: Registry) {
@@ -60,23 +61,30 @@ export class LoadedResources {
 
   /** The references in an object, each target once a reference kind. */
   heldBy(resource: ResourceModel, object: Readonly<Record<string, unknown>>): readonly HeldReference[] {
-    const held = new Map<string, HeldReference>();
-    const add = (attribute: string, reference: Reference | undefined, id: unknown): void => {
-      if (reference === undefined || typeof id !== 'string') return;
-      const { type, onDelete } = reference;
-      held.set(`${onDelete}/${type}/${id}`, { attribute, type, id, onDelete });
+    const held: HeldReference[] = [];
+    const add = (attribute: string, { type, onDelete }: Reference, id: unknown): void => {
+      if (typeof id !== 'string') return;
+      if (held.some((one) => one.id === id && one.type === type && one.onDelete === onDelete)) return;
+      held.push({ attribute, type, id, onDelete });
     };
-    for (const [name, attribute] of Object.entries(resource.storedAttributes)) {
+    for (const { name, property, isList, reference } of this.#placesOf(resource)) {
       const value = object[name];
-      add(name, attribute.reference, value);
-      for (const element of Array.isArray(value) ? value : []) {
-        add(name, attribute.items?.reference, element);
-        for (const [property, inner] of Object.entries(attribute.items?.properties ?? {})) {
-          add(name, inner.reference, (element as AnyObject)[property]);
-        }
+      if (!isList) add(name, reference, value);
+      else if (Array.isArray(value)) {
+        for (const element of value)
+          add(name, reference, property === null ? element : (element as AnyObject)[property]);
       }
     }
-    return [...held.values()];
+    return held;
+  }
+
+  /** Where objects of a model refer to others, found once. */
+  #placesOf(resource: ResourceModel): readonly ReferencePlace[] {
+    const known = this.#places.get(resource);
+    if (known !== undefined) return known;
+    const places = Object.entries(resource.storedAttributes).flatMap(([name, attribute]) => placesOf(name, attribute));
+    this.#places.set(resource, places);
+    return places;
   }
 }
 
@@ -134,12 +142,28 @@ export class ResourceRegistry {
   }
 }
 
-function referencesOf(name: string, attribute: Attribute): readonly (readonly [string, Reference])[] {
-  const found: (readonly [string, Reference])[] = [];
-  if (attribute.reference !== undefined) found.push([name, attribute.reference]);
-  if (attribute.items?.reference !== undefined) found.push([name, attribute.items.reference]);
-  for (const [property, inner] of Object.entries(attribute.items?.properties ?? {})) {
-    if (inner.reference !== undefined) found.push([`${name}.${property}`, inner.reference]);
+/** Where a reference stands: an attribute, each element of a list, or a property of each. */
+type ReferencePlace = {
+  readonly name: string;
+  readonly property: string | null;
+  readonly isList: boolean;
+  readonly reference: Reference;
+};
+
+function placesOf(name: string, { reference, items }: Attribute): readonly ReferencePlace[] {
+  const places: ReferencePlace[] = [];
+  if (reference !== undefined) places.push({ name, property: null, isList: false, reference });
+  if (items?.reference !== undefined) places.push({ name, property: null, isList: true, reference: items.reference });
+  for (const [property, inner] of Object.entries(items?.properties ?? {})) {
+    if (inner.reference !== undefined) places.push({ name, property, isList: true, reference: inner.reference });
   }
-  return found;
+  return places;
+}
+
+/** The same with the names of the table's indexes. */
+function referencesOf(name: string, attribute: Attribute): readonly (readonly [string, Reference])[] {
+  return placesOf(name, attribute).map(({ property, reference }) => [
+    property === null ? name : `${name}.${property}`,
+    reference,
+  ]);
 }

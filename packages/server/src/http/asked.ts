@@ -55,10 +55,13 @@ function idempotencyKeyOf(headers: IncomingHttpHeaders): string | undefined {
   );
 }
 
+/** Made once: an abort without a reason makes an error with a stack, for each request that was answered. */
+const GONE = new Error('the client has closed its connection, or was answered');
+
 /** Aborts when the reply's connection closes. */
 export function signalOf(reply: FastifyReply): AbortSignal {
   const abort = new AbortController();
-  if (reply.raw.destroyed) abort.abort();
-  else reply.raw.once('close', () => abort.abort());
+  if (reply.raw.destroyed) abort.abort(GONE);
+  else reply.raw.once('close', () => abort.abort(GONE));
   return abort.signal;
 }
