@@ -12,6 +12,7 @@ import {
   explainError,
   isUnavailable,
   type Method,
+  type UnaryOptions,
 } from './rpc.ts';
 
 export type ConnectionOptions = {
@@ -97,10 +98,10 @@ export class EtcdConnection {
     member: Member,
     method: Method<Request, Response>,
     request: Request,
-    { signal, deadlineMs = Number.POSITIVE_INFINITY }: CallOptions,
+    limits: Omit<UnaryOptions, 'ends'>,
   ): Promise<Response> {
     const { client, ends } = member;
-    const answer = await callUnary(client, method, request, { deadlineMs, ends, ...(signal && { signal }) });
+    const answer = await callUnary(client, method, request, { ...limits, ends });
     this.heard();
     return answer;
   }
