@@ -86,8 +86,9 @@ export class EtcdConnection {
         return await this.send(member, method, request, limits);
       } catch (err) {
         this.throwIfClosed();
+        const isGivenUp = isOver(options);
+        if (isUnavailable(err) && !isGivenUp) this.fail(member, err);
         if (!isUnavailable(err) || isOver(limits)) throw explainError(err, method.path);
-        this.fail(member, err);
         await sleep(50, this.closed);
       }
     }

@@ -4,11 +4,12 @@
  */
 import type { CallOptions, Compare, Op } from '../contract.ts';
 import type { StoreError } from '../errors.ts';
+import { pendingError } from '../waiting.ts';
 import type { EtcdConnection, Member } from './connection.ts';
 import type { Fate, Lane, Lanes } from './lanes.ts';
 import { type EtcdMethods, explainError, isRefusal, isRefusedPart } from './rpc.ts';
 import type { TxnResponse } from './schema.ts';
-import { pendingError, type TxnJob, type TxnOutcome, TxnQueue } from './txn-queue.ts';
+import { type TxnJob, type TxnOutcome, TxnQueue } from './txn-queue.ts';
 import type { OpenWatches } from './watch-progress.ts';
 import { answersOf, didHold, encodeGroup, encodeLooks, isCut, revisionOf } from './wire.ts';
 

@@ -15,7 +15,7 @@ import type {
 } from '../contract.ts';
 import { StoreError } from '../errors.ts';
 import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS, watchedKeys } from '../limits.ts';
-import { notSent, whenOver } from '../waiting.ts';
+import { notSent, pendingError, whenOver } from '../waiting.ts';
 import { makeDirectory, unusableDirectory } from './directory.ts';
 import { Draft } from './draft.ts';
 import { LmdbFiles } from './files.ts';
@@ -206,7 +206,7 @@ class LmdbStore implements Store {
     this.#files.refresh();
   }
 
-  /** Options end it while it waits for the commit of others. */
+  /** Options end it while it waits for the commit of others; what is settled then is settled. */
   #do<T>(run: (draft: Draft) => T, options: CallOptions = {}): Promise<T> {
     if (this.#closed) throw new StoreError('closed', 'the store is closed');
     return new Promise<T>((resolve, reject) => {
@@ -220,6 +220,7 @@ class LmdbStore implements Store {
       this.#jobs.add(job);
       stop = whenOver(options.signal, options.deadlineMs, (why) => {
         if (this.#jobs.delete(job)) settle(notSent(why), undefined);
+        else if (why === 'late') settle(pendingError(), undefined);
       });
       this.#draining ??= this.#drain();
     });
