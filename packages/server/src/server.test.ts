@@ -35,6 +35,7 @@ function failingStore(store: Store, failAt: number): { readonly store: Store; ca
     keepAlive: async (lease: string) => pass(() => store.keepAlive(lease)),
     revokeLease: async (lease: string) => pass(() => store.revokeLease(lease)),
     compact: async (revision: number) => pass(() => store.compact(revision)),
+    health: () => store.health(),
     close: () => store.close(),
   } as Store;
   return { store: failing, calls: () => calls, watches: () => watches };

@@ -50,6 +50,12 @@ export type StoreEvent =
  */
 export type WatchBatch = { readonly revision: number; readonly events: readonly StoreEvent[] };
 
+/**
+ * `answeredAgoMs`: how long ago the store last answered anything; that it has no room left is an answer. etcd is asked each second in any case. LMDB: 0, but
+ * since when its last commit has been on its way, or has failed.
+ */
+export type StoreHealth = { readonly answeredAgoMs: number };
+
 export type WatchOptions = {
   /** First revision wanted, inclusive; so `revision of a list + 1`. */
   readonly fromRevision: number;
@@ -91,6 +97,8 @@ export type Store = {
   revokeLease(lease: string): Promise<void>;
   /** Forgets history before the revision; a watch from an earlier one fails with `compacted`. */
   compact(revision: number): Promise<void>;
+  /** For whoever asks whether it is alive; at no cost. */
+  health(): StoreHealth;
   /** Idempotent. */
   close(): Promise<void>;
 };

@@ -42,6 +42,13 @@ export function checkWatch(prefix: string, below: string | undefined): void {
   throw new StoreError('invalid', `no key with prefix ${prefix} sorts before ${below}`);
 }
 
+/** Which keys a watch tells of: those with the prefix that sort before `below`. */
+export function watchedKeys(prefix: string, below: string | undefined): (key: string) => boolean {
+  if (below === undefined) return (key) => key.startsWith(prefix);
+  const end = Buffer.from(below);
+  return (key) => key.startsWith(prefix) && Buffer.compare(Buffer.from(key), end) < 0;
+}
+
 /** Throws `invalid` unless the TTL is a whole number of seconds from 1. */
 export function checkTtl(ttlSeconds: number): void {
   if (Number.isSafeInteger(ttlSeconds) && ttlSeconds >= 1) return;

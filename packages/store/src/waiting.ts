@@ -35,6 +35,11 @@ export function notSent(why: Over): StoreError {
   return new StoreError('not-sent', `the transaction was not begun when ${reason}: nothing was done`);
 }
 
+/** What a transaction is told that was begun, and of which nobody knows in time. */
+export function pendingError(cause?: unknown): StoreError {
+  return new StoreError('pending', 'the store did not say in time what became of a transaction: it may be done', cause);
+}
+
 /** Milliseconds from now to a time of `performance.now()`, as timers take them. */
 export function msUntil(deadlineMs: number): number {
   return Math.min(Math.max(0, deadlineMs - performance.now()), 2 ** 31 - 1);

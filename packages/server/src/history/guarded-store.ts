@@ -18,6 +18,7 @@ export function guardStore(store: Store, { revision, onFall }: GuardOptions): St
     keepAlive: (lease) => store.keepAlive(lease),
     revokeLease: (lease) => store.revokeLease(lease),
     compact: (below) => store.compact(below),
+    health: () => store.health(),
     close: () => store.close(),
     txn: async (compares, ops, options) => {
       const seen = revision();

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger, sleep } from '@cable/kit';
 import type { Store } from '../contract.ts';
-import { startEtcdCluster } from '../testing/etcd-server.ts';
+import { startEtcd, startEtcdCluster } from '../testing/etcd-server.ts';
+import { startGrpcRelay } from '../testing/grpc-relay.ts';
+import { eventsOf, watchUntil } from '../testing/watching.ts';
 import { openEtcd } from './etcd-store.ts';
 
 /** Generous: it is a second and a quarter, and two when etcd has to elect a leader. */
@@ -75,4 +77,74 @@ test('etcd: a member that stops, each in turn, holds up nobody for long', { time
     t.diagnostic(JSON.stringify(longest));
     for (const [what, ms] of Object.entries(longest)) assert(ms < LONGEST_MS, `${what}: ${ms} ms`);
   }
+});
+
+test('etcd: a watch that falls silent is opened again, and has no gap', { timeout: 30_000 }, async (t) => {
+  const server = await startEtcd();
+  t.after(() => server.remove());
+  const relay = await startGrpcRelay(server.endpoint);
+  t.after(() => relay.remove());
+  const store = await openEtcd({ endpoints: [relay.endpoint], log: silentLogger() });
+  t.after(() => store.close());
+  const write = (n: number) => store.txn([], [{ kind: 'put', key: `/w/${n}`, value: '' }]);
+  const { revision } = await write(0);
+  for (const prefix of ['/w/', '/']) {
+    let isRead = false;
+    const read = watchUntil(store, prefix, revision, (batches) => {
+      isRead ||= eventsOf(batches).length > 0;
+      return eventsOf(batches).some((event) => event.kind === 'put' && event.kv.key === `/w/${prefix}/last`);
+    });
+    while (!isRead) await sleep(10);
+    const before = relay.watches();
+    relay.muteWatches();
+    const started = performance.now();
+    for (let n = 1; n < 10; n += 1) await write(n);
+    await store.txn([], [{ kind: 'put', key: `/w/${prefix}/last`, value: '' }]);
+    const keys = eventsOf(await read).map((event) => (event.kind === 'put' ? event.kv.key : ''));
+    assert(keys.filter((key) => key.startsWith('/w/')).length >= 11);
+    assert(relay.watches() > before);
+    assert(performance.now() - started < 4000);
+  }
+});
+
+test('etcd: a watch of keys that nobody writes is left alone, and so is one that is not read', {
+  timeout: 30_000,
+}, async (t) => {
+  const server = await startEtcd();
+  t.after(() => server.remove());
+  const relay = await startGrpcRelay(server.endpoint);
+  t.after(() => relay.remove());
+  const store = await openEtcd({ endpoints: [relay.endpoint], log: silentLogger() });
+  t.after(() => store.close());
+  const abort = new AbortController();
+  const { revision } = await store.txn([], [{ kind: 'put', key: '/busy/0', value: '' }]);
+  const idle = watchUntil(store, '/idle/', revision, () => true);
+  const slow = (async () => {
+    for await (const _ of store.watch('/', { fromRevision: revision, signal: abort.signal })) await sleep(300);
+  })();
+  for (let n = 1; n < 60; n += 1) {
+    await store.txn([], [{ kind: 'put', key: `/busy/${n}`, value: '' }]);
+    await sleep(50);
+  }
+  assert.equal(relay.watches(), 2);
+  await store.txn([], [{ kind: 'put', key: '/idle/0', value: '' }]);
+  await idle;
+  abort.abort();
+  await slow;
+});
+
+test('etcd: health tells for how long nothing was answered', { timeout: 30_000 }, async (t) => {
+  const server = await startEtcd();
+  t.after(() => server.remove());
+  const store = await openEtcd({ endpoints: [server.endpoint], log: silentLogger() });
+  t.after(() => store.close());
+  // Longer than between two probes.
+  await sleep(2500);
+  assert(store.health().answeredAgoMs < 2000);
+  await server.signal('SIGSTOP');
+  await sleep(2500);
+  assert(store.health().answeredAgoMs >= 2400);
+  await server.signal('SIGCONT');
+  await store.get('/any');
+  assert(store.health().answeredAgoMs < 1000);
 });

@@ -12,6 +12,7 @@ import {
   explainError,
   isUnavailable,
   type Method,
+  type UnaryOptions,
 } from './rpc.ts';
 
 export type ConnectionOptions = {
@@ -85,8 +86,9 @@ export class EtcdConnection {
         return await this.send(member, method, request, limits);
       } catch (err) {
         this.throwIfClosed();
+        const isGivenUp = isOver(options);
+        if (isUnavailable(err) && !isGivenUp) this.fail(member, err);
         if (!isUnavailable(err) || isOver(limits)) throw explainError(err, method.path);
-        this.fail(member, err);
         await sleep(50, this.closed);
       }
     }
@@ -97,10 +99,10 @@ export class EtcdConnection {
     member: Member,
     method: Method<Request, Response>,
     request: Request,
-    { signal, deadlineMs = Number.POSITIVE_INFINITY }: CallOptions,
+    limits: Omit<UnaryOptions, 'ends'>,
   ): Promise<Response> {
     const { client, ends } = member;
-    const answer = await callUnary(client, method, request, { deadlineMs, ends, ...(signal && { signal }) });
+    const answer = await callUnary(client, method, request, { ...limits, ends });
     this.heard();
     return answer;
   }

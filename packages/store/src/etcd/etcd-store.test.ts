@@ -126,7 +126,13 @@ test('etcd: one that does not answer makes calls fail as unavailable in time, an
   await server.signal('SIGSTOP');
   const start = performance.now();
   const txn = store.txn([], [{ kind: 'put', key: '/b', value: '1' }]);
-  const calls = [store.get('/a'), store.list('/'), store.keepAlive(lease)];
+  const calls = [
+    store.get('/a', { deadlineMs: start + 100 }),
+    store.list('/', { signal: AbortSignal.timeout(100) }),
+    store.get('/a'),
+    store.list('/'),
+    store.keepAlive(lease),
+  ];
   const isUnavailable = (err: unknown): boolean =>
     err instanceof StoreError && err.code === 'unavailable' && err.retryable;
   await Promise.all([

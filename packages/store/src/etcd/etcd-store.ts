@@ -6,6 +6,7 @@ import type {
   ListPage,
   Op,
   Store,
+  StoreHealth,
   TxnResult,
   WatchBatch,
   WatchOptions,
@@ -18,6 +19,7 @@ import { LANES, Lanes } from './lanes.ts';
 import { createMethods, type EtcdMethods } from './rpc.ts';
 import { TxnGroups } from './txn-groups.ts';
 import { watchPrefix } from './watch.ts';
+import { OpenWatches } from './watch-progress.ts';
 import { decodeKeyValue, prefixEnd, revisionOf } from './wire.ts';
 
 export type EtcdOptions = {
@@ -56,6 +58,7 @@ class EtcdStore implements Store {
   readonly #log: Logger;
   readonly #keepAlives: KeepAliveStream;
   readonly #lanes: Lanes;
+  readonly #watches = new OpenWatches();
   readonly #groups: TxnGroups;
   readonly #compaction: NodeJS.Timeout;
   #closing: Promise<void> | undefined;
@@ -69,7 +72,7 @@ class EtcdStore implements Store {
     const deps = { connection: this.#connection, methods: this.#methods, log };
     const keepAlive = (lease: string): Promise<boolean> => this.#keepAlives.keepAlive(lease);
     this.#lanes = new Lanes({ ...deps, keepAlive, prefix: lanes });
-    this.#groups = new TxnGroups({ ...deps, lanes: this.#lanes, lanePrefix: lanes });
+    this.#groups = new TxnGroups({ ...deps, lanes: this.#lanes, lanePrefix: lanes, watches: this.#watches });
     this.#compaction = setInterval(() => void this.#compactOld(historyRevisions), COMPACT_EVERY_MS);
     this.#compaction.unref();
   }
@@ -106,7 +109,8 @@ class EtcdStore implements Store {
 
   watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch> {
     checkWatch(prefix, options.below);
-    return watchPrefix({ connection: this.#connection, methods: this.#methods, log: this.#log }, prefix, options);
+    const deps = { connection: this.#connection, methods: this.#methods, open: this.#watches, log: this.#log };
+    return watchPrefix(deps, prefix, options);
   }
 
   async grantLease(ttlSeconds: number): Promise<string> {
@@ -135,6 +139,10 @@ class EtcdStore implements Store {
     } catch (err) {
       if (!(err instanceof StoreError && err.code === 'compacted')) throw err;
     }
+  }
+
+  health(): StoreHealth {
+    return { answeredAgoMs: this.#connection.answeredAgoMs };
   }
 
   close(): Promise<void> {

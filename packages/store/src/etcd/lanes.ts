@@ -7,7 +7,6 @@ import { randomBytes } from 'node:crypto';
 import { type Logger, sleep } from '@cable/kit';
 import { StoreError } from '../errors.ts';
 import type { EtcdConnection, Member } from './connection.ts';
-import { startPatience } from './patience.ts';
 import { type EtcdMethods, explainError, isRefusal, isUnavailable } from './rpc.ts';
 import type { TxnRequest, TxnResponse } from './schema.ts';
 import { encodeTakeBack, type LaneStep } from './wire.ts';
@@ -80,7 +79,8 @@ export class Lanes {
   async send(lane: Lane, member: Member, encode: (step: LaneStep) => TxnRequest): Promise<Fate> {
     const step: LaneStep = { key: lane.key, lease: lane.lease, from: lane.value, to: this.#value() };
     try {
-      const answer = await this.#sendOnce(member, encode(step));
+      const { connection, methods } = this.#deps;
+      const answer = await connection.send(member, methods.txn, encode(step), { patienceMs: SILENCE_MS });
       return answer.succeeded ? this.#stepped(lane, step.to, { kind: 'answered', answer }) : this.#lost(lane);
     } catch (err) {
       const error = explainError(err, 'transaction');
@@ -97,16 +97,6 @@ export class Lanes {
     if (this.#lease === undefined || connection.healthy() === undefined) return;
     const limits = { deadlineMs: performance.now() + REVOKE_MS };
     await this.#lease.then((ID) => connection.call(methods.leaseRevoke, { ID }, limits)).catch(() => undefined);
-  }
-
-  async #sendOnce(member: Member, request: TxnRequest): Promise<TxnResponse> {
-    const silence = new AbortController();
-    const stop = startPatience(SILENCE_MS, () => silence.abort());
-    try {
-      return await this.#deps.connection.send(member, this.#deps.methods.txn, request, { signal: silence.signal });
-    } finally {
-      stop();
-    }
   }
 
   /** etcd says no. When it has no room left it may have done it all the same: the one that is the first to pass the quota when others are on their way too. */
@@ -133,7 +123,7 @@ export class Lanes {
       let member: Member | undefined;
       try {
         member = await connection.member({}, but);
-        const limits = { deadlineMs: performance.now() + TAKE_BACK_MS };
+        const limits = { patienceMs: TAKE_BACK_MS };
         return this.#fateOf(lane, step, mine, await connection.send(member, methods.txn, encodeTakeBack(mine), limits));
       } catch (err) {
         // Without room nothing can be put into the lane.

@@ -9,6 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import { fromJSON } from '@grpc/proto-loader';
 import { StoreError } from '../errors.ts';
+import { startPatience } from './patience.ts';
 import {
   describeEtcd,
   type Header,
@@ -79,27 +80,37 @@ export function createEndpointClient(endpoint: string): Client {
 /** What ends the calls of a set, each: a call is in it while it is under way. */
 export type Ends = Set<() => void>;
 
-/** `deadlineMs`: time of `performance.now()`. `signal` ends the call, and so does the function that is in `ends` meanwhile. */
-export type UnaryOptions = { readonly deadlineMs: number; readonly signal?: AbortSignal; readonly ends: Ends };
+/**
+ * `deadlineMs`: time of `performance.now()`. `patienceMs`: how long it may take as `startPatience` counts. `signal` ends the call, and so does the function that
+ * is in `ends` meanwhile.
+ */
+export type UnaryOptions = {
+  readonly deadlineMs?: number;
+  readonly patienceMs?: number;
+  readonly signal?: AbortSignal;
+  readonly ends: Ends;
+};
 
 /** Calls a method and waits for the answer. Throws grpc's `ServiceError`, also when the deadline or something else ends it. */
 export function callUnary<Request, Response>(
   client: Client,
   method: Method<Request, Response>,
   request: Request,
-  { deadlineMs, signal, ends }: UnaryOptions,
+  { deadlineMs, patienceMs, signal, ends }: UnaryOptions,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     const end = (): void => call.cancel();
+    const stop = patienceMs === undefined ? undefined : startPatience(patienceMs, end);
     const call = client.makeUnaryRequest(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
       request,
       new Metadata(),
-      deadlineMs === Number.POSITIVE_INFINITY ? {} : { deadline: Date.now() + deadlineMs - performance.now() },
+      deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs - performance.now() },
       (err, response) => {
         ends.delete(end);
+        stop?.();
         signal?.removeEventListener('abort', end);
         if (err !== null) reject(err);
         else if (response === undefined) reject(new Error(`${method.path}: empty answer`));

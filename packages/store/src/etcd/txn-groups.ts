@@ -4,11 +4,13 @@
  */
 import type { CallOptions, Compare, Op } from '../contract.ts';
 import type { StoreError } from '../errors.ts';
+import { pendingError } from '../waiting.ts';
 import type { EtcdConnection, Member } from './connection.ts';
 import type { Fate, Lane, Lanes } from './lanes.ts';
 import { type EtcdMethods, explainError, isRefusal, isRefusedPart } from './rpc.ts';
 import type { TxnResponse } from './schema.ts';
-import { pendingError, type TxnJob, type TxnOutcome, TxnQueue } from './txn-queue.ts';
+import { type TxnJob, type TxnOutcome, TxnQueue } from './txn-queue.ts';
+import type { OpenWatches } from './watch-progress.ts';
 import { answersOf, didHold, encodeGroup, encodeLooks, isCut, revisionOf } from './wire.ts';
 
 /** Most requests on their way, if what waits can go together: what comes meanwhile goes with the next. */
@@ -29,6 +31,8 @@ export type TxnGroupsDeps = {
   readonly lanes: Lanes;
   /** The keys of lanes start with it. */
   readonly lanePrefix: string;
+  /** Watches that have to tell of what was done. */
+  readonly watches: OpenWatches;
 };
 
 /** Takes transactions and sends them. */
@@ -98,7 +102,13 @@ export class TxnGroups {
       lanes.give(lane);
       return await this.#look(group);
     }
-    await this.#settle(group, await lanes.send(lane, member, (step) => encodeGroup(group, step, lanePrefix)));
+    const fate = await lanes.send(lane, member, (step) => encodeGroup(group, step, lanePrefix));
+    await this.#settle(group, fate);
+    // Each request that was done has written its lane, whatever became of its transactions.
+    const { watches } = this.#deps;
+    if (fate.kind === 'answered')
+      watches.acknowledged(revisionOf(fate.answer), () => writtenBy(lane, group, fate.answer));
+    else if (fate.kind === 'done') watches.acknowledged(fate.revision, () => [lane.key.toString()]);
   }
 
   async #settle(group: readonly TxnJob[], fate: Fate): Promise<void> {
@@ -174,6 +184,15 @@ export class TxnGroups {
     } catch (err) {
       rejectAll(group, pendingError(explainError(err, 'transaction')));
     }
+  }
+}
+
+function* writtenBy(lane: Lane, group: readonly TxnJob[], answer: TxnResponse): Generator<string> {
+  yield lane.key.toString();
+  const answers = answersOf(answer);
+  for (const [index, { ops }] of group.entries()) {
+    if (answers[index]?.succeeded !== true) continue;
+    for (const op of ops) if (op.kind === 'put') yield op.key;
   }
 }
 

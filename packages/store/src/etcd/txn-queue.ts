@@ -1,7 +1,7 @@
 import type { CallOptions, Compare, Op } from '../contract.ts';
 import { StoreError } from '../errors.ts';
 import { MAX_TXN_BYTES, txnBytes } from '../limits.ts';
-import { notSent, type Over, whenOver } from '../waiting.ts';
+import { notSent, type Over, pendingError, whenOver } from '../waiting.ts';
 import { MOST_TOGETHER, MOST_WIDTH, type Txn, widthOf } from './wire.ts';
 
 /** Most that are looked at for one request, so that it costs the same however many wait. */
@@ -117,11 +117,6 @@ export class TxnQueue {
 
 function unreached(): StoreError {
   return new StoreError('unavailable', 'etcd did not answer in time: the transaction was not sent, nothing was done');
-}
-
-/** What a transaction is told of which nobody knows. */
-export function pendingError(cause?: unknown): StoreError {
-  return new StoreError('pending', 'etcd did not say in time what became of a transaction: it may be done', cause);
 }
 
 function isFree({ compares, ops }: TxnJob, written: KeySet): boolean {

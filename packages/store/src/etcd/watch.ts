@@ -1,15 +1,17 @@
 import { createBackoff, type Logger, sleep } from '@cable/kit';
-import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { StoreEvent, WatchBatch, WatchOptions } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import type { EtcdConnection } from './connection.ts';
+import { watchedKeys } from '../limits.ts';
+import type { EtcdConnection, Member } from './connection.ts';
 import { type EtcdMethods, explainError, openBidi } from './rpc.ts';
 import type { WatchRequest, WatchResponse } from './schema.ts';
+import { type OpenWatches, WatchProgress } from './watch-progress.ts';
 import { decodeKeyValue, prefixEnd, revisionOf } from './wire.ts';
 
 export type WatchDeps = {
   readonly connection: EtcdConnection;
   readonly methods: Pick<EtcdMethods, 'watch'>;
+  readonly open: OpenWatches;
   readonly log: Logger;
 };
 
@@ -18,14 +20,35 @@ type Wanted = { readonly prefix: string; readonly below: string | undefined; rea
 
 /** Watches, over as many connections as it takes, from where the last one ended. Throws `compacted` and `closed`. */
 export async function* watchPrefix(deps: WatchDeps, prefix: string, options: WatchOptions): AsyncGenerator<WatchBatch> {
-  const { signal } = options;
+  const progress = new WatchProgress(watchedKeys(prefix, options.below), options.fromRevision - 1);
+  deps.open.add(progress);
+  try {
+    yield* resume(deps, prefix, options, progress);
+  } finally {
+    deps.open.remove(progress);
+  }
+}
+
+async function* resume(
+  deps: WatchDeps,
+  prefix: string,
+  { signal, below, fromRevision }: WatchOptions,
+  progress: WatchProgress,
+): AsyncGenerator<WatchBatch> {
   const backoff = createBackoff({ minMs: 50, maxMs: 2000 });
-  let next = Math.max(1, options.fromRevision);
+  let next = Math.max(1, fromRevision);
   let isFailing = false;
+  let stuckAt: Member | undefined;
   while (!signal.aborted) {
     deps.connection.throwIfClosed();
     try {
-      for await (const batch of watchOnce(deps, { prefix, below: options.below, next }, signal)) {
+      const limits = { signal, deadlineMs: performance.now() + deps.connection.timeoutMs };
+      const member = await deps.connection.member(limits, stuckAt);
+      stuckAt = undefined;
+      const onStuck = (): void => {
+        stuckAt = member;
+      };
+      for await (const batch of watchOnce(deps, member, { prefix, below, next }, signal, { progress, onStuck })) {
         if (isFailing) deps.log.info({ prefix, revision: batch.revision }, 'watch resumed');
         isFailing = false;
         backoff.reset();
@@ -45,23 +68,45 @@ export async function* watchPrefix(deps: WatchDeps, prefix: string, options: Wat
   }
 }
 
+type Care = { readonly progress: WatchProgress; readonly onStuck: () => void };
+
 /** One stream. Ends when the stream or the signal does. */
-async function* watchOnce(deps: WatchDeps, wanted: Wanted, signal: AbortSignal): AsyncGenerator<WatchBatch> {
-  const { connection, methods } = deps;
-  const member = await connection.member({ signal, deadlineMs: performance.now() + connection.timeoutMs });
+async function* watchOnce(
+  { connection, methods }: WatchDeps,
+  member: Member,
+  wanted: Wanted,
+  signal: AbortSignal,
+  { progress, onStuck }: Care,
+): AsyncGenerator<WatchBatch> {
   const call = openBidi(member.client, methods.watch);
   const cancel = (): void => call.cancel();
   const creation = setTimeout(cancel, connection.timeoutMs);
   signal.addEventListener('abort', cancel, { once: true });
   member.ends.add(cancel);
+  let isStuck = false;
+  const stuck = (): void => {
+    isStuck = true;
+    onStuck();
+    cancel();
+  };
   try {
     if (signal.aborted) return;
     call.write(createRequest(wanted));
-    yield* readBatches(call, wanted.next, () => clearTimeout(creation));
+    const reader = new BatchReader(wanted.next, () => clearTimeout(creation));
+    progress.listen(stuck);
+    for await (const response of call) {
+      connection.heard();
+      const batch = reader.take(response);
+      progress.heard(batch?.revision ?? 0);
+      if (batch !== undefined) yield batch;
+      progress.listen(stuck);
+    }
   } catch (err) {
+    if (isStuck) throw new StoreError('unavailable', 'a watch did not tell in time of what was written', err);
     if (!signal.aborted && !(err instanceof StoreError)) connection.fail(member, err);
     throw err;
   } finally {
+    progress.rest();
     clearTimeout(creation);
     signal.removeEventListener('abort', cancel);
     member.ends.delete(cancel);
@@ -91,28 +136,32 @@ function rangeEnd(prefix: string, below: string | undefined): Buffer {
   return Buffer.compare(bound, end) < 0 ? bound : end;
 }
 
-async function* readBatches(
-  call: ClientDuplexStream<WatchRequest, WatchResponse>,
-  from: number,
-  onCreated: () => void,
-): AsyncGenerator<WatchBatch> {
-  let next = from;
-  let events: StoreEvent[] = [];
-  for await (const chunk of call) {
-    const response: WatchResponse = chunk;
-    if (response.created) onCreated();
+/** Makes batches of a stream's answers. */
+class BatchReader {
+  readonly #onCreated: () => void;
+  #next: number;
+  #events: StoreEvent[] = [];
+
+  constructor(next: number, onCreated: () => void) {
+    this.#next = next;
+    this.#onCreated = onCreated;
+  }
+
+  /** The batch that ends with this answer; undefined: it ends none. Throws what etcd ends the watch with. */
+  take(response: WatchResponse): WatchBatch | undefined {
+    if (response.created) this.#onCreated();
     if (response.canceled) throw cancelError(response);
     for (const event of response.events) {
-      if (Number(event.kv.mod_revision) >= next) events.push(decodeEvent(event));
+      if (Number(event.kv.mod_revision) >= this.#next) this.#events.push(decodeEvent(event));
     }
-    if (response.fragment || response.created) continue;
+    if (response.fragment || response.created) return undefined;
+    const events = this.#events;
     const isProgress = response.events.length === 0 && events.length === 0;
     const revision = isProgress ? revisionOf(response) : lastRevision(events);
-    if (revision < next) continue;
-    const batch: WatchBatch = { revision, events };
-    events = [];
-    next = revision + 1;
-    yield batch;
+    if (revision < this.#next) return undefined;
+    this.#events = [];
+    this.#next = revision + 1;
+    return { revision, events };
   }
 }
 

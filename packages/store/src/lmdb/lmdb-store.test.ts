@@ -226,3 +226,19 @@ test('lmdb: writers that wait together are committed together', { timeout: 20_00
   assert(together < alone / 2, `${together} ms a write together, ${alone} ms alone`);
   await store.close();
 });
+
+test('lmdb: a commit that takes longer than the deadline is not waited for', { timeout: 30_000 }, async () => {
+  const store = open('slow');
+  const ops = Array.from({ length: 10_000 }, (_, i) => ({ kind: 'put', key: `/${i}`, value: 'v'.repeat(50) }) as const);
+  let code: unknown;
+  // It is looked at and committed in some tens of milliseconds: one of the deadlines lies between.
+  for (let withinMs = 1; code !== 'pending' && withinMs < 200; withinMs += 1) {
+    await store.txn([], ops, { deadlineMs: performance.now() + withinMs }).catch((err: unknown) => {
+      code = err instanceof StoreError ? err.code : err;
+    });
+  }
+  assert.equal(code, 'pending');
+  await store.txn([], [{ kind: 'put', key: '/after', value: '' }]);
+  assert.equal((await store.list('/')).kvs.length, 10_001);
+  await store.close();
+});

@@ -8,13 +8,14 @@ import type {
   Op,
   Store,
   StoreEvent,
+  StoreHealth,
   TxnResult,
   WatchBatch,
   WatchOptions,
 } from '../contract.ts';
 import { StoreError } from '../errors.ts';
-import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS } from '../limits.ts';
-import { notSent, whenOver } from '../waiting.ts';
+import { checkKey, checkTtl, checkTxn, checkWatch, PAGE_KEYS, watchedKeys } from '../limits.ts';
+import { notSent, pendingError, whenOver } from '../waiting.ts';
 import { makeDirectory, unusableDirectory } from './directory.ts';
 import { Draft } from './draft.ts';
 import { LmdbFiles } from './files.ts';
@@ -74,6 +75,8 @@ class LmdbStore implements Store {
   readonly #jobs = new Set<Job>();
   #draining: Promise<void> | undefined;
   #closed = false;
+  /** When the first commit was begun of those that have failed, or are on their way; undefined: the last is done. */
+  #silentSinceMs: number | undefined;
   #revision: number;
   #floor: number;
   /** The oldest revision that may still be in the file. */
@@ -132,7 +135,7 @@ class LmdbStore implements Store {
 
   async *watch(prefix: string, options: WatchOptions): AsyncGenerator<WatchBatch> {
     checkWatch(prefix, options.below);
-    const isWatched = rangeOf(prefix, options.below);
+    const isWatched = watchedKeys(prefix, options.below);
     let next = Math.max(1, options.fromRevision);
     while (!options.signal.aborted) {
       this.#open();
@@ -184,6 +187,10 @@ class LmdbStore implements Store {
     while (this.#first < this.#floor) await this.#do(() => undefined);
   }
 
+  health(): StoreHealth {
+    return { answeredAgoMs: this.#silentSinceMs === undefined ? 0 : performance.now() - this.#silentSinceMs };
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -199,7 +206,7 @@ class LmdbStore implements Store {
     this.#files.refresh();
   }
 
-  /** Options end it while it waits for the commit of others. */
+  /** Options end it while it waits for the commit of others; what is settled then is settled. */
   #do<T>(run: (draft: Draft) => T, options: CallOptions = {}): Promise<T> {
     if (this.#closed) throw new StoreError('closed', 'the store is closed');
     return new Promise<T>((resolve, reject) => {
@@ -213,6 +220,7 @@ class LmdbStore implements Store {
       this.#jobs.add(job);
       stop = whenOver(options.signal, options.deadlineMs, (why) => {
         if (this.#jobs.delete(job)) settle(notSent(why), undefined);
+        else if (why === 'late') settle(pendingError(), undefined);
       });
       this.#draining ??= this.#drain();
     });
@@ -256,7 +264,8 @@ class LmdbStore implements Store {
         return;
       }
       const error = commitError(err, this.#path);
-      if (error.code !== 'full') this.#log.error({ err: error }, 'store commit failed');
+      if (error.code === 'full') this.#silentSinceMs = undefined;
+      else this.#log.error({ err: error }, 'store commit failed');
       for (const job of jobs) job.settle(error, undefined);
       return;
     }
@@ -268,7 +277,9 @@ class LmdbStore implements Store {
   async #commit(draft: Draft): Promise<void> {
     const floor = Math.max(this.#floor, draft.revision - this.#keep + 1);
     const trimTo = Math.min(floor, this.#first + draft.history.size + TRIM_STEP);
+    this.#silentSinceMs ??= performance.now();
     await this.#files.commit(draft, { revision: draft.revision, floor }, this.#first, trimTo);
+    this.#silentSinceMs = undefined;
     this.#revision = draft.revision;
     this.#floor = floor;
     this.#first = Math.max(this.#first, trimTo);
@@ -309,13 +320,6 @@ class LmdbStore implements Store {
   #wakeWatches(): void {
     for (const wake of [...this.#waiters]) wake();
   }
-}
-
-/** Whether a key has the prefix and sorts before `below`. */
-function rangeOf(prefix: string, below: string | undefined): (key: string) => boolean {
-  if (below === undefined) return (key) => key.startsWith(prefix);
-  const end = Buffer.from(below);
-  return (key) => key.startsWith(prefix) && Buffer.compare(Buffer.from(key), end) < 0;
 }
 
 function attempt(job: Job, draft: Draft): { readonly error: unknown; readonly result: unknown } {

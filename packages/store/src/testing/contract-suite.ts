@@ -741,6 +741,11 @@ function room(check: Check): void {
 }
 
 function lifecycle(check: Check): void {
+  check('it says that it has answered', async (store, prefix) => {
+    await write(store, put(`${prefix}a`, '1'));
+    assert(store.health().answeredAgoMs < 2000);
+  });
+
   check('an aborted watch ends; a closed store refuses and ends its watches', async (store, prefix) => {
     const next = (await store.list(prefix)).revision + 1;
     const abort = new AbortController();
