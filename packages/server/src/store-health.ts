@@ -48,6 +48,7 @@ export class StoreHealth {
       keepAlive: (lease) => seen(store.keepAlive(lease)),
       revokeLease: (lease) => seen(store.revokeLease(lease)),
       compact: (below) => seen(store.compact(below)),
+      health: () => store.health(),
       close: () => store.close(),
       txn: async (compares, ops, options) => {
         const result = await seen(store.txn(compares, ops, options));

@@ -113,6 +113,7 @@ function bound(store: Store): Omit<Store, 'txn'> {
     keepAlive: (lease) => store.keepAlive(lease),
     revokeLease: (lease) => store.revokeLease(lease),
     compact: (below) => store.compact(below),
+    health: () => store.health(),
     close: () => store.close(),
   };
 }
