@@ -3,8 +3,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { type Logger, Repeats } from '@cable/kit';
 import { CableError } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
-import { ASKED, type Asked, readAsked, signalOf } from './asked.ts';
-import type { Authenticator } from './auth.ts';
+import { ASKED, type Asked, Client, readAsked } from './asked.ts';
+import type { AuthenticatedCaller, Authenticator } from './auth.ts';
 import { checkBodyHeaders, hasBody, parseBody, readBody } from './body.ts';
 import { BodyBudget } from './body-budget.ts';
 import { Gate, type Leave } from './gate.ts';
@@ -43,8 +43,33 @@ export type AdmissionDeps = {
 };
 
 type Gated = Extract<RequestKind, 'write' | 'list'>;
-/** `proceed`: tells a client that waits for it to send the body. */
-type Admitted = Asked & { readonly kind: RequestKind; readonly proceed: () => void; bodyBytes: number };
+/** A request that has passed its first look. */
+class Admitted implements Asked {
+  readonly kind: RequestKind;
+  readonly caller: AuthenticatedCaller;
+  readonly deadlineMs: number;
+  readonly idempotencyKey: string | undefined;
+  readonly client: Client;
+  /** Length of its body, once that is there. */
+  bodyBytes = 0;
+
+  constructor(
+    kind: RequestKind,
+    caller: AuthenticatedCaller,
+    client: Client,
+    { deadlineMs, idempotencyKey }: Pick<Asked, 'deadlineMs' | 'idempotencyKey'>,
+  ) {
+    this.kind = kind;
+    this.caller = caller;
+    this.client = client;
+    this.deadlineMs = deadlineMs;
+    this.idempotencyKey = idempotencyKey;
+  }
+
+  get signal(): AbortSignal {
+    return this.client.signal;
+  }
+}
 
 /** The door of one server. */
 export class Admission {
@@ -93,11 +118,7 @@ export class Admission {
       const asked = readAsked(headers, this.#deps.monotonicMs());
       const caller = await this.#deps.authenticate(request.raw);
       checkBodyHeaders(headers, bodyLimitOf(method, kind));
-      const proceed = (): void => {
-        if (headers.expect !== undefined) reply.raw.writeContinue();
-      };
-      const admitted: Admitted = { ...asked, caller, signal: signalOf(reply), kind, proceed, bodyBytes: 0 };
-      request.setDecorator(ASKED, admitted);
+      request.setDecorator(ASKED, new Admitted(kind, caller, new Client(reply), asked));
     } catch (err) {
       if (!isDiscardable(headers)) reply.header('connection', 'close');
       throw err;
@@ -108,11 +129,10 @@ export class Admission {
     if (!hasBody(request.headers)) return undefined;
     const admitted = admittedOf(request);
     if (admitted === null) throw new Error('a body of a request that was not admitted');
-    admitted.proceed();
+    admitted.client.invite(request.headers);
     const budget = admitted.kind === 'host' ? this.#hostBodies : this.#bodies;
     const body = await readBody(request.raw, bodyLimitOf(request.method, admitted.kind), budget);
-    if (admitted.signal.aborted) body.release();
-    else admitted.signal.addEventListener('abort', body.release, { once: true });
+    admitted.client.onClose(body.release);
     admitted.bodyBytes = body.bytes.length;
     return parseBody(body.bytes);
   }
@@ -127,8 +147,8 @@ export class Admission {
         return await handler.call(this, request, reply);
       } finally {
         const admitted = admittedOf(request);
-        if (admitted?.kind !== 'list' || admitted.signal.aborted) leave();
-        else admitted.signal.addEventListener('abort', leave, { once: true });
+        if (admitted?.kind === 'list') admitted.client.onClose(leave);
+        else leave();
       }
     };
   }
@@ -137,12 +157,12 @@ export class Admission {
     const admitted = admittedOf(request);
     const gate = admitted === null ? undefined : this.#gateOf(admitted.kind);
     if (admitted === null || gate === undefined) return () => {};
-    const { signal, deadlineMs, bodyBytes, kind } = admitted;
+    const { client, deadlineMs, bodyBytes, kind } = admitted;
     const heaviest = Math.max(1, Math.floor(this.#deps.limits.writes / 4));
     const weight = Math.min(heaviest, Math.ceil(bodyBytes / WEIGHT_BYTES) || 1);
     // A list that is not read is of no use; a write goes on whether its client is there or not.
     const cut = kind === 'list' ? () => void request.raw.socket.destroy() : () => {};
-    const leave = await gate.enter({ weight, deadlineMs, signal, cut });
+    const leave = await gate.enter({ weight, deadlineMs, client, cut });
     if (leave === 'full') throw this.#full(kind);
     return leave;
   }

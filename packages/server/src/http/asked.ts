@@ -7,7 +7,7 @@ import type { AuthenticatedCaller } from './auth.ts';
 /** What whoever works on a request has to know of it. */
 export type Asked = {
   readonly caller: AuthenticatedCaller;
-  /** Aborts when the client has left (and, without consequence, when it has been answered). */
+  /** Aborts when the client leaves before it has been answered. Made when it is first looked at. */
   readonly signal: AbortSignal;
   /** The time of `performance.now()` until when there is to be an answer, in ms. */
   readonly deadlineMs: number;
@@ -55,13 +55,46 @@ function idempotencyKeyOf(headers: IncomingHttpHeaders): string | undefined {
   );
 }
 
-/** Made once: an abort without a reason makes an error with a stack, for each request that was answered. */
-const GONE = new Error('the client has closed its connection, or was answered');
+/** A reply's connection, as far as it matters whether somebody is there. An `AbortSignal` for each request would cost more than all else here. */
+export class Client {
+  readonly #raw: FastifyReply['raw'];
+  #isClosed = false;
+  #listeners: (() => void)[] = [];
+  #abort: AbortController | undefined;
 
-/** Aborts when the reply's connection closes. */
-export function signalOf(reply: FastifyReply): AbortSignal {
-  const abort = new AbortController();
-  if (reply.raw.destroyed) abort.abort(GONE);
-  else reply.raw.once('close', () => abort.abort(GONE));
-  return abort.signal;
+  constructor({ raw }: Pick<FastifyReply, 'raw'>) {
+    this.#raw = raw;
+    if (raw.destroyed) this.#isClosed = true;
+    else raw.once('close', () => this.#close());
+  }
+
+  /** True: it has been answered, or has left. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#isClosed) this.#abort.abort();
+    }
+    return this.#abort.signal;
+  }
+
+  /** Tells a client that waits for it to send the body. */
+  invite({ expect }: IncomingHttpHeaders): void {
+    if (expect !== undefined) this.#raw.writeContinue();
+  }
+
+  /** Calls it once when it has been answered or has left; at once when that is so. */
+  onClose(listener: () => void): void {
+    if (this.#isClosed) listener();
+    else this.#listeners.push(listener);
+  }
+
+  #close(): void {
+    this.#isClosed = true;
+    if (!this.#raw.writableFinished) this.#abort?.abort();
+    for (const listener of this.#listeners.splice(0)) listener();
+  }
 }

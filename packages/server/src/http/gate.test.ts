@@ -8,12 +8,21 @@ type Case = {
   ask(more?: Partial<Asking>): Promise<Leave | string>;
 };
 
+function clientOf(): { readonly client: Asking['client']; leave(): void } {
+  const listeners: (() => void)[] = [];
+  const client = { isClosed: false, onClose: (listener: () => void) => void listeners.push(listener) };
+  const leave = (): void => {
+    client.isClosed = true;
+    for (const listener of listeners) listener();
+  };
+  return { client, leave };
+}
+
 function gateOf(limits: Partial<ConstructorParameters<typeof Gate>[0]> = {}): Case {
   const clock = { now: 0 };
   const gate = new Gate({ running: 2, waiting: 2, waitMs: 10_000, ...limits }, () => clock.now);
-  const never = new AbortController().signal;
   const ask: Case['ask'] = (more) =>
-    gate.enter({ weight: 1, deadlineMs: Number.POSITIVE_INFINITY, signal: never, cut: () => {}, ...more });
+    gate.enter({ weight: 1, deadlineMs: Number.POSITIVE_INFINITY, client: clientOf().client, cut: () => {}, ...more });
   return { gate, clock, ask };
 }
 
@@ -55,12 +64,12 @@ test('one whose client has left is not let in, and makes room in the queue', asy
   const { ask, gate } = gateOf({ running: 1, waiting: 1 });
   const leave = await ask();
   isIn(leave);
-  const client = new AbortController();
-  const waits = ask({ signal: client.signal });
+  const client = clientOf();
+  const waits = ask({ client: client.client });
   assert.equal(await ask(), 'full');
-  client.abort();
+  client.leave();
   assert.equal(await waits, 'gone');
-  assert.equal(await ask({ signal: client.signal }), 'gone');
+  assert.equal(await ask({ client: client.client }), 'gone');
   const next = ask();
   leave();
   isIn(await next);

@@ -16,8 +16,8 @@ export type Asking = {
   readonly weight: number;
   /** The monotonic time in ms until when it may take what it takes; after that it is cut as soon as another waits. */
   readonly deadlineMs: number;
-  /** Aborts when nobody waits for the answer any more. */
-  readonly signal: AbortSignal;
+  /** Who waits for the answer. */
+  readonly client: { readonly isClosed: boolean; onClose(listener: () => void): void };
   /** Ends it: others wait. */
   readonly cut: () => void;
 };
@@ -55,9 +55,9 @@ export class Gate {
     return this.#waiting.size >= this.#limits.waiting && !this.#fits(1);
   }
 
-  /** Lets it in as soon as there is room. `full`: there is none in time; `gone`: its signal aborted while it waited. */
+  /** Lets it in as soon as there is room. `full`: there is none in time; `gone`: its client left while it waited. */
   async enter(asking: Asking): Promise<Leave | 'full' | 'gone'> {
-    if (asking.signal.aborted) return 'gone';
+    if (asking.client.isClosed) return 'gone';
     if (this.#waiting.size === 0 && this.#fits(asking.weight)) return this.#admit(asking);
     this.#cutOverdue();
     if (this.#waiting.size >= this.#limits.waiting) return 'full';
@@ -66,13 +66,11 @@ export class Gate {
 
   #wait(asking: Asking): Promise<Leave | 'full' | 'gone'> {
     return new Promise((resolve) => {
-      const gone = (): void => waiter.wake('gone');
       const waiter: Waiter = {
         ...asking,
         wake: (answer) => {
+          if (!this.#waiting.delete(waiter)) return;
           clearTimeout(timer);
-          asking.signal.removeEventListener('abort', gone);
-          this.#waiting.delete(waiter);
           resolve(answer);
           // A heavy one that leaves the queue may have kept lighter ones behind it.
           if (typeof answer === 'string') this.#admitWaiting();
@@ -80,8 +78,8 @@ export class Gate {
       };
       const waitMs = Math.max(0, Math.min(this.#limits.waitMs, asking.deadlineMs - this.#now()));
       const timer = setTimeout(() => waiter.wake('full'), waitMs);
-      asking.signal.addEventListener('abort', gone, { once: true });
       this.#waiting.add(waiter);
+      asking.client.onClose(() => waiter.wake('gone'));
     });
   }
 
