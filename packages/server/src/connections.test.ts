@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { acceptAll } from './accept-all.ts';
 import { Connections } from './connections.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
@@ -48,6 +49,23 @@ test('the connection that has sent nothing for the longest gives way to a new on
   await ask(second);
   await ask(third);
   assert.equal(connections.unread, 0);
+});
+
+test('of many connections that come in one round as many go as are too many', async (t) => {
+  const { connections, server } = await serve(t, { open: 100, unread: 5 });
+  acceptAll(server);
+  const { port } = server.address() as AddressInfo;
+  const clients = Array.from({ length: 40 }, () => connect(port, '127.0.0.1').resume());
+  let closed = 0;
+  for (const client of clients)
+    client
+      .on('error', () => undefined)
+      .on('close', () => {
+        closed += 1;
+      });
+  while (closed < 35) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(connections.unread, 5);
+  for (const client of clients) client.destroy();
 });
 
 test('an idle connection gives way before one that has sent nothing; one with a request under way does not', async (t) => {

@@ -30,6 +30,7 @@ export class Connections {
   /** With how many requests each has under way. */
   readonly #busy = new Map<Socket, number>();
   readonly #streams = new Set<Duplex>();
+  #drained: (() => void)[] = [];
 
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
@@ -59,9 +60,20 @@ export class Connections {
 
   /** It has become an agent's stream, or is about to be refused as one. */
   upgrade(socket: Duplex): void {
-    this.#forget(socket);
     this.#streams.add(socket);
-    socket.once('close', () => this.#streams.delete(socket));
+    this.#forget(socket);
+    socket.once('close', () => {
+      this.#streams.delete(socket);
+      this.#tellDrained();
+    });
+  }
+
+  /** Resolves when there is no connection and no stream. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#drained.push(resolve);
+      this.#tellDrained();
+    });
   }
 
   /** Ends every stream. */
@@ -72,8 +84,15 @@ export class Connections {
   #add(socket: Socket): void {
     this.#unread.add(socket);
     socket.once('close', () => this.#forget(socket));
-    if (this.#unread.size > this.#limits.unread) first(this.#unread)?.destroy();
-    if (this.open > this.#limits.open) (first(this.#idle) ?? first(this.#unread))?.destroy();
+    if (this.#unread.size > this.#limits.unread) this.#close(first(this.#unread));
+    if (this.open > this.#limits.open) this.#close(first(this.#idle) ?? first(this.#unread));
+  }
+
+  /** It is gone at once from the count: many may come before its end is told. */
+  #close(socket: Socket | undefined): void {
+    if (socket === undefined) return;
+    this.#forget(socket);
+    socket.destroy();
   }
 
   #begin(socket: Socket, reply: ServerResponse): void {
@@ -89,10 +108,16 @@ export class Connections {
     else if (this.#busy.delete(socket) && !socket.destroyed) this.#idle.add(socket);
   }
 
+  #tellDrained(): void {
+    if (this.open + this.#streams.size > 0) return;
+    for (const resolve of this.#drained.splice(0)) resolve();
+  }
+
   #forget(socket: Duplex): void {
     for (const all of [this.#unread, this.#idle, this.#busy] as readonly { delete(one: Duplex): boolean }[]) {
       all.delete(socket);
     }
+    this.#tellDrained();
   }
 }
 

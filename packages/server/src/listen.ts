@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { isIPv4, isIPv6, type Server as NetServer, Socket } from 'node:net';
+import { isIPv4, isIPv6, Socket } from 'node:net';
 import { ExpectedError, isListenedOn } from '@cable/kit';
-import { acceptMore } from './acceptors.ts';
+import { acceptAll } from './accept-all.ts';
 import { CONNECTION_LIMITS, Connections } from './connections.ts';
 import type { UpgradeHandler } from './hosts/upgrade.ts';
 import { answerOddRequests } from './http/odd-requests.ts';
@@ -50,20 +50,15 @@ export type Listeners = { readonly urls: readonly string[]; stop(): Promise<void
 /** What answers requests. Without `upgrade`, requests that ask for one are answered as if they did not. */
 export type Handlers = { readonly request: RequestListener; readonly upgrade?: UpgradeHandler };
 
-/** What listens on one address. */
-type Listener = { readonly server: Server; readonly acceptors: readonly NetServer[] };
-
 /** Listens on every address with the same handlers; on all or none. Throws an error that names the address and what to do. */
 export async function listen(
   handlers: Handlers,
   addresses: readonly ListenAddress[],
   connections: Connections = new Connections(CONNECTION_LIMITS),
 ): Promise<Listeners> {
-  const opened: Listener[] = [];
+  const servers: Server[] = [];
   const urls: string[] = [];
-  const stop = async (): Promise<void> => {
-    await Promise.all(opened.map((listener) => closeListener(listener, connections)));
-  };
+  const stop = (): Promise<void> => closeAll(servers, connections);
   try {
     for (const address of addresses) {
       const server = createServer(TIMES);
@@ -72,9 +67,8 @@ export async function listen(
       server.on('request', handlers.request);
       if (handlers.upgrade !== undefined) passUpgrades(server, handlers.upgrade, connections);
       urls.push(await listenOn(server, address));
-      const acceptors: NetServer[] = [];
-      opened.push({ server, acceptors });
-      acceptors.push(...(await acceptMore(server, BACKLOG)));
+      servers.push(server);
+      acceptAll(server);
     }
   } catch (err) {
     await stop();
@@ -133,25 +127,20 @@ const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
 };
 
 /** Requests under way are answered, for at most `DRAIN_MS`, and upgraded connections may end; a connection is closed as soon as it is idle. */
-async function closeListener({ server, acceptors }: Listener, connections: Connections): Promise<void> {
-  const all = [server, ...acceptors];
-  await new Promise<void>((resolve) => {
-    const sweep = setInterval(() => server.closeIdleConnections(), 50);
-    const deadline = setTimeout(() => {
-      server.closeAllConnections();
-      connections.destroyStreams();
-    }, DRAIN_MS);
-    let open = all.length;
-    const closed = (): void => {
-      open -= 1;
-      if (open > 0) return;
-      clearInterval(sweep);
-      clearTimeout(deadline);
-      resolve();
-    };
-    for (const one of all) one.close(closed);
-    server.closeIdleConnections();
-  });
+async function closeAll(servers: readonly Server[], connections: Connections): Promise<void> {
+  const closeIdle = (): void => {
+    for (const server of servers) server.closeIdleConnections();
+  };
+  const sweep = setInterval(closeIdle, 50);
+  const deadline = setTimeout(() => {
+    for (const server of servers) server.closeAllConnections();
+    connections.destroyStreams();
+  }, DRAIN_MS);
+  const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+  closeIdle();
+  await Promise.all([...closed, connections.drained()]);
+  clearInterval(sweep);
+  clearTimeout(deadline);
 }
 
 /** A socket that a killed server left; one that answers is another server's and stays. */
