@@ -24,7 +24,7 @@ function nextNumber(): number {
 }
 
 function bytesOf({ method, path, body }: Request, number: string): Buffer {
-  const head = `${method} ${path.replaceAll('{n}', number)} HTTP/1.1\r\nHost: cable\r\nX-Project-Id: ${PROJECT}\r\n`;
+  const head = `${method} ${path.replaceAll('{n}', number)} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Project-Id: ${PROJECT}\r\n`;
   if (body === undefined) return Buffer.from(`${head}\r\n`);
   const text = Buffer.from(body.replaceAll('{n}', number));
   return Buffer.concat([

@@ -2,11 +2,15 @@ import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { StoreError } from '../errors.ts';
 import { msUntil } from '../waiting.ts';
 import type { EtcdConnection, Member } from './connection.ts';
+import { startPatience } from './patience.ts';
 import { type EtcdMethods, explainError, openBidi } from './rpc.ts';
 
 type Request = { readonly ID: string };
 type Response = { readonly ID: string; readonly TTL: string };
 type Waiter = { resolve(alive: boolean): void; reject(err: unknown): void };
+
+/** A stream without an answer for so long is left for another. */
+const SILENCE_MS = 1000;
 
 /** Keeps any number of leases alive over one stream, which is opened when first needed and again after it broke. */
 export class KeepAliveStream {
@@ -39,6 +43,15 @@ export class KeepAliveStream {
     this.#call?.cancel();
   }
 
+  /** Another stream is to be asked: a member that asks a leader that has stopped goes on waiting for that one when there is another. */
+  #leave(call: ClientDuplexStream<Request, Response>, err: unknown): void {
+    if (this.#call !== call) return;
+    this.#call = undefined;
+    const all = [...this.#waiters.values()].flat();
+    this.#waiters.clear();
+    for (const waiter of all) waiter.reject(err);
+  }
+
   #open(member: Member): ClientDuplexStream<Request, Response> {
     const call = openBidi(member.client, this.#methods.leaseKeepAlive);
     const cancel = (): void => call.cancel();
@@ -51,12 +64,8 @@ export class KeepAliveStream {
     });
     const broke = (err: unknown): void => {
       member.ends.delete(cancel);
-      if (this.#call !== call) return;
-      this.#connection.fail(member, err);
-      this.#call = undefined;
-      const all = [...this.#waiters.values()].flat();
-      this.#waiters.clear();
-      for (const waiter of all) waiter.reject(err);
+      if (this.#call === call) this.#connection.fail(member, err);
+      this.#leave(call, err);
     };
     call.on('error', broke);
     call.on('end', () => broke(new StoreError('unavailable', 'etcd ended the keep-alive stream')));
@@ -64,14 +73,19 @@ export class KeepAliveStream {
   }
 
   async #send(call: ClientDuplexStream<Request, Response>, lease: string, deadlineMs: number): Promise<boolean> {
-    const timer = setTimeout(() => call.cancel(), msUntil(deadlineMs));
+    const silence = new StoreError('unavailable', 'etcd did not answer a keep-alive');
+    const leave = (): void => {
+      this.#leave(call, silence);
+      call.cancel();
+    };
+    const stop = startPatience(Math.min(SILENCE_MS, msUntil(deadlineMs)), leave);
     try {
       return await new Promise<boolean>((resolve, reject) => {
         this.#waiters.set(lease, [...(this.#waiters.get(lease) ?? []), { resolve, reject }]);
         call.write({ ID: lease });
       });
     } finally {
-      clearTimeout(timer);
+      stop();
     }
   }
 }
