@@ -94,7 +94,7 @@ function parseGiven(
 ): readonly string[] {
   refuseUnknown(resource.attributes, object);
   const given: string[] = [];
-  for (const [name, attribute] of Object.entries(resource.attributes)) {
+  for (const [name, attribute] of entriesOf(resource.attributes).all) {
     const value = object[name];
     if (value === undefined) continue;
     refuseUnwritable(name, attribute, verb);
@@ -115,7 +115,7 @@ function namesIn(name: string, attribute: Attribute, value: unknown): readonly s
 
 /** Defaults of what was not given. Throws where there must be something. */
 function fillIn(declared: Readonly<Record<string, Attribute>>, parsed: Record<string, unknown>): void {
-  for (const [name, attribute] of Object.entries(declared)) {
+  for (const [name, attribute] of entriesOf(declared).toFill) {
     const declaredName = attribute.aliasOf ?? name;
     if (parsed[declaredName] !== undefined) continue;
     if (attribute.required) {
@@ -123,6 +123,24 @@ function fillIn(declared: Readonly<Record<string, Attribute>>, parsed: Record<st
     }
     if (attribute.default !== undefined) parsed[declaredName] = attribute.default;
   }
+}
+
+type Entries = {
+  readonly all: readonly (readonly [string, Attribute])[];
+  /** Those that have a default, or that must be given. */
+  readonly toFill: readonly (readonly [string, Attribute])[];
+};
+
+const entries = new WeakMap<object, Entries>();
+
+/** Found once: they are looked through for each object of a request. */
+function entriesOf(declared: Readonly<Record<string, Attribute>>): Entries {
+  const known = entries.get(declared);
+  if (known !== undefined) return known;
+  const all = Object.entries(declared);
+  const found = { all, toFill: all.filter(([, one]) => one.required === true || one.default !== undefined) };
+  entries.set(declared, found);
+  return found;
 }
 
 /** A key is a part of paths and of the store's keys. */

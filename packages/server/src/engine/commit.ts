@@ -41,7 +41,7 @@ export async function transact<T>(
   let isCurrent = false;
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     throwIfOver(deps, asked);
-    const plan = new Plan({ ...deps, timestamp });
+    const plan = new Plan(deps, timestamp);
     try {
       const result = await build({ deps, plan, asked, attempt, isService });
       const transaction = plan.transaction();
@@ -77,9 +77,9 @@ function formatTime(time: Date): string {
   return formatted.text;
 }
 
-function throwIfOver({ monotonicMs }: EngineDeps, { signal, deadlineMs }: Asked): void {
-  signal.throwIfAborted();
-  if (monotonicMs() < deadlineMs) return;
+function throwIfOver({ monotonicMs }: EngineDeps, asked: Asked): void {
+  if (asked.isGone) asked.signal.throwIfAborted();
+  if (monotonicMs() < asked.deadlineMs) return;
   throw new CableError('ServiceUnavailable', 'The request was not done in the time that it has: nothing was written.');
 }
 
@@ -88,12 +88,8 @@ function refuseTooLarge({ compares, ops, bytes }: Transaction): void {
   if (times > 1) throw new PlanTooLarge(times);
 }
 
-function commit(
-  { store }: EngineDeps,
-  { signal, deadlineMs }: Asked,
-  { compares, ops }: Transaction,
-): Promise<TxnResult> {
-  return guard(() => store.txn(compares, ops, { signal, deadlineMs }));
+function commit({ store }: EngineDeps, { deadlineMs }: Asked, { compares, ops }: Transaction): Promise<TxnResult> {
+  return guard(() => store.txn(compares, ops, { deadlineMs }));
 }
 
 /** Says in the API's words what the store could not do. */

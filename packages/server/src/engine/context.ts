@@ -46,8 +46,10 @@ export type Asked = {
   readonly caller: Caller;
   /** The same for the rules. */
   readonly credentials: Credentials;
-  /** Aborts when nobody waits for the answer any more. */
+  /** Aborts when nobody waits for the answer any more. Making it costs something: to be looked at only by what waits. */
   readonly signal: AbortSignal;
+  /** True: it has aborted, or would have. */
+  readonly isGone: boolean;
   /** When the client is answered at the latest, in the time of `monotonicMs`. */
   readonly deadlineMs: number;
   /** The client's name for a create that it may repeat; null: none. */

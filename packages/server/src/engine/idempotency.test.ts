@@ -31,6 +31,7 @@ test('a request that is repeated at once and later makes its objects once', asyn
     caller: { projectId: 'p', isAdmin: true },
     credentials: credentialsOf({ projectId: 'p', isAdmin: true }),
     signal: new AbortController().signal,
+    isGone: false,
     deadlineMs: Number.POSITIVE_INFINITY,
     idempotencyKey: 'once',
   };

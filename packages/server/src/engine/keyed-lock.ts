@@ -6,10 +6,11 @@ export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>();
 
   /** Runs `work` when every earlier work with one of these keys has ended. Throws the signal's reason when that comes first; the work is not done then. */
-  async run<T>(keys: readonly string[], { signal }: Bounds, work: () => Promise<T>): Promise<T> {
+  async run<T>(keys: readonly string[], bounds: Bounds, work: () => Promise<T>): Promise<T> {
     if (keys.length === 0) return await work();
     const sorted = [...new Set(keys)].sort();
-    const earlier = Promise.all(sorted.map((key) => this.#tails.get(key)));
+    const tails = sorted.flatMap((key) => this.#tails.get(key) ?? []);
+    const earlier = Promise.all(tails);
     let release = (): void => undefined;
     const mine = new Promise<void>((resolve) => {
       release = resolve;
@@ -21,7 +22,7 @@ export class KeyedLock {
     // Taking all places in line at once, before waiting, keeps two works from waiting for each other.
     for (const key of sorted) this.#tails.set(key, place);
     try {
-      await abortable(earlier, signal);
+      if (tails.length > 0) await abortable(earlier, bounds.signal);
       return await work();
     } finally {
       release();

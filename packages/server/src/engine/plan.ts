@@ -13,8 +13,6 @@ export type PlanDeps = {
   readonly keys: KeyMaker;
   /** Keys that a transaction under way on this server is about to claim. */
   readonly reservations: Set<string>;
-  /** Time of the request, ISO 8601 in whole seconds, UTC. */
-  readonly timestamp: string;
 };
 
 /** Which port has an address in the tables; undefined: none. */
@@ -43,6 +41,7 @@ type Touched = {
  * made from the objects before and after, so that it cannot be forgotten, and moves from one object of the plan to another.
  */
 export class Plan implements Look, View {
+  /** Time of the request, ISO 8601 in whole seconds, UTC. */
   readonly timestamp: string;
   readonly #deps: PlanDeps;
   /** What is there without the plan. */
@@ -59,10 +58,10 @@ export class Plan implements Look, View {
   readonly #reserved: string[] = [];
   readonly #asked = new Set<string>();
 
-  constructor(deps: PlanDeps) {
+  constructor(deps: PlanDeps, timestamp: string) {
     this.#deps = deps;
     this.#base = lookAt(deps);
-    this.timestamp = deps.timestamp;
+    this.timestamp = timestamp;
   }
 
   get<T extends string>(type: T, id: string): RowOf<T> | undefined {
@@ -303,7 +302,7 @@ export class Plan implements Look, View {
 
   #take(key: string, claim: Claim, id: string): void {
     const planned = this.#claims.get(key);
-    const holder = planned === undefined ? claim.holder(this) : (planned ?? undefined);
+    const holder = planned === undefined ? claim.holder(this.#base) : (planned ?? undefined);
     if (holder !== undefined && holder !== id) throw claim.taken(holder);
     this.#claims.set(key, id);
   }

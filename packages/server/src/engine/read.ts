@@ -151,18 +151,18 @@ export function showOne(deps: Deps, resource: ResourceModel, id: string, reader:
   return present(deps, resource, rowFor(deps, resource, id, reader));
 }
 
-/** The same; that it is not there is said only after the tables have caught up with the store. */
-export async function showCurrent(
+/** The row of an object that the caller may see; that it is not there is said only after the tables have caught up with the store. */
+export async function currentRow(
   deps: Deps & Pick<EngineDeps, 'catchUp'>,
   resource: ResourceModel,
   id: string,
   reader: Reader,
 ): Promise<AnyObject> {
   try {
-    return showOne(deps, resource, id, reader);
+    return rowFor(deps, resource, id, reader);
   } catch (err) {
     if (!resource.stored || !(await guard(() => deps.catchUp.run()))) throw err;
-    return showOne(deps, resource, id, reader);
+    return rowFor(deps, resource, id, reader);
   }
 }
 
@@ -181,7 +181,8 @@ export function present(deps: Deps, resource: ResourceModel, row: AnyObject): An
   return computed === NONE ? row : { ...row, ...computed };
 }
 
-function computedOf(deps: Deps, resource: ResourceModel, row: AnyObject): Shown {
+/** The computed attributes of a row, as of now. */
+export function computedOf(deps: Deps, resource: ResourceModel, row: AnyObject): Shown {
   let computed = NONE;
   for (const { present: make } of deps.modules.of(resource.type)) {
     if (make !== undefined)

@@ -86,9 +86,9 @@ export function planCreate(planning: Planning, resource: ResourceModel, given: G
   const standard = resource.standard
     ? { created_at: plan.timestamp, updated_at: plan.timestamp, revision_number: 1 }
     : {};
-  let derived = given;
-  for (const one of contributions) derived = { ...derived, ...one.derive?.(planning, derived) };
-  const object = complete(resource, { ...derived, ...standard });
+  const derived = { ...given, ...standard };
+  for (const one of contributions) Object.assign(derived, one.derive?.(planning, derived));
+  const object = complete(resource, derived);
   for (const one of contributions) one.check?.(plan, object, undefined);
   refuseKnownKey(planning, resource, object.id);
   plan.create(resource.type, object);

@@ -69,6 +69,10 @@ class Admitted implements Asked {
   get signal(): AbortSignal {
     return this.client.signal;
   }
+
+  get isGone(): boolean {
+    return this.client.isClosed;
+  }
 }
 
 /** The door of one server. */

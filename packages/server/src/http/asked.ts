@@ -9,6 +9,8 @@ export type Asked = {
   readonly caller: AuthenticatedCaller;
   /** Aborts when the client leaves before it has been answered. Made when it is first looked at. */
   readonly signal: AbortSignal;
+  /** True: it has aborted, or would have if it had been looked at. */
+  readonly isGone: boolean;
   /** The time of `performance.now()` until when there is to be an answer, in ms. */
   readonly deadlineMs: number;
   /** Requests with the same key are one; undefined: the client gave none. */

@@ -13,16 +13,15 @@ import {
   parseUpdate,
   type Route,
   type Shown,
-  showObject,
 } from '@cable/api';
 import { createTurnLine, TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Asked, EngineDeps } from '../engine/context.ts';
-import { listObjects, notFound, present, rowFor, showCurrent } from '../engine/read.ts';
+import { computedOf, currentRow, listObjects, notFound, rowFor } from '../engine/read.ts';
 import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
-import { credentialsOf } from '../policy/credentials.ts';
+import { type Credentials, credentialsOf } from '../policy/credentials.ts';
 import { askedOf } from './asked.ts';
 import type { AuthenticatedCaller } from './auth.ts';
 import { sendList } from './list-answer.ts';
@@ -63,7 +62,6 @@ type Call = {
   readonly caller: AuthenticatedCaller;
   /** The caller, for the rules. */
   readonly reader: Reader;
-  readonly params: URLSearchParams;
   readonly parameters: Match['parameters'];
   /** Of a nested resource: what refers to the parent, with the parent's id. */
   readonly place: Attributes;
@@ -116,15 +114,42 @@ async function answer(
   const { route, model: stored, parameters } = matched;
   const { options } = shared;
   const { caller } = askedOf(request);
-  const reader = readerOf(options.deps, credentialsOf(caller));
-  const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
+  const reader = readerOf(options.deps, credentialsFor(caller));
   const id = parameters['id'] ?? '';
   const place = placeOf(options, matched, reader);
-  const call: Call = { ...shared, route, stored, request, reply, caller, reader, params, parameters, place, id };
+  const { startTurns, texts } = shared;
+  const call: Call = {
+    options,
+    startTurns,
+    texts,
+    route,
+    stored,
+    request,
+    reply,
+    caller,
+    reader,
+    parameters,
+    place,
+    id,
+  };
   if (id !== '' && place !== NOWHERE) refuseElsewhere(call);
   const answered = await handlerOf(options, route)(call);
   // A handler that sends its answer itself has it sent by then.
-  return answered === reply ? reply : reply.code(route.status).send(answered);
+  if (answered === reply) return reply;
+  reply.code(route.status);
+  if (!(answered instanceof JsonText)) return reply.send(answered);
+  return reply.type('application/json; charset=utf-8').send(answered.text);
+}
+
+const credentials = new WeakMap<AuthenticatedCaller, Credentials>();
+
+/** The same value for the same caller: what the rules come to is kept with it. */
+function credentialsFor(caller: AuthenticatedCaller): Credentials {
+  const known = credentials.get(caller);
+  if (known !== undefined) return known;
+  const made = credentialsOf(caller);
+  credentials.set(caller, made);
+  return made;
 }
 
 /** What a nested resource's path says of its parent, which the caller must see. */
@@ -169,15 +194,16 @@ const HANDLERS: Readonly<Record<Exclude<Route['operation']['kind'], 'action'>, (
 };
 
 async function handleList(call: Call): Promise<unknown> {
-  const { options, route, stored, request, reply, caller, params } = call;
+  const { options, route, stored, request, reply, caller } = call;
   const { deps } = options;
+  const params = paramsOf(request);
   const { resource } = route;
   if (caller.projectGiven) {
     for (const { listing } of deps.modules.of(stored.type)) {
       await listing?.(deps, caller.projectId, engineAsked(call));
     }
   }
-  const query = parseQuery(call);
+  const query = parseQuery(call, params);
   const { signal: gone } = askedOf(request);
   const turns = stoppedBy(gone, call.startTurns());
   try {
@@ -218,7 +244,7 @@ function writerOf(
 }
 
 /** The query, with what the path asks for. */
-function parseQuery({ route, stored, params, reader, place }: Call): ListQuery {
+function parseQuery({ route, stored, reader, place }: Call, params: URLSearchParams): ListQuery {
   const query = parseListQuery(route.resource, params);
   refuseHidden(reader, stored, query);
   const within = Object.entries(place).map(
@@ -235,8 +261,17 @@ function collectionOf({ route, place }: Call): string {
 
 /** The request as the engine has it. */
 function engineAsked({ request, reader }: Call): Asked {
-  const { caller, signal, deadlineMs, idempotencyKey = null } = askedOf(request);
-  return { caller, credentials: reader.view.credentials, signal, deadlineMs, idempotencyKey };
+  const asked = askedOf(request);
+  const { caller, deadlineMs, idempotencyKey = null } = asked;
+  return {
+    ...{ caller, credentials: reader.view.credentials, deadlineMs, idempotencyKey },
+    get signal() {
+      return asked.signal;
+    },
+    get isGone() {
+      return asked.isGone;
+    },
+  };
 }
 
 /** The turns, of which the next does not come any more once the signal has aborted: it throws the signal's reason. */
@@ -250,10 +285,14 @@ function stoppedBy(signal: AbortSignal, turns: Turns): Turns {
   };
 }
 
-async function handleShow({ options, route, stored, reader, params, id }: Call): Promise<unknown> {
-  const object = await showCurrent(options.deps, stored, id, reader);
-  const fields = params.getAll('fields').filter((name) => name !== '');
-  return { [route.resource.name]: showObject(route.resource, object, hiddenFrom(reader, stored, object), fields) };
+async function handleShow(call: Call): Promise<unknown> {
+  const { options, route, stored, reader, request, id } = call;
+  const row = await currentRow(options.deps, stored, id, reader);
+  const fields = paramsOf(request)
+    .getAll('fields')
+    .filter((name) => name !== '');
+  const write = fields.length === 0 ? wholeWriterOf(call) : writerOf(call, fields, false);
+  return wrapped(route.resource.name, write(row, computedOf(options.deps, stored, row)));
 }
 
 async function handleCreate(call: Call): Promise<unknown> {
@@ -262,14 +301,14 @@ async function handleCreate(call: Call): Promise<unknown> {
   const { bulk, objects } = parseCreate(resource, request.body, place);
   const created = await createObjects(options.deps, stored, objects, engineAsked(call));
   const shown = created.map((object) => show(call, object));
-  return bulk ? { [resource.plural]: shown } : { [resource.name]: shown[0] };
+  return bulk ? wrapped(resource.plural, `[${shown.join()}]`) : wrapped(resource.name, shown[0] ?? '{}');
 }
 
 async function handleUpdate(call: Call): Promise<unknown> {
   const { options, route, stored, request, id } = call;
   const { attributes } = parseUpdate(route.resource, request.body);
   const updated = await updateObject(options.deps, stored, id, attributes, engineAsked(call), ifMatch(request));
-  return { [route.resource.name]: show(call, updated) };
+  return wrapped(route.resource.name, show(call, updated));
 }
 
 async function handleDelete(call: Call): Promise<unknown> {
@@ -278,8 +317,41 @@ async function handleDelete(call: Call): Promise<unknown> {
   return undefined;
 }
 
-function show({ options, route, stored, reader }: Call, object: AnyObject): unknown {
-  return showObject(route.resource, present(options.deps, stored, object), hiddenFrom(reader, stored, object));
+/** The JSON text of the object as the caller sees it. */
+function show(call: Call, object: AnyObject): string {
+  return wholeWriterOf(call)(object, computedOf(call.options.deps, call.stored, object));
+}
+
+/** A body that is JSON already. */
+class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+function wrapped(key: string, text: string): JsonText {
+  return new JsonText(`{${JSON.stringify(key)}:${text}}`);
+}
+
+function paramsOf({ url }: FastifyRequest): URLSearchParams {
+  return new URLSearchParams(url.split('?', 2)[1] ?? '');
+}
+
+type Writer = ReturnType<typeof createShowText>;
+
+/** Of whole objects, by what is hidden and the model: callers with the same roles share them. */
+const wholeWriters = new WeakMap<ReadonlySet<string>, WeakMap<ResourceModel, Writer>>();
+
+function wholeWriterOf(call: Call): Writer {
+  const { always, sometimes } = call.reader.view.hiddenAttributes(call.stored.type);
+  if (sometimes.size > 0) return writerOf(call, [], false);
+  const writers = wholeWriters.get(always) ?? new WeakMap<ResourceModel, Writer>();
+  wholeWriters.set(always, writers);
+  const writer = writers.get(call.route.resource) ?? createShowText(call.route.resource, always, []);
+  writers.set(call.route.resource, writer);
+  return writer;
 }
 
 /** `If-Match: revision_number=N` (Neutron's revision-if-match). */

@@ -30,6 +30,10 @@ export class Draft {
   readonly baseRevision: number;
   revision: number;
   readonly #base: DraftBase;
+  /** What was read of the committed state; null: absent. */
+  readonly #committed = new Map<string, KeyValue | null>();
+  /** Keys of the committed state that are there, whatever their values. */
+  readonly #present = new Set<string>();
 
   constructor(base: DraftBase) {
     this.#base = base;
@@ -76,7 +80,8 @@ export class Draft {
       case 'absent':
         return !this.#has(compare.key);
       case 'modRevision':
-        return (this.#get(compare.key)?.modRevision ?? 0) === compare.revision;
+        if (compare.revision === 0) return !this.#has(compare.key);
+        return this.#get(compare.key)?.modRevision === compare.revision;
       case 'value':
         return this.#get(compare.key)?.value === compare.value;
       case 'prefixEmpty':
@@ -117,12 +122,28 @@ export class Draft {
 
   #get(key: string): KeyValue | undefined {
     const drafted = this.records.get(key);
-    return drafted === undefined ? this.#base.get(key) : (drafted ?? undefined);
+    return drafted === undefined ? this.committed(key) : (drafted ?? undefined);
   }
 
   #has(key: string): boolean {
     const drafted = this.records.get(key);
-    return drafted === undefined ? this.#base.has(key) : drafted !== null;
+    const known = drafted === undefined ? this.#committed.get(key) : drafted;
+    if (known !== undefined) return known !== null;
+    if (this.#present.has(key)) return true;
+    const isThere = this.#base.has(key);
+    // That it is not is all that there is to know.
+    if (isThere) this.#present.add(key);
+    else this.#committed.set(key, null);
+    return isThere;
+  }
+
+  /** The committed state of a key, read once; undefined: absent. */
+  committed(key: string): KeyValue | undefined {
+    const known = this.#committed.get(key);
+    if (known !== undefined) return known ?? undefined;
+    const found = this.#base.get(key);
+    this.#committed.set(key, found ?? null);
+    return found;
   }
 
   #isEmpty(prefix: string, except: readonly string[] = []): boolean {

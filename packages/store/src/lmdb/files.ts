@@ -144,7 +144,7 @@ export class LmdbFiles {
     const writtenBytes = Math.min((entriesOf(draft) + Math.max(0, trimTo - trimFrom)) * PATH_BYTES, this.#fileBytes());
     assertDiskRoom(this.#path, writtenBytes + contentBytes(draft) + (adds(draft) ? RESERVE_BYTES : 0));
     const committed = this.#env.batch(() => {
-      for (const [key, kv] of draft.records) this.#write(key, kv);
+      for (const [key, kv] of draft.records) this.#write(key, draft.committed(key), kv);
       for (const [revision, entries] of draft.history) settle(this.#log.put(revision, entries));
       for (const [lease, ttlSeconds] of draft.leases) {
         settle(ttlSeconds === null ? this.#lease.remove(lease) : this.#lease.put(lease, ttlSeconds));
@@ -168,8 +168,7 @@ export class LmdbFiles {
     return join(this.#path, 'data.mdb');
   }
 
-  #write(key: string, kv: KeyValue | null): void {
-    const before = this.get(key);
+  #write(key: string, before: KeyValue | undefined, kv: KeyValue | null): void {
     const lease = kv?.lease ?? null;
     if (before?.lease && before.lease !== lease) settle(this.#leaseKey.remove(`${before.lease}/${key}`));
     if (lease !== null) settle(this.#leaseKey.put(`${lease}/${key}`, ''));
