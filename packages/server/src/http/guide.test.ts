@@ -44,6 +44,15 @@ test('docs/guide/adding-an-action.md does what it says', async (t) => {
   await assert.rejects(serve(t, registryWith(code)), /no handler for the action count_ports of network/);
 });
 
+test('docs/guide/adding-a-rule.md does what it says', async (t) => {
+  const text = await pageOf('adding-a-rule');
+  const code = await codeOf(t, text);
+  const network = code['networkNamesModule'] as Contribution<AnyObject>;
+  const router = code['fixedRoutersModule'] as Contribution<AnyObject>;
+  const app = await serve(t, registryWith({}), { network, router });
+  await assertRequests(app, text);
+});
+
 test('without what a walk-through adds there is no trace of it', async (t) => {
   const app = await serve(t, registryWith({}));
   const document = (await app.inject({ method: 'GET', url: '/openapi.json' })).body;
