@@ -293,6 +293,7 @@ test('status tells readiness, revision, hosts and ports', async (t) => {
   assert.deepEqual(JSON.parse(out), {
     server: server.url,
     ready: true,
+    unready: [],
     revision: 77,
     hosts: { alive: ['h1'], dead: ['h2'], refusing: [] },
     ports: { ACTIVE: 2 },
@@ -303,6 +304,18 @@ test('status tells readiness, revision, hosts and ports', async (t) => {
   assert.match(table, /\| hosts dead +\| h2 +\|/);
   assert.match(table, /\| ports +\| ACTIVE 2 +\|/);
   assert.doesNotMatch(table, /without room/);
+});
+
+test('check says that every rule holds, or which do not, with its exit status', async (t) => {
+  const good = await stub(t, { '/cable/v1/check': { revision: 9, violations: [] } });
+  assert.deepEqual(await cable('check', good), { status: 0, out: 'Every rule holds at revision 9.\n', err: '' });
+  const violation = { rule: 'a key has its object', object: '/cable/x/claim/vni/1', detail: 'no object has the key' };
+  const bad = await stub(t, { '/cable/v1/check': { revision: 9, violations: [violation] } });
+  const { status, out, err } = await cable('check', bad);
+  assert.equal(status, 1);
+  assert.match(out, /\| a key has its object \| \/cable\/x\/claim\/vni\/1 \| no object has the key \|/);
+  assert.match(err, /1 rules are broken at revision 9/);
+  assert.deepEqual(JSON.parse((await cable('check --json', bad)).out), { revision: 9, violations: [violation] });
 });
 
 test('status tells of hosts whose kernels have refused entries', async (t) => {

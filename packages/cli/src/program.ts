@@ -2,6 +2,7 @@ import { createClient } from '@cable/api';
 import type { HttpTransport } from '@cable/kit';
 import { Argument, Command } from 'commander';
 import { AGENT_COMMANDS, addAgentCommands } from './agent-commands.ts';
+import { showCheck } from './check.ts';
 import { completionScript, SHELLS, type Shell } from './completion.ts';
 import type { Bind, CliContext, CliDeps } from './context.ts';
 import { explainFailure } from './errors.ts';
@@ -74,6 +75,10 @@ function createProgram(deps: LoadedDeps): Command {
     .command('status')
     .description('Shows whether the server answers, its revision, its hosts, and ports by status.')
     .action(bind(showStatus));
+  program
+    .command('check')
+    .description('Looks whether every rule between the objects of the store holds, in its raw keys.')
+    .action(bind(showCheck));
   program
     .command('completion')
     .description(

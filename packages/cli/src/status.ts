@@ -5,6 +5,8 @@ import { type Row, renderJson, renderObject } from './render.ts';
 type Status = {
   readonly server: string;
   readonly ready: boolean;
+  /** Checks that fail, as `name: reason`. */
+  readonly unready: readonly string[];
   /** Of the store, as far as the server has read it; null: unknown. */
   readonly revision: number | null;
   readonly hosts: {
@@ -26,6 +28,7 @@ export async function showStatus(context: CliContext): Promise<void> {
   context.print(
     renderObject({
       server: `${status.server} (${status.ready ? 'ready' : 'not ready'})`,
+      ...(status.ready ? {} : { 'not ready': status.unready }),
       revision: status.revision ?? 'unknown',
       'hosts alive': `${alive.length} of ${alive.length + dead.length}`,
       'hosts dead': dead,
@@ -43,8 +46,8 @@ export async function showStatus(context: CliContext): Promise<void> {
 
 async function readStatus(context: CliContext): Promise<Status> {
   const client = context.client();
-  const [ready, counts, hosts] = await Promise.all([
-    isReady(context),
+  const [unready, counts, hosts] = await Promise.all([
+    readUnready(context),
     client.request('GET', '/cable/v1/status'),
     client.list('host', { fields: ['id', 'alive', 'refused_entries', 'refused_reason'] }),
   ]);
@@ -56,20 +59,22 @@ async function readStatus(context: CliContext): Promise<Status> {
     .map((host) => ({ host: host.id, entries: host.refused_entries, reason: host.refused_reason }));
   return {
     server: context.server,
-    ready,
+    ready: unready === undefined,
+    unready: unready ?? [],
     revision,
     hosts: { alive: names(true), dead: names(false), refusing },
     ports,
   };
 }
 
-async function isReady(context: CliContext): Promise<boolean> {
+/** Why the server is not ready; undefined: it is. */
+async function readUnready(context: CliContext): Promise<readonly string[] | undefined> {
   try {
     await context.client().request('GET', '/readyz');
-    return true;
+    return undefined;
   } catch (err) {
-    if (err instanceof ApiError && err.status === 503) return false;
-    throw err;
+    if (!(err instanceof ApiError) || err.status !== 503) throw err;
+    return [err.message.replace(/^The server is not ready: /, '')];
   }
 }
 
