@@ -33,6 +33,7 @@ test('a request that is repeated at once and later makes its objects once', asyn
     signal: new AbortController().signal,
     deadlineMs: Number.POSITIVE_INFINITY,
     idempotencyKey: 'once',
+    loaded: server.deps.resources.current,
   };
   const named = (name: string) => ({ attributes: { name }, given: ['name'] });
   const bodies = [named('a'), named('b')];

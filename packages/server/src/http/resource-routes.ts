@@ -21,7 +21,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Asked, EngineDeps } from '../engine/context.ts';
 import { listObjects, notFound, present, rowFor, showCurrent } from '../engine/read.ts';
 import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
+import type { LoadedResources } from '../engine/registry.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
+import { NotLoadedError } from '../not-loaded.ts';
 import { credentialsOf } from '../policy/credentials.ts';
 import { askedOf } from './asked.ts';
 import type { AuthenticatedCaller } from './auth.ts';
@@ -56,6 +58,8 @@ type Call = {
   readonly startTurns: StartTurns;
   readonly texts: TextCache<AnyObject>;
   readonly route: Route;
+  /** What is loaded as the request is parsed. */
+  readonly loaded: LoadedResources;
   /** The model of what is in the store; the route's resource may be another form of it. */
   readonly stored: ResourceModel;
   readonly request: FastifyRequest;
@@ -87,7 +91,7 @@ export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOp
       request.matched = table.find(request.method === 'HEAD' ? 'GET' : request.method, request.url);
       done(request.matched === undefined ? refusal(table, request) : undefined);
     },
-    handler: (request, reply) => answer({ options, startTurns, texts }, request, reply),
+    handler: (request, reply) => answerCurrent({ options, startTurns, texts }, table, request, reply),
   });
   app.setNotFoundHandler((request) => {
     throw refusal(table, request);
@@ -106,6 +110,28 @@ function refusal(table: RouteTable, { method, url }: FastifyRequest): CableError
     : new CableError('HTTPNotFound', 'The resource could not be found.');
 }
 
+/** Answers by what is loaded now: what a request was matched with may have gone, or may go while it is worked on. */
+async function answerCurrent(
+  shared: Pick<Call, 'options' | 'startTurns' | 'texts'>,
+  table: RouteTable,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const { resources } = shared.options.deps;
+  for (;;) {
+    const { current } = resources;
+    if (request.matched?.loaded !== current) {
+      request.matched = table.find(request.method === 'HEAD' ? 'GET' : request.method, request.url);
+      if (request.matched === undefined) throw refusal(table, request);
+    }
+    try {
+      return await answer(shared, request, reply);
+    } catch (err) {
+      if (!(err instanceof NotLoadedError) || reply.sent || resources.current === current) throw err;
+    }
+  }
+}
+
 async function answer(
   shared: Pick<Call, 'options' | 'startTurns' | 'texts'>,
   request: FastifyRequest,
@@ -113,14 +139,27 @@ async function answer(
 ): Promise<unknown> {
   const { matched } = request;
   if (matched === undefined) throw new Error('a request without a route has come to its handler');
-  const { route, model: stored, parameters } = matched;
+  const { route, loaded, model: stored, parameters } = matched;
   const { options } = shared;
   const { caller } = askedOf(request);
   const reader = readerOf(options.deps, credentialsOf(caller));
   const params = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
   const id = parameters['id'] ?? '';
   const place = placeOf(options, matched, reader);
-  const call: Call = { ...shared, route, stored, request, reply, caller, reader, params, parameters, place, id };
+  const call: Call = {
+    ...shared,
+    route,
+    loaded,
+    stored,
+    request,
+    reply,
+    caller,
+    reader,
+    params,
+    parameters,
+    place,
+    id,
+  };
   if (id !== '' && place !== NOWHERE) refuseElsewhere(call);
   const answered = await handlerOf(options, route)(call);
   // A handler that sends its answer itself has it sent by then.
@@ -150,8 +189,7 @@ function refuseElsewhere({ options, stored, place, id, reader }: Call): void {
 function handlerOf(options: ResourceRouteOptions, { resource, operation }: Route): (call: Call) => Promise<unknown> {
   if (operation.kind !== 'action') return HANDLERS[operation.kind];
   const { action } = operation;
-  const handlers = options.deps.modules.of(resource.type).flatMap((one) => one.actions?.[action.name] ?? []);
-  const act = handlers.at(-1);
+  const act = options.deps.modules.handlerOf(resource.type, action.name);
   if (act === undefined) throw new Error(`no handler for the action ${action.name} of ${resource.type}`);
   return async (call) => {
     const { attributes } = parseAction(action, call.request.body);
@@ -234,9 +272,9 @@ function collectionOf({ route, place }: Call): string {
 }
 
 /** The request as the engine has it. */
-function engineAsked({ request, reader }: Call): Asked {
+function engineAsked({ request, reader, loaded }: Call): Asked {
   const { caller, signal, deadlineMs, idempotencyKey = null } = askedOf(request);
-  return { caller, credentials: reader.view.credentials, signal, deadlineMs, idempotencyKey };
+  return { caller, credentials: reader.view.credentials, signal, deadlineMs, idempotencyKey, loaded };
 }
 
 /** The turns, of which the next does not come any more once the signal has aborted: it throws the signal's reason. */
