@@ -15,6 +15,7 @@ import type { Store } from '@cable/store';
 import type { Contribution } from '../engine/module.ts';
 import { startTestEtcd, type TestEtcd } from '../hosts/etcd.fixture.ts';
 import { noauth } from '../http/auth.ts';
+import { objectKey } from '../keys.ts';
 import { type CableServer, startServer } from '../server.ts';
 import { assertInvariants, refused, type Send, senderOf } from '../testing/harness.ts';
 import type { LoadedExtension } from './extension.ts';
@@ -195,4 +196,39 @@ test('attributes of types that are there: rows show the default and are found by
   await load(GADGETS, tiers);
   assert.equal((await send('GET', path)).body['network']?.['x:tier'], 'gold');
   await assertInvariants(server);
+});
+
+test('a request that waits while what it was parsed by is unloaded is parsed anew', async (t) => {
+  const etcd = await etcdOf(t);
+  const tier = { type: 'string', write: 'both', default: '' } as const;
+  const tiers = extension({ alias: 'tiers', attributes: { network: { 'x:tier': tier } } });
+  const { server, send, load } = await startLoading(t, await etcd.openStore(), GADGETS, tiers);
+  const network = (await send('POST', '/v2.0/networks', { network: {} })).body['network']?.['id'];
+  const one = (await send('POST', '/v2.0/gadgets', { gadget: {} })).body['gadget']?.['id'];
+  const { lock, monotonicMs } = server.deps;
+  const until = { signal: new AbortController().signal, deadlineMs: monotonicMs() + 60_000 };
+  let release = (): void => {};
+  const keys = [objectKey('network', String(network)), objectKey('gadget', String(one))];
+  await new Promise<void>((resolve) => {
+    void lock.run(keys, until, () => {
+      resolve();
+      return new Promise<void>((done) => {
+        release = done;
+      });
+    });
+  });
+  const waiting = [
+    send('PUT', `/v2.0/networks/${network}`, { network: { 'x:tier': 'gold' } }),
+    send('PUT', `/v2.0/gadgets/${one}`, { gadget: { name: 'x' } }),
+  ];
+  // They wait for the lock by the time that an injected request which needs no lock has been answered.
+  assert.equal((await send('GET', `/v2.0/gadgets/${one}`)).status, 200);
+  await server.deps.store.txn([], [{ kind: 'delete', key: objectKey('gadget', String(one)) }]);
+  await load();
+  release();
+  assert.deepEqual(
+    (await Promise.all(waiting)).map(({ status }) => status),
+    [400, 404],
+  );
+  assert.equal(server.tables.of('network').get(String(network))?.revision_number, 1);
 });
