@@ -31,13 +31,13 @@ export type TableLister<T, I extends string = string> = TableReader<T, I> & {
  */
 export class Table<T, I extends string = never> implements TableLister<T, I> {
   readonly name: string;
-  readonly #slots = new Map<string, number>();
-  readonly #rows: (T | undefined)[] = [];
-  readonly #revisions: number[] = [];
-  readonly #free: number[] = [];
-  readonly #indexes: ReadonlyMap<I, { readonly make: IndexMaker<T>; readonly slots: SlotIndex }>;
+  #slots = new Map<string, number>();
+  #rows: (T | undefined)[] = [];
+  #revisions: number[] = [];
+  #free: number[] = [];
+  #indexes: ReadonlyMap<I, { readonly make: IndexMaker<T>; readonly slots: SlotIndex }>;
 
-  readonly #orders: ReadonlyMap<string, { readonly compare: Compare<T>; readonly rows: SortedList<T> }>;
+  #orders: ReadonlyMap<string, { readonly compare: Compare<T>; readonly rows: SortedList<T> }>;
 
   /** `orders`: kept besides, by name; in each every two rows must have different places. */
   constructor(
@@ -127,6 +127,16 @@ export class Table<T, I extends string = never> implements TableLister<T, I> {
     return row;
   }
 
+  /** Has from now on the rows, indexes and orders of the other, which nobody may use any more: for who holds this table. At once, however many rows there are. */
+  become(other: Table<T, I>): void {
+    this.#slots = other.#slots;
+    this.#rows = other.#rows;
+    this.#revisions = other.#revisions;
+    this.#free = other.#free;
+    this.#indexes = other.#indexes;
+    this.#orders = other.#orders;
+  }
+
   #reindex(slot: number, before: T | undefined, after: T | undefined): void {
     for (const { make, slots } of this.#indexes.values()) {
       const had = before === undefined ? [] : make(before);
@@ -135,6 +145,7 @@ export class Table<T, I extends string = never> implements TableLister<T, I> {
       for (const key of has) if (!had.includes(key)) slots.add(key, slot);
     }
   }
+
   #reorder(before: T | undefined, after: T | undefined): void {
     for (const { compare, rows } of this.#orders.values()) {
       const staysInPlace = before !== undefined && after !== undefined && compare(before, after) === 0;

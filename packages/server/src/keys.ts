@@ -74,6 +74,19 @@ export const FORMAT = '/cable/meta/format';
 /** Leased; present: somebody makes those keys anew. */
 export const FORMAT_LOCK = '/cable/meta/format-lock';
 
+/** Types of extensions that were loaded at run time. */
+export const TYPE_KEYS = '/cable/meta/type/';
+
+/** Present: the type is loaded, by every server on the store. Value: the alias of the extension that brings it. */
+export function typeKey(type: string): string {
+  return `${TYPE_KEYS}${type}`;
+}
+
+/** Every object of a type. Ends in a slash. */
+export function objectPrefix(type: string): string {
+  return `${OBJECTS}${type}/`;
+}
+
 /** Written so that a watch has something to tell. */
 export const TICK = '/cable/meta/tick';
 

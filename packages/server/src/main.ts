@@ -1,8 +1,9 @@
 /** `cable server`: builds everything, in order, and stops it the other way round. */
 import { createLogger, isExpected, sayLast } from '@cable/kit';
-import { BUILT_IN_REGISTRY } from '@cable/model';
+import { BUILT_IN_EXTENSIONS, BUILT_IN_REGISTRY, CORE_RESOURCES, composeRegistry } from '@cable/model';
 import { openStore } from '@cable/store';
 import { CONNECTION_LIMITS, Connections } from './connections.ts';
+import { createDirectoryReader } from './extensions/directory.ts';
 import { createUpgradeHandler } from './hosts/upgrade.ts';
 import { noauth } from './http/auth.ts';
 import { listen } from './listen.ts';
@@ -15,6 +16,13 @@ const stopAsked = new Promise<string>((resolve) => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
 });
 
+// It may be asked for before there is a server. Without extensions the signal ends the process, as it does by default.
+let isReloadAsked = false;
+let reload = (): void => {
+  isReloadAsked = true;
+};
+if (options.extensions !== undefined) process.on('SIGHUP', () => reload());
+
 // What has been built, newest last; on any end it is stopped the other way round, or the process would stay.
 const built: (() => Promise<void>)[] = [];
 
@@ -26,6 +34,14 @@ try {
   const server = await startServer({
     store,
     registry: BUILT_IN_REGISTRY,
+    ...(options.extensions === undefined
+      ? {}
+      : {
+          extensions: {
+            read: createDirectoryReader(options.extensions, log.child('extensions')),
+            compose: (added) => composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, ...added]),
+          },
+        }),
     authenticate,
     settings: { underlayMtuBytes: options.underlayMtu },
     isStoreShared: !options.store.startsWith('lmdb:'),
@@ -34,6 +50,13 @@ try {
     log,
   });
   built.push(() => server.stop());
+  reload = () => {
+    server.reload().then(
+      () => log.info({ extensions: server.deps.resources.current.registry.extensions.length }, 'extensions are loaded'),
+      (err: unknown) => log.error({ err }, 'extensions were not loaded: everything is as it was'),
+    );
+  };
+  if (isReloadAsked) reload();
   const handle = {
     request: (request, reply) => server.app.routing(request, reply),
     upgrade: createUpgradeHandler({

@@ -10,6 +10,8 @@ export type CommandLine = {
   readonly store: string;
   readonly listen: readonly ListenAddress[];
   readonly auth: 'noauth';
+  /** Directory of extensions; undefined: none but the built-in ones. */
+  readonly extensions?: string;
   readonly underlayMtu: number;
   readonly maxWrites: number;
   readonly maxLists: number;
@@ -31,6 +33,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         .choices(['noauth'])
         .default('noauth'),
     )
+    .option('--extensions <directory>', 'extensions to load, NAME.json and NAME.mjs; read anew on SIGHUP')
     .option('--underlay-mtu <bytes>', 'largest packet that the hosts’ network carries', parseMtu, 1500)
     .option(
       '--max-writes <count>',

@@ -71,7 +71,7 @@ export type TableTypes = ObjectTypes & RuntimeTypes & DerivedTypes;
 /** Rows of the tables of what hosts report. */
 type RuntimeTypes = { readonly alive: AliveRow; readonly server: ServerRow; readonly vif: VifRow };
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * The object in a stored value; attributes that the declaration has gained since it was written get their defaults. Attributes stand in
@@ -160,7 +160,8 @@ function numberOr(value: unknown, other: number): number {
   return typeof value === 'number' ? value : other;
 }
 
-function isFields(value: unknown): value is Fields {
+/** True for a JSON object. */
+export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

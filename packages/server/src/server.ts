@@ -1,17 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
-import type { Registry } from '@cable/model';
+import type { ExtensionDeclaration, Registry } from '@cable/model';
 import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
 import { CatchUp } from './engine/catch-up.ts';
+import { Changeover } from './engine/changeover.ts';
 import type { EngineDeps, Settings } from './engine/context.ts';
 import { ensureFormat } from './engine/format.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
 import { createKeyMaker } from './engine/keys-of.ts';
+import { whatIsMissing } from './engine/loaded-types.ts';
 import { Modules } from './engine/module.ts';
 import { createPermission } from './engine/permission.ts';
 import { ResourceRegistry } from './engine/registry.ts';
+import type { LoadedExtension } from './extensions/extension.ts';
+import { ExtensionLoader } from './extensions/loader.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
 import { HostPlane } from './hosts/host-plane.ts';
@@ -44,8 +48,10 @@ const STALLED_MS = 30_000;
 
 export type ServerOptions = {
   readonly store: Store;
-  /** What is loaded at the start. */
+  /** What is loaded whatever `extensions` brings. */
   readonly registry: Registry;
+  /** What is loaded besides, now and at each reload. Absent: nothing. */
+  readonly extensions?: ExtensionSource;
   readonly authenticate: Authenticator;
   readonly settings: Settings;
   /** False: no other process can have the store open. Default: true. */
@@ -61,6 +67,14 @@ export type ServerOptions = {
   readonly random?: () => number;
 };
 
+/** Where extensions that are loaded at run time come from. */
+export type ExtensionSource = {
+  /** Throws `ExtensionError`. */
+  readonly read: () => Promise<readonly LoadedExtension[]>;
+  /** The registry with what they declare. Throws `DeclarationError`. */
+  readonly compose: (added: readonly ExtensionDeclaration[]) => Registry;
+};
+
 /** One control-plane server without its listeners. */
 export type CableServer = {
   readonly app: FastifyInstance;
@@ -71,6 +85,8 @@ export type CableServer = {
   readonly countError: CountError;
   /** Lets a host's agent in; what it gives takes the upgraded connection over. Throws a `CableError`: refused. */
   openStream(host: string): Promise<(socket: Duplex) => void>;
+  /** Reads the extensions anew and loads what there is. Throws `ExtensionError`, or what the store says; nothing has changed then. */
+  reload(): Promise<void>;
   /** Refuses to be ready, ends streams and loops. The store stays open. Idempotent. */
   stop(): Promise<void>;
 };
@@ -105,7 +121,9 @@ async function halt({ abort, tables, history, plane, app }: Running): Promise<vo
 async function build(options: ServerOptions, running: Running): Promise<CableServer> {
   const { log, now = () => new Date(), monotonicMs = () => performance.now() } = options;
   const { abort } = running;
-  const resources = new ResourceRegistry(options.registry);
+  const loader = await loadExtensions(options);
+  const { loadout } = loader;
+  const resources = new ResourceRegistry(loadout.resources.registry, loadout.resources.keyedTypes);
   const addresses = new AddressBook();
   // What finds another history is built on what it is told of; so it is told by way of these.
   const told: { reopened: () => void; fell: () => void; marked: (mark: KeyValue) => void } = {
@@ -127,7 +145,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   running.tables = tables;
   addresses.follow(tables);
   await tables.start();
-  const modules = new Modules(MODULES);
+  const modules = new Modules(loadout.modules, loadout.rules);
   const keys = createKeyMaker(resources, modules);
   await ensureFormat({
     ...{ store, tables, resources, keys, addresses, monotonicMs },
@@ -135,6 +153,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     log: log.child('format'),
     signal: abort.signal,
   });
+  await loader.enter({ store, tables, resources });
   const server = randomUUID();
   const lease = await grantServerLease(store);
   const history = await History.start({
@@ -172,11 +191,12 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     resources,
     modules,
     keys,
-    permission: createPermission(resources, DEFAULT_RULES, log.child('policy')),
+    permission: createPermission(resources, modules, log.child('policy')),
     addresses,
     reservations: new Set(),
     lock: new KeyedLock(),
     catchUp: new CatchUp({ store, tables }),
+    changeover: new Changeover(),
     settings: options.settings,
     log: log.child('engine'),
     now,
@@ -195,6 +215,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
       check('stopping', () => (stopping.signal.aborted ? 'the server is stopping' : undefined)),
       check('history', () => (history.isOther ? 'the store has another history, which is being taken in' : undefined)),
       ...health.checks(),
+      check('extensions', () => whatIsMissing(deps)),
       pauses,
     ],
     log: log.child('http'),
@@ -214,5 +235,12 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     await plane.ready(host);
     return (socket) => plane.streams.open(host, socket);
   };
-  return { app, plane, tables, deps, countError, openStream, stop };
+  const reload = (): Promise<void> => loader.reload({ ...deps, store });
+  return { app, plane, tables, deps, countError, openStream, reload, stop };
+}
+
+function loadExtensions({ registry, extensions, log }: ServerOptions): Promise<ExtensionLoader> {
+  const { read = () => Promise.resolve([]), compose = () => registry } = extensions ?? {};
+  const base = { compose, modules: MODULES, rules: DEFAULT_RULES };
+  return ExtensionLoader.read({ base, read, log: log.child('extensions') });
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { BUILT_IN_RESOURCES } from '@cable/model';
+import { BUILT_IN_RESOURCES, defineResource } from '@cable/model';
 import { type KeyValue, type ListPage, openStore, type Store, StoreError, type WatchBatch } from '@cable/store';
 import { aliveKey, claimKey, historyMarkKey, objectKey, referenceKey, serverKey, vifKey } from './keys.ts';
 import { type TableChange, Tables } from './tables.ts';
@@ -336,4 +336,100 @@ test('claims and references do not come with the watch', async (t) => {
   );
   assert.equal(await tables.waitFor(revision), true);
   assert.deepEqual(came.sort(), [aliveKey('h'), mark, object].sort());
+});
+
+const gadget = defineResource({
+  ...{ name: 'gadget', plural: 'gadgets', label: 'Gadget', prefix: '/v2.0', path: 'gadgets', description: 'A gadget.' },
+  ...{ verbs: ['list'], standard: true, stored: true, attributes: { size: { type: 'integer', indexed: true } } },
+});
+
+test('a type that is loaded later has its rows as they are, whatever came while they were listed', async () => {
+  const store = new ScriptedStore();
+  store.revision = 5;
+  const key = (id: string): string => objectKey('gadget', id);
+  store.content = ['a', 'b', 'c'].map((id) => kv(key(id), { id, size: 1 }, 3));
+  const { tables, stop } = await started(store);
+  store.betweenPages = async () => {
+    store.betweenPages = () => Promise.resolve();
+    store.send({
+      revision: 7,
+      events: [
+        { kind: 'delete', key: key('b'), modRevision: 6 },
+        { kind: 'put', kv: kv(key('c'), { id: 'c', size: 2 }, 7) },
+        { kind: 'put', kv: kv(key('d'), { id: 'd', size: 2 }, 7) },
+      ],
+    });
+    await tables.waitFor(7);
+  };
+  const staged = await tables.stage([...BUILT_IN_RESOURCES, gadget]);
+  assert.throws(() => tables.any('gadget'), /the type gadget is not loaded/);
+  store.send({ revision: 8, events: [{ kind: 'delete', key: key('d'), modRevision: 8 }] });
+  await tables.waitFor(8);
+  assert.equal(staged.commit(), true);
+  const ids = (size: string): readonly string[] =>
+    tables
+      .any('gadget')
+      .by('size', size)
+      .map(({ id }) => id);
+  assert.deepEqual([ids('1'), ids('2')], [['a'], ['c']]);
+  assert.equal(tables.modRevision('gadget', 'c'), 7);
+  store.send({ revision: 9, events: [{ kind: 'delete', key: key('a'), modRevision: 9 }] });
+  await tables.waitFor(9);
+  assert.deepEqual(ids('1'), []);
+  assert.equal((await tables.stage(BUILT_IN_RESOURCES)).commit(), true);
+  assert.throws(() => tables.any('gadget'), /the type gadget is not loaded/);
+  await stop();
+});
+
+test('a type with another attribute has its index and default, for whoever holds the table already', async () => {
+  const store = new ScriptedStore();
+  store.content = [
+    kv(objectKey('port', 'a'), port('a'), 1),
+    kv(objectKey('port', 'b'), port('b', { tier: 'gold' }), 1),
+  ];
+  const { tables, stop } = await started(store);
+  const held = tables.any('port');
+  const tier = { type: 'string', default: 'silver', indexed: true } as const;
+  const resources = BUILT_IN_RESOURCES.map((one) =>
+    one.type === 'port' ? { ...one, storedAttributes: { ...one.storedAttributes, tier } } : one,
+  );
+  const staged = await tables.stage(resources);
+  assert.equal(tables.hasIndex('port', 'tier'), false);
+  assert.equal(staged.commit(), true);
+  assert.equal(tables.any('port'), held);
+  assert.deepEqual(
+    ['silver', 'gold'].map((value) => held.by('tier', value).map(({ id }) => id)),
+    [['a'], ['b']],
+  );
+  store.send({ revision: 2, events: [{ kind: 'put', kv: kv(objectKey('port', 'c'), port('c'), 2) }] });
+  await tables.waitFor(2);
+  assert.equal(held.by('tier', 'silver').length, 2);
+  await stop();
+});
+
+test('tables that were filled before the store was listed anew are not taken', async () => {
+  const store = new ScriptedStore();
+  store.content = [kv(objectKey('gadget', 'a'), { id: 'a', size: 1 }, 1)];
+  const { tables, stop } = await started(store);
+  const staged = await tables.stage([...BUILT_IN_RESOURCES, gadget]);
+  await tables.relist();
+  assert.equal(staged.commit(), false);
+  assert.throws(() => tables.any('gadget'), /not loaded/);
+  // What is taken while a list is under way makes that list begin anew, with the new type.
+  const again = await tables.stage([...BUILT_IN_RESOURCES, gadget]);
+  store.betweenPages = () => {
+    store.betweenPages = () => Promise.resolve();
+    assert.equal(again.commit(), true);
+    return Promise.resolve();
+  };
+  store.content = [
+    kv(objectKey('network', 'n'), { id: 'n' }, 1),
+    kv(objectKey('gadget', 'b'), { id: 'b', size: 1 }, 1),
+  ];
+  await tables.relist();
+  assert.deepEqual(
+    [...tables.any('gadget').values()].map(({ id }) => id),
+    ['b'],
+  );
+  await stop();
 });

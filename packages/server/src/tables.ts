@@ -7,24 +7,35 @@
  * A waiter is woken before the listeners are called, and goes on after them: what it does next finds the listeners up to date.
  */
 import {
-  type Compare,
   createBackoff,
-  type IndexMaker,
   type Logger,
   sleep,
   startTurns,
-  Table,
+  type Table,
   type TableLister,
   type TableReader,
   type Turns,
 } from '@cable/kit';
 import type { AnyObject, ResourceModel } from '@cable/model';
 import type { KeyValue, Store, StoreEvent, WatchBatch } from '@cable/store';
-import { indexesOf, ordersOf } from './indexes.ts';
-import { DERIVED, HOST_RUNTIME, MARKS, OBJECTS, ROOT } from './keys.ts';
-import { createRowSharing, type RowSharing } from './row-sharing.ts';
+import { DERIVED, HOST_RUNTIME, MARKS, OBJECTS, objectPrefix, ROOT, TYPE_KEYS } from './keys.ts';
+import { NotLoadedError } from './not-loaded.ts';
 import { parseObject, parseRuntime, type TableTypes } from './rows.ts';
 import { storeErrorCode } from './store-errors.ts';
+import {
+  type AnyTable,
+  createTypeRows,
+  type DerivedTable,
+  deleteRow,
+  type Indexes,
+  isSameShape,
+  putRow,
+  type TypeRows,
+  tableOf,
+  takeOver,
+} from './type-rows.ts';
+
+export type { DerivedTable } from './type-rows.ts';
 
 /** One row's change. `before` undefined: created; `after` undefined: deleted. Types: resource names, and `alive`, `server`, `vif`. */
 export type TableChange = {
@@ -40,16 +51,13 @@ export type TableChange = {
  */
 export type ChangeListener = (revision: number, changes: readonly TableChange[]) => void;
 
-/** A table with those rows of another for which `keep` is true; it has the other's indexes. */
-export type DerivedTable = { readonly of: string; readonly keep: (row: AnyObject) => boolean };
-
 export type TablesOptions = {
   readonly store: Pick<Store, 'listPages' | 'watch'>;
   readonly resources: readonly ResourceModel[];
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** Indexes besides the declared ones, by type. */
-  readonly extraIndexes?: Readonly<Record<string, Readonly<Record<string, IndexMaker<AnyObject>>>>>;
+  readonly extraIndexes?: Readonly<Record<string, Indexes>>;
   readonly derived?: Readonly<Record<string, DerivedTable>>;
   /** Called for each mark of the store's history that the watch tells of, before the tables have its revision. */
   readonly onMark?: (mark: KeyValue) => void;
@@ -58,14 +66,37 @@ export type TablesOptions = {
 };
 
 type Waiter = { readonly revision: number; readonly wake: (reached: boolean) => void };
-type AnyTable = Table<AnyObject, string>;
 type Changes = Map<string, { type: string; id: string; before: AnyObject | undefined }>;
 /** Where a key's row stands. */
 type Place = { readonly type: string; readonly id: string };
 type Put = Place & { readonly row: AnyObject; readonly revision: number };
 
-/** Tables of what hosts report. */
-const RUNTIME_TYPES = ['alive', 'server', 'vif'] as const;
+/** Table of the types of extensions that servers have loaded at run time: rows are `LoadedType`. No declared type can have the name. */
+export const LOADED_TYPES = 'loaded-type';
+
+/** A type that every server on the store must have loaded; `id` is its name. */
+export type LoadedType = { readonly id: string; readonly extension: string };
+
+/** Tables that are none of a declared type. */
+export const RUNTIME_TYPES: readonly string[] = ['alive', 'server', 'vif', LOADED_TYPES];
+
+/** What is listed, in this order. */
+const LISTED = [OBJECTS, HOST_RUNTIME, TYPE_KEYS] as const;
+
+/** Tables that are ready to take the place of those that are there. */
+export type StagedTables = {
+  /** Takes them, at once. False: the store was listed anew meanwhile, so they may lack something; nothing has changed. */
+  commit(): boolean;
+  /** Forgets them. Idempotent. */
+  discard(): void;
+};
+
+/** A table that is being filled while the one of before is read. */
+type Staged = {
+  readonly rows: TypeRows;
+  /** Revisions of deletes that came before the list told of the row, by id. */
+  readonly deleted: Map<string, number>;
+};
 
 /** How often a list begins anew because the store forgot, meanwhile, the revision it was of. */
 const LIST_ATTEMPTS = 5;
@@ -73,11 +104,15 @@ const LIST_ATTEMPTS = 5;
 /** Tables of every stored type and of what hosts report. One owner; `start` once. */
 export class Tables {
   readonly #options: TablesOptions;
-  readonly #resources: ReadonlyMap<string, ResourceModel>;
+  readonly #types = new Map<string, TypeRows>();
+  /** All of them, by name. */
   readonly #tables = new Map<string, AnyTable>();
   readonly #indexNames = new Map<string, ReadonlySet<string>>();
-  readonly #derived: readonly (readonly [string, DerivedTable])[];
-  readonly #sharing: ReadonlyMap<string, RowSharing>;
+  #staged: ReadonlyMap<string, Staged> = new Map();
+  /** How often the tables were made equal to a list of the store. */
+  #lists = 0;
+  /** How often other types were taken. */
+  #shapes = 0;
   readonly #listeners = new Set<ChangeListener>();
   readonly #waiters = new Set<Waiter>();
   #revision = 0;
@@ -88,19 +123,11 @@ export class Tables {
 
   constructor(options: TablesOptions) {
     this.#options = options;
-    this.#resources = new Map(options.resources.filter((one) => one.stored).map((one) => [one.type, one]));
-    this.#sharing = new Map(Array.from(this.#resources, ([name, resource]) => [name, createRowSharing(resource)]));
-    this.#derived = Object.entries(options.derived ?? {});
-    for (const resource of this.#resources.values()) {
-      this.#addTable(resource.type, this.#indexesFor(resource), ordersOf(resource));
-    }
-    for (const [name, derived] of this.#derived) {
-      const source = this.#resources.get(derived.of);
-      if (source !== undefined) this.#addTable(name, this.#indexesFor(source));
-    }
+    for (const resource of options.resources) if (resource.stored) this.#takeType(this.#emptyType(resource));
     this.#addTable('alive', {});
     this.#addTable('server', {});
     this.#addTable('vif', { host: (row) => [String(row['host'])], port_id: (row) => [String(row['port_id'])] });
+    this.#addTable(LOADED_TYPES, {});
   }
 
   /** Everything up to this revision is in the tables; 0: not started. */
@@ -133,10 +160,44 @@ export class Tables {
     return this.#done;
   }
 
-  /** The table of a type known only at run time. Throws for a type that is not stored. */
+  /**
+   * Fills tables for the stored types that are new or have another shape, while those that are there are read and followed. They have what the store had when
+   * this was called, and are kept up to date until they are taken: let the tables catch up with the store first. One at a time. Throws `StoreError`.
+   */
+  async stage(resources: readonly ResourceModel[]): Promise<StagedTables> {
+    const stored = resources.filter((one) => one.stored);
+    const other = stored.filter((one) => {
+      const known = this.#types.get(one.type);
+      return known === undefined || !isSameShape(known.resource, one);
+    });
+    const staged = new Map(
+      other.map((one): [string, Staged] => [one.type, { rows: this.#emptyType(one), deleted: new Map() }]),
+    );
+    const lists = this.#lists;
+    this.#staged = staged;
+    const discard = (): void => {
+      if (this.#staged === staged) this.#staged = new Map();
+    };
+    try {
+      for (const one of staged.values()) await this.#fill(one);
+    } catch (err) {
+      discard();
+      throw err;
+    }
+    const names = new Set(stored.map(({ type }) => type));
+    const commit = (): boolean => {
+      if (this.#staged !== staged || this.#lists !== lists) return false;
+      discard();
+      this.#takeStaged(staged, names);
+      return true;
+    };
+    return { commit, discard };
+  }
+
+  /** The table of a type known only at run time. Throws `NotLoadedError` for a type that is not stored. */
   any(type: string): TableLister<AnyObject, string> {
     const table = this.#tables.get(type);
-    if (table === undefined) throw new Error(`no table ${type}`);
+    if (table === undefined) throw new NotLoadedError(`the type ${type}`);
     return table;
   }
 
@@ -147,9 +208,9 @@ export class Tables {
 
   /** A table without rows that has the type's indexes. Throws as `any`. */
   emptyLike(type: string): Table<AnyObject, string> {
-    const resource = this.#resources.get(type);
-    if (resource === undefined) throw new Error(`no table ${type}`);
-    return new Table<AnyObject, string>(type, this.#indexesFor(resource));
+    const rows = this.#types.get(type);
+    if (rows === undefined) throw new NotLoadedError(`the type ${type}`);
+    return tableOf(type, rows.indexes);
   }
 
   /** True when the table has an index of that name. */
@@ -186,17 +247,80 @@ export class Tables {
     });
   }
 
-  #indexesFor(resource: ResourceModel): Readonly<Record<string, IndexMaker<AnyObject>>> {
-    return { ...indexesOf(resource), ...this.#options.extraIndexes?.[resource.type] };
+  #emptyType(resource: ResourceModel): TypeRows {
+    const { extraIndexes = {}, derived = {} } = this.#options;
+    return createTypeRows(resource, extraIndexes[resource.type] ?? {}, Object.entries(derived));
   }
 
-  #addTable(
-    name: string,
-    indexes: Readonly<Record<string, IndexMaker<AnyObject>>>,
-    orders: Readonly<Record<string, Compare<AnyObject>>> = {},
-  ): void {
-    this.#tables.set(name, new Table<AnyObject, string>(name, indexes, orders));
+  #takeType(rows: TypeRows): void {
+    const { type } = rows.resource;
+    this.#types.set(type, rows);
+    for (const [name, table] of namedTables(rows)) {
+      this.#tables.set(name, table);
+      this.#indexNames.set(name, new Set(Object.keys(rows.indexes)));
+    }
+  }
+
+  #takeStaged(staged: ReadonlyMap<string, Staged>, names: ReadonlySet<string>): void {
+    this.#shapes += 1;
+    for (const [type, rows] of this.#types) {
+      if (names.has(type)) continue;
+      this.#types.delete(type);
+      for (const [name] of namedTables(rows)) {
+        this.#tables.delete(name);
+        this.#indexNames.delete(name);
+      }
+    }
+    for (const [type, { rows }] of staged) {
+      const before = this.#types.get(type);
+      this.#takeType(before === undefined ? rows : takeOver(before, rows));
+    }
+  }
+
+  #addTable(name: string, indexes: Indexes): void {
+    this.#tables.set(name, tableOf(name, indexes));
     this.#indexNames.set(name, new Set(Object.keys(indexes)));
+  }
+
+  /** Lists one type's objects into its staged table, over what the watch has told of them by then. */
+  async #fill(staged: Staged): Promise<void> {
+    const { type } = staged.rows.resource;
+    const turns = startTurns();
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        for await (const page of this.#options.store.listPages(objectPrefix(type))) {
+          this.#options.signal.throwIfAborted();
+          for (const kv of page.kvs) {
+            if (turns.due()) await turns.next();
+            this.#stagePut(staged, kv);
+          }
+        }
+        return;
+      } catch (err) {
+        if (storeErrorCode(err) !== 'compacted' || attempt === LIST_ATTEMPTS) throw err;
+      }
+    }
+  }
+
+  #stagePut({ rows, deleted }: Staged, kv: KeyValue): void {
+    const id = kv.key.slice(objectPrefix(rows.resource.type).length);
+    const known = Math.max(rows.table.revisionOf(id) ?? 0, deleted.get(id) ?? 0);
+    const row = known >= kv.modRevision ? undefined : this.#parseRow(rows.resource, id, kv);
+    if (row === undefined) return;
+    putRow(rows, row, kv.modRevision);
+    deleted.delete(id);
+  }
+
+  #stageEvent({ type, id }: Place, event: StoreEvent): void {
+    const staged = this.#staged.get(type);
+    if (staged === undefined) return;
+    if (event.kind === 'put') {
+      this.#stagePut(staged, event.kv);
+      return;
+    }
+    if ((staged.rows.table.revisionOf(id) ?? 0) >= event.modRevision) return;
+    deleteRow(staged.rows, id);
+    staged.deleted.set(id, event.modRevision);
   }
 
   async #follow(): Promise<void> {
@@ -236,7 +360,7 @@ export class Tables {
   async #list(isAnew = false): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#listOnce(isAnew);
+        if (await this.#listOnce(isAnew)) return;
       } catch (err) {
         if (storeErrorCode(err) !== 'compacted' || attempt === LIST_ATTEMPTS) throw err;
       }
@@ -246,18 +370,19 @@ export class Tables {
   /**
    * Reads the store in portions. The first time they go into the tables as they come: nobody reads yet. Later the differences alone are
    * kept, and taken in in one go at the end, so that readers see the tables of one revision or of the other. `isAnew`: what is known is of another history,
-   * in which the same revisions were something else.
+   * in which the same revisions were something else. False: other types were taken meanwhile, so it has to be done again.
    */
-  async #listOnce(isAnew: boolean): Promise<void> {
+  async #listOnce(isAnew: boolean): Promise<boolean> {
     const isFirst = this.#revision === 0;
+    const shapes = this.#shapes;
     const turns = startTurns();
     const gone = await this.#knownIds(turns);
     const found: Put[] = [];
     let revision = 0;
-    for (const prefix of [OBJECTS, HOST_RUNTIME]) {
+    for (const prefix of LISTED) {
       for await (const page of this.#options.store.listPages(prefix)) {
         this.#options.signal.throwIfAborted();
-        // The second prefix may be of a later revision: the watch then repeats a little.
+        // What is not the first prefix may be of a later revision: the watch then repeats a little.
         if (prefix === OBJECTS) revision = page.revision;
         const changes: Changes = new Map();
         for (const kv of page.kvs) {
@@ -270,16 +395,19 @@ export class Tables {
         if (isFirst) this.#publish(0, changes);
       }
     }
+    if (shapes !== this.#shapes) return false;
+    this.#lists += 1;
     if (isAnew) this.#revision = 0;
     const changes: Changes = new Map();
     for (const put of found) this.#put(changes, put);
     for (const [type, ids] of gone) for (const id of ids) this.#delete(changes, { type, id });
     this.#publish(revision, changes);
+    return true;
   }
 
   async #knownIds(turns: Turns): Promise<ReadonlyMap<string, Set<string>>> {
     const known = new Map<string, Set<string>>();
-    for (const type of [...this.#resources.keys(), ...RUNTIME_TYPES]) {
+    for (const type of [...this.#types.keys(), ...RUNTIME_TYPES]) {
       const ids = new Set<string>();
       for (const id of this.#tables.get(type)?.ids() ?? []) {
         if (turns.due()) await turns.next();
@@ -312,6 +440,7 @@ export class Tables {
       if (event.kind === 'put' && event.kv.key.startsWith(MARKS)) this.#options.onMark?.(event.kv);
       return;
     }
+    this.#stageEvent(place, event);
     if (event.kind === 'put') {
       const put = this.#isKnown(place, event.kv.modRevision) ? undefined : this.#parse(place, event.kv);
       if (put !== undefined) this.#put(changes, put);
@@ -330,35 +459,32 @@ export class Tables {
       const row = parseRuntime(kv.key.slice(HOST_RUNTIME.length), kv.value)?.row;
       return row === undefined ? undefined : { type, id, row, revision: kv.modRevision };
     }
-    const resource = this.#resources.get(type);
-    if (resource === undefined) return undefined;
+    if (type === LOADED_TYPES) {
+      const row: LoadedType = { id, extension: kv.value };
+      return { type, id, row, revision: kv.modRevision };
+    }
+    const rows = this.#types.get(type);
+    const row = rows === undefined ? undefined : this.#parseRow(rows.resource, id, kv);
+    return row === undefined ? undefined : { type, id, row, revision: kv.modRevision };
+  }
+
+  #parseRow(resource: ResourceModel, id: string, kv: KeyValue): AnyObject | undefined {
     const row = parseObject(resource, kv.value);
-    if (row?.id === id) return { type, id, row, revision: kv.modRevision };
+    if (row?.id === id) return row;
     this.#options.log.error({ key: kv.key }, 'stored object is not readable');
     return undefined;
   }
 
   #put(changes: Changes, { type, id, row, revision }: Put): void {
-    const table = this.#tables.get(type);
-    if (table === undefined) return;
-    const before = table.get(id);
-    this.#sharing.get(type)?.(row, before, table);
-    table.put(row.id, row, revision);
-    note(changes, type, row.id, before);
-    for (const [name, derived] of this.#derived) {
-      if (derived.of !== type) continue;
-      if (derived.keep(row)) this.#tables.get(name)?.put(row.id, row);
-      else this.#tables.get(name)?.delete(row.id);
-    }
+    const rows = this.#types.get(type);
+    const before = rows === undefined ? this.#tables.get(type)?.put(id, row, revision) : putRow(rows, row, revision);
+    note(changes, type, id, before);
   }
 
   #delete(changes: Changes, { type, id }: Place): void {
-    const before = this.#tables.get(type)?.delete(id);
-    if (before === undefined) return;
-    note(changes, type, id, before);
-    for (const [name, derived] of this.#derived) {
-      if (derived.of === type) this.#tables.get(name)?.delete(id);
-    }
+    const rows = this.#types.get(type);
+    const before = rows === undefined ? this.#tables.get(type)?.delete(id) : deleteRow(rows, id);
+    if (before !== undefined) note(changes, type, id, before);
   }
 
   #publish(revision: number, pending: Changes): void {
@@ -381,8 +507,13 @@ function note(changes: Changes, type: string, id: string, before: AnyObject | un
   if (!changes.has(key)) changes.set(key, { type, id, before });
 }
 
+function namedTables({ resource, table, derived }: TypeRows): readonly (readonly [string, AnyTable])[] {
+  return [[resource.type, table], ...Array.from(derived, ([name, one]) => [name, one.table] as const)];
+}
+
 /** The place of a key that may have a row; undefined for any other. */
 function placeOf(key: string): Place | undefined {
+  if (key.startsWith(TYPE_KEYS)) return { type: LOADED_TYPES, id: key.slice(TYPE_KEYS.length) };
   const prefix = key.startsWith(OBJECTS) ? OBJECTS : HOST_RUNTIME;
   const slash = key.indexOf('/', prefix.length);
   if (slash < 0 || !key.startsWith(prefix)) return undefined;

@@ -1,8 +1,10 @@
 import { sleep } from '@cable/kit';
 import { CableError } from '@cable/model';
 import { MAX_TXN_BYTES, MAX_TXN_OPS, type TxnResult } from '@cable/store';
+import { NotLoadedError } from '../not-loaded.ts';
 import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
+import { refuseBehind } from './loaded-types.ts';
 import { Plan, type Transaction } from './plan.ts';
 
 const ATTEMPTS = 30;
@@ -29,7 +31,8 @@ export type TransactOptions = { readonly isService?: boolean };
 /**
  * Plans and commits; when something the plan relied on has changed meanwhile, waits for the tables to show it and plans anew.
  * Answers when the tables hold what was written. `build` may throw: nothing is written then. It may take turns of the event loop: what it relied on in the first
- * must still be so in the end. Throws what `build` refuses, `TooManyRequestsAtOnce`, `ServiceUnavailable` (nothing was written) and `OutcomeUnknown`.
+ * must still be so in the end. Throws what `build` refuses, `TooManyRequestsAtOnce`, `ServiceUnavailable` (nothing was written), `OutcomeUnknown`, and
+ * `NotLoadedError` when something else is loaded than when the request was parsed (nothing was written).
  */
 export async function transact<T>(
   deps: EngineDeps,
@@ -40,9 +43,12 @@ export async function transact<T>(
   const timestamp = formatTime(deps.now());
   let isCurrent = false;
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    throwIfOver(deps, asked);
+    const leave = await deps.changeover.enter();
     const plan = new Plan(deps, timestamp);
     try {
+      throwIfOver(deps, asked);
+      if (deps.resources.current !== asked.loaded) throw new NotLoadedError('what the request was parsed by');
+      refuseBehind(deps);
       const result = await build({ deps, plan, asked, attempt, isService });
       const transaction = plan.transaction();
       if (transaction.ops.length === 0) return result;
@@ -57,6 +63,7 @@ export async function transact<T>(
       continue;
     } finally {
       plan.dispose();
+      leave();
     }
     await sleep(deps.random() * Math.min(100, 2 ** attempt), asked.signal);
   }

@@ -5,12 +5,13 @@ import type { Credentials } from '../policy/credentials.ts';
 import type { AddressBook } from '../resources/address-book.ts';
 import type { Tables } from '../tables.ts';
 import type { CatchUp } from './catch-up.ts';
+import type { Changeover } from './changeover.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { KeyMaker } from './keys-of.ts';
 import type { Modules } from './module.ts';
 import type { Permission } from './permission.ts';
 import type { Plan } from './plan.ts';
-import type { ResourceRegistry } from './registry.ts';
+import type { LoadedResources, ResourceRegistry } from './registry.ts';
 
 /** What the operator chose. */
 export type Settings = {
@@ -31,6 +32,7 @@ export type EngineDeps = {
   readonly reservations: Set<string>;
   readonly lock: KeyedLock;
   readonly catchUp: CatchUp;
+  readonly changeover: Changeover;
   readonly settings: Settings;
   readonly log: Logger;
   readonly now: () => Date;
@@ -54,6 +56,8 @@ export type Asked = {
   readonly deadlineMs: number;
   /** The client's name for a create that it may repeat; null: none. */
   readonly idempotencyKey: string | null;
+  /** What was loaded when the request was parsed. */
+  readonly loaded: LoadedResources;
 };
 
 /** What one attempt of a transaction is planned with. */

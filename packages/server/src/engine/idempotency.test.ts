@@ -34,6 +34,7 @@ test('a request that is repeated at once and later makes its objects once', asyn
     isGone: false,
     deadlineMs: Number.POSITIVE_INFINITY,
     idempotencyKey: 'once',
+    loaded: server.deps.resources.current,
   };
   const named = (name: string) => ({ attributes: { name }, given: ['name'] });
   const bodies = [named('a'), named('b')];

@@ -1,7 +1,7 @@
 import type { AnyObject } from '@cable/model';
-import { claimKey, claimUnderKey, markKey, objectKey, referenceKey } from '../keys.ts';
+import { claimKey, claimUnderKey, markKey, objectKey, referenceKey, typeKey } from '../keys.ts';
 import type { Claim, ClaimName, Modules } from './module.ts';
-import type { ResourceRegistry } from './registry.ts';
+import type { LoadedResources, ResourceRegistry } from './registry.ts';
 import type { Look } from './view.ts';
 
 /** A key that an object has besides its own. */
@@ -19,12 +19,17 @@ export type KeyMaker = {
   keysOf(type: string, object: AnyObject, look: Look): ReadonlyMap<string, ObjectKey>;
   /** Claims by their keys; the same value for the same object. */
   claimsOf(type: string, object: AnyObject): ReadonlyMap<string, Claim>;
+  /** The key that must be there when an object of the type is made; undefined: none. */
+  typeKeyOf(type: string): string | undefined;
 };
 
-/** The keys of every type. */
-export function createKeyMaker(resources: ResourceRegistry, modules: Pick<Modules, 'of'>): KeyMaker {
-  const made = new WeakMap<AnyObject, ReadonlyMap<string, Claim>>();
+/** The keys of every type, by what is loaded when they are asked for. */
+export function createKeyMaker(resources: Pick<ResourceRegistry, 'current'>, modules: Pick<Modules, 'of'>): KeyMaker {
+  let made = new WeakMap<AnyObject, ReadonlyMap<string, Claim>>();
+  let madeBy: LoadedResources | undefined;
   const claimsOf = (type: string, object: AnyObject): ReadonlyMap<string, Claim> => {
+    if (madeBy !== resources.current) made = new WeakMap();
+    madeBy = resources.current;
     const known = made.get(object);
     if (known !== undefined) return known;
     const claims = new Map<string, Claim>();
@@ -49,8 +54,9 @@ export function createKeyMaker(resources: ResourceRegistry, modules: Pick<Module
       });
     }
     const extra = modules.of(type).flatMap((one) => one.references?.(object) ?? []);
-    const model = resources.named(type);
-    for (const { type: of, id, onDelete, mayBeAbsent } of [...resources.heldBy(model, object), ...extra]) {
+    const { current } = resources;
+    const held = current.heldBy(current.named(type), object);
+    for (const { type: of, id, onDelete, mayBeAbsent } of [...held, ...extra]) {
       if (onDelete === 'cascade' || claimed.has(objectKey(of, id))) continue;
       const target = { type: of, id };
       const how = mayBeAbsent === true ? 'any' : 'exists';
@@ -62,7 +68,9 @@ export function createKeyMaker(resources: ResourceRegistry, modules: Pick<Module
     }
     return keys;
   };
-  return { keysOf, claimsOf };
+  const typeKeyOf = (type: string): string | undefined =>
+    resources.current.keyedTypes.has(type) ? typeKey(type) : undefined;
+  return { keysOf, claimsOf, typeKeyOf };
 }
 
 /** The store's key of a claim. */

@@ -1,4 +1,5 @@
 import type { AnyObject, CableError } from '@cable/model';
+import type { RuleDefault } from '../policy/rules.ts';
 import type { Tables } from '../tables.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from './context.ts';
 import type { HeldReference } from './registry.ts';
@@ -87,18 +88,33 @@ export type ModuleTable = Readonly<Record<string, readonly Contribution<AnyObjec
 /** What is loaded now: one owner, replaced as a whole at run time, with the registry. */
 export class Modules {
   #table: ModuleTable;
+  #rules: readonly RuleDefault[];
 
-  constructor(table: ModuleTable) {
+  /** `rules`: those that come with what is loaded. */
+  constructor(table: ModuleTable, rules: readonly RuleDefault[] = []) {
     this.#table = table;
+    this.#rules = rules;
   }
 
-  /** Of a type, in order. */
+  get rules(): readonly RuleDefault[] {
+    return this.#rules;
+  }
+
+  /** Of a type, in order; the same value as long as nothing is replaced. */
   of(type: string): readonly Contribution<AnyObject>[] {
     return this.#table[type] ?? NONE;
   }
 
-  replace(table: ModuleTable): void {
+  /** What does an action of a type, which the last contribution decides; undefined: nothing. */
+  handlerOf(type: string, action: string): ActionHandler | undefined {
+    return this.of(type)
+      .flatMap((one) => one.actions?.[action] ?? [])
+      .at(-1);
+  }
+
+  replace(table: ModuleTable, rules: readonly RuleDefault[] = this.#rules): void {
     this.#table = table;
+    this.#rules = rules;
   }
 }
 

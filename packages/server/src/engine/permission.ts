@@ -13,14 +13,14 @@ import type { Look } from './view.ts';
 /** The rules in force for the types that are loaded now. */
 export type Permission = { readonly policy: Policy };
 
-/** Follows the registry: other types have other rules. Throws `PolicyError`. */
+/** Follows the registry, with which the rules are replaced. Throws `PolicyError`. */
 export function createPermission(
   resources: Pick<ResourceRegistry, 'all' | 'onChange'>,
-  rules: readonly RuleDefault[],
+  modules: { readonly rules: readonly RuleDefault[] },
   log: Logger,
 ): Permission {
   const load = (): Policy => {
-    const policy = createPolicy({ rules, models: resources.all });
+    const policy = createPolicy({ rules: modules.rules, models: resources.all });
     for (const warning of policy.warnings) log.warn({ warning }, 'policy');
     return policy;
   };

@@ -241,6 +241,8 @@ export class Plan implements Look, View {
     if (before === after) return;
     const key = objectKey(type, id);
     compares.set(key, { kind: 'modRevision', key, revision });
+    const typeKey = before === undefined ? this.#deps.keys.typeKeyOf(type) : undefined;
+    if (typeKey !== undefined) compares.set(typeKey, { kind: 'exists', key: typeKey });
     ops.set(key, after === undefined ? { kind: 'delete', key } : { kind: 'put', key, value: JSON.stringify(after) });
     const old = before === undefined ? NO_KEYS : this.#deps.keys.keysOf(type, before, this.#base);
     const now = after === undefined ? NO_KEYS : this.#deps.keys.keysOf(type, after, this);

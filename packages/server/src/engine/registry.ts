@@ -1,5 +1,6 @@
 import { type Route, routesOf } from '@cable/api';
 import type { AnyObject, Attribute, Reference, Registry, ResourceModel } from '@cable/model';
+import { NotLoadedError } from '../not-loaded.ts';
 
 /** An attribute of `holder` that refers to a type; `index` is the name of the table index on it. */
 export type Holder = {
@@ -21,6 +22,8 @@ export type HeldReference = {
 /** What is loaded at one moment, by type, and who refers to whom. Immutable. */
 export class LoadedResources {
   readonly registry: Registry;
+  /** Stored types of extensions that are loaded at run time: their keys say on the store that they are. */
+  readonly keyedTypes: ReadonlySet<string>;
   /** The routes of all models and their forms. */
   readonly routes: readonly Route[];
   readonly #byType: ReadonlyMap<string, ResourceModel>;
@@ -28,8 +31,9 @@ export class LoadedResources {
   readonly #places = new WeakMap<ResourceModel, readonly ReferencePlace[]>();
 
   /** Throws `DeclarationError` when two would answer the same request. */
-  constructor(registry: Registry) {
+  constructor(registry: Registry, keyedTypes: ReadonlySet<string> = NO_TYPES) {
     this.registry = registry;
+    this.keyedTypes = keyedTypes;
     this.routes = routesOf(registry.models);
     this.#byType = new Map(registry.models.map((one) => [one.type, one]));
     for (const holder of registry.models) {
@@ -47,10 +51,14 @@ export class LoadedResources {
     return this.registry.models;
   }
 
-  /** The model that is stored. Throws for an unknown type. */
+  has(type: string): boolean {
+    return this.#byType.has(type);
+  }
+
+  /** The model that is stored. Throws `NotLoadedError` for an unknown type. */
   named(type: string): ResourceModel {
     const found = this.#byType.get(type);
-    if (found === undefined) throw new Error(`no resource ${type}`);
+    if (found === undefined) throw new NotLoadedError(`the type ${type}`);
     return found;
   }
 
@@ -88,6 +96,8 @@ export class LoadedResources {
   }
 }
 
+const NO_TYPES: ReadonlySet<string> = new Set();
+
 /** Told of what is loaded now and what was before. Must not throw. */
 export type RegistryListener = (now: LoadedResources, before: LoadedResources) => void;
 
@@ -100,8 +110,8 @@ export class ResourceRegistry {
   readonly #listeners = new Set<RegistryListener>();
 
   /** Throws `DeclarationError`. */
-  constructor(registry: Registry) {
-    this.#current = new LoadedResources(registry);
+  constructor(registry: Registry, keyedTypes: ReadonlySet<string> = NO_TYPES) {
+    this.#current = new LoadedResources(registry, keyedTypes);
   }
 
   get current(): LoadedResources {
@@ -113,7 +123,7 @@ export class ResourceRegistry {
     return this.#current.all;
   }
 
-  /** The model that is stored. Throws for an unknown type. */
+  /** The model that is stored. Throws `NotLoadedError` for an unknown type. */
   named(type: string): ResourceModel {
     return this.#current.named(type);
   }
@@ -130,8 +140,13 @@ export class ResourceRegistry {
 
   /** From now on this is loaded. Throws `DeclarationError` for what cannot be; then everything is as it was. */
   replace(registry: Registry): void {
+    this.take(new LoadedResources(registry));
+  }
+
+  /** The same of what has been put together already. */
+  take(loaded: LoadedResources): void {
     const before = this.#current;
-    this.#current = new LoadedResources(registry);
+    this.#current = loaded;
     for (const listener of [...this.#listeners]) listener(this.#current, before);
   }
 

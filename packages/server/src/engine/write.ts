@@ -11,6 +11,7 @@ import { PlanTooLarge, transact } from './commit.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
 import { hiddenOf, REQUEST } from './hidden.ts';
 import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
+import { refuseUnloaded } from './loaded-types.ts';
 import type { Given } from './module.ts';
 import { permit } from './permission.ts';
 import { notFound } from './read.ts';
@@ -82,6 +83,7 @@ export async function deleteObject(
 /** Plans the creation of one object; answers it. Also for objects that others make. */
 export function planCreate(planning: Planning, resource: ResourceModel, given: Given<AnyObject>): AnyObject {
   const { deps, plan } = planning;
+  refuseUnloaded(deps, resource);
   const contributions = deps.modules.of(resource.type);
   const standard = resource.standard
     ? { created_at: plan.timestamp, updated_at: plan.timestamp, revision_number: 1 }

@@ -20,7 +20,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Asked, EngineDeps } from '../engine/context.ts';
 import { computedOf, currentRow, listObjects, notFound, rowFor } from '../engine/read.ts';
 import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
+import type { LoadedResources } from '../engine/registry.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
+import { NotLoadedError } from '../not-loaded.ts';
 import { type Credentials, credentialsOf } from '../policy/credentials.ts';
 import { askedOf } from './asked.ts';
 import type { AuthenticatedCaller } from './auth.ts';
@@ -55,6 +57,8 @@ type Call = {
   readonly startTurns: StartTurns;
   readonly texts: TextCache<AnyObject>;
   readonly route: Route;
+  /** What is loaded as the request is parsed. */
+  readonly loaded: LoadedResources;
   /** The model of what is in the store; the route's resource may be another form of it. */
   readonly stored: ResourceModel;
   readonly request: FastifyRequest;
@@ -85,7 +89,7 @@ export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOp
       request.matched = table.find(request.method === 'HEAD' ? 'GET' : request.method, request.url);
       done(request.matched === undefined ? refusal(table, request) : undefined);
     },
-    handler: (request, reply) => answer({ options, startTurns, texts }, request, reply),
+    handler: (request, reply) => answerCurrent({ options, startTurns, texts }, table, request, reply),
   });
   app.setNotFoundHandler((request) => {
     throw refusal(table, request);
@@ -104,6 +108,28 @@ function refusal(table: RouteTable, { method, url }: FastifyRequest): CableError
     : new CableError('HTTPNotFound', 'The resource could not be found.');
 }
 
+/** Answers by what is loaded now: what a request was matched with may have gone, or may go while it is worked on. */
+async function answerCurrent(
+  shared: Pick<Call, 'options' | 'startTurns' | 'texts'>,
+  table: RouteTable,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const { resources } = shared.options.deps;
+  for (;;) {
+    const { current } = resources;
+    if (request.matched?.loaded !== current) {
+      request.matched = table.find(request.method === 'HEAD' ? 'GET' : request.method, request.url);
+      if (request.matched === undefined) throw refusal(table, request);
+    }
+    try {
+      return await answer(shared, request, reply);
+    } catch (err) {
+      if (!(err instanceof NotLoadedError) || reply.sent || resources.current === current) throw err;
+    }
+  }
+}
+
 async function answer(
   shared: Pick<Call, 'options' | 'startTurns' | 'texts'>,
   request: FastifyRequest,
@@ -111,7 +137,7 @@ async function answer(
 ): Promise<unknown> {
   const { matched } = request;
   if (matched === undefined) throw new Error('a request without a route has come to its handler');
-  const { route, model: stored, parameters } = matched;
+  const { route, loaded, model: stored, parameters } = matched;
   const { options } = shared;
   const { caller } = askedOf(request);
   const reader = readerOf(options.deps, credentialsFor(caller));
@@ -123,6 +149,7 @@ async function answer(
     startTurns,
     texts,
     route,
+    loaded,
     stored,
     request,
     reply,
@@ -175,8 +202,7 @@ function refuseElsewhere({ options, stored, place, id, reader }: Call): void {
 function handlerOf(options: ResourceRouteOptions, { resource, operation }: Route): (call: Call) => Promise<unknown> {
   if (operation.kind !== 'action') return HANDLERS[operation.kind];
   const { action } = operation;
-  const handlers = options.deps.modules.of(resource.type).flatMap((one) => one.actions?.[action.name] ?? []);
-  const act = handlers.at(-1);
+  const act = options.deps.modules.handlerOf(resource.type, action.name);
   if (act === undefined) throw new Error(`no handler for the action ${action.name} of ${resource.type}`);
   return async (call) => {
     const { attributes } = parseAction(action, call.request.body);
@@ -260,11 +286,11 @@ function collectionOf({ route, place }: Call): string {
 }
 
 /** The request as the engine has it. */
-function engineAsked({ request, reader }: Call): Asked {
+function engineAsked({ request, reader, loaded }: Call): Asked {
   const asked = askedOf(request);
   const { caller, deadlineMs, idempotencyKey = null } = asked;
   return {
-    ...{ caller, credentials: reader.view.credentials, deadlineMs, idempotencyKey },
+    ...{ caller, credentials: reader.view.credentials, deadlineMs, idempotencyKey, loaded },
     get signal() {
       return asked.signal;
     },

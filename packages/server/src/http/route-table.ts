@@ -12,8 +12,10 @@ export type Match = Stored & {
   readonly parameters: Readonly<Record<string, string | undefined>>;
 };
 
-/** What is kept of a route: a request goes on with it, whatever is loaded meanwhile. */
+/** What is kept of a route. */
 type Stored = {
+  /** What it is of. */
+  readonly loaded: LoadedResources;
   readonly route: Route;
   /** The model of what is in the store; the route's resource may be another form of it. */
   readonly model: ResourceModel;
@@ -45,11 +47,15 @@ export function createRouteTable(resources: ResourceRegistry): RouteTable {
       const found = router.find(method as HTTPMethod, url);
       const stored = found?.store as Stored | null | undefined;
       if (stored === null || stored === undefined) return undefined;
-      const { route, model, parent, label } = stored;
-      return { route, model, parent, label, parameters: found?.params ?? {} };
+      return { ...stored, parameters: found?.params ?? {} };
     },
     isPath: (url) => METHODS.some((method) => router.find(method, url) !== null),
   };
+}
+
+/** Throws when what is loaded has no table of routes. */
+export function assertRoutable(loaded: LoadedResources): void {
+  build(loaded);
 }
 
 /** The server's own routes are there without a route of the registry. */
@@ -61,6 +67,7 @@ function build(loaded: LoadedResources): Router {
     const { type, parent } = route.resource;
     const model = loaded.named(type);
     const stored: Stored = {
+      loaded,
       route,
       model,
       parent: parent === undefined ? undefined : loaded.named(parent.type),

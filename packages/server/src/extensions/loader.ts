@@ -1,0 +1,187 @@
+/**
+ * Extensions of a directory, loaded at the start and loaded anew while the server runs: all or nothing.
+ *
+ *   read ──> compose, look through ──> fill tables ──> [writes wait] ──> keys of types ──> tables, modules, registry at once ──> [writes go on]
+ */
+import { ExpectedError, type Logger, startTurns } from '@cable/kit';
+import type { Compare, Op, Store } from '@cable/store';
+import type { EngineDeps } from '../engine/context.ts';
+import { createKeyMaker } from '../engine/keys-of.ts';
+import { missingTypes } from '../engine/loaded-types.ts';
+import { Modules } from '../engine/module.ts';
+import { lookAt } from '../engine/plan.ts';
+import type { LoadedResources } from '../engine/registry.ts';
+import { objectPrefix, typeKey } from '../keys.ts';
+import type { StagedTables } from '../tables.ts';
+import { ExtensionError, type LoadedExtension } from './extension.ts';
+import { type Base, composeLoadout, type Loadout } from './loadout.ts';
+
+export type ExtensionLoaderOptions = {
+  readonly base: Base;
+  /** What is to be loaded now. Throws `ExtensionError`. */
+  readonly read: () => Promise<readonly LoadedExtension[]>;
+  readonly log: Logger;
+};
+
+type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'keys' | 'addresses' | 'catchUp' | 'changeover'> & {
+  readonly store: Pick<Store, 'txn' | 'list'>;
+};
+
+/** How often a reload begins anew because the store was listed anew meanwhile. */
+const ATTEMPTS = 5;
+
+/** Loads extensions. One a server. */
+export class ExtensionLoader {
+  readonly #options: ExtensionLoaderOptions;
+  #loadout: Loadout;
+  #reloading: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: ExtensionLoaderOptions, loadout: Loadout) {
+    this.#options = options;
+    this.#loadout = loadout;
+  }
+
+  /** Reads what is to be loaded from the start. Throws `ExtensionError`. */
+  static async read(options: ExtensionLoaderOptions): Promise<ExtensionLoader> {
+    return new ExtensionLoader(options, composeLoadout(options.base, await options.read()));
+  }
+
+  /** What is loaded. */
+  get loadout(): Loadout {
+    return this.#loadout;
+  }
+
+  /**
+   * Says on the store which types are loaded. Before anything is served. Throws `ExtensionError` when the store has types of extensions that are not loaded here:
+   * objects of theirs would be out of reach, and rules that span them would not hold.
+   */
+  async enter({ store, tables, resources }: Pick<Deps, 'store' | 'tables' | 'resources'>): Promise<void> {
+    refuseMissing({ tables, resources });
+    const ops = putsOf(this.#loadout);
+    if (ops.length === 0) return;
+    const { revision } = await store.txn([], ops);
+    await tables.waitFor(revision);
+  }
+
+  /** Reads everything anew, and loads it in place of what is loaded. Throws what says why not; nothing has changed then. */
+  reload(deps: Deps): Promise<void> {
+    const done = this.#reloading.then(() => this.#reload(deps));
+    this.#reloading = done.catch(() => {});
+    return done;
+  }
+
+  async #reload(deps: Deps): Promise<void> {
+    const next = composeLoadout(this.#options.base, await this.#options.read());
+    refuseMissing({ tables: deps.tables, resources: { current: next.resources } }, this.#loadout.resources);
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+      const staged = await deps.tables.stage(next.resources.all);
+      const open = await deps.changeover.close();
+      try {
+        if (await this.#change(deps, next, staged)) return;
+      } finally {
+        open();
+        staged.discard();
+      }
+    }
+    throw new ExpectedError('extensions: the store was listed anew again and again: load them again later');
+  }
+
+  /** While no transaction is under way here. False: the tables lack something. */
+  async #change(deps: Deps, next: Loadout, staged: StagedTables): Promise<boolean> {
+    await deps.catchUp.run();
+    await refuseOtherKeys(deps, this.#loadout, next);
+    await this.#writeTypes(deps, next);
+    if (!staged.commit()) return false;
+    // From here to the end nothing waits: requests find all of it, or nothing.
+    deps.modules.replace(next.modules, next.rules);
+    deps.resources.take(next.resources);
+    this.#loadout = next;
+    return true;
+  }
+
+  /** In one transaction; a type is unloaded only when nobody, through whatever server, has an object of it. */
+  async #writeTypes({ store, tables }: Deps, next: Loadout): Promise<void> {
+    const gone = [...this.#loadout.keyedTypes].filter(([type]) => !next.keyedTypes.has(type));
+    const compares = gone.map(([type]): Compare => ({ kind: 'prefixEmpty', prefix: objectPrefix(type) }));
+    const ops = [...putsOf(next), ...gone.map(([type]): Op => ({ kind: 'delete', key: typeKey(type) }))];
+    if (ops.length === 0) return;
+    const { ok, revision } = await store.txn(compares, ops);
+    if (!ok) throw await refuseUnload(store, gone);
+    await tables.waitFor(revision);
+  }
+}
+
+function putsOf({ keyedTypes }: Loadout): Op[] {
+  return Array.from(keyedTypes, ([type, alias]) => ({ kind: 'put', key: typeKey(type), value: alias }));
+}
+
+/** `leaving`: what is loaded still, and may be unloaded. */
+function refuseMissing(
+  { tables, resources }: { readonly tables: Deps['tables']; readonly resources: Pick<Deps['resources'], 'current'> },
+  leaving?: LoadedResources,
+): void {
+  const missing = missingTypes({ tables, resources }).filter(({ id }) => leaving?.has(id) !== true);
+  if (missing.length === 0) return;
+  const words = missing.map(({ id, extension }) => `the type ${id} of the extension ${extension}`);
+  throw new ExtensionError(
+    `the store has ${words.join(', ')}, which is not loaded. Put the extension into the directory; to unload it, take it out while a server that has it runs, and send that SIGHUP.`,
+  );
+}
+
+async function refuseUnload(
+  store: Deps['store'],
+  gone: readonly (readonly [type: string, alias: string])[],
+): Promise<ExtensionError> {
+  const counted = await Promise.all(
+    gone.map(async ([type, alias]) => ({ type, alias, count: (await store.list(objectPrefix(type))).kvs.length })),
+  );
+  const words = counted
+    .filter(({ count }) => count > 0)
+    .map(({ type, alias, count }) => `${type} of ${alias}: ${count}`);
+  return new ExtensionError(
+    `types that have objects cannot be unloaded (${words.join(', ') || 'there were some just now'}). Delete the objects first, or put the extension back.`,
+  );
+}
+
+/** What an extension makes of objects that are there must be what was made of them, or their keys would be wrong from now on. */
+async function refuseOtherKeys(deps: Deps, before: Loadout, next: Loadout): Promise<void> {
+  const look = lookAt(deps);
+  const turns = startTurns();
+  const newKeys = createKeyMaker({ current: next.resources }, new Modules(next.modules));
+  const oldKeys = createKeyMaker({ current: before.resources }, new Modules(before.modules));
+  for (const { type, stored } of before.resources.all) {
+    if (!stored || !next.resources.has(type) || !mayDiffer(type, before, next)) continue;
+    let count = 0;
+    for (const row of deps.tables.any(type).values()) {
+      if (turns.due()) await turns.next();
+      const had = [...oldKeys.keysOf(type, row, look).keys()].sort().join('\n');
+      const has = [...newKeys.keysOf(type, row, look).keys()].sort().join('\n');
+      if (had !== has) count += 1;
+    }
+    if (count === 0) continue;
+    throw new ExtensionError(
+      `objects of ${type} have other claims, marks or references by it than by what is loaded: ${count}. Delete them first, or clear their references.`,
+    );
+  }
+}
+
+function mayDiffer(type: string, before: Loadout, next: Loadout): boolean {
+  const makers = ({ modules }: Loadout): readonly unknown[] =>
+    (modules[type] ?? []).flatMap(({ claims, marks, references }) => [claims, marks, references]);
+  const [had, has] = [makers(before), makers(next)];
+  const references = ({ resources }: Loadout): string =>
+    JSON.stringify(
+      Object.entries(resources.named(type).storedAttributes).map(([name, one]) => [name, referencePart(one)]),
+    );
+  return had.length !== has.length || had.some((one, at) => one !== has[at]) || references(before) !== references(next);
+}
+
+function referencePart({
+  reference,
+  items,
+}: {
+  readonly reference?: unknown;
+  readonly items?: { readonly reference?: unknown; readonly properties?: unknown };
+}): unknown {
+  return [reference, items?.reference, items?.properties];
+}
