@@ -27,7 +27,7 @@ try {
     store,
     registry: BUILT_IN_REGISTRY,
     authenticate,
-    settings: { underlayMtuBytes: options.underlayMtu },
+    settings: { underlayMtuBytes: options.underlayMtu, quotas: options.quota },
     isStoreShared: !options.store.startsWith('lmdb:'),
     limits: { writes: options.maxWrites, lists: options.maxLists, bodyBytes: options.maxBodyMib << 20 },
     connections,

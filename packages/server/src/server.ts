@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import type { Logger } from '@cable/kit';
+import { ExpectedError, type Logger } from '@cable/kit';
 import type { Registry } from '@cable/model';
 import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
@@ -12,6 +12,8 @@ import { createKeyMaker } from './engine/keys-of.ts';
 import { Modules } from './engine/module.ts';
 import { createPermission } from './engine/permission.ts';
 import { ResourceRegistry } from './engine/registry.ts';
+import { SlotBook } from './engine/slot-book.ts';
+import { countedTypes } from './engine/slots.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
 import { HostPlane } from './hosts/host-plane.ts';
@@ -102,11 +104,20 @@ async function halt({ abort, tables, history, plane, app }: Running): Promise<vo
   await app?.close();
 }
 
+function refuseUnknownQuotas(resources: ResourceRegistry, { quotas = {} }: Settings): void {
+  const counted = countedTypes(resources);
+  const unknown = Object.keys(quotas).find((type) => !counted.includes(type));
+  if (unknown === undefined) return;
+  throw new ExpectedError(`--quota: ${unknown} is not counted: give one of ${counted.join(', ')}`);
+}
+
 async function build(options: ServerOptions, running: Running): Promise<CableServer> {
   const { log, now = () => new Date(), monotonicMs = () => performance.now() } = options;
   const { abort } = running;
   const resources = new ResourceRegistry(options.registry);
+  refuseUnknownQuotas(resources, options.settings);
   const addresses = new AddressBook();
+  const slots = new SlotBook();
   // What finds another history is built on what it is told of; so it is told by way of these.
   const told: { reopened: () => void; fell: () => void; marked: (mark: KeyValue) => void } = {
     reopened: () => {},
@@ -126,6 +137,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   });
   running.tables = tables;
   addresses.follow(tables);
+  slots.follow(tables);
   await tables.start();
   const modules = new Modules(MODULES);
   const keys = createKeyMaker(resources, modules);
@@ -174,6 +186,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     keys,
     permission: createPermission(resources, DEFAULT_RULES, log.child('policy')),
     addresses,
+    slots,
     reservations: new Set(),
     lock: new KeyedLock(),
     catchUp: new CatchUp({ store, tables }),

@@ -58,6 +58,7 @@ export class Plan implements Look, View {
   readonly #extraOps: Op[] = [];
   readonly #reserved: string[] = [];
   readonly #asked = new Set<string>();
+  readonly #counts = new Map<string, number>();
 
   constructor(deps: PlanDeps) {
     this.#deps = deps;
@@ -200,6 +201,13 @@ export class Plan implements Look, View {
     const isFirst = !this.#asked.has(name);
     this.#asked.add(name);
     return isFirst;
+  }
+
+  /** How often it was asked of the name before. */
+  countUp(name: string): number {
+    const before = this.#counts.get(name) ?? 0;
+    this.#counts.set(name, before + 1);
+    return before;
   }
 
   /** Gives the reservations back. Idempotent. */
