@@ -34,6 +34,19 @@ for (const kind of ['LMDB', 'etcd'] as const) {
     await assertAllWell(servers, 15);
   });
 
+  test(`two servers on ${kind} make exactly so many under a limit that was lowered below slots that are held`, async (t) => {
+    const servers = await startTwo(t, kind);
+    await setLimit(servers[0], 60);
+    const first = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => createRouter(at % 2 ? servers[0] : servers[1])),
+    );
+    assert.deepEqual(tally(first), { 201: 20 });
+    await setLimit(servers[0], 25);
+    const all = Array.from({ length: 40 }, (_, at) => createRouter(at % 2 ? servers[0] : servers[1]));
+    assert.deepEqual(tally(await Promise.all(all)), { 201: 5, OverQuota: 35 });
+    await assertAllWell(servers, 25);
+  });
+
   test(`two servers on ${kind} keep to the limit while others delete and it is raised and lowered`, async (t) => {
     const servers = await startTwo(t, kind);
     await setLimit(servers[0], 10);
@@ -60,11 +73,12 @@ test('requests far from the limit are not refused by the store for one another',
   const refusals = { count: 0 };
   const { harness, store } = await startOne(t, {}, (store) => counting(store, refusals));
   const other = await alongside(t, store);
-  await setLimit(harness, 100_000_000);
+  await setLimit(harness, 1000);
   const many = (servers: readonly Harness[]) =>
     Promise.all(Array.from({ length: 300 }, (_, at) => createRouter(servers[at % servers.length] ?? harness)));
   assert.deepEqual(tally(await many([harness])), { 201: 300 });
   assert.equal(refusals.count, 0);
+  await setLimit(harness, 100_000_000);
   assert.deepEqual(tally(await many([harness, other])), { 201: 300 });
   assert.equal(refusals.count, 0);
 });
