@@ -39,8 +39,8 @@ export function limitOf({ quotas = {} }: EngineDeps['settings'], row: AnyObject 
 
 /** What a new object has because its type is counted, reserved in the plan. Throws `OverQuota`. */
 export function takeSlot({ deps, plan }: Planning, { type }: ResourceModel, projectId: string): AnySlot {
-  const model = deps.resources.find(QUOTA);
-  if (model?.attributes[type]?.type !== 'integer') return {};
+  const model = quotaOf(deps.resources, type);
+  if (model === undefined) return {};
   const limit = limitOf(deps.settings, plan.rely(QUOTA, projectId), type);
   if (limit < 0) return {};
   const { used, bound, isTight } = stateOf(deps, projectId, type, limit);
@@ -58,9 +58,15 @@ type AnySlot = { readonly [SLOT]?: number };
 
 /** Keys on which creates wait for one another that would meet anyway. */
 export function slotLockKeys(deps: Deps, { type }: ResourceModel, projectId: string): readonly string[] {
-  if (deps.resources.find(QUOTA)?.attributes[type]?.type !== 'integer') return [];
+  if (quotaOf(deps.resources, type) === undefined) return [];
   const limit = limitOf(deps.settings, deps.tables.any(QUOTA).get(projectId), type);
   return limit >= 0 && stateOf(deps, projectId, type, limit).isTight ? [objectKey(QUOTA, projectId)] : [];
+}
+
+/** The model of quotas, if they have a limit for the type. */
+function quotaOf(resources: Deps['resources'], type: string): ResourceModel | undefined {
+  const model = resources.find(QUOTA);
+  return model?.attributes[type]?.type === 'integer' ? model : undefined;
 }
 
 /** How many objects of a type a project has. */
