@@ -35,6 +35,7 @@ function resourceProblem(resource: Resource, standard: Attributes): Problem | un
     firstProblem(Object.entries(all), ([name, attribute]) => within(name, attributeProblem(name, attribute, all))) ??
     mentionProblem(resource, all) ??
     keyProblem(resource, standard) ??
+    impliedProblem(resource) ??
     parentProblem(resource, all) ??
     firstProblem(resource.actions ?? [], (action) => actionProblem(action)) ??
     repeated(resource.actions ?? [], ({ name }) => name, 'action') ??
@@ -163,6 +164,19 @@ function keyProblem({ key = 'id', attributes, verbs }: Resource, standard: Attri
   }
   if (verbs.includes('create') && attribute.type !== 'uuid' && !attribute.required) {
     return within(key, problem('nothing makes it', 'Add required: true, or let it be a uuid.'));
+  }
+  return undefined;
+}
+
+function impliedProblem({ implied, key = 'id', verbs, stored, standard, parent }: Resource): Problem | undefined {
+  if (implied !== true) return undefined;
+  if (key === 'id') return problem('implied, but its ids are made', 'Name another attribute as key.');
+  if (verbs.includes('create')) return problem('implied, but created', 'Leave out create: an update makes it.');
+  if (!stored || standard || parent !== undefined) {
+    return problem(
+      'implied, but not stored by its key alone',
+      'Let it be stored, without parent and standard attributes.',
+    );
   }
   return undefined;
 }

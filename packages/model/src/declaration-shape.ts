@@ -92,7 +92,14 @@ export const RESOURCE: Shape = shapeOf<Resource>(
   () => ({
     ...{ type: 'text', name: 'text', plural: 'text', label: 'text', prefix: 'text', path: 'text', verbs: 'texts' },
     ...{ description: 'text', key: 'text', parent: { one: PARENT }, standard: 'boolean', stored: 'boolean' },
-    ...{ adminOnly: 'true', sharedBy: 'text', visibleThrough: 'text', ownedThrough: 'text', extension: 'text' },
+    ...{
+      adminOnly: 'true',
+      implied: 'true',
+      sharedBy: 'text',
+      visibleThrough: 'text',
+      ownedThrough: 'text',
+      extension: 'text',
+    },
     ...{ actions: { each: ACTION }, attributes: { named: ATTRIBUTE }, hidden: { named: ATTRIBUTE } },
     ...{ forms: { each: FORM }, columns: 'texts', command: 'text' },
   }),

@@ -144,6 +144,33 @@ test('a nested resource has its path below its parent’s', () => {
   ]);
 });
 
+test('what is implied is known by a key that its clients have', () => {
+  const attributes: Resource['attributes'] = {
+    project_id: { type: 'string' },
+    size: { type: 'integer', write: 'update' },
+  };
+  const implied: Partial<Resource> = {
+    implied: true,
+    key: 'project_id',
+    standard: false,
+    verbs: ['show', 'update'],
+    attributes,
+  };
+  assert.equal(defineResource({ ...good, ...implied }).implied, true);
+  assertRefused([
+    [{ implied: true, verbs: ['show'] }, /implied, but its ids are made/],
+    [
+      {
+        ...implied,
+        verbs: ['create'],
+        attributes: { ...attributes, project_id: { type: 'string', write: 'create', required: true } },
+      },
+      /implied, but created/,
+    ],
+    [{ ...implied, stored: false }, /implied, but not stored by its key alone/],
+  ]);
+});
+
 test('actions and forms are checked too', () => {
   const action = (more: object): Partial<Resource> => ({ actions: [{ name: 'go', description: 'Goes.', ...more }] });
   const form = (more: object): Partial<Resource> => ({

@@ -163,6 +163,11 @@ export type Resource = {
   readonly stored: boolean;
   /** True: only admins see or change it. */
   readonly adminOnly?: true;
+  /**
+   * True: there is one for each key at any time. One that nobody has given anything has no row, or one without values: a hook fills in what is shown of it, and
+   * lists leave it out. An update makes the row; a delete takes back what was given. It has a `key` of its own and no verb `create`.
+   */
+  readonly implied?: true;
   /** A boolean attribute that makes an object visible to every project. */
   readonly sharedBy?: string;
   /** A reference whose target's visibility also shows this object, e.g. `network_id` of a subnet. */

@@ -59,6 +59,7 @@ export const ERRORS = {
     remedy: 'Make room where the store keeps its data (docs/guide/operating.md, Server), then send it again.',
   },
   InternalServerError: { status: 500, remedy: 'This is a defect: report it with the server’s log.' },
+  OverQuota: { status: 409, remedy: 'Delete what is not needed, or ask an administrator for a higher quota.' },
   // Networks
   TunnelIdInUse: { status: 409, remedy: 'Choose another provider:segmentation_id, or leave it out.' },
   NoNetworkAvailable: { status: 503, remedy: 'All VXLAN network identifiers are taken; delete networks.' },

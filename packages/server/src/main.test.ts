@@ -61,6 +61,19 @@ test('an underlay MTU that agents would refuse is refused', async (t) => {
   }
 });
 
+test('a default quota that cannot be is refused', async (t) => {
+  const directory = await temporaryDirectory(t);
+  for (const [value, status, words] of [
+    ['port', 2, /--quota .*Give TYPE=COUNT, e.g. port=500/],
+    ['port=-2', 2, /--quota .*Give TYPE=COUNT/],
+    ['host=3', 1, /--quota: host is not counted: give one of network, subnet, port/],
+  ] as const) {
+    const { code, errors } = await failedStart(t, ['--store', `lmdb:${directory}/store`, '--quota', value]);
+    assert.equal(code, status);
+    assert.match(errors, words);
+  }
+});
+
 test('a limit that would let nothing in is refused', async (t) => {
   const directory = await temporaryDirectory(t);
   for (const [option, value, range] of [

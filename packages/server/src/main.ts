@@ -43,7 +43,7 @@ try {
           },
         }),
     authenticate,
-    settings: { underlayMtuBytes: options.underlayMtu },
+    settings: { underlayMtuBytes: options.underlayMtu, quotas: options.quota },
     isStoreShared: !options.store.startsWith('lmdb:'),
     limits: { writes: options.maxWrites, lists: options.maxLists, bodyBytes: options.maxBodyMib << 20 },
     connections,

@@ -13,6 +13,8 @@ export type CommandLine = {
   /** Directory of extensions; undefined: none but the built-in ones. */
   readonly extensions?: string;
   readonly underlayMtu: number;
+  /** Limits of projects by type. */
+  readonly quota: Readonly<Record<string, number>>;
   readonly maxWrites: number;
   readonly maxLists: number;
   readonly maxBodyMib: number;
@@ -35,6 +37,14 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     )
     .option('--extensions <directory>', 'extensions to load, NAME.json and NAME.mjs; read anew on SIGHUP')
     .option('--underlay-mtu <bytes>', 'largest packet that the hosts’ network carries', parseMtu, 1500)
+    .addOption(
+      new Option(
+        '--quota <type=count>',
+        'how many objects of a type, e.g. port, a project may have whose quota is not set; may be repeated',
+      )
+        .argParser(addQuota)
+        .default({}, 'any number'),
+    )
     .option(
       '--max-writes <count>',
       'requests that write, worked on at once; more wait a moment, then get 503',
@@ -77,6 +87,12 @@ function addListen(text: string, before: readonly ListenAddress[] | undefined): 
   const address = parseListen(text);
   if (address === undefined) throw new InvalidArgumentError('Give ADDR:PORT, [ADDR]:PORT or unix:PATH.');
   return [...(before ?? []), address];
+}
+
+function addQuota(text: string, before: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  const [, type, count] = /^([a-z][a-z0-9_]*)=(-1|\d{1,9})$/.exec(text) ?? [];
+  if (type !== undefined) return { ...before, [type]: Number(count) };
+  throw new InvalidArgumentError('Give TYPE=COUNT, e.g. port=500; -1 is any number.');
 }
 
 function parseMtu(text: string): number {

@@ -90,7 +90,7 @@ export function parseObject(resource: ResourceModel, text: string): AnyObject | 
   return JSON.parse(JSON.stringify({ ...object, ...value, ...object })) as AnyObject;
 }
 
-/** True when the id is first, the others follow as declared, and no default is missing. */
+/** True when the id is first, the others follow as declared, hidden ones (`engine/hidden.ts`) last, and no default is missing. */
 function isInShape(resource: ResourceModel, value: Readonly<Record<string, unknown>>): boolean {
   const names = Object.keys(value);
   if (names[0] !== 'id') return false;
@@ -102,6 +102,7 @@ function isInShape(resource: ResourceModel, value: Readonly<Record<string, unkno
       at += 1;
     } else if (resource.storedAttributes[name]?.default !== undefined) return false;
   }
+  while (names[at]?.startsWith('_') === true) at += 1;
   return at === names.length;
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import type { Logger } from '@cable/kit';
+import { ExpectedError, type Logger } from '@cable/kit';
 import type { ExtensionDeclaration, Registry } from '@cable/model';
 import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
@@ -14,6 +14,8 @@ import { whatIsMissing } from './engine/loaded-types.ts';
 import { Modules } from './engine/module.ts';
 import { createPermission } from './engine/permission.ts';
 import { ResourceRegistry } from './engine/registry.ts';
+import { SlotBook } from './engine/slot-book.ts';
+import { countedTypes } from './engine/slots.ts';
 import type { LoadedExtension } from './extensions/extension.ts';
 import { ExtensionLoader } from './extensions/loader.ts';
 import { guardStore } from './history/guarded-store.ts';
@@ -118,13 +120,22 @@ async function halt({ abort, tables, history, plane, app }: Running): Promise<vo
   await app?.close();
 }
 
+function refuseUnknownQuotas(resources: ResourceRegistry, { quotas = {} }: Settings): void {
+  const counted = countedTypes(resources);
+  const unknown = Object.keys(quotas).find((type) => !counted.includes(type));
+  if (unknown === undefined) return;
+  throw new ExpectedError(`--quota: ${unknown} is not counted: give one of ${counted.join(', ')}`);
+}
+
 async function build(options: ServerOptions, running: Running): Promise<CableServer> {
   const { log, now = () => new Date(), monotonicMs = () => performance.now() } = options;
   const { abort } = running;
   const loader = await loadExtensions(options);
   const { loadout } = loader;
   const resources = new ResourceRegistry(loadout.resources.registry, loadout.resources.keyedTypes);
+  refuseUnknownQuotas(resources, options.settings);
   const addresses = new AddressBook();
+  const slots = new SlotBook();
   // What finds another history is built on what it is told of; so it is told by way of these.
   const told: { reopened: () => void; fell: () => void; marked: (mark: KeyValue) => void } = {
     reopened: () => {},
@@ -144,6 +155,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   });
   running.tables = tables;
   addresses.follow(tables);
+  slots.follow(tables);
   await tables.start();
   const modules = new Modules(loadout.modules, loadout.rules);
   const keys = createKeyMaker(resources, modules);
@@ -193,6 +205,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     keys,
     permission: createPermission(resources, modules, log.child('policy')),
     addresses,
+    slots,
     reservations: new Set(),
     lock: new KeyedLock(),
     catchUp: new CatchUp({ store, tables }),

@@ -12,11 +12,14 @@ import type { Modules } from './module.ts';
 import type { Permission } from './permission.ts';
 import type { Plan } from './plan.ts';
 import type { LoadedResources, ResourceRegistry } from './registry.ts';
+import type { SlotBook } from './slot-book.ts';
 
 /** What the operator chose. */
 export type Settings = {
   /** Largest packet the underlay carries; a network's default MTU is less by the tunnel header. */
   readonly underlayMtuBytes: number;
+  /** Limits, by type, of projects whose quota does not say another. Absent, or -1: none. */
+  readonly quotas?: Readonly<Record<string, number>>;
 };
 
 /** What the engine needs. One value a process. */
@@ -28,6 +31,7 @@ export type EngineDeps = {
   readonly keys: KeyMaker;
   readonly permission: Permission;
   readonly addresses: AddressBook;
+  readonly slots: SlotBook;
   /** Keys that a transaction under way on this server is about to claim. */
   readonly reservations: Set<string>;
   readonly lock: KeyedLock;

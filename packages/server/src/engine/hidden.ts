@@ -2,6 +2,7 @@
  * Attributes of stored objects that are of no declaration: no client gives or sees them. They say what a rule needs and the object would not tell otherwise. Each
  * name begins with an underscore, which no declared one does.
  */
+import type { AnyObject } from '@cable/model';
 
 /** Of a port that an admin brought into a network that the port's project does not see. True, or absent. */
 export const PLACED = '_placed';
@@ -15,7 +16,16 @@ export const RENAMED_FROM = '_renamed_from';
 /** Of an object that was created with an `Idempotency-Key`: SHA-256 of what was asked for. */
 export const REQUEST = '_request';
 
+/** Of an object that was created while its project had a limit for its type: the number of the slot that it takes of it. */
+export const SLOT = '_slot';
+
 /** Names of the attributes above that the object has. */
 export function hiddenOf(object: Readonly<Record<string, unknown>>): readonly string[] {
   return Object.keys(object).filter((name) => name.startsWith('_'));
+}
+
+/** The object as its declaration knows it, for answers that show it whole. */
+export function withoutHidden(object: AnyObject): AnyObject {
+  if (hiddenOf(object).length === 0) return object;
+  return Object.fromEntries(Object.entries(object).filter(([name]) => !name.startsWith('_'))) as AnyObject;
 }

@@ -2,6 +2,7 @@ import type { AnyObject } from '@cable/model';
 import { claimKey, claimUnderKey, markKey, objectKey, referenceKey, typeKey } from '../keys.ts';
 import type { Claim, ClaimName, Modules } from './module.ts';
 import type { LoadedResources, ResourceRegistry } from './registry.ts';
+import { slotClaim } from './slot-claim.ts';
 import type { Look } from './view.ts';
 
 /** A key that an object has besides its own. */
@@ -35,6 +36,8 @@ export function createKeyMaker(resources: Pick<ResourceRegistry, 'current'>, mod
     const claims = new Map<string, Claim>();
     for (const { claims: of } of modules.of(type))
       for (const claim of of?.(object) ?? []) claims.set(keyOfClaim(claim), claim);
+    const slot = slotClaim(type, object);
+    if (slot !== undefined) claims.set(keyOfClaim(slot), slot);
     made.set(object, claims);
     return claims;
   };

@@ -37,6 +37,9 @@ export type Mark = {
 /** What has been broken, for people. */
 export type Broken = { readonly rule: string; readonly detail: string };
 
+/** What a presentation may need besides the tables. */
+export type PresentDeps = Pick<EngineDeps, 'resources' | 'settings'>;
+
 /**
  * What a type does besides its declaration. A type may have several of these: its own, and one of each extension that adds to it; they are called in that
  * order. Every function is optional, and each may throw `CableError` to refuse.
@@ -67,8 +70,8 @@ export type Contribution<T> = {
   readonly broken?: (look: Look, object: T) => Iterable<Broken>;
   /** The error when a delete is refused because an object of `holderType` refers to it; undefined: the general one. */
   readonly inUse?: (object: T, holderType: string) => CableError | undefined;
-  /** Computed attributes. */
-  readonly present?: (tables: Tables, object: T) => Readonly<Record<string, unknown>>;
+  /** Computed attributes, and of an implied object those that it has not been given. */
+  readonly present?: (tables: Tables, object: T, deps: PresentDeps) => Readonly<Record<string, unknown>>;
   /** All objects of a type that is not stored. */
   readonly rows?: (tables: Tables) => readonly AnyObject[];
   /** Before objects of a project are listed: what every project has is made. */

@@ -57,6 +57,7 @@ export class Plan implements Look, View {
   readonly #extraOps: Op[] = [];
   readonly #reserved: string[] = [];
   readonly #asked = new Set<string>();
+  readonly #counts = new Map<string, number>();
 
   constructor(deps: PlanDeps, timestamp: string) {
     this.#deps = deps;
@@ -199,6 +200,13 @@ export class Plan implements Look, View {
     const isFirst = !this.#asked.has(name);
     this.#asked.add(name);
     return isFirst;
+  }
+
+  /** How often it was asked of the name before. */
+  countUp(name: string): number {
+    const before = this.#counts.get(name) ?? 0;
+    this.#counts.set(name, before + 1);
+    return before;
   }
 
   /** Gives the reservations back. Idempotent. */

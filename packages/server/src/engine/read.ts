@@ -5,13 +5,14 @@ import type { Visibility } from '../policy/policy.ts';
 import { candidatesOf } from './candidates.ts';
 import { guard } from './commit.ts';
 import type { EngineDeps } from './context.ts';
+import { isGiven, rowOrImplied } from './implied.ts';
 import { cutPage } from './page.ts';
 import { type Reader, sees } from './reader.ts';
 import { walkOf, walkRows } from './walk.ts';
 
 const NONE: Shown = {};
 
-type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules'>;
+type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'settings'>;
 
 /** Objects of a list request, in its order. */
 export type List = {
@@ -37,12 +38,14 @@ export async function listObjects(
   const early = query.filters.filter((filter) => !isComputed(filter.attribute));
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
   // What an object is looked at for must be what is shown of it.
-  const presentFirst = late.length > 0 || query.sort.some((key) => isComputed(key.attribute));
+  const presentFirst =
+    resource.implied === true || late.length > 0 || query.sort.some((key) => isComputed(key.attribute));
   const visible = reader.view.visibility(resource.type, reader.row);
   if (visible.kind === 'none') return { objects: [], areRows: false, computed: () => NONE };
   const isSeen = visible.kind === 'all' ? () => true : visible.sees;
   const accept = (row: AnyObject): AnyObject | undefined => {
     if (!matchesFilters(early, row) || !isChangedSince(row, query) || !isSeen(row)) return;
+    if (!isGiven(resource, row)) return;
     const object = presentFirst ? present(deps, resource, row) : row;
     return matchesFilters(late, object) ? object : undefined;
   };
@@ -158,6 +161,9 @@ export async function currentRow(
   id: string,
   reader: Reader,
 ): Promise<AnyObject> {
+  if (resource.implied === true && deps.tables.any(resource.type).get(id) === undefined) {
+    await guard(() => deps.catchUp.run());
+  }
   try {
     return rowFor(deps, resource, id, reader);
   } catch (err) {
@@ -169,7 +175,7 @@ export async function currentRow(
 /** The row of an object that the caller may see. Throws `NotFound`. */
 export function rowFor(deps: Deps, resource: ResourceModel, id: string, reader: Reader): AnyObject {
   const row = resource.stored
-    ? deps.tables.any(resource.type).get(id)
+    ? rowOrImplied(resource, id, deps.tables.any(resource.type).get(id))
     : unstored(deps, resource).find((one) => one.id === id);
   if (row === undefined || !sees(reader, resource, row)) throw notFound(resource, id);
   return row;
@@ -186,7 +192,7 @@ export function computedOf(deps: Deps, resource: ResourceModel, row: AnyObject):
   let computed = NONE;
   for (const { present: make } of deps.modules.of(resource.type)) {
     if (make !== undefined)
-      computed = computed === NONE ? make(deps.tables, row) : { ...computed, ...make(deps.tables, row) };
+      computed = computed === NONE ? make(deps.tables, row, deps) : { ...computed, ...make(deps.tables, row, deps) };
   }
   return computed;
 }

@@ -62,6 +62,11 @@ export class LoadedResources {
     return found;
   }
 
+  /** The same; undefined: it is not loaded. */
+  find(type: string): ResourceModel | undefined {
+    return this.#byType.get(type);
+  }
+
   /** Who may refer to objects of the type. */
   holdersOf(type: string): readonly Holder[] {
     return this.#holders.get(type) ?? [];
@@ -126,6 +131,11 @@ export class ResourceRegistry {
   /** The model that is stored. Throws `NotLoadedError` for an unknown type. */
   named(type: string): ResourceModel {
     return this.#current.named(type);
+  }
+
+  /** The same; undefined: it is not loaded. */
+  find(type: string): ResourceModel | undefined {
+    return this.#current.find(type);
   }
 
   /** Who may refer to objects of the type. */

@@ -8,14 +8,17 @@ import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
 import type { Deed } from '../policy/authorize.ts';
 import { PlanTooLarge, transact } from './commit.ts';
+import { complete } from './complete.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
-import { hiddenOf, REQUEST } from './hidden.ts';
+import { REQUEST } from './hidden.ts';
 import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
+import { isGiven, refuseOddKey, rowOrImplied, takenBack } from './implied.ts';
 import { refuseUnloaded } from './loaded-types.ts';
 import type { Given } from './module.ts';
 import { permit } from './permission.ts';
 import { notFound } from './read.ts';
 import { checkReferences, reviseParents } from './references.ts';
+import { slotLockKeys, takeSlot } from './slots.ts';
 
 /** Creates all or none. */
 export async function createObjects(
@@ -30,6 +33,7 @@ export async function createObjects(
   const keys = starts.flatMap(({ object }) => [
     ...parentKeys(deps, resource, object),
     ...lockKeys(deps, resource, object),
+    ...slotLockKeys(deps, resource, object.project_id),
   ]);
   return deps.lock.run(keys, asked, () => createTogether(deps, resource, starts, asked));
 }
@@ -64,7 +68,9 @@ export async function deleteObject(
   const build = (planning: Planning): void => {
     const row = permittedRow(planning, resource, id, (before) => ({ verb: 'delete', before }));
     checkRevision(row, ifRevision);
-    planDelete(planning, resource, row);
+    if (!isGiven(resource, row)) throw notFound(resource, id);
+    if (resource.implied === true) planUpdate(planning, resource, row, takenBack(resource));
+    else planDelete(planning, resource, row);
   };
   const row = deps.tables.any(resource.type).get(id) ?? {};
   const locks = [objectKey(resource.type, id), ...parentKeys(deps, resource, row)];
@@ -90,6 +96,7 @@ export function planCreate(planning: Planning, resource: ResourceModel, given: G
     : {};
   const derived = { ...given, ...standard };
   for (const one of contributions) Object.assign(derived, one.derive?.(planning, derived));
+  Object.assign(derived, takeSlot(planning, resource, String(derived.project_id)));
   const object = complete(resource, derived);
   for (const one of contributions) one.check?.(plan, object, undefined);
   refuseKnownKey(planning, resource, object.id);
@@ -121,6 +128,10 @@ export function planUpdate(
   if (JSON.stringify(after) === JSON.stringify(before)) return before;
   for (const one of contributions) one.check?.(plan, after, before);
   reviseParents(planning, resource, before, after);
+  if (plan.get(resource.type, before.id) === undefined) {
+    refuseOddKey(resource, before.id);
+    plan.create(resource.type, before);
+  }
   return plan.replace(resource.type, after);
 }
 
@@ -147,7 +158,7 @@ export function permittedRow(
   id: string,
   deed: (row: AnyObject) => Deed,
 ): AnyObject {
-  const row = planning.plan.get(resource.type, id) as AnyObject | undefined;
+  const row = rowOrImplied(resource, id, planning.plan.get(resource.type, id));
   if (row === undefined) throw notFound(resource, id);
   permit(planning, resource, id, deed(row));
   return row;
@@ -246,19 +257,6 @@ async function deleteMany(
       }
     });
   }
-}
-
-/** Every stored attribute has a value: null where neither the client nor a contribution gave one. */
-function complete(
-  resource: ResourceModel,
-  given: Readonly<Record<string, unknown>> & { readonly id: string },
-): AnyObject {
-  const object: Record<string, unknown> = { id: given.id };
-  for (const [name, attribute] of Object.entries(resource.storedAttributes)) {
-    object[name] = given[name] ?? attribute.default ?? null;
-  }
-  for (const name of hiddenOf(given)) object[name] = given[name];
-  return object as AnyObject;
 }
 
 /** Keys of the objects that this one's creation or deletion revises. */

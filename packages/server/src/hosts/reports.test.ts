@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { type Logger, silentLogger } from '@cable/kit';
-import type { Host, VifStatus } from '@cable/model';
+import { BUILT_IN_REGISTRY, type Host, type VifStatus } from '@cable/model';
 import { StoreError } from '@cable/store';
+import { ResourceRegistry } from '../engine/registry.ts';
 import { hostModule } from '../resources/host.ts';
 import { testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
 import { type FakeServer, startFakeServer, until } from './fakes.fixture.ts';
@@ -203,9 +204,11 @@ describe('reports', () => {
   test('of entries that the kernel refused show at the host, at any server, prove what they would prove, and are told once', async () => {
     const other = await startFakeServer(place.store);
     const agent = await server.join('h1', '192.0.2.1');
+    const deps = { resources: new ResourceRegistry(BUILT_IN_REGISTRY), settings: { underlayMtuBytes: 1500 } };
     const shown = (at = other): unknown[] => {
       const host = at.tables.of('host').get('h1');
-      const { refused_entries: entries, refused_reason: reason } = hostModule.present?.(at.tables, host as Host) ?? {};
+      const { refused_entries: entries, refused_reason: reason } =
+        hostModule.present?.(at.tables, host as Host, deps) ?? {};
       return [entries, reason];
     };
     try {

@@ -44,7 +44,7 @@ export function createRouteTable(resources: ResourceRegistry): RouteTable {
   });
   return {
     find: (method, url) => {
-      const found = router.find(method as HTTPMethod, url);
+      const found = router.find(method as HTTPMethod, url) ?? router.find(method as HTTPMethod, withoutFormat(url));
       const stored = found?.store as Stored | null | undefined;
       if (stored === null || stored === undefined) return undefined;
       return { ...stored, parameters: found?.params ?? {} };
@@ -76,6 +76,11 @@ function build(loaded: LoadedResources): Router {
     router.on(route.method, label, NOTHING, stored);
   }
   return router;
+}
+
+/** A path may say the format of the answer, as Neutron's may: `/v2.0/quotas/P/details.json`. */
+function withoutFormat(url: string): string {
+  return url.replace(/\.json(?=$|\?)/, '');
 }
 
 const NOTHING = (): void => {};

@@ -2,6 +2,7 @@ import type { ModuleTable } from '../engine/module.ts';
 import { agentModule, hostModule } from './host.ts';
 import { networkModule } from './network.ts';
 import { portModule } from './port.ts';
+import { quotaDetailsModule, quotaModule } from './quota.ts';
 import { renameHostModule } from './rename-host.ts';
 import { routerModule } from './router.ts';
 import { routerInterfacesModule } from './router-interfaces.ts';
@@ -17,6 +18,7 @@ export const MODULES: ModuleTable = {
   router: [routerModule, routerInterfacesModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
+  quota: [quotaModule, quotaDetailsModule],
   host: [hostModule, renameHostModule],
   agent: [agentModule],
 };

@@ -1,4 +1,4 @@
-import type { SecurityGroup } from '@cable/model';
+import { CableError, type SecurityGroup } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { lookAt } from '../engine/plan.ts';
@@ -21,12 +21,17 @@ export function defaultGroup(planning: Planning, projectId: string): SecurityGro
   }) as unknown as SecurityGroup;
 }
 
-/** The same, in a transaction of its own. */
+/** The same, in a transaction of its own; not when the project's quota forbids it. */
 export async function ensureDefaultGroup(deps: EngineDeps, projectId: string, asked: Asked): Promise<void> {
   if (findDefaultGroup(lookAt(deps), projectId) !== undefined) return;
-  await transact(deps, asked, (planning) => {
-    defaultGroup(planning, projectId);
-  });
+  try {
+    await transact(deps, asked, (planning) => {
+      defaultGroup(planning, projectId);
+    });
+  } catch (err) {
+    // Whoever lists is not to be refused because nothing more may be made.
+    if (!(err instanceof CableError && err.code === 'OverQuota')) throw err;
+  }
 }
 
 /** The rules a new group starts with: all egress; the default group also lets its members reach each other. */

@@ -1,4 +1,5 @@
 import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
+import { withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute } from '../engine/module.ts';
 import {
   DEFAULT_GROUP_NAME,
@@ -39,7 +40,7 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
     security_group_rules: tables
       .of('security_group_rule')
       .by('security_group_id', group.id)
-      .map((rule) => ({ ...rule, tenant_id: rule.project_id }))
+      .map((rule) => ({ ...withoutHidden(rule), tenant_id: rule.project_id }))
       .sort((a, b) => (a.id < b.id ? -1 : 1)),
   }),
 });

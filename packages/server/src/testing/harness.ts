@@ -8,8 +8,9 @@ import { silentLogger } from '@cable/kit';
 import { BUILT_IN_EXTENSIONS, BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
 import { openStore, type Store } from '@cable/store';
 import { checkStore } from '../engine/check.ts';
+import type { Settings } from '../engine/context.ts';
 import { noauth } from '../http/auth.ts';
-import { type CableServer, startServer } from '../server.ts';
+import { type CableServer, type ServerOptions, startServer } from '../server.ts';
 
 /** Parsed JSON that tests dig in without ceremony; scalars are read with String() and Number(). */
 export type Json = { readonly [key: string]: Json } & readonly Json[];
@@ -43,14 +44,18 @@ export async function startHarness(
   return harnessOf(store, server);
 }
 
+/** What a test server is started with besides. `quotas`: the default limits; absent: none. */
+export type TestServerOptions = Pick<Settings, 'quotas'> & Pick<ServerOptions, 'random'>;
+
 /** Another server on a store. The caller stops it. */
 export function startTestServer(
   store: Store,
   resources: readonly ResourceModel[] = BUILT_IN_RESOURCES,
+  { quotas = {}, ...others }: TestServerOptions = {},
 ): Promise<CableServer> {
-  const settings = { underlayMtuBytes: 1500 };
+  const settings = { underlayMtuBytes: 1500, quotas };
   const registry = { models: resources, extensions: BUILT_IN_EXTENSIONS };
-  return startServer({ store, registry, authenticate: noauth(), settings, log: silentLogger() });
+  return startServer({ store, registry, authenticate: noauth(), settings, log: silentLogger(), ...others });
 }
 
 export function harnessOf(store: Store, server: CableServer): Harness {

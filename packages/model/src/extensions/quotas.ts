@@ -1,0 +1,58 @@
+import type { ActionDeclaration, Attribute, Resource } from '../declaration.ts';
+import { COUNTED, quotaResource } from '../resources/quota.ts';
+
+type Actions = Readonly<Record<string, readonly ActionDeclaration[]>>;
+
+/** How many objects of each type a project may have. */
+export const quotasExtension = {
+  alias: 'quotas',
+  name: 'Quota management support',
+  description: 'How many objects of each type a project may have.',
+  updated: '2026-01-01T00:00:00-00:00',
+  requires: ['router', 'security-group'],
+  resources: [quotaResource] as readonly Resource[],
+  actions: {
+    quota: [
+      {
+        name: 'default',
+        description: 'Shows what holds for a project of which nothing is set.',
+        method: 'GET',
+        answer: answerOf({ type: 'integer', example: -1, description: 'The limit; -1: none.' }),
+        answerKey: 'quota',
+      },
+    ],
+  } as Actions,
+} as const;
+
+/** The same, with how many there are. */
+export const quotaDetailsExtension = {
+  alias: 'quota_details',
+  name: 'Quota details management support',
+  description: 'Limit and use of each quota.',
+  updated: '2026-01-01T00:00:00-00:00',
+  requires: ['quotas'],
+  actions: {
+    quota: [
+      {
+        name: 'details',
+        description: 'Shows limit and use of each quota of a project.',
+        method: 'GET',
+        answer: answerOf({
+          type: 'object',
+          properties: {
+            limit: { type: 'integer', description: 'The limit; -1: none.' },
+            used: { type: 'integer', description: 'How many there are.' },
+            reserved: { type: 'integer', description: 'Always 0: what is under way is not counted.' },
+          },
+          example: { limit: 100, used: 3, reserved: 0 },
+          description: 'Limit and use.',
+        }),
+        answerKey: 'quota',
+      },
+    ],
+  } as Actions,
+} as const;
+
+function answerOf(attribute: Attribute): Readonly<Record<string, Attribute>> {
+  return Object.fromEntries(COUNTED.map((type) => [type, attribute]));
+}

@@ -1,0 +1,105 @@
+/**
+ * Quotas. An object of a type that its project has a limit for takes a slot: a claim on one of the numbers below the limit. So many can be there and no more,
+ * whoever writes, and requests that take different numbers do not meet.
+ *
+ *   0 ....................... bound ............ limit
+ *   a create takes one here   |  one for each object that was made when there was no limit, and so has no slot
+ *
+ * That holds while no held slot is at or above the bound. One may be, after the limit was lowered: then creates of the type in the project meet at the quota's
+ * row, which each revises, and the objects are counted. Slots at or above the bound only go, and objects without a slot too, as long as the row is as it is:
+ * so if one server sees such a slot no longer, there is none, and every create takes one of the numbers below the bound.
+ */
+import type { AnyObject, ResourceModel } from '@cable/model';
+import { objectKey } from '../keys.ts';
+import type { EngineDeps, Planning } from './context.ts';
+import { SLOT } from './hidden.ts';
+import { impliedRow } from './implied.ts';
+import type { Plan } from './plan.ts';
+import { overQuota, slotName } from './slot-claim.ts';
+
+/** Type of the objects that have a project's limits. */
+export const QUOTA = 'quota';
+
+/** How often a slot is looked for at random before those in a row are tried. */
+const TRIES = 8;
+
+type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'settings' | 'slots'>;
+
+/** Types that a quota has a limit for. None when there are no quotas. */
+export function countedTypes(resources: Pick<EngineDeps['resources'], 'find'>): readonly string[] {
+  const attributes = Object.entries(resources.find(QUOTA)?.attributes ?? {});
+  return attributes.filter(([, { type, write }]) => type === 'integer' && write !== undefined).map(([name]) => name);
+}
+
+/** A project's limit for a type: that of its row, else the server's. -1: none. */
+export function limitOf({ quotas = {} }: EngineDeps['settings'], row: AnyObject | undefined, type: string): number {
+  const own = row?.[type];
+  return typeof own === 'number' ? own : (quotas[type] ?? -1);
+}
+
+/** What a new object has because its type is counted, reserved in the plan. Throws `OverQuota`. */
+export function takeSlot({ deps, plan }: Planning, { type }: ResourceModel, projectId: string): AnySlot {
+  const model = quotaOf(deps.resources, type);
+  if (model === undefined) return {};
+  const limit = limitOf(deps.settings, plan.rely(QUOTA, projectId), type);
+  if (limit < 0) return {};
+  const { used, bound, isTight } = stateOf(deps, projectId, type, limit);
+  if (used + plan.countUp(`${type} of ${projectId}`) >= limit) throw overQuota(type);
+  if (isTight) meet(plan, model, projectId);
+  const held = deps.slots.of(projectId, type);
+  const isFree = (slot: number): boolean => !held.has(slot) && !plan.isReserved(slotName(projectId, type, slot));
+  const slot = chooseSlot(bound, deps.random, isFree);
+  if (slot === undefined) throw overQuota(type);
+  plan.reserve(slotName(projectId, type, slot));
+  return { [SLOT]: slot };
+}
+
+type AnySlot = { readonly [SLOT]?: number };
+
+/** Keys on which creates wait for one another that would meet anyway. */
+export function slotLockKeys(deps: Deps, { type }: ResourceModel, projectId: string): readonly string[] {
+  if (quotaOf(deps.resources, type) === undefined) return [];
+  const limit = limitOf(deps.settings, deps.tables.any(QUOTA).get(projectId), type);
+  return limit >= 0 && stateOf(deps, projectId, type, limit).isTight ? [objectKey(QUOTA, projectId)] : [];
+}
+
+/** The model of quotas, if they have a limit for the type. */
+function quotaOf(resources: Deps['resources'], type: string): ResourceModel | undefined {
+  const model = resources.find(QUOTA);
+  return model?.attributes[type]?.type === 'integer' ? model : undefined;
+}
+
+/** How many objects of a type a project has. */
+export function usedOf({ tables }: Pick<EngineDeps, 'tables'>, projectId: string, type: string): number {
+  return tables.any(type).count('project_id', projectId);
+}
+
+/** `isTight`: a slot is held at or above the bound. */
+type State = { readonly used: number; readonly bound: number; readonly isTight: boolean };
+
+function stateOf(deps: Deps, projectId: string, type: string, limit: number): State {
+  const used = usedOf(deps, projectId, type);
+  const held = deps.slots.of(projectId, type);
+  const bound = limit - (used - held.size);
+  return { used, bound, isTight: held.highest() >= bound };
+}
+
+/** Of two plans that do this to one project's quota, one is planned anew. */
+function meet(plan: Plan, model: ResourceModel, projectId: string): void {
+  if (plan.get(QUOTA, projectId) === undefined) plan.create(QUOTA, impliedRow(model, projectId));
+  plan.revise(QUOTA, projectId);
+}
+
+/** At random, so that servers choose different ones; undefined: none is free. */
+function chooseSlot(bound: number, random: () => number, isFree: (slot: number) => boolean): number | undefined {
+  for (let tried = 0; tried < TRIES && bound > 0; tried += 1) {
+    const slot = Math.floor(random() * bound);
+    if (isFree(slot)) return slot;
+  }
+  const start = Math.floor(random() * bound);
+  for (let step = 0; step < bound; step += 1) {
+    const slot = (start + step) % bound;
+    if (isFree(slot)) return slot;
+  }
+  return undefined;
+}

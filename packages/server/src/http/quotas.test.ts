@@ -1,0 +1,116 @@
+/** Neutron's quotas through the API of a server. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
+
+const MEMBER = { 'x-project-id': 'p', 'x-roles': 'member' };
+const UNLIMITED = { network: -1, subnet: -1, port: -1, router: -1, security_group: -1, security_group_rule: -1 };
+
+test('a quota that is not set shows the defaults, and in no list', async (t) => {
+  const { send } = await startHarness(t);
+  const { body } = await send('GET', '/v2.0/quotas/p');
+  assert.deepEqual(body, { quota: { project_id: 'p', tenant_id: 'p', ...UNLIMITED } });
+  assert.deepEqual((await send('GET', '/v2.0/quotas')).body, { quotas: [] });
+  await refused(send('DELETE', '/v2.0/quotas/p'), 404, 'TenantQuotaNotFound');
+});
+
+test('an update makes a quota, further ones change what they name, and a delete takes all back', async (t) => {
+  const { send } = await startHarness(t);
+  const set = await send('PUT', '/v2.0/quotas/p', { quota: { port: 5 } });
+  assert.deepEqual([set.status, set.body['quota']?.['port'], set.body['quota']?.['network']], [200, 5, -1]);
+  await send('PUT', '/v2.0/quotas/p', { quota: { network: 0 } });
+  const { body } = await send('GET', '/v2.0/quotas');
+  assert.deepEqual(body, { quotas: [{ project_id: 'p', tenant_id: 'p', ...UNLIMITED, port: 5, network: 0 }] });
+  const unset = await send('GET', '/v2.0/quotas/p/default');
+  assert.deepEqual(unset.body, { quota: UNLIMITED });
+  assert.equal((await send('DELETE', '/v2.0/quotas/p')).status, 204);
+  assert.deepEqual((await send('GET', '/v2.0/quotas')).body, { quotas: [] });
+  assert.equal((await send('GET', '/v2.0/quotas/p')).body['quota']?.['port'], -1);
+  await refused(send('DELETE', '/v2.0/quotas/p'), 404, 'TenantQuotaNotFound');
+});
+
+test('a quota takes whole numbers from -1 for types that are counted, and a project that could be one', async (t) => {
+  const { send } = await startHarness(t);
+  for (const quota of [{ port: -2 }, { port: 1.5 }, { port: null }, { port: 'x' }, { host: 3 }, { project_id: 'q' }]) {
+    await refused(send('PUT', '/v2.0/quotas/p', { quota }), 400, 'HTTPBadRequest');
+  }
+  for (const id of ['a%2Fb', 'x'.repeat(256)]) {
+    await refused(send('PUT', `/v2.0/quotas/${id}`, { quota: { port: 1 } }), 400, 'HTTPBadRequest');
+  }
+  await refused(send('POST', '/v2.0/quotas', { quota: { port: 1 } }), 405, 'HTTPMethodNotAllowed');
+});
+
+test('a member sees the quota of its own project and changes none', async (t) => {
+  const { send } = await startHarness(t);
+  await send('PUT', '/v2.0/quotas/p', { quota: { port: 5 } });
+  await send('PUT', '/v2.0/quotas/q', { quota: { port: 6 } });
+  assert.equal((await send('GET', '/v2.0/quotas/p', undefined, MEMBER)).body['quota']?.['port'], 5);
+  for (const path of ['q', 'q/default', 'q/details', 'unset']) {
+    await refused(send('GET', `/v2.0/quotas/${path}`, undefined, MEMBER), 404, 'TenantQuotaNotFound');
+  }
+  const listed = (await send('GET', '/v2.0/quotas', undefined, MEMBER)).body['quotas'] ?? [];
+  assert.deepEqual(
+    listed.map((one) => one['project_id']),
+    ['p'],
+  );
+  await refused(send('PUT', '/v2.0/quotas/p', { quota: { port: 9 } }, MEMBER), 403, 'PolicyNotAuthorized');
+  await refused(send('DELETE', '/v2.0/quotas/p', undefined, MEMBER), 403, 'PolicyNotAuthorized');
+});
+
+test('details tell limit and use of each type, also as details.json', async (t) => {
+  const { send, create } = await startHarness(t);
+  await send('PUT', '/v2.0/quotas/p', { quota: { network: 5 } });
+  await create('network', { project_id: 'p' });
+  for (const path of ['details', 'details.json', 'details.json?x=1']) {
+    const { status, body } = await send('GET', `/v2.0/quotas/p/${path}`, undefined, MEMBER);
+    assert.equal(status, 200);
+    assert.deepEqual(body['quota']?.['network'], { limit: 5, used: 1, reserved: 0 });
+    assert.deepEqual(body['quota']?.['router'], { limit: -1, used: 0, reserved: 0 });
+  }
+});
+
+test('a create beyond the limit is refused in Neutron’s words, and one after a delete is not', async (t) => {
+  const { send, create } = await startHarness(t);
+  await send('PUT', '/v2.0/quotas/p', { quota: { router: 2 } });
+  const first = await create('router', { project_id: 'p' });
+  await create('router', {}, MEMBER);
+  const message = await refused(send('POST', '/v2.0/routers', { router: {} }, MEMBER), 409, 'OverQuota');
+  assert.equal(message, "Quota exceeded for resources: ['router'].");
+  await create('router', { project_id: 'another' });
+  await send('DELETE', `/v2.0/routers/${first['id']}`);
+  await create('router', { project_id: 'p' });
+});
+
+test('a bulk takes all that it needs or nothing', async (t) => {
+  const harness = await startHarness(t);
+  await harness.send('PUT', '/v2.0/quotas/p', { quota: { network: 5 } });
+  await harness.create('network', { project_id: 'p' });
+  const bulk = (count: number) => ({ networks: Array.from({ length: count }, () => ({ project_id: 'p' })) });
+  await refused(harness.send('POST', '/v2.0/networks', bulk(5)), 409, 'OverQuota');
+  assert.equal(await used(harness, 'network'), 1);
+  assert.equal((await harness.send('POST', '/v2.0/networks', bulk(4))).status, 201);
+  await refused(harness.send('POST', '/v2.0/networks', bulk(1)), 409, 'OverQuota');
+});
+
+test('what a request makes besides counts too: the default group, its rules, and a router’s ports', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const network = await create('network', { project_id: 'p' });
+  const subnet = { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4, project_id: 'p' };
+  const attach = { subnet_id: (await create('subnet', subnet))['id'] };
+  const router = await create('router', { project_id: 'p' });
+  await send('PUT', '/v2.0/quotas/p', { quota: { security_group: 1, security_group_rule: 3, port: 1 } });
+  assert.deepEqual((await send('GET', '/v2.0/security-groups', undefined, MEMBER)).body, { security_groups: [] });
+  await send('PUT', '/v2.0/quotas/p', { quota: { security_group_rule: 4 } });
+  await create('port', { network_id: network['id'], project_id: 'p' });
+  assert.deepEqual([await used(harness, 'security_group'), await used(harness, 'security_group_rule')], [1, 4]);
+  await refused(send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, attach), 409, 'OverQuota');
+  const [group] = (await send('GET', '/v2.0/security-groups', undefined, MEMBER)).body['security_groups'] ?? [];
+  assert.ok(group?.['security_group_rules']?.every((rule) => !Object.keys(rule).some((name) => name.startsWith('_'))));
+  await assertInvariants(harness.server);
+});
+
+async function used({ send }: Pick<Harness, 'send'>, type: string): Promise<number> {
+  const { body } = await send('GET', '/v2.0/quotas/p/details');
+  return Number((body['quota'] as Json)[type]?.['used']);
+}

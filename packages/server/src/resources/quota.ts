@@ -1,0 +1,38 @@
+import type { AnyObject } from '@cable/model';
+import type { ActionHandler, Asked, EngineDeps } from '../engine/context.ts';
+import type { Contribution, PresentDeps } from '../engine/module.ts';
+import { currentRow, present } from '../engine/read.ts';
+import { readerOf } from '../engine/reader.ts';
+import { countedTypes, limitOf, QUOTA, usedOf } from '../engine/slots.ts';
+
+/** Quotas: what a project's limits are, and how much of them is used. They are held by the engine (`engine/slots.ts`). */
+export const quotaModule: Contribution<AnyObject> = {
+  present: (_tables, row, deps) => limitsOf(deps, row),
+  actions: {
+    default: async (deps, id, _body, asked) => {
+      await quotaOf(deps, id, asked);
+      return limitsOf(deps, undefined);
+    },
+  },
+};
+
+const showDetails: ActionHandler = async (deps, id, _body, asked) => {
+  const limits = await quotaOf(deps, id, asked);
+  const details = countedTypes(deps.resources).map((type) => {
+    return [type, { limit: limits[type], used: usedOf(deps, id, type), reserved: 0 }] as const;
+  });
+  return Object.fromEntries(details);
+};
+
+/** Limit and use of each. */
+export const quotaDetailsModule: Contribution<AnyObject> = { actions: { details: showDetails } };
+
+/** What the caller may see of the project's quota. Throws `NotFound`. */
+async function quotaOf(deps: EngineDeps, projectId: string, asked: Asked): Promise<AnyObject> {
+  const resource = deps.resources.named(QUOTA);
+  return present(deps, resource, await currentRow(deps, resource, projectId, readerOf(deps, asked.credentials)));
+}
+
+function limitsOf({ resources, settings }: PresentDeps, row: AnyObject | undefined): Readonly<Record<string, number>> {
+  return Object.fromEntries(countedTypes(resources).map((type) => [type, limitOf(settings, row, type)]));
+}
