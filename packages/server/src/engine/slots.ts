@@ -23,12 +23,13 @@ export const QUOTA = 'quota';
 /** How often a slot is looked for at random before those in a row are tried. */
 const TRIES = 8;
 
+type Resources = Pick<EngineDeps['resources'], 'find'>;
 type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'settings' | 'slots'>;
 
-/** Types that a quota has a limit for. None when there are no quotas. */
-export function countedTypes(resources: Pick<EngineDeps['resources'], 'find'>): readonly string[] {
-  const attributes = Object.entries(resources.find(QUOTA)?.attributes ?? {});
-  return attributes.filter(([, { type, write }]) => type === 'integer' && write !== undefined).map(([name]) => name);
+/** Types that a quota has a limit for, of those that are loaded. None when there are no quotas. */
+export function countedTypes(resources: Resources): readonly string[] {
+  const attributes = Object.keys(resources.find(QUOTA)?.attributes ?? {});
+  return attributes.filter((type) => quotaOf(resources, type) !== undefined);
 }
 
 /** A project's limit for a type: that of its row, else the server's. -1: none. */
@@ -63,10 +64,10 @@ export function slotLockKeys(deps: Deps, { type }: ResourceModel, projectId: str
   return limit >= 0 && stateOf(deps, projectId, type, limit).isTight ? [objectKey(QUOTA, projectId)] : [];
 }
 
-/** The model of quotas, if they have a limit for the type. */
-function quotaOf(resources: Deps['resources'], type: string): ResourceModel | undefined {
+/** The model of quotas, if they have a limit for the type: a whole number of its name. */
+function quotaOf(resources: Resources, type: string): ResourceModel | undefined {
   const model = resources.find(QUOTA);
-  return model?.attributes[type]?.type === 'integer' ? model : undefined;
+  return model?.attributes[type]?.type === 'integer' && resources.find(type)?.standard === true ? model : undefined;
 }
 
 /** How many objects of a type a project has. */

@@ -1,6 +1,14 @@
 /** Neutron's quotas through the API of a server. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import {
+  type Attribute,
+  BUILT_IN_EXTENSIONS,
+  CORE_RESOURCES,
+  composeRegistry,
+  type ExtensionDeclaration,
+  type Resource,
+} from '@cable/model';
 import { assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
 
 const MEMBER = { 'x-project-id': 'p', 'x-roles': 'member' };
@@ -108,6 +116,33 @@ test('what a request makes besides counts too: the default group, its rules, and
   const [group] = (await send('GET', '/v2.0/security-groups', undefined, MEMBER)).body['security_groups'] ?? [];
   assert.ok(group?.['security_group_rules']?.every((rule) => !Object.keys(rule).some((name) => name.startsWith('_'))));
   await assertInvariants(harness.server);
+});
+
+test('a type that an extension brings is counted when the extension adds it to the quota', async (t) => {
+  const gadget: Resource = {
+    ...{
+      name: 'gadget',
+      plural: 'gadgets',
+      label: 'Gadget',
+      prefix: '/v2.0',
+      path: 'gadgets',
+      standard: true,
+      stored: true,
+    },
+    ...{ description: 'A thing.', verbs: ['list', 'create', 'delete'], attributes: {} },
+  };
+  const limit: Attribute = { type: 'integer', write: 'update', minimum: -1, description: 'Most gadgets.' };
+  const extension: ExtensionDeclaration = {
+    ...{ alias: 'gadgets', name: 'Gadgets', description: 'Things.', updated: '2026-01-01T00:00:00-00:00' },
+    ...{ resources: [gadget], attributes: { quota: { gadget: limit } } },
+  };
+  const { models } = composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, extension]);
+  const { send, create } = await startHarness(t, { resources: models });
+  await send('PUT', '/v2.0/quotas/p', { quota: { gadget: 1 } });
+  await create('gadget', {}, MEMBER);
+  await refused(send('POST', '/v2.0/gadgets', { gadget: {} }, MEMBER), 409, 'OverQuota');
+  const { body } = await send('GET', '/v2.0/quotas/p/details');
+  assert.deepEqual(body['quota']?.['gadget'], { limit: 1, used: 1, reserved: 0 });
 });
 
 async function used({ send }: Pick<Harness, 'send'>, type: string): Promise<number> {

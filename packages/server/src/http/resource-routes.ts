@@ -18,7 +18,7 @@ import { createTurnLine, TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Asked, EngineDeps } from '../engine/context.ts';
-import { computedOf, currentRow, listObjects, notFound, rowFor } from '../engine/read.ts';
+import { computedOf, currentRow, listObjects, notFound, present, rowFor } from '../engine/read.ts';
 import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
 import type { LoadedResources } from '../engine/registry.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
@@ -318,7 +318,7 @@ async function handleShow(call: Call): Promise<unknown> {
     .getAll('fields')
     .filter((name) => name !== '');
   const write = fields.length === 0 ? wholeWriterOf(call) : writerOf(call, fields, false);
-  return wrapped(route.resource.name, write(row, computedOf(options.deps, stored, row)));
+  return wrapped(route.resource.name, textOf(call, write, row));
 }
 
 async function handleCreate(call: Call): Promise<unknown> {
@@ -345,7 +345,12 @@ async function handleDelete(call: Call): Promise<unknown> {
 
 /** The JSON text of the object as the caller sees it. */
 function show(call: Call, object: AnyObject): string {
-  return wholeWriterOf(call)(object, computedOf(call.options.deps, call.stored, object));
+  return textOf(call, wholeWriterOf(call), object);
+}
+
+/** Of an implied object what it was not given is shown, too: it is of the object then, not beside it. */
+function textOf({ options: { deps }, stored }: Call, write: Writer, row: AnyObject): string {
+  return write(stored.implied === true ? present(deps, stored, row) : row, computedOf(deps, stored, row));
 }
 
 /** A body that is JSON already. */
