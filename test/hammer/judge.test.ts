@@ -34,6 +34,10 @@ function remove(id: string, status: number, at: number, body?: Row): Entry {
   return entry({ kind: 'delete', type: 'network', id, ifRevision: null }, status, at, body);
 }
 
+function read(id: string, revision: number, at: number): Entry {
+  return entry({ kind: 'read', type: 'network', id }, 200, at, { network: { id, revision_number: revision } });
+}
+
 function stored(...rows: readonly Row[]): Objects {
   return new Map([['network', new Map(rows.map((row) => [String(row['id']), { shared: true, ...row }]))]]);
 }
@@ -115,6 +119,11 @@ const UNTRUE: readonly (readonly [problem: RegExp, entries: readonly Entry[], ob
     stored({ id: A, name: 'n', description: 't', revision_number: 2, shared: false }),
   ],
   [/^what is there was not found/, [created('n', A, 0), remove(A, 404, 2, notFound)], stored({ id: A, name: 'n' })],
+  [
+    /^a read does not show/,
+    [created('n', A, 0), updated(A, 't', 2, 2), read(A, 1, 4)],
+    stored({ id: A, name: 'n', description: 't', revision_number: 2 }),
+  ],
   [
     /^412 of a revision that was over/,
     [

@@ -16,6 +16,7 @@ export function judge(entries: readonly Entry[], objects: Objects): readonly str
     ...untrueUpdates(ledger, objects),
     ...strayLegs(ledger, objects),
     ...untrueRefusals(ledger),
+    ...staleReads(ledger),
   ];
 }
 
@@ -189,18 +190,18 @@ function* untrueState(row: Row, updates: readonly Entry[]): Iterable<string> {
 
 const LEG = 'network:router_interface';
 
-/** Each leg of a router was asked for. */
-function* strayLegs({ entries }: Ledger, objects: Objects): Iterable<string> {
+/** Each leg of a router that a client made was asked for. */
+function* strayLegs({ entries, known }: Ledger, objects: Objects): Iterable<string> {
   const attaches = entries.filter((entry) => entry.deed.kind === 'attach' && mayBeDone(entry));
   for (const [id, row] of objects.get('port') ?? []) {
-    if (row['device_owner'] !== LEG) continue;
+    if (row['device_owner'] !== LEG || !known.has(textOf(row, 'device_id'))) continue;
     const subnets = (row['fixed_ips'] as readonly Row[]).map((fixed) => fixed['subnet_id']);
     const isAsked = attaches.some(({ deed, outcome, body }) => {
       if (deed.kind !== 'attach' || deed.id !== row['device_id']) return false;
       if (outcome === 'done') return body?.['port_id'] === id;
       return deed.body.port_id === undefined ? subnets.includes(deed.body.subnet_id) : deed.body.port_id === id;
     });
-    if (!isAsked) yield `a leg that nobody asked for, or that was refused: ${JSON.stringify(row)}`;
+    if (!isAsked) yield `a leg is there that nobody asked for, or that was refused: ${JSON.stringify(row)}`;
   }
 }
 
@@ -235,5 +236,20 @@ function* untruePreconditions({ entries }: Ledger): Iterable<string> {
       (one) => one.endedAt < entry.startedAt && revisionOf(one) > Number(said),
     );
     if (older !== undefined) yield `412 of a revision that was over: ${say(entry)} said ${said} after ${say(older)}`;
+  }
+}
+
+/** A read that follows an update through the same server sees it. */
+function* staleReads({ entries }: Ledger): Iterable<string> {
+  const done = groupEntries(
+    entries.filter(({ deed, outcome }) => deed.kind === 'update' && outcome === 'done'),
+    targetOf,
+  );
+  for (const entry of entries) {
+    if (entry.deed.kind !== 'read' || entry.outcome !== 'done') continue;
+    const unseen = (done.get(entry.deed.id) ?? []).find(
+      (one) => one.via === entry.via && one.endedAt < entry.startedAt && revisionOf(one) > revisionOf(entry),
+    );
+    if (unseen !== undefined) yield `a read does not show what was done: ${say(entry)} after ${say(unseen)}`;
   }
 }

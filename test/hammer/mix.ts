@@ -37,8 +37,8 @@ const KINDS: readonly (readonly [weight: number, draw: Draw])[] = [
   [4, (world, random) => create(world, random, 'router', [{}], callerOf(random))],
   [6, changeRouter],
   [3, (world, random) => remove(world, random, 'router')],
-  [14, (world, random) => onRouter(world, random, 'attach')],
-  [8, (world, random) => onRouter(world, random, 'detach')],
+  [14, attach],
+  [8, detach],
   [4, (world, random) => create(world, random, 'security_group', [{}], callerOf(random))],
   [4, (world, random) => update(world, random, 'security_group', {}, ADMIN)],
   [3, (world, random) => remove(world, random, 'security_group')],
@@ -79,7 +79,7 @@ function create(world: World, random: Random, type: TypeName, given: readonly Ro
 }
 
 function update(world: World, random: Random, type: TypeName, sets: Row, caller: Caller): Wish | undefined {
-  const row = world.pick(type, random);
+  const row = pickFor(world, random, type);
   if (row === undefined) return undefined;
   const revision = row['revision_number'];
   const ifRevision = random.chance(0.25) && typeof revision === 'number' ? revision : null;
@@ -88,12 +88,18 @@ function update(world: World, random: Random, type: TypeName, sets: Row, caller:
 }
 
 function remove(world: World, random: Random, type: TypeName): Wish | undefined {
-  const row = world.pick(type, random);
+  const row = pickFor(world, random, type);
   if (row === undefined) return undefined;
   const revision = row['revision_number'];
   const ifRevision = random.chance(0.2) && typeof revision === 'number' ? revision : null;
   const deed = { kind: 'delete', type, id: textOf(row, 'id'), ifRevision } as const;
   return { deed, caller: ADMIN, copies: random.chance(0.2) ? 2 : 1 };
+}
+
+/** Of ports also a router's legs. */
+function pickFor(world: World, random: Random, type: TypeName): Row | undefined {
+  const leg = type === 'port' && random.chance(0.1) ? world.pickLeg(random) : undefined;
+  return leg === undefined ? world.pick(type, random) : { id: leg['port_id'] };
 }
 
 function read(world: World, random: Random): Wish | undefined {
@@ -136,7 +142,7 @@ function chosenMac(random: Random): string {
 function createPort(world: World, random: Random): Wish | undefined {
   const caller = callerOf(random);
   const fixed = random.chance(0.5) ? chosenAddress(world, random) : undefined;
-  const subnet = world.all('subnet').find((one) => one['id'] === fixed?.['subnet_id']);
+  const subnet = world.hot('subnet').find((one) => one['id'] === fixed?.['subnet_id']);
   const networkId = subnet?.['network_id'] ?? world.pick('network', random)?.['id'];
   if (networkId === undefined) return undefined;
   const given: Row = {
@@ -178,17 +184,29 @@ function changeRouter(world: World, random: Random): Wish | undefined {
   return update(world, random, 'router', { routes }, ADMIN);
 }
 
-function onRouter(world: World, random: Random, kind: 'attach' | 'detach'): Wish | undefined {
+function attach(world: World, random: Random): Wish | undefined {
   const router = world.pick('router', random);
   const byPort = random.chance(0.4);
   const target = world.pick(byPort ? 'port' : 'subnet', random);
   if (router === undefined || target === undefined) return undefined;
-  const body = byPort ? { port_id: textOf(target, 'id') } : { subnet_id: textOf(target, 'id') };
-  return {
-    deed: { kind, type: 'router', id: textOf(router, 'id'), body },
-    caller: ADMIN,
-    copies: random.chance(0.2) ? 2 : 1,
-  };
+  return onRouter(random, 'attach', textOf(router, 'id'), byPort ? 'port_id' : 'subnet_id', textOf(target, 'id'));
+}
+
+function detach(world: World, random: Random): Wish | undefined {
+  const leg = world.pickLeg(random);
+  const by = random.one(['port_id', 'subnet_id']);
+  return leg === undefined ? undefined : onRouter(random, 'detach', textOf(leg, 'id'), by, textOf(leg, by));
+}
+
+function onRouter(
+  random: Random,
+  kind: 'attach' | 'detach',
+  id: string,
+  by: 'port_id' | 'subnet_id',
+  target: string,
+): Wish {
+  const deed = { kind, type: 'router', id, body: { [by]: target } } as const;
+  return { deed, caller: ADMIN, copies: random.chance(0.2) ? 2 : 1 };
 }
 
 function createRule(world: World, random: Random): Wish | undefined {

@@ -1,12 +1,16 @@
-import { answeredRows, type Entry, nameOf, type Row, type TypeName, textOf } from './history.ts';
+import { answeredRows, type Entry, type Row, type TypeName, textOf } from './history.ts';
 import type { Random } from './random.ts';
 
 /** Of an answer for many, so many are used further: the pools stay small and hot. */
 const KEPT_OF_MANY = 3;
+/** So many of a type, the newest, are asked for. */
+const HOT = 12;
 
 /** What the clients have been told of and use further. It may be out of date: that is what they are for. */
 export class World {
   readonly #rows = new Map<TypeName, Map<string, Row>>();
+  /** Answers to attaches: `id` is the router's. */
+  readonly #legs = new Map<string, Row>();
   #count = 0;
   readonly #prefix: string;
 
@@ -22,11 +26,15 @@ export class World {
   }
 
   pick(type: TypeName, random: Random): Row | undefined {
-    return random.pick(this.all(type));
+    return random.pick(this.hot(type));
   }
 
-  all(type: TypeName): readonly Row[] {
-    return [...(this.#rows.get(type)?.values() ?? [])];
+  hot(type: TypeName): readonly Row[] {
+    return [...(this.#rows.get(type)?.values() ?? [])].slice(-HOT);
+  }
+
+  pickLeg(random: Random): Row | undefined {
+    return random.pick([...this.#legs.values()].slice(-HOT));
   }
 
   /** Takes in what an answer tells. */
@@ -40,7 +48,8 @@ export class World {
     if (deed.kind === 'create' || deed.kind === 'update') {
       for (const row of answeredRows(entry).slice(0, KEPT_OF_MANY)) this.#keep(deed.type, row);
     }
-    if (deed.kind === 'attach') this.#keep('port', { id: textOf(entry.body, 'port_id'), name: nameOf('port', {}) });
+    if (deed.kind === 'detach') this.#legs.delete(textOf(entry.body, 'port_id'));
+    if (deed.kind === 'attach' && entry.body !== undefined) this.#legs.set(textOf(entry.body, 'port_id'), entry.body);
   }
 
   #keep(type: TypeName, row: Row): void {
