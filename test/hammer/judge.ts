@@ -207,7 +207,7 @@ function* strayLegs({ entries, known }: Ledger, objects: Objects): Iterable<stri
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
-/** 404 and 412 are of now; a read through the server that did a write sees it. */
+/** 404 and 412 are of now, through whichever server. */
 function* untrueRefusals(ledger: Ledger): Iterable<string> {
   for (const entry of ledger.entries) {
     const error = entry.body?.['NeutronError'] as Row | undefined;
@@ -217,7 +217,6 @@ function* untrueRefusals(ledger: Ledger): Iterable<string> {
     const [id = ''] = UUID.exec(textOf(error, 'message')) ?? [];
     const made = ledger.known.get(id)?.made;
     if (made === undefined || !ledger.isThereThrough(id, entry)) continue;
-    if (entry.deed.kind === 'read' && entry.via !== made.via) continue;
     yield `what is there was not found: ${textOf(error, 'message')} made by ${say(made)}: ${say(entry)}`;
   }
   yield* untruePreconditions(ledger);
