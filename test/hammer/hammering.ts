@@ -1,8 +1,8 @@
 /** The clients: each sends one request after the other, of what the mix draws, until it is told to end. */
 import type { Bed, BedServer } from './bed.ts';
-import { type Call, type Client, createClient } from './client.ts';
+import { type Call, type Caller, type Client, createClient } from './client.ts';
 import { type Deed, type Entry, TYPES } from './history.ts';
-import { drawWish, type Wish } from './mix.ts';
+import { drawWish } from './mix.ts';
 import { type Random, randomFrom } from './random.ts';
 import { World } from './world.ts';
 
@@ -42,22 +42,25 @@ async function work(run: Hammering, random: Random): Promise<void> {
     const wish = drawWish(run.world, random);
     if (wish === undefined) continue;
     // What the seed decides is decided here, before anything depends on time.
-    const sends = Array.from({ length: wish.copies }, () => ({
+    const sends = wish.deeds.map((deed) => ({
+      deed,
       server: random.below(run.bed.servers.length),
       headers: { 'request-timeout': String(random.one([1, 2, 3, 5])) },
       leavesAfterMs: random.chance(0.02) ? random.below(60) : undefined,
     }));
-    await Promise.all(sends.map((one) => perform(run, wish, one)));
+    await Promise.all(sends.map((one) => perform(run, wish.caller, one)));
   }
 }
 
 type How = {
+  readonly deed: Deed;
   readonly server: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly leavesAfterMs: number | undefined;
 };
 
-async function perform(run: Hammering, { deed, caller }: Wish, how: How): Promise<void> {
+async function perform(run: Hammering, caller: Caller, how: How): Promise<void> {
+  const { deed } = how;
   const server = await upServer(run, how.server);
   const ifRevision = 'ifRevision' in deed ? deed.ifRevision : null;
   const headers = {

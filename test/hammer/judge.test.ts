@@ -82,6 +82,11 @@ const UNTRUE: readonly (readonly [problem: RegExp, entries: readonly Entry[], ob
     stored({ id: A, name: 'n' }, { id: B, name: 'm' }),
   ],
   [/^there are two of one request/, [entry(create(['n']), 504, 0)], stored({ id: A, name: 'n' }, { id: B, name: 'n' })],
+  [
+    /^a key has two objects/,
+    [created('n', A, 0, 'k'), created('m', B, 2, 'k')],
+    stored({ id: A, name: 'n' }, { id: B, name: 'm' }),
+  ],
   [/^half of a bulk is there: 1/, [entry(create(['n', 'm']), 504, 0)], stored({ id: A, name: 'n' })],
   [
     /^two updates with one revision/,

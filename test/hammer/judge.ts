@@ -9,6 +9,7 @@ export function judge(entries: readonly Entry[], objects: Objects): readonly str
   return [
     ...brokenAnswers(entries),
     ...untrueCreates(ledger, objects),
+    ...brokenKeys(ledger, objects),
     ...halfBulks(ledger, objects),
     ...lostObjects(ledger, objects),
     ...undeadObjects(ledger, objects),
@@ -63,6 +64,26 @@ function* untrueCreates({ entries }: Ledger, objects: Objects): Iterable<string>
     }
     if (ids.size > 1) yield `there are two of one request: ${[...ids]} of ${say(first)}`;
   }
+}
+
+/** An Idempotency-Key never has two objects: not of the same request, nor of two. */
+function* brokenKeys({ entries }: Ledger, objects: Objects): Iterable<string> {
+  const stored = namesIn(objects);
+  const keys = groupEntries(entries, ({ deed }) => (deed.kind === 'create' && deed.key !== null ? [deed.key] : []));
+  for (const tries of keys.values()) {
+    const [first] = tries;
+    const ids = new Set(tries.flatMap((entry) => firstIds(entry, stored)));
+    if (ids.size > 1 && first !== undefined) yield `a key has two objects: ${[...ids]} of ${say(first)}`;
+  }
+}
+
+/** Ids of what is, or was told to be, the first object of a create. */
+function firstIds(entry: Entry, stored: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const { deed } = entry;
+  const name = deed.kind === 'create' ? deed.names[0] : undefined;
+  if (name === undefined) return [];
+  const told = answeredRows(entry).filter((row) => nameOf(deed.type, row) === name);
+  return [...(stored.get(name) ?? []), ...told.map((row) => textOf(row, 'id'))];
 }
 
 /** A bulk that no answer told of is there whole or not at all. */

@@ -5,8 +5,8 @@ import { textOf } from './history.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
 
-/** A request to be sent. `copies`: how many times at once, each through any server. */
-export type Wish = { readonly deed: Deed; readonly caller: Caller; readonly copies: number };
+/** Requests to be sent at once, each through any server. */
+export type Wish = { readonly deeds: readonly Deed[]; readonly caller: Caller };
 
 type Draw = (world: World, random: Random) => Wish | undefined;
 
@@ -16,6 +16,8 @@ const MEMBERS: readonly [Caller, ...Caller[]] = [
   { project: 'tenant-1', roles: 'member' },
   { project: 'tenant-2', roles: 'member' },
 ];
+/** Has few ports, so that its default group can be deleted now and then. */
+const SMALL_PROJECT = 'tenant-3';
 const BULK = 50;
 
 /** Few, so that they overlap and meet. */
@@ -42,6 +44,7 @@ const KINDS: readonly (readonly [weight: number, draw: Draw])[] = [
   [4, (world, random) => create(world, random, 'security_group', [{}], callerOf(random))],
   [4, (world, random) => update(world, random, 'security_group', {}, ADMIN)],
   [3, (world, random) => remove(world, random, 'security_group')],
+  [2, removeGroupOfPort],
   [8, createRule],
   [4, (world, random) => remove(world, random, 'security_group_rule')],
   [4, createMany],
@@ -64,18 +67,19 @@ function callerOf(random: Random): Caller {
   return random.chance(0.5) ? ADMIN : random.one(MEMBERS);
 }
 
-/** Each of `given` gets a name; some requests get an Idempotency-Key and are sent more than once. */
+/** Each of `given` gets a name. Some requests get an Idempotency-Key and are sent more than once, sometimes beside another with the same key. */
 function create(world: World, random: Random, type: TypeName, given: readonly Row[], caller: Caller): Wish {
+  const key = random.chance(0.2) ? `key-${world.newName()}` : null;
+  const deed = createDeed(world, type, given, key);
+  if (key === null) return { deeds: [deed], caller };
+  const rivals = random.chance(0.2) ? [createDeed(world, type, given, key)] : [];
+  return { deeds: [...Array<Deed>(1 + random.below(3)).fill(deed), ...rivals], caller };
+}
+
+function createDeed(world: World, type: TypeName, given: readonly Row[], key: string | null): Deed {
   const names = given.map(() => world.newName());
   const place = type === 'security_group_rule' ? 'description' : 'name';
-  const named = given.map((one, n) => ({ ...one, [place]: names[n] }));
-  const isKeyed = random.chance(0.2);
-  const key = isKeyed ? `key-${names[0]}` : null;
-  return {
-    deed: { kind: 'create', type, names, given: named, key },
-    caller,
-    copies: isKeyed ? 1 + random.below(3) : 1,
-  };
+  return { kind: 'create', type, names, given: given.map((one, n) => ({ ...one, [place]: names[n] })), key };
 }
 
 function update(world: World, random: Random, type: TypeName, sets: Row, caller: Caller): Wish | undefined {
@@ -84,7 +88,7 @@ function update(world: World, random: Random, type: TypeName, sets: Row, caller:
   const revision = row['revision_number'];
   const ifRevision = random.chance(0.25) && typeof revision === 'number' ? revision : null;
   const deed = { kind: 'update', type, id: textOf(row, 'id'), token: world.newName(), sets, ifRevision } as const;
-  return { deed, caller, copies: 1 };
+  return { deeds: [deed], caller };
 }
 
 function remove(world: World, random: Random, type: TypeName): Wish | undefined {
@@ -92,8 +96,19 @@ function remove(world: World, random: Random, type: TypeName): Wish | undefined 
   if (row === undefined) return undefined;
   const revision = row['revision_number'];
   const ifRevision = random.chance(0.2) && typeof revision === 'number' ? revision : null;
-  const deed = { kind: 'delete', type, id: textOf(row, 'id'), ifRevision } as const;
-  return { deed, caller: ADMIN, copies: random.chance(0.2) ? 2 : 1 };
+  return onceOrTwice(random, { kind: 'delete', type, id: textOf(row, 'id'), ifRevision });
+}
+
+/** Mostly a project's default group, which nobody made by a request. */
+function removeGroupOfPort(world: World, random: Random): Wish | undefined {
+  const ports = world.hot('port').filter((one) => textOf(one, 'project_id') === SMALL_PROJECT);
+  const [id] = (random.pick(ports)?.['security_groups'] ?? []) as readonly string[];
+  if (id === undefined) return undefined;
+  return onceOrTwice(random, { kind: 'delete', type: 'security_group', id, ifRevision: null });
+}
+
+function onceOrTwice(random: Random, deed: Deed): Wish {
+  return { deeds: random.chance(0.2) ? [deed, deed] : [deed], caller: ADMIN };
 }
 
 /** Of ports also a router's legs. */
@@ -106,7 +121,7 @@ function read(world: World, random: Random): Wish | undefined {
   const type = random.one(['network', 'subnet', 'port', 'router', 'security_group']);
   const row = world.pick(type, random);
   if (row === undefined) return undefined;
-  return { deed: { kind: 'read', type, id: textOf(row, 'id') }, caller: ADMIN, copies: 1 };
+  return { deeds: [{ kind: 'read', type, id: textOf(row, 'id') }], caller: ADMIN };
 }
 
 function createSubnet(world: World, random: Random): Wish | undefined {
@@ -159,7 +174,7 @@ function adminsOwn(random: Random): Row {
   return {
     'binding:host_id': random.one(HOSTS),
     device_owner: random.one(OWNERS),
-    project_id: random.one(MEMBERS).project,
+    project_id: random.chance(0.15) ? SMALL_PROJECT : random.one(MEMBERS).project,
   };
 }
 
@@ -205,8 +220,7 @@ function onRouter(
   by: 'port_id' | 'subnet_id',
   target: string,
 ): Wish {
-  const deed = { kind, type: 'router', id, body: { [by]: target } } as const;
-  return { deed, caller: ADMIN, copies: random.chance(0.2) ? 2 : 1 };
+  return onceOrTwice(random, { kind, type: 'router', id, body: { [by]: target } });
 }
 
 function createRule(world: World, random: Random): Wish | undefined {
