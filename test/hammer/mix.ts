@@ -49,6 +49,7 @@ const KINDS: readonly (readonly [weight: number, draw: Draw])[] = [
   [4, (world, random) => remove(world, random, 'security_group_rule')],
   [4, createMany],
   [4, read],
+  [25, duel],
 ];
 
 const TOTAL = KINDS.reduce((sum, [weight]) => sum + weight, 0);
@@ -251,4 +252,68 @@ function createMany(world: World, random: Random): Wish | undefined {
     return { security_group_id: parent, direction: 'ingress', protocol: 'udp', ...port };
   });
   return create(world, random, type, rules, ADMIN);
+}
+
+/** Two requests at once of which at most one may be done, or that together would break a rule if neither looked at the other. */
+function duel(world: World, random: Random): Wish | undefined {
+  const [one, other] = random.one([
+    [attach, changeSubnetOf],
+    [attach, (_world, _random, first) => removalOf(first)],
+    [createForTenant, unshareNetworkOf],
+    [createSubnet, (all, draws, first) => createSubnetBeside(all, draws, first)],
+    [createPort, (_world, _random, first) => removalOf(first)],
+    [createRule, (_world, _random, first) => removalOf(first)],
+    [changeRouter, (all, draws) => detach(all, draws)],
+  ] as [readonly [Draw, Answering], ...(readonly [Draw, Answering])[]]);
+  const first = one(world, random);
+  const second = first === undefined ? undefined : other(world, random, first);
+  if (first === undefined || second === undefined) return first;
+  return { deeds: [...first.deeds, ...second.deeds], caller: ADMIN };
+}
+
+/** Draws what goes against another request. */
+type Answering = (world: World, random: Random, first: Wish) => Wish | undefined;
+
+/** What the first request gives: of a create its object, of an attach its body. */
+function givenBy({ deeds: [deed] }: Wish): Row {
+  if (deed?.kind === 'create') return deed.given[0] ?? {};
+  return deed?.kind === 'attach' ? deed.body : {};
+}
+
+function changeSubnetOf(world: World, random: Random, first: Wish): Wish | undefined {
+  const id = textOf(givenBy(first), 'subnet_id');
+  const gateway = textOf(world.hot('subnet').find((one) => one['id'] === id) ?? {}, 'gateway_ip');
+  if (gateway === '') return undefined;
+  const base = gateway.slice(0, gateway.lastIndexOf('.'));
+  const sets = { gateway_ip: `${base}.${random.one([1, 2, 3, 210])}` };
+  const deed = { kind: 'update', type: 'subnet', id, token: world.newName(), sets, ifRevision: null } as const;
+  return { deeds: [deed], caller: ADMIN };
+}
+
+/** Deletes what the first request refers to. */
+function removalOf(first: Wish): Wish | undefined {
+  const given = givenBy(first);
+  for (const type of ['subnet', 'port', 'network', 'security_group'] as const) {
+    const id = textOf(given, `${type}_id`);
+    if (id !== '') return { deeds: [{ kind: 'delete', type, id, ifRevision: null }], caller: ADMIN };
+  }
+  return undefined;
+}
+
+function createForTenant(world: World, random: Random): Wish | undefined {
+  const network = random.pick(world.hot('network').filter((one) => one['shared'] === true));
+  if (network === undefined) return undefined;
+  return create(world, random, 'port', [{ network_id: network['id'], project_id: 'tenant-1' }], ADMIN);
+}
+
+function unshareNetworkOf(world: World, _random: Random, first: Wish): Wish {
+  const id = textOf(givenBy(first), 'network_id');
+  const sets = { shared: false };
+  const deed = { kind: 'update', type: 'network', id, token: world.newName(), sets, ifRevision: null } as const;
+  return { deeds: [deed], caller: ADMIN };
+}
+
+function createSubnetBeside(world: World, random: Random, first: Wish): Wish {
+  const { name: _name, ...given } = givenBy(first);
+  return create(world, random, 'subnet', [given], ADMIN);
 }
