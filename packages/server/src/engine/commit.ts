@@ -70,9 +70,9 @@ export async function transact<T>(
   throw new CableError('TooManyRequestsAtOnce', 'Other requests kept changing the same objects.');
 }
 
-/** True for a refusal that may come of tables that are behind. */
-export function restsOnTables(err: unknown): boolean {
-  return err instanceof CableError && (err.status === 404 || err.status === 409 || err.status === 412);
+/** True for a refusal that may come of tables that are behind: any of a plan's, for 400 (a route into no attached subnet), 403 and 422 are said of other objects, too. */
+function restsOnTables(err: unknown): boolean {
+  return err instanceof CableError && err.status >= 400 && err.status < 500;
 }
 
 let formatted = { second: Number.NaN, text: '' };

@@ -1,0 +1,108 @@
+/** What was asked of the servers, and what they said: the material of the judge. */
+
+/** Types whose objects the clients make. */
+export const TYPES = {
+  network: { plural: 'networks', path: 'networks' },
+  subnet: { plural: 'subnets', path: 'subnets' },
+  port: { plural: 'ports', path: 'ports' },
+  router: { plural: 'routers', path: 'routers' },
+  security_group: { plural: 'security_groups', path: 'security-groups' },
+  security_group_rule: { plural: 'security_group_rules', path: 'security-group-rules' },
+} as const;
+
+export type TypeName = keyof typeof TYPES;
+
+/** An object as it is stored or answered. */
+export type Row = Readonly<Record<string, unknown>>;
+
+type Target = { readonly type: TypeName; readonly id: string };
+
+/**
+ * What a request is to do. `names`: each is in one object only (in a rule's description). `token`: the description that the update gives; no other request gives it.
+ * `ifRevision`: what If-Match says. `key`: the Idempotency-Key.
+ */
+export type Deed =
+  | {
+      readonly kind: 'create';
+      readonly type: TypeName;
+      readonly names: readonly string[];
+      readonly given: readonly Row[];
+      readonly key: string | null;
+    }
+  | (Target & {
+      readonly kind: 'update';
+      readonly token: string;
+      readonly sets: Row;
+      readonly ifRevision: number | null;
+    })
+  | (Target & { readonly kind: 'delete'; readonly ifRevision: number | null })
+  | (Target & { readonly kind: 'read' })
+  | {
+      readonly kind: 'attach' | 'detach';
+      readonly type: 'router';
+      readonly id: string;
+      readonly body: { readonly subnet_id?: string; readonly port_id?: string };
+    };
+
+/**
+ * `done`: 2xx. `refused`: 4xx or 503, or it was never sent: nothing was to be written. `unknown`: 504, or the connection was lost. `broken`: an answer that there must not be;
+ * what it did is unknown.
+ */
+export type Outcome = 'done' | 'refused' | 'unknown' | 'broken';
+
+/** One request. Times are milliseconds of one clock. `body`: the answer's, undefined if there is none. `via`: the run of the server that was asked. */
+export type Entry = {
+  readonly deed: Deed;
+  readonly isAdmin: boolean;
+  readonly via: string;
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly outcome: Outcome;
+  /** 0: no answer. */
+  readonly status: number;
+  readonly body: Row | undefined;
+};
+
+/** True when the request may have taken effect. */
+export function mayBeDone({ outcome }: Entry): boolean {
+  return outcome !== 'refused';
+}
+
+/** What an answer, or a stored object, has under a name, as text. */
+export function textOf(row: Row | undefined, name: string): string {
+  const value = row?.[name];
+  return typeof value === 'string' ? value : '';
+}
+
+/** The objects that an answer shows. */
+export function answeredRows({ deed, body }: Entry): readonly Row[] {
+  const { plural } = TYPES[deed.type];
+  const found = body?.[plural] ?? body?.[deed.type];
+  return Array.isArray(found) ? found : found === undefined ? [] : [found as Row];
+}
+
+/** The name by which a client finds its object. */
+export function nameOf(type: string, row: Row): string {
+  return textOf(row, type === 'security_group_rule' ? 'description' : 'name');
+}
+
+/** The entries under what `keyOf` says of each; those of which it says nothing are left out. */
+export function groupEntries(
+  entries: readonly Entry[],
+  keyOf: (entry: Entry) => readonly string[],
+): ReadonlyMap<string, readonly Entry[]> {
+  const groups = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    for (const key of keyOf(entry)) {
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [entry]);
+      else group.push(entry);
+    }
+  }
+  return groups;
+}
+
+/** The id of what a request is about; nothing for a create. */
+export function targetOf({ deed }: Entry): readonly string[] {
+  return deed.kind === 'create' ? [] : [deed.id];
+}

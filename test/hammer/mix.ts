@@ -1,0 +1,319 @@
+/** What the clients ask for: conflicting requests of every kind, drawn at random. */
+import type { Caller } from './client.ts';
+import type { Deed, Row, TypeName } from './history.ts';
+import { textOf } from './history.ts';
+import type { Random } from './random.ts';
+import type { World } from './world.ts';
+
+/** Requests to be sent at once, each through any server. */
+export type Wish = { readonly deeds: readonly Deed[]; readonly caller: Caller };
+
+type Draw = (world: World, random: Random) => Wish | undefined;
+
+const ADMIN: Caller = { project: 'owner', roles: undefined };
+const MEMBERS: readonly [Caller, ...Caller[]] = [
+  { project: 'owner', roles: 'member' },
+  { project: 'tenant-1', roles: 'member' },
+  { project: 'tenant-2', roles: 'member' },
+];
+/** Has few ports, so that its default group can be deleted now and then. */
+const SMALL_PROJECT = 'tenant-3';
+const BULK = 50;
+
+/** Few, so that they overlap and meet. */
+const CIDRS = ['10.0.0.0/24', '10.0.0.0/23', '10.0.1.0/24', '10.0.2.0/24', '10.0.0.0/22'] as const;
+const HOSTS = ['', 'host-1', 'host-2'] as const;
+const OWNERS = ['', 'compute:nova', 'network:dhcp', 'network:other'] as const;
+
+/** Weight and draw of each kind. */
+const KINDS: readonly (readonly [weight: number, draw: Draw])[] = [
+  [6, (world, random) => create(world, random, 'network', [{ shared: random.chance(0.6) }], ADMIN)],
+  [9, (world, random) => update(world, random, 'network', { shared: random.chance(0.5) }, ADMIN)],
+  [4, (world, random) => remove(world, random, 'network')],
+  [8, createSubnet],
+  [8, changeSubnet],
+  [4, (world, random) => remove(world, random, 'subnet')],
+  [20, createPort],
+  [14, changePort],
+  [9, (world, random) => remove(world, random, 'port')],
+  [4, (world, random) => create(world, random, 'router', [{}], callerOf(random))],
+  [6, changeRouter],
+  [3, (world, random) => remove(world, random, 'router')],
+  [14, attach],
+  [8, detach],
+  [4, (world, random) => create(world, random, 'security_group', [{}], callerOf(random))],
+  [4, (world, random) => update(world, random, 'security_group', {}, ADMIN)],
+  [3, (world, random) => remove(world, random, 'security_group')],
+  [2, removeGroupOfPort],
+  [8, createRule],
+  [4, (world, random) => remove(world, random, 'security_group_rule')],
+  [4, createMany],
+  [4, read],
+  [25, duel],
+];
+
+const TOTAL = KINDS.reduce((sum, [weight]) => sum + weight, 0);
+
+/** The next request; undefined: what was drawn needs something that is not there yet. */
+export function drawWish(world: World, random: Random): Wish | undefined {
+  let left = random.next() * TOTAL;
+  for (const [weight, draw] of KINDS) {
+    left -= weight;
+    if (left < 0) return draw(world, random);
+  }
+  return undefined;
+}
+
+function callerOf(random: Random): Caller {
+  return random.chance(0.5) ? ADMIN : random.one(MEMBERS);
+}
+
+/** Each of `given` gets a name. Some requests get an Idempotency-Key and are sent more than once, sometimes beside another with the same key. */
+function create(world: World, random: Random, type: TypeName, given: readonly Row[], caller: Caller): Wish {
+  const key = random.chance(0.2) ? `key-${world.newName()}` : null;
+  const deed = createDeed(world, type, given, key);
+  if (key === null) return { deeds: [deed], caller };
+  const rivals = random.chance(0.2) ? [createDeed(world, type, given, key)] : [];
+  return { deeds: [...Array<Deed>(1 + random.below(3)).fill(deed), ...rivals], caller };
+}
+
+function createDeed(world: World, type: TypeName, given: readonly Row[], key: string | null): Deed {
+  const names = given.map(() => world.newName());
+  const place = type === 'security_group_rule' ? 'description' : 'name';
+  return { kind: 'create', type, names, given: given.map((one, n) => ({ ...one, [place]: names[n] })), key };
+}
+
+function update(world: World, random: Random, type: TypeName, sets: Row, caller: Caller): Wish | undefined {
+  const row = pickFor(world, random, type);
+  if (row === undefined) return undefined;
+  const revision = row['revision_number'];
+  const ifRevision = random.chance(0.25) && typeof revision === 'number' ? revision : null;
+  const deed = { kind: 'update', type, id: textOf(row, 'id'), token: world.newName(), sets, ifRevision } as const;
+  return { deeds: [deed], caller };
+}
+
+function remove(world: World, random: Random, type: TypeName): Wish | undefined {
+  const row = pickFor(world, random, type);
+  if (row === undefined) return undefined;
+  const revision = row['revision_number'];
+  const ifRevision = random.chance(0.2) && typeof revision === 'number' ? revision : null;
+  return onceOrTwice(random, { kind: 'delete', type, id: textOf(row, 'id'), ifRevision });
+}
+
+/** Mostly a project's default group, which nobody made by a request. */
+function removeGroupOfPort(world: World, random: Random): Wish | undefined {
+  const ports = world.hot('port').filter((one) => textOf(one, 'project_id') === SMALL_PROJECT);
+  const [id] = (random.pick(ports)?.['security_groups'] ?? []) as readonly string[];
+  if (id === undefined) return undefined;
+  return onceOrTwice(random, { kind: 'delete', type: 'security_group', id, ifRevision: null });
+}
+
+function onceOrTwice(random: Random, deed: Deed): Wish {
+  return { deeds: random.chance(0.2) ? [deed, deed] : [deed], caller: ADMIN };
+}
+
+/** Of ports also a router's legs. */
+function pickFor(world: World, random: Random, type: TypeName): Row | undefined {
+  const leg = type === 'port' && random.chance(0.1) ? world.pickLeg(random) : undefined;
+  return leg === undefined ? world.pick(type, random) : { id: leg['port_id'] };
+}
+
+function read(world: World, random: Random): Wish | undefined {
+  const type = random.one(['network', 'subnet', 'port', 'router', 'security_group']);
+  const row = world.pick(type, random);
+  if (row === undefined) return undefined;
+  return { deeds: [{ kind: 'read', type, id: textOf(row, 'id') }], caller: ADMIN };
+}
+
+function createSubnet(world: World, random: Random): Wish | undefined {
+  const network = world.pick('network', random);
+  if (network === undefined) return undefined;
+  const cidr = random.one(CIDRS);
+  const base = cidr.slice(0, cidr.lastIndexOf('.'));
+  // The gateway can move outside of the pool.
+  const pools = [{ start: `${base}.10`, end: `${base}.200` }];
+  const given = { network_id: network['id'], ip_version: 4, cidr, allocation_pools: pools };
+  return create(world, random, 'subnet', [given], ADMIN);
+}
+
+function changeSubnet(world: World, random: Random): Wish | undefined {
+  const base = random.one(['10.0.0', '10.0.1', '10.0.2']);
+  const gateway = random.chance(0.15) ? null : `${base}.${random.one([1, 2, 3, 210])}`;
+  return update(world, random, 'subnet', { gateway_ip: gateway }, ADMIN);
+}
+
+/** An address out of a few, in a subnet that may be of another network. */
+function chosenAddress(world: World, random: Random): Row | undefined {
+  const subnet = world.pick('subnet', random);
+  if (subnet === undefined) return undefined;
+  const cidr = textOf(subnet, 'cidr');
+  const tail = random.one([1, 2, 3, 10, 11, 12, 210]);
+  return { subnet_id: subnet['id'], ip_address: `${cidr.slice(0, cidr.lastIndexOf('.'))}.${tail}` };
+}
+
+function chosenMac(random: Random): string {
+  return `02:00:00:00:00:0${random.below(6)}`;
+}
+
+function createPort(world: World, random: Random): Wish | undefined {
+  const caller = callerOf(random);
+  const fixed = random.chance(0.5) ? chosenAddress(world, random) : undefined;
+  const subnet = world.hot('subnet').find((one) => one['id'] === fixed?.['subnet_id']);
+  const networkId = subnet?.['network_id'] ?? world.pick('network', random)?.['id'];
+  if (networkId === undefined) return undefined;
+  const given: Row = {
+    network_id: networkId,
+    ...(fixed === undefined ? {} : { fixed_ips: [fixed] }),
+    ...(caller.roles === undefined && random.chance(0.3) ? { mac_address: chosenMac(random) } : {}),
+    ...(caller.roles === undefined ? adminsOwn(random) : {}),
+  };
+  return create(world, random, 'port', [given], caller);
+}
+
+/** What an administrator alone says of a port. */
+function adminsOwn(random: Random): Row {
+  return {
+    'binding:host_id': random.one(HOSTS),
+    device_owner: random.one(OWNERS),
+    project_id: random.chance(0.15) ? SMALL_PROJECT : random.one(MEMBERS).project,
+  };
+}
+
+function changePort(world: World, random: Random): Wish | undefined {
+  const kind = random.below(5);
+  if (kind === 0) return update(world, random, 'port', { device_owner: random.one(OWNERS) }, ADMIN);
+  if (kind === 1) return update(world, random, 'port', { 'binding:host_id': random.one(HOSTS) }, ADMIN);
+  if (kind === 2) return update(world, random, 'port', { mac_address: chosenMac(random) }, ADMIN);
+  if (kind === 3) {
+    const group = world.pick('security_group', random);
+    return group === undefined
+      ? undefined
+      : update(world, random, 'port', { security_groups: [group['id']] }, callerOf(random));
+  }
+  const fixed = chosenAddress(world, random);
+  return fixed === undefined ? undefined : update(world, random, 'port', { fixed_ips: [fixed] }, callerOf(random));
+}
+
+function changeRouter(world: World, random: Random): Wish | undefined {
+  const base = random.one(['10.0.0', '10.0.1', '10.0.2']);
+  const routes = random.chance(0.4) ? [] : [{ destination: '192.0.2.0/24', nexthop: `${base}.9` }];
+  return update(world, random, 'router', { routes }, ADMIN);
+}
+
+function attach(world: World, random: Random): Wish | undefined {
+  const router = world.pick('router', random);
+  const byPort = random.chance(0.4);
+  const target = world.pick(byPort ? 'port' : 'subnet', random);
+  if (router === undefined || target === undefined) return undefined;
+  return onRouter(random, 'attach', textOf(router, 'id'), byPort ? 'port_id' : 'subnet_id', textOf(target, 'id'));
+}
+
+function detach(world: World, random: Random): Wish | undefined {
+  const leg = world.pickLeg(random);
+  const by = random.one(['port_id', 'subnet_id']);
+  return leg === undefined ? undefined : onRouter(random, 'detach', textOf(leg, 'id'), by, textOf(leg, by));
+}
+
+function onRouter(
+  random: Random,
+  kind: 'attach' | 'detach',
+  id: string,
+  by: 'port_id' | 'subnet_id',
+  target: string,
+): Wish {
+  return onceOrTwice(random, { kind, type: 'router', id, body: { [by]: target } });
+}
+
+function createRule(world: World, random: Random): Wish | undefined {
+  const group = world.pick('security_group', random);
+  if (group === undefined) return undefined;
+  const other = random.chance(0.3) ? world.pick('security_group', random) : undefined;
+  const given = {
+    security_group_id: group['id'],
+    direction: random.one(['ingress', 'egress']),
+    protocol: 'tcp',
+    port_range_min: 80,
+    port_range_max: 80 + random.below(3),
+    remote_group_id: other?.['id'] ?? null,
+  };
+  return create(world, random, 'security_group_rule', [given], ADMIN);
+}
+
+/** Many in one request: all or none. */
+function createMany(world: World, random: Random): Wish | undefined {
+  const type = random.one(['port', 'port', 'network', 'security_group_rule']);
+  if (type === 'network') return create(world, random, type, Array(BULK).fill({ shared: false }), ADMIN);
+  const parent = world.pick(type === 'port' ? 'network' : 'security_group', random)?.['id'];
+  if (parent === undefined) return undefined;
+  if (type === 'port') return create(world, random, type, Array(BULK).fill({ network_id: parent }), callerOf(random));
+  const from = 1000 + 25 * random.below(4);
+  const rules = Array.from({ length: BULK }, (_, n) => {
+    const port = { port_range_min: from + n, port_range_max: from + n };
+    return { security_group_id: parent, direction: 'ingress', protocol: 'udp', ...port };
+  });
+  return create(world, random, type, rules, ADMIN);
+}
+
+/** Two requests at once of which at most one may be done, or that together would break a rule if neither looked at the other. */
+function duel(world: World, random: Random): Wish | undefined {
+  const [one, other] = random.one([
+    [attach, changeSubnetOf],
+    [attach, (_world, _random, first) => removalOf(first)],
+    [createForTenant, unshareNetworkOf],
+    [createSubnet, (all, draws, first) => createSubnetBeside(all, draws, first)],
+    [createPort, (_world, _random, first) => removalOf(first)],
+    [createRule, (_world, _random, first) => removalOf(first)],
+    [changeRouter, (all, draws) => detach(all, draws)],
+  ] as [readonly [Draw, Answering], ...(readonly [Draw, Answering])[]]);
+  const first = one(world, random);
+  const second = first === undefined ? undefined : other(world, random, first);
+  if (first === undefined || second === undefined) return first;
+  return { deeds: [...first.deeds, ...second.deeds], caller: ADMIN };
+}
+
+/** Draws what goes against another request. */
+type Answering = (world: World, random: Random, first: Wish) => Wish | undefined;
+
+/** What the first request gives: of a create its object, of an attach its body. */
+function givenBy({ deeds: [deed] }: Wish): Row {
+  if (deed?.kind === 'create') return deed.given[0] ?? {};
+  return deed?.kind === 'attach' ? deed.body : {};
+}
+
+function changeSubnetOf(world: World, random: Random, first: Wish): Wish | undefined {
+  const id = textOf(givenBy(first), 'subnet_id');
+  const gateway = textOf(world.hot('subnet').find((one) => one['id'] === id) ?? {}, 'gateway_ip');
+  if (gateway === '') return undefined;
+  const base = gateway.slice(0, gateway.lastIndexOf('.'));
+  const sets = { gateway_ip: `${base}.${random.one([1, 2, 3, 210])}` };
+  const deed = { kind: 'update', type: 'subnet', id, token: world.newName(), sets, ifRevision: null } as const;
+  return { deeds: [deed], caller: ADMIN };
+}
+
+/** Deletes what the first request refers to. */
+function removalOf(first: Wish): Wish | undefined {
+  const given = givenBy(first);
+  for (const type of ['subnet', 'port', 'network', 'security_group'] as const) {
+    const id = textOf(given, `${type}_id`);
+    if (id !== '') return { deeds: [{ kind: 'delete', type, id, ifRevision: null }], caller: ADMIN };
+  }
+  return undefined;
+}
+
+function createForTenant(world: World, random: Random): Wish | undefined {
+  const network = random.pick(world.hot('network').filter((one) => one['shared'] === true));
+  if (network === undefined) return undefined;
+  return create(world, random, 'port', [{ network_id: network['id'], project_id: 'tenant-1' }], ADMIN);
+}
+
+function unshareNetworkOf(world: World, _random: Random, first: Wish): Wish {
+  const id = textOf(givenBy(first), 'network_id');
+  const sets = { shared: false };
+  const deed = { kind: 'update', type: 'network', id, token: world.newName(), sets, ifRevision: null } as const;
+  return { deeds: [deed], caller: ADMIN };
+}
+
+function createSubnetBeside(world: World, random: Random, first: Wish): Wish {
+  const { name: _name, ...given } = givenBy(first);
+  return create(world, random, 'subnet', [given], ADMIN);
+}
