@@ -55,6 +55,12 @@ export function markPrefix(kind: string, id: string, about?: string): string {
   return about === undefined ? prefix : `${prefix}${segment(about)}/`;
 }
 
+/** The `referencePrefix` or `markPrefix` that a key stands under; of a claim among all objects, which stands under none, some text that is no such prefix. */
+export function prefixOfTarget(key: string): string {
+  const parts = key.slice(DERIVED.length).split('/', 3);
+  return `${DERIVED}${parts.join('/')}/`;
+}
+
 /** Present: the holder is something that matters to the object, e.g. a port of a project that does not own its network. */
 export function markKey(kind: string, id: string, about: string, holder: string): string {
   return `${markPrefix(kind, id, about)}${segment(holder)}`;

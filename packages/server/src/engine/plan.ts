@@ -1,7 +1,7 @@
 import type { Table } from '@cable/kit';
 import type { AnyObject } from '@cable/model';
 import { type Compare, type Op, txnBytes } from '@cable/store';
-import { markPrefix, objectKey, referencePrefix } from '../keys.ts';
+import { markPrefix, objectKey, prefixOfTarget, referencePrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { type KeyMaker, keyOfClaim, type ObjectKey } from './keys-of.ts';
 import type { Claim, ClaimName } from './module.ts';
@@ -166,12 +166,6 @@ export class Plan implements Look, View {
     return touched !== undefined && touched.after === undefined;
   }
 
-  /** True when the object will have come into being by this plan. */
-  creates(type: string, id: string): boolean {
-    const touched = this.#touched.get(objectKey(type, id));
-    return touched !== undefined && touched.before === undefined && touched.after !== undefined;
-  }
-
   /** The key must be absent: of what is none of the objects, e.g. that a host is alive. */
   requireAbsent(key: string): void {
     this.#relied.set(key, { kind: 'absent', key });
@@ -233,7 +227,7 @@ export class Plan implements Look, View {
     for (const key of this.#needed) {
       if (!compares.has(key) && !this.#isCreated(key)) compares.set(key, { kind: 'exists', key });
     }
-    const deleted = [...gone.keys()].filter((key) => !made.has(key));
+    const deleted = byPrefix([...gone.keys()].filter((key) => !made.has(key)));
     const prefixes = [...this.#emptyPrefixes, ...this.#prefixesOfDeleted()].map((prefix) => emptyBut(prefix, deleted));
     const all = { compares: [...compares.values(), ...prefixes], ops: [...ops.values(), ...this.#extraOps] };
     return { ...all, bytes: txnBytes(all.compares, all.ops) };
@@ -341,8 +335,20 @@ export function lookAt({ tables, addresses }: Pick<PlanDeps, 'tables' | 'address
 const NO_CLAIMS: ReadonlyMap<string, Claim> = new Map();
 const NO_KEYS: ReadonlyMap<string, ObjectKey> = new Map();
 
+/** Keys by the prefix that they stand under: `prefixOfTarget`. A delete may have thousands of parts, each with a prefix and keys of its own. */
+function byPrefix(keys: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const key of keys) {
+    const prefix = prefixOfTarget(key);
+    const known = found.get(prefix);
+    if (known === undefined) found.set(prefix, [key]);
+    else known.push(key);
+  }
+  return found;
+}
+
 /** No key has the prefix but those that the plan deletes. */
-function emptyBut(prefix: string, deleted: readonly string[]): Compare {
-  const except = deleted.filter((key) => key.startsWith(prefix));
+function emptyBut(prefix: string, deleted: ReadonlyMap<string, readonly string[]>): Compare {
+  const except = deleted.get(prefix) ?? [];
   return except.length === 0 ? { kind: 'prefixEmpty', prefix } : { kind: 'prefixEmpty', prefix, except };
 }

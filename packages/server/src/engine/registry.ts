@@ -75,9 +75,12 @@ export class LoadedResources {
   /** The references in an object, each target once a reference kind. */
   heldBy(resource: ResourceModel, object: Readonly<Record<string, unknown>>): readonly HeldReference[] {
     const held: HeldReference[] = [];
+    const ids = new Set<string>();
     const add = (attribute: string, { type, onDelete }: Reference, id: unknown): void => {
       if (typeof id !== 'string') return;
-      if (held.some((one) => one.id === id && one.type === type && one.onDelete === onDelete)) return;
+      const isSame = (one: HeldReference): boolean => one.id === id && one.type === type && one.onDelete === onDelete;
+      if (ids.has(id) && held.some(isSame)) return;
+      ids.add(id);
       held.push({ attribute, type, id, onDelete });
     };
     for (const { name, property, isList, reference } of this.#placesOf(resource)) {
