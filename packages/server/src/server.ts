@@ -35,6 +35,7 @@ import { check } from './http/readiness.ts';
 import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
+import { DEFAULT_GROUP_INDEX } from './resources/default-group.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
 import { SliceStore } from './slices/slice-store.ts';
 import { StoreHealth } from './store-health.ts';
@@ -150,6 +151,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     log: log.child('tables'),
     signal: abort.signal,
     derived: SLICE_TABLES,
+    extraIndexes: { security_group: DEFAULT_GROUP_INDEX },
     onReopen: () => told.reopened(),
     onMark: (mark) => told.marked(mark),
   });

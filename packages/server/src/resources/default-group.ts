@@ -1,4 +1,5 @@
-import { CableError, type SecurityGroup } from '@cable/model';
+import type { IndexMaker } from '@cable/kit';
+import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { lookAt } from '../engine/plan.ts';
@@ -7,6 +8,13 @@ import { planCreate } from '../engine/write.ts';
 
 /** Name of the group that every project has; no other group may take it. */
 export const DEFAULT_GROUP_NAME = 'default';
+
+const DEFAULT_OF = 'default_of';
+
+/** Index of tables: every port's create looks for the default group of its project, which may have any number of others. */
+export const DEFAULT_GROUP_INDEX: Readonly<Record<string, IndexMaker<AnyObject>>> = {
+  [DEFAULT_OF]: (group) => (group['name'] === DEFAULT_GROUP_NAME ? [String(group['project_id'])] : []),
+};
 
 /** The project's default group, planned with Neutron's rules when it is not there. */
 export function defaultGroup(planning: Planning, projectId: string): SecurityGroup {
@@ -48,5 +56,5 @@ export function planFirstRules(planning: Planning, group: SecurityGroup): void {
 
 /** The group by that name; undefined: the project has none yet. */
 export function findDefaultGroup(look: Look, projectId: string): SecurityGroup | undefined {
-  return look.by('security_group', 'project_id', projectId).find((group) => group.name === DEFAULT_GROUP_NAME);
+  return look.by('security_group', DEFAULT_OF, projectId)[0];
 }
