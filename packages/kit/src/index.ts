@@ -20,6 +20,7 @@ export type { Loop, LoopOptions } from './loop.ts';
 export { startLoop } from './loop.ts';
 export { LoopDelay } from './loop-delay.ts';
 export { Repeats } from './repeats.ts';
+export { seededRandom } from './seeded-random.ts';
 export type { Compare, Place, SortedItems } from './sorted-list.ts';
 export { backwards, endOf, forwards, itemAt, itemBefore, placeIn, START } from './sorted-list.ts';
 export type { LineSinkOptions } from './standard-error.ts';

@@ -1,20 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ListQuery, orderOf } from '@cable/api';
-import { startTurns } from '@cable/kit';
+import { seededRandom, startTurns } from '@cable/kit';
 import type { AnyObject } from '@cable/model';
 import { cutPage } from './page.ts';
-
-/** Numbers from 0 to 1, the same in every run (mulberry32). */
-function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 const QUERY: ListQuery = {
   filters: [],

@@ -1,18 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seededRandom } from '@cable/kit';
 import { objectKey } from '../keys.ts';
 import { type Harness, type Json, startHarness } from '../testing/harness.ts';
-
-/** Numbers from 0 to 1, the same in every run (mulberry32). */
-function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 type Dice = { upTo(n: number): number; one<T>(of: readonly T[]): T; chance(part: number): boolean };
 
