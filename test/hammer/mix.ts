@@ -19,6 +19,8 @@ const MEMBERS: readonly [Caller, ...Caller[]] = [
 /** Has few ports, so that its default group can be deleted now and then. */
 const SMALL_PROJECT = 'tenant-3';
 const BULK = 50;
+/** Rules of a group that go by a tombstone when it is deleted. */
+const VERY_MANY = 600;
 
 /** Few, so that they overlap and meet. */
 const CIDRS = ['10.0.0.0/24', '10.0.0.0/23', '10.0.1.0/24', '10.0.2.0/24', '10.0.0.0/22'] as const;
@@ -48,6 +50,7 @@ const KINDS: readonly (readonly [weight: number, draw: Draw])[] = [
   [8, createRule],
   [4, (world, random) => remove(world, random, 'security_group_rule')],
   [4, createMany],
+  [0.4, createVeryMany],
   [4, read],
   [25, duel],
 ];
@@ -246,12 +249,21 @@ function createMany(world: World, random: Random): Wish | undefined {
   const parent = world.pick(type === 'port' ? 'network' : 'security_group', random)?.['id'];
   if (parent === undefined) return undefined;
   if (type === 'port') return create(world, random, type, Array(BULK).fill({ network_id: parent }), callerOf(random));
-  const from = 1000 + 25 * random.below(4);
-  const rules = Array.from({ length: BULK }, (_, n) => {
+  return createRules(world, random, parent, 1000 + 25 * random.below(4), BULK);
+}
+
+function createVeryMany(world: World, random: Random): Wish | undefined {
+  const group = world.pick('security_group', random)?.['id'];
+  return group === undefined ? undefined : createRules(world, random, group, 3000 + 500 * random.below(2), VERY_MANY);
+}
+
+function createRules(world: World, random: Random, group: unknown, from: number, count: number): Wish {
+  const rules = Array.from({ length: count }, (_, n) => {
     const port = { port_range_min: from + n, port_range_max: from + n };
-    return { security_group_id: parent, direction: 'ingress', protocol: 'udp', ...port };
+    const remote = random.chance(0.1) ? { remote_group_id: world.pick('security_group', random)?.['id'] ?? group } : {};
+    return { security_group_id: group, direction: 'ingress', protocol: 'udp', ...port, ...remote };
   });
-  return create(world, random, type, rules, ADMIN);
+  return create(world, random, 'security_group_rule', rules, ADMIN);
 }
 
 /** Two requests at once of which at most one may be done, or that together would break a rule if neither looked at the other. */

@@ -88,6 +88,14 @@ export function typeKey(type: string): string {
   return `${TYPE_KEYS}${type}`;
 }
 
+/** Deletes of objects whose parts have not all gone from the store yet. */
+export const TOMBSTONE_KEYS = '/cable/meta/tombstone/';
+
+/** Present: the object was deleted when the key was written, and its parts with it. Value: `Tombstone` without its id. */
+export function tombstoneKey(type: string, id: string): string {
+  return `${TOMBSTONE_KEYS}${type}/${id}`;
+}
+
 /** Every object of a type. Ends in a slash. */
 export function objectPrefix(type: string): string {
   return `${OBJECTS}${type}/`;

@@ -106,6 +106,33 @@ function isInShape(resource: ResourceModel, value: Readonly<Record<string, unkno
   return at === names.length;
 }
 
+/** Table of deletes whose parts have not all gone from the store yet: rows are `Tombstone`. No declared type can have the name. */
+export const TOMBSTONES = 'tombstone';
+
+/**
+ * What was deleted when this was written, and its parts with it: those objects of `type` whose `attribute` names it and that were written no later. Nobody sees
+ * them any more; their keys go little by little, and this in the end. `id` is `<type>/<id>` of what was deleted.
+ */
+export type Tombstone = {
+  readonly id: string;
+  readonly of: { readonly type: string; readonly id: string };
+  readonly parts: readonly { readonly type: string; readonly attribute: string }[];
+};
+
+/** Undefined: the text is no tombstone. */
+export function parseTombstone(id: string, text: string): Tombstone | undefined {
+  const slash = id.indexOf('/');
+  const { parts } = parseRecord(text) ?? {};
+  if (slash < 0 || !Array.isArray(parts)) return undefined;
+  return { id, of: { type: id.slice(0, slash), id: id.slice(slash + 1) }, parts };
+}
+
+/** True when the tombstone of the revision covers an object that was written at `written`. */
+export function covers(tombstone: Tombstone, revision: number, type: string, row: AnyObject, written: number): boolean {
+  if (written > revision) return false;
+  return tombstone.parts.some((one) => one.type === type && row[one.attribute] === tombstone.of.id);
+}
+
 /** The row of a key below `/cable/h/`, with its type; undefined: not one of ours. */
 export function parseRuntime(
   path: string,

@@ -16,6 +16,7 @@ import { createPermission } from './engine/permission.ts';
 import { ResourceRegistry } from './engine/registry.ts';
 import { SlotBook } from './engine/slot-book.ts';
 import { countedTypes } from './engine/slots.ts';
+import { Sweeper } from './engine/tombstones.ts';
 import type { LoadedExtension } from './extensions/extension.ts';
 import { ExtensionLoader } from './extensions/loader.ts';
 import { guardStore } from './history/guarded-store.ts';
@@ -36,6 +37,7 @@ import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
 import { DEFAULT_GROUP_INDEX } from './resources/default-group.ts';
+import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
 import { SliceStore } from './slices/slice-store.ts';
 import { StoreHealth } from './store-health.ts';
@@ -99,6 +101,7 @@ type Running = {
   readonly abort: AbortController;
   tables?: Tables;
   history?: History;
+  sweeper?: Sweeper;
   plane?: HostPlane<SliceStore, Streams>;
   app?: FastifyInstance;
 };
@@ -114,10 +117,10 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
   }
 }
 
-async function halt({ abort, tables, history, plane, app }: Running): Promise<void> {
+async function halt({ abort, tables, history, sweeper, plane, app }: Running): Promise<void> {
   await plane?.stop();
   abort.abort();
-  await Promise.all([tables?.stopped(), history?.done]);
+  await Promise.all([tables?.stopped(), history?.done, sweeper?.done]);
   await app?.close();
 }
 
@@ -151,7 +154,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     log: log.child('tables'),
     signal: abort.signal,
     derived: SLICE_TABLES,
-    extraIndexes: { security_group: DEFAULT_GROUP_INDEX },
+    extraIndexes: { security_group: DEFAULT_GROUP_INDEX, security_group_rule: RULE_MEANING_INDEX },
     onReopen: () => told.reopened(),
     onMark: (mark) => told.marked(mark),
   });
@@ -199,6 +202,13 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
       }),
   });
   running.plane = plane;
+  const changeover = new Changeover();
+  const sweeper = new Sweeper({
+    ...{ store, tables, resources, keys, changeover, addresses, monotonicMs },
+    log: log.child('sweep'),
+    signal: abort.signal,
+  });
+  running.sweeper = sweeper;
   const deps: EngineDeps = {
     store,
     tables,
@@ -211,7 +221,8 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     reservations: new Set(),
     lock: new KeyedLock(),
     catchUp: new CatchUp({ store, tables }),
-    changeover: new Changeover(),
+    changeover,
+    sweeper,
     settings: options.settings,
     log: log.child('engine'),
     now,

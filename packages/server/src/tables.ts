@@ -18,9 +18,17 @@ import {
 } from '@cable/kit';
 import type { AnyObject, ResourceModel } from '@cable/model';
 import type { KeyValue, Store, StoreEvent, WatchBatch } from '@cable/store';
-import { DERIVED, HOST_RUNTIME, MARKS, OBJECTS, objectPrefix, ROOT, TYPE_KEYS } from './keys.ts';
+import { DERIVED, HOST_RUNTIME, MARKS, OBJECTS, objectPrefix, ROOT, TOMBSTONE_KEYS, TYPE_KEYS } from './keys.ts';
 import { NotLoadedError } from './not-loaded.ts';
-import { parseObject, parseRuntime, type TableTypes } from './rows.ts';
+import {
+  covers,
+  parseObject,
+  parseRuntime,
+  parseTombstone,
+  type TableTypes,
+  TOMBSTONES,
+  type Tombstone,
+} from './rows.ts';
 import { storeErrorCode } from './store-errors.ts';
 import {
   type AnyTable,
@@ -78,10 +86,10 @@ export const LOADED_TYPES = 'loaded-type';
 export type LoadedType = { readonly id: string; readonly extension: string };
 
 /** Tables that are none of a declared type. */
-export const RUNTIME_TYPES: readonly string[] = ['alive', 'server', 'vif', LOADED_TYPES];
+export const RUNTIME_TYPES: readonly string[] = ['alive', 'server', 'vif', LOADED_TYPES, TOMBSTONES];
 
 /** What is listed, in this order. */
-const LISTED = [OBJECTS, HOST_RUNTIME, TYPE_KEYS] as const;
+const LISTED = [OBJECTS, HOST_RUNTIME, TYPE_KEYS, TOMBSTONE_KEYS] as const;
 
 /** Tables that are ready to take the place of those that are there. */
 export type StagedTables = {
@@ -128,6 +136,7 @@ export class Tables {
     this.#addTable('server', {});
     this.#addTable('vif', { host: (row) => [String(row['host'])], port_id: (row) => [String(row['port_id'])] });
     this.#addTable(LOADED_TYPES, {});
+    this.#addTable(TOMBSTONES, {});
   }
 
   /** Everything up to this revision is in the tables; 0: not started. */
@@ -306,7 +315,7 @@ export class Tables {
     const id = kv.key.slice(objectPrefix(rows.resource.type).length);
     const known = Math.max(rows.table.revisionOf(id) ?? 0, deleted.get(id) ?? 0);
     const row = known >= kv.modRevision ? undefined : this.#parseRow(rows.resource, id, kv);
-    if (row === undefined) return;
+    if (row === undefined || this.#isBuried(rows.resource.type, row, kv.modRevision)) return;
     putRow(rows, row, kv.modRevision);
     deleted.delete(id);
   }
@@ -424,6 +433,8 @@ export class Tables {
     if (place === undefined) return undefined;
     const isKnown = !isAnew && this.#isKnown(place, kv.modRevision);
     const put = isKnown ? undefined : this.#parse(place, kv);
+    // Tombstones of another history say nothing of this one; its own come last.
+    if (!isAnew && put !== undefined && this.#isBuried(put.type, put.row, put.revision)) return undefined;
     if (put !== undefined || isKnown) gone.get(place.type)?.delete(place.id);
     return put;
   }
@@ -443,13 +454,32 @@ export class Tables {
     this.#stageEvent(place, event);
     if (event.kind === 'put') {
       const put = this.#isKnown(place, event.kv.modRevision) ? undefined : this.#parse(place, event.kv);
-      if (put !== undefined) this.#put(changes, put);
+      if (put !== undefined && !this.#isBuried(put.type, put.row, put.revision)) this.#put(changes, put);
     } else if (!this.#isKnown(place, event.modRevision)) this.#delete(changes, place);
   }
 
   /** True when the table's row is as new as the revision: after a list of two prefixes the watch repeats a little. */
   #isKnown({ type, id }: Place, revision: number): boolean {
     return (this.#tables.get(type)?.revisionOf(id) ?? 0) >= revision;
+  }
+
+  /** True for a part of what was deleted after it was written: it is still in the store, and not there any more. */
+  #isBuried(type: string, row: AnyObject, revision: number): boolean {
+    const tombstones = this.#tables.get(TOMBSTONES);
+    if (tombstones === undefined || tombstones.size === 0) return false;
+    return ([...tombstones.values()] as unknown as readonly Tombstone[]).some((one) =>
+      covers(one, tombstones.revisionOf(one.id) ?? 0, type, row, revision),
+    );
+  }
+
+  /** Takes out the parts that a tombstone covers. */
+  #bury(changes: Changes, { of, parts }: Tombstone, revision: number): void {
+    for (const { type, attribute } of parts) {
+      const table = this.#types.get(type)?.table;
+      for (const { id } of table?.by(attribute, of.id) ?? []) {
+        if ((table?.revisionOf(id) ?? 0) <= revision) this.#delete(changes, { type, id });
+      }
+    }
   }
 
   /** The row of a key; undefined when it is none of ours, or not readable. */
@@ -462,6 +492,10 @@ export class Tables {
     if (type === LOADED_TYPES) {
       const row: LoadedType = { id, extension: kv.value };
       return { type, id, row, revision: kv.modRevision };
+    }
+    if (type === TOMBSTONES) {
+      const row = parseTombstone(id, kv.value);
+      return row === undefined ? undefined : { type, id, row, revision: kv.modRevision };
     }
     const rows = this.#types.get(type);
     const row = rows === undefined ? undefined : this.#parseRow(rows.resource, id, kv);
@@ -479,6 +513,7 @@ export class Tables {
     const rows = this.#types.get(type);
     const before = rows === undefined ? this.#tables.get(type)?.put(id, row, revision) : putRow(rows, row, revision);
     note(changes, type, id, before);
+    if (type === TOMBSTONES) this.#bury(changes, row as unknown as Tombstone, revision);
   }
 
   #delete(changes: Changes, { type, id }: Place): void {
@@ -514,6 +549,7 @@ function namedTables({ resource, table, derived }: TypeRows): readonly (readonly
 /** The place of a key that may have a row; undefined for any other. */
 function placeOf(key: string): Place | undefined {
   if (key.startsWith(TYPE_KEYS)) return { type: LOADED_TYPES, id: key.slice(TYPE_KEYS.length) };
+  if (key.startsWith(TOMBSTONE_KEYS)) return { type: TOMBSTONES, id: key.slice(TOMBSTONE_KEYS.length) };
   const prefix = key.startsWith(OBJECTS) ? OBJECTS : HOST_RUNTIME;
   const slash = key.indexOf('/', prefix.length);
   if (slash < 0 || !key.startsWith(prefix)) return undefined;

@@ -2,8 +2,8 @@
 import { startTurns, type Table, type Turns } from '@cable/kit';
 import type { AnyObject } from '@cable/model';
 import type { KeyValue } from '@cable/store';
-import { DERIVED, OBJECTS, objectKey, ROOT } from '../keys.ts';
-import { parseObject } from '../rows.ts';
+import { DERIVED, OBJECTS, objectKey, ROOT, TOMBSTONE_KEYS } from '../keys.ts';
+import { covers, parseObject, parseTombstone, type Tombstone } from '../rows.ts';
 import type { EngineDeps } from './context.ts';
 import type { ObjectKey } from './keys-of.ts';
 import type { Look, RowOf } from './view.ts';
@@ -28,8 +28,9 @@ type Wanted = ObjectKey & { readonly object: string };
  */
 export async function checkStore(deps: Deps): Promise<CheckResult> {
   const turns = startTurns();
-  const { revision, objects, keys, violations } = await readAll(deps, turns);
+  const { revision, objects, keys, violations, tombstones } = await readAll(deps, turns);
   const look = lookAtAll(objects);
+  const unswept = await takeBuried(deps, objects, tombstones, turns);
   const wanted = new Map<string, Wanted>();
   for (const [type, table] of objects) {
     for (const row of table.values()) {
@@ -53,6 +54,7 @@ export async function checkStore(deps: Deps): Promise<CheckResult> {
     }
   }
   for (const [key, value] of keys) {
+    if (unswept.has(key)) continue;
     const detail = `no object has the key, which says ${JSON.stringify(value)}`;
     violations.push({ rule: 'a key has its object', object: key, detail });
   }
@@ -65,18 +67,27 @@ type Content = {
   /** Values by key, of what is made from objects. */
   readonly keys: Map<string, string>;
   readonly violations: Violation[];
+  /** With the revision of each. */
+  readonly tombstones: (readonly [Tombstone, number])[];
 };
 
 async function readAll(deps: Deps, turns: Turns): Promise<Content> {
   const objects = new Map<string, Table<AnyObject, string>>();
   for (const { type, stored } of deps.resources.all) if (stored) objects.set(type, deps.tables.emptyLike(type));
-  const content: { revision: number } & Content = { revision: 0, objects, keys: new Map(), violations: [] };
+  const content: { revision: number } & Content = {
+    revision: 0,
+    objects,
+    keys: new Map(),
+    violations: [],
+    tombstones: [],
+  };
   for await (const page of deps.store.listPages(ROOT)) {
     content.revision = page.revision;
     for (const kv of page.kvs) {
       if (turns.due()) await turns.next();
       if (kv.key.startsWith(DERIVED)) content.keys.set(kv.key, kv.value);
       else if (kv.key.startsWith(OBJECTS)) takeObject(deps, content, kv);
+      else if (kv.key.startsWith(TOMBSTONE_KEYS)) takeTombstone(content, kv);
     }
   }
   return content;
@@ -95,6 +106,35 @@ function takeObject(deps: Deps, { objects, violations }: Content, { key, value, 
   const row = known ?? parseObject(deps.resources.named(type), value);
   if (row?.id === id) table.put(id, row, modRevision);
   else violations.push({ rule: 'an object is readable', object: `${type}/${id}`, detail: value.slice(0, 200) });
+}
+
+function takeTombstone({ tombstones, violations }: Content, { key, value, modRevision }: KeyValue): void {
+  const row = parseTombstone(key.slice(TOMBSTONE_KEYS.length), value);
+  if (row !== undefined) tombstones.push([row, modRevision]);
+  else violations.push({ rule: 'a tombstone is readable', object: key, detail: value.slice(0, 200) });
+}
+
+/** Takes out what tombstones cover; answers the keys that it still has. */
+async function takeBuried(
+  deps: Deps,
+  objects: Content['objects'],
+  tombstones: Content['tombstones'],
+  turns: Turns,
+): Promise<ReadonlySet<string>> {
+  const look = lookAtAll(objects);
+  const keys = new Set<string>();
+  for (const [tombstone, revision] of tombstones) {
+    for (const { type, attribute } of tombstone.parts) {
+      const table = objects.get(type);
+      for (const row of table?.by(attribute, tombstone.of.id) ?? []) {
+        if (turns.due()) await turns.next();
+        if (!covers(tombstone, revision, type, row, table?.revisionOf(row.id) ?? 0)) continue;
+        for (const key of deps.keys.keysOf(type, row, look).keys()) keys.add(key);
+        table?.delete(row.id);
+      }
+    }
+  }
+  return keys;
 }
 
 function lookAtAll(objects: ReadonlyMap<string, Table<AnyObject, string>>): Look {

@@ -2,6 +2,7 @@ import { sleep } from '@cable/kit';
 import { CableError } from '@cable/model';
 import { MAX_TXN_BYTES, MAX_TXN_OPS, type TxnResult } from '@cable/store';
 import { NotLoadedError } from '../not-loaded.ts';
+import { TOMBSTONES } from '../rows.ts';
 import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
 import { refuseBehind } from './loaded-types.ts';
@@ -56,6 +57,8 @@ export async function transact<T>(
       const answer = await commit(deps, asked, transaction);
       await deps.tables.waitFor(answer.revision, answer.ok ? TABLES_MS : CONFLICT_MS);
       if (answer.ok) return result;
+      // What has been deleted has its claims until it is swept.
+      if (deps.tables.any(TOMBSTONES).size > 0) attempt -= 1;
     } catch (err) {
       // What is refused for what the tables show is refused only for what the store has.
       if (isCurrent || !restsOnTables(err) || !(await guard(() => deps.catchUp.run()))) throw err;

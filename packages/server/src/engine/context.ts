@@ -13,6 +13,7 @@ import type { Permission } from './permission.ts';
 import type { Plan } from './plan.ts';
 import type { LoadedResources, ResourceRegistry } from './registry.ts';
 import type { SlotBook } from './slot-book.ts';
+import type { Sweeper } from './tombstones.ts';
 
 /** What the operator chose. */
 export type Settings = {
@@ -37,6 +38,7 @@ export type EngineDeps = {
   readonly lock: KeyedLock;
   readonly catchUp: CatchUp;
   readonly changeover: Changeover;
+  readonly sweeper: Pick<Sweeper, 'deleted'>;
   readonly settings: Settings;
   readonly log: Logger;
   readonly now: () => Date;

@@ -6,7 +6,7 @@ import type { EngineDeps } from './context.ts';
 import { type Addresses, lookAt } from './plan.ts';
 
 /** The number of the form. One that is higher than that of a server is not for this server. */
-const CURRENT = 2;
+const CURRENT = 3;
 
 /** How long to wait for servers of an older version, or for one that makes the keys: those that were stopped run out after 20 s. */
 const WAIT_MS = 30_000;
@@ -40,7 +40,8 @@ export async function ensureFormat(deps: FormatDeps): Promise<void> {
         `--store: it was written by a newer version of Cable (form ${format} of its keys; this version knows ${CURRENT}): start that version`,
       );
     }
-    if ((await isEmpty(deps)) ? await writeFormat(deps, []) : await migrate(deps, known?.modRevision ?? 0)) return;
+    if ((await isEmpty(deps)) ? await writeFormat(deps, []) : await migrate(deps, format, known?.modRevision ?? 0))
+      return;
     if (monotonicMs() >= deadlineMs) {
       throw new ExpectedError(
         '--store: a server of an older version runs on it: stop all of those first, then start this one',
@@ -56,7 +57,7 @@ async function isEmpty({ store }: FormatDeps): Promise<boolean> {
 }
 
 /** False: somebody else does it, or an older server runs. */
-async function migrate(deps: FormatDeps, formatRevision: number): Promise<boolean> {
+async function migrate(deps: FormatDeps, from: number, formatRevision: number): Promise<boolean> {
   const { store, log, isStoreShared } = deps;
   if (isStoreShared && (await store.list(SERVERS)).kvs.length > 0) return false;
   const lease = await store.grantLease(LOCK_TTL_SECONDS);
@@ -70,7 +71,7 @@ async function migrate(deps: FormatDeps, formatRevision: number): Promise<boolea
       [{ kind: 'put', key: FORMAT_LOCK, value: '', lease }],
     );
     if (!taken.ok) return false;
-    log.warn({ from: formatRevision === 0 ? 1 : undefined, to: CURRENT }, 'makes the keys of all objects anew');
+    log.warn({ from, to: CURRENT }, 'makes the keys of all objects anew');
     await remakeKeys(deps);
     const isDone = await writeFormat(deps, [{ kind: 'exists', key: FORMAT_LOCK }]);
     if (isDone) log.info({ format: CURRENT }, 'keys of all objects were made anew');

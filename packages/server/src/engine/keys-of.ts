@@ -65,6 +65,7 @@ export function createKeyMaker(resources: Pick<ResourceRegistry, 'current'>, mod
       const how = mayBeAbsent === true ? 'any' : 'exists';
       keys.set(referenceKey(of, id, type, object.id), { kind: 'reference', value: '', target, how });
     }
+    for (const { target } of keys.values()) if (target !== undefined) refuseLeaf(current, type, target.type);
     for (const mark of modules.of(type).flatMap((one) => one.marks?.(look, object) ?? [])) {
       const key = markKey(mark.kind, mark.of.id, mark.about, object.id);
       keys.set(key, { kind: 'mark', value: '', target: mark.of, how: 'unchanged' });
@@ -74,6 +75,12 @@ export function createKeyMaker(resources: Pick<ResourceRegistry, 'current'>, mod
   const typeKeyOf = (type: string): string | undefined =>
     resources.current.keyedTypes.has(type) ? typeKey(type) : undefined;
   return { keysOf, claimsOf, typeKeyOf };
+}
+
+/** A part that goes unseen with its whole must have nobody who would have to be asked. */
+function refuseLeaf(resources: LoadedResources, holder: string, target: string): void {
+  if (!resources.isLeaf(target)) return;
+  throw new Error(`${holder} refers to ${target} without a declared reference: declare it`);
 }
 
 /** The store's key of a claim. */

@@ -53,7 +53,9 @@ export class Plan implements Look, View {
   readonly #claims = new Map<string, string | null>();
   readonly #relied = new Map<string, Compare>();
   readonly #needed = new Set<string>();
-  readonly #emptyPrefixes = new Set<string>();
+  readonly #emptyPrefixes = new Map<string, readonly string[]>();
+  /** Keys deleted besides those of the objects. */
+  readonly #extraGone = new Set<string>();
   readonly #extraOps: Op[] = [];
   readonly #reserved: string[] = [];
   readonly #asked = new Set<string>();
@@ -113,7 +115,7 @@ export class Plan implements Look, View {
 
   unmarked(kind: string, id: string, found: (look: Look) => boolean): boolean {
     if (found(this)) return false;
-    this.#emptyPrefixes.add(markPrefix(kind, id));
+    this.#emptyPrefixes.set(markPrefix(kind, id), []);
     return true;
   }
 
@@ -169,6 +171,21 @@ export class Plan implements Look, View {
   /** The key must be absent: of what is none of the objects, e.g. that a host is alive. */
   requireAbsent(key: string): void {
     this.#relied.set(key, { kind: 'absent', key });
+  }
+
+  /** No key has the prefix but these. */
+  requireEmpty(prefix: string, except: readonly string[]): void {
+    this.#emptyPrefixes.set(prefix, except);
+  }
+
+  /** Writes a key that is none of an object's. */
+  put(key: string, value: string): void {
+    this.#extraOps.push({ kind: 'put', key, value });
+  }
+
+  /** Deletes a key of an object that goes later. */
+  deleteKey(key: string): void {
+    this.#extraGone.add(key);
   }
 
   /** Deletes what hosts have reported. */
@@ -227,8 +244,13 @@ export class Plan implements Look, View {
     for (const key of this.#needed) {
       if (!compares.has(key) && !this.#isCreated(key)) compares.set(key, { kind: 'exists', key });
     }
-    const deleted = byPrefix([...gone.keys()].filter((key) => !made.has(key)));
-    const prefixes = [...this.#emptyPrefixes, ...this.#prefixesOfDeleted()].map((prefix) => emptyBut(prefix, deleted));
+    for (const key of this.#extraGone) ops.set(key, { kind: 'delete', key });
+    const deleted = byPrefix([...this.#extraGone, ...[...gone.keys()].filter((key) => !made.has(key))]);
+    const empty = new Map(this.#emptyPrefixes);
+    for (const prefix of this.#prefixesOfDeleted()) empty.set(prefix, NO_NAMES);
+    const prefixes = Array.from(empty, ([prefix, except]) =>
+      emptyBut(prefix, [...except, ...(deleted.get(prefix) ?? [])]),
+    );
     const all = { compares: [...compares.values(), ...prefixes], ops: [...ops.values(), ...this.#extraOps] };
     return { ...all, bytes: txnBytes(all.compares, all.ops) };
   }
@@ -333,6 +355,7 @@ export function lookAt({ tables, addresses }: Pick<PlanDeps, 'tables' | 'address
 }
 
 const NO_CLAIMS: ReadonlyMap<string, Claim> = new Map();
+const NO_NAMES: readonly string[] = [];
 const NO_KEYS: ReadonlyMap<string, ObjectKey> = new Map();
 
 /** Keys by the prefix that they stand under: `prefixOfTarget`. A delete may have thousands of parts, each with a prefix and keys of its own. */
@@ -347,8 +370,7 @@ function byPrefix(keys: readonly string[]): ReadonlyMap<string, readonly string[
   return found;
 }
 
-/** No key has the prefix but those that the plan deletes. */
-function emptyBut(prefix: string, deleted: ReadonlyMap<string, readonly string[]>): Compare {
-  const except = deleted.get(prefix) ?? [];
+/** No key has the prefix but these. */
+function emptyBut(prefix: string, except: readonly string[]): Compare {
   return except.length === 0 ? { kind: 'prefixEmpty', prefix } : { kind: 'prefixEmpty', prefix, except };
 }

@@ -28,6 +28,7 @@ export class LoadedResources {
   readonly routes: readonly Route[];
   readonly #byType: ReadonlyMap<string, ResourceModel>;
   readonly #holders = new Map<string, Holder[]>();
+  readonly #leaves: ReadonlySet<string>;
   readonly #places = new WeakMap<ResourceModel, readonly ReferencePlace[]>();
 
   /** Throws `DeclarationError` when two would answer the same request. */
@@ -45,6 +46,7 @@ export class LoadedResources {
         }
       }
     }
+    this.#leaves = new Set(registry.models.filter((one) => this.#isPlainPart(one)).map(({ type }) => type));
   }
 
   get all(): readonly ResourceModel[] {
@@ -70,6 +72,18 @@ export class LoadedResources {
   /** Who may refer to objects of the type. */
   holdersOf(type: string): readonly Holder[] {
     return this.#holders.get(type) ?? [];
+  }
+
+  /** True for parts of others to which nothing refers: thousands of them can go with their whole as one. */
+  isLeaf(type: string): boolean {
+    return this.#leaves.has(type);
+  }
+
+  #isPlainPart({ type, stored, storedAttributes }: ResourceModel): boolean {
+    if (!stored || this.holdersOf(type).length > 0) return false;
+    const places = Object.entries(storedAttributes).flatMap(([name, attribute]) => placesOf(name, attribute));
+    const wholes = places.filter(({ reference }) => reference.onDelete === 'cascade');
+    return wholes.length > 0 && wholes.every(({ isList }) => !isList);
   }
 
   /** The references in an object, each target once a reference kind. */

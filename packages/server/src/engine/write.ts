@@ -18,7 +18,9 @@ import type { Given } from './module.ts';
 import { permit } from './permission.ts';
 import { notFound } from './read.ts';
 import { checkReferences, reviseParents } from './references.ts';
+import type { Holder } from './registry.ts';
 import { slotLockKeys, takeSlot } from './slots.ts';
+import { layTombstone } from './tombstones.ts';
 
 /** Creates all or none. */
 export async function createObjects(
@@ -65,12 +67,12 @@ export async function deleteObject(
   asked: Asked,
   ifRevision: number | null = null,
 ): Promise<void> {
-  const build = (planning: Planning): void => {
+  const build = async (planning: Planning): Promise<void> => {
     const row = permittedRow(planning, resource, id, (before) => ({ verb: 'delete', before }));
     checkRevision(row, ifRevision);
     if (!isGiven(resource, row)) throw notFound(resource, id);
     if (resource.implied === true) planUpdate(planning, resource, row, takenBack(resource));
-    else planDelete(planning, resource, row);
+    else planDelete(planning, resource, row, await layTombstone(planning, resource, row));
   };
   const row = deps.tables.any(resource.type).get(id) ?? {};
   const locks = [objectKey(resource.type, id), ...parentKeys(deps, resource, row)];
@@ -78,12 +80,10 @@ export async function deleteObject(
     try {
       await transact(deps, asked, build);
     } catch (err) {
-      if (!(err instanceof PlanTooLarge)) throw err;
-      // Its parts go first, some at a time; then what is left fits.
-      await deleteParts(deps, resource, id, asked);
-      await transact(deps, asked, build);
+      throw err instanceof PlanTooLarge ? tooManyParts(resource, id, err) : err;
     }
   });
+  deps.sweeper.deleted(resource.type, id);
 }
 
 /** Plans the creation of one object; answers it. Also for objects that others make. */
@@ -135,8 +135,13 @@ export function planUpdate(
   return plan.replace(resource.type, after);
 }
 
-/** Plans the deletion of one object and of what cascades from it. */
-export function planDelete(planning: Planning, resource: ResourceModel, row: AnyObject): void {
+/** Plans the deletion of one object and of what cascades from it. `buried`: which of its parts go by its tombstone. */
+export function planDelete(
+  planning: Planning,
+  resource: ResourceModel,
+  row: AnyObject,
+  buried: ReadonlySet<Holder> = NO_HOLDERS,
+): void {
   const { deps, plan } = planning;
   if (plan.deletes(resource.type, row.id)) return;
   for (const one of deps.modules.of(resource.type)) one.remove?.(planning, row);
@@ -145,11 +150,15 @@ export function planDelete(planning: Planning, resource: ResourceModel, row: Any
   for (const { holder, index } of all.filter((one) => one.onDelete === 'restrict')) {
     if (plan.by(holder.type, index, row.id).length > 0) throw inUse(deps, resource, row, holder.type);
   }
-  for (const { holder, index } of all.filter((one) => one.onDelete === 'cascade')) {
+  for (const one of all) {
+    if (one.onDelete !== 'cascade' || buried.has(one)) continue;
+    const { holder, index } = one;
     for (const part of plan.by(holder.type, index, row.id)) planDelete(planning, holder, part);
   }
   reviseParents(planning, resource, row, undefined);
 }
+
+const NO_HOLDERS: ReadonlySet<Holder> = new Set();
 
 /** A row with which the caller may do something. Throws `NotFound`, or `PolicyNotAuthorized` when it is visible but not for that. */
 export function permittedRow(
@@ -228,35 +237,17 @@ function tooMany(resource: ResourceModel, count: number, cause: PlanTooLarge): C
   return new CableError('HTTPRequestEntityTooLarge', message, { cause });
 }
 
+function tooManyParts({ label }: ResourceModel, id: string, cause: PlanTooLarge): CableError {
+  const message = `${label} ${id} has more parts than the store takes at once: delete some of them first.`;
+  return new CableError('HTTPRequestEntityTooLarge', message, { cause });
+}
+
 /** Whoever is told that nobody knows whether an object was made is told its id. */
 function unknownOutcome(starts: readonly Given<AnyObject>[], err: unknown): unknown {
   if (!(err instanceof CableError) || err.code !== 'OutcomeUnknown') return err;
   const ids = starts.slice(0, 10).map(({ id }) => id);
   const detail = `Look whether there is ${ids.join(', ')}${starts.length > ids.length ? ' and so on' : ''}.`;
   return new CableError('OutcomeUnknown', err.message, { cause: err.cause, detail });
-}
-
-async function deleteParts(deps: EngineDeps, resource: ResourceModel, id: string, asked: Asked): Promise<void> {
-  for (const { holder, index, onDelete } of deps.resources.holdersOf(resource.type)) {
-    if (onDelete === 'cascade') await deleteMany(deps, holder, deps.tables.any(holder.type).by(index, id), asked);
-  }
-}
-
-async function deleteMany(
-  deps: EngineDeps,
-  resource: ResourceModel,
-  rows: readonly AnyObject[],
-  asked: Asked,
-): Promise<void> {
-  const size = 512;
-  for (let at = 0; at < rows.length; at += size) {
-    await transact(deps, asked, (planning) => {
-      for (const { id } of rows.slice(at, at + size)) {
-        const row = planning.plan.get(resource.type, id);
-        if (row !== undefined) planDelete(planning, resource, row);
-      }
-    });
-  }
 }
 
 /** Keys of the objects that this one's creation or deletion revises. */

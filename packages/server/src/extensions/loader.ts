@@ -12,6 +12,7 @@ import { Modules } from '../engine/module.ts';
 import { lookAt } from '../engine/plan.ts';
 import type { LoadedResources } from '../engine/registry.ts';
 import { objectPrefix, typeKey } from '../keys.ts';
+import { TOMBSTONES, type Tombstone } from '../rows.ts';
 import type { StagedTables } from '../tables.ts';
 import { ExtensionError, type LoadedExtension } from './extension.ts';
 import { type Base, composeLoadout, type Loadout } from './loadout.ts';
@@ -151,6 +152,7 @@ async function refuseOtherKeys(deps: Deps, before: Loadout, next: Loadout): Prom
   const oldKeys = createKeyMaker({ current: before.resources }, new Modules(before.modules));
   for (const { type, stored } of before.resources.all) {
     if (!stored || !next.resources.has(type) || !mayDiffer(type, before, next)) continue;
+    refuseUnswept(deps, type);
     let count = 0;
     for (const row of deps.tables.any(type).values()) {
       if (turns.due()) await turns.next();
@@ -163,6 +165,13 @@ async function refuseOtherKeys(deps: Deps, before: Loadout, next: Loadout): Prom
       `objects of ${type} have other claims, marks or references by it than by what is loaded: ${count}. Delete them first, or clear their references.`,
     );
   }
+}
+
+/** What is not swept yet has the keys of before. */
+function refuseUnswept({ tables }: Deps, type: string): void {
+  const all = [...tables.any(TOMBSTONES).values()] as unknown as readonly Tombstone[];
+  if (!all.some(({ parts }) => parts.some((one) => one.type === type))) return;
+  throw new ExtensionError(`objects of ${type} are being deleted: try again in some seconds.`);
 }
 
 function mayDiffer(type: string, before: Loadout, next: Loadout): boolean {

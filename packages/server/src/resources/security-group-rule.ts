@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { protocolNumber } from '@cable/compiler';
+import type { IndexMaker } from '@cable/kit';
 import { type AnyObject, CableError, formatCidr, parseIpOrCidr, type SecurityGroupRule } from '@cable/model';
 import { type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
 
@@ -11,6 +12,16 @@ type Meaning = Pick<
 
 /** Protocols that have ports: TCP, UDP, DCCP, SCTP, UDP-Lite. */
 const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 33, 132, 136]);
+
+const MEANING = 'meaning';
+
+/** Index of tables: a group may have thousands of rules, and each new one is looked for among them. */
+export const RULE_MEANING_INDEX: Readonly<Record<string, IndexMaker<AnyObject>>> = {
+  [MEANING]: (row) => {
+    const rule = row as unknown as SecurityGroupRule;
+    return [`${rule.security_group_id} ${described(rule)}`];
+  },
+};
 
 /** Security group rules: validity, and no rule twice in a group. */
 export const securityGroupRuleModule: Contribution<AnyObject> = contribute<SecurityGroupRule>({
@@ -125,8 +136,7 @@ function meaningClaim(rule: SecurityGroupRule): Claim {
   return {
     kind: 'rule',
     value: `${group}.${createHash('sha256').update(wanted).digest('hex').slice(0, 32)}`,
-    holder: (look) =>
-      look.by('security_group_rule', 'security_group_id', group).find((one) => described(one) === wanted)?.id,
+    holder: (look) => look.by('security_group_rule', MEANING, `${group} ${wanted}`)[0]?.id,
     taken: (holder) =>
       new CableError('SecurityGroupRuleExists', `Security group rule already exists. Rule id is ${holder}.`),
   };

@@ -45,7 +45,7 @@ export async function startHarness(
 }
 
 /** What a test server is started with besides. `quotas`: the default limits; absent: none. */
-export type TestServerOptions = Pick<Settings, 'quotas'> & Pick<ServerOptions, 'random'>;
+export type TestServerOptions = Pick<Settings, 'quotas'> & Pick<ServerOptions, 'random' | 'monotonicMs'>;
 
 /** Another server on a store. The caller stops it. */
 export function startTestServer(

@@ -1,0 +1,193 @@
+/** Deletes with very many parts: one transaction, whoever dies when. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { silentLogger } from '@cable/kit';
+import { openStore, type Store } from '@cable/store';
+import { objectPrefix, TOMBSTONE_KEYS } from '../keys.ts';
+import { TOMBSTONES } from '../rows.ts';
+import type { CableServer } from '../server.ts';
+import {
+  assertInvariants,
+  type Harness,
+  harnessOf,
+  keysLeft,
+  startTestServer,
+  type TestServerOptions,
+} from '../testing/harness.ts';
+
+/** More than a transaction takes. */
+const MANY = 6000;
+/** Of the default group. */
+const DEFAULT_RULES = 4;
+
+async function openTestStore(t: TestContext): Promise<Store> {
+  const directory = await mkdtemp(join(tmpdir(), `cable-tombstones-${process.pid}-`));
+  const store = await openStore(`lmdb:${directory}`, { log: silentLogger() });
+  t.after(async () => {
+    await store.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+  return store;
+}
+
+async function start(t: TestContext, store: Store, options: TestServerOptions = {}): Promise<Harness> {
+  const server = await startTestServer(store, undefined, options);
+  t.after(() => server.stop());
+  return harnessOf(store, server);
+}
+
+/** A group with so many rules, a fifth of which name the group itself. */
+async function makeGroup({ create, send }: Harness, count: number, headers?: Record<string, string>): Promise<string> {
+  const group = String((await create('security_group', { name: 'large' }, headers))['id']);
+  for (let at = 0; at < count; at += 1000) {
+    const rules = Array.from({ length: Math.min(1000, count - at) }, (_, place) => ({
+      security_group_id: group,
+      direction: 'ingress',
+      protocol: 'tcp',
+      port_range_min: at + place + 1,
+      port_range_max: at + place + 1,
+      ...(place % 5 === 0 ? { remote_group_id: group } : {}),
+    }));
+    const { status, body } = await send('POST', '/v2.0/security-group-rules', { security_group_rules: rules });
+    assert.equal(status, 201, JSON.stringify(body));
+  }
+  return group;
+}
+
+async function rulesStored(store: Store): Promise<number> {
+  return (await store.list(objectPrefix('security_group_rule'))).kvs.length;
+}
+
+async function swept(store: Store, server: CableServer): Promise<void> {
+  const endMs = Date.now() + 20_000;
+  while ((await store.list(TOMBSTONE_KEYS)).kvs.length > 0 || server.tables.any(TOMBSTONES).size > 0) {
+    assert.ok(Date.now() < endMs, 'a tombstone is there still');
+    await sleep(20);
+  }
+}
+
+/** Lets so many transactions with a delete through, after the tombstone was laid; the rest fail as if the process had died. */
+function dieWhileSweeping(store: Store, letThrough: number): { isDead: boolean; live(): void } {
+  const { txn } = store;
+  let left = letThrough;
+  const live = (): void => {
+    store.txn = txn;
+  };
+  const state = { isDead: false, live };
+  store.txn = (compares, ops, options) => {
+    const isSweep = compares.some((one) => 'key' in one && one.key.startsWith(TOMBSTONE_KEYS));
+    if (isSweep && left === 0) {
+      state.isDead = true;
+      return Promise.reject(new Error('the server died'));
+    }
+    if (isSweep) left -= 1;
+    return txn.call(store, compares, ops, options);
+  };
+  return state;
+}
+
+test('a group with more rules than a transaction takes goes at once, for every server, and its keys after it', async (t) => {
+  const store = await openTestStore(t);
+  const one = await start(t, store);
+  const other = await start(t, store);
+  await one.create('security_group', {});
+  const before = (await keysLeft(store)).length;
+  const rules = one.server.tables.any('security_group_rule').size;
+  const group = await makeGroup(one, MANY);
+  const states = new Set<number>();
+  await other.server.tables.waitFor(one.server.tables.revision);
+  const stop = other.server.tables.onChange(() => states.add(other.server.tables.any('security_group_rule').size));
+  assert.equal((await one.send('DELETE', `/v2.0/security-groups/${group}`)).status, 204);
+  assert.equal(one.server.tables.any('security_group_rule').size, rules);
+  await assertInvariants(one.server);
+  await swept(store, other.server);
+  stop();
+  assert.deepEqual([...states], [rules]);
+  await assertInvariants(other.server);
+  assert.equal((await keysLeft(store)).length, before);
+});
+
+test('a server that dies between is followed by one that never shows the parts, and sweeps them', async (t) => {
+  const store = await openTestStore(t);
+  const one = await start(t, store);
+  const group = await makeGroup(one, MANY);
+  const death = dieWhileSweeping(store, 3);
+  assert.equal((await one.send('DELETE', `/v2.0/security-groups/${group}`)).status, 204);
+  while (!death.isDead) await sleep(5);
+  await one.server.stop();
+  death.live();
+  assert.ok((await rulesStored(store)) > MANY / 2);
+  let aheadMs = 0;
+  const options = { monotonicMs: () => performance.now() + aheadMs };
+  const next = await start(t, store, options);
+  assert.equal(next.server.tables.any('security_group_rule').size, DEFAULT_RULES);
+  await assertInvariants(next.server);
+  aheadMs = 20_000;
+  await swept(store, next.server);
+  assert.equal(await rulesStored(store), DEFAULT_RULES);
+  await assertInvariants(next.server);
+});
+
+test('what is not swept yet keeps nobody from making it anew', async (t) => {
+  const store = await openTestStore(t);
+  const one = await start(t, store);
+  const key = { 'idempotency-key': 'the-group' };
+  const group = await makeGroup(one, 1500, key);
+  const death = dieWhileSweeping(store, 1);
+  assert.equal((await one.send('DELETE', `/v2.0/security-groups/${group}`)).status, 204);
+  while (!death.isDead) await sleep(5);
+  // Its first rules are like some that are not swept.
+  const again = one.create('security_group', { name: 'large' }, key);
+  await sleep(50);
+  death.live();
+  assert.equal((await again)['id'], group);
+  const rule = { security_group_id: group, direction: 'ingress', protocol: 'tcp' };
+  const { id } = await one.create('security_group_rule', rule);
+  await swept(store, one.server);
+  assert.equal((await one.send('GET', `/v2.0/security-group-rules/${id}`)).status, 200);
+  assert.equal(await rulesStored(store), DEFAULT_RULES + 3);
+  await assertInvariants(one.server);
+});
+
+test('a port in the group keeps all of it there', async (t) => {
+  const store = await openTestStore(t);
+  const one = await start(t, store);
+  const group = await makeGroup(one, 1000);
+  const network = await one.create('network', {});
+  await one.create('port', { network_id: network['id'], security_groups: [group] });
+  assert.equal((await one.send('DELETE', `/v2.0/security-groups/${group}`)).status, 409);
+  assert.equal((await store.list(TOMBSTONE_KEYS)).kvs.length, 0);
+  assert.ok(one.server.tables.any('security_group_rule').size >= 1000);
+  await assertInvariants(one.server);
+});
+
+test('another history, in which the group is there, shows its rules again', async (t) => {
+  const store = await openTestStore(t);
+  const one = await start(t, store);
+  const group = await makeGroup(one, 1000);
+  const was = await store.list('/cable/');
+  const death = dieWhileSweeping(store, 0);
+  assert.equal((await one.send('DELETE', `/v2.0/security-groups/${group}`)).status, 204);
+  while (!death.isDead) await sleep(5);
+  const rules = was.kvs.filter(({ key }) => key.startsWith(objectPrefix('security_group_rule')));
+  const { server } = one;
+  // As a snapshot that was taken before: the rules as they were, the group, no tombstone.
+  const kept = was.kvs.find(({ key }) => key.endsWith(group));
+  assert.ok(kept !== undefined && rules.length >= 1000);
+  // Those by which the group names itself are few: they went with it.
+  const gone = rules.filter(({ value }) => value.includes(`"remote_group_id":"${group}"`));
+  await store.txn(
+    [],
+    [
+      ...[kept, ...gone].map(({ key, value }) => ({ kind: 'put', key, value }) as const),
+      { kind: 'deletePrefix', prefix: TOMBSTONE_KEYS },
+    ],
+  );
+  await server.tables.relist();
+  death.live();
+  assert.equal(server.tables.any('security_group_rule').size, rules.length);
+});
