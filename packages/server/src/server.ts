@@ -12,6 +12,7 @@ import { KeyedLock } from './engine/keyed-lock.ts';
 import { createKeyMaker } from './engine/keys-of.ts';
 import { whatIsMissing } from './engine/loaded-types.ts';
 import { Modules } from './engine/module.ts';
+import { createIdMaker } from './engine/new-id.ts';
 import { createPermission } from './engine/permission.ts';
 import { ResourceRegistry } from './engine/registry.ts';
 import { SlotBook } from './engine/slot-book.ts';
@@ -37,6 +38,7 @@ import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
 import { DEFAULT_GROUP_INDEX } from './resources/default-group.ts';
+import { MacCursor } from './resources/mac-cursor.ts';
 import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
 import { SliceStore } from './slices/slice-store.ts';
@@ -132,7 +134,7 @@ function refuseUnknownQuotas(resources: ResourceRegistry, { quotas = {} }: Setti
 }
 
 async function build(options: ServerOptions, running: Running): Promise<CableServer> {
-  const { log, now = () => new Date(), monotonicMs = () => performance.now() } = options;
+  const { log, now = () => new Date(), monotonicMs = () => performance.now(), random = Math.random } = options;
   const { abort } = running;
   const loader = await loadExtensions(options);
   const { loadout } = loader;
@@ -217,6 +219,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     keys,
     permission: createPermission(resources, modules, log.child('policy')),
     addresses,
+    macs: new MacCursor(random),
     slots,
     reservations: new Set(),
     lock: new KeyedLock(),
@@ -227,8 +230,8 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     log: log.child('engine'),
     now,
     monotonicMs,
-    random: options.random ?? Math.random,
-    newId: randomUUID,
+    random,
+    newId: createIdMaker(() => Date.now()),
   };
   const stopping = new AbortController();
   const pauses = watchPauses(monotonicMs, abort.signal);

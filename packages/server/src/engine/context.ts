@@ -3,6 +3,7 @@ import type { Logger } from '@cable/kit';
 import type { Store } from '@cable/store';
 import type { Credentials } from '../policy/credentials.ts';
 import type { AddressBook } from '../resources/address-book.ts';
+import type { MacCursor } from '../resources/mac-cursor.ts';
 import type { Tables } from '../tables.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { Changeover } from './changeover.ts';
@@ -32,6 +33,7 @@ export type EngineDeps = {
   readonly keys: KeyMaker;
   readonly permission: Permission;
   readonly addresses: AddressBook;
+  readonly macs: MacCursor;
   readonly slots: SlotBook;
   /** Keys that a transaction under way on this server is about to claim. */
   readonly reservations: Set<string>;

@@ -158,18 +158,15 @@ function bindingOf(tables: Tables, port: Port): Readonly<Record<string, unknown>
   };
 }
 
-/** Neutron's prefix fa:16:3e and three random octets. */
 function allocateMac({ deps, plan }: Planning, networkId: string): string {
   for (let tries = 0; tries < 1000; tries += 1) {
-    const tail = Math.floor(deps.random() * 0x1000000)
-      .toString(16)
-      .padStart(6, '0');
-    const mac = `fa:16:3e:${tail.slice(0, 2)}:${tail.slice(2, 4)}:${tail.slice(4)}`;
-    if (mac === SERVICE_MAC || plan.by('port', 'mac_address', mac).some((one) => one.network_id === networkId))
-      continue;
-    if (plan.isReserved(macName(networkId, mac))) continue;
-    plan.reserve(macName(networkId, mac));
-    return mac;
+    const mac = deps.macs.next();
+    const isTaken = plan.by('port', 'mac_address', mac).some((one) => one.network_id === networkId);
+    if (mac !== SERVICE_MAC && !isTaken && !plan.isReserved(macName(networkId, mac))) {
+      plan.reserve(macName(networkId, mac));
+      return mac;
+    }
+    deps.macs.jump();
   }
   throw new CableError('TooManyRequestsAtOnce', `Unable to generate unique mac on network ${networkId}.`);
 }

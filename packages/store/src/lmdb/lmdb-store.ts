@@ -39,6 +39,8 @@ const MAX_GROUP = 256;
 /** Revisions forgotten per commit at most, beside as many as were added. */
 const TRIM_STEP = 256;
 const WATCH_STEP = 256;
+/** Keys that are known to be there, at most: a network is compared by the create of each of its ports. */
+const MAX_PRESENT = 4096;
 
 /** Opens the embedded store. Throws `locked` when another process has it open, `full` or `unusable` when the directory cannot be used. */
 export function openLmdb(options: LmdbOptions): Store {
@@ -73,6 +75,8 @@ class LmdbStore implements Store {
   readonly #leases: LeaseClock;
   readonly #waiters = new Set<() => void>();
   readonly #jobs = new Set<Job>();
+  /** Keys of the committed state that were looked for and found: nobody else writes to the file. */
+  readonly #present = new Set<string>();
   #draining: Promise<void> | undefined;
   #closed = false;
   /** When the first commit was begun of those that have failed, or are on their way; undefined: the last is done. */
@@ -249,7 +253,7 @@ class LmdbStore implements Store {
     const draft = new Draft({
       revision: this.#revision,
       get: (key) => this.#files.get(key),
-      has: (key) => this.#files.has(key),
+      has: (key) => this.#has(key),
       keys: (prefix) => this.#files.keys(prefix),
       leaseTtl: (lease) => this.#leases.ttl(lease),
       leaseKeys: (lease) => this.#files.leaseKeys(lease),
@@ -258,6 +262,7 @@ class LmdbStore implements Store {
     try {
       if (!draft.isEmpty || this.#floor !== floorBefore || this.#first < this.#floor) await this.#commit(draft);
     } catch (err) {
+      this.#present.clear();
       // What only deletes has room where the others have none.
       if (err instanceof NoRoomError && jobs.length > 1) {
         for (const job of jobs) await this.#commitGroup([job]);
@@ -274,12 +279,21 @@ class LmdbStore implements Store {
     });
   }
 
+  #has(key: string): boolean {
+    if (this.#present.has(key)) return true;
+    if (!this.#files.has(key)) return false;
+    if (this.#present.size === MAX_PRESENT) this.#present.clear();
+    this.#present.add(key);
+    return true;
+  }
+
   async #commit(draft: Draft): Promise<void> {
     const floor = Math.max(this.#floor, draft.revision - this.#keep + 1);
     const trimTo = Math.min(floor, this.#first + draft.history.size + TRIM_STEP);
     this.#silentSinceMs ??= performance.now();
     await this.#files.commit(draft, { revision: draft.revision, floor }, this.#first, trimTo);
     this.#silentSinceMs = undefined;
+    for (const [key, kv] of draft.records) if (kv === null) this.#present.delete(key);
     this.#revision = draft.revision;
     this.#floor = floor;
     this.#first = Math.max(this.#first, trimTo);
