@@ -113,24 +113,3 @@ test('If-Match refuses a change of an object that has moved on', async (t) => {
   await refused(send('PUT', path, { network: { name: 'b' } }, match), 412, 'RevisionNumberConstraintFailed');
   await refused(send('DELETE', path, undefined, match), 412, 'RevisionNumberConstraintFailed');
 });
-
-test('a security group with more rules than one transaction holds is deleted whole', async (t) => {
-  const { send, create, store } = await startHarness(t);
-  const group = await create('security_group', { name: 'many' });
-  for (let at = 0; at < 6000; at += 1000) {
-    const rules = Array.from({ length: 1000 }, (_, i) => ({
-      security_group_id: group['id'],
-      direction: 'ingress',
-      protocol: 'tcp',
-      port_range_min: at + i + 1,
-      port_range_max: at + i + 1,
-    }));
-    assert.equal((await send('POST', '/v2.0/security-group-rules', { security_group_rules: rules })).status, 201);
-  }
-  assert.equal((await send('DELETE', `/v2.0/security-groups/${group['id']}`)).status, 204);
-  const left = await keysLeft(store);
-  assert.deepEqual(
-    left.filter((key) => key.includes(String(group['id']))),
-    [],
-  );
-});
