@@ -45,7 +45,7 @@ export const ERRORS = {
   ServiceUnavailable: {
     status: 503,
     retryable: true,
-    remedy: 'The store does not answer; check it, then send it again.',
+    remedy: 'Send it again. If that does not help, /readyz says what the server waits for.',
   },
   IdempotencyKeyReused: { status: 422, remedy: 'Send another Idempotency-Key with another request.' },
   IdempotencyKeyConflict: { status: 409, remedy: 'Send another Idempotency-Key to have the objects made anew.' },

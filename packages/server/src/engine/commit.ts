@@ -14,6 +14,8 @@ const ATTEMPTS = 30;
 const TABLES_MS = 5000;
 /** How long to wait for what made a plan fail, before the next. */
 const CONFLICT_MS = 250;
+/** With no more time than this nothing is planned anew. */
+const LATE_MS = 250;
 
 /** Thrown by `transact` when the plan does not fit into one transaction. `times`: how many times as large it is as the store takes. */
 export class PlanTooLarge extends Error {
@@ -43,7 +45,8 @@ export async function transact<T>(
 ): Promise<T> {
   const timestamp = formatTime(deps.now());
   let isCurrent = false;
-  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+  let attempt = 0;
+  while (attempt < ATTEMPTS) {
     const leave = await deps.changeover.enter();
     const plan = new Plan(deps, timestamp);
     try {
@@ -57,18 +60,21 @@ export async function transact<T>(
       const answer = await commit(deps, asked, transaction);
       await deps.tables.waitFor(answer.revision, answer.ok ? TABLES_MS : CONFLICT_MS);
       if (answer.ok) return result;
-      // What has been deleted has its claims until it is swept.
-      if (deps.tables.any(TOMBSTONES).size > 0) attempt -= 1;
     } catch (err) {
       // What is refused for what the tables show is refused only for what the store has.
       if (isCurrent || !restsOnTables(err) || !(await guard(() => deps.catchUp.run()))) throw err;
       isCurrent = true;
+      attempt += 1;
       continue;
     } finally {
       plan.dispose();
       leave();
     }
+    // What has been deleted has its claims until it is swept: that is waited for, whatever it takes.
+    if (deps.tables.any(TOMBSTONES).size > 0) await deps.sweeper.wait(asked.signal);
+    else attempt += 1;
     await sleep(deps.random() * Math.min(100, 2 ** attempt), asked.signal);
+    refuseLate(deps, asked);
   }
   throw new CableError('TooManyRequestsAtOnce', 'Other requests kept changing the same objects.');
 }
@@ -91,6 +97,15 @@ function throwIfOver({ monotonicMs }: EngineDeps, asked: Asked): void {
   if (asked.isGone) asked.signal.throwIfAborted();
   if (monotonicMs() < asked.deadlineMs) return;
   throw new CableError('ServiceUnavailable', 'The request was not done in the time that it has: nothing was written.');
+}
+
+/** What was planned anew too late would be on its way when its client is answered, and nobody could say what became of it. */
+function refuseLate({ monotonicMs }: EngineDeps, asked: Asked): void {
+  if (asked.deadlineMs - monotonicMs() > LATE_MS) return;
+  throw new CableError(
+    'ServiceUnavailable',
+    'Others kept what the request needs until its time was over: nothing was written.',
+  );
 }
 
 function refuseTooLarge({ compares, ops, bytes }: Transaction): void {

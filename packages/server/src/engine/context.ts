@@ -40,7 +40,7 @@ export type EngineDeps = {
   readonly lock: KeyedLock;
   readonly catchUp: CatchUp;
   readonly changeover: Changeover;
-  readonly sweeper: Pick<Sweeper, 'deleted'>;
+  readonly sweeper: Pick<Sweeper, 'deleted' | 'wait'>;
   readonly settings: Settings;
   readonly log: Logger;
   readonly now: () => Date;

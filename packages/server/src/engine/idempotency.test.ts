@@ -20,8 +20,9 @@ test('an id made from a key is a UUID of version 5, another one for another proj
 });
 
 test('the order of attributes is no difference, a value is', () => {
-  assert.equal(requestOf({ a: 1, b: 2 }), requestOf({ b: 2, a: 1 }));
-  assert.notEqual(requestOf({ a: 1 }), requestOf({ a: 2 }));
+  assert.equal(requestOf({ a: 1, b: 2 }, 1), requestOf({ b: 2, a: 1 }, 1));
+  assert.notEqual(requestOf({ a: 1 }, 1), requestOf({ a: 2 }, 1));
+  assert.notEqual(requestOf({ a: 1 }, 1), requestOf({ a: 1 }, 2));
 });
 
 test('a request that is repeated at once and later makes its objects once', async (t) => {
@@ -44,7 +45,9 @@ test('a request that is repeated at once and later makes its objects once', asyn
   assert.equal(new Set(ids).size, 1);
   assert.equal((await create()).map(({ id }) => id).join(), ids[0]);
   assert.equal(server.tables.of('network').size, 2);
-  const other = createObjects(server.deps, network, [named('a'), named('c')], asked);
-  await assert.rejects(other, { code: 'IdempotencyKeyReused', status: 422 });
+  for (const other of [['a', 'c'], ['a'], ['a', 'b', 'c']]) {
+    const reused = createObjects(server.deps, network, other.map(named), asked);
+    await assert.rejects(reused, { code: 'IdempotencyKeyReused', status: 422 }, other.join());
+  }
   await assertInvariants(server);
 });

@@ -27,10 +27,13 @@ export function repeatableId(
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
 }
 
-/** What was asked for, in short. The order in which attributes were given does not matter. */
-export function requestOf(given: Readonly<Record<string, unknown>>): string {
-  const sorted = Object.fromEntries(Object.entries(given).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return createHash('sha256').update(JSON.stringify(sorted)).digest('hex').slice(0, 32);
+/** What was asked for, in short, as one of `count` objects. The order in which attributes were given does not matter. */
+export function requestOf(given: Readonly<Record<string, unknown>>, count: number): string {
+  const sorted = Object.entries(given).sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256')
+    .update(JSON.stringify([count, sorted]))
+    .digest('hex')
+    .slice(0, 32);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Deletes of any size in one transaction: what is deleted goes, a tombstone says that its parts went with it, and their keys are swept later. */
-import { type Logger, type Loop, startLoop, startTurns } from '@cable/kit';
+import { type Logger, type Loop, sleep, startLoop, startTurns } from '@cable/kit';
 import type { AnyObject, ResourceModel } from '@cable/model';
 import { type Compare, MAX_TXN_BYTES, MAX_TXN_OPS, type Op, type Store, txnBytes } from '@cable/store';
 import { objectKey, objectPrefix, prefixOfTarget, referencePrefix, TYPE_KEYS, tombstoneKey, typeKey } from '../keys.ts';
@@ -14,8 +14,11 @@ import type { Holder } from './registry.ts';
 /** From so many parts of a type on they are swept: fewer go faster, and leave nothing, in the transaction itself. */
 const FROM_PARTS = 512;
 
-/** What another server has laid is left to that one for so long. */
+/** What another server has laid is left to that one for so long; when somebody waits for it, for less. */
 const OTHERS_MS = 10_000;
+const WAITED_FOR_MS = 1000;
+/** How long who waits for a sweep waits before looking again. */
+const WAIT_MS = 100;
 const LOOK_EVERY_MS = 2500;
 
 /** Part of a transaction's limits that a sweep takes at once: clients wait for it. */
@@ -77,6 +80,7 @@ export class Sweeper {
   readonly #own = new Set<string>();
   /** Since when others' are known, in ms of `monotonicMs`. */
   readonly #since = new Map<string, number>();
+  #isWaitedFor = false;
 
   constructor(deps: SweeperDeps) {
     this.#deps = deps;
@@ -97,14 +101,23 @@ export class Sweeper {
     this.#loop.trigger();
   }
 
+  /** Waits a while for what is swept, which is done sooner by that. Ends early when the signal aborts. */
+  async wait(signal: AbortSignal): Promise<void> {
+    this.#isWaitedFor = true;
+    this.#loop.trigger();
+    await sleep(WAIT_MS, signal);
+  }
+
   async #round(): Promise<void> {
     const { tables, monotonicMs } = this.#deps;
+    const patienceMs = this.#isWaitedFor ? WAITED_FOR_MS : OTHERS_MS;
+    this.#isWaitedFor = false;
     const table = tables.any(TOMBSTONES);
     for (const id of this.#since.keys()) if (table.get(id) === undefined) this.#since.delete(id);
     for (const row of [...table.values()] as unknown as readonly Tombstone[]) {
       const since = this.#since.get(row.id) ?? monotonicMs();
       this.#since.set(row.id, since);
-      if (this.#own.has(row.id) || monotonicMs() - since >= OTHERS_MS) await this.#sweep(row);
+      if (this.#own.has(row.id) || monotonicMs() - since >= patienceMs) await this.#sweep(row);
     }
   }
 

@@ -30,7 +30,10 @@ export async function createObjects(
   asked: Asked,
 ): Promise<readonly AnyObject[]> {
   const starts = given.map((one, place): Start => {
-    return { object: startObject(deps, resource, one.attributes, asked, place), given: one.given };
+    return {
+      object: startObject(deps, resource, one.attributes, asked, { place, count: given.length }),
+      given: one.given,
+    };
   });
   const keys = starts.flatMap(({ object }) => [
     ...parentKeys(deps, resource, object),
@@ -178,7 +181,7 @@ function startObject(
   resource: ResourceModel,
   attributes: Attributes,
   { caller, idempotencyKey }: Asked,
-  place: number,
+  { place, count }: { readonly place: number; readonly count: number },
 ): Given<AnyObject> {
   const projectId = attributes['project_id'] ?? caller.projectId;
   if (typeof projectId !== 'string' || projectId === '') {
@@ -197,7 +200,7 @@ function startObject(
   }
   if (idempotencyKey === null) return { ...start, id: deps.newId() };
   const id = repeatableId(caller, resource.type, idempotencyKey, place);
-  return { ...start, id, [REQUEST]: requestOf(start) };
+  return { ...start, id, [REQUEST]: requestOf(start, count) };
 }
 
 /** An object to be made, and the names that its client gave. */

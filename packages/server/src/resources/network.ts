@@ -28,12 +28,14 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
     if (!isUnused) throw usedByOthers(network);
   },
   claims: (network) => [vniClaim(network['provider:segmentation_id'])],
-  inUse: (network) =>
-    new CableError(
-      'InUse',
-      `Unable to complete operation on network ${network.id}. There are one or more ports still in use on the network.`,
-      { label: 'Network' },
-    ),
+  inUse: (network, holder) =>
+    holder !== 'port'
+      ? undefined
+      : new CableError(
+          'InUse',
+          `Unable to complete operation on network ${network.id}. There are one or more ports still in use on the network.`,
+          { label: 'Network' },
+        ),
   present: (tables, network) => ({
     subnets: tables
       .of('subnet')

@@ -35,7 +35,10 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
   },
   claims: (group) => (group.name === DEFAULT_GROUP_NAME ? [defaultClaim(group.project_id)] : []),
   listing: ensureDefaultGroup,
-  inUse: (group) => new CableError('InUse', `Security Group ${group.id} in use.`, { label: 'SecurityGroup' }),
+  inUse: (group, holder) =>
+    holder === 'port'
+      ? new CableError('InUse', `Security Group ${group.id} in use.`, { label: 'SecurityGroup' })
+      : undefined,
   present: (tables, group) => ({
     security_group_rules: tables
       .of('security_group_rule')

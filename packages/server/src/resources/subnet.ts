@@ -40,12 +40,14 @@ export const subnetModule: Contribution<AnyObject> = contribute<Subnet>({
     checkRoutes(prefix, subnet.host_routes, subnet.dns_nameservers);
   },
   broken: brokenSubnet,
-  inUse: (subnet) =>
-    new CableError(
-      'InUse',
-      `Unable to complete operation on subnet ${subnet.id}: One or more ports have an IP allocation from this subnet.`,
-      { label: 'Subnet' },
-    ),
+  inUse: (subnet, holder) =>
+    holder !== 'port'
+      ? undefined
+      : new CableError(
+          'InUse',
+          `Unable to complete operation on subnet ${subnet.id}: One or more ports have an IP allocation from this subnet.`,
+          { label: 'Subnet' },
+        ),
 });
 
 /** The prefix of a stored subnet. */
