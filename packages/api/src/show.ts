@@ -18,6 +18,36 @@ export function showObject(
   return shown;
 }
 
+/** A computed list that may be long: its items are made and written one by one, when their turn comes. In `JSON.stringify` it is an array. */
+export class LongList<T> {
+  readonly #rows: readonly T[];
+  readonly #show: (row: T) => unknown;
+
+  constructor(rows: readonly T[], show: (row: T) => unknown) {
+    this.#rows = rows;
+    this.#show = show;
+  }
+
+  get length(): number {
+    return this.#rows.length;
+  }
+
+  toJSON(): readonly unknown[] {
+    return this.#rows.map(this.#show);
+  }
+
+  /** The texts of the items, of which each is small. */
+  *texts(): Iterable<string> {
+    for (const row of this.#rows) yield JSON.stringify(this.#show(row));
+  }
+}
+
+/** JSON text: whole, or of an object with a long list in many small pieces that are made when they are asked for. */
+export type Text = string | Iterable<string>;
+
+/** Items of a list that are written with their object. */
+const SHORT = 64;
+
 /** Texts that were made of objects before; an object that has one must never change. */
 export type KeptTexts = {
   get(object: AnyObject): string | undefined;
@@ -27,14 +57,14 @@ export type KeptTexts = {
 /**
  * Writes objects of the resource as the caller sees them: the JSON text of what `showObject` gives, at a fraction of its cost. `computed`: the
  * computed attributes; those that it lacks are the object's own. `kept`: where texts of what is stored of objects are kept, by what is shown of
- * them; undefined: nowhere.
+ * them; undefined: nowhere. An object with a `LongList` of more than 64 items is in pieces.
  */
 export function createShowText(
   resource: ResourceModel,
   hidden: ReadonlySet<string>,
   fields: readonly string[],
   kept?: (shown: string) => KeptTexts,
-): (object: AnyObject, computed: Shown) => string {
+): (object: AnyObject, computed: Shown) => Text {
   const heads = shownAttributes(resource, hidden, fields).map(
     ([name, source]) => [`${JSON.stringify(name)}:`, source] as const,
   );
@@ -48,6 +78,7 @@ export function createShowText(
       text = propertiesOf(stored, object, object);
       texts?.set(object, text);
     }
+    if (made.some(([, source]) => isLong(computed[source]))) return piecesOf(text, made, computed, object);
     const more = made.length === 0 ? '' : propertiesOf(made, computed, object);
     return text === '' || more === '' ? `{${text}${more}}` : `{${text},${more}}`;
   };
@@ -65,6 +96,33 @@ function propertiesOf(heads: readonly Head[], first: Shown, second: Shown): stri
     text += jsonOf(value);
   }
   return text;
+}
+
+function isLong(value: unknown): value is LongList<unknown> {
+  return value instanceof LongList && value.length > SHORT;
+}
+
+function* piecesOf(text: string, heads: readonly Head[], first: Shown, second: Shown): Iterable<string> {
+  yield `{${text}`;
+  let comma = text === '' ? '' : ',';
+  for (const head of heads) {
+    const value = first[head[1]];
+    if (isLong(value)) {
+      yield `${comma}${head[0]}[`;
+      let between = '';
+      for (const item of value.texts()) {
+        yield between + item;
+        between = ',';
+      }
+      yield ']';
+    } else {
+      const property = propertiesOf([head], first, second);
+      if (property === '') continue;
+      yield comma + property;
+    }
+    comma = ',';
+  }
+  yield '}';
 }
 
 /** Name in the answer and attribute that has the value; computed ones last. */

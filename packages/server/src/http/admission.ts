@@ -50,6 +50,7 @@ class Admitted implements Asked {
   readonly deadlineMs: number;
   readonly idempotencyKey: string | undefined;
   readonly client: Client;
+  readonly enterAsList: () => Promise<boolean>;
   /** Length of its body, once that is there. */
   bodyBytes = 0;
 
@@ -57,8 +58,9 @@ class Admitted implements Asked {
     kind: RequestKind,
     caller: AuthenticatedCaller,
     client: Client,
-    { deadlineMs, idempotencyKey }: Pick<Asked, 'deadlineMs' | 'idempotencyKey'>,
+    { deadlineMs, idempotencyKey, enterAsList }: Pick<Asked, 'deadlineMs' | 'idempotencyKey' | 'enterAsList'>,
   ) {
+    this.enterAsList = enterAsList;
     this.kind = kind;
     this.caller = caller;
     this.client = client;
@@ -122,7 +124,8 @@ export class Admission {
       const asked = readAsked(headers, this.#deps.monotonicMs());
       const caller = await this.#deps.authenticate(request.raw);
       checkBodyHeaders(headers, bodyLimitOf(method, kind));
-      request.setDecorator(ASKED, new Admitted(kind, caller, new Client(reply), asked));
+      const enterAsList = (): Promise<boolean> => this.#enterAsList(request);
+      request.setDecorator(ASKED, new Admitted(kind, caller, new Client(reply), { ...asked, enterAsList }));
     } catch (err) {
       if (!isDiscardable(headers)) reply.header('connection', 'close');
       throw err;
@@ -159,14 +162,26 @@ export class Admission {
 
   async #enter(request: FastifyRequest): Promise<Leave | 'gone'> {
     const admitted = admittedOf(request);
-    const gate = admitted === null ? undefined : this.#gateOf(admitted.kind);
-    if (admitted === null || gate === undefined) return () => {};
-    const { client, deadlineMs, bodyBytes, kind } = admitted;
+    const kind = admitted?.kind;
+    if (admitted === null || (kind !== 'write' && kind !== 'list')) return () => {};
+    return await this.#enterAs(kind, admitted, request);
+  }
+
+  async #enterAsList(request: FastifyRequest): Promise<boolean> {
+    const admitted = admittedOf(request);
+    if (admitted === null) return true;
+    const leave = await this.#enterAs('list', admitted, request);
+    if (leave !== 'gone') admitted.client.onClose(leave);
+    return leave !== 'gone';
+  }
+
+  async #enterAs(kind: Gated, admitted: Admitted, request: FastifyRequest): Promise<Leave | 'gone'> {
+    const { client, deadlineMs, bodyBytes } = admitted;
     const heaviest = Math.max(1, Math.floor(this.#deps.limits.writes / 4));
     const weight = Math.min(heaviest, Math.ceil(bodyBytes / WEIGHT_BYTES) || 1);
     // A list that is not read is of no use; a write goes on whether its client is there or not.
     const cut = kind === 'list' ? () => void request.raw.socket.destroy() : () => {};
-    const leave = await gate.enter({ weight, deadlineMs, client, cut });
+    const leave = await this.#gates[kind].enter({ weight, deadlineMs, client, cut });
     if (leave === 'full') throw this.#full(kind);
     return leave;
   }

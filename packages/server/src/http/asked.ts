@@ -15,6 +15,8 @@ export type Asked = {
   readonly deadlineMs: number;
   /** Requests with the same key are one; undefined: the client gave none. */
   readonly idempotencyKey: string | undefined;
+  /** From now on the request counts as a list until its answer has been taken. False: its client left. Throws `ServiceUnavailable`. */
+  enterAsList(): Promise<boolean>;
 };
 
 /** How long a request may take when its client does not say less. */

@@ -12,7 +12,7 @@ import {
   parseListQuery,
   parseUpdate,
   type Route,
-  type Shown,
+  type Text,
 } from '@cable/api';
 import { createTurnLine, TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
@@ -26,7 +26,7 @@ import { NotLoadedError } from '../not-loaded.ts';
 import { type Credentials, credentialsOf } from '../policy/credentials.ts';
 import { askedOf } from './asked.ts';
 import type { AuthenticatedCaller } from './auth.ts';
-import { sendList } from './list-answer.ts';
+import { sendList, sendPieces } from './list-answer.ts';
 import { createRouteTable, type Match, type RouteTable } from './route-table.ts';
 
 declare module 'fastify' {
@@ -161,11 +161,33 @@ async function answer(
   };
   if (id !== '' && place !== NOWHERE) refuseElsewhere(call);
   const answered = await handlerOf(options, route)(call);
-  // A handler that sends its answer itself has it sent by then.
-  if (answered === reply) return reply;
+  if (answered === SENT) return reply;
   reply.code(route.status);
   if (!(answered instanceof JsonText)) return reply.send(answered);
-  return reply.type('application/json; charset=utf-8').send(answered.text);
+  const { text } = answered;
+  if (typeof text === 'string') return reply.type('application/json; charset=utf-8').send(text);
+  // An object with a long list is as much work as a list; what has been written is answered all the same.
+  if (route.operation.kind === 'show' && !(await askedOf(request).enterAsList())) return reply.hijack();
+  await sendUntilGone(call, (turns) => sendPieces(reply, text, turns));
+  return reply;
+}
+
+/** What a handler answers that has sent its answer itself, or whose client has left. */
+const SENT = Symbol('sent');
+
+/** Sends in turns; that the client leaves meanwhile ends it, and is no error. */
+async function sendUntilGone(
+  { request, reply, startTurns }: Pick<Call, 'request' | 'reply' | 'startTurns'>,
+  send: (turns: Turns) => Promise<void>,
+): Promise<typeof SENT> {
+  const { signal } = askedOf(request);
+  try {
+    await send(stoppedBy(signal, startTurns()));
+  } catch (err) {
+    if (!signal.aborted) throw err;
+    reply.hijack();
+  }
+  return SENT;
 }
 
 const credentials = new WeakMap<AuthenticatedCaller, Credentials>();
@@ -230,30 +252,20 @@ async function handleList(call: Call): Promise<unknown> {
     }
   }
   const query = parseQuery(call, params);
-  const { signal: gone } = askedOf(request);
-  const turns = stoppedBy(gone, call.startTurns());
-  try {
+  return await sendUntilGone(call, async (turns) => {
     const { objects, areRows, computed } = await listObjects(deps, stored, query, call.reader, turns);
     // Few attributes are written faster than they are kept.
     const keeps = areRows && query.fields.length === 0;
     const write = writerOf(call, query.fields, keeps);
     const links = pageLinks(`${request.protocol}://${request.host}${collectionOf(call)}`, params, query, objects);
     const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
-    const format = (object: AnyObject): string => write(object, computed(object));
-    const body = { name: resource.plural, objects, format, others };
-    return await sendList(reply.code(route.status), body, turns);
-  } catch (err) {
-    if (!gone.aborted) throw err;
-    return reply.hijack();
-  }
+    const format = (object: AnyObject): Text => write(object, computed(object));
+    await sendList(reply.code(route.status), { name: resource.plural, objects, format, others }, turns);
+  });
 }
 
 /** Writes objects as the caller sees them, who may see more of one than of another. `keeps`: their texts are kept for the next list. */
-function writerOf(
-  call: Call,
-  fields: readonly string[],
-  keeps: boolean,
-): (object: AnyObject, computed: Shown) => string {
+function writerOf(call: Call, fields: readonly string[], keeps: boolean): Writer {
   const { route, stored, reader, texts } = call;
   const make = (hidden: ReadonlySet<string>): ReturnType<typeof createShowText> =>
     createShowText(route.resource, hidden, fields, keeps ? (shown) => texts.of(shown) : undefined);
@@ -327,7 +339,7 @@ async function handleCreate(call: Call): Promise<unknown> {
   const { bulk, objects } = parseCreate(resource, request.body, place);
   const created = await createObjects(options.deps, stored, objects, engineAsked(call));
   const shown = created.map((object) => show(call, object));
-  return bulk ? wrapped(resource.plural, `[${shown.join()}]`) : wrapped(resource.name, shown[0] ?? '{}');
+  return bulk ? wrapped(resource.plural, joined(shown)) : wrapped(resource.name, shown[0] ?? '{}');
 }
 
 async function handleUpdate(call: Call): Promise<unknown> {
@@ -344,26 +356,44 @@ async function handleDelete(call: Call): Promise<unknown> {
 }
 
 /** The JSON text of the object as the caller sees it. */
-function show(call: Call, object: AnyObject): string {
+function show(call: Call, object: AnyObject): Text {
   return textOf(call, wholeWriterOf(call), object);
 }
 
 /** Of an implied object what it was not given is shown, too: it is of the object then, not beside it. */
-function textOf({ options: { deps }, stored }: Call, write: Writer, row: AnyObject): string {
+function textOf({ options: { deps }, stored }: Call, write: Writer, row: AnyObject): Text {
   return write(stored.implied === true ? present(deps, stored, row) : row, computedOf(deps, stored, row));
 }
 
 /** A body that is JSON already. */
 class JsonText {
-  readonly text: string;
+  readonly text: Text;
 
-  constructor(text: string) {
+  constructor(text: Text) {
     this.text = text;
   }
 }
 
-function wrapped(key: string, text: string): JsonText {
-  return new JsonText(`{${JSON.stringify(key)}:${text}}`);
+function wrapped(key: string, text: Text): JsonText {
+  const head = `{${JSON.stringify(key)}:`;
+  return new JsonText(typeof text === 'string' ? `${head}${text}}` : enclosed(head, text, '}'));
+}
+
+function* enclosed(head: string, pieces: Iterable<string>, tail: string): Iterable<string> {
+  yield head;
+  yield* pieces;
+  yield tail;
+}
+
+/** An array of the texts; objects that were just made have no long lists as a rule. */
+function joined(texts: readonly Text[]): Text {
+  const whole = texts.filter((text) => typeof text === 'string');
+  if (whole.length === texts.length) return `[${whole.join()}]`;
+  return enclosed(
+    '[',
+    texts.flatMap((text, at) => [at === 0 ? '' : ',', ...(typeof text === 'string' ? [text] : text)]),
+    ']',
+  );
 }
 
 function paramsOf({ url }: FastifyRequest): URLSearchParams {

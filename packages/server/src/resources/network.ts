@@ -1,7 +1,9 @@
+import { LongList } from '@cable/api';
 import type { AnyObject } from '@cable/model';
 import { CableError, type Network } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Claim, type ClaimName, type Contribution, contribute } from '../engine/module.ts';
+import { inOrder } from './in-order.ts';
 import { FOREIGN, isForeign } from './port.ts';
 
 /** Bytes that the outer Ethernet, IPv4, UDP and VXLAN headers take of the underlay's packet (RFC 7348). */
@@ -37,11 +39,7 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
           { label: 'Network' },
         ),
   present: (tables, network) => ({
-    subnets: tables
-      .of('subnet')
-      .by('network_id', network.id)
-      .map((subnet) => subnet.id)
-      .sort(),
+    subnets: new LongList(inOrder(tables.of('subnet').by('network_id', network.id)), ({ id }) => id),
   }),
 });
 

@@ -1,3 +1,4 @@
+import { LongList } from '@cable/api';
 import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
 import { withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute } from '../engine/module.ts';
@@ -8,6 +9,7 @@ import {
   findDefaultGroup,
   planFirstRules,
 } from './default-group.ts';
+import { inOrder } from './in-order.ts';
 
 /** Security groups: each project's default group, and the rules a group starts with. */
 export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityGroup>({
@@ -40,11 +42,10 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
       ? new CableError('InUse', `Security Group ${group.id} in use.`, { label: 'SecurityGroup' })
       : undefined,
   present: (tables, group) => ({
-    security_group_rules: tables
-      .of('security_group_rule')
-      .by('security_group_id', group.id)
-      .map((rule) => ({ ...withoutHidden(rule), tenant_id: rule.project_id }))
-      .sort((a, b) => (a.id < b.id ? -1 : 1)),
+    security_group_rules: new LongList(
+      inOrder(tables.of('security_group_rule').by('security_group_id', group.id)),
+      (rule) => ({ ...withoutHidden(rule), tenant_id: rule.project_id }),
+    ),
   }),
 });
 
