@@ -1,4 +1,4 @@
-import { type Attribute, CableError, parseIp, parseMac, type ResourceModel } from '@cable/model';
+import { type Attribute, CableError, parseIp, parseMac, QUERY_PARAMETERS, type ResourceModel } from '@cable/model';
 
 /** One filter: the object passes when any of the values fits. */
 export type Filter = {
@@ -27,15 +27,7 @@ export type ListQuery = {
   readonly changedSince: string | null;
 };
 
-const RESERVED: ReadonlySet<string> = new Set([
-  'fields',
-  'sort_key',
-  'sort_dir',
-  'limit',
-  'marker',
-  'page_reverse',
-  'changed_since',
-]);
+const PARAMETERS: ReadonlySet<string> = new Set(QUERY_PARAMETERS);
 
 /**
  * Parses the query string: its syntax, whoever sends it. What it asks of which attributes is in `filters` and `sort`, by declared name. Throws `CableError` with
@@ -68,7 +60,7 @@ function parseFilters(resource: ResourceModel, query: URLSearchParams): readonly
   const invalid: string[] = [];
   const filters: Filter[] = [];
   for (const name of new Set(query.keys())) {
-    if (RESERVED.has(name)) continue;
+    if (PARAMETERS.has(name)) continue;
     const found = lookUp(resource, name);
     if (found === undefined || !isFilterable(found[1])) invalid.push(name);
     else filters.push(...filtersOf(found[0], found[1], query.getAll(name)));

@@ -1,7 +1,7 @@
 import { parseValue } from '@cable/api';
-import type { Attribute, ResourceModel } from '@cable/model';
+import { type Attribute, dashed, type ResourceModel } from '@cable/model';
 import { CliError } from './errors.ts';
-import { type AttributeFlags, attributeFlags, dashed, givenValue, isAsked } from './flags.ts';
+import { type AttributeFlags, attributeFlags, givenValue, isAsked } from './flags.ts';
 import type { Resolve } from './resolve.ts';
 import { openstackKeys } from './words.ts';
 
