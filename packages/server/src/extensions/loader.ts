@@ -4,6 +4,7 @@
  *   read ──> compose, look through ──> fill tables ──> [writes wait] ──> keys of types ──> tables, modules, registry at once ──> [writes go on]
  */
 import { ExpectedError, type Logger, startTurns } from '@cable/kit';
+import type { Attribute } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import type { EngineDeps } from '../engine/context.ts';
 import { createKeyMaker } from '../engine/keys-of.ts';
@@ -11,6 +12,7 @@ import { missingTypes } from '../engine/loaded-types.ts';
 import { Modules } from '../engine/module.ts';
 import { lookAt } from '../engine/plan.ts';
 import type { LoadedResources } from '../engine/registry.ts';
+import { storedProblem } from '../engine/stored-values.ts';
 import { objectPrefix, typeKey } from '../keys.ts';
 import { TOMBSTONES, type Tombstone } from '../rows.ts';
 import type { StagedTables } from '../tables.ts';
@@ -91,6 +93,7 @@ export class ExtensionLoader {
   async #change(deps: Deps, next: Loadout, staged: StagedTables): Promise<boolean> {
     await deps.catchUp.run();
     await refuseOtherKeys(deps, this.#loadout, next);
+    await refuseOtherValues(deps, this.#loadout, next, staged);
     await this.#writeTypes(deps, next);
     if (!staged.commit()) return false;
     // From here to the end nothing waits: requests find all of it, or nothing.
@@ -165,6 +168,39 @@ async function refuseOtherKeys(deps: Deps, before: Loadout, next: Loadout): Prom
       `objects of ${type} have other claims, marks or references by it than by what is loaded: ${count}. Delete them first, or clear their references.`,
     );
   }
+}
+
+/** What an extension declares must take the values that are there, of objects that it does not know yet too: they would be shown as what they are not. */
+async function refuseOtherValues(deps: Deps, before: Loadout, next: Loadout, staged: StagedTables): Promise<void> {
+  const turns = startTurns();
+  for (const { type, stored, storedAttributes } of next.resources.all) {
+    if (!stored) continue;
+    const known = before.resources.has(type) ? before.resources.named(type).storedAttributes : {};
+    const others = Object.entries(storedAttributes).filter(([name, one]) => !isSameDeclared(known[name], one));
+    if (others.length === 0) continue;
+    const found = new Map<string, { count: number; readonly first: string }>();
+    for (const row of staged.rows(type) ?? deps.tables.any(type).values()) {
+      if (turns.due()) await turns.next();
+      for (const [name, attribute] of others) {
+        const wrong = storedProblem(attribute, row[name]);
+        if (wrong === undefined) continue;
+        const one = found.get(name) ?? { count: 0, first: `${row.id}: ${wrong}` };
+        one.count += 1;
+        found.set(name, one);
+      }
+    }
+    const [name, wrong] = [...found][0] ?? [];
+    if (wrong === undefined) continue;
+    const remedy =
+      'Leave the declaration as it was, give the attribute a default or another name, or change the objects';
+    throw new ExtensionError(
+      `objects of ${type} have no value of ${name} that its declaration takes: ${wrong.count}, such as ${wrong.first}. ${remedy} first.`,
+    );
+  }
+}
+
+function isSameDeclared(before: Attribute | undefined, next: Attribute): boolean {
+  return before === next || JSON.stringify(before) === JSON.stringify(next);
 }
 
 /** What is not swept yet has the keys of before. */
