@@ -16,7 +16,7 @@ import type { Store } from '@cable/store';
 import type { Contribution } from '../engine/module.ts';
 import { startTestEtcd, type TestEtcd } from '../hosts/etcd.fixture.ts';
 import { noauth } from '../http/auth.ts';
-import { objectKey } from '../keys.ts';
+import { objectKey, tombstoneKey } from '../keys.ts';
 import { type CableServer, startServer } from '../server.ts';
 import { assertInvariants, refused, type Send, senderOf } from '../testing/harness.ts';
 import type { LoadedExtension } from './extension.ts';
@@ -295,4 +295,38 @@ test('values of an attribute that comes back to a type of Cable’s own are look
   const number = tiers({ type: 'integer', write: 'both', default: 0 });
   await assert.rejects(load(number), /objects of network have no value of x:tier that its declaration takes: 1,/);
   await load(tiers({ type: 'string', write: 'both', default: 'x' }));
+});
+
+test('a type whose objects are being swept is said to be so, and is unloaded when they are gone', async (t) => {
+  const etcd = await etcdOf(t);
+  const box: Resource = { ...gadget, name: 'box', plural: 'boxes', label: 'Box', path: 'boxes' };
+  const part: Resource = {
+    ...{ ...gadget, name: 'box_part', plural: 'box_parts', label: 'BoxPart', path: 'box-parts' },
+    attributes: {
+      box_id: { type: 'uuid', write: 'create', required: true, reference: { type: 'box', onDelete: 'cascade' } },
+    },
+  };
+  const boxes = extension({ alias: 'boxes', resources: [box, part] });
+  const { server, send, load } = await startLoading(t, await etcd.openStore(), boxes);
+  const id = String((await send('POST', '/v2.0/boxes', { box: {} })).body['box']?.['id']);
+  const partId = String((await send('POST', '/v2.0/box-parts', { box_part: { box_id: id } })).body['box_part']?.['id']);
+  // As another server deletes it: for some time the sweep is left to that one.
+  const parts = [{ type: 'box_part', attribute: 'box_id' }];
+  const { revision } = await server.deps.store.txn(
+    [],
+    [
+      { kind: 'delete', key: objectKey('box', id) },
+      { kind: 'put', key: tombstoneKey('box', id), value: JSON.stringify({ parts }) },
+    ],
+  );
+  await server.tables.waitFor(revision);
+  assert.deepEqual((await send('GET', '/v2.0/box-parts')).body, { box_parts: [] });
+  await assert.rejects(load(), /objects have been deleted and are being swept.*\(box_part of boxes\).*SIGHUP again/);
+  await server.deps.store.txn(
+    [],
+    [objectKey('box_part', partId), tombstoneKey('box', id)].map((key) => ({ kind: 'delete', key })),
+  );
+  await load();
+  await refused(send('GET', '/v2.0/boxes'), 404, 'HTTPNotFound');
+  await assertInvariants(server);
 });

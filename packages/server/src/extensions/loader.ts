@@ -104,13 +104,14 @@ export class ExtensionLoader {
   }
 
   /** In one transaction; a type is unloaded only when nobody, through whatever server, has an object of it. */
-  async #writeTypes({ store, tables }: Deps, next: Loadout): Promise<void> {
+  async #writeTypes(deps: Deps, next: Loadout): Promise<void> {
+    const { store, tables } = deps;
     const gone = [...this.#loadout.keyedTypes].filter(([type]) => !next.keyedTypes.has(type));
     const compares = gone.map(([type]): Compare => ({ kind: 'prefixEmpty', prefix: objectPrefix(type) }));
     const ops = [...putsOf(next), ...gone.map(([type]): Op => ({ kind: 'delete', key: typeKey(type) }))];
     if (ops.length === 0) return;
     const { ok, revision } = await store.txn(compares, ops);
-    if (!ok) throw await refuseUnload(store, gone);
+    if (!ok) throw await refuseUnload(deps, gone);
     await tables.waitFor(revision);
   }
 }
@@ -132,16 +133,26 @@ function refuseMissing(
   );
 }
 
+/** `gone`: types, with the aliases of their extensions. What is swept is in the store and nobody's object any more. */
 async function refuseUnload(
-  store: Deps['store'],
+  { store, tables, catchUp }: Deps,
   gone: readonly (readonly [type: string, alias: string])[],
 ): Promise<ExtensionError> {
+  await catchUp.run();
   const counted = await Promise.all(
-    gone.map(async ([type, alias]) => ({ type, alias, count: (await store.list(objectPrefix(type))).kvs.length })),
+    gone.map(async ([type, alias]) => {
+      const isStored = (await store.list(objectPrefix(type))).kvs.length > 0;
+      return { words: `${type} of ${alias}`, count: tables.any(type).size, isStored };
+    }),
   );
-  const words = counted
-    .filter(({ count }) => count > 0)
-    .map(({ type, alias, count }) => `${type} of ${alias}: ${count}`);
+  const used = counted.filter(({ count }) => count > 0);
+  const swept = counted.filter(({ count, isStored }) => count === 0 && isStored);
+  if (used.length === 0 && swept.length > 0) {
+    return new ExtensionError(
+      `types whose objects have been deleted and are being swept from the store cannot be unloaded yet (${swept.map(({ words }) => words).join(', ')}). Send SIGHUP again in some seconds.`,
+    );
+  }
+  const words = used.map((one) => `${one.words}: ${one.count}`);
   return new ExtensionError(
     `types that have objects cannot be unloaded (${words.join(', ') || 'there were some just now'}). Delete the objects first, or put the extension back.`,
   );
