@@ -63,7 +63,7 @@ function spellings(name: string, attribute: Attribute): readonly string[] {
   return [...new Set([...bare, ...openstackFlags(name)])];
 }
 
-/** Commander's options for an attribute: `--x <value>`, `--x`/`--no-x` for booleans, repeatable for lists, `--no-x` for null or none. */
+/** Commander's options for an attribute: `--x <value>`, `--x [boolean]`/`--no-x` for booleans, repeatable for lists, `--no-x` for null or none. */
 export function optionsOf(flags: AttributeFlags, purpose: Purpose): readonly Option[] {
   return flags.flags.flatMap((flag, index) => {
     const options = optionsOfFlag(flag, flags, purpose);
@@ -85,7 +85,7 @@ function switches(flag: string, text: string, name: string, purpose: Purpose): r
     purpose === 'filter'
       ? [`only those whose ${name} is true`, `only those whose ${name} is false`]
       : switchTexts(flag, text);
-  return [new Option(`--${flag}`, on), new Option(`--no-${flag}`, off)];
+  return [new Option(`--${flag} [boolean]`, on), new Option(`--no-${flag}`, off)];
 }
 
 /** Of `--x` and `--no-x`. A text that begins with `True:` or `False:` says what the one of them does. */

@@ -268,16 +268,61 @@ test('--version and --help exit 0', async () => {
 test('help says of each switch what it does, and of each command what is in it', async () => {
   const help = async (words: string): Promise<string> => (await cable(`${words} --help`)).out.replaceAll(/\s+/g, ' ');
   const network = await help('network create');
-  assert.match(network, /--admin-state-up The opposite of --no-admin-state-up\. /);
+  assert.match(network, /--admin-state-up \[boolean\] The opposite of --no-admin-state-up\. /);
   assert.match(network, /--no-admin-state-up The network carries nothing\. /);
-  assert.match(network, /--shared Every project may use the network\. --no-shared The opposite of --shared\. /);
-  assert.match(await help('subnet set'), /--enable-dhcp DHCP answers in the subnet \(also --dhcp\) /);
+  assert.match(
+    network,
+    /--shared \[boolean\] Every project may use the network\. --no-shared The opposite of --shared\. /,
+  );
+  assert.match(await help('subnet set'), /--enable-dhcp \[boolean\] DHCP answers in the subnet \(also --dhcp\) /);
   assert.match(await help('network list'), /--no-shared only those whose shared is false /);
   assert.match(await help('security'), /^Usage: .* Commands for security groups and security group rules\. /);
   assert.match(await help('router'), / add Adds parts to a router\. .* remove Removes parts from a router\. /);
   assert.match(await help('router add port'), /Attaches this port: its address becomes the router’s\./);
   assert.match(await help('router add subnet'), /Attaches this subnet: its gateway address becomes the router’s\./);
   assert.match(await help('completion'), /for bash or zsh,/);
+});
+
+test('a switch takes true and false, or stands alone; another word behind it is refused', async (t) => {
+  const server = await stub(t);
+  const sent = async (words: string): Promise<unknown> => {
+    assert.deepEqual((await cable(words, server)).err, '', words);
+    return server.requests.at(-1);
+  };
+  assert.equal(
+    await sent('network create a --admin-state-up false'),
+    'POST /v2.0/networks {"network":{"name":"a","admin_state_up":false}}',
+  );
+  assert.equal(
+    await sent('network create a --admin-state-up=True'),
+    'POST /v2.0/networks {"network":{"name":"a","admin_state_up":true}}',
+  );
+  assert.equal(await sent('network create a --shared'), 'POST /v2.0/networks {"network":{"name":"a","shared":true}}');
+  assert.equal(
+    await sent('network create --shared --name a'),
+    'POST /v2.0/networks {"network":{"name":"a","shared":true}}',
+  );
+  assert.equal(
+    await sent('network create --shared -- a'),
+    'POST /v2.0/networks {"network":{"name":"a","shared":true}}',
+  );
+  assert.equal(
+    await sent('network create --no-shared a'),
+    'POST /v2.0/networks {"network":{"name":"a","shared":false}}',
+  );
+  assert.match(String(await sent('network list --shared false -c id')), /^GET \/v2\.0\/networks\?shared=false&/);
+  const before = server.requests.length;
+  for (const words of ['network create --admin-state-up maybe', 'network list --admin-state-up maybe']) {
+    const { status, err } = await cable(words, server);
+    assert.deepEqual(
+      [status, err],
+      [
+        2,
+        "error: --admin-state-up: 'maybe' is neither true nor false\n  What is no value of --admin-state-up stands in front of it, or behind --.\n",
+      ],
+    );
+  }
+  assert.equal(server.requests.length, before);
 });
 
 test('text from others cannot drive the terminal', async (t) => {

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
 import { CableError, HOST_UPGRADE } from '@cable/model';
 import type { Authenticator } from '../http/auth.ts';
-import { asCableError, type CountError, logError } from '../http/error-handler.ts';
+import { asCableError, type CountError, logError, notAllowed } from '../http/error-handler.ts';
 import { answerRaw } from '../http/raw-answer.ts';
 import { parseHostName } from './parse.ts';
 
@@ -53,8 +53,7 @@ async function upgrade(options: UpgradeOptions, request: IncomingMessage, socket
 function watchedHost({ method, url = '' }: IncomingMessage): string {
   const name = WATCH_PATH.exec(url)?.[1];
   if (name === undefined) throw new CableError('HTTPBadRequest', 'Nothing is upgraded here but the watch of a host.');
-  if (method !== 'GET')
-    throw new CableError('HTTPMethodNotAllowed', `The method ${method} is not allowed for this resource.`);
+  if (method !== 'GET') throw notAllowed(method, ['GET']);
   return parseHostName(decode(name));
 }
 

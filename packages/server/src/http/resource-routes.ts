@@ -26,6 +26,7 @@ import { NotLoadedError } from '../not-loaded.ts';
 import { type Credentials, credentialsOf } from '../policy/credentials.ts';
 import { askedOf } from './asked.ts';
 import type { AuthenticatedCaller } from './auth.ts';
+import { notAllowed } from './error-handler.ts';
 import { sendList, sendPieces } from './list-answer.ts';
 import { createRouteTable, type Match, type RouteTable } from './route-table.ts';
 
@@ -103,8 +104,9 @@ export function routeLabel({ matched, routeOptions }: FastifyRequest): string {
 }
 
 function refusal(table: RouteTable, { method, url }: FastifyRequest): CableError {
-  return table.isPath(url)
-    ? new CableError('HTTPMethodNotAllowed', `The method ${method} is not allowed for this resource.`)
+  const allow = table.methodsOf(url);
+  return allow.length > 0
+    ? notAllowed(method, allow)
     : new CableError('HTTPNotFound', 'The resource could not be found.');
 }
 
