@@ -36,12 +36,28 @@ export function parseCreate(resource: ResourceModel, body: unknown, place: Attri
   }
   if (!Array.isArray(many) || many.length === 0) throw badRequest('Resources required');
   if (many.length > BULK_MAX) throw badRequest(`At most ${BULK_MAX} objects can be created in one request`);
-  const objects = many.map((one: unknown) => {
-    if (!isRecord(one)) throw badRequest(`Each of ${resource.plural} must be an object`);
-    // Neutron also accepts each element wrapped in its name.
-    return parseNew(resource, isRecord(one[resource.name]) ? unwrap(resource.name, one) : one, place);
+  const objects = many.map((one: unknown, index) => {
+    try {
+      return parseOneOfMany(resource, one, place);
+    } catch (err) {
+      throw inBulk(err, resource, index);
+    }
   });
   return { bulk: true, objects };
+}
+
+function parseOneOfMany(resource: ResourceModel, one: unknown, place: Attributes): ParsedObject {
+  if (!isRecord(one)) throw badRequest(`Each of ${resource.plural} must be an object`);
+  // Neutron also accepts each element wrapped in its name.
+  return parseNew(resource, isRecord(one[resource.name]) ? unwrap(resource.name, one) : one, place);
+}
+
+/** What an object of a bulk is refused for, with the place of the object, from 0, in its detail: `ports[3]: ...`. What is no `CableError` stays as it is. */
+export function inBulk(err: unknown, { plural }: Pick<ResourceModel, 'plural'>, index: number): unknown {
+  if (!(err instanceof CableError)) return err;
+  const { code, message, label, fields, detail, remedy, cause } = err;
+  const where = `${plural}[${index}]: ${detail || remedy}`;
+  return new CableError(code, message, { label, fields: { ...fields, index }, detail: where, cause });
 }
 
 /** Parses the body of an update: only the attributes to change. */

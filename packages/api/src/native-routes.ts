@@ -19,7 +19,7 @@ export type NativeRoute = {
   readonly body?: Attributes;
   /** Answers of success, and others that are not errors of the table, by status. */
   readonly answers: Readonly<Record<number, NativeAnswer>>;
-  /** True: only admins, agents among them. */
+  /** True: for those whom the rule `admin_api` lets in: admins, agents among them, when the operator says nothing. */
   readonly adminOnly: boolean;
 };
 
@@ -223,7 +223,7 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
   {
     ...open,
     path: '/metrics',
-    summary: 'Metrics in the text form of Prometheus.',
+    summary: 'Metrics in the text form of Prometheus; open to whoever reaches the server.',
     answers: { 200: { description: 'Success.', content: 'text/plain' } },
   },
   {

@@ -1,4 +1,5 @@
-import { type Attribute, CableError, parseIp, parseMac, type ResourceModel } from '@cable/model';
+import { type Attribute, CableError, parseIp, parseMac, QUERY_PARAMETERS, type ResourceModel } from '@cable/model';
+import { parseValue } from './value.ts';
 
 /** One filter: the object passes when any of the values fits. */
 export type Filter = {
@@ -27,15 +28,7 @@ export type ListQuery = {
   readonly changedSince: string | null;
 };
 
-const RESERVED: ReadonlySet<string> = new Set([
-  'fields',
-  'sort_key',
-  'sort_dir',
-  'limit',
-  'marker',
-  'page_reverse',
-  'changed_since',
-]);
+const PARAMETERS: ReadonlySet<string> = new Set(QUERY_PARAMETERS);
 
 /**
  * Parses the query string: its syntax, whoever sends it. What it asks of which attributes is in `filters` and `sort`, by declared name. Throws `CableError` with
@@ -68,10 +61,10 @@ function parseFilters(resource: ResourceModel, query: URLSearchParams): readonly
   const invalid: string[] = [];
   const filters: Filter[] = [];
   for (const name of new Set(query.keys())) {
-    if (RESERVED.has(name)) continue;
+    if (PARAMETERS.has(name)) continue;
     const found = lookUp(resource, name);
     if (found === undefined || !isFilterable(found[1])) invalid.push(name);
-    else filters.push(...filtersOf(found[0], found[1], query.getAll(name)));
+    else filters.push(...filtersOf(name, found, query.getAll(name)));
   }
   if (invalid.length > 0) throw notFilterable(invalid);
   return filters;
@@ -92,10 +85,15 @@ function isFilterable(attribute: Attribute): boolean {
   return attribute.filter !== false && attribute.type !== 'dict' && attribute.type !== 'object';
 }
 
-function filtersOf(name: string, attribute: Attribute, texts: readonly string[]): readonly Filter[] {
+/** `asked`: the name in the query. */
+function filtersOf(
+  asked: string,
+  [name, attribute]: readonly [string, Attribute],
+  texts: readonly string[],
+): readonly Filter[] {
   const properties = attribute.items?.properties;
   if (properties === undefined) {
-    const values = texts.map((text) => canonical(attribute.items ?? attribute, text));
+    const values = texts.map((text) => canonical(asked, attribute.items ?? attribute, text));
     return [{ attribute: name, property: null, values, substring: false }];
   }
   const byProperty = new Map<string, string[]>();
@@ -104,9 +102,14 @@ function filtersOf(name: string, attribute: Attribute, texts: readonly string[])
     const property = key.replace(/_substr$/, '');
     const inner = Object.hasOwn(properties, property) ? properties[property] : undefined;
     if (inner === undefined || (key !== property && inner.type !== 'ip')) {
-      throw badRequest(`Invalid input for ${name}. Reason: '${text.slice(0, 100)}' is not in the form property=value.`);
+      throw badRequest(
+        `Invalid input for ${asked}. Reason: '${text.slice(0, 100)}' is not in the form property=value.`,
+      );
     }
-    byProperty.set(key, [...(byProperty.get(key) ?? []), key === property ? canonical(inner, value) : value]);
+    byProperty.set(key, [
+      ...(byProperty.get(key) ?? []),
+      key === property ? canonical(`${asked}:${property}`, inner, value) : value,
+    ]);
   }
   return [...byProperty].map(([key, values]) => ({
     attribute: name,
@@ -116,10 +119,18 @@ function filtersOf(name: string, attribute: Attribute, texts: readonly string[])
   }));
 }
 
-/** A filter's text as stored values are written; what is not a value of the type fits nothing, and stays as it is. */
-function canonical(attribute: Attribute, text: string): string {
-  if (attribute.type === 'boolean')
-    return /^(true|1)$/i.test(text) ? 'true' : /^(false|0)$/i.test(text) ? 'false' : text;
+/**
+ * A filter's text as stored values are written. Text that is no boolean or no integer, as Neutron has it, is refused by `name`; another that is no value of the
+ * type fits nothing, and stays as it is. Empty text fits null.
+ */
+function canonical(name: string, attribute: Attribute, text: string): string {
+  if (text !== '' && (attribute.type === 'boolean' || attribute.type === 'integer')) {
+    const parsed = parseValue({ type: attribute.type }, text);
+    if (parsed.ok) return String(parsed.value);
+    throw new CableError('HTTPBadRequest', `Invalid input for ${name}. Reason: ${parsed.reason}.`, {
+      fields: { attribute: name },
+    });
+  }
   if (attribute.type === 'mac') return parseMac(text) ?? text;
   if (attribute.type === 'uuid' || (attribute.type === 'ip' && parseIp(text) !== undefined)) return text.toLowerCase();
   return text;

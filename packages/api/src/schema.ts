@@ -2,6 +2,7 @@
 import {
   type Attribute,
   type AttributeType,
+  isCommandText,
   type Registry,
   type ResourceModel,
   servedModels,
@@ -69,7 +70,6 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const TEXTS = ['type', 'name', 'plural', 'label', 'prefix', 'path', 'collection', 'key', 'description'] as const;
 const WORD = /^[a-z][a-z0-9_]*$/;
-const WORDS = /^[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)*$/;
 const VERBS: { readonly [V in Verb]: true } = { list: true, show: true, create: true, update: true, delete: true };
 const TYPES: { readonly [T in AttributeType]: true } = {
   ...{ string: true, boolean: true, integer: true, uuid: true, ip: true, cidr: true, 'ip-or-cidr': true, mac: true },
@@ -78,7 +78,8 @@ const TYPES: { readonly [T in AttributeType]: true } = {
 
 function parseResource(value: unknown): ResourceModel | undefined {
   if (!isRecord(value) || TEXTS.some((name) => typeof value[name] !== 'string')) return undefined;
-  const { type, name, verbs, actions, attributes, columns, command, description } = value;
+  const { type, name, verbs, actions, attributes, columns, command, description, parent } = value;
+  if (parent !== undefined && !(isRecord(parent) && areTexts(parent['type'], parent['attribute']))) return undefined;
   if (![type, name].every((one) => WORD.test(String(one))) || !isRecord(attributes)) return undefined;
   const known = parseAttributes(attributes);
   const shown = Array.isArray(columns) ? columns.filter((one) => Object.hasOwn(known, String(one))) : undefined;
@@ -91,7 +92,7 @@ function parseResource(value: unknown): ResourceModel | undefined {
     storedAttributes: known,
     actions: (Array.isArray(actions) ? actions : []).flatMap((one) => parseActionModel(one) ?? []),
     ...(shown === undefined ? {} : { columns: shown }),
-    ...(typeof command === 'string' && WORDS.test(command) ? { command } : {}),
+    ...(typeof command === 'string' && isCommandText(command) ? { command } : {}),
     standardised: true,
   };
   return model as unknown as ResourceModel;
@@ -99,13 +100,21 @@ function parseResource(value: unknown): ResourceModel | undefined {
 
 function parseActionModel(value: unknown): Fields | undefined {
   if (!isRecord(value) || !WORD.test(String(value['name']))) return undefined;
-  const { body, answer } = value;
+  const { body, answer, on = 'object', method = 'PUT', path = '', bodyKey = '', answerKey = '' } = value;
+  if (!areTexts(path, bodyKey, answerKey) || !PLACES.has(on) || !METHODS.has(method)) return undefined;
   return {
     ...value,
     description: plain(value['description']),
     ...(isRecord(body) ? { body: parseAttributes(body) } : {}),
     ...(isRecord(answer) ? { answer: parseAttributes(answer) } : {}),
   };
+}
+
+const PLACES: ReadonlySet<unknown> = new Set(['object', 'collection']);
+const METHODS: ReadonlySet<unknown> = new Set(['GET', 'POST', 'PUT', 'DELETE']);
+
+function areTexts(...values: readonly unknown[]): boolean {
+  return values.every((value) => typeof value === 'string');
 }
 
 function parseAttributes(values: Fields): Readonly<Record<string, Attribute>> {
@@ -118,12 +127,16 @@ function parseAttributes(values: Fields): Readonly<Record<string, Attribute>> {
 
 function parseAttribute(value: unknown): Attribute | undefined {
   if (!isRecord(value) || !Object.hasOwn(TYPES, String(value['type']))) return undefined;
-  const { items, properties, values, description } = value;
+  const { reference, ...known } = value;
+  const { items, properties, values, description } = known;
   const one = items === undefined ? undefined : parseAttribute(items);
   if ((value['type'] === 'list') !== (one !== undefined)) return undefined;
   if (value['type'] === 'object' && !isRecord(properties)) return undefined;
   return {
-    ...(value as Attribute),
+    ...(known as Attribute),
+    ...(isRecord(reference) && areTexts(reference['type'])
+      ? { reference: reference as Attribute['reference'] & {} }
+      : {}),
     ...(one === undefined ? {} : { items: one }),
     ...(isRecord(properties) ? { properties: parseAttributes(properties) } : {}),
     ...(values === undefined ? {} : { values: Array.isArray(values) ? values : [] }),

@@ -1,4 +1,4 @@
-import type { Attribute, ResourceModel } from '@cable/model';
+import { type Attribute, dashed, FIXED_OPTIONS, isOptionName, optionKey, type ResourceModel } from '@cable/model';
 import { Option } from 'commander';
 import { openstackFlags } from './words.ts';
 
@@ -13,23 +13,35 @@ export type AttributeFlags = {
   readonly flags: readonly string[];
 };
 
-/** Flags that mean the same in every command. */
-const RESERVED = ['json', 'server', 'project', 'role', 'column', 'limit', 'sort', 'help', 'version'];
-
-/** The options of a resource, derived from its declaration. */
+/** The options of a resource, derived from its declaration. An attribute whose name can be no option has none: see `withoutFlags`. */
 export function attributeFlags(
   resource: Pick<ResourceModel, 'attributes'>,
   purpose: Purpose,
 ): readonly AttributeFlags[] {
   const wanted = Object.entries(resource.attributes).filter(([, attribute]) => serves(attribute, purpose));
-  const taken = new Set(RESERVED);
-  const claim = (flag: string): boolean => !taken.has(flag) && taken.add(flag) !== undefined;
-  const shown = wanted.map(([name, attribute]) => spellings(name, attribute).find(claim));
+  const taken = new Set(FIXED_OPTIONS.map(optionKey));
+  // A short spelling of one may be the name of another.
+  const names = new Map(wanted.map(([name]) => [optionKey(dashed(name)), name]));
+  const claim = (flag: string, owner: string): boolean => {
+    const key = optionKey(flag);
+    if (!isOptionName(flag) || taken.has(key) || (names.get(key) ?? owner) !== owner) return false;
+    taken.add(key);
+    return true;
+  };
+  const shown = wanted.map(([name, attribute]) => spellings(name, attribute).find((flag) => claim(flag, name)));
   return wanted.flatMap(([name, attribute], index) => {
     const first = shown[index];
     if (first === undefined) return [];
-    return [{ name, attribute, flags: [first, ...spellings(name, attribute).filter(claim)] }];
+    return [{ name, attribute, flags: [first, ...spellings(name, attribute).filter((flag) => claim(flag, name))] }];
   });
+}
+
+/** Names of attributes that should have an option for the purpose, and cannot. */
+export function withoutFlags(resource: Pick<ResourceModel, 'attributes'>, purpose: Purpose): readonly string[] {
+  const has = new Set(attributeFlags(resource, purpose).map(({ name }) => name));
+  return Object.entries(resource.attributes)
+    .filter(([name, attribute]) => serves(attribute, purpose) && !has.has(name))
+    .map(([name]) => name);
 }
 
 function serves(attribute: Attribute, purpose: Purpose): boolean {
@@ -51,12 +63,7 @@ function spellings(name: string, attribute: Attribute): readonly string[] {
   return [...new Set([...bare, ...openstackFlags(name)])];
 }
 
-/** A name as it is written in flags. */
-export function dashed(name: string): string {
-  return name.replaceAll(/[_:]/g, '-');
-}
-
-/** Commander's options for an attribute: `--x <value>`, `--x`/`--no-x` for booleans, repeatable for lists, `--no-x` for null or none. */
+/** Commander's options for an attribute: `--x <value>`, `--x [boolean]`/`--no-x` for booleans, repeatable for lists, `--no-x` for null or none. */
 export function optionsOf(flags: AttributeFlags, purpose: Purpose): readonly Option[] {
   return flags.flags.flatMap((flag, index) => {
     const options = optionsOfFlag(flag, flags, purpose);
@@ -78,7 +85,7 @@ function switches(flag: string, text: string, name: string, purpose: Purpose): r
     purpose === 'filter'
       ? [`only those whose ${name} is true`, `only those whose ${name} is false`]
       : switchTexts(flag, text);
-  return [new Option(`--${flag}`, on), new Option(`--no-${flag}`, off)];
+  return [new Option(`--${flag} [boolean]`, on), new Option(`--no-${flag}`, off)];
 }
 
 /** Of `--x` and `--no-x`. A text that begins with `True:` or `False:` says what the one of them does. */

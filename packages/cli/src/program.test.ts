@@ -5,11 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseSchema, schemaOf } from '@cable/api';
-import { BUILT_IN_RESOURCES, composeRegistry, type Resource } from '@cable/model';
+import {
+  BUILT_IN_RESOURCES,
+  composeRegistry,
+  FIXED_COMMANDS,
+  FIXED_OPTIONS,
+  type Resource,
+  resourceWords,
+} from '@cable/model';
 import { attributeFlags } from './flags.ts';
 import { cable } from './testing/run.ts';
 import { type StubServer, startStub } from './testing/stub-server.ts';
-import { resourceWords } from './words.ts';
 
 const A = '11111111-1111-4111-8111-111111111111';
 const B = '22222222-2222-4222-8222-222222222222';
@@ -262,16 +268,61 @@ test('--version and --help exit 0', async () => {
 test('help says of each switch what it does, and of each command what is in it', async () => {
   const help = async (words: string): Promise<string> => (await cable(`${words} --help`)).out.replaceAll(/\s+/g, ' ');
   const network = await help('network create');
-  assert.match(network, /--admin-state-up The opposite of --no-admin-state-up\. /);
+  assert.match(network, /--admin-state-up \[boolean\] The opposite of --no-admin-state-up\. /);
   assert.match(network, /--no-admin-state-up The network carries nothing\. /);
-  assert.match(network, /--shared Every project may use the network\. --no-shared The opposite of --shared\. /);
-  assert.match(await help('subnet set'), /--enable-dhcp DHCP answers in the subnet \(also --dhcp\) /);
+  assert.match(
+    network,
+    /--shared \[boolean\] Every project may use the network\. --no-shared The opposite of --shared\. /,
+  );
+  assert.match(await help('subnet set'), /--enable-dhcp \[boolean\] DHCP answers in the subnet \(also --dhcp\) /);
   assert.match(await help('network list'), /--no-shared only those whose shared is false /);
   assert.match(await help('security'), /^Usage: .* Commands for security groups and security group rules\. /);
   assert.match(await help('router'), / add Adds parts to a router\. .* remove Removes parts from a router\. /);
   assert.match(await help('router add port'), /Attaches this port: its address becomes the router’s\./);
   assert.match(await help('router add subnet'), /Attaches this subnet: its gateway address becomes the router’s\./);
   assert.match(await help('completion'), /for bash or zsh,/);
+});
+
+test('a switch takes true and false, or stands alone; another word behind it is refused', async (t) => {
+  const server = await stub(t);
+  const sent = async (words: string): Promise<unknown> => {
+    assert.deepEqual((await cable(words, server)).err, '', words);
+    return server.requests.at(-1);
+  };
+  assert.equal(
+    await sent('network create a --admin-state-up false'),
+    'POST /v2.0/networks {"network":{"name":"a","admin_state_up":false}}',
+  );
+  assert.equal(
+    await sent('network create a --admin-state-up=True'),
+    'POST /v2.0/networks {"network":{"name":"a","admin_state_up":true}}',
+  );
+  assert.equal(await sent('network create a --shared'), 'POST /v2.0/networks {"network":{"name":"a","shared":true}}');
+  assert.equal(
+    await sent('network create --shared --name a'),
+    'POST /v2.0/networks {"network":{"name":"a","shared":true}}',
+  );
+  assert.equal(
+    await sent('network create --shared -- a'),
+    'POST /v2.0/networks {"network":{"name":"a","shared":true}}',
+  );
+  assert.equal(
+    await sent('network create --no-shared a'),
+    'POST /v2.0/networks {"network":{"name":"a","shared":false}}',
+  );
+  assert.match(String(await sent('network list --shared false -c id')), /^GET \/v2\.0\/networks\?shared=false&/);
+  const before = server.requests.length;
+  for (const words of ['network create --admin-state-up maybe', 'network list --admin-state-up maybe']) {
+    const { status, err } = await cable(words, server);
+    assert.deepEqual(
+      [status, err],
+      [
+        2,
+        "error: --admin-state-up: 'maybe' is neither true nor false\n  What is no value of --admin-state-up stands in front of it, or behind --.\n",
+      ],
+    );
+  }
+  assert.equal(server.requests.length, before);
 });
 
 test('text from others cannot drive the terminal', async (t) => {
@@ -468,9 +519,7 @@ const plug: Resource = {
 };
 
 test('what only the server knows has its commands, nested ones behind the word for their parent', async (t) => {
-  const models = parseSchema(
-    JSON.stringify(schemaOf(composeRegistry([wire, plug, { ...wire, type: 'status', path: 's' }]))),
-  );
+  const models = parseSchema(JSON.stringify(schemaOf(composeRegistry([wire, plug]))));
   assert.ok(models);
   const plugs = { plugs: [{ id: A, name: 'left' }], plug: { id: A, name: 'left' } };
   const server = await stub(t, {
@@ -497,9 +546,93 @@ test('what only the server knows has its commands, nested ones behind the word f
   const help = await cable('wire plug create --help', undefined, models);
   assert.match(help.out, /^Usage: cable wire plug create \[options\] <port> \[name\]/);
   assert.doesNotMatch(help.out, /port-code/);
-  assert.match((await cable('api --help', undefined, models)).out, /status/);
   assert.match((await cable('completion bash', undefined, models)).out, /wire plug list/);
   assert.match((await cable('network list', undefined, models)).err, /unknown command 'network'/);
+});
+
+/** The commands, or the options, that a help text names. */
+function namesIn(help: string, kind: 'commands' | 'options'): readonly string[] {
+  const pattern = kind === 'commands' ? /^ {2}([a-z][a-z-]*)(?=[ |])/gm : /^ {2}(?:-\w, )?--([a-z-]+)/gm;
+  const part = kind === 'commands' ? (help.split(/^Commands:$/m)[1] ?? '') : help;
+  return [...part.matchAll(pattern)].map(([, name = '']) => name).filter((name) => !name.startsWith('no-'));
+}
+
+test('each command and option that the command line has of its own is kept free by the registry', async () => {
+  const bare = await cable('--help', undefined, []);
+  const own = namesIn(bare.out, 'commands').filter((name) => name !== 'host');
+  const below = namesIn((await cable('host --help', undefined, [])).out, 'commands').map((name) => `host ${name}`);
+  const processes =
+    /Processes: (.*) \(/
+      .exec(bare.out)?.[1]
+      ?.split(', ')
+      .map((one) => one.replace('cable ', '')) ?? [];
+  const commands = [...own, ...below, ...processes].filter((name) => name !== 'host help');
+  assert.deepEqual([...commands].sort(), [...FIXED_COMMANDS].sort());
+  const { models } = composeRegistry([{ ...wire, verbs: ['list', 'show', 'create', 'update', 'delete'], actions: [] }]);
+  const helps = await Promise.all(
+    ['list', 'show', 'create', 'set', 'delete'].map((verb) => cable(`wire port ${verb} --help`, undefined, models)),
+  );
+  const options = helps.flatMap(({ out }) => namesIn(out, 'options')).filter((name) => name !== 'code');
+  assert.deepEqual([...new Set(options)].sort(), [...FIXED_OPTIONS].sort());
+});
+
+test('what a newer server has and cannot be a command is left out with one line, and nothing else is', async (t) => {
+  const schema = JSON.parse(JSON.stringify(schemaOf(composeRegistry([wire, plug])))) as {
+    resources: Record<string, unknown>[];
+  };
+  const [first, second] = schema.resources;
+  assert.ok(first && second);
+  const text = { type: 'string', write: 'both' };
+  const odd = (type: string, more: object = {}): void =>
+    void schema.resources.push({ ...first, type, collection: `/wire/v1/${type}`, actions: [], ...more });
+  odd('check');
+  odd('status');
+  odd('other', { command: 'wire port' });
+  odd('wire_port_list');
+  odd('fine', {
+    attributes: {
+      code: text,
+      json: text,
+      no_way: text,
+      _x: text,
+      a__b: text,
+      tags: { type: 'list', write: 'both', items: text },
+      tag: text,
+    },
+    actions: [
+      { name: 'list', description: 'A.' },
+      { name: 'help', description: 'A.' },
+      { name: 'odd', description: 'A.', path: 7, body: { a: text } },
+      { name: 'odder', description: 'A.', method: ['x'], on: 5, bodyKey: {} },
+      { name: 'go', description: 'Goes.' },
+    ],
+  });
+  odd('strange', { parent: true });
+  odd('stranger', {
+    parent: { type: 5 },
+    attributes: { a: { ...text, reference: 'x' }, b: { ...text, reference: null } },
+  });
+  const models = parseSchema(JSON.stringify(schema));
+  assert.ok(models);
+  const server = await stub(t, { '/wire/v1/ports': { ports: [{ code: 'w1' }] } });
+  const { status, out, err } = await cable('wire port list --json', server, models);
+  assert.deepEqual([status, JSON.parse(out)], [0, [{ code: 'w1' }]]);
+  assert.match(
+    err,
+    /^note: this cable has no room .*'check', 'status', 'wire port', .* and \d+ more\. A newer one may\.\n$/,
+  );
+  const fine = await cable('fine --help', undefined, models);
+  assert.deepEqual(namesIn(fine.out, 'commands'), ['create', 'delete', 'go', 'help', 'list', 'show']);
+  const create = (await cable('fine create --help', undefined, models)).out;
+  assert.deepEqual(
+    namesIn(create, 'options').filter((name) => !FIXED_OPTIONS.includes(name)),
+    ['code', 'tags', 'tag'],
+  );
+  assert.equal(
+    (await cable('check', await stub(t, { '/cable/v1/check': { revision: 1, violations: [] } }), models)).status,
+    0,
+  );
+  assert.equal((await cable('completion bash', undefined, models)).status, 0);
 });
 
 test('the completion script completes commands and options in bash', async () => {

@@ -1,5 +1,6 @@
 import { createClient } from '@cable/api';
 import type { HttpTransport } from '@cable/kit';
+import { CommandBook, type ResourceModel, resourceWords } from '@cable/model';
 import { Argument, Command } from 'commander';
 import { AGENT_COMMANDS, addAgentCommands } from './agent-commands.ts';
 import { showCheck } from './check.ts';
@@ -8,7 +9,7 @@ import type { Bind, CliContext, CliDeps } from './context.ts';
 import { explainFailure } from './errors.ts';
 import { addResourceCommands } from './resource-commands.ts';
 import { showStatus } from './status.ts';
-import { commandResources, resourceWords } from './words.ts';
+import { commandResources } from './words.ts';
 
 const DEFAULT_SERVER = 'http://127.0.0.1:9696';
 
@@ -21,9 +22,14 @@ export async function runCommandLine(argv: readonly string[], deps: CliDeps): Pr
     return transport;
   };
   const models = needsModels(argv) ? await deps.loadModels(serverOf(argv, deps)) : [];
-  const loaded = { ...deps, connect, resources: commandResources(models) };
+  const book = new CommandBook();
+  const { resources, leftOut } = commandResources(models, book);
+  const loaded = { ...deps, connect, resources };
   try {
-    await createProgram(loaded).parseAsync(spellResources(argv, loaded), { from: 'user' });
+    const program = createProgram(loaded);
+    leftOut.push(...addAllResources(program, loaded, book));
+    if (leftOut.length > 0) deps.printError(`${leftOutText(leftOut)}\n`);
+    await program.parseAsync(spellResources(argv, loaded), { from: 'user' });
     return 0;
   } catch (err) {
     const { text, exitStatus } = explainFailure(err);
@@ -50,7 +56,37 @@ function serverOf(argv: readonly string[], { env }: Pick<CliDeps, 'env'>): strin
   return joined ?? (at < 0 ? undefined : argv[at + 1]) ?? env['CABLE_SERVER'] ?? DEFAULT_SERVER;
 }
 
-/** The whole command tree, derived from the declarations. */
+/** Most names in the line about what is left out. */
+const MAX_NAMED = 5;
+
+/** What this version can make no command of. A newer server may have more than it knows. */
+function leftOutText(leftOut: readonly string[]): string {
+  const named = leftOut.slice(0, MAX_NAMED).map((words) => `'${words}'`);
+  const more = leftOut.length > MAX_NAMED ? ` and ${leftOut.length - MAX_NAMED} more` : '';
+  return `note: this cable has no room for what the server has besides: ${named.join(', ')}${more}. A newer one may.`;
+}
+
+/** The commands of all resources. Answers what is left out. */
+function addAllResources(program: Command, deps: LoadedDeps, book: CommandBook): readonly string[] {
+  const bind = createBind(deps);
+  const leftOut = deps.resources.flatMap((resource) => addOne(program, resource, bind, book));
+  for (const group of program.commands.filter((command) => command.description() === '')) {
+    const held = deps.resources.filter((resource) => resourceWords(resource)[0] === group.name());
+    group.description(`Commands for ${held.map(({ plural }) => plural.replaceAll('_', ' ')).join(' and ')}.`);
+  }
+  return leftOut;
+}
+
+function addOne(program: Command, resource: ResourceModel, bind: Bind, book: CommandBook): readonly string[] {
+  try {
+    return addResourceCommands(program, resource, bind, book);
+  } catch {
+    // A schema may come from any server: what cannot be understood of it must not take the other commands away.
+    return [resourceWords(resource).join(' ')];
+  }
+}
+
+/** The command tree without the resources. */
 function createProgram(deps: LoadedDeps): Command {
   const program = new Command('cable')
     .description('One virtual network for virtual machines, containers and physical machines.')
@@ -65,11 +101,6 @@ function createProgram(deps: LoadedDeps): Command {
     .showHelpAfterError('  See what it takes with --help.')
     .addHelpText('after', '\nProcesses: cable server, cable agent, cable lab (each has --help).');
   const bind = createBind(deps);
-  for (const resource of deps.resources) addResourceCommands(program, resource, bind);
-  for (const group of program.commands.filter((command) => command.description() === '')) {
-    const held = deps.resources.filter((resource) => resourceWords(resource)[0] === group.name());
-    group.description(`Commands for ${held.map(({ plural }) => plural.replaceAll('_', ' ')).join(' and ')}.`);
-  }
   addAgentCommands(program, bind);
   program
     .command('status')

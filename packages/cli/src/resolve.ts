@@ -1,7 +1,6 @@
 import type { Client } from '@cable/api';
-import { isUuid, type ResourceModel } from '@cable/model';
+import { isUuid, type ResourceModel, resourceWords } from '@cable/model';
 import { CliError } from './errors.ts';
-import { resourceWords } from './words.ts';
 
 /** Finds the ID of the object that a user named. */
 export type Resolve = (type: string, nameOrId: string) => Promise<string>;

@@ -1,23 +1,58 @@
 import { type Client, collectionPath, parametersOf, parentParameter } from '@cable/api';
-import type { ActionDeclaration, AnyObject, ResourceModel, Verb } from '@cable/model';
+import {
+  type ActionDeclaration,
+  type AnyObject,
+  actionCommands,
+  type CommandBook,
+  dashed,
+  type ResourceModel,
+  resourceWords,
+  VERB_WORDS,
+  type Verb,
+} from '@cable/model';
 import { type Command, Option } from 'commander';
 import type { Bind, CliContext } from './context.ts';
 import { CliError, explainFailure } from './errors.ts';
-import { attributeFlags, collect, dashed, optionsOf, type Purpose } from './flags.ts';
+import { attributeFlags, collect, optionsOf, type Purpose, withoutFlags } from './flags.ts';
 import { pickColumns, type Row, renderJson, renderObject, renderTable } from './render.ts';
 import { createResolver, type Resolve } from './resolve.ts';
 import { bodyFromOptions, filtersFromOptions } from './values.ts';
-import { listColumns, resourceWords } from './words.ts';
+import { listColumns } from './words.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
-/** Adds the verbs of one resource, derived from its declaration: list, show, create, set, delete, and its actions. */
-export function addResourceCommands(root: Command, resource: ResourceModel, bind: Bind): void {
-  const parent = findCommand(root, resourceWords(resource));
+/**
+ * Adds the verbs of one resource, derived from its declaration: list, show, create, set, delete, and its actions. `book`: which words are taken. Answers what is
+ * left out, since something else has its words: never what this version knows, but a newer server may have more.
+ */
+export function addResourceCommands(
+  root: Command,
+  resource: ResourceModel,
+  bind: Bind,
+  book: CommandBook,
+): readonly string[] {
+  const words = resourceWords(resource);
+  const leftOut: string[] = [];
+  const claim = (...command: readonly string[]): boolean => {
+    const isFree = book.claim([...words, ...command], resource.type) === undefined;
+    if (!isFree) leftOut.push([...words, ...command].join(' '));
+    return isFree;
+  };
+  const parent = findCommand(root, words);
   if (parent.description() === '') parent.description(resource.description);
-  for (const verb of resource.verbs) ADD[verb](parent, resource, bind);
-  for (const action of resource.actions ?? []) addAction(parent, resource, action, bind);
+  for (const verb of resource.verbs) {
+    if (!VERB_WORDS[verb].every((word) => claim(word))) continue;
+    ADD[verb](parent, resource, bind);
+    const purpose = PURPOSES[verb];
+    const without = purpose === undefined ? [] : withoutFlags(withoutParent(resource), purpose);
+    leftOut.push(...without.map((name) => `${[...words, VERB_WORDS[verb][0]].join(' ')} --${dashed(name)}`));
+  }
+  for (const action of resource.actions ?? []) addAction(parent, resource, action, bind, claim);
+  return leftOut;
 }
+
+/** What a verb's options are for. */
+const PURPOSES: { readonly [V in Verb]?: Purpose } = { list: 'filter', create: 'create', update: 'update' };
 
 const ADD: Readonly<Record<Verb, (parent: Command, resource: ResourceModel, bind: Bind) => void>> = {
   list: (parent, resource, bind) => {
@@ -133,39 +168,49 @@ function addOptions(command: Command, resource: Pick<ResourceModel, 'attributes'
   }
 }
 
-/**
- * `add_router_interface` with a body of `subnet_id` and `port_id` becomes `add subnet <router> <subnet>` and `add port ..`, as the
- * `openstack` client has it; any other action its own name, with options.
- */
-function addAction(parent: Command, resource: ResourceModel, action: ActionDeclaration, bind: Bind): void {
-  const verb = /^(add|remove)_/.exec(action.name)?.[1];
-  const properties = Object.entries(action.body ?? {});
-  const isOnObject = action.on !== 'collection';
-  const parameters = parametersOf(action.path ?? '');
-  if (verb !== undefined && isOnObject && properties.length > 0 && properties.every(([name]) => name.endsWith('_id'))) {
-    const does = verb === 'add' ? 'Adds parts to' : 'Removes parts from';
-    const verbCommand = findCommand(parent, [verb]).description(`${does} a ${spoken(resource.name)}.`);
-    for (const [property, { description }] of properties) {
-      const noun = property.replace(/_id$/, '');
-      verbCommand
-        .command(
-          [dashed(noun), ...parentArgument(resource), `<${placeholder(resource)}>`, `<${dashed(noun)}>`].join(' '),
-        )
-        .description(description ?? action.description)
-        .action(
-          bind(async (context, _options, args) => {
-            const place = await placeOf(context, resource, args);
-            const target = await place.resolve(noun, String(place.args[1]));
-            await act(place, action, { [property]: target });
-          }),
-        );
-    }
-    return;
+/** The commands of an action: `actionCommands`. `claim`: false for words that are taken. */
+function addAction(
+  parent: Command,
+  resource: ResourceModel,
+  action: ActionDeclaration,
+  bind: Bind,
+  claim: (...words: readonly string[]) => boolean,
+): void {
+  for (const { words, part } of actionCommands(action)) {
+    if (!claim(...words)) continue;
+    if (part === undefined) addPlainAction(parent, resource, action, bind);
+    else addPartAction(parent, resource, action, bind, { words, part });
   }
+}
+
+/** `add subnet <router> <subnet>`: of an action that attaches what its body names. */
+function addPartAction(
+  parent: Command,
+  resource: ResourceModel,
+  action: ActionDeclaration,
+  bind: Bind,
+  { words: [verb = '', noun = ''], part }: { readonly words: readonly string[]; readonly part: string },
+): void {
+  const does = verb === 'add' ? 'Adds parts to' : 'Removes parts from';
+  findCommand(parent, [verb])
+    .description(`${does} a ${spoken(resource.name)}.`)
+    .command([noun, ...parentArgument(resource), `<${placeholder(resource)}>`, `<${noun}>`].join(' '))
+    .description(action.body?.[part]?.description ?? action.description)
+    .action(
+      bind(async (context, _options, args) => {
+        const place = await placeOf(context, resource, args);
+        const target = await place.resolve(part.replace(/_id$/, ''), String(place.args[1]));
+        await act(place, action, { [part]: target });
+      }),
+    );
+}
+
+function addPlainAction(parent: Command, resource: ResourceModel, action: ActionDeclaration, bind: Bind): void {
+  const isOnObject = action.on !== 'collection';
   const words = [
     ...[dashed(action.name), ...parentArgument(resource)],
     ...(isOnObject ? [`<${placeholder(resource)}>`] : []),
-    ...parameters.map((name) => `<${dashed(name)}>`),
+    ...parametersOf(action.path ?? '').map((name) => `<${dashed(name)}>`),
   ];
   const command = parent.command(words.join(' ')).description(action.description);
   const fields = fieldsOf(action);

@@ -1,7 +1,7 @@
 import { parseValue } from '@cable/api';
-import type { Attribute, ResourceModel } from '@cable/model';
+import { type Attribute, dashed, type ResourceModel } from '@cable/model';
 import { CliError } from './errors.ts';
-import { type AttributeFlags, attributeFlags, dashed, givenValue, isAsked } from './flags.ts';
+import { type AttributeFlags, attributeFlags, givenValue, isAsked } from './flags.ts';
 import type { Resolve } from './resolve.ts';
 import { openstackKeys } from './words.ts';
 
@@ -36,7 +36,7 @@ export async function filtersFromOptions(
   const filters: (readonly [string, string])[] = [];
   for (const { name, attribute, flags } of attributeFlags(resource, 'filter')) {
     const given = givenValue({ name, attribute, flags }, options);
-    if (typeof given === 'boolean') filters.push([name, String(given)]);
+    if (given !== undefined && attribute.type === 'boolean') filters.push([name, String(switchValue(given, flags[0]))]);
     for (const text of Array.isArray(given) ? given : []) {
       if (attribute.values !== undefined) filters.push([name, oneOf(attribute, String(text), flags[0] ?? '')]);
       else filters.push([name, await filterText(attribute, String(text), resolve)]);
@@ -63,7 +63,7 @@ async function attributeValue(flags: AttributeFlags, given: unknown, resolve: Re
 
 /** `given` is what commander made of the flag: text, texts, or a boolean (`--x`, `--no-x`). */
 async function convert(attribute: Attribute, given: unknown, flag: string, resolve: Resolve): Promise<unknown> {
-  if (attribute.type === 'boolean') return given;
+  if (attribute.type === 'boolean') return switchValue(given, flag);
   if (given === false) return attribute.type === 'list' ? [] : null;
   if (attribute.type !== 'list') return await convertText(attribute, String(given), flag, resolve);
   const items = attribute.items ?? { type: 'string' };
@@ -74,6 +74,17 @@ async function convert(attribute: Attribute, given: unknown, flag: string, resol
     else found.push(await convertText(items, String(text), flag, resolve));
   }
   return found;
+}
+
+/** Of `--x`, `--x false`, `--no-x`. */
+function switchValue(given: unknown, flag: string | undefined): boolean {
+  const parsed = parseValue({ type: 'boolean' }, given);
+  if (parsed.ok) return parsed.value === true;
+  throw new CliError(
+    2,
+    `--${flag}: '${given}' is neither true nor false`,
+    `What is no value of --${flag} stands in front of it, or behind --.`,
+  );
 }
 
 async function convertText(attribute: Attribute, text: string, flag: string, resolve: Resolve): Promise<unknown> {

@@ -1,4 +1,4 @@
-import type { ResourceModel } from '@cable/model';
+import { type CommandBook, type ResourceModel, resourceWords } from '@cable/model';
 
 /** Words of the command line that are not derived from the declarations: those of the `openstack` client, where they differ. */
 
@@ -18,25 +18,20 @@ const OPENSTACK_KEYS: Readonly<Record<string, readonly string[]>> = { nexthop: [
 /** The most columns of a list whose columns are derived. */
 const MAX_COLUMNS = 9;
 
-/** First words that are commands of their own, or processes. */
-const OWN_WORDS: ReadonlySet<string> = new Set(['agent', 'completion', 'help', 'lab', 'server', 'show', 'status']);
+/** Those that have commands, and what is left out: of a newer server some may have words that are others'. */
+export type CommandResources = { readonly resources: readonly ResourceModel[]; readonly leftOut: string[] };
 
-/** The words of a resource on the command line, e.g. `security group rule`. */
-export function resourceWords({ command, type }: Pick<ResourceModel, 'command' | 'type'>): readonly string[] {
-  const words = command?.split(' ') ?? type.split('_');
-  return OWN_WORDS.has(words[0] ?? '') ? ['api', ...words] : words;
-}
-
-/** Those that have commands: of further forms and of two with the same words only the first; those with fewer words before those below them. */
-export function commandResources(models: readonly ResourceModel[]): readonly ResourceModel[] {
-  const taken = new Set<string>();
-  const told = models.filter((model) => {
-    const words = resourceWords(model).join(' ');
-    if (model.form !== undefined || taken.has(words)) return false;
-    taken.add(words);
-    return true;
+/** Further forms have none; those with fewer words come before those below them. `book`: which words are taken. */
+export function commandResources(models: readonly ResourceModel[], book: CommandBook): CommandResources {
+  const leftOut: string[] = [];
+  const resources = models.filter((model) => {
+    if (model.form !== undefined) return false;
+    const words = resourceWords(model);
+    if (book.open(words, model.type) === undefined) return true;
+    leftOut.push(words.join(' '));
+    return false;
   });
-  return told.sort((a, b) => resourceWords(a).length - resourceWords(b).length);
+  return { resources: resources.sort((a, b) => resourceWords(a).length - resourceWords(b).length), leftOut };
 }
 
 /** Flags of an attribute that the `openstack` client has and the derivation has not. */

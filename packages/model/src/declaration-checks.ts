@@ -1,4 +1,5 @@
 /** What a declaration must be, whether written here or read from a file: well formed, and at one with itself. */
+import { dashed, filterProblem, isCommandText, optionProblem, VERB_NAMES } from './command-words.ts';
 import type { ActionDeclaration, Attribute, FormDeclaration, Resource } from './declaration.ts';
 import { isRecord, type Problem, problem, RESOURCE, shapeProblem } from './declaration-shape.ts';
 
@@ -32,6 +33,9 @@ function resourceProblem(resource: Resource, standard: Attributes): Problem | un
   return (
     nameProblem(resource) ??
     duplicateProblem(resource, standard) ??
+    firstProblem(Object.keys({ ...standard, ...resource.attributes }), (name, _at, names) =>
+      within(name, wordProblem(name, names)),
+    ) ??
     firstProblem(Object.entries(all), ([name, attribute]) => within(name, attributeProblem(name, attribute, all))) ??
     mentionProblem(resource, all) ??
     keyProblem(resource, standard) ??
@@ -45,9 +49,12 @@ function resourceProblem(resource: Resource, standard: Attributes): Problem | un
 }
 
 /** The first problem of any of them. */
-function firstProblem<T>(items: readonly T[], find: (item: T) => Problem | undefined): Problem | undefined {
-  for (const item of items) {
-    const problem = find(item);
+function firstProblem<T>(
+  items: readonly T[],
+  find: (item: T, at: number, all: readonly T[]) => Problem | undefined,
+): Problem | undefined {
+  for (const [at, item] of items.entries()) {
+    const problem = find(item, at, items);
     if (problem !== undefined) return problem;
   }
   return undefined;
@@ -64,7 +71,7 @@ const ACTION_PATH =
 const PREFIX = /^(\/[a-z0-9][a-z0-9._-]*)+$/;
 const ATTRIBUTE_NAME = /^[A-Za-z_][A-Za-z0-9_-]*(:[A-Za-z_][A-Za-z0-9_-]*)*$/;
 
-function nameProblem({ type, name, plural, label, prefix, path }: Resource): Problem | undefined {
+function nameProblem({ type, name, plural, label, prefix, path, command }: Resource): Problem | undefined {
   if (type !== undefined && !SNAKE.test(type)) return problem('type is not snake case', 'Write it as net_port.');
   if (!SNAKE.test(name)) return problem('name is not snake case', 'Write it as security_group.');
   if (!SNAKE.test(plural)) return problem('plural is not snake case', 'Write it as security_groups.');
@@ -72,6 +79,9 @@ function nameProblem({ type, name, plural, label, prefix, path }: Resource): Pro
   if (!/^[A-Z][A-Za-z0-9]*$/.test(label)) return problem('label is not a word', 'Write it as SecurityGroup.');
   if (!PREFIX.test(prefix)) return problem('prefix is not a path', 'Write it as /v2.0.');
   if (!PATH.test(path)) return problem('path is not parts of a URL', 'Write it as security-groups or qos/policies.');
+  if (command !== undefined && !isCommandText(command)) {
+    return problem('command is not words', 'Write it as network agent.');
+  }
   return undefined;
 }
 
@@ -85,6 +95,12 @@ function duplicateProblem({ attributes, hidden = {} }: Resource, standard: Attri
     ? 'Leave it out: every standard resource has it.'
     : 'Declare it as one of the attributes or as hidden.';
   return within(twice, problem('it is there twice', remedy));
+}
+
+/** An attribute needs an option and a filter of its name. */
+function wordProblem(name: string, all: readonly string[]): Problem | undefined {
+  const found = filterProblem(name) ?? (ATTRIBUTE_NAME.test(name) ? optionProblem(name, all) : undefined);
+  return found === undefined ? undefined : problem(`the name is taken: ${found}`, 'Give it another name.');
 }
 
 function attributeProblem(name: string, a: Attribute, all: Attributes): Problem | undefined {
@@ -207,6 +223,9 @@ function actionProblem(action: ActionDeclaration): Problem | undefined {
   const { name, path = name, body, bodyKey, answer, answerKey, status, method } = action;
   const bad = (text: string, remedy: string): Problem => problem(`action ${name}: ${text}`, remedy);
   if (!SNAKE.test(name)) return bad('name is not snake case', 'Write it as add_router_interface.');
+  if (VERB_NAMES.has(name)) {
+    return bad(`the name is taken: ${dashed(name)} is a command of every resource`, 'Give it another name.');
+  }
   if (!ACTION_PATH.test(path)) return bad('path is not parts of a URL', 'Write it as activate or tags/{tag}.');
   if (/\{(id|\w+_id)\}/.test(path)) {
     return bad('a parameter has the name of an identifier', 'Name it after what it is, e.g. {router}.');
@@ -217,6 +236,11 @@ function actionProblem(action: ActionDeclaration): Problem | undefined {
   if (answerKey !== undefined && answer === undefined) return bad('answerKey without an answer', 'Declare the answer.');
   if (answer !== undefined && status === 204)
     return bad('204 has no answer', 'Leave out the answer, or give status 200.');
+  const taken = firstProblem(Object.keys(body ?? {}), (attribute, _at, names) => {
+    const found = ATTRIBUTE_NAME.test(attribute) ? optionProblem(attribute, names) : undefined;
+    return found === undefined ? undefined : bad(`body: ${attribute}: the name is taken: ${found}`, 'Give it another.');
+  });
+  if (taken !== undefined) return taken;
   const values = Object.entries({ ...body, ...answer });
   return firstProblem(values, ([attribute, one]) => {
     const found = ATTRIBUTE_NAME.test(attribute) && !(attribute in {}) ? valueProblem(one) : NAME_UNUSABLE;
@@ -237,6 +261,10 @@ function formProblem(form: FormDeclaration, resource: Resource, all: Attributes)
   const served = servedNames(form, all);
   const twice = served.find((name, at) => served.indexOf(name) !== at);
   if (twice !== undefined) return bad(`two attributes are called ${twice}`, 'Rename or omit the other one.');
+  for (const name of served) {
+    const taken = filterProblem(name);
+    if (taken !== undefined) return bad(`renames: ${name}: the name is taken: ${taken}`, 'Give it another name.');
+  }
   const lost = [...omits].find((name) => name === (resource.key ?? 'id'));
   if (lost !== undefined) return bad(`${lost} identifies the object`, 'Rename it, or keep it.');
   const stray = Object.keys(defaults).find((name) => !served.includes(name) && !omits.includes(name));

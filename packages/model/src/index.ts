@@ -1,4 +1,18 @@
 export * from './address.ts';
+export {
+  type ActionCommand,
+  actionCommands,
+  CommandBook,
+  dashed,
+  FIXED_COMMANDS,
+  FIXED_OPTIONS,
+  isCommandText,
+  isOptionName,
+  optionKey,
+  QUERY_PARAMETERS,
+  resourceWords,
+  VERB_WORDS,
+} from './command-words.ts';
 export type * from './declaration.ts';
 export { STANDARD_ATTRIBUTES } from './declaration.ts';
 export { DeclarationError } from './declaration-checks.ts';

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FIXED_COMMANDS, FIXED_OPTIONS, QUERY_PARAMETERS } from './command-words.ts';
 import type { Resource } from './declaration.ts';
+import { DeclarationError } from './declaration-checks.ts';
 import type { ExtensionDeclaration } from './extensions/extension.ts';
 import { composeRegistry, servedModels, servedName } from './registry.ts';
 import { BUILT_IN_EXTENSIONS, BUILT_IN_REGISTRY, CORE_RESOURCES } from './resources.ts';
@@ -132,4 +134,71 @@ test('a form is the same type in other words; below its parent’s form where th
 test('what a declaration says survives JSON', () => {
   const copy = JSON.parse(JSON.stringify([CORE_RESOURCES, BUILT_IN_EXTENSIONS]));
   assert.deepEqual(composeRegistry(copy[0], copy[1]), BUILT_IN_REGISTRY);
+});
+
+test('words that the command line and lists have already are no declaration’s, and the refusal names field and remedy', () => {
+  const named = (name: string, more: Partial<Resource> = {}): Resource => ({
+    ...{ ...thing, name, plural: `${name}s`, path: `${name}s` },
+    ...more,
+  });
+  const withAttribute = (name: string): Resource => ({ ...thing, attributes: { [name]: { type: 'string' } } });
+  const refused: readonly (readonly [readonly Resource[], RegExp])[] = [
+    ...FIXED_COMMANDS.map((words) => {
+      const why = new RegExp(`resource x: command: ${words}.* of the command line already\\. .*by command`);
+      return [[named('x', { command: words })], why] as const;
+    }),
+    [[named('check')], /resource check: command: check is a command of the command line already/],
+    [[named('x', { command: 'show things' })], /show things is a command of the command line/],
+    [[named('x', { command: 'Two  words' })], /command is not words\. Write it as/],
+    [[thing, named('x', { command: 'thing' })], /resource x: command: thing is a command of thing already/],
+    [[thing, named('x', { command: 'thing list' })], /command: thing list is a command of x|thing already/],
+    [[named('a_b'), named('x', { command: 'a-b' })], /command: a-b is a command of a_b already/],
+    [[named('a_b'), named('x', { command: 'a-b c' })], /command: a-b c is a command of a_b already/],
+    [[thing, named('x', { command: 'thing help' })], /thing help is a command of the command line/],
+    ...['list', 'show', 'create', 'set', 'update', 'delete', 'help'].map((name) => {
+      const action = { name, description: 'Does.' };
+      return [[named('x', { verbs: [], actions: [action] })], new RegExp(`action ${name}: the name is taken`)] as const;
+    }),
+    [[named('host'), named('x', { command: 'host adopt-store' })], /host adopt-store is a command of the command line/],
+    [
+      [named('host', { actions: [{ name: 'adopt_store', description: 'Does.' }] })],
+      /Give the action adopt_store another/,
+    ],
+    [
+      [
+        named('x', {
+          actions: ['add_one', 'add_two'].map((name) => ({
+            ...{ name, description: 'Adds.', body: { port_id: { type: 'uuid' } } },
+          })),
+        }),
+      ],
+      /command: x add port is a command of x already\. Give the action add_two another name/,
+    ],
+    ...FIXED_OPTIONS.map(
+      (name) => [[withAttribute(name)], new RegExp(`attribute ${name}: the name is taken`)] as const,
+    ),
+    ...QUERY_PARAMETERS.map(
+      (name) => [[withAttribute(name)], new RegExp(`attribute ${name}: the name is taken: ${name} is a par`)] as const,
+    ),
+    [[withAttribute('no_thing')], /attribute no_thing: the name is taken: --no-thing cannot be an option/],
+    [[withAttribute('_thing')], /attribute _thing: the name is taken: ---thing cannot/],
+    [[{ ...thing, attributes: { a_b: { type: 'string' }, 'a:b': { type: 'string' } } }], /a_b: .*a:b has its option/],
+    [
+      [{ ...thing, actions: [{ name: 'paint', description: 'Paints.', body: { json: { type: 'string' } } }] }],
+      /action paint: body: json: the name is taken: --json is an option of every command/,
+    ],
+    [
+      [{ ...thing, forms: [{ form: 'v2', prefix: '/x/v2', renames: { limit: 'size' } }] }],
+      /form v2: renames: limit: the name is taken/,
+    ],
+  ];
+  for (const [resources, why] of refused) {
+    assert.throws(
+      () => composeRegistry(resources),
+      (err) => err instanceof DeclarationError && err.remedy !== '' && why.test(err.message),
+      String(why),
+    );
+  }
+  const fine = [thing, named('thing_part'), named('limit_x', { command: 'thing part limit' }), named('list')];
+  assert.equal(composeRegistry(fine).models.length, 4);
 });

@@ -1,4 +1,5 @@
 /** The registry: core resources and extensions put together, each type with everything that it has from any of them. */
+import { actionCommands, CommandBook, resourceWords, VERB_WORDS } from './command-words.ts';
 import type { ActionDeclaration, Attribute, Resource, ResourceModel } from './declaration.ts';
 import { DeclarationError } from './declaration-checks.ts';
 import { ACTION, ATTRIBUTE, problem, RESOURCE, type Shape, shapeProblem } from './declaration-shape.ts';
@@ -16,7 +17,7 @@ export type Registry = {
 
 /**
  * Puts core and extensions together; their order does not matter to what is valid. Throws `DeclarationError`, which says which extension or resource and what
- * to do: for an attribute or action that is there already, a type that is not, a requirement that is not loaded, and whatever `defineResource` refuses.
+ * to do: for an attribute, action or command that is there already, a type that is not, a requirement that is not loaded, and whatever `defineResource` refuses.
  */
 export function composeRegistry(core: readonly Resource[], extensions: readonly ExtensionDeclaration[] = []): Registry {
   const loaded = new Set(extensions.map(({ alias }) => alias));
@@ -32,6 +33,7 @@ export function composeRegistry(core: readonly Resource[], extensions: readonly 
     loaded,
   );
   checkAcross(models);
+  checkCommands(models);
   return { models, extensions: [...extensions].sort((a, b) => (a.alias < b.alias ? -1 : 1)) };
 }
 
@@ -196,6 +198,35 @@ function checkAcross(models: readonly ResourceModel[]): void {
       if (stray === undefined) continue;
       const text = `attribute ${name}: it refers to ${stray}, which is not there`;
       throw new DeclarationError(`resource ${type}`, text, 'Load what brings the type, or correct the reference.');
+    }
+  }
+}
+
+/** Each type has commands of its own, which can be reached. */
+function checkCommands(models: readonly ResourceModel[]): void {
+  const book = new CommandBook();
+  const refuse = (type: string, words: readonly string[], owner: string, remedy: string): never => {
+    const text = `command: ${words.join(' ')} is a command of ${owner} already`;
+    throw new DeclarationError(`resource ${type}`, text, remedy);
+  };
+  for (const model of models) {
+    const words = resourceWords(model);
+    const owner = book.open(words, model.type);
+    if (owner !== undefined) refuse(model.type, words, owner, 'Give the resource other words by command.');
+  }
+  for (const model of models) {
+    const words = resourceWords(model);
+    for (const word of model.verbs.flatMap((verb) => VERB_WORDS[verb])) {
+      const owner = book.claim([...words, word], model.type);
+      if (owner !== undefined)
+        refuse(model.type, [...words, word], owner, 'Give one of the resources other words by command.');
+    }
+    for (const action of model.actions ?? []) {
+      for (const command of actionCommands(action)) {
+        const path = [...words, ...command.words];
+        const owner = book.claim(path, model.type);
+        if (owner !== undefined) refuse(model.type, path, owner, `Give the action ${action.name} another name.`);
+      }
     }
   }
 }

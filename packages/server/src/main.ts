@@ -61,6 +61,7 @@ try {
     request: (request, reply) => server.app.routing(request, reply),
     upgrade: createUpgradeHandler({
       ...{ authenticate, log, countError: server.countError },
+      permit: (caller) => server.permitAgent(caller),
       open: (host) => server.openStream(host),
     }),
   } satisfies Parameters<typeof listen>[0];

@@ -13,7 +13,7 @@ import { createKeyMaker } from './engine/keys-of.ts';
 import { whatIsMissing } from './engine/loaded-types.ts';
 import { Modules } from './engine/module.ts';
 import { createIdMaker } from './engine/new-id.ts';
-import { createPermission } from './engine/permission.ts';
+import { createPermission, permitApi } from './engine/permission.ts';
 import { ResourceRegistry } from './engine/registry.ts';
 import { SlotBook } from './engine/slot-book.ts';
 import { countedTypes } from './engine/slots.ts';
@@ -29,7 +29,8 @@ import { presenceOp } from './hosts/server-writer.ts';
 import { Streams } from './hosts/streams.ts';
 import { ADMISSION_LIMITS, type AdmissionLimits } from './http/admission.ts';
 import { createApp } from './http/app.ts';
-import type { Authenticator } from './http/auth.ts';
+import type { AuthenticatedCaller, Authenticator } from './http/auth.ts';
+import { credentialsFor } from './http/caller-credentials.ts';
 import type { CountError } from './http/error-handler.ts';
 import { watchPauses } from './http/event-loop.ts';
 import type { ConnectionCounts } from './http/metrics.ts';
@@ -92,6 +93,8 @@ export type CableServer = {
   readonly countError: CountError;
   /** Lets a host's agent in; what it gives takes the upgraded connection over. Throws a `CableError`: refused. */
   openStream(host: string): Promise<(socket: Duplex) => void>;
+  /** Throws `PolicyNotAuthorized` for a caller whom the rules do not take for an agent. */
+  permitAgent(caller: AuthenticatedCaller): void;
   /** Reads the extensions anew and loads what there is. Throws `ExtensionError`, or what the store says; nothing has changed then. */
   reload(): Promise<void>;
   /** Refuses to be ready, ends streams and loops. The store stays open. Idempotent. */
@@ -264,8 +267,9 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     await plane.ready(host);
     return (socket) => plane.streams.open(host, socket);
   };
+  const permitAgent = (caller: AuthenticatedCaller): void => permitApi(deps, credentialsFor(caller));
   const reload = (): Promise<void> => loader.reload({ ...deps, store });
-  return { app, plane, tables, deps, countError, openStream, reload, stop };
+  return { app, plane, tables, deps, countError, openStream, permitAgent, reload, stop };
 }
 
 function loadExtensions({ registry, extensions, log }: ServerOptions): Promise<ExtensionLoader> {

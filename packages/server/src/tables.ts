@@ -93,6 +93,8 @@ const LISTED = [OBJECTS, HOST_RUNTIME, TYPE_KEYS, TOMBSTONE_KEYS] as const;
 
 /** Tables that are ready to take the place of those that are there. */
 export type StagedTables = {
+  /** What is in the table of a type that is new or has another shape; undefined: it has none, and the one that is there stays. */
+  rows(type: string): Iterable<AnyObject> | undefined;
   /** Takes them, at once. False: the store was listed anew meanwhile, so they may lack something; nothing has changed. */
   commit(): boolean;
   /** Forgets them. Idempotent. */
@@ -200,7 +202,7 @@ export class Tables {
       this.#takeStaged(staged, names);
       return true;
     };
-    return { commit, discard };
+    return { rows: (type) => staged.get(type)?.rows.table.values(), commit, discard };
   }
 
   /** The table of a type known only at run time. Throws `NotLoadedError` for a type that is not stored. */

@@ -1,11 +1,12 @@
 /** What must hold in the store, looked for in its raw keys, as of one revision. */
 import { startTurns, type Table, type Turns } from '@cable/kit';
-import type { AnyObject } from '@cable/model';
+import type { AnyObject, Attribute } from '@cable/model';
 import type { KeyValue } from '@cable/store';
 import { DERIVED, OBJECTS, objectKey, ROOT, TOMBSTONE_KEYS } from '../keys.ts';
 import { covers, parseObject, parseTombstone, type Tombstone } from '../rows.ts';
 import type { EngineDeps } from './context.ts';
 import type { ObjectKey } from './keys-of.ts';
+import { storedProblem } from './stored-values.ts';
 import type { Look, RowOf } from './view.ts';
 
 /** One broken promise of the store's content, for people. */
@@ -151,6 +152,17 @@ function lookAtAll(objects: ReadonlyMap<string, Table<AnyObject, string>>): Look
   };
 }
 
+type Entries = readonly (readonly [string, Attribute])[];
+const entries = new WeakMap<object, Entries>();
+
+/** Found once a type. */
+function attributesOf({ resources }: Deps, type: string): Entries {
+  const { storedAttributes } = resources.named(type);
+  const known = entries.get(storedAttributes) ?? Object.entries(storedAttributes);
+  entries.set(storedAttributes, known);
+  return known;
+}
+
 /** A key that two objects have, and a reference that leads nowhere. */
 function* checkKey(
   objects: Content['objects'],
@@ -175,6 +187,11 @@ function* checkParents(deps: Deps, objects: Content['objects'], type: string, ro
 }
 
 function* checkObject(deps: Deps, look: Look, type: string, row: AnyObject): Iterable<Violation> {
+  for (const [name, attribute] of attributesOf(deps, type)) {
+    const wrong = storedProblem(attribute, row[name]);
+    if (wrong === undefined) continue;
+    yield { rule: 'a value is one of its attribute', object: `${type}/${row.id}`, detail: `${name}: ${wrong}` };
+  }
   for (const one of deps.modules.of(type)) {
     for (const broken of one.broken?.(look, row) ?? [])
       yield { ...broken, object: objectKey(type, row.id).slice(OBJECTS.length) };

@@ -26,7 +26,7 @@ export type ClaimName = {
   readonly under?: { readonly type: string; readonly id: string };
 };
 
-/** What matters about the object to another one (`of`): there until the object changes so that it does not any more. See `View.none`. */
+/** What matters about the object to another one (`of`): there until the object changes so that it does not any more. See `View.unmarked`. */
 export type Mark = {
   readonly kind: string;
   readonly of: { readonly type: string; readonly id: string };

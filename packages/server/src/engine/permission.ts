@@ -2,7 +2,8 @@
 import type { Logger } from '@cable/kit';
 import type { ResourceModel } from '@cable/model';
 import { authorize, type Deed, refusal } from '../policy/authorize.ts';
-import { createPolicy, type Policy } from '../policy/policy.ts';
+import type { Credentials } from '../policy/credentials.ts';
+import { createPolicy, type Policy, type Target } from '../policy/policy.ts';
 import type { RowOf } from '../policy/relations.ts';
 import type { RuleDefault } from '../policy/rules.ts';
 import type { Planning } from './context.ts';
@@ -39,6 +40,17 @@ export function permit({ deps, plan, asked }: Planning, resource: ResourceModel,
   if (decision.kind === 'hidden') throw notFound(resource, id);
   if (decision.kind === 'refused') throw refusal(decision.rules);
 }
+
+/** The rule about what is of no object: status, check, the agents' routes. */
+const API_RULE = 'admin_api';
+
+/** Throws `PolicyNotAuthorized` for a caller whom the rule `admin_api` does not let in. */
+export function permitApi({ permission }: { readonly permission: Permission }, credentials: Credentials): void {
+  if (permission.policy.for(credentials).allows(API_RULE, OF_NOTHING)) return;
+  throw refusal([API_RULE]);
+}
+
+const OF_NOTHING: Target = { type: '', object: {}, row: () => undefined };
 
 /** Looks for what a rule refers to. */
 export function rowsOf(look: Pick<Look, 'get'>): RowOf {

@@ -2,7 +2,7 @@
  * Create, update and delete of any declared resource, and transactions of several objects. One request is one store transaction: the objects, and what is made of
  * them (references, claims, marks), all compared with what the tables showed; on a conflict it is planned anew.
  */
-import type { Attributes, ParsedObject } from '@cable/api';
+import { type Attributes, inBulk, type ParsedObject } from '@cable/api';
 import { startTurns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
@@ -30,10 +30,12 @@ export async function createObjects(
   asked: Asked,
 ): Promise<readonly AnyObject[]> {
   const starts = given.map((one, place): Start => {
-    return {
-      object: startObject(deps, resource, one.attributes, asked, { place, count: given.length }),
-      given: one.given,
-    };
+    try {
+      const object = startObject(deps, resource, one.attributes, asked, { place, count: given.length });
+      return { object, given: one.given };
+    } catch (err) {
+      throw given.length > 1 ? inBulk(err, resource, place) : err;
+    }
   });
   const keys = starts.flatMap(({ object }) => [
     ...parentKeys(deps, resource, object),
@@ -219,10 +221,12 @@ async function createTogether(
     if (repeated !== undefined) return repeated;
     const turns = startTurns();
     const created: AnyObject[] = [];
-    for (const { object, given } of starts) {
-      checkReferences(planning, resource, object);
-      permit(planning, resource, object.id, { verb: 'create', object, given });
-      created.push(planCreate(planning, resource, object));
+    for (const [index, start] of starts.entries()) {
+      try {
+        created.push(planOne(planning, resource, start));
+      } catch (err) {
+        throw starts.length > 1 ? inBulk(err, resource, index) : err;
+      }
       if (turns.due()) await turns.next();
     }
     return created;
@@ -232,6 +236,12 @@ async function createTogether(
   } catch (cause) {
     throw cause instanceof PlanTooLarge ? tooMany(resource, starts.length, cause) : unknownOutcome(objects, cause);
   }
+}
+
+function planOne(planning: Planning, resource: ResourceModel, { object, given }: Start): AnyObject {
+  checkReferences(planning, resource, object);
+  permit(planning, resource, object.id, { verb: 'create', object, given });
+  return planCreate(planning, resource, object);
 }
 
 function tooMany(resource: ResourceModel, count: number, cause: PlanTooLarge): CableError {

@@ -1,6 +1,13 @@
 /** What an extension is that is loaded at run time. */
 import { ExpectedError } from '@cable/kit';
-import { type AnyObject, CableError, type ExtensionDeclaration } from '@cable/model';
+import {
+  type AnyObject,
+  CableError,
+  type CableErrorDetails,
+  ERRORS,
+  type ErrorCode,
+  type ExtensionDeclaration,
+} from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Contribution } from '../engine/module.ts';
 import { notFound, rowFor } from '../engine/read.ts';
@@ -33,8 +40,20 @@ export type ExtensionTools = {
   readonly notFound: typeof notFound;
 };
 
+/** No compiler has read the code of an extension: a code that there is not must be told where it stands, not where the error is answered. */
+class CheckedCableError extends CableError {
+  constructor(code: ErrorCode, message: string, details?: CableErrorDetails) {
+    if (!Object.hasOwn(ERRORS, code)) {
+      throw new TypeError(
+        `new CableError: there is no code ${String(code)}. The codes are those of ERRORS in packages/model/src/errors.ts, such as HTTPBadRequest and HTTPConflict.`,
+      );
+    }
+    super(code, message, details);
+  }
+}
+
 export const EXTENSION_TOOLS: ExtensionTools = {
-  CableError,
+  CableError: CheckedCableError,
   transact,
   planCreate,
   planUpdate,

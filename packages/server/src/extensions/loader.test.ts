@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { silentLogger } from '@cable/kit';
 import {
   type AnyObject,
+  type Attribute,
   BUILT_IN_EXTENSIONS,
   BUILT_IN_REGISTRY,
   CORE_RESOURCES,
@@ -15,7 +16,7 @@ import type { Store } from '@cable/store';
 import type { Contribution } from '../engine/module.ts';
 import { startTestEtcd, type TestEtcd } from '../hosts/etcd.fixture.ts';
 import { noauth } from '../http/auth.ts';
-import { objectKey } from '../keys.ts';
+import { objectKey, tombstoneKey } from '../keys.ts';
 import { type CableServer, startServer } from '../server.ts';
 import { assertInvariants, refused, type Send, senderOf } from '../testing/harness.ts';
 import type { LoadedExtension } from './extension.ts';
@@ -231,4 +232,101 @@ test('a request that waits while what it was parsed by is unloaded is parsed ane
     [400, 404],
   );
   assert.equal(server.tables.of('network').get(String(network))?.revision_number, 1);
+});
+
+test('a declaration that does not take the values which are there is refused, and nothing has changed', async (t) => {
+  const etcd = await etcdOf(t);
+  const one = await startLoading(t, await etcd.openStore());
+  const { server, send, load } = one;
+  const withSize = (size: Attribute, more: Readonly<Record<string, Attribute>> = {}): LoadedExtension =>
+    extension({
+      alias: 'gadgets',
+      resources: [{ ...gadget, attributes: { ...gadget.attributes, size, ...more } }],
+    });
+  const text: Attribute = { type: 'string', write: 'both', nullable: true, default: null };
+  const tags: Attribute = { type: 'list', items: { type: 'string' }, write: 'both', default: [] };
+  await load(withSize(text, { tags }));
+  const made: string[] = [];
+  for (const attributes of [{ size: 'large', tags: ['5'] }, { size: '7' }, {}, { size: 'x'.repeat(50) }]) {
+    made.push(String((await send('POST', '/v2.0/gadgets', { gadget: attributes })).body['gadget']?.['id']));
+  }
+  const before = (await send('GET', '/v2.0/gadgets')).body;
+  const integer: Attribute = { type: 'integer', write: 'both', nullable: true, default: null };
+  const { nullable: _nullable, ...plain } = text;
+  const cases: readonly (readonly [LoadedExtension, RegExp])[] = [
+    [
+      withSize(integer, { tags }),
+      /objects of gadget have no value of size that its declaration takes: 3, such as .*integer.*first/,
+    ],
+    [withSize({ ...plain, default: '' }, { tags }), /gadget .* of size .*: 1, such as .* it is null/],
+    [withSize({ ...text, maxLength: 20 }, { tags }), /of size .*: 1, such as .*maximum length of 20/],
+    [withSize({ ...text, values: ['large', '7'] }, { tags }), /of size .*: 1, such as .*is not in/],
+    [withSize(text, { tags: { ...tags, items: { type: 'integer' } } }), /of tags .*: 1, such as/],
+    [withSize(text, { tags: { type: 'dict', write: 'both', default: {} } }), /of tags .*: 4, such as/],
+    [
+      withSize(text, { tags, owner: { type: 'string', write: 'create', required: true } }),
+      /of owner .*: 4, .*it is required.*default/,
+    ],
+  ];
+  for (const [next, why] of cases) {
+    await assert.rejects(load(next), why);
+    assert.deepEqual((await send('GET', '/v2.0/gadgets')).body, before);
+  }
+  // Another server, to which the type is new, refuses what does not fit what the first has made.
+  const two = await startLoading(t, await etcd.openStore(), withSize(integer, { tags }));
+  assert.match(
+    JSON.stringify((await two.send('GET', '/cable/v1/check')).body),
+    /a value is one of its attribute.*gadget.*size: 'large' is not an integer/,
+  );
+  await two.load(withSize(text, { tags }));
+  assert.equal((await send('PUT', `/v2.0/gadgets/${made[0]}`, { gadget: { tags: [] } })).status, 200);
+  await load(withSize({ ...text, maxLength: 60 }, { tags: { ...tags, items: { type: 'integer' } } }));
+  await assertInvariants(server);
+});
+
+test('values of an attribute that comes back to a type of Cable’s own are looked at too', async (t) => {
+  const etcd = await etcdOf(t);
+  const { send, load } = await startLoading(t, await etcd.openStore());
+  const tiers = (tier: Attribute): LoadedExtension =>
+    extension({ alias: 'tiers', attributes: { network: { 'x:tier': tier } } });
+  await load(tiers({ type: 'string', write: 'both', default: '' }));
+  assert.equal((await send('POST', '/v2.0/networks', { network: { 'x:tier': 'gold' } })).status, 201);
+  await load();
+  const number = tiers({ type: 'integer', write: 'both', default: 0 });
+  await assert.rejects(load(number), /objects of network have no value of x:tier that its declaration takes: 1,/);
+  await load(tiers({ type: 'string', write: 'both', default: 'x' }));
+});
+
+test('a type whose objects are being swept is said to be so, and is unloaded when they are gone', async (t) => {
+  const etcd = await etcdOf(t);
+  const box: Resource = { ...gadget, name: 'box', plural: 'boxes', label: 'Box', path: 'boxes' };
+  const part: Resource = {
+    ...{ ...gadget, name: 'box_part', plural: 'box_parts', label: 'BoxPart', path: 'box-parts' },
+    attributes: {
+      box_id: { type: 'uuid', write: 'create', required: true, reference: { type: 'box', onDelete: 'cascade' } },
+    },
+  };
+  const boxes = extension({ alias: 'boxes', resources: [box, part] });
+  const { server, send, load } = await startLoading(t, await etcd.openStore(), boxes);
+  const id = String((await send('POST', '/v2.0/boxes', { box: {} })).body['box']?.['id']);
+  const partId = String((await send('POST', '/v2.0/box-parts', { box_part: { box_id: id } })).body['box_part']?.['id']);
+  // As another server deletes it: for some time the sweep is left to that one.
+  const parts = [{ type: 'box_part', attribute: 'box_id' }];
+  const { revision } = await server.deps.store.txn(
+    [],
+    [
+      { kind: 'delete', key: objectKey('box', id) },
+      { kind: 'put', key: tombstoneKey('box', id), value: JSON.stringify({ parts }) },
+    ],
+  );
+  await server.tables.waitFor(revision);
+  assert.deepEqual((await send('GET', '/v2.0/box-parts')).body, { box_parts: [] });
+  await assert.rejects(load(), /objects have been deleted and are being swept.*\(box_part of boxes\).*SIGHUP again/);
+  await server.deps.store.txn(
+    [],
+    [objectKey('box_part', partId), tombstoneKey('box', id)].map((key) => ({ kind: 'delete', key })),
+  );
+  await load();
+  await refused(send('GET', '/v2.0/boxes'), 404, 'HTTPNotFound');
+  await assertInvariants(server);
 });

@@ -4,6 +4,7 @@
  *   read ──> compose, look through ──> fill tables ──> [writes wait] ──> keys of types ──> tables, modules, registry at once ──> [writes go on]
  */
 import { ExpectedError, type Logger, startTurns } from '@cable/kit';
+import type { Attribute } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import type { EngineDeps } from '../engine/context.ts';
 import { createKeyMaker } from '../engine/keys-of.ts';
@@ -11,6 +12,7 @@ import { missingTypes } from '../engine/loaded-types.ts';
 import { Modules } from '../engine/module.ts';
 import { lookAt } from '../engine/plan.ts';
 import type { LoadedResources } from '../engine/registry.ts';
+import { storedProblem } from '../engine/stored-values.ts';
 import { objectPrefix, typeKey } from '../keys.ts';
 import { TOMBSTONES, type Tombstone } from '../rows.ts';
 import type { StagedTables } from '../tables.ts';
@@ -91,6 +93,7 @@ export class ExtensionLoader {
   async #change(deps: Deps, next: Loadout, staged: StagedTables): Promise<boolean> {
     await deps.catchUp.run();
     await refuseOtherKeys(deps, this.#loadout, next);
+    await refuseOtherValues(deps, this.#loadout, next, staged);
     await this.#writeTypes(deps, next);
     if (!staged.commit()) return false;
     // From here to the end nothing waits: requests find all of it, or nothing.
@@ -101,13 +104,14 @@ export class ExtensionLoader {
   }
 
   /** In one transaction; a type is unloaded only when nobody, through whatever server, has an object of it. */
-  async #writeTypes({ store, tables }: Deps, next: Loadout): Promise<void> {
+  async #writeTypes(deps: Deps, next: Loadout): Promise<void> {
+    const { store, tables } = deps;
     const gone = [...this.#loadout.keyedTypes].filter(([type]) => !next.keyedTypes.has(type));
     const compares = gone.map(([type]): Compare => ({ kind: 'prefixEmpty', prefix: objectPrefix(type) }));
     const ops = [...putsOf(next), ...gone.map(([type]): Op => ({ kind: 'delete', key: typeKey(type) }))];
     if (ops.length === 0) return;
     const { ok, revision } = await store.txn(compares, ops);
-    if (!ok) throw await refuseUnload(store, gone);
+    if (!ok) throw await refuseUnload(deps, gone);
     await tables.waitFor(revision);
   }
 }
@@ -129,16 +133,26 @@ function refuseMissing(
   );
 }
 
+/** `gone`: types, with the aliases of their extensions. What is swept is in the store and nobody's object any more. */
 async function refuseUnload(
-  store: Deps['store'],
+  { store, tables, catchUp }: Deps,
   gone: readonly (readonly [type: string, alias: string])[],
 ): Promise<ExtensionError> {
+  await catchUp.run();
   const counted = await Promise.all(
-    gone.map(async ([type, alias]) => ({ type, alias, count: (await store.list(objectPrefix(type))).kvs.length })),
+    gone.map(async ([type, alias]) => {
+      const isStored = (await store.list(objectPrefix(type))).kvs.length > 0;
+      return { words: `${type} of ${alias}`, count: tables.any(type).size, isStored };
+    }),
   );
-  const words = counted
-    .filter(({ count }) => count > 0)
-    .map(({ type, alias, count }) => `${type} of ${alias}: ${count}`);
+  const used = counted.filter(({ count }) => count > 0);
+  const swept = counted.filter(({ count, isStored }) => count === 0 && isStored);
+  if (used.length === 0 && swept.length > 0) {
+    return new ExtensionError(
+      `types whose objects have been deleted and are being swept from the store cannot be unloaded yet (${swept.map(({ words }) => words).join(', ')}). Send SIGHUP again in some seconds.`,
+    );
+  }
+  const words = used.map((one) => `${one.words}: ${one.count}`);
   return new ExtensionError(
     `types that have objects cannot be unloaded (${words.join(', ') || 'there were some just now'}). Delete the objects first, or put the extension back.`,
   );
@@ -165,6 +179,39 @@ async function refuseOtherKeys(deps: Deps, before: Loadout, next: Loadout): Prom
       `objects of ${type} have other claims, marks or references by it than by what is loaded: ${count}. Delete them first, or clear their references.`,
     );
   }
+}
+
+/** What an extension declares must take the values that are there, of objects that it does not know yet too: they would be shown as what they are not. */
+async function refuseOtherValues(deps: Deps, before: Loadout, next: Loadout, staged: StagedTables): Promise<void> {
+  const turns = startTurns();
+  for (const { type, stored, storedAttributes } of next.resources.all) {
+    if (!stored) continue;
+    const known = before.resources.has(type) ? before.resources.named(type).storedAttributes : {};
+    const others = Object.entries(storedAttributes).filter(([name, one]) => !isSameDeclared(known[name], one));
+    if (others.length === 0) continue;
+    const found = new Map<string, { count: number; readonly first: string }>();
+    for (const row of staged.rows(type) ?? deps.tables.any(type).values()) {
+      if (turns.due()) await turns.next();
+      for (const [name, attribute] of others) {
+        const wrong = storedProblem(attribute, row[name]);
+        if (wrong === undefined) continue;
+        const one = found.get(name) ?? { count: 0, first: `${row.id}: ${wrong}` };
+        one.count += 1;
+        found.set(name, one);
+      }
+    }
+    const [name, wrong] = [...found][0] ?? [];
+    if (wrong === undefined) continue;
+    const remedy =
+      'Leave the declaration as it was, give the attribute a default or another name, or change the objects';
+    throw new ExtensionError(
+      `objects of ${type} have no value of ${name} that its declaration takes: ${wrong.count}, such as ${wrong.first}. ${remedy} first.`,
+    );
+  }
+}
+
+function isSameDeclared(before: Attribute | undefined, next: Attribute): boolean {
+  return before === next || JSON.stringify(before) === JSON.stringify(next);
 }
 
 /** What is not swept yet has the keys of before. */

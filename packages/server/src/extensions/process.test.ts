@@ -145,8 +145,8 @@ test('a bad file changes nothing at a reload, and ends a start; both name file a
     ],
     [
       'bad.json',
-      JSON.stringify(gadgets({}, 'other', 'server', 'servers')),
-      /bad\.json: resource server: the server has something of its own/,
+      JSON.stringify(gadgets({}, 'other', 'alive', 'alives')),
+      /bad\.json: resource alive: the server has something of its own/,
     ],
   ];
   for (const [name, text, pattern] of cases) {

@@ -20,7 +20,12 @@ async function serve(t: TestContext): Promise<{ readonly harness: Harness; upgra
   const harness = await startHarness(t);
   const { server } = harness;
   const open = async (host: string) => server.openStream(host);
-  const upgrade = createUpgradeHandler({ authenticate: noauth(), log: silentLogger(), open });
+  const upgrade = createUpgradeHandler({
+    authenticate: noauth(),
+    log: silentLogger(),
+    permit: (caller) => server.permitAgent(caller),
+    open,
+  });
   const listeners = await listen({ request: (request, reply) => server.app.routing(request, reply), upgrade }, [
     { kind: 'tcp', host: '127.0.0.1', port: 0 },
   ]);

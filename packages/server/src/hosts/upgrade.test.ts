@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
 import { type Logger, silentLogger } from '@cable/kit';
 import { CableError, HOST_UPGRADE, type NeutronErrorBody } from '@cable/model';
-import { noauth } from '../http/auth.ts';
+import { type AuthenticatedCaller, noauth } from '../http/auth.ts';
 import { listen } from '../listen.ts';
 import { within } from './stream.fixture.ts';
 import { createUpgradeHandler, type UpgradeOptions } from './upgrade.ts';
@@ -19,11 +19,16 @@ type Answer = {
 const WATCH = '/cable/v1/hosts/h1/watch';
 
 async function serve(t: TestContext, open: UpgradeOptions['open'], log = silentLogger()): Promise<URL> {
-  const upgrade = createUpgradeHandler({ authenticate: noauth(), open, log });
+  const upgrade = createUpgradeHandler({ authenticate: noauth(), permit, open, log });
   const answered = { request: (_: IncomingMessage, reply: { end(text: string): void }) => reply.end('plain') };
   const listeners = await listen({ ...answered, upgrade }, [{ kind: 'tcp', host: '127.0.0.1', port: 0 }]);
   t.after(() => listeners.stop());
   return new URL(listeners.urls[0] ?? '');
+}
+
+/** As the rules: admins alone. */
+function permit({ isAdmin }: AuthenticatedCaller): void {
+  if (!isAdmin) throw new CableError('PolicyNotAuthorized', 'rule:admin_api is disallowed by policy');
 }
 
 function ask(url: URL, path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
@@ -109,7 +114,7 @@ describe('a request to upgrade', () => {
     }
   });
 
-  test('is for admins only', async (t) => {
+  test('is for those who are permitted', async (t) => {
     const url = await serve(t, never);
     const { status, error } = await ask(url, WATCH, { 'x-roles': 'member' });
     assert.deepEqual([status, error.type], [403, 'PolicyNotAuthorized']);
@@ -130,7 +135,10 @@ describe('a request to upgrade', () => {
     const socketOpened = new Promise<Duplex>((resolve) => {
       opened = resolve;
     });
-    const upgrade = createUpgradeHandler({ authenticate: noauth(), open: async () => opened, log: silentLogger() });
+    const upgrade = createUpgradeHandler({
+      ...{ authenticate: noauth(), permit, log: silentLogger() },
+      open: async () => opened,
+    });
     const listeners = await listen({ request: () => {}, upgrade }, [{ kind: 'tcp', host: '127.0.0.1', port: 0 }]);
     const url = new URL(listeners.urls[0] ?? '');
     const client = connect(Number(url.port), url.hostname);

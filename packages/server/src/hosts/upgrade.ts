@@ -2,13 +2,15 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
 import { CableError, HOST_UPGRADE } from '@cable/model';
-import type { Authenticator } from '../http/auth.ts';
-import { asCableError, type CountError, logError } from '../http/error-handler.ts';
+import type { AuthenticatedCaller, Authenticator } from '../http/auth.ts';
+import { asCableError, type CountError, logError, notAllowed } from '../http/error-handler.ts';
 import { answerRaw } from '../http/raw-answer.ts';
 import { parseHostName } from './parse.ts';
 
 export type UpgradeOptions = {
   readonly authenticate: Authenticator;
+  /** Throws `PolicyNotAuthorized` for a caller who is no agent. */
+  readonly permit: (caller: AuthenticatedCaller) => void;
   /** Lets a host's agent in, before the connection is upgraded; what it gives takes the connection over. Throws a `CableError`: refused. */
   readonly open: (host: string) => Promise<(socket: Duplex) => void>;
   readonly log: Logger;
@@ -34,8 +36,7 @@ export function createUpgradeHandler(options: UpgradeOptions): UpgradeHandler {
 
 async function upgrade(options: UpgradeOptions, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
   const host = watchedHost(request);
-  const { isAdmin } = await options.authenticate(request);
-  if (!isAdmin) throw new CableError('PolicyNotAuthorized', 'rule:admin_api is disallowed by policy');
+  options.permit(await options.authenticate(request));
   if (!tokensOf(request.headers.upgrade).includes(HOST_UPGRADE)) {
     const error = new CableError('HTTPBadRequest', `This server upgrades to ${HOST_UPGRADE} only.`);
     options.countError?.(error);
@@ -53,8 +54,7 @@ async function upgrade(options: UpgradeOptions, request: IncomingMessage, socket
 function watchedHost({ method, url = '' }: IncomingMessage): string {
   const name = WATCH_PATH.exec(url)?.[1];
   if (name === undefined) throw new CableError('HTTPBadRequest', 'Nothing is upgraded here but the watch of a host.');
-  if (method !== 'GET')
-    throw new CableError('HTTPMethodNotAllowed', `The method ${method} is not allowed for this resource.`);
+  if (method !== 'GET') throw notAllowed(method, ['GET']);
   return parseHostName(decode(name));
 }
 

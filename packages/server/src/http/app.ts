@@ -1,9 +1,10 @@
 import type { Logger } from '@cable/kit';
-import { CableError } from '@cable/model';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { permitApi } from '../engine/permission.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { askedOf } from './asked.ts';
 import type { Authenticator } from './auth.ts';
+import { credentialsFor } from './caller-credentials.ts';
 import { addCheckRoute } from './check.ts';
 import { addDiscoveryRoutes } from './discovery.ts';
 import { answerError, type CountError } from './error-handler.ts';
@@ -20,7 +21,7 @@ export type AppOptions = ResourceRouteOptions & {
   readonly readiness: readonly ReadinessCheck[];
   /** Connections of the listeners; undefined: nobody counts them. */
   readonly connections?: ConnectionCounts;
-  /** Adds the agents' routes; only an admin gets through to them. */
+  /** Adds the agents' routes; the rule `admin_api` says who gets through to them. */
   readonly addHostRoutes?: (scope: FastifyInstance) => void;
 };
 
@@ -48,8 +49,7 @@ export function createApp(options: AppOptions): App {
   addResourceRoutes(app, options);
   app.register((scope, _options, done) => {
     scope.addHook('onRequest', async (request) => {
-      if (askedOf(request).caller.isAdmin) return;
-      throw new CableError('PolicyNotAuthorized', 'rule:admin_api is disallowed by policy');
+      permitApi(deps, credentialsFor(askedOf(request).caller));
     });
     addCheckRoute(scope, deps);
     options.addHostRoutes?.(scope);

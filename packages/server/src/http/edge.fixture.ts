@@ -58,7 +58,11 @@ export async function startEdge(t: TestContext, limits: Partial<AdmissionLimits>
     log,
     limits,
   });
-  const upgrade = createUpgradeHandler({ authenticate, log, open: (host) => server.openStream(host) });
+  const upgrade = createUpgradeHandler({
+    ...{ authenticate, log },
+    permit: (caller) => server.permitAgent(caller),
+    open: (host) => server.openStream(host),
+  });
   const socketPath = join(directory, 's.sock');
   const listeners = await listen({ request: (request, reply) => server.app.routing(request, reply), upgrade }, [
     { kind: 'tcp', host: '127.0.0.1', port: 0 },

@@ -16,8 +16,7 @@ export function answerError(
   const error = asCableError(thrown);
   countError(error);
   logError(log, request, error, thrown);
-  if (error.status === 503) reply.header('retry-after', '1');
-  return reply.code(error.status).send(errorBody(error));
+  return reply.code(error.status).headers(errorHeaders(error)).send(errorBody(error));
 }
 
 /** One line about a request that was answered with an error; what is refused is for who looks for it. `thrown`: what the error came from. */
@@ -36,6 +35,21 @@ export function logError(
 /** Not so: a request that a server refuses because it stops, or is behind. It says so on its own account, without a cause. */
 function isFailure(error: CableError): boolean {
   return error.status >= 500 && (error.code !== 'ServiceUnavailable' || error.cause !== undefined);
+}
+
+/** The error for a method that the path does not take. `allow`: what it takes. */
+export function notAllowed(method: string | undefined, allow: readonly string[]): CableError {
+  return new CableError('HTTPMethodNotAllowed', `The method ${method} is not allowed for this resource.`, {
+    fields: { allow },
+  });
+}
+
+/** Headers that an error answer has besides those of its body: RFC 9110, 10.2.1 and 10.2.3. */
+export function errorHeaders({ status, fields: { allow } }: CableError): Readonly<Record<string, string>> {
+  return {
+    ...(status === 503 ? { 'retry-after': '1' } : {}),
+    ...(status === 405 ? { allow: Array.isArray(allow) ? allow.join(', ') : '' } : {}),
+  };
 }
 
 /** Body of an error answer. `detail`: the error's own, else what to do. */

@@ -247,3 +247,82 @@ test('a path that cannot be decoded is refused in Neutron’s form', async (t) =
   const { send } = await startHarness(t);
   await refused(send('GET', '/v2.0/networks/%ff'), 400, 'HTTPBadRequest');
 });
+
+test('405 says what the path takes', async (t) => {
+  const { server } = await startHarness(t);
+  const cases: readonly (readonly [string, string, string])[] = [
+    ['PATCH', '/v2.0/networks', 'GET, HEAD, POST'],
+    ['DELETE', '/v2.0/networks', 'GET, HEAD, POST'],
+    ['POST', `/v2.0/networks/${randomUUID()}`, 'GET, HEAD, PUT, DELETE'],
+    ['PATCH', `/v2.0/networks/${randomUUID()}.json?x=1`, 'GET, HEAD, PUT, DELETE'],
+    ['OPTIONS', '/v2.0/networks', 'GET, HEAD, POST'],
+    ['GET', `/v2.0/routers/${randomUUID()}/add_router_interface`, 'PUT'],
+    ['POST', '/cable/v1/check', 'GET, HEAD'],
+    ['GET', '/cable/v1/hosts/h/status', 'POST'],
+  ];
+  for (const [method, url, allow] of cases) {
+    const { statusCode, headers } = await server.app.inject({ method: method as 'GET', url });
+    assert.deepEqual([statusCode, headers['allow']], [405, allow], `${method} ${url}`);
+  }
+  assert.equal((await server.app.inject({ method: 'GET', url: '/v2.0/nothing' })).headers['allow'], undefined);
+});
+
+test('a filter that is no value of a boolean or of an integer is refused by its name, whatever the type', async (t) => {
+  const { send, server, create } = await startHarness(t);
+  for (const { stored, collection, attributes, verbs } of server.deps.resources.all) {
+    if (!stored || !verbs.includes('list')) continue;
+    for (const [name, { type, filter }] of Object.entries(attributes)) {
+      if (filter === false || (type !== 'boolean' && type !== 'integer')) continue;
+      const text = type === 'boolean' ? 'maybe' : '12abc';
+      const message = await refused(send('GET', `${collection}?${name}=${text}`), 400, 'HTTPBadRequest');
+      assert.match(message, new RegExp(`^Invalid input for ${name}\\. Reason: '${text}' is not `));
+      const fine = type === 'boolean' ? ['true', 'False', '0', ''] : ['7', '-1', ''];
+      for (const one of fine) assert.equal((await send('GET', `${collection}?${name}=${one}`)).status, 200);
+    }
+  }
+  const network = await create('network', { mtu: 1400, shared: true });
+  const idsBy = async (query: string): Promise<unknown> =>
+    (await send('GET', `/v2.0/networks?${query}&fields=id`)).body['networks']?.map(({ id }) => id);
+  assert.deepEqual(await idsBy('mtu=01400'), [network['id']]);
+  assert.deepEqual(await idsBy('shared=1&shared=0'), [network['id']]);
+  const mixed = send('GET', '/v2.0/networks?shared=true&shared=maybe');
+  assert.match(await refused(mixed, 400, 'HTTPBadRequest'), /shared/);
+});
+
+test('what is wrong in a bulk is located, whether it is found in the body or in the plan', async (t) => {
+  const { send, create } = await startHarness(t);
+  const network = await create('network', {});
+  const port = { network_id: network['id'] };
+  const detail = async (bad: unknown, type: string, path = 'ports'): Promise<string> => {
+    const { body } = await send('POST', `/v2.0/${path}`, { [path]: [port, port, bad, port] });
+    assert.equal(body['NeutronError']?.['type'], type, JSON.stringify(body));
+    return String(body['NeutronError']?.['detail']);
+  };
+  const elsewhere = await create('port', { ...port, mac_address: 'fa:16:3e:00:00:07' });
+  assert.match(await detail({ ...port, admin_state_up: 'maybe' }, 'HTTPBadRequest'), /^ports\[2\]: Correct the attr/);
+  assert.match(await detail({ ...port, nmae: '' }, 'HTTPBadRequest'), /^ports\[2\]: /);
+  assert.match(await detail('x', 'HTTPBadRequest'), /^ports\[2\]: /);
+  assert.match(await detail({ ...port, project_id: '' }, 'HTTPBadRequest'), /^ports\[2\]: /);
+  assert.match(await detail({ network_id: randomUUID() }, 'NetworkNotFound'), /^ports\[2\]: Check the ID/);
+  const mac = { ...port, mac_address: elsewhere['mac_address'] };
+  assert.match(await detail(mac, 'MacAddressInUse'), /^ports\[2\]: Choose another MAC/);
+  const address = { ...port, fixed_ips: [{ ip_address: '10.0.0.9' }] };
+  assert.match(await detail(address, 'InvalidIpForNetwork'), /^ports\[2\]: /);
+  const other = await send(
+    'POST',
+    '/v2.0/ports',
+    { ports: [port, { ...port, project_id: 'b' }] },
+    { 'x-roles': 'member', 'x-project-id': 'a' },
+  );
+  assert.match(String(other.body['NeutronError']?.['detail']), /^ports\[\d\]: /);
+  const single = await send('POST', '/v2.0/ports', { port: mac });
+  assert.equal(single.body['NeutronError']?.['detail'], 'Choose another MAC address, or leave it out.');
+});
+
+test('a project without a name is refused by the name that the client gave it', async (t) => {
+  const { send } = await startHarness(t);
+  for (const name of ['tenant_id', 'project_id']) {
+    const message = await refused(send('POST', '/v2.0/networks', { network: { [name]: '' } }), 400, 'HTTPBadRequest');
+    assert.equal(message, `Invalid input for ${name}. Reason: '' is shorter than 1.`);
+  }
+});

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { CableError } from '@cable/model';
-import { errorBody } from './error-handler.ts';
+import { errorBody, errorHeaders } from './error-handler.ts';
 
 /** Time for an answer to reach a client. */
 const GOODBYE_MS = 1000;
@@ -20,7 +20,7 @@ export function answerRaw(
     'content-type': 'application/json; charset=utf-8',
     'content-length': String(Buffer.byteLength(body)),
     connection: 'close',
-    ...(error.status === 503 ? { 'retry-after': '1' } : {}),
+    ...errorHeaders(error),
     ...headers,
   };
   const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);

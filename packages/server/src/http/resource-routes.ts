@@ -23,9 +23,10 @@ import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reade
 import type { LoadedResources } from '../engine/registry.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import { NotLoadedError } from '../not-loaded.ts';
-import { type Credentials, credentialsOf } from '../policy/credentials.ts';
 import { askedOf } from './asked.ts';
 import type { AuthenticatedCaller } from './auth.ts';
+import { credentialsFor } from './caller-credentials.ts';
+import { notAllowed } from './error-handler.ts';
 import { sendList, sendPieces } from './list-answer.ts';
 import { createRouteTable, type Match, type RouteTable } from './route-table.ts';
 
@@ -103,8 +104,9 @@ export function routeLabel({ matched, routeOptions }: FastifyRequest): string {
 }
 
 function refusal(table: RouteTable, { method, url }: FastifyRequest): CableError {
-  return table.isPath(url)
-    ? new CableError('HTTPMethodNotAllowed', `The method ${method} is not allowed for this resource.`)
+  const allow = table.methodsOf(url);
+  return allow.length > 0
+    ? notAllowed(method, allow)
     : new CableError('HTTPNotFound', 'The resource could not be found.');
 }
 
@@ -188,17 +190,6 @@ async function sendUntilGone(
     reply.hijack();
   }
   return SENT;
-}
-
-const credentials = new WeakMap<AuthenticatedCaller, Credentials>();
-
-/** The same value for the same caller: what the rules come to is kept with it. */
-function credentialsFor(caller: AuthenticatedCaller): Credentials {
-  const known = credentials.get(caller);
-  if (known !== undefined) return known;
-  const made = credentialsOf(caller);
-  credentials.set(caller, made);
-  return made;
 }
 
 /** What a nested resource's path says of its parent, which the caller must see. */

@@ -29,8 +29,8 @@ type Stored = {
 export type RouteTable = {
   /** `url` may have a query. Undefined: nothing that is loaded answers. */
   find(method: string, url: string): Match | undefined;
-  /** True when the path has some method, the server's own routes among them. */
-  isPath(url: string): boolean;
+  /** What the path takes, the server's own routes among it, as the header Allow names it; empty: there is no such path. */
+  methodsOf(url: string): readonly string[];
 };
 
 type Router = ReturnType<typeof findMyWay>;
@@ -49,7 +49,11 @@ export function createRouteTable(resources: ResourceRegistry): RouteTable {
       if (stored === null || stored === undefined) return undefined;
       return { ...stored, parameters: found?.params ?? {} };
     },
-    isPath: (url) => METHODS.some((method) => router.find(method, url) !== null),
+    methodsOf: (url) => {
+      const has = (method: HTTPMethod): boolean =>
+        [url, withoutFormat(url)].some((one) => router.find(method, one) !== null);
+      return METHODS.filter(has).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+    },
   };
 }
 

@@ -4,12 +4,13 @@ import { objectKey, underlayKey } from '../keys.ts';
 import { assertInvariants, type Harness, refused, startHarness } from '../testing/harness.ts';
 
 const UNDERLAY = '192.0.2.1';
+const AT = '2026-01-01T00:00:00Z';
 
 /** A host with ports whose agent is gone. */
 async function startDead(t: TestContext, ports: number): Promise<Harness> {
   const harness = await startHarness(t);
   const { server, store, create } = harness;
-  const host = { id: 'old', underlay: UNDERLAY, agent_version: '1', created_at: '', updated_at: '' };
+  const host = { id: 'old', underlay: UNDERLAY, agent_version: '1', created_at: AT, updated_at: AT };
   const { revision } = await store.txn(
     [],
     [

@@ -56,6 +56,7 @@ export const BASE_RULES: readonly RuleDefault[] = [
   {
     name: 'admin_api',
     check: 'rule:admin_only',
-    description: 'The native API: status, check, metrics, and the agents’ routes.',
+    description:
+      'Status, check and the agents’ routes. /metrics, /healthz and /readyz are open to whoever reaches the server.',
   },
 ];
