@@ -4,6 +4,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Logger } from '@cable/kit';
+import { createBounds, MOST_BYTES } from './bounds.ts';
 import { addressOf, attempt, messageOf, runCode } from './code.ts';
 import { ExtensionError, type LoadedExtension, type ServerExtension } from './extension.ts';
 import { extensionOf } from './given.ts';
@@ -20,9 +21,12 @@ export function createDirectoryReader(directory: string, log: Logger, signal: Ab
   let known: ReadonlyMap<string, Known> = new Map();
   return async () => {
     const now = new Map<string, Known>();
+    const bounds = createBounds();
     for (const name of await namesIn(directory, log)) {
       const file = join(directory, name);
       const one = await about(file, () => read(file, known.get(file), signal));
+      const wrong = bounds.add(one.extension);
+      if (wrong !== undefined) throw new ExtensionError(`${file}: ${wrong}`);
       now.set(file, one);
     }
     known = now;
@@ -48,9 +52,13 @@ async function read(file: string, before: Known | undefined, signal: AbortSignal
 }
 
 async function textOf(file: string): Promise<string> {
-  const isFile = await attempt('it cannot be read', async () => (await stat(file)).isFile());
+  const { size, isFile } = await attempt('it cannot be read', async () => {
+    const is = await stat(file);
+    return { size: is.size, isFile: is.isFile() };
+  });
   // Of a pipe, a read would wait for whoever writes to it.
   if (!isFile) throw new Error('it is no file. Take it out of the directory.');
+  if (size > MOST_BYTES) throw new Error(`it has ${size} bytes; there may be ${MOST_BYTES}. Make it shorter.`);
   return attempt('it cannot be read', () => readFile(file, 'utf8'));
 }
 

@@ -1,5 +1,6 @@
 /** What a file gives, looked through: it may be anything. What is in a declaration is looked at when all are put together. */
 import { isFields } from '../rows.ts';
+import { createBounds, sizeProblem } from './bounds.ts';
 import type { ServerExtension } from './extension.ts';
 
 /**
@@ -7,7 +8,7 @@ import type { ServerExtension } from './extension.ts';
  * that says what is wrong, or what the code throws when it is looked at.
  */
 export function extensionOf(given: unknown): ServerExtension {
-  const wrong = problemOf(given);
+  const wrong = problemOf(given) ?? createBounds().add(given as Record<string, unknown>);
   if (wrong !== undefined) throw new Error(wrong);
   const { declaration, contributions, rules } = given as ServerExtension;
   return {
@@ -39,7 +40,7 @@ function problemOf(given: unknown): string | undefined {
   const isRule = (one: unknown): boolean =>
     isFields(one) && typeof one['name'] === 'string' && one['check'] !== undefined;
   if (!Array.isArray(rules) || !rules.every(isRule)) return 'rules is no list of rules. Write each as { name, check }.';
-  return undefined;
+  return sizeProblem(declaration, rules);
 }
 
 const FUNCTIONS: ReadonlySet<string> = new Set([
