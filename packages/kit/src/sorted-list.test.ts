@@ -42,6 +42,19 @@ test('a list has its items in order, whatever is added, replaced and removed; sn
   assert.equal(list.first(), undefined);
 });
 
+test('what lies beside a place is found, whether there is an item in it or not', () => {
+  const random = seededRandom(3);
+  const list = new SortedList<Item>(byKey);
+  const model = new Map<number, Item>();
+  for (let at = 0; at < 6000; at += 1) {
+    step(list, model, random, random() < (at < 3000 ? 0.8 : 0.2));
+    const probe = { key: Math.floor(random() * 2002) - 1, text: '' };
+    const items = sorted(model);
+    const before = items.findLast(({ key }) => key < probe.key);
+    assert.deepEqual(list.beside(probe), [before, items.find(({ key }) => key > probe.key)]);
+  }
+});
+
 test('what comes in order fills its portions', () => {
   const list = new SortedList<number>((a, b) => a - b);
   for (let at = 0; at < 1000; at += 1) list.add(at);

@@ -47,6 +47,18 @@ export class SortedList<T> {
     return this.#portions[0]?.items[0];
   }
 
+  /** The last item before the place of this one, and the first behind it; one that has its place is neither. */
+  beside(item: T): readonly [before: T | undefined, behind: T | undefined] {
+    const portion = this.#portionFor(item);
+    const items = this.#portions[portion]?.items ?? [];
+    const at = this.#placeIn(items, item);
+    const next = this.#isAt(items, at, item) ? at + 1 : at;
+    return [
+      items[at - 1] ?? this.#portions[portion - 1]?.items.at(-1),
+      items[next] ?? this.#portions[portion + 1]?.items[0],
+    ];
+  }
+
   /** Puts the item in its place; one that is there already, by the order, is replaced. */
   add(item: T): void {
     const portion = this.#portionFor(item);

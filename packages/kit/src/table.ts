@@ -18,6 +18,8 @@ export type TableReader<T, I extends string = string> = {
 export type TableLister<T, I extends string = string> = TableReader<T, I> & {
   /** Every row as of now in an order that the table keeps; undefined: it does not keep that one. Cheap also with very many rows. */
   sorted(order: string): SortedItems<T> | undefined;
+  /** The last row before the place that this one has or would have in an order that the table keeps, and the first behind it; without itself. */
+  beside(order: string, row: T): readonly [before: T | undefined, behind: T | undefined];
   /** Number of rows under an index key; nothing is copied. */
   count(index: I, key: string): number;
 };
@@ -78,6 +80,12 @@ export class Table<T, I extends string = never> implements TableLister<T, I> {
 
   sorted(order: string): SortedItems<T> | undefined {
     return this.#orders.get(order)?.rows.snapshot();
+  }
+
+  beside(order: string, row: T): readonly [before: T | undefined, behind: T | undefined] {
+    const kept = this.#orders.get(order);
+    if (kept === undefined) throw new Error(`table ${this.name} keeps no order ${order}`);
+    return kept.rows.beside(row);
   }
 
   by(index: I, key: string): readonly T[] {

@@ -4,9 +4,11 @@ import { BUILT_IN_EXTENSIONS, BUILT_IN_REGISTRY, CORE_RESOURCES, composeRegistry
 import { openStore } from '@cable/store';
 import { CONNECTION_LIMITS, Connections } from './connections.ts';
 import { createDirectoryReader } from './extensions/directory.ts';
+import { outliveStrays } from './extensions/strays.ts';
 import { createUpgradeHandler } from './hosts/upgrade.ts';
 import { noauth } from './http/auth.ts';
 import { listen } from './listen.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { parseCommandLine } from './options.ts';
 import { startServer } from './server.ts';
 
@@ -15,13 +17,18 @@ const log = createLogger(options.logLevel);
 const stopAsked = new Promise<string>((resolve) => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
 });
+const stopping = new AbortController();
+void stopAsked.then(() => stopping.abort());
 
 // It may be asked for before there is a server. Without extensions the signal ends the process, as it does by default.
 let isReloadAsked = false;
 let reload = (): void => {
   isReloadAsked = true;
 };
-if (options.extensions !== undefined) process.on('SIGHUP', () => reload());
+if (options.extensions !== undefined) {
+  process.on('SIGHUP', () => reload());
+  outliveStrays(log.child('extensions'));
+}
 
 // What has been built, newest last; on any end it is stopped the other way round, or the process would stay.
 const built: (() => Promise<void>)[] = [];
@@ -38,7 +45,7 @@ try {
       ? {}
       : {
           extensions: {
-            read: createDirectoryReader(options.extensions, log.child('extensions')),
+            read: createDirectoryReader(options.extensions, log.child('extensions'), stopping.signal),
             compose: (added) => composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, ...added]),
           },
         }),
@@ -50,12 +57,12 @@ try {
     log,
   });
   built.push(() => server.stop());
-  reload = () => {
+  reload = oneAtATime(() =>
     server.reload().then(
       () => log.info({ extensions: server.deps.resources.current.registry.extensions.length }, 'extensions are loaded'),
       (err: unknown) => log.error({ err }, 'extensions were not loaded: everything is as it was'),
-    );
-  };
+    ),
+  );
   if (isReloadAsked) reload();
   const handle = {
     request: (request, reply) => server.app.routing(request, reply),

@@ -41,6 +41,7 @@ import { MODULES } from './resources/all.ts';
 import { DEFAULT_GROUP_INDEX } from './resources/default-group.ts';
 import { MacCursor } from './resources/mac-cursor.ts';
 import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
+import { SUBNET_ORDERS } from './resources/subnet-prefixes.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
 import { SliceStore } from './slices/slice-store.ts';
 import { StoreHealth } from './store-health.ts';
@@ -159,7 +160,11 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     log: log.child('tables'),
     signal: abort.signal,
     derived: SLICE_TABLES,
-    extraIndexes: { security_group: DEFAULT_GROUP_INDEX, security_group_rule: RULE_MEANING_INDEX },
+    extra: {
+      security_group: { indexes: DEFAULT_GROUP_INDEX },
+      security_group_rule: { indexes: RULE_MEANING_INDEX },
+      subnet: { orders: SUBNET_ORDERS },
+    },
     onReopen: () => told.reopened(),
     onMark: (mark) => told.marked(mark),
   });

@@ -35,6 +35,7 @@ import {
   createTypeRows,
   type DerivedTable,
   deleteRow,
+  type Extras,
   type Indexes,
   isSameShape,
   putRow,
@@ -64,8 +65,8 @@ export type TablesOptions = {
   readonly resources: readonly ResourceModel[];
   readonly log: Logger;
   readonly signal: AbortSignal;
-  /** Indexes besides the declared ones, by type. */
-  readonly extraIndexes?: Readonly<Record<string, Indexes>>;
+  /** Indexes and orders besides the declared ones, by type. */
+  readonly extra?: Readonly<Record<string, Extras>>;
   readonly derived?: Readonly<Record<string, DerivedTable>>;
   /** Called for each mark of the store's history that the watch tells of, before the tables have its revision. */
   readonly onMark?: (mark: KeyValue) => void;
@@ -217,11 +218,11 @@ export class Tables {
     return this.any(type) as unknown as TableReader<TableTypes[T], string>;
   }
 
-  /** A table without rows that has the type's indexes. Throws as `any`. */
+  /** A table without rows that has the type's indexes, and the orders that are not declared. Throws as `any`. */
   emptyLike(type: string): Table<AnyObject, string> {
     const rows = this.#types.get(type);
     if (rows === undefined) throw new NotLoadedError(`the type ${type}`);
-    return tableOf(type, rows.indexes);
+    return tableOf(type, rows.indexes, rows.extraOrders);
   }
 
   /** True when the table has an index of that name. */
@@ -259,8 +260,8 @@ export class Tables {
   }
 
   #emptyType(resource: ResourceModel): TypeRows {
-    const { extraIndexes = {}, derived = {} } = this.#options;
-    return createTypeRows(resource, extraIndexes[resource.type] ?? {}, Object.entries(derived));
+    const { extra = {}, derived = {} } = this.#options;
+    return createTypeRows(resource, extra[resource.type] ?? {}, Object.entries(derived));
   }
 
   #takeType(rows: TypeRows): void {

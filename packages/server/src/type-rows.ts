@@ -8,6 +8,12 @@ export type AnyTable = Table<AnyObject, string>;
 
 export type Indexes = Readonly<Record<string, IndexMaker<AnyObject>>>;
 
+/** Orders of a table, by name; in each every two rows must have different places. */
+export type Orders = Readonly<Record<string, Compare<AnyObject>>>;
+
+/** What a type's table has besides what its declaration gives it. */
+export type Extras = { readonly indexes?: Indexes; readonly orders?: Orders };
+
 /** A table with those rows of another for which `keep` is true; it has the other's indexes. */
 export type DerivedTable = { readonly of: string; readonly keep: (row: AnyObject) => boolean };
 
@@ -15,34 +21,33 @@ export type DerivedTable = { readonly of: string; readonly keep: (row: AnyObject
 export type TypeRows = {
   readonly resource: ResourceModel;
   readonly indexes: Indexes;
+  /** Those that do not come from the declaration: what rules look for rows by. */
+  readonly extraOrders: Orders;
   readonly table: AnyTable;
   readonly derived: ReadonlyMap<string, { readonly keep: DerivedTable['keep']; readonly table: AnyTable }>;
   readonly sharing: RowSharing;
 };
 
-/** A type without rows. `extra`: indexes besides the declared ones. */
+/** A type without rows. */
 export function createTypeRows(
   resource: ResourceModel,
-  extra: Indexes,
+  { indexes: extraIndexes = {}, orders: extraOrders = {} }: Extras,
   derived: readonly (readonly [string, DerivedTable])[],
 ): TypeRows {
-  const indexes = { ...indexesOf(resource), ...extra };
+  const indexes = { ...indexesOf(resource), ...extraIndexes };
   const own = derived.filter(([, { of }]) => of === resource.type);
   return {
     resource,
     indexes,
-    table: tableOf(resource.type, indexes, ordersOf(resource)),
+    extraOrders,
+    table: tableOf(resource.type, indexes, { ...ordersOf(resource), ...extraOrders }),
     derived: new Map(own.map(([name, { keep }]) => [name, { keep, table: tableOf(name, indexes) }])),
     sharing: createRowSharing(resource),
   };
 }
 
 /** A table of rows of any type. */
-export function tableOf(
-  name: string,
-  indexes: Indexes,
-  orders: Readonly<Record<string, Compare<AnyObject>>> = {},
-): AnyTable {
+export function tableOf(name: string, indexes: Indexes, orders: Orders = {}): AnyTable {
   return new Table<AnyObject, string>(name, indexes, orders);
 }
 

@@ -142,6 +142,10 @@ function lookAtAll(objects: ReadonlyMap<string, Table<AnyObject, string>>): Look
   return {
     get: (type, id) => objects.get(type)?.get(id) as RowOf<typeof type> | undefined,
     by: (type, index, key) => (objects.get(type)?.by(index, key) ?? []) as unknown as readonly RowOf<typeof type>[],
+    beside: (type, order, row) =>
+      (objects.get(type)?.beside(order, row as AnyObject) ?? []).filter(
+        (one) => one !== undefined,
+      ) as unknown as readonly RowOf<typeof type>[],
     addressHolder: (subnetId, address) =>
       objects
         .get('port')

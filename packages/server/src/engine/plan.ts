@@ -80,6 +80,18 @@ export class Plan implements Look, View {
     return [...others, ...overlay.by(index, key)] as unknown as readonly RowOf<T>[];
   }
 
+  beside<T extends string>(type: T, order: string, row: RowOf<T>): readonly RowOf<T>[] {
+    const start = row as AnyObject;
+    const table = this.#deps.tables.any(type);
+    const [before, behind] = [0, 1].map((side) => {
+      let one = table.beside(order, start)[side];
+      while (one !== undefined && this.#touched.has(objectKey(type, one.id))) one = table.beside(order, one)[side];
+      return one;
+    });
+    const own = this.#types.has(type) ? this.#overlayOf(type).beside(order, start) : [];
+    return [before, behind, ...own].filter((one) => one !== undefined) as unknown as readonly RowOf<T>[];
+  }
+
   addressHolder(subnetId: string, address: string): string | undefined {
     return this.#deps.addresses.holderOf(subnetId, address);
   }
@@ -350,6 +362,11 @@ export function lookAt({ tables, addresses }: Pick<PlanDeps, 'tables' | 'address
   return {
     get: (type, id) => tables.any(type).get(id) as RowOf<typeof type> | undefined,
     by: (type, index, key) => tables.any(type).by(index, key) as unknown as readonly RowOf<typeof type>[],
+    beside: (type, order, row) =>
+      tables
+        .any(type)
+        .beside(order, row as AnyObject)
+        .filter((one) => one !== undefined) as unknown as readonly RowOf<typeof type>[],
     addressHolder: (subnetId, address) => addresses.holderOf(subnetId, address),
   };
 }

@@ -12,6 +12,8 @@ export type Look = {
   get<T extends string>(type: T, id: string): RowOf<T> | undefined;
   /** Rows under a key of an index, in no particular order. */
   by<T extends string>(type: T, index: string, key: string): readonly RowOf<T>[];
+  /** The rows beside the place that this one has or would have in an order of the type's table, without itself; one on a side at least, where there are any. */
+  beside<T extends string>(type: T, order: string, row: RowOf<T>): readonly RowOf<T>[];
   /** Id of the port that has the address in the tables, whatever a plan has written; undefined: none. */
   addressHolder(subnetId: string, address: string): string | undefined;
 };

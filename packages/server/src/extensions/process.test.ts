@@ -1,37 +1,16 @@
 /** A server process whose extensions come and go: files, SIGHUP, requests. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Json } from '../testing/harness.ts';
+import { LOADED, makePlace, REFUSED, type Running, START } from './process.fixture.ts';
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 const COMMAND = fileURLToPath(new URL('../../../cli/src/main.ts', import.meta.url));
 const GUIDE = fileURLToPath(new URL('../../../../docs/guide/adding-an-extension.md', import.meta.url));
-const START = ['--import', 'tsx', '--conditions=cable-source'];
-
-const LOADED = /extensions are loaded/;
-const REFUSED = /extensions were not loaded/;
-
-type Place = { readonly directory: string; readonly extensions: string; readonly start: () => Promise<Running> };
-type Running = {
-  readonly child: ChildProcess;
-  readonly url: string;
-  /** Sends SIGHUP, and resolves to the line of the log that says how it ended. */
-  reload(): Promise<string>;
-  send(
-    method: string,
-    path: string,
-    body?: object,
-    headers?: Readonly<Record<string, string>>,
-  ): Promise<{ readonly status: number; readonly body: Json }>;
-};
 
 test('a declaration in a file is a resource with everything, from SIGHUP to SIGHUP', async (t) => {
   const { extensions, start, directory } = await makePlace(t);
@@ -199,47 +178,4 @@ async function exampleOfGuide(): Promise<string> {
   const [, block] = /^```js\n([\s\S]*?)^```/m.exec(text) ?? [];
   assert.ok(block !== undefined);
   return block;
-}
-
-async function makePlace(t: TestContext): Promise<Place> {
-  const directory = await mkdtemp(join(tmpdir(), `cable-extensions-${process.pid}-`));
-  t.after(() => rm(directory, { recursive: true, force: true }));
-  const extensions = join(directory, 'extensions');
-  await mkdir(extensions);
-  const args = ['--store', `lmdb:${directory}/store`, '--listen', '127.0.0.1:0', '--extensions', extensions];
-  return { directory, extensions, start: () => startProcess(t, args) };
-}
-
-async function startProcess(t: TestContext, args: readonly string[]): Promise<Running> {
-  const child = spawn(process.execPath, [...START, MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  t.after(() => child.kill('SIGKILL'));
-  const log: string[] = [];
-  let heard = (_line: string): void => {};
-  createInterface({ input: child.stderr }).on('line', (line) => {
-    log.push(line);
-    heard(line);
-  });
-  const url = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => resolve(line.replace('listening on ', '')));
-    child.on('close', () => reject(new Error(log.join('\n'))));
-  });
-  const reload = (): Promise<string> => {
-    const done = new Promise<string>((resolve) => {
-      heard = (line) => {
-        if (LOADED.test(line) || REFUSED.test(line)) resolve(line);
-      };
-    });
-    child.kill('SIGHUP');
-    return done;
-  };
-  const send: Running['send'] = async (method, path, body, headers = {}) => {
-    const answer = await fetch(`${url}${path}`, {
-      method,
-      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await answer.text();
-    return { status: answer.status, body: (text === '' ? undefined : JSON.parse(text)) as Json };
-  };
-  return { child, url, reload, send };
 }

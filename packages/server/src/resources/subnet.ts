@@ -16,6 +16,7 @@ import {
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import type { Look, View } from '../engine/view.ts';
 import { addressClaim } from './port-claims.ts';
+import { overlaps, PREFIX_ORDER } from './subnet-prefixes.ts';
 
 type Pool = Subnet['allocation_pools'][number];
 type Range = { readonly start: bigint; readonly end: bigint };
@@ -33,7 +34,7 @@ export const subnetModule: Contribution<AnyObject> = contribute<Subnet>({
   },
   check: (view, subnet, before) => {
     const prefix = prefixOf(subnet.cidr);
-    if (before === undefined) refuseOverlap(view, subnet, prefix);
+    if (before === undefined) refuseOverlap(view, subnet);
     else if (subnet.gateway_ip !== before.gateway_ip) refuseGatewayInUse(view, before);
     if (subnet.gateway_ip !== null && subnet.gateway_ip !== before?.gateway_ip) checkGateway(prefix, subnet.gateway_ip);
     checkPools(prefix, subnet.allocation_pools, subnet.gateway_ip);
@@ -80,10 +81,10 @@ function checkPrefix(prefix: IpPrefix): void {
   }
 }
 
-/** Each subnet revises its network, so two that overlap cannot be made at once. */
-function refuseOverlap(view: View, subnet: Subnet, prefix: IpPrefix): void {
-  const others = view.parts('network', subnet.network_id, (look) => look.by('subnet', 'network_id', subnet.network_id));
-  const overlapping = others.find((other) => other.id !== subnet.id && cidrsOverlap(prefixOf(other.cidr), prefix));
+/** Each subnet revises its network, so two that overlap cannot be made at once. Those that are there do not, so what overlaps this one lies beside it. */
+function refuseOverlap(view: View, subnet: Subnet): void {
+  const beside = view.parts('network', subnet.network_id, (look) => look.beside('subnet', PREFIX_ORDER, subnet));
+  const overlapping = beside.find((other) => overlaps(other, subnet));
   if (overlapping === undefined) return;
   throw invalid(
     `Requested subnet with cidr for network: ${subnet.network_id} overlaps with another subnet (${overlapping.cidr})`,
@@ -176,9 +177,10 @@ function isLeg(port: Pick<Port, 'device_owner'>): boolean {
   return port.device_owner.startsWith('network:router_interface');
 }
 
+/** Among subnets that overlap there are always two that lie beside one another, so something is told. */
 function* brokenSubnet(look: Look, subnet: Subnet): Iterable<Broken> {
-  for (const other of look.by('subnet', 'network_id', subnet.network_id)) {
-    if (other.id <= subnet.id || !cidrsOverlap(prefixOf(other.cidr), prefixOf(subnet.cidr))) continue;
+  for (const other of look.beside('subnet', PREFIX_ORDER, subnet)) {
+    if (other.id <= subnet.id || !overlaps(other, subnet)) continue;
     yield { rule: 'subnets of a network do not overlap', detail: `${subnet.cidr} and ${other.cidr} of ${other.id}` };
   }
 }
