@@ -1,5 +1,5 @@
 import { type ActionDeclaration, type Attribute, CableError, type ResourceModel } from '@cable/model';
-import { parseValue } from './value.ts';
+import { parseValue, unfitForKey } from './value.ts';
 
 /** Who asks. An admin may write and see everything, of every project. */
 export type Caller = { readonly projectId: string; readonly isAdmin: boolean };
@@ -162,8 +162,11 @@ function entriesOf(declared: Readonly<Record<string, Attribute>>): Entries {
 /** A key is a part of paths and of the store's keys. */
 function checkKey({ key, attributes }: ResourceModel, parsed: Attributes): void {
   const value = parsed[attributes[key]?.aliasOf ?? key];
-  if (value === undefined || (typeof value === 'string' && value !== '' && !value.includes('/'))) return;
-  throw new CableError('HTTPBadRequest', `Invalid input for ${key}. Reason: it must not be empty, nor have a slash.`, {
+  if (value === undefined) return;
+  const isNamed = typeof value === 'string' && value !== '' && !value.includes('/');
+  const reason = isNamed ? unfitForKey(value) : 'it must not be empty, nor have a slash';
+  if (reason === undefined) return;
+  throw new CableError('HTTPBadRequest', `Invalid input for ${key}. Reason: ${reason}.`, {
     fields: { attribute: key },
   });
 }

@@ -19,4 +19,4 @@ export {
 } from './schema.ts';
 export { createShowText, type KeptTexts, LongList, type Shown, showObject, type Text } from './show.ts';
 export type * from './transport.ts';
-export { type Parsed, parseValue } from './value.ts';
+export { type Parsed, parseValue, unfitForKey } from './value.ts';

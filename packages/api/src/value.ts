@@ -17,6 +17,12 @@ export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a control character is what is refused
 const UNFIT = /[\u0000\p{Surrogate}]/u;
 
+/** What no key of a store has. */
+const UNFIT_FOR_KEY = /[\p{Control}\p{Surrogate}]/u;
+
+/** Longest text that stands in a key as it is, in bytes of UTF-8. */
+const KEY_TEXT_MAX_BYTES = 1024;
+
 /** Longest `dict`, as JSON text. */
 const DICT_MAX_LENGTH = 16384;
 
@@ -27,6 +33,14 @@ export function parseValue(attribute: Attribute, value: unknown): Parsed {
   if (!parsed.ok || attribute.values === undefined) return parsed;
   const found = attribute.values.find((one) => String(one).toLowerCase() === String(parsed.value).toLowerCase());
   return found === undefined ? bad(`${quote(value)} is not in ${formatList(attribute.values)}`) : good(found);
+}
+
+/** Why the text cannot be a part of the store's keys, as a project's name and what identifies an object are; undefined: it can. */
+export function unfitForKey(text: string): string | undefined {
+  if (UNFIT_FOR_KEY.test(text)) return 'the text has a control character, or half a surrogate pair: give it without';
+  return bytesOf(text) > KEY_TEXT_MAX_BYTES
+    ? `the text exceeds maximum length of ${KEY_TEXT_MAX_BYTES} bytes`
+    : undefined;
 }
 
 const good = (value: unknown): Parsed => ({ ok: true, value });
@@ -90,6 +104,8 @@ function parseText(given: unknown, attribute: Attribute): Parsed {
   if (attribute.maxBytes !== undefined && bytesOf(value) > attribute.maxBytes) {
     return bad(`${quote(value)} exceeds maximum length of ${attribute.maxBytes} bytes`);
   }
+  const unfit = attribute.maxBytes === undefined ? undefined : unfitForKey(value);
+  if (unfit !== undefined) return bad(unfit);
   if (lengthOf(value) < (attribute.minLength ?? 0))
     return bad(`${quote(value)} is shorter than ${attribute.minLength}`);
   return good(value);

@@ -48,7 +48,7 @@ export type Attribute = {
   /** Text: longest, in characters. List: most elements. */
   readonly maxLength?: number;
   readonly minLength?: number;
-  /** Text: most bytes of UTF-8; for what becomes a part of keys in the store, which are of bounded length. */
+  /** Text: most bytes of UTF-8; for what becomes a part of keys in the store, which are of bounded length and have no control characters. */
   readonly maxBytes?: number;
   /** Integers only. */
   readonly minimum?: number;
@@ -153,7 +153,7 @@ export type Resource = {
   readonly verbs: readonly Verb[];
   /**
    * The attribute that identifies an object, in paths and references; absent: `id`. Any other is given by the client or, a `uuid` left out, made; it stays as it is,
-   * has no slash, and is stored under `id` as well.
+   * has no control character, at most 1024 bytes and, unless `implied`, no slash, and is stored under `id` as well.
    */
   readonly key?: string;
   readonly parent?: ParentDeclaration;

@@ -100,6 +100,10 @@ export const ERRORS = {
     status: 409,
     remedy: 'Another live machine has this name: give this one another with --host, or stop the other agent.',
   },
+  HostBeingRenamed: {
+    status: 409,
+    remedy: 'Do what the message says; an agent is let in under the new name when the rename is done.',
+  },
   HostSuperseded: { status: 409, remedy: 'A newer run of the agent has taken over: register again, or stop this one.' },
   OtherHistory: {
     status: 409,

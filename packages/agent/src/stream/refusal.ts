@@ -8,6 +8,7 @@ export type Refusal = { readonly code: string; readonly message: string; readonl
 
 /** Errors that only an operator can end. */
 const REFUSALS: ReadonlySet<string> = new Set<ErrorCode>([
+  'HostBeingRenamed',
   'HostNameInUse',
   'HostSuperseded',
   'OtherHistory',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Op } from '@cable/store';
-import { DERIVED, objectKey } from '../keys.ts';
+import { DERIVED, objectKey, underlayKey } from '../keys.ts';
 import { assertInvariants, type Harness, type Json, startHarness } from '../testing/harness.ts';
 import { checkStore } from './check.ts';
 
@@ -50,8 +50,46 @@ const BREAKS: Readonly<Record<string, Break>> = {
     { kind: 'put', key: objectKey('port', String(port['id'])), value: '{"id":' },
   ],
   'an object of no type': () => [{ kind: 'put', key: objectKey('chassis', 'x'), value: '{"id":"x"}' }],
+  'two hosts with one underlay address': () => [putHost('a'), putHost('b'), claimUnderlay('a')],
+  'a host of an unfinished rename without the host that it is of': () => [putHost('b', { _renamed_from: 'a' })],
+  'a host of an unfinished rename whose old host is not marked': () => [
+    ...[putHost('a'), putHost('b', { _renamed_from: 'a' }), claimUnderlay('a')],
+  ],
+  'a host of an unfinished rename whose old host gets another name': () => [
+    ...[putHost('a', { _renamed_to: 'b' }), putHost('b', { _renamed_from: 'a' }), claimUnderlay('a')],
+    putHost('c', { _renamed_from: 'a' }),
+  ],
+  'a host that is being renamed to one that is not there': () => [
+    ...[putHost('a', { _renamed_to: 'b' }), claimUnderlay('a')],
+  ],
+  'a host that is being renamed to one that is another': () => [
+    ...[putHost('a', { _renamed_to: 'b' }), claimUnderlay('a')],
+    ...[putHost('b', { underlay: '192.0.2.2' }), claimUnderlay('b', '192.0.2.2')],
+  ],
+  'a host that is being renamed to one with another address': () => [
+    ...[putHost('a', { _renamed_to: 'b' }), claimUnderlay('a')],
+    putHost('b', { underlay: '192.0.2.2', _renamed_from: 'a' }),
+  ],
   'a key without an object': () => [{ kind: 'put', key: `${DERIVED}claim/vni/99`, value: 'nobody' }],
 };
+
+const putHost = (id: string, more: object = {}): Op => {
+  const host = { id, underlay: '192.0.2.1', agent_version: '1', created_at: '', updated_at: '', ...more };
+  return { kind: 'put', key: objectKey('host', id), value: JSON.stringify(host) };
+};
+
+const claimUnderlay = (id: string, underlay = '192.0.2.1'): Op => ({
+  kind: 'put',
+  key: underlayKey(underlay),
+  value: id,
+});
+
+test('a host that is being renamed is no breach', async (t) => {
+  const { store, server } = await startHarness(t);
+  const ops = [putHost('a', { _renamed_to: 'b' }), putHost('b', { _renamed_from: 'a' }), claimUnderlay('a')];
+  await server.tables.waitFor((await store.txn([], ops)).revision);
+  await assertInvariants(server);
+});
 
 for (const [name, breaks] of Object.entries(BREAKS)) {
   test(`the check finds ${name}`, async (t) => {

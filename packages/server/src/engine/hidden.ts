@@ -10,6 +10,9 @@ export const PLACED = '_placed';
 /** Of a router's leg that was attached by its subnet: it has the gateway's address, and keeps it. True, or absent. */
 export const GATEWAY = '_gateway';
 
+/** Of a host that is being renamed: the name that it is to have. */
+export const RENAMED_TO = '_renamed_to';
+
 /** Of a host that another one is being renamed to: the name of that one, which has the underlay address still. */
 export const RENAMED_FROM = '_renamed_from';
 

@@ -2,8 +2,8 @@
  * Objects of which there is one for each key (`Resource.implied`). One without a row is as if it had one without values. A row, once made, stays: it is emptied,
  * not deleted, so that who relied on its absence cannot take a later absence for the same.
  */
-import { parseValue } from '@cable/api';
-import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import { parseValue, unfitForKey } from '@cable/api';
+import { type AnyObject, type Attribute, CableError, type ResourceModel } from '@cable/model';
 import { complete } from './complete.ts';
 
 /** The object as it is without a row. */
@@ -11,9 +11,11 @@ export function impliedRow(resource: ResourceModel, id: string): AnyObject {
   return complete(resource, { id, [resource.key]: id, revision_number: 0 });
 }
 
-/** The row, or what stands for it. Undefined: none, and the type is not implied. */
+/** The row, or what stands for it. Undefined: none, and the type is not implied. Throws `HTTPBadRequest` for a key that none can have: a path may name any. */
 export function rowOrImplied(resource: ResourceModel, id: string, row: AnyObject | undefined): AnyObject | undefined {
-  return row === undefined && resource.implied === true ? impliedRow(resource, id) : row;
+  if (row !== undefined || resource.implied !== true) return row;
+  refuseOddKey(resource, id);
+  return impliedRow(resource, id);
 }
 
 /** True unless the object is one that nobody has given anything. */
@@ -28,12 +30,17 @@ export function takenBack(resource: ResourceModel): Readonly<Record<string, unkn
   return Object.fromEntries(writable.map(([name, one]) => [name, one.default ?? null]));
 }
 
-/** A path may name any key; throws `HTTPBadRequest` for one that none can have. */
-export function refuseOddKey({ key, attributes }: ResourceModel, id: string): void {
+function refuseOddKey({ key, attributes }: ResourceModel, id: string): void {
   const attribute = attributes[key];
-  const parsed = attribute === undefined ? undefined : parseValue(attribute, id);
-  if (parsed?.ok === true && parsed.value === id && !id.includes('/')) return;
-  throw new CableError('HTTPBadRequest', `Invalid input for ${key}. Reason: it is too long, or has a slash.`, {
+  const reason = unfitForKey(id) ?? (attribute === undefined ? undefined : unfitFor(attribute, id));
+  if (reason === undefined) return;
+  throw new CableError('HTTPBadRequest', `Invalid input for ${key}. Reason: ${reason}.`, {
     fields: { attribute: key },
   });
+}
+
+function unfitFor(attribute: Attribute, id: string): string | undefined {
+  const parsed = parseValue(attribute, id);
+  if (!parsed.ok) return parsed.reason;
+  return parsed.value === id ? undefined : `give it as ${String(parsed.value)}`;
 }

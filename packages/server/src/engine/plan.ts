@@ -1,3 +1,4 @@
+import { unfitForKey } from '@cable/api';
 import type { Table } from '@cable/kit';
 import type { AnyObject } from '@cable/model';
 import { type Compare, type Op, txnBytes } from '@cable/store';
@@ -106,6 +107,8 @@ export class Plan implements Look, View {
     const key = objectKey(type, id);
     if (!this.#touched.has(key) && !this.#relied.has(key)) {
       const revision = this.#deps.tables.modRevision(type, id) ?? 0;
+      // A key that the store cannot have stays absent.
+      if (revision === 0 && unfitForKey(id) !== undefined) return undefined;
       this.#relied.set(key, { kind: 'modRevision', key, revision });
     }
     return this.get(type, id);

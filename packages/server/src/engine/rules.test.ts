@@ -4,8 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { silentLogger } from '@cable/kit';
 import { openStore } from '@cable/store';
+import { objectKey, underlayKey } from '../keys.ts';
 import { assertInvariants, type Harness, harnessOf, type Json, startTestServer } from '../testing/harness.ts';
 
 const ROUNDS = 40;
@@ -87,6 +89,83 @@ test('a gateway is not changed beside a router’s leg that takes it, through on
   }
   assert.equal(outcomes.attached + outcomes.changed, ROUNDS);
   await assertInvariants(two[0].server);
+});
+
+/** A host without an agent, with ports. */
+async function makeHost({ store, server, create, send }: Harness, id: string, ports: number): Promise<void> {
+  const underlay = `192.0.2.${++hosts}`;
+  const host = { id, underlay, agent_version: '1', created_at: '', updated_at: '' };
+  const { revision } = await store.txn(
+    [],
+    [
+      { kind: 'put', key: objectKey('host', id), value: JSON.stringify(host) },
+      { kind: 'put', key: underlayKey(underlay), value: id },
+    ],
+  );
+  await server.tables.waitFor(revision);
+  const network = await create('network', {});
+  const port = { network_id: network['id'], 'binding:host_id': id };
+  assert.equal((await send('POST', '/v2.0/ports', { ports: Array(ports).fill(port) })).status, 201);
+}
+
+let hosts = 0;
+
+test('a host gets one of two names that it is given at once, with all its ports, through one server or two', async (t) => {
+  const two = await startTwo(t);
+  const reasons = new Set<string>();
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const [one, other] = round % 4 === 0 ? [two[0], two[0]] : two;
+    const ports = round % 16 === 1 ? 600 : 2;
+    const old = `old-${round}`;
+    await makeHost(one, old, ports);
+    await until(async () => other.server.tables.of('port').by('binding:host_id', old).length === ports);
+    const names = [`b-${round}`, `c-${round}`] as const;
+    const path = `/cable/v1/hosts/${old}/rename`;
+    const answers = await Promise.all([
+      one.send('PUT', path, { name: names[0] }),
+      other.send('PUT', path, { name: names[1] }),
+    ]);
+    const statuses = answers.map(({ status }) => status);
+    assert.equal(statuses.filter((status) => status === 200).length, 1, JSON.stringify(answers));
+    const [winner, loser] = statuses[0] === 200 ? names : [names[1], names[0]];
+    reasons.add(String(answers.find(({ status }) => status !== 200)?.body['NeutronError']?.['type']));
+    const bound = (await one.send('GET', `/v2.0/ports?binding:host_id=${winner}&fields=id`)).body['ports'] ?? [];
+    assert.equal(bound.length, ports);
+    assert.equal((await one.send('GET', `/cable/v1/hosts/${loser}`)).status, 404);
+  }
+  await assertInvariants(two[0].server);
+  for (const reason of reasons) assert.ok(['HostBeingRenamed', 'HostNotFound'].includes(reason), reason);
+  assert.ok(reasons.has('HostBeingRenamed'));
+});
+
+test('neither name of a host that is being renamed is deleted, through one server or two; to repeat it at once does no harm', async (t) => {
+  const two = await startTwo(t);
+  for (let round = 0; round < ROUNDS / 4; round += 1) {
+    const [one, other] = round % 2 === 0 ? [two[0], two[0]] : two;
+    const [old, name] = [`old-${round}`, `new-${round}`];
+    await makeHost(one, old, 600);
+    await until(async () => other.server.tables.of('port').by('binding:host_id', old).length === 600);
+    let isDone = false;
+    const renamed = Promise.all(
+      [one, other].map((server) => server.send('PUT', `/cable/v1/hosts/${old}/rename`, { name })),
+    ).finally(() => {
+      isDone = true;
+    });
+    const deleted = new Set<number>();
+    while (!isDone) {
+      // Once it is done the new name has the ports, and so is not deleted either.
+      for (const host of [name, old]) deleted.add((await other.send('DELETE', `/cable/v1/hosts/${host}`)).status);
+      // Requests that come over no connection let nothing else in between.
+      await setImmediate();
+    }
+    // Who comes when it is done finds nothing to be renamed.
+    const statuses = (await renamed).map(({ status }) => status);
+    assert.ok(statuses.includes(200) && statuses.every((status) => status === 200 || status === 404), statuses.join());
+    assert.ok(!deleted.has(204) && [...deleted].every((status) => status < 500), [...deleted].join());
+    const bound = (await one.send('GET', `/v2.0/ports?binding:host_id=${name}&fields=id`)).body['ports'] ?? [];
+    assert.equal(bound.length, 600);
+    await assertInvariants(two[0].server);
+  }
 });
 
 async function waitForNetwork({ send }: Harness, id: string): Promise<void> {

@@ -12,7 +12,7 @@ import { complete } from './complete.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
 import { REQUEST } from './hidden.ts';
 import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
-import { isGiven, refuseOddKey, rowOrImplied, takenBack } from './implied.ts';
+import { isGiven, rowOrImplied, takenBack } from './implied.ts';
 import { refuseUnloaded } from './loaded-types.ts';
 import type { Given } from './module.ts';
 import { permit } from './permission.ts';
@@ -133,10 +133,7 @@ export function planUpdate(
   if (JSON.stringify(after) === JSON.stringify(before)) return before;
   for (const one of contributions) one.check?.(plan, after, before);
   reviseParents(planning, resource, before, after);
-  if (plan.get(resource.type, before.id) === undefined) {
-    refuseOddKey(resource, before.id);
-    plan.create(resource.type, before);
-  }
+  if (plan.get(resource.type, before.id) === undefined) plan.create(resource.type, before);
   return plan.replace(resource.type, after);
 }
 

@@ -3,6 +3,7 @@ import { CableError, type ErrorCode } from '@cable/model';
 
 /** Errors that an agent meets again and again, until an operator does something. */
 const MESSAGES: Readonly<Partial<Record<ErrorCode, string>>> = {
+  HostBeingRenamed: 'host refused: it is being renamed',
   HostNameInUse: 'host refused: another machine has its name',
   HostSuperseded: 'host refused: another run of its agent speaks for it',
   OtherHistory: 'host refused: it follows another history of the store',

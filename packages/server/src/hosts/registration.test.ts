@@ -32,3 +32,22 @@ test('nothing is made of an entry that is refused: what the host has said still 
   assert.ok(plan({ ...other, underlay: '192.0.2.1' }, '1') !== undefined);
   assert.deepEqual(entered, ['h1']);
 });
+
+test('a host that is being renamed is not kept alive by what the tables showed before', () => {
+  const host = new Table<AnyObject>('host', { underlay: (row: AnyObject) => [String(row['underlay'])] });
+  const rows = { host, alive: new Table<AnyObject>('alive', {}) };
+  const tables = { of: (type: 'host' | 'alive') => rows[type], modRevision: () => 7 } as unknown as Tables;
+  const context = {
+    hasStream: () => true,
+    aliveOp: () => ({ kind: 'put', key: 'alive', value: '' }) as const,
+    now: () => new Date(),
+  };
+  const identity: HostIdentity = { agentId: 'm', session: 's', previousSession: null, underlay: '192.0.2.1' };
+  const plan = () => planFromTables(tables, context, { host: 'h1', identity, agentVersion: undefined });
+  host.put('h1', { id: 'h1', underlay: '192.0.2.1' });
+  assert.deepEqual(plan()?.compares[0], { kind: 'modRevision', key: '/cable/o/host/h1', revision: 7 });
+  for (const attribute of ['_renamed_to', '_renamed_from']) {
+    host.put('h1', { id: 'h1', underlay: '192.0.2.1', [attribute]: 'h2' });
+    assert.equal(plan(), undefined);
+  }
+});

@@ -4,6 +4,7 @@ import { aliveKey, objectKey, underlayKey } from '../keys.ts';
 import { type AliveRow, parseRuntime } from '../rows.ts';
 import type { Tables } from '../tables.ts';
 import { admit, type HostIdentity, superseded } from './identity.ts';
+import { beingRenamed, isExplainedBy, leftOver, renamedFrom, renamedTo } from './renaming.ts';
 
 /** What is to be written of a host that has spoken. */
 export type Entry = {
@@ -37,6 +38,8 @@ export function planFromTables(
 ): EntryPlan | undefined {
   const { host: name, identity } = entry;
   const row = tables.of('host').get(name);
+  // Whether a rename goes on is the store's to say.
+  if (row !== undefined && (renamedTo(row) ?? renamedFrom(row)) !== undefined) return undefined;
   const aliveRow = tables.of('alive').get(name);
   const known: Known = {
     host: row === undefined ? undefined : { row, revision: tables.modRevision('host', name) ?? 0 },
@@ -57,7 +60,7 @@ export function planFromTables(
   return plan(context, entry, known, claim);
 }
 
-/** Plans from the store itself, which costs some reads. Throws also `UnderlayAddressInUse`. */
+/** Plans from the store itself, which costs some reads. Throws also `UnderlayAddressInUse` and `HostBeingRenamed`. */
 export async function planFromStore(store: Pick<Store, 'get'>, context: PlanContext, entry: Entry): Promise<EntryPlan> {
   const { host: name, identity } = entry;
   const host = await store.get(objectKey('host', name));
@@ -70,7 +73,27 @@ export async function planFromStore(store: Pick<Store, 'get'>, context: PlanCont
         ? undefined
         : { row: aliveRow as unknown as AliveRow, revision: alive.modRevision },
   };
-  return plan(context, entry, known, await planClaim(store, name, identity.underlay));
+  const renaming = known.host === undefined ? NOTHING : await planRenamed(store, known.host.row);
+  const { compares, ops } = plan(context, entry, known, await planClaim(store, name, identity.underlay));
+  return { compares: [...compares, ...renaming], ops };
+}
+
+const NOTHING: readonly Compare[] = [];
+
+/** What must stay so of a host that an old rename has left over. Throws `HostBeingRenamed` when it is in a rename, or its address is another host's. */
+async function planRenamed(store: Pick<Store, 'get'>, host: Host): Promise<readonly Compare[]> {
+  const to = renamedTo(host);
+  if (to !== undefined) throw beingRenamed(host.id, to);
+  const from = renamedFrom(host);
+  if (from === undefined) return NOTHING;
+  const old = await store.get(objectKey('host', from));
+  if (old !== undefined && isExplainedBy(JSON.parse(old.value) as Host, host)) throw beingRenamed(from, host.id);
+  const claim = await store.get(underlayKey(host.underlay));
+  const holder = claim === undefined ? undefined : await store.get(objectKey('host', claim.value));
+  if (claim !== undefined && holder !== undefined && (JSON.parse(holder.value) as Host).underlay === host.underlay) {
+    throw leftOver(host.id, { kind: 'left-over', from, holder: claim.value });
+  }
+  return [{ kind: 'modRevision', key: objectKey('host', from), revision: old?.modRevision ?? 0 }];
 }
 
 function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan): EntryPlan {
@@ -80,7 +103,11 @@ function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan
     if (known.alive !== undefined && known.alive.row.session !== identity.session)
       throw superseded(name, identity.session);
     const alive = context.aliveOp(entry, known.alive?.row);
-    return { compares: [{ kind: 'exists', key: objectKey('host', name) }, aliveCompare], ops: [alive] };
+    // As it is: it may be being renamed by now.
+    const key = objectKey('host', name);
+    const there: Compare =
+      known.host === undefined ? { kind: 'exists', key } : { kind: 'modRevision', key, revision: known.host.revision };
+    return { compares: [there, aliveCompare], ops: [alive] };
   }
   if (known.alive !== undefined) {
     const facts = { hasStream: context.hasStream(name), holderUnderlay: known.host?.row.underlay };
@@ -100,7 +127,9 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
   const key = objectKey('host', name);
   const before = known?.row;
   const compares: Compare[] = [{ kind: 'modRevision', key, revision: known?.revision ?? 0 }];
-  if (before?.underlay === underlay && before.agent_version === agentVersion) return { compares, ops: [] };
+  const isLeftOver = before !== undefined && renamedFrom(before) !== undefined;
+  if (!isLeftOver && before?.underlay === underlay && before.agent_version === agentVersion)
+    return { compares, ops: [] };
   const at = `${context.now().toISOString().slice(0, 19)}Z`;
   const host: Host = {
     id: name,
@@ -110,7 +139,8 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
     updated_at: at,
   };
   const ops: Op[] = [{ kind: 'put', key, value: JSON.stringify(host) }];
-  if (before !== undefined && before.underlay !== underlay) {
+  // One that was left over has no claim.
+  if (!isLeftOver && before !== undefined && before.underlay !== underlay) {
     const old = underlayKey(before.underlay);
     compares.push({ kind: 'value', key: old, value: name });
     ops.push({ kind: 'delete', key: old });

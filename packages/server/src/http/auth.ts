@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Caller } from '@cable/api';
+import { type Caller, unfitForKey } from '@cable/api';
 import { CableError } from '@cable/model';
 import { type AskedRequest, refuseForeign } from './local-request.ts';
 
@@ -53,10 +53,12 @@ function projectOf(headers: IncomingHttpHeaders, name: string): string | undefin
   const given = headerOf(headers, name);
   if (given === undefined) return undefined;
   const bytes = Buffer.from(given, 'latin1');
-  if (bytes.length > PROJECT_BYTES || !isUtf8(bytes)) {
-    throw new CableError('HTTPBadRequest', `Invalid value for ${name}: give at most ${PROJECT_BYTES} bytes of UTF-8.`);
-  }
-  return bytes.toString('utf8');
+  const text = bytes.toString('utf8');
+  if (bytes.length <= PROJECT_BYTES && isUtf8(bytes) && unfitForKey(text) === undefined) return text;
+  throw new CableError(
+    'HTTPBadRequest',
+    `Invalid value for ${name}: give at most ${PROJECT_BYTES} bytes of UTF-8 without a control character.`,
+  );
 }
 
 /** As Keystone gives them: who is an administrator is a member and a reader, too. */

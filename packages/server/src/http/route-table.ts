@@ -4,8 +4,8 @@ import type { ResourceModel } from '@cable/model';
 import findMyWay, { type HTTPMethod } from 'find-my-way';
 import type { LoadedResources, ResourceRegistry } from '../engine/registry.ts';
 
-/** Longest value of a path parameter, in characters as sent. */
-export const PARAMETER_MAX = 512;
+/** Longest value of a path parameter, in characters: what identifies an object has up to 1024 bytes, each of which may be escaped. */
+export const PARAMETER_MAX = 3072;
 
 /** A route that answers a request, and the values of its path's parameters, decoded. */
 export type Match = Stored & {

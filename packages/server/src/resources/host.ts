@@ -1,23 +1,25 @@
 import { createHash } from 'node:crypto';
 import { type AnyObject, CableError, type Host } from '@cable/model';
-import { RENAMED_FROM } from '../engine/hidden.ts';
-import { type Claim, type Contribution, contribute } from '../engine/module.ts';
+import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
+import type { Look } from '../engine/view.ts';
 import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.ts';
+import { beingRenamed, isPair, leftOver, renamedFrom, renamedTo, renamingOf } from '../hosts/renaming.ts';
 import { aliveKey, vifPrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */
 export const hostModule: Contribution<AnyObject> = contribute<Host>({
   remove: ({ deps, plan }, host) => {
-    if (deps.tables.of('alive').get(host.id) !== undefined) {
-      throw isAlive(host.id);
-    }
+    const renaming = renamingOf(plan, host);
+    if (renaming.kind === 'under-way') throw beingRenamed(renaming.old, renaming.names[0]);
+    if (deps.tables.of('alive').get(host.id) !== undefined) throw isAlive(host.id);
     const ports = plan.by('port', 'binding:host_id', host.id);
     if (ports.length > 0) throw hasPorts(host.id, ports.length);
     plan.requireAbsent(aliveKey(host.id));
     plan.deletePrefix(vifPrefix(host.id));
   },
-  claims: (host) => ((host as AnyObject)[RENAMED_FROM] === undefined ? [underlayClaim(host.underlay)] : []),
+  claims: (host) => (renamedFrom(host) === undefined ? [underlayClaim(host.underlay)] : []),
+  broken: brokenHost,
   present: (tables, host) => {
     const refused = refusedEntries(tables, host.id);
     return {
@@ -38,13 +40,28 @@ function underlayClaim(address: string): Claim {
   return {
     kind: 'underlay',
     value: address,
-    holder: (look) =>
-      look.by('host', 'underlay', address).find((host) => (host as AnyObject)[RENAMED_FROM] === undefined)?.id,
+    holder: (look) => look.by('host', 'underlay', address).find((host) => renamedFrom(host) === undefined)?.id,
     taken: (holder) =>
       new CableError('UnderlayAddressInUse', `Underlay address ${address} belongs to host ${holder}.`, {
         fields: { underlay: address, host: holder },
       }),
   };
+}
+
+/** So no two hosts have one address but the two of a rename: of two that are in none, both claim it. */
+function* brokenHost(look: Look, host: Host): Iterable<Broken> {
+  const rule = 'the two hosts of a rename name each other';
+  const to = renamedTo(host);
+  const made = to === undefined ? undefined : look.get('host', to);
+  if (to !== undefined && (made === undefined || !isPair(host, made))) {
+    yield { rule, detail: beingRenamed(host.id, to).message };
+  }
+  const from = renamedFrom(host);
+  const old = from === undefined ? undefined : look.get('host', from);
+  if (from === undefined || (old !== undefined && isPair(old, host))) return;
+  const renaming = renamingOf(look, host);
+  if (renaming.kind === 'left-over') yield { rule, detail: leftOver(host.id, renaming).message };
+  else yield { rule, detail: beingRenamed(from, host.id).message };
 }
 
 /** Why nothing is done to a host whose agent runs. */

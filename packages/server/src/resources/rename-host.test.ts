@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { checkStore } from '../engine/check.ts';
 import { objectKey, underlayKey } from '../keys.ts';
 import { assertInvariants, type Harness, refused, startHarness } from '../testing/harness.ts';
 
@@ -29,6 +30,19 @@ async function startDead(t: TestContext, ports: number): Promise<Harness> {
 
 const rename = (harness: Harness, name: unknown) => harness.send('PUT', '/cable/v1/hosts/old/rename', { name });
 
+/** The store does so many transactions of a rename. */
+async function renameAndDie(harness: Harness, transactions: number): Promise<void> {
+  const { store } = harness;
+  const { txn } = store;
+  let left = transactions;
+  store.txn = (compares, ops) => {
+    left -= 1;
+    return left >= 0 ? txn.call(store, compares, ops) : Promise.reject(new Error('the store is gone'));
+  };
+  assert.equal((await rename(harness, 'new')).status, 500);
+  store.txn = txn;
+}
+
 const portsOf = (harness: Harness, host: string): number =>
   harness.server.tables.of('port').by('binding:host_id', host).length;
 
@@ -48,16 +62,21 @@ test('a host is renamed with its address and all its ports, and its agent is let
 test('a rename that failed in the middle is repeated; until then the new name is not let in', async (t) => {
   const harness = await startDead(t, 300);
   const { server, store } = harness;
-  const { txn } = store;
-  let left = 2;
-  store.txn = (compares, ops) => {
-    left -= 1;
-    return left >= 0 ? txn.call(store, compares, ops) : Promise.reject(new Error('the store is gone'));
-  };
-  assert.equal((await rename(harness, 'new')).status, 500);
-  store.txn = txn;
+  await renameAndDie(harness, 2);
   assert.deepEqual([portsOf(harness, 'old'), portsOf(harness, 'new')], [44, 256]);
-  await assert.rejects(server.plane.register('new', { underlay: UNDERLAY, agentVersion: '1' }), /belongs to host old/);
+  for (const [name, underlay] of [
+    ['new', UNDERLAY],
+    ['new', '192.0.2.7'],
+    ['old', UNDERLAY],
+    ['old', '192.0.2.7'],
+  ] as const) {
+    const registered = server.plane.register(name, { underlay, agentVersion: '2' });
+    await assert.rejects(registered, {
+      code: 'HostBeingRenamed',
+      message: /old is being renamed to new.*old --name new/s,
+    });
+  }
+  await assertInvariants(server);
   assert.equal((await rename(harness, 'new')).status, 200);
   assert.deepEqual([portsOf(harness, 'old'), portsOf(harness, 'new')], [0, 300]);
   assert.equal(await store.get(objectKey('host', 'old')), undefined);
@@ -78,4 +97,116 @@ test('a host that is alive, a name that is another host’s, and what is no name
   const path = '/cable/v1/hosts/old/rename';
   await refused(harness.send('PUT', path, { name: 'new' }, member), 404, 'HostNotFound');
   assert.equal(portsOf(harness, 'old'), 1);
+});
+
+test('while a host is being renamed it gets no other name, and neither of its two is deleted', async (t) => {
+  const harness = await startDead(t, 3);
+  const { server, send } = harness;
+  await renameAndDie(harness, 1);
+  const requests = [
+    () => rename(harness, 'another'),
+    () => send('PUT', '/cable/v1/hosts/new/rename', { name: 'another' }),
+    () => send('DELETE', '/cable/v1/hosts/new'),
+    () => send('DELETE', '/cable/v1/hosts/old'),
+  ];
+  for (const request of requests) {
+    assert.match(await refused(request(), 409, 'HostBeingRenamed'), /old is being renamed to new.*old --name new/s);
+  }
+  await assertInvariants(server);
+  assert.equal((await rename(harness, 'new')).status, 200);
+  await refused(rename(harness, 'another'), 404, 'HostNotFound');
+  assert.equal((await send('PUT', '/cable/v1/hosts/new/rename', { name: 'another' })).status, 200);
+  assert.equal(portsOf(harness, 'another'), 3);
+  await assertInvariants(server);
+});
+
+test('a port that is bound to the old name while it is renamed goes over, too', async (t) => {
+  const harness = await startDead(t, 3);
+  const { server, store, create } = harness;
+  await renameAndDie(harness, 2);
+  assert.equal(portsOf(harness, 'new'), 3);
+  const network = await create('network', {});
+  const { txn } = store;
+  store.txn = async (compares, ops, options) => {
+    store.txn = txn;
+    await create('port', { network_id: network['id'], 'binding:host_id': 'old' });
+    return txn.call(store, compares, ops, options);
+  };
+  assert.equal((await rename(harness, 'new')).status, 200);
+  assert.deepEqual([portsOf(harness, 'old'), portsOf(harness, 'new')], [0, 4]);
+  await assertInvariants(server);
+});
+
+/** Writes hosts as an older server did. */
+async function putHosts({ store, server }: Harness, hosts: Readonly<Record<string, object>>): Promise<void> {
+  const ops = Object.entries(hosts).map(([id, more]) => {
+    const host = { id, underlay: UNDERLAY, agent_version: '1', created_at: '', updated_at: '', ...more };
+    return { kind: 'put', key: objectKey('host', id), value: JSON.stringify(host) } as const;
+  });
+  const { revision } = await store.txn([], ops);
+  await server.tables.waitFor(revision);
+}
+
+const found = async ({ server }: Harness): Promise<string> =>
+  (await checkStore(server.deps)).violations.map(({ object, detail }) => `${object}: ${detail}`).join('\n');
+
+test('a host that two renames of an older server left over is renamed to the one that has its address', async (t) => {
+  const harness = await startDead(t, 3);
+  const { server, send } = harness;
+  const [port] = server.tables.of('port').by('binding:host_id', 'old');
+  assert.equal((await rename(harness, 'new')).status, 200);
+  await send('PUT', `/v2.0/ports/${port?.id}`, { port: { 'binding:host_id': 'left' } });
+  await putHosts(harness, { left: { _renamed_from: 'old' } });
+  const remedy = /left is left over.*cable host rename left --name new/s;
+  assert.match(await found(harness), remedy);
+  const registered = server.plane.register('left', { underlay: UNDERLAY, agentVersion: '1' });
+  await assert.rejects(registered, { code: 'HostBeingRenamed', message: remedy });
+  const elsewhere = send('PUT', '/cable/v1/hosts/left/rename', { name: 'another' });
+  assert.match(await refused(elsewhere, 409, 'HostBeingRenamed'), remedy);
+  const { status } = await send('PUT', '/cable/v1/hosts/left/rename', { name: 'new' });
+  assert.deepEqual([status, portsOf(harness, 'left'), portsOf(harness, 'new')], [200, 0, 3]);
+  await assertInvariants(server);
+});
+
+test('a rename that an older server left in the middle is done by repeating it, whichever of two it was', async (t) => {
+  for (const name of ['new', 'other']) {
+    const harness = await startDead(t, 3);
+    const { server, send } = harness;
+    const [port] = server.tables.of('port').by('binding:host_id', 'old');
+    await putHosts(harness, { new: { _renamed_from: 'old' }, other: { _renamed_from: 'old' } });
+    await send('PUT', `/v2.0/ports/${port?.id}`, { port: { 'binding:host_id': 'new' } });
+    assert.match(await found(harness), /host\/new: .*cable host rename old --name new/);
+    assert.match(await found(harness), /host\/other: .*cable host rename old --name other/);
+    const registered = server.plane.register('new', { underlay: UNDERLAY, agentVersion: '1' });
+    await assert.rejects(registered, { code: 'HostBeingRenamed', message: /cable host rename old --name new/ });
+    const third = await refused(rename(harness, 'third'), 409, 'HostBeingRenamed');
+    assert.match(third, /cable host rename old --name (new|other)/);
+    assert.equal((await rename(harness, name)).status, 200);
+    const rest = name === 'new' ? 'other' : 'new';
+    assert.equal((await send('PUT', `/cable/v1/hosts/${rest}/rename`, { name })).status, 200);
+    assert.equal(portsOf(harness, name), 3);
+    await assertInvariants(server);
+    await server.plane.register(name, { underlay: UNDERLAY, agentVersion: '1' });
+    await assertInvariants(server);
+  }
+});
+
+test('the agent of a host that is left over is let in when nobody has its address, and so it is a host as others', async (t) => {
+  for (const underlay of [UNDERLAY, '192.0.2.7']) {
+    const harness = await startHarness(t);
+    const { server } = harness;
+    await putHosts(harness, { left: { _renamed_from: 'old' } });
+    assert.match(await found(harness), /left is left over.*start the agent with --host left/s);
+    await server.plane.register('left', { underlay, agentVersion: '1' });
+    await assertInvariants(server);
+    assert.equal(server.tables.of('host').get('left')?.underlay, underlay);
+  }
+});
+
+test('a host that is left over without ports may be deleted', async (t) => {
+  const harness = await startDead(t, 1);
+  const { server, send } = harness;
+  await putHosts(harness, { left: { _renamed_from: 'gone' } });
+  assert.equal((await send('DELETE', '/cable/v1/hosts/left')).status, 204);
+  await assertInvariants(server);
 });

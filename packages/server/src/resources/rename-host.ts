@@ -1,14 +1,32 @@
-/** `rename` of a host: the machine is the same, so are its underlay address and its ports. */
+/**
+ * `rename` of a host: the machine is the same, so are its underlay address and its ports.
+ *
+ *   begin   the new host is made, the old one marked: from here on it can get no other name, and neither is deleted or let in (`hosts/renaming.ts`)
+ *   move    some ports of the old host become the new one's, again and again
+ *   end     the old host, which has no port any more, goes; the new one has its underlay address
+ *
+ * Each step is one transaction, which compares both hosts, and begins by looking where the rename is: so it goes on whoever died in it, and two servers may be at
+ * the same one.
+ */
 import type { Attributes } from '@cable/api';
 import { type AnyObject, CableError, type Host } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
-import { RENAMED_FROM } from '../engine/hidden.ts';
+import { RENAMED_FROM, RENAMED_TO } from '../engine/hidden.ts';
 import type { Contribution } from '../engine/module.ts';
 import { notFound, showOne } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { parseHostName } from '../hosts/parse.ts';
+import {
+  beingRenamed,
+  leftOver,
+  refuseRenaming,
+  renamedFrom,
+  renamedTo,
+  renamingOf,
+  withoutRenaming,
+} from '../hosts/renaming.ts';
 import { aliveKey, objectKey, vifPrefix } from '../keys.ts';
 import { isAlive } from './host.ts';
 
@@ -29,55 +47,86 @@ async function renameHost(deps: EngineDeps, id: string, body: Attributes, asked:
   const name = parseHostName(given);
   if (name === id) throw new CableError('InvalidInput', `Invalid input for name: host ${id} has this name.`);
   await deps.lock.run([objectKey('host', id), objectKey('host', name)], asked, async () => {
-    const step = <T>(act: (planning: Planning, old: Host) => T): Promise<T> => {
-      const build = (planning: Planning): T => {
-        permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action: 'rename' }));
-        return act(planning, deadHost(planning, id));
-      };
-      return transact(deps, asked, build, { isService: true });
+    let hasBegun = false;
+    const step = (planning: Planning): 'done' | 'more' => {
+      // Another server may have been faster.
+      if (hasBegun && planning.plan.rely('host', id) === undefined) return 'done';
+      permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action: 'rename' }));
+      return planStep(planning, id, name);
     };
-    await step((planning, old) => planNewHost(planning, old, name));
-    while ((await step((planning) => planPorts(planning, id, name))) > 0);
-    await step((planning, old) => planEnd(planning, old, name));
+    while ((await transact(deps, asked, step, { isService: true })) === 'more') hasBegun = true;
   });
   return showOne(deps, resource, name, readerOf(deps, asked.credentials));
 }
 
-/** The host, which stays without an agent while the plan commits. */
-function deadHost({ deps, plan }: Planning, id: string): Host {
-  const host = plan.rely('host', id);
-  if (host === undefined) throw notFound(deps.resources.named('host'), id);
+/** What is to be done next. */
+function planStep(planning: Planning, id: string, name: string): 'done' | 'more' {
+  const { plan } = planning;
+  const old = plan.rely('host', id);
+  if (old === undefined) throw notFound(planning.deps.resources.named('host'), id);
+  const mayMerge = refuseOther(planning, old, name);
+  refuseAlive(planning, id);
+  if (!mayMerge && planBegin(planning, old, name)) return 'more';
+  if (planPorts(planning, id, name)) return 'more';
+  planEnd(planning, old, name);
+  return 'done';
+}
+
+/** Throws when the host is being renamed to another name. True: an old rename left it over, and its address is the named host's already. */
+function refuseOther({ plan }: Planning, old: Host, name: string): boolean {
+  const renaming = renamingOf(plan, old);
+  if (renaming.kind === 'under-way' && (renaming.old !== old.id || !renaming.names.includes(name))) {
+    throw beingRenamed(renaming.old, renaming.names[0]);
+  }
+  if (renaming.kind !== 'left-over' || renaming.holder === undefined) return false;
+  const holder = plan.rely('host', renaming.holder);
+  if (holder?.id !== name) throw leftOver(old.id, renaming);
+  refuseRenaming(plan, holder);
+  return true;
+}
+
+/** The host stays without an agent while the plan commits. */
+function refuseAlive({ deps, plan }: Planning, id: string): void {
   if (deps.tables.of('alive').get(id) !== undefined) throw isAlive(id);
   plan.requireAbsent(aliveKey(id));
-  return host;
 }
 
-function planNewHost({ plan }: Planning, old: Host, name: string): void {
+/** True: there was something to be written of the two hosts. */
+function planBegin({ plan }: Planning, old: Host, name: string): boolean {
   const known = plan.rely('host', name);
-  if (known === undefined) {
-    const host: AnyObject = { ...old, id: name, updated_at: plan.timestamp, [RENAMED_FROM]: old.id };
-    plan.create('host', host);
-  } else if (known.underlay !== old.underlay) {
-    throw new CableError('HostNameInUse', `There is a host ${name} already, with underlay address ${known.underlay}.`, {
-      detail: 'Choose another name, or delete that host.',
-    });
+  if (known !== undefined && renamedFrom(known) !== old.id) {
+    refuseRenaming(plan, known);
+    throw nameInUse(known);
   }
+  const isMarked = renamedTo(old) === name && renamedFrom(old) === undefined;
+  if (isMarked && known?.underlay === old.underlay) return false;
+  if (!isMarked) plan.replace('host', { ...withoutRenaming(old), [RENAMED_TO]: name });
+  const made = { ...withoutRenaming(old), id: name, [RENAMED_FROM]: old.id };
+  if (known === undefined) plan.create('host', { ...made, updated_at: plan.timestamp });
+  else if (known.underlay !== old.underlay) plan.replace('host', made);
+  return true;
 }
 
-/** How many ports of the host are moved. */
-function planPorts(planning: Planning, id: string, name: string): number {
+function nameInUse({ id, underlay }: Host): CableError {
+  return new CableError('HostNameInUse', `There is a host ${id} already, with underlay address ${underlay}.`, {
+    detail: 'Choose another name, or delete that host.',
+  });
+}
+
+/** Moves some ports. False: the host has none. */
+function planPorts(planning: Planning, id: string, name: string): boolean {
   const { deps, plan } = planning;
   const ports = plan.by('port', 'binding:host_id', id).slice(0, PORTS);
   for (const port of ports) {
     planUpdate(planning, deps.resources.named('port'), port as AnyObject, { 'binding:host_id': name });
   }
-  return ports.length;
+  return ports.length > 0;
 }
 
 /** The old host goes, and the new one has its underlay address. */
 function planEnd({ plan }: Planning, old: Host, name: string): void {
-  const { [RENAMED_FROM]: _from, ...host } = { ...plan.rely('host', name) } as AnyObject;
   plan.deletePrefix(vifPrefix(old.id));
   plan.delete('host', old.id);
-  plan.replace('host', host as AnyObject);
+  const host = plan.rely('host', name);
+  if (host !== undefined && renamedFrom(host) === old.id) plan.replace('host', withoutRenaming(host));
 }
