@@ -12,7 +12,8 @@ export function storedProblem(attribute: Attribute, value: unknown): string | un
   const parsed = parseValue(attribute, value);
   if (!parsed.ok) return parsed.reason;
   if (parsed.value === value || isDeepStrictEqual(parsed.value, value)) return undefined;
-  return `${JSON.stringify(value)?.slice(0, 300)} is not as it would be stored`;
+  const [had, has] = [value, parsed.value].map((one) => JSON.stringify(one).slice(0, 300));
+  return `${had} is stored, which would be ${has}`;
 }
 
 function emptyProblem(
