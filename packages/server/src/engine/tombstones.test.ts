@@ -138,7 +138,7 @@ test('what is not swept yet keeps nobody from making it anew', async (t) => {
   const one = await start(t, store);
   const key = { 'idempotency-key': 'the-group' };
   const group = await makeGroup(one, 1500, key);
-  const death = dieWhileSweeping(store, 1);
+  const death = dieWhileSweeping(store, 0);
   assert.equal((await one.send('DELETE', `/v2.0/security-groups/${group}`)).status, 204);
   while (!death.isDead) await sleep(5);
   // Its first rules are like some that are not swept.
@@ -199,7 +199,7 @@ test('who needs what a dead server has not swept waits for little, and asks litt
   const other = await start(t, store);
   const key = { 'idempotency-key': 'the-group' };
   const group = await makeGroup(one, 2000, key);
-  const death = dieWhileSweeping(store, 1);
+  const death = dieWhileSweeping(store, 0);
   assert.equal((await one.send('DELETE', `/v2.0/security-groups/${group}`)).status, 204);
   while (!death.isDead) await sleep(5);
   await one.server.stop();
@@ -225,7 +225,7 @@ test('who runs out of time meanwhile is told that nothing was written', async (t
   const one = await start(t, store);
   const key = { 'idempotency-key': 'the-group' };
   const group = await makeGroup(one, 2000, key);
-  const death = dieWhileSweeping(store, 1);
+  const death = dieWhileSweeping(store, 0);
   assert.equal((await one.send('DELETE', `/v2.0/security-groups/${group}`)).status, 204);
   while (!death.isDead) await sleep(5);
   const hurried = { ...key, 'request-timeout': '1' };
