@@ -7,6 +7,7 @@ import { MAPS } from './bpf/abi.gen.ts';
 import { textBytes } from './bpf/codec.ts';
 import { createCniHandler } from './cni/index.ts';
 import type { GuestRecord } from './desired.ts';
+import { type GuardKeeper, startGuardKeeper } from './devices/guard-keeper.ts';
 import { applyHostLinks, unwantedHostLinks } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
 import type { LinkChanges } from './devices/link-rows.ts';
@@ -19,6 +20,7 @@ import {
   type OwnLinks,
   SERVICE_ADDRESS,
 } from './devices/own-links.ts';
+import { UnderlayWatch } from './devices/underlay.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
 import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
@@ -83,7 +85,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
 
   await stream.run();
-  await Promise.all([running.done, keeper.done, devices.links.done]);
+  await Promise.all([running.done, keeper.done, devices.guard.done, devices.links.done]);
   await devices.remover.close();
   await disk.close();
   await plane.close();
@@ -93,6 +95,8 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
 
 type Devices = {
   readonly socket: NetlinkSocket;
+  readonly underlay: UnderlayWatch;
+  readonly guard: GuardKeeper;
   readonly own: OwnLinks;
   readonly mtuBytes: number;
   readonly links: { readonly table: LinkTable; readonly ready: Promise<void>; readonly done: Promise<void> };
@@ -101,9 +105,12 @@ type Devices = {
   onChange(listener: (changes: LinkChanges) => void): void;
 };
 
-/** The agent's own devices as they shall be, and the observed table of all. */
+/** The guard before anything else, then the agent's own devices as they shall be, and the observed table of all. */
 function openDevices(options: AgentOptions, { log, signal }: Deps): Devices {
   const socket = new NetlinkSocket();
+  const underlay = new UnderlayWatch(options.underlay, socket);
+  const spec = () => ({ tunnelDevices: underlay.now?.devices });
+  const guard = startGuardKeeper({ spec, log: log.child('guard'), signal });
   const mtuBytes = options.underlayMtuBytes - OVERLAY_OVERHEAD_BYTES;
   const own = ensureOwnLinks(socket, { mtuBytes });
   let listener: (changes: LinkChanges) => void = () => undefined;
@@ -112,7 +119,7 @@ function openDevices(options: AgentOptions, { log, signal }: Deps): Devices {
   const onChange = (next: typeof listener): void => {
     listener = next;
   };
-  return { socket, own, mtuBytes, links, remover: new LinkRemover(), onChange };
+  return { socket, underlay, guard, own, mtuBytes, links, remover: new LinkRemover(), onChange };
 }
 
 /** Before anything is loaded: two agents in one network namespace would take each other's packets. */
@@ -283,6 +290,7 @@ function keepDevices(
     const lost = [...ifindexes].filter((ifindex) => plane.hasProgram(ifindex) && !table.get(ifindex)?.programId);
     if (lost.length > 0) host.loop.takeLostPrograms(lost);
     host.loop.takeDevices(changes);
+    if (devices.underlay.concerns(changes, table) && devices.underlay.look(table)) devices.guard.check();
   });
   return keeper;
 }
@@ -315,6 +323,7 @@ async function startSocket(
     status: () => ({
       server: stream.status,
       devices: devices.links.table.counters(),
+      guard: devices.guard.status(),
       services: services.counters(),
       event_loop_p999_ms: parts.delay.take([0.999])[0] ?? 0,
     }),
