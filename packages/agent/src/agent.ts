@@ -7,6 +7,7 @@ import { MAPS } from './bpf/abi.gen.ts';
 import { textBytes } from './bpf/codec.ts';
 import { createCniHandler } from './cni/index.ts';
 import type { GuestRecord } from './desired.ts';
+import { type ForeignProgramWatch, watchForeignPrograms } from './devices/foreign-programs.ts';
 import { type GuardKeeper, startGuardKeeper } from './devices/guard-keeper.ts';
 import { applyHostLinks, unwantedHostLinks } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
@@ -85,7 +86,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
 
   await stream.run();
-  await Promise.all([running.done, keeper.done, devices.guard.done, devices.links.done]);
+  await Promise.all([running.done, keeper.done, devices.guard.done, devices.foreign.done, devices.links.done]);
   await devices.remover.close();
   await disk.close();
   await plane.close();
@@ -100,6 +101,7 @@ type Devices = {
   readonly own: OwnLinks;
   readonly mtuBytes: number;
   readonly links: { readonly table: LinkTable; readonly ready: Promise<void>; readonly done: Promise<void> };
+  readonly foreign: ForeignProgramWatch;
   readonly remover: LinkRemover;
   /** Who is told of changes; one. */
   onChange(listener: (changes: LinkChanges) => void): void;
@@ -119,7 +121,8 @@ function openDevices(options: AgentOptions, { log, signal }: Deps): Devices {
   const onChange = (next: typeof listener): void => {
     listener = next;
   };
-  return { socket, underlay, guard, own, mtuBytes, links, remover: new LinkRemover(), onChange };
+  const foreign = watchForeignPrograms({ socket, links: table, log: log.child('devices'), signal });
+  return { socket, underlay, guard, own, mtuBytes, links, foreign, remover: new LinkRemover(), onChange };
 }
 
 /** Before anything is loaded: two agents in one network namespace would take each other's packets. */
@@ -290,8 +293,10 @@ function keepDevices(
     const lost = [...ifindexes].filter((ifindex) => plane.hasProgram(ifindex) && !table.get(ifindex)?.programId);
     if (lost.length > 0) host.loop.takeLostPrograms(lost);
     host.loop.takeDevices(changes);
+    devices.foreign.check(ifindexes);
     if (devices.underlay.concerns(changes, table) && devices.underlay.look(table)) devices.guard.check();
   });
+  devices.foreign.check([...table.values()].map(({ ifindex }) => ifindex));
   return keeper;
 }
 
@@ -324,6 +329,7 @@ async function startSocket(
       server: stream.status,
       devices: devices.links.table.counters(),
       guard: devices.guard.status(),
+      foreignPrograms: devices.foreign.found(),
       services: services.counters(),
       event_loop_p999_ms: parts.delay.take([0.999])[0] ?? 0,
     }),
