@@ -13,11 +13,13 @@ export type UnderlayLink = Pick<Link, 'name' | 'kind' | 'flags' | 'mtuBytes'> & 
 export type Underlay = {
   /** Names, sorted. More than one: each of them has the address. */
   readonly devices: readonly string[];
-  /** The largest packet that all of them take. */
+  /** The largest packet that all of them take; at most 65,535. */
   readonly mtuBytes: number;
 };
 
 const IFF_LOOPBACK = 0x8;
+/** The largest packet of IPv4. */
+const MOST_BYTES = 65_535;
 
 /** Follows which device has the underlay address, and how large a packet it takes. */
 export class UnderlayWatch {
@@ -63,7 +65,7 @@ function findUnderlay(address: string, links: Iterable<UnderlayLink>): Underlay 
   const isVirtual = ({ flags, kind }: UnderlayLink): boolean => (flags & IFF_LOOPBACK) !== 0 || kind === 'dummy';
   if (found.length === 0 || found.some(isVirtual)) return undefined;
   const devices = found.map(({ name }) => name).sort();
-  return { devices, mtuBytes: Math.min(...found.map(({ mtuBytes }) => mtuBytes)) };
+  return { devices, mtuBytes: Math.min(MOST_BYTES, ...found.map(({ mtuBytes }) => mtuBytes)) };
 }
 
 function hasAddress(address: string, addresses: UnderlayLink['addresses']): boolean {
