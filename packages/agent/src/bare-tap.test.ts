@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { sleep } from '@cable/kit';
+import { deleteTable, readTable } from './net/nft.ts';
+import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import { type AgentBed, type BedHost, createAgentBed } from './testing/agent-bed.ts';
 import { arpRequest, ethernet, type Packet, ping, tcpSyn, udp, vxlan } from './testing/raw-frames.ts';
 import { type Ear, hearFrames, holdTap, type RawGuest } from './testing/raw-guest.ts';
@@ -175,4 +177,30 @@ test("what comes in by a VM's tap does not meet the host's stack: while the agen
   assert.deepEqual(await onStage(host, TAP, (stage) => attack(host, stage)), [], 'no port has the tap');
   await host.end('SIGKILL');
   assert.deepEqual(await onStage(host, TAP, (stage) => attack(host, stage)), [], 'no agent');
+});
+
+const isGuarded = (one: BedHost): boolean => {
+  using socket = new NetlinkSocket({ protocol: NETLINK.netfilter, netns: `/run/netns/${one.netns}` });
+  return (['inet', 'arp'] as const).some((family) => readTable(socket, { family, name: 'cable' }) !== undefined);
+};
+
+test('an agent that stops leaves the guard, one that tears down removes it', async () => {
+  await host.start();
+  await host.end('SIGTERM');
+  assert.equal(isGuarded(host), true);
+  host.run('--teardown');
+  assert.equal(isGuarded(host), false);
+});
+
+test('somebody who flushes the ruleset is answered within a second, and status counts it', async () => {
+  type Status = { guard: { error: null; restored: number; dropped: { what: string; packets: number }[] } };
+  await host.start();
+  using socket = new NetlinkSocket({ protocol: NETLINK.netfilter, netns: `/run/netns/${host.netns}` });
+  for (const family of ['inet', 'arp'] as const) deleteTable(socket, { family, name: 'cable' });
+  await sleep(1_000);
+  assert.equal(isGuarded(host), true);
+  assert.deepEqual(await onStage(host, TAP, (stage) => attack(host, stage)), []);
+  const { guard } = (await host.ask<Status>('/status')) ?? {};
+  assert.deepEqual([guard?.error, guard?.dropped.length], [null, 1]);
+  assert.ok((guard?.restored ?? 0) >= 1);
 });

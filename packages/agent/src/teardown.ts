@@ -61,12 +61,11 @@ async function removeLinks(): Promise<boolean> {
 
 /** False: there were none, as where the kernel has no nf_tables. */
 function removeTables(): boolean {
-  const socket = new NetlinkSocket({ protocol: NETLINK.netfilter });
-  try {
-    return absentOn(['EOPNOTSUPP', 'EAFNOSUPPORT', 'EINVAL'], () => removeGuard(socket)) ?? false;
-  } finally {
-    socket.close();
-  }
+  const removed = absentOn(['EOPNOTSUPP', 'EAFNOSUPPORT', 'EPROTONOSUPPORT'], () => {
+    using socket = new NetlinkSocket({ protocol: NETLINK.netfilter });
+    return removeGuard(socket);
+  });
+  return removed ?? false;
 }
 
 /** A device of another kind that has such a name is somebody else's. */

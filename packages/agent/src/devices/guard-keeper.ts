@@ -1,8 +1,8 @@
-import { type Logger, sleep, startLoop } from '@cable/kit';
+import { type Logger, type Loop, sleep, startLoop } from '@cable/kit';
 import type { NetnsRef } from '../net/netns.ts';
 import { changedTable } from '../net/nft.ts';
 import { NETLINK, NetlinkSocket } from '../net/socket.ts';
-import { watchNftables } from '../net/watch.ts';
+import { type NetlinkWatch, watchNftables } from '../net/watch.ts';
 import {
   type Guard,
   type GuardDrops,
@@ -56,20 +56,24 @@ export function startGuardKeeper(options: GuardKeeperOptions): GuardKeeper {
 
 class Keeper {
   readonly #options: GuardKeeperOptions;
-  readonly #socket: NetlinkSocket;
+  /** undefined: a kernel without netfilter has not given one. */
+  #socket: NetlinkSocket | undefined;
+  #watch: NetlinkWatch | undefined;
+  #loop: Loop | undefined;
   #made: { readonly spec: string; readonly guard: Guard } | undefined;
   #error: string | null = null;
   #restored = 0;
 
   constructor(options: GuardKeeperOptions) {
     this.#options = options;
-    this.#socket = new NetlinkSocket({ protocol: NETLINK.netfilter, ...at(options) });
   }
 
   make(): void {
     const spec = this.#options.spec();
     try {
+      this.#socket ??= new NetlinkSocket({ protocol: NETLINK.netfilter, ...at(this.#options) });
       this.#made = { spec: JSON.stringify(spec), guard: makeGuard(this.#socket, spec) };
+      this.#watch ??= this.#startWatch();
       this.#error = null;
     } catch (err) {
       this.#error = err instanceof Error ? err.message : String(err);
@@ -79,30 +83,35 @@ class Keeper {
 
   start(): GuardKeeper {
     const { log, signal } = this.#options;
-    let changed = false;
     const loop = startLoop({ name: 'guard keeper', log, signal, everyMs: EVERY_MS, run: () => this.#keep() });
-    watchNftables({
+    this.#loop = loop;
+    return {
+      check: () => loop.trigger(),
+      status: () => this.#status(),
+      done: loop.done.finally(() => this.#socket?.close()),
+    };
+  }
+
+  /** Hears when anybody changes the guard's tables. */
+  #startWatch(): NetlinkWatch {
+    let changed = false;
+    return watchNftables({
       onMessage: (message) => {
         changed ||= isGuardTable(changedTable(message) ?? '');
       },
       onBurst: () => {
-        if (changed) loop.trigger();
+        if (changed) this.#loop?.trigger();
         changed = false;
       },
-      onLoss: () => loop.trigger(),
-      signal,
+      onLoss: () => this.#loop?.trigger(),
+      signal: this.#options.signal,
       ...at(this.#options),
     });
-    return {
-      check: () => loop.trigger(),
-      status: () => this.#status(),
-      done: loop.done.finally(() => this.#socket.close()),
-    };
   }
 
   async #keep(): Promise<void> {
     const { spec, log, signal } = this.#options;
-    if (this.#made?.spec === JSON.stringify(spec())) {
+    if (this.#socket !== undefined && this.#made?.spec === JSON.stringify(spec())) {
       const faults = guardFaults(this.#socket, this.#made.guard);
       if (faults.length === 0) return;
       log.warn({ faults }, 'the guard of guests’ devices was changed, putting it right');
@@ -113,7 +122,7 @@ class Keeper {
   }
 
   #status(): GuardStatus {
-    const dropped = this.#error === null ? guardDrops(this.#socket) : [];
+    const dropped = this.#socket === undefined || this.#error !== null ? [] : guardDrops(this.#socket);
     return { error: this.#error, restored: this.#restored, dropped };
   }
 }
