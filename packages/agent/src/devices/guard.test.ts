@@ -118,6 +118,11 @@ test('tunnel packets come by the underlay’s device alone, other packets by any
   assert.equal(await arriveBy('wan0', 4789), 0);
   assert.equal(await arriveBy('wan0', 4790), 1);
   assert.deepEqual(guardDrops(socket), [{ what: 'VXLAN by another device than that of the underlay', packets: 1 }]);
+  const unwire = wire('wan0');
+  ip('route add 10.8.0.0/24 via 10.9.0.1', outside.pid);
+  execFileSync('nsenter', ['-t', String(outside.pid), '-n', 'bash', '-c', 'echo x >/dev/udp/10.8.0.2/4789']);
+  unwire();
+  assert.equal(guardDrops(socket)[0]?.packets, 1, "another product's tunnels, through this host, are not met");
   makeGuard(socket, { tunnelDevices: undefined });
   assert.equal(await arriveBy('wan0', 4789), 1, 'where the device is not known, by any');
 });
@@ -197,7 +202,7 @@ test("others' tables stay as they are, and the guard stays when its keeper ends"
 test('a table is replaced as a whole or not at all', () => {
   makeGuard(socket, { tunnelDevices: ['up0'] });
   const before = readTable(socket, INET)?.shape;
-  const bad = { name: 'c', hook: 99, priority: 0, rules: [] };
+  const bad = { name: 'c', at: { hook: 99, priority: 0 }, rules: [] };
   assert.throws(
     () => replaceTable(socket, { ...INET, comment: '', chains: [bad] }),
     /make the nftables chain inet cable c: E/,

@@ -6,21 +6,20 @@
  * Packets that the vrouter takes in at tc do not get so far. What a bridge or another switch takes from a device comes by that bridge, and is not ours.
  */
 import {
-  BEFORE_DEFRAGMENTATION,
   countedDrop,
   deleteTable,
   equal,
+  jump,
   META,
   mask,
   meta,
-  NF_ARP_INPUT,
-  NF_INPUT,
-  NF_PREROUTING,
   type NftRule,
   type NftTable,
   notEqual,
+  RECEIVED,
   readTable,
   replaceTable,
+  toThisHost,
   transport,
 } from '../net/nft.ts';
 import type { NetlinkSocket } from '../net/socket.ts';
@@ -29,14 +28,15 @@ const TABLE_NAME = 'cable';
 /** Families in which the table is. */
 const FAMILIES = ['inet', 'arp'] as const;
 
-/** Names of VIFs: this, and 11 characters of a port's id. Shorter names that begin so are other products'. */
-const VIF_PREFIXES = [
-  { prefix: 'tap', what: 'of a VM' },
-  { prefix: 'cv', what: 'of a pod or of a port of this host' },
-] as const;
+/** Names of VIFs: one of these, and 11 characters of a port's id. Other names that begin so are other products'. */
+const TAP = 'tap';
+const VETH = 'cv';
 const PORT_PART = '????????-??';
 /** Own devices by which packets come to programs only. */
 const PROGRAM_LINKS = ['cable1', 'cablevx'] as const;
+/** With which all names begin that are not a hypervisor's. */
+const OWN_LETTER = 'c';
+const OWN_CHAIN = 'own';
 
 const NAME_BYTES = 16;
 const UDP = 17;
@@ -95,33 +95,43 @@ export function isGuardTable(name: string): boolean {
   return name === TABLE_NAME;
 }
 
+/** Each packet that the host receives goes through the rules of the first chain: they are few, and most end at their first comparison. */
 function guardTables({ tunnelDevices }: GuardSpec): readonly NftTable[] {
-  const priority = BEFORE_DEFRAGMENTATION;
   const comment = 'Cable: guests do not meet the stack of this host';
-  const guests = guestRules();
-  const tunnel = { name: 'tunnel', hook: NF_INPUT, priority, rules: tunnelRules(tunnelDevices) };
+  return FAMILIES.map((family) => ({
+    family,
+    name: TABLE_NAME,
+    comment,
+    chains: [
+      {
+        name: 'received',
+        at: RECEIVED[family],
+        rules: [...firstRules(), ...(family === 'inet' ? tunnelRules(tunnelDevices) : [])],
+      },
+      { name: OWN_CHAIN, at: undefined, rules: ownRules() },
+    ],
+  }));
+}
+
+function firstRules(): readonly NftRule[] {
   return [
     {
-      family: 'inet',
-      name: TABLE_NAME,
-      comment,
-      chains: [{ name: 'guests', hook: NF_PREROUTING, priority, rules: guests }, tunnel],
+      comment: `${TAP}${PORT_PART}: the device of a VM`,
+      expressions: [meta(META.iifname), ...nameLike(TAP), ...countedDrop()],
     },
     {
-      family: 'arp',
-      name: TABLE_NAME,
-      comment,
-      chains: [{ name: 'guests', hook: NF_ARP_INPUT, priority, rules: guests }],
+      comment: 'names that Cable gives begin so',
+      expressions: [meta(META.iifname), equal(Buffer.from(OWN_LETTER)), jump(OWN_CHAIN)],
     },
   ];
 }
 
-function guestRules(): readonly NftRule[] {
+function ownRules(): readonly NftRule[] {
   return [
-    ...VIF_PREFIXES.map(({ prefix, what }) => ({
-      comment: `${prefix}${PORT_PART}: the device ${what}`,
-      expressions: [meta(META.iifname), ...nameLike(prefix), ...countedDrop()],
-    })),
+    {
+      comment: `${VETH}${PORT_PART}: the device of a pod or of a port of this host`,
+      expressions: [meta(META.iifname), ...nameLike(VETH), ...countedDrop()],
+    },
     ...PROGRAM_LINKS.map((name) => ({
       comment: `${name}: only the vrouter takes packets from it`,
       expressions: [meta(META.iifname), equal(nameBytes(name)), ...countedDrop()],
@@ -142,21 +152,20 @@ function nameLike(prefix: string): NftRule['expressions'] {
   return [equal(value.slice(0, prefix.length)), mask(bits), equal(value)];
 }
 
-/** At input: the packets are whole, and those that another product forwards or bridges through this host do not come here. */
+/**
+ * What another product forwards or bridges through this host is not met. Of a packet in fragments the first is dropped: it has the whole header of
+ * UDP, and the others are nothing without it.
+ */
 function tunnelRules(devices: readonly string[] | undefined): readonly NftRule[] {
   if (devices === undefined) return [];
-  // The device, or, of a packet that a VRF has taken over, the one that it came in by.
-  const others = [META.iifname, META.sdifname].flatMap((key) => [
-    meta(key),
-    ...devices.map((name) => notEqual(nameBytes(name))),
-  ]);
   return [
     {
       comment: 'VXLAN by another device than that of the underlay',
       expressions: [
         ...[meta(META.l4proto), equal(Uint8Array.of(UDP))],
         ...[transport(DESTINATION_PORT_AT, 2), equal(OVERLAY_PORT_BE)],
-        ...others,
+        ...[meta(META.iifname), ...devices.map((name) => notEqual(nameBytes(name)))],
+        ...toThisHost(),
         ...countedDrop(),
       ],
     },

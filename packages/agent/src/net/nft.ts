@@ -31,14 +31,20 @@ export type NftTable = {
   readonly chains: readonly NftChain[];
 };
 
-/** A chain at a hook of the host's stack; what no rule drops is accepted. */
+/** What no rule of a chain drops goes on: to the rule behind the jump, or past the table. */
 export type NftChain = {
   readonly name: string;
+  /** Where packets come to it; undefined: by jumps alone. */
+  readonly at: NftHook | undefined;
+  readonly rules: readonly NftRule[];
+};
+
+/** A place in the host's stack. */
+export type NftHook = {
   /** NF_INET_* or NF_ARP_*. */
   readonly hook: number;
   /** The lowest of a hook comes first. */
   readonly priority: number;
-  readonly rules: readonly NftRule[];
 };
 
 export type NftRule = {
@@ -93,12 +99,11 @@ export function replaceTable(socket: NetlinkSocket, table: NftTable): void {
   const tried = `make the nftables table ${family} ${name}`;
   const create = request(MSG.newTable, family, tried, [text(TABLE.name, name), userData(TABLE.userData, comment)]);
   const remove = request(MSG.deleteTable, family, tried, [text(TABLE.name, name)]);
-  const chains = table.chains.flatMap((chain) => [
-    chainRequest(table, chain),
-    ...chain.rules.map((rule) => ruleRequest(table, chain, rule)),
-  ]);
+  // A chain must be there before a rule that jumps to it.
+  const chains = table.chains.map((chain) => chainRequest(table, chain));
+  const rules = table.chains.flatMap((chain) => chain.rules.map((rule) => ruleRequest(table, chain, rule)));
   // Deleting what is not there would be refused: it is made first.
-  runBatch(socket, [create, remove, create, ...chains]);
+  runBatch(socket, [create, remove, create, ...chains, ...rules]);
 }
 
 /** False: it was not there. */
@@ -140,19 +145,24 @@ export function changedTable({ type, body }: NetlinkMessage): string | undefined
   return CHANGES.has(type) ? readText(decodeAttributes(body, NFGENMSG_BYTES).get(TABLE.name)) : undefined;
 }
 
-/** Hooks and priorities: IPv4 and IPv6 before anything else looks, reassembly of fragments and connection tracking too; ARP. */
-export const NF_PREROUTING = 0;
-export const NF_INPUT = 1;
-export const NF_ARP_INPUT = 0;
-export const BEFORE_DEFRAGMENTATION = -450;
+/** Received packets before anything else looks, reassembly of fragments and connection tracking too. */
+const FIRST_PRIORITY = -450;
+/** NF_INET_PRE_ROUTING and NF_ARP_IN. */
+export const RECEIVED: Readonly<Record<NftFamily, NftHook>> = {
+  inet: { hook: 0, priority: FIRST_PRIORITY },
+  arp: { hook: 0, priority: FIRST_PRIORITY },
+};
 
 /** Facts of a packet that `metaTo` can fetch. */
-export const META = { iifname: 6, l4proto: 16, sdifname: 34 } as const;
+export const META = { iifname: 6, l4proto: 16 } as const;
 /** Registers: `value` is what `metaTo` and `payloadTo` write. */
 const REGISTER = { verdict: 0, value: 1 } as const;
 const TRANSPORT_HEADER = 2;
 const COMPARE = { equal: 0, notEqual: 1 } as const;
 const DROP = 0;
+const JUMP = -3;
+const FIB = { addressType: 3, destination: 1 << 1 } as const;
+const RTN_LOCAL = Uint8Array.of(2, 0, 0, 0);
 
 /** Fetches a fact; of a name 16 bytes, filled up with zeros. */
 export function meta(key: number): Attribute {
@@ -184,10 +194,24 @@ export function notEqual(value: Uint8Array): Attribute {
   return compare(COMPARE.notEqual, value);
 }
 
+/** Goes on with the rule only if the packet is for this host itself: neither forwarded nor bridged through it. */
+export function toThisHost(): readonly Attribute[] {
+  const look = [u32be(1, REGISTER.value), u32be(2, FIB.addressType), u32be(3, FIB.destination)];
+  return [expression('fib', look), equal(RTN_LOCAL)];
+}
+
 /** Counts, and drops. */
 export function countedDrop(): readonly Attribute[] {
-  const verdict = nest(2, [nest(DATA.verdict, [u32be(1, DROP)])]);
-  return [expression('counter', []), expression('immediate', [u32be(1, REGISTER.verdict), verdict])];
+  return [expression('counter', []), verdict([u32be(1, DROP)])];
+}
+
+/** Goes through another chain of the table, and comes back. */
+export function jump(chain: string): Attribute {
+  return verdict([u32be(1, JUMP), text(2, chain)]);
+}
+
+function verdict(what: readonly Attribute[]): Attribute {
+  return expression('immediate', [u32be(1, REGISTER.verdict), nest(2, [nest(DATA.verdict, what)])]);
 }
 
 function compare(operation: number, value: Uint8Array): Attribute {
@@ -198,11 +222,14 @@ function expression(name: string, data: readonly Attribute[]): Attribute {
   return nest(LIST_ELEMENT, [text(EXPRESSION.name, name), nest(EXPRESSION.data, data)]);
 }
 
-function chainRequest({ family, name }: NftTable, { name: chain, hook, priority }: NftChain): NetlinkRequest {
-  return request(MSG.newChain, family, `make the nftables chain ${family} ${name} ${chain}`, [
-    ...[text(CHAIN.table, name), text(CHAIN.name, chain), text(CHAIN.type, 'filter')],
-    nest(CHAIN.hook, [u32be(HOOK.number, hook), u32be(HOOK.priority, priority)]),
-    u32be(CHAIN.policy, ACCEPT),
+function chainRequest({ family, name }: NftTable, { name: chain, at }: NftChain): NetlinkRequest {
+  const tried = `make the nftables chain ${family} ${name} ${chain}`;
+  const names = [text(CHAIN.table, name), text(CHAIN.name, chain)];
+  if (at === undefined) return request(MSG.newChain, family, tried, names);
+  const hook = nest(CHAIN.hook, [u32be(HOOK.number, at.hook), u32be(HOOK.priority, at.priority)]);
+  return request(MSG.newChain, family, tried, [
+    ...names,
+    ...[text(CHAIN.type, 'filter'), hook, u32be(CHAIN.policy, ACCEPT)],
   ]);
 }
 
