@@ -7,18 +7,16 @@ import { MAPS } from './bpf/abi.gen.ts';
 import { textBytes } from './bpf/codec.ts';
 import { createCniHandler } from './cni/index.ts';
 import type { GuestRecord } from './desired.ts';
+import { type ForeignProgramWatch, watchForeignPrograms } from './devices/foreign-programs.ts';
+import { type GuardKeeper, startGuardKeeper } from './devices/guard-keeper.ts';
 import { applyHostLinks, unwantedHostLinks } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
 import type { LinkChanges } from './devices/link-rows.ts';
 import { LinkTable } from './devices/link-table.ts';
 import { type OwnLinkKeeper, startOwnLinkKeeper } from './devices/own-link-keeper.ts';
-import {
-  ensureOwnLinks,
-  OVERLAY_OVERHEAD_BYTES,
-  OWN_NAMES,
-  type OwnLinks,
-  SERVICE_ADDRESS,
-} from './devices/own-links.ts';
+import { ensureOwnLinks, OWN_NAMES, type OwnLinks, SERVICE_ADDRESS } from './devices/own-links.ts';
+import { UnderlayWatch } from './devices/underlay.ts';
+import { concernsNetworks, UnderlayMtu } from './devices/underlay-mtu.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
 import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
@@ -66,12 +64,12 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
 
   const host = createHost(options, { devices, plane, state }, deps);
   guests = host.planner.guests;
-  const stream = createStream(options, { version, client, transport, state, host }, deps);
+  const stream = createStream(options, { version, client, transport, state, host, devices }, deps);
   host.onChange((ports) => {
     stream.portsChanged(ports);
     stream.programmed();
   });
-  const keeper = keepDevices(options, { devices, plane, host }, deps);
+  const keeper = keepDevices(options, { devices, plane, host, stream, state }, deps);
   const running = host.loop.start(await state.initialUpdate());
   const names = [...devices.links.table.values()].map(({ name }) => name);
   host.loop.takeDevices({ names, moved: names });
@@ -83,7 +81,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
 
   await stream.run();
-  await Promise.all([running.done, keeper.done, devices.links.done]);
+  await Promise.all([running.done, keeper.done, devices.guard.done, devices.foreign.done, devices.links.done]);
   await devices.remover.close();
   await disk.close();
   await plane.close();
@@ -93,26 +91,33 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
 
 type Devices = {
   readonly socket: NetlinkSocket;
+  readonly underlay: UnderlayWatch;
+  readonly guard: GuardKeeper;
   readonly own: OwnLinks;
-  readonly mtuBytes: number;
+  readonly mtu: UnderlayMtu;
   readonly links: { readonly table: LinkTable; readonly ready: Promise<void>; readonly done: Promise<void> };
+  readonly foreign: ForeignProgramWatch;
   readonly remover: LinkRemover;
   /** Who is told of changes; one. */
   onChange(listener: (changes: LinkChanges) => void): void;
 };
 
-/** The agent's own devices as they shall be, and the observed table of all. */
+/** The guard before anything else, then the agent's own devices as they shall be, and the observed table of all. */
 function openDevices(options: AgentOptions, { log, signal }: Deps): Devices {
   const socket = new NetlinkSocket();
-  const mtuBytes = options.underlayMtuBytes - OVERLAY_OVERHEAD_BYTES;
-  const own = ensureOwnLinks(socket, { mtuBytes });
+  const underlay = new UnderlayWatch(options.underlay, socket);
+  const spec = () => ({ tunnelDevices: underlay.now?.devices });
+  const guard = startGuardKeeper({ spec, log: log.child('guard'), signal });
+  const mtu = new UnderlayMtu({ underlay, wantedBytes: options.underlayMtuBytes, log: log.child('devices') });
+  const own = ensureOwnLinks(socket, { mtuBytes: mtu.innerBytes });
   let listener: (changes: LinkChanges) => void = () => undefined;
   const table = new LinkTable({ onChange: (changes) => listener(changes), log: log.child('devices'), signal });
   const links = { table, ...table.start() };
   const onChange = (next: typeof listener): void => {
     listener = next;
   };
-  return { socket, own, mtuBytes, links, remover: new LinkRemover(), onChange };
+  const foreign = watchForeignPrograms({ socket, links: table, log: log.child('devices'), signal });
+  return { socket, underlay, guard, own, mtu, links, foreign, remover: new LinkRemover(), onChange };
 }
 
 /** Before anything is loaded: two agents in one network namespace would take each other's packets. */
@@ -225,10 +230,11 @@ function createStream(
     readonly transport: HttpTransport;
     readonly state: HostState;
     readonly host: Host;
+    readonly devices: Pick<Devices, 'underlay' | 'mtu'>;
   },
   { log, signal }: Deps,
 ): StreamClient {
-  const { client, transport, state, host } = parts;
+  const { client, transport, state, host, devices } = parts;
   const { host: name, underlay } = options;
   return new StreamClient(
     { host: name, underlay, agentVersion: parts.version, session: randomUUID() },
@@ -244,7 +250,9 @@ function createStream(
       onUpdate: (update) => {
         host.ports.take(update);
         host.loop.takeState(update);
+        if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);
       },
+      underlayMtuBytes: () => devices.underlay.now?.mtuBytes,
       log: log.child('stream'),
       signal,
     },
@@ -260,14 +268,20 @@ function sumOf([first, ...others]: readonly RefusalCount[]): RefusedEntries | un
 /** What becomes of devices is taken in as it is told; whoever takes a program off one, or sets the agent's own down, is answered. */
 function keepDevices(
   options: AgentOptions,
-  parts: { readonly devices: Devices; readonly plane: KernelDataPlane; readonly host: Host },
+  parts: {
+    readonly devices: Devices;
+    readonly plane: KernelDataPlane;
+    readonly host: Host;
+    readonly stream: StreamClient;
+    readonly state: HostState;
+  },
   { log, signal }: Deps,
 ): OwnLinkKeeper {
-  const { devices, plane, host } = parts;
+  const { devices, plane, host, stream, state } = parts;
   const { table } = devices.links;
   const keeper = startOwnLinkKeeper({
     own: devices.own,
-    mtuBytes: devices.mtuBytes,
+    mtuBytes: () => devices.mtu.innerBytes,
     socket: devices.socket,
     links: table,
     onRemade: (own) => {
@@ -283,7 +297,18 @@ function keepDevices(
     const lost = [...ifindexes].filter((ifindex) => plane.hasProgram(ifindex) && !table.get(ifindex)?.programId);
     if (lost.length > 0) host.loop.takeLostPrograms(lost);
     host.loop.takeDevices(changes);
+    devices.foreign.check(ifindexes);
+    if (devices.underlay.concerns(changes, table) && devices.underlay.look(table)) underlayChanged();
   });
+  const underlayChanged = (): void => {
+    devices.mtu.deviceChanged();
+    devices.mtu.checkNetworks(state.slices);
+    devices.guard.check();
+    keeper.check();
+    void stream.underlayChanged();
+  };
+  devices.mtu.checkNetworks(state.slices);
+  devices.foreign.check([...table.values()].map(({ ifindex }) => ifindex));
   return keeper;
 }
 
@@ -315,6 +340,11 @@ async function startSocket(
     status: () => ({
       server: stream.status,
       devices: devices.links.table.counters(),
+      underlayDevices: devices.underlay.now?.devices ?? null,
+      underlayMtuBytes: devices.underlay.now?.mtuBytes ?? null,
+      networksTooLarge: devices.mtu.tooLarge(state.slices),
+      guard: devices.guard.status(),
+      foreignPrograms: devices.foreign.found(),
       services: services.counters(),
       event_loop_p999_ms: parts.delay.take([0.999])[0] ?? 0,
     }),

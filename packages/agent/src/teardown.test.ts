@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Logger, silentLogger } from '@cable/kit';
+import { makeGuard } from './devices/guard.ts';
 import { enterOwnNamespace, ip } from './guest/testing/own-namespace.ts';
+import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import { teardown } from './teardown.ts';
 
 const root = mkdtempSync(join(tmpdir(), `cable-teardown-${process.pid}-`));
@@ -61,6 +63,10 @@ test('what was removed is told from what was not there', async () => {
     () => write(join(root, 'told-lib'), 'state.json'),
     () => mkdirSync(join(root, 'pins/h'), { recursive: true }),
     () => ip('link add cable0 type veth peer name cable1'),
+    () => {
+      using socket = new NetlinkSocket({ protocol: NETLINK.netfilter });
+      makeGuard(socket, { tunnelDevices: undefined });
+    },
   ];
   for (const make of making) {
     make();

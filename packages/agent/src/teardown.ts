@@ -2,12 +2,13 @@ import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import { removePins } from './bpf/pin.ts';
+import { removeGuard } from './devices/guard.ts';
 import { isHostLink } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
 import { absentOn } from './ffi/errno.ts';
 import { removeIngressFilter } from './net/filter.ts';
 import { type Link, listLinks } from './net/link.ts';
-import { NetlinkSocket } from './net/socket.ts';
+import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 
 /** VIF ends of pods and of host-owned ports; `cn-`: of pods, in the making, by agents of before. Taps are the hypervisor's. */
@@ -21,7 +22,7 @@ const OLD_STATE_FILES = ['state.json', '.draft'] as const;
 const RUN_FILES = ['agent.sock'] as const;
 
 /**
- * Removes whatever carries the mark of this host's agents: maps, links, programs on devices, state and sockets. The directories of
+ * Removes whatever carries the mark of this host's agents: maps, links, programs on devices, the guard's tables, state and sockets. The directories of
  * `--state` and `--run` may be shared, and that of the pins of all hosts is: they go only when nothing else is in them.
  */
 export async function teardown(
@@ -32,6 +33,7 @@ export async function teardown(
   const found = [
     removePins(pinDir),
     await removeLinks(),
+    removeTables(),
     ...STATE_DIRECTORIES.map((name) => removeOwnFiles(join(stateDir, name), STATE_FILES)),
     removeOwnFiles(stateDir, OLD_STATE_FILES),
     removeOwnFiles(runDir, RUN_FILES),
@@ -55,6 +57,15 @@ async function removeLinks(): Promise<boolean> {
     await remover.close();
     socket.close();
   }
+}
+
+/** False: there were none, as where the kernel has no nf_tables. */
+function removeTables(): boolean {
+  const removed = absentOn(['EOPNOTSUPP', 'EAFNOSUPPORT', 'EPROTONOSUPPORT'], () => {
+    using socket = new NetlinkSocket({ protocol: NETLINK.netfilter });
+    return removeGuard(socket);
+  });
+  return removed ?? false;
 }
 
 /** A device of another kind that has such a name is somebody else's. */

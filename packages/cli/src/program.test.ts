@@ -346,7 +346,7 @@ test('status tells readiness, revision, hosts and ports', async (t) => {
     ready: true,
     unready: [],
     revision: 77,
-    hosts: { alive: ['h1'], dead: ['h2'], refusing: [] },
+    hosts: { alive: ['h1'], dead: ['h2'], refusing: [], narrow: [] },
     ports: { ACTIVE: 2 },
   });
   const table = (await cable('status', server)).out;
@@ -375,9 +375,19 @@ test('status tells of hosts whose kernels have refused entries', async (t) => {
   server.put('host', { id: 'h2', alive: true, refused_entries: 12, refused_reason: 'map cb_ep_1 is full' });
   const { hosts } = JSON.parse((await cable('status --json', server)).out) as { readonly hosts: object };
   const refusing = [{ host: 'h2', entries: 12, reason: 'map cb_ep_1 is full' }];
-  assert.deepEqual(hosts, { alive: ['h1', 'h2'], dead: [], refusing });
+  assert.deepEqual(hosts, { alive: ['h1', 'h2'], dead: [], refusing, narrow: [] });
   const table = (await cable('status', server)).out;
   assert.match(table, /\| hosts without room +\| h2: 12 entries are missing: map cb_ep_1 is full +\|/);
+});
+
+test('status tells of hosts whose underlay carries too little for their networks', async (t) => {
+  const server = await stub(t, { '/readyz': { ready: true }, '/cable/v1/status': {} });
+  server.put('host', { id: 'h1', alive: true, underlay_mtu: 1500, networks_too_large: 0 });
+  server.put('host', { id: 'h2', alive: true, underlay_mtu: 1400, networks_too_large: 3 });
+  const { hosts } = JSON.parse((await cable('status --json', server)).out) as { readonly hosts: { narrow: object } };
+  assert.deepEqual(hosts.narrow, [{ host: 'h2', underlay_mtu: 1400, networks: 3 }]);
+  const said = /hosts with a small MTU +\| h2: packets of 1400 bytes, too small for 3 of its networks/;
+  assert.match((await cable('status', server)).out, said);
 });
 
 test('show asks the agent of the host, and finds the only one by itself', async (t) => {

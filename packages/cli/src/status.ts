@@ -14,6 +14,8 @@ type Status = {
     readonly dead: readonly string[];
     /** Those whose kernels have refused entries, with how many and why. */
     readonly refusing: readonly { readonly host: string; readonly entries: number; readonly reason: string | null }[];
+    /** Those whose underlay carries smaller packets than some of their networks need, with the bytes and how many networks. */
+    readonly narrow: readonly { readonly host: string; readonly underlay_mtu: number; readonly networks: number }[];
   };
   /** Number of ports by status. */
   readonly ports: Readonly<Record<string, number>>;
@@ -23,7 +25,7 @@ type Status = {
 export async function showStatus(context: CliContext): Promise<void> {
   const status = await readStatus(context);
   if (context.json) return context.print(renderJson(status));
-  const { alive, dead, refusing } = status.hosts;
+  const { alive, dead, refusing, narrow } = status.hosts;
   const ports = Object.entries(status.ports).map(([name, count]) => `${name} ${count}`);
   context.print(
     renderObject({
@@ -39,6 +41,14 @@ export async function showStatus(context: CliContext): Promise<void> {
               ({ host, entries, reason }) => `${host}: ${entries} entries are missing: ${reason}`,
             ),
           }),
+      ...(narrow.length === 0
+        ? {}
+        : {
+            'hosts with a small MTU': narrow.map(
+              ({ host, underlay_mtu: bytes, networks }) =>
+                `${host}: packets of ${bytes} bytes, too small for ${networks} of its networks`,
+            ),
+          }),
       ports: ports.length === 0 ? 'none' : ports,
     }),
   );
@@ -49,7 +59,9 @@ async function readStatus(context: CliContext): Promise<Status> {
   const [unready, counts, hosts] = await Promise.all([
     readUnready(context),
     client.request('GET', '/cable/v1/status'),
-    client.list('host', { fields: ['id', 'alive', 'refused_entries', 'refused_reason'] }),
+    client.list('host', {
+      fields: ['id', 'alive', 'underlay_mtu', 'networks_too_large', 'refused_entries', 'refused_reason'],
+    }),
   ]);
   const { revision, ports } = parseCounts(counts);
   const names = (alive: boolean): readonly string[] =>
@@ -57,12 +69,15 @@ async function readStatus(context: CliContext): Promise<Status> {
   const refusing = hosts
     .filter((host) => host.refused_entries > 0)
     .map((host) => ({ host: host.id, entries: host.refused_entries, reason: host.refused_reason }));
+  const narrow = hosts
+    .filter((host) => host.networks_too_large > 0)
+    .map((host) => ({ host: host.id, underlay_mtu: host.underlay_mtu ?? 0, networks: host.networks_too_large }));
   return {
     server: context.server,
     ready: unready === undefined,
     unready: unready ?? [],
     revision,
-    hosts: { alive: names(true), dead: names(false), refusing },
+    hosts: { alive: names(true), dead: names(false), refusing, narrow },
     ports,
   };
 }

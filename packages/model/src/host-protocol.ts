@@ -37,6 +37,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A large slice is compared by buckets with an agent whose resume says that it compares; of an older one all of it is sent anew.',
       },
+      {
+        date: '2026-11-26',
+        change:
+          'A registration says how large a packet the uplink takes, and is repeated when that changes. Of an older agent it is not known; an older server passes it over.',
+      },
     ],
   },
 ];
@@ -58,6 +63,8 @@ export type HostRegistration = {
   /** Address other hosts tunnel to. */
   readonly underlay: string;
   readonly agentVersion: string;
+  /** Largest packet, in bytes, that the device with the underlay address takes (68..65535); absent: not known. */
+  readonly underlayMtuBytes?: number;
   /** UUID that the agent made at its first start on this machine and keeps; absent: an agent of protocol 1. */
   readonly agentId?: string;
   /** UUID of this run of the agent. */

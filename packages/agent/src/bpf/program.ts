@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { pinFd } from './pin.ts';
 import { decodeSkb, encodeSkb, SKB_SIZE, type SkbContext } from './skb.ts';
-import { BPF_CMD, BpfAttr, bpf, nameAt, objectInfo } from './syscall.ts';
+import { BPF_CMD, BpfAttr, bpf, nameAt, objectInfo, tryBpf } from './syscall.ts';
 
 export type ProgramInfo = { readonly id: number; readonly name: string; readonly tag: string };
 
@@ -70,6 +70,30 @@ export class BpfProgram {
   close(): void {
     closeSync(this.fd);
   }
+}
+
+/** Name of a loaded program; undefined: it is not there any more. */
+export function programName(id: number): string | undefined {
+  const fd = tryBpf(BPF_CMD.progFdById, new BpfAttr().u32(0, id));
+  if (typeof fd === 'string') return undefined;
+  try {
+    return readProgramInfo(fd).name;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Of enum bpf_attach_type. */
+const TCX_INGRESS = 46;
+/** The kernel takes no more of them on one device (BPF_MPROG_MAX). */
+const MAX_TCX_PROGRAMS = 64;
+
+/** Ids of the tcx programs on what a device of this namespace receives, in their order. None where the kernel has no tcx, or the device is gone. */
+export function tcxIngressPrograms(ifindex: number): readonly number[] {
+  const ids = new Uint8Array(MAX_TCX_PROGRAMS * 4);
+  const attr = new BpfAttr().u32(0, ifindex).u32(4, TCX_INGRESS).pointer(16, ids).u32(24, MAX_TCX_PROGRAMS);
+  if (typeof tryBpf(BPF_CMD.progQuery, attr) === 'string') return [];
+  return Array.from(new Uint32Array(ids.buffer, 0, Math.min(attr.readU32(24), MAX_TCX_PROGRAMS)));
 }
 
 function readProgramInfo(fd: number): ProgramInfo {

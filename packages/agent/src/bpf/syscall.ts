@@ -15,6 +15,7 @@ export const BPF_CMD = {
   progFdById: 13,
   mapFdById: 14,
   objInfo: 15,
+  progQuery: 16,
   mapLookupBatch: 24,
 } as const;
 

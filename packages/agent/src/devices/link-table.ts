@@ -9,7 +9,7 @@ import { decodeLinkEvent, getLink, readLinks } from '../net/link.ts';
 import type { NetlinkMessage } from '../net/message.ts';
 import type { NetnsRef } from '../net/netns.ts';
 import { NetlinkSocket } from '../net/socket.ts';
-import { type RouteWatch, watchRoutes } from '../net/watch.ts';
+import { type NetlinkWatch, watchRoutes } from '../net/watch.ts';
 import { type LinkChanges, LinkRows, type ObservedLink, type RowEvent, sameRow } from './link-rows.ts';
 
 /** The table as others read it. */
@@ -48,7 +48,7 @@ export class LinkTable {
   readonly #before = new Map<number, ObservedLink | undefined>();
   /** Events since the full read that goes on began. */
   #sinceRead: RowEvent[] | undefined;
-  #watch: RouteWatch | undefined;
+  #watch: NetlinkWatch | undefined;
   #loop: Loop | undefined;
   #events = 0;
   #overruns = 0;

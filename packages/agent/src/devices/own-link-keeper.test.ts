@@ -35,7 +35,7 @@ before(async () => {
   const onRemade = (made: OwnLinks): void => {
     own = made;
   };
-  keeper = startOwnLinkKeeper({ own, mtuBytes: MTU, socket, links: table, onRemade, log, signal });
+  keeper = startOwnLinkKeeper({ own, mtuBytes: () => MTU, socket, links: table, onRemade, log, signal });
   done = Promise.all([started.done, keeper.done]);
 });
 

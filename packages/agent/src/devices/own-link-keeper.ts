@@ -6,7 +6,8 @@ import { ensureOwnLinks, type OwnLinks, ownLinkFaults } from './own-links.ts';
 export type OwnLinkKeeperOptions = {
   /** As made at the start. */
   readonly own: OwnLinks;
-  readonly mtuBytes: number;
+  /** What they shall have now. */
+  readonly mtuBytes: () => number;
   readonly socket: NetlinkSocket;
   readonly links: Pick<LinkTable, 'byName' | 'catchUp'>;
   /** One of them is another device now: programs must be put on it. A throw means: again, after a back-off. */
@@ -23,9 +24,10 @@ const REST_MS = 1_000;
 
 /** Keeps the agent's own links as they were made: what is wrong in the table is put right at once. */
 export function startOwnLinkKeeper(options: OwnLinkKeeperOptions): OwnLinkKeeper {
-  const { mtuBytes, socket, links, log, signal } = options;
+  const { socket, links, log, signal } = options;
   let { own } = options;
   const run = async (): Promise<void> => {
+    const mtuBytes = options.mtuBytes();
     const faults = ownLinkFaults(own, links, mtuBytes);
     if (faults.length === 0) return;
     log.warn({ faults }, "the vrouter's own devices were changed, putting them right");

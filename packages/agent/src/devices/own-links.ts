@@ -24,8 +24,6 @@ export type OwnLinks = {
 export const SERVICE_ADDRESS = '198.18.0.1';
 const SERVICE_CIDR = `${SERVICE_ADDRESS}/15`;
 const OVERLAY_UDP_PORT = 4789;
-/** Outer IPv4, UDP, VXLAN and inner Ethernet headers. */
-export const OVERLAY_OVERHEAD_BYTES = 50;
 const IFF_NOARP = 0x80;
 
 /** What they shall be like. */

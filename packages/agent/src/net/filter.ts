@@ -93,6 +93,27 @@ export function ingressProgramId(socket: NetlinkSocket, ifindex: number): number
   return answer === undefined ? undefined : programIdOf(decodeAttributes(answer.body, TCMSG_BYTES));
 }
 
+/** A filter of somebody else: its kind, such as `bpf` or `u32`; of a bpf filter its name and the id of its program. */
+export type OtherFilter = { readonly kind: string; readonly name: string; readonly programId: number };
+
+/** Filters on what the device receives that a packet meets before ours. None when ours is not there. */
+export function filtersBeforeOurs(socket: NetlinkSocket, ifindex: number): readonly OtherFilter[] {
+  const filters = listFilters(socket, ifindex, INGRESS_PARENT);
+  const isOurs = ({ body }: NetlinkMessage): boolean => {
+    const view = viewOf(body);
+    return view.getUint32(HANDLE_AT, true) === OUR_HANDLE && view.getUint32(INFO_AT, true) === PRIORITY_AND_PROTOCOL;
+  };
+  const before = filters.slice(0, Math.max(filters.findIndex(isOurs), 0));
+  return before.map(({ body }) => {
+    const attributes = decodeAttributes(body, TCMSG_BYTES);
+    const options = decodeAttributes(attributes.get(TCA.options) ?? new Uint8Array());
+    const kind = readText(attributes.get(TCA.kind));
+    return kind === 'bpf'
+      ? { kind, name: readText(options.get(TCA_BPF.name)), programId: programIdOf(attributes) }
+      : { kind, name: '', programId: 0 };
+  });
+}
+
 /** Devices that have the qdisc for such filters, a datagram a turn. False: the list changed while it was read. */
 export function listIngressQdiscs(socket: NetlinkSocket, take: (ifindex: number) => void): Promise<boolean> {
   const request = { type: RTM.getQdisc, fixed: tcmsg(0, 0, 0), tried: 'list the qdiscs' };
@@ -134,8 +155,12 @@ export function removeIngressFilter(socket: NetlinkSocket, ifindex: number): boo
   return true;
 }
 
-/** Whether any filter is there. */
 function hasFilters(socket: NetlinkSocket, ifindex: number, parent: number): boolean {
+  return listFilters(socket, ifindex, parent).length > 0;
+}
+
+/** In the order in which packets meet them. */
+function listFilters(socket: NetlinkSocket, ifindex: number, parent: number): readonly NetlinkMessage[] {
   const request = {
     type: RTM.getFilter,
     fixed: tcmsg(ifindex, 0, parent),
@@ -143,7 +168,7 @@ function hasFilters(socket: NetlinkSocket, ifindex: number, parent: number): boo
   };
   const answers = absentOn(['ENODEV', 'EINVAL', 'ENOENT'], () => socket.dump(request)) ?? [];
   // Each priority is first listed as such, without a filter.
-  return answers.some(({ body }) => viewOf(body).getUint32(HANDLE_AT, true) !== 0);
+  return answers.filter(({ body }) => viewOf(body).getUint32(HANDLE_AT, true) !== 0);
 }
 
 function programIdOf(attributes: AttributeMap): number {

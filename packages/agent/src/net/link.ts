@@ -63,8 +63,12 @@ export const IFLA = {
   netnsFd: 28,
   extMask: 29,
   peerNetnsid: 37,
+  xdp: 43,
 } as const;
 export const IFLA_INFO = { kind: 1, data: 2 } as const;
+
+/** Of the program of whatever mode; of several, one for each mode. */
+const IFLA_XDP_IDS = [4, 5, 6, 7] as const;
 
 const IFF_UP = 0x1;
 const AF_UNSPEC = 0;
@@ -108,6 +112,16 @@ export function getLink(socket: NetlinkSocket, ref: LinkRef): Link | undefined {
   const attributes = [u32(IFLA.extMask, SKIP_STATISTICS), ...(named ? [text(IFLA.name, checkName(ref))] : [])];
   const request = { type: RTM_LINK.get, fixed: ifinfo(named ? 0 : ref), attributes, tried: `look at device ${ref}` };
   return absentOn(['ENODEV'], () => decodeLink(socket.get(request)));
+}
+
+/** Ids of the XDP programs on a device; none when it is gone. */
+export function xdpPrograms(socket: NetlinkSocket, ifindex: number): readonly number[] {
+  const attributes = [u32(IFLA.extMask, SKIP_STATISTICS)];
+  const request = { type: RTM_LINK.get, fixed: ifinfo(ifindex), attributes, tried: `look at device ${ifindex}` };
+  const answer = absentOn(['ENODEV'], () => socket.get(request));
+  if (answer === undefined) return [];
+  const xdp = decodeAttributes(decodeAttributes(answer.body, IFINFO_BYTES).get(IFLA.xdp) ?? new Uint8Array());
+  return [...new Set(IFLA_XDP_IDS.map((id) => readU32(xdp.get(id))))].filter((id) => id !== 0);
 }
 
 /** As getLink; throws ENODEV when it is not there. */

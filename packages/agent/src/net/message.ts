@@ -27,6 +27,12 @@ export function u16be(type: number, value: number): Attribute {
   return { type, data: Uint8Array.of(value >> 8, value & 0xff) };
 }
 
+export function u32be(type: number, value: number): Attribute {
+  const data = Buffer.alloc(4);
+  data.writeInt32BE(value | 0);
+  return { type, data: new Uint8Array(data) };
+}
+
 export function u32(type: number, value: number): Attribute {
   return { type, data: u32Bytes(value) };
 }
@@ -107,15 +113,25 @@ export function decodeMessages(datagram: Uint8Array): NetlinkMessage[] {
 
 /** The attributes that follow `offset` bytes of fixed header. */
 export function decodeAttributes(body: Uint8Array, offset = 0): AttributeMap {
+  return new Map(listAttributes(body, offset));
+}
+
+/** As `decodeAttributes`, in order, with those that repeat. */
+export function listAttributes(body: Uint8Array, offset = 0): (readonly [number, Uint8Array])[] {
   const view = viewOf(body);
-  const found = new Map<number, Uint8Array>();
+  const found: (readonly [number, Uint8Array])[] = [];
   for (let at = align4(offset); at + ATTRIBUTE_HEADER <= body.length; ) {
     const size = view.getUint16(at, true);
     if (size < ATTRIBUTE_HEADER || at + size > body.length) break;
-    found.set(view.getUint16(at + 2, true) & TYPE_MASK, body.subarray(at + ATTRIBUTE_HEADER, at + size));
+    found.push([view.getUint16(at + 2, true) & TYPE_MASK, body.subarray(at + ATTRIBUTE_HEADER, at + size)]);
     at += align4(size);
   }
   return found;
+}
+
+/** As `readU32`, of a number in network order. */
+export function readU32be(data: Uint8Array | undefined): number {
+  return data !== undefined && data.length >= 4 ? viewOf(data).getUint32(0, false) : 0;
 }
 
 /** 0 when absent or too short. */

@@ -1,4 +1,4 @@
-/** An rtnetlink socket: requests that are acknowledged, and dumps. Calls are synchronous: the kernel answers before they return. */
+/** A netlink socket: requests that are acknowledged, and dumps. Calls are synchronous: the kernel answers before they return. */
 import { closeSync } from 'node:fs';
 import { errnoName, NetlinkError } from '../ffi/errno.ts';
 import { lastErrno, libc } from '../ffi/libc.ts';
@@ -16,7 +16,19 @@ import {
 import { inNetns, type NetnsRef } from './netns.ts';
 
 /** Flags of a request (linux/netlink.h). */
-export const NLM = { request: 0x1, ack: 0x4, replace: 0x100, exclusive: 0x200, create: 0x400, dump: 0x300 } as const;
+export const NLM = {
+  request: 0x1,
+  ack: 0x4,
+  replace: 0x100,
+  exclusive: 0x200,
+  create: 0x400,
+  append: 0x800,
+  dump: 0x300,
+} as const;
+
+/** Who answers in the kernel (linux/netlink.h). */
+export const NETLINK = { route: 0, netfilter: 12 } as const;
+export type NetlinkProtocol = (typeof NETLINK)[keyof typeof NETLINK];
 
 /** What to ask: message type, fixed header, attributes; `tried` says it in words, with names, for the error. */
 export type NetlinkRequest = {
@@ -47,6 +59,8 @@ const FLAG_DUMP_INTERRUPTED = 0x10;
 const DUMP_TRIES = 5;
 
 export type SocketOptions = {
+  /** Default: rtnetlink. */
+  readonly protocol?: NetlinkProtocol;
   /** The network namespace to talk to; default: the one this process is in. */
   readonly netns?: NetnsRef;
 };
@@ -59,7 +73,8 @@ export class NetlinkSocket {
   #owed = false;
 
   constructor(options: SocketOptions = {}) {
-    const open = (): number => openRouteSocket({ groups: 0, nonBlocking: false });
+    const { protocol = NETLINK.route } = options;
+    const open = (): number => openNetlinkSocket({ protocol, groups: 0, nonBlocking: false });
     this.fd = options.netns === undefined ? open() : inNetns(options.netns, open);
     setOption(this.fd, SOL_SOCKET, SO_RCVTIMEO, fixedHeader([4, TIMEOUT_SECONDS], [4, 0], [4, 0], [4, 0]));
     setOption(this.fd, SOL_NETLINK, NETLINK_EXT_ACK, u32Bytes(1));
@@ -69,6 +84,29 @@ export class NetlinkSocket {
   /** Throws NetlinkError unless the kernel did it. */
   change(request: NetlinkRequest): void {
     this.#exchange(request, NLM.ack);
+  }
+
+  /**
+   * Several changes in one datagram, for what the kernel then does all or nothing of. Those whose flags have `NLM.ack` are answered, and the
+   * last of these ends it. Throws NetlinkError with the first refusal, naming the change that was refused.
+   */
+  changeTogether(requests: readonly NetlinkRequest[]): void {
+    if (this.#owed) this.#drain();
+    const before = this.#sequence;
+    const data = new Uint8Array(Buffer.concat(requests.map((request) => this.#encode(request, 0))));
+    const what = (sequence: number): string => requests[sequence - before - 1]?.tried ?? requests[0]?.tried ?? '';
+    if (libc().send(this.fd, data, data.length, 0) < 0) throw new NetlinkError(what(0), errnoName(lastErrno()));
+    const last = before + 1 + requests.findLastIndex(({ flags = 0 }) => (flags & NLM.ack) !== 0);
+    this.#owed = true;
+    for (;;) {
+      for (const message of this.#receive(what(last))) {
+        if (message.sequence <= before || message.type !== NLMSG_ERROR) continue;
+        throwIfError(message, what(message.sequence));
+        if (message.sequence !== last) continue;
+        this.#owed = false;
+        return;
+      }
+    }
   }
 
   /**
@@ -206,7 +244,8 @@ function kernelText(message: NetlinkMessage): string {
 }
 
 /** How a socket is opened. */
-export type RouteSocketOptions = {
+export type OpenSocketOptions = {
+  readonly protocol: NetlinkProtocol;
   /** Bit mask of multicast groups to hear, e.g. 1 for RTNLGRP_LINK. */
   readonly groups: number;
   readonly nonBlocking: boolean;
@@ -214,9 +253,9 @@ export type RouteSocketOptions = {
   readonly receiveBytes?: number;
 };
 
-export function openRouteSocket(options: RouteSocketOptions): number {
+export function openNetlinkSocket(options: OpenSocketOptions): number {
   const kind = options.nonBlocking ? SOCK_RAW_CLOEXEC | SOCK_NONBLOCK : SOCK_RAW_CLOEXEC;
-  const fd = libc().socket(AF_NETLINK, kind, 0);
+  const fd = libc().socket(AF_NETLINK, kind, options.protocol);
   if (fd < 0) throw new NetlinkError('open a netlink socket', errnoName(lastErrno()));
   const address = fixedHeader([2, AF_NETLINK], [2, 0], [4, 0], [4, options.groups]);
   if (libc().bind(fd, address, address.length) < 0) {

@@ -1,4 +1,4 @@
-/** Hears what the kernel tells of links, addresses and filters, without polling. */
+/** Hears what the kernel tells, without polling: of links, addresses and filters; of nf_tables. */
 import { closeSync } from 'node:fs';
 import { TURN_MS } from '@cable/kit';
 import koffi from 'koffi';
@@ -6,7 +6,7 @@ import { errnoName, NetlinkError } from '../ffi/errno.ts';
 import { lastErrno, libc } from '../ffi/libc.ts';
 import { decodeMessages, type NetlinkMessage } from './message.ts';
 import { inNetns, type NetnsRef } from './netns.ts';
-import { openRouteSocket } from './socket.ts';
+import { NETLINK, type NetlinkProtocol, openNetlinkSocket } from './socket.ts';
 
 export type WatchOptions = {
   /** Each message, in the order in which things happened. */
@@ -23,7 +23,7 @@ export type WatchOptions = {
 };
 
 /** What is heard since it was made. */
-export type RouteWatch = {
+export type NetlinkWatch = {
   /**
    * Reads now what was told already, of much only a part; true: nothing is left. What this process changed itself is told
    * before the change returns, so it is heard by this.
@@ -32,16 +32,27 @@ export type RouteWatch = {
 };
 
 /** RTNLGRP_LINK, _TC, _IPV4_IFADDR, _IPV6_IFADDR (linux/rtnetlink.h), each as 1 << (n - 1). */
-const GROUPS = (1 << 0) | (1 << 3) | (1 << 4) | (1 << 8);
+const ROUTE_GROUPS = (1 << 0) | (1 << 3) | (1 << 4) | (1 << 8);
+/** NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h), in the same way. */
+const NFTABLES_GROUPS = 1 << 6;
 const BUFFER_BYTES = 16 << 20;
 const RECEIVE_BYTES = 1 << 16;
 /** Limits of one turn of the event loop; what does not fit is read in the next. So many are read however long it takes. */
 const LEAST_MESSAGES = 64;
 
-/** Starts to hear. Ends, and lets the process end, when the signal aborts. */
-export function watchRoutes(options: WatchOptions): RouteWatch {
+/** Starts to hear of links, addresses and filters. Ends, and lets the process end, when the signal aborts. */
+export function watchRoutes(options: WatchOptions): NetlinkWatch {
+  return watch(NETLINK.route, ROUTE_GROUPS, options);
+}
+
+/** As `watchRoutes`, of nf_tables: what anybody changes in tables, chains and rules. */
+export function watchNftables(options: WatchOptions): NetlinkWatch {
+  return watch(NETLINK.netfilter, NFTABLES_GROUPS, options);
+}
+
+function watch(protocol: NetlinkProtocol, groups: number, options: WatchOptions): NetlinkWatch {
   const { netns, receiveBytes = BUFFER_BYTES } = options;
-  const open = (): number => openRouteSocket({ groups: GROUPS, nonBlocking: true, receiveBytes });
+  const open = (): number => openNetlinkSocket({ protocol, groups, nonBlocking: true, receiveBytes });
   const fd = netns === undefined ? open() : inNetns(netns, open);
   const buffer = new Uint8Array(RECEIVE_BYTES);
   let lost = false;
@@ -86,7 +97,7 @@ function readBurst(fd: number, buffer: Uint8Array, take: (message: NetlinkMessag
     const code = size < 0 ? errnoName(lastErrno()) : '';
     if (code === 'EAGAIN') return { messages, lost, drained: true };
     if (code === 'ENOBUFS') lost = true;
-    else if (code !== '' && code !== 'EINTR') throw new NetlinkError('hear of devices', code);
+    else if (code !== '' && code !== 'EINTR') throw new NetlinkError('hear what the kernel tells', code);
     if (size <= 0) continue;
     for (const message of decodeMessages(buffer.slice(0, size))) {
       messages += 1;

@@ -62,6 +62,7 @@ async function startWorld(t: TestContext, options: FakeServerOptions = {}) {
       {
         ...{ client: createClient({ transport }), transport, state, log, signal },
         source: { programmedRevision: () => state.position.revision, ports: () => new Map(), refused: () => undefined },
+        underlayMtuBytes: () => undefined,
         onUpdate: (update) => updates.push(update),
       },
     );

@@ -64,6 +64,7 @@ function follow(t: TestContext) {
       transport,
       state,
       source: { programmedRevision: () => programmed, ports: () => ports, refused: () => undefined },
+      underlayMtuBytes: () => undefined,
       onUpdate: (update) => {
         updates.push(update);
         programmed = update.revision;

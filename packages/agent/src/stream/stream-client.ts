@@ -26,6 +26,8 @@ export type StreamClientDeps = {
   readonly transport: Pick<HttpTransport, 'upgrade'>;
   readonly state: HostState;
   readonly source: ReportSource;
+  /** Largest packet of the underlay's device, as of now; undefined: not known. */
+  readonly underlayMtuBytes: () => number | undefined;
   /** Told of each change, in order; it is in `state` already. */
   readonly onUpdate: (update: StateUpdate) => void;
   readonly log: Logger;
@@ -144,6 +146,16 @@ export class StreamClient {
     this.#active?.programmed();
   }
 
+  /** The server is to know another MTU of the underlay: at once, or with the next connection. */
+  async underlayChanged(): Promise<void> {
+    if (this.#active === undefined) return;
+    try {
+      await this.#deps.client.request('PUT', hostPath(this.#options.host), this.#registration());
+    } catch (err) {
+      this.#deps.log.warn({ err }, 'the server was not told another MTU of the underlay; the next connection tells it');
+    }
+  }
+
   /** Takes over the store that is refused. Idempotent. */
   async adoptStore(): Promise<OperatorAnswer> {
     const { state, source, log } = this.#deps;
@@ -241,7 +253,11 @@ export class StreamClient {
     const { underlay, agentVersion, session } = this.#options;
     const { agentId, previousSession, followed } = this.#deps.state;
     const { since, history } = this.#anew ? { ...followed, since: 0 } : followed;
-    return { underlay, agentVersion, agentId, session, previousSession, protocol: HOST_PROTOCOL, since, history };
+    const mtuBytes = this.#deps.underlayMtuBytes();
+    return {
+      ...{ underlay, agentVersion, agentId, session, previousSession, protocol: HOST_PROTOCOL, since, history },
+      ...(mtuBytes === undefined ? {} : { underlayMtuBytes: mtuBytes }),
+    };
   }
 
   #connectionDeps(signal: AbortSignal, heard: () => void): ConnectionDeps {

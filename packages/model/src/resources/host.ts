@@ -27,6 +27,14 @@ export const hostResource = {
   attributes: {
     id: { type: 'string', example: 'node-1', description: 'The name of the host.' },
     underlay: { type: 'ip', indexed: true, example: '192.0.2.11', description: 'Address that other hosts tunnel to.' },
+    underlay_mtu: {
+      type: 'integer',
+      nullable: true,
+      default: null,
+      example: 1500,
+      description:
+        'Largest packet in bytes that the device with the underlay address takes, as the agent found it; null: not known. Networks whose packets are to come whole have an MTU of at most 50 less.',
+    },
     agent_version: { type: 'string', example: '0.1.0', description: 'Version of the agent.' },
     created_at: {
       type: 'timestamp',
@@ -36,7 +44,7 @@ export const hostResource = {
     updated_at: {
       type: 'timestamp',
       example: '2026-11-26T12:00:00Z',
-      description: 'Time of the last change of underlay or agent version (UTC).',
+      description: 'Time of the last change of underlay, its MTU or agent version (UTC).',
     },
     alive: { type: 'boolean', computed: true, description: 'True while the host’s agent reports.' },
     acknowledged_revision: {
@@ -46,6 +54,13 @@ export const hostResource = {
       example: 4711,
       description:
         'Everything that concerns the host up to this revision is programmed there; null: not known, as it is not alive or has not said so since it came back.',
+    },
+    networks_too_large: {
+      type: 'integer',
+      computed: true,
+      example: 0,
+      description:
+        'Networks with ports on the host whose MTU is more than its underlay carries: their largest packets do not come through. Lower the MTU of the network, or raise that of the host’s device. 0: none, or underlay_mtu is not known.',
     },
     refused_entries: {
       type: 'integer',

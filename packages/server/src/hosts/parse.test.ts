@@ -27,6 +27,15 @@ test('a registration of protocol 2 names the machine and the run', () => {
   }
 });
 
+test('a registration may say how large a packet the underlay takes', () => {
+  for (const underlayMtuBytes of [68, 1400, 65_535]) {
+    assert.equal(parseRegistration({ ...GIVEN, underlayMtuBytes }).underlayMtuBytes, underlayMtuBytes);
+  }
+  for (const underlayMtuBytes of [67, 65_536, 1400.5, '1400', null]) {
+    assert.throws(() => parseRegistration({ ...GIVEN, underlayMtuBytes }), refused('underlayMtuBytes'));
+  }
+});
+
 test('an underlay address that is not one machine’s alone is refused, and the message says why', () => {
   const bad = ['0.0.0.0', '0.1.2.3', '127.0.0.1', '127.9.9.9', '224.0.0.1', '239.1.1.1', '255.255.255.255'];
   for (const underlay of [...bad, '::', '::1', 'ff02::1', '::ffff:127.0.0.1', '192.0.2.256', 'host', '', 7]) {

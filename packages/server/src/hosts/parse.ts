@@ -17,6 +17,8 @@ const MAX_REASON = 256;
 const MAX_VERSION = 64;
 const MAX_HISTORY = 128;
 const MAX_HOST_NAME = 255;
+/** What a device may have (RFC 791 asks for the least of all hosts; IPv4 has no larger packet). */
+const DEVICE_MTU = { least: 68, most: 65_535 } as const;
 const STATES: ReadonlySet<unknown> = new Set<VifStatus['state']>(['up', 'down', 'error']);
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -42,6 +44,7 @@ export function parseRegistration(body: unknown): HostRegistration {
   return {
     underlay: parseUnderlay(fields['underlay']),
     agentVersion: parseText(fields['agentVersion'], 'agentVersion', MAX_VERSION),
+    ...(fields['underlayMtuBytes'] === undefined ? {} : { underlayMtuBytes: parseMtu(fields['underlayMtuBytes']) }),
     ...(agentId === undefined ? {} : { agentId: parseId(agentId, 'agentId'), session: parseId(session, 'session') }),
     protocol: protocol === undefined ? 1 : parseProtocol(protocol, agentId !== undefined),
     ...(fields['previousSession'] === undefined
@@ -50,6 +53,12 @@ export function parseRegistration(body: unknown): HostRegistration {
     ...(fields['since'] === undefined ? {} : { since: parseRevision(fields['since'], 'since') }),
     ...(fields['history'] === undefined ? {} : { history: parseNullable(fields, 'history', parseHistory) }),
   };
+}
+
+function parseMtu(value: unknown): number {
+  const { least, most } = DEVICE_MTU;
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
+  throw invalid('underlayMtuBytes', `a number of bytes from ${least} to ${most}`);
 }
 
 function parseNullable<T>(fields: Fields, name: string, parse: (value: unknown, field: string) => T): T | null {

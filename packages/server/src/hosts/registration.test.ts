@@ -25,7 +25,7 @@ test('nothing is made of an entry that is refused: what the host has said still 
   };
   const other: HostIdentity = { agentId: 'm2', session: 's2', previousSession: null, underlay: '192.0.2.2' };
   const plan = (identity: HostIdentity, agentVersion: string | undefined) =>
-    planFromTables(tables, context, { host: 'h1', identity, agentVersion });
+    planFromTables(tables, context, { host: 'h1', identity, agentVersion, underlayMtu: null });
   assert.throws(() => plan(other, '1'), { code: 'HostNameInUse' });
   assert.throws(() => plan({ ...other, underlay: '192.0.2.1' }, undefined), { code: 'HostSuperseded' });
   assert.deepEqual(entered, []);

@@ -12,6 +12,8 @@ export type Entry = {
   readonly identity: HostIdentity;
   /** Version of the agent, when it registers; undefined: it is known, and is to stay alive, or to be alive at this server. */
   readonly agentVersion: string | undefined;
+  /** With it: largest packet of the device with the underlay address; null: not known. */
+  readonly underlayMtu: number | null;
 };
 
 /** A transaction's part. */
@@ -124,16 +126,19 @@ function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan
 function planHost(context: PlanContext, entry: Entry, agentVersion: string, known: Known['host']): EntryPlan {
   const { host: name, identity } = entry;
   const { underlay } = identity;
+  const { underlayMtu } = entry;
   const key = objectKey('host', name);
   const before = known?.row;
   const compares: Compare[] = [{ kind: 'modRevision', key, revision: known?.revision ?? 0 }];
   const isLeftOver = before !== undefined && renamedFrom(before) !== undefined;
-  if (!isLeftOver && before?.underlay === underlay && before.agent_version === agentVersion)
+  if (!isLeftOver && before !== undefined && isAsTold(before, { underlay, underlayMtu, agentVersion })) {
     return { compares, ops: [] };
+  }
   const at = `${context.now().toISOString().slice(0, 19)}Z`;
   const host: Host = {
     id: name,
     underlay,
+    underlay_mtu: underlayMtu,
     agent_version: agentVersion,
     created_at: before?.created_at ?? at,
     updated_at: at,
@@ -146,6 +151,18 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
     ops.push({ kind: 'delete', key: old });
   }
   return { compares, ops };
+}
+
+/** Whether the host's row says what an agent tells of itself. A row of before hosts told their MTU has none. */
+export function isAsTold(
+  row: Host,
+  told: { readonly underlay: string; readonly underlayMtu: number | null; readonly agentVersion: string },
+): boolean {
+  return (
+    row.underlay === told.underlay &&
+    (row.underlay_mtu ?? null) === told.underlayMtu &&
+    row.agent_version === told.agentVersion
+  );
 }
 
 /** Takes the address, also from a host that has been deleted or has moved to another. */

@@ -94,6 +94,20 @@ describe('hosts', () => {
       assert.equal(server.tables.of('host').get('h1')?.agent_version, '3');
     });
 
+    test('keeps the MTU of the underlay as it was told last; of an agent that tells none it is not known', async () => {
+      const agent = run(randomUUID(), '192.0.2.1');
+      const mtu = () => server.tables.of('host').get('h1')?.underlay_mtu;
+      await server.plane.register('h1', { ...agent, underlayMtuBytes: 1500 });
+      assert.equal(mtu(), 1500);
+      await server.plane.register('h1', { ...agent, underlayMtuBytes: 1400 });
+      assert.equal(mtu(), 1400);
+      const written = await place.store.get(objectKey('host', 'h1'));
+      await server.plane.register('h1', { ...agent, underlayMtuBytes: 1400 });
+      assert.equal((await place.store.get(objectKey('host', 'h1')))?.modRevision, written?.modRevision);
+      await server.plane.register('h1', agent);
+      assert.equal(mtu(), null);
+    });
+
     test('refuses an underlay address that another host has, and frees the one that a host leaves', async () => {
       const agentId = randomUUID();
       const first = run(agentId, '192.0.2.1');

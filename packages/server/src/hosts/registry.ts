@@ -6,7 +6,7 @@ import type { AliveRow } from '../rows.ts';
 import type { Tables } from '../tables.ts';
 import { EntryQueue } from './entry-queue.ts';
 import { type HostIdentity, identityOf, superseded } from './identity.ts';
-import type { Entry } from './registration.ts';
+import { type Entry, isAsTold } from './registration.ts';
 import type { ServerLease } from './server-lease.ts';
 
 /** A host whose agent is silent for so long is not alive. Agents report every 5 s. */
@@ -78,8 +78,9 @@ export class HostRegistry {
    */
   async register(host: string, registration: HostRegistration): Promise<void> {
     const identity = identityOf(registration);
+    const { agentVersion, underlayMtuBytes: underlayMtu = null } = registration;
     if (!this.#isWritten(host, registration, identity))
-      await this.#queue.write({ host, identity, agentVersion: registration.agentVersion });
+      await this.#queue.write({ host, identity, agentVersion, underlayMtu });
     this.#heard.set(host, { identity, at: this.#deps.monotonicMs() });
   }
 
@@ -170,7 +171,7 @@ export class HostRegistry {
 
   #keep(host: string, identity: HostIdentity): void {
     if (this.#keeping.has(host)) return;
-    const keeping = this.#queue.write({ host, identity, agentVersion: undefined });
+    const keeping = this.#queue.write({ host, identity, agentVersion: undefined, underlayMtu: null });
     this.#keeping.set(host, keeping);
     keeping
       .catch((err: unknown) => this.#deps.log.warn({ host, err }, 'host was not kept alive'))
@@ -182,14 +183,16 @@ export class HostRegistry {
     const { tables, server } = this.#deps;
     const alive = tables.of('alive').get(host);
     const row = tables.of('host').get(host);
+    const { underlay } = identity;
+    const { agentVersion, underlayMtuBytes: underlayMtu = null } = registration;
     return (
       this.#heard.has(host) &&
       alive?.server === server &&
       alive.agentId === identity.agentId &&
       alive.session === identity.session &&
       alive.underlay === identity.underlay &&
-      row?.underlay === identity.underlay &&
-      row.agent_version === registration.agentVersion
+      row !== undefined &&
+      isAsTold(row, { underlay, underlayMtu, agentVersion })
     );
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type AnyObject, CableError, type Host } from '@cable/model';
+import { type AnyObject, CableError, type Host, TUNNEL_HEADER_BYTES } from '@cable/model';
 import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.ts';
@@ -25,6 +25,7 @@ export const hostModule: Contribution<AnyObject> = contribute<Host>({
     return {
       alive: tables.of('alive').get(host.id) !== undefined,
       acknowledged_revision: acknowledgedRevision(tables, host.id),
+      networks_too_large: networksTooLarge(tables, host),
       refused_entries: refused?.entries ?? 0,
       refused_reason: refused?.reason ?? null,
     };
@@ -35,6 +36,21 @@ export const hostModule: Contribution<AnyObject> = contribute<Host>({
 export const agentModule: Contribution<AnyObject> = {
   rows: (tables) => [...tables.of('host').values()].map((host) => agentOf(tables, host)),
 };
+
+/** A row of before hosts told their MTU has none. */
+function networksTooLarge(tables: Tables, host: Host): number {
+  const underlayMtu = host.underlay_mtu ?? null;
+  if (underlayMtu === null) return 0;
+  const ids = new Set(
+    tables
+      .of('port')
+      .by('binding:host_id', host.id)
+      .map(({ network_id: id }) => id),
+  );
+  const isTooLarge = (id: string): boolean =>
+    (tables.of('network').get(id)?.mtu ?? 0) > underlayMtu - TUNNEL_HEADER_BYTES;
+  return [...ids].filter(isTooLarge).length;
+}
 
 function underlayClaim(address: string): Claim {
   return {

@@ -1,13 +1,11 @@
 import { LongList } from '@cable/api';
 import type { AnyObject } from '@cable/model';
-import { CableError, type Network } from '@cable/model';
+import { CableError, type Network, TUNNEL_HEADER_BYTES } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Claim, type ClaimName, type Contribution, contribute } from '../engine/module.ts';
 import { inOrder } from './in-order.ts';
 import { FOREIGN, isForeign } from './port.ts';
 
-/** Bytes that the outer Ethernet, IPv4, UDP and VXLAN headers take of the underlay's packet (RFC 7348). */
-const TUNNEL_HEADER_BYTES = 50;
 const VNI_MAX = 16777215;
 
 /** Networks: MTU, VXLAN network identifier, and what sharing rules out. */
@@ -18,7 +16,10 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
     return { mtu, 'provider:segmentation_id': given['provider:segmentation_id'] ?? allocateVni(planning) };
   },
   change: (planning, before, after) => {
-    if (after.mtu !== before.mtu) checkMtu(planning, after.mtu);
+    if (after.mtu !== before.mtu) {
+      checkMtu(planning, after.mtu);
+      if (after.mtu > before.mtu) checkCarriers(planning, after);
+    }
     return {};
   },
   check: (view, network, before) => {
@@ -51,6 +52,20 @@ function checkMtu(planning: Planning, mtu: number): void {
   const max = maxMtu(planning);
   if (mtu > max) {
     throw new CableError('InvalidInput', `Invalid input for operation: Requested MTU is too big, maximum is ${max}.`);
+  }
+}
+
+/** The hosts that have ports of the network must be able to send its packets to each other. What they have not told is not held against them. */
+function checkCarriers({ deps, plan }: Planning, { id, mtu }: Network): void {
+  const names = new Set(plan.by('port', 'network_id', id).map((port) => port['binding:host_id'] ?? ''));
+  for (const name of names) {
+    const underlayMtu = deps.tables.of('host').get(name)?.underlay_mtu ?? null;
+    if (underlayMtu === null || mtu <= underlayMtu - TUNNEL_HEADER_BYTES) continue;
+    const max = underlayMtu - TUNNEL_HEADER_BYTES;
+    throw new CableError(
+      'InvalidInput',
+      `Invalid input for operation: Requested MTU is too big, maximum is ${max}: host ${name}, which has ports of the network, carries no larger packets.`,
+    );
   }
 }
 

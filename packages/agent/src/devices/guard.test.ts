@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createSocket, type Socket } from 'node:dgram';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { silentLogger } from '@cable/kit';
+import { enterOwnNamespace, type HeldNamespace, holdNamespace, ip } from '../guest/testing/own-namespace.ts';
+import { deleteTable, type NftTable, readTable, replaceTable } from '../net/nft.ts';
+import { NETLINK, NetlinkSocket } from '../net/socket.ts';
+import { guardDrops, guardFaults, makeGuard, removeGuard } from './guard.ts';
+import { type GuardKeeper, startGuardKeeper } from './guard-keeper.ts';
+
+const INET = { family: 'inet', name: 'cable' } as const;
+const FOREIGN: NftTable = { family: 'inet', name: 'foreign', comment: 'another product', chains: [] };
+
+let socket: NetlinkSocket;
+let outside: HeldNamespace;
+
+before(async () => {
+  enterOwnNamespace();
+  socket = new NetlinkSocket({ protocol: NETLINK.netfilter });
+  outside = await holdNamespace();
+  ip('link set lo up', outside.pid);
+});
+
+after(async () => {
+  socket.close();
+  await outside.end();
+});
+
+/** A veth of that name, with the other end outside: 10.9.0.1 here, 10.9.0.2 there. Gives the pair's removal. */
+function wire(name: string): () => void {
+  ip(`link add ${name} type veth peer name far netns ${outside.pid}`);
+  ip(`address add 10.9.0.1/24 dev ${name}`);
+  ip(`link set ${name} up`);
+  ip('address add 10.9.0.2/24 dev far', outside.pid);
+  ip('link set far up', outside.pid);
+  return () => ip(`link delete ${name}`);
+}
+
+/** Whether the host answers pings that come in by a device of that name, ARP included, within so many seconds. */
+function answersBy(name: string, seconds = 5): boolean {
+  const unwire = wire(name);
+  try {
+    const words = ['ping', '-c1', '-i0.2', `-w${seconds}`, '10.9.0.1'];
+    execFileSync('nsenter', ['-t', String(outside.pid), '-n', ...words], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    unwire();
+  }
+}
+
+const GUESTS = ['tap01234567-89', 'tapfedcba98-fe', 'cv01234567-89', 'cable1', 'cablevx'];
+const OTHERS = [
+  ...['tap0', 'tap01234567-8', 'tap0123456789a', 'tapABCDEF01-23', 'cv0123456789a', 'cv01234567-8', 'cvx'],
+  ...['cb01234567-89', 'cable0', 'cablevx1', 'qvo01234567-89', 'eth0'],
+];
+
+for (const name of GUESTS) {
+  test(`what comes in by ${name} does not meet the host`, () => {
+    assert.equal(answersBy(name), true, 'without the guard it does');
+    makeGuard(socket, { tunnelDevices: undefined });
+    assert.equal(answersBy(name, 1), false);
+    assert.ok((guardDrops(socket)[0]?.packets ?? 0) > 0, 'it was the guard');
+    assert.equal(removeGuard(socket), true);
+    assert.equal(answersBy(name), true, 'nothing of it is left');
+  });
+}
+
+test("others' devices are not met, whatever their names have in common with those of guests", () => {
+  makeGuard(socket, { tunnelDevices: undefined });
+  assert.deepEqual(
+    OTHERS.filter((name) => !answersBy(name)),
+    [],
+  );
+  assert.deepEqual(guardDrops(socket), []);
+});
+
+test("a VM's tap in another product's bridge is that product's", () => {
+  makeGuard(socket, { tunnelDevices: undefined });
+  ip(`link add tap01234567-89 type veth peer name far netns ${outside.pid}`);
+  ip('link add br0 up type bridge');
+  ip('link set tap01234567-89 master br0 up');
+  ip('address add 10.9.0.1/24 dev br0');
+  ip('address add 10.9.0.2/24 dev far', outside.pid);
+  ip('link set far up', outside.pid);
+  execFileSync('nsenter', ['-t', String(outside.pid), '-n', 'ping', '-c1', '-w5', '10.9.0.1'], { stdio: 'ignore' });
+  ip('link delete br0');
+  ip('link delete tap01234567-89');
+});
+
+/** Packets to a UDP port that arrive by a device of that name, one sent to each address. */
+async function arriveBy(name: string, port: number): Promise<number> {
+  const unwire = wire(name);
+  const heard = createSocket('udp4');
+  let packets = 0;
+  heard.on('message', () => {
+    packets += 1;
+  });
+  await listening(heard, port);
+  execFileSync('nsenter', ['-t', String(outside.pid), '-n', 'bash', '-c', `echo x >/dev/udp/10.9.0.1/${port}`]);
+  for (let i = 0; i < 30 && packets === 0; i++) await delay(10);
+  await new Promise<void>((resolve) => heard.close(() => resolve()));
+  unwire();
+  return packets;
+}
+
+function listening(one: Socket, port: number): Promise<void> {
+  return new Promise((resolve) => one.bind(port, '0.0.0.0', resolve));
+}
+
+test('tunnel packets come by the underlay’s device alone, other packets by any', async () => {
+  makeGuard(socket, { tunnelDevices: ['up0', 'up1'] });
+  assert.equal(await arriveBy('up0', 4789), 1);
+  assert.equal(await arriveBy('up1', 4789), 1);
+  assert.equal(await arriveBy('wan0', 4789), 0);
+  assert.equal(await arriveBy('wan0', 4790), 1);
+  assert.deepEqual(guardDrops(socket), [{ what: 'VXLAN by another device than that of the underlay', packets: 1 }]);
+  const unwire = wire('wan0');
+  ip('route add 10.8.0.0/24 via 10.9.0.1', outside.pid);
+  execFileSync('nsenter', ['-t', String(outside.pid), '-n', 'bash', '-c', 'echo x >/dev/udp/10.8.0.2/4789']);
+  unwire();
+  assert.equal(guardDrops(socket)[0]?.packets, 1, "another product's tunnels, through this host, are not met");
+  makeGuard(socket, { tunnelDevices: undefined });
+  assert.equal(await arriveBy('wan0', 4789), 1, 'where the device is not known, by any');
+});
+
+test('fragments of a tunnel packet do not get by either', async () => {
+  makeGuard(socket, { tunnelDevices: ['up0'] });
+  const unwire = wire('wan0');
+  const heard = createSocket('udp4');
+  let packets = 0;
+  heard.on('message', () => {
+    packets += 1;
+  });
+  await listening(heard, 4789);
+  const send = 'head -c 4000 /dev/zero >/dev/udp/10.9.0.1/4789';
+  execFileSync('nsenter', ['-t', String(outside.pid), '-n', 'bash', '-c', send]);
+  for (let i = 0; i < 30 && guardDrops(socket).length === 0; i++) await delay(10);
+  assert.equal(packets, 0);
+  assert.equal(guardDrops(socket)[0]?.packets, 1);
+  heard.close();
+  unwire();
+});
+
+const CHANGES: readonly (readonly [string, () => void, RegExp])[] = [
+  ['removed', () => deleteTable(socket, INET), /table inet cable is gone/],
+  ['removed for ARP', () => deleteTable(socket, { family: 'arp', name: 'cable' }), /table arp cable is gone/],
+  ['emptied', () => replaceTable(socket, { ...FOREIGN, ...INET }), /table inet cable was changed/],
+  ['removed in both families', () => removeGuard(socket), /inet cable is gone.*arp cable is gone/],
+];
+
+async function withKeeper(act: (keeper: GuardKeeper) => Promise<void>): Promise<void> {
+  const stop = new AbortController();
+  const keeper = startGuardKeeper({
+    spec: () => ({ tunnelDevices: ['up0'] }),
+    log: silentLogger(),
+    signal: stop.signal,
+  });
+  try {
+    await act(keeper);
+  } finally {
+    stop.abort();
+    await keeper.done;
+  }
+}
+
+for (const [what, change, says] of CHANGES) {
+  test(`the guard is put back within a second when it is ${what}`, async () => {
+    const made = makeGuard(socket, { tunnelDevices: ['up0'] });
+    await withKeeper(async (keeper) => {
+      assert.equal(keeper.status().error, null);
+      await delay(50);
+      const startedAt = performance.now();
+      change();
+      assert.match(guardFaults(socket, made).join(', '), says);
+      while (guardFaults(socket, made).length > 0) {
+        assert.ok(performance.now() - startedAt < 1_000, 'within a second');
+        await delay(5);
+      }
+      assert.equal(keeper.status().restored, 1);
+    });
+  });
+}
+
+test("others' tables stay as they are, and the guard stays when its keeper ends", async () => {
+  replaceTable(socket, FOREIGN);
+  const before = readTable(socket, FOREIGN)?.shape;
+  await withKeeper(async () => undefined);
+  const made = readTable(socket, INET)?.shape;
+  assert.ok(made);
+  await withKeeper(async () => {
+    assert.equal(readTable(socket, INET)?.shape, made);
+  });
+  removeGuard(socket);
+  assert.equal(readTable(socket, FOREIGN)?.shape, before);
+  assert.equal(removeGuard(socket), false, 'it is gone already');
+});
+
+test('a table is replaced as a whole or not at all', () => {
+  makeGuard(socket, { tunnelDevices: ['up0'] });
+  const before = readTable(socket, INET)?.shape;
+  const bad = { name: 'c', at: { hook: 99, priority: 0 }, rules: [] };
+  assert.throws(
+    () => replaceTable(socket, { ...INET, comment: '', chains: [bad] }),
+    /make the nftables chain inet cable c: E/,
+  );
+  assert.equal(readTable(socket, INET)?.shape, before);
+});

@@ -1,0 +1,180 @@
+/**
+ * What stands between guests and the host's own stack while no program of ours is on a device: before the agent has put it there, while no agent
+ * runs, after somebody took it off. A static nftables table named `cable` in the families `inet` and `arp`: known by that name, put in place of what is
+ * there at each start, and left there when the agent ends.
+ *
+ * Packets that the vrouter takes in at tc do not get so far. What a bridge or another switch takes from a device comes by that bridge, and is not ours.
+ */
+import {
+  countedDrop,
+  deleteTable,
+  equal,
+  jump,
+  META,
+  mask,
+  meta,
+  type NftRule,
+  type NftTable,
+  notEqual,
+  RECEIVED,
+  readTable,
+  replaceTable,
+  toThisHost,
+  transport,
+} from '../net/nft.ts';
+import type { NetlinkSocket } from '../net/socket.ts';
+
+const TABLE_NAME = 'cable';
+/** Families in which the table is. */
+const FAMILIES = ['inet', 'arp'] as const;
+
+/** Names of VIFs: one of these, and 11 characters of a port's id. Other names that begin so are other products'. */
+const TAP = 'tap';
+const VETH = 'cv';
+const PORT_PART = '????????-??';
+/** Own devices by which packets come to programs only. */
+const PROGRAM_LINKS = ['cable1', 'cablevx'] as const;
+/** With which all names begin that are not a hypervisor's. */
+const OWN_LETTER = 'c';
+const OWN_CHAIN = 'own';
+
+const NAME_BYTES = 16;
+const UDP = 17;
+const OVERLAY_PORT_BE = Uint8Array.of(4789 >> 8, 4789 & 0xff);
+/** Where the destination port is in the header of UDP. */
+const DESTINATION_PORT_AT = 2;
+/** What digits and lower-case letters have in common: the bit for 0x20 set, and the highest clear. */
+const CHARACTER_MASK = 0xa0;
+const CHARACTER = 0x20;
+
+export type GuardSpec = {
+  /** Devices by which packets to UDP port 4789 may come to the host; undefined: by any that is no guest's. */
+  readonly tunnelDevices: readonly string[] | undefined;
+};
+
+/** The table in each family, as read back after it was made: what it is compared with later. */
+export type Guard = ReadonlyMap<NftTable['family'], string>;
+
+/** Makes it, in place of what is there: in one step for each family. Throws NetlinkError when the kernel has no nf_tables, or refuses. */
+export function makeGuard(socket: NetlinkSocket, spec: GuardSpec): Guard {
+  const tables = guardTables(spec);
+  for (const table of tables) replaceTable(socket, table);
+  return new Map(tables.map((table) => [table.family, readTable(socket, table)?.shape ?? '']));
+}
+
+/** In words, what is not as it was made. Empty: all is well. */
+export function guardFaults(socket: NetlinkSocket, made: Guard): readonly string[] {
+  return FAMILIES.flatMap((family) => {
+    const found = readTable(socket, { family, name: TABLE_NAME });
+    if (found === undefined) return [`the nftables table ${family} ${TABLE_NAME} is gone`];
+    return found.shape === made.get(family) ? [] : [`the nftables table ${family} ${TABLE_NAME} was changed`];
+  });
+}
+
+/** Packets that a rule has dropped since it was made. */
+export type GuardDrops = { readonly what: string; readonly packets: number };
+
+/** What was dropped at all, by what it was. */
+export function guardDrops(socket: NetlinkSocket): readonly GuardDrops[] {
+  const drops = new Map<string, number>();
+  for (const family of FAMILIES) {
+    for (const [what, packets] of readTable(socket, { family, name: TABLE_NAME })?.packets ?? []) {
+      drops.set(what, (drops.get(what) ?? 0) + packets);
+    }
+  }
+  return [...drops].filter(([, packets]) => packets > 0).map(([what, packets]) => ({ what, packets }));
+}
+
+/** False: there was none. */
+export function removeGuard(socket: NetlinkSocket): boolean {
+  return FAMILIES.map((family) => deleteTable(socket, { family, name: TABLE_NAME })).includes(true);
+}
+
+/** Whether the name is the guard's table, of any family. */
+export function isGuardTable(name: string): boolean {
+  return name === TABLE_NAME;
+}
+
+/** Each packet that the host receives goes through the rules of the first chain: they are few, and most end at their first comparison. */
+function guardTables({ tunnelDevices }: GuardSpec): readonly NftTable[] {
+  const comment = 'Cable: guests do not meet the stack of this host';
+  return FAMILIES.map((family) => ({
+    family,
+    name: TABLE_NAME,
+    comment,
+    chains: [
+      {
+        name: 'received',
+        at: RECEIVED[family],
+        rules: [...firstRules(), ...(family === 'inet' ? tunnelRules(tunnelDevices) : [])],
+      },
+      { name: OWN_CHAIN, at: undefined, rules: ownRules() },
+    ],
+  }));
+}
+
+function firstRules(): readonly NftRule[] {
+  return [
+    {
+      comment: `${TAP}${PORT_PART}: the device of a VM`,
+      expressions: [meta(META.iifname), ...nameLike(TAP), ...countedDrop()],
+    },
+    {
+      comment: 'names that Cable gives begin so',
+      expressions: [meta(META.iifname), equal(Buffer.from(OWN_LETTER)), jump(OWN_CHAIN)],
+    },
+  ];
+}
+
+function ownRules(): readonly NftRule[] {
+  return [
+    {
+      comment: `${VETH}${PORT_PART}: the device of a pod or of a port of this host`,
+      expressions: [meta(META.iifname), ...nameLike(VETH), ...countedDrop()],
+    },
+    ...PROGRAM_LINKS.map((name) => ({
+      comment: `${name}: only the vrouter takes packets from it`,
+      expressions: [meta(META.iifname), equal(nameBytes(name)), ...countedDrop()],
+    })),
+  ];
+}
+
+/** The first comparison is cheap, and ends it for most devices. */
+function nameLike(prefix: string): NftRule['expressions'] {
+  const pattern = `${prefix}${PORT_PART}`;
+  const bits = new Uint8Array(NAME_BYTES).fill(0xff);
+  const value = nameBytes(pattern);
+  for (let at = 0; at < pattern.length; at++) {
+    if (pattern[at] !== '?') continue;
+    bits[at] = CHARACTER_MASK;
+    value[at] = CHARACTER;
+  }
+  return [equal(value.slice(0, prefix.length)), mask(bits), equal(value)];
+}
+
+/**
+ * What another product forwards or bridges through this host is not met. Of a packet in fragments the first is dropped: it has the whole header of
+ * UDP, and the others are nothing without it.
+ */
+function tunnelRules(devices: readonly string[] | undefined): readonly NftRule[] {
+  if (devices === undefined) return [];
+  return [
+    {
+      comment: 'VXLAN by another device than that of the underlay',
+      expressions: [
+        ...[meta(META.l4proto), equal(Uint8Array.of(UDP))],
+        ...[transport(DESTINATION_PORT_AT, 2), equal(OVERLAY_PORT_BE)],
+        ...[meta(META.iifname), ...devices.map((name) => notEqual(nameBytes(name)))],
+        ...toThisHost(),
+        ...countedDrop(),
+      ],
+    },
+  ];
+}
+
+/** A device's name, filled up with zeros. */
+function nameBytes(name: string): Uint8Array {
+  const bytes = new Uint8Array(NAME_BYTES);
+  bytes.set(Buffer.from(name));
+  return bytes;
+}
