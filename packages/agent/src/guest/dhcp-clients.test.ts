@@ -151,7 +151,7 @@ test('dhcpcd reads 42 classless routes', async () => {
   const before = guest;
   guest = guestRecord({ addresses: [guestAddress({ hostRoutes: MANY_ROUTES })] });
   ip('addr flush dev c0', client.pid);
-  const seen = await runDhcpcd(client.pid, '-4 -1 -t 10 -o classless_static_routes', /^event BOUND$[^]*^end$/m);
+  const seen = await runDhcpcd(client.pid, '-4 -1 -t 10 -o classless_static_routes', /^event BOUND$[\s\S]*^end$/m);
   const routes = /^new_classless_static_routes=(.*)$/m.exec(seen)?.[1]?.split(' ') ?? [];
   assert.equal(routes.length, 2 * 42, seen);
   assert.deepEqual(routes.slice(-2), ['10.100.39.0/24', '10.0.0.254']);
