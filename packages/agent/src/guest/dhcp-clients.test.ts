@@ -105,6 +105,18 @@ test('dhclient gets its lease and returns to it by INIT-REBOOT', async () => {
   assert.equal((counters['dhcp_ack'] ?? 0) - (before['dhcp_ack'] ?? 0), 2);
 });
 
+test('dhclient that comes back to an address which the port lost is refused, and begins anew', async () => {
+  const before = guest;
+  const naks = services.counters()['dhcp_nak'] ?? 0;
+  guest = guestRecord({ addresses: [guestAddress({ ipAddress: '10.0.0.8' })] });
+  rmSync(join(directory, 'dhclient.env'), { force: true });
+  const files = `-cf ${directory}/conf -lf ${directory}/leases -sf ${script}`;
+  const seen = await runClient('dhclient', `-1 -d --no-pid ${files} c0`, DHCLIENT_ONCE);
+  assert.match(seen, /^new_ip_address=10\.0\.0\.8$/m);
+  assert.equal((services.counters()['dhcp_nak'] ?? 0) - naks, 1);
+  guest = before;
+});
+
 /** dhclient stays in the foreground, and writes its lease after the script has ended: so the end comes a little later. */
 const DHCLIENT_ONCE = 'case $reason in BOUND|REBOOT) (sleep 0.3; kill -KILL $PPID) & esac';
 
