@@ -276,6 +276,19 @@ test('an answer stays within 1,232 bytes; what has no room is named', () => {
   assert.ok(answer !== undefined && answer.length <= 1232 && answer.length > 500);
 });
 
+test('an address without lifetimes, IAs, addresses and options beyond the bounds: malformed', () => {
+  const half = Buffer.concat([new Uint8Array(12), Uint8Array.of(0, 5, 0, 16), new Uint8Array(16)]);
+  const addresses = (count: number): string[] => Array.from({ length: count }, (_, index) => `2001:db8::${index}`);
+  const ias = (count: number) => Array.from({ length: count }, (_, index) => iaOption(index));
+  assert.equal(summary(ONE, solicit, { options: [{ code: OPTION6.iaNa, value: half }] }), 'malformed');
+  assert.equal(summary(ONE, solicit, { options: ias(17) }), 'malformed');
+  assert.match(summary(ONE, solicit, { options: ias(16) }), /^advertise/);
+  assert.equal(summary(ONE, solicit, { options: [iaOption(1, addresses(17))] }), 'malformed');
+  assert.match(summary(ONE, solicit, { options: [iaOption(1, addresses(16))] }), /^advertise/);
+  assert.ok(decodeDhcp6Message(Uint8Array.of(1, 0, 0, 0, ...new Uint8Array(4 * 128))).ok);
+  assert.ok(!decodeDhcp6Message(Uint8Array.of(1, 0, 0, 0, ...new Uint8Array(4 * 129))).ok);
+});
+
 test('a relayed message is refused', () => {
   const relayed = Uint8Array.of(12, 0, ...new Uint8Array(32), 0, 9, 0, 0);
   assert.equal(answerDhcp6Datagram(relayed, ONE, POLICY).counter, 'dhcp6_ignored_relayed');

@@ -191,6 +191,8 @@ test('names: text, keys, ancestors, addresses of reverse names', () => {
   assert.equal(reverseAddress(['5', '0', '0', '10', 'IN-ADDR', 'arpa'])?.version, 4);
   assert.equal(reverseAddress(['256', '0', '0', '10', 'in-addr', 'arpa']), undefined);
   assert.equal(reverseAddress(['05', '0', '0', '10', 'in-addr', 'arpa']), undefined);
+  const mapped = `5.0.0.0.0.0.a.0.f.f.f.f.${'0.'.repeat(20)}ip6.arpa`.split('.');
+  assert.equal(reverseAddress(mapped), undefined, 'IPv4 in IPv6 form is nobody’s address');
   assert.equal(reverseAddress([...Array.from({ length: 32 }, () => 'g'), 'ip6', 'arpa']), undefined);
 });
 
