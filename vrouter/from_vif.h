@@ -40,10 +40,14 @@ static __noinline int arp_from_vif(struct __sk_buff *ctx, struct pkt *p, const s
 /* A packet for the agent, or one that pretends to be. */
 static __noinline int service_from_vif(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif, __u32 service)
 {
+	int asks_dhcp = service == SERVICE_AGENT && p->key.protocol == IPPROTO_UDP;
 	__u32 reason = CB_REASON_NONE;
 
-	/* A client without a lease sends from 0.0.0.0: then its MAC must be the port's. */
-	if (p->saddr_be || !same_mac(vif->mac, p->smac))
+	/*
+	 * A DHCP client has no address yet, or one that it lost: then its MAC must be the port's. The agent never sees the
+	 * address that it sends from.
+	 */
+	if ((p->saddr_be && !asks_dhcp) || !same_mac(vif->mac, p->smac))
 		reason = check_source(p, vif);
 	if (!reason && service == SERVICE_ROGUE_DHCP)
 		reason = CB_REASON_PORT_DISABLED_DHCP;

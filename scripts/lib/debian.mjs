@@ -31,6 +31,9 @@ const LAB = {
 const QEMU = { 'qemu-system-x86': 'runs a real virtual machine (software emulation)' };
 const ETCD = { 'etcd-server': 'the store for several servers' };
 const TEST = {
+  'dhcpcd-base': 'a DHCPv4 and DHCPv6 client in tests',
+  'bind9-dnsutils': 'a DNS client (dig) in tests',
+  ndisc6: 'a client of router advertisements (rdisc6) in tests',
   'clang-format': 'checks the layout of C sources',
   'etcd-client': 'looks into etcd in tests',
   tcpdump: 'looks at packets in tests',

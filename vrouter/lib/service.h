@@ -36,6 +36,20 @@ static __always_inline int has_ip_options(const struct pkt *p)
 	return p->l4_off != ETH_HLEN + sizeof(struct iphdr);
 }
 
+/*
+ * A DHCP client whose address is the port's no more may ask a server of a subnet that the port has left: the agent tells
+ * it so (NAK), or it would keep the address for the rest of its lease.
+ */
+static __always_inline int renews_lost_address(const struct pkt *p, const struct cb_vif *vif)
+{
+	struct cb_addr src;
+
+	if (p->key.sport_be != bpf_htons(PORT_DHCP_CLIENT) || !(vif->flags & CB_VIF_F_ANTISPOOF))
+		return 0;
+	set_v4(&src, p->saddr_be);
+	return !source_allowed(p->in_ifindex, p->smac, &src);
+}
+
 /* What does the agent have to do with this IPv4 packet of a guest? */
 static __always_inline enum service classify_service(const struct pkt *p, const struct cb_vif *vif)
 {
@@ -43,7 +57,8 @@ static __always_inline enum service classify_service(const struct pkt *p, const 
 		if (p->key.sport_be == bpf_htons(PORT_DHCP_SERVER) && vif->flags & CB_VIF_F_ANTISPOOF)
 			return SERVICE_ROGUE_DHCP;
 		if (p->key.dport_be == bpf_htons(PORT_DHCP_SERVER) && vif->flags & CB_VIF_F_DHCP &&
-		    (p->daddr_be == bpf_htonl(INADDR_BROADCAST) || p->daddr_be == v4_of(&vif->dhcp_server)))
+		    (p->daddr_be == bpf_htonl(INADDR_BROADCAST) || p->daddr_be == v4_of(&vif->dhcp_server) ||
+		     renews_lost_address(p, vif)))
 			return p->flags & PKT_FIRST_FRAGMENT || has_ip_options(p) ? SERVICE_REFUSED : SERVICE_AGENT;
 	}
 	if (p->daddr_be == bpf_htonl(CB_METADATA_ADDR)) {

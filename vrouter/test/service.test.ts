@@ -44,6 +44,13 @@ for (const [what, frame, payload] of [
   ['a DHCP broadcast without an address', udp(discover, dhcp), 'udp 68 > 67'],
   ['a DHCP broadcast without a UDP checksum', udp(discover, { ...dhcp, noChecksum: true }), 'udp 68 > 67 no checksum'],
   ['a DHCP renewal to the server', udp(renew, dhcp), 'udp 68 > 67'],
+  ['a DHCP renewal of an address that the port lost', udp({ ...renew, from: '10.0.0.9' }, dhcp), 'udp 68 > 67'],
+  [
+    'a DHCP renewal of one, to the server of its subnet',
+    udp({ ...renew, from: '10.7.0.9', to: '10.7.0.1' }, dhcp),
+    'udp 68 > 67',
+  ],
+  ['a DHCP broadcast with an address that the port lost', udp({ ...discover, from: '10.0.0.9' }, dhcp), 'udp 68 > 67'],
   ['a metadata request', tcp(metadata, http), 'tcp 40000 > 80'],
   [
     'a metadata segment with data',
@@ -67,7 +74,18 @@ test('guests with the same address are told apart by their service address', () 
 
 for (const [what, frame, verdict] of [
   ['DHCP from a false MAC', udp({ ...discover, src: B }, dhcp), 'drop spoofed_mac'],
-  ['DHCP from a false address', udp({ ...discover, from: '10.0.0.9' }, dhcp), 'drop spoofed_ip'],
+  ['DHCP from a false MAC and address', udp({ ...renew, src: B, from: '10.0.0.9' }, dhcp), 'drop spoofed_mac'],
+  [
+    'DHCP from a false address and port',
+    udp({ ...renew, from: '10.0.0.9', to: '10.7.0.1' }, { ...dhcp, sport: 69 }),
+    'drop spoofed_ip',
+  ],
+  [
+    'an answer of a DHCP server from a false address',
+    udp({ ...renew, from: '10.0.0.9' }, { ...dhcp, sport: 67, dport: 68 }),
+    'drop spoofed_ip',
+  ],
+  ['DHCP from its own address to a server elsewhere', udp({ ...renew, to: '10.7.0.1' }, dhcp), 'drop no_router'],
   ['an answer of a DHCP server', udp(discover, { ...dhcp, sport: 67, dport: 68 }), 'drop port_disabled_dhcp'],
   ['a fragment of DHCP', udp({ ...discover, moreFragments: true, id: 3 }, dhcp), 'drop service'],
   ['metadata from an address that is not the first', tcp({ ...metadata, from: '10.0.0.6' }, http), 'drop service'],

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { silentLogger } from '@cable/kit';
 import { type GuestServices, startGuestServices } from './index.ts';
+import { runDhcpcd } from './testing/dhcpcd.ts';
 import { guestAddress, guestRecord } from './testing/guest-record.ts';
 import { enterOwnNamespace, type HeldNamespace, holdNamespace, ip } from './testing/own-namespace.ts';
 import { type Relay, startRelay } from './testing/relay.ts';
@@ -15,7 +16,7 @@ const run = promisify(execFile);
 const stop = new AbortController();
 const directory = mkdtempSync(join(tmpdir(), `cable-dhcp-${process.pid}-`));
 const script = join(directory, 'script');
-const guest = guestRecord({
+let guest = guestRecord({
   addresses: [guestAddress({ hostRoutes: [{ destination: '10.9.0.0/16', nexthop: '10.0.0.254' }] })],
 });
 let client: HeldNamespace;
@@ -76,7 +77,7 @@ test('udhcpc gets its lease and every option', async () => {
     'mtu=1450',
     'lease=86400',
     'serverid=10.0.0.1',
-    'staticroutes=10.9.0.0/16 10.0.0.254 169.254.169.254/32 10.0.0.1 0.0.0.0/0 10.0.0.1',
+    'staticroutes=169.254.169.254/32 10.0.0.1 0.0.0.0/0 10.0.0.1 10.9.0.0/16 10.0.0.254',
   ]) {
     assert.ok(seen.split('\n').includes(line), `${line} in:\n${seen}`);
   }
@@ -104,6 +105,18 @@ test('dhclient gets its lease and returns to it by INIT-REBOOT', async () => {
   assert.equal((counters['dhcp_ack'] ?? 0) - (before['dhcp_ack'] ?? 0), 2);
 });
 
+test('dhclient that comes back to an address which the port lost is refused, and begins anew', async () => {
+  const before = guest;
+  const naks = services.counters()['dhcp_nak'] ?? 0;
+  guest = guestRecord({ addresses: [guestAddress({ ipAddress: '10.0.0.8' })] });
+  rmSync(join(directory, 'dhclient.env'), { force: true });
+  const files = `-cf ${directory}/conf -lf ${directory}/leases -sf ${script}`;
+  const seen = await runClient('dhclient', `-1 -d --no-pid ${files} c0`, DHCLIENT_ONCE);
+  assert.match(seen, /^new_ip_address=10\.0\.0\.8$/m);
+  assert.equal((services.counters()['dhcp_nak'] ?? 0) - naks, 1);
+  guest = before;
+});
+
 /** dhclient stays in the foreground, and writes its lease after the script has ended: so the end comes a little later. */
 const DHCLIENT_ONCE = 'case $reason in BOUND|REBOOT) (sleep 0.3; kill -KILL $PPID) & esac';
 
@@ -123,3 +136,70 @@ test('udhcpc renews by unicast from its address', async () => {
   assert.match(seen, /^event renew$/m);
   assert.ok(relay.unicasts() > before);
 });
+
+/** A client's own parsers read overloaded and split options: 40 routes. */
+const MANY_ROUTES = Array.from({ length: 40 }, (_, index) => ({
+  destination: `10.100.${index}.0/24`,
+  nexthop: '10.0.0.254',
+}));
+
+test('dhclient reads 42 classless routes from options, file and sname', async () => {
+  const before = guest;
+  guest = guestRecord({ addresses: [guestAddress({ hostRoutes: MANY_ROUTES })] });
+  ip('addr flush dev c0', client.pid);
+  const conf =
+    'option classless code 121 = array of unsigned integer 8; timeout 10; request subnet-mask, routers, classless;\n';
+  writeFileSync(`${directory}/conf121`, conf);
+  rmSync(join(directory, 'dhclient.env'), { force: true });
+  const files = `-cf ${directory}/conf121 -lf ${directory}/leases121 -sf ${script}`;
+  const seen = await runClient('dhclient', `-1 -d --no-pid ${files} c0`, DHCLIENT_ONCE);
+  const numbers = /^new_classless=(.*)$/m.exec(seen)?.[1]?.split(' ') ?? [];
+  assert.equal(numbers.length, 9 + 5 + 40 * 8);
+  assert.deepEqual(numbers.slice(-8), ['24', '10', '100', '39', '10', '0', '0', '254']);
+  guest = before;
+});
+
+test('dhcpcd reads 42 classless routes', async () => {
+  const before = guest;
+  guest = guestRecord({ addresses: [guestAddress({ hostRoutes: MANY_ROUTES })] });
+  ip('addr flush dev c0', client.pid);
+  const seen = await runDhcpcd(client.pid, '-4 -1 -t 10 -o classless_static_routes', /^event BOUND$[\s\S]*^end$/m);
+  const routes = /^new_classless_static_routes=(.*)$/m.exec(seen)?.[1]?.split(' ') ?? [];
+  assert.equal(routes.length, 2 * 42, seen);
+  assert.deepEqual(routes.slice(-2), ['10.100.39.0/24', '10.0.0.254']);
+  guest = before;
+});
+
+test('a client whose address was changed is refused at its renewal and takes the new one', async () => {
+  const before = guest;
+  ip('addr flush dev c0', client.pid);
+  ip('addr add 10.0.0.5/24 dev c0', client.pid);
+  rmSync(join(directory, 'udhcpc.env'), { force: true });
+  const naks = services.counters()['dhcp_nak'] ?? 0;
+  const onBound = `
+if [ "$1" = bound ] && [ ! -e ${directory}/renumbered ]; then
+  touch ${directory}/renumbered
+  (while [ ! -e ${directory}/changed ]; do sleep 0.05; done; kill -USR1 $PPID) &
+elif [ "$1" = bound ]; then kill -KILL $PPID; fi
+true`;
+  const running = runClient('udhcpc', `-i c0 -f -t 5 -T 1 -s ${script}`, onBound);
+  await eventually(() => existsSync(`${directory}/renumbered`));
+  guest = guestRecord({ addresses: [guestAddress({ ipAddress: '10.0.0.8' })] });
+  writeFileSync(`${directory}/changed`, '');
+  const seen = await running;
+  assert.equal((services.counters()['dhcp_nak'] ?? 0) - naks, 1);
+  assert.deepEqual(
+    [...seen.matchAll(/^event (nak|bound)$/gm)].map((found) => found[1]),
+    ['bound', 'nak', 'bound'],
+  );
+  assert.match(seen, /^ip=10\.0\.0\.8$/m);
+  guest = before;
+});
+
+async function eventually(holds: () => boolean): Promise<void> {
+  const deadline = performance.now() + 15_000;
+  while (!holds()) {
+    assert.ok(performance.now() < deadline, 'it did not come about in 15 s');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,3 +1,5 @@
+import { END, FILE, FIXED_BYTES, type OmittedOption, OVERLOAD, packOptions, SNAME } from './dhcp-packing.ts';
+
 /** DHCPv4 messages as bytes: RFC 2131 §2, options RFC 2132 and RFC 3396 (long options, option overload). */
 
 /** A BOOTP message with its DHCP options. Addresses are unsigned 32-bit numbers; 0: none. */
@@ -22,19 +24,14 @@ export type DhcpDecoded =
   | { readonly ok: true; readonly message: DhcpMessage }
   | { readonly ok: false; readonly reason: 'short' | 'long' | 'not-ethernet' | 'no-cookie' | 'bad-option' };
 
-/** `omitted`: codes of options that the size did not allow. */
-export type DhcpEncoded = { readonly bytes: Uint8Array; readonly omitted: readonly number[] };
+/** `omitted`: what the size did not allow. */
+export type DhcpEncoded = { readonly bytes: Uint8Array; readonly omitted: readonly OmittedOption[] };
 
-const FIXED_BYTES = 236;
-const SNAME = { from: 44, to: 108 };
-const FILE = { from: 108, to: 236 };
 const COOKIE = 0x63825363;
 const MAX_BYTES = 4096;
 /** The smallest message that every BOOTP client takes (RFC 1542 §2.1). */
 const MIN_REPLY_BYTES = 300;
 const PAD = 0;
-const OVERLOAD = 52;
-const END = 255;
 
 /** Decodes a message from a client. Never throws. */
 export function decodeDhcpMessage(bytes: Uint8Array): DhcpDecoded {
@@ -98,28 +95,16 @@ function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
   return joined;
 }
 
-/** Encodes within `maxBytes` (at least 300), options in map order; those over 255 bytes are split (RFC 3396 §6). */
+/**
+ * Encodes within `maxBytes` (at least 300). Options stand in map order as long as there is room. Else `file` and `sname` are used too (RFC 2132
+ * §9.3), options that are lists give up the items at their end, and others are left out. Options over 255 bytes are split (RFC 3396 §6), lists
+ * between two items, for clients that do not join the parts.
+ */
 export function encodeDhcpMessage(message: DhcpMessage, maxBytes: number): DhcpEncoded {
   const bytes = new Uint8Array(Math.max(maxBytes, MIN_REPLY_BYTES));
   writeHeader(new DataView(bytes.buffer), bytes, message);
-  const omitted: number[] = [];
-  let at = FIXED_BYTES + 4;
-  for (const [code, value] of message.options) {
-    const chunks = Math.max(1, Math.ceil(value.length / 255));
-    if (at + value.length + 2 * chunks + 1 > bytes.length) {
-      omitted.push(code);
-      continue;
-    }
-    for (let chunk = 0; chunk < chunks; chunk += 1) {
-      const part = value.subarray(chunk * 255, chunk * 255 + 255);
-      bytes[at] = code;
-      bytes[at + 1] = part.length;
-      bytes.set(part, at + 2);
-      at += 2 + part.length;
-    }
-  }
-  bytes[at] = END;
-  return { bytes: bytes.subarray(0, Math.max(at + 1, MIN_REPLY_BYTES)), omitted };
+  const { end, omitted } = packOptions(bytes, message.options);
+  return { bytes: bytes.subarray(0, Math.max(end, MIN_REPLY_BYTES)), omitted };
 }
 
 function writeHeader(view: DataView, bytes: Uint8Array, message: DhcpMessage): void {

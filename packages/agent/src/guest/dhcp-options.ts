@@ -1,8 +1,9 @@
 import type { GuestAddress, GuestRecord } from '../desired.ts';
 import { portRoutes } from '../plan/port-routes.ts';
+import { METADATA_ADDRESS } from '../plan/port-subnets.ts';
 import { broadcastOf, formatIpv4, ipv4Bytes, netmaskOf, parseIpv4, parseIpv4Cidr } from './ipv4.ts';
 
-/** Option codes (RFC 2132, RFC 3442). */
+/** Option codes (RFC 2132, RFC 3442); 249 is what Microsoft's clients asked for before they knew 121. */
 export const OPTION = {
   subnetMask: 1,
   router: 3,
@@ -21,10 +22,13 @@ export const OPTION = {
   rebindingSeconds: 59,
   clientIdentifier: 61,
   classlessRoutes: 121,
+  microsoftClasslessRoutes: 249,
 } as const;
 
 /** A route for a guest. `nexthop` 0: on the link. */
 export type GuestRoute = { readonly destination: number; readonly prefixLength: number; readonly nexthop: number };
+
+const METADATA = parseIpv4(METADATA_ADDRESS);
 
 /** Sent whether asked for or not: a guest with a wrong netmask or MTU does not work. */
 const ALWAYS = [OPTION.subnetMask, OPTION.mtu];
@@ -68,7 +72,9 @@ function knownOptions(guest: GuestRecord, address: GuestAddress): Map<number, Ui
   if (servers.length > 0) known.set(OPTION.dnsServers, Uint8Array.from(servers.flatMap((one) => [...ipv4Bytes(one)])));
   if (guest.hostname !== '') known.set(OPTION.hostname, new TextEncoder().encode(guest.hostname));
   known.set(OPTION.mtu, Uint8Array.of((guest.mtuBytes >>> 8) & 255, guest.mtuBytes & 255));
-  known.set(OPTION.classlessRoutes, encodeClasslessRoutes(routes));
+  const encoded = encodeClasslessRoutes(neededFirst(routes));
+  known.set(OPTION.classlessRoutes, encoded);
+  known.set(OPTION.microsoftClasslessRoutes, encoded);
   return known;
 }
 
@@ -96,6 +102,41 @@ export function encodeClasslessRoutes(routes: readonly GuestRoute[]): Uint8Array
   );
 }
 
+/** The default route and the way to metadata before all others: where there is no room for all, the last ones are left out. */
+function neededFirst(routes: readonly GuestRoute[]): readonly GuestRoute[] {
+  const needed = (route: GuestRoute): boolean => route.prefixLength === 0 || route.destination === METADATA;
+  return [...routes.filter(needed), ...routes.filter((route) => !needed(route))];
+}
+
+/** The routes in option 121 or 249; undefined: malformed. */
+export function decodeClasslessRoutes(value: Uint8Array): readonly GuestRoute[] | undefined {
+  const routes: GuestRoute[] = [];
+  let at = 0;
+  while (at < value.length) {
+    const prefixLength = value[at] ?? 0;
+    const octets = Math.ceil(prefixLength / 8);
+    const end = at + 1 + octets + 4;
+    if (prefixLength > 32 || end > value.length) return undefined;
+    const destination = new Uint8Array(4);
+    destination.set(value.subarray(at + 1, at + 1 + octets));
+    routes.push({ destination: number(destination), prefixLength, nexthop: number(value.subarray(end - 4, end)) });
+    at = end;
+  }
+  return routes;
+}
+
+/** Sizes of the items when the option is a list that is of use without its last ones: routes, name servers. Undefined: it is not. */
+export function listItemSizes(code: number, value: Uint8Array): readonly number[] | undefined {
+  if (value.length === 0) return undefined;
+  if (code === OPTION.dnsServers && value.length % 4 === 0) return Array.from({ length: value.length / 4 }, () => 4);
+  if (code !== OPTION.classlessRoutes && code !== OPTION.microsoftClasslessRoutes) return undefined;
+  return decodeClasslessRoutes(value)?.map((route) => 5 + Math.ceil(route.prefixLength / 8));
+}
+
+function number(bytes: Uint8Array): number {
+  return bytes.reduce((sum, byte) => sum * 256 + byte, 0);
+}
+
 /** The option as one IPv4 address, or undefined when absent or not four bytes. */
 export function addressOption(options: ReadonlyMap<number, Uint8Array>, code: number): number | undefined {
   return numberOption(options, code, 4);
@@ -109,7 +150,7 @@ export function numberOption(
 ): number | undefined {
   const value = options.get(code);
   if (value === undefined || value.length !== size) return undefined;
-  return value.reduce((sum, byte) => sum * 256 + byte, 0);
+  return number(value);
 }
 
 /** Four bytes, network order: times in options 51, 58 and 59. */

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLogger } from '@cable/kit';
+import { Repeats, silentLogger } from '@cable/kit';
 import type { GuestRecord } from '../desired.ts';
 import { MESSAGE } from './dhcp-answer.ts';
 import { decodeDhcpMessage, encodeDhcpMessage } from './dhcp-message.ts';
-import { numberOption, OPTION } from './dhcp-options.ts';
+import { decodeClasslessRoutes, formatGuestRoute, numberOption, OPTION } from './dhcp-options.ts';
 import { answerDatagram } from './dhcp-server.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
 import { type ClientFields, clientMessage, ip } from './testing/dhcp-client.ts';
+import { fuzz } from './testing/fuzz.ts';
 import { guestAddress, guestRecord } from './testing/guest-record.ts';
 
 const FREE: RateLimit = { take: () => true };
@@ -15,8 +16,10 @@ const FREE: RateLimit = { take: () => true };
 function fixture(guest: GuestRecord, limit: RateLimit = FREE) {
   const counters: Record<string, number> = {};
   const logged: string[] = [];
-  const note = (_fields: object, message: string): void => {
+  const omitted: unknown[] = [];
+  const note = (fields: object, message: string): void => {
     logged.push(message);
+    if ('omitted' in fields) omitted.push(fields.omitted);
   };
   const options = {
     guests: () => new Map([[guest.slot, guest]]),
@@ -26,8 +29,9 @@ function fixture(guest: GuestRecord, limit: RateLimit = FREE) {
     },
     log: { ...silentLogger(), info: note, warn: note, error: note },
   };
-  const answer = (bytes: Uint8Array, from = '198.18.0.2') => answerDatagram(options, limit, bytes, from);
-  return { counters, logged, answer };
+  const memory = { limit, told: new Repeats(() => 0) };
+  const answer = (bytes: Uint8Array, from = '198.18.0.2') => answerDatagram(options, memory, bytes, from);
+  return { counters, logged, omitted, answer };
 }
 
 function bytesOf(type: number, fields: ClientFields = {}): Uint8Array {
@@ -75,68 +79,101 @@ test('the rate limit gives back one answer after its time', () => {
   assert.equal(limit.take(2), true);
 });
 
-const MANY_ROUTES = Array.from({ length: 60 }, (_, index) => ({
-  destination: `10.100.${index}.0/24`,
-  nexthop: '10.0.0.1',
-}));
-const BIG = guestRecord({ addresses: [guestAddress({ hostRoutes: MANY_ROUTES })] });
+/** So many /24 behind the gateway, as host routes of the subnet. */
+function manyRoutes(count: number): GuestRecord {
+  const hostRoutes = Array.from({ length: count }, (_, index) => ({
+    destination: `10.100.${index}.0/24`,
+    nexthop: '10.0.0.1',
+  }));
+  return guestRecord({ addresses: [guestAddress({ hostRoutes })] });
+}
 
-test('an answer stays within 576 bytes unless the client takes more (option 57)', () => {
-  const small = fixture(BIG).answer(bytesOf(MESSAGE.discover));
-  assert.ok(small !== undefined && small.length <= 548);
-  const size: readonly [number, Uint8Array] = [OPTION.maxMessageSize, Uint8Array.of(5, 220)];
-  const { answer, counters } = fixture(BIG);
-  const large = answer(bytesOf(MESSAGE.discover, { options: [size] }));
-  assert.ok(large !== undefined && large.length > 548 && large.length <= 1472);
-  const decoded = decodeDhcpMessage(large);
+const maxMessageSize = (bytes: number): readonly [number, Uint8Array] => [
+  OPTION.maxMessageSize,
+  Uint8Array.of(bytes >> 8, bytes & 255),
+];
+
+/** The option of an answer, and the routes in it as text. */
+function routesIn(answer: Uint8Array | undefined, code: number): readonly string[] {
+  const decoded = decodeDhcpMessage(answer ?? new Uint8Array(0));
   assert.ok(decoded.ok);
-  assert.equal(decoded.message.options.get(OPTION.classlessRoutes)?.length, 60 * 8 + 9 + 5);
+  const value = decoded.message.options.get(code);
+  return value === undefined ? [] : (decodeClasslessRoutes(value) ?? []).map(formatGuestRoute);
+}
+
+test('40 host routes fit the smallest answer: file and sname are used too', () => {
+  const { answer, counters } = fixture(manyRoutes(40));
+  const reply = answer(bytesOf(MESSAGE.discover));
+  assert.ok(reply !== undefined && reply.length <= 548);
+  const routes = routesIn(reply, OPTION.classlessRoutes);
+  assert.deepEqual(routes.slice(0, 3), [
+    '169.254.169.254/32 via 10.0.0.1',
+    '0.0.0.0/0 via 10.0.0.1',
+    '10.100.0.0/24 via 10.0.0.1',
+  ]);
+  assert.equal(routes.length, 42);
   assert.deepEqual(counters, { dhcp_offer: 1 });
 });
 
-/** Deterministic numbers (xorshift32): a failure can be run again. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
+test('of 60 host routes all that fit are sent, with every other option; the log names the others, once', () => {
+  const { answer, counters, logged, omitted } = fixture(manyRoutes(60));
+  const reply = answer(bytesOf(MESSAGE.discover));
+  assert.ok(reply !== undefined && reply.length <= 548);
+  const routes = routesIn(reply, OPTION.classlessRoutes);
+  assert.equal(routes.length, 52);
+  const decoded = decodeDhcpMessage(reply);
+  assert.ok(decoded.ok);
+  const codes = [...decoded.message.options.keys()].sort((a, b) => a - b);
+  assert.deepEqual(codes, [1, 3, 6, 12, 26, 28, 51, 52, 53, 54, 58, 59, 121]);
+  assert.ok(answer(bytesOf(MESSAGE.discover)));
+  assert.deepEqual(counters, { dhcp_offer: 2, dhcp_options_omitted: 2 });
+  assert.equal(logged.length, 1);
+  const left = Array.from({ length: 10 }, (_, index) => `10.100.${50 + index}.0/24 via 10.0.0.1`);
+  assert.deepEqual(omitted, [[`option 121: ${left.join(', ')}`]]);
+});
 
-function mutate(bytes: Uint8Array, random: (below: number) => number): Uint8Array {
-  const changed = bytes.slice(0, random(8) === 0 ? random(bytes.length + 1) : bytes.length);
-  for (let i = random(6); i > 0 && changed.length > 0; i -= 1) {
-    const at = random(3) === 0 ? random(changed.length) : Math.min(changed.length - 1, 236 + random(60));
-    changed[at] = random(256);
-  }
-  return changed;
-}
+test('a client that takes more (option 57) gets all of 60 routes, without overload', () => {
+  const { answer, counters } = fixture(manyRoutes(60));
+  const large = answer(bytesOf(MESSAGE.discover, { options: [maxMessageSize(1500)] }));
+  assert.ok(large !== undefined && large.length > 548 && large.length <= 1472);
+  assert.equal(routesIn(large, OPTION.classlessRoutes).length, 62);
+  assert.deepEqual(large.subarray(44, 236), new Uint8Array(192));
+  assert.deepEqual(counters, { dhcp_offer: 1 });
+});
+
+test('option 249 says what 121 says to who asks for it, and gives way to 121 where there is no room', () => {
+  const list = (...codes: number[]): ClientFields => ({ options: [[OPTION.parameterList, Uint8Array.from(codes)]] });
+  const old = fixture(manyRoutes(3)).answer(bytesOf(MESSAGE.discover, list(1, 249)));
+  assert.deepEqual([routesIn(old, 121).length, routesIn(old, 249).length], [0, 5]);
+  const both = fixture(manyRoutes(3)).answer(bytesOf(MESSAGE.discover, list(1, 249, 121)));
+  assert.deepEqual(routesIn(both, 249), routesIn(both, 121));
+  const { answer, counters } = fixture(manyRoutes(40));
+  const full = answer(bytesOf(MESSAGE.discover, list(1, 249, 121)));
+  assert.deepEqual([routesIn(full, 121).length, routesIn(full, 249).length], [42, 0]);
+  assert.deepEqual(counters, { dhcp_offer: 1 });
+});
 
 test('fuzz: whatever comes, an answer is right or there is none', () => {
-  const random = randomFrom(0x0cab1e01);
-  const { answer, counters } = fixture(guestRecord());
-  const seeds = [
-    bytesOf(MESSAGE.discover, { requested: '10.0.0.5', options: [[55, Uint8Array.of(1, 3, 6, 121)]] }),
+  const { answer, counters } = fixture(manyRoutes(45));
+  const corpus = [
+    bytesOf(MESSAGE.discover, { requested: '10.0.0.5', options: [[55, Uint8Array.of(1, 3, 6, 121, 249)]] }),
     bytesOf(MESSAGE.request, { requested: '10.0.0.5', server: '10.0.0.1' }),
     bytesOf(MESSAGE.request, { ciaddr: ip('10.0.0.5') }),
+    bytesOf(MESSAGE.request, { ciaddr: ip('10.0.0.4') }),
     bytesOf(MESSAGE.inform, { ciaddr: ip('10.0.0.5') }),
-    bytesOf(MESSAGE.discover, {
-      options: [
-        [52, Uint8Array.of(3)],
-        [57, Uint8Array.of(2, 64)],
-      ],
-    }),
+    bytesOf(MESSAGE.discover, { options: [[52, Uint8Array.of(3)], maxMessageSize(700)] }),
   ];
-  for (let round = 0; round < 40_000; round += 1) {
-    const seed = seeds[random(seeds.length)] ?? new Uint8Array(0);
-    const sent = random(5) === 0 ? Uint8Array.from({ length: random(700) }, () => random(256)) : mutate(seed, random);
+  const judge = (sent: Uint8Array): string => {
+    const before = new Map(Object.entries(counters));
     const reply = answer(sent);
     if (reply !== undefined) checkReply(sent, reply);
-  }
-  for (const name of ['dhcp_offer', 'dhcp_ack', 'dhcp_nak', 'dhcp_ignored_bad_option', 'dhcp_ignored_foreign_mac']) {
-    assert.ok((counters[name] ?? 0) > 10, `${name} was reached`);
+    const raised = Object.keys(counters).filter((name) => counters[name] !== before.get(name));
+    return raised.join(' ');
+  };
+  const outcomes = fuzz({ corpus, judge, rounds: 15_000, maxBytes: 5000 });
+  for (const wanted of ['dhcp_offer', 'dhcp_ack', 'dhcp_nak', 'dhcp_ignored_bad_option', 'dhcp_ignored_foreign_mac']) {
+    const times = [...outcomes].filter(([name]) => name.split(' ').includes(wanted)).map(([, count]) => count);
+    assert.ok(times.reduce((sum, count) => sum + count, 0) > 10, `${wanted} was reached`);
   }
 });
 

@@ -1,0 +1,220 @@
+import { cidrContains, formatIp, parseCidr, parseIp } from '@cable/model';
+import { DNS_FLAG, DNS_RCODE, decodeDnsMessage, sameQuestion } from './dns-message.ts';
+import { encodeDnsName } from './dns-name.ts';
+import { answerLimit, type DnsQuery, encodeDnsAnswer, encodeForwarded, encodeTryTcp } from './dns-query.ts';
+
+export type DnsUpstream = { readonly address: string; readonly port: number };
+
+/** How messages come to a server and back. */
+export type DnsTransport = {
+  /**
+   * Sends the query from a port of its own, random and not used for anything else meanwhile (RFC 5452 §9.2), and resolves with the first message
+   * of that server for which `accepts` is true. Rejects when the exchange fails or the signal ends it.
+   */
+  exchange(
+    upstream: DnsUpstream,
+    protocol: 'udp' | 'tcp',
+    query: Uint8Array,
+    accepts: (message: Uint8Array) => boolean,
+    signal: AbortSignal,
+  ): Promise<Uint8Array>;
+};
+
+export type DnsForwarderDeps = {
+  readonly transport: DnsTransport;
+  /** 0 to 65535, not to be guessed. */
+  readonly randomId: () => number;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+  /** Ends all questions: the agent stops. */
+  readonly signal: AbortSignal;
+  /** How long one server may take; the next one is asked then. Default 2,000. */
+  readonly tryMs?: number;
+};
+
+/** Questions that wait at once: of all guests, and of one, so that a guest whose servers are silent stops no other. */
+const MAX_WAITING = 1024;
+const MAX_WAITING_OF_GUEST = 32;
+const DEFAULT_TRY_MS = 2000;
+/** Servers that are asked for one question. */
+const MAX_TRIES = 3;
+/** A server that gave no answer is asked last for so long. */
+const LAST_FOR_MS = 10_000;
+const MAX_SILENT = 256;
+const MAX_ANSWER_RECORDS = 2048;
+
+/** Never an upstream server: this host, guests' service addresses, links, groups. A query to itself would go round for ever. */
+const FORBIDDEN = [
+  '0.0.0.0/8',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '198.18.0.0/15',
+  '224.0.0.0/3',
+  '::/127',
+  'fe80::/10',
+  'ff00::/8',
+]
+  .map((text) => parseCidr(text))
+  .filter((prefix) => prefix !== undefined);
+
+/**
+ * The servers among these addresses that may be asked, each once, in their order. `own`: addresses of this host, so that the agent never
+ * asks itself.
+ */
+export function usableUpstreams(addresses: readonly string[], own: readonly string[]): readonly DnsUpstream[] {
+  const ownTexts = new Set(own.map(parseIp).flatMap((ip) => (ip === undefined ? [] : [formatIp(ip)])));
+  const usable = addresses.map(parseIp).flatMap((ip) => {
+    if (ip === undefined || FORBIDDEN.some((range) => cidrContains(range, ip))) return [];
+    // IPv4 in IPv6 form reaches the same hosts as the IPv4 address.
+    if (ip.version === 6 && ip.value >> 32n === 0xffffn) return [];
+    return ownTexts.has(formatIp(ip)) ? [] : [formatIp(ip)];
+  });
+  return [...new Set(usable)].map((address) => ({ address, port: 53 }));
+}
+
+/**
+ * Asks upstream servers what the network itself does not know. Each question goes out anew, under a random id, with nothing of the guest's
+ * message but its question; the same question of several guests goes out once (RFC 5452 §9.3: many at once make a forged answer likely).
+ */
+export class DnsForwarder {
+  readonly #deps: DnsForwarderDeps;
+  readonly #tryMs: number;
+  readonly #waiting = new Map<string, Promise<Uint8Array | undefined>>();
+  readonly #byGuest = new Map<number, number>();
+  /** Servers that gave no answer, and until when they are asked last. */
+  readonly #silent = new Map<string, number>();
+  #count = 0;
+
+  constructor(deps: DnsForwarderDeps) {
+    this.#deps = deps;
+    this.#tryMs = deps.tryMs ?? DEFAULT_TRY_MS;
+  }
+
+  /**
+   * The answer for the guest, always one: SERVFAIL when no server gives any, or too many questions wait. Never rejects. `guest`: its slot.
+   */
+  async forward(
+    query: DnsQuery,
+    guest: number,
+    upstreams: readonly DnsUpstream[],
+    protocol: 'udp' | 'tcp',
+  ): Promise<Uint8Array> {
+    const ofGuest = this.#byGuest.get(guest) ?? 0;
+    if (this.#count >= MAX_WAITING || ofGuest >= MAX_WAITING_OF_GUEST) return failure(query, protocol);
+    this.#count += 1;
+    this.#byGuest.set(guest, ofGuest + 1);
+    try {
+      return forGuest(query, await this.#shared(query, upstreams, protocol), protocol);
+    } finally {
+      this.#count -= 1;
+      const left = (this.#byGuest.get(guest) ?? 1) - 1;
+      if (left > 0) this.#byGuest.set(guest, left);
+      else this.#byGuest.delete(guest);
+    }
+  }
+
+  /** One exchange for all who ask the same servers the same in the same letters. */
+  #shared(
+    query: DnsQuery,
+    upstreams: readonly DnsUpstream[],
+    protocol: 'udp' | 'tcp',
+  ): Promise<Uint8Array | undefined> {
+    const name = Buffer.from(encodeDnsName(query.question.name)).toString('hex');
+    const key = JSON.stringify([
+      upstreams,
+      protocol,
+      name,
+      query.question.type,
+      query.edns?.dnssecOk ?? null,
+      query.checkingDisabled,
+    ]);
+    const running = this.#waiting.get(key);
+    if (running !== undefined) return running;
+    const started = this.#ask(query, upstreams, protocol).finally(() => this.#waiting.delete(key));
+    this.#waiting.set(key, started);
+    return started;
+  }
+
+  /** One server after the other; the last refusal stands when none does better. */
+  async #ask(
+    query: DnsQuery,
+    upstreams: readonly DnsUpstream[],
+    protocol: 'udp' | 'tcp',
+  ): Promise<Uint8Array | undefined> {
+    let refused: Uint8Array | undefined;
+    for (const upstream of this.#inOrder(upstreams).slice(0, MAX_TRIES)) {
+      if (this.#deps.signal.aborted) break;
+      const answer = await this.#try(query, upstream, protocol);
+      if (answer === undefined) {
+        this.#remember(upstream);
+        continue;
+      }
+      this.#silent.delete(upstream.address);
+      const rcode = (answer[3] ?? 0) & DNS_FLAG.rcode;
+      if (rcode !== DNS_RCODE.serverFailure && rcode !== DNS_RCODE.refused) return answer;
+      refused = answer;
+    }
+    return refused;
+  }
+
+  async #try(query: DnsQuery, upstream: DnsUpstream, protocol: 'udp' | 'tcp'): Promise<Uint8Array | undefined> {
+    const id = this.#deps.randomId();
+    const accepts = (message: Uint8Array): boolean => isAnswer(message, id, query);
+    const { signal } = this.#deps;
+    const until = new AbortController();
+    const end = (): void => until.abort();
+    const timer = setTimeout(end, this.#tryMs);
+    signal.addEventListener('abort', end, { once: true });
+    try {
+      return await this.#deps.transport.exchange(upstream, protocol, encodeForwarded(query, id), accepts, until.signal);
+    } catch {
+      // Unreachable, closed, too late: all the same to the guest, who gets another server's answer or SERVFAIL.
+      return undefined;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+    }
+  }
+
+  #inOrder(upstreams: readonly DnsUpstream[]): readonly DnsUpstream[] {
+    const now = this.#deps.now();
+    const isSilent = ({ address }: DnsUpstream): boolean => (this.#silent.get(address) ?? 0) > now;
+    return [...upstreams.filter((one) => !isSilent(one)), ...upstreams.filter(isSilent)];
+  }
+
+  #remember({ address }: DnsUpstream): void {
+    this.#silent.delete(address);
+    this.#silent.set(address, this.#deps.now() + LAST_FOR_MS);
+    const oldest = this.#silent.size > MAX_SILENT ? this.#silent.keys().next().value : undefined;
+    if (oldest !== undefined) this.#silent.delete(oldest);
+  }
+}
+
+/** Whether the bytes are a whole answer to this question; what else comes is a late or a forged one. */
+function isAnswer(bytes: Uint8Array, id: number, query: DnsQuery): boolean {
+  const message = decodeDnsMessage(bytes, MAX_ANSWER_RECORDS);
+  if (message === undefined || message.id !== id) return false;
+  if ((message.flags & (DNS_FLAG.response | DNS_FLAG.opcode)) !== DNS_FLAG.response) return false;
+  const [question] = message.questions;
+  // A server that cannot read the question does not repeat it.
+  if (question === undefined) return (message.flags & DNS_FLAG.rcode) === DNS_RCODE.formatError;
+  return message.questions.length === 1 && sameQuestion(question, query.question);
+}
+
+function forGuest(query: DnsQuery, answer: Uint8Array | undefined, protocol: 'udp' | 'tcp'): Uint8Array {
+  if (answer === undefined) return failure(query, protocol);
+  if (answer.length > answerLimit(query, protocol)) return encodeTryTcp(query);
+  const own = Uint8Array.from(answer);
+  own[0] = query.id >>> 8;
+  own[1] = query.id & 255;
+  // Whatever the server is: to the guest the answer is not authoritative, and recursion is to be had here. That data was authenticated is for
+  // the guest to find out: the way from the server is not secured.
+  own[2] = (own[2] ?? 0) & ~(DNS_FLAG.authoritative >>> 8);
+  own[3] = ((own[3] ?? 0) | DNS_FLAG.recursionAvailable) & ~DNS_FLAG.authenticData;
+  return own;
+}
+
+function failure(query: DnsQuery, protocol: 'udp' | 'tcp'): Uint8Array {
+  const content = { rcode: DNS_RCODE.serverFailure, authoritative: false, answers: [], authorities: [] };
+  return encodeDnsAnswer(query, content, protocol, true);
+}

@@ -1,0 +1,205 @@
+import {
+  formatCidr,
+  formatIp,
+  type HostRoute,
+  type IpPrefix,
+  ipToBytes,
+  macToBytes,
+  parseCidr,
+  parseIp,
+  parseMac,
+} from '@cable/model';
+import { encodeDnsName, parseDnsName } from './dns-name.ts';
+import type { Ipv6Mode } from './ipv6-mode.ts';
+
+/** Router advertisements and solicitations as bytes: RFC 4861, 4191 (routes), 8106 (name servers, search domains). */
+
+/** What a subnet says of advertisements. `raMode`: `ipv6_ra_mode`; null: the network's advertisements come from elsewhere. */
+export type RaSubnet = {
+  readonly cidr: string;
+  readonly gatewayIp: string | null;
+  readonly raMode: Ipv6Mode | null;
+  readonly dnsNameservers: readonly string[];
+  readonly hostRoutes: readonly HostRoute[];
+};
+
+/** What is advertised in a network. */
+export type RaNetwork = {
+  /** MAC of the router that guests are to send to. */
+  readonly routerMac: string;
+  /** True: the router leads elsewhere, so it is the guests' default router. */
+  readonly isDefaultRouter: boolean;
+  readonly mtuBytes: number;
+  readonly subnets: readonly RaSubnet[];
+  readonly domainSearch: readonly string[];
+};
+
+/** `bytes`: from the ICMPv6 type on, checksum 0. `omitted`: what it does not say, each with the reason, for the log. */
+export type RaTemplate = { readonly bytes: Uint8Array; readonly omitted: readonly string[] };
+
+/** Why a router solicitation is dropped. */
+export type SolicitationFault = 'hop-limit' | 'short' | 'not-a-solicitation' | 'bad-option' | 'unexpected-link-address';
+
+export type Solicitation =
+  | { readonly ok: true; readonly linkAddress: Uint8Array | null }
+  | { readonly ok: false; readonly reason: SolicitationFault };
+
+/** An option, and how it is called when there is no room for it. */
+type RaOption = { readonly bytes: Uint8Array; readonly name: string };
+
+/** What an advertisement cannot say, with the reason. */
+type Refusal = { readonly refused: string };
+
+const ADVERTISEMENT = 134;
+const SOLICITATION = 133;
+const OPTION = { sourceLinkAddress: 1, prefix: 3, mtu: 5, route: 24, dnsServers: 25, dnsSearch: 31 } as const;
+const FLAG = { managed: 0x80, other: 0x40, onLink: 0x80, autonomous: 0x40 } as const;
+
+/** The room in the vrouter's row, in whole units of 8 bytes. */
+const MAX_BYTES = 248;
+const HOP_LIMIT = 64;
+/** Three times the longest time between two advertisements, 600 s (RFC 4861 §6.2.1, RFC 8106 §5.1). */
+const ROUTER_SECONDS = 1800;
+const VALID_SECONDS = 86_400;
+const PREFERRED_SECONDS = 14_400;
+/** Below it a link cannot carry IPv6, and guests refuse the option (RFC 8200 §5). */
+const MIN_MTU_BYTES = 1280;
+
+/** The advertisement of a network; undefined when no subnet of it wants one. */
+export function raTemplate(network: RaNetwork): RaTemplate | undefined {
+  const subnets = network.subnets.filter(({ raMode, cidr }) => raMode !== null && prefixOf(cidr) !== undefined);
+  const mac = parseMac(network.routerMac);
+  if (subnets.length === 0 || mac === undefined) return undefined;
+  const routes = subnets.flatMap(routeOptions);
+  const options = [
+    option(OPTION.sourceLinkAddress, macToBytes(mac), 'source link-layer address'),
+    ...(network.mtuBytes < MIN_MTU_BYTES
+      ? []
+      : [option(OPTION.mtu, concat(zeros(2), uint32(network.mtuBytes)), 'MTU')]),
+    ...subnets.map(prefixOption),
+    ...dnsServerOptions(subnets),
+    ...routes.filter((one) => 'bytes' in one),
+    ...dnsSearchOptions(network.domainSearch),
+  ];
+  const chosen: Uint8Array[] = [header(network, subnets)];
+  const omitted = routes.flatMap((one) => ('bytes' in one ? [] : [one.refused]));
+  let size = 16;
+  for (const { bytes, name } of options) {
+    if (size + bytes.length > MAX_BYTES) {
+      omitted.push(`${name}: no room`);
+    } else {
+      chosen.push(bytes);
+      size += bytes.length;
+    }
+  }
+  return { bytes: concat(...chosen), omitted };
+}
+
+/** Managed when some subnet gives addresses by DHCPv6, other when some gives configuration by it. */
+function header(network: RaNetwork, subnets: readonly RaSubnet[]): Uint8Array {
+  const managed = subnets.some(({ raMode }) => raMode === 'dhcpv6-stateful') ? FLAG.managed : 0;
+  const other = subnets.some(({ raMode }) => raMode !== 'slaac') ? FLAG.other : 0;
+  const seconds = network.isDefaultRouter ? ROUTER_SECONDS : 0;
+  return concat(
+    Uint8Array.of(ADVERTISEMENT, 0, 0, 0, HOP_LIMIT, managed | other, seconds >>> 8, seconds & 255),
+    zeros(8),
+  );
+}
+
+/** Hosts make addresses of 64 bits only (RFC 4862 §5.5.3), and none where DHCPv6 gives them. */
+function prefixOption(subnet: RaSubnet): RaOption {
+  const prefix = prefixOf(subnet.cidr);
+  const length = prefix?.prefixLength ?? 0;
+  const autonomous = subnet.raMode !== 'dhcpv6-stateful' && length === 64 ? FLAG.autonomous : 0;
+  const value = concat(
+    Uint8Array.of(length, FLAG.onLink | autonomous),
+    uint32(VALID_SECONDS),
+    uint32(PREFERRED_SECONDS),
+    zeros(4),
+    prefix === undefined ? zeros(16) : ipToBytes(prefix.base),
+  );
+  return option(OPTION.prefix, value, `prefix ${subnet.cidr}`);
+}
+
+/** Name servers, one option each: those that fit are there. */
+function dnsServerOptions(subnets: readonly RaSubnet[]): readonly RaOption[] {
+  const servers = subnets.flatMap(({ dnsNameservers }) => dnsNameservers).map(parseIp);
+  const texts = new Set(servers.flatMap((ip) => (ip?.version === 6 ? [formatIp(ip)] : [])));
+  return [...texts].map((text) => {
+    const ip = parseIp(text);
+    const address = ip === undefined ? zeros(16) : ipToBytes(ip);
+    return option(OPTION.dnsServers, concat(zeros(2), uint32(ROUTER_SECONDS), address), `name server ${text}`);
+  });
+}
+
+function dnsSearchOptions(domains: readonly string[]): readonly RaOption[] {
+  return [...new Set(domains)].flatMap((domain) => {
+    const name = parseDnsName(domain);
+    if (name === undefined || name.length === 0) return [];
+    return [
+      option(OPTION.dnsSearch, concat(zeros(2), uint32(ROUTER_SECONDS), encodeDnsName(name)), `domain ${domain}`),
+    ];
+  });
+}
+
+/** A guest takes the sender of the advertisement as next hop, so only routes by the gateway can be said here. */
+function routeOptions(subnet: RaSubnet): readonly (RaOption | Refusal)[] {
+  const gateway = subnet.gatewayIp === null ? undefined : parseIp(subnet.gatewayIp);
+  return subnet.hostRoutes.flatMap(({ destination, nexthop }): readonly (RaOption | Refusal)[] => {
+    const prefix = prefixOf(destination);
+    const via = parseIp(nexthop);
+    if (prefix === undefined || via?.version !== 6) return [];
+    const name = `route ${formatCidr(prefix)}`;
+    if (gateway === undefined || formatIp(gateway) !== formatIp(via))
+      return [
+        { refused: `${name}: its next hop ${nexthop} is not the gateway, and an advertisement can name no other` },
+      ];
+    const octets = prefix.prefixLength === 0 ? 0 : prefix.prefixLength <= 64 ? 8 : 16;
+    const address = ipToBytes(prefix.base).subarray(0, octets);
+    return [option(OPTION.route, concat(Uint8Array.of(prefix.prefixLength, 0), uint32(ROUTER_SECONDS), address), name)];
+  });
+}
+
+function option(type: number, value: Uint8Array, name: string): RaOption {
+  const units = Math.ceil((2 + value.length) / 8);
+  return { bytes: concat(Uint8Array.of(type, units), value, zeros(units * 8 - 2 - value.length)), name };
+}
+
+function prefixOf(text: string): IpPrefix | undefined {
+  const prefix = parseCidr(text, true);
+  return prefix?.base.version === 6 ? prefix : undefined;
+}
+
+function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  return Uint8Array.from(Buffer.concat(parts));
+}
+
+function zeros(length: number): Uint8Array {
+  return new Uint8Array(length);
+}
+
+function uint32(value: number): Uint8Array {
+  return Uint8Array.of(value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255);
+}
+
+/**
+ * What a guest sent as a router solicitation (RFC 4861 §6.1.1), from the ICMPv6 type on; its checksum is the sender's affair. `linkAddress`: the
+ * source link-layer address option, null without one. Never throws.
+ */
+export function checkSolicitation(
+  bytes: Uint8Array,
+  ip: { readonly hopLimit: number; readonly sourceIsUnspecified: boolean },
+): Solicitation {
+  if (ip.hopLimit !== 255) return { ok: false, reason: 'hop-limit' };
+  if (bytes.length < 8) return { ok: false, reason: 'short' };
+  if (bytes[0] !== SOLICITATION || bytes[1] !== 0) return { ok: false, reason: 'not-a-solicitation' };
+  let linkAddress: Uint8Array | null = null;
+  for (let at = 8; at < bytes.length; ) {
+    const size = (bytes[at + 1] ?? 0) * 8;
+    if (size === 0 || at + size > bytes.length) return { ok: false, reason: 'bad-option' };
+    if (bytes[at] === OPTION.sourceLinkAddress) linkAddress = bytes.slice(at + 2, at + 8);
+    at += size;
+  }
+  if (linkAddress !== null && ip.sourceIsUnspecified) return { ok: false, reason: 'unexpected-link-address' };
+  return { ok: true, linkAddress };
+}
