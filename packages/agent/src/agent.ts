@@ -10,15 +10,17 @@ import type { GuestRecord } from './desired.ts';
 import { applyHostLinks, unwantedHostLinks } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
 import type { LinkChanges } from './devices/link-rows.ts';
-import { LinkTable } from './devices/link-table.ts';
+import { LinkTable, type LinkTableOptions } from './devices/link-table.ts';
 import { type OwnLinkKeeper, startOwnLinkKeeper } from './devices/own-link-keeper.ts';
 import {
   ensureOwnLinks,
   OVERLAY_OVERHEAD_BYTES,
   OWN_NAMES,
   type OwnLinks,
+  removeFormerServiceLink,
   SERVICE_ADDRESS,
 } from './devices/own-links.ts';
+import { openServiceNamespace } from './devices/service-namespace.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
 import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
@@ -26,6 +28,7 @@ import { HostLoop } from './host/host-loop.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
 import { SlotTable } from './host/slots.ts';
 import { FrameSocket } from './net/frame-socket.ts';
+import type { Netns } from './net/netns.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 import { formatUuid } from './plan/address.ts';
@@ -56,12 +59,13 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   const version = readVersion();
   const transport = httpTransport(options.server, { timeoutMs: REQUEST_TIMEOUT_MS });
   const client = createClient({ transport });
-  const devices = openDevices(options, deps);
+  const devices = await openDevices(options, deps);
   let guests: ReadonlyMap<number, GuestRecord> = new Map();
-  const services = await startServices(() => guests, deps);
+  const services = await startServices(() => guests, devices.netns, deps);
   const plane = openVrouter(options, devices.own, { log: log.child('bpf'), signal });
+  await removeFormerServiceLink(devices.socket);
   const { state, disk } = await openHostState(options, { log: log.child('state'), signal });
-  await devices.links.ready;
+  await Promise.all([devices.links.ready, devices.serviceLinks.ready]);
   warnOfUnderlay(options.underlay, devices.links.table, log);
 
   const host = createHost(options, { devices, plane, state }, deps);
@@ -83,53 +87,59 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
 
   await stream.run();
-  await Promise.all([running.done, keeper.done, devices.links.done]);
+  await Promise.all([running.done, keeper.done, devices.links.done, devices.serviceLinks.done]);
   await devices.remover.close();
   await disk.close();
   await plane.close();
   devices.socket.close();
+  devices.netns.close();
   transport.close();
 }
 
 type Devices = {
   readonly socket: NetlinkSocket;
+  /** Of the guest services. */
+  readonly netns: Netns;
   readonly own: OwnLinks;
   readonly mtuBytes: number;
-  readonly links: { readonly table: LinkTable; readonly ready: Promise<void>; readonly done: Promise<void> };
+  readonly links: ObservedLinks;
+  /** Of the namespace of the guest services. */
+  readonly serviceLinks: ObservedLinks;
   readonly remover: LinkRemover;
-  /** Who is told of changes; one. */
-  onChange(listener: (changes: LinkChanges) => void): void;
+  /** Who is told of changes of `links`, and of any of `serviceLinks`; one. */
+  onChange(listener: (changes: LinkChanges) => void, onServiceChange: () => void): void;
 };
 
+type ObservedLinks = { readonly table: LinkTable; readonly ready: Promise<void>; readonly done: Promise<void> };
+
 /** The agent's own devices as they shall be, and the observed table of all. */
-function openDevices(options: AgentOptions, { log, signal }: Deps): Devices {
+async function openDevices(options: AgentOptions, deps: Deps): Promise<Devices> {
   const socket = new NetlinkSocket();
   const mtuBytes = options.underlayMtuBytes - OVERLAY_OVERHEAD_BYTES;
-  const own = ensureOwnLinks(socket, { mtuBytes });
+  const netns = openServiceNamespace(options.runDir, socket);
+  const own = await ensureOwnLinks(socket, { mtuBytes, netns });
   let listener: (changes: LinkChanges) => void = () => undefined;
-  const table = new LinkTable({ onChange: (changes) => listener(changes), log: log.child('devices'), signal });
-  const links = { table, ...table.start() };
-  const onChange = (next: typeof listener): void => {
+  let serviceListener = (): void => undefined;
+  const links = observe({ onChange: (changes) => listener(changes) }, deps);
+  const serviceLinks = observe({ onChange: () => serviceListener(), netns }, deps);
+  const onChange = (next: typeof listener, onServiceChange: typeof serviceListener): void => {
     listener = next;
+    serviceListener = onServiceChange;
   };
-  return { socket, own, mtuBytes, links, remover: new LinkRemover(), onChange };
+  return { socket, netns, own, mtuBytes, links, serviceLinks, remover: new LinkRemover(), onChange };
 }
 
-/** Before anything is loaded: two agents in one network namespace would take each other's packets. */
-async function startServices(guests: () => ReadonlyMap<number, GuestRecord>, deps: Deps): Promise<GuestServices> {
-  try {
-    return await startGuestServices({
-      guests,
-      address: SERVICE_ADDRESS,
-      log: deps.log.child('guest'),
-      signal: deps.signal,
-    });
-  } catch (err) {
-    const reason = err instanceof Error ? err.message : String(err);
-    throw new Error(
-      `cannot answer guests on ${SERVICE_ADDRESS} (${reason}): does a DHCP or web server on all addresses run in this network namespace?`,
-    );
-  }
+function observe(options: Pick<LinkTableOptions, 'onChange' | 'netns'>, { log, signal }: Deps): ObservedLinks {
+  const table = new LinkTable({ ...options, log: log.child('devices'), signal });
+  return { table, ...table.start() };
+}
+
+function startServices(
+  guests: () => ReadonlyMap<number, GuestRecord>,
+  netns: Netns,
+  { log, signal }: Deps,
+): Promise<GuestServices> {
+  return startGuestServices({ guests, address: SERVICE_ADDRESS, netns, log: log.child('guest'), signal });
 }
 
 function warnOfUnderlay(underlay: string, links: Pick<LinkTable, 'values'>, log: Logger): void {
@@ -269,7 +279,8 @@ function keepDevices(
     own: devices.own,
     mtuBytes: devices.mtuBytes,
     socket: devices.socket,
-    links: table,
+    netns: devices.netns,
+    tables: { own: table, services: devices.serviceLinks.table },
     onRemade: (own) => {
       reloadVrouter(plane, options, own);
       host.loop.takeLostPrograms([...table.values()].map(({ ifindex }) => ifindex));
@@ -283,7 +294,7 @@ function keepDevices(
     const lost = [...ifindexes].filter((ifindex) => plane.hasProgram(ifindex) && !table.get(ifindex)?.programId);
     if (lost.length > 0) host.loop.takeLostPrograms(lost);
     host.loop.takeDevices(changes);
-  });
+  }, keeper.check);
   return keeper;
 }
 

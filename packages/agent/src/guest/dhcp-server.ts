@@ -10,9 +10,8 @@ import { slotOf } from './service-address.ts';
 
 export type DhcpServerOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
-  /** The agent's own service address; port 67 unless `port` says otherwise. */
-  readonly address: string;
-  readonly port?: number;
+  /** Bound, and from now on the server's: see `openBoundSocket`. */
+  readonly fd: number;
   readonly leaseSeconds: number;
   /** Adds one to a counter. */
   readonly count: (counter: string) => void;
@@ -27,13 +26,14 @@ const IP_UDP_BYTES = 28;
 const MIN_DATAGRAM_BYTES = 576;
 const MAX_DATAGRAM_BYTES = 1500;
 
-/** Starts answering; resolves when the socket is bound, rejects when it cannot be. Ends with the signal. */
+/** Starts answering; resolves when it hears. Ends with the signal. */
 export async function startDhcpServer(options: DhcpServerOptions): Promise<void> {
   const socket = createSocket('udp4');
   const limit = createRateLimit({ burst: 20, perSecond: 5 });
   socket.on('message', (bytes, sender) => handleDatagram(options, limit, socket, bytes, sender));
-  socket.bind(options.port ?? 67, options.address);
-  await once(socket, 'listening');
+  const listening = once(socket, 'listening');
+  socket.bind({ fd: options.fd });
+  await listening;
   socket.on('error', (err) => options.log.error({ err }, 'dhcp socket failed'));
   const close = (): void => {
     socket.close();
