@@ -161,6 +161,16 @@ async function sentBy(portId: string): Promise<number> {
   return counters?.[portId]?.rx_packets ?? 0;
 }
 
+test("a guest that floods with DHCP does not take another's answers", async () => {
+  await startAgent();
+  const flood = await a.flood('dhcp');
+  const leases = [];
+  for (let i = 0; i < 10; i += 1) leases.push(await b.lease().catch(() => 'none'));
+  const sent = await flood.stop();
+  assert.ok(sent > 20_000, `${sent} frames`);
+  assert.equal(leases.filter((one) => one !== 'none').length, 10);
+});
+
 test('after kill -9 the next agent answers at once, by the namespace and the link that are there', async () => {
   await startAgent();
   const before = [netnsId(host.services), host.exec('ip', '-o', 'link', 'show', 'cables1').split(':')[0]];
