@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { enterOwnNamespace, ip } from '../guest/testing/own-namespace.ts';
 import { heldNetnsPaths, openHeldNetns } from '../net/held-netns.ts';
-import { getLink } from '../net/link.ts';
+import { deleteLinksAside, getLink } from '../net/link.ts';
 import { type Netns, ownNetnsId } from '../net/netns.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import { ensureOwnLinks, type OwnLinks, removeFormerServiceLink } from './own-links.ts';
@@ -22,8 +22,8 @@ before(() => {
   socket = new NetlinkSocket();
 });
 
-afterEach(() => {
-  for (const name of ['cables1', 'cable0']) if (getLink(socket, name) !== undefined) ip(`link delete ${name}`);
+afterEach(async () => {
+  await deleteLinksAside(socket, ['cables1', 'cable0']);
   for (const runDir of readdirSync(root)) {
     removeServiceNamespace(join(root, runDir));
     rmSync(join(root, runDir), { recursive: true });
