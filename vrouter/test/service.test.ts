@@ -209,10 +209,13 @@ test('what is refused for another reason costs nothing', () => {
 });
 
 test('the bucket fills up again, by 200 a second', async () => {
-  passedOf(udp(discover, dhcp), 500);
+  passedOf(udp(discover, dhcp), 1_000);
+  const emptied = performance.now();
   await delay(250);
-  const { passed, ms } = passedOf(udp(discover, dhcp), 200);
-  assert.ok(passed >= 49 && passed <= 52 + ms * 0.2 + 20, `${passed} passed`);
+  const waited = performance.now() - emptied;
+  const { passed } = passedOf(udp(discover, dhcp), 400);
+  const most = (performance.now() - emptied) * 0.2 + 1;
+  assert.ok(passed >= Math.floor(waited * 0.2) && passed <= most, `${passed} in ${waited} ms and more`);
 });
 
 test('what passes a network that is none of the agent is not metered', () => {
