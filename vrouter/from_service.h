@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* from_service.h: the program on cable1 (tc ingress): what the agent sends to a VIF's service address. */
+/* from_service.h: the program on cables1 (tc ingress): what the agent sends to a VIF's service address. */
 #ifndef CABLE_FROM_SERVICE_H
 #define CABLE_FROM_SERVICE_H
 

@@ -113,6 +113,16 @@ export class BedHost {
     return (JSON.parse(this.#exec('ip', '-j', 'link', 'show')) as { ifname: string }[]).map((link) => link.ifname);
   }
 
+  /** Asks for a lease on a port's link; whether it is told one. */
+  getsLease(link: string): boolean {
+    try {
+      this.#exec('udhcpc', '-i', link, '-n', '-q', '-f', '-t', '3', '-T', '1', '-s', '/bin/true');
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** How many of five pings are answered. */
   answersFrom(address: string): number {
     try {

@@ -1,12 +1,12 @@
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport } from '@cable/kit';
 import { BedHost } from './bed-host.ts';
-import type { Version } from './previous-version.ts';
+import { CURRENT, type Version } from './previous-version.ts';
 import { Program } from './program.ts';
 
 /** A server on a store of its own, and two hosts on one underlay that follow it; each may be of another version. */
@@ -65,7 +65,7 @@ export class VersionBed {
     const hosts = [this.h1, this.h2];
     this.#transport.close();
     await Promise.all([...hosts.map((host) => host.kill()), this.#server.end('SIGKILL')]);
-    for (const { pins } of hosts) removePins(pins);
+    for (const host of hosts) if (existsSync(`/run/netns/${host.name}`)) host.teardown(CURRENT);
     for (const netns of [...hosts.map((host) => host.name), this.#wire]) {
       if (existsSync(`/run/netns/${netns}`)) ip('netns', 'delete', netns);
     }
@@ -79,16 +79,6 @@ export class VersionBed {
     ip('-n', this.#wire, 'link', 'set', port, 'master', 'br0', 'up');
     ip('-n', name, 'address', 'add', `${underlay}/24`, 'dev', 'eth0');
     ip('-n', name, 'link', 'set', 'eth0', 'up');
-  }
-}
-
-/** And the directory of all hosts' pins, if they were the last. */
-function removePins(pins: string): void {
-  rmSync(pins, { recursive: true, force: true });
-  try {
-    rmdirSync(dirname(pins));
-  } catch {
-    // They were not, or somebody else was faster.
   }
 }
 

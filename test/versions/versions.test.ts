@@ -44,6 +44,10 @@ async function assertNothingPasses(bed: VersionBed, [p1, p2]: Ports): Promise<vo
   assert.equal(bed.h1.answersFrom(addressOf(p2)), 0);
 }
 
+function assertLeases(bed: VersionBed, [p1, p2]: Ports): void {
+  assert.deepEqual([bed.h1.getsLease(linkOf(p1)), bed.h2.getsLease(linkOf(p2))], [true, true]);
+}
+
 /** What servers and agents do for each other, whatever their versions. Gives the cloud that it made. */
 async function assertWorksTogether(bed: VersionBed, server: Version, agent1: Version): Promise<Cloud> {
   const cloud = await Cloud.create(bed.api);
@@ -118,10 +122,14 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
 
     await bed.replaceServer(CURRENT);
     assert.deepEqual(await cloud.contents(), before, 'the store of the old server, status of ports included');
+    assertLeases(bed, ports);
     for (const host of [bed.h1, bed.h2]) assert.equal((await host.replace(CURRENT)).server.protocol, 2);
     assert.deepEqual(await cloud.contents(), before);
+    assertLeases(bed, ports);
+    assert.ok(!bed.h1.links().includes('cable0'), "the service link is not in the host's namespace any more");
     for (const host of [bed.h1, bed.h2]) await host.replace(previous);
     assert.deepEqual(await cloud.contents(), before);
+    assertLeases(bed, ports);
     const { sent, lost } = await ping.stop();
     assert.ok(sent > 100, `${sent} packets`);
     assert.equal(lost, 0, `of ${sent} packets`);
@@ -134,6 +142,7 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
       await host.start(CURRENT);
     }
     await assertNothingPasses(bed, ports);
+    assertLeases(bed, ports);
     for (const host of [bed.h1, bed.h2]) {
       await host.end('SIGTERM');
       host.teardown(CURRENT);

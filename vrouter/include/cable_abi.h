@@ -34,6 +34,12 @@
 #define CB_SERVICE_AGENT 0xC6120001
 #define CB_SERVICE_SLOT_MIN 2
 #define CB_SERVICE_SLOT_MAX 131070
+/*
+ * What a VIF may send to the agent's services: so many packets a second, and at once after a pause; one that begins a TCP connection counts as CB_SERVICE_SYN_COST.
+ */
+#define CB_SERVICE_RATE 200
+#define CB_SERVICE_BURST 400
+#define CB_SERVICE_SYN_COST 10
 /* 169.254.169.254: metadata; also the DHCP server's address in a subnet without a gateway. */
 #define CB_METADATA_ADDR 0xA9FEA9FE
 
@@ -68,6 +74,7 @@ enum cb_reason {
 	CB_REASON_INVALID_STATE = 21, /* SYN+ACK, RST, ICMP answer or error without a flow; senseless TCP flags */
 	CB_REASON_BROADCAST_LIMIT = 22, /* flood list longer than CB_FLOOD_CHUNKS chunks */
 	CB_REASON_PORT_DISABLED_DHCP = 23, /* DHCP server packet sent by a guest */
+	CB_REASON_RATE_SERVICE = 24, /* more to the agent's services than a VIF may send */
 	CB_REASON_MAX = 32,
 };
 
@@ -106,6 +113,14 @@ struct cb_slot_key {
 
 struct cb_slot {
 	__u32 ifindex;
+};
+
+/*
+ * cb_bucket_1: array, service address index -> what its VIF has sent to the agent's services lately. Written by the vrouter. Nothing has to be deleted: a bucket
+ * fills up with time.
+ */
+struct cb_bucket {
+	__u64 full_ns; /* CLOCK_MONOTONIC at which the bucket is full again; past: it is */
 };
 
 /* cb_source_1: LPM, what a VIF may send from. Written by the agent. */
@@ -353,6 +368,7 @@ _Static_assert(sizeof(struct cb_vif_key) == 4, "layout of cb_vif_key");
 _Static_assert(sizeof(struct cb_vif) == 92, "layout of cb_vif");
 _Static_assert(sizeof(struct cb_slot_key) == 4, "layout of cb_slot_key");
 _Static_assert(sizeof(struct cb_slot) == 4, "layout of cb_slot");
+_Static_assert(sizeof(struct cb_bucket) == 8, "layout of cb_bucket");
 _Static_assert(sizeof(struct cb_source_key) == 32, "layout of cb_source_key");
 _Static_assert(sizeof(struct cb_source) == 4, "layout of cb_source");
 _Static_assert(sizeof(struct cb_ep_key) == 20, "layout of cb_ep_key");

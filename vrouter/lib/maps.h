@@ -59,6 +59,13 @@ struct {
 	__type(value, struct cb_frag);
 } cb_frag_1 SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CB_SERVICE_SLOT_MAX + 1);
+	__type(key, __u32);
+	__type(value, struct cb_bucket);
+} cb_bucket_1 SEC(".maps");
+
 /* Entries are made by the agent, one a VIF and CB_STAT_OVERLAY; counted by the vrouter. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);

@@ -103,6 +103,28 @@ static __always_inline void read_mac(__u8 *mac, const volatile __u8 *config)
 		mac[i] = config[i];
 }
 
+/*
+ * Takes from the bucket of service address @slot what the packet costs, or returns 0 when it has not as much. Two CPUs at once may
+ * both pass on the last token; all that passes is paid for.
+ */
+static __always_inline int pay_service(const struct pkt *p, __u32 slot)
+{
+	const __u64 token_ns = 1000000000ULL / CB_SERVICE_RATE;
+	__u64 now = bpf_ktime_get_ns(), cost_ns = token_ns;
+	struct cb_bucket *bucket = bpf_map_lookup_elem(&cb_bucket_1, &slot);
+
+	if (!bucket)
+		return 0;
+	if (p->tcp_flags & TCP_SYN)
+		cost_ns *= CB_SERVICE_SYN_COST;
+	if (bucket->full_ns < now)
+		bucket->full_ns = now;
+	if (bucket->full_ns + cost_ns > now + CB_SERVICE_BURST * token_ns)
+		return 0;
+	__sync_fetch_and_add(&bucket->full_ns, cost_ns);
+	return 1;
+}
+
 /* Hands a guest's packet to the agent: from the VIF's service address to the agent's. */
 static __noinline int to_agent(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif)
 {
@@ -110,6 +132,8 @@ static __noinline int to_agent(struct __sk_buff *ctx, const struct pkt *p, const
 
 	if (!cfg_service_ifindex || vif->slot < CB_SERVICE_SLOT_MIN || vif->slot > CB_SERVICE_SLOT_MAX)
 		return drop(ctx, p->in_ifindex, CB_REASON_SERVICE);
+	if (!pay_service(p, vif->slot))
+		return drop(ctx, p->in_ifindex, CB_REASON_RATE_SERVICE);
 	read_mac(dmac, cfg_service_mac);
 	read_mac(smac, cfg_gateway_mac);
 	if (rewrite_addresses(ctx, p, bpf_htonl(CB_SERVICE_NET + vif->slot), bpf_htonl(CB_SERVICE_AGENT)) ||

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { BROADCAST, bootp, ICMP, type Ipv4, icmp, icmpError, TCP, tcp, udp } from './packet.ts';
 import { AGENT_MAC, DEFAULT_FLAGS, type Guest, OPEN_FLAGS, POD_FLAGS, SERVICE_MAC, World } from './world.ts';
 
@@ -31,7 +32,10 @@ before(() => {
 
 after(() => world.close());
 
-beforeEach(() => world.forgetFlows());
+beforeEach(() => {
+  world.forgetFlows();
+  world.fillBuckets();
+});
 
 const dhcp = { sport: 68, dport: 67, payload: Buffer.alloc(300, 5) };
 const discover: Ipv4 = { src: A, dst: BROADCAST, from: '0.0.0.0', to: '255.255.255.255' };
@@ -185,6 +189,63 @@ for (const [what, frame, verdict] of [
     assert.equal(world.serve(frame).verdict, verdict);
   });
 }
+
+/** How many of so many frames, sent at once, reach the agent. Meanwhile tokens come back: one every 5 ms. */
+function passedOf(
+  frame: Uint8Array,
+  frames: number,
+): { readonly passed: number; readonly refused: number; readonly ms: number } {
+  const began = performance.now();
+  const verdicts = Array.from({ length: frames }, () => world.send(a, frame).verdict);
+  const ms = performance.now() - began;
+  const passed = verdicts.filter((verdict) => verdict === 'service').length;
+  return { passed, refused: verdicts.filter((verdict) => verdict === 'drop rate_service').length, ms };
+}
+
+const REFUSALS = 24;
+
+for (const [what, frame, cost] of [
+  ['DISCOVERs', udp(discover, dhcp), 1],
+  ['SYNs to the metadata address', tcp(metadata, http), 10],
+  ['segments of a connection', tcp(metadata, { ...http, flags: TCP.ack }), 1],
+] as const) {
+  test(`a burst of ${what} passes as far as the bucket reaches, and takes nothing from another guest`, () => {
+    const before = world.stat(a).drops[REFUSALS] ?? 0n;
+    const burst = 400 / cost;
+    const { passed, refused, ms } = passedOf(frame, burst * 3);
+    const cameBack = (ms * 0.2) / cost;
+    assert.ok(passed >= burst && passed <= burst + cameBack + 1, `${passed} of ${burst} in ${ms} ms`);
+    assert.equal(passed + refused, burst * 3);
+    assert.equal((world.stat(a).drops[REFUSALS] ?? 0n) - before, BigInt(refused));
+    assert.equal(world.send(b, udp({ ...discover, src: B }, dhcp)).verdict, 'service');
+  });
+}
+
+test('what is refused for another reason costs nothing', () => {
+  for (let i = 0; i < 1_000; i += 1) world.send(a, udp({ ...discover, src: B }, dhcp));
+  for (let i = 0; i < 400; i += 1) assert.equal(world.send(a, udp(discover, dhcp)).verdict, 'service');
+});
+
+test('the bucket fills up again, by 200 a second', async () => {
+  passedOf(udp(discover, dhcp), 1_000);
+  const emptied = performance.now();
+  await delay(250);
+  const waited = performance.now() - emptied;
+  const { passed } = passedOf(udp(discover, dhcp), 400);
+  const most = (performance.now() - emptied) * 0.2 + 1;
+  assert.ok(passed >= Math.floor(waited * 0.2) && passed <= most, `${passed} in ${waited} ms and more`);
+});
+
+test('what passes a network that is none of the agent is not metered', () => {
+  passedOf(udp(discover, dhcp), 500);
+  world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1' });
+  for (let i = 0; i < 10; i += 1) {
+    assert.equal(
+      world.send(a, udp({ src: A, dst: open.mac, from: '10.0.0.5', to: open.ip }, { sport: 5, dport: 67 })).verdict,
+      'vif open',
+    );
+  }
+});
 
 test('services stop for a port whose admin state is down', () => {
   world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1', flags: DEFAULT_FLAGS & ~4 });

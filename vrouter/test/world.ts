@@ -120,7 +120,7 @@ export class World {
       this.#netns.run('sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
       this.#spare = Array.from({ length: vifs }, (_, i) => this.#addDevice(`vif${i}`));
       this.#overlay = this.#addDevice('cablevx');
-      this.#service = this.#addDevice('cable1');
+      this.#service = this.#addDevice('cables1');
       this.#object = loadObject({
         path: TEST_OBJECT,
         maxEntries: SIZES,
@@ -168,6 +168,11 @@ export class World {
   forgetFlows(): void {
     this.map(MAPS.cb_flow_1).clear();
     this.map(MAPS.cb_frag_1).clear();
+  }
+
+  /** Every guest may send to the agent again as after a pause. */
+  fillBuckets(): void {
+    for (let slot = 0; slot < this.#slot; slot++) this.#put(MAPS.cb_bucket_1, slot, { fullNs: 0n });
   }
 
   /** A guest on this host, known to its network. */

@@ -12,9 +12,16 @@ import { type GuardKeeper, startGuardKeeper } from './devices/guard-keeper.ts';
 import { applyHostLinks, unwantedHostLinks } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
 import type { LinkChanges } from './devices/link-rows.ts';
-import { LinkTable } from './devices/link-table.ts';
+import { LinkTable, type LinkTableOptions } from './devices/link-table.ts';
 import { type OwnLinkKeeper, startOwnLinkKeeper } from './devices/own-link-keeper.ts';
-import { ensureOwnLinks, OWN_NAMES, type OwnLinks, SERVICE_ADDRESS } from './devices/own-links.ts';
+import {
+  ensureOwnLinks,
+  OWN_NAMES,
+  type OwnLinks,
+  removeFormerServiceLink,
+  SERVICE_ADDRESS,
+} from './devices/own-links.ts';
+import { openServiceNamespace } from './devices/service-namespace.ts';
 import { UnderlayWatch } from './devices/underlay.ts';
 import { concernsNetworks, UnderlayMtu } from './devices/underlay-mtu.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
@@ -24,6 +31,7 @@ import { HostLoop } from './host/host-loop.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
 import { SlotTable } from './host/slots.ts';
 import { FrameSocket } from './net/frame-socket.ts';
+import type { Netns } from './net/netns.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 import { formatUuid } from './plan/address.ts';
@@ -54,12 +62,13 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   const version = readVersion();
   const transport = httpTransport(options.server, { timeoutMs: REQUEST_TIMEOUT_MS });
   const client = createClient({ transport });
-  const devices = openDevices(options, deps);
+  const devices = await openDevices(options, deps);
   let guests: ReadonlyMap<number, GuestRecord> = new Map();
-  const services = await startServices(() => guests, deps);
+  const services = await startServices(() => guests, devices.netns, deps);
   const plane = openVrouter(options, devices.own, { log: log.child('bpf'), signal });
+  await removeFormerServiceLink(devices.socket);
   const { state, disk } = await openHostState(options, { log: log.child('state'), signal });
-  await devices.links.ready;
+  await Promise.all([devices.links.ready, devices.serviceLinks.ready]);
   warnOfUnderlay(options.underlay, devices.links.table, log);
 
   const host = createHost(options, { devices, plane, state }, deps);
@@ -81,11 +90,13 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
 
   await stream.run();
-  await Promise.all([running.done, keeper.done, devices.guard.done, devices.foreign.done, devices.links.done]);
+  await Promise.all([running.done, keeper.done, devices.guard.done, devices.foreign.done]);
+  await Promise.all([devices.links.done, devices.serviceLinks.done]);
   await devices.remover.close();
   await disk.close();
   await plane.close();
   devices.socket.close();
+  devices.netns.close();
   transport.close();
 }
 
@@ -93,48 +104,66 @@ type Devices = {
   readonly socket: NetlinkSocket;
   readonly underlay: UnderlayWatch;
   readonly guard: GuardKeeper;
+  /** Of the guest services. */
+  readonly netns: Netns;
   readonly own: OwnLinks;
   readonly mtu: UnderlayMtu;
-  readonly links: { readonly table: LinkTable; readonly ready: Promise<void>; readonly done: Promise<void> };
+  readonly links: ObservedLinks;
+  /** Of the namespace of the guest services. */
+  readonly serviceLinks: ObservedLinks;
   readonly foreign: ForeignProgramWatch;
   readonly remover: LinkRemover;
-  /** Who is told of changes; one. */
-  onChange(listener: (changes: LinkChanges) => void): void;
+  /** Who is told of changes of `links`, and of any of `serviceLinks`; one. */
+  onChange(listener: (changes: LinkChanges) => void, onServiceChange: () => void): void;
 };
 
-/** The guard before anything else, then the agent's own devices as they shall be, and the observed table of all. */
-function openDevices(options: AgentOptions, { log, signal }: Deps): Devices {
+type ObservedLinks = { readonly table: LinkTable; readonly ready: Promise<void>; readonly done: Promise<void> };
+
+/** The guard before anything else, then the agent's own devices as they shall be, and the observed tables of all. */
+async function openDevices(options: AgentOptions, deps: Deps): Promise<Devices> {
+  const { log, signal } = deps;
   const socket = new NetlinkSocket();
   const underlay = new UnderlayWatch(options.underlay, socket);
   const spec = () => ({ tunnelDevices: underlay.now?.devices });
   const guard = startGuardKeeper({ spec, log: log.child('guard'), signal });
   const mtu = new UnderlayMtu({ underlay, wantedBytes: options.underlayMtuBytes, log: log.child('devices') });
-  const own = ensureOwnLinks(socket, { mtuBytes: mtu.innerBytes });
+  const netns = openServiceNamespace(options.runDir, socket);
+  const own = await ensureOwnLinks(socket, { mtuBytes: mtu.innerBytes, netns });
   let listener: (changes: LinkChanges) => void = () => undefined;
-  const table = new LinkTable({ onChange: (changes) => listener(changes), log: log.child('devices'), signal });
-  const links = { table, ...table.start() };
-  const onChange = (next: typeof listener): void => {
+  let serviceListener = (): void => undefined;
+  const links = observe({ onChange: (changes) => listener(changes) }, deps);
+  const serviceLinks = observe({ onChange: () => serviceListener(), netns }, deps);
+  const onChange = (next: typeof listener, onServiceChange: typeof serviceListener): void => {
     listener = next;
+    serviceListener = onServiceChange;
   };
-  const foreign = watchForeignPrograms({ socket, links: table, log: log.child('devices'), signal });
-  return { socket, underlay, guard, own, mtu, links, foreign, remover: new LinkRemover(), onChange };
+  const foreign = watchForeignPrograms({ socket, links: links.table, log: log.child('devices'), signal });
+  return {
+    socket,
+    underlay,
+    guard,
+    netns,
+    own,
+    mtu,
+    links,
+    serviceLinks,
+    foreign,
+    remover: new LinkRemover(),
+    onChange,
+  };
 }
 
-/** Before anything is loaded: two agents in one network namespace would take each other's packets. */
-async function startServices(guests: () => ReadonlyMap<number, GuestRecord>, deps: Deps): Promise<GuestServices> {
-  try {
-    return await startGuestServices({
-      guests,
-      address: SERVICE_ADDRESS,
-      log: deps.log.child('guest'),
-      signal: deps.signal,
-    });
-  } catch (err) {
-    const reason = err instanceof Error ? err.message : String(err);
-    throw new Error(
-      `cannot answer guests on ${SERVICE_ADDRESS} (${reason}): does a DHCP or web server on all addresses run in this network namespace?`,
-    );
-  }
+function observe(options: Pick<LinkTableOptions, 'onChange' | 'netns'>, { log, signal }: Deps): ObservedLinks {
+  const table = new LinkTable({ ...options, log: log.child('devices'), signal });
+  return { table, ...table.start() };
+}
+
+function startServices(
+  guests: () => ReadonlyMap<number, GuestRecord>,
+  netns: Netns,
+  { log, signal }: Deps,
+): Promise<GuestServices> {
+  return startGuestServices({ guests, address: SERVICE_ADDRESS, netns, log: log.child('guest'), signal });
 }
 
 function warnOfUnderlay(underlay: string, links: Pick<LinkTable, 'values'>, log: Logger): void {
@@ -283,7 +312,8 @@ function keepDevices(
     own: devices.own,
     mtuBytes: () => devices.mtu.innerBytes,
     socket: devices.socket,
-    links: table,
+    netns: devices.netns,
+    tables: { own: table, services: devices.serviceLinks.table },
     onRemade: (own) => {
       reloadVrouter(plane, options, own);
       host.loop.takeLostPrograms([...table.values()].map(({ ifindex }) => ifindex));
@@ -299,7 +329,7 @@ function keepDevices(
     host.loop.takeDevices(changes);
     devices.foreign.check(ifindexes);
     if (devices.underlay.concerns(changes, table) && devices.underlay.look(table)) underlayChanged();
-  });
+  }, keeper.check);
   const underlayChanged = (): void => {
     devices.mtu.deviceChanged();
     devices.mtu.checkNetworks(state.slices);

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { type Logger, silentLogger } from '@cable/kit';
 import { makeGuard } from './devices/guard.ts';
 import { enterOwnNamespace, ip } from './guest/testing/own-namespace.ts';
+import { createHeldNetns } from './net/held-netns.ts';
 import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import { teardown } from './teardown.ts';
 
@@ -63,6 +64,8 @@ test('what was removed is told from what was not there', async () => {
     () => write(join(root, 'told-lib'), 'state.json'),
     () => mkdirSync(join(root, 'pins/h'), { recursive: true }),
     () => ip('link add cable0 type veth peer name cable1'),
+    () => ip('link add cables1 type veth peer name inner'),
+    () => createHeldNetns(join(root, 'told-run', 'services.netns')).close(),
     () => {
       using socket = new NetlinkSocket({ protocol: NETLINK.netfilter });
       makeGuard(socket, { tunnelDevices: undefined });
@@ -77,8 +80,8 @@ test('what was removed is told from what was not there', async () => {
 });
 
 test("the agent's links go, others' of such names stay", async () => {
-  for (const name of ['cable0', 'cv0123456789a', 'cb0123456789a', 'cn-0123456789', 'other']) {
-    ip(`link add ${name} type veth peer name p${name.slice(0, 8)}`);
+  for (const name of ['cable0', 'cables1', 'cv0123456789a', 'cb0123456789a', 'cn-0123456789', 'other']) {
+    ip(`link add ${name} type veth peer name p${name.slice(0, 6)}`);
   }
   ip('link add cablevx type vxlan external dstport 4789');
   for (const name of ['cb-mine', 'tap01234567-89']) ip(`tuntap add ${name} mode tap`);

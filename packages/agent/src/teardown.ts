@@ -5,12 +5,15 @@ import { removePins } from './bpf/pin.ts';
 import { removeGuard } from './devices/guard.ts';
 import { isHostLink } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
+import { removeServiceNamespace, SERVICE_PEER_NAME } from './devices/service-namespace.ts';
 import { absentOn } from './ffi/errno.ts';
 import { removeIngressFilter } from './net/filter.ts';
 import { type Link, listLinks } from './net/link.ts';
 import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 
+/** The service link, which goes by either end, and that of builds that had it in the host's namespace. */
+const SERVICE_LINKS: readonly string[] = [SERVICE_PEER_NAME, 'cable0'];
 /** VIF ends of pods and of host-owned ports; `cn-`: of pods, in the making, by agents of before. Taps are the hypervisor's. */
 const OWN_VIF = /^(cv[0-9a-f-]{11}|cn-[0-9a-f]{10})$/;
 
@@ -34,6 +37,7 @@ export async function teardown(
     removePins(pinDir),
     await removeLinks(),
     removeTables(),
+    removeServiceNamespace(runDir),
     ...STATE_DIRECTORIES.map((name) => removeOwnFiles(join(stateDir, name), STATE_FILES)),
     removeOwnFiles(stateDir, OLD_STATE_FILES),
     removeOwnFiles(runDir, RUN_FILES),
@@ -71,7 +75,7 @@ function removeTables(): boolean {
 /** A device of another kind that has such a name is somebody else's. */
 function isOwn(link: Link): boolean {
   if (link.kind === 'vxlan') return link.name === 'cablevx';
-  return isHostLink(link) || (link.kind === 'veth' && (link.name === 'cable0' || OWN_VIF.test(link.name)));
+  return isHostLink(link) || (link.kind === 'veth' && (SERVICE_LINKS.includes(link.name) || OWN_VIF.test(link.name)));
 }
 
 /** Then the directory, if that was all. False: none of the files was there. */

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { run } from './exec.ts';
 import { type LedgerEntry, openLedger } from './ledger.ts';
 import { agentPaths, LAUNCHER, type LabNames } from './names.ts';
@@ -13,7 +13,8 @@ export async function tearDown(names: LabNames, keepLogsIn?: string): Promise<Le
   await stopProcesses(names, entries);
   for (const entry of entries) if (entry.kind === 'host') await removeAgent(entry.name, entry.netns ?? entry.name);
   for (const namespace of namesOf(entries, 'namespace').toReversed()) await removeNamespace(namespace);
-  for (const host of namesOf(entries, 'host')) removePaths(host);
+  for (const host of namesOf(entries, 'host')) await removePaths(host);
+  await unmountBelow(names.dir);
   if (keepLogsIn !== undefined && existsSync(`${names.dir}/logs`)) moveDirectory(`${names.dir}/logs`, keepLogsIn);
   const left = await findLeftovers(entries);
   if (left.length === 0) rmSync(names.dir, { recursive: true, force: true });
@@ -46,9 +47,17 @@ async function removeNamespace(name: string): Promise<void> {
   if (existsSync(`/run/netns/${name}`)) await run(['ip', 'netns', 'delete', name]);
 }
 
-function removePaths(host: string): void {
+async function removePaths(host: string): Promise<void> {
   const { run: runDir, state, pins } = agentPaths(host);
+  await unmountBelow(runDir);
   for (const path of [runDir, state, pins]) rmSync(path, { recursive: true, force: true });
+}
+
+/** The namespace of an agent's guest services, where its own teardown did not come to it. No lab's path has a character that the list writes otherwise. */
+async function unmountBelow(directory: string): Promise<void> {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  const paths = mounts.map((line) => line.split(' ')[4] ?? '').filter((path) => path.startsWith(`${directory}/`));
+  for (const path of paths) await run(['umount', '--lazy', path]);
 }
 
 async function findLeftovers(entries: readonly LedgerEntry[]): Promise<Leftovers> {

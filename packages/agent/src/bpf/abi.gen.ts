@@ -34,6 +34,12 @@ export const CB_SERVICE_SLOT_MIN = 2;
 
 export const CB_SERVICE_SLOT_MAX = 131070;
 
+export const CB_SERVICE_RATE = 200;
+
+export const CB_SERVICE_BURST = 400;
+
+export const CB_SERVICE_SYN_COST = 10;
+
 export const CB_METADATA_ADDR = 0xA9FEA9FE;
 
 export const CB_STAT_OVERLAY = 0;
@@ -114,9 +120,11 @@ export const CB_REASON_INVALID_STATE = 21;
 export const CB_REASON_BROADCAST_LIMIT = 22;
 /** DHCP server packet sent by a guest */
 export const CB_REASON_PORT_DISABLED_DHCP = 23;
+/** more to the agent's services than a VIF may send */
+export const CB_REASON_RATE_SERVICE = 24;
 export const CB_REASON_MAX = 32;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE;
 
 /** on this host: ifindex */
 export const CB_ENDPOINT_VIF = 1;
@@ -192,6 +200,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 21, name: 'invalid_state', description: 'SYN+ACK, RST, ICMP answer or error without a flow; senseless TCP flags', remedy: 'Nothing for a few: a connection outlived its entry in the flow table. Else look at the sender.' },
   { code: 22, name: 'broadcast_limit', description: 'flood list longer than CB_FLOOD_CHUNKS chunks', remedy: 'Spread the ports over more networks.' },
   { code: 23, name: 'port_disabled_dhcp', description: 'DHCP server packet sent by a guest', remedy: 'Nothing: a guest runs a DHCP server. With port security off it may.' },
+  { code: 24, name: 'rate_service', description: 'more to the agent\'s services than a VIF may send', remedy: 'Let the guest ask for DHCP and metadata less often: it may send 200 packets a second, 400 at once, and a new TCP connection counts as 10.' },
 ];
 
 /** struct cb_vif_key, 4 bytes. */
@@ -288,6 +297,23 @@ export const cbSlot: Codec<CbSlot> = structCodec(
   },
   (b) => ({
     ifindex: b.u32(0),
+  }),
+);
+
+/** struct cb_bucket, 8 bytes. */
+export type CbBucket = {
+  /** CLOCK_MONOTONIC at which the bucket is full again; past: it is */
+  readonly fullNs: bigint;
+};
+
+export const cbBucket: Codec<CbBucket> = structCodec(
+  'cb_bucket',
+  8,
+  (out, value) => {
+    out.u64(0, 'fullNs', value.fullNs);
+  },
+  (b) => ({
+    fullNs: b.u64(0),
   }),
 );
 
@@ -903,6 +929,7 @@ export const cbStat: Codec<CbStat> = structCodec(
 export const MAPS: {
   readonly cb_vif_1: MapSpec<CbVifKey, CbVif>;
   readonly cb_slot_1: MapSpec<CbSlotKey, CbSlot>;
+  readonly cb_bucket_1: MapSpec<number, CbBucket>;
   readonly cb_source_1: MapSpec<CbSourceKey, CbSource>;
   readonly cb_ep_1: MapSpec<CbEpKey, CbEndpoint>;
   readonly cb_mac_1: MapSpec<CbMacKey, CbEndpoint>;
@@ -928,6 +955,12 @@ export const MAPS: {
     description: 'hash, service address index -> VIF. Written by the agent.',
     key: cbSlotKey,
     value: cbSlot,
+  },
+  cb_bucket_1: {
+    name: 'cb_bucket_1',
+    description: 'array, service address index -> what its VIF has sent to the agent\'s services lately. Written by the vrouter. Nothing has to be deleted: a bucket fills up with time.',
+    key: arrayIndex,
+    value: cbBucket,
   },
   cb_source_1: {
     name: 'cb_source_1',

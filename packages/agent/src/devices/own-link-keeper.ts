@@ -1,4 +1,5 @@
 import { type Logger, sleep, startLoop } from '@cable/kit';
+import type { Netns } from '../net/netns.ts';
 import type { NetlinkSocket } from '../net/socket.ts';
 import type { LinkTable } from './link-table.ts';
 import { ensureOwnLinks, type OwnLinks, ownLinkFaults } from './own-links.ts';
@@ -9,12 +10,16 @@ export type OwnLinkKeeperOptions = {
   /** What they shall have now. */
   readonly mtuBytes: () => number;
   readonly socket: NetlinkSocket;
-  readonly links: Pick<LinkTable, 'byName' | 'catchUp'>;
+  /** Of the guest services. */
+  readonly netns: Netns;
+  readonly tables: { readonly own: ObservedTable; readonly services: ObservedTable };
   /** One of them is another device now: programs must be put on it. A throw means: again, after a back-off. */
   readonly onRemade: (own: OwnLinks) => void;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
+
+type ObservedTable = Pick<LinkTable, 'byName' | 'catchUp'>;
 
 /** `check` asks for a look, as after an event about one of them; `done` resolves after the signal aborted. */
 export type OwnLinkKeeper = { check(): void; readonly done: Promise<void> };
@@ -24,18 +29,19 @@ const REST_MS = 1_000;
 
 /** Keeps the agent's own links as they were made: what is wrong in the table is put right at once. */
 export function startOwnLinkKeeper(options: OwnLinkKeeperOptions): OwnLinkKeeper {
-  const { socket, links, log, signal } = options;
+  const { socket, netns, tables, log, signal } = options;
   let { own } = options;
   const run = async (): Promise<void> => {
     const mtuBytes = options.mtuBytes();
-    const faults = ownLinkFaults(own, links, mtuBytes);
+    const faults = ownLinkFaults(own, tables, mtuBytes);
     if (faults.length === 0) return;
     log.warn({ faults }, "the vrouter's own devices were changed, putting them right");
-    const made = ensureOwnLinks(socket, { mtuBytes, serviceMac: own.service.mac });
+    const made = await ensureOwnLinks(socket, { mtuBytes, netns, serviceMac: own.service.mac });
     if (!sameDevices(own, made)) options.onRemade(made);
     // Only now: where the programs did not come onto the new devices, the next round must try again.
     own = made;
-    links.catchUp();
+    tables.own.catchUp();
+    tables.services.catchUp();
     await sleep(REST_MS, signal);
   };
   const loop = startLoop({ name: 'own link keeper', log, signal, run });

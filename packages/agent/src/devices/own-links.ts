@@ -1,19 +1,21 @@
 /**
- * The links that the agent makes for the vrouter, in its own namespace: `cable0` and `cable1`, the service link's ends, and `cablevx`,
- * the overlay. They are known by name, adopted when there, and stay when the agent goes.
+ * The links that the agent makes for the vrouter: the service link, with its end `cables0` in the namespace of the guest services and `cables1` in the agent's own,
+ * and `cablevx`, the overlay. They are known by name, adopted when there, and stay when the agent goes.
  */
 import { absentOn } from '../ffi/errno.ts';
 import { setAddresses } from '../net/address.ts';
-import { ifinfo, type Link, RTM_LINK } from '../net/link.ts';
-import type { NetlinkSocket } from '../net/socket.ts';
+import { deleteLinksAside, getLink, ifinfo, type Link, RTM_LINK } from '../net/link.ts';
+import { inNetns, type Netns } from '../net/netns.ts';
+import { NetlinkSocket } from '../net/socket.ts';
 import { writeSysctl } from '../net/sysctl.ts';
-import { ensureVeth } from '../net/veth.ts';
+import { ensureVeth, type VethPair, type VethSpec } from '../net/veth.ts';
 import { ensureVxlan } from '../net/vxlan.ts';
 import type { ObservedLink } from './link-rows.ts';
 import type { Links } from './link-table.ts';
+import { SERVICE_PEER_NAME } from './service-namespace.ts';
 
 export type OwnLinks = {
-  /** The agent's end of the service link. */
+  /** The agent's end of the service link, in the namespace of the guest services. */
   readonly service: Link;
   /** The vrouter's end. */
   readonly servicePeer: Link;
@@ -23,33 +25,76 @@ export type OwnLinks = {
 /** The agent's address on the service link; each VIF's is 198.18.0.0 + its slot. */
 export const SERVICE_ADDRESS = '198.18.0.1';
 const SERVICE_CIDR = `${SERVICE_ADDRESS}/15`;
+const SERVICE_NAME = 'cables0';
+const OVERLAY_NAME = 'cablevx';
 const OVERLAY_UDP_PORT = 4789;
 const IFF_NOARP = 0x80;
 
 /** What they shall be like. */
 export type OwnLinkSpec = {
   readonly mtuBytes: number;
+  /** Of the guest services. */
+  readonly netns: Netns;
   /** MAC of the service link, which the programs know; default: what it has, or a random one. */
   readonly serviceMac?: string;
 };
 
 /** Makes or adopts the three links, up and addressed. What is right is not touched. EEXIST: a device of that name is something else. */
-export function ensureOwnLinks(socket: NetlinkSocket, { mtuBytes, serviceMac }: OwnLinkSpec): OwnLinks {
-  const mac = serviceMac === undefined ? {} : { mac: serviceMac };
-  const pair = ensureVeth(socket, { name: 'cable0', ...mac, mtuBytes, peer: { name: 'cable1', mtuBytes } });
-  const { link: overlay } = ensureVxlan(socket, { name: 'cablevx', port: OVERLAY_UDP_PORT, mtuBytes });
-  disableArp(socket, pair.link);
-  setAddresses(socket, pair.link.ifindex, [SERVICE_CIDR]);
-  for (const name of OWN_NAMES) quietDevice(name);
-  return { service: pair.link, servicePeer: pair.peer, overlay };
+export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): Promise<OwnLinks> {
+  const { mtuBytes, netns } = spec;
+  const { link: overlay } = ensureVxlan(socket, { name: OVERLAY_NAME, port: OVERLAY_UDP_PORT, mtuBytes });
+  const inside = new NetlinkSocket({ netns });
+  try {
+    const pair = await ensureServiceLink(socket, inside, spec);
+    disableArp(inside, pair.peer);
+    setAddresses(inside, pair.peer.ifindex, [SERVICE_CIDR]);
+    for (const name of OWN_NAMES) quietDevice(name);
+    inNetns(netns, () => quietDevice(SERVICE_NAME));
+    return { service: pair.peer, servicePeer: pair.link, overlay };
+  } finally {
+    inside.close();
+  }
 }
 
+async function ensureServiceLink(socket: NetlinkSocket, inside: NetlinkSocket, spec: OwnLinkSpec): Promise<VethPair> {
+  const { mtuBytes, netns, serviceMac } = spec;
+  const mac = serviceMac === undefined ? {} : { mac: serviceMac };
+  const peer = { name: SERVICE_NAME, ...mac, mtuBytes, netns };
+  const wanted: VethSpec = { name: SERVICE_PEER_NAME, mtuBytes, peer };
+  const made = absentOn(['EEXIST'], () => ensureVeth(socket, wanted));
+  if (made !== undefined) return made;
+  await removeStrayEnds(socket, inside);
+  return ensureVeth(socket, wanted);
+}
+
+/**
+ * Ends that do not belong together: the namespace of the guest services is the agent's alone, and one whose other end is in a namespace that was not found again led
+ * to one that an agent had before.
+ */
+async function removeStrayEnds(socket: NetlinkSocket, inside: NetlinkSocket): Promise<void> {
+  await deleteLinksAside(inside, [SERVICE_NAME]);
+  const outside = getLink(socket, SERVICE_PEER_NAME);
+  if (outside?.kind === 'veth' && outside.peerNetnsid !== undefined) await deleteLinksAside(socket, [outside.ifindex]);
+}
+
+/** The service link of builds that had both of its ends in the agent's own namespace; devices of these names that are something else stay. */
+export async function removeFormerServiceLink(socket: NetlinkSocket): Promise<void> {
+  const [service, peer] = [getLink(socket, 'cable0'), getLink(socket, 'cable1')];
+  if (service?.kind !== 'veth' || peer?.kind !== 'veth' || service.peerIfindex !== peer.ifindex) return;
+  if (service.peerNetnsid === undefined) await deleteLinksAside(socket, [service.ifindex]);
+}
+
+/** The observed links of the agent's own namespace, and of that of the guest services. */
+export type OwnLinkTables = { readonly own: Pick<Links, 'byName'>; readonly services: Pick<Links, 'byName'> };
+
 /** In words, what is not as it was made: somebody may have set one down, taken its address, deleted it. Empty: all is well. */
-export function ownLinkFaults(own: OwnLinks, links: Pick<Links, 'byName'>, mtuBytes: number): readonly string[] {
-  const all = [own.service, own.servicePeer, own.overlay];
-  const faults = all.flatMap((made) => linkFaults(made, links.byName(made.name), mtuBytes));
-  const service = links.byName(own.service.name);
-  return service?.ifindex === own.service.ifindex ? [...faults, ...serviceFaults(own.service, service)] : faults;
+export function ownLinkFaults(own: OwnLinks, tables: OwnLinkTables, mtuBytes: number): readonly string[] {
+  const service = tables.services.byName(own.service.name);
+  return [
+    ...linkFaults(own.service, service, mtuBytes),
+    ...[own.servicePeer, own.overlay].flatMap((made) => linkFaults(made, tables.own.byName(made.name), mtuBytes)),
+    ...(service?.ifindex === own.service.ifindex ? serviceFaults(own.service, service) : []),
+  ];
 }
 
 function linkFaults(made: Link, found: ObservedLink | undefined, mtuBytes: number): readonly string[] {
@@ -72,8 +117,8 @@ function serviceFaults(made: Link, found: ObservedLink): readonly string[] {
   ];
 }
 
-/** What the three are called. */
-export const OWN_NAMES = ['cable0', 'cable1', 'cablevx'] as const;
+/** What those in the agent's own namespace are called. */
+export const OWN_NAMES: readonly string[] = [SERVICE_PEER_NAME, OVERLAY_NAME];
 
 /** Keeps the host's own IPv6 (router solicitations, multicast reports) off a device that only guests' packets may use. */
 export function quietDevice(name: string): void {

@@ -23,6 +23,9 @@ type Libc = {
   readonly recv: (fd: number, data: Uint8Array, size: number, flags: number) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, size: number) => number;
   readonly setns: (fd: number, kind: number) => number;
+  readonly unshare: (kind: number) => number;
+  readonly mount: (source: string, target: string, type: string | null, flags: number, data: null) => number;
+  readonly umount2: (target: string, flags: number) => number;
   readonly ioctl: (fd: number, request: number) => number;
   readonly vsnprintf: (out: Uint8Array, size: number, format: bigint, args: bigint) => number;
 };
@@ -46,6 +49,9 @@ function bind(): Libc {
     recv: lib.func('long recv(int fd, void *data, size_t size, int flags)'),
     setsockopt: lib.func('int setsockopt(int fd, int level, int name, void *value, uint size)'),
     setns: lib.func('int setns(int fd, int kind)'),
+    unshare: lib.func('int unshare(int kind)'),
+    mount: lib.func('int mount(const char *source, const char *target, const char *type, ulong flags, void *data)'),
+    umount2: lib.func('int umount2(const char *target, int flags)'),
     ioctl: lib.func('int ioctl(int fd, ulong request)'),
     vsnprintf: lib.func('int vsnprintf(void *out, size_t size, void *format, void *args)'),
   };

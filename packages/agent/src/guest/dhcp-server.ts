@@ -11,9 +11,8 @@ import { slotOf } from './service-address.ts';
 
 export type DhcpServerOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
-  /** The agent's own service address; port 67 unless `port` says otherwise. */
-  readonly address: string;
-  readonly port?: number;
+  /** Bound, and from now on the server's: see `openBoundSocket`. */
+  readonly fd: number;
   readonly leaseSeconds: number;
   /** Adds one to a counter. */
   readonly count: (counter: string) => void;
@@ -33,7 +32,7 @@ const MAX_DATAGRAM_BYTES = 1500;
 /** Routes that one line of the log names. */
 const NAMED_ROUTES = 16;
 
-/** Starts answering; resolves when the socket is bound, rejects when it cannot be. Ends with the signal. */
+/** Starts answering; resolves when it hears. Ends with the signal. */
 export async function startDhcpServer(options: DhcpServerOptions): Promise<void> {
   const socket = createSocket('udp4');
   const memory: DhcpMemory = {
@@ -41,8 +40,9 @@ export async function startDhcpServer(options: DhcpServerOptions): Promise<void>
     told: new Repeats(() => performance.now()),
   };
   socket.on('message', (bytes, sender) => handleDatagram(options, memory, socket, bytes, sender));
-  socket.bind(options.port ?? 67, options.address);
-  await once(socket, 'listening');
+  const listening = once(socket, 'listening');
+  socket.bind({ fd: options.fd });
+  await listening;
   socket.on('error', (err) => options.log.error({ err }, 'dhcp socket failed'));
   const close = (): void => {
     socket.close();

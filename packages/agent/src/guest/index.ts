@@ -1,5 +1,7 @@
 import type { Logger } from '@cable/kit';
 import type { GuestRecord } from '../desired.ts';
+import { openBoundSocket } from '../net/bound-socket.ts';
+import type { NetnsRef } from '../net/netns.ts';
 import { startDhcpServer } from './dhcp-server.ts';
 import { startMetadataServer } from './metadata-server.ts';
 
@@ -8,18 +10,22 @@ export type GuestServicesOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
   /** The agent's own service address, 198.18.0.1; it must be on a link already. */
   readonly address: string;
+  /** The network namespace that has the address; default: the one this process is in. */
+  readonly netns?: NetnsRef;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** Default 86400. */
   readonly leaseSeconds?: number;
-  /** Default 67 and 80. */
-  readonly ports?: { readonly dhcp: number; readonly metadata: number };
 };
 
 /** `counters`: answers and silences since the start, by name, e.g. `dhcp_ack`, `dhcp_ignored_foreign_mac`, `metadata_200`. */
 export type GuestServices = { counters(): Readonly<Record<string, number>> };
 
 const DEFAULT_LEASE_SECONDS = 86_400;
+const DHCP_PORT = 67;
+const METADATA_PORT = 80;
+/** Bursts of some guests at once wait here, while one that asks by itself is heard: the system's default is less than one guest may send. */
+const DHCP_RECEIVE_BYTES = 4 << 20;
 
 /** Starts DHCPv4 and metadata for the guests of this host. Resolves when both listen; rejects when one cannot. */
 export async function startGuestServices(options: GuestServicesOptions): Promise<GuestServices> {
@@ -27,18 +33,20 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
   const count = (counter: string): void => {
     counters.set(counter, (counters.get(counter) ?? 0) + 1);
   };
-  const common = { guests: options.guests, address: options.address, signal: options.signal, count };
+  const { address, netns, signal } = options;
+  const place = { address, ...(netns === undefined ? {} : { netns }) };
+  const common = { guests: options.guests, signal, count };
   await startDhcpServer({
     ...common,
+    fd: openBoundSocket({ ...place, kind: 'udp', port: DHCP_PORT, receiveBytes: DHCP_RECEIVE_BYTES }),
     leaseSeconds: options.leaseSeconds ?? DEFAULT_LEASE_SECONDS,
     log: options.log.child('dhcp'),
-    ...(options.ports === undefined ? {} : { port: options.ports.dhcp }),
   });
   await startMetadataServer({
     ...common,
+    fd: openBoundSocket({ ...place, kind: 'tcp', port: METADATA_PORT }),
     log: options.log.child('metadata'),
-    ...(options.ports === undefined ? {} : { port: options.ports.metadata }),
   });
-  options.log.info({ address: options.address }, 'guest services listen');
+  options.log.info({ address }, 'guest services listen');
   return { counters: () => Object.fromEntries([...counters].sort(([a], [b]) => (a < b ? -1 : 1))) };
 }

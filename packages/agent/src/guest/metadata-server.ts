@@ -10,9 +10,8 @@ import { slotOf } from './service-address.ts';
 
 export type MetadataServerOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
-  /** The agent's own service address; port 80 unless `port` says otherwise. */
-  readonly address: string;
-  readonly port?: number;
+  /** Bound, and from now on the server's: see `openBoundSocket`. */
+  readonly fd: number;
   /** Adds one to a counter. */
   readonly count: (counter: string) => void;
   readonly log: Logger;
@@ -29,7 +28,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 5_000;
 
-/** Starts answering; resolves when bound, rejects when that cannot be. Ends, with its connections, with the signal. */
+/** Starts answering; resolves when it listens. Ends, with its connections, with the signal. */
 export async function startMetadataServer(options: MetadataServerOptions): Promise<void> {
   const limit = createRateLimit({ burst: 200, perSecond: 50 });
   const server = createServer(
@@ -46,8 +45,9 @@ export async function startMetadataServer(options: MetadataServerOptions): Promi
   server.maxRequestsPerSocket = 200;
   server.setTimeout(IDLE_TIMEOUT_MS, (socket: Socket) => socket.destroy());
   limitConnections(server, options);
-  server.listen(options.port ?? 80, options.address);
-  await once(server, 'listening');
+  const listening = once(server, 'listening');
+  server.listen({ fd: options.fd });
+  await listening;
   server.on('error', (err) => options.log.error({ err }, 'metadata socket failed'));
   const close = (): void => {
     server.close();

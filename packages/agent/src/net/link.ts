@@ -176,7 +176,10 @@ export async function deleteLinksAside(socket: NetlinkSocket, refs: Iterable<Lin
   if (marked.length === 0) return;
   const tried = `delete ${marked.length === 1 ? `device ${marked[0]}` : `${marked.length} devices`}`;
   const request = { type: RTM_LINK.delete, fixed: ifinfo(0), attributes: [u32(IFLA.group, group)], tried };
-  await socket.changeAside(request);
+  await socket.changeAside(request).catch((err: unknown) => {
+    // The last of them went by itself, as when the namespace of its other end ended.
+    if (!(err instanceof NetlinkError && err.code === 'ENODEV')) throw err;
+  });
 }
 
 /** Name, MAC, MTU and alias as attributes. */

@@ -17,7 +17,9 @@ export type Netns = {
 /** A namespace held open, or its path. */
 export type NetnsRef = string | Netns;
 
-const OWN = '/proc/thread-self/ns/net';
+/** The namespace that this thread is in. */
+/** The namespace that this thread is in. */
+export const OWN_NETNS = '/proc/thread-self/ns/net';
 const CLONE_NEWNET = 0x4000_0000;
 const NS_GET_NSTYPE = 0xb703;
 const NSFS_MAGIC = 0x6e73_6673;
@@ -26,7 +28,7 @@ const O_PATH = 0x20_0000;
 
 /** What tells one namespace from another, e.g. `net:[4026531840]`. Stable while the namespace lives. */
 export function ownNetnsId(): string {
-  return readlinkSync(OWN);
+  return readlinkSync(OWN_NETNS);
 }
 
 /** As `ownNetnsId`, of a path such as `/proc/PID/ns/net` or `/run/netns/NAME`; undefined when it is not there. */
@@ -40,19 +42,26 @@ export function netnsId(path: string): string | undefined {
  * code of the process would run in the wrong namespace. Sockets made inside stay there. ENOENT: no such namespace.
  */
 export function inNetns<T>(netns: NetnsRef, call: () => T extends Promise<unknown> ? never : T): T {
-  return withNetns(netns, (target) => {
-    const home = openSync(OWN, 'r');
+  return withNetns(netns, ({ fd, path }) => away(() => enter(fd, `enter network namespace ${path}`), call));
+}
+
+/** As `inNetns`, in a new namespace, which ends when nothing holds it any more. */
+export function inNewNetns<T>(call: () => T extends Promise<unknown> ? never : T): T {
+  return away(unshare, call);
+}
+
+function away<T>(leave: () => void, call: () => T): T {
+  const home = openSync(OWN_NETNS, 'r');
+  try {
+    leave();
     try {
-      enter(target.fd, `enter network namespace ${target.path}`);
-      try {
-        return call();
-      } finally {
-        returnTo(home);
-      }
+      return call();
     } finally {
-      closeSync(home);
+      returnTo(home);
     }
-  });
+  } finally {
+    closeSync(home);
+  }
 }
 
 /** Runs `call` with the namespace held open. */
@@ -90,6 +99,10 @@ function open(path: string, flags: number, tried: string): number {
   } catch (err) {
     throw new NetlinkError(tried, err instanceof Error && 'code' in err ? String(err.code) : 'EIO');
   }
+}
+
+function unshare(): void {
+  if (libc().unshare(CLONE_NEWNET) < 0) throw new NetlinkError('make a network namespace', errnoName(lastErrno()));
 }
 
 function enter(fd: number, tried: string): void {

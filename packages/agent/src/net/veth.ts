@@ -118,7 +118,7 @@ function bringTo(socket: NetlinkSocket, link: Link, end: VethEnd): void {
 }
 
 /** This namespace's number for another one; undefined: it has none, or is the same namespace. */
-function netnsNumber(socket: NetlinkSocket, netns: NetnsRef): number | undefined {
+export function netnsNumber(socket: NetlinkSocket, netns: NetnsRef): number | undefined {
   return withNetnsFd(netns, ([attribute]) => {
     if (attribute === undefined) return undefined;
     const attributes = [{ type: NETNSA_FD, data: attribute.data }];

@@ -27,6 +27,8 @@ export type BedHost = {
   readonly socket: string;
   readonly state: string;
   readonly pins: string;
+  /** What holds the namespace of its guest services. */
+  readonly services: string;
   /** Starts an agent; it answers when this resolves. */
   start(): Promise<void>;
   /** Ends it; its exit code. */
@@ -98,6 +100,7 @@ function createHost(bed: { dir: string; label: string; bridge: string; index: nu
     socket,
     state: join(home, 'state'),
     pins: `/sys/fs/bpf/cable/${name}`,
+    services: join(home, 'run', 'services.netns'),
     start: async () => {
       agent = spawn('nsenter', command(), { stdio: ['ignore', 'inherit', 'inherit'] });
       await eventually(`the agent of ${name} answers`, () => askSocket(socket, '/status'));
@@ -106,6 +109,7 @@ function createHost(bed: { dir: string; label: string; bridge: string; index: nu
       const ending = agent;
       agent = undefined;
       if (ending === undefined) return null;
+      if (ending.exitCode !== null || ending.signalCode !== null) return ending.exitCode;
       const exited = once(ending, 'exit');
       ending.kill(signal);
       await exited;

@@ -43,7 +43,8 @@ test('a host that is being renamed is not kept alive by what the tables showed b
     now: () => new Date(),
   };
   const identity: HostIdentity = { agentId: 'm', session: 's', previousSession: null, underlay: '192.0.2.1' };
-  const plan = () => planFromTables(tables, context, { host: 'h1', identity, agentVersion: undefined });
+  const plan = () =>
+    planFromTables(tables, context, { host: 'h1', identity, agentVersion: undefined, underlayMtu: null });
   host.put('h1', { id: 'h1', underlay: '192.0.2.1' });
   assert.deepEqual(plan()?.compares[0], { kind: 'modRevision', key: '/cable/o/host/h1', revision: 7 });
   for (const attribute of ['_renamed_to', '_renamed_from']) {

@@ -1,0 +1,232 @@
+/** DHCP and metadata of a real agent for real clients, on a host that does with its own network what it likes. */
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { after, afterEach, before, test } from 'node:test';
+import type { LocalPort } from '@cable/model';
+import { netnsId } from './net/netns.ts';
+import {
+  type SampleSlice,
+  sampleEndpoint,
+  sampleHost,
+  sampleId,
+  sampleNetwork,
+  samplePolicy,
+  samplePort,
+} from './plan/testing/sample.ts';
+import { type AgentBed, type BedHost, createAgentBed, eventually } from './testing/agent-bed.ts';
+import { type BedGuest, createBedGuest } from './testing/bed-guest.ts';
+
+const A = samplePort(5, { policy: 'policy:p', deviceId: 'machine-a' });
+const B = samplePort(6, { policy: 'policy:p', deviceId: 'machine-b' });
+
+let bed: AgentBed;
+let host: BedHost;
+let a: BedGuest;
+let b: BedGuest;
+
+before(async () => {
+  bed = await createAgentBed('svc', 1);
+  const [only] = bed.hosts;
+  assert.ok(only);
+  host = only;
+  a = createBedGuest(host, A);
+  b = createBedGuest(host, B);
+});
+
+after(async () => {
+  await bed.remove();
+  a.remove();
+  b.remove();
+});
+
+const running = new Set<ChildProcess>();
+
+afterEach(async () => {
+  await Promise.all([host.end('SIGKILL'), a.quiet(), b.quiet()]);
+  for (const child of running) {
+    if (child.exitCode !== null) continue;
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  }
+  running.clear();
+  for (const table of ['filter', 'nat']) host.exec('iptables', '-t', table, '-F');
+  host.exec('iptables', '-P', 'INPUT', 'ACCEPT');
+});
+
+/** Two guests in one network. */
+function cloud(): SampleSlice[] {
+  const endpoints = [A, B].map((port) => sampleEndpoint(port, host.name, host.underlay));
+  return [sampleHost(host.name, [A, B]), ...sampleNetwork(1, {}, endpoints), samplePolicy('p', [])];
+}
+
+async function startAgent(): Promise<void> {
+  await host.start();
+  bed.server.set(cloud());
+  await bothUp();
+}
+
+function bothUp(): Promise<unknown> {
+  return eventually('both guests are up', () =>
+    [A, B].every((port) => bed.server.status.vifs.get(port.id)?.state === 'up'),
+  );
+}
+
+async function assertServed(): Promise<void> {
+  assert.match(await a.lease(), /lease of 10\.0\.0\.5 obtained from 10\.0\.0\.1/);
+  assert.match(await b.lease(), /lease of 10\.0\.0\.6 obtained/);
+  assert.equal(await a.metadata('/latest/meta-data/instance-id'), 'machine-a');
+  assert.equal(await b.metadata('/latest/meta-data/instance-id'), 'machine-b');
+}
+
+/** Servers of the host's own, as libvirt's dnsmasq and any web server are. */
+async function startHostServers(): Promise<void> {
+  const program = `
+    const http = require('node:http').createServer((request, response) => response.end('of the host'));
+    const dhcp = require('node:dgram').createSocket('udp4');
+    http.listen(80, () => dhcp.bind(67, '0.0.0.0', () => console.log('ready')));`;
+  const child = host.spawn(process.execPath, '-e', program);
+  running.add(child);
+  assert.ok(child.stdout);
+  const [said] = await once(child.stdout.setEncoding('utf8'), 'data', { signal: AbortSignal.timeout(5_000) });
+  assert.equal(said, 'ready\n');
+}
+
+const connections = (): number => Number(host.exec('cat', '/proc/sys/net/netfilter/nf_conntrack_count'));
+
+test('servers of the host on every address are not in the way, nor are the guests in theirs', async () => {
+  await startHostServers();
+  await startAgent();
+  await assertServed();
+  assert.equal(host.exec('curl', '-s', 'http://192.0.2.1/'), 'of the host');
+});
+
+test('servers of the host start beside the agent', async () => {
+  await startAgent();
+  await startHostServers();
+  await assertServed();
+});
+
+test("the host's firewall and its redirections do not touch guests' requests", async () => {
+  host.exec('iptables', '-P', 'INPUT', 'DROP');
+  host.exec(
+    'iptables',
+    '-t',
+    'nat',
+    '-A',
+    'PREROUTING',
+    '-p',
+    'tcp',
+    '--dport',
+    '80',
+    '-j',
+    'REDIRECT',
+    '--to-ports',
+    '8080',
+  );
+  host.exec(
+    'iptables',
+    '-t',
+    'nat',
+    '-A',
+    'PREROUTING',
+    '-p',
+    'udp',
+    '--dport',
+    '67',
+    '-j',
+    'REDIRECT',
+    '--to-ports',
+    '6767',
+  );
+  await startAgent();
+  await assertServed();
+});
+
+test("guests' connections are not the host's: 64,000 SYNs leave its connection table as it was", async () => {
+  host.exec('iptables', '-A', 'INPUT', '-m', 'conntrack', '--ctstate', 'INVALID', '-j', 'DROP');
+  await startAgent();
+  const before = connections();
+  const flood = await a.flood('syn');
+  await eventually('the flood passes', async () => (await sentBy(A.id)) > 64_000);
+  await flood.stop();
+  assert.equal(connections(), before);
+});
+
+/** Packets that came from the port. */
+async function sentBy(portId: string): Promise<number> {
+  const counters = await host.ask<Readonly<Record<string, { readonly rx_packets: number }>>>('/counters');
+  return counters?.[portId]?.rx_packets ?? 0;
+}
+
+test("a guest that floods with DHCP does not take another's answers", async () => {
+  await startAgent();
+  const flood = await a.flood('dhcp');
+  const leases = [];
+  for (let i = 0; i < 10; i += 1) leases.push(await b.lease().catch(() => 'none'));
+  const sent = await flood.stop();
+  assert.ok(sent > 20_000, `${sent} frames`);
+  assert.equal(leases.filter((one) => one !== 'none').length, 10);
+});
+
+test('after kill -9 the next agent answers at once, by the namespace and the link that are there', async () => {
+  await startAgent();
+  const before = [netnsId(host.services), host.exec('ip', '-o', 'link', 'show', 'cables1').split(':')[0]];
+  await host.end('SIGKILL');
+  await host.start();
+  await assertServed();
+  assert.deepEqual([netnsId(host.services), host.exec('ip', '-o', 'link', 'show', 'cables1').split(':')[0]], before);
+});
+
+/** Processes in the host's namespace or that of its services, and namespaces that are held for the host. */
+function counts(): { readonly processes: number; readonly namespaces: number } {
+  const ours = new Set([netnsId(`/run/netns/${host.netns}`), netnsId(host.services)]);
+  const processes = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && ours.has(netnsOf(pid)));
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  const namespaces = mounts.filter((line) => line.includes(bed.dir) && line.includes(' - nsfs '));
+  return { processes: processes.length, namespaces: namespaces.length };
+}
+
+/** undefined: the process has just ended. */
+function netnsOf(pid: string): string | undefined {
+  try {
+    return netnsId(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+}
+
+test('a host has the same number of processes and namespaces with 1 network and with 1,000', async () => {
+  await startAgent();
+  assert.deepEqual(counts(), { processes: 1, namespaces: 1 });
+  const ports = Array.from({ length: 999 }, (_, i) => portIn(i + 2));
+  const networks = ports.flatMap((port, i) =>
+    sampleNetwork(i + 2, {}, [sampleEndpoint(port, host.name, host.underlay)]),
+  );
+  const revision = bed.server.set([sampleHost(host.name, [A, B, ...ports]), ...networks, ...cloud().slice(1)]);
+  await eventually(
+    'all are known',
+    () => bed.server.status.revision === revision && bed.server.status.vifs.size === 1_001,
+  );
+  assert.deepEqual(counts(), { processes: 1, namespaces: 1 });
+  await assertServed();
+});
+
+/** The only one of its network here. */
+function portIn(n: number): LocalPort {
+  return samplePort(1_000 + n, { networkId: sampleId('net', n), fixedIps: [], policy: 'policy:p' });
+}
+
+test('teardown leaves neither namespace nor link, also after kill -9', async () => {
+  await startAgent();
+  await host.end('SIGKILL');
+  host.run('--teardown');
+  assert.equal(counts().namespaces, 0);
+  assert.ok(!existsSync(host.services));
+  assert.deepEqual(
+    host.links().filter((name) => name.startsWith('cable')),
+    [],
+  );
+});
