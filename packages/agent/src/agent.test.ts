@@ -142,13 +142,13 @@ test('the MTU of the uplink is what own links are made for, and what server and 
   host.exec('ip', 'link', 'set', 'eth0', 'mtu', '1400');
   await host.start();
   await inSync(bed.server.set(cloud([OWN])));
-  assert.deepEqual([linkMtu('cable0'), linkMtu('cablevx'), told()], [1350, 1350, 1400]);
+  assert.deepEqual([linkMtu('cables1'), linkMtu('cablevx'), told()], [1350, 1350, 1400]);
   const small = await host.ask<Underlay>('/status');
   assert.deepEqual([small?.underlay_devices, small?.underlay_mtu_bytes], [['eth0'], 1400]);
   assert.equal(small?.networks_too_large.length, 2, 'both networks have 1450');
 
   host.exec('ip', 'link', 'set', 'eth0', 'mtu', '1500');
-  await eventually('own links are raised', () => linkMtu('cable0') === 1450 && linkMtu('cablevx') === 1450);
+  await eventually('own links are raised', () => linkMtu('cables1') === 1450 && linkMtu('cablevx') === 1450);
   await eventually('the server is told', () => told() === 1500);
   assert.deepEqual((await host.ask<Underlay>('/status'))?.networks_too_large, []);
 });

@@ -101,7 +101,7 @@ async function arriveBy(name: string, port: number): Promise<number> {
   });
   await listening(heard, port);
   execFileSync('nsenter', ['-t', String(outside.pid), '-n', 'bash', '-c', `echo x >/dev/udp/10.9.0.1/${port}`]);
-  for (let i = 0; i < 30 && packets === 0; i++) await delay(10);
+  for (let i = 0; i < 300 && packets === 0; i++) await delay(10);
   await new Promise<void>((resolve) => heard.close(() => resolve()));
   unwire();
   return packets;
