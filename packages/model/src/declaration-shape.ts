@@ -13,7 +13,7 @@ import type {
 /** What is wrong with a declaration, and what to do about it. */
 export type Problem = { readonly text: string; readonly remedy: string };
 
-type Scalar = 'text' | 'texts' | 'true' | 'boolean' | 'number' | 'any';
+type Scalar = 'text' | 'texts' | 'values' | 'true' | 'boolean' | 'number' | 'any';
 
 /** What a field holds; a list of texts: one of them. */
 type Kind =
@@ -53,7 +53,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
     ...{ type: Object.keys(TYPES), description: 'text', items: { one: ATTRIBUTE }, properties: { named: ATTRIBUTE } },
     ...{ write: ['create', 'update', 'both'], required: 'true', default: 'any', derive: 'text', nullable: 'true' },
     ...{
-      values: 'any',
+      values: 'values',
       orInteger: 'true',
       maxLength: 'number',
       maxBytes: 'number',
@@ -66,6 +66,9 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
   }),
   ['type'],
 );
+
+/** Of what changes an attribute: any of its fields. */
+export const CHANGE: Shape = { fields: ATTRIBUTE.fields, needs: [] };
 
 /** Of an `ActionDeclaration`. */
 export const ACTION: Shape = shapeOf<ActionDeclaration>(
@@ -162,6 +165,10 @@ const SCALARS: { readonly [S in Scalar]: { readonly words: string; readonly test
   texts: {
     words: 'a list of texts',
     test: (value) => Array.isArray(value) && value.every((one) => typeof one === 'string'),
+  },
+  values: {
+    words: 'a list of texts and numbers',
+    test: (value) => Array.isArray(value) && value.every((one) => ['string', 'number'].includes(typeof one)),
   },
 };
 

@@ -69,6 +69,20 @@ test('what does not fit together is refused, by name', () => {
   refuse([thing], { attributes: { thing: { a: { type: 'list' } } } }, /resource thing: attribute a: list and items/);
   refuse([thing], { alias: 'Colours' }, /alias is not a word/);
   refuse([thing], { attributes: { thing: { a: JSON.parse('{"typ": 1}') } } }, /attributes\.thing\.a\.typ/);
+  refuse([thing], { attributes: JSON.parse('{"thing": null}') }, /colours: attributes\.thing is not an object/);
+  refuse(
+    [thing],
+    { attributes: { thing: { a: JSON.parse('{"type": "string", "values": 5}') } } },
+    /attributes\.thing\.a\.values is not a list of texts and numbers/,
+  );
+  for (const [changes, why] of [
+    ['[]', /changes is not an object/],
+    ['{"thing": null}', /changes\.thing is not an object/],
+    ['{"thing": {"name": null}}', /changes\.thing\.name is not an object/],
+    ['{"thing": {"name": {"writeBy": "x"}}}', /changes\.thing\.name\.writeBy is not one of admin/],
+  ] as const) {
+    refuse([thing], { ...nothing, changes: JSON.parse(changes) }, why);
+  }
   assert.throws(() => composeRegistry([thing], [colours, { ...colours }]), /colours: it is loaded twice/);
   const again = { ...colours, alias: 'again', actions: {} };
   assert.throws(() => composeRegistry([thing], [colours, again]), /attribute colour already, from extension colours/);

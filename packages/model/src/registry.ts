@@ -2,7 +2,16 @@
 import { actionCommands, CommandBook, resourceWords, VERB_WORDS } from './command-words.ts';
 import type { ActionDeclaration, Attribute, Resource, ResourceModel } from './declaration.ts';
 import { DeclarationError } from './declaration-checks.ts';
-import { ACTION, ATTRIBUTE, problem, RESOURCE, type Shape, shapeProblem } from './declaration-shape.ts';
+import {
+  ACTION,
+  ATTRIBUTE,
+  CHANGE,
+  isRecord,
+  problem,
+  RESOURCE,
+  type Shape,
+  shapeProblem,
+} from './declaration-shape.ts';
 import { defineResource } from './define-resource.ts';
 import type { ExtensionDeclaration } from './extensions/extension.ts';
 import { formsOf } from './forms.ts';
@@ -65,8 +74,12 @@ function checkExtension(
   all: readonly ExtensionDeclaration[],
   loaded: ReadonlySet<string>,
 ): void {
-  const { alias, requires = [], attributes = {}, actions = {} } = extension;
-  const found = shapeProblem(extension, EXTENSION) ?? partProblem(attributes, 'attributes') ?? actionsProblem(actions);
+  const { alias, requires = [], attributes = {}, changes = {}, actions = {} } = extension;
+  const found =
+    shapeProblem(extension, EXTENSION) ??
+    partProblem(attributes, 'attributes', ATTRIBUTE) ??
+    partProblem(changes, 'changes', CHANGE) ??
+    actionsProblem(actions);
   if (found !== undefined) throw refusal(alias, found.text, found.remedy);
   if (!/^[a-z0-9][a-z0-9_-]*$/.test(alias)) throw refusal(alias, 'alias is not a word', 'Write it as net-mtu.');
   if (all.some((one) => one !== extension && one.alias === alias)) {
@@ -77,11 +90,12 @@ function checkExtension(
     throw refusal(alias, `it requires ${missing}`, `Load ${missing} too, or leave this one out.`);
 }
 
-function partProblem(part: unknown, field: string): ReturnType<typeof shapeProblem> {
-  if (typeof part !== 'object' || part === null) return problem(`${field} is not an object`, 'Correct it.');
+function partProblem(part: unknown, field: string, shape: Shape): ReturnType<typeof shapeProblem> {
+  if (!isRecord(part)) return problem(`${field} is not an object`, 'Correct it.');
   for (const [type, attributes] of Object.entries(part)) {
-    for (const [name, attribute] of Object.entries((attributes ?? {}) as object)) {
-      const found = shapeProblem(attribute, ATTRIBUTE, `${field}.${type}.${name}`);
+    if (!isRecord(attributes)) return problem(`${field}.${type} is not an object`, 'Correct it.');
+    for (const [name, attribute] of Object.entries(attributes)) {
+      const found = shapeProblem(attribute, shape, `${field}.${type}.${name}`);
       if (found !== undefined) return found;
     }
   }

@@ -6,6 +6,8 @@ import { DERIVED, objectKey, underlayKey } from '../keys.ts';
 import { assertInvariants, type Harness, type Json, startHarness } from '../testing/harness.ts';
 import { checkStore } from './check.ts';
 
+const AT = '2026-01-01T00:00:00Z';
+
 type Cloud = Readonly<Record<'network' | 'subnet' | 'port' | 'router' | 'leg' | 'group', Json>>;
 
 async function makeCloud({ create, send }: Harness): Promise<Cloud> {
@@ -74,7 +76,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
 };
 
 const putHost = (id: string, more: object = {}): Op => {
-  const host = { id, underlay: '192.0.2.1', agent_version: '1', created_at: '', updated_at: '', ...more };
+  const host = { id, underlay: '192.0.2.1', agent_version: '1', created_at: AT, updated_at: AT, ...more };
   return { kind: 'put', key: objectKey('host', id), value: JSON.stringify(host) };
 };
 

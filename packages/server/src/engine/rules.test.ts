@@ -11,6 +11,7 @@ import { objectKey, underlayKey } from '../keys.ts';
 import { assertInvariants, type Harness, harnessOf, type Json, startTestServer } from '../testing/harness.ts';
 
 const ROUNDS = 40;
+const AT = '2026-01-01T00:00:00Z';
 const TENANT = { 'x-project-id': 'tenant', 'x-roles': 'member' };
 
 /** Two servers on one store. */
@@ -94,7 +95,7 @@ test('a gateway is not changed beside a router’s leg that takes it, through on
 /** A host without an agent, with ports. */
 async function makeHost({ store, server, create, send }: Harness, id: string, ports: number): Promise<void> {
   const underlay = `192.0.2.${++hosts}`;
-  const host = { id, underlay, agent_version: '1', created_at: '', updated_at: '' };
+  const host = { id, underlay, agent_version: '1', created_at: AT, updated_at: AT };
   const { revision } = await store.txn(
     [],
     [

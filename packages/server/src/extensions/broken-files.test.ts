@@ -33,7 +33,7 @@ test('a file that is broken, however, is named in the log; the server serves on,
       /odd\.mjs: contributions\.network: check is async, and nothing waits for it/,
     ],
     [
-      'export function extension() { const all = []; for (;;) all.push({ at: all.length }); }',
+      'export function extension() { const all = []; for (;;) all.push(new Array(1e6).fill(all)); }',
       /odd\.mjs: it takes more memory/,
     ],
   ];

@@ -140,7 +140,7 @@ test('a port that is bound to the old name while it is renamed goes over, too', 
 /** Writes hosts as an older server did. */
 async function putHosts({ store, server }: Harness, hosts: Readonly<Record<string, object>>): Promise<void> {
   const ops = Object.entries(hosts).map(([id, more]) => {
-    const host = { id, underlay: UNDERLAY, agent_version: '1', created_at: '', updated_at: '', ...more };
+    const host = { id, underlay: UNDERLAY, agent_version: '1', created_at: AT, updated_at: AT, ...more };
     return { kind: 'put', key: objectKey('host', id), value: JSON.stringify(host) } as const;
   });
   const { revision } = await store.txn([], ops);
