@@ -34,6 +34,7 @@ const TEST = {
   'dhcpcd-base': 'a DHCPv4 and DHCPv6 client in tests',
   'bind9-dnsutils': 'a DNS client (dig) in tests',
   ndisc6: 'a client of router advertisements (rdisc6) in tests',
+  iptables: 'a firewall of the host in tests',
   'clang-format': 'checks the layout of C sources',
   'etcd-client': 'looks into etcd in tests',
   tcpdump: 'looks at packets in tests',
