@@ -26,6 +26,7 @@ function loadVrouter(where: Where, own: OwnLinks): LoadedObject {
   return loadObject({
     path: where.object,
     pinnedMaps: join(where.pinDir, 'maps'),
+    unpinned: ['cb_work_1'],
     rodata: {
       cfg_overlay_ifindex: own.overlay.ifindex,
       cfg_underlay: ipv4Number(where.underlay),
