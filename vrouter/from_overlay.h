@@ -24,7 +24,7 @@ static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_UNKNOWN_VNI);
 	if (p->ethertype_be == bpf_htons(ETH_P_ARP)) {
 		note_sender(w, NULL);
-		return arp(ctx);
+		return GO_ON(ctx, w, CB_STAGE_ARP);
 	}
 	if (p->ethertype_be != bpf_htons(ETH_P_IP))
 		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_UNSUPPORTED_ETHERTYPE);
@@ -33,7 +33,7 @@ static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 		return drop(ctx, CB_STAT_OVERLAY, reason);
 	if (is_group_mac(p->dmac)) {
 		note_sender(w, NULL);
-		return group(ctx);
+		return GO_ON(ctx, w, CB_STAGE_GROUP);
 	}
 	return forward(ctx, w, NULL);
 }

@@ -8,14 +8,15 @@
 #include "lib/service.h"
 
 /* A packet for the agent, or one that pretends to be. */
-GLOBAL int service(struct __sk_buff *ctx)
+SEC("tc")
+int service(struct __sk_buff *ctx)
 {
-	struct work *w = work();
+	struct work *w = take_over(CB_STAGE_SERVICE);
 	__u32 reason = 0;
 	struct pkt *p;
 
 	if (!w)
-		return TC_ACT_SHOT;
+		return drop_stray(ctx);
 	p = &w->p;
 	/* A client without a lease sends from 0.0.0.0: then its MAC must be the port's. */
 	if (p->saddr_be || !same_mac(w->sender.mac, p->smac))
@@ -48,7 +49,7 @@ int from_vif(struct __sk_buff *ctx)
 		return drop(ctx, ifindex, reason);
 	if (p->ethertype_be == bpf_htons(ETH_P_ARP)) {
 		note_sender(w, vif);
-		return arp(ctx);
+		return GO_ON(ctx, w, CB_STAGE_ARP);
 	}
 	if (p->ethertype_be != bpf_htons(ETH_P_IP))
 		return drop(ctx, ifindex, CB_REASON_UNSUPPORTED_ETHERTYPE);
@@ -59,11 +60,11 @@ int from_vif(struct __sk_buff *ctx)
 	if (what != SERVICE_NONE) {
 		note_sender(w, vif);
 		w->sender.service = what;
-		return service(ctx);
+		return GO_ON(ctx, w, CB_STAGE_SERVICE);
 	}
 	if (is_group_mac(p->dmac)) {
 		note_sender(w, vif);
-		return group(ctx);
+		return GO_ON(ctx, w, CB_STAGE_GROUP);
 	}
 	return forward(ctx, w, vif);
 }

@@ -92,13 +92,14 @@ static __always_inline int forward_arp(struct __sk_buff *ctx, struct work *w)
 }
 
 /* The ARP packet in work. */
-GLOBAL int arp(struct __sk_buff *ctx)
+SEC("tc")
+int arp(struct __sk_buff *ctx)
 {
 	__u32 reason, action = ARP_FORWARD;
-	struct work *w = work();
+	struct work *w = take_over(CB_STAGE_ARP);
 
 	if (!w)
-		return TC_ACT_SHOT;
+		return drop_stray(ctx);
 	if (!w->p.in_ifindex)
 		return forward_arp(ctx, w);
 	reason = handle_arp(ctx, w, &action);

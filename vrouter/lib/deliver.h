@@ -5,6 +5,7 @@
 
 #include "encap.h"
 #include "icmp.h"
+#include "stage.h"
 #include "turn.h"
 
 static __always_inline int to_overlay(struct __sk_buff *ctx, __u32 in_ifindex, __u32 vni, __u32 remote)
@@ -50,7 +51,7 @@ static __always_inline int refuse_for(struct __sk_buff *ctx, struct work *w, __u
 {
 	w->refusal.reason = reason;
 	w->refusal.mtu_bytes = mtu_bytes;
-	return refuse(ctx);
+	return GO_ON(ctx, w, CB_STAGE_REFUSE);
 }
 
 /* Carries out a decision on the packet in work. */

@@ -5,7 +5,7 @@
 
 #include "encap.h"
 #include "policy.h"
-#include "verdict.h"
+#include "stage.h"
 
 #define FLOOD_MAX (CB_FLOOD_CHUNKS * CB_FLOOD_TARGETS)
 
@@ -72,13 +72,14 @@ static long flood_one(__u32 index, void *data)
 }
 
 /* Sends a copy to every target but the sender, whose own rules have been judged. */
-GLOBAL int flood(struct __sk_buff *ctx)
+SEC("tc")
+int flood(struct __sk_buff *ctx)
 {
-	struct flood state = {.ctx = ctx, .w = work()};
+	struct flood state = {.ctx = ctx, .w = take_over(CB_STAGE_FLOOD)};
 	__u32 vni;
 
 	if (!state.w)
-		return TC_ACT_SHOT;
+		return drop_stray(ctx);
 	vni = state.w->p.key.zone;
 	bpf_loop(FLOOD_MAX, flood_one, &state, 0);
 	if (lookup_flood(vni, CB_FLOOD_CHUNKS))
@@ -90,7 +91,7 @@ GLOBAL int flood(struct __sk_buff *ctx)
 static __always_inline int to_all(struct __sk_buff *ctx, struct work *w, int is_reply)
 {
 	w->ask.is_reply = is_reply;
-	return flood(ctx);
+	return GO_ON(ctx, w, CB_STAGE_FLOOD);
 }
 
 #endif /* CABLE_FLOOD_H */

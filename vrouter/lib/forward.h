@@ -70,14 +70,15 @@ static __always_inline int drop_denied(struct __sk_buff *ctx, const struct pkt *
 }
 
 /* An IPv4 packet to everybody: no flow, so only the rules of its own direction count. */
-GLOBAL int group(struct __sk_buff *ctx)
+SEC("tc")
+int group(struct __sk_buff *ctx)
 {
-	struct work *w = work();
+	struct work *w = take_over(CB_STAGE_GROUP);
 	struct pkt *p;
 	__u32 reason;
 
 	if (!w)
-		return TC_ACT_SHOT;
+		return drop_stray(ctx);
 	p = &w->p;
 	reason = check_source(w);
 	if (!reason && p->flags & PKT_NEEDS_FLOW)
@@ -130,16 +131,17 @@ static __noinline void record(struct __sk_buff *ctx, struct work *w, struct cb_f
  * allow it: they would allow a new connection just the same. An ICMP error counts only from where the answers of its flow come
  * from: any guest can quote a packet that it did not receive.
  */
-GLOBAL int decide(struct __sk_buff *ctx)
+SEC("tc")
+int decide(struct __sk_buff *ctx)
 {
 	struct cb_flow *flow, *old = NULL;
-	struct work *w = work();
+	struct work *w = take_over(CB_STAGE_DECIDE);
 	__u32 reason;
 	struct pkt *p;
 	int known;
 
 	if (!w)
-		return TC_ACT_SHOT;
+		return drop_stray(ctx);
 	p = &w->p;
 	reason = check_source(w);
 	if (reason)
@@ -185,7 +187,7 @@ static __always_inline int forward(struct __sk_buff *ctx, struct work *w, const 
 	flow = find_flow(p);
 	if (!flow || !flow_holds(flow, p)) {
 		note_sender(w, vif);
-		return decide(ctx);
+		return GO_ON(ctx, w, CB_STAGE_DECIDE);
 	}
 	count_packet(ctx, flow);
 	if (flow_needs_update(flow, p))

@@ -4,6 +4,7 @@
 #define CABLE_ICMP_H
 
 #include "lookup.h"
+#include "stage.h"
 #include "turn.h"
 
 #define ROUTER_TTL 64
@@ -121,14 +122,15 @@ static __noinline int make_error(struct __sk_buff *ctx, const struct pkt *p, con
 }
 
 /* Drops the packet in work, by `refusal`, and tells its sender if that is a VIF of this host: another host has its own vrouter. */
-GLOBAL int refuse(struct __sk_buff *ctx)
+SEC("tc")
+int refuse(struct __sk_buff *ctx)
 {
 	struct cb_vif *vif = NULL;
-	struct work *w = work();
+	struct work *w = take_over(CB_STAGE_REFUSE);
 	__u32 code_type;
 
 	if (!w)
-		return TC_ACT_SHOT;
+		return drop_stray(ctx);
 	code_type = w->refusal.reason == CB_REASON_TOO_BIG ? ICMP_DEST_UNREACH << 8 | ICMP_FRAG_NEEDED :
 							     ICMP_TIME_EXCEEDED << 8 | ICMP_EXC_TTL;
 	if (w->p.in_ifindex)

@@ -95,7 +95,7 @@ static __always_inline __u32 parse_ethernet(struct __sk_buff *ctx, struct pkt *p
 		return CB_REASON_MALFORMED;
 	take_mac(p->dmac, eth->h_dest);
 	take_mac(p->smac, eth->h_source);
-	p->ethertype_be = ctx->vlan_present ? bpf_htons(ETH_P_8021Q) : eth->h_proto;
+	p->ethertype_be = ctx->vlan_present ? bpf_htons(ETH_P_8021Q) : *(__u16 *)(eth->h_source + ETH_ALEN);
 	return CB_REASON_NONE;
 }
 
@@ -305,8 +305,8 @@ static __always_inline __u32 parse_l4(struct __sk_buff *ctx, struct pkt *p, __u3
 /* Reads the IPv4 header and what follows it. Expects ethertype IPv4, key.zone set and the rest of the key zero. */
 static __always_inline __u32 parse_ipv4(struct __sk_buff *ctx, struct pkt *p)
 {
+	__u32 total, ihl, saddr_be, daddr_be;
 	struct iphdr *ip;
-	__u32 total, ihl;
 	__u16 frag;
 
 	ip = need(ctx, ETH_HLEN, sizeof(*ip));
@@ -319,10 +319,12 @@ static __always_inline __u32 parse_ipv4(struct __sk_buff *ctx, struct pkt *p)
 		total = ctx->len - ETH_HLEN;
 	if (total > ctx->len - ETH_HLEN || total < ihl)
 		return CB_REASON_MALFORMED;
-	p->saddr_be = ip->saddr;
-	p->daddr_be = ip->daddr;
-	set_v4(&p->key.src, ip->saddr);
-	set_v4(&p->key.dst, ip->daddr);
+	saddr_be = ip->saddr;
+	daddr_be = ip->daddr;
+	p->saddr_be = saddr_be;
+	p->daddr_be = daddr_be;
+	set_v4(&p->key.src, saddr_be);
+	set_v4(&p->key.dst, daddr_be);
 	p->key.protocol = ip->protocol;
 	p->l4_off = ETH_HLEN + ihl;
 	frag = bpf_ntohs(ip->frag_off);

@@ -80,6 +80,7 @@ struct refusal {
 };
 
 struct work {
+	__u32 stage; /* which program is to go on with the packet: enum cb_stage; 0: none */
 	struct pkt p;
 	struct sender sender;
 	struct resolution to;

@@ -39,6 +39,7 @@ import { type LoadedObject, loadObject } from '../../packages/agent/src/bpf/obje
 import type { BpfProgram } from '../../packages/agent/src/bpf/program.ts';
 import { inNetns } from '../../packages/agent/src/net/netns.ts';
 import { createNetns, type TestNetns } from '../../packages/agent/src/net/testing.ts';
+import { fillBank } from '../../packages/agent/src/reconcile/program-slots.ts';
 import { describe, ipBytes, macBytes } from './packet.ts';
 
 export const SERVICE_MAC = 'fa:16:3e:ca:b1:e0';
@@ -114,7 +115,8 @@ export class World {
   readonly #spare: number[];
   #slot = 2;
 
-  constructor(vifs = 8) {
+  /** `fill`: put the programs into their bank; default: yes. */
+  constructor(vifs = 8, { fill = true }: { readonly fill?: boolean } = {}) {
     this.#netns = createNetns();
     try {
       this.#netns.run('sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
@@ -134,6 +136,7 @@ export class World {
       this.#netns.remove();
       throw err;
     }
+    if (fill) fillBank(this.slots, 0, this.#object.programs);
     this.#put(MAPS.cb_stat_1, { ifindex: CB_STAT_OVERLAY }, ZERO_STAT);
   }
 
@@ -148,6 +151,10 @@ export class World {
     const ifindex = Number(/^(\d+):/.exec(this.#netns.ip('-o', 'link', 'show', name))?.[1]);
     this.#names.set(ifindex, name);
     return ifindex;
+  }
+
+  get slots(): BpfMap {
+    return this.map({ name: 'cb_enter_1' });
   }
 
   map(spec: { readonly name: string }): BpfMap {
@@ -328,9 +335,9 @@ export class World {
     return links.find((link) => link.ifindex === ifindex)?.stats64.tx.packets ?? 0;
   }
 
-  /** A guest sends a frame. */
-  send(guest: Guest, frame: Uint8Array): Outcome {
-    return this.#run('from_vif', frame, { ifindex: guest.ifindex });
+  /** A guest sends a frame. `by`: what is on its device. */
+  send(guest: Guest, frame: Uint8Array, by: 'from_vif' | 'enter_vif' = 'from_vif'): Outcome {
+    return this.#run(by, frame, { ifindex: guest.ifindex });
   }
 
   /** A frame arrives through a tunnel; `from` undefined: without any. */

@@ -27,6 +27,7 @@ export type Libbpf = {
   readonly mapInitialValue: (map: Handle, size: BigUint64Array) => Handle | null;
   readonly programName: (program: Handle) => string;
   readonly programFd: (program: Handle) => number;
+  readonly programSetAutoload: (program: Handle, load: boolean) => number;
   readonly programSetLogLevel: (program: Handle, level: number) => number;
   readonly btfFind: (btf: Handle, name: string, kind: number) => number;
   readonly btfType: (btf: Handle, id: number) => Handle | null;
@@ -73,6 +74,7 @@ function bind(lib: ReturnType<typeof koffi.load>): Libbpf {
     mapInitialValue: lib.func('void *bpf_map__initial_value(void *map, void *size)'),
     programName: lib.func('const char *bpf_program__name(void *program)'),
     programFd: lib.func('int bpf_program__fd(void *program)'),
+    programSetAutoload: lib.func('int bpf_program__set_autoload(void *program, bool load)'),
     programSetLogLevel: lib.func('int bpf_program__set_log_level(void *program, uint level)'),
     btfFind: lib.func('int btf__find_by_name_kind(void *btf, const char *name, uint kind)'),
     btfType: lib.func('void *btf__type_by_id(void *btf, uint id)'),

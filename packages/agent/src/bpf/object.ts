@@ -20,6 +20,8 @@ export type LoadOptions = {
   readonly pinnedMaps?: string;
   /** Maps that are this load's own: neither taken from `pinnedMaps` nor pinned there. */
   readonly unpinned?: readonly string[];
+  /** Programs of the object that are not to be loaded. */
+  readonly skip?: readonly string[];
   /** Is given what the verifier needed for each program. Default: nobody asks. */
   readonly onVerified?: (name: string, effort: VerifierEffort) => void;
 };
@@ -53,6 +55,7 @@ export function loadObject(options: LoadOptions): LoadedObject {
     try {
       setRodata(object, options.path, options.rodata ?? {});
       const reused = prepareMaps(object, options, log);
+      skipPrograms(object, options.skip ?? [], log);
       if (options.onVerified !== undefined) askForEffort(object, log);
       checkLibbpf(lib.load(object), `load ${options.path}`, log);
       if (options.onVerified !== undefined) tellEffort(log, options.onVerified);
@@ -63,13 +66,23 @@ export function loadObject(options: LoadOptions): LoadedObject {
   });
 }
 
+function* programsOf(object: Handle): Generator<readonly [string, Handle]> {
+  const lib = libbpf();
+  for (let p = lib.nextProgram(object, null); p !== null; p = lib.nextProgram(object, p)) yield [lib.programName(p), p];
+}
+
+function skipPrograms(object: Handle, names: readonly string[], log: readonly string[]): void {
+  for (const [name, program] of programsOf(object)) {
+    if (names.includes(name)) checkLibbpf(libbpf().programSetAutoload(program, false), `skip program ${name}`, log);
+  }
+}
+
 /** BPF_LOG_STATS: figures alone. */
 const LOG_STATS = 4;
 
 function askForEffort(object: Handle, log: readonly string[]): void {
-  const lib = libbpf();
-  for (let p = lib.nextProgram(object, null); p !== null; p = lib.nextProgram(object, p)) {
-    checkLibbpf(lib.programSetLogLevel(p, LOG_STATS), `set the log level of ${lib.programName(p)}`, log);
+  for (const [name, program] of programsOf(object)) {
+    checkLibbpf(libbpf().programSetLogLevel(program, LOG_STATS), `set the log level of program ${name}`, log);
   }
 }
 
@@ -167,9 +180,9 @@ function collect(object: Handle, options: LoadOptions, reused: ReadonlySet<strin
       const path = pinPath(name, options);
       if (path !== undefined && !reused.has(name)) maps.get(name)?.pin(path);
     }
-    for (let p = lib.nextProgram(object, null); p !== null; p = lib.nextProgram(object, p)) {
-      const name = lib.programName(p);
-      const id = objectInfo(lib.programFd(p), 16, `read the info of program ${name}`).getUint32(4, true);
+    for (const [name, program] of programsOf(object)) {
+      if (options.skip?.includes(name)) continue;
+      const id = objectInfo(lib.programFd(program), 16, `read the info of program ${name}`).getUint32(4, true);
       programs.set(name, new BpfProgram(fdById(BPF_CMD.progFdById, id, `open program ${name}`)));
     }
   } catch (err) {
