@@ -31,12 +31,13 @@ struct {
 			bpf_tail_call_static(ctx, &cb_enter_1, STAGE_SLOT(1, stage_of_bank)); \
 		else                                                                         \
 			bpf_tail_call_static(ctx, &cb_enter_1, STAGE_SLOT(0, stage_of_bank)); \
+		(w)->stage = 0;                                                              \
 		drop(ctx, (w)->p.in_ifindex, CB_REASON_NOT_PROGRAMMED);                      \
 	})
 
 /*
- * The packet that @stage is to go on with. NULL: none was handed over in this load's record. Then the caller is of another load, which
- * happens only if somebody else writes to the slots: the packet is not known here and must be dropped.
+ * The packet that @stage is to go on with. NULL: none was handed over in this load's record. Then the caller is of another load: this CPU
+ * was held up in the middle of a packet for as long as a bank takes to be filled anew. The packet is not known here and must be dropped.
  */
 static __always_inline struct work *take_over(__u32 stage)
 {

@@ -15,7 +15,7 @@ import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import type { DataPlane, Programmed } from './data-plane.ts';
-import { type EntryName, enterProgram } from './program-slots.ts';
+import { ENTRY, type EntryName, enterProgram } from './program-slots.ts';
 import type { VrouterPrograms } from './vrouter-programs.ts';
 
 export type KernelDataPlaneOptions = VrouterDevices & {
@@ -27,9 +27,6 @@ export type VrouterDevices = { readonly overlayIfindex: number; readonly service
 
 /** What the kernel says of a device that has just vanished. */
 const GONE = ['ENODEV', 'ENXIO', 'EINVAL'] as const;
-/** How dispatchers are called, in every build. */
-const DISPATCHER = /^enter_/;
-
 export class KernelDataPlane implements DataPlane {
   #programs: VrouterPrograms;
   readonly #socket: NetlinkSocket;
@@ -225,11 +222,15 @@ export class KernelDataPlane implements DataPlane {
 
   /** Dispatchers, once they are on devices, go on in what runs there now. */
   #keepInForce(): void {
+    const known = new Set<number | undefined>(Object.values(this.#programs.dispatchers).map(({ info }) => info.id));
     for (const { ifindex } of listLinks(this.#socket)) {
       const id = ingressProgramId(this.#socket, ifindex);
-      if (id === undefined || !isProgramItself(id)) continue;
-      // Nothing is lost if the program goes just now, by whoever took it off: its device has none.
-      absentOn(['ENOENT'], () => enterProgram(this.#programs.slots, this.#fixed.get(ifindex) ?? 'vif', id));
+      if (id === undefined || known.has(id)) continue;
+      known.add(id);
+      const kind = this.#fixed.get(ifindex) ?? 'vif';
+      // Not another name's dispatcher. A program that goes just now, by whoever took it off, is none that a device has.
+      if (nameOfProgram(id) !== ENTRY[kind].program) continue;
+      absentOn(['ENOENT'], () => enterProgram(this.#programs.slots, kind, id));
     }
   }
 
@@ -240,9 +241,11 @@ export class KernelDataPlane implements DataPlane {
     }
   }
 
-  /** False: the device is gone. */
+  /** False: the device is gone. A device that has the dispatcher is not touched. */
   #dispatch(ifindex: number, kind: EntryName): boolean {
-    return ensureIngressFilter(this.#socket, ifindex, this.#programs.dispatchers[kind]);
+    const dispatcher = this.#programs.dispatchers[kind];
+    if (ingressProgramId(this.#socket, ifindex) === dispatcher.info.id) return true;
+    return ensureIngressFilter(this.#socket, ifindex, dispatcher);
   }
 
   /** Whether a program with our handle is on the device, whoever's maps it has. */
@@ -257,13 +260,13 @@ export class KernelDataPlane implements DataPlane {
   }
 }
 
-/** Whether a program does a dispatcher's work itself. One that is gone does nothing. */
-function isProgramItself(id: number): boolean {
+/** Undefined: it is gone. */
+function nameOfProgram(id: number): string | undefined {
   const fd = absentOn(['ENOENT'], () => fdById(BPF_CMD.progFdById, id, `open program ${id}`));
-  if (fd === undefined) return false;
+  if (fd === undefined) return undefined;
   const program = new BpfProgram(fd);
   program.close();
-  return !DISPATCHER.test(program.info.name);
+  return program.info.name;
 }
 
 /** Takes over what a previous run left, or starts afresh. */
