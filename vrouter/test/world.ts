@@ -115,8 +115,7 @@ export class World {
   readonly #spare: number[];
   #slot = 2;
 
-  /** `fill`: put the programs into their bank; default: yes. */
-  constructor(vifs = 8, { fill = true }: { readonly fill?: boolean } = {}) {
+  constructor(vifs = 8) {
     this.#netns = createNetns();
     try {
       this.#netns.run('sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
@@ -136,7 +135,7 @@ export class World {
       this.#netns.remove();
       throw err;
     }
-    if (fill) fillBank(this.slots, 0, this.#object.programs);
+    fillBank(this.slots, 0, this.#object.programs);
     this.#put(MAPS.cb_stat_1, { ifindex: CB_STAT_OVERLAY }, ZERO_STAT);
   }
 
@@ -335,9 +334,14 @@ export class World {
     return links.find((link) => link.ifindex === ifindex)?.stats64.tx.packets ?? 0;
   }
 
-  /** A guest sends a frame. `by`: what is on its device. */
-  send(guest: Guest, frame: Uint8Array, by: 'from_vif' | 'enter_vif' = 'from_vif'): Outcome {
-    return this.#run(by, frame, { ifindex: guest.ifindex });
+  /** A guest sends a frame. */
+  send(guest: Guest, frame: Uint8Array): Outcome {
+    return this.#run('from_vif', frame, { ifindex: guest.ifindex });
+  }
+
+  /** The same, from the dispatcher on. */
+  enter(guest: Guest, frame: Uint8Array): Outcome {
+    return this.#run('enter_vif', frame, { ifindex: guest.ifindex });
   }
 
   /** A frame arrives through a tunnel; `from` undefined: without any. */
