@@ -131,8 +131,8 @@ int refuse(struct __sk_buff *ctx)
 
 	if (!w)
 		return drop_stray(ctx);
-	code_type = w->refusal.reason == CB_REASON_TOO_BIG ? ICMP_DEST_UNREACH << 8 | ICMP_FRAG_NEEDED :
-							     ICMP_TIME_EXCEEDED << 8 | ICMP_EXC_TTL;
+	code_type = w->refusal.reason == CB_REASON_TOO_BIG ? ICMP_DEST_UNREACH << 8 | ICMP_FRAG_NEEDED
+							   : ICMP_TIME_EXCEEDED << 8 | ICMP_EXC_TTL;
 	if (w->p.in_ifindex)
 		vif = lookup_vif(w->p.in_ifindex);
 	if (!vif || make_error(ctx, &w->p, vif, code_type, w->refusal.mtu_bytes))

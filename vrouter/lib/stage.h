@@ -18,21 +18,21 @@ struct {
 	__type(value, __u32);
 } cb_enter_1 SEC(".maps");
 
-#define STAGE_SLOT(bank, stage) (CB_ENTRIES + (bank) * CB_BANK_SLOTS + (stage))
+#define STAGE_SLOT(bank, stage) (CB_ENTRIES + (bank)*CB_BANK_SLOTS + (stage))
 
 /*
  * Goes on in @stage, a constant; from a program's own function, since it ends there. A slot that is known at load is a direct jump, one
  * that is not costs 16 ns: so each bank is a call of its own, and the verifier removes the other.
  */
-#define GO_ON(ctx, w, stage_of_bank)                                                         \
-	({                                                                                   \
-		(w)->stage = (stage_of_bank);                                                \
-		if (cfg_bank)                                                                \
+#define GO_ON(ctx, w, stage_of_bank)                                                          \
+	({                                                                                    \
+		(w)->stage = (stage_of_bank);                                                 \
+		if (cfg_bank)                                                                 \
 			bpf_tail_call_static(ctx, &cb_enter_1, STAGE_SLOT(1, stage_of_bank)); \
-		else                                                                         \
+		else                                                                          \
 			bpf_tail_call_static(ctx, &cb_enter_1, STAGE_SLOT(0, stage_of_bank)); \
-		(w)->stage = 0;                                                              \
-		drop(ctx, (w)->p.in_ifindex, CB_REASON_NOT_PROGRAMMED);                      \
+		(w)->stage = 0;                                                               \
+		drop(ctx, (w)->p.in_ifindex, CB_REASON_NOT_PROGRAMMED);                       \
 	})
 
 /*
