@@ -5,15 +5,17 @@
  *   netbench server PORT               echo bytes over TCP, count datagrams over UDP, until killed
  *   netbench rr HOST PORT SECONDS      one TCP connection, 1-byte request and response: latency
  *   netbench crr HOST PORT SECONDS     connect, 1-byte request and response, close: connections a second
- *   netbench udp HOST PORT SECONDS N   N-byte datagrams as fast as they go; counts those that arrived
+ *   netbench udp HOST PORT SECONDS N [RATE]
+ *                                      N-byte datagrams, RATE a second or as fast as they go; counts those that arrived
  *
- * A client prints one line of JSON. Exit 1 with a message when a call fails.
+ * A client prints one line of JSON; SIGINT ends `udp` before its time. Exit 1 with a message when a call fails.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,6 +30,7 @@
 #define MAX_SAMPLES 4000000
 
 static _Atomic uint64_t received;
+static volatile sig_atomic_t is_ended;
 
 static void die(const char *what)
 {
@@ -200,7 +203,23 @@ static uint64_t arrived(int control)
 	return count;
 }
 
-static void datagrams(const struct sockaddr_in *a, double seconds, size_t size)
+static void end_early(int signal_number)
+{
+	(void)signal_number;
+	is_ended = 1;
+}
+
+/* Returns when @sent datagrams are due at @rate a second. */
+static void wait_due(uint64_t start, uint64_t sent, double rate)
+{
+	struct timespec shortly = {.tv_nsec = 20000};
+
+	while ((double)(now_ns() - start) * rate < (double)sent * 1e9)
+		nanosleep(&shortly, NULL);
+}
+
+/* @rate: 0: as fast as they go. */
+static void datagrams(const struct sockaddr_in *a, double seconds, size_t size, double rate)
 {
 	static char data[2048];
 	struct iovec iov = {data, size};
@@ -215,13 +234,16 @@ static void datagrams(const struct sockaddr_in *a, double seconds, size_t size)
 		msg[i].msg_hdr.msg_iov = &iov;
 		msg[i].msg_hdr.msg_iovlen = 1;
 	}
+	signal(SIGINT, end_early);
 	start = now_ns();
 	end = start + (uint64_t)(seconds * 1e9);
-	while (now_ns() < end) {
+	while (!is_ended && now_ns() < end) {
 		int n = sendmmsg(fd, msg, BATCH, 0);
 
 		if (n > 0)
 			sent += (uint64_t)n;
+		if (rate > 0)
+			wait_due(start, sent, rate);
 	}
 	double took = (double)(now_ns() - start) / 1e9;
 
@@ -237,7 +259,7 @@ int main(int argc, char **argv)
 		serve(argv[2]);
 	if (argc < 5) {
 		fprintf(stderr,
-			"usage: netbench server PORT | rr|crr HOST PORT SECONDS | udp HOST PORT SECONDS BYTES\n");
+			"usage: netbench server PORT | rr|crr HOST PORT SECONDS | udp HOST PORT SECONDS BYTES [RATE]\n");
 		return 2;
 	}
 	struct sockaddr_in a = address(argv[2], argv[3]);
@@ -247,8 +269,8 @@ int main(int argc, char **argv)
 		transactions(&a, seconds, 0);
 	else if (!strcmp(argv[1], "crr"))
 		transactions(&a, seconds, 1);
-	else if (!strcmp(argv[1], "udp") && argc == 6 && atoi(argv[5]) > 0 && atoi(argv[5]) <= 1472)
-		datagrams(&a, seconds, (size_t)atoi(argv[5]));
+	else if (!strcmp(argv[1], "udp") && (argc == 6 || argc == 7) && atoi(argv[5]) > 0 && atoi(argv[5]) <= 1472)
+		datagrams(&a, seconds, (size_t)atoi(argv[5]), argc == 7 ? atof(argv[6]) : 0);
 	else
 		return 2;
 	return 0;

@@ -23,26 +23,30 @@ static __always_inline struct cb_vif *vif_of_service_address(__u32 addr_be, __u3
 SEC("tc")
 int from_service(struct __sk_buff *ctx)
 {
+	struct work *w = start_work(0);
 	__u32 ifindex = 0, reason;
-	struct pkt p = {};
 	struct cb_vif *vif;
+	struct pkt *p;
 
-	reason = parse_ethernet(ctx, &p);
+	if (!w)
+		return TC_ACT_SHOT;
+	p = &w->p;
+	reason = parse_ethernet(ctx, p);
 	if (reason)
 		return drop(ctx, CB_STAT_OVERLAY, reason);
-	if (p.ethertype_be != bpf_htons(ETH_P_IP))
+	if (p->ethertype_be != bpf_htons(ETH_P_IP))
 		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_UNSUPPORTED_ETHERTYPE);
-	reason = parse_ipv4(ctx, &p);
+	reason = parse_ipv4(ctx, p);
 	if (reason)
 		return drop(ctx, CB_STAT_OVERLAY, reason);
-	if (p.saddr_be != bpf_htonl(CB_SERVICE_AGENT))
+	if (p->saddr_be != bpf_htonl(CB_SERVICE_AGENT))
 		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_SERVICE);
-	vif = vif_of_service_address(p.daddr_be, &ifindex);
+	vif = vif_of_service_address(p->daddr_be, &ifindex);
 	if (!vif)
 		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_SERVICE);
 	if (!(vif->flags & CB_VIF_F_ADMIN_UP))
 		return drop(ctx, ifindex, CB_REASON_ADMIN_DOWN);
-	return to_guest(ctx, &p, vif, ifindex);
+	return to_guest(ctx, p, vif, ifindex);
 }
 
 #endif /* CABLE_FROM_SERVICE_H */

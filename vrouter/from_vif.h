@@ -7,53 +7,30 @@
 #include "lib/forward.h"
 #include "lib/service.h"
 
-/* Forwards an ARP packet that is not answered here: to the MAC's owner, or to all. Rules do not apply to ARP. */
-static __noinline int forward_arp(struct __sk_buff *ctx, struct pkt *p)
-{
-	struct resolution to = {};
-	struct cb_flow *way = scratch_flow(SCRATCH_ENTRY);
-
-	if (is_group_mac(p->dmac) || !way)
-		return flood(ctx, p, 0);
-	resolve_from_vif(p, p->key.zone, way, &to);
-	if (to.kind == RESOLVED_FLOOD)
-		return flood(ctx, p, 0);
-	/* To a router's MAC: nobody is there who would read it. */
-	if (to.kind != RESOLVED_DELIVER || way->flags & CB_FLOW_F_ROUTED)
-		return drop(ctx, p->in_ifindex, to.kind == RESOLVED_DROP ? to.reason : CB_REASON_NO_ENDPOINT);
-	if (way->deliver == CB_DELIVER_OVERLAY)
-		return to_overlay(ctx, p->in_ifindex, way->out_vni, bpf_ntohl(v4_of(&way->remote)));
-	return to_vif(ctx, way->out_ifindex, way->deliver, way->out_vni, CB_REASON_NONE);
-}
-
-static __noinline int arp_from_vif(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif)
-{
-	__u32 action, reason = handle_arp(ctx, p, vif, &action);
-
-	if (reason)
-		return drop(ctx, p->in_ifindex, reason);
-	if (action == ARP_ANSWERED)
-		return turn_back(ctx, p->in_ifindex, vif, CB_REASON_NONE);
-	return forward_arp(ctx, p);
-}
-
 /* A packet for the agent, or one that pretends to be. */
-static __noinline int service_from_vif(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif, __u32 service)
+SEC("tc")
+int service(struct __sk_buff *ctx)
 {
-	int asks_dhcp = service == SERVICE_AGENT && p->key.protocol == IPPROTO_UDP;
-	__u32 reason = CB_REASON_NONE;
+	struct work *w = take_over(CB_STAGE_SERVICE);
+	__u32 reason = 0;
+	struct pkt *p;
+	int asks_dhcp;
 
+	if (!w)
+		return drop_stray(ctx);
+	p = &w->p;
+	asks_dhcp = w->sender.service == SERVICE_AGENT && p->key.protocol == IPPROTO_UDP;
 	/*
 	 * A DHCP client has no address yet, or one that it lost: then its MAC must be the port's. The agent never sees the
 	 * address that it sends from.
 	 */
-	if ((p->saddr_be && !asks_dhcp) || !same_mac(vif->mac, p->smac))
-		reason = check_source(p, vif);
-	if (!reason && service == SERVICE_ROGUE_DHCP)
+	if ((p->saddr_be && !asks_dhcp) || !same_mac(w->sender.mac, p->smac))
+		reason = check_source(w);
+	if (!reason && w->sender.service == SERVICE_ROGUE_DHCP)
 		reason = CB_REASON_PORT_DISABLED_DHCP;
-	if (!reason && service == SERVICE_REFUSED)
+	if (!reason && w->sender.service != SERVICE_AGENT)
 		reason = CB_REASON_SERVICE;
-	return reason ? drop(ctx, p->in_ifindex, reason) : to_agent(ctx, p, vif);
+	return reason ? drop(ctx, p->in_ifindex, reason) : to_agent(ctx, w);
 }
 
 SEC("tc")
@@ -61,31 +38,40 @@ int from_vif(struct __sk_buff *ctx)
 {
 	__u32 ifindex = ctx->ifindex, reason;
 	struct cb_vif *vif = lookup_vif(ifindex);
-	struct pkt p = {.in_ifindex = ifindex};
-	enum service service;
+	struct work *w = start_work(ifindex);
+	enum service what;
+	struct pkt *p;
 
-	if (!vif)
+	if (!vif || !w)
 		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_NOT_PROGRAMMED);
 	count_rx(ctx, ifindex);
 	if (!(vif->flags & CB_VIF_F_ADMIN_UP))
 		return drop(ctx, ifindex, CB_REASON_ADMIN_DOWN);
-	p.key.zone = vif->vni;
-	reason = parse_ethernet(ctx, &p);
+	p = &w->p;
+	p->key.zone = vif->vni;
+	reason = parse_ethernet(ctx, p);
 	if (reason)
 		return drop(ctx, ifindex, reason);
-	if (p.ethertype_be == bpf_htons(ETH_P_ARP))
-		return arp_from_vif(ctx, &p, vif);
-	if (p.ethertype_be != bpf_htons(ETH_P_IP))
+	if (p->ethertype_be == bpf_htons(ETH_P_ARP)) {
+		note_sender(w, vif);
+		return GO_ON(ctx, w, CB_STAGE_ARP);
+	}
+	if (p->ethertype_be != bpf_htons(ETH_P_IP))
 		return drop(ctx, ifindex, CB_REASON_UNSUPPORTED_ETHERTYPE);
-	reason = parse_ipv4(ctx, &p);
+	reason = parse_ipv4(ctx, p);
 	if (reason)
 		return drop(ctx, ifindex, reason);
-	service = classify_service(&p, vif);
-	if (service != SERVICE_NONE)
-		return service_from_vif(ctx, &p, vif, service);
-	if (is_group_mac(p.dmac))
-		return forward_group(ctx, &p, vif);
-	return forward(ctx, &p, vif);
+	what = classify_service(p, vif);
+	if (what != SERVICE_NONE) {
+		note_sender(w, vif);
+		w->sender.service = what;
+		return GO_ON(ctx, w, CB_STAGE_SERVICE);
+	}
+	if (is_group_mac(p->dmac)) {
+		note_sender(w, vif);
+		return GO_ON(ctx, w, CB_STAGE_GROUP);
+	}
+	return forward(ctx, w, vif);
 }
 
 #endif /* CABLE_FROM_VIF_H */

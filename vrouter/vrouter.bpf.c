@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* vrouter.bpf.c: the object that the agent loads: three programs over one set of maps. */
+/* vrouter.bpf.c: the object that the agent loads: the programs over one set of maps. */
 #include "from_vif.h"
 #include "from_overlay.h"
 #include "from_service.h"
+#include "enter.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";

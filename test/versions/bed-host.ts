@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { sleep } from '@cable/kit';
 import type { Version } from './previous-version.ts';
 import { eventually, Program } from './program.ts';
 
@@ -38,6 +39,8 @@ export class BedHost {
   readonly #enter: readonly string[];
   readonly #agent: Program;
   readonly #pings = new Set<ChildProcess>();
+  /** Of the last start that came to its end. */
+  #startMs = 0;
 
   constructor({ name, underlay, server, home }: BedHostOptions) {
     this.name = name;
@@ -57,12 +60,33 @@ export class BedHost {
   }
 
   /** Starts an agent of that version; it answers when this resolves. */
-  start(version: Version): Promise<void> {
-    return this.#agent.start(version);
+  async start(version: Version): Promise<void> {
+    const begun = performance.now();
+    await this.#agent.start(version);
+    this.#startMs = performance.now() - begun;
   }
 
   end(signal: NodeJS.Signals): Promise<void> {
     return this.#agent.end(signal);
+  }
+
+  /**
+   * Ends the running agent; then starts agents of that version, one after the other, and kills each. `killedAt`: when, as parts of the time
+   * until the agent of before, of whatever version, answered.
+   */
+  async killInStart(version: Version, killedAt: readonly number[]): Promise<void> {
+    for (const part of killedAt) {
+      await this.end('SIGTERM');
+      const started = this.start(version).catch(() => undefined);
+      await sleep(this.#startMs * part);
+      await this.end('SIGKILL');
+      await started;
+    }
+  }
+
+  /** What runs on what the device receives, as `tc` says it. */
+  filtersOf(device: string): string {
+    return this.#exec('tc', 'filter', 'show', 'dev', device, 'ingress').trim();
   }
 
   /** Starts an agent of that version in place of the running one, and waits until it is in step. */

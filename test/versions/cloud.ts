@@ -29,8 +29,13 @@ export class Cloud {
   }
 
   /** Lets everybody ping. Gives the rule's id. */
-  async allowPing(): Promise<string> {
-    const rule = { security_group_id: this.#group.id, direction: 'ingress', ethertype: 'IPv4', protocol: 'icmp' };
+  allowPing(): Promise<string> {
+    return this.allow('icmp');
+  }
+
+  /** Lets everybody in by that protocol. Gives the rule's id. */
+  async allow(protocol: 'icmp' | 'tcp' | 'udp'): Promise<string> {
+    const rule = { security_group_id: this.#group.id, direction: 'ingress', ethertype: 'IPv4', protocol };
     return (await this.#api.create('security_group_rule', rule)).id;
   }
 

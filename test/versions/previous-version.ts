@@ -1,4 +1,4 @@
-/** The version of Cable before the host stream's protocol 2, made from its commit so that it runs beside this one. */
+/** Versions of Cable from before a change that they must live with, made from their commits so that they run beside this one. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,35 +10,46 @@ export type Version = { readonly name: string; readonly root: string };
 
 export type BuiltVersion = Version & { remove(): void };
 
+export type OldVersion = { readonly name: string; readonly commit: string };
+
 /** The last commit that speaks protocol 1 of the host stream, and nothing newer. */
-export const PREVIOUS_COMMIT = 'a1426e4c2c1f3260bbec4a1e3cb102658f8f366a';
+export const PREVIOUS: OldVersion = { name: 'previous', commit: 'a1426e4c2c1f3260bbec4a1e3cb102658f8f366a' };
+
+/**
+ * The last commit whose agent puts the programs on the devices themselves. The one above does so too, but knows no `cb_prog_1`: it replaces programs
+ * over maps that it has not filled, so of an upgrade it tells less.
+ */
+export const BEFORE_DISPATCHERS: OldVersion = {
+  name: 'before-dispatchers',
+  commit: 'ad67526e12075190de2060f5ef8ce36892e120ba',
+};
 
 /** This tree. */
 export const CURRENT: Version = { name: 'current', root: fileURLToPath(new URL('../..', import.meta.url)) };
 
-/** Why the previous version cannot be built here; undefined: it can. */
-export function whyNotBuildable(): string | undefined {
+/** Why the version cannot be built here; undefined: it can. */
+export function whyNotBuildable({ name, commit }: OldVersion): string | undefined {
   try {
-    execFileSync('git', ['cat-file', '-e', `${PREVIOUS_COMMIT}^{commit}`], { cwd: CURRENT.root, stdio: 'ignore' });
+    execFileSync('git', ['cat-file', '-e', `${commit}^{commit}`], { cwd: CURRENT.root, stdio: 'ignore' });
     return undefined;
   } catch {
-    return `no git history with commit ${PREVIOUS_COMMIT}: the previous version cannot be built`;
+    return `no git history with commit ${commit}: the ${name} version cannot be built`;
   }
 }
 
-/** Builds the previous version in a temporary directory. It shares this tree's packages, which must fit what it asks for. */
-export function buildPreviousVersion(): BuiltVersion {
-  const root = mkdtempSync(join(tmpdir(), `cable-previous-${process.pid}-`));
+/** Builds the version in a temporary directory. It shares this tree's packages, which must fit what it asks for. */
+export function buildOldVersion({ name, commit }: OldVersion): BuiltVersion {
+  const root = mkdtempSync(join(tmpdir(), `cable-${name}-${process.pid}-`));
   const remove = (): void => rmSync(root, { recursive: true, force: true });
   try {
-    const archive = execFileSync('git', ['archive', PREVIOUS_COMMIT, 'packages', 'vrouter'], {
+    const archive = execFileSync('git', ['archive', commit, 'packages', 'vrouter'], {
       cwd: CURRENT.root,
       maxBuffer: 256 << 20,
     });
     execFileSync('tar', ['-x', '-C', root], { input: archive });
-    linkPackages(root);
+    linkPackages(root, commit);
     execFileSync('make', ['-s', '-C', join(root, 'vrouter'), '../build/vrouter/vrouter.bpf.o'], { stdio: 'inherit' });
-    return { name: 'previous', root, remove };
+    return { name, root, remove };
   } catch (err) {
     remove();
     throw err;
@@ -46,7 +57,7 @@ export function buildPreviousVersion(): BuiltVersion {
 }
 
 /** `node_modules` of links: to the tree's own packages by name, and to this tree's for all others. */
-function linkPackages(root: string): void {
+function linkPackages(root: string, commit: string): void {
   const ours = join(CURRENT.root, 'node_modules');
   const theirs = join(root, 'node_modules');
   mkdirSync(join(theirs, '@cable'), { recursive: true });
@@ -54,7 +65,7 @@ function linkPackages(root: string): void {
   for (const name of readdirSync(join(root, 'packages'))) {
     const path = join(root, 'packages', name);
     if (!readdirSync(path).includes('package.json')) continue;
-    checkDependencies(path, ours);
+    checkDependencies(path, ours, commit);
     symlinkSync(path, join(theirs, '@cable', name));
   }
 }
@@ -62,11 +73,11 @@ function linkPackages(root: string): void {
 type Manifest = { readonly version: string; readonly dependencies?: Readonly<Record<string, string>> };
 
 /** Throws unless each dependency is there in the version that is asked for (a caret range, as all here are) or a later one that fits. */
-function checkDependencies(path: string, modules: string): void {
+function checkDependencies(path: string, modules: string, commit: string): void {
   for (const [name, range] of Object.entries(readManifest(path).dependencies ?? {})) {
     if (name.startsWith('@cable/')) continue;
     const { version } = readManifest(join(modules, name));
-    if (!fits(version, range)) throw new Error(`commit ${PREVIOUS_COMMIT} needs ${name} ${range}, here is ${version}`);
+    if (!fits(version, range)) throw new Error(`commit ${commit} needs ${name} ${range}, here is ${version}`);
   }
 }
 

@@ -4,11 +4,22 @@ import { existsSync } from 'node:fs';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type { PortView } from '@cable/model';
 import { addressOf, Cloud, linkOf } from './cloud.ts';
-import { type BuiltVersion, buildPreviousVersion, CURRENT, type Version, whyNotBuildable } from './previous-version.ts';
+import {
+  BEFORE_DISPATCHERS,
+  type BuiltVersion,
+  buildOldVersion,
+  CURRENT,
+  PREVIOUS,
+  type Version,
+  whyNotBuildable,
+} from './previous-version.ts';
 import { eventually } from './program.ts';
 import { VersionBed } from './version-bed.ts';
 
-const skip = whyNotBuildable() ?? false;
+const skip = whyNotBuildable(PREVIOUS) ?? false;
+
+/** When an agent is killed, of the time that its start takes: from before it loads anything until it has put its programs in place. */
+const KILLED_AT = [0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95] as const;
 
 /** One on each host. */
 type Ports = readonly [p1: PortView, p2: PortView];
@@ -82,7 +93,7 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
   let previous: BuiltVersion;
 
   before(() => {
-    previous = buildPreviousVersion();
+    previous = buildOldVersion(PREVIOUS);
   });
   after(() => previous?.remove());
 
@@ -148,5 +159,47 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
       host.teardown(CURRENT);
       assert.deepEqual([host.links(), existsSync(host.pins)], [['lo', 'eth0'], false]);
     }
+  });
+});
+
+describe('this version and the last one that put its programs on devices', {
+  skip: whyNotBuildable(BEFORE_DISPATCHERS) ?? false,
+  timeout: 240_000,
+}, () => {
+  let older: BuiltVersion;
+
+  before(() => {
+    older = buildOldVersion(BEFORE_DISPATCHERS);
+  });
+  after(() => older?.remove());
+
+  test('agents of both take over from each other, killed at any time, without a packet lost, and the host stays reached', async (t) => {
+    const bed = await startBed(t, 'e', CURRENT, [older, older]);
+    const cloud = await Cloud.create(bed.api);
+    const rule = await cloud.allowPing();
+    const ports = await createPorts(bed, cloud);
+    await assertPings(bed, ports);
+    const pings = [bed.h1.startPing(addressOf(ports[1])), bed.h1.startPing(bed.h2.underlay)];
+
+    assert.match(bed.h1.filtersOf('cablevx'), /cable:from_overlay/);
+    for (const version of [CURRENT, older, CURRENT]) {
+      await bed.h1.killInStart(version, KILLED_AT);
+      await bed.h1.replace(version);
+      assert.match(
+        bed.h1.filtersOf('cablevx'),
+        version === CURRENT ? /cable:enter_overlay/ : /cable:from_overlay/,
+        version.name,
+      );
+      assert.equal(bed.h1.filtersOf('eth0'), '', `the ${version.name} agent leaves the underlay alone`);
+      assert.equal(bed.h1.answersFrom(addressOf(ports[1])), 5);
+    }
+    for (const ping of pings) {
+      const { sent, lost } = await ping.stop();
+      t.diagnostic(`lost ${lost} of ${sent} packets`);
+      assert.ok(sent > 100);
+      assert.equal(lost, 0, `of ${sent} packets`);
+    }
+    await cloud.revoke(rule);
+    await assertNothingPasses(bed, ports);
   });
 });

@@ -78,6 +78,30 @@ enum cb_reason {
 	CB_REASON_MAX = 32,
 };
 
+/*
+ * Slots of cb_enter_1, the array of programs. The dispatchers on the devices call an entry. A bank holds one load of the programs: those that
+ * its entries are copies of, and the stages that they call. The dispatchers outlive builds: entries are append only.
+ */
+enum cb_entry {
+	CB_ENTRY_VIF = 0, /* what a guest sends */
+	CB_ENTRY_OVERLAY = 1, /* what other hosts send */
+	CB_ENTRY_SERVICE = 2, /* what the agent sends to guests */
+};
+
+#define CB_ENTRIES 8 /* room for so many, before the banks and at the beginning of each bank */
+#define CB_BANKS 2
+#define CB_BANK_SLOTS 28
+
+/* Within a bank, after its entries: what is not the established path. A number is between loads of one build only. */
+enum cb_stage {
+	CB_STAGE_DECIDE = 8, /* a packet whose flow is not known, or no longer holds */
+	CB_STAGE_ARP = 9,
+	CB_STAGE_GROUP = 10, /* IPv4 to a group */
+	CB_STAGE_FLOOD = 11, /* copies to a network's flood list */
+	CB_STAGE_SERVICE = 12, /* a guest's packet for the agent */
+	CB_STAGE_REFUSE = 13, /* an ICMP error of a router */
+};
+
 /* Reserved key of cb_stat_1 for packets that belong to no VIF (from the overlay, from the agent). */
 #define CB_STAT_OVERLAY 0
 

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* arp.h: ARP from a VIF (RFC 826): the sender is checked, requests are answered from the endpoint map. */
+/*
+ * arp.h: ARP (RFC 826). From a VIF: the sender is checked, requests are answered from the endpoint map; the rest is passed on. From
+ * another host: requests that its map could not answer, and answers to them.
+ */
 #ifndef CABLE_ARP_H
 #define CABLE_ARP_H
 
+#include "deliver.h"
+#include "flood.h"
 #include "lookup.h"
-#include "turn.h"
+#include "resolve.h"
 
 enum arp_action {
 	ARP_ANSWERED, /* the packet is now the answer: give it back */
@@ -12,17 +17,17 @@ enum arp_action {
 };
 
 /* Checks the sender: both of its addresses, or the MAC alone of a probe (RFC 5227: sender IP 0). */
-static __always_inline __u32 check_arp_sender(const struct pkt *p, const struct cb_vif *vif,
-					      const struct arp_packet *arp)
+static __always_inline __u32 check_arp_sender(const struct work *w, const struct arp_packet *arp)
 {
+	const struct pkt *p = &w->p;
 	struct cb_addr sender;
 
-	if (!(vif->flags & CB_VIF_F_ANTISPOOF))
+	if (!(w->sender.flags & CB_VIF_F_ANTISPOOF))
 		return CB_REASON_NONE;
 	if (!same_mac(arp->sha, p->smac))
 		return CB_REASON_SPOOFED_ARP;
 	if (!arp->spa_be)
-		return same_mac(vif->mac, p->smac) ? CB_REASON_NONE : CB_REASON_SPOOFED_MAC;
+		return same_mac(w->sender.mac, p->smac) ? CB_REASON_NONE : CB_REASON_SPOOFED_MAC;
 	set_v4(&sender, arp->spa_be);
 	return source_allowed(p->in_ifindex, p->smac, &sender) ? CB_REASON_NONE : CB_REASON_SPOOFED_ARP;
 }
@@ -42,7 +47,7 @@ static __always_inline void write_arp_reply(struct arp_packet *arp, const __u8 *
 }
 
 /* Decides on an ARP packet; @action only if the reason is CB_REASON_NONE. */
-static __noinline __u32 handle_arp(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif, __u32 *action)
+static __always_inline __u32 handle_arp(struct __sk_buff *ctx, const struct work *w, __u32 *action)
 {
 	struct cb_endpoint *target;
 	struct arp_packet *arp;
@@ -54,17 +59,53 @@ static __noinline __u32 handle_arp(struct __sk_buff *ctx, const struct pkt *p, c
 	if (!arp || arp->hardware_be != bpf_htons(ARP_HARDWARE_ETHER) || arp->protocol_be != bpf_htons(ETH_P_IP) ||
 	    arp->hardware_len != 6 || arp->protocol_len != 4)
 		return CB_REASON_MALFORMED;
-	reason = check_arp_sender(p, vif, arp);
+	reason = check_arp_sender(w, arp);
 	if (reason || arp->op_be != bpf_htons(ARP_OP_REQUEST))
 		return reason;
 	set_v4(&addr, arp->tpa_be);
-	target = lookup_endpoint(vif->vni, &addr);
+	target = lookup_endpoint(w->p.key.zone, &addr);
 	/* Unknown: perhaps an allowed address pair's. The sender's own: an announcement, for the others. */
-	if (!target || (target->kind == CB_ENDPOINT_VIF && target->ifindex == p->in_ifindex))
+	if (!target || (target->kind == CB_ENDPOINT_VIF && target->ifindex == w->p.in_ifindex))
 		return CB_REASON_NONE;
 	write_arp_reply(arp, target->mac);
 	*action = ARP_ANSWERED;
 	return CB_REASON_NONE;
+}
+
+/* Passes an ARP packet on: to the MAC's owner, or to all. Rules do not apply to ARP. */
+static __always_inline int forward_arp(struct __sk_buff *ctx, struct work *w)
+{
+	struct cb_flow *way = start_decision(w);
+	__u32 in_ifindex = w->p.in_ifindex;
+
+	if (is_group_mac(w->p.dmac))
+		return to_all(ctx, w, 0);
+	resolve(ctx);
+	if (w->to.kind == RESOLVED_FLOOD)
+		return to_all(ctx, w, 0);
+	/* To a router's MAC: nobody is there who would read it. */
+	if (w->to.kind != RESOLVED_DELIVER || way->flags & CB_FLOW_F_ROUTED)
+		return drop(ctx, in_ifindex, w->to.kind == RESOLVED_DROP ? w->to.reason : CB_REASON_NO_ENDPOINT);
+	if (way->deliver == CB_DELIVER_OVERLAY)
+		return to_overlay(ctx, in_ifindex, way->out_vni, bpf_ntohl(v4_of(&way->remote)));
+	return to_vif(ctx, way->out_ifindex, way->deliver, way->out_vni, CB_REASON_NONE);
+}
+
+/* The ARP packet in work. */
+SEC("tc")
+int arp(struct __sk_buff *ctx)
+{
+	__u32 reason, action = ARP_FORWARD;
+	struct work *w = take_over(CB_STAGE_ARP);
+
+	if (!w)
+		return drop_stray(ctx);
+	if (!w->p.in_ifindex)
+		return forward_arp(ctx, w);
+	reason = handle_arp(ctx, w, &action);
+	if (reason)
+		return drop(ctx, w->p.in_ifindex, reason);
+	return action == ARP_ANSWERED ? turn_back(ctx, w) : forward_arp(ctx, w);
 }
 
 #endif /* CABLE_ARP_H */

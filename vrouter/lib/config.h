@@ -9,6 +9,7 @@
 #define CB_CONFIG(type, name, description) const volatile type name
 #define CB_CONFIG_MAC(name, description, ...) const volatile __u8 name[6] = {__VA_ARGS__}
 
+CB_CONFIG(__u32, cfg_bank, "bank of cb_enter_1 that this load is in") = 0;
 CB_CONFIG(__u32, cfg_overlay_ifindex, "cablevx; 0: no overlay, packets for other hosts are dropped") = 0;
 CB_CONFIG(__u32, cfg_underlay, "this host's underlay IPv4 address, host byte order; 0: what the route says") = 0;
 CB_CONFIG(__u32, cfg_service_ifindex, "cables1, the vrouter's end of the service link; 0: no guest services") = 0;

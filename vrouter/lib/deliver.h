@@ -5,6 +5,7 @@
 
 #include "encap.h"
 #include "icmp.h"
+#include "stage.h"
 #include "turn.h"
 
 static __always_inline int to_overlay(struct __sk_buff *ctx, __u32 in_ifindex, __u32 vni, __u32 remote)
@@ -46,18 +47,25 @@ static __always_inline __u32 rewrite_routed(struct __sk_buff *ctx, const struct 
 	return CB_REASON_NONE;
 }
 
-/* Carries out a decision. @vif: the sender; NULL: from the overlay. */
-static __always_inline int deliver(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif,
-				   const struct cb_flow *flow)
+static __always_inline int refuse_for(struct __sk_buff *ctx, struct work *w, __u32 reason, __u32 mtu_bytes)
 {
+	w->refusal.reason = reason;
+	w->refusal.mtu_bytes = mtu_bytes;
+	return GO_ON(ctx, w, CB_STAGE_REFUSE);
+}
+
+/* Carries out a decision on the packet in work. */
+static __always_inline int deliver(struct __sk_buff *ctx, struct work *w, const struct cb_flow *flow)
+{
+	const struct pkt *p = &w->p;
 	__u32 reason;
 
 	if (flow->flags & CB_FLOW_F_ROUTED) {
 		if (!fits(ctx, p, flow->out_mtu_bytes))
-			return refuse_too_big(ctx, p, vif, flow->out_mtu_bytes);
+			return refuse_for(ctx, w, CB_REASON_TOO_BIG, flow->out_mtu_bytes);
 		reason = rewrite_routed(ctx, flow);
 		if (reason == CB_REASON_TTL_EXCEEDED)
-			return refuse_ttl_exceeded(ctx, p, vif);
+			return refuse_for(ctx, w, reason, 0);
 		if (reason)
 			return drop(ctx, p->in_ifindex, reason);
 	}

@@ -8,26 +8,6 @@
 #define SECOND 1000000000ULL
 #define FLOW_REFRESH_NS SECOND
 
-/* verifier: room for entries under construction, which the 512 bytes of stack do not have. */
-#define SCRATCH_ENTRY 0
-#define SCRATCH_PEER 1
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__type(value, struct cb_flow);
-} cb_scratch_1 SEC(".maps");
-
-/* An empty entry to fill; of one @use there is only one at a time. Never NULL, whatever the verifier thinks. */
-static __always_inline struct cb_flow *scratch_flow(__u32 use)
-{
-	struct cb_flow *flow = bpf_map_lookup_elem(&cb_scratch_1, &use);
-
-	if (flow)
-		__builtin_memset(flow, 0, sizeof(*flow));
-	return flow;
-}
-
 /* Time without a packet in either direction after which an entry no longer counts: Linux conntrack's values. */
 static __always_inline __u64 flow_timeout_ns(__u8 protocol, __u8 state)
 {
@@ -55,10 +35,12 @@ static __always_inline int flow_expired(const struct cb_flow *flow, __u8 protoco
  * The flow that @p belongs to, or NULL: none, expired, or @p opens a new connection over it (a SYN after the end of the old
  * one, or any opening packet against the flow's direction: it must be judged by its own).
  */
-static __always_inline struct cb_flow *find_flow(const struct pkt *p)
+static __always_inline struct cb_flow *find_flow(struct pkt *p)
 {
 	struct cb_flow *flow = bpf_map_lookup_elem(&cb_flow_1, &p->key);
 
+	if (!flow)
+		p->flags |= PKT_UNKNOWN;
 	if (!flow || flow_expired(flow, p->key.protocol, p->now_ns))
 		return NULL;
 	if (p->flags & PKT_OPENING && (flow->flags & CB_FLOW_F_REPLY || flow->state >= CB_FLOW_CLOSING))
@@ -180,25 +162,29 @@ static __always_inline void put_flow(const struct cb_flow_key *key, struct cb_fl
 }
 
 /*
- * Writes the entry of @p's direction and makes sure that the other direction has one; a new one learns where to deliver from
- * its first packet. @old: the entry that @flow replaces, or NULL. @is_new: what the other direction knew is of an older
- * connection.
+ * Writes the decision under construction as the entry of the packet's direction, and makes sure that the other direction has one;
+ * a new one learns where to deliver from its first packet. @old: the entry that is replaced, or NULL. @is_new: what the other
+ * direction knew is of an older connection.
  */
-static __always_inline void write_flow(const struct pkt *p, const struct cb_flow *flow, struct cb_flow *old, int is_new)
+static __always_inline void write_flow(struct work *w, struct cb_flow *old, int is_new)
 {
-	struct cb_flow *peer = scratch_flow(SCRATCH_PEER), *entry;
+	const struct cb_flow *flow = &w->entry;
+	struct cb_flow *peer = &w->peer, *entry = old;
 	struct cb_flow_key key;
 
-	put_flow(&p->key, old ? old : bpf_map_lookup_elem(&cb_flow_1, &p->key), flow);
-	peer_key(&p->key, flow->peer_zone, &key);
+	if (!old && !(w->p.flags & PKT_UNKNOWN))
+		entry = bpf_map_lookup_elem(&cb_flow_1, &w->p.key);
+	put_flow(&w->p.key, entry, flow);
+	peer_key(&w->p.key, flow->peer_zone, &key);
 	entry = bpf_map_lookup_elem(&cb_flow_1, &key);
-	if (!peer || (entry && !is_new))
+	if (entry && !is_new)
 		return;
+	__builtin_memset(peer, 0, sizeof(*peer));
 	peer->seen_ns = flow->seen_ns;
 	peer->epoch = flow->epoch;
 	peer->in_ifindex = flow->out_ifindex;
 	peer->out_ifindex = flow->in_ifindex;
-	peer->peer_zone = p->key.zone;
+	peer->peer_zone = w->p.key.zone;
 	peer->state = flow->state;
 	peer->flags = (flow->flags & CB_FLOW_F_REPLY) ^ CB_FLOW_F_REPLY;
 	put_flow(&key, entry, peer);

@@ -22,16 +22,16 @@
 #include "resolve.h"
 
 /* May the VIF send from these addresses? */
-static __always_inline __u32 check_source(const struct pkt *p, const struct cb_vif *vif)
+static __always_inline __u32 check_source(const struct work *w)
 {
 	struct cb_addr src;
 
-	if (!(vif->flags & CB_VIF_F_ANTISPOOF))
+	if (!(w->sender.flags & CB_VIF_F_ANTISPOOF))
 		return CB_REASON_NONE;
-	set_v4(&src, p->saddr_be);
-	if (source_allowed(p->in_ifindex, p->smac, &src))
+	set_v4(&src, w->p.saddr_be);
+	if (source_allowed(w->p.in_ifindex, w->p.smac, &src))
 		return CB_REASON_NONE;
-	return same_mac(vif->mac, p->smac) ? CB_REASON_SPOOFED_IP : CB_REASON_SPOOFED_MAC;
+	return same_mac(w->sender.mac, w->p.smac) ? CB_REASON_SPOOFED_IP : CB_REASON_SPOOFED_MAC;
 }
 
 /* The state of a flow whose first packet seen is @p. A flow picked up in its middle counts as established. */
@@ -69,85 +69,92 @@ static __always_inline int drop_denied(struct __sk_buff *ctx, const struct pkt *
 	return drop(ctx, at_key_end ? p->in_ifindex : flow->out_ifindex, reason);
 }
 
-/* A packet to everybody: no flow, so only the rules of its own direction count. */
-static __noinline int forward_group(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif)
+/* An IPv4 packet to everybody: no flow, so only the rules of its own direction count. */
+SEC("tc")
+int group(struct __sk_buff *ctx)
 {
-	__u32 reason = vif ? check_source(p, vif) : CB_REASON_NONE;
+	struct work *w = take_over(CB_STAGE_GROUP);
+	struct pkt *p;
+	__u32 reason;
 
-	if (reason)
-		return drop(ctx, p->in_ifindex, reason);
-	if (p->flags & PKT_NEEDS_FLOW)
-		return drop(ctx, p->in_ifindex, CB_REASON_INVALID_STATE);
-	reason = judge(&p->key, 0, vif ? vif->policy : 0, 0);
+	if (!w)
+		return drop_stray(ctx);
+	p = &w->p;
+	reason = check_source(w);
+	if (!reason && p->flags & PKT_NEEDS_FLOW)
+		reason = CB_REASON_INVALID_STATE;
+	if (!reason)
+		reason = ask(ctx, w, 0, w->sender.policy, 0);
 	if (reason)
 		return drop(ctx, p->in_ifindex, reason);
 	if (p->flags & PKT_FIRST_FRAGMENT)
 		remember_first_fragment(p);
-	return flood(ctx, p, 0);
+	return to_all(ctx, w, 0);
 }
 
 /* A packet to a router's own address: echo requests that the sender's rules allow are answered. */
-static __noinline int forward_to_gateway(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif)
+static __noinline int forward_to_gateway(struct __sk_buff *ctx, const struct work *w)
 {
+	const struct pkt *p = &w->p;
+
 	if (p->key.protocol != IPPROTO_ICMP || p->icmp_type != ICMP_ECHO ||
 	    p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT))
 		return drop(ctx, p->in_ifindex, CB_REASON_NO_ENDPOINT);
-	if (!policy_allows(vif->policy, CB_DIR_EGRESS, &p->key.dst, p->key.protocol, p->key.dport_be))
+	if (!policy_allows(w->sender.policy, CB_DIR_EGRESS, &p->key.dst, p->key.protocol, p->key.dport_be))
 		return drop(ctx, p->in_ifindex, CB_REASON_POLICY_EGRESS);
-	return answer_echo(ctx, p, vif);
+	return answer_echo(ctx, w);
 }
 
 /*
- * Writes the decision @flow on a packet, and what the packet itself does to its flow. @old: the entry that @flow replaces, or
- * NULL. @is_new: the packet is the flow's first.
+ * Writes the decision under construction, and what the packet itself does to its flow. @old: the entry that it replaces, or NULL.
+ * @is_new: the packet is the flow's first.
  */
-static __noinline void record(struct __sk_buff *ctx, struct pkt *p, struct cb_flow *flow, struct cb_flow *old,
-			      int is_new)
+static __noinline void record(struct __sk_buff *ctx, struct work *w, struct cb_flow *old, int is_new)
 {
 	struct cb_flow *entry;
 
-	count_packet(ctx, flow);
-	write_flow(p, flow, old, is_new);
-	if (flow_needs_update(flow, p)) {
-		entry = old ? old : bpf_map_lookup_elem(&cb_flow_1, &p->key);
+	count_packet(ctx, &w->entry);
+	write_flow(w, old, is_new);
+	if (flow_needs_update(&w->entry, &w->p)) {
+		entry = old ? old : bpf_map_lookup_elem(&cb_flow_1, &w->p.key);
 		if (entry)
-			update_flow(p, entry);
+			update_flow(&w->p, entry);
 	}
-	if (p->flags & PKT_FIRST_FRAGMENT)
-		remember_first_fragment(p);
-}
-
-static __noinline int deliver_decided(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif,
-				      const struct cb_flow *flow)
-{
-	return deliver(ctx, p, vif, flow);
+	if (w->p.flags & PKT_FIRST_FRAGMENT)
+		remember_first_fragment(&w->p);
 }
 
 /*
- * Decides a packet: @old is its flow, whose decision no longer holds, or NULL. A packet of a flow is judged as the flow's
+ * Decides the packet in work, whose flow is not in the table or no longer holds. A packet of a flow is judged as the flow's
  * first packet was, so an answer is never taken for a connection of its own. TCP in the middle of a connection that is not
  * in the table (it was evicted, or the host is new to the guest) is taken up where the rules of the packet's own direction
  * allow it: they would allow a new connection just the same. An ICMP error counts only from where the answers of its flow come
  * from: any guest can quote a packet that it did not receive.
  */
-static __noinline int decide(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif, struct cb_flow *old)
+SEC("tc")
+int decide(struct __sk_buff *ctx)
 {
-	struct cb_flow *flow = scratch_flow(SCRATCH_ENTRY);
-	struct resolution to = {};
-	__u32 reason = vif ? check_source(p, vif) : CB_REASON_NONE;
+	struct cb_flow *flow, *old = NULL;
+	struct work *w = take_over(CB_STAGE_DECIDE);
+	__u32 reason;
+	struct pkt *p;
 	int known;
 
-	if (reason || !flow)
+	if (!w)
+		return drop_stray(ctx);
+	p = &w->p;
+	reason = check_source(w);
+	if (reason)
 		return drop(ctx, p->in_ifindex, reason);
+	if (!(p->flags & PKT_UNKNOWN))
+		old = find_flow(p);
+	flow = start_decision(w);
 	start_entry(flow, p, old);
-	if (vif)
-		resolve_from_vif(p, p->key.zone, flow, &to);
-	else
-		resolve_from_overlay(p, p->key.zone, flow, &to);
-	if (to.kind == RESOLVED_DROP)
-		return drop(ctx, p->in_ifindex, to.reason);
-	if (to.kind == RESOLVED_GATEWAY && vif)
-		return forward_to_gateway(ctx, p, vif);
+	resolve(ctx);
+	if (w->to.kind == RESOLVED_DROP)
+		return drop(ctx, p->in_ifindex, w->to.reason);
+	if (w->to.kind == RESOLVED_GATEWAY)
+		return forward_to_gateway(ctx, w);
 	flow->peer_zone = flow->out_ifindex ? flow->out_vni : p->key.zone;
 	if (p->flags & PKT_RELATED)
 		known = old && old->in_ifindex == p->in_ifindex;
@@ -156,35 +163,38 @@ static __noinline int decide(struct __sk_buff *ctx, struct pkt *p, const struct 
 	if (!known && p->flags & PKT_NEEDS_FLOW)
 		return drop(ctx, p->in_ifindex, CB_REASON_INVALID_STATE);
 	if (!old || !judgement_stands(old, flow))
-		reason = judge(&p->key, flow->flags & CB_FLOW_F_REPLY, vif ? vif->policy : 0, to.policy);
+		reason = ask(ctx, w, flow->flags & CB_FLOW_F_REPLY, w->sender.policy, w->to.policy);
 	if (reason) {
 		if (known && !(p->flags & PKT_RELATED))
 			delete_flow(&p->key, old ? old->peer_zone : flow->peer_zone);
 		return drop_denied(ctx, p, flow, reason);
 	}
 	if (!(p->flags & PKT_RELATED))
-		record(ctx, p, flow, old, !known);
+		record(ctx, w, old, !known);
 	/* A flow to a MAC that nobody is known to have is decided for each packet. */
 	if (!flow->deliver)
-		return flood(ctx, p, flow->flags & CB_FLOW_F_REPLY);
-	return deliver_decided(ctx, p, vif, flow);
+		return to_all(ctx, w, flow->flags & CB_FLOW_F_REPLY);
+	return deliver(ctx, w, flow);
 }
 
-/* Forwards a unicast IPv4 packet. @vif: the sender; NULL: from the overlay. */
-static __always_inline int forward(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif)
+/* Forwards the unicast IPv4 packet in work. @vif: the sender; NULL: from the overlay. */
+static __always_inline int forward(struct __sk_buff *ctx, struct work *w, const struct cb_vif *vif)
 {
+	struct pkt *p = &w->p;
 	struct cb_flow *flow;
 
 	p->now_ns = bpf_ktime_get_coarse_ns();
 	flow = find_flow(p);
-	if (!flow || !flow_holds(flow, p))
-		return decide(ctx, p, vif, flow);
+	if (!flow || !flow_holds(flow, p)) {
+		note_sender(w, vif);
+		return GO_ON(ctx, w, CB_STAGE_DECIDE);
+	}
 	count_packet(ctx, flow);
 	if (flow_needs_update(flow, p))
 		update_flow(p, flow);
 	if (p->flags & PKT_FIRST_FRAGMENT)
 		remember_first_fragment(p);
-	return deliver(ctx, p, vif, flow);
+	return deliver(ctx, w, flow);
 }
 
 #endif /* CABLE_FORWARD_H */

@@ -4,6 +4,7 @@
 #define CABLE_ICMP_H
 
 #include "lookup.h"
+#include "stage.h"
 #include "turn.h"
 
 #define ROUTER_TTL 64
@@ -38,8 +39,9 @@ static __always_inline __u32 l4_header_len(struct __sk_buff *ctx, const struct p
 }
 
 /* Answers an echo request for a gateway address in place. */
-static __noinline int answer_echo(struct __sk_buff *ctx, struct pkt *p, const struct cb_vif *vif)
+static __noinline int answer_echo(struct __sk_buff *ctx, const struct work *w)
 {
+	const struct pkt *p = &w->p;
 	__u32 off = p->l4_off & 0x7f;
 	struct icmp_header *icmp;
 	struct ethhdr *eth;
@@ -61,7 +63,7 @@ static __noinline int answer_echo(struct __sk_buff *ctx, struct pkt *p, const st
 	sum = (__u16)~icmp->checksum + (__u16)~bpf_htons(ICMP_ECHO << 8) + bpf_htons(ICMP_ECHOREPLY << 8);
 	icmp->type = ICMP_ECHOREPLY;
 	icmp->checksum = fold(sum);
-	return turn_back(ctx, p->in_ifindex, vif, CB_REASON_NONE);
+	return turn_back(ctx, w);
 }
 
 /* Writes the headers of an ICMP error in front of the quoted IP header and @quoted bytes in all. */
@@ -119,25 +121,24 @@ static __noinline int make_error(struct __sk_buff *ctx, const struct pkt *p, con
 	return write_error(ctx, vif, type, code, mtu_bytes, sizeof(struct iphdr) + 8);
 }
 
-/* Drops a packet and tells its sender why, if the sender is a VIF of this host: another host has its own vrouter. */
-static __always_inline int refuse(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif, __u32 reason,
-				  __u32 code_type, __u32 mtu_bytes)
+/* Drops the packet in work, by `refusal`, and tells its sender if that is a VIF of this host: another host has its own vrouter. */
+SEC("tc")
+int refuse(struct __sk_buff *ctx)
 {
-	if (!vif || make_error(ctx, p, vif, code_type, mtu_bytes))
-		return drop(ctx, p->in_ifindex, reason);
-	count_drop(p->in_ifindex, reason);
-	return turn_back(ctx, p->in_ifindex, vif, reason);
-}
+	struct cb_vif *vif = NULL;
+	struct work *w = take_over(CB_STAGE_REFUSE);
+	__u32 code_type;
 
-static __noinline int refuse_too_big(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif,
-				     __u32 mtu_bytes)
-{
-	return refuse(ctx, p, vif, CB_REASON_TOO_BIG, ICMP_DEST_UNREACH << 8 | ICMP_FRAG_NEEDED, mtu_bytes);
-}
-
-static __noinline int refuse_ttl_exceeded(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif)
-{
-	return refuse(ctx, p, vif, CB_REASON_TTL_EXCEEDED, ICMP_TIME_EXCEEDED << 8 | ICMP_EXC_TTL, 0);
+	if (!w)
+		return drop_stray(ctx);
+	code_type = w->refusal.reason == CB_REASON_TOO_BIG ? ICMP_DEST_UNREACH << 8 | ICMP_FRAG_NEEDED
+							   : ICMP_TIME_EXCEEDED << 8 | ICMP_EXC_TTL;
+	if (w->p.in_ifindex)
+		vif = lookup_vif(w->p.in_ifindex);
+	if (!vif || make_error(ctx, &w->p, vif, code_type, w->refusal.mtu_bytes))
+		return drop(ctx, w->p.in_ifindex, w->refusal.reason);
+	count_drop(w->p.in_ifindex, w->refusal.reason);
+	return to_vif(ctx, w->p.in_ifindex, deliver_kind(vif->flags), vif->vni, w->refusal.reason);
 }
 
 #endif /* CABLE_ICMP_H */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* parse.h: a frame's headers, read once into struct pkt. */
+/* parse.h: a frame's headers, read once into the work record. */
 #ifndef CABLE_PARSE_H
 #define CABLE_PARSE_H
 
@@ -8,35 +8,11 @@
 #include <linux/ip.h>
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
-#include "maps.h"
 #include "wire.h"
+#include "work.h"
 
 #define IP_FLAG_MF 0x2000
 #define IP_OFFSET_MASK 0x1fff
-
-/* flags of struct pkt */
-#define PKT_OPENING 0x1 /* starts a connection: TCP SYN, ICMP query */
-#define PKT_NEEDS_FLOW 0x2 /* makes sense only in a flow: SYN+ACK, RST, ICMP answer or error */
-#define PKT_RELATED 0x4 /* ICMP error: key is that of an answer to the packet it is about */
-#define PKT_FIRST_FRAGMENT 0x8
-#define PKT_LATER_FRAGMENT 0x10 /* has no ports of its own */
-
-/* What the programs need of one packet. MACs are padded so that they can be compared by words. */
-struct pkt {
-	struct cb_flow_key key;
-	__u64 now_ns; /* when it was forwarded, CLOCK_MONOTONIC */
-	__u32 in_ifindex; /* VIF it came from; 0: the overlay */
-	__u32 flags; /* PKT_* */
-	__u32 saddr_be;
-	__u32 daddr_be;
-	__u8 smac[8];
-	__u8 dmac[8];
-	__u32 frag_id;
-	__u16 ethertype_be;
-	__u16 l4_off;
-	__u8 tcp_flags;
-	__u8 icmp_type;
-};
 
 /* By half-words: in some structs on the stack a MAC is aligned to two bytes only. */
 static __always_inline void copy_mac(void *to, const void *from)
@@ -47,6 +23,13 @@ static __always_inline void copy_mac(void *to, const void *from)
 	half[0] = source[0];
 	half[1] = source[1];
 	half[2] = source[2];
+}
+
+/* From a packet into the work record: both may be read and written at any address. */
+static __always_inline void take_mac(__u8 *to, const void *from)
+{
+	*(__u32 *)to = *(const __u32 *)from;
+	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
 }
 
 static __always_inline int same_mac(const void *a, const void *b)
@@ -110,9 +93,9 @@ static __always_inline __u32 parse_ethernet(struct __sk_buff *ctx, struct pkt *p
 	eth = need(ctx, 0, ETH_HLEN);
 	if (!eth)
 		return CB_REASON_MALFORMED;
-	copy_mac(p->dmac, eth->h_dest);
-	copy_mac(p->smac, eth->h_source);
-	p->ethertype_be = ctx->vlan_present ? bpf_htons(ETH_P_8021Q) : eth->h_proto;
+	take_mac(p->dmac, eth->h_dest);
+	take_mac(p->smac, eth->h_source);
+	p->ethertype_be = ctx->vlan_present ? bpf_htons(ETH_P_8021Q) : *(__u16 *)(eth->h_source + ETH_ALEN);
 	return CB_REASON_NONE;
 }
 
@@ -172,17 +155,19 @@ static __always_inline int is_parsed(__u8 protocol)
 	return protocol == IPPROTO_ICMP || has_ports(protocol);
 }
 
-/*
- * Makes the key of an ICMP error that of an answer to the packet it quotes: the error travels as the answer would.
- * @off: of the quoted IP header.
- */
-static __noinline __u32 parse_icmp_quote(struct __sk_buff *ctx, struct pkt *p, __u32 off)
+/* Makes the key of an ICMP error that of an answer to the packet it quotes: the error travels as the answer would. */
+GLOBAL int parse_icmp_quote(struct __sk_buff *ctx)
 {
 	__u16 sport_be = 0, dport_be = 0;
+	struct work *w = work();
 	struct iphdr *ip;
-	__u32 ihl;
+	struct pkt *p;
+	__u32 off;
 
-	off &= 0xff; /* verifier: a bound it keeps across the call */
+	if (!w)
+		return CB_REASON_MALFORMED;
+	p = &w->p;
+	off = (p->l4_off & 0x7f) + sizeof(struct icmp_header);
 	ip = need(ctx, off, sizeof(*ip));
 	if (!ip || ip->version != 4 || ip->ihl < 5)
 		return CB_REASON_MALFORMED;
@@ -192,8 +177,7 @@ static __noinline __u32 parse_icmp_quote(struct __sk_buff *ctx, struct pkt *p, _
 	set_v4(&p->key.src, ip->daddr);
 	set_v4(&p->key.dst, ip->saddr);
 	p->key.protocol = ip->protocol;
-	ihl = ip->ihl * 4;
-	off += ihl;
+	off += ip->ihl * 4;
 	if (p->key.protocol == IPPROTO_ICMP) {
 		struct icmp_header *icmp;
 
@@ -225,7 +209,7 @@ static __always_inline __u32 parse_icmp(struct __sk_buff *ctx, struct pkt *p, __
 		return CB_REASON_MALFORMED;
 	p->icmp_type = icmp->type;
 	if (icmp_is_error(icmp->type))
-		return parse_icmp_quote(ctx, p, off + sizeof(*icmp));
+		return parse_icmp_quote(ctx);
 	icmp_ports(icmp, &p->key.sport_be, &p->key.dport_be);
 	p->flags |= icmp_query_of(icmp->type) >= 0 ? PKT_NEEDS_FLOW : PKT_OPENING;
 	return CB_REASON_NONE;
@@ -321,8 +305,8 @@ static __always_inline __u32 parse_l4(struct __sk_buff *ctx, struct pkt *p, __u3
 /* Reads the IPv4 header and what follows it. Expects ethertype IPv4, key.zone set and the rest of the key zero. */
 static __always_inline __u32 parse_ipv4(struct __sk_buff *ctx, struct pkt *p)
 {
+	__u32 total, ihl, saddr_be, daddr_be;
 	struct iphdr *ip;
-	__u32 total, ihl;
 	__u16 frag;
 
 	ip = need(ctx, ETH_HLEN, sizeof(*ip));
@@ -335,10 +319,12 @@ static __always_inline __u32 parse_ipv4(struct __sk_buff *ctx, struct pkt *p)
 		total = ctx->len - ETH_HLEN;
 	if (total > ctx->len - ETH_HLEN || total < ihl)
 		return CB_REASON_MALFORMED;
-	p->saddr_be = ip->saddr;
-	p->daddr_be = ip->daddr;
-	set_v4(&p->key.src, ip->saddr);
-	set_v4(&p->key.dst, ip->daddr);
+	saddr_be = ip->saddr;
+	daddr_be = ip->daddr;
+	p->saddr_be = saddr_be;
+	p->daddr_be = daddr_be;
+	set_v4(&p->key.src, saddr_be);
+	set_v4(&p->key.dst, daddr_be);
 	p->key.protocol = ip->protocol;
 	p->l4_off = ETH_HLEN + ihl;
 	frag = bpf_ntohs(ip->frag_off);

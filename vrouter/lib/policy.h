@@ -31,23 +31,34 @@ static __noinline int policy_allows(__u32 policy, __u32 direction, const struct 
 	return bpf_map_lookup_elem(&cb_rule_1, &rule_key) != NULL;
 }
 
-/*
- * Judges a connection from the view of its first packet, whichever direction @key is of. @key_policy: of the local VIF that
- * packets with @key come from; @other_policy: of the one they go to; 0 where that end is not on this host or has none.
- */
-static __always_inline __u32 judge(const struct cb_flow_key *key, int is_reply, __u32 key_policy, __u32 other_policy)
+/* Judges the packet in work by what is asked of it. Returns 0, or a reason to drop. */
+GLOBAL int judge(struct __sk_buff *ctx __attribute__((unused)))
 {
-	const struct cb_addr *first_src = is_reply ? &key->dst : &key->src;
-	const struct cb_addr *first_dst = is_reply ? &key->src : &key->dst;
-	__u32 sender = is_reply ? other_policy : key_policy;
-	__u32 receiver = is_reply ? key_policy : other_policy;
-	__u32 dport_be = is_reply ? key->sport_be : key->dport_be;
+	const struct cb_addr *first_src, *first_dst;
+	struct work *w = work();
+	__u32 sender, receiver, dport_be;
 
-	if (!policy_allows(sender, CB_DIR_EGRESS, first_dst, key->protocol, dport_be))
+	if (!w)
 		return CB_REASON_POLICY_EGRESS;
-	if (!policy_allows(receiver, CB_DIR_INGRESS, first_src, key->protocol, dport_be))
+	first_src = w->ask.is_reply ? &w->p.key.dst : &w->p.key.src;
+	first_dst = w->ask.is_reply ? &w->p.key.src : &w->p.key.dst;
+	sender = w->ask.is_reply ? w->ask.to : w->ask.from;
+	receiver = w->ask.is_reply ? w->ask.from : w->ask.to;
+	dport_be = w->ask.is_reply ? w->p.key.sport_be : w->p.key.dport_be;
+	if (!policy_allows(sender, CB_DIR_EGRESS, first_dst, w->p.key.protocol, dport_be))
+		return CB_REASON_POLICY_EGRESS;
+	if (!policy_allows(receiver, CB_DIR_INGRESS, first_src, w->p.key.protocol, dport_be))
 		return CB_REASON_POLICY_INGRESS;
 	return CB_REASON_NONE;
+}
+
+/* Asks the rules about the packet in work. @from, @to: policies, as in struct question. */
+static __always_inline __u32 ask(struct __sk_buff *ctx, struct work *w, int is_reply, __u32 from, __u32 to)
+{
+	w->ask.is_reply = is_reply;
+	w->ask.from = from;
+	w->ask.to = to;
+	return judge(ctx);
 }
 
 #endif /* CABLE_POLICY_H */

@@ -6,20 +6,6 @@
 #include "lookup.h"
 #include "turn.h"
 
-/* What resolve found besides a place to deliver to. */
-enum resolved {
-	RESOLVED_DELIVER, /* see the flow and the receiver's policy */
-	RESOLVED_FLOOD, /* nobody is known to have the MAC */
-	RESOLVED_GATEWAY, /* for a router's own address */
-	RESOLVED_DROP, /* see the reason */
-};
-
-struct resolution {
-	__u32 kind; /* enum resolved */
-	__u32 reason; /* RESOLVED_DROP */
-	__u32 policy; /* of the receiving VIF; 0: none, or on another host */
-};
-
 static __always_inline void resolved_drop(struct resolution *to, __u32 reason)
 {
 	to->kind = RESOLVED_DROP;
@@ -77,33 +63,49 @@ static __always_inline void resolve_route(const struct pkt *p, __u32 vrf, struct
 }
 
 /* Where a VIF's packet goes. */
-static __noinline void resolve_from_vif(const struct pkt *p, __u32 vni, struct cb_flow *flow, struct resolution *to)
+static __always_inline void resolve_from_vif(struct work *w)
 {
-	struct cb_endpoint *ep = lookup_mac(vni, p->dmac);
+	struct pkt *p = &w->p;
+	struct cb_endpoint *ep = lookup_mac(p->key.zone, p->dmac);
 
-	if (!ep) {
-		to->kind = RESOLVED_FLOOD;
-		return;
-	}
-	if (ep->vrf)
-		return resolve_route(p, ep->vrf, flow, to);
-	if (ep->kind == CB_ENDPOINT_VIF || ep->kind == CB_ENDPOINT_REMOTE)
-		return resolve_endpoint(p, ep, vni, flow, to);
-	resolved_drop(to, CB_REASON_NO_ROUTER);
+	if (!ep)
+		w->to.kind = RESOLVED_FLOOD;
+	else if (ep->vrf)
+		resolve_route(p, ep->vrf, &w->entry, &w->to);
+	else if (ep->kind == CB_ENDPOINT_VIF || ep->kind == CB_ENDPOINT_REMOTE)
+		resolve_endpoint(p, ep, p->key.zone, &w->entry, &w->to);
+	else
+		resolved_drop(&w->to, CB_REASON_NO_ROUTER);
 }
 
 /* Where a packet from the overlay goes: to a VIF of this host, never back. */
-static __noinline void resolve_from_overlay(const struct pkt *p, __u32 vni, struct cb_flow *flow, struct resolution *to)
+static __always_inline void resolve_from_overlay(struct work *w)
 {
-	struct cb_endpoint *ep = lookup_mac(vni, p->dmac);
+	struct pkt *p = &w->p;
+	struct cb_endpoint *ep = lookup_mac(p->key.zone, p->dmac);
 
 	if (ep && ep->kind == CB_ENDPOINT_VIF)
-		return resolve_endpoint(p, ep, vni, flow, to);
-	if (ep)
-		return resolved_drop(to, CB_REASON_UNKNOWN_MAC);
-	if (!lookup_flood(vni, 0))
-		return resolved_drop(to, CB_REASON_UNKNOWN_VNI);
-	to->kind = RESOLVED_FLOOD;
+		resolve_endpoint(p, ep, p->key.zone, &w->entry, &w->to);
+	else if (ep)
+		resolved_drop(&w->to, CB_REASON_UNKNOWN_MAC);
+	else if (!lookup_flood(p->key.zone, 0))
+		resolved_drop(&w->to, CB_REASON_UNKNOWN_VNI);
+	else
+		w->to.kind = RESOLVED_FLOOD;
+}
+
+/* Where the packet in work goes: into the decision under construction and `to`, both of which the caller has emptied. */
+GLOBAL int resolve(struct __sk_buff *ctx __attribute__((unused)))
+{
+	struct work *w = work();
+
+	if (!w)
+		return -1;
+	if (w->p.in_ifindex)
+		resolve_from_vif(w);
+	else
+		resolve_from_overlay(w);
+	return 0;
 }
 
 #endif /* CABLE_RESOLVE_H */

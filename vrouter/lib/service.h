@@ -126,20 +126,22 @@ static __always_inline int pay_service(const struct pkt *p, __u32 slot)
 }
 
 /* Hands a guest's packet to the agent: from the VIF's service address to the agent's. */
-static __noinline int to_agent(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif)
+static __noinline int to_agent(struct __sk_buff *ctx, const struct work *w)
 {
+	const struct pkt *p = &w->p;
+	__u32 slot = w->sender.slot;
 	__u8 smac[6], dmac[6];
 
-	if (!cfg_service_ifindex || vif->slot < CB_SERVICE_SLOT_MIN || vif->slot > CB_SERVICE_SLOT_MAX)
+	if (!cfg_service_ifindex || slot < CB_SERVICE_SLOT_MIN || slot > CB_SERVICE_SLOT_MAX)
 		return drop(ctx, p->in_ifindex, CB_REASON_SERVICE);
-	if (!pay_service(p, vif->slot))
+	if (!pay_service(p, slot))
 		return drop(ctx, p->in_ifindex, CB_REASON_RATE_SERVICE);
 	read_mac(dmac, cfg_service_mac);
 	read_mac(smac, cfg_gateway_mac);
-	if (rewrite_addresses(ctx, p, bpf_htonl(CB_SERVICE_NET + vif->slot), bpf_htonl(CB_SERVICE_AGENT)) ||
+	if (rewrite_addresses(ctx, p, bpf_htonl(CB_SERVICE_NET + slot), bpf_htonl(CB_SERVICE_AGENT)) ||
 	    rewrite_macs(ctx, dmac, smac))
 		return drop(ctx, p->in_ifindex, CB_REASON_REDIRECT);
-	trace(ctx, cfg_service_ifindex, CB_DELIVER_SERVICE, vif->vni, 0, CB_REASON_NONE);
+	trace(ctx, cfg_service_ifindex, CB_DELIVER_SERVICE, p->key.zone, 0, CB_REASON_NONE);
 	return bpf_redirect(cfg_service_ifindex, 0);
 }
 

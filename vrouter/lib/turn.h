@@ -5,6 +5,7 @@
 
 #include <linux/if_packet.h>
 #include "verdict.h"
+#include "work.h"
 
 /* Gives the packet to a VIF. @deliver: CB_DELIVER_VIF or CB_DELIVER_PEER. @reason: for the trace. */
 static __always_inline int to_vif(struct __sk_buff *ctx, __u32 ifindex, __u32 deliver, __u32 vni, __u32 reason)
@@ -24,10 +25,10 @@ static __always_inline __u32 deliver_kind(__u32 vif_flags)
 	return vif_flags & CB_VIF_F_PEER ? CB_DELIVER_PEER : CB_DELIVER_VIF;
 }
 
-/* Gives an answer, made of the VIF's own packet, back to it. @reason: why the packet itself went no further, if so. */
-static __always_inline int turn_back(struct __sk_buff *ctx, __u32 ifindex, const struct cb_vif *vif, __u32 reason)
+/* Gives an answer, made of the VIF's own packet, back to it. */
+static __always_inline int turn_back(struct __sk_buff *ctx, const struct work *w)
 {
-	return to_vif(ctx, ifindex, deliver_kind(vif->flags), vif->vni, reason);
+	return to_vif(ctx, w->p.in_ifindex, deliver_kind(w->sender.flags), w->p.key.zone, CB_REASON_NONE);
 }
 
 #endif /* CABLE_TURN_H */

@@ -88,7 +88,7 @@ test('ports come up as their devices come, are programmed in the kernel, and lea
   assert.equal(ipv6Off.trim(), '1', 'the host does not speak to the guest');
   host.exec('tc', 'qdisc', 'delete', 'dev', TAP_DEVICE, 'clsact');
   await eventually('a program that was taken off is back', () =>
-    host.exec('tc', 'filter', 'show', 'dev', TAP_DEVICE, 'ingress').includes('from_vif'),
+    host.exec('tc', 'filter', 'show', 'dev', TAP_DEVICE, 'ingress').includes('enter_vif'),
   );
   const maps = (await host.ask<Maps>('/maps')) ?? {};
   assert.deepEqual(maps['cb_vif_1']?.map((row) => row['port']).sort(), ['port-5', 'port-6']);
@@ -108,7 +108,7 @@ test('ports come up as their devices come, are programmed in the kernel, and lea
   await eventually('its own links are gone', () => !host.links().some((name) => /^c[bv]/.test(name)));
   assert.match(
     host.exec('tc', 'filter', 'show', 'dev', TAP_DEVICE, 'ingress'),
-    /from_vif/,
+    /enter_vif/,
     'a tap without a port drops',
   );
   host.exec('ip', 'link', 'delete', TAP_DEVICE);

@@ -1,10 +1,9 @@
-import { join } from 'node:path';
 import type { Logger } from '@cable/kit';
-import { type LoadedObject, loadObject } from './bpf/object.ts';
 import type { OwnLinks } from './devices/own-links.ts';
 import type { AgentOptions } from './options.ts';
 import { NO_ADDRESS, parseAddress, parseMac } from './plan/address.ts';
 import { type KernelDataPlane, openKernelDataPlane, type VrouterDevices } from './reconcile/kernel-data-plane.ts';
+import { loadVrouterPrograms, type VrouterPrograms } from './reconcile/vrouter-programs.ts';
 
 type Where = Pick<AgentOptions, 'object' | 'pinDir' | 'underlay'>;
 
@@ -14,7 +13,7 @@ export function openVrouter(
   own: OwnLinks,
   deps: { readonly log: Logger; readonly signal: AbortSignal },
 ): KernelDataPlane {
-  return openKernelDataPlane({ object: loadVrouter(where, own), ...devicesOf(own) }, deps);
+  return openKernelDataPlane({ programs: loadVrouter(where, own), ...devicesOf(own) }, deps);
 }
 
 /** The same for devices that were made anew. */
@@ -22,13 +21,13 @@ export function reloadVrouter(plane: KernelDataPlane, where: Where, own: OwnLink
   plane.reload(loadVrouter(where, own), devicesOf(own));
 }
 
-function loadVrouter(where: Where, own: OwnLinks): LoadedObject {
-  return loadObject({
-    path: where.object,
-    pinnedMaps: join(where.pinDir, 'maps'),
-    rodata: {
+function loadVrouter({ object, pinDir, underlay }: Where, own: OwnLinks): VrouterPrograms {
+  return loadVrouterPrograms({
+    object,
+    pinDir,
+    config: {
       cfg_overlay_ifindex: own.overlay.ifindex,
-      cfg_underlay: ipv4Number(where.underlay),
+      cfg_underlay: ipv4Number(underlay),
       cfg_service_ifindex: own.servicePeer.ifindex,
       cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
     },

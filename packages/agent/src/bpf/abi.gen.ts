@@ -42,6 +42,13 @@ export const CB_SERVICE_SYN_COST = 10;
 
 export const CB_METADATA_ADDR = 0xA9FEA9FE;
 
+/** room for so many, before the banks and at the beginning of each bank */
+export const CB_ENTRIES = 8;
+
+export const CB_BANKS = 2;
+
+export const CB_BANK_SLOTS = 28;
+
 export const CB_STAT_OVERLAY = 0;
 
 /** port_security_enabled */
@@ -125,6 +132,29 @@ export const CB_REASON_RATE_SERVICE = 24;
 export const CB_REASON_MAX = 32;
 /** enum cb_reason */
 export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE;
+
+/** what a guest sends */
+export const CB_ENTRY_VIF = 0;
+/** what other hosts send */
+export const CB_ENTRY_OVERLAY = 1;
+/** what the agent sends to guests */
+export const CB_ENTRY_SERVICE = 2;
+/** enum cb_entry */
+export type CbEntry = typeof CB_ENTRY_VIF | typeof CB_ENTRY_OVERLAY | typeof CB_ENTRY_SERVICE;
+
+/** a packet whose flow is not known, or no longer holds */
+export const CB_STAGE_DECIDE = 8;
+export const CB_STAGE_ARP = 9;
+/** IPv4 to a group */
+export const CB_STAGE_GROUP = 10;
+/** copies to a network's flood list */
+export const CB_STAGE_FLOOD = 11;
+/** a guest's packet for the agent */
+export const CB_STAGE_SERVICE = 12;
+/** an ICMP error of a router */
+export const CB_STAGE_REFUSE = 13;
+/** enum cb_stage */
+export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE;
 
 /** on this host: ifindex */
 export const CB_ENDPOINT_VIF = 1;

@@ -27,6 +27,8 @@ export type Libbpf = {
   readonly mapInitialValue: (map: Handle, size: BigUint64Array) => Handle | null;
   readonly programName: (program: Handle) => string;
   readonly programFd: (program: Handle) => number;
+  readonly programSetAutoload: (program: Handle, load: boolean) => number;
+  readonly programSetLogLevel: (program: Handle, level: number) => number;
   readonly btfFind: (btf: Handle, name: string, kind: number) => number;
   readonly btfType: (btf: Handle, id: number) => Handle | null;
   readonly btfName: (btf: Handle, offset: number) => string;
@@ -72,6 +74,8 @@ function bind(lib: ReturnType<typeof koffi.load>): Libbpf {
     mapInitialValue: lib.func('void *bpf_map__initial_value(void *map, void *size)'),
     programName: lib.func('const char *bpf_program__name(void *program)'),
     programFd: lib.func('int bpf_program__fd(void *program)'),
+    programSetAutoload: lib.func('int bpf_program__set_autoload(void *program, bool load)'),
+    programSetLogLevel: lib.func('int bpf_program__set_log_level(void *program, uint level)'),
     btfFind: lib.func('int btf__find_by_name_kind(void *btf, const char *name, uint kind)'),
     btfType: lib.func('void *btf__type_by_id(void *btf, uint id)'),
     btfName: lib.func('const char *btf__name_by_offset(void *btf, uint offset)'),
@@ -80,15 +84,18 @@ function bind(lib: ReturnType<typeof koffi.load>): Libbpf {
 }
 
 const PRINT_DEBUG = 2;
+/** How libbpf begins to print, at its lowest level, what the verifier said of a program that it let pass. */
+const VERIFIED = /^libbpf: prog '[^']*': -- BEGIN PROG LOAD LOG --/;
 const LINE_BYTES = 1 << 20;
 
-/** Runs `call` with libbpf's warnings, the verifier's log among them, collected in `log` and not on standard error. */
+/** Runs `call` with libbpf's warnings, the verifier's logs among them, collected in `log` and not on standard error. */
 export function withPrintCaught<T>(log: string[], call: () => T): T {
   const buffer = new Uint8Array(LINE_BYTES);
   const print = (level: number, format: bigint, args: bigint): number => {
-    if (level >= PRINT_DEBUG) return 0;
+    if (level > PRINT_DEBUG) return 0;
     const size = libc().vsnprintf(buffer, buffer.length, format, args);
-    log.push(Buffer.from(buffer.subarray(0, Math.min(size, buffer.length - 1))).toString());
+    const line = Buffer.from(buffer.subarray(0, Math.min(size, buffer.length - 1))).toString();
+    if (level < PRINT_DEBUG || VERIFIED.test(line)) log.push(line);
     return 0;
   };
   const callback = koffi.register(print, koffi.pointer(koffi.proto('int (int level, void *format, void *args)')));

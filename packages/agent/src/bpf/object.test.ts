@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { type LoadedObject, type LoadOptions, loadObject } from './object.ts';
+import { type LoadedObject, type LoadOptions, loadObject, type VerifierEffort } from './object.ts';
 import { createScratch, type Scratch } from './testing.ts';
 
 const SOURCE = (maxEntries: number): string => `
@@ -123,6 +123,41 @@ test('a second load uses the pinned maps of the first', () => {
   assert.deepEqual(second.maps.get('cb_count_1')?.lookup(ZERO), new Uint8Array(8).fill(1));
   program(second, 'mark_it').testRun({ data: FRAME });
   assert.notDeepEqual(second.maps.get('cb_count_1')?.lookup(ZERO), new Uint8Array(8).fill(1));
+});
+
+test("a map that is each load's own is neither pinned nor taken from a pin", () => {
+  const pinnedMaps = `${scratch.pins}/own`;
+  const first = load({ pinnedMaps, unpinned: ['cb_count_1'] });
+  program(first, 'mark_it').testRun({ data: FRAME });
+  load({ pinnedMaps });
+  const third = load({ pinnedMaps, unpinned: ['cb_count_1'] });
+  const count = (loaded: LoadedObject): number =>
+    Buffer.from(loaded.maps.get('cb_count_1')?.lookup(ZERO) ?? []).readUInt8();
+  assert.ok(count(first) > 0);
+  assert.equal(count(third), 0);
+  assert.equal(new Set([first, third].map((loaded) => loaded.maps.get('cb_count_1')?.info.id)).size, 2);
+});
+
+test('a program that is skipped is not loaded', () => {
+  assert.deepEqual([...load({ skip: ['drop_it'] }).programs.keys()], ['mark_it']);
+});
+
+test('a program tells the maps that it uses', () => {
+  const loaded = load({});
+  const id = loaded.maps.get('cb_count_1')?.info.id;
+  assert.ok(id !== undefined);
+  assert.ok(program(loaded, 'mark_it').mapIds().includes(id));
+  assert.ok(!program(loaded, 'drop_it').mapIds().includes(id));
+});
+
+test('the effort of the verifier is told by program, for those that it lets pass', () => {
+  const efforts = new Map<string, VerifierEffort>();
+  load({ onVerified: (name, effort) => efforts.set(name, effort) });
+  assert.deepEqual([...efforts.keys()].sort(), ['drop_it', 'mark_it']);
+  assert.deepEqual(efforts.get('drop_it'), { instructions: 2, stackBytes: [0] });
+  const { instructions, stackBytes } = efforts.get('mark_it') ?? { instructions: 0, stackBytes: [] };
+  assert.ok(instructions > 10 && instructions < 100);
+  assert.ok((stackBytes[0] ?? 0) >= 4);
 });
 
 test('a pinned map of another layout is refused and named', () => {

@@ -18,6 +18,20 @@ export type LoadOptions = {
   readonly maxEntries?: Readonly<Record<string, number>>;
   /** Directory in bpffs: a map pinned there under its name is used, the others are pinned there. Default: no pins. */
   readonly pinnedMaps?: string;
+  /** Maps that are this load's own: neither taken from `pinnedMaps` nor pinned there. */
+  readonly unpinned?: readonly string[];
+  /** Programs of the object that are not to be loaded. */
+  readonly skip?: readonly string[];
+  /** Is given what the verifier needed for each program. Default: nobody asks. */
+  readonly onVerified?: (name: string, effort: VerifierEffort) => void;
+};
+
+/** What the verifier says of a program that it let pass. */
+export type VerifierEffort = {
+  /** Instructions that it looked at, one that it looked at twice counted twice; at most 1,000,000. */
+  readonly instructions: number;
+  /** Bytes of stack of each function, the program's own first. */
+  readonly stackBytes: readonly number[];
 };
 
 export type LoadedObject = {
@@ -41,12 +55,45 @@ export function loadObject(options: LoadOptions): LoadedObject {
     try {
       setRodata(object, options.path, options.rodata ?? {});
       const reused = prepareMaps(object, options, log);
+      skipPrograms(object, options.skip ?? [], log);
+      if (options.onVerified !== undefined) askForEffort(object, log);
       checkLibbpf(lib.load(object), `load ${options.path}`, log);
+      if (options.onVerified !== undefined) tellEffort(log, options.onVerified);
       return collect(object, options, reused);
     } finally {
       lib.close(object);
     }
   });
+}
+
+function* programsOf(object: Handle): Generator<readonly [string, Handle]> {
+  const lib = libbpf();
+  for (let p = lib.nextProgram(object, null); p !== null; p = lib.nextProgram(object, p)) yield [lib.programName(p), p];
+}
+
+function skipPrograms(object: Handle, names: readonly string[], log: readonly string[]): void {
+  for (const [name, program] of programsOf(object)) {
+    if (names.includes(name)) checkLibbpf(libbpf().programSetAutoload(program, false), `skip program ${name}`, log);
+  }
+}
+
+/** BPF_LOG_STATS: figures alone. */
+const LOG_STATS = 4;
+
+function askForEffort(object: Handle, log: readonly string[]): void {
+  for (const [name, program] of programsOf(object)) {
+    checkLibbpf(libbpf().programSetLogLevel(program, LOG_STATS), `set the log level of program ${name}`, log);
+  }
+}
+
+function tellEffort(log: readonly string[], tell: NonNullable<LoadOptions['onVerified']>): void {
+  for (const text of log) {
+    const name = /^libbpf: prog '([^']*)'/.exec(text)?.[1];
+    const stack = /^stack depth ([\d+]+)/m.exec(text)?.[1];
+    const instructions = /^processed (\d+) insns/m.exec(text)?.[1];
+    if (name === undefined || stack === undefined || instructions === undefined) continue;
+    tell(name, { instructions: Number(instructions), stackBytes: stack.split('+').map(Number) });
+  }
 }
 
 function ownMaps(object: Handle): readonly (readonly [string, Handle])[] {
@@ -71,10 +118,15 @@ function prepareMaps(object: Handle, options: LoadOptions, log: readonly string[
     if (size !== undefined) checkLibbpf(lib.mapSetMaxEntries(map, size), `size map ${name}`, log);
     // A LIBBPF_PIN_BY_NAME in the object must not pin at a place that we did not choose.
     checkLibbpf(lib.mapSetPinPath(map, null), `unset the pin path of map ${name}`, log);
-    if (options.pinnedMaps !== undefined && reusePinned(name, map, join(options.pinnedMaps, name), log))
-      reused.add(name);
+    const path = pinPath(name, options);
+    if (path !== undefined && reusePinned(name, map, path, log)) reused.add(name);
   }
   return reused;
+}
+
+/** Undefined: it is not pinned. */
+function pinPath(name: string, { pinnedMaps, unpinned }: LoadOptions): string | undefined {
+  return pinnedMaps === undefined || unpinned?.includes(name) ? undefined : join(pinnedMaps, name);
 }
 
 function reusePinned(name: string, map: Handle, path: string, log: readonly string[]): boolean {
@@ -125,11 +177,12 @@ function collect(object: Handle, options: LoadOptions, reused: ReadonlySet<strin
   try {
     for (const [name, map] of ownMaps(object)) {
       maps.set(name, new BpfMap(fdById(BPF_CMD.mapFdById, readMapInfo(lib.mapFd(map)).id, `open map ${name}`)));
-      if (options.pinnedMaps !== undefined && !reused.has(name)) maps.get(name)?.pin(join(options.pinnedMaps, name));
+      const path = pinPath(name, options);
+      if (path !== undefined && !reused.has(name)) maps.get(name)?.pin(path);
     }
-    for (let p = lib.nextProgram(object, null); p !== null; p = lib.nextProgram(object, p)) {
-      const name = lib.programName(p);
-      const id = objectInfo(lib.programFd(p), 16, `read the info of program ${name}`).getUint32(4, true);
+    for (const [name, program] of programsOf(object)) {
+      if (options.skip?.includes(name)) continue;
+      const id = objectInfo(lib.programFd(program), 16, `read the info of program ${name}`).getUint32(4, true);
       programs.set(name, new BpfProgram(fdById(BPF_CMD.progFdById, id, `open program ${name}`)));
     }
   } catch (err) {

@@ -1,5 +1,6 @@
 /** A loaded BPF program by file descriptor: what it is, and test runs on packets in memory. */
 import { closeSync } from 'node:fs';
+import { addressOf } from '../ffi/libc.ts';
 import { pinFd } from './pin.ts';
 import { decodeSkb, encodeSkb, SKB_SIZE, type SkbContext } from './skb.ts';
 import { BPF_CMD, BpfAttr, bpf, nameAt, objectInfo, tryBpf } from './syscall.ts';
@@ -26,6 +27,8 @@ export type TestRunOutput = {
 
 /** A program may grow the packet (encapsulation) by so much in a test run. */
 const GROWTH_BYTES = 4096;
+/** The kernel's bound for one program. */
+const MAPS_MAX = 64;
 
 export class BpfProgram {
   readonly fd: number;
@@ -61,6 +64,17 @@ export class BpfProgram {
       context: decodeSkb(contextOut),
       durationNs: attr.readU32(36),
     };
+  }
+
+  /** Ids of the maps that it uses. */
+  mapIds(): readonly number[] {
+    const ids = new Uint8Array(4 * MAPS_MAX);
+    const info = objectInfo(this.fd, 64, `read the maps of program ${this.info.name}`, (view) => {
+      view.setUint32(52, MAPS_MAX, true);
+      view.setBigUint64(56, addressOf(ids), true);
+    });
+    const count = Math.min(info.getUint32(52, true), MAPS_MAX);
+    return Array.from({ length: count }, (_, i) => new DataView(ids.buffer).getUint32(4 * i, true));
   }
 
   pin(path: string): void {

@@ -66,9 +66,10 @@ export function bpf(command: BpfCommand, attr: BpfAttr, tried: string): number {
   return result;
 }
 
-/** BPF_OBJ_GET_INFO_BY_FD: `size` bytes of the struct bpf_*_info that fits the object. */
-export function objectInfo(fd: number, size: number, tried: string): DataView {
+/** BPF_OBJ_GET_INFO_BY_FD: `size` bytes of the struct bpf_*_info that fits the object; `ask` writes into it what it is to point to. */
+export function objectInfo(fd: number, size: number, tried: string, ask?: (info: DataView) => void): DataView {
   const info = new Uint8Array(size);
+  ask?.(new DataView(info.buffer));
   const attr = new BpfAttr().u32(0, fd).u32(4, size).pointer(8, info);
   bpf(BPF_CMD.objInfo, attr, tried);
   return new DataView(info.buffer);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { ENTRY } from '../reconcile/program-slots.ts';
 import { MAPS } from './abi.gen.ts';
 import { type LoadedObject, loadObject } from './object.ts';
 import { createScratch, type Scratch } from './testing.ts';
@@ -30,6 +31,8 @@ test('the vrouter has the maps of the header, with the sizes of their codecs', (
   }
 });
 
-test('the vrouter has the three programs that the agent attaches', () => {
-  for (const name of ['from_vif', 'from_overlay', 'from_service']) assert.ok(vrouter?.programs.has(name), name);
+test('the vrouter has a program and a dispatcher for each kind of device', () => {
+  for (const { program, dispatcher } of Object.values(ENTRY)) {
+    for (const name of [program, dispatcher]) assert.ok(vrouter?.programs.has(name), name);
+  }
 });

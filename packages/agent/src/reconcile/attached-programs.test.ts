@@ -31,7 +31,7 @@ test('any other failure to attach is a warning with its error', async () => {
   const refusing = {
     ...createFakeDataPlane(),
     attach: () => {
-      throw new BpfError('attach from_vif to ingress of device 50', 'EPERM');
+      throw new BpfError('attach enter_vif to ingress of device 50', 'EPERM');
     },
   };
   await new Attachments(refusing, log).ensure(['p'], VIFS, startTurns());

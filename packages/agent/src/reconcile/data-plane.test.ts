@@ -4,10 +4,16 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@cable/kit';
 import { MAPS } from '../bpf/abi.gen.ts';
+import { arrayIndex } from '../bpf/codec.ts';
+import { fdById, openPinnedMap } from '../bpf/map.ts';
 import { loadObject } from '../bpf/object.ts';
 import { removePins } from '../bpf/pin.ts';
+import { BpfProgram } from '../bpf/program.ts';
+import { BPF_CMD } from '../bpf/syscall.ts';
 import { AGENT_MAPS, type AgentMap, type MapEntry } from '../desired.ts';
+import { ensureIngressFilter } from '../net/filter.ts';
 import { inNetns } from '../net/netns.ts';
+import { NetlinkSocket } from '../net/socket.ts';
 import { encodeEntry } from '../plan/entries.ts';
 import {
   type SampleSlice,
@@ -23,8 +29,10 @@ import {
 } from '../plan/testing/sample.ts';
 import type { DataPlane } from './data-plane.ts';
 import { type KernelDataPlane, openKernelDataPlane } from './kernel-data-plane.ts';
+import { ENTRY, ENTRY_NAMES } from './program-slots.ts';
 import { createFakeDataPlane } from './testing/fake-data-plane.ts';
 import { createReconcileBed } from './testing/reconcile-bed.ts';
+import { loadVrouterPrograms } from './vrouter-programs.ts';
 
 /** One suite on every data plane: what the reconciler may rely on. */
 type Bench = {
@@ -47,6 +55,14 @@ type KernelBench = Bench & {
   hasProgram(ifindex: number): boolean;
   /** Of the program on what the device receives; undefined: none. */
   programId(ifindex: number): number | undefined;
+  /** Of the programs that the dispatchers go on in: service, overlay, VIFs. */
+  entered(): readonly (number | undefined)[];
+  /**
+   * Puts programs on devices themselves, as builds did before there were dispatchers; `ids`: those of an earlier call. Returns the programs' ids, in the
+   * order of `entered`.
+   */
+  putDirectly(devices: Readonly<Record<string, readonly number[]>>, ids?: readonly number[]): readonly number[];
+  reopen(options?: { readonly killedBeforeEntering: boolean }): Promise<void>;
   /** As after a restart of the agent under another name. */
   rename(): Promise<void>;
 };
@@ -218,11 +234,49 @@ test('under another name the programs that run stay until the maps hold the stat
     const after = [tap, overlay].map(bench.programId);
     assert.ok(after.every((id, at) => id !== undefined && id !== before[at]));
     assert.equal(bench.programId(unplugged), undefined);
+  } finally {
+    await bench.stop();
+  }
+});
+
+test('a restart changes no device: its dispatcher goes on in the programs of the new load', async () => {
+  const bench = kernelBench();
+  bench.start();
+  try {
+    const devices = [bench.addDevice(), bench.indexOf('d1'), bench.indexOf('d2')];
+    bench.plane().attach(devices[0] ?? 0, 'd3');
+    bench.plane().writeProgrammed({ revision: 3, state: 1n, commit: 1 });
+    const [onDevices, entered] = [devices.map(bench.programId), bench.entered()];
+    assert.equal(new Set(onDevices).size, 3, 'one for each kind');
     await bench.reopen();
-    assert.ok(
-      [tap, overlay].map(bench.programId).every((id, at) => id !== after[at]),
-      'a restart replaces at once',
-    );
+    assert.deepEqual(devices.map(bench.programId), onDevices);
+    assert.ok(bench.entered().every((id, at) => id !== undefined && id !== entered[at]));
+  } finally {
+    await bench.stop();
+  }
+});
+
+test("devices with another build's own programs get dispatchers that go on in these, then all change at one time", async () => {
+  const bench = kernelBench();
+  bench.start();
+  try {
+    const [overlay, service] = [bench.indexOf('d1'), bench.indexOf('d2')];
+    const taps = [bench.addDevice(), bench.addDevice()];
+    for (const tap of taps) bench.plane().attach(tap, bench.nameOf(tap));
+    bench.plane().writeProgrammed({ revision: 3, state: 1n, commit: 1 });
+    const dispatchers = [service, overlay, ...taps].map(bench.programId);
+    const ids = bench.putDirectly({ from_service: [service], from_overlay: [overlay], from_vif: taps });
+    assert.deepEqual([service, overlay, ...taps].map(bench.programId), [...ids, ids[2]]);
+
+    await assert.rejects(bench.reopen({ killedBeforeEntering: true }), /killed/);
+    assert.deepEqual([service, overlay, ...taps].map(bench.programId), dispatchers);
+    assert.deepEqual(bench.entered(), ids, 'nothing has changed for packets');
+
+    bench.putDirectly({ from_vif: [taps[0] ?? 0] }, ids);
+    await bench.reopen();
+    assert.deepEqual([service, overlay, ...taps].map(bench.programId), dispatchers);
+    assert.ok(bench.entered().every((id, at) => id !== undefined && id !== ids[at]));
+    assert.deepEqual(bench.plane().listAttached(), new Set(taps));
   } finally {
     await bench.stop();
   }
@@ -257,11 +311,42 @@ function kernelBench(): KernelBench {
     return id === undefined ? undefined : Number(id);
   };
   let fixed = { overlayIfindex: 0, serviceIfindex: 0 };
-  const open = (): void => {
-    const loaded = loadObject({ path: object, pinnedMaps: `${pins}/maps` });
+  const open = (killedBeforeEntering = false): void => {
+    const loaded = loadVrouterPrograms({ object, pinDir: pins ?? '' });
+    const die = (): never => {
+      loaded.close();
+      throw new Error('killed');
+    };
+    const programs = killedBeforeEntering ? { ...loaded, enter: die } : loaded;
     plane = inNetns(path, () =>
-      openKernelDataPlane({ object: loaded, ...fixed }, { log: silentLogger(), signal: stop.signal }),
+      openKernelDataPlane({ programs, ...fixed }, { log: silentLogger(), signal: stop.signal }),
     );
+  };
+  const entered = (): readonly (number | undefined)[] => {
+    const slots = openPinnedMap(`${pins}/maps/cb_enter_1`);
+    const values = ENTRY_NAMES.map((name) => slots?.lookup(arrayIndex.encode(ENTRY[name].slot)));
+    slots?.close();
+    return values.map((value) => (value === undefined ? undefined : arrayIndex.decode(value)));
+  };
+  const putDirectly: KernelBench['putDirectly'] = (devices, ids) => {
+    const socket = new NetlinkSocket({ netns: path });
+    const names = ENTRY_NAMES.map((name) => ENTRY[name].program);
+    const loaded = ids === undefined ? loadObject({ path: object }) : undefined;
+    const programs = names.map(
+      (name, at) =>
+        loaded?.programs.get(name) ??
+        new BpfProgram(fdById(BPF_CMD.progFdById, ids?.[at] ?? 0, `open program ${name}`)),
+    );
+    for (const [at, name] of names.entries()) {
+      const program = programs[at];
+      assert.ok(program !== undefined);
+      for (const ifindex of devices[name] ?? []) assert.ok(ensureIngressFilter(socket, ifindex, program));
+    }
+    socket.close();
+    const found = programs.map(({ info }) => info.id);
+    if (loaded === undefined) for (const program of programs) program.close();
+    else loaded.close();
+    return found;
   };
   const current = (): KernelDataPlane => {
     assert.ok(plane !== undefined);
@@ -291,14 +376,17 @@ function kernelBench(): KernelBench {
     indexOf,
     hasProgram: (ifindex) => programId(ifindex) !== undefined,
     programId,
+    entered,
+    putDirectly,
     rename: async () => {
       await current().close();
       pins = allPins[1];
       open();
     },
-    reopen: async () => {
-      await current().close();
-      open();
+    reopen: async (options?: { readonly killedBeforeEntering: boolean }) => {
+      await plane?.close();
+      plane = undefined;
+      open(options?.killedBeforeEntering);
     },
     stop: async () => {
       stop.abort();

@@ -1,13 +1,13 @@
 /**
- * The data plane in the kernel. What is ours is found by its place: maps are pinned in this host's directory, programs are on devices as
- * filters with our handle. All of it outlives the agent.
+ * The data plane in the kernel. What is ours is found by its place: maps and dispatchers are pinned in this host's directory, dispatchers are
+ * on devices as filters with our handle. All of it outlives the agent.
  */
 import type { Logger } from '@cable/kit';
 import { type CbFlow, cbConf, cbFlow, cbFlowKey, cbProg, cbStatKey, MAPS } from '../bpf/abi.gen.ts';
 import { arrayIndex } from '../bpf/codec.ts';
-import type { BpfMap } from '../bpf/map.ts';
-import type { LoadedObject } from '../bpf/object.ts';
-import type { BpfProgram } from '../bpf/program.ts';
+import { type BpfMap, fdById } from '../bpf/map.ts';
+import { BpfProgram } from '../bpf/program.ts';
+import { BPF_CMD } from '../bpf/syscall.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import { quietDevice } from '../devices/own-links.ts';
 import { absentOn, NetlinkError } from '../ffi/errno.ts';
@@ -15,9 +15,11 @@ import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import type { DataPlane, Programmed } from './data-plane.ts';
+import { ENTRY, type EntryName, enterProgram } from './program-slots.ts';
+import type { VrouterPrograms } from './vrouter-programs.ts';
 
 export type KernelDataPlaneOptions = VrouterDevices & {
-  readonly object: LoadedObject;
+  readonly programs: VrouterPrograms;
 };
 
 /** Device that carries packets between the hosts, and the vrouter's end of the service link. */
@@ -25,16 +27,13 @@ export type VrouterDevices = { readonly overlayIfindex: number; readonly service
 
 /** What the kernel says of a device that has just vanished. */
 const GONE = ['ENODEV', 'ENXIO', 'EINVAL'] as const;
-/** Programs of the vrouter's object. */
-const PROGRAM = { vif: 'from_vif', overlay: 'from_overlay', service: 'from_service' } as const;
-
 export class KernelDataPlane implements DataPlane {
-  #object: LoadedObject;
+  #programs: VrouterPrograms;
   readonly #socket: NetlinkSocket;
   readonly #log: Logger;
   readonly #signal: AbortSignal;
-  /** Programs of the devices that are no VIFs, by ifindex. */
-  #fixed: ReadonlyMap<number, string> = new Map();
+  /** Kinds of the devices that are no VIFs, by ifindex. */
+  #fixed: ReadonlyMap<number, EntryName> = new Map();
   readonly #attached = new Set<number>();
   readonly #stats: Set<number>;
   readonly #condemned = new Set<number>();
@@ -44,7 +43,7 @@ export class KernelDataPlane implements DataPlane {
 
   /** Use `openKernelDataPlane`. */
   constructor(options: KernelDataPlaneOptions, deps: { readonly log: Logger; readonly signal: AbortSignal }) {
-    this.#object = options.object;
+    this.#programs = options.programs;
     this.#socket = new NetlinkSocket();
     this.#log = deps.log;
     this.#signal = deps.signal;
@@ -107,9 +106,7 @@ export class KernelDataPlane implements DataPlane {
   }
 
   attach(ifindex: number, device: string): void {
-    if (!ensureIngressFilter(this.#socket, ifindex, this.#program(PROGRAM.vif))) {
-      throw new NetlinkError(`attach ${PROGRAM.vif} to device ${ifindex}`, 'ENODEV');
-    }
+    if (!this.#dispatch(ifindex, 'vif')) throw new NetlinkError(`attach enter_vif to device ${ifindex}`, 'ENODEV');
     this.#attached.add(ifindex);
     quietDevice(device);
   }
@@ -121,9 +118,9 @@ export class KernelDataPlane implements DataPlane {
 
   restore(ifindex: number): void {
     this.#attached.delete(ifindex);
-    const fixed = this.#fixed.get(ifindex);
+    const kind = this.#fixed.get(ifindex);
     // A device that is gone itself is made anew elsewhere.
-    if (fixed !== undefined) ensureIngressFilter(this.#socket, ifindex, this.#program(fixed));
+    if (kind !== undefined) this.#dispatch(ifindex, kind);
   }
 
   forget(ifindex: number): void {
@@ -140,24 +137,26 @@ export class KernelDataPlane implements DataPlane {
   }
 
   /**
-   * Puts the loaded programs in place of those that run: on the fixed devices, and on every VIF that has one. With empty maps they would drop what
-   * those that run let pass, so then only where there are none.
+   * Makes the loaded programs those of the fixed devices, and of every VIF that has one. Devices that have another build's own programs, from
+   * before there were dispatchers, are given dispatchers that go on in these programs first: so all devices change at one time, whatever
+   * their number, and an agent that is killed among them leaves each with a program. With empty maps ours would drop what those that
+   * run let pass: then only devices that have none are given one.
    */
   adopt({ overlayIfindex, serviceIfindex }: VrouterDevices): void {
     this.#fixed = new Map([
-      [overlayIfindex, PROGRAM.overlay],
-      [serviceIfindex, PROGRAM.service],
+      [overlayIfindex, 'overlay'],
+      [serviceIfindex, 'service'],
     ]);
     this.#waits = this.readProgrammed().revision === 0;
     this.#attached.clear();
     if (!this.#waits) {
-      this.#replaceAll();
+      this.#keepInForce();
+      this.#dispatchAll();
+      this.#programs.enter();
       return;
     }
-    for (const [ifindex, program] of this.#fixed) {
-      if (this.#hasAny(ifindex)) continue;
-      ensureIngressFilter(this.#socket, ifindex, this.#program(program));
-    }
+    this.#programs.enter();
+    for (const [ifindex, kind] of this.#fixed) if (!this.#hasAny(ifindex)) this.#dispatch(ifindex, kind);
     for (const { ifindex } of listLinks(this.#socket)) {
       if (!this.#fixed.has(ifindex) && this.#hasAny(ifindex)) this.#attached.add(ifindex);
     }
@@ -165,14 +164,14 @@ export class KernelDataPlane implements DataPlane {
 
   takeOver(): void {
     if (!this.#waits) return;
-    this.#replaceAll();
+    this.#dispatchAll();
     this.#waits = false;
   }
 
   /** Goes over to programs loaded anew, over the same maps. */
-  reload(object: LoadedObject, devices: VrouterDevices): void {
-    this.#object.close();
-    this.#object = object;
+  reload(programs: VrouterPrograms, devices: VrouterDevices): void {
+    this.#programs.close();
+    this.#programs = programs;
     this.adopt(devices);
   }
 
@@ -190,7 +189,7 @@ export class KernelDataPlane implements DataPlane {
   async close(): Promise<void> {
     await this.#sweep;
     this.#socket.close();
-    this.#object.close();
+    this.#programs.close();
   }
 
   async #sweepFlows(): Promise<void> {
@@ -221,11 +220,32 @@ export class KernelDataPlane implements DataPlane {
     return deleted;
   }
 
-  #replaceAll(): void {
-    for (const [ifindex, program] of this.#fixed) ensureIngressFilter(this.#socket, ifindex, this.#program(program));
+  /** Dispatchers, once they are on devices, go on in what runs there now. */
+  #keepInForce(): void {
+    const known = new Set<number | undefined>(Object.values(this.#programs.dispatchers).map(({ info }) => info.id));
+    for (const { ifindex } of listLinks(this.#socket)) {
+      const id = ingressProgramId(this.#socket, ifindex);
+      if (id === undefined || known.has(id)) continue;
+      known.add(id);
+      const kind = this.#fixed.get(ifindex) ?? 'vif';
+      // Not another name's dispatcher. A program that goes just now, by whoever took it off, is none that a device has.
+      if (nameOfProgram(id) !== ENTRY[kind].program) continue;
+      absentOn(['ENOENT'], () => enterProgram(this.#programs.slots, kind, id));
+    }
+  }
+
+  #dispatchAll(): void {
+    for (const [ifindex, kind] of this.#fixed) this.#dispatch(ifindex, kind);
     for (const { ifindex, name } of listLinks(this.#socket)) {
       if (!this.#fixed.has(ifindex) && this.#hasAny(ifindex)) absentOn(GONE, () => this.attach(ifindex, name));
     }
+  }
+
+  /** False: the device is gone. A device that has the dispatcher is not touched. */
+  #dispatch(ifindex: number, kind: EntryName): boolean {
+    const dispatcher = this.#programs.dispatchers[kind];
+    if (ingressProgramId(this.#socket, ifindex) === dispatcher.info.id) return true;
+    return ensureIngressFilter(this.#socket, ifindex, dispatcher);
   }
 
   /** Whether a program with our handle is on the device, whoever's maps it has. */
@@ -234,16 +254,19 @@ export class KernelDataPlane implements DataPlane {
   }
 
   #map(name: keyof typeof MAPS): BpfMap {
-    const map = this.#object.maps.get(name);
+    const map = this.#programs.maps.get(name);
     if (map === undefined) throw new Error(`the vrouter object has no map ${name}`);
     return map;
   }
+}
 
-  #program(name: string): BpfProgram {
-    const program = this.#object.programs.get(name);
-    if (program === undefined) throw new Error(`the vrouter object has no program ${name}`);
-    return program;
-  }
+/** Undefined: it is gone. */
+function nameOfProgram(id: number): string | undefined {
+  const fd = absentOn(['ENOENT'], () => fdById(BPF_CMD.progFdById, id, `open program ${id}`));
+  if (fd === undefined) return undefined;
+  const program = new BpfProgram(fd);
+  program.close();
+  return program.info.name;
 }
 
 /** Takes over what a previous run left, or starts afresh. */

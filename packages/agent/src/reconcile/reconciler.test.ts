@@ -73,7 +73,7 @@ test('everything comes in an order that the data plane accepts, and goes again t
   const commands = bed.plane.takeCommands();
   assert.match(
     commands.find((command) => !command.includes('cb_stat_1')) ?? '',
-    /^tc filter replace dev 50 ingress bpf da from_vif/,
+    /^tc filter replace dev 50 ingress bpf da enter_vif/,
   );
   assert.match(commands.at(-2) ?? '', /cb_vif_1/);
   assert.match(commands.at(-1) ?? '', /cb_prog_1 revision 1 commit 1/);
@@ -209,7 +209,7 @@ test('a program that somebody took off comes back with the next round of its por
   const ports = new Set(bed.reconciler.restore(50));
   assert.deepEqual([...ports], [OWN.id]);
   await bed.apply(cloud(), { ports, state: { revision: 1, state: 7n, commit: 1 } });
-  assert.deepEqual(bed.plane.takeCommands(), ['tc filter replace dev 50 ingress bpf da from_vif']);
+  assert.deepEqual(bed.plane.takeCommands(), ['tc filter replace dev 50 ingress bpf da enter_vif']);
 });
 
 test('regression: a full map fails the port that has no room, and nothing else waits for it', async () => {

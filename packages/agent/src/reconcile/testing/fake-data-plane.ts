@@ -130,10 +130,10 @@ export function createFakeDataPlane(): FakeDataPlane {
     },
     listAttached: () => attached,
     attach: (ifindex) => {
-      if (!devices.has(ifindex)) throw new NetlinkError(`attach from_vif to ingress of device ${ifindex}`, 'ENODEV');
+      if (!devices.has(ifindex)) throw new NetlinkError(`attach enter_vif to device ${ifindex}`, 'ENODEV');
       if (attached.has(ifindex)) return;
       attached.add(ifindex);
-      commands.push(`tc filter replace dev ${ifindex} ingress bpf da from_vif`);
+      commands.push(`tc filter replace dev ${ifindex} ingress bpf da enter_vif`);
     },
     restore: (ifindex) => {
       attached.delete(ifindex);

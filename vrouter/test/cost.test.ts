@@ -1,0 +1,114 @@
+/**
+ * Prints what packets cost here, in nanoseconds of the program alone, so that a slower path is seen. Asserts only that each packet went
+ * the way whose price it is said to be. Compare two builds by turns on one machine: `VROUTER_COST_RUNS` sets how often each packet is timed.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { median } from './facts.ts';
+import { arp, BROADCAST, type Ipv4, TCP, tcp, udp } from './packet.ts';
+import { type Guest, SERVICE_MAC, World } from './world.ts';
+
+const RUNS = Number(process.env['VROUTER_COST_RUNS'] ?? 15);
+const BURST = 100_000;
+const SINGLES = 200;
+const VNI = 700;
+const OTHER = 701;
+const PEER = '192.0.2.1';
+const [A, B, FAR, ROUTER, POD] = [10, 11, 12, 13, 14].map(
+  (n) => `02:00:00:00:00:${n.toString(16).padStart(2, '0')}`,
+) as [string, string, string, string, string];
+const [ALLOWING, DENYING] = [5, 6];
+
+let world: World;
+let a: Guest;
+let denied: Guest;
+
+before(() => {
+  world = new World();
+  a = world.addGuest('a', { mac: A, ip: '10.0.0.1', vni: VNI, policy: ALLOWING, dhcpServer: '10.0.0.254' });
+  world.addGuest('b', { mac: B, ip: '10.0.0.2', vni: VNI, policy: ALLOWING });
+  denied = world.addGuest('denied', { mac: POD, ip: '10.0.0.3', vni: VNI, policy: DENYING });
+  world.addGuest('behind', { mac: B, ip: '10.1.0.2', vni: OTHER });
+  world.addRemote(VNI, '10.0.0.9', FAR, PEER);
+  world.addPeer(PEER);
+  world.addRouterInterface(1, { vni: VNI, cidr: '10.0.0.0/24', ip: '10.0.0.254', mac: ROUTER });
+  world.addRouterInterface(1, { vni: OTHER, cidr: '10.1.0.0/24', ip: '10.1.0.254', mac: ROUTER });
+  world.addServices(VNI, ['169.254.169.254'], 1);
+  for (const direction of ['ingress', 'egress'] as const) world.addRule({ policy: ALLOWING, direction });
+});
+
+after(() => world.close());
+
+const ab: Ipv4 = { src: A, dst: B, from: '10.0.0.1', to: '10.0.0.2' };
+const ports = { sport: 1000, dport: 2000 };
+
+function burst(
+  name: 'from_vif' | 'from_tunnel',
+  guest: Guest | { vni: number; from: string },
+  frame: Uint8Array,
+): number {
+  return median(Array.from({ length: RUNS }, () => world.time(name, guest, frame, BURST)));
+}
+
+/** Frames that the program changes, or whose way it remembers: one run each, the middle of many. */
+function singles(guest: Guest, frame: (n: number) => Uint8Array): number {
+  return median(Array.from({ length: RUNS * SINGLES + 1 }, (_, n) => world.time('from_vif', guest, frame(n))));
+}
+
+test('an established packet', (t) => {
+  const say = (what: string, ns: number): void => t.diagnostic(`${what}: ${ns} ns`);
+  assert.equal(world.send(a, udp(ab, ports)).verdict, 'vif b');
+  say('UDP to a guest of this host', burst('from_vif', a, udp(ab, ports)));
+  assert.equal(world.send(a, tcp(ab, { ...ports, flags: TCP.syn })).verdict, 'vif b');
+  say('TCP to a guest of this host', burst('from_vif', a, tcp(ab, { ...ports, flags: TCP.ack })));
+  const away = { ...ab, dst: FAR, to: '10.0.0.9' };
+  assert.equal(world.send(a, udp(away, ports)).verdict, `overlay ${VNI} ${PEER}`);
+  say('UDP to another host', burst('from_vif', a, udp(away, ports)));
+  const back = { src: FAR, dst: A, from: '10.0.0.9', to: '10.0.0.1' };
+  assert.equal(world.receive({ vni: VNI, from: PEER }, udp(back, ports)).verdict, 'vif a');
+  say('UDP from another host, and the tunnel set', burst('from_tunnel', { vni: VNI, from: PEER }, udp(back, ports)));
+  const routed = { ...ab, dst: ROUTER, to: '10.1.0.2' };
+  assert.equal(world.send(a, udp(routed, ports)).verdict, 'vif behind');
+  say(
+    'UDP routed, one run',
+    singles(a, () => udp(routed, ports)),
+  );
+});
+
+test('a packet that is decided', (t) => {
+  const say = (what: string, ns: number): void => t.diagnostic(`${what}: ${ns} ns`);
+  const syn = (n: number): Uint8Array => tcp(ab, { sport: 1024 + (n % 60_000), dport: 80, flags: TCP.syn });
+  assert.equal(world.send(a, syn(0)).verdict, 'vif b');
+  say('SYN, one run', singles(a, syn));
+  world.setEpoch(2);
+  const first = (n: number): Uint8Array => udp(ab, { sport: 1024 + (n % 60_000), dport: 53 });
+  say('first UDP packet, one run', singles(a, first));
+  const refused = udp({ ...ab, src: POD, from: '10.0.0.3' }, ports);
+  assert.equal(world.send(denied, refused).verdict, 'drop policy_egress');
+  say('UDP that the rules refuse', burst('from_vif', denied, refused));
+  const spoofed = udp({ ...ab, from: '10.0.0.99' }, ports);
+  assert.equal(world.send(a, spoofed).verdict, 'drop spoofed_ip');
+  say('UDP from a foreign address', burst('from_vif', a, spoofed));
+});
+
+test('a packet that is answered or handed to the agent', (t) => {
+  const say = (what: string, ns: number): void => t.diagnostic(`${what}: ${ns} ns`);
+  const request = arp({ src: A, dst: BROADCAST }, { op: 'request', sha: A, spa: '10.0.0.1', tpa: '10.0.0.2' });
+  assert.equal(world.send(a, request).verdict, 'vif a');
+  say(
+    'ARP request, one run',
+    singles(a, () => request),
+  );
+  const metadata = tcp({ ...ab, dst: SERVICE_MAC, to: '169.254.169.254' }, { ...ports, dport: 80, flags: TCP.syn });
+  assert.equal(world.send(a, metadata).verdict, 'service');
+  say(
+    'SYN to the metadata service, one run',
+    singles(a, () => metadata),
+  );
+  const dying = udp({ ...ab, dst: ROUTER, to: '10.1.0.2', ttl: 1 }, ports);
+  assert.equal(world.send(a, dying).verdict, 'vif a (ttl_exceeded)');
+  say(
+    'TTL exceeded, one run',
+    singles(a, () => dying),
+  );
+});
