@@ -128,7 +128,8 @@ export class Sweeper {
     const isThere: Compare = { kind: 'modRevision', key, revision };
     const turns = startTurns();
     let count = 0;
-    for (const { type } of tombstone.parts) {
+    // Parts may name the whole by several attributes; one pass takes them all.
+    for (const type of new Set(tombstone.parts.map((one) => one.type))) {
       const resource = resources.find(type);
       // A server that has the type loaded does it.
       if (resource === undefined) return;
