@@ -109,38 +109,16 @@ test('servers of the host start beside the agent', async () => {
   await assertServed();
 });
 
+/** The host sends what comes to one of its ports to another. */
+function redirect(protocol: 'tcp' | 'udp', from: number, to: number): void {
+  const match = ['-t', 'nat', '-A', 'PREROUTING', '-p', protocol, '--dport', String(from)];
+  host.exec('iptables', ...match, '-j', 'REDIRECT', '--to-ports', String(to));
+}
+
 test("the host's firewall and its redirections do not touch guests' requests", async () => {
   host.exec('iptables', '-P', 'INPUT', 'DROP');
-  host.exec(
-    'iptables',
-    '-t',
-    'nat',
-    '-A',
-    'PREROUTING',
-    '-p',
-    'tcp',
-    '--dport',
-    '80',
-    '-j',
-    'REDIRECT',
-    '--to-ports',
-    '8080',
-  );
-  host.exec(
-    'iptables',
-    '-t',
-    'nat',
-    '-A',
-    'PREROUTING',
-    '-p',
-    'udp',
-    '--dport',
-    '67',
-    '-j',
-    'REDIRECT',
-    '--to-ports',
-    '6767',
-  );
+  redirect('tcp', 80, 8080);
+  redirect('udp', 67, 6767);
   await startAgent();
   await assertServed();
 });
