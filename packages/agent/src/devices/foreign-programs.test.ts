@@ -94,14 +94,19 @@ test('a tcx program and an XDP program come before it, each by name and id', () 
   ]);
 });
 
+/** Runs tc, which makes directories in the BPF file system that it finds: here one that goes with it. */
+function tc(words: readonly string[]): void {
+  execFileSync('unshare', ['--mount', 'sh', '-c', 'umount -l /sys/fs/bpf; exec tc "$@"', 'tc', ...words]);
+}
+
 test('a filter of the same priority that came later is before it, one of a lower priority is not', () => {
   const filter = (preference: number, handle: number): readonly string[] => [
     ...['filter', 'add', 'dev', DEVICE, 'ingress', 'pref', String(preference), 'handle', String(handle)],
     ...['bpf', 'bytecode', '1,6 0 0 0'],
   ];
-  execFileSync('tc', [...filter(7, 1)]);
+  tc(filter(7, 1));
   assert.deepEqual(foreignPrograms(socket, device()), []);
-  execFileSync('tc', [...filter(1, 5)]);
+  tc(filter(1, 5));
   assert.deepEqual(foreignPrograms(socket, device()), [{ device: DEVICE, hook: 'tc', program: 'bpf', id: null }]);
 });
 
