@@ -3,6 +3,7 @@
 #include "from_vif.h"
 #include "from_overlay.h"
 #include "from_service.h"
+#include "from_uplink.h"
 #include "enter.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";

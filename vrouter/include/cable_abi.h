@@ -86,6 +86,7 @@ enum cb_entry {
 	CB_ENTRY_VIF = 0, /* what a guest sends */
 	CB_ENTRY_OVERLAY = 1, /* what other hosts send */
 	CB_ENTRY_SERVICE = 2, /* what the agent sends to guests */
+	CB_ENTRY_UPLINK = 3, /* what devices of the underlay receive */
 };
 
 #define CB_ENTRIES 8 /* room for so many, before the banks and at the beginning of each bank */
@@ -279,13 +280,33 @@ struct cb_flood {
 	struct cb_flood_target target[CB_FLOOD_TARGETS];
 };
 
+/*
+ * flag of struct cb_peer: what the host tunnels here is taken on the uplink. Whoever writes the entry without it, as every build of before does, has
+ * the packets go by the overlay device, from the next one on.
+ */
+#define CB_PEER_F_UPLINK 0x1
+
 /* cb_peer_1: hash, underlay address of each host that may tunnel to this one. Written by the agent. */
 struct cb_peer_key {
 	struct cb_addr addr;
 };
 
 struct cb_peer {
-	__u32 flags; /* none yet */
+	__u32 flags; /* CB_PEER_F_* */
+};
+
+/*
+ * cb_hop_1: hash, underlay address of a host -> how the kernel's routes lead there. Written by the agent, where the vrouter
+ * encapsulates itself. No entry: the overlay device sends.
+ */
+struct cb_hop_key {
+	struct cb_addr addr;
+};
+
+struct cb_hop {
+	__u32 ifindex; /* device to send by: Ethernet */
+	__u32 mtu_bytes; /* of the way: larger packets of the underlay are left to the overlay device */
+	struct cb_addr nexthop; /* IPv4: the gateway, or the host itself where it is on the link */
 };
 
 /* cb_conf_1: array of one. Written by the agent. */
@@ -409,6 +430,8 @@ _Static_assert(sizeof(struct cb_flood_target) == 32, "layout of cb_flood_target"
 _Static_assert(sizeof(struct cb_flood) == 520, "layout of cb_flood");
 _Static_assert(sizeof(struct cb_peer_key) == 16, "layout of cb_peer_key");
 _Static_assert(sizeof(struct cb_peer) == 4, "layout of cb_peer");
+_Static_assert(sizeof(struct cb_hop_key) == 16, "layout of cb_hop_key");
+_Static_assert(sizeof(struct cb_hop) == 24, "layout of cb_hop");
 _Static_assert(sizeof(struct cb_conf) == 4, "layout of cb_conf");
 _Static_assert(sizeof(struct cb_prog) == 24, "layout of cb_prog");
 _Static_assert(sizeof(struct cb_flow_key) == 44, "layout of cb_flow_key");

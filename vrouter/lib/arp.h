@@ -87,7 +87,7 @@ static __always_inline int forward_arp(struct __sk_buff *ctx, struct work *w)
 	if (w->to.kind != RESOLVED_DELIVER || way->flags & CB_FLOW_F_ROUTED)
 		return drop(ctx, in_ifindex, w->to.kind == RESOLVED_DROP ? w->to.reason : CB_REASON_NO_ENDPOINT);
 	if (way->deliver == CB_DELIVER_OVERLAY)
-		return to_overlay(ctx, in_ifindex, way->out_vni, bpf_ntohl(v4_of(&way->remote)));
+		return by_overlay_device(ctx, in_ifindex, way->out_vni, bpf_ntohl(v4_of(&way->remote)));
 	return to_vif(ctx, way->out_ifindex, way->deliver, way->out_vni, CB_REASON_NONE);
 }
 

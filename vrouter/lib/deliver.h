@@ -5,16 +5,44 @@
 
 #include "encap.h"
 #include "icmp.h"
+#include "outer.h"
 #include "stage.h"
 #include "turn.h"
 
-static __always_inline int to_overlay(struct __sk_buff *ctx, __u32 in_ifindex, __u32 vni, __u32 remote)
+static __always_inline int by_overlay_device(struct __sk_buff *ctx, __u32 in_ifindex, __u32 vni, __u32 remote)
 {
 	if (!cfg_overlay_ifindex || set_tunnel(ctx, vni, remote))
 		return drop(ctx, in_ifindex, CB_REASON_REDIRECT);
 	count_tx(ctx, CB_STAT_OVERLAY);
 	trace(ctx, cfg_overlay_ifindex, CB_DELIVER_OVERLAY, vni, remote, CB_REASON_NONE);
 	return bpf_redirect(cfg_overlay_ifindex, 0);
+}
+
+/* Sends the packet, which is encapsulated, to the next hop, whose MAC the kernel finds. */
+static __always_inline int to_hop(const struct cb_hop *hop)
+{
+	struct bpf_redir_neigh neighbour = {.nh_family = AF_INET, .ipv4_nh = v4_of(&hop->nexthop)};
+
+	return bpf_redirect_neigh(hop->ifindex, &neighbour, sizeof(neighbour), 0);
+}
+
+/* Gives an IPv4 packet to another host: encapsulated here, where that is known how and possible, else by the overlay device. */
+static __always_inline int to_overlay(struct __sk_buff *ctx, const struct pkt *p, __u32 vni,
+				      const struct cb_addr *remote)
+{
+	struct cb_hop *hop = cfg_own_encapsulation ? lookup_hop(remote) : NULL;
+	enum outer_result result = OUTER_REFUSED;
+	__u32 bytes = ctx->len, v4_be = v4_of(remote);
+
+	if (hop && fits_underlay(ctx, p, hop->mtu_bytes))
+		result = push_outer(ctx, vni, v4_be);
+	if (!hop || result == OUTER_REFUSED)
+		return by_overlay_device(ctx, p->in_ifindex, vni, bpf_ntohl(v4_be));
+	if (result == OUTER_BROKEN)
+		return drop(ctx, p->in_ifindex, CB_REASON_REDIRECT);
+	count_sent(CB_STAT_OVERLAY, bytes);
+	trace(ctx, hop->ifindex, CB_DELIVER_OVERLAY, vni, bpf_ntohl(v4_be), CB_REASON_NONE);
+	return to_hop(hop);
 }
 
 /* Does the packet, or each segment that a GSO packet will become, fit into @mtu_bytes? */
@@ -70,7 +98,7 @@ static __always_inline int deliver(struct __sk_buff *ctx, struct work *w, const 
 			return drop(ctx, p->in_ifindex, reason);
 	}
 	if (flow->deliver == CB_DELIVER_OVERLAY)
-		return to_overlay(ctx, p->in_ifindex, flow->out_vni, bpf_ntohl(v4_of(&flow->remote)));
+		return to_overlay(ctx, p, flow->out_vni, &flow->remote);
 	return to_vif(ctx, flow->out_ifindex, flow->deliver, flow->out_vni, CB_REASON_NONE);
 }
 

@@ -53,6 +53,25 @@ static __always_inline int is_peer(__u32 v4_be)
 	return bpf_map_lookup_elem(&cb_peer_1, &key) != NULL;
 }
 
+/* Is what this host tunnels here taken on the uplink? */
+static __always_inline int is_taken_from(__u32 v4_be)
+{
+	struct cb_peer_key key;
+	struct cb_peer *peer;
+
+	set_v4(&key.addr, v4_be);
+	peer = bpf_map_lookup_elem(&cb_peer_1, &key);
+	return peer && peer->flags & CB_PEER_F_UPLINK;
+}
+
+/* How to send to host @remote, encapsulated here. */
+static __always_inline struct cb_hop *lookup_hop(const struct cb_addr *remote)
+{
+	struct cb_hop_key key = {.addr = *remote};
+
+	return bpf_map_lookup_elem(&cb_hop_1, &key);
+}
+
 static __always_inline struct cb_flood *lookup_flood(__u32 vni, __u32 chunk)
 {
 	struct cb_flood_key key = {.vni = vni, .chunk = chunk};

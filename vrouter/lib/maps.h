@@ -27,6 +27,7 @@ CB_AGENT_MAP(cb_class_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_CLASS, struct cb_class_ke
 CB_AGENT_MAP(cb_rule_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_RULE, struct cb_rule_key, struct cb_rule);
 CB_AGENT_MAP(cb_flood_1, BPF_MAP_TYPE_HASH, CB_MAX_FLOOD, struct cb_flood_key, struct cb_flood);
 CB_AGENT_MAP(cb_peer_1, BPF_MAP_TYPE_HASH, CB_MAX_PEER, struct cb_peer_key, struct cb_peer);
+CB_AGENT_MAP(cb_hop_1, BPF_MAP_TYPE_HASH, CB_MAX_PEER, struct cb_hop_key, struct cb_hop);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

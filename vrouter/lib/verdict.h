@@ -53,14 +53,20 @@ static __always_inline void count_rx(struct __sk_buff *ctx, __u32 ifindex)
 	stat->rx_bytes += ctx->len;
 }
 
-static __always_inline void count_tx(struct __sk_buff *ctx, __u32 ifindex)
+/* Counts a packet of @bytes as sent to @ifindex. */
+static __always_inline void count_sent(__u32 ifindex, __u32 bytes)
 {
 	struct cb_stat *stat = stat_of(ifindex);
 
 	if (!stat)
 		return;
 	stat->tx_packets++;
-	stat->tx_bytes += ctx->len;
+	stat->tx_bytes += bytes;
+}
+
+static __always_inline void count_tx(struct __sk_buff *ctx, __u32 ifindex)
+{
+	count_sent(ifindex, ctx->len);
 }
 
 /* Counts a drop for a VIF; for one that has no counters, among the packets that belong to no VIF. */

@@ -18,6 +18,8 @@ export type Ipv4 = Ethernet & {
   readonly moreFragments?: boolean;
   /** Bytes of options, a multiple of 4. */
   readonly options?: number;
+  readonly tos?: number;
+  readonly dontFragment?: boolean;
 };
 
 export type Ports = { readonly sport: number; readonly dport: number; readonly payload?: Uint8Array };
@@ -58,9 +60,11 @@ export function ipv4(ip: Ipv4, protocol: number, payload: Uint8Array): Buffer {
   const head = Buffer.alloc(20 + (ip.options ?? 0), 1);
   head.fill(0, 0, 20);
   head[0] = 0x40 | (head.length / 4);
+  head[1] = ip.tos ?? 0;
   head.writeUInt16BE(head.length + payload.length, 2);
   head.writeUInt16BE(ip.id ?? 0, 4);
-  head.writeUInt16BE((ip.moreFragments ? 0x2000 : 0) | ((ip.fragmentOffset ?? 0) / 8), 6);
+  const flags = (ip.dontFragment ? 0x4000 : 0) | (ip.moreFragments ? 0x2000 : 0);
+  head.writeUInt16BE(flags | ((ip.fragmentOffset ?? 0) / 8), 6);
   head[8] = ip.ttl ?? 64;
   head[9] = protocol;
   ipBytes(ip.from).copy(head, 12);
@@ -106,6 +110,19 @@ export function icmp(
   bytes.writeUInt16BE(message.sequence ?? 0, 6);
   bytes.writeUInt16BE(checksum(bytes), 2);
   return ipv4(ip, PROTO.icmp, bytes);
+}
+
+/** A frame tunnelled by VXLAN (RFC 7348), without an outer UDP checksum unless `checksum` says otherwise. */
+export function vxlan(
+  outer: Ipv4,
+  tunnel: { readonly vni: number; readonly sport?: number; readonly dport?: number; readonly checksum?: boolean },
+  inner: Uint8Array,
+): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeUInt32BE(0x0800_0000, 0);
+  head.writeUInt32BE(tunnel.vni * 256, 4);
+  const ports = { sport: tunnel.sport ?? 49152, dport: tunnel.dport ?? 4789, payload: Buffer.concat([head, inner]) };
+  return udp(outer, { ...ports, noChecksum: tunnel.checksum !== true });
 }
 
 /** An ICMP error about a frame's packet: quotes its IP header and 8 bytes. */

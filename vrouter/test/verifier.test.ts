@@ -14,10 +14,12 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   enter_vif: { instructions: 20, stackBytes: 0 },
   enter_overlay: { instructions: 20, stackBytes: 0 },
   enter_service: { instructions: 20, stackBytes: 0 },
-  from_vif: { instructions: 6000, stackBytes: 350 },
-  from_overlay: { instructions: 8000, stackBytes: 350 },
+  enter_uplink: { instructions: 20, stackBytes: 0 },
+  from_vif: { instructions: 6000, stackBytes: 600 },
+  from_overlay: { instructions: 8000, stackBytes: 520 },
   from_service: { instructions: 4000, stackBytes: 350 },
-  decide: { instructions: 12_000, stackBytes: 730 },
+  from_uplink: { instructions: 6000, stackBytes: 710 },
+  decide: { instructions: 12_000, stackBytes: 900 },
   arp: { instructions: 4000, stackBytes: 220 },
   group: { instructions: 2000, stackBytes: 320 },
   flood: { instructions: 2000, stackBytes: 330 },
@@ -26,7 +28,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
 };
 
 /** Branches that a zero would make dead must be seen too. */
-const CONFIG = { cfg_overlay_ifindex: 1, cfg_service_ifindex: 1 };
+const CONFIG = { cfg_overlay_ifindex: 1, cfg_service_ifindex: 1, cfg_own_encapsulation: 1 };
 
 function loadIntoBank(file: string, bank: number): { loaded: LoadedObject; efforts: Map<string, VerifierEffort> } {
   const efforts = new Map<string, VerifierEffort>();

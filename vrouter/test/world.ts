@@ -37,6 +37,7 @@ import type { MapSpec } from '../../packages/agent/src/bpf/codec.ts';
 import type { BpfMap } from '../../packages/agent/src/bpf/map.ts';
 import { type LoadedObject, loadObject } from '../../packages/agent/src/bpf/object.ts';
 import type { BpfProgram } from '../../packages/agent/src/bpf/program.ts';
+import type { SkbContext } from '../../packages/agent/src/bpf/skb.ts';
 import { inNetns } from '../../packages/agent/src/net/netns.ts';
 import { createNetns, type TestNetns } from '../../packages/agent/src/net/testing.ts';
 import { fillBank } from '../../packages/agent/src/reconcile/program-slots.ts';
@@ -44,6 +45,7 @@ import { describe, ipBytes, macBytes } from './packet.ts';
 
 export const SERVICE_MAC = 'fa:16:3e:ca:b1:e0';
 export const AGENT_MAC = '02:00:00:00:ca:b0';
+export const UPLINK_MAC = '02:00:00:00:ca:b1';
 export const OBJECT: string = fileURLToPath(new URL('../../build/vrouter/vrouter.bpf.o', import.meta.url));
 const TEST_OBJECT = fileURLToPath(new URL('../../build/vrouter/vrouter-test.bpf.o', import.meta.url));
 
@@ -95,9 +97,12 @@ export type FloodTarget =
 
 /** What became of a packet, in words, and the packet itself. */
 export type Outcome = {
-  /** `vif NAME`, `peer NAME`, `overlay VNI REMOTE`, `service`, `flood N copies`, `drop REASON`; a refusal: `vif NAME (REASON)`. */
+  /**
+   * `vif NAME`, `peer NAME`, `overlay VNI REMOTE` (by the device), `uplink VNI REMOTE` (encapsulated), `service`, `flood N copies`, `drop REASON`,
+   * `pass` (left to the host); a refusal: `vif NAME (REASON)`.
+   */
   readonly verdict: string;
-  /** `describe` of the packet as it left; empty when dropped. */
+  /** `describe` of the packet as it left; empty when dropped or left to the host. */
   readonly packet: string;
   readonly data: Uint8Array;
 };
@@ -111,17 +116,21 @@ export class World {
   readonly #object: LoadedObject;
   readonly #overlay: number;
   readonly #service: number;
+  readonly #uplink: number;
   readonly #names = new Map<number, string>();
   readonly #spare: number[];
   #slot = 2;
 
-  constructor(vifs = 8) {
+  /** `underlay`: this host's address there; the vrouter then encapsulates itself. */
+  constructor(vifs = 8, underlay?: string) {
     this.#netns = createNetns();
     try {
       this.#netns.run('sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
       this.#spare = Array.from({ length: vifs }, (_, i) => this.#addDevice(`vif${i}`));
       this.#overlay = this.#addDevice('cablevx');
       this.#service = this.#addDevice('cables1');
+      this.#uplink = this.#addDevice('up0');
+      this.#netns.ip('link', 'set', 'up0', 'address', UPLINK_MAC);
       this.#object = loadObject({
         path: TEST_OBJECT,
         maxEntries: SIZES,
@@ -129,6 +138,9 @@ export class World {
           cfg_overlay_ifindex: this.#overlay,
           cfg_service_ifindex: this.#service,
           cfg_service_mac: macBytes(AGENT_MAC),
+          ...(underlay === undefined
+            ? {}
+            : { cfg_own_encapsulation: 1, cfg_underlay: ipBytes(underlay).readUInt32BE() }),
         },
       });
     } catch (err) {
@@ -229,13 +241,13 @@ export class World {
     vni: number,
     ips: readonly string[],
     mac: string,
-    where: { kind: number; ifindex?: number; vrf?: number; remote?: string },
+    where: { kind: number; ifindex?: number; vrf?: number; remote?: string; flags?: number },
   ): void {
     const value = {
       kind: where.kind,
       ifindex: where.ifindex ?? 0,
       vrf: where.vrf ?? 0,
-      flags: 0,
+      flags: where.flags ?? 0,
       mac: macBytes(mac),
       remote: where.remote === undefined ? NO_ADDRESS : addr(where.remote),
     };
@@ -273,8 +285,19 @@ export class World {
     this.setEndpoint(vni, ips, SERVICE_MAC, { kind: CB_ENDPOINT_SERVICE, vrf });
   }
 
-  addPeer(host: string): void {
-    this.#put(MAPS.cb_peer_1, { addr: addr(host) }, { flags: 0 });
+  /** `flags`: CB_PEER_F_*. */
+  addPeer(host: string, flags = 0): void {
+    this.#put(MAPS.cb_peer_1, { addr: addr(host) }, { flags });
+  }
+
+  /** How the kernel's routes lead to a host; by the uplink. */
+  addHop(host: string, hop: { readonly nexthop: string; readonly mtu?: number }): void {
+    const value = { ifindex: this.#uplink, mtuBytes: hop.mtu ?? 1500, nexthop: addr(hop.nexthop) };
+    this.#put(MAPS.cb_hop_1, { addr: addr(host) }, value);
+  }
+
+  removeHop(host: string): void {
+    this.#drop(MAPS.cb_hop_1, { addr: addr(host) });
   }
 
   addRule(rule: Rule): void {
@@ -340,11 +363,21 @@ export class World {
   }
 
   /** A guest sends a frame. */
-  send(guest: Guest, frame: Uint8Array): Outcome {
-    return this.#run('from_vif', frame, { ifindex: guest.ifindex });
+  send(guest: Guest, frame: Uint8Array, gsoSize = 0): Outcome {
+    return this.#run('from_vif', frame, { ifindex: guest.ifindex, gsoSize });
+  }
+
+  /** A frame arrives on the underlay; for this host if its destination is UPLINK_MAC. */
+  arrive(frame: Uint8Array, gsoSize = 0): Outcome {
+    return this.#run('from_uplink', frame, { ifindex: this.#uplink, gsoSize });
   }
 
   /** The same, from the dispatcher on. */
+  enterUplink(frame: Uint8Array): Outcome {
+    return this.#run('enter_uplink', frame, { ifindex: this.#uplink });
+  }
+
+  /** A guest sends a frame, from the dispatcher on. */
   enter(guest: Guest, frame: Uint8Array): Outcome {
     return this.#run('enter_vif', frame, { ifindex: guest.ifindex });
   }
@@ -383,14 +416,15 @@ export class World {
     return program;
   }
 
-  #run(name: string, frame: Uint8Array, context: { ifindex: number; cb?: readonly number[] }): Outcome {
+  #run(name: string, frame: Uint8Array, context: SkbContext): Outcome {
     const out = inNetns(this.#netns.path, () => this.program(name).testRun({ data: frame, context }));
     const verdict = this.#verdict(out.verdict, out.context.cb ?? []);
-    return { verdict, packet: verdict.startsWith('drop') ? '' : describe(out.data), data: out.data };
+    return { verdict, packet: /^drop|^pass/.test(verdict) ? '' : describe(out.data), data: out.data };
   }
 
   #verdict(code: number, [ifindex = 0, deliver = 0, vni = 0, remote = 0, reason = 0]: readonly number[]): string {
     const why = DROP_REASONS.find((one) => one.code === reason)?.name;
+    if (code === TC_ACT_UNSPEC) return 'pass';
     if (deliver === 0) {
       assert.equal(code, TC_ACT_SHOT);
       assert.ok(why !== undefined, 'a drop has a reason');
@@ -411,14 +445,15 @@ export class World {
         assert.equal(ifindex, this.#service);
         return 'service';
       case CB_DELIVER_OVERLAY:
-        assert.equal(ifindex, this.#overlay);
-        return `overlay ${vni} ${[24, 16, 8, 0].map((shift) => (remote >>> shift) & 0xff).join('.')}`;
+        assert.ok(ifindex === this.#overlay || ifindex === this.#uplink);
+        return `${ifindex === this.#uplink ? 'uplink' : 'overlay'} ${vni} ${[24, 16, 8, 0].map((shift) => (remote >>> shift) & 0xff).join('.')}`;
       default:
         throw new Error(`unknown delivery ${deliver}`);
     }
   }
 }
 
+const TC_ACT_UNSPEC = -1;
 const TC_ACT_SHOT = 2;
 const TC_ACT_REDIRECT = 7;
 

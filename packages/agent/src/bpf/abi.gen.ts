@@ -72,6 +72,8 @@ export const CB_FAMILY_V4 = 4;
 
 export const CB_FAMILY_V6 = 6;
 
+export const CB_PEER_F_UPLINK = 0x1;
+
 /** this entry's packets answer the flow's first packet */
 export const CB_FLOW_F_REPLY = 0x1;
 
@@ -139,8 +141,10 @@ export const CB_ENTRY_VIF = 0;
 export const CB_ENTRY_OVERLAY = 1;
 /** what the agent sends to guests */
 export const CB_ENTRY_SERVICE = 2;
+/** what devices of the underlay receive */
+export const CB_ENTRY_UPLINK = 3;
 /** enum cb_entry */
-export type CbEntry = typeof CB_ENTRY_VIF | typeof CB_ENTRY_OVERLAY | typeof CB_ENTRY_SERVICE;
+export type CbEntry = typeof CB_ENTRY_VIF | typeof CB_ENTRY_OVERLAY | typeof CB_ENTRY_SERVICE | typeof CB_ENTRY_UPLINK;
 
 /** a packet whose flow is not known, or no longer holds */
 export const CB_STAGE_DECIDE = 8;
@@ -700,7 +704,7 @@ export const cbPeerKey: Codec<CbPeerKey> = structCodec(
 
 /** struct cb_peer, 4 bytes. */
 export type CbPeer = {
-  /** none yet */
+  /** CB_PEER_F_* */
   readonly flags: number;
 };
 
@@ -712,6 +716,47 @@ export const cbPeer: Codec<CbPeer> = structCodec(
   },
   (b) => ({
     flags: b.u32(0),
+  }),
+);
+
+/** struct cb_hop_key, 16 bytes. */
+export type CbHopKey = {
+  readonly addr: Uint8Array;
+};
+
+export const cbHopKey: Codec<CbHopKey> = structCodec(
+  'cb_hop_key',
+  16,
+  (out, value) => {
+    out.raw(0, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    addr: b.raw(0, 16),
+  }),
+);
+
+/** struct cb_hop, 24 bytes. */
+export type CbHop = {
+  /** device to send by: Ethernet */
+  readonly ifindex: number;
+  /** of the way: larger packets of the underlay are left to the overlay device */
+  readonly mtuBytes: number;
+  /** IPv4: the gateway, or the host itself where it is on the link */
+  readonly nexthop: Uint8Array;
+};
+
+export const cbHop: Codec<CbHop> = structCodec(
+  'cb_hop',
+  24,
+  (out, value) => {
+    out.u32(0, 'ifindex', value.ifindex);
+    out.u32(4, 'mtuBytes', value.mtuBytes);
+    out.raw(8, 'nexthop', value.nexthop, 16);
+  },
+  (b) => ({
+    ifindex: b.u32(0),
+    mtuBytes: b.u32(4),
+    nexthop: b.raw(8, 16),
   }),
 );
 
@@ -968,6 +1013,7 @@ export const MAPS: {
   readonly cb_rule_1: MapSpec<CbRuleKey, CbRule>;
   readonly cb_flood_1: MapSpec<CbFloodKey, CbFlood>;
   readonly cb_peer_1: MapSpec<CbPeerKey, CbPeer>;
+  readonly cb_hop_1: MapSpec<CbHopKey, CbHop>;
   readonly cb_conf_1: MapSpec<number, CbConf>;
   readonly cb_prog_1: MapSpec<number, CbProg>;
   readonly cb_flow_1: MapSpec<CbFlowKey, CbFlow>;
@@ -1039,6 +1085,12 @@ export const MAPS: {
     description: 'hash, underlay address of each host that may tunnel to this one. Written by the agent.',
     key: cbPeerKey,
     value: cbPeer,
+  },
+  cb_hop_1: {
+    name: 'cb_hop_1',
+    description: 'hash, underlay address of a host -> how the kernel\'s routes lead there. Written by the agent, where the vrouter encapsulates itself. No entry: the overlay device sends.',
+    key: cbHopKey,
+    value: cbHop,
   },
   cb_conf_1: {
     name: 'cb_conf_1',

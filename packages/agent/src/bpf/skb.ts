@@ -12,9 +12,11 @@ export type SkbContext = {
   readonly ifindex?: number;
   /** Five words of scratch. */
   readonly cb?: readonly number[];
+  /** Bytes of payload in each segment that the packet will become; of no kind of GSO that the kernel knows. */
+  readonly gsoSize?: number;
 };
 
-const OFFSET = { mark: 8, priority: 32, ingressIfindex: 36, ifindex: 40, cb: 48 } as const;
+const OFFSET = { mark: 8, priority: 32, ingressIfindex: 36, ifindex: 40, cb: 48, gsoSize: 176 } as const;
 const CB_WORDS = 5;
 
 export function encodeSkb(context: SkbContext): Uint8Array {
@@ -24,6 +26,7 @@ export function encodeSkb(context: SkbContext): Uint8Array {
   view.setUint32(OFFSET.priority, context.priority ?? 0, true);
   view.setUint32(OFFSET.ingressIfindex, context.ingressIfindex ?? 0, true);
   view.setUint32(OFFSET.ifindex, context.ifindex ?? 0, true);
+  view.setUint32(OFFSET.gsoSize, context.gsoSize ?? 0, true);
   for (const [i, word] of (context.cb ?? []).slice(0, CB_WORDS).entries())
     view.setUint32(OFFSET.cb + i * 4, word, true);
   return bytes;
@@ -37,6 +40,7 @@ export function decodeSkb(bytes: Uint8Array): Required<SkbContext> {
     priority: u32(OFFSET.priority),
     ingressIfindex: u32(OFFSET.ingressIfindex),
     ifindex: u32(OFFSET.ifindex),
+    gsoSize: u32(OFFSET.gsoSize),
     cb: Array.from({ length: CB_WORDS }, (_, i) => u32(OFFSET.cb + i * 4)),
   };
 }

@@ -29,7 +29,7 @@ import {
 } from '../plan/testing/sample.ts';
 import type { DataPlane } from './data-plane.ts';
 import { type KernelDataPlane, openKernelDataPlane } from './kernel-data-plane.ts';
-import { ENTRY, ENTRY_NAMES } from './program-slots.ts';
+import { ENTRY, ENTRY_NAMES, type EntryName, OVERLAY_NAMES } from './program-slots.ts';
 import { createFakeDataPlane } from './testing/fake-data-plane.ts';
 import { createReconcileBed } from './testing/reconcile-bed.ts';
 import { loadVrouterPrograms } from './vrouter-programs.ts';
@@ -56,10 +56,10 @@ type KernelBench = Bench & {
   /** Of the program on what the device receives; undefined: none. */
   programId(ifindex: number): number | undefined;
   /** Of the programs that the dispatchers go on in: service, overlay, VIFs. */
-  entered(): readonly (number | undefined)[];
+  entered(names?: readonly EntryName[]): readonly (number | undefined)[];
   /**
    * Puts programs on devices themselves, as builds did before there were dispatchers; `ids`: those of an earlier call. Returns the programs' ids, in the
-   * order of `entered`.
+   * order of OVERLAY_NAMES.
    */
   putDirectly(devices: Readonly<Record<string, readonly number[]>>, ids?: readonly number[]): readonly number[];
   reopen(options?: { readonly killedBeforeEntering: boolean }): Promise<void>;
@@ -230,7 +230,9 @@ test('under another name the programs that run stay until the maps hold the stat
     bed.plug(OWN, tap);
     await bed.apply([], { prune: false, state: { revision: 0, state: 7n, commit: 0 } });
     assert.deepEqual([tap, overlay].map(bench.programId), before, 'nothing is known yet');
+    assert.deepEqual(bench.entered(['uplink']), [undefined], 'so nothing is taken on uplinks');
     await bed.apply(CLOUD);
+    assert.ok(bench.entered().every((id) => id !== undefined));
     const after = [tap, overlay].map(bench.programId);
     assert.ok(after.every((id, at) => id !== undefined && id !== before[at]));
     assert.equal(bench.programId(unplugged), undefined);
@@ -270,12 +272,13 @@ test("devices with another build's own programs get dispatchers that go on in th
 
     await assert.rejects(bench.reopen({ killedBeforeEntering: true }), /killed/);
     assert.deepEqual([service, overlay, ...taps].map(bench.programId), dispatchers);
-    assert.deepEqual(bench.entered(), ids, 'nothing has changed for packets');
+    assert.deepEqual(bench.entered(OVERLAY_NAMES), ids, 'nothing has changed for packets');
 
     bench.putDirectly({ from_vif: [taps[0] ?? 0] }, ids);
     await bench.reopen();
     assert.deepEqual([service, overlay, ...taps].map(bench.programId), dispatchers);
-    assert.ok(bench.entered().every((id, at) => id !== undefined && id !== ids[at]));
+    assert.ok(bench.entered(OVERLAY_NAMES).every((id, at) => id !== undefined && id !== ids[at]));
+    assert.ok(bench.entered(['uplink'])[0] !== undefined, 'which such a build has not');
     assert.deepEqual(bench.plane().listAttached(), new Set(taps));
   } finally {
     await bench.stop();
@@ -322,15 +325,15 @@ function kernelBench(): KernelBench {
       openKernelDataPlane({ programs, ...fixed }, { log: silentLogger(), signal: stop.signal }),
     );
   };
-  const entered = (): readonly (number | undefined)[] => {
+  const entered: KernelBench['entered'] = (wanted = ENTRY_NAMES) => {
     const slots = openPinnedMap(`${pins}/maps/cb_enter_1`);
-    const values = ENTRY_NAMES.map((name) => slots?.lookup(arrayIndex.encode(ENTRY[name].slot)));
+    const values = wanted.map((name) => slots?.lookup(arrayIndex.encode(ENTRY[name].slot)));
     slots?.close();
     return values.map((value) => (value === undefined ? undefined : arrayIndex.decode(value)));
   };
   const putDirectly: KernelBench['putDirectly'] = (devices, ids) => {
     const socket = new NetlinkSocket({ netns: path });
-    const names = ENTRY_NAMES.map((name) => ENTRY[name].program);
+    const names = OVERLAY_NAMES.map((name) => ENTRY[name].program);
     const loaded = ids === undefined ? loadObject({ path: object }) : undefined;
     const programs = names.map(
       (name, at) =>

@@ -15,7 +15,7 @@ import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import type { DataPlane, Programmed } from './data-plane.ts';
-import { ENTRY, type EntryName, enterProgram } from './program-slots.ts';
+import { ENTRY, type EntryName, enterProgram, OVERLAY_NAMES } from './program-slots.ts';
 import type { VrouterPrograms } from './vrouter-programs.ts';
 
 export type KernelDataPlaneOptions = VrouterDevices & {
@@ -27,6 +27,7 @@ export type VrouterDevices = { readonly overlayIfindex: number; readonly service
 
 /** What the kernel says of a device that has just vanished. */
 const GONE = ['ENODEV', 'ENXIO', 'EINVAL'] as const;
+
 export class KernelDataPlane implements DataPlane {
   #programs: VrouterPrograms;
   readonly #socket: NetlinkSocket;
@@ -140,7 +141,8 @@ export class KernelDataPlane implements DataPlane {
    * Makes the loaded programs those of the fixed devices, and of every VIF that has one. Devices that have another build's own programs, from
    * before there were dispatchers, are given dispatchers that go on in these programs first: so all devices change at one time, whatever
    * their number, and an agent that is killed among them leaves each with a program. With empty maps ours would drop what those that
-   * run let pass: then only devices that have none are given one.
+   * run let pass: then only devices that have none are given one, and nothing is taken on the underlay's, so that what is tunnelled here comes to
+   * the device that the program which runs has.
    */
   adopt({ overlayIfindex, serviceIfindex }: VrouterDevices): void {
     this.#fixed = new Map([
@@ -155,7 +157,7 @@ export class KernelDataPlane implements DataPlane {
       this.#programs.enter();
       return;
     }
-    this.#programs.enter();
+    this.#programs.enter(OVERLAY_NAMES);
     for (const [ifindex, kind] of this.#fixed) if (!this.#hasAny(ifindex)) this.#dispatch(ifindex, kind);
     for (const { ifindex } of listLinks(this.#socket)) {
       if (!this.#fixed.has(ifindex) && this.#hasAny(ifindex)) this.#attached.add(ifindex);
@@ -165,6 +167,7 @@ export class KernelDataPlane implements DataPlane {
   takeOver(): void {
     if (!this.#waits) return;
     this.#dispatchAll();
+    this.#programs.enter(['uplink']);
     this.#waits = false;
   }
 

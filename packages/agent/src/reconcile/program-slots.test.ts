@@ -46,7 +46,7 @@ function entries(): readonly (number | undefined)[] {
 }
 
 /** The array as an agent sees it that is killed after so many writes. */
-function dyingAfter(writes: number): Pick<BpfMap, 'lookup' | 'update'> {
+function dyingAfter(writes: number): Pick<BpfMap, 'lookup' | 'update' | 'delete'> {
   let left = writes;
   return {
     lookup: (key) => slots.lookup(key),
@@ -55,6 +55,7 @@ function dyingAfter(writes: number): Pick<BpfMap, 'lookup' | 'update'> {
       left -= 1;
       slots.update(...args);
     },
+    delete: (key) => slots.delete(key),
   };
 }
 
@@ -78,44 +79,88 @@ test('a load takes the bank that no entry is of', () => {
 
 test('a bank that is not filled is not entered', () => {
   assert.throws(() => enterBank(slots, 1), /bank 1 of cb_enter_1 has no from_service/);
-  assert.deepEqual(entries(), [undefined, undefined, undefined]);
+  assert.deepEqual(entries(), [undefined, undefined, undefined, undefined]);
 });
 
-for (const writes of [1, 2]) {
+for (const writes of [1, 2, 3]) {
   test(`an agent killed after ${writes} of the entries: the next completes it, and loads into the bank that is free then`, () => {
     fillBank(slots, 0, load(0).programs);
     enterBank(slots, 0);
     fillBank(slots, 1, load(1).programs);
     assert.throws(() => enterBank(dyingAfter(writes), 1), /killed/);
-    assert.deepEqual(entries(), [1, writes > 1 ? 1 : 0, 0]);
+    assert.deepEqual(entries(), [1, writes > 1 ? 1 : 0, writes > 2 ? 1 : 0, 0]);
     assert.equal(spareBank(slots), 0);
-    assert.deepEqual(entries(), [1, 1, 1]);
+    assert.deepEqual(entries(), [1, 1, undefined, 1], 'the uplink waits for the next load');
   });
 }
+
+/** The array as builds without an entry for uplinks write it. */
+const withoutUplink: Pick<BpfMap, 'lookup' | 'update' | 'delete'> = {
+  lookup: (key) => slots.lookup(key),
+  update: (key, value) => {
+    const within = (arrayIndex.decode(key as Uint8Array) - CB_ENTRIES) % CB_BANK_SLOTS;
+    if (within !== ENTRY.uplink.slot && arrayIndex.decode(key as Uint8Array) !== ENTRY.uplink.slot) {
+      slots.update(key, value);
+    }
+  },
+  delete: (key) => slots.delete(key),
+};
+
+/** As such a build goes over to a load. */
+function enterWithoutUplink(bank: number, n: number): void {
+  fillBank(withoutUplink, bank, load(n).programs);
+  for (const name of ENTRY_NAMES) {
+    const program = load(n).programs.get(ENTRY[name].program);
+    assert.ok(program !== undefined);
+    if (name !== 'uplink') enterProgram(slots, name, program.info.id);
+  }
+}
+
+test('a build from before uplinks was killed among its entries: the next completes it all the same', () => {
+  enterWithoutUplink(0, 0);
+  fillBank(withoutUplink, 1, load(1).programs);
+  const { from_service: first } = Object.fromEntries(load(1).programs);
+  enterProgram(slots, 'service', first?.info.id ?? 0);
+  assert.deepEqual(entries(), [1, 0, undefined, 0]);
+  assert.equal(spareBank(slots), 0);
+  assert.deepEqual(entries(), [1, 1, undefined, 1]);
+});
+
+test('a build from before uplinks came between: what it left of the load before is taken out of the entry, and no longer called', () => {
+  fillBank(slots, 0, load(0).programs);
+  enterBank(slots, 0);
+  enterWithoutUplink(1, 1);
+  assert.deepEqual(entries(), [1, 1, 0, 1]);
+  assert.equal(spareBank(slots), 0);
+  assert.deepEqual(entries(), [1, 1, undefined, 1]);
+  fillBank(slots, 0, load(2).programs);
+  enterBank(slots, 0);
+  assert.deepEqual(entries(), [2, 2, 2, 2]);
+});
 
 test('an agent killed while it fills a bank leaves the entries as they were, and the next fills it anew', () => {
   fillBank(slots, 0, load(0).programs);
   enterBank(slots, 0);
   for (let writes = 0; writes < 9; writes++) {
     assert.throws(() => fillBank(dyingAfter(writes), 1, load(1).programs), /killed/);
-    assert.deepEqual(entries(), [0, 0, 0]);
+    assert.deepEqual(entries(), [0, 0, 0, 0]);
     assert.equal(spareBank(slots), 1);
   }
   fillBank(slots, 1, load(2).programs);
   enterBank(slots, 1);
-  assert.deepEqual(entries(), [2, 2, 2]);
+  assert.deepEqual(entries(), [2, 2, 2, 2]);
 });
 
 test('a program of no bank is kept in its entry until a bank is entered', () => {
   const id = load(2).programs.get('from_vif')?.info.id ?? 0;
   enterProgram(slots, 'vif', id);
-  assert.deepEqual(entries(), [undefined, undefined, 2]);
+  assert.deepEqual(entries(), [undefined, undefined, undefined, 2]);
   assert.equal(spareBank(slots), 0);
   fillBank(slots, 0, load(0).programs);
-  assert.deepEqual(entries(), [undefined, undefined, 2]);
+  assert.deepEqual(entries(), [undefined, undefined, undefined, 2]);
   enterBank(slots, 0);
   enterProgram(slots, 'vif', id);
-  assert.deepEqual(entries(), [0, 0, 2]);
+  assert.deepEqual(entries(), [0, 0, 0, 2]);
   assert.equal(spareBank(slots), 1);
 });
 

@@ -5,7 +5,8 @@
  *     entries            bank 0                       bank 1
  *     vif overlay …      vif overlay … decide arp …   vif overlay … decide arp …
  *
- * A load of the programs fills the bank that no entry is of, then writes the entries. Its programs call those of their own bank only.
+ * A load of the programs fills the bank that no entry is of, then writes the entries. Its programs call those of their own bank only. The
+ * uplink's entry may be empty: then nothing is taken there. A build from before it writes the others only.
  */
 import { closeSync } from 'node:fs';
 import {
@@ -14,6 +15,7 @@ import {
   CB_ENTRIES,
   CB_ENTRY_OVERLAY,
   CB_ENTRY_SERVICE,
+  CB_ENTRY_UPLINK,
   CB_ENTRY_VIF,
   CB_STAGE_ARP,
   CB_STAGE_DECIDE,
@@ -27,8 +29,8 @@ import { type BpfMap, fdById } from '../bpf/map.ts';
 import type { BpfProgram } from '../bpf/program.ts';
 import { BPF_CMD } from '../bpf/syscall.ts';
 
-/** Kinds of devices: those of guests, the VXLAN device, the vrouter's end of the service link. */
-export type EntryName = 'vif' | 'overlay' | 'service';
+/** Kinds of devices: those of guests, the VXLAN device, the vrouter's end of the service link, those of the underlay. */
+export type EntryName = 'vif' | 'overlay' | 'service' | 'uplink';
 
 /** Of one kind: its entry, the program that does its work, and the dispatcher that is on the devices. */
 type Entry = { readonly slot: number; readonly program: string; readonly dispatcher: string };
@@ -36,11 +38,15 @@ type Entry = { readonly slot: number; readonly program: string; readonly dispatc
 export const ENTRY: Readonly<Record<EntryName, Entry>> = {
   service: { slot: CB_ENTRY_SERVICE, program: 'from_service', dispatcher: 'enter_service' },
   overlay: { slot: CB_ENTRY_OVERLAY, program: 'from_overlay', dispatcher: 'enter_overlay' },
+  uplink: { slot: CB_ENTRY_UPLINK, program: 'from_uplink', dispatcher: 'enter_uplink' },
   vif: { slot: CB_ENTRY_VIF, program: 'from_vif', dispatcher: 'enter_vif' },
 };
 
 /** In the order in which they are written; VIFs, which most packets come from, last. */
-export const ENTRY_NAMES: readonly EntryName[] = ['service', 'overlay', 'vif'];
+export const ENTRY_NAMES: readonly EntryName[] = ['service', 'overlay', 'uplink', 'vif'];
+
+/** Without devices of the underlay, which do without a program. */
+export const OVERLAY_NAMES: readonly EntryName[] = ENTRY_NAMES.filter((name) => name !== 'uplink');
 
 /** Programs that others of the same bank go on in, by name. */
 const STAGES: Readonly<Record<string, number>> = {
@@ -52,7 +58,7 @@ const STAGES: Readonly<Record<string, number>> = {
   refuse: CB_STAGE_REFUSE,
 };
 
-type Slots = Pick<BpfMap, 'lookup' | 'update'>;
+type Slots = Pick<BpfMap, 'lookup' | 'update' | 'delete'>;
 
 /** Puts a load of the programs into its bank; nothing calls them yet. */
 export function fillBank(slots: Slots, bank: number, programs: ReadonlyMap<string, BpfProgram>): void {
@@ -62,14 +68,16 @@ export function fillBank(slots: Slots, bank: number, programs: ReadonlyMap<strin
   }
 }
 
-/** Makes a filled bank's programs those of all devices that have a dispatcher. */
-export function enterBank(slots: Slots, bank: number): void {
-  for (const name of ENTRY_NAMES) {
-    const { slot, program } = ENTRY[name];
-    const id = programAt(slots, bankSlot(bank, slot));
-    if (id === undefined) throw new Error(`bank ${bank} of cb_enter_1 has no ${program}`);
-    putById(slots, slot, id);
-  }
+/** Makes a filled bank's programs those of all devices of these kinds that have a dispatcher. */
+export function enterBank(slots: Slots, bank: number, names: readonly EntryName[] = ENTRY_NAMES): void {
+  for (const name of names) enterOne(slots, bank, name);
+}
+
+function enterOne(slots: Slots, bank: number, name: EntryName): void {
+  const { slot, program } = ENTRY[name];
+  const id = programAt(slots, bankSlot(bank, slot));
+  if (id === undefined) throw new Error(`bank ${bank} of cb_enter_1 has no ${program}`);
+  putById(slots, slot, id);
 }
 
 /** Makes a program with this id, which is on devices itself, that of the dispatchers of its kind. */
@@ -78,15 +86,21 @@ export function enterProgram(slots: Slots, name: EntryName, id: number): void {
 }
 
 /**
- * The bank to load the next programs into. Entries of both banks: an agent was killed while it wrote them. What it began is completed first: no bank
- * is free otherwise.
+ * The bank to load the next programs into. Entries of both banks: an agent was killed while it wrote them, or of a build from before one of them. What it
+ * began is completed first: no bank is free otherwise.
  */
 export function spareBank(slots: Slots): number {
   const banks = ENTRY_NAMES.map((name) => bankOf(slots, ENTRY[name].slot));
   const [begun] = banks.filter((bank) => bank !== undefined);
   if (begun === undefined) return 0;
-  if (banks.some((bank) => bank !== undefined && bank !== begun)) enterBank(slots, begun);
+  if (banks.some((bank) => bank !== undefined && bank !== begun)) complete(slots, begun);
   return (begun + 1) % CB_BANKS;
+}
+
+/** The uplink's entry is emptied: its program in this bank may be of a load before, with which the others of the bank do not go together. */
+function complete(slots: Slots, bank: number): void {
+  slots.delete(arrayIndex.encode(ENTRY.uplink.slot));
+  enterBank(slots, bank, OVERLAY_NAMES);
 }
 
 /** Which bank's program an entry holds; undefined: none, or one of another build that had no banks. */

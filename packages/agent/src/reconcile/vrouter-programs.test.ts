@@ -44,7 +44,12 @@ test('dispatchers are loaded once; a load is met when it is entered, and stays i
   const second = load();
   assert.deepEqual(idsOf(second), idsOf(first));
   assert.equal(isServed(second), true, 'by the first');
-  assert.deepEqual(readdirSync(`${PINS}/progs`).sort(), ['enter_overlay', 'enter_service', 'enter_vif']);
+  assert.deepEqual(readdirSync(`${PINS}/progs`).sort(), [
+    'enter_overlay',
+    'enter_service',
+    'enter_uplink',
+    'enter_vif',
+  ]);
 });
 
 test('the work record is of each load alone, every other map is shared', () => {

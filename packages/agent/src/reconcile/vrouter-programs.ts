@@ -25,8 +25,8 @@ export type VrouterPrograms = {
   readonly slots: BpfMap;
   /** To be put on devices, by kind. */
   readonly dispatchers: Readonly<Record<EntryName, BpfProgram>>;
-  /** Makes the loaded programs those of all devices that have a dispatcher. */
-  enter(): void;
+  /** Makes the loaded programs those of all devices of these kinds (default: every kind) that have a dispatcher. */
+  enter(names?: readonly EntryName[]): void;
   /** Closes the handles; what is pinned or attached lives on. */
   close(): void;
 };
@@ -59,7 +59,7 @@ export function loadVrouterPrograms({ object: path, pinDir, config }: VrouterSou
     if (slots === undefined) throw new Error(`${path} has no map ${SLOTS}`);
     fillBank(slots, bank, loaded.programs);
     const dispatchers = pinDispatchers(join(pinDir, 'progs'), found, loaded);
-    return { maps: loaded.maps, slots, dispatchers, enter: () => enterBank(slots, bank), close };
+    return { maps: loaded.maps, slots, dispatchers, enter: (names) => enterBank(slots, bank, names), close };
   } catch (err) {
     close();
     throw err;
