@@ -24,6 +24,7 @@ import {
 import { openServiceNamespace } from './devices/service-namespace.ts';
 import { UnderlayWatch } from './devices/underlay.ts';
 import { concernsNetworks, UnderlayMtu } from './devices/underlay-mtu.ts';
+import { startUplinkKeeper, type UplinkKeeper } from './devices/uplink-keeper.ts';
 import { type GuestServices, startGuestServices } from './guest/index.ts';
 import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
@@ -78,19 +79,29 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
     stream.portsChanged(ports);
     stream.programmed();
   });
-  const keeper = keepDevices(options, { devices, plane, host, stream, state }, deps);
+  const uplinks = startUplinkKeeper({
+    encapsulation: options.encapsulation,
+    underlay: options.underlay,
+    devices: devices.underlay,
+    plane,
+    links: devices.links.table,
+    log: log.child('uplinks'),
+    signal,
+  });
+  const keeper = keepDevices(options, { devices, plane, host, uplinks, stream, state }, deps);
+  await uplinks.ready;
   const running = host.loop.start(await state.initialUpdate());
   const names = [...devices.links.table.values()].map(({ name }) => name);
   host.loop.takeDevices({ names, moved: names });
   await startSocket(
     socketPath,
-    { options, version, plane, services, client, devices, state, host, stream, delay },
+    { options, version, plane, services, client, devices, uplinks, state, host, stream, delay },
     deps,
   );
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
 
   await stream.run();
-  await Promise.all([running.done, keeper.done, devices.guard.done, devices.foreign.done]);
+  await Promise.all([running.done, keeper.done, uplinks.done, devices.guard.done, devices.foreign.done]);
   await Promise.all([devices.links.done, devices.serviceLinks.done]);
   await devices.remover.close();
   await disk.close();
@@ -191,6 +202,7 @@ function createHost(
   const slots = new SlotTable(readSlots(plane), () => performance.now());
   const planner = new Planner({
     host: options.host,
+    ownEncapsulation: options.encapsulation === 'own',
     slices: state.slices,
     devices: devices.links.table,
     slots,
@@ -301,12 +313,13 @@ function keepDevices(
     readonly devices: Devices;
     readonly plane: KernelDataPlane;
     readonly host: Host;
+    readonly uplinks: Pick<UplinkKeeper, 'check' | 'takeDevices'>;
     readonly stream: StreamClient;
     readonly state: HostState;
   },
   { log, signal }: Deps,
 ): OwnLinkKeeper {
-  const { devices, plane, host, stream, state } = parts;
+  const { devices, plane, host, uplinks, stream, state } = parts;
   const { table } = devices.links;
   const keeper = startOwnLinkKeeper({
     own: devices.own,
@@ -316,6 +329,7 @@ function keepDevices(
     tables: { own: table, services: devices.serviceLinks.table },
     onRemade: (own) => {
       reloadVrouter(plane, options, own);
+      uplinks.check();
       host.loop.takeLostPrograms([...table.values()].map(({ ifindex }) => ifindex));
     },
     log: log.child('devices'),
@@ -327,6 +341,7 @@ function keepDevices(
     const lost = [...ifindexes].filter((ifindex) => plane.hasProgram(ifindex) && !table.get(ifindex)?.programId);
     if (lost.length > 0) host.loop.takeLostPrograms(lost);
     host.loop.takeDevices(changes);
+    uplinks.takeDevices(changes);
     devices.foreign.check(ifindexes);
     if (devices.underlay.concerns(changes, table) && devices.underlay.look(table)) underlayChanged();
   }, keeper.check);
@@ -335,6 +350,7 @@ function keepDevices(
     devices.mtu.checkNetworks(state.slices);
     devices.guard.check();
     keeper.check();
+    uplinks.check();
     void stream.underlayChanged();
   };
   devices.mtu.checkNetworks(state.slices);
@@ -351,6 +367,7 @@ async function startSocket(
     readonly services: GuestServices;
     readonly client: Client;
     readonly devices: Devices;
+    readonly uplinks: Pick<UplinkKeeper, 'view'>;
     readonly state: HostState;
     readonly host: Host;
     readonly stream: StreamClient;
@@ -372,6 +389,7 @@ async function startSocket(
       devices: devices.links.table.counters(),
       underlayDevices: devices.underlay.now?.devices ?? null,
       underlayMtuBytes: devices.underlay.now?.mtuBytes ?? null,
+      underlayPath: parts.uplinks.view,
       networksTooLarge: devices.mtu.tooLarge(state.slices),
       guard: devices.guard.status(),
       foreignPrograms: devices.foreign.found(),

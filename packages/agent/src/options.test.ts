@@ -17,6 +17,11 @@ test('directories follow from the host unless they are given', () => {
   assert.deepEqual([given.stateDir, given.runDir, given.underlayMtuBytes, given.object], ['/a', '/b', 9000, '/c.o']);
 });
 
+test("VXLAN is made by the kernel's device unless told otherwise", () => {
+  assert.equal(parseOptions(WHO).encapsulation, 'kernel');
+  assert.equal(parseOptions([...WHO, '--encapsulation', 'own']).encapsulation, 'own');
+});
+
 test('teardown needs no server and no underlay', () => {
   assert.equal(parseOptions(['--host', 'h1', '--teardown']).teardown, true);
 });
@@ -31,6 +36,7 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
     [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', '127.0.0.1'], usage('Give an IPv4 address of this host')],
     [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', 'fd00::1'], usage('Give an IPv4 address of this host')],
     [2, ['--host', 'a/b', '--teardown'], usage('Give letters, digits')],
+    [2, [...WHO, '--encapsulation', 'geneve'], usage('Allowed choices are own, kernel')],
     [2, [...WHO, '--underlay-mtu', '9'], usage('Give a number from 1280 to 65535')],
     [
       1,

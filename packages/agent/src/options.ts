@@ -16,11 +16,18 @@ export type AgentOptions = {
   readonly pinDir: string;
   /** Largest packet of the underlay. */
   readonly underlayMtuBytes: number;
+  /** Who puts packets for other hosts into VXLAN, and takes them out. */
+  readonly encapsulation: Encapsulation;
   /** The vrouter's compiled programs. */
   readonly object: string;
   readonly logLevel: LogLevel;
   readonly teardown: boolean;
 };
+
+/** `own`: the vrouter itself, where it can; `kernel`: the kernel's VXLAN device, always. On the wire they are the same. */
+export type Encapsulation = (typeof ENCAPSULATIONS)[number];
+
+const ENCAPSULATIONS = ['own', 'kernel'] as const;
 
 /** Where bpffs is mounted. */
 export const BPFFS = '/sys/fs/bpf';
@@ -42,6 +49,14 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     .option('--state <dir>', 'directory of the last state (default: /var/lib/cable/<host>)')
     .option('--run <dir>', 'directory of the socket agent.sock (default: /run/cable/<host>)')
     .option('--underlay-mtu <bytes>', 'largest packet of the underlay', parseMtu, 1500)
+    .addOption(
+      new Option(
+        '--encapsulation <who>',
+        'who makes VXLAN of packets for other hosts: the vrouter itself, or the kernel’s device',
+      )
+        .choices(ENCAPSULATIONS)
+        .default('kernel'),
+    )
     .option('--object <path>', 'compiled vrouter programs', OBJECT)
     .addOption(new Option('--log-level <level>', 'what to log').choices(LEVELS).default('info'))
     .option('--teardown', 'remove everything that agents of this host left on this machine, and end', false)
@@ -54,6 +69,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     state?: string;
     run?: string;
     underlayMtu: number;
+    encapsulation: Encapsulation;
     object: string;
     logLevel: LogLevel;
     teardown: boolean;
@@ -70,6 +86,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     runDir: given.run ?? `/run/cable/${given.host}`,
     pinDir: join(BPFFS, 'cable', pinName(given.host)),
     underlayMtuBytes: given.underlayMtu,
+    encapsulation: given.encapsulation,
     object: given.object,
     logLevel: given.logLevel,
     teardown: given.teardown,

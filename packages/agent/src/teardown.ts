@@ -2,6 +2,7 @@ import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import { removePins } from './bpf/pin.ts';
+import { removeTcxProgram } from './bpf/tcx.ts';
 import { removeGuard } from './devices/guard.ts';
 import { isHostLink } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
@@ -11,6 +12,7 @@ import { removeIngressFilter } from './net/filter.ts';
 import { type Link, listLinks } from './net/link.ts';
 import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
+import { ENTRY } from './reconcile/program-slots.ts';
 
 /** The service link, which goes by either end, and that of builds that had it in the host's namespace. */
 const SERVICE_LINKS: readonly string[] = [SERVICE_PEER_NAME, 'cable0'];
@@ -53,7 +55,10 @@ async function removeLinks(): Promise<boolean> {
   const remover = new LinkRemover({ gatherMs: 0 });
   try {
     const links = listLinks(socket);
-    const programs = links.filter(({ ifindex }) => removeIngressFilter(socket, ifindex));
+    const programs = [
+      ...links.filter(({ ifindex }) => removeIngressFilter(socket, ifindex)),
+      ...links.filter(({ ifindex }) => removeTcxProgram(ifindex, ENTRY.uplink.dispatcher)),
+    ];
     const own = links.filter(isOwn).map(({ ifindex }) => ifindex);
     await remover.remove(own);
     return programs.length > 0 || own.length > 0;

@@ -1,11 +1,12 @@
 import type { Logger } from '@cable/kit';
+import { dropUnkeptHops } from './devices/next-hops.ts';
 import type { OwnLinks } from './devices/own-links.ts';
 import type { AgentOptions } from './options.ts';
 import { NO_ADDRESS, parseAddress, parseMac } from './plan/address.ts';
 import { type KernelDataPlane, openKernelDataPlane, type VrouterDevices } from './reconcile/kernel-data-plane.ts';
 import { loadVrouterPrograms, type VrouterPrograms } from './reconcile/vrouter-programs.ts';
 
-type Where = Pick<AgentOptions, 'object' | 'pinDir' | 'underlay'>;
+type Where = Pick<AgentOptions, 'object' | 'pinDir' | 'underlay' | 'encapsulation'>;
 
 /** Loads the vrouter's programs, made for these devices, over the maps that are there, and puts them in place of those that run. */
 export function openVrouter(
@@ -21,17 +22,21 @@ export function reloadVrouter(plane: KernelDataPlane, where: Where, own: OwnLink
   plane.reload(loadVrouter(where, own), devicesOf(own));
 }
 
-function loadVrouter({ object, pinDir, underlay }: Where, own: OwnLinks): VrouterPrograms {
-  return loadVrouterPrograms({
+function loadVrouter({ object, pinDir, underlay, encapsulation }: Where, own: OwnLinks): VrouterPrograms {
+  const programs = loadVrouterPrograms({
     object,
     pinDir,
     config: {
       cfg_overlay_ifindex: own.overlay.ifindex,
       cfg_underlay: ipv4Number(underlay),
+      cfg_own_encapsulation: encapsulation === 'own' ? 1 : 0,
       cfg_service_ifindex: own.servicePeer.ifindex,
       cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
     },
   });
+  const [peers, hops] = [programs.maps.get('cb_peer_1'), programs.maps.get('cb_hop_1')];
+  if (peers !== undefined && hops !== undefined) dropUnkeptHops({ peers, hops });
+  return programs;
 }
 
 /** In host byte order. */

@@ -97,19 +97,6 @@ export function programName(id: number): string | undefined {
   }
 }
 
-/** Of enum bpf_attach_type. */
-const TCX_INGRESS = 46;
-/** The kernel takes no more of them on one device (BPF_MPROG_MAX). */
-const MAX_TCX_PROGRAMS = 64;
-
-/** Ids of the tcx programs on what a device of this namespace receives, in their order. None where the kernel has no tcx, or the device is gone. */
-export function tcxIngressPrograms(ifindex: number): readonly number[] {
-  const ids = new Uint8Array(MAX_TCX_PROGRAMS * 4);
-  const attr = new BpfAttr().u32(0, ifindex).u32(4, TCX_INGRESS).pointer(16, ids).u32(24, MAX_TCX_PROGRAMS);
-  if (typeof tryBpf(BPF_CMD.progQuery, attr) === 'string') return [];
-  return Array.from(new Uint32Array(ids.buffer, 0, Math.min(attr.readU32(24), MAX_TCX_PROGRAMS)));
-}
-
 function readProgramInfo(fd: number): ProgramInfo {
   const info = objectInfo(fd, 80, `read the info of program fd ${fd}`);
   const tag = Buffer.from(new Uint8Array(info.buffer, 8, 8)).toString('hex');

@@ -11,6 +11,8 @@ export const BPF_CMD = {
   mapNextKey: 4,
   objPin: 6,
   objGet: 7,
+  progAttach: 8,
+  progDetach: 9,
   progTestRun: 10,
   progFdById: 13,
   mapFdById: 14,

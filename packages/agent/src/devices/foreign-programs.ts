@@ -3,7 +3,8 @@
  * removed. XDP and tcx always come before a clsact filter; a clsact filter does by its priority.
  */
 import { type Logger, startLoop, startTurns } from '@cable/kit';
-import { programName, tcxIngressPrograms } from '../bpf/program.ts';
+import { programName } from '../bpf/program.ts';
+import { tcxIngressPrograms } from '../bpf/tcx.ts';
 import { filtersBeforeOurs } from '../net/filter.ts';
 import { xdpPrograms } from '../net/link.ts';
 import type { NetlinkSocket } from '../net/socket.ts';

@@ -9,7 +9,7 @@ import { decodeLinkEvent, getLink, readLinks } from '../net/link.ts';
 import type { NetlinkMessage } from '../net/message.ts';
 import type { NetnsRef } from '../net/netns.ts';
 import { NetlinkSocket } from '../net/socket.ts';
-import { type NetlinkWatch, watchRoutes } from '../net/watch.ts';
+import { type NetlinkWatch, watchDevices } from '../net/watch.ts';
 import { type LinkChanges, LinkRows, type ObservedLink, type RowEvent, sameRow } from './link-rows.ts';
 
 /** The table as others read it. */
@@ -80,7 +80,7 @@ export class LinkTable {
     const { log, signal, netns, receiveBytes } = this.#options;
     const at = netns === undefined ? {} : { netns };
     const socket = new NetlinkSocket(at);
-    this.#watch = watchRoutes({
+    this.#watch = watchDevices({
       onMessage: (message) => this.#take(message),
       onBurst: () => this.#tell(),
       onLoss: () => this.#lost(),

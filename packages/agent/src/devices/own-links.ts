@@ -27,7 +27,8 @@ export const SERVICE_ADDRESS = '198.18.0.1';
 const SERVICE_CIDR = `${SERVICE_ADDRESS}/15`;
 const SERVICE_NAME = 'cables0';
 const OVERLAY_NAME = 'cablevx';
-const OVERLAY_UDP_PORT = 4789;
+/** Where hosts send tunnelled packets to. */
+export const OVERLAY_UDP_PORT = 4789;
 const IFF_NOARP = 0x80;
 
 /** What they shall be like. */

@@ -1,7 +1,7 @@
 /** Routes. Ours carry their own protocol number: a fresh agent knows them by it, and no other's route is ever changed. */
 import { absentOn, NetlinkError, succeeded } from '../ffi/errno.ts';
 import { AF_INET, AF_INET6, decodeIp, encodeIp, encodePrefix } from './ip.ts';
-import { bytes, decodeAttributes, fixedHeader, type NetlinkMessage, readU32, u32 } from './message.ts';
+import { bytes, decodeAttributes, fixedHeader, type NetlinkMessage, readU32, u8, u16be, u32 } from './message.ts';
 import { type NetlinkSocket, NLM } from './socket.ts';
 
 /** rtm_protocol of every route that Cable makes (`ip route show proto 67`). */
@@ -30,7 +30,21 @@ export type Route = {
 };
 
 const RTM_ROUTE = { create: 24, delete: 25, get: 26 } as const;
-const RTA = { destination: 1, ifindex: 4, gateway: 5, metric: 6 } as const;
+const RTA = {
+  destination: 1,
+  source: 2,
+  ifindex: 4,
+  gateway: 5,
+  metric: 6,
+  metrics: 8,
+  via: 18,
+  encapsulation: 22,
+  ipProtocol: 27,
+  destinationPort: 29,
+} as const;
+const RTAX_MTU = 2;
+const IPPROTO_UDP = 17;
+const IPV4_BITS = 32;
 const TABLE_MAIN = 254;
 const SCOPE = { universe: 0, link: 253 } as const;
 const TYPE_UNICAST = 1;
@@ -94,6 +108,65 @@ function changeRoute(socket: NetlinkSocket, spec: RouteSpec, flags: number): voi
   const by = spec.gateway === undefined ? '' : ` by ${spec.gateway}`;
   const tried = `add route ${spec.destination}${by} on device ${spec.ifindex}`;
   socket.change({ type: RTM_ROUTE.create, flags, fixed: rtmsg(head), attributes, tried });
+}
+
+/** Where the kernel sends a datagram first. */
+export type WayTo = {
+  readonly ifindex: number;
+  /** IPv4: the gateway, or the destination itself where it is on the link. */
+  readonly nexthop: string;
+  /** Of the route, or found on the way (path MTU); 0: what the device has. */
+  readonly mtuBytes: number;
+};
+
+/** What the kernel says where there is no way, or the source is no address of this host. */
+const NO_WAY = [
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'EACCES',
+  'EINVAL',
+  'ENONET',
+  'ENODEV',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+] as const;
+
+/**
+ * The way of a UDP datagram between two IPv4 addresses, as all rules and routes have it now. Undefined: none, or one of another kind (to this host
+ * itself, by an IPv6 gateway, into a tunnel of the route's). Of several equal ways, the one that the kernel takes for a datagram without a source port.
+ */
+export function lookUpWay(
+  socket: NetlinkSocket,
+  { from, to, port }: { readonly from: string; readonly to: string; readonly port: number },
+): WayTo | undefined {
+  const lengths = [[1, IPV4_BITS] as const, [1, IPV4_BITS] as const];
+  const request = {
+    type: RTM_ROUTE.get,
+    fixed: fixedHeader([1, AF_INET], ...lengths, [1, 0], [1, 0], [1, 0], [1, 0], [1, 0], [4, 0]),
+    attributes: [
+      bytes(RTA.destination, encodeIp(to).bytes),
+      bytes(RTA.source, encodeIp(from).bytes),
+      u8(RTA.ipProtocol, IPPROTO_UDP),
+      u16be(RTA.destinationPort, port),
+    ],
+    tried: `look up the route from ${from} to ${to}`,
+  };
+  const answer = absentOn(NO_WAY, () => socket.get(request));
+  return answer === undefined ? undefined : decodeWay(answer, to);
+}
+
+function decodeWay({ body }: NetlinkMessage, to: string): WayTo | undefined {
+  const attributes = decodeAttributes(body, RTMSG_BYTES);
+  const ifindex = readU32(attributes.get(RTA.ifindex));
+  const other = attributes.has(RTA.via) || attributes.has(RTA.encapsulation);
+  if (body[7] !== TYPE_UNICAST || ifindex === 0 || other) return undefined;
+  const gateway = attributes.get(RTA.gateway);
+  const metrics = decodeAttributes(attributes.get(RTA.metrics) ?? new Uint8Array());
+  return {
+    ifindex,
+    nexthop: gateway === undefined ? to : decodeIp(gateway),
+    mtuBytes: readU32(metrics.get(RTAX_MTU)),
+  };
 }
 
 type RouteHead = {

@@ -7,7 +7,7 @@ import { decodeLinkEvent } from './link.ts';
 import { NetlinkSocket } from './socket.ts';
 import { createNetns, type TestNetns } from './testing.ts';
 import { createVeth } from './veth.ts';
-import { type WatchOptions, watchRoutes } from './watch.ts';
+import { type WatchOptions, watchDevices } from './watch.ts';
 
 let netns: TestNetns;
 
@@ -38,7 +38,7 @@ test('links are heard after the kernel lost messages, again and again', async ()
   const names = new Set<string>();
   let losses = 0;
   const socket = new NetlinkSocket({ netns: netns.path });
-  watchRoutes({
+  watchDevices({
     ...SILENT,
     onMessage: (message) => names.add(decodeLinkEvent(message)?.link.name ?? ''),
     onLoss: () => {
@@ -65,7 +65,7 @@ test('links are heard after the kernel lost messages, again and again', async ()
 test('an aborted watch is silent and leaves no descriptor', async () => {
   const count = (): number => readdirSync('/proc/self/fd').length;
   const warm = new AbortController();
-  watchRoutes({ ...SILENT, signal: warm.signal, netns: netns.path });
+  watchDevices({ ...SILENT, signal: warm.signal, netns: netns.path });
   warm.abort();
   await sleep(20);
   const before = count();
@@ -74,7 +74,7 @@ test('an aborted watch is silent and leaves no descriptor', async () => {
   const onBurst = (): void => {
     calls += 1;
   };
-  const watch = watchRoutes({ ...SILENT, onBurst, signal: stop.signal, netns: netns.path });
+  const watch = watchDevices({ ...SILENT, onBurst, signal: stop.signal, netns: netns.path });
   stop.abort();
   netns.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
   await sleep(50);
@@ -85,10 +85,10 @@ test('an aborted watch is silent and leaves no descriptor', async () => {
 
 test('a process with an aborted watch ends', () => {
   const source = `
-    import { watchRoutes } from ${JSON.stringify(new URL('./watch.ts', import.meta.url).href)};
+    import { watchDevices } from ${JSON.stringify(new URL('./watch.ts', import.meta.url).href)};
     const stop = new AbortController();
     const nothing = () => undefined;
-    watchRoutes({ onMessage: nothing, onBurst: nothing, onLoss: nothing, signal: stop.signal });
+    watchDevices({ onMessage: nothing, onBurst: nothing, onLoss: nothing, signal: stop.signal });
     setTimeout(() => stop.abort(), 50);
   `;
   const flags = ['--import', 'tsx', '--conditions=cable-source', '--input-type=module', '-e', source];

@@ -1,4 +1,4 @@
-/** Hears what the kernel tells, without polling: of links, addresses and filters; of nf_tables. */
+/** Hears what the kernel tells, without polling: of links, addresses and filters; of routes; of nf_tables. */
 import { closeSync } from 'node:fs';
 import { TURN_MS } from '@cable/kit';
 import koffi from 'koffi';
@@ -31,8 +31,18 @@ export type NetlinkWatch = {
   readNow(): boolean;
 };
 
-/** RTNLGRP_LINK, _TC, _IPV4_IFADDR, _IPV6_IFADDR (linux/rtnetlink.h), each as 1 << (n - 1). */
-const ROUTE_GROUPS = (1 << 0) | (1 << 3) | (1 << 4) | (1 << 8);
+/** RTNLGRP_LINK and so on (linux/rtnetlink.h): bit n - 1 for group n. */
+const GROUP = {
+  link: 0x1,
+  filter: 0x8,
+  ipv4Address: 0x10,
+  ipv4Route: 0x40,
+  ipv4Rule: 0x80,
+  ipv6Address: 0x100,
+  nextHop: 0x8000_0000,
+} as const;
+const DEVICE_GROUPS = GROUP.link | GROUP.filter | GROUP.ipv4Address | GROUP.ipv6Address;
+const ROUTE_GROUPS = GROUP.ipv4Route | GROUP.ipv4Rule | GROUP.nextHop;
 /** NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h), in the same way. */
 const NFTABLES_GROUPS = 1 << 6;
 const BUFFER_BYTES = 16 << 20;
@@ -41,11 +51,16 @@ const RECEIVE_BYTES = 1 << 16;
 const LEAST_MESSAGES = 64;
 
 /** Starts to hear of links, addresses and filters. Ends, and lets the process end, when the signal aborts. */
+export function watchDevices(options: WatchOptions): NetlinkWatch {
+  return watch(NETLINK.route, DEVICE_GROUPS, options);
+}
+
+/** As `watchDevices`, of what IPv4 routing rests on: routes, rules and next hops that routes share. */
 export function watchRoutes(options: WatchOptions): NetlinkWatch {
   return watch(NETLINK.route, ROUTE_GROUPS, options);
 }
 
-/** As `watchRoutes`, of nf_tables: what anybody changes in tables, chains and rules. */
+/** As `watchDevices`, of nf_tables: what anybody changes in tables, chains and rules. */
 export function watchNftables(options: WatchOptions): NetlinkWatch {
   return watch(NETLINK.netfilter, NFTABLES_GROUPS, options);
 }

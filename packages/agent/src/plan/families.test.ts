@@ -250,6 +250,17 @@ test('a far network has endpoints, gateways and routes, and neither flood list n
   assert.deepEqual(pick(await rows(slices, 'cb_peer_1'), 'host'), [['h2'], ['h3']]);
 });
 
+test('what peers tunnel here is taken on the uplink with own encapsulation, else from the overlay device', async () => {
+  for (const [ownEncapsulation, where] of [
+    [true, 'uplink'],
+    [false, 'overlay device'],
+  ] as const) {
+    const bed = createPlanBed({ ownEncapsulation });
+    await bed.plan(...BASE);
+    assert.deepEqual(pick(rowsOf(bed, 'cb_peer_1'), 'host', 'received_on'), [['h2', where]]);
+  }
+});
+
 test('a port passes something only if its network is up too', async () => {
   const down = sampleNetwork(1, { adminStateUp: false });
   const list = await rows(flat(sampleHost('h1', [TAP]), down, samplePolicy('p', [])), 'cb_vif_1', [TAP]);

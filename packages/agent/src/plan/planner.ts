@@ -17,6 +17,8 @@ import { type Unit, UnitQueue, UnitTable } from './units.ts';
 
 export type PlannerDeps = {
   readonly host: string;
+  /** Whether the vrouter makes VXLAN itself (`--encapsulation own`); default: no. */
+  readonly ownEncapsulation?: boolean;
   readonly slices: PlannedSlices;
   readonly devices: DeviceReader;
   readonly slots: SlotSource;
@@ -73,6 +75,7 @@ export class Planner {
     });
     this.#run = new Run({
       host: deps.host,
+      ownEncapsulation: deps.ownEncapsulation ?? false,
       devices: deps.devices,
       slots: deps.slots,
       reads: this.#reads,

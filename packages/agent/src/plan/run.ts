@@ -10,6 +10,7 @@ import type { Unit } from './units.ts';
 
 export type RunParts = {
   readonly host: string;
+  readonly ownEncapsulation: boolean;
   readonly devices: DeviceReader;
   readonly slots: SlotSource;
   readonly slices: TypedSlices;
@@ -58,6 +59,10 @@ export class Run implements MemoryRun {
 
   get host(): string {
     return this.#parts.host;
+  }
+
+  get ownEncapsulation(): boolean {
+    return this.#parts.ownEncapsulation;
   }
 
   header: PlanReader['header'] = (kind, id) => {

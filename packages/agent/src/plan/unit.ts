@@ -35,6 +35,8 @@ export type Output = {
 export type PlanReader = {
   /** This host's name. */
   readonly host: string;
+  /** The vrouter makes VXLAN itself. Not a read: it does not change. */
+  readonly ownEncapsulation: boolean;
   header<K extends SliceKind>(kind: K, id: string): SliceHeader<K> | undefined;
   item<K extends SliceKind>(kind: K, id: string, item: string): SliceItem<K> | undefined;
   items<K extends SliceKind>(kind: K, id: string): readonly SliceItem<K>[];

@@ -4,7 +4,7 @@
  */
 import type { Logger } from '@cable/kit';
 import { type CbFlow, cbConf, cbFlow, cbFlowKey, cbProg, cbStatKey, MAPS } from '../bpf/abi.gen.ts';
-import { arrayIndex } from '../bpf/codec.ts';
+import { arrayIndex, type ByteText } from '../bpf/codec.ts';
 import { type BpfMap, fdById } from '../bpf/map.ts';
 import { BpfProgram } from '../bpf/program.ts';
 import { BPF_CMD } from '../bpf/syscall.ts';
@@ -28,6 +28,13 @@ export type VrouterDevices = { readonly overlayIfindex: number; readonly service
 /** What the kernel says of a device that has just vanished. */
 const GONE = ['ENODEV', 'ENXIO', 'EINVAL'] as const;
 
+/** What devices of the underlay need of the data plane. Of the programs loaded last: ask again after a reload. */
+export type UnderlayParts = {
+  readonly dispatcher: BpfProgram;
+  readonly peers: BpfMap;
+  readonly hops: BpfMap;
+};
+
 export class KernelDataPlane implements DataPlane {
   #programs: VrouterPrograms;
   readonly #socket: NetlinkSocket;
@@ -41,6 +48,7 @@ export class KernelDataPlane implements DataPlane {
   /** Programs that are on devices may be another name's, over its maps: ours hold nothing yet. */
   #waits = false;
   #sweep: Promise<void> | undefined;
+  #peerListener: (key: ByteText) => void = () => undefined;
 
   /** Use `openKernelDataPlane`. */
   constructor(options: KernelDataPlaneOptions, deps: { readonly log: Logger; readonly signal: AbortSignal }) {
@@ -61,10 +69,25 @@ export class KernelDataPlane implements DataPlane {
 
   putEntry(map: AgentMap, entry: MapEntry): void {
     this.#map(map).update(entry.key, entry.value);
+    if (map === 'cb_peer_1') this.#peerListener(entry.key);
   }
 
   deleteEntry(map: AgentMap, entry: MapEntry): void {
     this.#map(map).delete(entry.key);
+    if (map === 'cb_peer_1') this.#peerListener(entry.key);
+  }
+
+  get underlay(): UnderlayParts {
+    return {
+      dispatcher: this.#programs.dispatchers.uplink,
+      peers: this.#map('cb_peer_1'),
+      hops: this.#map('cb_hop_1'),
+    };
+  }
+
+  /** Who is told of keys of `cb_peer_1` that were written or deleted; one. */
+  onPeer(listener: (key: ByteText) => void): void {
+    this.#peerListener = listener;
   }
 
   readEpoch(): number {

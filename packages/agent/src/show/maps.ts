@@ -9,6 +9,7 @@ import {
   CB_FLOW_CLOSING,
   CB_FLOW_ESTABLISHED,
   CB_FLOW_NEW,
+  CB_PEER_F_UPLINK,
   CB_ROUTE_NEXTHOP,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
@@ -36,6 +37,7 @@ export const SHOWN_MAPS = [
   'cb_rule_1',
   'cb_flood_1',
   'cb_peer_1',
+  'cb_hop_1',
   'cb_flow_1',
 ] as const;
 
@@ -113,9 +115,17 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
       .map((one) => (one.kind === CB_FLOOD_VIF ? names.port(one.ifindex) : names.host(formatAddress(one.remote))))
       .join(', '),
   })),
-  cb_peer_1: showing(MAPS.cb_peer_1, (key, _value, names) => ({
+  cb_peer_1: showing(MAPS.cb_peer_1, (key, { flags }, names) => ({
     host: names.host(formatAddress(key.addr)),
     underlay: formatAddress(key.addr),
+    received_on: (flags & CB_PEER_F_UPLINK) === 0 ? 'overlay device' : 'uplink',
+  })),
+  cb_hop_1: showing(MAPS.cb_hop_1, (key, hop, names) => ({
+    host: names.host(formatAddress(key.addr)),
+    underlay: formatAddress(key.addr),
+    next_hop: formatAddress(hop.nexthop),
+    ifindex: hop.ifindex,
+    mtu_bytes: hop.mtuBytes,
   })),
   cb_flow_1: showing(MAPS.cb_flow_1, (key, flow, names) => ({
     network: names.network(key.zone),

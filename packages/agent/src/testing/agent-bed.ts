@@ -29,8 +29,8 @@ export type BedHost = {
   readonly pins: string;
   /** What holds the namespace of its guest services. */
   readonly services: string;
-  /** Starts an agent; it answers when this resolves. */
-  start(): Promise<void>;
+  /** Starts an agent, with more options; it answers when this resolves. */
+  start(...options: readonly string[]): Promise<void>;
   /** Ends it; its exit code. */
   end(signal: NodeJS.Signals): Promise<number | null>;
   /** Runs the agent to its end with more options; its standard output. Throws with its error output. */
@@ -101,8 +101,8 @@ function createHost(bed: { dir: string; label: string; bridge: string; index: nu
     state: join(home, 'state'),
     pins: `/sys/fs/bpf/cable/${name}`,
     services: join(home, 'run', 'services.netns'),
-    start: async () => {
-      agent = spawn('nsenter', command(), { stdio: ['ignore', 'inherit', 'inherit'] });
+    start: async (...options) => {
+      agent = spawn('nsenter', command(...options), { stdio: ['ignore', 'inherit', 'inherit'] });
       await eventually(`the agent of ${name} answers`, () => askSocket(socket, '/status'));
     },
     end: async (signal) => {
