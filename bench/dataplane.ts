@@ -1,5 +1,5 @@
 /**
- * npm run bench:dataplane [-- --rounds N --seconds S --rules N --json]
+ * npm run bench:dataplane [-- --rounds N --seconds S --rules N --encapsulation own|kernel --json]
  *
  * Cable with a realistic security group, against a Linux bridge (same host) and a bridge with kernel VXLAN (two hosts) that do no
  * policy, no anti-spoofing and no routing. All paths are measured in turn in every round; the table shows medians and the median of the
@@ -17,7 +17,14 @@ import type { Path } from './lib/net.ts';
 import { median } from './lib/statistics.ts';
 import { METRICS, type Metric, measure, type Sample } from './lib/traffic.ts';
 
-type Options = { readonly rounds: number; readonly seconds: number; readonly rules: number; readonly json: boolean };
+type Options = {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly rules: number;
+  /** Of the agents; undefined: their default. */
+  readonly encapsulation: string | undefined;
+  readonly json: boolean;
+};
 
 /** A path, and the one its figures are divided by. */
 type Contestant = { readonly path: Path; readonly against: Path | undefined };
@@ -40,7 +47,7 @@ async function main(): Promise<void> {
   const linux = buildLinuxPaths('cbench-');
   let bed: CableBed | undefined;
   try {
-    bed = await buildCable('lmdb', say);
+    bed = await buildCable('lmdb', say, options.encapsulation);
     const contestants = await lineUp(linux, bed, options.rules);
     const samples = new Map<Path, Sample[]>(contestants.map(({ path }) => [path, []]));
     for (let round = 1; round <= options.rounds; round += 1) {
@@ -63,6 +70,7 @@ function readOptions(): Options {
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '2' },
       rules: { type: 'string', default: '1000' },
+      encapsulation: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -71,7 +79,14 @@ function readOptions(): Options {
     if (Number.isInteger(value) && value >= minimum) return value;
     throw new Error(`--${name} must be a whole number, at least ${minimum}`);
   };
-  return { rounds: number('rounds', 1), seconds: number('seconds', 1), rules: number('rules', 10), json: values.json };
+  const { encapsulation, json } = values;
+  if (encapsulation !== undefined && !['own', 'kernel'].includes(encapsulation)) {
+    throw new Error('--encapsulation must be own or kernel');
+  }
+  return {
+    ...{ rounds: number('rounds', 1), seconds: number('seconds', 1), rules: number('rules', 10) },
+    ...{ encapsulation, json },
+  };
 }
 
 function buildNetbench(): string {

@@ -36,8 +36,12 @@ export type BenchPod = { readonly netns: string; readonly address: string };
 
 const PROJECT = 'bench';
 
-/** Builds the bed. What was made is removed when a step fails. */
-export async function buildCable(store: StoreKind, say: (line: string) => void): Promise<CableBed> {
+/** Builds the bed. What was made is removed when a step fails. `encapsulation`: of the agents; default theirs. */
+export async function buildCable(
+  store: StoreKind,
+  say: (line: string) => void,
+  encapsulation?: string,
+): Promise<CableBed> {
   const lab = labNames('cbench');
   const names = { ...lab, h1: labHost(lab, 'h1', 1), h2: labHost(lab, 'h2', 2) };
   const hosts = [names.h1, names.h2];
@@ -56,7 +60,7 @@ export async function buildCable(store: StoreKind, say: (line: string) => void):
     const agents = new Map<LabHost, number>();
     for (const host of hosts) {
       ledger.add({ kind: 'host', name: host.name });
-      agents.set(host, (await startAgent(names, processes, host)).current().pid);
+      agents.set(host, (await startAgent(names, processes, host, encapsulation)).current().pid);
     }
     const devices = (host: LabHost): readonly string[] =>
       [...readFileSync(`/proc/${agents.get(host)}/net/dev`, 'utf8').matchAll(/^\s*([^\s:]+):/gm)].map(

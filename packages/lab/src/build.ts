@@ -16,6 +16,8 @@ export type LabOptions = {
   readonly names: LabNames;
   readonly ledger: Ledger;
   readonly store: StoreKind;
+  /** Of the agents; undefined: their default. */
+  readonly encapsulation?: string | undefined;
   /** False: without real machines. */
   readonly qemu: boolean;
   readonly settings: Readonly<Record<string, number>>;
@@ -37,7 +39,7 @@ export async function buildLab(world: World, options: LabOptions): Promise<Lab> 
   say(`starting ${world.servers === 1 ? 'the server' : `${world.servers} servers`} (store: ${options.store})`);
   const control = await startControlPlane(names, processes, options.store, world.servers);
   say('starting an agent on each host');
-  const hosts = await startAgents(planned, { names, processes, ledger });
+  const hosts = await startAgents(planned, { names, processes, ledger, encapsulation: options.encapsulation });
   const tenants = clientsOf(control.url, world.projects);
   say('making networks, subnets, routers and security groups over the API');
   const cloud = await createCloud(world, tenants);
@@ -57,6 +59,7 @@ export async function buildLab(world: World, options: LabOptions): Promise<Lab> 
     realMachines,
     added: new Map(),
     settings,
+    encapsulation: options.encapsulation,
     say,
   };
 }
@@ -74,12 +77,17 @@ function clientsOf(url: string, projects: readonly string[]): Tenants {
 
 async function startAgents(
   hosts: readonly LabHost[],
-  deps: { readonly names: LabNames; readonly processes: Processes; readonly ledger: Ledger },
+  deps: {
+    readonly names: LabNames;
+    readonly processes: Processes;
+    readonly ledger: Ledger;
+    readonly encapsulation: string | undefined;
+  },
 ): Promise<Readonly<Record<string, RunningHost>>> {
   const started = hosts.map(async (host) => {
     if (host.root !== '') return { ...host, agent: undefined };
     deps.ledger.add({ kind: 'host', name: host.name, netns: host.netns });
-    return { ...host, agent: await startAgent(deps.names, deps.processes, host) };
+    return { ...host, agent: await startAgent(deps.names, deps.processes, host, deps.encapsulation) };
   });
   return Object.fromEntries((await Promise.all(started)).map((host) => [host.short, host]));
 }

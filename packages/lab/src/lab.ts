@@ -35,6 +35,8 @@ export type Lab<W extends World = World> = {
   /** Pods that checks have made, by name. */
   readonly added: Map<string, Pod>;
   readonly settings: Named<W, 'settings', number>;
+  /** Of the agents; undefined: their default. */
+  readonly encapsulation: string | undefined;
   readonly say: (line: string) => void;
 };
 

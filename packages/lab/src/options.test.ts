@@ -39,6 +39,11 @@ test('without words the demonstration runs, on LMDB, in the lab called lab', asy
   assert.deepEqual([up?.story.name, up?.name, up?.store, up?.qemu, up?.keep], ['demo', 'lab', 'lmdb', true, false]);
 });
 
+test('the agents have the encapsulation that is asked for, else their own default', async () => {
+  assert.equal((await parse()).up?.encapsulation, undefined);
+  assert.equal((await parse('--encapsulation', 'own')).up?.encapsulation, 'own');
+});
+
 test('a story has a lab, a store and settings of its own, which words change', async () => {
   const plain = await parse('--story', 'burst');
   assert.deepEqual([plain.up?.name, plain.up?.store, plain.up?.settings], ['burst', 'lmdb', { taps: 200 }]);

@@ -10,6 +10,8 @@ export type UpOptions = {
   readonly name: string;
   readonly story: Story;
   readonly store: StoreKind;
+  /** Of the agents; undefined: their default. */
+  readonly encapsulation: string | undefined;
   readonly qemu: boolean;
   readonly keep: boolean;
   readonly json: boolean;
@@ -37,6 +39,7 @@ type Given = {
   readonly story: Story;
   readonly name?: string;
   readonly store?: StoreKind;
+  readonly encapsulation?: string;
   readonly qemu: boolean;
   readonly keep: boolean;
   readonly json: boolean;
@@ -57,6 +60,9 @@ export function labCommand(actions: Actions): Command {
     .addOption(storyOption())
     .addOption(nameOption())
     .addOption(new Option('--store <kind>', 'where the server keeps its objects').choices(['lmdb', 'etcd']))
+    .addOption(
+      new Option('--encapsulation <who>', 'as of `cable agent`, for the agents of the lab').choices(['own', 'kernel']),
+    )
     .option('--no-qemu', 'leave out real machines under QEMU')
     .option('--keep', 'leave the lab up and say how to use it; `cable lab down` removes it', false)
     .option('--json', 'print the results as JSON', false)
@@ -129,7 +135,7 @@ function setOption(): Option {
 
 /** Checks what can only be judged once the story is known. */
 function upOptions(given: Given, command: Command): UpOptions {
-  const { story, qemu, keep, json, only } = given;
+  const { story, encapsulation, qemu, keep, json, only } = given;
   const { stores } = story.world;
   const store = given.store ?? stores[0];
   const groups = groupsOf(story);
@@ -139,7 +145,7 @@ function upOptions(given: Given, command: Command): UpOptions {
     command.error(`error: the story ${story.name} has no group ${unknown}; groups: ${groups.join(', ')}`);
   }
   const name = given.name ?? labOfStory(story.name);
-  return { name, story, store, qemu, keep, json, only, settings: settingsOf(story, given.set, command) };
+  return { name, story, store, encapsulation, qemu, keep, json, only, settings: settingsOf(story, given.set, command) };
 }
 
 function settingsOf(story: Story, given: Given['set'], command: Command): Readonly<Record<string, number>> {

@@ -28,8 +28,16 @@ export async function labUp(options: UpOptions, signal: AbortSignal): Promise<nu
   const outcomes: Outcome[] = [];
   let lab: Lab | undefined;
   try {
-    const { store, settings, story } = options;
-    const building = buildLab(story.world, { names, ledger, store, qemu: wantsQemu(options), settings, say });
+    const { store, encapsulation, settings, story } = options;
+    const building = buildLab(story.world, {
+      names,
+      ledger,
+      store,
+      encapsulation,
+      qemu: wantsQemu(options),
+      settings,
+      say,
+    });
     lab = await interruptible(building, signal);
     say(`up after ${duration(performance.now() - startedAt)}; checking`);
     // A check that runs when the lab is interrupted finds its processes gone: that is no finding.

@@ -49,7 +49,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
         const words = [process.execPath, LAUNCHER, '--server', control.url, 'host', 'rename', hosts.h1.name];
         await mustRun([...words, '--name', renamed.name]);
         ledger.add({ kind: 'host', name: renamed.name, netns: renamed.netns });
-        await startAgent(names, processes, renamed);
+        await startAgent(names, processes, renamed, lab.encapsulation);
         return duration(await untilSynced(renamed));
       };
       const { result, pings } = await duringPings(guests.vm2, guests.vm1, steps);

@@ -24,7 +24,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
     run: async (lab) => {
       const { guests, hosts } = lab;
       const { result, pings } = await duringPings(guests.vm2, guests.vm1, async () => {
-        await startAgent(lab.names, lab.processes, hosts.twin);
+        await startAgent(lab.names, lab.processes, hosts.twin, lab.encapsulation);
         return untilRefused(hosts.twin, 'HostNameInUse');
       });
       await expectPings(guests.vm1, guests.vm2);

@@ -23,7 +23,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       await expectPings(vm2, vm1);
       await ipBatch(h1.netns, [`addr add ${NEW_ADDRESS}/24 dev up0`]);
       await h1.agent?.stop();
-      await startAgent(lab.names, lab.processes, { ...h1, underlay: NEW_ADDRESS });
+      await startAgent(lab.names, lab.processes, { ...h1, underlay: NEW_ADDRESS }, lab.encapsulation);
       const startedAt = performance.now();
       await untilSynced(h1);
       await removeAddress(h1.netns, h1.underlay);
