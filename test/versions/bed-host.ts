@@ -4,6 +4,8 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { sleep } from '@cable/kit';
+import { tcxProgramIds } from '../../packages/agent/src/bpf/tcx.ts';
+import { inNetns } from '../../packages/agent/src/net/netns.ts';
 import type { Version } from './previous-version.ts';
 import { eventually, Program } from './program.ts';
 
@@ -13,6 +15,8 @@ export type AgentStatus = {
   /** An agent of the previous version names no protocol. */
   readonly server: { readonly connected: boolean; readonly protocol?: number | null };
   readonly vifs: { readonly up: number; readonly down: number; readonly error: number };
+  /** Of this version. */
+  readonly underlay_path?: { readonly peers: number; readonly devices: readonly unknown[] };
 };
 
 export type BedHostOptions = {
@@ -59,10 +63,10 @@ export class BedHost {
     });
   }
 
-  /** Starts an agent of that version; it answers when this resolves. */
-  async start(version: Version): Promise<void> {
+  /** Starts an agent of that version, with more options; it answers when this resolves. */
+  async start(version: Version, ...options: readonly string[]): Promise<void> {
     const begun = performance.now();
-    await this.#agent.start(version);
+    await this.#agent.start(version, ...options);
     this.#startMs = performance.now() - begun;
   }
 
@@ -74,10 +78,10 @@ export class BedHost {
    * Ends the running agent; then starts agents of that version, one after the other, and kills each. `killedAt`: when, as parts of the time
    * until the agent of before, of whatever version, answered.
    */
-  async killInStart(version: Version, killedAt: readonly number[]): Promise<void> {
+  async killInStart(version: Version, killedAt: readonly number[], ...options: readonly string[]): Promise<void> {
     for (const part of killedAt) {
       await this.end('SIGTERM');
-      const started = this.start(version).catch(() => undefined);
+      const started = this.start(version, ...options).catch(() => undefined);
       await sleep(this.#startMs * part);
       await this.end('SIGKILL');
       await started;
@@ -89,10 +93,21 @@ export class BedHost {
     return this.#exec('tc', 'filter', 'show', 'dev', device, 'ingress').trim();
   }
 
-  /** Starts an agent of that version in place of the running one, and waits until it is in step. */
-  async replace(version: Version): Promise<AgentStatus> {
+  /** Whether the uplink's dispatcher is on the device. */
+  hasUplinkProgram(device: string): boolean {
+    const { ifindex } = this.#link(device);
+    return inNetns(`/run/netns/${this.name}`, () => tcxProgramIds(ifindex, 'enter_uplink').length === 1);
+  }
+
+  /** Packets that a device has received. */
+  receivedBy(device: string): number {
+    return this.#link(device).stats64.rx.packets;
+  }
+
+  /** Starts an agent of that version, with more options, in place of the running one, and waits until it is in step. */
+  async replace(version: Version, ...options: readonly string[]): Promise<AgentStatus> {
     await this.end('SIGTERM');
-    await this.start(version);
+    await this.start(version, ...options);
     return await this.inStep();
   }
 
@@ -179,6 +194,11 @@ export class BedHost {
         return { sent, lost: sent - answered.size };
       },
     };
+  }
+
+  #link(device: string): { readonly ifindex: number; readonly stats64: { readonly rx: { readonly packets: number } } } {
+    const [link] = JSON.parse(this.#exec('ip', '-s', '-j', 'link', 'show', device));
+    return link;
   }
 
   #exec(...command: readonly string[]): string {

@@ -62,48 +62,52 @@ function refusedByCpus(): number {
   return lines.reduce((sum, line) => sum + Number.parseInt(line.split(' ')[1] ?? '0', 16), 0);
 }
 
-test('agents come and go under 100,000 packets a second, and none is lost', { timeout: 600_000 }, async (t) => {
-  const bed = new VersionBed('load');
-  t.after(() => bed.remove());
-  await bed.start(CURRENT, CURRENT, CURRENT);
-  const cloud = await Cloud.create(bed.api);
-  await cloud.allow('udp');
-  await cloud.allow('tcp');
-  const network = await cloud.createNetwork();
-  const ports = [await cloud.createPort(bed.h1, network), await cloud.createPort(bed.h2, network)] as const;
-  await cloud.active(...ports);
-  const server = start(bed.h2, 'server', PORT);
-  t.after(() => server.kill('SIGKILL'));
-  assert.ok(server.stdout);
-  await once(server.stdout, 'data');
+for (const encapsulation of ['kernel', 'own'] as const) {
+  const about = `agents with ${encapsulation} encapsulation come and go under 100,000 packets a second, and none is lost`;
+  test(about, { timeout: 600_000 }, async (t) => {
+    const bed = new VersionBed(`load-${encapsulation}`);
+    t.after(() => bed.remove());
+    await bed.start(CURRENT, CURRENT, CURRENT);
+    for (const host of [bed.h1, bed.h2]) await host.replace(CURRENT, '--encapsulation', encapsulation);
+    const cloud = await Cloud.create(bed.api);
+    await cloud.allow('udp');
+    await cloud.allow('tcp');
+    const network = await cloud.createNetwork();
+    const ports = [await cloud.createPort(bed.h1, network), await cloud.createPort(bed.h2, network)] as const;
+    await cloud.active(...ports);
+    const server = start(bed.h2, 'server', PORT);
+    t.after(() => server.kill('SIGKILL'));
+    assert.ok(server.stdout);
+    await once(server.stdout, 'data');
 
-  const refused = (): number => refusedBySockets(bed.h2) + refusedByCpus();
-  const refusedBefore = refused();
-  const load = start(bed.h1, 'udp', addressOf(ports[1]), PORT, SECONDS, '64', String(RATE));
-  t.after(() => load.kill('SIGKILL'));
-  const closed = once(load, 'close');
-  let said = '';
-  load.stdout?.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
-  });
-  let starts = 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const version of [CURRENT, ...(older === undefined ? [] : [older]), CURRENT]) {
-      for (const host of [bed.h1, bed.h2]) {
-        await host.end(round % 2 === 0 ? 'SIGKILL' : 'SIGTERM');
-        await host.start(version);
-        await host.inStep();
-        starts += 1;
+    const refused = (): number => refusedBySockets(bed.h2) + refusedByCpus();
+    const refusedBefore = refused();
+    const load = start(bed.h1, 'udp', addressOf(ports[1]), PORT, SECONDS, '64', String(RATE));
+    t.after(() => load.kill('SIGKILL'));
+    const closed = once(load, 'close');
+    let said = '';
+    load.stdout?.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    let starts = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const version of [CURRENT, ...(older === undefined ? [] : [older]), CURRENT]) {
+        for (const host of [bed.h1, bed.h2]) {
+          await host.end(round % 2 === 0 ? 'SIGKILL' : 'SIGTERM');
+          await host.start(version, ...(version === CURRENT ? ['--encapsulation', encapsulation] : []));
+          await host.inStep();
+          starts += 1;
+        }
       }
     }
-  }
-  load.kill('SIGINT');
-  await closed;
-  const { sent, count } = JSON.parse(said) as { readonly sent: number; readonly count: number };
-  const excused = refused() - refusedBefore;
-  t.diagnostic(
-    `${starts} starts, ${sent} packets: ${sent - count} lost, of which ${excused} came and found no room or time`,
-  );
-  assert.ok(sent > starts * RATE, `the load was ${sent} packets`);
-  assert.ok(sent - count <= excused, 'lost on the way');
-});
+    load.kill('SIGINT');
+    await closed;
+    const { sent, count } = JSON.parse(said) as { readonly sent: number; readonly count: number };
+    const excused = refused() - refusedBefore;
+    t.diagnostic(
+      `${starts} starts, ${sent} packets: ${sent - count} lost, of which ${excused} came and found no room or time`,
+    );
+    assert.ok(sent > starts * RATE, `the load was ${sent} packets`);
+    assert.ok(sent - count <= excused, 'lost on the way');
+  });
+}

@@ -24,6 +24,12 @@ export const BEFORE_DISPATCHERS: OldVersion = {
   commit: 'ad67526e12075190de2060f5ef8ce36892e120ba',
 };
 
+/** The last commit whose agent knows nothing of programs on the underlay's devices; it has dispatchers. */
+export const BEFORE_UPLINKS: OldVersion = {
+  name: 'before-uplinks',
+  commit: '6b48d73f8e1e423c8899ca08c5a4e6ad69fa8c16',
+};
+
 /** This tree. */
 export const CURRENT: Version = { name: 'current', root: fileURLToPath(new URL('../..', import.meta.url)) };
 

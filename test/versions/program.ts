@@ -24,10 +24,10 @@ export class Program {
     this.#options = options;
   }
 
-  /** Resolves when it is ready; throws when it ends before. */
-  async start(version: Version): Promise<void> {
+  /** `more`: arguments for this start alone. Resolves when it is ready; throws when it ends before. */
+  async start(version: Version, ...more: readonly string[]): Promise<void> {
     const [program, args] = this.command(version);
-    const child = spawn(program, args, { cwd: version.root, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(program, [...args, ...more], { cwd: version.root, stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child = child;
     const early = once(child, 'exit').then(([code, signal]) => {
       throw new Error(`${this.#options.main} of the ${version.name} version ended early: ${code ?? signal}`);

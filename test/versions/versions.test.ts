@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type { PortView } from '@cable/model';
+import type { BedHost } from './bed-host.ts';
 import { addressOf, Cloud, linkOf } from './cloud.ts';
 import {
   BEFORE_DISPATCHERS,
+  BEFORE_UPLINKS,
   type BuiltVersion,
   buildOldVersion,
   CURRENT,
@@ -203,3 +205,87 @@ describe('this version and the last one that put its programs on devices', {
     await assertNothingPasses(bed, ports);
   });
 });
+
+const OWN = ['--encapsulation', 'own'] as const;
+
+/** Starts this version with own encapsulation; packets of the other host are taken on the uplink when this resolves. */
+async function startOwn(host: BedHost): Promise<void> {
+  await host.replace(CURRENT, ...OWN);
+  await eventually(`${host.name} encapsulates itself`, async () => {
+    const path = (await host.status())?.underlay_path;
+    return path?.peers === 1 && path.devices.length === 1;
+  });
+}
+
+/** How many of what 20 pings of the other host send comes in by the overlay device. */
+async function comesByDevice(from: BedHost, to: BedHost, address: string): Promise<number> {
+  const before = to.receivedBy('cablevx');
+  for (let i = 0; i < 4; i++) assert.equal(from.answersFrom(address), 5);
+  return to.receivedBy('cablevx') - before;
+}
+
+for (const old of [BEFORE_DISPATCHERS, BEFORE_UPLINKS]) {
+  describe(`this version with own encapsulation, and ${old.name}`, {
+    skip: whyNotBuildable(old) ?? false,
+    timeout: 240_000,
+  }, () => {
+    let older: BuiltVersion;
+
+    before(() => {
+      older = buildOldVersion(old);
+    });
+    after(() => older?.remove());
+
+    test('an older agent finds the underlay untouched, has all packets of the overlay, and what is revoked under it is', async (t) => {
+      const bed = await startBed(t, old === BEFORE_UPLINKS ? 'u' : 'o', CURRENT, [CURRENT, CURRENT]);
+      const { h1, h2 } = bed;
+      const cloud = await Cloud.create(bed.api);
+      let rule = await cloud.allowPing();
+      const ports = await createPorts(bed, cloud);
+      for (const host of [h1, h2]) await startOwn(host);
+      await assertPings(bed, ports);
+      const address = addressOf(ports[1]);
+      const quiet = await comesByDevice(h1, h2, address);
+      assert.ok(quiet < 5, `${quiet} packets came by the device`);
+      const underlay = h1.startPing(h2.underlay);
+      for (let round = 0; round < 2; round++) {
+        const ping = h1.startPing(address);
+        await h2.killInStart(older, KILLED_AT);
+        await h2.replace(older);
+        assert.ok(h2.hasUplinkProgram('eth0'), 'it is not known to that build');
+        assert.equal(h2.filtersOf('eth0'), '');
+        const came = await comesByDevice(h1, h2, address);
+        assert.ok(came >= 20, `${came} of 20 packets came by the device`);
+        const { sent, lost } = await ping.stop();
+        t.diagnostic(`lost ${lost} of ${sent} packets`);
+        assert.ok(sent > 100);
+        assert.equal(lost, 0, `of ${sent} packets`);
+
+        await cloud.revoke(rule);
+        await assertNothingPasses(bed, ports);
+        rule = await cloud.allowPing();
+        await assertPings(bed, ports);
+        const back = h1.startPing(address);
+        await h2.killInStart(CURRENT, KILLED_AT, ...OWN);
+        await startOwn(h2);
+        const own = await comesByDevice(h1, h2, address);
+        assert.ok(own < 5, `${own} packets came by the device`);
+        const after = await back.stop();
+        assert.equal(after.lost, 0, `of ${after.sent} packets`);
+      }
+
+      await h2.replace(older);
+      await h2.end('SIGTERM');
+      h2.teardown(older);
+      assert.ok(h2.hasUplinkProgram('eth0'));
+      await h2.start(CURRENT, '--encapsulation', 'kernel');
+      await h2.inStep();
+      await eventually('the program is off the uplink', () => !h2.hasUplinkProgram('eth0'));
+      await assertPings(bed, ports);
+      const { sent, lost } = await underlay.stop();
+      t.diagnostic(`the hosts themselves lost ${lost} of ${sent} packets`);
+      assert.ok(sent > 1000);
+      assert.equal(lost, 0, `of ${sent} packets of the hosts themselves`);
+    });
+  });
+}
