@@ -3,7 +3,7 @@ import type { Host, Network, Port, Router, SecurityGroupRule, Subnet } from '@ca
 
 /** The attributes of each resource type that slices are made of; a change of any other touches no slice. */
 const ATTRIBUTES = {
-  network: ['id', 'name', 'project_id', 'admin_state_up', 'mtu', 'provider:segmentation_id'],
+  network: ['id', 'name', 'project_id', 'admin_state_up', 'mtu', 'dns_domain', 'provider:segmentation_id'],
   subnet: ['id', 'network_id', 'cidr', 'ip_version', 'gateway_ip', 'enable_dhcp', 'dns_nameservers', 'host_routes'],
   port: [
     'id',
@@ -22,6 +22,8 @@ const ATTRIBUTES = {
     'binding:vnic_type',
     'cable:hostname',
     'cable:user_data',
+    'dns_name',
+    'extra_dhcp_opts',
   ],
   router: ['id', 'name', 'admin_state_up', 'routes'],
   security_group_rule: [

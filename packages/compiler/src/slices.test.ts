@@ -229,7 +229,9 @@ test('vifKind follows owner and vnic type', () => {
 });
 
 test('hostname is an RFC 1123 label', () => {
-  const cases: [string, string | null, string][] = [
+  const cases: [string, string | null, string, string?][] = [
+    ['web 1', null, 'db', 'db.inner'],
+    ['web 1', 'asked', 'asked', 'db'],
     ['web 1', null, 'web-1'],
     ['web', 'asked', 'asked'],
     ['', null, 'host-12345678'],
@@ -237,7 +239,7 @@ test('hostname is an RFC 1123 label', () => {
     ['Über.Server', null, 'ber-server'],
     [`${'a'.repeat(62)}-b`, null, 'a'.repeat(62)],
   ];
-  for (const [name, asked, label] of cases) {
-    assert.equal(hostname({ id: '12345678-abcd', name, 'cable:hostname': asked }), label);
+  for (const [name, asked, label, dnsName = ''] of cases) {
+    assert.equal(hostname({ id: '12345678-abcd', name, dns_name: dnsName, 'cable:hostname': asked }), label);
   }
 });

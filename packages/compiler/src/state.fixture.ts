@@ -79,7 +79,16 @@ function makers(table: TableName): Record<string, (row: TableRows[TableName]) =>
 }
 
 export function network(id: string, more: Partial<NetworkRow> = {}): NetworkRow {
-  return { id, name: id, project_id: 'p', admin_state_up: true, mtu: 1450, 'provider:segmentation_id': 7, ...more };
+  return {
+    id,
+    name: id,
+    project_id: 'p',
+    admin_state_up: true,
+    mtu: 1450,
+    dns_domain: '',
+    'provider:segmentation_id': 7,
+    ...more,
+  };
 }
 
 export function subnet(id: string, networkId: string, more: Partial<SubnetRow> = {}): SubnetRow {
@@ -114,6 +123,8 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     'binding:vnic_type': 'normal',
     'cable:hostname': null,
     'cable:user_data': null,
+    dns_name: '',
+    extra_dhcp_opts: [],
     ...more,
   };
 }

@@ -42,6 +42,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A registration says how large a packet the uplink takes, and is repeated when that changes. Of an older agent it is not known; an older server passes it over.',
       },
+      {
+        date: '2026-11-26',
+        change:
+          'A network may say its dnsDomain, a port its extraDhcpOpts. An older agent passes them over: its guests get no such options.',
+      },
     ],
   },
 ];

@@ -57,6 +57,8 @@ export type NetworkHeader = {
   /** 1..16777215. */
   readonly vni: number;
   readonly mtuBytes: number;
+  /** Neutron's `dns_domain`, with a dot at its end; absent: none. */
+  readonly dnsDomain?: string;
   /** Sorted by id. */
   readonly subnets: readonly SubnetState[];
 };
@@ -104,11 +106,16 @@ export type LocalPort = {
   readonly portSecurityEnabled: boolean;
   /** Key of the policy slice; null exactly when port security is off. A port without groups has the empty policy `policy:`. */
   readonly policy: SliceKey | null;
-  /** RFC 1123 label for DHCP option 12 and metadata; derived from the port's name or id when none was given. */
+  /** RFC 1123 label for DHCP option 12 and metadata; derived from the port's `dns_name`, name or id when none was given. */
   readonly hostname: string;
   /** Base64, handed out by metadata; null: none. */
   readonly userData: string | null;
+  /** Neutron's `extra_dhcp_opts`; absent: none. */
+  readonly extraDhcpOpts?: readonly ExtraDhcpOpt[];
 };
+
+/** One of a port's extra DHCP options, as `parseExtraDhcpOption` takes it. */
+export type ExtraDhcpOpt = { readonly name: string; readonly value: string; readonly ipVersion: 4 | 6 };
 
 /** One address of a port, without a prefix length. */
 export type FixedIp = { readonly subnetId: string; readonly ipAddress: string };

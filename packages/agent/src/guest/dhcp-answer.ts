@@ -1,6 +1,13 @@
 import type { GuestAddress, GuestRecord } from '../desired.ts';
 import type { DhcpMessage } from './dhcp-message.ts';
-import { addressOption, configurationOptions, numberOption, OPTION, secondsOption } from './dhcp-options.ts';
+import {
+  addressOption,
+  configurationOptions,
+  type DhcpConfiguration,
+  numberOption,
+  OPTION,
+  secondsOption,
+} from './dhcp-options.ts';
 import { ipv4Bytes, parseIpv4 } from './ipv4.ts';
 
 /** DHCP message types, option 53. */
@@ -40,6 +47,7 @@ export type DhcpPolicy = {
 type Offerable = { readonly address: GuestAddress; readonly ip: number; readonly server: number };
 
 const BROADCAST_FLAG = 0x8000;
+const NO_BOOT: Omit<DhcpConfiguration, 'options'> = { siaddr: 0, file: new Uint8Array(0), sname: new Uint8Array(0) };
 const MIN_LEASE_SECONDS = 60;
 
 /**
@@ -79,8 +87,8 @@ function answerDiscover(
 ): DhcpOutcome {
   const requested = addressOption(request.options, OPTION.requestedAddress);
   const chosen = offerable.find((one) => one.ip === requested) ?? first;
-  const options = leaseOptions(request, guest, chosen, MESSAGE.offer, policy);
-  return { kind: 'reply', type: 'offer', message: reply(request, { ciaddr: 0, yiaddr: chosen.ip }, options) };
+  const lease = leaseConfiguration(request, guest, chosen, MESSAGE.offer, policy);
+  return { kind: 'reply', type: 'offer', message: reply(request, { ciaddr: 0, yiaddr: chosen.ip }, lease) };
 }
 
 /**
@@ -103,11 +111,11 @@ function answerRequest(
   if (server !== undefined && !offerable.some((one) => one.server === server)) return silence('other-server');
   const chosen = offerable.find((one) => one.ip === wanted && (server === undefined || one.server === server));
   if (chosen === undefined) return refuse(request, server ?? first.server);
-  const options = leaseOptions(request, guest, chosen, MESSAGE.ack, policy);
+  const lease = leaseConfiguration(request, guest, chosen, MESSAGE.ack, policy);
   return {
     kind: 'reply',
     type: 'ack',
-    message: reply(request, { ciaddr: request.ciaddr, yiaddr: chosen.ip }, options),
+    message: reply(request, { ciaddr: request.ciaddr, yiaddr: chosen.ip }, lease),
   };
 }
 
@@ -120,39 +128,39 @@ function answerInform(
 ): DhcpOutcome {
   const chosen = request.ciaddr === 0 ? first : offerable.find((one) => one.ip === request.ciaddr);
   if (chosen === undefined) return silence('foreign-address');
-  const options = new Map([
-    ...head(MESSAGE.ack, chosen.server),
-    ...configurationOptions(guest, chosen.address, request.options.get(OPTION.parameterList)),
-    ...echo(request),
-  ]);
-  return { kind: 'reply', type: 'ack', message: reply(request, { ciaddr: request.ciaddr, yiaddr: 0 }, options) };
+  const configuration = configurationOptions(guest, chosen.address, request.options);
+  const options = new Map([...head(MESSAGE.ack, chosen.server), ...configuration.options, ...echo(request)]);
+  const message = reply(request, { ciaddr: request.ciaddr, yiaddr: 0 }, { ...configuration, options });
+  return { kind: 'reply', type: 'ack', message };
 }
 
 /** A NAK goes to everybody, so it names no client address (RFC 2131 table 3). */
 function refuse(request: DhcpMessage, server: number): DhcpOutcome {
   const text = new TextEncoder().encode('the address does not belong to this port');
   const options = new Map([...head(MESSAGE.nak, server), [OPTION.message, text] as const, ...echo(request)]);
-  const message = reply(request, { ciaddr: 0, yiaddr: 0 }, options);
+  const message = reply(request, { ciaddr: 0, yiaddr: 0 }, { ...NO_BOOT, options });
   return { kind: 'reply', type: 'nak', message: { ...message, flags: BROADCAST_FLAG } };
 }
 
-function leaseOptions(
+function leaseConfiguration(
   request: DhcpMessage,
   guest: GuestRecord,
   chosen: Offerable,
   type: number,
   policy: DhcpPolicy,
-): Map<number, Uint8Array> {
+): DhcpConfiguration {
+  const configuration = configurationOptions(guest, chosen.address, request.options);
   const asked = numberOption(request.options, OPTION.leaseSeconds, 4) ?? policy.leaseSeconds;
   const lease = Math.min(Math.max(asked, MIN_LEASE_SECONDS), policy.leaseSeconds);
-  return new Map([
+  const options = new Map([
     ...head(type, chosen.server),
     [OPTION.leaseSeconds, secondsOption(lease)] as const,
     [OPTION.renewalSeconds, secondsOption(Math.floor(lease / 2))] as const,
     [OPTION.rebindingSeconds, secondsOption(Math.floor((lease * 7) / 8))] as const,
-    ...configurationOptions(guest, chosen.address, request.options.get(OPTION.parameterList)),
+    ...configuration.options,
     ...echo(request),
   ]);
+  return { ...configuration, options };
 }
 
 function head(type: number, server: number): readonly (readonly [number, Uint8Array])[] {
@@ -171,7 +179,7 @@ function echo(request: DhcpMessage): readonly (readonly [number, Uint8Array])[] 
 function reply(
   request: DhcpMessage,
   addresses: { readonly ciaddr: number; readonly yiaddr: number },
-  options: ReadonlyMap<number, Uint8Array>,
+  configuration: DhcpConfiguration,
 ): DhcpMessage {
   return {
     op: 2,
@@ -179,10 +187,9 @@ function reply(
     secs: 0,
     flags: request.flags & BROADCAST_FLAG,
     ...addresses,
-    siaddr: 0,
     giaddr: 0,
     chaddr: request.chaddr,
-    options,
+    ...configuration,
   };
 }
 

@@ -16,6 +16,9 @@ export type DhcpMessage = {
   readonly giaddr: number;
   /** Six bytes: only Ethernet is spoken. */
   readonly chaddr: Uint8Array;
+  /** Fields for the next boot stage: a server's name, a file's; no bytes: none. What a client's message has there is not read. */
+  readonly sname: Uint8Array;
+  readonly file: Uint8Array;
   /** By code, in the order of the message; a code given several times is joined. */
   readonly options: ReadonlyMap<number, Uint8Array>;
 };
@@ -52,6 +55,8 @@ export function decodeDhcpMessage(bytes: Uint8Array): DhcpDecoded {
     siaddr: view.getUint32(20),
     giaddr: view.getUint32(24),
     chaddr: bytes.slice(28, 34),
+    sname: new Uint8Array(0),
+    file: new Uint8Array(0),
     options,
   };
   return { ok: true, message };
@@ -96,15 +101,25 @@ function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
 }
 
 /**
- * Encodes within `maxBytes` (at least 300). Options stand in map order as long as there is room. Else `file` and `sname` are used too (RFC 2132
- * §9.3), options that are lists give up the items at their end, and others are left out. Options over 255 bytes are split (RFC 3396 §6), lists
+ * Encodes within `maxBytes` (at least 300). Options stand in map order as long as there is room. Else `file` and `sname` are used too if they are free
+ * (RFC 2132 §9.3), options that are lists give up the items at their end, and others are left out. Options over 255 bytes are split (RFC 3396 §6), lists
  * between two items, for clients that do not join the parts.
  */
 export function encodeDhcpMessage(message: DhcpMessage, maxBytes: number): DhcpEncoded {
   const bytes = new Uint8Array(Math.max(maxBytes, MIN_REPLY_BYTES));
   writeHeader(new DataView(bytes.buffer), bytes, message);
-  const { end, omitted } = packOptions(bytes, message.options);
+  const isFree = {
+    sname: !writeField(bytes.subarray(SNAME.from, SNAME.to), message.sname),
+    file: !writeField(bytes.subarray(FILE.from, FILE.to), message.file),
+  };
+  const { end, omitted } = packOptions(bytes, message.options, isFree);
   return { bytes: bytes.subarray(0, Math.max(end, MIN_REPLY_BYTES)), omitted };
+}
+
+/** True: something was written. A zero stays behind it. */
+function writeField(field: Uint8Array, value: Uint8Array): boolean {
+  field.set(value.subarray(0, field.length - 1));
+  return value.length > 0;
 }
 
 function writeHeader(view: DataView, bytes: Uint8Array, message: DhcpMessage): void {

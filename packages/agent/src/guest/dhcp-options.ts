@@ -1,3 +1,4 @@
+import { encodeDnsName, parseDnsName, SERVER_IP_ADDRESS } from '@cable/model';
 import type { GuestAddress, GuestRecord } from '../desired.ts';
 import { portRoutes } from '../plan/port-routes.ts';
 import { METADATA_ADDRESS } from '../plan/port-subnets.ts';
@@ -9,6 +10,7 @@ export const OPTION = {
   router: 3,
   dnsServers: 6,
   hostname: 12,
+  domainName: 15,
   mtu: 26,
   broadcast: 28,
   requestedAddress: 50,
@@ -21,7 +23,12 @@ export const OPTION = {
   renewalSeconds: 58,
   rebindingSeconds: 59,
   clientIdentifier: 61,
+  tftpServer: 66,
+  bootfileName: 67,
+  userClass: 77,
+  domainSearch: 119,
   classlessRoutes: 121,
+  ipxe: 175,
   microsoftClasslessRoutes: 249,
 } as const;
 
@@ -36,46 +43,103 @@ const WITHOUT_LIST = [
   OPTION.router,
   OPTION.dnsServers,
   OPTION.hostname,
+  OPTION.domainName,
   OPTION.broadcast,
   OPTION.classlessRoutes,
 ] as const;
 
+/** What is told of one address: options, and the fields of old for the next boot stage (0, no bytes: nothing). */
+export type DhcpConfiguration = {
+  readonly options: ReadonlyMap<number, Uint8Array>;
+  readonly siaddr: number;
+  readonly file: Uint8Array;
+  readonly sname: Uint8Array;
+};
+
 /**
  * The configuration of one address: what the client asked for in its order (RFC 2132 §9.8), after the netmask, which must
- * come before the router (§3.3). `wanted` undefined: everything there is.
+ * come before the router (§3.3). A client without a list gets everything there is. The port's extra options win over what the subnet says.
  */
 export function configurationOptions(
   guest: GuestRecord,
   address: GuestAddress,
-  wanted: Uint8Array | undefined,
-): Map<number, Uint8Array> {
-  const known = knownOptions(guest, address);
-  const chosen = new Map<number, Uint8Array>();
-  for (const code of [OPTION.subnetMask, ...(wanted ?? WITHOUT_LIST), ...ALWAYS]) {
+  asked: ReadonlyMap<number, Uint8Array>,
+): DhcpConfiguration {
+  const extra = extraOptions(guest, asked);
+  const known = knownOptions(guest, address, extra);
+  const wanted = asked.get(OPTION.parameterList);
+  const options = new Map<number, Uint8Array>();
+  for (const code of [OPTION.subnetMask, ...(wanted ?? [...WITHOUT_LIST, ...extra.keys()]), ...ALWAYS]) {
     const value = known.get(code);
-    if (value !== undefined) chosen.set(code, value);
+    if (value !== undefined) options.set(code, value);
   }
-  return chosen;
+  // Boot code that does not ask for these options looks for them in the fields that BOOTP had before there were any.
+  const field = (code: number, bytes: number): Uint8Array => {
+    const value = options.has(code) ? undefined : known.get(code);
+    if (value === undefined || value.length < bytes) return value ?? new Uint8Array(0);
+    options.set(code, value);
+    return new Uint8Array(0);
+  };
+  const boot = { file: field(OPTION.bootfileName, 128), sname: field(OPTION.tftpServer, 64) };
+  return { options, siaddr: numberOption(extra, SERVER_IP_ADDRESS, 4) ?? 0, ...boot };
 }
 
-function knownOptions(guest: GuestRecord, address: GuestAddress): Map<number, Uint8Array> {
+/** By code, those for this client; what is for its kind alone wins. No bytes: the option is not to be sent. */
+function extraOptions(guest: GuestRecord, asked: ReadonlyMap<number, Uint8Array>): ReadonlyMap<number, Uint8Array> {
+  const kind = isIpxe(asked) ? 'ipxe' : 'not-ipxe';
+  const plain = guest.extraDhcpOptions.filter(({ client }) => client === 'any');
+  const special = guest.extraDhcpOptions.filter(({ client }) => client === kind);
+  return new Map([...plain, ...special].map(({ code, value }) => [code, value]));
+}
+
+/** iPXE sends its own option, and says so in its user class too. */
+function isIpxe(asked: ReadonlyMap<number, Uint8Array>): boolean {
+  return asked.has(OPTION.ipxe) || Buffer.from(asked.get(OPTION.userClass) ?? []).includes('iPXE');
+}
+
+function knownOptions(
+  guest: GuestRecord,
+  address: GuestAddress,
+  extra: ReadonlyMap<number, Uint8Array>,
+): Map<number, Uint8Array> {
   const known = new Map<number, Uint8Array>();
   const cidr = parseIpv4Cidr(address.cidr);
   if (cidr !== undefined) {
     known.set(OPTION.subnetMask, ipv4Bytes(netmaskOf(cidr.prefixLength)));
     if (cidr.prefixLength < 31) known.set(OPTION.broadcast, ipv4Bytes(broadcastOf(cidr)));
   }
-  const routes = guestRoutes(address);
+  const routes = withRouter(guestRoutes(address), extra.get(OPTION.router));
   const gateway = routes.find((route) => route.prefixLength === 0);
   if (gateway !== undefined && gateway.nexthop !== 0) known.set(OPTION.router, ipv4Bytes(gateway.nexthop));
-  const servers = address.dnsNameservers.map(parseIpv4).filter((server) => server !== undefined);
+  const servers = nameServers(address);
   if (servers.length > 0) known.set(OPTION.dnsServers, Uint8Array.from(servers.flatMap((one) => [...ipv4Bytes(one)])));
+  if (guest.dnsDomain !== '') {
+    known.set(OPTION.domainName, new TextEncoder().encode(guest.dnsDomain));
+    const search = parseDnsName(guest.dnsDomain);
+    if (search !== undefined) known.set(OPTION.domainSearch, encodeDnsName(search));
+  }
   if (guest.hostname !== '') known.set(OPTION.hostname, new TextEncoder().encode(guest.hostname));
   known.set(OPTION.mtu, Uint8Array.of((guest.mtuBytes >>> 8) & 255, guest.mtuBytes & 255));
-  const encoded = encodeClasslessRoutes(neededFirst(routes));
+  const encoded = extra.get(OPTION.classlessRoutes) ?? encodeClasslessRoutes(neededFirst(routes));
   known.set(OPTION.classlessRoutes, encoded);
   known.set(OPTION.microsoftClasslessRoutes, encoded);
-  return known;
+  for (const [code, value] of extra) known.set(code, value);
+  known.delete(SERVER_IP_ADDRESS);
+  return new Map([...known].filter(([, value]) => value.length > 0));
+}
+
+/** Those of IPv4, as Neutron has it: 0.0.0.0 alone stands for none. */
+export function nameServers({ dnsNameservers }: Pick<GuestAddress, 'dnsNameservers'>): readonly number[] {
+  return dnsNameservers.map(parseIpv4).filter((server) => server !== undefined && server !== 0) as readonly number[];
+}
+
+/** The default route by the router that the port's own option names, none when it names none: clients that read option 121 pass over option 3. */
+function withRouter(routes: readonly GuestRoute[], router: Uint8Array | undefined): readonly GuestRoute[] {
+  if (router === undefined) return routes;
+  const others = routes.filter(({ prefixLength }) => prefixLength !== 0);
+  return router.length === 0
+    ? others
+    : [...others, { destination: 0, prefixLength: 0, nexthop: number(router.subarray(0, 4)) }];
 }
 
 /**

@@ -5,6 +5,9 @@ import { listItemSizes, OPTION } from './dhcp-options.ts';
 /** An option, or the items at the end of one that is a list, for which there was no room. */
 export type OmittedOption = { readonly code: number; readonly value: Uint8Array };
 
+/** Which of the fields that may hold options are free for it. */
+export type FreeFields = { readonly file: boolean; readonly sname: boolean };
+
 /** The options begin after these and the cookie. */
 export const FIXED_BYTES = 236;
 /** Places of the fields `sname` and `file`. */
@@ -19,10 +22,11 @@ const MAX_PART_BYTES = 255;
 /** A field that options are written to. `to`: where its end mark must stand at the latest. */
 type Field = { readonly from: number; readonly to: number; at: number };
 
-/** Writes the options and end marks into a message of this size. `end`: the first byte after the options field. */
+/** Writes the options and end marks into a message of this size. `isFree`: fields that have nothing of their own. `end`: the first byte after the options field. */
 export function packOptions(
   bytes: Uint8Array,
   options: ReadonlyMap<number, Uint8Array>,
+  isFree: FreeFields,
 ): { readonly end: number; readonly omitted: readonly OmittedOption[] } {
   const from = FIXED_BYTES + 4;
   const plain: Field = { from, to: bytes.length - 1, at: from };
@@ -31,7 +35,7 @@ export function packOptions(
     bytes[plain.at] = END;
     return { end: plain.at + 1, omitted: [] };
   }
-  return packTightly(bytes, withoutRepeats(options));
+  return packTightly(bytes, withoutRepeats(options), isFree);
 }
 
 function sizeOf(options: ReadonlyMap<number, Uint8Array>): number {
@@ -51,12 +55,13 @@ function withoutRepeats(options: ReadonlyMap<number, Uint8Array>): ReadonlyMap<n
 function packTightly(
   bytes: Uint8Array,
   options: ReadonlyMap<number, Uint8Array>,
+  isFree: FreeFields,
 ): { readonly end: number; readonly omitted: readonly OmittedOption[] } {
   const from = FIXED_BYTES + 4;
   const main: Field = { from, to: bytes.length - 1 - OVERLOAD_BYTES, at: from };
   const file: Field = { from: FILE.from, to: FILE.to - 1, at: FILE.from };
   const sname: Field = { from: SNAME.from, to: SNAME.to - 1, at: SNAME.from };
-  const fields = [main, file, sname];
+  const fields = [main, ...(isFree.file ? [file] : []), ...(isFree.sname ? [sname] : [])];
   const omitted: OmittedOption[] = [];
   const lists: (readonly [number, Uint8Array, readonly number[]])[] = [];
   for (const [code, value] of options) {

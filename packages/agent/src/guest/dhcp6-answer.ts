@@ -1,4 +1,4 @@
-import { cidrContains, formatIp, ipToBytes, parseCidr, parseIp } from '@cable/model';
+import { cidrContains, type ExtraDhcpOption, formatIp, ipToBytes, parseCidr, parseIp } from '@cable/model';
 import { decodeIas, encodeIa, type Ia, type IaAnswer } from './dhcp6-ia.ts';
 import type { Dhcp6Message, Dhcp6Option } from './dhcp6-message.ts';
 import { dnsServersOption, domainSearchOption, OPTION6, serverDuid, statusOption, uint32 } from './dhcp6-options.ts';
@@ -37,7 +37,7 @@ export type Dhcp6Guest = {
   readonly addresses: readonly Guest6Address[];
   readonly domainSearch: readonly string[];
   /** The port's `extra_dhcp_opts` with `ip_version` 6; they win over what the subnets say. */
-  readonly extraOptions: readonly Dhcp6Option[];
+  readonly extraOptions: readonly ExtraDhcpOption[];
 };
 
 /** `leaseSeconds`: valid and preferred lifetime of each address. */
@@ -99,7 +99,7 @@ export function answerDhcp6(message: Dhcp6Message, guest: Dhcp6Guest, policy: Dh
   if (offer.served.length === 0) return silence('no-dhcp-subnet');
   const checked = check(name, message, serverDuid(guest.networkId));
   if (typeof checked === 'string') return silence(checked);
-  const configuration = configurationOptions(guest, offer, checked.wanted);
+  const configuration = configurationOptions(guest, offer, checked);
   switch (name) {
     case 'solicit':
       return answerSolicit(checked, offer, configuration, policy);
@@ -259,19 +259,20 @@ function answerRelease(checked: Checked, offer: Offer, policy: Dhcp6Policy): Dhc
 }
 
 /** All options that the port has, or of them those that the client asked for. */
-function configurationOptions(
-  guest: Dhcp6Guest,
-  offer: Offer,
-  wanted: ReadonlySet<number> | undefined,
-): readonly Dhcp6Option[] {
+function configurationOptions(guest: Dhcp6Guest, offer: Offer, { wanted, message }: Checked): readonly Dhcp6Option[] {
   const known = new Map<number, Dhcp6Option>();
   const own = [
     dnsServersOption(offer.served.flatMap(({ dnsNameservers }) => dnsNameservers)),
     domainSearchOption(guest.domainSearch),
-    ...guest.extraOptions,
+    ...guest.extraOptions.filter(({ client }) => client === 'any' || (client === 'ipxe') === isIpxe(message)),
   ];
   for (const option of own) if (option !== undefined) known.set(option.code, option);
   return [...known.values()].filter(({ code }) => wanted === undefined || wanted.has(code));
+}
+
+/** What iPXE says of itself (option 15). */
+function isIpxe(message: Dhcp6Message): boolean {
+  return valuesOf(message, OPTION6.userClass).some((value) => Buffer.from(value).includes('iPXE'));
 }
 
 /** When to ask again (RFC 8415 §21.23), to who wants to know. */

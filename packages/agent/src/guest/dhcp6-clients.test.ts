@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { parseExtraDhcpOption } from '@cable/model';
 import { answerDhcp6Datagram } from './dhcp6-datagram.ts';
-import { parseExtraOption } from './dhcp6-options.ts';
 import { guest6, guest6Address } from './testing/dhcp6-client.ts';
 import { runDhcpcd } from './testing/dhcpcd.ts';
 import { enterOwnNamespace, type HeldNamespace, holdNamespace, ip } from './testing/own-namespace.ts';
@@ -16,7 +16,7 @@ import { enterOwnNamespace, type HeldNamespace, holdNamespace, ip } from './test
 const run = promisify(execFile);
 const directory = mkdtempSync(join(tmpdir(), `cable-dhcp6-${process.pid}-`));
 const script = join(directory, 'script');
-const ntp = parseExtraOption('ntp-server', '2001:db8::7');
+const ntp = parseExtraDhcpOption(6, 'ntp-server', '2001:db8::7');
 let guest = guest6({ extraOptions: ntp.ok ? [ntp.option] : [] });
 let counters: string[] = [];
 let client: HeldNamespace;

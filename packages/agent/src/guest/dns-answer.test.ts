@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '@cable/kit';
+import { dnsNameKey, encodeDnsName, formatDnsName, isWithin, parseDnsName, readDnsName } from '@cable/model';
 import { answerDns } from './dns-answer.ts';
 import { DNS_FLAG, type DnsMessage, decodeDnsMessage, encodeDnsMessage } from './dns-message.ts';
-import { dnsNameKey, encodeDnsName, formatDnsName, isWithin, parseDnsName, readDnsName } from './dns-name.ts';
 import { reverseAddress } from './dns-zone.ts';
 import { type AskFields, ask, describeDns, zone } from './testing/dns-client.ts';
 import { fuzz } from './testing/fuzz.ts';

@@ -1,6 +1,5 @@
-import { formatIp } from '@cable/model';
+import { type DnsName, dnsNameKey, encodeDnsName, formatIp, isWithin } from '@cable/model';
 import { DNS_CLASS, DNS_RCODE, DNS_TYPE, type DnsRecord } from './dns-message.ts';
-import { type DnsName, dnsNameKey, encodeDnsName, isWithin } from './dns-name.ts';
 import {
   type DnsContent,
   type DnsQuery,

@@ -1,6 +1,5 @@
-import { cidrContains, formatIp, parseCidr, parseIp } from '@cable/model';
+import { cidrContains, encodeDnsName, formatIp, parseCidr, parseIp } from '@cable/model';
 import { DNS_FLAG, DNS_RCODE, decodeDnsMessage, sameQuestion } from './dns-message.ts';
-import { encodeDnsName } from './dns-name.ts';
 import { answerLimit, type DnsQuery, encodeDnsAnswer, encodeForwarded, encodeTryTcp } from './dns-query.ts';
 
 export type DnsUpstream = { readonly address: string; readonly port: number };

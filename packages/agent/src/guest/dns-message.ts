@@ -1,4 +1,4 @@
-import { type DnsName, dnsNameKey, encodeDnsName, readDnsName } from './dns-name.ts';
+import { type DnsName, dnsNameKey, encodeDnsName, readDnsName } from '@cable/model';
 
 /** DNS messages as bytes: RFC 1035 §4, EDNS RFC 6891. */
 

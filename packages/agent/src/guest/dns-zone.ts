@@ -1,14 +1,17 @@
 import {
   cidrContains,
+  type DnsName,
+  dnsNameKey,
   formatIp,
   type IpAddress,
   type IpPrefix,
   ipFromBytes,
   ipToBytes,
+  isWithin,
   parseCidr,
+  parseDnsName,
   parseIp,
 } from '@cable/model';
-import { type DnsName, dnsNameKey, isWithin, parseDnsName } from './dns-name.ts';
 
 /** A name of a network and what it stands for. `fqdn`: as in Neutron's `dns_assignment`. */
 export type DnsHost = { readonly fqdn: string; readonly addresses: readonly string[] };

@@ -1,4 +1,5 @@
 import {
+  encodeDnsName,
   formatCidr,
   formatIp,
   type HostRoute,
@@ -6,10 +7,10 @@ import {
   ipToBytes,
   macToBytes,
   parseCidr,
+  parseDnsName,
   parseIp,
   parseMac,
 } from '@cable/model';
-import { encodeDnsName, parseDnsName } from './dns-name.ts';
 import type { Ipv6Mode } from './ipv6-mode.ts';
 
 /** Router advertisements and solicitations as bytes: RFC 4861, 4191 (routes), 8106 (name servers, search domains). */

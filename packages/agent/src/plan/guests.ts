@@ -1,4 +1,10 @@
-import type { LocalPort, NetworkHeader } from '@cable/model';
+import {
+  DEFAULT_DNS_DOMAIN,
+  type ExtraDhcpOption,
+  type LocalPort,
+  type NetworkHeader,
+  parseExtraDhcpOption,
+} from '@cable/model';
 import type { GuestRecord } from '../desired.ts';
 import { METADATA_ADDRESS, type PortSubnet } from './port-subnets.ts';
 
@@ -19,6 +25,8 @@ export function guestRecord(
     hostname: port.hostname,
     deviceId: port.deviceId,
     userData: port.userData,
+    dnsDomain: (network.dnsDomain ?? DEFAULT_DNS_DOMAIN).replace(/\.$/, ''),
+    extraDhcpOptions: dhcpOptions4(port),
     addresses: subnets.map(({ ipAddress, subnet }) => ({
       ipAddress,
       subnetId: subnet.id,
@@ -30,4 +38,12 @@ export function guestRecord(
       hostRoutes: subnet.hostRoutes,
     })),
   };
+}
+
+/** The server has looked at them; what a newer one takes and this agent does not know is left out. */
+function dhcpOptions4({ extraDhcpOpts = [] }: LocalPort): readonly ExtraDhcpOption[] {
+  return extraDhcpOpts.flatMap(({ ipVersion, name, value }) => {
+    const parsed = ipVersion === 4 ? parseExtraDhcpOption(4, name, value) : undefined;
+    return parsed?.ok === true ? [parsed.option] : [];
+  });
 }

@@ -1,4 +1,4 @@
-import type { LocalPort, SliceKey, VifKind } from '@cable/model';
+import type { ExtraDhcpOpt, LocalPort, SliceKey, VifKind } from '@cable/model';
 import { isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 
@@ -47,7 +47,12 @@ function localPort(port: PortRow): LocalPort {
     policy: policyKey(port),
     hostname: hostname(port),
     userData: port['cable:user_data'],
+    ...(port.extra_dhcp_opts.length === 0 ? {} : { extraDhcpOpts: port.extra_dhcp_opts.map(extraDhcpOpt) }),
   };
+}
+
+function extraDhcpOpt(option: PortRow['extra_dhcp_opts'][number]): ExtraDhcpOpt {
+  return { name: option.opt_name, value: option.opt_value ?? '', ipVersion: option.ip_version };
 }
 
 /** Key of the policy slice a port is subject to; null: port security is off. */
@@ -62,9 +67,10 @@ export function vifKind(port: Pick<PortRow, 'device_owner' | 'binding:vnic_type'
   return port['binding:vnic_type'] === 'baremetal' ? 'host' : 'tap';
 }
 
-/** An RFC 1123 label: the one that was asked for, else the name made to fit, else `host-` and the start of the port's id. */
-export function hostname(port: Pick<PortRow, 'id' | 'name' | 'cable:hostname'>): string {
-  return label(port['cable:hostname'] ?? '') || label(port.name) || `host-${port.id.slice(0, 8)}`;
+/** An RFC 1123 label: the one that was asked for, else the first of `dns_name`, else the name made to fit, else `host-` and the start of the port's id. */
+export function hostname(port: Pick<PortRow, 'id' | 'name' | 'dns_name' | 'cable:hostname'>): string {
+  const [first = ''] = port.dns_name.split('.');
+  return label(port['cable:hostname'] ?? '') || label(first) || label(port.name) || `host-${port.id.slice(0, 8)}`;
 }
 
 function label(name: string): string {

@@ -15,6 +15,7 @@ export const networkKind: Kind = defineKind({
       adminStateUp: network.admin_state_up,
       vni: network['provider:segmentation_id'],
       mtuBytes: network.mtu,
+      ...(network.dns_domain === '' ? {} : { dnsDomain: network.dns_domain }),
       subnets: sortedById(reader.by('subnet', 'network_id', id)).map(subnetState),
     };
     return { value, refs: [] };

@@ -3,6 +3,8 @@ export * from './allowed-address-pairs.ts';
 export * from './binding.ts';
 export * from './cable-guest.ts';
 export * from './collections.ts';
+export * from './dns-integration.ts';
+export * from './extra-dhcp-opt.ts';
 export * from './extraroute.ts';
 export * from './net-mtu.ts';
 export * from './port-security.ts';

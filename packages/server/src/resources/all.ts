@@ -1,7 +1,9 @@
 import type { ModuleTable } from '../engine/module.ts';
+import { networkDnsModule, portDnsModule } from './dns.ts';
 import { agentModule, hostModule } from './host.ts';
 import { networkModule } from './network.ts';
 import { portModule } from './port.ts';
+import { portDhcpOptionsModule } from './port-dhcp-options.ts';
 import { quotaDetailsModule, quotaModule } from './quota.ts';
 import { renameHostModule } from './rename-host.ts';
 import { routerModule } from './router.ts';
@@ -12,9 +14,9 @@ import { subnetModule } from './subnet.ts';
 
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
-  network: [networkModule],
+  network: [networkModule, networkDnsModule],
   subnet: [subnetModule],
-  port: [portModule],
+  port: [portModule, portDhcpOptionsModule, portDnsModule],
   router: [routerModule, routerInterfacesModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],

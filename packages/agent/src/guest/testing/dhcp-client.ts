@@ -24,6 +24,8 @@ export function clientMessage(type: number, fields: ClientFields = {}): DhcpMess
     yiaddr: 0,
     siaddr: 0,
     giaddr: 0,
+    sname: new Uint8Array(0),
+    file: new Uint8Array(0),
     chaddr: Uint8Array.of(0xfa, 0x16, 0x3e, 0, 0, 5),
     ...header,
     options: all,

@@ -1,5 +1,5 @@
+import { formatDnsName, parseDnsName, readDnsName } from '@cable/model';
 import { DNS_FLAG, type DnsMessage, type DnsRecord, decodeDnsMessage, encodeDnsMessage } from '../dns-message.ts';
-import { formatDnsName, parseDnsName, readDnsName } from '../dns-name.ts';
 import { buildDnsZone, type DnsZone, type DnsZoneSource } from '../dns-zone.ts';
 
 /** example.org with web-1 (both families), web-2 (IPv4), db.inner (IPv6), and an address with two names. */

@@ -26,6 +26,8 @@ export function guestRecord(changes: Partial<GuestRecord> = {}): GuestRecord {
     hostname: 'web-1',
     deviceId: '',
     userData: null,
+    dnsDomain: 'example.org',
+    extraDhcpOptions: [],
     addresses: [guestAddress()],
     ...changes,
   };
