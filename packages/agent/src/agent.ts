@@ -25,10 +25,12 @@ import { openServiceNamespace } from './devices/service-namespace.ts';
 import { UnderlayWatch } from './devices/underlay.ts';
 import { concernsNetworks, UnderlayMtu } from './devices/underlay-mtu.ts';
 import { startUplinkKeeper, type UplinkKeeper } from './devices/uplink-keeper.ts';
-import { type GuestServices, startGuestServices } from './guest/index.ts';
+import { type GuestServices, type GuestServicesOptions, startGuestServices } from './guest/index.ts';
+import { readMetadataSecret } from './guest/metadata-secret.ts';
 import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
+import { machinePorts } from './host/machine-ports.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
 import { SlotTable } from './host/slots.ts';
 import { FrameSocket } from './net/frame-socket.ts';
@@ -65,7 +67,9 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   const client = createClient({ transport });
   const devices = await openDevices(options, deps);
   let guests: ReadonlyMap<number, GuestRecord> = new Map();
-  const services = await startServices(() => guests, devices.netns, deps);
+  let machineOf: MachineOf = (guest) => [guest];
+  const told = { guests: () => guests, machineOf: (guest: GuestRecord) => machineOf(guest) };
+  const services = await startServices(options, told, devices.netns, deps);
   const plane = openVrouter(options, devices.own, { log: log.child('bpf'), signal });
   await removeFormerServiceLink(devices.socket);
   const { state, disk } = await openHostState(options, { log: log.child('state'), signal });
@@ -74,6 +78,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
 
   const host = createHost(options, { devices, plane, state }, deps);
   guests = host.planner.guests;
+  machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
   const stream = createStream(options, { version, client, transport, state, host, devices }, deps);
   host.onChange((ports) => {
     stream.portsChanged(ports);
@@ -90,7 +95,9 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   });
   const keeper = keepDevices(options, { devices, plane, host, uplinks, stream, state }, deps);
   await uplinks.ready;
-  const running = host.loop.start(await state.initialUpdate());
+  const initial = await state.initialUpdate();
+  host.ports.take(initial);
+  const running = host.loop.start(initial);
   const names = [...devices.links.table.values()].map(({ name }) => name);
   host.loop.takeDevices({ names, moved: names });
   await startSocket(
@@ -169,12 +176,20 @@ function observe(options: Pick<LinkTableOptions, 'onChange' | 'netns'>, { log, s
   return { table, ...table.start() };
 }
 
+type MachineOf = NonNullable<GuestServicesOptions['machineOf']>;
+
+/** The state is read after the guest services listen: until then `told` knows nobody. */
 function startServices(
-  guests: () => ReadonlyMap<number, GuestRecord>,
+  { novaMetadata }: AgentOptions,
+  told: Pick<GuestServicesOptions, 'guests' | 'machineOf'>,
   netns: Netns,
   { log, signal }: Deps,
 ): Promise<GuestServices> {
-  return startGuestServices({ guests, address: SERVICE_ADDRESS, netns, log: log.child('guest'), signal });
+  const secret = novaMetadata === null ? undefined : readMetadataSecret(novaMetadata.secretFile);
+  if (secret?.ok === false) throw new Error(secret.reason);
+  const nova =
+    novaMetadata === null || secret === undefined ? {} : { nova: { url: novaMetadata.url, secret: secret.secret } };
+  return startGuestServices({ ...told, ...nova, address: SERVICE_ADDRESS, netns, log: log.child('guest'), signal });
 }
 
 function warnOfUnderlay(underlay: string, links: Pick<LinkTable, 'values'>, log: Logger): void {

@@ -3,7 +3,7 @@
  * Map keys and values are the structs of vrouter/include/cable_abi.h, encoded by the generated codecs.
  */
 
-import type { ExtraDhcpOption } from '@cable/model';
+import type { ExtraDhcpOption, PublicKey } from '@cable/model';
 import type { ByteText } from './bpf/codec.ts';
 
 /** Maps that the agent writes, in the order in which puts are made (deletes go the other way): a referent before its reference. */
@@ -58,7 +58,12 @@ export type GuestRecord = {
   readonly hostname: string;
   /** Nova's server id, or whatever the port's `device_id` holds; empty: none. */
   readonly deviceId: string;
+  /** E.g. `compute:nova`. */
+  readonly deviceOwner: string;
   readonly userData: string | null;
+  readonly publicKeys: readonly PublicKey[];
+  /** What the operator tells every machine; null: nothing. */
+  readonly vendorData: Readonly<Record<string, unknown>> | null;
   /** Domain of the network's names, without a dot at its end. */
   readonly dnsDomain: string;
   /** Those of the port's `extra_dhcp_opts` that are of DHCPv4. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
 import type { LocalPort } from '@cable/model';
 import { netnsId } from './net/netns.ts';
@@ -14,6 +14,7 @@ import {
   sampleNetwork,
   samplePolicy,
   samplePort,
+  sampleSubnet,
 } from './plan/testing/sample.ts';
 import { type AgentBed, type BedHost, createAgentBed, eventually } from './testing/agent-bed.ts';
 import { type BedGuest, createBedGuest } from './testing/bed-guest.ts';
@@ -156,6 +157,56 @@ test('after kill -9 the next agent answers at once, by the namespace and the lin
   await host.start();
   await assertServed();
   assert.deepEqual([netnsId(host.services), host.exec('ip', '-o', 'link', 'show', 'cables1').split(':')[0]], before);
+});
+
+test('network_data.json names all ports of the machine, also after a restart while no server is there', async () => {
+  await startAgent();
+  const c = samplePort(7, { policy: 'policy:p', deviceId: 'machine-a' });
+  const stranger = samplePort(8, { policy: 'policy:p', deviceId: 'machine-a', projectId: 'other' });
+  const [, ...others] = cloud();
+  bed.server.set([sampleHost(host.name, [A, B, c, stranger]), ...others]);
+  const vifsOf = async (): Promise<readonly string[]> => {
+    const { links } = JSON.parse(await a.metadata('/openstack/latest/network_data.json'));
+    return links.map((link: { vif_id: string }) => link.vif_id);
+  };
+  await eventually('both are named', async () => (await vifsOf()).length === 2);
+  await host.end('SIGKILL');
+  await bed.stopServer();
+  await host.start();
+  assert.deepEqual(await vifsOf(), [A.id, c.id]);
+  // The next server has another store: a host that is new follows it.
+  await host.end('SIGKILL');
+  rmSync(host.state, { recursive: true });
+  await bed.restartServer();
+});
+
+test('a guest in a subnet without DHCP gets no answer, and its addresses by metadata', async () => {
+  await host.start();
+  const [first, ...others] = cloud();
+  assert.ok(first);
+  const still = sampleNetwork(1, { subnets: [sampleSubnet(1, { enableDhcp: false, dnsNameservers: ['10.0.0.53'] })] });
+  bed.server.set([first, ...still, ...others.slice(2)]);
+  await bothUp();
+  await assert.rejects(a.lease());
+  const data = JSON.parse(await a.metadata('/openstack/latest/network_data.json'));
+  assert.deepEqual(data.networks[0], {
+    id: 'network0',
+    link: `tap${A.id.slice(0, 11)}`,
+    network_id: A.networkId,
+    type: 'ipv4',
+    ip_address: '10.0.0.5',
+    netmask: '255.255.255.0',
+    routes: [
+      { network: '169.254.169.254', netmask: '255.255.255.255', gateway: '10.0.0.1' },
+      { network: '0.0.0.0', netmask: '0.0.0.0', gateway: '10.0.0.1' },
+    ],
+    services: [{ type: 'dns', address: '10.0.0.53' }],
+  });
+  const { services } = (await host.ask<{ services: Readonly<Record<string, number>> }>('/status')) ?? { services: {} };
+  assert.deepEqual(
+    Object.keys(services).filter((name) => name.startsWith('dhcp_')),
+    [],
+  );
 });
 
 /** Processes in the host's namespace or that of its services, and namespaces that are held for the host. */

@@ -37,6 +37,13 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
     [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', 'fd00::1'], usage('Give an IPv4 address of this host')],
     [2, ['--host', 'a/b', '--teardown'], usage('Give letters, digits')],
     [2, [...WHO, '--encapsulation', 'geneve'], usage('Allowed choices are own, kernel')],
+    [2, [...WHO, '--nova-metadata', 'http://x:8775'], usage("'--metadata-secret-file <path>' go together")],
+    [2, [...WHO, '--nova-metadata', 'ftp://x', '--metadata-secret-file', '/x'], usage('Give http://HOST:PORT')],
+    [
+      1,
+      [...WHO, '--nova-metadata', 'http://x:8775', '--metadata-secret-file', '/nonexistent'],
+      /--metadata-secret-file \/nonexistent: cannot be read \(ENOENT\): give a file with the secret/,
+    ],
     [2, [...WHO, '--underlay-mtu', '9'], usage('Give a number from 1280 to 65535')],
     [
       1,

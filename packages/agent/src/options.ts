@@ -20,6 +20,8 @@ export type AgentOptions = {
   readonly encapsulation: Encapsulation;
   /** The vrouter's compiled programs. */
   readonly object: string;
+  /** Nova's metadata service and the file with the secret that it shares; null: the agent answers all guests itself. */
+  readonly novaMetadata: { readonly url: string; readonly secretFile: string } | null;
   readonly logLevel: LogLevel;
   readonly teardown: boolean;
 };
@@ -58,6 +60,8 @@ export function parseOptions(args: readonly string[]): AgentOptions {
         .default('kernel'),
     )
     .option('--object <path>', 'compiled vrouter programs', OBJECT)
+    .option('--nova-metadata <url>', "Nova's metadata service, asked for the guests of Nova's instances", parseHttpUrl)
+    .option('--metadata-secret-file <path>', "file with Nova's metadata_proxy_shared_secret")
     .addOption(new Option('--log-level <level>', 'what to log').choices(LEVELS).default('info'))
     .option('--teardown', 'remove everything that agents of this host left on this machine, and end', false)
     .addHelpText('after', '\nThe agent may be killed at any time: traffic goes on, and the next one takes over.');
@@ -71,6 +75,8 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     underlayMtu: number;
     encapsulation: Encapsulation;
     object: string;
+    novaMetadata?: string;
+    metadataSecretFile?: string;
     logLevel: LogLevel;
     teardown: boolean;
   }>();
@@ -78,6 +84,9 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     command.error("error: required option '--server <url>' not specified");
   if (!given.teardown && given.underlay === undefined)
     command.error("error: required option '--underlay <address>' not specified");
+  const { novaMetadata, metadataSecretFile } = given;
+  if ((novaMetadata === undefined) !== (metadataSecretFile === undefined))
+    command.error("error: options '--nova-metadata <url>' and '--metadata-secret-file <path>' go together");
   return {
     server: given.server ?? '',
     host: given.host,
@@ -88,6 +97,10 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     underlayMtuBytes: given.underlayMtu,
     encapsulation: given.encapsulation,
     object: given.object,
+    novaMetadata:
+      novaMetadata === undefined || metadataSecretFile === undefined
+        ? null
+        : { url: novaMetadata, secretFile: metadataSecretFile },
     logLevel: given.logLevel,
     teardown: given.teardown,
   };
@@ -103,6 +116,13 @@ function parseUnderlay(text: string): string {
   // The tunnel's outer header is IPv4.
   if (ip?.version === 4 && isMachineAddress(ip)) return formatIp(ip);
   throw new InvalidArgumentError('Give an IPv4 address of this host that other hosts can reach, such as 192.0.2.10.');
+}
+
+function parseHttpUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url !== undefined && url.username === '' && url.search === '' && url.hash === '';
+  if (isPlain && (url.protocol === 'http:' || url.protocol === 'https:')) return text;
+  throw new InvalidArgumentError('Give http://HOST:PORT or https://HOST:PORT, maybe with a path.');
 }
 
 function parseMtu(text: string): number {

@@ -1,5 +1,6 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { isListenedOn } from '@cable/kit';
+import { readMetadataSecret } from './guest/metadata-secret.ts';
 import { lockNamespace } from './net/namespace-lock.ts';
 import { type AgentOptions, BPFFS } from './options.ts';
 
@@ -24,6 +25,9 @@ export async function preflight(options: AgentOptions, socketPath: string): Prom
   if (!options.teardown && !existsSync(options.object)) {
     return `the vrouter is not built (${options.object} is missing): run "npm run build", or name it with --object`;
   }
+  const nova = options.teardown ? null : options.novaMetadata;
+  const secret = nova === null ? undefined : readMetadataSecret(nova.secretFile);
+  if (secret?.ok === false) return secret.reason;
   return lockNamespace({ host: options.host, pid: process.pid });
 }
 

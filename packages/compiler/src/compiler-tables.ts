@@ -22,6 +22,8 @@ const ATTRIBUTES = {
     'binding:vnic_type',
     'cable:hostname',
     'cable:user_data',
+    'cable:public_keys',
+    'cable:vendor_data',
     'dns_name',
     'extra_dhcp_opts',
   ],

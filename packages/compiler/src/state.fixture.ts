@@ -123,6 +123,8 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     'binding:vnic_type': 'normal',
     'cable:hostname': null,
     'cable:user_data': null,
+    'cable:public_keys': [],
+    'cable:vendor_data': null,
     dns_name: '',
     extra_dhcp_opts: [],
     ...more,

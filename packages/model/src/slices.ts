@@ -110,9 +110,16 @@ export type LocalPort = {
   readonly hostname: string;
   /** Base64, handed out by metadata; null: none. */
   readonly userData: string | null;
+  /** Keys for logging in, handed out by metadata; absent: none. */
+  readonly publicKeys?: readonly PublicKey[];
+  /** Handed out by metadata as `vendor_data.json`; absent: none. */
+  readonly vendorData?: Readonly<Record<string, unknown>>;
   /** Neutron's `extra_dhcp_opts`; absent: none. */
   readonly extraDhcpOpts?: readonly ExtraDhcpOpt[];
 };
+
+/** A public key in OpenSSH's form, on one line. */
+export type PublicKey = { readonly name: string; readonly publicKey: string };
 
 /** One of a port's extra DHCP options, as `parseExtraDhcpOption` takes it. */
 export type ExtraDhcpOpt = { readonly name: string; readonly value: string; readonly ipVersion: 4 | 6 };

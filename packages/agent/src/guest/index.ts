@@ -3,11 +3,17 @@ import type { GuestRecord } from '../desired.ts';
 import { openBoundSocket } from '../net/bound-socket.ts';
 import type { NetnsRef } from '../net/netns.ts';
 import { startDhcpServer } from './dhcp-server.ts';
+import type { MachinePort } from './metadata-network.ts';
 import { startMetadataServer } from './metadata-server.ts';
+import { NovaMetadata } from './nova-metadata.ts';
 
 export type GuestServicesOptions = {
   /** Guests by slot, asked at every packet: the newest state answers. */
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
+  /** All ports of the machine that a guest is, its own among them; default: that one alone. */
+  readonly machineOf?: (guest: GuestRecord) => readonly MachinePort[];
+  /** Where the metadata of Nova's instances is, and the secret that it shares; absent: the agent answers all guests itself. */
+  readonly nova?: { readonly url: string; readonly secret: Uint8Array };
   /** The agent's own service address, 198.18.0.1; it must be on a link already. */
   readonly address: string;
   /** The network namespace that has the address; default: the one this process is in. */
@@ -42,10 +48,15 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
     leaseSeconds: options.leaseSeconds ?? DEFAULT_LEASE_SECONDS,
     log: options.log.child('dhcp'),
   });
+  const metadataLog = options.log.child('metadata');
+  const nova = options.nova === undefined ? undefined : new NovaMetadata({ ...options.nova, log: metadataLog });
+  signal.addEventListener('abort', () => nova?.close(), { once: true });
   await startMetadataServer({
     ...common,
+    machineOf: options.machineOf ?? ((guest) => [guest]),
+    ...(nova === undefined ? {} : { nova }),
     fd: openBoundSocket({ ...place, kind: 'tcp', port: METADATA_PORT }),
-    log: options.log.child('metadata'),
+    log: metadataLog,
   });
   options.log.info({ address }, 'guest services listen');
   return { counters: () => Object.fromEntries([...counters].sort(([a], [b]) => (a < b ? -1 : 1))) };

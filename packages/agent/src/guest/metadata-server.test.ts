@@ -13,7 +13,18 @@ const AGENT = '198.18.0.1';
 const stop = new AbortController();
 const USER_DATA = '#cloud-config\n{}\n';
 const guests = new Map<number, GuestRecord>([
-  [2, guestRecord({ deviceId: 'server-1', userData: Buffer.from(USER_DATA).toString('base64') })],
+  [
+    2,
+    guestRecord({
+      deviceId: 'server-1',
+      userData: Buffer.from(USER_DATA).toString('base64'),
+      publicKeys: [
+        { name: 'ann', publicKey: 'ssh-ed25519 AAAA ann' },
+        { name: 'bob', publicKey: 'ssh-ed25519 BBBB' },
+      ],
+      vendorData: { 'cloud-init': '#cloud-config' },
+    }),
+  ],
   [3, guestRecord({ slot: 3, portId: 'aaaaaaaa-1111-4222-8333-444455556666', hostname: 'other', addresses: [] })],
 ]);
 let services: GuestServices;
@@ -46,10 +57,17 @@ async function fetchFrom(localAddress: string, path: string, options: RequestOpt
 const get = (path: string): Promise<Reply> => fetchFrom('198.18.0.2', path);
 
 const EC2: readonly (readonly [string, string])[] = [
-  ['/', '1.0\n2007-01-19\n2007-03-01\n2007-12-15\n2008-02-01\n2008-09-01\n2009-04-04\nlatest'],
+  ['/', '1.0\n2007-01-19\n2007-03-01\n2007-08-29\n2007-10-10\n2007-12-15\n2008-02-01\n2008-09-01\n2009-04-04\nlatest'],
   ['/latest', 'meta-data/\nuser-data'],
   ['/latest/', 'meta-data/\nuser-data'],
-  ['/latest/meta-data/', 'instance-id\nhostname\nlocal-hostname\nlocal-ipv4\nmac\nnetwork/'],
+  [
+    '/latest/meta-data/',
+    'instance-id\nhostname\nlocal-hostname\npublic-hostname\nlocal-ipv4\nami-launch-index\npublic-keys/\ninstance-action\nmac\nnetwork/',
+  ],
+  ['/1.0/meta-data/', 'instance-id\nhostname\nlocal-ipv4\nami-launch-index\npublic-keys/\nmac\nnetwork/'],
+  ['/2009-04-04/meta-data/public-keys/', '0=ann\n1=bob'],
+  ['/2009-04-04/meta-data/public-keys/1/', 'openssh-key'],
+  ['/2009-04-04/meta-data/public-keys/1/openssh-key', 'ssh-ed25519 BBBB'],
   ['/latest/meta-data/instance-id', 'server-1'],
   ['/2009-04-04/meta-data/local-hostname', 'web-1'],
   ['/latest/meta-data/local-ipv4', '10.0.0.5'],
@@ -58,7 +76,12 @@ const EC2: readonly (readonly [string, string])[] = [
   ['/latest/meta-data/network/interfaces/macs/fa:16:3e:00:00:05/subnet-ipv4-cidr-block', '10.0.0.0/24'],
   ['/latest/user-data', USER_DATA],
   ['/openstack/latest/user_data', USER_DATA],
-  ['/openstack/latest/', 'meta_data.json\nnetwork_data.json\nuser_data'],
+  ['/openstack/latest/', 'meta_data.json\nuser_data\nvendor_data.json\nnetwork_data.json\nvendor_data2.json'],
+  ['/openstack/2012-08-10', 'meta_data.json\nuser_data'],
+  ['/openstack/2013-10-17', 'meta_data.json\nuser_data\nvendor_data.json'],
+  ['/openstack/2015-10-15', 'meta_data.json\nuser_data\nvendor_data.json\nnetwork_data.json'],
+  ['/openstack/latest/vendor_data.json', '{"cloud-init":"#cloud-config"}'],
+  ['/openstack/2016-10-06/vendor_data2.json', '{"static":{"cloud-init":"#cloud-config"}}'],
 ];
 
 for (const [path, body] of EC2) {
@@ -78,14 +101,23 @@ test('GET /openstack lists the versions that cloud-init compares', async () => {
 test('meta_data.json names the instance', async () => {
   const reply = await get('/openstack/2018-08-27/meta_data.json');
   assert.equal(reply.headers['content-type'], 'application/json');
-  assert.deepEqual(JSON.parse(reply.body), {
+  const { random_seed, ...rest } = JSON.parse(reply.body);
+  assert.equal(Buffer.from(random_seed, 'base64').length, 512);
+  assert.deepEqual(rest, {
     uuid: 'server-1',
     name: 'web-1',
     hostname: 'web-1',
     project_id: 'tenant',
     launch_index: 0,
     meta: {},
+    public_keys: { ann: 'ssh-ed25519 AAAA ann', bob: 'ssh-ed25519 BBBB' },
+    keys: [
+      { name: 'ann', type: 'ssh', data: 'ssh-ed25519 AAAA ann' },
+      { name: 'bob', type: 'ssh', data: 'ssh-ed25519 BBBB' },
+    ],
   });
+  const old = JSON.parse((await get('/openstack/2012-08-10/meta_data.json')).body);
+  assert.deepEqual([old.random_seed, old.project_id], [undefined, undefined]);
 });
 
 test('network_data.json describes the link, DHCP and static addresses and name servers', async () => {
@@ -116,10 +148,35 @@ test('network_data.json describes the link, DHCP and static addresses and name s
           { network: '169.254.169.254', netmask: '255.255.255.255', gateway: '10.1.0.1' },
           { network: '0.0.0.0', netmask: '0.0.0.0', gateway: '10.1.0.1' },
         ],
+        services: [{ type: 'dns', address: '10.0.0.53' }],
       },
     ],
     services: [{ type: 'dns', address: '10.0.0.53' }],
   });
+});
+
+test('network_data.json: without DHCP an address is static, also the first one; DHCP gives the first that has it', async () => {
+  const route = { destination: '10.9.0.0/16', nexthop: '10.1.0.9' };
+  const still = guestAddress({
+    ipAddress: '10.1.0.5',
+    cidr: '10.1.0.0/16',
+    gatewayIp: '10.1.0.1',
+    enableDhcp: false,
+    hostRoutes: [route],
+  });
+  guests.set(4, guestRecord({ slot: 4, addresses: [still, guestAddress(), guestAddress({ ipAddress: '10.0.0.6' })] }));
+  const data = JSON.parse((await fetchFrom('198.18.0.4', '/openstack/latest/network_data.json')).body);
+  guests.delete(4);
+  const types = data.networks.map(
+    (one: { type: string; ip_address?: string }) => `${one.type} ${one.ip_address ?? ''}`,
+  );
+  assert.deepEqual(types, ['ipv4 10.1.0.5', 'ipv4_dhcp ', 'ipv4 10.0.0.6']);
+  assert.deepEqual(data.networks[0].routes[0], { network: '10.9.0.0', netmask: '255.255.0.0', gateway: '10.1.0.9' });
+});
+
+test('a guest without vendor data gets empty ones, as of Nova', async () => {
+  assert.equal((await fetchFrom('198.18.0.3', '/openstack/latest/vendor_data.json')).body, '{}');
+  assert.equal((await fetchFrom('198.18.0.3', '/openstack/latest/vendor_data2.json')).body, '{"static":{}}');
 });
 
 test('each guest sees itself alone; one without a device is its port, one without user data has none', async () => {

@@ -1,15 +1,22 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from '@cable/kit';
 import type { GuestRecord } from '../desired.ts';
 import { ConnectionShares } from './connection-shares.ts';
+import type { MachinePort } from './metadata-network.ts';
 import { type MetadataNode, metadataAt } from './metadata-tree.ts';
+import { isNovaGuest, type NovaMetadata } from './nova-metadata.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
 import { slotOf } from './service-address.ts';
 
 export type MetadataServerOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
+  /** All ports of the machine that a guest is, its own among them. */
+  readonly machineOf: (guest: GuestRecord) => readonly MachinePort[];
+  /** Who answers the guests of Nova's instances; absent: this server, as it does all others. */
+  readonly nova?: Pick<NovaMetadata, 'ask'>;
   /** Bound, and from now on the server's: see `openBoundSocket`. */
   readonly fd: number;
   /** Adds one to a counter. */
@@ -23,6 +30,8 @@ const MAX_HEADER_BYTES = 8192;
 const MAX_TARGET_LENGTH = 2048;
 const MAX_CONNECTIONS = 2048;
 const MAX_CONNECTIONS_PER_GUEST = 16;
+/** Most that Nova keeps of a password, in a request's body. */
+const MAX_BODY_BYTES = 1024;
 const HEADERS_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 30_000;
@@ -39,7 +48,7 @@ export async function startMetadataServer(options: MetadataServerOptions): Promi
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: 1_000,
     },
-    (request, response) => handleRequest(options, limit, request, response),
+    (request, response) => void handleRequest(options, limit, request, response),
   );
   server.maxHeadersCount = 64;
   server.maxRequestsPerSocket = 200;
@@ -71,30 +80,90 @@ function limitConnections(server: Server, options: MetadataServerOptions): void 
   });
 }
 
-type Answer = MetadataNode & { readonly status: number };
+type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly socket: Socket };
 
-function handleRequest(
+type Answer = MetadataNode & { readonly status: number; readonly allow?: string };
+
+async function handleRequest(
   options: MetadataServerOptions,
   limit: RateLimit,
   request: IncomingMessage,
   response: ServerResponse,
-): void {
-  const answer = answerRequest(options, limit, request);
+): Promise<void> {
+  // A request that has come to its end while its answer is waited for has no socket any more.
+  const { socket } = request;
+  const answer = await answerRequest(options, limit, request, response);
   options.count(`metadata_${answer.status}`);
-  send(request, response, answer);
+  if (!response.destroyed) send({ request, response, socket }, answer);
 }
 
-function answerRequest(options: MetadataServerOptions, limit: RateLimit, request: IncomingMessage): Answer {
+async function answerRequest(
+  options: MetadataServerOptions,
+  limit: RateLimit,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<Answer> {
   const slot = slotOf(request.socket.remoteAddress ?? '');
   const guest = slot === undefined ? undefined : options.guests().get(slot);
   if (slot === undefined || guest === undefined) return refusal(404, 'no port at this address');
   if (!limit.take(slot)) return refusal(429, 'too many requests: slow down');
-  if (request.method !== 'GET' && request.method !== 'HEAD') return refusal(405, 'only GET and HEAD');
   const path = pathOf(request.url ?? '/');
-  const found = path === undefined ? undefined : metadataAt(guest, path);
+  if (options.nova !== undefined && isNovaGuest(guest)) {
+    return answerByNova(options, options.nova, { guest, path, request, response });
+  }
+  if (!isRead(request)) return notAllowed('GET, HEAD');
+  const context = { machine: options.machineOf(guest), randomBytes };
+  const found = path === undefined ? undefined : metadataAt(guest, path, context);
   if (found === undefined) return refusal(404, 'no such metadata');
   options.log.debug({ port: guest.portId, path }, 'metadata answered');
   return { ...found, status: 200 };
+}
+
+/** A guest reads, and posts its password, encrypted for who made it. */
+async function answerByNova(
+  { count }: Pick<MetadataServerOptions, 'count'>,
+  nova: Pick<NovaMetadata, 'ask'>,
+  asked: {
+    readonly guest: GuestRecord;
+    readonly path: string | undefined;
+    readonly request: IncomingMessage;
+    readonly response: ServerResponse;
+  },
+): Promise<Answer> {
+  const { guest, path, request, response } = asked;
+  const takesPost = path !== undefined && /^\/openstack\/[^/]+\/password$/.test(path);
+  const isPost = takesPost && request.method === 'POST';
+  if (!isRead(request) && !isPost) return notAllowed(takesPost ? 'GET, HEAD, POST' : 'GET, HEAD');
+  if (path === undefined) return refusal(404, 'no such metadata');
+  const body = isPost ? await readBody(request) : null;
+  if (body === undefined) return refusal(413, `a body has at most ${MAX_BODY_BYTES} bytes`);
+  const gone = new AbortController();
+  const end = (): void => gone.abort();
+  response.once('close', end);
+  const answer = await nova.ask({ guest, path, body }, gone.signal);
+  response.off('close', end);
+  count(`metadata_nova_${answer.status}`);
+  return answer;
+}
+
+function isRead({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+/** Undefined: it is too large, or was cut off. */
+async function readBody(request: IncomingMessage): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of request as AsyncIterable<Uint8Array>) {
+      size += chunk.length;
+      if (size > MAX_BODY_BYTES) return undefined;
+      chunks.push(chunk);
+    }
+  } catch {
+    return undefined;
+  }
+  return Buffer.concat(chunks);
 }
 
 /**
@@ -124,17 +193,21 @@ function refusal(status: number, reason: string): Answer {
   return { status, contentType: 'text/plain; charset=utf-8', body: Buffer.from(`${reason}\n`) };
 }
 
-/** A request with a body is answered and its connection closed: bodies are never read. */
-function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+function notAllowed(allow: string): Answer {
+  return { ...refusal(405, `only ${allow}`), allow };
+}
+
+/** A request with a body that was not read to its end is answered and its connection closed. */
+function send({ request, response, socket }: Exchange, answer: Answer): void {
   const { 'transfer-encoding': encoding, 'content-length': length } = request.headers;
-  const hasBody = encoding !== undefined || (length ?? '0') !== '0';
+  const hasBody = !request.readableEnded && (encoding !== undefined || (length ?? '0') !== '0');
   response.writeHead(answer.status, {
     'Content-Type': answer.contentType,
     'Content-Length': answer.body.length,
-    ...(answer.status === 405 ? { Allow: 'GET, HEAD' } : {}),
+    ...(answer.allow === undefined ? {} : { Allow: answer.allow }),
     ...(hasBody ? { Connection: 'close' } : {}),
   });
   response.end(request.method === 'HEAD' ? undefined : answer.body, () => {
-    if (hasBody) request.socket.destroySoon();
+    if (hasBody) socket.destroySoon();
   });
 }

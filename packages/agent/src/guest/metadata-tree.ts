@@ -1,17 +1,40 @@
-import type { GuestAddress, GuestRecord } from '../desired.ts';
-import { guestRoutes } from './dhcp-options.ts';
-import { containsIpv4, formatIpv4, netmaskOf, parseIpv4, parseIpv4Cidr } from './ipv4.ts';
+import type { GuestRecord } from '../desired.ts';
+import { ipv4Addresses, type MachinePort, networkData } from './metadata-network.ts';
 
 /** What a metadata path leads to. */
 export type MetadataNode = { readonly contentType: string; readonly body: Uint8Array };
 
-/** A directory of metadata: values are leaves (text, JSON, bytes) or directories. */
-type Tree = { readonly [name: string]: Leaf | Tree };
-type Leaf = { readonly kind: 'leaf' } & MetadataNode;
+/** What a document may need besides the guest itself. */
+export type MetadataContext = {
+  /** All ports of the guest's machine, the guest's own among them. */
+  readonly machine: readonly MachinePort[];
+  /** So many random bytes. */
+  readonly randomBytes: (count: number) => Uint8Array;
+};
 
-/** Versions that the clients ask for; every one of them has the same content. cloud-init wants these of Amazon's. */
-const EC2_VERSIONS = ['1.0', '2007-01-19', '2007-03-01', '2007-12-15', '2008-02-01', '2008-09-01', '2009-04-04'];
-/** Nova's versions, those that cloud-init and cloudbase-init know. */
+/** A directory of metadata. `listing`: its lines; absent: the names, directories with a slash. */
+type Directory = {
+  readonly kind: 'directory';
+  readonly entries: Readonly<Record<string, Node>>;
+  readonly listing?: readonly string[];
+};
+type Leaf = { readonly kind: 'leaf'; readonly contentType: string; readonly body: () => Uint8Array };
+type Node = Directory | Leaf;
+
+/** Versions of Amazon's tree that Nova serves; all of them but `latest` by their place in time. */
+const EC2_VERSIONS = [
+  '1.0',
+  '2007-01-19',
+  '2007-03-01',
+  '2007-08-29',
+  '2007-10-10',
+  '2007-12-15',
+  '2008-02-01',
+  '2008-09-01',
+  '2009-04-04',
+];
+
+/** Nova's versions of its own tree. */
 const OPENSTACK_VERSIONS = [
   '2012-08-10',
   '2013-04-04',
@@ -24,64 +47,81 @@ const OPENSTACK_VERSIONS = [
   '2020-10-14',
 ];
 
+/** Longest path, in names. */
+const MAX_DEPTH = 12;
+const RANDOM_SEED_BYTES = 512;
+
 /**
  * The document at `path` for this guest; a directory is a listing, one name a line, directories with a slash, as Amazon's and
  * Nova's services answer. Undefined: there is none. `path` starts with a slash and has no query.
  */
-export function metadataAt(guest: GuestRecord, path: string): MetadataNode | undefined {
+export function metadataAt(guest: GuestRecord, path: string, context: MetadataContext): MetadataNode | undefined {
   const names = path.split('/').filter((name) => name !== '');
-  if (names.length > 12) return undefined;
-  let node: Leaf | Tree = rootTree(guest);
+  if (names.length > MAX_DEPTH) return undefined;
+  let node: Node = rootOf(guest, context);
   for (const name of names) {
-    if (isLeaf(node) || !Object.hasOwn(node, name)) return undefined;
-    const next: Leaf | Tree | undefined = node[name];
+    const next: Node | undefined =
+      node.kind === 'directory' && Object.hasOwn(node.entries, name) ? node.entries[name] : undefined;
     if (next === undefined) return undefined;
     node = next;
   }
-  if (isLeaf(node)) return path.endsWith('/') ? undefined : node;
-  return text(listing(node, names.length));
+  if (node.kind === 'directory') return { contentType: TEXT, body: Buffer.from(linesOf(node).join('\n')) };
+  return path.endsWith('/') ? undefined : { contentType: node.contentType, body: node.body() };
+}
+
+function linesOf({ entries, listing }: Directory): readonly string[] {
+  return listing ?? Object.entries(entries).map(([name, node]) => (node.kind === 'leaf' ? name : `${name}/`));
 }
 
 /** The root and `/openstack` list versions without slashes: clients compare the lines with the versions that they know. */
-function listing(tree: Tree, depth: number): string {
-  const versions = depth === 0 || Object.hasOwn(tree, 'latest');
-  return Object.entries(tree)
-    .filter(([name]) => depth !== 0 || name !== 'openstack')
-    .map(([name, node]) => (isLeaf(node) || versions ? name : `${name}/`))
-    .join('\n');
+function rootOf(guest: GuestRecord, context: MetadataContext): Node {
+  const ec2 = Object.fromEntries(
+    [...EC2_VERSIONS, 'latest'].map((version) => [version, ec2Version(guest, version)] as const),
+  );
+  const openstack = Object.fromEntries(
+    [...OPENSTACK_VERSIONS, 'latest'].map((version) => [version, openstackVersion(guest, version, context)] as const),
+  );
+  const versions: Directory = { kind: 'directory', entries: openstack, listing: Object.keys(openstack) };
+  return { kind: 'directory', entries: { ...ec2, openstack: versions }, listing: Object.keys(ec2) };
 }
 
-function rootTree(guest: GuestRecord): Tree {
-  const userData = decodeUserData(guest);
-  const ec2: Tree = { 'meta-data': ec2Tree(guest), ...(userData === undefined ? {} : { 'user-data': userData }) };
-  const openstack: Tree = {
-    'meta_data.json': json(metaData(guest)),
-    'network_data.json': json(networkData(guest)),
-    ...(userData === undefined ? {} : { user_data: userData }),
-  };
-  return {
-    ...Object.fromEntries([...EC2_VERSIONS, 'latest'].map((version) => [version, ec2])),
-    openstack: Object.fromEntries([...OPENSTACK_VERSIONS, 'latest'].map((version) => [version, openstack])),
-  };
-}
-
-function ec2Tree(guest: GuestRecord): Tree {
+function ec2Version(guest: GuestRecord, version: string): Directory {
+  const since = (first: string, entries: Directory['entries']): Directory['entries'] =>
+    version === 'latest' || version >= first ? entries : {};
   const addresses = ipv4Addresses(guest);
-  const first = addresses[0];
+  const [first] = addresses;
   const mac = guest.macAddress.toLowerCase();
-  return {
+  const metaData = directory({
     'instance-id': text(instanceId(guest)),
     hostname: text(guest.hostname),
-    'local-hostname': text(guest.hostname),
+    ...since('2007-01-19', { 'local-hostname': text(guest.hostname), 'public-hostname': text(guest.hostname) }),
     ...(first === undefined ? {} : { 'local-ipv4': text(first.ipAddress) }),
+    'ami-launch-index': text('0'),
+    ...(guest.publicKeys.length === 0 ? {} : { 'public-keys': publicKeys(guest) }),
+    ...since('2008-09-01', { 'instance-action': text('none') }),
     mac: text(mac),
-    network: { interfaces: { macs: { [mac]: interfaceTree(guest, addresses) } } },
+    network: directory({ interfaces: directory({ macs: directory({ [mac]: interfaceOf(guest) }) }) }),
+  });
+  const userData = userDataOf(guest);
+  return directory({ 'meta-data': metaData, ...(userData === undefined ? {} : { 'user-data': userData }) });
+}
+
+/** Amazon's way: a line `0=name` for each key, which is at `0/openssh-key`. */
+function publicKeys({ publicKeys }: GuestRecord): Directory {
+  const entries = publicKeys.map(
+    ({ publicKey }, index) => [String(index), directory({ 'openssh-key': text(publicKey) })] as const,
+  );
+  return {
+    kind: 'directory',
+    entries: Object.fromEntries(entries),
+    listing: publicKeys.map(({ name }, index) => `${index}=${name}`),
   };
 }
 
-function interfaceTree(guest: GuestRecord, addresses: readonly GuestAddress[]): Tree {
-  const first = addresses[0];
-  return {
+function interfaceOf(guest: GuestRecord): Directory {
+  const addresses = ipv4Addresses(guest);
+  const [first] = addresses;
+  return directory({
     'device-number': text('0'),
     'interface-id': text(guest.portId),
     mac: text(guest.macAddress.toLowerCase()),
@@ -93,63 +133,44 @@ function interfaceTree(guest: GuestRecord, addresses: readonly GuestAddress[]): 
           'subnet-id': text(first.subnetId),
           'subnet-ipv4-cidr-block': text(first.cidr),
         }),
-  };
+  });
+}
+
+/** The documents of one of Nova's versions, in Nova's order; its `password` is Nova's alone. */
+function openstackVersion(guest: GuestRecord, version: string, context: MetadataContext): Directory {
+  const isSince = (first: string): boolean => version === 'latest' || version >= first;
+  const since = (first: string, entries: Directory['entries']): Directory['entries'] => (isSince(first) ? entries : {});
+  const userData = userDataOf(guest);
+  const vendorData = guest.vendorData ?? {};
+  return directory({
+    'meta_data.json': json(() => metaData(guest, isSince, context)),
+    ...(userData === undefined ? {} : { user_data: userData }),
+    ...since('2013-10-17', { 'vendor_data.json': json(() => vendorData) }),
+    ...since('2015-10-15', { 'network_data.json': json(() => networkData(context.machine)) }),
+    ...since('2016-10-06', { 'vendor_data2.json': json(() => ({ static: vendorData })) }),
+  });
 }
 
 /** Nova's `meta_data.json`, those members that a port can answer for. */
-function metaData(guest: GuestRecord): object {
+function metaData(guest: GuestRecord, isSince: (first: string) => boolean, context: MetadataContext): object {
+  const keys = guest.publicKeys;
   return {
     uuid: instanceId(guest),
     name: guest.hostname,
     hostname: guest.hostname,
-    project_id: guest.projectId,
     launch_index: 0,
     meta: {},
+    ...(keys.length === 0
+      ? {}
+      : {
+          public_keys: Object.fromEntries(keys.map(({ name, publicKey }) => [name, publicKey])),
+          keys: keys.map(({ name, publicKey }) => ({ name, type: 'ssh', data: publicKey })),
+        }),
+    ...(isSince('2013-04-04')
+      ? { random_seed: Buffer.from(context.randomBytes(RANDOM_SEED_BYTES)).toString('base64') }
+      : {}),
+    ...(isSince('2015-10-15') ? { project_id: guest.projectId } : {}),
   };
-}
-
-/** Nova's `network_data.json`, of IPv4 addresses. */
-function networkData(guest: GuestRecord): object {
-  const link = `tap${guest.portId.slice(0, 11)}`;
-  const addresses = ipv4Addresses(guest);
-  const servers = new Set(addresses.flatMap((one) => one.dnsNameservers).filter((one) => parseIpv4(one) !== undefined));
-  return {
-    links: [
-      {
-        id: link,
-        vif_id: guest.portId,
-        type: 'tap',
-        ethernet_mac_address: guest.macAddress.toLowerCase(),
-        mtu: guest.mtuBytes,
-      },
-    ],
-    networks: addresses.map((address, index) => networkOf(guest, link, address, index)),
-    services: [...servers].map((address) => ({ type: 'dns', address })),
-  };
-}
-
-function networkOf(guest: GuestRecord, link: string, address: GuestAddress, index: number): object {
-  const common = { id: `network${index}`, link, network_id: guest.networkId };
-  if (address.enableDhcp && index === 0) return { ...common, type: 'ipv4_dhcp' };
-  const cidr = parseIpv4Cidr(address.cidr);
-  return {
-    ...common,
-    type: 'ipv4',
-    ip_address: address.ipAddress,
-    netmask: formatIpv4(netmaskOf(cidr?.prefixLength ?? 32)),
-    routes: guestRoutes(address)
-      .filter((route) => route.nexthop !== 0)
-      .filter((route) => cidr === undefined || containsIpv4(cidr, route.nexthop))
-      .map((route) => ({
-        network: formatIpv4(route.destination),
-        netmask: formatIpv4(netmaskOf(route.prefixLength)),
-        gateway: formatIpv4(route.nexthop),
-      })),
-  };
-}
-
-function ipv4Addresses(guest: GuestRecord): readonly GuestAddress[] {
-  return guest.addresses.filter((one) => parseIpv4(one.ipAddress) !== undefined);
 }
 
 function instanceId(guest: GuestRecord): string {
@@ -157,20 +178,22 @@ function instanceId(guest: GuestRecord): string {
 }
 
 /** The decoded user data; undefined when the port has none or it is not base64. */
-function decodeUserData(guest: GuestRecord): Leaf | undefined {
+function userDataOf(guest: GuestRecord): Leaf | undefined {
   const encoded = guest.userData?.replaceAll(/\s/g, '');
   if (encoded === undefined || encoded === '' || !/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) return undefined;
-  return { kind: 'leaf', contentType: 'application/octet-stream', body: Buffer.from(encoded, 'base64') };
+  return { kind: 'leaf', contentType: 'application/octet-stream', body: () => Buffer.from(encoded, 'base64') };
 }
 
-function isLeaf(node: Leaf | Tree): node is Leaf {
-  return 'kind' in node && node['kind'] === 'leaf';
+const TEXT = 'text/plain; charset=utf-8';
+
+function directory(entries: Directory['entries']): Directory {
+  return { kind: 'directory', entries };
 }
 
 function text(value: string): Leaf {
-  return { kind: 'leaf', contentType: 'text/plain; charset=utf-8', body: Buffer.from(value) };
+  return { kind: 'leaf', contentType: TEXT, body: () => Buffer.from(value) };
 }
 
-function json(value: object): Leaf {
-  return { kind: 'leaf', contentType: 'application/json', body: Buffer.from(JSON.stringify(value)) };
+function json(value: () => object): Leaf {
+  return { kind: 'leaf', contentType: 'application/json', body: () => Buffer.from(JSON.stringify(value())) };
 }

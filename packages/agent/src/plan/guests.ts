@@ -8,15 +8,13 @@ import {
 import type { GuestRecord } from '../desired.ts';
 import { METADATA_ADDRESS, type PortSubnet } from './port-subnets.ts';
 
-/** What DHCP and metadata answer the guest behind a VIF. */
-export function guestRecord(
+/** What the guest services need to know of a port. */
+export function guestPort(
   port: LocalPort,
   network: NetworkHeader,
   subnets: readonly PortSubnet[],
-  slot: number,
-): GuestRecord {
+): Omit<GuestRecord, 'slot'> {
   return {
-    slot,
     portId: port.id,
     projectId: port.projectId,
     networkId: port.networkId,
@@ -24,7 +22,10 @@ export function guestRecord(
     mtuBytes: network.mtuBytes,
     hostname: port.hostname,
     deviceId: port.deviceId,
+    deviceOwner: port.deviceOwner,
     userData: port.userData,
+    publicKeys: port.publicKeys ?? [],
+    vendorData: port.vendorData ?? null,
     dnsDomain: (network.dnsDomain ?? DEFAULT_DNS_DOMAIN).replace(/\.$/, ''),
     extraDhcpOptions: dhcpOptions4(port),
     addresses: subnets.map(({ ipAddress, subnet }) => ({

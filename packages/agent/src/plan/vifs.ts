@@ -10,7 +10,7 @@ import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './addre
 import { vifDeviceName } from './device-names.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
-import { guestRecord } from './guests.ts';
+import { guestPort } from './guests.ts';
 import type { LocalDevice } from './inputs.ts';
 import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
@@ -58,7 +58,7 @@ function planVif(portId: string, vif: Vif): Output {
       vifEntry(vif),
     ],
     facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: { ifindex, policy, flags } }],
-    guest: guestRecord(port, network, vif.subnets, slot),
+    guest: { ...guestPort(port, network, vif.subnets), slot },
   };
 }
 

@@ -1,4 +1,4 @@
-import type { ExtraDhcpOpt, LocalPort, SliceKey, VifKind } from '@cable/model';
+import type { ExtraDhcpOpt, LocalPort, PublicKey, SliceKey, VifKind } from '@cable/model';
 import { isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 
@@ -28,6 +28,7 @@ function references({ networkId, policy }: LocalPort): NodeKey[] {
 
 /** The port as its own host needs it. */
 function localPort(port: PortRow): LocalPort {
+  const { 'cable:public_keys': publicKeys, 'cable:vendor_data': vendorData } = port;
   return {
     id: port.id,
     name: port.name,
@@ -47,8 +48,14 @@ function localPort(port: PortRow): LocalPort {
     policy: policyKey(port),
     hostname: hostname(port),
     userData: port['cable:user_data'],
+    ...(publicKeys.length === 0 ? {} : { publicKeys: publicKeys.map(publicKey) }),
+    ...(vendorData === null ? {} : { vendorData }),
     ...(port.extra_dhcp_opts.length === 0 ? {} : { extraDhcpOpts: port.extra_dhcp_opts.map(extraDhcpOpt) }),
   };
+}
+
+function publicKey({ name, public_key }: PortRow['cable:public_keys'][number]): PublicKey {
+  return { name, publicKey: public_key };
 }
 
 function extraDhcpOpt(option: PortRow['extra_dhcp_opts'][number]): ExtraDhcpOpt {

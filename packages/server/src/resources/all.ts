@@ -4,6 +4,7 @@ import { agentModule, hostModule } from './host.ts';
 import { networkModule } from './network.ts';
 import { portModule } from './port.ts';
 import { portDhcpOptionsModule } from './port-dhcp-options.ts';
+import { portGuestModule } from './port-guest.ts';
 import { quotaDetailsModule, quotaModule } from './quota.ts';
 import { renameHostModule } from './rename-host.ts';
 import { routerModule } from './router.ts';
@@ -16,7 +17,7 @@ import { subnetModule } from './subnet.ts';
 export const MODULES: ModuleTable = {
   network: [networkModule, networkDnsModule],
   subnet: [subnetModule],
-  port: [portModule, portDhcpOptionsModule, portDnsModule],
+  port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule],
   router: [routerModule, routerInterfacesModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
