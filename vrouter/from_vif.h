@@ -19,7 +19,8 @@ int service(struct __sk_buff *ctx)
 	if (!w)
 		return drop_stray(ctx);
 	p = &w->p;
-	asks_dhcp = w->sender.service == SERVICE_AGENT && p->key.protocol == IPPROTO_UDP;
+	asks_dhcp = w->sender.service == SERVICE_AGENT && p->key.protocol == IPPROTO_UDP &&
+		    p->key.dport_be == bpf_htons(PORT_DHCP_SERVER);
 	/*
 	 * A DHCP client has no address yet, or one that it lost: then its MAC must be the port's. The agent never sees the
 	 * address that it sends from.

@@ -24,6 +24,6 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   invalid_state: 'Nothing for a few: a connection outlived its entry in the flow table. Else look at the sender.',
   broadcast_limit: 'Spread the ports over more networks.',
   rate_service:
-    'Let the guest ask for DHCP and metadata less often: it may send 200 packets a second, 400 at once, and a new TCP connection counts as 10.',
+    'Let the guest ask for DHCP, DNS and metadata less often: it may send 200 packets a second, 400 at once, and a new TCP connection counts as 10.',
   port_disabled_dhcp: 'Nothing: a guest runs a DHCP server. With port security off it may.',
 };

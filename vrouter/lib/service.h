@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * service.h: DHCP and metadata between guests and the agent's sockets. Each VIF has a service address; addresses are
+ * service.h: DHCP, DNS and metadata between guests and the agent's sockets. Each VIF has a service address; addresses are
  * rewritten packet by packet, without state, so that overlapping tenant addresses never meet.
  */
 #ifndef CABLE_SERVICE_H
@@ -10,6 +10,7 @@
 #include "lookup.h"
 #include "turn.h"
 
+#define PORT_DNS 53
 #define PORT_DHCP_SERVER 67
 #define PORT_DHCP_CLIENT 68
 #define PORT_METADATA 80
@@ -50,6 +51,14 @@ static __always_inline int renews_lost_address(const struct pkt *p, const struct
 	return !source_allowed(p->in_ifindex, p->smac, &src);
 }
 
+/* Is that what the agent serves at CB_METADATA_ADDR? */
+static __always_inline int is_link_service(__u8 protocol, __u16 port_be)
+{
+	if (port_be == bpf_htons(PORT_DNS))
+		return protocol == IPPROTO_UDP || protocol == IPPROTO_TCP;
+	return port_be == bpf_htons(PORT_METADATA) && protocol == IPPROTO_TCP;
+}
+
 /* What does the agent have to do with this IPv4 packet of a guest? */
 static __always_inline enum service classify_service(const struct pkt *p, const struct cb_vif *vif)
 {
@@ -62,7 +71,7 @@ static __always_inline enum service classify_service(const struct pkt *p, const 
 			return p->flags & PKT_FIRST_FRAGMENT || has_ip_options(p) ? SERVICE_REFUSED : SERVICE_AGENT;
 	}
 	if (p->daddr_be == bpf_htonl(CB_METADATA_ADDR)) {
-		if (p->key.protocol != IPPROTO_TCP || p->key.dport_be != bpf_htons(PORT_METADATA) ||
+		if (!is_link_service(p->key.protocol, p->key.dport_be) ||
 		    p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED) || has_ip_options(p) ||
 		    p->saddr_be != v4_of(&vif->addr))
 			return SERVICE_REFUSED;
@@ -172,7 +181,7 @@ static __always_inline __u32 answer_addresses(struct __sk_buff *ctx, const struc
 		addrs_be[0] = v4_of(&vif->dhcp_server);
 		return dhcp_destination(ctx, p, &addrs_be[1], dmac);
 	}
-	if (p->key.protocol == IPPROTO_TCP && p->key.sport_be == bpf_htons(PORT_METADATA)) {
+	if (is_link_service(p->key.protocol, p->key.sport_be)) {
 		addrs_be[0] = bpf_htonl(CB_METADATA_ADDR);
 		addrs_be[1] = v4_of(&vif->addr);
 		return CB_REASON_NONE;

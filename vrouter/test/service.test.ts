@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { BROADCAST, bootp, ICMP, type Ipv4, icmp, icmpError, TCP, tcp, udp } from './packet.ts';
+import { BROADCAST, bootp, ICMP, type Ipv4, icmp, icmpError, ipv4, PROTO, TCP, tcp, udp } from './packet.ts';
 import { AGENT_MAC, DEFAULT_FLAGS, type Guest, OPEN_FLAGS, POD_FLAGS, SERVICE_MAC, World } from './world.ts';
 
 const VNI = 500;
@@ -42,6 +42,7 @@ const discover: Ipv4 = { src: A, dst: BROADCAST, from: '0.0.0.0', to: '255.255.2
 const renew: Ipv4 = { src: A, dst: SERVICE_MAC, from: '10.0.0.5', to: '10.0.0.1' };
 const metadata: Ipv4 = { src: A, dst: SERVICE_MAC, from: '10.0.0.5', to: '169.254.169.254' };
 const http = { sport: 40000, dport: 80, flags: TCP.syn };
+const dns = { sport: 40000, dport: 53, payload: Buffer.alloc(30, 5) };
 const toAgent = (slot: number): string => `${SERVICE_MAC} > ${AGENT_MAC} ip 198.18.0.${slot} > 198.18.0.1 ttl 64`;
 
 for (const [what, frame, payload] of [
@@ -56,6 +57,8 @@ for (const [what, frame, payload] of [
   ],
   ['a DHCP broadcast with an address that the port lost', udp({ ...discover, from: '10.0.0.9' }, dhcp), 'udp 68 > 67'],
   ['a metadata request', tcp(metadata, http), 'tcp 40000 > 80'],
+  ['a DNS question', udp(metadata, dns), 'udp 40000 > 53'],
+  ['a DNS question over TCP', tcp(metadata, { ...http, dport: 53 }), 'tcp 40000 > 53'],
   [
     'a metadata segment with data',
     tcp(metadata, { ...http, flags: 24, payload: Buffer.from('GET /') }),
@@ -95,6 +98,15 @@ for (const [what, frame, verdict] of [
   ['metadata from an address that is not the first', tcp({ ...metadata, from: '10.0.0.6' }, http), 'drop service'],
   ['DHCP with IP options', udp({ ...discover, options: 4 }, dhcp), 'drop service'],
   ['metadata with IP options', tcp({ ...metadata, options: 4 }, http), 'drop service'],
+  ['DNS from an address that is not the first', udp({ ...metadata, from: '10.0.0.6' }, dns), 'drop service'],
+  ['DNS from a false address', udp({ ...metadata, from: '10.0.0.9' }, dns), 'drop spoofed_ip'],
+  ['DNS from a false MAC', udp({ ...metadata, src: B }, dns), 'drop spoofed_mac'],
+  ['a fragment of DNS', udp({ ...metadata, moreFragments: true, id: 3 }, dns), 'drop service'],
+  [
+    'SCTP to the port of DNS',
+    ipv4(metadata, PROTO.sctp, Buffer.from('9c400035000000000000000000', 'hex')),
+    'drop service',
+  ],
   ['HTTPS to the metadata address', tcp(metadata, { ...http, dport: 443 }), 'drop service'],
   ['UDP to the metadata address', udp(metadata, { sport: 1, dport: 80 }), 'drop service'],
   ['ping to the metadata address', icmp(metadata, { type: ICMP.echo }), 'drop service'],
@@ -168,6 +180,18 @@ for (const [what, fields, dst, to] of [
   });
 }
 
+test('a DNS answer comes from 169.254.169.254', () => {
+  const from = `${SERVICE_MAC} > ${B} ip 169.254.169.254 > 10.0.0.5 ttl 64`;
+  const answer = world.serve(udp(fromAgent(b.slot), { sport: 53, dport: 40000, payload: Buffer.from('odd') }));
+  assert.deepEqual([answer.verdict, answer.packet], ['peer b', `${from} udp 53 > 40000`]);
+  const segment = world.serve(tcp(fromAgent(b.slot), { sport: 53, dport: 40000, flags: 18 }));
+  assert.deepEqual([segment.verdict, segment.packet], ['peer b', `${from} tcp 53 > 40000`]);
+});
+
+test('a DNS question to another server is an ordinary packet', () => {
+  assert.equal(world.send(a, udp({ ...metadata, to: '10.0.0.1' }, dns)).verdict, 'drop no_router');
+});
+
 test('a metadata answer comes from 169.254.169.254', () => {
   const out = world.serve(tcp(fromAgent(b.slot), { sport: 80, dport: 40000, flags: 18, payload: Buffer.from('odd') }));
   assert.equal(out.verdict, 'peer b');
@@ -175,7 +199,7 @@ test('a metadata answer comes from 169.254.169.254', () => {
 });
 
 for (const [what, frame, verdict] of [
-  ['from another port', udp(fromAgent(2), { sport: 53, dport: 68 }), 'drop service'],
+  ['from another port', udp(fromAgent(2), { sport: 54, dport: 68 }), 'drop service'],
   ['from another address', udp({ ...fromAgent(2), from: '198.18.0.9' }, { sport: 67, dport: 68 }), 'drop service'],
   ['to a slot without a guest', udp(fromAgent(99), { sport: 67, dport: 68 }), 'drop service'],
   [

@@ -25,12 +25,14 @@ import { openServiceNamespace } from './devices/service-namespace.ts';
 import { UnderlayWatch } from './devices/underlay.ts';
 import { concernsNetworks, UnderlayMtu } from './devices/underlay-mtu.ts';
 import { startUplinkKeeper, type UplinkKeeper } from './devices/uplink-keeper.ts';
+import { hostUpstreams } from './guest/dns-upstreams.ts';
 import { type GuestServices, type GuestServicesOptions, startGuestServices } from './guest/index.ts';
 import { readMetadataSecret } from './guest/metadata-secret.ts';
 import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
 import { machinePorts } from './host/machine-ports.ts';
+import { NetworkZones } from './host/network-zones.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
 import { SlotTable } from './host/slots.ts';
 import { FrameSocket } from './net/frame-socket.ts';
@@ -68,8 +70,13 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   const devices = await openDevices(options, deps);
   let guests: ReadonlyMap<number, GuestRecord> = new Map();
   let machineOf: MachineOf = (guest) => [guest];
-  const told = { guests: () => guests, machineOf: (guest: GuestRecord) => machineOf(guest) };
-  const services = await startServices(options, told, devices.netns, deps);
+  let zoneOf: ZoneOf = () => undefined;
+  const told = {
+    guests: () => guests,
+    machineOf: (guest: GuestRecord) => machineOf(guest),
+    zoneOf: (networkId: string) => zoneOf(networkId),
+  };
+  const services = await startServices(options, told, devices, deps);
   const plane = openVrouter(options, devices.own, { log: log.child('bpf'), signal });
   await removeFormerServiceLink(devices.socket);
   const { state, disk } = await openHostState(options, { log: log.child('state'), signal });
@@ -97,6 +104,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   await uplinks.ready;
   const initial = await state.initialUpdate();
   host.ports.take(initial);
+  zoneOf = (networkId) => host.zones.get(networkId);
   const running = host.loop.start(initial);
   const names = [...devices.links.table.values()].map(({ name }) => name);
   host.loop.takeDevices({ names, moved: names });
@@ -177,19 +185,33 @@ function observe(options: Pick<LinkTableOptions, 'onChange' | 'netns'>, { log, s
 }
 
 type MachineOf = NonNullable<GuestServicesOptions['machineOf']>;
+type ZoneOf = NonNullable<GuestServicesOptions['dns']>['zoneOf'];
 
 /** The state is read after the guest services listen: until then `told` knows nobody. */
 function startServices(
-  { novaMetadata }: AgentOptions,
-  told: Pick<GuestServicesOptions, 'guests' | 'machineOf'>,
-  netns: Netns,
+  { novaMetadata, dns }: AgentOptions,
+  told: Pick<GuestServicesOptions, 'guests' | 'machineOf'> & { readonly zoneOf: ZoneOf },
+  devices: Pick<Devices, 'netns' | 'links'>,
   { log, signal }: Deps,
 ): Promise<GuestServices> {
   const secret = novaMetadata === null ? undefined : readMetadataSecret(novaMetadata.secretFile);
   if (secret?.ok === false) throw new Error(secret.reason);
   const nova =
     novaMetadata === null || secret === undefined ? {} : { nova: { url: novaMetadata.url, secret: secret.secret } };
-  return startGuestServices({ ...told, ...nova, address: SERVICE_ADDRESS, netns, log: log.child('guest'), signal });
+  const ownAddresses = () =>
+    [...devices.links.table.values()].flatMap(({ addresses }) => addresses.map(({ cidr }) => cidr.split('/')[0] ?? ''));
+  const upstreams = dns?.upstreams ?? hostUpstreams({ ownAddresses, now: () => performance.now() });
+  return startGuestServices({
+    ...told,
+    ...nova,
+    ...(dns === null
+      ? {}
+      : { dns: { zoneOf: told.zoneOf, upstreams: typeof upstreams === 'function' ? upstreams : () => upstreams } }),
+    address: SERVICE_ADDRESS,
+    netns: devices.netns,
+    log: log.child('guest'),
+    signal,
+  });
 }
 
 function warnOfUnderlay(underlay: string, links: Pick<LinkTable, 'values'>, log: Logger): void {
@@ -203,6 +225,7 @@ type Host = {
   readonly loop: HostLoop;
   readonly planner: Planner;
   readonly ports: PortsByDevice;
+  readonly zones: NetworkZones;
   /** Who is told of ports whose state changed, after each round that changed something; one. */
   onChange(listener: (ports: ReadonlySet<string>) => void): void;
 };
@@ -242,7 +265,8 @@ function createHost(
   const onChange = (next: typeof listener): void => {
     listener = next;
   };
-  return { loop, planner, ports: new PortsByDevice(options.host, state.slices), onChange };
+  const ports = new PortsByDevice(options.host, state.slices);
+  return { loop, planner, ports, zones: new NetworkZones(state.slices), onChange };
 }
 
 function startAnnouncer({ entries }: Pick<Planner, 'entries'>, deps: Deps): Announcer {
@@ -305,6 +329,7 @@ function createStream(
       },
       onUpdate: (update) => {
         host.ports.take(update);
+        host.zones.take(update);
         host.loop.takeState(update);
         if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);
       },

@@ -1,10 +1,11 @@
-/** DHCP and metadata of a real agent for real clients, on a host that does with its own network what it likes. */
+/** DHCP, DNS and metadata of a real agent for real clients, on a host that does with its own network what it likes. */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
-import type { LocalPort } from '@cable/model';
+import { fileURLToPath } from 'node:url';
+import type { LocalPort, PortNames } from '@cable/model';
 import { netnsId } from './net/netns.ts';
 import {
   type SampleSlice,
@@ -19,6 +20,7 @@ import {
 import { type AgentBed, type BedHost, createAgentBed, eventually } from './testing/agent-bed.ts';
 import { type BedGuest, createBedGuest } from './testing/bed-guest.ts';
 
+const UPSTREAM = fileURLToPath(new URL('testing/dns-upstream.ts', import.meta.url));
 const A = samplePort(5, { policy: 'policy:p', deviceId: 'machine-a' });
 const B = samplePort(6, { policy: 'policy:p', deviceId: 'machine-b' });
 
@@ -207,6 +209,59 @@ test('a guest in a subnet without DHCP gets no answer, and its addresses by meta
     Object.keys(services).filter((name) => name.startsWith('dhcp_')),
     [],
   );
+});
+
+/** A name for each guest, and a port of the same network that no host carries. */
+function names(networkId: string): SampleSlice {
+  const named = (name: string, ...ipAddresses: string[]): PortNames => ({ name, domain: '', ipAddresses });
+  const items = new Map([
+    [B.id, named('web', '10.0.0.6')],
+    [sampleId('port', 99), named('vip', '10.0.0.99')],
+  ]);
+  return { key: `names:${networkId}`, header: { networkId }, items };
+}
+
+test('DNS: names of the network by UDP and TCP, of others from the host’s upstream; also while no server is there', async () => {
+  const udp = host.spawn(process.execPath, '--import', 'tsx', '--conditions=cable-source', UPSTREAM);
+  running.add(udp);
+  assert.ok(udp.stdout);
+  await once(udp.stdout, 'data', { signal: AbortSignal.timeout(10_000) });
+  await host.start('--dns-upstream', '192.0.2.1:5300');
+  bed.server.set([...cloud(), names(A.networkId)]);
+  await bothUp();
+  const all = async (): Promise<void> => {
+    assert.match(await a.dig('+short', 'web.openstacklocal'), /^10\.0\.0\.6\n$/);
+    assert.match(await a.dig('+short', '+tcp', 'web.openstacklocal'), /^10\.0\.0\.6\n$/);
+    assert.match(await a.dig('+short', '-x', '10.0.0.6'), /^web\.openstacklocal\.\n$/);
+    assert.match(await b.dig('+short', 'host-10-0-0-5.openstacklocal'), /^10\.0\.0\.5\n$/);
+    assert.match(await b.dig('+short', 'vip.openstacklocal'), /^10\.0\.0\.99\n$/);
+    assert.match(await a.dig('nobody.openstacklocal'), /status: NXDOMAIN/);
+    assert.match(await a.dig('+short', 'www.example.com'), /^203\.0\.113\.80\n$/);
+    assert.match(await a.dig('+short', '+tcp', 'www.example.com'), /^203\.0\.113\.80\n$/);
+  };
+  await eventually('names have come', async () => /10\.0\.0\.99/.test(await a.dig('+short', 'vip')));
+  await all();
+  await host.end('SIGKILL');
+  await bed.stopServer();
+  await host.start('--dns-upstream', '192.0.2.1:5300');
+  await all();
+  await host.end('SIGKILL');
+  rmSync(host.state, { recursive: true });
+  await bed.restartServer();
+});
+
+test('without DNS nothing answers, and nothing of it is told', async () => {
+  await host.start('--no-dns');
+  bed.server.set(cloud());
+  await bothUp();
+  await assert.rejects(a.dig('+short', 'host-10-0-0-5.openstacklocal'));
+  const data = JSON.parse(await a.metadata('/openstack/latest/network_data.json'));
+  assert.deepEqual(data.services, []);
+  await host.end('SIGKILL');
+  await host.start();
+  await bothUp();
+  const again = JSON.parse(await a.metadata('/openstack/latest/network_data.json'));
+  assert.deepEqual(again.services, [{ type: 'dns', address: '169.254.169.254' }]);
 });
 
 /** Processes in the host's namespace or that of its services, and namespaces that are held for the host. */

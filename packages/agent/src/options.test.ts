@@ -22,6 +22,18 @@ test("VXLAN is made by the kernel's device unless told otherwise", () => {
   assert.equal(parseOptions([...WHO, '--encapsulation', 'own']).encapsulation, 'own');
 });
 
+test('guests get DNS unless it is off; names of others from the host’s servers, from those named, or not at all', () => {
+  assert.deepEqual(parseOptions(WHO).dns, { upstreams: null });
+  assert.equal(parseOptions([...WHO, '--no-dns']).dns, null);
+  const two = ['--dns-upstream', '192.0.2.53', '--dns-upstream', '[2001:db8::53]:5353'];
+  const upstreams = [
+    { address: '192.0.2.53', port: 53 },
+    { address: '2001:db8::53', port: 5353 },
+  ];
+  assert.deepEqual(parseOptions([...WHO, ...two]).dns, { upstreams });
+  assert.deepEqual(parseOptions([...WHO, '--dns-upstream', 'none']).dns, { upstreams: [] });
+});
+
 test('teardown needs no server and no underlay', () => {
   assert.equal(parseOptions(['--host', 'h1', '--teardown']).teardown, true);
 });
@@ -44,6 +56,8 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
       [...WHO, '--nova-metadata', 'http://x:8775', '--metadata-secret-file', '/nonexistent'],
       /--metadata-secret-file \/nonexistent: cannot be read \(ENOENT\): give a file with the secret/,
     ],
+    [2, [...WHO, '--dns-upstream', 'dns.example'], usage('Give an address of a name server, such as 192.0.2.53')],
+    [2, [...WHO, '--dns-upstream', '192.0.2.53', '--dns-upstream', 'none'], usage('Give either servers or none')],
     [2, [...WHO, '--underlay-mtu', '9'], usage('Give a number from 1280 to 65535')],
     [
       1,

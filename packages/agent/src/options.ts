@@ -4,6 +4,7 @@ import { exitUsage, type LogLevel } from '@cable/kit';
 import { formatIp, isMachineAddress, parseIp, parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pinName } from './bpf/pin.ts';
+import { type DnsUpstream, parseUpstream } from './guest/dns-forwarder.ts';
 
 /** How the agent was called, checked. */
 export type AgentOptions = {
@@ -22,6 +23,8 @@ export type AgentOptions = {
   readonly object: string;
   /** Nova's metadata service and the file with the secret that it shares; null: the agent answers all guests itself. */
   readonly novaMetadata: { readonly url: string; readonly secretFile: string } | null;
+  /** Whether guests get DNS from this host, and who is asked for names of others; null: the servers of the host's resolv.conf. */
+  readonly dns: { readonly upstreams: readonly DnsUpstream[] | null } | null;
   readonly logLevel: LogLevel;
   readonly teardown: boolean;
 };
@@ -42,7 +45,7 @@ const OBJECT = fileURLToPath(new URL('../../../build/vrouter/vrouter.bpf.o', imp
 /** Parses the arguments after `cable agent`; prints help or what is wrong, and ends the process then. */
 export function parseOptions(args: readonly string[]): AgentOptions {
   const command = new Command('cable agent')
-    .description('Runs the agent of one host: carries its ports, and answers DHCP and metadata. Needs root.')
+    .description('Runs the agent of one host: carries its ports, and answers DHCP, DNS and metadata. Needs root.')
     .exitOverride(exitUsage)
     .showHelpAfterError('  See what it takes with --help.')
     .option('--server <url>', 'the server: http://HOST:PORT or unix:PATH')
@@ -62,6 +65,12 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     .option('--object <path>', 'compiled vrouter programs', OBJECT)
     .option('--nova-metadata <url>', "Nova's metadata service, asked for the guests of Nova's instances", parseHttpUrl)
     .option('--metadata-secret-file <path>', "file with Nova's metadata_proxy_shared_secret")
+    .option(
+      '--dns-upstream <address>',
+      'name server for the names of others, maybe with :PORT; again for more; none: refuse them',
+      addUpstream,
+    )
+    .option('--no-dns', 'guests get no DNS from this host')
     .addOption(new Option('--log-level <level>', 'what to log').choices(LEVELS).default('info'))
     .option('--teardown', 'remove everything that agents of this host left on this machine, and end', false)
     .addHelpText('after', '\nThe agent may be killed at any time: traffic goes on, and the next one takes over.');
@@ -77,6 +86,8 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     object: string;
     novaMetadata?: string;
     metadataSecretFile?: string;
+    dnsUpstream?: readonly (DnsUpstream | 'none')[];
+    dns: boolean;
     logLevel: LogLevel;
     teardown: boolean;
   }>();
@@ -101,6 +112,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       novaMetadata === undefined || metadataSecretFile === undefined
         ? null
         : { url: novaMetadata, secretFile: metadataSecretFile },
+    dns: given.dns ? { upstreams: given.dnsUpstream?.filter((one) => one !== 'none') ?? null } : null,
     logLevel: given.logLevel,
     teardown: given.teardown,
   };
@@ -116,6 +128,19 @@ function parseUnderlay(text: string): string {
   // The tunnel's outer header is IPv4.
   if (ip?.version === 4 && isMachineAddress(ip)) return formatIp(ip);
   throw new InvalidArgumentError('Give an IPv4 address of this host that other hosts can reach, such as 192.0.2.10.');
+}
+
+function addUpstream(text: string, before: readonly (DnsUpstream | 'none')[] = []): readonly (DnsUpstream | 'none')[] {
+  const upstream = text === 'none' ? text : parseUpstream(text);
+  if (upstream === undefined) {
+    throw new InvalidArgumentError(
+      'Give an address of a name server, such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53, or none.',
+    );
+  }
+  if (before.length > 0 && (upstream === 'none' || before.includes('none'))) {
+    throw new InvalidArgumentError('Give either servers or none.');
+  }
+  return [...before, upstream];
 }
 
 function parseHttpUrl(text: string): string {

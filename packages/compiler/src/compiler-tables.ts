@@ -25,6 +25,7 @@ const ATTRIBUTES = {
     'cable:public_keys',
     'cable:vendor_data',
     'dns_name',
+    'dns_domain',
     'extra_dhcp_opts',
   ],
   router: ['id', 'name', 'admin_state_up', 'routes'],

@@ -1,7 +1,7 @@
 /**
  * Every kind of slice, and what refers to what; references lead only to the right, so that counting them is exact.
  *
- *   host ──> network, endpoints, policy ──> group
+ *   host ──> network, endpoints, names, policy ──> group
  *    └─────> near ──> router ──> network, endpoints      (of the router's networks)
  */
 import type { SliceKey } from '@cable/model';
@@ -9,6 +9,7 @@ import type { Kind, NodeKey, NodeKind } from './kind.ts';
 import { endpointsKind } from './kinds/endpoints.ts';
 import { groupKind } from './kinds/group.ts';
 import { hostKind } from './kinds/host.ts';
+import { namesKind } from './kinds/names.ts';
 import { nearKind } from './kinds/near.ts';
 import { networkKind } from './kinds/network.ts';
 import { policyKind } from './kinds/policy.ts';
@@ -18,6 +19,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   host: hostKind,
   network: networkKind,
   endpoints: endpointsKind,
+  names: namesKind,
   near: nearKind,
   router: routerKind,
   policy: policyKind,

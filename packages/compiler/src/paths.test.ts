@@ -31,6 +31,8 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'host', host('h2', '192.0.2.2')),
   (s) => withRow(s, 'network', network('n2')),
   (s) => withRow(s, 'subnet', subnet('s-n2', 'n2', { cidr: '10.0.2.0/24' })),
+  (s) => withRow(s, 'port', port('p3', 'n2', 'h3', { dns_name: 'web' })),
+  (s) => withRow(s, 'port', port('p4', 'n2', '', { dns_domain: 'example.org.' })),
   (s) => withRow(s, 'port', port('p3', 'n2', 'h3')),
   (s) => withRow(s, 'router', router('r1')),
   (s) => withRow(s, 'port', leg('l1', 'r1', 'n1')),

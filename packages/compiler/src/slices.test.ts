@@ -70,13 +70,48 @@ test('a host has the ports bound to it and nothing else, and needs what they nee
     slice?.items.map((one) => one['id']),
     ['p2'],
   );
-  assert.deepEqual(slice?.refs, ['endpoints:n1', 'near:n1', 'network:n1', 'policy:a+b']);
+  assert.deepEqual(slice?.refs, ['endpoints:n1', 'names:n1', 'near:n1', 'network:n1', 'policy:a+b']);
   assert.deepEqual(sliceOf(ROUTED, 'host:h9'), { header: { host: 'h9' }, items: [], refs: [] });
 });
 
 test('a port without port security needs no policy', () => {
   const state = withRow(ONE, 'port', port('p2', 'n1', 'h1', { port_security_enabled: false }));
-  assert.deepEqual(sliceOf(state, 'host:h1')?.refs, ['endpoints:n1', 'near:n1', 'network:n1']);
+  assert.deepEqual(sliceOf(state, 'host:h1')?.refs, ['endpoints:n1', 'names:n1', 'near:n1', 'network:n1']);
+});
+
+test('what a guest is told is in its port’s item only if there is any', () => {
+  const told = {
+    extra_dhcp_opts: [{ opt_name: 'mtu', opt_value: '1400', ip_version: 4 as const }],
+    'cable:public_keys': [{ name: 'ann', public_key: 'ssh-ed25519 AAAA' }],
+    'cable:vendor_data': { a: 1 },
+  };
+  const item = sliceOf(withRow(ONE, 'port', port('p2', 'n1', 'h1', told)), 'host:h1')?.items[0];
+  assert.deepEqual(item?.['extraDhcpOpts'], [{ name: 'mtu', value: '1400', ipVersion: 4 }]);
+  assert.deepEqual(item?.['publicKeys'], [{ name: 'ann', publicKey: 'ssh-ed25519 AAAA' }]);
+  assert.deepEqual(item?.['vendorData'], { a: 1 });
+  const plain = sliceOf(withRow(ONE, 'port', port('p2', 'n1', 'h1')), 'host:h1')?.items[0] ?? {};
+  for (const name of ['extraDhcpOpts', 'publicKeys', 'vendorData']) assert.ok(!Object.hasOwn(plain, name), name);
+});
+
+test('names are those of ports that have one or a domain of their own, bound or not', () => {
+  const rows = [
+    port('p2', 'n1', 'h1', { dns_name: 'web' }),
+    port('p3', 'n1', '', { dns_domain: 'other.net.' }),
+    port('p4', 'n1', 'h1'),
+    port('p5', 'n1', 'h1', { dns_name: 'none', fixed_ips: [] }),
+  ];
+  const state = rows.reduce((before, row) => withRow(before, 'port', row), ONE);
+  assert.deepEqual(
+    sliceOf(state, 'names:n1')?.items.map(({ key, name, domain, ipAddresses }) => [key, name, domain, ipAddresses]),
+    [
+      ['p2', 'web', '', ['10.0.0.2']],
+      ['p3', '', 'other.net.', ['10.0.0.3']],
+    ],
+  );
+  const named = withRow(state, 'network', network('n1', { dns_domain: 'example.org.' }));
+  const headers = [named, state].map((one) => JSON.stringify(sliceOf(one, 'network:n1')?.header));
+  assert.match(headers[0] ?? '', /"dnsDomain":"example\.org\."/);
+  assert.doesNotMatch(headers[1] ?? '', /dnsDomain/);
 });
 
 test('a port is up or down by itself, and so is a network', () => {

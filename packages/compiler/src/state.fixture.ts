@@ -126,6 +126,7 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     'cable:public_keys': [],
     'cable:vendor_data': null,
     dns_name: '',
+    dns_domain: '',
     extra_dhcp_opts: [],
     ...more,
   };

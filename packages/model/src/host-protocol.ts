@@ -45,7 +45,7 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-26',
         change:
-          'A network may say its dnsDomain, a port its extraDhcpOpts, publicKeys and vendorData. An older agent passes them over: its guests do not get them.',
+          'A network may say its dnsDomain, a port its extraDhcpOpts, publicKeys and vendorData; slices names tell the names of ports. An older agent passes them over: its guests do not get them.',
       },
     ],
   },

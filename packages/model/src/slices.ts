@@ -7,7 +7,7 @@
 
 /**
  * A slice's name: `host:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
- * `group:<security group id>`.
+ * `group:<security group id>`, `names:<network id>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -20,7 +20,7 @@ export type SliceKind = keyof SliceTypes;
  * What a host needs follows from references, which lead from left to right only. `near:<network id>` is the compiler's own and is never
  * sent: the routers of a network in which the host has a port (docs/design/host-plane.md).
  *
- *   host ──> network, endpoints, policy ──> group
+ *   host ──> network, endpoints, names, policy ──> group
  *    └─────> near ──> router ──> network, endpoints       (of the router's other networks)
  */
 export type SliceTypes = {
@@ -30,6 +30,8 @@ export type SliceTypes = {
   readonly network: { readonly header: NetworkHeader; readonly item: never };
   /** Item: a bound port of the network; key: port id. Apart from `network`, so that a host may need one without the other. */
   readonly endpoints: { readonly header: EndpointsHeader; readonly item: Endpoint };
+  /** Item: a port of the network that has a name or a domain of its own, bound or not; key: port id. Only hosts with ports in the network need it. */
+  readonly names: { readonly header: NamesHeader; readonly item: PortNames };
   /** Item: an address of one of the router's ports; key: `<port id>/<address>`. */
   readonly router: { readonly header: RouterHeader; readonly item: RouterInterface };
   /** Item: a rule; key: rule id. */
@@ -65,6 +67,12 @@ export type NetworkHeader = {
 
 /** Who is where in one network: its bound ports are the items; router interfaces are not among them. */
 export type EndpointsHeader = { readonly networkId: string };
+
+/** What the ports of one network are called. */
+export type NamesHeader = { readonly networkId: string };
+
+/** `dns_name` and `dns_domain` of a port, as `dnsAssignments` takes them; never both are empty. */
+export type PortNames = { readonly name: string; readonly domain: string; readonly ipAddresses: readonly string[] };
 
 /** One router: every host that needs it routes by itself. */
 export type RouterHeader = {

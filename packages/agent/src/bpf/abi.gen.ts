@@ -234,7 +234,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 21, name: 'invalid_state', description: 'SYN+ACK, RST, ICMP answer or error without a flow; senseless TCP flags', remedy: 'Nothing for a few: a connection outlived its entry in the flow table. Else look at the sender.' },
   { code: 22, name: 'broadcast_limit', description: 'flood list longer than CB_FLOOD_CHUNKS chunks', remedy: 'Spread the ports over more networks.' },
   { code: 23, name: 'port_disabled_dhcp', description: 'DHCP server packet sent by a guest', remedy: 'Nothing: a guest runs a DHCP server. With port security off it may.' },
-  { code: 24, name: 'rate_service', description: 'more to the agent\'s services than a VIF may send', remedy: 'Let the guest ask for DHCP and metadata less often: it may send 200 packets a second, 400 at once, and a new TCP connection counts as 10.' },
+  { code: 24, name: 'rate_service', description: 'more to the agent\'s services than a VIF may send', remedy: 'Let the guest ask for DHCP, DNS and metadata less often: it may send 200 packets a second, 400 at once, and a new TCP connection counts as 10.' },
 ];
 
 /** struct cb_vif_key, 4 bytes. */

@@ -24,7 +24,7 @@ const WITHOUT_DHCP = guestRecord({ addresses: [guestAddress({ enableDhcp: false 
 
 /** The answer as one line: type, yiaddr, ciaddr, server; or the reason of the silence. */
 function summary(guest: GuestRecord, type: number, fields: ClientFields): string {
-  const outcome = answerDhcp(clientMessage(type, fields), guest, { leaseSeconds: 86_400 });
+  const outcome = answerDhcp(clientMessage(type, fields), guest, { leaseSeconds: 86_400, nameServer: null });
   if (outcome.kind === 'silence') return outcome.reason;
   const { yiaddr, ciaddr, options } = outcome.message;
   return `${outcome.type} ${formatIpv4(yiaddr)} ciaddr ${formatIpv4(ciaddr)} from ${dotted(options.get(54))}`;
@@ -34,8 +34,13 @@ function dotted(bytes: Uint8Array | undefined): string {
   return [...(bytes ?? [])].join('.');
 }
 
-function replyTo(guest: GuestRecord, message: DhcpMessage, leaseSeconds = 86_400): DhcpMessage {
-  const outcome = answerDhcp(message, guest, { leaseSeconds });
+function replyTo(
+  guest: GuestRecord,
+  message: DhcpMessage,
+  leaseSeconds = 86_400,
+  nameServer: string | null = null,
+): DhcpMessage {
+  const outcome = answerDhcp(message, guest, { leaseSeconds, nameServer });
   assert.equal(outcome.kind, 'reply');
   return outcome.kind === 'reply' ? outcome.message : message;
 }
@@ -348,6 +353,16 @@ test('the domain is told, and its search list to who asks for it; 0.0.0.0 as nam
   assert.equal(textOf(options.get(15)), 'example.org');
   assert.equal(Buffer.from(options.get(119) ?? []).toString('hex'), '076578616d706c65036f726700');
   assert.equal(options.has(6), false);
+});
+
+test('the host’s own name server is told where the subnet names none, and only there', () => {
+  const servers = (dnsNameservers: readonly string[]): string => {
+    const guest = guestRecord({ addresses: [guestAddress({ dnsNameservers })] });
+    return dotted(replyTo(guest, clientMessage(discover), 86_400, '169.254.169.254').options.get(6));
+  };
+  assert.equal(servers([]), '169.254.169.254');
+  assert.equal(servers(['10.0.0.53']), '10.0.0.53');
+  assert.equal(servers(['0.0.0.0']), '');
 });
 
 test('fields of the next boot stage are not used for options', () => {

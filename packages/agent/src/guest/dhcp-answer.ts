@@ -41,6 +41,8 @@ export type DhcpOutcome =
 export type DhcpPolicy = {
   /** Longest lease given; a client may ask for a shorter one, down to a minute. */
   readonly leaseSeconds: number;
+  /** Told to guests whose subnet names no server; null: none. */
+  readonly nameServer: string | null;
 };
 
 /** An address on a subnet with DHCP, with its numbers. */
@@ -68,7 +70,7 @@ export function answerDhcp(request: DhcpMessage, guest: GuestRecord, policy: Dhc
     case MESSAGE.request:
       return answerRequest(request, guest, offerable, first, policy);
     case MESSAGE.inform:
-      return answerInform(request, guest, offerable, first);
+      return answerInform(request, guest, offerable, first, policy);
     case MESSAGE.decline:
       return silence('decline');
     case MESSAGE.release:
@@ -125,10 +127,11 @@ function answerInform(
   guest: GuestRecord,
   offerable: readonly Offerable[],
   first: Offerable,
+  policy: DhcpPolicy,
 ): DhcpOutcome {
   const chosen = request.ciaddr === 0 ? first : offerable.find((one) => one.ip === request.ciaddr);
   if (chosen === undefined) return silence('foreign-address');
-  const configuration = configurationOptions(guest, chosen.address, request.options);
+  const configuration = configurationOptions(guest, chosen.address, { asked: request.options, ...policy });
   const options = new Map([...head(MESSAGE.ack, chosen.server), ...configuration.options, ...echo(request)]);
   const message = reply(request, { ciaddr: request.ciaddr, yiaddr: 0 }, { ...configuration, options });
   return { kind: 'reply', type: 'ack', message };
@@ -149,7 +152,7 @@ function leaseConfiguration(
   type: number,
   policy: DhcpPolicy,
 ): DhcpConfiguration {
-  const configuration = configurationOptions(guest, chosen.address, request.options);
+  const configuration = configurationOptions(guest, chosen.address, { asked: request.options, ...policy });
   const asked = numberOption(request.options, OPTION.leaseSeconds, 4) ?? policy.leaseSeconds;
   const lease = Math.min(Math.max(asked, MIN_LEASE_SECONDS), policy.leaseSeconds);
   const options = new Map([

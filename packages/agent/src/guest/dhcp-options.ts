@@ -48,6 +48,9 @@ const WITHOUT_LIST = [
   OPTION.classlessRoutes,
 ] as const;
 
+/** A client's options, and who is told as name server where the subnet names none; null: nobody. */
+export type DhcpAsked = { readonly asked: ReadonlyMap<number, Uint8Array>; readonly nameServer: string | null };
+
 /** What is told of one address: options, and the fields of old for the next boot stage (0, no bytes: nothing). */
 export type DhcpConfiguration = {
   readonly options: ReadonlyMap<number, Uint8Array>;
@@ -63,10 +66,10 @@ export type DhcpConfiguration = {
 export function configurationOptions(
   guest: GuestRecord,
   address: GuestAddress,
-  asked: ReadonlyMap<number, Uint8Array>,
+  { asked, nameServer }: DhcpAsked,
 ): DhcpConfiguration {
   const extra = extraOptions(guest, asked);
-  const known = knownOptions(guest, address, extra);
+  const known = knownOptions(guest, address, extra, nameServer);
   const wanted = asked.get(OPTION.parameterList);
   const options = new Map<number, Uint8Array>();
   for (const code of [OPTION.subnetMask, ...(wanted ?? [...WITHOUT_LIST, ...extra.keys()]), ...ALWAYS]) {
@@ -101,6 +104,7 @@ function knownOptions(
   guest: GuestRecord,
   address: GuestAddress,
   extra: ReadonlyMap<number, Uint8Array>,
+  nameServer: string | null,
 ): Map<number, Uint8Array> {
   const known = new Map<number, Uint8Array>();
   const cidr = parseIpv4Cidr(address.cidr);
@@ -111,7 +115,7 @@ function knownOptions(
   const routes = withRouter(guestRoutes(address), extra.get(OPTION.router));
   const gateway = routes.find((route) => route.prefixLength === 0);
   if (gateway !== undefined && gateway.nexthop !== 0) known.set(OPTION.router, ipv4Bytes(gateway.nexthop));
-  const servers = nameServers(address);
+  const servers = nameServers(address, nameServer);
   if (servers.length > 0) known.set(OPTION.dnsServers, Uint8Array.from(servers.flatMap((one) => [...ipv4Bytes(one)])));
   if (guest.dnsDomain !== '') {
     known.set(OPTION.domainName, new TextEncoder().encode(guest.dnsDomain));
@@ -128,9 +132,13 @@ function knownOptions(
   return new Map([...known].filter(([, value]) => value.length > 0));
 }
 
-/** Those of IPv4, as Neutron has it: 0.0.0.0 alone stands for none. */
-export function nameServers({ dnsNameservers }: Pick<GuestAddress, 'dnsNameservers'>): readonly number[] {
-  return dnsNameservers.map(parseIpv4).filter((server) => server !== undefined && server !== 0) as readonly number[];
+/** The subnet's of IPv4, where 0.0.0.0 stands for none, as in Neutron; `own` where it names none. */
+export function nameServers(
+  { dnsNameservers }: Pick<GuestAddress, 'dnsNameservers'>,
+  own: string | null,
+): readonly number[] {
+  const named = dnsNameservers.length === 0 && own !== null ? [own] : dnsNameservers;
+  return named.map(parseIpv4).filter((server) => server !== undefined && server !== 0) as readonly number[];
 }
 
 /** The default route by the router that the port's own option names, none when it names none: clients that read option 121 pass over option 3. */

@@ -24,6 +24,7 @@ function fixture(guest: GuestRecord, limit: RateLimit = FREE) {
   const options = {
     guests: () => new Map([[guest.slot, guest]]),
     leaseSeconds: 86_400,
+    nameServer: null,
     count: (name: string) => {
       counters[name] = (counters[name] ?? 0) + 1;
     },

@@ -14,6 +14,8 @@ export type DhcpServerOptions = {
   /** Bound, and from now on the server's: see `openBoundSocket`. */
   readonly fd: number;
   readonly leaseSeconds: number;
+  /** Told to guests whose subnet names no name server; null: none. */
+  readonly nameServer: string | null;
   /** Adds one to a counter. */
   readonly count: (counter: string) => void;
   readonly log: Logger;
@@ -67,7 +69,7 @@ function handleDatagram(
 
 /** The bytes to send back, or undefined for silence. Every datagram raises one counter. */
 export function answerDatagram(
-  options: Pick<DhcpServerOptions, 'guests' | 'leaseSeconds' | 'count' | 'log'>,
+  options: Pick<DhcpServerOptions, 'guests' | 'leaseSeconds' | 'nameServer' | 'count' | 'log'>,
   memory: DhcpMemory,
   bytes: Uint8Array,
   senderAddress: string,

@@ -1,4 +1,4 @@
-import { type DnsName, dnsNameKey, encodeDnsName, formatIp, isWithin } from '@cable/model';
+import { type DnsName, dnsNameKey, encodeDnsName, isWithin } from '@cable/model';
 import { DNS_CLASS, DNS_RCODE, DNS_TYPE, type DnsRecord } from './dns-message.ts';
 import {
   type DnsContent,
@@ -8,7 +8,7 @@ import {
   internetRecord,
   parseDnsQuery,
 } from './dns-query.ts';
-import { type DnsEntry, type DnsZone, isOwnAddress, reverseAddress } from './dns-zone.ts';
+import { type DnsEntry, type DnsZone, reverseAddress } from './dns-zone.ts';
 
 /** What a guest's message leads to. `counter`: what to count. */
 export type DnsOutcome =
@@ -42,13 +42,11 @@ function ownAnswer(query: DnsQuery, zone: DnsZone): DnsContent | undefined {
   if (query.question.class !== DNS_CLASS.internet) return plain(DNS_RCODE.refused);
   const meta = metaAnswer(type);
   if (meta !== undefined) return meta;
-  const entry = zone.names.get(dnsNameKey(name));
+  const entry = zone.entry(name);
   if (entry !== undefined) return namedAnswer(query, zone, entry);
   const address = reverseAddress(name);
-  if (address !== undefined)
-    return reverseAnswer(query, zone, zone.reverse.get(formatIp(address)), isOwnAddress(zone, address));
-  const within = zone.domain !== undefined && zone.domain.length > 0 && isWithin(name, zone.domain);
-  return within && zone.exclusive ? negative(DNS_RCODE.nameError, soaOwner(name, zone)) : undefined;
+  if (address !== undefined) return reverseAnswer(query, zone, zone.namesOf(address), zone.isOwn(address));
+  return isWithin(name, zone.domain) ? negative(DNS_RCODE.nameError, soaOwner(name, zone)) : undefined;
 }
 
 /** Types that ask for something else than records of a name: transfers, transactions, mail of old. */
@@ -57,15 +55,10 @@ function metaAnswer(type: number): DnsContent | undefined {
   return plain(type === 251 || type === 252 ? DNS_RCODE.refused : DNS_RCODE.notImplemented);
 }
 
-function namedAnswer(query: DnsQuery, zone: DnsZone, entry: DnsEntry): DnsContent | undefined {
+function namedAnswer(query: DnsQuery, zone: DnsZone, entry: DnsEntry): DnsContent {
   const { name, type } = query.question;
   if (type === DNS_TYPE.any) return positive([hinfo(name)]);
-  const isApex = zone.domain !== undefined && dnsNameKey(name) === dnsNameKey(zone.domain);
-  const hasAddresses = entry.v4.length + entry.v6.length > 0;
-  const asksAddress = type === DNS_TYPE.a || type === DNS_TYPE.aaaa;
-  // Of a domain that is served elsewhere too, only the addresses of the network's own ports are known here.
-  if (!zone.exclusive && !(asksAddress && hasAddresses)) return undefined;
-  if (isApex && type === DNS_TYPE.soa) return positive([soa(name)]);
+  if (type === DNS_TYPE.soa && dnsNameKey(name) === dnsNameKey(zone.domain)) return positive([soa(name)]);
   const addresses = type === DNS_TYPE.a ? entry.v4 : type === DNS_TYPE.aaaa ? entry.v6 : [];
   if (addresses.length === 0) return negative(DNS_RCODE.noError, soaOwner(name, zone));
   return positive(addresses.map((address) => internetRecord(name, type, TTL_SECONDS, address)));
@@ -92,7 +85,7 @@ function refusal(query: DnsQuery, canForward: boolean): DnsContent | undefined {
 
 /** Where the SOA of a negative answer stands (RFC 2308 §3): the domain, or for another name what is above it. */
 function soaOwner(name: DnsName, zone: DnsZone): DnsName {
-  if (zone.domain !== undefined && zone.domain.length > 0 && isWithin(name, zone.domain)) return zone.domain;
+  if (isWithin(name, zone.domain)) return zone.domain;
   return name.length > 1 ? name.slice(1) : name;
 }
 

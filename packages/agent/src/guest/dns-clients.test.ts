@@ -2,64 +2,65 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { silentLogger } from '@cable/kit';
 import { answerDns } from './dns-answer.ts';
-import { DnsForwarder } from './dns-forwarder.ts';
 import { createDnsFramer, frameDnsMessage } from './dns-framing.ts';
-import { socketTransport } from './dns-transport.ts';
-import { buildDnsZone, type DnsZone } from './dns-zone.ts';
-import { zone } from './testing/dns-client.ts';
-import { enterOwnNamespace } from './testing/own-namespace.ts';
+import { type GuestServices, startGuestServices } from './index.ts';
+import { ask, describeDns, zone, zoneOf } from './testing/dns-client.ts';
+import { fuzz } from './testing/fuzz.ts';
+import { guestRecord } from './testing/guest-record.ts';
+import { enterOwnNamespace, ip } from './testing/own-namespace.ts';
 
 const run = promisify(execFile);
+const AGENT = '198.18.0.1';
+const UPSTREAM = { address: '127.0.0.2', port: 5300 };
+const SILENT = { address: '127.0.0.9', port: 5300 };
 const stop = new AbortController();
-const upstreams = [
-  { address: '127.0.0.9', port: 5300 },
-  { address: '127.0.0.2', port: 5300 },
-];
-const forwarder = new DnsForwarder({
-  transport: socketTransport,
-  randomId: () => Math.floor(Math.random() * 65_536),
-  now: () => performance.now(),
-  signal: stop.signal,
-});
 const many = Array.from({ length: 100 }, (_, index) => `203.0.113.${index}`);
-const elsewhere = buildDnsZone({
-  domain: 'example.com',
-  exclusive: true,
-  cidrs: [],
-  hosts: [
-    { fqdn: 'www.example.com', addresses: ['203.0.113.80', '2001:db8::80'] },
-    { fqdn: 'many.example.com', addresses: many },
-  ],
-});
+const elsewhere = zoneOf('example.com', [
+  { fqdn: 'www.example.com', addresses: ['203.0.113.80', '2001:db8::80'] },
+  { fqdn: 'many.example.com', addresses: many },
+]);
+/** Two tenants' networks: both have a web-1 in example.org. */
+const networks = new Map([
+  ['a', zone()],
+  ['b', zoneOf('example.org', [{ fqdn: 'web-1.example.org', addresses: ['10.0.0.77'] }])],
+]);
+const guests = new Map([
+  [2, guestRecord({ networkId: 'a' })],
+  [3, guestRecord({ slot: 3, networkId: 'b' })],
+]);
+let services: GuestServices;
+/** Questions that came to the server of others. */
+let asked = 0;
 
-/** A DNS server of these names; a question for another goes upstream when there is any. */
-async function serve(address: string, names: DnsZone, canForward: boolean): Promise<void> {
-  const reply = async (bytes: Uint8Array, protocol: 'udp' | 'tcp'): Promise<Uint8Array | undefined> => {
-    const outcome = answerDns(bytes, names, { protocol, canForward });
-    if (outcome.kind === 'forward') return forwarder.forward(outcome.query, 2, upstreams, protocol);
+/** The server of others: of example.com, by UDP and TCP. */
+async function serveElsewhere(): Promise<void> {
+  const reply = (bytes: Uint8Array, protocol: 'udp' | 'tcp'): Uint8Array | undefined => {
+    asked += 1;
+    const outcome = answerDns(bytes, elsewhere, { protocol, canForward: false });
     return outcome.kind === 'answer' ? outcome.bytes : undefined;
   };
   const udp = createSocket('udp4');
-  udp.on('message', async (bytes, sender) => {
-    const answer = await reply(bytes, 'udp');
+  udp.on('message', (bytes, sender) => {
+    const answer = reply(bytes, 'udp');
     if (answer !== undefined) udp.send(answer, sender.port, sender.address);
   });
-  udp.bind(5300, address);
+  udp.bind(UPSTREAM.port, UPSTREAM.address);
   const tcp = createServer((connection) => {
     const framer = createDnsFramer(4096);
     connection.on('error', () => connection.destroy());
-    connection.on('data', async (chunk) => {
+    connection.on('data', (chunk) => {
       for (const message of framer.push(chunk) ?? []) {
-        const answer = await reply(message, 'tcp');
+        const answer = reply(message, 'tcp');
         if (answer !== undefined) connection.write(frameDnsMessage(answer));
       }
     });
   });
-  tcp.listen(5300, address);
+  tcp.listen(UPSTREAM.port, UPSTREAM.address);
   await Promise.all([once(udp, 'listening'), once(tcp, 'listening')]);
   stop.signal.addEventListener('abort', () => {
     udp.close();
@@ -69,14 +70,22 @@ async function serve(address: string, names: DnsZone, canForward: boolean): Prom
 
 before(async () => {
   enterOwnNamespace();
-  await serve('127.0.0.1', zone(), true);
-  await serve('127.0.0.2', elsewhere, false);
+  for (const last of [1, 2, 3, 4]) ip(`addr add 198.18.0.${last}/32 dev lo`);
+  ip('addr add 10.0.0.5/32 dev lo');
+  await serveElsewhere();
+  services = await startGuestServices({
+    guests: () => guests,
+    dns: { zoneOf: (id) => networks.get(id), upstreams: () => [SILENT, UPSTREAM] },
+    address: AGENT,
+    log: silentLogger(),
+    signal: stop.signal,
+  });
 });
 
 after(() => stop.abort());
 
-async function dig(words: string): Promise<string> {
-  const { stdout } = await run('dig', ['@127.0.0.1', '-p', '5300', '+tries=1', '+time=5', ...words.split(' ')]);
+async function dig(words: string, from = '198.18.0.2'): Promise<string> {
+  const { stdout } = await run('dig', [`@${AGENT}`, '-b', from, '+tries=1', '+time=5', ...words.split(' ')]);
   assert.doesNotMatch(stdout, /Message parser|mismatch|extra bytes/i);
   return stdout.replace(/[\t ]+/g, ' ');
 }
@@ -109,4 +118,117 @@ test('dig +ednsopt, a cookie, another version and another opcode are understood'
   assert.match(await dig('+edns=1 +noednsnegotiation web-1.example.org'), /status: BADVERS/);
   assert.match(await dig('+opcode=status web-1.example.org'), /status: NOTIMP/);
   assert.match(await dig('example.org AXFR +tcp').catch((err: { stdout: string }) => err.stdout), /Transfer failed/);
+});
+
+test('equal names of two networks are each its own', async () => {
+  assert.match(await dig('+short web-1.example.org'), /^10\.0\.0\.5\n$/);
+  assert.match(await dig('+short web-1.example.org', '198.18.0.3'), /^10\.0\.0\.77\n$/);
+  assert.match(await dig('web-2.example.org', '198.18.0.3'), /status: NXDOMAIN/);
+});
+
+test('names of the domain are never asked of others', async () => {
+  const before = asked;
+  await dig('nobody.example.org');
+  await dig('example.org NS');
+  await dig('_acme.web-1.example.org TXT');
+  await dig('-x 10.0.0.200');
+  assert.equal(asked, before);
+});
+
+/** The answer to a datagram from an address; undefined: none within half a second. */
+async function datagram(from: string, bytes: Uint8Array): Promise<Uint8Array | undefined> {
+  const socket = createSocket('udp4');
+  socket.bind(0, from);
+  await once(socket, 'listening');
+  socket.send(bytes, 53, AGENT);
+  const answer = await once(socket, 'message', { signal: AbortSignal.timeout(500) }).catch(() => []);
+  socket.close();
+  return answer[0];
+}
+
+test('no open resolver: strangers, and guests that are not known, get nothing', async () => {
+  const before = asked;
+  assert.equal(await datagram('10.0.0.5', ask('www.example.com', 1)), undefined);
+  assert.equal(await datagram('198.18.0.4', ask('www.example.com', 1)), undefined);
+  const socket = await connection('10.0.0.5');
+  await once(socket, 'close');
+  assert.equal(asked, before);
+});
+
+async function connection(localAddress: string): Promise<Socket> {
+  const socket = connect({ host: AGENT, port: 53, localAddress });
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** What comes back on a connection until it ends. */
+async function answersTo(socket: Socket, bytes: Uint8Array): Promise<readonly string[]> {
+  const framer = createDnsFramer(65_535);
+  const answers: string[] = [];
+  socket.on('data', (chunk: Buffer) => answers.push(...(framer.push(chunk) ?? []).map(describeDns)));
+  socket.end(bytes);
+  await once(socket, 'close', { signal: AbortSignal.timeout(8_000) });
+  return answers;
+}
+
+test('questions one behind the other on a connection that is half closed are all answered', async () => {
+  const names = ['web-1.example.org', 'www.example.com', 'web-2.example.org'];
+  const bytes = Buffer.concat(names.map((name) => frameDnsMessage(ask(name, 1))));
+  const answers = await answersTo(await connection('198.18.0.2'), bytes);
+  assert.deepEqual([...answers].sort(), [
+    '0 aa ra | web-1.example.org. a 10.0.0.5',
+    '0 aa ra | web-2.example.org. a 10.0.0.6 + web-2.example.org. a 203.0.113.6',
+    '0 ra | www.example.com. a 203.0.113.80',
+  ]);
+});
+
+test('a connection with what is no DNS is closed', async () => {
+  assert.deepEqual(await answersTo(await connection('198.18.0.2'), Buffer.from('GET / HTTP/1.1\r\n\r\n')), []);
+  assert.deepEqual(await answersTo(await connection('198.18.0.2'), Uint8Array.of(0, 0)), []);
+});
+
+test('a guest holds at most 8 connections, others are not concerned', async () => {
+  const sockets = await Promise.all(Array.from({ length: 8 }, () => connection('198.18.0.3')));
+  const ninth = await connection('198.18.0.3');
+  await once(ninth, 'close');
+  assert.equal(services.counters()['dns_connections_refused'], 2, 'with the stranger');
+  assert.match(await dig('+tcp +short web-1.example.org'), /^10\.0\.0\.5\n$/);
+  for (const socket of sockets) socket.destroy();
+});
+
+test('a guest that asks without end is held to its rate; another is not', async () => {
+  const socket = createSocket('udp4');
+  socket.bind(0, '198.18.0.3');
+  await once(socket, 'listening');
+  let answers = 0;
+  socket.on('message', () => {
+    answers += 1;
+  });
+  const question = ask('web-1.example.org', 1);
+  for (let i = 0; i < 1_500; i += 1) {
+    await new Promise((resolve) => socket.send(question, 53, AGENT, resolve));
+    if (i === 1_000) assert.match(await dig('+short web-1.example.org'), /^10\.0\.0\.5\n$/);
+  }
+  socket.close();
+  assert.ok((services.counters()['dns_ignored_rate_limited'] ?? 0) > 200, `${answers} answers`);
+});
+
+test('fuzz: whatever is sent, by datagram and by connection, the next guest is answered', async () => {
+  const inputs: Uint8Array[] = [];
+  const corpus = [ask('web-1.example.org', 1), frameDnsMessage(ask('www.example.com', 28, { edns: 1232 }))];
+  fuzz({ corpus, judge: (bytes) => String(inputs.push(bytes) % 5), rounds: 600, maxBytes: 400 });
+  const socket = createSocket('udp4');
+  socket.bind(0, '198.18.0.3');
+  await once(socket, 'listening');
+  for (const [index, bytes] of inputs.entries()) {
+    socket.send(bytes, 53, AGENT);
+    if (index % 6 > 0) continue;
+    const stream = await connection('198.18.0.3');
+    stream.resume();
+    stream.write(bytes);
+    await once(stream, 'close', { signal: AbortSignal.timeout(20) }).catch(() => stream.destroy());
+  }
+  socket.close();
+  assert.match(await dig('+short web-1.example.org'), /^10\.0\.0\.5\n$/);
 });

@@ -56,6 +56,19 @@ const FORBIDDEN = [
   .map((text) => parseCidr(text))
   .filter((prefix) => prefix !== undefined);
 
+/** A server that an operator names: `192.0.2.53`, `192.0.2.53:5353`, `[2001:db8::53]:53`. He may name one on loopback; what no server can be is undefined. */
+export function parseUpstream(text: string): DnsUpstream | undefined {
+  const [, bracketed, dotted, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?$/.exec(text) ?? [];
+  const ip = parseIp(bracketed ?? dotted ?? text);
+  const number = Number(port ?? 53);
+  if (ip === undefined || number < 1 || number > 65_535) return undefined;
+  const isForbidden =
+    FORBIDDEN.some((range) => cidrContains(range, ip)) && !LOOPBACK.some((one) => cidrContains(one, ip));
+  return isForbidden ? undefined : { address: formatIp(ip), port: number };
+}
+
+const LOOPBACK = ['127.0.0.0/8', '::1/128'].map((text) => parseCidr(text)).filter((prefix) => prefix !== undefined);
+
 /**
  * The servers among these addresses that may be asked, each once, in their order. `own`: addresses of this host, so that the agent never
  * asks itself.
@@ -82,11 +95,17 @@ export class DnsForwarder {
   readonly #byGuest = new Map<number, number>();
   /** Servers that gave no answer, and until when they are asked last. */
   readonly #silent = new Map<string, number>();
+  /** Exchanges under way; of these there may be more than one signal may have listeners. */
+  readonly #running = new Set<AbortController>();
   #count = 0;
 
   constructor(deps: DnsForwarderDeps) {
     this.#deps = deps;
     this.#tryMs = deps.tryMs ?? DEFAULT_TRY_MS;
+    const end = (): void => {
+      for (const one of this.#running) one.abort();
+    };
+    deps.signal.addEventListener('abort', end, { once: true });
   }
 
   /**
@@ -159,11 +178,9 @@ export class DnsForwarder {
   async #try(query: DnsQuery, upstream: DnsUpstream, protocol: 'udp' | 'tcp'): Promise<Uint8Array | undefined> {
     const id = this.#deps.randomId();
     const accepts = (message: Uint8Array): boolean => isAnswer(message, id, query);
-    const { signal } = this.#deps;
     const until = new AbortController();
-    const end = (): void => until.abort();
-    const timer = setTimeout(end, this.#tryMs);
-    signal.addEventListener('abort', end, { once: true });
+    const timer = setTimeout(() => until.abort(), this.#tryMs);
+    this.#running.add(until);
     try {
       return await this.#deps.transport.exchange(upstream, protocol, encodeForwarded(query, id), accepts, until.signal);
     } catch {
@@ -171,7 +188,7 @@ export class DnsForwarder {
       return undefined;
     } finally {
       clearTimeout(timer);
-      signal.removeEventListener('abort', end);
+      this.#running.delete(until);
     }
   }
 

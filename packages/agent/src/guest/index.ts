@@ -1,8 +1,13 @@
+import { randomInt } from 'node:crypto';
 import type { Logger } from '@cable/kit';
 import type { GuestRecord } from '../desired.ts';
 import { openBoundSocket } from '../net/bound-socket.ts';
 import type { NetnsRef } from '../net/netns.ts';
+import { METADATA_ADDRESS } from '../plan/port-subnets.ts';
 import { startDhcpServer } from './dhcp-server.ts';
+import { DnsForwarder } from './dns-forwarder.ts';
+import { type DnsServerOptions, startDnsServer } from './dns-server.ts';
+import { socketTransport } from './dns-transport.ts';
 import type { MachinePort } from './metadata-network.ts';
 import { startMetadataServer } from './metadata-server.ts';
 import { NovaMetadata } from './nova-metadata.ts';
@@ -14,6 +19,8 @@ export type GuestServicesOptions = {
   readonly machineOf?: (guest: GuestRecord) => readonly MachinePort[];
   /** Where the metadata of Nova's instances is, and the secret that it shares; absent: the agent answers all guests itself. */
   readonly nova?: { readonly url: string; readonly secret: Uint8Array };
+  /** What DNS answers the guests of a network, and who is asked for other names; absent: there is no DNS, and guests are told of none. */
+  readonly dns?: Pick<DnsServerOptions, 'zoneOf' | 'upstreams'>;
   /** The agent's own service address, 198.18.0.1; it must be on a link already. */
   readonly address: string;
   /** The network namespace that has the address; default: the one this process is in. */
@@ -29,11 +36,12 @@ export type GuestServices = { counters(): Readonly<Record<string, number>> };
 
 const DEFAULT_LEASE_SECONDS = 86_400;
 const DHCP_PORT = 67;
+const DNS_PORT = 53;
 const METADATA_PORT = 80;
 /** Bursts of some guests at once wait here, while one that asks by itself is heard: the system's default is less than one guest may send. */
-const DHCP_RECEIVE_BYTES = 4 << 20;
+const RECEIVE_BYTES = 4 << 20;
 
-/** Starts DHCPv4 and metadata for the guests of this host. Resolves when both listen; rejects when one cannot. */
+/** Starts DHCPv4, metadata and DNS for the guests of this host. Resolves when all listen; rejects when one cannot. */
 export async function startGuestServices(options: GuestServicesOptions): Promise<GuestServices> {
   const counters = new Map<string, number>();
   const count = (counter: string): void => {
@@ -42,10 +50,12 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
   const { address, netns, signal } = options;
   const place = { address, ...(netns === undefined ? {} : { netns }) };
   const common = { guests: options.guests, signal, count };
+  const nameServer = options.dns === undefined ? null : METADATA_ADDRESS;
   await startDhcpServer({
     ...common,
-    fd: openBoundSocket({ ...place, kind: 'udp', port: DHCP_PORT, receiveBytes: DHCP_RECEIVE_BYTES }),
+    fd: openBoundSocket({ ...place, kind: 'udp', port: DHCP_PORT, receiveBytes: RECEIVE_BYTES }),
     leaseSeconds: options.leaseSeconds ?? DEFAULT_LEASE_SECONDS,
+    nameServer,
     log: options.log.child('dhcp'),
   });
   const metadataLog = options.log.child('metadata');
@@ -53,11 +63,27 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
   signal.addEventListener('abort', () => nova?.close(), { once: true });
   await startMetadataServer({
     ...common,
+    nameServer,
     machineOf: options.machineOf ?? ((guest) => [guest]),
     ...(nova === undefined ? {} : { nova }),
     fd: openBoundSocket({ ...place, kind: 'tcp', port: METADATA_PORT }),
     log: metadataLog,
   });
+  if (options.dns !== undefined) {
+    await startDnsServer({
+      ...common,
+      ...options.dns,
+      forwarder: new DnsForwarder({
+        transport: socketTransport,
+        randomId: () => randomInt(0x10000),
+        now: () => performance.now(),
+        signal,
+      }),
+      udpFd: openBoundSocket({ ...place, kind: 'udp', port: DNS_PORT, receiveBytes: RECEIVE_BYTES }),
+      tcpFd: openBoundSocket({ ...place, kind: 'tcp', port: DNS_PORT }),
+      log: options.log.child('dns'),
+    });
+  }
   options.log.info({ address }, 'guest services listen');
   return { counters: () => Object.fromEntries([...counters].sort(([a], [b]) => (a < b ? -1 : 1))) };
 }

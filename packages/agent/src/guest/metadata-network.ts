@@ -9,18 +9,18 @@ export type MachinePort = Omit<GuestRecord, 'slot'>;
  * Nova's `network_data.json`, of IPv4 addresses: a link for each port of the machine, a network for each address, and the name servers of all. The
  * address that DHCP gives, the first of a port in a subnet with DHCP, is said to come from there; every other one is static.
  */
-export function networkData(machine: readonly MachinePort[]): object {
+export function networkData(machine: readonly MachinePort[], nameServer: string | null): object {
   const networks = machine.flatMap((port) => {
     const addresses = ipv4Addresses(port);
     const leased = addresses.find((one) => one.enableDhcp);
     return addresses.map((address) => ({ port, address, isLeased: address === leased }));
   });
-  const servers = new Set(networks.flatMap(({ address }) => nameServers(address).map(formatIpv4)));
+  const servers = new Set(networks.flatMap(({ address }) => nameServers(address, nameServer).map(formatIpv4)));
   return {
     links: machine.map(linkOf),
     networks: networks.map(({ port, address, isLeased }, index) => {
       const common = { id: `network${index}`, link: linkName(port), network_id: port.networkId };
-      return isLeased ? { ...common, type: 'ipv4_dhcp' } : { ...common, ...staticNetwork(address) };
+      return isLeased ? { ...common, type: 'ipv4_dhcp' } : { ...common, ...staticNetwork(address, nameServer) };
     }),
     services: [...servers].map(dnsService),
   };
@@ -45,7 +45,7 @@ function linkOf(port: MachinePort): object {
   };
 }
 
-function staticNetwork(address: GuestAddress): object {
+function staticNetwork(address: GuestAddress, nameServer: string | null): object {
   const cidr = parseIpv4Cidr(address.cidr);
   return {
     type: 'ipv4',
@@ -60,7 +60,7 @@ function staticNetwork(address: GuestAddress): object {
         netmask: formatIpv4(netmaskOf(route.prefixLength)),
         gateway: formatIpv4(route.nexthop),
       })),
-    services: nameServers(address).map(formatIpv4).map(dnsService),
+    services: nameServers(address, nameServer).map(formatIpv4).map(dnsService),
   };
 }
 

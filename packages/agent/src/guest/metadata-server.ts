@@ -15,6 +15,8 @@ export type MetadataServerOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
   /** All ports of the machine that a guest is, its own among them. */
   readonly machineOf: (guest: GuestRecord) => readonly MachinePort[];
+  /** Told to guests whose subnet names no name server; null: none. */
+  readonly nameServer: string | null;
   /** Who answers the guests of Nova's instances; absent: this server, as it does all others. */
   readonly nova?: Pick<NovaMetadata, 'ask'>;
   /** Bound, and from now on the server's: see `openBoundSocket`. */
@@ -112,7 +114,7 @@ async function answerRequest(
     return answerByNova(options, options.nova, { guest, path, request, response });
   }
   if (!isRead(request)) return notAllowed('GET, HEAD');
-  const context = { machine: options.machineOf(guest), randomBytes };
+  const context = { machine: options.machineOf(guest), nameServer: options.nameServer, randomBytes };
   const found = path === undefined ? undefined : metadataAt(guest, path, context);
   if (found === undefined) return refusal(404, 'no such metadata');
   options.log.debug({ port: guest.portId, path }, 'metadata answered');

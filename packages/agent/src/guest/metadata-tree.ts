@@ -8,6 +8,8 @@ export type MetadataNode = { readonly contentType: string; readonly body: Uint8A
 export type MetadataContext = {
   /** All ports of the guest's machine, the guest's own among them. */
   readonly machine: readonly MachinePort[];
+  /** Told where a subnet names no name server; null: none. */
+  readonly nameServer: string | null;
   /** So many random bytes. */
   readonly randomBytes: (count: number) => Uint8Array;
 };
@@ -146,7 +148,7 @@ function openstackVersion(guest: GuestRecord, version: string, context: Metadata
     'meta_data.json': json(() => metaData(guest, isSince, context)),
     ...(userData === undefined ? {} : { user_data: userData }),
     ...since('2013-10-17', { 'vendor_data.json': json(() => vendorData) }),
-    ...since('2015-10-15', { 'network_data.json': json(() => networkData(context.machine)) }),
+    ...since('2015-10-15', { 'network_data.json': json(() => networkData(context.machine, context.nameServer)) }),
     ...since('2016-10-06', { 'vendor_data2.json': json(() => ({ static: vendorData })) }),
   });
 }

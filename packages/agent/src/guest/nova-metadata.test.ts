@@ -253,7 +253,7 @@ test('fuzz: whatever a guest sends, Nova hears one request for each that is one,
     const batch = inputs.slice(from, from + limit);
     await Promise.all(batch.map((bytes, index) => throwAt(index % 2 === 0 ? '198.18.0.2' : '198.18.0.3', bytes)));
   }
-  assert.ok(seen.length > 20, `${seen.length} reached Nova`);
+  assert.ok(seen.length > 10, `${seen.length} reached Nova`);
   for (const { headers, url: path } of seen) {
     const { 'x-instance-id': id, 'x-tenant-id': tenant, 'x-forwarded-for': from } = headers;
     assert.deepEqual([id, tenant, from], [INSTANCE, 'tenant-a', '10.0.0.5']);

@@ -100,7 +100,7 @@ export class Planner {
     return this.#vifs;
   }
 
-  /** Guests by service address slot, for DHCP and metadata. */
+  /** Guests by service address slot. */
   get guests(): ReadonlyMap<number, GuestRecord> {
     return this.#guests;
   }

@@ -45,6 +45,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     host: true,
     network: true,
     endpoints: true,
+    names: true,
     router: true,
     policy: true,
     group: true,

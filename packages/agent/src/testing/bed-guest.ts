@@ -14,6 +14,8 @@ export type BedGuest = {
   lease(): Promise<string>;
   /** Body of the answer to a metadata request; the guest needs its address for it. Rejects when none comes within two seconds. */
   metadata(path: string): Promise<string>;
+  /** What dig prints of a question to 169.254.169.254. Rejects when no answer comes within two seconds. */
+  dig(...words: readonly string[]): Promise<string>;
   /** Sends as fast as it can, until `stop`. Resolves when it sends. */
   flood(kind: 'dhcp' | 'syn'): Promise<Flood>;
   /** Ends the floods that go on. */
@@ -45,6 +47,7 @@ export function createBedGuest(host: BedHost, port: LocalPort): BedGuest {
     netns,
     lease: () => inside('udhcpc', '-i', 'c0', '-n', '-q', '-f', '-t', '1', '-T', '2', '-s', '/bin/true'),
     metadata: (path) => inside('curl', '-sS', '-f', '-m', '2', `http://169.254.169.254${path}`),
+    dig: (...words) => inside('dig', '@169.254.169.254', '+tries=1', '+time=2', ...words),
     flood: async (kind) => {
       const command = [process.execPath, '--import', 'tsx', '--conditions=cable-source', FLOODER, kind, address];
       const flood = await startFlood(

@@ -21,7 +21,7 @@ export const hostKind: Kind = defineKind({
 });
 
 function references({ networkId, policy }: LocalPort): NodeKey[] {
-  const refs: NodeKey[] = [`network:${networkId}`, `endpoints:${networkId}`, `near:${networkId}`];
+  const refs: NodeKey[] = [`network:${networkId}`, `endpoints:${networkId}`, `names:${networkId}`, `near:${networkId}`];
   if (policy !== null) refs.push(policy);
   return refs;
 }

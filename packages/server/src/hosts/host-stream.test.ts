@@ -229,7 +229,7 @@ describe('a client', () => {
     client.lines.length = 0;
     client.socket.say({ type: 'refresh' });
     await client.reached(2);
-    assert.equal(client.lines.filter((line) => line.type === 'reset').length, 4);
+    assert.equal(client.lines.filter((line) => line.type === 'reset').length, 5);
     assert.equal(client.lines.at(-1)?.type, 'sync');
     assertHolds(rig, client);
   });

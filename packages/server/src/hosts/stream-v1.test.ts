@@ -105,7 +105,8 @@ function slicesV1(world: World, host: string): Map<string, unknown> {
   const slices = new Map<string, unknown>();
   for (const [name, header] of contents) {
     const [kind = '', ...id] = name.split(':');
-    if (name.includes(' ') || kind === 'endpoints') continue;
+    // Names of ports came later: protocol 1 has none.
+    if (name.includes(' ') || kind === 'endpoints' || kind === 'names') continue;
     slices.set(name, { kind, ...(header as object), ...listsOf(world, contents, kind, id.join(':')) });
   }
   return slices;

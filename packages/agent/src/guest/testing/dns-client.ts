@@ -1,22 +1,30 @@
 import { formatDnsName, parseDnsName, readDnsName } from '@cable/model';
 import { DNS_FLAG, type DnsMessage, type DnsRecord, decodeDnsMessage, encodeDnsMessage } from '../dns-message.ts';
-import { buildDnsZone, type DnsZone, type DnsZoneSource } from '../dns-zone.ts';
+import { type DnsZone, NetworkZone } from '../dns-zone.ts';
+
+/** Of each name its addresses. */
+export type SampleHosts = readonly { readonly fqdn: string; readonly addresses: readonly string[] }[];
+
+/** A network's names, each of a port of its own. */
+export function zoneOf(domain: string, hosts: SampleHosts, cidrs: readonly string[] = []): NetworkZone {
+  const made = new NetworkZone({ domain, cidrs, gatewayIps: [] });
+  hosts.forEach(({ fqdn, addresses }, index) => {
+    made.setPort(`port-${index}`, { name: `${fqdn.replace(/\.$/, '')}.`, domain: '', ipAddresses: addresses });
+  });
+  return made;
+}
 
 /** example.org with web-1 (both families), web-2 (IPv4), db.inner (IPv6), and an address with two names. */
-export function zone(changes: Partial<DnsZoneSource> = {}): DnsZone {
-  return buildDnsZone({
-    domain: 'example.org.',
-    exclusive: true,
-    cidrs: ['10.0.0.0/24', 'fd00::/64', '203.0.113.0/24'],
-    hosts: [
-      { fqdn: 'web-1.example.org.', addresses: ['10.0.0.5', 'fd00::5'] },
-      { fqdn: 'web-2.example.org.', addresses: ['10.0.0.6', '203.0.113.6'] },
-      { fqdn: 'alias.example.org.', addresses: ['10.0.0.6'] },
-      { fqdn: 'db.inner.example.org.', addresses: ['fd00::7'] },
-    ],
-    ...changes,
-  });
+export function zone(hosts: SampleHosts = HOSTS): DnsZone {
+  return zoneOf('example.org.', hosts, ['10.0.0.0/24', 'fd00::/64', '203.0.113.0/24']);
 }
+
+const HOSTS: SampleHosts = [
+  { fqdn: 'web-1.example.org.', addresses: ['10.0.0.5', 'fd00::5'] },
+  { fqdn: 'web-2.example.org.', addresses: ['10.0.0.6', '203.0.113.6'] },
+  { fqdn: 'alias.example.org.', addresses: ['10.0.0.6'] },
+  { fqdn: 'db.inner.example.org.', addresses: ['fd00::7'] },
+];
 
 export type AskFields = {
   readonly id?: number;

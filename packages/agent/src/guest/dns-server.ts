@@ -1,0 +1,163 @@
+import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from '@cable/kit';
+import type { GuestRecord } from '../desired.ts';
+import { ConnectionShares } from './connection-shares.ts';
+import { answerDns } from './dns-answer.ts';
+import type { DnsForwarder, DnsUpstream } from './dns-forwarder.ts';
+import { createDnsFramer, frameDnsMessage } from './dns-framing.ts';
+import type { DnsZone } from './dns-zone.ts';
+import { createRateLimit, type RateLimit } from './rate-limit.ts';
+import { slotOf } from './service-address.ts';
+
+export type DnsServerOptions = {
+  readonly guests: () => ReadonlyMap<number, GuestRecord>;
+  /** The names of a network; undefined: it is not known here. */
+  readonly zoneOf: (networkId: string) => DnsZone | undefined;
+  /** Servers that are asked for other names, now; none: those are refused. */
+  readonly upstreams: () => readonly DnsUpstream[];
+  readonly forwarder: Pick<DnsForwarder, 'forward'>;
+  /** Bound, and from now on the server's: see `openBoundSocket`. */
+  readonly udpFd: number;
+  readonly tcpFd: number;
+  /** Adds one to a counter. */
+  readonly count: (counter: string) => void;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+};
+
+/** Bounds on what guests can hold of the agent. */
+const QUESTIONS = { burst: 400, perSecond: 200 };
+const MAX_MESSAGE_BYTES = 4096;
+const MAX_CONNECTIONS = 1024;
+const MAX_CONNECTIONS_PER_GUEST = 8;
+const MAX_PENDING_PER_CONNECTION = 16;
+const MAX_UNSENT_BYTES = 256 << 10;
+/** RFC 7766 section 6.2.3: a few seconds. */
+const IDLE_TIMEOUT_MS = 10_000;
+
+type Protocol = 'udp' | 'tcp';
+
+/** Answers one message of a guest. Undefined: silence. Never rejects. Every message raises one counter. */
+type Answer = (bytes: Uint8Array, slot: number, protocol: Protocol) => Promise<Uint8Array | undefined>;
+
+/** Starts answering by UDP and TCP; resolves when it hears. Ends, with its connections, with the signal. */
+export async function startDnsServer(options: DnsServerOptions): Promise<void> {
+  const limit = createRateLimit(QUESTIONS);
+  const answer: Answer = (bytes, slot, protocol) => answerMessage(options, limit, { bytes, slot, protocol });
+  await Promise.all([startUdp(options, answer), startTcp(options, answer)]);
+}
+
+async function answerMessage(
+  options: DnsServerOptions,
+  limit: RateLimit,
+  { bytes, slot, protocol }: { readonly bytes: Uint8Array; readonly slot: number; readonly protocol: Protocol },
+): Promise<Uint8Array | undefined> {
+  const { count } = options;
+  const guest = options.guests().get(slot);
+  const zone = guest === undefined ? undefined : options.zoneOf(guest.networkId);
+  if (guest === undefined || zone === undefined) return silent(count, 'unknown_guest');
+  if (!limit.take(slot)) return silent(count, 'rate_limited');
+  const upstreams = options.upstreams();
+  const outcome = answerDns(bytes, zone, { protocol, canForward: upstreams.length > 0 });
+  count(outcome.counter);
+  if (outcome.kind === 'forward') return options.forwarder.forward(outcome.query, slot, upstreams, protocol);
+  return outcome.kind === 'answer' ? outcome.bytes : undefined;
+}
+
+function silent(count: (counter: string) => void, reason: string): undefined {
+  count(`dns_ignored_${reason}`);
+  return undefined;
+}
+
+async function startUdp(options: DnsServerOptions, answer: Answer): Promise<void> {
+  const socket = createSocket('udp4');
+  socket.on('message', (bytes, sender) => void answerDatagram(options, answer, { socket, bytes, sender }));
+  const listening = once(socket, 'listening');
+  socket.bind({ fd: options.udpFd });
+  await listening;
+  socket.on('error', (err) => options.log.error({ err }, 'dns socket failed'));
+  onAbort(options.signal, () => socket.close());
+}
+
+async function answerDatagram(
+  { count, signal }: DnsServerOptions,
+  answer: Answer,
+  { socket, bytes, sender }: { readonly socket: UdpSocket; readonly bytes: Uint8Array; readonly sender: RemoteInfo },
+): Promise<void> {
+  const slot = slotOf(sender.address);
+  const reply = slot === undefined ? silent(count, 'unknown_guest') : await answer(bytes, slot, 'udp');
+  if (reply === undefined || signal.aborted) return;
+  socket.send(reply, sender.port, sender.address, (err) => {
+    if (err !== null) count('dns_send_failed');
+  });
+}
+
+async function startTcp(options: DnsServerOptions, answer: Answer): Promise<void> {
+  const shares = new ConnectionShares({ total: MAX_CONNECTIONS, perGuest: MAX_CONNECTIONS_PER_GUEST });
+  const open = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => socket.destroy());
+    const slot = slotOf(socket.remoteAddress ?? '');
+    const admission = slot === undefined ? 'refused' : shares.admit(slot, socket);
+    if (admission !== 'admitted') options.count(`dns_connections_${admission}`);
+    if (slot === undefined || admission === 'refused') return socket.destroy();
+    open.add(socket);
+    socket.on('close', () => {
+      open.delete(socket);
+      shares.release(slot, socket);
+    });
+    return serveConnection(socket, (bytes) => answer(bytes, slot, 'tcp'));
+  });
+  await listen(server, options.tcpFd);
+  server.on('error', (err) => options.log.error({ err }, 'dns socket failed'));
+  onAbort(options.signal, () => {
+    server.close();
+    for (const socket of open) socket.destroy();
+  });
+}
+
+async function listen(server: Server, fd: number): Promise<void> {
+  const listening = once(server, 'listening');
+  server.listen({ fd });
+  await listening;
+}
+
+/** Answers in the order in which answers come (RFC 7766 section 7). Who asks on without reading is cut off, who asks much at once is read later. */
+function serveConnection(socket: Socket, answer: (bytes: Uint8Array) => Promise<Uint8Array | undefined>): void {
+  const framer = createDnsFramer(MAX_MESSAGE_BYTES);
+  let pending = 0;
+  let isEnded = false;
+  const settle = (): void => {
+    if (pending < MAX_PENDING_PER_CONNECTION) socket.resume();
+    if (isEnded && pending === 0) socket.end();
+  };
+  socket.setNoDelay(true);
+  socket.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy());
+  socket.on('end', () => {
+    isEnded = true;
+    settle();
+  });
+  socket.on('data', (chunk) => {
+    const messages = framer.push(chunk);
+    // What is no DNS at all is not answered; neither is a guest that pours.
+    if (messages === undefined || socket.writableLength > MAX_UNSENT_BYTES) return socket.destroy();
+    for (const message of messages) {
+      pending += 1;
+      void answer(message).then((reply) => {
+        pending -= 1;
+        if (socket.destroyed) return undefined;
+        if (reply === undefined) return socket.destroy();
+        socket.write(frameDnsMessage(reply));
+        return settle();
+      });
+    }
+    return pending < MAX_PENDING_PER_CONNECTION ? undefined : socket.pause();
+  });
+}
+
+function onAbort(signal: AbortSignal, close: () => void): void {
+  if (signal.aborted) close();
+  else signal.addEventListener('abort', close, { once: true });
+}
