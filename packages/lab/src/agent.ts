@@ -5,15 +5,16 @@ import { LAUNCHER, type LabHost, type LabNames } from './names.ts';
 import { checkAlive, type Processes } from './processes.ts';
 import { type Restartable, restartable } from './restartable.ts';
 
-/** Starts the agent of a host; its socket answers when this resolves. `encapsulation`: default the agent's. */
+/** Starts the agent of a host; its socket answers when this resolves. `encapsulation`: default the agent's. `more`: further options. */
 export async function startAgent(
   names: LabNames,
   processes: Processes,
   host: LabHost,
   encapsulation?: string,
+  more: readonly string[] = [],
 ): Promise<Restartable> {
   const agent = [process.execPath, LAUNCHER, 'agent', '--server', `unix:${names.serverSocket}`];
-  agent.push('--host', host.name, '--underlay', host.underlay);
+  agent.push('--host', host.name, '--underlay', host.underlay, ...more);
   if (encapsulation !== undefined) agent.push('--encapsulation', encapsulation);
   const command = host.root === '' ? agent : [...onOwnFiles(host.root), ...agent];
   return restartable(`agent-${host.short}`, async () => {

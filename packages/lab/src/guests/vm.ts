@@ -65,7 +65,7 @@ function dhclientCommand(dir: string, name: string): readonly string[] {
 }
 
 /** Debian confines /sbin/dhclient (AppArmor) to its own script and lease files: a copy of the same program is not confined. */
-function dhclientCopy(): string {
+export function dhclientCopy(): string {
   const copy = `${REPOSITORY}/build/lab/dhclient`;
   mkdirSync(`${REPOSITORY}/build/lab`, { recursive: true });
   if (!existsSync(copy)) copyFileSync('/sbin/dhclient', copy);

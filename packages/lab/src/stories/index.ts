@@ -1,6 +1,7 @@
 import type { Story } from '../story.ts';
 import { BURST } from './burst.ts';
 import { DEMO } from './demo/demo.ts';
+import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { PAIR } from './pair.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
 import { RESTORED_STORE } from './restored-store.ts';
@@ -13,6 +14,7 @@ import { UNDERLAY_CHANGE } from './underlay-change.ts';
 export const STORIES: readonly [Story, ...Story[]] = [
   DEMO,
   PAIR,
+  GUEST_SERVICES,
   BURST,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,
