@@ -76,6 +76,14 @@ test('without an upstream server a foreign name is refused, and recursion is not
   assert.equal(summary(ask('www.example.com', 1), ZONE, { protocol: 'udp', canForward: false }), '5');
 });
 
+test('a datagram is no longer than what reaches the guest in one piece, but 512 bytes', () => {
+  const options = { ...UDP, maxUdpBytes: 900 };
+  const question = ask('all.example.org', 1, { edns: 4096 });
+  assert.equal(summary(question, crowd(53), options).split(' + ').length, 53);
+  assert.equal(summary(question, crowd(56), options), '0 aa tc ra |  |  | opt 1232');
+  assert.equal(summary(question, crowd(28), { ...UDP, maxUdpBytes: 100 }).split(' + ').length, 28);
+});
+
 test('a label with a dot in it is not two labels', () => {
   const name = encodeDnsName(['web-1.example', 'org']);
   const bytes = Buffer.concat([ask('x', 1).subarray(0, 12), name, Uint8Array.of(0, 1, 0, 1)]);

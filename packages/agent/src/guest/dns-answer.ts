@@ -16,8 +16,12 @@ export type DnsOutcome =
   | { readonly kind: 'forward'; readonly query: DnsQuery; readonly counter: string }
   | { readonly kind: 'silence'; readonly counter: string };
 
-/** `canForward`: there is an upstream server to ask. */
-export type DnsAnswerOptions = { readonly protocol: 'udp' | 'tcp'; readonly canForward: boolean };
+/** `canForward`: there is an upstream server to ask. `maxUdpBytes`: a longer datagram does not reach the guest in one piece; absent: any does. */
+export type DnsAnswerOptions = {
+  readonly protocol: 'udp' | 'tcp';
+  readonly canForward: boolean;
+  readonly maxUdpBytes?: number;
+};
 
 /** Short: a name follows its port wherever it goes. */
 const TTL_SECONDS = 30;
@@ -29,11 +33,17 @@ export function answerDns(bytes: Uint8Array, zone: DnsZone, options: DnsAnswerOp
   const parsed = parseDnsQuery(bytes);
   if (parsed.kind === 'silence') return { kind: 'silence', counter: `dns_ignored_${parsed.reason}` };
   if (parsed.kind === 'error') return { kind: 'answer', bytes: encodeDnsError(parsed), counter: `dns_${parsed.rcode}` };
-  const { query } = parsed;
+  const query = withPayload(parsed.query, options.maxUdpBytes);
   const content = ownAnswer(query, zone) ?? refusal(query, options.canForward);
   if (content === undefined) return { kind: 'forward', query, counter: 'dns_forwarded' };
   const answer = encodeDnsAnswer(query, content, options.protocol, options.canForward);
   return { kind: 'answer', bytes: answer, counter: `dns_${content.rcode}` };
+}
+
+/** The query of a guest that takes no more than this, whatever it says. */
+function withPayload(query: DnsQuery, maxBytes = Number.POSITIVE_INFINITY): DnsQuery {
+  if (query.edns === null || query.edns.payloadBytes <= maxBytes) return query;
+  return { ...query, edns: { ...query.edns, payloadBytes: maxBytes } };
 }
 
 /** What the network itself knows, also that there is nothing; undefined: it does not know. */

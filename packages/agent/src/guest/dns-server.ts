@@ -29,6 +29,7 @@ export type DnsServerOptions = {
 
 /** Bounds on what guests can hold of the agent. */
 const QUESTIONS = { burst: 400, perSecond: 200 };
+const IP_UDP_BYTES = 28;
 const MAX_MESSAGE_BYTES = 4096;
 const MAX_CONNECTIONS = 1024;
 const MAX_CONNECTIONS_PER_GUEST = 8;
@@ -45,7 +46,14 @@ type Answer = (bytes: Uint8Array, slot: number, protocol: Protocol) => Promise<U
 /** Starts answering by UDP and TCP; resolves when it hears. Ends, with its connections, with the signal. */
 export async function startDnsServer(options: DnsServerOptions): Promise<void> {
   const limit = createRateLimit(QUESTIONS);
-  const answer: Answer = (bytes, slot, protocol) => answerMessage(options, limit, { bytes, slot, protocol });
+  const answer: Answer = async (bytes, slot, protocol) => {
+    try {
+      return await answerMessage(options, limit, { bytes, slot, protocol });
+    } catch (err) {
+      options.log.error({ err }, 'dns question failed');
+      return silent(options.count, 'failed');
+    }
+  };
   await Promise.all([startUdp(options, answer), startTcp(options, answer)]);
 }
 
@@ -60,7 +68,8 @@ async function answerMessage(
   if (guest === undefined || zone === undefined) return silent(count, 'unknown_guest');
   if (!limit.take(slot)) return silent(count, 'rate_limited');
   const upstreams = options.upstreams();
-  const outcome = answerDns(bytes, zone, { protocol, canForward: upstreams.length > 0 });
+  const maxUdpBytes = guest.mtuBytes - IP_UDP_BYTES;
+  const outcome = answerDns(bytes, zone, { protocol, canForward: upstreams.length > 0, maxUdpBytes });
   count(outcome.counter);
   if (outcome.kind === 'forward') return options.forwarder.forward(outcome.query, slot, upstreams, protocol);
   return outcome.kind === 'answer' ? outcome.bytes : undefined;

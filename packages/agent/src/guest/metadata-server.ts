@@ -94,9 +94,15 @@ async function handleRequest(
 ): Promise<void> {
   // A request that has come to its end while its answer is waited for has no socket any more.
   const { socket } = request;
-  const answer = await answerRequest(options, limit, request, response);
-  options.count(`metadata_${answer.status}`);
-  if (!response.destroyed) send({ request, response, socket }, answer);
+  try {
+    const answer = await answerRequest(options, limit, request, response);
+    options.count(`metadata_${answer.status}`);
+    if (!response.destroyed) send({ request, response, socket }, answer);
+  } catch (err) {
+    options.count('metadata_failed');
+    options.log.error({ err }, 'metadata request failed');
+    socket.destroy();
+  }
 }
 
 async function answerRequest(
@@ -114,7 +120,7 @@ async function answerRequest(
     return answerByNova(options, options.nova, { guest, path, request, response });
   }
   if (!isRead(request)) return notAllowed('GET, HEAD');
-  const context = { machine: options.machineOf(guest), nameServer: options.nameServer, randomBytes };
+  const context = { machine: () => options.machineOf(guest), nameServer: options.nameServer, randomBytes };
   const found = path === undefined ? undefined : metadataAt(guest, path, context);
   if (found === undefined) return refusal(404, 'no such metadata');
   options.log.debug({ port: guest.portId, path }, 'metadata answered');

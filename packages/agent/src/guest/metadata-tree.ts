@@ -7,19 +7,20 @@ export type MetadataNode = { readonly contentType: string; readonly body: Uint8A
 /** What a document may need besides the guest itself. */
 export type MetadataContext = {
   /** All ports of the guest's machine, the guest's own among them. */
-  readonly machine: readonly MachinePort[];
+  readonly machine: () => readonly MachinePort[];
   /** Told where a subnet names no name server; null: none. */
   readonly nameServer: string | null;
   /** So many random bytes. */
   readonly randomBytes: (count: number) => Uint8Array;
 };
 
-/** A directory of metadata. `listing`: its lines; absent: the names, directories with a slash. */
+/** A directory of metadata, made only if the path leads into it. `listing`: its lines; absent: the names, directories with a slash. */
 type Directory = {
   readonly kind: 'directory';
-  readonly entries: Readonly<Record<string, Node>>;
+  readonly entries: () => Entries;
   readonly listing?: readonly string[];
 };
+type Entries = Readonly<Record<string, Node>>;
 type Leaf = { readonly kind: 'leaf'; readonly contentType: string; readonly body: () => Uint8Array };
 type Node = Directory | Leaf;
 
@@ -62,8 +63,8 @@ export function metadataAt(guest: GuestRecord, path: string, context: MetadataCo
   if (names.length > MAX_DEPTH) return undefined;
   let node: Node = rootOf(guest, context);
   for (const name of names) {
-    const next: Node | undefined =
-      node.kind === 'directory' && Object.hasOwn(node.entries, name) ? node.entries[name] : undefined;
+    const entries: Entries = node.kind === 'directory' ? node.entries() : {};
+    const next = Object.hasOwn(entries, name) ? entries[name] : undefined;
     if (next === undefined) return undefined;
     node = next;
   }
@@ -72,28 +73,40 @@ export function metadataAt(guest: GuestRecord, path: string, context: MetadataCo
 }
 
 function linesOf({ entries, listing }: Directory): readonly string[] {
-  return listing ?? Object.entries(entries).map(([name, node]) => (node.kind === 'leaf' ? name : `${name}/`));
+  return listing ?? Object.entries(entries()).map(([name, node]) => (node.kind === 'leaf' ? name : `${name}/`));
 }
 
 /** The root and `/openstack` list versions without slashes: clients compare the lines with the versions that they know. */
 function rootOf(guest: GuestRecord, context: MetadataContext): Node {
-  const ec2 = Object.fromEntries(
-    [...EC2_VERSIONS, 'latest'].map((version) => [version, ec2Version(guest, version)] as const),
-  );
-  const openstack = Object.fromEntries(
-    [...OPENSTACK_VERSIONS, 'latest'].map((version) => [version, openstackVersion(guest, version, context)] as const),
-  );
-  const versions: Directory = { kind: 'directory', entries: openstack, listing: Object.keys(openstack) };
-  return { kind: 'directory', entries: { ...ec2, openstack: versions }, listing: Object.keys(ec2) };
+  const ec2 = [...EC2_VERSIONS, 'latest'];
+  const openstack = [...OPENSTACK_VERSIONS, 'latest'];
+  const versions: Directory = {
+    kind: 'directory',
+    entries: () => byName(openstack, (version) => openstackVersion(guest, version, context)),
+    listing: openstack,
+  };
+  const entries = (): Entries => ({ ...byName(ec2, (version) => ec2Version(guest, version)), openstack: versions });
+  return { kind: 'directory', entries, listing: ec2 };
+}
+
+function byName(names: readonly string[], make: (name: string) => Node): Entries {
+  return Object.fromEntries(names.map((name) => [name, make(name)]));
 }
 
 function ec2Version(guest: GuestRecord, version: string): Directory {
-  const since = (first: string, entries: Directory['entries']): Directory['entries'] =>
-    version === 'latest' || version >= first ? entries : {};
-  const addresses = ipv4Addresses(guest);
-  const [first] = addresses;
+  return directory(() => {
+    const userData = userDataOf(guest);
+    const metaData = directory(() => ec2MetaData(guest, version));
+    return { 'meta-data': metaData, ...(userData === undefined ? {} : { 'user-data': userData }) };
+  });
+}
+
+function ec2MetaData(guest: GuestRecord, version: string): Entries {
+  const since = (first: string, entries: Entries): Entries => (version === 'latest' || version >= first ? entries : {});
+  const [first] = ipv4Addresses(guest);
   const mac = guest.macAddress.toLowerCase();
-  const metaData = directory({
+  const macs = directory(() => ({ [mac]: interfaceOf(guest) }));
+  return {
     'instance-id': text(instanceId(guest)),
     hostname: text(guest.hostname),
     ...since('2007-01-19', { 'local-hostname': text(guest.hostname), 'public-hostname': text(guest.hostname) }),
@@ -102,20 +115,18 @@ function ec2Version(guest: GuestRecord, version: string): Directory {
     ...(guest.publicKeys.length === 0 ? {} : { 'public-keys': publicKeys(guest) }),
     ...since('2008-09-01', { 'instance-action': text('none') }),
     mac: text(mac),
-    network: directory({ interfaces: directory({ macs: directory({ [mac]: interfaceOf(guest) }) }) }),
-  });
-  const userData = userDataOf(guest);
-  return directory({ 'meta-data': metaData, ...(userData === undefined ? {} : { 'user-data': userData }) });
+    network: directory(() => ({ interfaces: directory(() => ({ macs })) })),
+  };
 }
 
 /** Amazon's way: a line `0=name` for each key, which is at `0/openssh-key`. */
 function publicKeys({ publicKeys }: GuestRecord): Directory {
   const entries = publicKeys.map(
-    ({ publicKey }, index) => [String(index), directory({ 'openssh-key': text(publicKey) })] as const,
+    ({ publicKey }, index) => [String(index), directory(() => ({ 'openssh-key': text(publicKey) }))] as const,
   );
   return {
     kind: 'directory',
-    entries: Object.fromEntries(entries),
+    entries: () => Object.fromEntries(entries),
     listing: publicKeys.map(({ name }, index) => `${index}=${name}`),
   };
 }
@@ -123,7 +134,7 @@ function publicKeys({ publicKeys }: GuestRecord): Directory {
 function interfaceOf(guest: GuestRecord): Directory {
   const addresses = ipv4Addresses(guest);
   const [first] = addresses;
-  return directory({
+  return directory(() => ({
     'device-number': text('0'),
     'interface-id': text(guest.portId),
     mac: text(guest.macAddress.toLowerCase()),
@@ -135,21 +146,23 @@ function interfaceOf(guest: GuestRecord): Directory {
           'subnet-id': text(first.subnetId),
           'subnet-ipv4-cidr-block': text(first.cidr),
         }),
-  });
+  }));
 }
 
 /** The documents of one of Nova's versions, in Nova's order; its `password` is Nova's alone. */
 function openstackVersion(guest: GuestRecord, version: string, context: MetadataContext): Directory {
   const isSince = (first: string): boolean => version === 'latest' || version >= first;
-  const since = (first: string, entries: Directory['entries']): Directory['entries'] => (isSince(first) ? entries : {});
-  const userData = userDataOf(guest);
+  const since = (first: string, entries: Entries): Entries => (isSince(first) ? entries : {});
   const vendorData = guest.vendorData ?? {};
-  return directory({
-    'meta_data.json': json(() => metaData(guest, isSince, context)),
-    ...(userData === undefined ? {} : { user_data: userData }),
-    ...since('2013-10-17', { 'vendor_data.json': json(() => vendorData) }),
-    ...since('2015-10-15', { 'network_data.json': json(() => networkData(context.machine, context.nameServer)) }),
-    ...since('2016-10-06', { 'vendor_data2.json': json(() => ({ static: vendorData })) }),
+  return directory(() => {
+    const userData = userDataOf(guest);
+    return {
+      'meta_data.json': json(() => metaData(guest, isSince, context)),
+      ...(userData === undefined ? {} : { user_data: userData }),
+      ...since('2013-10-17', { 'vendor_data.json': json(() => vendorData) }),
+      ...since('2015-10-15', { 'network_data.json': json(() => networkData(context.machine(), context.nameServer)) }),
+      ...since('2016-10-06', { 'vendor_data2.json': json(() => ({ static: vendorData })) }),
+    };
   });
 }
 
@@ -188,7 +201,7 @@ function userDataOf(guest: GuestRecord): Leaf | undefined {
 
 const TEXT = 'text/plain; charset=utf-8';
 
-function directory(entries: Directory['entries']): Directory {
+function directory(entries: () => Entries): Directory {
   return { kind: 'directory', entries };
 }
 

@@ -32,6 +32,15 @@ test('not those of another project that says the same device_id, nor those of no
   assert.deepEqual(portsOf(alone, [alone, other]), [`${alone.id} 10.0.0.8`]);
 });
 
+test('as many as a document has room for, the asking one always', () => {
+  const many = Array.from({ length: 300 }, (_, n) => samplePort(1_000 + n, { deviceId: 'machine' }));
+  const last = many.at(-1);
+  assert.ok(last);
+  const found = portsOf(last, many);
+  assert.equal(found.length, 128);
+  assert.ok(found.some((one) => one.startsWith(last.id)));
+});
+
 test('a port whose network has not come yet is left out', () => {
   const away = samplePort(8, { deviceId: 'machine', networkId: sampleId('net', 9) });
   assert.deepEqual(portsOf(first, [first, away]), [`${first.id} 10.0.0.5`]);

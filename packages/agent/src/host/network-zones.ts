@@ -35,6 +35,7 @@ export class NetworkZones {
 
   /** The state changed. */
   take({ changes }: Pick<StateUpdate, 'changes'>): void {
+    if (this.#zones.size === 0) return;
     for (const change of changes) this.#change(change);
   }
 
