@@ -23,7 +23,8 @@ export function formatDnsName(name: DnsName): string {
 
 /** Equal for names that are equal (RFC 4343: ASCII letters without case). */
 export function dnsNameKey(name: DnsName): string {
-  return formatDnsName(name).replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+  // All that is no ASCII is escaped by then.
+  return formatDnsName(name).toLowerCase();
 }
 
 /** True when the name is the ancestor or is below it. */

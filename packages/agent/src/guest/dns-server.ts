@@ -13,8 +13,8 @@ import { slotOf } from './service-address.ts';
 
 export type DnsServerOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
-  /** The names of a network; undefined: it is not known here. */
-  readonly zoneOf: (networkId: string) => DnsZone | undefined;
+  /** The names of a network; undefined: it is not known here. A promise: they are still put together. */
+  readonly zoneOf: (networkId: string) => DnsZone | Promise<DnsZone> | undefined;
   /** Servers that are asked for other names, now; none: those are refused. */
   readonly upstreams: () => readonly DnsUpstream[];
   readonly forwarder: Pick<DnsForwarder, 'forward'>;
@@ -64,9 +64,10 @@ async function answerMessage(
 ): Promise<Uint8Array | undefined> {
   const { count } = options;
   const guest = options.guests().get(slot);
-  const zone = guest === undefined ? undefined : options.zoneOf(guest.networkId);
-  if (guest === undefined || zone === undefined) return silent(count, 'unknown_guest');
+  if (guest === undefined) return silent(count, 'unknown_guest');
   if (!limit.take(slot)) return silent(count, 'rate_limited');
+  const zone = await options.zoneOf(guest.networkId);
+  if (zone === undefined) return silent(count, 'unknown_guest');
   const upstreams = options.upstreams();
   const maxUdpBytes = guest.mtuBytes - IP_UDP_BYTES;
   const outcome = answerDns(bytes, zone, { protocol, canForward: upstreams.length > 0, maxUdpBytes });

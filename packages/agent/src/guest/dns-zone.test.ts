@@ -52,7 +52,7 @@ test('ports with one name are told together, also one that no host carries', () 
   const zone = new NetworkZone(SOURCE);
   zone.setPort('a', names('web', ['10.0.0.5']));
   zone.setPort('b', names('web.example.org.', ['10.0.0.6']));
-  assert.equal(lookup(zone, 'web.example.org'), '10.0.0.5 10.0.0.6');
+  assert.equal(lookup(zone, 'web.example.org').split(' ').sort().join(' '), '10.0.0.5 10.0.0.6');
   assert.equal(reverse(zone, '10.0.0.6'), 'web.example.org.');
 });
 
@@ -62,6 +62,7 @@ test('a port’s own domain is its name’s and its default name’s', () => {
   zone.setEndpoint('b', ['10.0.0.6']);
   zone.setPort('b', names('', ['10.0.0.6'], 'other.net.'));
   assert.equal(lookup(zone, 'web.other.net'), '10.0.0.5');
+  assert.equal(lookup(zone, 'web'), '10.0.0.5');
   assert.equal(lookup(zone, 'web.example.org'), 'none');
   assert.equal(lookup(zone, 'host-10-0-0-6.other.net'), '10.0.0.6');
   assert.equal(lookup(zone, 'host-10-0-0-6.example.org'), 'none');
@@ -72,8 +73,23 @@ test('names between a name and the domain exist as long as it does', () => {
   zone.setPort('a', names('db.inner', ['10.0.0.5']));
   assert.equal(lookup(zone, 'inner.example.org'), '');
   assert.equal(lookup(zone, 'db.inner'), '10.0.0.5');
+  zone.setPort('a', names('db.inner.example.org.', ['10.0.0.5']));
+  assert.equal(lookup(zone, 'inner.example.org'), '');
+  zone.setPort('a', names('db.inner', ['10.0.0.5'], 'other.net.'));
+  assert.equal(lookup(zone, 'inner.example.org'), 'none');
   zone.setPort('a', undefined);
   assert.equal(lookup(zone, 'inner.example.org'), 'none');
+});
+
+test('another domain is that of all names at once', () => {
+  const zone = new NetworkZone(SOURCE);
+  zone.setPort('a', names('web', ['10.0.0.5']));
+  zone.setEndpoint('b', ['10.0.0.6']);
+  zone.setSource({ ...SOURCE, domain: 'next.example.', gatewayIps: [] });
+  assert.deepEqual([lookup(zone, 'web.example.org'), lookup(zone, 'web.next.example')], ['none', '10.0.0.5']);
+  assert.equal(lookup(zone, 'host-10-0-0-6.next.example'), '10.0.0.6');
+  assert.equal(reverse(zone, '10.0.0.5'), 'web.next.example.');
+  assert.equal(lookup(zone, 'host-10-0-0-1'), 'none');
 });
 
 test('without a domain, or with none that is one: openstacklocal', () => {

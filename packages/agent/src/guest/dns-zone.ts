@@ -5,7 +5,6 @@ import {
   defaultHostname,
   dnsNameKey,
   formatIp,
-  fqdnOf,
   type IpAddress,
   type IpPrefix,
   ipFromBytes,
@@ -58,8 +57,20 @@ const PRIVATE = [
   .map((text) => parseCidr(text))
   .filter((prefix) => prefix !== undefined);
 
-/** A port that has a name or a domain of its own. `fqdn` undefined: its addresses have default names, in its domain. */
-type Named = { readonly fqdn: DnsName | undefined; readonly domain: DnsName; readonly addresses: readonly IpAddress[] };
+/** A port that has a name or a domain of its own. `name` empty: its addresses have default names. `domain` undefined: that of the network. */
+type Named = {
+  readonly name: DnsName;
+  /** The name is a whole one. */
+  readonly isWhole: boolean;
+  readonly domain: DnsName | undefined;
+  readonly addresses: readonly IpAddress[];
+  /** The same as canonical texts. */
+  readonly texts: readonly string[];
+  /** Keys by which it is found, with the network's domain behind them or alone. */
+  readonly relative: readonly string[];
+  /** Keys by which it is found only as they are. */
+  readonly whole: readonly string[];
+};
 
 /** Ids by something that several may have. */
 class Multi {
@@ -87,23 +98,34 @@ const NOBODY: ReadonlySet<string> = new Set();
 /**
  * The names of a network's ports, kept as the ports change. A port is found by its whole name, and by its name without the domain. An address of a
  * port without a name has Neutron's default one (`host-10-0-0-5`), which is read out of the question, so nothing is kept for it. Of one name 256
- * addresses of each family are told, of one address 16 names. What is no name or address is left out.
+ * addresses of each family are told, of one address 16 names. What is no name or address is left out. Names are kept without the network's domain, so another
+ * domain costs nothing.
  */
 export class NetworkZone implements DnsZone {
-  readonly domain: DnsName;
-  readonly #ownRanges: readonly IpPrefix[];
-  readonly #gateways: ReadonlySet<string>;
+  #domain: DnsName = DEFAULT_DOMAIN;
+  #ownRanges: readonly IpPrefix[] = [];
+  #gateways: ReadonlySet<string> = new Set();
   readonly #named = new Map<string, Named>();
   readonly #endpoints = new Map<string, readonly string[]>();
-  /** Ports by key of a name. */
-  readonly #byName = new Multi();
-  /** Ports by key of a name above theirs: those exist, without records (RFC 8020). */
+  /** Ports by key of a name: without the network's domain, and whole. */
+  readonly #byRelative = new Multi();
+  readonly #byWhole = new Multi();
+  /** Ports by key of a name above theirs, without the network's domain: those exist, without records (RFC 8020). */
   readonly #above = new Multi();
   /** Ports by canonical text of an address. */
   readonly #byAddress = new Multi();
 
-  constructor({ domain, cidrs, gatewayIps }: DnsZoneSource) {
-    this.domain = parseDnsName(domain) ?? parseDnsName(DEFAULT_DNS_DOMAIN) ?? [];
+  constructor(source: DnsZoneSource) {
+    this.setSource(source);
+  }
+
+  get domain(): DnsName {
+    return this.#domain;
+  }
+
+  /** What the network itself says. */
+  setSource({ domain, cidrs, gatewayIps }: DnsZoneSource): void {
+    this.#domain = parseDnsName(domain) ?? DEFAULT_DOMAIN;
     const ranges = cidrs.map((cidr) => parseCidr(cidr, true)).filter((range) => range !== undefined);
     this.#ownRanges = ranges.filter((range) => PRIVATE.some((one) => cidrContains(one, range.base)));
     this.#gateways = new Set(canonical(gatewayIps).map(formatIp));
@@ -113,17 +135,19 @@ export class NetworkZone implements DnsZone {
   setPort(id: string, names: PortNames | undefined): void {
     const before = this.#named.get(id);
     if (before !== undefined) {
-      for (const key of this.#keysOf(before)) this.#byName.delete(key, id);
-      for (const key of this.#keysAbove(before)) this.#above.delete(key, id);
+      for (const key of before.relative) this.#byRelative.delete(key, id);
+      for (const key of before.whole) this.#byWhole.delete(key, id);
+      for (const key of keysAbove(before)) this.#above.delete(key, id);
       this.#named.delete(id);
     }
-    const named = names === undefined ? undefined : this.#parse(names);
+    const named = names === undefined ? undefined : parseNames(names);
     if (named !== undefined) {
-      for (const key of this.#keysOf(named)) this.#byName.add(key, id);
-      for (const key of this.#keysAbove(named)) this.#above.add(key, id);
+      for (const key of named.relative) this.#byRelative.add(key, id);
+      for (const key of named.whole) this.#byWhole.add(key, id);
+      for (const key of keysAbove(named)) this.#above.add(key, id);
       this.#named.set(id, named);
     }
-    this.#setAddresses(id, before?.addresses.map(formatIp) ?? [], this.#endpoints.get(id) ?? []);
+    this.#setAddresses(id, before?.texts ?? [], this.#endpoints.get(id) ?? []);
   }
 
   /** The addresses of a port that a host carries; undefined: none does. */
@@ -137,11 +161,15 @@ export class NetworkZone implements DnsZone {
 
   entry(name: DnsName): DnsEntry | undefined {
     const key = dnsNameKey(name);
-    const ports = this.#byName.get(key);
+    const bare = isWithin(name, this.#domain) ? name.slice(0, name.length - this.#domain.length) : undefined;
+    const bareKey = bare === undefined ? undefined : dnsNameKey(bare);
+    const relative = bareKey === undefined ? NOBODY : this.#portsInDomain(bareKey);
+    const ports = new Set([...this.#byRelative.get(key), ...this.#byWhole.get(key), ...relative]);
     if (ports.size > 0) return entryOf([...ports].flatMap((id) => this.#named.get(id)?.addresses ?? []));
     const address = defaultAddress(name[0] ?? '');
     if (address !== undefined && this.#hasDefaultName(address, name)) return entryOf([address]);
-    return key === dnsNameKey(this.domain) || this.#above.get(key).size > 0 ? entryOf([]) : undefined;
+    if (bare === undefined || bareKey === undefined) return undefined;
+    return bare.length === 0 || this.#isAbove(bareKey, key) ? entryOf([]) : undefined;
   }
 
   namesOf(address: IpAddress): readonly DnsName[] | undefined {
@@ -157,30 +185,21 @@ export class NetworkZone implements DnsZone {
     return this.#ownRanges.some((range) => cidrContains(range, address));
   }
 
-  #parse({ name, domain, ipAddresses }: PortNames): Named | undefined {
-    const own = domain === '' ? this.domain : parseDnsName(domain);
-    if (own === undefined) return undefined;
-    const fqdn = name === '' ? undefined : parseDnsName(fqdnOf(name, own.join('.')));
-    return name !== '' && fqdn === undefined ? undefined : { fqdn, domain: own, addresses: canonical(ipAddresses) };
+  /** A port with a domain of its own is found by its name alone, but not with the network's domain behind it. */
+  *#portsInDomain(bareKey: string): Iterable<string> {
+    for (const id of this.#byRelative.get(bareKey)) if (this.#named.get(id)?.domain === undefined) yield id;
   }
 
-  /** The whole name, and what is before the domain. */
-  #keysOf({ fqdn, domain }: Named): readonly string[] {
-    if (fqdn === undefined) return [];
-    const bare = isWithin(fqdn, domain) ? fqdn.slice(0, fqdn.length - domain.length) : [];
-    return bare.length === 0 ? [dnsNameKey(fqdn)] : [dnsNameKey(fqdn), dnsNameKey(bare)];
-  }
-
-  #keysAbove({ fqdn }: Named): readonly string[] {
-    if (fqdn === undefined || !isWithin(fqdn, this.domain)) return [];
-    return fqdn.slice(1, fqdn.length - this.domain.length).map((_, index) => dnsNameKey(fqdn.slice(index + 1)));
+  /** Whether a name lies below it: one without a domain, or a whole one of the domain. */
+  #isAbove(bareKey: string, key: string): boolean {
+    return this.#above.get(bareKey).size > 0 || this.#above.get(key).size > 0;
   }
 
   /** `before`: what the part that changed had, which what the port has now may still have. */
   #setAddresses(id: string, before: readonly string[], endpoint: readonly string[]): void {
     for (const address of before) this.#byAddress.delete(address, id);
     for (const address of endpoint) this.#byAddress.add(address, id);
-    for (const address of this.#named.get(id)?.addresses ?? []) this.#byAddress.add(formatIp(address), id);
+    for (const address of this.#named.get(id)?.texts ?? []) this.#byAddress.add(address, id);
   }
 
   *#namesAt(address: IpAddress): Iterable<DnsName> {
@@ -188,9 +207,13 @@ export class NetworkZone implements DnsZone {
     const ports = this.#byAddress.get(text);
     for (const id of ports) {
       const named = this.#named.get(id);
-      yield named?.fqdn ?? [defaultHostname(text), ...(named?.domain ?? this.domain)];
+      if (named?.isWhole) yield named.name;
+      else {
+        const name = named === undefined || named.name.length === 0 ? [defaultHostname(text)] : named.name;
+        yield [...name, ...(named?.domain ?? this.#domain)];
+      }
     }
-    if (ports.size === 0 && this.#gateways.has(text)) yield [defaultHostname(text), ...this.domain];
+    if (ports.size === 0 && this.#gateways.has(text)) yield [defaultHostname(text), ...this.#domain];
   }
 
   #hasDefaultName(address: IpAddress, asked: DnsName): boolean {
@@ -202,6 +225,30 @@ export class NetworkZone implements DnsZone {
     }
     return false;
   }
+}
+
+const DEFAULT_DOMAIN = parseDnsName(DEFAULT_DNS_DOMAIN) ?? [];
+
+/** Undefined: a name or a domain that is none. */
+function parseNames({ name: text, domain: domainText, ipAddresses }: PortNames): Named | undefined {
+  const domain = domainText === '' ? undefined : parseDnsName(domainText);
+  const name = text === '' ? [] : parseDnsName(text);
+  if (name === undefined || (domainText !== '' && domain === undefined)) return undefined;
+  const addresses = canonical(ipAddresses);
+  const isWhole = text.endsWith('.');
+  const key = dnsNameKey(name);
+  const withDomain = domain === undefined || isWhole || name.length === 0 ? [] : [dnsNameKey([...name, ...domain])];
+  return {
+    ...{ name, isWhole, domain, addresses, texts: addresses.map(formatIp) },
+    relative: isWhole || name.length === 0 ? [] : [key],
+    whole: isWhole ? [key] : withDomain,
+  };
+}
+
+function keysAbove({ name, isWhole, domain }: Named): readonly string[] {
+  // Of most names the domain is right above.
+  if (name.length < 2 || (domain !== undefined && !isWhole)) return [];
+  return name.slice(1).map((_, index) => dnsNameKey(name.slice(index + 1)));
 }
 
 function canonical(texts: readonly string[]): readonly IpAddress[] {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Endpoint, NetworkHeader, PortNames, SliceKey } from '@cable/model';
 import { parseDnsName } from '@cable/model';
+import { NetworkZone } from '../guest/dns-zone.ts';
 import { sampleId, sampleNetwork, sampleSubnet } from '../plan/testing/sample.ts';
 import { NetworkZones } from './network-zones.ts';
 
@@ -14,7 +15,8 @@ function fixture() {
   const slices = {
     header: (key: string) => (key === `network:${ID}` ? header : undefined) as never,
     item: (key: string, item: string) => items.get(key)?.get(item) as never,
-    items: (key: string) => [...(items.get(key) ?? [])] as never,
+    itemKeys: (key: string) => items.get(key)?.keys() ?? [],
+    size: (key: string) => items.get(key)?.size ?? 0,
   };
   const zones = new NetworkZones(slices);
   const put = (kind: 'endpoints' | 'names', item: string, value: Partial<Endpoint> | PortNames | undefined): void => {
@@ -29,7 +31,10 @@ function fixture() {
     header = next;
     zones.take({ changes: [{ key: `network:${ID}`, item: null }] });
   };
-  const has = (name: string): boolean => zones.get(ID)?.entry(parseDnsName(name) ?? []) !== undefined;
+  const has = (name: string): boolean => {
+    const zone = zones.get(ID);
+    return zone instanceof NetworkZone && zone.entry(parseDnsName(name) ?? []) !== undefined;
+  };
   return { zones, put, setHeader, has, header: () => header };
 }
 
@@ -44,6 +49,20 @@ test('names that were there before the first question and that come after it are
   put('names', 'a', undefined);
   put('endpoints', 'b', undefined);
   assert.deepEqual([has('web'), has('host-10-0-0-8'), has('db')], [false, false, true]);
+});
+
+test('a large network is put together in turns, with what changes meanwhile', async () => {
+  const { zones, put, has } = fixture();
+  for (let n = 0; n < 20_000; n += 1)
+    put('names', `p${n}`, { name: `web-${n}`, domain: '', ipAddresses: ['10.0.0.5'] });
+  const making = zones.get(ID);
+  assert.ok(making instanceof Promise);
+  put('names', 'p0', undefined);
+  put('names', 'p19999', { name: 'last', domain: '', ipAddresses: ['10.0.0.5'] });
+  put('names', 'new', { name: 'new', domain: '', ipAddresses: ['10.0.0.6'] });
+  assert.equal(zones.get(ID), making, 'the next question waits for the same');
+  await making;
+  assert.deepEqual(['web-0', 'web-1', 'web-19999', 'last', 'new'].map(has), [false, true, false, true, true]);
 });
 
 test('a network that gets another domain or another gateway has other names; one that is gone has none', () => {

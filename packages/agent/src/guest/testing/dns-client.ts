@@ -5,11 +5,12 @@ import { type DnsZone, NetworkZone } from '../dns-zone.ts';
 /** Of each name its addresses. */
 export type SampleHosts = readonly { readonly fqdn: string; readonly addresses: readonly string[] }[];
 
-/** A network's names, each of a port of its own. */
+/** A network's names, each of a port of its own, all in the domain. */
 export function zoneOf(domain: string, hosts: SampleHosts, cidrs: readonly string[] = []): NetworkZone {
   const made = new NetworkZone({ domain, cidrs, gatewayIps: [] });
   hosts.forEach(({ fqdn, addresses }, index) => {
-    made.setPort(`port-${index}`, { name: `${fqdn.replace(/\.$/, '')}.`, domain: '', ipAddresses: addresses });
+    const name = fqdn.replace(/\.$/, '').slice(0, -domain.replace(/\.$/, '').length - 1);
+    made.setPort(`port-${index}`, { name, domain: '', ipAddresses: addresses });
   });
   return made;
 }
