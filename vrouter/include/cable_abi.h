@@ -110,7 +110,7 @@ enum cb_stage {
 #define CB_VIF_F_ANTISPOOF 0x1 /* port_security_enabled */
 #define CB_VIF_F_PEER 0x2 /* a veth whose other end is in another network namespace: deliver with bpf_redirect_peer */
 #define CB_VIF_F_ADMIN_UP 0x4
-#define CB_VIF_F_DHCP 0x8 /* some subnet of the port has DHCP on */
+#define CB_VIF_F_DHCP 0x8 /* some subnet of the network has DHCP on */
 
 /* cb_vif_1: hash, ifindex -> VIF. Written by the agent. No entry: every packet is dropped. */
 struct cb_vif_key {

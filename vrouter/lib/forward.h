@@ -21,6 +21,13 @@
 #include "policy.h"
 #include "resolve.h"
 
+/* A DHCP client that has no address yet, in a network without DHCP of its own: it asks whoever serves there. */
+static __always_inline int asks_link_for_address(const struct pkt *p)
+{
+	return !p->saddr_be && p->daddr_be == bpf_htonl(INADDR_BROADCAST) && p->key.protocol == IPPROTO_UDP &&
+	       p->key.sport_be == bpf_htons(68) && p->key.dport_be == bpf_htons(67);
+}
+
 /* May the VIF send from these addresses? */
 static __always_inline __u32 check_source(const struct work *w)
 {
@@ -31,7 +38,9 @@ static __always_inline __u32 check_source(const struct work *w)
 	set_v4(&src, w->p.saddr_be);
 	if (source_allowed(w->p.in_ifindex, w->p.smac, &src))
 		return CB_REASON_NONE;
-	return same_mac(w->sender.mac, w->p.smac) ? CB_REASON_SPOOFED_IP : CB_REASON_SPOOFED_MAC;
+	if (!same_mac(w->sender.mac, w->p.smac))
+		return CB_REASON_SPOOFED_MAC;
+	return asks_link_for_address(&w->p) ? CB_REASON_NONE : CB_REASON_SPOOFED_IP;
 }
 
 /* The state of a flow whose first packet seen is @p. A flow picked up in its middle counts as established. */

@@ -63,7 +63,10 @@ static __always_inline int is_link_service(__u8 protocol, __u16 port_be)
 static __always_inline enum service classify_service(const struct pkt *p, const struct cb_vif *vif)
 {
 	if (p->key.protocol == IPPROTO_UDP && !(p->flags & (PKT_LATER_FRAGMENT | PKT_RELATED))) {
-		if (p->key.sport_be == bpf_htons(PORT_DHCP_SERVER) && vif->flags & CB_VIF_F_ANTISPOOF)
+		/* Where the agent answers nobody else does. */
+		if ((p->key.sport_be == bpf_htons(PORT_DHCP_SERVER) ||
+		     p->key.dport_be == bpf_htons(PORT_DHCP_CLIENT)) &&
+		    vif->flags & CB_VIF_F_ANTISPOOF && vif->flags & CB_VIF_F_DHCP)
 			return SERVICE_ROGUE_DHCP;
 		if (p->key.dport_be == bpf_htons(PORT_DHCP_SERVER) && vif->flags & CB_VIF_F_DHCP &&
 		    (p->daddr_be == bpf_htonl(INADDR_BROADCAST) || p->daddr_be == v4_of(&vif->dhcp_server) ||

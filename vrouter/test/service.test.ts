@@ -94,6 +94,7 @@ for (const [what, frame, verdict] of [
   ],
   ['DHCP from its own address to a server elsewhere', udp({ ...renew, to: '10.7.0.1' }, dhcp), 'drop no_router'],
   ['an answer of a DHCP server', udp(discover, { ...dhcp, sport: 67, dport: 68 }), 'drop port_disabled_dhcp'],
+  ['an answer of one from another port', udp(discover, { ...dhcp, sport: 1067, dport: 68 }), 'drop port_disabled_dhcp'],
   ['a fragment of DHCP', udp({ ...discover, moreFragments: true, id: 3 }, dhcp), 'drop service'],
   ['metadata from an address that is not the first', tcp({ ...metadata, from: '10.0.0.6' }, http), 'drop service'],
   ['DHCP with IP options', udp({ ...discover, options: 4 }, dhcp), 'drop service'],
@@ -144,6 +145,12 @@ test('without DHCP in its subnets a guest may run its own between guests', () =>
   world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, flags: NO_DHCP });
   world.setFlood(VNI, [{ guest: a }, { guest: open }]);
   assert.equal(world.send(a, udp({ ...discover, from: '10.0.0.5' }, dhcp)).verdict, 'flood 1 copies');
+  assert.equal(world.send(a, udp(discover, dhcp)).verdict, 'flood 1 copies', 'also of a client without an address');
+  const offer = udp({ ...discover, from: '10.0.0.5' }, { ...dhcp, sport: 67, dport: 68 });
+  assert.equal(world.send(a, offer).verdict, 'flood 1 copies', 'an answer of its own server');
+  assert.equal(world.send(a, udp({ ...discover, src: B }, dhcp)).verdict, 'drop spoofed_mac');
+  assert.equal(world.send(a, udp(discover, { ...dhcp, dport: 69 })).verdict, 'drop spoofed_ip');
+  assert.equal(world.send(a, udp({ ...discover, to: '10.0.0.7' }, dhcp)).verdict, 'drop spoofed_ip');
   world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1', policy: 1 });
   const server: Ipv4 = { src: open.mac, dst: A, from: '10.0.0.7', to: '10.0.0.5' };
   world.addRule({ policy: 1, direction: 'ingress', protocol: 17 });

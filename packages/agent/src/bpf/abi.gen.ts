@@ -59,7 +59,7 @@ export const CB_VIF_F_PEER = 0x2;
 
 export const CB_VIF_F_ADMIN_UP = 0x4;
 
-/** some subnet of the port has DHCP on */
+/** some subnet of the network has DHCP on */
 export const CB_VIF_F_DHCP = 0x8;
 
 /** towards the VIF */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LocalPort } from '@cable/model';
+import type { LocalPort, SubnetState } from '@cable/model';
 import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import { type Row, showEntry } from '../show/maps.ts';
@@ -163,6 +163,17 @@ test('IPv6 addresses have their place beside IPv4', async () => {
   assert.deepEqual(pick(await rows(slices, 'cb_source_1'), 'source'), [['10.0.0.5'], ['2001:db8::5']]);
   assert.deepEqual(pick(await rows(slices, 'cb_class_1'), 'remote'), [['2001:db8::/32']]);
   assert.deepEqual(pick(await rows(slices, 'cb_rule_1'), 'family', 'protocol'), [['IPv6', 58]]);
+});
+
+test('DHCP is on for the ports of a network that has it in some subnet, of whichever theirs is', async () => {
+  const port = samplePort(5, { policy: 'policy:p' });
+  const off = sampleSubnet(1, { enableDhcp: false });
+  const flags = async (...subnets: readonly SubnetState[]): Promise<unknown> => {
+    const slices = flat(sampleHost('h1', [port]), sampleNetwork(1, { subnets }), samplePolicy('p', []));
+    return pick(await rows(slices, 'cb_vif_1', [port]), 'flags')[0]?.[0];
+  };
+  assert.equal(await flags(off), 'admin-up port-security');
+  assert.equal(await flags(off, sampleSubnet(2)), 'admin-up port-security dhcp');
 });
 
 test('a guest record holds what DHCP and metadata answer', async () => {

@@ -98,7 +98,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   const slot = reader.slot(portId);
   if (slot === undefined) return 'no service address is free on this host';
   const subnets = portSubnets(port, network);
-  return { port, network, device, slot, policy, flags: vifFlags(port, network, subnets), mac, id, subnets, sources };
+  return { port, network, device, slot, policy, flags: vifFlags(port, network), mac, id, subnets, sources };
 }
 
 /** The port's policy number, 0 with port security off; or why it has none: then nothing may pass. */
@@ -112,12 +112,13 @@ function policyNumber(port: LocalPort, reader: PlanReader): number | string {
 }
 
 /** Only a pod's veth has its peer in another network namespace, which bpf_redirect_peer demands. */
-function vifFlags(port: LocalPort, network: NetworkHeader, subnets: readonly PortSubnet[]): number {
+function vifFlags(port: LocalPort, network: NetworkHeader): number {
   let flags = 0;
   if (port.portSecurityEnabled) flags |= CB_VIF_F_ANTISPOOF;
   if (port.vifKind === 'veth') flags |= CB_VIF_F_PEER;
   if (port.adminStateUp && network.adminStateUp) flags |= CB_VIF_F_ADMIN_UP;
-  if (subnets.some(({ subnet }) => subnet.enableDhcp)) flags |= CB_VIF_F_DHCP;
+  // Of the network and not of the port: where DHCP answers some, no guest may answer any.
+  if (network.subnets.some(({ enableDhcp }) => enableDhcp)) flags |= CB_VIF_F_DHCP;
   return flags;
 }
 
