@@ -1,5 +1,5 @@
 import { chmodSync, writeFileSync } from 'node:fs';
-import { type Check, duration, expect } from '../../checks/check.ts';
+import { type Check, duration, expect, pingFrom } from '../../checks/check.ts';
 import { eventually } from '../../eventually.ts';
 import { run } from '../../exec.ts';
 import { bareAddress, type Guest, parseLease } from '../../guests/guest.ts';
@@ -133,6 +133,8 @@ async function renumber(lab: GuestServicesLab, guest: Guest, ip: string): Promis
   const { dhcp } = guest;
   expect(dhcp !== undefined, `${guest.name} has no DHCP client`);
   const { subnet } = lab.networks.blue;
+  // A renewal goes to the server alone: the guest must know its MAC, for with an address that is lost it cannot ask.
+  await pingFrom(guest, subnet.gateway_ip ?? '', { count: 1 });
   await lab.tenants.blue.update('port', guest.portId, { fixed_ips: [{ subnet_id: subnet.id, ip_address: ip }] });
   const from = dhcp.log.position();
   const startedAt = performance.now();
