@@ -5,37 +5,40 @@
 
 #include "lib/arp.h"
 #include "lib/forward.h"
+#include "lib/nd.h"
 
 static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 {
 	struct work *w = start_work(0);
 	__u32 vni, remote, reason;
+	struct cb_peer *peer;
 	struct pkt *p;
 
-	count_rx(ctx, CB_STAT_OVERLAY);
-	if (get_tunnel(ctx, &vni, &remote) || !is_peer(bpf_htonl(remote)) || !w)
-		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_UNKNOWN_PEER);
+	count_rx(ctx, 0);
+	if (get_tunnel(ctx, &vni, &remote) || !w)
+		return drop(ctx, 0, CB_REASON_UNKNOWN_PEER);
+	peer = lookup_peer(vni, bpf_htonl(remote));
+	if (!peer)
+		return drop(ctx, 0, CB_REASON_UNKNOWN_PEER);
 	p = &w->p;
-	p->key.zone = vni;
+	p->key.net = peer->net;
 	reason = parse_ethernet(ctx, p);
 	if (reason)
-		return drop(ctx, CB_STAT_OVERLAY, reason);
-	if (is_group_mac(p->dmac) && !lookup_flood(vni, 0))
-		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_UNKNOWN_VNI);
-	if (p->ethertype_be == bpf_htons(ETH_P_ARP)) {
-		note_sender(w, NULL);
+		return drop(ctx, 0, reason);
+	if (is_group_mac(p->dmac) && !has_flood_list(p->key.net))
+		return drop(ctx, 0, CB_REASON_UNKNOWN_VNI);
+	if (p->ethertype_be == bpf_htons(ETH_P_ARP))
 		return GO_ON(ctx, w, CB_STAGE_ARP);
-	}
-	if (p->ethertype_be != bpf_htons(ETH_P_IP))
-		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_UNSUPPORTED_ETHERTYPE);
-	reason = parse_ipv4(ctx, p);
+	reason = parse_ip(ctx, p);
+	if (reason == CB_REASON_FRAGMENT && p->flags & PKT_LATER_FRAGMENT)
+		return GO_ON(ctx, w, CB_STAGE_ORPHAN);
 	if (reason)
-		return drop(ctx, CB_STAT_OVERLAY, reason);
-	if (is_group_mac(p->dmac)) {
-		note_sender(w, NULL);
+		return drop(ctx, 0, reason);
+	if (p->flags & PKT_LINK)
+		return GO_ON(ctx, w, CB_STAGE_ND);
+	if (is_group_mac(p->dmac))
 		return GO_ON(ctx, w, CB_STAGE_GROUP);
-	}
-	return forward(ctx, w, NULL);
+	return forward(ctx, w);
 }
 
 SEC("tc")

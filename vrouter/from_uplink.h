@@ -7,6 +7,7 @@
 #ifndef CABLE_FROM_UPLINK_H
 #define CABLE_FROM_UPLINK_H
 
+#include "include/old/prog_1.h"
 #include "lib/forward.h"
 
 /*
@@ -14,58 +15,81 @@
  * its headers are off, and segments it wrongly (UDP) or slowly (TCP, for a tap): those are left to the overlay device. All
  * TCP for a tap is, since what goes by the device comes later, and a connection must keep its order.
  */
-static __always_inline int is_taken(struct __sk_buff *ctx, const struct outer *o, __u32 vni)
+static __always_inline int is_taken(struct __sk_buff *ctx, const struct outer *o, __u16 net)
 {
 	struct cb_endpoint *endpoint;
+	struct cb_vif *vif;
 	struct iphdr ip;
 
 	if (o->inner.h_proto != bpf_htons(ETH_P_IP) || is_group_mac(o->inner.h_dest) ||
 	    bpf_skb_load_bytes(ctx, sizeof(*o), &ip, sizeof(ip)))
+		return 0;
+	/* Fragments may have to wait, and are received anew then: by the device, which knows the tunnel. */
+	if (ip.frag_off & bpf_htons(IP_FLAG_MF | IP_OFFSET_MASK))
 		return 0;
 	/* RFC 6040: who does not know ECN is not told of congestion by a mark; the packet is to be dropped. */
 	if ((o->ip.tos & ECN_MASK) == ECN_CE && !(ip.tos & ECN_MASK))
 		return 0;
 	if (ip.protocol != IPPROTO_TCP)
 		return !ctx->gso_size;
-	endpoint = lookup_mac(vni, o->inner.h_dest);
-	return endpoint && endpoint->kind == CB_ENDPOINT_VIF && endpoint->flags & CB_VIF_F_PEER;
+	endpoint = lookup_mac(net, o->inner.h_dest);
+	if (!endpoint || endpoint->kind != CB_ENDPOINT_VIF)
+		return 0;
+	vif = vif_row(endpoint->vif);
+	return vif && vif->flags & CB_VIF_F_PEER;
+}
+
+/*
+ * Is an older build in force, one that knows nothing of this program? It has another table, which the agent of this build leaves pinned and zeroed, and writes
+ * there when its maps are filled. Nobody writes ours then.
+ */
+static __always_inline int is_left_over(void)
+{
+	__u32 zero = 0;
+	struct old_prog *prog = bpf_map_lookup_elem(&cb_prog_1, &zero);
+
+	return prog && prog->revision;
 }
 
 /* Makes a packet that a peer tunnelled to a guest what that guest's neighbour sent. OUTER_REFUSED: it is as it came. */
 /* verifier: a function of its own, so that its stack is free again where the packet is forwarded. */
-static __noinline enum outer_result unwrap(struct __sk_buff *ctx, __u32 *vni)
+static __noinline enum outer_result unwrap(struct __sk_buff *ctx, __u32 *net)
 {
+	struct cb_peer *peer;
 	struct outer o;
 
 	if (!read_outer(ctx, &o))
 		return OUTER_REFUSED;
-	*vni = bpf_ntohl(o.vxlan_vni_be) >> VXLAN_VNI_SHIFT;
-	return is_taken(ctx, &o, *vni) ? pop_outer(ctx, &o) : OUTER_REFUSED;
+	peer = lookup_peer(bpf_ntohl(o.vxlan_vni_be) >> VXLAN_VNI_SHIFT, o.ip.saddr);
+	if (!peer || !(peer->flags & CB_PEER_F_UPLINK) || is_left_over())
+		return OUTER_REFUSED;
+	*net = peer->net;
+	return is_taken(ctx, &o, *net) ? pop_outer(ctx, &o) : OUTER_REFUSED;
 }
 
 SEC("tc")
 int from_uplink(struct __sk_buff *ctx)
 {
 	enum outer_result result;
-	__u32 vni = 0, reason;
+	__u32 net = 0, reason;
 	struct work *w;
 
 	if (!cfg_own_encapsulation)
 		return TC_ACT_UNSPEC;
-	result = unwrap(ctx, &vni);
+	result = unwrap(ctx, &net);
 	if (result == OUTER_REFUSED)
 		return TC_ACT_UNSPEC;
-	count_rx(ctx, CB_STAT_OVERLAY);
+	count_rx(ctx, 0);
 	w = start_work(0);
 	if (result == OUTER_BROKEN || !w)
-		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_REDIRECT);
-	w->p.key.zone = vni;
+		return drop(ctx, 0, CB_REASON_REDIRECT);
+	w->p.key.net = net;
 	reason = parse_ethernet(ctx, &w->p);
 	if (!reason)
 		reason = parse_ipv4(ctx, &w->p);
 	if (reason)
-		return drop(ctx, CB_STAT_OVERLAY, reason);
-	return forward(ctx, w, NULL);
+		return drop(ctx, 0, reason);
+	return forward(ctx, w);
 }
 
 #endif /* CABLE_FROM_UPLINK_H */

@@ -5,7 +5,16 @@
 
 #include "lib/arp.h"
 #include "lib/forward.h"
-#include "lib/service.h"
+#include "lib/nd.h"
+#include "lib/service6.h"
+
+#define VLAN_ID_MASK 0x0fff
+
+/* An IPv4 packet from 0.0.0.0. */
+static __always_inline int is_nobody(const struct pkt *p)
+{
+	return p->family == CB_FAMILY_V4 && !v4_of(&p->src);
+}
 
 /* A packet for the agent, or one that pretends to be. */
 SEC("tc")
@@ -20,59 +29,80 @@ int service(struct __sk_buff *ctx)
 		return drop_stray(ctx);
 	p = &w->p;
 	asks_dhcp = w->sender.service == SERVICE_AGENT && p->key.protocol == IPPROTO_UDP &&
-		    p->key.dport_be == bpf_htons(PORT_DHCP_SERVER);
+		    p->key.dport_be == bpf_htons(PORT_DHCP_SERVER) && p->family == CB_FAMILY_V4;
 	/*
 	 * A DHCP client has no address yet, or one that it lost: then its MAC must be the port's. The agent never sees the
 	 * address that it sends from.
 	 */
-	if ((p->saddr_be && !asks_dhcp) || !same_mac(w->sender.mac, p->smac))
+	if ((!asks_dhcp && !is_nobody(p)) || !same_mac(w->sender.mac, p->smac))
 		reason = check_source(w);
 	if (!reason && w->sender.service == SERVICE_ROGUE_DHCP)
 		reason = CB_REASON_PORT_DISABLED_DHCP;
 	if (!reason && w->sender.service != SERVICE_AGENT)
 		reason = CB_REASON_SERVICE;
-	return reason ? drop(ctx, p->in_ifindex, reason) : to_agent(ctx, w);
+	if (reason)
+		return drop(ctx, p->in_vif, reason);
+	return p->family == CB_FAMILY_V6 ? to_agent6(ctx, w) : to_agent(ctx, w);
 }
 
-SEC("tc")
-int from_vif(struct __sk_buff *ctx)
+/* The VIF whose frame this is: by the device, and by the VLAN tag, which is taken off. 0, with @reason: nobody's. */
+static __always_inline __u32 vif_of_frame(struct __sk_buff *ctx, __u32 *reason)
 {
-	__u32 ifindex = ctx->ifindex, reason;
-	struct cb_vif *vif = lookup_vif(ifindex);
-	struct work *w = start_work(ifindex);
+	__u16 vlan = ctx->vlan_present ? ctx->vlan_tci & VLAN_ID_MASK : 0;
+	struct cb_in *in = lookup_in(ctx->ifindex, vlan);
+
+	*reason = vlan ? CB_REASON_UNKNOWN_VLAN : CB_REASON_NOT_PROGRAMMED;
+	if (!in || in->kind != CB_IN_VIF)
+		return 0;
+	if (ctx->vlan_present && bpf_skb_vlan_pop(ctx)) {
+		*reason = CB_REASON_MALFORMED;
+		return 0;
+	}
+	return in->vif;
+}
+
+static __always_inline int receive_from_vif(struct __sk_buff *ctx)
+{
+	__u32 reason, number = vif_of_frame(ctx, &reason);
+	struct cb_vif *vif = vif_row(number);
+	struct work *w = start_work(number);
 	enum service what;
 	struct pkt *p;
 
-	if (!vif || !w)
-		return drop(ctx, CB_STAT_OVERLAY, CB_REASON_NOT_PROGRAMMED);
-	count_rx(ctx, ifindex);
+	if (!number || !vif || !w)
+		return drop(ctx, 0, reason);
+	count_rx(ctx, number);
 	if (!(vif->flags & CB_VIF_F_ADMIN_UP))
-		return drop(ctx, ifindex, CB_REASON_ADMIN_DOWN);
+		return drop(ctx, number, CB_REASON_ADMIN_DOWN);
 	p = &w->p;
-	p->key.zone = vif->vni;
+	p->key.net = vif->net;
 	reason = parse_ethernet(ctx, p);
 	if (reason)
-		return drop(ctx, ifindex, reason);
-	if (p->ethertype_be == bpf_htons(ETH_P_ARP)) {
-		note_sender(w, vif);
+		return drop(ctx, number, reason);
+	if (p->ethertype_be == bpf_htons(ETH_P_ARP))
 		return GO_ON(ctx, w, CB_STAGE_ARP);
-	}
-	if (p->ethertype_be != bpf_htons(ETH_P_IP))
-		return drop(ctx, ifindex, CB_REASON_UNSUPPORTED_ETHERTYPE);
-	reason = parse_ipv4(ctx, p);
+	reason = parse_ip(ctx, p);
+	if (reason == CB_REASON_FRAGMENT && p->flags & PKT_LATER_FRAGMENT)
+		return GO_ON(ctx, w, CB_STAGE_ORPHAN);
 	if (reason)
-		return drop(ctx, ifindex, reason);
-	what = classify_service(p, vif);
+		return drop(ctx, number, reason);
+	if (p->flags & PKT_LINK)
+		return GO_ON(ctx, w, CB_STAGE_ND);
+	what = p->family == CB_FAMILY_V4 ? classify_service(p, vif) : classify_service6(p, vif);
 	if (what != SERVICE_NONE) {
 		note_sender(w, vif);
 		w->sender.service = what;
 		return GO_ON(ctx, w, CB_STAGE_SERVICE);
 	}
-	if (is_group_mac(p->dmac)) {
-		note_sender(w, vif);
+	if (is_group_mac(p->dmac))
 		return GO_ON(ctx, w, CB_STAGE_GROUP);
-	}
-	return forward(ctx, w, vif);
+	return forward(ctx, w);
+}
+
+SEC("tc")
+int from_vif(struct __sk_buff *ctx)
+{
+	return receive_from_vif(ctx);
 }
 
 #endif /* CABLE_FROM_VIF_H */

@@ -3,6 +3,8 @@
 #include "from_vif.h"
 #include "from_overlay.h"
 #include "from_service.h"
+#include "lib/refuse.h"
+#include "collect.h"
 #include "from_uplink.h"
 #include "enter.h"
 

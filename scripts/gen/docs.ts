@@ -11,7 +11,7 @@ export function renderDropReasons(header: Header, btf: Btf, banner: string): str
     banner,
     '# Drop reasons',
     '',
-    'Why the vrouter drops a packet. Each drop is counted per CPU, per VIF and per reason (`cb_stat_1`).',
+    'Why the vrouter drops a packet. Each drop is counted by VIF and reason (`cb_drop_1`).',
     '',
     '| code | name | meaning | what to do |',
     '|---|---|---|---|',

@@ -7,7 +7,7 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   spoofed_mac: 'Let the guest use the MAC address of its port, or add an allowed address pair.',
   spoofed_ip: 'Let the guest use an address of its port, or add an allowed address pair.',
   spoofed_arp: 'Let the guest use an address of its port, or add an allowed address pair.',
-  unsupported_ethertype: 'Nothing: only ARP and IPv4 are carried.',
+  unsupported_ethertype: 'Nothing: only ARP, IPv4 and IPv6 are carried.',
   policy_egress: "Add an egress rule to a security group of the sender's port.",
   policy_ingress: "Add an ingress rule to a security group of the receiver's port.",
   no_route: "Attach the destination's subnet to the router, or add a route to it.",
@@ -26,4 +26,22 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   rate_service:
     'Let the guest ask for DHCP, DNS and metadata less often: it may send 200 packets a second, 400 at once, and a new TCP connection counts as 10.',
   port_disabled_dhcp: 'Nothing: a guest runs a DHCP server. With port security off it may.',
+  unknown_vlan: 'Let the guest send the tag of a sub-port of its trunk, or none.',
+  flow_share:
+    'Look which guest opens so many connections (`cable flows`): a port may hold a third of the flow table, a project half of it, and less while others need it.',
+  flow_table:
+    'Look which guests open so many connections (`cable flows`): the host has no room for more at this moment.',
+  tcp_window:
+    'Nothing for a few: they came late or twice. Else somebody guesses at the connections of others: look at the sender.',
+  reverse_path:
+    'Let the guest use an address of its own network, or send into the network that its address belongs to.',
+  spoofed_peer:
+    'Look for the host that sends with the addresses of another host’s guests; for a moment after a guest has moved: nothing.',
+  ip_options: 'Let the guest send without a source route.',
+  tiny_fragment: 'Nothing: no honest sender makes such fragments.',
+  icmp_redirect: 'Nothing: routers of the network are virtual, and guests do not redirect others.',
+  spoofed_nd: 'Let the guest use an address of its port, or add an allowed address pair.',
+  rogue_ra: 'Nothing: a guest advertises itself as a router. With port security off it may.',
+  rate_flood:
+    'Look what the guest sends to all (`tcpdump`): its broadcasts, multicasts and packets to unknown MACs may make 20,000 copies a second, 40,000 at once.',
 };

@@ -96,7 +96,7 @@ function renderMaps(maps: readonly HeaderMap[]): string {
 }
 
 function visibleFields(struct: BtfStruct): readonly BtfField[] {
-  return struct.fields.filter((f) => !/^pad\d*$/.test(f.name));
+  return struct.fields.filter((f) => !/^(pad\d*|reserve)$/.test(f.name));
 }
 
 function tsType(type: BtfType): string {

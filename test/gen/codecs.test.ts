@@ -56,28 +56,28 @@ test('every codec has the size that the compiler gives its struct', () => {
 
 test('a struct that C wrote is read field by field, and written back to the same bytes', () => {
   const key = runC(
-    'flow_key',
-    `struct cb_flow_key k = { .zone = 0x01020304, .src.b = {[15] = 5}, .dst.b = {[0] = 0xfd}, .protocol = 17 };
+    'tuple_key',
+    `struct cb_tuple_key k = { .net = 0x0304, .src.b = {[15] = 5}, .dst.b = {[0] = 0xfd}, .protocol = 17 };
      unsigned char *p = (unsigned char *)&k.sport_be; p[0] = 0x12; p[1] = 0x34; k.dport_be = 0x3500;
      fwrite(&k, sizeof(k), 1, stdout);`,
   );
-  const decoded = abi.cbFlowKey.decode(key);
-  assert.deepEqual([decoded.zone, decoded.sportBe, decoded.dportBe, decoded.protocol], [0x01020304, 0x1234, 53, 17]);
+  const decoded = abi.cbTupleKey.decode(key);
+  assert.deepEqual([decoded.net, decoded.sportBe, decoded.dportBe, decoded.protocol], [0x0304, 0x1234, 53, 17]);
   assert.deepEqual([decoded.src[15], decoded.dst[0]], [5, 0xfd]);
-  assert.deepEqual(abi.cbFlowKey.encode(decoded), key);
+  assert.deepEqual(abi.cbTupleKey.encode(decoded), key);
 });
 
 test('arrays of structs and of 64-bit counters survive', () => {
   const flood = runC(
     'flood',
     `struct cb_flood f = { .count = 2 };
-     f.target[0].kind = CB_FLOOD_VIF; f.target[0].ifindex = 7; f.target[1].kind = CB_FLOOD_REMOTE; f.target[1].remote.b[15] = 9;
+     f.target[0].kind = CB_FLOOD_VIF; f.target[0].id = 7; f.target[1].kind = CB_FLOOD_TUNNEL; f.target[1].id = 900;
      fwrite(&f, sizeof(f), 1, stdout);`,
   );
   const decoded = abi.cbFlood.decode(flood);
   assert.equal(decoded.target.length, abi.CB_FLOOD_TARGETS);
-  assert.equal(decoded.target[0]?.ifindex, 7);
-  assert.equal(decoded.target[1]?.remote[15], 9);
+  assert.equal(decoded.target[0]?.id, 7);
+  assert.equal(decoded.target[1]?.id, 900);
   assert.deepEqual(abi.cbFlood.encode(decoded), flood);
   assert.deepEqual(
     abi.cbFlood.encode({ count: 2, target: decoded.target.slice(0, 2) }),
@@ -85,14 +85,16 @@ test('arrays of structs and of 64-bit counters survive', () => {
     'a short list is filled up',
   );
 
-  const stat = runC(
-    'stat',
-    `struct cb_stat s = { .rx_packets = ~0ull }; s.drops[CB_REASON_SERVICE] = 1ull << 40; fwrite(&s, sizeof(s), 1, stdout);`,
+  const flow = runC(
+    'flow',
+    `struct cb_flow f = { .life = ~0ull, .owner = {3, 4} }; f.way[1].stamp = 9; f.tally[1].packets = 1ull << 40;
+     f.tuple[0].net = 5; fwrite(&f, sizeof(f), 1, stdout);`,
   );
-  const counters = abi.cbStat.decode(stat);
-  assert.equal(counters.rxPackets, 2n ** 64n - 1n);
-  assert.equal(counters.drops[abi.CB_REASON_SERVICE], 1n << 40n);
-  assert.deepEqual(abi.cbStat.encode(counters), stat);
+  const record = abi.cbFlow.decode(flow);
+  assert.equal(record.life, 2n ** 64n - 1n);
+  assert.deepEqual([record.way[1]?.stamp, record.tally[1]?.packets, record.tuple[0]?.net], [9, 1n << 40n, 5]);
+  assert.deepEqual(record.owner, [3, 4]);
+  assert.deepEqual(abi.cbFlow.encode(record), flow);
 });
 
 test('a value that does not fit is refused with the name of its field', () => {
@@ -101,12 +103,12 @@ test('a value that does not fit is refused with the name of its field', () => {
   assert.throws(() => abi.cbRuleKey.encode({ ...key, policy: -1 }), /cb_rule_key\.policy/);
   assert.throws(() => abi.cbRuleKey.encode({ ...key, family: 1.5 }), /cb_rule_key\.family/);
   assert.throws(
-    () => abi.cbEpKey.encode({ vni: 1, addr: new Uint8Array(4) }),
+    () => abi.cbEpKey.encode({ net: 1, addr: new Uint8Array(4) }),
     /cb_ep_key\.addr: needs 16 bytes, got 4/,
   );
   assert.throws(() => abi.cbEpKey.decode(new Uint8Array(19)), /cb_ep_key: needs 20 bytes, got 19/);
-  const target = { kind: 1, ifindex: 1, policy: 0, flags: 0, remote: new Uint8Array(16) };
-  assert.throws(() => abi.cbFlood.encode({ count: 17, target: Array(17).fill(target) }), /cb_flood\.target: holds 16/);
+  const target = { kind: 1, flags: 0, id: 1 };
+  assert.throws(() => abi.cbFlood.encode({ count: 33, target: Array(33).fill(target) }), /cb_flood\.target: holds 32/);
 });
 
 test('a struct with hidden padding is refused', () => {

@@ -23,6 +23,15 @@ const skip = whyNotBuildable(PREVIOUS) ?? false;
 /** When an agent is killed, of the time that its start takes: from before it loads anything until it has put its programs in place. */
 const KILLED_AT = [0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95] as const;
 
+/** An older build carries no flows back into its own table: what is under way just then is an answer to nothing. */
+const LOST_BY_DOWNGRADE = 1;
+
+/**
+ * Part of the packets. The older build that has dispatchers puts its programs in force before it has filled its maps, also if it is killed then. Maps of
+ * its layout are not kept for it: they would hold what has been revoked since.
+ */
+const LOST_BY_UNFILLED_MAPS = 0.1;
+
 /** One on each host. */
 type Ports = readonly [p1: PortView, p2: PortView];
 
@@ -124,7 +133,7 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
     assert.equal((await bed.h2.inStep()).server.protocol, 1);
   });
 
-  test('server, then agents are upgraded in place, and agents downgraded, without a packet lost or a port down', async (t) => {
+  test('server, then agents are upgraded in place, and agents downgraded, without a port down; an upgrade loses no packet', async (t) => {
     const bed = await startBed(t, 'd', previous, [previous, previous]);
     const cloud = await Cloud.create(bed.api);
     const rule = await cloud.allowPing();
@@ -134,18 +143,26 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
     const ping = bed.h1.startPing(addressOf(ports[1]));
 
     await bed.replaceServer(CURRENT);
-    assert.deepEqual(await cloud.contents(), before, 'the store of the old server, status of ports included');
+    assert.deepEqual(
+      onlyOf(await cloud.contents(), before),
+      before,
+      'the store of the old server, status of ports included',
+    );
     assertLeases(bed, ports);
     for (const host of [bed.h1, bed.h2]) assert.equal((await host.replace(CURRENT)).server.protocol, 2);
-    assert.deepEqual(await cloud.contents(), before);
+    assert.deepEqual(onlyOf(await cloud.contents(), before), before);
     assertLeases(bed, ports);
     assert.ok(!bed.h1.links().includes('cable0'), "the service link is not in the host's namespace any more");
-    for (const host of [bed.h1, bed.h2]) await host.replace(previous);
-    assert.deepEqual(await cloud.contents(), before);
-    assertLeases(bed, ports);
     const { sent, lost } = await ping.stop();
-    assert.ok(sent > 100, `${sent} packets`);
+    t.diagnostic(`the upgrade lost ${lost} of ${sent} packets`);
+    assert.ok(sent > 50, `${sent} packets`);
     assert.equal(lost, 0, `of ${sent} packets`);
+
+    // The old agent puts its programs over maps that it fills then: its own are not kept, since they would hold what has been revoked.
+    for (const host of [bed.h1, bed.h2]) await host.replace(previous);
+    await assertPings(bed, ports);
+    assert.deepEqual(onlyOf(await cloud.contents(), before), before);
+    assertLeases(bed, ports);
 
     await cloud.revoke(rule);
     await assertNothingPasses(bed, ports);
@@ -175,7 +192,7 @@ describe('this version and the last one that put its programs on devices', {
   });
   after(() => older?.remove());
 
-  test('agents of both take over from each other, killed at any time, without a packet lost, and the host stays reached', async (t) => {
+  test('agents of both take over from each other, killed at any time, with no loss but what is under way, and the host stays reached', async (t) => {
     const bed = await startBed(t, 'e', CURRENT, [older, older]);
     const cloud = await Cloud.create(bed.api);
     const rule = await cloud.allowPing();
@@ -195,11 +212,11 @@ describe('this version and the last one that put its programs on devices', {
       assert.equal(bed.h1.filtersOf('eth0'), '', `the ${version.name} agent leaves the underlay alone`);
       assert.equal(bed.h1.answersFrom(addressOf(ports[1])), 5);
     }
-    for (const ping of pings) {
-      const { sent, lost } = await ping.stop();
+    for (const [ping, mayLose] of [[pings[0], LOST_BY_DOWNGRADE] as const, [pings[1], 0] as const]) {
+      const { sent, lost } = (await ping?.stop()) ?? { sent: 0, lost: 0 };
       t.diagnostic(`lost ${lost} of ${sent} packets`);
       assert.ok(sent > 100);
-      assert.equal(lost, 0, `of ${sent} packets`);
+      assert.ok(lost <= mayLose, `${lost} of ${sent} packets`);
     }
     await cloud.revoke(rule);
     await assertNothingPasses(bed, ports);
@@ -259,7 +276,8 @@ for (const old of [BEFORE_DISPATCHERS, BEFORE_UPLINKS]) {
         const { sent, lost } = await ping.stop();
         t.diagnostic(`lost ${lost} of ${sent} packets`);
         assert.ok(sent > 100);
-        assert.equal(lost, 0, `of ${sent} packets`);
+        const mayLose = old === BEFORE_UPLINKS ? sent * LOST_BY_UNFILLED_MAPS : LOST_BY_DOWNGRADE;
+        assert.ok(lost <= mayLose, `${lost} of ${sent} packets`);
 
         await cloud.revoke(rule);
         await assertNothingPasses(bed, ports);
@@ -288,4 +306,16 @@ for (const old of [BEFORE_DISPATCHERS, BEFORE_UPLINKS]) {
       assert.equal(lost, 0, `of ${sent} packets of the hosts themselves`);
     });
   });
+}
+
+type Contents = Awaited<ReturnType<Cloud['contents']>>;
+
+/** The objects with the attributes that `known` has of them: a newer server tells of more. */
+function onlyOf(contents: Contents, known: Contents): Contents {
+  return Object.fromEntries(
+    Object.entries(contents).map(([id, object]) => {
+      const attributes = Object.entries(object).filter(([name]) => known[id] === undefined || name in known[id]);
+      return [id, Object.fromEntries(attributes)];
+    }),
+  );
 }

@@ -14,32 +14,54 @@
 
 #include <linux/types.h>
 
-/* Sizes. Flow and fragment tables are LRU; the others refuse the entry that does not fit. */
+/*
+ * Numbers of a host: VIFs, networks, the tunnels to other hosts and projects are dense numbers that its agent gives; 0 is nobody. Each is a
+ * row of an array. What a row holds of its owner is kept when the agent starts anew.
+ */
 #define CB_MAX_VIF 8192
+#define CB_MAX_NET 16384
+#define CB_MAX_TUNNEL 16384
+#define CB_MAX_PROJECT 16384
+
+/* Sizes of the other maps: all refuse the entry that does not fit. */
+#define CB_MAX_IN 32768
 #define CB_MAX_SOURCE 65536
 #define CB_MAX_ENDPOINT 524288
 #define CB_MAX_ROUTE 65536
 #define CB_MAX_CLASS 524288
 #define CB_MAX_RULE 524288
 #define CB_MAX_FLOOD 65536
-#define CB_MAX_PEER 16384
-#define CB_MAX_FLOW 262144
-#define CB_MAX_FRAGMENT 4096
+#define CB_MAX_PEER 262144
+#define CB_MAX_FLOW 131072
+#define CB_MAX_TUPLE 262144 /* two a flow */
 /* Targets in one chunk of a network's flood list; chunks a packet is replicated to at the most. */
-#define CB_FLOOD_TARGETS 16
-#define CB_FLOOD_CHUNKS 64
+#define CB_FLOOD_TARGETS 32
+#define CB_FLOOD_CHUNKS 32
+/* Fragmented packets of which a VIF's first fragments are remembered at once. */
+#define CB_VIF_FRAGMENTS 16
+/* Later fragments of a VIF that wait for their first at once; of all VIFs together; their bytes, and how long they wait. */
+#define CB_VIF_ORPHANS 8
+#define CB_MAX_ORPHAN 4096
+#define CB_ORPHAN_BYTES 2048
+#define CB_ORPHAN_SECONDS 2
 
-/* The service link (198.18.0.0/15): the agent is .1; the VIF with slot n is 198.18.0.0 + n, n >= 2. */
+/*
+ * The service link (198.18.0.0/15): the agent is .1; VIF n is 198.18.0.0 + n * CB_VIF_SERVICE_ADDRESSES. In IPv6 (fdca:b1e0::/64) the same numbers are the lowest
+ * 32 bits: the agent is fdca:b1e0::1, a VIF has two: + 0 for its first IPv6 address, + 15 for its link-local one.
+ */
 #define CB_SERVICE_NET 0xC6120000 /* host byte order */
+#define CB_SERVICE_NET6 0xFDCAB1E0 /* the first 32 bits, host byte order */
 #define CB_SERVICE_AGENT 0xC6120001
-#define CB_SERVICE_SLOT_MIN 2
-#define CB_SERVICE_SLOT_MAX 131070
+#define CB_VIF_SERVICE_ADDRESSES 16
 /*
  * What a VIF may send to the agent's services: so many packets a second, and at once after a pause; one that begins a TCP connection counts as CB_SERVICE_SYN_COST.
  */
 #define CB_SERVICE_RATE 200
 #define CB_SERVICE_BURST 400
 #define CB_SERVICE_SYN_COST 10
+/* Copies of what a VIF sends to all, or to nobody known: so many a second, and at once after a pause. Who has fewer receivers may send more. */
+#define CB_FLOOD_RATE 20000
+#define CB_FLOOD_BURST 40000
 /* 169.254.169.254: metadata; also the DHCP server's address in a subnet without a gateway. */
 #define CB_METADATA_ADDR 0xA9FEA9FE
 
@@ -57,17 +79,18 @@ enum cb_reason {
 	CB_REASON_SPOOFED_MAC = 4, /* source MAC is neither the port's nor allowed with this source IP */
 	CB_REASON_SPOOFED_IP = 5, /* source IP is not the port's nor in an allowed address pair */
 	CB_REASON_SPOOFED_ARP = 6, /* ARP sender address is not the port's */
-	CB_REASON_UNSUPPORTED_ETHERTYPE = 7, /* neither ARP nor IPv4 */
+	CB_REASON_UNSUPPORTED_ETHERTYPE = 7, /* neither ARP nor IP */
 	CB_REASON_POLICY_EGRESS = 8, /* no egress rule of the sender's security groups allows it */
 	CB_REASON_POLICY_INGRESS = 9, /* no ingress rule of the receiver's security groups allows it */
 	CB_REASON_NO_ROUTE = 10, /* the router has no route to the destination */
 	CB_REASON_NO_ENDPOINT = 11, /* routed, but nobody has the destination address */
 	CB_REASON_NO_ROUTER = 12, /* sent to the gateway of a subnet that no router is attached to */
 	CB_REASON_TTL_EXCEEDED = 13,
-	CB_REASON_UNKNOWN_PEER = 14, /* the tunnel's outer source is not a host of this cloud */
+	CB_REASON_UNKNOWN_PEER = 14, /* the tunnel's outer source is no host that may send into this network */
 	CB_REASON_UNKNOWN_VNI = 15, /* tunnelled to a network that this host does not carry */
 	CB_REASON_UNKNOWN_MAC = 16, /* from the overlay for a MAC that is not on this host */
-	CB_REASON_FRAGMENT = 17, /* a later fragment whose first was not seen */
+	CB_REASON_FRAGMENT =
+		17, /* a later fragment whose first was not seen, and for which there is no place to wait */
 	CB_REASON_TOO_BIG = 18, /* larger than the destination network's MTU */
 	CB_REASON_SERVICE = 19, /* a DHCP or metadata packet that may not be passed to the agent */
 	CB_REASON_REDIRECT = 20, /* the kernel refused to clone, resize or redirect the packet */
@@ -75,7 +98,20 @@ enum cb_reason {
 	CB_REASON_BROADCAST_LIMIT = 22, /* flood list longer than CB_FLOOD_CHUNKS chunks */
 	CB_REASON_PORT_DISABLED_DHCP = 23, /* DHCP server packet sent by a guest */
 	CB_REASON_RATE_SERVICE = 24, /* more to the agent's services than a VIF may send */
-	CB_REASON_MAX = 32,
+	CB_REASON_UNKNOWN_VLAN = 25, /* a VLAN tag that no VIF of the device has */
+	CB_REASON_FLOW_SHARE = 26, /* a new flow of a VIF or project that holds its share of the flow table */
+	CB_REASON_FLOW_TABLE = 27, /* a new flow for which the flow table has no room */
+	CB_REASON_TCP_WINDOW = 28, /* an answer to no SYN of the connection, or a RST from outside of the window */
+	CB_REASON_REVERSE_PATH = 29, /* to a router, from an address that the router has in another network */
+	CB_REASON_SPOOFED_PEER = 30, /* from another host, with the MAC or address of a VIF of this one */
+	CB_REASON_IP_OPTIONS = 31, /* a source route in the IPv4 options */
+	CB_REASON_TINY_FRAGMENT = 32, /* a fragment that would overwrite the TCP header of the first (RFC 3128) */
+	CB_REASON_ICMP_REDIRECT = 33, /* a guest that tells others of a way */
+	CB_REASON_SPOOFED_ND =
+		34, /* ND that names an address or MAC that is not the port's, or comes from beyond a router */
+	CB_REASON_ROGUE_RA = 35, /* router advertisement sent by a guest */
+	CB_REASON_RATE_FLOOD = 36, /* more copies of what it sends to all than a VIF may cause */
+	CB_REASON_MAX = 64,
 };
 
 /*
@@ -101,99 +137,153 @@ enum cb_stage {
 	CB_STAGE_FLOOD = 11, /* copies to a network's flood list */
 	CB_STAGE_SERVICE = 12, /* a guest's packet for the agent */
 	CB_STAGE_REFUSE = 13, /* an ICMP error of a router */
+	CB_STAGE_ND = 14, /* neighbour discovery and multicast listeners of IPv6 */
+	CB_STAGE_ORPHAN = 15, /* a later fragment whose first was not seen */
 };
 
-/* Reserved key of cb_stat_1 for packets that belong to no VIF (from the overlay, from the agent). */
-#define CB_STAT_OVERLAY 0
+/* Policies of their own. Nobody's row has 0, so nothing passes by mistake. */
+#define CB_POLICY_NOTHING 0
+#define CB_POLICY_NONE 1 /* everything is allowed: port security off, or an end that is not on this host */
+
+/* cb_in_1: hash, device and VLAN tag (0: untagged) -> whose frames come in there. Written by the agent. No entry: the frame is dropped. */
+struct cb_in_key {
+	__u32 ifindex;
+	__u16 vlan;
+	__u16 pad;
+};
+
+struct cb_in {
+	__u16 kind; /* enum cb_in_kind */
+	__u16 vif;
+	__u32 reserve;
+};
+
+enum cb_in_kind {
+	CB_IN_VIF = 1,
+};
 
 /* flags of struct cb_vif */
 #define CB_VIF_F_ANTISPOOF 0x1 /* port_security_enabled */
 #define CB_VIF_F_PEER 0x2 /* a veth whose other end is in another network namespace: deliver with bpf_redirect_peer */
 #define CB_VIF_F_ADMIN_UP 0x4
-#define CB_VIF_F_DHCP 0x8 /* some subnet of the network has DHCP on */
+#define CB_VIF_F_DHCP 0x8 /* some IPv4 subnet of the port has DHCP on */
+#define CB_VIF_F_DHCP6 0x10 /* some IPv6 subnet of the port has DHCPv6, stateful or stateless */
+#define CB_VIF_F_RA 0x20 /* the agent advertises itself as the router of some IPv6 subnet of the port */
 
-/* cb_vif_1: hash, ifindex -> VIF. Written by the agent. No entry: every packet is dropped. */
-struct cb_vif_key {
-	__u32 ifindex;
-};
-
+/*
+ * cb_vif_2: array, VIF number -> VIF. Written by the agent. Row 0 belongs to nobody: what comes from other hosts or from the agent. A row is
+ * written under the eyes of its readers: first its epoch alone, odd, then the fields, then the epoch, even.
+ */
 struct cb_vif {
-	__u8 port_id[16]; /* the UUID's bytes */
-	__u32 slot; /* service address index */
-	__u32 vni;
-	__u32 policy; /* 0: no policy, everything is allowed (port security off) */
-	__u32 flags;
-	__u32 mtu_bytes;
+	__u8 port_id[16]; /* the UUID's bytes; zero: nobody's, every packet is dropped */
+	__u32 epoch; /* rises when a decision about the VIF may change; odd: about to; never falls, whoever the row is given to */
+	__u32 flags; /* CB_VIF_F_* */
+	__u32 ifindex; /* device */
+	__u32 policy; /* CB_POLICY_* or a number */
+	__u16 net; /* network number */
+	__u16 vlan; /* tag of its frames on the device; 0: none */
+	__u16 project; /* project number */
+	__u16 mtu_bytes;
 	__u8 mac[6];
 	__u8 pad[2];
 	struct cb_addr addr; /* first IPv4 address; all zero: none */
 	struct cb_addr addr6; /* first IPv6 address; all zero: none */
-	struct cb_addr dhcp_server; /* address that DHCP answers come from */
+	struct cb_addr dhcp_server; /* address that DHCP answers and a router's ICMP errors come from */
+	/* Link-local address of its router: router advertisements and ICMPv6 errors come from there; all zero: none. */
+	struct cb_addr router6;
+	__u8 reserve[16];
 };
 
-/* cb_slot_1: hash, service address index -> VIF. Written by the agent. */
-struct cb_slot_key {
-	__u32 slot;
+/* flags of struct cb_net */
+#define CB_NET_F_UP 0x1 /* admin_state_up */
+#define CB_NET_F_DHCP 0x2 /* some subnet has DHCP on: guests are no servers. Without: DHCP is a guest's own business */
+
+enum cb_wire {
+	CB_WIRE_VXLAN = 1, /* wire_id: the VNI */
 };
 
-struct cb_slot {
-	__u32 ifindex;
+/* cb_net_1: array, network number -> network. Written by the agent, as cb_vif_2 is. */
+struct cb_net {
+	__u8 network_id[16]; /* the UUID's bytes; zero: nobody's */
+	__u32 epoch; /* rises when an endpoint of the network, or a route of a router with an interface in it, may change; as a VIF's */
+	__u32 flags; /* CB_NET_F_* */
+	__u32 wire_id;
+	__u16 project; /* project number */
+	__u16 mtu_bytes;
+	__u8 wire; /* enum cb_wire */
+	__u8 flood_list; /* which of its lists in cb_flood_2 counts: the other can be written meanwhile */
+	__u16 flood_chunks; /* chunks of that list */
+	__u8 reserve[28];
 };
 
-/*
- * cb_bucket_1: array, service address index -> what its VIF has sent to the agent's services lately. Written by the vrouter. Nothing has to be deleted: a bucket
- * fills up with time.
- */
-struct cb_bucket {
-	__u64 full_ns; /* CLOCK_MONOTONIC at which the bucket is full again; past: it is */
+/* cb_tunnel_1: array, tunnel number -> the way to another host. Written by the agent. */
+struct cb_tunnel {
+	struct cb_addr remote; /* the host's underlay address; zero: nobody's */
+	__u8 reserve[48];
 };
 
-/* cb_source_1: LPM, what a VIF may send from. Written by the agent. */
+/* cb_peer_2: hash, wire id and underlay address of another host -> the network into which that host may send. Written by the agent. */
+struct cb_peer_key {
+	__u32 wire_id;
+	struct cb_addr remote;
+};
+
+/* flag of struct cb_peer: what the host tunnels here is taken on the uplink; without, it goes by the overlay device */
+#define CB_PEER_F_UPLINK 0x1
+
+struct cb_peer {
+	__u16 net;
+	__u16 tunnel;
+	__u32 flags; /* CB_PEER_F_* */
+	__u8 reserve[8];
+};
+
+/* cb_source_2: LPM, what a VIF may send from. Written by the agent. */
 struct cb_source_key {
-	__u32 prefixlen; /* 96 (ifindex, mac, pad) + the address's 0..128 */
-	__u32 ifindex;
+	__u32 prefixlen; /* 64 (vif, mac) + the address's 0..128 */
+	__u16 vif;
 	__u8 mac[6];
-	__u8 pad[2];
 	struct cb_addr addr;
 };
 
 struct cb_source {
 	__u32 flags; /* none yet */
+	__u32 reserve;
 };
 
 enum cb_endpoint_kind {
-	CB_ENDPOINT_VIF = 1, /* on this host: ifindex */
-	CB_ENDPOINT_REMOTE = 2, /* on another host: remote */
+	CB_ENDPOINT_VIF = 1, /* on this host: vif */
+	CB_ENDPOINT_REMOTE = 2, /* on another host: tunnel */
 	CB_ENDPOINT_GATEWAY = 3, /* a router's interface: vrf */
 	CB_ENDPOINT_SERVICE = 4, /* a gateway address without a router, or 169.254.169.254: ARP and guest services */
 };
 
 /*
- * cb_ep_1: hash, (network, address) -> endpoint. Answers ARP, resolves a routed packet's next hop.
- * cb_mac_1: hash, (network, MAC) -> endpoint. L2 forwarding. Both written by the agent.
+ * cb_ep_2: hash, (network, address) -> endpoint. Answers ARP, resolves a routed packet's next hop.
+ * cb_mac_2: hash, (network, MAC) -> endpoint. L2 forwarding. Both written by the agent.
  */
 struct cb_ep_key {
-	__u32 vni;
+	__u16 net;
+	__u16 pad;
 	struct cb_addr addr;
 };
 
 struct cb_mac_key {
-	__u32 vni;
+	__u16 net;
 	__u8 mac[6];
-	__u8 pad[2];
 };
 
 struct cb_endpoint {
-	__u32 kind; /* enum cb_endpoint_kind */
-	__u32 ifindex; /* CB_ENDPOINT_VIF; else 0 */
-	__u32 vrf; /* CB_ENDPOINT_GATEWAY; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
-	__u32 flags; /* CB_VIF_F_PEER on CB_ENDPOINT_VIF */
+	__u8 kind; /* enum cb_endpoint_kind */
+	__u8 flags; /* none yet */
+	__u16 vif; /* CB_ENDPOINT_VIF; else 0 */
+	__u16 tunnel; /* CB_ENDPOINT_REMOTE; else 0 */
 	__u8 mac[6];
-	__u8 pad[2];
-	struct cb_addr remote; /* CB_ENDPOINT_REMOTE: the host's underlay address; else zero */
+	__u32 vrf; /* CB_ENDPOINT_GATEWAY; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
+	__u8 reserve[8];
 };
 
-/* cb_route_1: LPM, a router's routes. vrf numbers a router on this host. Written by the agent. */
+/* cb_route_2: LPM, a router's routes. vrf numbers a router on this host. Written by the agent. */
 struct cb_route_key {
 	__u32 prefixlen; /* 32 (vrf) + the address's 0..128 */
 	__u32 vrf;
@@ -201,17 +291,18 @@ struct cb_route_key {
 };
 
 enum cb_route_kind {
-	CB_ROUTE_CONNECTED = 1, /* the destination is in network vni */
-	CB_ROUTE_NEXTHOP = 2, /* send to nexthop, which is in network vni */
+	CB_ROUTE_CONNECTED = 1, /* the destination is in network net */
+	CB_ROUTE_NEXTHOP = 2, /* send to nexthop, which is in network net */
 };
 
 struct cb_route {
-	__u32 kind; /* enum cb_route_kind */
-	__u32 vni;
-	__u32 mtu_bytes; /* of that network */
+	__u8 kind; /* enum cb_route_kind */
+	__u8 flags; /* none yet */
+	__u16 net;
+	__u16 mtu_bytes; /* of that network */
 	__u8 mac[6]; /* of the router's interface in that network */
-	__u8 pad[2];
 	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP; else zero */
+	__u8 reserve[20];
 };
 
 /*
@@ -256,21 +347,24 @@ struct cb_rule {
 };
 
 enum cb_flood_kind {
-	CB_FLOOD_VIF = 1, /* ifindex */
-	CB_FLOOD_REMOTE = 2, /* remote */
+	CB_FLOOD_VIF = 1, /* id: VIF number */
+	CB_FLOOD_TUNNEL = 2, /* id: tunnel number */
 };
 
 struct cb_flood_target {
-	__u32 kind; /* enum cb_flood_kind */
-	__u32 ifindex;
-	__u32 policy; /* CB_FLOOD_VIF: the receiver's policy, for its ingress rules */
-	__u32 flags; /* CB_VIF_F_* of the receiver */
-	struct cb_addr remote;
+	__u8 kind; /* enum cb_flood_kind */
+	__u8 flags; /* none yet */
+	__u16 id;
 };
 
-/* cb_flood_1: hash, (network, chunk) -> targets. Chunks are numbered from 0 without a hole. Written by the agent. */
+/*
+ * cb_flood_2: hash, (network, list, chunk) -> targets. Chunks are numbered from 0 without a hole. Written by the agent: a changed list is
+ * written whole under the number that does not count, then the network's row names it.
+ */
 struct cb_flood_key {
-	__u32 vni;
+	__u16 net;
+	__u8 list;
+	__u8 purpose; /* 0: broadcast */
 	__u32 chunk;
 };
 
@@ -278,21 +372,6 @@ struct cb_flood {
 	__u32 count; /* targets used in this chunk */
 	__u32 pad;
 	struct cb_flood_target target[CB_FLOOD_TARGETS];
-};
-
-/*
- * flag of struct cb_peer: what the host tunnels here is taken on the uplink. Whoever writes the entry without it, as every build of before does, has
- * the packets go by the overlay device, from the next one on.
- */
-#define CB_PEER_F_UPLINK 0x1
-
-/* cb_peer_1: hash, underlay address of each host that may tunnel to this one. Written by the agent. */
-struct cb_peer_key {
-	struct cb_addr addr;
-};
-
-struct cb_peer {
-	__u32 flags; /* CB_PEER_F_* */
 };
 
 /*
@@ -309,19 +388,15 @@ struct cb_hop {
 	struct cb_addr nexthop; /* IPv4: the gateway, or the host itself where it is on the link */
 };
 
-/* cb_conf_1: array of one. Written by the agent. */
-struct cb_conf {
-	__u32 epoch; /* rises when a decision may change; a flow with another epoch is decided again */
-};
-
 /*
- * cb_prog_1: array of one. Written by the agent, read by the agent that comes after it: of which state the entries are. The vrouter
+ * cb_prog_2: array of one. Written by the agent, read by the agent that comes after it: of which state the entries are. The vrouter
  * does not look at it.
  */
 struct cb_prog {
 	__u64 revision; /* of the server's store; 0: nothing was programmed yet */
 	__u64 state; /* whose: the first 8 bytes of the UUID of the agent's state directory, as a number */
 	__u64 commit; /* which commit of that state */
+	__u8 reserve[16];
 };
 
 enum cb_flow_state {
@@ -329,116 +404,206 @@ enum cb_flow_state {
 	CB_FLOW_ESTABLISHED = 2, /* seen in both */
 	CB_FLOW_CLOSING = 3, /* TCP: a FIN was seen */
 	CB_FLOW_CLOSED = 4, /* TCP: RST, or FIN both ways */
+	CB_FLOW_PICKED_UP = 5, /* TCP: begun in its middle, no answer seen yet */
 };
 
 enum cb_deliver {
-	CB_DELIVER_VIF = 1, /* redirect to ifindex */
-	CB_DELIVER_PEER = 2, /* redirect_peer to ifindex */
-	CB_DELIVER_OVERLAY = 3, /* encapsulate with vni to remote */
+	CB_DELIVER_VIF = 1, /* redirect to the VIF's device */
+	CB_DELIVER_PEER = 2, /* redirect_peer to the VIF's device */
+	CB_DELIVER_OVERLAY = 3, /* encapsulate, to a tunnel */
 	CB_DELIVER_SERVICE = 4, /* to the agent; never in a flow */
 	CB_DELIVER_FLOOD = 5, /* copies to a network's flood list; never in a flow */
+	CB_DELIVER_WAIT = 6, /* kept until its first fragment comes; never in a flow */
 };
 
-/* flags of struct cb_flow */
-#define CB_FLOW_F_REPLY 0x1 /* this entry's packets answer the flow's first packet */
-#define CB_FLOW_F_ROUTED 0x2 /* rewrite MACs, decrement TTL */
-#define CB_FLOW_F_FIN 0x4 /* TCP: FIN seen in this direction */
-
 /*
- * cb_flow_1: LRU hash, one entry a direction. zone: the VNI of the network in which the packet entered this host.
- * Written by the vrouter; the agent reads, and deletes only the flows of a VIF that is gone.
+ * cb_tuple_1: hash, what a packet of one direction looks like where it enters this host -> the flow. Written by the vrouter and by migrations,
+ * never over another; taken out by who ends the flow.
  */
-struct cb_flow_key {
-	__u32 zone;
+struct cb_tuple_key {
 	struct cb_addr src;
 	struct cb_addr dst;
 	__u16 sport_be; /* ICMP query: the identifier, and dport type << 8 | code; its answer: the reverse; others: 0 */
 	__u16 dport_be;
+	__u16 net; /* network in which the packet enters */
 	__u8 protocol;
-	__u8 pad[3];
+	__u8 pad;
 };
 
-struct cb_flow {
-	__u64 seen_ns; /* CLOCK_MONOTONIC, refreshed at most once a second, in both entries */
-	__u64 packets;
-	__u64 bytes;
-	__u32 epoch;
-	__u32 in_ifindex; /* VIF it came from; 0: the overlay */
-	__u32 peer_zone; /* zone of the other direction's entry */
-	__u32 out_ifindex;
-	__u32 out_vni;
-	__u8 state; /* enum cb_flow_state */
-	__u8 flags;
-	__u8 deliver; /* enum cb_deliver; 0: not known until this direction's first packet */
-	__u8 pad;
+struct cb_tuple {
+	__u32 flow; /* flow number */
+	__u32 direction; /* 0: that of the flow's first packet */
+};
+
+/* flags of struct cb_way */
+#define CB_WAY_F_ROUTED 0x1 /* rewrite MACs, decrement TTL */
+#define CB_WAY_F_FIN 0x2 /* TCP: FIN seen in this direction */
+
+/*
+ * One direction of a flow: all that an established packet needs, in 64 bytes. The word of stamp, in_vif and out_vif is written last and at once.
+ */
+struct cb_way {
+	__u32 stamp; /* sum of the epochs of both VIFs and of both networks, read before it was decided; 0: not decided */
+	__u16 in_vif; /* VIF it comes from; 0: another host. Before it is decided: where the other direction goes */
+	__u16 out_vif; /* VIF it goes to; 0: another host */
+	__u32 check; /* of this direction's tuple: another flow's packet never follows this one; 0: no flow */
+	__u16 out_net; /* network in which it leaves */
+	__u16 tunnel; /* CB_DELIVER_OVERLAY */
+	__u64 expires_ns; /* CLOCK_MONOTONIC; alike in both directions; raised at most once a second, and when the state changes */
+	__u16 mtu_bytes; /* of the network in which it leaves; 0: any size */
+	__u8 deliver; /* enum cb_deliver */
+	__u8 flags; /* CB_WAY_F_* */
+	__u8 state; /* enum cb_flow_state; alike in both directions */
+	__u8 pad[3];
 	__u8 in_smac[6]; /* source MAC that passed anti-spoofing */
 	__u8 in_dmac[6]; /* destination MAC it was decided for */
 	__u8 out_dmac[6];
 	__u8 out_smac[6];
-	struct cb_addr remote;
-	__u32 out_mtu_bytes; /* with CB_FLOW_F_ROUTED; else 0 */
-	__u32 pad2;
+	__u64 refresh_ns; /* from when on the next packet raises expires_ns */
 };
 
-/* cb_frag_1: LRU hash, first fragment's ports for the fragments that follow. Written by the vrouter. */
-struct cb_frag_key {
-	__u32 zone;
-	__u32 id;
+/* seen in struct cb_tally */
+#define CB_SEEN_END 0x1 /* tcp_end */
+#define CB_SEEN_ACK 0x2 /* tcp_ack, tcp_window */
+
+/* What a direction of a flow has carried. Of TCP also where it is: 0 until its first segment is seen. */
+struct cb_tally {
+	__u64 packets;
+	__u64 bytes;
+	__u32 tcp_end; /* the sequence number after the last byte that was sent */
+	__u32 tcp_ack; /* what it last acknowledged */
+	__u16 tcp_window; /* what it last announced, not scaled */
+	__u8 seen; /* CB_SEEN_* */
+	__u8 pad[5];
+	__u8 reserve[32];
+};
+
+/* The state of a flow's record: the lowest two bits of its life. */
+enum cb_life {
+	CB_LIFE_FREE = 0,
+	CB_LIFE_LIVE = 1,
+	CB_LIFE_BUSY = 2, /* somebody makes the flow, or takes it apart */
+};
+
+/*
+ * cb_flow_2: array, flow number -> flow. Written by the vrouter and by migrations. Flow 0 is never taken. An established packet reads and
+ * writes way and tally of its direction, and nothing else.
+ */
+struct cb_flow {
+	struct cb_way way[2]; /* by direction */
+	struct cb_tally tally[2];
+	struct cb_tuple_key tuple[2]; /* as its packets enter */
+	__u64 life; /* how often the record was taken, << 2 | enum cb_life; changed by compare and swap alone */
+	__u64 at_ns; /* when it was begun, or ended */
+	__u16 owner[2]; /* VIFs to which it is counted: who began it, who received it; 0: another host's */
+	__u16 project[2]; /* their projects */
+	__u32 rule; /* none yet: first 32 bits of the rule that allowed it */
+	__u32 flags; /* none yet */
+	__u8 reserve[16];
+};
+
+/* cb_gauge_1: array of one. Written by the vrouter. */
+struct cb_gauge {
+	__u64 flows; /* records in use */
+	__u64 reserve[7];
+};
+
+/* Rows of cb_use_1: VIFs by number, then projects. */
+#define CB_USE_PROJECT 8192
+#define CB_MAX_USE 24576
+
+/* cb_use_1: array, VIF (or CB_USE_PROJECT + project) -> what it uses. Written by the vrouter. Nothing has to be deleted: counts fall, buckets fill up. */
+struct cb_use {
+	__u32 flows[2]; /* flows that it began, that it received */
+	__u64 service_ns; /* CLOCK_MONOTONIC at which its bucket for the agent's services is full again; past: it is */
+	__u64 flood_ns; /* the same of its bucket for copies of floods */
+	__u8 reserve[40];
+};
+
+/*
+ * cb_frag_2: array, VIF * CB_VIF_FRAGMENTS + n -> a first fragment's ports for those that follow. Of packets from other hosts, among the receiver's.
+ * Written by the vrouter.
+ */
+struct cb_frag {
 	struct cb_addr src;
 	struct cb_addr dst;
-	__u8 protocol;
-	__u8 pad[3];
-};
-
-struct cb_frag {
+	__u64 until_ns; /* CLOCK_MONOTONIC; past: free */
+	__u32 id_be; /* IPv4: 16 bits */
+	__u16 net;
 	__u16 sport_be;
 	__u16 dport_be;
+	__u8 protocol;
+	__u8 pad[5];
 };
 
-/* cb_stat_1: per-CPU hash, VIF's ifindex (or CB_STAT_OVERLAY) -> counters. Entries made by the agent. */
-struct cb_stat_key {
-	__u32 ifindex;
+/*
+ * cb_orphan_1: hash, VIF and place -> a later fragment that came before its first. When that comes, and is allowed, the frame is received anew. Of packets from
+ * other hosts, among the receiver's. Written by the vrouter.
+ */
+struct cb_orphan_key {
+	__u16 vif;
+	__u16 place;
 };
 
-struct cb_stat {
+struct cb_orphan {
+	__u64 until_ns; /* CLOCK_MONOTONIC; past: free */
+	__u32 id_be;
+	__u32 length;
+	__u32 ifindex; /* device that it came by */
+	__u32 pad;
+	__u8 frame[CB_ORPHAN_BYTES];
+};
+
+/* cb_count_1: per-CPU array, VIF -> packets. Row 0: from and to other hosts. A GSO packet counts once. Written by the vrouter. */
+struct cb_count {
 	__u64 rx_packets; /* from the VIF */
 	__u64 rx_bytes;
 	__u64 tx_packets; /* to the VIF */
 	__u64 tx_bytes;
-	__u64 drops[CB_REASON_MAX]; /* by enum cb_reason, of packets from or to the VIF */
+};
+
+/* cb_drop_1: array, VIF * CB_REASON_MAX + enum cb_reason -> dropped packets from or to the VIF. VIF 0: of none. Written by the vrouter. */
+struct cb_drop {
+	__u64 packets;
+	__u64 last_ns; /* CLOCK_MONOTONIC */
 };
 
 /* A layout that changes needs a new map name: these lines stop a change by accident. */
-_Static_assert(sizeof(struct cb_vif_key) == 4, "layout of cb_vif_key");
-_Static_assert(sizeof(struct cb_vif) == 92, "layout of cb_vif");
-_Static_assert(sizeof(struct cb_slot_key) == 4, "layout of cb_slot_key");
-_Static_assert(sizeof(struct cb_slot) == 4, "layout of cb_slot");
-_Static_assert(sizeof(struct cb_bucket) == 8, "layout of cb_bucket");
-_Static_assert(sizeof(struct cb_source_key) == 32, "layout of cb_source_key");
-_Static_assert(sizeof(struct cb_source) == 4, "layout of cb_source");
+_Static_assert(sizeof(struct cb_in_key) == 8, "layout of cb_in_key");
+_Static_assert(sizeof(struct cb_in) == 8, "layout of cb_in");
+_Static_assert(sizeof(struct cb_vif) == 128, "layout of cb_vif");
+_Static_assert(sizeof(struct cb_net) == 64, "layout of cb_net");
+_Static_assert(sizeof(struct cb_tunnel) == 64, "layout of cb_tunnel");
+_Static_assert(sizeof(struct cb_peer_key) == 20, "layout of cb_peer_key");
+_Static_assert(sizeof(struct cb_peer) == 16, "layout of cb_peer");
+_Static_assert(sizeof(struct cb_source_key) == 28, "layout of cb_source_key");
+_Static_assert(sizeof(struct cb_source) == 8, "layout of cb_source");
 _Static_assert(sizeof(struct cb_ep_key) == 20, "layout of cb_ep_key");
-_Static_assert(sizeof(struct cb_mac_key) == 12, "layout of cb_mac_key");
-_Static_assert(sizeof(struct cb_endpoint) == 40, "layout of cb_endpoint");
+_Static_assert(sizeof(struct cb_mac_key) == 8, "layout of cb_mac_key");
+_Static_assert(sizeof(struct cb_endpoint) == 24, "layout of cb_endpoint");
 _Static_assert(sizeof(struct cb_route_key) == 24, "layout of cb_route_key");
-_Static_assert(sizeof(struct cb_route) == 36, "layout of cb_route");
+_Static_assert(sizeof(struct cb_route) == 48, "layout of cb_route");
 _Static_assert(sizeof(struct cb_class_key) == 24, "layout of cb_class_key");
 _Static_assert(sizeof(struct cb_class) == 4, "layout of cb_class");
 _Static_assert(sizeof(struct cb_rule_key) == 20, "layout of cb_rule_key");
 _Static_assert(sizeof(struct cb_rule) == 4, "layout of cb_rule");
 _Static_assert(sizeof(struct cb_flood_key) == 8, "layout of cb_flood_key");
-_Static_assert(sizeof(struct cb_flood_target) == 32, "layout of cb_flood_target");
-_Static_assert(sizeof(struct cb_flood) == 520, "layout of cb_flood");
-_Static_assert(sizeof(struct cb_peer_key) == 16, "layout of cb_peer_key");
-_Static_assert(sizeof(struct cb_peer) == 4, "layout of cb_peer");
+_Static_assert(sizeof(struct cb_flood_target) == 4, "layout of cb_flood_target");
+_Static_assert(sizeof(struct cb_flood) == 136, "layout of cb_flood");
 _Static_assert(sizeof(struct cb_hop_key) == 16, "layout of cb_hop_key");
 _Static_assert(sizeof(struct cb_hop) == 24, "layout of cb_hop");
-_Static_assert(sizeof(struct cb_conf) == 4, "layout of cb_conf");
-_Static_assert(sizeof(struct cb_prog) == 24, "layout of cb_prog");
-_Static_assert(sizeof(struct cb_flow_key) == 44, "layout of cb_flow_key");
-_Static_assert(sizeof(struct cb_flow) == 96, "layout of cb_flow");
-_Static_assert(sizeof(struct cb_frag_key) == 44, "layout of cb_frag_key");
-_Static_assert(sizeof(struct cb_frag) == 4, "layout of cb_frag");
-_Static_assert(sizeof(struct cb_stat_key) == 4, "layout of cb_stat_key");
-_Static_assert(sizeof(struct cb_stat) == 288, "layout of cb_stat");
+_Static_assert(sizeof(struct cb_prog) == 40, "layout of cb_prog");
+_Static_assert(sizeof(struct cb_tuple_key) == 40, "layout of cb_tuple_key");
+_Static_assert(sizeof(struct cb_tuple) == 8, "layout of cb_tuple");
+_Static_assert(sizeof(struct cb_way) == 64, "layout of cb_way");
+_Static_assert(sizeof(struct cb_tally) == 64, "layout of cb_tally");
+_Static_assert(sizeof(struct cb_flow) == 384, "layout of cb_flow");
+_Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
+_Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");
+_Static_assert(sizeof(struct cb_frag) == 56, "layout of cb_frag");
+_Static_assert(sizeof(struct cb_orphan_key) == 4, "layout of cb_orphan_key");
+_Static_assert(sizeof(struct cb_orphan) == 2072, "layout of cb_orphan");
+_Static_assert(sizeof(struct cb_count) == 32, "layout of cb_count");
+_Static_assert(sizeof(struct cb_drop) == 16, "layout of cb_drop");
 
 #endif /* CABLE_ABI_H */

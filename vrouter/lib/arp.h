@@ -29,7 +29,7 @@ static __always_inline __u32 check_arp_sender(const struct work *w, const struct
 	if (!arp->spa_be)
 		return same_mac(w->sender.mac, p->smac) ? CB_REASON_NONE : CB_REASON_SPOOFED_MAC;
 	set_v4(&sender, arp->spa_be);
-	return source_allowed(p->in_ifindex, p->smac, &sender) ? CB_REASON_NONE : CB_REASON_SPOOFED_ARP;
+	return source_allowed(p->in_vif, p->smac, &sender) ? CB_REASON_NONE : CB_REASON_SPOOFED_ARP;
 }
 
 /* Makes the answer out of the request. */
@@ -63,32 +63,31 @@ static __always_inline __u32 handle_arp(struct __sk_buff *ctx, const struct work
 	if (reason || arp->op_be != bpf_htons(ARP_OP_REQUEST))
 		return reason;
 	set_v4(&addr, arp->tpa_be);
-	target = lookup_endpoint(w->p.key.zone, &addr);
+	target = lookup_endpoint(w->p.key.net, &addr);
 	/* Unknown: perhaps an allowed address pair's. The sender's own: an announcement, for the others. */
-	if (!target || (target->kind == CB_ENDPOINT_VIF && target->ifindex == w->p.in_ifindex))
+	if (!target || (target->kind == CB_ENDPOINT_VIF && target->vif == w->p.in_vif))
 		return CB_REASON_NONE;
 	write_arp_reply(arp, target->mac);
 	*action = ARP_ANSWERED;
 	return CB_REASON_NONE;
 }
 
-/* Passes an ARP packet on: to the MAC's owner, or to all. Rules do not apply to ARP. */
-static __always_inline int forward_arp(struct __sk_buff *ctx, struct work *w)
+/* Passes an ARP packet or an ND message on: to the MAC's owner, or to all. Rules do not apply to them. */
+static __always_inline int forward_link(struct __sk_buff *ctx, struct work *w)
 {
-	struct cb_flow *way = start_decision(w);
-	__u32 in_ifindex = w->p.in_ifindex;
+	struct cb_way *way = start_decision(w);
+	__u32 in_vif = w->p.in_vif;
 
 	if (is_group_mac(w->p.dmac))
 		return to_all(ctx, w, 0);
 	resolve(ctx);
 	if (w->to.kind == RESOLVED_FLOOD)
 		return to_all(ctx, w, 0);
-	/* To a router's MAC: nobody is there who would read it. */
-	if (w->to.kind != RESOLVED_DELIVER || way->flags & CB_FLOW_F_ROUTED)
-		return drop(ctx, in_ifindex, w->to.kind == RESOLVED_DROP ? w->to.reason : CB_REASON_NO_ENDPOINT);
+	if (w->to.kind != RESOLVED_DELIVER)
+		return drop(ctx, in_vif, w->to.reason);
 	if (way->deliver == CB_DELIVER_OVERLAY)
-		return by_overlay_device(ctx, in_ifindex, way->out_vni, bpf_ntohl(v4_of(&way->remote)));
-	return to_vif(ctx, way->out_ifindex, way->deliver, way->out_vni, CB_REASON_NONE);
+		return by_overlay_device(ctx, in_vif, way->out_net, way->tunnel);
+	return to_vif(ctx, way->out_vif, way->deliver, CB_REASON_NONE);
 }
 
 /* The ARP packet in work. */
@@ -100,12 +99,13 @@ int arp(struct __sk_buff *ctx)
 
 	if (!w)
 		return drop_stray(ctx);
-	if (!w->p.in_ifindex)
-		return forward_arp(ctx, w);
+	note_sender(w, w->p.in_vif ? vif_row(w->p.in_vif) : NULL);
+	if (!w->p.in_vif)
+		return forward_link(ctx, w);
 	reason = handle_arp(ctx, w, &action);
 	if (reason)
-		return drop(ctx, w->p.in_ifindex, reason);
-	return action == ARP_ANSWERED ? turn_back(ctx, w) : forward_arp(ctx, w);
+		return drop(ctx, w->p.in_vif, reason);
+	return action == ARP_ANSWERED ? turn_back(ctx, w) : forward_link(ctx, w);
 }
 
 #endif /* CABLE_ARP_H */

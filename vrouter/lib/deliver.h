@@ -9,12 +9,20 @@
 #include "stage.h"
 #include "turn.h"
 
-static __always_inline int by_overlay_device(struct __sk_buff *ctx, __u32 in_ifindex, __u32 vni, __u32 remote)
+/* To the host of @tunnel, in network @net, by the overlay device. @vif: the sender, for whom a drop is counted. */
+static __always_inline int by_overlay_device(struct __sk_buff *ctx, __u32 vif, __u32 net, __u32 tunnel)
 {
-	if (!cfg_overlay_ifindex || set_tunnel(ctx, vni, remote))
-		return drop(ctx, in_ifindex, CB_REASON_REDIRECT);
-	count_tx(ctx, CB_STAT_OVERLAY);
-	trace(ctx, cfg_overlay_ifindex, CB_DELIVER_OVERLAY, vni, remote, CB_REASON_NONE);
+	struct cb_tunnel *way = tunnel_row(tunnel);
+	struct cb_net *row = net_row(net);
+	__u32 remote;
+
+	if (!cfg_overlay_ifindex || !way || !row)
+		return drop(ctx, vif, CB_REASON_REDIRECT);
+	remote = bpf_ntohl(v4_of(&way->remote));
+	if (!remote || set_tunnel(ctx, row->wire_id, remote))
+		return drop(ctx, vif, CB_REASON_REDIRECT);
+	count_tx(ctx, 0);
+	trace(ctx, cfg_overlay_ifindex, CB_DELIVER_OVERLAY, row->wire_id, remote, CB_REASON_NONE);
 	return bpf_redirect(cfg_overlay_ifindex, 0);
 }
 
@@ -26,22 +34,28 @@ static __always_inline int to_hop(const struct cb_hop *hop)
 	return bpf_redirect_neigh(hop->ifindex, &neighbour, sizeof(neighbour), 0);
 }
 
-/* Gives an IPv4 packet to another host: encapsulated here, where that is known how and possible, else by the overlay device. */
-static __always_inline int to_overlay(struct __sk_buff *ctx, const struct pkt *p, __u32 vni,
-				      const struct cb_addr *remote)
+/* Gives a packet to another host: encapsulated here, where that is known how and possible, else by the overlay device. */
+static __always_inline int to_overlay(struct __sk_buff *ctx, const struct pkt *p, __u32 net, __u32 tunnel)
 {
-	struct cb_hop *hop = cfg_own_encapsulation ? lookup_hop(remote) : NULL;
+	struct cb_tunnel *way = tunnel_row(tunnel);
+	struct cb_net *row = net_row(net);
 	enum outer_result result = OUTER_REFUSED;
-	__u32 bytes = ctx->len, v4_be = v4_of(remote);
+	struct cb_hop *hop = NULL;
+	__u32 bytes = ctx->len, remote_be;
 
+	if (!way || !row)
+		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
+	remote_be = v4_of(&way->remote);
+	if (cfg_own_encapsulation && p->family == CB_FAMILY_V4)
+		hop = lookup_hop(&way->remote);
 	if (hop && fits_underlay(ctx, p, hop->mtu_bytes))
-		result = push_outer(ctx, vni, v4_be);
+		result = push_outer(ctx, row->wire_id, remote_be);
 	if (!hop || result == OUTER_REFUSED)
-		return by_overlay_device(ctx, p->in_ifindex, vni, bpf_ntohl(v4_be));
+		return by_overlay_device(ctx, p->in_vif, net, tunnel);
 	if (result == OUTER_BROKEN)
-		return drop(ctx, p->in_ifindex, CB_REASON_REDIRECT);
-	count_sent(CB_STAT_OVERLAY, bytes);
-	trace(ctx, hop->ifindex, CB_DELIVER_OVERLAY, vni, bpf_ntohl(v4_be), CB_REASON_NONE);
+		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
+	count_sent(0, bytes);
+	trace(ctx, hop->ifindex, CB_DELIVER_OVERLAY, row->wire_id, bpf_ntohl(remote_be), CB_REASON_NONE);
 	return to_hop(hop);
 }
 
@@ -53,8 +67,26 @@ static __always_inline int fits(struct __sk_buff *ctx, const struct pkt *p, __u3
 	return ctx->gso_size && ctx->gso_size + p->l4_off - ETH_HLEN + l4_header_len(ctx, p) <= mtu_bytes;
 }
 
-/* A router's part: other MACs, TTL less one. Returns 0, or a reason to drop. */
-static __always_inline __u32 rewrite_routed(struct __sk_buff *ctx, const struct cb_flow *flow)
+/* A router's part for IPv6: other MACs, hop limit less one. Returns 0, or a reason to drop. */
+static __always_inline __u32 rewrite_routed6(struct __sk_buff *ctx, const struct cb_way *way)
+{
+	struct ipv6_header *ip;
+	__u8 *eth;
+
+	eth = at(ctx, 0, ETH_HLEN + sizeof(*ip));
+	if (!eth)
+		return CB_REASON_MALFORMED;
+	ip = (void *)(eth + ETH_HLEN);
+	if (ip->hop_limit <= 1)
+		return CB_REASON_TTL_EXCEEDED;
+	copy_mac(eth, way->out_dmac);
+	copy_mac(eth + ETH_ALEN, way->out_smac);
+	ip->hop_limit--;
+	return CB_REASON_NONE;
+}
+
+/* A router's part for IPv4: other MACs, TTL less one. Returns 0, or a reason to drop. */
+static __always_inline __u32 rewrite_routed(struct __sk_buff *ctx, const struct cb_way *way)
 {
 	struct iphdr *ip;
 	__u8 *eth;
@@ -66,8 +98,8 @@ static __always_inline __u32 rewrite_routed(struct __sk_buff *ctx, const struct 
 	ip = (void *)(eth + ETH_HLEN);
 	if (ip->ttl <= 1)
 		return CB_REASON_TTL_EXCEEDED;
-	copy_mac(eth, flow->out_dmac);
-	copy_mac(eth + ETH_ALEN, flow->out_smac);
+	copy_mac(eth, way->out_dmac);
+	copy_mac(eth + ETH_ALEN, way->out_smac);
 	ip->ttl--;
 	/* RFC 1141: the checksum's sum fell by 0x0100. */
 	sum = ip->check + bpf_htons(0x0100);
@@ -82,24 +114,24 @@ static __always_inline int refuse_for(struct __sk_buff *ctx, struct work *w, __u
 	return GO_ON(ctx, w, CB_STAGE_REFUSE);
 }
 
-/* Carries out a decision on the packet in work. */
-static __always_inline int deliver(struct __sk_buff *ctx, struct work *w, const struct cb_flow *flow)
+/* Sends the packet in work by @way. */
+static __always_inline int deliver(struct __sk_buff *ctx, struct work *w, const struct cb_way *way)
 {
 	const struct pkt *p = &w->p;
 	__u32 reason;
 
-	if (flow->flags & CB_FLOW_F_ROUTED) {
-		if (!fits(ctx, p, flow->out_mtu_bytes))
-			return refuse_for(ctx, w, CB_REASON_TOO_BIG, flow->out_mtu_bytes);
-		reason = rewrite_routed(ctx, flow);
+	if (way->mtu_bytes && !fits(ctx, p, way->mtu_bytes))
+		return refuse_for(ctx, w, CB_REASON_TOO_BIG, way->mtu_bytes);
+	if (way->flags & CB_WAY_F_ROUTED) {
+		reason = p->family == CB_FAMILY_V6 ? rewrite_routed6(ctx, way) : rewrite_routed(ctx, way);
 		if (reason == CB_REASON_TTL_EXCEEDED)
 			return refuse_for(ctx, w, reason, 0);
 		if (reason)
-			return drop(ctx, p->in_ifindex, reason);
+			return drop(ctx, p->in_vif, reason);
 	}
-	if (flow->deliver == CB_DELIVER_OVERLAY)
-		return to_overlay(ctx, p, flow->out_vni, &flow->remote);
-	return to_vif(ctx, flow->out_ifindex, flow->deliver, flow->out_vni, CB_REASON_NONE);
+	if (way->deliver == CB_DELIVER_OVERLAY)
+		return to_overlay(ctx, p, way->out_net, way->tunnel);
+	return to_vif(ctx, way->out_vif, way->deliver, CB_REASON_NONE);
 }
 
 #endif /* CABLE_DELIVER_H */

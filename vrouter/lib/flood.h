@@ -6,48 +6,54 @@
 #include "encap.h"
 #include "policy.h"
 #include "stage.h"
+#include "turn.h"
 
 #define FLOOD_MAX (CB_FLOOD_CHUNKS * CB_FLOOD_TARGETS)
 
 struct flood {
 	struct __sk_buff *ctx;
 	struct work *w;
+	__u32 wire_id;
+	__u32 list; /* number of the list that counts */
 	__u32 copies;
 };
 
-/* A copy to a VIF of this host, if its rules allow the packet. Rules do not apply to ARP. */
-static __noinline int copy_to_vif(struct flood *flood, const struct cb_flood_target *target)
+/* A copy to VIF @vif, if its rules allow the packet. Rules do not apply to ARP and ND. */
+static __noinline int copy_to_vif(struct flood *flood, __u32 vif)
 {
+	struct cb_vif *row = vif_row(vif);
 	struct work *w = flood->w;
 	__u32 reason = CB_REASON_NONE;
 
-	if (target->ifindex == w->p.in_ifindex || !(target->flags & CB_VIF_F_ADMIN_UP))
+	if (vif == w->p.in_vif || !row || row->net != w->p.key.net || !(row->flags & CB_VIF_F_ADMIN_UP))
 		return 0;
 	/* Of a flow: the receivers are judged as its first senders. */
-	if (w->p.ethertype_be == bpf_htons(ETH_P_IP))
-		reason = ask(flood->ctx, w, w->ask.is_reply, 0, target->policy);
-	if (!reason && bpf_clone_redirect(flood->ctx, target->ifindex, 0))
+	if (w->p.family && !(w->p.flags & PKT_LINK))
+		reason = ask(flood->ctx, w, w->ask.is_reply, CB_POLICY_NONE, row->policy);
+	if (!reason && clone_to_vif(flood->ctx, row))
 		reason = CB_REASON_REDIRECT;
 	if (reason) {
-		count_drop(target->ifindex, reason);
+		count_drop(vif, reason);
 		return 0;
 	}
-	count_tx(flood->ctx, target->ifindex);
+	count_tx(flood->ctx, vif);
 	return 1;
 }
 
-/* A copy to another host. */
-static __noinline int copy_to_host(struct flood *flood, const struct cb_flood_target *target)
+/* A copy to the host of @tunnel. */
+static __noinline int copy_to_host(struct flood *flood, __u32 tunnel)
 {
+	struct cb_tunnel *way = tunnel_row(tunnel);
+
 	/* What came from the overlay never goes back into it. */
-	if (!flood->w->p.in_ifindex || !cfg_overlay_ifindex)
+	if (!flood->w->p.in_vif || !cfg_overlay_ifindex || !way)
 		return 0;
-	if (set_tunnel(flood->ctx, flood->w->p.key.zone, bpf_ntohl(v4_of(&target->remote))) ||
+	if (set_tunnel(flood->ctx, flood->wire_id, bpf_ntohl(v4_of(&way->remote))) ||
 	    bpf_clone_redirect(flood->ctx, cfg_overlay_ifindex, 0)) {
-		count_drop(CB_STAT_OVERLAY, CB_REASON_REDIRECT);
+		count_drop(0, CB_REASON_REDIRECT);
 		return 0;
 	}
-	count_tx(flood->ctx, CB_STAT_OVERLAY);
+	count_tx(flood->ctx, 0);
 	return 1;
 }
 
@@ -56,7 +62,7 @@ static long flood_one(__u32 index, void *data)
 {
 	struct flood *flood = data;
 	__u32 slot = index % CB_FLOOD_TARGETS;
-	struct cb_flood *chunk = lookup_flood(flood->w->p.key.zone, index / CB_FLOOD_TARGETS);
+	struct cb_flood *chunk = lookup_flood(flood->w->p.key.net, flood->list, index / CB_FLOOD_TARGETS);
 	struct cb_flood_target *target;
 
 	if (!chunk)
@@ -65,10 +71,26 @@ static long flood_one(__u32 index, void *data)
 		return 0;
 	target = &chunk->target[slot];
 	if (target->kind == CB_FLOOD_VIF)
-		flood->copies += copy_to_vif(flood, target);
-	else if (target->kind == CB_FLOOD_REMOTE)
-		flood->copies += copy_to_host(flood, target);
+		flood->copies += copy_to_vif(flood, target->id);
+	else if (target->kind == CB_FLOOD_TUNNEL)
+		flood->copies += copy_to_host(flood, target->id);
 	return 0;
+}
+
+/* The bucket for the copies that VIF @vif causes; NULL: nobody's. */
+static __always_inline struct cb_use *flood_bucket(__u32 vif)
+{
+	return vif ? bpf_map_lookup_elem(&cb_use_1, &vif) : NULL;
+}
+
+#define FLOOD_COPY_NS (1000000000ULL / CB_FLOOD_RATE)
+
+/* May it cause more now? What it does cause is paid afterwards, when it is known. */
+static __always_inline int may_flood(struct cb_use *use, __u64 now)
+{
+	if (use->flood_ns < now)
+		use->flood_ns = now;
+	return use->flood_ns < now + CB_FLOOD_BURST * FLOOD_COPY_NS;
 }
 
 /* Sends a copy to every target but the sender, whose own rules have been judged. */
@@ -76,15 +98,25 @@ SEC("tc")
 int flood(struct __sk_buff *ctx)
 {
 	struct flood state = {.ctx = ctx, .w = take_over(CB_STAGE_FLOOD)};
-	__u32 vni;
+	struct cb_net *net;
+	struct cb_use *use;
 
 	if (!state.w)
 		return drop_stray(ctx);
-	vni = state.w->p.key.zone;
+	use = flood_bucket(state.w->p.in_vif);
+	if (use && !may_flood(use, bpf_ktime_get_ns()))
+		return drop(ctx, state.w->p.in_vif, CB_REASON_RATE_FLOOD);
+	net = net_row(state.w->p.key.net);
+	if (!net)
+		return drop(ctx, state.w->p.in_vif, CB_REASON_UNKNOWN_VNI);
+	state.wire_id = net->wire_id;
+	state.list = net->flood_list;
 	bpf_loop(FLOOD_MAX, flood_one, &state, 0);
-	if (lookup_flood(vni, CB_FLOOD_CHUNKS))
-		count_drop(state.w->p.in_ifindex, CB_REASON_BROADCAST_LIMIT);
-	return consumed(ctx, vni, state.copies);
+	if (use)
+		__sync_fetch_and_add(&use->flood_ns, state.copies * FLOOD_COPY_NS);
+	if (net->flood_chunks > CB_FLOOD_CHUNKS)
+		count_drop(state.w->p.in_vif, CB_REASON_BROADCAST_LIMIT);
+	return consumed(ctx, state.copies);
 }
 
 /* @is_reply: the packet goes against the direction of its flow. */

@@ -1,193 +1,634 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* flow.h: the flow table: finding an entry that still holds, its TCP state, its time-outs, writing both directions. */
+/*
+ * flow.h: the flow table: one record a flow, with a way for each direction, and two tuples that lead to it.
+ *
+ * Life of a record: FREE -> BUSY (taken by one swap, filled, its tuples put in) -> LIVE -> BUSY (only who swaps it takes the tuples out and
+ * lowers the counts) -> FREE, and it rests before it is taken again: no packet that has found it meanwhile can follow another flow by
+ * it. A tuple is put in only where there is none, so a tuple is always that of the record that it leads to.
+ */
 #ifndef CABLE_FLOW_H
 #define CABLE_FLOW_H
 
+#include "config.h"
 #include "lookup.h"
+#include "parse.h"
 
+#define MILLISECOND 1000000ULL
 #define SECOND 1000000000ULL
 #define FLOW_REFRESH_NS SECOND
+#define FLOW_REST_NS (200 * MILLISECOND)
 
-/* Time without a packet in either direction after which an entry no longer counts: Linux conntrack's values. */
+/* Records that are looked at for a free one. */
+#define FLOW_STEPS 64
+
+/* Flows that everybody may hold, of those that are kept back for it: an eighth of the table. */
+#define FLOW_FLOOR 64
+#define FLOW_RESERVE(flows) ((flows) / 8)
+
+/* Time without a packet in either direction after which a flow ends. Most are Linux conntrack's values; a closed connection ends at once but for stragglers. */
 static __always_inline __u64 flow_timeout_ns(__u8 protocol, __u8 state)
 {
 	switch (protocol) {
 	case IPPROTO_TCP:
 		if (state == CB_FLOW_ESTABLISHED)
 			return 432000 * SECOND;
-		return state == CB_FLOW_CLOSED ? 10 * SECOND : 120 * SECOND;
+		if (state == CB_FLOW_PICKED_UP)
+			return 300 * SECOND;
+		return state == CB_FLOW_CLOSED ? SECOND : 120 * SECOND;
 	case IPPROTO_UDP:
 		return state == CB_FLOW_NEW ? 30 * SECOND : 180 * SECOND;
 	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
 		return 30 * SECOND;
 	default:
 		return 600 * SECOND;
 	}
 }
 
-/* seen_ns may be ahead of now: another CPU refreshed it after the clock was read. */
-static __always_inline int flow_expired(const struct cb_flow *flow, __u8 protocol, __u64 now)
+static __always_inline struct cb_flow *flow_row(__u32 flow)
 {
-	return (__s64)(now - flow->seen_ns) > (__s64)flow_timeout_ns(protocol, flow->state);
+	return bpf_map_lookup_elem(&cb_flow_2, &flow);
 }
 
-/*
- * The flow that @p belongs to, or NULL: none, expired, or @p opens a new connection over it (a SYN after the end of the old
- * one, or any opening packet against the flow's direction: it must be judged by its own).
- */
-static __always_inline struct cb_flow *find_flow(struct pkt *p)
+/* verifier: a bound */
+static __always_inline struct cb_way *way_of(struct cb_flow *flow, __u32 direction)
 {
-	struct cb_flow *flow = bpf_map_lookup_elem(&cb_flow_1, &p->key);
+	return direction & 1 ? &flow->way[1] : &flow->way[0];
+}
 
-	if (!flow)
-		p->flags |= PKT_UNKNOWN;
-	if (!flow || flow_expired(flow, p->key.protocol, p->now_ns))
+static __always_inline struct cb_tally *tally_of(struct cb_flow *flow, __u32 direction)
+{
+	return direction & 1 ? &flow->tally[1] : &flow->tally[0];
+}
+
+/* See struct cb_way. Multiply and add, of which the upper half is as good as random for any two keys; never 0. */
+static __always_inline __u32 tuple_check(const struct cb_tuple_key *key)
+{
+	const __u64 *word = (const __u64 *)key;
+	__u64 sum = word[0] * 0x9e3779b97f4a7c15ULL + word[1] * 0xbf58476d1ce4e5b9ULL +
+		    word[2] * 0x94d049bb133111ebULL + word[3] * 0xd6e8feb86659fd93ULL + word[4] * 0xc2b2ae3d27d4eb4fULL;
+
+	return (__u32)(sum >> 32) | 1;
+}
+
+/* Notes in the work record which flow the packet's key leads to. Returns its record, or NULL. */
+static __always_inline struct cb_flow *find_flow(struct work *w)
+{
+	struct cb_tuple *tuple = bpf_map_lookup_elem(&cb_tuple_1, &w->p.key);
+	__u64 word;
+
+	w->flow = 0;
+	w->direction = 0;
+	if (!tuple)
 		return NULL;
-	if (p->flags & PKT_OPENING && (flow->flags & CB_FLOW_F_REPLY || flow->state >= CB_FLOW_CLOSING))
-		return NULL;
-	return flow;
+	/* At once: the element may be given to another tuple meanwhile. */
+	word = *(volatile __u64 *)tuple;
+	w->flow = word;
+	w->direction = (word >> 32) & 1;
+	return flow_row(w->flow);
 }
 
-/* Can @p follow the decision in @flow as it stands? */
-static __always_inline int flow_holds(const struct cb_flow *flow, const struct pkt *p)
+static __always_inline int way_expired(const struct cb_way *way, __u64 now)
 {
-	return flow->epoch == current_epoch() && flow->in_ifindex == p->in_ifindex && flow->deliver &&
-	       same_mac(flow->in_smac, p->smac) && same_mac(flow->in_dmac, p->dmac) && !(p->flags & PKT_RELATED);
+	return (__s64)(now - way->expires_ns) > 0;
 }
 
-/*
- * Is @flow, a new decision on a packet of @old, between the same two ends and of the same epoch? Then the rules have allowed it
- * already: @old was allowed, or was made for the answers to what was.
- */
-static __always_inline int judgement_stands(const struct cb_flow *old, const struct cb_flow *flow)
+static __always_inline int is_closing(const struct cb_way *way)
 {
-	return old->epoch == flow->epoch && old->in_ifindex == flow->in_ifindex &&
-	       old->out_ifindex == flow->out_ifindex;
-}
-
-/* Key of the other direction's entry. */
-static __always_inline void peer_key(const struct cb_flow_key *key, __u32 zone, struct cb_flow_key *peer)
-{
-	__builtin_memset(peer, 0, sizeof(*peer));
-	peer->zone = zone;
-	peer->src = key->dst;
-	peer->dst = key->src;
-	peer->sport_be = key->dport_be;
-	peer->dport_be = key->sport_be;
-	peer->protocol = key->protocol;
+	return way->state == CB_FLOW_CLOSING || way->state == CB_FLOW_CLOSED;
 }
 
 /*
- * Makes @flow the lost half of a flow whose other entry, in @flow's peer_zone, is still there: the table may have evicted only
- * one. Returns whether there is one.
+ * Must the packet be judged by its own, though it leads to a flow? A SYN after the end of the old connection, which then is over; or any opening
+ * packet against the flow's direction, which changes nothing (RFC 5961 section 4: the receiver asks whether it was meant).
  */
-static __noinline int restore_flow(const struct pkt *p, struct cb_flow *flow)
+static __always_inline int opens_anew(const struct work *w, const struct cb_way *way)
 {
-	struct cb_flow_key key;
-	struct cb_flow *peer;
+	return w->p.flags & PKT_OPENING && (w->direction || is_closing(way));
+}
 
-	peer_key(&p->key, flow->peer_zone, &key);
-	peer = bpf_map_lookup_elem(&cb_flow_1, &key);
-	if (!peer || flow_expired(peer, p->key.protocol, flow->seen_ns))
+/* Can the packet in work follow the decision in @way as it stands? */
+static __always_inline int way_holds(const struct work *w, const struct cb_way *way)
+{
+	const struct pkt *p = &w->p;
+	__u32 stamp = way->stamp;
+
+	if (!stamp || way->check != p->check || way->in_vif != p->in_vif || way_expired(way, p->now_ns) ||
+	    p->flags & PKT_RELATED || opens_anew(w, way))
 		return 0;
-	flow->flags |= (peer->flags & CB_FLOW_F_REPLY) ^ CB_FLOW_F_REPLY;
-	flow->state = peer->state;
-	flow->seen_ns = peer->seen_ns;
-	return 1;
+	if (!same_mac(way->in_smac, p->smac) || !same_mac(way->in_dmac, p->dmac))
+		return 0;
+	return stamp ==
+	       vif_epoch(way->in_vif) + net_epoch(p->key.net) + net_epoch(way->out_net) + vif_epoch(way->out_vif);
 }
 
-/* The state after a packet with @tcp_flags; @fin_both: FIN seen in both directions, this packet's included. */
-static __always_inline __u8 next_state(__u8 state, int is_reply, __u8 tcp_flags, int fin_both)
+/* The state after a packet with @tcp_flags in @direction; @fin_both: FIN seen in both directions, this packet's included. */
+static __always_inline __u8 next_state(__u8 state, __u32 direction, __u8 tcp_flags, int fin_both)
 {
 	if (tcp_flags & TCP_RST || fin_both)
 		return CB_FLOW_CLOSED;
-	if (tcp_flags & TCP_FIN && state < CB_FLOW_CLOSING)
+	if (tcp_flags & TCP_FIN && state != CB_FLOW_CLOSED)
 		return CB_FLOW_CLOSING;
-	if (is_reply && state == CB_FLOW_NEW)
+	if (direction && (state == CB_FLOW_NEW || state == CB_FLOW_PICKED_UP))
 		return CB_FLOW_ESTABLISHED;
 	return state;
 }
 
 /* Must update_flow be called for this packet? Once a second, and when the state may change. */
-static __always_inline int flow_needs_update(const struct cb_flow *flow, const struct pkt *p)
+static __always_inline int needs_update(const struct work *w, const struct cb_way *way)
 {
-	return (__s64)(p->now_ns - flow->seen_ns) >= (__s64)FLOW_REFRESH_NS || p->tcp_flags & (TCP_FIN | TCP_RST) ||
-	       (flow->state == CB_FLOW_NEW && flow->flags & CB_FLOW_F_REPLY);
+	return (__s64)(w->p.now_ns - way->refresh_ns) >= 0 || w->p.tcp_flags & (TCP_FIN | TCP_RST) ||
+	       (w->direction && (way->state == CB_FLOW_NEW || way->state == CB_FLOW_PICKED_UP));
 }
 
-/*
- * Refreshes the time and moves the state of both entries. Two packets of one flow may race on two CPUs: the worst outcome is
- * a state one step behind, which lasts as long as that state's time-out.
- */
-static __noinline void update_flow(const struct pkt *p, struct cb_flow *flow)
+static __always_inline void set_state(struct cb_way *way, __u8 state, __u64 now, __u64 timeout)
 {
-	struct cb_flow_key key;
-	struct cb_flow *peer;
-	__u8 state;
+	way->state = state;
+	way->expires_ns = now + timeout;
+	way->refresh_ns = now + FLOW_REFRESH_NS;
+}
 
-	peer_key(&p->key, flow->peer_zone, &key);
-	peer = bpf_map_lookup_elem(&cb_flow_1, &key);
-	if (p->tcp_flags & TCP_FIN)
-		flow->flags |= CB_FLOW_F_FIN;
-	state = next_state(flow->state, flow->flags & CB_FLOW_F_REPLY, p->tcp_flags,
-			   flow->flags & CB_FLOW_F_FIN && peer && peer->flags & CB_FLOW_F_FIN);
-	flow->state = state;
-	flow->seen_ns = p->now_ns;
-	if (peer) {
-		peer->state = state;
-		peer->seen_ns = p->now_ns;
+/* --- TCP: where both ends are --- */
+
+/* The largest window that can be announced (RFC 7323): the scale is not looked at. */
+#define TCP_WINDOW_MOST 0x40000000
+
+/* Notes where the sender of the packet in work is. Not of a RST: it acknowledges and announces nothing. */
+static __always_inline void track_tcp(const struct pkt *p, struct cb_tally *tally)
+{
+	__u32 end = p->tcp_seq + p->tcp_len;
+
+	if (p->tcp_flags & TCP_RST || p->flags & PKT_LATER_FRAGMENT)
+		return;
+	if (!(tally->seen & CB_SEEN_END) || (__s32)(end - tally->tcp_end) > 0)
+		tally->tcp_end = end;
+	tally->tcp_window = p->tcp_window;
+	tally->seen |= CB_SEEN_END;
+	if (p->tcp_flags & TCP_ACK) {
+		tally->tcp_ack = p->tcp_ack;
+		tally->seen |= CB_SEEN_ACK;
 	}
 }
 
-static __noinline void delete_flow(const struct cb_flow_key *key, __u32 peer_zone)
-{
-	struct cb_flow_key peer;
+/* What a segment may do to the flow. */
+enum segment {
+	SEGMENT_COUNTS,
+	SEGMENT_PASSES, /* the receiver decides: it changes no state */
+	SEGMENT_INVALID, /* is dropped */
+};
 
-	peer_key(key, peer_zone, &peer);
-	bpf_map_delete_elem(&cb_flow_1, key);
-	bpf_map_delete_elem(&cb_flow_1, &peer);
+/*
+ * A RST ends the connection if its number is exactly what the other end waits for, or what its own end has got to: everybody else would have to
+ * guess it. @own: of its direction, @other: of the other. Without an end known, it shortens the flow's time as a FIN does.
+ */
+static __always_inline enum segment judge_reset(const struct pkt *p, const struct cb_tally *own,
+						const struct cb_tally *other, __u8 state)
+{
+	/* In answer to a SYN it says which (RFC 9293 section 3.10.7.3). */
+	if (state == CB_FLOW_NEW && other->seen & CB_SEEN_END && !(own->seen & CB_SEEN_END))
+		return p->tcp_flags & TCP_ACK && p->tcp_ack == other->tcp_end ? SEGMENT_COUNTS : SEGMENT_INVALID;
+	if (own->seen & CB_SEEN_END && p->tcp_seq == own->tcp_end)
+		return SEGMENT_COUNTS;
+	if (!(other->seen & CB_SEEN_ACK))
+		return SEGMENT_PASSES;
+	if (p->tcp_seq == other->tcp_ack)
+		return SEGMENT_COUNTS;
+	return p->tcp_seq - other->tcp_ack < TCP_WINDOW_MOST ? SEGMENT_PASSES : SEGMENT_INVALID;
+}
+
+static __always_inline enum segment judge_segment(const struct pkt *p, const struct cb_tally *own,
+						  const struct cb_tally *other, __u8 state, __u32 direction)
+{
+	if (p->flags & PKT_LATER_FRAGMENT)
+		return SEGMENT_PASSES;
+	if (p->tcp_flags & TCP_RST)
+		return judge_reset(p, own, other, state);
+	/* The first answer must be one to what was sent. */
+	if (direction && state == CB_FLOW_NEW && p->tcp_flags & TCP_ACK && other->seen & CB_SEEN_END &&
+	    p->tcp_ack != other->tcp_end)
+		return p->tcp_flags & TCP_SYN ? SEGMENT_INVALID : SEGMENT_PASSES;
+	if (p->tcp_flags & TCP_FIN && other->seen & CB_SEEN_ACK && p->tcp_seq - other->tcp_ack >= TCP_WINDOW_MOST)
+		return SEGMENT_PASSES;
+	return SEGMENT_COUNTS;
 }
 
 /*
- * Writes @flow to the table. @entry: what the table has for @key. It is overwritten: to replace it would cost the table a free
- * entry and two locks. Another CPU may be reading it: the worst outcome is a packet that follows half the old decision and
- * half the new one, both of which allow it.
+ * Refreshes the time of the flow and moves its state. Returns 0, or a reason to drop. Two packets of one flow may race on two CPUs: the worst outcome is
+ * a state one step behind, which lasts as long as that state's time-out.
  */
-static __always_inline void put_flow(const struct cb_flow_key *key, struct cb_flow *entry, const struct cb_flow *flow)
+static __noinline int update_flow(const struct work *w, struct cb_flow *flow)
 {
-	if (entry)
-		*entry = *flow;
-	else
-		bpf_map_update_elem(&cb_flow_1, key, flow, BPF_ANY);
+	__u32 direction = w->direction;
+	struct cb_way *way = way_of(flow, direction);
+	enum segment segment = SEGMENT_COUNTS;
+	__u8 state = way->state;
+	__u64 timeout;
+
+	if (w->p.key.protocol == IPPROTO_TCP)
+		segment = judge_segment(&w->p, tally_of(flow, direction), tally_of(flow, direction ^ 1), state,
+					direction);
+	if (segment == SEGMENT_INVALID)
+		return CB_REASON_TCP_WINDOW;
+	if (segment == SEGMENT_COUNTS) {
+		if (w->p.tcp_flags & TCP_FIN)
+			way->flags |= CB_WAY_F_FIN;
+		state = next_state(state, direction, w->p.tcp_flags,
+				   flow->way[0].flags & CB_WAY_F_FIN && flow->way[1].flags & CB_WAY_F_FIN);
+	}
+	timeout = flow_timeout_ns(w->p.key.protocol, state);
+	set_state(&flow->way[0], state, w->p.now_ns, timeout);
+	set_state(&flow->way[1], state, w->p.now_ns, timeout);
+	return CB_REASON_NONE;
+}
+
+/* --- shares --- */
+
+static __always_inline struct cb_use *use_row(__u32 row)
+{
+	return bpf_map_lookup_elem(&cb_use_1, &row);
+}
+
+static __always_inline void count_use(__u32 row, __u32 side, int by)
+{
+	struct cb_use *use = use_row(row);
+
+	if (use)
+		__sync_fetch_and_add(side ? &use->flows[1] : &use->flows[0], by);
+}
+
+static __always_inline void count_flows(int by)
+{
+	__u32 zero = 0;
+	struct cb_gauge *gauge = bpf_map_lookup_elem(&cb_gauge_1, &zero);
+
+	if (gauge)
+		__sync_fetch_and_add(&gauge->flows, (__s64)by);
+}
+
+/* Counts @flow for its owners; @by: 1 or -1. */
+static __always_inline void count_owners(const struct cb_flow *flow, int by)
+{
+	for (__u32 side = 0; side < 2; side++) {
+		if (!flow->owner[side])
+			continue;
+		count_use(flow->owner[side], side, by);
+		count_use(CB_USE_PROJECT + flow->project[side], side, by);
+	}
+	count_flows(by);
+}
+
+static __always_inline int holds_share(__u32 row, __u32 side, __u64 most)
+{
+	struct cb_use *use = use_row(row);
+
+	return !use || (side ? use->flows[1] : use->flows[0]) >= (most > FLOW_FLOOR ? most : FLOW_FLOOR);
 }
 
 /*
- * Writes the decision under construction as the entry of the packet's direction, and makes sure that the other direction has one;
- * a new one learns where to deliver from its first packet. @old: the entry that is replaced, or NULL. @is_new: what the other
- * direction knew is of an older connection.
+ * Has @vif, of @project, its share of the table, of flows that it begins (@side 0) or receives (1)? A project may hold as many as are free,
+ * a VIF half of that; so a greedy one leaves room for others, whoever they are, and nobody has to set a limit.
  */
-static __always_inline void write_flow(struct work *w, struct cb_flow *old, int is_new)
+static __always_inline int share_is_full(__u32 vif, __u32 project, __u32 side)
 {
-	const struct cb_flow *flow = &w->entry;
-	struct cb_flow *peer = &w->peer, *entry = old;
-	struct cb_flow_key key;
+	__u64 usable = cfg_flows - FLOW_RESERVE(cfg_flows), free;
+	__u32 zero = 0;
+	struct cb_gauge *gauge = bpf_map_lookup_elem(&cb_gauge_1, &zero);
 
-	if (!old && !(w->p.flags & PKT_UNKNOWN))
-		entry = bpf_map_lookup_elem(&cb_flow_1, &w->p.key);
-	put_flow(&w->p.key, entry, flow);
-	peer_key(&w->p.key, flow->peer_zone, &key);
-	entry = bpf_map_lookup_elem(&cb_flow_1, &key);
-	if (entry && !is_new)
-		return;
-	__builtin_memset(peer, 0, sizeof(*peer));
-	peer->seen_ns = flow->seen_ns;
-	peer->epoch = flow->epoch;
-	peer->in_ifindex = flow->out_ifindex;
-	peer->out_ifindex = flow->in_ifindex;
-	peer->peer_zone = w->p.key.zone;
-	peer->state = flow->state;
-	peer->flags = (flow->flags & CB_FLOW_F_REPLY) ^ CB_FLOW_F_REPLY;
-	put_flow(&key, entry, peer);
+	if (!vif || !gauge)
+		return 0;
+	free = gauge->flows < usable ? usable - gauge->flows : 0;
+	return holds_share(CB_USE_PROJECT + project, side, free) || holds_share(vif, side, free / 2);
+}
+
+/* --- the end of a flow --- */
+
+/* Makes the LIVE record of flow @number BUSY and takes its tuples and counts out. Returns whether it was this call that did. */
+static __noinline int take_apart(__u32 number)
+{
+	struct cb_flow *flow = flow_row(number);
+	__u64 life;
+
+	if (!flow)
+		return 0;
+	life = flow->life;
+	if ((life & 3) != CB_LIFE_LIVE ||
+	    __sync_val_compare_and_swap(&flow->life, life, (life & ~3ULL) | CB_LIFE_BUSY) != life)
+		return 0;
+	flow->way[0].stamp = 0;
+	flow->way[1].stamp = 0;
+	flow->way[0].check = 0;
+	flow->way[1].check = 0;
+	bpf_map_delete_elem(&cb_tuple_1, &flow->tuple[0]);
+	bpf_map_delete_elem(&cb_tuple_1, &flow->tuple[1]);
+	count_owners(flow, -1);
+	return 1;
+}
+
+static __always_inline void set_life(struct cb_flow *flow, enum cb_life life)
+{
+	__u64 busy = flow->life;
+
+	barrier();
+	__sync_val_compare_and_swap(&flow->life, busy, (busy & ~3ULL) | life);
+}
+
+/* Ends flow @number, unless somebody else does. Returns 1 if it was this call that did. */
+GLOBAL int end_flow(__u32 number)
+{
+	struct cb_flow *flow = flow_row(number);
+
+	if (!flow || !take_apart(number))
+		return 0;
+	flow->at_ns = bpf_ktime_get_ns();
+	set_life(flow, CB_LIFE_FREE);
+	return 1;
+}
+
+/* --- the beginning of a flow --- */
+
+/*
+ * Takes a free record: it is BUSY then. Returns its number; 0: none was found. The next behind the last that this CPU took is near at hand; where that is taken
+ * many are, so the search goes on anywhere.
+ */
+GLOBAL int take_record(__u64 now_ns)
+{
+	struct work *w = work();
+	struct cb_flow *flow;
+	__u64 life;
+
+	if (!w)
+		return 0;
+	w->cursor++;
+	for (int n = 0; n < FLOW_STEPS; n++) {
+		if (!w->cursor || w->cursor >= cfg_flows)
+			w->cursor = 1;
+		flow = flow_row(w->cursor);
+		if (!flow)
+			return 0;
+		life = flow->life;
+		if ((life & 3) == CB_LIFE_FREE && (!life || flow->at_ns + FLOW_REST_NS <= now_ns) &&
+		    __sync_val_compare_and_swap(&flow->life, life, ((life & ~3ULL) + 4) | CB_LIFE_BUSY) == life)
+			return w->cursor;
+		w->cursor = bpf_get_prandom_u32() % cfg_flows;
+	}
+	return 0;
+}
+
+/* The tuple of answers to the packet in work, which enter this host in network @net. */
+static __always_inline void make_answer(struct work *w, __u16 net)
+{
+	w->answer.src = w->p.key.dst;
+	w->answer.dst = w->p.key.src;
+	w->answer.sport_be = w->p.key.dport_be;
+	w->answer.dport_be = w->p.key.sport_be;
+	w->answer.net = net;
+	w->answer.protocol = w->p.key.protocol;
+	w->answer.pad = 0;
+}
+
+/* Is the packet's key before its answer's? Whichever direction is first makes the same order of it. */
+static __always_inline int key_is_first(const struct work *w)
+{
+	const __u64 *key = (const __u64 *)&w->p.key, *answer = (const __u64 *)&w->answer;
+
+	for (int n = 0; n < 5; n++)
+		if (key[n] != answer[n])
+			return key[n] < answer[n];
+	return 1;
+}
+
+static __always_inline int put_tuple(const struct cb_tuple_key *key, __u32 flow, __u32 direction)
+{
+	struct cb_tuple tuple = {.flow = flow, .direction = direction};
+
+	return bpf_map_update_elem(&cb_tuple_1, key, &tuple, BPF_NOEXIST);
+}
+
+/*
+ * Puts in both tuples of the record @flow, always in the same order, so that two CPUs that make the two directions at once meet at the first.
+ * Returns 0, or a negative errno: then neither is in.
+ */
+GLOBAL int put_tuples(struct __sk_buff *ctx __attribute__((unused)), __u32 flow)
+{
+	struct work *w = work();
+	int err;
+
+	if (!w)
+		return -1;
+	if (key_is_first(w)) {
+		err = put_tuple(&w->p.key, flow, 0);
+		if (err)
+			return err;
+		err = put_tuple(&w->answer, flow, 1);
+		if (err)
+			bpf_map_delete_elem(&cb_tuple_1, &w->p.key);
+		return err;
+	}
+	err = put_tuple(&w->answer, flow, 1);
+	if (err)
+		return err;
+	err = put_tuple(&w->p.key, flow, 0);
+	if (err)
+		bpf_map_delete_elem(&cb_tuple_1, &w->answer);
+	return err;
+}
+
+/* The state of a flow whose first packet seen is @p. */
+static __always_inline __u8 first_state(const struct pkt *p)
+{
+	return p->key.protocol == IPPROTO_TCP && !(p->flags & PKT_OPENING) ? CB_FLOW_PICKED_UP : CB_FLOW_NEW;
+}
+
+/* Writes the decision under construction into @way: at the end, in one store, what makes it hold. */
+static __always_inline void put_way(const struct work *w, struct cb_way *way)
+{
+	const struct cb_way *from = &w->way;
+	__u64 word;
+
+	way->stamp = 0;
+	barrier();
+	way->out_net = from->out_net;
+	way->tunnel = from->tunnel;
+	way->mtu_bytes = from->mtu_bytes;
+	way->deliver = from->deliver;
+	way->flags = (way->flags & CB_WAY_F_FIN) | from->flags;
+	__builtin_memcpy(way->in_smac, w->p.smac, 6);
+	__builtin_memcpy(way->in_dmac, w->p.dmac, 6);
+	__builtin_memcpy(way->out_dmac, from->out_dmac, 6);
+	__builtin_memcpy(way->out_smac, from->out_smac, 6);
+	barrier();
+	/* What was read under an odd epoch is not remembered; nor that a MAC is nobody's. */
+	word = (__u64)w->p.in_vif << 32 | (__u64)from->out_vif << 48;
+	if (!w->unsettled && from->deliver)
+		word |= w->stamp;
+	*(volatile __u64 *)way = word;
+}
+
+/* Fills the record @flow, which is BUSY, with the flow whose first packet is in work. */
+static __always_inline void fill_record(struct work *w, struct cb_flow *flow)
+{
+	__u8 state = first_state(&w->p);
+	__u64 timeout = flow_timeout_ns(w->p.key.protocol, state);
+
+	__builtin_memset(flow, 0, offsetof(struct cb_flow, life));
+	flow->tuple[0] = w->p.key;
+	flow->tuple[1] = w->answer;
+	flow->at_ns = w->p.now_ns;
+	flow->owner[0] = w->p.in_vif;
+	flow->owner[1] = w->way.out_vif;
+	flow->project[0] = w->sender.project;
+	flow->project[1] = w->to.project;
+	set_state(&flow->way[0], state, w->p.now_ns, timeout);
+	set_state(&flow->way[1], state, w->p.now_ns, timeout);
+	flow->way[0].check = w->p.check;
+	flow->way[1].check = tuple_check(&w->answer);
+	/* Answers come from where it goes. */
+	flow->way[1].in_vif = w->way.out_vif;
+	flow->way[1].out_vif = w->p.in_vif;
+	put_way(w, &flow->way[0]);
+}
+
+/* Network in which answers to the packet in work enter this host. */
+static __always_inline __u16 answer_net(const struct work *w)
+{
+	return w->way.out_vif ? w->way.out_net : w->p.key.net;
+}
+
+/* The flow that the answers' tuple leads to, 0: none, and in @direction which of its directions that is. */
+static __always_inline __u32 flow_of_answer(struct work *w, __u32 *direction)
+{
+	struct cb_tuple *tuple = bpf_map_lookup_elem(&cb_tuple_1, &w->answer);
+	__u64 word;
+
+	if (!tuple)
+		return 0;
+	word = *(volatile __u64 *)tuple;
+	*direction = (word >> 32) & 1;
+	return word;
+}
+
+/* Are @a and @b alike but for the network? */
+static __always_inline int differ_by_net(const struct cb_tuple_key *a, const struct cb_tuple_key *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && a->sport_be == b->sport_be &&
+	       a->dport_be == b->dport_be && a->protocol == b->protocol && a->net != b->net;
+}
+
+/*
+ * The packet in work, resolved, leads to no flow by its own tuple. It may be the answer of one whose other end has moved to or from this host since:
+ * then answers enter in another network than was foreseen. The flow's tuple is made anew, and `flow` and `direction` set. Returns whether
+ * it was so.
+ */
+GLOBAL int find_moved(struct __sk_buff *ctx __attribute__((unused)))
+{
+	struct work *w = work();
+	struct cb_flow *flow;
+	struct cb_way *way;
+	__u32 number, direction = 0;
+	__u64 life;
+
+	if (!w)
+		return 0;
+	make_answer(w, answer_net(w));
+	number = flow_of_answer(w, &direction);
+	flow = flow_row(number);
+	if (!number || !flow)
+		return 0;
+	/* Of the packet. */
+	direction ^= 1;
+	way = way_of(flow, direction);
+	life = flow->life;
+	if (way_expired(way, w->p.now_ns) || !differ_by_net(direction ? &flow->tuple[1] : &flow->tuple[0], &w->p.key) ||
+	    (life & 3) != CB_LIFE_LIVE ||
+	    __sync_val_compare_and_swap(&flow->life, life, (life & ~3ULL) | CB_LIFE_BUSY) != life)
+		return 0;
+	if (put_tuple(&w->p.key, number, direction)) {
+		set_life(flow, CB_LIFE_LIVE);
+		return 0;
+	}
+	way->stamp = 0;
+	if (direction) {
+		bpf_map_delete_elem(&cb_tuple_1, &flow->tuple[1]);
+		flow->tuple[1] = w->p.key;
+	} else {
+		bpf_map_delete_elem(&cb_tuple_1, &flow->tuple[0]);
+		flow->tuple[0] = w->p.key;
+	}
+	way->in_vif = w->p.in_vif;
+	way->check = w->p.check;
+	set_life(flow, CB_LIFE_LIVE);
+	w->flow = number;
+	w->direction = direction;
+	return 1;
+}
+
+/*
+ * Somebody's tuple is where one of the new flow has to be. An opening packet, which its own rules allow, ends that flow; any other follows it:
+ * another CPU has just made it. Returns 1: try again; 0: `flow` and `direction` are set, or there is none.
+ */
+static __noinline int make_way(struct work *w)
+{
+	__u32 direction = 0, other;
+
+	find_flow(w);
+	if (!(w->p.flags & PKT_OPENING))
+		return 0;
+	other = flow_of_answer(w, &direction);
+	if (other)
+		end_flow(other);
+	if (w->flow)
+		end_flow(w->flow);
+	w->flow = 0;
+	w->direction = 0;
+	return 1;
+}
+
+/*
+ * The record for a new flow, BUSY, in @number. Of a flow that the packet opens anew it is the same: else who opens and closes in turn would have a great
+ * many records rest, which are counted to nobody. Returns 0, or a reason to drop.
+ */
+static __noinline int take_for_flow(struct work *w, __u32 *number)
+{
+	*number = w->replaced;
+	if (w->replaced && take_apart(w->replaced))
+		return CB_REASON_NONE;
+	if (share_is_full(w->p.in_vif, w->sender.project, 0) || share_is_full(w->way.out_vif, w->to.project, 1))
+		return CB_REASON_FLOW_SHARE;
+	*number = take_record(w->p.now_ns);
+	return *number ? CB_REASON_NONE : CB_REASON_FLOW_TABLE;
+}
+
+/*
+ * Makes the flow whose first packet is in work and whose decision is under construction. Returns 0 and sets `flow`, or a reason to drop. The flow may be
+ * another CPU's, made at the same moment.
+ */
+GLOBAL int begin_flow(struct __sk_buff *ctx)
+{
+	__u32 number = 0, reason;
+	struct work *w = work();
+	struct cb_flow *flow;
+
+	if (!w)
+		return CB_REASON_FLOW_TABLE;
+	reason = take_for_flow(w, &number);
+	if (reason)
+		return reason;
+	flow = flow_row(number);
+	if (!flow)
+		return CB_REASON_FLOW_TABLE;
+	make_answer(w, answer_net(w));
+	fill_record(w, flow);
+	if (put_tuples(ctx, number) && (!make_way(w) || put_tuples(ctx, number))) {
+		set_life(flow, CB_LIFE_FREE);
+		return w->flow ? CB_REASON_NONE : CB_REASON_FLOW_TABLE;
+	}
+	count_owners(flow, 1);
+	set_life(flow, CB_LIFE_LIVE);
+	w->flow = number;
+	w->direction = 0;
+	return CB_REASON_NONE;
 }
 
 #endif /* CABLE_FLOW_H */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * forward.h: an IPv4 packet between guests. Its flow decides (one look-up); where there is none, or it no longer holds, the
+ * forward.h: an IP packet between guests. Its flow decides (one look-up); where there is none, or it no longer holds, the
  * packet is decided afresh and the flow written.
  *
- *	zone of an entry: the network in which its packets enter this host
- *	                           forward entry          reply entry
- *	same network               its VNI                its VNI
- *	routed, both here          sender's network       receiver's network
- *	routed, sender's host      sender's network       sender's network (the other host routes the answer into it)
- *	routed, receiver's host    receiver's network     receiver's network
+ *	network of a tuple: that in which its packets enter this host
+ *	                           first packet          answer
+ *	same network               its network           its network
+ *	routed, both here          sender's network      receiver's network
+ *	routed, sender's host      sender's network      sender's network (the other host routes the answer into it)
+ *	routed, receiver's host    receiver's network    receiver's network
  *
- * Seen from either entry, the other's zone is the receiver's network if the receiver is here, else its own.
+ * Seen from either, the other's is the receiver's network if the receiver is here, else its own.
  */
 #ifndef CABLE_FORWARD_H
 #define CABLE_FORWARD_H
@@ -18,67 +18,42 @@
 #include "deliver.h"
 #include "flood.h"
 #include "flow.h"
+#include "icmp6.h"
+#include "orphan.h"
 #include "policy.h"
 #include "resolve.h"
+#include "service.h"
 
-/* A DHCP client that has no address yet, in a network without DHCP of its own: it asks whoever serves there. */
-static __always_inline int asks_link_for_address(const struct pkt *p)
+/* The first fragment in work is accepted: others may follow, and those that waited for it do. Returns 0; -1: the packet is lost. */
+static __always_inline int begin_fragments(struct __sk_buff *ctx)
 {
-	return !p->saddr_be && p->daddr_be == bpf_htonl(INADDR_BROADCAST) && p->key.protocol == IPPROTO_UDP &&
-	       p->key.sport_be == bpf_htons(68) && p->key.dport_be == bpf_htons(67);
+	remember_first_fragment(ctx);
+	return release_orphans(ctx);
 }
 
-/* May the VIF send from these addresses? */
-static __always_inline __u32 check_source(const struct work *w)
+static __always_inline void count_packet(struct __sk_buff *ctx, const struct pkt *p, struct cb_tally *tally)
 {
-	struct cb_addr src;
-
-	if (!(w->sender.flags & CB_VIF_F_ANTISPOOF))
-		return CB_REASON_NONE;
-	set_v4(&src, w->p.saddr_be);
-	if (source_allowed(w->p.in_ifindex, w->p.smac, &src))
-		return CB_REASON_NONE;
-	if (!same_mac(w->sender.mac, w->p.smac))
-		return CB_REASON_SPOOFED_MAC;
-	return asks_link_for_address(&w->p) ? CB_REASON_NONE : CB_REASON_SPOOFED_IP;
-}
-
-/* The state of a flow whose first packet seen is @p. A flow picked up in its middle counts as established. */
-static __always_inline __u8 first_state(const struct pkt *p)
-{
-	return p->key.protocol == IPPROTO_TCP && !(p->flags & PKT_OPENING) ? CB_FLOW_ESTABLISHED : CB_FLOW_NEW;
-}
-
-/* Starts the entry that replaces @old, or the first: everything but where it goes. */
-static __always_inline void start_entry(struct cb_flow *flow, const struct pkt *p, const struct cb_flow *old)
-{
-	flow->seen_ns = old ? old->seen_ns : p->now_ns;
-	flow->epoch = current_epoch();
-	flow->in_ifindex = p->in_ifindex;
-	flow->state = old ? old->state : first_state(p);
-	flow->flags = old ? old->flags & (CB_FLOW_F_REPLY | CB_FLOW_F_FIN) : 0;
-	flow->packets = old ? old->packets : 0;
-	flow->bytes = old ? old->bytes : 0;
-	__builtin_memcpy(flow->in_smac, p->smac, 6);
-	__builtin_memcpy(flow->in_dmac, p->dmac, 6);
-}
-
-static __always_inline void count_packet(struct __sk_buff *ctx, struct cb_flow *flow)
-{
-	flow->packets++;
-	flow->bytes += ctx->len;
+	tally->packets++;
+	tally->bytes += ctx->len;
+	if (p->key.protocol == IPPROTO_TCP)
+		track_tcp(p, tally);
 }
 
 /* A drop by policy is the receiver's where its ingress rules decided, else the sender's. */
-static __always_inline int drop_denied(struct __sk_buff *ctx, const struct pkt *p, const struct cb_flow *flow,
-				       __u32 reason)
+static __always_inline int drop_denied(struct __sk_buff *ctx, const struct work *w, __u32 reason)
 {
-	int at_key_end = (reason == CB_REASON_POLICY_EGRESS) == !(flow->flags & CB_FLOW_F_REPLY);
+	int at_key_end = (reason == CB_REASON_POLICY_EGRESS) == !w->direction;
 
-	return drop(ctx, at_key_end ? p->in_ifindex : flow->out_ifindex, reason);
+	return drop(ctx, at_key_end ? w->p.in_vif : w->way.out_vif, reason);
 }
 
-/* An IPv4 packet to everybody: no flow, so only the rules of its own direction count. */
+/* The sender's row, read after its epoch. */
+static __always_inline void note_sender_anew(struct work *w)
+{
+	note_sender(w, w->p.in_vif ? vif_row(w->p.in_vif) : NULL);
+}
+
+/* An IP packet to everybody or to a group: no flow, so only the rules of its own direction count. */
 SEC("tc")
 int group(struct __sk_buff *ctx)
 {
@@ -89,15 +64,16 @@ int group(struct __sk_buff *ctx)
 	if (!w)
 		return drop_stray(ctx);
 	p = &w->p;
+	note_sender_anew(w);
 	reason = check_source(w);
 	if (!reason && p->flags & PKT_NEEDS_FLOW)
 		reason = CB_REASON_INVALID_STATE;
 	if (!reason)
-		reason = ask(ctx, w, 0, w->sender.policy, 0);
+		reason = ask(ctx, w, 0, w->sender.policy, CB_POLICY_NONE);
 	if (reason)
-		return drop(ctx, p->in_ifindex, reason);
-	if (p->flags & PKT_FIRST_FRAGMENT)
-		remember_first_fragment(p);
+		return drop(ctx, p->in_vif, reason);
+	if (p->flags & PKT_FIRST_FRAGMENT && begin_fragments(ctx))
+		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
 	return to_all(ctx, w, 0);
 }
 
@@ -106,104 +82,167 @@ static __noinline int forward_to_gateway(struct __sk_buff *ctx, const struct wor
 {
 	const struct pkt *p = &w->p;
 
-	if (p->key.protocol != IPPROTO_ICMP || p->icmp_type != ICMP_ECHO ||
-	    p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT))
-		return drop(ctx, p->in_ifindex, CB_REASON_NO_ENDPOINT);
-	if (!policy_allows(w->sender.policy, CB_DIR_EGRESS, &p->key.dst, p->key.protocol, p->key.dport_be))
-		return drop(ctx, p->in_ifindex, CB_REASON_POLICY_EGRESS);
-	return answer_echo(ctx, w);
+	if (!is_echo(p) || p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT))
+		return drop(ctx, p->in_vif, CB_REASON_NO_ENDPOINT);
+	if (!policy_allows(w->sender.policy, direction_of(CB_DIR_EGRESS, p), &p->key.dst, p->key.protocol,
+			   p->key.dport_be))
+		return drop(ctx, p->in_vif, CB_REASON_POLICY_EGRESS);
+	return p->family == CB_FAMILY_V6 ? answer_echo6(ctx, w) : answer_echo(ctx, w);
 }
 
 /*
- * Writes the decision under construction, and what the packet itself does to its flow. @old: the entry that it replaces, or NULL.
- * @is_new: the packet is the flow's first.
+ * The record of the flow that the packet in work belongs to, or NULL: none, or it is over, or the packet must be judged by its own: then `replaced`
+ * or `beside` says what becomes of the flow.
  */
-static __noinline void record(struct __sk_buff *ctx, struct work *w, struct cb_flow *old, int is_new)
+static __always_inline struct cb_flow *flow_of_packet(struct work *w)
 {
-	struct cb_flow *entry;
+	struct cb_flow *flow = flow_row(w->flow);
+	struct cb_way *way;
 
-	count_packet(ctx, &w->entry);
-	write_flow(w, old, is_new);
-	if (flow_needs_update(&w->entry, &w->p)) {
-		entry = old ? old : bpf_map_lookup_elem(&cb_flow_1, &w->p.key);
-		if (entry)
-			update_flow(&w->p, entry);
+	w->replaced = 0;
+	w->beside = 0;
+	if (!w->flow || !flow)
+		goto none;
+	way = way_of(flow, w->direction);
+	if (way->check != w->p.check)
+		goto none;
+	if (way_expired(way, w->p.now_ns)) {
+		end_flow(w->flow);
+		goto none;
 	}
-	if (w->p.flags & PKT_FIRST_FRAGMENT)
-		remember_first_fragment(&w->p);
+	if (!opens_anew(w, way))
+		return flow;
+	if (is_closing(way))
+		w->replaced = w->flow;
+	else
+		w->beside = 1;
+none:
+	w->flow = 0;
+	w->direction = 0;
+	return NULL;
+}
+
+/* Writes the decision under construction, and what the packet itself does to its flow. Returns 0, or a reason to drop. */
+static __noinline int record(struct __sk_buff *ctx, struct work *w)
+{
+	struct cb_flow *flow;
+	struct cb_way *way;
+	__u32 reason;
+
+	if (!w->flow) {
+		reason = begin_flow(ctx);
+		if (reason)
+			return reason;
+	}
+	flow = flow_row(w->flow);
+	if (!flow)
+		return CB_REASON_FLOW_TABLE;
+	way = way_of(flow, w->direction);
+	if (needs_update(w, way)) {
+		reason = update_flow(w, flow);
+		if (reason)
+			return reason;
+	}
+	put_way(w, way);
+	count_packet(ctx, &w->p, tally_of(flow, w->direction));
+	if (w->p.flags & PKT_FIRST_FRAGMENT && begin_fragments(ctx))
+		return CB_REASON_REDIRECT;
+	return CB_REASON_NONE;
+}
+
+/* Does the packet in work come whence its direction of @flow does? Of a flow to a MAC that nobody is known to have, nobody knows whence. */
+static __always_inline int comes_whence(const struct work *w, struct cb_flow *flow)
+{
+	return way_of(flow, w->direction)->in_vif == w->p.in_vif || !way_of(flow, w->direction ^ 1)->deliver;
+}
+
+/*
+ * The rules have refused the packet in work, of the flow @flow. The flow ends: what they say now holds for all of it. Not for a packet that comes
+ * from elsewhere than the flow's, and not while a row is being written.
+ */
+static __always_inline void end_denied(struct work *w, struct cb_flow *flow)
+{
+	if (flow && !(w->p.flags & PKT_RELATED) && !w->unsettled && comes_whence(w, flow))
+		end_flow(w->flow);
 }
 
 /*
  * Decides the packet in work, whose flow is not in the table or no longer holds. A packet of a flow is judged as the flow's
  * first packet was, so an answer is never taken for a connection of its own. TCP in the middle of a connection that is not
- * in the table (it was evicted, or the host is new to the guest) is taken up where the rules of the packet's own direction
+ * in the table (the host is new to the guest) is taken up where the rules of the packet's own direction
  * allow it: they would allow a new connection just the same. An ICMP error counts only from where the answers of its flow come
  * from: any guest can quote a packet that it did not receive.
  */
 SEC("tc")
 int decide(struct __sk_buff *ctx)
 {
-	struct cb_flow *flow, *old = NULL;
 	struct work *w = take_over(CB_STAGE_DECIDE);
+	struct cb_flow *flow;
 	__u32 reason;
 	struct pkt *p;
-	int known;
 
 	if (!w)
 		return drop_stray(ctx);
 	p = &w->p;
+	start_decision(w);
+	note_sender_anew(w);
 	reason = check_source(w);
+	if (!reason && p->flags & PKT_RELATED && p->icmp_type == ICMP_REDIRECT && w->sender.flags & CB_VIF_F_ANTISPOOF)
+		reason = CB_REASON_ICMP_REDIRECT;
 	if (reason)
-		return drop(ctx, p->in_ifindex, reason);
-	if (!(p->flags & PKT_UNKNOWN))
-		old = find_flow(p);
-	flow = start_decision(w);
-	start_entry(flow, p, old);
+		return drop(ctx, p->in_vif, reason);
+	flow = flow_of_packet(w);
 	resolve(ctx);
 	if (w->to.kind == RESOLVED_DROP)
-		return drop(ctx, p->in_ifindex, w->to.reason);
+		return drop(ctx, p->in_vif, w->to.reason);
 	if (w->to.kind == RESOLVED_GATEWAY)
 		return forward_to_gateway(ctx, w);
-	flow->peer_zone = flow->out_ifindex ? flow->out_vni : p->key.zone;
-	if (p->flags & PKT_RELATED)
-		known = old && old->in_ifindex == p->in_ifindex;
-	else
-		known = old || (!(p->flags & PKT_OPENING) && restore_flow(p, flow));
-	if (!known && p->flags & PKT_NEEDS_FLOW)
-		return drop(ctx, p->in_ifindex, CB_REASON_INVALID_STATE);
-	if (!old || !judgement_stands(old, flow))
-		reason = ask(ctx, w, flow->flags & CB_FLOW_F_REPLY, w->sender.policy, w->to.policy);
+	if (!flow && !(p->flags & (PKT_OPENING | PKT_RELATED)) && find_moved(ctx))
+		flow = flow_row(w->flow);
+	if (p->flags & PKT_RELATED && flow && way_of(flow, w->direction)->in_vif != p->in_vif)
+		flow = NULL;
+	if (!flow && p->flags & PKT_NEEDS_FLOW)
+		return drop(ctx, p->in_vif, CB_REASON_INVALID_STATE);
+	reason = ask(ctx, w, w->direction, w->sender.policy, w->to.policy);
 	if (reason) {
-		if (known && !(p->flags & PKT_RELATED))
-			delete_flow(&p->key, old ? old->peer_zone : flow->peer_zone);
-		return drop_denied(ctx, p, flow, reason);
+		end_denied(w, flow);
+		return drop_denied(ctx, w, reason);
 	}
-	if (!(p->flags & PKT_RELATED))
-		record(ctx, w, old, !known);
+	if (!(p->flags & PKT_RELATED) && !w->beside)
+		reason = record(ctx, w);
+	if (reason)
+		return drop(ctx, p->in_vif, reason);
 	/* A flow to a MAC that nobody is known to have is decided for each packet. */
-	if (!flow->deliver)
-		return to_all(ctx, w, flow->flags & CB_FLOW_F_REPLY);
-	return deliver(ctx, w, flow);
+	if (!w->way.deliver)
+		return to_all(ctx, w, w->direction);
+	return deliver(ctx, w, &w->way);
 }
 
-/* Forwards the unicast IPv4 packet in work. @vif: the sender; NULL: from the overlay. */
-static __always_inline int forward(struct __sk_buff *ctx, struct work *w, const struct cb_vif *vif)
+/* Forwards the unicast IP packet in work. */
+static __always_inline int forward(struct __sk_buff *ctx, struct work *w)
 {
 	struct pkt *p = &w->p;
 	struct cb_flow *flow;
+	struct cb_way *way;
+	__u32 reason;
 
 	p->now_ns = bpf_ktime_get_coarse_ns();
-	flow = find_flow(p);
-	if (!flow || !flow_holds(flow, p)) {
-		note_sender(w, vif);
+	p->check = tuple_check(&p->key);
+	flow = find_flow(w);
+	if (!flow)
 		return GO_ON(ctx, w, CB_STAGE_DECIDE);
+	way = way_of(flow, w->direction);
+	if (!way_holds(w, way))
+		return GO_ON(ctx, w, CB_STAGE_DECIDE);
+	if (needs_update(w, way)) {
+		reason = update_flow(w, flow);
+		if (reason)
+			return drop(ctx, p->in_vif, reason);
 	}
-	count_packet(ctx, flow);
-	if (flow_needs_update(flow, p))
-		update_flow(p, flow);
-	if (p->flags & PKT_FIRST_FRAGMENT)
-		remember_first_fragment(p);
-	return deliver(ctx, w, flow);
+	count_packet(ctx, p, tally_of(flow, w->direction));
+	if (p->flags & PKT_FIRST_FRAGMENT && begin_fragments(ctx))
+		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
+	return deliver(ctx, w, way);
 }
 
 #endif /* CABLE_FORWARD_H */

@@ -29,7 +29,7 @@ static __always_inline void swap_macs(struct ethhdr *eth)
 /* Bytes of the transport header; of a TCP header without its data offset at hand, the least. */
 static __always_inline __u32 l4_header_len(struct __sk_buff *ctx, const struct pkt *p)
 {
-	__u32 off = p->l4_off & 0x7f;
+	__u32 off = p->l4_off & 0xff;
 	__u8 *tcp;
 
 	if (p->key.protocol != IPPROTO_TCP)
@@ -38,11 +38,18 @@ static __always_inline __u32 l4_header_len(struct __sk_buff *ctx, const struct p
 	return tcp ? (tcp[12] >> 4) * 4 : TCP_HEADER_MIN;
 }
 
+/* An echo request, of either family. */
+static __always_inline int is_echo(const struct pkt *p)
+{
+	return (p->key.protocol == IPPROTO_ICMP && p->icmp_type == ICMP_ECHO) ||
+	       (p->key.protocol == IPPROTO_ICMPV6 && p->icmp_type == ICMP6_ECHO);
+}
+
 /* Answers an echo request for a gateway address in place. */
 static __noinline int answer_echo(struct __sk_buff *ctx, const struct work *w)
 {
 	const struct pkt *p = &w->p;
-	__u32 off = p->l4_off & 0x7f;
+	__u32 off = p->l4_off & 0xff;
 	struct icmp_header *icmp;
 	struct ethhdr *eth;
 	struct iphdr *ip;
@@ -51,11 +58,11 @@ static __noinline int answer_echo(struct __sk_buff *ctx, const struct work *w)
 	eth = at(ctx, 0, ETH_HLEN + sizeof(*ip));
 	icmp = at(ctx, off, sizeof(*icmp));
 	if (!eth || !icmp)
-		return drop(ctx, p->in_ifindex, CB_REASON_MALFORMED);
+		return drop(ctx, p->in_vif, CB_REASON_MALFORMED);
 	ip = (void *)(eth + 1);
 	swap_macs(eth);
-	ip->saddr = p->daddr_be;
-	ip->daddr = p->saddr_be;
+	ip->saddr = v4_of(&p->dst);
+	ip->daddr = v4_of(&p->src);
 	/* RFC 1624: only the TTL's byte changed. */
 	sum = (__u16)~ip->check + (__u16)~bpf_htons(ip->ttl << 8) + bpf_htons(ROUTER_TTL << 8);
 	ip->ttl = ROUTER_TTL;
@@ -64,6 +71,14 @@ static __noinline int answer_echo(struct __sk_buff *ctx, const struct work *w)
 	icmp->type = ICMP_ECHOREPLY;
 	icmp->checksum = fold(sum);
 	return turn_back(ctx, w);
+}
+
+/* The gateway, or in a network without one the address of the agent's services. */
+static __always_inline __u32 error_source(const struct cb_vif *vif)
+{
+	__u32 gateway_be = v4_of(&vif->dhcp_server);
+
+	return gateway_be ? gateway_be : bpf_htonl(CB_METADATA_ADDR);
 }
 
 /* Writes the headers of an ICMP error in front of the quoted IP header and @quoted bytes in all. */
@@ -86,7 +101,7 @@ static __always_inline int write_error(struct __sk_buff *ctx, const struct cb_vi
 	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(*icmp) + quoted);
 	ip->ttl = ROUTER_TTL;
 	ip->protocol = IPPROTO_ICMP;
-	ip->saddr = v4_of(&vif->dhcp_server);
+	ip->saddr = error_source(vif);
 	ip->daddr = ((struct iphdr *)(icmp + 1))->saddr;
 	ip->check = fold(bpf_csum_diff(NULL, 0, (__be32 *)ip, sizeof(*ip), 0));
 	__builtin_memset(icmp, 0, sizeof(*icmp));
@@ -98,7 +113,7 @@ static __always_inline int write_error(struct __sk_buff *ctx, const struct cb_vi
 }
 
 /*
- * Turns a VIF's packet into an ICMP error about it. The source is the address that DHCP answers from: the gateway. Returns 0;
+ * Turns a VIF's packet into an ICMP error about it. Returns 0;
  * -1 where none may be sent (RFC 1122 section 3.2.2: about an error or a later fragment), or cannot.
  */
 static __noinline int make_error(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif, __u32 code_type,
@@ -109,8 +124,7 @@ static __noinline int make_error(struct __sk_buff *ctx, const struct pkt *p, con
 	int tcp = p->key.protocol == IPPROTO_TCP;
 	__u8 type = code_type >> 8, code = code_type;
 
-	if (p->flags & (PKT_RELATED | PKT_LATER_FRAGMENT) || !v4_of(&vif->dhcp_server) ||
-	    p->l4_off != ETH_HLEN + sizeof(struct iphdr))
+	if (p->flags & (PKT_RELATED | PKT_LATER_FRAGMENT) || p->l4_off != ETH_HLEN + sizeof(struct iphdr))
 		return -1;
 	if (bpf_skb_change_tail(ctx, ETH_HLEN + (tcp ? tcp_quote : other_quote), 0))
 		return -1;
@@ -119,26 +133,6 @@ static __noinline int make_error(struct __sk_buff *ctx, const struct pkt *p, con
 	if (tcp)
 		return write_error(ctx, vif, type, code, mtu_bytes, sizeof(struct iphdr) + TCP_HEADER_MIN);
 	return write_error(ctx, vif, type, code, mtu_bytes, sizeof(struct iphdr) + 8);
-}
-
-/* Drops the packet in work, by `refusal`, and tells its sender if that is a VIF of this host: another host has its own vrouter. */
-SEC("tc")
-int refuse(struct __sk_buff *ctx)
-{
-	struct cb_vif *vif = NULL;
-	struct work *w = take_over(CB_STAGE_REFUSE);
-	__u32 code_type;
-
-	if (!w)
-		return drop_stray(ctx);
-	code_type = w->refusal.reason == CB_REASON_TOO_BIG ? ICMP_DEST_UNREACH << 8 | ICMP_FRAG_NEEDED
-							   : ICMP_TIME_EXCEEDED << 8 | ICMP_EXC_TTL;
-	if (w->p.in_ifindex)
-		vif = lookup_vif(w->p.in_ifindex);
-	if (!vif || make_error(ctx, &w->p, vif, code_type, w->refusal.mtu_bytes))
-		return drop(ctx, w->p.in_ifindex, w->refusal.reason);
-	count_drop(w->p.in_ifindex, w->refusal.reason);
-	return to_vif(ctx, w->p.in_ifindex, deliver_kind(vif->flags), vif->vni, w->refusal.reason);
 }
 
 #endif /* CABLE_ICMP_H */

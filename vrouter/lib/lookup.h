@@ -3,65 +3,73 @@
 #ifndef CABLE_LOOKUP_H
 #define CABLE_LOOKUP_H
 
-#include "parse.h"
+#include "address.h"
+#include "work.h"
 
-static __always_inline struct cb_vif *lookup_vif(__u32 ifindex)
+/* Whose frames with VLAN tag @vlan (0: none) come in by device @ifindex. */
+static __always_inline struct cb_in *lookup_in(__u32 ifindex, __u16 vlan)
 {
-	struct cb_vif_key key = {.ifindex = ifindex};
+	struct cb_in_key key = {.ifindex = ifindex, .vlan = vlan};
 
-	return bpf_map_lookup_elem(&cb_vif_1, &key);
+	return bpf_map_lookup_elem(&cb_in_1, &key);
 }
 
-/* Who has @addr in network @vni. */
-static __always_inline struct cb_endpoint *lookup_endpoint(__u32 vni, const struct cb_addr *addr)
+/* The row of VIF @vif, whoever has it. */
+static __always_inline struct cb_vif *vif_row(__u32 vif)
 {
-	struct cb_ep_key key = {.vni = vni, .addr = *addr};
-
-	return bpf_map_lookup_elem(&cb_ep_1, &key);
+	return bpf_map_lookup_elem(&cb_vif_2, &vif);
 }
 
-/* Who has @mac in network @vni. */
-static __always_inline struct cb_endpoint *lookup_mac(__u32 vni, const __u8 *mac)
+static __always_inline struct cb_net *net_row(__u32 net)
 {
-	struct cb_mac_key key = {.vni = vni};
+	return bpf_map_lookup_elem(&cb_net_1, &net);
+}
+
+static __always_inline struct cb_tunnel *tunnel_row(__u32 tunnel)
+{
+	return bpf_map_lookup_elem(&cb_tunnel_1, &tunnel);
+}
+
+/* Who has @addr in network @net. */
+static __always_inline struct cb_endpoint *lookup_endpoint(__u16 net, const struct cb_addr *addr)
+{
+	struct cb_ep_key key = {.net = net, .addr = *addr};
+
+	return bpf_map_lookup_elem(&cb_ep_2, &key);
+}
+
+/* Who has @mac in network @net. */
+static __always_inline struct cb_endpoint *lookup_mac(__u16 net, const __u8 *mac)
+{
+	struct cb_mac_key key = {.net = net};
 
 	__builtin_memcpy(key.mac, mac, 6);
-	return bpf_map_lookup_elem(&cb_mac_1, &key);
+	return bpf_map_lookup_elem(&cb_mac_2, &key);
 }
 
-/* May VIF @ifindex send from @mac with @addr? */
-static __noinline int source_allowed(__u32 ifindex, const __u8 *mac, const struct cb_addr *addr)
+/* May VIF @vif send from @mac with @addr? */
+static __noinline int source_allowed(__u32 vif, const __u8 *mac, const struct cb_addr *addr)
 {
-	struct cb_source_key key = {.prefixlen = 96 + 128, .ifindex = ifindex, .addr = *addr};
+	struct cb_source_key key = {.prefixlen = 64 + 128, .vif = vif, .addr = *addr};
 
 	__builtin_memcpy(key.mac, mac, 6);
-	return bpf_map_lookup_elem(&cb_source_1, &key) != NULL;
+	return bpf_map_lookup_elem(&cb_source_2, &key) != NULL;
 }
 
 static __always_inline struct cb_route *lookup_route(__u32 vrf, const struct cb_addr *addr)
 {
 	struct cb_route_key key = {.prefixlen = 32 + 128, .vrf = vrf, .addr = *addr};
 
-	return bpf_map_lookup_elem(&cb_route_1, &key);
+	return bpf_map_lookup_elem(&cb_route_2, &key);
 }
 
-static __always_inline int is_peer(__u32 v4_be)
+/* The network into which host @remote_be (IPv4) may send with @wire_id. */
+static __always_inline struct cb_peer *lookup_peer(__u32 wire_id, __u32 remote_be)
 {
-	struct cb_peer_key key;
+	struct cb_peer_key key = {.wire_id = wire_id};
 
-	set_v4(&key.addr, v4_be);
-	return bpf_map_lookup_elem(&cb_peer_1, &key) != NULL;
-}
-
-/* Is what this host tunnels here taken on the uplink? */
-static __always_inline int is_taken_from(__u32 v4_be)
-{
-	struct cb_peer_key key;
-	struct cb_peer *peer;
-
-	set_v4(&key.addr, v4_be);
-	peer = bpf_map_lookup_elem(&cb_peer_1, &key);
-	return peer && peer->flags & CB_PEER_F_UPLINK;
+	set_v4(&key.remote, remote_be);
+	return bpf_map_lookup_elem(&cb_peer_2, &key);
 }
 
 /* How to send to host @remote, encapsulated here. */
@@ -72,20 +80,42 @@ static __always_inline struct cb_hop *lookup_hop(const struct cb_addr *remote)
 	return bpf_map_lookup_elem(&cb_hop_1, &key);
 }
 
-static __always_inline struct cb_flood *lookup_flood(__u32 vni, __u32 chunk)
+static __always_inline struct cb_flood *lookup_flood(__u16 net, __u8 list, __u32 chunk)
 {
-	struct cb_flood_key key = {.vni = vni, .chunk = chunk};
+	struct cb_flood_key key = {.net = net, .list = list, .chunk = chunk};
 
-	return bpf_map_lookup_elem(&cb_flood_1, &key);
+	return bpf_map_lookup_elem(&cb_flood_2, &key);
 }
 
-/* The generation of decisions. */
-static __always_inline __u32 current_epoch(void)
+/* Has network @net VIFs of this host, to which broadcast goes? */
+static __always_inline int has_flood_list(__u16 net)
 {
-	__u32 zero = 0;
-	struct cb_conf *conf = bpf_map_lookup_elem(&cb_conf_1, &zero);
+	struct cb_net *row = net_row(net);
 
-	return conf ? conf->epoch : 0;
+	return row && row->flood_chunks;
+}
+
+/* Is DHCP on in some subnet of network @net? */
+static __always_inline int has_dhcp(__u16 net)
+{
+	struct cb_net *row = net_row(net);
+
+	return row && row->flags & CB_NET_F_DHCP;
+}
+
+/* Epochs of rows, as they are now; of nobody's, 0. */
+static __always_inline __u32 vif_epoch(__u32 vif)
+{
+	struct cb_vif *row = vif_row(vif);
+
+	return row ? *(volatile __u32 *)&row->epoch : 0;
+}
+
+static __always_inline __u32 net_epoch(__u32 net)
+{
+	struct cb_net *row = net_row(net);
+
+	return row ? *(volatile __u32 *)&row->epoch : 0;
 }
 
 #endif /* CABLE_LOOKUP_H */

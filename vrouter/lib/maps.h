@@ -17,63 +17,61 @@
 		__type(value, value_type);                                \
 	} name SEC(".maps")
 
-CB_AGENT_MAP(cb_vif_1, BPF_MAP_TYPE_HASH, CB_MAX_VIF, struct cb_vif_key, struct cb_vif);
-CB_AGENT_MAP(cb_slot_1, BPF_MAP_TYPE_HASH, CB_MAX_VIF, struct cb_slot_key, struct cb_slot);
-CB_AGENT_MAP(cb_source_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_SOURCE, struct cb_source_key, struct cb_source);
-CB_AGENT_MAP(cb_ep_1, BPF_MAP_TYPE_HASH, CB_MAX_ENDPOINT, struct cb_ep_key, struct cb_endpoint);
-CB_AGENT_MAP(cb_mac_1, BPF_MAP_TYPE_HASH, CB_MAX_ENDPOINT, struct cb_mac_key, struct cb_endpoint);
-CB_AGENT_MAP(cb_route_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_ROUTE, struct cb_route_key, struct cb_route);
+/* An array; @flags: BPF_F_RDONLY_PROG where only the agent writes. */
+#define CB_ARRAY(name, entries, flags, value_type) \
+	struct {                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);  \
+		__uint(max_entries, entries);      \
+		__uint(map_flags, flags);          \
+		__type(key, __u32);                \
+		__type(value, value_type);         \
+	} name SEC(".maps")
+
+CB_AGENT_MAP(cb_in_1, BPF_MAP_TYPE_HASH, CB_MAX_IN, struct cb_in_key, struct cb_in);
+CB_AGENT_MAP(cb_source_2, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_SOURCE, struct cb_source_key, struct cb_source);
+CB_AGENT_MAP(cb_ep_2, BPF_MAP_TYPE_HASH, CB_MAX_ENDPOINT, struct cb_ep_key, struct cb_endpoint);
+CB_AGENT_MAP(cb_mac_2, BPF_MAP_TYPE_HASH, CB_MAX_ENDPOINT, struct cb_mac_key, struct cb_endpoint);
+CB_AGENT_MAP(cb_route_2, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_ROUTE, struct cb_route_key, struct cb_route);
 CB_AGENT_MAP(cb_class_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_CLASS, struct cb_class_key, struct cb_class);
 CB_AGENT_MAP(cb_rule_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_RULE, struct cb_rule_key, struct cb_rule);
-CB_AGENT_MAP(cb_flood_1, BPF_MAP_TYPE_HASH, CB_MAX_FLOOD, struct cb_flood_key, struct cb_flood);
-CB_AGENT_MAP(cb_peer_1, BPF_MAP_TYPE_HASH, CB_MAX_PEER, struct cb_peer_key, struct cb_peer);
-CB_AGENT_MAP(cb_hop_1, BPF_MAP_TYPE_HASH, CB_MAX_PEER, struct cb_hop_key, struct cb_hop);
+CB_AGENT_MAP(cb_flood_2, BPF_MAP_TYPE_HASH, CB_MAX_FLOOD, struct cb_flood_key, struct cb_flood);
+CB_AGENT_MAP(cb_peer_2, BPF_MAP_TYPE_HASH, CB_MAX_PEER, struct cb_peer_key, struct cb_peer);
+CB_AGENT_MAP(cb_hop_1, BPF_MAP_TYPE_HASH, CB_MAX_TUNNEL, struct cb_hop_key, struct cb_hop);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
-	__type(key, __u32);
-	__type(value, struct cb_conf);
-} cb_conf_1 SEC(".maps");
-
+CB_ARRAY(cb_vif_2, CB_MAX_VIF, BPF_F_RDONLY_PROG, struct cb_vif);
+CB_ARRAY(cb_net_1, CB_MAX_NET, BPF_F_RDONLY_PROG, struct cb_net);
+CB_ARRAY(cb_tunnel_1, CB_MAX_TUNNEL, BPF_F_RDONLY_PROG, struct cb_tunnel);
 /* Not read by any program; here it is pinned with the entries that it tells of. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
-	__type(key, __u32);
-	__type(value, struct cb_prog);
-} cb_prog_1 SEC(".maps");
+CB_ARRAY(cb_prog_2, 1, BPF_F_RDONLY_PROG, struct cb_prog);
 
+/* Preallocated: a burst of new flows must not wait for memory. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, CB_MAX_FLOW);
-	__type(key, struct cb_flow_key);
-	__type(value, struct cb_flow);
-} cb_flow_1 SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CB_MAX_TUPLE);
+	__type(key, struct cb_tuple_key);
+	__type(value, struct cb_tuple);
+} cb_tuple_1 SEC(".maps");
 
+/* That it can be mapped into memory makes its rows begin at a page: each direction has a cache line of its own. */
+CB_ARRAY(cb_flow_2, CB_MAX_FLOW, BPF_F_MMAPABLE, struct cb_flow);
+CB_ARRAY(cb_gauge_1, 1, 0, struct cb_gauge);
+CB_ARRAY(cb_use_1, CB_MAX_USE, 0, struct cb_use);
+CB_ARRAY(cb_frag_2, CB_MAX_VIF *CB_VIF_FRAGMENTS, 0, struct cb_frag);
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, CB_MAX_FRAGMENT);
-	__type(key, struct cb_frag_key);
-	__type(value, struct cb_frag);
-} cb_frag_1 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, CB_SERVICE_SLOT_MAX + 1);
-	__type(key, __u32);
-	__type(value, struct cb_bucket);
-} cb_bucket_1 SEC(".maps");
-
-/* Entries are made by the agent, one a VIF and CB_STAT_OVERLAY; counted by the vrouter. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, CB_MAX_VIF + 1);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CB_MAX_ORPHAN);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct cb_stat_key);
-	__type(value, struct cb_stat);
-} cb_stat_1 SEC(".maps");
+	__type(key, struct cb_orphan_key);
+	__type(value, struct cb_orphan);
+} cb_orphan_1 SEC(".maps");
+
+CB_ARRAY(cb_drop_1, CB_MAX_VIF *CB_REASON_MAX, 0, struct cb_drop);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CB_MAX_VIF);
+	__type(key, __u32);
+	__type(value, struct cb_count);
+} cb_count_1 SEC(".maps");
 
 #endif /* CABLE_MAPS_H */

@@ -107,7 +107,7 @@ static __noinline enum outer_result push_outer(struct __sk_buff *ctx, __u32 vni,
 }
 
 /*
- * Reads the outer headers of a packet that an uplink received. True: VXLAN of a peer that is taken here, to this host's underlay address, and nothing in
+ * Reads the outer headers of a packet that an uplink received. True: VXLAN to this host's underlay address, and nothing in
  * it that the host's own stack would look at. Reads a copy: packets of the host are not to be made linear, or their own, for this.
  */
 static __always_inline int read_outer(struct __sk_buff *ctx, struct outer *o)
@@ -124,7 +124,7 @@ static __always_inline int read_outer(struct __sk_buff *ctx, struct outer *o)
 	total = bpf_ntohs(o->ip.tot_len);
 	return total + ETH_HLEN == ctx->len && bpf_ntohs(o->udp.len) + sizeof(struct iphdr) == total &&
 	       !header_checksum(&o->ip) && o->vxlan_flags_be == bpf_htonl(VXLAN_HAS_VNI) &&
-	       !(o->vxlan_vni_be & bpf_htonl((1 << VXLAN_VNI_SHIFT) - 1)) && is_taken_from(o->ip.saddr);
+	       !(o->vxlan_vni_be & bpf_htonl((1 << VXLAN_VNI_SHIFT) - 1));
 }
 
 /* RFC 6040, 4.2: a congestion mark of the underlay is one for the guest. The header's checksum is brought along (RFC 1624). */

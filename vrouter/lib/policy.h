@@ -5,9 +5,15 @@
 
 #include "lookup.h"
 
+/* CB_DIR_*, with the family of the packet: what policy_allows() is told in one argument. */
+static __always_inline __u32 direction_of(__u32 direction, const struct pkt *p)
+{
+	return direction | p->family << 8;
+}
+
 /*
- * Does @policy allow a connection in @direction with @remote? @dport_be: the destination port of the connection's first
- * packet, or ICMP type << 8 | code. Policy 0 allows everything.
+ * Does @policy allow a connection in @direction (see direction_of()) with @remote? @dport_be: the destination port of the connection's first
+ * packet, or ICMP type << 8 | code, of ICMPv6 too.
  */
 static __noinline int policy_allows(__u32 policy, __u32 direction, const struct cb_addr *remote, __u32 protocol,
 				    __u32 dport_be)
@@ -16,15 +22,17 @@ static __noinline int policy_allows(__u32 policy, __u32 direction, const struct 
 	struct cb_rule_key rule_key = {
 		.prefixlen = 112, /* up to and with port_be */
 		.policy = policy,
-		.direction = direction,
-		.family = CB_FAMILY_V4,
+		.direction = direction & 0xff,
+		.family = direction >> 8,
 		.protocol = protocol,
 		.port_be = dport_be,
 	};
 	struct cb_class *class;
 
-	if (!policy)
+	if (policy == CB_POLICY_NONE)
 		return 1;
+	if (policy == CB_POLICY_NOTHING)
+		return 0;
 	class = bpf_map_lookup_elem(&cb_class_1, &class_key);
 	if (class)
 		rule_key.class_id = class->class_id;
@@ -45,9 +53,9 @@ GLOBAL int judge(struct __sk_buff *ctx __attribute__((unused)))
 	sender = w->ask.is_reply ? w->ask.to : w->ask.from;
 	receiver = w->ask.is_reply ? w->ask.from : w->ask.to;
 	dport_be = w->ask.is_reply ? w->p.key.sport_be : w->p.key.dport_be;
-	if (!policy_allows(sender, CB_DIR_EGRESS, first_dst, w->p.key.protocol, dport_be))
+	if (!policy_allows(sender, direction_of(CB_DIR_EGRESS, &w->p), first_dst, w->p.key.protocol, dport_be))
 		return CB_REASON_POLICY_EGRESS;
-	if (!policy_allows(receiver, CB_DIR_INGRESS, first_src, w->p.key.protocol, dport_be))
+	if (!policy_allows(receiver, direction_of(CB_DIR_INGRESS, &w->p), first_src, w->p.key.protocol, dport_be))
 		return CB_REASON_POLICY_INGRESS;
 	return CB_REASON_NONE;
 }

@@ -1,110 +1,191 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* resolve.h: where a unicast packet goes: by MAC in its network, or by route through a router. */
+/*
+ * resolve.h: where a unicast packet goes: by MAC in its network, or by route through a router. Each epoch is read before what it covers; otherwise
+ * what was true before a change would be remembered with the stamp of after it.
+ */
 #ifndef CABLE_RESOLVE_H
 #define CABLE_RESOLVE_H
 
+#include <linux/if_ether.h>
 #include "lookup.h"
 #include "turn.h"
 
-static __always_inline void resolved_drop(struct resolution *to, __u32 reason)
+/* Takes an epoch into the decision under construction. */
+static __always_inline void add_epoch(struct work *w, __u32 epoch)
 {
-	to->kind = RESOLVED_DROP;
-	to->reason = reason;
+	w->stamp += epoch;
+	w->unsettled |= epoch & 1;
+	barrier();
 }
 
-/* Fills @flow's delivery from an endpoint of network @vni that is a VIF here or a remote one. */
-static __always_inline void resolve_endpoint(const struct pkt *p, const struct cb_endpoint *ep, __u32 vni,
-					     struct cb_flow *flow, struct resolution *to)
+/* The decision under construction, empty: before anything is asked about the packet. */
+static __always_inline struct cb_way *start_decision(struct work *w)
 {
+	__builtin_memset(&w->way, 0, sizeof(w->way));
+	__builtin_memset(&w->to, 0, sizeof(w->to));
+	w->to.policy = CB_POLICY_NONE;
+	w->stamp = 0;
+	w->unsettled = 0;
+	add_epoch(w, net_epoch(w->p.key.net));
+	add_epoch(w, vif_epoch(w->p.in_vif));
+	return &w->way;
+}
+
+static __always_inline void resolved_drop(struct work *w, __u32 reason)
+{
+	w->to.kind = RESOLVED_DROP;
+	w->to.reason = reason;
+}
+
+/* MTU of network @net; 0: it is not known. */
+static __always_inline __u16 net_mtu(__u32 net)
+{
+	struct cb_net *row = net_row(net);
+
+	return row ? row->mtu_bytes : 0;
+}
+
+/* To @ep, which is a VIF here or a remote one, in the way's network. */
+static __always_inline void resolve_endpoint(struct work *w, const struct cb_endpoint *ep)
+{
+	struct cb_way *way = &w->way;
 	struct cb_vif *vif;
 
-	to->kind = RESOLVED_DELIVER;
-	flow->out_vni = vni;
-	__builtin_memcpy(flow->out_dmac, ep->mac, 6);
+	w->to.kind = RESOLVED_DELIVER;
+	__builtin_memcpy(way->out_dmac, ep->mac, 6);
 	if (ep->kind == CB_ENDPOINT_REMOTE) {
-		flow->deliver = CB_DELIVER_OVERLAY;
-		flow->remote = ep->remote;
+		way->deliver = CB_DELIVER_OVERLAY;
+		way->tunnel = ep->tunnel;
+		way->mtu_bytes = net_mtu(way->out_net);
 		return;
 	}
-	vif = lookup_vif(ep->ifindex);
-	if (!vif || ep->ifindex == p->in_ifindex)
-		return resolved_drop(to, vif ? CB_REASON_NO_ENDPOINT : CB_REASON_NOT_PROGRAMMED);
+	if (ep->vif == w->p.in_vif)
+		return resolved_drop(w, CB_REASON_NO_ENDPOINT);
+	add_epoch(w, vif_epoch(ep->vif));
+	vif = vif_row(ep->vif);
+	if (!vif || !vif->ifindex)
+		return resolved_drop(w, CB_REASON_NOT_PROGRAMMED);
 	if (!(vif->flags & CB_VIF_F_ADMIN_UP))
-		return resolved_drop(to, CB_REASON_ADMIN_DOWN);
-	flow->out_ifindex = ep->ifindex;
-	flow->deliver = deliver_kind(vif->flags);
-	to->policy = vif->policy;
+		return resolved_drop(w, CB_REASON_ADMIN_DOWN);
+	way->out_vif = ep->vif;
+	way->deliver = deliver_kind(vif->flags);
+	w->to.policy = vif->policy;
+	w->to.project = vif->project;
+}
+
+/*
+ * Does the sender use an address that the router has in another network (RFC 3704)? Of a port with port security its own addresses are known.
+ */
+static __always_inline int from_elsewhere(const struct work *w, __u32 vrf)
+{
+	struct cb_route *route;
+
+	if (w->sender.flags & CB_VIF_F_ANTISPOOF)
+		return 0;
+	route = lookup_route(vrf, &w->p.key.src);
+	return route && route->kind == CB_ROUTE_CONNECTED && route->net != w->p.key.net;
 }
 
 /* Routes a packet sent to the MAC of router @vrf. */
-static __always_inline void resolve_route(const struct pkt *p, __u32 vrf, struct cb_flow *flow, struct resolution *to)
+static __always_inline void resolve_route(struct work *w, __u32 vrf)
 {
+	struct cb_way *way = &w->way;
 	struct cb_endpoint *ep;
 	struct cb_route *route;
 	struct cb_addr target;
 
-	set_v4(&target, p->daddr_be);
+	target = w->p.key.dst;
+	/* RFC 4291 section 2.5.6 */
+	if (is_link_local(&w->p.src) || is_link_local(&target))
+		return resolved_drop(w, CB_REASON_NO_ROUTE);
+	if (from_elsewhere(w, vrf))
+		return resolved_drop(w, CB_REASON_REVERSE_PATH);
 	route = lookup_route(vrf, &target);
 	if (!route)
-		return resolved_drop(to, CB_REASON_NO_ROUTE);
+		return resolved_drop(w, CB_REASON_NO_ROUTE);
 	if (route->kind == CB_ROUTE_NEXTHOP)
 		target = route->nexthop;
-	ep = lookup_endpoint(route->vni, &target);
+	way->out_net = route->net;
+	add_epoch(w, net_epoch(route->net));
+	ep = lookup_endpoint(route->net, &target);
 	if (ep && ep->kind == CB_ENDPOINT_GATEWAY && route->kind == CB_ROUTE_CONNECTED) {
-		to->kind = RESOLVED_GATEWAY;
+		w->to.kind = RESOLVED_GATEWAY;
 		return;
 	}
 	if (!ep || (ep->kind != CB_ENDPOINT_VIF && ep->kind != CB_ENDPOINT_REMOTE))
-		return resolved_drop(to, CB_REASON_NO_ENDPOINT);
-	flow->flags |= CB_FLOW_F_ROUTED;
-	flow->out_mtu_bytes = route->mtu_bytes;
-	__builtin_memcpy(flow->out_smac, route->mac, 6);
-	resolve_endpoint(p, ep, route->vni, flow, to);
+		return resolved_drop(w, CB_REASON_NO_ENDPOINT);
+	way->flags |= CB_WAY_F_ROUTED;
+	__builtin_memcpy(way->out_smac, route->mac, 6);
+	resolve_endpoint(w, ep);
+	way->mtu_bytes = route->mtu_bytes;
+}
+
+/* In the packet's own network. */
+static __always_inline void resolve_here(struct work *w, const struct cb_endpoint *ep)
+{
+	w->way.out_net = w->p.key.net;
+	add_epoch(w, net_epoch(w->p.key.net));
+	resolve_endpoint(w, ep);
 }
 
 /* Where a VIF's packet goes. */
 static __always_inline void resolve_from_vif(struct work *w)
 {
-	struct pkt *p = &w->p;
-	struct cb_endpoint *ep = lookup_mac(p->key.zone, p->dmac);
+	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
 	if (!ep)
 		w->to.kind = RESOLVED_FLOOD;
+	else if (ep->vrf && (!w->p.family || w->p.flags & PKT_LINK))
+		resolved_drop(w, CB_REASON_NO_ENDPOINT); /* at a router's MAC nobody reads ARP or ND */
 	else if (ep->vrf)
-		resolve_route(p, ep->vrf, &w->entry, &w->to);
+		resolve_route(w, ep->vrf);
 	else if (ep->kind == CB_ENDPOINT_VIF || ep->kind == CB_ENDPOINT_REMOTE)
-		resolve_endpoint(p, ep, p->key.zone, &w->entry, &w->to);
+		resolve_here(w, ep);
 	else
-		resolved_drop(&w->to, CB_REASON_NO_ROUTER);
+		resolved_drop(w, CB_REASON_NO_ROUTER);
 }
 
-/* Where a packet from the overlay goes: to a VIF of this host, never back. */
+static __always_inline int is_vif_here(const struct cb_endpoint *ep)
+{
+	return ep && ep->kind == CB_ENDPOINT_VIF;
+}
+
+/* Is the source address of the packet that of a VIF of this host? */
+static __always_inline int sends_as_vif_here(const struct work *w)
+{
+	return w->p.family && is_vif_here(lookup_endpoint(w->p.key.net, &w->p.src));
+}
+
+/* Where a packet from another host goes: to a VIF of this host, never back. */
 static __always_inline void resolve_from_overlay(struct work *w)
 {
-	struct pkt *p = &w->p;
-	struct cb_endpoint *ep = lookup_mac(p->key.zone, p->dmac);
+	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
-	if (ep && ep->kind == CB_ENDPOINT_VIF)
-		resolve_endpoint(p, ep, p->key.zone, &w->entry, &w->to);
+	if (is_vif_here(lookup_mac(w->p.key.net, w->p.smac)) || sends_as_vif_here(w))
+		resolved_drop(w, CB_REASON_SPOOFED_PEER);
+	else if (ep && ep->kind == CB_ENDPOINT_VIF)
+		resolve_here(w, ep);
 	else if (ep)
-		resolved_drop(&w->to, CB_REASON_UNKNOWN_MAC);
-	else if (!lookup_flood(p->key.zone, 0))
-		resolved_drop(&w->to, CB_REASON_UNKNOWN_VNI);
+		resolved_drop(w, CB_REASON_UNKNOWN_MAC);
+	else if (!has_flood_list(w->p.key.net))
+		resolved_drop(w, CB_REASON_UNKNOWN_VNI);
 	else
 		w->to.kind = RESOLVED_FLOOD;
 }
 
-/* Where the packet in work goes: into the decision under construction and `to`, both of which the caller has emptied. */
+/* Where the packet in work goes: into the decision under construction and `to`, both of which start_decision() has emptied. */
 GLOBAL int resolve(struct __sk_buff *ctx __attribute__((unused)))
 {
 	struct work *w = work();
 
 	if (!w)
 		return -1;
-	if (w->p.in_ifindex)
+	if (w->p.in_vif)
 		resolve_from_vif(w);
 	else
 		resolve_from_overlay(w);
+	if (w->to.kind == RESOLVED_FLOOD)
+		w->way.out_net = w->p.key.net;
 	return 0;
 }
 

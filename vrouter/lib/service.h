@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * service.h: DHCP, DNS and metadata between guests and the agent's sockets. Each VIF has a service address; addresses are
+ * service.h: DHCP, DNS and metadata between guests and the agent's sockets. Each VIF has service addresses by its number; addresses are
  * rewritten packet by packet, without state, so that overlapping tenant addresses never meet.
  */
 #ifndef CABLE_SERVICE_H
@@ -47,8 +47,14 @@ static __always_inline int renews_lost_address(const struct pkt *p, const struct
 
 	if (p->key.sport_be != bpf_htons(PORT_DHCP_CLIENT) || !(vif->flags & CB_VIF_F_ANTISPOOF))
 		return 0;
-	set_v4(&src, p->saddr_be);
-	return !source_allowed(p->in_ifindex, p->smac, &src);
+	set_v4(&src, v4_of(&p->src));
+	return !source_allowed(p->in_vif, p->smac, &src);
+}
+
+/* From a DHCP server's port, or to a client's, whatever it comes from. */
+static __always_inline int speaks_as_server(const struct pkt *p)
+{
+	return p->key.sport_be == bpf_htons(PORT_DHCP_SERVER) || p->key.dport_be == bpf_htons(PORT_DHCP_CLIENT);
 }
 
 /* Is that what the agent serves at CB_METADATA_ADDR? */
@@ -59,28 +65,36 @@ static __always_inline int is_link_service(__u8 protocol, __u16 port_be)
 	return port_be == bpf_htons(PORT_METADATA) && protocol == IPPROTO_TCP;
 }
 
+/* To a port of the agent's there. */
+static __always_inline int is_service_port(const struct pkt *p)
+{
+	return is_link_service(p->key.protocol, p->key.dport_be);
+}
+
+/* An answer from there. */
+static __always_inline int is_service_answer(const struct pkt *p)
+{
+	return is_link_service(p->key.protocol, p->key.sport_be);
+}
+
 /* What does the agent have to do with this IPv4 packet of a guest? */
 static __always_inline enum service classify_service(const struct pkt *p, const struct cb_vif *vif)
 {
 	if (p->key.protocol == IPPROTO_UDP && !(p->flags & (PKT_LATER_FRAGMENT | PKT_RELATED))) {
-		/* Where the agent answers nobody else does. */
-		if ((p->key.sport_be == bpf_htons(PORT_DHCP_SERVER) ||
-		     p->key.dport_be == bpf_htons(PORT_DHCP_CLIENT)) &&
-		    vif->flags & CB_VIF_F_ANTISPOOF && vif->flags & CB_VIF_F_DHCP)
+		if (speaks_as_server(p) && vif->flags & CB_VIF_F_ANTISPOOF && has_dhcp(p->key.net))
 			return SERVICE_ROGUE_DHCP;
 		if (p->key.dport_be == bpf_htons(PORT_DHCP_SERVER) && vif->flags & CB_VIF_F_DHCP &&
-		    (p->daddr_be == bpf_htonl(INADDR_BROADCAST) || p->daddr_be == v4_of(&vif->dhcp_server) ||
+		    (v4_of(&p->dst) == bpf_htonl(INADDR_BROADCAST) || v4_of(&p->dst) == v4_of(&vif->dhcp_server) ||
 		     renews_lost_address(p, vif)))
 			return p->flags & PKT_FIRST_FRAGMENT || has_ip_options(p) ? SERVICE_REFUSED : SERVICE_AGENT;
 	}
-	if (p->daddr_be == bpf_htonl(CB_METADATA_ADDR)) {
-		if (!is_link_service(p->key.protocol, p->key.dport_be) ||
-		    p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED) || has_ip_options(p) ||
-		    p->saddr_be != v4_of(&vif->addr))
+	if (v4_of(&p->dst) == bpf_htonl(CB_METADATA_ADDR)) {
+		if (!is_service_port(p) || p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED) ||
+		    has_ip_options(p) || v4_of(&p->src) != v4_of(&vif->addr))
 			return SERVICE_REFUSED;
 		return SERVICE_AGENT;
 	}
-	return is_service_address(p->daddr_be) ? SERVICE_REFUSED : SERVICE_NONE;
+	return SERVICE_NONE;
 }
 
 /* A new source and destination for an IPv4 packet, with the checksums that cover them. Returns 0 or -1. */
@@ -89,7 +103,7 @@ static __noinline int rewrite_addresses(struct __sk_buff *ctx, const struct pkt 
 	__u32 csum_off = p->l4_off + (p->key.protocol == IPPROTO_TCP ? 16 : 6);
 	/* A UDP checksum of 0 means none, and stays. */
 	__u64 flags = BPF_F_PSEUDO_HDR | (p->key.protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0);
-	__u32 from[2] = {p->saddr_be, p->daddr_be};
+	__u32 from[2] = {v4_of(&p->src), v4_of(&p->dst)};
 	__u32 to[2] = {saddr_be, daddr_be};
 	__s64 diff = bpf_csum_diff(from, sizeof(from), to, sizeof(to), 0);
 
@@ -116,24 +130,25 @@ static __always_inline void read_mac(__u8 *mac, const volatile __u8 *config)
 }
 
 /*
- * Takes from the bucket of service address @slot what the packet costs, or returns 0 when it has not as much. Two CPUs at once may
+ * Takes from the bucket of the VIF what the packet costs, or returns 0 when it has not as much. Two CPUs at once may
  * both pass on the last token; all that passes is paid for.
  */
-static __always_inline int pay_service(const struct pkt *p, __u32 slot)
+static __always_inline int pay_service(const struct pkt *p)
 {
 	const __u64 token_ns = 1000000000ULL / CB_SERVICE_RATE;
 	__u64 now = bpf_ktime_get_ns(), cost_ns = token_ns;
-	struct cb_bucket *bucket = bpf_map_lookup_elem(&cb_bucket_1, &slot);
+	__u32 vif = p->in_vif;
+	struct cb_use *use = bpf_map_lookup_elem(&cb_use_1, &vif);
 
-	if (!bucket)
+	if (!use)
 		return 0;
 	if (p->tcp_flags & TCP_SYN)
 		cost_ns *= CB_SERVICE_SYN_COST;
-	if (bucket->full_ns < now)
-		bucket->full_ns = now;
-	if (bucket->full_ns + cost_ns > now + CB_SERVICE_BURST * token_ns)
+	if (use->service_ns < now)
+		use->service_ns = now;
+	if (use->service_ns + cost_ns > now + CB_SERVICE_BURST * token_ns)
 		return 0;
-	__sync_fetch_and_add(&bucket->full_ns, cost_ns);
+	__sync_fetch_and_add(&use->service_ns, cost_ns);
 	return 1;
 }
 
@@ -141,26 +156,26 @@ static __always_inline int pay_service(const struct pkt *p, __u32 slot)
 static __noinline int to_agent(struct __sk_buff *ctx, const struct work *w)
 {
 	const struct pkt *p = &w->p;
-	__u32 slot = w->sender.slot;
 	__u8 smac[6], dmac[6];
 
-	if (!cfg_service_ifindex || slot < CB_SERVICE_SLOT_MIN || slot > CB_SERVICE_SLOT_MAX)
-		return drop(ctx, p->in_ifindex, CB_REASON_SERVICE);
-	if (!pay_service(p, slot))
-		return drop(ctx, p->in_ifindex, CB_REASON_RATE_SERVICE);
+	if (!cfg_service_ifindex)
+		return drop(ctx, p->in_vif, CB_REASON_SERVICE);
+	if (!pay_service(p))
+		return drop(ctx, p->in_vif, CB_REASON_RATE_SERVICE);
 	read_mac(dmac, cfg_service_mac);
 	read_mac(smac, cfg_gateway_mac);
-	if (rewrite_addresses(ctx, p, bpf_htonl(CB_SERVICE_NET + slot), bpf_htonl(CB_SERVICE_AGENT)) ||
+	if (rewrite_addresses(ctx, p, bpf_htonl(CB_SERVICE_NET + p->in_vif * CB_VIF_SERVICE_ADDRESSES),
+			      bpf_htonl(CB_SERVICE_AGENT)) ||
 	    rewrite_macs(ctx, dmac, smac))
-		return drop(ctx, p->in_ifindex, CB_REASON_REDIRECT);
-	trace(ctx, cfg_service_ifindex, CB_DELIVER_SERVICE, p->key.zone, 0, CB_REASON_NONE);
+		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
+	trace(ctx, cfg_service_ifindex, CB_DELIVER_SERVICE, 0, 0, CB_REASON_NONE);
 	return bpf_redirect(cfg_service_ifindex, 0);
 }
 
 /* Where a DHCP answer goes: to the client's address if it has one, else to all, on its MAC unless it asked for broadcast. */
 static __always_inline __u32 dhcp_destination(struct __sk_buff *ctx, const struct pkt *p, __u32 *daddr_be, __u8 *dmac)
 {
-	__u32 bootp = (p->l4_off & 0x7f) + sizeof(struct udphdr);
+	__u32 bootp = (p->l4_off & 0xff) + sizeof(struct udphdr);
 	__u16 flags_be;
 
 	if (bpf_skb_load_bytes(ctx, bootp + BOOTP_FLAGS_OFF, &flags_be, sizeof(flags_be)) ||
@@ -184,7 +199,7 @@ static __always_inline __u32 answer_addresses(struct __sk_buff *ctx, const struc
 		addrs_be[0] = v4_of(&vif->dhcp_server);
 		return dhcp_destination(ctx, p, &addrs_be[1], dmac);
 	}
-	if (is_link_service(p->key.protocol, p->key.sport_be)) {
+	if (is_service_answer(p)) {
 		addrs_be[0] = bpf_htonl(CB_METADATA_ADDR);
 		addrs_be[1] = v4_of(&vif->addr);
 		return CB_REASON_NONE;
@@ -192,8 +207,8 @@ static __always_inline __u32 answer_addresses(struct __sk_buff *ctx, const struc
 	return CB_REASON_SERVICE;
 }
 
-/* Hands the agent's packet to VIF @ifindex, as the service the guest knows. */
-static __noinline int to_guest(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif, __u32 ifindex)
+/* Hands the agent's packet to VIF @number, whose row is @vif, as the service the guest knows. */
+static __noinline int to_guest(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif, __u32 number)
 {
 	__u32 addrs_be[2] = {};
 	__u8 smac[6], dmac[6];
@@ -203,10 +218,10 @@ static __noinline int to_guest(struct __sk_buff *ctx, const struct pkt *p, const
 	read_mac(smac, cfg_gateway_mac);
 	reason = answer_addresses(ctx, p, vif, addrs_be, dmac);
 	if (reason)
-		return drop(ctx, ifindex, reason);
+		return drop(ctx, number, reason);
 	if (rewrite_addresses(ctx, p, addrs_be[0], addrs_be[1]) || rewrite_macs(ctx, dmac, smac))
-		return drop(ctx, ifindex, CB_REASON_REDIRECT);
-	return to_vif(ctx, ifindex, deliver_kind(vif->flags), vif->vni, CB_REASON_NONE);
+		return drop(ctx, number, CB_REASON_REDIRECT);
+	return to_vif(ctx, number, deliver_kind(vif->flags), CB_REASON_NONE);
 }
 
 #endif /* CABLE_SERVICE_H */

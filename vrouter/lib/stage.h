@@ -32,7 +32,7 @@ struct {
 		else                                                                          \
 			bpf_tail_call_static(ctx, &cb_enter_1, STAGE_SLOT(0, stage_of_bank)); \
 		(w)->stage = 0;                                                               \
-		drop(ctx, (w)->p.in_ifindex, CB_REASON_NOT_PROGRAMMED);                       \
+		drop(ctx, (w)->p.in_vif, CB_REASON_NOT_PROGRAMMED);                           \
 	})
 
 /*
@@ -52,7 +52,7 @@ static __always_inline struct work *take_over(__u32 stage)
 /* The end of a packet that take_over() did not know. */
 static __always_inline int drop_stray(struct __sk_buff *ctx)
 {
-	return drop(ctx, CB_STAT_OVERLAY, CB_REASON_NOT_PROGRAMMED);
+	return drop(ctx, 0, CB_REASON_NOT_PROGRAMMED);
 }
 
 #endif /* CABLE_STAGE_H */

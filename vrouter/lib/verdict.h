@@ -13,7 +13,7 @@
  */
 #define CB_TRACE_IFINDEX 0
 #define CB_TRACE_DELIVER 1 /* enum cb_deliver */
-#define CB_TRACE_VNI 2
+#define CB_TRACE_WIRE 2 /* to another host: the VNI; to a VIF: the VLAN tag */
 #define CB_TRACE_REMOTE 3 /* underlay IPv4 address, host byte order */
 #define CB_TRACE_REASON 4 /* enum cb_reason */
 
@@ -25,73 +25,72 @@
 		       [value_reg] "r"((__u64)(value))                                             \
 		     : "memory")
 
-static __always_inline void trace(struct __sk_buff *ctx, __u32 ifindex, __u32 deliver, __u32 vni, __u32 remote,
+static __always_inline void trace(struct __sk_buff *ctx, __u32 ifindex, __u32 deliver, __u32 wire, __u32 remote,
 				  __u32 reason)
 {
 	CB_TRACE_WORD(ctx, CB_TRACE_IFINDEX, ifindex);
 	CB_TRACE_WORD(ctx, CB_TRACE_DELIVER, deliver);
-	CB_TRACE_WORD(ctx, CB_TRACE_VNI, vni);
+	CB_TRACE_WORD(ctx, CB_TRACE_WIRE, wire);
 	CB_TRACE_WORD(ctx, CB_TRACE_REMOTE, remote);
 	CB_TRACE_WORD(ctx, CB_TRACE_REASON, reason);
 }
 
-static __always_inline struct cb_stat *stat_of(__u32 ifindex)
+static __always_inline struct cb_count *count_of(__u32 vif)
 {
-	struct cb_stat_key key = {.ifindex = ifindex};
-
-	return bpf_map_lookup_elem(&cb_stat_1, &key);
+	return bpf_map_lookup_elem(&cb_count_1, &vif);
 }
 
-/* Counts a packet as received from @ifindex. A GSO packet counts once. */
-static __always_inline void count_rx(struct __sk_buff *ctx, __u32 ifindex)
+/* Counts a packet as received from @vif. A GSO packet counts once. */
+static __always_inline void count_rx(struct __sk_buff *ctx, __u32 vif)
 {
-	struct cb_stat *stat = stat_of(ifindex);
+	struct cb_count *count = count_of(vif);
 
-	if (!stat)
+	if (!count)
 		return;
-	stat->rx_packets++;
-	stat->rx_bytes += ctx->len;
+	count->rx_packets++;
+	count->rx_bytes += ctx->len;
 }
 
-/* Counts a packet of @bytes as sent to @ifindex. */
-static __always_inline void count_sent(__u32 ifindex, __u32 bytes)
+/* Counts a packet of @bytes as sent to @vif. */
+static __always_inline void count_sent(__u32 vif, __u32 bytes)
 {
-	struct cb_stat *stat = stat_of(ifindex);
+	struct cb_count *count = count_of(vif);
 
-	if (!stat)
+	if (!count)
 		return;
-	stat->tx_packets++;
-	stat->tx_bytes += bytes;
+	count->tx_packets++;
+	count->tx_bytes += bytes;
 }
 
-static __always_inline void count_tx(struct __sk_buff *ctx, __u32 ifindex)
+static __always_inline void count_tx(struct __sk_buff *ctx, __u32 vif)
 {
-	count_sent(ifindex, ctx->len);
+	count_sent(vif, ctx->len);
 }
 
-/* Counts a drop for a VIF; for one that has no counters, among the packets that belong to no VIF. */
-static __noinline void count_drop(__u32 ifindex, __u32 reason)
+/* Counts a drop for VIF @vif; 0: for none. */
+static __noinline void count_drop(__u32 vif, __u32 reason)
 {
-	struct cb_stat *stat = stat_of(ifindex);
+	__u32 index = vif * CB_REASON_MAX + reason;
+	struct cb_drop *row = bpf_map_lookup_elem(&cb_drop_1, &index);
 
-	if (!stat)
-		stat = stat_of(CB_STAT_OVERLAY);
-	if (stat)
-		stat->drops[reason & (CB_REASON_MAX - 1)]++; /* verifier: a bound */
+	if (!row)
+		return;
+	__sync_fetch_and_add(&row->packets, 1);
+	row->last_ns = bpf_ktime_get_coarse_ns();
 }
 
-/* The one exit for dropped packets. */
-static __always_inline int drop(struct __sk_buff *ctx, __u32 ifindex, __u32 reason)
+/* The one exit for dropped packets. @vif: for whom it is counted. */
+static __always_inline int drop(struct __sk_buff *ctx, __u32 vif, __u32 reason)
 {
-	count_drop(ifindex, reason);
+	count_drop(vif, reason);
 	trace(ctx, 0, 0, 0, 0, reason);
 	return TC_ACT_SHOT;
 }
 
 /* The end of a packet whose copies were sent to @copies receivers. */
-static __always_inline int consumed(struct __sk_buff *ctx, __u32 vni, __u32 copies)
+static __always_inline int consumed(struct __sk_buff *ctx, __u32 copies)
 {
-	trace(ctx, 0, CB_DELIVER_FLOOD, vni, copies, CB_REASON_NONE);
+	trace(ctx, 0, CB_DELIVER_FLOOD, 0, copies, CB_REASON_NONE);
 	return TC_ACT_SHOT;
 }
 

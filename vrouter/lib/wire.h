@@ -4,6 +4,7 @@
 #define CABLE_WIRE_H
 
 #include <linux/if_ether.h>
+#include "../include/cable_abi.h"
 
 #define ARP_HARDWARE_ETHER 1
 #define ARP_OP_REQUEST 1
@@ -43,16 +44,54 @@ struct arp_packet {
 struct icmp_header {
 	__u8 type;
 	__u8 code;
-	__u16 checksum;
+	__u16 checksum; /* where UDP and TCP have the destination port */
 	__u16 id_be; /* of a query; else 0 */
 	__u16 mtu_be; /* of ICMP_FRAG_NEEDED; a query's sequence number */
 };
+
+/* IPv6, its extension headers and ICMPv6 (RFC 8200, 4443, 4861, 2710, 3810). */
+struct ipv6_header {
+	__u8 version_class; /* version in the upper half */
+	__u8 flow[3];
+	__u16 payload_be;
+	__u8 next;
+	__u8 hop_limit;
+	struct cb_addr src;
+	struct cb_addr dst;
+};
+
+#define IPV6_HOP_BY_HOP 0
+#define IPV6_ROUTING 43
+#define IPV6_FRAGMENT 44
+#define IPV6_AUTHENTICATION 51
+#define IPV6_DESTINATION 60
+#define IPV6_MOBILITY 135
+
+#define IPPROTO_ICMPV6 58
+
+#define ICMP6_UNREACHABLE 1
+#define ICMP6_TOO_BIG 2
+#define ICMP6_TIME_EXCEEDED 3
+#define ICMP6_INFORMATIONAL 128 /* lower types are errors */
+#define ICMP6_ECHO 128
+#define ICMP6_ECHO_REPLY 129
+#define ICMP6_MLD_QUERY 130
+#define ICMP6_ROUTER_SOLICITATION 133
+#define ICMP6_ROUTER_ADVERTISEMENT 134
+#define ICMP6_NEIGHBOUR_SOLICITATION 135
+#define ICMP6_NEIGHBOUR_ADVERTISEMENT 136
+#define ICMP6_ND_REDIRECT 137
+#define ICMP6_MLD2_REPORT 143
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 #define TCP_HEADER_MIN 20
+#define TCP_SEQ_OFF 4
+#define TCP_ACK_OFF 8
+#define TCP_DATA_OFF 12
 #define TCP_FLAGS_OFF 13
+#define TCP_WINDOW_OFF 14
 
 #endif /* CABLE_WIRE_H */

@@ -2,7 +2,7 @@
 /*
  * work.h: what is known of the packet in work, one record a CPU. It is the only thing that functions and programs hand to each other: a
  * global function is given nothing but the context, and a tail call gives up the stack. A program's run ends before the next begins on
- * the same CPU, so one record is enough; it holds nothing between packets.
+ * the same CPU, so one record is enough; it holds nothing between packets but `cursor`.
  */
 #ifndef CABLE_WORK_H
 #define CABLE_WORK_H
@@ -15,46 +15,58 @@
  */
 #define GLOBAL __attribute__((weak, noinline))
 
+/* What was written before is written before what comes after: the compiler's order; x86 and the verifier's atomics keep the machine's. */
+#define barrier() asm volatile("" ::: "memory")
+
 /* flags of struct pkt */
 #define PKT_OPENING 0x1 /* starts a connection: TCP SYN, ICMP query */
 #define PKT_NEEDS_FLOW 0x2 /* makes sense only in a flow: SYN+ACK, RST, ICMP answer or error */
 #define PKT_RELATED 0x4 /* ICMP error: key is that of an answer to the packet it is about */
 #define PKT_FIRST_FRAGMENT 0x8
 #define PKT_LATER_FRAGMENT 0x10 /* has no ports of its own */
-#define PKT_UNKNOWN 0x20 /* the flow table had no entry for it */
+#define PKT_LINK 0x20 /* neighbour discovery or multicast listeners: rules do not apply */
 
 /*
  * What the programs need of one packet. MACs are padded so that they can be compared by words. The Ethernet header sets ethertype and
- * MACs; IPv4's the addresses, here and in the key, protocol and l4_off. What is set for some packets only is zeroed when work starts.
+ * MACs; the IP header's family, addresses, here and in the key, protocol, l4_off and ip_end. What is set for some packets only is zeroed when work starts.
  */
 struct pkt {
-	struct cb_flow_key key;
+	struct cb_tuple_key key __attribute__((aligned(8)));
 	__u32 flags; /* PKT_* */
-	__u32 in_ifindex; /* VIF it came from; 0: the overlay */
-	__u16 frag_id; /* with PKT_FIRST_FRAGMENT or PKT_LATER_FRAGMENT */
+	__u32 in_vif; /* VIF it came from; 0: another host */
+	__u32 ip_end; /* where the packet ends, as its IP header says; behind it there may be padding */
+	__u32 frag_id; /* with PKT_FIRST_FRAGMENT or PKT_LATER_FRAGMENT */
+	__u8 family; /* CB_FAMILY_*; 0: no IP */
 	__u8 tcp_flags;
-	__u8 icmp_type;
+	__u8 icmp_type; /* of ICMP or ICMPv6 */
+	__u8 pad0;
+	__u32 check; /* of the key; see struct cb_way */
 	__u64 now_ns; /* when it was forwarded, CLOCK_MONOTONIC */
-	__u32 saddr_be;
-	__u32 daddr_be;
+	struct cb_addr src __attribute__((aligned(8))); /* as in the packet; the key of an ICMP error has others */
+	struct cb_addr dst __attribute__((aligned(8)));
+	__u32 tcp_seq; /* these four: TCP, not of later fragments */
+	__u32 tcp_ack;
+	__u32 tcp_len; /* what it takes of the sequence numbers */
+	__u16 tcp_window;
+	__u16 pad;
 	__u8 smac[8];
 	__u8 dmac[8];
 	__u16 ethertype_be;
 	__u16 l4_off;
 };
 
-/* What is asked of the VIF that the packet is from, once it leaves the established path. All zero: from the overlay. */
+/* What is asked of the VIF that the packet is from, once it leaves the established path. From another host: no flags, CB_POLICY_NONE. */
 struct sender {
 	__u32 flags; /* CB_VIF_F_* */
 	__u32 policy;
-	__u32 slot;
 	__u32 service; /* enum service: what the agent has to do with the packet */
+	__u32 project;
 	__u8 mac[8];
 };
 
 /* What resolving found besides a place to deliver to. */
 enum resolved {
-	RESOLVED_DELIVER, /* see the flow and the receiver's policy */
+	RESOLVED_DELIVER, /* see the way and the receiver's policy */
 	RESOLVED_FLOOD, /* nobody is known to have the MAC */
 	RESOLVED_GATEWAY, /* for a router's own address */
 	RESOLVED_DROP, /* see the reason */
@@ -63,13 +75,14 @@ enum resolved {
 struct resolution {
 	__u32 kind; /* enum resolved */
 	__u32 reason; /* RESOLVED_DROP */
-	__u32 policy; /* of the receiving VIF; 0: none, or on another host */
+	__u32 policy; /* of the receiving VIF; CB_POLICY_NONE: it is on another host */
+	__u32 project; /* of the receiving VIF */
 };
 
 /* A question to the rules: of a connection, from the view of its first packet, whichever direction the packet has. */
 struct question {
 	__u32 is_reply; /* the packet goes against the connection's direction */
-	__u32 from; /* policy of the local VIF that it comes from; 0: that end is not on this host, or has none */
+	__u32 from; /* policy of the VIF that it comes from; CB_POLICY_NONE: that end is not on this host, or has none */
 	__u32 to; /* of the one that it goes to */
 };
 
@@ -81,13 +94,21 @@ struct refusal {
 
 struct work {
 	__u32 stage; /* which program is to go on with the packet: enum cb_stage; 0: none */
+	__u32 flow; /* number of the flow that the packet's key leads to; 0: none */
+	__u32 direction; /* of the packet in that flow; 0 without one */
+	__u32 cursor; /* flow that this CPU took last: it looks for the next behind it */
 	struct pkt p;
 	struct sender sender;
 	struct resolution to;
 	struct question ask;
 	struct refusal refusal;
-	struct cb_flow entry; /* a decision under construction */
-	struct cb_flow peer; /* the other direction's entry, under construction */
+	__u32 stamp; /* sum of the epochs read for the decision under construction */
+	__u32 unsettled; /* one of them was odd: the decision must not be remembered */
+	__u32 replaced; /* flow that ends because the packet opens a new one over it; 0: none */
+	__u32 beside; /* the packet goes against a flow that it leads to and leaves as it is: it is judged, and not recorded */
+	struct cb_way way __attribute__((aligned(8))); /* the decision under construction */
+	struct cb_tuple_key answer
+		__attribute__((aligned(8))); /* what answers to a new flow's first packet will look like */
 };
 
 /* Not pinned: each load of the programs has its own, of its own layout. */
@@ -106,8 +127,8 @@ static __always_inline struct work *work(void)
 	return bpf_map_lookup_elem(&cb_work_1, &zero);
 }
 
-/* The record for a packet that has just come in, of which nothing is known but @in_ifindex. */
-static __always_inline struct work *start_work(__u32 in_ifindex)
+/* The record for a packet that has just come in, of which nothing is known but @in_vif. */
+static __always_inline struct work *start_work(__u32 in_vif)
 {
 	struct work *w = work();
 
@@ -117,29 +138,22 @@ static __always_inline struct work *start_work(__u32 in_ifindex)
 	w->p.key.dport_be = 0;
 	w->p.key.protocol = 0;
 	w->p.flags = 0;
-	w->p.in_ifindex = in_ifindex;
+	w->p.in_vif = in_vif;
+	w->p.family = 0;
 	w->p.tcp_flags = 0;
 	w->p.icmp_type = 0;
 	return w;
 }
 
-/* Notes what will be asked of the VIF that the packet is from; NULL: from the overlay. */
+/* Notes what will be asked of the VIF that the packet is from; NULL: from another host. */
 static __always_inline void note_sender(struct work *w, const struct cb_vif *vif)
 {
 	w->sender.service = 0;
 	w->sender.flags = vif ? vif->flags : 0;
-	w->sender.policy = vif ? vif->policy : 0;
-	w->sender.slot = vif ? vif->slot : 0;
+	w->sender.policy = vif ? vif->policy : CB_POLICY_NONE;
+	w->sender.project = vif ? vif->project : 0;
 	if (vif)
 		__builtin_memcpy(w->sender.mac, vif->mac, 6);
-}
-
-/* The decision under construction, empty. */
-static __always_inline struct cb_flow *start_decision(struct work *w)
-{
-	__builtin_memset(&w->entry, 0, sizeof(w->entry));
-	__builtin_memset(&w->to, 0, sizeof(w->to));
-	return &w->entry;
 }
 
 #endif /* CABLE_WORK_H */

@@ -24,7 +24,7 @@ let a: Guest;
 let denied: Guest;
 
 before(() => {
-  world = new World();
+  world = new World(8, 131_072);
   a = world.addGuest('a', { mac: A, ip: '10.0.0.1', vni: VNI, policy: ALLOWING, dhcpServer: '10.0.0.254' });
   world.addGuest('b', { mac: B, ip: '10.0.0.2', vni: VNI, policy: ALLOWING });
   denied = world.addGuest('denied', { mac: POD, ip: '10.0.0.3', vni: VNI, policy: DENYING });
@@ -80,7 +80,7 @@ test('a packet that is decided', (t) => {
   const syn = (n: number): Uint8Array => tcp(ab, { sport: 1024 + (n % 60_000), dport: 80, flags: TCP.syn });
   assert.equal(world.send(a, syn(0)).verdict, 'vif b');
   say('SYN, one run', singles(a, syn));
-  world.setEpoch(2);
+  world.raiseEpochs();
   const first = (n: number): Uint8Array => udp(ab, { sport: 1024 + (n % 60_000), dport: 53 });
   say('first UDP packet, one run', singles(a, first));
   const refused = udp({ ...ab, src: POD, from: '10.0.0.3' }, ports);

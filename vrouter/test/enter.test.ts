@@ -6,7 +6,7 @@ import { arrayIndex } from '../../packages/agent/src/bpf/codec.ts';
 import { type LoadedObject, loadObject } from '../../packages/agent/src/bpf/object.ts';
 import { enterBank, fillBank } from '../../packages/agent/src/reconcile/program-slots.ts';
 import { arp, BROADCAST, type Ipv4, udp, vxlan } from './packet.ts';
-import { type Guest, OBJECT, UPLINK_MAC, World } from './world.ts';
+import { FLOWS, type Guest, OBJECT, UPLINK_MAC, World } from './world.ts';
 
 const VNI = 700;
 const A = '02:00:00:00:00:0a';
@@ -27,7 +27,7 @@ let a: Guest;
 let others: LoadedObject | undefined;
 
 beforeEach(() => {
-  world = new World(8, SELF);
+  world = new World(8, FLOWS, { underlay: SELF });
   a = world.addGuest('a', { mac: A, ip: '10.0.0.1', vni: VNI });
   world.addGuest('b', { mac: B, ip: '10.0.0.2', vni: VNI });
 });
@@ -45,7 +45,7 @@ test('a device whose entry is empty drops', () => {
 });
 
 test('an uplink whose entry is empty leaves everything to the host, as it came', () => {
-  world.addPeer(PEER, CB_PEER_F_UPLINK);
+  world.addPeer(PEER, undefined, CB_PEER_F_UPLINK);
   for (const one of [tunnelled, frame]) {
     const out = world.enterUplink(one);
     assert.equal(out.verdict, 'pass');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { ICMP, type Ipv4, icmp, icmpError, ipv4, PROTO, TCP, tcp, udp } from './packet.ts';
-import { type Guest, World } from './world.ts';
+import { type Guest, OPEN_FLAGS, World } from './world.ts';
 
 const VNI = 400;
 const HOST = '192.0.2.9';
@@ -36,11 +36,11 @@ const first = udp({ ...ab, id: 9, moreFragments: true }, { ...ports, payload: Bu
 const later = (id: number, ip = ab): Buffer => ipv4({ ...ip, id, fragmentOffset: 24 }, PROTO.udp, Buffer.alloc(4, 255));
 
 test('later fragments follow their first, and no other', () => {
-  assert.equal(world.send(a, later(9)).verdict, 'drop fragment');
+  assert.equal(world.send(a, later(9)).verdict, 'wait');
   assert.equal(world.send(a, first).verdict, 'vif b');
   assert.equal(world.send(a, later(9)).verdict, 'vif b');
-  assert.equal(world.send(a, later(10)).verdict, 'drop fragment', 'of another packet');
-  assert.equal(world.flows().length, 2, 'no flow of its own');
+  assert.equal(world.send(a, later(10)).verdict, 'wait', 'of another packet');
+  assert.equal(world.ways().length, 2, 'no flow of its own');
 });
 
 test('later fragments of an answer follow too, of its first packet and of any other', () => {
@@ -52,16 +52,107 @@ test('later fragments of an answer follow too, of its first packet and of any ot
   }
 });
 
+/** Six parts of one packet; the first has the ports. */
+const parts = (id: number, ip = ab): Buffer[] => [
+  udp({ ...ip, id, moreFragments: true }, { ...ports, payload: Buffer.alloc(16) }),
+  ...[1, 2, 3, 4, 5].map((n) =>
+    ipv4({ ...ip, id, fragmentOffset: 24 * n, moreFragments: n < 5 }, PROTO.udp, Buffer.alloc(24, n)),
+  ),
+];
+
+/** Waits for what is received anew, which is not in the test's own run. */
+async function grows(count: () => number, by: number, what: string): Promise<void> {
+  const deadline = performance.now() + 2000;
+  while (count() < by && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(count(), by, what);
+}
+
+for (const [what, order] of [
+  ['backwards', [5, 4, 3, 2, 1, 0]],
+  ['the first in the middle', [3, 1, 0, 2, 5, 4]],
+  ['in order', [0, 1, 2, 3, 4, 5]],
+] as const) {
+  test(`fragments that come ${what} all reach the receiver`, async () => {
+    world.receiveAnew();
+    const before = world.sentTo(b);
+    const frames = parts(77);
+    const passed = order.filter((n) => world.send(a, frames[n] as Buffer).verdict === 'vif b').length;
+    await grows(() => world.sentTo(b) - before + passed, 6, `${passed} at once`);
+    assert.equal(world.ways().length, 2);
+  });
+}
+
+test('fragments that wait for a first that is refused go nowhere', async () => {
+  world.receiveAnew();
+  const before = world.sentTo(a);
+  const frames = parts(78, ba);
+  assert.equal(world.send(b, frames[1] as Buffer).verdict, 'wait');
+  assert.equal(world.send(b, frames[0] as Buffer).verdict, 'drop policy_egress');
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(world.sentTo(a), before);
+});
+
+test('eight wait for a guest, two seconds long, and none too large; another guest has its own', async () => {
+  const wait = (n: number): string => world.send(a, later(1000 + n)).verdict;
+  for (let n = 0; n < 8; n += 1) assert.equal(wait(n), 'wait');
+  assert.equal(wait(8), 'drop fragment');
+  assert.equal(world.send(b, later(1, ba)).verdict, 'wait');
+  await new Promise((resolve) => setTimeout(resolve, 2100));
+  assert.equal(wait(9), 'wait');
+  const large = ipv4({ ...ab, id: 5, fragmentOffset: 24 }, PROTO.udp, Buffer.alloc(3000));
+  assert.equal(world.send(a, large).verdict, 'drop fragment');
+});
+
+test('a guest that floods first fragments costs another none of its own', () => {
+  const c = world.addGuest('c', { mac: '02:00:00:00:00:0c', ip: '10.0.0.12', vni: VNI });
+  assert.equal(world.send(a, first).verdict, 'vif b');
+  const other: Ipv4 = { ...ab, src: c.mac, from: c.ip };
+  for (let id = 0; id < 5000; id += 1)
+    world.send(c, udp({ ...other, id, moreFragments: true }, { ...ports, payload: Buffer.alloc(16) }));
+  assert.equal(world.send(a, later(9)).verdict, 'vif b');
+});
+
+test('sixteen packets of a guest may be on their way in fragments at once, the oldest gives way', () => {
+  const head = (id: number): Buffer => udp({ ...ab, id, moreFragments: true }, { ...ports, payload: Buffer.alloc(16) });
+  for (let id = 1; id <= 16; id += 1) world.send(a, head(id));
+  world.send(a, head(3));
+  for (let id = 1; id <= 16; id += 1) assert.equal(world.send(a, later(id)).verdict, 'vif b', String(id));
+});
+
+test('fragments from another host are kept with the receiver', () => {
+  const far: Ipv4 = { src: '02:00:00:00:00:0f', dst: B, from: '10.0.0.9', to: '10.0.0.2' };
+  const head = udp({ ...far, id: 3, moreFragments: true }, { ...ports, payload: Buffer.alloc(16) });
+  assert.equal(world.receive({ vni: VNI, from: HOST }, head).verdict, 'vif b');
+  assert.equal(world.receive({ vni: VNI, from: HOST }, later(3, far)).verdict, 'vif b');
+  assert.equal(world.receive({ vni: VNI, from: HOST }, later(4, far)).verdict, 'wait');
+});
+
+test('a fragment that would lie over the TCP header of the first is dropped', () => {
+  assert.equal(
+    world.send(a, ipv4({ ...ab, id: 7, fragmentOffset: 8 }, PROTO.tcp, Buffer.alloc(64))).verdict,
+    'drop tiny_fragment',
+  );
+  assert.equal(world.send(a, ipv4({ ...ab, id: 7, fragmentOffset: 8 }, PROTO.udp, Buffer.alloc(64))).verdict, 'wait');
+});
+
+test('a guest does not redirect another, unless it has no port security', () => {
+  world.send(a, sent.udp);
+  assert.equal(world.send(b, icmpError(ba, { type: 5, code: 1 }, sent.udp)).verdict, 'drop icmp_redirect');
+  world.setVif(b, { mac: B, ip: '10.0.0.2', vni: VNI, flags: OPEN_FLAGS });
+  assert.equal(world.send(b, icmpError(ba, { type: 5, code: 1 }, sent.udp)).verdict, 'vif a');
+  world.setVif(b, { mac: B, ip: '10.0.0.2', vni: VNI, policy: PB });
+});
+
 test('a first fragment that is dropped takes its later ones with it', () => {
   const denied = udp({ ...ba, id: 5, moreFragments: true }, { sport: 1, dport: 2, payload: Buffer.alloc(16) });
   assert.equal(world.send(b, denied).verdict, 'drop policy_egress');
-  assert.equal(world.send(b, later(5, ba)).verdict, 'drop fragment');
+  assert.equal(world.send(b, later(5, ba)).verdict, 'wait');
 });
 
 test('fragments from another host follow their first', () => {
   const ip: Ipv4 = { ...ab, src: '02:00:00:00:00:77', from: '10.0.0.7' };
   const head = udp({ ...ip, id: 9, moreFragments: true }, { ...ports, payload: Buffer.alloc(16) });
-  assert.equal(world.receive({ vni: VNI, from: HOST }, later(9, ip)).verdict, 'drop fragment');
+  assert.equal(world.receive({ vni: VNI, from: HOST }, later(9, ip)).verdict, 'wait');
   assert.equal(world.receive({ vni: VNI, from: HOST }, head).verdict, 'vif b');
   assert.equal(world.receive({ vni: VNI, from: HOST }, later(9, ip)).verdict, 'vif b');
 });
@@ -79,7 +170,7 @@ for (const [what, frame] of Object.entries(sent)) {
     assert.equal(world.send(b, error).verdict, 'drop invalid_state', 'nothing was sent yet');
     world.send(a, frame);
     assert.equal(world.send(b, error).verdict, 'vif a');
-    assert.equal(world.flows().length, 2, 'and makes no flow');
+    assert.equal(world.ways().length, 2, 'and makes no flow');
   });
 }
 
@@ -114,8 +205,14 @@ test('an ICMP error from a third guest is dropped: only the far end may complain
   const far = udp({ ...ab, dst: '02:00:00:00:00:33', to: '10.0.0.3' }, ports);
   world.send(a, far);
   assert.equal(world.send(eve, icmpError(forged, tooBig, far)).verdict, 'drop invalid_state');
-  const overlay = world.receive({ vni: VNI, from: HOST }, icmpError(forged, tooBig, sent.udp));
-  assert.equal(overlay.verdict, 'drop invalid_state', 'b is here: nobody elsewhere may complain for it');
+  const overlay = (frame: Buffer): string => world.receive({ vni: VNI, from: HOST }, frame).verdict;
+  assert.equal(overlay(icmpError(forged, tooBig, sent.udp)), 'drop spoofed_peer', 'eve is here');
+  const elsewhere = { ...forged, src: '02:00:00:00:00:99', from: '10.0.0.99' };
+  assert.equal(
+    overlay(icmpError(elsewhere, tooBig, sent.udp)),
+    'drop invalid_state',
+    'b is here: nobody elsewhere may complain for it',
+  );
   assert.equal(world.send(b, icmpError(ba, tooBig, sent.udp)).verdict, 'vif a');
 });
 
@@ -123,12 +220,12 @@ test('an ICMP error from a false source is dropped, though the packet it quotes 
   const reply = udp(ba, { sport: 2000, dport: 1000 });
   for (const frame of [sent.udp, sent.udp]) world.send(a, frame);
   for (const frame of [reply, reply]) world.send(b, frame);
-  const packets = world.flows().map(({ value }) => value.packets);
+  const packets = world.ways().map(({ tally }) => tally.packets);
   const error = { type: ICMP.unreachable, code: 3 };
   assert.equal(world.send(b, icmpError({ ...ba, from: '10.0.0.9' }, error, sent.udp)).verdict, 'drop spoofed_ip');
   assert.equal(world.send(b, icmpError(ba, error, sent.udp)).verdict, 'vif a');
   assert.deepEqual(
-    world.flows().map(({ value }) => value.packets),
+    world.ways().map(({ tally }) => tally.packets),
     packets,
     'errors are not packets of the flow',
   );
@@ -148,5 +245,17 @@ for (const [what, error, verdict] of [
   test(`an ICMP error ${what}: ${verdict}`, () => {
     world.send(a, sent.udp);
     assert.equal(world.send(b, error).verdict, verdict);
+  });
+}
+
+for (const [what, quoted] of [
+  ['all of its quote', 0],
+  ['the ports of its quote', 20],
+] as const) {
+  test(`an ICMP error with ${what} behind the end of the IP packet is dropped: padding is no quote`, () => {
+    world.send(a, sent.udp);
+    const quote = sent.udp.subarray(14, 14 + 28);
+    const short = icmp(ba, { type: 3, payload: quote.subarray(0, quoted) });
+    assert.equal(world.send(b, Buffer.concat([short, quote.subarray(quoted)])).verdict, 'drop malformed');
   });
 }

@@ -170,7 +170,7 @@ test('unknown unicast, broadcast and multicast reach every other guest of the ne
 });
 
 for (const [what, frame, verdict] of [
-  ['IPv6', ethernet(ab, 0x86dd, Buffer.alloc(60)), 'drop unsupported_ethertype'],
+  ['LLDP', ethernet(ab, 0x88cc, Buffer.alloc(60)), 'drop unsupported_ethertype'],
   ['a VLAN tag', ethernet(ab, 0x8100, Buffer.alloc(60)), 'drop unsupported_ethertype'],
   ['an IP header length beyond the packet', mangle(udp(ab, ports), 14, 0x4f), 'drop malformed'],
   ['a cut UDP header', ipv4(ab, 17, Buffer.alloc(4)), 'drop malformed'],
@@ -182,9 +182,23 @@ for (const [what, frame, verdict] of [
   ['a TCP segment without any flag', tcp(ab, { ...ports, flags: 0 }), 'drop invalid_state'],
   ['a TCP segment with SYN and FIN', tcp(ab, { ...ports, flags: TCP.syn | TCP.fin }), 'drop invalid_state'],
   ['IP options and TCP', tcp({ ...ab, options: 40 }, { ...ports, flags: TCP.syn }), 'peer b'],
+  ['a strict source route', routed(137, 7), 'drop ip_options'],
+  ['a loose source route behind other options', routed(131, 7, 4), 'drop ip_options'],
+  ['an option beyond the header', routed(7, 41), 'drop malformed'],
+  ['an option without a length', routed(7, 0), 'drop malformed'],
+  ['a source route behind the end of the options', routed(131, 7, 4, 0), 'peer b'],
   ['an unknown protocol', ipv4(ab, 99, Buffer.alloc(8)), 'peer b'],
 ] as const) {
   test(`a frame with ${what}: ${verdict}`, () => assert.equal(world.send(a, frame).verdict, verdict));
+}
+
+/** A frame with 40 bytes of options, one of which is of this type and length; `before`: what stands before it. */
+function routed(type: number, length: number, skip = 0, before = 1): Buffer {
+  const frame = Buffer.from(tcp({ ...ab, options: 40 }, { ...ports, flags: TCP.syn }));
+  frame.fill(before, 34, 34 + skip);
+  frame[34 + skip] = type;
+  frame[35 + skip] = length;
+  return frame;
 }
 
 function mangle(frame: Buffer, at: number, byte: number): Buffer {
@@ -211,4 +225,19 @@ test('a port whose admin state is down neither sends nor receives', () => {
   assert.equal(world.send(a, toIt).verdict, 'drop admin_down');
   world.setVif(down, options);
   assert.equal(world.send(a, toIt).verdict, 'vif down');
+});
+
+test('frames with a tag belong to the VIF of the tag, and get it back; others are dropped', () => {
+  const trunk = world.addGuest('trunk', { mac: '02:00:00:00:00:20', ip: '10.0.0.20', vni: VNI });
+  const sub = world.addGuest('sub', { mac: '02:00:00:00:00:21', ip: '10.0.0.21', vni: VNI, vlan: 101 }, trunk);
+  const from = (guest: Guest): Ipv4 => ({ src: guest.mac, dst: A, from: guest.ip, to: '10.0.0.1' });
+  for (const pass of ['first', 'established']) {
+    assert.equal(world.sendTagged(trunk, 101, udp(from(sub), ports)).verdict, 'vif a', pass);
+    assert.equal(world.send(trunk, udp(from(trunk), ports)).verdict, 'vif a', pass);
+  }
+  assert.equal(world.sendTagged(trunk, 101, udp(from(trunk), ports)).verdict, 'drop spoofed_mac');
+  assert.equal(world.sendTagged(trunk, 102, udp(from(sub), ports)).verdict, 'drop unknown_vlan');
+  assert.equal(world.send(trunk, udp(from(sub), ports)).verdict, 'drop spoofed_mac');
+  assert.equal(world.send(a, udp({ ...ab, dst: sub.mac, to: sub.ip }, ports)).verdict, 'vif trunk vlan 101');
+  assert.equal(world.send(a, udp({ ...ab, dst: trunk.mac, to: trunk.ip }, ports)).verdict, 'vif trunk');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { DROP_REASONS } from '../../packages/agent/src/bpf/abi.gen.ts';
-import { BROADCAST, ICMP, type Ipv4, icmp, ipv4, PROTO, TCP, tcp, udp } from './packet.ts';
+import { BROADCAST, ICMP, type Ipv4, icmp, ipv4, PROTO, sctp, TCP, tcp, udp } from './packet.ts';
 import { type Guest, type Rule, World } from './world.ts';
 
 const VNI = 200;
@@ -28,7 +28,7 @@ before(() => {
   b2 = world.addGuest('b2', { mac: B, ip: '10.0.0.2', vni: OTHER });
   world.addRemote(VNI, '10.0.0.3', FAR, HOST);
   world.addPeer(HOST);
-  world.setFlood(VNI, [{ guest: a, policy: PA }, { guest: b, policy: PB }, { host: HOST }]);
+  world.setFlood(VNI, [{ guest: a }, { guest: b }, { host: HOST }]);
 });
 
 after(() => world.close());
@@ -103,8 +103,8 @@ const INGRESS: readonly {
   {
     name: 'a rule for SCTP looks at its ports',
     rules: [{ protocol: PROTO.sctp, port: 2905 }],
-    pass: [ipv4(ab, PROTO.sctp, Buffer.from([0, 1, 2905 >> 8, 2905 & 0xff, 0, 0, 0, 0]))],
-    stop: [ipv4(ab, PROTO.sctp, Buffer.from([0, 1, 0, 1, 0, 0, 0, 0]))],
+    pass: [sctp(ab, { sport: 1, dport: 2905 })],
+    stop: [sctp(ab, { sport: 1, dport: 1 })],
   },
 ];
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
-import { checksum, describeIpv4, ICMP, type Ipv4, icmp, icmpError, ipv4, TCP, tcp, udp } from './packet.ts';
-import { type Guest, SERVICE_MAC, World } from './world.ts';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { CB_ENDPOINT_VIF } from '../../packages/agent/src/bpf/abi.gen.ts';
+import { arp, checksum, ICMP, type Ipv4, icmp, icmpError, ipv4, TCP, tcp, udp } from './packet.ts';
+import { describeIpv4 } from './packet-text.ts';
+import { type Guest, OPEN_FLAGS, type Rule, SERVICE_MAC, World } from './world.ts';
 
 const V1 = 101;
 const V2 = 102;
@@ -79,8 +81,8 @@ test('the answer from the same host is routed back in its own flow', () => {
   }
   assert.deepEqual(
     world
-      .flows()
-      .map(({ key, value }) => [key.zone, value.flags & 1, value.state])
+      .ways()
+      .map(({ vni, direction, way }) => [vni, direction, way.state])
       .sort(),
     [
       [V1, 0, 2],
@@ -95,8 +97,8 @@ test('the answer from another host arrives in the network of the first sender', 
   assert.equal(world.receive({ vni: V1, from: HOST }, answer).verdict, 'vif a');
   assert.deepEqual(
     world
-      .flows()
-      .map(({ key, value }) => [key.zone, value.flags & 1, value.state])
+      .ways()
+      .map(({ vni, direction, way }) => [vni, direction, way.state])
       .sort(),
     [
       [V1, 0, 2],
@@ -114,8 +116,8 @@ test('on the host of the receiver both directions are in the network of the rece
   assert.equal(out.packet, `${R1} > 02:00:00:00:01:99 ip 10.2.0.5 > 10.1.0.99 ttl 63 udp 2000 > 1000`);
   assert.deepEqual(
     world
-      .flows()
-      .map(({ key, value }) => [key.zone, value.flags & 1])
+      .ways()
+      .map(({ vni, direction }) => [vni, direction])
       .sort(),
     [
       [V2, 0],
@@ -179,11 +181,13 @@ test('a packet larger than the MTU of the next network is answered with "fragmen
   }
 });
 
-test('no error is sent about an error, nor where the gateway has no address', () => {
+test('no error is sent about an error; where there is no gateway, it comes from the address of the services', () => {
   world.send(b, udp(fromB, back));
   const error = icmpError({ ...toB, ttl: 1 }, { type: ICMP.unreachable, code: 3 }, udp(fromB, back));
   assert.equal(world.send(a, error).verdict, 'drop ttl_exceeded');
-  assert.equal(world.send(b, udp({ ...fromB, ttl: 1 }, back)).verdict, 'drop ttl_exceeded');
+  const out = world.send(b, udp({ ...fromB, ttl: 1 }, back));
+  assert.equal(out.verdict, 'vif b (ttl_exceeded)');
+  assert.equal(out.packet, `${R2} > ${B} ip 169.254.169.254 > 10.2.0.5 ttl 64 icmp 11/0 id 0`);
 });
 
 test('an established routed flow obeys TTL and MTU too', () => {
@@ -193,4 +197,85 @@ test('an established routed flow obeys TTL and MTU too', () => {
   const big = udp(toB, { ...ports, payload: Buffer.alloc(1400) });
   assert.equal(world.send(a, big).verdict, 'vif a (too_big)');
   assert.match(describeIpv4(big.subarray(14)), /ttl 64 udp/, 'the test frame was sound');
+});
+
+test('a router takes nothing from an address that it has in another network, whoever may send from it', () => {
+  const open = world.addGuest('open', { mac: '02:00:00:00:01:66', ip: '10.1.0.66', vni: V1, flags: OPEN_FLAGS });
+  const from = (ip: string): Buffer => udp({ ...toB, src: open.mac, from: ip, to: '10.2.0.5' }, ports);
+  assert.equal(world.send(open, from('10.2.0.77')).verdict, 'drop reverse_path');
+  assert.equal(world.send(open, from('10.1.0.66')).verdict, 'vif b');
+  assert.equal(world.send(open, from('192.168.9.9')).verdict, 'vif b', 'a guest that routes for others behind it');
+});
+
+test("ARP for a router's MAC is for nobody, whatever packet came before it", () => {
+  const reply = arp({ src: A, dst: R1 }, { op: 'reply', sha: A, spa: '10.1.0.5', tha: R1, tpa: '10.1.0.1' });
+  for (const before_ of ['8.8.8.8', '10.2.0.5', '10.2.0.1']) {
+    world.send(a, udp({ ...toB, to: before_ }, ports));
+    assert.equal(world.send(a, reply).verdict, 'drop no_endpoint', `after a packet to ${before_}`);
+  }
+});
+
+/** A third guest, in the second network, that may send nothing of its own; away until it moves here. */
+describe('a routed connection whose server moves, and speaks next', () => {
+  const POLICY = 40;
+  const M = '02:00:00:00:02:0e';
+  const in_: Rule = { policy: POLICY, direction: 'ingress' };
+  let mover: Guest;
+
+  before(() => {
+    mover = world.addGuest('mover', { mac: M, ip: '10.2.0.14', vni: V2, policy: POLICY });
+    world.addRule(in_);
+  });
+
+  const there: Ipv4 = { src: A, dst: R1, from: '10.1.0.5', to: '10.2.0.14' };
+  const fromMover: Ipv4 = { src: M, dst: R2, from: '10.2.0.14', to: '10.1.0.5' };
+  const fromAway: Ipv4 = { src: R1, dst: A, from: '10.2.0.14', to: '10.1.0.5' };
+  const segment = (flags: number): Buffer => tcp(there, { sport: 1000, dport: 80, flags });
+  const answer = (ip: Ipv4, flags: number): Buffer => tcp(ip, { sport: 80, dport: 1000, flags });
+
+  const away = (): void => {
+    world.addRemote(V2, '10.2.0.14', M, HOST);
+    world.raiseEpoch(V2);
+  };
+  const here = (): void => {
+    world.setEndpoint(V2, ['10.2.0.14'], M, { kind: CB_ENDPOINT_VIF, guest: mover });
+    world.raiseEpoch(V2);
+  };
+
+  test('onto this host', () => {
+    away();
+    assert.equal(world.send(a, segment(TCP.syn)).verdict, `overlay ${V2} ${HOST}`);
+    assert.equal(world.receive({ vni: V1, from: HOST }, answer(fromAway, TCP.syn | TCP.ack)).verdict, 'vif a');
+    assert.equal(world.send(a, segment(TCP.ack)).verdict, `overlay ${V2} ${HOST}`);
+    here();
+    assert.equal(world.send(mover, answer(fromMover, TCP.ack)).verdict, 'vif a');
+    assert.equal(world.send(a, segment(TCP.ack)).verdict, 'vif mover');
+    assert.deepEqual(
+      world.ways().map(({ vni, direction, way }) => [vni, direction, way.state]),
+      [
+        [V1, 0, 2],
+        [V2, 1, 2],
+      ],
+    );
+  });
+
+  test('off this host', () => {
+    here();
+    assert.equal(world.send(a, segment(TCP.syn)).verdict, 'vif mover');
+    assert.equal(world.send(mover, answer(fromMover, TCP.syn | TCP.ack)).verdict, 'vif a');
+    assert.equal(world.send(a, segment(TCP.ack)).verdict, 'vif mover');
+    away();
+    assert.equal(world.receive({ vni: V1, from: HOST }, answer(fromAway, TCP.ack)).verdict, 'vif a');
+    assert.equal(world.send(a, segment(TCP.ack)).verdict, `overlay ${V2} ${HOST}`);
+    assert.deepEqual(world.audit(), { tuples: 2, counted: 1, live: 1, owned: 2 });
+  });
+
+  test('a stranger’s answer in another network is taken for no answer', () => {
+    here();
+    assert.equal(world.send(a, segment(TCP.syn)).verdict, 'vif mover');
+    const forged = answer({ src: '02:00:00:00:01:77', dst: A, from: '10.2.0.14', to: '10.1.0.5' }, TCP.ack);
+    const stranger = world.addGuest('stranger', { mac: '02:00:00:00:01:77', ip: '10.1.0.77', vni: V1, policy: POLICY });
+    assert.equal(world.send(stranger, forged).verdict, 'drop spoofed_ip');
+    assert.equal(world.send(mover, answer(fromMover, TCP.syn | TCP.ack)).verdict, 'vif a');
+  });
 });

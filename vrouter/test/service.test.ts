@@ -17,13 +17,13 @@ let open: Guest;
 before(() => {
   world = new World();
   // Policy 1 has no rules: services do not depend on them.
-  a = world.addGuest('a', { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1', policy: 1 });
+  a = world.addGuest('a', { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1', policy: 7 });
   b = world.addGuest('b', {
     mac: B,
     ip: '10.0.0.5',
     vni: VNI + 1,
     dhcpServer: '10.0.0.1',
-    policy: 1,
+    policy: 7,
     flags: POD_FLAGS,
   });
   open = world.addGuest('open', { mac: '02:00:00:00:00:0c', ip: '10.0.0.7', vni: VNI, flags: OPEN_FLAGS });
@@ -43,7 +43,7 @@ const renew: Ipv4 = { src: A, dst: SERVICE_MAC, from: '10.0.0.5', to: '10.0.0.1'
 const metadata: Ipv4 = { src: A, dst: SERVICE_MAC, from: '10.0.0.5', to: '169.254.169.254' };
 const http = { sport: 40000, dport: 80, flags: TCP.syn };
 const dns = { sport: 40000, dport: 53, payload: Buffer.alloc(30, 5) };
-const toAgent = (slot: number): string => `${SERVICE_MAC} > ${AGENT_MAC} ip 198.18.0.${slot} > 198.18.0.1 ttl 64`;
+const toAgent = (guest: Guest): string => `${SERVICE_MAC} > ${AGENT_MAC} ip ${guest.service} > 198.18.0.1 ttl 64`;
 
 for (const [what, frame, payload] of [
   ['a DHCP broadcast without an address', udp(discover, dhcp), 'udp 68 > 67'],
@@ -68,15 +68,15 @@ for (const [what, frame, payload] of [
   test(`${what} goes to the agent from the service address, with right checksums`, () => {
     const out = world.send(a, frame);
     assert.equal(out.verdict, 'service');
-    assert.equal(out.packet, `${toAgent(a.slot)} ${payload}`);
+    assert.equal(out.packet, `${toAgent(a)} ${payload}`);
     assert.equal(out.data.length, frame.length);
   });
 }
 
 test('guests with the same address are told apart by their service address', () => {
   const out = world.send(b, tcp({ ...metadata, src: B }, http));
-  assert.equal(out.packet, `${toAgent(b.slot)} tcp 40000 > 80`);
-  assert.notEqual(a.slot, b.slot);
+  assert.equal(out.packet, `${toAgent(b)} tcp 40000 > 80`);
+  assert.notEqual(a.service, b.service);
 });
 
 for (const [what, frame, verdict] of [
@@ -111,8 +111,12 @@ for (const [what, frame, verdict] of [
   ['HTTPS to the metadata address', tcp(metadata, { ...http, dport: 443 }), 'drop service'],
   ['UDP to the metadata address', udp(metadata, { sport: 1, dport: 80 }), 'drop service'],
   ['ping to the metadata address', icmp(metadata, { type: ICMP.echo }), 'drop service'],
-  ['a packet to the agent itself', tcp({ ...metadata, to: '198.18.0.1' }, http), 'drop service'],
-  ["a packet to another guest's service address", udp({ ...metadata, to: '198.19.255.254' }, dhcp), 'drop service'],
+  [
+    'an address like the agent’s, which is an ordinary one here',
+    tcp({ ...metadata, to: '198.18.0.1' }, http),
+    'drop no_router',
+  ],
+  ['an address like a service address', udp({ ...metadata, to: '198.19.255.254' }, dhcp), 'drop no_router'],
 ] as const) {
   test(`${what}: ${verdict}`, () => {
     world.allowSource(a, A, '10.0.0.6');
@@ -127,9 +131,9 @@ test('an ICMP error about a DHCP answer is not DHCP', () => {
 });
 
 test('an ICMP error of the host on the service link goes to no guest', () => {
-  const request: Ipv4 = { src: A, dst: A, from: `198.18.0.${a.slot}`, to: '198.18.0.1' };
+  const request: Ipv4 = { src: A, dst: A, from: a.service, to: '198.18.0.1' };
   const error = icmpError(
-    fromAgent(a.slot),
+    fromAgent(a.service),
     { type: ICMP.unreachable, code: 3 },
     udp(request, { sport: 68, dport: 67 }),
   );
@@ -141,28 +145,44 @@ test('addresses next to the service net are ordinary', () => {
     assert.equal(world.send(a, tcp({ ...metadata, to }, http)).verdict, 'drop no_router');
 });
 
+test('with DHCP on, nothing of a guest goes to a client’s port, whatever it comes from', () => {
+  const toClient: Ipv4 = { ...discover, from: '10.0.0.5' };
+  for (const sport of [67, 1067]) {
+    assert.equal(world.send(a, udp(toClient, { sport, dport: 68 })).verdict, 'drop port_disabled_dhcp');
+  }
+});
+
+test('in a network without DHCP the guests have their own: client, server, and answers', () => {
+  const vni = VNI + 7;
+  world.turnDhcpOff(vni);
+  const client = world.addGuest('client', { mac: '02:00:00:00:00:41', ip: '10.7.0.5', vni, flags: NO_DHCP });
+  const server = world.addGuest('server', { mac: '02:00:00:00:00:42', ip: '10.7.0.1', vni, flags: NO_DHCP });
+  world.setFlood(vni, [{ guest: client }, { guest: server }]);
+  const asks: Ipv4 = { ...discover, src: client.mac };
+  assert.equal(world.send(client, udp(asks, dhcp)).verdict, 'flood 1 copies');
+  assert.equal(world.send(client, udp({ ...asks, src: server.mac }, dhcp)).verdict, 'drop spoofed_mac');
+  assert.equal(world.send(client, udp(asks, { sport: 1068, dport: 67 })).verdict, 'drop spoofed_ip');
+  assert.equal(world.send(client, udp({ ...asks, to: '10.7.0.9' }, dhcp)).verdict, 'drop spoofed_ip');
+  const offer: Ipv4 = { src: server.mac, dst: client.mac, from: '10.7.0.1', to: '10.7.0.5' };
+  assert.equal(world.send(server, udp(offer, { sport: 67, dport: 68 })).verdict, 'vif client');
+});
+
 test('without DHCP in its subnets a guest may run its own between guests', () => {
   world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, flags: NO_DHCP });
   world.setFlood(VNI, [{ guest: a }, { guest: open }]);
   assert.equal(world.send(a, udp({ ...discover, from: '10.0.0.5' }, dhcp)).verdict, 'flood 1 copies');
-  assert.equal(world.send(a, udp(discover, dhcp)).verdict, 'flood 1 copies', 'also of a client without an address');
-  const offer = udp({ ...discover, from: '10.0.0.5' }, { ...dhcp, sport: 67, dport: 68 });
-  assert.equal(world.send(a, offer).verdict, 'flood 1 copies', 'an answer of its own server');
-  assert.equal(world.send(a, udp({ ...discover, src: B }, dhcp)).verdict, 'drop spoofed_mac');
-  assert.equal(world.send(a, udp(discover, { ...dhcp, dport: 69 })).verdict, 'drop spoofed_ip');
-  assert.equal(world.send(a, udp({ ...discover, to: '10.0.0.7' }, dhcp)).verdict, 'drop spoofed_ip');
-  world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1', policy: 1 });
+  world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1', policy: 7 });
   const server: Ipv4 = { src: open.mac, dst: A, from: '10.0.0.7', to: '10.0.0.5' };
-  world.addRule({ policy: 1, direction: 'ingress', protocol: 17 });
+  world.addRule({ policy: 7, direction: 'ingress', protocol: 17 });
   assert.equal(world.send(open, udp(server, { sport: 67, dport: 68 })).verdict, 'vif a', 'port security is off');
-  world.removeRule({ policy: 1, direction: 'ingress', protocol: 17 });
+  world.removeRule({ policy: 7, direction: 'ingress', protocol: 17 });
 });
 
-const fromAgent = (slot: number): Ipv4 => ({
+const fromAgent = (service: string): Ipv4 => ({
   src: '02:00:00:00:ca:b0',
   dst: '02:00:00:00:ca:b1',
   from: '198.18.0.1',
-  to: `198.18.0.${slot}`,
+  to: service,
 });
 
 for (const [what, fields, dst, to] of [
@@ -178,7 +198,7 @@ for (const [what, fields, dst, to] of [
 ] as const) {
   test(`a DHCP answer ${what}`, () => {
     for (const noChecksum of [false, true]) {
-      const frame = udp(fromAgent(a.slot), { sport: 67, dport: 68, payload: bootp(fields), noChecksum });
+      const frame = udp(fromAgent(a.service), { sport: 67, dport: 68, payload: bootp(fields), noChecksum });
       const out = world.serve(frame);
       assert.equal(out.verdict, 'vif a');
       const note = noChecksum ? ' no checksum' : '';
@@ -189,9 +209,9 @@ for (const [what, fields, dst, to] of [
 
 test('a DNS answer comes from 169.254.169.254', () => {
   const from = `${SERVICE_MAC} > ${B} ip 169.254.169.254 > 10.0.0.5 ttl 64`;
-  const answer = world.serve(udp(fromAgent(b.slot), { sport: 53, dport: 40000, payload: Buffer.from('odd') }));
+  const answer = world.serve(udp(fromAgent(b.service), { sport: 53, dport: 40000, payload: Buffer.from('odd') }));
   assert.deepEqual([answer.verdict, answer.packet], ['peer b', `${from} udp 53 > 40000`]);
-  const segment = world.serve(tcp(fromAgent(b.slot), { sport: 53, dport: 40000, flags: 18 }));
+  const segment = world.serve(tcp(fromAgent(b.service), { sport: 53, dport: 40000, flags: 18 }));
   assert.deepEqual([segment.verdict, segment.packet], ['peer b', `${from} tcp 53 > 40000`]);
 });
 
@@ -200,21 +220,31 @@ test('a DNS question to another server is an ordinary packet', () => {
 });
 
 test('a metadata answer comes from 169.254.169.254', () => {
-  const out = world.serve(tcp(fromAgent(b.slot), { sport: 80, dport: 40000, flags: 18, payload: Buffer.from('odd') }));
+  const out = world.serve(
+    tcp(fromAgent(b.service), { sport: 80, dport: 40000, flags: 18, payload: Buffer.from('odd') }),
+  );
   assert.equal(out.verdict, 'peer b');
   assert.equal(out.packet, `${SERVICE_MAC} > ${B} ip 169.254.169.254 > 10.0.0.5 ttl 64 tcp 80 > 40000`);
 });
 
 for (const [what, frame, verdict] of [
-  ['from another port', udp(fromAgent(2), { sport: 54, dport: 68 }), 'drop service'],
-  ['from another address', udp({ ...fromAgent(2), from: '198.18.0.9' }, { sport: 67, dport: 68 }), 'drop service'],
-  ['to a slot without a guest', udp(fromAgent(99), { sport: 67, dport: 68 }), 'drop service'],
+  ['from another port', udp(fromAgent('198.18.0.16'), { sport: 54, dport: 68 }), 'drop service'],
   [
-    'to an address outside of the service net',
-    udp({ ...fromAgent(2), to: '10.0.0.5' }, { sport: 67, dport: 68 }),
+    'from another address',
+    udp({ ...fromAgent('198.18.0.16'), from: '198.18.0.9' }, { sport: 67, dport: 68 }),
     'drop service',
   ],
-  ['too short to be DHCP', udp(fromAgent(2), { sport: 67, dport: 68, payload: Buffer.alloc(12) }), 'drop malformed'],
+  ['to an address without a guest', udp(fromAgent('198.18.7.0'), { sport: 67, dport: 68 }), 'drop service'],
+  [
+    'to an address outside of the service net',
+    udp({ ...fromAgent('198.18.0.16'), to: '10.0.0.5' }, { sport: 67, dport: 68 }),
+    'drop service',
+  ],
+  [
+    'too short to be DHCP',
+    udp(fromAgent('198.18.0.16'), { sport: 67, dport: 68, payload: Buffer.alloc(12) }),
+    'drop malformed',
+  ],
 ] as const) {
   test(`a packet of the host on the service link ${what}: ${verdict}`, () => {
     assert.equal(world.serve(frame).verdict, verdict);
@@ -281,6 +311,18 @@ test('what passes a network that is none of the agent is not metered', () => {
 test('services stop for a port whose admin state is down', () => {
   world.setVif(a, { mac: A, ip: '10.0.0.5', vni: VNI, dhcpServer: '10.0.0.1', flags: DEFAULT_FLAGS & ~4 });
   assert.equal(world.send(a, udp(discover, dhcp)).verdict, 'drop admin_down');
-  const frame = udp(fromAgent(a.slot), { sport: 67, dport: 68, payload: bootp({}) });
+  const frame = udp(fromAgent(a.service), { sport: 67, dport: 68, payload: bootp({}) });
   assert.equal(world.serve(frame).verdict, 'drop admin_down');
+});
+
+test("a later fragment of the host does not take the ports of another host's fragment", () => {
+  const ends = { ...fromAgent(a.service), id: 9 };
+  const first = udp(
+    { ...ends, dst: open.mac, moreFragments: true },
+    { sport: 67, dport: 68, payload: Buffer.alloc(16) },
+  );
+  world.addPeer('192.0.2.1');
+  assert.equal(world.receive({ vni: VNI, from: '192.0.2.1' }, first).verdict, 'vif open');
+  const later = ipv4({ ...ends, fragmentOffset: 24 }, PROTO.udp, Buffer.alloc(8));
+  assert.equal(world.serve(later).verdict, 'drop fragment');
 });

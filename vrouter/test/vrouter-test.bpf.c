@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * vrouter-test.bpf.c: the production programs, and an entry that gives a test packet the tunnel it would have come through,
- * which only a real VXLAN device does otherwise.
+ * vrouter-test.bpf.c: the production programs, and entries that give a test packet the tunnel it would have come through, which only a real VXLAN
+ * device does otherwise, or the VLAN tag.
  */
 #include "../vrouter.bpf.c"
 
@@ -19,4 +19,34 @@ int from_tunnel(struct __sk_buff *ctx)
 	if (key.local_ipv4 && bpf_skb_set_tunnel_key(ctx, &key, sizeof(key), 0))
 		return -1;
 	return receive_from_overlay(ctx);
+}
+
+/* A frame with VLAN tag cb[0], as the kernel hands it to a program: the tag is beside the packet. */
+SEC("tc")
+int from_tagged(struct __sk_buff *ctx)
+{
+	if (bpf_skb_vlan_push(ctx, bpf_htons(ETH_P_8021Q), ctx->cb[0]))
+		return -1;
+	return receive_from_vif(ctx);
+}
+
+#define HAMMER_PORTS 64
+
+/* Flags of a segment, by chance: a byte each. SYN, SYN+ACK, ACK four times, FIN+ACK, RST. */
+#define HAMMER_FLAGS 0x0411101010101202ULL
+
+/*
+ * A TCP segment, changed before each run: one of HAMMER_PORTS connections, some flags. The mark: 0 or 2, whether the source or the destination port tells the connections
+ * apart. For many runs on end, on several CPUs.
+ */
+SEC("tc")
+int from_hammer(struct __sk_buff *ctx)
+{
+	__u32 random = bpf_get_prandom_u32();
+	__u16 port_be = bpf_htons(1000 + random % HAMMER_PORTS);
+	__u8 flag = HAMMER_FLAGS >> ((random >> 16) & 7) * 8;
+
+	if (bpf_skb_store_bytes(ctx, 34 + (ctx->mark & 2), &port_be, 2, 0) || bpf_skb_store_bytes(ctx, 47, &flag, 1, 0))
+		return -1;
+	return receive_from_vif(ctx);
 }

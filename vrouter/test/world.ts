@@ -4,12 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import {
   CB_DELIVER_FLOOD,
   CB_DELIVER_OVERLAY,
   CB_DELIVER_PEER,
   CB_DELIVER_SERVICE,
   CB_DELIVER_VIF,
+  CB_DELIVER_WAIT,
   CB_DIR_EGRESS,
   CB_DIR_INGRESS,
   CB_ENDPOINT_GATEWAY,
@@ -17,31 +19,48 @@ import {
   CB_ENDPOINT_SERVICE,
   CB_ENDPOINT_VIF,
   CB_FAMILY_V4,
-  CB_FLOOD_REMOTE,
+  CB_FAMILY_V6,
+  CB_FLOOD_TARGETS,
+  CB_FLOOD_TUNNEL,
   CB_FLOOD_VIF,
+  CB_IN_VIF,
+  CB_LIFE_LIVE,
+  CB_NET_F_DHCP,
+  CB_NET_F_UP,
+  CB_POLICY_NONE,
+  CB_REASON_MAX,
   CB_ROUTE_CONNECTED,
   CB_ROUTE_NEXTHOP,
-  CB_STAT_OVERLAY,
+  CB_USE_PROJECT,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
   CB_VIF_F_PEER,
+  CB_VIF_FRAGMENTS,
+  CB_VIF_SERVICE_ADDRESSES,
+  CB_WIRE_VXLAN,
+  type CbCount,
   type CbFloodTarget,
   type CbFlow,
-  type CbFlowKey,
-  type CbStat,
+  type CbTally,
+  type CbTupleKey,
+  type CbWay,
   DROP_REASONS,
   MAPS,
 } from '../../packages/agent/src/bpf/abi.gen.ts';
-import type { MapSpec } from '../../packages/agent/src/bpf/codec.ts';
+import { arrayIndex, type MapSpec } from '../../packages/agent/src/bpf/codec.ts';
 import type { BpfMap } from '../../packages/agent/src/bpf/map.ts';
 import { type LoadedObject, loadObject } from '../../packages/agent/src/bpf/object.ts';
 import type { BpfProgram } from '../../packages/agent/src/bpf/program.ts';
 import type { SkbContext } from '../../packages/agent/src/bpf/skb.ts';
+import { ensureIngressFilter } from '../../packages/agent/src/net/filter.ts';
 import { inNetns } from '../../packages/agent/src/net/netns.ts';
+import { NetlinkSocket } from '../../packages/agent/src/net/socket.ts';
 import { createNetns, type TestNetns } from '../../packages/agent/src/net/testing.ts';
-import { fillBank } from '../../packages/agent/src/reconcile/program-slots.ts';
-import { describe, ipBytes, macBytes } from './packet.ts';
+import { enterBank, fillBank } from '../../packages/agent/src/reconcile/program-slots.ts';
+import type { HammerWork } from './hammer-worker.ts';
+import { ipBytes, macBytes } from './packet.ts';
+import { describe, ipText } from './packet-text.ts';
 
 export const SERVICE_MAC = 'fa:16:3e:ca:b1:e0';
 export const AGENT_MAC = '02:00:00:00:ca:b0';
@@ -49,13 +68,32 @@ export const UPLINK_MAC = '02:00:00:00:ca:b1';
 export const OBJECT: string = fileURLToPath(new URL('../../build/vrouter/vrouter.bpf.o', import.meta.url));
 const TEST_OBJECT = fileURLToPath(new URL('../../build/vrouter/vrouter-test.bpf.o', import.meta.url));
 
-/** The large tables, at a test's size. (An LRU table much smaller than this evicts early: it hands out entries by CPU.) */
-const SIZES = { cb_flow_1: 8192 } as const;
+/** A thread does not inherit the loader of TypeScript. */
+const HAMMER_WORKER = `import('tsx/esm/api').then(({ register }) => {
+  register();
+  return import(${JSON.stringify(new URL('./hammer-worker.ts', import.meta.url).href)});
+});`;
+
+/** Flows that a test's table has room for. */
+export const FLOWS = 8192;
 const NO_ADDRESS = new Uint8Array(16);
 
-/** The 128-bit form of an IPv4 address. */
+/** The 128-bit form of an address. */
 export function addr(ip: string): Uint8Array {
+  if (ip.includes(':')) return ipBytes(ip);
   return Buffer.concat([Buffer.alloc(10), Buffer.from([0xff, 0xff]), ipBytes(ip)]);
+}
+
+/** Bits of the 128-bit form that count in a prefix. */
+function bitsOf(ip: string, length: number): number {
+  return ip.includes(':') ? length : 96 + length;
+}
+
+/** The link-local address of a MAC (RFC 4291, appendix A). */
+export function linkLocal(mac: string): string {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = macBytes(mac);
+  const words = [((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f];
+  return ipText(ipBytes(`fe80::${words.map((word) => word.toString(16)).join(':')}`));
 }
 
 /** One guest on this host. */
@@ -65,20 +103,45 @@ export type Guest = {
   readonly mac: string;
   readonly ip: string;
   readonly vni: number;
-  readonly slot: number;
+  /** VIF number. */
+  readonly vif: number;
+  /** Its address on the service link. */
+  readonly service: string;
 };
 
 export type GuestOptions = {
   readonly mac: string;
   readonly ip: string;
   readonly vni: number;
-  /** Default 0: everything is allowed. */
+  /** Default CB_POLICY_NONE: everything is allowed. */
   readonly policy?: number;
   /** CB_VIF_F_*; default: anti-spoofing, up, DHCP. */
   readonly flags?: number;
   readonly dhcpServer?: string;
+  /** First IPv6 address; it and the link-local address that follows from the MAC are allowed and known. */
+  readonly ip6?: string;
+  /** Link-local address of its router. */
+  readonly router6?: string;
   readonly mtu?: number;
+  /** VLAN tag of its frames; default 0: none. */
+  readonly vlan?: number;
+  /** Project number; default 1. */
+  readonly project?: number;
 };
+
+/** A direction of a flow. */
+export type Direction = {
+  readonly flow: number;
+  /** 0: that of the first packet. */
+  readonly direction: number;
+  readonly vni: number;
+  readonly tuple: CbTupleKey;
+  readonly way: CbWay;
+  readonly tally: CbTally;
+};
+
+/** Counters of a guest; `drops` by reason. */
+export type Counters = CbCount & { readonly drops: readonly bigint[] };
 
 /** One rule, as cb_rule_1 has it. Left out: any. `bits`: of the port that count. */
 export type Rule = {
@@ -88,17 +151,17 @@ export type Rule = {
   readonly protocol?: number;
   readonly port?: number;
   readonly bits?: number;
+  /** Default 4. */
+  readonly family?: 4 | 6;
 };
 
-/** One receiver of broadcast. `down`: its admin state is. */
-export type FloodTarget =
-  | { readonly guest: Guest; readonly policy?: number; readonly down?: boolean }
-  | { readonly host: string };
+/** One receiver of broadcast. */
+export type FloodTarget = { readonly guest: Guest } | { readonly host: string };
 
 /** What became of a packet, in words, and the packet itself. */
 export type Outcome = {
   /**
-   * `vif NAME`, `peer NAME`, `overlay VNI REMOTE` (by the device), `uplink VNI REMOTE` (encapsulated), `service`, `flood N copies`, `drop REASON`,
+   * `vif NAME`, `vif NAME vlan TAG`, `peer NAME`, `overlay VNI REMOTE` (by the device), `uplink VNI REMOTE` (encapsulated), `service`, `flood N copies`, `wait` (a fragment for its first), `drop REASON`,
    * `pass` (left to the host); a refusal: `vif NAME (REASON)`.
    */
   readonly verdict: string;
@@ -119,10 +182,17 @@ export class World {
   readonly #uplink: number;
   readonly #names = new Map<number, string>();
   readonly #spare: number[];
-  #slot = 2;
+  /** Numbers by VNI, by host. */
+  readonly #nets = new Map<number, number>();
+  readonly #tunnels = new Map<string, number>();
+  readonly #peers = new Map<string, number>();
+  readonly #dhcpOff = new Set<number>();
+  readonly #vifs = new Map<number, { guest: Guest; options: GuestOptions }>();
+  readonly #floods = new Map<number, { list: number; chunks: number }>();
+  #epoch = 2;
 
-  /** `underlay`: this host's address there; the vrouter then encapsulates itself. */
-  constructor(vifs = 8, underlay?: string) {
+  /** `pinnedMaps`: a directory in which the maps are pinned. `underlay`: this host's address there; the vrouter then encapsulates itself. */
+  constructor(vifs = 8, flows = FLOWS, { pinnedMaps, underlay }: { pinnedMaps?: string; underlay?: string } = {}) {
     this.#netns = createNetns();
     try {
       this.#netns.run('sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
@@ -133,8 +203,12 @@ export class World {
       this.#netns.ip('link', 'set', 'up0', 'address', UPLINK_MAC);
       this.#object = loadObject({
         path: TEST_OBJECT,
-        maxEntries: SIZES,
+        ...(pinnedMaps === undefined
+          ? {}
+          : { pinnedMaps, unpinned: ['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1'] }),
+        maxEntries: { cb_flow_2: flows, cb_tuple_1: 2 * flows },
         rodata: {
+          cfg_flows: flows,
           cfg_overlay_ifindex: this.#overlay,
           cfg_service_ifindex: this.#service,
           cfg_service_mac: macBytes(AGENT_MAC),
@@ -148,7 +222,20 @@ export class World {
       throw err;
     }
     fillBank(this.slots, 0, this.#object.programs);
-    this.#put(MAPS.cb_stat_1, { ifindex: CB_STAT_OVERLAY }, ZERO_STAT);
+  }
+
+  /** Frames that programs give to a device's own reception are received: by the dispatchers, as in production. */
+  receiveAnew(): void {
+    enterBank(this.slots, 0);
+    inNetns(this.#netns.path, () => {
+      const socket = new NetlinkSocket();
+      try {
+        for (const { guest } of this.#vifs.values())
+          ensureIngressFilter(socket, guest.ifindex, this.program('enter_vif'));
+      } finally {
+        socket.close();
+      }
+    });
   }
 
   close(): void {
@@ -182,77 +269,138 @@ export class World {
     assert.ok(this.map(spec).delete(spec.key.encode(key)), `${spec.name} had no such entry`);
   }
 
-  /** Empties the flow and fragment tables. */
+  /** Empties the flow and fragment tables, and what was counted of them. */
   forgetFlows(): void {
-    this.map(MAPS.cb_flow_1).clear();
-    this.map(MAPS.cb_frag_1).clear();
+    const flows = this.#flows();
+    this.map(MAPS.cb_tuple_1).clear();
+    for (const { flow } of flows) this.map(MAPS.cb_flow_2).update(arrayIndex.encode(flow), ZERO_FLOW);
+    this.#put(MAPS.cb_gauge_1, 0, { flows: 0n });
+    this.map(MAPS.cb_orphan_1).clear();
+    for (const vif of this.#vifs.keys()) {
+      for (let n = 0; n < CB_VIF_FRAGMENTS; n++) {
+        this.map(MAPS.cb_frag_2).update(arrayIndex.encode(vif * CB_VIF_FRAGMENTS + n), ZERO_FRAGMENT);
+      }
+    }
+    this.fillBuckets();
   }
 
-  /** Every guest may send to the agent again as after a pause. */
+  /** Every guest may send to the agent again as after a pause, and holds no flows. */
   fillBuckets(): void {
-    for (let slot = 0; slot < this.#slot; slot++) this.#put(MAPS.cb_bucket_1, slot, { fullNs: 0n });
+    for (const [vif, { options }] of this.#vifs) {
+      for (const row of [vif, CB_USE_PROJECT + (options.project ?? 1)])
+        this.#put(MAPS.cb_use_1, row, { flows: [0, 0], serviceNs: 0n, floodNs: 0n });
+    }
   }
 
-  /** A guest on this host, known to its network. */
-  addGuest(name: string, options: GuestOptions): Guest {
-    const ifindex = this.#spare.shift();
+  /** The network of a VNI; a new one is known to the host from now on, with all peers in it. */
+  net(vni: number): number {
+    const known = this.#nets.get(vni);
+    if (known !== undefined) return known;
+    const net = this.#nets.size + 1;
+    this.#nets.set(vni, net);
+    this.#putNet(vni);
+    for (const host of this.#peers.keys()) this.addPeer(host, [vni]);
+    return net;
+  }
+
+  #putNet(vni: number): void {
+    const { list, chunks } = this.#floods.get(vni) ?? { list: 0, chunks: 0 };
+    this.#put(MAPS.cb_net_1, this.net(vni), {
+      networkId: Buffer.alloc(16, 1),
+      epoch: this.#epoch,
+      flags: CB_NET_F_UP | (this.#dhcpOff.has(vni) ? 0 : CB_NET_F_DHCP),
+      wireId: vni,
+      project: 1,
+      mtuBytes: 1450,
+      wire: CB_WIRE_VXLAN,
+      floodList: list,
+      floodChunks: chunks,
+    });
+  }
+
+  /** No subnet of the network has DHCP on. */
+  turnDhcpOff(vni: number): void {
+    this.#dhcpOff.add(vni);
+    this.net(vni);
+    this.#putNet(vni);
+  }
+
+  /** The tunnel to a host. */
+  tunnel(host: string): number {
+    const known = this.#tunnels.get(host);
+    if (known !== undefined) return known;
+    const tunnel = this.#tunnels.size + 1;
+    this.#tunnels.set(host, tunnel);
+    this.#put(MAPS.cb_tunnel_1, tunnel, { remote: addr(host) });
+    return tunnel;
+  }
+
+  /** A guest on this host, known to its network. `device`: of this guest; else it has its own. */
+  addGuest(name: string, options: GuestOptions, device?: Guest): Guest {
+    const ifindex = device?.ifindex ?? this.#spare.shift();
     assert.ok(ifindex !== undefined, 'no device left for another guest');
-    this.#names.set(ifindex, name);
-    const guest = { name, ifindex, slot: this.#slot++, ...options };
+    if (device === undefined) this.#names.set(ifindex, name);
+    const vif = this.#vifs.size + 1;
+    const service = `198.18.${(vif * CB_VIF_SERVICE_ADDRESSES) >> 8}.${(vif * CB_VIF_SERVICE_ADDRESSES) & 0xff}`;
+    const guest: Guest = { name, ifindex, vif, service, mac: options.mac, ip: options.ip, vni: options.vni };
     this.setVif(guest, options);
-    this.#put(MAPS.cb_slot_1, { slot: guest.slot }, { ifindex });
-    this.#put(MAPS.cb_stat_1, { ifindex }, ZERO_STAT);
+    this.#put(MAPS.cb_in_1, { ifindex, vlan: options.vlan ?? 0 }, { kind: CB_IN_VIF, vif });
     this.allowSource(guest, guest.mac, guest.ip);
-    this.setEndpoint(options.vni, [options.ip], options.mac, { kind: CB_ENDPOINT_VIF, ifindex });
+    const ips6 = options.ip6 === undefined ? [] : [options.ip6, linkLocal(options.mac)];
+    for (const ip of ips6) this.allowSource(guest, guest.mac, ip, 128);
+    this.setEndpoint(options.vni, [options.ip, ...ips6], options.mac, { kind: CB_ENDPOINT_VIF, guest });
     return guest;
   }
 
-  /** (Re)writes the guest's entry in cb_vif_1. */
+  /** (Re)writes the guest's row in cb_vif_2. */
   setVif(guest: Guest, options: GuestOptions): void {
-    this.#put(
-      MAPS.cb_vif_1,
-      { ifindex: guest.ifindex },
-      {
-        portId: new Uint8Array(16),
-        slot: guest.slot,
-        vni: options.vni,
-        policy: options.policy ?? 0,
-        flags: options.flags ?? DEFAULT_FLAGS,
-        mtuBytes: options.mtu ?? 1450,
-        mac: macBytes(options.mac),
-        addr: addr(options.ip),
-        addr6: NO_ADDRESS,
-        dhcpServer: options.dhcpServer === undefined ? NO_ADDRESS : addr(options.dhcpServer),
-      },
-    );
+    this.#vifs.set(guest.vif, { guest, options });
+    this.#put(MAPS.cb_vif_2, guest.vif, {
+      portId: Buffer.alloc(16, guest.vif),
+      epoch: this.#epoch,
+      flags: options.flags ?? DEFAULT_FLAGS,
+      ifindex: guest.ifindex,
+      policy: options.policy ?? CB_POLICY_NONE,
+      net: this.net(options.vni),
+      vlan: options.vlan ?? 0,
+      project: options.project ?? 1,
+      mtuBytes: options.mtu ?? 1450,
+      mac: macBytes(options.mac),
+      addr: addr(options.ip),
+      addr6: options.ip6 === undefined ? NO_ADDRESS : addr(options.ip6),
+      router6: options.router6 === undefined ? NO_ADDRESS : addr(options.router6),
+      dhcpServer: options.dhcpServer === undefined ? NO_ADDRESS : addr(options.dhcpServer),
+    });
   }
 
   unplug(guest: Guest): void {
-    this.#drop(MAPS.cb_vif_1, { ifindex: guest.ifindex });
+    this.#drop(MAPS.cb_in_1, { ifindex: guest.ifindex, vlan: 0 });
+    this.map(MAPS.cb_vif_2).update(arrayIndex.encode(guest.vif), new Uint8Array(MAPS.cb_vif_2.value.size));
   }
 
-  /** `length`: of the IPv4 prefix. */
+  /** `length`: of the prefix. */
   allowSource(guest: Guest, mac: string, ip: string, length = 32): void {
-    const key = { prefixlen: 96 + 96 + length, ifindex: guest.ifindex, mac: macBytes(mac), addr: addr(ip) };
-    this.#put(MAPS.cb_source_1, key, { flags: 0 });
+    const key = { prefixlen: 64 + bitsOf(ip, length), vif: guest.vif, mac: macBytes(mac), addr: addr(ip) };
+    this.#put(MAPS.cb_source_2, key, { flags: 0 });
   }
 
   setEndpoint(
     vni: number,
     ips: readonly string[],
     mac: string,
-    where: { kind: number; ifindex?: number; vrf?: number; remote?: string; flags?: number },
+    where: { kind: number; guest?: Guest; vrf?: number; remote?: string },
   ): void {
     const value = {
       kind: where.kind,
-      ifindex: where.ifindex ?? 0,
+      flags: 0,
+      vif: where.guest?.vif ?? 0,
+      tunnel: where.remote === undefined ? 0 : this.tunnel(where.remote),
       vrf: where.vrf ?? 0,
-      flags: where.flags ?? 0,
       mac: macBytes(mac),
-      remote: where.remote === undefined ? NO_ADDRESS : addr(where.remote),
     };
-    for (const ip of ips) this.#put(MAPS.cb_ep_1, { vni, addr: addr(ip) }, value);
-    this.#put(MAPS.cb_mac_1, { vni, mac: macBytes(mac) }, value);
+    const net = this.net(vni);
+    for (const ip of ips) this.#put(MAPS.cb_ep_2, { net, addr: addr(ip) }, value);
+    this.#put(MAPS.cb_mac_2, { net, mac: macBytes(mac) }, value);
   }
 
   addRemote(vni: number, ip: string, mac: string, host: string): void {
@@ -268,11 +416,12 @@ export class World {
   addRoute(vrf: number, cidr: string, to: { vni: number; mac: string; mtu?: number; nexthop?: string }): void {
     const [base = '', length = '32'] = cidr.split('/');
     this.#put(
-      MAPS.cb_route_1,
-      { prefixlen: 32 + 96 + Number(length), vrf, addr: addr(base) },
+      MAPS.cb_route_2,
+      { prefixlen: 32 + bitsOf(base, Number(length)), vrf, addr: addr(base) },
       {
         kind: to.nexthop === undefined ? CB_ROUTE_CONNECTED : CB_ROUTE_NEXTHOP,
-        vni: to.vni,
+        flags: 0,
+        net: this.net(to.vni),
         mtuBytes: to.mtu ?? 1450,
         mac: macBytes(to.mac),
         nexthop: to.nexthop === undefined ? NO_ADDRESS : addr(to.nexthop),
@@ -285,9 +434,13 @@ export class World {
     this.setEndpoint(vni, ips, SERVICE_MAC, { kind: CB_ENDPOINT_SERVICE, vrf });
   }
 
-  /** `flags`: CB_PEER_F_*. */
-  addPeer(host: string, flags = 0): void {
-    this.#put(MAPS.cb_peer_1, { addr: addr(host) }, { flags });
+  /** A host that may send into these networks; default: all that there are and will be. `flags`: CB_PEER_F_*. */
+  addPeer(host: string, vnis?: readonly number[], flags = this.#peers.get(host) ?? 0): void {
+    if (vnis === undefined) this.#peers.set(host, flags);
+    for (const vni of vnis ?? this.#nets.keys()) {
+      const value = { net: this.net(vni), tunnel: this.tunnel(host), flags };
+      this.#put(MAPS.cb_peer_2, { wireId: vni, remote: addr(host) }, value);
+    }
   }
 
   /** How the kernel's routes lead to a host; by the uplink. */
@@ -317,40 +470,113 @@ export class World {
   }
 
   /** A network's flood list, in chunks of `perChunk`. */
-  setFlood(vni: number, targets: readonly FloodTarget[], perChunk = 16): void {
-    for (let chunk = 0; chunk * perChunk < targets.length; chunk++) {
-      const target = targets.slice(chunk * perChunk, (chunk + 1) * perChunk).map(floodTarget);
-      this.#put(MAPS.cb_flood_1, { vni, chunk }, { count: target.length, target });
+  setFlood(vni: number, targets: readonly FloodTarget[], perChunk = CB_FLOOD_TARGETS): void {
+    const list = 1 - (this.#floods.get(vni)?.list ?? 1);
+    const net = this.net(vni);
+    let chunk = 0;
+    for (; chunk * perChunk < targets.length; chunk++) {
+      const target = targets.slice(chunk * perChunk, (chunk + 1) * perChunk).map((one) => this.#floodTarget(one));
+      this.#put(MAPS.cb_flood_2, { net, list, purpose: 0, chunk }, { count: target.length, target });
+    }
+    this.#floods.set(vni, { list, chunks: chunk });
+    this.#putNet(vni);
+  }
+
+  #floodTarget(target: FloodTarget): CbFloodTarget {
+    if ('host' in target) return { kind: CB_FLOOD_TUNNEL, flags: 0, id: this.tunnel(target.host) };
+    return { kind: CB_FLOOD_VIF, flags: 0, id: target.guest.vif };
+  }
+
+  /** Every row has another epoch: all is decided again. */
+  raiseEpochs(): void {
+    this.#setEpochs(this.#epoch + 2);
+  }
+
+  /** The row of one guest, or of the network of a VNI, has another epoch. */
+  raiseEpoch(of: Guest | number): void {
+    this.#epoch += 2;
+    if (typeof of === 'number') this.#putNet(of);
+    else this.setVif(of, (this.#vifs.get(of.vif) as { options: GuestOptions }).options);
+  }
+
+  /** As while rows are being written: what is decided meanwhile is not remembered. */
+  unsettled(run: () => void): void {
+    this.#setEpochs(this.#epoch + 1);
+    try {
+      run();
+    } finally {
+      this.#setEpochs(this.#epoch + 1);
     }
   }
 
-  setEpoch(epoch: number): void {
-    this.#put(MAPS.cb_conf_1, 0, { epoch });
+  #setEpochs(epoch: number): void {
+    this.#epoch = epoch;
+    for (const { guest, options } of this.#vifs.values()) this.setVif(guest, options);
+    for (const vni of this.#nets.keys()) this.#putNet(vni);
   }
 
-  /** Every flow entry, in words and whole. */
-  flows(): { readonly key: CbFlowKey; readonly value: CbFlow }[] {
-    return this.map(MAPS.cb_flow_1)
-      .entries()
-      .map(({ key, value }) => ({ key: MAPS.cb_flow_1.key.decode(key), value: MAPS.cb_flow_1.value.decode(value) }));
+  /** Both directions of every flow, by flow. */
+  ways(): Direction[] {
+    const vnis = new Map([...this.#nets].map(([vni, net]) => [net, vni]));
+    return this.#flows().flatMap(({ flow, value }) =>
+      [0, 1].map((direction) => {
+        const tuple = value.tuple[direction] as CbTupleKey;
+        const [way, tally] = [value.way[direction] as CbWay, value.tally[direction] as CbTally];
+        return { flow, direction, vni: vnis.get(tuple.net) ?? 0, tuple, way, tally };
+      }),
+    );
   }
 
-  /** Rewrites every flow entry. */
-  changeFlows(change: (flow: CbFlow) => CbFlow): void {
-    for (const { key, value } of this.flows()) this.#put(MAPS.cb_flow_1, key, change(value));
+  #flows(): { readonly flow: number; readonly value: CbFlow }[] {
+    const found = [];
+    const numbers = new Set(
+      this.map(MAPS.cb_tuple_1)
+        .entries()
+        .map(({ value }) => MAPS.cb_tuple_1.value.decode(value).flow),
+    );
+    for (const flow of [...numbers].sort((x, y) => x - y)) {
+      const bytes = this.map(MAPS.cb_flow_2).lookup(arrayIndex.encode(flow));
+      assert.ok(bytes !== undefined);
+      found.push({ flow, value: MAPS.cb_flow_2.value.decode(bytes) });
+    }
+    return found;
   }
 
-  deleteFlow(key: CbFlowKey): void {
-    this.#drop(MAPS.cb_flow_1, key);
+  /** Rewrites every flow. */
+  changeWays(change: (way: CbWay) => CbWay): void {
+    for (const { flow, value } of this.#flows())
+      this.#put(MAPS.cb_flow_2, flow, { ...value, way: value.way.map(change) });
+  }
+
+  /** Tuples, records in use as counted, and live records: of a sound table two, one and one for each flow. */
+  audit(): { tuples: number; counted: number; live: number; owned: number } {
+    let [live, owned] = [0, 0];
+    for (const { value } of this.map(MAPS.cb_flow_2).entries()) {
+      const record = MAPS.cb_flow_2.value.decode(value);
+      if (Number(record.life & 3n) === CB_LIFE_LIVE) live += 1;
+    }
+    for (const vif of this.#vifs.keys()) {
+      const use = this.map(MAPS.cb_use_1).lookup(arrayIndex.encode(vif));
+      assert.ok(use !== undefined);
+      owned += MAPS.cb_use_1.value.decode(use).flows.reduce((sum, n) => sum + n, 0);
+    }
+    const gauge = this.map(MAPS.cb_gauge_1).lookup(arrayIndex.encode(0));
+    assert.ok(gauge !== undefined);
+    const counted = Number(MAPS.cb_gauge_1.value.decode(gauge).flows);
+    return { tuples: this.map(MAPS.cb_tuple_1).entries().length, counted, live, owned };
   }
 
   /** Counters of a guest, or of what belongs to none. */
-  stat(guest?: Guest): CbStat {
-    const key = MAPS.cb_stat_1.key.encode({ ifindex: guest?.ifindex ?? CB_STAT_OVERLAY });
-    const values = (this.map(MAPS.cb_stat_1).lookupPerCpu(key) ?? []).map((bytes) =>
-      MAPS.cb_stat_1.value.decode(bytes),
+  stat(guest?: Guest): Counters {
+    const vif = guest?.vif ?? 0;
+    const values = (this.map(MAPS.cb_count_1).lookupPerCpu(arrayIndex.encode(vif)) ?? []).map((bytes) =>
+      MAPS.cb_count_1.value.decode(bytes),
     );
-    return values.reduce(addStat, ZERO_STAT);
+    const drops = Array.from({ length: CB_REASON_MAX }, (_, reason) => {
+      const row = this.map(MAPS.cb_drop_1).lookup(arrayIndex.encode(vif * CB_REASON_MAX + reason));
+      return row === undefined ? 0n : MAPS.cb_drop_1.value.decode(row).packets;
+    });
+    return { ...values.reduce(addCount, ZERO_COUNT), drops };
   }
 
   /** Packets that programs have cloned to a device. */
@@ -370,6 +596,11 @@ export class World {
   /** A frame arrives on the underlay; for this host if its destination is UPLINK_MAC. */
   arrive(frame: Uint8Array, gsoSize = 0): Outcome {
     return this.#run('from_uplink', frame, { ifindex: this.#uplink, gsoSize });
+  }
+
+  /** The same with a VLAN tag. */
+  sendTagged(guest: Guest, vlan: number, frame: Uint8Array): Outcome {
+    return this.#run('from_tagged', frame, { ifindex: guest.ifindex, cb: [vlan] });
   }
 
   /** The same, from the dispatcher on. */
@@ -416,13 +647,25 @@ export class World {
     return program;
   }
 
+  /** So many runs on end in a thread of its own, with the packet mark. */
+  runAside(name: string, guest: Guest, frame: Uint8Array, mark: number, repeat: number): Promise<void> {
+    const { fd } = this.program(name);
+    const context = { ifindex: guest.ifindex, mark };
+    const workerData: HammerWork = { fd, netns: this.#netns.path, frame: Uint8Array.from(frame), context, repeat };
+    return new Promise((resolve, reject) => {
+      const worker = new Worker(HAMMER_WORKER, { eval: true, workerData, execArgv: ['--conditions=cable-source'] });
+      worker.once('error', reject);
+      worker.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`thread ended with ${code}`))));
+    });
+  }
+
   #run(name: string, frame: Uint8Array, context: SkbContext): Outcome {
     const out = inNetns(this.#netns.path, () => this.program(name).testRun({ data: frame, context }));
     const verdict = this.#verdict(out.verdict, out.context.cb ?? []);
     return { verdict, packet: /^drop|^pass/.test(verdict) ? '' : describe(out.data), data: out.data };
   }
 
-  #verdict(code: number, [ifindex = 0, deliver = 0, vni = 0, remote = 0, reason = 0]: readonly number[]): string {
+  #verdict(code: number, [ifindex = 0, deliver = 0, wire = 0, remote = 0, reason = 0]: readonly number[]): string {
     const why = DROP_REASONS.find((one) => one.code === reason)?.name;
     if (code === TC_ACT_UNSPEC) return 'pass';
     if (deliver === 0) {
@@ -431,14 +674,15 @@ export class World {
       return `drop ${why}`;
     }
     if (deliver === CB_DELIVER_FLOOD) return `flood ${remote} copies`;
+    if (deliver === CB_DELIVER_WAIT) return 'wait';
     assert.equal(code, TC_ACT_REDIRECT);
-    return `${this.#place(deliver, ifindex, vni, remote)}${why === undefined ? '' : ` (${why})`}`;
+    return `${this.#place(deliver, ifindex, wire, remote)}${why === undefined ? '' : ` (${why})`}`;
   }
 
-  #place(deliver: number, ifindex: number, vni: number, remote: number): string {
+  #place(deliver: number, ifindex: number, wire: number, remote: number): string {
     switch (deliver) {
       case CB_DELIVER_VIF:
-        return `vif ${this.#names.get(ifindex)}`;
+        return `vif ${this.#names.get(ifindex)}${wire === 0 ? '' : ` vlan ${wire}`}`;
       case CB_DELIVER_PEER:
         return `peer ${this.#names.get(ifindex)}`;
       case CB_DELIVER_SERVICE:
@@ -446,7 +690,7 @@ export class World {
         return 'service';
       case CB_DELIVER_OVERLAY:
         assert.ok(ifindex === this.#overlay || ifindex === this.#uplink);
-        return `${ifindex === this.#uplink ? 'uplink' : 'overlay'} ${vni} ${[24, 16, 8, 0].map((shift) => (remote >>> shift) & 0xff).join('.')}`;
+        return `${ifindex === this.#uplink ? 'uplink' : 'overlay'} ${wire} ${[24, 16, 8, 0].map((shift) => (remote >>> shift) & 0xff).join('.')}`;
       default:
         throw new Error(`unknown delivery ${deliver}`);
     }
@@ -457,33 +701,22 @@ const TC_ACT_UNSPEC = -1;
 const TC_ACT_SHOT = 2;
 const TC_ACT_REDIRECT = 7;
 
-const ZERO_STAT: CbStat = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n, drops: Array(32).fill(0n) };
+const ZERO_COUNT: CbCount = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
+const ZERO_FLOW = new Uint8Array(MAPS.cb_flow_2.value.size);
+const ZERO_FRAGMENT = new Uint8Array(MAPS.cb_frag_2.value.size);
 
-function addStat(a: CbStat, b: CbStat): CbStat {
+function addCount(a: CbCount, b: CbCount): CbCount {
   return {
     rxPackets: a.rxPackets + b.rxPackets,
     rxBytes: a.rxBytes + b.rxBytes,
     txPackets: a.txPackets + b.txPackets,
     txBytes: a.txBytes + b.txBytes,
-    drops: a.drops.map((n, i) => n + (b.drops[i] ?? 0n)),
-  };
-}
-
-function floodTarget(target: FloodTarget): CbFloodTarget {
-  if ('host' in target) return { kind: CB_FLOOD_REMOTE, ifindex: 0, policy: 0, flags: 0, remote: addr(target.host) };
-  const { ifindex } = target.guest;
-  return {
-    kind: CB_FLOOD_VIF,
-    ifindex,
-    policy: target.policy ?? 0,
-    flags: target.down ? 0 : CB_VIF_F_ADMIN_UP,
-    remote: NO_ADDRESS,
   };
 }
 
 function classKey(policy: number, cidr: string): Parameters<typeof MAPS.cb_class_1.key.encode>[0] {
   const [base = '', length = '32'] = cidr.split('/');
-  return { prefixlen: 32 + 96 + Number(length), policy, addr: addr(base) };
+  return { prefixlen: 32 + bitsOf(base, Number(length)), policy, addr: addr(base) };
 }
 
 /** Bits of the key that count: up to the protocol, the protocol, or the port's prefix. */
@@ -494,7 +727,7 @@ function ruleKey(rule: Rule): Parameters<typeof MAPS.cb_rule_1.key.encode>[0] {
     policy: rule.policy,
     classId: rule.classId ?? 0,
     direction: rule.direction === 'ingress' ? CB_DIR_INGRESS : CB_DIR_EGRESS,
-    family: CB_FAMILY_V4,
+    family: rule.family === 6 ? CB_FAMILY_V6 : CB_FAMILY_V4,
     protocol: rule.protocol ?? 0,
     portBe: rule.port ?? 0,
   };

@@ -3,8 +3,6 @@ import { readFileSync } from 'node:fs';
 import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger, LoopDelay } from '@cable/kit';
 import type { RefusedEntries } from '@cable/model';
-import { MAPS } from './bpf/abi.gen.ts';
-import { textBytes } from './bpf/codec.ts';
 import { createCniHandler } from './cni/index.ts';
 import type { GuestRecord } from './desired.ts';
 import { type ForeignProgramWatch, watchForeignPrograms } from './devices/foreign-programs.ts';
@@ -31,15 +29,15 @@ import { readMetadataSecret } from './guest/metadata-secret.ts';
 import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
+import { createHostIds } from './host/ids.ts';
+import { keptIds } from './host/kept-ids.ts';
 import { machinePorts } from './host/machine-ports.ts';
 import { NetworkZones } from './host/network-zones.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
-import { SlotTable } from './host/slots.ts';
 import { FrameSocket } from './net/frame-socket.ts';
 import type { Netns } from './net/netns.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
-import { formatUuid } from './plan/address.ts';
 import { Planner } from './plan/planner.ts';
 import type { KernelDataPlane } from './reconcile/kernel-data-plane.ts';
 import { stateNumber } from './reconcile/programmed.ts';
@@ -77,7 +75,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
     zoneOf: (networkId: string) => zoneOf(networkId),
   };
   const services = await startServices(options, told, devices, deps);
-  const plane = openVrouter(options, devices.own, { log: log.child('bpf'), signal });
+  const plane = openVrouter(options, devices.own, { log: log.child('bpf') });
   await removeFormerServiceLink(devices.socket);
   const { state, disk } = await openHostState(options, { log: log.child('state'), signal });
   await Promise.all([devices.links.ready, devices.serviceLinks.ready]);
@@ -120,7 +118,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   await Promise.all([devices.links.done, devices.serviceLinks.done]);
   await devices.remover.close();
   await disk.close();
-  await plane.close();
+  plane.close();
   devices.socket.close();
   devices.netns.close();
   transport.close();
@@ -237,13 +235,14 @@ function createHost(
 ): Host {
   const { devices, plane, state } = parts;
   const log = deps.log.child('host');
-  const slots = new SlotTable(readSlots(plane), () => performance.now());
+  const kept = keptIds({ plane, host: options.host, slices: state.slices });
+  const ids = createHostIds(kept, () => performance.now());
   const planner = new Planner({
     host: options.host,
     ownEncapsulation: options.encapsulation === 'own',
     slices: state.slices,
     devices: devices.links.table,
-    slots,
+    ids,
     log: log.child('plan'),
   });
   const announcer = startAnnouncer(planner, { log, signal: deps.signal });
@@ -253,7 +252,7 @@ function createHost(
     slices: state.slices,
     planner,
     reconciler: new Reconciler(plane, planner, { log }),
-    slots,
+    ids,
     stateNumber: stateNumber(state.agentId),
     programmed: plane.readProgrammed(),
     links: linkDriver(devices, log),
@@ -274,18 +273,6 @@ function startAnnouncer({ entries }: Pick<Planner, 'entries'>, deps: Deps): Anno
   const announcer = new Announcer({ entries, send: (ifindex, frame) => frames.send(ifindex, frame), ...deps });
   void announcer.done.then(() => frames.close());
   return announcer;
-}
-
-/** Slots that a previous run gave, by port id. */
-function readSlots(plane: KernelDataPlane): ReadonlyMap<string, number> {
-  const slots = new Map<string, number>();
-  for (const batch of plane.readMap('cb_vif_1')) {
-    for (const { value } of batch) {
-      const vif = MAPS.cb_vif_1.value.decode(textBytes(value));
-      slots.set(formatUuid(vif.portId), vif.slot);
-    }
-  }
-  return slots;
 }
 
 function linkDriver({ socket, links, remover }: Devices, log: Logger): LinkDriver {

@@ -6,29 +6,37 @@
 import type { ExtraDhcpOption, PublicKey } from '@cable/model';
 import type { ByteText } from './bpf/codec.ts';
 
-/** Maps that the agent writes, in the order in which puts are made (deletes go the other way): a referent before its reference. */
+/**
+ * Maps that the agent writes, in the order in which puts are made (deletes go the other way): a referent before its reference, and last what
+ * lets packets in: from other hosts, from devices.
+ */
 export const AGENT_MAPS = [
-  'cb_peer_1',
+  'cb_tunnel_1',
   'cb_rule_1',
   'cb_class_1',
-  'cb_route_1',
-  'cb_source_1',
-  'cb_ep_1',
-  'cb_mac_1',
-  'cb_flood_1',
-  'cb_slot_1',
-  'cb_vif_1',
+  'cb_route_2',
+  'cb_source_2',
+  'cb_ep_2',
+  'cb_mac_2',
+  'cb_flood_2',
+  'cb_net_1',
+  'cb_vif_2',
+  'cb_peer_2',
+  'cb_in_1',
 ] as const;
 
 export type AgentMap = (typeof AGENT_MAPS)[number];
 
-/** One entry, encoded. Two are equal if their texts are. */
+/**
+ * One entry, encoded. Two are equal if their texts are. What the agent itself keeps in a row is zero where it is desired: the epochs of
+ * `cb_vif_2` and `cb_net_1`, which flood list of `cb_net_1` counts and its length. A list is desired under number 0.
+ */
 export type MapEntry = { readonly key: ByteText; readonly value: ByteText };
 
-/** A device that a program must be attached to. */
+/** A device that a program must be attached to. `vif`: its VIF number; undefined: none was free. */
 export type DesiredVif = {
   readonly portId: string;
-  readonly slot: number;
+  readonly vif: number | undefined;
   readonly ifindex: number;
   readonly device: string;
 };
@@ -49,7 +57,8 @@ export type HostLink = {
 
 /** What the guest services need to know of the guest behind a service address. */
 export type GuestRecord = {
-  readonly slot: number;
+  /** Number of its VIF. */
+  readonly vif: number;
   readonly portId: string;
   readonly projectId: string;
   readonly networkId: string;

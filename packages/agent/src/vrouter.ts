@@ -9,11 +9,7 @@ import { loadVrouterPrograms, type VrouterPrograms } from './reconcile/vrouter-p
 type Where = Pick<AgentOptions, 'object' | 'pinDir' | 'underlay' | 'encapsulation'>;
 
 /** Loads the vrouter's programs, made for these devices, over the maps that are there, and puts them in place of those that run. */
-export function openVrouter(
-  where: Where,
-  own: OwnLinks,
-  deps: { readonly log: Logger; readonly signal: AbortSignal },
-): KernelDataPlane {
+export function openVrouter(where: Where, own: OwnLinks, deps: { readonly log: Logger }): KernelDataPlane {
   return openKernelDataPlane({ programs: loadVrouter(where, own), ...devicesOf(own) }, deps);
 }
 
@@ -34,7 +30,7 @@ function loadVrouter({ object, pinDir, underlay, encapsulation }: Where, own: Ow
       cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
     },
   });
-  const [peers, hops] = [programs.maps.get('cb_peer_1'), programs.maps.get('cb_hop_1')];
+  const [peers, hops] = [programs.maps.get('cb_peer_2'), programs.maps.get('cb_hop_1')];
   if (peers !== undefined && hops !== undefined) dropUnkeptHops({ peers, hops });
   return programs;
 }

@@ -82,7 +82,7 @@ async function showMaps(context: CliContext, options: Options): Promise<void> {
   }
 }
 
-/** `vif` means `cb_vif_1`. */
+/** `vif` means `cb_vif_2`. */
 function selectMaps(names: readonly string[], asked: unknown): readonly string[] {
   if (!Array.isArray(asked)) return names;
   return asked.map((text) => {

@@ -372,12 +372,12 @@ test('check says that every rule holds, or which do not, with its exit status', 
 test('status tells of hosts whose kernels have refused entries', async (t) => {
   const server = await stub(t, { '/readyz': { ready: true }, '/cable/v1/status': {} });
   server.put('host', { id: 'h1', alive: true, refused_entries: 0, refused_reason: null });
-  server.put('host', { id: 'h2', alive: true, refused_entries: 12, refused_reason: 'map cb_ep_1 is full' });
+  server.put('host', { id: 'h2', alive: true, refused_entries: 12, refused_reason: 'map cb_ep_2 is full' });
   const { hosts } = JSON.parse((await cable('status --json', server)).out) as { readonly hosts: object };
-  const refusing = [{ host: 'h2', entries: 12, reason: 'map cb_ep_1 is full' }];
+  const refusing = [{ host: 'h2', entries: 12, reason: 'map cb_ep_2 is full' }];
   assert.deepEqual(hosts, { alive: ['h1', 'h2'], dead: [], refusing, narrow: [] });
   const table = (await cable('status', server)).out;
-  assert.match(table, /\| hosts without room +\| h2: 12 entries are missing: map cb_ep_1 is full +\|/);
+  assert.match(table, /\| hosts without room +\| h2: 12 entries are missing: map cb_ep_2 is full +\|/);
 });
 
 test('status tells of hosts whose underlay carries too little for their networks', async (t) => {
@@ -394,7 +394,7 @@ test('show asks the agent of the host, and finds the only one by itself', async 
   const dir = mkdtempSync(join(tmpdir(), 'cable-cli-'));
   t.after(() => rmSync(dir, { recursive: true }));
   mkdirSync(join(dir, 'h1'));
-  const maps = { cb_vif_1: [{ port: 'vm', mac: 'fa:16:3e:00:00:01' }], cb_peer_1: [] };
+  const maps = { cb_vif_2: [{ port: 'vm', mac: 'fa:16:3e:00:00:01' }], cb_peer_2: [] };
   const vifs = [{ port_id: A, name: 'vm', state: 'up', reason: null, addresses: ['10.0.0.5'] }];
   const counters = { [A]: { rx_packets: 3, rx_bytes: 300, tx_packets: 1, tx_bytes: 100, SPOOFED: 2 } };
   const extra = { '/maps': maps, '/vifs': vifs, '/counters': counters, '/status': { host: 'h1' } };
@@ -402,10 +402,10 @@ test('show asks the agent of the host, and finds the only one by itself', async 
 
   const all = await cable(`show maps --run-dir ${dir}`);
   assert.equal(all.err, '');
-  assert.match(all.out, /cb_vif_1: 1 entry\n\+-.*\n\| port \| mac +\|\n(.*\n)?\| vm {3}\| fa:16:3e:00:00:01 \|/);
-  assert.match(all.out, /cb_peer_1: empty\n/);
+  assert.match(all.out, /cb_vif_2: 1 entry\n\+-.*\n\| port \| mac +\|\n(.*\n)?\| vm {3}\| fa:16:3e:00:00:01 \|/);
+  assert.match(all.out, /cb_peer_2: empty\n/);
   const one = await cable(`show maps --map vif --json --host h1 --run-dir ${dir}`);
-  assert.deepEqual(JSON.parse(one.out), { cb_vif_1: maps.cb_vif_1 });
+  assert.deepEqual(JSON.parse(one.out), { cb_vif_2: maps.cb_vif_2 });
   assert.match((await cable(`show vifs --run-dir ${dir}`)).out, new RegExp(`\\| ${A} \\| vm `));
   assert.match(
     (await cable(`show counters --run-dir ${dir}`)).out,

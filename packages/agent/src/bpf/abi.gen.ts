@@ -3,6 +3,14 @@ import { arrayIndex, type Codec, type MapSpec, structCodec } from './codec.ts';
 
 export const CB_MAX_VIF = 8192;
 
+export const CB_MAX_NET = 16384;
+
+export const CB_MAX_TUNNEL = 16384;
+
+export const CB_MAX_PROJECT = 16384;
+
+export const CB_MAX_IN = 32768;
+
 export const CB_MAX_SOURCE = 65536;
 
 export const CB_MAX_ENDPOINT = 524288;
@@ -15,30 +23,46 @@ export const CB_MAX_RULE = 524288;
 
 export const CB_MAX_FLOOD = 65536;
 
-export const CB_MAX_PEER = 16384;
+export const CB_MAX_PEER = 262144;
 
-export const CB_MAX_FLOW = 262144;
+export const CB_MAX_FLOW = 131072;
 
-export const CB_MAX_FRAGMENT = 4096;
+/** two a flow */
+export const CB_MAX_TUPLE = 262144;
 
-export const CB_FLOOD_TARGETS = 16;
+export const CB_FLOOD_TARGETS = 32;
 
-export const CB_FLOOD_CHUNKS = 64;
+export const CB_FLOOD_CHUNKS = 32;
+
+export const CB_VIF_FRAGMENTS = 16;
+
+export const CB_VIF_ORPHANS = 8;
+
+export const CB_MAX_ORPHAN = 4096;
+
+export const CB_ORPHAN_BYTES = 2048;
+
+export const CB_ORPHAN_SECONDS = 2;
 
 /** host byte order */
 export const CB_SERVICE_NET = 0xC6120000;
 
+/** the first 32 bits, host byte order */
+export const CB_SERVICE_NET6 = 0xFDCAB1E0;
+
 export const CB_SERVICE_AGENT = 0xC6120001;
 
-export const CB_SERVICE_SLOT_MIN = 2;
-
-export const CB_SERVICE_SLOT_MAX = 131070;
+export const CB_VIF_SERVICE_ADDRESSES = 16;
 
 export const CB_SERVICE_RATE = 200;
 
 export const CB_SERVICE_BURST = 400;
 
 export const CB_SERVICE_SYN_COST = 10;
+
+export const CB_FLOOD_RATE = 20000;
+
+export const CB_FLOOD_BURST = 40000;
 
 export const CB_METADATA_ADDR = 0xA9FEA9FE;
 
@@ -49,7 +73,10 @@ export const CB_BANKS = 2;
 
 export const CB_BANK_SLOTS = 28;
 
-export const CB_STAT_OVERLAY = 0;
+export const CB_POLICY_NOTHING = 0;
+
+/** everything is allowed: port security off, or an end that is not on this host */
+export const CB_POLICY_NONE = 1;
 
 /** port_security_enabled */
 export const CB_VIF_F_ANTISPOOF = 0x1;
@@ -59,8 +86,22 @@ export const CB_VIF_F_PEER = 0x2;
 
 export const CB_VIF_F_ADMIN_UP = 0x4;
 
-/** some subnet of the network has DHCP on */
+/** some IPv4 subnet of the port has DHCP on */
 export const CB_VIF_F_DHCP = 0x8;
+
+/** some IPv6 subnet of the port has DHCPv6, stateful or stateless */
+export const CB_VIF_F_DHCP6 = 0x10;
+
+/** the agent advertises itself as the router of some IPv6 subnet of the port */
+export const CB_VIF_F_RA = 0x20;
+
+/** admin_state_up */
+export const CB_NET_F_UP = 0x1;
+
+/** some subnet has DHCP on: guests are no servers. Without: DHCP is a guest's own business */
+export const CB_NET_F_DHCP = 0x2;
+
+export const CB_PEER_F_UPLINK = 0x1;
 
 /** towards the VIF */
 export const CB_DIR_INGRESS = 0;
@@ -72,16 +113,21 @@ export const CB_FAMILY_V4 = 4;
 
 export const CB_FAMILY_V6 = 6;
 
-export const CB_PEER_F_UPLINK = 0x1;
-
-/** this entry's packets answer the flow's first packet */
-export const CB_FLOW_F_REPLY = 0x1;
-
 /** rewrite MACs, decrement TTL */
-export const CB_FLOW_F_ROUTED = 0x2;
+export const CB_WAY_F_ROUTED = 0x1;
 
 /** TCP: FIN seen in this direction */
-export const CB_FLOW_F_FIN = 0x4;
+export const CB_WAY_F_FIN = 0x2;
+
+/** tcp_end */
+export const CB_SEEN_END = 0x1;
+
+/** tcp_ack, tcp_window */
+export const CB_SEEN_ACK = 0x2;
+
+export const CB_USE_PROJECT = 8192;
+
+export const CB_MAX_USE = 24576;
 
 export const CB_REASON_NONE = 0;
 /** the VIF is not yet known: fails closed */
@@ -96,7 +142,7 @@ export const CB_REASON_SPOOFED_MAC = 4;
 export const CB_REASON_SPOOFED_IP = 5;
 /** ARP sender address is not the port's */
 export const CB_REASON_SPOOFED_ARP = 6;
-/** neither ARP nor IPv4 */
+/** neither ARP nor IP */
 export const CB_REASON_UNSUPPORTED_ETHERTYPE = 7;
 /** no egress rule of the sender's security groups allows it */
 export const CB_REASON_POLICY_EGRESS = 8;
@@ -109,13 +155,13 @@ export const CB_REASON_NO_ENDPOINT = 11;
 /** sent to the gateway of a subnet that no router is attached to */
 export const CB_REASON_NO_ROUTER = 12;
 export const CB_REASON_TTL_EXCEEDED = 13;
-/** the tunnel's outer source is not a host of this cloud */
+/** the tunnel's outer source is no host that may send into this network */
 export const CB_REASON_UNKNOWN_PEER = 14;
 /** tunnelled to a network that this host does not carry */
 export const CB_REASON_UNKNOWN_VNI = 15;
 /** from the overlay for a MAC that is not on this host */
 export const CB_REASON_UNKNOWN_MAC = 16;
-/** a later fragment whose first was not seen */
+/** a later fragment whose first was not seen, and for which there is no place to wait */
 export const CB_REASON_FRAGMENT = 17;
 /** larger than the destination network's MTU */
 export const CB_REASON_TOO_BIG = 18;
@@ -131,9 +177,33 @@ export const CB_REASON_BROADCAST_LIMIT = 22;
 export const CB_REASON_PORT_DISABLED_DHCP = 23;
 /** more to the agent's services than a VIF may send */
 export const CB_REASON_RATE_SERVICE = 24;
-export const CB_REASON_MAX = 32;
+/** a VLAN tag that no VIF of the device has */
+export const CB_REASON_UNKNOWN_VLAN = 25;
+/** a new flow of a VIF or project that holds its share of the flow table */
+export const CB_REASON_FLOW_SHARE = 26;
+/** a new flow for which the flow table has no room */
+export const CB_REASON_FLOW_TABLE = 27;
+/** an answer to no SYN of the connection, or a RST from outside of the window */
+export const CB_REASON_TCP_WINDOW = 28;
+/** to a router, from an address that the router has in another network */
+export const CB_REASON_REVERSE_PATH = 29;
+/** from another host, with the MAC or address of a VIF of this one */
+export const CB_REASON_SPOOFED_PEER = 30;
+/** a source route in the IPv4 options */
+export const CB_REASON_IP_OPTIONS = 31;
+/** a fragment that would overwrite the TCP header of the first (RFC 3128) */
+export const CB_REASON_TINY_FRAGMENT = 32;
+/** a guest that tells others of a way */
+export const CB_REASON_ICMP_REDIRECT = 33;
+/** ND that names an address or MAC that is not the port's, or comes from beyond a router */
+export const CB_REASON_SPOOFED_ND = 34;
+/** router advertisement sent by a guest */
+export const CB_REASON_ROGUE_RA = 35;
+/** more copies of what it sends to all than a VIF may cause */
+export const CB_REASON_RATE_FLOOD = 36;
+export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -157,12 +227,25 @@ export const CB_STAGE_FLOOD = 11;
 export const CB_STAGE_SERVICE = 12;
 /** an ICMP error of a router */
 export const CB_STAGE_REFUSE = 13;
+/** neighbour discovery and multicast listeners of IPv6 */
+export const CB_STAGE_ND = 14;
+/** a later fragment whose first was not seen */
+export const CB_STAGE_ORPHAN = 15;
 /** enum cb_stage */
-export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE;
+export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN;
 
-/** on this host: ifindex */
+export const CB_IN_VIF = 1;
+/** enum cb_in_kind */
+export type CbInKind = typeof CB_IN_VIF;
+
+/** wire_id: the VNI */
+export const CB_WIRE_VXLAN = 1;
+/** enum cb_wire */
+export type CbWire = typeof CB_WIRE_VXLAN;
+
+/** on this host: vif */
 export const CB_ENDPOINT_VIF = 1;
-/** on another host: remote */
+/** on another host: tunnel */
 export const CB_ENDPOINT_REMOTE = 2;
 /** a router's interface: vrf */
 export const CB_ENDPOINT_GATEWAY = 3;
@@ -171,19 +254,19 @@ export const CB_ENDPOINT_SERVICE = 4;
 /** enum cb_endpoint_kind */
 export type CbEndpointKind = typeof CB_ENDPOINT_VIF | typeof CB_ENDPOINT_REMOTE | typeof CB_ENDPOINT_GATEWAY | typeof CB_ENDPOINT_SERVICE;
 
-/** the destination is in network vni */
+/** the destination is in network net */
 export const CB_ROUTE_CONNECTED = 1;
-/** send to nexthop, which is in network vni */
+/** send to nexthop, which is in network net */
 export const CB_ROUTE_NEXTHOP = 2;
 /** enum cb_route_kind */
 export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP;
 
-/** ifindex */
+/** id: VIF number */
 export const CB_FLOOD_VIF = 1;
-/** remote */
-export const CB_FLOOD_REMOTE = 2;
+/** id: tunnel number */
+export const CB_FLOOD_TUNNEL = 2;
 /** enum cb_flood_kind */
-export type CbFloodKind = typeof CB_FLOOD_VIF | typeof CB_FLOOD_REMOTE;
+export type CbFloodKind = typeof CB_FLOOD_VIF | typeof CB_FLOOD_TUNNEL;
 
 /** no answer seen yet */
 export const CB_FLOW_NEW = 1;
@@ -193,21 +276,32 @@ export const CB_FLOW_ESTABLISHED = 2;
 export const CB_FLOW_CLOSING = 3;
 /** TCP: RST, or FIN both ways */
 export const CB_FLOW_CLOSED = 4;
+/** TCP: begun in its middle, no answer seen yet */
+export const CB_FLOW_PICKED_UP = 5;
 /** enum cb_flow_state */
-export type CbFlowState = typeof CB_FLOW_NEW | typeof CB_FLOW_ESTABLISHED | typeof CB_FLOW_CLOSING | typeof CB_FLOW_CLOSED;
+export type CbFlowState = typeof CB_FLOW_NEW | typeof CB_FLOW_ESTABLISHED | typeof CB_FLOW_CLOSING | typeof CB_FLOW_CLOSED | typeof CB_FLOW_PICKED_UP;
 
-/** redirect to ifindex */
+/** redirect to the VIF's device */
 export const CB_DELIVER_VIF = 1;
-/** redirect_peer to ifindex */
+/** redirect_peer to the VIF's device */
 export const CB_DELIVER_PEER = 2;
-/** encapsulate with vni to remote */
+/** encapsulate, to a tunnel */
 export const CB_DELIVER_OVERLAY = 3;
 /** to the agent; never in a flow */
 export const CB_DELIVER_SERVICE = 4;
 /** copies to a network's flood list; never in a flow */
 export const CB_DELIVER_FLOOD = 5;
+/** kept until its first fragment comes; never in a flow */
+export const CB_DELIVER_WAIT = 6;
 /** enum cb_deliver */
-export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD;
+export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD | typeof CB_DELIVER_WAIT;
+
+export const CB_LIFE_FREE = 0;
+export const CB_LIFE_LIVE = 1;
+/** somebody makes the flow, or takes it apart */
+export const CB_LIFE_BUSY = 2;
+/** enum cb_life */
+export type CbLife = typeof CB_LIFE_FREE | typeof CB_LIFE_LIVE | typeof CB_LIFE_BUSY;
 
 /** Every drop reason but CB_REASON_NONE, by rising code: what happened, and what to do. */
 export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: string; readonly description: string; readonly remedy: string }[] = [
@@ -217,17 +311,17 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 4, name: 'spoofed_mac', description: 'source MAC is neither the port\'s nor allowed with this source IP', remedy: 'Let the guest use the MAC address of its port, or add an allowed address pair.' },
   { code: 5, name: 'spoofed_ip', description: 'source IP is not the port\'s nor in an allowed address pair', remedy: 'Let the guest use an address of its port, or add an allowed address pair.' },
   { code: 6, name: 'spoofed_arp', description: 'ARP sender address is not the port\'s', remedy: 'Let the guest use an address of its port, or add an allowed address pair.' },
-  { code: 7, name: 'unsupported_ethertype', description: 'neither ARP nor IPv4', remedy: 'Nothing: only ARP and IPv4 are carried.' },
+  { code: 7, name: 'unsupported_ethertype', description: 'neither ARP nor IP', remedy: 'Nothing: only ARP, IPv4 and IPv6 are carried.' },
   { code: 8, name: 'policy_egress', description: 'no egress rule of the sender\'s security groups allows it', remedy: 'Add an egress rule to a security group of the sender\'s port.' },
   { code: 9, name: 'policy_ingress', description: 'no ingress rule of the receiver\'s security groups allows it', remedy: 'Add an ingress rule to a security group of the receiver\'s port.' },
   { code: 10, name: 'no_route', description: 'the router has no route to the destination', remedy: 'Attach the destination\'s subnet to the router, or add a route to it.' },
   { code: 11, name: 'no_endpoint', description: 'routed, but nobody has the destination address', remedy: 'See that a bound port has the destination address.' },
   { code: 12, name: 'no_router', description: 'sent to the gateway of a subnet that no router is attached to', remedy: 'Attach the subnet to a router, or remove the gateway from the subnet.' },
   { code: 13, name: 'ttl_exceeded', description: 'ttl exceeded', remedy: 'Nothing after a traceroute; otherwise look for a routing loop.' },
-  { code: 14, name: 'unknown_peer', description: 'the tunnel\'s outer source is not a host of this cloud', remedy: 'See that both hosts are registered with the underlay address that they send from (`cable host list`).' },
+  { code: 14, name: 'unknown_peer', description: 'the tunnel\'s outer source is no host that may send into this network', remedy: 'See that both hosts are registered with the underlay address that they send from (`cable host list`).' },
   { code: 15, name: 'unknown_vni', description: 'tunnelled to a network that this host does not carry', remedy: 'Wait a moment: the other host has not yet learnt that the port is gone or has moved.' },
   { code: 16, name: 'unknown_mac', description: 'from the overlay for a MAC that is not on this host', remedy: 'Wait a moment: the other host has not yet learnt that the port is gone or has moved.' },
-  { code: 17, name: 'fragment', description: 'a later fragment whose first was not seen', remedy: 'Nothing for a few: fragments came out of order. Else let the sender use a smaller MTU.' },
+  { code: 17, name: 'fragment', description: 'a later fragment whose first was not seen, and for which there is no place to wait', remedy: 'Nothing for a few: fragments came out of order. Else let the sender use a smaller MTU.' },
   { code: 18, name: 'too_big', description: 'larger than the destination network\'s MTU', remedy: 'Let the guest use its network\'s MTU (it is in the DHCP answer).' },
   { code: 19, name: 'service', description: 'a DHCP or metadata packet that may not be passed to the agent', remedy: 'See that DHCP is on in a subnet of the port.' },
   { code: 20, name: 'redirect', description: 'the kernel refused to clone, resize or redirect the packet', remedy: 'See that the receiver\'s device is up and the machine is not short of memory.' },
@@ -235,149 +329,258 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 22, name: 'broadcast_limit', description: 'flood list longer than CB_FLOOD_CHUNKS chunks', remedy: 'Spread the ports over more networks.' },
   { code: 23, name: 'port_disabled_dhcp', description: 'DHCP server packet sent by a guest', remedy: 'Nothing: a guest runs a DHCP server. With port security off it may.' },
   { code: 24, name: 'rate_service', description: 'more to the agent\'s services than a VIF may send', remedy: 'Let the guest ask for DHCP, DNS and metadata less often: it may send 200 packets a second, 400 at once, and a new TCP connection counts as 10.' },
+  { code: 25, name: 'unknown_vlan', description: 'a VLAN tag that no VIF of the device has', remedy: 'Let the guest send the tag of a sub-port of its trunk, or none.' },
+  { code: 26, name: 'flow_share', description: 'a new flow of a VIF or project that holds its share of the flow table', remedy: 'Look which guest opens so many connections (`cable flows`): a port may hold a third of the flow table, a project half of it, and less while others need it.' },
+  { code: 27, name: 'flow_table', description: 'a new flow for which the flow table has no room', remedy: 'Look which guests open so many connections (`cable flows`): the host has no room for more at this moment.' },
+  { code: 28, name: 'tcp_window', description: 'an answer to no SYN of the connection, or a RST from outside of the window', remedy: 'Nothing for a few: they came late or twice. Else somebody guesses at the connections of others: look at the sender.' },
+  { code: 29, name: 'reverse_path', description: 'to a router, from an address that the router has in another network', remedy: 'Let the guest use an address of its own network, or send into the network that its address belongs to.' },
+  { code: 30, name: 'spoofed_peer', description: 'from another host, with the MAC or address of a VIF of this one', remedy: 'Look for the host that sends with the addresses of another host’s guests; for a moment after a guest has moved: nothing.' },
+  { code: 31, name: 'ip_options', description: 'a source route in the IPv4 options', remedy: 'Let the guest send without a source route.' },
+  { code: 32, name: 'tiny_fragment', description: 'a fragment that would overwrite the TCP header of the first (RFC 3128)', remedy: 'Nothing: no honest sender makes such fragments.' },
+  { code: 33, name: 'icmp_redirect', description: 'a guest that tells others of a way', remedy: 'Nothing: routers of the network are virtual, and guests do not redirect others.' },
+  { code: 34, name: 'spoofed_nd', description: 'ND that names an address or MAC that is not the port\'s, or comes from beyond a router', remedy: 'Let the guest use an address of its port, or add an allowed address pair.' },
+  { code: 35, name: 'rogue_ra', description: 'router advertisement sent by a guest', remedy: 'Nothing: a guest advertises itself as a router. With port security off it may.' },
+  { code: 36, name: 'rate_flood', description: 'more copies of what it sends to all than a VIF may cause', remedy: 'Look what the guest sends to all (`tcpdump`): its broadcasts, multicasts and packets to unknown MACs may make 20,000 copies a second, 40,000 at once.' },
 ];
 
-/** struct cb_vif_key, 4 bytes. */
-export type CbVifKey = {
+/** struct cb_in_key, 8 bytes. */
+export type CbInKey = {
   readonly ifindex: number;
+  readonly vlan: number;
 };
 
-export const cbVifKey: Codec<CbVifKey> = structCodec(
-  'cb_vif_key',
-  4,
+export const cbInKey: Codec<CbInKey> = structCodec(
+  'cb_in_key',
+  8,
   (out, value) => {
     out.u32(0, 'ifindex', value.ifindex);
+    out.u16(4, 'vlan', value.vlan);
   },
   (b) => ({
     ifindex: b.u32(0),
+    vlan: b.u16(4),
   }),
 );
 
-/** struct cb_vif, 92 bytes. */
+/** struct cb_in, 8 bytes. */
+export type CbIn = {
+  /** enum cb_in_kind */
+  readonly kind: number;
+  readonly vif: number;
+};
+
+export const cbIn: Codec<CbIn> = structCodec(
+  'cb_in',
+  8,
+  (out, value) => {
+    out.u16(0, 'kind', value.kind);
+    out.u16(2, 'vif', value.vif);
+  },
+  (b) => ({
+    kind: b.u16(0),
+    vif: b.u16(2),
+  }),
+);
+
+/** struct cb_vif, 128 bytes. */
 export type CbVif = {
-  /** the UUID's bytes */
+  /** the UUID's bytes; zero: nobody's, every packet is dropped */
   readonly portId: Uint8Array;
-  /** service address index */
-  readonly slot: number;
-  readonly vni: number;
-  /** 0: no policy, everything is allowed (port security off) */
-  readonly policy: number;
+  /** rises when a decision about the VIF may change; odd: about to; never falls, whoever the row is given to */
+  readonly epoch: number;
+  /** CB_VIF_F_* */
   readonly flags: number;
+  /** device */
+  readonly ifindex: number;
+  /** CB_POLICY_* or a number */
+  readonly policy: number;
+  /** network number */
+  readonly net: number;
+  /** tag of its frames on the device; 0: none */
+  readonly vlan: number;
+  /** project number */
+  readonly project: number;
   readonly mtuBytes: number;
   readonly mac: Uint8Array;
   /** first IPv4 address; all zero: none */
   readonly addr: Uint8Array;
   /** first IPv6 address; all zero: none */
   readonly addr6: Uint8Array;
-  /** address that DHCP answers come from */
+  /** address that DHCP answers and a router's ICMP errors come from */
   readonly dhcpServer: Uint8Array;
+  readonly router6: Uint8Array;
 };
 
 export const cbVif: Codec<CbVif> = structCodec(
   'cb_vif',
-  92,
+  128,
   (out, value) => {
     out.raw(0, 'portId', value.portId, 16);
-    out.u32(16, 'slot', value.slot);
-    out.u32(20, 'vni', value.vni);
-    out.u32(24, 'policy', value.policy);
-    out.u32(28, 'flags', value.flags);
-    out.u32(32, 'mtuBytes', value.mtuBytes);
-    out.raw(36, 'mac', value.mac, 6);
-    out.raw(44, 'addr', value.addr, 16);
-    out.raw(60, 'addr6', value.addr6, 16);
-    out.raw(76, 'dhcpServer', value.dhcpServer, 16);
+    out.u32(16, 'epoch', value.epoch);
+    out.u32(20, 'flags', value.flags);
+    out.u32(24, 'ifindex', value.ifindex);
+    out.u32(28, 'policy', value.policy);
+    out.u16(32, 'net', value.net);
+    out.u16(34, 'vlan', value.vlan);
+    out.u16(36, 'project', value.project);
+    out.u16(38, 'mtuBytes', value.mtuBytes);
+    out.raw(40, 'mac', value.mac, 6);
+    out.raw(48, 'addr', value.addr, 16);
+    out.raw(64, 'addr6', value.addr6, 16);
+    out.raw(80, 'dhcpServer', value.dhcpServer, 16);
+    out.raw(96, 'router6', value.router6, 16);
   },
   (b) => ({
     portId: b.raw(0, 16),
-    slot: b.u32(16),
-    vni: b.u32(20),
-    policy: b.u32(24),
-    flags: b.u32(28),
-    mtuBytes: b.u32(32),
-    mac: b.raw(36, 6),
-    addr: b.raw(44, 16),
-    addr6: b.raw(60, 16),
-    dhcpServer: b.raw(76, 16),
+    epoch: b.u32(16),
+    flags: b.u32(20),
+    ifindex: b.u32(24),
+    policy: b.u32(28),
+    net: b.u16(32),
+    vlan: b.u16(34),
+    project: b.u16(36),
+    mtuBytes: b.u16(38),
+    mac: b.raw(40, 6),
+    addr: b.raw(48, 16),
+    addr6: b.raw(64, 16),
+    dhcpServer: b.raw(80, 16),
+    router6: b.raw(96, 16),
   }),
 );
 
-/** struct cb_slot_key, 4 bytes. */
-export type CbSlotKey = {
-  readonly slot: number;
+/** struct cb_net, 64 bytes. */
+export type CbNet = {
+  /** the UUID's bytes; zero: nobody's */
+  readonly networkId: Uint8Array;
+  /** rises when an endpoint of the network, or a route of a router with an interface in it, may change; as a VIF's */
+  readonly epoch: number;
+  /** CB_NET_F_* */
+  readonly flags: number;
+  readonly wireId: number;
+  /** project number */
+  readonly project: number;
+  readonly mtuBytes: number;
+  /** enum cb_wire */
+  readonly wire: number;
+  /** which of its lists in cb_flood_2 counts: the other can be written meanwhile */
+  readonly floodList: number;
+  /** chunks of that list */
+  readonly floodChunks: number;
 };
 
-export const cbSlotKey: Codec<CbSlotKey> = structCodec(
-  'cb_slot_key',
-  4,
+export const cbNet: Codec<CbNet> = structCodec(
+  'cb_net',
+  64,
   (out, value) => {
-    out.u32(0, 'slot', value.slot);
+    out.raw(0, 'networkId', value.networkId, 16);
+    out.u32(16, 'epoch', value.epoch);
+    out.u32(20, 'flags', value.flags);
+    out.u32(24, 'wireId', value.wireId);
+    out.u16(28, 'project', value.project);
+    out.u16(30, 'mtuBytes', value.mtuBytes);
+    out.u8(32, 'wire', value.wire);
+    out.u8(33, 'floodList', value.floodList);
+    out.u16(34, 'floodChunks', value.floodChunks);
   },
   (b) => ({
-    slot: b.u32(0),
+    networkId: b.raw(0, 16),
+    epoch: b.u32(16),
+    flags: b.u32(20),
+    wireId: b.u32(24),
+    project: b.u16(28),
+    mtuBytes: b.u16(30),
+    wire: b.u8(32),
+    floodList: b.u8(33),
+    floodChunks: b.u16(34),
   }),
 );
 
-/** struct cb_slot, 4 bytes. */
-export type CbSlot = {
-  readonly ifindex: number;
+/** struct cb_tunnel, 64 bytes. */
+export type CbTunnel = {
+  /** the host's underlay address; zero: nobody's */
+  readonly remote: Uint8Array;
 };
 
-export const cbSlot: Codec<CbSlot> = structCodec(
-  'cb_slot',
-  4,
+export const cbTunnel: Codec<CbTunnel> = structCodec(
+  'cb_tunnel',
+  64,
   (out, value) => {
-    out.u32(0, 'ifindex', value.ifindex);
+    out.raw(0, 'remote', value.remote, 16);
   },
   (b) => ({
-    ifindex: b.u32(0),
+    remote: b.raw(0, 16),
   }),
 );
 
-/** struct cb_bucket, 8 bytes. */
-export type CbBucket = {
-  /** CLOCK_MONOTONIC at which the bucket is full again; past: it is */
-  readonly fullNs: bigint;
+/** struct cb_peer_key, 20 bytes. */
+export type CbPeerKey = {
+  readonly wireId: number;
+  readonly remote: Uint8Array;
 };
 
-export const cbBucket: Codec<CbBucket> = structCodec(
-  'cb_bucket',
-  8,
+export const cbPeerKey: Codec<CbPeerKey> = structCodec(
+  'cb_peer_key',
+  20,
   (out, value) => {
-    out.u64(0, 'fullNs', value.fullNs);
+    out.u32(0, 'wireId', value.wireId);
+    out.raw(4, 'remote', value.remote, 16);
   },
   (b) => ({
-    fullNs: b.u64(0),
+    wireId: b.u32(0),
+    remote: b.raw(4, 16),
   }),
 );
 
-/** struct cb_source_key, 32 bytes. */
+/** struct cb_peer, 16 bytes. */
+export type CbPeer = {
+  readonly net: number;
+  readonly tunnel: number;
+  /** CB_PEER_F_* */
+  readonly flags: number;
+};
+
+export const cbPeer: Codec<CbPeer> = structCodec(
+  'cb_peer',
+  16,
+  (out, value) => {
+    out.u16(0, 'net', value.net);
+    out.u16(2, 'tunnel', value.tunnel);
+    out.u32(4, 'flags', value.flags);
+  },
+  (b) => ({
+    net: b.u16(0),
+    tunnel: b.u16(2),
+    flags: b.u32(4),
+  }),
+);
+
+/** struct cb_source_key, 28 bytes. */
 export type CbSourceKey = {
-  /** 96 (ifindex, mac, pad) + the address's 0..128 */
+  /** 64 (vif, mac) + the address's 0..128 */
   readonly prefixlen: number;
-  readonly ifindex: number;
+  readonly vif: number;
   readonly mac: Uint8Array;
   readonly addr: Uint8Array;
 };
 
 export const cbSourceKey: Codec<CbSourceKey> = structCodec(
   'cb_source_key',
-  32,
+  28,
   (out, value) => {
     out.u32(0, 'prefixlen', value.prefixlen);
-    out.u32(4, 'ifindex', value.ifindex);
-    out.raw(8, 'mac', value.mac, 6);
-    out.raw(16, 'addr', value.addr, 16);
+    out.u16(4, 'vif', value.vif);
+    out.raw(6, 'mac', value.mac, 6);
+    out.raw(12, 'addr', value.addr, 16);
   },
   (b) => ({
     prefixlen: b.u32(0),
-    ifindex: b.u32(4),
-    mac: b.raw(8, 6),
-    addr: b.raw(16, 16),
+    vif: b.u16(4),
+    mac: b.raw(6, 6),
+    addr: b.raw(12, 16),
   }),
 );
 
-/** struct cb_source, 4 bytes. */
+/** struct cb_source, 8 bytes. */
 export type CbSource = {
   /** none yet */
   readonly flags: number;
@@ -385,7 +588,7 @@ export type CbSource = {
 
 export const cbSource: Codec<CbSource> = structCodec(
   'cb_source',
-  4,
+  8,
   (out, value) => {
     out.u32(0, 'flags', value.flags);
   },
@@ -396,7 +599,7 @@ export const cbSource: Codec<CbSource> = structCodec(
 
 /** struct cb_ep_key, 20 bytes. */
 export type CbEpKey = {
-  readonly vni: number;
+  readonly net: number;
   readonly addr: Uint8Array;
 };
 
@@ -404,67 +607,67 @@ export const cbEpKey: Codec<CbEpKey> = structCodec(
   'cb_ep_key',
   20,
   (out, value) => {
-    out.u32(0, 'vni', value.vni);
+    out.u16(0, 'net', value.net);
     out.raw(4, 'addr', value.addr, 16);
   },
   (b) => ({
-    vni: b.u32(0),
+    net: b.u16(0),
     addr: b.raw(4, 16),
   }),
 );
 
-/** struct cb_mac_key, 12 bytes. */
+/** struct cb_mac_key, 8 bytes. */
 export type CbMacKey = {
-  readonly vni: number;
+  readonly net: number;
   readonly mac: Uint8Array;
 };
 
 export const cbMacKey: Codec<CbMacKey> = structCodec(
   'cb_mac_key',
-  12,
+  8,
   (out, value) => {
-    out.u32(0, 'vni', value.vni);
-    out.raw(4, 'mac', value.mac, 6);
+    out.u16(0, 'net', value.net);
+    out.raw(2, 'mac', value.mac, 6);
   },
   (b) => ({
-    vni: b.u32(0),
-    mac: b.raw(4, 6),
+    net: b.u16(0),
+    mac: b.raw(2, 6),
   }),
 );
 
-/** struct cb_endpoint, 40 bytes. */
+/** struct cb_endpoint, 24 bytes. */
 export type CbEndpoint = {
   /** enum cb_endpoint_kind */
   readonly kind: number;
+  /** none yet */
+  readonly flags: number;
   /** CB_ENDPOINT_VIF; else 0 */
-  readonly ifindex: number;
+  readonly vif: number;
+  /** CB_ENDPOINT_REMOTE; else 0 */
+  readonly tunnel: number;
+  readonly mac: Uint8Array;
   /** CB_ENDPOINT_GATEWAY; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
   readonly vrf: number;
-  /** CB_VIF_F_PEER on CB_ENDPOINT_VIF */
-  readonly flags: number;
-  readonly mac: Uint8Array;
-  /** CB_ENDPOINT_REMOTE: the host's underlay address; else zero */
-  readonly remote: Uint8Array;
 };
 
 export const cbEndpoint: Codec<CbEndpoint> = structCodec(
   'cb_endpoint',
-  40,
+  24,
   (out, value) => {
-    out.u32(0, 'kind', value.kind);
-    out.u32(4, 'ifindex', value.ifindex);
-    out.u32(8, 'vrf', value.vrf);
-    out.u32(12, 'flags', value.flags);
-    out.raw(16, 'mac', value.mac, 6);
-    out.raw(24, 'remote', value.remote, 16);
+    out.u8(0, 'kind', value.kind);
+    out.u8(1, 'flags', value.flags);
+    out.u16(2, 'vif', value.vif);
+    out.u16(4, 'tunnel', value.tunnel);
+    out.raw(6, 'mac', value.mac, 6);
+    out.u32(12, 'vrf', value.vrf);
   },
   (b) => ({
-    kind: b.u32(0),
-    ifindex: b.u32(4),
-    vrf: b.u32(8),
-    flags: b.u32(12),
-    mac: b.raw(16, 6),
-    remote: b.raw(24, 16),
+    kind: b.u8(0),
+    flags: b.u8(1),
+    vif: b.u16(2),
+    tunnel: b.u16(4),
+    mac: b.raw(6, 6),
+    vrf: b.u32(12),
   }),
 );
 
@@ -491,11 +694,13 @@ export const cbRouteKey: Codec<CbRouteKey> = structCodec(
   }),
 );
 
-/** struct cb_route, 36 bytes. */
+/** struct cb_route, 48 bytes. */
 export type CbRoute = {
   /** enum cb_route_kind */
   readonly kind: number;
-  readonly vni: number;
+  /** none yet */
+  readonly flags: number;
+  readonly net: number;
   /** of that network */
   readonly mtuBytes: number;
   /** of the router's interface in that network */
@@ -506,20 +711,22 @@ export type CbRoute = {
 
 export const cbRoute: Codec<CbRoute> = structCodec(
   'cb_route',
-  36,
+  48,
   (out, value) => {
-    out.u32(0, 'kind', value.kind);
-    out.u32(4, 'vni', value.vni);
-    out.u32(8, 'mtuBytes', value.mtuBytes);
-    out.raw(12, 'mac', value.mac, 6);
-    out.raw(20, 'nexthop', value.nexthop, 16);
+    out.u8(0, 'kind', value.kind);
+    out.u8(1, 'flags', value.flags);
+    out.u16(2, 'net', value.net);
+    out.u16(4, 'mtuBytes', value.mtuBytes);
+    out.raw(6, 'mac', value.mac, 6);
+    out.raw(12, 'nexthop', value.nexthop, 16);
   },
   (b) => ({
-    kind: b.u32(0),
-    vni: b.u32(4),
-    mtuBytes: b.u32(8),
-    mac: b.raw(12, 6),
-    nexthop: b.raw(20, 16),
+    kind: b.u8(0),
+    flags: b.u8(1),
+    net: b.u16(2),
+    mtuBytes: b.u16(4),
+    mac: b.raw(6, 6),
+    nexthop: b.raw(12, 16),
   }),
 );
 
@@ -616,40 +823,36 @@ export const cbRule: Codec<CbRule> = structCodec(
   }),
 );
 
-/** struct cb_flood_target, 32 bytes. */
+/** struct cb_flood_target, 4 bytes. */
 export type CbFloodTarget = {
   /** enum cb_flood_kind */
   readonly kind: number;
-  readonly ifindex: number;
-  /** CB_FLOOD_VIF: the receiver's policy, for its ingress rules */
-  readonly policy: number;
-  /** CB_VIF_F_* of the receiver */
+  /** none yet */
   readonly flags: number;
-  readonly remote: Uint8Array;
+  readonly id: number;
 };
 
 export const cbFloodTarget: Codec<CbFloodTarget> = structCodec(
   'cb_flood_target',
-  32,
+  4,
   (out, value) => {
-    out.u32(0, 'kind', value.kind);
-    out.u32(4, 'ifindex', value.ifindex);
-    out.u32(8, 'policy', value.policy);
-    out.u32(12, 'flags', value.flags);
-    out.raw(16, 'remote', value.remote, 16);
+    out.u8(0, 'kind', value.kind);
+    out.u8(1, 'flags', value.flags);
+    out.u16(2, 'id', value.id);
   },
   (b) => ({
-    kind: b.u32(0),
-    ifindex: b.u32(4),
-    policy: b.u32(8),
-    flags: b.u32(12),
-    remote: b.raw(16, 16),
+    kind: b.u8(0),
+    flags: b.u8(1),
+    id: b.u16(2),
   }),
 );
 
 /** struct cb_flood_key, 8 bytes. */
 export type CbFloodKey = {
-  readonly vni: number;
+  readonly net: number;
+  readonly list: number;
+  /** 0: broadcast */
+  readonly purpose: number;
   readonly chunk: number;
 };
 
@@ -657,16 +860,20 @@ export const cbFloodKey: Codec<CbFloodKey> = structCodec(
   'cb_flood_key',
   8,
   (out, value) => {
-    out.u32(0, 'vni', value.vni);
+    out.u16(0, 'net', value.net);
+    out.u8(2, 'list', value.list);
+    out.u8(3, 'purpose', value.purpose);
     out.u32(4, 'chunk', value.chunk);
   },
   (b) => ({
-    vni: b.u32(0),
+    net: b.u16(0),
+    list: b.u8(2),
+    purpose: b.u8(3),
     chunk: b.u32(4),
   }),
 );
 
-/** struct cb_flood, 520 bytes. */
+/** struct cb_flood, 136 bytes. */
 export type CbFlood = {
   /** targets used in this chunk */
   readonly count: number;
@@ -675,47 +882,14 @@ export type CbFlood = {
 
 export const cbFlood: Codec<CbFlood> = structCodec(
   'cb_flood',
-  520,
+  136,
   (out, value) => {
     out.u32(0, 'count', value.count);
-    out.list(8, 'target', value.target, { limit: 16, size: 32 }, (at, item) => out.raw(at, 'target', cbFloodTarget.encode(item), 32));
+    out.list(8, 'target', value.target, { limit: 32, size: 4 }, (at, item) => out.raw(at, 'target', cbFloodTarget.encode(item), 4));
   },
   (b) => ({
     count: b.u32(0),
-    target: b.list(8, 16, 32, (at) => cbFloodTarget.decode(b.raw(at, 32))),
-  }),
-);
-
-/** struct cb_peer_key, 16 bytes. */
-export type CbPeerKey = {
-  readonly addr: Uint8Array;
-};
-
-export const cbPeerKey: Codec<CbPeerKey> = structCodec(
-  'cb_peer_key',
-  16,
-  (out, value) => {
-    out.raw(0, 'addr', value.addr, 16);
-  },
-  (b) => ({
-    addr: b.raw(0, 16),
-  }),
-);
-
-/** struct cb_peer, 4 bytes. */
-export type CbPeer = {
-  /** CB_PEER_F_* */
-  readonly flags: number;
-};
-
-export const cbPeer: Codec<CbPeer> = structCodec(
-  'cb_peer',
-  4,
-  (out, value) => {
-    out.u32(0, 'flags', value.flags);
-  },
-  (b) => ({
-    flags: b.u32(0),
+    target: b.list(8, 32, 4, (at) => cbFloodTarget.decode(b.raw(at, 4))),
   }),
 );
 
@@ -760,24 +934,7 @@ export const cbHop: Codec<CbHop> = structCodec(
   }),
 );
 
-/** struct cb_conf, 4 bytes. */
-export type CbConf = {
-  /** rises when a decision may change; a flow with another epoch is decided again */
-  readonly epoch: number;
-};
-
-export const cbConf: Codec<CbConf> = structCodec(
-  'cb_conf',
-  4,
-  (out, value) => {
-    out.u32(0, 'epoch', value.epoch);
-  },
-  (b) => ({
-    epoch: b.u32(0),
-  }),
-);
-
-/** struct cb_prog, 24 bytes. */
+/** struct cb_prog, 40 bytes. */
 export type CbProg = {
   /** of the server's store; 0: nothing was programmed yet */
   readonly revision: bigint;
@@ -789,7 +946,7 @@ export type CbProg = {
 
 export const cbProg: Codec<CbProg> = structCodec(
   'cb_prog',
-  24,
+  40,
   (out, value) => {
     out.u64(0, 'revision', value.revision);
     out.u64(8, 'state', value.state);
@@ -802,262 +959,470 @@ export const cbProg: Codec<CbProg> = structCodec(
   }),
 );
 
-/** struct cb_flow_key, 44 bytes. */
-export type CbFlowKey = {
-  readonly zone: number;
+/** struct cb_tuple_key, 40 bytes. */
+export type CbTupleKey = {
   readonly src: Uint8Array;
   readonly dst: Uint8Array;
   /** ICMP query: the identifier, and dport type << 8 | code; its answer: the reverse; others: 0 */
   readonly sportBe: number;
   readonly dportBe: number;
+  /** network in which the packet enters */
+  readonly net: number;
   readonly protocol: number;
 };
 
-export const cbFlowKey: Codec<CbFlowKey> = structCodec(
-  'cb_flow_key',
-  44,
+export const cbTupleKey: Codec<CbTupleKey> = structCodec(
+  'cb_tuple_key',
+  40,
   (out, value) => {
-    out.u32(0, 'zone', value.zone);
-    out.raw(4, 'src', value.src, 16);
-    out.raw(20, 'dst', value.dst, 16);
-    out.u16be(36, 'sportBe', value.sportBe);
-    out.u16be(38, 'dportBe', value.dportBe);
-    out.u8(40, 'protocol', value.protocol);
+    out.raw(0, 'src', value.src, 16);
+    out.raw(16, 'dst', value.dst, 16);
+    out.u16be(32, 'sportBe', value.sportBe);
+    out.u16be(34, 'dportBe', value.dportBe);
+    out.u16(36, 'net', value.net);
+    out.u8(38, 'protocol', value.protocol);
   },
   (b) => ({
-    zone: b.u32(0),
-    src: b.raw(4, 16),
-    dst: b.raw(20, 16),
-    sportBe: b.u16be(36),
-    dportBe: b.u16be(38),
-    protocol: b.u8(40),
+    src: b.raw(0, 16),
+    dst: b.raw(16, 16),
+    sportBe: b.u16be(32),
+    dportBe: b.u16be(34),
+    net: b.u16(36),
+    protocol: b.u8(38),
   }),
 );
 
-/** struct cb_flow, 96 bytes. */
-export type CbFlow = {
-  /** CLOCK_MONOTONIC, refreshed at most once a second, in both entries */
-  readonly seenNs: bigint;
-  readonly packets: bigint;
-  readonly bytes: bigint;
-  readonly epoch: number;
-  /** VIF it came from; 0: the overlay */
-  readonly inIfindex: number;
-  /** zone of the other direction's entry */
-  readonly peerZone: number;
-  readonly outIfindex: number;
-  readonly outVni: number;
-  /** enum cb_flow_state */
-  readonly state: number;
-  readonly flags: number;
-  /** enum cb_deliver; 0: not known until this direction's first packet */
+/** struct cb_tuple, 8 bytes. */
+export type CbTuple = {
+  /** flow number */
+  readonly flow: number;
+  /** 0: that of the flow's first packet */
+  readonly direction: number;
+};
+
+export const cbTuple: Codec<CbTuple> = structCodec(
+  'cb_tuple',
+  8,
+  (out, value) => {
+    out.u32(0, 'flow', value.flow);
+    out.u32(4, 'direction', value.direction);
+  },
+  (b) => ({
+    flow: b.u32(0),
+    direction: b.u32(4),
+  }),
+);
+
+/** struct cb_way, 64 bytes. */
+export type CbWay = {
+  /** sum of the epochs of both VIFs and of both networks, read before it was decided; 0: not decided */
+  readonly stamp: number;
+  /** VIF it comes from; 0: another host. Before it is decided: where the other direction goes */
+  readonly inVif: number;
+  /** VIF it goes to; 0: another host */
+  readonly outVif: number;
+  /** of this direction's tuple: another flow's packet never follows this one; 0: no flow */
+  readonly check: number;
+  /** network in which it leaves */
+  readonly outNet: number;
+  /** CB_DELIVER_OVERLAY */
+  readonly tunnel: number;
+  /** CLOCK_MONOTONIC; alike in both directions; raised at most once a second, and when the state changes */
+  readonly expiresNs: bigint;
+  /** of the network in which it leaves; 0: any size */
+  readonly mtuBytes: number;
+  /** enum cb_deliver */
   readonly deliver: number;
+  /** CB_WAY_F_* */
+  readonly flags: number;
+  /** enum cb_flow_state; alike in both directions */
+  readonly state: number;
   /** source MAC that passed anti-spoofing */
   readonly inSmac: Uint8Array;
   /** destination MAC it was decided for */
   readonly inDmac: Uint8Array;
   readonly outDmac: Uint8Array;
   readonly outSmac: Uint8Array;
-  readonly remote: Uint8Array;
-  /** with CB_FLOW_F_ROUTED; else 0 */
-  readonly outMtuBytes: number;
+  /** from when on the next packet raises expires_ns */
+  readonly refreshNs: bigint;
+};
+
+export const cbWay: Codec<CbWay> = structCodec(
+  'cb_way',
+  64,
+  (out, value) => {
+    out.u32(0, 'stamp', value.stamp);
+    out.u16(4, 'inVif', value.inVif);
+    out.u16(6, 'outVif', value.outVif);
+    out.u32(8, 'check', value.check);
+    out.u16(12, 'outNet', value.outNet);
+    out.u16(14, 'tunnel', value.tunnel);
+    out.u64(16, 'expiresNs', value.expiresNs);
+    out.u16(24, 'mtuBytes', value.mtuBytes);
+    out.u8(26, 'deliver', value.deliver);
+    out.u8(27, 'flags', value.flags);
+    out.u8(28, 'state', value.state);
+    out.raw(32, 'inSmac', value.inSmac, 6);
+    out.raw(38, 'inDmac', value.inDmac, 6);
+    out.raw(44, 'outDmac', value.outDmac, 6);
+    out.raw(50, 'outSmac', value.outSmac, 6);
+    out.u64(56, 'refreshNs', value.refreshNs);
+  },
+  (b) => ({
+    stamp: b.u32(0),
+    inVif: b.u16(4),
+    outVif: b.u16(6),
+    check: b.u32(8),
+    outNet: b.u16(12),
+    tunnel: b.u16(14),
+    expiresNs: b.u64(16),
+    mtuBytes: b.u16(24),
+    deliver: b.u8(26),
+    flags: b.u8(27),
+    state: b.u8(28),
+    inSmac: b.raw(32, 6),
+    inDmac: b.raw(38, 6),
+    outDmac: b.raw(44, 6),
+    outSmac: b.raw(50, 6),
+    refreshNs: b.u64(56),
+  }),
+);
+
+/** struct cb_tally, 64 bytes. */
+export type CbTally = {
+  readonly packets: bigint;
+  readonly bytes: bigint;
+  /** the sequence number after the last byte that was sent */
+  readonly tcpEnd: number;
+  /** what it last acknowledged */
+  readonly tcpAck: number;
+  /** what it last announced, not scaled */
+  readonly tcpWindow: number;
+  /** CB_SEEN_* */
+  readonly seen: number;
+};
+
+export const cbTally: Codec<CbTally> = structCodec(
+  'cb_tally',
+  64,
+  (out, value) => {
+    out.u64(0, 'packets', value.packets);
+    out.u64(8, 'bytes', value.bytes);
+    out.u32(16, 'tcpEnd', value.tcpEnd);
+    out.u32(20, 'tcpAck', value.tcpAck);
+    out.u16(24, 'tcpWindow', value.tcpWindow);
+    out.u8(26, 'seen', value.seen);
+  },
+  (b) => ({
+    packets: b.u64(0),
+    bytes: b.u64(8),
+    tcpEnd: b.u32(16),
+    tcpAck: b.u32(20),
+    tcpWindow: b.u16(24),
+    seen: b.u8(26),
+  }),
+);
+
+/** struct cb_flow, 384 bytes. */
+export type CbFlow = {
+  /** by direction */
+  readonly way: readonly CbWay[];
+  readonly tally: readonly CbTally[];
+  /** as its packets enter */
+  readonly tuple: readonly CbTupleKey[];
+  /** how often the record was taken, << 2 | enum cb_life; changed by compare and swap alone */
+  readonly life: bigint;
+  /** when it was begun, or ended */
+  readonly atNs: bigint;
+  /** VIFs to which it is counted: who began it, who received it; 0: another host's */
+  readonly owner: readonly number[];
+  /** their projects */
+  readonly project: readonly number[];
+  /** none yet: first 32 bits of the rule that allowed it */
+  readonly rule: number;
+  /** none yet */
+  readonly flags: number;
 };
 
 export const cbFlow: Codec<CbFlow> = structCodec(
   'cb_flow',
-  96,
+  384,
   (out, value) => {
-    out.u64(0, 'seenNs', value.seenNs);
-    out.u64(8, 'packets', value.packets);
-    out.u64(16, 'bytes', value.bytes);
-    out.u32(24, 'epoch', value.epoch);
-    out.u32(28, 'inIfindex', value.inIfindex);
-    out.u32(32, 'peerZone', value.peerZone);
-    out.u32(36, 'outIfindex', value.outIfindex);
-    out.u32(40, 'outVni', value.outVni);
-    out.u8(44, 'state', value.state);
-    out.u8(45, 'flags', value.flags);
-    out.u8(46, 'deliver', value.deliver);
-    out.raw(48, 'inSmac', value.inSmac, 6);
-    out.raw(54, 'inDmac', value.inDmac, 6);
-    out.raw(60, 'outDmac', value.outDmac, 6);
-    out.raw(66, 'outSmac', value.outSmac, 6);
-    out.raw(72, 'remote', value.remote, 16);
-    out.u32(88, 'outMtuBytes', value.outMtuBytes);
+    out.list(0, 'way', value.way, { limit: 2, size: 64 }, (at, item) => out.raw(at, 'way', cbWay.encode(item), 64));
+    out.list(128, 'tally', value.tally, { limit: 2, size: 64 }, (at, item) => out.raw(at, 'tally', cbTally.encode(item), 64));
+    out.list(256, 'tuple', value.tuple, { limit: 2, size: 40 }, (at, item) => out.raw(at, 'tuple', cbTupleKey.encode(item), 40));
+    out.u64(336, 'life', value.life);
+    out.u64(344, 'atNs', value.atNs);
+    out.list(352, 'owner', value.owner, { limit: 2, size: 2 }, (at, item) => out.u16(at, 'owner', item));
+    out.list(356, 'project', value.project, { limit: 2, size: 2 }, (at, item) => out.u16(at, 'project', item));
+    out.u32(360, 'rule', value.rule);
+    out.u32(364, 'flags', value.flags);
   },
   (b) => ({
-    seenNs: b.u64(0),
-    packets: b.u64(8),
-    bytes: b.u64(16),
-    epoch: b.u32(24),
-    inIfindex: b.u32(28),
-    peerZone: b.u32(32),
-    outIfindex: b.u32(36),
-    outVni: b.u32(40),
-    state: b.u8(44),
-    flags: b.u8(45),
-    deliver: b.u8(46),
-    inSmac: b.raw(48, 6),
-    inDmac: b.raw(54, 6),
-    outDmac: b.raw(60, 6),
-    outSmac: b.raw(66, 6),
-    remote: b.raw(72, 16),
-    outMtuBytes: b.u32(88),
+    way: b.list(0, 2, 64, (at) => cbWay.decode(b.raw(at, 64))),
+    tally: b.list(128, 2, 64, (at) => cbTally.decode(b.raw(at, 64))),
+    tuple: b.list(256, 2, 40, (at) => cbTupleKey.decode(b.raw(at, 40))),
+    life: b.u64(336),
+    atNs: b.u64(344),
+    owner: b.list(352, 2, 2, (at) => b.u16(at)),
+    project: b.list(356, 2, 2, (at) => b.u16(at)),
+    rule: b.u32(360),
+    flags: b.u32(364),
   }),
 );
 
-/** struct cb_frag_key, 44 bytes. */
-export type CbFragKey = {
-  readonly zone: number;
-  readonly id: number;
-  readonly src: Uint8Array;
-  readonly dst: Uint8Array;
-  readonly protocol: number;
+/** struct cb_gauge, 64 bytes. */
+export type CbGauge = {
+  /** records in use */
+  readonly flows: bigint;
 };
 
-export const cbFragKey: Codec<CbFragKey> = structCodec(
-  'cb_frag_key',
-  44,
+export const cbGauge: Codec<CbGauge> = structCodec(
+  'cb_gauge',
+  64,
   (out, value) => {
-    out.u32(0, 'zone', value.zone);
-    out.u32(4, 'id', value.id);
-    out.raw(8, 'src', value.src, 16);
-    out.raw(24, 'dst', value.dst, 16);
-    out.u8(40, 'protocol', value.protocol);
+    out.u64(0, 'flows', value.flows);
   },
   (b) => ({
-    zone: b.u32(0),
-    id: b.u32(4),
-    src: b.raw(8, 16),
-    dst: b.raw(24, 16),
-    protocol: b.u8(40),
+    flows: b.u64(0),
   }),
 );
 
-/** struct cb_frag, 4 bytes. */
+/** struct cb_use, 64 bytes. */
+export type CbUse = {
+  /** flows that it began, that it received */
+  readonly flows: readonly number[];
+  /** CLOCK_MONOTONIC at which its bucket for the agent's services is full again; past: it is */
+  readonly serviceNs: bigint;
+  /** the same of its bucket for copies of floods */
+  readonly floodNs: bigint;
+};
+
+export const cbUse: Codec<CbUse> = structCodec(
+  'cb_use',
+  64,
+  (out, value) => {
+    out.list(0, 'flows', value.flows, { limit: 2, size: 4 }, (at, item) => out.u32(at, 'flows', item));
+    out.u64(8, 'serviceNs', value.serviceNs);
+    out.u64(16, 'floodNs', value.floodNs);
+  },
+  (b) => ({
+    flows: b.list(0, 2, 4, (at) => b.u32(at)),
+    serviceNs: b.u64(8),
+    floodNs: b.u64(16),
+  }),
+);
+
+/** struct cb_frag, 56 bytes. */
 export type CbFrag = {
+  readonly src: Uint8Array;
+  readonly dst: Uint8Array;
+  /** CLOCK_MONOTONIC; past: free */
+  readonly untilNs: bigint;
+  /** IPv4: 16 bits */
+  readonly idBe: number;
+  readonly net: number;
   readonly sportBe: number;
   readonly dportBe: number;
+  readonly protocol: number;
 };
 
 export const cbFrag: Codec<CbFrag> = structCodec(
   'cb_frag',
-  4,
+  56,
   (out, value) => {
-    out.u16be(0, 'sportBe', value.sportBe);
-    out.u16be(2, 'dportBe', value.dportBe);
+    out.raw(0, 'src', value.src, 16);
+    out.raw(16, 'dst', value.dst, 16);
+    out.u64(32, 'untilNs', value.untilNs);
+    out.u32be(40, 'idBe', value.idBe);
+    out.u16(44, 'net', value.net);
+    out.u16be(46, 'sportBe', value.sportBe);
+    out.u16be(48, 'dportBe', value.dportBe);
+    out.u8(50, 'protocol', value.protocol);
   },
   (b) => ({
-    sportBe: b.u16be(0),
-    dportBe: b.u16be(2),
+    src: b.raw(0, 16),
+    dst: b.raw(16, 16),
+    untilNs: b.u64(32),
+    idBe: b.u32be(40),
+    net: b.u16(44),
+    sportBe: b.u16be(46),
+    dportBe: b.u16be(48),
+    protocol: b.u8(50),
   }),
 );
 
-/** struct cb_stat_key, 4 bytes. */
-export type CbStatKey = {
-  readonly ifindex: number;
+/** struct cb_orphan_key, 4 bytes. */
+export type CbOrphanKey = {
+  readonly vif: number;
+  readonly place: number;
 };
 
-export const cbStatKey: Codec<CbStatKey> = structCodec(
-  'cb_stat_key',
+export const cbOrphanKey: Codec<CbOrphanKey> = structCodec(
+  'cb_orphan_key',
   4,
   (out, value) => {
-    out.u32(0, 'ifindex', value.ifindex);
+    out.u16(0, 'vif', value.vif);
+    out.u16(2, 'place', value.place);
   },
   (b) => ({
-    ifindex: b.u32(0),
+    vif: b.u16(0),
+    place: b.u16(2),
   }),
 );
 
-/** struct cb_stat, 288 bytes. */
-export type CbStat = {
+/** struct cb_orphan, 2072 bytes. */
+export type CbOrphan = {
+  /** CLOCK_MONOTONIC; past: free */
+  readonly untilNs: bigint;
+  readonly idBe: number;
+  readonly length: number;
+  /** device that it came by */
+  readonly ifindex: number;
+  readonly frame: Uint8Array;
+};
+
+export const cbOrphan: Codec<CbOrphan> = structCodec(
+  'cb_orphan',
+  2072,
+  (out, value) => {
+    out.u64(0, 'untilNs', value.untilNs);
+    out.u32be(8, 'idBe', value.idBe);
+    out.u32(12, 'length', value.length);
+    out.u32(16, 'ifindex', value.ifindex);
+    out.raw(24, 'frame', value.frame, 2048);
+  },
+  (b) => ({
+    untilNs: b.u64(0),
+    idBe: b.u32be(8),
+    length: b.u32(12),
+    ifindex: b.u32(16),
+    frame: b.raw(24, 2048),
+  }),
+);
+
+/** struct cb_count, 32 bytes. */
+export type CbCount = {
   /** from the VIF */
   readonly rxPackets: bigint;
   readonly rxBytes: bigint;
   /** to the VIF */
   readonly txPackets: bigint;
   readonly txBytes: bigint;
-  /** by enum cb_reason, of packets from or to the VIF */
-  readonly drops: readonly bigint[];
 };
 
-export const cbStat: Codec<CbStat> = structCodec(
-  'cb_stat',
-  288,
+export const cbCount: Codec<CbCount> = structCodec(
+  'cb_count',
+  32,
   (out, value) => {
     out.u64(0, 'rxPackets', value.rxPackets);
     out.u64(8, 'rxBytes', value.rxBytes);
     out.u64(16, 'txPackets', value.txPackets);
     out.u64(24, 'txBytes', value.txBytes);
-    out.list(32, 'drops', value.drops, { limit: 32, size: 8 }, (at, item) => out.u64(at, 'drops', item));
   },
   (b) => ({
     rxPackets: b.u64(0),
     rxBytes: b.u64(8),
     txPackets: b.u64(16),
     txBytes: b.u64(24),
-    drops: b.list(32, 32, 8, (at) => b.u64(at)),
+  }),
+);
+
+/** struct cb_drop, 16 bytes. */
+export type CbDrop = {
+  readonly packets: bigint;
+  /** CLOCK_MONOTONIC */
+  readonly lastNs: bigint;
+};
+
+export const cbDrop: Codec<CbDrop> = structCodec(
+  'cb_drop',
+  16,
+  (out, value) => {
+    out.u64(0, 'packets', value.packets);
+    out.u64(8, 'lastNs', value.lastNs);
+  },
+  (b) => ({
+    packets: b.u64(0),
+    lastNs: b.u64(8),
   }),
 );
 
 /** Every map of the vrouter, by name. */
 export const MAPS: {
-  readonly cb_vif_1: MapSpec<CbVifKey, CbVif>;
-  readonly cb_slot_1: MapSpec<CbSlotKey, CbSlot>;
-  readonly cb_bucket_1: MapSpec<number, CbBucket>;
-  readonly cb_source_1: MapSpec<CbSourceKey, CbSource>;
-  readonly cb_ep_1: MapSpec<CbEpKey, CbEndpoint>;
-  readonly cb_mac_1: MapSpec<CbMacKey, CbEndpoint>;
-  readonly cb_route_1: MapSpec<CbRouteKey, CbRoute>;
+  readonly cb_in_1: MapSpec<CbInKey, CbIn>;
+  readonly cb_vif_2: MapSpec<number, CbVif>;
+  readonly cb_net_1: MapSpec<number, CbNet>;
+  readonly cb_tunnel_1: MapSpec<number, CbTunnel>;
+  readonly cb_peer_2: MapSpec<CbPeerKey, CbPeer>;
+  readonly cb_source_2: MapSpec<CbSourceKey, CbSource>;
+  readonly cb_ep_2: MapSpec<CbEpKey, CbEndpoint>;
+  readonly cb_mac_2: MapSpec<CbMacKey, CbEndpoint>;
+  readonly cb_route_2: MapSpec<CbRouteKey, CbRoute>;
   readonly cb_class_1: MapSpec<CbClassKey, CbClass>;
   readonly cb_rule_1: MapSpec<CbRuleKey, CbRule>;
-  readonly cb_flood_1: MapSpec<CbFloodKey, CbFlood>;
-  readonly cb_peer_1: MapSpec<CbPeerKey, CbPeer>;
+  readonly cb_flood_2: MapSpec<CbFloodKey, CbFlood>;
   readonly cb_hop_1: MapSpec<CbHopKey, CbHop>;
-  readonly cb_conf_1: MapSpec<number, CbConf>;
-  readonly cb_prog_1: MapSpec<number, CbProg>;
-  readonly cb_flow_1: MapSpec<CbFlowKey, CbFlow>;
-  readonly cb_frag_1: MapSpec<CbFragKey, CbFrag>;
-  readonly cb_stat_1: MapSpec<CbStatKey, CbStat>;
+  readonly cb_prog_2: MapSpec<number, CbProg>;
+  readonly cb_tuple_1: MapSpec<CbTupleKey, CbTuple>;
+  readonly cb_flow_2: MapSpec<number, CbFlow>;
+  readonly cb_gauge_1: MapSpec<number, CbGauge>;
+  readonly cb_use_1: MapSpec<number, CbUse>;
+  readonly cb_frag_2: MapSpec<number, CbFrag>;
+  readonly cb_orphan_1: MapSpec<CbOrphanKey, CbOrphan>;
+  readonly cb_count_1: MapSpec<number, CbCount>;
+  readonly cb_drop_1: MapSpec<number, CbDrop>;
 } = {
-  cb_vif_1: {
-    name: 'cb_vif_1',
-    description: 'hash, ifindex -> VIF. Written by the agent. No entry: every packet is dropped.',
-    key: cbVifKey,
+  cb_in_1: {
+    name: 'cb_in_1',
+    description: 'hash, device and VLAN tag (0: untagged) -> whose frames come in there. Written by the agent. No entry: the frame is dropped.',
+    key: cbInKey,
+    value: cbIn,
+  },
+  cb_vif_2: {
+    name: 'cb_vif_2',
+    description: 'array, VIF number -> VIF. Written by the agent. Row 0 belongs to nobody: what comes from other hosts or from the agent. A row is written under the eyes of its readers: first its epoch alone, odd, then the fields, then the epoch, even.',
+    key: arrayIndex,
     value: cbVif,
   },
-  cb_slot_1: {
-    name: 'cb_slot_1',
-    description: 'hash, service address index -> VIF. Written by the agent.',
-    key: cbSlotKey,
-    value: cbSlot,
-  },
-  cb_bucket_1: {
-    name: 'cb_bucket_1',
-    description: 'array, service address index -> what its VIF has sent to the agent\'s services lately. Written by the vrouter. Nothing has to be deleted: a bucket fills up with time.',
+  cb_net_1: {
+    name: 'cb_net_1',
+    description: 'array, network number -> network. Written by the agent, as cb_vif_2 is.',
     key: arrayIndex,
-    value: cbBucket,
+    value: cbNet,
   },
-  cb_source_1: {
-    name: 'cb_source_1',
+  cb_tunnel_1: {
+    name: 'cb_tunnel_1',
+    description: 'array, tunnel number -> the way to another host. Written by the agent.',
+    key: arrayIndex,
+    value: cbTunnel,
+  },
+  cb_peer_2: {
+    name: 'cb_peer_2',
+    description: 'hash, wire id and underlay address of another host -> the network into which that host may send. Written by the agent.',
+    key: cbPeerKey,
+    value: cbPeer,
+  },
+  cb_source_2: {
+    name: 'cb_source_2',
     description: 'LPM, what a VIF may send from. Written by the agent.',
     key: cbSourceKey,
     value: cbSource,
   },
-  cb_ep_1: {
-    name: 'cb_ep_1',
+  cb_ep_2: {
+    name: 'cb_ep_2',
     description: 'hash, (network, address) -> endpoint. Answers ARP, resolves a routed packet\'s next hop.',
     key: cbEpKey,
     value: cbEndpoint,
   },
-  cb_mac_1: {
-    name: 'cb_mac_1',
+  cb_mac_2: {
+    name: 'cb_mac_2',
     description: 'hash, (network, MAC) -> endpoint. L2 forwarding. Both written by the agent.',
     key: cbMacKey,
     value: cbEndpoint,
   },
-  cb_route_1: {
-    name: 'cb_route_1',
+  cb_route_2: {
+    name: 'cb_route_2',
     description: 'LPM, a router\'s routes. vrf numbers a router on this host. Written by the agent.',
     key: cbRouteKey,
     value: cbRoute,
@@ -1074,17 +1439,11 @@ export const MAPS: {
     key: cbRuleKey,
     value: cbRule,
   },
-  cb_flood_1: {
-    name: 'cb_flood_1',
-    description: 'hash, (network, chunk) -> targets. Chunks are numbered from 0 without a hole. Written by the agent.',
+  cb_flood_2: {
+    name: 'cb_flood_2',
+    description: 'hash, (network, list, chunk) -> targets. Chunks are numbered from 0 without a hole. Written by the agent: a changed list is written whole under the number that does not count, then the network\'s row names it.',
     key: cbFloodKey,
     value: cbFlood,
-  },
-  cb_peer_1: {
-    name: 'cb_peer_1',
-    description: 'hash, underlay address of each host that may tunnel to this one. Written by the agent.',
-    key: cbPeerKey,
-    value: cbPeer,
   },
   cb_hop_1: {
     name: 'cb_hop_1',
@@ -1092,35 +1451,59 @@ export const MAPS: {
     key: cbHopKey,
     value: cbHop,
   },
-  cb_conf_1: {
-    name: 'cb_conf_1',
-    description: 'array of one. Written by the agent.',
-    key: arrayIndex,
-    value: cbConf,
-  },
-  cb_prog_1: {
-    name: 'cb_prog_1',
+  cb_prog_2: {
+    name: 'cb_prog_2',
     description: 'array of one. Written by the agent, read by the agent that comes after it: of which state the entries are. The vrouter does not look at it.',
     key: arrayIndex,
     value: cbProg,
   },
-  cb_flow_1: {
-    name: 'cb_flow_1',
-    description: 'LRU hash, one entry a direction. zone: the VNI of the network in which the packet entered this host. Written by the vrouter; the agent reads, and deletes only the flows of a VIF that is gone.',
-    key: cbFlowKey,
+  cb_tuple_1: {
+    name: 'cb_tuple_1',
+    description: 'hash, what a packet of one direction looks like where it enters this host -> the flow. Written by the vrouter and by migrations, never over another; taken out by who ends the flow.',
+    key: cbTupleKey,
+    value: cbTuple,
+  },
+  cb_flow_2: {
+    name: 'cb_flow_2',
+    description: 'array, flow number -> flow. Written by the vrouter and by migrations. Flow 0 is never taken. An established packet reads and writes way and tally of its direction, and nothing else.',
+    key: arrayIndex,
     value: cbFlow,
   },
-  cb_frag_1: {
-    name: 'cb_frag_1',
-    description: 'LRU hash, first fragment\'s ports for the fragments that follow. Written by the vrouter.',
-    key: cbFragKey,
+  cb_gauge_1: {
+    name: 'cb_gauge_1',
+    description: 'array of one. Written by the vrouter.',
+    key: arrayIndex,
+    value: cbGauge,
+  },
+  cb_use_1: {
+    name: 'cb_use_1',
+    description: 'array, VIF (or CB_USE_PROJECT + project) -> what it uses. Written by the vrouter. Nothing has to be deleted: counts fall, buckets fill up.',
+    key: arrayIndex,
+    value: cbUse,
+  },
+  cb_frag_2: {
+    name: 'cb_frag_2',
+    description: 'array, VIF * CB_VIF_FRAGMENTS + n -> a first fragment\'s ports for those that follow. Of packets from other hosts, among the receiver\'s. Written by the vrouter.',
+    key: arrayIndex,
     value: cbFrag,
   },
-  cb_stat_1: {
-    name: 'cb_stat_1',
-    description: 'per-CPU hash, VIF\'s ifindex (or CB_STAT_OVERLAY) -> counters. Entries made by the agent.',
-    key: cbStatKey,
-    value: cbStat,
+  cb_orphan_1: {
+    name: 'cb_orphan_1',
+    description: 'hash, VIF and place -> a later fragment that came before its first. When that comes, and is allowed, the frame is received anew. Of packets from other hosts, among the receiver\'s. Written by the vrouter.',
+    key: cbOrphanKey,
+    value: cbOrphan,
+  },
+  cb_count_1: {
+    name: 'cb_count_1',
+    description: 'per-CPU array, VIF -> packets. Row 0: from and to other hosts. A GSO packet counts once. Written by the vrouter.',
+    key: arrayIndex,
+    value: cbCount,
+  },
+  cb_drop_1: {
+    name: 'cb_drop_1',
+    description: 'array, VIF * CB_REASON_MAX + enum cb_reason -> dropped packets from or to the VIF. VIF 0: of none. Written by the vrouter.',
+    key: arrayIndex,
+    value: cbDrop,
   },
 };
 

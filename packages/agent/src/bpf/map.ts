@@ -150,6 +150,16 @@ export class BpfMap {
     }
   }
 
+  /** Values of rows of an array that follow each other, in one call. */
+  rows(first: number, count: number): Uint8Array[] {
+    const room = this.#room(count);
+    const cursor = new Uint8Array(8);
+    new DataView(cursor.buffer).setUint32(0, Math.max(first - 1, 0), true);
+    const { code, count: found } = this.#readBatch(cursor, room, first === 0);
+    if (code !== undefined && code !== 'ENOENT') throw this.#error('read', code);
+    return Array.from({ length: found }, (_, i) => new Uint8Array(this.#valueIn(room.values, i)));
+  }
+
   /** Deletes every entry (an array's stay: they cannot be deleted). */
   clear(): void {
     if (this.info.type === MAP_TYPE.array || this.info.type === MAP_TYPE.perCpuArray) return;

@@ -66,6 +66,13 @@ export class BpfProgram {
     };
   }
 
+  /** Runs a `syscall` program. `context`: its struct, which it may change. Returns what the program returned. */
+  call(context: Uint8Array = new Uint8Array(0)): number {
+    const attr = new BpfAttr().u32(0, this.fd).u32(40, context.length).pointer(48, context);
+    bpf(BPF_CMD.progTestRun, attr, `run program ${this.info.name}`);
+    return attr.readU32(4) | 0;
+  }
+
   /** Ids of the maps that it uses. */
   mapIds(): readonly number[] {
     const ids = new Uint8Array(4 * MAPS_MAX);

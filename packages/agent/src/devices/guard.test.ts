@@ -138,7 +138,7 @@ test('fragments of a tunnel packet do not get by either', async () => {
   await listening(heard, 4789);
   const send = 'head -c 4000 /dev/zero >/dev/udp/10.9.0.1/4789';
   execFileSync('nsenter', ['-t', String(outside.pid), '-n', 'bash', '-c', send]);
-  for (let i = 0; i < 30 && guardDrops(socket).length === 0; i++) await delay(10);
+  for (let i = 0; i < 300 && guardDrops(socket).length === 0; i++) await delay(10);
   assert.equal(packets, 0);
   assert.equal(guardDrops(socket)[0]?.packets, 1);
   heard.close();

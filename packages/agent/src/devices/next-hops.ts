@@ -1,5 +1,5 @@
-/** `cb_hop_1`: how the kernel's routes lead to each peer. What the agent wrote before a restart is read back from the map. */
-import { CB_PEER_F_UPLINK, cbHop, cbPeer, cbPeerKey } from '../bpf/abi.gen.ts';
+/** `cb_hop_1`: how the kernel's routes lead to each host that a tunnel leads to, a peer. What the agent wrote before a restart is read back from the map. */
+import { CB_PEER_F_UPLINK, cbHop, cbHopKey, cbPeer, cbPeerKey } from '../bpf/abi.gen.ts';
 import { type ByteText, textBytes } from '../bpf/codec.ts';
 import { lookUpWay, type WayTo } from '../net/route.ts';
 import type { NetlinkSocket } from '../net/socket.ts';
@@ -13,7 +13,7 @@ import { OVERLAY_UDP_PORT, OWN_NAMES } from './own-links.ts';
 export type NextHopsDeps = {
   /** This host's address in the underlay. */
   readonly underlay: string;
-  readonly plane: Pick<KernelDataPlane, 'underlay'>;
+  readonly plane: Pick<KernelDataPlane, 'underlay' | 'hasHost'>;
   readonly socket: NetlinkSocket;
   readonly links: Pick<Links, 'get'>;
 };
@@ -36,9 +36,14 @@ export function isUnderlayDevice(link: ObservedLink | undefined): link is Observ
  * programs that follow hops are in force.
  */
 export function dropUnkeptHops({ peers, hops }: Pick<KernelDataPlane['underlay'], 'peers' | 'hops'>): void {
+  const kept = new Set<string>();
+  for (const batch of peers.batches()) {
+    for (const { key, value } of batch) {
+      if ((cbPeer.decode(value).flags & CB_PEER_F_UPLINK) !== 0) kept.add(formatAddress(cbPeerKey.decode(key).remote));
+    }
+  }
   for (const { key } of [...hops.entries()]) {
-    const peer = peers.lookup(key);
-    if (peer === undefined || (cbPeer.decode(peer).flags & CB_PEER_F_UPLINK) === 0) hops.delete(key);
+    if (!kept.has(formatAddress(cbHopKey.decode(key).addr))) hops.delete(key);
   }
 }
 
@@ -81,8 +86,7 @@ export class NextHops {
   /** Looks at the way to a peer as it is now, and makes the map say it. One that is no peer any more loses its hop. */
   refresh(key: ByteText): void {
     const { plane } = this.#deps;
-    const isPeer = plane.underlay.peers.lookup(textBytes(key)) !== undefined;
-    const hop = isPeer ? this.#find(key) : undefined;
+    const hop = plane.hasHost(key) ? this.#find(key) : undefined;
     if (hop === undefined) this.remove(key);
     else if (this.#hops.get(key) !== hop) {
       plane.underlay.hops.update(key, hop);
@@ -103,7 +107,7 @@ export class NextHops {
 
   #find(key: ByteText): ByteText | undefined {
     const { socket, underlay, links } = this.#deps;
-    const to = formatAddress(cbPeerKey.decode(textBytes(key)).addr);
+    const to = formatAddress(cbHopKey.decode(textBytes(key)).addr);
     // IPv6 between hosts goes by the overlay device.
     if (to.includes(':')) return undefined;
     const way = lookUpWay(socket, { from: underlay, to, port: OVERLAY_UDP_PORT });

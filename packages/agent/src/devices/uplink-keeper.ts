@@ -18,7 +18,7 @@ export type UplinkKeeperOptions = {
   readonly underlay: string;
   /** Devices that have that address. */
   readonly devices: Pick<UnderlayWatch, 'now'>;
-  readonly plane: Pick<KernelDataPlane, 'underlay' | 'onPeer'>;
+  readonly plane: Pick<KernelDataPlane, 'underlay' | 'hosts' | 'hasHost' | 'onHost'>;
   readonly links: Pick<LinkTable, 'get' | 'values'>;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -74,7 +74,7 @@ export function startUplinkKeeper(options: UplinkKeeperOptions): UplinkKeeper {
     loop.trigger();
   };
   if (isOwn) {
-    plane.onPeer((key) => {
+    plane.onHost((key) => {
       uplinks.lookAt(key);
       loop.trigger();
     });
@@ -185,9 +185,7 @@ class Uplinks {
 
   /** With those that only have a hop. */
   #everyPeer(): Iterable<ByteText> {
-    const keys = new Set(this.#hops.keys());
-    for (const batch of this.#options.plane.underlay.peers.texts()) for (const { key } of batch) keys.add(key);
-    return keys;
+    return new Set([...this.#hops.keys(), ...this.#options.plane.hosts]);
   }
 
   #putPrograms(): void {

@@ -14,15 +14,15 @@ function fake(): Fake {
   return connection;
 }
 
-function fill(shares: ConnectionShares, slot: number, count: number): readonly Fake[] {
+function fill(shares: ConnectionShares, vif: number, count: number): readonly Fake[] {
   const made = Array.from({ length: count }, fake);
-  for (const one of made) assert.equal(shares.admit(slot, one), 'admitted');
+  for (const one of made) assert.equal(shares.admit(vif, one), 'admitted');
   return made;
 }
 
 test('128 guests with all that each may have cannot shut out another', () => {
   const shares = new ConnectionShares({ total: 2048, perGuest: 16 });
-  const filled = Array.from({ length: 128 }, (_, slot) => fill(shares, slot, 16));
+  const filled = Array.from({ length: 128 }, (_, vif) => fill(shares, vif, 16));
   const got: Admission[] = Array.from({ length: 15 }, () => shares.admit(1000, fake()));
   assert.deepEqual(new Set(got), new Set(['evicted']));
   const closed = filled.map((connections) => connections.map((one) => one.closed));
@@ -50,7 +50,7 @@ test('a guest has so many at most, and gets one back for each that it closes', (
 
 test('when all have the same, nobody loses one', () => {
   const shares = new ConnectionShares({ total: 4, perGuest: 2 });
-  const held = [1, 2, 3, 4].flatMap((slot) => fill(shares, slot, 1));
+  const held = [1, 2, 3, 4].flatMap((vif) => fill(shares, vif, 1));
   assert.equal(shares.admit(5, fake()), 'refused');
   assert.equal(shares.admit(1, fake()), 'refused');
   assert.ok(held.every((one) => !one.closed));

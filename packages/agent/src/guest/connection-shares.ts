@@ -19,34 +19,34 @@ export class ConnectionShares {
   }
 
   /** Of `refused` nothing is kept: the caller closes it. */
-  admit(slot: number, connection: Closable): Admission {
-    const own = this.#open.get(slot)?.size ?? 0;
+  admit(vif: number, connection: Closable): Admission {
+    const own = this.#open.get(vif)?.size ?? 0;
     if (own >= this.#limits.perGuest) return 'refused';
     const full = this.#count >= this.#limits.total;
     if (full && !this.#evictFor(own)) return 'refused';
-    const connections = this.#open.get(slot) ?? new Set();
-    this.#open.set(slot, connections.add(connection));
+    const connections = this.#open.get(vif) ?? new Set();
+    this.#open.set(vif, connections.add(connection));
     this.#count += 1;
     return full ? 'evicted' : 'admitted';
   }
 
   /** It is closed; again is fine. */
-  release(slot: number, connection: Closable): void {
-    const connections = this.#open.get(slot);
+  release(vif: number, connection: Closable): void {
+    const connections = this.#open.get(vif);
     if (connections?.delete(connection) !== true) return;
     this.#count -= 1;
-    if (connections.size === 0) this.#open.delete(slot);
+    if (connections.size === 0) this.#open.delete(vif);
   }
 
   /** Closes the oldest connection of the guest that has most. False: that has no more than the one who asks would have. */
   #evictFor(own: number): boolean {
-    let most: { readonly slot: number; readonly connections: ReadonlySet<Closable> } | undefined;
-    for (const [slot, connections] of this.#open) {
-      if (connections.size > (most?.connections.size ?? own + 1)) most = { slot, connections };
+    let most: { readonly vif: number; readonly connections: ReadonlySet<Closable> } | undefined;
+    for (const [vif, connections] of this.#open) {
+      if (connections.size > (most?.connections.size ?? own + 1)) most = { vif, connections };
     }
     const [oldest] = most?.connections ?? [];
     if (most === undefined || oldest === undefined) return false;
-    this.release(most.slot, oldest);
+    this.release(most.vif, oldest);
     oldest.destroy();
     return true;
   }

@@ -27,7 +27,7 @@ before(async () => {
   enterOwnNamespace();
   client = await holdNamespace();
   ip('addr add 198.18.0.1/32 dev lo');
-  ip('addr add 198.18.0.2/32 dev lo');
+  ip('addr add 198.18.0.32/32 dev lo');
   ip(`link add s0 type veth peer name c0 address ${guest.macAddress} netns ${client.pid}`);
   ip('addr add 10.0.0.1/24 dev s0');
   ip('link set s0 up');
@@ -38,7 +38,7 @@ before(async () => {
     log: silentLogger(),
     signal: stop.signal,
   });
-  relay = await startRelay({ serverAddress: '10.0.0.1', serviceAddress: '198.18.0.2', agentAddress: '198.18.0.1' });
+  relay = await startRelay({ serverAddress: '10.0.0.1', serviceAddress: '198.18.0.32', agentAddress: '198.18.0.1' });
 });
 
 after(async () => {

@@ -22,7 +22,7 @@ function fixture(guest: GuestRecord, limit: RateLimit = FREE) {
     if ('omitted' in fields) omitted.push(fields.omitted);
   };
   const options = {
-    guests: () => new Map([[guest.slot, guest]]),
+    guests: () => new Map([[guest.vif, guest]]),
     leaseSeconds: 86_400,
     nameServer: null,
     count: (name: string) => {
@@ -31,7 +31,7 @@ function fixture(guest: GuestRecord, limit: RateLimit = FREE) {
     log: { ...silentLogger(), info: note, warn: note, error: note },
   };
   const memory = { limit, told: new Repeats(() => 0) };
-  const answer = (bytes: Uint8Array, from = '198.18.0.2') => answerDatagram(options, memory, bytes, from);
+  const answer = (bytes: Uint8Array, from = '198.18.0.32') => answerDatagram(options, memory, bytes, from);
   return { counters, logged, omitted, answer };
 }
 
@@ -45,7 +45,7 @@ test('a known guest is answered, and counted', () => {
   assert.deepEqual(counters, { dhcp_offer: 1 });
 });
 
-for (const from of ['198.18.0.3', '198.18.0.1', '198.18.0.0', '10.0.0.5', '198.20.0.2', '::1', '']) {
+for (const from of ['198.18.0.48', '198.18.0.33', '198.18.0.1', '198.18.0.0', '10.0.0.5', '198.20.0.2', '::1', '']) {
   test(`nobody is at ${from || 'an empty address'}: silence`, () => {
     const { answer, counters } = fixture(guestRecord());
     assert.equal(answer(bytesOf(MESSAGE.discover), from), undefined);

@@ -7,7 +7,7 @@ import { type DhcpMessage, decodeDhcpMessage, encodeDhcpMessage } from './dhcp-m
 import { decodeClasslessRoutes, formatGuestRoute, numberOption, OPTION } from './dhcp-options.ts';
 import type { OmittedOption } from './dhcp-packing.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
-import { slotOf } from './service-address.ts';
+import { vifOf } from './service-address.ts';
 
 export type DhcpServerOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
@@ -74,10 +74,10 @@ export function answerDatagram(
   bytes: Uint8Array,
   senderAddress: string,
 ): Uint8Array | undefined {
-  const slot = slotOf(senderAddress);
-  const guest = slot === undefined ? undefined : options.guests().get(slot);
-  if (slot === undefined || guest === undefined) return silent(options, 'unknown-guest');
-  if (!memory.limit.take(slot)) return silent(options, 'rate-limited');
+  const vif = vifOf(senderAddress);
+  const guest = vif === undefined ? undefined : options.guests().get(vif);
+  if (vif === undefined || guest === undefined) return silent(options, 'unknown-guest');
+  if (!memory.limit.take(vif)) return silent(options, 'rate-limited');
   const decoded = decodeDhcpMessage(bytes);
   if (!decoded.ok) return silent(options, decoded.reason);
   const outcome = answerDhcp(decoded.message, guest, options);

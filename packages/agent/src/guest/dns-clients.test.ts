@@ -31,7 +31,7 @@ const networks = new Map([
 ]);
 const guests = new Map([
   [2, guestRecord({ networkId: 'a' })],
-  [3, guestRecord({ slot: 3, networkId: 'b' })],
+  [3, guestRecord({ vif: 3, networkId: 'b' })],
 ]);
 let services: GuestServices;
 /** Questions that came to the server of others. */
@@ -70,7 +70,7 @@ async function serveElsewhere(): Promise<void> {
 
 before(async () => {
   enterOwnNamespace();
-  for (const last of [1, 2, 3, 4]) ip(`addr add 198.18.0.${last}/32 dev lo`);
+  for (const last of [1, 32, 48, 64]) ip(`addr add 198.18.0.${last}/32 dev lo`);
   ip('addr add 10.0.0.5/32 dev lo');
   await serveElsewhere();
   services = await startGuestServices({
@@ -84,7 +84,7 @@ before(async () => {
 
 after(() => stop.abort());
 
-async function dig(words: string, from = '198.18.0.2'): Promise<string> {
+async function dig(words: string, from = '198.18.0.32'): Promise<string> {
   const { stdout } = await run('dig', [`@${AGENT}`, '-b', from, '+tries=1', '+time=5', ...words.split(' ')]);
   assert.doesNotMatch(stdout, /Message parser|mismatch|extra bytes/i);
   return stdout.replace(/[\t ]+/g, ' ');
@@ -122,8 +122,8 @@ test('dig +ednsopt, a cookie, another version and another opcode are understood'
 
 test('equal names of two networks are each its own', async () => {
   assert.match(await dig('+short web-1.example.org'), /^10\.0\.0\.5\n$/);
-  assert.match(await dig('+short web-1.example.org', '198.18.0.3'), /^10\.0\.0\.77\n$/);
-  assert.match(await dig('web-2.example.org', '198.18.0.3'), /status: NXDOMAIN/);
+  assert.match(await dig('+short web-1.example.org', '198.18.0.48'), /^10\.0\.0\.77\n$/);
+  assert.match(await dig('web-2.example.org', '198.18.0.48'), /status: NXDOMAIN/);
 });
 
 test('names of the domain are never asked of others', async () => {
@@ -149,7 +149,7 @@ async function datagram(from: string, bytes: Uint8Array): Promise<Uint8Array | u
 test('no open resolver: strangers, and guests that are not known, get nothing', async () => {
   const before = asked;
   assert.equal(await datagram('10.0.0.5', ask('www.example.com', 1)), undefined);
-  assert.equal(await datagram('198.18.0.4', ask('www.example.com', 1)), undefined);
+  assert.equal(await datagram('198.18.0.64', ask('www.example.com', 1)), undefined);
   const socket = await connection('10.0.0.5');
   await once(socket, 'close');
   assert.equal(asked, before);
@@ -175,7 +175,7 @@ async function answersTo(socket: Socket, bytes: Uint8Array): Promise<readonly st
 test('questions one behind the other on a connection that is half closed are all answered', async () => {
   const names = ['web-1.example.org', 'www.example.com', 'web-2.example.org'];
   const bytes = Buffer.concat(names.map((name) => frameDnsMessage(ask(name, 1))));
-  const answers = await answersTo(await connection('198.18.0.2'), bytes);
+  const answers = await answersTo(await connection('198.18.0.32'), bytes);
   assert.deepEqual([...answers].sort(), [
     '0 aa ra | web-1.example.org. a 10.0.0.5',
     '0 aa ra | web-2.example.org. a 10.0.0.6 + web-2.example.org. a 203.0.113.6',
@@ -184,13 +184,13 @@ test('questions one behind the other on a connection that is half closed are all
 });
 
 test('a connection with what is no DNS is closed', async () => {
-  assert.deepEqual(await answersTo(await connection('198.18.0.2'), Buffer.from('GET / HTTP/1.1\r\n\r\n')), []);
-  assert.deepEqual(await answersTo(await connection('198.18.0.2'), Uint8Array.of(0, 0)), []);
+  assert.deepEqual(await answersTo(await connection('198.18.0.32'), Buffer.from('GET / HTTP/1.1\r\n\r\n')), []);
+  assert.deepEqual(await answersTo(await connection('198.18.0.32'), Uint8Array.of(0, 0)), []);
 });
 
 test('a guest holds at most 8 connections, others are not concerned', async () => {
-  const sockets = await Promise.all(Array.from({ length: 8 }, () => connection('198.18.0.3')));
-  const ninth = await connection('198.18.0.3');
+  const sockets = await Promise.all(Array.from({ length: 8 }, () => connection('198.18.0.48')));
+  const ninth = await connection('198.18.0.48');
   await once(ninth, 'close');
   assert.equal(services.counters()['dns_connections_refused'], 2, 'with the stranger');
   assert.match(await dig('+tcp +short web-1.example.org'), /^10\.0\.0\.5\n$/);
@@ -199,7 +199,7 @@ test('a guest holds at most 8 connections, others are not concerned', async () =
 
 test('a guest that asks without end is held to its rate; another is not', async () => {
   const socket = createSocket('udp4');
-  socket.bind(0, '198.18.0.3');
+  socket.bind(0, '198.18.0.48');
   await once(socket, 'listening');
   let answers = 0;
   socket.on('message', () => {
@@ -219,12 +219,12 @@ test('fuzz: whatever is sent, by datagram and by connection, the next guest is a
   const corpus = [ask('web-1.example.org', 1), frameDnsMessage(ask('www.example.com', 28, { edns: 1232 }))];
   fuzz({ corpus, judge: (bytes) => String(inputs.push(bytes) % 5), rounds: 600, maxBytes: 400 });
   const socket = createSocket('udp4');
-  socket.bind(0, '198.18.0.3');
+  socket.bind(0, '198.18.0.48');
   await once(socket, 'listening');
   for (const [index, bytes] of inputs.entries()) {
     socket.send(bytes, 53, AGENT);
     if (index % 6 > 0) continue;
-    const stream = await connection('198.18.0.3');
+    const stream = await connection('198.18.0.48');
     stream.resume();
     stream.write(bytes);
     await once(stream, 'close', { signal: AbortSignal.timeout(20) }).catch(() => stream.destroy());

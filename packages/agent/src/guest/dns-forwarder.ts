@@ -109,7 +109,7 @@ export class DnsForwarder {
   }
 
   /**
-   * The answer for the guest, always one: SERVFAIL when no server gives any, or too many questions wait. Never rejects. `guest`: its slot.
+   * The answer for the guest, always one: SERVFAIL when no server gives any, or too many questions wait. Never rejects. `guest`: number of its VIF.
    */
   async forward(
     query: DnsQuery,

@@ -9,7 +9,7 @@ import type { DnsForwarder, DnsUpstream } from './dns-forwarder.ts';
 import { createDnsFramer, frameDnsMessage } from './dns-framing.ts';
 import type { DnsZone } from './dns-zone.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
-import { slotOf } from './service-address.ts';
+import { vifOf } from './service-address.ts';
 
 export type DnsServerOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
@@ -41,14 +41,14 @@ const IDLE_TIMEOUT_MS = 10_000;
 type Protocol = 'udp' | 'tcp';
 
 /** Answers one message of a guest. Undefined: silence. Never rejects. Every message raises one counter. */
-type Answer = (bytes: Uint8Array, slot: number, protocol: Protocol) => Promise<Uint8Array | undefined>;
+type Answer = (bytes: Uint8Array, vif: number, protocol: Protocol) => Promise<Uint8Array | undefined>;
 
 /** Starts answering by UDP and TCP; resolves when it hears. Ends, with its connections, with the signal. */
 export async function startDnsServer(options: DnsServerOptions): Promise<void> {
   const limit = createRateLimit(QUESTIONS);
-  const answer: Answer = async (bytes, slot, protocol) => {
+  const answer: Answer = async (bytes, vif, protocol) => {
     try {
-      return await answerMessage(options, limit, { bytes, slot, protocol });
+      return await answerMessage(options, limit, { bytes, vif, protocol });
     } catch (err) {
       options.log.error({ err }, 'dns question failed');
       return silent(options.count, 'failed');
@@ -60,19 +60,19 @@ export async function startDnsServer(options: DnsServerOptions): Promise<void> {
 async function answerMessage(
   options: DnsServerOptions,
   limit: RateLimit,
-  { bytes, slot, protocol }: { readonly bytes: Uint8Array; readonly slot: number; readonly protocol: Protocol },
+  { bytes, vif, protocol }: { readonly bytes: Uint8Array; readonly vif: number; readonly protocol: Protocol },
 ): Promise<Uint8Array | undefined> {
   const { count } = options;
-  const guest = options.guests().get(slot);
+  const guest = options.guests().get(vif);
   if (guest === undefined) return silent(count, 'unknown_guest');
-  if (!limit.take(slot)) return silent(count, 'rate_limited');
+  if (!limit.take(vif)) return silent(count, 'rate_limited');
   const zone = await options.zoneOf(guest.networkId);
   if (zone === undefined) return silent(count, 'unknown_guest');
   const upstreams = options.upstreams();
   const maxUdpBytes = guest.mtuBytes - IP_UDP_BYTES;
   const outcome = answerDns(bytes, zone, { protocol, canForward: upstreams.length > 0, maxUdpBytes });
   count(outcome.counter);
-  if (outcome.kind === 'forward') return options.forwarder.forward(outcome.query, slot, upstreams, protocol);
+  if (outcome.kind === 'forward') return options.forwarder.forward(outcome.query, vif, upstreams, protocol);
   return outcome.kind === 'answer' ? outcome.bytes : undefined;
 }
 
@@ -96,8 +96,8 @@ async function answerDatagram(
   answer: Answer,
   { socket, bytes, sender }: { readonly socket: UdpSocket; readonly bytes: Uint8Array; readonly sender: RemoteInfo },
 ): Promise<void> {
-  const slot = slotOf(sender.address);
-  const reply = slot === undefined ? silent(count, 'unknown_guest') : await answer(bytes, slot, 'udp');
+  const vif = vifOf(sender.address);
+  const reply = vif === undefined ? silent(count, 'unknown_guest') : await answer(bytes, vif, 'udp');
   if (reply === undefined || signal.aborted) return;
   socket.send(reply, sender.port, sender.address, (err) => {
     if (err !== null) count('dns_send_failed');
@@ -109,16 +109,16 @@ async function startTcp(options: DnsServerOptions, answer: Answer): Promise<void
   const open = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => socket.destroy());
-    const slot = slotOf(socket.remoteAddress ?? '');
-    const admission = slot === undefined ? 'refused' : shares.admit(slot, socket);
+    const vif = vifOf(socket.remoteAddress ?? '');
+    const admission = vif === undefined ? 'refused' : shares.admit(vif, socket);
     if (admission !== 'admitted') options.count(`dns_connections_${admission}`);
-    if (slot === undefined || admission === 'refused') return socket.destroy();
+    if (vif === undefined || admission === 'refused') return socket.destroy();
     open.add(socket);
     socket.on('close', () => {
       open.delete(socket);
-      shares.release(slot, socket);
+      shares.release(vif, socket);
     });
-    return serveConnection(socket, (bytes) => answer(bytes, slot, 'tcp'));
+    return serveConnection(socket, (bytes) => answer(bytes, vif, 'tcp'));
   });
   await listen(server, options.tcpFd);
   server.on('error', (err) => options.log.error({ err }, 'dns socket failed'));

@@ -13,7 +13,7 @@ import { startMetadataServer } from './metadata-server.ts';
 import { NovaMetadata } from './nova-metadata.ts';
 
 export type GuestServicesOptions = {
-  /** Guests by slot, asked at every packet: the newest state answers. */
+  /** Guests by VIF number, asked at every packet: the newest state answers. */
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
   /** All ports of the machine that a guest is, its own among them; default: that one alone. */
   readonly machineOf?: (guest: GuestRecord) => readonly MachinePort[];

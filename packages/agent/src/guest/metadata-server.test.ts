@@ -25,13 +25,13 @@ const guests = new Map<number, GuestRecord>([
       vendorData: { 'cloud-init': '#cloud-config' },
     }),
   ],
-  [3, guestRecord({ slot: 3, portId: 'aaaaaaaa-1111-4222-8333-444455556666', hostname: 'other', addresses: [] })],
+  [3, guestRecord({ vif: 3, portId: 'aaaaaaaa-1111-4222-8333-444455556666', hostname: 'other', addresses: [] })],
 ]);
 let services: GuestServices;
 
 before(async () => {
   enterOwnNamespace();
-  for (const last of [1, 2, 3, 4]) ip(`addr add 198.18.0.${last}/32 dev lo`);
+  for (const last of [1, 32, 48, 64]) ip(`addr add 198.18.0.${last}/32 dev lo`);
   ip('addr add 10.0.0.5/32 dev lo');
   services = await startGuestServices({
     guests: () => guests,
@@ -54,7 +54,7 @@ async function fetchFrom(localAddress: string, path: string, options: RequestOpt
   return { status: response.statusCode, headers: response.headers, body };
 }
 
-const get = (path: string): Promise<Reply> => fetchFrom('198.18.0.2', path);
+const get = (path: string): Promise<Reply> => fetchFrom('198.18.0.32', path);
 
 const EC2: readonly (readonly [string, string])[] = [
   ['/', '1.0\n2007-01-19\n2007-03-01\n2007-08-29\n2007-10-10\n2007-12-15\n2008-02-01\n2008-09-01\n2009-04-04\nlatest'],
@@ -122,8 +122,8 @@ test('meta_data.json names the instance', async () => {
 
 test('network_data.json describes the link, DHCP and static addresses and name servers', async () => {
   const second = guestAddress({ ipAddress: '10.1.0.5', cidr: '10.1.0.0/16', gatewayIp: '10.1.0.1', enableDhcp: false });
-  guests.set(4, guestRecord({ slot: 4, addresses: [guestAddress(), second] }));
-  const data = JSON.parse((await fetchFrom('198.18.0.4', '/openstack/latest/network_data.json')).body);
+  guests.set(4, guestRecord({ vif: 4, addresses: [guestAddress(), second] }));
+  const data = JSON.parse((await fetchFrom('198.18.0.64', '/openstack/latest/network_data.json')).body);
   guests.delete(4);
   const common = { link: 'tap0d1e2f30-11', network_id: '9a9a9a9a-0000-4000-8000-000000000001' };
   assert.deepEqual(data, {
@@ -164,8 +164,8 @@ test('network_data.json: without DHCP an address is static, also the first one; 
     enableDhcp: false,
     hostRoutes: [route],
   });
-  guests.set(4, guestRecord({ slot: 4, addresses: [still, guestAddress(), guestAddress({ ipAddress: '10.0.0.6' })] }));
-  const data = JSON.parse((await fetchFrom('198.18.0.4', '/openstack/latest/network_data.json')).body);
+  guests.set(4, guestRecord({ vif: 4, addresses: [still, guestAddress(), guestAddress({ ipAddress: '10.0.0.6' })] }));
+  const data = JSON.parse((await fetchFrom('198.18.0.64', '/openstack/latest/network_data.json')).body);
   guests.delete(4);
   const types = data.networks.map(
     (one: { type: string; ip_address?: string }) => `${one.type} ${one.ip_address ?? ''}`,
@@ -175,12 +175,12 @@ test('network_data.json: without DHCP an address is static, also the first one; 
 });
 
 test('a guest without vendor data gets empty ones, as of Nova', async () => {
-  assert.equal((await fetchFrom('198.18.0.3', '/openstack/latest/vendor_data.json')).body, '{}');
-  assert.equal((await fetchFrom('198.18.0.3', '/openstack/latest/vendor_data2.json')).body, '{"static":{}}');
+  assert.equal((await fetchFrom('198.18.0.48', '/openstack/latest/vendor_data.json')).body, '{}');
+  assert.equal((await fetchFrom('198.18.0.48', '/openstack/latest/vendor_data2.json')).body, '{"static":{}}');
 });
 
 test('each guest sees itself alone; one without a device is its port, one without user data has none', async () => {
-  const other = (path: string): Promise<Reply> => fetchFrom('198.18.0.3', path);
+  const other = (path: string): Promise<Reply> => fetchFrom('198.18.0.48', path);
   assert.equal((await other('/latest/meta-data/instance-id')).body, 'aaaaaaaa-1111-4222-8333-444455556666');
   assert.equal((await other('/latest/user-data')).status, 404);
   assert.equal((await other('/openstack/latest/user_data')).status, 404);
@@ -228,20 +228,20 @@ for (const path of [
 }
 
 test('a service address without a port is 404, a stranger is cut off', async () => {
-  assert.equal((await fetchFrom('198.18.0.4', '/')).status, 404);
+  assert.equal((await fetchFrom('198.18.0.64', '/')).status, 404);
   await assert.rejects(fetchFrom('10.0.0.5', '/'));
 });
 
 for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
   test(`${method} is 405`, async () => {
-    const reply = await fetchFrom('198.18.0.2', '/latest/api/token', { method });
+    const reply = await fetchFrom('198.18.0.32', '/latest/api/token', { method });
     assert.equal(reply.status, 405);
     assert.equal(reply.headers.allow, 'GET, HEAD');
   });
 }
 
 test('HEAD has the length and no body', async () => {
-  const reply = await fetchFrom('198.18.0.2', '/latest/user-data', { method: 'HEAD' });
+  const reply = await fetchFrom('198.18.0.32', '/latest/user-data', { method: 'HEAD' });
   assert.equal(reply.headers['content-length'], String(USER_DATA.length));
   assert.equal(reply.body, '');
 });
@@ -254,7 +254,7 @@ async function rawConnection(localAddress: string): Promise<Socket> {
 }
 
 test('a request with a body is answered and its connection closed', async () => {
-  const socket = await rawConnection('198.18.0.2');
+  const socket = await rawConnection('198.18.0.32');
   socket.write('GET /latest/meta-data/mac HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nabc');
   let seen = '';
   socket.on('data', (chunk) => {
@@ -265,14 +265,14 @@ test('a request with a body is answered and its connection closed', async () => 
 });
 
 test('headers over 8 KiB are refused', async () => {
-  const reply = await fetchFrom('198.18.0.2', '/', { headers: { 'X-Large': 'x'.repeat(9_000) } });
+  const reply = await fetchFrom('198.18.0.32', '/', { headers: { 'X-Large': 'x'.repeat(9_000) } });
   assert.equal(reply.status, 431);
 });
 
 test('a guest holds at most 16 connections, others are not concerned', async () => {
-  const sockets = await Promise.all(Array.from({ length: 16 }, () => rawConnection('198.18.0.3')));
+  const sockets = await Promise.all(Array.from({ length: 16 }, () => rawConnection('198.18.0.48')));
   const before = services.counters()['metadata_connections_refused'] ?? 0;
-  await assert.rejects(fetchFrom('198.18.0.3', '/'));
+  await assert.rejects(fetchFrom('198.18.0.48', '/'));
   assert.equal(services.counters()['metadata_connections_refused'], before + 1);
   assert.equal((await get('/')).status, 200);
   for (const socket of sockets) socket.destroy();
@@ -281,8 +281,8 @@ test('a guest holds at most 16 connections, others are not concerned', async () 
 
 test('a 64 KiB user data arrives whole', async () => {
   const large = Buffer.alloc(49_152, 'abcdefgh');
-  guests.set(4, guestRecord({ slot: 4, userData: large.toString('base64') }));
-  const reply = await fetchFrom('198.18.0.4', '/latest/user-data');
+  guests.set(4, guestRecord({ vif: 4, userData: large.toString('base64') }));
+  const reply = await fetchFrom('198.18.0.64', '/latest/user-data');
   guests.delete(4);
   assert.equal(reply.body, large.toString());
 });

@@ -9,7 +9,7 @@ import type { MachinePort } from './metadata-network.ts';
 import { type MetadataNode, metadataAt } from './metadata-tree.ts';
 import { isNovaGuest, type NovaMetadata } from './nova-metadata.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
-import { slotOf } from './service-address.ts';
+import { vifOf } from './service-address.ts';
 
 export type MetadataServerOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
@@ -72,12 +72,12 @@ export async function startMetadataServer(options: MetadataServerOptions): Promi
 function limitConnections(server: Server, options: MetadataServerOptions): void {
   const shares = new ConnectionShares({ total: MAX_CONNECTIONS, perGuest: MAX_CONNECTIONS_PER_GUEST });
   server.on('connection', (socket) => {
-    const slot = slotOf(socket.remoteAddress ?? '');
-    if (slot === undefined) return socket.destroy();
-    const admission = shares.admit(slot, socket);
+    const vif = vifOf(socket.remoteAddress ?? '');
+    if (vif === undefined) return socket.destroy();
+    const admission = shares.admit(vif, socket);
     if (admission !== 'admitted') options.count(`metadata_connections_${admission}`);
     if (admission === 'refused') return socket.destroy();
-    socket.on('close', () => shares.release(slot, socket));
+    socket.on('close', () => shares.release(vif, socket));
     return undefined;
   });
 }
@@ -111,10 +111,10 @@ async function answerRequest(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<Answer> {
-  const slot = slotOf(request.socket.remoteAddress ?? '');
-  const guest = slot === undefined ? undefined : options.guests().get(slot);
-  if (slot === undefined || guest === undefined) return refusal(404, 'no port at this address');
-  if (!limit.take(slot)) return refusal(429, 'too many requests: slow down');
+  const vif = vifOf(request.socket.remoteAddress ?? '');
+  const guest = vif === undefined ? undefined : options.guests().get(vif);
+  if (vif === undefined || guest === undefined) return refusal(404, 'no port at this address');
+  if (!limit.take(vif)) return refusal(429, 'too many requests: slow down');
   const path = pathOf(request.url ?? '/');
   if (options.nova !== undefined && isNovaGuest(guest)) {
     return answerByNova(options, options.nova, { guest, path, request, response });

@@ -18,8 +18,8 @@ const INSTANCE = '1c6f9a52-7e0b-4a59-8f43-6d2c9e1b7a08';
 const OF_NOVA = guestRecord({ deviceId: INSTANCE, deviceOwner: 'compute:nova', projectId: 'tenant-a' });
 const guests = new Map<number, GuestRecord>([
   [2, OF_NOVA],
-  [3, guestRecord({ slot: 3, deviceId: 'pod', deviceOwner: 'kubernetes:pod' })],
-  [4, guestRecord({ slot: 4, deviceId: 'x\r\nX-Tenant-ID: other', deviceOwner: 'compute:nova' })],
+  [3, guestRecord({ vif: 3, deviceId: 'pod', deviceOwner: 'kubernetes:pod' })],
+  [4, guestRecord({ vif: 4, deviceId: 'x\r\nX-Tenant-ID: other', deviceOwner: 'compute:nova' })],
 ]);
 
 /** What Nova saw, and what it answers next. */
@@ -44,7 +44,7 @@ const stop = new AbortController();
 
 before(async () => {
   enterOwnNamespace();
-  for (const last of [1, 2, 3, 4]) ip(`addr add 198.18.0.${last}/32 dev lo`);
+  for (const last of [1, 32, 48, 64]) ip(`addr add 198.18.0.${last}/32 dev lo`);
   nova = createServer(async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
@@ -92,7 +92,7 @@ async function raw(localAddress: string, ...lines: readonly string[]): Promise<s
 }
 
 const ask = (path: string, ...headers: readonly string[]): Promise<string> =>
-  raw('198.18.0.2', `GET ${path} HTTP/1.1`, 'Host: x', 'Connection: close', ...headers, '', '');
+  raw('198.18.0.32', `GET ${path} HTTP/1.1`, 'Host: x', 'Connection: close', ...headers, '', '');
 
 test('Nova is told who asks, signed, and gets nothing else of the guest’s request but its path', async () => {
   const answer = await ask(
@@ -118,8 +118,8 @@ test('Nova is told who asks, signed, and gets nothing else of the guest’s requ
 
 test('whom Nova does not know the agent answers itself: pods, and a device_id that is none of Nova’s', async () => {
   const own = (from: string) => raw(from, 'GET /latest/meta-data/mac HTTP/1.1', 'Host: x', 'Connection: close', '', '');
-  assert.match(await own('198.18.0.3'), /fa:16:3e:00:00:05$/);
-  assert.match(await own('198.18.0.4'), /fa:16:3e:00:00:05$/);
+  assert.match(await own('198.18.0.48'), /fa:16:3e:00:00:05$/);
+  assert.match(await own('198.18.0.64'), /fa:16:3e:00:00:05$/);
   assert.deepEqual(seen, []);
 });
 
@@ -144,7 +144,7 @@ test('names are escaped anew: line ends, spaces and marks stay inside of a name'
 test('a request behind a body that was not read is not one', async () => {
   const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n';
   const answer = await raw(
-    '198.18.0.2',
+    '198.18.0.32',
     'GET /a HTTP/1.1',
     'Host: x',
     `Content-Length: ${smuggled.length}`,
@@ -154,7 +154,7 @@ test('a request behind a body that was not read is not one', async () => {
   assert.match(answer, /^HTTP\/1\.1 200 .*Connection: close/s);
   const both = ['Transfer-Encoding: chunked', 'Content-Length: 4'];
   assert.match(
-    await raw('198.18.0.2', 'GET /b HTTP/1.1', 'Host: x', ...both, '', `0\r\n\r\n${smuggled}`),
+    await raw('198.18.0.32', 'GET /b HTTP/1.1', 'Host: x', ...both, '', `0\r\n\r\n${smuggled}`),
     /^HTTP\/1\.1 400 /,
   );
   assert.deepEqual(
@@ -166,7 +166,7 @@ test('a request behind a body that was not read is not one', async () => {
 test('a password is posted, within bounds, and nothing else is', async () => {
   const post = (path: string, body: string) =>
     raw(
-      '198.18.0.2',
+      '198.18.0.32',
       `POST ${path} HTTP/1.1`,
       'Host: x',
       'Connection: close',
@@ -206,7 +206,7 @@ test('a Nova that is silent costs a guest 503 in time, a guest no more than its 
   next = 'silence';
   const proxy = new NovaMetadata({ url, secret: SECRET, log: silentLogger(), timeoutMs: 300 });
   const { signal } = new AbortController();
-  const request = (slot: number) => proxy.ask({ guest: { ...OF_NOVA, slot }, path: '/x', body: null }, signal);
+  const request = (vif: number) => proxy.ask({ guest: { ...OF_NOVA, vif }, path: '/x', body: null }, signal);
   const started = performance.now();
   const waiting = Array.from({ length: 8 }, () => request(2));
   assert.match(Buffer.from((await request(2)).body).toString(), /too many requests at once/);
@@ -231,7 +231,7 @@ test('no Nova there: 503', async () => {
 
 test('a guest that goes away takes its question back', async () => {
   next = 'silence';
-  const socket = connect({ host: AGENT, port: 80, localAddress: '198.18.0.2' });
+  const socket = connect({ host: AGENT, port: 80, localAddress: '198.18.0.32' });
   socket.write('GET /latest/x HTTP/1.1\r\nHost: x\r\n\r\n');
   await eventually(() => seen.length === 1);
   const before = services.counters()['metadata_nova_503'] ?? 0;
@@ -251,7 +251,7 @@ test('fuzz: whatever a guest sends, Nova hears one request for each that is one,
   const limit = 24;
   for (let from = 0; from < inputs.length; from += limit) {
     const batch = inputs.slice(from, from + limit);
-    await Promise.all(batch.map((bytes, index) => throwAt(index % 2 === 0 ? '198.18.0.2' : '198.18.0.3', bytes)));
+    await Promise.all(batch.map((bytes, index) => throwAt(index % 2 === 0 ? '198.18.0.32' : '198.18.0.48', bytes)));
   }
   assert.ok(seen.length > 10, `${seen.length} reached Nova`);
   for (const { headers, url: path } of seen) {

@@ -59,14 +59,14 @@ export class NovaMetadata {
 
   /** Nova's answer, or one that says why there is none: 503 when it cannot be reached. Never rejects. `signal`: the guest went away. */
   async ask(asked: NovaRequest, signal: AbortSignal): Promise<NovaAnswer> {
-    const { slot } = asked.guest;
-    const ofGuest = this.#ofGuest.get(slot) ?? 0;
+    const { vif } = asked.guest;
+    const ofGuest = this.#ofGuest.get(vif) ?? 0;
     if (this.#count >= MAX_EXCHANGES || ofGuest >= MAX_EXCHANGES_OF_GUEST)
       return refusal(503, 'too many requests at once');
     const path = pathFor(this.#url, asked.path);
     if (path === undefined) return refusal(404, 'no such metadata');
     this.#count += 1;
-    this.#ofGuest.set(slot, ofGuest + 1);
+    this.#ofGuest.set(vif, ofGuest + 1);
     try {
       return await this.#exchange(asked, path, signal);
     } catch (err) {
@@ -74,9 +74,9 @@ export class NovaMetadata {
       return refusal(503, 'the metadata service does not answer: try again');
     } finally {
       this.#count -= 1;
-      const left = (this.#ofGuest.get(slot) ?? 1) - 1;
-      if (left > 0) this.#ofGuest.set(slot, left);
-      else this.#ofGuest.delete(slot);
+      const left = (this.#ofGuest.get(vif) ?? 1) - 1;
+      if (left > 0) this.#ofGuest.set(vif, left);
+      else this.#ofGuest.delete(vif);
     }
   }
 

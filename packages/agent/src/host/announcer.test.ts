@@ -1,36 +1,42 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { CB_FLOOD_REMOTE, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, type CbFloodTarget } from '../bpf/abi.gen.ts';
+import { CB_FLOOD_TUNNEL, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, cbVif } from '../bpf/abi.gen.ts';
 import { NetlinkError } from '../ffi/errno.ts';
-import { NO_ADDRESS, parseAddress } from '../plan/address.ts';
+import { parseAddress } from '../plan/address.ts';
 import type { Claim } from '../plan/claims.ts';
-import { encodeEntry } from '../plan/entries.ts';
+import { encodeEntry, type Planned } from '../plan/entries.ts';
 import type { MovedAddress } from '../reconcile/moved-addresses.ts';
 import { Announcer, type AnnouncerDeps } from './announcer.ts';
 
-const VIF: CbFloodTarget = {
-  kind: CB_FLOOD_VIF,
-  ifindex: 50,
-  policy: 0,
-  flags: CB_VIF_F_ADMIN_UP,
-  remote: NO_ADDRESS,
-};
+/** A port of this host by its VIF number, whose device is 50 more; or another host. */
+type Target = { readonly vif: number; readonly up?: boolean } | { readonly tunnel: number };
 
-/** Broadcast of network 101 goes to these, of any other to nobody. */
-function floodLists(chunks: readonly (readonly CbFloodTarget[])[]): AnnouncerDeps['entries'] {
-  const claims = chunks.map((target, chunk) => {
-    const planned = encodeEntry('cb_flood_1', { vni: 101, chunk }, { count: target.length, target });
-    return [planned.key, planned as Claim] as const;
+/** Broadcast of network 1 goes to these, of any other to nobody. */
+function floodLists(chunks: readonly (readonly Target[])[]): AnnouncerDeps['entries'] {
+  const entries = chunks.flatMap((targets, chunk) => {
+    const target = targets.map((one) =>
+      'vif' in one
+        ? { kind: CB_FLOOD_VIF, flags: 0, id: one.vif }
+        : { kind: CB_FLOOD_TUNNEL, flags: 0, id: one.tunnel },
+    );
+    return [
+      encodeEntry('cb_flood_2', { net: 1, list: 0, purpose: 0, chunk }, { count: target.length, target }),
+      ...targets.flatMap((one) => ('vif' in one ? vifRow(one.vif, one.up ?? true) : [])),
+    ];
   });
-  const lists = new Map(claims);
-  return { get: (map, key) => (map === 'cb_flood_1' ? lists.get(key) : undefined) };
+  return { get: (map, key) => entries.find((one) => one.map === map && one.key === key) as Claim | undefined };
+}
+
+function vifRow(vif: number, up: boolean): Planned {
+  const zero = cbVif.decode(new Uint8Array(cbVif.size));
+  return encodeEntry('cb_vif_2', vif, { ...zero, ifindex: 50 + vif, flags: up ? CB_VIF_F_ADMIN_UP : 0 });
 }
 
 function movedTo(mac: number, fields: Partial<MovedAddress> = {}): MovedAddress {
   const address = parseAddress('10.0.0.6');
   assert.ok(address);
-  return { vni: 101, address, mac: Uint8Array.of(2, 0, 0, 0, 0, mac), ifindex: 0, ...fields };
+  return { net: 1, address, mac: Uint8Array.of(2, 0, 0, 0, 0, mac), vif: 0, ...fields };
 }
 
 /** Announces, and gives who was told which MAC (its last byte). */
@@ -55,26 +61,28 @@ async function toldOf(
 }
 
 test('an address that has moved is told to the guests of its network here that are up, but not to its own', async () => {
-  const remote = { ...VIF, kind: CB_FLOOD_REMOTE, ifindex: 0 };
   const lists = floodLists([
-    Array.from({ length: 16 }, (_, n) => ({ ...VIF, ifindex: 50 + n, flags: n === 3 ? 0 : CB_VIF_F_ADMIN_UP })),
-    [{ ...VIF, ifindex: 70 }, { ...VIF, ifindex: 71 }, remote],
+    Array.from({ length: 16 }, (_, n) => ({ vif: 1 + n, up: n !== 3 })),
+    [{ vif: 20 }, { vif: 21 }, { tunnel: 5 }],
   ]);
-  const told = await toldOf(lists, [movedTo(6, { ifindex: 51 })]);
+  const told = await toldOf(lists, [movedTo(6, { vif: 2 })]);
   assert.deepEqual(
     told,
-    [50, 52, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 70, 71].map((ifindex) => `${ifindex} 6`),
+    [51, 53, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 70, 71].map((ifindex) => `${ifindex} 6`),
   );
 });
 
 test('guests of another network are told nothing, nor is anybody of an IPv6 address', async () => {
   const ipv6 = parseAddress('2001:db8::6');
   assert.ok(ipv6);
-  assert.deepEqual(await toldOf(floodLists([[VIF]]), [movedTo(6, { vni: 102 }), movedTo(6, { address: ipv6 })]), []);
+  assert.deepEqual(
+    await toldOf(floodLists([[{ vif: 1 }]]), [movedTo(6, { net: 2 }), movedTo(6, { address: ipv6 })]),
+    [],
+  );
 });
 
 test('of several moves of one address the last is told, and a guest that is gone keeps it from no other', async () => {
-  const lists = floodLists([[50, 51, 52].map((ifindex) => ({ ...VIF, ifindex }))]);
-  const gone = (ifindex: number): string | undefined => (ifindex === 51 ? 'ENXIO' : undefined);
-  assert.deepEqual(await toldOf(lists, [movedTo(6), movedTo(7)], gone), ['50 7', '52 7']);
+  const lists = floodLists([[1, 2, 3].map((vif) => ({ vif }))]);
+  const gone = (ifindex: number): string | undefined => (ifindex === 52 ? 'ENXIO' : undefined);
+  assert.deepEqual(await toldOf(lists, [movedTo(6), movedTo(7)], gone), ['51 7', '53 7']);
 });

@@ -1,14 +1,15 @@
 import { type Logger, type Loop, sleep, startLoop, startTurns } from '@cable/kit';
-import { CB_FLOOD_CHUNKS, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, MAPS } from '../bpf/abi.gen.ts';
-import { textBytes } from '../bpf/codec.ts';
+import { CB_FLOOD_CHUNKS, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, cbFlood, cbVif } from '../bpf/abi.gen.ts';
+import { arrayIndex, textBytes } from '../bpf/codec.ts';
 import { succeeded } from '../ffi/errno.ts';
 import { arpAnnouncement } from '../net/arp.ts';
 import { isMapped } from '../plan/address.ts';
 import type { Planner } from '../plan/planner.ts';
+import { desiredChunk } from '../reconcile/flood-lists.ts';
 import type { MovedAddress } from '../reconcile/moved-addresses.ts';
 
 export type AnnouncerDeps = {
-  /** Who hears of a network: its flood list. */
+  /** Who hears of a network: its flood list, and the VIFs in it. */
   readonly entries: Pick<Planner['entries'], 'get'>;
   /** Sends a frame out of the device to its guest; throws a `KernelError`. */
   readonly send: (ifindex: number, frame: Uint8Array) => void;
@@ -47,7 +48,7 @@ export class Announcer {
   announce(moved: readonly MovedAddress[]): void {
     for (const one of moved) {
       if (!isMapped(one.address)) continue;
-      const key = `${one.vni} ${Buffer.from(one.address).toString('hex')}`;
+      const key = `${one.net} ${Buffer.from(one.address).toString('hex')}`;
       // The last word counts.
       if (this.#waiting.has(key) || this.#waiting.size < WAITING) this.#waiting.set(key, one);
     }
@@ -60,9 +61,8 @@ export class Announcer {
     for (const [key, moved] of this.#waiting) {
       this.#waiting.delete(key);
       const frame = arpAnnouncement(moved.mac, moved.address.subarray(12));
-      for (const ifindex of this.#guests(moved.vni)) {
+      for (const ifindex of this.#guests(moved)) {
         if (signal.aborted) return;
-        if (ifindex === moved.ifindex) continue;
         succeeded(() => this.#deps.send(ifindex, frame), NOT_NOW);
         this.#frames += 1;
         if (this.#frames % FRAMES_AT_ONCE === 0) await sleep(PAUSE_MS, signal);
@@ -71,14 +71,18 @@ export class Announcer {
     }
   }
 
-  /** Devices of the network's ports here that get what is sent to all. */
-  *#guests(vni: number): Generator<number> {
+  /** Devices of the network's ports here that get what is sent to all, but for the port that has the address. */
+  *#guests({ net, vif }: MovedAddress): Generator<number> {
     for (let chunk = 0; chunk < CB_FLOOD_CHUNKS; chunk += 1) {
-      const entry = this.#deps.entries.get('cb_flood_1', MAPS.cb_flood_1.key.text({ vni, chunk }));
+      const entry = this.#deps.entries.get('cb_flood_2', desiredChunk(net, chunk));
       if (entry === undefined) return;
-      const { count, target } = MAPS.cb_flood_1.value.decode(textBytes(entry.value));
-      for (const { kind, ifindex, flags } of target.slice(0, count)) {
-        if (kind === CB_FLOOD_VIF && (flags & CB_VIF_F_ADMIN_UP) !== 0) yield ifindex;
+      const { count, target } = cbFlood.decode(textBytes(entry.value));
+      for (const { kind, id } of target.slice(0, count)) {
+        const row =
+          kind === CB_FLOOD_VIF && id !== vif ? this.#deps.entries.get('cb_vif_2', arrayIndex.text(id)) : undefined;
+        if (row === undefined) continue;
+        const { ifindex, flags } = cbVif.decode(textBytes(row.value));
+        if ((flags & CB_VIF_F_ADMIN_UP) !== 0) yield ifindex;
       }
     }
   }

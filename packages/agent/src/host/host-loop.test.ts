@@ -32,7 +32,7 @@ type Options = {
 
 /** A loop over a fake kernel whose devices the test makes. */
 function createBed({ programmed = NOTHING, apply }: Options = {}) {
-  const { state, planner } = createPlanBed();
+  const { state, planner, ids } = createPlanBed();
   const stop = new AbortController();
   const plane = createFakeDataPlane();
   const changes: HostChange[] = [];
@@ -49,9 +49,13 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
     slices: state,
     planner,
     reconciler: new Reconciler(plane, planner, { log: silentLogger() }),
-    slots: {
-      releaseUnclaimed: () => {
-        released += 1;
+    ids: {
+      ...ids,
+      vif: {
+        settle: () => ids.vif.settle(),
+        releaseUnclaimed: () => {
+          released += 1;
+        },
       },
     },
     stateNumber: STATE,
@@ -108,7 +112,7 @@ test('a port is down without its device, and waitPlugged resolves once it is in 
   addDevice(name, 50);
   loop.takeDevices({ names: [name], moved: [name] });
   await plugged;
-  assert.equal(plane.entries('cb_vif_1').size, 1);
+  assert.equal(plane.entries('cb_vif_2').size, 1);
   assert.equal(planner.guests.size, 1);
   await loop.waitPlugged({ portId: POD.id, ifindex: 50 }, abortAfter(2_000));
   assert.deepEqual(
@@ -181,7 +185,7 @@ test('a link that the agent makes itself is programmed in the same round, and ma
   bed.stop.abort();
 });
 
-test('links and slots of ports that are gone go only when the state is known to be whole', async () => {
+test('links and numbers of ports that are gone go only when the state is known to be whole', async () => {
   const { loop, update, pruned, released, stop } = createBed();
   loop.start(update(3, CLOUD, false));
   await until(() => loop.view.revision === 3);
@@ -202,12 +206,12 @@ test('what failed is tried again after a while, and nothing else is', async () =
       return { changed: false, failures: applied < 3 ? new Map([[OWN.id, 'no room']]) : new Map() };
     },
   });
-  plane.failPuts('cb_source_1', 'ENOSPC', 1);
+  plane.failPuts('cb_source_2', 'ENOSPC', 1);
   addDevice(vifDeviceName(POD), 50);
   loop.start(update(6, [sampleHost('h1', [OWN, POD]), ...sampleNetwork(1), samplePolicy('', [])]));
   await until(() => loop.view.revision === 6);
   assert.deepEqual(loop.view.ports?.get(OWN.id), { portId: OWN.id, state: 'error', reason: 'no room' });
-  assert.match(loop.view.ports?.get(POD.id)?.reason ?? '', /map cb_source_1 is full/);
+  assert.match(loop.view.ports?.get(POD.id)?.reason ?? '', /map cb_source_2 is full/);
   await until(() => loop.view.ports?.get(POD.id)?.state === 'up');
   await until(() => loop.view.ports?.get(OWN.id)?.state === 'down');
   const { rounds } = loop.view;
@@ -225,7 +229,7 @@ test('regression: a state older than what is programmed, or of another directory
     addDevice(vifDeviceName(POD), 50);
     loop.start(update(3, CLOUD, false));
     await until(() => loop.view.rounds === 1);
-    assert.equal(plane.entries('cb_vif_1').size, 0);
+    assert.equal(plane.entries('cb_vif_2').size, 0);
     assert.equal(plane.listAttached().has(50), true, 'a new device drops');
     assert.equal(portsOf(loop), undefined);
     assert.match(loop.view.held ?? '', /waiting for the server/);
@@ -263,12 +267,12 @@ test('what the kernel refuses of others’ entries is a warning when it begins, 
   const { loop, update, plane, said, stop } = createBed();
   const away = sampleNetwork(1, {}, [sampleEndpoint(samplePort(7), 'h2', '192.0.2.2')]);
   const cloud = [...CLOUD.filter(({ key }) => !away.some((one) => one.key === key)), ...away];
-  plane.limit('cb_ep_1', 0);
+  plane.limit('cb_ep_2', 0);
   loop.start(update(3, cloud));
   await until(() => loop.view.revision === 3);
   await until(() => loop.view.rounds > 2);
-  assert.equal(loop.view.refused.find(({ map }) => map === 'cb_ep_1')?.entries, 3, 'and the service addresses');
-  plane.limit('cb_ep_1', 10);
+  assert.equal(loop.view.refused.find(({ map }) => map === 'cb_ep_2')?.entries, 3, 'and the service addresses');
+  plane.limit('cb_ep_2', 10);
   await until(() => loop.view.refused.length === 0);
   assert.deepEqual(said, [
     'warn the kernel has refused entries: what needs them does not pass',

@@ -1,6 +1,7 @@
 import { type Backoff, createBackoff, type Logger, type Loop, startLoop } from '@cable/kit';
 import type { LocalPort, VifStatus } from '@cable/model';
 import type { EntryChange } from '../plan/claims.ts';
+import type { IdKind } from '../plan/inputs.ts';
 import type { PlanChanges, Planner } from '../plan/planner.ts';
 import { policyName } from '../plan/topics.ts';
 import type { Programmed } from '../reconcile/data-plane.ts';
@@ -10,9 +11,9 @@ import type { Reconciled, Reconciler, UnknownVifs } from '../reconcile/reconcile
 import type { RefusalCount } from '../reconcile/refusals.ts';
 import type { SliceChange, SliceReader, StateUpdate } from '../stream/slice-reader.ts';
 import { type LinkDriver, MachineLinks } from './applied-links.ts';
+import type { IdTable } from './ids.ts';
 import { type PlugWait, PlugWaiters } from './plug-waiters.ts';
 import { PortStates } from './port-states.ts';
-import type { SlotTable } from './slots.ts';
 
 /** The host as of the last round. */
 export type HostView = {
@@ -33,6 +34,8 @@ export type HostView = {
   /** Rounds that ended well, and map entries written and deleted by them. */
   readonly rounds: number;
   readonly writes: number;
+  /** How often flows about a VIF or a network had to be decided again since the start. */
+  readonly raises: number;
 };
 
 /** What a round changed: ports whose state changed or that are gone. `revision` may be another than before. */
@@ -43,7 +46,7 @@ export type HostLoopDeps = {
   readonly slices: Pick<SliceReader, 'item'>;
   readonly planner: Planner;
   readonly reconciler: Reconciler;
-  readonly slots: Pick<SlotTable, 'releaseUnclaimed'>;
+  readonly ids: Readonly<Record<IdKind, Pick<IdTable, 'settle' | 'releaseUnclaimed'>>>;
   /** `stateNumber` of the state directory. */
   readonly stateNumber: bigint;
   /** What the maps held when this run began. */
@@ -101,6 +104,7 @@ export class HostLoop {
   #error: string | null = null;
   #rounds = 0;
   #writes = 0;
+  #raises = 0;
 
   constructor(deps: HostLoopDeps) {
     this.#deps = deps;
@@ -124,6 +128,7 @@ export class HostLoop {
       unknown: this.#unknown(),
       rounds: this.#rounds,
       writes: this.#writes,
+      raises: this.#raises,
     };
   }
 
@@ -229,12 +234,14 @@ export class HostLoop {
   #publish(state: Position, result: Reconciled, ports: ReadonlySet<string>, write: boolean): void {
     this.#rounds += 1;
     this.#writes += result.puts + result.deletes;
+    this.#raises += result.raised;
     if (!write) {
       // What is in the maps is not known; their state is told by the round that writes.
       for (const portId of ports) this.#pending.ports.add(portId);
       return;
     }
     this.#written = true;
+    for (const table of Object.values(this.#deps.ids)) table.settle();
     this.#sayRefused();
     this.#sayUnknown(state);
     if (result.moved.length > 0) this.#deps.announce(result.moved);
@@ -280,16 +287,26 @@ export class HostLoop {
 
   #afterRound(state: Position): void {
     if (state.synced) {
-      if (!this.#released) this.#deps.slots.releaseUnclaimed();
-      this.#released = true;
+      this.#releaseUnclaimed();
       this.#links.prune(this.#deps.planner.hostLinks);
     }
-    const unfinished = this.#deps.reconciler.unfinished || this.#links.failures.size > 0;
+    const { reconciler, planner } = this.#deps;
+    const unfinished = reconciler.unfinished || planner.lacksNumbers || this.#links.failures.size > 0;
     if (!unfinished) this.#retries.reset();
     if (unfinished === (this.#retryTimer !== undefined)) return;
     clearTimeout(this.#retryTimer);
     const again = unfinished && !this.#deps.signal.aborted;
     this.#retryTimer = again ? setTimeout(() => this.#retry(), this.#retries.next()) : undefined;
+  }
+
+  /** What nobody wants any more is out of the maps: not while most of it is kept until somebody says that it may go. */
+  #releaseUnclaimed(): void {
+    if (this.#released || !this.#written || this.#deps.reconciler.unknownVifs !== null) return;
+    this.#released = true;
+    for (const table of Object.values(this.#deps.ids)) {
+      table.releaseUnclaimed();
+      table.settle();
+    }
   }
 
   #retry(): void {

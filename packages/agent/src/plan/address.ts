@@ -140,6 +140,17 @@ function hexDigit(code: number): number {
   return letter >= LETTER_A && letter < LETTER_A + 6 ? letter - LETTER_A + 10 : -1;
 }
 
+/** The link-local IPv6 address that a device with this MAC gives itself (RFC 4291, appendix A). */
+export function linkLocalOf(mac: Uint8Array): Uint8Array {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac;
+  return Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f);
+}
+
+/** A single address as a prefix. */
+export function hostPrefix(bytes: Uint8Array): Prefix {
+  return { bytes, length: 128, order: `${hex(bytes)}/128` };
+}
+
 /** The sixteen bytes of a UUID; undefined when malformed. */
 export function parseUuid(text: string): Uint8Array | undefined {
   return isUuid(text) ? new Uint8Array(Buffer.from(text.replaceAll('-', ''), 'hex')) : undefined;

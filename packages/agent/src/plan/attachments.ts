@@ -1,28 +1,31 @@
 import type { LocalPort } from '@cable/model';
 import { vifDeviceName } from './device-names.ts';
 import { policyName, type StatedFact } from './topics.ts';
-import { type Family, itemFamily } from './unit.ts';
+import { type Family, itemFamily, type PlanReader } from './unit.ts';
 
 /**
  * A port of this host: its device, on which a program must be also while the port itself cannot be programmed (it must drop, not leak to the
- * host), and what it needs of the host. Its policy is planned with or without a device, so that a plug finds it in place.
+ * host), and what it needs of the host. Its policy is planned, and its VIF has a number, with or without a device, so that a plug finds them in
+ * place.
  */
 export const ATTACHMENTS: Family = itemFamily(
   { name: 'attachment', slice: 'host', subject: 'port' },
   ({ item: portId }, port, reader) => {
+    const vif = reader.id('vif', portId);
     const device = reader.device(vifDeviceName(port));
-    const facts = needs(portId, port);
+    const facts = needs(portId, port, reader);
+    if (vif !== undefined) facts.push({ topic: 'vif', key: portId, member: '', value: vif });
     if (device === undefined) return { facts };
     facts.push({ topic: 'device', key: String(device.ifindex), member: portId, value: null });
-    const slot = reader.slot(portId);
-    if (slot === undefined) return { facts };
-    return { facts, vif: { portId, slot, ifindex: device.ifindex, device: device.name } };
+    return { facts, vif: { portId, vif, ifindex: device.ifindex, device: device.name } };
   },
 );
 
-function needs(portId: string, port: LocalPort): StatedFact[] {
+function needs(portId: string, port: LocalPort, reader: PlanReader): StatedFact[] {
   const { networkId, policy, projectId } = port;
-  const facts: StatedFact[] = [{ topic: 'near', key: networkId, member: portId, value: null }];
+  const facts: StatedFact[] = [{ topic: 'near', key: networkId, member: '', value: null }];
+  const project = reader.id('project', projectId);
+  if (project !== undefined) facts.push({ topic: 'project', key: projectId, member: '', value: project });
   if (port.vifKind === 'host') facts.push({ topic: 'machine-port', key: '', member: portId, value: null });
   if (policy !== null && port.portSecurityEnabled) {
     const value = { policy, networkId, projectId };

@@ -1,6 +1,8 @@
 import { CB_ENDPOINT_REMOTE } from '../bpf/abi.gen.ts';
 import { parseAddress, parseMac } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
+import { peerName } from './topics.ts';
+import { tunnelName } from './tunnels.ts';
 import { type Family, itemFamily } from './unit.ts';
 
 /** An endpoint on another host. Nothing while that host is not known: there is nowhere to send to. Those of this host are its ports'. */
@@ -11,15 +13,19 @@ export const ENDPOINTS: Family = itemFamily(
     const network = reader.facts('network', networkId).get('')?.value;
     const remote = parseAddress(underlay);
     if (remote === undefined || network === undefined) return {};
+    const name = tunnelName(underlay, remote);
+    const tunnel = reader.id('tunnel', name);
+    if (tunnel === undefined) return {};
     const mac = parseMac(macAddress);
-    const endpoint = mac === undefined ? undefined : endpointOf({ kind: CB_ENDPOINT_REMOTE, mac, remote });
+    const endpoint = mac === undefined ? undefined : endpointOf({ kind: CB_ENDPOINT_REMOTE, mac, tunnel });
     return {
       projectId: network.projectId,
       facts: [
-        { topic: 'host-in', key: networkId, member: underlay, value: null },
-        { topic: 'peer', key: underlay, member: '', value: null },
+        { topic: 'tunnel', key: name, member: '', value: tunnel },
+        { topic: 'host-in', key: networkId, member: name, value: tunnel },
+        { topic: 'peer', key: peerName(networkId, name), member: '', value: null },
       ],
-      entries: endpoint === undefined ? [] : endpointEntries(network.vni, endpoint, ipAddresses),
+      entries: endpoint === undefined ? [] : endpointEntries(network.net, endpoint, ipAddresses),
     };
   },
 );

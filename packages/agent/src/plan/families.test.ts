@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LocalPort, SubnetState } from '@cable/model';
+import { cbVif } from '../bpf/abi.gen.ts';
 import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import { type Row, showEntry } from '../show/maps.ts';
 import { readNames } from '../show/names.ts';
+import { formatAddress, NO_ADDRESS } from './address.ts';
+import type { IdKind, IdSource } from './inputs.ts';
 import { createPlanBed, type PlanBed, plannedBed } from './testing/plan-bed.ts';
 import {
   type SampleSlice,
@@ -45,9 +48,10 @@ function rowsOf({ planner, state }: PlanBed, map: AgentMap): Row[] {
   for (;;) {
     const step = reading.next();
     if (step.done !== true) continue;
-    return [...planner.entries.of(map).values()].map(({ key, value }) =>
-      showEntry(map, { key: textBytes(key), value: textBytes(value) }, step.value),
-    );
+    return [...planner.entries.of(map).values()].flatMap(({ key, value }) => {
+      const row = showEntry(map, { key: textBytes(key), value: textBytes(value) }, step.value);
+      return row === undefined ? [] : [row];
+    });
   }
 }
 
@@ -57,14 +61,18 @@ const pick = (list: readonly Row[], ...fields: string[]): unknown[][] =>
   list.map((row) => fields.map((field) => row[field])).sort((a, b) => (String(a) < String(b) ? -1 : 1));
 
 test('VIFs carry the flags of their ports; a veth alone is delivered to its peer', async () => {
-  const list = await rows(flat(...BASE), 'cb_vif_1');
-  assert.deepEqual(pick(list, 'port', 'flags', 'address', 'slot', 'dhcp_server', 'policy'), [
-    ['port-5', 'admin-up port-security dhcp', '10.0.0.5', 2, '10.0.0.1', 'p@net-1'],
-    ['port-6', 'admin-up dhcp peer', '10.0.0.6', 3, '10.0.0.1', 'none'],
+  const list = await rows(flat(...BASE), 'cb_vif_2');
+  assert.deepEqual(pick(list, 'port', 'flags', 'address', 'vif', 'dhcp_server', 'policy'), [
+    ['port-5', 'admin-up port-security dhcp', '10.0.0.5', 1, '10.0.0.1', 'p@net-1'],
+    ['port-6', 'admin-up dhcp peer', '10.0.0.6', 2, '10.0.0.1', 'none'],
+  ]);
+  assert.deepEqual(pick(list, 'network', 'project', 'device', 'service_address', 'epoch'), [
+    ['net-1', 'project', 'cv00000006-70', '198.18.0.32', 0],
+    ['net-1', 'project', 'tap00000005-70', '198.18.0.16', 0],
   ]);
   const own = samplePort(8, { vifKind: 'host', adminStateUp: false });
   const noDhcp = sampleNetwork(1, { subnets: [sampleSubnet(1, { enableDhcp: false, gatewayIp: null })] });
-  const [vif] = await rows(flat(sampleHost('h1', [own]), noDhcp, samplePolicy('', [])), 'cb_vif_1', [own]);
+  const [vif] = await rows(flat(sampleHost('h1', [own]), noDhcp, samplePolicy('', [])), 'cb_vif_2', [own]);
   assert.deepEqual(
     [vif?.['flags'], vif?.['dhcp_server'], vif?.['policy']],
     ['port-security', '169.254.169.254', '(no groups)@net-1'],
@@ -77,17 +85,19 @@ test('a port may send from its addresses and allowed pairs; without port securit
     { ipAddress: '10.0.0.99', macAddress: sampleMac(99) },
   ];
   const port = { ...TAP, allowedAddressPairs: pairs };
-  const list = await rows(flat(sampleHost('h1', [port, POD]), NETWORK, samplePolicy('p', [])), 'cb_source_1');
+  const list = await rows(flat(sampleHost('h1', [port, POD]), NETWORK, samplePolicy('p', [])), 'cb_source_2');
   assert.deepEqual(pick(list, 'port', 'mac', 'source'), [
     ['port-5', sampleMac(5), '10.0.0.5'],
     ['port-5', sampleMac(5), '10.9.0.0/16'],
+    ['port-5', sampleMac(5), 'fe80::f816:3eff:fe00:5'],
     ['port-5', sampleMac(99), '10.0.0.99'],
+    ['port-5', sampleMac(99), 'fe80::f816:3eff:fe00:63'],
   ]);
 });
 
 test('endpoints are local, remote or of the service; the gateway answers as the service while no router has it', async () => {
   const service = 'fa:16:3e:ca:b1:e0';
-  assert.deepEqual(pick(await rows(flat(...BASE), 'cb_ep_1'), 'address', 'kind', 'at', 'mac'), [
+  assert.deepEqual(pick(await rows(flat(...BASE), 'cb_ep_2'), 'address', 'kind', 'at', 'mac'), [
     ['10.0.0.1', 'service', 'agent', service],
     ['10.0.0.5', 'local', 'port-5', sampleMac(5)],
     ['10.0.0.6', 'local', 'port-6', sampleMac(6)],
@@ -95,22 +105,22 @@ test('endpoints are local, remote or of the service; the gateway answers as the 
     ['169.254.169.254', 'service', 'agent', service],
   ]);
   const routed = flat(...BASE, sampleRouter(1, [1]));
-  const gateway = (await rows(routed, 'cb_ep_1')).find((row) => row['address'] === '10.0.0.1');
+  const gateway = (await rows(routed, 'cb_ep_2')).find((row) => row['address'] === '10.0.0.1');
   assert.deepEqual(
     [gateway?.['kind'], gateway?.['at'], gateway?.['mac']],
     ['gateway', 'router-1', sampleMac(0xee0101)],
   );
-  const macs = await rows(routed, 'cb_mac_1');
+  const macs = await rows(routed, 'cb_mac_2');
   assert.equal(macs.find((row) => row['mac'] === service)?.['at'], 'agent, router-1');
-  const down = await rows(flat(...BASE, sampleRouter(1, [1], { adminStateUp: false })), 'cb_ep_1');
+  const down = await rows(flat(...BASE, sampleRouter(1, [1], { adminStateUp: false })), 'cb_ep_2');
   assert.equal(down.find((row) => row['address'] === '10.0.0.1')?.['kind'], 'service');
 });
 
 test('an endpoint is left out while its host is unknown, and a local port while it has no device', async () => {
   const endpoints = [sampleEndpoint(AWAY, 'h2', null), sampleEndpoint(TAP, 'h1', '192.0.2.1')];
   const slices = flat(sampleHost('h1', [TAP]), sampleNetwork(1, {}, endpoints), samplePolicy('p', []));
-  assert.deepEqual(pick(await rows(slices, 'cb_ep_1', []), 'address'), [['10.0.0.1'], ['169.254.169.254']]);
-  assert.equal((await rows(slices, 'cb_peer_1', [])).length, 0);
+  assert.deepEqual(pick(await rows(slices, 'cb_ep_2', []), 'address'), [['10.0.0.1'], ['169.254.169.254']]);
+  assert.equal((await rows(slices, 'cb_peer_2', [])).length, 0);
 });
 
 test('a router has its subnets, and extra routes by the interface whose subnet holds the next hop', async () => {
@@ -121,7 +131,7 @@ test('a router has its subnets, and extra routes by the interface whose subnet h
   ];
   const router = sampleRouter(1, [1, 2], { routes });
   const slices = flat(...BASE, sampleNetwork(2, { mtuBytes: 1400 }), router);
-  assert.deepEqual(pick(await rows(slices, 'cb_route_1'), 'router', 'destination', 'network', 'nexthop', 'mtu_bytes'), [
+  assert.deepEqual(pick(await rows(slices, 'cb_route_2'), 'router', 'destination', 'network', 'nexthop', 'mtu_bytes'), [
     ['router-1', '0.0.0.0/0', 'net-2', '10.0.1.9', 1400],
     ['router-1', '10.0.0.0/24', 'net-1', 'connected', 1450],
     ['router-1', '10.0.1.0/24', 'net-2', 'connected', 1400],
@@ -129,12 +139,12 @@ test('a router has its subnets, and extra routes by the interface whose subnet h
 });
 
 test('broadcast goes to the local VIFs, then once to each other host, in chunks without a hole', async () => {
-  const away = Array.from({ length: 40 }, (_, i) => {
+  const away = Array.from({ length: 80 }, (_, i) => {
     const port = samplePort(20 + i);
     return sampleEndpoint(port, `host${i >> 1}`, `192.0.2.${10 + (i >> 1)}`);
   });
   const slices = flat(sampleHost('h1', [TAP]), sampleNetwork(1, {}, away), samplePolicy('p', []));
-  const list = await rows(slices, 'cb_flood_1', [TAP]);
+  const list = await rows(slices, 'cb_flood_2', [TAP]);
   const targets = list.map((row) => String(row['targets']).split(', '));
   assert.deepEqual(
     list.map((row) => row['chunk']),
@@ -142,12 +152,12 @@ test('broadcast goes to the local VIFs, then once to each other host, in chunks 
   );
   assert.deepEqual(
     targets.map((one) => one.length),
-    [16, 5],
+    [32, 9],
   );
   assert.equal(targets[0]?.[0], 'port-5');
-  assert.equal(new Set(targets.flat()).size, 21);
-  assert.equal((await rows(slices, 'cb_peer_1')).length, 20);
-  assert.equal((await rows(slices, 'cb_flood_1', [])).length, 0);
+  assert.equal(new Set(targets.flat()).size, 41);
+  assert.equal((await rows(slices, 'cb_peer_2', [TAP])).length, 40);
+  assert.equal((await rows(slices, 'cb_flood_2', [])).length, 0);
 });
 
 test('IPv6 addresses have their place beside IPv4', async () => {
@@ -160,25 +170,66 @@ test('IPv6 addresses have their place beside IPv4', async () => {
   const network = sampleNetwork(1, { subnets }, [sampleEndpoint(port, 'h1', null)]);
   const rules = [sampleRule(1, { ethertype: 'IPv6', protocol: 1, remote: { kind: 'prefix', cidr: '2001:db8::/32' } })];
   const slices = flat(sampleHost('h1', [port]), network, samplePolicy('p', rules));
-  assert.deepEqual(pick(await rows(slices, 'cb_source_1'), 'source'), [['10.0.0.5'], ['2001:db8::5']]);
+  assert.deepEqual(pick(await rows(slices, 'cb_source_2'), 'source'), [
+    ['10.0.0.5'],
+    ['2001:db8::5'],
+    ['fe80::f816:3eff:fe00:5'],
+  ]);
   assert.deepEqual(pick(await rows(slices, 'cb_class_1'), 'remote'), [['2001:db8::/32']]);
   assert.deepEqual(pick(await rows(slices, 'cb_rule_1'), 'family', 'protocol'), [['IPv6', 58]]);
 });
 
-test('DHCP is on for the ports of a network that has it in some subnet, of whichever theirs is', async () => {
+test('IPv6 endpoints are known by their link-local addresses, too; the router by its own, to its VIFs', async () => {
+  const port = { ...TAP, fixedIps: [{ subnetId: sampleId('sub', 6), ipAddress: '2001:db8::5' }] };
+  const far = { ...POD, fixedIps: [{ subnetId: sampleId('sub', 6), ipAddress: '2001:db8::7' }] };
+  const subnets = [sampleSubnet(6, { cidr: '2001:db8::/64', ipVersion: 6, gatewayIp: '2001:db8::1' })];
+  const network = sampleNetwork(1, { subnets }, [
+    sampleEndpoint(port, 'h1', null),
+    sampleEndpoint(far, 'h2', '192.0.2.2'),
+  ]);
+  const leg = {
+    portId: sampleId('rif', 6),
+    networkId: sampleId('net', 1),
+    subnetId: sampleId('sub', 6),
+    cidr: '2001:db8::/64',
+  };
+  const router = sampleRouter(1, [], {}, [{ ...leg, ipAddress: '2001:db8::1', macAddress: sampleMac(0xee) }]);
+  const slices = flat(sampleHost('h1', [port]), network, router, samplePolicy('p', []));
+  assert.deepEqual(pick(await rows(slices, 'cb_ep_2'), 'address', 'kind'), [
+    ['169.254.169.254', 'service'],
+    ['2001:db8::1', 'gateway'],
+    ['2001:db8::5', 'local'],
+    ['2001:db8::7', 'remote'],
+    ['fe80::a9fe:a9fe', 'service'],
+    ['fe80::f816:3eff:fe00:5', 'local'],
+    ['fe80::f816:3eff:fe00:6', 'remote'],
+    ['fe80::f816:3eff:fe00:ee', 'gateway'],
+    ['fe80::f816:3eff:feca:b1e0', 'service'],
+  ]);
+  const { planner } = await plannedBed(slices, [port]);
+  const [row] = [...planner.entries.of('cb_vif_2').values()].map(({ value }) => cbVif.decode(textBytes(value)));
+  assert.equal(formatAddress(row?.router6 ?? NO_ADDRESS), 'fe80::f816:3eff:fe00:ee');
+});
+
+test('DHCP is on for the ports that have it in a subnet of theirs', async () => {
   const port = samplePort(5, { policy: 'policy:p' });
   const off = sampleSubnet(1, { enableDhcp: false });
   const flags = async (...subnets: readonly SubnetState[]): Promise<unknown> => {
     const slices = flat(sampleHost('h1', [port]), sampleNetwork(1, { subnets }), samplePolicy('p', []));
-    return pick(await rows(slices, 'cb_vif_1', [port]), 'flags')[0]?.[0];
+    return pick(await rows(slices, 'cb_vif_2', [port]), 'flags')[0]?.[0];
   };
   assert.equal(await flags(off), 'admin-up port-security');
-  assert.equal(await flags(off, sampleSubnet(2)), 'admin-up port-security dhcp');
+  assert.equal(
+    await flags(off, sampleSubnet(2)),
+    'admin-up port-security',
+    'the network has it on, which is in its row',
+  );
+  assert.equal(await flags(sampleSubnet(1)), 'admin-up port-security dhcp');
 });
 
 test('a guest record holds what DHCP and metadata answer', async () => {
   const desired = (await plannedBed(flat(...BASE), [TAP, POD])).planner;
-  const guest = desired.guests.get(2);
+  const guest = desired.guests.get(1);
   assert.equal(guest?.portId, TAP.id);
   assert.deepEqual(
     guest?.addresses.map((one) => [one.ipAddress, one.cidr, one.gatewayIp, one.dhcpServer]),
@@ -218,7 +269,7 @@ test('the machine gets each destination once, over the port that has it, and nev
 test('a port whose network or policy has not come is not programmed and says why', async () => {
   const missing = (await plannedBed(flat(sampleHost('h1', [TAP]), NETWORK), [TAP])).planner;
   assert.match(missing.errors.get(TAP.id) ?? '', /policy policy:p@.* has not been received/);
-  assert.equal(missing.entries.of('cb_vif_1').size + missing.entries.of('cb_source_1').size, 0);
+  assert.equal(missing.entries.of('cb_vif_2').size + missing.entries.of('cb_source_2').size, 0);
   const alone = (await plannedBed([sampleHost('h1', [TAP])], [TAP])).planner;
   assert.match(alone.errors.get(TAP.id) ?? '', /network .* has not been received/);
 });
@@ -243,7 +294,7 @@ test('a port with an address or a pair that cannot be read is not programmed and
       [TAP],
     );
     assert.match(planner.errors.get(TAP.id) ?? '', reason);
-    assert.equal(planner.entries.of('cb_vif_1').size + planner.entries.of('cb_source_1').size, 0);
+    assert.equal(planner.entries.of('cb_vif_2').size + planner.entries.of('cb_source_2').size, 0);
     assert.equal(planner.vifs.size, 1, 'the device has a program, and so drops');
   }
 });
@@ -252,13 +303,16 @@ test('a far network has endpoints, gateways and routes, and neither flood list n
   const far = samplePort(9, { networkId: sampleId('net', 2), fixedIps: [{ subnetId: '', ipAddress: '10.0.1.9' }] });
   const slices = flat(...BASE, sampleNetwork(2, {}, [sampleEndpoint(far, 'h3', '192.0.2.3')]), sampleRouter(1, [1, 2]));
   const inFar = (list: readonly Row[]): readonly Row[] => list.filter((row) => row['network'] === 'net-2');
-  assert.deepEqual(pick(inFar(await rows(slices, 'cb_ep_1')), 'address', 'kind'), [
+  assert.deepEqual(pick(inFar(await rows(slices, 'cb_ep_2')), 'address', 'kind'), [
     ['10.0.1.1', 'gateway'],
     ['10.0.1.9', 'remote'],
   ]);
-  assert.equal(inFar(await rows(slices, 'cb_route_1')).length, 1);
-  assert.equal(inFar(await rows(slices, 'cb_flood_1')).length, 0);
-  assert.deepEqual(pick(await rows(slices, 'cb_peer_1'), 'host'), [['h2'], ['h3']]);
+  assert.equal(inFar(await rows(slices, 'cb_route_2')).length, 1);
+  assert.equal(inFar(await rows(slices, 'cb_flood_2')).length, 0);
+  assert.deepEqual(pick(await rows(slices, 'cb_peer_2'), 'host', 'network', 'vni'), [
+    ['h2', 'net-1', 101],
+    ['h3', 'net-1', 101],
+  ]);
 });
 
 test('what peers tunnel here is taken on the uplink with own encapsulation, else from the overlay device', async () => {
@@ -267,14 +321,15 @@ test('what peers tunnel here is taken on the uplink with own encapsulation, else
     [false, 'overlay device'],
   ] as const) {
     const bed = createPlanBed({ ownEncapsulation });
+    bed.plug(TAP, 50);
     await bed.plan(...BASE);
-    assert.deepEqual(pick(rowsOf(bed, 'cb_peer_1'), 'host', 'received_on'), [['h2', where]]);
+    assert.deepEqual(pick(rowsOf(bed, 'cb_peer_2'), 'host', 'received_on'), [['h2', where]]);
   }
 });
 
 test('a port passes something only if its network is up too', async () => {
   const down = sampleNetwork(1, { adminStateUp: false });
-  const list = await rows(flat(sampleHost('h1', [TAP]), down, samplePolicy('p', [])), 'cb_vif_1', [TAP]);
+  const list = await rows(flat(sampleHost('h1', [TAP]), down, samplePolicy('p', [])), 'cb_vif_2', [TAP]);
   assert.deepEqual(pick(list, 'flags'), [['port-security dhcp']]);
 });
 
@@ -285,14 +340,14 @@ test("a renamed link is another port's, and a link that is two ports' is an erro
   bed.plug(TAP, null);
   bed.plug(other, 50);
   await bed.plan(...slices);
-  assert.deepEqual(pick(rowsOf(bed, 'cb_vif_1'), 'port', 'address'), [['port-8', '10.0.0.8']]);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_vif_2'), 'port', 'address'), [['port-8', '10.0.0.8']]);
   assert.deepEqual([...bed.planner.vifs.keys()], [other.id]);
   const twin = { ...samplePort(9, { policy: 'policy:p' }), id: TAP.id.replace(/.$/, 'f') };
   bed.plug(TAP, 60);
   await bed.plan(sampleHost('h1', [TAP, twin]), NETWORK, samplePolicy('p', []));
   assert.match(bed.planner.errors.get(TAP.id) ?? '', /is also that of port .*f$/);
   assert.match(bed.planner.errors.get(twin.id) ?? '', /is also that of port/);
-  assert.equal(bed.planner.entries.of('cb_vif_1').size, 0);
+  assert.equal(bed.planner.entries.of('cb_vif_2').size, 0);
   assert.equal(bed.planner.vifs.size, 2, 'the device has a program, and so drops');
 });
 
@@ -300,10 +355,10 @@ test('an item of another shape fails alone, and is planned when it has the right
   const broken = { ...POD, fixedIps: undefined } as unknown as LocalPort;
   const bed = await plannedBed([sampleHost('h1', [TAP, broken]), ...NETWORK, samplePolicy('p', [])], [TAP, POD]);
   assert.match(bed.planner.errors.get(POD.id) ?? '', /cannot be read/);
-  assert.deepEqual(pick(rowsOf(bed, 'cb_vif_1'), 'port'), [['port-5']]);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_vif_2'), 'port'), [['port-5']]);
   await bed.plan(...BASE);
   assert.equal(bed.planner.errors.size, 0);
-  assert.equal(bed.planner.entries.of('cb_vif_1').size, 2);
+  assert.equal(bed.planner.entries.of('cb_vif_2').size, 2);
 });
 
 test('one endpoint and member more among a thousand changes their own entries alone', async () => {
@@ -334,5 +389,109 @@ test('one endpoint and member more among a thousand changes their own entries al
   const bed = createPlanBed();
   await bed.plan(...cloud(1000));
   const { entries } = await bed.plan(...cloud(1001));
-  assert.deepEqual(entries.map(({ map }) => map).sort(), ['cb_class_1', 'cb_ep_1', 'cb_mac_1']);
+  assert.deepEqual(entries.map(({ map }) => map).sort(), ['cb_class_1', 'cb_ep_2', 'cb_mac_2']);
+});
+
+test('another host may send into a network with a port here only where it has somebody who reaches that network', async () => {
+  const here = samplePort(8, { policy: 'policy:p', networkId: sampleId('net', 3), fixedIps: [] });
+  const far = samplePort(9, { networkId: sampleId('net', 2), fixedIps: [] });
+  const stranger = samplePort(10, { networkId: sampleId('net', 4), fixedIps: [] });
+  const cloud = flat(
+    sampleHost('h1', [TAP, here]),
+    NETWORK,
+    sampleNetwork(2, {}, [sampleEndpoint(far, 'h3', '192.0.2.3')]),
+    sampleNetwork(3),
+    sampleNetwork(4, {}, [sampleEndpoint(stranger, 'h4', '192.0.2.4'), sampleEndpoint(far, 'h2', '192.0.2.2')]),
+    samplePolicy('p', []),
+  );
+  const peers = async (...routers: readonly SampleSlice[]) =>
+    pick(await rows(flat(...cloud, ...routers), 'cb_peer_2', [TAP, here]), 'network', 'host');
+  assert.deepEqual(await peers(), [['net-1', 'h2']]);
+  assert.deepEqual(await peers(sampleRouter(1, [1, 2])), [
+    ['net-1', 'h2'],
+    ['net-1', 'h3'],
+  ]);
+  assert.deepEqual(await peers(sampleRouter(1, [2, 3])), [
+    ['net-1', 'h2'],
+    ['net-3', 'h3'],
+  ]);
+  assert.deepEqual(await peers(sampleRouter(1, [1, 2], { adminStateUp: false })), [['net-1', 'h2']]);
+});
+
+test('each other host with endpoints has a tunnel, each network a row, and each port a device that leads to its VIF', async () => {
+  const slices = flat(...BASE, sampleNetwork(2, { adminStateUp: false, mtuBytes: 1400 }));
+  assert.deepEqual(pick(await rows(slices, 'cb_tunnel_1'), 'tunnel', 'host', 'underlay'), [[1, 'h2', '192.0.2.2']]);
+  assert.deepEqual(pick(await rows(slices, 'cb_net_1'), 'network', 'vni', 'flags', 'mtu_bytes', 'flood_chunks'), [
+    ['net-1', 101, 'admin-up dhcp', 1450, 0],
+    ['net-2', 102, 'dhcp', 1400, 0],
+  ]);
+  assert.deepEqual(pick(await rows(slices, 'cb_in_1'), 'device', 'vlan', 'port'), [
+    ['cv00000006-70', 'none', 'port-6'],
+    ['tap00000005-70', 'none', 'port-5'],
+  ]);
+});
+
+test('a port without a free number is not programmed, says why, and is planned when there is one', async () => {
+  const free = new Map<IdKind, number>([
+    ['vif', 1],
+    ['network', 1],
+    ['tunnel', 1],
+    ['project', 1],
+  ]);
+  const idsOf = (kind: IdKind): IdSource => {
+    const ids = new Map<string, number>();
+    return {
+      ids,
+      acquire: (name) => {
+        if (!ids.has(name) && ids.size < (free.get(kind) ?? 0)) ids.set(name, ids.size + 1);
+        return ids.get(name);
+      },
+      release: (name) => void ids.delete(name),
+    };
+  };
+  const ids = { vif: idsOf('vif'), network: idsOf('network'), tunnel: idsOf('tunnel'), project: idsOf('project') };
+  const other = samplePort(8, { policy: 'policy:p', projectId: 'other', networkId: sampleId('net', 2) });
+  const slices = flat(
+    ...[sampleHost('h1', [TAP, other]), NETWORK, sampleNetwork(2, { projectId: 'other' }), samplePolicy('p', [])],
+  );
+  const bed = createPlanBed({ ids });
+  for (const [i, port] of [TAP, other].entries()) bed.plug(port, 50 + i);
+  await bed.plan(...slices);
+  for (const [kind, reason] of [
+    ['vif', /no VIF number is free on this host \(it has 8191\): move ports/],
+    ['project', /no project number is free/],
+    ['network', /no network number is free/],
+  ] as const) {
+    assert.equal(bed.planner.lacksNumbers, true);
+    assert.match(bed.planner.errors.get(other.id) ?? '', reason);
+    assert.equal(bed.planner.vifs.get(other.id)?.ifindex, 51, 'the device has a program, and so drops');
+    free.set(kind, 2);
+    await bed.planner.update([], []);
+  }
+  assert.deepEqual([bed.planner.lacksNumbers, bed.planner.errors.size], [false, 0]);
+  assert.equal(bed.planner.entries.of('cb_vif_2').size, 2);
+  await bed.plan();
+  assert.deepEqual(
+    Object.values(ids).map((table) => table.ids.size),
+    [0, 0, 0, 0],
+    'all are given back',
+  );
+});
+
+test('a port keeps its number while its device comes and goes', async () => {
+  const bed = await plannedBed(flat(...BASE), [TAP, POD]);
+  bed.plug(TAP, null);
+  await bed.plan(...BASE);
+  assert.equal(bed.planner.entries.of('cb_vif_2').size, 1);
+  bed.plug(TAP, 77);
+  await bed.plan(...BASE);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_in_1'), 'port'), [['port-5'], ['port-6']]);
+  assert.equal(bed.planner.vifs.get(TAP.id)?.vif, 1);
+});
+
+test('another policy of a port changes its VIF alone, and no flood list', async () => {
+  const bed = await plannedBed(flat(...BASE), [TAP, POD]);
+  const other = { ...TAP, portSecurityEnabled: false, policy: null, adminStateUp: false };
+  const { entries } = await bed.plan(sampleHost('h1', [other, POD]), ...NETWORK, samplePolicy('p', []));
+  assert.deepEqual(entries.map(({ map }) => map).sort(), ['cb_source_2', 'cb_source_2', 'cb_vif_2']);
 });

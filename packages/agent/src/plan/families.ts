@@ -7,10 +7,12 @@ import { MACHINE_LINKS } from './machine-links.ts';
 import { NETWORKS } from './networks.ts';
 import { PEERS } from './peers.ts';
 import { POLICIES } from './policies.ts';
+import { REACH } from './reach.ts';
 import { ROUTER_LEGS } from './router-legs.ts';
 import { ROUTERS } from './routers.ts';
 import { ROUTES } from './routes.ts';
 import { SERVICES } from './services.ts';
+import { TUNNELS } from './tunnels.ts';
 import type { Family } from './unit.ts';
 import { VIFS } from './vifs.ts';
 
@@ -25,11 +27,13 @@ export const FAMILIES: readonly Family[] = [
   ROUTERS,
   ROUTER_LEGS,
   ROUTES,
+  REACH,
   POLICIES,
   VIFS,
   ENDPOINTS,
   SERVICES,
   FLOOD,
+  TUNNELS,
   PEERS,
   MACHINE_LINKS,
 ];

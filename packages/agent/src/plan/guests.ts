@@ -13,7 +13,7 @@ export function guestPort(
   port: LocalPort,
   network: NetworkHeader,
   subnets: readonly PortSubnet[],
-): Omit<GuestRecord, 'slot'> {
+): Omit<GuestRecord, 'vif'> {
   return {
     portId: port.id,
     projectId: port.projectId,

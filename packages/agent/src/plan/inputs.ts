@@ -10,8 +10,15 @@ export type LocalDevice = { readonly name: string; readonly ifindex: number };
 /** The devices that are there now. */
 export type DeviceReader = { byName(name: string): LocalDevice | undefined };
 
-/** Service address slots: a port keeps its slot from `acquire` (which may be repeated) until `release`. Undefined: none is free. */
-export type SlotSource = { acquire(portId: string): number | undefined; release(portId: string): void };
+/** What has dense numbers on this host: VIFs by port id, networks and projects by id, tunnels by `tunnelName`. */
+export type IdKind = 'vif' | 'network' | 'tunnel' | 'project';
+
+/** Dense numbers by name: a name keeps its number from `acquire` (which may be repeated) until `release`. Undefined: none is free. */
+export type IdSource = {
+  readonly ids: ReadonlyMap<string, number>;
+  acquire(name: string): number | undefined;
+  release(name: string): void;
+};
 
 /** The kind of slice that a key names; it may be one that this agent does not know. */
 export function kindOf(key: SliceKey): SliceKind {

@@ -13,32 +13,33 @@ test('a number is the first 32 bits of the name, and stays while other names com
   assert.equal(numbers.get('router:2'), undefined);
 });
 
-test('names that meet have numbers of their own, never 0, by the set of names alone', () => {
-  const few = (name: string): number => (Number(name) % 4 === 3 ? 0xffff_ffff : Number(name) % 4);
-  for (let seed = 1; seed <= 50; seed += 1) {
-    const random = createRandom(seed);
-    const used = new Numbering(few);
-    const known = new Map<string, number>();
-    const names = new Set<string>();
-    for (let step = 0; step < 60; step += 1) {
-      const name = String(random(12));
-      const added = random(2) === 0;
-      const changed = added ? used.add(name) : used.delete(name);
-      if (added) names.add(name);
-      else names.delete(name);
-      known.delete(added ? '' : name);
-      for (const one of changed) known.set(one, used.get(one) ?? -1);
-      const fresh = new Numbering(few);
-      for (const one of [...names].reverse()) fresh.add(one);
-      const now = [...names].map((one) => [one, used.get(one)] as const).sort();
-      assert.deepEqual(
-        now,
-        [...names].map((one) => [one, fresh.get(one)] as const).sort(),
-        `seed ${seed} step ${step}`,
-      );
-      assert.deepEqual([...known].sort(), now, `seed ${seed} step ${step}: changes`);
-      assert.equal(new Set(now.map(([, number]) => number)).size, names.size);
-      assert.ok(now.every(([, number]) => number !== 0));
+for (const first of [1, 2])
+  test(`names that meet have numbers of their own, from ${first} on, by the set of names alone`, () => {
+    const few = (name: string): number => (Number(name) % 4 === 3 ? 0xffff_ffff : Number(name) % 4);
+    for (let seed = 1; seed <= 50; seed += 1) {
+      const random = createRandom(seed);
+      const used = new Numbering(few, first);
+      const known = new Map<string, number>();
+      const names = new Set<string>();
+      for (let step = 0; step < 60; step += 1) {
+        const name = String(random(12));
+        const added = random(2) === 0;
+        const changed = added ? used.add(name) : used.delete(name);
+        if (added) names.add(name);
+        else names.delete(name);
+        known.delete(added ? '' : name);
+        for (const one of changed) known.set(one, used.get(one) ?? -1);
+        const fresh = new Numbering(few, first);
+        for (const one of [...names].reverse()) fresh.add(one);
+        const now = [...names].map((one) => [one, used.get(one)] as const).sort();
+        assert.deepEqual(
+          now,
+          [...names].map((one) => [one, fresh.get(one)] as const).sort(),
+          `seed ${seed} step ${step}`,
+        );
+        assert.deepEqual([...known].sort(), now, `seed ${seed} step ${step}: changes`);
+        assert.equal(new Set(now.map(([, number]) => number)).size, names.size);
+        assert.ok(now.every(([, number]) => number !== undefined && number >= first));
+      }
     }
-  }
-});
+  });

@@ -9,18 +9,21 @@ export function firstBits(name: string): number {
 }
 
 /**
- * Host-local numbers (router, policy, class): that of `numberOf`, never 0, the next free one on a collision. They depend on the set of names
+ * Host-local numbers (router, policy, class): that of `numberOf`, never below `first`, the next free one on a collision. They depend on the set of names
  * alone, not on the order in which they came.
  */
 export class Numbering {
   readonly #numberOf: NumberOf;
   readonly #numbers = new Map<string, number>();
   readonly #taken = new Set<number>();
+  readonly #first: number;
   /** Names whose number is not that of `numberOf`. */
   #displaced = 0;
 
-  constructor(numberOf: NumberOf = firstBits) {
+  /** `first`: the lowest number. */
+  constructor(numberOf: NumberOf = firstBits, first = 1) {
     this.#numberOf = numberOf;
+    this.#first = first;
   }
 
   /** Undefined: the name has not been added. */
@@ -33,7 +36,7 @@ export class Numbering {
     if (this.#numbers.has(name)) return [];
     const home = this.#numberOf(name);
     // Whoever looked for a free number at `home` would have taken it: nobody else is concerned.
-    if (home !== 0 && !this.#taken.has(home)) {
+    if (home >= this.#first && !this.#taken.has(home)) {
       this.#give(name, home);
       return [name];
     }
@@ -59,7 +62,7 @@ export class Numbering {
     this.#displaced = 0;
     for (const name of [...names].sort()) {
       let number = this.#numberOf(name);
-      while (number === 0 || this.#taken.has(number)) number = (number + 1) >>> 0;
+      while (number < this.#first || this.#taken.has(number)) number = (number + 1) >>> 0;
       this.#give(name, number);
     }
     return names.filter((name) => before.get(name) !== this.#numbers.get(name));

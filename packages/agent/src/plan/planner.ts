@@ -1,5 +1,6 @@
 import { type Logger, startTurns, type Turns } from '@cable/kit';
 import type { SliceKey, SliceKind } from '@cable/model';
+import { CB_POLICY_NONE } from '../bpf/abi.gen.ts';
 import type { DesiredVif, GuestRecord, HostLink } from '../desired.ts';
 import type { SliceChange } from '../stream/slice-reader.ts';
 
@@ -7,7 +8,15 @@ import { Admission } from './admission.ts';
 import { Claims, type EntryChange } from './claims.ts';
 import { Facts, type Subject } from './facts.ts';
 import { FAMILIES, sliceFamilies } from './families.ts';
-import { type DeviceReader, idOf, kindOf, type PlannedSlices, type SlotSource, typedSlices } from './inputs.ts';
+import {
+  type DeviceReader,
+  type IdKind,
+  type IdSource,
+  idOf,
+  kindOf,
+  type PlannedSlices,
+  typedSlices,
+} from './inputs.ts';
 
 import { firstBits, Numbering, type NumberOf } from './numbers.ts';
 import { type AllReads, createReads, type Readable } from './reads.ts';
@@ -21,7 +30,7 @@ export type PlannerDeps = {
   readonly ownEncapsulation?: boolean;
   readonly slices: PlannedSlices;
   readonly devices: DeviceReader;
-  readonly slots: SlotSource;
+  readonly ids: Readonly<Record<IdKind, IdSource>>;
   readonly log: Logger;
   /** Default: `firstBits`. */
   readonly numberOf?: NumberOf;
@@ -44,9 +53,12 @@ type ChangedSlice = { readonly key: SliceKey; readonly kind: SliceKind; readonly
 
 const NUMBERED: readonly NumberedTopic[] = ['router', 'policy-use'];
 
+/** Topics whose keys have dense numbers as long as a fact about them stands. */
+const DENSE: readonly IdKind[] = ['vif', 'network', 'tunnel', 'project'];
+
 /**
  * Computes the desired state of the host, and keeps it as slices and devices change: units (`families.ts`) that are functions of what they
- * read, run again when that changes. What it comes to depends on the slices, the devices and the slots alone.
+ * read, run again when that changes. What it comes to depends on the slices, the devices and the dense numbers alone.
  */
 export class Planner {
   readonly #deps: PlannerDeps;
@@ -61,13 +73,17 @@ export class Planner {
   readonly #vifs = new Map<string, DesiredVif>();
   readonly #guests = new Map<number, GuestRecord>();
   readonly #errors = new Map<string, string>();
+  readonly #lacking = new Set<Unit>();
   #hostLinks: ReadonlyMap<string, HostLink> = new Map();
   #ports = new Set<string>();
   #linksChanged = false;
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps;
-    this.#numbers = { router: new Numbering(deps.numberOf), 'policy-use': new Numbering(deps.numberOf) };
+    this.#numbers = {
+      router: new Numbering(deps.numberOf),
+      'policy-use': new Numbering(deps.numberOf, CB_POLICY_NONE + 1),
+    };
     this.#admission = new Admission(deps.policyBudget);
     this.#facts = new Facts({
       changed: ({ topic, key }, member) => this.#touch(this.#reads.facts.find(topic, key), member),
@@ -77,7 +93,8 @@ export class Planner {
       host: deps.host,
       ownEncapsulation: deps.ownEncapsulation ?? false,
       devices: deps.devices,
-      slots: deps.slots,
+      ids: deps.ids,
+      lacking: this.#lacking,
       reads: this.#reads,
       slices: typedSlices(deps.slices),
       facts: this.#facts,
@@ -100,7 +117,12 @@ export class Planner {
     return this.#vifs;
   }
 
-  /** Guests by service address slot. */
+  /** Whether something found no number free, which a later update may have. */
+  get lacksNumbers(): boolean {
+    return this.#lacking.size > 0;
+  }
+
+  /** Guests by VIF number, for DHCP and metadata. */
   get guests(): ReadonlyMap<number, GuestRecord> {
     return this.#guests;
   }
@@ -125,6 +147,11 @@ export class Planner {
     return this.#numbers[topic].get(key);
   }
 
+  /** Dense numbers by name. */
+  ids(kind: IdKind): ReadonlyMap<string, number> {
+    return this.#deps.ids[kind].ids;
+  }
+
   /** Names of the policies that ports of this host have. */
   policies(): Iterable<string> {
     return this.#facts.keys('policy-use');
@@ -137,6 +164,8 @@ export class Planner {
   async update(changes: Iterable<SliceChange>, devices: Iterable<string>): Promise<PlanChanges> {
     const turns = startTurns();
     await this.#noteAll(changes, turns);
+    for (const unit of this.#lacking) this.#mark(unit);
+    this.#lacking.clear();
     for (const name of devices) this.#touch(this.#reads.host.find('device', name), undefined);
     for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
       if (unit.family.kind === 'plain') this.#runPlain(unit, unit.family.plan);
@@ -209,6 +238,7 @@ export class Planner {
       const unit = present ? this.#tables[rank]?.ensure(key, '') : this.#tables[rank]?.get(key, '');
       if (unit !== undefined) this.#mark(unit);
     }
+    for (const dense of DENSE) if (dense === topic && !present) this.#deps.ids[dense].release(key);
     for (const numbered of NUMBERED) {
       if (numbered !== topic) continue;
       const numbers = this.#numbers[numbered];
@@ -231,7 +261,15 @@ export class Planner {
       const error = `what the server sent cannot be read: ${reason}`;
       this.#yield(unit, unit.family.subject === 'port' ? { error } : NO_OUTPUT);
     }
+    this.#releaseUnused();
     this.#end(unit, source);
+  }
+
+  /** A unit that failed, or found another number missing, states no facts about those that it has. */
+  #releaseUnused(): void {
+    for (const { kind, name } of this.#run.acquired) {
+      if (this.#facts.of(kind, name).size === 0) this.#deps.ids[kind].release(name);
+    }
   }
 
   async #runMemory(unit: Unit, start: Starter, turns: Turns): Promise<void> {
@@ -305,17 +343,14 @@ export class Planner {
   }
 
   #replaceRest(portId: string, before: Unit['rest'] & object, after: Output): void {
-    if (before.vif !== undefined && after.vif === undefined) {
-      this.#vifs.delete(portId);
-      this.#deps.slots.release(portId);
-    }
+    if (before.vif !== undefined && after.vif === undefined) this.#vifs.delete(portId);
     if (after.vif !== undefined) this.#vifs.set(portId, after.vif);
     if (before.error !== undefined) this.#errors.delete(portId);
     if (after.error !== undefined) this.#errors.set(portId, after.error);
-    if (before.guest !== undefined && this.#guests.get(before.guest.slot) === before.guest) {
-      this.#guests.delete(before.guest.slot);
+    if (before.guest !== undefined && this.#guests.get(before.guest.vif) === before.guest) {
+      this.#guests.delete(before.guest.vif);
     }
-    if (after.guest !== undefined) this.#guests.set(after.guest.slot, after.guest);
+    if (after.guest !== undefined) this.#guests.set(after.guest.vif, after.guest);
     if (before.links !== undefined || after.links !== undefined) {
       this.#hostLinks = new Map((after.links ?? []).map((link) => [link.portId, link]));
       this.#linksChanged = true;

@@ -47,8 +47,8 @@ function lpm<T>(
 
 /** What the data plane does with the planned maps. */
 function allows(desired: Planner, packet: Packet): boolean {
-  const vif = [...desired.entries.of('cb_vif_1').values()].map(({ value }) =>
-    MAPS.cb_vif_1.value.decode(textBytes(value)),
+  const vif = [...desired.entries.of('cb_vif_2').values()].map(({ value }) =>
+    MAPS.cb_vif_2.value.decode(textBytes(value)),
   )[0];
   assert.ok(vif);
   const addr = parseAddress(packet.remote);
@@ -227,7 +227,7 @@ test('a policy beyond its bound leaves the port unprogrammed, attached, with the
   const rest = [sampleHost('h1', [PORT]), ...sampleNetwork(1)];
   const bed = await plannedBed([...rest, samplePolicy('p', tooMany())], [PORT]);
   assert.match(bed.planner.errors.get(PORT.id) ?? '', new RegExp(`more than ${MAX_POLICY_RULES} and`));
-  assert.equal(bed.planner.entries.of('cb_vif_1').size, 0);
+  assert.equal(bed.planner.entries.of('cb_vif_2').size, 0);
   assert.equal(bed.planner.entries.of('cb_rule_1').size, 0);
   assert.equal(bed.planner.vifs.get(PORT.id)?.ifindex, 50);
   await bed.plan(...rest, samplePolicy('p', tooMany().slice(0, 10)));

@@ -8,6 +8,7 @@ import type { NumberOf } from './numbers.ts';
 import { type ClassChanges, type ClassedPrefix, type PolicyClass, PolicyClasses } from './policy-classes.ts';
 import { encodeRules } from './policy-rules.ts';
 import { type RuleLists, type Selector, type SelectorRules, sortRules } from './policy-selectors.ts';
+import { joinedNetworks } from './reach.ts';
 import { groupTopic, type PlannedPolicy, type PolicyUse, type StatedFact } from './topics.ts';
 import type { Family, MemoryRun, PolicySize, UnitKey, UnitMemory } from './unit.ts';
 
@@ -77,7 +78,7 @@ class PolicyMemory implements UnitMemory {
     const rules = run.items('policy', id);
     const rulesChanged = before === NO_RULES || !nothing(run.touchedItems(`policy:${id}`));
     if (rulesChanged) this.#rules = yield* sortRules(rules);
-    const reach = reachOf(run, use.networkId);
+    const reach = joinedNetworks(run, use.networkId);
     const listing = new Listing(run, this.#rules, reach);
     const touched = yield* this.#touched(run, before, listing);
     const changes = yield* this.#classes.update(touched, (order) => listing.listed(order));
@@ -276,15 +277,6 @@ class Listing {
     this.#lists.set(text, list);
     return list;
   }
-}
-
-/** Networks that packets can come from with their own source address: the network itself and those joined to it by its routers. */
-function reachOf(run: MemoryRun, networkId: string): ReadonlySet<string> {
-  const reach = new Set([networkId]);
-  for (const { value } of run.facts('leg-in', networkId).values()) {
-    for (const { value: other } of run.facts('leg-of', value.routerId).values()) reach.add(other.networkId);
-  }
-  return reach;
 }
 
 const NO_RULES: SelectorRules = { any: [], selectors: new Map() };

@@ -3,6 +3,9 @@ import type { LocalPort, NetworkHeader, SubnetState } from '@cable/model';
 /** DHCP server identifier, and gateway of last resort for service traffic, in a subnet without a gateway. */
 export const METADATA_ADDRESS = '169.254.169.254';
 
+/** Where guests find the agent's services in IPv6. */
+export const METADATA_ADDRESS6 = 'fe80::a9fe:a9fe';
+
 /** An address of a port and the subnet that it is in. */
 export type PortSubnet = { readonly ipAddress: string; readonly subnet: SubnetState };
 

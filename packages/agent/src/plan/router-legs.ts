@@ -19,13 +19,19 @@ export type Leg = {
 /** How packets are routed into an interface's network. */
 export type Way = {
   readonly prefix: Prefix;
-  readonly vni: number;
+  /** Number of the network. */
+  readonly net: number;
   readonly mtuBytes: number;
   readonly mac: Uint8Array;
 };
 
 /** An interface as its network sees it. */
-export type LocalLeg = { readonly routerId: string; readonly subnetId: string; readonly ipAddress: string };
+export type LocalLeg = {
+  readonly routerId: string;
+  readonly subnetId: string;
+  readonly ipAddress: string;
+  readonly macAddress: string;
+};
 
 /** An address of a router: it answers as a gateway in its network, and its subnet is connected. */
 export const ROUTER_LEGS: Family = itemFamily(
@@ -33,29 +39,37 @@ export const ROUTER_LEGS: Family = itemFamily(
   ({ scope: routerId, item }, leg, reader) => {
     const vrf = reader.number('router', routerId);
     if (vrf === undefined) return {};
-    const { networkId, subnetId, cidr, ipAddress } = leg;
+    const { networkId, subnetId, cidr, ipAddress, macAddress } = leg;
     const network = reader.header('network', networkId);
-    const way = wayOf(leg, network);
+    const net = reader.facts('network', networkId).get('')?.value.net;
+    const way = wayOf(leg, network, net);
     return {
       projectId: network?.projectId,
       facts: [
         { topic: 'leg-of', key: routerId, member: item, value: { networkId, subnetId, cidr, ipAddress, way } },
-        { topic: 'leg-in', key: networkId, member: `${routerId}/${item}`, value: { routerId, subnetId, ipAddress } },
+        {
+          ...{ topic: 'leg-in', key: networkId, member: `${routerId}/${item}` },
+          value: { routerId, subnetId, ipAddress, macAddress },
+        },
       ],
-      entries: [...gateway(leg, network, vrf), ...(way === undefined ? [] : [routeEntry(vrf, way.prefix, way)])],
+      entries: [...gateway(leg, net, vrf), ...(way === undefined ? [] : [routeEntry(vrf, way.prefix, way)])],
     };
   },
 );
 
-function wayOf({ cidr, macAddress }: RouterInterface, network: NetworkHeader | undefined): Way | undefined {
+function wayOf(
+  { cidr, macAddress }: RouterInterface,
+  network: NetworkHeader | undefined,
+  net: number | undefined,
+): Way | undefined {
   const prefix = parsePrefix(cidr);
   const mac = parseMac(macAddress);
-  if (network === undefined || prefix === undefined || mac === undefined) return undefined;
-  return { prefix, mac, vni: network.vni, mtuBytes: network.mtuBytes };
+  if (network === undefined || net === undefined || prefix === undefined || mac === undefined) return undefined;
+  return { prefix, mac, net, mtuBytes: network.mtuBytes };
 }
 
-function gateway(leg: RouterInterface, network: NetworkHeader | undefined, vrf: number): readonly Planned[] {
+function gateway(leg: RouterInterface, net: number | undefined, vrf: number): readonly Planned[] {
   const mac = parseMac(leg.macAddress);
-  if (network === undefined || mac === undefined) return [];
-  return endpointEntries(network.vni, endpointOf({ kind: CB_ENDPOINT_GATEWAY, vrf, mac }), [leg.ipAddress]);
+  if (net === undefined || mac === undefined) return [];
+  return endpointEntries(net, endpointOf({ kind: CB_ENDPOINT_GATEWAY, vrf, mac }), [leg.ipAddress]);
 }

@@ -2,7 +2,7 @@ import type { SliceKey } from '@cable/model';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import type { Claims } from './claims.ts';
 import type { Fact, Facts } from './facts.ts';
-import type { DeviceReader, LocalDevice, SlotSource, TypedSlices } from './inputs.ts';
+import type { DeviceReader, IdKind, IdSource, LocalDevice, TypedSlices } from './inputs.ts';
 import type { AllReads, Readable } from './reads.ts';
 import type { Topic } from './topics.ts';
 import type { MemoryRun, NumberedTopic, PlanReader, PolicySize } from './unit.ts';
@@ -12,7 +12,9 @@ export type RunParts = {
   readonly host: string;
   readonly ownEncapsulation: boolean;
   readonly devices: DeviceReader;
-  readonly slots: SlotSource;
+  readonly ids: Readonly<Record<IdKind, Pick<IdSource, 'acquire'>>>;
+  /** Units that found no number free. */
+  readonly lacking: Set<Unit>;
   readonly slices: TypedSlices;
   readonly facts: Facts;
   readonly claims: Claims;
@@ -27,6 +29,7 @@ export class Run implements MemoryRun {
   readonly #read: Readable[] = [];
   #unit: Unit | undefined;
   #touched: Unit['touched'] = 'everything';
+  readonly #acquired: { readonly kind: IdKind; readonly name: string }[] = [];
   #number = 0;
 
   constructor(parts: RunParts) {
@@ -38,6 +41,7 @@ export class Run implements MemoryRun {
     this.#touched = unit.touched;
     this.#number += 1;
     this.#read.length = 0;
+    this.#acquired.length = 0;
     if (unit.family.kind === 'memory') unit.touched = new Map();
   }
 
@@ -55,6 +59,11 @@ export class Run implements MemoryRun {
   endForEver(unit: Unit): void {
     for (const one of [...unit.reads, ...this.#read]) one.delete(unit);
     unit.reads = [];
+  }
+
+  /** Names whose numbers the unit asked for in this run. */
+  get acquired(): readonly { readonly kind: IdKind; readonly name: string }[] {
+    return this.#acquired;
   }
 
   get host(): string {
@@ -100,8 +109,12 @@ export class Run implements MemoryRun {
     return this.#parts.number(topic, key);
   }
 
-  slot(portId: string): number | undefined {
-    return this.#parts.slots.acquire(portId);
+  id(kind: IdKind, name: string): number | undefined {
+    const { ids, lacking } = this.#parts;
+    const id = ids[kind].acquire(name);
+    if (id !== undefined) this.#acquired.push({ kind, name });
+    else if (this.#unit !== undefined) lacking.add(this.#unit);
+    return id;
   }
 
   get afresh(): boolean {

@@ -6,11 +6,17 @@ import type { Leg, LocalLeg } from './router-legs.ts';
  * units: it stands as long as one of them does. What is stated of one member must not depend on who states it.
  */
 export type Topics = {
-  /** Key: network. Member: ''. What its entries need to know of it. */
-  readonly network: { readonly vni: number; readonly projectId: string };
+  /** Key: network that has a number. Member: ''. What others need to know of it. */
+  readonly network: PlannedNetwork;
+  /** Key: port of this host. Member: ''. Its VIF number. */
+  readonly vif: number;
+  /** Key: project with something on this host. Member: ''. Its number. */
+  readonly project: number;
+  /** Key: another host with endpoints (`tunnelName`). Member: ''. Number of the tunnel to it. */
+  readonly tunnel: number;
   /** Key: group and network (`groupTopic`). Member: a prefix (`Prefix.order`) that a member of the group has there. */
   readonly 'group-prefix': null;
-  /** Key: network. Member: a port of this host. */
+  /** Key: network with a port of this host. Member: ''. */
   readonly near: null;
   /** Key: ifindex. Member: a port whose device it is. */
   readonly device: null;
@@ -26,15 +32,20 @@ export type Topics = {
   readonly 'leg-in': LocalLeg;
   /** Key: policy in a network. Member: ''. */
   readonly policy: PlannedPolicy;
-  /** Key: network. Member: a port of this host that is programmed. */
-  readonly 'vif-in': { readonly ifindex: number; readonly policy: number; readonly flags: number };
-  /** Key: network. Member: underlay address of another host with endpoints in it. */
-  readonly 'host-in': null;
-  /** Key: underlay address of a host that may tunnel to this one. Member: ''. */
+  /** Key: network. Member: a port of this host that is programmed. Its VIF number. */
+  readonly 'vif-in': number;
+  /** Key: network. Member: another host with endpoints in it (`tunnelName`). Number of the tunnel to it. */
+  readonly 'host-in': number;
+  /** Key: network and another host with endpoints in it (`peerName`). Member: ''. */
   readonly peer: null;
+  /** Key: network. Member: ''. Networks with a port of this host into which its endpoints may send. */
+  readonly reach: readonly PlannedNetwork[];
 };
 
 export type Topic = keyof Topics;
+
+/** `net`: its number. */
+export type PlannedNetwork = { readonly net: number; readonly vni: number; readonly projectId: string };
 
 /** Where a policy applies. `projectId`: the port's. */
 export type PolicyUse = { readonly policy: SliceKey; readonly networkId: string; readonly projectId: string };
@@ -57,6 +68,17 @@ export type StatedFact = {
 /** Key of `group-prefix`: members count only where their network can be reached with their own address. */
 export function groupTopic(groupId: string, networkId: string): string {
   return `${groupId}@${networkId}`;
+}
+
+/** Key of `peer`. */
+export function peerName(networkId: string, underlay: string): string {
+  return `${networkId} ${underlay}`;
+}
+
+/** The two parts of a `peerName`. */
+export function peerParts(name: string): { readonly networkId: string; readonly underlay: string } {
+  const at = name.indexOf(' ');
+  return { networkId: name.slice(0, at), underlay: name.slice(at + 1) };
 }
 
 /** Name of a policy in a network: its number is made from it. */

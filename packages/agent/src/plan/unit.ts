@@ -2,7 +2,7 @@ import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
 import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry } from '../desired.ts';
 import type { Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
-import type { LocalDevice } from './inputs.ts';
+import type { IdKind, LocalDevice } from './inputs.ts';
 import type { NumberOf } from './numbers.ts';
 import type { StatedFact, Topic } from './topics.ts';
 
@@ -47,8 +47,11 @@ export type PlanReader = {
   device(name: string): LocalDevice | undefined;
   /** Host-local number of the key of a numbered topic; undefined: no such fact. */
   number(topic: NumberedTopic, key: string): number | undefined;
-  /** Service address slot of a port that has a device. Not a read: a port keeps its slot. */
-  slot(portId: string): number | undefined;
+  /**
+   * Dense number of a name. The unit must state a fact of the topic with that name about it, as long as it makes use of the number: so long it
+   * stays, and it is no read. Undefined: none is free; the unit is run again when one may be.
+   */
+  id(kind: IdKind, name: string): number | undefined;
 };
 
 /** Topics whose keys have host-local numbers. */

@@ -1,12 +1,17 @@
 import type { LocalPort, NetworkHeader } from '@cable/model';
 import {
   CB_ENDPOINT_VIF,
+  CB_IN_VIF,
+  CB_MAX_NET,
+  CB_MAX_PROJECT,
+  CB_MAX_VIF,
+  CB_POLICY_NONE,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
   CB_VIF_F_PEER,
 } from '../bpf/abi.gen.ts';
-import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
+import { isMapped, linkLocalOf, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
 import { vifDeviceName } from './device-names.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
@@ -21,16 +26,20 @@ import { type Family, itemFamily, type Output, type PlanReader } from './unit.ts
 type Vif = {
   readonly port: LocalPort;
   readonly network: NetworkHeader;
-  readonly device: LocalDevice;
-  readonly slot: number;
-  /** 0: no policy. */
+  /** Numbers of the VIF, its network, its project and its policy. */
+  readonly vif: number;
+  readonly net: number;
+  readonly project: number;
   readonly policy: number;
+  readonly device: LocalDevice;
   /** CB_VIF_F_*. */
   readonly flags: number;
   readonly mac: Uint8Array;
   readonly id: Uint8Array;
   readonly subnets: readonly PortSubnet[];
   readonly sources: readonly Source[];
+  /** Link-local address of the router of its IPv6 subnets; all zero: none. */
+  readonly router6: Uint8Array;
 };
 
 /** A port of this host: one that cannot be programmed says why, and so drops everything; one without a device waits. */
@@ -43,40 +52,44 @@ export const VIFS: Family = itemFamily(
   },
 );
 
-function planVif(portId: string, vif: Vif): Output {
-  const { port, network, device, slot, policy, flags, mac, sources } = vif;
-  const { ifindex } = device;
-  const endpoint = endpointOf({ kind: CB_ENDPOINT_VIF, ifindex, flags: flags & CB_VIF_F_PEER, mac });
+function planVif(portId: string, planned: Vif): Output {
+  const { port, network, vif, net, device, mac, sources } = planned;
+  const endpoint = endpointOf({ kind: CB_ENDPOINT_VIF, vif, mac });
   const addresses = port.fixedIps.map((ip) => ip.ipAddress);
   return {
     projectId: port.projectId,
     entries: [
-      encodeEntry('cb_slot_1', { slot }, { ifindex }),
       // Without port security nothing is looked up there.
-      ...sourceEntries(port.portSecurityEnabled ? sources : [], ifindex),
-      ...endpointEntries(network.vni, endpoint, addresses),
-      vifEntry(vif),
+      ...sourceEntries(port.portSecurityEnabled ? sources : [], vif),
+      ...endpointEntries(net, endpoint, addresses),
+      vifEntry(planned),
+      encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: 0 }, { kind: CB_IN_VIF, vif }),
     ],
-    facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: { ifindex, policy, flags } }],
-    guest: { ...guestPort(port, network, vif.subnets), slot },
+    facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: vif }],
+    guest: { ...guestPort(port, network, planned.subnets), vif },
   };
 }
 
-function vifEntry({ port, network, device, slot, policy, flags, mac, id, subnets }: Vif): Planned {
+function vifEntry(planned: Vif): Planned {
+  const { port, network, vif, net, project, policy, device, flags, mac, id, subnets, router6 } = planned;
   const addresses = port.fixedIps.flatMap((ip) => parseAddress(ip.ipAddress) ?? []);
   const value = {
     portId: id,
-    slot,
-    vni: network.vni,
-    policy,
+    epoch: 0,
     flags,
+    ifindex: device.ifindex,
+    policy,
+    net,
+    vlan: 0,
+    project,
     mtuBytes: network.mtuBytes,
     mac,
     addr: addresses.find(isMapped) ?? NO_ADDRESS,
     addr6: addresses.find((address) => !isMapped(address)) ?? NO_ADDRESS,
     dhcpServer: dhcpServer(subnets),
+    router6,
   };
-  return encodeEntry('cb_vif_1', { ifindex: device.ifindex }, value);
+  return encodeEntry('cb_vif_2', vif, value);
 }
 
 /** Undefined: the port has no device yet. Text: why it cannot be programmed, whether it has a device or not. */
@@ -95,15 +108,53 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (device === undefined) return undefined;
   const others = [...reader.facts('device', String(device.ifindex)).keys()].filter((one) => one !== portId);
   if (others.length > 0) return `device ${device.name} is also that of port ${others.sort().join(', ')}`;
-  const slot = reader.slot(portId);
-  if (slot === undefined) return 'no service address is free on this host';
+  const numbers = numbersOf(port, reader);
+  if (typeof numbers === 'string') return numbers;
   const subnets = portSubnets(port, network);
-  return { port, network, device, slot, policy, flags: vifFlags(port, network), mac, id, subnets, sources };
+  return {
+    port,
+    network,
+    ...numbers,
+    policy,
+    device,
+    flags: vifFlags(port, network, subnets),
+    mac,
+    id,
+    subnets,
+    sources,
+    router6: routerOf(port, subnets, reader),
+  };
 }
 
-/** The port's policy number, 0 with port security off; or why it has none: then nothing may pass. */
+/** The link-local address of the router interface in an IPv6 subnet of the port: by the order of its addresses, then of the interfaces' names. */
+function routerOf(port: LocalPort, subnets: readonly PortSubnet[], reader: PlanReader): Uint8Array {
+  const legs = reader.sortedFacts('leg-in', port.networkId);
+  for (const { subnet } of subnets) {
+    if (subnet.ipVersion !== 6) continue;
+    const leg = legs.find(({ value }) => value.subnetId === subnet.id);
+    const mac = leg === undefined ? undefined : parseMac(leg.value.macAddress);
+    if (mac !== undefined) return linkLocalOf(mac);
+  }
+  return NO_ADDRESS;
+}
+
+/** Numbers of the port, its network and its project; or why there are none. */
+function numbersOf(port: LocalPort, reader: PlanReader): Pick<Vif, 'vif' | 'net' | 'project'> | string {
+  const vif = reader.facts('vif', port.id).get('')?.value;
+  if (vif === undefined) return `no VIF number is free on this host (it has ${CB_MAX_VIF - 1}): ${FEWER}`;
+  const project = reader.facts('project', port.projectId).get('')?.value;
+  if (project === undefined) return `no project number is free on this host (it has ${CB_MAX_PROJECT - 1}): ${FEWER}`;
+  const net = reader.facts('network', port.networkId).get('')?.value.net;
+  if (net !== undefined) return { vif, project, net };
+  if (parseUuid(port.networkId) === undefined) return `network id ${port.networkId} is not a UUID`;
+  return `no network number is free on this host (it has ${CB_MAX_NET - 1}): ${FEWER}`;
+}
+
+const FEWER = 'move ports to another host';
+
+/** The port's policy number, `CB_POLICY_NONE` with port security off; or why it has none: then nothing may pass. */
 function policyNumber(port: LocalPort, reader: PlanReader): number | string {
-  if (!port.portSecurityEnabled) return 0;
+  if (!port.portSecurityEnabled) return CB_POLICY_NONE;
   if (port.policy === null) return 'the port has port security but no policy';
   const name = policyName(port.policy, port.networkId);
   const planned = reader.facts('policy', name).get('')?.value;
@@ -112,13 +163,12 @@ function policyNumber(port: LocalPort, reader: PlanReader): number | string {
 }
 
 /** Only a pod's veth has its peer in another network namespace, which bpf_redirect_peer demands. */
-function vifFlags(port: LocalPort, network: NetworkHeader): number {
+function vifFlags(port: LocalPort, network: NetworkHeader, subnets: readonly PortSubnet[]): number {
   let flags = 0;
   if (port.portSecurityEnabled) flags |= CB_VIF_F_ANTISPOOF;
   if (port.vifKind === 'veth') flags |= CB_VIF_F_PEER;
   if (port.adminStateUp && network.adminStateUp) flags |= CB_VIF_F_ADMIN_UP;
-  // Of the network and not of the port: where DHCP answers some, no guest may answer any.
-  if (network.subnets.some(({ enableDhcp }) => enableDhcp)) flags |= CB_VIF_F_DHCP;
+  if (subnets.some(({ subnet }) => subnet.ipVersion === 4 && subnet.enableDhcp)) flags |= CB_VIF_F_DHCP;
   return flags;
 }
 

@@ -5,7 +5,7 @@ import { BpfError } from '../ffi/errno.ts';
 import { Attachments } from './attached-programs.ts';
 import { createFakeDataPlane } from './testing/fake-data-plane.ts';
 
-const VIF = { portId: 'p', slot: 1, ifindex: 50, device: 'tap1' };
+const VIF = { portId: 'p', vif: 1, ifindex: 50, device: 'tap1' };
 const VIFS = new Map([[VIF.portId, VIF]]);
 
 type Said = { readonly level: string; readonly fields: object; readonly message: string };

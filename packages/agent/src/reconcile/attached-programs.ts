@@ -1,13 +1,11 @@
 import type { Logger, Turns } from '@cable/kit';
-import { CB_STAT_OVERLAY } from '../bpf/abi.gen.ts';
 import type { DesiredVif } from '../desired.ts';
 import type { DataPlane } from './data-plane.ts';
-import { withMemoryTries } from './memory-tries.ts';
 import { isGone } from './room.ts';
 
-type AttachPlane = Pick<DataPlane, 'listStats' | 'createStat' | 'deleteStat' | 'listAttached' | 'attach' | 'forget'>;
+type AttachPlane = Pick<DataPlane, 'listAttached' | 'attach' | 'forget'>;
 
-/** Programs and counters of the devices that ports have. */
+/** Programs of the devices that ports have. */
 export class Attachments {
   readonly #plane: AttachPlane;
   readonly #log: Logger;
@@ -34,7 +32,6 @@ export class Attachments {
    */
   async ensure(portIds: Iterable<string>, vifs: ReadonlyMap<string, DesiredVif>, turns: Turns): Promise<Set<string>> {
     const changed = new Set<string>();
-    this.#count(CB_STAT_OVERLAY);
     for (const portId of portIds) {
       const before = this.#failures.get(portId);
       const vif = vifs.get(portId);
@@ -54,15 +51,12 @@ export class Attachments {
   }
 
   /**
-   * Removes the counters of devices that no port has any more; with `all` also of those that an earlier run left. A device that still exists
-   * keeps its program: without an entry it drops, which is what a device without a port must do.
+   * Forgets devices that no port has any more; with `all` also those that an earlier run left. A device that still exists keeps its program:
+   * without an entry it drops, which is what a device without a port must do.
    */
   release(all: boolean): void {
-    const candidates = all ? [...this.#plane.listStats(), ...this.#plane.listAttached()] : this.#left;
-    for (const ifindex of candidates) {
-      if (ifindex === CB_STAT_OVERLAY || this.#ports.has(ifindex)) continue;
-      this.#plane.deleteStat(ifindex);
-      this.#plane.forget(ifindex);
+    for (const ifindex of all ? [...this.#plane.listAttached()] : this.#left) {
+      if (!this.#ports.has(ifindex)) this.#plane.forget(ifindex);
     }
     this.#left.clear();
   }
@@ -87,13 +81,8 @@ export class Attachments {
     this.#left.delete(to);
   }
 
-  #count(ifindex: number): void {
-    if (!this.#plane.listStats().has(ifindex)) withMemoryTries(() => this.#plane.createStat(ifindex));
-  }
-
   #attach({ portId, ifindex, device }: DesiredVif): string | undefined {
     try {
-      this.#count(ifindex);
       if (!this.#plane.listAttached().has(ifindex)) this.#plane.attach(ifindex, device);
       return undefined;
     } catch (err) {

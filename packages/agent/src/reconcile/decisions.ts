@@ -1,41 +1,83 @@
-import type { ByteText } from '../bpf/codec.ts';
+import { MAPS } from '../bpf/abi.gen.ts';
+import { type ByteText, fieldAt } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import type { Due } from './due.ts';
+import { isRowMap, type RowMap } from './rows.ts';
 
-/** Maps whose entries decide about packets: a changed or deleted entry may revoke or redirect what a flow was granted. */
-const DECIDING: ReadonlySet<AgentMap> = new Set<AgentMap>([
-  'cb_rule_1',
-  'cb_class_1',
-  'cb_route_1',
-  'cb_source_1',
-  'cb_ep_1',
-  'cb_mac_1',
-  'cb_vif_1',
-]);
+/** Is told of a row whose epoch must rise. */
+type Raise = (map: RowMap, key: ByteText) => void;
 
-/** Whether a decision that a flow rests on may be another once these are written, so that the epoch must rise. */
+/**
+ * Which decisions that flows rest on may be others once something is written. A decision is about the VIFs and the networks at both ends, and
+ * rests on their epochs: of those that the kernel holds, this finds the rows whose epoch must rise. (Row keys and parts of keys are compared as
+ * byte texts.)
+ */
 export class Decisions {
-  /** Routes in the kernel by router number. */
-  readonly #routes = new Map<string, number>();
+  /** Routes by router number. */
+  readonly #routes = new Map<ByteText, number>();
+  /** Rows of the networks in which a router's number stands, by that, each with the number of entries. */
+  readonly #legs = new Map<ByteText, Map<ByteText, number>>();
+  /** VIF rows by policy. */
+  readonly #users = new Map<ByteText, Set<ByteText>>();
 
-  concern({ map, key, have }: Due): boolean {
-    if (have !== undefined) return DECIDING.has(map);
-    // A route added to a vrf that has routes may take packets from a shorter one. Other additions revoke nothing: a class of a longer prefix
-    // holds at least the rules of the prefix around it, and refusals are not remembered in flows.
-    return map === 'cb_route_1' && this.#routes.has(vrfOf(key));
+  concern({ map, key, have }: Due, raise: Raise): void {
+    // A route added to a router that has routes may take packets from a shorter one. Other additions revoke nothing: a class of a longer
+    // prefix holds at least the rules of the prefix around it, and refusals are not remembered in flows.
+    if (have === undefined && !(map === 'cb_route_2' && this.#routes.has(headOf(key)))) return;
+    if (isRowMap(map)) raise(map, key);
+    else if (map === 'cb_rule_1' || map === 'cb_class_1') each(this.#users.get(headOf(key)), 'cb_vif_2', raise);
+    else if (map === 'cb_source_2') raise('cb_vif_2', rowKey(headOf(key)));
+    else if (map === 'cb_ep_2' || map === 'cb_mac_2') raise('cb_net_1', rowKey(key));
+    else if (map === 'cb_route_2') each(this.#legs.get(headOf(key))?.keys(), 'cb_net_1', raise);
   }
 
-  /** The kernel got an entry that it had not, or lost one. */
-  count(map: AgentMap, key: ByteText, by: 1 | -1): void {
-    if (map !== 'cb_route_1') return;
-    const vrf = vrfOf(key);
-    const routes = (this.#routes.get(vrf) ?? 0) + by;
-    if (routes > 0) this.#routes.set(vrf, routes);
-    else this.#routes.delete(vrf);
+  /** The kernel holds an entry more, or one less. */
+  count(map: AgentMap, key: ByteText, value: ByteText, by: 1 | -1): void {
+    if (map === 'cb_route_2') add(this.#routes, headOf(key), by);
+    else if (map === 'cb_ep_2' || map === 'cb_mac_2') this.#countLeg(rowKey(key), value, by);
+    else if (map === 'cb_vif_2') this.#countUser(key, value, by);
+  }
+
+  #countLeg(net: ByteText, value: ByteText, by: 1 | -1): void {
+    const vrf = value.slice(VRF_AT, VRF_AT + NUMBER_BYTES);
+    if (vrf === NO_NUMBER) return;
+    const nets = this.#legs.get(vrf) ?? new Map<ByteText, number>();
+    this.#legs.set(vrf, nets);
+    add(nets, net, by);
+    if (nets.size === 0) this.#legs.delete(vrf);
+  }
+
+  #countUser(vif: ByteText, value: ByteText, by: 1 | -1): void {
+    const policy = value.slice(POLICY_AT, POLICY_AT + NUMBER_BYTES);
+    const users = this.#users.get(policy) ?? new Set<ByteText>();
+    this.#users.set(policy, users);
+    if (by > 0) users.add(vif);
+    else users.delete(vif);
+    if (users.size === 0) this.#users.delete(policy);
   }
 }
 
-/** The vrf field of a cb_route_1 key: the four bytes after the prefix length. */
-function vrfOf(key: ByteText): ByteText {
+const NUMBER_BYTES = 4;
+const NO_NUMBER = '\0'.repeat(NUMBER_BYTES);
+const VRF_AT = fieldAt(MAPS.cb_ep_2.value, 'vrf');
+const POLICY_AT = fieldAt(MAPS.cb_vif_2.value, 'policy');
+
+function each(keys: Iterable<ByteText> | undefined, map: RowMap, raise: Raise): void {
+  for (const key of keys ?? []) raise(map, key);
+}
+
+function add(counts: Map<ByteText, number>, key: ByteText, by: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + by;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
+}
+
+/** Of an LPM key what follows the prefix length: router, policy, or VIF and the beginning of a MAC. */
+function headOf(key: ByteText): ByteText {
   return key.slice(4, 8);
+}
+
+/** The key of the row whose number the text begins with, in 16 bits. */
+function rowKey(text: ByteText): ByteText {
+  return `${text.slice(0, 2)}\0\0`;
 }

@@ -3,17 +3,19 @@
  * on devices as filters with our handle. All of it outlives the agent.
  */
 import type { Logger } from '@cable/kit';
-import { type CbFlow, cbConf, cbFlow, cbFlowKey, cbProg, cbStatKey, MAPS } from '../bpf/abi.gen.ts';
+import { cbCount, cbDrop, cbHopKey, cbProg, type MAPS } from '../bpf/abi.gen.ts';
 import { arrayIndex, type ByteText } from '../bpf/codec.ts';
-import { type BpfMap, fdById } from '../bpf/map.ts';
+import { type BpfMap, fdById, MAP_TYPE } from '../bpf/map.ts';
 import { BpfProgram } from '../bpf/program.ts';
 import { BPF_CMD } from '../bpf/syscall.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import { quietDevice } from '../devices/own-links.ts';
 import { absentOn, NetlinkError } from '../ffi/errno.ts';
+import type { FlowStep } from '../migrate/flows-1-to-2.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
+import { dropRows, type RawCounters } from '../show/counters.ts';
 import type { DataPlane, Programmed } from './data-plane.ts';
 import { ENTRY, type EntryName, enterProgram, OVERLAY_NAMES } from './program-slots.ts';
 import type { VrouterPrograms } from './vrouter-programs.ts';
@@ -39,68 +41,73 @@ export class KernelDataPlane implements DataPlane {
   #programs: VrouterPrograms;
   readonly #socket: NetlinkSocket;
   readonly #log: Logger;
-  readonly #signal: AbortSignal;
   /** Kinds of the devices that are no VIFs, by ifindex. */
   #fixed: ReadonlyMap<number, EntryName> = new Map();
   readonly #attached = new Set<number>();
-  readonly #stats: Set<number>;
-  readonly #condemned = new Set<number>();
-  /** Programs that are on devices may be another name's, over its maps: ours hold nothing yet. */
+  /** Programs that packets meet may run over other maps: ours do not hold the state yet. */
   #waits = false;
-  #sweep: Promise<void> | undefined;
-  #peerListener: (key: ByteText) => void = () => undefined;
+  /** Hosts that tunnels lead to, as keys of cb_hop_1, by key of cb_tunnel_1. */
+  readonly #hosts = new Map<ByteText, ByteText>();
+  readonly #hostKeys = new Set<ByteText>();
+  #hostListener: (host: ByteText) => void = () => undefined;
 
   /** Use `openKernelDataPlane`. */
-  constructor(options: KernelDataPlaneOptions, deps: { readonly log: Logger; readonly signal: AbortSignal }) {
+  constructor(options: KernelDataPlaneOptions, deps: { readonly log: Logger }) {
     this.#programs = options.programs;
     this.#socket = new NetlinkSocket();
     this.#log = deps.log;
-    this.#signal = deps.signal;
-    this.#stats = new Set(
-      this.#map('cb_stat_1')
-        .entries()
-        .map(({ key }) => cbStatKey.decode(key).ifindex),
-    );
+    for (const batch of this.readMap('cb_tunnel_1')) {
+      for (const { key, value } of batch) this.#noteHost(key, hostOf(value));
+    }
   }
 
-  readMap(name: AgentMap): Iterable<readonly MapEntry[]> {
-    return this.#map(name).texts();
+  *readMap(name: AgentMap): Generator<readonly MapEntry[]> {
+    const map = this.#map(name);
+    if (map.info.type !== MAP_TYPE.array) {
+      yield* map.texts();
+      return;
+    }
+    const zero = zeroOf(map);
+    for (const batch of map.texts()) yield batch.filter(({ value }) => value !== zero);
   }
 
   putEntry(map: AgentMap, entry: MapEntry): void {
     this.#map(map).update(entry.key, entry.value);
-    if (map === 'cb_peer_1') this.#peerListener(entry.key);
+    if (map === 'cb_tunnel_1') this.#noteHost(entry.key, hostOf(entry.value));
   }
 
-  deleteEntry(map: AgentMap, entry: MapEntry): void {
-    this.#map(map).delete(entry.key);
-    if (map === 'cb_peer_1') this.#peerListener(entry.key);
+  deleteEntry(name: AgentMap, entry: MapEntry): void {
+    const map = this.#map(name);
+    if (map.info.type === MAP_TYPE.array) map.update(entry.key, zeroOf(map));
+    else map.delete(entry.key);
+    if (name === 'cb_tunnel_1') this.#noteHost(entry.key, undefined);
   }
 
   get underlay(): UnderlayParts {
     return {
       dispatcher: this.#programs.dispatchers.uplink,
-      peers: this.#map('cb_peer_1'),
+      peers: this.#map('cb_peer_2'),
       hops: this.#map('cb_hop_1'),
     };
   }
 
-  /** Who is told of keys of `cb_peer_1` that were written or deleted; one. */
-  onPeer(listener: (key: ByteText) => void): void {
-    this.#peerListener = listener;
+  /** Keys of cb_hop_1 for the hosts that there are tunnels to. */
+  get hosts(): Iterable<ByteText> {
+    return this.#hosts.values();
   }
 
-  readEpoch(): number {
-    const value = this.#map('cb_conf_1').lookup(arrayIndex.encode(0));
-    return value === undefined ? 0 : cbConf.decode(value).epoch;
+  /** Whether there is a tunnel to the host. */
+  hasHost(host: ByteText): boolean {
+    return this.#hostKeys.has(host);
   }
 
-  writeEpoch(epoch: number): void {
-    this.#map('cb_conf_1').update(arrayIndex.encode(0), cbConf.encode({ epoch }));
+  /** Who is told of hosts that tunnels lead to, or no longer; one. */
+  onHost(listener: (host: ByteText) => void): void {
+    this.#hostListener = listener;
   }
 
   readProgrammed(): Programmed {
-    const value = this.#map('cb_prog_1').lookup(arrayIndex.encode(0));
+    const value = this.#map('cb_prog_2').lookup(arrayIndex.encode(0));
     if (value === undefined) return { revision: 0, state: 0n, commit: 0 };
     const { revision, state, commit } = cbProg.decode(value);
     return { revision: Number(revision), state, commit: Number(commit) };
@@ -108,21 +115,20 @@ export class KernelDataPlane implements DataPlane {
 
   writeProgrammed({ revision, state, commit }: Programmed): void {
     const value = cbProg.encode({ revision: BigInt(revision), state, commit: BigInt(commit) });
-    this.#map('cb_prog_1').update(arrayIndex.encode(0), value);
+    this.#map('cb_prog_2').update(arrayIndex.encode(0), value);
   }
 
-  listStats(): ReadonlySet<number> {
-    return this.#stats;
+  purge(kind: 'vif' | 'network', id: number): void {
+    const ended = this.#programs.purge(kind, id);
+    this.#log.debug({ kind, id, ended }, 'ended the flows of a number');
   }
 
-  createStat(ifindex: number): void {
-    this.#map('cb_stat_1').update(cbStatKey.encode({ ifindex }), new Uint8Array(MAPS.cb_stat_1.value.size));
-    this.#stats.add(ifindex);
-  }
-
-  deleteStat(ifindex: number): void {
-    this.#map('cb_stat_1').delete(cbStatKey.encode({ ifindex }));
-    this.#stats.delete(ifindex);
+  resetCounters(vif: number): void {
+    this.#map('cb_count_1').update(arrayIndex.encode(vif), new Uint8Array(cbCount.size));
+    const { first, count } = dropRows(vif);
+    const drops = this.#map('cb_drop_1');
+    const zero = new Uint8Array(cbDrop.size);
+    for (let row = first; row < first + count; row += 1) drops.update(arrayIndex.encode(row), zero);
   }
 
   listAttached(): ReadonlySet<number> {
@@ -151,36 +157,26 @@ export class KernelDataPlane implements DataPlane {
     this.#attached.delete(ifindex);
   }
 
-  deleteFlows(ifindexes: ReadonlySet<number>): void {
-    for (const ifindex of ifindexes) this.#condemned.add(ifindex);
-    this.#sweep ??= this.#sweepFlows()
-      .catch((err: unknown) => this.#log.warn({ err }, 'cannot delete the flows of vanished devices'))
-      .finally(() => {
-        this.#sweep = undefined;
-      });
-  }
-
   /**
-   * Makes the loaded programs those of the fixed devices, and of every VIF that has one. Devices that have another build's own programs, from
-   * before there were dispatchers, are given dispatchers that go on in these programs first: so all devices change at one time, whatever
-   * their number, and an agent that is killed among them leaves each with a program. With empty maps ours would drop what those that
-   * run let pass: then only devices that have none are given one, and nothing is taken on the underlay's, so that what is tunnelled here comes to
-   * the device that the program which runs has.
+   * Makes the loaded programs those of the fixed devices, and of every VIF that has one, if what runs there runs over the same maps. Otherwise ours,
+   * over maps that are empty or of long ago, would drop what those let pass, or let pass what has been revoked: they stay until `takeOver`, and
+   * only devices that have none are given one, and nothing is taken on the underlay's, so that what is tunnelled here comes to the device that the program
+   * which runs has.
    */
   adopt({ overlayIfindex, serviceIfindex }: VrouterDevices): void {
     this.#fixed = new Map([
       [overlayIfindex, 'overlay'],
       [serviceIfindex, 'service'],
     ]);
-    this.#waits = this.readProgrammed().revision === 0;
+    const inForce = this.#programs.inForce();
+    const foreign = inForce === 'others' || this.#hasOthers();
+    this.#waits = foreign || this.readProgrammed().revision === 0;
     this.#attached.clear();
     if (!this.#waits) {
-      this.#keepInForce();
-      this.#dispatchAll();
-      this.#programs.enter();
+      this.#takeDevices();
       return;
     }
-    this.#programs.enter(OVERLAY_NAMES);
+    if (inForce === 'nothing') this.#programs.enter(OVERLAY_NAMES);
     for (const [ifindex, kind] of this.#fixed) if (!this.#hasAny(ifindex)) this.#dispatch(ifindex, kind);
     for (const { ifindex } of listLinks(this.#socket)) {
       if (!this.#fixed.has(ifindex) && this.#hasAny(ifindex)) this.#attached.add(ifindex);
@@ -189,8 +185,9 @@ export class KernelDataPlane implements DataPlane {
 
   takeOver(): void {
     if (!this.#waits) return;
-    this.#dispatchAll();
-    this.#programs.enter(['uplink']);
+    const step = this.#programs.openFlowStep(this.#log);
+    this.#takeDevices(step);
+    step?.close();
     this.#waits = false;
   }
 
@@ -201,9 +198,13 @@ export class KernelDataPlane implements DataPlane {
     this.adopt(devices);
   }
 
-  /** Counters of a device, one value for each CPU; undefined: it has none. */
-  readStat(ifindex: number): readonly Uint8Array[] | undefined {
-    return this.#map('cb_stat_1').lookupPerCpu(cbStatKey.encode({ ifindex }));
+  /** What is counted of a VIF; 0: of packets from and to other hosts, and of those that are no VIF's. */
+  readCounters(vif: number): RawCounters {
+    const { first, count } = dropRows(vif);
+    return {
+      perCpu: this.#map('cb_count_1').lookupPerCpu(arrayIndex.encode(vif)) ?? [],
+      drops: this.#map('cb_drop_1').rows(first, count),
+    };
   }
 
   /** Raw entries of any map, some hundreds at a time, for display. */
@@ -212,38 +213,23 @@ export class KernelDataPlane implements DataPlane {
   }
 
   /** Lets go of the handles; what is pinned runs on. */
-  async close(): Promise<void> {
-    await this.#sweep;
+  close(): void {
     this.#socket.close();
     this.#programs.close();
   }
 
-  async #sweepFlows(): Promise<void> {
-    await new Promise(setImmediate);
-    while (this.#condemned.size > 0 && !this.#signal.aborted) {
-      const ifindexes = new Set(this.#condemned);
-      this.#condemned.clear();
-      const deleted = await this.#deleteFlowsOf(ifindexes);
-      this.#log.debug({ ifindexes: [...ifindexes], deleted }, 'deleted flows of vanished devices');
-    }
-  }
-
-  /** Looks at the table batch by batch, with the process free to do other work between. */
-  async #deleteFlowsOf(ifindexes: ReadonlySet<number>): Promise<number> {
-    const flows = this.#map('cb_flow_1');
-    let deleted = 0;
-    for (const batch of flows.batches()) {
-      for (const { key, value } of batch) {
-        const flow = cbFlow.decode(value);
-        if (!concerns(flow, ifindexes)) continue;
-        flows.delete(key);
-        flows.delete(peerKey(key, flow));
-        deleted += 1;
-      }
-      await new Promise(setImmediate);
-      if (this.#signal.aborted) break;
-    }
-    return deleted;
+  /**
+   * Devices that have another build's own programs, from before there were dispatchers, are given dispatchers that go on in these programs first:
+   * so all devices change at one time, whatever their number, and an agent that is killed among them leaves each with a program.
+   */
+  #takeDevices(step?: FlowStep): void {
+    this.#keepInForce();
+    if (this.#programs.inForce() === 'nothing') this.#programs.enter(OVERLAY_NAMES);
+    this.#dispatchAll();
+    this.#carryFlows(() => step?.takeAll());
+    this.#programs.enter();
+    this.#carryFlows(() => step?.takeRest());
+    this.#programs.disownOthers();
   }
 
   /** Dispatchers, once they are on devices, go on in what runs there now. */
@@ -274,6 +260,36 @@ export class KernelDataPlane implements DataPlane {
     return ensureIngressFilter(this.#socket, ifindex, dispatcher);
   }
 
+  /** Without them connections are taken up in their middle: no reason to keep from taking over. */
+  #carryFlows(take: () => void): void {
+    try {
+      take();
+    } catch (err) {
+      this.#log.warn({ err }, 'cannot take over connections of the build before');
+    }
+  }
+
+  #noteHost(key: ByteText, host: ByteText | undefined): void {
+    const before = this.#hosts.get(key);
+    if (before === host) return;
+    if (before !== undefined) this.#hostKeys.delete(before);
+    if (host === undefined) this.#hosts.delete(key);
+    else {
+      this.#hosts.set(key, host);
+      this.#hostKeys.add(host);
+    }
+    for (const one of [before, host]) if (one !== undefined) this.#hostListener(one);
+  }
+
+  /** Whether some device has a program with our handle that is no dispatcher of ours: another build's, or another name's. */
+  #hasOthers(): boolean {
+    const known = new Set<number>(Object.values(this.#programs.dispatchers).map(({ info }) => info.id));
+    return listLinks(this.#socket).some(({ ifindex }) => {
+      const id = ingressProgramId(this.#socket, ifindex);
+      return id !== undefined && !known.has(id);
+    });
+  }
+
   /** Whether a program with our handle is on the device, whoever's maps it has. */
   #hasAny(ifindex: number): boolean {
     return ingressProgramId(this.#socket, ifindex) !== undefined;
@@ -296,21 +312,17 @@ function nameOfProgram(id: number): string | undefined {
 }
 
 /** Takes over what a previous run left, or starts afresh. */
-export function openKernelDataPlane(
-  options: KernelDataPlaneOptions,
-  deps: { readonly log: Logger; readonly signal: AbortSignal },
-): KernelDataPlane {
+export function openKernelDataPlane(options: KernelDataPlaneOptions, deps: { readonly log: Logger }): KernelDataPlane {
   const plane = new KernelDataPlane(options, deps);
   plane.adopt(options);
   return plane;
 }
 
-/** Key of the other direction's entry, which names no device until its first packet. */
-function peerKey(key: Uint8Array, flow: CbFlow): Uint8Array {
-  const { src, dst, sportBe, dportBe, protocol } = cbFlowKey.decode(key);
-  return cbFlowKey.encode({ zone: flow.peerZone, src: dst, dst: src, sportBe: dportBe, dportBe: sportBe, protocol });
+/** The host's key in cb_hop_1: its address, which a row of cb_tunnel_1 begins with. */
+function hostOf(tunnel: ByteText): ByteText {
+  return tunnel.slice(0, cbHopKey.size);
 }
 
-function concerns(flow: CbFlow, ifindexes: ReadonlySet<number>): boolean {
-  return ifindexes.has(flow.inIfindex) || ifindexes.has(flow.outIfindex);
+function zeroOf(map: BpfMap): ByteText {
+  return '\0'.repeat(map.info.valueSize);
 }

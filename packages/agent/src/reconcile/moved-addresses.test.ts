@@ -7,29 +7,26 @@ import { endpointOf } from '../plan/endpoint-entries.ts';
 import { sampleMac } from '../plan/testing/sample.ts';
 import { MovedAddresses } from './moved-addresses.ts';
 
-function keyOf(vni: number, address: string): ByteText {
+function keyOf(net: number, address: string): ByteText {
   const addr = parseAddress(address);
   assert.ok(addr);
-  return MAPS.cb_ep_1.key.text({ vni, addr });
+  return MAPS.cb_ep_2.key.text({ net, addr });
 }
 
 /** An endpoint on the host, or on another one. */
-function at(mac: number, where: { readonly ifindex?: number; readonly remote?: string } = {}): ByteText {
+function at(mac: number, where: { readonly vif?: number; readonly tunnel?: number } = {}): ByteText {
   const bytes = parseMac(sampleMac(mac));
-  const remote = parseAddress(where.remote ?? '192.0.2.2');
-  assert.ok(bytes && remote);
-  const { ifindex } = where;
-  return MAPS.cb_ep_1.value.text(
-    ifindex === undefined
-      ? endpointOf({ kind: CB_ENDPOINT_REMOTE, mac: bytes, remote })
-      : endpointOf({ kind: CB_ENDPOINT_VIF, mac: bytes, ifindex }),
+  assert.ok(bytes);
+  const { vif, tunnel = 2 } = where;
+  return MAPS.cb_ep_2.value.text(
+    vif === undefined
+      ? endpointOf({ kind: CB_ENDPOINT_REMOTE, mac: bytes, tunnel })
+      : endpointOf({ kind: CB_ENDPOINT_VIF, mac: bytes, vif }),
   );
 }
 
 function told(moved: MovedAddresses): string[] {
-  return moved
-    .take()
-    .map(({ vni, address, mac, ifindex }) => `${vni} ${formatAddress(address)} ${formatMac(mac)} ${ifindex}`);
+  return moved.take().map(({ net, address, mac, vif }) => `${net} ${formatAddress(address)} ${formatMac(mac)} ${vif}`);
 }
 
 const KEY = keyOf(101, '10.0.0.6');
@@ -42,15 +39,15 @@ test('an address has moved when another MAC replaces its own, and when one comes
   assert.deepEqual(told(moved), [`101 10.0.0.6 ${sampleMac(7)} 0`]);
   moved.delete(KEY, at(7));
   assert.deepEqual(told(moved), [], 'nobody has it');
-  moved.put(KEY, undefined, at(8, { ifindex: 50 }));
+  moved.put(KEY, undefined, at(8, { vif: 50 }));
   assert.deepEqual(told(moved), [`101 10.0.0.6 ${sampleMac(8)} 50`]);
 });
 
 test('an address that keeps its MAC has not moved, wherever it is, nor has the same address of another network', () => {
   const moved = new MovedAddresses();
-  moved.put(KEY, at(6), at(6, { remote: '192.0.2.3' }));
+  moved.put(KEY, at(6), at(6, { tunnel: 3 }));
   moved.delete(KEY, at(6));
-  moved.put(KEY, undefined, at(6, { ifindex: 50 }));
+  moved.put(KEY, undefined, at(6, { vif: 50 }));
   moved.put(keyOf(102, '10.0.0.6'), undefined, at(7));
   assert.deepEqual(told(moved), []);
 });

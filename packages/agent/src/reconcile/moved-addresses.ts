@@ -3,19 +3,20 @@ import { type ByteText, textBytes } from '../bpf/codec.ts';
 
 /** An address of a network that is at another MAC address than before. */
 export type MovedAddress = {
-  readonly vni: number;
+  /** Number of the network. */
+  readonly net: number;
   /** In the 128-bit form. */
   readonly address: Uint8Array;
   readonly mac: Uint8Array;
-  /** The device on this host that has it; 0: none has. */
-  readonly ifindex: number;
+  /** The VIF of this host that has it; 0: none has. */
+  readonly vif: number;
 };
 
 /** Addresses that are gone and of which the last MAC is remembered. */
 const REMEMBERED = 16_384;
 
 /**
- * What is written to `cb_ep_1`, as those see it who ask for addresses and keep the answers: an address whose MAC is another now than it was last,
+ * What is written to `cb_ep_2`, as those see it who ask for addresses and keep the answers: an address whose MAC is another now than it was last,
  * though nobody may have had it for a while.
  */
 export class MovedAddresses {
@@ -28,10 +29,10 @@ export class MovedAddresses {
     const last = before ?? this.#gone.get(key);
     this.#gone.delete(key);
     if (last === undefined || last === after) return;
-    const { mac, ifindex } = endpointOf(after);
+    const { mac, vif } = endpointOf(after);
     if (Buffer.compare(endpointOf(last).mac, mac) === 0) return;
-    const { vni, addr } = MAPS.cb_ep_1.key.decode(textBytes(key));
-    this.#moved.set(key, { vni, address: addr, mac, ifindex });
+    const { net, addr } = MAPS.cb_ep_2.key.decode(textBytes(key));
+    this.#moved.set(key, { net, address: addr, mac, vif });
   }
 
   /** An entry was deleted. */
@@ -53,5 +54,5 @@ export class MovedAddresses {
 }
 
 function endpointOf(value: ByteText): CbEndpoint {
-  return MAPS.cb_ep_1.value.decode(textBytes(value));
+  return MAPS.cb_ep_2.value.decode(textBytes(value));
 }

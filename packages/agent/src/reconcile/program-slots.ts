@@ -21,6 +21,8 @@ import {
   CB_STAGE_DECIDE,
   CB_STAGE_FLOOD,
   CB_STAGE_GROUP,
+  CB_STAGE_ND,
+  CB_STAGE_ORPHAN,
   CB_STAGE_REFUSE,
   CB_STAGE_SERVICE,
 } from '../bpf/abi.gen.ts';
@@ -56,6 +58,8 @@ const STAGES: Readonly<Record<string, number>> = {
   flood: CB_STAGE_FLOOD,
   service: CB_STAGE_SERVICE,
   refuse: CB_STAGE_REFUSE,
+  nd: CB_STAGE_ND,
+  orphan: CB_STAGE_ORPHAN,
 };
 
 type Slots = Pick<BpfMap, 'lookup' | 'update' | 'delete'>;
@@ -83,6 +87,11 @@ function enterOne(slots: Slots, bank: number, name: EntryName): void {
 /** Makes a program with this id, which is on devices itself, that of the dispatchers of its kind. */
 export function enterProgram(slots: Slots, name: EntryName, id: number): void {
   if (programAt(slots, ENTRY[name].slot) !== id) putById(slots, ENTRY[name].slot, id);
+}
+
+/** Ids of the programs that dispatchers go on in. */
+export function programsInForce(slots: Slots): readonly number[] {
+  return ENTRY_NAMES.flatMap((name) => programAt(slots, ENTRY[name].slot) ?? []);
 }
 
 /**

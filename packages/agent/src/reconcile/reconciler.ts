@@ -1,6 +1,5 @@
 import { type Logger, startTurns, type Turns } from '@cable/kit';
-import { MAPS } from '../bpf/abi.gen.ts';
-import { type ByteText, textBytes } from '../bpf/codec.ts';
+import type { ByteText } from '../bpf/codec.ts';
 import { AGENT_MAPS, type AgentMap, type MapEntry } from '../desired.ts';
 import type { Claim, EntryChange } from '../plan/claims.ts';
 import type { Planner } from '../plan/planner.ts';
@@ -10,10 +9,12 @@ import { Attachments } from './attached-programs.ts';
 import type { DataPlane, Programmed } from './data-plane.ts';
 import { Decisions } from './decisions.ts';
 import { type Due, DueTable, holds } from './due.ts';
+import { desiredChunk, FloodLists, floodNet, MAX_CHUNKS } from './flood-lists.ts';
 import { withMemoryTries } from './memory-tries.ts';
 import { type MovedAddress, MovedAddresses } from './moved-addresses.ts';
 import { type RefusalCount, Refusals } from './refusals.ts';
 import { codeOf, isFull, MAP_SIZES, type MapSizes, refusalOf, Shares } from './room.ts';
+import { isRowMap, Rows } from './rows.ts';
 
 /** What a round is to make true: the differences since the last one. */
 export type Round = {
@@ -35,7 +36,8 @@ export type Reconciled = {
   /** Entries written and deleted. */
   readonly puts: number;
   readonly deletes: number;
-  readonly epochRaised: boolean;
+  /** VIFs and networks about which flows are decided again. */
+  readonly raised: number;
   /** Addresses that are at another MAC now: who knew it is to be told. */
   readonly moved: readonly MovedAddress[];
   /** Ports and policies (`policyName`) of which a failure came, went or is another. */
@@ -51,6 +53,9 @@ export type Desired = Pick<Planner, 'entries' | 'vifs'>;
 
 const REVERSED: readonly AgentMap[] = [...AGENT_MAPS].reverse();
 
+/** What networks' rows say of flood lists is known before these are met. */
+const READ: readonly AgentMap[] = ['cb_net_1', ...AGENT_MAPS.filter((map) => map !== 'cb_net_1')];
+
 /**
  * Makes the kernel hold the desired state, from its differences. An entry that the kernel refuses stays due and fails its own unit; nothing
  * waits for it. At its first round it reads the maps and takes over what is right.
@@ -62,6 +67,9 @@ export class Reconciler {
   readonly #refusals = new Refusals();
   readonly #moved = new MovedAddresses();
   readonly #sizes: MapSizes;
+  readonly #log: Logger;
+  #rows: Rows;
+  #floods: FloodLists;
   #decisions = new Decisions();
   #shares: Shares;
   #due = new DueTable();
@@ -83,6 +91,9 @@ export class Reconciler {
   constructor(plane: DataPlane, desired: Desired, deps: { readonly log: Logger; readonly sizes?: MapSizes }) {
     this.#plane = plane;
     this.#desired = desired;
+    this.#log = deps.log;
+    this.#rows = new Rows(plane);
+    this.#floods = new FloodLists(plane, this.#rows);
     this.#attachments = new Attachments(plane, deps.log);
     this.#sizes = deps.sizes ?? MAP_SIZES;
     this.#shares = new Shares(this.#sizes);
@@ -108,7 +119,7 @@ export class Reconciler {
    * lost its state, and with it what store it follows, is not emptied by the first that it meets. Null: not so.
    */
   get unknownVifs(): UnknownVifs | null {
-    const absent = this.#stale.cb_vif_1.size;
+    const absent = this.#stale.cb_vif_2.size;
     if (this.#mayPrune || this.#pruned || !isMost(absent, this.#foundVifs)) return null;
     return { absent, of: this.#foundVifs };
   }
@@ -155,35 +166,38 @@ export class Reconciler {
     // Before anything is revoked: after a death in the middle no older state may be put over it.
     const isFirst = this.#recorded().revision === 0;
     if (!isFirst) this.#recordState(round.state);
-    const epochRaised = this.#beginDecisions(work.decides);
-    const gone = new Set<number>();
-    let deletes = await this.#deleteAll(work.revoked, gone, turns);
-    let puts = await this.#putAll(work.puts, turns);
-    deletes += await this.#deleteAll(work.deletes, gone, turns);
-    if (deletes > 0) puts += await this.#putAll(this.#refusals.dues(), turns);
-    if (epochRaised) this.#plane.writeEpoch((this.#plane.readEpoch() + 1) >>> 0);
+    await this.#raise([work.revoked, work.puts, work.deletes], turns);
+    const count: Count = { puts: 0, deletes: 0 };
+    await this.#deleteAll(work.revoked, count, turns);
+    await this.#putAll(work.puts, count, turns);
+    await this.#deleteAll(work.deletes, count, turns);
+    await inTurns(this.#floods.finish(), turns);
+    if (count.deletes > 0) await this.#putRefused(count, turns);
+    const raised = this.#rows.settle();
     // An empty state that is not the server's word is no reason to take devices from another name of this host.
     if (round.prune || round.state.revision > 0) this.#plane.takeOver();
     // Until then nothing was programmed, and other programs may have the devices.
     if (isFirst) this.#recordState(round.state);
     this.#attachments.release(prunes && !this.#pruned);
     this.#pruned ||= prunes;
-    if (gone.size > 0) this.#plane.deleteFlows(gone);
-    return { puts, deletes, epochRaised };
+    await this.#purge(turns);
+    return { ...count, raised };
   }
 
   /** Reads the maps: what is as desired is taken over. After a throw it is begun again. */
   async #adopt(turns: Turns): Promise<void> {
     this.#adoptions += 1;
     this.#decisions = new Decisions();
+    this.#rows = new Rows(this.#plane);
+    this.#floods = new FloodLists(this.#plane, this.#rows);
     this.#shares = new Shares(this.#sizes);
     this.#due = new DueTable();
     this.#fresh.clear();
-    for (const map of AGENT_MAPS) {
+    for (const map of READ) {
       this.#stale[map].clear();
       await this.#adoptMap(map, turns);
     }
-    this.#foundVifs = this.#metVifs + this.#stale.cb_vif_1.size;
+    this.#foundVifs = this.#metVifs + this.#stale.cb_vif_2.size;
     this.#adopted = true;
   }
 
@@ -191,12 +205,13 @@ export class Reconciler {
     const wanted = this.#desired.entries.of(map);
     let met = 0;
     for (const batch of this.#plane.readMap(map)) {
-      for (const have of batch) {
-        if (this.#meet(map, have, wanted.get(have.key))) met += 1;
+      for (const held of batch) {
+        const have = this.#asDesired(map, held);
+        if (have !== undefined && this.#meet(map, have, wanted.get(have.key))) met += 1;
         if (turns.due()) await turns.next();
       }
     }
-    if (map === 'cb_vif_1') this.#metVifs = met;
+    if (map === 'cb_vif_2') this.#metVifs = met;
     if (met === wanted.size) return;
     for (const [key, want] of wanted) {
       if (want.metBy !== this.#adoptions) this.#expect(dueOf(map, key, undefined, want));
@@ -204,17 +219,23 @@ export class Reconciler {
     }
   }
 
+  /** What the kernel holds, in the form in which it is desired; undefined: nothing. */
+  #asDesired(map: AgentMap, held: MapEntry): MapEntry | undefined {
+    if (isRowMap(map)) return this.#rows.meet(map, held);
+    return map === 'cb_flood_2' ? this.#floods.meet(held) : held;
+  }
+
   /** True: an entry that is wanted, met for the first time; the kernel may tell of an entry twice. */
   #meet(map: AgentMap, have: MapEntry, want: Claim | undefined): boolean {
     const { key, value } = have;
     if (want === undefined) {
-      if (!this.#stale[map].has(key)) this.#decisions.count(map, key, 1);
+      if (!this.#stale[map].has(key)) this.#decisions.count(map, key, value, 1);
       this.#stale[map].set(key, have);
       return false;
     }
     if (want.metBy === this.#adoptions) return false;
     want.metBy = this.#adoptions;
-    this.#decisions.count(map, key, 1);
+    this.#decisions.count(map, key, value, 1);
     if (want.value === value) this.#shares.count(map, want.projectId, 1);
     else this.#expect(dueOf(map, key, have, want));
     return true;
@@ -258,13 +279,12 @@ export class Reconciler {
 
   /**
    * `revoked`: of units that only lose entries. The rest of a policy that nobody has any more is not among them: VIFs that have another one now
-   * point to it until they are written.
+   * point to it until they are written. Of a flood list what goes is a part of the list that is put.
    */
   async #sort({ retry }: Round, turns: Turns): Promise<Work> {
     if (retry) for (const due of this.#refusals.dues()) this.#fresh.add(due);
     const gaining = new Set<Unit>();
     const byMap = new Map<AgentMap, Due[]>();
-    let decides = false;
     for (const due of this.#fresh) {
       if (due.want !== undefined) gaining.add(due.want.unit);
       if (turns.due()) await turns.next();
@@ -272,18 +292,18 @@ export class Reconciler {
       const list = byMap.get(due.map) ?? [];
       byMap.set(due.map, list);
       list.push(due);
-      decides ||= this.#decisions.concern(due);
     }
-    const work = { revoked: [] as Due[], puts: [] as Due[], deletes: [] as Due[], decides };
+    const work = { revoked: [] as Due[], puts: [] as Due[], deletes: [] as Due[] };
     for (const map of AGENT_MAPS) {
       for (const due of byMap.get(map) ?? []) {
-        if (due.want !== undefined) work.puts.push(due);
+        if (due.want !== undefined || map === 'cb_flood_2') work.puts.push(due);
         if (turns.due()) await turns.next();
       }
     }
     for (const map of REVERSED) {
       for (const due of byMap.get(map) ?? []) {
-        if (due.want === undefined) (revokes(due, gaining) ? work.revoked : work.deletes).push(due);
+        if (due.want === undefined && map !== 'cb_flood_2')
+          (revokes(due, gaining) ? work.revoked : work.deletes).push(due);
         if (turns.due()) await turns.next();
       }
     }
@@ -291,39 +311,110 @@ export class Reconciler {
   }
 
   /**
-   * The epoch is odd while writes that change decisions are under way. Whoever finds it odd, after a failed write or a killed agent, knows
-   * that what is written already may have revoked something: nothing in the maps shows that any more. True: raise it at the end.
+   * Epochs are odd while writes that change decisions are under way. Whoever finds one odd, after a failed write or a killed agent, knows that
+   * what is written already may have revoked something: nothing in the maps shows that any more.
    */
-  #beginDecisions(decides: boolean): boolean {
-    const epoch = this.#plane.readEpoch();
-    if (epoch % 2 === 1) return true;
-    if (decides) this.#plane.writeEpoch(epoch + 1);
-    return decides;
+  async #raise(lists: readonly (readonly Due[])[], turns: Turns): Promise<void> {
+    for (const dues of lists) {
+      for (const due of dues) {
+        this.#decisions.concern(due, (map, key) => this.#rows.raise(map, key));
+        if (turns.due()) await turns.next();
+      }
+    }
   }
 
-  async #deleteAll(dues: readonly Due[], gone: Set<number>, turns: Turns): Promise<number> {
+  /** A number that could not be purged is purged before it is given out again. */
+  async #purge(turns: Turns): Promise<void> {
+    try {
+      await inTurns(this.#rows.purge(), turns);
+    } catch (err) {
+      this.#log.warn({ err }, 'cannot end the flows of VIFs and networks that are gone');
+    }
+  }
+
+  async #deleteAll(dues: readonly Due[], count: Count, turns: Turns): Promise<void> {
     for (const due of dues) {
       this.#delete(due);
-      if (due.map === 'cb_vif_1' && due.want === undefined) gone.add(ifindexOf(due.key));
       this.#settle(due);
+      count.deletes += 1;
       if (turns.due()) await turns.next();
     }
-    return dues.length;
   }
 
   /** Its program is not on the device yet; the port has that reason already. */
   #waits({ map, want }: Due): boolean {
-    return map === 'cb_vif_1' && want !== undefined && this.#attachments.failures.has(want.unit.item);
+    if (map !== 'cb_vif_2' && map !== 'cb_in_1') return false;
+    return want !== undefined && this.#attachments.failures.has(want.unit.item);
   }
 
-  async #putAll(dues: readonly Due[], turns: Turns): Promise<number> {
-    let puts = 0;
+  async #putAll(dues: readonly Due[], count: Count, turns: Turns): Promise<void> {
     const failed: Failed = { units: new Map(), maps: new Map() };
+    const lists = new Set<number>();
     for (const due of dues) {
-      if (!this.#waits(due) && this.#put(due, failed)) puts += 1;
+      if (due.map === 'cb_flood_2') {
+        const net = floodNet(due.key);
+        if (!lists.has(net)) this.#putList(net, count);
+        lists.add(net);
+      } else if (!this.#waits(due) && this.#put(due, failed)) count.puts += 1;
       if (turns.due()) await turns.next();
     }
-    return puts;
+  }
+
+  /** What was refused, once more: there may be room now. */
+  async #putRefused(count: Count, turns: Turns): Promise<void> {
+    const dues = this.#refusals.dues();
+    await this.#raise([dues], turns);
+    await this.#putAll(dues, count, turns);
+    await inTurns(this.#floods.finish(), turns);
+  }
+
+  /** Writes a network's flood list, of which something is due. One that is refused is as none: the old one may name who is gone. */
+  #putList(net: number, count: Count): void {
+    const dues: Due[] = [];
+    const chunks: ByteText[] = [];
+    let refusal: string | undefined;
+    for (let chunk = 0; chunk < MAX_CHUNKS; chunk += 1) {
+      const key = desiredChunk(net, chunk);
+      const want = this.#desired.entries.get('cb_flood_2', key);
+      const due = this.#due.get('cb_flood_2', key);
+      if (want !== undefined) chunks.push(want.value);
+      if (due !== undefined) dues.push(due);
+      if (due !== undefined && due.have === undefined) {
+        refusal ??= this.#shares.refusal('cb_flood_2', due.want?.projectId);
+      }
+    }
+    refusal ??= tryTo('cb_flood_2', () => this.#floods.write(net, chunks))?.reason;
+    if (refusal !== undefined) {
+      this.#refuseList(net, refusal);
+      return;
+    }
+    for (const due of dues) {
+      if (due.want === undefined) count.deletes += 1;
+      else count.puts += 1;
+      this.#refusals.clear(due);
+      this.#settle(due);
+    }
+  }
+
+  #refuseList(net: number, reason: string): void {
+    this.#floods.drop(net);
+    for (let chunk = 0; chunk < MAX_CHUNKS; chunk += 1) {
+      const key = desiredChunk(net, chunk);
+      const want = this.#desired.entries.get('cb_flood_2', key);
+      const known = this.#due.get('cb_flood_2', key);
+      if (known === undefined && want === undefined) continue;
+      const due = known ?? dueOf('cb_flood_2', key, want, want);
+      this.#shares.count('cb_flood_2', known === undefined ? want?.projectId : due.project, -1);
+      due.have = undefined;
+      due.project = undefined;
+      if (want === undefined) {
+        this.#settle(due);
+        continue;
+      }
+      this.#due.add(due);
+      this.#refusals.set(due, reason);
+      this.#fresh.delete(due);
+    }
   }
 
   /** False: it was refused. */
@@ -343,24 +434,21 @@ export class Reconciler {
       return false;
     }
     this.#refusals.clear(due);
-    if (have === undefined) this.#decisions.count(map, due.key, 1);
-    if (map === 'cb_ep_1') this.#moved.put(due.key, have?.value, want.value);
+    if (have !== undefined) this.#decisions.count(map, due.key, have.value, -1);
+    this.#decisions.count(map, due.key, want.value, 1);
+    if (map === 'cb_ep_2') this.#moved.put(due.key, have?.value, want.value);
     this.#settle(due);
     return true;
   }
 
   /** Why it was refused. */
   #tryPut(map: AgentMap, entry: MapEntry, failed: Failed): string | undefined {
-    try {
-      withMemoryTries(() => this.#plane.putEntry(map, entry));
-      return undefined;
-    } catch (err) {
-      // An error without a code is a defect, not a refusal.
-      if (codeOf(err) === '') throw err;
-      const refusal = refusalOf(map, err);
-      if (isFull(err)) failed.maps.set(map, refusal);
-      return refusal;
-    }
+    const refused = tryTo(map, () => {
+      if (isRowMap(map)) this.#rows.put(map, entry);
+      else withMemoryTries(() => this.#plane.putEntry(map, entry));
+    });
+    if (refused?.full === true) failed.maps.set(map, refused.reason);
+    return refused?.reason;
   }
 
   #refuse(due: Due, reason: string): void {
@@ -372,9 +460,10 @@ export class Reconciler {
 
   #delete(due: Due): void {
     if (due.have === undefined) return;
-    this.#plane.deleteEntry(due.map, due.have);
-    if (due.map === 'cb_ep_1') this.#moved.delete(due.key, due.have.value);
-    this.#decisions.count(due.map, due.key, -1);
+    if (isRowMap(due.map)) this.#rows.clear(due.map, due.key);
+    else this.#plane.deleteEntry(due.map, due.have);
+    if (due.map === 'cb_ep_2') this.#moved.delete(due.key, due.have.value);
+    this.#decisions.count(due.map, due.key, due.have.value, -1);
     this.#shares.count(due.map, due.project, -1);
     due.have = undefined;
     due.project = undefined;
@@ -399,15 +488,15 @@ type Stale = Readonly<Record<AgentMap, Map<string, MapEntry>>>;
 /** Of this pass: units of which an entry was refused, and maps that are full. */
 type Failed = { readonly units: Map<Unit, string>; readonly maps: Map<AgentMap, string> };
 
-/** `decides`: whether a decision that a flow rests on may be another once it is done. */
+type Count = { puts: number; deletes: number };
+
 type Work = {
   readonly revoked: readonly Due[];
   readonly puts: readonly Due[];
   readonly deletes: readonly Due[];
-  readonly decides: boolean;
 };
 
-const NO_WRITES = { puts: 0, deletes: 0, epochRaised: false };
+const NO_WRITES = { puts: 0, deletes: 0, raised: 0 };
 
 /** Due for the first time. */
 function dueOf(map: AgentMap, key: ByteText, have: MapEntry | undefined, want: Claim | undefined): Due {
@@ -415,7 +504,9 @@ function dueOf(map: AgentMap, key: ByteText, have: MapEntry | undefined, want: C
 }
 
 /** `gaining`: units of which something is put. */
-function revokes({ loser }: Due, gaining: ReadonlySet<Unit>): boolean {
+function revokes({ map, loser }: Due, gaining: ReadonlySet<Unit>): boolean {
+  // A tunnel revokes nothing by itself, and endpoints that have moved lead there until they are written.
+  if (map === 'cb_tunnel_1') return false;
   return loser !== undefined && !gaining.has(loser) && !retired(loser);
 }
 
@@ -424,7 +515,18 @@ function retired(unit: Unit): boolean {
   return unit.family.subject === 'policy' && !unit.alive;
 }
 
-/** The ifindex in a cb_vif_1 key. */
-function ifindexOf(key: ByteText): number {
-  return MAPS.cb_vif_1.key.decode(textBytes(key)).ifindex;
+/** Undefined: it was done. `full`: the map has no room. */
+function tryTo(map: AgentMap, call: () => void): { readonly reason: string; readonly full: boolean } | undefined {
+  try {
+    call();
+    return undefined;
+  } catch (err) {
+    // An error without a code is a defect, not a refusal.
+    if (codeOf(err) === '') throw err;
+    return { reason: refusalOf(map, err), full: isFull(err) };
+  }
+}
+
+async function inTurns(steps: Iterable<void>, turns: Turns): Promise<void> {
+  for (const _ of steps) if (turns.due()) await turns.next();
 }

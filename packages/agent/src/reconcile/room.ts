@@ -2,10 +2,13 @@ import {
   CB_MAX_CLASS,
   CB_MAX_ENDPOINT,
   CB_MAX_FLOOD,
+  CB_MAX_IN,
+  CB_MAX_NET,
   CB_MAX_PEER,
   CB_MAX_ROUTE,
   CB_MAX_RULE,
   CB_MAX_SOURCE,
+  CB_MAX_TUNNEL,
   CB_MAX_VIF,
 } from '../bpf/abi.gen.ts';
 import type { AgentMap } from '../desired.ts';
@@ -16,20 +19,22 @@ type MapRoom = { readonly size: number; readonly remedy: string };
 const FEWER_PORTS = 'move ports to another host';
 
 const ROOM: Readonly<Record<AgentMap, MapRoom>> = {
-  cb_peer_1: { size: CB_MAX_PEER, remedy: 'remove hosts that are gone' },
+  cb_tunnel_1: { size: CB_MAX_TUNNEL, remedy: 'remove hosts that are gone' },
   cb_rule_1: { size: CB_MAX_RULE, remedy: `use fewer rules or port ranges, or ${FEWER_PORTS}` },
   cb_class_1: { size: CB_MAX_CLASS, remedy: `use smaller remote groups, or ${FEWER_PORTS}` },
-  cb_route_1: { size: CB_MAX_ROUTE, remedy: 'use fewer extra routes' },
-  cb_source_1: { size: CB_MAX_SOURCE, remedy: `use fewer allowed address pairs, or ${FEWER_PORTS}` },
-  cb_ep_1: { size: CB_MAX_ENDPOINT, remedy: `use smaller networks, or ${FEWER_PORTS}` },
-  cb_mac_1: { size: CB_MAX_ENDPOINT, remedy: `use smaller networks, or ${FEWER_PORTS}` },
-  cb_flood_1: { size: CB_MAX_FLOOD, remedy: FEWER_PORTS },
-  cb_slot_1: { size: CB_MAX_VIF, remedy: FEWER_PORTS },
-  cb_vif_1: { size: CB_MAX_VIF, remedy: FEWER_PORTS },
+  cb_route_2: { size: CB_MAX_ROUTE, remedy: 'use fewer extra routes' },
+  cb_source_2: { size: CB_MAX_SOURCE, remedy: `use fewer allowed address pairs, or ${FEWER_PORTS}` },
+  cb_ep_2: { size: CB_MAX_ENDPOINT, remedy: `use smaller networks, or ${FEWER_PORTS}` },
+  cb_mac_2: { size: CB_MAX_ENDPOINT, remedy: `use smaller networks, or ${FEWER_PORTS}` },
+  cb_flood_2: { size: CB_MAX_FLOOD, remedy: FEWER_PORTS },
+  cb_net_1: { size: CB_MAX_NET, remedy: FEWER_PORTS },
+  cb_vif_2: { size: CB_MAX_VIF, remedy: FEWER_PORTS },
+  cb_peer_2: { size: CB_MAX_PEER, remedy: `join fewer networks by routers, or ${FEWER_PORTS}` },
+  cb_in_1: { size: CB_MAX_IN, remedy: FEWER_PORTS },
 };
 
 /** One entry a port: who has how many ports on a host is for those who place them, not for the tenant. */
-const PLACED: ReadonlySet<AgentMap> = new Set<AgentMap>(['cb_slot_1', 'cb_vif_1']);
+const PLACED: ReadonlySet<AgentMap> = new Set<AgentMap>(['cb_vif_2', 'cb_in_1']);
 
 /** What the kernel says when a map is full; LPM tries say the second. */
 const FULL: ReadonlySet<string> = new Set(['E2BIG', 'ENOSPC']);

@@ -1,18 +1,30 @@
-import { type CbStat, cbStat, DROP_REASONS } from '../bpf/abi.gen.ts';
+import { CB_REASON_MAX, type CbCount, cbCount, cbDrop, DROP_REASONS } from '../bpf/abi.gen.ts';
 
 /** Counters of one VIF: packets and bytes from it (rx) and to it (tx), then each drop reason that occurred, by its name. */
 export type CounterRow = Readonly<Record<string, number>>;
 
-/** Sums one counter value for each CPU. */
-export function sumCounters(perCpu: readonly Uint8Array[]): CounterRow {
-  const stats = perCpu.map((bytes) => cbStat.decode(bytes));
-  const sum = (pick: (stat: CbStat) => bigint): number => Number(stats.reduce((total, stat) => total + pick(stat), 0n));
-  const drops = DROP_REASONS.map(({ code, name }) => [name, sum((stat) => stat.drops[code] ?? 0n)] as const);
+/** What the kernel counts of a VIF: a `cb_count` for each CPU, and a `cb_drop` for each reason. */
+export type RawCounters = { readonly perCpu: readonly Uint8Array[]; readonly drops: readonly Uint8Array[] };
+
+/** Rows of `cb_drop_1` that are a VIF's. */
+export function dropRows(vif: number): { readonly first: number; readonly count: number } {
+  return { first: vif * CB_REASON_MAX, count: CB_REASON_MAX };
+}
+
+/** Sums and names them. */
+export function sumCounters({ perCpu, drops }: RawCounters): CounterRow {
+  const counts = perCpu.map((bytes) => cbCount.decode(bytes));
+  const sum = (pick: (count: CbCount) => bigint): number =>
+    Number(counts.reduce((total, count) => total + pick(count), 0n));
+  const dropped = DROP_REASONS.map(({ code, name }) => {
+    const row = drops[code];
+    return [name, row === undefined ? 0 : Number(cbDrop.decode(row).packets)] as const;
+  });
   return {
-    rx_packets: sum((stat) => stat.rxPackets),
-    rx_bytes: sum((stat) => stat.rxBytes),
-    tx_packets: sum((stat) => stat.txPackets),
-    tx_bytes: sum((stat) => stat.txBytes),
-    ...Object.fromEntries(drops.filter(([, count]) => count > 0)),
+    rx_packets: sum((count) => count.rxPackets),
+    rx_bytes: sum((count) => count.rxBytes),
+    tx_packets: sum((count) => count.txPackets),
+    tx_bytes: sum((count) => count.txBytes),
+    ...Object.fromEntries(dropped.filter(([, count]) => count > 0)),
   };
 }

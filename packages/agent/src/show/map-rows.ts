@@ -43,10 +43,11 @@ async function* rowsJson(
   let leftOut = 0;
   for (const batch of batches) {
     for (const entry of batch) {
-      if (shown < MAX_ROWS) {
-        text += `${shown === 0 ? '' : ','}${JSON.stringify(showEntry(map, entry, names))}`;
+      const row = showEntry(map, entry, names);
+      if (row !== undefined && shown < MAX_ROWS) {
+        text += `${shown === 0 ? '' : ','}${JSON.stringify(row)}`;
         shown += 1;
-      } else leftOut += 1;
+      } else if (row !== undefined) leftOut += 1;
       if (!turns.due()) continue;
       yield text;
       text = '';

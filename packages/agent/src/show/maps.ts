@@ -1,4 +1,5 @@
 import {
+  CB_DELIVER_OVERLAY,
   CB_DIR_INGRESS,
   CB_ENDPOINT_GATEWAY,
   CB_ENDPOINT_REMOTE,
@@ -9,86 +10,138 @@ import {
   CB_FLOW_CLOSING,
   CB_FLOW_ESTABLISHED,
   CB_FLOW_NEW,
+  CB_FLOW_PICKED_UP,
+  CB_LIFE_LIVE,
+  CB_NET_F_DHCP,
+  CB_NET_F_UP,
   CB_PEER_F_UPLINK,
   CB_ROUTE_NEXTHOP,
+  CB_SERVICE_NET,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
+  CB_VIF_F_DHCP6,
   CB_VIF_F_PEER,
+  CB_VIF_F_RA,
+  CB_VIF_SERVICE_ADDRESSES,
   type CbEndpoint,
+  type CbFlow,
+  type CbTupleKey,
+  type CbWay,
+  cbFlow,
   MAPS,
 } from '../bpf/abi.gen.ts';
-import type { MapSpec } from '../bpf/codec.ts';
+import { fieldAt, type MapSpec } from '../bpf/codec.ts';
 import { formatAddress, formatMac, formatPrefix, formatUuid } from '../plan/address.ts';
 import { type Names, number } from './names.ts';
 
 /** One map entry in users' names. */
 export type Row = Readonly<Record<string, string | number | boolean>>;
 
-/** Maps that are shown: those the agent writes, and the flow table. */
+/** Maps that are shown: those the agent writes, and the flow records. */
 export const SHOWN_MAPS = [
-  'cb_vif_1',
-  'cb_slot_1',
-  'cb_source_1',
-  'cb_ep_1',
-  'cb_mac_1',
-  'cb_route_1',
+  'cb_in_1',
+  'cb_vif_2',
+  'cb_net_1',
+  'cb_tunnel_1',
+  'cb_peer_2',
+  'cb_source_2',
+  'cb_ep_2',
+  'cb_mac_2',
+  'cb_route_2',
   'cb_class_1',
   'cb_rule_1',
-  'cb_flood_1',
-  'cb_peer_1',
+  'cb_flood_2',
   'cb_hop_1',
-  'cb_flow_1',
+  'cb_flow_2',
 ] as const;
 
 export type ShownMap = (typeof SHOWN_MAPS)[number];
 
 type RawEntry = { readonly key: Uint8Array; readonly value: Uint8Array };
 
-/** Shows one raw entry. */
-export function showEntry(map: ShownMap, entry: RawEntry, names: Names): Row {
-  return SHOW[map](entry, names);
+/** Shows one raw entry; undefined: a row that nobody has. */
+export function showEntry(map: ShownMap, entry: RawEntry, names: Names): Row | undefined {
+  return isTaken(map, entry.value) ? SHOW[map](entry, names) : undefined;
 }
+
+const OWNER_BYTES = 16;
+
+function isTaken(map: ShownMap, value: Uint8Array): boolean {
+  if (map === 'cb_flow_2') return ((value[LIFE_AT] ?? 0) & 3) === CB_LIFE_LIVE;
+  if (map !== 'cb_vif_2' && map !== 'cb_net_1' && map !== 'cb_tunnel_1') return true;
+  return value.subarray(0, OWNER_BYTES).some((byte) => byte !== 0);
+}
+
+/** There are very many flow records, most of them free: these are not decoded. */
+const LIFE_AT = fieldAt(cbFlow, 'life');
 
 type Show = (entry: RawEntry, names: Names) => Row;
 
 const SHOW: Readonly<Record<ShownMap, Show>> = {
-  cb_vif_1: showing(MAPS.cb_vif_1, (key, vif, names) => ({
-    port: names.port(key.ifindex),
-    port_id: formatUuid(vif.portId),
+  cb_in_1: showing(MAPS.cb_in_1, (key, { vif }, names) => ({
     device: names.device(key.ifindex),
-    network: names.network(vif.vni),
-    mac: formatMac(vif.mac),
-    address: formatAddress(vif.addr),
-    policy: names.policy(vif.policy),
-    flags: vifFlags(vif.flags),
-    mtu_bytes: vif.mtuBytes,
-    slot: vif.slot,
-    dhcp_server: formatAddress(vif.dhcpServer),
+    vlan: key.vlan === 0 ? 'none' : key.vlan,
+    port: names.port(vif),
   })),
-  cb_slot_1: showing(MAPS.cb_slot_1, (key, slot, names) => ({
-    slot: key.slot,
-    service_address: serviceAddress(key.slot),
-    port: names.port(slot.ifindex),
+  cb_vif_2: showing(MAPS.cb_vif_2, (vif, row, names) => ({
+    vif,
+    port: names.port(vif),
+    port_id: formatUuid(row.portId),
+    device: names.device(row.ifindex),
+    network: names.network(row.net),
+    project: names.project(row.project),
+    mac: formatMac(row.mac),
+    address: formatAddress(row.addr),
+    policy: names.policy(row.policy),
+    flags: flagNames(row.flags, VIF_FLAGS),
+    mtu_bytes: row.mtuBytes,
+    service_address: serviceAddress(vif),
+    dhcp_server: formatAddress(row.dhcpServer),
+    epoch: row.epoch,
   })),
-  cb_source_1: showing(MAPS.cb_source_1, (key, _value, names) => ({
-    port: names.port(key.ifindex),
+  cb_net_1: showing(MAPS.cb_net_1, (net, row, names) => ({
+    net,
+    network: names.network(net),
+    network_id: formatUuid(row.networkId),
+    project: names.project(row.project),
+    vni: row.wireId,
+    flags: flagNames(row.flags, NET_FLAGS),
+    mtu_bytes: row.mtuBytes,
+    flood_list: row.floodList,
+    flood_chunks: row.floodChunks,
+    epoch: row.epoch,
+  })),
+  cb_tunnel_1: showing(MAPS.cb_tunnel_1, (tunnel, { remote }, names) => ({
+    tunnel,
+    host: names.host(formatAddress(remote)),
+    underlay: formatAddress(remote),
+  })),
+  cb_peer_2: showing(MAPS.cb_peer_2, (key, { net, flags }, names) => ({
+    network: names.network(net),
+    vni: key.wireId,
+    host: names.host(formatAddress(key.remote)),
+    underlay: formatAddress(key.remote),
+    received_on: (flags & CB_PEER_F_UPLINK) === 0 ? 'overlay device' : 'uplink',
+  })),
+  cb_source_2: showing(MAPS.cb_source_2, (key, _value, names) => ({
+    port: names.port(key.vif),
     mac: formatMac(key.mac),
-    source: formatPrefix(key.addr, key.prefixlen - 96),
+    source: formatPrefix(key.addr, key.prefixlen - 64),
   })),
-  cb_ep_1: showing(MAPS.cb_ep_1, (key, endpoint, names) => ({
-    network: names.network(key.vni),
+  cb_ep_2: showing(MAPS.cb_ep_2, (key, endpoint, names) => ({
+    network: names.network(key.net),
     address: formatAddress(key.addr),
     ...endpointRow(endpoint, names),
   })),
-  cb_mac_1: showing(MAPS.cb_mac_1, (key, endpoint, names) => ({
-    network: names.network(key.vni),
+  cb_mac_2: showing(MAPS.cb_mac_2, (key, endpoint, names) => ({
+    network: names.network(key.net),
     ...endpointRow({ ...endpoint, mac: key.mac }, names),
   })),
-  cb_route_1: showing(MAPS.cb_route_1, (key, route, names) => ({
+  cb_route_2: showing(MAPS.cb_route_2, (key, route, names) => ({
     router: names.router(key.vrf),
     destination: formatPrefix(key.addr, key.prefixlen - 32),
-    network: names.network(route.vni),
+    network: names.network(route.net),
     nexthop: route.kind === CB_ROUTE_NEXTHOP ? formatAddress(route.nexthop) : 'connected',
     mac: formatMac(route.mac),
     mtu_bytes: route.mtuBytes,
@@ -107,18 +160,14 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     ports: portText(key),
     rule: names.rule(value.rule),
   })),
-  cb_flood_1: showing(MAPS.cb_flood_1, (key, flood, names) => ({
-    network: names.network(key.vni),
+  cb_flood_2: showing(MAPS.cb_flood_2, (key, flood, names) => ({
+    network: names.network(key.net),
+    list: key.list,
     chunk: key.chunk,
     targets: flood.target
       .slice(0, flood.count)
-      .map((one) => (one.kind === CB_FLOOD_VIF ? names.port(one.ifindex) : names.host(formatAddress(one.remote))))
+      .map(({ kind, id }) => (kind === CB_FLOOD_VIF ? names.port(id) : names.tunnel(id)))
       .join(', '),
-  })),
-  cb_peer_1: showing(MAPS.cb_peer_1, (key, { flags }, names) => ({
-    host: names.host(formatAddress(key.addr)),
-    underlay: formatAddress(key.addr),
-    received_on: (flags & CB_PEER_F_UPLINK) === 0 ? 'overlay device' : 'uplink',
   })),
   cb_hop_1: showing(MAPS.cb_hop_1, (key, hop, names) => ({
     host: names.host(formatAddress(key.addr)),
@@ -127,26 +176,49 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     ifindex: hop.ifindex,
     mtu_bytes: hop.mtuBytes,
   })),
-  cb_flow_1: showing(MAPS.cb_flow_1, (key, flow, names) => ({
-    network: names.network(key.zone),
-    protocol: key.protocol,
-    source: `${formatAddress(key.src)}:${key.sportBe}`,
-    destination: `${formatAddress(key.dst)}:${key.dportBe}`,
-    from: flow.inIfindex === 0 ? 'overlay' : names.port(flow.inIfindex),
-    to:
-      flow.outVni === 0 || flow.outIfindex !== 0 ? names.port(flow.outIfindex) : names.host(formatAddress(flow.remote)),
-    state: FLOW_STATE[flow.state] ?? String(flow.state),
-    epoch: flow.epoch,
-    packets: Number(flow.packets),
-    bytes: Number(flow.bytes),
-  })),
+  cb_flow_2: showing(MAPS.cb_flow_2, flowRow),
 };
+
+/** A flow as its first packet and the first answer were. */
+function flowRow(flow: number, { way, tally, tuple }: CbFlow, names: Names): Row {
+  const [there, back] = way;
+  const [asked, answered] = tuple;
+  if (there === undefined || back === undefined || asked === undefined || answered === undefined) return { flow };
+  return {
+    flow,
+    network: names.network(asked.net),
+    protocol: asked.protocol,
+    ...ends('', asked),
+    from: there.inVif === 0 ? far(back, names) : names.port(there.inVif),
+    to: there.outVif === 0 ? far(there, names) : names.port(there.outVif),
+    state: FLOW_STATE[there.state] ?? String(there.state),
+    packets: Number(tally[0]?.packets ?? 0n),
+    bytes: Number(tally[0]?.bytes ?? 0n),
+    answer_network: names.network(answered.net),
+    ...ends('answer_', answered),
+    answer_packets: Number(tally[1]?.packets ?? 0n),
+    answer_bytes: Number(tally[1]?.bytes ?? 0n),
+  };
+}
+
+function ends(prefix: string, { src, dst, sportBe, dportBe }: CbTupleKey): Row {
+  return {
+    [`${prefix}source`]: `${formatAddress(src)}:${sportBe}`,
+    [`${prefix}destination`]: `${formatAddress(dst)}:${dportBe}`,
+  };
+}
+
+/** Where a direction leaves this host. */
+function far({ stamp, deliver, tunnel }: CbWay, names: Names): string {
+  return stamp !== 0 && deliver === CB_DELIVER_OVERLAY ? names.tunnel(tunnel) : 'overlay';
+}
 
 const FLOW_STATE: Readonly<Record<number, string>> = {
   [CB_FLOW_NEW]: 'new',
   [CB_FLOW_ESTABLISHED]: 'established',
   [CB_FLOW_CLOSING]: 'closing',
   [CB_FLOW_CLOSED]: 'closed',
+  [CB_FLOW_PICKED_UP]: 'picked up',
 };
 
 const ENDPOINT_KIND: Readonly<Record<number, string>> = {
@@ -162,8 +234,8 @@ function showing<K, V>(spec: MapSpec<K, V>, show: (key: K, value: V, names: Name
 
 function endpointRow(endpoint: CbEndpoint, names: Names): Row {
   const at: Readonly<Record<number, string>> = {
-    [CB_ENDPOINT_VIF]: names.port(endpoint.ifindex),
-    [CB_ENDPOINT_REMOTE]: names.host(formatAddress(endpoint.remote)),
+    [CB_ENDPOINT_VIF]: names.port(endpoint.vif),
+    [CB_ENDPOINT_REMOTE]: names.tunnel(endpoint.tunnel),
     [CB_ENDPOINT_GATEWAY]: names.router(endpoint.vrf),
     [CB_ENDPOINT_SERVICE]: endpoint.vrf === 0 ? 'agent' : `agent, ${names.router(endpoint.vrf)}`,
   };
@@ -174,14 +246,24 @@ function endpointRow(endpoint: CbEndpoint, names: Names): Row {
   };
 }
 
-function vifFlags(flags: number): string {
-  const named: readonly (readonly [number, string])[] = [
-    [CB_VIF_F_ADMIN_UP, 'admin-up'],
-    [CB_VIF_F_ANTISPOOF, 'port-security'],
-    [CB_VIF_F_DHCP, 'dhcp'],
-    [CB_VIF_F_PEER, 'peer'],
-  ];
-  return named.flatMap(([bit, name]) => ((flags & bit) === 0 ? [] : [name])).join(' ');
+type FlagNames = readonly (readonly [flag: number, name: string])[];
+
+const VIF_FLAGS: FlagNames = [
+  [CB_VIF_F_ADMIN_UP, 'admin-up'],
+  [CB_VIF_F_ANTISPOOF, 'port-security'],
+  [CB_VIF_F_DHCP, 'dhcp'],
+  [CB_VIF_F_DHCP6, 'dhcp6'],
+  [CB_VIF_F_RA, 'ra'],
+  [CB_VIF_F_PEER, 'peer'],
+];
+
+const NET_FLAGS: FlagNames = [
+  [CB_NET_F_UP, 'admin-up'],
+  [CB_NET_F_DHCP, 'dhcp'],
+];
+
+function flagNames(flags: number, names: FlagNames): string {
+  return names.flatMap(([bit, name]) => ((flags & bit) === 0 ? [] : [name])).join(' ');
 }
 
 /** `any`, `80`, `1024-2047`; for ICMP `type 8` or `type 8 code 0`. */
@@ -194,7 +276,7 @@ function portText(key: { readonly prefixlen: number; readonly protocol: number; 
   return bits === 16 ? String(key.portBe) : `${key.portBe}-${key.portBe + 2 ** (16 - bits) - 1}`;
 }
 
-function serviceAddress(slot: number): string {
-  const value = 0xc6120000 + slot;
+function serviceAddress(vif: number): string {
+  const value = CB_SERVICE_NET + vif * CB_VIF_SERVICE_ADDRESSES;
   return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.');
 }

@@ -1,19 +1,23 @@
 import type { SliceKey, SliceKind } from '@cable/model';
-import type { DesiredVif } from '../desired.ts';
+import { CB_POLICY_NONE } from '../bpf/abi.gen.ts';
 import { idOf, kindOf, type PlannedSlices, typedSlices } from '../plan/inputs.ts';
 import type { Planner } from '../plan/planner.ts';
 
 /** Users' names for the numbers in the maps. What has no name any more is shown as its number. */
 export type Names = {
-  network(vni: number): string;
+  network(net: number): string;
   router(vrf: number): string;
   /** `<security group ids>@<network name>`; empty policy: `(no groups)@...`. */
   policy(policy: number): string;
-  /** Name of the port behind a device, or its id when it has no name. */
-  port(ifindex: number): string;
+  /** Name of a VIF's port, or its id when it has no name. */
+  port(vif: number): string;
   device(ifindex: number): string;
   /** Host behind an underlay address. */
   host(underlay: string): string;
+  /** Host that a tunnel leads to. */
+  tunnel(tunnel: number): string;
+  /** Id of a project. */
+  project(project: number): string;
   /** Id of the rule whose first 32 bits these are. */
   rule(bits: number): string;
 };
@@ -25,7 +29,7 @@ export type ListedSlices = PlannedSlices & { keys(): Iterable<SliceKey> };
 export type NameSource = {
   readonly host: string;
   readonly slices: ListedSlices;
-  readonly planner: Pick<Planner, 'vifs' | 'numberOf' | 'policies'>;
+  readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf' | 'policies'>;
 };
 
 /** Reads all names, in portions. */
@@ -37,7 +41,8 @@ export function* readNames(source: NameSource): Generator<void, Names> {
   const networks = new Map<number, string>();
   for (const id of idsOf('network')) {
     const network = slices.header('network', id);
-    if (network !== undefined) networks.set(network.vni, network.name || id);
+    const net = planner.ids('network').get(id);
+    if (network !== undefined && net !== undefined) networks.set(net, network.name || id);
     yield;
   }
   const hosts = new Map<string, string>();
@@ -64,21 +69,31 @@ export function* readNames(source: NameSource): Generator<void, Names> {
     const label = policyLabel(name, (id) => slices.header('network', id)?.name || id);
     policies.set(planner.numberOf('policy-use', name) ?? 0, label);
   }
-  const vifs = new Map<number, DesiredVif>();
-  for (const vif of planner.vifs.values()) vifs.set(vif.ifindex, vif);
-  const portName = (ifindex: number): string => {
-    const id = vifs.get(ifindex)?.portId;
-    return id === undefined ? `ifindex ${ifindex}` : slices.item('host', host, id)?.name || id;
+  const devices = new Map<number, string>();
+  for (const { ifindex, device } of planner.vifs.values()) devices.set(ifindex, device);
+  const vifs = byNumber(planner.ids('vif'));
+  const tunnels = byNumber(planner.ids('tunnel'));
+  const projects = byNumber(planner.ids('project'));
+  const portName = (vif: number): string => {
+    const id = vifs.get(vif);
+    return id === undefined ? `vif ${vif}` : slices.item('host', host, id)?.name || id;
   };
+  const hostName = (underlay: string): string => hosts.get(underlay) ?? underlay;
   return {
-    network: (vni) => networks.get(vni) ?? `vni ${vni}`,
+    network: (net) => networks.get(net) ?? `network ${net}`,
     router: (vrf) => (vrf === 0 ? '' : (routers.get(vrf) ?? `vrf ${number(vrf)}`)),
-    policy: (policy) => (policy === 0 ? 'none' : (policies.get(policy) ?? `policy ${number(policy)}`)),
+    policy: (policy) => (policy === CB_POLICY_NONE ? 'none' : (policies.get(policy) ?? `policy ${number(policy)}`)),
     port: portName,
-    device: (ifindex) => vifs.get(ifindex)?.device ?? `ifindex ${ifindex}`,
-    host: (underlay) => hosts.get(underlay) ?? underlay,
+    device: (ifindex) => devices.get(ifindex) ?? `ifindex ${ifindex}`,
+    host: hostName,
+    tunnel: (tunnel) => hostName(tunnels.get(tunnel) ?? `tunnel ${tunnel}`),
+    project: (project) => projects.get(project) ?? `project ${project}`,
     rule: (bits) => rules.get(bits) ?? `${number(bits)}…`,
   };
+}
+
+function byNumber(ids: ReadonlyMap<string, number>): ReadonlyMap<number, string> {
+  return new Map(Array.from(ids, ([name, id]) => [id, name]));
 }
 
 /** A host-local number as it is shown. */

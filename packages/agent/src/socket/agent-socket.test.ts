@@ -23,7 +23,7 @@ const VIEW: AgentView = {
   status: () => ({ host: 'h1' }),
   vifs: () => [],
   maps: async function* () {
-    yield '{"cb_vif_1":';
+    yield '{"cb_vif_2":';
     yield `[${'0,'.repeat(PIECES)}0]`;
     for (let n = 0; n < LARGE_PIECES; n += 1) yield ' '.repeat(PIECES);
     yield '}';
@@ -73,7 +73,7 @@ function ask(
 test('the socket is for root alone and answers what there is', async () => {
   assert.equal(statSync(path).mode & 0o777, 0o600);
   assert.deepEqual(await ask('GET', '/status?x=1'), { status: 200, body: { host: 'h1' } });
-  assert.deepEqual(await ask('GET', '/maps'), { status: 200, body: { cb_vif_1: Array(PIECES + 1).fill(0) } });
+  assert.deepEqual(await ask('GET', '/maps'), { status: 200, body: { cb_vif_2: Array(PIECES + 1).fill(0) } });
   assert.equal((await ask('GET', '/nothing')).status, 404);
   assert.equal((await ask('DELETE', '/status')).status, 405);
 });

@@ -1,5 +1,4 @@
 import type { LocalPort, NetworkHeader, VifStatus } from '@cable/model';
-import { CB_STAT_OVERLAY } from '../bpf/abi.gen.ts';
 import type { HostView } from '../host/host-loop.ts';
 import { snakeNames } from '../json.ts';
 import { typedSlices } from '../plan/inputs.ts';
@@ -17,9 +16,9 @@ export type AgentViewDeps = {
   readonly underlay: string;
   readonly version: string;
   readonly slices: ListedSlices;
-  readonly planner: Pick<Planner, 'vifs' | 'numberOf' | 'policies'>;
+  readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf' | 'policies'>;
   readonly view: () => HostView;
-  readonly plane: Pick<KernelDataPlane, 'readRaw' | 'readStat' | 'readEpoch'>;
+  readonly plane: Pick<KernelDataPlane, 'readRaw' | 'readCounters'>;
   /** What others tell of themselves, by name: stream, devices, guest services. */
   readonly status: () => Readonly<Record<string, unknown>>;
 };
@@ -29,7 +28,8 @@ export type PortView = Pick<VifStatus, 'state' | 'reason'> & {
   readonly port_id: string;
   readonly name: string;
   readonly device: string | null;
-  readonly slot: number | null;
+  /** Its VIF number. */
+  readonly vif: number | null;
   readonly network: string;
   readonly mac_address: string;
   readonly addresses: readonly string[];
@@ -54,7 +54,7 @@ export function createAgentView(deps: AgentViewDeps): AgentView {
 }
 
 function showStatus(deps: AgentViewDeps): unknown {
-  const { revision, synced, ports, error, held, refused, unknown, rounds, writes } = deps.view();
+  const { revision, synced, ports, error, held, refused, unknown, rounds, writes, raises } = deps.view();
   const states = [...(ports?.values() ?? [])];
   const count = (wanted: VifStatus['state']): number => states.filter((port) => port.state === wanted).length;
   return snakeNames({
@@ -72,7 +72,7 @@ function showStatus(deps: AgentViewDeps): unknown {
     unknown,
     rounds,
     writes,
-    epoch: deps.plane.readEpoch(),
+    raises,
     ...deps.status(),
   });
 }
@@ -90,7 +90,7 @@ function showPorts(deps: AgentViewDeps): readonly PortView[] {
       reason: state.reason,
       name: port?.name ?? '',
       device: vif?.device ?? null,
-      slot: vif?.slot ?? null,
+      vif: vif?.vif ?? null,
       network: network?.name || (port?.networkId ?? ''),
       mac_address: port?.macAddress ?? '',
       addresses: (port?.fixedIps ?? []).map((ip) => ip.ipAddress),
@@ -100,8 +100,10 @@ function showPorts(deps: AgentViewDeps): readonly PortView[] {
 
 function showCounters(deps: AgentViewDeps): Readonly<Record<string, CounterRow>> {
   const keys: readonly (readonly [string, number])[] = [
-    [OVERLAY, CB_STAT_OVERLAY],
-    ...[...deps.planner.vifs.values()].map((vif) => [vif.portId, vif.ifindex] as const),
+    [OVERLAY, 0],
+    ...[...deps.planner.vifs.values()].flatMap(({ portId, vif }) =>
+      vif === undefined ? [] : [[portId, vif] as const],
+    ),
   ];
-  return Object.fromEntries(keys.map(([key, ifindex]) => [key, sumCounters(deps.plane.readStat(ifindex) ?? [])]));
+  return Object.fromEntries(keys.map(([key, vif]) => [key, sumCounters(deps.plane.readCounters(vif))]));
 }

@@ -73,7 +73,7 @@ export const hostResource = {
       type: 'string',
       computed: true,
       nullable: true,
-      example: 'map cb_ep_1 is full',
+      example: 'map cb_ep_2 is full',
       description: 'Why one of them was refused, and what to do; null: none was.',
     },
   },

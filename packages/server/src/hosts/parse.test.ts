@@ -47,7 +47,7 @@ test('an underlay address that is not one machine’s alone is refused, and the 
 test('a report says what the kernel refused, if anything', () => {
   const report = { revision: 7, full: false, vifs: [] };
   assert.deepEqual(parseStatusReport(report), report);
-  const full = { ...report, refused: { entries: 3, reason: 'map cb_ep_1 is full' } };
+  const full = { ...report, refused: { entries: 3, reason: 'map cb_ep_2 is full' } };
   assert.deepEqual(parseStatusReport({ ...full, more: 1 }), full);
   for (const [entries, reason, field] of [
     [0, '', 'entries'],

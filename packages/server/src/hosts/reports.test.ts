@@ -216,11 +216,11 @@ describe('reports', () => {
       assert.deepEqual(shown(), [0, null]);
       const revision = await putObject(place.store, 'port', P1);
       await until(() => agent.revision >= revision, 'programmed');
-      const full = { entries: 3, reason: 'map cb_ep_1 is full' };
+      const full = { entries: 3, reason: 'map cb_ep_2 is full' };
       for (let n = 0; n < 3; n += 1) agent.report([], { refused: full });
       agent.report([vif(0x11)], { refused: full });
       await until(() => shown()[0] === 3, 'shown');
-      assert.deepEqual(shown(server), [3, 'map cb_ep_1 is full']);
+      assert.deepEqual(shown(server), [3, 'map cb_ep_2 is full']);
       await until(() => statusOf(P1.id) === 'ACTIVE', 'ACTIVE all the same');
       assert.deepEqual(
         warnings.filter(([message]) => message.includes('refused entries')).map(([, fields]) => fields),

@@ -146,6 +146,7 @@ describe('reach', () => {
     assert.deepEqual([...store.keysOf('h1')].sort(), [
       `endpoints:${NET.id}`,
       'host:h1',
+      `names:${NET.id}`,
       `network:${NET.id}`,
       'policy:',
     ]);
@@ -192,11 +193,13 @@ describe('reach', () => {
     store.onReach((host, key, needed) => told.push(`${host} ${key} ${needed}`));
     const port = testPort(0x13, FAR, 'h1', { port_security_enabled: false });
     await apply(world.put('network', FAR), world.put('port', port));
-    assert.deepEqual(told.splice(0).sort(), [`h1 endpoints:${FAR.id} true`, `h1 network:${FAR.id} true`]);
+    const all = (needed: boolean): string[] =>
+      ['endpoints', 'names', 'network'].map((kind) => `h1 ${kind}:${FAR.id} ${needed}`);
+    assert.deepEqual(told.splice(0).sort(), all(true));
     await apply(world.put('port', { ...port, name: 'other' }));
     assert.deepEqual(told, []);
     await apply(world.delete('port', port.id));
-    assert.deepEqual(told.sort(), [`h1 endpoints:${FAR.id} false`, `h1 network:${FAR.id} false`]);
+    assert.deepEqual(told.sort(), all(false));
   });
 
   test('what is needed for another reason at the end of a batch was never not needed', async () => {

@@ -1,6 +1,6 @@
 import { silentLogger } from '@cable/kit';
 import type { LocalPort } from '@cable/model';
-import { SlotTable } from '../../host/slots.ts';
+import { createHostIds, type HostIds, NO_IDS } from '../../host/ids.ts';
 import { vifDeviceName } from '../device-names.ts';
 import { type PlanChanges, Planner, type PlannerDeps } from '../planner.ts';
 import type { SampleSlice } from './sample.ts';
@@ -10,6 +10,10 @@ import { SampleState } from './sample-state.ts';
 export type PlanBed = {
   readonly state: SampleState;
   readonly planner: Planner;
+  /** Dense numbers. Those of a test's own planner deps are not here. */
+  readonly ids: HostIds;
+  /** The clock by which numbers rest. */
+  readonly now: { ms: number };
   /** There are these slices and no others. */
   plan(...slices: readonly (SampleSlice | readonly SampleSlice[])[]): Promise<PlanChanges>;
   /** The port's device comes, or is another; null: goes. */
@@ -18,11 +22,14 @@ export type PlanBed = {
 
 export function createPlanBed(deps: Partial<PlannerDeps> = {}): PlanBed {
   const state = new SampleState();
-  const slots = new SlotTable(new Map(), () => 0);
-  const planner = new Planner({ host: 'h1', slices: state, devices: state, slots, log: silentLogger(), ...deps });
+  const now = { ms: 0 };
+  const ids = createHostIds(NO_IDS, () => now.ms);
+  const planner = new Planner({ host: 'h1', slices: state, devices: state, ids, log: silentLogger(), ...deps });
   return {
     state,
     planner,
+    ids,
+    now,
     plan: async (...slices) => {
       state.replace(slices.flat());
       const { changes, devices } = state.take();

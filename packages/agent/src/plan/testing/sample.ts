@@ -110,10 +110,16 @@ export function legKey(leg: RouterInterface): string {
 }
 
 /** A router with the gateway of each network's only subnet. */
-export function sampleRouter(n: number, networks: readonly number[], fields: Partial<RouterHeader> = {}): SampleSlice {
+/** `more`: interfaces beside those in the networks. */
+export function sampleRouter(
+  n: number,
+  networks: readonly number[],
+  fields: Partial<RouterHeader> = {},
+  more: readonly RouterInterface[] = [],
+): SampleSlice {
   const id = sampleId('rtr', n);
   const header: RouterHeader = { id, name: `router-${n}`, adminStateUp: true, routes: [], ...fields };
-  const legs = networks.map((net) => sampleLeg(n, net));
+  const legs = [...networks.map((net) => sampleLeg(n, net)), ...more];
   return { key: `router:${id}`, header, items: byKey(legs, legKey) };
 }
 

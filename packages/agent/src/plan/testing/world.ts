@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import type { LocalPort, PolicyRule, SliceKey } from '@cable/model';
+import { vifDeviceName } from '../device-names.ts';
+import { createRandom, type Random } from './random.ts';
+import {
+  legKey,
+  sampleEndpoint,
+  sampleGroup,
+  sampleId,
+  sampleLeg,
+  sampleMac,
+  sampleNetwork,
+  samplePort,
+  sampleRouter,
+  sampleRule,
+  sampleSubnet,
+} from './sample.ts';
+import { SampleState } from './sample-state.ts';
+
+const HOST = 'h1';
+const CIDRS = [
+  '10.0.0.0/8',
+  '10.0.0.0/24',
+  '10.0.0.0/30',
+  '10.0.0.5/32',
+  '10.0.1.0/25',
+  '0.0.0.0/0',
+  '2001:db8::/32',
+  'x',
+];
+
+/** The slices and devices of host `h1`, with its ports by number, and what changes them. */
+export type World = { readonly state: SampleState; readonly random: Random; readonly ports: Map<number, LocalPort> };
+
+export function createWorld(seed: number): World {
+  return { state: new SampleState(), random: createRandom(seed), ports: new Map() };
+}
+
+/** One random change of any kind. */
+export function change(world: World): void {
+  const { random } = world;
+  const kinds = [
+    changePort,
+    changePort,
+    changePort,
+    changePairs,
+    changeEndpoint,
+    changeEndpoint,
+    changeNetwork,
+    changeDevice,
+    changeDevice,
+    changeLeg,
+    changeRouter,
+    changeRule,
+    changeRule,
+    changeMember,
+    changeMember,
+    changePolicy,
+  ];
+  kinds[random(kinds.length)]?.(world);
+}
+
+const oneOf = <T>(random: Random, list: readonly T[]): T => {
+  const one = list[random(list.length)];
+  assert.ok(one !== undefined);
+  return one;
+};
+
+const address = (random: Random, net: number): string => `10.0.${net - 1}.${random(9)}`;
+
+function randomPort({ random }: World, n: number): LocalPort {
+  const net = 1 + random(3);
+  const secure = random(5) > 0;
+  const ips = Array.from({ length: random(3) }, () => ({
+    subnetId: sampleId('sub', net),
+    ipAddress: address(random, net),
+  }));
+  return samplePort(n, {
+    // Two of the ids have the same first eleven characters, so they mean one device.
+    id: n === 9 ? sampleId('port', 8).replace(/.$/, 'f') : sampleId('port', n),
+    networkId: sampleId('net', net),
+    projectId: oneOf(random, ['a', 'b']),
+    macAddress: random(20) === 0 ? 'no mac' : sampleMac(random(10) === 0 ? 1 : n),
+    fixedIps: ips,
+    adminStateUp: random(4) > 0,
+    vifKind: oneOf(random, ['tap', 'tap', 'veth', 'host'] as const),
+    portSecurityEnabled: secure,
+    policy: secure ? oneOf<SliceKey>(random, ['policy:', 'policy:g0', 'policy:g0+g1']) : null,
+    allowedAddressPairs: random(3) === 0 ? [{ ipAddress: oneOf(random, CIDRS), macAddress: sampleMac(n) }] : [],
+  });
+}
+
+function changePort(world: World): void {
+  const n = 1 + world.random(9);
+  const port = world.random(4) === 0 ? undefined : randomPort(world, n);
+  const id = port?.id ?? world.ports.get(n)?.id;
+  if (id === undefined) return;
+  if (port === undefined) world.ports.delete(n);
+  else world.ports.set(n, port);
+  world.state.setItem(`host:${HOST}`, id, port);
+}
+
+/** Other allowed address pairs of a port, and nothing else of it. */
+function changePairs({ state, random, ports }: World): void {
+  const n = 1 + random(9);
+  const port = ports.get(n);
+  if (port === undefined) return;
+  const pairs = Array.from({ length: random(3) }, () => ({
+    ipAddress: oneOf(random, CIDRS),
+    macAddress: sampleMac(n),
+  }));
+  ports.set(n, { ...port, allowedAddressPairs: pairs });
+  state.setItem(`host:${HOST}`, port.id, { ...port, allowedAddressPairs: pairs });
+}
+
+function changeEndpoint({ state, random }: World): void {
+  const n = random(14);
+  const net = 1 + random(4);
+  const host = random(5);
+  const fixedIps = [{ subnetId: '', ipAddress: address(random, net) }];
+  const port = samplePort(n, { fixedIps });
+  const underlay = random(8) === 0 ? null : `192.0.2.${host}`;
+  state.setItem(
+    `endpoints:${sampleId('net', net)}`,
+    port.id,
+    random(4) === 0 ? undefined : sampleEndpoint(port, `h${host}`, underlay),
+  );
+}
+
+function changeNetwork({ state, random }: World): void {
+  const n = 1 + random(4);
+  const subnets = Array.from({ length: random(3) }, (_, i) =>
+    sampleSubnet(i === 0 ? n : n + 10, {
+      enableDhcp: random(2) === 0,
+      gatewayIp: random(4) === 0 ? null : `10.0.${n - 1}.${1 + random(2)}`,
+      hostRoutes: random(3) === 0 ? [{ destination: '172.16.0.0/12', nexthop: `10.0.${n - 1}.9` }] : [],
+    }),
+  );
+  const [slice] = sampleNetwork(n, { subnets, mtuBytes: 1400 + random(2), adminStateUp: random(4) > 0 });
+  if (slice !== undefined) state.setHeader(slice.key, random(5) === 0 ? undefined : slice.header);
+}
+
+function changeDevice({ state, random, ports }: World): void {
+  const port = ports.get(1 + random(9));
+  if (port === undefined) return;
+  const name = vifDeviceName(port);
+  const known = state.byName(name);
+  const other = [...state.devices.values()][random(Math.max(1, state.devices.size))];
+  const what = random(4);
+  if (what === 0) state.setDevice(name, undefined);
+  else if (what === 1 && known !== undefined && other !== undefined) {
+    // Two devices exchange their names.
+    state.setDevice(name, other.ifindex);
+    state.setDevice(other.name, known.ifindex);
+  } else state.setDevice(name, 50 + random(12));
+}
+
+function changeLeg({ state, random }: World): void {
+  const router = 1 + random(3);
+  const leg = sampleLeg(router, 1 + random(4));
+  const macAddress = random(8) === 0 ? sampleMac(1) : leg.macAddress;
+  state.setItem(`router:${sampleId('rtr', router)}`, legKey(leg), random(3) === 0 ? undefined : { ...leg, macAddress });
+}
+
+/** Another router, or other routes of one. */
+export function changeRouter({ state, random }: World): void {
+  const n = 1 + random(3);
+  const routes = Array.from({ length: random(3) }, () => ({
+    destination: oneOf(random, CIDRS),
+    nexthop: address(random, 1 + random(4)),
+  }));
+  const slice = sampleRouter(n, [], { adminStateUp: random(4) > 0, routes });
+  state.setHeader(slice.key, random(5) === 0 ? undefined : slice.header);
+}
+
+function randomRule(random: Random, n: number): PolicyRule {
+  const remote = oneOf(random, [
+    { kind: 'any' },
+    { kind: 'prefix', cidr: oneOf(random, CIDRS) },
+    { kind: 'group', groupId: `g${random(3)}` },
+    { kind: 'group', groupId: `g${random(3)}` },
+  ] as const);
+  const first = random(20);
+  const ports = random(3) === 0 ? { portMin: first, portMax: first + random(9) } : {};
+  return sampleRule(n, {
+    direction: oneOf(random, ['ingress', 'egress'] as const),
+    protocol: oneOf(random, [null, 6, 17]),
+    remote,
+    ...ports,
+  });
+}
+
+function changeRule({ state, random }: World): void {
+  const key = oneOf<SliceKey>(random, ['policy:', 'policy:g0', 'policy:g0+g1']);
+  const rule = randomRule(random, 1 + random(6));
+  state.setItem(key, rule.id, random(3) === 0 ? undefined : rule);
+}
+
+function changePolicy({ state, random }: World): void {
+  const key = oneOf<SliceKey>(random, ['policy:', 'policy:g0', 'policy:g0+g1']);
+  state.setHeader(key, random(5) === 0 ? undefined : { id: key.slice('policy:'.length) });
+}
+
+function changeMember({ state, random }: World): void {
+  const group = random(3);
+  const portId = sampleId('port', random(12));
+  const addresses = Array.from({ length: random(4) }, () =>
+    random(3) === 0 ? oneOf(random, CIDRS) : address(random, 1 + random(3)),
+  );
+  const member = { portId, networkId: sampleId('net', 1 + random(3)), addresses };
+  state.setItem(sampleGroup(`g${group}`, []).key, portId, random(4) === 0 ? undefined : member);
+}
