@@ -72,12 +72,6 @@ function states(): string[] {
   return world.ways().map(({ way }) => Object.entries(STATES).find(([n]) => Number(n) === way.state)?.[1] ?? '?');
 }
 
-/** All flows were last seen this long ago (before the machine's start, if need be: differences wrap). */
-function age(seconds: number): void {
-  const earlier = (ns: bigint): bigint => BigInt.asUintN(64, ns - BigInt(seconds) * 1_000_000_000n);
-  world.changeWays((way) => ({ ...way, expiresNs: earlier(way.expiresNs), refreshNs: earlier(way.refreshNs) }));
-}
-
 test('TCP goes through its states', () => {
   for (const [who, flags, expected] of [
     [a, TCP.syn, 'new'],
@@ -157,7 +151,7 @@ for (const [what, seconds, setUp, late, verdict] of [
 ] as const) {
   test(what, () => {
     for (const frame of setUp) world.send(frame === udpThere || frame[11] === 0x0a ? a : b, frame);
-    age(seconds);
+    world.age(seconds);
     assert.equal(world.send(b, late).verdict, verdict);
   });
 }
@@ -165,11 +159,11 @@ for (const [what, seconds, setUp, late, verdict] of [
 test('a packet refreshes the time of both directions, at most once a second', () => {
   world.send(a, udpThere);
   world.send(b, udpBack);
-  age(100);
+  world.age(100);
   world.send(a, udpThere);
   const seen = world.ways().map(({ way }) => way.expiresNs);
   assert.equal(seen[0], seen[1]);
-  age(100);
+  world.age(100);
   assert.equal(world.send(b, udpBack).verdict, 'vif a', 'not 200 s old');
   const now = world.ways()[0]?.way.expiresNs;
   world.send(b, udpBack);

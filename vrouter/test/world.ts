@@ -548,6 +548,12 @@ export class World {
       this.#put(MAPS.cb_flow_2, flow, { ...value, way: value.way.map(change) });
   }
 
+  /** All flows were last seen this long ago, s (before the start of the machine, if need be: differences wrap). */
+  age(seconds: number): void {
+    const earlier = (ns: bigint): bigint => BigInt.asUintN(64, ns - BigInt(seconds) * 1_000_000_000n);
+    this.changeWays((way) => ({ ...way, expiresNs: earlier(way.expiresNs), refreshNs: earlier(way.refreshNs) }));
+  }
+
   /** Tuples, records in use as counted, and live records: of a sound table two, one and one for each flow. */
   audit(): { tuples: number; counted: number; live: number; owned: number } {
     let [live, owned] = [0, 0];
