@@ -397,6 +397,17 @@ static __always_inline int key_is_first(const struct work *w)
 	return 1;
 }
 
+/* From somebody to himself: no two directions could be told apart. */
+static __always_inline int is_own_answer(const struct work *w)
+{
+	const __u64 *key = (const __u64 *)&w->p.key, *answer = (const __u64 *)&w->answer;
+
+	for (int n = 0; n < 5; n++)
+		if (key[n] != answer[n])
+			return 0;
+	return 1;
+}
+
 static __always_inline int put_tuple(const struct cb_tuple_key *key, __u32 flow, __u32 direction)
 {
 	struct cb_tuple tuple = {.flow = flow, .direction = direction};
@@ -612,13 +623,15 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 
 	if (!w)
 		return CB_REASON_FLOW_TABLE;
+	make_answer(w, answer_net(w));
+	if (is_own_answer(w))
+		return CB_REASON_INVALID_STATE;
 	reason = take_for_flow(w, &number);
 	if (reason)
 		return reason;
 	flow = flow_row(number);
 	if (!flow)
 		return CB_REASON_FLOW_TABLE;
-	make_answer(w, answer_net(w));
 	fill_record(w, flow);
 	if (put_tuples(ctx, number) && (!make_way(w) || put_tuples(ctx, number))) {
 		set_life(flow, CB_LIFE_FREE);

@@ -82,7 +82,7 @@ static __always_inline int from_elsewhere(const struct work *w, __u32 vrf)
 
 	if (w->sender.flags & CB_VIF_F_ANTISPOOF)
 		return 0;
-	route = lookup_route(vrf, &w->p.key.src);
+	route = lookup_route(vrf, &w->p.src);
 	return route && route->kind == CB_ROUTE_CONNECTED && route->net != w->p.key.net;
 }
 

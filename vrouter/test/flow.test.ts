@@ -332,6 +332,13 @@ test('what is decided while a row is written is not remembered, and a denial the
   assert.equal(world.send(a, udpThere).verdict, 'vif b');
 });
 
+test('a packet that would be its own answer is no connection, and is told by its reason', () => {
+  const land = { ...ab, dst: '02:00:00:00:00:77', to: '10.0.0.1' };
+  assert.equal(world.send(a, udp(land, { sport: 1000, dport: 1000 })).verdict, 'drop invalid_state');
+  const { tuples, counted, live } = world.audit();
+  assert.deepEqual({ tuples, counted, live }, { tuples: 0, counted: 0, live: 0 });
+});
+
 test('a stranger with the addresses of a flow does not end it', () => {
   world.send(a, udpThere);
   world.send(b, udpBack);

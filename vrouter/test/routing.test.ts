@@ -205,6 +205,12 @@ test('a router takes nothing from an address that it has in another network, who
   assert.equal(world.send(open, from('10.2.0.77')).verdict, 'drop reverse_path');
   assert.equal(world.send(open, from('10.1.0.66')).verdict, 'vif b');
   assert.equal(world.send(open, from('192.168.9.9')).verdict, 'vif b', 'a guest that routes for others behind it');
+  // An error is from who sends it, not from who would answer what it quotes.
+  const quoted = udp({ ...toB, from: '10.2.0.5', to: '10.2.0.77' }, ports);
+  const error = icmpError({ ...toB, src: open.mac, from: '10.1.0.66' }, { type: ICMP.unreachable }, quoted);
+  assert.equal(world.send(open, error).verdict, 'drop invalid_state');
+  const false_ = icmpError({ ...toB, src: open.mac, from: '10.2.0.77' }, { type: ICMP.unreachable }, quoted);
+  assert.equal(world.send(open, false_).verdict, 'drop reverse_path');
 });
 
 test("ARP for a router's MAC is for nobody, whatever packet came before it", () => {
