@@ -550,8 +550,13 @@ GLOBAL int find_moved(struct __sk_buff *ctx __attribute__((unused)))
 	/* Of the packet. */
 	direction ^= 1;
 	way = way_of(flow, direction);
+	/* Nobody has collected it yet: it must not be in the way of a new one. */
+	if (way_expired(way, w->p.now_ns)) {
+		end_flow(number);
+		return 0;
+	}
 	life = flow->life;
-	if (way_expired(way, w->p.now_ns) || !differ_by_net(direction ? &flow->tuple[1] : &flow->tuple[0], &w->p.key) ||
+	if (!differ_by_net(direction ? &flow->tuple[1] : &flow->tuple[0], &w->p.key) ||
 	    (life & 3) != CB_LIFE_LIVE ||
 	    __sync_val_compare_and_swap(&flow->life, life, (life & ~3ULL) | CB_LIFE_BUSY) != life)
 		return 0;

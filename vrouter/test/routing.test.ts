@@ -213,6 +213,19 @@ test('a router takes nothing from an address that it has in another network, who
   assert.equal(world.send(open, false_).verdict, 'drop reverse_path');
 });
 
+test('a flow whose time is over, and to which answers would lead, is not in the way of a new one', () => {
+  const near = world.addGuest('near', { mac: '02:00:00:00:01:0d', ip: '10.1.0.13', vni: V1 });
+  world.allowSource(b, B, '10.1.0.5');
+  world.raiseEpoch(b);
+  const routed = world.send(b, udp({ src: B, dst: R2, from: '10.1.0.5', to: near.ip }, ports));
+  assert.equal(routed.verdict, 'vif near');
+  world.age(45);
+  const direct = world.send(a, udp({ src: A, dst: near.mac, from: '10.1.0.5', to: near.ip }, ports));
+  assert.equal(direct.verdict, 'vif near');
+  const { tuples, counted, live } = world.audit();
+  assert.deepEqual({ tuples, counted, live }, { tuples: 2, counted: 1, live: 1 });
+});
+
 test("ARP for a router's MAC is for nobody, whatever packet came before it", () => {
   const reply = arp({ src: A, dst: R1 }, { op: 'reply', sha: A, spa: '10.1.0.5', tha: R1, tpa: '10.1.0.1' });
   for (const before_ of ['8.8.8.8', '10.2.0.5', '10.2.0.1']) {
