@@ -556,8 +556,7 @@ GLOBAL int find_moved(struct __sk_buff *ctx __attribute__((unused)))
 		return 0;
 	}
 	life = flow->life;
-	if (!differ_by_net(direction ? &flow->tuple[1] : &flow->tuple[0], &w->p.key) ||
-	    (life & 3) != CB_LIFE_LIVE ||
+	if (!differ_by_net(direction ? &flow->tuple[1] : &flow->tuple[0], &w->p.key) || (life & 3) != CB_LIFE_LIVE ||
 	    __sync_val_compare_and_swap(&flow->life, life, (life & ~3ULL) | CB_LIFE_BUSY) != life)
 		return 0;
 	if (put_tuple(&w->p.key, number, direction)) {

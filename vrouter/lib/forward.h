@@ -150,10 +150,10 @@ static __noinline int record(struct __sk_buff *ctx, struct work *w)
 	return CB_REASON_NONE;
 }
 
-/* Does the packet in work come whence its direction of @flow does? Of a flow to a MAC that nobody is known to have, nobody knows whence. */
+/* Does the packet in work come whence its direction of @flow does? Whence answers come to what went to a MAC that nobody is known to have, nobody knows. */
 static __always_inline int comes_whence(const struct work *w, struct cb_flow *flow)
 {
-	return way_of(flow, w->direction)->in_vif == w->p.in_vif || !way_of(flow, w->direction ^ 1)->deliver;
+	return way_of(flow, w->direction)->in_vif == w->p.in_vif || (w->direction && !way_of(flow, 0)->deliver);
 }
 
 /*

@@ -332,6 +332,14 @@ test('what is decided while a row is written is not remembered, and a denial the
   assert.equal(world.send(a, udpThere).verdict, 'vif b');
 });
 
+test('a stranger with the addresses of a flow does not end it before its answer either', () => {
+  world.send(a, udpThere);
+  world.allowSource(spare, A, '10.0.0.1');
+  world.raiseEpochs();
+  assert.equal(world.send(spare, udpThere).verdict, 'drop policy_egress');
+  assert.equal(world.send(b, udpBack).verdict, 'vif a');
+});
+
 test('a packet that would be its own answer is no connection, and is told by its reason', () => {
   const land = { ...ab, dst: '02:00:00:00:00:77', to: '10.0.0.1' };
   assert.equal(world.send(a, udp(land, { sport: 1000, dport: 1000 })).verdict, 'drop invalid_state');
