@@ -1,4 +1,4 @@
-import { type Attribute, CableError, parseIp, parseMac, QUERY_PARAMETERS, type ResourceModel } from '@cable/model';
+import { type Attribute, CableError, parseMac, QUERY_PARAMETERS, type ResourceModel } from '@cable/model';
 import { parseValue } from './value.ts';
 
 /** One filter: the object passes when any of the values fits. */
@@ -108,7 +108,7 @@ function filtersOf(
     }
     byProperty.set(key, [
       ...(byProperty.get(key) ?? []),
-      key === property ? canonical(`${asked}:${property}`, inner, value) : value,
+      key === property ? canonical(`${asked}:${property}`, inner, value) : value.toLowerCase(),
     ]);
   }
   return [...byProperty].map(([key, values]) => ({
@@ -132,7 +132,11 @@ function canonical(name: string, attribute: Attribute, text: string): string {
     });
   }
   if (attribute.type === 'mac') return parseMac(text) ?? text;
-  if (attribute.type === 'uuid' || (attribute.type === 'ip' && parseIp(text) !== undefined)) return text.toLowerCase();
+  if (attribute.type === 'uuid') return text.toLowerCase();
+  if (attribute.type === 'ip' || attribute.type === 'cidr' || attribute.type === 'ip-or-cidr') {
+    const parsed = parseValue({ type: attribute.type }, text);
+    return parsed.ok ? String(parsed.value) : text;
+  }
   return text;
 }
 

@@ -4,6 +4,7 @@ import {
   type AttributeType,
   formatCidr,
   formatIp,
+  isMappedIp,
   isUuid,
   parseCidr,
   parseIp,
@@ -63,7 +64,8 @@ const PARSERS: Readonly<Record<AttributeType, Parser>> = {
     typeof value === 'string' && isUuid(value) ? good(formatUuid(value)) : bad(`${quote(value)} is not a valid UUID`),
   ip: (value) => {
     const ip = typeof value === 'string' ? parseIp(value) : undefined;
-    return ip === undefined ? bad(`${quote(value)} is not a valid IP address`) : good(formatIp(ip));
+    if (ip === undefined) return bad(`${quote(value)} is not a valid IP address`);
+    return isMappedIp(ip) ? mapped(value) : good(formatIp(ip));
   },
   cidr: parseSubnet,
   'ip-or-cidr': parsePrefix,
@@ -141,7 +143,7 @@ function parseInteger(value: unknown, attribute: Attribute): Parsed {
 function parseSubnet(value: unknown): Parsed {
   if (typeof value !== 'string') return bad(`${quote(value)} is not a valid IP subnet`);
   const exact = parseCidr(value);
-  if (exact !== undefined) return good(formatCidr(exact));
+  if (exact !== undefined) return isMappedIp(exact.base) ? mapped(value) : good(formatCidr(exact));
   const near = parseIpOrCidr(value);
   if (near === undefined) return bad(`${quote(value)} is not a valid IP subnet`);
   return bad(`${quote(value)} isn't a recognized IP subnet cidr, '${formatCidr(near)}' is recommended`);
@@ -152,7 +154,13 @@ function parsePrefix(value: unknown): Parsed {
   const prefix = typeof value === 'string' ? parseIpOrCidr(value) : undefined;
   if (typeof value !== 'string' || prefix === undefined)
     return bad(`${quote(value)} is not a valid IP address or prefix`);
+  if (isMappedIp(prefix.base)) return mapped(value);
   return good(value.includes('/') ? formatCidr(prefix) : formatIp(prefix.base));
+}
+
+/** No packet has one, and next to the IPv4 address itself it would be a second name of it. */
+function mapped(value: unknown): Parsed {
+  return bad(`${quote(value)} is IPv4 in IPv6 form, which no packet has: give it as IPv4`);
 }
 
 function parseList(value: unknown, attribute: Attribute): Parsed {

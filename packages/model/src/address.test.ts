@@ -3,10 +3,12 @@ import { test } from 'node:test';
 import {
   cidrContains,
   cidrsOverlap,
+  eui64Ip,
   formatCidr,
   formatIp,
   ipFromBytes,
   ipToBytes,
+  isMappedIp,
   isMulticastMac,
   isUuid,
   lastIp,
@@ -124,4 +126,46 @@ test('MAC addresses and UUIDs', () => {
   assert.deepEqual([...macToBytes(mac)], [1, 0, 0x5e, 0, 0, 0xfb]);
   assert.ok(isUuid('00000000-0000-4000-8000-000000000000'));
   assert.ok(!isUuid('00000000-0000-4000-8000-00000000000'));
+});
+
+test('the address of a MAC in a prefix is EUI-64', () => {
+  const cases: readonly (readonly [string, string, string])[] = [
+    ['2001:db8::/64', '00:00:00:00:00:00', '2001:db8::200:ff:fe00:0'],
+    ['2001:db8::/64', 'fa:16:3e:00:00:01', '2001:db8::f816:3eff:fe00:1'],
+    ['2001:db8:1:2::/64', '02:42:ac:11:00:02', '2001:db8:1:2:42:acff:fe11:2'],
+    ['fe80::/64', 'ff:ff:ff:ff:ff:ff', 'fe80::fdff:ffff:feff:ffff'],
+  ];
+  for (const [cidr, text, address] of cases) {
+    const mac = parseMac(text);
+    assert.equal(mac && formatIp(eui64Ip(prefix(cidr), mac)), address);
+  }
+});
+
+test('property: of each MAC another address, in the prefix, from which the MAC follows', () => {
+  let state = 7;
+  const digit = (): string => {
+    state = (state * 48_271) % 2_147_483_647;
+    return (state % 16).toString(16);
+  };
+  const hex = (digits: number): string => Array.from({ length: digits }, digit).join('');
+  for (let round = 0; round < 2000; round += 1) {
+    const mac = parseMac(`${hex(2)}:${hex(2)}:${hex(2)}:${hex(2)}:${hex(2)}:${hex(2)}`);
+    const network = parseCidr(`2${hex(3)}:${hex(4)}:${hex(4)}:${hex(4)}::/64`);
+    assert.ok(mac && network);
+    const made = eui64Ip(network, mac);
+    assert.ok(cidrContains(network, made));
+    const back = parseIp(formatIp(made));
+    assert.deepEqual(back, made);
+    const bytes = ipToBytes(made);
+    assert.equal((bytes[11] ?? 0) * 256 + (bytes[12] ?? 0), 0xfffe);
+    const octets = [(bytes[8] ?? 0) ^ 2, bytes[9], bytes[10], bytes[13], bytes[14], bytes[15]];
+    assert.deepEqual([...macToBytes(mac)], octets);
+  }
+});
+
+test('IPv4 in IPv6 form is known', () => {
+  for (const text of ['::ffff:10.0.0.1', '::FFFF:a00:1', '0:0:0:0:0:ffff:0:0']) assert.ok(isMappedIp(ip(text)), text);
+  for (const text of ['10.0.0.1', '::10.0.0.1', '64:ff9b::10.0.0.1', '::fffe:10.0.0.1', '::1:ffff:10.0.0.1']) {
+    assert.ok(!isMappedIp(ip(text)), text);
+  }
 });

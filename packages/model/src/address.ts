@@ -9,6 +9,9 @@ export type IpPrefix = { readonly base: IpAddress; readonly prefixLength: number
 /** A MAC address in canonical form: lower case, colons. Made only by `parseMac`. */
 export type Mac = string & { readonly brand: 'mac' };
 
+/** The first 96 bits of `::ffff:0:0/96`. */
+const MAPPED = 0xffffn;
+
 /** Dotted quad without leading zeros, or RFC 4291 text form (no zone). */
 export function parseIp(text: string): IpAddress | undefined {
   return text.includes(':') ? parseIpv6(text) : parseIpv4(text);
@@ -86,7 +89,7 @@ export function ipFromBytes(bytes: Uint8Array): IpAddress | undefined {
   if (bytes.length !== 16) return undefined;
   let value = 0n;
   for (const byte of bytes) value = (value << 8n) | BigInt(byte);
-  return value >> 32n === 0xffffn ? { version: 4, value: value & 0xffffffffn } : { version: 6, value };
+  return value >> 32n === MAPPED ? { version: 4, value: value & 0xffffffffn } : { version: 6, value };
 }
 
 /** Prefix length as it counts in 128-bit form: IPv4 lengths count from 96. */
@@ -108,6 +111,14 @@ export function macToBytes(mac: Mac): Uint8Array {
 /** True for a group (multicast or broadcast) address. */
 export function isMulticastMac(mac: Mac): boolean {
   return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
+}
+
+/** The address that a machine with this MAC makes of a prefix of at most 64 bits (RFC 4291 appendix A, RFC 4862 §5.5.3). */
+export function eui64Ip(prefix: IpPrefix, mac: Mac): IpAddress {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = macToBytes(mac);
+  let identifier = 0n;
+  for (const byte of [a ^ 2, b, c, 0xff, 0xfe, d, e, f]) identifier = (identifier << 8n) | BigInt(byte);
+  return { version: 6, value: prefix.base.value | identifier };
 }
 
 /** MAC of the guest services and of a gateway without a router; never allocated to a port. */
@@ -167,7 +178,12 @@ export function isMachineAddress({ version, value }: IpAddress): boolean {
     const first = Number(value >> 24n);
     return first !== 0 && first !== 127 && first < 224;
   }
-  return value > 1n && value >> 120n !== 0xffn && value >> 32n !== 0xffffn;
+  return value > 1n && value >> 120n !== 0xffn && value >> 32n !== MAPPED;
+}
+
+/** True for an IPv4 address in IPv6 form (`::ffff:a.b.c.d`): on the wire it is none of either. */
+export function isMappedIp({ version, value }: IpAddress): boolean {
+  return version === 6 && value >> 32n === MAPPED;
 }
 
 function formatIpv4(value: bigint): string {
@@ -175,7 +191,7 @@ function formatIpv4(value: bigint): string {
 }
 
 function formatIpv6(value: bigint): string {
-  if (value >> 32n === 0xffffn) return `::ffff:${formatIpv4(value & 0xffffffffn)}`;
+  if (value >> 32n === MAPPED) return `::ffff:${formatIpv4(value & 0xffffffffn)}`;
   const groups = Array.from({ length: 8 }, (_, i) => Number((value >> BigInt(112 - 16 * i)) & 0xffffn));
   const run = longestZeroRun(groups);
   const text = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(':');
