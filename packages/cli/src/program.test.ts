@@ -16,6 +16,7 @@ import {
 import { attributeFlags } from './flags.ts';
 import { cable } from './testing/run.ts';
 import { type StubServer, startStub } from './testing/stub-server.ts';
+import { bodyFromOptions } from './values.ts';
 
 const A = '11111111-1111-4111-8111-111111111111';
 const B = '22222222-2222-4222-8222-222222222222';
@@ -89,12 +90,35 @@ test('create sends what was given, with names made IDs and values of the declare
 });
 
 test('create fills a required attribute that has one possible value, and asks for the others', async (t) => {
+  const attributes = { kind: { type: 'string', values: ['one'], required: true, write: 'create' } } as const;
+  assert.deepEqual(await bodyFromOptions({ attributes }, 'create', {}, () => assert.fail()), { kind: 'one' });
   const server = await stub(t);
-  assert.equal((await cable(`subnet create --network ${A} --subnet-range 10.0.0.0/24`, server)).status, 0);
-  const sent = `POST /v2.0/subnets {"subnet":{"network_id":"${A}","ip_version":4,"cidr":"10.0.0.0/24"}}`;
-  assert.equal(server.requests.at(-1), sent);
   const missing = await cable('port create', server);
   assert.deepEqual([missing.status, missing.err], [2, 'error: --network is required: The network.\n']);
+});
+
+test('a subnet of IPv6 is made with its modes, in openstack’s words too', async (t) => {
+  const server = await stub(t);
+  const create = `subnet create --network ${A} --subnet-range 2001:DB8::/64`;
+  assert.equal((await cable(create, server)).status, 0);
+  const sent = `POST /v2.0/subnets {"subnet":{"network_id":"${A}","cidr":"2001:db8::/64"}}`;
+  assert.equal(server.requests.at(-1), sent);
+  const modes = '--ip-version 6 --ipv6-ra-mode slaac --ipv6-address-mode slaac --gateway fe80::1';
+  assert.equal((await cable(`${create} ${modes}`, server)).status, 0);
+  const body = server.requests.at(-1)?.replace('POST /v2.0/subnets ', '') ?? '';
+  assert.deepEqual(JSON.parse(body), {
+    subnet: {
+      network_id: A,
+      ip_version: 6,
+      cidr: '2001:db8::/64',
+      gateway_ip: 'fe80::1',
+      ipv6_ra_mode: 'slaac',
+      ipv6_address_mode: 'slaac',
+    },
+  });
+  const wrong = await cable(`${create} --ipv6-ra-mode dhcp`, server);
+  assert.equal(wrong.status, 2);
+  assert.match(wrong.err, /--ipv6-ra-mode: 'dhcp' is not in \['slaac', 'dhcpv6-stateful', 'dhcpv6-stateless'\]/);
 });
 
 test('set changes only what is given; null and empty lists can be given', async (t) => {

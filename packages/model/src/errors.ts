@@ -64,6 +64,10 @@ export const ERRORS = {
   TunnelIdInUse: { status: 409, remedy: 'Choose another provider:segmentation_id, or leave it out.' },
   NoNetworkAvailable: { status: 503, remedy: 'All VXLAN network identifiers are taken; delete networks.' },
   InvalidSharedSetting: { status: 409, remedy: 'Other projects use the network; remove their ports first.' },
+  NetworkMTUSubnetConflict: {
+    status: 409,
+    remedy: 'Give the network an MTU of 1280 or more, or delete its IPv6 subnets.',
+  },
   // Subnets
   GatewayConflictWithAllocationPools: { status: 409, remedy: 'Leave the gateway out of the allocation pools.' },
   GatewayIpInUse: { status: 409, remedy: 'Detach the router from the subnet first.' },
@@ -75,6 +79,10 @@ export const ERRORS = {
   IpAddressAlreadyAllocated: { status: 409, remedy: 'Choose another address, or leave it out.' },
   InvalidIpForNetwork: { status: 400, remedy: 'Give an address in a subnet of the network.' },
   InvalidIpForSubnet: { status: 400, remedy: 'Give a usable address of the subnet.' },
+  AllocationOnAutoAddressSubnet: {
+    status: 400,
+    remedy: 'Leave the address out: the port has the EUI-64 address of its MAC in the subnet.',
+  },
   IpAddressGenerationFailure: { status: 409, remedy: 'Add a subnet or a pool, or delete unused ports.' },
   MacAddressInUse: { status: 409, remedy: 'Choose another MAC address, or leave it out.' },
   PortInUse: { status: 409, remedy: 'Detach the port from its device first.' },

@@ -23,6 +23,7 @@ export * from './dns-name.ts';
 export * from './errors.ts';
 export type { ExtensionDeclaration, ShownBy, StoredBy } from './extensions/extension.ts';
 export * from './host-protocol.ts';
+export type * from './ipv6-mode.ts';
 export type * from './objects.ts';
 export { composeRegistry, type Registry, servedModels, servedName } from './registry.ts';
 export * from './resources/host.ts';

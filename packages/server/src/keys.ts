@@ -46,7 +46,12 @@ export function claimKey(kind: string, value: string): string {
 
 /** The same for what is unique within an object, which the claim also refers to: no type of holder has a name with `=`. */
 export function claimUnderKey(type: string, id: string, kind: string, value: string): string {
-  return `${referencePrefix(type, id)}${kind}=${segment(value)}`;
+  return `${claimsUnderPrefix(type, id, kind)}${segment(value)}`;
+}
+
+/** All claims of a kind within an object. Ends in `=`. */
+export function claimsUnderPrefix(type: string, id: string, kind: string): string {
+  return `${referencePrefix(type, id)}${kind}=`;
 }
 
 /** Marks of one kind on an object; `about` narrows. Ends in a slash. */

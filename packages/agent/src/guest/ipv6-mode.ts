@@ -1,2 +1,2 @@
 /** Neutron's values of `ipv6_ra_mode` and `ipv6_address_mode`. */
-export type Ipv6Mode = 'slaac' | 'dhcpv6-stateless' | 'dhcpv6-stateful';
+export type { Ipv6Mode } from '@cable/model';

@@ -31,10 +31,11 @@ export const subnetResource = {
     },
     ip_version: {
       type: 'integer',
-      values: [4],
+      values: [4, 6],
       write: 'create',
-      required: true,
-      description: 'Always 4: IPv6 is not forwarded yet.',
+      derive: 'ip-version',
+      example: 4,
+      description: 'Version of IP, 4 or 6; by default the prefix’s.',
     },
     cidr: {
       type: 'cidr',
@@ -49,7 +50,8 @@ export const subnetResource = {
       write: 'both',
       derive: 'gateway',
       example: '10.0.0.1',
-      description: 'Address of the gateway; null: none; by default the first of the prefix.',
+      description:
+        'Address of the gateway; null: none; by default the first of the prefix. With IPv6 it may lie outside of the prefix, e.g. be a link-local one.',
     },
     allocation_pools: {
       type: 'list',
@@ -63,6 +65,26 @@ export const subnetResource = {
       },
       example: [{ start: '10.0.0.2', end: '10.0.0.254' }],
       description: 'Ranges that addresses are allocated from; by default the whole prefix but the gateway.',
+    },
+    ipv6_ra_mode: {
+      type: 'string',
+      values: ['slaac', 'dhcpv6-stateful', 'dhcpv6-stateless'],
+      nullable: true,
+      write: 'create',
+      default: null,
+      example: 'slaac',
+      description:
+        'What router advertisements say to guests of IPv6; null: there are none. Equal to ipv6_address_mode if both are given.',
+    },
+    ipv6_address_mode: {
+      type: 'string',
+      values: ['slaac', 'dhcpv6-stateful', 'dhcpv6-stateless'],
+      nullable: true,
+      write: 'create',
+      default: null,
+      example: 'slaac',
+      description:
+        'How guests get IPv6 addresses; null: it is not said. With slaac and dhcpv6-stateless, here or in ipv6_ra_mode, each port has the EUI-64 address of its MAC.',
     },
     enable_dhcp: { type: 'boolean', write: 'both', default: true, description: 'True: DHCP answers in the subnet.' },
     dns_nameservers: {

@@ -33,6 +33,13 @@ const BREAKS: Readonly<Record<string, Break>> = {
   'an address out of its subnet': ({ port, subnet }, rewrite) => [
     rewrite('port', port, { fixed_ips: [{ subnet_id: subnet['id'], ip_address: '10.9.0.1' }] }),
   ],
+  'a port without the address of a subnet of SLAAC': ({ subnet }, rewrite) => [
+    rewrite('subnet', { ...subnet, id: '00000000-0000-4000-8000-000000000001' } as unknown as Json, {
+      cidr: '2001:db8::/64',
+      ip_version: 6,
+      ipv6_ra_mode: 'slaac',
+    }),
+  ],
   'a network un-shared under a port': ({ network }, rewrite) => [rewrite('network', network, { shared: false })],
   'a network that is gone': ({ network }) => [{ kind: 'delete', key: objectKey('network', String(network['id'])) }],
   'a group of rules that is gone': ({ group }) => [

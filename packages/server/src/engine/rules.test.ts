@@ -92,6 +92,60 @@ test('a gateway is not changed beside a router’s leg that takes it, through on
   await assertInvariants(two[0].server);
 });
 
+test('a port that comes beside a subnet of SLAAC has its address, through one server or two', async (t) => {
+  const two = await startTwo(t);
+  const slaac = { cidr: '2001:db8::/64', ip_version: 6, ipv6_ra_mode: 'slaac' };
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const [one, other] = round % 2 === 0 ? [two[0], two[0]] : two;
+    const network = await one.create('network', {});
+    const id = String(network['id']);
+    await waitForNetwork(other, id);
+    const answers = await Promise.all([
+      one.send('POST', '/v2.0/ports', { ports: Array(3).fill({ network_id: id }) }),
+      other.send('POST', '/v2.0/subnets', { subnet: { network_id: id, ...slaac } }),
+      one.send('POST', '/v2.0/ports', { port: { network_id: id } }),
+    ]);
+    assert.deepEqual(
+      answers.map((answer) => answer.status),
+      [201, 201, 201],
+    );
+    await until(async () => {
+      const { body } = await one.send('GET', `/v2.0/ports?network_id=${id}`);
+      return body['ports']?.length === 4 && body['ports'].every((port) => port['fixed_ips']?.length === 1);
+    });
+  }
+  await assertInvariants(two[0].server);
+});
+
+test('a port that changes beside a subnet of SLAAC has the address of its MAC, or none when the subnet goes', async (t) => {
+  const two = await startTwo(t);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const [one, other] = round % 2 === 0 ? [two[0], two[0]] : two;
+    const network = await one.create('network', {});
+    const id = String(network['id']);
+    const subnet = { network_id: id, cidr: '2001:db8::/64', ip_version: 6, ipv6_address_mode: 'slaac' };
+    const made = round % 4 < 2 ? undefined : await one.create('subnet', subnet);
+    const port = await one.create('port', { network_id: id });
+    const path = `/v2.0/ports/${port['id']}`;
+    await until(async () => (await other.send('GET', path)).status === 200);
+    const [changed, answer] = await Promise.all([
+      one.send('PUT', path, { port: { mac_address: '02:00:00:00:00:01' } }),
+      made === undefined
+        ? other.send('POST', '/v2.0/subnets', { subnet })
+        : other.send('DELETE', `/v2.0/subnets/${made['id']}`),
+    ]);
+    assert.equal(changed.status, 200, JSON.stringify(changed.body));
+    assert.equal(answer.status, made === undefined ? 201 : 204, JSON.stringify(answer.body));
+    const wanted = made === undefined ? ['2001:db8::ff:fe00:1'] : [];
+    await until(async () => {
+      const { body } = await one.send('GET', path);
+      const found = body['port']?.['fixed_ips']?.map((fixed) => String(fixed['ip_address']));
+      return JSON.stringify(found) === JSON.stringify(wanted);
+    });
+  }
+  await assertInvariants(two[0].server);
+});
+
 /** A host without an agent, with ports. */
 async function makeHost({ store, server, create, send }: Harness, id: string, ports: number): Promise<void> {
   const underlay = `192.0.2.${++hosts}`;
@@ -174,5 +228,6 @@ async function waitForNetwork({ send }: Harness, id: string): Promise<void> {
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds()));
+  const deadline = performance.now() + 10_000;
+  while (!(await holds())) assert.ok(performance.now() < deadline, 'what is waited for does not come');
 }

@@ -1,4 +1,5 @@
 import type { ModuleTable } from '../engine/module.ts';
+import { automaticAddressesModule } from './automatic-addresses.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
 import { agentModule, hostModule } from './host.ts';
 import { networkModule } from './network.ts';
@@ -16,7 +17,7 @@ import { subnetModule } from './subnet.ts';
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
   network: [networkModule, networkDnsModule],
-  subnet: [subnetModule],
+  subnet: [subnetModule, automaticAddressesModule],
   port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule],
   router: [routerModule, routerInterfacesModule],
   security_group: [securityGroupModule],

@@ -5,6 +5,7 @@ import type { Planning } from '../engine/context.ts';
 import { type Claim, type ClaimName, type Contribution, contribute } from '../engine/module.ts';
 import { inOrder } from './in-order.ts';
 import { FOREIGN, isForeign } from './port.ts';
+import { IPV6_MIN_MTU, mtuTooSmall } from './subnet-mtu.ts';
 
 const VNI_MAX = 16777215;
 
@@ -19,6 +20,9 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
     if (after.mtu !== before.mtu) {
       checkMtu(planning, after.mtu);
       if (after.mtu > before.mtu) checkCarriers(planning, after);
+      const hasIpv6 = planning.plan.by('subnet', 'network_id', after.id).some((one) => one.ip_version === 6);
+      // Each subnet revises the network, so one that comes meanwhile is not passed.
+      if (after.mtu < IPV6_MIN_MTU && hasIpv6) throw mtuTooSmall(after.id);
     }
     return {};
   },

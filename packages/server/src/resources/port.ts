@@ -6,13 +6,12 @@ import { type Broken, type Contribution, contribute, type Given, type Mark } fro
 import type { Look } from '../engine/view.ts';
 import type { Tables } from '../tables.ts';
 import { defaultGroup } from './default-group.ts';
-import { chooseAddresses } from './port-addresses.ts';
+import { ROUTER_INTERFACE } from './device-owners.ts';
+import { automaticAddress, chooseAddresses, hasAutomatic } from './port-addresses.ts';
 import { claimsOfPort, macName } from './port-claims.ts';
 import { checkPortSecurity, completePairs, movePairs, parsePortMac } from './port-security.ts';
-import { isHostAddress, prefixOf } from './subnet.ts';
-
-/** `device_owner` of a router's leg in a network. */
-export const ROUTER_INTERFACE = 'network:router_interface';
+import { isAutomatic } from './subnet-modes.ts';
+import { isPortAddress, prefixOf } from './subnet-range.ts';
 
 /** Ports: MAC, addresses, binding, default security group. Their status belongs to the host plane. */
 export const portModule: Contribution<AnyObject> = contribute<Port>({
@@ -76,7 +75,8 @@ function* brokenPort(look: Look, port: Port): Iterable<Broken> {
   for (const { subnet_id, ip_address } of port.fixed_ips) {
     const subnet = look.get('subnet', subnet_id);
     const ip = parseIp(ip_address);
-    if (subnet === undefined || (ip !== undefined && isHostAddress(prefixOf(subnet.cidr), ip))) continue;
+    if (subnet === undefined || (ip !== undefined && isPortAddress(prefixOf(subnet.cidr), ip, port.device_owner)))
+      continue;
     yield {
       rule: 'an address is one of its subnet',
       detail: `${ip_address} is not of subnet ${subnet_id} (${subnet.cidr})`,
@@ -88,6 +88,16 @@ function* brokenPort(look: Look, port: Port): Iterable<Broken> {
     yield {
       rule: 'a subnet’s gateway does not change under a router’s leg',
       detail: `the leg has ${ip_address}, the gateway of subnet ${subnet_id} is ${gateway}`,
+    };
+  }
+  for (const subnet of hasAutomatic(port) ? look.by('subnet', 'network_id', port.network_id) : []) {
+    if (!isAutomatic(subnet)) continue;
+    const expected = automaticAddress(subnet, port.mac_address);
+    const found = port.fixed_ips.flatMap((one) => (one.subnet_id === subnet.id ? [one.ip_address] : []));
+    if (found.length === 1 && found[0] === expected.ip_address) continue;
+    yield {
+      rule: 'a port has the EUI-64 address of each subnet of SLAAC, and no other there',
+      detail: `of subnet ${subnet.id} it has [${found.join(', ')}] and not ${expected.ip_address}`,
     };
   }
   const network = look.get('network', port.network_id);
@@ -108,7 +118,10 @@ function derivePort(planning: Planning, given: Given<Port>): Partial<Port> {
   const networkId = given.network_id ?? '';
   const network = planning.plan.get('network', networkId);
   const mac = given.mac_address ?? allocateMac(planning, networkId);
-  const fixedIps = chooseAddresses(planning, networkId, given.fixed_ips, []);
+  // All there are, for each revises the network: a port that comes beside a new subnet of SLAAC has the address that it gives.
+  const subnets = planning.plan.parts('network', networkId, (look) => look.by('subnet', 'network_id', networkId));
+  const addressed = { network_id: networkId, mac_address: mac, device_owner: given.device_owner ?? '' };
+  const fixedIps = chooseAddresses(planning, addressed, subnets, given.fixed_ips, []);
   const secure = given.port_security_enabled ?? network?.port_security_enabled ?? true;
   const usesDefault = secure && !(given.device_owner ?? '').startsWith('network:');
   const groups = given.security_groups ?? (usesDefault ? [defaultGroup(planning, given.project_id).id] : []);
@@ -128,10 +141,11 @@ function derivePort(planning: Planning, given: Given<Port>): Partial<Port> {
 
 function changePort(planning: Planning, before: Port, after: Port): Partial<Port> {
   const network = planning.plan.get('network', after.network_id);
-  const fixedIps =
-    after.fixed_ips === before.fixed_ips
-      ? before.fixed_ips
-      : chooseAddresses(planning, after.network_id, after.fixed_ips, before.fixed_ips);
+  const isSame = after.fixed_ips === before.fixed_ips && after.mac_address === before.mac_address;
+  const subnets = isSame ? [] : planning.plan.by('subnet', 'network_id', after.network_id);
+  const fixedIps = isSame
+    ? before.fixed_ips
+    : chooseAddresses(planning, after, subnets, after.fixed_ips, before.fixed_ips);
   const pairs =
     after.allowed_address_pairs === before.allowed_address_pairs
       ? movePairs(before.allowed_address_pairs, before.mac_address, after.mac_address)

@@ -18,9 +18,9 @@ import { rowsOf } from '../engine/permission.ts';
 import { notFound } from '../engine/read.ts';
 import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
-import { ROUTER_INTERFACE } from './port.ts';
+import { ROUTER_INTERFACE } from './device-owners.ts';
 import { interfacesOf, subnetsOf } from './router.ts';
-import { prefixOf } from './subnet.ts';
+import { prefixOf } from './subnet-range.ts';
 
 /** Neutron's answer to both actions. */
 export type InterfaceAnswer = {

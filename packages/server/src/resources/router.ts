@@ -11,8 +11,8 @@ import {
 } from '@cable/model';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import type { Look, View } from '../engine/view.ts';
-import { ROUTER_INTERFACE } from './port.ts';
-import { prefixOf } from './subnet.ts';
+import { ROUTER_INTERFACE } from './device-owners.ts';
+import { prefixOf } from './subnet-range.ts';
 
 /** Routers: extra routes lead into attached subnets; no delete while there are interfaces. */
 export const routerModule: Contribution<AnyObject> = contribute<Router>({

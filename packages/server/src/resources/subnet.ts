@@ -1,13 +1,9 @@
 import {
   type AnyObject,
   CableError,
-  cidrContains,
   cidrsOverlap,
-  formatIp,
-  type IpAddress,
   type IpPrefix,
-  ipBits,
-  lastIp,
+  isMachineAddress,
   type Port,
   parseCidr,
   parseIp,
@@ -16,26 +12,36 @@ import {
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import type { Look, View } from '../engine/view.ts';
 import { addressClaim } from './port-claims.ts';
+import { checkModes } from './subnet-modes.ts';
+import { IPV6_MIN_MTU, mtuTooSmall } from './subnet-mtu.ts';
 import { overlaps, PREFIX_ORDER } from './subnet-prefixes.ts';
+import { defaultGateway, defaultPools, isPortAddress, prefixOf, type Range } from './subnet-range.ts';
 
 type Pool = Subnet['allocation_pools'][number];
-type Range = { readonly start: bigint; readonly end: bigint };
 
 /** Subnets: gateway, allocation pools, no overlap within a network. */
 export const subnetModule: Contribution<AnyObject> = contribute<Subnet>({
   derive: (_planning, given) => {
-    const prefix = prefixOf(given.cidr ?? '');
-    if (prefix.base.version !== given.ip_version) {
-      throw invalid(`'cidr' '${given.cidr}' does not match the ip_version '${given.ip_version}'`);
-    }
+    const { cidr = '' } = given;
+    const prefix = prefixOf(cidr);
+    const { version } = prefix.base;
+    if (given.ip_version !== undefined && given.ip_version !== version) throw mismatch('cidr', cidr, given.ip_version);
     checkPrefix(prefix);
     const gateway = given.gateway_ip === undefined ? defaultGateway(prefix) : given.gateway_ip;
-    return { gateway_ip: gateway, allocation_pools: given.allocation_pools ?? defaultPools(prefix, gateway) };
+    return {
+      ip_version: version,
+      gateway_ip: gateway,
+      allocation_pools: given.allocation_pools ?? defaultPools(prefix, gateway),
+    };
   },
   check: (view, subnet, before) => {
     const prefix = prefixOf(subnet.cidr);
-    if (before === undefined) refuseOverlap(view, subnet);
-    else if (subnet.gateway_ip !== before.gateway_ip) refuseGatewayInUse(view, before);
+    checkModes(subnet, before);
+    if (before === undefined) {
+      refuseOverlap(view, subnet);
+      refuseSmallMtu(view, subnet);
+    }
+    if (before !== undefined && subnet.gateway_ip !== before.gateway_ip) refuseGatewayInUse(view, before);
     if (subnet.gateway_ip !== null && subnet.gateway_ip !== before?.gateway_ip) checkGateway(prefix, subnet.gateway_ip);
     checkPools(prefix, subnet.allocation_pools, subnet.gateway_ip);
     checkRoutes(prefix, subnet.host_routes, subnet.dns_nameservers);
@@ -51,34 +57,22 @@ export const subnetModule: Contribution<AnyObject> = contribute<Subnet>({
         ),
 });
 
-/** The prefix of a stored subnet. */
-export function prefixOf(cidr: string): IpPrefix {
-  const prefix = parseCidr(cidr);
-  if (prefix === undefined) throw new Error(`stored cidr ${cidr} is not one`);
-  return prefix;
-}
-
-/** True when a machine may have the address: it is in the prefix and neither its first nor last (IPv4, up to /30). */
-export function isHostAddress(prefix: IpPrefix, ip: IpAddress): boolean {
-  const { start, end } = hostRange(prefix);
-  return cidrContains(prefix, ip) && ip.value >= start && ip.value <= end;
-}
-
-/** The addresses that machines may have. */
-function hostRange(prefix: IpPrefix): Range {
-  const [first, last] = [prefix.base.value, lastIp(prefix).value];
-  return prefix.prefixLength >= ipBits(prefix.base) - 1
-    ? { start: first, end: last }
-    : { start: first + 1n, end: last - 1n };
-}
+/** Prefixes that no subnet may touch, with the reason. */
+const RESERVED: readonly (readonly [string, string])[] = [
+  ['0.0.0.0/8', 'which machines cannot have addresses of'],
+  ['127.0.0.0/8', 'which machines cannot have addresses of'],
+  ['169.254.0.0/16', 'which machines cannot have addresses of'],
+  ['224.0.0.0/3', 'which machines cannot have addresses of'],
+  ['::/128', 'which is no machine’s address'],
+  ['::1/128', 'which is every machine’s own'],
+  ['::ffff:0:0/96', 'which is IPv4 in IPv6 form: give it as IPv4'],
+  ['fe80::/10', 'of which each port has an address anyway, and the metadata service fe80::a9fe:a9fe'],
+  ['ff00::/8', 'which are addresses of groups'],
+];
 
 function checkPrefix(prefix: IpPrefix): void {
-  const reserved = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].find((one) =>
-    cidrsOverlap(prefixOf(one), prefix),
-  );
-  if (reserved !== undefined) {
-    throw invalid(`the prefix overlaps ${reserved}, which machines cannot have addresses of`);
-  }
+  const [range, reason] = RESERVED.find(([one]) => cidrsOverlap(prefixOf(one), prefix)) ?? [];
+  if (range !== undefined) throw invalid(`the prefix overlaps ${range}, ${reason}`);
 }
 
 /** Each subnet revises its network, so two that overlap cannot be made at once. Those that are there do not, so what overlaps this one lies beside it. */
@@ -91,31 +85,17 @@ function refuseOverlap(view: View, subnet: Subnet): void {
   );
 }
 
-function defaultGateway(prefix: IpPrefix): string | null {
-  const { start } = hostRange(prefix);
-  return prefix.prefixLength === ipBits(prefix.base) ? null : formatIp({ version: prefix.base.version, value: start });
-}
+/** Where guests reach the metadata service over IPv6. */
+const METADATA_ADDRESS = 'fe80::a9fe:a9fe';
 
+/** With IPv6 it may lie outside of the prefix, as in Neutron: what is on the link cannot be told from the prefix. */
 function checkGateway(prefix: IpPrefix, gateway: string): void {
   const ip = parseIp(gateway);
-  if (ip === undefined || !isHostAddress(prefix, ip)) throw invalid(`Gateway ${gateway} is not valid on subnet`);
-}
-
-/** Everything that machines may have but the gateway. */
-function defaultPools(prefix: IpPrefix, gateway: string | null): readonly Pool[] {
-  const all = hostRange(prefix);
-  const skip = gateway === null ? undefined : parseIp(gateway)?.value;
-  const ranges =
-    skip === undefined
-      ? [all]
-      : [
-          { start: all.start, end: skip - 1n },
-          { start: skip + 1n, end: all.end },
-        ];
-  const text = (value: bigint): string => formatIp({ version: prefix.base.version, value });
-  return ranges
-    .filter((range) => range.start <= range.end)
-    .map(({ start, end }) => ({ start: text(start), end: text(end) }));
+  if (ip === undefined) throw invalid(`Gateway ${gateway} is not valid on subnet`);
+  if (ip.version !== prefix.base.version) throw mismatch('gateway_ip', gateway, prefix.base.version);
+  if (gateway === METADATA_ADDRESS) throw invalid(`Gateway ${gateway} is the address of the metadata service`);
+  const isFit = ip.version === 6 ? isMachineAddress(ip) : isPortAddress(prefix, ip, '');
+  if (!isFit) throw invalid(`Gateway ${gateway} is not valid on subnet`);
 }
 
 function checkPools(prefix: IpPrefix, pools: readonly Pool[], gateway: string | null): void {
@@ -144,7 +124,7 @@ function checkPool(prefix: IpPrefix, pool: Pool): Range {
   if (start === undefined || end === undefined || start.version !== end.version || start.value > end.value) {
     throw new CableError('InvalidAllocationPool', `The allocation pool ${text} is not valid.`);
   }
-  if (!isHostAddress(prefix, start) || !isHostAddress(prefix, end)) {
+  if (!isPortAddress(prefix, start, '') || !isPortAddress(prefix, end, '')) {
     throw new CableError('OutOfBoundsAllocationPool', `The allocation pool ${text} spans beyond the subnet cidr.`);
   }
   return { start: start.value, end: end.value };
@@ -159,6 +139,12 @@ function checkRoutes(prefix: IpPrefix, routes: Subnet['host_routes'], servers: r
   }
   const foreign = servers.find((server) => parseIp(server)?.version !== version);
   if (foreign !== undefined) throw invalid(`name server ${foreign} is not of the subnet's version of IP`);
+}
+
+/** A link of IPv6 carries packets of 1280 bytes (RFC 8200 §5). Each subnet revises its network, and so does a change of its MTU. */
+function refuseSmallMtu(view: View, subnet: Subnet): void {
+  const network = subnet.ip_version === 6 ? view.rely('network', subnet.network_id) : undefined;
+  if (network !== undefined && network.mtu < IPV6_MIN_MTU) throw mtuTooSmall(network.id);
 }
 
 /** Whoever makes a router's leg compares the subnet; and here the holder of the gateway's address is compared, or that there is none. */
@@ -183,6 +169,10 @@ function* brokenSubnet(look: Look, subnet: Subnet): Iterable<Broken> {
     if (other.id <= subnet.id || !overlaps(other, subnet)) continue;
     yield { rule: 'subnets of a network do not overlap', detail: `${subnet.cidr} and ${other.cidr} of ${other.id}` };
   }
+}
+
+function mismatch(name: string, text: string, version: number): CableError {
+  return invalid(`'${name}' '${text}' does not match the ip_version '${version}'`);
 }
 
 function invalid(reason: string): CableError {

@@ -1,0 +1,2 @@
+/** `device_owner` of a router's leg in a network. */
+export const ROUTER_INTERFACE = 'network:router_interface';
