@@ -20,6 +20,7 @@ import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/writ
 import { objectKey } from '../keys.ts';
 import { ROUTER_INTERFACE } from './device-owners.ts';
 import { interfacesOf, subnetsOf } from './router.ts';
+import { hasForeignRouter } from './subnet-modes.ts';
 import { prefixOf } from './subnet-range.ts';
 
 /** Neutron's answer to both actions. */
@@ -38,7 +39,7 @@ export const routerInterfacesModule: Contribution<AnyObject> = {
   actions: { add_router_interface: addRouterInterface, remove_router_interface: removeRouterInterface },
 };
 
-/** Attaches a subnet with its gateway address, or a port that is free. */
+/** Attaches a subnet with its gateway address, or a port that is free. IPv6 subnets of one network have one port together. */
 function addRouterInterface(
   deps: EngineDeps,
   routerId: string,
@@ -52,7 +53,7 @@ function addRouterInterface(
   );
 }
 
-/** Detaches, and deletes the port. */
+/** Detaches a port, which is deleted, or a subnet: its port is deleted with the last of its subnets. */
 function removeRouterInterface(
   deps: EngineDeps,
   routerId: string,
@@ -62,9 +63,13 @@ function removeRouterInterface(
   const { subnetId, portId } = targetOf(body);
   return onRouter(deps, routerId, asked, 'remove_router_interface', (planning, router) => {
     const port = findInterface(planning, router, subnetId, portId);
-    refuseRouteThrough(planning, router, port);
-    planDelete(planning, deps.resources.named('port'), port);
-    return answer(router, port);
+    const resource = deps.resources.named('port');
+    const kept = portId === undefined ? port.fixed_ips.filter((fixed) => fixed.subnet_id !== subnetId) : [];
+    const gone = port.fixed_ips.filter((fixed) => !kept.includes(fixed));
+    refuseRouteThrough(planning, router, gone);
+    if (kept.length === 0) planDelete(planning, resource, port);
+    else planUpdate(planning, resource, port, { fixed_ips: kept });
+    return answer(router, port, gone);
   });
 }
 
@@ -90,19 +95,34 @@ function onRouter(
 function addSubnet(planning: Planning, router: Router, subnetId: string): InterfaceAnswer {
   const subnet = ownSubnet(planning, subnetId);
   if (subnet.gateway_ip === null) throw badRouter('Subnet for router interface must have a gateway IP');
-  checkSubnet(planning, router, subnet);
-  const port = planCreate(planning, planning.deps.resources.named('port'), {
-    id: planning.deps.newId(),
-    project_id: router.project_id,
-    network_id: subnet.network_id,
-    fixed_ips: [{ subnet_id: subnet.id, ip_address: subnet.gateway_ip }],
-    device_id: router.id,
-    device_owner: ROUTER_INTERFACE,
-    port_security_enabled: false,
-    security_groups: [],
-    [GATEWAY]: true,
-  });
-  return answer(router, port as unknown as Port);
+  checkSubnets(planning, router, [subnet]);
+  const resource = planning.deps.resources.named('port');
+  const added = { subnet_id: subnet.id, ip_address: subnet.gateway_ip };
+  const leg = subnet.ip_version === 6 ? findIpv6Leg(planning, router, subnet.network_id) : undefined;
+  const port =
+    leg === undefined
+      ? planCreate(planning, resource, {
+          id: planning.deps.newId(),
+          project_id: router.project_id,
+          network_id: subnet.network_id,
+          fixed_ips: [added],
+          device_id: router.id,
+          device_owner: ROUTER_INTERFACE,
+          port_security_enabled: false,
+          security_groups: [],
+          [GATEWAY]: true,
+        })
+      : planUpdate(planning, resource, leg, { fixed_ips: [...leg.fixed_ips, added] });
+  return answer(router, port as unknown as Port, [added]);
+}
+
+/** The router's leg in the network that has an IPv6 address; guests know one router of the link by its one link-local address. */
+function findIpv6Leg({ plan }: Planning, router: Router, networkId: string): Port | undefined {
+  return interfacesOf(plan, router.id).find((port) => port.network_id === networkId && hasIpv6(port));
+}
+
+function hasIpv6(port: Port): boolean {
+  return port.fixed_ips.some((fixed) => parseIp(fixed.ip_address)?.version === 6);
 }
 
 function addPort(planning: Planning, router: Router, portId: string): InterfaceAnswer {
@@ -118,10 +138,19 @@ function addPort(planning: Planning, router: Router, portId: string): InterfaceA
         `Port already has an attached device ${port.device_id}.`,
     );
   }
-  const [fixed, ...more] = port.fixed_ips;
-  if (fixed === undefined) throw badRouter(`Router port must have at least one fixed IP`);
-  if (more.length > 0) throw badRouter('Cannot have multiple IPv4 subnets on router port');
-  checkSubnet(planning, router, ownSubnet(planning, fixed.subnet_id));
+  if (port.fixed_ips.length === 0) throw badRouter(`Router port must have at least one fixed IP`);
+  const subnets = port.fixed_ips.map((fixed) => ownSubnet(planning, fixed.subnet_id));
+  const leg = hasIpv6(port) ? findIpv6Leg(planning, router, port.network_id) : undefined;
+  if (leg !== undefined) {
+    throw badRouter(
+      `Router already contains IPv6 port ${leg.id} belonging to network id ${port.network_id}. ` +
+        'Only one IPv6 port from the same network subnet can be connected to a router',
+    );
+  }
+  checkSubnets(planning, router, subnets);
+  if (subnets.filter((one) => one.ip_version === 4).length > 1) {
+    throw badRouter('Cannot have multiple IPv4 subnets on router port');
+  }
   planUpdate(planning, resource, port, {
     device_id: router.id,
     device_owner: ROUTER_INTERFACE,
@@ -130,7 +159,7 @@ function addPort(planning: Planning, router: Router, portId: string): InterfaceA
     allowed_address_pairs: [],
     'binding:host_id': '',
   });
-  return answer(router, port);
+  return answer(router, port, port.fixed_ips);
 }
 
 /** The subnet, which stays as it is: its gateway is not changed beside a leg that takes it. */
@@ -147,15 +176,22 @@ function ownSubnet(planning: Planning, id: string): Subnet {
   return subnet;
 }
 
-/** A router has one interface a subnet, and no two subnets that overlap. */
-function checkSubnet({ plan }: Planning, router: Router, subnet: Subnet): void {
+/** A router has one interface a subnet, no two subnets that overlap, and none whose guests are told of another router. */
+function checkSubnets({ plan }: Planning, router: Router, subnets: readonly Subnet[]): void {
   const attached = plan.parts('router', router.id, (look) => subnetsOf(look, interfacesOf(look, router.id)));
-  for (const other of attached) {
-    if (other.id === subnet.id) throw badRouter(`Router already has a port on subnet ${subnet.id}`);
-    if (cidrsOverlap(prefixOf(other.cidr), prefixOf(subnet.cidr))) {
+  for (const subnet of subnets) {
+    if (hasForeignRouter(subnet)) {
       throw badRouter(
-        `Cidr ${subnet.cidr} of subnet ${subnet.id} overlaps with cidr ${other.cidr} of subnet ${other.id}`,
+        `IPv6 subnet ${subnet.id} configured to receive RAs from an external router cannot be added to Neutron Router`,
       );
+    }
+    for (const other of attached) {
+      if (other.id === subnet.id) throw badRouter(`Router already has a port on subnet ${subnet.id}`);
+      if (cidrsOverlap(prefixOf(other.cidr), prefixOf(subnet.cidr))) {
+        throw badRouter(
+          `Cidr ${subnet.cidr} of subnet ${subnet.id} overlaps with cidr ${other.cidr} of subnet ${other.id}`,
+        );
+      }
     }
   }
 }
@@ -180,8 +216,8 @@ function findInterface(
   );
 }
 
-function refuseRouteThrough(planning: Planning, router: Router, port: Port): void {
-  for (const { subnet_id } of port.fixed_ips) {
+function refuseRouteThrough(planning: Planning, router: Router, gone: Port['fixed_ips']): void {
+  for (const { subnet_id } of gone) {
     const cidr = planning.plan.get('subnet', subnet_id)?.cidr;
     const isThrough = (nexthop: string): boolean => {
       const hop = parseIp(nexthop);
@@ -207,15 +243,16 @@ function targetOf(body: Attributes): { readonly subnetId: string | undefined; re
   };
 }
 
-function answer(router: Router, port: Port): InterfaceAnswer {
-  const subnetIds = port.fixed_ips.map((fixed) => fixed.subnet_id);
+/** `changed`: what was attached or detached. */
+function answer(router: Router, port: Port, changed: Port['fixed_ips']): InterfaceAnswer {
+  const subnetIds = [...new Set(changed.map((fixed) => fixed.subnet_id))];
   return {
     id: router.id,
     tenant_id: router.project_id,
     project_id: router.project_id,
     port_id: port.id,
     network_id: port.network_id,
-    subnet_id: subnetIds[0] ?? '',
+    subnet_id: subnetIds.at(-1) ?? '',
     subnet_ids: subnetIds,
   };
 }

@@ -34,9 +34,10 @@ export function interfacesOf(look: Look, routerId: string): readonly Port[] {
   return look.by('port', 'device_id', routerId).filter((port) => port.device_owner === ROUTER_INTERFACE);
 }
 
-/** Subnets that the router has interfaces in, with the interface's id. */
+/** Subnets that the router has interfaces in, each once. */
 export function subnetsOf(look: Look, legs: readonly Port[]): readonly Subnet[] {
-  return legs.flatMap((port) => port.fixed_ips).flatMap((fixed) => look.get('subnet', fixed.subnet_id) ?? []);
+  const ids = new Set(legs.flatMap((port) => port.fixed_ips.map((fixed) => fixed.subnet_id)));
+  return [...ids].flatMap((id) => look.get('subnet', id) ?? []);
 }
 
 function* brokenRouter(look: Look, router: Router): Iterable<Broken> {
