@@ -130,7 +130,7 @@ export const ERRORS = {
     remedy: 'Give a remote group or a remote prefix, not both.',
   },
   SecurityGroupRuleInvalidProtocol: { status: 400, remedy: 'Give a protocol by its IANA name or number.' },
-  SecurityGroupRuleInvalidEtherType: { status: 400, remedy: 'Give IPv4 or IPv6, as the protocol needs.' },
+  SecurityGroupEthertypeConflictWithProtocol: { status: 400, remedy: 'Give ethertype IPv6 with this protocol.' },
   SecurityGroupRuleParameterConflict: { status: 400, remedy: 'Give a prefix of the same version as ethertype.' },
   SecurityGroupInvalidPortRange: { status: 400, remedy: 'Give port_range_min not above port_range_max.' },
   SecurityGroupInvalidPortValue: { status: 400, remedy: 'Give ports from 1 to 65535.' },

@@ -66,6 +66,45 @@ test('a new group may send everything, and a rule is not made twice', async (t) 
   assert.equal(shown.body['security_group']?.['security_group_rules']?.length, 3);
 });
 
+test('rules of IPv6: ICMP has Neutron’s name, a prefix one form, and what means the same is the same', async (t) => {
+  const { create, send } = await startHarness(t);
+  const group = await create('security_group', { name: 'g' });
+  const post = (rule: object): ReturnType<typeof send> => {
+    const attributes = { security_group_id: group['id'], direction: 'ingress', ethertype: 'IPv6', ...rule };
+    return send('POST', '/v2.0/security-group-rules', { security_group_rule: attributes });
+  };
+  const protocols: readonly (readonly [string | number, number, string])[] = [
+    ['icmp', 1, 'ipv6-icmp'],
+    ['ICMPv6', 2, 'ipv6-icmp'],
+    ['ipv6-icmp', 3, 'ipv6-icmp'],
+    [1, 4, '58'],
+    ['58', 5, '58'],
+    ['ipv6-frag', 0, 'ipv6-frag'],
+    ['TCP', 0, 'tcp'],
+  ];
+  for (const [protocol, type, stored] of protocols) {
+    const answer = await post({ protocol, ...(type === 0 ? {} : { port_range_min: type }) });
+    assert.equal(String(answer.body['security_group_rule']?.['protocol']), stored, JSON.stringify(answer.body));
+  }
+  for (const protocol of ['icmp', 'icmpv6', 'ipv6-icmp', '1', '58']) {
+    await refused(post({ protocol, port_range_min: 1 }), 409, 'SecurityGroupRuleExists');
+  }
+  const prefixes: readonly (readonly [string, string])[] = [
+    ['2001:DB8::/32', '2001:db8::/32'],
+    ['2001:DB8:0::5/64', '2001:db8::/64'],
+    ['FE80::1', 'fe80::1/128'],
+    ['2001:db8::10.0.0.1', '2001:db8::a00:1/128'],
+    ['::/0', '::/0'],
+  ];
+  for (const [given, stored] of prefixes) {
+    const answer = await post({ remote_ip_prefix: given });
+    assert.equal(String(answer.body['security_group_rule']?.['remote_ip_prefix']), stored, JSON.stringify(answer.body));
+    await refused(post({ remote_ip_prefix: stored.toUpperCase() }), 409, 'SecurityGroupRuleExists');
+  }
+  const list = await send('GET', '/v2.0/security-group-rules?ethertype=IPv6&remote_ip_prefix=2001:DB8:0:0::/64');
+  assert.equal(list.body['security_group_rules']?.length, 1);
+});
+
 test('bad rules are refused', async (t) => {
   const { send, create } = await startHarness(t);
   const group = await create('security_group', { name: 'g' });
@@ -79,7 +118,25 @@ test('bad rules are refused', async (t) => {
     [{ protocol: 'icmp', port_range_min: 256 }, 400, 'SecurityGroupInvalidIcmpValue'],
     [{ protocol: 'smoke' }, 400, 'SecurityGroupRuleInvalidProtocol'],
     [{ protocol: '256' }, 400, 'SecurityGroupRuleInvalidProtocol'],
-    [{ protocol: 'icmpv6' }, 400, 'SecurityGroupRuleInvalidEtherType'],
+    ...[
+      'icmpv6',
+      'ipv6-icmp',
+      '58',
+      58,
+      'ipv6-encap',
+      41,
+      'ipv6-route',
+      'ipv6-frag',
+      'ipv6-nonxt',
+      'ipv6-opts',
+      60,
+    ].map((protocol) => [{ protocol }, 400, 'SecurityGroupEthertypeConflictWithProtocol'] as const),
+    [{ ethertype: 'IPv6', remote_ip_prefix: '10.0.0.0/8' }, 400, 'SecurityGroupRuleParameterConflict'],
+    [{ ethertype: 'IPv4', remote_ip_prefix: '2001:db8::/32' }, 400, 'SecurityGroupRuleParameterConflict'],
+    [{ ethertype: 'IPv6', remote_ip_prefix: '::ffff:10.0.0.0/104' }, 400, 'HTTPBadRequest'],
+    [{ ethertype: 'IPv6', remote_ip_prefix: 'fe80::1%eth0' }, 400, 'HTTPBadRequest'],
+    [{ ethertype: 'IPv6', remote_ip_prefix: `${'2001:'.repeat(50_000)}:/64` }, 400, 'HTTPBadRequest'],
+    [{ ethertype: 'IPv6', protocol: 'icmp', port_range_min: 256 }, 400, 'SecurityGroupInvalidIcmpValue'],
     [{ remote_ip_prefix: '::/0' }, 400, 'SecurityGroupRuleParameterConflict'],
     [
       { remote_ip_prefix: '10.0.0.0/8', remote_group_id: group['id'] },

@@ -36,18 +36,30 @@ export const securityGroupRuleModule: Contribution<AnyObject> = contribute<Secur
   claims: (rule) => [meaningClaim(rule)],
 });
 
+/** Protocols that there are behind IPv6 alone (Neutron's list): tunnels, extension headers, ICMPv6. */
+const OF_IPV6: ReadonlySet<number> = new Set([41, 43, 44, 58, 59, 60]);
+
+/** What Neutron stores for ICMP with IPv6, whatever it was called. */
+const ICMPV6: Readonly<Record<string, string>> = { icmp: 'ipv6-icmp', icmpv6: 'ipv6-icmp', '1': '58' };
+
 function meaningOf(given: Given<SecurityGroupRule>): Meaning {
   const prefix = given.remote_ip_prefix == null ? undefined : parseIpOrCidr(given.remote_ip_prefix);
-  const protocol = given.protocol == null || given.protocol === '' ? null : given.protocol.toLowerCase();
+  const ethertype = given.ethertype ?? 'IPv4';
   return {
     direction: given.direction ?? 'ingress',
-    ethertype: given.ethertype ?? 'IPv4',
-    protocol: protocol === 'any' ? null : protocol,
+    ethertype,
+    protocol: protocolOf(given.protocol ?? '', ethertype),
     port_range_min: given.port_range_min ?? null,
     port_range_max: given.port_range_max ?? null,
     remote_ip_prefix: prefix === undefined ? null : formatCidr(prefix),
     remote_group_id: given.remote_group_id ?? null,
   };
+}
+
+function protocolOf(given: string, ethertype: Meaning['ethertype']): string | null {
+  const protocol = given.toLowerCase();
+  if (protocol === '' || protocol === 'any') return null;
+  return ethertype === 'IPv6' && Object.hasOwn(ICMPV6, protocol) ? (ICMPV6[protocol] ?? protocol) : protocol;
 }
 
 function checkProtocol(rule: Meaning): void {
@@ -58,10 +70,10 @@ function checkProtocol(rule: Meaning): void {
       `Security group rule protocol ${rule.protocol} not supported. Give a name as IANA has it, or a number from 0 to 255.`,
     );
   }
-  if (number === 58 && rule.ethertype === 'IPv4') {
+  if (rule.ethertype === 'IPv4' && number !== null && OF_IPV6.has(number)) {
     throw new CableError(
-      'SecurityGroupRuleInvalidEtherType',
-      `Security group rule for ethertype 'IPv4' not supported with protocol ${rule.protocol}.`,
+      'SecurityGroupEthertypeConflictWithProtocol',
+      `Invalid ethertype IPv4 for protocol ${rule.protocol}.`,
     );
   }
   const { port_range_min: min, port_range_max: max } = rule;
