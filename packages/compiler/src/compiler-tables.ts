@@ -4,7 +4,18 @@ import type { Host, Network, Port, Router, SecurityGroupRule, Subnet } from '@ca
 /** The attributes of each resource type that slices are made of; a change of any other touches no slice. */
 const ATTRIBUTES = {
   network: ['id', 'name', 'project_id', 'admin_state_up', 'mtu', 'dns_domain', 'provider:segmentation_id'],
-  subnet: ['id', 'network_id', 'cidr', 'ip_version', 'gateway_ip', 'enable_dhcp', 'dns_nameservers', 'host_routes'],
+  subnet: [
+    'id',
+    'network_id',
+    'cidr',
+    'ip_version',
+    'gateway_ip',
+    'enable_dhcp',
+    'dns_nameservers',
+    'host_routes',
+    'ipv6_ra_mode',
+    'ipv6_address_mode',
+  ],
   port: [
     'id',
     'name',

@@ -21,6 +21,11 @@ import {
 } from './state.fixture.ts';
 import { fromScratch, HOSTS, Incremental } from './world.fixture.ts';
 
+const DUAL = [
+  { subnet_id: 's-n1', ip_address: '10.0.0.1' },
+  { subnet_id: 's6-n1', ip_address: '2001:db8::1' },
+];
+
 const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'host', host('h1', '192.0.2.1')),
   (s) => withRow(s, 'network', network('n1')),
@@ -40,6 +45,10 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'security_group_rule', rule('y', 'b', { protocol: 'tcp', remote_group_id: 'c' })),
   (s) => withRow(s, 'port', port('p1', 'n1', 'h3', { security_groups: ['a'] })),
   (s) => withRow(s, 'subnet', subnet('s-n2', 'n2', { cidr: '10.0.3.0/24' })),
+  (s) => withRow(s, 'subnet', subnet('s6-n1', 'n1', { cidr: '2001:db8::/64', ip_version: 6, ipv6_ra_mode: 'slaac' })),
+  (s) => withRow(s, 'port', port('p1', 'n1', 'h3', { security_groups: ['a'], fixed_ips: DUAL })),
+  (s) => withRow(s, 'port', leg('l1', 'r1', 'n1', { fixed_ips: DUAL })),
+  (s) => without(s, 'subnet', 's6-n1'),
   (s) => withRow(s, 'host', host('h2', '192.0.2.22')),
   (s) => withRow(s, 'network', network('n1', { admin_state_up: false })),
   (s) => withRow(s, 'port', leg('l2', 'r2', 'n2')),

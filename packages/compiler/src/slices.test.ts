@@ -152,6 +152,52 @@ test('a router has an item for each address whose subnet exists, and needs its n
   assert.deepEqual(sliceOf(noSubnet, 'router:r1')?.items, []);
 });
 
+test('a subnet of IPv6 says its modes, each only if it is set; one of IPv4 says nothing of them', () => {
+  const six = { cidr: '2001:db8::/64', ip_version: 6, gateway_ip: 'fe80::1' } as const;
+  const subnets = [
+    subnet('s1', 'n1', { ...six, ipv6_ra_mode: 'slaac', ipv6_address_mode: 'slaac' }),
+    subnet('s2', 'n1', { ...six, cidr: '2001:db8:1::/64', ipv6_address_mode: 'dhcpv6-stateful' }),
+    subnet('s3', 'n1'),
+  ];
+  const state = subnets.reduce(
+    (before, row) => withRow(before, 'subnet', row),
+    withRow(EMPTY_STATE, 'network', network('n1')),
+  );
+  const header = sliceOf(state, 'network:n1')?.header as { subnets: readonly object[] } | undefined;
+  const common = { enableDhcp: true, dnsNameservers: [], hostRoutes: [] };
+  assert.deepEqual(header?.subnets, [
+    {
+      ...{ id: 's1', cidr: '2001:db8::/64', ipVersion: 6, gatewayIp: 'fe80::1', ...common },
+      ...{ ipv6RaMode: 'slaac', ipv6AddressMode: 'slaac' },
+    },
+    {
+      ...{ id: 's2', cidr: '2001:db8:1::/64', ipVersion: 6, gatewayIp: 'fe80::1', ...common },
+      ipv6AddressMode: 'dhcpv6-stateful',
+    },
+    { id: 's3', cidr: '10.0.0.0/24', ipVersion: 4, gatewayIp: '10.0.0.1', ...common },
+  ]);
+});
+
+test('a router’s leg in several subnets has an item for each, and a group has all addresses of its members', () => {
+  const dual = [
+    { subnet_id: 's-n1', ip_address: '10.0.0.1' },
+    { subnet_id: 's6', ip_address: '2001:db8::1' },
+  ];
+  const rows = [
+    leg('l1', 'r1', 'n1', { fixed_ips: dual }),
+    port('p1', 'n1', 'h1', { security_groups: ['a'], fixed_ips: dual }),
+  ];
+  const six = withRow(ROUTED, 'subnet', subnet('s6', 'n1', { cidr: '2001:db8::/64', ip_version: 6 }));
+  const state = rows.reduce((before, row) => withRow(before, 'port', row), six);
+  const items = sliceOf(state, 'router:r1')?.items.map((one) => [one['key'], one['cidr']]);
+  assert.deepEqual(items?.slice(0, 2), [
+    ['l1/10.0.0.1', '10.0.0.0/24'],
+    ['l1/2001:db8::1', '2001:db8::/64'],
+  ]);
+  const member = sliceOf(state, 'group:a')?.items.find((one) => one['key'] === 'p1');
+  assert.deepEqual(member?.['addresses'], ['10.0.0.1', '2001:db8::1']);
+});
+
 test('a host with a port in a network needs the routers of the network; that slice is not sent', () => {
   assert.deepEqual(sliceOf(ROUTED, 'near:n1')?.refs, ['router:r1']);
   assert.deepEqual(sliceOf(ROUTED, 'near:n3')?.refs, []);

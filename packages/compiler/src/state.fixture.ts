@@ -101,6 +101,8 @@ export function subnet(id: string, networkId: string, more: Partial<SubnetRow> =
     enable_dhcp: true,
     dns_nameservers: [],
     host_routes: [],
+    ipv6_ra_mode: null,
+    ipv6_address_mode: null,
     ...more,
   };
 }

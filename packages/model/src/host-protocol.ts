@@ -47,6 +47,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A network may say its dnsDomain, a port its extraDhcpOpts, publicKeys and vendorData; slices names tell the names of ports. An older agent passes them over: its guests do not get them.',
       },
+      {
+        date: '2026-11-26',
+        change:
+          'Subnets, and addresses everywhere, may be of IPv6; a subnet says what router advertisements tell guests, and how these get their addresses. An older agent passes the modes over, and drops IPv6.',
+      },
     ],
   },
 ];

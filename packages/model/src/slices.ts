@@ -5,6 +5,8 @@
  * and serialised once, that changes and travels on its own (`host-protocol.ts`). A slice without items has its content in its header.
  */
 
+import type { Ipv6Mode } from './ipv6-mode.ts';
+
 /**
  * A slice's name: `host:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
  * `group:<security group id>`, `names:<network id>`.
@@ -143,10 +145,15 @@ export type SubnetState = {
   readonly id: string;
   readonly cidr: string;
   readonly ipVersion: 4 | 6;
+  /** With IPv6 it may lie outside of the prefix, e.g. be a link-local address. */
   readonly gatewayIp: string | null;
   readonly enableDhcp: boolean;
   readonly dnsNameservers: readonly string[];
   readonly hostRoutes: readonly HostRoute[];
+  /** `ipv6_ra_mode`; absent: no router advertisements. */
+  readonly ipv6RaMode?: Ipv6Mode;
+  /** `ipv6_address_mode`; absent: nothing is said of how guests get their addresses. */
+  readonly ipv6AddressMode?: Ipv6Mode;
 };
 
 /** Where a port of the network is. */

@@ -23,6 +23,7 @@ export const networkKind: Kind = defineKind({
 });
 
 function subnetState(subnet: SubnetRow): SubnetState {
+  const { ipv6_ra_mode: ipv6RaMode, ipv6_address_mode: ipv6AddressMode } = subnet;
   return {
     id: subnet.id,
     cidr: subnet.cidr,
@@ -31,5 +32,7 @@ function subnetState(subnet: SubnetRow): SubnetState {
     enableDhcp: subnet.enable_dhcp,
     dnsNameservers: [...subnet.dns_nameservers],
     hostRoutes: subnet.host_routes.map(({ destination, nexthop }) => ({ destination, nexthop })),
+    ...(ipv6RaMode === null ? {} : { ipv6RaMode }),
+    ...(ipv6AddressMode === null ? {} : { ipv6AddressMode }),
   };
 }
