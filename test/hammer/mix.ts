@@ -131,12 +131,23 @@ function read(world: World, random: Random): Wish | undefined {
 function createSubnet(world: World, random: Random): Wish | undefined {
   const network = world.pick('network', random);
   if (network === undefined) return undefined;
+  if (random.chance(0.2)) return create(world, random, 'subnet', [slaacIn(network['id'])], ADMIN);
   const cidr = random.one(CIDRS);
   const base = cidr.slice(0, cidr.lastIndexOf('.'));
   // The gateway can move outside of the pool.
   const pools = [{ start: `${base}.10`, end: `${base}.200` }];
   const given = { network_id: network['id'], ip_version: 4, cidr, allocation_pools: pools };
   return create(world, random, 'subnet', [given], ADMIN);
+}
+
+/** Gives each port of the network an address. A router cannot have it, so a leg is of one subnet still, and goes with it. */
+function slaacIn(networkId: unknown): Row {
+  return { network_id: networkId, ip_version: 6, cidr: '2001:db8::/64', ipv6_address_mode: 'slaac' };
+}
+
+/** A subnet of SLAAC in the network of the port that the first request makes. */
+function createSlaacBeside(world: World, random: Random, first: Wish): Wish {
+  return create(world, random, 'subnet', [slaacIn(givenBy(first)['network_id'])], ADMIN);
 }
 
 function changeSubnet(world: World, random: Random): Wish | undefined {
@@ -148,8 +159,8 @@ function changeSubnet(world: World, random: Random): Wish | undefined {
 /** An address out of a few, in a subnet that may be of another network. */
 function chosenAddress(world: World, random: Random): Row | undefined {
   const subnet = world.pick('subnet', random);
-  if (subnet === undefined) return undefined;
   const cidr = textOf(subnet, 'cidr');
+  if (subnet === undefined || cidr.includes(':')) return undefined;
   const tail = random.one([1, 2, 3, 10, 11, 12, 210]);
   return { subnet_id: subnet['id'], ip_address: `${cidr.slice(0, cidr.lastIndexOf('.'))}.${tail}` };
 }
@@ -274,6 +285,7 @@ function duel(world: World, random: Random): Wish | undefined {
     [createForTenant, unshareNetworkOf],
     [createSubnet, (all, draws, first) => createSubnetBeside(all, draws, first)],
     [createPort, (_world, _random, first) => removalOf(first)],
+    [createPort, createSlaacBeside],
     [createRule, (_world, _random, first) => removalOf(first)],
     [changeRouter, (all, draws) => detach(all, draws)],
   ] as [readonly [Draw, Answering], ...(readonly [Draw, Answering])[]]);
@@ -295,7 +307,7 @@ function givenBy({ deeds: [deed] }: Wish): Row {
 function changeSubnetOf(world: World, random: Random, first: Wish): Wish | undefined {
   const id = textOf(givenBy(first), 'subnet_id');
   const gateway = textOf(world.hot('subnet').find((one) => one['id'] === id) ?? {}, 'gateway_ip');
-  if (gateway === '') return undefined;
+  if (gateway === '' || gateway.includes(':')) return undefined;
   const base = gateway.slice(0, gateway.lastIndexOf('.'));
   const sets = { gateway_ip: `${base}.${random.one([1, 2, 3, 210])}` };
   const deed = { kind: 'update', type: 'subnet', id, token: world.newName(), sets, ifRevision: null } as const;
