@@ -40,6 +40,13 @@ const BREAKS: Readonly<Record<string, Break>> = {
       ipv6_ra_mode: 'slaac',
     }),
   ],
+  'an MTU that is too small for IPv6': ({ subnet, network }, rewrite) => [
+    rewrite('network', network, { mtu: 1279 }),
+    rewrite('subnet', { ...subnet, id: '00000000-0000-4000-8000-000000000001' } as unknown as Json, {
+      cidr: '2001:db8::/64',
+      ip_version: 6,
+    }),
+  ],
   'a network un-shared under a port': ({ network }, rewrite) => [rewrite('network', network, { shared: false })],
   'a network that is gone': ({ network }) => [{ kind: 'delete', key: objectKey('network', String(network['id'])) }],
   'a group of rules that is gone': ({ group }) => [

@@ -242,6 +242,11 @@ function planOne(planning: Planning, resource: ResourceModel, { object, given }:
 }
 
 function tooMany(resource: ResourceModel, count: number, cause: PlanTooLarge): CableError {
+  if (count === 1) {
+    const times = cause.times.toFixed(1);
+    const message = `With the ${resource.label} other objects change, ${times} times as much as the store takes at once.`;
+    return new CableError('HTTPRequestEntityTooLarge', message, { cause });
+  }
   const fit = Math.max(1, Math.floor((0.95 * count) / cause.times));
   const message = `${count} ${resource.plural} are more than the store takes at once: create at most ${fit} of them in one request.`;
   return new CableError('HTTPRequestEntityTooLarge', message, { cause });

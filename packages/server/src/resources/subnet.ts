@@ -163,8 +163,12 @@ function isLeg(port: Pick<Port, 'device_owner'>): boolean {
   return port.device_owner.startsWith('network:router_interface');
 }
 
-/** Among subnets that overlap there are always two that lie beside one another, so something is told. */
 function* brokenSubnet(look: Look, subnet: Subnet): Iterable<Broken> {
+  const network = look.get('network', subnet.network_id);
+  if (subnet.ip_version === 6 && network !== undefined && network.mtu < IPV6_MIN_MTU) {
+    yield { rule: 'a network with IPv6 has an MTU of 1280 or more', detail: mtuTooSmall(network.id).message };
+  }
+  // Among subnets that overlap there are always two that lie beside one another, so something is told.
   for (const other of look.beside('subnet', PREFIX_ORDER, subnet)) {
     if (other.id <= subnet.id || !overlaps(other, subnet)) continue;
     yield { rule: 'subnets of a network do not overlap', detail: `${subnet.cidr} and ${other.cidr} of ${other.id}` };
