@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Client } from '@cable/api';
+import { ApiError, type Client } from '@cable/api';
 import type { NetworkView, PortView, SecurityGroupView } from '@cable/model';
 import type { BedHost } from './bed-host.ts';
 import { eventually } from './program.ts';
@@ -19,12 +19,21 @@ export class Cloud {
     return new Cloud(api, await api.create('security_group', { name: 'pinged' }));
   }
 
-  /** With a subnet. */
+  /** With a subnet, and one of IPv6 where the server takes that: its ports have addresses that an older agent has not met before. */
   async createNetwork(): Promise<NetworkView> {
     this.#networks += 1;
     const network = await this.#api.create('network', { name: `net${this.#networks}` });
     const cidr = `10.9.${this.#networks}.0/24`;
     await this.#api.create('subnet', { network_id: network.id, ip_version: 4, cidr });
+    const six = {
+      network_id: network.id,
+      ip_version: 6,
+      cidr: `2001:db8:${this.#networks}::/64`,
+      ipv6_ra_mode: 'slaac',
+    };
+    await this.#api.create('subnet', six).catch((err: unknown) => {
+      if (!(err instanceof ApiError && err.status === 400)) throw err;
+    });
     return network;
   }
 

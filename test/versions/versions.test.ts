@@ -111,7 +111,10 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
 
   test('old agents follow a new server', async (t) => {
     const bed = await startBed(t, 'a', CURRENT, [previous, previous]);
-    await assertWorksTogether(bed, CURRENT, previous);
+    const cloud = await assertWorksTogether(bed, CURRENT, previous);
+    const ports = Object.entries(await cloud.contents()).filter(([key]) => key.startsWith('port '));
+    const withIpv6 = ports.filter(([, port]) => JSON.stringify(port['fixed_ips']).includes('2001:db8:'));
+    assert.ok(withIpv6.length > 1, 'addresses that the agents have not met before');
   });
 
   test('new agents follow an old server, and go on when it is replaced by a new one', async (t) => {
