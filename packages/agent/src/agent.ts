@@ -14,6 +14,7 @@ import { LinkTable, type LinkTableOptions } from './devices/link-table.ts';
 import { type OwnLinkKeeper, startOwnLinkKeeper } from './devices/own-link-keeper.ts';
 import {
   ensureOwnLinks,
+  hasIpv6,
   OWN_NAMES,
   type OwnLinks,
   removeFormerServiceLink,
@@ -26,6 +27,7 @@ import { startUplinkKeeper, type UplinkKeeper } from './devices/uplink-keeper.ts
 import { hostUpstreams } from './guest/dns-upstreams.ts';
 import { type GuestServices, type GuestServicesOptions, startGuestServices } from './guest/index.ts';
 import { readMetadataSecret } from './guest/metadata-secret.ts';
+import { SERVICE_ADDRESS6 } from './guest/service-address.ts';
 import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
@@ -206,6 +208,7 @@ function startServices(
       ? {}
       : { dns: { zoneOf: told.zoneOf, upstreams: typeof upstreams === 'function' ? upstreams : () => upstreams } }),
     address: SERVICE_ADDRESS,
+    ...(hasIpv6() ? { address6: SERVICE_ADDRESS6 } : {}),
     netns: devices.netns,
     log: log.child('guest'),
     signal,

@@ -3,7 +3,7 @@
  * Map keys and values are the structs of vrouter/include/cable_abi.h, encoded by the generated codecs.
  */
 
-import type { ExtraDhcpOption, PublicKey } from '@cable/model';
+import type { ExtraDhcpOption, HostRoute, Ipv6Mode, PublicKey } from '@cable/model';
 import type { ByteText } from './bpf/codec.ts';
 
 /**
@@ -77,17 +77,44 @@ export type GuestRecord = {
   readonly dnsDomain: string;
   /** Those of the port's `extra_dhcp_opts` that are of DHCPv4. */
   readonly extraDhcpOptions: readonly ExtraDhcpOption[];
+  /** As before, of DHCPv6. */
+  readonly extraDhcp6Options: readonly ExtraDhcpOption[];
+  /** What its router advertises to it; null: it hears no router. */
+  readonly advertisement: RaNetwork | null;
   readonly addresses: readonly GuestAddress[];
 };
 
 export type GuestAddress = {
   readonly ipAddress: string;
   readonly subnetId: string;
+  readonly ipVersion: 4 | 6;
   readonly cidr: string;
   readonly gatewayIp: string | null;
   readonly enableDhcp: boolean;
+  /** `ipv6_address_mode`; null: nobody here configures addresses, or it is IPv4. */
+  readonly addressMode: Ipv6Mode | null;
   /** DHCP server identifier: the gateway, or 169.254.169.254 in a subnet without one. */
   readonly dhcpServer: string;
   readonly dnsNameservers: readonly string[];
   readonly hostRoutes: readonly { readonly destination: string; readonly nexthop: string }[];
+};
+
+/** What a subnet says of advertisements. `raMode`: `ipv6_ra_mode`; null: the network's advertisements come from elsewhere. */
+export type RaSubnet = {
+  readonly cidr: string;
+  readonly gatewayIp: string | null;
+  readonly raMode: Ipv6Mode | null;
+  readonly dnsNameservers: readonly string[];
+  readonly hostRoutes: readonly HostRoute[];
+};
+
+/** What is advertised in a network. */
+export type RaNetwork = {
+  /** MAC of the router that guests are to send to. */
+  readonly routerMac: string;
+  /** True: the router leads elsewhere, so it is the guests' default router. */
+  readonly isDefaultRouter: boolean;
+  readonly mtuBytes: number;
+  readonly subnets: readonly RaSubnet[];
+  readonly domainSearch: readonly string[];
 };

@@ -81,11 +81,15 @@ const DAMAGES: readonly (readonly [string, string, RegExp])[] = [
   ['set down', 'link set cables0 down', /cables0 is down/],
   ["the vrouter's end set down", 'link set cables1 down', /cables1 is down/],
   ['the overlay set down', 'link set cablevx down', /cablevx is down/],
-  ['its address flushed', 'addr flush dev cables0', /addresses of cables0 are \[\], not 198\.18\.0\.1\/15/],
+  [
+    'its address flushed',
+    'addr flush dev cables0',
+    /addresses of cables0 are \[\], not \[198\.18\.0\.1\/15 fdca:b1e0::1\/64\]/,
+  ],
   [
     'another address given',
     'addr add 192.0.2.1/24 dev cables0',
-    /addresses of cables0 are \[198\.18\.0\.1\/15 192\.0\.2\.1\/24\]/,
+    /addresses of cables0 are \[198\.18\.0\.1\/15 fdca:b1e0::1\/64 192\.0\.2\.1\/24\]/,
   ],
   ['its MTU changed', 'link set cables0 mtu 1300', /the MTU of cables0 is 1300, not 1450/],
   ['the MTU of the overlay changed', 'link set cablevx mtu 1300', /the MTU of cablevx is 1300/],

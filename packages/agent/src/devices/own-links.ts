@@ -2,7 +2,10 @@
  * The links that the agent makes for the vrouter: the service link, with its end `cables0` in the namespace of the guest services and `cables1` in the agent's own,
  * and `cablevx`, the overlay. They are known by name, adopted when there, and stay when the agent goes.
  */
+
+import { existsSync } from 'node:fs';
 import { absentOn } from '../ffi/errno.ts';
+import { SERVICE_ADDRESS6 } from '../guest/service-address.ts';
 import { setAddresses } from '../net/address.ts';
 import { deleteLinksAside, getLink, ifinfo, type Link, RTM_LINK } from '../net/link.ts';
 import { inNetns, type Netns } from '../net/netns.ts';
@@ -24,7 +27,7 @@ export type OwnLinks = {
 
 /** The agent's address on the service link; each VIF's is 198.18.0.0 + its slot. */
 export const SERVICE_ADDRESS = '198.18.0.1';
-const SERVICE_CIDR = `${SERVICE_ADDRESS}/15`;
+const SERVICE_CIDRS = [`${SERVICE_ADDRESS}/15`, ...(hasIpv6() ? [`${SERVICE_ADDRESS6}/64`] : [])];
 const SERVICE_NAME = 'cables0';
 const OVERLAY_NAME = 'cablevx';
 /** Where hosts send tunnelled packets to. */
@@ -48,9 +51,9 @@ export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): 
   try {
     const pair = await ensureServiceLink(socket, inside, spec);
     disableArp(inside, pair.peer);
-    setAddresses(inside, pair.peer.ifindex, [SERVICE_CIDR]);
+    inNetns(netns, () => allowIpv6(SERVICE_NAME));
+    setAddresses(inside, pair.peer.ifindex, SERVICE_CIDRS);
     for (const name of OWN_NAMES) quietDevice(name);
-    inNetns(netns, () => quietDevice(SERVICE_NAME));
     return { service: pair.peer, servicePeer: pair.link, overlay };
   } finally {
     inside.close();
@@ -109,12 +112,13 @@ function linkFaults(made: Link, found: ObservedLink | undefined, mtuBytes: numbe
 
 function serviceFaults(made: Link, found: ObservedLink): readonly string[] {
   const addresses = found.addresses.filter((one) => !one.linkLocal).map((one) => one.cidr);
+  const isRight = addresses.length === SERVICE_CIDRS.length && SERVICE_CIDRS.every((cidr) => addresses.includes(cidr));
   return [
     ...(found.mac === made.mac ? [] : [`the MAC of ${made.name} is ${found.mac}, not ${made.mac}`]),
     ...((found.flags & IFF_NOARP) === 0 ? [`${made.name} speaks ARP`] : []),
-    ...(addresses.length === 1 && addresses[0] === SERVICE_CIDR
+    ...(isRight
       ? []
-      : [`the addresses of ${made.name} are [${addresses.join(' ')}], not ${SERVICE_CIDR}`]),
+      : [`the addresses of ${made.name} are [${addresses.join(' ')}], not [${SERVICE_CIDRS.join(' ')}]`]),
   ];
 }
 
@@ -128,7 +132,27 @@ export function quietDevice(name: string): void {
   );
 }
 
-/** Nobody answers ARP on the service link: the program on the other end takes every frame as it is. */
+/** False: the kernel was started without it, so guests get no services over IPv6. */
+export function hasIpv6(): boolean {
+  return existsSync('/proc/sys/net/ipv6');
+}
+
+/** IPv6 with the addresses that the agent gives it, and no others: nothing is learned from what comes, and nothing sent by itself. */
+function allowIpv6(name: string): void {
+  if (!hasIpv6()) return;
+  const settings = {
+    addr_gen_mode: 1,
+    accept_ra: 0,
+    autoconf: 0,
+    forwarding: 0,
+    router_solicitations: 0,
+    accept_redirects: 0,
+  };
+  for (const [key, value] of Object.entries(settings)) writeSysctl(['net', 'ipv6', 'conf', name, key], value);
+  writeSysctl(['net', 'ipv6', 'conf', name, 'disable_ipv6'], 0);
+}
+
+/** Nobody answers ARP or neighbour solicitations on the service link: the program on the other end takes every frame as it is. */
 function disableArp(socket: NetlinkSocket, link: Link): void {
   if ((link.flags & IFF_NOARP) !== 0) return;
   const fixed = ifinfo(link.ifindex, IFF_NOARP, IFF_NOARP);

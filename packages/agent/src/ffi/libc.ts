@@ -21,6 +21,14 @@ type Libc = {
     addressSize: number,
   ) => number;
   readonly recv: (fd: number, data: Uint8Array, size: number, flags: number) => number;
+  readonly recvfrom: (
+    fd: number,
+    data: Uint8Array,
+    size: number,
+    flags: number,
+    address: Uint8Array,
+    addressSize: Uint8Array,
+  ) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, size: number) => number;
   readonly setns: (fd: number, kind: number) => number;
   readonly unshare: (kind: number) => number;
@@ -47,6 +55,7 @@ function bind(): Libc {
     send: lib.func('long send(int fd, void *data, size_t size, int flags)'),
     sendto: lib.func('long sendto(int fd, void *data, size_t size, int flags, void *address, uint addressSize)'),
     recv: lib.func('long recv(int fd, void *data, size_t size, int flags)'),
+    recvfrom: lib.func('long recvfrom(int fd, void *data, size_t size, int flags, void *address, void *addressSize)'),
     setsockopt: lib.func('int setsockopt(int fd, int level, int name, void *value, uint size)'),
     setns: lib.func('int setns(int fd, int kind)'),
     unshare: lib.func('int unshare(int kind)'),

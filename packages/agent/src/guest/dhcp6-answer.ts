@@ -1,8 +1,8 @@
+import type { Ipv6Mode } from '@cable/model';
 import { cidrContains, type ExtraDhcpOption, formatIp, ipToBytes, parseCidr, parseIp } from '@cable/model';
 import { decodeIas, encodeIa, type Ia, type IaAnswer } from './dhcp6-ia.ts';
 import type { Dhcp6Message, Dhcp6Option } from './dhcp6-message.ts';
 import { dnsServersOption, domainSearchOption, OPTION6, serverDuid, statusOption, uint32 } from './dhcp6-options.ts';
-import type { Ipv6Mode } from './ipv6-mode.ts';
 
 /** DHCPv6 message types (RFC 8415 §7.3). */
 export const MESSAGE6 = {

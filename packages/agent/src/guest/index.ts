@@ -4,7 +4,9 @@ import type { GuestRecord } from '../desired.ts';
 import { openBoundSocket } from '../net/bound-socket.ts';
 import type { NetnsRef } from '../net/netns.ts';
 import { METADATA_ADDRESS } from '../plan/port-subnets.ts';
+import { startAdvertiser } from './advertiser.ts';
 import { startDhcpServer } from './dhcp-server.ts';
+import { startDhcp6Server } from './dhcp6-server.ts';
 import { DnsForwarder } from './dns-forwarder.ts';
 import { type DnsServerOptions, startDnsServer } from './dns-server.ts';
 import { socketTransport } from './dns-transport.ts';
@@ -23,7 +25,9 @@ export type GuestServicesOptions = {
   readonly dns?: Pick<DnsServerOptions, 'zoneOf' | 'upstreams'>;
   /** The agent's own service address, 198.18.0.1; it must be on a link already. */
   readonly address: string;
-  /** The network namespace that has the address; default: the one this process is in. */
+  /** The same in IPv6, fdca:b1e0::1; absent: the host has no IPv6, and there is nothing over it. */
+  readonly address6?: string;
+  /** The network namespace that has the addresses; default: the one this process is in. */
   readonly netns?: NetnsRef;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -36,12 +40,13 @@ export type GuestServices = { counters(): Readonly<Record<string, number>> };
 
 const DEFAULT_LEASE_SECONDS = 86_400;
 const DHCP_PORT = 67;
+const DHCP6_PORT = 547;
 const DNS_PORT = 53;
 const METADATA_PORT = 80;
 /** Bursts of some guests at once wait here, while one that asks by itself is heard: the system's default is less than one guest may send. */
 const RECEIVE_BYTES = 4 << 20;
 
-/** Starts DHCPv4, metadata and DNS for the guests of this host. Resolves when all listen; rejects when one cannot. */
+/** Starts DHCP, router advertisements, metadata and DNS for the guests of this host. Resolves when all listen; rejects when one cannot. */
 export async function startGuestServices(options: GuestServicesOptions): Promise<GuestServices> {
   const counters = new Map<string, number>();
   const count = (counter: string): void => {
@@ -58,6 +63,16 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
     nameServer,
     log: options.log.child('dhcp'),
   });
+  if (options.address6 !== undefined) {
+    const place6 = { address: options.address6, ...(netns === undefined ? {} : { netns }) };
+    await startDhcp6Server({
+      ...common,
+      fd: openBoundSocket({ ...place6, kind: 'udp', port: DHCP6_PORT, receiveBytes: RECEIVE_BYTES }),
+      leaseSeconds: options.leaseSeconds ?? DEFAULT_LEASE_SECONDS,
+      log: options.log.child('dhcp6'),
+    });
+    startAdvertiser({ ...common, ...place6, log: options.log.child('ra') });
+  }
   const metadataLog = options.log.child('metadata');
   const nova = options.nova === undefined ? undefined : new NovaMetadata({ ...options.nova, log: metadataLog });
   signal.addEventListener('abort', () => nova?.close(), { once: true });

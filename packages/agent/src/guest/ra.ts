@@ -2,7 +2,6 @@ import {
   encodeDnsName,
   formatCidr,
   formatIp,
-  type HostRoute,
   type IpPrefix,
   ipToBytes,
   macToBytes,
@@ -11,39 +10,15 @@ import {
   parseIp,
   parseMac,
 } from '@cable/model';
-import type { Ipv6Mode } from './ipv6-mode.ts';
+import type { RaNetwork, RaSubnet } from '../desired.ts';
 
 /** Router advertisements and solicitations as bytes: RFC 4861, 4191 (routes), 8106 (name servers, search domains). */
-
-/** What a subnet says of advertisements. `raMode`: `ipv6_ra_mode`; null: the network's advertisements come from elsewhere. */
-export type RaSubnet = {
-  readonly cidr: string;
-  readonly gatewayIp: string | null;
-  readonly raMode: Ipv6Mode | null;
-  readonly dnsNameservers: readonly string[];
-  readonly hostRoutes: readonly HostRoute[];
-};
-
-/** What is advertised in a network. */
-export type RaNetwork = {
-  /** MAC of the router that guests are to send to. */
-  readonly routerMac: string;
-  /** True: the router leads elsewhere, so it is the guests' default router. */
-  readonly isDefaultRouter: boolean;
-  readonly mtuBytes: number;
-  readonly subnets: readonly RaSubnet[];
-  readonly domainSearch: readonly string[];
-};
 
 /** `bytes`: from the ICMPv6 type on, checksum 0. `omitted`: what it does not say, each with the reason, for the log. */
 export type RaTemplate = { readonly bytes: Uint8Array; readonly omitted: readonly string[] };
 
 /** Why a router solicitation is dropped. */
-export type SolicitationFault = 'hop-limit' | 'short' | 'not-a-solicitation' | 'bad-option' | 'unexpected-link-address';
-
-export type Solicitation =
-  | { readonly ok: true; readonly linkAddress: Uint8Array | null }
-  | { readonly ok: false; readonly reason: SolicitationFault };
+export type SolicitationFault = 'short' | 'not-a-solicitation' | 'bad-option';
 
 /** An option, and how it is called when there is no room for it. */
 type RaOption = { readonly bytes: Uint8Array; readonly name: string };
@@ -52,12 +27,13 @@ type RaOption = { readonly bytes: Uint8Array; readonly name: string };
 type Refusal = { readonly refused: string };
 
 const ADVERTISEMENT = 134;
-const SOLICITATION = 133;
+/** ICMPv6 type of router solicitations. */
+export const SOLICITATION = 133;
 const OPTION = { sourceLinkAddress: 1, prefix: 3, mtu: 5, route: 24, dnsServers: 25, dnsSearch: 31 } as const;
 const FLAG = { managed: 0x80, other: 0x40, onLink: 0x80, autonomous: 0x40 } as const;
 
-/** The room in the vrouter's row, in whole units of 8 bytes. */
-const MAX_BYTES = 248;
+/** What every IPv6 link carries unfragmented (RFC 8200 §5), less the header of IPv6, in whole units of 8 bytes. */
+const MAX_BYTES = 1240;
 const HOP_LIMIT = 64;
 /** Three times the longest time between two advertisements, 600 s (RFC 4861 §6.2.1, RFC 8106 §5.1). */
 const ROUTER_SECONDS = 1800;
@@ -184,23 +160,16 @@ function uint32(value: number): Uint8Array {
 }
 
 /**
- * What a guest sent as a router solicitation (RFC 4861 §6.1.1), from the ICMPv6 type on; its checksum is the sender's affair. `linkAddress`: the
- * source link-layer address option, null without one. Never throws.
+ * What is wrong with what a guest sent as a router solicitation (RFC 4861 §6.1.1), from the ICMPv6 type on; undefined: nothing. Hop limit and sender are the
+ * vrouter's affair, the checksum the kernel's. Never throws.
  */
-export function checkSolicitation(
-  bytes: Uint8Array,
-  ip: { readonly hopLimit: number; readonly sourceIsUnspecified: boolean },
-): Solicitation {
-  if (ip.hopLimit !== 255) return { ok: false, reason: 'hop-limit' };
-  if (bytes.length < 8) return { ok: false, reason: 'short' };
-  if (bytes[0] !== SOLICITATION || bytes[1] !== 0) return { ok: false, reason: 'not-a-solicitation' };
-  let linkAddress: Uint8Array | null = null;
+export function solicitationFault(bytes: Uint8Array): SolicitationFault | undefined {
+  if (bytes.length < 8) return 'short';
+  if (bytes[0] !== SOLICITATION || bytes[1] !== 0) return 'not-a-solicitation';
   for (let at = 8; at < bytes.length; ) {
     const size = (bytes[at + 1] ?? 0) * 8;
-    if (size === 0 || at + size > bytes.length) return { ok: false, reason: 'bad-option' };
-    if (bytes[at] === OPTION.sourceLinkAddress) linkAddress = bytes.slice(at + 2, at + 8);
+    if (size === 0 || at + size > bytes.length) return 'bad-option';
     at += size;
   }
-  if (linkAddress !== null && ip.sourceIsUnspecified) return { ok: false, reason: 'unexpected-link-address' };
-  return { ok: true, linkAddress };
+  return undefined;
 }

@@ -1,17 +1,17 @@
 /**
- * IPv4 sockets that are bound inside a network namespace, for Node to take over by their descriptor. Node itself looks an address up before it binds, also one
+ * Sockets that are bound inside a network namespace, for Node to take over by their descriptor. Node itself looks an address up before it binds, also one
  * in digits, and so in a later turn, when the thread is in its own namespace again.
  */
 import { closeSync } from 'node:fs';
 import { errnoName, NetlinkError } from '../ffi/errno.ts';
 import { lastErrno, libc } from '../ffi/libc.ts';
-import { AF_INET, encodeIp } from './ip.ts';
+import { AF_INET6, encodeIp } from './ip.ts';
 import { fixedHeader, u32Bytes } from './message.ts';
 import { inNetns, type NetnsRef } from './netns.ts';
 
 export type BoundSocketOptions = {
   readonly kind: 'tcp' | 'udp';
-  /** IPv4, in digits. */
+  /** IPv4 or IPv6, in digits. */
   readonly address: string;
   readonly port: number;
   /** Default: the namespace that this process is in. */
@@ -34,7 +34,7 @@ export function openBoundSocket(options: BoundSocketOptions): number {
 
 function bindSocket({ kind, address, port, receiveBytes }: BoundSocketOptions): number {
   const tried = `listen on ${address}, ${kind} port ${port}`;
-  const fd = libc().socket(AF_INET, SOCK[kind] | SOCK_CLOEXEC_NONBLOCK, 0);
+  const fd = libc().socket(encodeIp(address).family, SOCK[kind] | SOCK_CLOEXEC_NONBLOCK, 0);
   if (fd < 0) throw new NetlinkError(tried, errnoName(lastErrno()));
   try {
     // Connections of an agent before may rest still. On UDP it would let others bind the same.
@@ -56,8 +56,13 @@ function setOption(fd: number, name: number, value: number, tried: string): void
   }
 }
 
-/** struct sockaddr_in. */
-function socketAddress(address: string, port: number): Uint8Array {
-  const { bytes } = encodeIp(address);
-  return Uint8Array.of(...fixedHeader([2, AF_INET]), port >> 8, port & 0xff, ...bytes, 0, 0, 0, 0, 0, 0, 0, 0);
+/** struct sockaddr_in or sockaddr_in6. */
+export function socketAddress(address: string, port: number): Uint8Array {
+  const { family, bytes } = encodeIp(address);
+  const head = [...fixedHeader([2, family]), port >> 8, port & 0xff];
+  const zeros = (count: number): number[] => new Array(count).fill(0);
+  return Uint8Array.of(
+    ...head,
+    ...(family === AF_INET6 ? [...zeros(4), ...bytes, ...zeros(4)] : [...bytes, ...zeros(8)]),
+  );
 }

@@ -227,6 +227,51 @@ test('DHCP is on for the ports that have it in a subnet of theirs', async () => 
   assert.equal(await flags(sampleSubnet(1)), 'admin-up port-security dhcp');
 });
 
+test('DHCPv6 and router advertisements are on where a subnet of the port wants them, and with a router in it', async () => {
+  const port = {
+    ...TAP,
+    fixedIps: [6, 7].map((n) => ({ subnetId: sampleId('sub', n), ipAddress: `2001:db8:${n}::5` })),
+  };
+  const subnet = (n: number, fields: Partial<SubnetState>): SubnetState =>
+    sampleSubnet(n, { cidr: `2001:db8:${n}::/64`, ipVersion: 6, gatewayIp: `2001:db8:${n}::1`, ...fields });
+  const leg = (n: number) => ({
+    ...{ portId: sampleId('rif', n), networkId: sampleId('net', 1), subnetId: sampleId('sub', n) },
+    ...{ cidr: `2001:db8:${n}::/64`, ipAddress: `2001:db8:${n}::1`, macAddress: sampleMac(0xe0 + n) },
+  });
+  const plan = async (subnets: readonly SubnetState[], legs: readonly number[]) => {
+    const router = sampleRouter(1, [], {}, legs.map(leg));
+    const slices = flat(sampleHost('h1', [port]), sampleNetwork(1, { subnets }), ...[router, samplePolicy('p', [])]);
+    const bed = await plannedBed(slices, [port]);
+    const told = bed.planner.guests.get(1)?.advertisement;
+    const said = told?.subnets.map(({ cidr, raMode }) => `${cidr} ${raMode}`).join(', ') ?? null;
+    const flags = pick(await rows(slices, 'cb_vif_2', [port]), 'flags')[0]?.[0];
+    return [flags, told === null || told === undefined ? null : `${told.routerMac} ${told.isDefaultRouter}`, said];
+  };
+  const slaac = { ipv6RaMode: 'slaac', ipv6AddressMode: 'slaac' } as const;
+  const stateful = { ipv6RaMode: 'dhcpv6-stateful', ipv6AddressMode: 'dhcpv6-stateful' } as const;
+  const stateless = { ipv6AddressMode: 'dhcpv6-stateless' } as const;
+  const base = 'admin-up port-security';
+  assert.deepEqual(await plan([subnet(6, slaac)], []), [base, null, null], 'no router');
+  assert.deepEqual(await plan([subnet(6, {})], [6]), [base, null, null], 'no mode');
+  assert.deepEqual(await plan([subnet(6, slaac)], [6]), [
+    `${base} ra`,
+    `${sampleMac(0xe6)} true`,
+    '2001:db8:6::/64 slaac',
+  ]);
+  assert.deepEqual(await plan([subnet(6, stateless)], []), [`${base} dhcp6`, null, null]);
+  assert.deepEqual(await plan([subnet(6, { ...stateful, enableDhcp: false })], []), [base, null, null]);
+  assert.deepEqual(await plan([subnet(6, slaac), subnet(7, { ...stateful, gatewayIp: null })], [6, 7]), [
+    `${base} dhcp6 ra`,
+    `${sampleMac(0xe6)} true`,
+    '2001:db8:6::/64 slaac, 2001:db8:7::/64 dhcpv6-stateful',
+  ]);
+  assert.deepEqual(await plan([subnet(6, slaac), subnet(7, slaac)], [7]), [
+    `${base} ra`,
+    `${sampleMac(0xe7)} true`,
+    '2001:db8:7::/64 slaac',
+  ]);
+});
+
 test('a guest record holds what DHCP and metadata answer', async () => {
   const desired = (await plannedBed(flat(...BASE), [TAP, POD])).planner;
   const guest = desired.guests.get(1);

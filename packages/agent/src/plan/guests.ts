@@ -1,11 +1,6 @@
-import {
-  DEFAULT_DNS_DOMAIN,
-  type ExtraDhcpOption,
-  type LocalPort,
-  type NetworkHeader,
-  parseExtraDhcpOption,
-} from '@cable/model';
+import { type ExtraDhcpOption, type LocalPort, type NetworkHeader, parseExtraDhcpOption } from '@cable/model';
 import type { GuestRecord } from '../desired.ts';
+import { domainOf } from './advertisements.ts';
 import { METADATA_ADDRESS, type PortSubnet } from './port-subnets.ts';
 
 /** What the guest services need to know of a port. */
@@ -13,7 +8,7 @@ export function guestPort(
   port: LocalPort,
   network: NetworkHeader,
   subnets: readonly PortSubnet[],
-): Omit<GuestRecord, 'vif'> {
+): Omit<GuestRecord, 'vif' | 'advertisement'> {
   return {
     portId: port.id,
     projectId: port.projectId,
@@ -26,14 +21,17 @@ export function guestPort(
     userData: port.userData,
     publicKeys: port.publicKeys ?? [],
     vendorData: port.vendorData ?? null,
-    dnsDomain: (network.dnsDomain ?? DEFAULT_DNS_DOMAIN).replace(/\.$/, ''),
-    extraDhcpOptions: dhcpOptions4(port),
+    dnsDomain: domainOf(network),
+    extraDhcpOptions: dhcpOptions(4, port),
+    extraDhcp6Options: dhcpOptions(6, port),
     addresses: subnets.map(({ ipAddress, subnet }) => ({
       ipAddress,
       subnetId: subnet.id,
+      ipVersion: subnet.ipVersion,
       cidr: subnet.cidr,
       gatewayIp: subnet.gatewayIp,
       enableDhcp: subnet.enableDhcp,
+      addressMode: subnet.ipv6AddressMode ?? null,
       dhcpServer: subnet.gatewayIp ?? METADATA_ADDRESS,
       dnsNameservers: subnet.dnsNameservers,
       hostRoutes: subnet.hostRoutes,
@@ -42,9 +40,9 @@ export function guestPort(
 }
 
 /** The server has looked at them; what a newer one takes and this agent does not know is left out. */
-function dhcpOptions4({ extraDhcpOpts = [] }: LocalPort): readonly ExtraDhcpOption[] {
+function dhcpOptions(version: 4 | 6, { extraDhcpOpts = [] }: LocalPort): readonly ExtraDhcpOption[] {
   return extraDhcpOpts.flatMap(({ ipVersion, name, value }) => {
-    const parsed = ipVersion === 4 ? parseExtraDhcpOption(4, name, value) : undefined;
+    const parsed = ipVersion === version ? parseExtraDhcpOption(version, name, value) : undefined;
     return parsed?.ok === true ? [parsed.option] : [];
   });
 }

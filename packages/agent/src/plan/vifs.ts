@@ -1,4 +1,4 @@
-import type { LocalPort, NetworkHeader } from '@cable/model';
+import type { LocalPort, NetworkHeader, SubnetState } from '@cable/model';
 import {
   CB_ENDPOINT_VIF,
   CB_IN_VIF,
@@ -9,9 +9,12 @@ import {
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
+  CB_VIF_F_DHCP6,
   CB_VIF_F_PEER,
+  CB_VIF_F_RA,
 } from '../bpf/abi.gen.ts';
-import { isMapped, linkLocalOf, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
+import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
+import { type Router6, router6Of } from './advertisements.ts';
 import { vifDeviceName } from './device-names.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
@@ -38,8 +41,8 @@ type Vif = {
   readonly id: Uint8Array;
   readonly subnets: readonly PortSubnet[];
   readonly sources: readonly Source[];
-  /** Link-local address of the router of its IPv6 subnets; all zero: none. */
-  readonly router6: Uint8Array;
+  /** Undefined: it has none. */
+  readonly router6: Router6 | undefined;
 };
 
 /** A port of this host: one that cannot be programmed says why, and so drops everything; one without a device waits. */
@@ -66,7 +69,11 @@ function planVif(portId: string, planned: Vif): Output {
       encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: 0 }, { kind: CB_IN_VIF, vif }),
     ],
     facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: vif }],
-    guest: { ...guestPort(port, network, planned.subnets), vif },
+    guest: {
+      ...guestPort(port, network, planned.subnets),
+      advertisement: planned.router6?.advertisement ?? null,
+      vif,
+    },
   };
 }
 
@@ -87,7 +94,7 @@ function vifEntry(planned: Vif): Planned {
     addr: addresses.find(isMapped) ?? NO_ADDRESS,
     addr6: addresses.find((address) => !isMapped(address)) ?? NO_ADDRESS,
     dhcpServer: dhcpServer(subnets),
-    router6,
+    router6: router6?.linkLocal ?? NO_ADDRESS,
   };
   return encodeEntry('cb_vif_2', vif, value);
 }
@@ -111,31 +118,20 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   const numbers = numbersOf(port, reader);
   if (typeof numbers === 'string') return numbers;
   const subnets = portSubnets(port, network);
+  const router6 = router6Of(port, network, subnets, reader);
   return {
     port,
     network,
     ...numbers,
     policy,
     device,
-    flags: vifFlags(port, network, subnets),
+    flags: vifFlags(port, network, subnets, router6),
     mac,
     id,
     subnets,
     sources,
-    router6: routerOf(port, subnets, reader),
+    router6,
   };
-}
-
-/** The link-local address of the router interface in an IPv6 subnet of the port: by the order of its addresses, then of the interfaces' names. */
-function routerOf(port: LocalPort, subnets: readonly PortSubnet[], reader: PlanReader): Uint8Array {
-  const legs = reader.sortedFacts('leg-in', port.networkId);
-  for (const { subnet } of subnets) {
-    if (subnet.ipVersion !== 6) continue;
-    const leg = legs.find(({ value }) => value.subnetId === subnet.id);
-    const mac = leg === undefined ? undefined : parseMac(leg.value.macAddress);
-    if (mac !== undefined) return linkLocalOf(mac);
-  }
-  return NO_ADDRESS;
 }
 
 /** Numbers of the port, its network and its project; or why there are none. */
@@ -163,13 +159,25 @@ function policyNumber(port: LocalPort, reader: PlanReader): number | string {
 }
 
 /** Only a pod's veth has its peer in another network namespace, which bpf_redirect_peer demands. */
-function vifFlags(port: LocalPort, network: NetworkHeader, subnets: readonly PortSubnet[]): number {
+function vifFlags(
+  port: LocalPort,
+  network: NetworkHeader,
+  subnets: readonly PortSubnet[],
+  router6: Router6 | undefined,
+): number {
   let flags = 0;
   if (port.portSecurityEnabled) flags |= CB_VIF_F_ANTISPOOF;
   if (port.vifKind === 'veth') flags |= CB_VIF_F_PEER;
   if (port.adminStateUp && network.adminStateUp) flags |= CB_VIF_F_ADMIN_UP;
   if (subnets.some(({ subnet }) => subnet.ipVersion === 4 && subnet.enableDhcp)) flags |= CB_VIF_F_DHCP;
+  if (subnets.some(({ subnet }) => hasDhcp6(subnet))) flags |= CB_VIF_F_DHCP6;
+  if ((router6?.advertisement ?? null) !== null) flags |= CB_VIF_F_RA;
   return flags;
+}
+
+/** Whether DHCPv6 gives addresses or configuration there. */
+function hasDhcp6({ ipVersion, enableDhcp, ipv6AddressMode: mode }: SubnetState): boolean {
+  return ipVersion === 6 && enableDhcp && (mode === 'dhcpv6-stateful' || mode === 'dhcpv6-stateless');
 }
 
 function dhcpServer(subnets: readonly PortSubnet[]): Uint8Array {

@@ -5,9 +5,11 @@ export function guestAddress(changes: Partial<GuestAddress> = {}): GuestAddress 
   return {
     ipAddress: '10.0.0.5',
     subnetId: '5b0a1a5e-0000-4000-8000-000000000001',
+    ipVersion: 4,
     cidr: '10.0.0.0/24',
     gatewayIp: '10.0.0.1',
     enableDhcp: true,
+    addressMode: null,
     dhcpServer: '10.0.0.1',
     dnsNameservers: ['10.0.0.53'],
     hostRoutes: [],
@@ -31,6 +33,8 @@ export function guestRecord(changes: Partial<GuestRecord> = {}): GuestRecord {
     vendorData: null,
     dnsDomain: 'example.org',
     extraDhcpOptions: [],
+    extraDhcp6Options: [],
+    advertisement: null,
     addresses: [guestAddress()],
     ...changes,
   };

@@ -1,4 +1,4 @@
-import type { RaNetwork, RaSubnet } from '../ra.ts';
+import type { RaNetwork, RaSubnet } from '../../desired.ts';
 
 export function raSubnet(changes: Partial<RaSubnet> = {}): RaSubnet {
   return {
