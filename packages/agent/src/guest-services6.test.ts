@@ -164,6 +164,28 @@ async function hasLinkLocal(guest: BedGuest): Promise<void> {
   await eventually('a link-local address', async () => /fe80/.test(await shown()) && !/tentative/.test(await shown()));
 }
 
+test('metadata and DNS at fe80::a9fe:a9fe: before the guest has an address, and from its own', async () => {
+  await startAgent();
+  await hasLinkLocal(a);
+  const url = (path: string) => `http://[fe80::a9fe:a9fe%25c0]${path}`;
+  const fetch = (guest: BedGuest, path: string) => inside(guest, 'curl', '-sSf', '-g', '-m', '3', url(path));
+  assert.match(await fetch(a, '/latest/meta-data/mac'), /fa:16:3e:00:00:05/);
+  const data = JSON.parse(await fetch(a, '/openstack/latest/network_data.json'));
+  assert.deepEqual(data.networks[1], {
+    ...{ id: 'network1', link: `tap${A.id.slice(0, 11)}`, network_id: NET, type: 'ipv6_slaac' },
+    ...{ ip_address: '2001:db8:6:0:f816:3eff:fe00:5', netmask: 'ffff:ffff:ffff:ffff::' },
+    routes: [{ network: '::', netmask: '::', gateway: '2001:db8:6::1' }],
+    services: [{ type: 'dns', address: '2001:db8::53' }],
+  });
+  await hasLinkLocal(b);
+  b.netns.ip('-6', 'address', 'add', '2001:db8:7::77/64', 'dev', 'c0', 'nodad');
+  const from = ['--interface', 'host!2001:db8:7::77'];
+  assert.match(await inside(b, 'curl', '-sSf', '-g', '-m', '3', ...from, url('/latest/meta-data/mac')), /00:06/);
+  const dig = ['dig', '@fe80::a9fe:a9fe%c0', '+tries=1', '+time=2', '+short'];
+  assert.equal(await inside(b, ...dig, 'host-10-0-0-5.openstacklocal'), '10.0.0.5\n');
+  assert.equal(await inside(b, ...dig, '+tcp', 'host-10-0-0-5.openstacklocal'), '10.0.0.5\n');
+});
+
 test('a guest that floods with solicitations takes no answers from another', async () => {
   await startAgent();
   await hasLinkLocal(a);

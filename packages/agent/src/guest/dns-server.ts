@@ -18,18 +18,21 @@ export type DnsServerOptions = {
   /** Servers that are asked for other names, now; none: those are refused. */
   readonly upstreams: () => readonly DnsUpstream[];
   readonly forwarder: Pick<DnsForwarder, 'forward'>;
-  /** Bound, and from now on the server's: see `openBoundSocket`. */
-  readonly udpFd: number;
-  readonly tcpFd: number;
+  /** Bound, one of IPv4 or IPv6 each, and from now on the server's: see `openBoundSocket`. */
+  readonly sockets: readonly DnsSockets[];
   /** Adds one to a counter. */
   readonly count: (counter: string) => void;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
 
+/** Descriptors of the sockets at one address. */
+export type DnsSockets = { readonly version: 4 | 6; readonly udpFd: number; readonly tcpFd: number };
+
 /** Bounds on what guests can hold of the agent. */
 const QUESTIONS = { burst: 400, perSecond: 200 };
-const IP_UDP_BYTES = 28;
+/** Of IPv6: IPv4's is less. */
+const IP_UDP_BYTES = 48;
 const MAX_MESSAGE_BYTES = 4096;
 const MAX_CONNECTIONS = 1024;
 const MAX_CONNECTIONS_PER_GUEST = 8;
@@ -54,7 +57,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<void> {
       return silent(options.count, 'failed');
     }
   };
-  await Promise.all([startUdp(options, answer), startTcp(options, answer)]);
+  await Promise.all([...options.sockets.map((one) => startUdp(options, one, answer)), startTcp(options, answer)]);
 }
 
 async function answerMessage(
@@ -81,11 +84,11 @@ function silent(count: (counter: string) => void, reason: string): undefined {
   return undefined;
 }
 
-async function startUdp(options: DnsServerOptions, answer: Answer): Promise<void> {
-  const socket = createSocket('udp4');
+async function startUdp(options: DnsServerOptions, { version, udpFd }: DnsSockets, answer: Answer): Promise<void> {
+  const socket = createSocket(`udp${version}`);
   socket.on('message', (bytes, sender) => void answerDatagram(options, answer, { socket, bytes, sender }));
   const listening = once(socket, 'listening');
-  socket.bind({ fd: options.udpFd });
+  socket.bind({ fd: udpFd });
   await listening;
   socket.on('error', (err) => options.log.error({ err }, 'dns socket failed'));
   onAbort(options.signal, () => socket.close());
@@ -107,7 +110,7 @@ async function answerDatagram(
 async function startTcp(options: DnsServerOptions, answer: Answer): Promise<void> {
   const shares = new ConnectionShares({ total: MAX_CONNECTIONS, perGuest: MAX_CONNECTIONS_PER_GUEST });
   const open = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
+  const serve = (socket: Socket): unknown => {
     socket.on('error', () => socket.destroy());
     const vif = vifOf(socket.remoteAddress ?? '');
     const admission = vif === undefined ? 'refused' : shares.admit(vif, socket);
@@ -119,19 +122,22 @@ async function startTcp(options: DnsServerOptions, answer: Answer): Promise<void
       shares.release(vif, socket);
     });
     return serveConnection(socket, (bytes) => answer(bytes, vif, 'tcp'));
-  });
-  await listen(server, options.tcpFd);
-  server.on('error', (err) => options.log.error({ err }, 'dns socket failed'));
+  };
+  const servers = await Promise.all(
+    options.sockets.map(({ tcpFd }) => listen(createServer({ allowHalfOpen: true }, serve), tcpFd)),
+  );
+  for (const server of servers) server.on('error', (err) => options.log.error({ err }, 'dns socket failed'));
   onAbort(options.signal, () => {
-    server.close();
+    for (const server of servers) server.close();
     for (const socket of open) socket.destroy();
   });
 }
 
-async function listen(server: Server, fd: number): Promise<void> {
+async function listen(server: Server, fd: number): Promise<Server> {
   const listening = once(server, 'listening');
   server.listen({ fd });
   await listening;
+  return server;
 }
 
 /** Answers in the order in which answers come (RFC 7766 section 7). Who asks on without reading is cut off, who asks much at once is read later. */

@@ -53,7 +53,13 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
     counters.set(counter, (counters.get(counter) ?? 0) + 1);
   };
   const { address, netns, signal } = options;
-  const place = { address, ...(netns === undefined ? {} : { netns }) };
+  const inside = netns === undefined ? {} : { netns };
+  const place = { address, ...inside };
+  const place6 = options.address6 === undefined ? undefined : { address: options.address6, ...inside };
+  const places = [
+    { version: 4 as const, place },
+    ...(place6 === undefined ? [] : [{ version: 6 as const, place: place6 }]),
+  ];
   const common = { guests: options.guests, signal, count };
   const nameServer = options.dns === undefined ? null : METADATA_ADDRESS;
   await startDhcpServer({
@@ -63,8 +69,7 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
     nameServer,
     log: options.log.child('dhcp'),
   });
-  if (options.address6 !== undefined) {
-    const place6 = { address: options.address6, ...(netns === undefined ? {} : { netns }) };
+  if (place6 !== undefined) {
     await startDhcp6Server({
       ...common,
       fd: openBoundSocket({ ...place6, kind: 'udp', port: DHCP6_PORT, receiveBytes: RECEIVE_BYTES }),
@@ -81,7 +86,7 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
     nameServer,
     machineOf: options.machineOf ?? ((guest) => [guest]),
     ...(nova === undefined ? {} : { nova }),
-    fd: openBoundSocket({ ...place, kind: 'tcp', port: METADATA_PORT }),
+    fds: places.map(({ place: at }) => openBoundSocket({ ...at, kind: 'tcp', port: METADATA_PORT })),
     log: metadataLog,
   });
   if (options.dns !== undefined) {
@@ -94,8 +99,11 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
         now: () => performance.now(),
         signal,
       }),
-      udpFd: openBoundSocket({ ...place, kind: 'udp', port: DNS_PORT, receiveBytes: RECEIVE_BYTES }),
-      tcpFd: openBoundSocket({ ...place, kind: 'tcp', port: DNS_PORT }),
+      sockets: places.map(({ version, place: at }) => ({
+        version,
+        udpFd: openBoundSocket({ ...at, kind: 'udp', port: DNS_PORT, receiveBytes: RECEIVE_BYTES }),
+        tcpFd: openBoundSocket({ ...at, kind: 'tcp', port: DNS_PORT }),
+      })),
       log: options.log.child('dns'),
     });
   }

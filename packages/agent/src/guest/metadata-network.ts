@@ -1,3 +1,4 @@
+import { formatIp, ipFromBytes, parseCidr, parseIp } from '@cable/model';
 import type { GuestAddress, GuestRecord } from '../desired.ts';
 import { guestRoutes, nameServers } from './dhcp-options.ts';
 import { containsIpv4, formatIpv4, netmaskOf, parseIpv4, parseIpv4Cidr } from './ipv4.ts';
@@ -6,24 +7,66 @@ import { containsIpv4, formatIpv4, netmaskOf, parseIpv4, parseIpv4Cidr } from '.
 export type MachinePort = Omit<GuestRecord, 'vif' | 'advertisement'>;
 
 /**
- * Nova's `network_data.json`, of IPv4 addresses: a link for each port of the machine, a network for each address, and the name servers of all. The
- * address that DHCP gives, the first of a port in a subnet with DHCP, is said to come from there; every other one is static.
+ * Nova's `network_data.json`: a link for each port of the machine, a network for each address, and the name servers of all. The IPv4
+ * address that DHCP gives, the first of a port in a subnet with DHCP, is said to come from there; every other one is static. Of IPv6 the type says the
+ * subnet's address mode, and the address is always there.
  */
 export function networkData(machine: readonly MachinePort[], nameServer: string | null): object {
   const networks = machine.flatMap((port) => {
-    const addresses = ipv4Addresses(port);
-    const leased = addresses.find((one) => one.enableDhcp);
-    return addresses.map((address) => ({ port, address, isLeased: address === leased }));
+    const leased = ipv4Addresses(port).find((one) => one.enableDhcp);
+    return port.addresses.map((address) => ({ port, address, isLeased: address === leased }));
   });
-  const servers = new Set(networks.flatMap(({ address }) => nameServers(address, nameServer).map(formatIpv4)));
+  const servers = new Set(networks.flatMap(({ address }) => serversOf(address, nameServer)));
   return {
     links: machine.map(linkOf),
     networks: networks.map(({ port, address, isLeased }, index) => {
       const common = { id: `network${index}`, link: linkName(port), network_id: port.networkId };
-      return isLeased ? { ...common, type: 'ipv4_dhcp' } : { ...common, ...staticNetwork(address, nameServer) };
+      if (isLeased) return { ...common, type: 'ipv4_dhcp' };
+      return { ...common, ...(address.ipVersion === 6 ? network6(address) : staticNetwork(address, nameServer)) };
     }),
     services: [...servers].map(dnsService),
   };
+}
+
+function serversOf(address: GuestAddress, nameServer: string | null): readonly string[] {
+  return address.ipVersion === 6 ? servers6(address) : nameServers(address, nameServer).map(formatIpv4);
+}
+
+function servers6({ dnsNameservers }: GuestAddress): readonly string[] {
+  return [...new Set(dnsNameservers.flatMap((text) => canonical6(text) ?? []))];
+}
+
+/** Nova tells routes also where router advertisements do: a guest that takes these passes them over. */
+function network6(address: GuestAddress): object {
+  const { addressMode, enableDhcp, gatewayIp, hostRoutes } = address;
+  const isConfigured = addressMode !== null && (enableDhcp || addressMode === 'slaac');
+  const routes = [...(gatewayIp === null ? [] : [{ destination: '::/0', nexthop: gatewayIp }]), ...hostRoutes].flatMap(
+    ({ destination, nexthop }) => {
+      const prefix = parseCidr(destination, true);
+      const gateway = canonical6(nexthop);
+      if (prefix?.base.version !== 6 || gateway === undefined) return [];
+      return [{ network: formatIp(prefix.base), netmask: netmask6(prefix.prefixLength), gateway }];
+    },
+  );
+  return {
+    type: isConfigured ? `ipv6_${addressMode}` : 'ipv6',
+    ip_address: address.ipAddress,
+    netmask: netmask6(parseCidr(address.cidr, true)?.prefixLength ?? 128),
+    routes,
+    services: servers6(address).map(dnsService),
+  };
+}
+
+function canonical6(text: string): string | undefined {
+  const ip = parseIp(text);
+  return ip?.version === 6 ? formatIp(ip) : undefined;
+}
+
+/** 64 gives `ffff:ffff:ffff:ffff::`. */
+function netmask6(prefixLength: number): string {
+  const bytes = Uint8Array.from({ length: 16 }, (_, i) => 0xff00 >> Math.max(0, Math.min(8, prefixLength - 8 * i)));
+  const ip = ipFromBytes(bytes);
+  return ip === undefined ? '' : formatIp(ip);
 }
 
 /** The addresses of a port that are of IPv4, in its order. */

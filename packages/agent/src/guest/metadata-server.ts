@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net';
 import type { Logger } from '@cable/kit';
 import type { GuestRecord } from '../desired.ts';
 import { ConnectionShares } from './connection-shares.ts';
@@ -19,8 +19,8 @@ export type MetadataServerOptions = {
   readonly nameServer: string | null;
   /** Who answers the guests of Nova's instances; absent: this server, as it does all others. */
   readonly nova?: Pick<NovaMetadata, 'ask'>;
-  /** Bound, and from now on the server's: see `openBoundSocket`. */
-  readonly fd: number;
+  /** Bound, of IPv4 and IPv6, and from now on the server's: see `openBoundSocket`. At least one. */
+  readonly fds: readonly number[];
   /** Adds one to a counter. */
   readonly count: (counter: string) => void;
   readonly log: Logger;
@@ -56,16 +56,25 @@ export async function startMetadataServer(options: MetadataServerOptions): Promi
   server.maxRequestsPerSocket = 200;
   server.setTimeout(IDLE_TIMEOUT_MS, (socket: Socket) => socket.destroy());
   limitConnections(server, options);
-  const listening = once(server, 'listening');
-  server.listen({ fd: options.fd });
-  await listening;
-  server.on('error', (err) => options.log.error({ err }, 'metadata socket failed'));
+  const [first, ...others] = options.fds;
+  // One server has all connections, wherever they come in, so that a guest's share is one.
+  const pass = (socket: Socket): void => void server.emit('connection', socket);
+  const doors = others.map((fd) => listen(createTcpServer({ allowHalfOpen: true }, pass), fd));
+  const open = await Promise.all([listen(server, first ?? -1), ...doors]);
+  for (const one of open) one.on('error', (err) => options.log.error({ err }, 'metadata socket failed'));
   const close = (): void => {
-    server.close();
+    for (const one of open) one.close();
     server.closeAllConnections();
   };
   if (options.signal.aborted) close();
   else options.signal.addEventListener('abort', close, { once: true });
+}
+
+async function listen(server: TcpServer, fd: number): Promise<TcpServer> {
+  const listening = once(server, 'listening');
+  server.listen({ fd });
+  await listening;
+  return server;
 }
 
 /** Resets connections of strangers and those that a guest opens beyond its share. */
