@@ -2,6 +2,7 @@ import type { Story } from '../story.ts';
 import { BURST } from './burst.ts';
 import { DEMO } from './demo/demo.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
+import { IPV6 } from './ipv6.ts';
 import { PAIR } from './pair.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
 import { RESTORED_STORE } from './restored-store.ts';
@@ -15,6 +16,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   DEMO,
   PAIR,
   GUEST_SERVICES,
+  IPV6,
   BURST,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,
