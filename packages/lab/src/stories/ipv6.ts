@@ -1,7 +1,9 @@
+import { chmodSync, writeFileSync } from 'node:fs';
 import { type Check, expect, pingFrom } from '../checks/check.ts';
 import { eventually } from '../eventually.ts';
 import { run } from '../exec.ts';
 import type { Guest } from '../guests/guest.ts';
+import { dhclientCopy } from '../guests/vm.ts';
 import type { Lab } from '../lab.ts';
 import { defineStory, type Story } from '../story.ts';
 
@@ -49,20 +51,36 @@ async function has(guest: Guest, address: string): Promise<boolean> {
   return shown !== '' && !shown.includes('tentative');
 }
 
-/** Gives a network a subnet of IPv6 by advertisements, with the router in it, and waits until its guests have made their ports' addresses. */
-async function addSubnet(lab: Lab<Ipv6World>, name: keyof typeof PREFIX, guests: readonly Guest[]): Promise<void> {
+/** Gives a network a subnet of IPv6, with the router in it. */
+async function addSubnet(lab: Lab<Ipv6World>, name: keyof typeof PREFIX, mode: 'slaac' | 'dhcpv6-stateful') {
   const { blue } = lab.tenants;
-  for (const guest of guests) await inside(guest, 'sysctl', '-qw', `net.ipv6.conf.${guest.device}.accept_ra=1`);
-  const mode = { ipv6_ra_mode: 'slaac', ipv6_address_mode: 'slaac' };
-  const body = { network_id: lab.networks[name].network.id, ip_version: 6, cidr: `${PREFIX[name]}/64`, ...mode };
+  const modes = { ipv6_ra_mode: mode, ipv6_address_mode: mode };
+  const body = { network_id: lab.networks[name].network.id, ip_version: 6, cidr: `${PREFIX[name]}/64`, ...modes };
   const subnet = await blue.create('subnet', body);
   await blue.action('router', lab.routers.router.id, 'add_router_interface', { subnet_id: subnet.id });
-  for (const guest of guests) {
-    const address = await addressOf(lab, guest);
-    await eventually({ what: `${guest.name} to have ${address}`, deadlineMs: 15_000, everyMs: 100 }, async () =>
-      (await has(guest, address)) ? true : undefined,
-    );
-  }
+  return subnet;
+}
+
+async function untilIt(guest: Guest, address: string): Promise<void> {
+  await eventually({ what: `${guest.name} to have ${address}`, deadlineMs: 15_000, everyMs: 100 }, async () =>
+    (await has(guest, address)) ? true : undefined,
+  );
+}
+
+async function acceptAdvertisements(guest: Guest): Promise<void> {
+  await inside(guest, 'sysctl', '-qw', `net.ipv6.conf.${guest.device}.accept_ra=1`);
+}
+
+/** The guest takes what DHCPv6 gives it, once. */
+async function leaseByDhclient(lab: Lab<Ipv6World>, guest: Guest): Promise<void> {
+  const place = `${lab.names.dir}/dhclient6-${guest.name}`;
+  const add = 'ip -6 addr replace "$new_ip6_address/64" dev "$interface"';
+  writeFileSync(`${place}.sh`, `#!/bin/sh\n[ "$reason" = BOUND6 ] && ${add}\nexit 0\n`);
+  chmodSync(`${place}.sh`, 0o755);
+  writeFileSync(`${place}.leases`, '');
+  const files = ['-cf', '/dev/null', '-lf', `${place}.leases`, '-sf', `${place}.sh`];
+  const command = [dhclientCopy(), '-6', '-1', '-d', '--no-pid', ...files, guest.device];
+  await run(command, { netns: guest.netns, timeoutMs: 4_000 });
 }
 
 async function pings(from: Guest, address: string): Promise<number> {
@@ -82,13 +100,36 @@ async function sends(from: Guest, to: Guest, address: string): Promise<boolean> 
 const CHECKS: readonly Check<Ipv6World>[] = [
   {
     group: 'addresses',
-    name: 'guests that run make the addresses of their ports when a subnet comes',
+    name: 'guests that run make the addresses of their ports when a subnet of SLAAC comes',
     concerns: ['agent', 'server'],
     run: async (lab) => {
-      const { vm1, vm2, vm3 } = lab.guests;
-      await addSubnet(lab, 'blue', [vm1, vm2]);
-      await addSubnet(lab, 'green', [vm3]);
+      const { vm1, vm2 } = lab.guests;
+      for (const guest of [vm1, vm2]) await acceptAdvertisements(guest);
+      await addSubnet(lab, 'blue', 'slaac');
+      for (const guest of [vm1, vm2]) await untilIt(guest, await addressOf(lab, guest));
       return `vm1 has ${await addressOf(lab, vm1)}`;
+    },
+  },
+  {
+    group: 'addresses',
+    name: 'a guest gets the address of its port by DHCPv6, and its default route by advertisements',
+    concerns: ['agent-h2', 'server'],
+    run: async (lab) => {
+      const { vm3 } = lab.guests;
+      await acceptAdvertisements(vm3);
+      const subnet = await addSubnet(lab, 'green', 'dhcpv6-stateful');
+      const address = `${PREFIX.green}77`;
+      const { fixed_ips: ips } = await lab.tenants.blue.get('port', vm3.portId);
+      const fixed_ips = [...ips, { subnet_id: subnet.id, ip_address: address }];
+      await lab.tenants.blue.update('port', vm3.portId, { fixed_ips });
+      await eventually({ what: `vm3 to have ${address}`, deadlineMs: 20_000 }, async () => {
+        await leaseByDhclient(lab, vm3);
+        return (await has(vm3, address)) ? true : undefined;
+      });
+      await eventually({ what: 'vm3 to have a default route', deadlineMs: 10_000, everyMs: 100 }, async () =>
+        (await inside(vm3, 'ip', '-6', 'route', 'show', 'default')).includes('proto ra') ? true : undefined,
+      );
+      return `vm3 has ${address}`;
     },
   },
   {
@@ -149,7 +190,7 @@ const CHECKS: readonly Check<Ipv6World>[] = [
 export const IPV6: Story = defineStory({
   name: 'ipv6',
   sentence:
-    'IPv6: guests make their addresses by router advertisements, and ping and connect within and across networks and hosts as rules allow.',
+    'IPv6: guests get their addresses by router advertisements and DHCPv6, and ping and connect within and across networks and hosts as rules allow.',
   world: WORLD,
   checks: CHECKS,
 });
