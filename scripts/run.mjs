@@ -27,6 +27,11 @@ const COMMANDS = {
   build: { help: 'compile what is not fresh', root: false, run: build },
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },
+  fuzz: {
+    help: 'vrouter: compare the programs with the reference model over random cases (--cases, --seed, --only, --frames)',
+    root: true,
+    run: fuzz,
+  },
   bench: { help: 'dataplane | control | scale: measure (--json)', root: true, run: bench },
 };
 
@@ -88,6 +93,12 @@ async function bench([which, ...args]) {
   await build();
   await mountBpffs();
   return show(process.execPath, [...FROM_SOURCE, file, ...args]);
+}
+
+async function fuzz([which, ...args]) {
+  if (which !== 'vrouter') throw new StepError('usage: npm run fuzz:vrouter -- --cases 100000 --seed 7');
+  await build();
+  return show(process.execPath, [...FROM_SOURCE, join(ROOT, 'vrouter/test/model/fuzz.ts'), ...args]);
 }
 
 /** Runs a program on this terminal; its end is ours. */

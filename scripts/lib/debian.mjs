@@ -57,6 +57,7 @@ export function packagesFor(command, args) {
     const { qemu, etcd } = labNeeds(args);
     return { ...LAB, ...(qemu ? QEMU : {}), ...(etcd ? ETCD : {}) };
   }
+  if (command === 'fuzz') return { ...BUILD, ...HOST, procps: TEST.procps };
   if (command === 'bench') return { ...LAB, ...ETCD, ...BENCH };
   return { ...LAB, ...QEMU, ...ETCD, ...TEST };
 }

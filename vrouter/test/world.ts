@@ -48,13 +48,13 @@ import {
   DROP_REASONS,
   MAPS,
 } from '../../packages/agent/src/bpf/abi.gen.ts';
-import { arrayIndex, type MapSpec } from '../../packages/agent/src/bpf/codec.ts';
+import { arrayIndex, type ByteText, type MapSpec } from '../../packages/agent/src/bpf/codec.ts';
 import type { BpfMap } from '../../packages/agent/src/bpf/map.ts';
 import { type LoadedObject, loadObject } from '../../packages/agent/src/bpf/object.ts';
 import type { BpfProgram } from '../../packages/agent/src/bpf/program.ts';
 import type { SkbContext } from '../../packages/agent/src/bpf/skb.ts';
 import { ensureIngressFilter } from '../../packages/agent/src/net/filter.ts';
-import { inNetns } from '../../packages/agent/src/net/netns.ts';
+import { inNetns, type Netns, openNetns } from '../../packages/agent/src/net/netns.ts';
 import { NetlinkSocket } from '../../packages/agent/src/net/socket.ts';
 import { createNetns, type TestNetns } from '../../packages/agent/src/net/testing.ts';
 import { enterBank, fillBank } from '../../packages/agent/src/reconcile/program-slots.ts';
@@ -112,6 +112,8 @@ export type Guest = {
 export type GuestOptions = {
   readonly mac: string;
   readonly ip: string;
+  /** Other addresses that it has. */
+  readonly moreIps?: readonly string[];
   readonly vni: number;
   /** Default CB_POLICY_NONE: everything is allowed. */
   readonly policy?: number;
@@ -174,8 +176,30 @@ export const DEFAULT_FLAGS: number = CB_VIF_F_ANTISPOOF | CB_VIF_F_ADMIN_UP | CB
 export const OPEN_FLAGS: number = CB_VIF_F_ADMIN_UP;
 export const POD_FLAGS: number = DEFAULT_FLAGS | CB_VIF_F_PEER;
 
+export function vifFlags(what: { portSecurity: boolean; adminUp: boolean; dhcp: boolean; pod: boolean }): number {
+  return (
+    (what.portSecurity ? CB_VIF_F_ANTISPOOF : 0) |
+    (what.adminUp ? CB_VIF_F_ADMIN_UP : 0) |
+    (what.dhcp ? CB_VIF_F_DHCP : 0) |
+    (what.pod ? CB_VIF_F_PEER : 0)
+  );
+}
+
+/** Rows of the agent: a row is never deleted, but zeroed. */
+const ROW_MAPS: ReadonlySet<string> = new Set([MAPS.cb_vif_2.name, MAPS.cb_net_1.name, MAPS.cb_tunnel_1.name]);
+/** Maps of which every entry is the agent's. */
+const AGENT_MAPS: ReadonlySet<string> = new Set([
+  ...ROW_MAPS,
+  ...[MAPS.cb_in_1, MAPS.cb_source_2, MAPS.cb_ep_2, MAPS.cb_mac_2, MAPS.cb_route_2].map(({ name }) => name),
+  ...[MAPS.cb_class_1, MAPS.cb_rule_1, MAPS.cb_flood_2, MAPS.cb_peer_2, MAPS.cb_hop_1].map(({ name }) => name),
+]);
+
+/** What is in the agent's maps: by map and key, the value. */
+type Written = Map<string, Map<ByteText, ByteText>>;
+
 export class World {
   readonly #netns: TestNetns;
+  readonly #inside: Netns;
   readonly #object: LoadedObject;
   readonly #overlay: number;
   readonly #service: number;
@@ -187,9 +211,13 @@ export class World {
   readonly #tunnels = new Map<string, number>();
   readonly #peers = new Map<string, number>();
   readonly #dhcpOff = new Set<number>();
+  readonly #mtus = new Map<number, number>();
   readonly #vifs = new Map<number, { guest: Guest; options: GuestOptions }>();
   readonly #floods = new Map<number, { list: number; chunks: number }>();
   #epoch = 2;
+  #written: Written = new Map();
+  /** While the state is rewritten: what it shall be. */
+  #wanted: Written | undefined;
 
   /** `pinnedMaps`: a directory in which the maps are pinned. `underlay`: this host's address there; the vrouter then encapsulates itself. */
   constructor(vifs = 8, flows = FLOWS, { pinnedMaps, underlay }: { pinnedMaps?: string; underlay?: string } = {}) {
@@ -201,6 +229,7 @@ export class World {
       this.#service = this.#addDevice('cables1');
       this.#uplink = this.#addDevice('up0');
       this.#netns.ip('link', 'set', 'up0', 'address', UPLINK_MAC);
+      this.#inside = openNetns(this.#netns.path);
       this.#object = loadObject({
         path: TEST_OBJECT,
         ...(pinnedMaps === undefined
@@ -240,7 +269,48 @@ export class World {
 
   close(): void {
     this.#object.close();
+    this.#inside.close();
     this.#netns.remove();
+  }
+
+  /** As new: no guest, no state, no flow. */
+  reset(): void {
+    this.forgetFlows();
+    for (const vif of [0, ...this.#vifs.keys()]) this.#forgetCounters(vif);
+    this.rewrite(() => {});
+    for (const ifindex of new Set([...this.#vifs.values()].map(({ guest }) => guest.ifindex)))
+      this.#spare.push(ifindex);
+    for (const numbers of [this.#vifs, this.#nets, this.#tunnels]) numbers.clear();
+  }
+
+  /**
+   * Makes the agent's state what `write` puts, and nothing else. Guests keep their devices and numbers, networks and hosts their numbers; flows, fragments, counters and
+   * buckets stay. Every row has another epoch; what else is there already is not written again.
+   */
+  rewrite(write: () => void): void {
+    this.#epoch += 2;
+    this.#peers.clear();
+    this.#dhcpOff.clear();
+    this.#mtus.clear();
+    this.#floods.clear();
+    this.#wanted = new Map();
+    write();
+    const wanted = this.#wanted;
+    this.#wanted = undefined;
+    for (const name of AGENT_MAPS) this.#become(name, wanted.get(name) ?? new Map());
+  }
+
+  /** Makes a map what it shall be. */
+  #become(name: string, wanted: Map<ByteText, ByteText>): void {
+    const map = this.map({ name });
+    const had = this.#written.get(name) ?? new Map<ByteText, ByteText>();
+    for (const [key, value] of had) {
+      if (wanted.has(key)) continue;
+      if (ROW_MAPS.has(name)) map.update(key, '\0'.repeat(value.length));
+      else map.delete(key);
+    }
+    for (const [key, value] of wanted) if (had.get(key) !== value) map.update(key, value);
+    this.#written.set(name, wanted);
   }
 
   #addDevice(name: string): number {
@@ -262,11 +332,23 @@ export class World {
   }
 
   #put<K, V>(spec: MapSpec<K, V>, key: K, value: V): void {
-    this.map(spec).update(spec.key.encode(key), spec.value.encode(value));
+    const [keyText, valueText] = [spec.key.text(key), spec.value.text(value)];
+    if (AGENT_MAPS.has(spec.name)) this.#entries(spec.name).set(keyText, valueText);
+    if (this.#wanted === undefined || !AGENT_MAPS.has(spec.name)) this.map(spec).update(keyText, valueText);
   }
 
   #drop<K, V>(spec: MapSpec<K, V>, key: K): void {
-    assert.ok(this.map(spec).delete(spec.key.encode(key)), `${spec.name} had no such entry`);
+    const keyText = spec.key.text(key);
+    assert.ok(this.#entries(spec.name).delete(keyText), `${spec.name} had no such entry`);
+    if (this.#wanted === undefined) this.map(spec).delete(keyText);
+  }
+
+  /** Of an agent's map, as it is or shall be. */
+  #entries(name: string): Map<ByteText, ByteText> {
+    const written = this.#wanted ?? this.#written;
+    const entries = written.get(name) ?? new Map<ByteText, ByteText>();
+    written.set(name, entries);
+    return entries;
   }
 
   /** Empties the flow and fragment tables, and what was counted of them. */
@@ -276,7 +358,7 @@ export class World {
     for (const { flow } of flows) this.map(MAPS.cb_flow_2).update(arrayIndex.encode(flow), ZERO_FLOW);
     this.#put(MAPS.cb_gauge_1, 0, { flows: 0n });
     this.map(MAPS.cb_orphan_1).clear();
-    for (const vif of this.#vifs.keys()) {
+    for (const vif of [0, ...this.#vifs.keys()]) {
       for (let n = 0; n < CB_VIF_FRAGMENTS; n++) {
         this.map(MAPS.cb_frag_2).update(arrayIndex.encode(vif * CB_VIF_FRAGMENTS + n), ZERO_FRAGMENT);
       }
@@ -292,44 +374,59 @@ export class World {
     }
   }
 
+  #forgetCounters(vif: number): void {
+    const cpus = (this.map(MAPS.cb_count_1).lookupPerCpu(arrayIndex.encode(vif)) ?? []).length;
+    this.map(MAPS.cb_count_1).update(arrayIndex.encode(vif), new Uint8Array(cpus * MAPS.cb_count_1.value.size));
+    for (let reason = 0; reason < CB_REASON_MAX; reason++)
+      this.#put(MAPS.cb_drop_1, vif * CB_REASON_MAX + reason, { packets: 0n, lastNs: 0n });
+  }
+
   /** The network of a VNI; a new one is known to the host from now on, with all peers in it. */
   net(vni: number): number {
     const known = this.#nets.get(vni);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      if (!this.#entries(MAPS.cb_net_1.name).has(arrayIndex.text(known))) this.#putNet(vni, known);
+      return known;
+    }
     const net = this.#nets.size + 1;
     this.#nets.set(vni, net);
-    this.#putNet(vni);
+    this.#putNet(vni, net);
     for (const host of this.#peers.keys()) this.addPeer(host, [vni]);
     return net;
   }
 
-  #putNet(vni: number): void {
+  #putNet(vni: number, net = this.net(vni)): void {
     const { list, chunks } = this.#floods.get(vni) ?? { list: 0, chunks: 0 };
-    this.#put(MAPS.cb_net_1, this.net(vni), {
+    this.#put(MAPS.cb_net_1, net, {
       networkId: Buffer.alloc(16, 1),
       epoch: this.#epoch,
       flags: CB_NET_F_UP | (this.#dhcpOff.has(vni) ? 0 : CB_NET_F_DHCP),
       wireId: vni,
       project: 1,
-      mtuBytes: 1450,
+      mtuBytes: this.#mtus.get(vni) ?? 1450,
       wire: CB_WIRE_VXLAN,
       floodList: list,
       floodChunks: chunks,
     });
   }
 
+  /** Default 1450. */
+  setMtu(vni: number, mtuBytes: number): void {
+    this.#mtus.set(vni, mtuBytes);
+    this.#putNet(vni);
+  }
+
   /** No subnet of the network has DHCP on. */
   turnDhcpOff(vni: number): void {
     this.#dhcpOff.add(vni);
-    this.net(vni);
     this.#putNet(vni);
   }
 
   /** The tunnel to a host. */
   tunnel(host: string): number {
     const known = this.#tunnels.get(host);
-    if (known !== undefined) return known;
-    const tunnel = this.#tunnels.size + 1;
+    if (known !== undefined && this.#entries(MAPS.cb_tunnel_1.name).has(arrayIndex.text(known))) return known;
+    const tunnel = known ?? this.#tunnels.size + 1;
     this.#tunnels.set(host, tunnel);
     this.#put(MAPS.cb_tunnel_1, tunnel, { remote: addr(host) });
     return tunnel;
@@ -343,13 +440,19 @@ export class World {
     const vif = this.#vifs.size + 1;
     const service = `198.18.${(vif * CB_VIF_SERVICE_ADDRESSES) >> 8}.${(vif * CB_VIF_SERVICE_ADDRESSES) & 0xff}`;
     const guest: Guest = { name, ifindex, vif, service, mac: options.mac, ip: options.ip, vni: options.vni };
-    this.setVif(guest, options);
-    this.#put(MAPS.cb_in_1, { ifindex, vlan: options.vlan ?? 0 }, { kind: CB_IN_VIF, vif });
-    this.allowSource(guest, guest.mac, guest.ip);
-    const ips6 = options.ip6 === undefined ? [] : [options.ip6, linkLocal(options.mac)];
-    for (const ip of ips6) this.allowSource(guest, guest.mac, ip, 128);
-    this.setEndpoint(options.vni, [options.ip, ...ips6], options.mac, { kind: CB_ENDPOINT_VIF, guest });
+    this.setGuest(guest, options);
     return guest;
+  }
+
+  /** All that there is of a guest alone; its device and number stay. */
+  setGuest(guest: Guest, options: GuestOptions): void {
+    this.setVif(guest, options);
+    this.#put(MAPS.cb_in_1, { ifindex: guest.ifindex, vlan: options.vlan ?? 0 }, { kind: CB_IN_VIF, vif: guest.vif });
+    const ips = [options.ip, ...(options.moreIps ?? [])];
+    for (const ip of ips) this.allowSource(guest, options.mac, ip);
+    const ips6 = options.ip6 === undefined ? [] : [options.ip6, linkLocal(options.mac)];
+    for (const ip of ips6) this.allowSource(guest, options.mac, ip, 128);
+    this.setEndpoint(options.vni, [...ips, ...ips6], options.mac, { kind: CB_ENDPOINT_VIF, guest });
   }
 
   /** (Re)writes the guest's row in cb_vif_2. */
@@ -375,7 +478,8 @@ export class World {
 
   unplug(guest: Guest): void {
     this.#drop(MAPS.cb_in_1, { ifindex: guest.ifindex, vlan: 0 });
-    this.map(MAPS.cb_vif_2).update(arrayIndex.encode(guest.vif), new Uint8Array(MAPS.cb_vif_2.value.size));
+    this.#entries(MAPS.cb_vif_2.name).set(arrayIndex.text(guest.vif), ZERO_VIF);
+    if (this.#wanted === undefined) this.map(MAPS.cb_vif_2).update(arrayIndex.text(guest.vif), ZERO_VIF);
   }
 
   /** `length`: of the prefix. */
@@ -585,6 +689,24 @@ export class World {
     return { ...values.reduce(addCount, ZERO_COUNT), drops };
   }
 
+  /** The same in words, of drops those that there were. */
+  countersOf(guest?: Guest): {
+    rxPackets: number;
+    rxBytes: number;
+    txPackets: number;
+    txBytes: number;
+    drops: Map<string, number>;
+  } {
+    const { rxPackets, rxBytes, txPackets, txBytes, drops } = this.stat(guest);
+    const reasons = DROP_REASONS.flatMap(({ code, name }): [string, number][] =>
+      (drops[code] ?? 0n) === 0n ? [] : [[name, Number(drops[code])]],
+    );
+    return {
+      ...{ rxPackets: Number(rxPackets), rxBytes: Number(rxBytes) },
+      ...{ txPackets: Number(txPackets), txBytes: Number(txBytes), drops: new Map(reasons) },
+    };
+  }
+
   /** Packets that programs have cloned to a device. */
   sentTo(guest: Guest | 'overlay'): number {
     const ifindex = guest === 'overlay' ? this.#overlay : guest.ifindex;
@@ -644,7 +766,7 @@ export class World {
       'ifindex' in guest
         ? { ifindex: guest.ifindex }
         : { ifindex: this.#overlay, cb: [guest.vni, ipBytes(guest.from).readUInt32BE()] };
-    return inNetns(this.#netns.path, () => this.program(name).testRun({ data: frame, context, repeat })).durationNs;
+    return inNetns(this.#inside, () => this.program(name).testRun({ data: frame, context, repeat })).durationNs;
   }
 
   program(name: string): BpfProgram {
@@ -666,9 +788,15 @@ export class World {
   }
 
   #run(name: string, frame: Uint8Array, context: SkbContext): Outcome {
-    const out = inNetns(this.#netns.path, () => this.program(name).testRun({ data: frame, context }));
+    const out = inNetns(this.#inside, () => this.program(name).testRun({ data: frame, context }));
     const verdict = this.#verdict(out.verdict, out.context.cb ?? []);
-    return { verdict, packet: /^drop|^pass/.test(verdict) ? '' : describe(out.data), data: out.data };
+    return {
+      verdict,
+      data: out.data,
+      get packet() {
+        return /^drop|^pass/.test(verdict) ? '' : describe(out.data);
+      },
+    };
   }
 
   #verdict(code: number, [ifindex = 0, deliver = 0, wire = 0, remote = 0, reason = 0]: readonly number[]): string {
@@ -708,6 +836,7 @@ const TC_ACT_SHOT = 2;
 const TC_ACT_REDIRECT = 7;
 
 const ZERO_COUNT: CbCount = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
+const ZERO_VIF = '\0'.repeat(MAPS.cb_vif_2.value.size);
 const ZERO_FLOW = new Uint8Array(MAPS.cb_flow_2.value.size);
 const ZERO_FRAGMENT = new Uint8Array(MAPS.cb_frag_2.value.size);
 

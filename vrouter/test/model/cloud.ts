@@ -1,0 +1,205 @@
+/**
+ * A cloud as its users see it, as far as one host's vrouter has to do with it: what the reference model knows, and what the rig puts into the
+ * real programs' maps. No numbers of the host, no layouts.
+ */
+import { cidrContains } from './address.ts';
+
+/** Answers for the gateways that no router has, and for metadata. */
+export const SERVICE_MAC = 'fa:16:3e:ca:b1:e0';
+
+/** Answers on 169.254.169.254, and speaks for subnets without a gateway. */
+export const METADATA_ADDRESS = '169.254.169.254';
+
+export type Subnet = { readonly cidr: string; readonly gateway?: string; readonly dhcp: boolean };
+
+export type Network = {
+  readonly name: string;
+  readonly mtuBytes: number;
+  /** One or more; a port's addresses are in them. */
+  readonly subnets: readonly Subnet[];
+};
+
+/** An allowed address pair. */
+export type Pair = { readonly mac: string; readonly cidr: string };
+
+export type Port = {
+  readonly name: string;
+  readonly network: string;
+  readonly mac: string;
+  /** One or more. */
+  readonly addresses: readonly string[];
+  /** Undefined: this host. */
+  readonly host: string | undefined;
+  /** A pod's device is one end of a veth whose other end is in a namespace of its own. */
+  readonly kind: 'vm' | 'pod';
+  readonly adminUp: boolean;
+  readonly portSecurity: boolean;
+  readonly groups: readonly string[];
+  readonly pairs: readonly Pair[];
+  /** False: the others already know of the port, and the vrouter does not yet know what it may do. Of a port of this host. */
+  readonly programmed: boolean;
+};
+
+/** Left out: any. `portRange`: of destination ports, both ends included; `icmp`: the type and perhaps the code. */
+export type Rule = {
+  readonly direction: 'ingress' | 'egress';
+  readonly protocol?: number;
+  readonly portRange?: { readonly min: number; readonly max: number };
+  readonly icmp?: { readonly type: number; readonly code?: number };
+  readonly remoteGroup?: string;
+  readonly remoteCidr?: string;
+};
+
+export type Group = { readonly name: string; readonly rules: readonly Rule[] };
+
+/** A router's interface. */
+export type Leg = { readonly network: string; readonly cidr: string; readonly address: string; readonly mac: string };
+
+/** The next hop is an address in the subnet of one of the router's legs. */
+export type Route = { readonly cidr: string; readonly nextHop: string };
+
+export type Router = { readonly name: string; readonly legs: readonly Leg[]; readonly routes: readonly Route[] };
+
+export type Cloud = {
+  readonly networks: readonly Network[];
+  readonly ports: readonly Port[];
+  readonly groups: readonly Group[];
+  readonly routers: readonly Router[];
+  /** The hosts that may tunnel to this one. */
+  readonly peers: readonly string[];
+};
+
+/** Who has a MAC, or an address, in a network. */
+export type Owner =
+  | { readonly kind: 'port'; readonly port: Port }
+  | { readonly kind: 'leg'; readonly router: Router; readonly leg: Leg }
+  /** The service MAC. `router`: of the subnet's gateway, if one has it. */
+  | { readonly kind: 'service'; readonly router: Router | undefined };
+
+export function ownerOfMac(cloud: Cloud, network: string, mac: string): Owner | undefined {
+  if (networkNamed(cloud, network) === undefined) return undefined;
+  if (mac === SERVICE_MAC) return { kind: 'service', router: gatewayRouter(cloud, network) };
+  const port = cloud.ports.find((one) => one.network === network && one.mac === mac);
+  if (port !== undefined) return { kind: 'port', port };
+  return legOwner(cloud, (leg) => leg.network === network && leg.mac === mac);
+}
+
+export function ownerOfAddress(cloud: Cloud, network: string, address: string): Owner | undefined {
+  const port = cloud.ports.find((one) => one.network === network && one.addresses.includes(address));
+  if (port !== undefined) return { kind: 'port', port };
+  const leg = legOwner(cloud, (one) => one.network === network && one.address === address);
+  if (leg !== undefined) return leg;
+  return serviceAddresses(cloud, network).includes(address) ? { kind: 'service', router: undefined } : undefined;
+}
+
+export function macOf(owner: Owner): string {
+  switch (owner.kind) {
+    case 'port':
+      return owner.port.mac;
+    case 'leg':
+      return owner.leg.mac;
+    case 'service':
+      return SERVICE_MAC;
+  }
+}
+
+function legOwner(cloud: Cloud, wanted: (leg: Leg) => boolean): Owner | undefined {
+  for (const router of cloud.routers) {
+    const leg = router.legs.find(wanted);
+    if (leg !== undefined) return { kind: 'leg', router, leg };
+  }
+  return undefined;
+}
+
+/** The router that has a gateway address of the network. */
+export function gatewayRouter(cloud: Cloud, network: string): Router | undefined {
+  const gateways = networkNamed(cloud, network)?.subnets.map((subnet) => subnet.gateway) ?? [];
+  return cloud.routers.find(({ legs }) =>
+    legs.some((leg) => leg.network === network && gateways.includes(leg.address)),
+  );
+}
+
+/** What the service MAC answers for: gateways that no router has, and metadata. */
+export function serviceAddresses(cloud: Cloud, network: string): readonly string[] {
+  const gateways = networkNamed(cloud, network)?.subnets.flatMap((subnet) => subnet.gateway ?? []) ?? [];
+  const legs = cloud.routers.flatMap((router) => router.legs.filter((leg) => leg.network === network));
+  return [...gateways.filter((address) => !legs.some((leg) => leg.address === address)), METADATA_ADDRESS];
+}
+
+export function networkNamed(cloud: Cloud, name: string): Network | undefined {
+  return cloud.networks.find((network) => network.name === name);
+}
+
+export function portNamed(cloud: Cloud, name: string): Port | undefined {
+  return cloud.ports.find((port) => port.name === name);
+}
+
+export function isHere(port: Port): boolean {
+  return port.host === undefined;
+}
+
+/** Does anybody of the network live here, so that this host carries it? */
+export function isCarried(cloud: Cloud, network: string): boolean {
+  return receiversHere(cloud, network).length > 0;
+}
+
+/** Is DHCP on in some subnet of the network? Then its guests are no servers. */
+export function servesDhcp(cloud: Cloud, network: string): boolean {
+  return networkNamed(cloud, network)?.subnets.some(({ dhcp }) => dhcp) ?? false;
+}
+
+/** The ports of this host that broadcast in the network is for. */
+export function receiversHere(cloud: Cloud, network: string): readonly Port[] {
+  return cloud.ports.filter((port) => port.network === network && isHere(port) && port.programmed);
+}
+
+/** The other hosts that broadcast in the network is for. */
+export function hostsOf(cloud: Cloud, network: string): readonly string[] {
+  const hosts = cloud.ports.flatMap((port) => (port.network === network && port.host !== undefined ? [port.host] : []));
+  return [...new Set(hosts)].sort();
+}
+
+/** Is DHCP on in a subnet that the port has an address in? */
+export function hasDhcp(cloud: Cloud, port: Port): boolean {
+  return subnetsOf(cloud, port).some((subnet) => subnet.dhcp);
+}
+
+/** What the vrouter and the agent call themselves towards the port: the gateway of its subnet with DHCP, else of its first. */
+export function speakerTo(cloud: Cloud, port: Port): string {
+  const subnets = subnetsOf(cloud, port);
+  return (subnets.find((subnet) => subnet.dhcp) ?? subnets[0])?.gateway ?? METADATA_ADDRESS;
+}
+
+function subnetsOf(cloud: Cloud, port: Port): readonly Subnet[] {
+  const subnets = networkNamed(cloud, port.network)?.subnets ?? [];
+  return port.addresses.flatMap((address) => subnets.find((subnet) => cidrContains(subnet.cidr, address)) ?? []);
+}
+
+/**
+ * The addresses of a group's members as a port of `network` sees them: those in the network and in what a router joins with it. Equal
+ * addresses of another tenant are nobody's.
+ */
+export function membersOf(cloud: Cloud, group: string, network: string): readonly string[] {
+  const reach = reachOf(cloud, network);
+  const members = cloud.ports.filter((port) => port.groups.includes(group) && reach.has(port.network));
+  return members.flatMap((port) => port.addresses);
+}
+
+/** A network, and those that routers join with it. */
+export function reachOf(cloud: Cloud, network: string): ReadonlySet<string> {
+  const joined = cloud.routers.filter(({ legs }) => legs.some((leg) => leg.network === network));
+  return new Set([network, ...joined.flatMap(({ legs }) => legs.map((leg) => leg.network))]);
+}
+
+/** May the host send into the network? It is a peer, and somebody there can reach the network. */
+export function mayTunnel(cloud: Cloud, host: string, network: string): boolean {
+  if (networkNamed(cloud, network) === undefined || !cloud.peers.includes(host)) return false;
+  const reach = reachOf(cloud, network);
+  return cloud.ports.some((port) => port.host === host && reach.has(port.network));
+}
+
+/** The rules that hold for a port. Undefined: port security is off, everything is allowed. */
+export function rulesOf(cloud: Cloud, port: Port): readonly Rule[] | undefined {
+  if (!port.portSecurity) return undefined;
+  return cloud.groups.filter((group) => port.groups.includes(group.name)).flatMap((group) => group.rules);
+}

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { drawCase } from './draw-case.ts';
+import { Rig } from './rig.ts';
+import { findDifference } from './search.ts';
+
+const CASES = 2000;
+
+let rig: Rig;
+
+before(() => {
+  rig = new Rig('own');
+});
+
+after(() => rig.close());
+
+test(`with own encapsulation packets end as with the device's, in ${CASES} cases`, (t) => {
+  const { text, packets, outcomes } = findDifference(rig, { seed: 3, cases: CASES, draw: drawCase });
+  assert.equal(text, undefined, text);
+  t.diagnostic(`${packets} packets; ${rig.throughUplink} through the uplink; ${outcomes}`);
+  assert.ok(rig.throughUplink > 1000, 'many went through the uplink, in or out');
+});
