@@ -81,6 +81,30 @@ test('the same said anew is no change; a number that is another port now is', ()
   assert.equal(sent.length, 1);
 });
 
+test('a prefix that is gone is called so for two hours, unless it comes back', () => {
+  const { pass, put, sent } = bed(1);
+  const [kept, gone] = [raSubnet(), raSubnet({ cidr: '2001:db8:9::/64' })];
+  /** Flags and both lifetimes of the prefix that goes, as last told. */
+  const told = (): string | undefined => {
+    const hex = Buffer.from(sent.at(-1)?.bytes ?? []).toString('hex');
+    return /0304(40..)(.{8})(.{8})0{8}20010db80009/.exec(hex)?.slice(1).join(' ');
+  };
+  put(1, { advertisement: raNetwork({ subnets: [kept, gone] }) });
+  pass(61);
+  assert.equal(told(), '40c0 00015180 00003840');
+  put(1, { advertisement: raNetwork({ subnets: [kept] }) });
+  pass(7_000);
+  assert.equal(told(), '4040 00000000 00000000');
+  pass(900);
+  assert.equal(told(), undefined);
+  put(1, { advertisement: raNetwork({ subnets: [kept, gone] }) });
+  put(1, { advertisement: raNetwork({ subnets: [kept] }) });
+  pass(1);
+  put(1, { advertisement: raNetwork({ subnets: [kept, gone] }) });
+  pass(1);
+  assert.equal(told(), '40c0 00015180 00003840');
+});
+
 test('a guest without a router, and one that is gone, hears nothing', () => {
   const { pass, put, sent, guests } = bed(2);
   pass(61);

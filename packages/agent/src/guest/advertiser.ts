@@ -34,6 +34,8 @@ type Plan = {
   /** Of this port: a VIF's number may become another's. */
   readonly portId: string;
   readonly bytes: Uint8Array;
+  /** Prefixes that it had, with the time until which it says that they are no more. */
+  readonly withdrawn: ReadonlyMap<string, number>;
   /** When the next one goes. */
   dueMs: number;
   /** How many more go in short intervals. */
@@ -48,9 +50,12 @@ const INITIAL = 3;
 const INITIAL_INTERVAL_MS = 16_000;
 /** Guests that are there when the agent starts know their router: their first one may be a while. */
 const START_SPREAD_MS = 60_000;
+/** So long is a prefix that is gone called so: then no guest has an address in it any more (RFC 4862 §5.5.3). */
+const WITHDRAWN_MS = 7_200_000;
 /** How often is looked, and how many go out in one look. */
 const LOOK_MS = 250;
 const MAX_PER_LOOK = 50;
+const NONE: Plan['withdrawn'] = new Map();
 const SOLICITATIONS = { burst: 10, perSecond: 1 };
 
 /** Starts hearing solicitations and advertising. Ends with the signal. Throws when the socket cannot be opened. */
@@ -137,21 +142,40 @@ export class Advertiser {
 
   #planOf(vif: number, guest: GuestRecord): Plan | undefined {
     const { advertisement, portId } = guest;
-    const old = this.#plans.get(vif);
-    if (old !== undefined && old.advertisement === advertisement && old.portId === portId) return old;
-    const template = advertisement === null ? undefined : raTemplate(advertisement);
+    const known = this.#plans.get(vif);
+    const old = known?.portId === portId ? known : undefined;
+    if (old?.advertisement === advertisement && !this.#isOver(old.withdrawn)) return old;
+    const withdrawn = advertisement === null ? NONE : this.#withdrawn(advertisement, old);
+    const template = advertisement === null ? undefined : raTemplate(advertisement, [...withdrawn.keys()]);
     if (advertisement === null || template === undefined) {
       this.#plans.delete(vif);
       return undefined;
     }
-    const isSame = old !== undefined && old.portId === portId && Buffer.compare(old.bytes, template.bytes) === 0;
-    const plan: Plan = { advertisement, portId, bytes: template.bytes, ...this.#when(isSame ? old : undefined) };
+    const isSame = old !== undefined && Buffer.compare(old.bytes, template.bytes) === 0;
+    const when = this.#when(isSame ? old : undefined);
+    const plan: Plan = { advertisement, portId, bytes: template.bytes, withdrawn, ...when };
     this.#plans.set(vif, plan);
     if (template.omitted.length > 0 && this.#told.isNews(portId, 'omitted')) {
       const fields = { port: portId, omitted: template.omitted };
       this.#deps.log.warn(fields, 'the router advertisement does not say all that the subnets want');
     }
     return plan;
+  }
+
+  #isOver(withdrawn: Plan['withdrawn']): boolean {
+    const now = this.#deps.now();
+    return [...withdrawn.values()].some((until) => until <= now);
+  }
+
+  /** What the old plan advertised, or withdrew not long ago, and the new one does not. */
+  #withdrawn(advertisement: RaNetwork, old: Plan | undefined): Plan['withdrawn'] {
+    if (old === undefined) return NONE;
+    const now = this.#deps.now();
+    const said = old.advertisement.subnets.filter(({ raMode }) => raMode !== null).map(({ cidr }) => cidr);
+    const gone = new Map([...old.withdrawn, ...said.map((cidr) => [cidr, now + WITHDRAWN_MS] as const)]);
+    for (const { cidr } of advertisement.subnets) gone.delete(cidr);
+    for (const [cidr, until] of gone) if (until <= now) gone.delete(cidr);
+    return gone;
   }
 
   /** What is new or changed is told at once, and again soon. */

@@ -42,8 +42,11 @@ const PREFERRED_SECONDS = 14_400;
 /** Below it a link cannot carry IPv6, and guests refuse the option (RFC 8200 §5). */
 const MIN_MTU_BYTES = 1280;
 
-/** The advertisement of a network; undefined when no subnet of it wants one. */
-export function raTemplate(network: RaNetwork): RaTemplate | undefined {
+/**
+ * The advertisement of a network; undefined when no subnet of it wants one. `withdrawn`: prefixes in which guests may have addresses, and are to
+ * begin nothing with them any more.
+ */
+export function raTemplate(network: RaNetwork, withdrawn: readonly string[] = []): RaTemplate | undefined {
   const subnets = network.subnets.filter(({ raMode, cidr }) => raMode !== null && prefixOf(cidr) !== undefined);
   const mac = parseMac(network.routerMac);
   if (subnets.length === 0 || mac === undefined) return undefined;
@@ -54,6 +57,7 @@ export function raTemplate(network: RaNetwork): RaTemplate | undefined {
       ? []
       : [option(OPTION.mtu, concat(zeros(2), uint32(network.mtuBytes)), 'MTU')]),
     ...subnets.map(prefixOption),
+    ...withdrawn.map(withdrawnPrefixOption),
     ...dnsServerOptions(subnets),
     ...routes.filter((one) => 'bytes' in one),
     ...dnsSearchOptions(network.domainSearch),
@@ -88,14 +92,25 @@ function prefixOption(subnet: RaSubnet): RaOption {
   const prefix = prefixOf(subnet.cidr);
   const length = prefix?.prefixLength ?? 0;
   const autonomous = subnet.raMode !== 'dhcpv6-stateful' && length === 64 ? FLAG.autonomous : 0;
-  const value = concat(
-    Uint8Array.of(length, FLAG.onLink | autonomous),
-    uint32(VALID_SECONDS),
-    uint32(PREFERRED_SECONDS),
-    zeros(4),
-    prefix === undefined ? zeros(16) : ipToBytes(prefix.base),
-  );
-  return option(OPTION.prefix, value, `prefix ${subnet.cidr}`);
+  return prefixInformation(subnet.cidr, length, FLAG.onLink | autonomous, VALID_SECONDS, PREFERRED_SECONDS);
+}
+
+/** Lifetimes of 0: its addresses are deprecated at once, and gone after two hours at most (RFC 4862 §5.5.3). */
+function withdrawnPrefixOption(cidr: string): RaOption {
+  return prefixInformation(cidr, prefixOf(cidr)?.prefixLength ?? 0, FLAG.autonomous, 0, 0);
+}
+
+function prefixInformation(
+  cidr: string,
+  length: number,
+  flags: number,
+  validSeconds: number,
+  preferredSeconds: number,
+): RaOption {
+  const base = prefixOf(cidr)?.base;
+  const address = base === undefined ? zeros(16) : ipToBytes(base);
+  const value = concat(Uint8Array.of(length, flags), uint32(validSeconds), uint32(preferredSeconds), zeros(4), address);
+  return option(OPTION.prefix, value, `prefix ${cidr}`);
 }
 
 /** Name servers, one option each: those that fit are there. */
