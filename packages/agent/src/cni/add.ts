@@ -28,10 +28,10 @@ async function joinPod(request: CniRequest, pod: PodPort, netns: Netns, deps: Cn
   try {
     const made = attachmentOf(request, pod);
     requireAddress(request, made);
-    const device = await deps.links.plug(netns, linkOf(made));
+    const { device, routes } = await deps.links.plug(netns, linkOf(made, request));
     deps.devicePlugged(device);
     await plugged(device, deps);
-    return formatResult(made, request.conf.cniVersion);
+    return formatResult({ ...made, routes }, request.conf.cniVersion);
   } catch (err) {
     await undo(pod, deps);
     throw err;
@@ -40,7 +40,7 @@ async function joinPod(request: CniRequest, pod: PodPort, netns: Netns, deps: Cn
 
 function requireAddress(request: CniRequest, made: Attachment): void {
   if (made.addresses.length > 0) return;
-  throw invalidConfig('network', `"${request.conf.network}" has no IPv4 subnet`, 'create one in it');
+  throw invalidConfig('network', `"${request.conf.network}" has no subnet`, 'create one in it');
 }
 
 async function plugged({ portId, ifindex }: PluggedDevice, deps: CniDeps): Promise<void> {

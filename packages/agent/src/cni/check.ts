@@ -2,7 +2,7 @@ import { attachmentOf } from './attachment.ts';
 import type { CniDeps } from './deps.ts';
 import { CNI_CODE, CniError, invalidConfig } from './errors.ts';
 import type { PrevResult } from './netconf.ts';
-import type { PodLinkState } from './pod-link.ts';
+import type { PodLinkState, PodRoute } from './pod-link.ts';
 import { findPorts } from './pod-port.ts';
 import type { CniRequest } from './request.ts';
 import type { Attachment } from './result.ts';
@@ -21,7 +21,7 @@ export async function checkPod(request: CniRequest, deps: CniDeps): Promise<void
   try {
     const state = deps.links.inspect(netns, made.hostName, made.interfaceName);
     if (typeof state === 'string') throw mismatch(state);
-    compareLink(made, state);
+    compareLink(made, prevResult, state);
   } finally {
     netns.close();
   }
@@ -60,7 +60,8 @@ function comparePrevResult(made: Attachment, prev: PrevResult): void {
   }
 }
 
-function compareLink(made: Attachment, state: PodLinkState): void {
+/** Of the routes those that ADD made: the container may have had others before. */
+function compareLink(made: Attachment, prev: PrevResult, state: PodLinkState): void {
   if (!state.hostUp) throw mismatch(`${made.hostName} is down`);
   if (!state.up) throw mismatch(`${made.interfaceName} is down`);
   if (state.macAddress !== made.macAddress) throw mismatch(`the MAC is ${state.macAddress}, not ${made.macAddress}`);
@@ -68,9 +69,12 @@ function compareLink(made: Attachment, state: PodLinkState): void {
   for (const { address } of made.addresses) {
     if (!state.addresses.includes(address)) throw mismatch(`address ${address} is missing`);
   }
-  for (const { destination, gateway } of made.routes) {
-    const there = state.routes.some((one) => one.destination === destination && one.gateway === gateway);
-    if (!there) throw mismatch(`route ${destination} by ${gateway} is missing`);
+  const has = (routes: readonly PodRoute[], route: PodRoute): boolean =>
+    routes.some((one) => one.destination === route.destination && one.gateway === route.gateway);
+  for (const route of made.routes) {
+    const { destination, gateway } = route;
+    if (has(prev.routes, route) && !has(state.routes, route))
+      throw mismatch(`route ${destination} by ${gateway} is missing`);
   }
 }
 

@@ -15,7 +15,7 @@ import { NetlinkSocket } from '../net/socket.ts';
 import { type CniHandler, createHandler } from './handler.ts';
 import { createKernelPodLinks } from './kernel-pod-links.ts';
 import type { PluggedDevice } from './pod-link.ts';
-import { type FakeServer, fakeServer, NETWORK_ID, NO_FACTS } from './testing/fakes.ts';
+import { type FakeServer, fakeServer, NETWORK_ID, NO_FACTS, SUBNET6 } from './testing/fakes.ts';
 import { CNI_VERSIONS } from './versions.ts';
 
 /** The executable, the handler and the kernel together; only the server and the programs are not there. */
@@ -184,6 +184,60 @@ test('a gateway outside the prefix is reached on the link', async () => {
   server.subnets[0] = subnet;
 });
 
+/** Default routes of the container, as `gateway device`. */
+function defaultRoutes(version: 4 | 6): readonly string[] {
+  const routes: { gateway: string; dev: string }[] = JSON.parse(ip(`-j -${version} route show default`, pod.pid));
+  return routes.map(({ gateway, dev }) => `${gateway} ${dev}`);
+}
+
+test('the interface that has the default routes keeps them, whatever comes and goes beside it', async () => {
+  server.subnets.push({ ...SUBNET6, network_id: NETWORK_ID });
+  const second = { CNI_IFNAME: 'net1' };
+  const has = (dev: string) => [[`10.0.0.1 ${dev}`], [`2001:db8::1 ${dev}`]];
+  const added = await run('ADD');
+  assert.equal(added.status, 0, JSON.stringify(added.json));
+  const { status, json: prevResult } = await run('ADD', CONF, second);
+  assert.deepEqual([status, prevResult['routes']], [0, []]);
+  assert.deepEqual([defaultRoutes(4), defaultRoutes(6)], has('eth0'));
+  assert.deepEqual(await run('CHECK', { ...CONF, prevResult }, second), { status: 0, json: {} });
+  await run('DEL', CONF, second);
+  assert.deepEqual([defaultRoutes(4), defaultRoutes(6)], has('eth0'));
+  assert.deepEqual(await run('CHECK', { ...CONF, prevResult: added.json }), { status: 0, json: {} });
+  const refused = await run('ADD', { ...CONF, defaultRoute: true }, second);
+  assert.deepEqual([refused.status, refused.json['code']], [1, 101]);
+  assert.match(
+    String(refused.json['msg']),
+    /^defaultRoute: the container has a default route already, by 10\.0\.0\.1$/,
+  );
+  assert.deepEqual([defaultRoutes(4), links(pod.pid), server.ports.size], [['10.0.0.1 eth0'], ['eth0'], 1]);
+  await run('DEL');
+  const without = { ...CONF, defaultRoute: false };
+  assert.equal((await run('ADD', without)).status, 0);
+  assert.deepEqual([defaultRoutes(4), defaultRoutes(6)], [[], []]);
+  assert.equal((await run('ADD', { ...CONF, defaultRoute: true }, second)).status, 0);
+  assert.deepEqual([defaultRoutes(4), defaultRoutes(6)], has('net1'));
+  await run('DEL', without);
+  await run('DEL', CONF, second);
+  server.subnets.pop();
+});
+
+test('a container that was made without IPv6 has that of its port, and takes no other', async () => {
+  server.subnets.push({ ...SUBNET6, network_id: NETWORK_ID });
+  const sysctl = (name: string): string =>
+    execFileSync('nsenter', [`--net=/proc/${pod.pid}/ns/net`, 'sysctl', '-n', name], { encoding: 'utf8' }).trim();
+  execFileSync('nsenter', [`--net=/proc/${pod.pid}/ns/net`, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1']);
+  assert.equal((await run('ADD')).status, 0);
+  assert.match(ip('-6 addr show dev eth0', pod.pid), /inet6 2001:db8::5\/64 scope global nodad/);
+  assert.deepEqual(
+    [sysctl('net.ipv6.conf.eth0.accept_ra'), sysctl('net.ipv6.conf.lo.accept_ra')],
+    ['0', '1'],
+    'of its own interface alone',
+  );
+  execFileSync('nsenter', [`--net=/proc/${pod.pid}/ns/net`, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=0']);
+  await run('DEL');
+  server.subnets.pop();
+});
+
 test('two interfaces of one container stand side by side', async () => {
   server.subnets[0] = { ...(server.subnets[0] as (typeof server.subnets)[0]), gateway_ip: null, host_routes: [] };
   assert.equal((await run('ADD')).status, 0);
@@ -326,10 +380,11 @@ test('what an ADD asks of the kernel', async (t) => {
         { destination: '10.9.0.0/16', gateway: '10.0.0.254' },
         { destination: '0.0.0.0/0', gateway: '10.0.0.1' },
       ],
+      needsDefault: false,
     });
     netns.close();
     times.push(performance.now() - startedAt);
-    await remover.remove([made.ifindex]);
+    await remover.remove([made.device.ifindex]);
   }
   await remover.close();
   netlink.close();

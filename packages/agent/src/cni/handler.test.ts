@@ -13,6 +13,7 @@ import {
   NETWORK_ID,
   NO_FACTS,
   SUBNET_ID,
+  SUBNET6,
 } from './testing/fakes.ts';
 
 const CONTAINER = '0123456789abcdef';
@@ -95,6 +96,7 @@ test('ADD makes the port and the link, and tells what it made', async () => {
     mtuBytes: 1450,
     addresses: ['10.0.0.5/24'],
     routes,
+    needsDefault: false,
   });
   assert.deepEqual(json, {
     cniVersion: '1.1.0',
@@ -121,6 +123,34 @@ for (const cniVersion of ['0.3.0', '0.3.1', '0.4.0', '1.0.0'] as const) {
     assert.deepEqual(json['ips'], [old ? { version: '4', ...address } : address]);
   });
 }
+
+test('a port of both versions of IP gives its interface both, with a default route of each', async () => {
+  const { server, call } = fixture();
+  server.subnets.push({ ...SUBNET6, network_id: NETWORK_ID });
+  const { json } = await call({ command: 'ADD', conf: { ...CONF, cniVersion: '0.4.0' } });
+  assert.deepEqual(json['ips'], [
+    { version: '4', interface: 1, address: '10.0.0.5/24', gateway: '10.0.0.1' },
+    { version: '6', interface: 1, address: '2001:db8::5/64', gateway: '2001:db8::1' },
+  ]);
+  assert.deepEqual(json['routes'], [
+    { dst: '10.9.0.0/16', gw: '10.0.0.254' },
+    { dst: '0.0.0.0/0', gw: '10.0.0.1' },
+    { dst: '::/0', gw: '2001:db8::1' },
+  ]);
+});
+
+test('defaultRoute: false leaves the default routes out, also one among the host routes', async () => {
+  const { server, links, call } = fixture();
+  const [subnet] = server.subnets;
+  assert.ok(subnet);
+  const everything = { destination: '0.0.0.0/0', nexthop: '10.0.0.7' };
+  server.subnets[0] = { ...subnet, host_routes: [...subnet.host_routes, everything] };
+  await call({ command: 'ADD', conf: { ...CONF, defaultRoute: false } });
+  const { routes, needsDefault } = links.plugged.get(HOST_NAME) ?? {};
+  assert.deepEqual([routes, needsDefault], [[{ destination: '10.9.0.0/16', gateway: '10.0.0.254' }], false]);
+  const { json } = await call({ command: 'ADD', conf: { ...CONF, defaultRoute: 'no' } });
+  assert.deepEqual([json['code'], json['msg']], [7, 'defaultRoute: is neither true nor false']);
+});
 
 test('ADD asks for what the configuration and the runtime ask for', async () => {
   const { server, call } = fixture();

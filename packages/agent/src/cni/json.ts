@@ -22,6 +22,14 @@ export function stringAt(parent: JsonObject, name: string, path: string): string
   throw invalidConfig(path, 'is not a string of 1 to 255 characters', `make ${path} a string or leave it out`);
 }
 
+/** The member as true or false; undefined when absent. Throws CniError 7. */
+export function booleanAt(parent: JsonObject, name: string, path: string): boolean | undefined {
+  const value = parent[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'boolean') return value;
+  throw invalidConfig(path, 'is neither true nor false', `make ${path} one of them or leave it out`);
+}
+
 /** The member as a list of at most `max` such strings; undefined when absent. Throws CniError 7. */
 export function stringsAt(parent: JsonObject, name: string, path: string, max: number): readonly string[] | undefined {
   const value = parent[name];

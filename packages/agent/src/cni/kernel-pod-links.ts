@@ -4,12 +4,20 @@ import { quietDevice } from '../devices/own-links.ts';
 import { NetlinkError, succeeded } from '../ffi/errno.ts';
 import { addAddress, listAddresses } from '../net/address.ts';
 import { getLink, requireLink, setLink } from '../net/link.ts';
-import { type Netns, openNetns, ownNetnsId } from '../net/netns.ts';
+import { inNetns, type Netns, openNetns, ownNetnsId } from '../net/netns.ts';
 import { ensureRoute, listRoutes } from '../net/route.ts';
 import { NetlinkSocket } from '../net/socket.ts';
+import { writeSysctl } from '../net/sysctl.ts';
 import { createVeth } from '../net/veth.ts';
 import { CNI_CODE, CniError } from './errors.ts';
-import type { PluggedDevice, PodLink, PodLinkState, PodLinks } from './pod-link.ts';
+import {
+  isDefault,
+  type PluggedLink,
+  type PodLink,
+  type PodLinkState,
+  type PodLinks,
+  type PodRoute,
+} from './pod-link.ts';
 
 export type KernelPodLinksDeps = {
   /** Of the host's namespace; stays open. Not used by others while a call here runs: none of them waits. */
@@ -65,7 +73,7 @@ function openPath(path: string): Netns {
   }
 }
 
-async function plug(deps: KernelPodLinksDeps, netns: Netns, link: PodLink): Promise<PluggedDevice> {
+async function plug(deps: KernelPodLinksDeps, netns: Netns, link: PodLink): Promise<PluggedLink> {
   if (!create(deps.socket, netns, link)) {
     await unplug(deps, link.hostName);
     if (!create(deps.socket, netns, link)) {
@@ -89,16 +97,43 @@ function create(socket: NetlinkSocket, netns: Netns, link: PodLink): boolean {
 }
 
 /** The host is silenced on its end while that is down: it would announce itself when it comes up. */
-function complete(socket: NetlinkSocket, netns: Netns, link: PodLink): PluggedDevice {
+function complete(socket: NetlinkSocket, netns: Netns, link: PodLink): PluggedLink {
   const { ifindex, peerIfindex } = requireLink(socket, link.hostName);
   quietDevice(link.hostName);
   setLink(socket, ifindex, { up: true, alias: link.portId });
-  withPod(netns, (pod) => {
+  if (link.addresses.some((address) => address.includes(':'))) prepareIpv6(netns, link.name);
+  const routes = withPod(netns, (pod) => {
     setLink(pod, peerIfindex, { up: true });
     for (const address of link.addresses) addAddress(pod, peerIfindex, address);
-    for (const route of link.routes) ensureRoute(pod, { ...route, ifindex: peerIfindex, onlink: true });
+    return addRoutes(pod, peerIfindex, link);
   });
-  return { portId: link.portId, ifindex, name: link.hostName };
+  return { device: { portId: link.portId, ifindex, name: link.hostName }, routes };
+}
+
+/** Runtimes make containers without IPv6. Addresses and routes are given here: those of router advertisements would come besides. */
+function prepareIpv6(netns: Netns, name: string): void {
+  inNetns(netns, () => {
+    for (const [what, value] of Object.entries({ accept_ra: 0, disable_ipv6: 0 }))
+      writeSysctl(['net', 'ipv6', 'conf', name, what], value);
+  });
+}
+
+/** Those that lead where the container does not get to by another interface. */
+function addRoutes(pod: NetlinkSocket, ifindex: number, link: PodLink): readonly PodRoute[] {
+  const others = listRoutes(pod).filter((one) => one.ifindex !== ifindex && one.gateway !== '');
+  return link.routes.filter((route) => {
+    const other = others.find(({ destination }) => destination === route.destination);
+    if (other === undefined) {
+      ensureRoute(pod, { ...route, ifindex, onlink: true });
+      return true;
+    }
+    if (link.needsDefault && isDefault(route.destination)) {
+      const message = `defaultRoute: the container has a default route already, by ${other.gateway}`;
+      const remedy = 'set it in the configuration of one interface of a container alone, the first';
+      throw new CniError(CNI_CODE.kernelRefused, message, remedy);
+    }
+    return false;
+  });
 }
 
 /** By ifindex, so that a link made anew under the name is not meant. */

@@ -1,6 +1,7 @@
 import { formatIp, parseIp, parseMac } from '@cable/model';
 import { CNI_CODE, CniError, invalidConfig } from './errors.ts';
-import { isObject, type JsonObject, objectAt, stringAt, stringsAt } from './json.ts';
+import { booleanAt, isObject, type JsonObject, objectAt, stringAt, stringsAt } from './json.ts';
+import type { PodRoute } from './pod-link.ts';
 import { CNI_VERSIONS, type CniVersion, parseCniVersion } from './versions.ts';
 
 /** A network configuration, as a runtime gives it to a plug-in on standard input. */
@@ -15,6 +16,8 @@ export type Netconf = {
   readonly securityGroups?: readonly string[];
   /** Undefined: the network's project. */
   readonly project?: string;
+  /** True: the interface must get the default route; false: it must not; undefined: where the container has none yet. */
+  readonly defaultRoute?: boolean;
   /** Addresses wanted, without prefix length; empty: any. */
   readonly ipAddresses: readonly string[];
   readonly macAddress?: string;
@@ -28,6 +31,7 @@ export type PrevResult = {
   readonly interfaces: readonly { readonly name: string; readonly mac: string; readonly sandbox: string }[];
   /** With prefix length. */
   readonly addresses: readonly string[];
+  readonly routes: readonly PodRoute[];
 };
 
 const MAX_LIST = 32;
@@ -50,6 +54,7 @@ export function parseNetconf(body: string, args: ReadonlyMap<string, string>): N
     ...optional('subnet', stringAt(conf, 'subnet', 'subnet')),
     ...optional('securityGroups', stringsAt(conf, 'securityGroups', 'securityGroups', MAX_LIST)),
     ...optional('project', stringAt(conf, 'project', 'project')),
+    ...optional('defaultRoute', booleanAt(conf, 'defaultRoute', 'defaultRoute')),
     ipAddresses: wanted.map((text) => addressOf(text)),
     ...optional('macAddress', mac === undefined ? undefined : macOf(mac)),
     ...optional('prevResult', prevResultOf(conf)),
@@ -114,6 +119,7 @@ function prevResultOf(conf: JsonObject): PrevResult | undefined {
       sandbox: textOf(one['sandbox']),
     })),
     addresses: objectsOf(prev['ips']).map((one) => textOf(one['address'])),
+    routes: objectsOf(prev['routes']).map((one) => ({ destination: textOf(one['dst']), gateway: textOf(one['gw']) })),
   };
 }
 

@@ -14,8 +14,14 @@ export type PodLink = {
   readonly mtuBytes: number;
   /** With prefix length. */
   readonly addresses: readonly string[];
+  /** One to a destination that the container reaches by another interface is not made: what is there first keeps it. */
   readonly routes: readonly PodRoute[];
+  /** True: without its default routes the link is not made. */
+  readonly needsDefault: boolean;
 };
+
+/** What `plug` made. */
+export type PluggedLink = { readonly device: PluggedDevice; readonly routes: readonly PodRoute[] };
 
 /** The host's end of a port's link, as the kernel has it. */
 export type PluggedDevice = { readonly portId: string; readonly ifindex: number; readonly name: string };
@@ -35,7 +41,7 @@ export type PodLinks = {
   /** Holds the pod's namespace; close it. Throws CniError 3 when it is not there, 4 when it is the agent's own or none at all. */
   open(path: string): Netns;
   /** Makes the link; one of that host name goes first. Throws CniError and leaves nothing when it cannot. */
-  plug(netns: Netns, link: PodLink): Promise<PluggedDevice>;
+  plug(netns: Netns, link: PodLink): Promise<PluggedLink>;
   /** Removes the pair; absent: fine. */
   unplug(hostName: string): Promise<void>;
   /** What is there; a text says what is missing. */
@@ -43,6 +49,11 @@ export type PodLinks = {
   /** Ports whose links are on this host. */
   ports(): readonly string[];
 };
+
+/** True for `0.0.0.0/0` and `::/0`. */
+export function isDefault(destination: string): boolean {
+  return destination.endsWith('/0');
+}
 
 /** Name of a port's link on the host. */
 export function hostLinkName(portId: string): string {

@@ -27,7 +27,7 @@ export function formatResult(made: Attachment, version: CniVersion): string {
       { name: made.interfaceName, mac: made.macAddress, ...mtu, sandbox: made.netns },
     ],
     ips: made.addresses.map(({ address, gateway }) => ({
-      ...(old ? { version: '4' } : {}),
+      ...(old ? { version: address.includes(':') ? '6' : '4' } : {}),
       interface: 1,
       address,
       ...(gateway === null ? {} : { gateway }),

@@ -33,5 +33,9 @@ test('what is malformed or of the other family is left out; IPv6 only where it i
   const kinds = { byDefault: false, metadata: false, ipv6: true };
   const subnets = [{ gatewayIp: '2001:db8::1', hostRoutes }];
   assert.deepEqual(shown(portRoutes(subnets, kinds)), ['2001:db8::/32 fe80::1']);
+  assert.deepEqual(shown(portRoutes(subnets, { ...kinds, byDefault: true })), [
+    '2001:db8::/32 fe80::1',
+    '::/0 2001:db8::1',
+  ]);
   assert.deepEqual(portRoutes(subnets, { ...kinds, byDefault: true, ipv6: false }), []);
 });

@@ -7,7 +7,7 @@ export type PortRoute = { readonly destination: string; readonly nexthop: string
 /** What a subnet says of routes. */
 export type RouteSubnet = { readonly gatewayIp: string | null; readonly hostRoutes: readonly HostRoute[] };
 
-/** Besides the subnets' IPv4 host routes. `byDefault`: a default route by the first gateway. `ipv6`: also the IPv6 host routes. */
+/** Besides the subnets' IPv4 host routes. `byDefault`: a default route by the first gateway. `ipv6`: all this in IPv6, too; metadata needs no route there. */
 export type RouteKinds = { readonly byDefault: boolean; readonly metadata: boolean; readonly ipv6: boolean };
 
 /**
@@ -25,8 +25,15 @@ export function portRoutes(subnets: readonly RouteSubnet[], kinds: RouteKinds): 
     if (to === undefined || (version === 6 && !kinds.ipv6) || parseIp(route.nexthop)?.version !== version) continue;
     add(formatCidr(to), route.nexthop);
   }
-  const gateway = subnets.flatMap((subnet) => subnet.gatewayIp ?? []).find((one) => parseIp(one)?.version === 4);
+  const gateways = subnets.flatMap((subnet) => subnet.gatewayIp ?? []);
+  const gateway = firstOf(4, gateways);
+  const gateway6 = kinds.ipv6 ? firstOf(6, gateways) : undefined;
   if (kinds.metadata) add(`${METADATA_ADDRESS}/32`, gateway ?? null);
   if (kinds.byDefault && gateway !== undefined) add('0.0.0.0/0', gateway);
+  if (kinds.byDefault && gateway6 !== undefined) add('::/0', gateway6);
   return [...routes.values()];
+}
+
+function firstOf(version: 4 | 6, addresses: readonly string[]): string | undefined {
+  return addresses.find((one) => parseIp(one)?.version === version);
 }

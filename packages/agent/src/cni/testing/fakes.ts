@@ -10,9 +10,18 @@ export const NETWORK_ID = '11111111-0000-4000-8000-000000000001';
 export const SUBNET_ID = '22222222-0000-4000-8000-000000000001';
 export const GROUP_ID = '33333333-0000-4000-8000-000000000001';
 
+/** To be added to the subnets of `blue`. */
+export const SUBNET6: SubnetFacts = {
+  id: '22222222-0000-4000-8000-000000000006',
+  cidr: '2001:db8::/64',
+  gateway_ip: '2001:db8::1',
+  dns_nameservers: [],
+  host_routes: [],
+};
+
 type Stored = PortFacts & PortRequest;
 
-/** A server with one network `blue` (10.0.0.0/24), its subnet and a security group `web`. */
+/** A server with one network `blue` (10.0.0.0/24), its subnet and a security group `web`. Its ports have an address also in each IPv6 subnet that is added. */
 export type FakeServer = {
   readonly api: CniApi;
   readonly ports: Map<string, Stored>;
@@ -63,7 +72,7 @@ export function fakeServer(): FakeServer {
         server.beforeCreate();
         await ask([], {});
         if (server.refusal !== '') throw new ApiError(409, 'IpAddressGenerationFailure', server.refusal, '');
-        const port = storedPort(body, ports.size);
+        const port = storedPort(body, ports.size, subnets);
         ports.set(port.id, port);
         return port;
       },
@@ -81,13 +90,18 @@ function matches(one: object, query: ApiQuery): boolean {
   return Object.entries(filters).every(([name, value]) => (one as Record<string, unknown>)[name] === value);
 }
 
-function storedPort(body: PortRequest, index: number): Stored {
+function storedPort(body: PortRequest, index: number, subnets: readonly SubnetFacts[]): Stored {
   const last = 5 + index;
   return {
     ...body,
     id: `aaaaa${(0xaa0 + index).toString(16)}-bbbb-4ccc-8ddd-000000000000`,
     mac_address: body.mac_address ?? `fa:16:3e:00:00:${last.toString(16).padStart(2, '0')}`,
-    fixed_ips: [{ subnet_id: SUBNET_ID, ip_address: body.fixed_ips?.[0]?.ip_address ?? `10.0.0.${last}` }],
+    fixed_ips: [
+      { subnet_id: SUBNET_ID, ip_address: body.fixed_ips?.[0]?.ip_address ?? `10.0.0.${last}` },
+      ...subnets
+        .filter(({ cidr }) => cidr.includes(':'))
+        .map(({ id, cidr }) => ({ subnet_id: id, ip_address: `${cidr.split('/')[0]}${last}` })),
+    ],
   };
 }
 
@@ -116,7 +130,7 @@ export function fakeLinks(): FakeLinks {
     plug: async (netns, link) => {
       assert.ok(held.has(netns), 'the namespace is held from the beginning');
       plugged.set(link.hostName, { ...link, netns: netns.path });
-      return { portId: link.portId, ifindex: 7, name: link.hostName };
+      return { device: { portId: link.portId, ifindex: 7, name: link.hostName }, routes: link.routes };
     },
     unplug: async (hostName) => {
       plugged.delete(hostName);
