@@ -3,6 +3,7 @@ import { type Check, expect, pingFrom } from '../checks/check.ts';
 import { eventually } from '../eventually.ts';
 import { run } from '../exec.ts';
 import type { Guest } from '../guests/guest.ts';
+import { addPodTo } from '../guests/later.ts';
 import { dhclientCopy } from '../guests/vm.ts';
 import type { Lab } from '../lab.ts';
 import { defineStory, type Story } from '../story.ts';
@@ -166,6 +167,25 @@ const CHECKS: readonly Check<Ipv6World>[] = [
         );
       }
       return `${ways.length} ways`;
+    },
+  },
+  {
+    group: 'traffic',
+    name: 'a pod has its IPv6 address and route as soon as CNI answers, and meets VMs of both networks',
+    concerns: ['agent-h1', 'server'],
+    run: async (lab) => {
+      const { vm2, vm3 } = lab.guests;
+      const pod = await addPodTo(lab, 'pod1', { host: 'h1', network: 'blue', group: 'blue' });
+      const address = await addressOf(lab, pod);
+      expect(await has(pod, address), `pod1 lacks ${address}`);
+      const route = await inside(pod, 'ip', '-6', 'route', 'show', 'default');
+      expect(route.includes(`via ${PREFIX.blue}`), `pod1 has the default route ${route}`);
+      for (const vm of [vm2, vm3]) {
+        const there = await addressOf(lab, vm);
+        expect((await pings(pod, there)) === 3, `pod1 does not ping ${vm.name} at ${there}`);
+        expect(await sends(vm, pod, address), `no TCP from ${vm.name} to pod1`);
+      }
+      return `pod1 has ${address}`;
     },
   },
   {
