@@ -42,9 +42,10 @@ export class Cloud {
     return this.allow('icmp');
   }
 
-  /** Lets everybody in by that protocol. Gives the rule's id. */
-  async allow(protocol: 'icmp' | 'tcp' | 'udp'): Promise<string> {
-    const rule = { security_group_id: this.#group.id, direction: 'ingress', ethertype: 'IPv4', protocol };
+  /** Lets everybody in by that protocol, to that port alone if it is given. Gives the rule's id. */
+  async allow(protocol: 'icmp' | 'tcp' | 'udp', port?: number): Promise<string> {
+    const ports = port === undefined ? {} : { port_range_min: port, port_range_max: port };
+    const rule = { security_group_id: this.#group.id, direction: 'ingress', ethertype: 'IPv4', protocol, ...ports };
     return (await this.#api.create('security_group_rule', rule)).id;
   }
 
