@@ -29,7 +29,7 @@ static __noinline int copy_to_vif(struct flood *flood, __u32 vif)
 		return 0;
 	/* Of a flow: the receivers are judged as its first senders. */
 	if (w->p.family && !(w->p.flags & PKT_LINK))
-		reason = ask(flood->ctx, w, w->ask.is_reply, CB_POLICY_NONE, row->policy);
+		reason = ask(flood->ctx, w, CB_POLICY_NONE, 0, row->policy, row->flags);
 	if (!reason && clone_to_vif(flood->ctx, row))
 		reason = CB_REASON_REDIRECT;
 	if (reason) {

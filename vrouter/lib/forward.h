@@ -39,12 +39,10 @@ static __always_inline void count_packet(struct __sk_buff *ctx, const struct pkt
 		track_tcp(p, tally);
 }
 
-/* A drop by policy is the receiver's where its ingress rules decided, else the sender's. */
+/* A drop by policy is that end's whose rules decided. */
 static __always_inline int drop_denied(struct __sk_buff *ctx, const struct work *w, __u32 reason)
 {
-	int at_key_end = (reason == CB_REASON_POLICY_EGRESS) == !w->direction;
-
-	return drop(ctx, at_key_end ? w->p.in_vif : w->way.out_vif, reason);
+	return drop(ctx, w->ask.at_sender ? w->p.in_vif : w->way.out_vif, reason);
 }
 
 /* The sender's row, read after its epoch. */
@@ -68,8 +66,9 @@ int group(struct __sk_buff *ctx)
 	reason = check_source(w);
 	if (!reason && p->flags & PKT_NEEDS_FLOW)
 		reason = CB_REASON_INVALID_STATE;
+	w->ask.is_reply = 0;
 	if (!reason)
-		reason = ask(ctx, w, 0, w->sender.policy, CB_POLICY_NONE);
+		reason = ask(ctx, w, w->sender.policy, w->sender.flags, CB_POLICY_NONE, 0);
 	if (reason)
 		return drop(ctx, p->in_vif, reason);
 	if (p->flags & PKT_FIRST_FRAGMENT && begin_fragments(ctx))
@@ -150,6 +149,12 @@ static __noinline int record(struct __sk_buff *ctx, struct work *w)
 	return CB_REASON_NONE;
 }
 
+/* Was a packet refused only because there is no room to remember it? */
+static __always_inline int may_go_unrecorded(__u32 reason)
+{
+	return reason == CB_REASON_FLOW_SHARE || reason == CB_REASON_FLOW_TABLE;
+}
+
 /* Does the packet in work come whence its direction of @flow does? Whence answers come to what went to a MAC that nobody is known to have, nobody knows. */
 static __always_inline int comes_whence(const struct work *w, struct cb_flow *flow)
 {
@@ -162,7 +167,7 @@ static __always_inline int comes_whence(const struct work *w, struct cb_flow *fl
  */
 static __always_inline void end_denied(struct work *w, struct cb_flow *flow)
 {
-	if (flow && !(w->p.flags & PKT_RELATED) && !w->unsettled && comes_whence(w, flow))
+	if (flow && !(w->p.flags & PKT_RELATED) && !w->unsettled && !is_stateless(w) && comes_whence(w, flow))
 		end_flow(w->flow);
 }
 
@@ -201,16 +206,20 @@ int decide(struct __sk_buff *ctx)
 		flow = flow_row(w->flow);
 	if (p->flags & PKT_RELATED && flow && way_of(flow, w->direction)->in_vif != p->in_vif)
 		flow = NULL;
-	if (!flow && p->flags & PKT_NEEDS_FLOW)
+	if (!flow && p->flags & PKT_NEEDS_FLOW && (p->flags & PKT_RELATED || !is_stateless(w)))
 		return drop(ctx, p->in_vif, CB_REASON_INVALID_STATE);
-	reason = ask(ctx, w, w->direction, w->sender.policy, w->to.policy);
+	/* A sight of the middle of what passes elsewhere: nothing to remember. */
+	if (!flow && p->flags & PKT_NEEDS_FLOW)
+		w->beside = 1;
+	w->ask.is_reply = w->direction;
+	reason = ask(ctx, w, w->sender.policy, w->sender.flags, w->to.policy, w->to.flags);
 	if (reason) {
 		end_denied(w, flow);
 		return drop_denied(ctx, w, reason);
 	}
 	if (!(p->flags & PKT_RELATED) && !w->beside)
 		reason = record(ctx, w);
-	if (reason)
+	if (reason && !(may_go_unrecorded(reason) && is_stateless(w)))
 		return drop(ctx, p->in_vif, reason);
 	/* A flow to a MAC that nobody is known to have is decided for each packet. */
 	if (!w->way.deliver)

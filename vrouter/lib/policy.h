@@ -39,34 +39,92 @@ static __noinline int policy_allows(__u32 policy, __u32 direction, const struct 
 	return bpf_map_lookup_elem(&cb_rule_1, &rule_key) != NULL;
 }
 
-/* Judges the packet in work by what is asked of it. Returns 0, or a reason to drop. */
+/* What a policy is asked for as destination port when the packet in work is judged by its own. */
+static __always_inline __u32 own_dport_be(const struct pkt *p)
+{
+	int is_icmp_answer =
+		p->flags & PKT_NEEDS_FLOW && (p->key.protocol == IPPROTO_ICMP || p->key.protocol == IPPROTO_ICMPV6);
+
+	return is_icmp_answer ? bpf_htons(p->icmp_type << 8) : p->key.dport_be;
+}
+
+/* One end of the packet in work: the VIF that it comes from, or the one that it goes to. */
+struct end {
+	__u32 policy;
+	int is_sender;
+	int by_connection; /* it is asked about the connection that the packet belongs to, and not about the packet */
+};
+
+/* Of a stateless policy only an ICMP error is judged by its connection: it has no rule of its own. */
+static __always_inline struct end end_of(const struct work *w, int is_sender)
+{
+	__u32 flags = is_sender ? w->ask.from_flags : w->ask.to_flags;
+
+	return (struct end){
+		.policy = is_sender ? w->ask.from : w->ask.to,
+		.is_sender = is_sender,
+		.by_connection = !(flags & CB_VIF_F_STATELESS) || w->p.flags & PKT_RELATED,
+	};
+}
+
+/* Do the rules of @end allow the packet in work? Returns 0, or the reason to drop it. */
+static __always_inline __u32 judge_end(const struct work *w, const struct end *end)
+{
+	const struct pkt *p = &w->p;
+	int is_reply = w->ask.is_reply && end->by_connection;
+	__u32 direction = end->is_sender != is_reply ? CB_DIR_EGRESS : CB_DIR_INGRESS;
+	__u32 dport_be = is_reply ? p->key.sport_be : end->by_connection ? p->key.dport_be : own_dport_be(p);
+
+	if (policy_allows(end->policy, direction_of(direction, p), end->is_sender ? &p->key.dst : &p->key.src,
+			  p->key.protocol, dport_be))
+		return CB_REASON_NONE;
+	return direction == CB_DIR_EGRESS ? CB_REASON_POLICY_EGRESS : CB_REASON_POLICY_INGRESS;
+}
+
+/* Judges the packet in work by what is asked of it: first the end where the connection began. Returns 0, or a reason to drop. */
 GLOBAL int judge(struct __sk_buff *ctx __attribute__((unused)))
 {
-	const struct cb_addr *first_src, *first_dst;
 	struct work *w = work();
-	__u32 sender, receiver, dport_be;
+	struct end end;
+	__u32 reason;
 
 	if (!w)
 		return CB_REASON_POLICY_EGRESS;
-	first_src = w->ask.is_reply ? &w->p.key.dst : &w->p.key.src;
-	first_dst = w->ask.is_reply ? &w->p.key.src : &w->p.key.dst;
-	sender = w->ask.is_reply ? w->ask.to : w->ask.from;
-	receiver = w->ask.is_reply ? w->ask.from : w->ask.to;
-	dport_be = w->ask.is_reply ? w->p.key.sport_be : w->p.key.dport_be;
-	if (!policy_allows(sender, direction_of(CB_DIR_EGRESS, &w->p), first_dst, w->p.key.protocol, dport_be))
-		return CB_REASON_POLICY_EGRESS;
-	if (!policy_allows(receiver, direction_of(CB_DIR_INGRESS, &w->p), first_src, w->p.key.protocol, dport_be))
-		return CB_REASON_POLICY_INGRESS;
-	return CB_REASON_NONE;
+	end = end_of(w, !w->ask.is_reply);
+	reason = judge_end(w, &end);
+	if (!reason) {
+		end = end_of(w, !end.is_sender);
+		reason = judge_end(w, &end);
+	}
+	w->ask.at_sender = end.is_sender;
+	return reason;
 }
 
-/* Asks the rules about the packet in work. @from, @to: policies, as in struct question. */
-static __always_inline __u32 ask(struct __sk_buff *ctx, struct work *w, int is_reply, __u32 from, __u32 to)
+/*
+ * Asks the rules about the packet in work, which goes from a VIF with @from for policy to one with @to; @from_flags, @to_flags: CB_VIF_F_*. An end that
+ * is not on this host: CB_POLICY_NONE, no flags.
+ */
+static __always_inline __u32 ask(struct __sk_buff *ctx, struct work *w, __u32 from, __u32 from_flags, __u32 to,
+				 __u32 to_flags)
 {
-	w->ask.is_reply = is_reply;
 	w->ask.from = from;
+	w->ask.from_flags = from_flags;
 	w->ask.to = to;
+	w->ask.to_flags = to_flags;
 	return judge(ctx);
+}
+
+/* Is the end without port security, not on this host, or stateless? */
+static __always_inline int forgets(__u32 policy, __u32 flags)
+{
+	return policy == CB_POLICY_NONE || flags & CB_VIF_F_STATELESS;
+}
+
+/* Do the ends of the packet in work that are here remember nothing of what was before? */
+static __always_inline int is_stateless(const struct work *w)
+{
+	return (w->sender.flags | w->to.flags) & CB_VIF_F_STATELESS && forgets(w->sender.policy, w->sender.flags) &&
+	       forgets(w->to.policy, w->to.flags);
 }
 
 #endif /* CABLE_POLICY_H */

@@ -71,6 +71,7 @@ static __always_inline void resolve_endpoint(struct work *w, const struct cb_end
 	way->deliver = deliver_kind(vif->flags);
 	w->to.policy = vif->policy;
 	w->to.project = vif->project;
+	w->to.flags = vif->flags;
 }
 
 /*

@@ -77,6 +77,7 @@ struct resolution {
 	__u32 reason; /* RESOLVED_DROP */
 	__u32 policy; /* of the receiving VIF; CB_POLICY_NONE: it is on another host */
 	__u32 project; /* of the receiving VIF */
+	__u32 flags; /* of the receiving VIF */
 };
 
 /* A question to the rules: of a connection, from the view of its first packet, whichever direction the packet has. */
@@ -84,6 +85,9 @@ struct question {
 	__u32 is_reply; /* the packet goes against the connection's direction */
 	__u32 from; /* policy of the VIF that it comes from; CB_POLICY_NONE: that end is not on this host, or has none */
 	__u32 to; /* of the one that it goes to */
+	__u32 from_flags; /* CB_VIF_F_* of both */
+	__u32 to_flags;
+	__u32 at_sender; /* when it was refused: by the rules of the one that it comes from, not of the one that it goes to */
 };
 
 /* Why a router sends no further what it was given. */

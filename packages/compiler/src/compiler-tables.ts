@@ -1,5 +1,5 @@
 import type { TableReader } from '@cable/kit';
-import type { Host, Network, Port, Router, SecurityGroupRule, Subnet } from '@cable/model';
+import type { Host, Network, Port, Router, SecurityGroup, SecurityGroupRule, Subnet } from '@cable/model';
 
 /** The attributes of each resource type that slices are made of; a change of any other touches no slice. */
 const ATTRIBUTES = {
@@ -40,6 +40,7 @@ const ATTRIBUTES = {
     'extra_dhcp_opts',
   ],
   router: ['id', 'name', 'admin_state_up', 'routes'],
+  security_group: ['id', 'stateful'],
   security_group_rule: [
     'id',
     'security_group_id',
@@ -66,6 +67,8 @@ export type PortRow = Pick<Port, Attributes<'port'>>;
 
 export type RouterRow = Pick<Router, Attributes<'router'>>;
 
+export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
+
 export type SecurityGroupRuleRow = Pick<SecurityGroupRule, Attributes<'security_group_rule'>>;
 
 export type HostRow = Pick<Host, Attributes<'host'>>;
@@ -76,6 +79,7 @@ export type Rows = {
   readonly subnet: SubnetRow;
   readonly port: PortRow;
   readonly router: RouterRow;
+  readonly security_group: SecurityGroupRow;
   readonly security_group_rule: SecurityGroupRuleRow;
   readonly host: HostRow;
 };
@@ -92,6 +96,7 @@ type IndexNames = {
   readonly port: 'network_id' | 'binding:host_id' | 'security_groups';
   readonly router_interface: 'network_id' | 'device_id';
   readonly router: never;
+  readonly security_group: never;
   readonly security_group_rule: 'security_group_id';
   readonly host: never;
 };
@@ -111,6 +116,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   },
   router_interface: { network_id: (row) => [row.network_id], device_id: (row) => [row.device_id] },
   router: {},
+  security_group: {},
   security_group_rule: { security_group_id: (row) => [row.security_group_id] },
   host: {},
 };

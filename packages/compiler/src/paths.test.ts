@@ -7,6 +7,7 @@ import {
   changesBetween,
   createTables,
   EMPTY_STATE,
+  group,
   host,
   leg,
   network,
@@ -52,6 +53,9 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'host', host('h2', '192.0.2.22')),
   (s) => withRow(s, 'network', network('n1', { admin_state_up: false })),
   (s) => withRow(s, 'port', leg('l2', 'r2', 'n2')),
+  (s) => withRow(s, 'security_group', group('a', false)),
+  (s) => withRow(s, 'security_group', group('b', false)),
+  (s) => withRow(s, 'security_group', group('a', true)),
   (s) => without(s, 'security_group_rule', 'x'),
   (s) => without(s, 'port', 'p2'),
   (s) => without(s, 'network', 'n2'),
@@ -123,7 +127,7 @@ function randomEdit(state: State, random: () => number): State {
   const net = (): string => pick('n1', 'n2', 'n3');
   const maybe = <K extends Parameters<typeof without>[1]>(type: K, row: Parameters<typeof withRow<K>>[2]): State =>
     random() < 0.3 ? without(state, type, row.id) : withRow(state, type, row);
-  switch (pick('network', 'subnet', 'port', 'port', 'port', 'leg', 'leg', 'router', 'rule', 'host')) {
+  switch (pick('network', 'subnet', 'port', 'port', 'port', 'leg', 'leg', 'router', 'rule', 'group', 'host')) {
     case 'network':
       return maybe('network', network(net(), { admin_state_up: random() < 0.8, mtu: pick(1450, 8950) }));
     case 'subnet': {
@@ -139,6 +143,8 @@ function randomEdit(state: State, random: () => number): State {
         'security_group_rule',
         rule(pick('x1', 'x2', 'x3'), pick('a', 'b', 'c'), { remote_group_id: pick(null, 'a', 'b', 'c') }),
       );
+    case 'group':
+      return maybe('security_group', group(pick('a', 'b', 'c'), random() < 0.5));
     case 'host':
       return maybe('host', host(pick(...HOSTS), pick('192.0.2.1', '192.0.2.2')));
     default:

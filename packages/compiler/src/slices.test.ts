@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PolicyHeader } from '@cable/model';
 import type { PortRow } from './compiler-tables.ts';
 import type { ComputedItem, NodeKey } from './kind.ts';
 import { hostname, policyKey, vifKind } from './kinds/host.ts';
@@ -9,6 +10,7 @@ import { Reader } from './reader.ts';
 import {
   createTables,
   EMPTY_STATE,
+  group,
   host,
   leg,
   network,
@@ -236,6 +238,19 @@ test('a policy has the rules of its groups, in numbers, and needs their remote g
     ],
   );
   assert.deepEqual(slice?.refs, ['group:g']);
+});
+
+test('a policy is stateless when all of its groups are', () => {
+  const policies = ['policy:', 'policy:a', 'policy:a+b', 'policy:b', 'policy:x'] as const;
+  const stateless = (state: State) =>
+    policies.filter((key) => (sliceOf(state, key)?.header as PolicyHeader | undefined)?.stateless === true);
+  const state = withRow(withRow(EMPTY_STATE, 'security_group', group('a', false)), 'security_group', group('b', true));
+  assert.deepEqual(stateless(state), ['policy:a']);
+  assert.deepEqual(stateless(withRow(state, 'security_group', group('b', false))), [
+    'policy:a',
+    'policy:a+b',
+    'policy:b',
+  ]);
 });
 
 test('a group has the addresses and pairs of its bound ports, each once', () => {

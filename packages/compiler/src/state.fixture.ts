@@ -11,6 +11,7 @@ import {
   type RouterRow,
   type Rows,
   type RowType,
+  type SecurityGroupRow,
   type SecurityGroupRuleRow,
   type SubnetRow,
   type TableChange,
@@ -26,11 +27,20 @@ export const EMPTY_STATE: State = {
   subnet: new Map(),
   port: new Map(),
   router: new Map(),
+  security_group: new Map(),
   security_group_rule: new Map(),
   host: new Map(),
 };
 
-export const ROW_TYPES: readonly RowType[] = ['network', 'subnet', 'port', 'router', 'security_group_rule', 'host'];
+export const ROW_TYPES: readonly RowType[] = [
+  'network',
+  'subnet',
+  'port',
+  'router',
+  'security_group',
+  'security_group_rule',
+  'host',
+];
 
 export function withRow<K extends RowType>(state: State, type: K, row: Rows[K]): State {
   return { ...state, [type]: new Map<string, unknown>([...state[type], [row.id, row]]) };
@@ -141,6 +151,10 @@ export function leg(id: string, routerId: string, networkId: string, more: Parti
 
 export function router(id: string, more: Partial<RouterRow> = {}): RouterRow {
   return { id, name: id, admin_state_up: true, routes: [], ...more };
+}
+
+export function group(id: string, stateful: boolean): SecurityGroupRow {
+  return { id, stateful };
 }
 
 export function rule(id: string, groupId: string, more: Partial<SecurityGroupRuleRow> = {}): SecurityGroupRuleRow {

@@ -118,6 +118,7 @@ export const ERRORS = {
     remedy: 'The store is not the one the agent knows, or was restored: see docs/guide/operating.md, Another store.',
   },
   // Security groups
+  SecurityGroupConflict: { status: 409, remedy: 'Give the port stateful groups alone, or stateless ones alone.' },
   SecurityGroupDefaultAlreadyExists: {
     status: 409,
     remedy: 'Choose another name: default is the project’s own group.',

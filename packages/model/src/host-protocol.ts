@@ -52,6 +52,10 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'Subnets, and addresses everywhere, may be of IPv6; a subnet says what router advertisements tell guests, and how these get their addresses. An older agent passes the modes over, and drops IPv6.',
       },
+      {
+        date: '2026-11-26',
+        change: 'A policy may be stateless. An older agent takes it for one that is not: answers need no rule there.',
+      },
     ],
   },
 ];

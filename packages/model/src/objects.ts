@@ -37,7 +37,7 @@ export type Router = ResourceObject<typeof routerResource> & StoredBy<Extensions
 export type RouterView = ResourceView<typeof routerResource> & ShownBy<Extensions, 'router'>;
 
 /** As stored. */
-export type SecurityGroup = ResourceObject<typeof securityGroupResource>;
+export type SecurityGroup = ResourceObject<typeof securityGroupResource> & StoredBy<Extensions, 'security_group'>;
 /** As shown to an admin. */
 export type SecurityGroupView = ResourceView<typeof securityGroupResource>;
 

@@ -85,8 +85,11 @@ export type RouterHeader = {
   readonly routes: readonly HostRoute[];
 };
 
-/** The rules of one set of security groups (the set a port has). `id`: the part of the key after `policy:`. */
-export type PolicyHeader = { readonly id: string };
+/**
+ * The rules of one set of security groups (the set a port has). `id`: the part of the key after `policy:`. `stateless`: each packet needs a rule of its own
+ * direction, an answer too; absent: answers to what was allowed are allowed.
+ */
+export type PolicyHeader = { readonly id: string; readonly stateless?: true };
 
 /** The addresses behind a security group that some rule names as its remote. */
 export type GroupHeader = { readonly id: string };

@@ -34,9 +34,14 @@ export function referencePrefix(type: string, id: string): string {
   return `${DERIVED}ref/${type}/${segment(id)}/`;
 }
 
+/** References to the object by holders of one type. Ends in a slash. */
+export function referencesOfType(type: string, id: string, byType: string): string {
+  return `${referencePrefix(type, id)}${byType}/`;
+}
+
 /** Present: the holder refers to the object. Value: empty. */
 export function referenceKey(type: string, id: string, byType: string, byId: string): string {
-  return `${referencePrefix(type, id)}${byType}/${segment(byId)}`;
+  return `${referencesOfType(type, id, byType)}${segment(byId)}`;
 }
 
 /** Present: the value is taken. Value of the key: the id of who has it. `kind` has no slash. */

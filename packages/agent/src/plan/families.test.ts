@@ -79,6 +79,15 @@ test('VIFs carry the flags of their ports; a veth alone is delivered to its peer
   );
 });
 
+test('a stateless policy makes its ports stateless', async () => {
+  for (const more of [{}, { stateless: true }] as const) {
+    const slices = flat(sampleHost('h1', [TAP]), sampleNetwork(1), samplePolicy('p', [], more));
+    const [vif] = await rows(slices, 'cb_vif_2', [TAP]);
+    const flags = 'admin-up port-security dhcp';
+    assert.equal(vif?.['flags'], 'stateless' in more ? `${flags} stateless` : flags);
+  }
+});
+
 test('a port may send from its addresses and allowed pairs; without port security nothing is listed', async () => {
   const pairs = [
     { ipAddress: '10.9.0.0/16', macAddress: sampleMac(5) },

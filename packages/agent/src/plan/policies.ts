@@ -70,7 +70,8 @@ class PolicyMemory implements UnitMemory {
 
   *#plan(run: MemoryRun, use: PolicyUse): Generator<void, PlannedPolicy> {
     const id = idOf(use.policy);
-    if (run.header('policy', id) === undefined) {
+    const header = run.header('policy', id);
+    if (header === undefined) {
       yield* this.#forget(run);
       return { ok: false, reason: `policy ${this.#name} has not been received` };
     }
@@ -94,7 +95,7 @@ class PolicyMemory implements UnitMemory {
     const number = run.number('policy-use', this.#name) ?? 0;
     if (this.#number !== number) yield* this.#claimAll(run, number);
     else yield* this.#claimChanges(run, changes, rulesChanged);
-    return { ok: true, number };
+    return { ok: true, number, isStateless: header.stateless === true };
   }
 
   /** Prefixes that other selectors may list than at the last run. */

@@ -52,7 +52,7 @@ export type PolicyUse = { readonly policy: SliceKey; readonly networkId: string;
 
 /** A policy in a network, ready for its ports; or why it cannot be programmed. */
 export type PlannedPolicy =
-  | { readonly ok: true; readonly number: number }
+  | { readonly ok: true; readonly number: number; readonly isStateless: boolean }
   | { readonly ok: false; readonly reason: string };
 
 /** One fact as a unit states it. */

@@ -12,6 +12,7 @@ import {
   CB_VIF_F_DHCP6,
   CB_VIF_F_PEER,
   CB_VIF_F_RA,
+  CB_VIF_F_STATELESS,
 } from '../bpf/abi.gen.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
 import { type Router6, router6Of } from './advertisements.ts';
@@ -109,7 +110,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (id === undefined) return `port id ${port.id} is not a UUID`;
   const sources = sourcesOf(port, mac);
   if (typeof sources === 'string') return sources;
-  const policy = policyNumber(port, reader);
+  const policy = policyOf(port, reader);
   if (typeof policy === 'string') return policy;
   const device = reader.device(vifDeviceName(port));
   if (device === undefined) return undefined;
@@ -123,9 +124,9 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
     port,
     network,
     ...numbers,
-    policy,
+    policy: policy.number,
     device,
-    flags: vifFlags(port, network, subnets, router6),
+    flags: vifFlags(port, network, subnets, router6) | (policy.isStateless ? CB_VIF_F_STATELESS : 0),
     mac,
     id,
     subnets,
@@ -148,14 +149,16 @@ function numbersOf(port: LocalPort, reader: PlanReader): Pick<Vif, 'vif' | 'net'
 
 const FEWER = 'move ports to another host';
 
-/** The port's policy number, `CB_POLICY_NONE` with port security off; or why it has none: then nothing may pass. */
-function policyNumber(port: LocalPort, reader: PlanReader): number | string {
-  if (!port.portSecurityEnabled) return CB_POLICY_NONE;
+type VifPolicy = { readonly number: number; readonly isStateless: boolean };
+
+/** The port's policy, `CB_POLICY_NONE` with port security off; or why it has none: then nothing may pass. */
+function policyOf(port: LocalPort, reader: PlanReader): VifPolicy | string {
+  if (!port.portSecurityEnabled) return { number: CB_POLICY_NONE, isStateless: false };
   if (port.policy === null) return 'the port has port security but no policy';
   const name = policyName(port.policy, port.networkId);
   const planned = reader.facts('policy', name).get('')?.value;
   if (planned === undefined) return `policy ${name} has not been received`;
-  return planned.ok ? planned.number : planned.reason;
+  return planned.ok ? planned : planned.reason;
 }
 
 /** Only a pod's veth has its peer in another network namespace, which bpf_redirect_peer demands. */

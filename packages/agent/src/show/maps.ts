@@ -23,6 +23,7 @@ import {
   CB_VIF_F_DHCP6,
   CB_VIF_F_PEER,
   CB_VIF_F_RA,
+  CB_VIF_F_STATELESS,
   CB_VIF_SERVICE_ADDRESSES,
   type CbEndpoint,
   type CbFlow,
@@ -255,6 +256,7 @@ const VIF_FLAGS: FlagNames = [
   [CB_VIF_F_DHCP6, 'dhcp6'],
   [CB_VIF_F_RA, 'ra'],
   [CB_VIF_F_PEER, 'peer'],
+  [CB_VIF_F_STATELESS, 'stateless'],
 ];
 
 const NET_FLAGS: FlagNames = [

@@ -3,20 +3,31 @@ import { formatCidr, parseIpOrCidr } from '@cable/model';
 import type { SecurityGroupRuleRow } from '../compiler-tables.ts';
 import { type ComputedItem, defineKind, type Kind } from '../kind.ts';
 import { protocolNumber } from '../protocol.ts';
+import type { Reader } from '../reader.ts';
 
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0/0', '::/0']);
 
 /** The rules of a set of security groups. `id`: the groups' ids, sorted, joined by `+`; empty: no group, so nothing is allowed. It always exists. */
 export const policyKind: Kind = defineKind({
   name: 'policy',
-  header: (_reader, id) => ({ value: { id }, refs: [] }),
+  header: (reader, id) => ({ value: { id, ...(isStateless(reader, id) ? { stateless: true } : {}) }, refs: [] }),
   items: {
     table: 'security_group_rule',
     index: 'security_group_id',
-    sourceKeys: (id) => (id === '' ? [] : id.split('+')),
+    sourceKeys: groupsOf,
     compute: (_reader, rule) => policyRule(rule),
   },
 });
+
+function groupsOf(id: string): readonly string[] {
+  return id === '' ? [] : id.split('+');
+}
+
+/** All groups of a port are of one kind; should they not be, the one that allows less: answers are judged by what was before. */
+function isStateless(reader: Reader, id: string): boolean {
+  const groups = groupsOf(id);
+  return groups.length > 0 && groups.every((group) => reader.get('security_group', group)?.stateful === false);
+}
 
 /** Empty for a rule whose protocol means nothing: rules only allow, so leaving one out is the safe side. */
 function policyRule(rule: SecurityGroupRuleRow): readonly (ComputedItem & { readonly value: PolicyRule })[] {

@@ -13,3 +13,4 @@ export * from './quotas.ts';
 export * from './router.ts';
 export * from './security-group.ts';
 export * from './standard-attributes.ts';
+export * from './stateful-security-group.ts';

@@ -52,6 +52,10 @@ const BREAKS: Readonly<Record<string, Break>> = {
   'a group of rules that is gone': ({ group }) => [
     { kind: 'delete', key: objectKey('security_group', String(group['id'])) },
   ],
+  'a port with a stateful and a stateless group': ({ port, group }, rewrite) => [
+    rewrite('security_group', group, { stateful: false }),
+    rewrite('port', port, { security_groups: [...(port['security_groups'] ?? []), group['id']] }),
+  ],
   'a second default group': ({ group }, rewrite) => [rewrite('security_group', group, { name: 'default' })],
   'a gateway changed under its leg': ({ subnet }, rewrite) => [rewrite('subnet', subnet, { gateway_ip: '10.0.0.77' })],
   'a route into nowhere': ({ router }, rewrite) => [

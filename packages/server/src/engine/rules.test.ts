@@ -146,6 +146,33 @@ test('a port that changes beside a subnet of SLAAC has the address of its MAC, o
   await assertInvariants(two[0].server);
 });
 
+test('the groups of a port are of one kind, whatever changes beside it, through one server or two', async (t) => {
+  const two = await startTwo(t);
+  const outcomes = new Set<string>();
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const [one, other] = round % 2 === 0 ? [two[0], two[0]] : two;
+    const network = await one.create('network', {});
+    const ids = [];
+    for (const stateful of [true, round % 4 < 2])
+      ids.push((await one.create('security_group', { name: 'g', stateful }))['id']);
+    const path = `/v2.0/security-groups/${ids[1]}`;
+    await until(async () => (await other.send('GET', path)).status === 200);
+    const [made, changed] = await Promise.all([
+      one.send('POST', '/v2.0/ports', { port: { network_id: network['id'], security_groups: ids } }),
+      other.send('PUT', path, { security_group: { stateful: round % 4 >= 2 } }),
+    ]);
+    outcomes.add(`${made.status} ${changed.status}`);
+    const now = await Promise.all(ids.map((id) => one.send('GET', `/v2.0/security-groups/${id}`)));
+    const kinds = new Set(now.map(({ body }) => body['security_group']?.['stateful']));
+    if (made.status === 201) assert.equal(kinds.size, 1, 'a port with groups of two kinds');
+  }
+  await assertInvariants(two[0].server);
+  assert.deepEqual(
+    [...outcomes].filter((outcome) => !['201 409', '409 200', '201 200'].includes(outcome)),
+    [],
+  );
+});
+
 /** A host without an agent, with ports. */
 async function makeHost({ store, server, create, send }: Harness, id: string, ports: number): Promise<void> {
   const underlay = `192.0.2.${++hosts}`;

@@ -165,3 +165,36 @@ test('deleting a group deletes the rules that name it', async (t) => {
   await refused(send('GET', `/v2.0/security-group-rules/${rule['id']}`), 404, 'SecurityGroupRuleNotFound');
   assert.equal((await send('GET', `/v2.0/security-groups/${a['id']}`)).status, 200);
 });
+
+test('a group may be stateless, until a port has it; a port has groups of one kind', async (t) => {
+  const { send, create } = await startHarness(t);
+  const [web, more, stateful] = [
+    await create('security_group', { name: 'web', stateful: false }),
+    await create('security_group', { name: 'more' }),
+    await create('security_group', { name: 'stateful' }),
+  ];
+  assert.deepEqual([web['stateful'], more['stateful']], [false, true]);
+  const path = `/v2.0/security-groups/${more['id']}`;
+  const { body } = await send('PUT', path, { security_group: { stateful: false } });
+  assert.equal(body['security_group']?.['stateful'], false);
+  const network = await create('network', {});
+  const both = { network_id: network['id'], security_groups: [web['id'], more['id']] };
+  const port = await create('port', both);
+  assert.equal(
+    await refused(send('PUT', path, { security_group: { stateful: true } }), 409, 'SecurityGroupInUse'),
+    `Security Group ${more['id']} in use.`,
+  );
+  const mixed = { security_groups: [web['id'], stateful['id']] };
+  const refusal =
+    'security_groups: some of these groups are stateful and some are stateless; a port has groups of one kind.';
+  const asked = [
+    send('POST', '/v2.0/ports', { port: { ...both, ...mixed } }),
+    send('PUT', `/v2.0/ports/${port['id']}`, { port: mixed }),
+  ];
+  for (const answer of asked) assert.equal(await refused(answer, 409, 'SecurityGroupConflict'), refusal);
+  await send('PUT', `/v2.0/ports/${port['id']}`, { port: { security_groups: [stateful['id']] } });
+  assert.equal((await send('PUT', path, { security_group: { stateful: true, name: 'renamed' } })).status, 200);
+  const found = await send('GET', '/v2.0/security-groups?stateful=false&fields=name');
+  assert.deepEqual(found.body['security_groups'], [{ name: 'web' }]);
+  assert.equal((await send('GET', '/v2.0/extensions/stateful-security-group')).status, 200);
+});

@@ -3,7 +3,7 @@ import { type AnyObject, CableError, type Network, type Port, parseIp, SERVICE_M
 import type { Planning } from '../engine/context.ts';
 import { GATEWAY, PLACED } from '../engine/hidden.ts';
 import { type Broken, type Contribution, contribute, type Given, type Mark } from '../engine/module.ts';
-import type { Look } from '../engine/view.ts';
+import type { Look, View } from '../engine/view.ts';
 import type { Tables } from '../tables.ts';
 import { defaultGroup } from './default-group.ts';
 import { ROUTER_INTERFACE } from './device-owners.ts';
@@ -25,8 +25,9 @@ export const portModule: Contribution<AnyObject> = contribute<Port>({
     else if (after.device_owner !== before.device_owner) refuseServiceOwner(after.device_owner);
     return changePort(planning, before, after);
   },
-  check: (_view, port, before) => {
+  check: (view, port, before) => {
     checkMac(port.mac_address);
+    if (before?.security_groups !== port.security_groups) checkOneKind(view, port.security_groups);
     if (before !== undefined && before.mac_address !== port.mac_address) refuseMacOfBound(before, port);
     checkPortSecurity(port.id, port.port_security_enabled, port.security_groups, port.allowed_address_pairs);
   },
@@ -49,6 +50,17 @@ export const portModule: Contribution<AnyObject> = contribute<Port>({
   broken: brokenPort,
   present: (tables, port) => bindingOf(tables, port),
 });
+
+/** Whether answers need a rule is a matter of the port: its groups say it with one voice. One group alone has one. */
+function checkOneKind(view: View, groups: readonly string[]): void {
+  if (groups.length < 2) return;
+  const kinds = new Set(groups.map((id) => view.rely('security_group', id)?.stateful));
+  if (kinds.size < 2) return;
+  throw new CableError(
+    'SecurityGroupConflict',
+    'security_groups: some of these groups are stateful and some are stateless; a port has groups of one kind.',
+  );
+}
 
 /** Kind of the mark on a network that another project has a port in it. */
 export const FOREIGN = 'foreign';
@@ -99,6 +111,11 @@ function* brokenPort(look: Look, port: Port): Iterable<Broken> {
       rule: 'a port has the EUI-64 address of each subnet of SLAAC, and no other there',
       detail: `of subnet ${subnet.id} it has [${found.join(', ')}] and not ${expected.ip_address}`,
     };
+  }
+  const kinds = new Set(port.security_groups.map((id) => look.get('security_group', id)?.stateful));
+  kinds.delete(undefined);
+  if (kinds.size > 1) {
+    yield { rule: 'the groups of a port are all stateful or all stateless', detail: port.security_groups.join(', ') };
   }
   const network = look.get('network', port.network_id);
   if (network !== undefined && isForeign(port, network) && !network.shared && !isPlaced(port)) {

@@ -2,6 +2,8 @@ import { LongList } from '@cable/api';
 import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
 import { withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute } from '../engine/module.ts';
+import type { Plan } from '../engine/plan.ts';
+import { referencesOfType } from '../keys.ts';
 import {
   DEFAULT_GROUP_NAME,
   defaultGroup,
@@ -19,7 +21,8 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
     defaultGroup(planning, given.project_id);
     return {};
   },
-  change: (_planning, before, after) => {
+  change: ({ plan }, before, after) => {
+    if (before.stateful !== after.stateful) requireNoPorts(plan, before.id);
     if (before.name === after.name) return {};
     if (before.name === DEFAULT_GROUP_NAME) {
       throw new CableError('SecurityGroupCannotUpdateDefault', 'Updating default security group not allowed.');
@@ -37,10 +40,7 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
   },
   claims: (group) => (group.name === DEFAULT_GROUP_NAME ? [defaultClaim(group.project_id)] : []),
   listing: ensureDefaultGroup,
-  inUse: (group, holder) =>
-    holder === 'port'
-      ? new CableError('InUse', `Security Group ${group.id} in use.`, { label: 'SecurityGroup' })
-      : undefined,
+  inUse: (group, holder) => (holder === 'port' ? inUse(group.id) : undefined),
   present: (tables, group) => ({
     security_group_rules: new LongList(
       inOrder(tables.of('security_group_rule').by('security_group_id', group.id)),
@@ -48,6 +48,16 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
     ),
   }),
 });
+
+/** A port's groups are of one kind, and what it lets in does not change at one word of its group: so nobody may have it, and none may come meanwhile. */
+function requireNoPorts(plan: Plan, id: string): void {
+  if (plan.by('port', 'security_groups', id).length > 0) throw inUse(id);
+  plan.requireEmpty(referencesOfType('security_group', id, 'port'), []);
+}
+
+function inUse(id: string): CableError {
+  return new CableError('InUse', `Security Group ${id} in use.`, { label: 'SecurityGroup' });
+}
 
 function defaultClaim(projectId: string): Claim {
   return {

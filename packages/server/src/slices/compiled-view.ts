@@ -16,6 +16,7 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'subnet',
   'port',
   'router',
+  'security_group',
   'security_group_rule',
   'host',
 ]);
@@ -28,6 +29,7 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     port: tables.of('port'),
     router_interface: tables.any('router_interface') as unknown as TableReader<PortRow, string>,
     router: tables.of('router'),
+    security_group: tables.of('security_group'),
     security_group_rule: tables.of('security_group_rule'),
     host: tables.of('host'),
   };

@@ -128,8 +128,8 @@ export function sampleRule(n: number, fields: Partial<PolicyRule> = {}): PolicyR
   return { id: sampleId('rule', n), direction: 'ingress', ethertype: 'IPv4', ...any, ...fields };
 }
 
-export function samplePolicy(id: string, rules: readonly PolicyRule[]): SampleSlice {
-  return { key: `policy:${id}`, header: { id }, items: byKey(rules, (one) => one.id) };
+export function samplePolicy(id: string, rules: readonly PolicyRule[], more: { stateless?: true } = {}): SampleSlice {
+  return { key: `policy:${id}`, header: { id, ...more }, items: byKey(rules, (one) => one.id) };
 }
 
 export function sampleGroup(id: string, members: readonly GroupMember[]): SampleSlice {
