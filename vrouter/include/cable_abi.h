@@ -169,8 +169,7 @@ enum cb_in_kind {
 #define CB_VIF_F_DHCP 0x8 /* some IPv4 subnet of the port has DHCP on */
 #define CB_VIF_F_DHCP6 0x10 /* some IPv6 subnet of the port has DHCPv6, stateful or stateless */
 #define CB_VIF_F_RA 0x20 /* the agent advertises itself as the router of some IPv6 subnet of the port */
-#define CB_VIF_F_STATELESS \
-	0x400 /* its policy is asked about the packets of each direction, as if each began a connection */
+#define CB_VIF_F_STATELESS 0x400 /* its policy is asked about each packet by itself, an answer too */
 
 /*
  * cb_vif_2: array, VIF number -> VIF. Written by the agent. Row 0 belongs to nobody: what comes from other hosts or from the agent. A row is

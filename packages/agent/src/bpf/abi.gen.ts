@@ -95,7 +95,7 @@ export const CB_VIF_F_DHCP6 = 0x10;
 /** the agent advertises itself as the router of some IPv6 subnet of the port */
 export const CB_VIF_F_RA = 0x20;
 
-/** its policy is asked about the packets of each direction, as if each began a connection */
+/** its policy is asked about each packet by itself, an answer too */
 export const CB_VIF_F_STATELESS = 0x400;
 
 /** admin_state_up */
