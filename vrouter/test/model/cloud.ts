@@ -34,6 +34,8 @@ export type Port = {
   readonly kind: 'vm' | 'pod';
   readonly adminUp: boolean;
   readonly portSecurity: boolean;
+  /** Its rules are asked about each packet by itself. Counts with port security only. */
+  readonly stateless: boolean;
   readonly groups: readonly string[];
   readonly pairs: readonly Pair[];
   /** False: the others already know of the port, and the vrouter does not yet know what it may do. Of a port of this host. */

@@ -101,6 +101,7 @@ function drawPort(draw: Draw, who: Pick<Port, 'name' | 'network' | 'mac' | 'addr
     kind: draw.chance(0.3) ? 'pod' : 'vm',
     adminUp: draw.chance(0.97),
     portSecurity: draw.chance(0.85),
+    stateless: draw.chance(0.2),
     groups: draw.some(GROUPS, draw.pick([0, 1, 2, 2, 3])),
     pairs: draw.chance(0.3) ? [drawPair(draw, who)] : [],
     programmed: draw.chance(0.985),
@@ -178,6 +179,7 @@ export function drawChange(draw: Draw, cloud: Cloud): Change {
       groups: 3,
       admin: 2,
       security: 1,
+      stateless: 1,
       pairs: 2,
       moves: 4,
       programmed: 1,
@@ -195,6 +197,8 @@ export function drawChange(draw: Draw, cloud: Cloud): Change {
       return of({ adminUp: !port.adminUp });
     case 'security':
       return of({ portSecurity: !port.portSecurity });
+    case 'stateless':
+      return of({ stateless: !port.stateless });
     case 'pairs':
       return of({ pairs: port.pairs.length > 0 ? [] : [drawPair(draw, port)] });
     case 'moves':

@@ -27,6 +27,8 @@ export type IpHeaders = {
   /** An ICMP error. */
   readonly isError: boolean;
   readonly isEcho: boolean;
+  /** Type << 8 of an answer to an ICMP query. */
+  readonly icmpAnswer?: number;
   readonly syn: boolean;
   readonly fin: boolean;
   readonly rst: boolean;
@@ -99,7 +101,17 @@ export function readArp(frame: Buffer): ArpHeaders | Reason {
 
 type Transport = Pick<
   IpHeaders,
-  'tuple' | 'opens' | 'needsFlow' | 'isError' | 'isEcho' | 'isRedirect' | 'syn' | 'fin' | 'rst' | 'segment'
+  | 'tuple'
+  | 'opens'
+  | 'needsFlow'
+  | 'isError'
+  | 'isEcho'
+  | 'icmpAnswer'
+  | 'isRedirect'
+  | 'syn'
+  | 'fin'
+  | 'rst'
+  | 'segment'
 >;
 
 const PLAIN = {
@@ -199,7 +211,8 @@ function readIcmp(bytes: Buffer, base: Tuple): Transport | Reason {
     return typeof error === 'string' ? error : { ...error, isRedirect: type === REDIRECT };
   }
   const needsFlow = ICMP_ANSWERS.has(type);
-  return { ...PLAIN, tuple: icmpTuple(base, bytes), opens: !needsFlow, needsFlow, isEcho: type === 8 };
+  const answer = needsFlow ? { icmpAnswer: type << 8 } : {};
+  return { ...PLAIN, tuple: icmpTuple(base, bytes), opens: !needsFlow, needsFlow, isEcho: type === 8, ...answer };
 }
 
 /** An answer has the query's identifier, and answers code 0 of it. Other messages have no identifier. */

@@ -52,7 +52,15 @@ const cloud: Cloud = {
     { name: 'b', network: 'other', mac: B, addresses: ['10.0.0.2'], pairs: [] },
   ].map((port) => ({
     ...port,
-    ...{ host: undefined, kind: 'vm', adminUp: true, portSecurity: true, groups: [], programmed: true },
+    ...{
+      host: undefined,
+      kind: 'vm',
+      adminUp: true,
+      portSecurity: true,
+      stateless: false,
+      groups: [],
+      programmed: true,
+    },
   })),
   peers: ['h1'],
 };

@@ -1,6 +1,6 @@
 /** The real programs, told of a cloud as an agent would: the only file of the model that knows `World`. */
 import assert from 'node:assert/strict';
-import { CB_PEER_F_UPLINK, CB_POLICY_NONE } from '../../../packages/agent/src/bpf/abi.gen.ts';
+import { CB_PEER_F_UPLINK, CB_POLICY_NONE, CB_VIF_F_STATELESS } from '../../../packages/agent/src/bpf/abi.gen.ts';
 import { type PortPrefix, portPrefixes } from '../../../packages/agent/src/plan/port-ranges.ts';
 import { ipBytes, macBytes, vxlan } from '../packet.ts';
 import {
@@ -275,7 +275,9 @@ export class Rig {
     const [ip = '', ...moreIps] = port.addresses;
     return {
       ...{ mac: port.mac, ip, moreIps, vni: this.#numbers.networks.of(port.network), policy: this.#policyOf(port) },
-      flags: vifFlags({ ...port, dhcp: hasDhcp(cloud, port), pod: port.kind === 'pod' }),
+      flags:
+        vifFlags({ ...port, dhcp: hasDhcp(cloud, port), pod: port.kind === 'pod' }) |
+        (port.portSecurity && port.stateless ? CB_VIF_F_STATELESS : 0),
       dhcpServer: speakerTo(cloud, port),
     };
   }

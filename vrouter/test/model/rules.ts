@@ -1,7 +1,7 @@
 /** Whether security groups allow a connection. */
 import { cidrContains } from './address.ts';
 import { type Cloud, membersOf, type Port, type Rule, rulesOf } from './cloud.ts';
-import { hasPorts, type Tuple } from './headers.ts';
+import { hasPorts, type IpHeaders, type Tuple } from './headers.ts';
 
 const ICMP = 1;
 
@@ -10,16 +10,47 @@ export type Verdict =
   /** `by`: the port whose rules decided. */
   | { readonly allowed: false; readonly reason: 'policy_egress' | 'policy_ingress'; readonly by: Port };
 
+/** What is asked: a packet, and whether it answers a connection. Ends that are not on this host: undefined. */
+export type Question = {
+  readonly packet: Pick<IpHeaders, 'tuple' | 'isError' | 'icmpAnswer'>;
+  readonly isAnswer: boolean;
+  readonly sender: Port | undefined;
+  readonly receiver: Port | undefined;
+};
+
 /**
- * Judges a connection by its first packet: it needs an egress rule of the sender and an ingress rule of the receiver, of those of both that are
- * on this host.
+ * Judges a connection by its first packet: it needs an egress rule of who began it and an ingress rule of the other, of those of both that are on this
+ * host. An end that is stateless judges each packet so, but for ICMP errors.
  */
-export function judge(cloud: Cloud, first: Tuple, sender: Port | undefined, receiver: Port | undefined): Verdict {
-  if (sender !== undefined && !allows(cloud, sender, 'egress', first.to, first))
-    return { allowed: false, reason: 'policy_egress', by: sender };
-  if (receiver !== undefined && !allows(cloud, receiver, 'ingress', first.from, first))
-    return { allowed: false, reason: 'policy_ingress', by: receiver };
+export function judge(cloud: Cloud, question: Question): Verdict {
+  const { sender, receiver, isAnswer } = question;
+  const ends = [sender, receiver];
+  for (const by of isAnswer ? ends.reverse() : ends) {
+    const reason = by === undefined ? undefined : refusalBy(cloud, by, by === sender, question);
+    if (by !== undefined && reason !== undefined) return { allowed: false, reason, by };
+  }
   return { allowed: true };
+}
+
+/** Do the ends that are here remember nothing of what was before? */
+export function isStateless(...ends: readonly (Port | undefined)[]): boolean {
+  const here = ends.filter((port) => port?.portSecurity === true);
+  return here.length > 0 && here.every((port) => port?.stateless === true);
+}
+
+function refusalBy(
+  cloud: Cloud,
+  port: Port,
+  isSender: boolean,
+  { packet, isAnswer }: Question,
+): 'policy_egress' | 'policy_ingress' | undefined {
+  const { tuple } = packet;
+  const byItself = port.stateless && !packet.isError;
+  const answers = isAnswer && !byItself;
+  const direction = isSender !== answers ? 'egress' : 'ingress';
+  const dport = answers ? tuple.sport : byItself ? (packet.icmpAnswer ?? tuple.dport) : tuple.dport;
+  const remote = isSender ? tuple.to : tuple.from;
+  return allows(cloud, port, direction, remote, { ...tuple, dport }) ? undefined : `policy_${direction}`;
 }
 
 function allows(cloud: Cloud, port: Port, direction: Rule['direction'], remote: string, first: Tuple): boolean {

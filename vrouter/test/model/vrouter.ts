@@ -32,7 +32,7 @@ import {
   type Tuple,
 } from './headers.ts';
 import { type Counters, NO_PORT, noCounters, type Outcome, withAddresses, withoutEnds } from './outcome.ts';
-import { judge } from './rules.ts';
+import { isStateless, judge } from './rules.ts';
 import { answerOf, maySend, refusesService, serviceOf, spoofs } from './services.ts';
 import { type Ends, type Way, wayFromHost, wayFromPort } from './ways.ts';
 
@@ -213,28 +213,30 @@ export class ReferenceVrouter {
   /** Broadcast and multicast: no flow, so only the rules of its own direction count. */
   #toGroup(arrival: Arrival, ip: IpHeaders): Outcome {
     if (ip.needsFlow) return this.#dropOf(arrival, 'invalid_state');
-    const verdict = judge(this.#cloud, ip.tuple, arrival.sender, undefined);
+    const verdict = judge(this.#cloud, { packet: ip, isAnswer: false, sender: arrival.sender, receiver: undefined });
     if (!verdict.allowed) return this.#drop(verdict.by.name, verdict.reason);
     this.#rememberFragment(arrival, ip);
-    return this.#toAll(arrival, ip.tuple, false);
+    return this.#toAll(arrival, ip, false);
   }
 
   #forward(arrival: Arrival, ip: IpHeaders): Outcome {
     const { sender } = arrival;
     if (ip.isRedirect && sender?.portSecurity === true) return this.#dropOf(arrival, 'icmp_redirect');
-    const { known: own, beside, replaced } = this.#ownFlow(arrival, ip);
+    const { known: own, beside: against, replaced } = this.#ownFlow(arrival, ip);
     const way = this.#way(arrival, ip);
     if (way.kind === 'drop') return this.#dropOf(arrival, way.reason);
     if (way.kind === 'router') return this.#toRouter(arrival, ip);
     const known = own ?? this.#movedFlow(arrival, ip, way);
-    if (known === undefined && ip.needsFlow) return this.#dropOf(arrival, 'invalid_state');
     const isAnswer = known?.direction === 'answer';
     const receiver = way.kind === 'port' ? way.port : undefined;
-    const verdict = isAnswer
-      ? judge(this.#cloud, reversed(ip.tuple), receiver, sender)
-      : judge(this.#cloud, ip.tuple, sender, receiver);
+    const stateless = isStateless(sender, receiver);
+    const unknownAnswer = known === undefined && ip.needsFlow;
+    if (unknownAnswer && (ip.isError || !stateless)) return this.#dropOf(arrival, 'invalid_state');
+    const beside = against === true || unknownAnswer;
+    const verdict = judge(this.#cloud, { packet: ip, isAnswer, sender, receiver });
     if (!verdict.allowed) {
-      if (known !== undefined && !ip.isError && comesWhence(known, sender?.name)) this.#flows.end(known.flow);
+      const ends = known !== undefined && !ip.isError && !stateless && comesWhence(known, sender?.name);
+      if (ends) this.#flows.end(known.flow);
       return this.#drop(verdict.by.name, verdict.reason);
     }
     if (!ip.isError && !beside) {
@@ -253,7 +255,7 @@ export class ReferenceVrouter {
   #toRouter(arrival: Arrival, ip: IpHeaders): Outcome {
     const { sender, frame } = arrival;
     if (sender === undefined || !ip.isEcho || ip.fragment !== 'whole') return this.#dropOf(arrival, 'no_endpoint');
-    const verdict = judge(this.#cloud, ip.tuple, sender, undefined);
+    const verdict = judge(this.#cloud, { packet: ip, isAnswer: false, sender, receiver: undefined });
     if (!verdict.allowed) return this.#drop(verdict.by.name, verdict.reason);
     return this.#toPort(sender, echoAnswer(frame, ip));
   }
@@ -299,7 +301,7 @@ export class ReferenceVrouter {
     way: Exclude<Way, { kind: 'drop' | 'router' }>,
     isAnswer: boolean,
   ): Outcome {
-    if (way.kind === 'all') return this.#toAll(arrival, ip.tuple, isAnswer);
+    if (way.kind === 'all') return this.#toAll(arrival, ip, isAnswer);
     const refusal = refusalBy(way, arrival.frame, ip);
     if (refusal !== undefined) return this.#refuse(arrival, ip, refusal);
     const frame = way.hop === undefined ? arrival.frame : routedFrame(arrival.frame, way.port.mac, way.hop.leg.mac);
@@ -315,13 +317,14 @@ export class ReferenceVrouter {
     return { ...this.#toPort(sender, error), refusal: reason };
   }
 
-  /** `tuple`: of an IPv4 packet, which each receiver's rules are asked about, as the receiver of a flow's first packet or as its sender. */
-  #toAll(arrival: Arrival, tuple: Tuple | undefined, isAnswer: boolean): Outcome {
+  /** `packet`: of IPv4, which each receiver's rules are asked about, as the receiver of a flow's first packet or as its sender. */
+  #toAll(arrival: Arrival, packet: IpHeaders | undefined, isAnswer: boolean): Outcome {
     const { frame, sender, network } = arrival;
     let count = 0;
     for (const receiver of receiversHere(this.#cloud, network)) {
       if (receiver === sender || !receiver.adminUp) continue;
-      const verdict = this.#judgeCopy(receiver, tuple, isAnswer);
+      const verdict =
+        packet === undefined ? undefined : judge(this.#cloud, { packet, isAnswer, sender: undefined, receiver });
       if (verdict?.allowed === false) this.#drop(receiver.name, verdict.reason);
       else count += this.#countSent(receiver.name, frame);
     }
@@ -329,12 +332,6 @@ export class ReferenceVrouter {
     for (const _host of sender === undefined ? [] : hostsOf(this.#cloud, network))
       count += this.#countSent(NO_PORT, frame);
     return { kind: 'copies', count, frame };
-  }
-
-  #judgeCopy(receiver: Port, tuple: Tuple | undefined, isAnswer: boolean): ReturnType<typeof judge> | undefined {
-    if (tuple === undefined) return undefined;
-    if (isAnswer) return judge(this.#cloud, reversed(tuple), receiver, undefined);
-    return judge(this.#cloud, tuple, undefined, receiver);
   }
 
   #toPort(port: Port, frame: Buffer): Extract<Outcome, { kind: 'port' }> {
