@@ -19,7 +19,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   from_overlay: { instructions: 23_000, stackBytes: 640 },
   from_service: { instructions: 17_000, stackBytes: 720 },
   from_uplink: { instructions: 15_000, stackBytes: 900 },
-  decide: { instructions: 36_000, stackBytes: 700 },
+  decide: { instructions: 36_000, stackBytes: 1050 },
   arp: { instructions: 4000, stackBytes: 220 },
   group: { instructions: 9000, stackBytes: 480 },
   flood: { instructions: 2000, stackBytes: 340 },
