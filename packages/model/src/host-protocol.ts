@@ -52,6 +52,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'Subnets, and addresses everywhere, may be of IPv6; a subnet says what router advertisements tell guests, and how these get their addresses. An older agent passes the modes over, and drops IPv6.',
       },
+      {
+        date: '2026-11-26',
+        change:
+          'A port may say its qosPolicyId; slices qos tell what such a policy limits and marks. An older agent passes both over: its guests are not limited.',
+      },
     ],
   },
 ];

@@ -17,6 +17,10 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'port',
   'router',
   'security_group_rule',
+  'qos_policy',
+  'qos_bandwidth_limit_rule',
+  'qos_packet_rate_limit_rule',
+  'qos_dscp_marking_rule',
   'host',
 ]);
 
@@ -29,6 +33,10 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     router_interface: tables.any('router_interface') as unknown as TableReader<PortRow, string>,
     router: tables.of('router'),
     security_group_rule: tables.of('security_group_rule'),
+    qos_policy: tables.of('qos_policy'),
+    qos_bandwidth_limit_rule: tables.of('qos_bandwidth_limit_rule'),
+    qos_packet_rate_limit_rule: tables.of('qos_packet_rate_limit_rule'),
+    qos_dscp_marking_rule: tables.of('qos_dscp_marking_rule'),
     host: tables.of('host'),
   };
 }
