@@ -74,6 +74,9 @@ static __always_inline int receive_from_vif(struct __sk_buff *ctx)
 	count_rx(ctx, number);
 	if (!(vif->flags & CB_VIF_F_ADMIN_UP))
 		return drop(ctx, number, CB_REASON_ADMIN_DOWN);
+	reason = vif->flags & CB_VIF_F_METER ? meter(ctx, number, CB_DIR_EGRESS) : CB_REASON_NONE;
+	if (reason)
+		return drop(ctx, number, reason);
 	p = &w->p;
 	p->key.net = vif->net;
 	reason = parse_ethernet(ctx, p);

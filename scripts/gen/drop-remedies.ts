@@ -44,4 +44,6 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   rogue_ra: 'Nothing: a guest advertises itself as a router. With port security off it may.',
   rate_flood:
     'Look what the guest sends to all (`tcpdump`): its broadcasts, multicasts and packets to unknown MACs may make 20,000 copies a second, 40,000 at once.',
+  rate_qos:
+    'Look at the port (`openstack port show`): the QoS policy that it or its network has limits what it may send or receive. Raise the limit or its burst (`openstack network qos rule set`), or have the guest send less.',
 };

@@ -34,6 +34,7 @@
 #define CB_MAX_PEER 262144
 #define CB_MAX_FLOW 131072
 #define CB_MAX_TUPLE 262144 /* two a flow */
+#define CB_MAX_METER 16384 /* two a VIF */
 /* Targets in one chunk of a network's flood list; chunks a packet is replicated to at the most. */
 #define CB_FLOOD_TARGETS 32
 #define CB_FLOOD_CHUNKS 32
@@ -111,6 +112,7 @@ enum cb_reason {
 		34, /* ND that names an address or MAC that is not the port's, or comes from beyond a router */
 	CB_REASON_ROGUE_RA = 35, /* router advertisement sent by a guest */
 	CB_REASON_RATE_FLOOD = 36, /* more copies of what it sends to all than a VIF may cause */
+	CB_REASON_RATE_QOS = 42, /* more than the QoS policy of the port or its network lets it send or receive */
 	CB_REASON_MAX = 64,
 };
 
@@ -170,6 +172,8 @@ enum cb_in_kind {
 #define CB_VIF_F_DHCP6 0x10 /* some IPv6 subnet of the port has DHCPv6, stateful or stateless */
 #define CB_VIF_F_RA 0x20 /* the agent advertises itself as the router of some IPv6 subnet of the port */
 #define CB_VIF_F_STATELESS 0x400 /* its policy is asked about each packet by itself, an answer too */
+
+#define CB_VIF_F_METER 0x40 /* it has a row in cb_meter_1 */
 
 /*
  * cb_vif_2: array, VIF number -> VIF. Written by the agent. Row 0 belongs to nobody: what comes from other hosts or from the agent. A row is
@@ -521,6 +525,36 @@ struct cb_use {
 	__u8 reserve[40];
 };
 
+/* flag of struct cb_meter */
+#define CB_METER_F_DSCP 0x1 /* packets are given its dscp; only of what the VIF sends */
+
+/*
+ * cb_meter_1: array, VIF * 2 + CB_DIR_* -> limits of what the VIF receives or sends, of a QoS policy. Written by the agent; read where the VIF's row has
+ * CB_VIF_F_METER. All zero: no limit. A cost is a time in nanoseconds, shifted left by 20.
+ */
+struct cb_meter {
+	__u64 byte_cost; /* time that a byte takes; 0: bytes are not limited */
+	__u64 byte_burst_ns; /* time that may be taken at once */
+	__u64 packet_cost; /* time that a packet takes; 0: packets are not limited */
+	__u64 packet_burst_ns;
+	__u8 dscp; /* CB_METER_F_DSCP; 0 to 63 */
+	__u8 flags; /* CB_METER_F_* */
+	__u8 pad[6];
+	__u8 reserve[24];
+};
+
+/*
+ * cb_bucket_1: array, as cb_meter_1 -> how far its limits are used. Written by the vrouter. Nothing has to be deleted: buckets fill up, and are full when the
+ * cost is another than they were used at.
+ */
+struct cb_bucket {
+	__u64 byte_ns; /* CLOCK_MONOTONIC at which all that was sent is paid; past: the bucket is full */
+	__u64 byte_cost; /* cost of a byte, of which byte_ns is */
+	__u64 packet_ns;
+	__u64 packet_cost;
+	__u8 reserve[32];
+};
+
 /*
  * cb_frag_2: array, VIF * CB_VIF_FRAGMENTS + n -> a first fragment's ports for those that follow. Of packets from other hosts, among the receiver's.
  * Written by the vrouter.
@@ -601,6 +635,8 @@ _Static_assert(sizeof(struct cb_tally) == 64, "layout of cb_tally");
 _Static_assert(sizeof(struct cb_flow) == 384, "layout of cb_flow");
 _Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
 _Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");
+_Static_assert(sizeof(struct cb_meter) == 64, "layout of cb_meter");
+_Static_assert(sizeof(struct cb_bucket) == 64, "layout of cb_bucket");
 _Static_assert(sizeof(struct cb_frag) == 56, "layout of cb_frag");
 _Static_assert(sizeof(struct cb_orphan_key) == 4, "layout of cb_orphan_key");
 _Static_assert(sizeof(struct cb_orphan) == 2072, "layout of cb_orphan");

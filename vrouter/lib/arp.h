@@ -87,7 +87,7 @@ static __always_inline int forward_link(struct __sk_buff *ctx, struct work *w)
 		return drop(ctx, in_vif, w->to.reason);
 	if (way->deliver == CB_DELIVER_OVERLAY)
 		return by_overlay_device(ctx, in_vif, way->out_net, way->tunnel);
-	return to_vif(ctx, way->out_vif, way->deliver, CB_REASON_NONE);
+	return to_receiver(ctx, way);
 }
 
 /* The ARP packet in work. */

@@ -5,6 +5,7 @@
 
 #include "encap.h"
 #include "icmp.h"
+#include "meter.h"
 #include "outer.h"
 #include "stage.h"
 #include "turn.h"
@@ -131,7 +132,7 @@ static __always_inline int deliver(struct __sk_buff *ctx, struct work *w, const 
 	}
 	if (way->deliver == CB_DELIVER_OVERLAY)
 		return to_overlay(ctx, p, way->out_net, way->tunnel);
-	return to_vif(ctx, way->out_vif, way->deliver, CB_REASON_NONE);
+	return to_receiver(ctx, way);
 }
 
 #endif /* CABLE_DELIVER_H */

@@ -4,6 +4,7 @@
 #define CABLE_FLOOD_H
 
 #include "encap.h"
+#include "meter.h"
 #include "policy.h"
 #include "stage.h"
 #include "turn.h"
@@ -30,6 +31,8 @@ static __noinline int copy_to_vif(struct flood *flood, __u32 vif)
 	/* Of a flow: the receivers are judged as its first senders. */
 	if (w->p.family && !(w->p.flags & PKT_LINK))
 		reason = ask(flood->ctx, w, CB_POLICY_NONE, 0, row->policy, row->flags);
+	if (!reason && row->flags & CB_VIF_F_METER)
+		reason = meter(flood->ctx, vif, CB_DIR_INGRESS);
 	if (!reason && clone_to_vif(flood->ctx, row))
 		reason = CB_REASON_REDIRECT;
 	if (reason) {

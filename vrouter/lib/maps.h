@@ -41,6 +41,7 @@ CB_AGENT_MAP(cb_hop_1, BPF_MAP_TYPE_HASH, CB_MAX_TUNNEL, struct cb_hop_key, stru
 CB_ARRAY(cb_vif_2, CB_MAX_VIF, BPF_F_RDONLY_PROG, struct cb_vif);
 CB_ARRAY(cb_net_1, CB_MAX_NET, BPF_F_RDONLY_PROG, struct cb_net);
 CB_ARRAY(cb_tunnel_1, CB_MAX_TUNNEL, BPF_F_RDONLY_PROG, struct cb_tunnel);
+CB_ARRAY(cb_meter_1, CB_MAX_METER, BPF_F_RDONLY_PROG, struct cb_meter);
 /* Not read by any program; here it is pinned with the entries that it tells of. */
 CB_ARRAY(cb_prog_2, 1, BPF_F_RDONLY_PROG, struct cb_prog);
 
@@ -56,6 +57,7 @@ struct {
 CB_ARRAY(cb_flow_2, CB_MAX_FLOW, BPF_F_MMAPABLE, struct cb_flow);
 CB_ARRAY(cb_gauge_1, 1, 0, struct cb_gauge);
 CB_ARRAY(cb_use_1, CB_MAX_USE, 0, struct cb_use);
+CB_ARRAY(cb_bucket_1, CB_MAX_METER, 0, struct cb_bucket);
 CB_ARRAY(cb_frag_2, CB_MAX_VIF *CB_VIF_FRAGMENTS, 0, struct cb_frag);
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -10,14 +10,13 @@
 #include "work.h"
 
 /*
- * Gives the packet to VIF @vif, with its VLAN tag if it has one. @deliver: CB_DELIVER_VIF or CB_DELIVER_PEER. @reason: for the trace.
+ * Gives the packet to VIF @vif, of which @row is, with its VLAN tag if it has one. @deliver: CB_DELIVER_VIF or CB_DELIVER_PEER. @reason: for the trace.
  */
-static __always_inline int to_vif(struct __sk_buff *ctx, __u32 vif, __u32 deliver, __u32 reason)
+static __always_inline int to_row(struct __sk_buff *ctx, const struct cb_vif *row, __u32 vif, __u32 deliver,
+				  __u32 reason)
 {
-	struct cb_vif *row = vif_row(vif);
-	__u32 ifindex;
+	__u32 ifindex = row ? row->ifindex : 0;
 
-	ifindex = row ? row->ifindex : 0;
 	if (!ifindex)
 		return drop(ctx, 0, CB_REASON_NOT_PROGRAMMED);
 	count_tx(ctx, vif);
@@ -30,6 +29,11 @@ static __always_inline int to_vif(struct __sk_buff *ctx, __u32 vif, __u32 delive
 	if (ctx->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(ctx, PACKET_HOST);
 	return bpf_redirect_peer(ifindex, 0);
+}
+
+static __always_inline int to_vif(struct __sk_buff *ctx, __u32 vif, __u32 deliver, __u32 reason)
+{
+	return to_row(ctx, vif_row(vif), vif, deliver, reason);
 }
 
 /* Gives a copy of the packet to the VIF of @row. Returns 0 or a negative errno. */

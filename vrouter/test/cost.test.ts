@@ -4,9 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { CB_VIF_F_METER } from '../../packages/agent/src/bpf/abi.gen.ts';
 import { median } from './facts.ts';
 import { arp, BROADCAST, type Ipv4, TCP, tcp, udp } from './packet.ts';
-import { type Guest, SERVICE_MAC, World } from './world.ts';
+import { DEFAULT_FLAGS, type Guest, SERVICE_MAC, World } from './world.ts';
 
 const RUNS = Number(process.env['VROUTER_COST_RUNS'] ?? 15);
 const BURST = 100_000;
@@ -14,9 +15,10 @@ const SINGLES = 200;
 const VNI = 700;
 const OTHER = 701;
 const PEER = '192.0.2.1';
-const [A, B, FAR, ROUTER, POD] = [10, 11, 12, 13, 14].map(
+const [A, B, FAR, ROUTER, POD, METERED] = [10, 11, 12, 13, 14, 15].map(
   (n) => `02:00:00:00:00:${n.toString(16).padStart(2, '0')}`,
-) as [string, string, string, string, string];
+) as [string, string, string, string, string, string];
+const METERED_FLAGS = DEFAULT_FLAGS | CB_VIF_F_METER;
 const [ALLOWING, DENYING] = [5, 6];
 
 let world: World;
@@ -67,6 +69,17 @@ test('an established packet', (t) => {
   const back = { src: FAR, dst: A, from: '10.0.0.9', to: '10.0.0.1' };
   assert.equal(world.receive({ vni: VNI, from: PEER }, udp(back, ports)).verdict, 'vif a');
   say('UDP from another host, and the tunnel set', burst('from_tunnel', { vni: VNI, from: PEER }, udp(back, ports)));
+  const metered = world.addGuest('metered', { mac: METERED, ip: '10.0.0.4', vni: VNI, flags: METERED_FLAGS });
+  for (const direction of ['in', 'out'] as const) {
+    world.setMeter(metered, direction, {
+      bytes: { costNs: 1, burst: 1e12 },
+      packets: { costNs: 1, burst: 1e12 },
+      dscp: 46,
+    });
+  }
+  const limited = { ...ab, src: METERED, from: '10.0.0.4' };
+  assert.equal(world.send(metered, udp(limited, ports)).verdict, 'vif b');
+  say('UDP of a guest with limits of bytes and packets, and a DSCP', burst('from_vif', metered, udp(limited, ports)));
   const routed = { ...ab, dst: ROUTER, to: '10.1.0.2' };
   assert.equal(world.send(a, udp(routed, ports)).verdict, 'vif behind');
   say(

@@ -25,6 +25,7 @@ import {
   CB_FLOOD_VIF,
   CB_IN_VIF,
   CB_LIFE_LIVE,
+  CB_METER_F_DSCP,
   CB_NET_F_DHCP,
   CB_NET_F_UP,
   CB_POLICY_NONE,
@@ -185,8 +186,20 @@ export function vifFlags(what: { portSecurity: boolean; adminUp: boolean; dhcp: 
   );
 }
 
+/** What may be used at once, and the time that one takes. */
+export type Limit = { readonly costNs: number; readonly burst: number };
+
+/** Left out: no limit, no mark. */
+export type Meter = { readonly bytes?: Limit; readonly packets?: Limit; readonly dscp?: number };
+
+function meterOf(guest: Guest, direction: 'in' | 'out'): number {
+  return guest.vif * 2 + (direction === 'in' ? CB_DIR_INGRESS : CB_DIR_EGRESS);
+}
+
 /** Rows of the agent: a row is never deleted, but zeroed. */
-const ROW_MAPS: ReadonlySet<string> = new Set([MAPS.cb_vif_2.name, MAPS.cb_net_1.name, MAPS.cb_tunnel_1.name]);
+const ROW_MAPS: ReadonlySet<string> = new Set(
+  [MAPS.cb_vif_2, MAPS.cb_net_1, MAPS.cb_tunnel_1, MAPS.cb_meter_1].map(({ name }) => name),
+);
 /** Maps of which every entry is the agent's. */
 const AGENT_MAPS: ReadonlySet<string> = new Set([
   ...ROW_MAPS,
@@ -473,6 +486,24 @@ export class World {
       addr6: options.ip6 === undefined ? NO_ADDRESS : addr(options.ip6),
       router6: options.router6 === undefined ? NO_ADDRESS : addr(options.router6),
       dhcpServer: options.dhcpServer === undefined ? NO_ADDRESS : addr(options.dhcpServer),
+    });
+  }
+
+  /** Limits of what the guest sends or receives; its row must have CB_VIF_F_METER. Nothing is used of them. */
+  setMeter(guest: Guest, direction: 'in' | 'out', meter: Meter): void {
+    this.changeMeter(guest, direction, meter);
+    this.#put(MAPS.cb_bucket_1, meterOf(guest, direction), { byteNs: 0n, byteCost: 0n, packetNs: 0n, packetCost: 0n });
+  }
+
+  /** The same; what was used is used. */
+  changeMeter(guest: Guest, direction: 'in' | 'out', { bytes, packets, dscp }: Meter): void {
+    this.#put(MAPS.cb_meter_1, meterOf(guest, direction), {
+      byteCost: BigInt(bytes?.costNs ?? 0) << 20n,
+      byteBurstNs: BigInt((bytes?.costNs ?? 0) * (bytes?.burst ?? 0)),
+      packetCost: BigInt(packets?.costNs ?? 0) << 20n,
+      packetBurstNs: BigInt((packets?.costNs ?? 0) * (packets?.burst ?? 0)),
+      dscp: dscp ?? 0,
+      flags: dscp === undefined ? 0 : CB_METER_F_DSCP,
     });
   }
 

@@ -20,6 +20,7 @@ export const AGENT_MAPS = [
   'cb_mac_2',
   'cb_flood_2',
   'cb_net_1',
+  'cb_meter_1',
   'cb_vif_2',
   'cb_peer_2',
   'cb_in_1',

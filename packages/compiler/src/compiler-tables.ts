@@ -1,9 +1,30 @@
 import type { TableReader } from '@cable/kit';
-import type { Host, Network, Port, Router, SecurityGroup, SecurityGroupRule, Subnet } from '@cable/model';
+import type {
+  Host,
+  Network,
+  Port,
+  QosBandwidthLimitRule,
+  QosDscpMarkingRule,
+  QosPacketRateLimitRule,
+  QosPolicy,
+  Router,
+  SecurityGroup,
+  SecurityGroupRule,
+  Subnet,
+} from '@cable/model';
 
 /** The attributes of each resource type that slices are made of; a change of any other touches no slice. */
 const ATTRIBUTES = {
-  network: ['id', 'name', 'project_id', 'admin_state_up', 'mtu', 'dns_domain', 'provider:segmentation_id'],
+  network: [
+    'id',
+    'name',
+    'project_id',
+    'admin_state_up',
+    'mtu',
+    'dns_domain',
+    'provider:segmentation_id',
+    'qos_policy_id',
+  ],
   subnet: [
     'id',
     'network_id',
@@ -38,6 +59,7 @@ const ATTRIBUTES = {
     'dns_name',
     'dns_domain',
     'extra_dhcp_opts',
+    'qos_policy_id',
   ],
   router: ['id', 'name', 'admin_state_up', 'routes'],
   security_group: ['id', 'stateful'],
@@ -52,6 +74,10 @@ const ATTRIBUTES = {
     'remote_ip_prefix',
     'remote_group_id',
   ],
+  qos_policy: ['id'],
+  qos_bandwidth_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kbps', 'max_burst_kbps'],
+  qos_packet_rate_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kpps', 'max_burst_kpps'],
+  qos_dscp_marking_rule: ['id', 'qos_policy_id', 'dscp_mark'],
   host: ['id', 'underlay'],
 } as const;
 
@@ -71,6 +97,14 @@ export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>
 
 export type SecurityGroupRuleRow = Pick<SecurityGroupRule, Attributes<'security_group_rule'>>;
 
+export type QosPolicyRow = Pick<QosPolicy, Attributes<'qos_policy'>>;
+
+export type QosBandwidthLimitRuleRow = Pick<QosBandwidthLimitRule, Attributes<'qos_bandwidth_limit_rule'>>;
+
+export type QosPacketRateLimitRuleRow = Pick<QosPacketRateLimitRule, Attributes<'qos_packet_rate_limit_rule'>>;
+
+export type QosDscpMarkingRuleRow = Pick<QosDscpMarkingRule, Attributes<'qos_dscp_marking_rule'>>;
+
 export type HostRow = Pick<Host, Attributes<'host'>>;
 
 /** The row of each resource type. */
@@ -81,6 +115,10 @@ export type Rows = {
   readonly router: RouterRow;
   readonly security_group: SecurityGroupRow;
   readonly security_group_rule: SecurityGroupRuleRow;
+  readonly qos_policy: QosPolicyRow;
+  readonly qos_bandwidth_limit_rule: QosBandwidthLimitRuleRow;
+  readonly qos_packet_rate_limit_rule: QosPacketRateLimitRuleRow;
+  readonly qos_dscp_marking_rule: QosDscpMarkingRuleRow;
   readonly host: HostRow;
 };
 
@@ -98,6 +136,10 @@ type IndexNames = {
   readonly router: never;
   readonly security_group: never;
   readonly security_group_rule: 'security_group_id';
+  readonly qos_policy: never;
+  readonly qos_bandwidth_limit_rule: 'qos_policy_id';
+  readonly qos_packet_rate_limit_rule: 'qos_policy_id';
+  readonly qos_dscp_marking_rule: 'qos_policy_id';
   readonly host: never;
 };
 
@@ -118,6 +160,10 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   router: {},
   security_group: {},
   security_group_rule: { security_group_id: (row) => [row.security_group_id] },
+  qos_policy: {},
+  qos_bandwidth_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
+  qos_packet_rate_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
+  qos_dscp_marking_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   host: {},
 };
 

@@ -1,7 +1,7 @@
 /**
  * Every kind of slice, and what refers to what; references lead only to the right, so that counting them is exact.
  *
- *   host ──> network, endpoints, names, policy ──> group
+ *   host ──> network, endpoints, names, qos, policy ──> group
  *    └─────> near ──> router ──> network, endpoints      (of the router's networks)
  */
 import type { SliceKey } from '@cable/model';
@@ -13,6 +13,7 @@ import { namesKind } from './kinds/names.ts';
 import { nearKind } from './kinds/near.ts';
 import { networkKind } from './kinds/network.ts';
 import { policyKind } from './kinds/policy.ts';
+import { qosKind } from './kinds/qos.ts';
 import { routerKind } from './kinds/router.ts';
 
 export const KINDS: Readonly<Record<NodeKind, Kind>> = {
@@ -22,6 +23,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   names: namesKind,
   near: nearKind,
   router: routerKind,
+  qos: qosKind,
   policy: policyKind,
   group: groupKind,
 };

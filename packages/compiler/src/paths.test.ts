@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import type { CompilerTables, IndexName, TableChange, TableName, TableRows } from './compiler-tables.ts';
 import { Reader } from './reader.ts';
 import {
+  bandwidthLimit,
   changesBetween,
   createTables,
   EMPTY_STATE,
@@ -52,6 +53,19 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => without(s, 'subnet', 's6-n1'),
   (s) => withRow(s, 'host', host('h2', '192.0.2.22')),
   (s) => withRow(s, 'network', network('n1', { admin_state_up: false })),
+  (s) => withRow(s, 'qos_policy', { id: 'k1' }),
+  (s) => withRow(s, 'network', network('n1', { qos_policy_id: 'k1' })),
+  (s) => withRow(s, 'qos_bandwidth_limit_rule', bandwidthLimit('b1', 'k1')),
+  (s) => withRow(s, 'port', port('p1', 'n1', 'h3', { qos_policy_id: 'k2' })),
+  (s) => withRow(s, 'qos_policy', { id: 'k2' }),
+  (s) =>
+    withRow(s, 'qos_packet_rate_limit_rule', {
+      ...{ id: 'r1', qos_policy_id: 'k2', direction: 'ingress', max_kpps: 5, max_burst_kpps: 1 },
+    }),
+  (s) => withRow(s, 'qos_dscp_marking_rule', { id: 'd1', qos_policy_id: 'k2', dscp_mark: 46 }),
+  (s) => withRow(s, 'qos_bandwidth_limit_rule', bandwidthLimit('b1', 'k2', { max_kbps: 2000 })),
+  (s) => withRow(s, 'port', port('p1', 'n1', 'h3')),
+  (s) => without(s, 'qos_policy', 'k1'),
   (s) => withRow(s, 'port', leg('l2', 'r2', 'n2')),
   (s) => withRow(s, 'security_group', group('a', false)),
   (s) => withRow(s, 'security_group', group('b', false)),
@@ -127,9 +141,18 @@ function randomEdit(state: State, random: () => number): State {
   const net = (): string => pick('n1', 'n2', 'n3');
   const maybe = <K extends Parameters<typeof without>[1]>(type: K, row: Parameters<typeof withRow<K>>[2]): State =>
     random() < 0.3 ? without(state, type, row.id) : withRow(state, type, row);
-  switch (pick('network', 'subnet', 'port', 'port', 'port', 'leg', 'leg', 'router', 'rule', 'group', 'host')) {
+  switch (
+    pick('network', 'subnet', 'port', 'port', 'port', 'leg', 'leg', 'router', 'rule', 'group', 'host', 'qos', 'limit')
+  ) {
     case 'network':
-      return maybe('network', network(net(), { admin_state_up: random() < 0.8, mtu: pick(1450, 8950) }));
+      return maybe(
+        'network',
+        network(net(), {
+          admin_state_up: random() < 0.8,
+          mtu: pick(1450, 8950),
+          qos_policy_id: pick(null, 'k1', 'k2'),
+        }),
+      );
     case 'subnet': {
       const id = net();
       return maybe('subnet', subnet(`s-${id}`, pick(id, id, net()), { cidr: pick('10.0.0.0/24', '10.0.1.0/24') }));
@@ -145,6 +168,16 @@ function randomEdit(state: State, random: () => number): State {
       );
     case 'group':
       return maybe('security_group', group(pick('a', 'b', 'c'), random() < 0.5));
+    case 'qos':
+      return maybe('qos_policy', { id: pick('k1', 'k2') });
+    case 'limit':
+      return maybe(
+        'qos_bandwidth_limit_rule',
+        bandwidthLimit(pick('b1', 'b2'), pick('k1', 'k2'), {
+          direction: pick('egress', 'ingress'),
+          max_kbps: pick(0, 5, 10),
+        }),
+      );
     case 'host':
       return maybe('host', host(pick(...HOSTS), pick('192.0.2.1', '192.0.2.2')));
     default:
@@ -153,6 +186,7 @@ function randomEdit(state: State, random: () => number): State {
         port(pick('q1', 'q2', 'p3', 'p4', 'p5', 'p6'), net(), pick('', ...HOSTS), {
           security_groups: groups(),
           port_security_enabled: random() < 0.8,
+          qos_policy_id: pick(null, null, 'k1', 'k2'),
           admin_state_up: random() < 0.8,
         }),
       );

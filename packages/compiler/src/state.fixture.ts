@@ -8,6 +8,7 @@ import {
   isRouterInterface,
   type NetworkRow,
   type PortRow,
+  type QosBandwidthLimitRuleRow,
   type RouterRow,
   type Rows,
   type RowType,
@@ -29,18 +30,14 @@ export const EMPTY_STATE: State = {
   router: new Map(),
   security_group: new Map(),
   security_group_rule: new Map(),
+  qos_policy: new Map(),
+  qos_bandwidth_limit_rule: new Map(),
+  qos_packet_rate_limit_rule: new Map(),
+  qos_dscp_marking_rule: new Map(),
   host: new Map(),
 };
 
-export const ROW_TYPES: readonly RowType[] = [
-  'network',
-  'subnet',
-  'port',
-  'router',
-  'security_group',
-  'security_group_rule',
-  'host',
-];
+export const ROW_TYPES: readonly RowType[] = Object.keys(EMPTY_STATE) as RowType[];
 
 export function withRow<K extends RowType>(state: State, type: K, row: Rows[K]): State {
   return { ...state, [type]: new Map<string, unknown>([...state[type], [row.id, row]]) };
@@ -97,6 +94,7 @@ export function network(id: string, more: Partial<NetworkRow> = {}): NetworkRow 
     mtu: 1450,
     dns_domain: '',
     'provider:segmentation_id': 7,
+    qos_policy_id: null,
     ...more,
   };
 }
@@ -140,6 +138,7 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     dns_name: '',
     dns_domain: '',
     extra_dhcp_opts: [],
+    qos_policy_id: null,
     ...more,
   };
 }
@@ -170,6 +169,14 @@ export function rule(id: string, groupId: string, more: Partial<SecurityGroupRul
     remote_group_id: null,
     ...more,
   };
+}
+
+export function bandwidthLimit(
+  id: string,
+  policyId: string,
+  more: Partial<QosBandwidthLimitRuleRow> = {},
+): QosBandwidthLimitRuleRow {
+  return { id, qos_policy_id: policyId, direction: 'egress', max_kbps: 1000, max_burst_kbps: 0, ...more };
 }
 
 export function host(id: string, underlay: string): HostRow {

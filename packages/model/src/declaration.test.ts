@@ -9,13 +9,15 @@ import { BUILT_IN_RESOURCES } from './resources.ts';
 test('the built-in declarations agree with each other', () => {
   const names = BUILT_IN_RESOURCES.map((one) => one.name);
   assert.equal(new Set(names).size, names.length);
+  const types = BUILT_IN_RESOURCES.map((one) => one.type);
+  assert.equal(new Set(types).size, types.length);
   const urls = BUILT_IN_RESOURCES.map((one) => `${one.prefix}/${one.path}`);
   assert.equal(new Set(urls).size, urls.length);
   for (const resource of BUILT_IN_RESOURCES) {
     forEachAttribute(resource.attributes, (name, attribute) => {
       const where = `${resource.name}.${name}`;
       const target = attribute.reference?.type;
-      assert.ok(target === undefined || names.includes(target), `${where} refers to ${target}`);
+      assert.ok(target === undefined || types.includes(target), `${where} refers to ${target}`);
       const { default: value, values } = attribute;
       if (values !== undefined && value !== undefined && value !== null) {
         assert.ok(values.includes(value as string), `${where}: the default is not one of the values`);

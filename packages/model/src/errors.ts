@@ -117,6 +117,12 @@ export const ERRORS = {
     status: 409,
     remedy: 'The store is not the one the agent knows, or was restored: see docs/guide/operating.md, Another store.',
   },
+  // QoS
+  QoSPolicyDefaultAlreadyExists: {
+    status: 409,
+    remedy: 'Set is_default of the project’s other policy to false first.',
+  },
+  QoSRulesConflict: { status: 409, remedy: 'Change the rule that is there, or give the other direction.' },
   // Security groups
   SecurityGroupConflict: { status: 409, remedy: 'Give the port stateful groups alone, or stateless ones alone.' },
   SecurityGroupDefaultAlreadyExists: {

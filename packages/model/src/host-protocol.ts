@@ -56,6 +56,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         date: '2026-11-26',
         change: 'A policy may be stateless. An older agent takes it for one that is not: answers need no rule there.',
       },
+      {
+        date: '2026-11-26',
+        change:
+          'A port may say its qosPolicyId; slices qos tell what such a policy limits and marks. An older agent passes both over: its guests are not limited.',
+      },
     ],
   },
 ];

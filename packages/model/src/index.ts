@@ -29,6 +29,7 @@ export { composeRegistry, type Registry, servedModels, servedName } from './regi
 export * from './resources/host.ts';
 export * from './resources/network.ts';
 export * from './resources/port.ts';
+export * from './resources/qos.ts';
 export * from './resources/router.ts';
 export * from './resources/security-group.ts';
 export * from './resources/subnet.ts';

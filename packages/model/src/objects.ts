@@ -5,6 +5,12 @@ import type { ShownBy, StoredBy } from './extensions/extension.ts';
 import type { hostResource } from './resources/host.ts';
 import type { networkResource } from './resources/network.ts';
 import type { portResource } from './resources/port.ts';
+import type {
+  qosBandwidthLimitRuleResource,
+  qosDscpMarkingRuleResource,
+  qosPacketRateLimitRuleResource,
+  qosPolicyResource,
+} from './resources/qos.ts';
 import type { routerResource } from './resources/router.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
 import type { subnetResource } from './resources/subnet.ts';
@@ -43,3 +49,12 @@ export type SecurityGroupView = ResourceView<typeof securityGroupResource>;
 
 /** As stored. */
 export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource>;
+
+/** As stored. */
+export type QosPolicy = ResourceObject<typeof qosPolicyResource> & StoredBy<Extensions, 'qos_policy'>;
+/** As stored. */
+export type QosBandwidthLimitRule = ResourceObject<typeof qosBandwidthLimitRuleResource>;
+/** As stored. */
+export type QosPacketRateLimitRule = ResourceObject<typeof qosPacketRateLimitRuleResource>;
+/** As stored. */
+export type QosDscpMarkingRule = ResourceObject<typeof qosDscpMarkingRuleResource>;

@@ -9,7 +9,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
 
 /**
  * A slice's name: `host:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
- * `group:<security group id>`, `names:<network id>`.
+ * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -22,7 +22,7 @@ export type SliceKind = keyof SliceTypes;
  * What a host needs follows from references, which lead from left to right only. `near:<network id>` is the compiler's own and is never
  * sent: the routers of a network in which the host has a port (docs/design/host-plane.md).
  *
- *   host ──> network, endpoints, names, policy ──> group
+ *   host ──> network, endpoints, names, qos, policy ──> group
  *    └─────> near ──> router ──> network, endpoints       (of the router's other networks)
  */
 export type SliceTypes = {
@@ -38,6 +38,8 @@ export type SliceTypes = {
   readonly router: { readonly header: RouterHeader; readonly item: RouterInterface };
   /** Item: a rule; key: rule id. */
   readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
+  /** No items. */
+  readonly qos: { readonly header: QosHeader; readonly item: never };
   /** Item: a bound port in the group; key: port id. */
   readonly group: { readonly header: GroupHeader; readonly item: GroupMember };
 };
@@ -91,6 +93,24 @@ export type RouterHeader = {
  */
 export type PolicyHeader = { readonly id: string; readonly stateless?: true };
 
+/** One QoS policy. `dscp`: what packets that a port sends are given (0..63); absent: they stay as they are. */
+export type QosHeader = {
+  readonly id: string;
+  /** What a port may send. */
+  readonly egress: QosLimits;
+  /** What a port may receive. */
+  readonly ingress: QosLimits;
+  readonly dscp?: number;
+};
+
+/** Limits in one direction, each absent: none. */
+export type QosLimits = {
+  /** `maxKbps`: thousands of bits a second, at least 1. `burstKbits`: thousands of bits that may pass at once; 0: what passes in 0.8 s. */
+  readonly bandwidth?: { readonly maxKbps: number; readonly burstKbits: number };
+  /** `maxKpps`: thousands of packets a second, at least 1. `burstKpackets`: thousands that may pass at once; 0: as before. */
+  readonly packets?: { readonly maxKpps: number; readonly burstKpackets: number };
+};
+
 /** The addresses behind a security group that some rule names as its remote. */
 export type GroupHeader = { readonly id: string };
 
@@ -127,6 +147,8 @@ export type LocalPort = {
   readonly publicKeys?: readonly PublicKey[];
   /** Handed out by metadata as `vendor_data.json`; absent: none. */
   readonly vendorData?: Readonly<Record<string, unknown>>;
+  /** QoS policy that holds for it, its own or its network's; absent: none. */
+  readonly qosPolicyId?: string;
   /** Neutron's `extra_dhcp_opts`; absent: none. */
   readonly extraDhcpOpts?: readonly ExtraDhcpOpt[];
 };

@@ -3,6 +3,10 @@ import type {
   Host,
   Network,
   Port,
+  QosBandwidthLimitRule,
+  QosDscpMarkingRule,
+  QosPacketRateLimitRule,
+  QosPolicy,
   RefusedEntries,
   ResourceModel,
   Router,
@@ -17,6 +21,10 @@ type ObjectTypes = {
   readonly subnet: Subnet;
   readonly port: Port;
   readonly router: Router;
+  readonly qos_policy: QosPolicy;
+  readonly qos_bandwidth_limit_rule: QosBandwidthLimitRule;
+  readonly qos_packet_rate_limit_rule: QosPacketRateLimitRule;
+  readonly qos_dscp_marking_rule: QosDscpMarkingRule;
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;

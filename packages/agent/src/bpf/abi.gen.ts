@@ -30,6 +30,9 @@ export const CB_MAX_FLOW = 131072;
 /** two a flow */
 export const CB_MAX_TUPLE = 262144;
 
+/** two a VIF */
+export const CB_MAX_METER = 16384;
+
 export const CB_FLOOD_TARGETS = 32;
 
 export const CB_FLOOD_CHUNKS = 32;
@@ -98,6 +101,9 @@ export const CB_VIF_F_RA = 0x20;
 /** its policy is asked about each packet by itself, an answer too */
 export const CB_VIF_F_STATELESS = 0x400;
 
+/** it has a row in cb_meter_1 */
+export const CB_VIF_F_METER = 0x40;
+
 /** admin_state_up */
 export const CB_NET_F_UP = 0x1;
 
@@ -131,6 +137,9 @@ export const CB_SEEN_ACK = 0x2;
 export const CB_USE_PROJECT = 8192;
 
 export const CB_MAX_USE = 24576;
+
+/** packets are given its dscp; only of what the VIF sends */
+export const CB_METER_F_DSCP = 0x1;
 
 export const CB_REASON_NONE = 0;
 /** the VIF is not yet known: fails closed */
@@ -204,9 +213,11 @@ export const CB_REASON_SPOOFED_ND = 34;
 export const CB_REASON_ROGUE_RA = 35;
 /** more copies of what it sends to all than a VIF may cause */
 export const CB_REASON_RATE_FLOOD = 36;
+/** more than the QoS policy of the port or its network lets it send or receive */
+export const CB_REASON_RATE_QOS = 42;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_RATE_QOS;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -344,6 +355,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 34, name: 'spoofed_nd', description: 'ND that names an address or MAC that is not the port\'s, or comes from beyond a router', remedy: 'Let the guest use an address of its port, or add an allowed address pair.' },
   { code: 35, name: 'rogue_ra', description: 'router advertisement sent by a guest', remedy: 'Nothing: a guest advertises itself as a router. With port security off it may.' },
   { code: 36, name: 'rate_flood', description: 'more copies of what it sends to all than a VIF may cause', remedy: 'Look what the guest sends to all (`tcpdump`): its broadcasts, multicasts and packets to unknown MACs may make 20,000 copies a second, 40,000 at once.' },
+  { code: 42, name: 'rate_qos', description: 'more than the QoS policy of the port or its network lets it send or receive', remedy: 'Look at the port (`openstack port show`): the QoS policy that it or its network has limits what it may send or receive. Raise the limit or its burst (`openstack network qos rule set`), or have the guest send less.' },
 ];
 
 /** struct cb_in_key, 8 bytes. */
@@ -1216,6 +1228,69 @@ export const cbUse: Codec<CbUse> = structCodec(
   }),
 );
 
+/** struct cb_meter, 64 bytes. */
+export type CbMeter = {
+  /** time that a byte takes; 0: bytes are not limited */
+  readonly byteCost: bigint;
+  /** time that may be taken at once */
+  readonly byteBurstNs: bigint;
+  /** time that a packet takes; 0: packets are not limited */
+  readonly packetCost: bigint;
+  readonly packetBurstNs: bigint;
+  /** CB_METER_F_DSCP; 0 to 63 */
+  readonly dscp: number;
+  /** CB_METER_F_* */
+  readonly flags: number;
+};
+
+export const cbMeter: Codec<CbMeter> = structCodec(
+  'cb_meter',
+  64,
+  (out, value) => {
+    out.u64(0, 'byteCost', value.byteCost);
+    out.u64(8, 'byteBurstNs', value.byteBurstNs);
+    out.u64(16, 'packetCost', value.packetCost);
+    out.u64(24, 'packetBurstNs', value.packetBurstNs);
+    out.u8(32, 'dscp', value.dscp);
+    out.u8(33, 'flags', value.flags);
+  },
+  (b) => ({
+    byteCost: b.u64(0),
+    byteBurstNs: b.u64(8),
+    packetCost: b.u64(16),
+    packetBurstNs: b.u64(24),
+    dscp: b.u8(32),
+    flags: b.u8(33),
+  }),
+);
+
+/** struct cb_bucket, 64 bytes. */
+export type CbBucket = {
+  /** CLOCK_MONOTONIC at which all that was sent is paid; past: the bucket is full */
+  readonly byteNs: bigint;
+  /** cost of a byte, of which byte_ns is */
+  readonly byteCost: bigint;
+  readonly packetNs: bigint;
+  readonly packetCost: bigint;
+};
+
+export const cbBucket: Codec<CbBucket> = structCodec(
+  'cb_bucket',
+  64,
+  (out, value) => {
+    out.u64(0, 'byteNs', value.byteNs);
+    out.u64(8, 'byteCost', value.byteCost);
+    out.u64(16, 'packetNs', value.packetNs);
+    out.u64(24, 'packetCost', value.packetCost);
+  },
+  (b) => ({
+    byteNs: b.u64(0),
+    byteCost: b.u64(8),
+    packetNs: b.u64(16),
+    packetCost: b.u64(24),
+  }),
+);
+
 /** struct cb_frag, 56 bytes. */
 export type CbFrag = {
   readonly src: Uint8Array;
@@ -1371,6 +1446,8 @@ export const MAPS: {
   readonly cb_flow_2: MapSpec<number, CbFlow>;
   readonly cb_gauge_1: MapSpec<number, CbGauge>;
   readonly cb_use_1: MapSpec<number, CbUse>;
+  readonly cb_meter_1: MapSpec<number, CbMeter>;
+  readonly cb_bucket_1: MapSpec<number, CbBucket>;
   readonly cb_frag_2: MapSpec<number, CbFrag>;
   readonly cb_orphan_1: MapSpec<CbOrphanKey, CbOrphan>;
   readonly cb_count_1: MapSpec<number, CbCount>;
@@ -1483,6 +1560,18 @@ export const MAPS: {
     description: 'array, VIF (or CB_USE_PROJECT + project) -> what it uses. Written by the vrouter. Nothing has to be deleted: counts fall, buckets fill up.',
     key: arrayIndex,
     value: cbUse,
+  },
+  cb_meter_1: {
+    name: 'cb_meter_1',
+    description: 'array, VIF * 2 + CB_DIR_* -> limits of what the VIF receives or sends, of a QoS policy. Written by the agent; read where the VIF\'s row has CB_VIF_F_METER. All zero: no limit. A cost is a time in nanoseconds, shifted left by 20.',
+    key: arrayIndex,
+    value: cbMeter,
+  },
+  cb_bucket_1: {
+    name: 'cb_bucket_1',
+    description: 'array, as cb_meter_1 -> how far its limits are used. Written by the vrouter. Nothing has to be deleted: buckets fill up, and are full when the cost is another than they were used at.',
+    key: arrayIndex,
+    value: cbBucket,
   },
   cb_frag_2: {
     name: 'cb_frag_2',

@@ -19,6 +19,7 @@ import {
   sampleNetwork,
   samplePolicy,
   samplePort,
+  sampleQos,
   sampleRouter,
   sampleRule,
   sampleSubnet,
@@ -86,6 +87,40 @@ test('a stateless policy makes its ports stateless', async () => {
     const flags = 'admin-up port-security dhcp';
     assert.equal(vif?.['flags'], 'stateless' in more ? `${flags} stateless` : flags);
   }
+});
+
+test('a port has the limits of its QoS policy, each direction its own, and without any no meter', async () => {
+  const limits = {
+    egress: { bandwidth: { maxKbps: 20_000, burstKbits: 0 }, packets: { maxKpps: 50, burstKpackets: 5 } },
+    ingress: { bandwidth: { maxKbps: 1_000_000, burstKbits: 1 } },
+    dscp: 46,
+  };
+  const port = { ...TAP, qosPolicyId: 'q' };
+  const planned = (qos: Parameters<typeof sampleQos>[1]) => [
+    ...flat(sampleHost('h1', [port, POD]), NETWORK, samplePolicy('p', [])),
+    sampleQos('q', qos),
+  ];
+  const bed = await plannedBed(planned(limits), [TAP, POD]);
+  assert.deepEqual(rowsOf(bed, 'cb_meter_1'), [
+    { port: 'port-5', direction: 'ingress', max_kbps: 1_000_000, burst_ms: 0 },
+    {
+      ...{ port: 'port-5', direction: 'egress', max_kbps: 20_000, burst_ms: 800 },
+      ...{ max_kpps: 50, packet_burst_ms: 100, dscp: 46 },
+    },
+  ]);
+  const flags = () => pick(rowsOf(bed, 'cb_vif_2'), 'port', 'flags').map(([, text]) => String(text).includes('meter'));
+  assert.deepEqual(flags(), [true, false]);
+  await bed.plan(...planned({ dscp: 0 }));
+  assert.deepEqual(rowsOf(bed, 'cb_meter_1'), [{ port: 'port-5', direction: 'egress', dscp: 0 }]);
+  await bed.plan(...planned({}));
+  assert.deepEqual([rowsOf(bed, 'cb_meter_1'), flags()], [[], [false, false]]);
+});
+
+test('a port whose QoS policy has not been received is not programmed, and says so', async () => {
+  const port = { ...TAP, qosPolicyId: 'q' };
+  const bed = await plannedBed(flat(sampleHost('h1', [port]), NETWORK, samplePolicy('p', [])), [TAP]);
+  assert.equal(bed.planner.errors.get(TAP.id), 'QoS policy q has not been received');
+  assert.deepEqual(rowsOf(bed, 'cb_vif_2'), []);
 });
 
 test('a port may send from its addresses and allowed pairs; without port security nothing is listed', async () => {

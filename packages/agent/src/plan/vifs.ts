@@ -10,6 +10,7 @@ import {
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
   CB_VIF_F_DHCP6,
+  CB_VIF_F_METER,
   CB_VIF_F_PEER,
   CB_VIF_F_RA,
   CB_VIF_F_STATELESS,
@@ -21,6 +22,7 @@ import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { guestPort } from './guests.ts';
 import type { LocalDevice } from './inputs.ts';
+import { meterEntries } from './meters.ts';
 import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
 import { policyName } from './topics.ts';
@@ -42,6 +44,8 @@ type Vif = {
   readonly id: Uint8Array;
   readonly subnets: readonly PortSubnet[];
   readonly sources: readonly Source[];
+  /** Of its QoS policy. */
+  readonly meters: readonly Planned[];
   /** Undefined: it has none. */
   readonly router6: Router6 | undefined;
 };
@@ -66,6 +70,7 @@ function planVif(portId: string, planned: Vif): Output {
       // Without port security nothing is looked up there.
       ...sourceEntries(port.portSecurityEnabled ? sources : [], vif),
       ...endpointEntries(net, endpoint, addresses),
+      ...planned.meters,
       vifEntry(planned),
       encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: 0 }, { kind: CB_IN_VIF, vif }),
     ],
@@ -118,6 +123,8 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (others.length > 0) return `device ${device.name} is also that of port ${others.sort().join(', ')}`;
   const numbers = numbersOf(port, reader);
   if (typeof numbers === 'string') return numbers;
+  const meters = metersOf(port, numbers.vif, reader);
+  if (typeof meters === 'string') return meters;
   const subnets = portSubnets(port, network);
   const router6 = router6Of(port, network, subnets, reader);
   return {
@@ -126,11 +133,15 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
     ...numbers,
     policy: policy.number,
     device,
-    flags: vifFlags(port, network, subnets, router6) | (policy.isStateless ? CB_VIF_F_STATELESS : 0),
+    flags:
+      vifFlags(port, network, subnets, router6) |
+      (policy.isStateless ? CB_VIF_F_STATELESS : 0) |
+      (meters.length === 0 ? 0 : CB_VIF_F_METER),
     mac,
     id,
     subnets,
     sources,
+    meters,
     router6,
   };
 }
@@ -159,6 +170,12 @@ function policyOf(port: LocalPort, reader: PlanReader): VifPolicy | string {
   const planned = reader.facts('policy', name).get('')?.value;
   if (planned === undefined) return `policy ${name} has not been received`;
   return planned.ok ? planned : planned.reason;
+}
+
+function metersOf({ qosPolicyId }: LocalPort, vif: number, reader: PlanReader): readonly Planned[] | string {
+  if (qosPolicyId === undefined) return [];
+  const policy = reader.header('qos', qosPolicyId);
+  return policy === undefined ? `QoS policy ${qosPolicyId} has not been received` : meterEntries(vif, policy);
 }
 
 /** Only a pod's veth has its peer in another network namespace, which bpf_redirect_peer demands. */

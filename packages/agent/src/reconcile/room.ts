@@ -3,6 +3,7 @@ import {
   CB_MAX_ENDPOINT,
   CB_MAX_FLOOD,
   CB_MAX_IN,
+  CB_MAX_METER,
   CB_MAX_NET,
   CB_MAX_PEER,
   CB_MAX_ROUTE,
@@ -28,13 +29,14 @@ const ROOM: Readonly<Record<AgentMap, MapRoom>> = {
   cb_mac_2: { size: CB_MAX_ENDPOINT, remedy: `use smaller networks, or ${FEWER_PORTS}` },
   cb_flood_2: { size: CB_MAX_FLOOD, remedy: FEWER_PORTS },
   cb_net_1: { size: CB_MAX_NET, remedy: FEWER_PORTS },
+  cb_meter_1: { size: CB_MAX_METER, remedy: FEWER_PORTS },
   cb_vif_2: { size: CB_MAX_VIF, remedy: FEWER_PORTS },
   cb_peer_2: { size: CB_MAX_PEER, remedy: `join fewer networks by routers, or ${FEWER_PORTS}` },
   cb_in_1: { size: CB_MAX_IN, remedy: FEWER_PORTS },
 };
 
-/** One entry a port: who has how many ports on a host is for those who place them, not for the tenant. */
-const PLACED: ReadonlySet<AgentMap> = new Set<AgentMap>(['cb_vif_2', 'cb_in_1']);
+/** One or two entries a port: who has how many ports on a host is for those who place them, not for the tenant. */
+const PLACED: ReadonlySet<AgentMap> = new Set<AgentMap>(['cb_vif_2', 'cb_in_1', 'cb_meter_1']);
 
 /** What the kernel says when a map is full; LPM tries say the second. */
 const FULL: ReadonlySet<string> = new Set(['E2BIG', 'ENOSPC']);

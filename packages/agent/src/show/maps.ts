@@ -12,6 +12,7 @@ import {
   CB_FLOW_NEW,
   CB_FLOW_PICKED_UP,
   CB_LIFE_LIVE,
+  CB_METER_F_DSCP,
   CB_NET_F_DHCP,
   CB_NET_F_UP,
   CB_PEER_F_UPLINK,
@@ -21,6 +22,7 @@ import {
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
   CB_VIF_F_DHCP6,
+  CB_VIF_F_METER,
   CB_VIF_F_PEER,
   CB_VIF_F_RA,
   CB_VIF_F_STATELESS,
@@ -34,6 +36,7 @@ import {
 } from '../bpf/abi.gen.ts';
 import { fieldAt, type MapSpec } from '../bpf/codec.ts';
 import { formatAddress, formatMac, formatPrefix, formatUuid } from '../plan/address.ts';
+import { rateOf } from '../plan/meters.ts';
 import { type Names, number } from './names.ts';
 
 /** One map entry in users' names. */
@@ -44,6 +47,7 @@ export const SHOWN_MAPS = [
   'cb_in_1',
   'cb_vif_2',
   'cb_net_1',
+  'cb_meter_1',
   'cb_tunnel_1',
   'cb_peer_2',
   'cb_source_2',
@@ -70,6 +74,7 @@ const OWNER_BYTES = 16;
 
 function isTaken(map: ShownMap, value: Uint8Array): boolean {
   if (map === 'cb_flow_2') return ((value[LIFE_AT] ?? 0) & 3) === CB_LIFE_LIVE;
+  if (map === 'cb_meter_1') return value.some((byte) => byte !== 0);
   if (map !== 'cb_vif_2' && map !== 'cb_net_1' && map !== 'cb_tunnel_1') return true;
   return value.subarray(0, OWNER_BYTES).some((byte) => byte !== 0);
 }
@@ -112,6 +117,17 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     flood_list: row.floodList,
     flood_chunks: row.floodChunks,
     epoch: row.epoch,
+  })),
+  cb_meter_1: showing(MAPS.cb_meter_1, (row, meter, names) => ({
+    port: names.port(row >> 1),
+    direction: (row & 1) === CB_DIR_INGRESS ? 'ingress' : 'egress',
+    ...(meter.byteCost === 0n
+      ? {}
+      : { max_kbps: rateOf(meter.byteCost, 'bytes'), burst_ms: Number(meter.byteBurstNs / 1_000_000n) }),
+    ...(meter.packetCost === 0n
+      ? {}
+      : { max_kpps: rateOf(meter.packetCost, 'packets'), packet_burst_ms: Number(meter.packetBurstNs / 1_000_000n) }),
+    ...((meter.flags & CB_METER_F_DSCP) === 0 ? {} : { dscp: meter.dscp }),
   })),
   cb_tunnel_1: showing(MAPS.cb_tunnel_1, (tunnel, { remote }, names) => ({
     tunnel,
@@ -257,6 +273,7 @@ const VIF_FLAGS: FlagNames = [
   [CB_VIF_F_RA, 'ra'],
   [CB_VIF_F_PEER, 'peer'],
   [CB_VIF_F_STATELESS, 'stateless'],
+  [CB_VIF_F_METER, 'meter'],
 ];
 
 const NET_FLAGS: FlagNames = [

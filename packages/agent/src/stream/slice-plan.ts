@@ -46,6 +46,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     network: true,
     endpoints: true,
     names: true,
+    qos: true,
     router: true,
     policy: true,
     group: true,

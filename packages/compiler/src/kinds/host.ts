@@ -1,6 +1,7 @@
 import type { ExtraDhcpOpt, LocalPort, PublicKey, SliceKey, VifKind } from '@cable/model';
 import { isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
+import type { Reader } from '../reader.ts';
 
 const MAX_LABEL = 63;
 
@@ -12,22 +13,29 @@ export const hostKind: Kind = defineKind({
     table: 'port',
     index: 'binding:host_id',
     sourceKeys: (id) => [id],
-    compute: (_reader, port) => {
+    compute: (reader, port) => {
       if (!isBound(port)) return [];
-      const value = localPort(port);
+      const value = localPort(port, qosPolicyOf(reader, port));
       return [{ key: port.id, value, refs: references(value) }];
     },
   },
 });
 
-function references({ networkId, policy }: LocalPort): NodeKey[] {
+function references({ networkId, policy, qosPolicyId }: LocalPort): NodeKey[] {
   const refs: NodeKey[] = [`network:${networkId}`, `endpoints:${networkId}`, `names:${networkId}`, `near:${networkId}`];
   if (policy !== null) refs.push(policy);
+  if (qosPolicyId !== undefined) refs.push(`qos:${qosPolicyId}`);
   return refs;
 }
 
+/** The port's own QoS policy, else its network's, which does not hold for ports of network services; null: none. */
+function qosPolicyOf(reader: Reader, port: PortRow): string | null {
+  if (port.qos_policy_id !== null || port.device_owner.startsWith('network:')) return port.qos_policy_id;
+  return reader.get('network', port.network_id)?.qos_policy_id ?? null;
+}
+
 /** The port as its own host needs it. */
-function localPort(port: PortRow): LocalPort {
+function localPort(port: PortRow, qosPolicyId: string | null): LocalPort {
   const { 'cable:public_keys': publicKeys, 'cable:vendor_data': vendorData } = port;
   return {
     id: port.id,
@@ -50,6 +58,7 @@ function localPort(port: PortRow): LocalPort {
     userData: port['cable:user_data'],
     ...(publicKeys.length === 0 ? {} : { publicKeys: publicKeys.map(publicKey) }),
     ...(vendorData === null ? {} : { vendorData }),
+    ...(qosPolicyId === null ? {} : { qosPolicyId }),
     ...(port.extra_dhcp_opts.length === 0 ? {} : { extraDhcpOpts: port.extra_dhcp_opts.map(extraDhcpOpt) }),
   };
 }

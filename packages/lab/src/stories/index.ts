@@ -4,6 +4,7 @@ import { DEMO } from './demo/demo.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
 import { PAIR } from './pair.ts';
+import { QOS } from './qos.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
 import { RESTORED_STORE } from './restored-store.ts';
 import { SERVERS } from './servers.ts';
@@ -17,6 +18,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   PAIR,
   GUEST_SERVICES,
   IPV6,
+  QOS,
   BURST,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,

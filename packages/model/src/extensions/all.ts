@@ -9,6 +9,7 @@ export * from './extraroute.ts';
 export * from './net-mtu.ts';
 export * from './port-security.ts';
 export * from './provider.ts';
+export * from './qos.ts';
 export * from './quotas.ts';
 export * from './router.ts';
 export * from './security-group.ts';

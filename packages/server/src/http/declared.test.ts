@@ -44,8 +44,8 @@ const wirePort: Resource = {
 };
 
 const policy: Resource = {
-  ...{ type: 'qos_policy', name: 'policy', plural: 'policies', label: 'QosPolicy', prefix: '/v2.0' },
-  ...{ path: 'qos/policies', description: 'A policy.', verbs: ALL, standard: true, stored: true, attributes: {} },
+  ...{ type: 'wire_policy', name: 'policy', plural: 'policies', label: 'WirePolicy', prefix: '/v2.0' },
+  ...{ path: 'wire/policies', description: 'A policy.', verbs: ALL, standard: true, stored: true, attributes: {} },
   actions: [
     {
       ...{ name: 'set_tag', description: 'Tags it.', path: 'tags/{tag}', status: 201, answerKey: 'tag' },
@@ -60,11 +60,11 @@ const policy: Resource = {
 };
 
 const limitRule: Resource = {
-  ...{ type: 'qos_limit_rule', name: 'limit_rule', plural: 'limit_rules', label: 'QosRule', prefix: '/v2.0' },
+  ...{ type: 'wire_limit_rule', name: 'limit_rule', plural: 'limit_rules', label: 'WireRule', prefix: '/v2.0' },
   ...{ path: 'limit_rules', description: 'A limit.', verbs: ALL, standard: true, stored: true },
-  parent: { type: 'qos_policy', attribute: 'qos_policy_id' },
+  parent: { type: 'wire_policy', attribute: 'wire_policy_id' },
   attributes: { max_kbps: { type: 'integer', write: 'both', required: true } },
-  hidden: { qos_policy_id: { type: 'uuid', reference: { type: 'qos_policy', onDelete: 'cascade' } } },
+  hidden: { wire_policy_id: { type: 'uuid', reference: { type: 'wire_policy', onDelete: 'cascade' } } },
 };
 
 function registryOf(...further: readonly Resource[]): Registry {
@@ -126,14 +126,14 @@ test('a nested resource is found below its own parent only', async (t) => {
     resources: registryOf({ ...policy, actions: [] }, limitRule).models,
   });
   const policies = async (name: object): Promise<string> => {
-    const answer = await send('POST', '/v2.0/qos/policies', { policy: name }, ANN);
-    return `/v2.0/qos/policies/${answer.body['policy']?.['id']}`;
+    const answer = await send('POST', '/v2.0/wire/policies', { policy: name }, ANN);
+    return `/v2.0/wire/policies/${answer.body['policy']?.['id']}`;
   };
   const [one, other] = [await policies({}), await policies({})];
   const made = await send('POST', `${one}/limit_rules`, { limit_rule: { max_kbps: 10 } }, ANN);
   assert.equal(made.status, 201, JSON.stringify(made.body));
   const rule = made.body['limit_rule'] as Json;
-  assert.equal(rule['qos_policy_id'], undefined);
+  assert.equal(rule['wire_policy_id'], undefined);
   const bulk = { limit_rules: [{ max_kbps: 1 }, { max_kbps: 2 }] };
   assert.equal((await send('POST', `${other}/limit_rules`, bulk, ANN)).status, 201);
   const count = async (path: string): Promise<number | undefined> =>
@@ -144,17 +144,17 @@ test('a nested resource is found below its own parent only', async (t) => {
   const path = `limit_rules/${rule['id']}`;
   assert.equal((await send('GET', `${one}/${path}`, undefined, ANN)).status, 200);
   for (const [method, body] of [['GET'], ['PUT', { limit_rule: { max_kbps: 3 } }], ['DELETE']] as const) {
-    await refused(send(method, `${other}/${path}`, body, ANN), 404, 'QosRuleNotFound');
-    await refused(send(method, `/v2.0/qos/policies/none/${path}`, body, ANN), 404, 'QosPolicyNotFound');
-    await refused(send(method, `${one}/${path}`, body, BOB), 404, 'QosPolicyNotFound');
+    await refused(send(method, `${other}/${path}`, body, ANN), 404, 'WireRuleNotFound');
+    await refused(send(method, `/v2.0/wire/policies/none/${path}`, body, ANN), 404, 'WirePolicyNotFound');
+    await refused(send(method, `${one}/${path}`, body, BOB), 404, 'WirePolicyNotFound');
   }
-  await refused(send('GET', `${one}/limit_rules`, undefined, BOB), 404, 'QosPolicyNotFound');
-  await refused(send('GET', `${one}/limit_rules?qos_policy_id=x`, undefined, ANN), 400, 'HTTPBadRequest');
+  await refused(send('GET', `${one}/limit_rules`, undefined, BOB), 404, 'WirePolicyNotFound');
+  await refused(send('GET', `${one}/limit_rules?wire_policy_id=x`, undefined, ANN), 400, 'HTTPBadRequest');
   const changed = await send('PUT', `${one}/${path}`, { limit_rule: { max_kbps: 3 } }, ANN);
   assert.equal(changed.body['limit_rule']?.['max_kbps'], 3);
   await refused(send('GET', '/v2.0/limit_rules'), 404, 'HTTPNotFound');
   assert.equal((await send('DELETE', other, undefined, ANN)).status, 204);
-  await refused(send('GET', `${other}/limit_rules`, undefined, ANN), 404, 'QosPolicyNotFound');
+  await refused(send('GET', `${other}/limit_rules`, undefined, ANN), 404, 'WirePolicyNotFound');
   assert.ok(await create('network', {}));
 });
 
@@ -169,18 +169,18 @@ test('actions have a method, a path, a wrapper, an answer and a status of their 
     };
   harness.server.deps.resources.replace(registryOf(policy));
   const app = appOf(t, harness, {
-    'qos_policy.set_tag': act({ name: 'red' }),
-    'qos_policy.count': act({ count: 2 }),
-    'qos_policy.forget': act(undefined),
+    'wire_policy.set_tag': act({ name: 'red' }),
+    'wire_policy.count': act({ count: 2 }),
+    'wire_policy.forget': act(undefined),
   });
   const send = senderTo(app);
-  assert.deepEqual(await send('PUT', '/v2.0/qos/policies/p/tags/re%20d'), [201, { tag: { name: 'red' } }]);
+  assert.deepEqual(await send('PUT', '/v2.0/wire/policies/p/tags/re%20d'), [201, { tag: { name: 'red' } }]);
   assert.deepEqual(calls.pop(), ['p', {}, { id: 'p', tag: 're d' }]);
-  assert.deepEqual(await send('POST', '/v2.0/qos/policies/count', { policy: { least: 1 } }), [200, { count: 2 }]);
+  assert.deepEqual(await send('POST', '/v2.0/wire/policies/count', { policy: { least: 1 } }), [200, { count: 2 }]);
   assert.deepEqual(calls.pop(), ['', { least: 1, most: 9 }, {}]);
-  assert.deepEqual(await send('DELETE', '/v2.0/qos/policies/p/memory'), [204, undefined]);
+  assert.deepEqual(await send('DELETE', '/v2.0/wire/policies/p/memory'), [204, undefined]);
   const status = async (method: string, path: string, body?: object): Promise<unknown> =>
-    (await send(method, `/v2.0/qos/policies/${path}`, body))[0];
+    (await send(method, `/v2.0/wire/policies/${path}`, body))[0];
   assert.equal(await status('POST', 'count', { policy: {} }), 400);
   assert.equal(await status('POST', 'count', { least: 1 }), 400);
   assert.equal(await status('POST', 'count', { policy: { least: 1, odd: 1 } }), 400);
@@ -192,7 +192,7 @@ test('actions have a method, a path, a wrapper, an answer and a status of their 
 test('an action that nothing does is refused when the server starts', async (t) => {
   const harness = await startHarness(t, {});
   harness.server.deps.resources.replace(registryOf(policy));
-  assert.throws(() => appOf(t, harness, {}), /no handler for the action set_tag of qos_policy/);
+  assert.throws(() => appOf(t, harness, {}), /no handler for the action set_tag of wire_policy/);
 });
 
 /** By `<type>.<action>`. */

@@ -10,6 +10,7 @@ import {
   DeclarationError,
   defineResource,
   type ResourceModel,
+  servedModels,
 } from '@cable/model';
 import type { FastifyInstance } from 'fastify';
 import { type Json, refused, type Send, startHarness } from '../testing/harness.ts';
@@ -157,7 +158,7 @@ test('the schema is what is loaded, and is sent again only when that has changed
   const types = (body: string): readonly string[] | undefined => parseSchema(body)?.map((model) => model.type);
   assert.deepEqual(
     types(text),
-    BUILT_IN_RESOURCES.map((model) => model.type),
+    servedModels(BUILT_IN_RESOURCES).map((model) => model.type),
   );
   assert.ok(!text.includes('storedAttributes'));
   assert.deepEqual(await ask(`"x", W/${etag}`), [304, etag, '']);

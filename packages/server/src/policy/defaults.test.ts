@@ -11,7 +11,7 @@ import { rulesOfDeclaration } from './defaults/declared.ts';
 import { rowsOf, type World } from './policy.fixture.ts';
 import { createPolicy } from './policy.ts';
 
-const MODELS = new Map(BUILT_IN_RESOURCES.map((model) => [model.name, model]));
+const MODELS = new Map(BUILT_IN_RESOURCES.map((model) => [model.type, model]));
 const POLICY = createPolicy({ rules: DEFAULT_RULES, models: BUILT_IN_RESOURCES });
 const PROJECTS = ['p', 'q'] as const;
 const CALLERS: readonly Caller[] = [...PROJECTS, 'r'].flatMap((projectId) =>
@@ -89,7 +89,7 @@ function parentOf(
 
 function* everyCase(): Iterable<readonly [ResourceModel, AnyObject, Caller]> {
   for (const model of BUILT_IN_RESOURCES) {
-    for (const object of WORLD[model.name] ?? []) for (const caller of CALLERS) yield [model, object, caller];
+    for (const object of WORLD[model.type] ?? []) for (const caller of CALLERS) yield [model, object, caller];
   }
 }
 
@@ -104,20 +104,20 @@ test('the default rules load without a warning, and each has a description', () 
 test('who sees, changes and deletes what is as before', () => {
   let cases = 0;
   for (const [model, object, caller] of everyCase()) {
-    const name = `${model.name} ${object.id} by ${JSON.stringify(caller)}`;
+    const name = `${model.type} ${object.id} by ${JSON.stringify(caller)}`;
     const expected = (allowed: boolean): string =>
       TODAY.sees(model, object, caller) ? (allowed ? 'allowed' : 'refused') : 'hidden';
     const changed = TODAY.writes(object, caller);
     const deleted = changed || TODAY.ownsParent(model, object, caller);
     assert.equal(
-      decide(model.name, caller, { verb: 'update', before: object, changes: {} }).kind,
+      decide(model.type, caller, { verb: 'update', before: object, changes: {} }).kind,
       expected(changed),
       name,
     );
-    assert.equal(decide(model.name, caller, { verb: 'delete', before: object }).kind, expected(deleted), name);
+    assert.equal(decide(model.type, caller, { verb: 'delete', before: object }).kind, expected(deleted), name);
     for (const { name: action } of model.actions ?? []) {
       assert.equal(
-        decide(model.name, caller, { verb: 'action', before: object, action }).kind,
+        decide(model.type, caller, { verb: 'action', before: object, action }).kind,
         expected(changed),
         name,
       );
@@ -129,38 +129,38 @@ test('who sees, changes and deletes what is as before', () => {
 
 test('lists look where everything is that was seen before, and nowhere else than in indexes', () => {
   for (const [model, object, caller] of everyCase()) {
-    const visibility = POLICY.for(credentialsOf(caller)).visibility(model.name, ROW);
+    const visibility = POLICY.for(credentialsOf(caller)).visibility(model.type, ROW);
     assert.notEqual(visibility.kind, 'scan');
     const isSeen = visibility.kind === 'all' || (visibility.kind === 'lookups' && visibility.sees(object));
-    assert.equal(isSeen, TODAY.sees(model, object, caller), `${model.name} ${object.id} by ${JSON.stringify(caller)}`);
+    assert.equal(isSeen, TODAY.sees(model, object, caller), `${model.type} ${object.id} by ${JSON.stringify(caller)}`);
     if (visibility.kind !== 'lookups' || !isSeen) continue;
     const isFound = visibility.lookups.some(({ attribute, value, through }) => {
       const owner = through === null ? object : ROW(through.type, String(object[through.attribute]));
       return owner?.[attribute] === value;
     });
-    assert.ok(isFound, `${model.name} ${object.id} by ${JSON.stringify(caller)}`);
+    assert.ok(isFound, `${model.type} ${object.id} by ${JSON.stringify(caller)}`);
   }
 });
 
 test('attributes of administrators are given, changed and seen by them alone, as before', () => {
   for (const model of BUILT_IN_RESOURCES) {
     for (const caller of CALLERS) {
-      const hidden = POLICY.for(credentialsOf(caller)).hiddenAttributes(model.name);
+      const hidden = POLICY.for(credentialsOf(caller)).hiddenAttributes(model.type);
       const expected = Object.entries(model.attributes).filter(([, one]) => one.seeBy === 'admin' && !caller.isAdmin);
-      assert.deepEqual([...hidden.always].sort(), expected.map(([name]) => name).sort(), model.name);
+      assert.deepEqual([...hidden.always].sort(), expected.map(([name]) => name).sort(), model.type);
       assert.equal(hidden.sometimes.size, 0);
     }
   }
   for (const [model, object, caller] of everyCase()) {
     if (!TODAY.writes(object, caller)) continue;
     for (const [attribute, { write, writeBy, updateBy, default: standard }] of Object.entries(model.attributes)) {
-      const name = `${model.name}.${attribute} by ${JSON.stringify(caller)}`;
+      const name = `${model.type}.${attribute} by ${JSON.stringify(caller)}`;
       if (write === 'update' || write === 'both') {
         const expected = caller.isAdmin || (writeBy ?? updateBy) !== 'admin';
         const value = attribute in object ? object[attribute] : 'x';
         const changes = { [attribute]: value };
         assert.equal(
-          decide(model.name, caller, { verb: 'update', before: object, changes }).kind === 'allowed',
+          decide(model.type, caller, { verb: 'update', before: object, changes }).kind === 'allowed',
           expected,
           name,
         );
@@ -173,7 +173,7 @@ test('attributes of administrators are given, changed and seen by them alone, as
       ] as const) {
         if (value === undefined) continue;
         const deed: Deed = { verb: 'create', object: { ...object, [attribute]: value }, given: [attribute] };
-        assert.equal(decide(model.name, caller, deed).kind === 'allowed', caller.isAdmin || isDefault, name);
+        assert.equal(decide(model.type, caller, deed).kind === 'allowed', caller.isAdmin || isDefault, name);
       }
     }
   }
@@ -188,10 +188,10 @@ test('whoever sees the parents of an object creates it, but subnets only on its 
       return parent?.object === undefined ? [] : [{ model: parent.model, object: parent.object }];
     });
     if (!parents.every((parent) => TODAY.sees(parent.model, parent.object, caller))) continue;
-    const expected = model.name !== 'subnet' || parents.every((parent) => TODAY.writes(parent.object, caller));
+    const expected = model.type !== 'subnet' || parents.every((parent) => TODAY.writes(parent.object, caller));
     const given = Object.keys(object).filter((name) => name.endsWith('_id'));
-    const decision = decide(model.name, caller, { verb: 'create', object, given });
-    assert.equal(decision.kind === 'allowed', expected, `${model.name} ${object.id} by ${JSON.stringify(caller)}`);
+    const decision = decide(model.type, caller, { verb: 'create', object, given });
+    assert.equal(decision.kind === 'allowed', expected, `${model.type} ${object.id} by ${JSON.stringify(caller)}`);
   }
 });
 
@@ -259,10 +259,10 @@ test('rules made from declarations decide as the rules of the types do, but for 
     const [ours, theirs] = [policy, POLICY].map((one) => one.for(credentialsOf(caller)));
     for (const { name } of [...DEFAULT_RULES, ...declared]) {
       const isHooks = /^(create|update)_(subnet|port|security_group_rule)\b/.test(name) || name === 'network_device';
-      if (isHooks || !declared.some((one) => one.name === name) || !name.includes(`_${model.name}`)) continue;
+      if (isHooks || !declared.some((one) => one.name === name) || !name.includes(`_${model.type}`)) continue;
       // A verb that a type does not have has no rule.
       if (!DEFAULT_RULES.some((one) => one.name === name)) continue;
-      const target = { type: model.name, object, row: ROW };
+      const target = { type: model.type, object, row: ROW };
       assert.equal(
         ours?.allows(name, target),
         theirs?.allows(name, target),

@@ -6,6 +6,7 @@ import { networkModule } from './network.ts';
 import { portModule } from './port.ts';
 import { portDhcpOptionsModule } from './port-dhcp-options.ts';
 import { portGuestModule } from './port-guest.ts';
+import { networkQosModule, portQosModule, qosPolicyModule, qosRuleModule, qosRuleTypeModule } from './qos.ts';
 import { quotaDetailsModule, quotaModule } from './quota.ts';
 import { renameHostModule } from './rename-host.ts';
 import { routerModule } from './router.ts';
@@ -16,12 +17,17 @@ import { subnetModule } from './subnet.ts';
 
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
-  network: [networkModule, networkDnsModule],
+  network: [networkModule, networkDnsModule, networkQosModule],
   subnet: [subnetModule, automaticAddressesModule],
-  port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule],
+  port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule, portQosModule],
   router: [routerModule, routerInterfacesModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
+  qos_policy: [qosPolicyModule],
+  qos_bandwidth_limit_rule: [qosRuleModule('qos_bandwidth_limit_rule')],
+  qos_packet_rate_limit_rule: [qosRuleModule('qos_packet_rate_limit_rule')],
+  qos_dscp_marking_rule: [qosRuleModule('qos_dscp_marking_rule')],
+  qos_rule_type: [qosRuleTypeModule],
   quota: [quotaModule, quotaDetailsModule],
   host: [hostModule, renameHostModule],
   agent: [agentModule],

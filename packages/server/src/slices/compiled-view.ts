@@ -18,6 +18,10 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'router',
   'security_group',
   'security_group_rule',
+  'qos_policy',
+  'qos_bandwidth_limit_rule',
+  'qos_packet_rate_limit_rule',
+  'qos_dscp_marking_rule',
   'host',
 ]);
 
@@ -31,6 +35,10 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     router: tables.of('router'),
     security_group: tables.of('security_group'),
     security_group_rule: tables.of('security_group_rule'),
+    qos_policy: tables.of('qos_policy'),
+    qos_bandwidth_limit_rule: tables.of('qos_bandwidth_limit_rule'),
+    qos_packet_rate_limit_rule: tables.of('qos_packet_rate_limit_rule'),
+    qos_dscp_marking_rule: tables.of('qos_dscp_marking_rule'),
     host: tables.of('host'),
   };
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { BUILT_IN_EXTENSIONS, BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
+import { BUILT_IN_REGISTRY, BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
 import { openStore, type Store } from '@cable/store';
 import { checkStore } from '../engine/check.ts';
 import type { Settings } from '../engine/context.ts';
@@ -54,7 +54,7 @@ export function startTestServer(
   { quotas = {}, ...others }: TestServerOptions = {},
 ): Promise<CableServer> {
   const settings = { underlayMtuBytes: 1500, quotas };
-  const registry = { models: resources, extensions: BUILT_IN_EXTENSIONS };
+  const registry = { models: resources, extensions: BUILT_IN_REGISTRY.extensions };
   return startServer({ store, registry, authenticate: noauth(), settings, log: silentLogger(), ...others });
 }
 
@@ -62,9 +62,9 @@ export function harnessOf(store: Store, server: CableServer): Harness {
   const send = senderOf(server);
   const create = async (type: string, attributes: object, headers?: Record<string, string>): Promise<Json> => {
     const resource = server.deps.resources.named(type);
-    const answer = await send('POST', `${resource.prefix}/${resource.path}`, { [type]: attributes }, headers);
+    const answer = await send('POST', `${resource.prefix}/${resource.path}`, { [resource.name]: attributes }, headers);
     assert.equal(answer.status, 201, JSON.stringify(answer.body));
-    return answer.body[type] as Json;
+    return answer.body[resource.name] as Json;
   };
   return { store, server, send, create };
 }

@@ -5,6 +5,7 @@ import type {
   LocalPort,
   NetworkHeader,
   PolicyRule,
+  QosHeader,
   RouterHeader,
   RouterInterface,
   SliceHeader,
@@ -84,6 +85,11 @@ export function sampleNetwork(
     { key: `network:${id}`, header, items: new Map() },
     { key: `endpoints:${id}`, header: { networkId: id }, items: byKey(endpoints, (one) => one.portId) },
   ];
+}
+
+/** A QoS policy. */
+export function sampleQos(id: string, fields: Partial<QosHeader> = {}): SampleSlice {
+  return { key: `qos:${id}`, header: { id, egress: {}, ingress: {}, ...fields }, items: new Map() };
 }
 
 /** The endpoint that a port is to the other hosts. */

@@ -11,6 +11,7 @@ import {
   sampleMac,
   sampleNetwork,
   samplePort,
+  sampleQos,
   sampleRouter,
   sampleRule,
   sampleSubnet,
@@ -56,6 +57,7 @@ export function change(world: World): void {
     changeMember,
     changeMember,
     changePolicy,
+    changeQos,
   ];
   kinds[random(kinds.length)]?.(world);
 }
@@ -87,6 +89,7 @@ function randomPort({ random }: World, n: number): LocalPort {
     portSecurityEnabled: secure,
     policy: secure ? oneOf<SliceKey>(random, ['policy:', 'policy:g0', 'policy:g0+g1']) : null,
     allowedAddressPairs: random(3) === 0 ? [{ ipAddress: oneOf(random, CIDRS), macAddress: sampleMac(n) }] : [],
+    ...(random(3) === 0 ? { qosPolicyId: oneOf(random, ['q0', 'q1']) } : {}),
   });
 }
 
@@ -199,6 +202,15 @@ function changeRule({ state, random }: World): void {
 function changePolicy({ state, random }: World): void {
   const key = oneOf<SliceKey>(random, ['policy:', 'policy:g0', 'policy:g0+g1']);
   state.setHeader(key, random(5) === 0 ? undefined : { id: key.slice('policy:'.length) });
+}
+
+function changeQos({ state, random }: World): void {
+  const limit = { bandwidth: { maxKbps: 1 + random(3), burstKbits: random(2) } };
+  const { key, header } = sampleQos(oneOf(random, ['q0', 'q1']), {
+    ...(random(2) === 0 ? { egress: limit } : { ingress: limit }),
+    ...(random(3) === 0 ? { dscp: 46 } : {}),
+  });
+  state.setHeader(key, random(5) === 0 ? undefined : header);
 }
 
 function changeMember({ state, random }: World): void {

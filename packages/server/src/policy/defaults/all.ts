@@ -4,6 +4,7 @@ import { BASE_RULES } from './base.ts';
 import { HOST_RULES } from './host.ts';
 import { NETWORK_RULES } from './network.ts';
 import { PORT_RULES } from './port.ts';
+import { QOS_RULES } from './qos.ts';
 import { QUOTA_RULES } from './quota.ts';
 import { ROUTER_RULES } from './router.ts';
 import { SECURITY_GROUP_RULES } from './security-group.ts';
@@ -19,6 +20,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...ROUTER_RULES,
   ...SECURITY_GROUP_RULES,
   ...SECURITY_GROUP_RULE_RULES,
+  ...QOS_RULES,
   ...QUOTA_RULES,
   ...HOST_RULES,
   ...AGENT_RULES,
