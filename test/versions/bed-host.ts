@@ -30,8 +30,10 @@ export type BedHostOptions = {
 
 /** A ping that runs until it is stopped. */
 export type RunningPing = {
-  /** What was sent up to the last answer, and how many of these were not answered. */
-  stop(): Promise<{ readonly sent: number; readonly lost: number }>;
+  /** The last that was answered: its place in the order of sending. */
+  readonly answered: number;
+  /** Ends it after ten more answers. What was sent up to the last answer, how many of these were not answered, and their places. */
+  stop(): Promise<{ readonly sent: number; readonly lost: number; readonly missing: readonly number[] }>;
 };
 
 /** A machine: a network namespace of the same name, and an agent of some version in it. */
@@ -162,10 +164,10 @@ export class BedHost {
     }
   }
 
-  /** How many of five pings are answered. */
-  answersFrom(address: string): number {
+  /** How many of five pings are answered; for an answer it waits so many seconds at most. */
+  answersFrom(address: string, waitS = 10): number {
     try {
-      const report = this.#exec('ping', '-q', '-c', '5', '-i', '0.02', '-W', '0.3', address);
+      const report = this.#exec('ping', '-q', '-c', '5', '-i', '0.02', '-W', String(waitS), address);
       return Number(/(\d+) received/.exec(report)?.[1]);
     } catch {
       return 0;
@@ -186,12 +188,18 @@ export class BedHost {
       sent = Math.max(sent, Number(sequence));
     });
     return {
+      get answered() {
+        return sent;
+      },
       stop: async () => {
+        const before = sent;
+        await eventually(`${address} answers ${this.name}`, () => sent >= before + 10);
         const closed = once(child, 'close');
         child.kill('SIGINT');
         await closed;
         this.#pings.delete(child);
-        return { sent, lost: sent - answered.size };
+        const missing = Array.from({ length: sent }, (_, n) => n + 1).filter((n) => !answered.has(n));
+        return { sent, lost: missing.length, missing };
       },
     };
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { sleep } from '@cable/kit';
 import type { Version } from './previous-version.ts';
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 
 export type ProgramOptions = {
   /** Path of its main module in the version's tree. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type { PortView } from '@cable/model';
-import type { BedHost } from './bed-host.ts';
+import type { BedHost, RunningPing } from './bed-host.ts';
 import { addressOf, Cloud, linkOf } from './cloud.ts';
 import {
   BEFORE_DISPATCHERS,
@@ -23,15 +23,27 @@ const skip = whyNotBuildable(PREVIOUS) ?? false;
 /** When an agent is killed, of the time that its start takes: from before it loads anything until it has put its programs in place. */
 const KILLED_AT = [0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95] as const;
 
-/** An older build carries no flows back into its own table: what is under way just then is an answer to nothing. */
-const LOST_BY_DOWNGRADE = 1;
-
 /**
- * Part of the packets. The older build that has dispatchers puts its programs in force before it has filled its maps, also if it is killed then. Maps of
- * its layout are not kept for it: they would hold what has been revoked since. How long that takes is that build's affair and the machine's (3 to 20 % seen):
- * the bound says that traffic is not down for all of it.
+ * While an older build comes to the place of this one: what the ping may miss of what was sent meanwhile. That build carries no flows back into its own table, so that
+ * what is under way is an answer to nothing; and the one that has dispatchers puts its programs in force before it has filled its maps, also if it is killed then.
+ * (Maps of its layout are not kept for it: they would hold what has been revoked since.) How many packets that concerns is that build's affair and the machine's.
  */
-const LOST_BY_UNFILLED_MAPS = 0.5;
+type Downgrade = { readonly from: number; readonly to: number };
+
+/** Puts an agent of an older build in the place of one of this version, after some that are killed in their start; traffic goes on when it is there. */
+async function downgrade(host: BedHost, older: Version, ping: RunningPing): Promise<Downgrade> {
+  const from = ping.answered;
+  await host.killInStart(older, KILLED_AT);
+  await host.replace(older);
+  const back = ping.answered;
+  await eventually('the ping is answered again', () => ping.answered >= back + 10);
+  return { from, to: ping.answered };
+}
+
+/** What the ping has missed outside of all of these. */
+function missedElsewhere(missing: readonly number[], downgrades: readonly Downgrade[]): readonly number[] {
+  return missing.filter((n) => !downgrades.some(({ from, to }) => n > from && n <= to));
+}
 
 /** One on each host. */
 type Ports = readonly [p1: PortView, p2: PortView];
@@ -62,9 +74,9 @@ async function assertPings(bed: VersionBed, [p1, p2]: Ports): Promise<void> {
 }
 
 async function assertNothingPasses(bed: VersionBed, [p1, p2]: Ports): Promise<void> {
-  await eventually('no ping is answered', () => bed.h1.answersFrom(addressOf(p2)) === 0);
-  await eventually('no ping is answered', () => bed.h2.answersFrom(addressOf(p1)) === 0);
-  assert.equal(bed.h1.answersFrom(addressOf(p2)), 0);
+  await eventually('no ping is answered', () => bed.h1.answersFrom(addressOf(p2), 0.3) === 0);
+  await eventually('no ping is answered', () => bed.h2.answersFrom(addressOf(p1), 0.3) === 0);
+  assert.equal(bed.h1.answersFrom(addressOf(p2), 0.3), 0);
 }
 
 function assertLeases(bed: VersionBed, [p1, p2]: Ports): void {
@@ -87,7 +99,6 @@ async function assertWorksTogether(bed: VersionBed, server: Version, agent1: Ver
   await bed.h1.start(agent1);
   await bed.h1.inStep();
   const { sent, lost } = await ping.stop();
-  assert.ok(sent > 100);
   assert.equal(lost, 0, `of ${sent} packets`);
   await cloud.active(...ports, third);
 
@@ -159,7 +170,6 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
     assert.ok(!bed.h1.links().includes('cable0'), "the service link is not in the host's namespace any more");
     const { sent, lost } = await ping.stop();
     t.diagnostic(`the upgrade lost ${lost} of ${sent} packets`);
-    assert.ok(sent > 50, `${sent} packets`);
     assert.equal(lost, 0, `of ${sent} packets`);
 
     // The old agent puts its programs over maps that it fills then: its own are not kept, since they would hold what has been revoked.
@@ -196,18 +206,23 @@ describe('this version and the last one that put its programs on devices', {
   });
   after(() => older?.remove());
 
-  test('agents of both take over from each other, killed at any time, with no loss but what is under way, and the host stays reached', async (t) => {
+  test('agents of both take over from each other, killed at any time, with no loss but while the older one starts, and the host stays reached', async (t) => {
     const bed = await startBed(t, 'e', CURRENT, [older, older]);
     const cloud = await Cloud.create(bed.api);
     const rule = await cloud.allowPing();
     const ports = await createPorts(bed, cloud);
     await assertPings(bed, ports);
-    const pings = [bed.h1.startPing(addressOf(ports[1])), bed.h1.startPing(bed.h2.underlay)];
+    const ping = bed.h1.startPing(addressOf(ports[1]));
+    const underlay = bed.h1.startPing(bed.h2.underlay);
+    const downgrades: Downgrade[] = [];
 
     assert.match(bed.h1.filtersOf('cablevx'), /cable:from_overlay/);
     for (const version of [CURRENT, older, CURRENT]) {
-      await bed.h1.killInStart(version, KILLED_AT);
-      await bed.h1.replace(version);
+      if (version === older) downgrades.push(await downgrade(bed.h1, older, ping));
+      else {
+        await bed.h1.killInStart(version, KILLED_AT);
+        await bed.h1.replace(version);
+      }
       assert.match(
         bed.h1.filtersOf('cablevx'),
         version === CURRENT ? /cable:enter_overlay/ : /cable:from_overlay/,
@@ -216,11 +231,10 @@ describe('this version and the last one that put its programs on devices', {
       assert.equal(bed.h1.filtersOf('eth0'), '', `the ${version.name} agent leaves the underlay alone`);
       assert.equal(bed.h1.answersFrom(addressOf(ports[1])), 5);
     }
-    for (const [ping, mayLose] of [[pings[0], LOST_BY_DOWNGRADE] as const, [pings[1], 0] as const]) {
-      const { sent, lost } = (await ping?.stop()) ?? { sent: 0, lost: 0 };
+    for (const [one, excused] of [[ping, downgrades] as const, [underlay, []] as const]) {
+      const { sent, lost, missing } = await one.stop();
       t.diagnostic(`lost ${lost} of ${sent} packets`);
-      assert.ok(sent > 100);
-      assert.ok(lost <= mayLose, `${lost} of ${sent} packets`);
+      assert.deepEqual(missedElsewhere(missing, excused), [], `of ${sent} packets`);
     }
     await cloud.revoke(rule);
     await assertNothingPasses(bed, ports);
@@ -271,17 +285,14 @@ for (const old of [BEFORE_DISPATCHERS, BEFORE_UPLINKS]) {
       const underlay = h1.startPing(h2.underlay);
       for (let round = 0; round < 2; round++) {
         const ping = h1.startPing(address);
-        await h2.killInStart(older, KILLED_AT);
-        await h2.replace(older);
+        const started = await downgrade(h2, older, ping);
         assert.ok(h2.hasUplinkProgram('eth0'), 'it is not known to that build');
         assert.equal(h2.filtersOf('eth0'), '');
         const came = await comesByDevice(h1, h2, address);
         assert.ok(came >= 20, `${came} of 20 packets came by the device`);
-        const { sent, lost } = await ping.stop();
+        const { sent, lost, missing } = await ping.stop();
         t.diagnostic(`lost ${lost} of ${sent} packets`);
-        assert.ok(sent > 100);
-        const mayLose = old === BEFORE_UPLINKS ? sent * LOST_BY_UNFILLED_MAPS : LOST_BY_DOWNGRADE;
-        assert.ok(lost <= mayLose, `${lost} of ${sent} packets`);
+        assert.deepEqual(missedElsewhere(missing, [started]), [], `of ${sent} packets`);
 
         await cloud.revoke(rule);
         await assertNothingPasses(bed, ports);
@@ -306,7 +317,6 @@ for (const old of [BEFORE_DISPATCHERS, BEFORE_UPLINKS]) {
       await assertPings(bed, ports);
       const { sent, lost } = await underlay.stop();
       t.diagnostic(`the hosts themselves lost ${lost} of ${sent} packets`);
-      assert.ok(sent > 1000);
       assert.equal(lost, 0, `of ${sent} packets of the hosts themselves`);
     });
   });

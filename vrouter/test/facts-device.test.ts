@@ -100,7 +100,7 @@ function macOf(netns: TestNetns, device: string): string {
 /** What the program `note` of the object saw on the device, once it did. */
 async function noted(object: LoadedObject, netns: TestNetns, device: string): Promise<Note> {
   const key = word(ifindexOf(netns, device));
-  for (let tries = 0; tries < 200; tries += 1) {
+  for (let tries = 0; tries < 6000; tries += 1) {
     const found = object.maps.get('fact_note')?.lookup(key);
     if (found !== undefined) return decodeNote(found);
     await delay(10);
@@ -163,7 +163,7 @@ test('a copy to a veth is received when the program that sent it is through', ()
     const copies = 20;
     for (let i = 0; i < copies; i += 1) pair.send(object, 'p0');
     let received = 0;
-    for (let tries = 0; received < copies && tries < 200; tries += 1) {
+    for (let tries = 0; received < copies && tries < 12_000; tries += 1) {
       const { firedInside, firedOutside } = takeResults(object);
       assert.equal(firedInside, 0);
       received += firedOutside;

@@ -62,7 +62,7 @@ const parts = (id: number, ip = ab): Buffer[] => [
 
 /** Waits for what is received anew, which is not in the test's own run. */
 async function grows(count: () => number, by: number, what: string): Promise<void> {
-  const deadline = performance.now() + 2000;
+  const deadline = performance.now() + 60_000;
   while (count() < by && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
   assert.equal(count(), by, what);
 }
@@ -93,12 +93,24 @@ test('fragments that wait for a first that is refused go nowhere', async () => {
 });
 
 test('eight wait for a guest, two seconds long, and none too large; another guest has its own', async () => {
-  const wait = (n: number): string => world.send(a, later(1000 + n)).verdict;
-  for (let n = 0; n < 8; n += 1) assert.equal(wait(n), 'wait');
-  assert.equal(wait(8), 'drop fragment');
+  let id = 1000;
+  const wait = (): string => {
+    id += 1;
+    return world.send(a, later(id)).verdict;
+  };
+  // Where the machine paused meanwhile for as long as they wait, there was room again; then it is done once more.
+  for (let tries = 0; ; tries += 1) {
+    const began = performance.now();
+    const verdicts = Array.from({ length: 9 }, wait);
+    const isJudged = performance.now() - began < 2000;
+    await new Promise((resolve) => setTimeout(resolve, isJudged ? 0 : 2100));
+    if (!isJudged && tries < 10) continue;
+    assert.deepEqual(verdicts, [...Array(8).fill('wait'), 'drop fragment']);
+    break;
+  }
   assert.equal(world.send(b, later(1, ba)).verdict, 'wait');
   await new Promise((resolve) => setTimeout(resolve, 2100));
-  assert.equal(wait(9), 'wait');
+  assert.equal(wait(), 'wait');
   const large = ipv4({ ...ab, id: 5, fragmentOffset: 24 }, PROTO.udp, Buffer.alloc(3000));
   assert.equal(world.send(a, large).verdict, 'drop fragment');
 });

@@ -147,7 +147,7 @@ test('flows whose time is over are collected without a packet, and uncounted', a
   world.changeWays((way) => ({ ...way, expiresNs: 0n }));
   assert.equal(world.program('start_collection').call(), 0);
   assert.equal(world.program('start_collection').call(), 0, 'also when it runs already');
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 60_000;
   while (world.audit().live > 0 && performance.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual(world.audit(), { tuples: 0, counted: 0, live: 0, owned: 0 });
@@ -176,7 +176,7 @@ test('two CPUs that make, follow and end the same flows at once leave a sound ta
   assert.ok(live > 0 && live <= 64, `${live} live`);
   assert.deepEqual({ tuples, counted, owned }, { tuples: 2 * live, counted: live, owned: 2 * live });
   world.changeWays((way) => ({ ...way, expiresNs: 0n }));
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 60_000;
   while (world.audit().live > 0 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual(world.audit(), { tuples: 0, counted: 0, live: 0, owned: 0 });
 });

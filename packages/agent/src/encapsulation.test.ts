@@ -146,7 +146,7 @@ if (mode === 'serve') {
   process.on('SIGTERM', () => { left = 0; });
   let answer = '';
   const socket = net.connect(7000, address);
-  socket.setTimeout(10000, () => fail('nothing is heard'));
+  socket.setTimeout(60000, () => fail('nothing is heard'));
   const push = () => {
     if (left <= 0) return socket.end();
     left -= 1;
@@ -165,7 +165,7 @@ if (mode === 'serve') {
   });
   const push = () => {
     const size = sizes.pop();
-    if (size === undefined) return setTimeout(() => (wanted.size === 0 ? process.exit(0) : fail('lost ' + wanted.size)), 1500);
+    if (size === undefined) return setTimeout(() => (wanted.size === 0 ? process.exit(0) : fail('lost ' + wanted.size)), 60000);
     const data = randomBytes(size);
     wanted.add(data.toString('latin1'));
     socket.send(data, 7000, address, () => setTimeout(push, 1));

@@ -92,7 +92,7 @@ async function startAgent(slices = cloud()): Promise<void> {
 }
 
 async function inside(guest: BedGuest, ...command: readonly string[]): Promise<string> {
-  const { stdout } = await run('nsenter', [`--net=${guest.netns.path}`, ...command], { timeout: 30_000 });
+  const { stdout } = await run('nsenter', [`--net=${guest.netns.path}`, ...command], { timeout: 60_000 });
   return stdout;
 }
 

@@ -17,7 +17,10 @@ let made = 0;
 after(() => rmSync(directory, { recursive: true, force: true }));
 
 /** Where a process logs to: its end for the process, and the other one, which nobody reads yet. */
-type Target = { readonly fd: number; read(): Promise<string>; leave(): void };
+type Target = { readonly fd: number; read(onText?: OnText): Promise<string>; leave(): void };
+
+/** Hears all of what was read up to now, each time that there is more. */
+type OnText = (text: string) => void;
 
 type Kind = 'pipe' | 'socket';
 
@@ -30,9 +33,9 @@ function openPipe(path: string): Target {
   execFileSync('mkfifo', [path]);
   const far = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const fd = openSync(path, constants.O_WRONLY);
-  const read = (): Promise<string> => {
+  const read = (onText?: OnText): Promise<string> => {
     closeSync(fd);
-    return textOf(new Socket({ fd: far, readable: true, writable: false }));
+    return textOf(new Socket({ fd: far, readable: true, writable: false }), onText);
   };
   return { fd, read, leave: () => closeSync(far) };
 }
@@ -49,25 +52,28 @@ async function openSocket(path: string): Promise<Target> {
   far.on('error', () => undefined);
   near.on('error', () => undefined);
   const { _handle: handle } = near as unknown as { readonly _handle: { readonly fd: number } };
-  const read = (): Promise<string> => {
+  const read = (onText?: OnText): Promise<string> => {
     near.destroy();
-    return textOf(far);
+    return textOf(far, onText);
   };
   return { fd: handle.fd, read, leave: () => far.destroy() };
 }
 
-async function textOf(stream: Readable): Promise<string> {
+async function textOf(stream: Readable, onText: OnText = () => undefined): Promise<string> {
   let text = '';
-  for await (const chunk of stream) text += chunk;
+  for await (const chunk of stream) {
+    text += chunk;
+    onText(text);
+  }
   return text;
 }
 
-/** A process that logs to the target; standard output tells how it fares, and is always read. */
-function logTo(fd: number, source: string): ChildProcess {
-  const imports = `import { createLogger } from '${LOG}'; import { sayLast } from '${STANDARD_ERROR}';`;
-  const text = `${imports} const log = createLogger('info'); ${source}`;
+/** A process that logs to the target; standard output tells how it fares, and is always read. `flushMs`: how long it waits for readers at its end. */
+function logTo(fd: number, source: string, flushMs = 500): ChildProcess {
+  const imports = `import { createLogger } from '${LOG}'; import { LineSink, sayLast } from '${STANDARD_ERROR}';`;
+  const text = `${imports} const log = createLogger('info', new LineSink({ flushMs: ${flushMs} })); ${source}`;
   const flags = ['--import', 'tsx', '--conditions=cable-source', '--input-type=module', '-e', text];
-  return spawn(process.execPath, flags, { stdio: ['ignore', 'pipe', fd], timeout: 20_000, killSignal: 'SIGKILL' });
+  return spawn(process.execPath, flags, { stdio: ['pipe', 'pipe', fd], timeout: 60_000, killSignal: 'SIGKILL' });
 }
 
 const FLOOD = `
@@ -75,6 +81,9 @@ const FLOOD = `
   for (let i = 0; i < 5000; i++) log.info({ i, filler }, 'flood');
   process.stdout.write('flooded');
 `;
+
+/** So that a reader need not be fast. */
+const PATIENT_MS = 30_000;
 
 async function said(child: ChildProcess): Promise<string> {
   assert.ok(child.stdout);
@@ -98,9 +107,17 @@ for (const kind of ['pipe', 'socket'] as const) {
 
   test(`when a ${kind} is read again, whole lines come, and how many were dropped`, async () => {
     const target = await open(kind);
-    const child = logTo(target.fd, `${FLOOD} setTimeout(() => { log.info({}, 'after'); process.exit(0); }, 1500);`);
+    const child = logTo(
+      target.fd,
+      `${FLOOD} process.stdin.once('data', () => { log.info({}, 'after'); process.exit(0); });`,
+    );
     assert.equal(await said(child), 'flooded');
-    const text = await target.read();
+    let isTold = false;
+    const text = await target.read((soFar) => {
+      if (isTold || !soFar.includes('"dropped"')) return;
+      isTold = true;
+      child.stdin?.write('go on');
+    });
     const lines: readonly Record<string, unknown>[] = text
       .trim()
       .split('\n')
@@ -127,7 +144,7 @@ for (const kind of ['pipe', 'socket'] as const) {
   test(`the end of a process waits a little for a reader of a ${kind} that is behind`, async () => {
     const target = await open(kind);
     const flood = "for (let i = 0; i < 500; i++) log.info({ i, filler: 'x'.repeat(1000) }, 'flood');";
-    const child = logTo(target.fd, `${flood} log.error({}, 'fatal'); process.exit(1);`);
+    const child = logTo(target.fd, `${flood} log.error({}, 'fatal'); process.exit(1);`, PATIENT_MS);
     const text = target.read();
     await exitCode(child);
     assert.match(await text, /"msg":"fatal"\}\n$/);
@@ -136,7 +153,7 @@ for (const kind of ['pipe', 'socket'] as const) {
   test(`last words come out of a ${kind} whose reader is behind, and end the process when there is none`, async () => {
     const target = await open(kind);
     const flood = "for (let i = 0; i < 500; i++) log.info({ i, filler: 'x'.repeat(1000) }, 'flood');";
-    const child = logTo(target.fd, `${flood} sayLast('cable: ' + 'no '.repeat(9999)); process.exit(5);`);
+    const child = logTo(target.fd, `${flood} sayLast('cable: ' + 'no '.repeat(9999), ${PATIENT_MS}); process.exit(5);`);
     const text = target.read();
     assert.equal(await exitCode(child), 5);
     assert.match(await text, /^cable: (no ){9999}$/m);

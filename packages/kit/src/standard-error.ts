@@ -8,6 +8,8 @@ export type LineSinkOptions = {
   readonly fd?: number;
   /** Bytes that may wait. Default 1 MiB. */
   readonly maxBytes?: number;
+  /** How long `flush` takes at most, in ms. Default 500. */
+  readonly flushMs?: number;
   /** The line that tells, when there is room again, how many were dropped. Default: JSON with `dropped`. */
   readonly formatDropped?: (count: number) => string;
 };
@@ -27,6 +29,7 @@ type Write = (bytes: Uint8Array) => number;
 export class LineSink {
   readonly #write: Write;
   readonly #maxBytes: number;
+  readonly #flushMs: number;
   readonly #formatDropped: (count: number) => string;
   #waiting: Uint8Array[] = [];
   #bytes = 0;
@@ -36,6 +39,7 @@ export class LineSink {
   constructor(options: LineSinkOptions = {}) {
     this.#write = openWrite(options.fd ?? 2);
     this.#maxBytes = options.maxBytes ?? MAX_BYTES;
+    this.#flushMs = options.flushMs ?? FLUSH_MS;
     this.#formatDropped = options.formatDropped ?? droppedLine;
   }
 
@@ -52,9 +56,9 @@ export class LineSink {
     this.#pumpLater();
   }
 
-  /** Writes what waits; takes half a second at most. For the end of a process. */
+  /** Writes what waits; takes half a second at most, unless told otherwise. For the end of a process. */
   flush(): void {
-    const until = performance.now() + FLUSH_MS;
+    const until = performance.now() + this.#flushMs;
     const clock = new Int32Array(new SharedArrayBuffer(4));
     this.#pump();
     while (this.#waiting.length > 0 && performance.now() < until) {
@@ -110,9 +114,9 @@ export class LineSink {
   }
 }
 
-/** What a process says before it ends, for people: a line on standard error, beside the log. Takes half a second at most, whoever reads it or not. */
-export function sayLast(text: string): void {
-  const sink = new LineSink();
+/** What a process says before it ends, for people: a line on standard error, beside the log. Takes half a second at most, whoever reads it or not; or `flushMs`. */
+export function sayLast(text: string, flushMs: number = FLUSH_MS): void {
+  const sink = new LineSink({ flushMs });
   sink.write(`${text}\n`);
   sink.flush();
 }

@@ -8,9 +8,12 @@ const LOOK_EVERY = 8;
 
 /**
  * Turns for bulk work that many may ask for at once: of all who started work by the function given, one has a turn in each round of the event
- * loop, the longest waiting first. So the loop is kept for `turnMs` (default `TURN_MS`) however many they are. Short work does not wait.
+ * loop, the longest waiting first. So the loop is kept for `turnMs` (default `TURN_MS`) however many they are. Short work does not wait. `monotonicMs`: the clock.
  */
-export function createTurnLine(turnMs: number = TURN_MS): () => Turns {
+export function createTurnLine(
+  turnMs: number = TURN_MS,
+  monotonicMs: () => number = () => performance.now(),
+): () => Turns {
   const waiting: (() => void)[] = [];
   const admit = (): void => {
     const wake = waiting.shift();
@@ -23,16 +26,16 @@ export function createTurnLine(turnMs: number = TURN_MS): () => Turns {
       if (waiting.length === 1) setImmediate(admit);
     });
   return () => {
-    let until = performance.now() + turnMs * FIRST_PART;
+    let until = monotonicMs() + turnMs * FIRST_PART;
     let calls = 0;
     return {
       due: () => {
         calls += 1;
-        return calls % LOOK_EVERY === 0 && performance.now() >= until;
+        return calls % LOOK_EVERY === 0 && monotonicMs() >= until;
       },
       next: async () => {
         await wait();
-        until = performance.now() + turnMs;
+        until = monotonicMs() + turnMs;
       },
     };
   };

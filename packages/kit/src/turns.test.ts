@@ -2,38 +2,53 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startTurns, type Turns } from './turns.ts';
 
-/** Keeps the event loop for so long. */
-function spin(ms: number): void {
-  const until = performance.now() + ms;
-  while (performance.now() < until);
+/** Turns by a clock of their own that stands still but for what the test adds to it. */
+function turnsOf(turnMs: number, mostMs?: number): { readonly turns: Turns; readonly clock: { now: number } } {
+  const clock = { now: 1000 };
+  return { turns: startTurns(turnMs, mostMs, () => clock.now), clock };
 }
 
-/** How long a turn lasts that begins after others kept the loop for so long. From the end of theirs: a turn has begun before whoever waits for it goes on. */
-async function turnAfter(turns: Turns, othersMs: number): Promise<number> {
-  let othersEndedAt = 0;
+/** How long a turn lasts, looked at in steps of 1 ms. */
+function lengthOf({ turns, clock }: ReturnType<typeof turnsOf>): number {
+  const began = clock.now;
+  // The clock is looked at every few calls only.
+  while (!Array.from({ length: 8 }, () => turns.due()).includes(true)) clock.now += 1;
+  return clock.now - began;
+}
+
+/** How long a turn lasts that begins after others kept the loop for so long. */
+async function turnAfter(it: ReturnType<typeof turnsOf>, othersMs: number): Promise<number> {
   setImmediate(() => {
-    spin(othersMs);
-    othersEndedAt = performance.now();
+    it.clock.now += othersMs;
   });
-  await turns.next();
-  while (!turns.due()) spin(0.1);
-  return performance.now() - othersEndedAt;
+  await it.turns.next();
+  return lengthOf(it);
 }
 
-test('a turn ends after its time', async () => {
-  const took = await turnAfter(startTurns(4), 0);
-  assert.ok(took >= 4 && took < 15, `took ${took} ms`);
+test('a turn ends after its time, the first and those that follow', async () => {
+  const it = turnsOf(4);
+  assert.equal(lengthOf(it), 4);
+  assert.equal(await turnAfter(it, 0), 4);
 });
 
 test('a turn is not longer for a wait when it may not be', async () => {
-  const took = await turnAfter(startTurns(4), 60);
-  assert.ok(took >= 4 && took < 40, `took ${took} ms`);
+  assert.equal(await turnAfter(turnsOf(4), 60), 4);
 });
 
 test('a turn lasts as long as the wait for it, up to the most', async () => {
-  const turns = startTurns(4, 40);
-  const half = await turnAfter(turns, 30);
-  assert.ok(half >= 30 && half < 60, `took ${half} ms`);
-  const most = await turnAfter(turns, 120);
-  assert.ok(most >= 40 && most < 100, `took ${most} ms`);
+  const it = turnsOf(4, 40);
+  assert.equal(await turnAfter(it, 2), 4);
+  assert.equal(await turnAfter(it, 30), 30);
+  assert.equal(await turnAfter(it, 120), 40);
+});
+
+test('others have the loop between two turns, and the clock is the real one unless another is given', async () => {
+  const turns = startTurns(0);
+  assert.ok(Array.from({ length: 8 }, () => turns.due()).includes(true), 'no time, so it is over');
+  let others = 0;
+  setImmediate(() => {
+    others += 1;
+  });
+  await turns.next();
+  assert.equal(others, 1);
 });

@@ -14,20 +14,24 @@ const LOOK_EVERY = 8;
 
 /**
  * Starts a turn now. `turnMs`: how long one may take, default `TURN_MS`. `mostMs`: how long one may take that had to wait as long for its turn, default `turnMs`:
- * with more than that, work keeps half of a loop that is busy with other things, where it would starve otherwise.
+ * with more than that, work keeps half of a loop that is busy with other things, where it would starve otherwise. `monotonicMs`: the clock.
  */
-export function startTurns(turnMs: number = TURN_MS, mostMs: number = turnMs): Turns {
-  let until = performance.now() + turnMs;
+export function startTurns(
+  turnMs: number = TURN_MS,
+  mostMs: number = turnMs,
+  monotonicMs: () => number = () => performance.now(),
+): Turns {
+  let until = monotonicMs() + turnMs;
   let calls = 0;
   return {
     due: () => {
       calls += 1;
-      return calls % LOOK_EVERY === 0 && performance.now() >= until;
+      return calls % LOOK_EVERY === 0 && monotonicMs() >= until;
     },
     next: async () => {
-      const leftAt = performance.now();
+      const leftAt = monotonicMs();
       await new Promise(setImmediate);
-      const now = performance.now();
+      const now = monotonicMs();
       until = now + Math.min(mostMs, Math.max(turnMs, now - leftAt));
     },
   };

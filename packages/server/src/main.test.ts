@@ -182,7 +182,7 @@ async function failedStart(
   child.stderr?.on('data', (chunk: Buffer) => {
     errors += chunk.toString();
   });
-  const [code] = await once(child, 'close', { signal: AbortSignal.timeout(20_000) });
+  const [code] = await once(child, 'close', { signal: AbortSignal.timeout(60_000) });
   return { code, errors };
 }
 

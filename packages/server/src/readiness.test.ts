@@ -26,8 +26,8 @@ async function unready(send: Send): Promise<readonly string[]> {
   return names;
 }
 
-async function untilUnready(send: Send, wanted: readonly string[], withinMs: number): Promise<void> {
-  const until = performance.now() + withinMs;
+async function untilUnready(send: Send, wanted: readonly string[]): Promise<void> {
+  const until = performance.now() + 60_000;
   for (;;) {
     const found = await unready(send);
     if (found.join() === wanted.join()) return;
@@ -56,14 +56,14 @@ async function onEtcd(t: TestContext, quotaBytes?: number): Promise<OnEtcd> {
   return { etcd, store, server, send: senderOf(server) };
 }
 
-test('a server whose etcd is paused is not ready within three seconds, and ready again after it', async (t) => {
+test('a server whose etcd is paused is not ready meanwhile, and ready again after it', async (t) => {
   const { etcd, send } = await onEtcd(t);
-  await untilUnready(send, [], 1000);
+  await untilUnready(send, []);
   etcd.signal('SIGSTOP');
-  await untilUnready(send, ['store'], 3000);
+  await untilUnready(send, ['store']);
   assert.equal((await send('GET', '/healthz')).status, 200);
   etcd.signal('SIGCONT');
-  await untilUnready(send, [], 10_000);
+  await untilUnready(send, []);
 });
 
 function gateway({ url }: TestEtcd, path: string, body: object): Promise<Response> {
@@ -102,9 +102,9 @@ test('an etcd that has reached its quota takes no part of a bulk, and its server
   }
   assert.deepEqual(await keysLeft(store), []);
   await assertInvariants(server);
-  await untilUnready(send, ['room'], 1000);
+  await untilUnready(send, ['room']);
   await makeRoom(etcd, (await store.list('/cable/o/')).revision);
-  await untilUnready(send, [], 5000);
+  await untilUnready(send, []);
 });
 
 test('a server whose disk is full is not ready until there is room again', async (t) => {
@@ -119,7 +119,7 @@ test('a server whose disk is full is not ready until there is room again', async
   assert.deepEqual(await unready(send), ['room']);
   leave(20 << 20);
   // Nobody writes: the server finds out by itself.
-  await untilUnready(send, [], 5000);
+  await untilUnready(send, []);
 });
 
 test('a server that stops is not ready from then on', async (t) => {
@@ -130,10 +130,14 @@ test('a server that stops is not ready from then on', async (t) => {
   await stopped;
 });
 
-test('a server that did nothing else for long is not ready for some seconds', async (t) => {
-  const { send } = await startHarness(t);
-  const until = performance.now() + 1500;
-  while (performance.now() < until);
-  await untilUnready(send, ['loop'], 1000);
-  await untilUnready(send, [], 10_000);
+test('a server that did nothing else for long is not ready for a while', async (t) => {
+  const { store } = await startHarness(t);
+  // For how long: event-loop.test.ts.
+  const clock = { now: 0 };
+  const server = await startTestServer(store, undefined, { monotonicMs: () => clock.now });
+  t.after(() => server.stop());
+  const send = senderOf(server);
+  assert.deepEqual(await unready(send), []);
+  clock.now = 1500;
+  await untilUnready(send, ['loop']);
 });

@@ -122,13 +122,13 @@ test('one that comes is said once, and shown as long as it is there', async () =
     assert.deepEqual([watch.found(), said], [[], []]);
     attachTcx('theirs');
     const wanted = [{ device: DEVICE, hook: 'tcx', program: 'theirs', id: program('theirs').info.id }];
-    for (let i = 0; i < 200 && watch.found().length === 0; i++) await delay(10);
+    for (let i = 0; i < 6000 && watch.found().length === 0; i++) await delay(10);
     await delay(60);
     assert.deepEqual([watch.found(), said], [wanted, wanted]);
     const { ifindex } = device();
     rows.clear();
     watch.check([ifindex]);
-    for (let i = 0; i < 200 && watch.found().length > 0; i++) await delay(10);
+    for (let i = 0; i < 6000 && watch.found().length > 0; i++) await delay(10);
     assert.deepEqual(watch.found(), []);
   } finally {
     stop.abort();

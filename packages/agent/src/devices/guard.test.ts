@@ -91,8 +91,8 @@ test("a VM's tap in another product's bridge is that product's", () => {
   ip('link delete tap01234567-89');
 });
 
-/** Packets to a UDP port that arrive by a device of that name, one sent to each address. */
-async function arriveBy(name: string, port: number): Promise<number> {
+/** Packets to a UDP port that arrive by a device of that name, of the one that is sent; where none is to arrive, it is waited for a while. */
+async function arriveBy(name: string, port: number, waitMs = 60_000): Promise<number> {
   const unwire = wire(name);
   const heard = createSocket('udp4');
   let packets = 0;
@@ -101,7 +101,7 @@ async function arriveBy(name: string, port: number): Promise<number> {
   });
   await listening(heard, port);
   execFileSync('nsenter', ['-t', String(outside.pid), '-n', 'bash', '-c', `echo x >/dev/udp/10.9.0.1/${port}`]);
-  for (let i = 0; i < 300 && packets === 0; i++) await delay(10);
+  for (let waited = 0; waited < waitMs && packets === 0; waited += 10) await delay(10);
   await new Promise<void>((resolve) => heard.close(() => resolve()));
   unwire();
   return packets;
@@ -115,7 +115,7 @@ test('tunnel packets come by the underlay’s device alone, other packets by any
   makeGuard(socket, { tunnelDevices: ['up0', 'up1'] });
   assert.equal(await arriveBy('up0', 4789), 1);
   assert.equal(await arriveBy('up1', 4789), 1);
-  assert.equal(await arriveBy('wan0', 4789), 0);
+  assert.equal(await arriveBy('wan0', 4789, 1_000), 0);
   assert.equal(await arriveBy('wan0', 4790), 1);
   assert.deepEqual(guardDrops(socket), [{ what: 'VXLAN by another device than that of the underlay', packets: 1 }]);
   const unwire = wire('wan0');
@@ -138,7 +138,7 @@ test('fragments of a tunnel packet do not get by either', async () => {
   await listening(heard, 4789);
   const send = 'head -c 4000 /dev/zero >/dev/udp/10.9.0.1/4789';
   execFileSync('nsenter', ['-t', String(outside.pid), '-n', 'bash', '-c', send]);
-  for (let i = 0; i < 300 && guardDrops(socket).length === 0; i++) await delay(10);
+  for (let i = 0; i < 6000 && guardDrops(socket).length === 0; i++) await delay(10);
   assert.equal(packets, 0);
   assert.equal(guardDrops(socket)[0]?.packets, 1);
   heard.close();
@@ -168,16 +168,18 @@ async function withKeeper(act: (keeper: GuardKeeper) => Promise<void>): Promise<
 }
 
 for (const [what, change, says] of CHANGES) {
-  test(`the guard is put back within a second when it is ${what}`, async () => {
+  test(`the guard is put back when it is ${what}, without a look at it from time to time`, async () => {
     const made = makeGuard(socket, { tunnelDevices: ['up0'] });
     await withKeeper(async (keeper) => {
       assert.equal(keeper.status().error, null);
-      await delay(50);
-      const startedAt = performance.now();
+      // The first look, which is at the start, is over.
+      await new Promise(setImmediate);
       change();
       assert.match(guardFaults(socket, made).join(', '), says);
+      // It would look without being told, after a minute.
+      const deadline = performance.now() + 45_000;
       while (guardFaults(socket, made).length > 0) {
-        assert.ok(performance.now() - startedAt < 1_000, 'within a second');
+        assert.ok(performance.now() < deadline, 'in vain');
         await delay(5);
       }
       assert.equal(keeper.status().restored, 1);

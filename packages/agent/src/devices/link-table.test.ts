@@ -8,7 +8,7 @@ import { type LoadedObject, loadObject } from '../bpf/object.ts';
 import { createScratch, type Scratch } from '../bpf/testing.ts';
 import { ensureIngressFilter, removeIngressFilter } from '../net/filter.ts';
 import { deleteLinksAside, listLinks, requireLink } from '../net/link.ts';
-import { NetlinkSocket } from '../net/socket.ts';
+import { type NetlinkRequest, NetlinkSocket } from '../net/socket.ts';
 import { createNetns, type TestNetns } from '../net/testing.ts';
 import { createVeth, ensureVeth } from '../net/veth.ts';
 import type { LinkChanges } from './link-rows.ts';
@@ -60,7 +60,7 @@ async function withTable(body: (bed: Bed) => Promise<void>, options: Partial<Lin
   const until = async (holds: () => boolean, what: string): Promise<number> => {
     const startedAt = performance.now();
     while (!holds()) {
-      assert.ok(performance.now() - startedAt < 5_000, `not within 5 s: ${what}`);
+      assert.ok(performance.now() - startedAt < 60_000, `in vain: ${what}`);
       await delay(1);
     }
     return performance.now() - startedAt;
@@ -80,12 +80,6 @@ function program(): { readonly fd: number; readonly info: { readonly name: strin
   const found = loaded.programs.get('pass_it');
   assert.ok(found);
   return found;
-}
-
-/** Not the clock's time: other processes may have the processor. */
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }
 
 function block(ms: number): void {
@@ -313,7 +307,7 @@ function sameNames(table: LinkTable, socket: NetlinkSocket): boolean {
   );
 }
 
-test('no turn of the loop is long while 1,000 links are read', async (t) => {
+test('others have the loop many times while 1,000 links are read', async (t) => {
   await withTable(async ({ socket, table, until }) => {
     for (let i = 0; i < 500; i++) {
       createVeth(socket, { name: `e${i}`, peer: { name: `f${i}` } });
@@ -321,17 +315,24 @@ test('no turn of the loop is long while 1,000 links are read', async (t) => {
     }
     await until(() => table.byName('f499') !== undefined, 'all');
     const { fullReads } = table.counters();
+    let round = 0;
+    const rounds = new Set<number>();
+    let asked = 0;
+    const { get } = NetlinkSocket.prototype;
+    // Our filter is asked for one device after the other; here each takes half a millisecond or more.
+    t.mock.method(NetlinkSocket.prototype, 'get', function (this: NetlinkSocket, request: NetlinkRequest) {
+      asked += 1;
+      rounds.add(round);
+      const until = performance.now() + 0.5;
+      while (performance.now() < until);
+      return get.call(this, request);
+    });
     table.invalidate();
-    let worst = 0;
-    let turns = 0;
-    for (let at = cpuMs(); table.counters().fullReads === fullReads; turns++) {
-      await new Promise(setImmediate);
-      worst = Math.max(worst, cpuMs() - at);
-      at = cpuMs();
-    }
-    t.diagnostic(`worst turn ${worst.toFixed(1)} ms of CPU, of ${turns}`);
-    assert.ok(turns > 10);
-    assert.ok(worst < 40, `${worst} ms`);
+    for (; table.counters().fullReads === fullReads; round++) await new Promise(setImmediate);
+    t.diagnostic(`${round} turns, ${rounds.size} of them for the filters of ${asked} devices`);
+    // The kernel tells of some twenty links in a datagram, and one is read in a turn. So many half milliseconds make some twenty turns.
+    assert.ok(round - rounds.size > 20, `${round} turns`);
+    assert.ok(asked >= 250 && rounds.size >= 10, `${asked} devices in ${rounds.size} turns`);
     assert.equal([...table.values()].filter((row) => row.programId !== undefined).length, 250);
   });
 });

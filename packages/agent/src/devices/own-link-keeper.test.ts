@@ -69,7 +69,7 @@ function inside(words: string): void {
 }
 
 async function restored(): Promise<void> {
-  const deadline = performance.now() + 5_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     await delay(5);
     if (table.catchUp() && services.catchUp() && ownLinkFaults(own, tables(), MTU).length === 0) return;

@@ -53,7 +53,7 @@ async function runClient(command: string, words: string, onBound: string): Promi
   const log = join(directory, `${command}.env`);
   writeFileSync(script, `#!/bin/sh\n{ echo "event $1"; env; } >> ${log}\n${onBound}\n`);
   chmodSync(script, 0o755);
-  const started = run('nsenter', ['-t', String(client.pid), '-n', command, ...words.split(' ')], { timeout: 20_000 });
+  const started = run('nsenter', ['-t', String(client.pid), '-n', command, ...words.split(' ')], { timeout: 60_000 });
   // A client that its script ended is not a failure; one that got no lease is.
   await started.catch((err: { killed?: boolean; signal?: string | null }) => {
     if (onBound === '' || err.killed === true || typeof err.signal !== 'string') throw err;
@@ -197,9 +197,9 @@ true`;
 });
 
 async function eventually(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + 60_000;
   while (!holds()) {
-    assert.ok(performance.now() < deadline, 'it did not come about in 15 s');
+    assert.ok(performance.now() < deadline, 'it did not come about in a minute');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -85,7 +85,7 @@ before(async () => {
 after(() => stop.abort());
 
 async function dig(words: string, from = '198.18.0.32'): Promise<string> {
-  const { stdout } = await run('dig', [`@${AGENT}`, '-b', from, '+tries=1', '+time=5', ...words.split(' ')]);
+  const { stdout } = await run('dig', [`@${AGENT}`, '-b', from, '+tries=1', '+time=20', ...words.split(' ')]);
   assert.doesNotMatch(stdout, /Message parser|mismatch|extra bytes/i);
   return stdout.replace(/[\t ]+/g, ' ');
 }
@@ -168,7 +168,7 @@ async function answersTo(socket: Socket, bytes: Uint8Array): Promise<readonly st
   const answers: string[] = [];
   socket.on('data', (chunk: Buffer) => answers.push(...(framer.push(chunk) ?? []).map(describeDns)));
   socket.end(bytes);
-  await once(socket, 'close', { signal: AbortSignal.timeout(8_000) });
+  await once(socket, 'close', { signal: AbortSignal.timeout(60_000) });
   return answers;
 }
 
@@ -206,12 +206,16 @@ test('a guest that asks without end is held to its rate; another is not', async 
     answers += 1;
   });
   const question = ask('web-1.example.org', 1);
+  const startedAt = performance.now();
   for (let i = 0; i < 1_500; i += 1) {
     await new Promise((resolve) => socket.send(question, 53, AGENT, resolve));
     if (i === 1_000) assert.match(await dig('+short web-1.example.org'), /^10\.0\.0\.5\n$/);
   }
+  // An answer to the other is behind those to this one.
+  assert.match(await dig('+short web-1.example.org'), /^10\.0\.0\.5\n$/);
   socket.close();
-  assert.ok((services.counters()['dns_ignored_rate_limited'] ?? 0) > 200, `${answers} answers`);
+  const most = 400 + ((performance.now() - startedAt) / 1000) * 200 + 1;
+  assert.ok(answers > 0 && answers <= most, `${answers} answers, ${most} at most`);
 });
 
 test('fuzz: whatever is sent, by datagram and by connection, the next guest is answered', async () => {

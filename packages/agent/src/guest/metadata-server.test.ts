@@ -46,7 +46,7 @@ after(() => stop.abort());
 type Reply = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: string };
 
 async function fetchFrom(localAddress: string, path: string, options: RequestOptions = {}): Promise<Reply> {
-  const sent = request({ host: AGENT, port: 80, path, localAddress, agent: false, timeout: 5_000, ...options });
+  const sent = request({ host: AGENT, port: 80, path, localAddress, agent: false, timeout: 60_000, ...options });
   sent.end();
   const [response] = await once(sent, 'response');
   let body = '';

@@ -87,7 +87,7 @@ async function raw(localAddress: string, ...lines: readonly string[]): Promise<s
   socket.on('data', (chunk) => {
     text += chunk.toString('latin1');
   });
-  await once(socket, 'close', { signal: AbortSignal.timeout(8_000) });
+  await once(socket, 'close', { signal: AbortSignal.timeout(60_000) });
   return text;
 }
 
@@ -202,21 +202,29 @@ test('what Nova refuses the guest hears; redirections, failures and floods it do
   }
 });
 
-test('a Nova that is silent costs a guest 503 in time, a guest no more than its share, and others nothing', async () => {
+test('a Nova that is silent costs a guest 503 in time, a guest no more than its share, and others nothing', async (t) => {
   next = 'silence';
+  // The time is over when the test says so.
+  let late = new AbortController();
+  const waits: number[] = [];
+  t.mock.method(AbortSignal, 'timeout', (ms: number) => {
+    waits.push(ms);
+    return late.signal;
+  });
   const proxy = new NovaMetadata({ url, secret: SECRET, log: silentLogger(), timeoutMs: 300 });
   const { signal } = new AbortController();
   const request = (vif: number) => proxy.ask({ guest: { ...OF_NOVA, vif }, path: '/x', body: null }, signal);
-  const started = performance.now();
   const waiting = Array.from({ length: 8 }, () => request(2));
   assert.match(Buffer.from((await request(2)).body).toString(), /too many requests at once/);
-  assert.ok(performance.now() - started < 200, 'at once');
   const other = request(3);
+  await eventually(() => seen.length === 9);
+  late.abort();
   assert.deepEqual(
     (await Promise.all([...waiting, other])).map(({ status }) => status),
     Array(9).fill(503),
   );
-  assert.equal(seen.length, 9);
+  assert.deepEqual([seen.length, waits], [9, Array(9).fill(300)]);
+  late = new AbortController();
   next = { status: 200, body: 'again' };
   assert.equal((await request(2)).status, 200);
   proxy.close();
@@ -271,9 +279,9 @@ async function throwAt(localAddress: string, bytes: Uint8Array): Promise<void> {
 }
 
 async function eventually(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
+  const deadline = performance.now() + 60_000;
   while (!holds()) {
-    assert.ok(performance.now() < deadline, 'it did not come about in 5 s');
+    assert.ok(performance.now() < deadline, 'it did not come about in a minute');
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -17,6 +17,7 @@ import { Reconciler } from '../reconcile/reconciler.ts';
 import { createFakeDataPlane } from '../reconcile/testing/fake-data-plane.ts';
 import type { AppliedLinks } from './applied-links.ts';
 import { type HostChange, HostLoop, type HostView } from './host-loop.ts';
+import type { PlugWait } from './plug-waiters.ts';
 
 const POD = samplePort(5, { vifKind: 'veth', policy: 'policy:' });
 const OWN = samplePort(6, { vifKind: 'host', policy: 'policy:' });
@@ -83,8 +84,19 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
 
 const portsOf = (loop: HostLoop): HostView['ports'] => loop.view.ports;
 
+/** Waits as long as a test may. */
+async function plugged(loop: HostLoop, wanted: PlugWait): Promise<void> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), 60_000);
+  try {
+    await loop.waitPlugged(wanted, stop.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 60_000;
   while (!holds()) {
     assert.ok(Date.now() < deadline, 'in vain');
     await sleep(2);
@@ -108,13 +120,13 @@ test('a port is down without its device, and waitPlugged resolves once it is in 
     state: 'down',
     reason: `there is no device ${name}`,
   });
-  const plugged = loop.waitPlugged({ portId: POD.id }, abortAfter(2_000));
+  const waiting = plugged(loop, { portId: POD.id });
   addDevice(name, 50);
   loop.takeDevices({ names: [name], moved: [name] });
-  await plugged;
+  await waiting;
   assert.equal(plane.entries('cb_vif_2').size, 1);
   assert.equal(planner.guests.size, 1);
-  await loop.waitPlugged({ portId: POD.id, ifindex: 50 }, abortAfter(2_000));
+  await plugged(loop, { portId: POD.id, ifindex: 50 });
   assert.deepEqual(
     changes.map(({ ports }) => [...ports]),
     [[POD.id], [POD.id]],
@@ -128,13 +140,13 @@ test('who is told the device waits for that one, not for an earlier one of the n
   const name = vifDeviceName(POD);
   addDevice(name, 50);
   loop.start(update(3, CLOUD));
-  await loop.waitPlugged({ portId: POD.id, ifindex: 50 }, abortAfter(2_000));
-  let plugged = false;
-  const waiting = loop.waitPlugged({ portId: POD.id, ifindex: 51 }, abortAfter(2_000)).then(() => {
-    plugged = true;
+  await plugged(loop, { portId: POD.id, ifindex: 50 });
+  let isPlugged = false;
+  const waiting = plugged(loop, { portId: POD.id, ifindex: 51 }).then(() => {
+    isPlugged = true;
   });
   await sleep(20);
-  assert.equal(plugged, false);
+  assert.equal(isPlugged, false);
   addDevice(name, 51);
   loop.takeDevices({ names: [name], moved: [name] });
   await waiting;

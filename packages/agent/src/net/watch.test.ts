@@ -20,9 +20,9 @@ after(() => {
 });
 
 async function eventually(holds: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 3000;
+  const deadline = Date.now() + 60_000;
   while (!holds()) {
-    assert.ok(Date.now() < deadline, `not within 3 s: ${what}`);
+    assert.ok(Date.now() < deadline, `in vain: ${what}`);
     await sleep(5);
   }
 }
@@ -67,7 +67,8 @@ test('an aborted watch is silent and leaves no descriptor', async () => {
   const warm = new AbortController();
   watchDevices({ ...SILENT, signal: warm.signal, netns: netns.path });
   warm.abort();
-  await sleep(20);
+  // What is closed is closed in the next round.
+  for (let round = 0; round < 10; round += 1) await new Promise(setImmediate);
   const before = count();
   const stop = new AbortController();
   let calls = 0;
@@ -80,7 +81,7 @@ test('an aborted watch is silent and leaves no descriptor', async () => {
   await sleep(50);
   assert.equal(watch.readNow(), true);
   assert.equal(calls, 0);
-  assert.equal(count(), before);
+  await eventually(() => count() === before, 'its descriptor is closed');
 });
 
 test('a process with an aborted watch ends', () => {
@@ -92,5 +93,5 @@ test('a process with an aborted watch ends', () => {
     setTimeout(() => stop.abort(), 50);
   `;
   const flags = ['--import', 'tsx', '--conditions=cable-source', '--input-type=module', '-e', source];
-  execFileSync(process.execPath, flags, { timeout: 10_000 });
+  execFileSync(process.execPath, flags, { timeout: 60_000 });
 });

@@ -1,4 +1,4 @@
-import { startTurns } from '@cable/kit';
+import { startTurns, type Turns } from '@cable/kit';
 import { bucketOf, type SliceHeader, type SliceItem, type SliceKey, type SliceKind } from '@cable/model';
 import { addHash, removeHash } from './digest.ts';
 import { type Place, placeOf } from './kept-places.ts';
@@ -43,7 +43,13 @@ export class SliceState implements SliceReader {
   readonly #staged = new StagedLines();
   /** Slices that have something that is only kept. */
   readonly #keeping = new Set<string>();
+  readonly #startTurns: () => Turns;
   #digest = 0;
+
+  /** `turns`: starts the turns in which bulk work is done. */
+  constructor(turns: () => Turns = startTurns) {
+    this.#startTurns = turns;
+  }
 
   header<K extends SliceKind>(key: `${K}:${string}`): SliceHeader<K> | undefined {
     return this.#shown(key)?.header?.value as SliceHeader<K> | undefined;
@@ -87,7 +93,7 @@ export class SliceState implements SliceReader {
   /** Digests of the slice's items that count, by bucket; made in turns, during which nothing may be applied. */
   async bucketDigests(key: string, buckets: number): Promise<readonly number[]> {
     const digests = new Array<number>(buckets).fill(0);
-    const turns = startTurns();
+    const turns = this.#startTurns();
     for (const [item, held] of this.#slices.get(key)?.items ?? []) {
       if (turns.due()) await turns.next();
       const bucket = bucketOf(item, buckets);
@@ -182,7 +188,7 @@ export class SliceState implements SliceReader {
   }
 
   async #prepare(staged: StagedLines, rule: AbsenceRule): Promise<PreparedChange> {
-    const out: PlanOutput = { changes: [], writes: [], turns: startTurns() };
+    const out: PlanOutput = { changes: [], writes: [], turns: this.#startTurns() };
     const slices = new Map<string, SlicePlan>();
     let digest = this.#digest;
     const plan = async (key: string): Promise<void> => {

@@ -26,7 +26,7 @@ const path = join(dir, 'server.sock');
 after(() => rmSync(dir, { recursive: true }));
 
 async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   while (!holds()) {
     assert.ok(Date.now() < deadline, `in vain: ${what}`);
     await sleep(5);
@@ -533,6 +533,7 @@ test('a server of protocol 1 is followed by whole slices and posted reports', as
 
 test('a server that stays away is said once, and one that sends nonsense is named with it', async (t) => {
   const { said, client } = follow(t);
+  await until('it is said', () => said.length === 1);
   await sleep(700);
   assert.equal(said.length, 1);
   const server = await serve(t);

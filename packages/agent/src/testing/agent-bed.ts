@@ -151,12 +151,12 @@ function askSocket<T>(socketPath: string, path: string): Promise<T | undefined> 
   });
 }
 
-/** Looks until there is an answer; fails after 15 s. */
+/** Looks until there is an answer; fails after a minute. */
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
 ): Promise<T> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (Date.now() < deadline) {
     const found = await look();
     if (found !== undefined && found !== false) return found;

@@ -10,11 +10,11 @@ import type { BedHost } from './agent-bed.ts';
 /** For tests: a machine behind a port's tap, as a network namespace with the device `c0`, which has the port's MAC. */
 export type BedGuest = {
   readonly netns: TestNetns;
-  /** Gets a lease by one DISCOVER, and one REQUEST, each answered within two seconds; its words. Rejects when it gets none. */
-  lease(): Promise<string>;
-  /** Body of the answer to a metadata request; the guest needs its address for it. Rejects when none comes within two seconds. */
+  /** Gets a lease by one DISCOVER, and one REQUEST; its words. Rejects when one is not answered within so many seconds, default 20. */
+  lease(seconds?: number): Promise<string>;
+  /** Body of the answer to a metadata request; the guest needs its address for it. Rejects when none comes within 20 seconds. */
   metadata(path: string): Promise<string>;
-  /** What dig prints of a question to 169.254.169.254. Rejects when no answer comes within two seconds. */
+  /** What dig prints of a question to 169.254.169.254. Rejects when no answer comes within 20 seconds, or as `+time` says. */
   dig(...words: readonly string[]): Promise<string>;
   /** Sends as fast as it can, until `stop`. Resolves when it sends. */
   flood(kind: 'dhcp' | 'syn'): Promise<Flood>;
@@ -39,15 +39,16 @@ export function createBedGuest(host: BedHost, port: LocalPort): BedGuest {
   netns.ip('route', 'add', '169.254.169.254', 'dev', 'c0');
   const enter = [`--net=${netns.path}`];
   const inside = async (...command: readonly string[]): Promise<string> => {
-    const { stdout, stderr } = await run('nsenter', [...enter, ...command], { timeout: 20_000 });
+    const { stdout, stderr } = await run('nsenter', [...enter, ...command], { timeout: 60_000 });
     return stdout + stderr;
   };
   const floods = new Set<Flood>();
   return {
     netns,
-    lease: () => inside('udhcpc', '-i', 'c0', '-n', '-q', '-f', '-t', '1', '-T', '2', '-s', '/bin/true'),
-    metadata: (path) => inside('curl', '-sS', '-f', '-m', '2', `http://169.254.169.254${path}`),
-    dig: (...words) => inside('dig', '@169.254.169.254', '+tries=1', '+time=2', ...words),
+    lease: (seconds = 20) =>
+      inside('udhcpc', '-i', 'c0', '-n', '-q', '-f', '-t', '1', '-T', String(seconds), '-s', '/bin/true'),
+    metadata: (path) => inside('curl', '-sS', '-f', '-m', '20', `http://169.254.169.254${path}`),
+    dig: (...words) => inside('dig', '@169.254.169.254', '+tries=1', '+time=20', ...words),
     flood: async (kind) => {
       const command = [process.execPath, '--import', 'tsx', '--conditions=cable-source', FLOODER, kind, address];
       const flood = await startFlood(

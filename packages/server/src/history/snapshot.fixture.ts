@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { silentLogger, sleep } from '@cable/kit';
 import { openStore, type Store } from '@cable/store';
 
-const READY_MS = 15_000;
+const READY_MS = 60_000;
 
 /** `restore`: the store goes on from the last snapshot; stores that are open stay so. `remove` closes everything. */
 export type SnapshotStore = {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { silentLogger, sleep } from '@cable/kit';
 import { openStore, type Store } from '@cable/store';
 
-const READY_MS = 15_000;
+const READY_MS = 60_000;
 
 /** A running etcd with a directory of its own; `open` connects a store to it, as each server does for itself. */
 export type TestEtcd = {

@@ -320,7 +320,7 @@ export async function startFakeServer(
 }
 
 /** Resolves when the condition holds, looked at after each change of the server's tables and each few milliseconds. */
-export async function until(condition: () => boolean, what: string, ms = 5000): Promise<void> {
+export async function until(condition: () => boolean, what: string, ms = 60_000): Promise<void> {
   const deadline = performance.now() + ms;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`${what}: waited ${ms} ms in vain`);

@@ -449,19 +449,22 @@ describe('a stream', () => {
     const client = new StreamClient(rig, 'h1');
     client.connect();
     await client.reached(2);
+    let round = 0;
+    const rounds = new Set<number>();
     rig.report = async () => {
+      rounds.add(round);
       const until = performance.now() + 1;
       while (performance.now() < until);
     };
-    let turns = 0;
-    const count = (): void => {
-      turns += 1;
-      if (rig.reported.length < 100) setImmediate(count);
+    const others = (): void => {
+      round += 1;
+      if (rig.reported.length < 100) setImmediate(others);
     };
-    setImmediate(count);
+    setImmediate(others);
     client.socket.say('{"type":"status","revision":2,"full":false,"vifs":[]}\n'.repeat(100));
     await eventually(() => rig.reported.length === 100, 'all lines');
-    assert.ok(turns >= 15, `${turns} turns for 100 ms`);
+    // A line takes a millisecond or more, so that a turn has room for a few of them, however slow the machine is.
+    assert.ok(rounds.size >= 5, `100 lines were taken in ${rounds.size} rounds of the loop`);
   });
 
   test('does not read a client on of which many reports are under way', async (t) => {
@@ -594,7 +597,7 @@ describe('a stream', () => {
 });
 
 async function eventually(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 60_000;
   while (!condition()) {
     assert.ok(performance.now() < deadline, `${what}: waited in vain`);
     await new Promise(setImmediate);

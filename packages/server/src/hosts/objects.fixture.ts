@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@cable/kit';
 import { openStore, type Store } from '@cable/store';
-import { objectKey } from '../keys.ts';
+import { objectKey, serverKey } from '../keys.ts';
 
 /** A store in a directory of its own; `reopen` is what a restarted server does. */
 export async function openTemporaryStore(): Promise<{
@@ -32,7 +32,7 @@ export async function openTemporaryStore(): Promise<{
 }
 
 /** Fails when the promise takes longer than a test may. */
-export async function within<T>(promise: Promise<T>, what: string, ms = 5000): Promise<T> {
+export async function within<T>(promise: Promise<T>, what: string, ms = 60_000): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what}: waited ${ms} ms in vain`)), ms);
@@ -52,6 +52,12 @@ export async function putObject(
 ): Promise<number> {
   const result = await store.txn([], [{ kind: 'put', key: objectKey(type, object.id), value: JSON.stringify(object) }]);
   return result.revision;
+}
+
+/** Every key of Cable's with the revision of its last write, but for what servers tell of themselves once a second. */
+export async function contentsOf(store: Store): Promise<ReadonlyMap<string, number>> {
+  const kvs = (await store.list('/cable/')).kvs.filter(({ key }) => !key.startsWith(serverKey('')));
+  return new Map(kvs.map(({ key, modRevision }) => [key, modRevision]));
 }
 
 export async function deleteObject(store: Store, type: string, id: string): Promise<number> {

@@ -227,7 +227,7 @@ export class StreamClient {
 }
 
 /** Fails when the promise takes longer than a test may. */
-export async function within<T>(promise: Promise<T>, what: string, ms: number = 10_000): Promise<T> {
+export async function within<T>(promise: Promise<T>, what: string, ms: number = 60_000): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what}: waited ${ms} ms in vain`)), ms);

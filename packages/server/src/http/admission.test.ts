@@ -15,16 +15,13 @@ function create(edge: Edge, signal?: AbortSignal): Promise<EdgeAnswer> {
   return edge.ask('POST', '/v2.0/networks', { body: NETWORK, ...(signal ? { signal } : {}) });
 }
 
-test('more writes than fit are answered 503 within a second, and all else is served meanwhile', async (t) => {
+test('more writes than fit are answered 503 while those are under way, and all else is served meanwhile', async (t) => {
   const edge = await startEdge(t, { writes: 4 });
   const { id } = JSON.parse((await create(edge)).text).network as { id: string };
   const { held, letGo } = edge.hold();
   const running = Array.from({ length: 4 }, () => create(edge));
   await until(() => held() === 4);
-  const startedAt = performance.now();
   const refused = await Promise.all(Array.from({ length: 300 }, () => create(edge)));
-  const tookMs = performance.now() - startedAt;
-  assert.ok(tookMs < 5000, `${tookMs} ms`);
   for (const { status, error, headers } of refused) {
     assert.deepEqual([status, error?.type, headers['retry-after']], [503, 'ServiceUnavailable', '1']);
     assert.match(error?.detail ?? '', /^Nothing was done/);

@@ -71,10 +71,12 @@ test('shows of it that nobody reads are few, and keep neither memory nor others'
   const refused = answers.filter(({ statusCode }) => statusCode === 503);
   assert.equal(refused.length, 20);
   assert.ok(refused.every(({ headers }) => headers['retry-after'] !== undefined));
-  const began = performance.now();
   assert.equal((await edge.ask('GET', '/v2.0/networks?limit=1')).status, 503, 'lists are full');
   assert.equal((await edge.ask('GET', '/v2.0/')).status, 200);
-  assert.ok(performance.now() - began < 2000);
+  assert.ok(
+    answers.every(({ complete, statusCode }) => statusCode === 503 || !complete),
+    'while those go on',
+  );
   const { heapUsed, external } = process.memoryUsage();
   const grownMiB = (heapUsed + external - before.heapUsed - before.external) / 2 ** 20;
   assert.ok(grownMiB < 150, `${grownMiB.toFixed(0)} MiB`);

@@ -29,13 +29,26 @@ test('a value that is replaced counts once, and one that is too big is kept alon
   assert.equal(cache.bytes, 10);
 });
 
-test('a value that nobody asks for goes after a while', async () => {
-  const cache = new ByteCache<string, { readonly bytes: number }>({ maxBytes: 100, keepMs: 20 });
+test('a value that nobody asks for goes after a while', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const clock = { now: 0 };
+  const monotonicMs = (): number => clock.now;
+  const cache = new ByteCache<string, { readonly bytes: number }>({ maxBytes: 100, keepMs: 20, monotonicMs });
+  const bytesAfter = (ms: number): number => {
+    for (let past = 0; past < ms; past += 1) {
+      clock.now += 1;
+      t.mock.timers.tick(1);
+    }
+    return cache.bytes;
+  };
   cache.set('used', { bytes: 40 });
+  assert.equal(bytesAfter(5), 40);
   cache.set('unused', { bytes: 40 });
-  while (cache.bytes > 40) {
-    assert.equal(cache.get('used')?.bytes, 40);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
+  assert.equal(bytesAfter(10), 80);
+  assert.equal(cache.get('used')?.bytes, 40);
+  assert.equal(bytesAfter(10), 80, 'neither was left alone for as long');
+  assert.equal(cache.get('used')?.bytes, 40);
+  assert.equal(bytesAfter(15), 40);
   assert.equal(cache.get('unused'), undefined);
+  assert.equal(bytesAfter(40), 0);
 });

@@ -3,6 +3,8 @@ export type ByteCacheOptions = {
   readonly maxBytes: number;
   /** A value that nobody has asked for during this time goes, at the latest after as much again. */
   readonly keepMs: number;
+  /** The clock. Default `performance.now`. */
+  readonly monotonicMs?: () => number;
 };
 
 type Kept<V> = { readonly value: V; usedAt: number };
@@ -10,12 +12,14 @@ type Kept<V> = { readonly value: V; usedAt: number };
 /** Values of known size: the least recently used go when all together are too big, and when nobody has asked for them for some time. */
 export class ByteCache<K, V extends { readonly bytes: number }> {
   readonly #options: ByteCacheOptions;
+  readonly #monotonicMs: () => number;
   readonly #values = new Map<K, Kept<V>>();
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ByteCacheOptions) {
     this.#options = options;
+    this.#monotonicMs = options.monotonicMs ?? ((): number => performance.now());
   }
 
   /** Bytes of all values. */
@@ -26,7 +30,7 @@ export class ByteCache<K, V extends { readonly bytes: number }> {
   get(key: K): V | undefined {
     const kept = this.#values.get(key);
     if (kept === undefined) return undefined;
-    kept.usedAt = performance.now();
+    kept.usedAt = this.#monotonicMs();
     this.#values.delete(key);
     this.#values.set(key, kept);
     return kept.value;
@@ -35,7 +39,7 @@ export class ByteCache<K, V extends { readonly bytes: number }> {
   set(key: K, value: V): void {
     this.#delete(key);
     const { maxBytes, keepMs } = this.#options;
-    this.#values.set(key, { value, usedAt: performance.now() });
+    this.#values.set(key, { value, usedAt: this.#monotonicMs() });
     this.#bytes += value.bytes;
     this.#timer ??= setTimeout(() => this.#expire(), keepMs).unref();
     for (const oldest of this.#values.keys()) {
@@ -51,7 +55,7 @@ export class ByteCache<K, V extends { readonly bytes: number }> {
 
   #expire(): void {
     const { keepMs } = this.#options;
-    const before = performance.now() - keepMs;
+    const before = this.#monotonicMs() - keepMs;
     for (const [key, { usedAt }] of this.#values) {
       if (usedAt > before) break;
       this.#delete(key);

@@ -15,15 +15,17 @@ const GATHER = { leastMs: 5, mostMs: 60 } as const;
  */
 export class Pacer {
   readonly #run: () => Promise<void>;
+  readonly #monotonicMs: () => number;
   #running: Promise<void> | undefined;
   #asked = false;
   /** When the next run may begin. */
   #notBefore = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
-  /** `run` must not reject. */
-  constructor(run: () => Promise<void>) {
+  /** `run` must not reject. `monotonicMs`: the clock. */
+  constructor(run: () => Promise<void>, monotonicMs: () => number = () => performance.now()) {
     this.#run = run;
+    this.#monotonicMs = monotonicMs;
   }
 
   ask(): void {
@@ -39,7 +41,7 @@ export class Pacer {
   }
 
   #start(): void {
-    const waitMs = this.#notBefore - performance.now();
+    const waitMs = this.#notBefore - this.#monotonicMs();
     this.#running = new Promise<void>((resolve) => {
       if (waitMs <= 0) setImmediate(resolve);
       else setTimeout(resolve, waitMs);
@@ -48,9 +50,9 @@ export class Pacer {
 
   async #work(): Promise<void> {
     this.#asked = false;
-    const startedAt = performance.now();
+    const startedAt = this.#monotonicMs();
     if (!this.#stopped) await this.#run();
-    const endedAt = performance.now();
+    const endedAt = this.#monotonicMs();
     this.#notBefore = endedAt + Math.min(GATHER.mostMs, Math.max(GATHER.leastMs, endedAt - startedAt));
     this.#running = undefined;
     if (this.#asked && !this.#stopped) this.#start();

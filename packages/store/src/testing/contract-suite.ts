@@ -17,7 +17,7 @@ export function contractSuite(name: string, open: Open, openSmall: Open): void {
   const checkOn =
     (opened: Open): Check =>
     (title, body) => {
-      test(`${name}: ${title}`, { timeout: 30_000 }, async (t) => {
+      test(`${name}: ${title}`, { timeout: 60_000 }, async (t) => {
         const store = await opened(t);
         t.after(() => store.close());
         await body(store, `/suite/${title.replaceAll(' ', '-')}/`, t);

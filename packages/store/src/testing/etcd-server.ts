@@ -70,14 +70,14 @@ async function untilStopped(pid: number): Promise<void> {
 }
 
 async function untilHealthy(port: number): Promise<void> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const isHealthy = await fetch(`http://127.0.0.1:${port}/health`).then(
       (answer) => answer.ok,
       () => false,
     );
     if (isHealthy) return;
-    if (Date.now() > deadline) throw new Error(`etcd on port ${port} is not healthy after 30 s`);
+    if (Date.now() > deadline) throw new Error(`etcd on port ${port} is not healthy after a minute`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

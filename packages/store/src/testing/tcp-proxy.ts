@@ -15,6 +15,8 @@ export type TcpProxy = {
   release(): void;
   /** Ends all connections; what was held back is lost. */
   cut(): void;
+  /** Bytes of clients' that are held back. */
+  heldBytes(): number;
   /** Bytes of the server's since the proxy was made. */
   answerBytes(): number;
   remove(): Promise<void>;
@@ -79,6 +81,10 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       }
     },
     cut,
+    heldBytes: () => {
+      const held = [...pipes].filter(({ isRequest }) => isRequest).flatMap((pipe) => pipe.held);
+      return held.reduce((sum, { length }) => sum + length, 0);
+    },
     answerBytes: () => answerBytes,
     remove: async () => {
       const closed = once(server, 'close');

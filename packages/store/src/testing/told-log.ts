@@ -15,7 +15,7 @@ export function createToldLog(): ToldLog {
   const log: Logger = { debug: say, info: say, warn: say, error: say, child: () => log };
   const told: ToldLog['told'] = (message, wanted = {}) =>
     new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`'${message}' was not logged for 20 s`)), 20_000);
+      const timer = setTimeout(() => reject(new Error(`'${message}' was not logged for a minute`)), 60_000);
       const listener = (fields: object, said: string): void => {
         const has = new Map<string, unknown>(Object.entries(fields));
         if (said !== message || !Object.entries(wanted).every(([name, value]) => has.get(name) === value)) return;

@@ -23,7 +23,7 @@ export async function runDhcpcd(pid: number, words: string, until: RegExp): Prom
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const read = (): string => (existsSync(seen) ? readFileSync(seen, 'utf8') : '');
   try {
-    const deadline = performance.now() + 25_000;
+    const deadline = performance.now() + 60_000;
     while (!until.test(read())) {
       if (performance.now() > deadline || child.exitCode !== null)
         throw new Error(`dhcpcd did not get there:\n${said}`);
