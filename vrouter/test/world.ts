@@ -420,6 +420,7 @@ export class World {
       wire: CB_WIRE_VXLAN,
       floodList: list,
       floodChunks: chunks,
+      uplink: 0,
     });
   }
 
@@ -460,7 +461,11 @@ export class World {
   /** All that there is of a guest alone; its device and number stay. */
   setGuest(guest: Guest, options: GuestOptions): void {
     this.setVif(guest, options);
-    this.#put(MAPS.cb_in_1, { ifindex: guest.ifindex, vlan: options.vlan ?? 0 }, { kind: CB_IN_VIF, vif: guest.vif });
+    this.#put(
+      MAPS.cb_in_1,
+      { ifindex: guest.ifindex, vlan: options.vlan ?? 0 },
+      { kind: CB_IN_VIF, vif: guest.vif, net: 0 },
+    );
     const ips = [options.ip, ...(options.moreIps ?? [])];
     for (const ip of ips) this.allowSource(guest, options.mac, ip);
     const ips6 = options.ip6 === undefined ? [] : [options.ip6, linkLocal(options.mac)];
@@ -560,6 +565,7 @@ export class World {
         mtuBytes: to.mtu ?? 1450,
         mac: macBytes(to.mac),
         nexthop: to.nexthop === undefined ? NO_ADDRESS : addr(to.nexthop),
+        own: NO_ADDRESS,
       },
     );
   }
