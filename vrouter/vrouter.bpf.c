@@ -6,6 +6,7 @@
 #include "lib/refuse.h"
 #include "collect.h"
 #include "from_uplink.h"
+#include "outside.h"
 #include "enter.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";

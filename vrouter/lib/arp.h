@@ -87,6 +87,8 @@ static __always_inline int forward_link(struct __sk_buff *ctx, struct work *w)
 		return drop(ctx, in_vif, w->to.reason);
 	if (way->deliver == CB_DELIVER_OVERLAY)
 		return by_overlay_device(ctx, in_vif, way->out_net, way->tunnel);
+	if (way->deliver == CB_DELIVER_UPLINK)
+		return to_uplink(ctx, in_vif, way->out_net);
 	return to_receiver(ctx, way);
 }
 

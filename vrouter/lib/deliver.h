@@ -7,6 +7,7 @@
 #include "icmp.h"
 #include "meter.h"
 #include "outer.h"
+#include "provider.h"
 #include "stage.h"
 #include "turn.h"
 
@@ -132,6 +133,8 @@ static __always_inline int deliver(struct __sk_buff *ctx, struct work *w, const 
 	}
 	if (way->deliver == CB_DELIVER_OVERLAY)
 		return to_overlay(ctx, p, way->out_net, way->tunnel);
+	if (way->deliver == CB_DELIVER_UPLINK)
+		return to_uplink(ctx, p->in_vif, way->out_net);
 	return to_receiver(ctx, way);
 }
 

@@ -8,6 +8,7 @@
 
 #include <linux/if_ether.h>
 #include "lookup.h"
+#include "provider.h"
 #include "turn.h"
 
 /* Takes an epoch into the decision under construction. */
@@ -45,6 +46,12 @@ static __always_inline __u16 net_mtu(__u32 net)
 	return row ? row->mtu_bytes : 0;
 }
 
+/* How to deliver to who is not on this host, in network @net. */
+static __always_inline __u8 deliver_away(__u32 net)
+{
+	return is_provider(net_row(net)) ? CB_DELIVER_UPLINK : CB_DELIVER_OVERLAY;
+}
+
 /* To @ep, which is a VIF here or a remote one, in the way's network. */
 static __always_inline void resolve_endpoint(struct work *w, const struct cb_endpoint *ep)
 {
@@ -54,7 +61,7 @@ static __always_inline void resolve_endpoint(struct work *w, const struct cb_end
 	w->to.kind = RESOLVED_DELIVER;
 	__builtin_memcpy(way->out_dmac, ep->mac, 6);
 	if (ep->kind == CB_ENDPOINT_REMOTE) {
-		way->deliver = CB_DELIVER_OVERLAY;
+		way->deliver = deliver_away(way->out_net);
 		way->tunnel = ep->tunnel;
 		way->mtu_bytes = net_mtu(way->out_net);
 		return;
@@ -129,13 +136,29 @@ static __always_inline void resolve_here(struct work *w, const struct cb_endpoin
 	resolve_endpoint(w, ep);
 }
 
+/* To a MAC that nobody is known to have: on a provider network, beyond the uplink. */
+static __always_inline void resolve_unknown(struct work *w)
+{
+	struct cb_net *row = net_row(w->p.key.net);
+
+	if (!is_provider(row)) {
+		w->to.kind = RESOLVED_FLOOD;
+		return;
+	}
+	w->way.out_net = w->p.key.net;
+	add_epoch(w, net_epoch(w->p.key.net));
+	w->to.kind = RESOLVED_DELIVER;
+	w->way.deliver = CB_DELIVER_UPLINK;
+	w->way.mtu_bytes = row->mtu_bytes;
+}
+
 /* Where a VIF's packet goes. */
 static __always_inline void resolve_from_vif(struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
 	if (!ep)
-		w->to.kind = RESOLVED_FLOOD;
+		resolve_unknown(w);
 	else if (ep->vrf && (!w->p.family || w->p.flags & PKT_LINK))
 		resolved_drop(w, CB_REASON_NO_ENDPOINT); /* at a router's MAC nobody reads ARP or ND */
 	else if (ep->vrf)
@@ -174,6 +197,19 @@ static __always_inline void resolve_from_overlay(struct work *w)
 		w->to.kind = RESOLVED_FLOOD;
 }
 
+/* Where a packet that an uplink received goes: to a VIF of this host, or through a router; never to nobody. */
+static __always_inline void resolve_from_uplink(struct work *w)
+{
+	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
+
+	if (is_vif_here(lookup_mac(w->p.key.net, w->p.smac)) || sends_as_vif_here(w))
+		resolved_drop(w, CB_REASON_SPOOFED_PEER);
+	else if (ep && ep->kind == CB_ENDPOINT_VIF)
+		resolve_here(w, ep);
+	else
+		resolved_drop(w, CB_REASON_UNKNOWN_MAC);
+}
+
 /* Where the packet in work goes: into the decision under construction and `to`, both of which start_decision() has emptied. */
 GLOBAL int resolve(struct __sk_buff *ctx __attribute__((unused)))
 {
@@ -183,6 +219,8 @@ GLOBAL int resolve(struct __sk_buff *ctx __attribute__((unused)))
 		return -1;
 	if (w->p.in_vif)
 		resolve_from_vif(w);
+	else if (w->p.flags & PKT_OUTSIDE)
+		resolve_from_uplink(w);
 	else
 		resolve_from_overlay(w);
 	if (w->to.kind == RESOLVED_FLOOD)

@@ -25,6 +25,7 @@
 #define PKT_FIRST_FRAGMENT 0x8
 #define PKT_LATER_FRAGMENT 0x10 /* has no ports of its own */
 #define PKT_LINK 0x20 /* neighbour discovery or multicast listeners: rules do not apply */
+#define PKT_OUTSIDE 0x1000 /* an uplink received it, for a provider network */
 
 /*
  * What the programs need of one packet. MACs are padded so that they can be compared by words. The Ethernet header sets ethertype and
@@ -33,7 +34,7 @@
 struct pkt {
 	struct cb_tuple_key key __attribute__((aligned(8)));
 	__u32 flags; /* PKT_* */
-	__u32 in_vif; /* VIF it came from; 0: another host */
+	__u32 in_vif; /* VIF it came from; 0: another host, or an uplink */
 	__u32 ip_end; /* where the packet ends, as its IP header says; behind it there may be padding */
 	__u32 frag_id; /* with PKT_FIRST_FRAGMENT or PKT_LATER_FRAGMENT */
 	__u8 family; /* CB_FAMILY_*; 0: no IP */

@@ -27,6 +27,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   refuse: { instructions: 2000, stackBytes: 210 },
   nd: { instructions: 8000, stackBytes: 800 },
   orphan: { instructions: 2000, stackBytes: 150 },
+  outside: { instructions: 30_000, stackBytes: 900 },
   start_collection: { instructions: 2000, stackBytes: 150 },
   purge_flows: { instructions: 2000, stackBytes: 150 },
 };
@@ -44,7 +45,7 @@ function loadIntoBank(file: string, bank: number): { loaded: LoadedObject; effor
 
 for (const { file, more } of [
   { file: 'vrouter.bpf.o', more: [] },
-  { file: 'vrouter-test.bpf.o', more: ['from_hammer', 'from_tagged', 'from_tunnel'] },
+  { file: 'vrouter-test.bpf.o', more: ['from_hammer', 'from_tagged', 'from_tunnel', 'from_uplink_tagged'] },
 ]) {
   test(`${file} passes the verifier, with the maps of the ABI`, () => {
     const { loaded } = loadIntoBank(file, 0);

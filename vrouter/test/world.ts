@@ -10,6 +10,7 @@ import {
   CB_DELIVER_OVERLAY,
   CB_DELIVER_PEER,
   CB_DELIVER_SERVICE,
+  CB_DELIVER_UPLINK,
   CB_DELIVER_VIF,
   CB_DELIVER_WAIT,
   CB_DIR_EGRESS,
@@ -23,6 +24,7 @@ import {
   CB_FLOOD_TARGETS,
   CB_FLOOD_TUNNEL,
   CB_FLOOD_VIF,
+  CB_IN_NET,
   CB_IN_VIF,
   CB_LIFE_LIVE,
   CB_METER_F_DSCP,
@@ -39,6 +41,8 @@ import {
   CB_VIF_F_PEER,
   CB_VIF_FRAGMENTS,
   CB_VIF_SERVICE_ADDRESSES,
+  CB_WIRE_FLAT,
+  CB_WIRE_VLAN,
   CB_WIRE_VXLAN,
   type CbCount,
   type CbFloodTarget,
@@ -158,6 +162,9 @@ export type Rule = {
   readonly family?: 4 | 6;
 };
 
+/** A network on the uplink. `vlan`: its tag there; left out: flat. `flags`: CB_NET_F_* besides those of every network. */
+export type Provider = { readonly vlan?: number; readonly flags?: number };
+
 /** One receiver of broadcast. */
 export type FloodTarget = { readonly guest: Guest } | { readonly host: string };
 
@@ -165,7 +172,7 @@ export type FloodTarget = { readonly guest: Guest } | { readonly host: string };
 export type Outcome = {
   /**
    * `vif NAME`, `vif NAME vlan TAG`, `peer NAME`, `overlay VNI REMOTE` (by the device), `uplink VNI REMOTE` (encapsulated), `service`, `flood N copies`, `wait` (a fragment for its first), `drop REASON`,
-   * `pass` (left to the host); a refusal: `vif NAME (REASON)`.
+   * `pass` (left to the host), `wire` or `wire vlan TAG` (out by the uplink of a provider network); a refusal: `vif NAME (REASON)`.
    */
   readonly verdict: string;
   /** `describe` of the packet as it left; empty when dropped or left to the host. */
@@ -225,6 +232,7 @@ export class World {
   readonly #peers = new Map<string, number>();
   readonly #dhcpOff = new Set<number>();
   readonly #mtus = new Map<number, number>();
+  readonly #providers = new Map<number, Provider & { readonly uplink: number }>();
   readonly #vifs = new Map<number, { guest: Guest; options: GuestOptions }>();
   readonly #floods = new Map<number, { list: number; chunks: number }>();
   #epoch = 2;
@@ -305,6 +313,7 @@ export class World {
     this.#peers.clear();
     this.#dhcpOff.clear();
     this.#mtus.clear();
+    this.#providers.clear();
     this.#floods.clear();
     this.#wanted = new Map();
     write();
@@ -410,18 +419,27 @@ export class World {
 
   #putNet(vni: number, net = this.net(vni)): void {
     const { list, chunks } = this.#floods.get(vni) ?? { list: 0, chunks: 0 };
+    const provider = this.#providers.get(vni);
     this.#put(MAPS.cb_net_1, net, {
       networkId: Buffer.alloc(16, 1),
       epoch: this.#epoch,
-      flags: CB_NET_F_UP | (this.#dhcpOff.has(vni) ? 0 : CB_NET_F_DHCP),
-      wireId: vni,
+      flags: CB_NET_F_UP | (this.#dhcpOff.has(vni) ? 0 : CB_NET_F_DHCP) | (provider?.flags ?? 0),
+      wireId: provider === undefined ? vni : (provider.vlan ?? 0),
       project: 1,
       mtuBytes: this.#mtus.get(vni) ?? 1450,
-      wire: CB_WIRE_VXLAN,
+      wire: provider === undefined ? CB_WIRE_VXLAN : provider.vlan === undefined ? CB_WIRE_FLAT : CB_WIRE_VLAN,
       floodList: list,
       floodChunks: chunks,
-      uplink: 0,
+      uplink: provider?.uplink ?? 0,
     });
+  }
+
+  /** Makes the network one on the uplink, whose frames come in there. The number is the test's, as a VNI is of others. `uplink`: 0 is missing. */
+  addProvider(vni: number, provider: Provider, { uplink }: { uplink?: number } = {}): void {
+    this.#providers.set(vni, { ...provider, uplink: uplink ?? this.#uplink });
+    this.#putNet(vni);
+    const key = { ifindex: this.#uplink, vlan: provider.vlan ?? 0 };
+    this.#put(MAPS.cb_in_1, key, { kind: CB_IN_NET, vif: 0, net: this.net(vni) });
   }
 
   /** Default 1450. */
@@ -745,8 +763,9 @@ export class World {
   }
 
   /** Packets that programs have cloned to a device. */
-  sentTo(guest: Guest | 'overlay'): number {
-    const ifindex = guest === 'overlay' ? this.#overlay : guest.ifindex;
+  sentTo(guest: Guest | 'overlay' | 'uplink'): number {
+    const own = { overlay: this.#overlay, uplink: this.#uplink };
+    const ifindex = typeof guest === 'string' ? own[guest] : guest.ifindex;
     const links: readonly { ifindex: number; stats64: { tx: { packets: number } } }[] = JSON.parse(
       this.#netns.ip('-s', '-j', 'link', 'show'),
     );
@@ -764,6 +783,11 @@ export class World {
   }
 
   /** The same with a VLAN tag. */
+  arriveTagged(vlan: number, frame: Uint8Array): Outcome {
+    return this.#run('from_uplink_tagged', frame, { ifindex: this.#uplink, cb: [vlan] });
+  }
+
+  /** The same of a guest. */
   sendTagged(guest: Guest, vlan: number, frame: Uint8Array): Outcome {
     return this.#run('from_tagged', frame, { ifindex: guest.ifindex, cb: [vlan] });
   }
@@ -859,6 +883,9 @@ export class World {
       case CB_DELIVER_SERVICE:
         assert.equal(ifindex, this.#service);
         return 'service';
+      case CB_DELIVER_UPLINK:
+        assert.equal(ifindex, this.#uplink);
+        return `wire${wire === 0 ? '' : ` vlan ${wire}`}`;
       case CB_DELIVER_OVERLAY:
         assert.ok(ifindex === this.#overlay || ifindex === this.#uplink);
         return `${ifindex === this.#uplink ? 'uplink' : 'overlay'} ${wire} ${[24, 16, 8, 0].map((shift) => (remote >>> shift) & 0xff).join('.')}`;

@@ -23,6 +23,7 @@ import {
   CB_STAGE_GROUP,
   CB_STAGE_ND,
   CB_STAGE_ORPHAN,
+  CB_STAGE_OUTSIDE,
   CB_STAGE_REFUSE,
   CB_STAGE_SERVICE,
 } from '../bpf/abi.gen.ts';
@@ -60,6 +61,7 @@ const STAGES: Readonly<Record<string, number>> = {
   refuse: CB_STAGE_REFUSE,
   nd: CB_STAGE_ND,
   orphan: CB_STAGE_ORPHAN,
+  outside: CB_STAGE_OUTSIDE,
 };
 
 type Slots = Pick<BpfMap, 'lookup' | 'update' | 'delete'>;
