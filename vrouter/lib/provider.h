@@ -25,8 +25,8 @@ static __always_inline __u16 tag_of(const struct cb_net *row)
 	return row->wire == CB_WIRE_VLAN ? row->wire_id : 0;
 }
 
-/* Sends the packet by the uplink of network @net. @vif: the sender, for whom a drop is counted. */
-static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 vif, __u32 net)
+/* Sends the packet by the uplink of network @net. @vif: the sender, for whom a drop is counted; @reason: for the trace. */
+static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 vif, __u32 net, __u32 reason)
 {
 	struct cb_net *row = net_row(net);
 	__u16 tag;
@@ -37,7 +37,7 @@ static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 vif, __u32 net
 	tag = tag_of(row);
 	if (tag && bpf_skb_vlan_push(ctx, bpf_htons(ETH_P_8021Q), tag))
 		return drop(ctx, vif, CB_REASON_REDIRECT);
-	trace(ctx, row->uplink, CB_DELIVER_UPLINK, tag, 0, CB_REASON_NONE);
+	trace(ctx, row->uplink, CB_DELIVER_UPLINK, tag, 0, reason);
 	return bpf_redirect(row->uplink, 0);
 }
 

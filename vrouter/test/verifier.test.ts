@@ -19,7 +19,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   from_overlay: { instructions: 23_000, stackBytes: 640 },
   from_service: { instructions: 17_000, stackBytes: 720 },
   from_uplink: { instructions: 20_000, stackBytes: 1000 },
-  decide: { instructions: 36_000, stackBytes: 1050 },
+  decide: { instructions: 63_000, stackBytes: 1260 },
   arp: { instructions: 5000, stackBytes: 300 },
   group: { instructions: 9000, stackBytes: 480 },
   flood: { instructions: 3500, stackBytes: 400 },
@@ -28,6 +28,8 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   nd: { instructions: 8000, stackBytes: 800 },
   orphan: { instructions: 2000, stackBytes: 150 },
   outside: { instructions: 30_000, stackBytes: 900 },
+  translate: { instructions: 30_000, stackBytes: 900 },
+  ask_neighbour: { instructions: 5000, stackBytes: 600 },
   start_collection: { instructions: 2000, stackBytes: 150 },
   purge_flows: { instructions: 2000, stackBytes: 150 },
 };

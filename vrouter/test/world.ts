@@ -212,6 +212,7 @@ const AGENT_MAPS: ReadonlySet<string> = new Set([
   ...ROW_MAPS,
   ...[MAPS.cb_in_1, MAPS.cb_source_2, MAPS.cb_ep_2, MAPS.cb_mac_2, MAPS.cb_route_2].map(({ name }) => name),
   ...[MAPS.cb_class_1, MAPS.cb_rule_1, MAPS.cb_flood_2, MAPS.cb_peer_2, MAPS.cb_hop_1].map(({ name }) => name),
+  ...[MAPS.cb_nat_1, MAPS.cb_snat_1, MAPS.cb_forward_1].map(({ name }) => name),
 ]);
 
 /** What is in the agent's maps: by map and key, the value. */
@@ -359,6 +360,16 @@ export class World {
     if (this.#wanted === undefined || !AGENT_MAPS.has(spec.name)) this.map(spec).update(keyText, valueText);
   }
 
+  /** Writes an entry as the agent would. */
+  write<K, V>(spec: MapSpec<K, V>, key: K, value: V): void {
+    this.#put(spec, key, value);
+  }
+
+  /** Removes an entry of the agent's. */
+  erase<K, V>(spec: MapSpec<K, V>, key: K): void {
+    this.#drop(spec, key);
+  }
+
   #drop<K, V>(spec: MapSpec<K, V>, key: K): void {
     const keyText = spec.key.text(key);
     assert.ok(this.#entries(spec.name).delete(keyText), `${spec.name} had no such entry`);
@@ -380,6 +391,7 @@ export class World {
     for (const { flow } of flows) this.map(MAPS.cb_flow_2).update(arrayIndex.encode(flow), ZERO_FLOW);
     this.#put(MAPS.cb_gauge_1, 0, { flows: 0n });
     this.map(MAPS.cb_orphan_1).clear();
+    this.map(MAPS.cb_near_1).clear();
     for (const vif of [0, ...this.#vifs.keys()]) {
       for (let n = 0; n < CB_VIF_FRAGMENTS; n++) {
         this.map(MAPS.cb_frag_2).update(arrayIndex.encode(vif * CB_VIF_FRAGMENTS + n), ZERO_FRAGMENT);

@@ -18,6 +18,7 @@ import {
   CB_ENTRY_UPLINK,
   CB_ENTRY_VIF,
   CB_STAGE_ARP,
+  CB_STAGE_ASK,
   CB_STAGE_DECIDE,
   CB_STAGE_FLOOD,
   CB_STAGE_GROUP,
@@ -26,6 +27,7 @@ import {
   CB_STAGE_OUTSIDE,
   CB_STAGE_REFUSE,
   CB_STAGE_SERVICE,
+  CB_STAGE_TRANSLATE,
 } from '../bpf/abi.gen.ts';
 import { arrayIndex } from '../bpf/codec.ts';
 import { type BpfMap, fdById } from '../bpf/map.ts';
@@ -62,6 +64,8 @@ const STAGES: Readonly<Record<string, number>> = {
   nd: CB_STAGE_ND,
   orphan: CB_STAGE_ORPHAN,
   outside: CB_STAGE_OUTSIDE,
+  translate: CB_STAGE_TRANSLATE,
+  ask_neighbour: CB_STAGE_ASK,
 };
 
 type Slots = Pick<BpfMap, 'lookup' | 'update' | 'delete'>;
