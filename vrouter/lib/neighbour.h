@@ -47,26 +47,29 @@ static __always_inline int is_answered(const struct cb_endpoint *ep)
 	return ep && (ep->kind == CB_ENDPOINT_NAT || ep->kind == CB_ENDPOINT_ROUTER);
 }
 
-/* The rest is for guests; nobody reads it at a router's MAC. */
-static __always_inline int forward_outside(struct __sk_buff *ctx, struct work *w)
-{
-	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
+/* What becomes of a message that an uplink received. */
+enum heard {
+	HEARD_ANSWERED, /* the packet is now the answer: give it back */
+	HEARD_FORWARD, /* treat it as any other frame of the network */
+	HEARD_MALFORMED,
+};
 
-	return ep && ep->vrf ? consumed(ctx, 0) : forward_link(ctx, w);
-}
-
-/* The ARP packet in work, which an uplink has received. */
-static __always_inline int arp_outside(struct __sk_buff *ctx, struct work *w)
+/* Hears the ARP packet in work, which an uplink has received. Returns enum heard. */
+GLOBAL int hear_arp(struct __sk_buff *ctx)
 {
-	__u16 net = w->p.key.net;
 	struct cb_addr sender, target;
+	struct work *w = work();
 	struct cb_endpoint *ep;
 	struct arp_packet *arp;
+	__u16 net;
 	int asks;
 
+	if (!w)
+		return HEARD_MALFORMED;
+	net = w->p.key.net;
 	arp = need(ctx, 0, sizeof(*arp));
 	if (!arp || !is_arp(arp))
-		return is_group_mac(w->p.dmac) ? leave_to_host(ctx, net_row(net)) : drop(ctx, 0, CB_REASON_MALFORMED);
+		return HEARD_MALFORMED;
 	set_v4(&sender, arp->spa_be);
 	set_v4(&target, arp->tpa_be);
 	ep = lookup_endpoint(net, &target);
@@ -74,12 +77,9 @@ static __always_inline int arp_outside(struct __sk_buff *ctx, struct work *w)
 	if (arp->spa_be)
 		learn(net, &sender, arp->sha, asks);
 	if (!asks)
-		return forward_outside(ctx, w);
-	arp = need(ctx, 0, sizeof(*arp));
-	if (!arp)
-		return drop(ctx, 0, CB_REASON_MALFORMED);
+		return HEARD_FORWARD;
 	write_arp_reply(arp, ep->mac);
-	return to_uplink(ctx, 0, net, CB_REASON_NONE);
+	return HEARD_ANSWERED;
 }
 
 /* The MAC that an ND message names in its option, which is its only one. Returns 0 or -1. */
@@ -94,31 +94,58 @@ static __always_inline int named_mac(struct __sk_buff *ctx, __u8 option, __u8 *m
 	return 0;
 }
 
-/* The ND or MLD message in work, which an uplink has received. */
-static __always_inline int nd_outside(struct __sk_buff *ctx, struct work *w)
+/* Hears the ND or MLD message in work, which an uplink has received. Returns enum heard. */
+GLOBAL int hear_nd(struct __sk_buff *ctx)
 {
-	int solicits = w->p.icmp_type == ICMP6_NEIGHBOUR_SOLICITATION;
 	__u8 mac[6] __attribute__((aligned(4)));
-	__u16 net = w->p.key.net;
+	struct work *w = work();
 	struct cb_endpoint *ep;
 	struct cb_addr target;
+	int solicits;
+	__u16 net;
 
+	if (!w)
+		return HEARD_MALFORMED;
+	net = w->p.key.net;
+	solicits = w->p.icmp_type == ICMP6_NEIGHBOUR_SOLICITATION;
 	if ((!solicits && w->p.icmp_type != ICMP6_NEIGHBOUR_ADVERTISEMENT) || w->p.l4_off != ND_OFF ||
 	    bpf_skb_load_bytes(ctx, ND_OFF + offsetof(struct nd_message, target), &target, sizeof(target)))
-		return forward_outside(ctx, w);
+		return HEARD_FORWARD;
 	if (!solicits) {
 		if (!named_mac(ctx, ND_OPTION_TARGET, mac))
 			learn(net, &target, mac, 0);
-		return forward_outside(ctx, w);
+		return HEARD_FORWARD;
 	}
 	ep = lookup_endpoint(net, &target);
 	if (!is_answered(ep))
-		return forward_outside(ctx, w);
+		return HEARD_FORWARD;
 	if (!is_unspecified(&w->p.src) && !named_mac(ctx, ND_OPTION_SOURCE, mac))
 		learn(net, &w->p.src, mac, 1);
-	if (write_advertisement(ctx, w, ep))
-		return drop(ctx, 0, CB_REASON_MALFORMED);
-	return to_uplink(ctx, 0, net, CB_REASON_NONE);
+	return write_advertisement(ctx, w, ep) ? HEARD_MALFORMED : HEARD_ANSWERED;
+}
+
+/* The ARP packet or ND message in work, which an uplink has received and which was heard. The rest is for guests; nobody reads it at a router's MAC. */
+static __always_inline int after_hearing(struct __sk_buff *ctx, struct work *w, int heard)
+{
+	struct cb_endpoint *ep;
+
+	if (heard == HEARD_ANSWERED)
+		return to_uplink(ctx, 0, w->p.key.net, CB_REASON_NONE);
+	if (heard == HEARD_MALFORMED)
+		return is_group_mac(w->p.dmac) ? leave_to_host(ctx, net_row(w->p.key.net))
+					       : drop(ctx, 0, CB_REASON_MALFORMED);
+	ep = lookup_mac(w->p.key.net, w->p.dmac);
+	return ep && ep->vrf ? consumed(ctx, 0) : forward_link(ctx, w);
+}
+
+static __always_inline int arp_outside(struct __sk_buff *ctx, struct work *w)
+{
+	return after_hearing(ctx, w, hear_arp(ctx));
+}
+
+static __always_inline int nd_outside(struct __sk_buff *ctx, struct work *w)
+{
+	return after_hearing(ctx, w, hear_nd(ctx));
 }
 
 /* --- questions --- */

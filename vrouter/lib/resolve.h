@@ -176,26 +176,28 @@ static __always_inline int turns_round(const struct work *w, const struct cb_rou
 	return ep && (ep->kind == CB_ENDPOINT_NAT || ep->kind == CB_ENDPOINT_ROUTER);
 }
 
-/* Routes the packet out of the router's gateway, by @route. */
-static __always_inline void leave_gateway(struct __sk_buff *ctx, struct work *w, struct cb_route *route)
+/* Takes the packet through the router's gateway, to which @route leads. Returns the route that it goes on by; NULL: `to` says why it does not. */
+static __always_inline struct cb_route *leave_gateway(struct __sk_buff *ctx, struct work *w, struct cb_route *route)
 {
 	/* No way from the outside to the outside. */
-	if (route->net == w->p.key.net)
-		return resolved_drop(w, CB_REASON_NO_ROUTE);
+	if (route->net == w->p.key.net) {
+		resolved_drop(w, CB_REASON_NO_ROUTE);
+		return NULL;
+	}
 	w->nat.outside = route->net;
 	translate_out(ctx);
 	if (w->to.kind == RESOLVED_DROP)
-		return;
-	if (turns_round(w, route)) {
-		if (!enter_gateway(ctx, w, route->net))
-			return;
-		route = route_of(w);
-		if (!route)
-			return;
-		if (route->flags & CB_ROUTE_F_GATEWAY)
-			return resolved_drop(w, CB_REASON_NO_ROUTE);
+		return NULL;
+	if (!turns_round(w, route))
+		return route;
+	if (!enter_gateway(ctx, w, route->net))
+		return NULL;
+	route = route_of(w);
+	if (route && route->flags & CB_ROUTE_F_GATEWAY) {
+		resolved_drop(w, CB_REASON_NO_ROUTE);
+		return NULL;
 	}
-	resolve_by(w, route);
+	return route;
 }
 
 /* Routes a packet sent to the MAC of router @vrf. */
@@ -212,11 +214,10 @@ static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w,
 	if (is_external(w->p.key.net) && !enter_gateway(ctx, w, w->p.key.net))
 		return;
 	route = route_of(w);
-	if (!route)
-		return;
-	if (route->flags & CB_ROUTE_F_GATEWAY)
-		return leave_gateway(ctx, w, route);
-	resolve_by(w, route);
+	if (route && route->flags & CB_ROUTE_F_GATEWAY)
+		route = leave_gateway(ctx, w, route);
+	if (route)
+		resolve_by(w, route);
 }
 
 /* In the packet's own network. */
@@ -247,8 +248,8 @@ static __always_inline void resolve_unknown(struct work *w)
 	w->way.mtu_bytes = row->mtu_bytes;
 }
 
-/* Where a VIF's packet goes. */
-static __always_inline void resolve_from_vif(struct __sk_buff *ctx, struct work *w)
+/* Where a VIF's packet goes. Returns the vrf of the router that it is for; 0: that is settled. The same of the next two. */
+static __always_inline __u32 resolve_from_vif(struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
@@ -257,11 +258,12 @@ static __always_inline void resolve_from_vif(struct __sk_buff *ctx, struct work 
 	else if (ep->vrf && (!w->p.family || w->p.flags & PKT_LINK))
 		resolved_drop(w, CB_REASON_NO_ENDPOINT); /* at a router's MAC nobody reads ARP or ND */
 	else if (ep->vrf)
-		resolve_route(ctx, w, ep->vrf);
+		return ep->vrf;
 	else if (ep->kind == CB_ENDPOINT_VIF || ep->kind == CB_ENDPOINT_REMOTE)
 		resolve_here(w, ep);
 	else
 		resolved_drop(w, CB_REASON_NO_ROUTER);
+	return 0;
 }
 
 static __always_inline int is_vif_here(const struct cb_endpoint *ep)
@@ -276,7 +278,7 @@ static __always_inline int sends_as_vif_here(const struct work *w)
 }
 
 /* Where a packet from another host goes: to a VIF of this host, never back; from a transit network on, through its router. */
-static __always_inline void resolve_from_overlay(struct __sk_buff *ctx, struct work *w)
+static __always_inline __u32 resolve_from_overlay(struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
@@ -285,13 +287,14 @@ static __always_inline void resolve_from_overlay(struct __sk_buff *ctx, struct w
 	else if (ep && ep->kind == CB_ENDPOINT_VIF)
 		resolve_here(w, ep);
 	else if (ep && ep->vrf && is_transit(w->p.key.net) && w->p.family && !(w->p.flags & PKT_LINK))
-		resolve_route(ctx, w, ep->vrf);
+		return ep->vrf;
 	else if (ep)
 		resolved_drop(w, CB_REASON_UNKNOWN_MAC);
 	else if (!has_flood_list(w->p.key.net))
 		resolved_drop(w, CB_REASON_UNKNOWN_VNI);
 	else
 		w->to.kind = RESOLVED_FLOOD;
+	return 0;
 }
 
 /* Nobody beyond an uplink sends with such an address: a VIF's of this host, or a router's. */
@@ -301,34 +304,38 @@ static __always_inline int is_ours(const struct cb_endpoint *ep)
 }
 
 /* Where a packet that an uplink received goes: to a VIF of this host, or through a router; never to nobody. */
-static __always_inline void resolve_from_uplink(struct __sk_buff *ctx, struct work *w)
+static __always_inline __u32 resolve_from_uplink(struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
-	if (is_ours(lookup_mac(w->p.key.net, w->p.smac)) ||
+	if (is_vif_here(lookup_mac(w->p.key.net, w->p.smac)) ||
 	    (w->p.family && is_ours(lookup_endpoint(w->p.key.net, &w->p.src))))
 		resolved_drop(w, CB_REASON_SPOOFED_PEER);
 	else if (ep && ep->kind == CB_ENDPOINT_VIF)
 		resolve_here(w, ep);
 	else if (ep && ep->vrf && w->p.family && !(w->p.flags & PKT_LINK))
-		resolve_route(ctx, w, ep->vrf);
+		return ep->vrf;
 	else
 		resolved_drop(w, CB_REASON_UNKNOWN_MAC);
+	return 0;
 }
 
 /* Where the packet in work goes: into the decision under construction and `to`, both of which start_decision() has emptied. */
 GLOBAL int resolve(struct __sk_buff *ctx)
 {
 	struct work *w = work();
+	__u32 vrf;
 
 	if (!w)
 		return -1;
 	if (w->p.in_vif)
-		resolve_from_vif(ctx, w);
+		vrf = resolve_from_vif(w);
 	else if (w->p.flags & PKT_OUTSIDE)
-		resolve_from_uplink(ctx, w);
+		vrf = resolve_from_uplink(w);
 	else
-		resolve_from_overlay(ctx, w);
+		vrf = resolve_from_overlay(w);
+	if (vrf)
+		resolve_route(ctx, w, vrf);
 	if (w->to.kind == RESOLVED_FLOOD)
 		w->way.out_net = w->p.key.net;
 	return 0;

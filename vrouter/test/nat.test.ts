@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { addExternal, addFloating, addGateway, type Gateway, removeFloating, removeSnat, setSnat } from './outside.ts';
-import { arp, BROADCAST, gre, ICMP, type Ipv4, icmp, icmpError, PROTO, sctp, TCP, tcp, udp } from './packet.ts';
+import {
+  addExternal,
+  addFloating,
+  addForward,
+  addGateway,
+  blackhole,
+  type Forward,
+  type Gateway,
+  removeFloating,
+  removeForward,
+  removeSnat,
+  setSnat,
+} from './outside.ts';
+import { arp, BROADCAST, gre, ICMP, type Ipv4, icmp, icmpError, ipv4, PROTO, sctp, TCP, tcp, udp } from './packet.ts';
 import { type Guest, OPEN_FLAGS, World } from './world.ts';
 
 const [INSIDE, OTHER, EXTERNAL] = [100, 101, 900];
@@ -255,7 +267,385 @@ describe('ICMP errors through a translation', () => {
   });
 });
 
-void BROADCAST;
-void X;
-void removeSnat;
-void setSnat;
+/** The port or identifier with which a packet left. */
+const portOf = (packet: string): number =>
+  Number(
+    /(?:udp|tcp) (\d+) >|id (\d+)/
+      .exec(packet)
+      ?.slice(1)
+      .find((x) => x !== undefined),
+  );
+const groups = 64;
+
+describe('the address of a router', () => {
+  for (const [what, frame, answer, own] of [
+    [
+      'TCP',
+      (sport: number) => tcp(fromB(), { sport, dport: 80, flags: TCP.syn }),
+      (port: number) => tcp(into(S), { sport: 80, dport: port, flags: TCP.syn | TCP.ack }),
+      'tcp 80 > 1000',
+    ],
+    [
+      'UDP',
+      (sport: number) => udp(fromB(), { sport, dport: 80 }),
+      (port: number) => udp(into(S), { sport: 80, dport: port }),
+      'udp 80 > 1000',
+    ],
+    [
+      'UDP without a checksum',
+      (sport: number) => udp(fromB(), { sport, dport: 80, noChecksum: true }),
+      (port: number) => udp(into(S), { sport: 80, dport: port, noChecksum: true }),
+      'udp 80 > 1000 no checksum',
+    ],
+    [
+      'ICMP',
+      (id: number) => icmp(fromB(), { type: ICMP.echo, id }),
+      (id: number) => icmp(into(S), { type: ICMP.echoReply, id }),
+      'icmp 0/0 id 1000',
+    ],
+  ] as const) {
+    test(`is the source of ${what}, with a port of the range`, () => {
+      const sent = world.send(b, frame(1000));
+      assert.equal(sent.verdict, wire);
+      assert.match(sent.packet, new RegExp(`^${G} > ${N} ip ${S} > ${OUTER} ttl 63 `));
+      assert.doesNotMatch(sent.packet, /BAD/);
+      const port = portOf(sent.packet);
+      assert.ok(port >= 2048 && port < 2048 + 8 * groups, String(port));
+      for (const round of ['first', 'established']) {
+        const got = arrive(answer(port));
+        assert.equal(got.verdict, 'vif b', round);
+        assert.equal(got.packet, `${R1} > ${B} ip ${OUTER} > ${b.ip} ttl 63 ${own}`);
+        assert.equal(portOf(world.send(b, frame(1000)).packet), port, 'a flow keeps its port');
+      }
+      world.raiseEpochs();
+      assert.equal(portOf(world.send(b, frame(1000)).packet), port, 'also when it is decided anew');
+      assert.equal(arrive(answer(port)).verdict, 'vif b');
+      assert.deepEqual(world.audit(), { tuples: 2, counted: 1, live: 1, owned: 1 });
+    });
+  }
+
+  test('protocols whose ports cannot be changed keep them, and one guest a destination', () => {
+    assert.equal(world.send(b, sctp(fromB(), ports)).packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 63 sctp 1000 > 2000`);
+    assert.equal(world.send(open, sctp(out(open, R1), ports)).verdict, 'drop nat_ports');
+    assert.equal(arrive(sctp(into(S), { sport: 2000, dport: 1000 })).verdict, 'vif b');
+    assert.equal(world.send(b, gre(fromB(), { type: 0x0800 })).verdict, wire);
+    assert.equal(world.send(open, gre(out(open, R1), { type: 0x0800 })).verdict, 'drop nat_ports');
+    world.age(700);
+    assert.equal(world.send(open, gre(out(open, R1), { type: 0x0800 })).verdict, wire, 'after its time');
+  });
+
+  test('nobody outside reaches those behind it without a flow', () => {
+    const port = portOf(world.send(b, udp(fromB(), ports)).packet);
+    assert.equal(
+      arrive(udp({ ...into(S), from: '198.51.100.9' }, { sport: 2000, dport: port })).verdict,
+      'drop no_endpoint',
+    );
+    assert.equal(arrive(udp(into(S), { sport: 2001, dport: port })).verdict, 'drop no_endpoint');
+    assert.equal(arrive(udp(into(S), { sport: 2000, dport: port + 1 })).verdict, 'drop no_endpoint');
+    assert.equal(arrive(tcp(into(S), { sport: 2000, dport: port, flags: TCP.syn })).verdict, 'drop no_endpoint');
+    assert.equal(arrive(udp(into(S), { sport: 2000, dport: port })).verdict, 'vif b');
+  });
+
+  test('a connection is not taken up in its middle: its port is not known any more', () => {
+    assert.equal(world.send(b, tcp(fromB(), { ...ports, flags: TCP.ack })).verdict, 'drop invalid_state');
+    assert.equal(world.send(a, tcp(fromA(), { ...ports, flags: TCP.ack })).verdict, wire, 'with a floating IP it is');
+  });
+
+  test('answers an echo request from outside and from within', () => {
+    const echo = arrive(icmp(into(S), { type: ICMP.echo, id: 3 }));
+    assert.equal(echo.verdict, wire);
+    assert.equal(echo.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 64 icmp 0/0 id 3`);
+    const own = world.send(b, icmp({ ...fromB(), to: S }, { type: ICMP.echo, id: 3 }));
+    assert.equal(own.packet, `${R1} > ${B} ip ${S} > ${b.ip} ttl 64 icmp 0/0 id 3`);
+  });
+
+  test('a guest that takes all it can leaves ports to others', () => {
+    const took = new Set<number>();
+    let refused = 0;
+    for (let n = 0; n < 6 * groups; n++) {
+      const sent = world.send(b, udp(fromB(), { sport: 5000 + n, dport: 80 }));
+      if (sent.verdict === wire) took.add(portOf(sent.packet));
+      else {
+        assert.equal(sent.verdict, 'drop nat_ports');
+        refused += 1;
+      }
+    }
+    assert.ok(refused > 0 && took.size <= groups, `${took.size} ports`);
+    assert.equal(world.audit().live, took.size, 'who gets no port has no flow');
+    let others = 0;
+    for (let n = 0; n < groups / 4; n++) {
+      const sent = world.send(open, udp(out(open, R1), { sport: 5000 + n, dport: 80 }));
+      if (sent.verdict === wire) others += 1;
+      assert.ok(!took.has(portOf(sent.packet)));
+    }
+    assert.ok(others >= groups / 4 - 2, `${others} of ${groups / 4}`);
+    assert.equal(world.send(b, udp({ ...fromB(), to: '198.51.100.8' }, { sport: 1, dport: 80 })).verdict, wire);
+  });
+
+  test('a range of less than a group, and none, refuse', () => {
+    for (const range of [
+      { first: 2048, last: 2054 },
+      { first: 9, last: 8 },
+    ]) {
+      setSnat(world, { ...gateway, ports: range });
+      assert.equal(world.send(b, udp(fromB(), ports)).verdict, 'drop nat_ports');
+    }
+    setSnat(world, gateway);
+    assert.equal(world.send(b, udp(fromB(), ports)).verdict, wire);
+  });
+
+  test('when it changes, or is no more, connections end', () => {
+    world.send(b, udp(fromB(), ports));
+    setSnat(world, { ...gateway, ip: '203.0.113.3' });
+    world.raiseEpoch(EXTERNAL);
+    assert.equal(world.send(b, udp(fromB(), ports)).verdict, 'drop nat_gone');
+    assert.match(world.send(b, udp(fromB(), ports)).packet, / 203\.0\.113\.3 > /);
+    removeSnat(world, VRF);
+    world.raiseEpoch(EXTERNAL);
+    assert.equal(world.send(b, udp(fromB(), ports)).verdict, 'drop nat_gone');
+    const routed = world.send(b, udp(fromB(), ports));
+    assert.equal(routed.packet, `${G} > ${N} ip ${b.ip} > ${OUTER} ttl 63 udp 1000 > 2000`, 'routed as it is');
+    const got = arrive(udp(into(b.ip), { sport: 2000, dport: 1000 }));
+    assert.equal(got.packet, `${R1} > ${B} ip ${OUTER} > ${b.ip} ttl 63 udp 2000 > 1000`);
+    assert.equal(arrive(udp(into(a.ip), ports)).verdict, 'drop policy_ingress', 'the rules decide');
+    setSnat(world, gateway);
+    world.raiseEpoch(EXTERNAL);
+    assert.equal(world.send(b, udp(fromB(), ports)).verdict, 'drop nat_gone');
+  });
+
+  test('fragments are translated, the later ones too', () => {
+    const whole = udp(fromB(), { ...ports, payload: Buffer.alloc(64, 1) }).subarray(34);
+    const piece = (from: number, to: number, more: boolean): Buffer =>
+      ipv4({ ...fromB(), id: 77, moreFragments: more, fragmentOffset: from }, PROTO.udp, whole.subarray(from, to));
+    const first = world.send(b, piece(0, 40, true));
+    assert.equal(first.verdict, wire);
+    const later = world.send(b, piece(40, 72, false));
+    assert.equal(later.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 63 fragment`);
+    const port = Buffer.from(first.data).readUInt16BE(34);
+    const joined = Buffer.concat([Buffer.from(first.data).subarray(34), Buffer.from(later.data).subarray(34)]);
+    const expected = udp(
+      { src: G, dst: N, from: S, to: OUTER },
+      { sport: port, dport: 2000, payload: Buffer.alloc(64, 1) },
+    );
+    assert.deepEqual(joined, expected.subarray(34), 'with the checksum of the whole');
+    const back = udp(into(S), { sport: 2000, dport: port, payload: Buffer.alloc(64, 1) }).subarray(34);
+    const came = (from: number, to: number, more: boolean): Buffer =>
+      ipv4({ ...into(S), id: 78, moreFragments: more, fragmentOffset: from }, PROTO.udp, back.subarray(from, to));
+    assert.equal(arrive(came(40, 72, false)).verdict, 'drop fragment', 'one before its first does not wait');
+    assert.equal(arrive(came(0, 40, true)).verdict, 'vif b');
+    assert.equal(arrive(came(40, 72, false)).packet, `${R1} > ${B} ip ${OUTER} > ${b.ip} ttl 63 fragment`);
+  });
+
+  test('a segmentation-offload packet is translated as one', () => {
+    world.send(b, tcp(fromB(), { ...ports, flags: TCP.syn }));
+    const big = tcp(fromB(), { ...ports, flags: TCP.ack, payload: Buffer.alloc(3000) });
+    const sent = world.send(b, big, 1400);
+    assert.equal(sent.verdict, wire);
+    assert.match(sent.packet, new RegExp(`ip ${S} > ${OUTER} ttl 63 tcp \\d+ > 2000$`));
+  });
+
+  test('what is too large, or too old, is refused before it is translated', () => {
+    world.send(b, udp(fromB(), ports));
+    const dying = world.send(b, udp({ ...fromB(), ttl: 1 }, ports));
+    assert.equal(dying.verdict, 'vif b (ttl_exceeded)');
+    const quoted = Buffer.from(dying.data).subarray(42, 62);
+    assert.deepEqual(quoted, udp({ ...fromB(), ttl: 1 }, ports).subarray(14, 34));
+    const big = world.send(b, udp(fromB(), { ...ports, payload: Buffer.alloc(1490) }));
+    assert.equal(big.verdict, 'vif b (too_big)');
+  });
+});
+
+describe('port forwarding', () => {
+  const P = '203.0.113.20';
+  const common = { external: EXTERNAL, ip: P, mac: G, vrf: VRF };
+  const single = (): Forward => ({ ...common, guest: c, protocol: PROTO.tcp, port: 8080, toPort: 80 });
+  /** Ports 6000 to 6007 to 7000 and on; two prefixes say the same range. */
+  const range = (): Forward[] =>
+    [6000, 6004].map((port) => ({
+      ...common,
+      guest: c,
+      protocol: PROTO.udp,
+      port,
+      bits: 14,
+      first: 6000,
+      toPort: 7000,
+    }));
+
+  before(() => {
+    for (const forward of [single(), ...range()]) addForward(world, forward);
+    addForward(world, { ...common, guest: c, protocol: PROTO.udp, port: 5000, bits: 14, toPort: 53, one: true });
+    addForward(world, { ...common, guest: c, protocol: PROTO.sctp, port: 9, toPort: 9 });
+    addForward(world, { ...common, guest: c, protocol: PROTO.sctp, port: 10, toPort: 11 });
+  });
+
+  test('a port leads to the guest’s, and its answers come from there', () => {
+    for (const round of ['first', 'established']) {
+      const flags = round === 'first' ? TCP.syn : TCP.ack;
+      const got = arrive(tcp(into(P), { sport: 999, dport: 8080, flags }));
+      assert.equal(got.verdict, 'vif c', round);
+      assert.equal(got.packet, `${R2} > ${C} ip ${OUTER} > ${c.ip} ttl 63 tcp 999 > 80`);
+      const sent = world.send(c, tcp(out(c, R2), { sport: 80, dport: 999, flags: flags | TCP.ack }));
+      assert.equal(sent.packet, `${G} > ${N} ip ${P} > ${OUTER} ttl 63 tcp 8080 > 999`);
+      world.raiseEpochs();
+    }
+  });
+
+  test('a range leads to one of the same length, or to one port', () => {
+    for (const [port, to] of [
+      [6000, 7000],
+      [6003, 7003],
+      [6007, 7007],
+      [5001, 53],
+    ] as const) {
+      const got = arrive(udp(into(P), { sport: port, dport: port }));
+      assert.match(got.packet, new RegExp(`> ${c.ip} ttl 63 udp ${port} > ${to}$`));
+      const back = world.send(c, udp(out(c, R2), { sport: to, dport: port }));
+      assert.match(back.packet, new RegExp(`ip ${P} > ${OUTER} ttl 63 udp ${port} > ${port}$`));
+    }
+  });
+
+  test('SCTP is forwarded to the same port, and to no other', () => {
+    assert.equal(arrive(sctp(into(P), { sport: 5, dport: 9 })).verdict, 'vif c');
+    assert.equal(arrive(sctp(into(P), { sport: 5, dport: 10 })).verdict, 'drop no_endpoint');
+  });
+
+  test('other ports and protocols of the address lead nowhere', () => {
+    assert.equal(arrive(tcp(into(P), { sport: 9, dport: 8081, flags: TCP.syn })).verdict, 'drop no_endpoint');
+    assert.equal(arrive(udp(into(P), { sport: 9, dport: 8080 })).verdict, 'drop no_endpoint');
+    assert.equal(arrive(udp(into(P), { sport: 9, dport: 6008 })).verdict, 'drop no_endpoint');
+    const echo = arrive(icmp(into(P), { type: ICMP.echo, id: 3 }));
+    assert.equal(echo.packet, `${G} > ${N} ip ${P} > ${OUTER} ttl 64 icmp 0/0 id 3`);
+  });
+
+  test('new connections of the guest leave by its own address', () => {
+    const sent = world.send(c, tcp(out(c, R2), { sport: 80, dport: 998, flags: TCP.syn }));
+    assert.match(sent.packet, new RegExp(`ip ${FC} > ${OUTER} ttl 63 tcp 80 > 998`));
+  });
+
+  test('from within, by the address outside', () => {
+    const there = world.send(b, tcp({ ...fromB(), to: P }, { sport: 999, dport: 8080, flags: TCP.syn }));
+    assert.equal(there.verdict, 'vif c');
+    assert.match(there.packet, new RegExp(`ip ${S} > ${c.ip} ttl 63 tcp \\d+ > 80$`));
+    const answer = { sport: 80, dport: portOf(there.packet), flags: TCP.syn | TCP.ack };
+    const back = world.send(c, tcp({ src: C, dst: R2, from: c.ip, to: S }, answer));
+    assert.equal(back.packet, `${R1} > ${B} ip ${P} > ${b.ip} ttl 63 tcp 8080 > 999`);
+  });
+
+  test('when it is taken away its connections end', () => {
+    arrive(tcp(into(P), { sport: 999, dport: 8080, flags: TCP.syn }));
+    removeForward(world, single());
+    world.raiseEpoch(EXTERNAL);
+    assert.equal(
+      world.send(c, tcp(out(c, R2), { sport: 80, dport: 999, flags: TCP.syn | TCP.ack })).verdict,
+      'drop nat_gone',
+    );
+    assert.equal(world.audit().live, 0);
+    addForward(world, single());
+  });
+});
+
+describe('who is next on the external network', () => {
+  const asked = (of: string): RegExp =>
+    new RegExp(`^${G} > ff:ff:ff:ff:ff:ff arp request ${G} ${FA} to 00:00:00:00:00:00 ${of}$`);
+  const toX = (): Ipv4 => ({ ...fromA(), to: '203.0.113.77' });
+  const answer = (over: { sha?: string; spa?: string; op?: 'request' | 'reply'; tpa?: string } = {}): Buffer =>
+    arp(
+      { src: X, dst: over.op === 'request' ? BROADCAST : G },
+      { op: over.op ?? 'reply', sha: over.sha ?? X, spa: over.spa ?? '203.0.113.77', tha: G, tpa: over.tpa ?? FA },
+    );
+
+  test('is asked by the first packet, which is lost, and once a second', () => {
+    const first = world.send(a, udp(toX(), ports));
+    assert.equal(first.verdict, `${wire} (no_neighbour)`);
+    assert.match(first.packet, asked('203.0.113.77'));
+    assert.ok(
+      Buffer.from(first.data)
+        .subarray(42)
+        .every((byte) => byte === 0),
+      'nothing of the guest’s packet is told to all',
+    );
+    assert.equal(world.send(a, udp(toX(), ports)).verdict, 'drop no_neighbour');
+    assert.equal(world.audit().live, 0);
+    assert.equal(arrive(answer()).verdict, 'flood 0 copies');
+    const sent = world.send(a, udp(toX(), ports));
+    assert.equal(sent.verdict, wire);
+    assert.match(sent.packet, new RegExp(`^${G} > ${X} ip ${FA} > 203.0.113.77 ttl 63`));
+  });
+
+  test('a guest whose rules forbid the packet asks nobody', () => {
+    world.removeRule({ policy: POLICY, direction: 'egress' });
+    world.raiseEpochs();
+    assert.equal(world.send(a, udp(toX(), ports)).verdict, 'drop policy_egress');
+    world.addRule({ policy: POLICY, direction: 'egress' });
+    world.raiseEpochs();
+  });
+
+  test('only who was asked, or asks for an address of ours, is learned', () => {
+    arrive(answer());
+    assert.equal(world.send(a, udp(toX(), ports)).verdict, `${wire} (no_neighbour)`, 'an answer to no question');
+    world.forgetFlows();
+    const got = arrive(answer({ op: 'request' }));
+    assert.equal(got.verdict, wire);
+    assert.equal(got.packet, `${G} > ${X} arp reply ${G} ${FA} to ${X} 203.0.113.77`);
+    assert.equal(world.send(a, udp(toX(), ports)).verdict, wire);
+    const router = arrive(answer({ op: 'request', tpa: S }));
+    assert.equal(router.packet, `${G} > ${X} arp reply ${G} ${S} to ${X} 203.0.113.77`);
+    assert.equal(
+      arrive(answer({ op: 'request', tpa: '203.0.113.200' })).verdict,
+      'pass',
+      'not for an address that is not ours',
+    );
+  });
+
+  test('a neighbour that moves is followed within a second, a connection too', () => {
+    arrive(answer({ op: 'request' }));
+    world.send(a, udp(toX(), ports));
+    const moved = '02:00:00:00:ee:99';
+    arrive(
+      arp({ src: moved, dst: BROADCAST }, { op: 'request', sha: moved, spa: '203.0.113.77', tpa: '203.0.113.77' }),
+    );
+    world.changeWays((way) => ({ ...way, refreshNs: 0n }));
+    assert.match(world.send(a, udp(toX(), ports)).packet, new RegExp(`^${G} > ${moved} `));
+  });
+
+  test('nobody becomes our neighbour with an address of ours, or a group’s MAC', () => {
+    world.send(a, udp(toX(), ports));
+    arrive(answer({ sha: '01:00:5e:00:00:01' }));
+    assert.equal(world.send(a, udp(toX(), ports)).verdict, 'drop no_neighbour');
+    arrive(answer({ spa: FC }));
+    assert.equal(world.send(a, udp({ ...fromA(), to: FC }, ports)).verdict, 'vif c');
+  });
+
+  test('guests say nothing about the external network', () => {
+    world.send(a, udp(toX(), ports));
+    const lie = arp({ src: OPEN, dst: R1 }, { op: 'reply', sha: OPEN, spa: '203.0.113.77', tha: R1, tpa: FA });
+    assert.equal(world.send(open, lie).verdict, 'drop no_endpoint');
+    assert.equal(world.send(a, udp(toX(), ports)).verdict, 'drop no_neighbour');
+  });
+
+  test('long frames, short ones and TCP become questions too', () => {
+    const frames = [
+      udp({ ...toX(), to: '203.0.113.81' }, { ...ports, payload: Buffer.alloc(1300, 7) }),
+      udp({ ...toX(), to: '203.0.113.82' }, { ...ports, payload: Buffer.alloc(0) }),
+      tcp({ ...toX(), to: '203.0.113.83' }, { ...ports, flags: TCP.syn }),
+    ];
+    for (const [n, frame] of frames.entries()) {
+      const sent = world.send(a, frame);
+      assert.match(sent.packet, asked(`203.0.113.8${n + 1}`));
+      assert.equal(sent.data.length, 76);
+      assert.ok(
+        Buffer.from(sent.data)
+          .subarray(42)
+          .every((byte) => byte === 0),
+      );
+    }
+  });
+});
+
+describe('routes of a router', () => {
+  test('a blackhole drops, also within the way out', () => {
+    blackhole(world, VRF, '198.51.100.128/25');
+    assert.equal(world.send(a, udp({ ...fromA(), to: '198.51.100.129' }, ports)).verdict, 'drop blackhole');
+    assert.equal(world.send(a, udp(fromA(), ports)).verdict, wire);
+  });
+});
