@@ -120,6 +120,7 @@ struct neighbour {
 struct refusal {
 	__u32 reason; /* CB_REASON_TOO_BIG or CB_REASON_TTL_EXCEEDED */
 	__u32 mtu_bytes; /* CB_REASON_TOO_BIG: what would fit */
+	struct cb_addr source; /* of the error about it */
 };
 
 struct work {

@@ -275,12 +275,22 @@ export class World {
     fillBank(this.slots, 0, this.#object.programs);
   }
 
-  /** Frames that programs give to a device's own reception are received: by the dispatchers, as in production. */
+  /** Moves the other end of a device into a namespace: what is sent there comes in here. Returns its name. */
+  givePeer(of: Guest | 'uplink', netns: TestNetns): string {
+    const ifindex = of === 'uplink' ? this.#uplink : of.ifindex;
+    const name = this.#netns.ip('-o', 'link', 'show').match(new RegExp(`^${ifindex}: ([^@]+)@`, 'm'))?.[1];
+    assert.ok(name !== undefined);
+    this.#netns.ip('link', 'set', `${name}p`, 'netns', netns.name);
+    return `${name}p`;
+  }
+
+  /** Frames that programs give to a device's own reception, and those that come by its other end, are received: by the dispatchers, as in production. */
   receiveAnew(): void {
     enterBank(this.slots, 0);
     inNetns(this.#netns.path, () => {
       const socket = new NetlinkSocket();
       try {
+        ensureIngressFilter(socket, this.#uplink, this.program('enter_uplink'));
         for (const { guest } of this.#vifs.values())
           ensureIngressFilter(socket, guest.ifindex, this.program('enter_vif'));
       } finally {
