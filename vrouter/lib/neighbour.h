@@ -226,18 +226,24 @@ int ask_neighbour(struct __sk_buff *ctx)
 	struct work *w = take_over(CB_STAGE_ASK);
 	__u64 now = bpf_ktime_get_ns();
 	struct cb_neigh *neighbour;
+	struct cb_use *use;
 	__u32 in_vif;
 	int err;
 
 	if (!w)
 		return drop_stray(ctx);
 	in_vif = w->p.in_vif;
+	use = flood_bucket(in_vif);
+	if (use && !may_flood(use, now))
+		return drop(ctx, in_vif, CB_REASON_RATE_FLOOD);
 	neighbour = lookup_neighbour(w->way.out_net, &w->neighbour.addr);
 	if (!neighbour)
 		neighbour = make_near(w->way.out_net, &w->neighbour.addr);
 	if (!neighbour || (neighbour->asked_ns && neighbour->asked_ns + ASK_NS > now))
 		return drop(ctx, in_vif, CB_REASON_NO_NEIGHBOUR);
 	neighbour->asked_ns = now;
+	if (use)
+		__sync_fetch_and_add(&use->flood_ns, FLOOD_COPY_NS);
 	err = w->p.family == CB_FAMILY_V6 ? write_solicitation(ctx, &w->neighbour)
 					  : write_arp_request(ctx, &w->neighbour);
 	if (err)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { CB_ENDPOINT_GATEWAY, CB_NET_F_TRANSIT } from '../../packages/agent/src/bpf/abi.gen.ts';
 import {
   addExternal,
   addFloating,
@@ -656,6 +657,44 @@ describe('a packet from outside that goes no further', () => {
     assert.equal(dying.verdict, 'drop policy_ingress', 'what is refused anyway is not told of');
     const late = arrive(udp({ ...into(S), ttl: 1 }, { sport: 2000, dport: port }));
     assert.equal(late.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 64 icmp 11/0 id 0`);
+  });
+});
+
+describe('a gateway for guests of other hosts', () => {
+  const [TRANSIT, AWAY] = [800, 801];
+  const [GT, R3, M] = ['02:00:00:00:08:fe', '02:00:00:00:03:fe', '02:00:00:00:03:0d'];
+  const HOST = '192.0.2.9';
+  const moved: Ipv4 = { src: R3, dst: GT, from: '10.3.0.13', to: OUTER };
+  const receive = (frame: Uint8Array, net = TRANSIT) => world.receive({ vni: net, from: HOST }, frame);
+
+  before(() => {
+    world.addRouterInterface(VRF, { vni: AWAY, cidr: '10.3.0.0/24', ip: '10.3.0.254', mac: R3 });
+    world.addRemote(AWAY, '10.3.0.13', M, HOST);
+    world.addPeer(HOST);
+    world.setEndpoint(TRANSIT, ['100.64.0.1'], GT, { kind: CB_ENDPOINT_GATEWAY, vrf: VRF });
+  });
+
+  test('a network that is no transit leads nowhere', () => {
+    assert.equal(receive(udp(moved, ports)).verdict, 'drop unknown_mac');
+  });
+
+  test('translates what comes by the transit network, and sends answers to the guest’s host', () => {
+    world.setFlags(TRANSIT, CB_NET_F_TRANSIT);
+    for (const round of ['first', 'established']) {
+      const sent = receive(udp(moved, ports));
+      assert.equal(sent.verdict, wire, round);
+      const port = portOf(sent.packet);
+      assert.equal(sent.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 63 udp ${port} > 2000`);
+      const got = arrive(udp(into(S), { sport: 2000, dport: port }));
+      assert.equal(got.verdict, `overlay ${AWAY} ${HOST}`, round);
+      assert.equal(got.packet, `${R3} > ${M} ip ${OUTER} > 10.3.0.13 ttl 63 udp 2000 > 1000`);
+    }
+    assert.deepEqual(world.audit(), { tuples: 2, counted: 1, live: 1, owned: 0 });
+  });
+
+  test('a guest of another host does not leave as the floating IP of one here', () => {
+    assert.equal(receive(udp({ ...moved, from: a.ip }, ports)).verdict, wire);
+    assert.match(receive(udp({ ...moved, from: a.ip }, ports)).packet, new RegExp(`ip ${S} > `));
   });
 });
 

@@ -32,7 +32,8 @@ export type Gateway = {
 
 /** An external network on the uplink, as VLAN if one is given. */
 export function addExternal(world: World, net: number, vlan?: number): void {
-  world.addProvider(net, { flags: CB_NET_F_EXTERNAL, ...(vlan === undefined ? {} : { vlan }) });
+  world.addProvider(net, vlan === undefined ? {} : { vlan });
+  world.setFlags(net, CB_NET_F_EXTERNAL);
   world.setMtu(net, 1500);
 }
 

@@ -162,8 +162,8 @@ export type Rule = {
   readonly family?: 4 | 6;
 };
 
-/** A network on the uplink. `vlan`: its tag there; left out: flat. `flags`: CB_NET_F_* besides those of every network. */
-export type Provider = { readonly vlan?: number; readonly flags?: number };
+/** A network on the uplink. `vlan`: its tag there; left out: flat. */
+export type Provider = { readonly vlan?: number };
 
 /** One receiver of broadcast. */
 export type FloodTarget = { readonly guest: Guest } | { readonly host: string };
@@ -233,6 +233,7 @@ export class World {
   readonly #peers = new Map<string, number>();
   readonly #dhcpOff = new Set<number>();
   readonly #mtus = new Map<number, number>();
+  readonly #flags = new Map<number, number>();
   readonly #providers = new Map<number, Provider & { readonly uplink: number }>();
   readonly #vifs = new Map<number, { guest: Guest; options: GuestOptions }>();
   readonly #floods = new Map<number, { list: number; chunks: number }>();
@@ -324,6 +325,7 @@ export class World {
     this.#peers.clear();
     this.#dhcpOff.clear();
     this.#mtus.clear();
+    this.#flags.clear();
     this.#providers.clear();
     this.#floods.clear();
     this.#wanted = new Map();
@@ -445,7 +447,7 @@ export class World {
     this.#put(MAPS.cb_net_1, net, {
       networkId: Buffer.alloc(16, 1),
       epoch: this.#epoch,
-      flags: CB_NET_F_UP | (this.#dhcpOff.has(vni) ? 0 : CB_NET_F_DHCP) | (provider?.flags ?? 0),
+      flags: CB_NET_F_UP | (this.#dhcpOff.has(vni) ? 0 : CB_NET_F_DHCP) | (this.#flags.get(vni) ?? 0),
       wireId: provider === undefined ? vni : (provider.vlan ?? 0),
       project: 1,
       mtuBytes: this.#mtus.get(vni) ?? 1450,
@@ -462,6 +464,12 @@ export class World {
     this.#putNet(vni);
     const key = { ifindex: this.#uplink, vlan: provider.vlan ?? 0 };
     this.#put(MAPS.cb_in_1, key, { kind: CB_IN_NET, vif: 0, net: this.net(vni) });
+  }
+
+  /** CB_NET_F_* besides those of every network. */
+  setFlags(vni: number, flags: number): void {
+    this.#flags.set(vni, flags);
+    this.#putNet(vni);
   }
 
   /** Default 1450. */
