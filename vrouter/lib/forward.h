@@ -161,14 +161,18 @@ static __always_inline int comes_whence(const struct work *w, struct cb_flow *fl
 	return way_of(flow, w->direction)->in_vif == w->p.in_vif || (w->direction && !way_of(flow, 0)->deliver);
 }
 
-/*
- * The rules have refused the packet in work, of the flow @flow. The flow ends: what they say now holds for all of it. Not for a packet that comes
- * from elsewhere than the flow's, and not while a row is being written.
- */
+/* Ends the flow @flow of the packet in work. Not for a packet that comes from elsewhere than the flow's, and not while a row is being written. */
+static __always_inline void end_for_packet(struct work *w, struct cb_flow *flow)
+{
+	if (flow && !(w->p.flags & PKT_RELATED) && !w->unsettled && comes_whence(w, flow))
+		end_flow(w->flow);
+}
+
+/* The rules have refused the packet in work, of the flow @flow. The flow ends: what they say now holds for all of it. */
 static __always_inline void end_denied(struct work *w, struct cb_flow *flow)
 {
-	if (flow && !(w->p.flags & PKT_RELATED) && !w->unsettled && !is_stateless(w) && comes_whence(w, flow))
-		end_flow(w->flow);
+	if (!is_stateless(w))
+		end_for_packet(w, flow);
 }
 
 /* A port cannot be chosen for a packet that makes no flow, and is no longer known for a connection that is begun in its middle. */
@@ -207,7 +211,7 @@ int decide(struct __sk_buff *ctx)
 	resolve(ctx);
 	if (w->to.kind == RESOLVED_DROP) {
 		if (w->to.reason == CB_REASON_NAT_GONE)
-			end_denied(w, flow);
+			end_for_packet(w, flow);
 		return drop(ctx, p->in_vif, w->to.reason);
 	}
 	if (w->to.kind == RESOLVED_GATEWAY)
