@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * from_uplink.h: the program on the devices of the underlay (tcx ingress), where the vrouter does encapsulation itself: packets of
- * other hosts for guests of this one. These devices are the host's own too: whatever is not surely a guest's goes on as if no
- * program were there, to filters of others and to the host's stack. A tunnelled packet then comes to the overlay device.
+ * from_uplink.h: the program on the devices of the underlay and of provider networks (tcx ingress): packets that other hosts tunnel to guests of this one,
+ * where the vrouter does encapsulation itself, and frames of provider networks. These devices are the host's own too: whatever is not surely a guest's
+ * goes on as if no program were there, to filters of others and to the host's stack. A tunnelled packet then comes to the overlay device.
  */
 #ifndef CABLE_FROM_UPLINK_H
 #define CABLE_FROM_UPLINK_H
 
 #include "include/old/prog_1.h"
 #include "lib/forward.h"
+#include "lib/provider.h"
 
 /*
  * Does this tunnelled packet go to its guest from here? The kernel remembers of a GSO packet that it was in a tunnel, also when
@@ -67,20 +68,24 @@ static __noinline enum outer_result unwrap(struct __sk_buff *ctx, __u32 *net)
 	return is_taken(ctx, &o, *net) ? pop_outer(ctx, &o) : OUTER_REFUSED;
 }
 
-SEC("tc")
-int from_uplink(struct __sk_buff *ctx)
+static __always_inline int receive_from_uplink(struct __sk_buff *ctx)
 {
 	enum outer_result result;
 	__u32 net = 0, reason;
 	struct work *w;
 
-	if (!cfg_own_encapsulation)
-		return TC_ACT_UNSPEC;
-	result = unwrap(ctx, &net);
-	if (result == OUTER_REFUSED)
-		return TC_ACT_UNSPEC;
-	count_rx(ctx, 0);
+	result = cfg_own_encapsulation ? unwrap(ctx, &net) : OUTER_REFUSED;
 	w = start_work(0);
+	if (result == OUTER_REFUSED) {
+		net = net_of_frame(ctx);
+		if (!net || !w || is_left_over())
+			return TC_ACT_UNSPEC;
+		w->p.key.net = net;
+		w->p.flags = PKT_OUTSIDE;
+		CALL_STAGE(ctx, w, CB_STAGE_OUTSIDE);
+		return TC_ACT_UNSPEC;
+	}
+	count_rx(ctx, 0);
 	if (result == OUTER_BROKEN || !w)
 		return drop(ctx, 0, CB_REASON_REDIRECT);
 	w->p.key.net = net;
@@ -90,6 +95,12 @@ int from_uplink(struct __sk_buff *ctx)
 	if (reason)
 		return drop(ctx, 0, reason);
 	return forward(ctx, w);
+}
+
+SEC("tc")
+int from_uplink(struct __sk_buff *ctx)
+{
+	return receive_from_uplink(ctx);
 }
 
 #endif /* CABLE_FROM_UPLINK_H */

@@ -8,8 +8,6 @@
 #include "lib/nd.h"
 #include "lib/service6.h"
 
-#define VLAN_ID_MASK 0x0fff
-
 /* An IPv4 packet from 0.0.0.0. */
 static __always_inline int is_nobody(const struct pkt *p)
 {

@@ -3,9 +3,12 @@
 #include "from_vif.h"
 #include "from_overlay.h"
 #include "from_service.h"
+#include "lib/neighbour.h"
 #include "lib/refuse.h"
+#include "lib/rewrite.h"
 #include "collect.h"
 #include "from_uplink.h"
+#include "outside.h"
 #include "enter.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -44,6 +44,13 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   rogue_ra: 'Nothing: a guest advertises itself as a router. With port security off it may.',
   rate_flood:
     'Look what the guest sends to all (`tcpdump`): its broadcasts, multicasts and packets to unknown MACs may make 20,000 copies a second, 40,000 at once.',
+  nat_ports:
+    'Spread the connections over more destinations, or give the guest a floating IP: behind one external address a port may hold an eighth of the ports to one destination.',
+  no_neighbour:
+    'Nothing for the first packet. Else see that the next hop on the external network is up and answers ARP (`tcpdump` on the uplink).',
+  blackhole: 'Look at the routes of the router: one of them drops packets to this destination.',
+  nat_gone:
+    'Nothing: the floating IP, router gateway or port forwarding of the connection was taken away. Let the guest connect anew.',
   rate_qos:
     'Look at the port (`openstack port show`): the QoS policy that it or its network has limits what it may send or receive. Raise the limit or its burst (`openstack network qos rule set`), or have the guest send less.',
 };

@@ -32,6 +32,10 @@
 #define CB_MAX_RULE 524288
 #define CB_MAX_FLOOD 65536
 #define CB_MAX_PEER 262144
+#define CB_MAX_NAT 65536
+#define CB_MAX_SNAT 16384
+#define CB_MAX_FORWARD 65536
+#define CB_MAX_NEIGHBOUR 16384
 #define CB_MAX_FLOW 131072
 #define CB_MAX_TUPLE 262144 /* two a flow */
 #define CB_MAX_METER 16384 /* two a VIF */
@@ -112,6 +116,12 @@ enum cb_reason {
 		34, /* ND that names an address or MAC that is not the port's, or comes from beyond a router */
 	CB_REASON_ROGUE_RA = 35, /* router advertisement sent by a guest */
 	CB_REASON_RATE_FLOOD = 36, /* more copies of what it sends to all than a VIF may cause */
+	CB_REASON_NAT_PORTS = 37, /* no port of the router's external address is free for this VIF and destination */
+	CB_REASON_NO_NEIGHBOUR =
+		38, /* nobody has yet said which MAC the next hop on the external network has: it is asked */
+	CB_REASON_BLACKHOLE = 39, /* a route of the router says so */
+	CB_REASON_NAT_GONE =
+		40, /* of a connection whose floating IP, router gateway or port forwarding is there no more */
 	CB_REASON_RATE_QOS = 42, /* more than the QoS policy of the port or its network lets it send or receive */
 	CB_REASON_MAX = 64,
 };
@@ -141,13 +151,19 @@ enum cb_stage {
 	CB_STAGE_REFUSE = 13, /* an ICMP error of a router */
 	CB_STAGE_ND = 14, /* neighbour discovery and multicast listeners of IPv6 */
 	CB_STAGE_ORPHAN = 15, /* a later fragment whose first was not seen */
+	CB_STAGE_TRANSLATE = 16, /* addresses and ports of a flow's packet are rewritten; then it is delivered */
+	CB_STAGE_OUTSIDE = 17, /* a frame of a network that an uplink received */
+	CB_STAGE_ASK = 18, /* a packet for an unknown neighbour: it becomes the question for its MAC */
 };
 
 /* Policies of their own. Nobody's row has 0, so nothing passes by mistake. */
 #define CB_POLICY_NOTHING 0
 #define CB_POLICY_NONE 1 /* everything is allowed: port security off, or an end that is not on this host */
 
-/* cb_in_1: hash, device and VLAN tag (0: untagged) -> whose frames come in there. Written by the agent. No entry: the frame is dropped. */
+/*
+ * cb_in_1: hash, device and VLAN tag (0: untagged) -> whose frames come in there. Written by the agent. No entry: the frame of a VIF's device is
+ * dropped, that of an uplink left to the host.
+ */
 struct cb_in_key {
 	__u32 ifindex;
 	__u16 vlan;
@@ -156,12 +172,14 @@ struct cb_in_key {
 
 struct cb_in {
 	__u16 kind; /* enum cb_in_kind */
-	__u16 vif;
-	__u32 reserve;
+	__u16 vif; /* CB_IN_VIF; else 0 */
+	__u16 net; /* CB_IN_NET: network number; else 0 */
+	__u16 reserve;
 };
 
 enum cb_in_kind {
-	CB_IN_VIF = 1,
+	CB_IN_VIF = 1, /* a VIF's device, or a VLAN of it */
+	CB_IN_NET = 2, /* an uplink, or a VLAN of it: a provider network */
 };
 
 /* flags of struct cb_vif */
@@ -202,9 +220,13 @@ struct cb_vif {
 /* flags of struct cb_net */
 #define CB_NET_F_UP 0x1 /* admin_state_up */
 #define CB_NET_F_DHCP 0x2 /* some subnet has DHCP on: guests are no servers. Without: DHCP is a guest's own business */
+#define CB_NET_F_EXTERNAL 0x40 /* router:external: floating IPs and gateways of routers are here */
+#define CB_NET_F_TRANSIT 0x80 /* from other hosts to gateways of this one: what they send here is routed on */
 
 enum cb_wire {
 	CB_WIRE_VXLAN = 1, /* wire_id: the VNI */
+	CB_WIRE_VLAN = 2, /* wire_id: the tag on the uplink */
+	CB_WIRE_FLAT = 3, /* untagged on the uplink; wire_id: 0 */
 };
 
 /* cb_net_1: array, network number -> network. Written by the agent, as cb_vif_2 is. */
@@ -218,7 +240,8 @@ struct cb_net {
 	__u8 wire; /* enum cb_wire */
 	__u8 flood_list; /* which of its lists in cb_flood_2 counts: the other can be written meanwhile */
 	__u16 flood_chunks; /* chunks of that list */
-	__u8 reserve[28];
+	__u32 uplink; /* CB_WIRE_VLAN, CB_WIRE_FLAT: its device, by which whoever is not here is reached; 0: that is missing */
+	__u8 reserve[24];
 };
 
 /* cb_tunnel_1: array, tunnel number -> the way to another host. Written by the agent. */
@@ -261,6 +284,8 @@ enum cb_endpoint_kind {
 	CB_ENDPOINT_REMOTE = 2, /* on another host: tunnel */
 	CB_ENDPOINT_GATEWAY = 3, /* a router's interface: vrf */
 	CB_ENDPOINT_SERVICE = 4, /* a gateway address without a router, or 169.254.169.254: ARP and guest services */
+	CB_ENDPOINT_NAT = 5, /* floating IP of a port of this host, in an external network: vif, vrf; see cb_nat_1 */
+	CB_ENDPOINT_ROUTER = 6, /* a router's own address in an external network, or that of port forwardings: vrf */
 };
 
 /*
@@ -281,10 +306,11 @@ struct cb_mac_key {
 struct cb_endpoint {
 	__u8 kind; /* enum cb_endpoint_kind */
 	__u8 flags; /* none yet */
-	__u16 vif; /* CB_ENDPOINT_VIF; else 0 */
-	__u16 tunnel; /* CB_ENDPOINT_REMOTE; else 0 */
+	__u16 vif; /* CB_ENDPOINT_VIF, CB_ENDPOINT_NAT; else 0 */
+	__u16 tunnel; /* CB_ENDPOINT_REMOTE in a network of CB_WIRE_VXLAN; else 0 */
 	__u8 mac[6];
-	__u32 vrf; /* CB_ENDPOINT_GATEWAY; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
+	/* CB_ENDPOINT_GATEWAY, CB_ENDPOINT_NAT, CB_ENDPOINT_ROUTER; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
+	__u32 vrf;
 	__u8 reserve[8];
 };
 
@@ -298,16 +324,112 @@ struct cb_route_key {
 enum cb_route_kind {
 	CB_ROUTE_CONNECTED = 1, /* the destination is in network net */
 	CB_ROUTE_NEXTHOP = 2, /* send to nexthop, which is in network net */
+	CB_ROUTE_BLACKHOLE = 3, /* drop; all other fields are zero */
 };
+
+/* flag of struct cb_route: net is the router's external network: who is not of it leaves with another source address, if cb_nat_1 or cb_snat_1 says so */
+#define CB_ROUTE_F_GATEWAY 0x1
 
 struct cb_route {
 	__u8 kind; /* enum cb_route_kind */
-	__u8 flags; /* none yet */
+	__u8 flags; /* CB_ROUTE_F_* */
 	__u16 net;
 	__u16 mtu_bytes; /* of that network */
 	__u8 mac[6]; /* of the router's interface in that network */
 	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP; else zero */
-	__u8 reserve[20];
+	struct cb_addr own; /* CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
+	__u8 reserve[4];
+};
+
+/*
+ * cb_nat_1: hash, an address that is translated one to one -> what it becomes. Two entries a floating IP, on the host of its port: (external network, 0, floating address) ->
+ * fixed address, and (network, external network, fixed address) -> floating address. Written by the agent.
+ */
+struct cb_nat_key {
+	__u16 net; /* network that the address is in */
+	__u16 outside; /* of a fixed address: the external network; of a floating one: 0 */
+	struct cb_addr addr;
+};
+
+struct cb_nat {
+	struct cb_addr to;
+	__u16 to_net; /* network that it is in */
+	__u16 pad;
+	__u32 vrf; /* router */
+	__u8 reserve[8];
+};
+
+/*
+ * cb_snat_1: hash, router -> the address with which those behind it leave who have no floating IP. Written by the agent. No entry: addresses
+ * are not translated.
+ */
+struct cb_snat_key {
+	__u32 vrf;
+};
+
+struct cb_snat {
+	struct cb_addr addr; /* IPv4; all zero: IPv4 is not translated */
+	struct cb_addr addr6; /* IPv6; all zero: IPv6 is not translated */
+	__u16 net; /* external network */
+	__u16 first_port; /* ports and ICMP identifiers that this host may use, host byte order */
+	__u16 last_port; /* inclusive; used are whole groups of CB_SNAT_GROUP */
+	__u16 pad;
+	__u8 reserve[24];
+};
+
+/* Ports of a range are in groups of so many, of each of which a VIF may use one: so none can take all to a destination. */
+#define CB_SNAT_GROUP 8
+
+/*
+ * cb_forward_1: LPM, port forwarding: (external network, protocol, address, port) -> address and port. A range is several prefixes of ports. The
+ * address has an endpoint CB_ENDPOINT_ROUTER. Written by the agent.
+ */
+struct cb_forward_key {
+	__u32 prefixlen; /* 160 (net, protocol, address) + the port's 0..16 */
+	__u16 net;
+	__u8 protocol;
+	__u8 pad;
+	struct cb_addr addr;
+	__u16 port_be;
+	__u8 pad2[2];
+};
+
+/* flag of struct cb_forward: every port of the range leads to to_first; without, the range to one of the same length */
+#define CB_FORWARD_F_ONE 0x1
+
+struct cb_forward {
+	struct cb_addr to;
+	__u16 first; /* of the whole range, host byte order */
+	__u16 to_first; /* port to which that leads, host byte order */
+	__u16 to_net; /* network that `to` is in */
+	__u16 flags; /* CB_FORWARD_F_* */
+	__u32 vrf; /* router */
+	__u8 reserve[4];
+};
+
+/*
+ * cb_neigh_1: hash, address in an external network -> its MAC. The agent writes the keys, with zero values: the next hops of routers' gateways; the vrouter
+ * the values, when it hears an answer or an announcement.
+ * cb_near_1: LRU hash, the same of other addresses of external networks. Written by the vrouter alone.
+ */
+struct cb_neigh_key {
+	__u16 net;
+	__u16 pad;
+	struct cb_addr addr;
+};
+
+struct cb_near_key {
+	__u16 net;
+	__u16 pad;
+	struct cb_addr addr;
+};
+
+struct cb_neigh {
+	__u64 learned_ns; /* CLOCK_MONOTONIC at which it last said so; 0: it has not */
+	__u64 asked_ns; /* at which it was last asked */
+	__u8 mac[6];
+	__u8 pad[2];
+	__u8 reserve[8];
 };
 
 /*
@@ -419,6 +541,7 @@ enum cb_deliver {
 	CB_DELIVER_SERVICE = 4, /* to the agent; never in a flow */
 	CB_DELIVER_FLOOD = 5, /* copies to a network's flood list; never in a flow */
 	CB_DELIVER_WAIT = 6, /* kept until its first fragment comes; never in a flow */
+	CB_DELIVER_UPLINK = 7, /* to the uplink of the network in which it leaves */
 };
 
 /*
@@ -443,6 +566,8 @@ struct cb_tuple {
 /* flags of struct cb_way */
 #define CB_WAY_F_ROUTED 0x1 /* rewrite MACs, decrement TTL */
 #define CB_WAY_F_FIN 0x2 /* TCP: FIN seen in this direction */
+#define CB_WAY_F_REWRITE 0x4 /* packets become the other direction's tuple, reversed */
+#define CB_WAY_F_NEIGHBOUR 0x8 /* out_dmac is a neighbour's on an external network: decided anew once a second */
 
 /*
  * One direction of a flow: all that an established packet needs, in 64 bytes. The word of stamp, in_vif and out_vif is written last and at once.
@@ -618,6 +743,15 @@ _Static_assert(sizeof(struct cb_mac_key) == 8, "layout of cb_mac_key");
 _Static_assert(sizeof(struct cb_endpoint) == 24, "layout of cb_endpoint");
 _Static_assert(sizeof(struct cb_route_key) == 24, "layout of cb_route_key");
 _Static_assert(sizeof(struct cb_route) == 48, "layout of cb_route");
+_Static_assert(sizeof(struct cb_nat_key) == 20, "layout of cb_nat_key");
+_Static_assert(sizeof(struct cb_nat) == 32, "layout of cb_nat");
+_Static_assert(sizeof(struct cb_snat_key) == 4, "layout of cb_snat_key");
+_Static_assert(sizeof(struct cb_snat) == 64, "layout of cb_snat");
+_Static_assert(sizeof(struct cb_forward_key) == 28, "layout of cb_forward_key");
+_Static_assert(sizeof(struct cb_forward) == 32, "layout of cb_forward");
+_Static_assert(sizeof(struct cb_neigh_key) == 20, "layout of cb_neigh_key");
+_Static_assert(sizeof(struct cb_near_key) == 20, "layout of cb_near_key");
+_Static_assert(sizeof(struct cb_neigh) == 32, "layout of cb_neigh");
 _Static_assert(sizeof(struct cb_class_key) == 24, "layout of cb_class_key");
 _Static_assert(sizeof(struct cb_class) == 4, "layout of cb_class");
 _Static_assert(sizeof(struct cb_rule_key) == 20, "layout of cb_rule_key");

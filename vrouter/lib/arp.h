@@ -46,6 +46,13 @@ static __always_inline void write_arp_reply(struct arp_packet *arp, const __u8 *
 	arp->spa_be = target;
 }
 
+/* For IPv4 over Ethernet. */
+static __always_inline int is_arp(const struct arp_packet *arp)
+{
+	return arp->hardware_be == bpf_htons(ARP_HARDWARE_ETHER) && arp->protocol_be == bpf_htons(ETH_P_IP) &&
+	       arp->hardware_len == 6 && arp->protocol_len == 4;
+}
+
 /* Decides on an ARP packet; @action only if the reason is CB_REASON_NONE. */
 static __always_inline __u32 handle_arp(struct __sk_buff *ctx, const struct work *w, __u32 *action)
 {
@@ -56,8 +63,7 @@ static __always_inline __u32 handle_arp(struct __sk_buff *ctx, const struct work
 
 	*action = ARP_FORWARD;
 	arp = need(ctx, 0, sizeof(*arp));
-	if (!arp || arp->hardware_be != bpf_htons(ARP_HARDWARE_ETHER) || arp->protocol_be != bpf_htons(ETH_P_IP) ||
-	    arp->hardware_len != 6 || arp->protocol_len != 4)
+	if (!arp || !is_arp(arp))
 		return CB_REASON_MALFORMED;
 	reason = check_arp_sender(w, arp);
 	if (reason || arp->op_be != bpf_htons(ARP_OP_REQUEST))
@@ -87,8 +93,13 @@ static __always_inline int forward_link(struct __sk_buff *ctx, struct work *w)
 		return drop(ctx, in_vif, w->to.reason);
 	if (way->deliver == CB_DELIVER_OVERLAY)
 		return by_overlay_device(ctx, in_vif, way->out_net, way->tunnel);
+	if (way->deliver == CB_DELIVER_UPLINK)
+		return to_uplink(ctx, in_vif, way->out_net, CB_REASON_NONE);
 	return to_receiver(ctx, way);
 }
+
+/* Of an uplink: see neighbour.h. */
+static __always_inline int arp_outside(struct __sk_buff *ctx, struct work *w);
 
 /* The ARP packet in work. */
 SEC("tc")
@@ -100,6 +111,8 @@ int arp(struct __sk_buff *ctx)
 	if (!w)
 		return drop_stray(ctx);
 	note_sender(w, w->p.in_vif ? vif_row(w->p.in_vif) : NULL);
+	if (w->p.flags & PKT_OUTSIDE)
+		return arp_outside(ctx, w);
 	if (!w->p.in_vif)
 		return forward_link(ctx, w);
 	reason = handle_arp(ctx, w, &action);

@@ -7,6 +7,7 @@
 #include "icmp.h"
 #include "meter.h"
 #include "outer.h"
+#include "provider.h"
 #include "stage.h"
 #include "turn.h"
 
@@ -115,7 +116,17 @@ static __always_inline int refuse_for(struct __sk_buff *ctx, struct work *w, __u
 	return GO_ON(ctx, w, CB_STAGE_REFUSE);
 }
 
-/* Sends the packet in work by @way. */
+/* Gives the packet in work, as it is now, to where @way says. */
+static __always_inline int hand_over(struct __sk_buff *ctx, const struct pkt *p, const struct cb_way *way)
+{
+	if (way->deliver == CB_DELIVER_OVERLAY)
+		return to_overlay(ctx, p, way->out_net, way->tunnel);
+	if (way->deliver == CB_DELIVER_UPLINK)
+		return to_uplink(ctx, p->in_vif, way->out_net, CB_REASON_NONE);
+	return to_receiver(ctx, way);
+}
+
+/* Sends the packet in work by @way; one that is translated by the way in work. */
 static __always_inline int deliver(struct __sk_buff *ctx, struct work *w, const struct cb_way *way)
 {
 	const struct pkt *p = &w->p;
@@ -130,9 +141,9 @@ static __always_inline int deliver(struct __sk_buff *ctx, struct work *w, const 
 		if (reason)
 			return drop(ctx, p->in_vif, reason);
 	}
-	if (way->deliver == CB_DELIVER_OVERLAY)
-		return to_overlay(ctx, p, way->out_net, way->tunnel);
-	return to_receiver(ctx, way);
+	if (way->flags & CB_WAY_F_REWRITE)
+		return GO_ON(ctx, w, CB_STAGE_TRANSLATE);
+	return hand_over(ctx, p, way);
 }
 
 #endif /* CABLE_DELIVER_H */

@@ -6,6 +6,7 @@
 #include "encap.h"
 #include "meter.h"
 #include "policy.h"
+#include "provider.h"
 #include "stage.h"
 #include "turn.h"
 
@@ -115,6 +116,9 @@ int flood(struct __sk_buff *ctx)
 	state.wire_id = net->wire_id;
 	state.list = net->flood_list;
 	bpf_loop(FLOOD_MAX, flood_one, &state, 0);
+	if (state.w->p.flags & PKT_OUTSIDE)
+		return leave_to_host(ctx, net);
+	state.copies += copy_to_uplink(ctx, net);
 	if (use)
 		__sync_fetch_and_add(&use->flood_ns, state.copies * FLOOD_COPY_NS);
 	if (net->flood_chunks > CB_FLOOD_CHUNKS)

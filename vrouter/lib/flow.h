@@ -374,15 +374,17 @@ GLOBAL int take_record(__u64 now_ns)
 	return 0;
 }
 
-/* The tuple of answers to the packet in work, which enter this host in network @net. */
+/* The tuple of answers to the packet in work, or to what it becomes, which enter this host in network @net. */
 static __always_inline void make_answer(struct work *w, __u16 net)
 {
-	w->answer.src = w->p.key.dst;
-	w->answer.dst = w->p.key.src;
-	w->answer.sport_be = w->p.key.dport_be;
-	w->answer.dport_be = w->p.key.sport_be;
+	const struct cb_tuple_key *to = w->p.flags & PKT_TRANSLATED ? &w->nat.to : &w->p.key;
+
+	w->answer.src = to->dst;
+	w->answer.dst = to->src;
+	w->answer.sport_be = to->dport_be;
+	w->answer.dport_be = to->sport_be;
 	w->answer.net = net;
-	w->answer.protocol = w->p.key.protocol;
+	w->answer.protocol = to->protocol;
 	w->answer.pad = 0;
 }
 
@@ -502,7 +504,9 @@ static __always_inline void fill_record(struct work *w, struct cb_flow *flow)
 /* Network in which answers to the packet in work enter this host. */
 static __always_inline __u16 answer_net(const struct work *w)
 {
-	return w->way.out_vif ? w->way.out_net : w->p.key.net;
+	if (w->p.flags & PKT_TRANSLATED && w->nat.answer_net)
+		return w->nat.answer_net;
+	return w->way.out_vif || w->way.deliver == CB_DELIVER_UPLINK ? w->way.out_net : w->p.key.net;
 }
 
 /* The flow that the answers' tuple leads to, 0: none, and in @direction which of its directions that is. */
@@ -615,6 +619,123 @@ static __noinline int take_for_flow(struct work *w, __u32 *number)
 	return *number ? CB_REASON_NONE : CB_REASON_FLOW_TABLE;
 }
 
+/* --- translation --- */
+
+/* Notes what the packet in work becomes as one of @flow; NULL: it begins one. */
+static __always_inline void note_translation(struct work *w, const struct cb_flow *flow)
+{
+	const struct cb_tuple_key *other, *key = &w->p.key;
+	struct cb_tuple_key *to = &w->nat.to;
+
+	w->nat.known = flow != NULL;
+	w->nat.chooses = 0;
+	w->nat.answer_net = 0;
+	w->nat.asked = 0;
+	w->p.flags &= ~PKT_TRANSLATED;
+	if (!flow)
+		return;
+	other = w->direction ? &flow->tuple[0] : &flow->tuple[1];
+	to->src = other->dst;
+	to->dst = other->src;
+	to->sport_be = other->dport_be;
+	to->dport_be = other->sport_be;
+	to->net = key->net;
+	to->protocol = key->protocol;
+	if (!same_address(&to->src, &key->src) || !same_address(&to->dst, &key->dst) || to->sport_be != key->sport_be ||
+	    to->dport_be != key->dport_be)
+		w->p.flags |= PKT_TRANSLATED;
+}
+
+/* Can another port or identifier be put in the place of the source's? SCTP's checksum covers all of the packet, and the other protocols have none. */
+static __always_inline int chooses_port(const struct pkt *p)
+{
+	if (p->key.protocol == IPPROTO_ICMP || p->key.protocol == IPPROTO_ICMPV6)
+		return p->family == CB_FAMILY_V6 ? p->icmp_type == ICMP6_ECHO : icmp_is_query(p->icmp_type);
+	return has_ports(p->key.protocol) && p->key.protocol != IPPROTO_SCTP;
+}
+
+/* How many ports are tried for one flow. */
+#define PORT_TRIES 16
+
+/*
+ * A port for the packet in work: of a group of CB_SNAT_GROUP, always the same one for the same sender. So a sender, whatever it opens, leaves most ports to
+ * a destination to others. @group: counted from the beginning of the range.
+ */
+static __always_inline __u16 port_of_group(const struct work *w, __u32 group)
+{
+	const __u64 *src = (const __u64 *)&w->p.key.src;
+	__u64 sender = w->p.in_vif ? w->p.in_vif : src[0] ^ src[1] ^ w->p.key.net;
+	__u32 place =
+		((sender * 0x9e3779b97f4a7c15ULL) ^ (group * 0xbf58476d1ce4e5b9ULL)) * 0x94d049bb133111ebULL >> 61;
+
+	return w->nat.first_port + group * CB_SNAT_GROUP + place;
+}
+
+/* Takes @port for the flow @number if no other has it to that destination. Returns 0 or a negative errno. */
+static __always_inline int take_port(struct work *w, struct cb_flow *flow, __u32 number, __u16 port)
+{
+	w->nat.to.sport_be = bpf_htons(port);
+	w->answer.dport_be = w->nat.to.sport_be;
+	/* The record is whole before anything leads to it. */
+	flow->tuple[1].dport_be = w->answer.dport_be;
+	flow->way[1].check = tuple_check(&w->answer);
+	return put_tuple(&w->answer, number, 1);
+}
+
+/* Ends the flow that has the answers' tuple if its time is over: nobody has collected it yet. */
+static __always_inline void end_expired(struct work *w)
+{
+	__u32 direction = 0, number = flow_of_answer(w, &direction);
+	struct cb_flow *flow = flow_row(number);
+
+	if (number && flow && way_expired(&flow->way[0], w->p.now_ns))
+		end_flow(number);
+}
+
+/*
+ * Puts in the answers' tuple of the record @number with a port that is free: having put it in is having the port. Returns 0, or a reason to
+ * drop.
+ */
+GLOBAL int reserve_port(struct __sk_buff *ctx __attribute__((unused)), __u32 number)
+{
+	struct cb_flow *flow = flow_row(number);
+	__u32 groups, group = bpf_get_prandom_u32();
+	struct work *w = work();
+
+	if (!w || !flow)
+		return CB_REASON_NAT_PORTS;
+	if (!chooses_port(&w->p)) {
+		end_expired(w);
+		return put_tuple(&w->answer, number, 1) ? CB_REASON_NAT_PORTS : CB_REASON_NONE;
+	}
+	groups =
+		w->nat.last_port >= w->nat.first_port ? (w->nat.last_port - w->nat.first_port + 1u) / CB_SNAT_GROUP : 0;
+	if (!groups)
+		return CB_REASON_NAT_PORTS;
+	for (int n = 0; n < PORT_TRIES; n++) {
+		if (!take_port(w, flow, number, port_of_group(w, group % groups)))
+			return CB_REASON_NONE;
+		end_expired(w);
+		group++;
+	}
+	return CB_REASON_NAT_PORTS;
+}
+
+/*
+ * Puts in both tuples of the record @number, whose source gets a port. Returns 0, or a reason to drop; then neither is in, and `flow` is set if another CPU
+ * has made the flow.
+ */
+static __always_inline __u32 put_with_port(struct __sk_buff *ctx, struct work *w, __u32 number)
+{
+	__u32 reason = reserve_port(ctx, number);
+
+	if (reason || !put_tuple(&w->p.key, number, 0))
+		return reason;
+	bpf_map_delete_elem(&cb_tuple_1, &w->answer);
+	find_flow(w);
+	return CB_REASON_FLOW_TABLE;
+}
+
 /*
  * Makes the flow whose first packet is in work and whose decision is under construction. Returns 0 and sets `flow`, or a reason to drop. The flow may be
  * another CPU's, made at the same moment.
@@ -637,9 +758,16 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 	if (!flow)
 		return CB_REASON_FLOW_TABLE;
 	fill_record(w, flow);
-	if (put_tuples(ctx, number) && (!make_way(w) || put_tuples(ctx, number))) {
+	if (w->nat.chooses)
+		reason = put_with_port(ctx, w, number);
+	else if (put_tuples(ctx, number) && (!make_way(w) || put_tuples(ctx, number)))
+		reason = CB_REASON_FLOW_TABLE;
+	if (reason) {
 		set_life(flow, CB_LIFE_FREE);
-		return w->flow ? CB_REASON_NONE : CB_REASON_FLOW_TABLE;
+		if (!w->flow)
+			return reason;
+		note_translation(w, flow_row(w->flow));
+		return CB_REASON_NONE;
 	}
 	count_owners(flow, 1);
 	set_life(flow, CB_LIFE_LIVE);

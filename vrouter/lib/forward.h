@@ -161,14 +161,24 @@ static __always_inline int comes_whence(const struct work *w, struct cb_flow *fl
 	return way_of(flow, w->direction)->in_vif == w->p.in_vif || (w->direction && !way_of(flow, 0)->deliver);
 }
 
-/*
- * The rules have refused the packet in work, of the flow @flow. The flow ends: what they say now holds for all of it. Not for a packet that comes
- * from elsewhere than the flow's, and not while a row is being written.
- */
+/* Ends the flow @flow of the packet in work. Not for a packet that comes from elsewhere than the flow's, and not while a row is being written. */
+static __always_inline void end_for_packet(struct work *w, struct cb_flow *flow)
+{
+	if (flow && !(w->p.flags & PKT_RELATED) && !w->unsettled && comes_whence(w, flow))
+		end_flow(w->flow);
+}
+
+/* The rules have refused the packet in work, of the flow @flow. The flow ends: what they say now holds for all of it. */
 static __always_inline void end_denied(struct work *w, struct cb_flow *flow)
 {
-	if (flow && !(w->p.flags & PKT_RELATED) && !w->unsettled && !is_stateless(w) && comes_whence(w, flow))
-		end_flow(w->flow);
+	if (!is_stateless(w))
+		end_for_packet(w, flow);
+}
+
+/* A port cannot be chosen for a packet that makes no flow, and is no longer known for a connection that is begun in its middle. */
+static __always_inline int lacks_flow(const struct work *w)
+{
+	return w->nat.chooses && (w->beside || (w->p.key.protocol == IPPROTO_TCP && !(w->p.flags & PKT_OPENING)));
 }
 
 /*
@@ -197,12 +207,18 @@ int decide(struct __sk_buff *ctx)
 	if (reason)
 		return drop(ctx, p->in_vif, reason);
 	flow = flow_of_packet(w);
+	note_translation(w, flow);
 	resolve(ctx);
-	if (w->to.kind == RESOLVED_DROP)
+	if (w->to.kind == RESOLVED_DROP) {
+		if (w->to.reason == CB_REASON_NAT_GONE)
+			end_for_packet(w, flow);
 		return drop(ctx, p->in_vif, w->to.reason);
+	}
 	if (w->to.kind == RESOLVED_GATEWAY)
 		return forward_to_gateway(ctx, w);
-	if (!flow && !(p->flags & (PKT_OPENING | PKT_RELATED)) && find_moved(ctx))
+	if (p->flags & PKT_TRANSLATED)
+		w->way.flags |= CB_WAY_F_REWRITE;
+	else if (!flow && !(p->flags & (PKT_OPENING | PKT_RELATED)) && find_moved(ctx))
 		flow = flow_row(w->flow);
 	if (p->flags & PKT_RELATED && flow && way_of(flow, w->direction)->in_vif != p->in_vif)
 		flow = NULL;
@@ -211,20 +227,31 @@ int decide(struct __sk_buff *ctx)
 	/* A sight of the middle of what passes elsewhere: nothing to remember. */
 	if (!flow && p->flags & PKT_NEEDS_FLOW)
 		w->beside = 1;
+	if (!flow && lacks_flow(w))
+		return drop(ctx, p->in_vif, CB_REASON_INVALID_STATE);
 	w->ask.is_reply = w->direction;
 	reason = ask(ctx, w, w->sender.policy, w->sender.flags, w->to.policy, w->to.flags);
 	if (reason) {
 		end_denied(w, flow);
 		return drop_denied(ctx, w, reason);
 	}
+	if (w->to.kind == RESOLVED_ASK)
+		return GO_ON(ctx, w, CB_STAGE_ASK);
 	if (!(p->flags & PKT_RELATED) && !w->beside)
 		reason = record(ctx, w);
-	if (reason && !(may_go_unrecorded(reason) && is_stateless(w)))
+	if (reason && !(may_go_unrecorded(reason) && is_stateless(w) && !w->nat.chooses))
 		return drop(ctx, p->in_vif, reason);
 	/* A flow to a MAC that nobody is known to have is decided for each packet. */
 	if (!w->way.deliver)
 		return to_all(ctx, w, w->direction);
 	return deliver(ctx, w, &w->way);
+}
+
+/* For the program that rewrites the packet in work: what it becomes, and its way. */
+static __noinline void take_translation(struct work *w, const struct cb_flow *flow, const struct cb_way *way)
+{
+	note_translation(w, flow);
+	w->way = *way;
 }
 
 /* Forwards the unicast IP packet in work. */
@@ -244,6 +271,8 @@ static __always_inline int forward(struct __sk_buff *ctx, struct work *w)
 	if (!way_holds(w, way))
 		return GO_ON(ctx, w, CB_STAGE_DECIDE);
 	if (needs_update(w, way)) {
+		if (way->flags & CB_WAY_F_NEIGHBOUR)
+			return GO_ON(ctx, w, CB_STAGE_DECIDE);
 		reason = update_flow(w, flow);
 		if (reason)
 			return drop(ctx, p->in_vif, reason);
@@ -251,6 +280,8 @@ static __always_inline int forward(struct __sk_buff *ctx, struct work *w)
 	count_packet(ctx, p, tally_of(flow, w->direction));
 	if (p->flags & PKT_FIRST_FRAGMENT && begin_fragments(ctx))
 		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
+	if (way->flags & CB_WAY_F_REWRITE)
+		take_translation(w, flow, way);
 	return deliver(ctx, w, way);
 }
 

@@ -26,6 +26,9 @@ static __always_inline __u32 fragments_of(const struct pkt *p)
 	if (p->in_vif)
 		return p->in_vif;
 	ep = lookup_mac(p->key.net, p->dmac);
+	/* A floating IP is one VIF's; what comes for a router's own address is nobody's. */
+	if (ep && ep->kind == CB_ENDPOINT_ROUTER)
+		ep = lookup_endpoint(p->key.net, &p->key.dst);
 	return ep ? ep->vif : 0;
 }
 

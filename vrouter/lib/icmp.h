@@ -73,17 +73,9 @@ static __noinline int answer_echo(struct __sk_buff *ctx, const struct work *w)
 	return turn_back(ctx, w);
 }
 
-/* The gateway, or in a network without one the address of the agent's services. */
-static __always_inline __u32 error_source(const struct cb_vif *vif)
-{
-	__u32 gateway_be = v4_of(&vif->dhcp_server);
-
-	return gateway_be ? gateway_be : bpf_htonl(CB_METADATA_ADDR);
-}
-
 /* Writes the headers of an ICMP error in front of the quoted IP header and @quoted bytes in all. */
-static __always_inline int write_error(struct __sk_buff *ctx, const struct cb_vif *vif, __u8 type, __u8 code,
-				       __u32 mtu_bytes, const __u32 quoted)
+static __always_inline int write_error(struct __sk_buff *ctx, __u32 source_be, __u8 type, __u8 code, __u32 mtu_bytes,
+				       const __u32 quoted)
 {
 	struct icmp_header *icmp;
 	struct ethhdr *eth;
@@ -101,7 +93,7 @@ static __always_inline int write_error(struct __sk_buff *ctx, const struct cb_vi
 	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(*icmp) + quoted);
 	ip->ttl = ROUTER_TTL;
 	ip->protocol = IPPROTO_ICMP;
-	ip->saddr = error_source(vif);
+	ip->saddr = source_be;
 	ip->daddr = ((struct iphdr *)(icmp + 1))->saddr;
 	ip->check = fold(bpf_csum_diff(NULL, 0, (__be32 *)ip, sizeof(*ip), 0));
 	__builtin_memset(icmp, 0, sizeof(*icmp));
@@ -113,10 +105,10 @@ static __always_inline int write_error(struct __sk_buff *ctx, const struct cb_vi
 }
 
 /*
- * Turns a VIF's packet into an ICMP error about it. Returns 0;
+ * Turns the sender's packet into an ICMP error about it. Returns 0;
  * -1 where none may be sent (RFC 1122 section 3.2.2: about an error or a later fragment), or cannot.
  */
-static __noinline int make_error(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif, __u32 code_type,
+static __noinline int make_error(struct __sk_buff *ctx, const struct pkt *p, __u32 source_be, __u32 code_type,
 				 __u32 mtu_bytes)
 {
 	const __u32 tcp_quote = sizeof(struct iphdr) + TCP_HEADER_MIN, other_quote = sizeof(struct iphdr) + 8;
@@ -131,8 +123,8 @@ static __noinline int make_error(struct __sk_buff *ctx, const struct pkt *p, con
 	if (bpf_skb_adjust_room(ctx, ICMP_QUOTE_OFF - ETH_HLEN, BPF_ADJ_ROOM_MAC, 0))
 		return -1;
 	if (tcp)
-		return write_error(ctx, vif, type, code, mtu_bytes, sizeof(struct iphdr) + TCP_HEADER_MIN);
-	return write_error(ctx, vif, type, code, mtu_bytes, sizeof(struct iphdr) + 8);
+		return write_error(ctx, source_be, type, code, mtu_bytes, sizeof(struct iphdr) + TCP_HEADER_MIN);
+	return write_error(ctx, source_be, type, code, mtu_bytes, sizeof(struct iphdr) + 8);
 }
 
 #endif /* CABLE_ICMP_H */

@@ -67,8 +67,7 @@ static __noinline int answer_echo6(struct __sk_buff *ctx, const struct work *w)
 }
 
 /* Writes the headers of an ICMPv6 error in front of the quoted packet, of which there are @quoted bytes. */
-static __always_inline int write_error6(struct __sk_buff *ctx, const struct work *w, const struct cb_vif *vif,
-					const __u32 quoted)
+static __always_inline int write_error6(struct __sk_buff *ctx, const struct work *w, const __u32 quoted)
 {
 	int too_big = w->refusal.reason == CB_REASON_TOO_BIG;
 	struct icmp_header *icmp;
@@ -82,7 +81,7 @@ static __always_inline int write_error6(struct __sk_buff *ctx, const struct work
 	icmp = (void *)(ip + 1);
 	swap_macs(eth);
 	start_header6(ip, sizeof(*icmp) + quoted, ROUTER_TTL);
-	take_addr(&ip->src, &vif->router6);
+	take_addr(&ip->src, &w->refusal.source);
 	take_addr(&ip->dst, &w->p.src);
 	icmp->type = too_big ? ICMP6_TOO_BIG : ICMP6_TIME_EXCEEDED;
 	icmp->code = 0;
@@ -93,10 +92,10 @@ static __always_inline int write_error6(struct __sk_buff *ctx, const struct work
 }
 
 /*
- * Turns a VIF's packet into an ICMPv6 error about it, of its router. Returns 0; -1 where none may be sent (RFC 4443 section 2.4: about an error, or to nobody)
+ * Turns the sender's packet into an ICMPv6 error about it, of its router. Returns 0; -1 where none may be sent (RFC 4443 section 2.4: about an error, or to nobody)
  * or cannot.
  */
-static __noinline int make_error6(struct __sk_buff *ctx, const struct work *w, const struct cb_vif *vif)
+static __noinline int make_error6(struct __sk_buff *ctx, const struct work *w)
 {
 	const __u32 tcp_quote = sizeof(struct ipv6_header) + TCP_HEADER_MIN,
 		    other_quote = sizeof(struct ipv6_header) + 8;
@@ -104,15 +103,15 @@ static __noinline int make_error6(struct __sk_buff *ctx, const struct work *w, c
 	int tcp = w->p.key.protocol == IPPROTO_TCP;
 
 	if (w->p.flags & (PKT_RELATED | PKT_LATER_FRAGMENT) || is_unspecified(&w->p.src) ||
-	    is_unspecified(&vif->router6) || w->p.l4_off != ETH_HLEN + sizeof(struct ipv6_header))
+	    is_unspecified(&w->refusal.source) || w->p.l4_off != ETH_HLEN + sizeof(struct ipv6_header))
 		return -1;
 	if (bpf_skb_change_tail(ctx, ETH_HLEN + (tcp ? tcp_quote : other_quote), 0))
 		return -1;
 	if (bpf_skb_adjust_room(ctx, ICMP6_QUOTE_OFF - ETH_HLEN, BPF_ADJ_ROOM_MAC, 0))
 		return -1;
 	if (tcp)
-		return write_error6(ctx, w, vif, sizeof(struct ipv6_header) + TCP_HEADER_MIN);
-	return write_error6(ctx, w, vif, sizeof(struct ipv6_header) + 8);
+		return write_error6(ctx, w, sizeof(struct ipv6_header) + TCP_HEADER_MIN);
+	return write_error6(ctx, w, sizeof(struct ipv6_header) + 8);
 }
 
 #endif /* CABLE_ICMP6_H */

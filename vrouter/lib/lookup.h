@@ -80,6 +80,15 @@ static __always_inline struct cb_hop *lookup_hop(const struct cb_addr *remote)
 	return bpf_map_lookup_elem(&cb_hop_1, &key);
 }
 
+/* Who @addr is on external network @net, known or asked for. The agent's come first: nobody can crowd those out. */
+static __always_inline struct cb_neigh *lookup_neighbour(__u16 net, const struct cb_addr *addr)
+{
+	struct cb_neigh_key key = {.net = net, .addr = *addr};
+	struct cb_neigh *neighbour = bpf_map_lookup_elem(&cb_neigh_1, &key);
+
+	return neighbour ? neighbour : bpf_map_lookup_elem(&cb_near_1, &key);
+}
+
 static __always_inline struct cb_flood *lookup_flood(__u16 net, __u8 list, __u32 chunk)
 {
 	struct cb_flood_key key = {.net = net, .list = list, .chunk = chunk};

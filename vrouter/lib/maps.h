@@ -36,6 +36,9 @@ CB_AGENT_MAP(cb_class_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_CLASS, struct cb_class_ke
 CB_AGENT_MAP(cb_rule_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_RULE, struct cb_rule_key, struct cb_rule);
 CB_AGENT_MAP(cb_flood_2, BPF_MAP_TYPE_HASH, CB_MAX_FLOOD, struct cb_flood_key, struct cb_flood);
 CB_AGENT_MAP(cb_peer_2, BPF_MAP_TYPE_HASH, CB_MAX_PEER, struct cb_peer_key, struct cb_peer);
+CB_AGENT_MAP(cb_nat_1, BPF_MAP_TYPE_HASH, CB_MAX_NAT, struct cb_nat_key, struct cb_nat);
+CB_AGENT_MAP(cb_snat_1, BPF_MAP_TYPE_HASH, CB_MAX_SNAT, struct cb_snat_key, struct cb_snat);
+CB_AGENT_MAP(cb_forward_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_FORWARD, struct cb_forward_key, struct cb_forward);
 CB_AGENT_MAP(cb_hop_1, BPF_MAP_TYPE_HASH, CB_MAX_TUNNEL, struct cb_hop_key, struct cb_hop);
 
 CB_ARRAY(cb_vif_2, CB_MAX_VIF, BPF_F_RDONLY_PROG, struct cb_vif);
@@ -44,6 +47,22 @@ CB_ARRAY(cb_tunnel_1, CB_MAX_TUNNEL, BPF_F_RDONLY_PROG, struct cb_tunnel);
 CB_ARRAY(cb_meter_1, CB_MAX_METER, BPF_F_RDONLY_PROG, struct cb_meter);
 /* Not read by any program; here it is pinned with the entries that it tells of. */
 CB_ARRAY(cb_prog_2, 1, BPF_F_RDONLY_PROG, struct cb_prog);
+
+/* Keys by the agent, values by the programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CB_MAX_NEIGHBOUR);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct cb_neigh_key);
+	__type(value, struct cb_neigh);
+} cb_neigh_1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CB_MAX_NEIGHBOUR);
+	__type(key, struct cb_near_key);
+	__type(value, struct cb_neigh);
+} cb_near_1 SEC(".maps");
 
 /* Preallocated: a burst of new flows must not wait for memory. */
 struct {

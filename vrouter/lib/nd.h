@@ -160,6 +160,9 @@ static __always_inline int is_from_link(struct __sk_buff *ctx, const struct pkt 
 	return ip->hop_limit == 1;
 }
 
+/* Of an uplink: see neighbour.h. */
+static __always_inline int nd_outside(struct __sk_buff *ctx, struct work *w);
+
 /* The ND or MLD message in work. */
 SEC("tc")
 int nd(struct __sk_buff *ctx)
@@ -172,6 +175,8 @@ int nd(struct __sk_buff *ctx)
 	note_sender(w, w->p.in_vif ? vif_row(w->p.in_vif) : NULL);
 	if (!is_from_link(ctx, &w->p))
 		return drop(ctx, w->p.in_vif, CB_REASON_SPOOFED_ND);
+	if (w->p.flags & PKT_OUTSIDE)
+		return nd_outside(ctx, w);
 	if (!w->p.in_vif)
 		return forward_link(ctx, w);
 	reason = handle_nd(ctx, w, &action);

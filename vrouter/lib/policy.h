@@ -39,13 +39,19 @@ static __noinline int policy_allows(__u32 policy, __u32 direction, const struct 
 	return bpf_map_lookup_elem(&cb_rule_1, &rule_key) != NULL;
 }
 
+/* What an end that is asked about a packet sees of it: the sender as it was, the receiver as it is then. */
+static __always_inline const struct cb_tuple_key *view_of(const struct work *w, int is_sender)
+{
+	return is_sender || !(w->p.flags & PKT_TRANSLATED) ? &w->p.key : &w->nat.to;
+}
+
 /* What a policy is asked for as destination port when the packet in work is judged by its own. */
-static __always_inline __u32 own_dport_be(const struct pkt *p)
+static __always_inline __u32 own_dport_be(const struct pkt *p, const struct cb_tuple_key *view)
 {
 	int is_icmp_answer =
 		p->flags & PKT_NEEDS_FLOW && (p->key.protocol == IPPROTO_ICMP || p->key.protocol == IPPROTO_ICMPV6);
 
-	return is_icmp_answer ? bpf_htons(p->icmp_type << 8) : p->key.dport_be;
+	return is_icmp_answer ? bpf_htons(p->icmp_type << 8) : view->dport_be;
 }
 
 /* One end of the packet in work: the VIF that it comes from, or the one that it goes to. */
@@ -70,12 +76,13 @@ static __always_inline struct end end_of(const struct work *w, int is_sender)
 /* Do the rules of @end allow the packet in work? Returns 0, or the reason to drop it. */
 static __always_inline __u32 judge_end(const struct work *w, const struct end *end)
 {
+	const struct cb_tuple_key *view = view_of(w, end->is_sender);
 	const struct pkt *p = &w->p;
 	int is_reply = w->ask.is_reply && end->by_connection;
 	__u32 direction = end->is_sender != is_reply ? CB_DIR_EGRESS : CB_DIR_INGRESS;
-	__u32 dport_be = is_reply ? p->key.sport_be : end->by_connection ? p->key.dport_be : own_dport_be(p);
+	__u32 dport_be = is_reply ? view->sport_be : end->by_connection ? view->dport_be : own_dport_be(p, view);
 
-	if (policy_allows(end->policy, direction_of(direction, p), end->is_sender ? &p->key.dst : &p->key.src,
+	if (policy_allows(end->policy, direction_of(direction, p), end->is_sender ? &view->dst : &view->src,
 			  p->key.protocol, dport_be))
 		return CB_REASON_NONE;
 	return direction == CB_DIR_EGRESS ? CB_REASON_POLICY_EGRESS : CB_REASON_POLICY_INGRESS;

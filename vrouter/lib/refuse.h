@@ -5,31 +5,69 @@
 
 #include "icmp6.h"
 
-static __always_inline int make_error_for(struct __sk_buff *ctx, const struct work *w, const struct cb_vif *vif)
+static __always_inline int make_error_for(struct __sk_buff *ctx, const struct work *w)
 {
 	__u32 code_type = w->refusal.reason == CB_REASON_TOO_BIG ? ICMP_DEST_UNREACH << 8 | ICMP_FRAG_NEEDED
 								 : ICMP_TIME_EXCEEDED << 8 | ICMP_EXC_TTL;
 
 	if (w->p.family == CB_FAMILY_V6)
-		return make_error6(ctx, w, vif);
-	return make_error(ctx, &w->p, vif, code_type, w->refusal.mtu_bytes);
+		return make_error6(ctx, w);
+	return make_error(ctx, &w->p, v4_of(&w->refusal.source), code_type, w->refusal.mtu_bytes);
 }
 
-/* Drops the packet in work, by `refusal`, and tells its sender if that is a VIF of this host: another host has its own vrouter. */
+/* The gateway, or in a network without one the address of the agent's services. */
+static __always_inline __u32 gateway_address(const struct cb_vif *vif)
+{
+	__u32 gateway_be = v4_of(&vif->dhcp_server);
+
+	return gateway_be ? gateway_be : bpf_htonl(CB_METADATA_ADDR);
+}
+
+/* The router's address on the external network that the packet came from. Returns 0; -1: it came through no router. */
+static __always_inline int note_outer_source(struct work *w)
+{
+	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
+	struct cb_route *route = ep && ep->vrf ? lookup_route(ep->vrf, &w->p.src) : NULL;
+
+	if (!route || !(route->flags & CB_ROUTE_F_GATEWAY) || is_unspecified(&route->own))
+		return -1;
+	w->refusal.source = route->own;
+	return 0;
+}
+
+/* The address from which the sender is told. Returns 0; -1: nobody here can tell him. Another host has its own vrouter. */
+static __always_inline int note_source(struct work *w)
+{
+	struct cb_vif *vif;
+
+	if (w->p.flags & PKT_OUTSIDE)
+		return note_outer_source(w);
+	vif = w->p.in_vif ? vif_row(w->p.in_vif) : NULL;
+	if (!vif)
+		return -1;
+	if (w->p.family == CB_FAMILY_V6)
+		w->refusal.source = vif->router6;
+	else
+		set_v4(&w->refusal.source, gateway_address(vif));
+	return 0;
+}
+
+/* Drops the packet in work, by `refusal`, and tells its sender. */
 SEC("tc")
 int refuse(struct __sk_buff *ctx)
 {
-	struct cb_vif *vif = NULL;
 	struct work *w = take_over(CB_STAGE_REFUSE);
+	struct cb_vif *vif;
 
 	if (!w)
 		return drop_stray(ctx);
-	if (w->p.in_vif)
-		vif = vif_row(w->p.in_vif);
-	if (!vif || make_error_for(ctx, w, vif))
+	if (note_source(w) || make_error_for(ctx, w))
 		return drop(ctx, w->p.in_vif, w->refusal.reason);
 	count_drop(w->p.in_vif, w->refusal.reason);
-	return to_vif(ctx, w->p.in_vif, deliver_kind(vif->flags), w->refusal.reason);
+	if (w->p.flags & PKT_OUTSIDE)
+		return to_uplink(ctx, 0, w->p.key.net, w->refusal.reason);
+	vif = vif_row(w->p.in_vif);
+	return to_vif(ctx, w->p.in_vif, deliver_kind(vif ? vif->flags : 0), w->refusal.reason);
 }
 
 #endif /* CABLE_REFUSE_H */

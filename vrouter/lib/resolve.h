@@ -8,6 +8,8 @@
 
 #include <linux/if_ether.h>
 #include "lookup.h"
+#include "nat.h"
+#include "provider.h"
 #include "turn.h"
 
 /* Takes an epoch into the decision under construction. */
@@ -31,18 +33,18 @@ static __always_inline struct cb_way *start_decision(struct work *w)
 	return &w->way;
 }
 
-static __always_inline void resolved_drop(struct work *w, __u32 reason)
-{
-	w->to.kind = RESOLVED_DROP;
-	w->to.reason = reason;
-}
-
 /* MTU of network @net; 0: it is not known. */
 static __always_inline __u16 net_mtu(__u32 net)
 {
 	struct cb_net *row = net_row(net);
 
 	return row ? row->mtu_bytes : 0;
+}
+
+/* How to deliver to who is not on this host, in network @net. */
+static __always_inline __u8 deliver_away(__u32 net)
+{
+	return is_provider(net_row(net)) ? CB_DELIVER_UPLINK : CB_DELIVER_OVERLAY;
 }
 
 /* To @ep, which is a VIF here or a remote one, in the way's network. */
@@ -54,12 +56,13 @@ static __always_inline void resolve_endpoint(struct work *w, const struct cb_end
 	w->to.kind = RESOLVED_DELIVER;
 	__builtin_memcpy(way->out_dmac, ep->mac, 6);
 	if (ep->kind == CB_ENDPOINT_REMOTE) {
-		way->deliver = CB_DELIVER_OVERLAY;
+		way->deliver = deliver_away(way->out_net);
 		way->tunnel = ep->tunnel;
 		way->mtu_bytes = net_mtu(way->out_net);
 		return;
 	}
-	if (ep->vif == w->p.in_vif)
+	/* To itself only by its external address. */
+	if (ep->vif == w->p.in_vif && !(w->p.flags & PKT_TRANSLATED))
 		return resolved_drop(w, CB_REASON_NO_ENDPOINT);
 	add_epoch(w, vif_epoch(ep->vif));
 	vif = vif_row(ep->vif);
@@ -74,6 +77,14 @@ static __always_inline void resolve_endpoint(struct work *w, const struct cb_end
 	w->to.flags = vif->flags;
 }
 
+/* Does the network lead from other hosts to gateways of routers on this one? */
+static __always_inline int is_transit(__u32 net)
+{
+	struct cb_net *row = net_row(net);
+
+	return row && row->flags & CB_NET_F_TRANSIT;
+}
+
 /*
  * Does the sender use an address that the router has in another network (RFC 3704)? Of a port with port security its own addresses are known.
  */
@@ -81,69 +92,178 @@ static __always_inline int from_elsewhere(const struct work *w, __u32 vrf)
 {
 	struct cb_route *route;
 
-	if (w->sender.flags & CB_VIF_F_ANTISPOOF)
+	if (w->sender.flags & CB_VIF_F_ANTISPOOF || is_transit(w->p.key.net))
 		return 0;
 	route = lookup_route(vrf, &w->p.src);
 	return route && route->kind == CB_ROUTE_CONNECTED && route->net != w->p.key.net;
 }
 
-/* Routes a packet sent to the MAC of router @vrf. */
-static __always_inline void resolve_route(struct work *w, __u32 vrf)
+/* The packet came for an address in the external network @outside, or has been routed to one: what it becomes. Returns whether that is settled. */
+static __always_inline int enter_gateway(struct __sk_buff *ctx, struct work *w, __u16 outside)
+{
+	w->nat.outside = outside;
+	translate_in(ctx);
+	return w->to.kind == RESOLVED_DELIVER;
+}
+
+/* The route of router `nat.vrf` to where the packet is going. NULL: there is none, and `to` says why. */
+static __always_inline struct cb_route *route_of(struct work *w)
+{
+	struct cb_route *route = lookup_route(w->nat.vrf, destination_of(w));
+
+	if (!route) {
+		resolved_drop(w, CB_REASON_NO_ROUTE);
+		return NULL;
+	}
+	if (route->kind == CB_ROUTE_BLACKHOLE) {
+		resolved_drop(w, CB_REASON_BLACKHOLE);
+		return NULL;
+	}
+	w->way.out_net = route->net;
+	add_epoch(w, net_epoch(route->net));
+	return route;
+}
+
+/* To neighbour @addr on the network of @route, if its MAC is known. */
+static __always_inline void resolve_neighbour(struct work *w, const struct cb_route *route, const struct cb_addr *addr)
+{
+	struct cb_neigh *neighbour = lookup_neighbour(route->net, addr);
+
+	w->way.deliver = CB_DELIVER_UPLINK;
+	w->way.mtu_bytes = route->mtu_bytes;
+	if (neighbour && neighbour->learned_ns) {
+		__builtin_memcpy(w->way.out_dmac, neighbour->mac, 6);
+		w->way.flags |= CB_WAY_F_NEIGHBOUR;
+		return;
+	}
+	w->to.kind = RESOLVED_ASK;
+	w->neighbour.addr = *addr;
+	w->neighbour.own =
+		w->p.flags & PKT_TRANSLATED && route->flags & CB_ROUTE_F_GATEWAY ? w->nat.to.src : route->own;
+	__builtin_memcpy(w->neighbour.mac, route->mac, 6);
+}
+
+/* Sends the packet on by @route. */
+static __always_inline void resolve_by(struct work *w, const struct cb_route *route)
 {
 	struct cb_way *way = &w->way;
 	struct cb_endpoint *ep;
-	struct cb_route *route;
 	struct cb_addr target;
 
-	target = w->p.key.dst;
-	/* RFC 4291 section 2.5.6 */
-	if (is_link_local(&w->p.src) || is_link_local(&target))
-		return resolved_drop(w, CB_REASON_NO_ROUTE);
-	if (from_elsewhere(w, vrf))
-		return resolved_drop(w, CB_REASON_REVERSE_PATH);
-	route = lookup_route(vrf, &target);
-	if (!route)
-		return resolved_drop(w, CB_REASON_NO_ROUTE);
-	if (route->kind == CB_ROUTE_NEXTHOP)
-		target = route->nexthop;
-	way->out_net = route->net;
-	add_epoch(w, net_epoch(route->net));
+	if (is_unasked(w))
+		return resolved_drop(w, CB_REASON_NAT_GONE);
+	target = route->kind == CB_ROUTE_NEXTHOP ? route->nexthop : *destination_of(w);
 	ep = lookup_endpoint(route->net, &target);
 	if (ep && ep->kind == CB_ENDPOINT_GATEWAY && route->kind == CB_ROUTE_CONNECTED) {
 		w->to.kind = RESOLVED_GATEWAY;
 		return;
 	}
-	if (!ep || (ep->kind != CB_ENDPOINT_VIF && ep->kind != CB_ENDPOINT_REMOTE))
-		return resolved_drop(w, CB_REASON_NO_ENDPOINT);
 	way->flags |= CB_WAY_F_ROUTED;
 	__builtin_memcpy(way->out_smac, route->mac, 6);
+	if (!ep && !is_unspecified(&route->own) && is_provider(net_row(route->net)))
+		return resolve_neighbour(w, route, &target);
+	if (!ep || (ep->kind != CB_ENDPOINT_VIF && ep->kind != CB_ENDPOINT_REMOTE))
+		return resolved_drop(w, CB_REASON_NO_ENDPOINT);
 	resolve_endpoint(w, ep);
 	way->mtu_bytes = route->mtu_bytes;
+}
+
+/* An address of ours in the external network that the packet is routed into: it turns round there. */
+static __always_inline int turns_round(const struct work *w, const struct cb_route *route)
+{
+	struct cb_endpoint *ep = lookup_endpoint(route->net, &w->p.key.dst);
+
+	return ep && (ep->kind == CB_ENDPOINT_NAT || ep->kind == CB_ENDPOINT_ROUTER);
+}
+
+/* Takes the packet through the router's gateway, to which @route leads. Returns the route that it goes on by; NULL: `to` says why it does not. */
+static __always_inline struct cb_route *leave_gateway(struct __sk_buff *ctx, struct work *w, struct cb_route *route)
+{
+	/* No way from the outside to the outside. */
+	if (route->net == w->p.key.net) {
+		resolved_drop(w, CB_REASON_NO_ROUTE);
+		return NULL;
+	}
+	w->nat.outside = route->net;
+	translate_out(ctx);
+	if (w->to.kind == RESOLVED_DROP)
+		return NULL;
+	if (!turns_round(w, route))
+		return route;
+	if (!enter_gateway(ctx, w, route->net))
+		return NULL;
+	route = route_of(w);
+	if (route && route->flags & CB_ROUTE_F_GATEWAY) {
+		resolved_drop(w, CB_REASON_NO_ROUTE);
+		return NULL;
+	}
+	return route;
+}
+
+/* Routes a packet sent to the MAC of router @vrf. */
+static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w, __u32 vrf)
+{
+	struct cb_route *route;
+
+	/* RFC 4291 section 2.5.6 */
+	if (is_link_local(&w->p.src) || is_link_local(&w->p.key.dst))
+		return resolved_drop(w, CB_REASON_NO_ROUTE);
+	if (from_elsewhere(w, vrf))
+		return resolved_drop(w, CB_REASON_REVERSE_PATH);
+	w->nat.vrf = vrf;
+	if (is_external(w->p.key.net) && !enter_gateway(ctx, w, w->p.key.net))
+		return;
+	route = route_of(w);
+	if (route && route->flags & CB_ROUTE_F_GATEWAY)
+		route = leave_gateway(ctx, w, route);
+	if (route)
+		resolve_by(w, route);
 }
 
 /* In the packet's own network. */
 static __always_inline void resolve_here(struct work *w, const struct cb_endpoint *ep)
 {
+	if (is_unasked(w))
+		return resolved_drop(w, CB_REASON_NAT_GONE);
 	w->way.out_net = w->p.key.net;
 	add_epoch(w, net_epoch(w->p.key.net));
 	resolve_endpoint(w, ep);
 }
 
-/* Where a VIF's packet goes. */
-static __always_inline void resolve_from_vif(struct work *w)
+/* To a MAC that nobody is known to have: on a provider network, beyond the uplink. */
+static __always_inline void resolve_unknown(struct work *w)
+{
+	struct cb_net *row = net_row(w->p.key.net);
+
+	if (!is_provider(row)) {
+		w->to.kind = RESOLVED_FLOOD;
+		return;
+	}
+	if (is_unasked(w))
+		return resolved_drop(w, CB_REASON_NAT_GONE);
+	w->way.out_net = w->p.key.net;
+	add_epoch(w, net_epoch(w->p.key.net));
+	w->to.kind = RESOLVED_DELIVER;
+	w->way.deliver = CB_DELIVER_UPLINK;
+	w->way.mtu_bytes = row->mtu_bytes;
+}
+
+/* Where a VIF's packet goes. Returns the vrf of the router that it is for; 0: that is settled. The same of the next two. */
+static __always_inline __u32 resolve_from_vif(struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
 	if (!ep)
-		w->to.kind = RESOLVED_FLOOD;
+		resolve_unknown(w);
 	else if (ep->vrf && (!w->p.family || w->p.flags & PKT_LINK))
 		resolved_drop(w, CB_REASON_NO_ENDPOINT); /* at a router's MAC nobody reads ARP or ND */
 	else if (ep->vrf)
-		resolve_route(w, ep->vrf);
+		return ep->vrf;
 	else if (ep->kind == CB_ENDPOINT_VIF || ep->kind == CB_ENDPOINT_REMOTE)
 		resolve_here(w, ep);
 	else
 		resolved_drop(w, CB_REASON_NO_ROUTER);
+	return 0;
 }
 
 static __always_inline int is_vif_here(const struct cb_endpoint *ep)
@@ -157,8 +277,8 @@ static __always_inline int sends_as_vif_here(const struct work *w)
 	return w->p.family && is_vif_here(lookup_endpoint(w->p.key.net, &w->p.src));
 }
 
-/* Where a packet from another host goes: to a VIF of this host, never back. */
-static __always_inline void resolve_from_overlay(struct work *w)
+/* Where a packet from another host goes: to a VIF of this host, never back; from a transit network on, through its router. */
+static __always_inline __u32 resolve_from_overlay(struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
@@ -166,25 +286,56 @@ static __always_inline void resolve_from_overlay(struct work *w)
 		resolved_drop(w, CB_REASON_SPOOFED_PEER);
 	else if (ep && ep->kind == CB_ENDPOINT_VIF)
 		resolve_here(w, ep);
+	else if (ep && ep->vrf && is_transit(w->p.key.net) && w->p.family && !(w->p.flags & PKT_LINK))
+		return ep->vrf;
 	else if (ep)
 		resolved_drop(w, CB_REASON_UNKNOWN_MAC);
 	else if (!has_flood_list(w->p.key.net))
 		resolved_drop(w, CB_REASON_UNKNOWN_VNI);
 	else
 		w->to.kind = RESOLVED_FLOOD;
+	return 0;
+}
+
+/* Nobody beyond an uplink sends with such an address: a VIF's of this host, or a router's. */
+static __always_inline int is_ours(const struct cb_endpoint *ep)
+{
+	return ep && (ep->kind == CB_ENDPOINT_VIF || ep->vrf);
+}
+
+/* Where a packet that an uplink received goes: to a VIF of this host, or through a router; never to nobody. */
+static __always_inline __u32 resolve_from_uplink(struct work *w)
+{
+	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
+
+	if (is_vif_here(lookup_mac(w->p.key.net, w->p.smac)) ||
+	    (w->p.family && is_ours(lookup_endpoint(w->p.key.net, &w->p.src))))
+		resolved_drop(w, CB_REASON_SPOOFED_PEER);
+	else if (ep && ep->kind == CB_ENDPOINT_VIF)
+		resolve_here(w, ep);
+	else if (ep && ep->vrf && w->p.family && !(w->p.flags & PKT_LINK))
+		return ep->vrf;
+	else
+		resolved_drop(w, CB_REASON_UNKNOWN_MAC);
+	return 0;
 }
 
 /* Where the packet in work goes: into the decision under construction and `to`, both of which start_decision() has emptied. */
-GLOBAL int resolve(struct __sk_buff *ctx __attribute__((unused)))
+GLOBAL int resolve(struct __sk_buff *ctx)
 {
 	struct work *w = work();
+	__u32 vrf;
 
 	if (!w)
 		return -1;
 	if (w->p.in_vif)
-		resolve_from_vif(w);
+		vrf = resolve_from_vif(w);
+	else if (w->p.flags & PKT_OUTSIDE)
+		vrf = resolve_from_uplink(w);
 	else
-		resolve_from_overlay(w);
+		vrf = resolve_from_overlay(w);
+	if (vrf)
+		resolve_route(ctx, w, vrf);
 	if (w->to.kind == RESOLVED_FLOOD)
 		w->way.out_net = w->p.key.net;
 	return 0;

@@ -22,9 +22,9 @@ struct {
 
 /*
  * Goes on in @stage, a constant; from a program's own function, since it ends there. A slot that is known at load is a direct jump, one
- * that is not costs 16 ns: so each bank is a call of its own, and the verifier removes the other.
+ * that is not costs 16 ns: so each bank is a call of its own, and the verifier removes the other. It comes back if the slot is empty.
  */
-#define GO_ON(ctx, w, stage_of_bank)                                                          \
+#define CALL_STAGE(ctx, w, stage_of_bank)                                                     \
 	({                                                                                    \
 		(w)->stage = (stage_of_bank);                                                 \
 		if (cfg_bank)                                                                 \
@@ -32,7 +32,13 @@ struct {
 		else                                                                          \
 			bpf_tail_call_static(ctx, &cb_enter_1, STAGE_SLOT(0, stage_of_bank)); \
 		(w)->stage = 0;                                                               \
-		drop(ctx, (w)->p.in_vif, CB_REASON_NOT_PROGRAMMED);                           \
+	})
+
+/* The same; if the slot is empty, the packet is dropped. */
+#define GO_ON(ctx, w, stage_of_bank)                                \
+	({                                                          \
+		CALL_STAGE(ctx, w, stage_of_bank);                  \
+		drop(ctx, (w)->p.in_vif, CB_REASON_NOT_PROGRAMMED); \
 	})
 
 /*

@@ -6,6 +6,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include "lookup.h"
+#include "provider.h"
 #include "verdict.h"
 #include "work.h"
 
@@ -56,9 +57,11 @@ static __always_inline __u32 deliver_kind(__u32 vif_flags)
 	return vif_flags & CB_VIF_F_PEER ? CB_DELIVER_PEER : CB_DELIVER_VIF;
 }
 
-/* Gives an answer, made of the VIF's own packet, back to it. */
+/* Gives an answer, made of the sender's own packet, back to it. */
 static __always_inline int turn_back(struct __sk_buff *ctx, const struct work *w)
 {
+	if (w->p.flags & PKT_OUTSIDE)
+		return to_uplink(ctx, 0, w->p.key.net, CB_REASON_NONE);
 	return to_vif(ctx, w->p.in_vif, deliver_kind(w->sender.flags), CB_REASON_NONE);
 }
 

@@ -25,6 +25,8 @@
 #define PKT_FIRST_FRAGMENT 0x8
 #define PKT_LATER_FRAGMENT 0x10 /* has no ports of its own */
 #define PKT_LINK 0x20 /* neighbour discovery or multicast listeners: rules do not apply */
+#define PKT_OUTSIDE 0x1000 /* an uplink received it, for a provider network */
+#define PKT_TRANSLATED 0x2000 /* addresses or ports become others: `nat` says which */
 
 /*
  * What the programs need of one packet. MACs are padded so that they can be compared by words. The Ethernet header sets ethertype and
@@ -33,7 +35,7 @@
 struct pkt {
 	struct cb_tuple_key key __attribute__((aligned(8)));
 	__u32 flags; /* PKT_* */
-	__u32 in_vif; /* VIF it came from; 0: another host */
+	__u32 in_vif; /* VIF it came from; 0: another host, or an uplink */
 	__u32 ip_end; /* where the packet ends, as its IP header says; behind it there may be padding */
 	__u32 frag_id; /* with PKT_FIRST_FRAGMENT or PKT_LATER_FRAGMENT */
 	__u8 family; /* CB_FAMILY_*; 0: no IP */
@@ -70,6 +72,7 @@ enum resolved {
 	RESOLVED_FLOOD, /* nobody is known to have the MAC */
 	RESOLVED_GATEWAY, /* for a router's own address */
 	RESOLVED_DROP, /* see the reason */
+	RESOLVED_ASK, /* to a neighbour whose MAC is not known: see `neighbour` */
 };
 
 struct resolution {
@@ -90,10 +93,34 @@ struct question {
 	__u32 at_sender; /* when it was refused: by the rules of the one that it comes from, not of the one that it goes to */
 };
 
+#define TRANSLATED_IN 0x1
+#define TRANSLATED_OUT 0x2
+
+/* What becomes of a packet at a router's gateway. */
+struct translation {
+	struct cb_tuple_key to; /* PKT_TRANSLATED, or known: what the packet's key becomes; its net does not count */
+	__u32 known; /* the packet is one of a flow, which says what it becomes */
+	__u32 vrf; /* router that has the packet */
+	__u16 outside; /* external network in question */
+	__u16 answer_net; /* in which answers enter this host, as the destination's row says; 0: as without translation */
+	__u16 first_port; /* these three: a port or identifier is chosen for the source when the flow begins */
+	__u16 last_port;
+	__u32 chooses;
+	__u32 asked; /* TRANSLATED_*: which of the packet's ends the rows were asked about */
+};
+
+/* Who is asked for a MAC. */
+struct neighbour {
+	struct cb_addr addr;
+	struct cb_addr own; /* who asks */
+	__u8 mac[8]; /* of that */
+};
+
 /* Why a router sends no further what it was given. */
 struct refusal {
 	__u32 reason; /* CB_REASON_TOO_BIG or CB_REASON_TTL_EXCEEDED */
 	__u32 mtu_bytes; /* CB_REASON_TOO_BIG: what would fit */
+	struct cb_addr source; /* of the error about it */
 };
 
 struct work {
@@ -111,6 +138,8 @@ struct work {
 	__u32 replaced; /* flow that ends because the packet opens a new one over it; 0: none */
 	__u32 beside; /* the packet goes against a flow that it leads to and leaves as it is: it is judged, and not recorded */
 	struct cb_way way __attribute__((aligned(8))); /* the decision under construction */
+	struct translation nat __attribute__((aligned(8)));
+	struct neighbour neighbour __attribute__((aligned(8)));
 	struct cb_tuple_key answer
 		__attribute__((aligned(8))); /* what answers to a new flow's first packet will look like */
 };

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { CB_VIF_F_METER } from '../../packages/agent/src/bpf/abi.gen.ts';
 import { median } from './facts.ts';
+import { addExternal, addFloating, addGateway } from './outside.ts';
 import { arp, BROADCAST, type Ipv4, TCP, tcp, udp } from './packet.ts';
 import { DEFAULT_FLAGS, type Guest, SERVICE_MAC, World } from './world.ts';
 
@@ -20,10 +21,13 @@ const [A, B, FAR, ROUTER, POD, METERED] = [10, 11, 12, 13, 14, 15].map(
 ) as [string, string, string, string, string, string];
 const METERED_FLAGS = DEFAULT_FLAGS | CB_VIF_F_METER;
 const [ALLOWING, DENYING] = [5, 6];
+const EXTERNAL = 900;
+const [GATEWAY, NEXT] = ['02:00:00:00:09:fe', '02:00:00:00:ee:01'] as const;
 
 let world: World;
 let a: Guest;
 let denied: Guest;
+let hidden: Guest;
 
 before(() => {
   world = new World(8, 131_072);
@@ -35,6 +39,18 @@ before(() => {
   world.addPeer(PEER);
   world.addRouterInterface(1, { vni: VNI, cidr: '10.0.0.0/24', ip: '10.0.0.254', mac: ROUTER });
   world.addRouterInterface(1, { vni: OTHER, cidr: '10.1.0.0/24', ip: '10.1.0.254', mac: ROUTER });
+  hidden = world.addGuest('hidden', { mac: FAR, ip: '10.1.0.3', vni: OTHER });
+  addExternal(world, EXTERNAL);
+  addGateway(world, {
+    vrf: 1,
+    external: EXTERNAL,
+    mac: GATEWAY,
+    ip: '203.0.113.2',
+    cidr: '203.0.113.0/24',
+    nexthop: '203.0.113.1',
+  });
+  addFloating(world, { external: EXTERNAL, ip: '203.0.113.10', guest: a, vrf: 1, mac: GATEWAY });
+  world.arrive(arp({ src: NEXT, dst: GATEWAY }, { op: 'reply', sha: NEXT, spa: '203.0.113.1', tpa: '203.0.113.2' }));
   world.addServices(VNI, ['169.254.169.254'], 1);
   for (const direction of ['ingress', 'egress'] as const) world.addRule({ policy: ALLOWING, direction });
 });
@@ -124,4 +140,22 @@ test('a packet that is answered or handed to the agent', (t) => {
     'TTL exceeded, one run',
     singles(a, () => dying),
   );
+});
+
+test('a packet that is translated', (t) => {
+  const say = (what: string, ns: number): void => t.diagnostic(`${what}: ${ns} ns`);
+  const out: Ipv4 = { ...ab, dst: ROUTER, to: '198.51.100.7' };
+  assert.match(world.send(a, udp(out, ports)).packet, /ip 203\.0\.113\.10 > /);
+  say(
+    'UDP by a floating IP, one run',
+    singles(a, () => udp(out, ports)),
+  );
+  const behind: Ipv4 = { src: FAR, dst: ROUTER, from: '10.1.0.3', to: '198.51.100.7' };
+  assert.match(world.send(hidden, udp(behind, ports)).packet, /ip 203\.0\.113\.2 > /);
+  say(
+    "UDP by the router's address, one run",
+    singles(hidden, () => udp(behind, ports)),
+  );
+  const first = (n: number): Uint8Array => udp(behind, { sport: 1024 + (n % 60_000), dport: 53 });
+  say("first UDP packet by the router's address, one run", singles(hidden, first));
 });

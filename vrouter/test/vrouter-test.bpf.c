@@ -30,6 +30,15 @@ int from_tagged(struct __sk_buff *ctx)
 	return receive_from_vif(ctx);
 }
 
+/* The same of an uplink. */
+SEC("tc")
+int from_uplink_tagged(struct __sk_buff *ctx)
+{
+	if (bpf_skb_vlan_push(ctx, bpf_htons(ETH_P_8021Q), ctx->cb[0]))
+		return -1;
+	return receive_from_uplink(ctx);
+}
+
 #define HAMMER_PORTS 64
 
 /* Flags of a segment, by chance: a byte each. SYN, SYN+ACK, ACK four times, FIN+ACK, RST. */

@@ -10,6 +10,7 @@ import {
   CB_DELIVER_OVERLAY,
   CB_DELIVER_PEER,
   CB_DELIVER_SERVICE,
+  CB_DELIVER_UPLINK,
   CB_DELIVER_VIF,
   CB_DELIVER_WAIT,
   CB_DIR_EGRESS,
@@ -23,6 +24,7 @@ import {
   CB_FLOOD_TARGETS,
   CB_FLOOD_TUNNEL,
   CB_FLOOD_VIF,
+  CB_IN_NET,
   CB_IN_VIF,
   CB_LIFE_LIVE,
   CB_METER_F_DSCP,
@@ -39,6 +41,8 @@ import {
   CB_VIF_F_PEER,
   CB_VIF_FRAGMENTS,
   CB_VIF_SERVICE_ADDRESSES,
+  CB_WIRE_FLAT,
+  CB_WIRE_VLAN,
   CB_WIRE_VXLAN,
   type CbCount,
   type CbFloodTarget,
@@ -158,6 +162,9 @@ export type Rule = {
   readonly family?: 4 | 6;
 };
 
+/** A network on the uplink. `vlan`: its tag there; left out: flat. */
+export type Provider = { readonly vlan?: number };
+
 /** One receiver of broadcast. */
 export type FloodTarget = { readonly guest: Guest } | { readonly host: string };
 
@@ -165,7 +172,7 @@ export type FloodTarget = { readonly guest: Guest } | { readonly host: string };
 export type Outcome = {
   /**
    * `vif NAME`, `vif NAME vlan TAG`, `peer NAME`, `overlay VNI REMOTE` (by the device), `uplink VNI REMOTE` (encapsulated), `service`, `flood N copies`, `wait` (a fragment for its first), `drop REASON`,
-   * `pass` (left to the host); a refusal: `vif NAME (REASON)`.
+   * `pass` (left to the host), `wire` or `wire vlan TAG` (out by the uplink of a provider network); a refusal: `vif NAME (REASON)`.
    */
   readonly verdict: string;
   /** `describe` of the packet as it left; empty when dropped or left to the host. */
@@ -205,6 +212,7 @@ const AGENT_MAPS: ReadonlySet<string> = new Set([
   ...ROW_MAPS,
   ...[MAPS.cb_in_1, MAPS.cb_source_2, MAPS.cb_ep_2, MAPS.cb_mac_2, MAPS.cb_route_2].map(({ name }) => name),
   ...[MAPS.cb_class_1, MAPS.cb_rule_1, MAPS.cb_flood_2, MAPS.cb_peer_2, MAPS.cb_hop_1].map(({ name }) => name),
+  ...[MAPS.cb_nat_1, MAPS.cb_snat_1, MAPS.cb_forward_1].map(({ name }) => name),
 ]);
 
 /** What is in the agent's maps: by map and key, the value. */
@@ -225,6 +233,8 @@ export class World {
   readonly #peers = new Map<string, number>();
   readonly #dhcpOff = new Set<number>();
   readonly #mtus = new Map<number, number>();
+  readonly #flags = new Map<number, number>();
+  readonly #providers = new Map<number, Provider & { readonly uplink: number }>();
   readonly #vifs = new Map<number, { guest: Guest; options: GuestOptions }>();
   readonly #floods = new Map<number, { list: number; chunks: number }>();
   #epoch = 2;
@@ -266,12 +276,22 @@ export class World {
     fillBank(this.slots, 0, this.#object.programs);
   }
 
-  /** Frames that programs give to a device's own reception are received: by the dispatchers, as in production. */
+  /** Moves the other end of a device into a namespace: what is sent there comes in here. Returns its name. */
+  givePeer(of: Guest | 'uplink', netns: TestNetns): string {
+    const ifindex = of === 'uplink' ? this.#uplink : of.ifindex;
+    const name = this.#netns.ip('-o', 'link', 'show').match(new RegExp(`^${ifindex}: ([^@]+)@`, 'm'))?.[1];
+    assert.ok(name !== undefined);
+    this.#netns.ip('link', 'set', `${name}p`, 'netns', netns.name);
+    return `${name}p`;
+  }
+
+  /** Frames that programs give to a device's own reception, and those that come by its other end, are received: by the dispatchers, as in production. */
   receiveAnew(): void {
     enterBank(this.slots, 0);
     inNetns(this.#netns.path, () => {
       const socket = new NetlinkSocket();
       try {
+        ensureIngressFilter(socket, this.#uplink, this.program('enter_uplink'));
         for (const { guest } of this.#vifs.values())
           ensureIngressFilter(socket, guest.ifindex, this.program('enter_vif'));
       } finally {
@@ -305,6 +325,8 @@ export class World {
     this.#peers.clear();
     this.#dhcpOff.clear();
     this.#mtus.clear();
+    this.#flags.clear();
+    this.#providers.clear();
     this.#floods.clear();
     this.#wanted = new Map();
     write();
@@ -350,6 +372,16 @@ export class World {
     if (this.#wanted === undefined || !AGENT_MAPS.has(spec.name)) this.map(spec).update(keyText, valueText);
   }
 
+  /** Writes an entry as the agent would. */
+  write<K, V>(spec: MapSpec<K, V>, key: K, value: V): void {
+    this.#put(spec, key, value);
+  }
+
+  /** Removes an entry of the agent's. */
+  erase<K, V>(spec: MapSpec<K, V>, key: K): void {
+    this.#drop(spec, key);
+  }
+
   #drop<K, V>(spec: MapSpec<K, V>, key: K): void {
     const keyText = spec.key.text(key);
     assert.ok(this.#entries(spec.name).delete(keyText), `${spec.name} had no such entry`);
@@ -371,6 +403,7 @@ export class World {
     for (const { flow } of flows) this.map(MAPS.cb_flow_2).update(arrayIndex.encode(flow), ZERO_FLOW);
     this.#put(MAPS.cb_gauge_1, 0, { flows: 0n });
     this.map(MAPS.cb_orphan_1).clear();
+    this.map(MAPS.cb_near_1).clear();
     for (const vif of [0, ...this.#vifs.keys()]) {
       for (let n = 0; n < CB_VIF_FRAGMENTS; n++) {
         this.map(MAPS.cb_frag_2).update(arrayIndex.encode(vif * CB_VIF_FRAGMENTS + n), ZERO_FRAGMENT);
@@ -410,17 +443,33 @@ export class World {
 
   #putNet(vni: number, net = this.net(vni)): void {
     const { list, chunks } = this.#floods.get(vni) ?? { list: 0, chunks: 0 };
+    const provider = this.#providers.get(vni);
     this.#put(MAPS.cb_net_1, net, {
       networkId: Buffer.alloc(16, 1),
       epoch: this.#epoch,
-      flags: CB_NET_F_UP | (this.#dhcpOff.has(vni) ? 0 : CB_NET_F_DHCP),
-      wireId: vni,
+      flags: CB_NET_F_UP | (this.#dhcpOff.has(vni) ? 0 : CB_NET_F_DHCP) | (this.#flags.get(vni) ?? 0),
+      wireId: provider === undefined ? vni : (provider.vlan ?? 0),
       project: 1,
       mtuBytes: this.#mtus.get(vni) ?? 1450,
-      wire: CB_WIRE_VXLAN,
+      wire: provider === undefined ? CB_WIRE_VXLAN : provider.vlan === undefined ? CB_WIRE_FLAT : CB_WIRE_VLAN,
       floodList: list,
       floodChunks: chunks,
+      uplink: provider?.uplink ?? 0,
     });
+  }
+
+  /** Makes the network one on the uplink, whose frames come in there. The number is the test's, as a VNI is of others. `uplink`: 0 is missing. */
+  addProvider(vni: number, provider: Provider, { uplink }: { uplink?: number } = {}): void {
+    this.#providers.set(vni, { ...provider, uplink: uplink ?? this.#uplink });
+    this.#putNet(vni);
+    const key = { ifindex: this.#uplink, vlan: provider.vlan ?? 0 };
+    this.#put(MAPS.cb_in_1, key, { kind: CB_IN_NET, vif: 0, net: this.net(vni) });
+  }
+
+  /** CB_NET_F_* besides those of every network. */
+  setFlags(vni: number, flags: number): void {
+    this.#flags.set(vni, flags);
+    this.#putNet(vni);
   }
 
   /** Default 1450. */
@@ -460,7 +509,11 @@ export class World {
   /** All that there is of a guest alone; its device and number stay. */
   setGuest(guest: Guest, options: GuestOptions): void {
     this.setVif(guest, options);
-    this.#put(MAPS.cb_in_1, { ifindex: guest.ifindex, vlan: options.vlan ?? 0 }, { kind: CB_IN_VIF, vif: guest.vif });
+    this.#put(
+      MAPS.cb_in_1,
+      { ifindex: guest.ifindex, vlan: options.vlan ?? 0 },
+      { kind: CB_IN_VIF, vif: guest.vif, net: 0 },
+    );
     const ips = [options.ip, ...(options.moreIps ?? [])];
     for (const ip of ips) this.allowSource(guest, options.mac, ip);
     const ips6 = options.ip6 === undefined ? [] : [options.ip6, linkLocal(options.mac)];
@@ -560,6 +613,7 @@ export class World {
         mtuBytes: to.mtu ?? 1450,
         mac: macBytes(to.mac),
         nexthop: to.nexthop === undefined ? NO_ADDRESS : addr(to.nexthop),
+        own: NO_ADDRESS,
       },
     );
   }
@@ -739,8 +793,9 @@ export class World {
   }
 
   /** Packets that programs have cloned to a device. */
-  sentTo(guest: Guest | 'overlay'): number {
-    const ifindex = guest === 'overlay' ? this.#overlay : guest.ifindex;
+  sentTo(guest: Guest | 'overlay' | 'uplink'): number {
+    const own = { overlay: this.#overlay, uplink: this.#uplink };
+    const ifindex = typeof guest === 'string' ? own[guest] : guest.ifindex;
     const links: readonly { ifindex: number; stats64: { tx: { packets: number } } }[] = JSON.parse(
       this.#netns.ip('-s', '-j', 'link', 'show'),
     );
@@ -758,6 +813,11 @@ export class World {
   }
 
   /** The same with a VLAN tag. */
+  arriveTagged(vlan: number, frame: Uint8Array): Outcome {
+    return this.#run('from_uplink_tagged', frame, { ifindex: this.#uplink, cb: [vlan] });
+  }
+
+  /** The same of a guest. */
   sendTagged(guest: Guest, vlan: number, frame: Uint8Array): Outcome {
     return this.#run('from_tagged', frame, { ifindex: guest.ifindex, cb: [vlan] });
   }
@@ -853,6 +913,9 @@ export class World {
       case CB_DELIVER_SERVICE:
         assert.equal(ifindex, this.#service);
         return 'service';
+      case CB_DELIVER_UPLINK:
+        assert.equal(ifindex, this.#uplink);
+        return `wire${wire === 0 ? '' : ` vlan ${wire}`}`;
       case CB_DELIVER_OVERLAY:
         assert.ok(ifindex === this.#overlay || ifindex === this.#uplink);
         return `${ifindex === this.#uplink ? 'uplink' : 'overlay'} ${wire} ${[24, 16, 8, 0].map((shift) => (remote >>> shift) & 0xff).join('.')}`;

@@ -25,6 +25,14 @@ export const CB_MAX_FLOOD = 65536;
 
 export const CB_MAX_PEER = 262144;
 
+export const CB_MAX_NAT = 65536;
+
+export const CB_MAX_SNAT = 16384;
+
+export const CB_MAX_FORWARD = 65536;
+
+export const CB_MAX_NEIGHBOUR = 16384;
+
 export const CB_MAX_FLOW = 131072;
 
 /** two a flow */
@@ -110,7 +118,19 @@ export const CB_NET_F_UP = 0x1;
 /** some subnet has DHCP on: guests are no servers. Without: DHCP is a guest's own business */
 export const CB_NET_F_DHCP = 0x2;
 
+/** router:external: floating IPs and gateways of routers are here */
+export const CB_NET_F_EXTERNAL = 0x40;
+
+/** from other hosts to gateways of this one: what they send here is routed on */
+export const CB_NET_F_TRANSIT = 0x80;
+
 export const CB_PEER_F_UPLINK = 0x1;
+
+export const CB_ROUTE_F_GATEWAY = 0x1;
+
+export const CB_SNAT_GROUP = 8;
+
+export const CB_FORWARD_F_ONE = 0x1;
 
 /** towards the VIF */
 export const CB_DIR_INGRESS = 0;
@@ -127,6 +147,12 @@ export const CB_WAY_F_ROUTED = 0x1;
 
 /** TCP: FIN seen in this direction */
 export const CB_WAY_F_FIN = 0x2;
+
+/** packets become the other direction's tuple, reversed */
+export const CB_WAY_F_REWRITE = 0x4;
+
+/** out_dmac is a neighbour's on an external network: decided anew once a second */
+export const CB_WAY_F_NEIGHBOUR = 0x8;
 
 /** tcp_end */
 export const CB_SEEN_END = 0x1;
@@ -213,11 +239,19 @@ export const CB_REASON_SPOOFED_ND = 34;
 export const CB_REASON_ROGUE_RA = 35;
 /** more copies of what it sends to all than a VIF may cause */
 export const CB_REASON_RATE_FLOOD = 36;
+/** no port of the router's external address is free for this VIF and destination */
+export const CB_REASON_NAT_PORTS = 37;
+/** nobody has yet said which MAC the next hop on the external network has: it is asked */
+export const CB_REASON_NO_NEIGHBOUR = 38;
+/** a route of the router says so */
+export const CB_REASON_BLACKHOLE = 39;
+/** of a connection whose floating IP, router gateway or port forwarding is there no more */
+export const CB_REASON_NAT_GONE = 40;
 /** more than the QoS policy of the port or its network lets it send or receive */
 export const CB_REASON_RATE_QOS = 42;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_RATE_QOS;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -245,17 +279,30 @@ export const CB_STAGE_REFUSE = 13;
 export const CB_STAGE_ND = 14;
 /** a later fragment whose first was not seen */
 export const CB_STAGE_ORPHAN = 15;
+/** addresses and ports of a flow's packet are rewritten; then it is delivered */
+export const CB_STAGE_TRANSLATE = 16;
+/** a frame of a network that an uplink received */
+export const CB_STAGE_OUTSIDE = 17;
+/** a packet for an unknown neighbour: it becomes the question for its MAC */
+export const CB_STAGE_ASK = 18;
 /** enum cb_stage */
-export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN;
+export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK;
 
+/** a VIF's device, or a VLAN of it */
 export const CB_IN_VIF = 1;
+/** an uplink, or a VLAN of it: a provider network */
+export const CB_IN_NET = 2;
 /** enum cb_in_kind */
-export type CbInKind = typeof CB_IN_VIF;
+export type CbInKind = typeof CB_IN_VIF | typeof CB_IN_NET;
 
 /** wire_id: the VNI */
 export const CB_WIRE_VXLAN = 1;
+/** wire_id: the tag on the uplink */
+export const CB_WIRE_VLAN = 2;
+/** untagged on the uplink; wire_id: 0 */
+export const CB_WIRE_FLAT = 3;
 /** enum cb_wire */
-export type CbWire = typeof CB_WIRE_VXLAN;
+export type CbWire = typeof CB_WIRE_VXLAN | typeof CB_WIRE_VLAN | typeof CB_WIRE_FLAT;
 
 /** on this host: vif */
 export const CB_ENDPOINT_VIF = 1;
@@ -265,15 +312,21 @@ export const CB_ENDPOINT_REMOTE = 2;
 export const CB_ENDPOINT_GATEWAY = 3;
 /** a gateway address without a router, or 169.254.169.254: ARP and guest services */
 export const CB_ENDPOINT_SERVICE = 4;
+/** floating IP of a port of this host, in an external network: vif, vrf; see cb_nat_1 */
+export const CB_ENDPOINT_NAT = 5;
+/** a router's own address in an external network, or that of port forwardings: vrf */
+export const CB_ENDPOINT_ROUTER = 6;
 /** enum cb_endpoint_kind */
-export type CbEndpointKind = typeof CB_ENDPOINT_VIF | typeof CB_ENDPOINT_REMOTE | typeof CB_ENDPOINT_GATEWAY | typeof CB_ENDPOINT_SERVICE;
+export type CbEndpointKind = typeof CB_ENDPOINT_VIF | typeof CB_ENDPOINT_REMOTE | typeof CB_ENDPOINT_GATEWAY | typeof CB_ENDPOINT_SERVICE | typeof CB_ENDPOINT_NAT | typeof CB_ENDPOINT_ROUTER;
 
 /** the destination is in network net */
 export const CB_ROUTE_CONNECTED = 1;
 /** send to nexthop, which is in network net */
 export const CB_ROUTE_NEXTHOP = 2;
+/** drop; all other fields are zero */
+export const CB_ROUTE_BLACKHOLE = 3;
 /** enum cb_route_kind */
-export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP;
+export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP | typeof CB_ROUTE_BLACKHOLE;
 
 /** id: VIF number */
 export const CB_FLOOD_VIF = 1;
@@ -307,8 +360,10 @@ export const CB_DELIVER_SERVICE = 4;
 export const CB_DELIVER_FLOOD = 5;
 /** kept until its first fragment comes; never in a flow */
 export const CB_DELIVER_WAIT = 6;
+/** to the uplink of the network in which it leaves */
+export const CB_DELIVER_UPLINK = 7;
 /** enum cb_deliver */
-export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD | typeof CB_DELIVER_WAIT;
+export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD | typeof CB_DELIVER_WAIT | typeof CB_DELIVER_UPLINK;
 
 export const CB_LIFE_FREE = 0;
 export const CB_LIFE_LIVE = 1;
@@ -355,6 +410,10 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 34, name: 'spoofed_nd', description: 'ND that names an address or MAC that is not the port\'s, or comes from beyond a router', remedy: 'Let the guest use an address of its port, or add an allowed address pair.' },
   { code: 35, name: 'rogue_ra', description: 'router advertisement sent by a guest', remedy: 'Nothing: a guest advertises itself as a router. With port security off it may.' },
   { code: 36, name: 'rate_flood', description: 'more copies of what it sends to all than a VIF may cause', remedy: 'Look what the guest sends to all (`tcpdump`): its broadcasts, multicasts and packets to unknown MACs may make 20,000 copies a second, 40,000 at once.' },
+  { code: 37, name: 'nat_ports', description: 'no port of the router\'s external address is free for this VIF and destination', remedy: 'Spread the connections over more destinations, or give the guest a floating IP: behind one external address a port may hold an eighth of the ports to one destination.' },
+  { code: 38, name: 'no_neighbour', description: 'nobody has yet said which MAC the next hop on the external network has: it is asked', remedy: 'Nothing for the first packet. Else see that the next hop on the external network is up and answers ARP (`tcpdump` on the uplink).' },
+  { code: 39, name: 'blackhole', description: 'a route of the router says so', remedy: 'Look at the routes of the router: one of them drops packets to this destination.' },
+  { code: 40, name: 'nat_gone', description: 'of a connection whose floating IP, router gateway or port forwarding is there no more', remedy: 'Nothing: the floating IP, router gateway or port forwarding of the connection was taken away. Let the guest connect anew.' },
   { code: 42, name: 'rate_qos', description: 'more than the QoS policy of the port or its network lets it send or receive', remedy: 'Look at the port (`openstack port show`): the QoS policy that it or its network has limits what it may send or receive. Raise the limit or its burst (`openstack network qos rule set`), or have the guest send less.' },
 ];
 
@@ -381,7 +440,10 @@ export const cbInKey: Codec<CbInKey> = structCodec(
 export type CbIn = {
   /** enum cb_in_kind */
   readonly kind: number;
+  /** CB_IN_VIF; else 0 */
   readonly vif: number;
+  /** CB_IN_NET: network number; else 0 */
+  readonly net: number;
 };
 
 export const cbIn: Codec<CbIn> = structCodec(
@@ -390,10 +452,12 @@ export const cbIn: Codec<CbIn> = structCodec(
   (out, value) => {
     out.u16(0, 'kind', value.kind);
     out.u16(2, 'vif', value.vif);
+    out.u16(4, 'net', value.net);
   },
   (b) => ({
     kind: b.u16(0),
     vif: b.u16(2),
+    net: b.u16(4),
   }),
 );
 
@@ -481,6 +545,8 @@ export type CbNet = {
   readonly floodList: number;
   /** chunks of that list */
   readonly floodChunks: number;
+  /** CB_WIRE_VLAN, CB_WIRE_FLAT: its device, by which whoever is not here is reached; 0: that is missing */
+  readonly uplink: number;
 };
 
 export const cbNet: Codec<CbNet> = structCodec(
@@ -496,6 +562,7 @@ export const cbNet: Codec<CbNet> = structCodec(
     out.u8(32, 'wire', value.wire);
     out.u8(33, 'floodList', value.floodList);
     out.u16(34, 'floodChunks', value.floodChunks);
+    out.u32(36, 'uplink', value.uplink);
   },
   (b) => ({
     networkId: b.raw(0, 16),
@@ -507,6 +574,7 @@ export const cbNet: Codec<CbNet> = structCodec(
     wire: b.u8(32),
     floodList: b.u8(33),
     floodChunks: b.u16(34),
+    uplink: b.u32(36),
   }),
 );
 
@@ -656,12 +724,12 @@ export type CbEndpoint = {
   readonly kind: number;
   /** none yet */
   readonly flags: number;
-  /** CB_ENDPOINT_VIF; else 0 */
+  /** CB_ENDPOINT_VIF, CB_ENDPOINT_NAT; else 0 */
   readonly vif: number;
-  /** CB_ENDPOINT_REMOTE; else 0 */
+  /** CB_ENDPOINT_REMOTE in a network of CB_WIRE_VXLAN; else 0 */
   readonly tunnel: number;
+  /** CB_ENDPOINT_GATEWAY, CB_ENDPOINT_NAT, CB_ENDPOINT_ROUTER; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
   readonly mac: Uint8Array;
-  /** CB_ENDPOINT_GATEWAY; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
   readonly vrf: number;
 };
 
@@ -713,7 +781,7 @@ export const cbRouteKey: Codec<CbRouteKey> = structCodec(
 export type CbRoute = {
   /** enum cb_route_kind */
   readonly kind: number;
-  /** none yet */
+  /** CB_ROUTE_F_* */
   readonly flags: number;
   readonly net: number;
   /** of that network */
@@ -722,6 +790,8 @@ export type CbRoute = {
   readonly mac: Uint8Array;
   /** CB_ROUTE_NEXTHOP; else zero */
   readonly nexthop: Uint8Array;
+  /** CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
+  readonly own: Uint8Array;
 };
 
 export const cbRoute: Codec<CbRoute> = structCodec(
@@ -734,6 +804,7 @@ export const cbRoute: Codec<CbRoute> = structCodec(
     out.u16(4, 'mtuBytes', value.mtuBytes);
     out.raw(6, 'mac', value.mac, 6);
     out.raw(12, 'nexthop', value.nexthop, 16);
+    out.raw(28, 'own', value.own, 16);
   },
   (b) => ({
     kind: b.u8(0),
@@ -742,6 +813,231 @@ export const cbRoute: Codec<CbRoute> = structCodec(
     mtuBytes: b.u16(4),
     mac: b.raw(6, 6),
     nexthop: b.raw(12, 16),
+    own: b.raw(28, 16),
+  }),
+);
+
+/** struct cb_nat_key, 20 bytes. */
+export type CbNatKey = {
+  /** network that the address is in */
+  readonly net: number;
+  /** of a fixed address: the external network; of a floating one: 0 */
+  readonly outside: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbNatKey: Codec<CbNatKey> = structCodec(
+  'cb_nat_key',
+  20,
+  (out, value) => {
+    out.u16(0, 'net', value.net);
+    out.u16(2, 'outside', value.outside);
+    out.raw(4, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    net: b.u16(0),
+    outside: b.u16(2),
+    addr: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_nat, 32 bytes. */
+export type CbNat = {
+  readonly to: Uint8Array;
+  /** network that it is in */
+  readonly toNet: number;
+  /** router */
+  readonly vrf: number;
+};
+
+export const cbNat: Codec<CbNat> = structCodec(
+  'cb_nat',
+  32,
+  (out, value) => {
+    out.raw(0, 'to', value.to, 16);
+    out.u16(16, 'toNet', value.toNet);
+    out.u32(20, 'vrf', value.vrf);
+  },
+  (b) => ({
+    to: b.raw(0, 16),
+    toNet: b.u16(16),
+    vrf: b.u32(20),
+  }),
+);
+
+/** struct cb_snat_key, 4 bytes. */
+export type CbSnatKey = {
+  readonly vrf: number;
+};
+
+export const cbSnatKey: Codec<CbSnatKey> = structCodec(
+  'cb_snat_key',
+  4,
+  (out, value) => {
+    out.u32(0, 'vrf', value.vrf);
+  },
+  (b) => ({
+    vrf: b.u32(0),
+  }),
+);
+
+/** struct cb_snat, 64 bytes. */
+export type CbSnat = {
+  /** IPv4; all zero: IPv4 is not translated */
+  readonly addr: Uint8Array;
+  /** IPv6; all zero: IPv6 is not translated */
+  readonly addr6: Uint8Array;
+  /** external network */
+  readonly net: number;
+  /** ports and ICMP identifiers that this host may use, host byte order */
+  readonly firstPort: number;
+  /** inclusive; used are whole groups of CB_SNAT_GROUP */
+  readonly lastPort: number;
+};
+
+export const cbSnat: Codec<CbSnat> = structCodec(
+  'cb_snat',
+  64,
+  (out, value) => {
+    out.raw(0, 'addr', value.addr, 16);
+    out.raw(16, 'addr6', value.addr6, 16);
+    out.u16(32, 'net', value.net);
+    out.u16(34, 'firstPort', value.firstPort);
+    out.u16(36, 'lastPort', value.lastPort);
+  },
+  (b) => ({
+    addr: b.raw(0, 16),
+    addr6: b.raw(16, 16),
+    net: b.u16(32),
+    firstPort: b.u16(34),
+    lastPort: b.u16(36),
+  }),
+);
+
+/** struct cb_forward_key, 28 bytes. */
+export type CbForwardKey = {
+  /** 160 (net, protocol, address) + the port's 0..16 */
+  readonly prefixlen: number;
+  readonly net: number;
+  readonly protocol: number;
+  readonly addr: Uint8Array;
+  readonly portBe: number;
+};
+
+export const cbForwardKey: Codec<CbForwardKey> = structCodec(
+  'cb_forward_key',
+  28,
+  (out, value) => {
+    out.u32(0, 'prefixlen', value.prefixlen);
+    out.u16(4, 'net', value.net);
+    out.u8(6, 'protocol', value.protocol);
+    out.raw(8, 'addr', value.addr, 16);
+    out.u16be(24, 'portBe', value.portBe);
+  },
+  (b) => ({
+    prefixlen: b.u32(0),
+    net: b.u16(4),
+    protocol: b.u8(6),
+    addr: b.raw(8, 16),
+    portBe: b.u16be(24),
+  }),
+);
+
+/** struct cb_forward, 32 bytes. */
+export type CbForward = {
+  readonly to: Uint8Array;
+  /** of the whole range, host byte order */
+  readonly first: number;
+  /** port to which that leads, host byte order */
+  readonly toFirst: number;
+  /** network that `to` is in */
+  readonly toNet: number;
+  /** CB_FORWARD_F_* */
+  readonly flags: number;
+  /** router */
+  readonly vrf: number;
+};
+
+export const cbForward: Codec<CbForward> = structCodec(
+  'cb_forward',
+  32,
+  (out, value) => {
+    out.raw(0, 'to', value.to, 16);
+    out.u16(16, 'first', value.first);
+    out.u16(18, 'toFirst', value.toFirst);
+    out.u16(20, 'toNet', value.toNet);
+    out.u16(22, 'flags', value.flags);
+    out.u32(24, 'vrf', value.vrf);
+  },
+  (b) => ({
+    to: b.raw(0, 16),
+    first: b.u16(16),
+    toFirst: b.u16(18),
+    toNet: b.u16(20),
+    flags: b.u16(22),
+    vrf: b.u32(24),
+  }),
+);
+
+/** struct cb_neigh_key, 20 bytes. */
+export type CbNeighKey = {
+  readonly net: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbNeighKey: Codec<CbNeighKey> = structCodec(
+  'cb_neigh_key',
+  20,
+  (out, value) => {
+    out.u16(0, 'net', value.net);
+    out.raw(4, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    net: b.u16(0),
+    addr: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_near_key, 20 bytes. */
+export type CbNearKey = {
+  readonly net: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbNearKey: Codec<CbNearKey> = structCodec(
+  'cb_near_key',
+  20,
+  (out, value) => {
+    out.u16(0, 'net', value.net);
+    out.raw(4, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    net: b.u16(0),
+    addr: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_neigh, 32 bytes. */
+export type CbNeigh = {
+  /** CLOCK_MONOTONIC at which it last said so; 0: it has not */
+  readonly learnedNs: bigint;
+  /** at which it was last asked */
+  readonly askedNs: bigint;
+  readonly mac: Uint8Array;
+};
+
+export const cbNeigh: Codec<CbNeigh> = structCodec(
+  'cb_neigh',
+  32,
+  (out, value) => {
+    out.u64(0, 'learnedNs', value.learnedNs);
+    out.u64(8, 'askedNs', value.askedNs);
+    out.raw(16, 'mac', value.mac, 6);
+  },
+  (b) => ({
+    learnedNs: b.u64(0),
+    askedNs: b.u64(8),
+    mac: b.raw(16, 6),
   }),
 );
 
@@ -1437,6 +1733,11 @@ export const MAPS: {
   readonly cb_ep_2: MapSpec<CbEpKey, CbEndpoint>;
   readonly cb_mac_2: MapSpec<CbMacKey, CbEndpoint>;
   readonly cb_route_2: MapSpec<CbRouteKey, CbRoute>;
+  readonly cb_nat_1: MapSpec<CbNatKey, CbNat>;
+  readonly cb_snat_1: MapSpec<CbSnatKey, CbSnat>;
+  readonly cb_forward_1: MapSpec<CbForwardKey, CbForward>;
+  readonly cb_neigh_1: MapSpec<CbNeighKey, CbNeigh>;
+  readonly cb_near_1: MapSpec<CbNearKey, CbNeigh>;
   readonly cb_class_1: MapSpec<CbClassKey, CbClass>;
   readonly cb_rule_1: MapSpec<CbRuleKey, CbRule>;
   readonly cb_flood_2: MapSpec<CbFloodKey, CbFlood>;
@@ -1455,7 +1756,7 @@ export const MAPS: {
 } = {
   cb_in_1: {
     name: 'cb_in_1',
-    description: 'hash, device and VLAN tag (0: untagged) -> whose frames come in there. Written by the agent. No entry: the frame is dropped.',
+    description: 'hash, device and VLAN tag (0: untagged) -> whose frames come in there. Written by the agent. No entry: the frame of a VIF\'s device is dropped, that of an uplink left to the host.',
     key: cbInKey,
     value: cbIn,
   },
@@ -1506,6 +1807,36 @@ export const MAPS: {
     description: 'LPM, a router\'s routes. vrf numbers a router on this host. Written by the agent.',
     key: cbRouteKey,
     value: cbRoute,
+  },
+  cb_nat_1: {
+    name: 'cb_nat_1',
+    description: 'hash, an address that is translated one to one -> what it becomes. Two entries a floating IP, on the host of its port: (external network, 0, floating address) -> fixed address, and (network, external network, fixed address) -> floating address. Written by the agent.',
+    key: cbNatKey,
+    value: cbNat,
+  },
+  cb_snat_1: {
+    name: 'cb_snat_1',
+    description: 'hash, router -> the address with which those behind it leave who have no floating IP. Written by the agent. No entry: addresses are not translated.',
+    key: cbSnatKey,
+    value: cbSnat,
+  },
+  cb_forward_1: {
+    name: 'cb_forward_1',
+    description: 'LPM, port forwarding: (external network, protocol, address, port) -> address and port. A range is several prefixes of ports. The address has an endpoint CB_ENDPOINT_ROUTER. Written by the agent.',
+    key: cbForwardKey,
+    value: cbForward,
+  },
+  cb_neigh_1: {
+    name: 'cb_neigh_1',
+    description: 'hash, address in an external network -> its MAC. The agent writes the keys, with zero values: the next hops of routers\' gateways; the vrouter the values, when it hears an answer or an announcement.',
+    key: cbNeighKey,
+    value: cbNeigh,
+  },
+  cb_near_1: {
+    name: 'cb_near_1',
+    description: 'LRU hash, the same of other addresses of external networks. Written by the vrouter alone.',
+    key: cbNearKey,
+    value: cbNeigh,
   },
   cb_class_1: {
     name: 'cb_class_1',

@@ -25,6 +25,7 @@ export const NETWORKS: Family = headerFamily(
       wire: CB_WIRE_VXLAN,
       floodList: 0,
       floodChunks: 0,
+      uplink: 0,
     };
     return {
       projectId,

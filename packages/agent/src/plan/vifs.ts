@@ -72,7 +72,7 @@ function planVif(portId: string, planned: Vif): Output {
       ...endpointEntries(net, endpoint, addresses),
       ...planned.meters,
       vifEntry(planned),
-      encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: 0 }, { kind: CB_IN_VIF, vif }),
+      encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: 0 }, { kind: CB_IN_VIF, vif, net: 0 }),
     ],
     facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: vif }],
     guest: {

@@ -18,13 +18,16 @@ import {
   CB_ENTRY_UPLINK,
   CB_ENTRY_VIF,
   CB_STAGE_ARP,
+  CB_STAGE_ASK,
   CB_STAGE_DECIDE,
   CB_STAGE_FLOOD,
   CB_STAGE_GROUP,
   CB_STAGE_ND,
   CB_STAGE_ORPHAN,
+  CB_STAGE_OUTSIDE,
   CB_STAGE_REFUSE,
   CB_STAGE_SERVICE,
+  CB_STAGE_TRANSLATE,
 } from '../bpf/abi.gen.ts';
 import { arrayIndex } from '../bpf/codec.ts';
 import { type BpfMap, fdById } from '../bpf/map.ts';
@@ -60,6 +63,9 @@ const STAGES: Readonly<Record<string, number>> = {
   refuse: CB_STAGE_REFUSE,
   nd: CB_STAGE_ND,
   orphan: CB_STAGE_ORPHAN,
+  outside: CB_STAGE_OUTSIDE,
+  translate: CB_STAGE_TRANSLATE,
+  ask_neighbour: CB_STAGE_ASK,
 };
 
 type Slots = Pick<BpfMap, 'lookup' | 'update' | 'delete'>;

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * nat.h: what a packet's addresses and ports become at a router's gateway: floating IPs, source translation, port forwarding. A flow keeps its
+ * translation; when it is decided anew, what the rows say now must still allow it.
+ *
+ *	in:  its destination is an address of ours in an external network
+ *	out: it is routed into the router's external network, and its source is not of it
+ *
+ * A packet to another of our external addresses is both (hairpin).
+ */
+#ifndef CABLE_NAT_H
+#define CABLE_NAT_H
+
+#include "flow.h"
+#include "lookup.h"
+
+static __always_inline void resolved_drop(struct work *w, __u32 reason)
+{
+	w->to.kind = RESOLVED_DROP;
+	w->to.reason = reason;
+}
+
+static __always_inline int is_external(__u32 net)
+{
+	struct cb_net *row = net_row(net);
+
+	return row && row->flags & CB_NET_F_EXTERNAL;
+}
+
+/* The new flow of the packet in work is translated: begins with what it is. */
+static __always_inline struct cb_tuple_key *begin_translation(struct work *w)
+{
+	if (!(w->p.flags & PKT_TRANSLATED))
+		w->nat.to = w->p.key;
+	w->p.flags |= PKT_TRANSLATED;
+	return &w->nat.to;
+}
+
+static __always_inline struct cb_nat *lookup_nat(__u16 net, __u16 outside, const struct cb_addr *addr)
+{
+	struct cb_nat_key key = {.net = net, .outside = outside, .addr = *addr};
+
+	return bpf_map_lookup_elem(&cb_nat_1, &key);
+}
+
+static __always_inline struct cb_snat *lookup_snat(__u32 vrf)
+{
+	struct cb_snat_key key = {.vrf = vrf};
+
+	return bpf_map_lookup_elem(&cb_snat_1, &key);
+}
+
+static __always_inline struct cb_forward *lookup_forward(__u16 net, __u8 protocol, const struct cb_addr *addr,
+							 __u16 port_be)
+{
+	struct cb_forward_key key = {
+		.prefixlen = 160 + 16, .net = net, .protocol = protocol, .addr = *addr, .port_be = port_be};
+
+	return bpf_map_lookup_elem(&cb_forward_1, &key);
+}
+
+/* The address with which @snat sends packets of the packet's family; NULL: it does not translate them. */
+static __always_inline const struct cb_addr *snat_address(const struct work *w, const struct cb_snat *snat)
+{
+	const struct cb_addr *addr;
+
+	if (!snat)
+		return NULL;
+	addr = w->p.family == CB_FAMILY_V6 ? &snat->addr6 : &snat->addr;
+	return is_unspecified(addr) ? NULL : addr;
+}
+
+/* Where @port of a forwarded range leads. */
+static __always_inline __u16 forwarded_port(const struct cb_forward *forward, __u16 port_be)
+{
+	__u16 offset = forward->flags & CB_FORWARD_F_ONE ? 0 : bpf_ntohs(port_be) - forward->first;
+
+	return bpf_htons(forward->to_first + offset);
+}
+
+/* A floating IP: to the fixed address. */
+static __always_inline void enter_by_nat(struct work *w, struct cb_nat *nat)
+{
+	struct cb_tuple_key *to = &w->nat.to;
+
+	if (!nat)
+		return resolved_drop(w, CB_REASON_NO_ENDPOINT);
+	w->nat.vrf = nat->vrf;
+	if (w->nat.known) {
+		if (!same_address(&to->dst, &nat->to) || to->dport_be != w->p.key.dport_be)
+			resolved_drop(w, CB_REASON_NAT_GONE);
+		return;
+	}
+	to = begin_translation(w);
+	to->dst = nat->to;
+	w->nat.answer_net = nat->to_net;
+}
+
+/* An answer to the address with which router @vrf sends. */
+static __always_inline void enter_by_snat(struct work *w, __u32 vrf)
+{
+	const struct cb_addr *addr = snat_address(w, lookup_snat(vrf));
+
+	w->nat.vrf = vrf;
+	if (!addr || !same_address(addr, &w->p.key.dst) || same_address(addr, &w->nat.to.dst))
+		resolved_drop(w, CB_REASON_NAT_GONE);
+}
+
+/* An address of router @vrf: where its port leads. Otherwise the router itself is meant. */
+static __always_inline void enter_by_forward(struct work *w, __u32 vrf)
+{
+	const struct cb_tuple_key *key = &w->p.key;
+	struct cb_forward *forward = NULL;
+	struct cb_tuple_key *to;
+	__u16 port_be;
+
+	w->nat.vrf = vrf;
+	if (has_ports(key->protocol))
+		forward = lookup_forward(w->nat.outside, key->protocol, &key->dst, key->dport_be);
+	if (!forward) {
+		w->to.kind = RESOLVED_GATEWAY;
+		if (w->nat.known)
+			resolved_drop(w, CB_REASON_NAT_GONE);
+		return;
+	}
+	port_be = forwarded_port(forward, key->dport_be);
+	/* Its checksum covers all of the packet, but no addresses. */
+	if (key->protocol == IPPROTO_SCTP && port_be != key->dport_be)
+		return resolved_drop(w, CB_REASON_NO_ENDPOINT);
+	w->nat.vrf = forward->vrf;
+	if (w->nat.known) {
+		to = &w->nat.to;
+		if (!same_address(&to->dst, &forward->to) || to->dport_be != port_be)
+			resolved_drop(w, CB_REASON_NAT_GONE);
+		return;
+	}
+	to = begin_translation(w);
+	to->dst = forward->to;
+	to->dport_be = port_be;
+	w->nat.answer_net = forward->to_net;
+}
+
+/*
+ * The packet in work has come to router `nat.vrf` for a destination in the external network `nat.outside`: what it becomes. `to` says if it is to be
+ * dropped, or for the router itself.
+ */
+GLOBAL int translate_in(struct __sk_buff *ctx __attribute__((unused)))
+{
+	struct work *w = work();
+	struct cb_endpoint *ep;
+
+	if (!w)
+		return -1;
+	w->nat.asked |= TRANSLATED_IN;
+	ep = lookup_endpoint(w->nat.outside, &w->p.key.dst);
+	if (ep && ep->kind == CB_ENDPOINT_NAT)
+		enter_by_nat(w, lookup_nat(w->nat.outside, 0, &w->p.key.dst));
+	else if (ep && ep->kind == CB_ENDPOINT_ROUTER && w->nat.known && w->direction)
+		enter_by_snat(w, ep->vrf);
+	else if (ep && ep->kind == CB_ENDPOINT_ROUTER)
+		enter_by_forward(w, ep->vrf);
+	else if (snat_address(w, lookup_snat(w->nat.vrf)))
+		/* Who hides behind an address is not reached by his own. */
+		resolved_drop(w, w->nat.known ? CB_REASON_NAT_GONE : CB_REASON_NO_ROUTE);
+	return 0;
+}
+
+/* May the sender use the floating IP that its address has? Only the port that it belongs to: another might use the address too. */
+static __always_inline int owns_floating(const struct work *w, const struct cb_nat *nat)
+{
+	struct cb_endpoint *ep = lookup_endpoint(w->nat.outside, &nat->to);
+
+	return ep && ep->kind == CB_ENDPOINT_NAT && ep->vif == w->p.in_vif;
+}
+
+/* Do answers from the packet's source have the address that they become, by a port forwarding? */
+static __always_inline int is_forwarded(const struct work *w)
+{
+	const struct cb_tuple_key *key = &w->p.key, *to = &w->nat.to;
+	struct cb_forward *forward;
+
+	if (!has_ports(key->protocol))
+		return 0;
+	forward = lookup_forward(w->nat.outside, key->protocol, &to->src, to->sport_be);
+	return forward && same_address(&forward->to, &key->src) &&
+	       forwarded_port(forward, to->sport_be) == key->sport_be;
+}
+
+/* Is the source that the flow has still one that it may have? @nat, @snat: what a new flow's would be. */
+static __always_inline int still_leaves(const struct work *w, const struct cb_nat *nat, const struct cb_addr *snat)
+{
+	const struct cb_tuple_key *key = &w->p.key, *to = &w->nat.to;
+
+	if (nat && same_address(&nat->to, &to->src) && key->sport_be == to->sport_be)
+		return 1;
+	if (!w->direction && snat && same_address(snat, &to->src))
+		return 1;
+	if (w->direction && is_forwarded(w))
+		return 1;
+	return !nat && !snat && same_address(&key->src, &to->src);
+}
+
+/* The packet in work leaves router `nat.vrf` for its external network `nat.outside`: what its source becomes. */
+GLOBAL int translate_out(struct __sk_buff *ctx __attribute__((unused)))
+{
+	const struct cb_addr *address;
+	struct work *w = work();
+	struct cb_snat *snat;
+	struct cb_nat *nat;
+
+	if (!w)
+		return -1;
+	w->nat.asked |= TRANSLATED_OUT;
+	nat = lookup_nat(w->p.key.net, w->nat.outside, &w->p.key.src);
+	snat = lookup_snat(w->nat.vrf);
+	address = snat && snat->net == w->nat.outside ? snat_address(w, snat) : NULL;
+	if (nat && !owns_floating(w, nat)) {
+		resolved_drop(w, CB_REASON_SPOOFED_IP);
+	} else if (w->nat.known) {
+		if (!still_leaves(w, nat, address))
+			resolved_drop(w, CB_REASON_NAT_GONE);
+	} else if (nat) {
+		begin_translation(w)->src = nat->to;
+	} else if (snat && address) {
+		begin_translation(w)->src = *address;
+		w->nat.first_port = snat->first_port;
+		w->nat.last_port = snat->last_port;
+		w->nat.chooses = 1;
+	}
+	return 0;
+}
+
+/* A flow's translation counts only where the packet passes a gateway as its first one did. */
+static __always_inline int is_unasked(const struct work *w)
+{
+	const struct cb_tuple_key *key = &w->p.key, *to = &w->nat.to;
+
+	if (!(w->p.flags & PKT_TRANSLATED))
+		return 0;
+	return (!(w->nat.asked & TRANSLATED_OUT) && !same_address(&key->src, &to->src)) ||
+	       (!(w->nat.asked & TRANSLATED_IN) && !same_address(&key->dst, &to->dst));
+}
+
+/* The address that the packet in work is routed to: before it has come to a gateway, its own. */
+static __always_inline const struct cb_addr *destination_of(const struct work *w)
+{
+	return w->p.flags & PKT_TRANSLATED && w->nat.asked & TRANSLATED_IN ? &w->nat.to.dst : &w->p.key.dst;
+}
+
+#endif /* CABLE_NAT_H */

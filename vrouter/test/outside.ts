@@ -1,0 +1,155 @@
+/** What an agent writes for external networks: gateways of routers, floating IPs, port forwarding, next hops. Networks are named by the test's numbers, as in `World`. */
+import {
+  CB_ENDPOINT_NAT,
+  CB_ENDPOINT_ROUTER,
+  CB_FORWARD_F_ONE,
+  CB_NET_F_EXTERNAL,
+  CB_ROUTE_BLACKHOLE,
+  CB_ROUTE_CONNECTED,
+  CB_ROUTE_F_GATEWAY,
+  CB_ROUTE_NEXTHOP,
+  MAPS,
+} from '../../packages/agent/src/bpf/abi.gen.ts';
+import { macBytes } from './packet.ts';
+import { addr, type Guest, type World } from './world.ts';
+
+const NOBODY = new Uint8Array(16);
+const HEAD_BITS = 32;
+const FORWARD_BITS = 160;
+
+export type Gateway = {
+  readonly vrf: number;
+  readonly external: number;
+  readonly mac: string;
+  /** The router's own address there. */
+  readonly ip: string;
+  readonly cidr: string;
+  readonly nexthop: string;
+  readonly ports?: { readonly first: number; readonly last: number };
+  /** Default: those behind the router leave with `ip`. */
+  readonly snat?: boolean;
+};
+
+/** An external network on the uplink, as VLAN if one is given. */
+export function addExternal(world: World, net: number, vlan?: number): void {
+  world.addProvider(net, vlan === undefined ? {} : { vlan });
+  world.setFlags(net, CB_NET_F_EXTERNAL);
+  world.setMtu(net, 1500);
+}
+
+function route(
+  world: World,
+  vrf: number,
+  cidr: string,
+  value: Partial<Parameters<typeof MAPS.cb_route_2.value.encode>[0]>,
+): void {
+  const [base = '', length = ''] = cidr.split('/');
+  const bits = (base.includes(':') ? 0 : 96) + Number(length);
+  const nothing = { kind: 0, flags: 0, net: 0, mtuBytes: 0, mac: Buffer.alloc(6), nexthop: NOBODY, own: NOBODY };
+  world.write(MAPS.cb_route_2, { prefixlen: HEAD_BITS + bits, vrf, addr: addr(base) }, { ...nothing, ...value });
+}
+
+export function blackhole(world: World, vrf: number, cidr: string): void {
+  route(world, vrf, cidr, { kind: CB_ROUTE_BLACKHOLE });
+}
+
+/** The routes of a router's gateway, of the family of its address; its address; its translation. */
+export function addGateway(world: World, gateway: Gateway): void {
+  const { vrf, external, mac, ip, cidr, nexthop } = gateway;
+  const out = {
+    flags: CB_ROUTE_F_GATEWAY,
+    net: world.net(external),
+    mtuBytes: 1500,
+    mac: macBytes(mac),
+    own: addr(ip),
+  };
+  world.setEndpoint(external, [ip], mac, { kind: CB_ENDPOINT_ROUTER, vrf });
+  world.write(
+    MAPS.cb_neigh_1,
+    { net: out.net, addr: addr(nexthop) },
+    { learnedNs: 0n, askedNs: 0n, mac: Buffer.alloc(6) },
+  );
+  if (gateway.snat !== false) setSnat(world, gateway);
+  route(world, vrf, cidr, { ...out, kind: CB_ROUTE_CONNECTED });
+  route(world, vrf, ip.includes(':') ? '::/0' : '0.0.0.0/0', {
+    ...out,
+    kind: CB_ROUTE_NEXTHOP,
+    nexthop: addr(nexthop),
+  });
+}
+
+export function setSnat(world: World, gateway: Gateway & { readonly ip6?: string }): void {
+  const { vrf, external, ip, ip6, ports = { first: 1024, last: 65_535 } } = gateway;
+  const [addr4, addr6] = ip.includes(':') ? [NOBODY, addr(ip)] : [addr(ip), ip6 === undefined ? NOBODY : addr(ip6)];
+  const value = { addr: addr4, addr6, net: world.net(external), firstPort: ports.first, lastPort: ports.last };
+  world.write(MAPS.cb_snat_1, { vrf }, value);
+}
+
+export function removeSnat(world: World, vrf: number): void {
+  world.erase(MAPS.cb_snat_1, { vrf });
+}
+
+export type Floating = {
+  readonly external: number;
+  readonly ip: string;
+  readonly guest: Guest;
+  /** Default: the guest's. */
+  readonly fixed?: string;
+  readonly vrf: number;
+  readonly mac: string;
+};
+
+export function addFloating(world: World, { external, ip, guest, fixed = guest.ip, vrf, mac }: Floating): void {
+  const [outside, inside] = [world.net(external), world.net(guest.vni)];
+  world.write(MAPS.cb_nat_1, { net: outside, outside: 0, addr: addr(ip) }, { to: addr(fixed), toNet: inside, vrf });
+  world.write(MAPS.cb_nat_1, { net: inside, outside, addr: addr(fixed) }, { to: addr(ip), toNet: outside, vrf });
+  const endpoint = { kind: CB_ENDPOINT_NAT, flags: 0, vif: guest.vif, tunnel: 0, vrf, mac: macBytes(mac) };
+  world.write(MAPS.cb_ep_2, { net: outside, addr: addr(ip) }, endpoint);
+}
+
+export function removeFloating(world: World, { external, ip, guest, fixed = guest.ip }: Floating): void {
+  const [outside, inside] = [world.net(external), world.net(guest.vni)];
+  world.erase(MAPS.cb_ep_2, { net: outside, addr: addr(ip) });
+  world.erase(MAPS.cb_nat_1, { net: outside, outside: 0, addr: addr(ip) });
+  world.erase(MAPS.cb_nat_1, { net: inside, outside, addr: addr(fixed) });
+}
+
+export type Forward = {
+  readonly external: number;
+  readonly ip: string;
+  readonly mac: string;
+  readonly vrf: number;
+  readonly protocol: number;
+  readonly port: number;
+  /** Of the port that count; default 16: a single one. */
+  readonly bits?: number;
+  /** First port of the whole range; default: `port`. */
+  readonly first?: number;
+  readonly guest: Guest;
+  readonly toPort: number;
+  /** All ports lead to that one. */
+  readonly one?: boolean;
+};
+
+function forwardKey(world: World, { external, ip, protocol, port, bits = 16 }: Forward) {
+  const prefixlen = FORWARD_BITS + bits;
+  return { prefixlen, net: world.net(external), protocol, addr: addr(ip), portBe: port };
+}
+
+export function addForward(world: World, forward: Forward): void {
+  const { external, ip, mac, vrf, guest } = forward;
+  const endpoint = { kind: CB_ENDPOINT_ROUTER, flags: 0, vif: 0, tunnel: 0, vrf, mac: macBytes(mac) };
+  world.write(MAPS.cb_ep_2, { net: world.net(external), addr: addr(ip) }, endpoint);
+  world.write(MAPS.cb_forward_1, forwardKey(world, forward), {
+    to: addr(guest.ip),
+    first: forward.first ?? forward.port,
+    toFirst: forward.toPort,
+    toNet: world.net(guest.vni),
+    flags: forward.one ? CB_FORWARD_F_ONE : 0,
+    vrf,
+  });
+}
+
+export function removeForward(world: World, forward: Forward): void {
+  world.erase(MAPS.cb_forward_1, forwardKey(world, forward));
+}
