@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { CB_ENDPOINT_GATEWAY, CB_NET_F_TRANSIT } from '../../packages/agent/src/bpf/abi.gen.ts';
+import { arrayIndex } from '../../packages/agent/src/bpf/codec.ts';
 import {
   addExternal,
   addFloating,
@@ -696,6 +697,26 @@ describe('a gateway for guests of other hosts', () => {
     assert.equal(receive(udp({ ...moved, from: a.ip }, ports)).verdict, wire);
     assert.match(receive(udp({ ...moved, from: a.ip }, ports)).packet, new RegExp(`ip ${S} > `));
   });
+});
+
+test('two CPUs that begin, end and reset the same connections leave no port and no count behind', async () => {
+  // The tag would stay beside the packet from one run to the next.
+  addExternal(world, EXTERNAL);
+  const frame = tcp(fromB(), { sport: 1000, dport: 80, flags: TCP.syn });
+  world.map({ name: 'hammer_head' }).update(arrayIndex.encode(0), frame.subarray(0, 34));
+  for (let round = 0; round < 3; round++) {
+    await Promise.all([1, 2].map(() => world.runAside('from_hammer_out', b, frame, 0, 200_000)));
+    world.raiseEpochs();
+  }
+  const { tuples, counted, live, owned } = world.audit();
+  addExternal(world, EXTERNAL, TAG);
+  assert.ok(live > 0 && live <= 64, `${live} live`);
+  assert.deepEqual({ tuples, counted, owned }, { tuples: 2 * live, counted: live, owned: live });
+  const sources = world
+    .ways()
+    .filter(({ direction }) => direction === 1)
+    .map(({ tuple }) => tuple.dportBe);
+  assert.equal(new Set(sources).size, live, 'each has a port of its own');
 });
 
 describe('routes of a router', () => {

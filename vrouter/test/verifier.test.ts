@@ -47,7 +47,10 @@ function loadIntoBank(file: string, bank: number): { loaded: LoadedObject; effor
 
 for (const { file, more } of [
   { file: 'vrouter.bpf.o', more: [] },
-  { file: 'vrouter-test.bpf.o', more: ['from_hammer', 'from_tagged', 'from_tunnel', 'from_uplink_tagged'] },
+  {
+    file: 'vrouter-test.bpf.o',
+    more: ['from_hammer', 'from_hammer_out', 'from_tagged', 'from_tunnel', 'from_uplink_tagged'],
+  },
 ]) {
   test(`${file} passes the verifier, with the maps of the ABI`, () => {
     const { loaded } = loadIntoBank(file, 0);

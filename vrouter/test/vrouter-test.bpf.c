@@ -44,12 +44,7 @@ int from_uplink_tagged(struct __sk_buff *ctx)
 /* Flags of a segment, by chance: a byte each. SYN, SYN+ACK, ACK four times, FIN+ACK, RST. */
 #define HAMMER_FLAGS 0x0411101010101202ULL
 
-/*
- * A TCP segment, changed before each run: one of HAMMER_PORTS connections, some flags. The mark: 0 or 2, whether the source or the destination port tells the connections
- * apart. For many runs on end, on several CPUs.
- */
-SEC("tc")
-int from_hammer(struct __sk_buff *ctx)
+static __always_inline int hammer(struct __sk_buff *ctx)
 {
 	__u32 random = bpf_get_prandom_u32();
 	__u16 port_be = bpf_htons(1000 + random % HAMMER_PORTS);
@@ -58,4 +53,38 @@ int from_hammer(struct __sk_buff *ctx)
 	if (bpf_skb_store_bytes(ctx, 34 + (ctx->mark & 2), &port_be, 2, 0) || bpf_skb_store_bytes(ctx, 47, &flag, 1, 0))
 		return -1;
 	return receive_from_vif(ctx);
+}
+
+/*
+ * A TCP segment, changed before each run: one of HAMMER_PORTS connections, some flags. The mark: 0 or 2, whether the source or the destination port tells the connections
+ * apart. For many runs on end, on several CPUs.
+ */
+SEC("tc")
+int from_hammer(struct __sk_buff *ctx)
+{
+	return hammer(ctx);
+}
+
+/* What a frame begins with, as it was sent: Ethernet and IPv4. */
+struct hammer_head {
+	__u8 bytes[34];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hammer_head);
+} hammer_head SEC(".maps");
+
+/* The same of a frame that the programs rewrite: its head is made anew before each run. */
+SEC("tc")
+int from_hammer_out(struct __sk_buff *ctx)
+{
+	__u32 zero = 0;
+	struct hammer_head *head = bpf_map_lookup_elem(&hammer_head, &zero);
+
+	if (!head || bpf_skb_store_bytes(ctx, 0, head, sizeof(*head), 0))
+		return -1;
+	return hammer(ctx);
 }
