@@ -59,22 +59,16 @@ static __always_inline __u32 vif_of_frame(struct __sk_buff *ctx, __u32 *reason)
 	return in->vif;
 }
 
-static __always_inline int receive_from_vif(struct __sk_buff *ctx)
+/* What VIF @number sends, which has passed its limits. */
+static __always_inline int take_in(struct __sk_buff *ctx, const struct cb_vif *vif, __u32 number)
 {
-	__u32 reason, number = vif_of_frame(ctx, &reason);
-	struct cb_vif *vif = vif_row(number);
 	struct work *w = start_work(number);
 	enum service what;
+	__u32 reason;
 	struct pkt *p;
 
-	if (!number || !vif || !w)
-		return drop(ctx, 0, reason);
-	count_rx(ctx, number);
-	if (!(vif->flags & CB_VIF_F_ADMIN_UP))
-		return drop(ctx, number, CB_REASON_ADMIN_DOWN);
-	reason = vif->flags & CB_VIF_F_METER ? meter(ctx, number, CB_DIR_EGRESS) : CB_REASON_NONE;
-	if (reason)
-		return drop(ctx, number, reason);
+	if (!w)
+		return drop(ctx, number, CB_REASON_NOT_PROGRAMMED);
 	p = &w->p;
 	p->key.net = vif->net;
 	reason = parse_ethernet(ctx, p);
@@ -98,6 +92,55 @@ static __always_inline int receive_from_vif(struct __sk_buff *ctx)
 	if (is_group_mac(p->dmac))
 		return GO_ON(ctx, w, CB_STAGE_GROUP);
 	return forward(ctx, w);
+}
+
+/* A packet from the end of the queues: whatever is not whole or has a tag was not put there by us. */
+static __always_inline int come_back(struct __sk_buff *ctx)
+{
+	struct work *w = work();
+
+	if (!w || ctx->vlan_present)
+		return drop(ctx, 0, CB_REASON_NOT_PROGRAMMED);
+	w->p.in_vif = 0;
+	return GO_ON(ctx, w, CB_STAGE_QUEUED);
+}
+
+/* A packet that has waited for a VIF's limit: it goes on where it was. */
+SEC("tc")
+int queued(struct __sk_buff *ctx)
+{
+	__u32 direction, number = vif_of_queued(ctx, &direction);
+	struct cb_vif *vif = vif_row(number);
+
+	if (!take_over(CB_STAGE_QUEUED))
+		return drop_stray(ctx);
+	if (!number || !vif || !(vif->flags & CB_VIF_F_ADMIN_UP))
+		return drop(ctx, 0, CB_REASON_NOT_PROGRAMMED);
+	if (direction == CB_DIR_INGRESS)
+		return to_row(ctx, vif, number, deliver_kind(vif->flags), CB_REASON_NONE);
+	return take_in(ctx, vif, number);
+}
+
+static __always_inline int receive_from_vif(struct __sk_buff *ctx)
+{
+	__u32 reason, number = vif_of_frame(ctx, &reason);
+	struct cb_vif *vif = vif_row(number);
+	int said = CB_REASON_NONE;
+
+	if (cfg_queue_end_ifindex && !number && ctx->ifindex == cfg_queue_end_ifindex)
+		return come_back(ctx);
+	if (!number || !vif)
+		return drop(ctx, 0, reason);
+	count_rx(ctx, number);
+	if (!(vif->flags & CB_VIF_F_ADMIN_UP))
+		return drop(ctx, number, CB_REASON_ADMIN_DOWN);
+	if (vif->flags & CB_VIF_F_METER)
+		said = meter(ctx, number, CB_DIR_EGRESS);
+	if (said == METER_WAIT)
+		return wait(ctx, number, CB_DIR_EGRESS);
+	if (said)
+		return drop(ctx, number, said);
+	return take_in(ctx, vif, number);
 }
 
 SEC("tc")

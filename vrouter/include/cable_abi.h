@@ -154,6 +154,7 @@ enum cb_stage {
 	CB_STAGE_TRANSLATE = 16, /* addresses and ports of a flow's packet are rewritten; then it is delivered */
 	CB_STAGE_OUTSIDE = 17, /* a frame of a network that an uplink received */
 	CB_STAGE_ASK = 18, /* a packet for an unknown neighbour: it becomes the question for its MAC */
+	CB_STAGE_QUEUED = 21, /* a packet that has waited for its VIF's limit */
 };
 
 /* Policies of their own. Nobody's row has 0, so nothing passes by mistake. */
@@ -542,6 +543,7 @@ enum cb_deliver {
 	CB_DELIVER_FLOOD = 5, /* copies to a network's flood list; never in a flow */
 	CB_DELIVER_WAIT = 6, /* kept until its first fragment comes; never in a flow */
 	CB_DELIVER_UPLINK = 7, /* to the uplink of the network in which it leaves */
+	CB_DELIVER_QUEUE = 9, /* waits for its VIF's limit; never in a flow */
 };
 
 /*
@@ -650,8 +652,12 @@ struct cb_use {
 	__u8 reserve[40];
 };
 
-/* flag of struct cb_meter */
+/* flags of struct cb_meter */
 #define CB_METER_F_DSCP 0x1 /* packets are given its dscp; only of what the VIF sends */
+#define CB_METER_F_SHAPE 0x2 /* bytes are not refused but wait, in the class of the row's number on cableq0 */
+
+/* Classes of cableq0 are CB_QUEUE_CLASS + number of the row. */
+#define CB_QUEUE_CLASS 0x10000
 
 /*
  * cb_meter_1: array, VIF * 2 + CB_DIR_* -> limits of what the VIF receives or sends, of a QoS policy. Written by the agent; read where the VIF's row has

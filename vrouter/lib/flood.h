@@ -25,7 +25,7 @@ static __noinline int copy_to_vif(struct flood *flood, __u32 vif)
 {
 	struct cb_vif *row = vif_row(vif);
 	struct work *w = flood->w;
-	__u32 reason = CB_REASON_NONE;
+	int reason = CB_REASON_NONE;
 
 	if (vif == w->p.in_vif || !row || row->net != w->p.key.net || !(row->flags & CB_VIF_F_ADMIN_UP))
 		return 0;
@@ -34,6 +34,8 @@ static __noinline int copy_to_vif(struct flood *flood, __u32 vif)
 		reason = ask(flood->ctx, w, CB_POLICY_NONE, 0, row->policy, row->flags);
 	if (!reason && row->flags & CB_VIF_F_METER)
 		reason = meter(flood->ctx, vif, CB_DIR_INGRESS);
+	if (reason == METER_WAIT)
+		return !copy_waits(flood->ctx, vif);
 	if (!reason && clone_to_vif(flood->ctx, row))
 		reason = CB_REASON_REDIRECT;
 	if (reason) {

@@ -81,17 +81,18 @@ static __always_inline void settle(struct cb_bucket *bucket, const struct cb_met
 	}
 }
 
-/* May the packet pass? Then it is paid. Without a cost nothing is ever used. */
-static __always_inline int may_pass(struct __sk_buff *ctx, const struct cb_meter *meter, struct cb_bucket *bucket)
+/* May the packet pass? Then it is paid. Without a cost nothing is ever used. @waits: bytes are not paid here. */
+static __always_inline int may_pass(struct __sk_buff *ctx, const struct cb_meter *meter, struct cb_bucket *bucket,
+				    int waits)
 {
 	__u64 packets, bytes, now = bpf_ktime_get_ns();
 
 	settle(bucket, meter);
-	if (is_empty(&bucket->byte_ns, meter->byte_burst_ns, now) ||
+	if ((!waits && is_empty(&bucket->byte_ns, meter->byte_burst_ns, now)) ||
 	    is_empty(&bucket->packet_ns, meter->packet_burst_ns, now))
 		return 0;
 	measure(ctx, &packets, &bytes);
-	if (meter->byte_cost)
+	if (meter->byte_cost && !waits)
 		pay(&bucket->byte_ns, (bytes * meter->byte_cost) >> COST_SHIFT, now);
 	if (meter->packet_cost)
 		pay(&bucket->packet_ns, (packets * meter->packet_cost) >> COST_SHIFT, now);
@@ -132,32 +133,84 @@ static __always_inline void mark(struct __sk_buff *ctx, __u8 dscp)
 		mark6((__u8 *)(eth + 1), dscp);
 }
 
-/* A packet from (@direction CB_DIR_EGRESS) or to VIF @vif, whose row has CB_VIF_F_METER. Returns 0, or a reason to drop. Packet pointers are void then. */
+/* What meter() says besides a reason to drop: the packet is to wait its turn. */
+#define METER_WAIT -1
+
+/*
+ * A packet from (@direction CB_DIR_EGRESS) or to VIF @vif, whose row has CB_VIF_F_METER. Returns 0, METER_WAIT or a reason to drop. Packet pointers are void
+ * then.
+ */
 GLOBAL int meter(struct __sk_buff *ctx, __u32 vif, __u32 direction)
 {
 	__u32 index = vif * 2 + (direction & 1);
 	struct cb_meter *row = bpf_map_lookup_elem(&cb_meter_1, &index);
 	struct cb_bucket *bucket = bpf_map_lookup_elem(&cb_bucket_1, &index);
+	int waits;
 
 	if (!row || !bucket)
 		return CB_REASON_NONE;
-	if ((row->byte_cost || row->packet_cost) && !may_pass(ctx, row, bucket))
+	waits = cfg_queue_ifindex && row->flags & CB_METER_F_SHAPE;
+	if (((row->byte_cost && !waits) || row->packet_cost) && !may_pass(ctx, row, bucket, waits))
 		return CB_REASON_RATE_QOS;
 	if (row->flags & CB_METER_F_DSCP)
 		mark(ctx, row->dscp);
-	return CB_REASON_NONE;
+	return waits ? METER_WAIT : CB_REASON_NONE;
+}
+
+/* --- waiting --- */
+
+/*
+ * The packet, as it is, waits in the queue of VIF @vif and @direction, and comes back by the other end of that device, with a mark that says whose it is.
+ * What it waits before is done then: all that from_vif does, or the delivery.
+ */
+static __always_inline void queue_for(struct __sk_buff *ctx, __u32 vif, __u32 direction)
+{
+	ctx->mark = vif * 2 + direction;
+	ctx->priority = CB_QUEUE_CLASS + vif * 2 + direction;
+}
+
+static __always_inline int wait(struct __sk_buff *ctx, __u32 vif, __u32 direction)
+{
+	queue_for(ctx, vif, direction);
+	trace(ctx, cfg_queue_ifindex, CB_DELIVER_QUEUE, direction, vif, CB_REASON_NONE);
+	return bpf_redirect(cfg_queue_ifindex, 0);
+}
+
+/* A copy of the packet waits. Returns 0, or a negative errno. */
+static __always_inline int copy_waits(struct __sk_buff *ctx, __u32 vif)
+{
+	int err;
+
+	queue_for(ctx, vif, CB_DIR_INGRESS);
+	err = bpf_clone_redirect(ctx, cfg_queue_ifindex, 0);
+	ctx->mark = 0;
+	ctx->priority = 0;
+	return err;
+}
+
+/* Whose packet comes back from its queue, and in @direction which way it goes; 0: nobody's. */
+static __always_inline __u32 vif_of_queued(struct __sk_buff *ctx, __u32 *direction)
+{
+	__u32 mark = ctx->mark;
+
+	*direction = mark & 1;
+	ctx->mark = 0;
+	ctx->priority = 0;
+	return mark < CB_MAX_METER ? mark / 2 : 0;
 }
 
 /* Gives the packet of another to the VIF at the end of @way. */
 static __always_inline int to_receiver(struct __sk_buff *ctx, const struct cb_way *way)
 {
 	struct cb_vif *row = vif_row(way->out_vif);
-	__u32 reason = CB_REASON_NONE;
+	int said = CB_REASON_NONE;
 
 	if (row && row->flags & CB_VIF_F_METER)
-		reason = meter(ctx, way->out_vif, CB_DIR_INGRESS);
-	if (reason)
-		return drop(ctx, way->out_vif, reason);
+		said = meter(ctx, way->out_vif, CB_DIR_INGRESS);
+	if (said == METER_WAIT)
+		return wait(ctx, way->out_vif, CB_DIR_INGRESS);
+	if (said)
+		return drop(ctx, way->out_vif, said);
 	return to_row(ctx, row, way->out_vif, way->deliver, CB_REASON_NONE);
 }
 

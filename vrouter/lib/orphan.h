@@ -128,8 +128,12 @@ GLOBAL int release_orphans(struct __sk_buff *ctx)
 				return 0;
 			changed = 1;
 		}
+		/* One that had waited for its VIF's limit does not wait again. */
+		if (cfg_queue_end_ifindex && waiting->ifindex == cfg_queue_end_ifindex)
+			ctx->mark = key.vif * 2 + CB_DIR_EGRESS;
 		if (!become(ctx, waiting))
 			bpf_clone_redirect(ctx, waiting->ifindex, BPF_F_INGRESS);
+		ctx->mark = 0;
 		bpf_map_delete_elem(&cb_orphan_1, &key);
 	}
 	return changed && become(ctx, first) ? -1 : 0;

@@ -26,6 +26,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   service: { instructions: 2000, stackBytes: 480 },
   refuse: { instructions: 2000, stackBytes: 210 },
   nd: { instructions: 17_000, stackBytes: 940 },
+  queued: { instructions: 48_000, stackBytes: 1100 },
   orphan: { instructions: 2000, stackBytes: 150 },
   outside: { instructions: 30_000, stackBytes: 850 },
   translate: { instructions: 5400, stackBytes: 760 },
@@ -35,7 +36,13 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
 };
 
 /** Branches that a zero would make dead must be seen too. */
-const CONFIG = { cfg_overlay_ifindex: 1, cfg_service_ifindex: 1, cfg_own_encapsulation: 1 };
+const CONFIG = {
+  cfg_overlay_ifindex: 1,
+  cfg_service_ifindex: 1,
+  cfg_own_encapsulation: 1,
+  cfg_queue_ifindex: 1,
+  cfg_queue_end_ifindex: 2,
+};
 
 function loadIntoBank(file: string, bank: number): { loaded: LoadedObject; efforts: Map<string, VerifierEffort> } {
   const efforts = new Map<string, VerifierEffort>();

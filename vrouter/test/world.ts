@@ -9,6 +9,7 @@ import {
   CB_DELIVER_FLOOD,
   CB_DELIVER_OVERLAY,
   CB_DELIVER_PEER,
+  CB_DELIVER_QUEUE,
   CB_DELIVER_SERVICE,
   CB_DELIVER_UPLINK,
   CB_DELIVER_VIF,
@@ -28,9 +29,11 @@ import {
   CB_IN_VIF,
   CB_LIFE_LIVE,
   CB_METER_F_DSCP,
+  CB_METER_F_SHAPE,
   CB_NET_F_DHCP,
   CB_NET_F_UP,
   CB_POLICY_NONE,
+  CB_QUEUE_CLASS,
   CB_REASON_MAX,
   CB_ROUTE_CONNECTED,
   CB_ROUTE_NEXTHOP,
@@ -172,12 +175,14 @@ export type FloodTarget = { readonly guest: Guest } | { readonly host: string };
 export type Outcome = {
   /**
    * `vif NAME`, `vif NAME vlan TAG`, `peer NAME`, `overlay VNI REMOTE` (by the device), `uplink VNI REMOTE` (encapsulated), `service`, `flood N copies`, `wait` (a fragment for its first), `drop REASON`,
-   * `pass` (left to the host), `wire` or `wire vlan TAG` (out by the uplink of a provider network); a refusal: `vif NAME (REASON)`.
+   * `queue NAME in|out` (waits for the limit of what NAME receives or sends), `pass` (left to the host), `wire` or `wire vlan TAG` (out by the uplink of a provider network); a refusal: `vif NAME (REASON)`.
    */
   readonly verdict: string;
   /** `describe` of the packet as it left; empty when dropped or left to the host. */
   readonly packet: string;
   readonly data: Uint8Array;
+  /** Of a packet that waits: by which it is known when it comes back. */
+  readonly mark: number;
 };
 
 export const DEFAULT_FLAGS: number = CB_VIF_F_ANTISPOOF | CB_VIF_F_ADMIN_UP | CB_VIF_F_DHCP;
@@ -196,8 +201,13 @@ export function vifFlags(what: { portSecurity: boolean; adminUp: boolean; dhcp: 
 /** What may be used at once, and the time that one takes. */
 export type Limit = { readonly costNs: number; readonly burst: number };
 
-/** Left out: no limit, no mark. */
-export type Meter = { readonly bytes?: Limit; readonly packets?: Limit; readonly dscp?: number };
+/** Left out: no limit, no mark. `waits`: what is over the limit of bytes waits. */
+export type Meter = {
+  readonly bytes?: Limit;
+  readonly packets?: Limit;
+  readonly dscp?: number;
+  readonly waits?: boolean;
+};
 
 function meterOf(guest: Guest, direction: 'in' | 'out'): number {
   return guest.vif * 2 + (direction === 'in' ? CB_DIR_INGRESS : CB_DIR_EGRESS);
@@ -225,6 +235,8 @@ export class World {
   readonly #overlay: number;
   readonly #service: number;
   readonly #uplink: number;
+  readonly #queue: number;
+  readonly #queueEnd: number;
   readonly #names = new Map<number, string>();
   readonly #spare: number[];
   /** Numbers by VNI, by host. */
@@ -242,8 +254,12 @@ export class World {
   /** While the state is rewritten: what it shall be. */
   #wanted: Written | undefined;
 
-  /** `pinnedMaps`: a directory in which the maps are pinned. `underlay`: this host's address there; the vrouter then encapsulates itself. */
-  constructor(vifs = 8, flows = FLOWS, { pinnedMaps, underlay }: { pinnedMaps?: string; underlay?: string } = {}) {
+  /** `pinnedMaps`: a directory in which the maps are pinned. `underlay`: this host's address there; the vrouter then encapsulates itself. `queues`: packets that are over a limit may wait. */
+  constructor(
+    vifs = 8,
+    flows = FLOWS,
+    { pinnedMaps, underlay, queues }: { pinnedMaps?: string; underlay?: string; queues?: boolean } = {},
+  ) {
     this.#netns = createNetns();
     try {
       this.#netns.run('sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
@@ -251,6 +267,8 @@ export class World {
       this.#overlay = this.#addDevice('cablevx');
       this.#service = this.#addDevice('cables1');
       this.#uplink = this.#addDevice('up0');
+      this.#queue = this.#addDevice('cableq0');
+      this.#queueEnd = this.#addDevice('cableq1');
       this.#netns.ip('link', 'set', 'up0', 'address', UPLINK_MAC);
       this.#inside = openNetns(this.#netns.path);
       this.#object = loadObject({
@@ -264,6 +282,7 @@ export class World {
           cfg_overlay_ifindex: this.#overlay,
           cfg_service_ifindex: this.#service,
           cfg_service_mac: macBytes(AGENT_MAC),
+          ...(queues === true ? { cfg_queue_ifindex: this.#queue, cfg_queue_end_ifindex: this.#queueEnd } : {}),
           ...(underlay === undefined
             ? {}
             : { cfg_own_encapsulation: 1, cfg_underlay: ipBytes(underlay).readUInt32BE() }),
@@ -549,14 +568,14 @@ export class World {
   }
 
   /** The same; what was used is used. */
-  changeMeter(guest: Guest, direction: 'in' | 'out', { bytes, packets, dscp }: Meter): void {
+  changeMeter(guest: Guest, direction: 'in' | 'out', { bytes, packets, dscp, waits }: Meter): void {
     this.#put(MAPS.cb_meter_1, meterOf(guest, direction), {
       byteCost: BigInt(bytes?.costNs ?? 0) << 20n,
       byteBurstNs: BigInt((bytes?.costNs ?? 0) * (bytes?.burst ?? 0)),
       packetCost: BigInt(packets?.costNs ?? 0) << 20n,
       packetBurstNs: BigInt((packets?.costNs ?? 0) * (packets?.burst ?? 0)),
       dscp: dscp ?? 0,
-      flags: dscp === undefined ? 0 : CB_METER_F_DSCP,
+      flags: (dscp === undefined ? 0 : CB_METER_F_DSCP) | (waits === true ? CB_METER_F_SHAPE : 0),
     });
   }
 
@@ -812,6 +831,11 @@ export class World {
     return this.#run('from_uplink', frame, { ifindex: this.#uplink, gsoSize });
   }
 
+  /** A frame comes back from the queues, with this mark. */
+  comeBack(frame: Uint8Array, mark: number): Outcome {
+    return this.#run('from_vif', frame, { ifindex: this.#queueEnd, mark });
+  }
+
   /** The same with a VLAN tag. */
   arriveTagged(vlan: number, frame: Uint8Array): Outcome {
     return this.#run('from_uplink_tagged', frame, { ifindex: this.#uplink, cb: [vlan] });
@@ -881,7 +905,12 @@ export class World {
   #run(name: string, frame: Uint8Array, context: SkbContext): Outcome {
     const out = inNetns(this.#inside, () => this.program(name).testRun({ data: frame, context }));
     const verdict = this.#verdict(out.verdict, out.context.cb ?? []);
+    const { mark = 0, priority = 0 } = out.context;
+    // A packet names its class by its priority; nothing else that leaves has either.
+    assert.equal(priority, verdict.startsWith('queue') ? CB_QUEUE_CLASS + mark : 0);
+    if (!verdict.startsWith('queue')) assert.equal(mark, 0);
     return {
+      mark,
       verdict,
       data: out.data,
       get packet() {
@@ -919,6 +948,9 @@ export class World {
       case CB_DELIVER_OVERLAY:
         assert.ok(ifindex === this.#overlay || ifindex === this.#uplink);
         return `${ifindex === this.#uplink ? 'uplink' : 'overlay'} ${wire} ${[24, 16, 8, 0].map((shift) => (remote >>> shift) & 0xff).join('.')}`;
+      case CB_DELIVER_QUEUE:
+        assert.equal(ifindex, this.#queue);
+        return `queue ${this.#vifs.get(remote)?.guest.name} ${wire === CB_DIR_INGRESS ? 'in' : 'out'}`;
       default:
         throw new Error(`unknown delivery ${deliver}`);
     }

@@ -146,9 +146,13 @@ test('devices of the vrouter that somebody deletes are made again, and traffic g
   await programmed(cloud([EGRESS, FROM_GROUP]));
   h1.exec('ip', 'link', 'delete', 'cablevx');
   h1.exec('ip', 'link', 'delete', 'cables1');
+  h1.exec('ip', 'link', 'delete', 'cableq0');
   await eventually('packets pass again', () => pings('10.0.0.6'));
   await eventually('the service link is as it was', () => {
     const shown = h1.exec('nsenter', `--net=${h1.services}`, 'ip', 'address', 'show');
-    return /cables0.*NOARP[\s\S]*198\.18\.0\.1\/15/.test(shown) && h1.links().includes('cables1');
+    return (
+      /cables0.*NOARP[\s\S]*198\.18\.0\.1\/15/.test(shown) &&
+      ['cables1', 'cableq0', 'cableq1'].every((name) => h1.links().includes(name))
+    );
   });
 });

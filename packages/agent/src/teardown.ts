@@ -14,8 +14,8 @@ import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 import { ENTRY } from './reconcile/program-slots.ts';
 
-/** The service link, which goes by either end, and that of builds that had it in the host's namespace. */
-const SERVICE_LINKS: readonly string[] = [SERVICE_PEER_NAME, 'cable0'];
+/** The service link, which goes by either end, that of builds that had it in the host's namespace, and the queues of limits. */
+const SERVICE_LINKS: readonly string[] = [SERVICE_PEER_NAME, 'cable0', 'cableq0'];
 /** VIF ends of pods and of host-owned ports; `cn-`: of pods, in the making, by agents of before. Taps are the hypervisor's. */
 const OWN_VIF = /^(cv[0-9a-f-]{11}|cn-[0-9a-f]{10})$/;
 

@@ -26,6 +26,8 @@ function loadVrouter({ object, pinDir, underlay, encapsulation }: Where, own: Ow
       cfg_overlay_ifindex: own.overlay.ifindex,
       cfg_underlay: ipv4Number(underlay),
       cfg_own_encapsulation: encapsulation === 'own' ? 1 : 0,
+      cfg_queue_ifindex: own.queue.ifindex,
+      cfg_queue_end_ifindex: own.queueEnd.ifindex,
       cfg_service_ifindex: own.servicePeer.ifindex,
       cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
     },
@@ -41,5 +43,9 @@ function ipv4Number(text: string): number {
 }
 
 function devicesOf(own: OwnLinks): VrouterDevices {
-  return { overlayIfindex: own.overlay.ifindex, serviceIfindex: own.servicePeer.ifindex };
+  return {
+    overlayIfindex: own.overlay.ifindex,
+    serviceIfindex: own.servicePeer.ifindex,
+    queues: { ifindex: own.queue.ifindex, endIfindex: own.queueEnd.ifindex },
+  };
 }

@@ -105,7 +105,7 @@ export type QosHeader = {
 
 /** Limits in one direction, each absent: none. */
 export type QosLimits = {
-  /** `maxKbps`: thousands of bits a second, at least 1. `burstKbits`: thousands of bits that may pass at once; 0: what passes in 0.8 s. */
+  /** `maxKbps`: thousands of bits a second, at least 1. `burstKbits`: thousands of bits that may pass at once; 0: what suits the host. */
   readonly bandwidth?: { readonly maxKbps: number; readonly burstKbits: number };
   /** `maxKpps`: thousands of packets a second, at least 1. `burstKpackets`: thousands that may pass at once; 0: as before. */
   readonly packets?: { readonly maxKpps: number; readonly burstKpackets: number };

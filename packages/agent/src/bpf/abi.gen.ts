@@ -167,6 +167,11 @@ export const CB_MAX_USE = 24576;
 /** packets are given its dscp; only of what the VIF sends */
 export const CB_METER_F_DSCP = 0x1;
 
+/** bytes are not refused but wait, in the class of the row's number on cableq0 */
+export const CB_METER_F_SHAPE = 0x2;
+
+export const CB_QUEUE_CLASS = 0x10000;
+
 export const CB_REASON_NONE = 0;
 /** the VIF is not yet known: fails closed */
 export const CB_REASON_NOT_PROGRAMMED = 1;
@@ -285,8 +290,10 @@ export const CB_STAGE_TRANSLATE = 16;
 export const CB_STAGE_OUTSIDE = 17;
 /** a packet for an unknown neighbour: it becomes the question for its MAC */
 export const CB_STAGE_ASK = 18;
+/** a packet that has waited for its VIF's limit */
+export const CB_STAGE_QUEUED = 21;
 /** enum cb_stage */
-export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK;
+export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK | typeof CB_STAGE_QUEUED;
 
 /** a VIF's device, or a VLAN of it */
 export const CB_IN_VIF = 1;
@@ -362,8 +369,10 @@ export const CB_DELIVER_FLOOD = 5;
 export const CB_DELIVER_WAIT = 6;
 /** to the uplink of the network in which it leaves */
 export const CB_DELIVER_UPLINK = 7;
+/** waits for its VIF's limit; never in a flow */
+export const CB_DELIVER_QUEUE = 9;
 /** enum cb_deliver */
-export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD | typeof CB_DELIVER_WAIT | typeof CB_DELIVER_UPLINK;
+export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD | typeof CB_DELIVER_WAIT | typeof CB_DELIVER_UPLINK | typeof CB_DELIVER_QUEUE;
 
 export const CB_LIFE_FREE = 0;
 export const CB_LIFE_LIVE = 1;

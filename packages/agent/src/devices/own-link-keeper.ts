@@ -52,6 +52,8 @@ function sameDevices(a: OwnLinks, b: OwnLinks): boolean {
   return (
     a.service.ifindex === b.service.ifindex &&
     a.servicePeer.ifindex === b.servicePeer.ifindex &&
-    a.overlay.ifindex === b.overlay.ifindex
+    a.overlay.ifindex === b.overlay.ifindex &&
+    a.queue.ifindex === b.queue.ifindex &&
+    a.queueEnd.ifindex === b.queueEnd.ifindex
   );
 }

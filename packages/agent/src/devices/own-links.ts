@@ -1,6 +1,6 @@
 /**
  * The links that the agent makes for the vrouter: the service link, with its end `cables0` in the namespace of the guest services and `cables1` in the agent's own,
- * and `cablevx`, the overlay. They are known by name, adopted when there, and stay when the agent goes.
+ * `cablevx`, the overlay, and the pair `cableq0` and `cableq1`, in which packets wait that are over a limit. They are known by name, adopted when there, and stay when the agent goes.
  */
 
 import { existsSync } from 'node:fs';
@@ -23,6 +23,9 @@ export type OwnLinks = {
   /** The vrouter's end. */
   readonly servicePeer: Link;
   readonly overlay: Link;
+  /** Where packets wait that are over a limit, and where they come out. */
+  readonly queue: Link;
+  readonly queueEnd: Link;
 };
 
 /** The agent's address on the service link; each VIF's is 198.18.0.0 + its slot. */
@@ -30,6 +33,10 @@ export const SERVICE_ADDRESS = '198.18.0.1';
 const SERVICE_CIDRS = [`${SERVICE_ADDRESS}/15`, ...(hasIpv6() ? [`${SERVICE_ADDRESS6}/64`] : [])];
 const SERVICE_NAME = 'cables0';
 const OVERLAY_NAME = 'cablevx';
+const QUEUE_NAME = 'cableq0';
+const QUEUE_END_NAME = 'cableq1';
+/** Of the queues: no frame of a guest is larger. */
+const QUEUE_MTU_BYTES = 65_535;
 /** Where hosts send tunnelled packets to. */
 export const OVERLAY_UDP_PORT = 4789;
 const IFF_NOARP = 0x80;
@@ -43,10 +50,15 @@ export type OwnLinkSpec = {
   readonly serviceMac?: string;
 };
 
-/** Makes or adopts the three links, up and addressed. What is right is not touched. EEXIST: a device of that name is something else. */
+/** Makes or adopts the links, up and addressed. What is right is not touched. EEXIST: a device of that name is something else. */
 export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): Promise<OwnLinks> {
   const { mtuBytes, netns } = spec;
   const { link: overlay } = ensureVxlan(socket, { name: OVERLAY_NAME, port: OVERLAY_UDP_PORT, mtuBytes });
+  const queues = ensureVeth(socket, {
+    name: QUEUE_NAME,
+    mtuBytes: QUEUE_MTU_BYTES,
+    peer: { name: QUEUE_END_NAME, mtuBytes: QUEUE_MTU_BYTES },
+  });
   const inside = new NetlinkSocket({ netns });
   try {
     const pair = await ensureServiceLink(socket, inside, spec);
@@ -54,7 +66,7 @@ export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): 
     inNetns(netns, () => allowIpv6(SERVICE_NAME));
     setAddresses(inside, pair.peer.ifindex, SERVICE_CIDRS);
     for (const name of OWN_NAMES) quietDevice(name);
-    return { service: pair.peer, servicePeer: pair.link, overlay };
+    return { service: pair.peer, servicePeer: pair.link, overlay, queue: queues.link, queueEnd: queues.peer };
   } finally {
     inside.close();
   }
@@ -97,6 +109,7 @@ export function ownLinkFaults(own: OwnLinks, tables: OwnLinkTables, mtuBytes: nu
   return [
     ...linkFaults(own.service, service, mtuBytes),
     ...[own.servicePeer, own.overlay].flatMap((made) => linkFaults(made, tables.own.byName(made.name), mtuBytes)),
+    ...[own.queue, own.queueEnd].flatMap((made) => linkFaults(made, tables.own.byName(made.name), QUEUE_MTU_BYTES)),
     ...(service?.ifindex === own.service.ifindex ? serviceFaults(own.service, service) : []),
   ];
 }
@@ -123,7 +136,7 @@ function serviceFaults(made: Link, found: ObservedLink): readonly string[] {
 }
 
 /** What those in the agent's own namespace are called. */
-export const OWN_NAMES: readonly string[] = [SERVICE_PEER_NAME, OVERLAY_NAME];
+export const OWN_NAMES: readonly string[] = [SERVICE_PEER_NAME, OVERLAY_NAME, QUEUE_NAME, QUEUE_END_NAME];
 
 /** Keeps the host's own IPv6 (router solicitations, multicast reports) off a device that only guests' packets may use. */
 export function quietDevice(name: string): void {

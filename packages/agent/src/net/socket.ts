@@ -19,6 +19,7 @@ import { inNetns, type NetnsRef } from './netns.ts';
 export const NLM = {
   request: 0x1,
   ack: 0x4,
+  echo: 0x8,
   replace: 0x100,
   exclusive: 0x200,
   create: 0x400,

@@ -92,7 +92,7 @@ test('a stateless policy makes its ports stateless', async () => {
 test('a port has the limits of its QoS policy, each direction its own, and without any no meter', async () => {
   const limits = {
     egress: { bandwidth: { maxKbps: 20_000, burstKbits: 0 }, packets: { maxKpps: 50, burstKpackets: 5 } },
-    ingress: { bandwidth: { maxKbps: 1_000_000, burstKbits: 1 } },
+    ingress: { bandwidth: { maxKbps: 8_000_000, burstKbits: 0 } },
     dscp: 46,
   };
   const port = { ...TAP, qosPolicyId: 'q' };
@@ -102,9 +102,9 @@ test('a port has the limits of its QoS policy, each direction its own, and witho
   ];
   const bed = await plannedBed(planned(limits), [TAP, POD]);
   assert.deepEqual(rowsOf(bed, 'cb_meter_1'), [
-    { port: 'port-5', direction: 'ingress', max_kbps: 1_000_000, burst_ms: 0 },
+    { port: 'port-5', direction: 'ingress', max_kbps: 8_000_000, burst_ms: 800, over: 'dropped' },
     {
-      ...{ port: 'port-5', direction: 'egress', max_kbps: 20_000, burst_ms: 800 },
+      ...{ port: 'port-5', direction: 'egress', max_kbps: 20_000, burst_ms: 10, over: 'waits' },
       ...{ max_kpps: 50, packet_burst_ms: 100, dscp: 46 },
     },
   ]);

@@ -1,5 +1,5 @@
 import type { QosHeader, QosLimits } from '@cable/model';
-import { CB_DIR_EGRESS, CB_DIR_INGRESS, CB_METER_F_DSCP } from '../bpf/abi.gen.ts';
+import { CB_DIR_EGRESS, CB_DIR_INGRESS, CB_METER_F_DSCP, CB_METER_F_SHAPE } from '../bpf/abi.gen.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 
 /** Time that a byte takes at one thousand bits a second, and a packet at one thousand packets a second. */
@@ -9,24 +9,41 @@ const PACKET_NS = 1_000_000n;
 /** Bits of a cost behind the point. */
 const COST_SHIFT = 20n;
 
-/** What may pass at once where a rule says nothing of it, as time at its rate: 0.8 s, as Neutron has it. */
+/**
+ * What may pass at once where a rule says nothing of it, as time at its rate. Where the rest is dropped as long as Neutron has it: TCP that lost a whole window is silent
+ * for some 200 ms, which the bucket makes up for. Where it waits, next to nothing is needed.
+ */
 const DEFAULT_BURST_NS = 800_000_000n;
+const SHAPED_BURST_NS = 10_000_000n;
+
+/** Above it, what is over a limit is dropped and does not wait: all queues of a host have one lock. */
+const SHAPED_MAX_KBPS = 5_000_000;
 
 /** Rows of cb_meter_1 for the policy of a VIF; none: the policy limits and marks nothing. */
 export function meterEntries(vif: number, { egress, ingress, dscp }: QosHeader): readonly Planned[] {
-  const marks = dscp === undefined ? { dscp: 0, flags: 0 } : { dscp, flags: CB_METER_F_DSCP };
   const entries: Planned[] = [];
   if (isLimited(ingress)) {
-    entries.push(encodeEntry('cb_meter_1', vif * 2 + CB_DIR_INGRESS, { ...limits(ingress), dscp: 0, flags: 0 }));
+    entries.push(
+      encodeEntry('cb_meter_1', vif * 2 + CB_DIR_INGRESS, {
+        ...limits(ingress),
+        dscp: 0,
+        flags: waits(ingress.bandwidth),
+      }),
+    );
   }
   if (isLimited(egress) || dscp !== undefined) {
-    entries.push(encodeEntry('cb_meter_1', vif * 2 + CB_DIR_EGRESS, { ...limits(egress), ...marks }));
+    const flags = waits(egress.bandwidth) | (dscp === undefined ? 0 : CB_METER_F_DSCP);
+    entries.push(encodeEntry('cb_meter_1', vif * 2 + CB_DIR_EGRESS, { ...limits(egress), dscp: dscp ?? 0, flags }));
   }
   return entries;
 }
 
 function isLimited({ bandwidth, packets }: QosLimits): boolean {
   return bandwidth !== undefined || packets !== undefined;
+}
+
+function waits(bandwidth: QosLimits['bandwidth']): number {
+  return bandwidth !== undefined && bandwidth.maxKbps <= SHAPED_MAX_KBPS ? CB_METER_F_SHAPE : 0;
 }
 
 function limits({ bandwidth, packets }: QosLimits): {
@@ -39,9 +56,9 @@ function limits({ bandwidth, packets }: QosLimits): {
   const counted = packets === undefined ? undefined : { max: packets.maxKpps, burst: packets.burstKpackets };
   return {
     byteCost: costOf(bytes, BYTE_NS),
-    byteBurstNs: burstOf(bytes),
+    byteBurstNs: burstOf(bytes, waits(bandwidth) > 0 ? SHAPED_BURST_NS : DEFAULT_BURST_NS),
     packetCost: costOf(counted, PACKET_NS),
-    packetBurstNs: burstOf(counted),
+    packetBurstNs: burstOf(counted, DEFAULT_BURST_NS),
   };
 }
 
@@ -51,9 +68,9 @@ function costOf(limit: Limit | undefined, ns: bigint): bigint {
   return limit === undefined ? 0n : (ns << COST_SHIFT) / BigInt(limit.max);
 }
 
-function burstOf(limit: Limit | undefined): bigint {
+function burstOf(limit: Limit | undefined, otherwiseNs: bigint): bigint {
   if (limit === undefined) return 0n;
-  return limit.burst === 0 ? DEFAULT_BURST_NS : (BigInt(limit.burst) * 1_000_000_000n) / BigInt(limit.max);
+  return limit.burst === 0 ? otherwiseNs : (BigInt(limit.burst) * 1_000_000_000n) / BigInt(limit.max);
 }
 
 /** Thousands of bits or of packets a second, of a cost in a row; 0: no limit. */

@@ -3,13 +3,14 @@
  * on devices as filters with our handle. All of it outlives the agent.
  */
 import type { Logger } from '@cable/kit';
-import { cbCount, cbDrop, cbHopKey, cbProg, type MAPS } from '../bpf/abi.gen.ts';
-import { arrayIndex, type ByteText } from '../bpf/codec.ts';
+import { CB_DIR_EGRESS, CB_DIR_INGRESS, cbCount, cbDrop, cbHopKey, cbProg, type MAPS } from '../bpf/abi.gen.ts';
+import { arrayIndex, type ByteText, textBytes } from '../bpf/codec.ts';
 import { type BpfMap, fdById, MAP_TYPE } from '../bpf/map.ts';
 import { BpfProgram } from '../bpf/program.ts';
 import { BPF_CMD } from '../bpf/syscall.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import { quietDevice } from '../devices/own-links.ts';
+import { isShaped, Shaper } from '../devices/shaper.ts';
 import { absentOn, NetlinkError } from '../ffi/errno.ts';
 import type { FlowStep } from '../migrate/flows-1-to-2.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
@@ -24,8 +25,12 @@ export type KernelDataPlaneOptions = VrouterDevices & {
   readonly programs: VrouterPrograms;
 };
 
-/** Device that carries packets between the hosts, and the vrouter's end of the service link. */
-export type VrouterDevices = { readonly overlayIfindex: number; readonly serviceIfindex: number };
+/** Device that carries packets between the hosts, the vrouter's end of the service link, and the two ends of the queues; absent: nothing waits. */
+export type VrouterDevices = {
+  readonly overlayIfindex: number;
+  readonly serviceIfindex: number;
+  readonly queues?: { readonly ifindex: number; readonly endIfindex: number };
+};
 
 /** What the kernel says of a device that has just vanished. */
 const GONE = ['ENODEV', 'ENXIO', 'EINVAL'] as const;
@@ -44,6 +49,8 @@ export class KernelDataPlane implements DataPlane {
   /** Kinds of the devices that are no VIFs, by ifindex. */
   #fixed: ReadonlyMap<number, EntryName> = new Map();
   readonly #attached = new Set<number>();
+  /** Undefined: there are no devices for it. */
+  #shaper: Shaper | undefined;
   /** Programs that packets meet may run over other maps: ours do not hold the state yet. */
   #waits = false;
   /** Hosts that tunnels lead to, as keys of cb_hop_1, by key of cb_tunnel_1. */
@@ -72,8 +79,18 @@ export class KernelDataPlane implements DataPlane {
   }
 
   putEntry(map: AgentMap, entry: MapEntry): void {
-    this.#map(map).update(entry.key, entry.value);
+    if (map === 'cb_meter_1') this.#putMeter(entry);
+    else this.#map(map).update(entry.key, entry.value);
     if (map === 'cb_tunnel_1') this.#noteHost(entry.key, hostOf(entry.value));
+  }
+
+  /** A limit's class is there before packets are sent to it, and goes after. */
+  #putMeter({ key, value }: MapEntry): void {
+    const row = arrayIndex.decode(textBytes(key));
+    const bytes = textBytes(value);
+    this.#shaper?.put(row, bytes);
+    this.#map('cb_meter_1').update(key, value);
+    if (!isShaped(bytes)) this.#shaper?.release(row);
   }
 
   deleteEntry(name: AgentMap, entry: MapEntry): void {
@@ -81,6 +98,7 @@ export class KernelDataPlane implements DataPlane {
     if (map.info.type === MAP_TYPE.array) map.update(entry.key, zeroOf(map));
     else map.delete(entry.key);
     if (name === 'cb_tunnel_1') this.#noteHost(entry.key, undefined);
+    if (name === 'cb_meter_1') this.#shaper?.release(arrayIndex.decode(textBytes(entry.key)));
   }
 
   get underlay(): UnderlayParts {
@@ -129,6 +147,7 @@ export class KernelDataPlane implements DataPlane {
     const drops = this.#map('cb_drop_1');
     const zero = new Uint8Array(cbDrop.size);
     for (let row = first; row < first + count; row += 1) drops.update(arrayIndex.encode(row), zero);
+    for (const row of meterRows(vif)) this.#shaper?.forgetDrops(row);
   }
 
   listAttached(): ReadonlySet<number> {
@@ -163,11 +182,14 @@ export class KernelDataPlane implements DataPlane {
    * only devices that have none are given one, and nothing is taken on the underlay's, so that what is tunnelled here comes to the device that the program
    * which runs has.
    */
-  adopt({ overlayIfindex, serviceIfindex }: VrouterDevices): void {
-    this.#fixed = new Map([
+  adopt({ overlayIfindex, serviceIfindex, queues }: VrouterDevices): void {
+    this.#fixed = new Map<number, EntryName>([
       [overlayIfindex, 'overlay'],
       [serviceIfindex, 'service'],
+      // What has waited comes in as from a guest, which its mark tells.
+      ...(queues === undefined ? [] : [[queues.endIfindex, 'vif'] as const]),
     ]);
+    if (queues !== undefined) this.#takeQueues(queues.ifindex);
     const inForce = this.#programs.inForce();
     const foreign = inForce === 'others' || this.#hasOthers();
     this.#waits = foreign || this.readProgrammed().revision === 0;
@@ -181,6 +203,15 @@ export class KernelDataPlane implements DataPlane {
     for (const { ifindex } of listLinks(this.#socket)) {
       if (!this.#fixed.has(ifindex) && this.#hasAny(ifindex)) this.#attached.add(ifindex);
     }
+  }
+
+  #takeQueues(ifindex: number): void {
+    this.#shaper ??= new Shaper(this.#socket, ifindex, this.#log);
+    const rows = [...this.readMap('cb_meter_1')].flat();
+    this.#shaper.take(
+      ifindex,
+      rows.map(({ key, value }) => [arrayIndex.decode(textBytes(key)), textBytes(value)] as const),
+    );
   }
 
   takeOver(): void {
@@ -204,6 +235,7 @@ export class KernelDataPlane implements DataPlane {
     return {
       perCpu: this.#map('cb_count_1').lookupPerCpu(arrayIndex.encode(vif)) ?? [],
       drops: this.#map('cb_drop_1').rows(first, count),
+      queueFull: meterRows(vif).reduce((sum, row) => sum + (this.#shaper?.drops(row) ?? 0), 0),
     };
   }
 
@@ -214,6 +246,7 @@ export class KernelDataPlane implements DataPlane {
 
   /** Lets go of the handles; what is pinned runs on. */
   close(): void {
+    this.#shaper?.close();
     this.#socket.close();
     this.#programs.close();
   }
@@ -300,6 +333,11 @@ export class KernelDataPlane implements DataPlane {
     if (map === undefined) throw new Error(`the vrouter object has no map ${name}`);
     return map;
   }
+}
+
+/** Rows of cb_meter_1 that are a VIF's. */
+function meterRows(vif: number): readonly number[] {
+  return vif === 0 ? [] : [vif * 2 + CB_DIR_INGRESS, vif * 2 + CB_DIR_EGRESS];
 }
 
 /** Undefined: it is gone. */

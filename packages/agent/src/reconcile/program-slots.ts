@@ -25,6 +25,7 @@ import {
   CB_STAGE_ND,
   CB_STAGE_ORPHAN,
   CB_STAGE_OUTSIDE,
+  CB_STAGE_QUEUED,
   CB_STAGE_REFUSE,
   CB_STAGE_SERVICE,
   CB_STAGE_TRANSLATE,
@@ -66,6 +67,7 @@ const STAGES: Readonly<Record<string, number>> = {
   outside: CB_STAGE_OUTSIDE,
   translate: CB_STAGE_TRANSLATE,
   ask_neighbour: CB_STAGE_ASK,
+  queued: CB_STAGE_QUEUED,
 };
 
 type Slots = Pick<BpfMap, 'lookup' | 'update' | 'delete'>;

@@ -13,6 +13,7 @@ import {
   CB_FLOW_PICKED_UP,
   CB_LIFE_LIVE,
   CB_METER_F_DSCP,
+  CB_METER_F_SHAPE,
   CB_NET_F_DHCP,
   CB_NET_F_UP,
   CB_PEER_F_UPLINK,
@@ -123,7 +124,11 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     direction: (row & 1) === CB_DIR_INGRESS ? 'ingress' : 'egress',
     ...(meter.byteCost === 0n
       ? {}
-      : { max_kbps: rateOf(meter.byteCost, 'bytes'), burst_ms: Number(meter.byteBurstNs / 1_000_000n) }),
+      : {
+          max_kbps: rateOf(meter.byteCost, 'bytes'),
+          burst_ms: Number(meter.byteBurstNs / 1_000_000n),
+          over: (meter.flags & CB_METER_F_SHAPE) === 0 ? 'dropped' : 'waits',
+        }),
     ...(meter.packetCost === 0n
       ? {}
       : { max_kpps: rateOf(meter.packetCost, 'packets'), packet_burst_ms: Number(meter.packetBurstNs / 1_000_000n) }),

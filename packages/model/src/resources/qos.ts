@@ -88,7 +88,8 @@ export const qosBandwidthLimitRuleResource = {
       minimum: 0,
       maximum: 2147483647,
       example: 16000,
-      description: 'Thousands of bits that may pass at once after a pause; 0: what passes in 0.8 s.',
+      description:
+        'Thousands of bits that may pass at once after a pause; 0: what suits, next to nothing where the rest waits, 0.8 s at the rate where it is dropped.',
     },
     direction: {
       type: 'string',
