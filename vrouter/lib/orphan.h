@@ -102,6 +102,16 @@ static __always_inline int become(struct __sk_buff *ctx, const struct cb_orphan 
 	return bpf_skb_store_bytes(ctx, 0, frame->frame, last + 1, 0);
 }
 
+/* Receives the packet anew by device @ifindex, with VLAN tag @vlan if it had one: the tag is beside the packet. */
+static __always_inline void receive_anew(struct __sk_buff *ctx, __u32 ifindex, __u16 vlan)
+{
+	if (vlan && bpf_skb_vlan_push(ctx, bpf_htons(ETH_P_8021Q), vlan))
+		return;
+	bpf_clone_redirect(ctx, ifindex, BPF_F_INGRESS);
+	if (vlan)
+		bpf_skb_vlan_pop(ctx);
+}
+
 /*
  * The first fragment in work was accepted and is remembered: those that waited for it are received anew. The packet is what it was afterwards. Returns 0; -1:
  * it is not, and must be dropped.
@@ -112,10 +122,12 @@ GLOBAL int release_orphans(struct __sk_buff *ctx)
 	struct cb_orphan_key key = {};
 	__u64 now = bpf_ktime_get_ns();
 	struct work *w = work();
+	struct cb_vif *sender;
 	int changed = 0;
 
 	if (!w || !first)
 		return 0;
+	sender = w->p.in_vif ? vif_row(w->p.in_vif) : NULL;
 	key.vif = fragments_of(&w->p);
 	for (int place = 0; place < CB_VIF_ORPHANS; place++) {
 		key.place = place;
@@ -129,7 +141,7 @@ GLOBAL int release_orphans(struct __sk_buff *ctx)
 			changed = 1;
 		}
 		if (!become(ctx, waiting))
-			bpf_clone_redirect(ctx, waiting->ifindex, BPF_F_INGRESS);
+			receive_anew(ctx, waiting->ifindex, sender ? sender->vlan : 0);
 		bpf_map_delete_elem(&cb_orphan_1, &key);
 	}
 	return changed && become(ctx, first) ? -1 : 0;
