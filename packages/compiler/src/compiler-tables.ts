@@ -11,6 +11,7 @@ import type {
   SecurityGroup,
   SecurityGroupRule,
   Subnet,
+  Trunk,
 } from '@cable/model';
 
 /** The attributes of each resource type that slices are made of; a change of any other touches no slice. */
@@ -63,6 +64,7 @@ const ATTRIBUTES = {
   ],
   router: ['id', 'name', 'admin_state_up', 'routes'],
   security_group: ['id', 'stateful'],
+  trunk: ['id', 'port_id', 'sub_ports'],
   security_group_rule: [
     'id',
     'security_group_id',
@@ -94,6 +96,7 @@ export type PortRow = Pick<Port, Attributes<'port'>>;
 export type RouterRow = Pick<Router, Attributes<'router'>>;
 
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
+export type TrunkRow = Pick<Trunk, Attributes<'trunk'>>;
 
 export type SecurityGroupRuleRow = Pick<SecurityGroupRule, Attributes<'security_group_rule'>>;
 
@@ -114,6 +117,7 @@ export type Rows = {
   readonly port: PortRow;
   readonly router: RouterRow;
   readonly security_group: SecurityGroupRow;
+  readonly trunk: TrunkRow;
   readonly security_group_rule: SecurityGroupRuleRow;
   readonly qos_policy: QosPolicyRow;
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRuleRow;
@@ -135,6 +139,7 @@ type IndexNames = {
   readonly router_interface: 'network_id' | 'device_id';
   readonly router: never;
   readonly security_group: never;
+  readonly trunk: 'sub_ports.port_id';
   readonly security_group_rule: 'security_group_id';
   readonly qos_policy: never;
   readonly qos_bandwidth_limit_rule: 'qos_policy_id';
@@ -159,6 +164,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   router_interface: { network_id: (row) => [row.network_id], device_id: (row) => [row.device_id] },
   router: {},
   security_group: {},
+  trunk: { 'sub_ports.port_id': (row) => row.sub_ports.map((one) => one.port_id) },
   security_group_rule: { security_group_id: (row) => [row.security_group_id] },
   qos_policy: {},
   qos_bandwidth_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },

@@ -18,6 +18,7 @@ import {
   type State,
   seededRandom,
   subnet,
+  trunk,
   without,
   withRow,
 } from './state.fixture.ts';
@@ -71,6 +72,11 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'security_group', group('b', false)),
   (s) => withRow(s, 'security_group', group('a', true)),
   (s) => without(s, 'security_group_rule', 'x'),
+  (s) => withRow(s, 'port', port('p5', 'n2', 'h3', { device_owner: 'trunk:subport', device_id: '' })),
+  (s) => withRow(s, 'trunk', trunk('t1', 'p1', ['p5'])),
+  (s) => withRow(s, 'port', port('p1', 'n1', 'h3', { device_owner: 'kubernetes:pod' })),
+  (s) => withRow(s, 'trunk', trunk('t1', 'p1', ['p6', 'p5'])),
+  (s) => without(s, 'trunk', 't1'),
   (s) => without(s, 'port', 'p2'),
   (s) => without(s, 'network', 'n2'),
 ];

@@ -151,7 +151,12 @@ export type LocalPort = {
   readonly qosPolicyId?: string;
   /** Neutron's `extra_dhcp_opts`; absent: none. */
   readonly extraDhcpOpts?: readonly ExtraDhcpOpt[];
+  /** Of a trunk's sub-port; absent: the port has a device of its own. */
+  readonly trunk?: TrunkPlace;
 };
+
+/** A sub-port: its frames come and go by the device of the parent port (whose `vifKind` it has), with a VLAN tag (1..4094). */
+export type TrunkPlace = { readonly parentPortId: string; readonly vlan: number };
 
 /** A public key in OpenSSH's form, on one line. */
 export type PublicKey = { readonly name: string; readonly publicKey: string };

@@ -1,5 +1,5 @@
 import type { LocalPort } from '@cable/model';
-import { vifDeviceName } from './device-names.ts';
+import { devicePlace, vifDeviceName, vifVlan } from './device-names.ts';
 import { policyName, type StatedFact } from './topics.ts';
 import { type Family, itemFamily, type PlanReader } from './unit.ts';
 
@@ -16,7 +16,7 @@ export const ATTACHMENTS: Family = itemFamily(
     const facts = needs(portId, port, reader);
     if (vif !== undefined) facts.push({ topic: 'vif', key: portId, member: '', value: vif });
     if (device === undefined) return { facts };
-    facts.push({ topic: 'device', key: String(device.ifindex), member: portId, value: null });
+    facts.push({ topic: 'device', key: devicePlace(device.ifindex, vifVlan(port)), member: portId, value: null });
     return { facts, vif: { portId, vif, ifindex: device.ifindex, device: device.name } };
   },
 );
@@ -26,7 +26,8 @@ function needs(portId: string, port: LocalPort, reader: PlanReader): StatedFact[
   const facts: StatedFact[] = [{ topic: 'near', key: networkId, member: '', value: null }];
   const project = reader.id('project', projectId);
   if (project !== undefined) facts.push({ topic: 'project', key: projectId, member: '', value: project });
-  if (port.vifKind === 'host') facts.push({ topic: 'machine-port', key: '', member: portId, value: null });
+  if (port.vifKind === 'host' && port.trunk === undefined)
+    facts.push({ topic: 'machine-port', key: '', member: portId, value: null });
   if (policy !== null && port.portSecurityEnabled) {
     const value = { policy, networkId, projectId };
     facts.push({ topic: 'policy-use', key: policyName(policy, networkId), member: portId, value });

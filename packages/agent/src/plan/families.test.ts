@@ -584,3 +584,39 @@ test('another policy of a port changes its VIF alone, and no flood list', async 
   const { entries } = await bed.plan(sampleHost('h1', [other, POD]), ...NETWORK, samplePolicy('p', []));
   assert.deepEqual(entries.map(({ map }) => map).sort(), ['cb_source_2', 'cb_source_2', 'cb_vif_2']);
 });
+
+test('a sub-port is a VIF of its parent’s device, with a tag; a tag twice is an error of both', async () => {
+  const place = (vlan: number): Partial<LocalPort> => ({ trunk: { parentPortId: TAP.id, vlan } });
+  const open = { portSecurityEnabled: false, policy: null } as const;
+  const subs = [8, 9, 10].map((n) => samplePort(n, { ...open, ...place(n === 8 ? 101 : 102) }));
+  const bed = await plannedBed(
+    flat(
+      sampleHost('h1', [TAP, ...subs]),
+      NETWORK,
+      ['p', ''].flatMap((one) => samplePolicy(one, [])),
+    ),
+    [TAP],
+  );
+  const device = 'tap00000005-70';
+  assert.deepEqual(pick(rowsOf(bed, 'cb_in_1'), 'port', 'device', 'vlan'), [
+    ['port-5', device, 'none'],
+    ['port-8', device, 101],
+  ]);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_vif_2'), 'port', 'device', 'vlan'), [
+    ['port-5', device, 'none'],
+    ['port-8', device, 101],
+  ]);
+  const reason = (other: number): string =>
+    `VLAN tag 102 of device ${device} is also that of port ${sampleId('port', other)}`;
+  assert.deepEqual(
+    [...bed.planner.errors].sort(),
+    [
+      [sampleId('port', 10), reason(9)],
+      [sampleId('port', 9), reason(10)],
+    ].sort(),
+  );
+  assert.deepEqual(
+    [...bed.planner.vifs.values()].map((vif) => vif.device),
+    [device, device, device, device],
+  );
+});

@@ -17,7 +17,7 @@ import {
 } from '../bpf/abi.gen.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
 import { type Router6, router6Of } from './advertisements.ts';
-import { vifDeviceName } from './device-names.ts';
+import { devicePlace, vifDeviceName, vifVlan } from './device-names.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { guestPort } from './guests.ts';
@@ -27,6 +27,8 @@ import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.t
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
 import { policyName } from './topics.ts';
 import { type Family, itemFamily, type Output, type PlanReader } from './unit.ts';
+
+const MAX_VLAN = 4094;
 
 /** A port of this host with everything it needs to be programmed. */
 type Vif = {
@@ -72,7 +74,7 @@ function planVif(portId: string, planned: Vif): Output {
       ...endpointEntries(net, endpoint, addresses),
       ...planned.meters,
       vifEntry(planned),
-      encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: 0 }, { kind: CB_IN_VIF, vif, net: 0 }),
+      encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: vifVlan(port) }, { kind: CB_IN_VIF, vif, net: 0 }),
     ],
     facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: vif }],
     guest: {
@@ -93,7 +95,7 @@ function vifEntry(planned: Vif): Planned {
     ifindex: device.ifindex,
     policy,
     net,
-    vlan: 0,
+    vlan: vifVlan(port),
     project,
     mtuBytes: network.mtuBytes,
     mac,
@@ -119,8 +121,11 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (typeof policy === 'string') return policy;
   const device = reader.device(vifDeviceName(port));
   if (device === undefined) return undefined;
-  const others = [...reader.facts('device', String(device.ifindex)).keys()].filter((one) => one !== portId);
-  if (others.length > 0) return `device ${device.name} is also that of port ${others.sort().join(', ')}`;
+  const vlan = vifVlan(port);
+  if (vlan < 0 || vlan > MAX_VLAN) return `VLAN tag ${vlan} of trunk parent ${port.trunk?.parentPortId} is none`;
+  const others = [...reader.facts('device', devicePlace(device.ifindex, vlan)).keys()].filter((one) => one !== portId);
+  const place = vlan === 0 ? `device ${device.name}` : `VLAN tag ${vlan} of device ${device.name}`;
+  if (others.length > 0) return `${place} is also that of port ${others.sort().join(', ')}`;
   const numbers = numbersOf(port, reader);
   if (typeof numbers === 'string') return numbers;
   const meters = metersOf(port, numbers.vif, reader);

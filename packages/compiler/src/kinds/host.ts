@@ -5,6 +5,9 @@ import type { Reader } from '../reader.ts';
 
 const MAX_LABEL = 63;
 
+/** `device_owner` of a trunk's sub-port. */
+const TRUNK_SUBPORT = 'trunk:subport';
+
 /** What a host carries itself: the ports bound to it. It always exists, maybe without ports. */
 export const hostKind: Kind = defineKind({
   name: 'host',
@@ -15,7 +18,7 @@ export const hostKind: Kind = defineKind({
     sourceKeys: (id) => [id],
     compute: (reader, port) => {
       if (!isBound(port)) return [];
-      const value = localPort(port, qosPolicyOf(reader, port));
+      const value = subPort(reader, port, localPort(port, qosPolicyOf(reader, port)));
       return [{ key: port.id, value, refs: references(value) }];
     },
   },
@@ -60,6 +63,25 @@ function localPort(port: PortRow, qosPolicyId: string | null): LocalPort {
     ...(vendorData === null ? {} : { vendorData }),
     ...(qosPolicyId === null ? {} : { qosPolicyId }),
     ...(port.extra_dhcp_opts.length === 0 ? {} : { extraDhcpOpts: port.extra_dhcp_opts.map(extraDhcpOpt) }),
+  };
+}
+
+/**
+ * The same of a trunk's sub-port: its parent's device is its own, and the machine that has the one has the other. Other ports are passed over without a look at
+ * trunks.
+ */
+function subPort(reader: Reader, port: PortRow, local: LocalPort): LocalPort {
+  if (port.device_owner !== TRUNK_SUBPORT) return local;
+  const [trunk] = reader.by('trunk', 'sub_ports.port_id', port.id);
+  const place = trunk?.sub_ports.find((one) => one.port_id === port.id);
+  const parent = trunk === undefined ? undefined : reader.get('port', trunk.port_id);
+  if (place === undefined || parent === undefined) return local;
+  return {
+    ...local,
+    vifKind: vifKind(parent),
+    deviceId: parent.device_id,
+    deviceOwner: parent.device_owner,
+    trunk: { parentPortId: parent.id, vlan: place.segmentation_id },
   };
 }
 

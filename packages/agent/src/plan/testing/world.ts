@@ -88,6 +88,7 @@ function randomPort({ random }: World, n: number): LocalPort {
     vifKind: oneOf(random, ['tap', 'tap', 'veth', 'host'] as const),
     portSecurityEnabled: secure,
     policy: secure ? oneOf<SliceKey>(random, ['policy:', 'policy:g0', 'policy:g0+g1']) : null,
+    ...(random(4) === 0 ? { trunk: { parentPortId: sampleId('port', 1 + random(9)), vlan: 100 + random(3) } } : {}),
     allowedAddressPairs: random(3) === 0 ? [{ ipAddress: oneOf(random, CIDRS), macAddress: sampleMac(n) }] : [],
     ...(random(3) === 0 ? { qosPolicyId: oneOf(random, ['q0', 'q1']) } : {}),
   });
