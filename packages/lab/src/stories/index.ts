@@ -9,6 +9,7 @@ import { RENAMED_HOST } from './renamed-host.ts';
 import { RESTORED_STORE } from './restored-store.ts';
 import { SERVERS } from './servers.ts';
 import { STORE_GUARD } from './store-guard.ts';
+import { TRUNK } from './trunk.ts';
 import { TWO_MACHINES_ONE_NAME } from './two-machines-one-name.ts';
 import { UNDERLAY_CHANGE } from './underlay-change.ts';
 
@@ -19,6 +20,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   GUEST_SERVICES,
   IPV6,
   QOS,
+  TRUNK,
   BURST,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,
