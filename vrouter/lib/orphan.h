@@ -103,13 +103,14 @@ static __always_inline int become(struct __sk_buff *ctx, const struct cb_orphan 
 }
 
 /* Receives the packet anew by device @ifindex, with VLAN tag @vlan if it had one: the tag is beside the packet. */
-static __always_inline void receive_anew(struct __sk_buff *ctx, __u32 ifindex, __u16 vlan)
+GLOBAL int receive_anew(struct __sk_buff *ctx, __u32 ifindex, __u32 vlan)
 {
 	if (vlan && bpf_skb_vlan_push(ctx, bpf_htons(ETH_P_8021Q), vlan))
-		return;
+		return -1;
 	bpf_clone_redirect(ctx, ifindex, BPF_F_INGRESS);
 	if (vlan)
 		bpf_skb_vlan_pop(ctx);
+	return 0;
 }
 
 /*
@@ -123,11 +124,14 @@ GLOBAL int release_orphans(struct __sk_buff *ctx)
 	__u64 now = bpf_ktime_get_ns();
 	struct work *w = work();
 	struct cb_vif *sender;
+	__u32 vlan = 0;
 	int changed = 0;
 
 	if (!w || !first)
 		return 0;
 	sender = w->p.in_vif ? vif_row(w->p.in_vif) : NULL;
+	if (sender)
+		vlan = sender->vlan;
 	key.vif = fragments_of(&w->p);
 	for (int place = 0; place < CB_VIF_ORPHANS; place++) {
 		key.place = place;
@@ -141,7 +145,7 @@ GLOBAL int release_orphans(struct __sk_buff *ctx)
 			changed = 1;
 		}
 		if (!become(ctx, waiting))
-			receive_anew(ctx, waiting->ifindex, sender ? sender->vlan : 0);
+			receive_anew(ctx, waiting->ifindex, vlan);
 		bpf_map_delete_elem(&cb_orphan_1, &key);
 	}
 	return changed && become(ctx, first) ? -1 : 0;

@@ -53,6 +53,8 @@ const ATTRIBUTES = {
     'security_groups',
     'binding:host_id',
     'binding:vnic_type',
+    'inactive_bindings',
+    'standby_hosts',
     'cable:hostname',
     'cable:user_data',
     'cable:public_keys',
@@ -135,7 +137,7 @@ export type TableName = keyof TableRows;
 type IndexNames = {
   readonly network: never;
   readonly subnet: 'network_id';
-  readonly port: 'network_id' | 'binding:host_id' | 'security_groups';
+  readonly port: 'network_id' | 'binding:host_id' | 'standby_hosts' | 'security_groups';
   readonly router_interface: 'network_id' | 'device_id';
   readonly router: never;
   readonly security_group: never;
@@ -159,6 +161,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   port: {
     network_id: (row) => [row.network_id],
     'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]),
+    standby_hosts: (row) => row.standby_hosts,
     security_groups: (row) => row.security_groups,
   },
   router_interface: { network_id: (row) => [row.network_id], device_id: (row) => [row.device_id] },
@@ -207,6 +210,11 @@ export function isRouterInterface(port: Pick<PortRow, 'device_owner'>): boolean 
 /** Name of the host a port is bound to; empty: none. */
 export function hostOf(port: Pick<PortRow, 'binding:host_id'>): string {
   return port['binding:host_id'] ?? '';
+}
+
+/** True when the port was carried by the host, and may still get packets there. */
+export function hasLeft(port: Pick<PortRow, 'inactive_bindings'>, host: string): boolean {
+  return port.inactive_bindings.some((one) => one.host === host && one.was_active);
 }
 
 /** True for a port that a host carries: it has a host and is not a router's leg, which every host has. */

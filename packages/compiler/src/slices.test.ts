@@ -57,7 +57,7 @@ function sliceOf(
     items === undefined
       ? []
       : items.sourceKeys(id).flatMap((source) => [...tables[items.table].by(items.index as never, source)]);
-  const computed: ComputedItem[] = rows.flatMap((row) => [...(items?.compute(reader, row) ?? [])]);
+  const computed: ComputedItem[] = rows.flatMap((row) => [...(items?.compute(reader, row, id) ?? [])]);
   return {
     header: head.value,
     items: computed.map((one) => ({ key: one.key, ...(one.value as object) })),

@@ -133,6 +133,8 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     security_groups: [],
     'binding:host_id': host,
     'binding:vnic_type': 'normal',
+    inactive_bindings: [],
+    standby_hosts: [],
     'cable:hostname': null,
     'cable:user_data': null,
     'cable:public_keys': [],

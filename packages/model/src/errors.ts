@@ -95,6 +95,14 @@ export const ERRORS = {
   PortSecurityPortHasSecurityGroup: { status: 409, remedy: 'Remove the port’s security groups first.' },
   AddressPairAndPortSecurityRequired: { status: 409, remedy: 'Turn port security on, or give no address pairs.' },
   DuplicateAddressPairInRequest: { status: 400, remedy: 'Give each address pair once.' },
+  // Port bindings
+  PortBindingAlreadyExists: { status: 409, remedy: 'Change the binding that is there, or delete it first.' },
+  PortBindingAlreadyActive: { status: 409, remedy: 'Nothing is to be done: the host carries the port.' },
+  PortBindingNotFound: { status: 404, remedy: 'List the bindings of the port to see to which hosts it is bound.' },
+  UnsupportedPortDeviceOwner: {
+    status: 409,
+    remedy: 'Only ports of machines (device_owner compute:...) are bound to several hosts.',
+  },
   // Trunks
   TrunkPortInUse: { status: 409, remedy: 'Remove the port from the trunk that the message names first.' },
   ParentPortInUse: { status: 409, remedy: 'Give another port, or delete the trunk whose parent it is first.' },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LocalPort, SubnetState } from '@cable/model';
-import { cbVif } from '../bpf/abi.gen.ts';
+import type { Endpoint, LocalPort, SubnetState } from '@cable/model';
+import { CB_ENDPOINT_F_LEFT, CB_ENDPOINT_REMOTE, CB_ENDPOINT_VIF, cbEndpoint, cbVif } from '../bpf/abi.gen.ts';
 import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import { type Row, showEntry } from '../show/maps.ts';
@@ -619,4 +619,39 @@ test('a sub-port is a VIF of its parent’s device, with a tag; a tag twice is a
     [...bed.planner.vifs.values()].map((vif) => vif.device),
     [device, device, device, device],
   );
+});
+
+test('a port that is to come, or has left, has a VIF here, and is known to the network where it is', async () => {
+  const other = [{ host: 'h2', underlay: '192.0.2.2', left: false }];
+  const at = (host: string, underlay: string, standby: Endpoint['standby'] = other): readonly SampleSlice[] =>
+    sampleNetwork(1, {}, [{ ...sampleEndpoint(TAP, host, underlay), ...(standby === undefined ? {} : { standby }) }]);
+  const standby = (left: boolean): SampleSlice => ({
+    key: 'standby:h1',
+    header: { host: 'h1' },
+    items: new Map([[TAP.id, { ...TAP, left }]]),
+  });
+  const home = sampleHost('h1', []);
+  const policy = samplePolicy('p', []);
+  const endpointOf = (bed: PlanBed): unknown => {
+    const endpoints = [...bed.planner.entries.of('cb_mac_2').values()].map(({ value }) =>
+      cbEndpoint.decode(textBytes(value)),
+    );
+    const found = endpoints.find(({ kind }) => kind === CB_ENDPOINT_VIF || kind === CB_ENDPOINT_REMOTE);
+    return found && { kind: found.kind, vif: found.vif, tunnel: found.tunnel, flags: found.flags };
+  };
+  const here = [{ host: 'h1', underlay: '192.0.2.1', left: false }];
+  const bed = await plannedBed(flat(home, standby(false), at('h2', '192.0.2.2', here), policy), [TAP]);
+  assert.deepEqual(endpointOf(bed), { kind: CB_ENDPOINT_REMOTE, vif: 1, tunnel: 1, flags: 0 });
+  assert.deepEqual(pick(rowsOf(bed, 'cb_in_1'), 'device'), [['tap00000005-70']]);
+  assert.deepEqual(rowsOf(bed, 'cb_flood_2'), []);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_peer_2'), 'network', 'host'), [['net-1', 'h2']]);
+  // The switch: the VIF keeps its number.
+  const left = [{ host: 'h2', underlay: '192.0.2.2', left: true }];
+  await bed.plan(...flat(sampleHost('h1', [TAP]), at('h1', '192.0.2.1', left), policy));
+  assert.deepEqual(endpointOf(bed), { kind: CB_ENDPOINT_VIF, vif: 1, tunnel: 1, flags: 0 });
+  assert.deepEqual(pick(rowsOf(bed, 'cb_peer_2'), 'network', 'host'), [['net-1', '192.0.2.2']]);
+  // And back, its device gone.
+  bed.plug(TAP, null);
+  await bed.plan(...flat(home, standby(true), at('h2', '192.0.2.2', here), policy));
+  assert.deepEqual(endpointOf(bed), { kind: CB_ENDPOINT_REMOTE, vif: 1, tunnel: 1, flags: CB_ENDPOINT_F_LEFT });
 });

@@ -25,6 +25,7 @@ import type { LocalDevice } from './inputs.ts';
 import { meterEntries } from './meters.ts';
 import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
+import { type OtherTunnel, otherTunnel } from './standby.ts';
 import { policyName } from './topics.ts';
 import { type Family, itemFamily, type Output, type PlanReader } from './unit.ts';
 
@@ -58,31 +59,63 @@ export const VIFS: Family = itemFamily(
   ({ item: portId }, port, reader) => {
     const vif = resolveVif(portId, port, reader);
     if (vif === undefined) return {};
-    return typeof vif === 'string' ? { error: vif } : planVif(portId, vif);
+    return typeof vif === 'string' ? { error: vif } : planVif(portId, vif, otherTunnel(port.networkId, portId, reader));
   },
 );
 
-function planVif(portId: string, planned: Vif): Output {
-  const { port, network, vif, net, device, mac, sources } = planned;
-  const endpoint = endpointOf({ kind: CB_ENDPOINT_VIF, vif, mac });
-  const addresses = port.fixedIps.map((ip) => ip.ipAddress);
+/**
+ * The same of a port that is to come here, or has left: it is programmed, but the network knows it where it is (`standby.ts`), and what is sent to all goes
+ * there.
+ */
+export const STANDBY_VIFS: Family = itemFamily(
+  { name: 'standby port', slice: 'standby', subject: 'port' },
+  ({ item: portId }, port, reader) => {
+    const vif = resolveVif(portId, port, reader);
+    if (vif === undefined) return {};
+    return typeof vif === 'string' ? { error: vif } : planStandby(vif);
+  },
+);
+
+function planStandby(planned: Vif): Output {
+  const { port, network, vif } = planned;
   return {
     projectId: port.projectId,
-    entries: [
-      // Without port security nothing is looked up there.
-      ...sourceEntries(port.portSecurityEnabled ? sources : [], vif),
-      ...endpointEntries(net, endpoint, addresses),
-      ...planned.meters,
-      vifEntry(planned),
-      encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: vifVlan(port) }, { kind: CB_IN_VIF, vif, net: 0 }),
-    ],
-    facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: vif }],
+    entries: ownEntries(planned),
     guest: {
       ...guestPort(port, network, planned.subnets),
       advertisement: planned.router6?.advertisement ?? null,
       vif,
     },
   };
+}
+
+/** `other`: the tunnel to another host where the port may be, too; undefined: there is none. */
+function planVif(portId: string, planned: Vif, other: OtherTunnel | undefined): Output {
+  const { port, network, vif, net, mac } = planned;
+  const endpoint = endpointOf({ kind: CB_ENDPOINT_VIF, vif, mac, tunnel: other?.tunnel ?? 0 });
+  const addresses = port.fixedIps.map((ip) => ip.ipAddress);
+  return {
+    projectId: port.projectId,
+    entries: [...endpointEntries(net, endpoint, addresses), ...ownEntries(planned)],
+    facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: vif }, ...(other?.facts ?? [])],
+    guest: {
+      ...guestPort(port, network, planned.subnets),
+      advertisement: planned.router6?.advertisement ?? null,
+      vif,
+    },
+  };
+}
+
+/** What makes a VIF, wherever the network knows its port. */
+function ownEntries(planned: Vif): readonly Planned[] {
+  const { port, vif, device, sources } = planned;
+  return [
+    // Without port security nothing is looked up there.
+    ...sourceEntries(port.portSecurityEnabled ? sources : [], vif),
+    ...planned.meters,
+    vifEntry(planned),
+    encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: vifVlan(port) }, { kind: CB_IN_VIF, vif, net: 0 }),
+  ];
 }
 
 function vifEntry(planned: Vif): Planned {

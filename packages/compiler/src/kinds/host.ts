@@ -1,5 +1,5 @@
 import type { ExtraDhcpOpt, LocalPort, PublicKey, SliceKey, VifKind } from '@cable/model';
-import { isBound, type PortRow } from '../compiler-tables.ts';
+import { hasLeft, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 
@@ -11,18 +11,41 @@ const TRUNK_SUBPORT = 'trunk:subport';
 /** What a host carries itself: the ports bound to it. It always exists, maybe without ports. */
 export const hostKind: Kind = defineKind({
   name: 'host',
-  header: (_reader, id) => ({ value: { host: id }, refs: [] }),
+  header: (reader, id) => {
+    const hasStandby = reader.by('port', 'standby_hosts', id).length > 0;
+    return { value: { host: id }, refs: hasStandby ? [`standby:${id}`] : [] };
+  },
   items: {
     table: 'port',
     index: 'binding:host_id',
     sourceKeys: (id) => [id],
     compute: (reader, port) => {
       if (!isBound(port)) return [];
-      const value = subPort(reader, port, localPort(port, qosPolicyOf(reader, port)));
+      const value = portOf(reader, port);
       return [{ key: port.id, value, refs: references(value) }];
     },
   },
 });
+
+/** What a host programs that the port is to come to, or that it has left. It always exists, maybe without ports. */
+export const standbyKind: Kind = defineKind({
+  name: 'standby',
+  header: (_reader, id) => ({ value: { host: id }, refs: [] }),
+  items: {
+    table: 'port',
+    index: 'standby_hosts',
+    sourceKeys: (id) => [id],
+    compute: (reader, port, id) => {
+      if (!isBound(port)) return [];
+      const value = { ...portOf(reader, port), left: hasLeft(port, id) };
+      return [{ key: port.id, value, refs: references(value) }];
+    },
+  },
+});
+
+function portOf(reader: Reader, port: PortRow): LocalPort {
+  return subPort(reader, port, localPort(port, qosPolicyOf(reader, port)));
+}
 
 function references({ networkId, policy, qosPolicyId }: LocalPort): NodeKey[] {
   const refs: NodeKey[] = [`network:${networkId}`, `endpoints:${networkId}`, `names:${networkId}`, `near:${networkId}`];

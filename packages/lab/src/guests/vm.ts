@@ -19,6 +19,8 @@ export type VmOptions = {
   readonly client: DhcpClient;
   /** Further devices of the guest, each for what has a VLAN tag on its tap. */
   readonly vlans?: readonly VlanDevice[];
+  /** A FIFO by which its card is told to go to another host; absent: it stays. */
+  readonly control?: string;
 };
 
 /** A guest's device for a VLAN tag (1..4094) of its card, with the sub-port's MAC address. */
@@ -36,9 +38,10 @@ export async function startVm(options: VmOptions, deps: GuestDeps): Promise<Gues
   await createNamespace(netns, deps.ledger);
   const vlans = options.vlans ?? [];
   const tagged = vlans.map((one) => `${one.vlan}:${one.name}`);
+  const control = options.control === undefined ? [] : ['-c', options.control];
   const relay = await deps.processes.start({
     name: `relay-${name}`,
-    command: [RELAY, `/run/netns/${host.netns}`, tapName(portId), `/run/netns/${netns}`, 'eth0', ...tagged],
+    command: [RELAY, ...control, `/run/netns/${host.netns}`, tapName(portId), `/run/netns/${netns}`, 'eth0', ...tagged],
     ready: /^ready$/m,
   });
   await ipBatch(host.netns, [`link set ${tapName(portId)} mtu ${options.mtuBytes} up`]);

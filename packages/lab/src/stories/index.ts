@@ -3,6 +3,7 @@ import { BURST } from './burst.ts';
 import { DEMO } from './demo/demo.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
+import { LIVE_MIGRATION } from './live-migration.ts';
 import { PAIR } from './pair.ts';
 import { QOS } from './qos.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
@@ -21,6 +22,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   IPV6,
   QOS,
   TRUNK,
+  LIVE_MIGRATION,
   BURST,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,

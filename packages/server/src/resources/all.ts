@@ -4,6 +4,7 @@ import { networkDnsModule, portDnsModule } from './dns.ts';
 import { agentModule, hostModule } from './host.ts';
 import { networkModule } from './network.ts';
 import { portModule } from './port.ts';
+import { portBindingsModule } from './port-bindings.ts';
 import { portDhcpOptionsModule } from './port-dhcp-options.ts';
 import { portGuestModule } from './port-guest.ts';
 import { networkQosModule, portQosModule, qosPolicyModule, qosRuleModule, qosRuleTypeModule } from './qos.ts';
@@ -22,7 +23,15 @@ import { trunkSubPortsModule } from './trunk-sub-ports.ts';
 export const MODULES: ModuleTable = {
   network: [networkModule, networkDnsModule, networkQosModule],
   subnet: [subnetModule, automaticAddressesModule],
-  port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule, portQosModule, trunkPortModule],
+  port: [
+    portModule,
+    portDhcpOptionsModule,
+    portDnsModule,
+    portGuestModule,
+    portQosModule,
+    portBindingsModule,
+    trunkPortModule,
+  ],
   router: [routerModule, routerInterfacesModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],

@@ -13,7 +13,7 @@ export const trunkPortModule: Contribution<AnyObject> = contribute<Port>({
     return {};
   },
   changed: (planning, before, after) => {
-    if (hostOf(before) !== hostOf(after)) moveSubPorts(planning, after);
+    if (placeOf(before) !== placeOf(after)) moveSubPorts(planning, after);
   },
   check: (view, port, before) => {
     if (before === undefined || before.device_owner === port.device_owner) return;
@@ -30,6 +30,11 @@ export const trunkPortModule: Contribution<AnyObject> = contribute<Port>({
 
 function hostOf(port: Port): string {
   return port['binding:host_id'] ?? '';
+}
+
+/** Where the port is, and where it may go. */
+function placeOf(port: Port): string {
+  return JSON.stringify([hostOf(port), port.inactive_bindings, port.standby_hosts]);
 }
 
 function isMoved(before: Port, after: Port): boolean {

@@ -4,6 +4,7 @@ import { type AnyObject, CableError, type Trunk } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from '../engine/context.ts';
 import type { Contribution } from '../engine/module.ts';
+import { permitRead } from '../engine/permission.ts';
 import { currentRow, notFound, present } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
@@ -15,7 +16,10 @@ type Change = (planning: Planning, trunk: Trunk, given: readonly SubPort[]) => r
 
 const getSubPorts: ActionHandler = async (deps, id, _body, asked) => {
   const resource = deps.resources.named('trunk');
-  const trunk = await currentRow(deps, resource, id, readerOf(deps, asked.credentials));
+  const { credentials } = asked;
+  const reader = readerOf(deps, credentials);
+  const trunk = await currentRow(deps, resource, id, reader);
+  permitRead(deps, { credentials, row: reader.row }, { type: 'trunk', action: 'get_subports', before: trunk });
   return { sub_ports: trunk['sub_ports'] };
 };
 

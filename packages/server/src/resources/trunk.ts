@@ -71,14 +71,23 @@ export function placeSubPort(planning: Planning, port: Port, parent: Port): void
   updatePort(planning, port, {
     device_owner: TRUNK_SUBPORT,
     'binding:host_id': parent['binding:host_id'] ?? '',
+    inactive_bindings: parent.inactive_bindings,
+    'binding:profile': migratingProfile(port, parent),
   });
+}
+
+/** The sub-port goes where Nova says in the parent's profile that this will go. */
+function migratingProfile(port: Port, parent: Port): Port['binding:profile'] {
+  const { migrating_to: _last, ...others } = port['binding:profile'] ?? {};
+  const target = parent['binding:profile']?.['migrating_to'];
+  return target === undefined ? others : { ...others, migrating_to: target };
 }
 
 /** The port is nobody's any more. */
 export function releaseSubPort(planning: Planning, portId: string): void {
   const port = planning.plan.get('port', portId);
   if (port === undefined || planning.plan.deletes('port', portId)) return;
-  updatePort(planning, port, { device_owner: '', 'binding:host_id': '' });
+  updatePort(planning, port, { device_owner: '', 'binding:host_id': '', inactive_bindings: [] });
 }
 
 function updatePort(planning: Planning, port: Port, changes: Partial<Port>): void {

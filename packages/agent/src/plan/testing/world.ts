@@ -101,7 +101,10 @@ function changePort(world: World): void {
   if (id === undefined) return;
   if (port === undefined) world.ports.delete(n);
   else world.ports.set(n, port);
-  world.state.setItem(`host:${HOST}`, id, port);
+  const isStandby = world.random(10) === 0;
+  const standby = port === undefined ? undefined : { ...port, left: world.random(2) === 0 };
+  world.state.setItem(`host:${HOST}`, id, isStandby ? undefined : port);
+  world.state.setItem(`standby:${HOST}`, id, isStandby ? standby : undefined);
 }
 
 /** Other allowed address pairs of a port, and nothing else of it. */
