@@ -22,6 +22,7 @@ static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 		return drop(ctx, 0, CB_REASON_UNKNOWN_PEER);
 	p = &w->p;
 	p->key.net = peer->net;
+	p->in_tunnel = peer->tunnel;
 	reason = parse_ethernet(ctx, p);
 	if (reason)
 		return drop(ctx, 0, reason);

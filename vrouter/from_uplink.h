@@ -56,6 +56,7 @@ static __always_inline int is_left_over(void)
 /* verifier: a function of its own, so that its stack is free again where the packet is forwarded. */
 static __noinline enum outer_result unwrap(struct __sk_buff *ctx, __u32 *net)
 {
+	struct work *w = work();
 	struct cb_peer *peer;
 	struct outer o;
 
@@ -65,6 +66,8 @@ static __noinline enum outer_result unwrap(struct __sk_buff *ctx, __u32 *net)
 	if (!peer || !(peer->flags & CB_PEER_F_UPLINK) || is_left_over())
 		return OUTER_REFUSED;
 	*net = peer->net;
+	if (w)
+		w->p.in_tunnel = peer->tunnel;
 	return is_taken(ctx, &o, *net) ? pop_outer(ctx, &o) : OUTER_REFUSED;
 }
 

@@ -304,11 +304,15 @@ struct cb_mac_key {
 	__u8 mac[6];
 };
 
+/* flag of struct cb_endpoint: CB_ENDPOINT_REMOTE, but it was at vif: what other hosts send for it is sent on */
+#define CB_ENDPOINT_F_LEFT 0x1
+
+/* While a port moves there is a VIF for it on two hosts; each knows of the other. */
 struct cb_endpoint {
 	__u8 kind; /* enum cb_endpoint_kind */
-	__u8 flags; /* none yet */
-	__u16 vif; /* CB_ENDPOINT_VIF, CB_ENDPOINT_NAT; else 0 */
-	__u16 tunnel; /* CB_ENDPOINT_REMOTE in a network of CB_WIRE_VXLAN; else 0 */
+	__u8 flags; /* CB_ENDPOINT_F_* */
+	__u16 vif; /* CB_ENDPOINT_VIF, CB_ENDPOINT_NAT; CB_ENDPOINT_REMOTE: the VIF here that it is to come to, or was at; else 0 */
+	__u16 tunnel; /* CB_ENDPOINT_REMOTE in a network of CB_WIRE_VXLAN; CB_ENDPOINT_VIF: to the other host at which it may be, too; else 0 */
 	__u8 mac[6];
 	/* CB_ENDPOINT_GATEWAY, CB_ENDPOINT_NAT, CB_ENDPOINT_ROUTER; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
 	__u32 vrf;

@@ -216,6 +216,8 @@ int decide(struct __sk_buff *ctx)
 	}
 	if (w->to.kind == RESOLVED_GATEWAY)
 		return forward_to_gateway(ctx, w);
+	if (w->to.kind == RESOLVED_FORWARD)
+		goto known;
 	if (p->flags & PKT_TRANSLATED)
 		w->way.flags |= CB_WAY_F_REWRITE;
 	else if (!flow && !(p->flags & (PKT_OPENING | PKT_RELATED)) && find_moved(ctx))
@@ -244,6 +246,7 @@ int decide(struct __sk_buff *ctx)
 	/* A flow to a MAC that nobody is known to have is decided for each packet. */
 	if (!w->way.deliver)
 		return to_all(ctx, w, w->direction);
+known:
 	return deliver(ctx, w, &w->way);
 }
 

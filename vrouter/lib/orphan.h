@@ -102,6 +102,17 @@ static __always_inline int become(struct __sk_buff *ctx, const struct cb_orphan 
 	return bpf_skb_store_bytes(ctx, 0, frame->frame, last + 1, 0);
 }
 
+/* Receives the packet anew by device @ifindex, with VLAN tag @vlan if it had one: the tag is beside the packet. */
+GLOBAL int receive_anew(struct __sk_buff *ctx, __u32 ifindex, __u32 vlan)
+{
+	if (vlan && bpf_skb_vlan_push(ctx, bpf_htons(ETH_P_8021Q), vlan))
+		return -1;
+	bpf_clone_redirect(ctx, ifindex, BPF_F_INGRESS);
+	if (vlan)
+		bpf_skb_vlan_pop(ctx);
+	return 0;
+}
+
 /*
  * The first fragment in work was accepted and is remembered: those that waited for it are received anew. The packet is what it was afterwards. Returns 0; -1:
  * it is not, and must be dropped.
@@ -112,10 +123,15 @@ GLOBAL int release_orphans(struct __sk_buff *ctx)
 	struct cb_orphan_key key = {};
 	__u64 now = bpf_ktime_get_ns();
 	struct work *w = work();
-	int changed = 0;
+	struct cb_vif *sender;
+	__u32 vlan = 0;
+	int changed = 0, waited;
 
 	if (!w || !first)
 		return 0;
+	sender = w->p.in_vif ? vif_row(w->p.in_vif) : NULL;
+	if (sender)
+		vlan = sender->vlan;
 	key.vif = fragments_of(&w->p);
 	for (int place = 0; place < CB_VIF_ORPHANS; place++) {
 		key.place = place;
@@ -128,11 +144,12 @@ GLOBAL int release_orphans(struct __sk_buff *ctx)
 				return 0;
 			changed = 1;
 		}
-		/* One that had waited for its VIF's limit does not wait again. */
-		if (cfg_queue_end_ifindex && waiting->ifindex == cfg_queue_end_ifindex)
+		/* One that had waited for its VIF's limit does not wait again, and has no tag any more. */
+		waited = cfg_queue_end_ifindex && waiting->ifindex == cfg_queue_end_ifindex;
+		if (waited)
 			ctx->mark = key.vif * 2 + CB_DIR_EGRESS;
 		if (!become(ctx, waiting))
-			bpf_clone_redirect(ctx, waiting->ifindex, BPF_F_INGRESS);
+			receive_anew(ctx, waiting->ifindex, waited ? 0 : vlan);
 		ctx->mark = 0;
 		bpf_map_delete_elem(&cb_orphan_1, &key);
 	}

@@ -266,15 +266,38 @@ static __always_inline __u32 resolve_from_vif(struct work *w)
 	return 0;
 }
 
-static __always_inline int is_vif_here(const struct cb_endpoint *ep)
+static __always_inline int is_vif(const struct cb_endpoint *ep)
 {
 	return ep && ep->kind == CB_ENDPOINT_VIF;
+}
+
+/* Is it a VIF of this host that cannot be at the packet's sender? One that moves may be at both. */
+static __always_inline int is_vif_here(const struct work *w, const struct cb_endpoint *ep)
+{
+	return is_vif(ep) && (!ep->tunnel || ep->tunnel != w->p.in_tunnel);
 }
 
 /* Is the source address of the packet that of a VIF of this host? */
 static __always_inline int sends_as_vif_here(const struct work *w)
 {
-	return w->p.family && is_vif_here(lookup_endpoint(w->p.key.net, &w->p.src));
+	return w->p.family && is_vif_here(w, lookup_endpoint(w->p.key.net, &w->p.src));
+}
+
+/*
+ * From another host, to @ep, which is at another one, and has a VIF here because it moves. One that has left is sent on, unless it comes from where it would go: that
+ * host takes it to be here, so here it ends, and two hosts never send a packet to and fro. To one that is to come the sender knows it already.
+ */
+static __always_inline void resolve_moving(struct work *w, const struct cb_endpoint *ep)
+{
+	struct cb_endpoint here = *ep;
+
+	if (ep->flags & CB_ENDPOINT_F_LEFT && ep->tunnel != w->p.in_tunnel) {
+		resolve_here(w, ep);
+		w->to.kind = RESOLVED_FORWARD;
+		return;
+	}
+	here.kind = CB_ENDPOINT_VIF;
+	resolve_here(w, &here);
 }
 
 /* Where a packet from another host goes: to a VIF of this host, never back; from a transit network on, through its router. */
@@ -282,12 +305,14 @@ static __always_inline __u32 resolve_from_overlay(struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
-	if (is_vif_here(lookup_mac(w->p.key.net, w->p.smac)) || sends_as_vif_here(w))
+	if (is_vif_here(w, lookup_mac(w->p.key.net, w->p.smac)) || sends_as_vif_here(w))
 		resolved_drop(w, CB_REASON_SPOOFED_PEER);
 	else if (ep && ep->kind == CB_ENDPOINT_VIF)
 		resolve_here(w, ep);
 	else if (ep && ep->vrf && is_transit(w->p.key.net) && w->p.family && !(w->p.flags & PKT_LINK))
 		return ep->vrf;
+	else if (ep && ep->kind == CB_ENDPOINT_REMOTE && ep->vif)
+		resolve_moving(w, ep);
 	else if (ep)
 		resolved_drop(w, CB_REASON_UNKNOWN_MAC);
 	else if (!has_flood_list(w->p.key.net))
@@ -308,7 +333,7 @@ static __always_inline __u32 resolve_from_uplink(struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
-	if (is_vif_here(lookup_mac(w->p.key.net, w->p.smac)) ||
+	if (is_vif(lookup_mac(w->p.key.net, w->p.smac)) ||
 	    (w->p.family && is_ours(lookup_endpoint(w->p.key.net, &w->p.src))))
 		resolved_drop(w, CB_REASON_SPOOFED_PEER);
 	else if (ep && ep->kind == CB_ENDPOINT_VIF)

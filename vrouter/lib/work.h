@@ -50,7 +50,7 @@ struct pkt {
 	__u32 tcp_ack;
 	__u32 tcp_len; /* what it takes of the sequence numbers */
 	__u16 tcp_window;
-	__u16 pad;
+	__u16 in_tunnel; /* of a packet from another host: the tunnel to that */
 	__u8 smac[8];
 	__u8 dmac[8];
 	__u16 ethertype_be;
@@ -71,6 +71,7 @@ enum resolved {
 	RESOLVED_DELIVER, /* see the way and the receiver's policy */
 	RESOLVED_FLOOD, /* nobody is known to have the MAC */
 	RESOLVED_GATEWAY, /* for a router's own address */
+	RESOLVED_FORWARD, /* for who has left this host: to the one where he is, whatever the rules: that one asks them */
 	RESOLVED_DROP, /* see the reason */
 	RESOLVED_ASK, /* to a neighbour whose MAC is not known: see `neighbour` */
 };

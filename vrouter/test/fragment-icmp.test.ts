@@ -82,6 +82,18 @@ for (const [what, order] of [
   });
 }
 
+test('fragments of a sub-port that come backwards reach the receiver: they are received anew with their tag', async () => {
+  const sub = world.addGuest('sub', { mac: '02:00:00:00:00:0d', ip: '10.0.0.13', vni: VNI, vlan: 101, policy: PA }, a);
+  world.receiveAnew();
+  const before = world.sentTo(b);
+  const frames = parts(79, { ...ab, src: sub.mac, from: sub.ip });
+  assert.deepEqual(
+    [2, 1, 0].map((n) => world.sendTagged(a, 101, frames[n] as Buffer).verdict),
+    ['wait', 'wait', 'vif b'],
+  );
+  await grows(() => world.sentTo(b) - before, 2, 'both that waited');
+});
+
 test('fragments that wait for a first that is refused go nowhere', async () => {
   world.receiveAnew();
   const before = world.sentTo(a);

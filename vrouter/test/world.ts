@@ -595,11 +595,11 @@ export class World {
     vni: number,
     ips: readonly string[],
     mac: string,
-    where: { kind: number; guest?: Guest; vrf?: number; remote?: string },
+    where: { kind: number; guest?: Guest; vrf?: number; remote?: string; flags?: number },
   ): void {
     const value = {
       kind: where.kind,
-      flags: 0,
+      flags: where.flags ?? 0,
       vif: where.guest?.vif ?? 0,
       tunnel: where.remote === undefined ? 0 : this.tunnel(where.remote),
       vrf: where.vrf ?? 0,

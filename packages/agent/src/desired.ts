@@ -3,7 +3,7 @@
  * Map keys and values are the structs of vrouter/include/cable_abi.h, encoded by the generated codecs.
  */
 
-import type { ExtraDhcpOption, HostRoute, Ipv6Mode, PublicKey } from '@cable/model';
+import type { ExtraDhcpOption, HostRoute, Ipv6Mode, PublicKey, TrunkPlace } from '@cable/model';
 import type { ByteText } from './bpf/codec.ts';
 
 /**
@@ -70,6 +70,8 @@ export type GuestRecord = {
   readonly deviceId: string;
   /** E.g. `compute:nova`. */
   readonly deviceOwner: string;
+  /** Of a trunk's sub-port; null: it has a device of its own. */
+  readonly trunk: TrunkPlace | null;
   readonly userData: string | null;
   readonly publicKeys: readonly PublicKey[];
   /** What the operator tells every machine; null: nothing. */

@@ -10,6 +10,7 @@ import {
   type SecurityGroupView,
   type SubnetView,
   servedName,
+  type TrunkView,
 } from '@cable/model';
 import { parametersOf } from './routes.ts';
 import { type KnownSchema, readSchema } from './schema.ts';
@@ -21,6 +22,7 @@ export type Views = {
   readonly subnet: SubnetView;
   readonly port: PortView;
   readonly router: RouterView;
+  readonly trunk: TrunkView;
   readonly security_group: SecurityGroupView;
   readonly security_group_rule: SecurityGroupRule & { readonly tenant_id: string };
   readonly host: HostView;

@@ -11,6 +11,7 @@ import type {
   SecurityGroup,
   SecurityGroupRule,
   Subnet,
+  Trunk,
 } from '@cable/model';
 
 /** The attributes of each resource type that slices are made of; a change of any other touches no slice. */
@@ -52,6 +53,8 @@ const ATTRIBUTES = {
     'security_groups',
     'binding:host_id',
     'binding:vnic_type',
+    'inactive_bindings',
+    'standby_hosts',
     'cable:hostname',
     'cable:user_data',
     'cable:public_keys',
@@ -63,6 +66,7 @@ const ATTRIBUTES = {
   ],
   router: ['id', 'name', 'admin_state_up', 'routes'],
   security_group: ['id', 'stateful'],
+  trunk: ['id', 'port_id', 'sub_ports'],
   security_group_rule: [
     'id',
     'security_group_id',
@@ -94,6 +98,7 @@ export type PortRow = Pick<Port, Attributes<'port'>>;
 export type RouterRow = Pick<Router, Attributes<'router'>>;
 
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
+export type TrunkRow = Pick<Trunk, Attributes<'trunk'>>;
 
 export type SecurityGroupRuleRow = Pick<SecurityGroupRule, Attributes<'security_group_rule'>>;
 
@@ -114,6 +119,7 @@ export type Rows = {
   readonly port: PortRow;
   readonly router: RouterRow;
   readonly security_group: SecurityGroupRow;
+  readonly trunk: TrunkRow;
   readonly security_group_rule: SecurityGroupRuleRow;
   readonly qos_policy: QosPolicyRow;
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRuleRow;
@@ -131,10 +137,11 @@ export type TableName = keyof TableRows;
 type IndexNames = {
   readonly network: never;
   readonly subnet: 'network_id';
-  readonly port: 'network_id' | 'binding:host_id' | 'security_groups';
+  readonly port: 'network_id' | 'binding:host_id' | 'standby_hosts' | 'security_groups';
   readonly router_interface: 'network_id' | 'device_id';
   readonly router: never;
   readonly security_group: never;
+  readonly trunk: 'sub_ports.port_id';
   readonly security_group_rule: 'security_group_id';
   readonly qos_policy: never;
   readonly qos_bandwidth_limit_rule: 'qos_policy_id';
@@ -154,11 +161,13 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   port: {
     network_id: (row) => [row.network_id],
     'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]),
+    standby_hosts: (row) => row.standby_hosts,
     security_groups: (row) => row.security_groups,
   },
   router_interface: { network_id: (row) => [row.network_id], device_id: (row) => [row.device_id] },
   router: {},
   security_group: {},
+  trunk: { 'sub_ports.port_id': (row) => row.sub_ports.map((one) => one.port_id) },
   security_group_rule: { security_group_id: (row) => [row.security_group_id] },
   qos_policy: {},
   qos_bandwidth_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
@@ -201,6 +210,11 @@ export function isRouterInterface(port: Pick<PortRow, 'device_owner'>): boolean 
 /** Name of the host a port is bound to; empty: none. */
 export function hostOf(port: Pick<PortRow, 'binding:host_id'>): string {
   return port['binding:host_id'] ?? '';
+}
+
+/** True when the port was carried by the host, and may still get packets there. */
+export function hasLeft(port: Pick<PortRow, 'inactive_bindings'>, host: string): boolean {
+  return port.inactive_bindings.some((one) => one.host === host && one.was_active);
 }
 
 /** True for a port that a host carries: it has a host and is not a router's leg, which every host has. */

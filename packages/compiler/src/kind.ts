@@ -33,8 +33,8 @@ export type KindItems = {
   readonly table: TableName;
   readonly index: string;
   sourceKeys(id: string): readonly string[];
-  /** The items of one row: none, one, or several. */
-  compute(reader: Reader, row: TableRows[TableName]): readonly ComputedItem[];
+  /** The items of one row in the slice of this id: none, one, or several. */
+  compute(reader: Reader, row: TableRows[TableName], id: string): readonly ComputedItem[];
 };
 
 type Typed<V> = { readonly value: V; readonly refs: readonly NodeKey[] };
@@ -48,7 +48,7 @@ export function defineKind<K extends SliceKind, T extends TableName = never>(kin
     readonly table: T;
     readonly index: IndexName<T>;
     sourceKeys(id: string): readonly string[];
-    compute(reader: Reader, row: TableRows[T]): readonly TypedItem<SliceItem<K>>[];
+    compute(reader: Reader, row: TableRows[T], id: string): readonly TypedItem<SliceItem<K>>[];
   };
 }): Kind {
   return { name: kind.name, hidden: false, header: kind.header, items: kind.items as KindItems | undefined };

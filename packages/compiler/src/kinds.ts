@@ -1,14 +1,15 @@
 /**
  * Every kind of slice, and what refers to what; references lead only to the right, so that counting them is exact.
  *
- *   host ──> network, endpoints, names, qos, policy ──> group
+ *   host ──> standby
+ *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *    └─────> near ──> router ──> network, endpoints      (of the router's networks)
  */
 import type { SliceKey } from '@cable/model';
 import type { Kind, NodeKey, NodeKind } from './kind.ts';
 import { endpointsKind } from './kinds/endpoints.ts';
 import { groupKind } from './kinds/group.ts';
-import { hostKind } from './kinds/host.ts';
+import { hostKind, standbyKind } from './kinds/host.ts';
 import { namesKind } from './kinds/names.ts';
 import { nearKind } from './kinds/near.ts';
 import { networkKind } from './kinds/network.ts';
@@ -18,6 +19,7 @@ import { routerKind } from './kinds/router.ts';
 
 export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   host: hostKind,
+  standby: standbyKind,
   network: networkKind,
   endpoints: endpointsKind,
   names: namesKind,

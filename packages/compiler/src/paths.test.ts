@@ -1,7 +1,7 @@
 /** Equal tables give equal slices by any path: whatever the changes are, in whatever order and portions. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { CompilerTables, IndexName, TableChange, TableName, TableRows } from './compiler-tables.ts';
+import type { CompilerTables, IndexName, PortRow, TableChange, TableName, TableRows } from './compiler-tables.ts';
 import { Reader } from './reader.ts';
 import {
   bandwidthLimit,
@@ -18,6 +18,7 @@ import {
   type State,
   seededRandom,
   subnet,
+  trunk,
   without,
   withRow,
 } from './state.fixture.ts';
@@ -71,9 +72,25 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'security_group', group('b', false)),
   (s) => withRow(s, 'security_group', group('a', true)),
   (s) => without(s, 'security_group_rule', 'x'),
+  (s) => withRow(s, 'port', port('p5', 'n2', 'h3', { device_owner: 'trunk:subport', device_id: '' })),
+  (s) => withRow(s, 'trunk', trunk('t1', 'p1', ['p5'])),
+  (s) => withRow(s, 'port', port('p1', 'n1', 'h3', { device_owner: 'kubernetes:pod' })),
+  (s) => withRow(s, 'trunk', trunk('t1', 'p1', ['p6', 'p5'])),
+  (s) =>
+    withRow(s, 'port', port('p1', 'n1', 'h3', { standby_hosts: ['h2'], inactive_bindings: [inactive('h2', false)] })),
+  (s) =>
+    withRow(s, 'port', port('p1', 'n1', 'h2', { standby_hosts: ['h3'], inactive_bindings: [inactive('h3', true)] })),
+  (s) => withRow(s, 'host', host('h3', '192.0.2.3')),
+  (s) => withRow(s, 'port', port('p1', 'n1', 'h2', { standby_hosts: ['h1'] })),
+  (s) => withRow(s, 'port', port('p1', 'n1', 'h2')),
+  (s) => without(s, 'trunk', 't1'),
   (s) => without(s, 'port', 'p2'),
   (s) => without(s, 'network', 'n2'),
 ];
+
+function inactive(name: string, was_active: boolean): PortRow['inactive_bindings'][number] {
+  return { host: name, vnic_type: 'normal', profile: {}, was_active };
+}
 
 const STATES: readonly State[] = STEPS.map((_, index) =>
   STEPS.slice(0, index + 1).reduce((state, step) => step(state), EMPTY_STATE),

@@ -19,6 +19,7 @@ import {
   rule,
   type State,
   subnet,
+  trunk,
   withRow,
 } from './state.fixture.ts';
 import { type TouchedReads, touchedReads } from './touched.ts';
@@ -56,7 +57,7 @@ function sliceOf(
     items === undefined
       ? []
       : items.sourceKeys(id).flatMap((source) => [...tables[items.table].by(items.index as never, source)]);
-  const computed: ComputedItem[] = rows.flatMap((row) => [...(items?.compute(reader, row) ?? [])]);
+  const computed: ComputedItem[] = rows.flatMap((row) => [...(items?.compute(reader, row, id) ?? [])]);
   return {
     header: head.value,
     items: computed.map((one) => ({ key: one.key, ...(one.value as object) })),
@@ -338,4 +339,23 @@ test('hostname is an RFC 1123 label', () => {
   for (const [name, asked, label, dnsName = ''] of cases) {
     assert.equal(hostname({ id: '12345678-abcd', name, dns_name: dnsName, 'cable:hostname': asked }), label);
   }
+});
+
+test('a sub-port says its tag and its parent, whose kind of device and machine it has', () => {
+  const pod = { device_owner: 'kubernetes:pod', device_id: 'pod-1' };
+  const sub = { device_owner: 'trunk:subport', device_id: '' };
+  const state = [
+    (s: State) => withRow(s, 'port', port('p1', 'n1', 'h1', pod)),
+    (s: State) => withRow(s, 'port', port('p2', 'n1', 'h1', sub)),
+    (s: State) => withRow(s, 'port', port('p3', 'n1', 'h1', sub)),
+    (s: State) => withRow(s, 'trunk', trunk('t1', 'p1', ['p2'])),
+  ].reduce((made, step) => step(made), ONE);
+  const items = sliceOf(state, 'host:h1')?.items ?? [];
+  const found = items.map(({ key, vifKind: kind, deviceId, trunk: place }) => ({ key, kind, deviceId, place }));
+  assert.deepEqual(found, [
+    { key: 'p2', kind: 'veth', deviceId: 'pod-1', place: { parentPortId: 'p1', vlan: 101 } },
+    { key: 'p1', kind: 'veth', deviceId: 'pod-1', place: undefined },
+    // One that is in no trunk is as any other port.
+    { key: 'p3', kind: 'tap', deviceId: '', place: undefined },
+  ]);
 });

@@ -18,6 +18,7 @@ import {
   type TableChange,
   type TableName,
   type TableRows,
+  type TrunkRow,
 } from './compiler-tables.ts';
 
 /** All rows, by type and id. Never changed: `withRow` and `without` give new states. */
@@ -29,6 +30,7 @@ export const EMPTY_STATE: State = {
   port: new Map(),
   router: new Map(),
   security_group: new Map(),
+  trunk: new Map(),
   security_group_rule: new Map(),
   qos_policy: new Map(),
   qos_bandwidth_limit_rule: new Map(),
@@ -131,6 +133,8 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     security_groups: [],
     'binding:host_id': host,
     'binding:vnic_type': 'normal',
+    inactive_bindings: [],
+    standby_hosts: [],
     'cable:hostname': null,
     'cable:user_data': null,
     'cable:public_keys': [],
@@ -154,6 +158,14 @@ export function router(id: string, more: Partial<RouterRow> = {}): RouterRow {
 
 export function group(id: string, stateful: boolean): SecurityGroupRow {
   return { id, stateful };
+}
+
+/** A trunk whose sub-ports have the tags 101, 102 and so on. */
+export function trunk(id: string, parentId: string, subPorts: readonly string[]): TrunkRow {
+  const tagged = (port_id: string, at: number): TrunkRow['sub_ports'][number] => {
+    return { port_id, segmentation_type: 'vlan', segmentation_id: 101 + at };
+  };
+  return { id, port_id: parentId, sub_ports: subPorts.map(tagged) };
 }
 
 export function rule(id: string, groupId: string, more: Partial<SecurityGroupRuleRow> = {}): SecurityGroupRuleRow {

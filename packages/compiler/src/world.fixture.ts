@@ -154,5 +154,6 @@ function isUnder(key: NodeKey, row: Row): boolean {
 }
 
 function compute(reader: Reader, key: NodeKey, row: Row): readonly ComputedItem[] {
-  return KINDS[splitKey(key).kind].items?.compute(reader, row) ?? [];
+  const { kind, id } = splitKey(key);
+  return KINDS[kind].items?.compute(reader, row, id) ?? [];
 }

@@ -95,6 +95,26 @@ export const ERRORS = {
   PortSecurityPortHasSecurityGroup: { status: 409, remedy: 'Remove the port’s security groups first.' },
   AddressPairAndPortSecurityRequired: { status: 409, remedy: 'Turn port security on, or give no address pairs.' },
   DuplicateAddressPairInRequest: { status: 400, remedy: 'Give each address pair once.' },
+  // Port bindings
+  PortBindingAlreadyExists: { status: 409, remedy: 'Change the binding that is there, or delete it first.' },
+  PortBindingAlreadyActive: { status: 409, remedy: 'Nothing is to be done: the host carries the port.' },
+  PortBindingNotFound: { status: 404, remedy: 'List the bindings of the port to see to which hosts it is bound.' },
+  UnsupportedPortDeviceOwner: {
+    status: 409,
+    remedy: 'Only ports of machines (device_owner compute:...) are bound to several hosts.',
+  },
+  // Trunks
+  TrunkPortInUse: { status: 409, remedy: 'Remove the port from the trunk that the message names first.' },
+  ParentPortInUse: { status: 409, remedy: 'Give another port, or delete the trunk whose parent it is first.' },
+  PortInUseAsTrunkParent: { status: 409, remedy: 'Delete the trunk first.' },
+  PortInUseAsSubPort: { status: 409, remedy: 'Remove the port from its trunk first, with remove_subports.' },
+  DuplicateSubPort: { status: 409, remedy: 'Choose another segmentation_id.' },
+  SubPortNotFound: { status: 404, remedy: 'Show the trunk to see which sub-ports it has.' },
+  SubPortMtuGreaterThanTrunkPortMtu: {
+    status: 409,
+    remedy: 'Lower the MTU of the sub-port’s network, or raise that of the parent’s.',
+  },
+  TrunkDisabled: { status: 409, remedy: 'Set the trunk’s admin_state_up to true first.' },
   // Routers
   BadRequest: { status: 400, remedy: 'Correct what the message names.' },
   RouterInterfaceNotFound: { status: 404, remedy: 'List the ports whose device_id is the router.' },

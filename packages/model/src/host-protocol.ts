@@ -61,6 +61,16 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A port may say its qosPolicyId; slices qos tell what such a policy limits and marks. An older agent passes both over: its guests are not limited.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A port may be a trunk’s sub-port: it says its parent and its VLAN tag. An older agent waits for a device of the port’s own, and says that it is down.',
+      },
+      {
+        date: '2026-11-27',
+        change:
+          'Slices standby have ports that a host programs before they come to it, or after they have left it; endpoints say such hosts. An older agent passes both over: a port that moves from or to it is without traffic until all hosts know.',
+      },
     ],
   },
 ];

@@ -14,6 +14,7 @@ import type {
 import type { routerResource } from './resources/router.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
 import type { subnetResource } from './resources/subnet.ts';
+import type { trunkResource } from './resources/trunk.ts';
 
 type Extensions = typeof extensions;
 
@@ -58,3 +59,7 @@ export type QosBandwidthLimitRule = ResourceObject<typeof qosBandwidthLimitRuleR
 export type QosPacketRateLimitRule = ResourceObject<typeof qosPacketRateLimitRuleResource>;
 /** As stored. */
 export type QosDscpMarkingRule = ResourceObject<typeof qosDscpMarkingRuleResource>;
+/** As stored. */
+export type Trunk = ResourceObject<typeof trunkResource>;
+/** As shown to an admin. */
+export type TrunkView = ResourceView<typeof trunkResource>;

@@ -8,7 +8,7 @@
 import type { Ipv6Mode } from './ipv6-mode.ts';
 
 /**
- * A slice's name: `host:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
+ * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
  * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
@@ -22,12 +22,15 @@ export type SliceKind = keyof SliceTypes;
  * What a host needs follows from references, which lead from left to right only. `near:<network id>` is the compiler's own and is never
  * sent: the routers of a network in which the host has a port (docs/design/host-plane.md).
  *
- *   host ──> network, endpoints, names, qos, policy ──> group
+ *   host ──> standby
+ *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *    └─────> near ──> router ──> network, endpoints       (of the router's other networks)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */
   readonly host: { readonly header: HostHeader; readonly item: LocalPort };
+  /** Item: a port that another host carries and this one programs, too: it is to come here, or was here; key: port id. The key is the host's name. */
+  readonly standby: { readonly header: HostHeader; readonly item: StandbyPort };
   /** No items. */
   readonly network: { readonly header: NetworkHeader; readonly item: never };
   /** Item: a bound port of the network; key: port id. Apart from `network`, so that a host may need one without the other. */
@@ -151,7 +154,15 @@ export type LocalPort = {
   readonly qosPolicyId?: string;
   /** Neutron's `extra_dhcp_opts`; absent: none. */
   readonly extraDhcpOpts?: readonly ExtraDhcpOpt[];
+  /** Of a trunk's sub-port; absent: the port has a device of its own. */
+  readonly trunk?: TrunkPlace;
 };
+
+/** `left`: it was here, and what still comes for it is to be sent on; else it is to come. */
+export type StandbyPort = LocalPort & { readonly left: boolean };
+
+/** A sub-port: its frames come and go by the device of the parent port (whose `vifKind` it has), with a VLAN tag (1..4094). */
+export type TrunkPlace = { readonly parentPortId: string; readonly vlan: number };
 
 /** A public key in OpenSSH's form, on one line. */
 export type PublicKey = { readonly name: string; readonly publicKey: string };
@@ -189,7 +200,12 @@ export type Endpoint = {
   readonly host: string;
   /** The host's underlay address; null while the host has not registered: nobody can reach the endpoint yet. */
   readonly underlay: string | null;
+  /** Other hosts at which it may be, too, while it moves; absent: none. */
+  readonly standby?: readonly OtherPlace[];
 };
+
+/** `left`: the endpoint was there, else it is to come there. `underlay` as of an endpoint. */
+export type OtherPlace = { readonly host: string; readonly underlay: string | null; readonly left: boolean };
 
 /** A router’s leg in a subnet. `ipAddress` is the gateway’s as a rule; `cidr` is the subnet’s. */
 export type RouterInterface = {

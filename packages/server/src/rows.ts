@@ -13,6 +13,7 @@ import type {
   SecurityGroup,
   SecurityGroupRule,
   Subnet,
+  Trunk,
 } from '@cable/model';
 
 /** The stored object of each built-in type. */
@@ -25,6 +26,7 @@ type ObjectTypes = {
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRule;
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRule;
   readonly qos_dscp_marking_rule: QosDscpMarkingRule;
+  readonly trunk: Trunk;
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;

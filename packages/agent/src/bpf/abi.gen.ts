@@ -126,6 +126,8 @@ export const CB_NET_F_TRANSIT = 0x80;
 
 export const CB_PEER_F_UPLINK = 0x1;
 
+export const CB_ENDPOINT_F_LEFT = 0x1;
+
 export const CB_ROUTE_F_GATEWAY = 0x1;
 
 export const CB_SNAT_GROUP = 8;
@@ -731,11 +733,11 @@ export const cbMacKey: Codec<CbMacKey> = structCodec(
 export type CbEndpoint = {
   /** enum cb_endpoint_kind */
   readonly kind: number;
-  /** none yet */
+  /** CB_ENDPOINT_F_* */
   readonly flags: number;
-  /** CB_ENDPOINT_VIF, CB_ENDPOINT_NAT; else 0 */
+  /** CB_ENDPOINT_VIF, CB_ENDPOINT_NAT; CB_ENDPOINT_REMOTE: the VIF here that it is to come to, or was at; else 0 */
   readonly vif: number;
-  /** CB_ENDPOINT_REMOTE in a network of CB_WIRE_VXLAN; else 0 */
+  /** CB_ENDPOINT_REMOTE in a network of CB_WIRE_VXLAN; CB_ENDPOINT_VIF: to the other host at which it may be, too; else 0 */
   readonly tunnel: number;
   /** CB_ENDPOINT_GATEWAY, CB_ENDPOINT_NAT, CB_ENDPOINT_ROUTER; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
   readonly mac: Uint8Array;

@@ -9,7 +9,7 @@ export type MachinePort = Omit<GuestRecord, 'vif' | 'advertisement'>;
 /**
  * Nova's `network_data.json`: a link for each port of the machine, a network for each address, and the name servers of all. The IPv4
  * address that DHCP gives, the first of a port in a subnet with DHCP, is said to come from there; every other one is static. Of IPv6 the type says the
- * subnet's address mode, and the address is always there.
+ * subnet's address mode, and the address is always there. A trunk's sub-port is a VLAN of the link of its parent.
  */
 export function networkData(machine: readonly MachinePort[], nameServer: string | null): object {
   const networks = machine.flatMap((port) => {
@@ -18,7 +18,7 @@ export function networkData(machine: readonly MachinePort[], nameServer: string 
   });
   const servers = new Set(networks.flatMap(({ address }) => serversOf(address, nameServer)));
   return {
-    links: machine.map(linkOf),
+    links: machine.map((port) => linkOf(port, machine)),
     networks: networks.map(({ port, address, isLeased }, index) => {
       const common = { id: `network${index}`, link: linkName(port), network_id: port.networkId };
       if (isLeased) return { ...common, type: 'ipv4_dhcp' };
@@ -74,18 +74,19 @@ export function ipv4Addresses({ addresses }: Pick<GuestRecord, 'addresses'>): re
   return addresses.filter((one) => parseIpv4(one.ipAddress) !== undefined);
 }
 
-function linkName(port: MachinePort): string {
-  return `tap${port.portId.slice(0, 11)}`;
+function linkName({ portId }: Pick<MachinePort, 'portId'>): string {
+  return `tap${portId.slice(0, 11)}`;
 }
 
-function linkOf(port: MachinePort): object {
-  return {
-    id: linkName(port),
-    vif_id: port.portId,
-    type: 'tap',
-    ethernet_mac_address: port.macAddress.toLowerCase(),
-    mtu: port.mtuBytes,
-  };
+function linkOf(port: MachinePort, machine: readonly MachinePort[]): object {
+  const { trunk } = port;
+  const parent = trunk === null ? undefined : machine.find(({ portId }) => portId === trunk.parentPortId);
+  const common = { id: linkName(port), vif_id: port.portId, mtu: port.mtuBytes };
+  if (trunk !== null && parent !== undefined) {
+    const vlan = { vlan_id: trunk.vlan, vlan_link: linkName(parent) };
+    return { ...common, type: 'vlan', ...vlan, vlan_mac_address: port.macAddress.toLowerCase() };
+  }
+  return { ...common, type: 'tap', ethernet_mac_address: port.macAddress.toLowerCase() };
 }
 
 function staticNetwork(address: GuestAddress, nameServer: string | null): object {

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import type { GuestRecord } from '../desired.ts';
 import { type GuestServices, startGuestServices } from './index.ts';
+import { networkData } from './metadata-network.ts';
 import { guestAddress, guestRecord } from './testing/guest-record.ts';
 import { enterOwnNamespace, ip } from './testing/own-namespace.ts';
 
@@ -153,6 +154,27 @@ test('network_data.json describes the link, DHCP and static addresses and name s
     ],
     services: [{ type: 'dns', address: '10.0.0.53' }],
   });
+});
+
+test('network_data.json: a sub-port is a VLAN of its parent’s link; alone it is a link of its own', () => {
+  const parent = guestRecord();
+  const trunk = { parentPortId: parent.portId, vlan: 101 };
+  const sub = guestRecord({ portId: '1d1e2f30-1111-4222-8333-444455556666', macAddress: 'FA:16:3E:00:00:06', trunk });
+  const linksOf = (...ports: GuestRecord[]): object[] =>
+    (networkData(ports, null) as { readonly links: object[] }).links;
+  assert.deepEqual(linksOf(parent, sub)[1], {
+    id: 'tap1d1e2f30-11',
+    vif_id: sub.portId,
+    mtu: 1450,
+    type: 'vlan',
+    vlan_id: 101,
+    vlan_link: 'tap0d1e2f30-11',
+    vlan_mac_address: 'fa:16:3e:00:00:06',
+  });
+  assert.deepEqual(Object.entries(linksOf(sub)[0] ?? {}).slice(3), [
+    ['type', 'tap'],
+    ['ethernet_mac_address', 'fa:16:3e:00:00:06'],
+  ]);
 });
 
 test('network_data.json: without DHCP an address is static, also the first one; DHCP gives the first that has it', async () => {

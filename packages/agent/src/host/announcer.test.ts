@@ -10,7 +10,7 @@ import type { MovedAddress } from '../reconcile/moved-addresses.ts';
 import { Announcer, type AnnouncerDeps } from './announcer.ts';
 
 /** A port of this host by its VIF number, whose device is 50 more; or another host. */
-type Target = { readonly vif: number; readonly up?: boolean } | { readonly tunnel: number };
+type Target = { readonly vif: number; readonly up?: boolean; readonly vlan?: number } | { readonly tunnel: number };
 
 /** Broadcast of network 1 goes to these, of any other to nobody. */
 function floodLists(chunks: readonly (readonly Target[])[]): AnnouncerDeps['entries'] {
@@ -22,15 +22,15 @@ function floodLists(chunks: readonly (readonly Target[])[]): AnnouncerDeps['entr
     );
     return [
       encodeEntry('cb_flood_2', { net: 1, list: 0, purpose: 0, chunk }, { count: target.length, target }),
-      ...targets.flatMap((one) => ('vif' in one ? vifRow(one.vif, one.up ?? true) : [])),
+      ...targets.flatMap((one) => ('vif' in one ? vifRow(one.vif, one.up ?? true, one.vlan ?? 0) : [])),
     ];
   });
   return { get: (map, key) => entries.find((one) => one.map === map && one.key === key) as Claim | undefined };
 }
 
-function vifRow(vif: number, up: boolean): Planned {
+function vifRow(vif: number, up: boolean, vlan: number): Planned {
   const zero = cbVif.decode(new Uint8Array(cbVif.size));
-  return encodeEntry('cb_vif_2', vif, { ...zero, ifindex: 50 + vif, flags: up ? CB_VIF_F_ADMIN_UP : 0 });
+  return encodeEntry('cb_vif_2', vif, { ...zero, ifindex: 50 + vif, vlan, flags: up ? CB_VIF_F_ADMIN_UP : 0 });
 }
 
 function movedTo(mac: number, fields: Partial<MovedAddress> = {}): MovedAddress {
@@ -50,7 +50,8 @@ async function toldOf(
   const send = (ifindex: number, frame: Uint8Array): void => {
     const code = refuse(ifindex);
     if (code !== undefined) throw new NetlinkError('send', code);
-    told.push(`${ifindex} ${frame[11]}`);
+    const tag = frame[12] === 0x81 ? ` vlan ${((frame[14] ?? 0) << 8) | (frame[15] ?? 0)}` : '';
+    told.push(`${ifindex} ${frame[11]}${tag}`);
   };
   const announcer = new Announcer({ entries, send, log: silentLogger(), signal: stop.signal });
   announcer.announce(moved);
@@ -85,4 +86,9 @@ test('of several moves of one address the last is told, and a guest that is gone
   const lists = floodLists([[1, 2, 3].map((vif) => ({ vif }))]);
   const gone = (ifindex: number): string | undefined => (ifindex === 52 ? 'ENXIO' : undefined);
   assert.deepEqual(await toldOf(lists, [movedTo(6), movedTo(7)], gone), ['51 7', '53 7']);
+});
+
+test('a sub-port is told with its tag', async () => {
+  const told = await toldOf(floodLists([[{ vif: 1 }, { vif: 2, vlan: 0x123 }]]), [movedTo(6)]);
+  assert.deepEqual(told, ['51 6', '52 6 vlan 291']);
 });

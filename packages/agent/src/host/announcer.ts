@@ -1,8 +1,8 @@
 import { type Logger, type Loop, sleep, startLoop, startTurns } from '@cable/kit';
-import { CB_FLOOD_CHUNKS, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, cbFlood, cbVif } from '../bpf/abi.gen.ts';
+import { CB_FLOOD_CHUNKS, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, type CbVif, cbFlood, cbVif } from '../bpf/abi.gen.ts';
 import { arrayIndex, textBytes } from '../bpf/codec.ts';
 import { succeeded } from '../ffi/errno.ts';
-import { arpAnnouncement } from '../net/arp.ts';
+import { arpAnnouncement, tagged } from '../net/arp.ts';
 import { isMapped } from '../plan/address.ts';
 import type { Planner } from '../plan/planner.ts';
 import { desiredChunk } from '../reconcile/flood-lists.ts';
@@ -61,9 +61,9 @@ export class Announcer {
     for (const [key, moved] of this.#waiting) {
       this.#waiting.delete(key);
       const frame = arpAnnouncement(moved.mac, moved.address.subarray(12));
-      for (const ifindex of this.#guests(moved)) {
+      for (const { ifindex, vlan } of this.#guests(moved)) {
         if (signal.aborted) return;
-        succeeded(() => this.#deps.send(ifindex, frame), NOT_NOW);
+        succeeded(() => this.#deps.send(ifindex, vlan === 0 ? frame : tagged(frame, vlan)), NOT_NOW);
         this.#frames += 1;
         if (this.#frames % FRAMES_AT_ONCE === 0) await sleep(PAUSE_MS, signal);
         else if (turns.due()) await turns.next();
@@ -72,7 +72,7 @@ export class Announcer {
   }
 
   /** Devices of the network's ports here that get what is sent to all, but for the port that has the address. */
-  *#guests({ net, vif }: MovedAddress): Generator<number> {
+  *#guests({ net, vif }: MovedAddress): Generator<Pick<CbVif, 'ifindex' | 'vlan'>> {
     for (let chunk = 0; chunk < CB_FLOOD_CHUNKS; chunk += 1) {
       const entry = this.#deps.entries.get('cb_flood_2', desiredChunk(net, chunk));
       if (entry === undefined) return;
@@ -81,8 +81,8 @@ export class Announcer {
         const row =
           kind === CB_FLOOD_VIF && id !== vif ? this.#deps.entries.get('cb_vif_2', arrayIndex.text(id)) : undefined;
         if (row === undefined) continue;
-        const { ifindex, flags } = cbVif.decode(textBytes(row.value));
-        if ((flags & CB_VIF_F_ADMIN_UP) !== 0) yield ifindex;
+        const { ifindex, vlan, flags } = cbVif.decode(textBytes(row.value));
+        if ((flags & CB_VIF_F_ADMIN_UP) !== 0) yield { ifindex, vlan };
       }
     }
   }

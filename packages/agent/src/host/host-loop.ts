@@ -336,7 +336,8 @@ export class HostLoop {
   }
 
   #port(portId: string): LocalPort | undefined {
-    return this.#deps.slices.item(`host:${this.#deps.host}`, portId);
+    const { slices, host } = this.#deps;
+    return slices.item(`host:${host}`, portId) ?? slices.item(`standby:${host}`, portId);
   }
 
   #failure(portId: string): string | undefined {

@@ -8,3 +8,8 @@ export function arpAnnouncement(mac: Uint8Array, ipv4: Uint8Array): Uint8Array {
   const kinds = [0, 1, 0x08, 0, 6, 4, 0, REQUEST];
   return Uint8Array.of(...ethernet, ...kinds, ...mac, ...ipv4, 0, 0, 0, 0, 0, 0, ...ipv4);
 }
+
+/** The frame with a VLAN tag (IEEE 802.1Q). */
+export function tagged(frame: Uint8Array, vlan: number): Uint8Array {
+  return Uint8Array.of(...frame.subarray(0, 12), 0x81, 0x00, vlan >> 8, vlan & 0xff, ...frame.subarray(12));
+}

@@ -10,8 +10,9 @@ export function endpointOf({
   vif = 0,
   tunnel = 0,
   vrf = 0,
+  flags = 0,
 }: Pick<CbEndpoint, 'kind' | 'mac'> & Partial<CbEndpoint>): CbEndpoint {
-  return { kind, flags: 0, vif, tunnel, mac, vrf };
+  return { kind, flags, vif, tunnel, mac, vrf };
 }
 
 /**

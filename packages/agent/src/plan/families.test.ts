@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LocalPort, SubnetState } from '@cable/model';
-import { cbVif } from '../bpf/abi.gen.ts';
+import type { Endpoint, LocalPort, SubnetState } from '@cable/model';
+import { CB_ENDPOINT_F_LEFT, CB_ENDPOINT_REMOTE, CB_ENDPOINT_VIF, cbEndpoint, cbVif } from '../bpf/abi.gen.ts';
 import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import { type Row, showEntry } from '../show/maps.ts';
@@ -583,4 +583,75 @@ test('another policy of a port changes its VIF alone, and no flood list', async 
   const other = { ...TAP, portSecurityEnabled: false, policy: null, adminStateUp: false };
   const { entries } = await bed.plan(sampleHost('h1', [other, POD]), ...NETWORK, samplePolicy('p', []));
   assert.deepEqual(entries.map(({ map }) => map).sort(), ['cb_source_2', 'cb_source_2', 'cb_vif_2']);
+});
+
+test('a sub-port is a VIF of its parent’s device, with a tag; a tag twice is an error of both', async () => {
+  const place = (vlan: number): Partial<LocalPort> => ({ trunk: { parentPortId: TAP.id, vlan } });
+  const open = { portSecurityEnabled: false, policy: null } as const;
+  const subs = [8, 9, 10].map((n) => samplePort(n, { ...open, ...place(n === 8 ? 101 : 102) }));
+  const bed = await plannedBed(
+    flat(
+      sampleHost('h1', [TAP, ...subs]),
+      NETWORK,
+      ['p', ''].flatMap((one) => samplePolicy(one, [])),
+    ),
+    [TAP],
+  );
+  const device = 'tap00000005-70';
+  assert.deepEqual(pick(rowsOf(bed, 'cb_in_1'), 'port', 'device', 'vlan'), [
+    ['port-5', device, 'none'],
+    ['port-8', device, 101],
+  ]);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_vif_2'), 'port', 'device', 'vlan'), [
+    ['port-5', device, 'none'],
+    ['port-8', device, 101],
+  ]);
+  const reason = (other: number): string =>
+    `VLAN tag 102 of device ${device} is also that of port ${sampleId('port', other)}`;
+  assert.deepEqual(
+    [...bed.planner.errors].sort(),
+    [
+      [sampleId('port', 10), reason(9)],
+      [sampleId('port', 9), reason(10)],
+    ].sort(),
+  );
+  assert.deepEqual(
+    [...bed.planner.vifs.values()].map((vif) => vif.device),
+    [device, device, device, device],
+  );
+});
+
+test('a port that is to come, or has left, has a VIF here, and is known to the network where it is', async () => {
+  const other = [{ host: 'h2', underlay: '192.0.2.2', left: false }];
+  const at = (host: string, underlay: string, standby: Endpoint['standby'] = other): readonly SampleSlice[] =>
+    sampleNetwork(1, {}, [{ ...sampleEndpoint(TAP, host, underlay), ...(standby === undefined ? {} : { standby }) }]);
+  const standby = (left: boolean): SampleSlice => ({
+    key: 'standby:h1',
+    header: { host: 'h1' },
+    items: new Map([[TAP.id, { ...TAP, left }]]),
+  });
+  const home = sampleHost('h1', []);
+  const policy = samplePolicy('p', []);
+  const endpointOf = (bed: PlanBed): unknown => {
+    const endpoints = [...bed.planner.entries.of('cb_mac_2').values()].map(({ value }) =>
+      cbEndpoint.decode(textBytes(value)),
+    );
+    const found = endpoints.find(({ kind }) => kind === CB_ENDPOINT_VIF || kind === CB_ENDPOINT_REMOTE);
+    return found && { kind: found.kind, vif: found.vif, tunnel: found.tunnel, flags: found.flags };
+  };
+  const here = [{ host: 'h1', underlay: '192.0.2.1', left: false }];
+  const bed = await plannedBed(flat(home, standby(false), at('h2', '192.0.2.2', here), policy), [TAP]);
+  assert.deepEqual(endpointOf(bed), { kind: CB_ENDPOINT_REMOTE, vif: 1, tunnel: 1, flags: 0 });
+  assert.deepEqual(pick(rowsOf(bed, 'cb_in_1'), 'device'), [['tap00000005-70']]);
+  assert.deepEqual(rowsOf(bed, 'cb_flood_2'), []);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_peer_2'), 'network', 'host'), [['net-1', 'h2']]);
+  // The switch: the VIF keeps its number.
+  const left = [{ host: 'h2', underlay: '192.0.2.2', left: true }];
+  await bed.plan(...flat(sampleHost('h1', [TAP]), at('h1', '192.0.2.1', left), policy));
+  assert.deepEqual(endpointOf(bed), { kind: CB_ENDPOINT_VIF, vif: 1, tunnel: 1, flags: 0 });
+  assert.deepEqual(pick(rowsOf(bed, 'cb_peer_2'), 'network', 'host'), [['net-1', '192.0.2.2']]);
+  // And back, its device gone.
+  bed.plug(TAP, null);
+  await bed.plan(...flat(home, standby(true), at('h2', '192.0.2.2', here), policy));
+  assert.deepEqual(endpointOf(bed), { kind: CB_ENDPOINT_REMOTE, vif: 1, tunnel: 1, flags: CB_ENDPOINT_F_LEFT });
 });

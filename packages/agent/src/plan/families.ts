@@ -1,5 +1,5 @@
 import type { SliceKind } from '@cable/model';
-import { ATTACHMENTS } from './attachments.ts';
+import { ATTACHMENTS, STANDBY_ATTACHMENTS } from './attachments.ts';
 import { ENDPOINTS } from './endpoints.ts';
 import { FLOOD } from './flood.ts';
 import { GROUP_MEMBERS } from './group-members.ts';
@@ -12,9 +12,10 @@ import { ROUTER_LEGS } from './router-legs.ts';
 import { ROUTERS } from './routers.ts';
 import { ROUTES } from './routes.ts';
 import { SERVICES } from './services.ts';
+import { STANDBY_ENDPOINTS } from './standby.ts';
 import { TUNNELS } from './tunnels.ts';
 import type { Family } from './unit.ts';
-import { VIFS } from './vifs.ts';
+import { STANDBY_VIFS, VIFS } from './vifs.ts';
 
 /**
  * Every family of units. The order is that in which they run: facts are read by later families than those that state them. And it is their
@@ -24,12 +25,15 @@ export const FAMILIES: readonly Family[] = [
   NETWORKS,
   GROUP_MEMBERS,
   ATTACHMENTS,
+  STANDBY_ATTACHMENTS,
   ROUTERS,
   ROUTER_LEGS,
   ROUTES,
   REACH,
   POLICIES,
   VIFS,
+  STANDBY_VIFS,
+  STANDBY_ENDPOINTS,
   ENDPOINTS,
   SERVICES,
   FLOOD,

@@ -18,6 +18,7 @@ export function guestPort(
     hostname: port.hostname,
     deviceId: port.deviceId,
     deviceOwner: port.deviceOwner,
+    trunk: port.trunk ?? null,
     userData: port.userData,
     publicKeys: port.publicKeys ?? [],
     vendorData: port.vendorData ?? null,

@@ -73,7 +73,11 @@ export class Planner {
   readonly #vifs = new Map<string, DesiredVif>();
   readonly #guests = new Map<number, GuestRecord>();
   readonly #errors = new Map<string, string>();
+  /** What the error of a port was said with, by port id. */
+  readonly #failed = new Map<string, object>();
   readonly #lacking = new Set<Unit>();
+  /** Names of dense numbers about which no fact stood for a moment. */
+  readonly #unstated: (readonly [IdKind, string])[] = [];
   #hostLinks: ReadonlyMap<string, HostLink> = new Map();
   #ports = new Set<string>();
   #linksChanged = false;
@@ -172,6 +176,7 @@ export class Planner {
       else await this.#runMemory(unit, unit.family.start, turns);
       if (turns.due()) await turns.next();
     }
+    this.#releaseUnstated();
     const ports = this.#ports;
     const links = this.#linksChanged;
     this.#ports = new Set();
@@ -183,7 +188,7 @@ export class Planner {
     let slice: ChangedSlice | undefined;
     for (const { key, item } of changes) {
       if (slice?.key !== key) slice = { key, kind: kindOf(key), id: idOf(key) };
-      if (slice.kind !== 'host' || slice.id === this.#deps.host) this.#note(slice, item);
+      if (!isOwn(slice.kind) || slice.id === this.#deps.host) this.#note(slice, item);
       if (turns.due()) await turns.next();
     }
   }
@@ -200,7 +205,7 @@ export class Planner {
     }
     this.#touch(slices.find(key, item), undefined);
     this.#touch(slices.find('items', key), item);
-    if (kind === 'host') this.#ports.add(item);
+    if (isOwn(kind)) this.#ports.add(item);
   }
 
   /** What was read is another now. `detail`: which member or item of it; undefined: it is one thing. */
@@ -238,7 +243,7 @@ export class Planner {
       const unit = present ? this.#tables[rank]?.ensure(key, '') : this.#tables[rank]?.get(key, '');
       if (unit !== undefined) this.#mark(unit);
     }
-    for (const dense of DENSE) if (dense === topic && !present) this.#deps.ids[dense].release(key);
+    for (const dense of DENSE) if (dense === topic && !present) this.#unstated.push([dense, key]);
     for (const numbered of NUMBERED) {
       if (numbered !== topic) continue;
       const numbers = this.#numbers[numbered];
@@ -263,6 +268,14 @@ export class Planner {
     }
     this.#releaseUnused();
     this.#end(unit, source);
+  }
+
+  /** Numbers of which no fact is left at the end: a name that one unit gave up and another has taken keeps its own. */
+  #releaseUnstated(): void {
+    for (const [kind, name] of this.#unstated) {
+      if (this.#facts.of(kind, name).size === 0) this.#deps.ids[kind].release(name);
+    }
+    this.#unstated.length = 0;
   }
 
   /** A unit that failed, or found another number missing, states no facts about those that it has. */
@@ -343,10 +356,17 @@ export class Planner {
   }
 
   #replaceRest(portId: string, before: Unit['rest'] & object, after: Output): void {
-    if (before.vif !== undefined && after.vif === undefined) this.#vifs.delete(portId);
+    // A port may have gone over to another unit, which has said its own already.
+    if (before.vif !== undefined && this.#vifs.get(portId) === before.vif) this.#vifs.delete(portId);
     if (after.vif !== undefined) this.#vifs.set(portId, after.vif);
-    if (before.error !== undefined) this.#errors.delete(portId);
-    if (after.error !== undefined) this.#errors.set(portId, after.error);
+    if (before.error !== undefined && this.#failed.get(portId) === before) {
+      this.#failed.delete(portId);
+      this.#errors.delete(portId);
+    }
+    if (after.error !== undefined) {
+      this.#failed.set(portId, after);
+      this.#errors.set(portId, after.error);
+    }
     if (before.guest !== undefined && this.#guests.get(before.guest.vif) === before.guest) {
       this.#guests.delete(before.guest.vif);
     }
@@ -357,6 +377,11 @@ export class Planner {
     }
     if (portId !== '') this.#ports.add(portId);
   }
+}
+
+/** Kinds of slices of which each host has its own. */
+function isOwn(kind: SliceKind): boolean {
+  return kind === 'host' || kind === 'standby';
 }
 
 const NOTHING: readonly never[] = [];

@@ -18,7 +18,7 @@ export type Topics = {
   readonly 'group-prefix': null;
   /** Key: network with a port of this host. Member: ''. */
   readonly near: null;
-  /** Key: ifindex. Member: a port whose device it is. */
+  /** Key: device and VLAN tag (`devicePlace`). Member: a port whose place it is. */
   readonly device: null;
   /** Key: policy in a network (`policyName`). Member: a port of this host that has it. */
   readonly 'policy-use': PolicyUse;

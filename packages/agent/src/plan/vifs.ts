@@ -17,7 +17,7 @@ import {
 } from '../bpf/abi.gen.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
 import { type Router6, router6Of } from './advertisements.ts';
-import { vifDeviceName } from './device-names.ts';
+import { devicePlace, vifDeviceName, vifVlan } from './device-names.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { guestPort } from './guests.ts';
@@ -25,8 +25,11 @@ import type { LocalDevice } from './inputs.ts';
 import { meterEntries } from './meters.ts';
 import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
+import { type OtherTunnel, otherTunnel } from './standby.ts';
 import { policyName } from './topics.ts';
 import { type Family, itemFamily, type Output, type PlanReader } from './unit.ts';
+
+const MAX_VLAN = 4094;
 
 /** A port of this host with everything it needs to be programmed. */
 type Vif = {
@@ -56,31 +59,63 @@ export const VIFS: Family = itemFamily(
   ({ item: portId }, port, reader) => {
     const vif = resolveVif(portId, port, reader);
     if (vif === undefined) return {};
-    return typeof vif === 'string' ? { error: vif } : planVif(portId, vif);
+    return typeof vif === 'string' ? { error: vif } : planVif(portId, vif, otherTunnel(port.networkId, portId, reader));
   },
 );
 
-function planVif(portId: string, planned: Vif): Output {
-  const { port, network, vif, net, device, mac, sources } = planned;
-  const endpoint = endpointOf({ kind: CB_ENDPOINT_VIF, vif, mac });
-  const addresses = port.fixedIps.map((ip) => ip.ipAddress);
+/**
+ * The same of a port that is to come here, or has left: it is programmed, but the network knows it where it is (`standby.ts`), and what is sent to all goes
+ * there.
+ */
+export const STANDBY_VIFS: Family = itemFamily(
+  { name: 'standby port', slice: 'standby', subject: 'port' },
+  ({ item: portId }, port, reader) => {
+    const vif = resolveVif(portId, port, reader);
+    if (vif === undefined) return {};
+    return typeof vif === 'string' ? { error: vif } : planStandby(vif);
+  },
+);
+
+function planStandby(planned: Vif): Output {
+  const { port, network, vif } = planned;
   return {
     projectId: port.projectId,
-    entries: [
-      // Without port security nothing is looked up there.
-      ...sourceEntries(port.portSecurityEnabled ? sources : [], vif),
-      ...endpointEntries(net, endpoint, addresses),
-      ...planned.meters,
-      vifEntry(planned),
-      encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: 0 }, { kind: CB_IN_VIF, vif, net: 0 }),
-    ],
-    facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: vif }],
+    entries: ownEntries(planned),
     guest: {
       ...guestPort(port, network, planned.subnets),
       advertisement: planned.router6?.advertisement ?? null,
       vif,
     },
   };
+}
+
+/** `other`: the tunnel to another host where the port may be, too; undefined: there is none. */
+function planVif(portId: string, planned: Vif, other: OtherTunnel | undefined): Output {
+  const { port, network, vif, net, mac } = planned;
+  const endpoint = endpointOf({ kind: CB_ENDPOINT_VIF, vif, mac, tunnel: other?.tunnel ?? 0 });
+  const addresses = port.fixedIps.map((ip) => ip.ipAddress);
+  return {
+    projectId: port.projectId,
+    entries: [...endpointEntries(net, endpoint, addresses), ...ownEntries(planned)],
+    facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: vif }, ...(other?.facts ?? [])],
+    guest: {
+      ...guestPort(port, network, planned.subnets),
+      advertisement: planned.router6?.advertisement ?? null,
+      vif,
+    },
+  };
+}
+
+/** What makes a VIF, wherever the network knows its port. */
+function ownEntries(planned: Vif): readonly Planned[] {
+  const { port, vif, device, sources } = planned;
+  return [
+    // Without port security nothing is looked up there.
+    ...sourceEntries(port.portSecurityEnabled ? sources : [], vif),
+    ...planned.meters,
+    vifEntry(planned),
+    encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: vifVlan(port) }, { kind: CB_IN_VIF, vif, net: 0 }),
+  ];
 }
 
 function vifEntry(planned: Vif): Planned {
@@ -93,7 +128,7 @@ function vifEntry(planned: Vif): Planned {
     ifindex: device.ifindex,
     policy,
     net,
-    vlan: 0,
+    vlan: vifVlan(port),
     project,
     mtuBytes: network.mtuBytes,
     mac,
@@ -119,8 +154,11 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (typeof policy === 'string') return policy;
   const device = reader.device(vifDeviceName(port));
   if (device === undefined) return undefined;
-  const others = [...reader.facts('device', String(device.ifindex)).keys()].filter((one) => one !== portId);
-  if (others.length > 0) return `device ${device.name} is also that of port ${others.sort().join(', ')}`;
+  const vlan = vifVlan(port);
+  if (vlan < 0 || vlan > MAX_VLAN) return `VLAN tag ${vlan} of trunk parent ${port.trunk?.parentPortId} is none`;
+  const others = [...reader.facts('device', devicePlace(device.ifindex, vlan)).keys()].filter((one) => one !== portId);
+  const place = vlan === 0 ? `device ${device.name}` : `VLAN tag ${vlan} of device ${device.name}`;
+  if (others.length > 0) return `${place} is also that of port ${others.sort().join(', ')}`;
   const numbers = numbersOf(port, reader);
   if (typeof numbers === 'string') return numbers;
   const meters = metersOf(port, numbers.vif, reader);

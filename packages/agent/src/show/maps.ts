@@ -96,6 +96,7 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     port: names.port(vif),
     port_id: formatUuid(row.portId),
     device: names.device(row.ifindex),
+    vlan: row.vlan === 0 ? 'none' : row.vlan,
     network: names.network(row.net),
     project: names.project(row.project),
     mac: formatMac(row.mac),

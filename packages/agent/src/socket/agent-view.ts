@@ -81,7 +81,8 @@ function showPorts(deps: AgentViewDeps): readonly PortView[] {
   const slices = typedSlices(deps.slices);
   const ports = [...(deps.view().ports?.values() ?? [])].sort((a, b) => (a.portId < b.portId ? -1 : 1));
   return ports.map((state) => {
-    const port: LocalPort | undefined = slices.item('host', deps.host, state.portId);
+    const port: LocalPort | undefined =
+      slices.item('host', deps.host, state.portId) ?? slices.item('standby', deps.host, state.portId);
     const network: NetworkHeader | undefined = slices.header('network', port?.networkId ?? '');
     const vif = deps.planner.vifs.get(state.portId);
     return {

@@ -13,7 +13,7 @@ export function placeOf(key: string, value: object): Place | undefined {
     return placed(key.slice(ENDPOINTS.length), names);
   }
   if (key.startsWith('group:')) return placed(value['networkId'], [value['portId'], ...listOf(value['addresses'])]);
-  if (!key.startsWith('host:')) return undefined;
+  if (!key.startsWith('host:') && !key.startsWith('standby:')) return undefined;
   const addresses = listOf(value['fixedIps']).map((one) => (isRecord(one) ? one['ipAddress'] : undefined));
   return placed(value['networkId'], [value['id'], value['macAddress'], ...addresses]);
 }

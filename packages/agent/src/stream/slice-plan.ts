@@ -43,6 +43,7 @@ export type PlanOutput = { readonly changes: SliceChange[]; readonly writes: Sli
 const KNOWN_KINDS: ReadonlySet<string> = new Set(
   Object.keys({
     host: true,
+    standby: true,
     network: true,
     endpoints: true,
     names: true,

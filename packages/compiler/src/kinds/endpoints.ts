@@ -1,5 +1,5 @@
-import type { Endpoint } from '@cable/model';
-import { hostOf, isBound, type PortRow } from '../compiler-tables.ts';
+import type { Endpoint, OtherPlace } from '@cable/model';
+import { hasLeft, hostOf, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 
@@ -27,5 +27,12 @@ function endpoint(reader: Reader, port: PortRow): Endpoint {
     ipAddresses: port.fixed_ips.map((ip) => ip.ip_address),
     host,
     underlay: reader.get('host', host)?.underlay ?? null,
+    ...(port.standby_hosts.length === 0
+      ? {}
+      : { standby: port.standby_hosts.map((one) => otherPlace(reader, port, one)) }),
   };
+}
+
+function otherPlace(reader: Reader, port: PortRow, host: string): OtherPlace {
+  return { host, underlay: reader.get('host', host)?.underlay ?? null, left: hasLeft(port, host) };
 }

@@ -1,25 +1,51 @@
 import type { ExtraDhcpOpt, LocalPort, PublicKey, SliceKey, VifKind } from '@cable/model';
-import { isBound, type PortRow } from '../compiler-tables.ts';
+import { hasLeft, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 
 const MAX_LABEL = 63;
 
+/** `device_owner` of a trunk's sub-port. */
+const TRUNK_SUBPORT = 'trunk:subport';
+
 /** What a host carries itself: the ports bound to it. It always exists, maybe without ports. */
 export const hostKind: Kind = defineKind({
   name: 'host',
-  header: (_reader, id) => ({ value: { host: id }, refs: [] }),
+  header: (reader, id) => {
+    const hasStandby = reader.by('port', 'standby_hosts', id).length > 0;
+    return { value: { host: id }, refs: hasStandby ? [`standby:${id}`] : [] };
+  },
   items: {
     table: 'port',
     index: 'binding:host_id',
     sourceKeys: (id) => [id],
     compute: (reader, port) => {
       if (!isBound(port)) return [];
-      const value = localPort(port, qosPolicyOf(reader, port));
+      const value = portOf(reader, port);
       return [{ key: port.id, value, refs: references(value) }];
     },
   },
 });
+
+/** What a host programs that the port is to come to, or that it has left. It always exists, maybe without ports. */
+export const standbyKind: Kind = defineKind({
+  name: 'standby',
+  header: (_reader, id) => ({ value: { host: id }, refs: [] }),
+  items: {
+    table: 'port',
+    index: 'standby_hosts',
+    sourceKeys: (id) => [id],
+    compute: (reader, port, id) => {
+      if (!isBound(port)) return [];
+      const value = { ...portOf(reader, port), left: hasLeft(port, id) };
+      return [{ key: port.id, value, refs: references(value) }];
+    },
+  },
+});
+
+function portOf(reader: Reader, port: PortRow): LocalPort {
+  return subPort(reader, port, localPort(port, qosPolicyOf(reader, port)));
+}
 
 function references({ networkId, policy, qosPolicyId }: LocalPort): NodeKey[] {
   const refs: NodeKey[] = [`network:${networkId}`, `endpoints:${networkId}`, `names:${networkId}`, `near:${networkId}`];
@@ -60,6 +86,25 @@ function localPort(port: PortRow, qosPolicyId: string | null): LocalPort {
     ...(vendorData === null ? {} : { vendorData }),
     ...(qosPolicyId === null ? {} : { qosPolicyId }),
     ...(port.extra_dhcp_opts.length === 0 ? {} : { extraDhcpOpts: port.extra_dhcp_opts.map(extraDhcpOpt) }),
+  };
+}
+
+/**
+ * The same of a trunk's sub-port: its parent's device is its own, and the machine that has the one has the other. Other ports are passed over without a look at
+ * trunks.
+ */
+function subPort(reader: Reader, port: PortRow, local: LocalPort): LocalPort {
+  if (port.device_owner !== TRUNK_SUBPORT) return local;
+  const [trunk] = reader.by('trunk', 'sub_ports.port_id', port.id);
+  const place = trunk?.sub_ports.find((one) => one.port_id === port.id);
+  const parent = trunk === undefined ? undefined : reader.get('port', trunk.port_id);
+  if (place === undefined || parent === undefined) return local;
+  return {
+    ...local,
+    vifKind: vifKind(parent),
+    deviceId: parent.device_id,
+    deviceOwner: parent.device_owner,
+    trunk: { parentPortId: parent.id, vlan: place.segmentation_id },
   };
 }
 

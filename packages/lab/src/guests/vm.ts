@@ -17,7 +17,14 @@ export type VmOptions = {
   /** Nova sets a tap's MTU to the network's. */
   readonly mtuBytes: number;
   readonly client: DhcpClient;
+  /** Further devices of the guest, each for what has a VLAN tag on its tap. */
+  readonly vlans?: readonly VlanDevice[];
+  /** A FIFO by which its card is told to go to another host; absent: it stays. */
+  readonly control?: string;
 };
+
+/** A guest's device for a VLAN tag (1..4094) of its card, with the sub-port's MAC address. */
+export type VlanDevice = { readonly vlan: number; readonly name: string; readonly macAddress: string };
 
 export type GuestDeps = { readonly names: LabNames; readonly processes: Processes; readonly ledger: Ledger };
 
@@ -29,15 +36,20 @@ export async function startVm(options: VmOptions, deps: GuestDeps): Promise<Gues
   const { name, host, portId, macAddress } = options;
   const netns = `${deps.names.lab}-${name}`;
   await createNamespace(netns, deps.ledger);
+  const vlans = options.vlans ?? [];
+  const tagged = vlans.map((one) => `${one.vlan}:${one.name}`);
+  const control = options.control === undefined ? [] : ['-c', options.control];
   const relay = await deps.processes.start({
     name: `relay-${name}`,
-    command: [RELAY, `/run/netns/${host.netns}`, tapName(portId), `/run/netns/${netns}`, 'eth0'],
+    command: [RELAY, ...control, `/run/netns/${host.netns}`, tapName(portId), `/run/netns/${netns}`, 'eth0', ...tagged],
     ready: /^ready$/m,
   });
   await ipBatch(host.netns, [`link set ${tapName(portId)} mtu ${options.mtuBytes} up`]);
-  await ipBatch(netns, [`link set eth0 address ${macAddress}`, 'link set eth0 up']);
+  for (const one of [{ name: 'eth0', macAddress }, ...vlans]) {
+    await ipBatch(netns, [`link set ${one.name} address ${one.macAddress} mtu ${options.mtuBytes} up`]);
+  }
   const startedAt = performance.now();
-  const dhcp = await startDhcp(options.client, name, netns, deps);
+  const dhcp = await startDhcp(options.client, { name, netns, device: 'eth0' }, deps);
   const lease = await waitLease(name, dhcp, startedAt);
   const remove = async (): Promise<void> => {
     await dhcp.stop('SIGKILL');
@@ -48,20 +60,31 @@ export async function startVm(options: VmOptions, deps: GuestDeps): Promise<Gues
   return { ...common, ip: bareAddress(lease.ip), lease, tookMs: lease.tookMs, dhcp, remove };
 }
 
+/** Asks for a lease on another device of a VM. */
+export async function leaseOn(guest: Guest, device: string, deps: GuestDeps): Promise<Lease> {
+  const name = `${guest.name}-${device}`;
+  const dhcp = await startDhcp('udhcpc', { name, netns: guest.netns ?? '', device }, deps);
+  return waitLease(name, dhcp, performance.now());
+}
+
 /** The client in the foreground, so that it renews. */
-async function startDhcp(client: DhcpClient, name: string, netns: string, deps: GuestDeps): Promise<LabProcess> {
-  const command = client === 'udhcpc' ? udhcpcCommand() : dhclientCommand(deps.names.dir, name);
+async function startDhcp(
+  client: DhcpClient,
+  { name, netns, device }: { readonly name: string; readonly netns: string; readonly device: string },
+  deps: GuestDeps,
+): Promise<LabProcess> {
+  const command = client === 'udhcpc' ? udhcpcCommand(device) : dhclientCommand(deps.names.dir, name, device);
   return deps.processes.start({ name: `dhcp-${name}`, command, netns });
 }
 
-function udhcpcCommand(): readonly string[] {
+function udhcpcCommand(device: string): readonly string[] {
   const script = `${SCRIPTS}/udhcpc-guest`;
-  return ['udhcpc', '-f', '-i', 'eth0', '-t', '20', '-T', '1', '-s', script, '-O', 'mtu', '-O', 'staticroutes'];
+  return ['udhcpc', '-f', '-i', device, '-t', '20', '-T', '1', '-s', script, '-O', 'mtu', '-O', 'staticroutes'];
 }
 
-function dhclientCommand(dir: string, name: string): readonly string[] {
+function dhclientCommand(dir: string, name: string, device: string): readonly string[] {
   const files = ['-lf', `${dir}/dhclient-${name}.leases`, '-pf', `${dir}/dhclient-${name}.pid`];
-  return [dhclientCopy(), '-4', '-d', '-sf', `${SCRIPTS}/dhclient-guest`, ...files, 'eth0'];
+  return [dhclientCopy(), '-4', '-d', '-sf', `${SCRIPTS}/dhclient-guest`, ...files, device];
 }
 
 /** Debian confines /sbin/dhclient (AppArmor) to its own script and lease files: a copy of the same program is not confined. */

@@ -3,12 +3,14 @@ import { BURST } from './burst.ts';
 import { DEMO } from './demo/demo.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
+import { LIVE_MIGRATION } from './live-migration.ts';
 import { PAIR } from './pair.ts';
 import { QOS } from './qos.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
 import { RESTORED_STORE } from './restored-store.ts';
 import { SERVERS } from './servers.ts';
 import { STORE_GUARD } from './store-guard.ts';
+import { TRUNK } from './trunk.ts';
 import { TWO_MACHINES_ONE_NAME } from './two-machines-one-name.ts';
 import { UNDERLAY_CHANGE } from './underlay-change.ts';
 
@@ -19,6 +21,8 @@ export const STORIES: readonly [Story, ...Story[]] = [
   GUEST_SERVICES,
   IPV6,
   QOS,
+  TRUNK,
+  LIVE_MIGRATION,
   BURST,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,

@@ -15,3 +15,4 @@ export * from './router.ts';
 export * from './security-group.ts';
 export * from './standard-attributes.ts';
 export * from './stateful-security-group.ts';
+export * from './trunk.ts';

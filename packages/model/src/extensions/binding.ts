@@ -1,3 +1,5 @@
+import type { ActionDeclaration, Attribute } from '../declaration.ts';
+
 /** Which host carries a port, and how the hypervisor plugs it. */
 export const bindingExtension = {
   alias: 'binding',
@@ -52,4 +54,102 @@ export const bindingExtension = {
       },
     },
   },
+} as const;
+
+type Actions = Readonly<Record<string, readonly ActionDeclaration[]>>;
+
+const HOST: Attribute = {
+  type: 'string',
+  required: true,
+  minLength: 1,
+  maxLength: 255,
+  example: 'node-2',
+  description: 'The host.',
+};
+
+const GIVEN: Readonly<Record<string, Attribute>> = {
+  vnic_type: {
+    type: 'string',
+    values: ['normal', 'baremetal'],
+    example: 'normal',
+    description: 'As binding:vnic_type.',
+  },
+  profile: { type: 'dict', example: {}, description: 'As binding:profile.' },
+};
+
+const BINDING: Readonly<Record<string, Attribute>> = {
+  host: HOST,
+  ...GIVEN,
+  vif_type: { type: 'string', example: 'tap', description: 'As binding:vif_type.' },
+  vif_details: { type: 'dict', example: { port_filter: true }, description: 'As binding:vif_details.' },
+  status: {
+    type: 'string',
+    values: ['ACTIVE', 'INACTIVE'],
+    example: 'INACTIVE',
+    description: 'ACTIVE: the host carries the port. INACTIVE: it is prepared for it, or has carried it before.',
+  },
+};
+
+/**
+ * Bindings of a port to further hosts: for live migration. A host with an INACTIVE binding programs the port before the switch; one that was active goes on to
+ * forward to the new host until its binding is deleted.
+ */
+export const bindingsExtension = {
+  alias: 'binding-extended',
+  name: 'Expose port bindings of a virtual port to external application',
+  description: 'Bindings of a port to several hosts, of which one is active: for live migration.',
+  updated: '2026-11-27T00:00:00-00:00',
+  requires: ['binding'],
+  actions: {
+    port: [
+      {
+        name: 'create_port_binding',
+        description: 'Prepares another host for the port.',
+        method: 'POST',
+        path: 'bindings',
+        body: { host: HOST, ...GIVEN },
+        bodyKey: 'binding',
+        answer: BINDING,
+        answerKey: 'binding',
+        status: 201,
+      },
+      {
+        name: 'get_port_bindings',
+        description: 'Lists the bindings of the port.',
+        method: 'GET',
+        path: 'bindings',
+      },
+      {
+        name: 'get_port_binding',
+        description: 'Shows the binding to a host.',
+        method: 'GET',
+        path: 'bindings/{host}',
+        answer: BINDING,
+        answerKey: 'binding',
+      },
+      {
+        name: 'update_port_binding',
+        description: 'Changes the binding to a host.',
+        path: 'bindings/{host}',
+        body: GIVEN,
+        bodyKey: 'binding',
+        answer: BINDING,
+        answerKey: 'binding',
+      },
+      {
+        name: 'activate_port_binding',
+        description: 'Lets that host carry the port; the binding that was active is INACTIVE then, in one step.',
+        path: 'bindings/{host}/activate',
+        answer: BINDING,
+        answerKey: 'binding',
+      },
+      {
+        name: 'delete_port_binding',
+        description: 'Ends the binding to a host; of the active one, the port is unbound.',
+        method: 'DELETE',
+        path: 'bindings/{host}',
+        status: 204,
+      },
+    ],
+  } as Actions,
 } as const;

@@ -79,4 +79,27 @@ export const portResource = {
       description: 'ACTIVE when every host that must carry the port has programmed it.',
     },
   },
+  hidden: {
+    inactive_bindings: {
+      type: 'list',
+      default: [],
+      items: {
+        type: 'object',
+        properties: {
+          host: { type: 'string' },
+          vnic_type: { type: 'string', values: ['normal', 'baremetal'] },
+          profile: { type: 'dict' },
+          was_active: { type: 'boolean' },
+        },
+      },
+      description: 'Hosts that are prepared for the port, or that it has left.',
+    },
+    standby_hosts: {
+      type: 'list',
+      default: [],
+      items: { type: 'string' },
+      indexed: true,
+      description: 'Hosts that program the port besides the one that carries it.',
+    },
+  },
 } as const;

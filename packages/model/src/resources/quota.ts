@@ -6,6 +6,7 @@ export const COUNTED: readonly string[] = [
   'subnet',
   'port',
   'router',
+  'trunk',
   'security_group',
   'security_group_rule',
 ];
@@ -54,6 +55,7 @@ export const quotaResource: Resource = {
     subnet: { ...limit, example: 100, description: 'Most subnets.' },
     port: { ...limit, example: 500, description: 'Most ports, those of routers among them.' },
     router: { ...limit, example: 10, description: 'Most routers.' },
+    trunk: { ...limit, example: 10, description: 'Most trunks.' },
     security_group: { ...limit, example: 10, description: 'Most security groups, the default one among them.' },
     security_group_rule: {
       ...limit,

@@ -58,6 +58,8 @@ export type Contribution<T> = {
   readonly remove?: (planning: Planning, object: T) => void;
   /** Objects that are made with a new one. */
   readonly created?: (planning: Planning, object: T) => void;
+  /** Objects that change with a changed one. */
+  readonly changed?: (planning: Planning, before: T, after: T) => void;
   /** Keys to wait for one another on, besides those of cascading references: they save retries. */
   readonly lockKeys?: (given: Given<T>) => readonly string[];
   /** What the object alone has. Pure. */

@@ -1,6 +1,6 @@
 /** Who may do what is asked here, when the object that it is about is known. The rules are in `policy/defaults/`. */
 import type { Logger } from '@cable/kit';
-import type { ResourceModel } from '@cable/model';
+import type { AnyObject, ResourceModel } from '@cable/model';
 import { authorize, type Deed, refusal } from '../policy/authorize.ts';
 import type { Credentials } from '../policy/credentials.ts';
 import { createPolicy, type Policy, type Target } from '../policy/policy.ts';
@@ -39,6 +39,16 @@ export function permit({ deps, plan, asked }: Planning, resource: ResourceModel,
   const decision = authorize(deps.permission.policy, request);
   if (decision.kind === 'hidden') throw notFound(resource, id);
   if (decision.kind === 'refused') throw refusal(decision.rules);
+}
+
+/** The same for an action that changes nothing, of an object that the caller sees. Throws `PolicyNotAuthorized`. */
+export function permitRead(
+  { permission }: { readonly permission: Permission },
+  { credentials, row }: { readonly credentials: Credentials; readonly row: RowOf },
+  { type, action, before }: { readonly type: string; readonly action: string; readonly before: AnyObject },
+): void {
+  const decision = authorize(permission.policy, { credentials, type, row, deed: { verb: 'action', before, action } });
+  if (decision.kind !== 'allowed') throw refusal(decision.kind === 'refused' ? decision.rules : [action]);
 }
 
 /** The rule about what is of no object: status, check, the agents' routes. */

@@ -66,6 +66,45 @@ test('a port that becomes another project’s machine by its device_owner counts
   }
 });
 
+test('a sub-port that is added while its parent moves is where the parent is then, through one server or two', async (t) => {
+  const two = await startTwo(t);
+  const network = await two[0].create('network', {});
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const [one, other] = round % 2 === 0 ? [two[0], two[0]] : two;
+    const [parent, sub] = [0, 0].map(() => two[0].create('port', { network_id: network['id'] }));
+    const parentPath = `/v2.0/ports/${(await parent)?.['id']}`;
+    const subId = (await sub)?.['id'];
+    const trunk = await one.create('trunk', { port_id: (await parent)?.['id'] });
+    await until(async () => (await other.send('GET', `/v2.0/trunks/${trunk['id']}`)).status === 200);
+    const sub_ports = [{ port_id: subId, segmentation_type: 'vlan', segmentation_id: 7 }];
+    const answers = await Promise.all([
+      one.send('PUT', `/v2.0/trunks/${trunk['id']}/add_subports`, { sub_ports }),
+      other.send('PUT', parentPath, { port: { 'binding:host_id': `h${round}` } }),
+    ]);
+    for (const { status, body } of answers) assert.equal(status, 200, JSON.stringify(body));
+  }
+  await assertInvariants(two[0].server);
+});
+
+test('two trunks do not take one port at once, through one server or two', async (t) => {
+  const two = await startTwo(t);
+  const network = await two[0].create('network', {});
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const servers = round % 2 === 0 ? [two[0], two[0]] : two;
+    const made = await Promise.all([0, 1, 2].map(() => two[0].create('port', { network_id: network['id'] })));
+    const [first, second, sub] = made.map((port) => port['id']);
+    await until(async () => (await two[1].send('GET', `/v2.0/ports/${sub}`)).status === 200);
+    const sub_ports = [{ port_id: sub, segmentation_type: 'vlan', segmentation_id: 7 }];
+    const answers = await Promise.all(
+      [first, second].map((port_id, at) =>
+        servers[at]?.send('POST', '/v2.0/trunks', { trunk: { port_id, sub_ports } }),
+      ),
+    );
+    assert.deepEqual(answers.map((one) => one?.status).sort(), [201, 409], JSON.stringify(answers));
+  }
+  await assertInvariants(two[0].server);
+});
+
 test('a gateway is not changed beside a router’s leg that takes it, through one server or two', async (t) => {
   const two = await startTwo(t);
   const outcomes = { attached: 0, changed: 0 };

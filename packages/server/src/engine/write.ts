@@ -134,7 +134,9 @@ export function planUpdate(
   for (const one of contributions) one.check?.(plan, after, before);
   reviseParents(planning, resource, before, after);
   if (plan.get(resource.type, before.id) === undefined) plan.create(resource.type, before);
-  return plan.replace(resource.type, after);
+  const written = plan.replace(resource.type, after);
+  for (const one of contributions) one.changed?.(planning, before, written);
+  return written;
 }
 
 /** Plans the deletion of one object and of what cascades from it. `buried`: which of its parts go by its tombstone. */

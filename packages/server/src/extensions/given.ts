@@ -44,7 +44,20 @@ function problemOf(given: unknown): string | undefined {
 }
 
 const FUNCTIONS: ReadonlySet<string> = new Set([
-  ...['derive', 'change', 'check', 'remove', 'created', 'lockKeys', 'claims', 'marks', 'references', 'broken', 'inUse'],
+  ...[
+    'derive',
+    'change',
+    'check',
+    'remove',
+    'created',
+    'changed',
+    'lockKeys',
+    'claims',
+    'marks',
+    'references',
+    'broken',
+    'inUse',
+  ],
   ...['present', 'rows', 'listing'],
 ]);
 

@@ -129,11 +129,11 @@ function withStatus(port: Port, status: Port['status'], now: Date): Port {
 }
 
 function staleReports(deps: StatusWriterDeps, portId: string, port: Port | undefined): readonly VifRow[] {
-  const host = port === undefined ? '' : hostOf(port);
+  const hosts = port === undefined ? [] : [hostOf(port), ...port.standby_hosts];
   return deps.tables
     .of('vif')
     .by('port_id', portId)
-    .filter((row) => row.host !== host)
+    .filter((row) => !hosts.includes(row.host))
     .slice(0, MAX_STALE_REPORTS);
 }
 

@@ -4,6 +4,7 @@ import { networkDnsModule, portDnsModule } from './dns.ts';
 import { agentModule, hostModule } from './host.ts';
 import { networkModule } from './network.ts';
 import { portModule } from './port.ts';
+import { portBindingsModule } from './port-bindings.ts';
 import { portDhcpOptionsModule } from './port-dhcp-options.ts';
 import { portGuestModule } from './port-guest.ts';
 import { networkQosModule, portQosModule, qosPolicyModule, qosRuleModule, qosRuleTypeModule } from './qos.ts';
@@ -14,12 +15,23 @@ import { routerInterfacesModule } from './router-interfaces.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
 import { subnetModule } from './subnet.ts';
+import { trunkModule } from './trunk.ts';
+import { trunkPortModule } from './trunk-port.ts';
+import { trunkSubPortsModule } from './trunk-sub-ports.ts';
 
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
   network: [networkModule, networkDnsModule, networkQosModule],
   subnet: [subnetModule, automaticAddressesModule],
-  port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule, portQosModule],
+  port: [
+    portModule,
+    portDhcpOptionsModule,
+    portDnsModule,
+    portGuestModule,
+    portQosModule,
+    portBindingsModule,
+    trunkPortModule,
+  ],
   router: [routerModule, routerInterfacesModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
@@ -29,6 +41,7 @@ export const MODULES: ModuleTable = {
   qos_dscp_marking_rule: [qosRuleModule('qos_dscp_marking_rule')],
   qos_rule_type: [qosRuleTypeModule],
   quota: [quotaModule, quotaDetailsModule],
+  trunk: [trunkModule, trunkSubPortsModule],
   host: [hostModule, renameHostModule],
   agent: [agentModule],
 };

@@ -1,2 +1,5 @@
 /** `device_owner` of a router's leg in a network. */
 export const ROUTER_INTERFACE = 'network:router_interface';
+
+/** `device_owner` of a trunk's sub-port. */
+export const TRUNK_SUBPORT = 'trunk:subport';

@@ -13,7 +13,7 @@ export const hostModule: Contribution<AnyObject> = contribute<Host>({
     const renaming = renamingOf(plan, host);
     if (renaming.kind === 'under-way') throw beingRenamed(renaming.old, renaming.names[0]);
     if (deps.tables.of('alive').get(host.id) !== undefined) throw isAlive(host.id);
-    const ports = plan.by('port', 'binding:host_id', host.id);
+    const ports = [...plan.by('port', 'binding:host_id', host.id), ...plan.by('port', 'standby_hosts', host.id)];
     if (ports.length > 0) throw hasPorts(host.id, ports.length);
     plan.requireAbsent(aliveKey(host.id));
     plan.deletePrefix(vifPrefix(host.id));

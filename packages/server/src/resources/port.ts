@@ -1,10 +1,8 @@
-import { vifKind } from '@cable/compiler';
 import { type AnyObject, CableError, type Network, type Port, parseIp, SERVICE_MAC } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { GATEWAY, PLACED } from '../engine/hidden.ts';
 import { type Broken, type Contribution, contribute, type Given, type Mark } from '../engine/module.ts';
 import type { Look, View } from '../engine/view.ts';
-import type { Tables } from '../tables.ts';
 import { defaultGroup } from './default-group.ts';
 import { ROUTER_INTERFACE } from './device-owners.ts';
 import { automaticAddress, chooseAddresses, hasAutomatic } from './port-addresses.ts';
@@ -12,6 +10,7 @@ import { claimsOfPort, macName } from './port-claims.ts';
 import { checkPortSecurity, completePairs, movePairs, parsePortMac } from './port-security.ts';
 import { isAutomatic } from './subnet-modes.ts';
 import { isPortAddress, prefixOf } from './subnet-range.ts';
+import { vifOf } from './vif.ts';
 
 /** Ports: MAC, addresses, binding, default security group. Their status belongs to the host plane. */
 export const portModule: Contribution<AnyObject> = contribute<Port>({
@@ -45,10 +44,16 @@ export const portModule: Contribution<AnyObject> = contribute<Port>({
       ...(host === ''
         ? []
         : [{ attribute: 'binding:host_id', type: 'host', id: host, onDelete: 'restrict', mayBeAbsent: true } as const]),
+      ...port.inactive_bindings
+        .filter((one) => one.host !== host)
+        .map(({ host: id }) => {
+          const attribute = 'inactive_bindings';
+          return { attribute, type: 'host', id, onDelete: 'restrict', mayBeAbsent: true } as const;
+        }),
     ];
   },
   broken: brokenPort,
-  present: (tables, port) => bindingOf(tables, port),
+  present: (tables, port) => vifOf(tables, port, port['binding:host_id'] ?? ''),
 });
 
 /** Whether answers need a rule is a matter of the port: its groups say it with one voice. One group alone has one. */
@@ -173,19 +178,6 @@ function changePort(planning: Planning, before: Port, after: Port): Partial<Port
     'binding:host_id': after['binding:host_id'] ?? '',
     'binding:profile': after['binding:profile'] ?? {},
     ...(network !== undefined && !isForeign(before, network) && isPlacing(network, after) ? { [PLACED]: true } : {}),
-  };
-}
-
-/** How Nova plugs the port. Computed when shown: a host may register after the port was bound to it. */
-function bindingOf(tables: Tables, port: Port): Readonly<Record<string, unknown>> {
-  const host = port['binding:host_id'] ?? '';
-  if (host === '') return { 'binding:vif_type': 'unbound', 'binding:vif_details': {} };
-  if (tables.of('host').get(host) === undefined) {
-    return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
-  }
-  return {
-    'binding:vif_type': vifKind(port) === 'tap' ? 'tap' : 'other',
-    'binding:vif_details': { port_filter: true, connectivity: 'l2' },
   };
 }
 

@@ -116,9 +116,14 @@ function nameInUse({ id, underlay }: Host): CableError {
 /** Moves some ports. False: the host has none. */
 function planPorts(planning: Planning, id: string, name: string): boolean {
   const { deps, plan } = planning;
-  const ports = plan.by('port', 'binding:host_id', id).slice(0, PORTS);
+  const isOld = ({ host }: { readonly host: string }): boolean => host === id;
+  const standby = plan.by('port', 'standby_hosts', id).filter((port) => port.inactive_bindings.some(isOld));
+  const ports = [...plan.by('port', 'binding:host_id', id), ...standby].slice(0, PORTS);
   for (const port of ports) {
-    planUpdate(planning, deps.resources.named('port'), port as AnyObject, { 'binding:host_id': name });
+    const host = port['binding:host_id'] === id ? name : port['binding:host_id'];
+    const inactive = port.inactive_bindings.map((one) => (isOld(one) ? { ...one, host: name } : one));
+    const changes = { 'binding:host_id': host, inactive_bindings: inactive };
+    planUpdate(planning, deps.resources.named('port'), port as AnyObject, changes);
   }
   return ports.length > 0;
 }

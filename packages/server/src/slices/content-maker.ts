@@ -36,7 +36,9 @@ export class ContentMaker {
     const { items } = slice.kind;
     return this.#make(() => {
       const row: Row | undefined = items && this.#tables[items.table].get(rowId);
-      return row === undefined || !stands(slice, row) ? NO_ITEMS : (items?.compute(this.#reader, row) ?? NO_ITEMS);
+      return row === undefined || !stands(slice, row)
+        ? NO_ITEMS
+        : (items?.compute(this.#reader, row, slice.id) ?? NO_ITEMS);
     });
   }
 

@@ -64,6 +64,8 @@ export function testPort(n: number, network: Network, host: string, more: Partia
     port_security_enabled: true,
     'binding:host_id': host,
     'binding:vnic_type': 'normal',
+    inactive_bindings: [],
+    standby_hosts: [],
     'binding:profile': {},
     'cable:hostname': null,
     'cable:user_data': null,

@@ -88,7 +88,7 @@ function sliceOf(tables: CompilerTables, key: NodeKey): [string | null, unknown,
   for (const row of rows) {
     const keys = indexKeys(items?.table ?? 'port', items?.index ?? '', row);
     if (!items?.sourceKeys(id).some((source) => keys.includes(source))) continue;
-    for (const item of items.compute(reader, row)) parts.push([item.key, item.value, item.refs]);
+    for (const item of items.compute(reader, row, id)) parts.push([item.key, item.value, item.refs]);
   }
   return parts;
 }

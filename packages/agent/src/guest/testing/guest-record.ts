@@ -28,6 +28,7 @@ export function guestRecord(changes: Partial<GuestRecord> = {}): GuestRecord {
     hostname: 'web-1',
     deviceId: '',
     deviceOwner: '',
+    trunk: null,
     userData: null,
     publicKeys: [],
     vendorData: null,

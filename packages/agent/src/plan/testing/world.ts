@@ -88,6 +88,7 @@ function randomPort({ random }: World, n: number): LocalPort {
     vifKind: oneOf(random, ['tap', 'tap', 'veth', 'host'] as const),
     portSecurityEnabled: secure,
     policy: secure ? oneOf<SliceKey>(random, ['policy:', 'policy:g0', 'policy:g0+g1']) : null,
+    ...(random(4) === 0 ? { trunk: { parentPortId: sampleId('port', 1 + random(9)), vlan: 100 + random(3) } } : {}),
     allowedAddressPairs: random(3) === 0 ? [{ ipAddress: oneOf(random, CIDRS), macAddress: sampleMac(n) }] : [],
     ...(random(3) === 0 ? { qosPolicyId: oneOf(random, ['q0', 'q1']) } : {}),
   });
@@ -100,7 +101,10 @@ function changePort(world: World): void {
   if (id === undefined) return;
   if (port === undefined) world.ports.delete(n);
   else world.ports.set(n, port);
-  world.state.setItem(`host:${HOST}`, id, port);
+  const isStandby = world.random(10) === 0;
+  const standby = port === undefined ? undefined : { ...port, left: world.random(2) === 0 };
+  world.state.setItem(`host:${HOST}`, id, isStandby ? undefined : port);
+  world.state.setItem(`standby:${HOST}`, id, isStandby ? standby : undefined);
 }
 
 /** Other allowed address pairs of a port, and nothing else of it. */

@@ -10,6 +10,7 @@ import { ROUTER_RULES } from './router.ts';
 import { SECURITY_GROUP_RULES } from './security-group.ts';
 import { SECURITY_GROUP_RULE_RULES } from './security-group-rule.ts';
 import { SUBNET_RULES } from './subnet.ts';
+import { TRUNK_RULES } from './trunk.ts';
 
 /** The rules that Cable ships with. */
 export const DEFAULT_RULES: readonly RuleDefault[] = [
@@ -18,6 +19,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...SUBNET_RULES,
   ...PORT_RULES,
   ...ROUTER_RULES,
+  ...TRUNK_RULES,
   ...SECURITY_GROUP_RULES,
   ...SECURITY_GROUP_RULE_RULES,
   ...QOS_RULES,

@@ -91,4 +91,10 @@ export const PORT_RULES: readonly RuleDefault[] = [
     asked: 'changed',
   },
   { name: 'delete_port', check: 'rule:admin_owner_or_network_owner', description: 'Delete a port.' },
+  { name: 'create_port_binding', check: 'rule:admin_only', description: 'Prepare another host for a port.' },
+  { name: 'get_port_bindings', check: 'rule:admin_only', description: 'List the bindings of a port.' },
+  { name: 'get_port_binding', check: 'rule:admin_only', description: 'See a binding of a port.' },
+  { name: 'update_port_binding', check: 'rule:admin_only', description: 'Change a binding of a port.' },
+  { name: 'activate_port_binding', check: 'rule:admin_only', description: 'Let another host carry a port.' },
+  { name: 'delete_port_binding', check: 'rule:admin_only', description: 'End a binding of a port.' },
 ];

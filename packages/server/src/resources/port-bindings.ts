@@ -1,0 +1,161 @@
+/** Bindings of a port to several hosts, one of them active: how a machine moves while it runs. */
+import { type AnyObject, CableError, type Port } from '@cable/model';
+import { transact } from '../engine/commit.ts';
+import type { ActionHandler, Asked, EngineDeps, Planning } from '../engine/context.ts';
+import { type Contribution, contribute } from '../engine/module.ts';
+import { permitRead } from '../engine/permission.ts';
+import { currentRow, notFound } from '../engine/read.ts';
+import { readerOf } from '../engine/reader.ts';
+import { permittedRow, planUpdate } from '../engine/write.ts';
+import { objectKey } from '../keys.ts';
+import { vifOf } from './vif.ts';
+
+/** A binding that is not the active one. `was_active`: the port was there, and packets for it may still come. */
+export type InactiveBinding = Port['inactive_bindings'][number];
+
+type Binding = Pick<InactiveBinding, 'host' | 'vnic_type' | 'profile'>;
+
+export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
+  derive: (_planning, given) => standbyOf({ ...EMPTY, ...given }),
+  change: (_planning, before, after) => {
+    const same = hostOf(before) === hostOf(after) && before.inactive_bindings === after.inactive_bindings;
+    if (same && before['binding:profile'] === after['binding:profile']) return {};
+    return standbyOf(after);
+  },
+  actions: {
+    create_port_binding: onPort('create_port_binding', (_planning, port, host, given) => {
+      refuseOwner(port);
+      if (bindingOf(port, host) !== undefined) throw exists(port, host);
+      const added = { host, vnic_type: given.vnic_type ?? port['binding:vnic_type'], profile: given.profile ?? {} };
+      return { inactive_bindings: [...port.inactive_bindings, { ...added, was_active: false }] };
+    }),
+    update_port_binding: onPort('update_port_binding', (_planning, port, host, given) => {
+      const binding = { ...found(port, host), ...given };
+      if (host === hostOf(port)) {
+        return { 'binding:vnic_type': binding.vnic_type, 'binding:profile': binding.profile };
+      }
+      return {
+        inactive_bindings: port.inactive_bindings.map((one) => (one.host === host ? { ...one, ...given } : one)),
+      };
+    }),
+    activate_port_binding: onPort('activate_port_binding', (_planning, port, host) => activated(port, host)),
+    delete_port_binding: onPort('delete_port_binding', (_planning, port, host) => {
+      found(port, host);
+      if (host === hostOf(port)) return { 'binding:host_id': '', inactive_bindings: [] };
+      return { inactive_bindings: port.inactive_bindings.filter((one) => one.host !== host) };
+    }),
+    get_port_bindings: async (deps, id, _body, asked) => {
+      const port = await shownPort(deps, id, asked, 'get_port_bindings');
+      return { bindings: hostsOf(port).map((host) => shown(deps, port, host)) };
+    },
+    get_port_binding: async (deps, id, _body, asked, { host = '' }) => {
+      const port = await shownPort(deps, id, asked, 'get_port_binding');
+      found(port, host);
+      return shown(deps, port, host);
+    },
+  },
+});
+
+const EMPTY = { 'binding:host_id': '', 'binding:profile': {}, inactive_bindings: [] as readonly InactiveBinding[] };
+
+/**
+ * Bindings to the host that carries the port are not inactive; without such a host there are none. Hosts that program the port besides: those, and the one that
+ * Nova says in the profile that it will go to.
+ */
+function standbyOf(port: Pick<Port, 'binding:host_id' | 'binding:profile' | 'inactive_bindings'>): Partial<Port> {
+  const host = port['binding:host_id'] ?? '';
+  const inactive = host === '' ? [] : port.inactive_bindings.filter((one) => one.host !== host);
+  const target = port['binding:profile']?.['migrating_to'];
+  const hosts = inactive.map((one) => one.host);
+  if (host !== '' && typeof target === 'string' && target !== '' && target !== host) hosts.push(target);
+  return { inactive_bindings: inactive, standby_hosts: [...new Set(hosts)] };
+}
+
+/** The active binding and the named one change places, in one step. */
+function activated(port: Port, host: string): Partial<Port> {
+  const { vnic_type: vnicType, profile } = found(port, host);
+  const last = hostOf(port);
+  if (host === last) {
+    throw new CableError('PortBindingAlreadyActive', `Binding for port ${port.id} on host ${host} is already active.`);
+  }
+  const left = { host: last, vnic_type: port['binding:vnic_type'], profile: port['binding:profile'] ?? {} };
+  const others = port.inactive_bindings.filter((one) => one.host !== host);
+  return {
+    'binding:host_id': host,
+    'binding:vnic_type': vnicType,
+    'binding:profile': profile,
+    inactive_bindings: last === '' ? others : [...others, { ...left, was_active: true }],
+  };
+}
+
+function hostOf(port: Port): string {
+  return port['binding:host_id'] ?? '';
+}
+
+/** Of all bindings, the active one first. */
+function hostsOf(port: Port): readonly string[] {
+  const active = hostOf(port);
+  return [...(active === '' ? [] : [active]), ...port.inactive_bindings.map((one) => one.host)];
+}
+
+function bindingOf(port: Port, host: string): Binding | undefined {
+  if (host !== '' && host === hostOf(port)) {
+    return { host, vnic_type: port['binding:vnic_type'], profile: port['binding:profile'] ?? {} };
+  }
+  return port.inactive_bindings.find((one) => one.host === host);
+}
+
+function found(port: Port, host: string): Binding {
+  const binding = bindingOf(port, host);
+  if (binding !== undefined) return binding;
+  const message = `Binding for port ${port.id} for host ${host.slice(0, 300)} could not be found.`;
+  throw new CableError('PortBindingNotFound', message);
+}
+
+function exists(port: Port, host: string): CableError {
+  return new CableError('PortBindingAlreadyExists', `Binding for port ${port.id} on host ${host} already exists.`);
+}
+
+function refuseOwner(port: Port): void {
+  if (port.device_owner.startsWith('compute:')) return;
+  throw new CableError(
+    'UnsupportedPortDeviceOwner',
+    `Operation create_port_binding is not supported for device_owner ${port.device_owner} on port ${port.id}.`,
+  );
+}
+
+function shown({ tables }: Pick<EngineDeps, 'tables'>, port: Port, host: string): Readonly<Record<string, unknown>> {
+  const { vnic_type, profile } = found(port, host);
+  const { 'binding:vif_type': vif_type, 'binding:vif_details': vif_details } = vifOf(tables, port, host);
+  return { host, vif_type, vif_details, vnic_type, profile, status: host === hostOf(port) ? 'ACTIVE' : 'INACTIVE' };
+}
+
+async function shownPort(deps: EngineDeps, id: string, { credentials }: Asked, action: string): Promise<Port> {
+  const reader = readerOf(deps, credentials);
+  const row = await currentRow(deps, deps.resources.named('port'), id, reader);
+  permitRead(deps, { credentials, row: reader.row }, { type: 'port', action, before: row });
+  return row as unknown as Port;
+}
+
+/** An action that changes the port's bindings. What it answers is the binding to the host that it names in path or body. */
+function onPort(
+  action: string,
+  step: (planning: Planning, port: Port, host: string, given: Partial<Binding>) => Partial<Port>,
+): ActionHandler {
+  return async (deps, id, body, asked, parameters) => {
+    const { host: named, ...given } = body as Partial<Binding>;
+    const host = parameters['host'] ?? named ?? '';
+    const resource = deps.resources.named('port');
+    const build = (planning: Planning): AnyObject => {
+      permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action }));
+      const port = planning.plan.get('port', id);
+      if (port === undefined) throw notFound(resource, id);
+      return planUpdate(planning, resource, port as AnyObject, step(planning, port, host, given));
+    };
+    const written = await deps.lock.run([objectKey('port', id)], asked, () =>
+      transact(deps, asked, build, { isService: true }),
+    );
+    const port = written as unknown as Port;
+    return bindingOf(port, host) === undefined ? undefined : shown(deps, port, host);
+  };
+}

@@ -1,0 +1,193 @@
+/** Trunks: which ports they have. A port is a part of one trunk at most, as its parent or as a sub-port. */
+import { type AnyObject, CableError, type Port, type Trunk } from '@cable/model';
+import type { Planning } from '../engine/context.ts';
+import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
+import { notFound } from '../engine/read.ts';
+import type { Look, View } from '../engine/view.ts';
+import { permittedRow, planUpdate } from '../engine/write.ts';
+import type { Tables } from '../tables.ts';
+import { TRUNK_SUBPORT } from './device-owners.ts';
+
+export type SubPort = Trunk['sub_ports'][number];
+
+export const trunkModule: Contribution<AnyObject> = contribute<Trunk>({
+  derive: (planning, { port_id: parentId = '', sub_ports: added = [] }) => {
+    const parent = permittedPort(planning, parentId);
+    checkParent(planning.plan, parent);
+    takeSubPorts(planning, parent, added, []);
+    return {};
+  },
+  remove: (planning, trunk) => {
+    for (const { port_id } of trunk.sub_ports) releaseSubPort(planning, port_id);
+  },
+  claims: (trunk) => [trunk.port_id, ...trunk.sub_ports.map((one) => one.port_id)].map(memberClaim),
+  broken: brokenTrunk,
+  present: (tables, trunk) => ({ status: statusOf(tables, trunk) }),
+});
+
+/** That the port is a part of a trunk, which there is once. Its holder is the trunk. */
+export function memberClaim(portId: string): Claim {
+  return {
+    kind: 'trunk',
+    value: portId,
+    under: { type: 'port', id: portId },
+    holder: (look) => trunkOf(look, portId)?.id,
+    taken: (holder) => inOtherTrunk(portId, holder),
+  };
+}
+
+/** The trunk that the port is a part of; undefined: none. */
+export function trunkOf(look: Pick<Look, 'by'>, portId: string): Trunk | undefined {
+  return look.by('trunk', 'port_id', portId)[0] ?? look.by('trunk', 'sub_ports.port_id', portId)[0];
+}
+
+/** The same as a rule: it is still so when the transaction commits, and the trunk as it is. */
+export function relyOnTrunk(view: View, portId: string): Trunk | undefined {
+  const id = view.holder(memberClaim(portId));
+  return id === undefined ? undefined : view.rely('trunk', id);
+}
+
+/**
+ * Ports become sub-ports: each is where the parent is. Throws when one cannot, in Neutron's words. `others`: those that the trunk has already.
+ */
+export function takeSubPorts(
+  planning: Planning,
+  parent: Port,
+  added: readonly SubPort[],
+  others: readonly SubPort[],
+): void {
+  refuseTwice(added);
+  // Where the parent is must be so still, and so must be what its network takes.
+  planning.plan.rely('port', parent.id);
+  for (const one of added) {
+    const port = permittedPort(planning, one.port_id);
+    checkSubPort(planning.plan, parent, port, [...others, ...added]);
+    placeSubPort(planning, port, parent);
+  }
+}
+
+/** The sub-port is where its parent is. */
+export function placeSubPort(planning: Planning, port: Port, parent: Port): void {
+  updatePort(planning, port, {
+    device_owner: TRUNK_SUBPORT,
+    'binding:host_id': parent['binding:host_id'] ?? '',
+    inactive_bindings: parent.inactive_bindings,
+    'binding:profile': migratingProfile(port, parent),
+  });
+}
+
+/** The sub-port goes where Nova says in the parent's profile that this will go. */
+function migratingProfile(port: Port, parent: Port): Port['binding:profile'] {
+  const { migrating_to: _last, ...others } = port['binding:profile'] ?? {};
+  const target = parent['binding:profile']?.['migrating_to'];
+  return target === undefined ? others : { ...others, migrating_to: target };
+}
+
+/** The port is nobody's any more. */
+export function releaseSubPort(planning: Planning, portId: string): void {
+  const port = planning.plan.get('port', portId);
+  if (port === undefined || planning.plan.deletes('port', portId)) return;
+  updatePort(planning, port, { device_owner: '', 'binding:host_id': '', inactive_bindings: [] });
+}
+
+function updatePort(planning: Planning, port: Port, changes: Partial<Port>): void {
+  planUpdate({ ...planning, isService: true }, planning.deps.resources.named('port'), port, changes);
+}
+
+/** A port that the caller may change. */
+function permittedPort(planning: Planning, portId: string): Port {
+  const resource = planning.deps.resources.named('port');
+  permittedRow(planning, resource, portId, (before) => ({ verb: 'update', before, changes: {} }));
+  const port = planning.plan.get('port', portId);
+  if (port === undefined) throw notFound(resource, portId);
+  return port;
+}
+
+function checkParent(view: View & Look, port: Port): void {
+  const trunk = trunkOf(view, port.id);
+  if (trunk !== undefined && trunk.port_id !== port.id) throw inOtherTrunk(port.id, trunk.id);
+  if (trunk === undefined && !port.device_owner.startsWith('network:')) return;
+  throw new CableError(
+    'ParentPortInUse',
+    `Port ${port.id} is currently in use and is not eligible for use as a parent port.`,
+  );
+}
+
+function checkSubPort(look: Look, parent: Port, port: Port, all: readonly SubPort[]): void {
+  if (port.id === parent.id) throw parentInUse(port.id);
+  const trunk = trunkOf(look, port.id);
+  if (trunk?.port_id === port.id) throw parentInUse(port.id);
+  if (trunk !== undefined) throw inOtherTrunk(port.id, trunk.id);
+  if (port.device_id !== '' || port.device_owner.startsWith('network:')) {
+    throw new CableError(
+      'PortInUse',
+      `Unable to complete operation on port ${port.id} for network ${port.network_id}. ` +
+        `Port already has an attached device ${port.device_id}.`,
+    );
+  }
+  checkMtu(look, parent, port);
+  if (all.length > 4094) throw invalid(`A trunk has 4094 sub-ports at most, not ${all.length}`);
+}
+
+/** The device has the MTU of the parent's network. A network's MTU that is changed later is the operator's business. */
+function checkMtu(look: Look, parent: Port, port: Port): void {
+  const most = look.get('network', parent.network_id)?.mtu;
+  const mtu = look.get('network', port.network_id)?.mtu;
+  if (most === undefined || mtu === undefined || mtu <= most) return;
+  throw new CableError(
+    'SubPortMtuGreaterThanTrunkPortMtu',
+    `MTU ${mtu} of subport ${port.id} cannot be greater than MTU ${most} of trunk port ${parent.id}.`,
+  );
+}
+
+function refuseTwice(added: readonly SubPort[]): void {
+  const [ports, tags] = [new Set<string>(), new Set<number>()];
+  for (const { port_id, segmentation_id } of added) {
+    if (ports.has(port_id)) throw invalid(`sub_ports: port ${port_id} is given twice`);
+    if (tags.has(segmentation_id)) throw invalid(`sub_ports: segmentation_id ${segmentation_id} is given twice`);
+    ports.add(port_id);
+    tags.add(segmentation_id);
+  }
+}
+
+function invalid(reason: string): CableError {
+  return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`);
+}
+
+function parentInUse(portId: string): CableError {
+  return new CableError(
+    'ParentPortInUse',
+    `Port ${portId} is currently in use and is not eligible for use as a parent port.`,
+  );
+}
+
+function inOtherTrunk(portId: string, trunkId: string): CableError {
+  return new CableError('TrunkPortInUse', `Port ${portId} is in use by another trunk ${trunkId}.`);
+}
+
+/** See the attribute's description. A port that is administratively down is as it shall be. */
+function statusOf(tables: Tables, trunk: Trunk): string {
+  const ports = tables.of('port');
+  if (ports.get(trunk.port_id)?.status !== 'ACTIVE') return 'DOWN';
+  const waiting = trunk.sub_ports.filter(({ port_id }) => {
+    const port = ports.get(port_id);
+    return port?.admin_state_up === true && port.status !== 'ACTIVE';
+  });
+  if (waiting.length === 0) return 'ACTIVE';
+  const vifs = tables.of('vif');
+  const failed = waiting.some(({ port_id }) => vifs.by('port_id', port_id).some((vif) => vif.state === 'error'));
+  return failed ? 'DEGRADED' : 'BUILD';
+}
+
+function* brokenTrunk(look: Look, trunk: Trunk): Iterable<Broken> {
+  const host = look.get('port', trunk.port_id)?.['binding:host_id'] ?? '';
+  for (const { port_id } of trunk.sub_ports) {
+    const port = look.get('port', port_id);
+    const other = port?.['binding:host_id'] ?? '';
+    if (port === undefined || other === host) continue;
+    yield {
+      rule: 'a sub-port is where its trunk’s parent is',
+      detail: `port ${port_id} is bound to [${other}], its parent ${trunk.port_id} to [${host}]`,
+    };
+  }
+}
