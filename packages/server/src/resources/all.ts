@@ -1,8 +1,13 @@
 import type { ModuleTable } from '../engine/module.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
+import { healthMonitorModule } from './health-monitor.ts';
 import { agentModule, hostModule } from './host.ts';
+import { l7PolicyModule, listenerModule } from './listener.ts';
+import { lbProviderModule, loadBalancerModule } from './load-balancer.ts';
+import { memberModule, poolMembersModule } from './member.ts';
 import { networkModule } from './network.ts';
+import { poolModule } from './pool.ts';
 import { portModule } from './port.ts';
 import { portDhcpOptionsModule } from './port-dhcp-options.ts';
 import { portGuestModule } from './port-guest.ts';
@@ -14,12 +19,13 @@ import { routerInterfacesModule } from './router-interfaces.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
 import { subnetModule } from './subnet.ts';
+import { vipPortModule } from './vip-port.ts';
 
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
   network: [networkModule, networkDnsModule, networkQosModule],
   subnet: [subnetModule, automaticAddressesModule],
-  port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule, portQosModule],
+  port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule, portQosModule, vipPortModule],
   router: [routerModule, routerInterfacesModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
@@ -29,6 +35,13 @@ export const MODULES: ModuleTable = {
   qos_dscp_marking_rule: [qosRuleModule('qos_dscp_marking_rule')],
   qos_rule_type: [qosRuleTypeModule],
   quota: [quotaModule, quotaDetailsModule],
+  loadbalancer: [loadBalancerModule],
+  listener: [listenerModule],
+  pool: [poolModule, poolMembersModule],
+  member: [memberModule],
+  healthmonitor: [healthMonitorModule],
+  l7policy: [l7PolicyModule],
+  lb_provider: [lbProviderModule],
   host: [hostModule, renameHostModule],
   agent: [agentModule],
 };
