@@ -61,6 +61,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A port may say its qosPolicyId; slices qos tell what such a policy limits and marks. An older agent passes both over: its guests are not limited.',
       },
+      {
+        date: '2026-11-26',
+        change:
+          'Slices balancers and pool tell of load balancers. An older agent passes them over: there nobody answers for their virtual addresses.',
+      },
     ],
   },
 ];

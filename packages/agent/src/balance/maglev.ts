@@ -44,13 +44,15 @@ function fill(
   mayTake: (one: Candidate) => boolean,
 ): void {
   const takers = candidates
-    .map((one, place) => ({ one, place, credit: 0, ...stepsOf(one.id, table.length) }))
+    .map((one, place) => ({ one, place, weight: one.weight, credit: 0, ...stepsOf(one.id, table.length) }))
     .filter(({ one }) => mayTake(one))
     .sort((a, b) => (a.one.id < b.one.id ? -1 : 1));
+  // They take turns alike whatever it is: with the largest weight nobody has to wait for his.
+  if (takers.every(({ weight }) => weight === takers[0]?.weight)) for (const taker of takers) taker.weight = WEIGHT_MAX;
   let left = isTaken.reduce((sum, taken) => sum - taken, table.length);
   while (left > 0) {
     for (const taker of takers) {
-      taker.credit += taker.one.weight;
+      taker.credit += taker.weight;
       if (taker.credit < WEIGHT_MAX || left === 0) continue;
       taker.credit -= WEIGHT_MAX;
       while (isTaken[taker.next] === 1) taker.next = (taker.next + taker.skip) % table.length;

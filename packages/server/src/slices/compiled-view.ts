@@ -1,5 +1,12 @@
-import { type CompilerTables, isRouterInterface, type PortRow, type RowType, type TableChange } from '@cable/compiler';
-import type { TableReader } from '@cable/kit';
+import {
+  type CompilerTables,
+  INDEXES,
+  isRouterInterface,
+  type PortRow,
+  type RowType,
+  type TableChange,
+} from '@cable/compiler';
+import { Table, type TableReader } from '@cable/kit';
 import type { Port } from '@cable/model';
 import type { DerivedTable, TableChange as StoredChange, Tables } from '../tables.ts';
 
@@ -23,10 +30,14 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'qos_packet_rate_limit_rule',
   'qos_dscp_marking_rule',
   'host',
+  'loadbalancer',
+  'listener',
+  'pool',
+  'member',
 ]);
 
 /** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`. */
-export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTables {
+export function compilerTables(tables: Pick<Tables, 'of' | 'any' | 'has'>): CompilerTables {
   return {
     network: tables.of('network'),
     subnet: tables.of('subnet'),
@@ -40,6 +51,24 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     qos_packet_rate_limit_rule: tables.of('qos_packet_rate_limit_rule'),
     qos_dscp_marking_rule: tables.of('qos_dscp_marking_rule'),
     host: tables.of('host'),
+    ...(tables.has('loadbalancer')
+      ? {
+          loadbalancer: tables.of('loadbalancer'),
+          listener: tables.of('listener'),
+          pool: tables.of('pool'),
+          member: tables.of('member'),
+        }
+      : noBalancers()),
+  };
+}
+
+/** What stands for the tables of load balancers where these are not loaded. */
+export function noBalancers(): Pick<CompilerTables, 'loadbalancer' | 'listener' | 'pool' | 'member'> {
+  return {
+    loadbalancer: new Table('loadbalancer', INDEXES.loadbalancer),
+    listener: new Table('listener', INDEXES.listener),
+    pool: new Table('pool', INDEXES.pool),
+    member: new Table('member', INDEXES.member),
   };
 }
 
