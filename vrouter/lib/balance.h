@@ -100,7 +100,8 @@ GLOBAL int balance(struct __sk_buff *ctx __attribute__((unused)), __u32 net)
 		resolved_drop(w, CB_REASON_NAT_GONE);
 		return -1;
 	}
-	if (!member) {
+	/* The checksum of SCTP covers all of the packet: its port stays. */
+	if (!member || (w->p.key.protocol == IPPROTO_SCTP && member->port_be != w->p.key.dport_be)) {
 		resolved_drop(w, CB_REASON_NO_MEMBER);
 		return -1;
 	}

@@ -129,6 +129,11 @@ describe('a virtual address', () => {
     assert.equal(sent.packet, `${VIP_MAC} > ${OTHER} ip 10.0.0.5 > 10.0.0.6 ttl 63 sctp 1000 > 80`);
   });
 
+  test('SCTP to a member that serves at another port is refused: its checksum would be wrong', () => {
+    serve([near], { protocol: PROTO.sctp });
+    assert.equal(world.send(client, sctp(toVip, ports)).verdict, 'vif client (no_member)');
+  });
+
   test('leads to a member of another host, whose answers come from it', () => {
     serve([remote]);
     for (const round of ['first', 'established']) {

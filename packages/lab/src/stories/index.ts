@@ -3,6 +3,7 @@ import { BURST } from './burst.ts';
 import { DEMO } from './demo/demo.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
+import { LOAD_BALANCER } from './load-balancer.ts';
 import { PAIR } from './pair.ts';
 import { QOS } from './qos.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
@@ -18,6 +19,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   PAIR,
   GUEST_SERVICES,
   IPV6,
+  LOAD_BALANCER,
   QOS,
   BURST,
   UNDERLAY_CHANGE,

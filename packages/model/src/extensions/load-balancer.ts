@@ -12,8 +12,9 @@ type Added = {
   readonly listener: Attributes;
   readonly pool: Attributes;
   readonly member: Attributes;
-  readonly healthmonitor: Attributes;
 };
+
+type HealthAdded = { readonly quota: Attributes; readonly pool: Attributes; readonly healthmonitor: Attributes };
 
 /** A computed list of objects that belong to this one, each as its id. */
 function ids(description: string): Attribute {
@@ -38,7 +39,6 @@ const ADDED: Added = {
     listener: limit(50, 'Most listeners.'),
     pool: limit(50, 'Most pools.'),
     member: limit(500, 'Most members.'),
-    healthmonitor: limit(50, 'Most health monitors.'),
   },
   loadbalancer: { ...LB_COMMON_ATTRIBUTES, listeners: ids('Its listeners.'), pools: ids('Its pools.') },
   listener: {
@@ -51,6 +51,13 @@ const ADDED: Added = {
     loadbalancers: ids('The load balancer.'),
     listeners: ids('Listeners whose default pool it is.'),
     members: ids('Its members.'),
+  },
+  member: LB_COMMON_ATTRIBUTES,
+};
+
+const HEALTH_ADDED: HealthAdded = {
+  quota: { healthmonitor: limit(50, 'Most health monitors.') },
+  pool: {
     healthmonitor_id: {
       type: 'uuid',
       computed: true,
@@ -59,7 +66,6 @@ const ADDED: Added = {
       description: 'Its health monitor; null: none.',
     },
   },
-  member: LB_COMMON_ATTRIBUTES,
   healthmonitor: { ...LB_COMMON_ATTRIBUTES, pools: ids('The pool.') },
 };
 
@@ -97,10 +103,20 @@ export const loadBalancerExtension = {
     listenerResource,
     poolResource,
     memberResource,
-    healthMonitorResource,
     l7PolicyResource,
     lbProviderResource,
   ] as readonly Resource[],
   attributes: ADDED as Added,
   actions: { pool: POOL_ACTIONS } as { readonly pool: readonly ActionDeclaration[] },
+} as const;
+
+/** How members are probed. Not among those that Cable ships with: no host probes yet. */
+export const loadBalancerHealthExtension = {
+  alias: 'lbaasv2-health',
+  name: 'Health monitors of load balancers',
+  description: 'Members of pools are probed.',
+  updated: '2026-11-26T00:00:00-00:00',
+  requires: ['lbaasv2'],
+  resources: [healthMonitorResource] as readonly Resource[],
+  attributes: HEALTH_ADDED as HealthAdded,
 } as const;

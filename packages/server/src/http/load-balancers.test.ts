@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { BUILT_IN_EXTENSIONS, CORE_RESOURCES, composeRegistry, loadBalancerExtension } from '@cable/model';
+import { BUILT_IN_EXTENSIONS, CORE_RESOURCES, composeRegistry, loadBalancerHealthExtension } from '@cable/model';
 import { assertInvariants, type Harness, type Json, keysLeft, refused, startHarness } from '../testing/harness.ts';
 
 const LBAAS = '/v2.0/lbaas';
@@ -27,7 +27,7 @@ function nameIn(path: string): string {
 }
 
 async function startWorld(t: TestContext): Promise<World> {
-  const { models } = composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, loadBalancerExtension]);
+  const { models } = composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, loadBalancerHealthExtension]);
   const harness = await startHarness(t, { resources: models });
   const network = await harness.create('network', {});
   const subnet = await harness.create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });

@@ -5,7 +5,7 @@ import type { Tables } from '../tables.ts';
 /** Octavia's `operating_status`. */
 export type OperatingStatus = 'ONLINE' | 'DRAINING' | 'OFFLINE' | 'DEGRADED' | 'ERROR' | 'NO_MONITOR';
 
-type Rows = Pick<Tables, 'of'>;
+type Rows = Pick<Tables, 'of' | 'has'>;
 
 /** Of a member: OFFLINE as long as it is to be probed and no probe has told. */
 export function memberStatus(tables: Rows, member: Member): OperatingStatus {
@@ -88,7 +88,9 @@ function shown(
   return { id, name, provisioning_status: 'ACTIVE', operating_status: status };
 }
 
-function monitorOf(tables: Rows, poolId: string): HealthMonitor | undefined {
+/** The health monitor of a pool; undefined: it has none, or they are not loaded. */
+export function monitorOf(tables: Rows, poolId: string): HealthMonitor | undefined {
+  if (!tables.has('healthmonitor')) return undefined;
   return tables.of('healthmonitor').by('pool_id', poolId)[0];
 }
 

@@ -3,7 +3,7 @@ import { type AnyObject, CableError, type Listener, type Pool } from '@cable/mod
 import type { Planning } from '../engine/context.ts';
 import { type Contribution, contribute, type Given } from '../engine/module.ts';
 import { planUpdate } from '../engine/write.ts';
-import { poolStatus } from './balancer-status.ts';
+import { monitorOf, poolStatus } from './balancer-status.ts';
 import { checkCount, invalid, wholeOf } from './lb-parts.ts';
 import { type Fixed, refuseLayer7, refuseUnsupported, unsupported } from './lb-unsupported.ts';
 import { mismatch } from './listener.ts';
@@ -36,7 +36,7 @@ export const poolModule: Contribution<AnyObject> = contribute<Pool>({
     loadbalancers: [{ id: pool.loadbalancer_id }],
     listeners: idsOf(tables.of('listener').by('default_pool_id', pool.id)),
     members: idsOf(tables.of('member').by('pool_id', pool.id)),
-    healthmonitor_id: tables.of('healthmonitor').by('pool_id', pool.id)[0]?.id ?? null,
+    healthmonitor_id: monitorOf(tables, pool.id)?.id ?? null,
   }),
 });
 

@@ -1,12 +1,5 @@
-import {
-  type CompilerTables,
-  INDEXES,
-  isRouterInterface,
-  type PortRow,
-  type RowType,
-  type TableChange,
-} from '@cable/compiler';
-import { Table, type TableReader } from '@cable/kit';
+import { type CompilerTables, isRouterInterface, type PortRow, type RowType, type TableChange } from '@cable/compiler';
+import type { TableReader } from '@cable/kit';
 import type { Port } from '@cable/model';
 import type { DerivedTable, TableChange as StoredChange, Tables } from '../tables.ts';
 
@@ -37,7 +30,7 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
 ]);
 
 /** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`. */
-export function compilerTables(tables: Pick<Tables, 'of' | 'any' | 'has'>): CompilerTables {
+export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTables {
   return {
     network: tables.of('network'),
     subnet: tables.of('subnet'),
@@ -51,24 +44,10 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any' | 'has'>): Comp
     qos_packet_rate_limit_rule: tables.of('qos_packet_rate_limit_rule'),
     qos_dscp_marking_rule: tables.of('qos_dscp_marking_rule'),
     host: tables.of('host'),
-    ...(tables.has('loadbalancer')
-      ? {
-          loadbalancer: tables.of('loadbalancer'),
-          listener: tables.of('listener'),
-          pool: tables.of('pool'),
-          member: tables.of('member'),
-        }
-      : noBalancers()),
-  };
-}
-
-/** What stands for the tables of load balancers where these are not loaded. */
-export function noBalancers(): Pick<CompilerTables, 'loadbalancer' | 'listener' | 'pool' | 'member'> {
-  return {
-    loadbalancer: new Table('loadbalancer', INDEXES.loadbalancer),
-    listener: new Table('listener', INDEXES.listener),
-    pool: new Table('pool', INDEXES.pool),
-    member: new Table('member', INDEXES.member),
+    loadbalancer: tables.of('loadbalancer'),
+    listener: tables.of('listener'),
+    pool: tables.of('pool'),
+    member: tables.of('member'),
   };
 }
 

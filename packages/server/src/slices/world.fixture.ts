@@ -15,7 +15,6 @@ import {
 import { Table, type Turns } from '@cable/kit';
 import { type AnyObject, BUILT_IN_RESOURCES } from '@cable/model';
 import { indexesOf } from '../indexes.ts';
-import { noBalancers } from './compiled-view.ts';
 import { testHost, testLeg, testNetwork, testPort, testRouter, testRule, testSubnet, uuid } from './rows.fixture.ts';
 
 export type World = {
@@ -37,7 +36,7 @@ export function createWorld(): World {
     return found;
   };
   return {
-    tables: { ...Object.fromEntries(owned), router_interface: legs, ...noBalancers() } as unknown as CompilerTables,
+    tables: { ...Object.fromEntries(owned), router_interface: legs } as unknown as CompilerTables,
     put: (type, row) => {
       const before = table(type).put(row.id, row as AnyObject);
       if (type === 'port') {
