@@ -49,6 +49,8 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   no_neighbour:
     'Nothing for the first packet. Else see that the next hop on the external network is up and answers ARP (`tcpdump` on the uplink).',
   blackhole: 'Look at the routes of the router: one of them drops packets to this destination.',
+  no_member:
+    'See that the load balancer has a listener at this port, and its pool members that are up (`openstack loadbalancer status show`).',
   nat_gone:
     'Nothing: the floating IP, router gateway or port forwarding of the connection was taken away. Let the guest connect anew.',
   rate_qos:

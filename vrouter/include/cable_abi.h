@@ -36,12 +36,17 @@
 #define CB_MAX_SNAT 16384
 #define CB_MAX_FORWARD 65536
 #define CB_MAX_NEIGHBOUR 16384
+#define CB_MAX_SVC 65536
+#define CB_MAX_MAGLEV 131072
+#define CB_MAX_MEMBER 65536
 #define CB_MAX_FLOW 131072
 #define CB_MAX_TUPLE 262144 /* two a flow */
 #define CB_MAX_METER 16384 /* two a VIF */
 /* Targets in one chunk of a network's flood list; chunks a packet is replicated to at the most. */
 #define CB_FLOOD_TARGETS 32
 #define CB_FLOOD_CHUNKS 32
+/* Slots in one chunk of a pool's table. */
+#define CB_MAGLEV_SLOTS 32
 /* Fragmented packets of which a VIF's first fragments are remembered at once. */
 #define CB_VIF_FRAGMENTS 16
 /* Later fragments of a VIF that wait for their first at once; of all VIFs together; their bytes, and how long they wait. */
@@ -123,6 +128,8 @@ enum cb_reason {
 	CB_REASON_NAT_GONE =
 		40, /* of a connection whose floating IP, router gateway or port forwarding is there no more */
 	CB_REASON_RATE_QOS = 42, /* more than the QoS policy of the port or its network lets it send or receive */
+	CB_REASON_NO_MEMBER =
+		45, /* a virtual address without a listener at this port, or nobody is behind it: refused by ICMP */
 	CB_REASON_MAX = 64,
 };
 
@@ -287,6 +294,7 @@ enum cb_endpoint_kind {
 	CB_ENDPOINT_SERVICE = 4, /* a gateway address without a router, or 169.254.169.254: ARP and guest services */
 	CB_ENDPOINT_NAT = 5, /* floating IP of a port of this host, in an external network: vif, vrf; see cb_nat_1 */
 	CB_ENDPOINT_ROUTER = 6, /* a router's own address in an external network, or that of port forwardings: vrf */
+	CB_ENDPOINT_VIP = 8, /* virtual address of a load balancer; see cb_svc_1 */
 };
 
 /*
@@ -635,7 +643,55 @@ struct cb_flow {
 	__u16 project[2]; /* their projects */
 	__u32 rule; /* none yet: first 32 bits of the rule that allowed it */
 	__u32 flags; /* none yet */
-	__u8 reserve[16];
+	__u32 member; /* of a pool, to which a load balancer gave it; 0: none */
+	__u8 reserve[12];
+};
+
+/* cb_svc_1: hash, a port of a virtual address -> the pool behind it. Written by the agent. */
+struct cb_svc_key {
+	struct cb_addr addr;
+	__u16 net; /* of the virtual address */
+	__u16 port_be;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+#define CB_SVC_F_AFFINITY 0x1 /* all of one client go to one member */
+
+struct cb_svc {
+	__u32 pool;
+	__u32 slots; /* of its table; 0: nobody is there */
+	__u16 flags; /* CB_SVC_F_* */
+	__u16 pad;
+	__u8 reserve[12];
+};
+
+/*
+ * cb_maglev_1: hash, a part of a pool's table of slots -> the members in it. Written by the agent, part by part: each slot that a program meets meanwhile
+ * names a member of the old table or of the new.
+ */
+struct cb_maglev_key {
+	__u32 pool;
+	__u32 chunk; /* slot / CB_MAGLEV_SLOTS */
+};
+
+struct cb_maglev {
+	__u32 member[CB_MAGLEV_SLOTS]; /* 0: none */
+};
+
+/* cb_member_1: hash, a member's number -> where it is. Written by the agent. A flow goes on as long as its member is here, also when no slot names that. */
+struct cb_member_key {
+	__u32 member;
+};
+
+struct cb_member {
+	struct cb_addr addr;
+	__u32 pool;
+	__u32 vrf; /* router that leads from the virtual address's network to the member's; 0: it is the same network, or the client's router does */
+	__u16 net;
+	__u16 port_be;
+	__u32 pad;
+	__u8 reserve[8];
 };
 
 /* cb_gauge_1: array of one. Written by the vrouter. */

@@ -491,6 +491,7 @@ static __always_inline void fill_record(struct work *w, struct cb_flow *flow)
 	flow->owner[1] = w->way.out_vif;
 	flow->project[0] = w->sender.project;
 	flow->project[1] = w->to.project;
+	flow->member = w->member;
 	set_state(&flow->way[0], state, w->p.now_ns, timeout);
 	set_state(&flow->way[1], state, w->p.now_ns, timeout);
 	flow->way[0].check = w->p.check;
@@ -628,6 +629,7 @@ static __always_inline void note_translation(struct work *w, const struct cb_flo
 	struct cb_tuple_key *to = &w->nat.to;
 
 	w->nat.known = flow != NULL;
+	w->member = flow ? flow->member : 0;
 	w->nat.chooses = 0;
 	w->nat.answer_net = 0;
 	w->nat.asked = 0;

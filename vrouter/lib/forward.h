@@ -212,6 +212,8 @@ int decide(struct __sk_buff *ctx)
 	if (w->to.kind == RESOLVED_DROP) {
 		if (w->to.reason == CB_REASON_NAT_GONE)
 			end_for_packet(w, flow);
+		if (w->to.reason == CB_REASON_NO_MEMBER)
+			return refuse_for(ctx, w, CB_REASON_NO_MEMBER, 0);
 		return drop(ctx, p->in_vif, w->to.reason);
 	}
 	if (w->to.kind == RESOLVED_GATEWAY)
@@ -229,7 +231,7 @@ int decide(struct __sk_buff *ctx)
 	/* A sight of the middle of what passes elsewhere: nothing to remember. */
 	if (!flow && p->flags & PKT_NEEDS_FLOW)
 		w->beside = 1;
-	if (!flow && lacks_flow(w))
+	if (!flow && (lacks_flow(w) || lacks_member(w)))
 		return drop(ctx, p->in_vif, CB_REASON_INVALID_STATE);
 	w->ask.is_reply = w->direction;
 	reason = ask(ctx, w, w->sender.policy, w->sender.flags, w->to.policy, w->to.flags);

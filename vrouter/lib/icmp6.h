@@ -69,7 +69,7 @@ static __noinline int answer_echo6(struct __sk_buff *ctx, const struct work *w)
 /* Writes the headers of an ICMPv6 error in front of the quoted packet, of which there are @quoted bytes. */
 static __always_inline int write_error6(struct __sk_buff *ctx, const struct work *w, const __u32 quoted)
 {
-	int too_big = w->refusal.reason == CB_REASON_TOO_BIG;
+	int too_big = w->refusal.reason == CB_REASON_TOO_BIG, no_member = w->refusal.reason == CB_REASON_NO_MEMBER;
 	struct icmp_header *icmp;
 	struct ipv6_header *ip;
 	struct ethhdr *eth;
@@ -83,8 +83,8 @@ static __always_inline int write_error6(struct __sk_buff *ctx, const struct work
 	start_header6(ip, sizeof(*icmp) + quoted, ROUTER_TTL);
 	take_addr(&ip->src, &w->refusal.source);
 	take_addr(&ip->dst, &w->p.src);
-	icmp->type = too_big ? ICMP6_TOO_BIG : ICMP6_TIME_EXCEEDED;
-	icmp->code = 0;
+	icmp->type = too_big ? ICMP6_TOO_BIG : no_member ? ICMP6_UNREACHABLE : ICMP6_TIME_EXCEEDED;
+	icmp->code = no_member ? ICMP6_PORT_UNREACHABLE : 0;
 	icmp->checksum = 0;
 	*(__u32 *)&icmp->id_be = too_big ? bpf_htonl(w->refusal.mtu_bytes) : 0;
 	icmp->checksum = icmp6_checksum(ip, icmp, sizeof(*icmp) + quoted);

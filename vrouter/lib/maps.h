@@ -40,6 +40,9 @@ CB_AGENT_MAP(cb_nat_1, BPF_MAP_TYPE_HASH, CB_MAX_NAT, struct cb_nat_key, struct 
 CB_AGENT_MAP(cb_snat_1, BPF_MAP_TYPE_HASH, CB_MAX_SNAT, struct cb_snat_key, struct cb_snat);
 CB_AGENT_MAP(cb_forward_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_FORWARD, struct cb_forward_key, struct cb_forward);
 CB_AGENT_MAP(cb_hop_1, BPF_MAP_TYPE_HASH, CB_MAX_TUNNEL, struct cb_hop_key, struct cb_hop);
+CB_AGENT_MAP(cb_svc_1, BPF_MAP_TYPE_HASH, CB_MAX_SVC, struct cb_svc_key, struct cb_svc);
+CB_AGENT_MAP(cb_maglev_1, BPF_MAP_TYPE_HASH, CB_MAX_MAGLEV, struct cb_maglev_key, struct cb_maglev);
+CB_AGENT_MAP(cb_member_1, BPF_MAP_TYPE_HASH, CB_MAX_MEMBER, struct cb_member_key, struct cb_member);
 
 CB_ARRAY(cb_vif_2, CB_MAX_VIF, BPF_F_RDONLY_PROG, struct cb_vif);
 CB_ARRAY(cb_net_1, CB_MAX_NET, BPF_F_RDONLY_PROG, struct cb_net);

@@ -7,8 +7,12 @@
 
 static __always_inline int make_error_for(struct __sk_buff *ctx, const struct work *w)
 {
-	__u32 code_type = w->refusal.reason == CB_REASON_TOO_BIG ? ICMP_DEST_UNREACH << 8 | ICMP_FRAG_NEEDED
-								 : ICMP_TIME_EXCEEDED << 8 | ICMP_EXC_TTL;
+	__u32 code_type = ICMP_TIME_EXCEEDED << 8 | ICMP_EXC_TTL;
+
+	if (w->refusal.reason == CB_REASON_TOO_BIG)
+		code_type = ICMP_DEST_UNREACH << 8 | ICMP_FRAG_NEEDED;
+	else if (w->refusal.reason == CB_REASON_NO_MEMBER)
+		code_type = ICMP_DEST_UNREACH << 8 | ICMP_PORT_UNREACH;
 
 	if (w->p.family == CB_FAMILY_V6)
 		return make_error6(ctx, w);

@@ -8,6 +8,7 @@
 
 #include <linux/if_ether.h>
 #include "lookup.h"
+#include "balance.h"
 #include "nat.h"
 #include "provider.h"
 #include "turn.h"
@@ -26,6 +27,7 @@ static __always_inline struct cb_way *start_decision(struct work *w)
 	__builtin_memset(&w->way, 0, sizeof(w->way));
 	__builtin_memset(&w->to, 0, sizeof(w->to));
 	w->to.policy = CB_POLICY_NONE;
+	w->member = 0;
 	w->stamp = 0;
 	w->unsettled = 0;
 	add_epoch(w, net_epoch(w->p.key.net));
@@ -200,6 +202,73 @@ static __always_inline struct cb_route *leave_gateway(struct __sk_buff *ctx, str
 	return route;
 }
 
+/*
+ * The network in which the packet meets a virtual address at the end of @route; 0: none. The destination of a flow that has a member is that, and the route leads
+ * there: the way to the virtual address is looked for anew.
+ */
+static __always_inline __u32 meets_vip(const struct work *w, const struct cb_route *route)
+{
+	struct cb_endpoint *ep;
+
+	if (w->direction || w->nat.asked & TRANSLATED_IN)
+		return 0;
+	if (w->member)
+		route = lookup_route(w->nat.vrf, &w->p.key.dst);
+	if (!route || route->kind != CB_ROUTE_CONNECTED)
+		return 0;
+	ep = lookup_endpoint(route->net, w->member ? &w->p.key.dst : destination_of(w));
+	return ep && ep->kind == CB_ENDPOINT_VIP ? route->net : 0;
+}
+
+/* Takes the packet, which @route leads to its destination, to its member if that is a virtual address. Returns the route that it goes on by; NULL: `to` says why not. */
+static __always_inline struct cb_route *pass_vip(struct __sk_buff *ctx, struct work *w, struct cb_route *route)
+{
+	__u32 net = meets_vip(w, route);
+
+	if (!net)
+		return route;
+	if (balance(ctx, net) < 0)
+		return NULL;
+	route = route_of(w);
+	if (route && route->flags & CB_ROUTE_F_GATEWAY) {
+		resolved_drop(w, CB_REASON_NO_ROUTE);
+		return NULL;
+	}
+	return route;
+}
+
+/* Sent to the MAC of a virtual address, @vip. Returns the vrf of the router that leads to the member; 0: that is settled. */
+static __always_inline __u32 resolve_vip(struct __sk_buff *ctx, struct work *w, const struct cb_endpoint *vip)
+{
+	int net = w->p.key.net;
+	struct cb_endpoint *ep;
+
+	if (!w->p.family || w->p.flags & PKT_LINK) {
+		resolved_drop(w, CB_REASON_NO_ENDPOINT);
+		return 0;
+	}
+	w->way.flags |= CB_WAY_F_ROUTED;
+	__builtin_memcpy(w->way.out_smac, vip->mac, 6);
+	w->nat.vrf = 0;
+	if (!w->member || !w->direction)
+		net = balance(ctx, net);
+	if (net < 0)
+		return 0;
+	if (net != w->p.key.net) {
+		if (!w->nat.vrf)
+			resolved_drop(w, CB_REASON_NO_ROUTE);
+		return w->nat.vrf;
+	}
+	w->way.out_net = net;
+	add_epoch(w, net_epoch(net));
+	ep = lookup_endpoint(net, destination_of(w));
+	if (ep && (ep->kind == CB_ENDPOINT_VIF || ep->kind == CB_ENDPOINT_REMOTE))
+		resolve_endpoint(w, ep);
+	else
+		resolved_drop(w, CB_REASON_NO_ENDPOINT);
+	return 0;
+}
+
 /* Routes a packet sent to the MAC of router @vrf. */
 static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w, __u32 vrf)
 {
@@ -216,6 +285,8 @@ static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w,
 	route = route_of(w);
 	if (route && route->flags & CB_ROUTE_F_GATEWAY)
 		route = leave_gateway(ctx, w, route);
+	else if (route)
+		route = pass_vip(ctx, w, route);
 	if (route)
 		resolve_by(w, route);
 }
@@ -249,7 +320,7 @@ static __always_inline void resolve_unknown(struct work *w)
 }
 
 /* Where a VIF's packet goes. Returns the vrf of the router that it is for; 0: that is settled. The same of the next two. */
-static __always_inline __u32 resolve_from_vif(struct work *w)
+static __always_inline __u32 resolve_from_vif(struct __sk_buff *ctx, struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
@@ -261,6 +332,8 @@ static __always_inline __u32 resolve_from_vif(struct work *w)
 		return ep->vrf;
 	else if (ep->kind == CB_ENDPOINT_VIF || ep->kind == CB_ENDPOINT_REMOTE)
 		resolve_here(w, ep);
+	else if (ep->kind == CB_ENDPOINT_VIP)
+		return resolve_vip(ctx, w, ep);
 	else
 		resolved_drop(w, CB_REASON_NO_ROUTER);
 	return 0;
@@ -353,8 +426,12 @@ GLOBAL int resolve(struct __sk_buff *ctx)
 
 	if (!w)
 		return -1;
+	if (w->member && w->direction)
+		answer_of_member(w);
+	if (w->to.kind == RESOLVED_DROP)
+		return 0;
 	if (w->p.in_vif)
-		vrf = resolve_from_vif(w);
+		vrf = resolve_from_vif(ctx, w);
 	else if (w->p.flags & PKT_OUTSIDE)
 		vrf = resolve_from_uplink(w);
 	else

@@ -38,6 +38,7 @@ struct arp_packet {
 #define ICMP_ADDRESS 17
 #define ICMP_ADDRESSREPLY 18
 
+#define ICMP_PORT_UNREACH 3 /* code */
 #define ICMP_FRAG_NEEDED 4 /* code of ICMP_DEST_UNREACH */
 #define ICMP_EXC_TTL 0 /* code of ICMP_TIME_EXCEEDED */
 
@@ -72,6 +73,7 @@ struct ipv6_header {
 #define ICMP6_UNREACHABLE 1
 #define ICMP6_TOO_BIG 2
 #define ICMP6_TIME_EXCEEDED 3
+#define ICMP6_PORT_UNREACHABLE 4 /* code */
 #define ICMP6_INFORMATIONAL 128 /* lower types are errors */
 #define ICMP6_ECHO 128
 #define ICMP6_ECHO_REPLY 129

@@ -221,6 +221,7 @@ const ROW_MAPS: ReadonlySet<string> = new Set(
 const AGENT_MAPS: ReadonlySet<string> = new Set([
   ...ROW_MAPS,
   ...[MAPS.cb_in_1, MAPS.cb_source_2, MAPS.cb_ep_2, MAPS.cb_mac_2, MAPS.cb_route_2].map(({ name }) => name),
+  ...[MAPS.cb_svc_1, MAPS.cb_maglev_1, MAPS.cb_member_1].map(({ name }) => name),
   ...[MAPS.cb_class_1, MAPS.cb_rule_1, MAPS.cb_flood_2, MAPS.cb_peer_2, MAPS.cb_hop_1].map(({ name }) => name),
   ...[MAPS.cb_nat_1, MAPS.cb_snat_1, MAPS.cb_forward_1].map(({ name }) => name),
 ]);

@@ -1,7 +1,11 @@
 import type { TableReader } from '@cable/kit';
 import type {
   Host,
+  Listener,
+  LoadBalancer,
+  Member,
   Network,
+  Pool,
   Port,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
@@ -83,6 +87,19 @@ const ATTRIBUTES = {
   qos_packet_rate_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kpps', 'max_burst_kpps'],
   qos_dscp_marking_rule: ['id', 'qos_policy_id', 'dscp_mark'],
   host: ['id', 'underlay'],
+  loadbalancer: [
+    'id',
+    'name',
+    'project_id',
+    'admin_state_up',
+    'vip_network_id',
+    'vip_subnet_id',
+    'vip_port_id',
+    'vip_address',
+  ],
+  listener: ['id', 'loadbalancer_id', 'admin_state_up', 'protocol', 'protocol_port', 'default_pool_id'],
+  pool: ['id', 'loadbalancer_id', 'admin_state_up', 'lb_algorithm', 'session_persistence'],
+  member: ['id', 'pool_id', 'admin_state_up', 'address', 'protocol_port', 'subnet_id', 'weight'],
 } as const;
 
 export type RowType = keyof typeof ATTRIBUTES;
@@ -112,6 +129,14 @@ export type QosDscpMarkingRuleRow = Pick<QosDscpMarkingRule, Attributes<'qos_dsc
 
 export type HostRow = Pick<Host, Attributes<'host'>>;
 
+export type LoadBalancerRow = Pick<LoadBalancer, Attributes<'loadbalancer'>>;
+
+export type ListenerRow = Pick<Listener, Attributes<'listener'>>;
+
+export type PoolRow = Pick<Pool, Attributes<'pool'>>;
+
+export type MemberRow = Pick<Member, Attributes<'member'>>;
+
 /** The row of each resource type. */
 export type Rows = {
   readonly network: NetworkRow;
@@ -126,6 +151,10 @@ export type Rows = {
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRuleRow;
   readonly qos_dscp_marking_rule: QosDscpMarkingRuleRow;
   readonly host: HostRow;
+  readonly loadbalancer: LoadBalancerRow;
+  readonly listener: ListenerRow;
+  readonly pool: PoolRow;
+  readonly member: MemberRow;
 };
 
 /** The row of each table. `router_interface` holds those rows of `port` for which `isRouterInterface` is true. */
@@ -148,6 +177,10 @@ type IndexNames = {
   readonly qos_packet_rate_limit_rule: 'qos_policy_id';
   readonly qos_dscp_marking_rule: 'qos_policy_id';
   readonly host: never;
+  readonly loadbalancer: 'vip_network_id';
+  readonly listener: 'loadbalancer_id';
+  readonly pool: never;
+  readonly member: 'pool_id';
 };
 
 export type IndexName<T extends TableName> = IndexNames[T];
@@ -174,6 +207,10 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   qos_packet_rate_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   qos_dscp_marking_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   host: {},
+  loadbalancer: { vip_network_id: (row) => [row.vip_network_id] },
+  listener: { loadbalancer_id: (row) => [row.loadbalancer_id] },
+  pool: {},
+  member: { pool_id: (row) => [row.pool_id] },
 };
 
 /** What the compiler reads. */

@@ -4,9 +4,11 @@
  *   host ──> standby
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *    └─────> near ──> router ──> network, endpoints      (of the router's networks)
+ *                                network ──> balancers ──> pool
  */
 import type { SliceKey } from '@cable/model';
 import type { Kind, NodeKey, NodeKind } from './kind.ts';
+import { balancersKind } from './kinds/balancers.ts';
 import { endpointsKind } from './kinds/endpoints.ts';
 import { groupKind } from './kinds/group.ts';
 import { hostKind, standbyKind } from './kinds/host.ts';
@@ -14,6 +16,7 @@ import { namesKind } from './kinds/names.ts';
 import { nearKind } from './kinds/near.ts';
 import { networkKind } from './kinds/network.ts';
 import { policyKind } from './kinds/policy.ts';
+import { poolKind } from './kinds/pool.ts';
 import { qosKind } from './kinds/qos.ts';
 import { routerKind } from './kinds/router.ts';
 
@@ -28,6 +31,8 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   qos: qosKind,
   policy: policyKind,
   group: groupKind,
+  balancers: balancersKind,
+  pool: poolKind,
 };
 
 /** The kind of a slice and the id of the thing it is about. */

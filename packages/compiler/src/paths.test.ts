@@ -11,7 +11,11 @@ import {
   group,
   host,
   leg,
+  listener,
+  loadBalancer,
+  member,
   network,
+  pool,
   port,
   router,
   rule,
@@ -159,7 +163,22 @@ function randomEdit(state: State, random: () => number): State {
   const maybe = <K extends Parameters<typeof without>[1]>(type: K, row: Parameters<typeof withRow<K>>[2]): State =>
     random() < 0.3 ? without(state, type, row.id) : withRow(state, type, row);
   switch (
-    pick('network', 'subnet', 'port', 'port', 'port', 'leg', 'leg', 'router', 'rule', 'group', 'host', 'qos', 'limit')
+    pick(
+      'network',
+      'subnet',
+      'port',
+      'port',
+      'port',
+      'leg',
+      'leg',
+      'router',
+      'rule',
+      'group',
+      'host',
+      'qos',
+      'limit',
+      'balancer',
+    )
   ) {
     case 'network':
       return maybe(
@@ -195,6 +214,8 @@ function randomEdit(state: State, random: () => number): State {
           max_kbps: pick(0, 5, 10),
         }),
       );
+    case 'balancer':
+      return balancerEdit(maybe, pick, random);
     case 'host':
       return maybe('host', host(pick(...HOSTS), pick('192.0.2.1', '192.0.2.2')));
     default:
@@ -207,6 +228,28 @@ function randomEdit(state: State, random: () => number): State {
           admin_state_up: random() < 0.8,
         }),
       );
+  }
+}
+
+type Maybe = <K extends Parameters<typeof without>[1]>(type: K, row: Parameters<typeof withRow<K>>[2]) => State;
+
+/** The same of a load balancer or one of its parts. */
+function balancerEdit(maybe: Maybe, pick: <T>(...values: T[]) => T, random: () => number): State {
+  const balancer = pick('b1', 'b2');
+  const poolId = pick('o1', 'o2');
+  const net = (): string => pick('n1', 'n2', 'n3');
+  const up = { admin_state_up: random() < 0.8 };
+  switch (pick<string>('balancer', 'listener', 'pool', 'member')) {
+    case 'balancer':
+      return maybe('loadbalancer', loadBalancer(balancer, net(), pick('q1', 'p3'), up));
+    case 'listener':
+      return maybe('listener', listener(pick('l1', 'l2'), balancer, pick(null, poolId, poolId), up));
+    case 'pool':
+      return maybe('pool', pool(poolId, balancer, { lb_algorithm: pick('SOURCE_IP', 'SOURCE_IP_PORT') }));
+    default: {
+      const more = { subnet_id: pick(null, `s-${net()}`), weight: pick(0, 1) };
+      return maybe('member', member(pick('m1', 'm2'), poolId, more));
+    }
   }
 }
 
@@ -233,6 +276,10 @@ describe('each recorded read is needed', () => {
     ['host', 'get'],
     ['subnet', 'by'],
     ['router_interface', 'by'],
+    ['loadbalancer', 'by'],
+    ['listener', 'by'],
+    ['pool', 'get'],
+    ['port', 'get'],
   ] as const) {
     test(`a reader that does not record ${how} of ${table} is found out`, () => {
       assert.throws(() => walkAtRandom(new Incremental((tables) => new Forgetful(tables, table, how)), 3000), {

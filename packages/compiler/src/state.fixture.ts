@@ -6,7 +6,11 @@ import {
   INDEXES,
   indexKeys,
   isRouterInterface,
+  type ListenerRow,
+  type LoadBalancerRow,
+  type MemberRow,
   type NetworkRow,
+  type PoolRow,
   type PortRow,
   type QosBandwidthLimitRuleRow,
   type RouterRow,
@@ -37,6 +41,10 @@ export const EMPTY_STATE: State = {
   qos_packet_rate_limit_rule: new Map(),
   qos_dscp_marking_rule: new Map(),
   host: new Map(),
+  loadbalancer: new Map(),
+  listener: new Map(),
+  pool: new Map(),
+  member: new Map(),
 };
 
 export const ROW_TYPES: readonly RowType[] = Object.keys(EMPTY_STATE) as RowType[];
@@ -193,6 +201,66 @@ export function bandwidthLimit(
 
 export function host(id: string, underlay: string): HostRow {
   return { id, underlay };
+}
+
+export function loadBalancer(
+  id: string,
+  networkId: string,
+  portId: string,
+  more: Partial<LoadBalancerRow> = {},
+): LoadBalancerRow {
+  return {
+    id,
+    name: id,
+    project_id: 'p',
+    admin_state_up: true,
+    vip_network_id: networkId,
+    vip_subnet_id: `s-${networkId}`,
+    vip_port_id: portId,
+    vip_address: '10.0.0.100',
+    ...more,
+  };
+}
+
+export function listener(
+  id: string,
+  balancerId: string,
+  poolId: string | null,
+  more: Partial<ListenerRow> = {},
+): ListenerRow {
+  return {
+    id,
+    loadbalancer_id: balancerId,
+    admin_state_up: true,
+    protocol: 'TCP',
+    protocol_port: 80,
+    default_pool_id: poolId,
+    ...more,
+  };
+}
+
+export function pool(id: string, balancerId: string, more: Partial<PoolRow> = {}): PoolRow {
+  return {
+    id,
+    loadbalancer_id: balancerId,
+    admin_state_up: true,
+    lb_algorithm: 'SOURCE_IP_PORT',
+    session_persistence: null,
+    ...more,
+  };
+}
+
+export function member(id: string, poolId: string, more: Partial<MemberRow> = {}): MemberRow {
+  return {
+    id,
+    pool_id: poolId,
+    admin_state_up: true,
+    address: '10.0.0.5',
+    protocol_port: 8080,
+    subnet_id: null,
+    weight: 1,
+    ...more,
+  };
 }
 
 /** A generator of numbers in [0, 1) that gives the same ones for the same seed (mulberry32). */

@@ -143,6 +143,19 @@ export const ERRORS = {
     remedy: 'Set is_default of the project’s other policy to false first.',
   },
   QoSRulesConflict: { status: 409, remedy: 'Change the rule that is there, or give the other direction.' },
+  // Load balancers
+  ProviderUnsupportedOptionError: {
+    status: 501,
+    remedy: 'Leave the option out, or give another value.',
+  },
+  DuplicateListenerEntry: {
+    status: 409,
+    remedy: 'Choose another protocol_port, or change the listener that is there.',
+  },
+  DuplicatePoolEntry: { status: 409, remedy: 'Set default_pool_id of the listener, or delete its pool first.' },
+  DuplicateMemberEntry: { status: 409, remedy: 'Change the member that is there.' },
+  DuplicateHealthMonitor: { status: 409, remedy: 'Change the health monitor that is there, or delete it first.' },
+  VIPInUse: { status: 409, remedy: 'Give another port, or none: one is made.' },
   // Security groups
   SecurityGroupConflict: { status: 409, remedy: 'Give the port stateful groups alone, or stateless ones alone.' },
   SecurityGroupDefaultAlreadyExists: {

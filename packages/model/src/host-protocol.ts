@@ -71,6 +71,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'Slices standby have ports that a host programs before they come to it, or after they have left it; endpoints say such hosts. An older agent passes both over: a port that moves from or to it is without traffic until all hosts know.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'Slices balancers and pool tell of load balancers. An older agent passes them over: there nobody answers for their virtual addresses.',
+      },
     ],
   },
 ];

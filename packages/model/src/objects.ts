@@ -1,9 +1,13 @@
 /** The objects of the built-in types, as core and the built-in extensions declare them. */
-import type { ResourceObject, ResourceView } from './declaration.ts';
+import type { ResourceObject, ResourceView, StoredPart } from './declaration.ts';
 import type * as extensions from './extensions/all.ts';
 import type { ShownBy, StoredBy } from './extensions/extension.ts';
 import type { hostResource } from './resources/host.ts';
+import type { listenerResource } from './resources/listener.ts';
+import type { loadBalancerResource } from './resources/load-balancer.ts';
+import type { LB_COMMON_ATTRIBUTES } from './resources/load-balancer-attributes.ts';
 import type { networkResource } from './resources/network.ts';
+import type { healthMonitorResource, memberResource, poolResource } from './resources/pool.ts';
 import type { portResource } from './resources/port.ts';
 import type {
   qosBandwidthLimitRuleResource,
@@ -17,6 +21,9 @@ import type { subnetResource } from './resources/subnet.ts';
 import type { trunkResource } from './resources/trunk.ts';
 
 type Extensions = typeof extensions;
+
+/** What the objects of load balancers have in common. */
+type BalancerPart = StoredPart<typeof LB_COMMON_ATTRIBUTES>;
 
 /** As stored. */
 export type Host = ResourceObject<typeof hostResource>;
@@ -63,3 +70,13 @@ export type QosDscpMarkingRule = ResourceObject<typeof qosDscpMarkingRuleResourc
 export type Trunk = ResourceObject<typeof trunkResource>;
 /** As shown to an admin. */
 export type TrunkView = ResourceView<typeof trunkResource>;
+/** As stored. */
+export type LoadBalancer = ResourceObject<typeof loadBalancerResource> & BalancerPart;
+/** As stored. */
+export type Listener = ResourceObject<typeof listenerResource> & BalancerPart;
+/** As stored. */
+export type Pool = ResourceObject<typeof poolResource> & BalancerPart;
+/** As stored. */
+export type Member = ResourceObject<typeof memberResource> & BalancerPart;
+/** As stored. */
+export type HealthMonitor = ResourceObject<typeof healthMonitorResource> & BalancerPart;

@@ -9,7 +9,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
 
 /**
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
- * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`.
+ * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -25,6 +25,7 @@ export type SliceKind = keyof SliceTypes;
  *   host ──> standby
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *    └─────> near ──> router ──> network, endpoints       (of the router's other networks)
+ *                                network ──> balancers ──> pool       (where there are virtual addresses)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */
@@ -45,6 +46,10 @@ export type SliceTypes = {
   readonly qos: { readonly header: QosHeader; readonly item: never };
   /** Item: a bound port in the group; key: port id. */
   readonly group: { readonly header: GroupHeader; readonly item: GroupMember };
+  /** Item: a load balancer whose virtual address is in the network; key: its id. A network without any has no such slice. */
+  readonly balancers: { readonly header: BalancersHeader; readonly item: Balancer };
+  /** Item: a member of the pool; key: its id. */
+  readonly pool: { readonly header: PoolHeader; readonly item: PoolMember };
 };
 
 /** Header of a kind. */
@@ -242,4 +247,46 @@ export type GroupMember = {
   readonly portId: string;
   readonly networkId: string;
   readonly addresses: readonly string[];
+};
+
+/** The load balancers of one network. */
+export type BalancersHeader = { readonly networkId: string };
+
+/** One load balancer: its virtual address, which answers with the MAC of its port. */
+export type Balancer = {
+  readonly id: string;
+  readonly name: string;
+  readonly projectId: string;
+  readonly ipAddress: string;
+  readonly macAddress: string;
+  /** Those that take connections, sorted by id. */
+  readonly listeners: readonly BalancedListener[];
+};
+
+/** A protocol and port of a virtual address. */
+export type BalancedListener = {
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP';
+  readonly port: number;
+  readonly poolId: string;
+};
+
+/** One pool. */
+export type PoolHeader = {
+  readonly id: string;
+  /** False: nobody gets new connections. */
+  readonly adminStateUp: boolean;
+  /** All connections of one client go to one member. */
+  readonly affinity: boolean;
+  /** Network of the virtual address; null: the load balancer is gone. */
+  readonly vipNetworkId: string | null;
+};
+
+/** A member of a pool. */
+export type PoolMember = {
+  readonly id: string;
+  readonly networkId: string;
+  readonly ipAddress: string;
+  readonly port: number;
+  /** 0..256, its share of new connections; 0: those there are go on. */
+  readonly weight: number;
 };

@@ -1,7 +1,12 @@
 import type {
   AnyObject,
+  HealthMonitor,
   Host,
+  Listener,
+  LoadBalancer,
+  Member,
   Network,
+  Pool,
   Port,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
@@ -30,6 +35,11 @@ type ObjectTypes = {
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;
+  readonly loadbalancer: LoadBalancer;
+  readonly listener: Listener;
+  readonly pool: Pool;
+  readonly member: Member;
+  readonly healthmonitor: HealthMonitor;
 };
 
 /**

@@ -213,6 +213,11 @@ export class Tables {
     return table;
   }
 
+  /** Whether the type is loaded. */
+  has(type: string): boolean {
+    return this.#tables.has(type);
+  }
+
   /** The table of a built-in type. */
   of<T extends keyof TableTypes>(type: T): TableReader<TableTypes[T], string> {
     return this.any(type) as unknown as TableReader<TableTypes[T], string>;

@@ -33,6 +33,12 @@ export const CB_MAX_FORWARD = 65536;
 
 export const CB_MAX_NEIGHBOUR = 16384;
 
+export const CB_MAX_SVC = 65536;
+
+export const CB_MAX_MAGLEV = 131072;
+
+export const CB_MAX_MEMBER = 65536;
+
 export const CB_MAX_FLOW = 131072;
 
 /** two a flow */
@@ -44,6 +50,8 @@ export const CB_MAX_METER = 16384;
 export const CB_FLOOD_TARGETS = 32;
 
 export const CB_FLOOD_CHUNKS = 32;
+
+export const CB_MAGLEV_SLOTS = 32;
 
 export const CB_VIF_FRAGMENTS = 16;
 
@@ -162,6 +170,9 @@ export const CB_SEEN_END = 0x1;
 /** tcp_ack, tcp_window */
 export const CB_SEEN_ACK = 0x2;
 
+/** all of one client go to one member */
+export const CB_SVC_F_AFFINITY = 0x1;
+
 export const CB_USE_PROJECT = 8192;
 
 export const CB_MAX_USE = 24576;
@@ -256,9 +267,11 @@ export const CB_REASON_BLACKHOLE = 39;
 export const CB_REASON_NAT_GONE = 40;
 /** more than the QoS policy of the port or its network lets it send or receive */
 export const CB_REASON_RATE_QOS = 42;
+/** a virtual address without a listener at this port, or nobody is behind it: refused by ICMP */
+export const CB_REASON_NO_MEMBER = 45;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_NO_MEMBER;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -325,8 +338,10 @@ export const CB_ENDPOINT_SERVICE = 4;
 export const CB_ENDPOINT_NAT = 5;
 /** a router's own address in an external network, or that of port forwardings: vrf */
 export const CB_ENDPOINT_ROUTER = 6;
+/** virtual address of a load balancer; see cb_svc_1 */
+export const CB_ENDPOINT_VIP = 8;
 /** enum cb_endpoint_kind */
-export type CbEndpointKind = typeof CB_ENDPOINT_VIF | typeof CB_ENDPOINT_REMOTE | typeof CB_ENDPOINT_GATEWAY | typeof CB_ENDPOINT_SERVICE | typeof CB_ENDPOINT_NAT | typeof CB_ENDPOINT_ROUTER;
+export type CbEndpointKind = typeof CB_ENDPOINT_VIF | typeof CB_ENDPOINT_REMOTE | typeof CB_ENDPOINT_GATEWAY | typeof CB_ENDPOINT_SERVICE | typeof CB_ENDPOINT_NAT | typeof CB_ENDPOINT_ROUTER | typeof CB_ENDPOINT_VIP;
 
 /** the destination is in network net */
 export const CB_ROUTE_CONNECTED = 1;
@@ -426,6 +441,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 39, name: 'blackhole', description: 'a route of the router says so', remedy: 'Look at the routes of the router: one of them drops packets to this destination.' },
   { code: 40, name: 'nat_gone', description: 'of a connection whose floating IP, router gateway or port forwarding is there no more', remedy: 'Nothing: the floating IP, router gateway or port forwarding of the connection was taken away. Let the guest connect anew.' },
   { code: 42, name: 'rate_qos', description: 'more than the QoS policy of the port or its network lets it send or receive', remedy: 'Look at the port (`openstack port show`): the QoS policy that it or its network has limits what it may send or receive. Raise the limit or its burst (`openstack network qos rule set`), or have the guest send less.' },
+  { code: 45, name: 'no_member', description: 'a virtual address without a listener at this port, or nobody is behind it: refused by ICMP', remedy: 'See that the load balancer has a listener at this port, and its pool members that are up (`openstack loadbalancer status show`).' },
 ];
 
 /** struct cb_in_key, 8 bytes. */
@@ -1464,6 +1480,8 @@ export type CbFlow = {
   readonly rule: number;
   /** none yet */
   readonly flags: number;
+  /** of a pool, to which a load balancer gave it; 0: none */
+  readonly member: number;
 };
 
 export const cbFlow: Codec<CbFlow> = structCodec(
@@ -1479,6 +1497,7 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     out.list(356, 'project', value.project, { limit: 2, size: 2 }, (at, item) => out.u16(at, 'project', item));
     out.u32(360, 'rule', value.rule);
     out.u32(364, 'flags', value.flags);
+    out.u32(368, 'member', value.member);
   },
   (b) => ({
     way: b.list(0, 2, 64, (at) => cbWay.decode(b.raw(at, 64))),
@@ -1490,6 +1509,139 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     project: b.list(356, 2, 2, (at) => b.u16(at)),
     rule: b.u32(360),
     flags: b.u32(364),
+    member: b.u32(368),
+  }),
+);
+
+/** struct cb_svc_key, 24 bytes. */
+export type CbSvcKey = {
+  readonly addr: Uint8Array;
+  /** of the virtual address */
+  readonly net: number;
+  readonly portBe: number;
+  readonly protocol: number;
+};
+
+export const cbSvcKey: Codec<CbSvcKey> = structCodec(
+  'cb_svc_key',
+  24,
+  (out, value) => {
+    out.raw(0, 'addr', value.addr, 16);
+    out.u16(16, 'net', value.net);
+    out.u16be(18, 'portBe', value.portBe);
+    out.u8(20, 'protocol', value.protocol);
+  },
+  (b) => ({
+    addr: b.raw(0, 16),
+    net: b.u16(16),
+    portBe: b.u16be(18),
+    protocol: b.u8(20),
+  }),
+);
+
+/** struct cb_svc, 24 bytes. */
+export type CbSvc = {
+  readonly pool: number;
+  /** of its table; 0: nobody is there */
+  readonly slots: number;
+  /** CB_SVC_F_* */
+  readonly flags: number;
+};
+
+export const cbSvc: Codec<CbSvc> = structCodec(
+  'cb_svc',
+  24,
+  (out, value) => {
+    out.u32(0, 'pool', value.pool);
+    out.u32(4, 'slots', value.slots);
+    out.u16(8, 'flags', value.flags);
+  },
+  (b) => ({
+    pool: b.u32(0),
+    slots: b.u32(4),
+    flags: b.u16(8),
+  }),
+);
+
+/** struct cb_maglev_key, 8 bytes. */
+export type CbMaglevKey = {
+  readonly pool: number;
+  /** slot / CB_MAGLEV_SLOTS */
+  readonly chunk: number;
+};
+
+export const cbMaglevKey: Codec<CbMaglevKey> = structCodec(
+  'cb_maglev_key',
+  8,
+  (out, value) => {
+    out.u32(0, 'pool', value.pool);
+    out.u32(4, 'chunk', value.chunk);
+  },
+  (b) => ({
+    pool: b.u32(0),
+    chunk: b.u32(4),
+  }),
+);
+
+/** struct cb_maglev, 128 bytes. */
+export type CbMaglev = {
+  /** 0: none */
+  readonly member: readonly number[];
+};
+
+export const cbMaglev: Codec<CbMaglev> = structCodec(
+  'cb_maglev',
+  128,
+  (out, value) => {
+    out.list(0, 'member', value.member, { limit: 32, size: 4 }, (at, item) => out.u32(at, 'member', item));
+  },
+  (b) => ({
+    member: b.list(0, 32, 4, (at) => b.u32(at)),
+  }),
+);
+
+/** struct cb_member_key, 4 bytes. */
+export type CbMemberKey = {
+  readonly member: number;
+};
+
+export const cbMemberKey: Codec<CbMemberKey> = structCodec(
+  'cb_member_key',
+  4,
+  (out, value) => {
+    out.u32(0, 'member', value.member);
+  },
+  (b) => ({
+    member: b.u32(0),
+  }),
+);
+
+/** struct cb_member, 40 bytes. */
+export type CbMember = {
+  readonly addr: Uint8Array;
+  readonly pool: number;
+  /** router that leads from the virtual address's network to the member's; 0: it is the same network, or the client's router does */
+  readonly vrf: number;
+  readonly net: number;
+  readonly portBe: number;
+};
+
+export const cbMember: Codec<CbMember> = structCodec(
+  'cb_member',
+  40,
+  (out, value) => {
+    out.raw(0, 'addr', value.addr, 16);
+    out.u32(16, 'pool', value.pool);
+    out.u32(20, 'vrf', value.vrf);
+    out.u16(24, 'net', value.net);
+    out.u16be(26, 'portBe', value.portBe);
+  },
+  (b) => ({
+    addr: b.raw(0, 16),
+    pool: b.u32(16),
+    vrf: b.u32(20),
+    net: b.u16(24),
+    portBe: b.u16be(26),
   }),
 );
 
@@ -1756,6 +1908,9 @@ export const MAPS: {
   readonly cb_prog_2: MapSpec<number, CbProg>;
   readonly cb_tuple_1: MapSpec<CbTupleKey, CbTuple>;
   readonly cb_flow_2: MapSpec<number, CbFlow>;
+  readonly cb_svc_1: MapSpec<CbSvcKey, CbSvc>;
+  readonly cb_maglev_1: MapSpec<CbMaglevKey, CbMaglev>;
+  readonly cb_member_1: MapSpec<CbMemberKey, CbMember>;
   readonly cb_gauge_1: MapSpec<number, CbGauge>;
   readonly cb_use_1: MapSpec<number, CbUse>;
   readonly cb_meter_1: MapSpec<number, CbMeter>;
@@ -1890,6 +2045,24 @@ export const MAPS: {
     description: 'array, flow number -> flow. Written by the vrouter and by migrations. Flow 0 is never taken. An established packet reads and writes way and tally of its direction, and nothing else.',
     key: arrayIndex,
     value: cbFlow,
+  },
+  cb_svc_1: {
+    name: 'cb_svc_1',
+    description: 'hash, a port of a virtual address -> the pool behind it. Written by the agent.',
+    key: cbSvcKey,
+    value: cbSvc,
+  },
+  cb_maglev_1: {
+    name: 'cb_maglev_1',
+    description: 'hash, a part of a pool\'s table of slots -> the members in it. Written by the agent, part by part: each slot that a program meets meanwhile names a member of the old table or of the new.',
+    key: cbMaglevKey,
+    value: cbMaglev,
+  },
+  cb_member_1: {
+    name: 'cb_member_1',
+    description: 'hash, a member\'s number -> where it is. Written by the agent. A flow goes on as long as its member is here, also when no slot names that.',
+    key: cbMemberKey,
+    value: cbMember,
   },
   cb_gauge_1: {
     name: 'cb_gauge_1',

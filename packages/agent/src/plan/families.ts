@@ -1,5 +1,6 @@
 import type { SliceKind } from '@cable/model';
 import { ATTACHMENTS, STANDBY_ATTACHMENTS } from './attachments.ts';
+import { BALANCERS, MEMBER_ROWS, MEMBERS, POOL_TABLES, POOLS } from './balance.ts';
 import { ENDPOINTS } from './endpoints.ts';
 import { FLOOD } from './flood.ts';
 import { GROUP_MEMBERS } from './group-members.ts';
@@ -40,6 +41,11 @@ export const FAMILIES: readonly Family[] = [
   TUNNELS,
   PEERS,
   MACHINE_LINKS,
+  POOLS,
+  MEMBERS,
+  MEMBER_ROWS,
+  POOL_TABLES,
+  BALANCERS,
 ];
 
 /** Ranks of the families that have a unit for each header, or for each item, of slices of the kind. */

@@ -51,7 +51,7 @@ export type PlanChanges = {
 /** A slice of which something changed. */
 type ChangedSlice = { readonly key: SliceKey; readonly kind: SliceKind; readonly id: string };
 
-const NUMBERED: readonly NumberedTopic[] = ['router', 'policy-use'];
+const NUMBERED: readonly NumberedTopic[] = ['router', 'policy-use', 'pool', 'member'];
 
 /** Topics whose keys have dense numbers as long as a fact about them stands. */
 const DENSE: readonly IdKind[] = ['vif', 'network', 'tunnel', 'project'];
@@ -87,6 +87,8 @@ export class Planner {
     this.#numbers = {
       router: new Numbering(deps.numberOf),
       'policy-use': new Numbering(deps.numberOf, CB_POLICY_NONE + 1),
+      pool: new Numbering(deps.numberOf),
+      member: new Numbering(deps.numberOf),
     };
     this.#admission = new Admission(deps.policyBudget);
     this.#facts = new Facts({

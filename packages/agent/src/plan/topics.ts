@@ -1,4 +1,5 @@
 import type { SliceKey } from '@cable/model';
+import type { PoolTable, Serving } from './balance.ts';
 import type { Leg, LocalLeg } from './router-legs.ts';
 
 /**
@@ -40,6 +41,14 @@ export type Topics = {
   readonly peer: null;
   /** Key: network. Member: ''. Networks with a port of this host into which its endpoints may send. */
   readonly reach: readonly PlannedNetwork[];
+  /** Key: pool of a load balancer. Member: ''. */
+  readonly pool: null;
+  /** Key: member of a pool. Member: ''. */
+  readonly member: null;
+  /** Key: pool. Member: one of its members whose network is known here. */
+  readonly 'member-in': Serving;
+  /** Key: pool that somebody has part in. Member: ''. */
+  readonly 'pool-table': PoolTable;
 };
 
 export type Topic = keyof Topics;

@@ -28,6 +28,8 @@ export class Decisions {
     else if (map === 'cb_rule_1' || map === 'cb_class_1') each(this.#users.get(headOf(key)), 'cb_vif_2', raise);
     else if (map === 'cb_source_2') raise('cb_vif_2', rowKey(headOf(key)));
     else if (map === 'cb_ep_2' || map === 'cb_mac_2') raise('cb_net_1', rowKey(key));
+    else if (map === 'cb_svc_1' && have !== undefined) this.#raiseJoined(netOf(key, SVC_NET_AT), raise);
+    else if (map === 'cb_member_1' && have !== undefined) this.#raiseJoined(netOf(have.value, MEMBER_NET_AT), raise);
     else if (map === 'cb_route_2') each(this.#legs.get(headOf(key))?.keys(), 'cb_net_1', raise);
   }
 
@@ -36,6 +38,12 @@ export class Decisions {
     if (map === 'cb_route_2') add(this.#routes, headOf(key), by);
     else if (map === 'cb_ep_2' || map === 'cb_mac_2') this.#countLeg(rowKey(key), value, by);
     else if (map === 'cb_vif_2') this.#countUser(key, value, by);
+  }
+
+  /** Clients of a load balancer, and its members, are in its network and in those that routers join to it. */
+  #raiseJoined(net: ByteText, raise: Raise): void {
+    raise('cb_net_1', net);
+    for (const nets of this.#legs.values()) if (nets.has(net)) each(nets.keys(), 'cb_net_1', raise);
   }
 
   #countLeg(net: ByteText, value: ByteText, by: 1 | -1): void {
@@ -60,6 +68,8 @@ export class Decisions {
 const NUMBER_BYTES = 4;
 const NO_NUMBER = '\0'.repeat(NUMBER_BYTES);
 const VRF_AT = fieldAt(MAPS.cb_ep_2.value, 'vrf');
+const SVC_NET_AT = fieldAt(MAPS.cb_svc_1.key, 'net');
+const MEMBER_NET_AT = fieldAt(MAPS.cb_member_1.value, 'net');
 const POLICY_AT = fieldAt(MAPS.cb_vif_2.value, 'policy');
 
 function each(keys: Iterable<ByteText> | undefined, map: RowMap, raise: Raise): void {
@@ -75,6 +85,11 @@ function add(counts: Map<ByteText, number>, key: ByteText, by: 1 | -1): void {
 /** Of an LPM key what follows the prefix length: router, policy, or VIF and the beginning of a MAC. */
 function headOf(key: ByteText): ByteText {
   return key.slice(4, 8);
+}
+
+/** The key of the row whose number stands there. */
+function netOf(text: ByteText, at: number): ByteText {
+  return rowKey(text.slice(at));
 }
 
 /** The key of the row whose number the text begins with, in 16 bits. */

@@ -5,6 +5,7 @@ import {
   CB_ENDPOINT_REMOTE,
   CB_ENDPOINT_SERVICE,
   CB_ENDPOINT_VIF,
+  CB_ENDPOINT_VIP,
   CB_FLOOD_VIF,
   CB_FLOW_CLOSED,
   CB_FLOW_CLOSING,
@@ -19,6 +20,7 @@ import {
   CB_PEER_F_UPLINK,
   CB_ROUTE_NEXTHOP,
   CB_SERVICE_NET,
+  CB_SVC_F_AFFINITY,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
@@ -59,6 +61,9 @@ export const SHOWN_MAPS = [
   'cb_rule_1',
   'cb_flood_2',
   'cb_hop_1',
+  'cb_svc_1',
+  'cb_maglev_1',
+  'cb_member_1',
   'cb_flow_2',
 ] as const;
 
@@ -199,6 +204,28 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     ifindex: hop.ifindex,
     mtu_bytes: hop.mtuBytes,
   })),
+  cb_svc_1: showing(MAPS.cb_svc_1, (key, svc, names) => ({
+    network: names.network(key.net),
+    address: formatAddress(key.addr),
+    protocol: key.protocol,
+    port: key.portBe,
+    pool: names.pool(svc.pool),
+    slots: svc.slots,
+    affinity: (svc.flags & CB_SVC_F_AFFINITY) !== 0,
+  })),
+  cb_maglev_1: showing(MAPS.cb_maglev_1, ({ pool, chunk }, { member }, names) => ({
+    pool: names.pool(pool),
+    chunk,
+    members: [...new Set(member.filter((one) => one !== 0))].map((one) => names.member(one)).join(', '),
+  })),
+  cb_member_1: showing(MAPS.cb_member_1, (key, member, names) => ({
+    member: names.member(key.member),
+    pool: names.pool(member.pool),
+    network: names.network(member.net),
+    address: formatAddress(member.addr),
+    port: member.portBe,
+    router: names.router(member.vrf),
+  })),
   cb_flow_2: showing(MAPS.cb_flow_2, flowRow),
 };
 
@@ -249,6 +276,7 @@ const ENDPOINT_KIND: Readonly<Record<number, string>> = {
   [CB_ENDPOINT_REMOTE]: 'remote',
   [CB_ENDPOINT_GATEWAY]: 'gateway',
   [CB_ENDPOINT_SERVICE]: 'service',
+  [CB_ENDPOINT_VIP]: 'virtual address',
 };
 
 function showing<K, V>(spec: MapSpec<K, V>, show: (key: K, value: V, names: Names) => Row): Show {

@@ -16,6 +16,10 @@ export type Names = {
   host(underlay: string): string;
   /** Host that a tunnel leads to. */
   tunnel(tunnel: number): string;
+  /** Id of a load balancer's pool. */
+  pool(pool: number): string;
+  /** Id of a pool's member. */
+  member(member: number): string;
   /** Id of a project. */
   project(project: number): string;
   /** Id of the rule whose first 32 bits these are. */
@@ -57,6 +61,15 @@ export function* readNames(source: NameSource): Generator<void, Names> {
     const vrf = planner.numberOf('router', id);
     if (vrf !== undefined) routers.set(vrf, slices.header('router', id)?.name || id);
   }
+  const pools = new Map<number, string>();
+  const members = new Map<number, string>();
+  for (const id of idsOf('pool')) {
+    pools.set(planner.numberOf('pool', id) ?? 0, id);
+    for (const [member] of [...slices.items('pool', id)]) {
+      members.set(planner.numberOf('member', member) ?? 0, member);
+      yield;
+    }
+  }
   const rules = new Map<number, string>();
   for (const id of idsOf('policy')) {
     for (const [, { id: ruleId }] of [...slices.items('policy', id)]) {
@@ -87,6 +100,8 @@ export function* readNames(source: NameSource): Generator<void, Names> {
     device: (ifindex) => devices.get(ifindex) ?? `ifindex ${ifindex}`,
     host: hostName,
     tunnel: (tunnel) => hostName(tunnels.get(tunnel) ?? `tunnel ${tunnel}`),
+    pool: (pool) => pools.get(pool) ?? `pool ${number(pool)}`,
+    member: (member) => members.get(member) ?? `member ${number(member)}`,
     project: (project) => projects.get(project) ?? `project ${project}`,
     rule: (bits) => rules.get(bits) ?? `${number(bits)}…`,
   };

@@ -51,6 +51,8 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     router: true,
     policy: true,
     group: true,
+    balancers: true,
+    pool: true,
   } satisfies Record<SliceKind, true>),
 );
 

@@ -18,7 +18,8 @@ export const networkKind: Kind = defineKind({
       ...(network.dns_domain === '' ? {} : { dnsDomain: network.dns_domain }),
       subnets: sortedById(reader.by('subnet', 'network_id', id)).map(subnetState),
     };
-    return { value, refs: [] };
+    const balances = reader.by('loadbalancer', 'vip_network_id', id).length > 0;
+    return { value, refs: balances ? [`balancers:${id}`] : [] };
   },
 });
 

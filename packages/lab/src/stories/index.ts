@@ -4,6 +4,7 @@ import { DEMO } from './demo/demo.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
 import { LIVE_MIGRATION } from './live-migration.ts';
+import { LOAD_BALANCER } from './load-balancer.ts';
 import { PAIR } from './pair.ts';
 import { QOS } from './qos.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
@@ -20,6 +21,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   PAIR,
   GUEST_SERVICES,
   IPV6,
+  LOAD_BALANCER,
   QOS,
   TRUNK,
   LIVE_MIGRATION,

@@ -6,6 +6,7 @@ export * from './collections.ts';
 export * from './dns-integration.ts';
 export * from './extra-dhcp-opt.ts';
 export * from './extraroute.ts';
+export { loadBalancerExtension } from './load-balancer.ts';
 export * from './net-mtu.ts';
 export * from './port-security.ts';
 export * from './provider.ts';

@@ -64,6 +64,8 @@ export type Asked = {
   readonly deadlineMs: number;
   /** The client's name for a create that it may repeat; null: none. */
   readonly idempotencyKey: string | null;
+  /** True: the query sets the parameter, as `?cascade=true` does. */
+  readonly isSet: (parameter: string) => boolean;
   /** What was loaded when the request was parsed. */
   readonly loaded: LoadedResources;
 };

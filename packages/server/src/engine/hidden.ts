@@ -10,6 +10,12 @@ export const PLACED = '_placed';
 /** Of a router's leg that was attached by its subnet: it has the gateway's address, and keeps it. True, or absent. */
 export const GATEWAY = '_gateway';
 
+/** Of a port that has a load balancer's virtual address: id of the load balancer. Null, or absent: it has none. */
+export const VIP_OF = '_vip_of';
+
+/** Of a load balancer whose port was there before it, and stays when it goes. True, or absent. */
+export const VIP_GIVEN = '_vip_given';
+
 /** Of a host that is being renamed: the name that it is to have. */
 export const RENAMED_TO = '_renamed_to';
 

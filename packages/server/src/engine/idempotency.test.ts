@@ -33,6 +33,7 @@ test('a request that is repeated at once and later makes its objects once', asyn
     credentials: credentialsOf({ projectId: 'p', isAdmin: true }),
     signal: new AbortController().signal,
     isGone: false,
+    isSet: () => false,
     deadlineMs: Number.POSITIVE_INFINITY,
     idempotencyKey: 'once',
     loaded: server.deps.resources.current,

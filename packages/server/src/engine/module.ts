@@ -56,6 +56,8 @@ export type Contribution<T> = {
   readonly check?: (view: View, object: T, before: T | undefined) => void;
   /** Refuses a delete. */
   readonly remove?: (planning: Planning, object: T) => void;
+  /** Objects that go, or change, when a deleted one is gone from the plan, with all that cascades from it. */
+  readonly removed?: (planning: Planning, object: T) => void;
   /** Objects that are made with a new one. */
   readonly created?: (planning: Planning, object: T) => void;
   /** Objects that change with a changed one. */

@@ -160,6 +160,7 @@ export function planDelete(
     for (const part of plan.by(holder.type, index, row.id)) planDelete(planning, holder, part);
   }
   reviseParents(planning, resource, row, undefined);
+  for (const one of deps.modules.of(resource.type)) one.removed?.(planning, row);
 }
 
 const NO_HOLDERS: ReadonlySet<Holder> = new Set();

@@ -10,6 +10,9 @@ export type LineV1 = { readonly line: Buffer; readonly content: string };
 /** A slice is composed no sooner than this after it was composed before. */
 const PACE_MS = 50;
 
+/** Kinds that protocol 1 does not know: nothing of them is in its slices. */
+const LATER_KINDS: ReadonlySet<string> = new Set(['names', 'qos', 'standby', 'balancers', 'pool']);
+
 type Composed = {
   /** Undefined: the slice does not exist. */
   readonly line: Promise<LineV1 | undefined>;
@@ -141,7 +144,7 @@ export class SlicesV1 {
 /** Whole slices that a slice is in, but for `host` slices that a network is in. A router changes what its networks say of it. */
 function wholeSlicesOf(key: NodeKey, store: SliceStore): readonly SliceKeyV1[] {
   const { kind, id } = splitKey(key);
-  if (kind === 'names' || kind === 'qos' || kind === 'standby') return [];
+  if (LATER_KINDS.has(kind)) return [];
   if (kind === 'endpoints' || kind === 'near') return [`network:${id}`];
   if (kind !== 'router') return [`${kind}:${id}`];
   const networks = [...store.refsOf(key)].filter((ref): ref is `network:${string}` => ref.startsWith('network:'));

@@ -16,7 +16,8 @@ export function answerError(
   const error = asCableError(thrown);
   countError(error);
   logError(log, request, error, thrown);
-  return reply.code(error.status).headers(errorHeaders(error)).send(errorBody(error));
+  const body = isOctavia(request) ? { ...errorBody(error), ...octaviaFault(error) } : errorBody(error);
+  return reply.code(error.status).headers(errorHeaders(error)).send(body);
 }
 
 /** One line about a request that was answered with an error; what is refused is for who looks for it. `thrown`: what the error came from. */
@@ -34,6 +35,7 @@ export function logError(
 
 /** Not so: a request that a server refuses because it stops, or is behind. It says so on its own account, without a cause. */
 function isFailure(error: CableError): boolean {
+  if (error.code === 'ProviderUnsupportedOptionError') return false;
   return error.status >= 500 && (error.code !== 'ServiceUnavailable' || error.cause !== undefined);
 }
 
@@ -55,6 +57,21 @@ export function errorHeaders({ status, fields: { allow } }: CableError): Readonl
 /** Body of an error answer. `detail`: the error's own, else what to do. */
 export function errorBody(error: CableError): NeutronErrorBody {
   return { NeutronError: { type: error.type, message: error.message, detail: error.detail || error.remedy } };
+}
+
+/** True of requests below Octavia's paths, whether there is such a route or not. */
+function isOctavia({ url }: Pick<FastifyRequest, 'url'>): boolean {
+  return /^\/v2(\.0)?\/lbaas[/?]/.test(url);
+}
+
+/** The same as Octavia's clients read it: they show `faultstring` and nothing else. */
+function octaviaFault({ status, message, detail, remedy }: CableError): Readonly<Record<string, string | null>> {
+  const sentence = /[.!?]$/.test(message) ? message : `${message}.`;
+  return {
+    faultcode: status < 500 || status === 501 ? 'Client' : 'Server',
+    faultstring: `${sentence} ${detail || remedy}`,
+    debuginfo: null,
+  };
 }
 
 /** What is thrown, as an error of the table. */

@@ -12,8 +12,10 @@ import {
 import { assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
 
 const MEMBER = { 'x-project-id': 'p', 'x-roles': 'member' };
-const GROUPS = { security_group: -1, security_group_rule: -1 };
-const UNLIMITED = { network: -1, subnet: -1, port: -1, router: -1, trunk: -1, ...GROUPS };
+const UNLIMITED = {
+  ...{ network: -1, subnet: -1, port: -1, router: -1, security_group: -1, security_group_rule: -1, trunk: -1 },
+  ...{ loadbalancer: -1, listener: -1, pool: -1, member: -1 },
+};
 
 test('a quota that is not set shows the defaults, and in no list', async (t) => {
   const { send } = await startHarness(t);

@@ -294,6 +294,7 @@ function engineAsked({ request, reader, loaded }: Call): Asked {
   const { caller, deadlineMs, idempotencyKey = null } = asked;
   return {
     ...{ caller, credentials: reader.view.credentials, deadlineMs, idempotencyKey, loaded },
+    isSet: (parameter) => /^(true|1)$/i.test(paramsOf(request).get(parameter) ?? ''),
     get signal() {
       return asked.signal;
     },

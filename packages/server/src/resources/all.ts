@@ -1,8 +1,13 @@
 import type { ModuleTable } from '../engine/module.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
+import { healthMonitorModule } from './health-monitor.ts';
 import { agentModule, hostModule } from './host.ts';
+import { l7PolicyModule, listenerModule } from './listener.ts';
+import { lbProviderModule, loadBalancerModule } from './load-balancer.ts';
+import { memberModule, poolMembersModule } from './member.ts';
 import { networkModule } from './network.ts';
+import { poolModule } from './pool.ts';
 import { portModule } from './port.ts';
 import { portBindingsModule } from './port-bindings.ts';
 import { portDhcpOptionsModule } from './port-dhcp-options.ts';
@@ -18,6 +23,7 @@ import { subnetModule } from './subnet.ts';
 import { trunkModule } from './trunk.ts';
 import { trunkPortModule } from './trunk-port.ts';
 import { trunkSubPortsModule } from './trunk-sub-ports.ts';
+import { vipPortModule } from './vip-port.ts';
 
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
@@ -31,6 +37,7 @@ export const MODULES: ModuleTable = {
     portQosModule,
     portBindingsModule,
     trunkPortModule,
+    vipPortModule,
   ],
   router: [routerModule, routerInterfacesModule],
   security_group: [securityGroupModule],
@@ -42,6 +49,13 @@ export const MODULES: ModuleTable = {
   qos_rule_type: [qosRuleTypeModule],
   quota: [quotaModule, quotaDetailsModule],
   trunk: [trunkModule, trunkSubPortsModule],
+  loadbalancer: [loadBalancerModule],
+  listener: [listenerModule],
+  pool: [poolModule, poolMembersModule],
+  member: [memberModule],
+  healthmonitor: [healthMonitorModule],
+  l7policy: [l7PolicyModule],
+  lb_provider: [lbProviderModule],
   host: [hostModule, renameHostModule],
   agent: [agentModule],
 };

@@ -24,6 +24,10 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'qos_packet_rate_limit_rule',
   'qos_dscp_marking_rule',
   'host',
+  'loadbalancer',
+  'listener',
+  'pool',
+  'member',
 ]);
 
 /** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`. */
@@ -42,6 +46,10 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     qos_packet_rate_limit_rule: tables.of('qos_packet_rate_limit_rule'),
     qos_dscp_marking_rule: tables.of('qos_dscp_marking_rule'),
     host: tables.of('host'),
+    loadbalancer: tables.of('loadbalancer'),
+    listener: tables.of('listener'),
+    pool: tables.of('pool'),
+    member: tables.of('member'),
   };
 }
 

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { BalancedListener, PoolMember } from '@cable/model';
+import { CB_ENDPOINT_VIP, CB_MAGLEV_SLOTS, CB_SVC_F_AFFINITY, MAPS } from '../bpf/abi.gen.ts';
+import type { MapSpec } from '../bpf/codec.ts';
+import { textBytes } from '../bpf/codec.ts';
+import type { AgentMap } from '../desired.ts';
+import { formatAddress } from './address.ts';
+import { type PlanBed, plannedBed } from './testing/plan-bed.ts';
+import {
+  type SampleSlice,
+  sampleEndpoint,
+  sampleHost,
+  sampleId,
+  sampleMac,
+  sampleNetwork,
+  samplePort,
+  sampleRouter,
+} from './testing/sample.ts';
+
+const GUEST = samplePort(5);
+const BASE: readonly SampleSlice[] = [
+  sampleHost('h1', [GUEST]),
+  ...sampleNetwork(1, {}, [sampleEndpoint(GUEST, 'h1', '192.0.2.1')]),
+];
+const NET = sampleId('net', 1);
+const LB = sampleId('lb', 70);
+const POOL = sampleId('pool', 71);
+
+function member(n: number, more: Partial<PoolMember> = {}): PoolMember {
+  return { id: sampleId('mem', n), networkId: NET, ipAddress: `10.0.0.${n}`, port: 8080, weight: 1, ...more };
+}
+
+function balancer(listeners: readonly BalancedListener[] = [{ protocol: 'TCP', port: 80, poolId: POOL }]): SampleSlice {
+  const value = { id: LB, name: 'web', projectId: 'p', ipAddress: '10.0.0.100', macAddress: sampleMac(9), listeners };
+  return { key: `balancers:${NET}`, header: { networkId: NET }, items: new Map([[LB, value]]) };
+}
+
+function pool(members: readonly PoolMember[], more: { adminStateUp?: boolean; affinity?: boolean } = {}): SampleSlice {
+  const header = { id: POOL, adminStateUp: true, affinity: false, vipNetworkId: NET, ...more };
+  return { key: `pool:${POOL}`, header, items: new Map(members.map((one) => [one.id, one])) };
+}
+
+function decoded<M extends AgentMap>(
+  { planner }: PlanBed,
+  map: M,
+): readonly {
+  key: ReturnType<(typeof MAPS)[M]['key']['decode']>;
+  value: ReturnType<(typeof MAPS)[M]['value']['decode']>;
+}[] {
+  const spec = MAPS[map] as unknown as MapSpec<never, never>;
+  return [...planner.entries.of(map).values()].map(({ key, value }) => ({
+    key: spec.key.decode(textBytes(key)),
+    value: spec.value.decode(textBytes(value)),
+  }));
+}
+
+/** Numbers of the members in the pool's table. */
+function inTable(bed: PlanBed): ReadonlySet<number> {
+  return new Set(decoded(bed, 'cb_maglev_1').flatMap(({ value }) => value.member.filter((one) => one !== 0)));
+}
+
+test('a virtual address answers with its MAC, and its ports lead to the table of a pool', async () => {
+  const bed = await plannedBed([...BASE, balancer(), pool([member(20), member(21), member(22)])], [GUEST]);
+  const vips = decoded(bed, 'cb_ep_2').filter(({ value }) => value.kind === CB_ENDPOINT_VIP);
+  assert.deepEqual(
+    vips.map(({ key }) => formatAddress(key.addr)),
+    ['10.0.0.100'],
+  );
+  const [svc] = decoded(bed, 'cb_svc_1');
+  assert.equal(svc?.key.portBe, 80);
+  assert.equal(svc?.key.protocol, 6);
+  assert.equal(svc?.value.slots, 2039);
+  assert.equal(svc?.value.flags, 0);
+  const chunks = decoded(bed, 'cb_maglev_1');
+  assert.equal(chunks.length, Math.ceil(2039 / CB_MAGLEV_SLOTS));
+  assert.ok(chunks.every(({ key }) => key.pool === svc?.value.pool));
+  const members = decoded(bed, 'cb_member_1');
+  assert.deepEqual(members.map(({ value }) => formatAddress(value.addr)).sort(), [
+    '10.0.0.20',
+    '10.0.0.21',
+    '10.0.0.22',
+  ]);
+  assert.deepEqual([...inTable(bed)].sort(), members.map(({ key }) => key.member).sort());
+  assert.ok(members.every(({ value }) => value.pool === svc?.value.pool && value.vrf === 0 && value.portBe === 8080));
+});
+
+test('who has the weight 0 gets no slot and keeps its row', async () => {
+  const bed = await plannedBed([...BASE, balancer(), pool([member(20, { weight: 0 }), member(21)])], [GUEST]);
+  assert.equal(decoded(bed, 'cb_member_1').length, 2);
+  assert.equal(inTable(bed).size, 1);
+  assert.equal(decoded(bed, 'cb_svc_1')[0]?.value.slots, 1);
+});
+
+test('a pool that is down, or without members, leads nowhere', async () => {
+  for (const one of [pool([member(20)], { adminStateUp: false }), pool([])]) {
+    const bed = await plannedBed([...BASE, balancer(), one], [GUEST]);
+    assert.equal(decoded(bed, 'cb_svc_1')[0]?.value.slots, 0);
+    assert.deepEqual(decoded(bed, 'cb_maglev_1'), []);
+  }
+});
+
+test('affinity is a flag of the port', async () => {
+  const bed = await plannedBed([...BASE, balancer(), pool([member(20)], { affinity: true })], [GUEST]);
+  assert.equal(decoded(bed, 'cb_svc_1')[0]?.value.flags, CB_SVC_F_AFFINITY);
+});
+
+test('a member in another network is reached by the router that joins both; one in a network not known here has no part', async () => {
+  const far = sampleId('net', 2);
+  const router = sampleRouter(8, [1, 2]);
+  const slices = [...BASE, ...sampleNetwork(2, {}, []), router, balancer()];
+  const bed = await plannedBed([...slices, pool([member(20, { networkId: far, ipAddress: '10.0.1.20' })])], [GUEST]);
+  const [row] = decoded(bed, 'cb_member_1');
+  assert.equal(row?.value.vrf, bed.planner.numberOf('router', sampleId('rtr', 8)));
+  const unknown = await plannedBed([...slices, pool([member(20, { networkId: sampleId('net', 3) })])], [GUEST]);
+  assert.deepEqual(decoded(unknown, 'cb_member_1'), []);
+  assert.equal(decoded(unknown, 'cb_svc_1')[0]?.value.slots, 0);
+});

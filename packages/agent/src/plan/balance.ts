@@ -1,0 +1,110 @@
+/**
+ * Load balancers: who serves (members), who has which slot of a pool's table, and which port of which virtual address leads there. A host has this of every network
+ * that it has ports in, or reaches through routers: it balances for its own guests.
+ */
+import type { PoolMember } from '@cable/model';
+import { maglevTable } from '../balance/maglev.ts';
+import { CB_ENDPOINT_VIP, CB_MAGLEV_SLOTS, CB_SVC_F_AFFINITY } from '../bpf/abi.gen.ts';
+import { parseAddress, parseMac } from './address.ts';
+import { endpointEntries, endpointOf } from './endpoint-entries.ts';
+import { encodeEntry, type Planned } from './entries.ts';
+import { type Family, headerFamily, itemFamily, type PlanReader, topicFamily } from './unit.ts';
+
+/** What of a member its pool needs to know. */
+export type Serving = { readonly weight: number };
+
+/** A pool's table as listeners need it. `slots`: 0: nobody takes connections. */
+export type PoolTable = { readonly slots: number };
+
+const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
+
+/** A pool that is there has a number. */
+export const POOLS: Family = headerFamily({ name: 'pool', slice: 'pool', subject: 'host' }, ({ scope }) => ({
+  facts: [{ topic: 'pool', key: scope, member: '', value: null }],
+}));
+
+/** A member has a number, and part in its pool's table if its network is known here. */
+export const MEMBERS: Family = itemFamily(
+  { name: 'member', slice: 'pool', subject: 'host' },
+  ({ scope: poolId, item }, { networkId, weight }, reader) => {
+    const isKnown = reader.facts('network', networkId).has('');
+    return {
+      facts: [
+        { topic: 'member', key: item, member: '', value: null },
+        ...(isKnown ? [{ topic: 'member-in', key: poolId, member: item, value: { weight } } as const] : []),
+      ],
+    };
+  },
+);
+
+/** Where a member is. It stays as long as the member is one of the pool, so that its connections go on whatever its weight is. */
+export const MEMBER_ROWS: Family = itemFamily(
+  { name: 'member place', slice: 'pool', subject: 'host' },
+  ({ scope: poolId, item }, member, reader) => {
+    const [number, pool] = [reader.number('member', item), reader.number('pool', poolId)];
+    const network = reader.facts('network', member.networkId).get('')?.value;
+    const addr = parseAddress(member.ipAddress);
+    if (number === undefined || pool === undefined || network === undefined || addr === undefined) return {};
+    const vrf = routerTo(reader, poolId, member);
+    const value = { addr, pool, vrf, net: network.net, portBe: member.port };
+    return { projectId: network.projectId, entries: [encodeEntry('cb_member_1', { member: number }, value)] };
+  },
+);
+
+/** Number of a router with legs in the networks of the virtual address and of the member, the first by id; 0: they are one network, or none joins them. */
+function routerTo(reader: PlanReader, poolId: string, { networkId }: PoolMember): number {
+  const from = reader.header('pool', poolId)?.vipNetworkId ?? networkId;
+  if (from === networkId) return 0;
+  const there = new Set(reader.sortedFacts('leg-in', networkId).map(({ value }) => value.routerId));
+  const router = reader.sortedFacts('leg-in', from).find(({ value }) => there.has(value.routerId));
+  return router === undefined ? 0 : (reader.number('router', router.value.routerId) ?? 0);
+}
+
+/** The slots of a pool's table. */
+export const POOL_TABLES: Family = topicFamily(
+  { name: 'pool table', topic: 'member-in', subject: 'host' },
+  ({ scope: poolId }, reader) => {
+    const pool = reader.number('pool', poolId);
+    if (pool === undefined || reader.header('pool', poolId)?.adminStateUp !== true) return {};
+    const candidates = reader
+      .sortedFacts('member-in', poolId)
+      .flatMap(({ member: id, value: { weight } }) => (weight > 0 ? [{ id, weight, isUp: true }] : []));
+    const numbers = candidates.map(({ id }) => reader.number('member', id) ?? 0);
+    const slots = Array.from(maglevTable(candidates), (place) => numbers[place] ?? 0);
+    return {
+      facts: [{ topic: 'pool-table', key: poolId, member: '', value: { slots: slots.length } }],
+      entries: chunksOf(pool, slots),
+    };
+  },
+);
+
+function chunksOf(pool: number, slots: readonly number[]): readonly Planned[] {
+  const count = Math.ceil(slots.length / CB_MAGLEV_SLOTS);
+  return Array.from({ length: count }, (_, chunk) => {
+    const from = chunk * CB_MAGLEV_SLOTS;
+    const member = Array.from({ length: CB_MAGLEV_SLOTS }, (_one, at) => slots[from + at] ?? 0);
+    return encodeEntry('cb_maglev_1', { pool, chunk }, { member });
+  });
+}
+
+/** A virtual address with its listeners. */
+export const BALANCERS: Family = itemFamily(
+  { name: 'load balancer', slice: 'balancers', subject: 'host' },
+  ({ scope: networkId }, { projectId, ipAddress, macAddress, listeners }, reader) => {
+    const net = reader.facts('network', networkId).get('')?.value.net;
+    const [addr, mac] = [parseAddress(ipAddress), parseMac(macAddress)];
+    if (net === undefined || addr === undefined || mac === undefined) return {};
+    const ports = listeners.flatMap(({ protocol, port, poolId }) => {
+      const pool = reader.number('pool', poolId);
+      if (pool === undefined) return [];
+      const slots = reader.facts('pool-table', poolId).get('')?.value.slots ?? 0;
+      const flags = reader.header('pool', poolId)?.affinity === true ? CB_SVC_F_AFFINITY : 0;
+      const key = { addr, net, portBe: port, protocol: PROTOCOLS[protocol] };
+      return [encodeEntry('cb_svc_1', key, { pool, slots, flags })];
+    });
+    return {
+      projectId,
+      entries: [...ports, ...endpointEntries(net, endpointOf({ kind: CB_ENDPOINT_VIP, mac }), [ipAddress])],
+    };
+  },
+);

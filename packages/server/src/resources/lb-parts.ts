@@ -1,0 +1,36 @@
+/** What the parts of a load balancer have in common: they are of its project, and who may change it makes them. */
+import { type AnyObject, CableError } from '@cable/model';
+import type { Planning } from '../engine/context.ts';
+import { notFound } from '../engine/read.ts';
+import type { View } from '../engine/view.ts';
+import { permittedRow } from '../engine/write.ts';
+import type { TableTypes } from '../rows.ts';
+
+type Whole = 'loadbalancer' | 'listener' | 'pool';
+
+/** The object that a new part belongs to, which the caller may change. Throws `NotFound` and `PolicyNotAuthorized`. */
+export function wholeOf<T extends Whole>(planning: Planning, type: T, id: string): TableTypes[T] {
+  const resource = planning.deps.resources.named(type);
+  permittedRow(planning, resource, id, (before) => ({ verb: 'update', before, changes: {} }));
+  const whole = planning.plan.get<string>(type, id);
+  if (whole === undefined) throw notFound(resource, id);
+  return whole as unknown as TableTypes[T];
+}
+
+/** Most listeners, and most pools, of a load balancer. */
+const PARTS_MAX = 256;
+/** Most members of a pool: what a table of slots has room for. */
+const MEMBERS_MAX = 1000;
+
+/** Throws `HTTPConflict` when a whole has more parts of a type than it may have. */
+export function checkCount(view: View, whole: Whole, id: string, part: 'listener' | 'pool' | 'member'): void {
+  const most = part === 'member' ? MEMBERS_MAX : PARTS_MAX;
+  const others = view.parts<AnyObject>(whole, id, (look) => look.by<string>(part, `${whole}_id`, id));
+  if (others.length < most) return;
+  throw new CableError('HTTPConflict', `The ${whole} ${id} has ${most} ${part}s, which is the most.`);
+}
+
+/** The error for a value that contradicts another. */
+export function invalid(reason: string): CableError {
+  return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`);
+}
