@@ -1,4 +1,4 @@
-import { type CompilerTables, compareText, type NodeKey, splitKey } from '@cable/compiler';
+import { type CompilerTables, compareText, type NodeKey, type NodeKind, splitKey } from '@cable/compiler';
 import { sleep } from '@cable/kit';
 import type { LocalPort, NetworkHeader, SliceKey, SliceKeyV1 } from '@cable/model';
 import type { SliceContents } from '../slices/slice-bytes.ts';
@@ -11,7 +11,7 @@ export type LineV1 = { readonly line: Buffer; readonly content: string };
 const PACE_MS = 50;
 
 /** Kinds that protocol 1 does not know: nothing of them is in its slices. */
-const LATER_KINDS: ReadonlySet<string> = new Set(['names', 'qos', 'standby', 'balancers', 'pool']);
+const LATER_KINDS = ['names', 'qos', 'standby', 'balancers', 'pool'] as const;
 
 type Composed = {
   /** Undefined: the slice does not exist. */
@@ -141,10 +141,14 @@ export class SlicesV1 {
   }
 }
 
+function isLater(kind: NodeKind): kind is (typeof LATER_KINDS)[number] {
+  return (LATER_KINDS as readonly NodeKind[]).includes(kind);
+}
+
 /** Whole slices that a slice is in, but for `host` slices that a network is in. A router changes what its networks say of it. */
 function wholeSlicesOf(key: NodeKey, store: SliceStore): readonly SliceKeyV1[] {
   const { kind, id } = splitKey(key);
-  if (LATER_KINDS.has(kind)) return [];
+  if (isLater(kind)) return [];
   if (kind === 'endpoints' || kind === 'near') return [`network:${id}`];
   if (kind !== 'router') return [`${kind}:${id}`];
   const networks = [...store.refsOf(key)].filter((ref): ref is `network:${string}` => ref.startsWith('network:'));
