@@ -73,6 +73,7 @@ enum resolved {
 	RESOLVED_GATEWAY, /* for a router's own address */
 	RESOLVED_DROP, /* see the reason */
 	RESOLVED_ASK, /* to a neighbour whose MAC is not known: see `neighbour` */
+	RESOLVED_SEEK, /* several may have the address `sought`, and nobody is known to */
 };
 
 struct resolution {
@@ -134,6 +135,9 @@ struct work {
 	struct question ask;
 	struct refusal refusal;
 	__u32 stamp; /* sum of the epochs read for the decision under construction */
+	struct cb_addr sought; /* RESOLVED_SEEK */
+	__u32 claim; /* of ARP and ND: the sender has an address that others may have too (CLAIM_*); all who know of it are told */
+	__u32 announce; /* of what is flooded: it goes to those who only route into the network, too */
 	__u32 unsettled; /* one of them was odd: the decision must not be remembered */
 	__u32 replaced; /* flow that ends because the packet opens a new one over it; 0: none */
 	__u32 beside; /* the packet goes against a flow that it leads to and leaves as it is: it is judged, and not recorded */

@@ -15,27 +15,32 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   enter_overlay: { instructions: 20, stackBytes: 0 },
   enter_service: { instructions: 20, stackBytes: 0 },
   enter_uplink: { instructions: 20, stackBytes: 0 },
+  enter_frag: { instructions: 20, stackBytes: 0 },
+  frag_in: { instructions: 50, stackBytes: 0 },
+  frag_out: { instructions: 50, stackBytes: 16 },
+  from_frag: { instructions: 3200, stackBytes: 400 },
   from_vif: { instructions: 27_000, stackBytes: 690 },
   from_overlay: { instructions: 23_000, stackBytes: 640 },
   from_service: { instructions: 17_000, stackBytes: 720 },
   from_uplink: { instructions: 22_000, stackBytes: 1000 },
-  decide: { instructions: 58_000, stackBytes: 1300 },
-  arp: { instructions: 18_000, stackBytes: 600 },
+  decide: { instructions: 58_000, stackBytes: 1400 },
+  arp: { instructions: 20_000, stackBytes: 900 },
   group: { instructions: 9000, stackBytes: 480 },
   flood: { instructions: 3800, stackBytes: 440 },
   service: { instructions: 2000, stackBytes: 480 },
-  refuse: { instructions: 2000, stackBytes: 210 },
-  nd: { instructions: 17_000, stackBytes: 940 },
+  refuse: { instructions: 6000, stackBytes: 900 },
+  nd: { instructions: 19_000, stackBytes: 1200 },
   orphan: { instructions: 2000, stackBytes: 150 },
   outside: { instructions: 30_000, stackBytes: 850 },
   translate: { instructions: 5400, stackBytes: 760 },
   ask_neighbour: { instructions: 1600, stackBytes: 520 },
+  seek: { instructions: 1500, stackBytes: 600 },
   start_collection: { instructions: 2000, stackBytes: 150 },
   purge_flows: { instructions: 2000, stackBytes: 150 },
 };
 
 /** Branches that a zero would make dead must be seen too. */
-const CONFIG = { cfg_overlay_ifindex: 1, cfg_service_ifindex: 1, cfg_own_encapsulation: 1 };
+const CONFIG = { cfg_overlay_ifindex: 1, cfg_service_ifindex: 1, cfg_frag_ifindex: 1, cfg_own_encapsulation: 1 };
 
 function loadIntoBank(file: string, bank: number): { loaded: LoadedObject; efforts: Map<string, VerifierEffort> } {
   const efforts = new Map<string, VerifierEffort>();

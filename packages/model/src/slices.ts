@@ -189,6 +189,8 @@ export type Endpoint = {
   readonly host: string;
   /** The host's underlay address; null while the host has not registered: nobody can reach the endpoint yet. */
   readonly underlay: string | null;
+  /** Its allowed address pairs that are one address each: it may say that it has them. Absent: none, or port security is off. */
+  readonly pairs?: readonly { readonly ipAddress: string; readonly macAddress: string }[];
 };
 
 /** A router’s leg in a subnet. `ipAddress` is the gateway’s as a rule; `cidr` is the subnet’s. */
@@ -221,7 +223,7 @@ export type PolicyRemote =
   | { readonly kind: 'prefix'; readonly cidr: string }
   | { readonly kind: 'group'; readonly groupId: string };
 
-/** One bound port of a security group. `addresses`: fixed IPs and allowed address pairs, as addresses or CIDRs. */
+/** One bound port of a security group. `addresses`: fixed IPs, and allowed address pairs that are one address each; as addresses or CIDRs. */
 export type GroupMember = {
   readonly portId: string;
   readonly networkId: string;

@@ -1,6 +1,6 @@
 /**
  * The links that the agent makes for the vrouter: the service link, with its end `cables0` in the namespace of the guest services and `cables1` in the agent's own,
- * and `cablevx`, the overlay. They are known by name, adopted when there, and stay when the agent goes.
+ * `cablevx`, the overlay, and the link to the fragmenter. They are known by name, adopted when there, and stay when the agent goes.
  */
 
 import { existsSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { NetlinkSocket } from '../net/socket.ts';
 import { writeSysctl } from '../net/sysctl.ts';
 import { ensureVeth, type VethPair, type VethSpec } from '../net/veth.ts';
 import { ensureVxlan } from '../net/vxlan.ts';
+import { ensureFragmenter, FRAGMENTER_LINK, FRAGMENTER_MTU_BYTES, type Fragmenter } from './fragmenter.ts';
 import type { ObservedLink } from './link-rows.ts';
 import type { Links } from './link-table.ts';
 import { SERVICE_PEER_NAME } from './service-namespace.ts';
@@ -23,6 +24,7 @@ export type OwnLinks = {
   /** The vrouter's end. */
   readonly servicePeer: Link;
   readonly overlay: Link;
+  readonly fragmenter: Fragmenter;
 };
 
 /** The agent's address on the service link; each VIF's is 198.18.0.0 + its slot. */
@@ -39,13 +41,16 @@ export type OwnLinkSpec = {
   readonly mtuBytes: number;
   /** Of the guest services. */
   readonly netns: Netns;
+  /** Of the fragmenter. */
+  readonly fragments: Netns;
   /** MAC of the service link, which the programs know; default: what it has, or a random one. */
   readonly serviceMac?: string;
 };
 
-/** Makes or adopts the three links, up and addressed. What is right is not touched. EEXIST: a device of that name is something else. */
+/** Makes or adopts the links, up and addressed. What is right is not touched. EEXIST: a device of that name is something else. */
 export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): Promise<OwnLinks> {
-  const { mtuBytes, netns } = spec;
+  const { mtuBytes, netns, fragments } = spec;
+  const fragmenter = await ensureFragmenter(socket, fragments);
   const { link: overlay } = ensureVxlan(socket, { name: OVERLAY_NAME, port: OVERLAY_UDP_PORT, mtuBytes });
   const inside = new NetlinkSocket({ netns });
   try {
@@ -54,7 +59,7 @@ export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): 
     inNetns(netns, () => allowIpv6(SERVICE_NAME));
     setAddresses(inside, pair.peer.ifindex, SERVICE_CIDRS);
     for (const name of OWN_NAMES) quietDevice(name);
-    return { service: pair.peer, servicePeer: pair.link, overlay };
+    return { service: pair.peer, servicePeer: pair.link, overlay, fragmenter };
   } finally {
     inside.close();
   }
@@ -97,6 +102,7 @@ export function ownLinkFaults(own: OwnLinks, tables: OwnLinkTables, mtuBytes: nu
   return [
     ...linkFaults(own.service, service, mtuBytes),
     ...[own.servicePeer, own.overlay].flatMap((made) => linkFaults(made, tables.own.byName(made.name), mtuBytes)),
+    ...linkFaults(own.fragmenter.link, tables.own.byName(FRAGMENTER_LINK), FRAGMENTER_MTU_BYTES),
     ...(service?.ifindex === own.service.ifindex ? serviceFaults(own.service, service) : []),
   ];
 }
@@ -123,7 +129,7 @@ function serviceFaults(made: Link, found: ObservedLink): readonly string[] {
 }
 
 /** What those in the agent's own namespace are called. */
-export const OWN_NAMES: readonly string[] = [SERVICE_PEER_NAME, OVERLAY_NAME];
+export const OWN_NAMES: readonly string[] = [SERVICE_PEER_NAME, OVERLAY_NAME, FRAGMENTER_LINK];
 
 /** Keeps the host's own IPv6 (router solicitations, multicast reports) off a device that only guests' packets may use. */
 export function quietDevice(name: string): void {

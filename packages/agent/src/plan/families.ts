@@ -12,6 +12,7 @@ import { ROUTER_LEGS } from './router-legs.ts';
 import { ROUTERS } from './routers.ts';
 import { ROUTES } from './routes.ts';
 import { SERVICES } from './services.ts';
+import { ANNOUNCEMENTS, SHARED_ADDRESSES } from './shared-addresses.ts';
 import { TUNNELS } from './tunnels.ts';
 import type { Family } from './unit.ts';
 import { VIFS } from './vifs.ts';
@@ -31,10 +32,12 @@ export const FAMILIES: readonly Family[] = [
   POLICIES,
   VIFS,
   ENDPOINTS,
+  SHARED_ADDRESSES,
   SERVICES,
   FLOOD,
   TUNNELS,
   PEERS,
+  ANNOUNCEMENTS,
   MACHINE_LINKS,
 ];
 

@@ -24,6 +24,7 @@ import { guestPort } from './guests.ts';
 import type { LocalDevice } from './inputs.ts';
 import { meterEntries } from './meters.ts';
 import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
+import { sharedAddresses, sharedFacts } from './shared-addresses.ts';
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
 import { policyName } from './topics.ts';
 import { type Family, itemFamily, type Output, type PlanReader } from './unit.ts';
@@ -74,7 +75,12 @@ function planVif(portId: string, planned: Vif): Output {
       vifEntry(planned),
       encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: 0 }, { kind: CB_IN_VIF, vif, net: 0 }),
     ],
-    facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: vif }],
+    facts: [
+      { topic: 'vif-in', key: port.networkId, member: portId, value: vif },
+      ...(port.portSecurityEnabled
+        ? sharedFacts(port.networkId, portId, sharedAddresses(port.allowedAddressPairs), { vif })
+        : []),
+    ],
     guest: {
       ...guestPort(port, network, planned.subnets),
       advertisement: planned.router6?.advertisement ?? null,

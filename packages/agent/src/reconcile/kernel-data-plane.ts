@@ -24,8 +24,12 @@ export type KernelDataPlaneOptions = VrouterDevices & {
   readonly programs: VrouterPrograms;
 };
 
-/** Device that carries packets between the hosts, and the vrouter's end of the service link. */
-export type VrouterDevices = { readonly overlayIfindex: number; readonly serviceIfindex: number };
+/** Device that carries packets between the hosts, and the vrouter's ends of the service link and of the link to the fragmenter. */
+export type VrouterDevices = {
+  readonly overlayIfindex: number;
+  readonly serviceIfindex: number;
+  readonly fragIfindex: number;
+};
 
 /** What the kernel says of a device that has just vanished. */
 const GONE = ['ENODEV', 'ENXIO', 'EINVAL'] as const;
@@ -163,10 +167,11 @@ export class KernelDataPlane implements DataPlane {
    * only devices that have none are given one, and nothing is taken on the underlay's, so that what is tunnelled here comes to the device that the program
    * which runs has.
    */
-  adopt({ overlayIfindex, serviceIfindex }: VrouterDevices): void {
+  adopt({ overlayIfindex, serviceIfindex, fragIfindex }: VrouterDevices): void {
     this.#fixed = new Map([
       [overlayIfindex, 'overlay'],
       [serviceIfindex, 'service'],
+      [fragIfindex, 'frag'],
     ]);
     const inForce = this.#programs.inForce();
     const foreign = inForce === 'others' || this.#hasOthers();

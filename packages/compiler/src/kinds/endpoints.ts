@@ -1,4 +1,4 @@
-import type { Endpoint } from '@cable/model';
+import { type Endpoint, isOneAddress } from '@cable/model';
 import { hostOf, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
 import type { Reader } from '../reader.ts';
@@ -21,11 +21,17 @@ export const endpointsKind: Kind = defineKind({
 
 function endpoint(reader: Reader, port: PortRow): Endpoint {
   const host = hostOf(port);
+  const pairs = port.port_security_enabled
+    ? port.allowed_address_pairs.filter((pair) => isOneAddress(pair.ip_address))
+    : [];
   return {
     portId: port.id,
     macAddress: port.mac_address,
     ipAddresses: port.fixed_ips.map((ip) => ip.ip_address),
     host,
     underlay: reader.get('host', host)?.underlay ?? null,
+    ...(pairs.length === 0
+      ? {}
+      : { pairs: pairs.map((pair) => ({ ipAddress: pair.ip_address, macAddress: pair.mac_address })) }),
   };
 }

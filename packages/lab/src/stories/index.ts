@@ -3,6 +3,7 @@ import { BURST } from './burst.ts';
 import { DEMO } from './demo/demo.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
+import { L2 } from './l2.ts';
 import { PAIR } from './pair.ts';
 import { QOS } from './qos.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
@@ -19,6 +20,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   GUEST_SERVICES,
   IPV6,
   QOS,
+  L2,
   BURST,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,
