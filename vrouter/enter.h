@@ -39,4 +39,11 @@ int enter_uplink(struct __sk_buff *ctx)
 	return TC_ACT_UNSPEC;
 }
 
+SEC("tc")
+int enter_frag(struct __sk_buff *ctx)
+{
+	bpf_tail_call_static(ctx, &cb_enter_1, CB_ENTRY_FRAG);
+	return TC_ACT_SHOT;
+}
+
 #endif /* CABLE_ENTER_H */

@@ -26,10 +26,11 @@ static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 	reason = parse_ethernet(ctx, p);
 	if (reason)
 		return drop(ctx, 0, reason);
-	if (is_group_mac(p->dmac) && !has_flood_list(p->key.net))
-		return drop(ctx, 0, CB_REASON_UNKNOWN_VNI);
 	if (p->ethertype_be == bpf_htons(ETH_P_ARP))
 		return GO_ON(ctx, w, CB_STAGE_ARP);
+	/* Neighbour discovery is heard all the same. */
+	if (is_group_mac(p->dmac) && p->ethertype_be != bpf_htons(ETH_P_IPV6) && !has_flood_list(p->key.net))
+		return drop(ctx, 0, CB_REASON_UNKNOWN_VNI);
 	reason = parse_ip(ctx, p);
 	if (reason == CB_REASON_FRAGMENT && p->flags & PKT_LATER_FRAGMENT)
 		return GO_ON(ctx, w, CB_STAGE_ORPHAN);
@@ -37,6 +38,8 @@ static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 		return drop(ctx, 0, reason);
 	if (p->flags & PKT_LINK)
 		return GO_ON(ctx, w, CB_STAGE_ND);
+	if (is_group_mac(p->dmac) && !has_flood_list(p->key.net))
+		return drop(ctx, 0, CB_REASON_UNKNOWN_VNI);
 	if (is_group_mac(p->dmac))
 		return GO_ON(ctx, w, CB_STAGE_GROUP);
 	return forward(ctx, w);

@@ -6,9 +6,11 @@
 #include "lib/neighbour.h"
 #include "lib/refuse.h"
 #include "lib/rewrite.h"
+#include "lib/seek.h"
 #include "collect.h"
 #include "from_uplink.h"
 #include "outside.h"
+#include "from_frag.h"
 #include "enter.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -55,4 +55,6 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
     'Nothing: the floating IP, router gateway or port forwarding of the connection was taken away. Let the guest connect anew.',
   rate_qos:
     'Look at the port (`openstack port show`): the QoS policy that it or its network has limits what it may send or receive. Raise the limit or its burst (`openstack network qos rule set`), or have the guest send less.',
+  foreign_vip: 'Add the address to the allowed address pairs of the port, alone and not as a part of a prefix.',
+  stale_piece: 'Nothing: the connection ended while a packet of it was cut.',
 };

@@ -31,6 +31,8 @@
 #define CB_MAX_CLASS 524288
 #define CB_MAX_RULE 524288
 #define CB_MAX_FLOOD 65536
+#define CB_MAX_PAIR 65536
+#define CB_MAX_LEARN 16384
 #define CB_MAX_PEER 262144
 #define CB_MAX_NAT 65536
 #define CB_MAX_SNAT 16384
@@ -72,6 +74,12 @@
 /* Copies of what a VIF sends to all, or to nobody known: so many a second, and at once after a pause. Who has fewer receivers may send more. */
 #define CB_FLOOD_RATE 20000
 #define CB_FLOOD_BURST 40000
+/*
+ * Sizes into which packets are cut: CB_CUT_SIZES of them, number n is (8 + n % 8) << (3 + n / 8) bytes: 64 to 15,360, each at most an eighth above the one before it.
+ * A packet for a smaller network is cut into the largest that fits. The mark of what is being cut: flow number, direction, how often the flow's record was taken, size number.
+ */
+#define CB_CUT_SIZES 64
+#define CB_CUT_SIZE_SHIFT 26
 /* 169.254.169.254: metadata; also the DHCP server's address in a subnet without a gateway. */
 #define CB_METADATA_ADDR 0xA9FEA9FE
 
@@ -128,6 +136,9 @@ enum cb_reason {
 	CB_REASON_NAT_GONE =
 		40, /* of a connection whose floating IP, router gateway or port forwarding is there no more */
 	CB_REASON_RATE_QOS = 42, /* more than the QoS policy of the port or its network lets it send or receive */
+	CB_REASON_FOREIGN_VIP =
+		43, /* ARP or ND that claims an address which is an allowed address pair of other ports */
+	CB_REASON_STALE_PIECE = 44, /* a piece of a packet that was cut, whose flow ended meanwhile */
 	CB_REASON_NO_MEMBER =
 		45, /* a virtual address without a listener at this port, or nobody is behind it: refused by ICMP */
 	CB_REASON_MAX = 64,
@@ -142,6 +153,7 @@ enum cb_entry {
 	CB_ENTRY_OVERLAY = 1, /* what other hosts send */
 	CB_ENTRY_SERVICE = 2, /* what the agent sends to guests */
 	CB_ENTRY_UPLINK = 3, /* what devices of the underlay receive */
+	CB_ENTRY_FRAG = 4, /* pieces of packets that were cut */
 };
 
 #define CB_ENTRIES 8 /* room for so many, before the banks and at the beginning of each bank */
@@ -161,6 +173,7 @@ enum cb_stage {
 	CB_STAGE_TRANSLATE = 16, /* addresses and ports of a flow's packet are rewritten; then it is delivered */
 	CB_STAGE_OUTSIDE = 17, /* a frame of a network that an uplink received */
 	CB_STAGE_ASK = 18, /* a packet for an unknown neighbour: it becomes the question for its MAC */
+	CB_STAGE_SEEK = 19, /* a packet for an address of which nobody is known to have it, though several may */
 	CB_STAGE_QUEUED = 21, /* a packet that has waited for its VIF's limit */
 };
 
@@ -282,8 +295,11 @@ struct cb_source_key {
 	struct cb_addr addr;
 };
 
+/* flag of struct cb_source: the address is one of an allowed address pair: the VIF may claim it by ARP and ND (cb_learn_1) */
+#define CB_SOURCE_F_PAIR 0x1
+
 struct cb_source {
-	__u32 flags; /* none yet */
+	__u32 flags; /* CB_SOURCE_F_* */
 	__u32 reserve;
 };
 
@@ -294,6 +310,8 @@ enum cb_endpoint_kind {
 	CB_ENDPOINT_SERVICE = 4, /* a gateway address without a router, or 169.254.169.254: ARP and guest services */
 	CB_ENDPOINT_NAT = 5, /* floating IP of a port of this host, in an external network: vif, vrf; see cb_nat_1 */
 	CB_ENDPOINT_ROUTER = 6, /* a router's own address in an external network, or that of port forwardings: vrf */
+	/* An allowed address pair: see cb_learn_1. vif or tunnel, and mac: of the only port that has it; zero: there are several. */
+	CB_ENDPOINT_SHARED = 7,
 	CB_ENDPOINT_VIP = 8, /* virtual address of a load balancer; see cb_svc_1 */
 };
 
@@ -325,6 +343,55 @@ struct cb_endpoint {
 	/* CB_ENDPOINT_GATEWAY, CB_ENDPOINT_NAT, CB_ENDPOINT_ROUTER; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
 	__u32 vrf;
 	__u8 reserve[8];
+};
+
+/*
+ * cb_learn_1: LRU hash, (network, address) -> who has an address that several ports may have. Written by the vrouter when a port that may have it says so by ARP or ND. Counts
+ * only as long as that port may.
+ */
+struct cb_learn_key {
+	__u16 net;
+	__u16 pad;
+	struct cb_addr addr;
+};
+
+struct cb_learn {
+	__u64 learned_ns; /* CLOCK_MONOTONIC; 0: nobody was heard yet */
+	__u64 sought_ns; /* when it was last asked who has the address */
+	__u16 vif; /* on this host; else 0 */
+	__u16 tunnel; /* on another host; else 0 */
+	__u8 mac[6];
+	__u8 pad[6];
+};
+
+/* cb_pair_1: hash, (network, tunnel, MAC, address) -> a port of that host may say that it has the address. Written by the agent. */
+struct cb_pair_key {
+	__u16 net;
+	__u16 tunnel;
+	__u8 mac[6];
+	__u8 pad[2];
+	struct cb_addr addr;
+};
+
+struct cb_pair {
+	__u32 flags; /* none yet */
+	__u32 reserve;
+};
+
+/*
+ * cb_announce_1: hash, (network, chunk) -> hosts that must hear who has such an address, besides those of the network's flood list: they only route into the network. Chunks are
+ * numbered from 0 without a hole. Written by the agent.
+ */
+struct cb_announce_key {
+	__u16 net;
+	__u16 pad;
+	__u32 chunk;
+};
+
+struct cb_announce {
+	__u32 count; /* tunnels used in this chunk */
+	__u32 pad;
+	__u16 tunnel[CB_FLOOD_TARGETS];
 };
 
 /* cb_route_2: LPM, a router's routes. vrf numbers a router on this host. Written by the agent. */
@@ -555,6 +622,7 @@ enum cb_deliver {
 	CB_DELIVER_FLOOD = 5, /* copies to a network's flood list; never in a flow */
 	CB_DELIVER_WAIT = 6, /* kept until its first fragment comes; never in a flow */
 	CB_DELIVER_UPLINK = 7, /* to the uplink of the network in which it leaves */
+	CB_DELIVER_FRAGMENTER = 8, /* to be cut; never in a flow */
 	CB_DELIVER_QUEUE = 9, /* waits for its VIF's limit; never in a flow */
 };
 
@@ -582,6 +650,7 @@ struct cb_tuple {
 #define CB_WAY_F_FIN 0x2 /* TCP: FIN seen in this direction */
 #define CB_WAY_F_REWRITE 0x4 /* packets become the other direction's tuple, reversed */
 #define CB_WAY_F_NEIGHBOUR 0x8 /* out_dmac is a neighbour's on an external network: decided anew once a second */
+#define CB_WAY_F_LEARNED 0x40 /* to an address that may move by itself: decided again each second */
 
 /*
  * One direction of a flow: all that an established packet needs, in 64 bytes. The word of stamp, in_vif and out_vif is written last and at once.
@@ -818,6 +887,12 @@ _Static_assert(sizeof(struct cb_forward) == 32, "layout of cb_forward");
 _Static_assert(sizeof(struct cb_neigh_key) == 20, "layout of cb_neigh_key");
 _Static_assert(sizeof(struct cb_near_key) == 20, "layout of cb_near_key");
 _Static_assert(sizeof(struct cb_neigh) == 32, "layout of cb_neigh");
+_Static_assert(sizeof(struct cb_learn_key) == 20, "layout of cb_learn_key");
+_Static_assert(sizeof(struct cb_learn) == 32, "layout of cb_learn");
+_Static_assert(sizeof(struct cb_pair_key) == 28, "layout of cb_pair_key");
+_Static_assert(sizeof(struct cb_pair) == 8, "layout of cb_pair");
+_Static_assert(sizeof(struct cb_announce_key) == 8, "layout of cb_announce_key");
+_Static_assert(sizeof(struct cb_announce) == 72, "layout of cb_announce");
 _Static_assert(sizeof(struct cb_class_key) == 24, "layout of cb_class_key");
 _Static_assert(sizeof(struct cb_class) == 4, "layout of cb_class");
 _Static_assert(sizeof(struct cb_rule_key) == 20, "layout of cb_rule_key");

@@ -8,6 +8,7 @@
 
 #include "deliver.h"
 #include "flood.h"
+#include "learn.h"
 #include "lookup.h"
 #include "resolve.h"
 
@@ -53,8 +54,27 @@ static __always_inline int is_arp(const struct arp_packet *arp)
 	       arp->hardware_len == 6 && arp->protocol_len == 4;
 }
 
+/* What the sender says of itself; of an allowed address pair only what names the frame's own MAC counts. */
+static __always_inline __u32 hear_arp_claim(struct __sk_buff *ctx, struct work *w, const struct arp_packet *arp)
+{
+	struct cb_addr sender;
+
+	if (!arp->spa_be || !same_mac(arp->sha, w->p.smac))
+		return CB_REASON_NONE;
+	set_v4(&sender, arp->spa_be);
+	return hear(ctx, w, &sender);
+}
+
+/*
+ * Does a question tell all that an address has moved? Then it goes to all, though its answer is known here: who asks does so again, and is answered; they would not be told again.
+ */
+static __always_inline int is_news_to_all(const struct work *w)
+{
+	return w->claim == CLAIM_NEWS && is_group_mac(w->p.dmac);
+}
+
 /* Decides on an ARP packet; @action only if the reason is CB_REASON_NONE. */
-static __always_inline __u32 handle_arp(struct __sk_buff *ctx, const struct work *w, __u32 *action)
+static __always_inline __u32 handle_arp(struct __sk_buff *ctx, struct work *w, __u32 *action)
 {
 	struct cb_endpoint *target;
 	struct arp_packet *arp;
@@ -66,12 +86,18 @@ static __always_inline __u32 handle_arp(struct __sk_buff *ctx, const struct work
 	if (!arp || !is_arp(arp))
 		return CB_REASON_MALFORMED;
 	reason = check_arp_sender(w, arp);
-	if (reason || arp->op_be != bpf_htons(ARP_OP_REQUEST))
+	if (!reason)
+		reason = hear_arp_claim(ctx, w, arp);
+	arp = need(ctx, 0, sizeof(*arp));
+	if (!arp)
+		return CB_REASON_MALFORMED;
+	if (reason || arp->op_be != bpf_htons(ARP_OP_REQUEST) || is_news_to_all(w))
 		return reason;
 	set_v4(&addr, arp->tpa_be);
 	target = lookup_endpoint(w->p.key.net, &addr);
 	/* Unknown: perhaps an allowed address pair's. The sender's own: an announcement, for the others. */
-	if (!target || (target->kind == CB_ENDPOINT_VIF && target->vif == w->p.in_vif))
+	if (!target || target->kind == CB_ENDPOINT_SHARED ||
+	    (target->kind == CB_ENDPOINT_VIF && target->vif == w->p.in_vif))
 		return CB_REASON_NONE;
 	write_arp_reply(arp, target->mac);
 	*action = ARP_ANSWERED;
@@ -85,10 +111,10 @@ static __always_inline int forward_link(struct __sk_buff *ctx, struct work *w)
 	__u32 in_vif = w->p.in_vif;
 
 	if (is_group_mac(w->p.dmac))
-		return to_all(ctx, w, 0);
+		return link_to_all(ctx, w, w->claim);
 	resolve(ctx);
 	if (w->to.kind == RESOLVED_FLOOD)
-		return to_all(ctx, w, 0);
+		return link_to_all(ctx, w, w->claim);
 	if (w->to.kind != RESOLVED_DELIVER)
 		return drop(ctx, in_vif, w->to.reason);
 	if (way->deliver == CB_DELIVER_OVERLAY)
@@ -101,20 +127,38 @@ static __always_inline int forward_link(struct __sk_buff *ctx, struct work *w)
 /* Of an uplink: see neighbour.h. */
 static __always_inline int arp_outside(struct __sk_buff *ctx, struct work *w);
 
+/* An ARP packet or ND message of another host, after it was heard. Who only routes into the network has nobody to pass it on to. */
+static __always_inline int forward_link_of_host(struct __sk_buff *ctx, struct work *w)
+{
+	if (!has_flood_list(w->p.key.net)) {
+		if (w->claim)
+			return consumed(ctx, 0);
+		if (is_group_mac(w->p.dmac))
+			return drop(ctx, 0, CB_REASON_UNKNOWN_VNI);
+	}
+	return forward_link(ctx, w);
+}
+
 /* The ARP packet in work. */
 SEC("tc")
 int arp(struct __sk_buff *ctx)
 {
-	__u32 reason, action = ARP_FORWARD;
+	__u32 reason = 0, action = ARP_FORWARD;
 	struct work *w = take_over(CB_STAGE_ARP);
+	struct arp_packet *arp;
 
 	if (!w)
 		return drop_stray(ctx);
 	note_sender(w, w->p.in_vif ? vif_row(w->p.in_vif) : NULL);
+	w->claim = 0;
 	if (w->p.flags & PKT_OUTSIDE)
 		return arp_outside(ctx, w);
-	if (!w->p.in_vif)
-		return forward_link(ctx, w);
+	if (!w->p.in_vif) {
+		arp = need(ctx, 0, sizeof(*arp));
+		if (arp)
+			reason = hear_arp_claim(ctx, w, arp);
+		return reason ? drop(ctx, 0, reason) : forward_link_of_host(ctx, w);
+	}
 	reason = handle_arp(ctx, w, &action);
 	if (reason)
 		return drop(ctx, w->p.in_vif, reason);

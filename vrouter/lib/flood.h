@@ -83,6 +83,20 @@ static long flood_one(__u32 index, void *data)
 	return 0;
 }
 
+/* Called by bpf_loop: the host numbered @index that only routes into the network. Returns 1 at the end of the list. */
+static long announce_one(__u32 index, void *data)
+{
+	struct flood *flood = data;
+	__u32 slot = index % CB_FLOOD_TARGETS;
+	struct cb_announce *chunk = lookup_announce(flood->w->p.key.net, index / CB_FLOOD_TARGETS);
+
+	if (!chunk)
+		return 1;
+	if (slot < chunk->count)
+		flood->copies += copy_to_host(flood, chunk->tunnel[slot]);
+	return 0;
+}
+
 /* The bucket for the copies that VIF @vif causes; NULL: nobody's. */
 static __always_inline struct cb_use *flood_bucket(__u32 vif)
 {
@@ -120,6 +134,8 @@ int flood(struct __sk_buff *ctx)
 	bpf_loop(FLOOD_MAX, flood_one, &state, 0);
 	if (state.w->p.flags & PKT_OUTSIDE)
 		return leave_to_host(ctx, net);
+	if (state.w->announce)
+		bpf_loop(FLOOD_MAX, announce_one, &state, 0);
 	state.copies += copy_to_uplink(ctx, net);
 	if (use)
 		__sync_fetch_and_add(&use->flood_ns, state.copies * FLOOD_COPY_NS);
@@ -132,6 +148,15 @@ int flood(struct __sk_buff *ctx)
 static __always_inline int to_all(struct __sk_buff *ctx, struct work *w, int is_reply)
 {
 	w->ask.is_reply = is_reply;
+	w->announce = 0;
+	return GO_ON(ctx, w, CB_STAGE_FLOOD);
+}
+
+/* An ARP packet or ND message, to which rules do not apply. */
+static __always_inline int link_to_all(struct __sk_buff *ctx, struct work *w, int announce)
+{
+	w->ask.is_reply = 0;
+	w->announce = announce;
 	return GO_ON(ctx, w, CB_STAGE_FLOOD);
 }
 

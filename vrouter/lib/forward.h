@@ -220,6 +220,8 @@ int decide(struct __sk_buff *ctx)
 		return forward_to_gateway(ctx, w);
 	if (w->to.kind == RESOLVED_FORWARD)
 		goto known;
+	if (w->to.kind == RESOLVED_SEEK)
+		return GO_ON(ctx, w, CB_STAGE_SEEK);
 	if (p->flags & PKT_TRANSLATED)
 		w->way.flags |= CB_WAY_F_REWRITE;
 	else if (!flow && !(p->flags & (PKT_OPENING | PKT_RELATED)) && find_moved(ctx))
@@ -276,7 +278,7 @@ static __always_inline int forward(struct __sk_buff *ctx, struct work *w)
 	if (!way_holds(w, way))
 		return GO_ON(ctx, w, CB_STAGE_DECIDE);
 	if (needs_update(w, way)) {
-		if (way->flags & CB_WAY_F_NEIGHBOUR)
+		if (way->flags & (CB_WAY_F_NEIGHBOUR | CB_WAY_F_LEARNED))
 			return GO_ON(ctx, w, CB_STAGE_DECIDE);
 		reason = update_flow(w, flow);
 		if (reason)

@@ -66,6 +66,26 @@ static __noinline int answer_echo6(struct __sk_buff *ctx, const struct work *w)
 	return turn_back(ctx, w);
 }
 
+/* fe80::a9fe:a9fe */
+static __always_inline void metadata_address6(struct cb_addr *addr)
+{
+	__u32 *word = (__u32 *)addr;
+
+	word[0] = bpf_htonl(0xfe800000);
+	word[1] = 0;
+	word[2] = 0;
+	word[3] = bpf_htonl(CB_METADATA_ADDR);
+}
+
+/* Its router's link-local address, or in a network without one the address of the agent's services. */
+static __always_inline void error_source6(struct cb_addr *addr, const struct cb_vif *vif)
+{
+	if (is_unspecified(&vif->router6))
+		metadata_address6(addr);
+	else
+		take_addr(addr, &vif->router6);
+}
+
 /* Writes the headers of an ICMPv6 error in front of the quoted packet, of which there are @quoted bytes. */
 static __always_inline int write_error6(struct __sk_buff *ctx, const struct work *w, const __u32 quoted)
 {

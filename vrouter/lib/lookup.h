@@ -47,13 +47,27 @@ static __always_inline struct cb_endpoint *lookup_mac(__u16 net, const __u8 *mac
 	return bpf_map_lookup_elem(&cb_mac_2, &key);
 }
 
-/* May VIF @vif send from @mac with @addr? */
-static __noinline int source_allowed(__u32 vif, const __u8 *mac, const struct cb_addr *addr)
+/* The entry by which VIF @vif may send from @mac with @addr. */
+static __always_inline struct cb_source *lookup_source(__u32 vif, const __u8 *mac, const struct cb_addr *addr)
 {
 	struct cb_source_key key = {.prefixlen = 64 + 128, .vif = vif, .addr = *addr};
 
 	__builtin_memcpy(key.mac, mac, 6);
-	return bpf_map_lookup_elem(&cb_source_2, &key) != NULL;
+	return bpf_map_lookup_elem(&cb_source_2, &key);
+}
+
+/* May VIF @vif send from @mac with @addr? */
+static __noinline int source_allowed(__u32 vif, const __u8 *mac, const struct cb_addr *addr)
+{
+	return lookup_source(vif, mac, addr) != NULL;
+}
+
+/* CB_SOURCE_F_* of that entry; 0 without one. */
+static __always_inline __u32 source_flags(__u32 vif, const __u8 *mac, const struct cb_addr *addr)
+{
+	struct cb_source *source = lookup_source(vif, mac, addr);
+
+	return source ? source->flags : 0;
 }
 
 static __always_inline struct cb_route *lookup_route(__u32 vrf, const struct cb_addr *addr)
@@ -94,6 +108,13 @@ static __always_inline struct cb_flood *lookup_flood(__u16 net, __u8 list, __u32
 	struct cb_flood_key key = {.net = net, .list = list, .chunk = chunk};
 
 	return bpf_map_lookup_elem(&cb_flood_2, &key);
+}
+
+static __always_inline struct cb_announce *lookup_announce(__u16 net, __u32 chunk)
+{
+	struct cb_announce_key key = {.net = net, .chunk = chunk};
+
+	return bpf_map_lookup_elem(&cb_announce_1, &key);
 }
 
 /* Has network @net VIFs of this host, to which broadcast goes? */

@@ -35,6 +35,8 @@ CB_AGENT_MAP(cb_route_2, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_ROUTE, struct cb_route_ke
 CB_AGENT_MAP(cb_class_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_CLASS, struct cb_class_key, struct cb_class);
 CB_AGENT_MAP(cb_rule_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_RULE, struct cb_rule_key, struct cb_rule);
 CB_AGENT_MAP(cb_flood_2, BPF_MAP_TYPE_HASH, CB_MAX_FLOOD, struct cb_flood_key, struct cb_flood);
+CB_AGENT_MAP(cb_pair_1, BPF_MAP_TYPE_HASH, CB_MAX_PAIR, struct cb_pair_key, struct cb_pair);
+CB_AGENT_MAP(cb_announce_1, BPF_MAP_TYPE_HASH, CB_MAX_FLOOD, struct cb_announce_key, struct cb_announce);
 CB_AGENT_MAP(cb_peer_2, BPF_MAP_TYPE_HASH, CB_MAX_PEER, struct cb_peer_key, struct cb_peer);
 CB_AGENT_MAP(cb_nat_1, BPF_MAP_TYPE_HASH, CB_MAX_NAT, struct cb_nat_key, struct cb_nat);
 CB_AGENT_MAP(cb_snat_1, BPF_MAP_TYPE_HASH, CB_MAX_SNAT, struct cb_snat_key, struct cb_snat);
@@ -88,6 +90,14 @@ struct {
 	__type(key, struct cb_orphan_key);
 	__type(value, struct cb_orphan);
 } cb_orphan_1 SEC(".maps");
+
+/* Nothing has to be deleted: what does not count any more gives way. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CB_MAX_LEARN);
+	__type(key, struct cb_learn_key);
+	__type(value, struct cb_learn);
+} cb_learn_1 SEC(".maps");
 
 CB_ARRAY(cb_drop_1, CB_MAX_VIF *CB_REASON_MAX, 0, struct cb_drop);
 

@@ -118,8 +118,24 @@ static __noinline int write_advertisement(struct __sk_buff *ctx, const struct wo
 	return 0;
 }
 
+/* What an advertisement says of its target, and a solicitation of its source. */
+static __noinline int hear_nd_claim(struct __sk_buff *ctx, struct work *w)
+{
+	struct cb_addr addr = w->p.src;
+
+	if (w->p.icmp_type == ICMP6_NEIGHBOUR_ADVERTISEMENT) {
+		if (bpf_skb_load_bytes(ctx, ND_OFF + offsetof(struct nd_message, target), &addr, sizeof(addr)))
+			return CB_REASON_MALFORMED;
+		if (names_other_mac(ctx, &w->p))
+			return CB_REASON_NONE;
+	} else if (w->p.icmp_type != ICMP6_NEIGHBOUR_SOLICITATION || is_unspecified(&addr)) {
+		return CB_REASON_NONE;
+	}
+	return hear(ctx, w, &addr);
+}
+
 /* Decides on an ND message of a VIF; @action only if the reason is CB_REASON_NONE. */
-static __always_inline __u32 handle_nd(struct __sk_buff *ctx, const struct work *w, __u32 *action)
+static __always_inline __u32 handle_nd(struct __sk_buff *ctx, struct work *w, __u32 *action)
 {
 	const struct pkt *p = &w->p;
 	struct cb_endpoint *ep;
@@ -129,7 +145,9 @@ static __always_inline __u32 handle_nd(struct __sk_buff *ctx, const struct work 
 
 	*action = ND_FORWARD;
 	reason = check_nd_sender(ctx, w);
-	if (reason || p->icmp_type != ICMP6_NEIGHBOUR_SOLICITATION)
+	if (!reason)
+		reason = hear_nd_claim(ctx, w);
+	if (reason || p->icmp_type != ICMP6_NEIGHBOUR_SOLICITATION || is_news_to_all(w))
 		return reason;
 	nd = need(ctx, ND_OFF, offsetof(struct nd_message, option_type));
 	if (!nd)
@@ -139,7 +157,7 @@ static __always_inline __u32 handle_nd(struct __sk_buff *ctx, const struct work 
 		return CB_REASON_MALFORMED;
 	ep = lookup_endpoint(p->key.net, &target);
 	/* Unknown: perhaps an allowed address pair's. The sender's own: it looks whether another has it. */
-	if (!ep || (ep->kind == CB_ENDPOINT_VIF && ep->vif == p->in_vif))
+	if (!ep || ep->kind == CB_ENDPOINT_SHARED || (ep->kind == CB_ENDPOINT_VIF && ep->vif == p->in_vif))
 		return CB_REASON_NONE;
 	if (write_advertisement(ctx, w, ep))
 		return CB_REASON_MALFORMED;
@@ -167,7 +185,7 @@ static __always_inline int nd_outside(struct __sk_buff *ctx, struct work *w);
 SEC("tc")
 int nd(struct __sk_buff *ctx)
 {
-	__u32 reason, action = ND_FORWARD;
+	__u32 reason = 0, action = ND_FORWARD;
 	struct work *w = take_over(CB_STAGE_ND);
 
 	if (!w)
@@ -175,10 +193,13 @@ int nd(struct __sk_buff *ctx)
 	note_sender(w, w->p.in_vif ? vif_row(w->p.in_vif) : NULL);
 	if (!is_from_link(ctx, &w->p))
 		return drop(ctx, w->p.in_vif, CB_REASON_SPOOFED_ND);
+	w->claim = 0;
 	if (w->p.flags & PKT_OUTSIDE)
 		return nd_outside(ctx, w);
-	if (!w->p.in_vif)
-		return forward_link(ctx, w);
+	if (!w->p.in_vif) {
+		reason = hear_nd_claim(ctx, w);
+		return reason ? drop(ctx, 0, reason) : forward_link_of_host(ctx, w);
+	}
 	reason = handle_nd(ctx, w, &action);
 	if (reason)
 		return drop(ctx, w->p.in_vif, reason);

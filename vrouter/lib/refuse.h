@@ -3,6 +3,7 @@
 #ifndef CABLE_REFUSE_H
 #define CABLE_REFUSE_H
 
+#include "cut.h"
 #include "icmp6.h"
 
 static __always_inline int make_error_for(struct __sk_buff *ctx, const struct work *w)
@@ -50,10 +51,22 @@ static __always_inline int note_source(struct work *w)
 	if (!vif)
 		return -1;
 	if (w->p.family == CB_FAMILY_V6)
-		w->refusal.source = vif->router6;
+		error_source6(&w->refusal.source, vif);
 	else
 		set_v4(&w->refusal.source, gateway_address(vif));
 	return 0;
+}
+
+/* Within a network the packet went to a neighbour's MAC: the error comes from that of the address which tells it, if somebody has it. */
+static __always_inline void sign_error(struct __sk_buff *ctx, const struct work *w)
+{
+	struct cb_endpoint *to = lookup_mac(w->p.key.net, w->p.dmac), *sender;
+
+	if (w->p.flags & PKT_OUTSIDE || (to && to->vrf))
+		return;
+	sender = lookup_endpoint(w->p.key.net, &w->refusal.source);
+	if (sender)
+		bpf_skb_store_bytes(ctx, ETH_ALEN, sender->mac, ETH_ALEN, 0);
 }
 
 /* Drops the packet in work, by `refusal`, and tells its sender. */
@@ -65,8 +78,11 @@ int refuse(struct __sk_buff *ctx)
 
 	if (!w)
 		return drop_stray(ctx);
+	if (may_cut(ctx, w))
+		return to_fragmenter(ctx, w);
 	if (note_source(w) || make_error_for(ctx, w))
 		return drop(ctx, w->p.in_vif, w->refusal.reason);
+	sign_error(ctx, w);
 	count_drop(w->p.in_vif, w->refusal.reason);
 	if (w->p.flags & PKT_OUTSIDE)
 		return to_uplink(ctx, 0, w->p.key.net, w->refusal.reason);

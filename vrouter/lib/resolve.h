@@ -7,6 +7,7 @@
 #define CABLE_RESOLVE_H
 
 #include <linux/if_ether.h>
+#include "learn.h"
 #include "lookup.h"
 #include "balance.h"
 #include "nat.h"
@@ -149,7 +150,7 @@ static __always_inline void resolve_neighbour(struct work *w, const struct cb_ro
 static __always_inline void resolve_by(struct work *w, const struct cb_route *route)
 {
 	struct cb_way *way = &w->way;
-	struct cb_endpoint *ep;
+	struct cb_endpoint *ep, holder;
 	struct cb_addr target;
 
 	if (is_unasked(w))
@@ -159,6 +160,16 @@ static __always_inline void resolve_by(struct work *w, const struct cb_route *ro
 	if (ep && ep->kind == CB_ENDPOINT_GATEWAY && route->kind == CB_ROUTE_CONNECTED) {
 		w->to.kind = RESOLVED_GATEWAY;
 		return;
+	}
+	if (ep && ep->kind == CB_ENDPOINT_SHARED) {
+		holder = *ep;
+		if (find_holder(route->net, &target, &holder)) {
+			w->to.kind = RESOLVED_SEEK;
+			w->sought = target;
+			return;
+		}
+		way->flags |= CB_WAY_F_LEARNED;
+		ep = &holder;
 	}
 	way->flags |= CB_WAY_F_ROUTED;
 	__builtin_memcpy(way->out_smac, route->mac, 6);

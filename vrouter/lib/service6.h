@@ -27,17 +27,6 @@ static __always_inline void service_address6(struct cb_addr *addr, __u32 number)
 	word[3] = bpf_htonl(number);
 }
 
-/* fe80::a9fe:a9fe */
-static __always_inline void metadata_address6(struct cb_addr *addr)
-{
-	__u32 *word = (__u32 *)addr;
-
-	word[0] = bpf_htonl(0xfe800000);
-	word[1] = 0;
-	word[2] = 0;
-	word[3] = bpf_htonl(CB_METADATA_ADDR);
-}
-
 /* The link-local address that follows from a MAC (RFC 4291, appendix A). */
 static __always_inline void link_local_of(struct cb_addr *addr, const __u8 *mac)
 {

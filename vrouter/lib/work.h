@@ -74,6 +74,7 @@ enum resolved {
 	RESOLVED_FORWARD, /* for who has left this host: to the one where he is, whatever the rules: that one asks them */
 	RESOLVED_DROP, /* see the reason */
 	RESOLVED_ASK, /* to a neighbour whose MAC is not known: see `neighbour` */
+	RESOLVED_SEEK, /* several may have the address `sought`, and nobody is known to */
 };
 
 struct resolution {
@@ -135,6 +136,9 @@ struct work {
 	struct question ask;
 	struct refusal refusal;
 	__u32 stamp; /* sum of the epochs read for the decision under construction */
+	struct cb_addr sought; /* RESOLVED_SEEK */
+	__u32 claim; /* of ARP and ND: the sender has an address that others may have too (CLAIM_*); all who know of it are told */
+	__u32 announce; /* of what is flooded: it goes to those who only route into the network, too */
 	__u32 unsettled; /* one of them was odd: the decision must not be remembered */
 	__u32 replaced; /* flow that ends because the packet opens a new one over it; 0: none */
 	__u32 member; /* to which a load balancer gives the flow; 0: none */

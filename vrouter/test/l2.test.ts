@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { DROP_REASONS } from '../../packages/agent/src/bpf/abi.gen.ts';
+import { CB_FLOOD_BURST, CB_FLOOD_RATE, DROP_REASONS } from '../../packages/agent/src/bpf/abi.gen.ts';
 import { arp, BROADCAST, ethernet, type Ipv4, ipv4, TCP, tcp, udp } from './packet.ts';
 import { DEFAULT_FLAGS, type Guest, OPEN_FLAGS, POD_FLAGS, SERVICE_MAC, World } from './world.ts';
 
@@ -167,6 +167,36 @@ test('unknown unicast, broadcast and multicast reach every other guest of the ne
       `${dst}: not to the sender, to b, not off the list, once to the other host`,
     );
   }
+});
+
+test('each copy of unknown unicast, broadcast and ARP is paid from the one bucket of the sender, and none when it is empty', () => {
+  const burstNs = (BigInt(CB_FLOOD_BURST) * 1_000_000_000n) / BigInt(CB_FLOOD_RATE);
+  const copyNs = 1_000_000_000n / BigInt(CB_FLOOD_RATE);
+  const unknown: Ipv4 = { ...ab, dst: '02:99:00:00:00:01', to: '10.0.0.88' };
+  const frames = [udp(unknown, ports), udp({ ...ab, dst: BROADCAST, to: '10.0.0.255' }, ports), request('10.0.0.77')];
+  for (const frame of frames) {
+    world.setFloodBucket(a, 0n);
+    const before_ = process.hrtime.bigint();
+    assert.equal(world.send(a, frame).verdict, 'flood 2 copies');
+    assert.ok(world.floodBucket(a) >= before_ + 2n * copyNs, 'both copies are paid');
+    world.setFloodBucket(a, process.hrtime.bigint() + 1000n * burstNs);
+    const sent = [b, 'overlay' as const].map((one) => world.sentTo(one));
+    assert.equal(world.send(a, frame).verdict, 'drop rate_flood');
+    assert.deepEqual(
+      [b, 'overlay' as const].map((one) => world.sentTo(one)),
+      sent,
+    );
+  }
+  assert.equal(world.send(a, udp(ab, ports)).verdict, 'peer b', 'what is known costs nothing');
+});
+
+test('a flow to a MAC that nobody is known to have goes to its owner alone from when it is known', () => {
+  const unknown: Ipv4 = { ...ab, dst: '02:99:00:00:00:02', to: '10.0.0.89' };
+  for (const pass of ['first', 'next'])
+    assert.equal(world.send(a, udp(unknown, ports)).verdict, 'flood 2 copies', pass);
+  assert.equal(world.ways().length, 2, 'its answers are known');
+  world.addRemote(VNI, '10.0.0.89', '02:99:00:00:00:02', '192.0.2.2');
+  assert.equal(world.send(a, udp(unknown, ports)).verdict, `overlay ${VNI} 192.0.2.2`);
 });
 
 for (const [what, frame, verdict] of [

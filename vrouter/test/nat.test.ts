@@ -452,8 +452,19 @@ describe('the address of a router', () => {
     assert.equal(dying.verdict, 'vif b (ttl_exceeded)');
     const quoted = Buffer.from(dying.data).subarray(42, 62);
     assert.deepEqual(quoted, udp({ ...fromB(), ttl: 1 }, ports).subarray(14, 34));
-    const big = world.send(b, udp(fromB(), { ...ports, payload: Buffer.alloc(1490) }));
+    const big = world.send(b, udp({ ...fromB(), dontFragment: true }, { ...ports, payload: Buffer.alloc(1490) }));
     assert.equal(big.verdict, 'vif b (too_big)');
+  });
+
+  test('what is too large and may be cut is translated before, and its pieces leave as the packet would have', () => {
+    world.send(b, udp(fromB(), ports));
+    const big = world.send(b, udp(fromB(), { ...ports, payload: Buffer.alloc(1490) }));
+    assert.equal(big.verdict, 'fragmenter');
+    assert.match(big.packet, new RegExp(`ip ${S} > ${OUTER} ttl 64 udp \\d+ > 2000$`));
+    const whole = world.receivePiece(big.data);
+    assert.equal(whole.verdict, wire);
+    const untranslated = Buffer.concat([big.data.subarray(0, 14), udp(fromB(), ports).subarray(14)]);
+    assert.equal(world.receivePiece(untranslated).verdict, 'drop stale_piece');
   });
 });
 
@@ -648,7 +659,7 @@ describe('a packet from outside that goes no further', () => {
   test('is told of by the router’s address there', () => {
     world.send(b, udp(fromB(), ports));
     const port = portOf(world.send(b, udp(fromB(), ports)).packet);
-    const big = udp(into(S), { sport: 2000, dport: port, payload: Buffer.alloc(1450) });
+    const big = udp({ ...into(S), dontFragment: true }, { sport: 2000, dport: port, payload: Buffer.alloc(1450) });
     const told = arrive(big);
     assert.equal(told.verdict, `${wire} (too_big)`);
     assert.equal(told.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 64 icmp 3/4 id 0`);

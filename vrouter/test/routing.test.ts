@@ -166,11 +166,11 @@ test('a packet whose TTL ends here is answered with "time exceeded"', () => {
   }
 });
 
-test('a packet larger than the MTU of the next network is answered with "fragmentation needed" and that MTU', () => {
+test('a packet that may not be cut and is larger than the MTU of the next network is answered with "fragmentation needed" and that MTU', () => {
   for (const to of [toB, toC]) {
-    const fits = udp(to, { ...ports, payload: Buffer.alloc(1000 - 28) });
+    const fits = udp({ ...to, dontFragment: true }, { ...ports, payload: Buffer.alloc(1000 - 28) });
     assert.notEqual(world.send(a, fits).verdict, 'vif a (too_big)');
-    const sent = udp(to, { ...ports, payload: Buffer.alloc(1000 - 27) });
+    const sent = udp({ ...to, dontFragment: true }, { ...ports, payload: Buffer.alloc(1000 - 27) });
     const out = world.send(a, sent);
     assert.equal(out.verdict, 'vif a (too_big)');
     assert.equal(out.packet, `${R1} > ${A} ip 10.1.0.1 > 10.1.0.5 ttl 64 icmp 3/4 id 0`);
@@ -194,7 +194,7 @@ test('an established routed flow obeys TTL and MTU too', () => {
   world.send(a, udp(toB, ports));
   world.send(a, udp(toB, ports));
   assert.equal(world.send(a, udp({ ...toB, ttl: 1 }, ports)).verdict, 'vif a (ttl_exceeded)');
-  const big = udp(toB, { ...ports, payload: Buffer.alloc(1400) });
+  const big = udp({ ...toB, dontFragment: true }, { ...ports, payload: Buffer.alloc(1400) });
   assert.equal(world.send(a, big).verdict, 'vif a (too_big)');
   assert.match(describeIpv4(big.subarray(14)), /ttl 64 udp/, 'the test frame was sound');
 });

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import {
   CB_DELIVER_FLOOD,
+  CB_DELIVER_FRAGMENTER,
   CB_DELIVER_OVERLAY,
   CB_DELIVER_PEER,
   CB_DELIVER_QUEUE,
@@ -19,6 +20,7 @@ import {
   CB_ENDPOINT_GATEWAY,
   CB_ENDPOINT_REMOTE,
   CB_ENDPOINT_SERVICE,
+  CB_ENDPOINT_SHARED,
   CB_ENDPOINT_VIF,
   CB_FAMILY_V4,
   CB_FAMILY_V6,
@@ -37,6 +39,7 @@ import {
   CB_REASON_MAX,
   CB_ROUTE_CONNECTED,
   CB_ROUTE_NEXTHOP,
+  CB_SOURCE_F_PAIR,
   CB_USE_PROJECT,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
@@ -174,7 +177,7 @@ export type FloodTarget = { readonly guest: Guest } | { readonly host: string };
 /** What became of a packet, in words, and the packet itself. */
 export type Outcome = {
   /**
-   * `vif NAME`, `vif NAME vlan TAG`, `peer NAME`, `overlay VNI REMOTE` (by the device), `uplink VNI REMOTE` (encapsulated), `service`, `flood N copies`, `wait` (a fragment for its first), `drop REASON`,
+   * `vif NAME`, `vif NAME vlan TAG`, `peer NAME`, `overlay VNI REMOTE` (by the device), `uplink VNI REMOTE` (encapsulated), `service`, `flood N copies`, `wait` (a fragment for its first), `fragmenter` (to be cut), `drop REASON`,
    * `queue NAME in|out` (waits for the limit of what NAME receives or sends), `pass` (left to the host), `wire` or `wire vlan TAG` (out by the uplink of a provider network); a refusal: `vif NAME (REASON)`.
    */
   readonly verdict: string;
@@ -222,6 +225,7 @@ const AGENT_MAPS: ReadonlySet<string> = new Set([
   ...ROW_MAPS,
   ...[MAPS.cb_in_1, MAPS.cb_source_2, MAPS.cb_ep_2, MAPS.cb_mac_2, MAPS.cb_route_2].map(({ name }) => name),
   ...[MAPS.cb_svc_1, MAPS.cb_maglev_1, MAPS.cb_member_1].map(({ name }) => name),
+  ...[MAPS.cb_pair_1, MAPS.cb_announce_1].map(({ name }) => name),
   ...[MAPS.cb_class_1, MAPS.cb_rule_1, MAPS.cb_flood_2, MAPS.cb_peer_2, MAPS.cb_hop_1].map(({ name }) => name),
   ...[MAPS.cb_nat_1, MAPS.cb_snat_1, MAPS.cb_forward_1].map(({ name }) => name),
 ]);
@@ -238,6 +242,7 @@ export class World {
   readonly #uplink: number;
   readonly #queue: number;
   readonly #queueEnd: number;
+  readonly #fragmenter: number;
   readonly #names = new Map<number, string>();
   readonly #spare: number[];
   /** Numbers by VNI, by host. */
@@ -270,6 +275,7 @@ export class World {
       this.#uplink = this.#addDevice('up0');
       this.#queue = this.#addDevice('cableq0');
       this.#queueEnd = this.#addDevice('cableq1');
+      this.#fragmenter = this.#addDevice('cablef1');
       this.#netns.ip('link', 'set', 'up0', 'address', UPLINK_MAC);
       this.#inside = openNetns(this.#netns.path);
       this.#object = loadObject({
@@ -282,6 +288,7 @@ export class World {
           cfg_flows: flows,
           cfg_overlay_ifindex: this.#overlay,
           cfg_service_ifindex: this.#service,
+          cfg_frag_ifindex: this.#fragmenter,
           cfg_service_mac: macBytes(AGENT_MAC),
           ...(queues === true ? { cfg_queue_ifindex: this.#queue, cfg_queue_end_ifindex: this.#queueEnd } : {}),
           ...(underlay === undefined
@@ -440,6 +447,16 @@ export class World {
     }
   }
 
+  /** CLOCK_MONOTONIC at which the guest's bucket for copies of floods is full again; 0: it is. */
+  setFloodBucket(guest: Guest, floodNs: bigint): void {
+    this.#put(MAPS.cb_use_1, guest.vif, { flows: [0, 0], serviceNs: 0n, floodNs });
+  }
+
+  floodBucket(guest: Guest): bigint {
+    const row = this.map(MAPS.cb_use_1).lookup(arrayIndex.encode(guest.vif));
+    return row === undefined ? 0n : MAPS.cb_use_1.value.decode(row).floodNs;
+  }
+
   #forgetCounters(vif: number): void {
     const cpus = (this.map(MAPS.cb_count_1).lookupPerCpu(arrayIndex.encode(vif)) ?? []).length;
     this.map(MAPS.cb_count_1).update(arrayIndex.encode(vif), new Uint8Array(cpus * MAPS.cb_count_1.value.size));
@@ -590,6 +607,77 @@ export class World {
   allowSource(guest: Guest, mac: string, ip: string, length = 32): void {
     const key = { prefixlen: 64 + bitsOf(ip, length), vif: guest.vif, mac: macBytes(mac), addr: addr(ip) };
     this.#put(MAPS.cb_source_2, key, { flags: 0 });
+  }
+
+  /** An allowed address pair that is one address, of a guest or of a port of another host. */
+  addPair(vni: number, ip: string, mac: string, who: { readonly guest: Guest } | { readonly host: string }): void {
+    if ('guest' in who) {
+      const key = { prefixlen: 64 + 128, vif: who.guest.vif, mac: macBytes(mac), addr: addr(ip) };
+      this.#put(MAPS.cb_source_2, key, { flags: CB_SOURCE_F_PAIR });
+      return;
+    }
+    const key = { net: this.net(vni), tunnel: this.tunnel(who.host), mac: macBytes(mac), addr: addr(ip) };
+    this.#put(MAPS.cb_pair_1, key, { flags: 0 });
+  }
+
+  removePair(vni: number, ip: string, mac: string, who: { readonly guest: Guest } | { readonly host: string }): void {
+    if ('guest' in who)
+      this.#drop(MAPS.cb_source_2, { prefixlen: 64 + 128, vif: who.guest.vif, mac: macBytes(mac), addr: addr(ip) });
+    else
+      this.#drop(MAPS.cb_pair_1, {
+        net: this.net(vni),
+        tunnel: this.tunnel(who.host),
+        mac: macBytes(mac),
+        addr: addr(ip),
+      });
+  }
+
+  /** An address that ports may share. `only`: of the only one that may have it. */
+  setShared(vni: number, ip: string, only?: { readonly guest: Guest; readonly mac: string }): void {
+    const value = {
+      ...{ kind: CB_ENDPOINT_SHARED, flags: 0, tunnel: 0, vrf: 0, vif: only?.guest.vif ?? 0 },
+      mac: only === undefined ? new Uint8Array(6) : macBytes(only.mac),
+    };
+    this.#put(MAPS.cb_ep_2, { net: this.net(vni), addr: addr(ip) }, value);
+  }
+
+  /** Hosts that only route into the network and must hear of it. */
+  setAnnounce(vni: number, hosts: readonly string[]): void {
+    const tunnel = Array.from({ length: CB_FLOOD_TARGETS }, (_, i) => this.tunnelOf(hosts[i]));
+    this.#put(MAPS.cb_announce_1, { net: this.net(vni), chunk: 0 }, { count: hosts.length, tunnel });
+  }
+
+  tunnelOf(host: string | undefined): number {
+    return host === undefined ? 0 : this.tunnel(host);
+  }
+
+  /** Who was heard of last, by address: MAC, and guest or host. */
+  heard(): Readonly<Record<string, string>> {
+    const rows = this.map(MAPS.cb_learn_1)
+      .entries()
+      .map(({ key, value }) => {
+        const { vif, tunnel, mac } = MAPS.cb_learn_1.value.decode(value);
+        const host = [...this.#tunnels].find(([, number]) => number === tunnel)?.[0];
+        const at = this.#vifs.get(vif)?.guest.name ?? host ?? 'nobody';
+        const words = Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':');
+        const { addr: bytes } = MAPS.cb_learn_1.key.decode(key);
+        return [
+          ipText(bytes.subarray(0, 12).every((b, i) => b === (i < 10 ? 0 : 255)) ? bytes.subarray(12) : bytes),
+          `${words} at ${at}`,
+        ];
+      });
+    return Object.fromEntries(rows);
+  }
+
+  /** It is being asked who has the address: it was just now, or long ago. */
+  setSought(vni: number, ip: string, isNow: boolean): void {
+    const soughtNs = isNow ? process.hrtime.bigint() + 1_000_000_000_000n : 1n;
+    const value = { learnedNs: 0n, soughtNs, vif: 0, tunnel: 0, mac: new Uint8Array(6) };
+    this.#put(MAPS.cb_learn_1, { net: this.net(vni), addr: addr(ip) }, value);
+  }
+
+  forgetHeard(): void {
+    this.map(MAPS.cb_learn_1).clear();
   }
 
   setEndpoint(
@@ -863,6 +951,11 @@ export class World {
     return this.#run('from_tunnel', frame, { ifindex: this.#overlay, cb: [tunnel.vni, source] });
   }
 
+  /** The fragmenter gives a piece back. */
+  receivePiece(frame: Uint8Array): Outcome {
+    return this.#run('from_frag', frame, { ifindex: this.#fragmenter });
+  }
+
   /** The agent's sockets send a frame on the service link. */
   serve(frame: Uint8Array): Outcome {
     return this.#run('from_service', frame, { ifindex: this.#service });
@@ -940,6 +1033,9 @@ export class World {
         return `vif ${this.#names.get(ifindex)}${wire === 0 ? '' : ` vlan ${wire}`}`;
       case CB_DELIVER_PEER:
         return `peer ${this.#names.get(ifindex)}`;
+      case CB_DELIVER_FRAGMENTER:
+        assert.equal(ifindex, this.#fragmenter);
+        return 'fragmenter';
       case CB_DELIVER_SERVICE:
         assert.equal(ifindex, this.#service);
         return 'service';

@@ -6,6 +6,7 @@ import type { RefusedEntries } from '@cable/model';
 import { createCniHandler } from './cni/index.ts';
 import type { GuestRecord } from './desired.ts';
 import { type ForeignProgramWatch, watchForeignPrograms } from './devices/foreign-programs.ts';
+import { openFragmenterNamespace } from './devices/fragmenter.ts';
 import { type GuardKeeper, startGuardKeeper } from './devices/guard-keeper.ts';
 import { applyHostLinks, unwantedHostLinks } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
@@ -123,6 +124,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   plane.close();
   devices.socket.close();
   devices.netns.close();
+  devices.fragments.close();
   transport.close();
 }
 
@@ -132,6 +134,8 @@ type Devices = {
   readonly guard: GuardKeeper;
   /** Of the guest services. */
   readonly netns: Netns;
+  /** Of the fragmenter. */
+  readonly fragments: Netns;
   readonly own: OwnLinks;
   readonly mtu: UnderlayMtu;
   readonly links: ObservedLinks;
@@ -154,7 +158,8 @@ async function openDevices(options: AgentOptions, deps: Deps): Promise<Devices> 
   const guard = startGuardKeeper({ spec, log: log.child('guard'), signal });
   const mtu = new UnderlayMtu({ underlay, wantedBytes: options.underlayMtuBytes, log: log.child('devices') });
   const netns = openServiceNamespace(options.runDir, socket);
-  const own = await ensureOwnLinks(socket, { mtuBytes: mtu.innerBytes, netns });
+  const fragments = openFragmenterNamespace(options.runDir, socket);
+  const own = await ensureOwnLinks(socket, { mtuBytes: mtu.innerBytes, netns, fragments });
   let listener: (changes: LinkChanges) => void = () => undefined;
   let serviceListener = (): void => undefined;
   const links = observe({ onChange: (changes) => listener(changes) }, deps);
@@ -169,6 +174,7 @@ async function openDevices(options: AgentOptions, deps: Deps): Promise<Devices> 
     underlay,
     guard,
     netns,
+    fragments,
     own,
     mtu,
     links,
@@ -356,6 +362,7 @@ function keepDevices(
     mtuBytes: () => devices.mtu.innerBytes,
     socket: devices.socket,
     netns: devices.netns,
+    fragments: devices.fragments,
     tables: { own: table, services: devices.serviceLinks.table },
     onRemade: (own) => {
       reloadVrouter(plane, options, own);

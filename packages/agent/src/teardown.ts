@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import { removePins } from './bpf/pin.ts';
 import { removeTcxProgram } from './bpf/tcx.ts';
+import { FRAGMENTER_LINK, removeFragmenterNamespace } from './devices/fragmenter.ts';
 import { removeGuard } from './devices/guard.ts';
 import { isHostLink } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
@@ -14,8 +15,8 @@ import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 import { ENTRY } from './reconcile/program-slots.ts';
 
-/** The service link, which goes by either end, that of builds that had it in the host's namespace, and the queues of limits. */
-const SERVICE_LINKS: readonly string[] = [SERVICE_PEER_NAME, 'cable0', 'cableq0'];
+/** The links to the services and to the fragmenter, which go by either end, that of builds that had the services in the host's namespace, and the queues of limits. */
+const SERVICE_LINKS: readonly string[] = [SERVICE_PEER_NAME, 'cable0', FRAGMENTER_LINK, 'cableq0'];
 /** VIF ends of pods and of host-owned ports; `cn-`: of pods, in the making, by agents of before. Taps are the hypervisor's. */
 const OWN_VIF = /^(cv[0-9a-f-]{11}|cn-[0-9a-f]{10})$/;
 
@@ -40,6 +41,7 @@ export async function teardown(
     await removeLinks(),
     removeTables(),
     removeServiceNamespace(runDir),
+    removeFragmenterNamespace(runDir),
     ...STATE_DIRECTORIES.map((name) => removeOwnFiles(join(stateDir, name), STATE_FILES)),
     removeOwnFiles(stateDir, OLD_STATE_FILES),
     removeOwnFiles(runDir, RUN_FILES),

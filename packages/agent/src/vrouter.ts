@@ -1,4 +1,5 @@
 import type { Logger } from '@cable/kit';
+import { attachFragmenter } from './devices/fragmenter.ts';
 import { dropUnkeptHops } from './devices/next-hops.ts';
 import type { OwnLinks } from './devices/own-links.ts';
 import type { AgentOptions } from './options.ts';
@@ -29,9 +30,11 @@ function loadVrouter({ object, pinDir, underlay, encapsulation }: Where, own: Ow
       cfg_queue_ifindex: own.queue.ifindex,
       cfg_queue_end_ifindex: own.queueEnd.ifindex,
       cfg_service_ifindex: own.servicePeer.ifindex,
+      cfg_frag_ifindex: own.fragmenter.link.ifindex,
       cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
     },
   });
+  attachFragmenter(own.fragmenter, programs.fragmenter);
   const [peers, hops] = [programs.maps.get('cb_peer_2'), programs.maps.get('cb_hop_1')];
   if (peers !== undefined && hops !== undefined) dropUnkeptHops({ peers, hops });
   return programs;
@@ -47,5 +50,6 @@ function devicesOf(own: OwnLinks): VrouterDevices {
     overlayIfindex: own.overlay.ifindex,
     serviceIfindex: own.servicePeer.ifindex,
     queues: { ifindex: own.queue.ifindex, endIfindex: own.queueEnd.ifindex },
+    fragIfindex: own.fragmenter.link.ifindex,
   };
 }

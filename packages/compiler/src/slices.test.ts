@@ -254,16 +254,33 @@ test('a policy is stateless when all of its groups are', () => {
   ]);
 });
 
-test('a group has the addresses and pairs of its bound ports, each once', () => {
-  const pairs = ['10.0.0.2', '10.9.0.0/16'].map((ip) => ({ ip_address: ip, mac_address: '02:00:00:00:00:02' }));
+test('a group has the addresses of its bound ports, and their pairs that are one address, each once', () => {
+  const pairs = ['10.0.0.2', '10.0.0.3/32', '2001:db8::3', '10.9.0.0/16', '0.0.0.0/0', '::/0'].map((ip) => ({
+    ip_address: ip,
+    mac_address: '02:00:00:00:00:02',
+  }));
   const state = [
     (s: State) => withRow(s, 'port', port('p2', 'n1', 'h1', { security_groups: ['g'], allowed_address_pairs: pairs })),
     (s: State) => withRow(s, 'port', port('p3', 'n1', '', { security_groups: ['g'] })),
     (s: State) => withRow(s, 'port', leg('l4', 'r1', 'n1', { security_groups: ['g'] })),
   ].reduce((one, step) => step(one), EMPTY_STATE);
   assert.deepEqual(sliceOf(state, 'group:g')?.items, [
-    { key: 'p2', portId: 'p2', networkId: 'n1', addresses: ['10.0.0.2', '10.9.0.0/16'] },
+    { key: 'p2', portId: 'p2', networkId: 'n1', addresses: ['10.0.0.2', '10.0.0.3/32', '2001:db8::3'] },
   ]);
+});
+
+test('an endpoint has the pairs that are one address; none with port security off', () => {
+  const pairs = ['10.0.0.3', '10.9.0.0/16'].map((ip) => ({ ip_address: ip, mac_address: '02:00:00:00:00:02' }));
+  const pairsOf = (fields: Partial<PortRow>): unknown => {
+    const state = [
+      (s: State) => withRow(s, 'network', network('n1')),
+      (s: State) => withRow(s, 'port', port('p2', 'n1', 'h1', { allowed_address_pairs: pairs, ...fields })),
+    ].reduce((one, step) => step(one), EMPTY_STATE);
+    return sliceOf(state, 'endpoints:n1')?.items.map((item) => (item as unknown as { pairs?: unknown }).pairs);
+  };
+  assert.deepEqual(pairsOf({}), [[{ ipAddress: '10.0.0.3', macAddress: '02:00:00:00:00:02' }]]);
+  assert.deepEqual(pairsOf({ port_security_enabled: false }), [undefined]);
+  assert.deepEqual(pairsOf({ allowed_address_pairs: [] }), [undefined]);
 });
 
 test('a change of what no slice is made of touches nothing; of a port it touches what it stood and stands under', () => {

@@ -46,6 +46,12 @@ export function parseIpOrCidr(text: string): IpPrefix | undefined {
   return ip === undefined ? undefined : { base: ip, prefixLength: ipBits(ip) };
 }
 
+/** Whether the text is an address, or a prefix that holds one only. */
+export function isOneAddress(text: string): boolean {
+  const prefix = parseIpOrCidr(text);
+  return prefix !== undefined && prefix.prefixLength === ipBits(prefix.base);
+}
+
 /** Number of bits of the address: 32 or 128. */
 export function ipBits(ip: IpAddress): 32 | 128 {
   return ip.version === 4 ? 32 : 128;

@@ -50,6 +50,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-26',
         change:
+          'An endpoint may say its pairs: allowed address pairs that are one address, which a router of an older agent does not find; and pairs that are prefixes are no addresses of a group. An older agent passes the first over.',
+      },
+      {
+        date: '2026-11-26',
+        change:
           'Subnets, and addresses everywhere, may be of IPv6; a subnet says what router advertisements tell guests, and how these get their addresses. An older agent passes the modes over, and drops IPv6.',
       },
       {

@@ -207,6 +207,8 @@ export type Endpoint = {
   readonly underlay: string | null;
   /** Other hosts at which it may be, too, while it moves; absent: none. */
   readonly standby?: readonly OtherPlace[];
+  /** Its allowed address pairs that are one address each: it may say that it has them. Absent: none, or port security is off. */
+  readonly pairs?: readonly { readonly ipAddress: string; readonly macAddress: string }[];
 };
 
 /** `left`: the endpoint was there, else it is to come there. `underlay` as of an endpoint. */
@@ -242,7 +244,7 @@ export type PolicyRemote =
   | { readonly kind: 'prefix'; readonly cidr: string }
   | { readonly kind: 'group'; readonly groupId: string };
 
-/** One bound port of a security group. `addresses`: fixed IPs and allowed address pairs, as addresses or CIDRs. */
+/** One bound port of a security group. `addresses`: fixed IPs, and allowed address pairs that are one address each; as addresses or CIDRs. */
 export type GroupMember = {
   readonly portId: string;
   readonly networkId: string;

@@ -101,6 +101,7 @@ function odd(draw: Draw, cloud: Cloud, ip: IpPacket): IpPacket {
     ...(draw.chance(0.05) ? { from: draw.pick([...addressesIn(cloud), '0.0.0.0', '10.9.1.3']) } : {}),
     ...(draw.chance(0.04) ? { to: draw.pick(['255.255.255.255', '224.0.0.251', '198.18.0.1', '198.19.255.255']) } : {}),
     ...(draw.chance(0.12) ? { ttl: draw.pick([0, 1, 1, 2, 255]) } : {}),
+    ...(draw.chance(0.5) ? { dontFragment: true } : {}),
     ...(draw.chance(0.03) ? { options: draw.pick(OPTIONS) } : {}),
     ...(draw.chance(0.03) ? { padding: draw.pick([1, 18]) } : {}),
   };

@@ -16,6 +16,14 @@ export function routedFrame(frame: Buffer, dst: string, src: string): Buffer {
   return copy;
 }
 
+/** What is to be cut comes to another stack, which takes one off its TTL: within a network it has one more before. */
+export function frameToCut(frame: Buffer, isRouted: boolean): Buffer {
+  const copy = Buffer.concat([Buffer.alloc(12), frame.subarray(12)]);
+  const ttl = frame[ETHERNET + 8] ?? 0;
+  if (!isRouted && ttl < 255) setTtl(copy.subarray(ETHERNET), ttl + 1);
+  return copy;
+}
+
 function setTtl(ip: Buffer, ttl: number): void {
   const before = Buffer.from(ip.subarray(8, 10));
   ip[8] = ttl;

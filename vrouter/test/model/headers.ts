@@ -18,6 +18,8 @@ export type IpHeaders = {
   readonly id: number;
   readonly headerBytes: number;
   readonly fragment: 'whole' | 'first' | 'later';
+  /** No router may cut it. */
+  readonly dontFragment: boolean;
   /** Of the flow that the packet belongs to; of an ICMP error, that of an answer to what it quotes. Ports of a later fragment: unknown, 0. */
   readonly tuple: Tuple;
   /** Begins a connection: SYN, ICMP query. */
@@ -141,7 +143,9 @@ export function readIpv4(frame: Buffer): IpHeaders | Reason {
   const noPorts: Tuple = { protocol: header.protocol, from: header.from, to: header.to, sport: 0, dport: 0 };
   const rest = bytes.subarray(header.headerBytes, total);
   const transport = later ? { ...PLAIN, tuple: noPorts } : readTransport(rest, noPorts);
-  return typeof transport === 'string' ? transport : { ...header, fragment, ...transport };
+  return typeof transport === 'string'
+    ? transport
+    : { ...header, fragment, dontFragment: (flags & 0x4000) !== 0, ...transport };
 }
 
 const END_OF_OPTIONS = 0;

@@ -25,6 +25,7 @@ const REACHED: Readonly<Record<string, number>> = {
   copies: 1500,
   agent: 500,
   'refusal too_big': 50,
+  cut: 50,
   'refusal ttl_exceeded': 50,
   ...Object.fromEntries(
     ['malformed', 'invalid_state', 'policy_egress', 'policy_ingress', 'service', 'unknown_mac'].map((reason) => [

@@ -20,6 +20,8 @@ export type Outcome =
   | { readonly kind: 'host'; readonly host: string; readonly network: string; readonly frame: Buffer }
   /** To the agent, which knows by it which port it is from. Both MACs and addresses are zeroed here. */
   | { readonly kind: 'agent'; readonly port: string; readonly frame: Buffer }
+  /** To be cut into pieces. Both MACs, which say what it belongs to, are zeroed here. */
+  | { readonly kind: 'cut'; readonly frame: Buffer }
   /** A later fragment, until its first comes. */
   | { readonly kind: 'wait' }
   | { readonly kind: 'copies'; readonly count: number; readonly frame: Buffer };
@@ -61,6 +63,8 @@ export function outcomeText(outcome: Outcome): string {
       return `to host ${outcome.host} in network ${outcome.network}: ${frameText(outcome.frame)}`;
     case 'agent':
       return `to the agent, as port ${outcome.port}: ${frameText(outcome.frame)}`;
+    case 'cut':
+      return `to be cut: ${frameText(outcome.frame)}`;
     case 'wait':
       return 'waits';
     case 'copies':
@@ -161,4 +165,9 @@ export function replaceSum(bytes: Buffer, at: number, before: Buffer, after: Buf
   for (let i = 0; i < before.length; i += 2) sum += (~before.readUInt16BE(i) & 0xffff) + after.readUInt16BE(i);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   bytes.writeUInt16BE(~sum & 0xffff, at);
+}
+
+/** The frame with both MACs zeroed. */
+export function withoutMacs(frame: Buffer): Buffer {
+  return Buffer.concat([Buffer.alloc(12), frame.subarray(12)]);
 }

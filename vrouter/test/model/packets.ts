@@ -46,6 +46,7 @@ export type IpPacket = {
   readonly id?: number;
   readonly fragmentOffset?: number;
   readonly moreFragments?: boolean;
+  readonly dontFragment?: boolean;
   /** Options in hex, a multiple of 4 bytes. */
   readonly options?: string;
   /** Bytes behind what the IP header says. */

@@ -32,7 +32,7 @@ import {
   serviceAddresses,
   speakerTo,
 } from './cloud.ts';
-import { type Counters, NO_PORT, type Outcome, withAddresses, withoutEnds } from './outcome.ts';
+import { type Counters, NO_PORT, type Outcome, withAddresses, withoutEnds, withoutMacs } from './outcome.ts';
 import type { Tunnel } from './vrouter.ts';
 import { usableRoutes } from './ways.ts';
 
@@ -190,6 +190,8 @@ export class Rig {
         return this.#toHost(name, more, frame);
       case 'service':
         return this.#agentOutcome(frame);
+      case 'fragmenter':
+        return { kind: 'cut', frame: withoutMacs(frame) };
       case 'wait':
         return { kind: 'wait' };
       default:

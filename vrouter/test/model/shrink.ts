@@ -3,7 +3,20 @@ import { type Case, isSound } from './case.ts';
 
 /** Parts of a case that may be left out; a part that is not named here is left out only as one of a list. */
 const OPTIONAL: ReadonlySet<string> = new Set([
-  ...['ttl', 'id', 'fragmentOffset', 'moreFragments', 'options', 'padding', 'mangle', 'cut', 'code', 'bytes', 'tha'],
+  ...[
+    'ttl',
+    'id',
+    'fragmentOffset',
+    'moreFragments',
+    'dontFragment',
+    'options',
+    'padding',
+    'mangle',
+    'cut',
+    'code',
+    'bytes',
+    'tha',
+  ],
   ...['gateway', 'portRange', 'icmp', 'remoteGroup', 'remoteCidr'],
 ]);
 /** Lists of which one must be left; `isSound` says so too, but knows no changes. */

@@ -19,7 +19,7 @@ import {
   speakerTo,
 } from './cloud.ts';
 import { advance, beginFlow, comesWhence, FlowTable, type Known, opposite, type Place } from './flows.ts';
-import { arpAnswer, echoAnswer, icmpErrorAbout, routedFrame } from './frames.ts';
+import { arpAnswer, echoAnswer, frameToCut, icmpErrorAbout, routedFrame } from './frames.ts';
 import {
   type ArpHeaders,
   type EthernetHeaders,
@@ -48,6 +48,8 @@ type Arrival = {
 };
 
 const ETHERNET_BYTES = 14;
+/** Where a frame has its source. */
+const SOURCE_MAC_AT = 6;
 const ARP = 0x0806;
 const IPV4 = 0x0800;
 const ARP_REQUEST = 1;
@@ -248,7 +250,7 @@ export class ReferenceVrouter {
       flow.flow.sides[flow.direction].origin = sender?.name;
       this.#rememberFragment(arrival, ip);
     }
-    return this.#deliver(arrival, ip, way, isAnswer);
+    return this.#deliver(arrival, ip, way, { isAnswer, isRecorded: !ip.isError && !beside });
   }
 
   /** An echo request that the sender's rules allow is answered; there is nothing else at a router's address. */
@@ -299,21 +301,36 @@ export class ReferenceVrouter {
     arrival: Arrival,
     ip: IpHeaders,
     way: Exclude<Way, { kind: 'drop' | 'router' }>,
-    isAnswer: boolean,
+    { isAnswer, isRecorded }: { readonly isAnswer: boolean; readonly isRecorded: boolean },
   ): Outcome {
     if (way.kind === 'all') return this.#toAll(arrival, ip, isAnswer);
     const refusal = refusalBy(way, arrival.frame, ip);
-    if (refusal !== undefined) return this.#refuse(arrival, ip, refusal);
+    if (refusal?.reason === 'too_big' && isRecorded && !ip.dontFragment && ip.headerBytes === 20) {
+      if (way.hop !== undefined && ip.ttl <= 1)
+        return this.#refuse(arrival, ip, { reason: 'ttl_exceeded', mtuBytes: 0, isRouted: true });
+      return { kind: 'cut', frame: frameToCut(arrival.frame, way.hop !== undefined) };
+    }
+    if (refusal !== undefined) return this.#refuse(arrival, ip, { ...refusal, isRouted: way.hop !== undefined });
     const frame = way.hop === undefined ? arrival.frame : routedFrame(arrival.frame, way.port.mac, way.hop.leg.mac);
     return way.kind === 'port' ? this.#toPort(way.port, frame) : this.#toHost(way.host, way.port.network, frame);
   }
 
-  /** The packet is dropped, and its sender told: not about an error, a later fragment, or a packet with IP options. */
-  #refuse(arrival: Arrival, ip: IpHeaders, { reason, mtuBytes }: Refusal): Outcome {
+  /**
+   * The packet is dropped, and its sender told: not about an error, a later fragment, or a packet with IP options. By the MAC that it went to, if that is a router's; within
+   * a network by that of whoever has the address which tells it.
+   */
+  #refuse(
+    arrival: Arrival,
+    ip: IpHeaders,
+    { reason, mtuBytes, isRouted }: Refusal & { readonly isRouted: boolean },
+  ): Outcome {
     const { sender, frame } = arrival;
     const dropped = this.#dropOf(arrival, reason);
     if (sender === undefined || ip.isError || ip.fragment === 'later' || ip.headerBytes > 20) return dropped;
-    const error = icmpErrorAbout(frame, ip, { from: speakerTo(this.#cloud, sender), reason, mtuBytes });
+    const from = speakerTo(this.#cloud, sender);
+    const error = icmpErrorAbout(frame, ip, { from, reason, mtuBytes });
+    const owner = isRouted ? undefined : ownerOfAddress(this.#cloud, arrival.network, from);
+    if (owner !== undefined) macBytes(macOf(owner)).copy(error, SOURCE_MAC_AT);
     return { ...this.#toPort(sender, error), refusal: reason };
   }
 

@@ -23,6 +23,10 @@ export const CB_MAX_RULE = 524288;
 
 export const CB_MAX_FLOOD = 65536;
 
+export const CB_MAX_PAIR = 65536;
+
+export const CB_MAX_LEARN = 16384;
+
 export const CB_MAX_PEER = 262144;
 
 export const CB_MAX_NAT = 65536;
@@ -83,6 +87,10 @@ export const CB_FLOOD_RATE = 20000;
 
 export const CB_FLOOD_BURST = 40000;
 
+export const CB_CUT_SIZES = 64;
+
+export const CB_CUT_SIZE_SHIFT = 26;
+
 export const CB_METADATA_ADDR = 0xA9FEA9FE;
 
 /** room for so many, before the banks and at the beginning of each bank */
@@ -134,6 +142,8 @@ export const CB_NET_F_TRANSIT = 0x80;
 
 export const CB_PEER_F_UPLINK = 0x1;
 
+export const CB_SOURCE_F_PAIR = 0x1;
+
 export const CB_ENDPOINT_F_LEFT = 0x1;
 
 export const CB_ROUTE_F_GATEWAY = 0x1;
@@ -163,6 +173,9 @@ export const CB_WAY_F_REWRITE = 0x4;
 
 /** out_dmac is a neighbour's on an external network: decided anew once a second */
 export const CB_WAY_F_NEIGHBOUR = 0x8;
+
+/** to an address that may move by itself: decided again each second */
+export const CB_WAY_F_LEARNED = 0x40;
 
 /** tcp_end */
 export const CB_SEEN_END = 0x1;
@@ -267,11 +280,15 @@ export const CB_REASON_BLACKHOLE = 39;
 export const CB_REASON_NAT_GONE = 40;
 /** more than the QoS policy of the port or its network lets it send or receive */
 export const CB_REASON_RATE_QOS = 42;
+/** ARP or ND that claims an address which is an allowed address pair of other ports */
+export const CB_REASON_FOREIGN_VIP = 43;
+/** a piece of a packet that was cut, whose flow ended meanwhile */
+export const CB_REASON_STALE_PIECE = 44;
 /** a virtual address without a listener at this port, or nobody is behind it: refused by ICMP */
 export const CB_REASON_NO_MEMBER = 45;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_NO_MEMBER;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -281,8 +298,10 @@ export const CB_ENTRY_OVERLAY = 1;
 export const CB_ENTRY_SERVICE = 2;
 /** what devices of the underlay receive */
 export const CB_ENTRY_UPLINK = 3;
+/** pieces of packets that were cut */
+export const CB_ENTRY_FRAG = 4;
 /** enum cb_entry */
-export type CbEntry = typeof CB_ENTRY_VIF | typeof CB_ENTRY_OVERLAY | typeof CB_ENTRY_SERVICE | typeof CB_ENTRY_UPLINK;
+export type CbEntry = typeof CB_ENTRY_VIF | typeof CB_ENTRY_OVERLAY | typeof CB_ENTRY_SERVICE | typeof CB_ENTRY_UPLINK | typeof CB_ENTRY_FRAG;
 
 /** a packet whose flow is not known, or no longer holds */
 export const CB_STAGE_DECIDE = 8;
@@ -305,10 +324,12 @@ export const CB_STAGE_TRANSLATE = 16;
 export const CB_STAGE_OUTSIDE = 17;
 /** a packet for an unknown neighbour: it becomes the question for its MAC */
 export const CB_STAGE_ASK = 18;
+/** a packet for an address of which nobody is known to have it, though several may */
+export const CB_STAGE_SEEK = 19;
 /** a packet that has waited for its VIF's limit */
 export const CB_STAGE_QUEUED = 21;
 /** enum cb_stage */
-export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK | typeof CB_STAGE_QUEUED;
+export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK | typeof CB_STAGE_SEEK | typeof CB_STAGE_QUEUED;
 
 /** a VIF's device, or a VLAN of it */
 export const CB_IN_VIF = 1;
@@ -338,10 +359,11 @@ export const CB_ENDPOINT_SERVICE = 4;
 export const CB_ENDPOINT_NAT = 5;
 /** a router's own address in an external network, or that of port forwardings: vrf */
 export const CB_ENDPOINT_ROUTER = 6;
+export const CB_ENDPOINT_SHARED = 7;
 /** virtual address of a load balancer; see cb_svc_1 */
 export const CB_ENDPOINT_VIP = 8;
 /** enum cb_endpoint_kind */
-export type CbEndpointKind = typeof CB_ENDPOINT_VIF | typeof CB_ENDPOINT_REMOTE | typeof CB_ENDPOINT_GATEWAY | typeof CB_ENDPOINT_SERVICE | typeof CB_ENDPOINT_NAT | typeof CB_ENDPOINT_ROUTER | typeof CB_ENDPOINT_VIP;
+export type CbEndpointKind = typeof CB_ENDPOINT_VIF | typeof CB_ENDPOINT_REMOTE | typeof CB_ENDPOINT_GATEWAY | typeof CB_ENDPOINT_SERVICE | typeof CB_ENDPOINT_NAT | typeof CB_ENDPOINT_ROUTER | typeof CB_ENDPOINT_SHARED | typeof CB_ENDPOINT_VIP;
 
 /** the destination is in network net */
 export const CB_ROUTE_CONNECTED = 1;
@@ -386,10 +408,12 @@ export const CB_DELIVER_FLOOD = 5;
 export const CB_DELIVER_WAIT = 6;
 /** to the uplink of the network in which it leaves */
 export const CB_DELIVER_UPLINK = 7;
+/** to be cut; never in a flow */
+export const CB_DELIVER_FRAGMENTER = 8;
 /** waits for its VIF's limit; never in a flow */
 export const CB_DELIVER_QUEUE = 9;
 /** enum cb_deliver */
-export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD | typeof CB_DELIVER_WAIT | typeof CB_DELIVER_UPLINK | typeof CB_DELIVER_QUEUE;
+export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD | typeof CB_DELIVER_WAIT | typeof CB_DELIVER_UPLINK | typeof CB_DELIVER_FRAGMENTER | typeof CB_DELIVER_QUEUE;
 
 export const CB_LIFE_FREE = 0;
 export const CB_LIFE_LIVE = 1;
@@ -441,6 +465,8 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 39, name: 'blackhole', description: 'a route of the router says so', remedy: 'Look at the routes of the router: one of them drops packets to this destination.' },
   { code: 40, name: 'nat_gone', description: 'of a connection whose floating IP, router gateway or port forwarding is there no more', remedy: 'Nothing: the floating IP, router gateway or port forwarding of the connection was taken away. Let the guest connect anew.' },
   { code: 42, name: 'rate_qos', description: 'more than the QoS policy of the port or its network lets it send or receive', remedy: 'Look at the port (`openstack port show`): the QoS policy that it or its network has limits what it may send or receive. Raise the limit or its burst (`openstack network qos rule set`), or have the guest send less.' },
+  { code: 43, name: 'foreign_vip', description: 'ARP or ND that claims an address which is an allowed address pair of other ports', remedy: 'Add the address to the allowed address pairs of the port, alone and not as a part of a prefix.' },
+  { code: 44, name: 'stale_piece', description: 'a piece of a packet that was cut, whose flow ended meanwhile', remedy: 'Nothing: the connection ended while a packet of it was cut.' },
   { code: 45, name: 'no_member', description: 'a virtual address without a listener at this port, or nobody is behind it: refused by ICMP', remedy: 'See that the load balancer has a listener at this port, and its pool members that are up (`openstack loadbalancer status show`).' },
 ];
 
@@ -692,7 +718,7 @@ export const cbSourceKey: Codec<CbSourceKey> = structCodec(
 
 /** struct cb_source, 8 bytes. */
 export type CbSource = {
-  /** none yet */
+  /** CB_SOURCE_F_* */
   readonly flags: number;
 };
 
@@ -778,6 +804,138 @@ export const cbEndpoint: Codec<CbEndpoint> = structCodec(
     tunnel: b.u16(4),
     mac: b.raw(6, 6),
     vrf: b.u32(12),
+  }),
+);
+
+/** struct cb_learn_key, 20 bytes. */
+export type CbLearnKey = {
+  readonly net: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbLearnKey: Codec<CbLearnKey> = structCodec(
+  'cb_learn_key',
+  20,
+  (out, value) => {
+    out.u16(0, 'net', value.net);
+    out.raw(4, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    net: b.u16(0),
+    addr: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_learn, 32 bytes. */
+export type CbLearn = {
+  /** CLOCK_MONOTONIC; 0: nobody was heard yet */
+  readonly learnedNs: bigint;
+  /** when it was last asked who has the address */
+  readonly soughtNs: bigint;
+  /** on this host; else 0 */
+  readonly vif: number;
+  /** on another host; else 0 */
+  readonly tunnel: number;
+  readonly mac: Uint8Array;
+};
+
+export const cbLearn: Codec<CbLearn> = structCodec(
+  'cb_learn',
+  32,
+  (out, value) => {
+    out.u64(0, 'learnedNs', value.learnedNs);
+    out.u64(8, 'soughtNs', value.soughtNs);
+    out.u16(16, 'vif', value.vif);
+    out.u16(18, 'tunnel', value.tunnel);
+    out.raw(20, 'mac', value.mac, 6);
+  },
+  (b) => ({
+    learnedNs: b.u64(0),
+    soughtNs: b.u64(8),
+    vif: b.u16(16),
+    tunnel: b.u16(18),
+    mac: b.raw(20, 6),
+  }),
+);
+
+/** struct cb_pair_key, 28 bytes. */
+export type CbPairKey = {
+  readonly net: number;
+  readonly tunnel: number;
+  readonly mac: Uint8Array;
+  readonly addr: Uint8Array;
+};
+
+export const cbPairKey: Codec<CbPairKey> = structCodec(
+  'cb_pair_key',
+  28,
+  (out, value) => {
+    out.u16(0, 'net', value.net);
+    out.u16(2, 'tunnel', value.tunnel);
+    out.raw(4, 'mac', value.mac, 6);
+    out.raw(12, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    net: b.u16(0),
+    tunnel: b.u16(2),
+    mac: b.raw(4, 6),
+    addr: b.raw(12, 16),
+  }),
+);
+
+/** struct cb_pair, 8 bytes. */
+export type CbPair = {
+  /** none yet */
+  readonly flags: number;
+};
+
+export const cbPair: Codec<CbPair> = structCodec(
+  'cb_pair',
+  8,
+  (out, value) => {
+    out.u32(0, 'flags', value.flags);
+  },
+  (b) => ({
+    flags: b.u32(0),
+  }),
+);
+
+/** struct cb_announce_key, 8 bytes. */
+export type CbAnnounceKey = {
+  readonly net: number;
+  readonly chunk: number;
+};
+
+export const cbAnnounceKey: Codec<CbAnnounceKey> = structCodec(
+  'cb_announce_key',
+  8,
+  (out, value) => {
+    out.u16(0, 'net', value.net);
+    out.u32(4, 'chunk', value.chunk);
+  },
+  (b) => ({
+    net: b.u16(0),
+    chunk: b.u32(4),
+  }),
+);
+
+/** struct cb_announce, 72 bytes. */
+export type CbAnnounce = {
+  /** tunnels used in this chunk */
+  readonly count: number;
+  readonly tunnel: readonly number[];
+};
+
+export const cbAnnounce: Codec<CbAnnounce> = structCodec(
+  'cb_announce',
+  72,
+  (out, value) => {
+    out.u32(0, 'count', value.count);
+    out.list(8, 'tunnel', value.tunnel, { limit: 32, size: 2 }, (at, item) => out.u16(at, 'tunnel', item));
+  },
+  (b) => ({
+    count: b.u32(0),
+    tunnel: b.list(8, 32, 2, (at) => b.u16(at)),
   }),
 );
 
@@ -1895,6 +2053,9 @@ export const MAPS: {
   readonly cb_source_2: MapSpec<CbSourceKey, CbSource>;
   readonly cb_ep_2: MapSpec<CbEpKey, CbEndpoint>;
   readonly cb_mac_2: MapSpec<CbMacKey, CbEndpoint>;
+  readonly cb_learn_1: MapSpec<CbLearnKey, CbLearn>;
+  readonly cb_pair_1: MapSpec<CbPairKey, CbPair>;
+  readonly cb_announce_1: MapSpec<CbAnnounceKey, CbAnnounce>;
   readonly cb_route_2: MapSpec<CbRouteKey, CbRoute>;
   readonly cb_nat_1: MapSpec<CbNatKey, CbNat>;
   readonly cb_snat_1: MapSpec<CbSnatKey, CbSnat>;
@@ -1967,6 +2128,24 @@ export const MAPS: {
     description: 'hash, (network, MAC) -> endpoint. L2 forwarding. Both written by the agent.',
     key: cbMacKey,
     value: cbEndpoint,
+  },
+  cb_learn_1: {
+    name: 'cb_learn_1',
+    description: 'LRU hash, (network, address) -> who has an address that several ports may have. Written by the vrouter when a port that may have it says so by ARP or ND. Counts only as long as that port may.',
+    key: cbLearnKey,
+    value: cbLearn,
+  },
+  cb_pair_1: {
+    name: 'cb_pair_1',
+    description: 'hash, (network, tunnel, MAC, address) -> a port of that host may say that it has the address. Written by the agent.',
+    key: cbPairKey,
+    value: cbPair,
+  },
+  cb_announce_1: {
+    name: 'cb_announce_1',
+    description: 'hash, (network, chunk) -> hosts that must hear who has such an address, besides those of the network\'s flood list: they only route into the network. Chunks are numbered from 0 without a hole. Written by the agent.',
+    key: cbAnnounceKey,
+    value: cbAnnounce,
   },
   cb_route_2: {
     name: 'cb_route_2',

@@ -9,6 +9,7 @@ import { silentLogger } from '@cable/kit';
 import { enterOwnNamespace, ip } from '../guest/testing/own-namespace.ts';
 import type { Netns } from '../net/netns.ts';
 import { NetlinkSocket } from '../net/socket.ts';
+import { openFragmenterNamespace, removeFragmenterNamespace } from './fragmenter.ts';
 import { LinkTable } from './link-table.ts';
 import { type OwnLinkKeeper, startOwnLinkKeeper } from './own-link-keeper.ts';
 import { ensureOwnLinks, OWN_NAMES, type OwnLinks, ownLinkFaults } from './own-links.ts';
@@ -19,6 +20,7 @@ const stop = new AbortController();
 const runDir = mkdtempSync(join(tmpdir(), `cable-keeper-${process.pid}-`));
 let socket: NetlinkSocket;
 let netns: Netns;
+let fragments: Netns;
 let table: LinkTable;
 let services: LinkTable;
 let keeper: OwnLinkKeeper;
@@ -29,7 +31,8 @@ before(async () => {
   enterOwnNamespace();
   socket = new NetlinkSocket();
   netns = openServiceNamespace(runDir, socket);
-  own = await ensureOwnLinks(socket, { mtuBytes: MTU, netns });
+  fragments = openFragmenterNamespace(runDir, socket);
+  own = await ensureOwnLinks(socket, { mtuBytes: MTU, netns, fragments });
   const names: ReadonlySet<string> = new Set(OWN_NAMES);
   const log = silentLogger();
   const { signal } = stop;
@@ -46,7 +49,17 @@ before(async () => {
   const onRemade = (made: OwnLinks): void => {
     own = made;
   };
-  keeper = startOwnLinkKeeper({ own, mtuBytes: () => MTU, socket, netns, tables: tables(), onRemade, log, signal });
+  keeper = startOwnLinkKeeper({
+    own,
+    mtuBytes: () => MTU,
+    socket,
+    netns,
+    fragments,
+    tables: tables(),
+    onRemade,
+    log,
+    signal,
+  });
   done = Promise.all([...started.map((one) => one.done), keeper.done]);
 });
 
@@ -55,7 +68,9 @@ after(async () => {
   await done;
   socket.close();
   netns.close();
+  fragments.close();
   removeServiceNamespace(runDir);
+  removeFragmenterNamespace(runDir);
   rmSync(runDir, { recursive: true, force: true });
 });
 

@@ -12,6 +12,8 @@ export type OwnLinkKeeperOptions = {
   readonly socket: NetlinkSocket;
   /** Of the guest services. */
   readonly netns: Netns;
+  /** Of the fragmenter. */
+  readonly fragments: Netns;
   readonly tables: { readonly own: ObservedTable; readonly services: ObservedTable };
   /** One of them is another device now: programs must be put on it. A throw means: again, after a back-off. */
   readonly onRemade: (own: OwnLinks) => void;
@@ -29,14 +31,14 @@ const REST_MS = 1_000;
 
 /** Keeps the agent's own links as they were made: what is wrong in the table is put right at once. */
 export function startOwnLinkKeeper(options: OwnLinkKeeperOptions): OwnLinkKeeper {
-  const { socket, netns, tables, log, signal } = options;
+  const { socket, netns, fragments, tables, log, signal } = options;
   let { own } = options;
   const run = async (): Promise<void> => {
     const mtuBytes = options.mtuBytes();
     const faults = ownLinkFaults(own, tables, mtuBytes);
     if (faults.length === 0) return;
     log.warn({ faults }, "the vrouter's own devices were changed, putting them right");
-    const made = await ensureOwnLinks(socket, { mtuBytes, netns, serviceMac: own.service.mac });
+    const made = await ensureOwnLinks(socket, { mtuBytes, netns, fragments, serviceMac: own.service.mac });
     if (!sameDevices(own, made)) options.onRemade(made);
     // Only now: where the programs did not come onto the new devices, the next round must try again.
     own = made;
@@ -54,6 +56,7 @@ function sameDevices(a: OwnLinks, b: OwnLinks): boolean {
     a.servicePeer.ifindex === b.servicePeer.ifindex &&
     a.overlay.ifindex === b.overlay.ifindex &&
     a.queue.ifindex === b.queue.ifindex &&
-    a.queueEnd.ifindex === b.queueEnd.ifindex
+    a.queueEnd.ifindex === b.queueEnd.ifindex &&
+    a.fragmenter.link.ifindex === b.fragmenter.link.ifindex
   );
 }

@@ -1,6 +1,6 @@
 /**
  * The links that the agent makes for the vrouter: the service link, with its end `cables0` in the namespace of the guest services and `cables1` in the agent's own,
- * `cablevx`, the overlay, and the pair `cableq0` and `cableq1`, in which packets wait that are over a limit. They are known by name, adopted when there, and stay when the agent goes.
+ * `cablevx`, the overlay, the link to the fragmenter, and the pair `cableq0` and `cableq1`, in which packets wait that are over a limit. They are known by name, adopted when there, and stay when the agent goes.
  */
 
 import { existsSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { NetlinkSocket } from '../net/socket.ts';
 import { writeSysctl } from '../net/sysctl.ts';
 import { ensureVeth, type VethPair, type VethSpec } from '../net/veth.ts';
 import { ensureVxlan } from '../net/vxlan.ts';
+import { ensureFragmenter, FRAGMENTER_LINK, FRAGMENTER_MTU_BYTES, type Fragmenter } from './fragmenter.ts';
 import type { ObservedLink } from './link-rows.ts';
 import type { Links } from './link-table.ts';
 import { SERVICE_PEER_NAME } from './service-namespace.ts';
@@ -26,6 +27,7 @@ export type OwnLinks = {
   /** Where packets wait that are over a limit, and where they come out. */
   readonly queue: Link;
   readonly queueEnd: Link;
+  readonly fragmenter: Fragmenter;
 };
 
 /** The agent's address on the service link; each VIF's is 198.18.0.0 + its slot. */
@@ -46,13 +48,16 @@ export type OwnLinkSpec = {
   readonly mtuBytes: number;
   /** Of the guest services. */
   readonly netns: Netns;
+  /** Of the fragmenter. */
+  readonly fragments: Netns;
   /** MAC of the service link, which the programs know; default: what it has, or a random one. */
   readonly serviceMac?: string;
 };
 
 /** Makes or adopts the links, up and addressed. What is right is not touched. EEXIST: a device of that name is something else. */
 export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): Promise<OwnLinks> {
-  const { mtuBytes, netns } = spec;
+  const { mtuBytes, netns, fragments } = spec;
+  const fragmenter = await ensureFragmenter(socket, fragments);
   const { link: overlay } = ensureVxlan(socket, { name: OVERLAY_NAME, port: OVERLAY_UDP_PORT, mtuBytes });
   const queues = ensureVeth(socket, {
     name: QUEUE_NAME,
@@ -66,7 +71,8 @@ export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): 
     inNetns(netns, () => allowIpv6(SERVICE_NAME));
     setAddresses(inside, pair.peer.ifindex, SERVICE_CIDRS);
     for (const name of OWN_NAMES) quietDevice(name);
-    return { service: pair.peer, servicePeer: pair.link, overlay, queue: queues.link, queueEnd: queues.peer };
+    const queue = { queue: queues.link, queueEnd: queues.peer };
+    return { service: pair.peer, servicePeer: pair.link, overlay, fragmenter, ...queue };
   } finally {
     inside.close();
   }
@@ -110,6 +116,7 @@ export function ownLinkFaults(own: OwnLinks, tables: OwnLinkTables, mtuBytes: nu
     ...linkFaults(own.service, service, mtuBytes),
     ...[own.servicePeer, own.overlay].flatMap((made) => linkFaults(made, tables.own.byName(made.name), mtuBytes)),
     ...[own.queue, own.queueEnd].flatMap((made) => linkFaults(made, tables.own.byName(made.name), QUEUE_MTU_BYTES)),
+    ...linkFaults(own.fragmenter.link, tables.own.byName(FRAGMENTER_LINK), FRAGMENTER_MTU_BYTES),
     ...(service?.ifindex === own.service.ifindex ? serviceFaults(own.service, service) : []),
   ];
 }
@@ -136,7 +143,13 @@ function serviceFaults(made: Link, found: ObservedLink): readonly string[] {
 }
 
 /** What those in the agent's own namespace are called. */
-export const OWN_NAMES: readonly string[] = [SERVICE_PEER_NAME, OVERLAY_NAME, QUEUE_NAME, QUEUE_END_NAME];
+export const OWN_NAMES: readonly string[] = [
+  SERVICE_PEER_NAME,
+  OVERLAY_NAME,
+  FRAGMENTER_LINK,
+  QUEUE_NAME,
+  QUEUE_END_NAME,
+];
 
 /** Keeps the host's own IPv6 (router solicitations, multicast reports) off a device that only guests' packets may use. */
 export function quietDevice(name: string): void {

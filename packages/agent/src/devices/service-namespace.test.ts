@@ -9,6 +9,7 @@ import { heldNetnsPaths, openHeldNetns } from '../net/held-netns.ts';
 import { deleteLinksAside, getLink } from '../net/link.ts';
 import { type Netns, ownNetnsId } from '../net/netns.ts';
 import { NetlinkSocket } from '../net/socket.ts';
+import { openFragmenterNamespace, removeFragmenterNamespace } from './fragmenter.ts';
 import { ensureOwnLinks, type OwnLinks, removeFormerServiceLink } from './own-links.ts';
 import { openServiceNamespace, removeServiceNamespace } from './service-namespace.ts';
 
@@ -23,9 +24,10 @@ before(() => {
 });
 
 afterEach(async () => {
-  await deleteLinksAside(socket, ['cables1', 'cable0']);
+  await deleteLinksAside(socket, ['cables1', 'cable0', 'cablef1']);
   for (const runDir of readdirSync(root)) {
     removeServiceNamespace(join(root, runDir));
+    removeFragmenterNamespace(join(root, runDir));
     rmSync(join(root, runDir), { recursive: true });
   }
 });
@@ -40,9 +42,11 @@ const held = (): readonly string[] => heldNetnsPaths(FILE).filter((path) => path
 /** As an agent does at its start; it lets go of the namespace as an agent that ends. */
 async function start(runDir: string): Promise<{ readonly id: string; readonly own: OwnLinks }> {
   const netns = openServiceNamespace(join(root, runDir), socket);
+  const fragments = openFragmenterNamespace(join(root, runDir), socket);
   try {
-    return { id: netns.id, own: await ensureOwnLinks(socket, { mtuBytes: 1450, netns }) };
+    return { id: netns.id, own: await ensureOwnLinks(socket, { mtuBytes: 1450, netns, fragments }) };
   } finally {
+    fragments.close();
     netns.close();
   }
 }
@@ -74,6 +78,7 @@ test('it is made once, adopted with its link by each later start, and removed', 
   );
   assert.deepEqual(held(), [join(root, 'run', FILE)]);
   assert.equal(removeServiceNamespace(join(root, 'run')), true);
+  assert.equal(removeFragmenterNamespace(join(root, 'run')), true);
   assert.deepEqual([held(), readdirSync(join(root, 'run'))], [[], []]);
   assert.equal(removeServiceNamespace(join(root, 'run')), false);
 });

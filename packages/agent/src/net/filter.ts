@@ -53,8 +53,19 @@ export type IngressFilter = { readonly ifindex: number; readonly programId: numb
 
 /** Makes the device's received packets pass the program. Idempotent. False: the device is not there, or vanished meanwhile. */
 export function ensureIngressFilter(socket: NetlinkSocket, ifindex: number, program: FilterProgram): boolean {
+  return ensureFilter(socket, ifindex, program, INGRESS_PARENT);
+}
+
+/** The same for what the device sends. */
+export function ensureEgressFilter(socket: NetlinkSocket, ifindex: number, program: FilterProgram): boolean {
+  return ensureFilter(socket, ifindex, program, EGRESS_PARENT);
+}
+
+type Parent = typeof INGRESS_PARENT | typeof EGRESS_PARENT;
+
+function ensureFilter(socket: NetlinkSocket, ifindex: number, program: FilterProgram, parent: Parent): boolean {
   try {
-    putIngressFilter(socket, ifindex, program);
+    putFilter(socket, ifindex, program, parent);
     return true;
   } catch (err) {
     const maybeGone = err instanceof KernelError && GONE.has(err.code);
@@ -63,9 +74,9 @@ export function ensureIngressFilter(socket: NetlinkSocket, ifindex: number, prog
   }
 }
 
-function putIngressFilter(socket: NetlinkSocket, ifindex: number, program: FilterProgram): void {
+function putFilter(socket: NetlinkSocket, ifindex: number, program: FilterProgram, parent: Parent): void {
   const { name } = program.info;
-  const tried = `attach ${name} to ingress of device ${ifindex}`;
+  const tried = `attach ${name} to ${parent === INGRESS_PARENT ? 'ingress' : 'egress'} of device ${ifindex}`;
   absentOn(['EEXIST'], () =>
     socket.change({
       type: RTM.newQdisc,
@@ -79,7 +90,7 @@ function putIngressFilter(socket: NetlinkSocket, ifindex: number, program: Filte
   socket.change({
     type: RTM.newFilter,
     flags: NLM.create,
-    fixed: tcmsg(ifindex, OUR_HANDLE, INGRESS_PARENT, PRIORITY_AND_PROTOCOL),
+    fixed: tcmsg(ifindex, OUR_HANDLE, parent, PRIORITY_AND_PROTOCOL),
     attributes: [text(TCA.kind, 'bpf'), nest(TCA.options, options)],
     tried,
   });

@@ -29,20 +29,22 @@ export type Route = {
   readonly protocol: number;
 };
 
-const RTM_ROUTE = { create: 24, delete: 25, get: 26 } as const;
-const RTA = {
+export const RTM_ROUTE = { create: 24, delete: 25, get: 26 } as const;
+/** Attributes of a route (linux/rtnetlink.h), and of its metrics. */
+export const RTA = {
   destination: 1,
   source: 2,
   ifindex: 4,
   gateway: 5,
   metric: 6,
   metrics: 8,
+  table: 15,
   via: 18,
   encapsulation: 22,
   ipProtocol: 27,
   destinationPort: 29,
 } as const;
-const RTAX_MTU = 2;
+export const RTAX = { lock: 1, mtu: 2 } as const;
 const IPPROTO_UDP = 17;
 const IPV4_BITS = 32;
 const TABLE_MAIN = 254;
@@ -165,7 +167,7 @@ function decodeWay({ body }: NetlinkMessage, to: string): WayTo | undefined {
   return {
     ifindex,
     nexthop: gateway === undefined ? to : decodeIp(gateway),
-    mtuBytes: readU32(metrics.get(RTAX_MTU)),
+    mtuBytes: readU32(metrics.get(RTAX.mtu)),
   };
 }
 

@@ -1,6 +1,7 @@
 import { CB_ENDPOINT_REMOTE } from '../bpf/abi.gen.ts';
 import { parseAddress, parseMac } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
+import { pairEntries, sharedAddresses, sharedFacts } from './shared-addresses.ts';
 import { standbyFacts } from './standby.ts';
 import { peerName } from './topics.ts';
 import { tunnelName } from './tunnels.ts';
@@ -10,7 +11,7 @@ import { type Family, itemFamily } from './unit.ts';
 export const ENDPOINTS: Family = itemFamily(
   { name: 'endpoint', slice: 'endpoints', subject: 'endpoint' },
   ({ scope: networkId }, one, reader) => {
-    const { host, underlay, macAddress, ipAddresses } = one;
+    const { portId, host, underlay, macAddress, ipAddresses, pairs = [] } = one;
     const others = one.standby === undefined ? [] : standbyFacts(networkId, one, reader);
     if (host === reader.host || underlay === null) return { facts: others };
     const network = reader.facts('network', networkId).get('')?.value;
@@ -21,6 +22,7 @@ export const ENDPOINTS: Family = itemFamily(
     if (tunnel === undefined) return { facts: others };
     const mac = parseMac(macAddress);
     const endpoint = mac === undefined ? undefined : endpointOf({ kind: CB_ENDPOINT_REMOTE, mac, tunnel });
+    const shared = sharedAddresses(pairs);
     return {
       projectId: network.projectId,
       facts: [
@@ -28,8 +30,12 @@ export const ENDPOINTS: Family = itemFamily(
         { topic: 'tunnel', key: name, member: '', value: tunnel },
         { topic: 'host-in', key: networkId, member: name, value: tunnel },
         { topic: 'peer', key: peerName(networkId, name), member: '', value: null },
+        ...sharedFacts(networkId, portId, shared, { tunnel }),
       ],
-      entries: endpoint === undefined ? [] : endpointEntries(network.net, endpoint, ipAddresses),
+      entries: [
+        ...(endpoint === undefined ? [] : endpointEntries(network.net, endpoint, ipAddresses)),
+        ...pairEntries(network.net, tunnel, shared),
+      ],
     };
   },
 );

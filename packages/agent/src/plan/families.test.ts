@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { Endpoint, LocalPort, SubnetState } from '@cable/model';
 import { CB_ENDPOINT_F_LEFT, CB_ENDPOINT_REMOTE, CB_ENDPOINT_VIF, cbEndpoint, cbVif } from '../bpf/abi.gen.ts';
 import { textBytes } from '../bpf/codec.ts';
@@ -137,6 +137,90 @@ test('a port may send from its addresses and allowed pairs; without port securit
     ['port-5', sampleMac(99), '10.0.0.99'],
     ['port-5', sampleMac(99), 'fe80::f816:3eff:fe00:63'],
   ]);
+});
+
+describe('addresses that ports may share', () => {
+  const pair = (port: LocalPort, ...ips: string[]) =>
+    ips.map((ipAddress) => ({ ipAddress, macAddress: port.macAddress }));
+  const sharing = (port: LocalPort): LocalPort => ({
+    ...port,
+    allowedAddressPairs: pair(port, '10.0.0.99', '10.9.0.0/16'),
+  });
+  const far = { ...sampleEndpoint(AWAY, 'h2', '192.0.2.2'), pairs: pair(AWAY, '10.0.0.99') };
+  const shared = async (...slices: readonly SampleSlice[][]): Promise<unknown[]> =>
+    pick(await rows(flat(...slices, samplePolicy('p', [])), 'cb_ep_2'), 'address', 'kind', 'at', 'mac').filter(
+      ([, kind]) => kind === 'shared',
+    );
+  const here = sampleEndpoint(TAP, 'h1', '192.0.2.1');
+
+  test('are found at the only port that may have them; not those of a prefix, nor without port security', async () => {
+    const none = sampleNetwork(1, {}, [here]) as SampleSlice[];
+    assert.deepEqual(await shared([sampleHost('h1', [sharing(TAP)])], none), [
+      ['10.0.0.99', 'shared', 'port-5', sampleMac(5)],
+    ]);
+    const open = { ...sharing(TAP), portSecurityEnabled: false, policy: null };
+    assert.deepEqual(await shared([sampleHost('h1', [open])], none), []);
+    const remote = sampleNetwork(1, {}, [here, far]) as SampleSlice[];
+    assert.deepEqual(await shared([sampleHost('h1', [TAP])], remote), [['10.0.0.99', 'shared', 'h2', sampleMac(7)]]);
+  });
+
+  test('of several are nowhere until one is heard; a port’s own address goes before', async () => {
+    const both = sampleNetwork(1, {}, [here, far]) as SampleSlice[];
+    assert.deepEqual(await shared([sampleHost('h1', [sharing(TAP)])], both), [
+      ['10.0.0.99', 'shared', 'whoever claims it', '00:00:00:00:00:00'],
+    ]);
+    const owner = samplePort(6, {
+      fixedIps: [{ subnetId: sampleId('sub', 1), ipAddress: '10.0.0.99' }],
+      policy: 'policy:p',
+    });
+    const slices = flat(sampleHost('h1', [sharing(TAP), owner]), both, samplePolicy('p', []));
+    const list = (await rows(slices, 'cb_ep_2', [TAP, owner])).filter(({ address }) => address === '10.0.0.99');
+    assert.deepEqual(pick(list, 'kind', 'at'), [['local', 'port-6']]);
+  });
+
+  test('may be claimed by ports that have them, of this host and of others', async () => {
+    const slices = flat(sampleHost('h1', [sharing(TAP)]), sampleNetwork(1, {}, [here, far]), samplePolicy('p', []));
+    assert.deepEqual(pick(await rows(slices, 'cb_pair_1'), 'network', 'host', 'mac', 'address'), [
+      ['net-1', 'h2', sampleMac(7), '10.0.0.99'],
+    ]);
+    const claims = (await rows(slices, 'cb_source_2')).filter((row) => row['may_claim'] === true);
+    assert.deepEqual(pick(claims, 'source', 'mac'), [['10.0.0.99', sampleMac(5)]]);
+  });
+
+  test('that several ports have are told to hosts that only route into the network, and heard by such a host', async () => {
+    const elsewhere = samplePort(8, { networkId: sampleId('net', 2) });
+    const routed = [
+      ...sampleNetwork(1, {}, [here, far]),
+      ...sampleNetwork(2, {}, [sampleEndpoint(elsewhere, 'h3', '192.0.2.3')]),
+      sampleRouter(1, [1, 2]),
+      samplePolicy('p', []),
+    ];
+    const near = flat(sampleHost('h1', [sharing(TAP)]), routed);
+    assert.deepEqual(pick(await rows(near, 'cb_announce_1'), 'network', 'hosts'), [['net-1', 'h3']]);
+    const peers = async (slices: readonly SampleSlice[], ports: readonly LocalPort[]): Promise<unknown[]> =>
+      pick(await rows(slices, 'cb_peer_2', ports), 'network', 'host');
+    assert.deepEqual(await peers(near, [TAP]), [
+      ['net-1', 'h2'],
+      ['net-1', 'h3'],
+    ]);
+
+    const third = { ...sampleEndpoint(samplePort(9), 'h4', '192.0.2.4'), pairs: pair(samplePort(9), '10.0.0.99') };
+    const own = samplePort(5, { networkId: sampleId('net', 2), policy: 'policy:p' });
+    const routing = flat(
+      sampleHost('h1', [own]),
+      sampleNetwork(1, {}, [far, third]),
+      sampleNetwork(2, {}, [sampleEndpoint(own, 'h1', '192.0.2.1')]),
+      sampleRouter(1, [1, 2]),
+      samplePolicy('p', []),
+    );
+    assert.deepEqual(pick(await rows(routing, 'cb_announce_1', [own]), 'network', 'hosts'), [['net-1', 'h2, h4']]);
+    assert.deepEqual(await peers(routing, [own]), [
+      ['net-1', 'h2'],
+      ['net-1', 'h4'],
+      ['net-2', 'h2'],
+      ['net-2', 'h4'],
+    ]);
+  });
 });
 
 test('endpoints are local, remote or of the service; the gateway answers as the service while no router has it', async () => {

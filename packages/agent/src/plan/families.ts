@@ -13,6 +13,7 @@ import { ROUTER_LEGS } from './router-legs.ts';
 import { ROUTERS } from './routers.ts';
 import { ROUTES } from './routes.ts';
 import { SERVICES } from './services.ts';
+import { ANNOUNCEMENTS, SHARED_ADDRESSES } from './shared-addresses.ts';
 import { STANDBY_ENDPOINTS } from './standby.ts';
 import { TUNNELS } from './tunnels.ts';
 import type { Family } from './unit.ts';
@@ -36,10 +37,12 @@ export const FAMILIES: readonly Family[] = [
   STANDBY_VIFS,
   STANDBY_ENDPOINTS,
   ENDPOINTS,
+  SHARED_ADDRESSES,
   SERVICES,
   FLOOD,
   TUNNELS,
   PEERS,
+  ANNOUNCEMENTS,
   MACHINE_LINKS,
   POOLS,
   MEMBERS,

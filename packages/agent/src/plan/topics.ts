@@ -39,6 +39,10 @@ export type Topics = {
   readonly 'host-in': number;
   /** Key: network and another host with endpoints in it (`peerName`). Member: ''. */
   readonly peer: null;
+  /** Key: address in a network (`sharedName`). Member: a port that may have it, and the MAC with which. */
+  readonly shared: SharedHolder;
+  /** Key: network. Member: an address in it that several ports may have. */
+  readonly 'shared-in': null;
   /** Key: network. Member: ''. Networks with a port of this host into which its endpoints may send. */
   readonly reach: readonly PlannedNetwork[];
   /** Key: pool of a load balancer. Member: ''. */
@@ -77,6 +81,20 @@ export type StatedFact = {
 /** Key of `group-prefix`: members count only where their network can be reached with their own address. */
 export function groupTopic(groupId: string, networkId: string): string {
   return `${groupId}@${networkId}`;
+}
+
+/** Where a port is that may have an address: a VIF of this host, or behind a tunnel; the other is 0. */
+export type SharedHolder = { readonly vif: number; readonly tunnel: number; readonly mac: string };
+
+/** Key of `shared`. */
+export function sharedName(networkId: string, address: string): string {
+  return `${networkId} ${address}`;
+}
+
+/** The two parts of a `sharedName`. */
+export function sharedParts(name: string): { readonly networkId: string; readonly address: string } {
+  const at = name.indexOf(' ');
+  return { networkId: name.slice(0, at), address: name.slice(at + 1) };
 }
 
 /** Key of `peer`. */

@@ -24,6 +24,7 @@ import { guestPort } from './guests.ts';
 import type { LocalDevice } from './inputs.ts';
 import { meterEntries } from './meters.ts';
 import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
+import { sharedAddresses, sharedFacts } from './shared-addresses.ts';
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
 import { type OtherTunnel, otherTunnel } from './standby.ts';
 import { policyName } from './topics.ts';
@@ -97,7 +98,13 @@ function planVif(portId: string, planned: Vif, other: OtherTunnel | undefined): 
   return {
     projectId: port.projectId,
     entries: [...endpointEntries(net, endpoint, addresses), ...ownEntries(planned)],
-    facts: [{ topic: 'vif-in', key: port.networkId, member: portId, value: vif }, ...(other?.facts ?? [])],
+    facts: [
+      { topic: 'vif-in', key: port.networkId, member: portId, value: vif },
+      ...(port.portSecurityEnabled
+        ? sharedFacts(port.networkId, portId, sharedAddresses(port.allowedAddressPairs), { vif })
+        : []),
+      ...(other?.facts ?? []),
+    ],
     guest: {
       ...guestPort(port, network, planned.subnets),
       advertisement: planned.router6?.advertisement ?? null,

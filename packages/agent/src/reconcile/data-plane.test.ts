@@ -382,7 +382,7 @@ function kernelBench(): KernelBench {
     const id = / id (\d+)/.exec(execFileSync('tc', args, { encoding: 'utf8' }))?.[1];
     return id === undefined ? undefined : Number(id);
   };
-  let fixed = { overlayIfindex: 0, serviceIfindex: 0 };
+  let fixed = { overlayIfindex: 0, serviceIfindex: 0, fragIfindex: 0 };
   const open = (killedBeforeEntering = false): void => {
     const loaded = loadVrouterPrograms({ object, pinDir: pins ?? '' });
     const die = (): never => {
@@ -435,7 +435,7 @@ function kernelBench(): KernelBench {
     name: 'kernel',
     start: () => {
       execFileSync('ip', ['netns', 'add', netns]);
-      fixed = { overlayIfindex: addTap(), serviceIfindex: addTap() };
+      fixed = { overlayIfindex: addTap(), serviceIfindex: addTap(), fragIfindex: addTap() };
       open();
     },
     plane: inside,

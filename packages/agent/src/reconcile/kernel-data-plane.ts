@@ -25,10 +25,14 @@ export type KernelDataPlaneOptions = VrouterDevices & {
   readonly programs: VrouterPrograms;
 };
 
-/** Device that carries packets between the hosts, the vrouter's end of the service link, and the two ends of the queues; absent: nothing waits. */
+/**
+ * Device that carries packets between the hosts, the vrouter's ends of the service link and of the link to the fragmenter, and the two ends of the queues; absent:
+ * nothing waits.
+ */
 export type VrouterDevices = {
   readonly overlayIfindex: number;
   readonly serviceIfindex: number;
+  readonly fragIfindex: number;
   readonly queues?: { readonly ifindex: number; readonly endIfindex: number };
 };
 
@@ -182,10 +186,11 @@ export class KernelDataPlane implements DataPlane {
    * only devices that have none are given one, and nothing is taken on the underlay's, so that what is tunnelled here comes to the device that the program
    * which runs has.
    */
-  adopt({ overlayIfindex, serviceIfindex, queues }: VrouterDevices): void {
+  adopt({ overlayIfindex, serviceIfindex, fragIfindex, queues }: VrouterDevices): void {
     this.#fixed = new Map<number, EntryName>([
       [overlayIfindex, 'overlay'],
       [serviceIfindex, 'service'],
+      [fragIfindex, 'frag'],
       // What has waited comes in as from a guest, which its mark tells.
       ...(queues === undefined ? [] : [[queues.endIfindex, 'vif'] as const]),
     ]);

@@ -1,4 +1,4 @@
-import { type CbEndpoint, MAPS } from '../bpf/abi.gen.ts';
+import { CB_ENDPOINT_SHARED, type CbEndpoint, MAPS } from '../bpf/abi.gen.ts';
 import { type ByteText, textBytes } from '../bpf/codec.ts';
 
 /** An address of a network that is at another MAC address than before. */
@@ -29,7 +29,9 @@ export class MovedAddresses {
     const last = before ?? this.#gone.get(key);
     this.#gone.delete(key);
     if (last === undefined || last === after) return;
-    const { mac, vif } = endpointOf(after);
+    const { kind, mac, vif } = endpointOf(after);
+    // Its holders announce it themselves.
+    if (kind === CB_ENDPOINT_SHARED) return;
     if (Buffer.compare(endpointOf(last).mac, mac) === 0) return;
     const { net, addr } = MAPS.cb_ep_2.key.decode(textBytes(key));
     this.#moved.set(key, { net, address: addr, mac, vif });

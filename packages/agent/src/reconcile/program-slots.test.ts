@@ -5,7 +5,7 @@ import { CB_BANK_SLOTS, CB_BANKS, CB_ENTRIES } from '../bpf/abi.gen.ts';
 import { arrayIndex } from '../bpf/codec.ts';
 import { type BpfMap, createMap } from '../bpf/map.ts';
 import { type LoadedObject, loadObject } from '../bpf/object.ts';
-import { ENTRY, ENTRY_NAMES, enterBank, enterProgram, fillBank, spareBank } from './program-slots.ts';
+import { ENTRY, ENTRY_NAMES, type EntryName, enterBank, enterProgram, fillBank, spareBank } from './program-slots.ts';
 
 const OBJECT = fileURLToPath(new URL('../../../../build/vrouter/vrouter.bpf.o', import.meta.url));
 const PROG_ARRAY = 3;
@@ -79,63 +79,70 @@ test('a load takes the bank that no entry is of', () => {
 
 test('a bank that is not filled is not entered', () => {
   assert.throws(() => enterBank(slots, 1), /bank 1 of cb_enter_1 has no from_service/);
-  assert.deepEqual(entries(), [undefined, undefined, undefined, undefined]);
+  assert.deepEqual(entries(), [undefined, undefined, undefined, undefined, undefined]);
 });
 
-for (const writes of [1, 2, 3]) {
+for (const writes of [1, 2, 3, 4]) {
   test(`an agent killed after ${writes} of the entries: the next completes it, and loads into the bank that is free then`, () => {
     fillBank(slots, 0, load(0).programs);
     enterBank(slots, 0);
     fillBank(slots, 1, load(1).programs);
     assert.throws(() => enterBank(dyingAfter(writes), 1), /killed/);
-    assert.deepEqual(entries(), [1, writes > 1 ? 1 : 0, writes > 2 ? 1 : 0, 0]);
+    assert.deepEqual(entries(), [1, writes > 1 ? 1 : 0, writes > 2 ? 1 : 0, writes > 3 ? 1 : 0, 0]);
     assert.equal(spareBank(slots), 0);
-    assert.deepEqual(entries(), [1, 1, undefined, 1], 'the uplink waits for the next load');
+    assert.deepEqual(
+      entries(),
+      [1, 1, undefined, undefined, 1],
+      'the fragmenter and the uplink wait for the next load',
+    );
   });
 }
 
-/** The array as builds without an entry for uplinks write it. */
-const withoutUplink: Pick<BpfMap, 'lookup' | 'update' | 'delete'> = {
+/** Entries that the first builds with dispatchers had not. */
+const LATER: readonly EntryName[] = ['frag', 'uplink'];
+const LATER_SLOTS: readonly number[] = LATER.map((name) => ENTRY[name].slot);
+
+/** The array as those builds write it. */
+const withoutLater: Pick<BpfMap, 'lookup' | 'update' | 'delete'> = {
   lookup: (key) => slots.lookup(key),
   update: (key, value) => {
-    const within = (arrayIndex.decode(key as Uint8Array) - CB_ENTRIES) % CB_BANK_SLOTS;
-    if (within !== ENTRY.uplink.slot && arrayIndex.decode(key as Uint8Array) !== ENTRY.uplink.slot) {
+    const slot = arrayIndex.decode(key as Uint8Array);
+    if (!LATER_SLOTS.includes((slot - CB_ENTRIES) % CB_BANK_SLOTS) && !LATER_SLOTS.includes(slot))
       slots.update(key, value);
-    }
   },
   delete: (key) => slots.delete(key),
 };
 
 /** As such a build goes over to a load. */
-function enterWithoutUplink(bank: number, n: number): void {
-  fillBank(withoutUplink, bank, load(n).programs);
+function enterWithoutLater(bank: number, n: number): void {
+  fillBank(withoutLater, bank, load(n).programs);
   for (const name of ENTRY_NAMES) {
     const program = load(n).programs.get(ENTRY[name].program);
     assert.ok(program !== undefined);
-    if (name !== 'uplink') enterProgram(slots, name, program.info.id);
+    if (!LATER.includes(name)) enterProgram(slots, name, program.info.id);
   }
 }
 
-test('a build from before uplinks was killed among its entries: the next completes it all the same', () => {
-  enterWithoutUplink(0, 0);
-  fillBank(withoutUplink, 1, load(1).programs);
+test('a build from before those was killed among its entries: the next completes it all the same', () => {
+  enterWithoutLater(0, 0);
+  fillBank(withoutLater, 1, load(1).programs);
   const { from_service: first } = Object.fromEntries(load(1).programs);
   enterProgram(slots, 'service', first?.info.id ?? 0);
-  assert.deepEqual(entries(), [1, 0, undefined, 0]);
+  assert.deepEqual(entries(), [1, 0, undefined, undefined, 0]);
   assert.equal(spareBank(slots), 0);
-  assert.deepEqual(entries(), [1, 1, undefined, 1]);
+  assert.deepEqual(entries(), [1, 1, undefined, undefined, 1]);
 });
 
-test('a build from before uplinks came between: what it left of the load before is taken out of the entry, and no longer called', () => {
+test('a build from before those came between: what it left of the load before is taken out of the entry, and no longer called', () => {
   fillBank(slots, 0, load(0).programs);
   enterBank(slots, 0);
-  enterWithoutUplink(1, 1);
-  assert.deepEqual(entries(), [1, 1, 0, 1]);
+  enterWithoutLater(1, 1);
+  assert.deepEqual(entries(), [1, 1, 0, 0, 1]);
   assert.equal(spareBank(slots), 0);
-  assert.deepEqual(entries(), [1, 1, undefined, 1]);
+  assert.deepEqual(entries(), [1, 1, undefined, undefined, 1]);
   fillBank(slots, 0, load(2).programs);
   enterBank(slots, 0);
-  assert.deepEqual(entries(), [2, 2, 2, 2]);
+  assert.deepEqual(entries(), [2, 2, 2, 2, 2]);
 });
 
 test('an agent killed while it fills a bank leaves the entries as they were, and the next fills it anew', () => {
@@ -143,24 +150,24 @@ test('an agent killed while it fills a bank leaves the entries as they were, and
   enterBank(slots, 0);
   for (let writes = 0; writes < 9; writes++) {
     assert.throws(() => fillBank(dyingAfter(writes), 1, load(1).programs), /killed/);
-    assert.deepEqual(entries(), [0, 0, 0, 0]);
+    assert.deepEqual(entries(), [0, 0, 0, 0, 0]);
     assert.equal(spareBank(slots), 1);
   }
   fillBank(slots, 1, load(2).programs);
   enterBank(slots, 1);
-  assert.deepEqual(entries(), [2, 2, 2, 2]);
+  assert.deepEqual(entries(), [2, 2, 2, 2, 2]);
 });
 
 test('a program of no bank is kept in its entry until a bank is entered', () => {
   const id = load(2).programs.get('from_vif')?.info.id ?? 0;
   enterProgram(slots, 'vif', id);
-  assert.deepEqual(entries(), [undefined, undefined, undefined, 2]);
+  assert.deepEqual(entries(), [undefined, undefined, undefined, undefined, 2]);
   assert.equal(spareBank(slots), 0);
   fillBank(slots, 0, load(0).programs);
-  assert.deepEqual(entries(), [undefined, undefined, undefined, 2]);
+  assert.deepEqual(entries(), [undefined, undefined, undefined, undefined, 2]);
   enterBank(slots, 0);
   enterProgram(slots, 'vif', id);
-  assert.deepEqual(entries(), [0, 0, 0, 2]);
+  assert.deepEqual(entries(), [0, 0, 0, 0, 2]);
   assert.equal(spareBank(slots), 1);
 });
 

@@ -6,13 +6,14 @@
  *     vif overlay …      vif overlay … decide arp …   vif overlay … decide arp …
  *
  * A load of the programs fills the bank that no entry is of, then writes the entries. Its programs call those of their own bank only. The
- * uplink's entry may be empty: then nothing is taken there. A build from before it writes the others only.
+ * entries of later builds (the underlay's, the fragmenter's) may be empty: then nothing is taken there. A build from before them writes the others only.
  */
 import { closeSync } from 'node:fs';
 import {
   CB_BANK_SLOTS,
   CB_BANKS,
   CB_ENTRIES,
+  CB_ENTRY_FRAG,
   CB_ENTRY_OVERLAY,
   CB_ENTRY_SERVICE,
   CB_ENTRY_UPLINK,
@@ -27,6 +28,7 @@ import {
   CB_STAGE_OUTSIDE,
   CB_STAGE_QUEUED,
   CB_STAGE_REFUSE,
+  CB_STAGE_SEEK,
   CB_STAGE_SERVICE,
   CB_STAGE_TRANSLATE,
 } from '../bpf/abi.gen.ts';
@@ -35,8 +37,8 @@ import { type BpfMap, fdById } from '../bpf/map.ts';
 import type { BpfProgram } from '../bpf/program.ts';
 import { BPF_CMD } from '../bpf/syscall.ts';
 
-/** Kinds of devices: those of guests, the VXLAN device, the vrouter's end of the service link, those of the underlay. */
-export type EntryName = 'vif' | 'overlay' | 'service' | 'uplink';
+/** Kinds of devices: those of guests, the VXLAN device, the vrouter's ends of the links to the services and to the fragmenter, those of the underlay. */
+export type EntryName = 'vif' | 'overlay' | 'service' | 'frag' | 'uplink';
 
 /** Of one kind: its entry, the program that does its work, and the dispatcher that is on the devices. */
 type Entry = { readonly slot: number; readonly program: string; readonly dispatcher: string };
@@ -45,14 +47,18 @@ export const ENTRY: Readonly<Record<EntryName, Entry>> = {
   service: { slot: CB_ENTRY_SERVICE, program: 'from_service', dispatcher: 'enter_service' },
   overlay: { slot: CB_ENTRY_OVERLAY, program: 'from_overlay', dispatcher: 'enter_overlay' },
   uplink: { slot: CB_ENTRY_UPLINK, program: 'from_uplink', dispatcher: 'enter_uplink' },
+  frag: { slot: CB_ENTRY_FRAG, program: 'from_frag', dispatcher: 'enter_frag' },
   vif: { slot: CB_ENTRY_VIF, program: 'from_vif', dispatcher: 'enter_vif' },
 };
 
 /** In the order in which they are written; VIFs, which most packets come from, last. */
-export const ENTRY_NAMES: readonly EntryName[] = ['service', 'overlay', 'uplink', 'vif'];
+export const ENTRY_NAMES: readonly EntryName[] = ['service', 'overlay', 'frag', 'uplink', 'vif'];
 
-/** Without devices of the underlay, which do without a program. */
-export const OVERLAY_NAMES: readonly EntryName[] = ENTRY_NAMES.filter((name) => name !== 'uplink');
+/** Entries that an older build does not have; what comes by such a device can do without a program. */
+const LATER_NAMES: readonly EntryName[] = ['frag', 'uplink'];
+
+/** Those that every build has. */
+export const OVERLAY_NAMES: readonly EntryName[] = ENTRY_NAMES.filter((name) => !LATER_NAMES.includes(name));
 
 /** Programs that others of the same bank go on in, by name. */
 const STAGES: Readonly<Record<string, number>> = {
@@ -67,6 +73,7 @@ const STAGES: Readonly<Record<string, number>> = {
   outside: CB_STAGE_OUTSIDE,
   translate: CB_STAGE_TRANSLATE,
   ask_neighbour: CB_STAGE_ASK,
+  seek: CB_STAGE_SEEK,
   queued: CB_STAGE_QUEUED,
 };
 
@@ -114,9 +121,9 @@ export function spareBank(slots: Slots): number {
   return (begun + 1) % CB_BANKS;
 }
 
-/** The uplink's entry is emptied: its program in this bank may be of a load before, with which the others of the bank do not go together. */
+/** The later entries are emptied: their program in this bank may be of a load before, with which the others of the bank do not go together. */
 function complete(slots: Slots, bank: number): void {
-  slots.delete(arrayIndex.encode(ENTRY.uplink.slot));
+  for (const name of LATER_NAMES) slots.delete(arrayIndex.encode(ENTRY[name].slot));
   enterBank(slots, bank, OVERLAY_NAMES);
 }
 

@@ -45,6 +45,7 @@ test('dispatchers are loaded once; a load is met when it is entered, and stays i
   assert.deepEqual(idsOf(second), idsOf(first));
   assert.equal(isServed(second), true, 'by the first');
   assert.deepEqual(readdirSync(`${PINS}/progs`).sort(), [
+    'enter_frag',
     'enter_overlay',
     'enter_service',
     'enter_uplink',

@@ -40,6 +40,8 @@ export type VrouterPrograms = {
   readonly slots: BpfMap;
   /** To be put on devices, by kind. */
   readonly dispatchers: Readonly<Record<EntryName, BpfProgram>>;
+  /** For both sides of the fragmenter's own device, in its namespace. */
+  readonly fragmenter: { readonly in: BpfProgram; readonly out: BpfProgram };
   /** Makes the loaded programs those of all devices of these kinds (default: every kind) that have a dispatcher. */
   enter(names?: readonly EntryName[]): void;
   /** What the dispatchers go on in now: nothing, programs over the maps that are loaded, or others'. */
@@ -93,6 +95,7 @@ export function loadVrouterPrograms({ object: path, pinDir, config }: VrouterSou
       maps: loaded.maps,
       slots,
       dispatchers,
+      fragmenter: { in: required(loaded.programs, 'frag_in'), out: required(loaded.programs, 'frag_out') },
       enter: (names) => enterBank(slots, bank, names),
       inForce: () => inForce(slots, loaded),
       purge: (kind, id) => purge(loaded, kind, id),

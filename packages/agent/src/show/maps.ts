@@ -4,6 +4,7 @@ import {
   CB_ENDPOINT_GATEWAY,
   CB_ENDPOINT_REMOTE,
   CB_ENDPOINT_SERVICE,
+  CB_ENDPOINT_SHARED,
   CB_ENDPOINT_VIF,
   CB_ENDPOINT_VIP,
   CB_FLOOD_VIF,
@@ -20,6 +21,7 @@ import {
   CB_PEER_F_UPLINK,
   CB_ROUTE_NEXTHOP,
   CB_SERVICE_NET,
+  CB_SOURCE_F_PAIR,
   CB_SVC_F_AFFINITY,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
@@ -54,12 +56,15 @@ export const SHOWN_MAPS = [
   'cb_tunnel_1',
   'cb_peer_2',
   'cb_source_2',
+  'cb_pair_1',
   'cb_ep_2',
   'cb_mac_2',
   'cb_route_2',
   'cb_class_1',
   'cb_rule_1',
   'cb_flood_2',
+  'cb_announce_1',
+  'cb_learn_1',
   'cb_hop_1',
   'cb_svc_1',
   'cb_maglev_1',
@@ -152,10 +157,17 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     underlay: formatAddress(key.remote),
     received_on: (flags & CB_PEER_F_UPLINK) === 0 ? 'overlay device' : 'uplink',
   })),
-  cb_source_2: showing(MAPS.cb_source_2, (key, _value, names) => ({
+  cb_source_2: showing(MAPS.cb_source_2, (key, { flags }, names) => ({
     port: names.port(key.vif),
     mac: formatMac(key.mac),
     source: formatPrefix(key.addr, key.prefixlen - 64),
+    may_claim: (flags & CB_SOURCE_F_PAIR) !== 0,
+  })),
+  cb_pair_1: showing(MAPS.cb_pair_1, (key, _value, names) => ({
+    network: names.network(key.net),
+    host: names.tunnel(key.tunnel),
+    mac: formatMac(key.mac),
+    address: formatAddress(key.addr),
   })),
   cb_ep_2: showing(MAPS.cb_ep_2, (key, endpoint, names) => ({
     network: names.network(key.net),
@@ -196,6 +208,20 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
       .slice(0, flood.count)
       .map(({ kind, id }) => (kind === CB_FLOOD_VIF ? names.port(id) : names.tunnel(id)))
       .join(', '),
+  })),
+  cb_announce_1: showing(MAPS.cb_announce_1, (key, { count, tunnel }, names) => ({
+    network: names.network(key.net),
+    chunk: key.chunk,
+    hosts: tunnel
+      .slice(0, count)
+      .map((one) => names.tunnel(one))
+      .join(', '),
+  })),
+  cb_learn_1: showing(MAPS.cb_learn_1, (key, { vif, tunnel, mac }, names) => ({
+    network: names.network(key.net),
+    address: formatAddress(key.addr),
+    at: placeName(vif, tunnel, names) ?? 'nobody was heard',
+    mac: formatMac(mac),
   })),
   cb_hop_1: showing(MAPS.cb_hop_1, (key, hop, names) => ({
     host: names.host(formatAddress(key.addr)),
@@ -277,6 +303,7 @@ const ENDPOINT_KIND: Readonly<Record<number, string>> = {
   [CB_ENDPOINT_GATEWAY]: 'gateway',
   [CB_ENDPOINT_SERVICE]: 'service',
   [CB_ENDPOINT_VIP]: 'virtual address',
+  [CB_ENDPOINT_SHARED]: 'shared',
 };
 
 function showing<K, V>(spec: MapSpec<K, V>, show: (key: K, value: V, names: Names) => Row): Show {
@@ -289,12 +316,19 @@ function endpointRow(endpoint: CbEndpoint, names: Names): Row {
     [CB_ENDPOINT_REMOTE]: names.tunnel(endpoint.tunnel),
     [CB_ENDPOINT_GATEWAY]: names.router(endpoint.vrf),
     [CB_ENDPOINT_SERVICE]: endpoint.vrf === 0 ? 'agent' : `agent, ${names.router(endpoint.vrf)}`,
+    [CB_ENDPOINT_SHARED]: placeName(endpoint.vif, endpoint.tunnel, names) ?? 'whoever claims it',
   };
   return {
     mac: formatMac(endpoint.mac),
     kind: ENDPOINT_KIND[endpoint.kind] ?? String(endpoint.kind),
     at: at[endpoint.kind] ?? '',
   };
+}
+
+/** Undefined: nowhere. */
+function placeName(vif: number, tunnel: number, names: Names): string | undefined {
+  if (vif !== 0) return names.port(vif);
+  return tunnel === 0 ? undefined : names.tunnel(tunnel);
 }
 
 type FlagNames = readonly (readonly [flag: number, name: string])[];

@@ -1,4 +1,4 @@
-import type { Endpoint, OtherPlace } from '@cable/model';
+import { type Endpoint, isOneAddress, type OtherPlace } from '@cable/model';
 import { hasLeft, hostOf, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
 import type { Reader } from '../reader.ts';
@@ -21,6 +21,9 @@ export const endpointsKind: Kind = defineKind({
 
 function endpoint(reader: Reader, port: PortRow): Endpoint {
   const host = hostOf(port);
+  const pairs = port.port_security_enabled
+    ? port.allowed_address_pairs.filter((pair) => isOneAddress(pair.ip_address))
+    : [];
   return {
     portId: port.id,
     macAddress: port.mac_address,
@@ -30,6 +33,9 @@ function endpoint(reader: Reader, port: PortRow): Endpoint {
     ...(port.standby_hosts.length === 0
       ? {}
       : { standby: port.standby_hosts.map((one) => otherPlace(reader, port, one)) }),
+    ...(pairs.length === 0
+      ? {}
+      : { pairs: pairs.map((pair) => ({ ipAddress: pair.ip_address, macAddress: pair.mac_address })) }),
   };
 }
 

@@ -1,8 +1,11 @@
-import type { GroupMember } from '@cable/model';
+import { type GroupMember, isOneAddress } from '@cable/model';
 import { isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
 
-/** The addresses behind a security group: those of its bound ports, because no other can send. It always exists, maybe without members. */
+/**
+ * The addresses behind a security group: those of its bound ports, because no other can send. An allowed address pair that is a prefix is none of them: who may send from
+ * everywhere must not make everybody a member. It always exists, maybe without members.
+ */
 export const groupKind: Kind = defineKind({
   name: 'group',
   header: (_reader, id) => ({ value: { id }, refs: [] }),
@@ -17,7 +20,7 @@ export const groupKind: Kind = defineKind({
 function groupMember(port: PortRow): GroupMember {
   const addresses = [
     ...port.fixed_ips.map((ip) => ip.ip_address),
-    ...port.allowed_address_pairs.map((pair) => pair.ip_address),
+    ...port.allowed_address_pairs.map((pair) => pair.ip_address).filter(isOneAddress),
   ];
   return { portId: port.id, networkId: port.network_id, addresses: [...new Set(addresses)] };
 }

@@ -3,6 +3,7 @@ import { BURST } from './burst.ts';
 import { DEMO } from './demo/demo.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
+import { L2 } from './l2.ts';
 import { LIVE_MIGRATION } from './live-migration.ts';
 import { LOAD_BALANCER } from './load-balancer.ts';
 import { PAIR } from './pair.ts';
@@ -25,6 +26,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   QOS,
   TRUNK,
   LIVE_MIGRATION,
+  L2,
   BURST,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,

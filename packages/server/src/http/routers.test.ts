@@ -50,6 +50,29 @@ test('an interface is added and removed by subnet', async (t) => {
   assert.equal((await send('DELETE', path)).status, 204);
 });
 
+test('an interface that is removed and added again has the MAC address that it had, unless somebody took it', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const subnet = await subnetOf(harness, '10.0.0.0/24');
+  const routers = [await create('router', {}), await create('router', {})];
+  const add = async (router: Json | undefined): Promise<unknown> => {
+    const path = `/v2.0/routers/${router?.['id']}`;
+    const added = await send('PUT', `${path}/add_router_interface`, { subnet_id: subnet['id'] });
+    assert.equal(added.status, 200);
+    const port = (await send('GET', `/v2.0/ports/${added.body['port_id']}`)).body['port'];
+    assert.equal((await send('PUT', `${path}/remove_router_interface`, { subnet_id: subnet['id'] })).status, 200);
+    return port?.['mac_address'];
+  };
+  const [first, other] = [await add(routers[0]), await add(routers[1])];
+  assert.match(String(first), /^fa:16:3e:/);
+  assert.notEqual(first, other);
+  assert.equal(await add(routers[0]), first);
+  await create('port', { network_id: subnet['network_id'], mac_address: first });
+  const another = await add(routers[0]);
+  assert.notEqual(another, first);
+  assert.match(String(another), /^fa:16:3e:/);
+});
+
 test('a free port becomes an interface', async (t) => {
   const harness = await startHarness(t);
   const { send, create } = harness;

@@ -19,6 +19,7 @@ import { notFound } from '../engine/read.ts';
 import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import { ROUTER_INTERFACE } from './device-owners.ts';
+import { legMac } from './leg-mac.ts';
 import { interfacesOf, subnetsOf } from './router.ts';
 import { hasForeignRouter } from './subnet-modes.ts';
 import { prefixOf } from './subnet-range.ts';
@@ -99,12 +100,14 @@ function addSubnet(planning: Planning, router: Router, subnetId: string): Interf
   const resource = planning.deps.resources.named('port');
   const added = { subnet_id: subnet.id, ip_address: subnet.gateway_ip };
   const leg = subnet.ip_version === 6 ? findIpv6Leg(planning, router, subnet.network_id) : undefined;
+  const mac = leg === undefined ? legMac(planning, router.id, subnet) : undefined;
   const port =
     leg === undefined
       ? planCreate(planning, resource, {
           id: planning.deps.newId(),
           project_id: router.project_id,
           network_id: subnet.network_id,
+          ...(mac === undefined ? {} : { mac_address: mac }),
           fixed_ips: [added],
           device_id: router.id,
           device_owner: ROUTER_INTERFACE,

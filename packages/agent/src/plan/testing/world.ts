@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { LocalPort, PolicyRule, SliceKey } from '@cable/model';
+import type { Endpoint, LocalPort, PolicyRule, SliceKey } from '@cable/model';
 import { vifDeviceName } from '../device-names.ts';
 import { createRandom, type Random } from './random.ts';
 import {
@@ -130,8 +130,13 @@ function changeEndpoint({ state, random }: World): void {
   state.setItem(
     `endpoints:${sampleId('net', net)}`,
     port.id,
-    random(4) === 0 ? undefined : sampleEndpoint(port, `h${host}`, underlay),
+    random(4) === 0 ? undefined : { ...sampleEndpoint(port, `h${host}`, underlay), ...randomPairs(random, n) },
   );
+}
+
+function randomPairs(random: Random, n: number): Pick<Endpoint, 'pairs'> {
+  if (random(2) === 0) return {};
+  return { pairs: [{ ipAddress: oneOf(random, CIDRS), macAddress: sampleMac(n) }] };
 }
 
 function changeNetwork({ state, random }: World): void {
