@@ -324,6 +324,7 @@ function createStream(
         if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);
       },
       underlayMtuBytes: () => devices.underlay.now?.mtuBytes,
+      bridgeMappings: options.bridgeMappings,
       log: log.child('stream'),
       signal,
     },

@@ -22,8 +22,11 @@ const ATTRIBUTES = {
     'admin_state_up',
     'mtu',
     'dns_domain',
+    'provider:network_type',
+    'provider:physical_network',
     'provider:segmentation_id',
     'qos_policy_id',
+    'vni',
   ],
   subnet: [
     'id',

@@ -125,6 +125,33 @@ test('a port is up or down by itself, and so is a network', () => {
   );
 });
 
+test('a network on a physical network says its wire, and has a VNI apart from it for agents that know of none', () => {
+  const of = (more: object): unknown =>
+    sliceOf(withRow(EMPTY_STATE, 'network', network('n1', more)), 'network:n1')?.header;
+  const vlan = of({
+    'provider:network_type': 'vlan',
+    'provider:physical_network': 'physnet1',
+    'provider:segmentation_id': 100,
+    vni: 9,
+  });
+  assert.deepEqual(
+    [(vlan as Fields)['vni'], (vlan as Fields)['wire']],
+    [9, { physicalNetwork: 'physnet1', segmentationId: 100 }],
+  );
+  const flat = of({
+    'provider:network_type': 'flat',
+    'provider:physical_network': 'physnet1',
+    'provider:segmentation_id': null,
+    vni: 10,
+  });
+  assert.deepEqual(
+    [(flat as Fields)['vni'], (flat as Fields)['wire']],
+    [10, { physicalNetwork: 'physnet1', segmentationId: null }],
+  );
+  const tunnelled = of({}) as Fields;
+  assert.deepEqual([tunnelled['vni'], Object.hasOwn(tunnelled, 'wire')], [7, false]);
+});
+
 test('endpoints are the bound ports; the underlay is null until the host registers', () => {
   assert.deepEqual(
     sliceOf(ROUTED, 'endpoints:n1')?.items.map((one) => [one['key'], one['host'], one['underlay']]),

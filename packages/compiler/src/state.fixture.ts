@@ -93,8 +93,11 @@ export function network(id: string, more: Partial<NetworkRow> = {}): NetworkRow 
     admin_state_up: true,
     mtu: 1450,
     dns_domain: '',
+    'provider:network_type': 'vxlan',
+    'provider:physical_network': null,
     'provider:segmentation_id': 7,
     qos_policy_id: null,
+    vni: null,
     ...more,
   };
 }

@@ -62,6 +62,8 @@ export const ERRORS = {
   OverQuota: { status: 409, remedy: 'Delete what is not needed, or ask an administrator for a higher quota.' },
   // Networks
   TunnelIdInUse: { status: 409, remedy: 'Choose another provider:segmentation_id, or leave it out.' },
+  VlanIdInUse: { status: 409, remedy: 'Choose another VLAN, or another physical network.' },
+  FlatNetworkInUse: { status: 409, remedy: 'Use that network, or make one of type vlan on the physical network.' },
   NoNetworkAvailable: { status: 503, remedy: 'All VXLAN network identifiers are taken; delete networks.' },
   InvalidSharedSetting: { status: 409, remedy: 'Other projects use the network; remove their ports first.' },
   NetworkMTUSubnetConflict: {

@@ -61,6 +61,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A port may say its qosPolicyId; slices qos tell what such a policy limits and marks. An older agent passes both over: its guests are not limited.',
       },
+      {
+        date: '2026-11-26',
+        change:
+          'A registration says on which physical networks the host is, and a network which of them carries it (wire). An older agent passes that over: it tunnels such a network by its vni, so its ports are not on the physical network.',
+      },
     ],
   },
 ];
@@ -84,6 +89,8 @@ export type HostRegistration = {
   readonly agentVersion: string;
   /** Largest packet, in bytes, that the device with the underlay address takes (68..65535); absent: not known. */
   readonly underlayMtuBytes?: number;
+  /** Interface of each physical network that the host is on (`--bridge-mappings`), by the network's name; absent: none. */
+  readonly bridgeMappings?: Readonly<Record<string, string>>;
   /** UUID that the agent made at its first start on this machine and keeps; absent: an agent of protocol 1. */
   readonly agentId?: string;
   /** UUID of this run of the agent. */

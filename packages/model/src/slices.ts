@@ -60,14 +60,19 @@ export type NetworkHeader = {
   readonly projectId: string;
   /** False: its ports pass nothing. */
   readonly adminStateUp: boolean;
-  /** 1..16777215. */
+  /** 1..16777215. Of a network that is not tunnelled (`wire`) it is kept for agents that do not know of these, so that they keep it apart from others. */
   readonly vni: number;
+  /** The physical network that carries it; absent: none, it is tunnelled between hosts. */
+  readonly wire?: Wire;
   readonly mtuBytes: number;
   /** Neutron's `dns_domain`, with a dot at its end; absent: none. */
   readonly dnsDomain?: string;
   /** Sorted by id. */
   readonly subnets: readonly SubnetState[];
 };
+
+/** A network on a physical network. `segmentationId`: its VLAN, 1..4094; null: its frames have no tag. */
+export type Wire = { readonly physicalNetwork: string; readonly segmentationId: number | null };
 
 /** Who is where in one network: its bound ports are the items; router interfaces are not among them. */
 export type EndpointsHeader = { readonly networkId: string };

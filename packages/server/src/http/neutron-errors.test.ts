@@ -52,7 +52,7 @@ test('networks: MTU and VNI are checked', async (t) => {
   const again = send('POST', '/v2.0/networks', { network: { 'provider:segmentation_id': 77 } });
   await refused(again, 409, 'TunnelIdInUse');
   await refused(
-    send('POST', '/v2.0/networks', { network: { 'provider:network_type': 'vlan' } }),
+    send('POST', '/v2.0/networks', { network: { 'provider:network_type': 'gre' } }),
     400,
     'HTTPBadRequest',
   );

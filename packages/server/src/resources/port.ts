@@ -1,5 +1,5 @@
 import { vifKind } from '@cable/compiler';
-import { type AnyObject, CableError, type Network, type Port, parseIp, SERVICE_MAC } from '@cable/model';
+import { type AnyObject, CableError, type Host, type Network, type Port, parseIp, SERVICE_MAC } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { GATEWAY, PLACED } from '../engine/hidden.ts';
 import { type Broken, type Contribution, contribute, type Given, type Mark } from '../engine/module.ts';
@@ -7,6 +7,7 @@ import type { Look, View } from '../engine/view.ts';
 import type { Tables } from '../tables.ts';
 import { defaultGroup } from './default-group.ts';
 import { ROUTER_INTERFACE } from './device-owners.ts';
+import { isTunnelled } from './network-segment.ts';
 import { automaticAddress, chooseAddresses, hasAutomatic } from './port-addresses.ts';
 import { claimsOfPort, macName } from './port-claims.ts';
 import { checkPortSecurity, completePairs, movePairs, parsePortMac } from './port-security.ts';
@@ -180,13 +181,20 @@ function changePort(planning: Planning, before: Port, after: Port): Partial<Port
 function bindingOf(tables: Tables, port: Port): Readonly<Record<string, unknown>> {
   const host = port['binding:host_id'] ?? '';
   if (host === '') return { 'binding:vif_type': 'unbound', 'binding:vif_details': {} };
-  if (tables.of('host').get(host) === undefined) {
+  const row = tables.of('host').get(host);
+  if (row === undefined || !isOnWireOf(row, tables.of('network').get(port.network_id))) {
     return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
   }
   return {
     'binding:vif_type': vifKind(port) === 'tap' ? 'tap' : 'other',
     'binding:vif_details': { port_filter: true, connectivity: 'l2' },
   };
+}
+
+/** Whether the host has an interface on the physical network that carries the port's network; a tunnelled one is everywhere. */
+function isOnWireOf(host: Host, network: Network | undefined): boolean {
+  if (network === undefined || isTunnelled(network)) return true;
+  return Object.hasOwn(host.bridge_mappings, network['provider:physical_network'] ?? '');
 }
 
 function allocateMac({ deps, plan }: Planning, networkId: string): string {

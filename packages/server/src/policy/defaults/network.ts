@@ -10,9 +10,14 @@ export const NETWORK_RULES: readonly RuleDefault[] = [
     description: 'Choose how a new network is carried.',
   },
   {
+    name: 'create_network:provider:physical_network',
+    check: 'rule:admin_only',
+    description: 'Choose the physical network that carries a new network.',
+  },
+  {
     name: 'create_network:provider:segmentation_id',
     check: 'rule:admin_only',
-    description: 'Choose the VNI of a new network.',
+    description: 'Choose the VNI or VLAN of a new network.',
   },
   { name: 'get_network', check: 'rule:admin_or_owner or rule:shared', description: 'See a network.' },
   { name: 'get_network:provider:network_type', check: 'rule:admin_only', description: 'See how a network is carried.' },
@@ -21,7 +26,11 @@ export const NETWORK_RULES: readonly RuleDefault[] = [
     check: 'rule:admin_only',
     description: 'See the physical network of a network.',
   },
-  { name: 'get_network:provider:segmentation_id', check: 'rule:admin_only', description: 'See the VNI of a network.' },
+  {
+    name: 'get_network:provider:segmentation_id',
+    check: 'rule:admin_only',
+    description: 'See the VNI or VLAN of a network.',
+  },
   { name: 'update_network', check: 'rule:admin_or_owner', description: 'Change a network.' },
   {
     name: 'update_network:shared',
