@@ -4,6 +4,8 @@ export * from './binding.ts';
 export * from './cable-guest.ts';
 export * from './collections.ts';
 export * from './dns-integration.ts';
+export * from './ext-gw-mode.ts';
+export * from './external-net.ts';
 export * from './extra-dhcp-opt.ts';
 export * from './extraroute.ts';
 export * from './net-mtu.ts';

@@ -67,4 +67,8 @@ export const routerResource = {
       description: 'The state.',
     },
   },
+  hidden: {
+    /** VNI of the network by which hosts send what leaves to the host of the gateway; null: there is no gateway. */
+    transit_vni: { type: 'integer', nullable: true, indexed: true },
+  },
 } as const;

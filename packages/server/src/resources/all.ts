@@ -1,6 +1,7 @@
 import type { ModuleTable } from '../engine/module.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
+import { externalNetworkModule } from './external-network.ts';
 import { agentModule, hostModule } from './host.ts';
 import { networkModule } from './network.ts';
 import { portModule } from './port.ts';
@@ -10,6 +11,7 @@ import { networkQosModule, portQosModule, qosPolicyModule, qosRuleModule, qosRul
 import { quotaDetailsModule, quotaModule } from './quota.ts';
 import { renameHostModule } from './rename-host.ts';
 import { routerModule } from './router.ts';
+import { routerGatewayModule } from './router-gateway.ts';
 import { routerInterfacesModule } from './router-interfaces.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
@@ -17,10 +19,12 @@ import { subnetModule } from './subnet.ts';
 
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
-  network: [networkModule, networkDnsModule, networkQosModule],
+  network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule],
   subnet: [subnetModule, automaticAddressesModule],
   port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule, portQosModule],
-  router: [routerModule, routerInterfacesModule],
+  network: [networkModule, externalNetworkModule, networkDnsModule],
+  port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule],
+  router: [routerModule, routerGatewayModule, routerInterfacesModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
   qos_policy: [qosPolicyModule],

@@ -3,6 +3,7 @@ import { CableError, type Network } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import type { Claim, ClaimName } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
+import { NotLoadedError } from '../not-loaded.ts';
 
 const VNI_MAX = 16777215;
 const VLAN_MAX = 4094;
@@ -61,7 +62,8 @@ function vniName(vni: number): ClaimName {
   return { kind: 'vni', value: String(vni) };
 }
 
-function vniClaim(vni: number): Claim {
+/** A VNI, of whatever: no two things have one. */
+export function vniClaim(vni: number): Claim {
   return {
     ...vniName(vni),
     holder: (look) => holderOfVni(look, vni),
@@ -74,7 +76,17 @@ function vniClaim(vni: number): Claim {
 
 function holderOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
   const named = look.by('network', 'provider:segmentation_id', String(vni)).find(isTunnelled);
-  return (named ?? look.by('network', 'vni', String(vni))[0])?.id;
+  return (named ?? look.by('network', 'vni', String(vni))[0])?.id ?? routerOfVni(look, vni);
+}
+
+function routerOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
+  try {
+    return look.by('router', 'transit_vni', String(vni))[0]?.id;
+  } catch (err) {
+    // A server may have no routers loaded.
+    if (err instanceof NotLoadedError) return undefined;
+    throw err;
+  }
 }
 
 /** The tag on the physical network, or that it has none. */

@@ -19,7 +19,7 @@ import { notFound } from '../engine/read.ts';
 import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import { ROUTER_INTERFACE } from './device-owners.ts';
-import { interfacesOf, subnetsOf } from './router.ts';
+import { attachedSubnets, interfacesOf } from './router.ts';
 import { hasForeignRouter } from './subnet-modes.ts';
 import { prefixOf } from './subnet-range.ts';
 
@@ -178,7 +178,7 @@ function ownSubnet(planning: Planning, id: string): Subnet {
 
 /** A router has one interface a subnet, no two subnets that overlap, and none whose guests are told of another router. */
 function checkSubnets({ plan }: Planning, router: Router, subnets: readonly Subnet[]): void {
-  const attached = plan.parts('router', router.id, (look) => subnetsOf(look, interfacesOf(look, router.id)));
+  const attached = plan.parts('router', router.id, (look) => attachedSubnets(look, router.id));
   for (const subnet of subnets) {
     if (hasForeignRouter(subnet)) {
       throw badRouter(

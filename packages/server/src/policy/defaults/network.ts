@@ -5,6 +5,11 @@ export const NETWORK_RULES: readonly RuleDefault[] = [
   { name: 'create_network', check: 'rule:regular_user', description: 'Create a network.' },
   { name: 'create_network:shared', check: 'rule:admin_only', description: 'Share a new network with every project.' },
   {
+    name: 'create_network:router:external',
+    check: 'rule:admin_only',
+    description: 'Make a network that leads outside.',
+  },
+  {
     name: 'create_network:provider:network_type',
     check: 'rule:admin_only',
     description: 'Choose how a new network is carried.',
@@ -19,7 +24,7 @@ export const NETWORK_RULES: readonly RuleDefault[] = [
     check: 'rule:admin_only',
     description: 'Choose the VNI or VLAN of a new network.',
   },
-  { name: 'get_network', check: 'rule:admin_or_owner or rule:shared', description: 'See a network.' },
+  { name: 'get_network', check: 'rule:admin_or_owner or rule:shared or rule:external', description: 'See a network.' },
   { name: 'get_network:provider:network_type', check: 'rule:admin_only', description: 'See how a network is carried.' },
   {
     name: 'get_network:provider:physical_network',
@@ -36,6 +41,11 @@ export const NETWORK_RULES: readonly RuleDefault[] = [
     name: 'update_network:shared',
     check: 'rule:admin_only',
     description: 'Share a network with every project, or no longer.',
+  },
+  {
+    name: 'update_network:router:external',
+    check: 'rule:admin_only',
+    description: 'Let a network lead outside, or no longer.',
   },
   { name: 'delete_network', check: 'rule:admin_or_owner', description: 'Delete a network.' },
 ];
