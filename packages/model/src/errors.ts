@@ -110,7 +110,24 @@ export const ERRORS = {
     status: 409,
     remedy: 'Disassociate or delete the floating IPs of the router first.',
   },
+  RouterInterfaceInUseByFloatingIP: {
+    status: 409,
+    remedy: 'Disassociate the floating IPs of the subnet’s ports first.',
+  },
   InvalidRoutes: { status: 400, remedy: 'Give next hops in attached subnets, and each route once.' },
+  // Floating IPs
+  ExternalIpAddressExhausted: {
+    status: 400,
+    remedy: 'Delete unused floating IPs, or have an administrator add a subnet or a pool to the external network.',
+  },
+  ExternalGatewayForFloatingIPNotFound: {
+    status: 404,
+    remedy: 'Attach the subnet to a router that has its gateway in the external network.',
+  },
+  FloatingIPPortAlreadyAssociated: {
+    status: 409,
+    remedy: 'Disassociate the other floating IP first, or choose another address of the port.',
+  },
   // Hosts
   HostNotRegistered: { status: 409, remedy: 'Register the host again (PUT /cable/v1/hosts/{host}), then repeat this.' },
   UnderlayAddressInUse: { status: 409, remedy: 'Give the host an address of its own, or delete the other host.' },

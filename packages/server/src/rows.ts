@@ -1,5 +1,6 @@
 import type {
   AnyObject,
+  FloatingIp,
   Host,
   Network,
   Port,
@@ -25,6 +26,7 @@ type ObjectTypes = {
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRule;
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRule;
   readonly qos_dscp_marking_rule: QosDscpMarkingRule;
+  readonly floatingip: FloatingIp;
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;

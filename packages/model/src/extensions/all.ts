@@ -8,6 +8,7 @@ export * from './ext-gw-mode.ts';
 export * from './external-net.ts';
 export * from './extra-dhcp-opt.ts';
 export * from './extraroute.ts';
+export * from './fip-port-details.ts';
 export * from './net-mtu.ts';
 export * from './port-security.ts';
 export * from './provider.ts';

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { assertInvariants, type Harness, type Json, keysLeft, refused, startHarness } from '../testing/harness.ts';
-
-const MEMBER = { 'x-project-id': 'p1', 'x-roles': 'member' };
+import { MEMBER } from '../testing/outside.ts';
 
 /** An external network on physnet1 with a subnet. */
 async function external({ create }: Harness, cidr = '203.0.113.0/24', more: object = {}): Promise<Json> {

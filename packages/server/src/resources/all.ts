@@ -2,6 +2,7 @@ import type { ModuleTable } from '../engine/module.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
+import { floatingIpModule, portFloatingIpsModule } from './floating-ip.ts';
 import { agentModule, hostModule } from './host.ts';
 import { networkModule } from './network.ts';
 import { portModule } from './port.ts';
@@ -21,10 +22,16 @@ import { subnetModule } from './subnet.ts';
 export const MODULES: ModuleTable = {
   network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule],
   subnet: [subnetModule, automaticAddressesModule],
-  port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule, portQosModule],
-  network: [networkModule, externalNetworkModule, networkDnsModule],
-  port: [portModule, portDhcpOptionsModule, portDnsModule, portGuestModule],
+  port: [
+    portModule,
+    portFloatingIpsModule,
+    portDhcpOptionsModule,
+    portDnsModule,
+    portGuestModule,
+    portQosModule,
+  ],
   router: [routerModule, routerGatewayModule, routerInterfacesModule],
+  floatingip: [floatingIpModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
   qos_policy: [qosPolicyModule],

@@ -8,12 +8,13 @@ import {
   type Router,
   type Subnet,
 } from '@cable/model';
-import type { Planning } from '../engine/context.ts';
+import { asService, type Planning } from '../engine/context.ts';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
 import { externalNetwork } from './external-network.ts';
+import { floatingIpsOf } from './floating-ip.ts';
 import { gatewayHostFor } from './gateway-hosts.ts';
 import { allocateVni, vniClaim } from './network-segment.ts';
 import { gatewayPortOf, interfacesOf, subnetsOf } from './router.ts';
@@ -83,8 +84,18 @@ function changeGateway(planning: Planning, before: Router, wanted: Wanted | null
     checkAddresses(plan, before.id, after as Port);
     return { external_gateway_info: infoOf(after as Port, wanted) };
   }
+  refuseWithFloatingIps(planning, before.id, port.network_id);
   planDelete(asService(planning), resource, port);
   return wanted === null ? NO_GATEWAY : openGateway(planning, before, wanted);
+}
+
+/** Each floating IP that leads through the router revises it, so these are all. */
+function refuseWithFloatingIps({ deps, plan }: Planning, routerId: string, networkId: string): void {
+  if (floatingIpsOf(deps, plan, routerId).length === 0) return;
+  throw new CableError(
+    'RouterExternalGatewayInUseByFloatingIp',
+    `Gateway cannot be updated for router ${routerId}, since a gateway to external network ${networkId} is required by one or more floating IPs.`,
+  );
 }
 
 function networkOf(planning: Planning, wanted: Wanted): Network {
@@ -125,10 +136,6 @@ function checkAddresses(look: Look, routerId: string, port: Port): void {
 
 function overlap(a: Subnet, b: Subnet): boolean {
   return a.ip_version === b.ip_version && cidrsOverlap(prefixOf(a.cidr), prefixOf(b.cidr));
-}
-
-function asService(planning: Planning): Planning {
-  return { ...planning, isService: true };
 }
 
 function* brokenGateway(look: Look, router: Router): Iterable<Broken> {

@@ -19,6 +19,7 @@ import { notFound } from '../engine/read.ts';
 import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import { ROUTER_INTERFACE } from './device-owners.ts';
+import { refuseFloatingThrough } from './floating-ip.ts';
 import { attachedSubnets, interfacesOf } from './router.ts';
 import { hasForeignRouter } from './subnet-modes.ts';
 import { prefixOf } from './subnet-range.ts';
@@ -67,6 +68,7 @@ function removeRouterInterface(
     const kept = portId === undefined ? port.fixed_ips.filter((fixed) => fixed.subnet_id !== subnetId) : [];
     const gone = port.fixed_ips.filter((fixed) => !kept.includes(fixed));
     refuseRouteThrough(planning, router, gone);
+    refuseFloatingThrough(planning, router.id, gone);
     if (kept.length === 0) planDelete(planning, resource, port);
     else planUpdate(planning, resource, port, { fixed_ips: kept });
     return answer(router, port, gone);
