@@ -93,6 +93,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   });
   const uplinks = startUplinkKeeper({
     encapsulation: options.encapsulation,
+    provider: new Set(options.bridgeMappings.values()),
     underlay: options.underlay,
     devices: devices.underlay,
     plane,
@@ -243,6 +244,7 @@ function createHost(
   const planner = new Planner({
     host: options.host,
     ownEncapsulation: options.encapsulation === 'own',
+    bridgeMappings: options.bridgeMappings,
     slices: state.slices,
     devices: devices.links.table,
     ids,

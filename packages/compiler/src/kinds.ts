@@ -2,11 +2,14 @@
  * Every kind of slice, and what refers to what; references lead only to the right, so that counting them is exact.
  *
  *   host ──> network, endpoints, names, qos, policy ──> group
- *    └─────> near ──> router ──> network, endpoints      (of the router's networks)
+ *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
+ *    └─────> gateways ──> router; network, floating      (of the external network)
  */
 import type { SliceKey } from '@cable/model';
 import type { Kind, NodeKey, NodeKind } from './kind.ts';
 import { endpointsKind } from './kinds/endpoints.ts';
+import { floatingKind } from './kinds/floating.ts';
+import { gatewaysKind } from './kinds/gateways.ts';
 import { groupKind } from './kinds/group.ts';
 import { hostKind } from './kinds/host.ts';
 import { namesKind } from './kinds/names.ts';
@@ -22,8 +25,10 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   endpoints: endpointsKind,
   names: namesKind,
   near: nearKind,
+  gateways: gatewaysKind,
   router: routerKind,
   qos: qosKind,
+  floating: floatingKind,
   policy: policyKind,
   group: groupKind,
 };

@@ -66,6 +66,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A registration says on which physical networks the host is, and a network which of them carries it (wire). An older agent passes that over: it tunnels such a network by its vni, so its ports are not on the physical network.',
       },
+      {
+        date: '2026-11-26',
+        change:
+          'A router may say its gateway, and slices gateways and floating tell its host what it passes outside. An older agent passes them over: its guests do not reach outside, and it must not be the host of a gateway, for it does not say that it is on a physical network.',
+      },
     ],
   },
 ];

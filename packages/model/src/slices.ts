@@ -9,7 +9,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
 
 /**
  * A slice's name: `host:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
- * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`.
+ * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `gateways:<host>`, `floating:<router id>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -23,7 +23,8 @@ export type SliceKind = keyof SliceTypes;
  * sent: the routers of a network in which the host has a port (docs/design/host-plane.md).
  *
  *   host ──> network, endpoints, names, qos, policy ──> group
- *    └─────> near ──> router ──> network, endpoints       (of the router's other networks)
+ *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
+ *    └─────> gateways ──> router; network, floating       (of the external network)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */
@@ -36,6 +37,10 @@ export type SliceTypes = {
   readonly names: { readonly header: NamesHeader; readonly item: PortNames };
   /** Item: an address of one of the router's ports; key: `<port id>/<address>`. */
   readonly router: { readonly header: RouterHeader; readonly item: RouterInterface };
+  /** Item: a router whose gateway the host is; key: the gateway's port id. */
+  readonly gateways: { readonly header: GatewaysHeader; readonly item: Gateway };
+  /** Item: a floating IP that leads through the router; key: its id. Only the host of the gateway needs it. */
+  readonly floating: { readonly header: FloatingHeader; readonly item: FloatingAddress };
   /** Item: a rule; key: rule id. */
   readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
   /** No items. */
@@ -65,6 +70,8 @@ export type NetworkHeader = {
   /** The physical network that carries it; absent: none, it is tunnelled between hosts. */
   readonly wire?: Wire;
   readonly mtuBytes: number;
+  /** It leads outside; absent: it does not. */
+  readonly external?: true;
   /** Neutron's `dns_domain`, with a dot at its end; absent: none. */
   readonly dnsDomain?: string;
   /** Sorted by id. */
@@ -90,6 +97,46 @@ export type RouterHeader = {
   readonly adminStateUp: boolean;
   /** Extra routes. */
   readonly routes: readonly HostRoute[];
+  /** The way out; absent: there is none. */
+  readonly gateway?: RouterGateway;
+};
+
+/**
+ * A router's way out: its port in an external network. The port's host passes everything; the others send it there by the transit network, a tunnelled
+ * network of the router's own with `transitVni`.
+ */
+export type RouterGateway = {
+  readonly portId: string;
+  readonly networkId: string;
+  readonly macAddress: string;
+  readonly fixedIps: readonly FixedIp[];
+  /** What leaves has the first IPv4 address of these, unless a floating IP says otherwise. */
+  readonly enableSnat: boolean;
+  readonly transitVni: number;
+  /** Empty: no host is on the physical network, nothing leaves. */
+  readonly host: string;
+  /** The host's underlay address; null: it has not registered. */
+  readonly underlay: string | null;
+};
+
+/** The gateways that one host is. */
+export type GatewaysHeader = { readonly host: string };
+
+/** A gateway of the host. */
+export type Gateway = { readonly routerId: string; readonly networkId: string };
+
+/** The floating IPs of one router. */
+export type FloatingHeader = { readonly routerId: string };
+
+/** An address outside that stands for one inside. */
+export type FloatingAddress = {
+  /** The external network. */
+  readonly networkId: string;
+  readonly floatingIp: string;
+  readonly portId: string;
+  /** Network of the port. */
+  readonly innerNetworkId: string;
+  readonly fixedIp: string;
 };
 
 /**

@@ -1,5 +1,5 @@
 import { type Logger, type Loop, sleep, startLoop, startTurns } from '@cable/kit';
-import { CB_FLOOD_CHUNKS, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, cbFlood, cbVif } from '../bpf/abi.gen.ts';
+import { CB_FLOOD_CHUNKS, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, cbFlood, cbNet, cbVif } from '../bpf/abi.gen.ts';
 import { arrayIndex, textBytes } from '../bpf/codec.ts';
 import { succeeded } from '../ffi/errno.ts';
 import { arpAnnouncement } from '../net/arp.ts';
@@ -27,7 +27,7 @@ const NOT_NOW = ['ENODEV', 'ENXIO', 'ENETDOWN', 'ENOBUFS', 'EAGAIN'] as const;
 
 /**
  * Tells the guests of this host that an address has come to another MAC address: they keep what they were told before, and would send to where nobody is
- * any more. Every host tells its own, once its maps have it.
+ * any more. Every host tells its own, once its maps have it; and the physical network of an address that this host has there.
  */
 export class Announcer {
   readonly #deps: AnnouncerDeps;
@@ -60,7 +60,13 @@ export class Announcer {
     const turns = startTurns();
     for (const [key, moved] of this.#waiting) {
       this.#waiting.delete(key);
-      const frame = arpAnnouncement(moved.mac, moved.address.subarray(12));
+      const ipv4 = moved.address.subarray(12);
+      const frame = arpAnnouncement(moved.mac, ipv4);
+      const uplink = moved.isHere ? this.#uplink(moved.net) : undefined;
+      if (uplink !== undefined) {
+        const tagged = arpAnnouncement(moved.mac, ipv4, uplink.vlan);
+        succeeded(() => this.#deps.send(uplink.ifindex, tagged), NOT_NOW);
+      }
       for (const ifindex of this.#guests(moved)) {
         if (signal.aborted) return;
         succeeded(() => this.#deps.send(ifindex, frame), NOT_NOW);
@@ -69,6 +75,14 @@ export class Announcer {
         else if (turns.due()) await turns.next();
       }
     }
+  }
+
+  /** The way to the physical network that carries the network; undefined: none does, or its device is not there. */
+  #uplink(net: number): { readonly ifindex: number; readonly vlan: number } | undefined {
+    const entry = this.#deps.entries.get('cb_net_1', arrayIndex.text(net));
+    if (entry === undefined) return undefined;
+    const { uplink, wireId } = cbNet.decode(textBytes(entry.value));
+    return uplink === 0 ? undefined : { ifindex: uplink, vlan: wireId };
   }
 
   /** Devices of the network's ports here that get what is sent to all, but for the port that has the address. */

@@ -1,7 +1,9 @@
 import type { SliceKind } from '@cable/model';
 import { ATTACHMENTS } from './attachments.ts';
 import { ENDPOINTS } from './endpoints.ts';
+import { FLOATING_IPS } from './floating-ips.ts';
 import { FLOOD } from './flood.ts';
+import { GATEWAYS, TRANSIT_PEERS } from './gateways.ts';
 import { GROUP_MEMBERS } from './group-members.ts';
 import { MACHINE_LINKS } from './machine-links.ts';
 import { NETWORKS } from './networks.ts';
@@ -27,6 +29,8 @@ export const FAMILIES: readonly Family[] = [
   ROUTERS,
   ROUTER_LEGS,
   ROUTES,
+  GATEWAYS,
+  FLOATING_IPS,
   REACH,
   POLICIES,
   VIFS,
@@ -35,6 +39,7 @@ export const FAMILIES: readonly Family[] = [
   FLOOD,
   TUNNELS,
   PEERS,
+  TRANSIT_PEERS,
   MACHINE_LINKS,
 ];
 

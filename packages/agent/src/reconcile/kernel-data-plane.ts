@@ -10,7 +10,7 @@ import { BpfProgram } from '../bpf/program.ts';
 import { BPF_CMD } from '../bpf/syscall.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import { quietDevice } from '../devices/own-links.ts';
-import { absentOn, NetlinkError } from '../ffi/errno.ts';
+import { absentOn, BpfError, NetlinkError } from '../ffi/errno.ts';
 import type { FlowStep } from '../migrate/flows-1-to-2.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
@@ -63,17 +63,32 @@ export class KernelDataPlane implements DataPlane {
 
   *readMap(name: AgentMap): Generator<readonly MapEntry[]> {
     const map = this.#map(name);
+    const zero = zeroOf(map);
+    if (name === 'cb_neigh_1') {
+      // What is in it is the vrouter's, and nothing is desired of it.
+      for (const batch of map.texts()) yield batch.map(({ key }) => ({ key, value: zero }));
+      return;
+    }
     if (map.info.type !== MAP_TYPE.array) {
       yield* map.texts();
       return;
     }
-    const zero = zeroOf(map);
     for (const batch of map.texts()) yield batch.filter(({ value }) => value !== zero);
   }
 
   putEntry(map: AgentMap, entry: MapEntry): void {
-    this.#map(map).update(entry.key, entry.value);
+    if (map === 'cb_neigh_1') this.#putKey(map, entry);
+    else this.#map(map).update(entry.key, entry.value);
     if (map === 'cb_tunnel_1') this.#noteHost(entry.key, hostOf(entry.value));
+  }
+
+  /** What the vrouter has learned under the key stays. */
+  #putKey(map: AgentMap, { key, value }: MapEntry): void {
+    try {
+      this.#map(map).update(key, value, 'create');
+    } catch (err) {
+      if (!(err instanceof BpfError) || err.code !== 'EEXIST') throw err;
+    }
   }
 
   deleteEntry(name: AgentMap, entry: MapEntry): void {

@@ -8,7 +8,7 @@ const MAX_LABEL = 63;
 /** What a host carries itself: the ports bound to it. It always exists, maybe without ports. */
 export const hostKind: Kind = defineKind({
   name: 'host',
-  header: (_reader, id) => ({ value: { host: id }, refs: [] }),
+  header: (_reader, id) => ({ value: { host: id }, refs: [`gateways:${id}`] }),
   items: {
     table: 'port',
     index: 'binding:host_id',

@@ -15,6 +15,8 @@ export const networkKind: Kind = defineKind({
       adminStateUp: network.admin_state_up,
       ...carriedBy(network),
       mtuBytes: network.mtu,
+      // Where no network is declared to lead outside, none does.
+      ...(network['router:external'] === true ? ({ external: true } as const) : {}),
       ...(network.dns_domain === '' ? {} : { dnsDomain: network.dns_domain }),
       subnets: sortedById(reader.by('subnet', 'network_id', id)).map(subnetState),
     };

@@ -141,7 +141,8 @@ export class SlicesV1 {
 /** Whole slices that a slice is in, but for `host` slices that a network is in. A router changes what its networks say of it. */
 function wholeSlicesOf(key: NodeKey, store: SliceStore): readonly SliceKeyV1[] {
   const { kind, id } = splitKey(key);
-  if (kind === 'names' || kind === 'qos') return [];
+  // What an agent of protocol 1 does not know.
+  if (kind === 'names' || kind === 'qos' || kind === 'gateways' || kind === 'floating') return [];
   if (kind === 'endpoints' || kind === 'near') return [`network:${id}`];
   if (kind !== 'router') return [`${kind}:${id}`];
   const networks = [...store.refsOf(key)].filter((ref): ref is `network:${string}` => ref.startsWith('network:'));

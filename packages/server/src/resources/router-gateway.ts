@@ -43,9 +43,9 @@ export const routerGatewayModule: Contribution<AnyObject> = contribute<Router>({
   broken: brokenGateway,
 });
 
-const NO_GATEWAY = { external_gateway_info: null, transit_vni: null };
+const NO_GATEWAY = { external_gateway_info: null, transit_vni: null, gateway_port_id: null };
 
-type GatewayPart = Pick<Router, 'external_gateway_info' | 'transit_vni'>;
+type GatewayPart = Pick<Router, 'external_gateway_info' | 'transit_vni' | 'gateway_port_id'>;
 type Owner = Pick<Router, 'id' | 'project_id'>;
 
 /** What was given, without its forms of "none". */
@@ -69,7 +69,11 @@ function openGateway(planning: Planning, router: Owner, wanted: Wanted): Gateway
     'binding:host_id': gatewayHostFor(deps.tables, network, router.id) ?? '',
   }) as unknown as Port;
   checkAddresses(plan, router.id, port);
-  return { external_gateway_info: infoOf(port, wanted), transit_vni: allocateVni(planning) };
+  return {
+    external_gateway_info: infoOf(port, wanted),
+    transit_vni: allocateVni(planning),
+    gateway_port_id: port.id,
+  };
 }
 
 function changeGateway(planning: Planning, before: Router, wanted: Wanted | null): Partial<GatewayPart> {
@@ -149,10 +153,14 @@ function* brokenGateway(look: Look, router: Router): Iterable<Broken> {
   const network = look.get('network', info.network_id);
   if (port === undefined) yield { rule, detail: `it has no port in network ${info.network_id}` };
   else if (
+    port.id !== router.gateway_port_id ||
     port.network_id !== info.network_id ||
     JSON.stringify(infoOf(port, {}).external_fixed_ips) !== JSON.stringify(info.external_fixed_ips)
   ) {
-    yield { rule, detail: `port ${port.id} has another network or other addresses than the router says` };
+    yield {
+      rule,
+      detail: `port ${port.id} is not the one, or not in the network or with the addresses, that the router says`,
+    };
   }
   if (network?.['router:external'] === false) {
     yield { rule: 'what leads outside is external', detail: `network ${network.id} of the gateway is not` };
