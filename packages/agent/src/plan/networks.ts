@@ -35,7 +35,6 @@ export const NETWORKS: Family = headerFamily(
       ...wire,
       floodList: 0,
       floodChunks: 0,
-      uplink: 0,
     };
     return {
       projectId,
