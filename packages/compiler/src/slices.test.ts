@@ -10,9 +10,9 @@ import { Reader } from './reader.ts';
 import {
   createTables,
   EMPTY_STATE,
-  group,
   floatingIp,
   gatewayOf,
+  group,
   host,
   leg,
   network,

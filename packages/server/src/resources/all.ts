@@ -22,14 +22,7 @@ import { subnetModule } from './subnet.ts';
 export const MODULES: ModuleTable = {
   network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule],
   subnet: [subnetModule, automaticAddressesModule],
-  port: [
-    portModule,
-    portFloatingIpsModule,
-    portDhcpOptionsModule,
-    portDnsModule,
-    portGuestModule,
-    portQosModule,
-  ],
+  port: [portModule, portFloatingIpsModule, portDhcpOptionsModule, portDnsModule, portGuestModule, portQosModule],
   router: [routerModule, routerGatewayModule, routerInterfacesModule],
   floatingip: [floatingIpModule],
   security_group: [securityGroupModule],
