@@ -12,7 +12,8 @@ import {
 import { assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
 
 const MEMBER = { 'x-project-id': 'p', 'x-roles': 'member' };
-const UNLIMITED = { network: -1, subnet: -1, port: -1, router: -1, security_group: -1, security_group_rule: -1 };
+const TYPES = ['network', 'subnet', 'port', 'router', 'security_group', 'security_group_rule', 'floatingip'];
+const UNLIMITED = Object.fromEntries(TYPES.map((type) => [type, -1]));
 
 test('a quota that is not set shows the defaults, and in no list', async (t) => {
   const { send } = await startHarness(t);
