@@ -704,6 +704,26 @@ describe('a gateway for guests of other hosts', () => {
     assert.deepEqual(world.audit(), { tuples: 2, counted: 1, live: 1, owned: 0 });
   });
 
+  test('has the floating IPs of guests of other hosts, which come by the transit network', () => {
+    const FM = '203.0.113.13';
+    const floating = { external: EXTERNAL, ip: FM, guest: { ...a, vif: 0, vni: TRANSIT, ip: '10.3.0.13' } };
+    addFloating(world, { ...floating, vrf: VRF, mac: G });
+    const left = receive(udp(moved, ports));
+    assert.equal(`${left.verdict} ${left.packet}`, `${wire} ${G} > ${N} ip ${FM} > ${OUTER} ttl 63 udp 1000 > 2000`);
+    for (const round of ['first', 'established']) {
+      const got = arrive(udp(into(FM), { sport: 4000, dport: 53 }));
+      assert.equal(got.verdict, `overlay ${AWAY} ${HOST}`, round);
+      assert.equal(got.packet, `${R3} > ${M} ip ${OUTER} > 10.3.0.13 ttl 63 udp 4000 > 53`);
+      const answer = receive(udp(moved, { sport: 53, dport: 4000 }));
+      assert.equal(answer.packet, `${G} > ${N} ip ${FM} > ${OUTER} ttl 63 udp 53 > 4000`, round);
+    }
+    assert.deepEqual(world.audit(), { tuples: 4, counted: 2, live: 2, owned: 0 });
+    removeFloating(world, { ...floating, vrf: VRF, mac: G });
+    world.raiseEpoch(EXTERNAL);
+    assert.equal(receive(udp(moved, ports)).verdict, 'drop nat_gone');
+    assert.match(receive(udp(moved, ports)).packet, new RegExp(`ip ${S} > `));
+  });
+
   test('a guest of another host does not leave as the floating IP of one here', () => {
     assert.equal(receive(udp({ ...moved, from: a.ip }, ports)).verdict, wire);
     assert.match(receive(udp({ ...moved, from: a.ip }, ports)).packet, new RegExp(`ip ${S} > `));

@@ -94,6 +94,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   });
   const uplinks = startUplinkKeeper({
     encapsulation: options.encapsulation,
+    provider: new Set(options.bridgeMappings.values()),
     underlay: options.underlay,
     devices: devices.underlay,
     plane,
@@ -249,6 +250,7 @@ function createHost(
   const planner = new Planner({
     host: options.host,
     ownEncapsulation: options.encapsulation === 'own',
+    bridgeMappings: options.bridgeMappings,
     slices: state.slices,
     devices: devices.links.table,
     ids,
@@ -330,6 +332,7 @@ function createStream(
         if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);
       },
       underlayMtuBytes: () => devices.underlay.now?.mtuBytes,
+      bridgeMappings: options.bridgeMappings,
       log: log.child('stream'),
       signal,
     },

@@ -34,6 +34,18 @@ test('guests get DNS unless it is off; names of others from the host’s servers
   assert.deepEqual(parseOptions([...WHO, '--dns-upstream', 'none']).dns, { upstreams: [] });
 });
 
+test('bridge mappings are taken in Neutron’s form', () => {
+  assert.deepEqual([...parseOptions(WHO).bridgeMappings], []);
+  const { bridgeMappings } = parseOptions([...WHO, '--bridge-mappings', 'physnet1:eth1,physnet2:eth2']);
+  assert.deepEqual(
+    [...bridgeMappings],
+    [
+      ['physnet1', 'eth1'],
+      ['physnet2', 'eth2'],
+    ],
+  );
+});
+
 test('teardown needs no server and no underlay', () => {
   assert.equal(parseOptions(['--host', 'h1', '--teardown']).teardown, true);
 });
@@ -58,6 +70,9 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
     ],
     [2, [...WHO, '--dns-upstream', 'dns.example'], usage('Give an address of a name server, such as 192.0.2.53')],
     [2, [...WHO, '--dns-upstream', '192.0.2.53', '--dns-upstream', 'none'], usage('Give either servers or none')],
+    [2, [...WHO, '--bridge-mappings', 'physnet1'], usage('Give NAME:INTERFACE')],
+    [2, [...WHO, '--bridge-mappings', 'a:eth1,a:eth2'], usage('Physical network a is named twice')],
+    [2, [...WHO, '--bridge-mappings', 'a:eth1,b:eth1'], usage('Interface eth1 is named twice')],
     [2, [...WHO, '--underlay-mtu', '9'], usage('Give a number from 1280 to 65535')],
     [
       1,

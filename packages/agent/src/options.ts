@@ -17,6 +17,8 @@ export type AgentOptions = {
   readonly pinDir: string;
   /** Largest packet of the underlay. */
   readonly underlayMtuBytes: number;
+  /** Interface of this host on each physical network that it is on, by the network's name. */
+  readonly bridgeMappings: ReadonlyMap<string, string>;
   /** Who puts packets for other hosts into VXLAN, and takes them out. */
   readonly encapsulation: Encapsulation;
   /** The vrouter's compiled programs. */
@@ -54,6 +56,11 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     .option('--state <dir>', 'directory of the last state (default: /var/lib/cable/<host>)')
     .option('--run <dir>', 'directory of the socket agent.sock (default: /run/cable/<host>)')
     .option('--underlay-mtu <bytes>', 'largest packet of the underlay', parseMtu, 1500)
+    .option(
+      '--bridge-mappings <list>',
+      'physical networks that this host is on, with its interface there: physnet1:eth1,physnet2:eth2',
+      parseMappings,
+    )
     .addOption(
       new Option(
         '--encapsulation <who>',
@@ -82,6 +89,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     state?: string;
     run?: string;
     underlayMtu: number;
+    bridgeMappings?: ReadonlyMap<string, string>;
     encapsulation: Encapsulation;
     object: string;
     novaMetadata?: string;
@@ -106,6 +114,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     runDir: given.run ?? `/run/cable/${given.host}`,
     pinDir: join(BPFFS, 'cable', pinName(given.host)),
     underlayMtuBytes: given.underlayMtu,
+    bridgeMappings: given.bridgeMappings ?? new Map(),
     encapsulation: given.encapsulation,
     object: given.object,
     novaMetadata:
@@ -128,6 +137,26 @@ function parseUnderlay(text: string): string {
   // The tunnel's outer header is IPv4.
   if (ip?.version === 4 && isMachineAddress(ip)) return formatIp(ip);
   throw new InvalidArgumentError('Give an IPv4 address of this host that other hosts can reach, such as 192.0.2.10.');
+}
+
+/** Neutron's form. A physical network has one interface, and an interface is on one physical network. */
+function parseMappings(text: string): ReadonlyMap<string, string> {
+  const mappings = new Map<string, string>();
+  for (const one of text.split(',')) {
+    const [, name = '', device = ''] = /^([^:]+):([^:]+)$/.exec(one.trim()) ?? [];
+    if (Buffer.byteLength(name) > 64 || !/^[^\s/]{1,15}$/.test(device)) {
+      throw new InvalidArgumentError(
+        'Give NAME:INTERFACE, more of them with commas between, each name of at most 64 bytes, such as physnet1:eth1.',
+      );
+    }
+    if (mappings.has(name)) throw new InvalidArgumentError(`Physical network ${name} is named twice.`);
+    if ([...mappings.values()].includes(device)) {
+      throw new InvalidArgumentError(`Interface ${device} is named twice: it is on one physical network.`);
+    }
+    mappings.set(name, device);
+  }
+  if (mappings.size > 64) throw new InvalidArgumentError('Give at most 64 physical networks.');
+  return mappings;
 }
 
 function addUpstream(text: string, before: readonly (DnsUpstream | 'none')[] = []): readonly (DnsUpstream | 'none')[] {

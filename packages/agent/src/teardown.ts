@@ -10,7 +10,7 @@ import { LinkRemover } from './devices/link-remover.ts';
 import { removeServiceNamespace, SERVICE_PEER_NAME } from './devices/service-namespace.ts';
 import { absentOn } from './ffi/errno.ts';
 import { removeIngressFilter } from './net/filter.ts';
-import { type Link, listLinks } from './net/link.ts';
+import { IFF_PROMISC, type Link, listLinks, setPromiscuous } from './net/link.ts';
 import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 import { ENTRY } from './reconcile/program-slots.ts';
@@ -59,7 +59,7 @@ async function removeLinks(): Promise<boolean> {
     const links = listLinks(socket);
     const programs = [
       ...links.filter(({ ifindex }) => removeIngressFilter(socket, ifindex)),
-      ...links.filter(({ ifindex }) => removeTcxProgram(ifindex, ENTRY.uplink.dispatcher)),
+      ...links.filter((link) => removeUplinkProgram(socket, link)),
     ];
     const own = links.filter(isOwn).map(({ ifindex }) => ifindex);
     await remover.remove(own);
@@ -68,6 +68,13 @@ async function removeLinks(): Promise<boolean> {
     await remover.close();
     socket.close();
   }
+}
+
+/** And what a device has for provider networks. False: there was none. */
+function removeUplinkProgram(socket: NetlinkSocket, { ifindex, flags }: Link): boolean {
+  if (!removeTcxProgram(ifindex, ENTRY.uplink.dispatcher)) return false;
+  if ((flags & IFF_PROMISC) !== 0) setPromiscuous(socket, ifindex, false);
+  return true;
 }
 
 /** False: there were none, as where the kernel has no nf_tables. */

@@ -1,5 +1,6 @@
 import type { TableReader } from '@cable/kit';
 import type {
+  FloatingIp,
   Host,
   Listener,
   LoadBalancer,
@@ -27,8 +28,12 @@ const ATTRIBUTES = {
     'admin_state_up',
     'mtu',
     'dns_domain',
+    'router:external',
+    'provider:network_type',
+    'provider:physical_network',
     'provider:segmentation_id',
     'qos_policy_id',
+    'vni',
   ],
   subnet: [
     'id',
@@ -68,9 +73,10 @@ const ATTRIBUTES = {
     'extra_dhcp_opts',
     'qos_policy_id',
   ],
-  router: ['id', 'name', 'admin_state_up', 'routes'],
   security_group: ['id', 'stateful'],
   trunk: ['id', 'port_id', 'sub_ports'],
+  router: ['id', 'name', 'admin_state_up', 'routes', 'external_gateway_info', 'transit_vni', 'gateway_port_id'],
+  floatingip: ['id', 'floating_network_id', 'floating_ip_address', 'port_id', 'fixed_ip_address', 'router_id'],
   security_group_rule: [
     'id',
     'security_group_id',
@@ -117,6 +123,8 @@ export type RouterRow = Pick<Router, Attributes<'router'>>;
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
 export type TrunkRow = Pick<Trunk, Attributes<'trunk'>>;
 
+export type FloatingIpRow = Pick<FloatingIp, Attributes<'floatingip'>>;
+
 export type SecurityGroupRuleRow = Pick<SecurityGroupRule, Attributes<'security_group_rule'>>;
 
 export type QosPolicyRow = Pick<QosPolicy, Attributes<'qos_policy'>>;
@@ -145,6 +153,7 @@ export type Rows = {
   readonly router: RouterRow;
   readonly security_group: SecurityGroupRow;
   readonly trunk: TrunkRow;
+  readonly floatingip: FloatingIpRow;
   readonly security_group_rule: SecurityGroupRuleRow;
   readonly qos_policy: QosPolicyRow;
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRuleRow;
@@ -157,8 +166,8 @@ export type Rows = {
   readonly member: MemberRow;
 };
 
-/** The row of each table. `router_interface` holds those rows of `port` for which `isRouterInterface` is true. */
-export type TableRows = Rows & { readonly router_interface: PortRow };
+/** The row of each table. `router_interface` and `router_gateway` hold those rows of `port` for which `isRouterInterface` and `isGatewayPort` are true. */
+export type TableRows = Rows & { readonly router_interface: PortRow; readonly router_gateway: PortRow };
 
 export type TableName = keyof TableRows;
 
@@ -168,9 +177,11 @@ type IndexNames = {
   readonly subnet: 'network_id';
   readonly port: 'network_id' | 'binding:host_id' | 'standby_hosts' | 'security_groups';
   readonly router_interface: 'network_id' | 'device_id';
+  readonly router_gateway: 'binding:host_id';
   readonly router: never;
   readonly security_group: never;
   readonly trunk: 'sub_ports.port_id';
+  readonly floatingip: 'router_id';
   readonly security_group_rule: 'security_group_id';
   readonly qos_policy: never;
   readonly qos_bandwidth_limit_rule: 'qos_policy_id';
@@ -198,9 +209,11 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
     security_groups: (row) => row.security_groups,
   },
   router_interface: { network_id: (row) => [row.network_id], device_id: (row) => [row.device_id] },
+  router_gateway: { 'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]) },
   router: {},
   security_group: {},
   trunk: { 'sub_ports.port_id': (row) => row.sub_ports.map((one) => one.port_id) },
+  floatingip: { router_id: (row) => (row.router_id === null ? [] : [row.router_id]) },
   security_group_rule: { security_group_id: (row) => [row.security_group_id] },
   qos_policy: {},
   qos_bandwidth_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
@@ -244,6 +257,11 @@ export function isRouterInterface(port: Pick<PortRow, 'device_owner'>): boolean 
   return port.device_owner === 'network:router_interface';
 }
 
+/** True for a router's port in an external network. */
+export function isGatewayPort(port: Pick<PortRow, 'device_owner'>): boolean {
+  return port.device_owner === 'network:router_gateway';
+}
+
 /** Name of the host a port is bound to; empty: none. */
 export function hostOf(port: Pick<PortRow, 'binding:host_id'>): string {
   return port['binding:host_id'] ?? '';
@@ -254,9 +272,9 @@ export function hasLeft(port: Pick<PortRow, 'inactive_bindings'>, host: string):
   return port.inactive_bindings.some((one) => one.host === host && one.was_active);
 }
 
-/** True for a port that a host carries: it has a host and is not a router's leg, which every host has. */
+/** True for a port that a host carries: it has a host, and is neither a router's leg, which every host has, nor its gateway, which is no device. */
 export function isBound(port: Pick<PortRow, 'device_owner' | 'binding:host_id'>): boolean {
-  return hostOf(port) !== '' && !isRouterInterface(port);
+  return hostOf(port) !== '' && !isRouterInterface(port) && !isGatewayPort(port);
 }
 
 /** Compares by code units, so that every machine sorts alike. */

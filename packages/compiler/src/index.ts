@@ -18,7 +18,15 @@ export type {
   TableName,
   TableRows,
 } from './compiler-tables.ts';
-export { compareText, hostOf, indexKeys, isBound, isRouterInterface, sortedById } from './compiler-tables.ts';
+export {
+  compareText,
+  hostOf,
+  indexKeys,
+  isBound,
+  isGatewayPort,
+  isRouterInterface,
+  sortedById,
+} from './compiler-tables.ts';
 export type { ComputedHeader, ComputedItem, Kind, KindItems, NodeKey, NodeKind } from './kind.ts';
 export { vifKind } from './kinds/host.ts';
 export { isSent, KINDS, splitKey } from './kinds.ts';

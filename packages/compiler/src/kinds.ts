@@ -3,13 +3,16 @@
  *
  *   host ──> standby
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
- *    └─────> near ──> router ──> network, endpoints      (of the router's networks)
- *                                network ──> balancers ──> pool
+ *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
+ *    │                           network ──> balancers ──> pool
+ *    └─────> gateways ──> router; network, floating      (of the external network)
  */
 import type { SliceKey } from '@cable/model';
 import type { Kind, NodeKey, NodeKind } from './kind.ts';
 import { balancersKind } from './kinds/balancers.ts';
 import { endpointsKind } from './kinds/endpoints.ts';
+import { floatingKind } from './kinds/floating.ts';
+import { gatewaysKind } from './kinds/gateways.ts';
 import { groupKind } from './kinds/group.ts';
 import { hostKind, standbyKind } from './kinds/host.ts';
 import { namesKind } from './kinds/names.ts';
@@ -27,8 +30,10 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   endpoints: endpointsKind,
   names: namesKind,
   near: nearKind,
+  gateways: gatewaysKind,
   router: routerKind,
   qos: qosKind,
+  floating: floatingKind,
   policy: policyKind,
   group: groupKind,
   balancers: balancersKind,

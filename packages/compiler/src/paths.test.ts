@@ -8,6 +8,8 @@ import {
   changesBetween,
   createTables,
   EMPTY_STATE,
+  floatingIp,
+  gatewayOf,
   group,
   host,
   leg,
@@ -32,6 +34,8 @@ const DUAL = [
   { subnet_id: 's-n1', ip_address: '10.0.0.1' },
   { subnet_id: 's6-n1', ip_address: '2001:db8::1' },
 ];
+
+const LED = floatingIp('f1', 'x', { port_id: 'p1', fixed_ip_address: '10.0.0.1', router_id: 'r1' });
 
 const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'host', host('h1', '192.0.2.1')),
@@ -71,6 +75,13 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'qos_bandwidth_limit_rule', bandwidthLimit('b1', 'k2', { max_kbps: 2000 })),
   (s) => withRow(s, 'port', port('p1', 'n1', 'h3')),
   (s) => without(s, 'qos_policy', 'k1'),
+  (s) => withRow(s, 'network', network('x', { 'router:external': true })),
+  (s) => withRow(s, 'router', gatewayOf('r1', 'x', 'h2').router),
+  (s) => withRow(s, 'port', gatewayOf('r1', 'x', 'h2').port),
+  (s) => withRow(s, 'floatingip', floatingIp('f1', 'x')),
+  (s) => withRow(s, 'floatingip', LED),
+  (s) => withRow(s, 'port', gatewayOf('r1', 'x', 'h1').port),
+  (s) => withRow(s, 'floatingip', { ...LED, port_id: 'p9' }),
   (s) => withRow(s, 'port', leg('l2', 'r2', 'n2')),
   (s) => withRow(s, 'security_group', group('a', false)),
   (s) => withRow(s, 'security_group', group('b', false)),
@@ -89,6 +100,9 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'port', port('p1', 'n1', 'h2')),
   (s) => without(s, 'trunk', 't1'),
   (s) => without(s, 'port', 'p2'),
+  (s) => without(s, 'port', 'g-r1'),
+  (s) => withRow(s, 'floatingip', LED),
+  (s) => withRow(s, 'router', router('r1')),
   (s) => without(s, 'network', 'n2'),
 ];
 

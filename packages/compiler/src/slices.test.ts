@@ -10,6 +10,8 @@ import { Reader } from './reader.ts';
 import {
   createTables,
   EMPTY_STATE,
+  floatingIp,
+  gatewayOf,
   group,
   host,
   leg,
@@ -73,13 +75,19 @@ test('a host has the ports bound to it and nothing else, and needs what they nee
     slice?.items.map((one) => one['id']),
     ['p2'],
   );
-  assert.deepEqual(slice?.refs, ['endpoints:n1', 'names:n1', 'near:n1', 'network:n1', 'policy:a+b']);
-  assert.deepEqual(sliceOf(ROUTED, 'host:h9'), { header: { host: 'h9' }, items: [], refs: [] });
+  assert.deepEqual(slice?.refs, ['endpoints:n1', 'gateways:h1', 'names:n1', 'near:n1', 'network:n1', 'policy:a+b']);
+  assert.deepEqual(sliceOf(ROUTED, 'host:h9'), { header: { host: 'h9' }, items: [], refs: ['gateways:h9'] });
 });
 
 test('a port without port security needs no policy', () => {
   const state = withRow(ONE, 'port', port('p2', 'n1', 'h1', { port_security_enabled: false }));
-  assert.deepEqual(sliceOf(state, 'host:h1')?.refs, ['endpoints:n1', 'names:n1', 'near:n1', 'network:n1']);
+  assert.deepEqual(sliceOf(state, 'host:h1')?.refs, [
+    'endpoints:n1',
+    'gateways:h1',
+    'names:n1',
+    'near:n1',
+    'network:n1',
+  ]);
 });
 
 test('what a guest is told is in its port’s item only if there is any', () => {
@@ -126,6 +134,33 @@ test('a port is up or down by itself, and so is a network', () => {
   );
 });
 
+test('a network on a physical network says its wire, and has a VNI apart from it for agents that know of none', () => {
+  const of = (more: object): unknown =>
+    sliceOf(withRow(EMPTY_STATE, 'network', network('n1', more)), 'network:n1')?.header;
+  const vlan = of({
+    'provider:network_type': 'vlan',
+    'provider:physical_network': 'physnet1',
+    'provider:segmentation_id': 100,
+    vni: 9,
+  });
+  assert.deepEqual(
+    [(vlan as Fields)['vni'], (vlan as Fields)['wire']],
+    [9, { physicalNetwork: 'physnet1', segmentationId: 100 }],
+  );
+  const flat = of({
+    'provider:network_type': 'flat',
+    'provider:physical_network': 'physnet1',
+    'provider:segmentation_id': null,
+    vni: 10,
+  });
+  assert.deepEqual(
+    [(flat as Fields)['vni'], (flat as Fields)['wire']],
+    [10, { physicalNetwork: 'physnet1', segmentationId: null }],
+  );
+  const tunnelled = of({}) as Fields;
+  assert.deepEqual([tunnelled['vni'], Object.hasOwn(tunnelled, 'wire')], [7, false]);
+});
+
 test('endpoints are the bound ports; the underlay is null until the host registers', () => {
   assert.deepEqual(
     sliceOf(ROUTED, 'endpoints:n1')?.items.map((one) => [one['key'], one['host'], one['underlay']]),
@@ -139,6 +174,47 @@ test('endpoints are the bound ports; the underlay is null until the host registe
 test('a port that is administratively down stays an endpoint', () => {
   const state = withRow(ONE, 'port', port('p1', 'n1', 'h2', { admin_state_up: false }));
   assert.equal(sliceOf(state, 'endpoints:n1')?.items.length, 2);
+});
+
+test('the host of a gateway needs the router and its floating IPs; every host that has the router is told the way there', () => {
+  const { router: row, port: gateway } = gatewayOf('r1', 'x', 'h2');
+  const floating = { port_id: 'p1', fixed_ip_address: '10.0.0.1', router_id: 'r1' };
+  const state = [
+    (s: State) => withRow(s, 'network', network('x', { 'router:external': true })),
+    (s: State) => withRow(s, 'router', row),
+    (s: State) => withRow(s, 'port', gateway),
+    (s: State) => withRow(s, 'host', host('h2', '192.0.2.2')),
+    (s: State) => withRow(s, 'floatingip', floatingIp('f1', 'x', floating)),
+    (s: State) => withRow(s, 'floatingip', floatingIp('f2', 'x')),
+  ].reduce((at, step) => step(at), ROUTED);
+  assert.equal(sliceOf(state, 'gateways:h1'), null);
+  const gateways = sliceOf(state, 'gateways:h2');
+  assert.deepEqual(gateways?.items, [{ key: 'g-r1', routerId: 'r1', networkId: 'x' }]);
+  assert.deepEqual(gateways?.refs, ['floating:r1', 'network:x', 'router:r1']);
+  assert.deepEqual(sliceOf(state, 'floating:r1')?.items, [
+    {
+      ...{ key: 'f1', networkId: 'x', floatingIp: '203.0.113.11' },
+      ...{ portId: 'p1', innerNetworkId: 'n1', fixedIp: '10.0.0.1' },
+    },
+  ]);
+  const told = (sliceOf(state, 'router:r1')?.header as Fields | undefined)?.['gateway'];
+  assert.deepEqual(told, {
+    portId: 'g-r1',
+    networkId: 'x',
+    macAddress: '02:00:00:00:00:99',
+    fixedIps: [{ subnetId: 's-x', ipAddress: '203.0.113.9' }],
+    enableSnat: true,
+    transitVni: 77,
+    host: 'h2',
+    underlay: '192.0.2.2',
+  });
+  assert.deepEqual(
+    sliceOf(state, 'host:h2')?.items.map((one) => one['id']),
+    ['p1'],
+    'a gateway is no device',
+  );
+  assert.deepEqual(sliceOf(state, 'endpoints:x')?.items, []);
+  assert.deepEqual((sliceOf(state, 'network:x')?.header as Fields | undefined)?.['external'], true);
 });
 
 test('a router has an item for each address whose subnet exists, and needs its networks without their routers', () => {

@@ -2,9 +2,11 @@
 import { Table } from '@cable/kit';
 import {
   type CompilerTables,
+  type FloatingIpRow,
   type HostRow,
   INDEXES,
   indexKeys,
+  isGatewayPort,
   isRouterInterface,
   type ListenerRow,
   type LoadBalancerRow,
@@ -35,6 +37,7 @@ export const EMPTY_STATE: State = {
   router: new Map(),
   security_group: new Map(),
   trunk: new Map(),
+  floatingip: new Map(),
   security_group_rule: new Map(),
   qos_policy: new Map(),
   qos_bandwidth_limit_rule: new Map(),
@@ -83,7 +86,9 @@ export function createTables(state: State = EMPTY_STATE): StateTables {
   const apply = ({ type, before, after }: TableChange): void => {
     const id = (after ?? before)?.id ?? '';
     write(type, id, after);
-    if (type === 'port') write('router_interface', id, after && isRouterInterface(after) ? after : undefined);
+    if (type !== 'port') return;
+    write('router_interface', id, after && isRouterInterface(after) ? after : undefined);
+    write('router_gateway', id, after && isGatewayPort(after) ? after : undefined);
   };
   for (const change of changesBetween(EMPTY_STATE, state)) apply(change);
   return { tables: owned as unknown as CompilerTables, apply };
@@ -103,8 +108,12 @@ export function network(id: string, more: Partial<NetworkRow> = {}): NetworkRow 
     admin_state_up: true,
     mtu: 1450,
     dns_domain: '',
+    'router:external': false,
+    'provider:network_type': 'vxlan',
+    'provider:physical_network': null,
     'provider:segmentation_id': 7,
     qos_policy_id: null,
+    vni: null,
     ...more,
   };
 }
@@ -161,7 +170,39 @@ export function leg(id: string, routerId: string, networkId: string, more: Parti
 }
 
 export function router(id: string, more: Partial<RouterRow> = {}): RouterRow {
-  return { id, name: id, admin_state_up: true, routes: [], ...more };
+  return {
+    ...{ id, name: id, admin_state_up: true, routes: [] },
+    ...{ external_gateway_info: null, transit_vni: null, gateway_port_id: null },
+    ...more,
+  };
+}
+
+/** A router's gateway: its port in an external network, and what the router says of it. */
+export function gatewayOf(
+  routerId: string,
+  networkId: string,
+  host: string,
+): { readonly router: RouterRow; readonly port: PortRow } {
+  const id = `g-${routerId}`;
+  const fixed = [{ subnet_id: `s-${networkId}`, ip_address: '203.0.113.9' }];
+  const owner = { device_id: routerId, device_owner: 'network:router_gateway' };
+  const info = { network_id: networkId, enable_snat: true, external_fixed_ips: fixed };
+  return {
+    router: router(routerId, { external_gateway_info: info, transit_vni: 77, gateway_port_id: id }),
+    port: port(id, networkId, host, { ...owner, fixed_ips: fixed, mac_address: '02:00:00:00:00:99' }),
+  };
+}
+
+export function floatingIp(id: string, networkId: string, more: Partial<FloatingIpRow> = {}): FloatingIpRow {
+  return {
+    id,
+    floating_network_id: networkId,
+    floating_ip_address: `203.0.113.1${id.slice(-1)}`,
+    port_id: null,
+    fixed_ip_address: null,
+    router_id: null,
+    ...more,
+  };
 }
 
 export function group(id: string, stateful: boolean): SecurityGroupRow {

@@ -3,6 +3,7 @@ import {
   INDEXES,
   indexKeys,
   isCompiled,
+  isGatewayPort,
   isRouterInterface,
   type TableChange,
   type TableName,
@@ -31,7 +32,10 @@ export function touchedReads(
 }
 
 function tablesOf(type: TableChange['type'], row: TableRows[TableName]): readonly TableName[] {
-  return type === 'port' && isRouterInterface(row as TableRows['port']) ? ['port', 'router_interface'] : [type];
+  if (type !== 'port') return [type];
+  const port = row as TableRows['port'];
+  if (isRouterInterface(port)) return ['port', 'router_interface'];
+  return isGatewayPort(port) ? ['port', 'router_gateway'] : ['port'];
 }
 
 function addIndexReads(

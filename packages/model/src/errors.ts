@@ -62,6 +62,12 @@ export const ERRORS = {
   OverQuota: { status: 409, remedy: 'Delete what is not needed, or ask an administrator for a higher quota.' },
   // Networks
   TunnelIdInUse: { status: 409, remedy: 'Choose another provider:segmentation_id, or leave it out.' },
+  ExternalNetworkInUse: {
+    status: 409,
+    remedy: 'Remove the gateways of routers on the network, and its floating IPs, first.',
+  },
+  VlanIdInUse: { status: 409, remedy: 'Choose another VLAN, or another physical network.' },
+  FlatNetworkInUse: { status: 409, remedy: 'Use that network, or make one of type vlan on the physical network.' },
   NoNetworkAvailable: { status: 503, remedy: 'All VXLAN network identifiers are taken; delete networks.' },
   InvalidSharedSetting: { status: 409, remedy: 'Other projects use the network; remove their ports first.' },
   NetworkMTUSubnetConflict: {
@@ -120,7 +126,28 @@ export const ERRORS = {
   RouterInterfaceNotFound: { status: 404, remedy: 'List the ports whose device_id is the router.' },
   RouterInterfaceNotFoundForSubnet: { status: 404, remedy: 'List the ports whose device_id is the router.' },
   RouterInterfaceInUseByRoute: { status: 409, remedy: 'Remove the extra routes through the subnet first.' },
+  RouterExternalGatewayInUseByFloatingIp: {
+    status: 409,
+    remedy: 'Disassociate or delete the floating IPs of the router first.',
+  },
+  RouterInterfaceInUseByFloatingIP: {
+    status: 409,
+    remedy: 'Disassociate the floating IPs of the subnet’s ports first.',
+  },
   InvalidRoutes: { status: 400, remedy: 'Give next hops in attached subnets, and each route once.' },
+  // Floating IPs
+  ExternalIpAddressExhausted: {
+    status: 400,
+    remedy: 'Delete unused floating IPs, or have an administrator add a subnet or a pool to the external network.',
+  },
+  ExternalGatewayForFloatingIPNotFound: {
+    status: 404,
+    remedy: 'Attach the subnet to a router that has its gateway in the external network.',
+  },
+  FloatingIPPortAlreadyAssociated: {
+    status: 409,
+    remedy: 'Disassociate the other floating IP first, or choose another address of the port.',
+  },
   // Hosts
   HostNotRegistered: { status: 409, remedy: 'Register the host again (PUT /cable/v1/hosts/{host}), then repeat this.' },
   UnderlayAddressInUse: { status: 409, remedy: 'Give the host an address of its own, or delete the other host.' },

@@ -67,6 +67,16 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
           'A port may say its qosPolicyId; slices qos tell what such a policy limits and marks. An older agent passes both over: its guests are not limited.',
       },
       {
+        date: '2026-11-26',
+        change:
+          'A registration says on which physical networks the host is, and a network which of them carries it (wire). An older agent passes that over: it tunnels such a network by its vni, so its ports are not on the physical network.',
+      },
+      {
+        date: '2026-11-26',
+        change:
+          'A router may say its gateway, and slices gateways and floating tell its host what it passes outside. An older agent passes them over: its guests do not reach outside, and it must not be the host of a gateway, for it does not say that it is on a physical network.',
+      },
+      {
         date: '2026-11-27',
         change:
           'A port may be a trunk’s sub-port: it says its parent and its VLAN tag. An older agent waits for a device of the port’s own, and says that it is down.',
@@ -104,6 +114,8 @@ export type HostRegistration = {
   readonly agentVersion: string;
   /** Largest packet, in bytes, that the device with the underlay address takes (68..65535); absent: not known. */
   readonly underlayMtuBytes?: number;
+  /** Interface of each physical network that the host is on (`--bridge-mappings`), by the network's name; absent: none. */
+  readonly bridgeMappings?: Readonly<Record<string, string>>;
   /** UUID that the agent made at its first start on this machine and keeps; absent: an agent of protocol 1. */
   readonly agentId?: string;
   /** UUID of this run of the agent. */

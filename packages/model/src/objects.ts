@@ -2,6 +2,7 @@
 import type { ResourceObject, ResourceView, StoredPart } from './declaration.ts';
 import type * as extensions from './extensions/all.ts';
 import type { ShownBy, StoredBy } from './extensions/extension.ts';
+import type { floatingIpResource } from './resources/floating-ip.ts';
 import type { hostResource } from './resources/host.ts';
 import type { listenerResource } from './resources/listener.ts';
 import type { loadBalancerResource } from './resources/load-balancer.ts';
@@ -49,6 +50,11 @@ export type PortView = ResourceView<typeof portResource> & ShownBy<Extensions, '
 export type Router = ResourceObject<typeof routerResource> & StoredBy<Extensions, 'router'>;
 /** As shown to an admin. */
 export type RouterView = ResourceView<typeof routerResource> & ShownBy<Extensions, 'router'>;
+
+/** As stored. */
+export type FloatingIp = ResourceObject<typeof floatingIpResource>;
+/** As shown to an admin. */
+export type FloatingIpView = ResourceView<typeof floatingIpResource>;
 
 /** As stored. */
 export type SecurityGroup = ResourceObject<typeof securityGroupResource> & StoredBy<Extensions, 'security_group'>;

@@ -9,7 +9,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
 
 /**
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
- * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`.
+ * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `floating:<router id>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -24,8 +24,9 @@ export type SliceKind = keyof SliceTypes;
  *
  *   host ──> standby
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
- *    └─────> near ──> router ──> network, endpoints       (of the router's other networks)
- *                                network ──> balancers ──> pool       (where there are virtual addresses)
+ *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
+ *    │                           network ──> balancers ──> pool       (where there are virtual addresses)
+ *    └─────> gateways ──> router; network, floating       (of the external network)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */
@@ -40,6 +41,10 @@ export type SliceTypes = {
   readonly names: { readonly header: NamesHeader; readonly item: PortNames };
   /** Item: an address of one of the router's ports; key: `<port id>/<address>`. */
   readonly router: { readonly header: RouterHeader; readonly item: RouterInterface };
+  /** Item: a router whose gateway the host is; key: the gateway's port id. */
+  readonly gateways: { readonly header: GatewaysHeader; readonly item: Gateway };
+  /** Item: a floating IP that leads through the router; key: its id. Only the host of the gateway needs it. */
+  readonly floating: { readonly header: FloatingHeader; readonly item: FloatingAddress };
   /** Item: a rule; key: rule id. */
   readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
   /** No items. */
@@ -68,14 +73,21 @@ export type NetworkHeader = {
   readonly projectId: string;
   /** False: its ports pass nothing. */
   readonly adminStateUp: boolean;
-  /** 1..16777215. */
+  /** 1..16777215. Of a network that is not tunnelled (`wire`) it is kept for agents that do not know of these, so that they keep it apart from others. */
   readonly vni: number;
+  /** The physical network that carries it; absent: none, it is tunnelled between hosts. */
+  readonly wire?: Wire;
   readonly mtuBytes: number;
+  /** It leads outside; absent: it does not. */
+  readonly external?: true;
   /** Neutron's `dns_domain`, with a dot at its end; absent: none. */
   readonly dnsDomain?: string;
   /** Sorted by id. */
   readonly subnets: readonly SubnetState[];
 };
+
+/** A network on a physical network. `segmentationId`: its VLAN, 1..4094; null: its frames have no tag. */
+export type Wire = { readonly physicalNetwork: string; readonly segmentationId: number | null };
 
 /** Who is where in one network: its bound ports are the items; router interfaces are not among them. */
 export type EndpointsHeader = { readonly networkId: string };
@@ -93,6 +105,46 @@ export type RouterHeader = {
   readonly adminStateUp: boolean;
   /** Extra routes. */
   readonly routes: readonly HostRoute[];
+  /** The way out; absent: there is none. */
+  readonly gateway?: RouterGateway;
+};
+
+/**
+ * A router's way out: its port in an external network. The port's host passes everything; the others send it there by the transit network, a tunnelled
+ * network of the router's own with `transitVni`.
+ */
+export type RouterGateway = {
+  readonly portId: string;
+  readonly networkId: string;
+  readonly macAddress: string;
+  readonly fixedIps: readonly FixedIp[];
+  /** What leaves has the first IPv4 address of these, unless a floating IP says otherwise. */
+  readonly enableSnat: boolean;
+  readonly transitVni: number;
+  /** Empty: no host is on the physical network, nothing leaves. */
+  readonly host: string;
+  /** The host's underlay address; null: it has not registered. */
+  readonly underlay: string | null;
+};
+
+/** The gateways that one host is. */
+export type GatewaysHeader = { readonly host: string };
+
+/** A gateway of the host. */
+export type Gateway = { readonly routerId: string; readonly networkId: string };
+
+/** The floating IPs of one router. */
+export type FloatingHeader = { readonly routerId: string };
+
+/** An address outside that stands for one inside. */
+export type FloatingAddress = {
+  /** The external network. */
+  readonly networkId: string;
+  readonly floatingIp: string;
+  readonly portId: string;
+  /** Network of the port. */
+  readonly innerNetworkId: string;
+  readonly fixedIp: string;
 };
 
 /**

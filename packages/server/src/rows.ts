@@ -1,5 +1,6 @@
 import type {
   AnyObject,
+  FloatingIp,
   HealthMonitor,
   Host,
   Listener,
@@ -32,6 +33,7 @@ type ObjectTypes = {
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRule;
   readonly qos_dscp_marking_rule: QosDscpMarkingRule;
   readonly trunk: Trunk;
+  readonly floatingip: FloatingIp;
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;

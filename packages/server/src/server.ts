@@ -39,6 +39,7 @@ import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
 import { DEFAULT_GROUP_INDEX } from './resources/default-group.ts';
+import { GatewayKeeper } from './resources/gateway-keeper.ts';
 import { MacCursor } from './resources/mac-cursor.ts';
 import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
 import { SUBNET_ORDERS } from './resources/subnet-prefixes.ts';
@@ -108,6 +109,7 @@ type Running = {
   tables?: Tables;
   history?: History;
   sweeper?: Sweeper;
+  gateways?: GatewayKeeper;
   plane?: HostPlane<SliceStore, Streams>;
   app?: FastifyInstance;
 };
@@ -123,10 +125,10 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
   }
 }
 
-async function halt({ abort, tables, history, sweeper, plane, app }: Running): Promise<void> {
+async function halt({ abort, tables, history, sweeper, gateways, plane, app }: Running): Promise<void> {
   await plane?.stop();
   abort.abort();
-  await Promise.all([tables?.stopped(), history?.done, sweeper?.done]);
+  await Promise.all([tables?.stopped(), history?.done, sweeper?.done, gateways?.done]);
   await app?.close();
 }
 
@@ -241,6 +243,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     random,
     newId: createIdMaker(() => Date.now()),
   };
+  running.gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
   const stopping = new AbortController();
   const pauses = watchPauses(monotonicMs, abort.signal);
   const { http: app, countError } = createApp({

@@ -1,6 +1,8 @@
 import { type Logger, sleep, startLoop, startTurns } from '@cable/kit';
 import type { ByteText } from '../bpf/codec.ts';
 import { ensureTcxProgram, removeTcxProgram, tcxProgramIds } from '../bpf/tcx.ts';
+import { succeeded } from '../ffi/errno.ts';
+import { IFF_PROMISC, setPromiscuous } from '../net/link.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import { watchRoutes } from '../net/watch.ts';
 import type { Encapsulation } from '../options.ts';
@@ -14,12 +16,14 @@ import type { UnderlayWatch } from './underlay.ts';
 export type UplinkKeeperOptions = {
   /** `kernel`: what an agent with `own` has left is removed, and nothing else done. */
   readonly encapsulation: Encapsulation;
+  /** Names of this host's interfaces on physical networks. */
+  readonly provider: ReadonlySet<string>;
   /** This host's address in the underlay. */
   readonly underlay: string;
   /** Devices that have that address. */
   readonly devices: Pick<UnderlayWatch, 'now'>;
   readonly plane: Pick<KernelDataPlane, 'underlay' | 'hosts' | 'hasHost' | 'onHost'>;
-  readonly links: Pick<LinkTable, 'get' | 'values'>;
+  readonly links: Pick<LinkTable, 'get' | 'values' | 'byName'>;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
@@ -53,7 +57,7 @@ const REST_MIN_MS = 20;
 
 /**
  * Keeps `cb_hop_1` as the kernel's routes are, and the uplink's dispatcher on the devices that have the underlay address; on those that hops lead by, where
- * routing decides (the address is on loopback). A restarted agent knows its programs by their name, its hops by their map. Where something fails, the overlay device does the work.
+ * routing decides (the address is on loopback); and on the interfaces of physical networks, which take frames to any MAC then. A restarted agent knows its programs by their name, its hops by their map. Where something fails, the overlay device does the work.
  */
 export function startUplinkKeeper(options: UplinkKeeperOptions): UplinkKeeper {
   const uplinks = new Uplinks(options);
@@ -68,7 +72,8 @@ export function startUplinkKeeper(options: UplinkKeeperOptions): UplinkKeeper {
     await sleep(Math.max(REST_MIN_MS, REST_FACTOR * (performance.now() - startedAt)), signal);
   };
   const isOwn = options.encapsulation === 'own';
-  const loop = startLoop({ name: 'uplink keeper', log, signal, run, ...(isOwn ? { everyMs: LOOK_MS } : {}) });
+  const isWatching = isOwn || options.provider.size > 0;
+  const loop = startLoop({ name: 'uplink keeper', log, signal, run, ...(isWatching ? { everyMs: LOOK_MS } : {}) });
   const check = (): void => {
     uplinks.lookAtAll();
     loop.trigger();
@@ -90,7 +95,7 @@ export function startUplinkKeeper(options: UplinkKeeperOptions): UplinkKeeper {
     uplinks.close();
   });
   const takeDevices = (changes: LinkChanges): void => {
-    if (isOwn && uplinks.dependOn(changes)) check();
+    if (isWatching && uplinks.dependOn(changes)) check();
   };
   return {
     takeDevices,
@@ -110,6 +115,8 @@ class Uplinks {
   /** Devices with our program; why it could not be put there, if so. */
   readonly #devices = new Map<number, string | null>();
   readonly #peers = new Set<ByteText>();
+  /** Devices that this run has made take frames to any MAC. */
+  readonly #promiscuous = new Set<number>();
   /** A round is to look at every peer and device. */
   #all = true;
   #adopted = false;
@@ -137,7 +144,9 @@ class Uplinks {
   }
 
   dependOn({ ifindexes, names }: LinkChanges): boolean {
-    if (this.#options.devices.now?.devices.some((name) => names.has(name))) return true;
+    const { devices, provider } = this.#options;
+    if (devices.now?.devices.some((name) => names.has(name))) return true;
+    if ([...provider].some((name) => names.has(name))) return true;
     return [...ifindexes].some((ifindex) => this.#devices.has(ifindex) || this.#hops.dependsOn(ifindex));
   }
 
@@ -194,12 +203,32 @@ class Uplinks {
       if (wanted.has(ifindex)) continue;
       removeTcxProgram(ifindex, DISPATCHER);
       this.#devices.delete(ifindex);
+      if (this.#promiscuous.delete(ifindex)) this.#setPromiscuous(ifindex, false);
     }
     for (const ifindex of wanted) this.#put(ifindex);
   }
 
-  /** Those by which the guard lets tunnelled packets in. */
+  /** Those by which the guard lets tunnelled packets in, and those on physical networks. */
   #wanted(): ReadonlySet<number> {
+    const provider = this.#provider();
+    for (const ifindex of provider) this.#setPromiscuous(ifindex, true);
+    return new Set([...this.#underlay(), ...provider]);
+  }
+
+  #provider(): readonly number[] {
+    const { provider, links } = this.#options;
+    return [...provider].flatMap((name) => links.byName(name)?.ifindex ?? []);
+  }
+
+  /** Guests' MACs are none of the device's. */
+  #setPromiscuous(ifindex: number, on: boolean): void {
+    const flags = this.#options.links.get(ifindex)?.flags ?? 0;
+    if (on && this.#promiscuous.has(ifindex) && (flags & IFF_PROMISC) !== 0) return;
+    if (!succeeded(() => setPromiscuous(this.#socket, ifindex, on), ['ENODEV'])) return;
+    if (on) this.#promiscuous.add(ifindex);
+  }
+
+  #underlay(): ReadonlySet<number> {
     const { encapsulation, devices, links } = this.#options;
     if (encapsulation !== 'own') return new Set();
     const names = devices.now?.devices;
@@ -218,7 +247,7 @@ class Uplinks {
       const device = this.#options.links.get(ifindex)?.name;
       this.#options.log.warn(
         { device, error },
-        'cannot take tunnelled packets from a device of the underlay: the overlay device does',
+        'cannot take packets from an uplink: what is tunnelled here comes by the overlay device, and provider networks on it get nothing',
       );
     }
     this.#devices.set(ifindex, error);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { CB_FLOOD_TUNNEL, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, cbVif } from '../bpf/abi.gen.ts';
+import { CB_FLOOD_TUNNEL, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, cbNet, cbVif } from '../bpf/abi.gen.ts';
 import { NetlinkError } from '../ffi/errno.ts';
 import { parseAddress } from '../plan/address.ts';
 import type { Claim } from '../plan/claims.ts';
@@ -36,7 +36,7 @@ function vifRow(vif: number, up: boolean, vlan: number): Planned {
 function movedTo(mac: number, fields: Partial<MovedAddress> = {}): MovedAddress {
   const address = parseAddress('10.0.0.6');
   assert.ok(address);
-  return { net: 1, address, mac: Uint8Array.of(2, 0, 0, 0, 0, mac), vif: 0, ...fields };
+  return { net: 1, address, mac: Uint8Array.of(2, 0, 0, 0, 0, mac), vif: 0, isHere: false, ...fields };
 }
 
 /** Announces, and gives who was told which MAC (its last byte). */
@@ -91,4 +91,14 @@ test('of several moves of one address the last is told, and a guest that is gone
 test('a sub-port is told with its tag', async () => {
   const told = await toldOf(floodLists([[{ vif: 1 }, { vif: 2, vlan: 0x123 }]]), [movedTo(6)]);
   assert.deepEqual(told, ['51 6', '52 6 vlan 291']);
+});
+
+test('an address that this host has on a physical network is told there, with the tag of its network', async () => {
+  const zero = cbNet.decode(new Uint8Array(cbNet.size));
+  const row = encodeEntry('cb_net_1', 1, { ...zero, wireId: 100, uplink: 9 });
+  const entries = {
+    get: (map: string, key: string) => (map === row.map && key === row.key ? (row as Claim) : undefined),
+  };
+  assert.deepEqual(await toldOf(entries, [movedTo(6, { isHere: true })]), ['9 6']);
+  assert.deepEqual(await toldOf(entries, [movedTo(6)]), [], 'of another host’s that one tells');
 });

@@ -1,5 +1,5 @@
 import { type Logger, type Loop, sleep, startLoop, startTurns } from '@cable/kit';
-import { CB_FLOOD_CHUNKS, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, type CbVif, cbFlood, cbVif } from '../bpf/abi.gen.ts';
+import { CB_FLOOD_CHUNKS, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, type CbVif, cbFlood, cbNet, cbVif } from '../bpf/abi.gen.ts';
 import { arrayIndex, textBytes } from '../bpf/codec.ts';
 import { succeeded } from '../ffi/errno.ts';
 import { arpAnnouncement, tagged } from '../net/arp.ts';
@@ -17,6 +17,9 @@ export type AnnouncerDeps = {
   readonly signal: AbortSignal;
 };
 
+/** Where a frame goes out, with its tag; 0: none. */
+type Listener = Pick<CbVif, 'ifindex' | 'vlan'>;
+
 /** Addresses that wait to be announced. Who is not told of one finds it when its own entry has run out, in some seconds. */
 const WAITING = 4096;
 /** So many frames, and then a pause: a large network in which all moves must not take the agent's time from others. */
@@ -27,7 +30,7 @@ const NOT_NOW = ['ENODEV', 'ENXIO', 'ENETDOWN', 'ENOBUFS', 'EAGAIN'] as const;
 
 /**
  * Tells the guests of this host that an address has come to another MAC address: they keep what they were told before, and would send to where nobody is
- * any more. Every host tells its own, once its maps have it.
+ * any more. Every host tells its own, once its maps have it; and the physical network of an address that this host has there.
  */
 export class Announcer {
   readonly #deps: AnnouncerDeps;
@@ -61,7 +64,7 @@ export class Announcer {
     for (const [key, moved] of this.#waiting) {
       this.#waiting.delete(key);
       const frame = arpAnnouncement(moved.mac, moved.address.subarray(12));
-      for (const { ifindex, vlan } of this.#guests(moved)) {
+      for (const { ifindex, vlan } of this.#listeners(moved)) {
         if (signal.aborted) return;
         succeeded(() => this.#deps.send(ifindex, vlan === 0 ? frame : tagged(frame, vlan)), NOT_NOW);
         this.#frames += 1;
@@ -71,8 +74,23 @@ export class Announcer {
     }
   }
 
+  /** The physical network, if the address is here, and then the guests. */
+  *#listeners(moved: MovedAddress): Generator<Listener> {
+    const uplink = moved.isHere ? this.#uplink(moved.net) : undefined;
+    if (uplink !== undefined) yield uplink;
+    yield* this.#guests(moved);
+  }
+
+  /** The way to the physical network that carries the network; undefined: none does, or its device is not there. */
+  #uplink(net: number): Listener | undefined {
+    const entry = this.#deps.entries.get('cb_net_1', arrayIndex.text(net));
+    if (entry === undefined) return undefined;
+    const { uplink, wireId } = cbNet.decode(textBytes(entry.value));
+    return uplink === 0 ? undefined : { ifindex: uplink, vlan: wireId };
+  }
+
   /** Devices of the network's ports here that get what is sent to all, but for the port that has the address. */
-  *#guests({ net, vif }: MovedAddress): Generator<Pick<CbVif, 'ifindex' | 'vlan'>> {
+  *#guests({ net, vif }: MovedAddress): Generator<Listener> {
     for (let chunk = 0; chunk < CB_FLOOD_CHUNKS; chunk += 1) {
       const entry = this.#deps.entries.get('cb_flood_2', desiredChunk(net, chunk));
       if (entry === undefined) return;

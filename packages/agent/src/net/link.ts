@@ -73,6 +73,8 @@ const IFLA_XDP_IDS = [4, 5, 6, 7] as const;
 const IFF_UP = 0x1;
 const AF_UNSPEC = 0;
 const IFF_LOWER_UP = 0x1_0000;
+/** Of `Link.flags`: it takes frames to any MAC. */
+export const IFF_PROMISC = 0x100;
 const IFINFO_BYTES = 16;
 const SKIP_STATISTICS = 1 << 3;
 const NAME_BYTES = 15;
@@ -152,6 +154,12 @@ export function setLink(socket: NetlinkSocket, ref: LinkRef, change: LinkChange)
     const fixed = ifinfo(ifindex, flags, change.up === undefined ? 0 : IFF_UP);
     socket.change({ type: RTM_LINK.create, fixed, attributes, tried: `change device ${ref}` });
   });
+}
+
+/** True: the device takes frames to any MAC, not only its own (IFF_PROMISC, as `ip link set DEVICE promisc on` sets it). Idempotent. ENODEV: no such device. */
+export function setPromiscuous(socket: NetlinkSocket, ifindex: number, on: boolean): void {
+  const fixed = ifinfo(ifindex, on ? IFF_PROMISC : 0, IFF_PROMISC);
+  socket.change({ type: RTM_LINK.set, fixed, attributes: [], tried: `make device ${ifindex} take frames to any MAC` });
 }
 
 /** Groups that users give are small numbers. */

@@ -16,7 +16,8 @@ export const ENDPOINTS: Family = itemFamily(
     if (host === reader.host || underlay === null) return { facts: others };
     const network = reader.facts('network', networkId).get('')?.value;
     const remote = parseAddress(underlay);
-    if (remote === undefined || network === undefined) return { facts: others };
+    // Whoever is elsewhere on a physical network is beyond the uplink.
+    if (remote === undefined || network === undefined || !network.isTunnelled) return { facts: others };
     const name = tunnelName(underlay, remote);
     const tunnel = reader.id('tunnel', name);
     if (tunnel === undefined) return { facts: others };

@@ -2,7 +2,9 @@ import type { SliceKind } from '@cable/model';
 import { ATTACHMENTS, STANDBY_ATTACHMENTS } from './attachments.ts';
 import { BALANCERS, MEMBER_ROWS, MEMBERS, POOL_TABLES, POOLS } from './balance.ts';
 import { ENDPOINTS } from './endpoints.ts';
+import { FLOATING_IPS } from './floating-ips.ts';
 import { FLOOD } from './flood.ts';
+import { GATEWAYS, TRANSIT_PEERS } from './gateways.ts';
 import { GROUP_MEMBERS } from './group-members.ts';
 import { MACHINE_LINKS } from './machine-links.ts';
 import { NETWORKS } from './networks.ts';
@@ -31,6 +33,8 @@ export const FAMILIES: readonly Family[] = [
   ROUTERS,
   ROUTER_LEGS,
   ROUTES,
+  GATEWAYS,
+  FLOATING_IPS,
   REACH,
   POLICIES,
   VIFS,
@@ -43,6 +47,7 @@ export const FAMILIES: readonly Family[] = [
   TUNNELS,
   PEERS,
   ANNOUNCEMENTS,
+  TRANSIT_PEERS,
   MACHINE_LINKS,
   POOLS,
   MEMBERS,

@@ -28,6 +28,8 @@ export type PlannerDeps = {
   readonly host: string;
   /** Whether the vrouter makes VXLAN itself (`--encapsulation own`); default: no. */
   readonly ownEncapsulation?: boolean;
+  /** Name of the host's interface on each physical network; default: it is on none. */
+  readonly bridgeMappings?: ReadonlyMap<string, string>;
   readonly slices: PlannedSlices;
   readonly devices: DeviceReader;
   readonly ids: Readonly<Record<IdKind, IdSource>>;
@@ -98,6 +100,7 @@ export class Planner {
     this.#run = new Run({
       host: deps.host,
       ownEncapsulation: deps.ownEncapsulation ?? false,
+      bridgeMappings: deps.bridgeMappings ?? new Map(),
       devices: deps.devices,
       ids: deps.ids,
       lacking: this.#lacking,

@@ -17,7 +17,7 @@ export const REACH: Family = topicFamily(
     const value: PlannedNetwork[] = [];
     for (const id of [...joinedNetworks(reader, networkId)].sort()) {
       const network = reader.facts('near', id).size > 0 ? reader.facts('network', id).get('') : undefined;
-      if (network !== undefined) value.push(network.value);
+      if (network?.value.isTunnelled === true) value.push(network.value);
     }
     return { facts: [{ topic: 'reach', key: networkId, member: '', value }] };
   },

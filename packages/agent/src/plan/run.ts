@@ -11,6 +11,7 @@ import type { Unit } from './units.ts';
 export type RunParts = {
   readonly host: string;
   readonly ownEncapsulation: boolean;
+  readonly bridgeMappings: ReadonlyMap<string, string>;
   readonly devices: DeviceReader;
   readonly ids: Readonly<Record<IdKind, Pick<IdSource, 'acquire'>>>;
   /** Units that found no number free. */
@@ -72,6 +73,10 @@ export class Run implements MemoryRun {
 
   get ownEncapsulation(): boolean {
     return this.#parts.ownEncapsulation;
+  }
+
+  get bridgeMappings(): ReadonlyMap<string, string> {
+    return this.#parts.bridgeMappings;
   }
 
   header: PlanReader['header'] = (kind, id) => {

@@ -57,8 +57,13 @@ export type Topics = {
 
 export type Topic = keyof Topics;
 
-/** `net`: its number. */
-export type PlannedNetwork = { readonly net: number; readonly vni: number; readonly projectId: string };
+/** `net`: its number. `isTunnelled` false: a physical network carries it. */
+export type PlannedNetwork = {
+  readonly net: number;
+  readonly vni: number;
+  readonly projectId: string;
+  readonly isTunnelled: boolean;
+};
 
 /** Where a policy applies. `projectId`: the port's. */
 export type PolicyUse = { readonly policy: SliceKey; readonly networkId: string; readonly projectId: string };

@@ -37,6 +37,8 @@ export type PlanReader = {
   readonly host: string;
   /** The vrouter makes VXLAN itself. Not a read: it does not change. */
   readonly ownEncapsulation: boolean;
+  /** Name of this host's interface on each physical network that it is on. Not a read: it does not change. */
+  readonly bridgeMappings: ReadonlyMap<string, string>;
   header<K extends SliceKind>(kind: K, id: string): SliceHeader<K> | undefined;
   item<K extends SliceKind>(kind: K, id: string, item: string): SliceItem<K> | undefined;
   items<K extends SliceKind>(kind: K, id: string): readonly SliceItem<K>[];

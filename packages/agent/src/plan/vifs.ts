@@ -151,6 +151,10 @@ function vifEntry(planned: Vif): Planned {
 function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | string | undefined {
   const network = reader.header('network', port.networkId);
   if (network === undefined) return `network ${port.networkId} has not been received`;
+  const { wire } = network;
+  if (wire !== undefined && !reader.bridgeMappings.has(wire.physicalNetwork)) {
+    return `the network is on physical network ${wire.physicalNetwork}, which this host is not on: start its agent with --bridge-mappings, or move the port`;
+  }
   const mac = parseMac(port.macAddress);
   if (mac === undefined) return `mac_address ${port.macAddress} is not a MAC address`;
   const id = parseUuid(port.id);

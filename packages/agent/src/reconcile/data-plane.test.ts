@@ -5,9 +5,9 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@cable/kit';
 import { CB_REASON_MAX, CB_REASON_NO_ROUTE, MAPS } from '../bpf/abi.gen.ts';
-import { arrayIndex } from '../bpf/codec.ts';
+import { arrayIndex, type ByteText, textBytes } from '../bpf/codec.ts';
 import { possibleCpus } from '../bpf/cpus.ts';
-import { fdById, openPinnedMap } from '../bpf/map.ts';
+import { type BpfMap, fdById, openPinnedMap } from '../bpf/map.ts';
 import { loadObject } from '../bpf/object.ts';
 import { removePins } from '../bpf/pin.ts';
 import { BpfProgram } from '../bpf/program.ts';
@@ -49,6 +49,10 @@ type Bench = {
   /** Takes off what other tools can take off. */
   stripDevice(ifindex: number): void;
   nameOf(ifindex: number): string;
+  /** The vrouter hears from the neighbour with this key of cb_neigh_1. */
+  learn(key: ByteText): void;
+  /** Whether what it heard is still known, where anything is. */
+  hasLearned(key: ByteText): boolean;
   /** As after a restart of the agent. */
   reopen(): Promise<void>;
   stop(): Promise<void>;
@@ -71,6 +75,8 @@ type KernelBench = Bench & {
   /** As after a restart of the agent under another name. */
   rename(): Promise<void>;
 };
+
+const LEARNED = { learnedNs: 7n, askedNs: 6n, mac: Uint8Array.of(2, 0, 0, 0, 0, 1) };
 
 const BENCHES: readonly Bench[] = [fakeBench(), kernelBench()];
 
@@ -106,6 +112,18 @@ for (const bench of BENCHES) {
       plane.deleteEntry('cb_tunnel_1', tunnel);
       plane.deleteEntry('cb_tunnel_1', tunnel);
       assert.deepEqual(read(plane, 'cb_tunnel_1'), []);
+    });
+
+    test('a neighbour that the agent names is there, with nothing of what was learned of it', () => {
+      const plane = bench.plane();
+      const nothing = { learnedNs: 0n, askedNs: 0n, mac: new Uint8Array(6) };
+      const { map: _, ...entry } = encodeEntry('cb_neigh_1', { net: 3, addr: new Uint8Array(16).fill(7) }, nothing);
+      bench.learn(entry.key);
+      plane.putEntry('cb_neigh_1', entry);
+      assert.deepEqual(read(plane, 'cb_neigh_1'), [entry]);
+      assert.ok(bench.hasLearned(entry.key), 'what is learned is not the agent’s to forget');
+      plane.deleteEntry('cb_neigh_1', entry);
+      assert.deepEqual(read(plane, 'cb_neigh_1'), []);
     });
 
     test('the programmed state is there after a restart', async () => {
@@ -218,6 +236,8 @@ function fakeBench(): Bench {
     removeDevice: (ifindex) => plane.setDevice(ifindex, false),
     stripDevice: () => {},
     nameOf: (ifindex) => `d${ifindex}`,
+    learn: () => {},
+    hasLearned: () => true,
     reopen: async () => {},
     stop: async () => {},
   };
@@ -383,6 +403,15 @@ function kernelBench(): KernelBench {
     return id === undefined ? undefined : Number(id);
   };
   let fixed = { overlayIfindex: 0, serviceIfindex: 0, fragIfindex: 0 };
+  const withNeighbours = <T>(call: (map: BpfMap) => T): T => {
+    const map = openPinnedMap(`${pins}/maps/cb_neigh_1`);
+    assert.ok(map);
+    try {
+      return call(map);
+    } finally {
+      map.close();
+    }
+  };
   const open = (killedBeforeEntering = false): void => {
     const loaded = loadVrouterPrograms({ object, pinDir: pins ?? '' });
     const die = (): never => {
@@ -443,6 +472,12 @@ function kernelBench(): KernelBench {
     removeDevice: (ifindex) => ip('link', 'delete', nameOf(ifindex)),
     stripDevice: (ifindex) => execFileSync('tc', ['-n', netns, 'qdisc', 'delete', 'dev', nameOf(ifindex), 'clsact']),
     nameOf,
+    learn: (key) => withNeighbours((map) => map.update(key, MAPS.cb_neigh_1.value.text(LEARNED))),
+    hasLearned: (key) =>
+      withNeighbours((map) => {
+        const value = map.lookup(textBytes(key));
+        return value !== undefined && MAPS.cb_neigh_1.value.decode(value).learnedNs === LEARNED.learnedNs;
+      }),
     indexOf,
     counters: (vif) => current().readCounters(vif),
     hasProgram: (ifindex) => programId(ifindex) !== undefined,

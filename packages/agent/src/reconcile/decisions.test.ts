@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { cbNet, cbVif, MAPS } from '../bpf/abi.gen.ts';
-import { arrayIndex, textBytes } from '../bpf/codec.ts';
+import { CB_ENDPOINT_GATEWAY, cbNet, cbVif, MAPS } from '../bpf/abi.gen.ts';
+import { arrayIndex, type ByteText, textBytes } from '../bpf/codec.ts';
+import type { AgentMap } from '../desired.ts';
 import { createHostIds, NO_IDS } from '../host/ids.ts';
 import { formatAddress, NO_ADDRESS, parseAddress } from '../plan/address.ts';
+import { endpointOf } from '../plan/endpoint-entries.ts';
 import { Planner } from '../plan/planner.ts';
 import { change, changeRouter, createWorld, type World } from '../plan/testing/world.ts';
+import { Decisions } from './decisions.ts';
+import type { Due } from './due.ts';
 import { Reconciler } from './reconciler.ts';
 import { createFakeDataPlane, type FakeDataPlane } from './testing/fake-data-plane.ts';
 import { type Packet, type Verdict, verdictOf } from './testing/verdicts.ts';
@@ -137,4 +141,25 @@ test('what is decided otherwise than before has another stamp, at every write of
     }
   }
   assert.ok(changed > 300 && within > 150 && kept > 3_500, `${changed} changed, ${within} within a pass, ${kept} kept`);
+});
+
+test('what a translation that changes or goes was of is decided again, in its network and in the external one', () => {
+  const decisions = new Decisions();
+  const raised = (map: AgentMap, key: ByteText): string[] => {
+    const rows: string[] = [];
+    const entry = { map, key, have: '\0', wanted: undefined } as unknown as Due;
+    decisions.concern(entry, (of, row) => rows.push(`${of} ${arrayIndex.decode(textBytes(row))}`));
+    return rows;
+  };
+  const addr = NO_ADDRESS;
+  assert.deepEqual(raised('cb_nat_1', MAPS.cb_nat_1.key.text({ net: 3, outside: 9, addr })), [
+    'cb_net_1 3',
+    'cb_net_1 9',
+  ]);
+  assert.deepEqual(raised('cb_nat_1', MAPS.cb_nat_1.key.text({ net: 9, outside: 0, addr })), ['cb_net_1 9']);
+  const snat = MAPS.cb_snat_1.key.text({ vrf: 7 });
+  assert.deepEqual(raised('cb_snat_1', snat), []);
+  const leg = endpointOf({ kind: CB_ENDPOINT_GATEWAY, vrf: 7, mac: new Uint8Array(6) });
+  decisions.count('cb_ep_2', MAPS.cb_ep_2.key.text({ net: 3, addr }), MAPS.cb_ep_2.value.text(leg), 1);
+  assert.deepEqual(raised('cb_snat_1', snat), ['cb_net_1 3']);
 });

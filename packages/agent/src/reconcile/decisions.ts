@@ -28,6 +28,8 @@ export class Decisions {
     else if (map === 'cb_rule_1' || map === 'cb_class_1') each(this.#users.get(headOf(key)), 'cb_vif_2', raise);
     else if (map === 'cb_source_2') raise('cb_vif_2', rowKey(headOf(key)));
     else if (map === 'cb_ep_2' || map === 'cb_mac_2') raise('cb_net_1', rowKey(key));
+    else if (map === 'cb_nat_1') for (const net of networksOfNat(key)) raise('cb_net_1', net);
+    else if (map === 'cb_snat_1') each(this.#legs.get(key)?.keys(), 'cb_net_1', raise);
     else if (map === 'cb_svc_1' && have !== undefined) this.#raiseJoined(netOf(key, SVC_NET_AT), raise);
     else if (map === 'cb_member_1' && have !== undefined) this.#raiseJoined(netOf(have.value, MEMBER_NET_AT), raise);
     else if (map === 'cb_route_2') each(this.#legs.get(headOf(key))?.keys(), 'cb_net_1', raise);
@@ -63,6 +65,12 @@ export class Decisions {
     else users.delete(vif);
     if (users.size === 0) this.#users.delete(policy);
   }
+}
+
+/** Rows of the network in which an address is translated, and of the external one that it is translated for; there may be none. */
+function networksOfNat(key: ByteText): readonly ByteText[] {
+  const [net, outside] = [rowKey(key), rowKey(key.slice(2))];
+  return outside === NO_NUMBER ? [net] : [net, outside];
 }
 
 const NUMBER_BYTES = 4;

@@ -11,7 +11,7 @@ import { BPF_CMD } from '../bpf/syscall.ts';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import { quietDevice } from '../devices/own-links.ts';
 import { isShaped, Shaper } from '../devices/shaper.ts';
-import { absentOn, NetlinkError } from '../ffi/errno.ts';
+import { absentOn, BpfError, NetlinkError } from '../ffi/errno.ts';
 import type { FlowStep } from '../migrate/flows-1-to-2.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
@@ -74,16 +74,22 @@ export class KernelDataPlane implements DataPlane {
 
   *readMap(name: AgentMap): Generator<readonly MapEntry[]> {
     const map = this.#map(name);
+    const zero = zeroOf(map);
+    if (name === 'cb_neigh_1') {
+      // What is in it is the vrouter's, and nothing is desired of it.
+      for (const batch of map.texts()) yield batch.map(({ key }) => ({ key, value: zero }));
+      return;
+    }
     if (map.info.type !== MAP_TYPE.array) {
       yield* map.texts();
       return;
     }
-    const zero = zeroOf(map);
     for (const batch of map.texts()) yield batch.filter(({ value }) => value !== zero);
   }
 
   putEntry(map: AgentMap, entry: MapEntry): void {
     if (map === 'cb_meter_1') this.#putMeter(entry);
+    else if (map === 'cb_neigh_1') this.#putKey(map, entry);
     else this.#map(map).update(entry.key, entry.value);
     if (map === 'cb_tunnel_1') this.#noteHost(entry.key, hostOf(entry.value));
   }
@@ -95,6 +101,15 @@ export class KernelDataPlane implements DataPlane {
     this.#shaper?.put(row, bytes);
     this.#map('cb_meter_1').update(key, value);
     if (!isShaped(bytes)) this.#shaper?.release(row);
+  }
+
+  /** What the vrouter has learned under the key stays. */
+  #putKey(map: AgentMap, { key, value }: MapEntry): void {
+    try {
+      this.#map(map).update(key, value, 'create');
+    } catch (err) {
+      if (!(err instanceof BpfError) || err.code !== 'EEXIST') throw err;
+    }
   }
 
   deleteEntry(name: AgentMap, entry: MapEntry): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CB_ENDPOINT_REMOTE, CB_ENDPOINT_VIF, MAPS } from '../bpf/abi.gen.ts';
+import { CB_ENDPOINT_NAT, CB_ENDPOINT_REMOTE, CB_ENDPOINT_VIF, MAPS } from '../bpf/abi.gen.ts';
 import type { ByteText } from '../bpf/codec.ts';
 import { formatAddress, formatMac, parseAddress, parseMac } from '../plan/address.ts';
 import { endpointOf } from '../plan/endpoint-entries.ts';
@@ -41,6 +41,20 @@ test('an address has moved when another MAC replaces its own, and when one comes
   assert.deepEqual(told(moved), [], 'nobody has it');
   moved.put(KEY, undefined, at(8, { vif: 50 }));
   assert.deepEqual(told(moved), [`101 10.0.0.6 ${sampleMac(8)} 50`]);
+});
+
+test('an address that is outside is told whenever it comes here, for nobody here knows who has it outside', () => {
+  const moved = new MovedAddresses();
+  const mac = parseMac(sampleMac(6));
+  assert.ok(mac);
+  const outside = MAPS.cb_ep_2.value.text(endpointOf({ kind: CB_ENDPOINT_NAT, mac, vif: 3, vrf: 1 }));
+  moved.put(KEY, undefined, outside);
+  assert.deepEqual(
+    moved.take().map(({ isHere }) => isHere),
+    [true],
+  );
+  moved.put(KEY, outside, outside);
+  assert.deepEqual(moved.take(), [], 'it was here');
 });
 
 test('an address that keeps its MAC has not moved, wherever it is, nor has the same address of another network', () => {

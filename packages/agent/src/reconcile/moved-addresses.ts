@@ -1,4 +1,11 @@
-import { CB_ENDPOINT_SHARED, type CbEndpoint, MAPS } from '../bpf/abi.gen.ts';
+import {
+  CB_ENDPOINT_NAT,
+  CB_ENDPOINT_ROUTER,
+  CB_ENDPOINT_SHARED,
+  CB_ENDPOINT_VIF,
+  type CbEndpoint,
+  MAPS,
+} from '../bpf/abi.gen.ts';
 import { type ByteText, textBytes } from '../bpf/codec.ts';
 
 /** An address of a network that is at another MAC address than before. */
@@ -10,6 +17,8 @@ export type MovedAddress = {
   readonly mac: Uint8Array;
   /** The VIF of this host that has it; 0: none has. */
   readonly vif: number;
+  /** This host answers for it: it is of a VIF here, or is the outside of something here. */
+  readonly isHere: boolean;
 };
 
 /** Addresses that are gone and of which the last MAC is remembered. */
@@ -28,13 +37,15 @@ export class MovedAddresses {
   put(key: ByteText, before: ByteText | undefined, after: ByteText): void {
     const last = before ?? this.#gone.get(key);
     this.#gone.delete(key);
-    if (last === undefined || last === after) return;
     const { kind, mac, vif } = endpointOf(after);
     // Its holders announce it themselves.
     if (kind === CB_ENDPOINT_SHARED) return;
-    if (Buffer.compare(endpointOf(last).mac, mac) === 0) return;
+    // Who is outside may know the address from a host of which nothing is known here.
+    const isOutside = kind === CB_ENDPOINT_NAT || kind === CB_ENDPOINT_ROUTER;
+    if (isOutside ? before === after : last === undefined || last === after) return;
+    if (!isOutside && last !== undefined && Buffer.compare(endpointOf(last).mac, mac) === 0) return;
     const { net, addr } = MAPS.cb_ep_2.key.decode(textBytes(key));
-    this.#moved.set(key, { net, address: addr, mac, vif });
+    this.#moved.set(key, { net, address: addr, mac, vif, isHere: isOutside || kind === CB_ENDPOINT_VIF });
   }
 
   /** An entry was deleted. */

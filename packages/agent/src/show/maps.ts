@@ -2,7 +2,9 @@ import {
   CB_DELIVER_OVERLAY,
   CB_DIR_INGRESS,
   CB_ENDPOINT_GATEWAY,
+  CB_ENDPOINT_NAT,
   CB_ENDPOINT_REMOTE,
+  CB_ENDPOINT_ROUTER,
   CB_ENDPOINT_SERVICE,
   CB_ENDPOINT_SHARED,
   CB_ENDPOINT_VIF,
@@ -13,10 +15,13 @@ import {
   CB_FLOW_ESTABLISHED,
   CB_FLOW_NEW,
   CB_FLOW_PICKED_UP,
+  CB_IN_NET,
   CB_LIFE_LIVE,
   CB_METER_F_DSCP,
   CB_METER_F_SHAPE,
   CB_NET_F_DHCP,
+  CB_NET_F_EXTERNAL,
+  CB_NET_F_TRANSIT,
   CB_NET_F_UP,
   CB_PEER_F_UPLINK,
   CB_ROUTE_NEXTHOP,
@@ -32,6 +37,9 @@ import {
   CB_VIF_F_RA,
   CB_VIF_F_STATELESS,
   CB_VIF_SERVICE_ADDRESSES,
+  CB_WIRE_FLAT,
+  CB_WIRE_VLAN,
+  CB_WIRE_VXLAN,
   type CbEndpoint,
   type CbFlow,
   type CbTupleKey,
@@ -60,6 +68,9 @@ export const SHOWN_MAPS = [
   'cb_ep_2',
   'cb_mac_2',
   'cb_route_2',
+  'cb_nat_1',
+  'cb_snat_1',
+  'cb_neigh_1',
   'cb_class_1',
   'cb_rule_1',
   'cb_flood_2',
@@ -96,10 +107,10 @@ const LIFE_AT = fieldAt(cbFlow, 'life');
 type Show = (entry: RawEntry, names: Names) => Row;
 
 const SHOW: Readonly<Record<ShownMap, Show>> = {
-  cb_in_1: showing(MAPS.cb_in_1, (key, { vif }, names) => ({
+  cb_in_1: showing(MAPS.cb_in_1, (key, { kind, vif, net }, names) => ({
     device: names.device(key.ifindex),
     vlan: key.vlan === 0 ? 'none' : key.vlan,
-    port: names.port(vif),
+    ...(kind === CB_IN_NET ? { network: names.network(net) } : { port: names.port(vif) }),
   })),
   cb_vif_2: showing(MAPS.cb_vif_2, (vif, row, names) => ({
     vif,
@@ -124,6 +135,8 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     network_id: formatUuid(row.networkId),
     project: names.project(row.project),
     vni: row.wireId,
+    wire: WIRE[row.wire] ?? String(row.wire),
+    uplink: row.uplink === 0 ? 'none' : names.device(row.uplink),
     flags: flagNames(row.flags, NET_FLAGS),
     mtu_bytes: row.mtuBytes,
     flood_list: row.floodList,
@@ -185,6 +198,24 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     nexthop: route.kind === CB_ROUTE_NEXTHOP ? formatAddress(route.nexthop) : 'connected',
     mac: formatMac(route.mac),
     mtu_bytes: route.mtuBytes,
+  })),
+  cb_nat_1: showing(MAPS.cb_nat_1, (key, nat, names) => ({
+    network: names.network(key.net),
+    address: formatAddress(key.addr),
+    becomes: formatAddress(nat.to),
+    in: names.network(nat.toNet),
+    router: names.router(nat.vrf),
+  })),
+  cb_snat_1: showing(MAPS.cb_snat_1, ({ vrf }, snat, names) => ({
+    router: names.router(vrf),
+    network: names.network(snat.net),
+    address: formatAddress(snat.addr),
+    ports: `${snat.firstPort}-${snat.lastPort}`,
+  })),
+  cb_neigh_1: showing(MAPS.cb_neigh_1, (key, { mac, learnedNs }, names) => ({
+    network: names.network(key.net),
+    address: formatAddress(key.addr),
+    mac: learnedNs === 0n ? 'unknown' : formatMac(mac),
   })),
   cb_class_1: showing(MAPS.cb_class_1, (key, value, names) => ({
     policy: names.policy(key.policy),
@@ -297,6 +328,12 @@ const FLOW_STATE: Readonly<Record<number, string>> = {
   [CB_FLOW_PICKED_UP]: 'picked up',
 };
 
+const WIRE: Readonly<Record<number, string>> = {
+  [CB_WIRE_VXLAN]: 'vxlan',
+  [CB_WIRE_VLAN]: 'vlan',
+  [CB_WIRE_FLAT]: 'flat',
+};
+
 const ENDPOINT_KIND: Readonly<Record<number, string>> = {
   [CB_ENDPOINT_VIF]: 'local',
   [CB_ENDPOINT_REMOTE]: 'remote',
@@ -304,6 +341,8 @@ const ENDPOINT_KIND: Readonly<Record<number, string>> = {
   [CB_ENDPOINT_SERVICE]: 'service',
   [CB_ENDPOINT_VIP]: 'virtual address',
   [CB_ENDPOINT_SHARED]: 'shared',
+  [CB_ENDPOINT_NAT]: 'floating',
+  [CB_ENDPOINT_ROUTER]: 'router',
 };
 
 function showing<K, V>(spec: MapSpec<K, V>, show: (key: K, value: V, names: Names) => Row): Show {
@@ -315,6 +354,8 @@ function endpointRow(endpoint: CbEndpoint, names: Names): Row {
     [CB_ENDPOINT_VIF]: names.port(endpoint.vif),
     [CB_ENDPOINT_REMOTE]: names.tunnel(endpoint.tunnel),
     [CB_ENDPOINT_GATEWAY]: names.router(endpoint.vrf),
+    [CB_ENDPOINT_NAT]: endpoint.vif === 0 ? names.router(endpoint.vrf) : names.port(endpoint.vif),
+    [CB_ENDPOINT_ROUTER]: names.router(endpoint.vrf),
     [CB_ENDPOINT_SERVICE]: endpoint.vrf === 0 ? 'agent' : `agent, ${names.router(endpoint.vrf)}`,
     [CB_ENDPOINT_SHARED]: placeName(endpoint.vif, endpoint.tunnel, names) ?? 'whoever claims it',
   };
@@ -347,6 +388,8 @@ const VIF_FLAGS: FlagNames = [
 const NET_FLAGS: FlagNames = [
   [CB_NET_F_UP, 'admin-up'],
   [CB_NET_F_DHCP, 'dhcp'],
+  [CB_NET_F_EXTERNAL, 'external'],
+  [CB_NET_F_TRANSIT, 'transit'],
 ];
 
 function flagNames(flags: number, names: FlagNames): string {

@@ -63,6 +63,7 @@ async function startWorld(t: TestContext, options: FakeServerOptions = {}) {
         ...{ client: createClient({ transport }), transport, state, log, signal },
         source: { programmedRevision: () => state.position.revision, ports: () => new Map(), refused: () => undefined },
         underlayMtuBytes: () => undefined,
+        bridgeMappings: new Map(),
         onUpdate: (update) => updates.push(update),
       },
     );

@@ -65,6 +65,7 @@ function follow(t: TestContext) {
       state,
       source: { programmedRevision: () => programmed, ports: () => ports, refused: () => undefined },
       underlayMtuBytes: () => undefined,
+      bridgeMappings: new Map(),
       onUpdate: (update) => {
         updates.push(update);
         programmed = update.revision;

@@ -28,6 +28,8 @@ export type StreamClientDeps = {
   readonly source: ReportSource;
   /** Largest packet of the underlay's device, as of now; undefined: not known. */
   readonly underlayMtuBytes: () => number | undefined;
+  /** Interface of the host on each physical network; none: it is on none. */
+  readonly bridgeMappings: ReadonlyMap<string, string>;
   /** Told of each change, in order; it is in `state` already. */
   readonly onUpdate: (update: StateUpdate) => void;
   readonly log: Logger;
@@ -254,9 +256,11 @@ export class StreamClient {
     const { agentId, previousSession, followed } = this.#deps.state;
     const { since, history } = this.#anew ? { ...followed, since: 0 } : followed;
     const mtuBytes = this.#deps.underlayMtuBytes();
+    const mappings = this.#deps.bridgeMappings;
     return {
       ...{ underlay, agentVersion, agentId, session, previousSession, protocol: HOST_PROTOCOL, since, history },
       ...(mtuBytes === undefined ? {} : { underlayMtuBytes: mtuBytes }),
+      ...(mappings.size === 0 ? {} : { bridgeMappings: Object.fromEntries(mappings) }),
     };
   }
 

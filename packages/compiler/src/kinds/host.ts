@@ -13,7 +13,7 @@ export const hostKind: Kind = defineKind({
   name: 'host',
   header: (reader, id) => {
     const hasStandby = reader.by('port', 'standby_hosts', id).length > 0;
-    return { value: { host: id }, refs: hasStandby ? [`standby:${id}`] : [] };
+    return { value: { host: id }, refs: [`gateways:${id}`, ...(hasStandby ? ([`standby:${id}`] as const) : [])] };
   },
   items: {
     table: 'port',

@@ -1,5 +1,5 @@
-import type { SubnetState } from '@cable/model';
-import { type SubnetRow, sortedById } from '../compiler-tables.ts';
+import type { SubnetState, Wire } from '@cable/model';
+import { type NetworkRow, type SubnetRow, sortedById } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
 
 /** One network with its subnets. */
@@ -13,8 +13,10 @@ export const networkKind: Kind = defineKind({
       name: network.name,
       projectId: network.project_id,
       adminStateUp: network.admin_state_up,
-      vni: network['provider:segmentation_id'],
+      ...carriedBy(network),
       mtuBytes: network.mtu,
+      // Where no network is declared to lead outside, none does.
+      ...(network['router:external'] === true ? ({ external: true } as const) : {}),
       ...(network.dns_domain === '' ? {} : { dnsDomain: network.dns_domain }),
       subnets: sortedById(reader.by('subnet', 'network_id', id)).map(subnetState),
     };
@@ -22,6 +24,12 @@ export const networkKind: Kind = defineKind({
     return { value, refs: balances ? [`balancers:${id}`] : [] };
   },
 });
+
+function carriedBy(network: NetworkRow): { readonly vni: number; readonly wire?: Wire } {
+  const { 'provider:physical_network': physicalNetwork, 'provider:segmentation_id': segmentationId } = network;
+  if (network['provider:network_type'] === 'vxlan' || physicalNetwork === null) return { vni: segmentationId ?? 0 };
+  return { vni: network.vni ?? 0, wire: { physicalNetwork, segmentationId } };
+}
 
 function subnetState(subnet: SubnetRow): SubnetState {
   const { ipv6_ra_mode: ipv6RaMode, ipv6_address_mode: ipv6AddressMode } = subnet;

@@ -1,5 +1,5 @@
-import type { RouterInterface } from '@cable/model';
-import type { PortRow } from '../compiler-tables.ts';
+import type { RouterGateway, RouterInterface } from '@cable/model';
+import { hostOf, type PortRow, type RouterRow } from '../compiler-tables.ts';
 import { type ComputedItem, defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 
@@ -10,10 +10,30 @@ export const routerKind: Kind = defineKind({
     const router = reader.get('router', id);
     if (router === undefined) return undefined;
     const routes = router.routes.map(({ destination, nexthop }) => ({ destination, nexthop }));
-    return { value: { id, name: router.name, adminStateUp: router.admin_state_up, routes }, refs: [] };
+    const way = gateway(reader, router);
+    const value = { id, name: router.name, adminStateUp: router.admin_state_up, routes };
+    return { value: way === undefined ? value : { ...value, gateway: way }, refs: [] };
   },
   items: { table: 'router_interface', index: 'device_id', sourceKeys: (id) => [id], compute: interfaces },
 });
+
+/** Undefined: there is none, or it has no address. */
+function gateway(reader: Reader, router: RouterRow): RouterGateway | undefined {
+  const { external_gateway_info: info = null, gateway_port_id: portId = null, transit_vni: transitVni = null } = router;
+  const port = info === null || portId === null ? undefined : reader.get('port', portId);
+  if (info === null || port === undefined || transitVni === null || port.fixed_ips.length === 0) return undefined;
+  const host = hostOf(port);
+  return {
+    portId: port.id,
+    networkId: port.network_id,
+    macAddress: port.mac_address,
+    fixedIps: port.fixed_ips.map((ip) => ({ subnetId: ip.subnet_id, ipAddress: ip.ip_address })),
+    enableSnat: info.enable_snat,
+    transitVni,
+    host,
+    underlay: host === '' ? null : (reader.get('host', host)?.underlay ?? null),
+  };
+}
 
 type InterfaceItem = ComputedItem & { readonly value: RouterInterface };
 

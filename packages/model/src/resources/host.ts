@@ -35,6 +35,12 @@ export const hostResource = {
       description:
         'Largest packet in bytes that the device with the underlay address takes, as the agent found it; null: not known. Networks whose packets are to come whole have an MTU of at most 50 less.',
     },
+    bridge_mappings: {
+      type: 'dict',
+      default: {},
+      example: { physnet1: 'eth1' },
+      description: 'Interface of the host on each physical network that it is on, by name, as its agent has it.',
+    },
     agent_version: { type: 'string', example: '0.1.0', description: 'Version of the agent.' },
     created_at: {
       type: 'timestamp',
@@ -111,8 +117,8 @@ export const agentResource = {
     configurations: {
       type: 'dict',
       computed: true,
-      example: { underlay: '192.0.2.11', agent_version: '0.1.0' },
-      description: 'Underlay address and version.',
+      example: { underlay: '192.0.2.11', agent_version: '0.1.0', bridge_mappings: { physnet1: 'eth1' } },
+      description: 'Underlay address, version, and interfaces on physical networks.',
     },
     created_at: {
       type: 'timestamp',

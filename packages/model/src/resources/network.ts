@@ -1,4 +1,4 @@
-/** Neutron's network: one broadcast domain, carried by VXLAN. */
+/** Neutron's network: one broadcast domain. */
 export const networkResource = {
   name: 'network',
   plural: 'networks',
@@ -48,5 +48,9 @@ export const networkResource = {
       example: ['4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c'],
       description: 'IDs of the subnets.',
     },
+  },
+  hidden: {
+    /** Of a network that is not of VXLAN: the VNI that is kept for it all the same; null: its segmentation id is the VNI. */
+    vni: { type: 'integer', nullable: true, indexed: true },
   },
 } as const;

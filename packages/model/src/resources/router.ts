@@ -67,4 +67,10 @@ export const routerResource = {
       description: 'The state.',
     },
   },
+  hidden: {
+    /** VNI of the network by which hosts send what leaves to the host of the gateway; null: there is no gateway. */
+    transit_vni: { type: 'integer', nullable: true, indexed: true },
+    /** The gateway's port, which says the host; null: there is no gateway. */
+    gateway_port_id: { type: 'uuid', nullable: true },
+  },
 } as const;

@@ -81,6 +81,11 @@ export type Planning = {
   readonly isService: boolean;
 };
 
+/** The same, for what the server does by itself to ports of its own. */
+export function asService(planning: Planning): Planning {
+  return planning.isService ? planning : { ...planning, isService: true };
+}
+
 /** What an action does: answers the body. */
 export type ActionHandler = (
   deps: EngineDeps,

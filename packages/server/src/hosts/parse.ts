@@ -19,6 +19,9 @@ const MAX_HISTORY = 128;
 const MAX_HOST_NAME = 255;
 /** What a device may have (RFC 791 asks for the least of all hosts; IPv4 has no larger packet). */
 const DEVICE_MTU = { least: 68, most: 65_535 } as const;
+const MAX_MAPPINGS = 64;
+const MAX_PHYSICAL_NETWORK = 64;
+const MAX_DEVICE = 15;
 const STATES: ReadonlySet<unknown> = new Set<VifStatus['state']>(['up', 'down', 'error']);
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -45,6 +48,7 @@ export function parseRegistration(body: unknown): HostRegistration {
     underlay: parseUnderlay(fields['underlay']),
     agentVersion: parseText(fields['agentVersion'], 'agentVersion', MAX_VERSION),
     ...(fields['underlayMtuBytes'] === undefined ? {} : { underlayMtuBytes: parseMtu(fields['underlayMtuBytes']) }),
+    ...(fields['bridgeMappings'] === undefined ? {} : { bridgeMappings: parseMappings(fields['bridgeMappings']) }),
     ...(agentId === undefined ? {} : { agentId: parseId(agentId, 'agentId'), session: parseId(session, 'session') }),
     protocol: protocol === undefined ? 1 : parseProtocol(protocol, agentId !== undefined),
     ...(fields['previousSession'] === undefined
@@ -59,6 +63,21 @@ function parseMtu(value: unknown): number {
   const { least, most } = DEVICE_MTU;
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
   throw invalid('underlayMtuBytes', `a number of bytes from ${least} to ${most}`);
+}
+
+/** Each name as `provider:physical_network` may be, each interface as the kernel may call one. Sorted, so that equal ones are equal as text. */
+function parseMappings(value: unknown): Readonly<Record<string, string>> {
+  const all = Object.entries(parseFields(value, 'bridgeMappings'));
+  if (all.length > MAX_MAPPINGS) throw invalid('bridgeMappings', `at most ${MAX_MAPPINGS} physical networks`);
+  for (const [name, device] of all) {
+    if (name === '' || Buffer.byteLength(name) > MAX_PHYSICAL_NETWORK) {
+      throw invalid('bridgeMappings', `names of physical networks of 1 to ${MAX_PHYSICAL_NETWORK} bytes`);
+    }
+    if (parseText(device, `bridgeMappings.${name}`, MAX_DEVICE) === '') {
+      throw invalid(`bridgeMappings.${name}`, 'the name of an interface');
+    }
+  }
+  return Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1))) as Readonly<Record<string, string>>;
 }
 
 function parseNullable<T>(fields: Fields, name: string, parse: (value: unknown, field: string) => T): T | null {

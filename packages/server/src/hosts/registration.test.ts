@@ -25,7 +25,7 @@ test('nothing is made of an entry that is refused: what the host has said still 
   };
   const other: HostIdentity = { agentId: 'm2', session: 's2', previousSession: null, underlay: '192.0.2.2' };
   const plan = (identity: HostIdentity, agentVersion: string | undefined) =>
-    planFromTables(tables, context, { host: 'h1', identity, agentVersion, underlayMtu: null });
+    planFromTables(tables, context, { host: 'h1', identity, agentVersion, underlayMtu: null, bridgeMappings: {} });
   assert.throws(() => plan(other, '1'), { code: 'HostNameInUse' });
   assert.throws(() => plan({ ...other, underlay: '192.0.2.1' }, undefined), { code: 'HostSuperseded' });
   assert.deepEqual(entered, []);
@@ -44,7 +44,13 @@ test('a host that is being renamed is not kept alive by what the tables showed b
   };
   const identity: HostIdentity = { agentId: 'm', session: 's', previousSession: null, underlay: '192.0.2.1' };
   const plan = () =>
-    planFromTables(tables, context, { host: 'h1', identity, agentVersion: undefined, underlayMtu: null });
+    planFromTables(tables, context, {
+      host: 'h1',
+      identity,
+      agentVersion: undefined,
+      underlayMtu: null,
+      bridgeMappings: {},
+    });
   host.put('h1', { id: 'h1', underlay: '192.0.2.1' });
   assert.deepEqual(plan()?.compares[0], { kind: 'modRevision', key: '/cable/o/host/h1', revision: 7 });
   for (const attribute of ['_renamed_to', '_renamed_from']) {

@@ -14,6 +14,14 @@ export type Entry = {
   readonly agentVersion: string | undefined;
   /** With it: largest packet of the device with the underlay address; null: not known. */
   readonly underlayMtu: number | null;
+  /** With it: its interfaces on physical networks. */
+  readonly bridgeMappings: Host['bridge_mappings'];
+};
+
+/** What an agent tells of itself and the host's row says. */
+export type Told = Pick<Entry, 'underlayMtu' | 'bridgeMappings'> & {
+  readonly underlay: string;
+  readonly agentVersion: string;
 };
 
 /** A transaction's part. */
@@ -126,12 +134,16 @@ function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan
 function planHost(context: PlanContext, entry: Entry, agentVersion: string, known: Known['host']): EntryPlan {
   const { host: name, identity } = entry;
   const { underlay } = identity;
-  const { underlayMtu } = entry;
+  const { underlayMtu, bridgeMappings } = entry;
   const key = objectKey('host', name);
   const before = known?.row;
   const compares: Compare[] = [{ kind: 'modRevision', key, revision: known?.revision ?? 0 }];
   const isLeftOver = before !== undefined && renamedFrom(before) !== undefined;
-  if (!isLeftOver && before !== undefined && isAsTold(before, { underlay, underlayMtu, agentVersion })) {
+  if (
+    !isLeftOver &&
+    before !== undefined &&
+    isAsTold(before, { underlay, underlayMtu, bridgeMappings, agentVersion })
+  ) {
     return { compares, ops: [] };
   }
   const at = `${context.now().toISOString().slice(0, 19)}Z`;
@@ -139,6 +151,7 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
     id: name,
     underlay,
     underlay_mtu: underlayMtu,
+    bridge_mappings: bridgeMappings,
     agent_version: agentVersion,
     created_at: before?.created_at ?? at,
     updated_at: at,
@@ -154,13 +167,11 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
 }
 
 /** Whether the host's row says what an agent tells of itself. A row of before hosts told their MTU has none. */
-export function isAsTold(
-  row: Host,
-  told: { readonly underlay: string; readonly underlayMtu: number | null; readonly agentVersion: string },
-): boolean {
+export function isAsTold(row: Host, told: Told): boolean {
   return (
     row.underlay === told.underlay &&
     (row.underlay_mtu ?? null) === told.underlayMtu &&
+    JSON.stringify(row.bridge_mappings ?? {}) === JSON.stringify(told.bridgeMappings) &&
     row.agent_version === told.agentVersion
   );
 }

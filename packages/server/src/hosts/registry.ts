@@ -78,9 +78,9 @@ export class HostRegistry {
    */
   async register(host: string, registration: HostRegistration): Promise<void> {
     const identity = identityOf(registration);
-    const { agentVersion, underlayMtuBytes: underlayMtu = null } = registration;
+    const { agentVersion, underlayMtuBytes: underlayMtu = null, bridgeMappings = {} } = registration;
     if (!this.#isWritten(host, registration, identity))
-      await this.#queue.write({ host, identity, agentVersion, underlayMtu });
+      await this.#queue.write({ host, identity, agentVersion, underlayMtu, bridgeMappings });
     this.#heard.set(host, { identity, at: this.#deps.monotonicMs() });
   }
 
@@ -171,7 +171,13 @@ export class HostRegistry {
 
   #keep(host: string, identity: HostIdentity): void {
     if (this.#keeping.has(host)) return;
-    const keeping = this.#queue.write({ host, identity, agentVersion: undefined, underlayMtu: null });
+    const keeping = this.#queue.write({
+      host,
+      identity,
+      agentVersion: undefined,
+      underlayMtu: null,
+      bridgeMappings: {},
+    });
     this.#keeping.set(host, keeping);
     keeping
       .catch((err: unknown) => this.#deps.log.warn({ host, err }, 'host was not kept alive'))
@@ -184,7 +190,7 @@ export class HostRegistry {
     const alive = tables.of('alive').get(host);
     const row = tables.of('host').get(host);
     const { underlay } = identity;
-    const { agentVersion, underlayMtuBytes: underlayMtu = null } = registration;
+    const { agentVersion, underlayMtuBytes: underlayMtu = null, bridgeMappings = {} } = registration;
     return (
       this.#heard.has(host) &&
       alive?.server === server &&
@@ -192,7 +198,7 @@ export class HostRegistry {
       alive.session === identity.session &&
       alive.underlay === identity.underlay &&
       row !== undefined &&
-      isAsTold(row, { underlay, underlayMtu, agentVersion })
+      isAsTold(row, { underlay, underlayMtu, bridgeMappings, agentVersion })
     );
   }
 

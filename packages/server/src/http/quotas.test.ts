@@ -12,10 +12,11 @@ import {
 import { assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
 
 const MEMBER = { 'x-project-id': 'p', 'x-roles': 'member' };
-const UNLIMITED = {
-  ...{ network: -1, subnet: -1, port: -1, router: -1, security_group: -1, security_group_rule: -1, trunk: -1 },
-  ...{ loadbalancer: -1, listener: -1, pool: -1, member: -1 },
-};
+const TYPES = [
+  ...['network', 'subnet', 'port', 'router', 'security_group', 'security_group_rule', 'floatingip', 'trunk'],
+  ...['loadbalancer', 'listener', 'pool', 'member'],
+];
+const UNLIMITED = Object.fromEntries(TYPES.map((type) => [type, -1]));
 
 test('a quota that is not set shows the defaults, and in no list', async (t) => {
   const { send } = await startHarness(t);

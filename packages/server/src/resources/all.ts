@@ -1,6 +1,8 @@
 import type { ModuleTable } from '../engine/module.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
+import { externalNetworkModule } from './external-network.ts';
+import { floatingIpModule, portFloatingIpsModule } from './floating-ip.ts';
 import { healthMonitorModule } from './health-monitor.ts';
 import { agentModule, hostModule } from './host.ts';
 import { l7PolicyModule, listenerModule } from './listener.ts';
@@ -16,6 +18,7 @@ import { networkQosModule, portQosModule, qosPolicyModule, qosRuleModule, qosRul
 import { quotaDetailsModule, quotaModule } from './quota.ts';
 import { renameHostModule } from './rename-host.ts';
 import { routerModule } from './router.ts';
+import { routerGatewayModule } from './router-gateway.ts';
 import { routerInterfacesModule } from './router-interfaces.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
@@ -27,10 +30,11 @@ import { vipPortModule } from './vip-port.ts';
 
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
-  network: [networkModule, networkDnsModule, networkQosModule],
+  network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule],
   subnet: [subnetModule, automaticAddressesModule],
   port: [
     portModule,
+    portFloatingIpsModule,
     portDhcpOptionsModule,
     portDnsModule,
     portGuestModule,
@@ -39,7 +43,8 @@ export const MODULES: ModuleTable = {
     trunkPortModule,
     vipPortModule,
   ],
-  router: [routerModule, routerInterfacesModule],
+  router: [routerModule, routerGatewayModule, routerInterfacesModule],
+  floatingip: [floatingIpModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
   qos_policy: [qosPolicyModule],

@@ -6,3 +6,19 @@ export const ROUTER_INTERFACE = 'network:router_interface';
 
 /** `device_owner` of a trunk's sub-port. */
 export const TRUNK_SUBPORT = 'trunk:subport';
+
+/** Of a router's port in an external network. */
+export const ROUTER_GATEWAY = 'network:router_gateway';
+
+/** Of the port in an external network that has the address of a floating IP. */
+export const FLOATING_IP = 'network:floatingip';
+
+/** True for a port that belongs to an object of the API, by which alone it comes, changes and goes. */
+export function isServiceOwner(owner: string): boolean {
+  return owner === ROUTER_INTERFACE || isExternalOwner(owner);
+}
+
+/** True for a port by which something inside reaches out. */
+export function isExternalOwner(owner: string): boolean {
+  return owner === ROUTER_GATEWAY || owner === FLOATING_IP;
+}

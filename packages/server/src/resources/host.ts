@@ -6,6 +6,7 @@ import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.
 import { beingRenamed, isPair, leftOver, renamedFrom, renamedTo, renamingOf } from '../hosts/renaming.ts';
 import { aliveKey, vifPrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
+import { isTunnelled } from './network-segment.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */
 export const hostModule: Contribution<AnyObject> = contribute<Host>({
@@ -47,8 +48,10 @@ function networksTooLarge(tables: Tables, host: Host): number {
       .by('binding:host_id', host.id)
       .map(({ network_id: id }) => id),
   );
-  const isTooLarge = (id: string): boolean =>
-    (tables.of('network').get(id)?.mtu ?? 0) > underlayMtu - TUNNEL_HEADER_BYTES;
+  const isTooLarge = (id: string): boolean => {
+    const network = tables.of('network').get(id);
+    return network !== undefined && isTunnelled(network) && network.mtu > underlayMtu - TUNNEL_HEADER_BYTES;
+  };
   return [...ids].filter(isTooLarge).length;
 }
 
@@ -111,7 +114,11 @@ function agentOf(tables: Tables, host: Host): AnyObject {
     admin_state_up: true,
     description: '',
     availability_zone: null,
-    configurations: { underlay: host.underlay, agent_version: host.agent_version },
+    configurations: {
+      underlay: host.underlay,
+      agent_version: host.agent_version,
+      bridge_mappings: host.bridge_mappings,
+    },
     created_at: host.created_at,
     started_at: alive?.since || host.updated_at,
     // No time is written at each report; a host that is alive was heard some seconds ago.

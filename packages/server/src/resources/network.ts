@@ -2,24 +2,23 @@ import { LongList } from '@cable/api';
 import type { AnyObject } from '@cable/model';
 import { CableError, type Network, TUNNEL_HEADER_BYTES } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
-import { type Claim, type ClaimName, type Contribution, contribute } from '../engine/module.ts';
+import { type Contribution, contribute } from '../engine/module.ts';
 import { inOrder } from './in-order.ts';
+import { claimsOfSegment, isTunnelled, type Segment, segmentOf } from './network-segment.ts';
 import { FOREIGN, isForeign } from './port.ts';
 import { IPV6_MIN_MTU, mtuTooSmall } from './subnet-mtu.ts';
 
-const VNI_MAX = 16777215;
-
-/** Networks: MTU, VXLAN network identifier, and what sharing rules out. */
+/** Networks: MTU, how they are carried, and what sharing rules out. */
 export const networkModule: Contribution<AnyObject> = contribute<Network>({
   derive: (planning, given) => {
-    const mtu = given.mtu ?? maxMtu(planning);
-    checkMtu(planning, mtu);
-    return { mtu, 'provider:segmentation_id': given['provider:segmentation_id'] ?? allocateVni(planning) };
+    const mtu = given.mtu ?? maxMtu(planning, given);
+    checkMtu(planning, given, mtu);
+    return { mtu, ...segmentOf(planning, given) };
   },
   change: (planning, before, after) => {
     if (after.mtu !== before.mtu) {
-      checkMtu(planning, after.mtu);
-      if (after.mtu > before.mtu) checkCarriers(planning, after);
+      checkMtu(planning, after, after.mtu);
+      if (after.mtu > before.mtu && isTunnelled(after)) checkCarriers(planning, after);
       const hasIpv6 = planning.plan.by('subnet', 'network_id', after.id).some((one) => one.ip_version === 6);
       // Each subnet revises the network, so one that comes meanwhile is not passed.
       if (after.mtu < IPV6_MIN_MTU && hasIpv6) throw mtuTooSmall(after.id);
@@ -34,7 +33,7 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
     );
     if (!isUnused) throw usedByOthers(network);
   },
-  claims: (network) => [vniClaim(network['provider:segmentation_id'])],
+  claims: claimsOfSegment,
   inUse: (network, holder) =>
     holder !== 'port'
       ? undefined
@@ -48,12 +47,13 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
   }),
 });
 
-function maxMtu({ deps }: Planning): number {
-  return deps.settings.underlayMtuBytes - TUNNEL_HEADER_BYTES;
+/** What a physical network carries has no tunnel header. */
+function maxMtu({ deps }: Planning, network: Segment): number {
+  return deps.settings.underlayMtuBytes - (isTunnelled(network) ? TUNNEL_HEADER_BYTES : 0);
 }
 
-function checkMtu(planning: Planning, mtu: number): void {
-  const max = maxMtu(planning);
+function checkMtu(planning: Planning, network: Segment, mtu: number): void {
+  const max = maxMtu(planning, network);
   if (mtu > max) {
     throw new CableError('InvalidInput', `Invalid input for operation: Requested MTU is too big, maximum is ${max}.`);
   }
@@ -71,36 +71,6 @@ function checkCarriers({ deps, plan }: Planning, { id, mtu }: Network): void {
       `Invalid input for operation: Requested MTU is too big, maximum is ${max}: host ${name}, which has ports of the network, carries no larger packets.`,
     );
   }
-}
-
-function vniName(vni: number): ClaimName {
-  return { kind: 'vni', value: String(vni) };
-}
-
-function vniClaim(vni: number): Claim {
-  return {
-    ...vniName(vni),
-    holder: (look) => look.by('network', 'provider:segmentation_id', String(vni))[0]?.id,
-    taken: () =>
-      new CableError('TunnelIdInUse', `Unable to create the network. The tunnel ID ${vni} is in use.`, {
-        fields: { vni },
-      }),
-  };
-}
-
-/** Chosen at random: with so many there is hardly ever a second try, and servers do not choose the same. */
-function allocateVni({ deps, plan }: Planning): number {
-  for (let tries = 0; tries < 1000; tries += 1) {
-    const vni = 1 + Math.floor(deps.random() * VNI_MAX);
-    const isTaken = plan.by('network', 'provider:segmentation_id', String(vni)).length > 0;
-    if (isTaken || plan.isReserved(vniName(vni))) continue;
-    plan.reserve(vniName(vni));
-    return vni;
-  }
-  throw new CableError(
-    'NoNetworkAvailable',
-    'Unable to create the network. No tenant network is available for allocation.',
-  );
 }
 
 function usedByOthers(network: Network): CableError {

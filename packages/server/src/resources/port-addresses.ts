@@ -12,7 +12,7 @@ import {
 } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { allocateAddress } from './allocate.ts';
-import { ROUTER_INTERFACE } from './device-owners.ts';
+import { isServiceOwner } from './device-owners.ts';
 import { isAutomatic } from './subnet-modes.ts';
 import { isPortAddress, prefixOf } from './subnet-range.ts';
 
@@ -51,9 +51,9 @@ export function chooseAddresses(
   return addresses;
 }
 
-/** True when the port has the addresses of subnets of SLAAC. A router's leg has those that it was given. */
+/** True when the port has the addresses of subnets of SLAAC. A port of a router or a floating IP has those that it was given. */
 export function hasAutomatic({ device_owner: owner }: Pick<Port, 'device_owner'>): boolean {
-  return owner !== ROUTER_INTERFACE;
+  return !isServiceOwner(owner);
 }
 
 /** The address that a port with this MAC has in a subnet of SLAAC. */

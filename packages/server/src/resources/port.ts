@@ -4,7 +4,8 @@ import { GATEWAY, PLACED } from '../engine/hidden.ts';
 import { type Broken, type Contribution, contribute, type Given, type Mark } from '../engine/module.ts';
 import type { Look, View } from '../engine/view.ts';
 import { defaultGroup } from './default-group.ts';
-import { ROUTER_INTERFACE } from './device-owners.ts';
+import { FLOATING_IP, isServiceOwner, ROUTER_GATEWAY, ROUTER_INTERFACE } from './device-owners.ts';
+import { externalMarks } from './external-network.ts';
 import { automaticAddress, chooseAddresses, hasAutomatic } from './port-addresses.ts';
 import { claimsOfPort, macName } from './port-claims.ts';
 import { checkPortSecurity, completePairs, movePairs, parsePortMac } from './port-security.ts';
@@ -20,7 +21,7 @@ export const portModule: Contribution<AnyObject> = contribute<Port>({
   },
   change: (planning, before, after) => {
     if (planning.isService) return changePort(planning, before, after);
-    if (before.device_owner === ROUTER_INTERFACE) refuseServiceChange(before, after);
+    if (isServiceOwner(before.device_owner)) refuseServiceChange(before, after);
     else if (after.device_owner !== before.device_owner) refuseServiceOwner(after.device_owner);
     return changePort(planning, before, after);
   },
@@ -31,14 +32,14 @@ export const portModule: Contribution<AnyObject> = contribute<Port>({
     checkPortSecurity(port.id, port.port_security_enabled, port.security_groups, port.allowed_address_pairs);
   },
   remove: ({ isService }, port) => {
-    if (port.device_owner === ROUTER_INTERFACE && !isService) throw servicePort(port, 'deleted');
+    if (isServiceOwner(port.device_owner) && !isService) throw servicePort(port, 'deleted');
   },
   claims: claimsOfPort,
-  marks: foreignMarks,
+  marks: (look, port) => [...foreignMarks(look, port), ...externalMarks(port)],
   references: (port) => {
     const host = port['binding:host_id'] ?? '';
     return [
-      ...(port.device_owner === ROUTER_INTERFACE
+      ...(port.device_owner === ROUTER_INTERFACE || port.device_owner === ROUTER_GATEWAY
         ? [{ attribute: 'device_id', type: 'router', id: port.device_id, onDelete: 'restrict' } as const]
         : []),
       ...(host === ''
@@ -210,8 +211,9 @@ function refuseMacOfBound(before: Port, after: Port): void {
 
 /** A router's leg is made by `add_router_interface` alone: a tenant could otherwise reach into another's router. */
 function refuseServiceOwner(owner: string): void {
-  if (!owner.startsWith('network:router_')) return;
-  throw new CableError('BadRequest', `Bad port request: device_owner ${owner} is set by add_router_interface only.`);
+  if (!owner.startsWith('network:router_') && owner !== FLOATING_IP) return;
+  const by = owner === FLOATING_IP ? 'a floating IP' : 'add_router_interface and external_gateway_info';
+  throw new CableError('BadRequest', `Bad port request: device_owner ${owner} is set by ${by} only.`);
 }
 
 function refuseServiceChange(before: Port, after: Port): void {

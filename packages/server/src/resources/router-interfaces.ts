@@ -19,8 +19,9 @@ import { notFound } from '../engine/read.ts';
 import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import { ROUTER_INTERFACE } from './device-owners.ts';
+import { refuseFloatingThrough } from './floating-ip.ts';
 import { legMac } from './leg-mac.ts';
-import { interfacesOf, subnetsOf } from './router.ts';
+import { attachedSubnets, interfacesOf } from './router.ts';
 import { hasForeignRouter } from './subnet-modes.ts';
 import { prefixOf } from './subnet-range.ts';
 
@@ -68,6 +69,7 @@ function removeRouterInterface(
     const kept = portId === undefined ? port.fixed_ips.filter((fixed) => fixed.subnet_id !== subnetId) : [];
     const gone = port.fixed_ips.filter((fixed) => !kept.includes(fixed));
     refuseRouteThrough(planning, router, gone);
+    refuseFloatingThrough(planning, router.id, gone);
     if (kept.length === 0) planDelete(planning, resource, port);
     else planUpdate(planning, resource, port, { fixed_ips: kept });
     return answer(router, port, gone);
@@ -181,7 +183,7 @@ function ownSubnet(planning: Planning, id: string): Subnet {
 
 /** A router has one interface a subnet, no two subnets that overlap, and none whose guests are told of another router. */
 function checkSubnets({ plan }: Planning, router: Router, subnets: readonly Subnet[]): void {
-  const attached = plan.parts('router', router.id, (look) => subnetsOf(look, interfacesOf(look, router.id)));
+  const attached = plan.parts('router', router.id, (look) => attachedSubnets(look, router.id));
   for (const subnet of subnets) {
     if (hasForeignRouter(subnet)) {
       throw badRouter(

@@ -11,13 +11,14 @@ import {
 } from '@cable/model';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import type { Look, View } from '../engine/view.ts';
-import { ROUTER_INTERFACE } from './device-owners.ts';
+import { ROUTER_GATEWAY, ROUTER_INTERFACE } from './device-owners.ts';
 import { prefixOf } from './subnet-range.ts';
 
 /** Routers: extra routes lead into attached subnets; no delete while there are interfaces. */
 export const routerModule: Contribution<AnyObject> = contribute<Router>({
   check: (view, router, before) => {
-    if (router.routes !== before?.routes) checkRoutes(view, router);
+    const isSame = router.routes === before?.routes && router.external_gateway_info === before.external_gateway_info;
+    if (!isSame) checkRoutes(view, router);
   },
   remove: ({ plan }, router) => {
     if (interfacesOf(plan, router.id).length === 0) return;
@@ -34,6 +35,17 @@ export function interfacesOf(look: Look, routerId: string): readonly Port[] {
   return look.by('port', 'device_id', routerId).filter((port) => port.device_owner === ROUTER_INTERFACE);
 }
 
+/** The router's port in an external network; undefined: it has no gateway. The router is written when it comes, changes or goes. */
+export function gatewayPortOf(look: Look, routerId: string): Port | undefined {
+  return look.by('port', 'device_id', routerId).find((port) => port.device_owner === ROUTER_GATEWAY);
+}
+
+/** Subnets that the router is in: by its interfaces, and by its gateway. */
+export function attachedSubnets(look: Look, routerId: string): readonly Subnet[] {
+  const gateway = gatewayPortOf(look, routerId);
+  return subnetsOf(look, [...interfacesOf(look, routerId), ...(gateway === undefined ? [] : [gateway])]);
+}
+
 /** Subnets that the router has interfaces in, each once. */
 export function subnetsOf(look: Look, legs: readonly Port[]): readonly Subnet[] {
   const ids = new Set(legs.flatMap((port) => port.fixed_ips.map((fixed) => fixed.subnet_id)));
@@ -41,7 +53,7 @@ export function subnetsOf(look: Look, legs: readonly Port[]): readonly Subnet[] 
 }
 
 function* brokenRouter(look: Look, router: Router): Iterable<Broken> {
-  const subnets = subnetsOf(look, interfacesOf(look, router.id));
+  const subnets = attachedSubnets(look, router.id);
   for (const { nexthop } of router.routes) {
     if (isConnected(subnets, nexthop)) continue;
     yield { rule: 'routes lead into attached subnets', detail: `the nexthop ${nexthop} is not connected with router` };
@@ -60,7 +72,7 @@ function isConnected(subnets: readonly Subnet[], nexthop: string): boolean {
 
 function checkRoutes(view: View, router: Router): void {
   if (router.routes.length === 0) return;
-  const subnets = view.parts('router', router.id, (look) => subnetsOf(look, interfacesOf(look, router.id)));
+  const subnets = view.parts('router', router.id, (look) => attachedSubnets(look, router.id));
   const seen = new Set<string>();
   for (const { destination, nexthop } of router.routes) {
     const [prefix, hop] = [parseCidr(destination), parseIp(nexthop)];

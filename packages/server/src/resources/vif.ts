@@ -1,15 +1,23 @@
 import { vifKind } from '@cable/compiler';
-import type { Port } from '@cable/model';
+import type { Host, Network, Port } from '@cable/model';
 import type { Tables } from '../tables.ts';
+import { isTunnelled } from './network-segment.ts';
 
 /** How Nova plugs the port on a host; empty: on none. Computed when shown: a host may register after the port was bound to it. */
 export function vifOf(tables: Tables, port: Port, host: string): Readonly<Record<string, unknown>> {
   if (host === '') return { 'binding:vif_type': 'unbound', 'binding:vif_details': {} };
-  if (tables.of('host').get(host) === undefined) {
+  const row = tables.of('host').get(host);
+  if (row === undefined || !isOnWireOf(row, tables.of('network').get(port.network_id))) {
     return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
   }
   return {
     'binding:vif_type': vifKind(port) === 'tap' ? 'tap' : 'other',
     'binding:vif_details': { port_filter: true, connectivity: 'l2' },
   };
+}
+
+/** Whether the host has an interface on the physical network that carries the port's network; a tunnelled one is everywhere. */
+function isOnWireOf(host: Host, network: Network | undefined): boolean {
+  if (network === undefined || isTunnelled(network)) return true;
+  return Object.hasOwn(host.bridge_mappings, network['provider:physical_network'] ?? '');
 }

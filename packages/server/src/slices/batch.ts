@@ -1,4 +1,11 @@
-import { isRouterInterface, type PortRow, type TableChange, type TableName, type TableRows } from '@cable/compiler';
+import {
+  isGatewayPort,
+  isRouterInterface,
+  type PortRow,
+  type TableChange,
+  type TableName,
+  type TableRows,
+} from '@cable/compiler';
 import { type ReadKey, rowRead } from '@cable/kit';
 import type { Slice } from './slice.ts';
 
@@ -37,8 +44,9 @@ export class Batch {
   remember({ type, before, after }: TableChange): void {
     const id = (after ?? before)?.id ?? '';
     this.#remember(type, id, before);
-    if (type === 'port')
-      this.#remember('router_interface', id, before && isRouterInterface(before) ? before : undefined);
+    if (type !== 'port') return;
+    this.#remember('router_interface', id, before && isRouterInterface(before) ? before : undefined);
+    this.#remember('router_gateway', id, before && isGatewayPort(before) ? before : undefined);
   }
 
   #remember(table: TableName, id: string, row: PortRow | Row | undefined): void {

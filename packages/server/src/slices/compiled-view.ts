@@ -1,14 +1,22 @@
-import { type CompilerTables, isRouterInterface, type PortRow, type RowType, type TableChange } from '@cable/compiler';
+import {
+  type CompilerTables,
+  isGatewayPort,
+  isRouterInterface,
+  type PortRow,
+  type RowType,
+  type TableChange,
+} from '@cable/compiler';
 import type { TableReader } from '@cable/kit';
 import type { Port } from '@cable/model';
 import type { DerivedTable, TableChange as StoredChange, Tables } from '../tables.ts';
 
 /**
- * Derived tables that slices are computed from, for the `derived` option of `Tables`. Router interfaces have a table of their own, because
+ * Derived tables that slices are computed from, for the `derived` option of `Tables`. Router interfaces and gateways have tables of their own, because
  * a network may have tens of thousands of ports of which a few are routers' legs.
  */
-export const SLICE_TABLES: Readonly<Record<'router_interface', DerivedTable>> = {
+export const SLICE_TABLES: Readonly<Record<'router_interface' | 'router_gateway', DerivedTable>> = {
   router_interface: { of: 'port', keep: (row) => isRouterInterface(row as unknown as Port) },
+  router_gateway: { of: 'port', keep: (row) => isGatewayPort(row as unknown as Port) },
 };
 
 const COMPILED: ReadonlySet<string> = new Set<RowType>([
@@ -18,6 +26,7 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'router',
   'security_group',
   'trunk',
+  'floatingip',
   'security_group_rule',
   'qos_policy',
   'qos_bandwidth_limit_rule',
@@ -37,9 +46,11 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     subnet: tables.of('subnet'),
     port: tables.of('port'),
     router_interface: tables.any('router_interface') as unknown as TableReader<PortRow, string>,
+    router_gateway: tables.any('router_gateway') as unknown as TableReader<PortRow, string>,
     router: tables.of('router'),
     security_group: tables.of('security_group'),
     trunk: tables.of('trunk'),
+    floatingip: tables.of('floatingip'),
     security_group_rule: tables.of('security_group_rule'),
     qos_policy: tables.of('qos_policy'),
     qos_bandwidth_limit_rule: tables.of('qos_bandwidth_limit_rule'),

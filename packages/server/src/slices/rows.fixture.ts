@@ -123,5 +123,13 @@ export function testRule(n: number, group: string, remoteGroup: string | null): 
 }
 
 export function testHost(name: string, underlay: string): Host {
-  return { id: name, underlay, underlay_mtu: null, agent_version: '1', created_at: '', updated_at: '' };
+  return {
+    id: name,
+    underlay,
+    underlay_mtu: null,
+    bridge_mappings: {},
+    agent_version: '1',
+    created_at: '',
+    updated_at: '',
+  };
 }

@@ -2,6 +2,7 @@
 import {
   type CompilerTables,
   indexKeys,
+  isGatewayPort,
   isRouterInterface,
   isSent,
   KINDS,
@@ -30,24 +31,36 @@ export function createWorld(): World {
   const port = BUILT_IN_RESOURCES.find((resource) => resource.name === 'port');
   if (port === undefined) throw new Error('no resource port');
   const legs = new Table<AnyObject, string>('router_interface', indexesOf(port));
+  const gateways = new Table<AnyObject, string>('router_gateway', indexesOf(port));
+  type Owned = { readonly device_owner: string };
+  const derive = (id: string, row: AnyObject | undefined): void => {
+    for (const [rows, keep] of [
+      [legs, isRouterInterface],
+      [gateways, isGatewayPort],
+    ] as const) {
+      if (row !== undefined && keep(row as unknown as Owned)) rows.put(id, row);
+      else rows.delete(id);
+    }
+  };
   const table = (type: string): Table<AnyObject, string> => {
     const found = owned.get(type);
     if (found === undefined) throw new Error(`no table ${type}`);
     return found;
   };
   return {
-    tables: { ...Object.fromEntries(owned), router_interface: legs } as unknown as CompilerTables,
+    tables: {
+      ...Object.fromEntries(owned),
+      router_interface: legs,
+      router_gateway: gateways,
+    } as unknown as CompilerTables,
     put: (type, row) => {
       const before = table(type).put(row.id, row as AnyObject);
-      if (type === 'port') {
-        if (isRouterInterface(row as unknown as { device_owner: string })) legs.put(row.id, row as AnyObject);
-        else legs.delete(row.id);
-      }
+      if (type === 'port') derive(row.id, row as AnyObject);
       return { type, before, after: row } as unknown as TableChange;
     },
     delete: (type, id) => {
       const before = table(type).delete(id);
-      if (type === 'port') legs.delete(id);
+      if (type === 'port') derive(id, undefined);
       return before === undefined ? undefined : ({ type, before, after: undefined } as unknown as TableChange);
     },
   };

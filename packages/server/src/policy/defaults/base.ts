@@ -52,6 +52,11 @@ export const BASE_RULES: readonly RuleDefault[] = [
     check: 'field:networks:shared=True',
     description: 'The network, or the one that the object is on, is shared with every project.',
   },
+  {
+    name: 'external',
+    check: 'field:networks:router:external=True',
+    description: 'The network, or the one that the object is on, leads outside.',
+  },
   { name: 'default', check: 'rule:admin_or_owner', description: 'Stands for every rule that is not there.' },
   {
     name: 'admin_api',

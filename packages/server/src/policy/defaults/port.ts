@@ -10,7 +10,11 @@ export const PORT_RULES: readonly RuleDefault[] = [
     check: 'field:port:device_owner=~^network:',
     description: 'The port is of a part of the network, such as a router.',
   },
-  { name: 'create_port', check: 'rule:regular_user', description: 'Create a port.' },
+  {
+    name: 'create_port',
+    check: 'not rule:external or rule:admin_or_network_owner or rule:shared',
+    description: 'Create a port: on an external network only its owner does, unless it is shared as well.',
+  },
   {
     name: 'create_port:device_owner',
     check: 'not rule:network_device or rule:admin_only',

@@ -1,0 +1,259 @@
+/** Gateways of routers: what the host that has one programs to reach outside, and what the others do to reach it (docs/design/outside.md). */
+import type { NetworkHeader, RouterGateway, RouterHeader } from '@cable/model';
+import {
+  CB_ENDPOINT_GATEWAY,
+  CB_ENDPOINT_REMOTE,
+  CB_ENDPOINT_ROUTER,
+  CB_NET_F_TRANSIT,
+  CB_NET_F_UP,
+  CB_PEER_F_UPLINK,
+  CB_ROUTE_CONNECTED,
+  CB_ROUTE_F_GATEWAY,
+  CB_ROUTE_NEXTHOP,
+  CB_WIRE_VXLAN,
+} from '../bpf/abi.gen.ts';
+import {
+  contains,
+  hostPrefix,
+  isMapped,
+  NO_ADDRESS,
+  type Prefix,
+  parseAddress,
+  parseMac,
+  parsePrefix,
+  parseUuid,
+} from './address.ts';
+import { endpointEntries, endpointOf } from './endpoint-entries.ts';
+import { encodeEntry, type Planned, type ValueOf } from './entries.ts';
+import { ROUTE_HEAD_BITS } from './route-entries.ts';
+import type { Leg } from './router-legs.ts';
+import { peerName, type StatedFact } from './topics.ts';
+import { tunnelName } from './tunnels.ts';
+import { type Family, headerFamily, type Output, type PlanReader } from './unit.ts';
+
+/** What the gateway is called in the transit network, where nobody else has an address. */
+const TRANSIT_ADDRESS = '169.254.0.1';
+
+/** Ports of the router's address for what leaves: one host has them all. */
+const SNAT_PORTS = { firstPort: 1024, lastPort: 65_535 } as const;
+
+const ALL: readonly string[] = ['0.0.0.0/0', '::/0'];
+
+/** A router with a gateway, on whatever host. */
+type Way = {
+  readonly router: RouterHeader;
+  readonly gateway: RouterGateway;
+  readonly vrf: number;
+  readonly mac: Uint8Array;
+  /** Number of the transit network. */
+  readonly transit: number;
+  readonly legs: readonly Leg[];
+};
+
+/** Each router's gateway. */
+export const GATEWAYS: Family = headerFamily(
+  { name: 'gateway', slice: 'router', subject: 'host' },
+  ({ scope: routerId }, router, reader) => {
+    const { gateway } = router;
+    const vrf = reader.number('router', routerId);
+    const mac = gateway === undefined ? undefined : parseMac(gateway.macAddress);
+    if (gateway === undefined || vrf === undefined || mac === undefined) return {};
+    const legs = reader.sortedFacts('leg-of', routerId).map(({ value }) => value);
+    const projectId = reader.facts('network', legs[0]?.networkId ?? '').get('')?.value.projectId;
+    if (projectId === undefined || parseUuid(gateway.portId) === undefined) return {};
+    // The transit network is named by the gateway's port.
+    const transit = reader.id('network', gateway.portId);
+    if (transit === undefined) return {};
+    const way = { router, gateway, vrf, mac, transit, legs };
+    const facts: readonly StatedFact[] = [
+      {
+        ...{ topic: 'network', key: gateway.portId, member: '' },
+        value: { net: transit, vni: gateway.transitVni, projectId, isTunnelled: true },
+      },
+    ];
+    const { facts: more = [], entries = [] } =
+      gateway.host === reader.host ? planHere(way, reader) : planElsewhere(way, reader);
+    return { facts: [...facts, ...more], entries: [...entries, transitRow(way, reader)] };
+  },
+);
+
+/** Other hosts that have ports behind a router whose gateway is here: what they send to it by the transit network is accepted. */
+export const TRANSIT_PEERS: Family = headerFamily(
+  { name: 'transit peer', slice: 'router', subject: 'host' },
+  ({ scope: routerId }, { gateway }, reader) => {
+    if (gateway?.host !== reader.host) return {};
+    const net = reader.facts('network', gateway.portId).get('')?.value.net;
+    if (net === undefined) return {};
+    const flags = reader.ownEncapsulation ? CB_PEER_F_UPLINK : 0;
+    const tunnels = new Map<string, number>();
+    for (const { value: leg } of reader.sortedFacts('leg-of', routerId)) {
+      for (const [name, { value }] of reader.facts('host-in', leg.networkId)) tunnels.set(name, value);
+    }
+    const entries = [...tunnels].flatMap(([name, tunnel]) => {
+      const remote = parseAddress(name);
+      const key = { wireId: gateway.transitVni, remote: remote ?? NO_ADDRESS };
+      return remote === undefined ? [] : [encodeEntry('cb_peer_2', key, { net, tunnel, flags })];
+    });
+    return { entries };
+  },
+);
+
+function transitRow({ gateway, transit, legs }: Way, reader: PlanReader): Planned {
+  const projectId = reader.facts('network', legs[0]?.networkId ?? '').get('')?.value.projectId ?? '';
+  return encodeEntry('cb_net_1', transit, {
+    networkId: parseUuid(gateway.portId) ?? NO_ADDRESS,
+    epoch: 0,
+    flags: CB_NET_F_UP | (gateway.host === reader.host ? CB_NET_F_TRANSIT : 0),
+    wireId: gateway.transitVni,
+    project: reader.facts('project', projectId).get('')?.value ?? 0,
+    mtuBytes: transitMtu(legs),
+    wire: CB_WIRE_VXLAN,
+    floodList: 0,
+    floodChunks: 0,
+    uplink: 0,
+  });
+}
+
+/** What any network behind the router sends fits into a tunnel. */
+function transitMtu(legs: readonly Leg[]): number {
+  return Math.max(0, ...legs.map(({ way }) => way?.mtuBytes ?? 0));
+}
+
+/** On the gateway's host: its addresses outside, the ways out, and where the others reach it. */
+function planHere(way: Way, reader: PlanReader): Output {
+  const { gateway, router, vrf, mac, transit } = way;
+  const network = reader.header('network', gateway.networkId);
+  const net = reader.facts('network', gateway.networkId).get('')?.value.net;
+  if (network === undefined || net === undefined) return {};
+  const outside = { vrf, net, mac, mtuBytes: network.mtuBytes, network, gateway };
+  const routes = [...connected(outside), ...defaults(outside), ...extra(outside, way)];
+  const hops = new Set(routes.flatMap(({ nexthop }) => nexthop ?? []));
+  const own = gateway.fixedIps.map((ip) => ip.ipAddress);
+  return {
+    entries: [
+      ...(gateway.enableSnat && router.adminStateUp ? snat(outside) : []),
+      ...[...hops].flatMap((hop) => neighbour(net, hop)),
+      ...routes.map((route) => routeOut(outside, route)),
+      ...endpointEntries(net, endpointOf({ kind: CB_ENDPOINT_ROUTER, vrf, mac }), own),
+      ...endpointEntries(transit, endpointOf({ kind: CB_ENDPOINT_GATEWAY, vrf, mac }), [TRANSIT_ADDRESS]),
+    ],
+  };
+}
+
+/** On every other host: the way to the gateway's host, whose answers are let in. */
+function planElsewhere({ gateway, vrf, mac, transit, legs, router }: Way, reader: PlanReader): Output {
+  const { underlay } = gateway;
+  const remote = underlay === null ? undefined : parseAddress(underlay);
+  if (underlay === null || remote === undefined) return {};
+  const name = tunnelName(underlay, remote);
+  const tunnel = reader.id('tunnel', name);
+  if (tunnel === undefined) return {};
+  const networks = new Set(legs.map((leg) => leg.networkId));
+  const nexthop = parseAddress(TRANSIT_ADDRESS) ?? NO_ADDRESS;
+  const versions = new Set(gateway.fixedIps.map(({ ipAddress }) => ipAddress.includes(':')));
+  const hops = router.routes.filter((route) => !isInside(legs, route.nexthop)).map((route) => route.destination);
+  const value = {
+    ...{ kind: CB_ROUTE_NEXTHOP, flags: 0, net: transit, mtuBytes: transitMtu(legs) },
+    ...{ mac: senderOf(mac), nexthop, own: NO_ADDRESS },
+  };
+  return {
+    facts: [
+      { topic: 'tunnel', key: name, member: '', value: tunnel },
+      ...[...networks].map((id): StatedFact => ({ topic: 'peer', key: peerName(id, name), member: '', value: null })),
+    ],
+    entries: [
+      ...[...ALL.filter((all) => versions.has(all.includes(':'))), ...hops].flatMap((to) => route(vrf, to, value)),
+      ...endpointEntries(transit, endpointOf({ kind: CB_ENDPOINT_REMOTE, mac, tunnel }), [TRANSIT_ADDRESS]),
+    ],
+  };
+}
+
+/** The MAC address of whoever sends to the gateway: never the gateway's. */
+function senderOf(mac: Uint8Array): Uint8Array {
+  const sender = Uint8Array.from(mac);
+  sender[0] = (sender[0] ?? 0) ^ 0x04;
+  return sender;
+}
+
+/** A router outside. */
+type Outside = {
+  readonly vrf: number;
+  readonly net: number;
+  readonly mac: Uint8Array;
+  readonly mtuBytes: number;
+  readonly network: NetworkHeader;
+  readonly gateway: RouterGateway;
+};
+
+/** `nexthop` undefined: the destination is on the link. */
+type RouteOut = { readonly to: string; readonly nexthop?: string };
+
+/** Subnets of the external network, also those that the router has no address of. */
+function connected({ network }: Outside): readonly RouteOut[] {
+  return network.subnets.map(({ cidr }) => ({ to: cidr }));
+}
+
+/** One of each version of IP: by the subnet of the first address that has a gateway. */
+function defaults({ network, gateway }: Outside): readonly RouteOut[] {
+  return ALL.flatMap((to): RouteOut[] => {
+    for (const { subnetId } of gateway.fixedIps) {
+      const subnet = network.subnets.find((one) => one.id === subnetId);
+      const nexthop = subnet?.gatewayIp ?? undefined;
+      if (nexthop !== undefined && nexthop.includes(':') === to.includes(':')) return [{ to, nexthop }];
+    }
+    return [];
+  });
+}
+
+function extra({ network }: Outside, { router, legs }: Way): readonly RouteOut[] {
+  return router.routes
+    .filter(({ nexthop }) => !isInside(legs, nexthop) && network.subnets.some(({ cidr }) => isOf(cidr, nexthop)))
+    .map(({ destination, nexthop }) => ({ to: destination, nexthop }));
+}
+
+function isInside(legs: readonly Leg[], nexthop: string): boolean {
+  return legs.some(({ cidr }) => isOf(cidr, nexthop));
+}
+
+function isOf(cidr: string, address: string): boolean {
+  const [prefix, ip] = [parsePrefix(cidr), parsePrefix(address)];
+  return prefix !== undefined && ip !== undefined && contains(prefix, ip);
+}
+
+function routeOut(outside: Outside, { to, nexthop }: RouteOut): Planned {
+  const { vrf, net, mac, mtuBytes, gateway } = outside;
+  const isIpv6 = to.includes(':');
+  const own = gateway.fixedIps.find(({ ipAddress }) => ipAddress.includes(':') === isIpv6)?.ipAddress;
+  const value = {
+    ...{ kind: nexthop === undefined ? CB_ROUTE_CONNECTED : CB_ROUTE_NEXTHOP, flags: CB_ROUTE_F_GATEWAY },
+    ...{ net, mtuBytes, mac, nexthop: addressOr(nexthop), own: addressOr(own) },
+  };
+  return routeTo(vrf, parsePrefix(to) ?? hostPrefix(NO_ADDRESS), value);
+}
+
+function addressOr(text: string | undefined): Uint8Array {
+  return (text === undefined ? undefined : parseAddress(text)) ?? NO_ADDRESS;
+}
+
+function route(vrf: number, to: string, value: ValueOf<'cb_route_2'>): readonly Planned[] {
+  const prefix = parsePrefix(to);
+  return prefix === undefined ? [] : [routeTo(vrf, prefix, value)];
+}
+
+function routeTo(vrf: number, to: Prefix, value: ValueOf<'cb_route_2'>): Planned {
+  return encodeEntry('cb_route_2', { prefixlen: ROUTE_HEAD_BITS + to.length, vrf, addr: to.bytes }, value);
+}
+
+function neighbour(net: number, hop: string): readonly Planned[] {
+  const addr = parseAddress(hop);
+  const nothing = { learnedNs: 0n, askedNs: 0n, mac: new Uint8Array(6) };
+  return addr === undefined ? [] : [encodeEntry('cb_neigh_1', { net, addr }, nothing)];
+}
+
+/** IPv6 is not translated: whoever is behind the router has addresses of his own. */
+function snat({ vrf, net, gateway }: Outside): readonly Planned[] {
+  const addresses = gateway.fixedIps.flatMap((ip) => parseAddress(ip.ipAddress) ?? []);
+  const addr = addresses.find(isMapped);
+  if (addr === undefined) return [];
+  return [encodeEntry('cb_snat_1', { vrf }, { addr, addr6: NO_ADDRESS, net, ...SNAT_PORTS })];
+}

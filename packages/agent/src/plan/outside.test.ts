@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LocalPort, RouterGateway } from '@cable/model';
+import { textBytes } from '../bpf/codec.ts';
+import type { AgentMap } from '../desired.ts';
+import { type Row, type ShownMap, showEntry } from '../show/maps.ts';
+import { readNames } from '../show/names.ts';
+import { createPlanBed, type PlanBed } from './testing/plan-bed.ts';
+import {
+  type SampleSlice,
+  sampleEndpoint,
+  sampleHost,
+  sampleId,
+  sampleMac,
+  sampleNetwork,
+  samplePolicy,
+  samplePort,
+  sampleRouter,
+  sampleSubnet,
+} from './testing/sample.ts';
+
+const UPLINK = 9;
+const OUTSIDE = 9;
+const HERE = samplePort(5);
+const AWAY = samplePort(7);
+
+const EXTERNAL = sampleNetwork(OUTSIDE, {
+  external: true,
+  mtuBytes: 1500,
+  wire: { physicalNetwork: 'physnet1', segmentationId: 100 },
+  subnets: [sampleSubnet(OUTSIDE, { cidr: '203.0.113.0/24', gatewayIp: '203.0.113.1' })],
+});
+
+const GATEWAY: RouterGateway = {
+  portId: sampleId('gw', 1),
+  networkId: sampleId('net', OUTSIDE),
+  macAddress: sampleMac(0x99),
+  fixedIps: [{ subnetId: sampleId('sub', OUTSIDE), ipAddress: '203.0.113.9' }],
+  enableSnat: true,
+  transitVni: 777,
+  host: 'h1',
+  underlay: '192.0.2.1',
+};
+
+const INSIDE = [
+  ...sampleNetwork(1, {}, [sampleEndpoint(HERE, 'h1', '192.0.2.1'), sampleEndpoint(AWAY, 'h2', '192.0.2.2')]),
+  samplePolicy('', []),
+];
+
+function floating(...list: readonly (readonly [port: LocalPort, outside: string])[]): SampleSlice {
+  const items = list.map(([port, floatingIp], at) => {
+    const [fixed] = port.fixedIps;
+    const value = {
+      ...{ networkId: sampleId('net', OUTSIDE), floatingIp, portId: port.id },
+      ...{ innerNetworkId: port.networkId, fixedIp: fixed?.ipAddress ?? '' },
+    };
+    return [sampleId('fip', at), value] as const;
+  });
+  const id = sampleId('rtr', 1);
+  return { key: `floating:${id}`, header: { routerId: id }, items: new Map(items) };
+}
+
+async function bedWith(...slices: readonly (SampleSlice | readonly SampleSlice[])[]): Promise<PlanBed> {
+  const bed = createPlanBed({ bridgeMappings: new Map([['physnet1', 'eth9']]) });
+  bed.state.setDevice('eth9', UPLINK);
+  bed.plug(HERE, 50);
+  await bed.plan(...slices);
+  return bed;
+}
+
+function rowsOf({ planner, state }: PlanBed, map: AgentMap & ShownMap): Row[] {
+  const reading = readNames({ host: 'h1', slices: state, planner });
+  for (;;) {
+    const step = reading.next();
+    if (step.done !== true) continue;
+    return [...planner.entries.of(map).values()].flatMap(({ key, value }) => {
+      const row = showEntry(map, { key: textBytes(key), value: textBytes(value) }, step.value);
+      return row === undefined ? [] : [row];
+    });
+  }
+}
+
+const pick = (list: readonly Row[], ...fields: string[]): unknown[][] =>
+  list.map((row) => fields.map((field) => row[field])).sort((a, b) => (String(a) < String(b) ? -1 : 1));
+
+test('a network on a physical network comes in by the mapped interface, and its other ports are beyond it', async () => {
+  const port = samplePort(5, { networkId: sampleId('net', OUTSIDE) });
+  const away = samplePort(7, { networkId: sampleId('net', OUTSIDE) });
+  const wire = { physicalNetwork: 'physnet1', segmentationId: 100 };
+  const network = sampleNetwork(OUTSIDE, { wire }, [sampleEndpoint(away, 'h2', '192.0.2.2')]);
+  const slices = [sampleHost('h1', [port]), network, samplePolicy('', [])];
+  const bed = await bedWith(...slices);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_net_1'), 'network', 'wire', 'vni', 'uplink'), [
+    ['net-9', 'vlan', 100, 'ifindex 9'],
+  ]);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_in_1'), 'device', 'vlan', 'network', 'port'), [
+    ['ifindex 9', 100, 'net-9', undefined],
+    ['tap00000005-70', 'none', undefined, 'port-5'],
+  ]);
+  for (const map of ['cb_tunnel_1', 'cb_peer_2'] as const) assert.deepEqual(rowsOf(bed, map), [], map);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_flood_2'), 'targets'), [['port-5']]);
+  bed.state.setDevice('eth9', undefined);
+  await bed.plan(...slices);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_net_1'), 'uplink'), [['none']], 'the interface is gone');
+  assert.deepEqual(pick(rowsOf(bed, 'cb_in_1'), 'vlan'), [['none']]);
+  const elsewhere = createPlanBed();
+  elsewhere.plug(port, 50);
+  await elsewhere.plan(...slices);
+  assert.match(elsewhere.planner.errors.get(port.id) ?? '', /physical network physnet1, .* --bridge-mappings/);
+});
+
+test('the host of a gateway answers outside, translates, and takes what other hosts send it', async () => {
+  const router = sampleRouter(1, [1], {
+    gateway: GATEWAY,
+    routes: [{ destination: '10.9.0.0/16', nexthop: '203.0.113.200' }],
+  });
+  const bed = await bedWith(
+    sampleHost('h1', [HERE]),
+    INSIDE,
+    EXTERNAL,
+    router,
+    floating([HERE, '203.0.113.20'], [AWAY, '203.0.113.21']),
+  );
+  assert.deepEqual(pick(rowsOf(bed, 'cb_route_2'), 'destination', 'network', 'nexthop'), [
+    ['0.0.0.0/0', 'net-9', '203.0.113.1'],
+    ['10.0.0.0/24', 'net-1', 'connected'],
+    ['10.9.0.0/16', 'net-9', '203.0.113.200'],
+    ['203.0.113.0/24', 'net-9', 'connected'],
+  ]);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_snat_1'), 'router', 'network', 'address', 'ports'), [
+    ['router-1', 'net-9', '203.0.113.9', '1024-65535'],
+  ]);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_neigh_1'), 'address', 'mac'), [
+    ['203.0.113.1', 'unknown'],
+    ['203.0.113.200', 'unknown'],
+  ]);
+  const transit = bed.ids.network.ids.get(GATEWAY.portId);
+  const nets = rowsOf(bed, 'cb_net_1').find((row) => row['net'] === transit);
+  assert.deepEqual([nets?.['vni'], nets?.['flags'], nets?.['mtu_bytes']], [777, 'admin-up transit', 1450]);
+  assert.deepEqual(
+    pick(rowsOf(bed, 'cb_peer_2'), 'vni', 'host').filter(([vni]) => vni === 777),
+    [[777, 'h2']],
+  );
+  const outside = rowsOf(bed, 'cb_ep_2').filter((row) => row['network'] === 'net-9');
+  assert.deepEqual(pick(outside, 'address', 'kind', 'at', 'mac'), [
+    ['203.0.113.20', 'floating', 'port-5', sampleMac(0x99)],
+    ['203.0.113.21', 'floating', 'router-1', sampleMac(0x99)],
+    ['203.0.113.9', 'router', 'router-1', sampleMac(0x99)],
+  ]);
+  const inTransit = nets?.['network'];
+  assert.deepEqual(
+    pick(rowsOf(bed, 'cb_nat_1'), 'network', 'address', 'becomes', 'in'),
+    [
+      [inTransit, '10.0.0.7', '203.0.113.21', 'net-9'],
+      ['net-1', '10.0.0.5', '203.0.113.20', 'net-9'],
+      ['net-9', '203.0.113.20', '10.0.0.5', 'net-1'],
+      ['net-9', '203.0.113.21', '10.0.0.7', inTransit],
+    ].sort((a, b) => (String(a) < String(b) ? -1 : 1)),
+  );
+  await bed.plan(
+    sampleHost('h1', [HERE]),
+    INSIDE,
+    EXTERNAL,
+    sampleRouter(1, [1], { gateway: { ...GATEWAY, enableSnat: false } }),
+  );
+  assert.deepEqual(rowsOf(bed, 'cb_snat_1'), []);
+  await bed.plan(sampleHost('h1', [HERE]), INSIDE, EXTERNAL, sampleRouter(1, [1]));
+  for (const map of ['cb_nat_1', 'cb_neigh_1'] as const) assert.deepEqual(rowsOf(bed, map), [], map);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_route_2'), 'destination'), [['10.0.0.0/24']]);
+  assert.equal(rowsOf(bed, 'cb_net_1').length, 2, 'the transit network has gone');
+});
+
+test('every other host sends what leaves to the host of the gateway, and takes its answers', async () => {
+  const there = { ...GATEWAY, host: 'h3', underlay: '192.0.2.3' };
+  const routes = [{ destination: '10.9.0.0/16', nexthop: '203.0.113.200' }];
+  const slices = [sampleHost('h1', [HERE]), INSIDE, sampleRouter(1, [1], { gateway: there, routes })];
+  const bed = await bedWith(...slices, floating([HERE, '203.0.113.20']));
+  assert.deepEqual(pick(rowsOf(bed, 'cb_route_2'), 'destination', 'nexthop'), [
+    ['0.0.0.0/0', '169.254.0.1'],
+    ['10.0.0.0/24', 'connected'],
+    ['10.9.0.0/16', '169.254.0.1'],
+  ]);
+  const transit = rowsOf(bed, 'cb_ep_2').find((row) => row['address'] === '169.254.0.1');
+  assert.deepEqual([transit?.['kind'], transit?.['at'], transit?.['mac']], ['remote', '192.0.2.3', sampleMac(0x99)]);
+  const [row] = rowsOf(bed, 'cb_net_1').filter((one) => one['vni'] === 777);
+  assert.equal(row?.['flags'], 'admin-up', 'what comes by it is not sent on');
+  const peers = pick(rowsOf(bed, 'cb_peer_2'), 'underlay', 'network', 'vni');
+  assert.deepEqual(peers, [
+    ['192.0.2.2', 'net-1', 101],
+    ['192.0.2.3', 'net-1', 101],
+  ]);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_flood_2'), 'targets'), [['port-5, h2']], 'nothing is flooded to it');
+  for (const map of ['cb_nat_1', 'cb_snat_1', 'cb_neigh_1'] as const) assert.deepEqual(rowsOf(bed, map), [], map);
+  await bed.plan(
+    sampleHost('h1', [HERE]),
+    INSIDE,
+    sampleRouter(1, [1], { gateway: { ...there, host: '', underlay: null } }),
+  );
+  assert.deepEqual(pick(rowsOf(bed, 'cb_route_2'), 'destination'), [['10.0.0.0/24']], 'nobody is the gateway');
+});

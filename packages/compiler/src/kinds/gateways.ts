@@ -1,0 +1,22 @@
+import type { PortRow } from '../compiler-tables.ts';
+import { defineKind, type Kind, type NodeKey } from '../kind.ts';
+
+/** The routers whose gateway a host is. There is none where the host is no gateway. */
+export const gatewaysKind: Kind = defineKind({
+  name: 'gateways',
+  header: (reader, id) =>
+    reader.by('router_gateway', 'binding:host_id', id).length === 0 ? undefined : { value: { host: id }, refs: [] },
+  items: {
+    table: 'router_gateway',
+    index: 'binding:host_id',
+    sourceKeys: (id) => [id],
+    compute: (_reader, port) => [
+      { key: port.id, value: { routerId: port.device_id, networkId: port.network_id }, refs: references(port) },
+    ],
+  },
+});
+
+/** What it passes between: the external network, and the networks that the router says. */
+function references({ device_id: routerId, network_id: networkId }: PortRow): readonly NodeKey[] {
+  return [`network:${networkId}`, `router:${routerId}`, `floating:${routerId}`];
+}

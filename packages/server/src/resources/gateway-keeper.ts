@@ -1,0 +1,97 @@
+import { type Logger, type Loop, startLoop } from '@cable/kit';
+import type { Port } from '@cable/model';
+import type { EngineDeps } from '../engine/context.ts';
+import { refuseBehind } from '../engine/loaded-types.ts';
+import { Plan } from '../engine/plan.ts';
+import { gatewayHostFor, mayCarry } from './gateway-hosts.ts';
+
+export type GatewayKeeperDeps = EngineDeps & { readonly signal: AbortSignal; readonly log: Logger };
+
+/** A gateway without a host gets one as soon as there is one that can carry it. */
+const LOOK_EVERY_MS = 5000;
+
+/** How long a host may say nothing before its gateways move: longer than its agent takes to come back, and than a server that was started takes to hear it. */
+const SILENT_MS = 30_000;
+
+/**
+ * Sees to it that each router's gateway is on a host that is on its physical network and whose agent reports. A gateway that has such a host stays there. Every server
+ * does so; a transaction compares the port as it is, so of two that move one the second finds it moved.
+ */
+export class GatewayKeeper {
+  readonly #deps: GatewayKeeperDeps;
+  readonly #loop: Loop;
+  /** Hosts of gateways that are not alive, each with the time since when that is known here. */
+  readonly #silent = new Map<string, number>();
+
+  constructor(deps: GatewayKeeperDeps) {
+    this.#deps = deps;
+    const { log, signal } = deps;
+    this.#loop = startLoop({ name: 'gateways', log, signal, everyMs: LOOK_EVERY_MS, run: () => this.round() });
+  }
+
+  /** Resolves after the signal aborted. */
+  get done(): Promise<void> {
+    return this.#loop.done;
+  }
+
+  /** Looks at each gateway once. */
+  async round(): Promise<void> {
+    const { tables, signal } = this.#deps;
+    const ports = [...tables.any('router_gateway').values()] as unknown as readonly Port[];
+    const hosts = new Set(ports.map((port) => port['binding:host_id'] ?? ''));
+    for (const host of this.#silent.keys()) if (!hosts.has(host) || this.#isAlive(host)) this.#silent.delete(host);
+    for (const { id } of ports) {
+      if (signal.aborted) return;
+      if (this.#nextHost(id) !== undefined) await this.#move(id);
+    }
+  }
+
+  /** The host that the gateway is to be on instead; undefined: it stays. */
+  #nextHost(portId: string): string | undefined {
+    const { tables } = this.#deps;
+    const port = tables.of('port').get(portId);
+    const network = port === undefined ? undefined : tables.of('network').get(port.network_id);
+    if (port === undefined || network === undefined) return undefined;
+    const host = port['binding:host_id'] ?? '';
+    const row = tables.of('host').get(host);
+    const carries = row !== undefined && mayCarry(row, network);
+    if (carries && !this.#isSilent(host)) return undefined;
+    const next = gatewayHostFor(tables, network, port.device_id);
+    if (next === undefined || next === host) return undefined;
+    // From a host that cannot have it anyway it goes to any that could; from one that is only silent, to one that is not.
+    return carries && !this.#isAlive(next) ? undefined : next;
+  }
+
+  #isAlive(host: string): boolean {
+    return this.#deps.tables.of('alive').get(host) !== undefined;
+  }
+
+  #isSilent(host: string): boolean {
+    const { monotonicMs } = this.#deps;
+    if (this.#isAlive(host)) return false;
+    const since = this.#silent.get(host) ?? monotonicMs();
+    this.#silent.set(host, since);
+    return monotonicMs() - since >= SILENT_MS;
+  }
+
+  async #move(portId: string): Promise<void> {
+    const { tables, store, changeover, now, log } = this.#deps;
+    const leave = await changeover.enter();
+    const plan = new Plan(this.#deps, `${now().toISOString().slice(0, 19)}Z`);
+    try {
+      refuseBehind(this.#deps);
+      const port = tables.of('port').get(portId);
+      const host = this.#nextHost(portId);
+      if (port === undefined || host === undefined) return;
+      plan.replace('port', { ...port, 'binding:host_id': host });
+      const { compares, ops } = plan.transaction();
+      const { ok, revision } = await store.txn(compares, ops);
+      await tables.waitFor(revision, LOOK_EVERY_MS);
+      const from = port['binding:host_id'] || 'none';
+      if (ok) log.info({ router: port.device_id, from, to: host }, 'the gateway of a router has another host');
+    } finally {
+      plan.dispose();
+      leave();
+    }
+  }
+}

@@ -1,0 +1,172 @@
+/** `external_gateway_info`: a router's gateway is a port of the external network that the router owns, as its interfaces are. */
+import {
+  type AnyObject,
+  CableError,
+  cidrsOverlap,
+  type Network,
+  type Port,
+  type Router,
+  type Subnet,
+} from '@cable/model';
+import { asService, type Planning } from '../engine/context.ts';
+import { type Broken, type Contribution, contribute } from '../engine/module.ts';
+import type { Look } from '../engine/view.ts';
+import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
+import { ROUTER_GATEWAY } from './device-owners.ts';
+import { externalNetwork } from './external-network.ts';
+import { floatingIpsOf } from './floating-ip.ts';
+import { gatewayHostFor } from './gateway-hosts.ts';
+import { allocateVni, vniClaim } from './network-segment.ts';
+import { gatewayPortOf, interfacesOf, subnetsOf } from './router.ts';
+import { prefixOf } from './subnet-range.ts';
+
+type Gateway = NonNullable<Router['external_gateway_info']>;
+
+/** A gateway as a client gives it. */
+type Wanted = Partial<Gateway>;
+
+/** Routers: their gateway, its port, and the VNI by which other hosts reach the host that has it. */
+export const routerGatewayModule: Contribution<AnyObject> = contribute<Router>({
+  derive: (planning, given) => {
+    const wanted = wantedOf(given.external_gateway_info);
+    return wanted === null ? NO_GATEWAY : openGateway(planning, given, wanted);
+  },
+  change: (planning, before, after) => {
+    if (after.external_gateway_info === before.external_gateway_info) return {};
+    return changeGateway(planning, before, wantedOf(after.external_gateway_info));
+  },
+  remove: (planning, router) => {
+    const port = gatewayPortOf(planning.plan, router.id);
+    if (port !== undefined) planDelete(asService(planning), planning.deps.resources.named('port'), port);
+  },
+  claims: ({ transit_vni: vni }) => (vni === null || vni === undefined ? [] : [vniClaim(vni)]),
+  broken: brokenGateway,
+});
+
+const NO_GATEWAY = { external_gateway_info: null, transit_vni: null, gateway_port_id: null };
+
+type GatewayPart = Pick<Router, 'external_gateway_info' | 'transit_vni' | 'gateway_port_id'>;
+type Owner = Pick<Router, 'id' | 'project_id'>;
+
+/** What was given, without its forms of "none". */
+function wantedOf(given: Wanted | null | undefined): Wanted | null {
+  return given === null || given === undefined || Object.keys(given).length === 0 ? null : given;
+}
+
+function openGateway(planning: Planning, router: Owner, wanted: Wanted): GatewayPart {
+  const { deps, plan } = planning;
+  const network = networkOf(planning, wanted);
+  const port = planCreate(asService(planning), deps.resources.named('port'), {
+    id: deps.newId(),
+    // Tenants do not see it; who owns the network does.
+    project_id: network.project_id,
+    network_id: network.id,
+    ...(wanted.external_fixed_ips === undefined ? {} : { fixed_ips: wanted.external_fixed_ips }),
+    device_id: router.id,
+    device_owner: ROUTER_GATEWAY,
+    port_security_enabled: false,
+    security_groups: [],
+    'binding:host_id': gatewayHostFor(deps.tables, network, router.id) ?? '',
+  }) as unknown as Port;
+  checkAddresses(plan, router.id, port);
+  return {
+    external_gateway_info: infoOf(port, wanted),
+    transit_vni: allocateVni(planning),
+    gateway_port_id: port.id,
+  };
+}
+
+function changeGateway(planning: Planning, before: Router, wanted: Wanted | null): Partial<GatewayPart> {
+  const { deps, plan } = planning;
+  const resource = deps.resources.named('port');
+  const port = gatewayPortOf(plan, before.id);
+  if (port === undefined) return wanted === null ? NO_GATEWAY : openGateway(planning, before, wanted);
+  if (wanted !== null && networkOf(planning, wanted).id === port.network_id) {
+    const { external_fixed_ips: fixedIps } = wanted;
+    const after =
+      fixedIps === undefined ? port : planUpdate(asService(planning), resource, port, { fixed_ips: fixedIps });
+    checkAddresses(plan, before.id, after as Port);
+    return { external_gateway_info: infoOf(after as Port, wanted) };
+  }
+  refuseWithFloatingIps(planning, before.id, port.network_id);
+  planDelete(asService(planning), resource, port);
+  return wanted === null ? NO_GATEWAY : openGateway(planning, before, wanted);
+}
+
+/** Each floating IP that leads through the router revises it, so these are all. */
+function refuseWithFloatingIps({ deps, plan }: Planning, routerId: string, networkId: string): void {
+  if (floatingIpsOf(deps, plan, routerId).length === 0) return;
+  throw new CableError(
+    'RouterExternalGatewayInUseByFloatingIp',
+    `Gateway cannot be updated for router ${routerId}, since a gateway to external network ${networkId} is required by one or more floating IPs.`,
+  );
+}
+
+function networkOf(planning: Planning, wanted: Wanted): Network {
+  const { network_id: id } = wanted;
+  if (id === undefined) {
+    throw new CableError(
+      'HTTPBadRequest',
+      'Invalid input for external_gateway_info. Reason: network_id is required, or give {} for no gateway.',
+    );
+  }
+  return externalNetwork(planning, id, () => badRouter(`Network ${id} is not an external network`));
+}
+
+function infoOf(port: Port, { enable_snat: enableSnat = true }: Wanted): Gateway {
+  return {
+    network_id: port.network_id,
+    enable_snat: enableSnat,
+    external_fixed_ips: port.fixed_ips.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address })),
+  };
+}
+
+/** The router writes itself with its gateway, and each of its legs revises it: so these are all its subnets. */
+function checkAddresses(look: Look, routerId: string, port: Port): void {
+  const inside = subnetsOf(look, interfacesOf(look, routerId));
+  for (const { subnet_id, ip_address } of port.fixed_ips) {
+    const subnet = look.get('subnet', subnet_id);
+    if (subnet === undefined) continue;
+    if (subnet.gateway_ip === ip_address) {
+      throw badRouter(`External IP ${ip_address} is the same as the gateway IP`);
+    }
+    const other = inside.find((one) => overlap(one, subnet));
+    if (other === undefined) continue;
+    throw badRouter(
+      `Cidr ${subnet.cidr} of subnet ${subnet.id} overlaps with cidr ${other.cidr} of subnet ${other.id}`,
+    );
+  }
+}
+
+function overlap(a: Subnet, b: Subnet): boolean {
+  return a.ip_version === b.ip_version && cidrsOverlap(prefixOf(a.cidr), prefixOf(b.cidr));
+}
+
+function* brokenGateway(look: Look, router: Router): Iterable<Broken> {
+  const rule = 'a router’s gateway is its port in the external network';
+  const ports = look.by('port', 'device_id', router.id).filter((port) => port.device_owner === ROUTER_GATEWAY);
+  // Where gateways are not loaded no router has the attribute.
+  const info = router.external_gateway_info ?? null;
+  if (ports.length > (info === null ? 0 : 1)) yield { rule, detail: `it has ${ports.length} gateway ports` };
+  if (info === null) return;
+  const [port] = ports;
+  const network = look.get('network', info.network_id);
+  if (port === undefined) yield { rule, detail: `it has no port in network ${info.network_id}` };
+  else if (
+    port.id !== router.gateway_port_id ||
+    port.network_id !== info.network_id ||
+    JSON.stringify(infoOf(port, {}).external_fixed_ips) !== JSON.stringify(info.external_fixed_ips)
+  ) {
+    yield {
+      rule,
+      detail: `port ${port.id} is not the one, or not in the network or with the addresses, that the router says`,
+    };
+  }
+  if (network?.['router:external'] === false) {
+    yield { rule: 'what leads outside is external', detail: `network ${network.id} of the gateway is not` };
+  }
+}
+
+function badRouter(reason: string): CableError {
+  return new CableError('BadRequest', `Bad router request: ${reason}.`);
+}
