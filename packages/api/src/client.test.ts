@@ -59,7 +59,14 @@ test('verbs become requests, with the project and the roles', async () => {
 });
 
 const policy: Resource = {
-  ...{ type: 'qos_policy', name: 'policy', plural: 'policies', label: 'Policy', prefix: '/v2.0', path: 'qos/policies' },
+  ...{
+    type: 'paint_policy',
+    name: 'policy',
+    plural: 'policies',
+    label: 'Policy',
+    prefix: '/v2.0',
+    path: 'paint/policies',
+  },
   ...{ description: 'A policy.', verbs: ['list', 'show'], standard: true, stored: true, attributes: {} },
   actions: [
     { name: 'count', description: 'Counts.', on: 'collection', method: 'GET', answer: {}, answerKey: 'count' },
@@ -68,10 +75,10 @@ const policy: Resource = {
 };
 
 const rule: Resource = {
-  ...{ type: 'qos_rule', name: 'rule', plural: 'rules', label: 'Rule', prefix: '/v2.0', path: 'rules' },
+  ...{ type: 'paint_rule', name: 'rule', plural: 'rules', label: 'Rule', prefix: '/v2.0', path: 'rules' },
   ...{ description: 'A rule.', verbs: ['list', 'create', 'delete'], standard: true, stored: true, attributes: {} },
-  parent: { type: 'qos_policy', attribute: 'policy_id' },
-  hidden: { policy_id: { type: 'uuid', reference: { type: 'qos_policy', onDelete: 'cascade' } } },
+  parent: { type: 'paint_policy', attribute: 'policy_id' },
+  hidden: { policy_id: { type: 'uuid', reference: { type: 'paint_policy', onDelete: 'cascade' } } },
 };
 
 test('of a type that it does not know the client asks the server, once', async () => {
@@ -88,22 +95,22 @@ test('of a type that it does not know the client asks the server, once', async (
     [304, undefined],
   ]);
   const client = createClient({ transport });
-  assert.deepEqual(await client.list('qos_policy'), []);
-  assert.deepEqual(await client.within('a/b').create('qos_rule', {}), { id: '1' });
-  assert.deepEqual(await client.action('qos_policy', '', 'count'), { all: 2 });
-  await client.action('qos_policy', 'p', 'tag', {}, { tag: 'r d' });
-  await assert.rejects(client.list('qos_colour'), /no resource type qos_colour/);
+  assert.deepEqual(await client.list('paint_policy'), []);
+  assert.deepEqual(await client.within('a/b').create('paint_rule', {}), { id: '1' });
+  assert.deepEqual(await client.action('paint_policy', '', 'count'), { all: 2 });
+  await client.action('paint_policy', 'p', 'tag', {}, { tag: 'r d' });
+  await assert.rejects(client.list('paint_colour'), /no resource type paint_colour/);
   assert.deepEqual(
     transport.asked.map(({ method, path, body }) => `${method} ${path} ${body ?? ''}`.trim()),
     [
       'GET /cable/v1/schema',
-      'GET /v2.0/qos/policies',
+      'GET /v2.0/paint/policies',
       'GET /cable/v1/schema',
-      'POST /v2.0/qos/policies/a%2Fb/rules {"rule":{}}',
+      'POST /v2.0/paint/policies/a%2Fb/rules {"rule":{}}',
       'GET /cable/v1/schema',
-      'GET /v2.0/qos/policies/count',
+      'GET /v2.0/paint/policies/count',
       'GET /cable/v1/schema',
-      'PUT /v2.0/qos/policies/p/tags/r%20d {"policy":{}}',
+      'PUT /v2.0/paint/policies/p/tags/r%20d {"policy":{}}',
       'GET /cable/v1/schema',
     ],
   );
@@ -125,7 +132,7 @@ test('the schema tells what is served and nothing that is only stored; a newer o
   const models = parseSchema(JSON.stringify(newer));
   assert.deepEqual(
     models?.map((model) => model.type),
-    ['qos_policy', 'qos_rule'],
+    ['paint_policy', 'paint_rule'],
   );
   const model = models?.[0];
   assert.deepEqual([model?.verbs, model?.columns, model?.command], [['list'], ['id'], undefined]);

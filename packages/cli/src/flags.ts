@@ -44,6 +44,12 @@ export function withoutFlags(resource: Pick<ResourceModel, 'attributes'>, purpos
     .map(([name]) => name);
 }
 
+/** What the path says need not be given. */
+export function withoutParent({ attributes, parent }: ResourceModel): Pick<ResourceModel, 'attributes'> {
+  if (parent === undefined) return { attributes };
+  return { attributes: Object.fromEntries(Object.entries(attributes).filter(([name]) => name !== parent.attribute)) };
+}
+
 function serves(attribute: Attribute, purpose: Purpose): boolean {
   if (attribute.aliasOf !== undefined) return false;
   if (purpose === 'filter')

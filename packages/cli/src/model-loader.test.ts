@@ -75,8 +75,13 @@ test('the models of the schema are those of the registry', async (t) => {
   const { url } = await schemaServer(t, BUILT_IN_REGISTRY);
   const models = await loader(temporary(t))(url);
   const told = (all: readonly object[]): unknown =>
-    JSON.parse(JSON.stringify(all.map((model) => ({ ...model, storedAttributes: null, hidden: null, actions: null }))));
-  assert.deepEqual(told(models), told(BUILT_IN_RESOURCES));
+    JSON.parse(
+      JSON.stringify(
+        all.map((model) => ({ ...model, storedAttributes: null, hidden: null, actions: null, forms: null })),
+      ),
+    );
+  const declared = models.filter(({ form }) => form === undefined);
+  assert.deepEqual(told(declared), told(BUILT_IN_RESOURCES));
 });
 
 test('without an answer there is the fallback: nobody listens, it hangs, it is too old, the address is wrong', async (t) => {

@@ -13,7 +13,7 @@ import {
   type Resource,
   resourceWords,
 } from '@cable/model';
-import { attributeFlags } from './flags.ts';
+import { attributeFlags, withoutParent } from './flags.ts';
 import { cable } from './testing/run.ts';
 import { type StubServer, startStub } from './testing/stub-server.ts';
 import { bodyFromOptions } from './values.ts';
@@ -43,7 +43,7 @@ test('every declared verb and attribute has its command and option, and every co
       assert.match(help.out, /--json/);
       const purpose = { list: 'filter', create: 'create', update: 'update', show: null, delete: null }[verb];
       if (purpose === null) continue;
-      for (const { flags } of attributeFlags(resource, purpose as 'filter')) {
+      for (const { flags } of attributeFlags(withoutParent(resource), purpose as 'filter')) {
         assert.match(help.out, new RegExp(`^  --${flags[0]}\\b`, 'm'), `${words} ${name} --${flags[0]}`);
       }
     }

@@ -13,7 +13,7 @@ import {
 import { type Command, Option } from 'commander';
 import type { Bind, CliContext } from './context.ts';
 import { CliError, explainFailure } from './errors.ts';
-import { attributeFlags, collect, optionsOf, type Purpose, withoutFlags } from './flags.ts';
+import { attributeFlags, collect, optionsOf, type Purpose, withoutFlags, withoutParent } from './flags.ts';
 import { pickColumns, type Row, renderJson, renderObject, renderTable } from './render.ts';
 import { createResolver, type Resolve } from './resolve.ts';
 import { bodyFromOptions, filtersFromOptions } from './values.ts';
@@ -256,12 +256,6 @@ async function create({ context, resource, client, resolve }: Place, options: Op
   const asked = columnsOf(resource, options);
   const body = await bodyFromOptions(withoutParent(resource), 'create', options, resolve);
   print(context, resource, await client.create<string>(resource.type, body), asked);
-}
-
-/** What the path says need not be given. */
-function withoutParent({ attributes, parent }: ResourceModel): Pick<ResourceModel, 'attributes'> {
-  if (parent === undefined) return { attributes };
-  return { attributes: Object.fromEntries(Object.entries(attributes).filter(([name]) => name !== parent.attribute)) };
 }
 
 async function update({ context, resource, client, resolve, find, args }: Place, options: Options): Promise<void> {

@@ -22,7 +22,7 @@ test('the world of every story can be built', () => {
 test('every story has a name of its own, a sentence, and checks with distinct names', () => {
   assert.equal(new Set(STORIES.map((story) => story.name)).size, STORIES.length);
   for (const { name, sentence, checks } of STORIES) {
-    assert.match(name, /^[a-z]+(-[a-z]+)*$/);
+    assert.match(name, /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/);
     assert.match(sentence, /^[A-Z].*\.$/);
     assert.ok(checks.length > 0, name);
     assert.equal(new Set(checks.map((check) => check.name)).size, checks.length, name);

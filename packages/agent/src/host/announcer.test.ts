@@ -99,6 +99,6 @@ test('an address that this host has on a physical network is told there, with th
   const entries = {
     get: (map: string, key: string) => (map === row.map && key === row.key ? (row as Claim) : undefined),
   };
-  assert.deepEqual(await toldOf(entries, [movedTo(6, { isHere: true })]), ['9 6']);
+  assert.deepEqual(await toldOf(entries, [movedTo(6, { isHere: true })]), ['9 6 vlan 100']);
   assert.deepEqual(await toldOf(entries, [movedTo(6)]), [], 'of another host’s that one tells');
 });

@@ -56,7 +56,9 @@ function serve(
   url: URL,
   body: string,
 ): Answer {
-  const resource = BUILT_IN_RESOURCES.find((one) => `${url.pathname}/`.startsWith(`${collectionPath(one)}/`));
+  const resource = BUILT_IN_RESOURCES.find(
+    (one) => one.parent === undefined && `${url.pathname}/`.startsWith(`${collectionPath(one)}/`),
+  );
   const table = objects.get(resource?.name ?? '');
   if (resource === undefined || table === undefined) return refusal(404, 'HTTPNotFound', 'no such path');
   const [id = '', action] = url.pathname.slice(collectionPath(resource).length + 1).split('/');

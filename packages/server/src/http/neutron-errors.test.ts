@@ -264,10 +264,18 @@ test('405 says what the path takes', async (t) => {
 
 test('a filter that is no value of a boolean or of an integer is refused by its name, whatever the type', async (t) => {
   const { send, server, create } = await startHarness(t);
-  const policy = String((await create('qos_policy', {}))['id']);
+  const network = await create('network', { mtu: 1400, shared: true });
+  const subnet = await create('subnet', {
+    network_id: network['id'],
+    cidr: '10.0.0.0/24',
+    ip_version: 4,
+  });
+  const balancer = await create('loadbalancer', { vip_subnet_id: subnet['id'] });
+  const pool = await create('pool', { loadbalancer_id: balancer['id'], protocol: 'TCP', lb_algorithm: 'SOURCE_IP' });
+  const parents = { policy_id: (await create('qos_policy', {}))['id'], pool_id: pool['id'] };
   for (const { stored, collection, attributes, verbs } of server.deps.resources.all) {
     if (!stored || !verbs.includes('list')) continue;
-    const path = collection.replace('{policy_id}', policy);
+    const path = Object.entries(parents).reduce((url, [name, id]) => url.replace(`{${name}}`, String(id)), collection);
     for (const [name, { type, filter }] of Object.entries(attributes)) {
       if (filter === false || (type !== 'boolean' && type !== 'integer')) continue;
       const text = type === 'boolean' ? 'maybe' : '12abc';
@@ -277,7 +285,6 @@ test('a filter that is no value of a boolean or of an integer is refused by its 
       for (const one of fine) assert.equal((await send('GET', `${path}?${name}=${one}`)).status, 200);
     }
   }
-  const network = await create('network', { mtu: 1400, shared: true });
   const idsBy = async (query: string): Promise<unknown> =>
     (await send('GET', `/v2.0/networks?${query}&fields=id`)).body['networks']?.map(({ id }) => id);
   assert.deepEqual(await idsBy('mtu=01400'), [network['id']]);

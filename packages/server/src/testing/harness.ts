@@ -103,20 +103,26 @@ export async function keysLeft(store: Store): Promise<readonly string[]> {
 /** Deletes everything through the API, in an order that works. */
 export async function deleteEverything({ send }: Pick<Harness, 'send'>): Promise<void> {
   for (const router of (await send('GET', '/v2.0/routers')).body['routers'] ?? []) {
+    const ports = await send('GET', `/v2.0/ports?device_id=${router['id']}&device_owner=network:router_interface`);
     await send('PUT', `/v2.0/routers/${router['id']}`, { router: { routes: [] } });
-    const ports = await send('GET', `/v2.0/ports?device_id=${router['id']}`);
     for (const port of ports.body['ports'] ?? []) {
       await send('PUT', `/v2.0/routers/${router['id']}/remove_router_interface`, { port_id: port['id'] });
     }
   }
   for (const [plural, path] of [
+    ['floatingips', 'floatingips'],
     ['routers', 'routers'],
+    ['loadbalancers', 'lbaas/loadbalancers'],
+    ['pools', 'lbaas/pools'],
+    ['trunks', 'trunks'],
     ['ports', 'ports'],
     ['networks', 'networks'],
     ['security_groups', 'security-groups'],
+    ['policies', 'qos/policies'],
   ] as const) {
     for (const object of (await send('GET', `/v2.0/${path}`)).body[plural] ?? []) {
-      const answer = await send('DELETE', `/v2.0/${path}/${object['id']}`);
+      const cascade = path.endsWith('loadbalancers') ? '?cascade=true' : '';
+      const answer = await send('DELETE', `/v2.0/${path}/${object['id']}${cascade}`);
       assert.equal(answer.status, 204, `${path}: ${JSON.stringify(answer.body)}`);
     }
   }
