@@ -804,7 +804,7 @@ struct cb_meter {
 };
 
 /*
- * cb_bucket_1: array, as cb_meter_1 -> how far its limits are used. Written by the vrouter. Nothing has to be deleted: buckets fill up, and are full when the
+ * cb_bucket_2: array, as cb_meter_1 -> how far its limits are used. Written by the vrouter. Nothing has to be deleted: buckets fill up, and are full when the
  * cost is another than they were used at.
  */
 struct cb_bucket {

@@ -144,7 +144,7 @@ GLOBAL int meter(struct __sk_buff *ctx, __u32 vif, __u32 direction)
 {
 	__u32 index = vif * 2 + (direction & 1);
 	struct cb_meter *row = bpf_map_lookup_elem(&cb_meter_1, &index);
-	struct cb_bucket *bucket = bpf_map_lookup_elem(&cb_bucket_1, &index);
+	struct cb_bucket *bucket = bpf_map_lookup_elem(&cb_bucket_2, &index);
 	int waits;
 
 	if (!row || !bucket)

@@ -582,7 +582,7 @@ export class World {
   /** Limits of what the guest sends or receives; its row must have CB_VIF_F_METER. Nothing is used of them. */
   setMeter(guest: Guest, direction: 'in' | 'out', meter: Meter): void {
     this.changeMeter(guest, direction, meter);
-    this.#put(MAPS.cb_bucket_1, meterOf(guest, direction), { byteNs: 0n, byteCost: 0n, packetNs: 0n, packetCost: 0n });
+    this.#put(MAPS.cb_bucket_2, meterOf(guest, direction), { byteNs: 0n, byteCost: 0n, packetNs: 0n, packetCost: 0n });
   }
 
   /** The same; what was used is used. */

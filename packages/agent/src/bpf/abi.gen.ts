@@ -2075,7 +2075,7 @@ export const MAPS: {
   readonly cb_gauge_1: MapSpec<number, CbGauge>;
   readonly cb_use_1: MapSpec<number, CbUse>;
   readonly cb_meter_1: MapSpec<number, CbMeter>;
-  readonly cb_bucket_1: MapSpec<number, CbBucket>;
+  readonly cb_bucket_2: MapSpec<number, CbBucket>;
   readonly cb_frag_2: MapSpec<number, CbFrag>;
   readonly cb_orphan_1: MapSpec<CbOrphanKey, CbOrphan>;
   readonly cb_count_1: MapSpec<number, CbCount>;
@@ -2261,8 +2261,8 @@ export const MAPS: {
     key: arrayIndex,
     value: cbMeter,
   },
-  cb_bucket_1: {
-    name: 'cb_bucket_1',
+  cb_bucket_2: {
+    name: 'cb_bucket_2',
     description: 'array, as cb_meter_1 -> how far its limits are used. Written by the vrouter. Nothing has to be deleted: buckets fill up, and are full when the cost is another than they were used at.',
     key: arrayIndex,
     value: cbBucket,
