@@ -193,7 +193,7 @@ test('an uplink that is missing drops what would leave by it', () => {
   assert.equal(world.send(flat, udp(fx, ports)).verdict, 'wire');
 });
 
-test('frames larger than the network’s MTU are refused with an ICMP error', () => {
-  const big = udp(ax, { ...ports, payload: Buffer.alloc(1480) });
+test('what does not fit into the network and may not be cut is refused with an ICMP error', () => {
+  const big = udp({ ...ax, dontFragment: true }, { ...ports, payload: Buffer.alloc(1480) });
   assert.equal(world.send(a, big).verdict, 'vif a (too_big)');
 });
