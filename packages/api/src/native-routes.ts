@@ -314,7 +314,7 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
       drops: objects('Those that occurred, most first.', {
         reason: text('Its name.', 'policy_ingress'),
         packets: integer('How many.'),
-        last_seconds_ago: integer('When the last was.'),
+        last_seconds_ago: { ...integer('When the last was; null: not known.'), nullable: true },
         meaning: text('What it means.'),
         remedy: text('What to do.'),
       }),

@@ -109,7 +109,7 @@ function dropRows({ port, network, drops }: Drops): readonly Row[] {
     network: nameOf(network),
     reason,
     packets,
-    last: `${String(ago)} s ago`,
+    last: ago === null ? '' : `${String(ago)} s ago`,
     meaning,
     remedy,
   }));

@@ -34,7 +34,8 @@ export type PortDrops = {
     readonly reason: DropReason;
     readonly packets: number;
     /** Seconds since the last. */
-    readonly lastSecondsAgo: number;
+    /** Null: not known; a full queue does not say when. */
+    readonly lastSecondsAgo: number | null;
   }[];
 };
 

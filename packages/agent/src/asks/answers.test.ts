@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom, silentLogger } from '@cable/kit';
-import type { TraceHop } from '@cable/model';
+import type { PortDrops, TraceHop } from '@cable/model';
+import { CB_REASON_RATE_QOS, cbDrop } from '../bpf/abi.gen.ts';
 import { type AnswerDeps, createAnswers } from './answers.ts';
 import { NO_PORT } from './tracer.ts';
 
@@ -43,6 +44,24 @@ test('what a server may ask is answered', async () => {
     { value: HOP },
     { value: HOP },
   ]);
+});
+
+test('packets that a full queue dropped are counted with those over a limit', async () => {
+  const row = (packets: bigint) => cbDrop.encode({ packets, lastNs: 0n });
+  const drops = Array.from({ length: CB_REASON_RATE_QOS + 1 }, () => row(0n));
+  const of = async (): Promise<unknown> => {
+    const plane = { readRaw: () => [], readCounters: () => ({ perCpu: [], drops, queueFull: 5 }) };
+    const said = await createAnswers(deps({ plane }))({ kind: 'drops', portId: PORT });
+    assert.ok('value' in said);
+    return (said.value as PortDrops).drops.map(({ reason, packets, lastSecondsAgo: ago }) => [
+      reason.name,
+      packets,
+      ago === null,
+    ]);
+  };
+  assert.deepEqual(await of(), [['rate_qos', 5, true]]);
+  drops[CB_REASON_RATE_QOS] = row(2n);
+  assert.deepEqual(await of(), [['rate_qos', 7, false]]);
 });
 
 test('what newer servers ask is not known; of a port that is not here nothing is', async () => {

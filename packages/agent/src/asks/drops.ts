@@ -1,5 +1,5 @@
 import type { DropReason, PortDrops } from '@cable/model';
-import { cbDrop, DROP_REASONS } from '../bpf/abi.gen.ts';
+import { CB_REASON_RATE_QOS, cbDrop, DROP_REASONS } from '../bpf/abi.gen.ts';
 import { type RawCounters, sumCounters } from '../show/counters.ts';
 
 const NS_A_SECOND = 1_000_000_000n;
@@ -9,10 +9,13 @@ export function showDrops(counters: RawCounters, nowNs: bigint): PortDrops {
   const sums = sumCounters({ ...counters, drops: [] });
   const drops = counters.drops.flatMap((row, code) => {
     const { packets, lastNs } = cbDrop.decode(row);
-    if (packets === 0n) return [];
+    // Queues count for themselves, without a time.
+    const total = Number(packets) + (code === CB_REASON_RATE_QOS ? counters.queueFull : 0);
+    if (total === 0) return [];
     // The clock of the counter is coarse: a drop of just now may seem to come.
     const ago = nowNs > lastNs ? nowNs - lastNs : 0n;
-    return [{ reason: dropReason(code), packets: Number(packets), lastSecondsAgo: Number(ago / NS_A_SECOND) }];
+    const lastSecondsAgo = packets === 0n ? null : Number(ago / NS_A_SECOND);
+    return [{ reason: dropReason(code), packets: total, lastSecondsAgo }];
   });
   return { rxPackets: sums['rx_packets'] ?? 0, txPackets: sums['tx_packets'] ?? 0, drops };
 }

@@ -12,16 +12,17 @@ export function answerValue<K extends HostAsk['kind']>(kind: K, host: string, va
 }
 
 const FORMS: Readonly<Record<HostAsk['kind'], (value: Fields) => boolean>> = {
-  drops: ({ drops, rxPackets, txPackets }) =>
-    isNumber(rxPackets) &&
-    isNumber(txPackets) &&
-    isListOf(drops, (one) => isReason(one['reason']) && isNumber(one['packets']) && isNumber(one['lastSecondsAgo'])),
+  drops: ({ drops, rxPackets, txPackets }) => isNumber(rxPackets) && isNumber(txPackets) && isListOf(drops, isDrop),
   flows: ({ flows, total, next }) => isNumber(total) && (next === null || isNumber(next)) && isListOf(flows, isFlow),
   trace: ({ neighbour, steps, end }) =>
     (neighbour === null || (isRecord(neighbour) && isText(neighbour['address']) && isEnd(neighbour['end']))) &&
     isListOf(steps, (step) => isText(step['kind'])) &&
     (end === null || isEnd(end)),
 };
+
+function isDrop({ reason, packets, lastSecondsAgo: ago }: Fields): boolean {
+  return isReason(reason) && isNumber(packets) && (ago === null || isNumber(ago));
+}
 
 function isFlow(flow: Fields): boolean {
   const texts = [flow['source'], flow['destination'], flow['state']];

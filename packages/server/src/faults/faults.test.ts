@@ -174,6 +174,38 @@ test('what drops a packet is the cause; an agent that is away leaves the verdict
   socket.destroy();
 });
 
+test('what is translated or leaves by an uplink arrives, and its answer is not traced', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const path = `/cable/v1/ports/${a['id']}/trace?to=203.0.113.7`;
+  const asks: HostAsk[] = [];
+  let said = hop({ kind: 'outside' });
+  await agent(t, harness, 'h1', (ask) => {
+    asks.push(ask);
+    return said;
+  });
+  const verdictOf = ({ body }: { body: Json }) => [body['verdict'], body['cause']?.['reason'], body['cause']?.['way']];
+  assert.deepEqual(verdictOf(await harness.send('GET', path)), ['arrives', 'outside', 'there']);
+  const source = { kind: 'translation', of: 'source', address: '203.0.113.2', port: 4096 } as const;
+  said = hop({ kind: 'outside' }, { steps: [source] });
+  assert.deepEqual(verdictOf(await harness.send('GET', path)), ['arrives', 'outside', 'there']);
+  const destination = { kind: 'translation', of: 'destination', address: addressOf(b), port: 8080 } as const;
+  said = hop({ kind: 'port', portId: String(b['id']) }, { steps: [{ kind: 'member' }, destination, source] });
+  const admin = await harness.send('GET', path);
+  assert.deepEqual(verdictOf(admin), ['arrives', 'translated', 'back']);
+  assert.match(JSON.stringify(admin.body), new RegExp(`its destination becomes ${addressOf(b)}, port 8080`));
+  const member = await harness.send('GET', path, undefined, ANN);
+  assert.ok(!JSON.stringify(member.body).includes(addressOf(b)), 'the address behind is another project’s');
+  assert.match(JSON.stringify(member.body), /becomes an address of another project, port 8080/);
+  assert.match(JSON.stringify(member.body), /its source becomes 203.0.113.2, port 4096/);
+  assert.equal(asks.length, 4, 'no answer is asked for');
+  said = hop({ kind: 'drop', reason: REASON }, { steps: [destination] });
+  assert.deepEqual(verdictOf(await harness.send('GET', path)), ['dropped', 'policy_ingress', 'there']);
+  said = hop({ kind: 'cut' });
+  assert.deepEqual(verdictOf(await harness.send('GET', path)), ['unknown', 'cut', 'there']);
+  said = hop({ kind: 'later' } as unknown as TraceEnd);
+  assert.deepEqual(verdictOf(await harness.send('GET', path)), ['unknown', 'not_understood', 'there']);
+});
+
 test('answers of agents that are no answers are refused, whatever they are', async (t) => {
   const { harness, a, b } = await cloud(t);
   let value: unknown;

@@ -113,6 +113,8 @@ function* findHostCauses(tables: Tables, port: Port, eyes: Eyes): Generator<Find
   }
 }
 
+const LONG_AGO = Number.MAX_SAFE_INTEGER;
+
 /** What its host drops most of its packets for. That the host cannot be asked says nothing about an ACTIVE port. */
 async function findDrops({ ask }: FaultDeps, port: Port): Promise<readonly Finding[]> {
   const host = hostOf(port);
@@ -120,12 +122,12 @@ async function findDrops({ ask }: FaultDeps, port: Port): Promise<readonly Findi
   try {
     const { drops } = answerValue('drops', host, await ask(host, { kind: 'drops', portId: port.id }));
     return [...drops]
-      .sort((a, b) => a.lastSecondsAgo - b.lastSecondsAgo || b.packets - a.packets)
+      .sort((a, b) => (a.lastSecondsAgo ?? LONG_AGO) - (b.lastSecondsAgo ?? LONG_AGO) || b.packets - a.packets)
       .slice(0, MAX_DROPS)
       .map(({ reason: { name, meaning, remedy }, packets, lastSecondsAgo }) =>
         finding(
           `drops_${name}`,
-          `${packets} packets were dropped, the last ${lastSecondsAgo} s ago: ${meaning}`,
+          `${packets} packets were dropped${lastSecondsAgo === null ? '' : `, the last ${lastSecondsAgo} s ago`}: ${meaning}`,
           remedy,
         ),
       );
