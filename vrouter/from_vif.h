@@ -121,14 +121,12 @@ int queued(struct __sk_buff *ctx)
 	return take_in(ctx, vif, number);
 }
 
-static __always_inline int receive_from_vif(struct __sk_buff *ctx)
+/* A frame of VIF @number, without its tag; 0: nobody's, which is dropped for @reason. */
+static __always_inline int receive_of_vif(struct __sk_buff *ctx, __u32 number, __u32 reason)
 {
-	__u32 reason, number = vif_of_frame(ctx, &reason);
 	struct cb_vif *vif = vif_row(number);
 	int said = CB_REASON_NONE;
 
-	if (cfg_queue_end_ifindex && !number && ctx->ifindex == cfg_queue_end_ifindex)
-		return come_back(ctx);
 	if (!number || !vif)
 		return drop(ctx, 0, reason);
 	count_rx(ctx, number);
@@ -141,6 +139,15 @@ static __always_inline int receive_from_vif(struct __sk_buff *ctx)
 	if (said)
 		return drop(ctx, number, said);
 	return take_in(ctx, vif, number);
+}
+
+static __always_inline int receive_from_vif(struct __sk_buff *ctx)
+{
+	__u32 reason, number = vif_of_frame(ctx, &reason);
+
+	if (cfg_queue_end_ifindex && !number && ctx->ifindex == cfg_queue_end_ifindex)
+		return come_back(ctx);
+	return receive_of_vif(ctx, number, reason);
 }
 
 SEC("tc")

@@ -12,5 +12,6 @@
 #include "outside.h"
 #include "from_frag.h"
 #include "enter.h"
+#include "trace.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -710,7 +710,7 @@ struct cb_flow {
 	__u64 at_ns; /* when it was begun, or ended */
 	__u16 owner[2]; /* VIFs to which it is counted: who began it, who received it; 0: another host's */
 	__u16 project[2]; /* their projects */
-	__u32 rule; /* none yet: first 32 bits of the rule that allowed it */
+	__u32 rule; /* first 32 bits of the rule that allowed it: the receiver's if it is here and has rules, else the sender's; 0: none */
 	__u32 flags; /* none yet */
 	__u32 member; /* of a pool, to which a load balancer gave it; 0: none */
 	__u8 reserve[12];
@@ -863,6 +863,58 @@ struct cb_drop {
 	__u64 last_ns; /* CLOCK_MONOTONIC */
 };
 
+/* What a step of a trace tells. Append only. */
+enum cb_step_kind {
+	CB_STEP_SOURCE =
+		1, /* may the VIF send from these addresses? id: enum cb_reason, or 0: it may; a: 1: it was asked, 0: the port has no port security */
+	CB_STEP_FLOW =
+		2, /* it is of a flow. id: flow number; a: its direction there; b: 1: what was decided for the flow holds, 0: it is decided anew */
+	CB_STEP_ROUTER = 3, /* it goes to a router. id: vrf */
+	CB_STEP_ROUTE = 4, /* what the router found. id: network number; a: enum cb_route_kind; addr: the next hop */
+	CB_STEP_ENDPOINT = 5, /* where the receiver is. id: VIF or tunnel number; a: enum cb_endpoint_kind */
+	CB_STEP_ALLOWED = 6, /* a rule allows it. id: first 32 bits of the rule's UUID; a: CB_DIR_*; b: the policy */
+	CB_STEP_DENIED = 7, /* no rule allows it. a: CB_DIR_*; b: the policy */
+	CB_STEP_COPY =
+		8, /* a copy for a receiver of broadcast. id: VIF or tunnel number; a: enum cb_flood_kind, or 0: by the network's uplink; b: enum cb_reason, or 0: it would be sent */
+	CB_STEP_SOURCE_BECOMES =
+		9, /* its source becomes addr. a: with this port or identifier, host byte order, 0: its own, or one that is chosen last */
+	CB_STEP_DESTINATION_BECOMES =
+		10, /* its destination becomes addr. a: with this port, host byte order, 0: its own */
+	CB_STEP_MEMBER = 11, /* a load balancer gives it to a member. id: number of the member */
+	CB_STEP_NEIGHBOUR =
+		12, /* it goes to a machine beyond an uplink. id: network number; a: 1: its MAC is known; addr: of the machine */
+	CB_STEP_SEEK =
+		13, /* several ports may have addr, and nobody is known to: it is asked for instead. id: network number */
+	CB_STEP_WAIT =
+		14, /* it waits for a limit of bits, and then goes on. id: VIF; a: CB_DIR_EGRESS: what it sends, CB_DIR_INGRESS: what it receives */
+};
+
+#define CB_TRACE_STEPS 32
+/* flag of struct cb_trace: the packet is the answer to one that passed; rules are asked as they were for that */
+#define CB_TRACE_F_ANSWER 0x1
+
+struct cb_step {
+	__u32 kind; /* enum cb_step_kind */
+	__u32 id;
+	__u32 a;
+	__u32 b;
+	struct cb_addr addr;
+};
+
+/*
+ * cb_trace_1: array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with
+ * the rest zero, and the vrouter the steps.
+ */
+struct cb_trace {
+	__u32 vif; /* VIF that the packet is from */
+	__u32 wire_id; /* of a packet from another host: the VNI */
+	__u32 remote; /* and that host's underlay IPv4 address, host byte order */
+	__u32 flags; /* CB_TRACE_F_* */
+	__u32 count; /* steps; more than CB_TRACE_STEPS: the last were left out */
+	__u32 pad;
+	struct cb_step step[CB_TRACE_STEPS];
+};
+
 /* A layout that changes needs a new map name: these lines stop a change by accident. */
 _Static_assert(sizeof(struct cb_in_key) == 8, "layout of cb_in_key");
 _Static_assert(sizeof(struct cb_in) == 8, "layout of cb_in");
@@ -917,5 +969,7 @@ _Static_assert(sizeof(struct cb_orphan_key) == 4, "layout of cb_orphan_key");
 _Static_assert(sizeof(struct cb_orphan) == 2072, "layout of cb_orphan");
 _Static_assert(sizeof(struct cb_count) == 32, "layout of cb_count");
 _Static_assert(sizeof(struct cb_drop) == 16, "layout of cb_drop");
+_Static_assert(sizeof(struct cb_step) == 32, "layout of cb_step");
+_Static_assert(sizeof(struct cb_trace) == 1048, "layout of cb_trace");
 
 #endif /* CABLE_ABI_H */

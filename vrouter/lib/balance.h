@@ -105,6 +105,7 @@ GLOBAL int balance(struct __sk_buff *ctx __attribute__((unused)), __u32 net)
 		resolved_drop(w, CB_REASON_NO_MEMBER);
 		return -1;
 	}
+	note_step(CB_STEP_MEMBER, w->member, 0, 0, NULL);
 	if (!w->nat.known) {
 		begin_translation(w)->dst = member->addr;
 		w->nat.to.dport_be = member->port_be;

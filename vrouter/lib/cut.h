@@ -57,11 +57,13 @@ static __always_inline __u32 cut_life(const struct cb_flow *flow)
 	return flow->life >> 2 & CUT_LIFE_MASK;
 }
 
-/* The way of the packet in work in its flow, or NULL: it has none. */
-static __always_inline struct cb_way *way_in_flow(const struct work *w)
+/* The way of the packet in work in its flow, or NULL: it has none. Of a trace that which it would be given. */
+static __always_inline struct cb_way *way_in_flow(struct work *w)
 {
 	struct cb_flow *flow = flow_row(w->flow);
 
+	if (cfg_trace)
+		return w->beside ? NULL : &w->way;
 	return flow && w->flow ? way_of(flow, w->direction) : NULL;
 }
 

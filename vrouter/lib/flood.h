@@ -36,7 +36,8 @@ static __noinline int copy_to_vif(struct flood *flood, __u32 vif)
 		reason = meter(flood->ctx, vif, CB_DIR_INGRESS);
 	if (reason == METER_WAIT)
 		return !copy_waits(flood->ctx, vif);
-	if (!reason && clone_to_vif(flood->ctx, row))
+	note_step(CB_STEP_COPY, vif, CB_FLOOD_VIF, reason, NULL);
+	if (!reason && !cfg_trace && clone_to_vif(flood->ctx, row))
 		reason = CB_REASON_REDIRECT;
 	if (reason) {
 		count_drop(vif, reason);
@@ -54,6 +55,10 @@ static __noinline int copy_to_host(struct flood *flood, __u32 tunnel)
 	/* What came from the overlay never goes back into it. */
 	if (!flood->w->p.in_vif || !cfg_overlay_ifindex || !way)
 		return 0;
+	if (cfg_trace) {
+		note_step(CB_STEP_COPY, tunnel, CB_FLOOD_TUNNEL, CB_REASON_NONE, NULL);
+		return 1;
+	}
 	if (set_tunnel(flood->ctx, flood->wire_id, bpf_ntohl(v4_of(&way->remote))) ||
 	    bpf_clone_redirect(flood->ctx, cfg_overlay_ifindex, 0)) {
 		count_drop(0, CB_REASON_REDIRECT);
@@ -108,6 +113,8 @@ static __always_inline struct cb_use *flood_bucket(__u32 vif)
 /* May it cause more now? What it does cause is paid afterwards, when it is known. */
 static __always_inline int may_flood(struct cb_use *use, __u64 now)
 {
+	if (cfg_trace)
+		return use->flood_ns < now || use->flood_ns < now + CB_FLOOD_BURST * FLOOD_COPY_NS;
 	if (use->flood_ns < now)
 		use->flood_ns = now;
 	return use->flood_ns < now + CB_FLOOD_BURST * FLOOD_COPY_NS;
@@ -137,7 +144,7 @@ int flood(struct __sk_buff *ctx)
 	if (state.w->announce)
 		bpf_loop(FLOOD_MAX, announce_one, &state, 0);
 	state.copies += copy_to_uplink(ctx, net);
-	if (use)
+	if (use && !cfg_trace)
 		__sync_fetch_and_add(&use->flood_ns, state.copies * FLOOD_COPY_NS);
 	if (net->flood_chunks > CB_FLOOD_CHUNKS)
 		count_drop(state.w->p.in_vif, CB_REASON_BROADCAST_LIMIT);

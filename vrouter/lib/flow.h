@@ -12,6 +12,7 @@
 #include "config.h"
 #include "lookup.h"
 #include "parse.h"
+#include "step.h"
 
 #define MILLISECOND 1000000ULL
 #define SECOND 1000000000ULL
@@ -224,6 +225,8 @@ static __noinline int update_flow(const struct work *w, struct cb_flow *flow)
 	__u8 state = way->state;
 	__u64 timeout;
 
+	if (cfg_trace)
+		return CB_REASON_NONE;
 	if (w->p.key.protocol == IPPROTO_TCP)
 		segment = judge_segment(&w->p, tally_of(flow, direction), tally_of(flow, direction ^ 1), state,
 					direction);
@@ -337,7 +340,7 @@ GLOBAL int end_flow(__u32 number)
 {
 	struct cb_flow *flow = flow_row(number);
 
-	if (!flow || !take_apart(number))
+	if (cfg_trace || !flow || !take_apart(number))
 		return 0;
 	flow->at_ns = bpf_ktime_get_ns();
 	set_life(flow, CB_LIFE_FREE);
@@ -492,6 +495,7 @@ static __always_inline void fill_record(struct work *w, struct cb_flow *flow)
 	flow->project[0] = w->sender.project;
 	flow->project[1] = w->to.project;
 	flow->member = w->member;
+	flow->rule = w->rule;
 	set_state(&flow->way[0], state, w->p.now_ns, timeout);
 	set_state(&flow->way[1], state, w->p.now_ns, timeout);
 	flow->way[0].check = w->p.check;
@@ -559,6 +563,11 @@ GLOBAL int find_moved(struct __sk_buff *ctx __attribute__((unused)))
 	if (way_expired(way, w->p.now_ns)) {
 		end_flow(number);
 		return 0;
+	}
+	if (cfg_trace) {
+		w->flow = number;
+		w->direction = direction;
+		return differ_by_net(direction ? &flow->tuple[1] : &flow->tuple[0], &w->p.key);
 	}
 	life = flow->life;
 	if (!differ_by_net(direction ? &flow->tuple[1] : &flow->tuple[0], &w->p.key) || (life & 3) != CB_LIFE_LIVE ||
@@ -673,11 +682,22 @@ static __always_inline __u16 port_of_group(const struct work *w, __u32 group)
 	return w->nat.first_port + group * CB_SNAT_GROUP + place;
 }
 
-/* Takes @port for the flow @number if no other has it to that destination. Returns 0 or a negative errno. */
+/* Has another flow, whose time is not over, the answers' tuple? */
+static __noinline int answer_is_taken(struct work *w)
+{
+	__u32 direction = 0, number = flow_of_answer(w, &direction);
+	struct cb_flow *flow = flow_row(number);
+
+	return number && flow && !way_expired(&flow->way[0], w->p.now_ns);
+}
+
+/* Takes @port for the flow @number if no other has it to that destination. Returns 0 or a negative errno. A trace only looks. */
 static __always_inline int take_port(struct work *w, struct cb_flow *flow, __u32 number, __u16 port)
 {
 	w->nat.to.sport_be = bpf_htons(port);
 	w->answer.dport_be = w->nat.to.sport_be;
+	if (cfg_trace)
+		return answer_is_taken(w) ? -1 : 0;
 	/* The record is whole before anything leads to it. */
 	flow->tuple[1].dport_be = w->answer.dport_be;
 	flow->way[1].check = tuple_check(&w->answer);
@@ -696,7 +716,7 @@ static __always_inline void end_expired(struct work *w)
 
 /*
  * Puts in the answers' tuple of the record @number with a port that is free: having put it in is having the port. Returns 0, or a reason to
- * drop.
+ * drop. A trace puts in nothing, and has no record.
  */
 GLOBAL int reserve_port(struct __sk_buff *ctx __attribute__((unused)), __u32 number)
 {
@@ -707,6 +727,8 @@ GLOBAL int reserve_port(struct __sk_buff *ctx __attribute__((unused)), __u32 num
 	if (!w || !flow)
 		return CB_REASON_NAT_PORTS;
 	if (!chooses_port(&w->p)) {
+		if (cfg_trace)
+			return answer_is_taken(w) ? CB_REASON_NAT_PORTS : CB_REASON_NONE;
 		end_expired(w);
 		return put_tuple(&w->answer, number, 1) ? CB_REASON_NAT_PORTS : CB_REASON_NONE;
 	}
@@ -736,6 +758,29 @@ static __always_inline __u32 put_with_port(struct __sk_buff *ctx, struct work *w
 	bpf_map_delete_elem(&cb_tuple_1, &w->answer);
 	find_flow(w);
 	return CB_REASON_FLOW_TABLE;
+}
+
+/*
+ * Why begin_flow() would refuse the packet in work; CB_REASON_NONE: it would not, and what the packet becomes is chosen. For traces, which begin
+ * none.
+ */
+static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
+{
+	__u32 zero = 0;
+	struct cb_gauge *gauge = bpf_map_lookup_elem(&cb_gauge_1, &zero);
+
+	make_answer(w, answer_net(w));
+	if (is_own_answer(w))
+		return CB_REASON_INVALID_STATE;
+	if (traces_answer())
+		return CB_REASON_NONE;
+	if (!w->replaced) {
+		if (share_is_full(w->p.in_vif, w->sender.project, 0) || share_is_full(w->way.out_vif, w->to.project, 1))
+			return CB_REASON_FLOW_SHARE;
+		if (gauge && gauge->flows + 1 >= cfg_flows)
+			return CB_REASON_FLOW_TABLE;
+	}
+	return w->nat.chooses ? reserve_port(ctx, 0) : CB_REASON_NONE;
 }
 
 /*

@@ -27,12 +27,16 @@
 /* The first fragment in work is accepted: others may follow, and those that waited for it do. Returns 0; -1: the packet is lost. */
 static __always_inline int begin_fragments(struct __sk_buff *ctx)
 {
+	if (cfg_trace)
+		return 0;
 	remember_first_fragment(ctx);
 	return release_orphans(ctx);
 }
 
 static __always_inline void count_packet(struct __sk_buff *ctx, const struct pkt *p, struct cb_tally *tally)
 {
+	if (cfg_trace)
+		return;
 	tally->packets++;
 	tally->bytes += ctx->len;
 	if (p->key.protocol == IPPROTO_TCP)
@@ -128,6 +132,8 @@ static __noinline int record(struct __sk_buff *ctx, struct work *w)
 	struct cb_way *way;
 	__u32 reason;
 
+	if (cfg_trace)
+		return w->flow ? CB_REASON_NONE : refuses_flow(ctx, w);
 	if (!w->flow) {
 		reason = begin_flow(ctx);
 		if (reason)
@@ -143,6 +149,8 @@ static __noinline int record(struct __sk_buff *ctx, struct work *w)
 			return reason;
 	}
 	put_way(w, way);
+	if (flow->rule != w->rule)
+		flow->rule = w->rule;
 	count_packet(ctx, &w->p, tally_of(flow, w->direction));
 	if (w->p.flags & PKT_FIRST_FRAGMENT && begin_fragments(ctx))
 		return CB_REASON_REDIRECT;
@@ -202,6 +210,7 @@ int decide(struct __sk_buff *ctx)
 	start_decision(w);
 	note_sender_anew(w);
 	reason = check_source(w);
+	note_step(CB_STEP_SOURCE, reason, w->sender.flags & CB_VIF_F_ANTISPOOF, 0, NULL);
 	if (!reason && p->flags & PKT_RELATED && p->icmp_type == ICMP_REDIRECT && w->sender.flags & CB_VIF_F_ANTISPOOF)
 		reason = CB_REASON_ICMP_REDIRECT;
 	if (reason)
@@ -228,10 +237,16 @@ int decide(struct __sk_buff *ctx)
 		flow = flow_row(w->flow);
 	if (p->flags & PKT_RELATED && flow && way_of(flow, w->direction)->in_vif != p->in_vif)
 		flow = NULL;
-	if (!flow && p->flags & PKT_NEEDS_FLOW && (p->flags & PKT_RELATED || !is_stateless(w)))
+	if (p->flags & PKT_TRANSLATED)
+		note_translated(w);
+	if (flow)
+		note_step(CB_STEP_FLOW, w->flow, w->direction, 0, NULL);
+	else if (traces_answer())
+		w->direction = 1;
+	else if (p->flags & PKT_NEEDS_FLOW && (p->flags & PKT_RELATED || !is_stateless(w)))
 		return drop(ctx, p->in_vif, CB_REASON_INVALID_STATE);
 	/* A sight of the middle of what passes elsewhere: nothing to remember. */
-	if (!flow && p->flags & PKT_NEEDS_FLOW)
+	if (!flow && p->flags & PKT_NEEDS_FLOW && !traces_answer())
 		w->beside = 1;
 	if (!flow && (lacks_flow(w) || lacks_member(w)))
 		return drop(ctx, p->in_vif, CB_REASON_INVALID_STATE);
@@ -259,6 +274,8 @@ static __noinline void take_translation(struct work *w, const struct cb_flow *fl
 {
 	note_translation(w, flow);
 	w->way = *way;
+	if (w->p.flags & PKT_TRANSLATED)
+		note_translated(w);
 }
 
 /* Forwards the unicast IP packet in work. */
@@ -277,6 +294,7 @@ static __always_inline int forward(struct __sk_buff *ctx, struct work *w)
 	way = way_of(flow, w->direction);
 	if (!way_holds(w, way))
 		return GO_ON(ctx, w, CB_STAGE_DECIDE);
+	note_step(CB_STEP_FLOW, w->flow, w->direction, 1, NULL);
 	if (needs_update(w, way)) {
 		if (way->flags & (CB_WAY_F_NEIGHBOUR | CB_WAY_F_LEARNED))
 			return GO_ON(ctx, w, CB_STAGE_DECIDE);
@@ -287,7 +305,7 @@ static __always_inline int forward(struct __sk_buff *ctx, struct work *w)
 	count_packet(ctx, p, tally_of(flow, w->direction));
 	if (p->flags & PKT_FIRST_FRAGMENT && begin_fragments(ctx))
 		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
-	if (way->flags & CB_WAY_F_REWRITE)
+	if (cfg_trace || way->flags & CB_WAY_F_REWRITE)
 		take_translation(w, flow, way);
 	return deliver(ctx, w, way);
 }

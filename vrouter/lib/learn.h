@@ -89,6 +89,10 @@ static __noinline int hear(struct __sk_buff *ctx, struct work *w, const struct c
 		heard.tunnel = tunnel_of(ctx);
 	if (!may_claim(place_of(heard.vif, heard.tunnel), w->p.key.net, w->p.smac, addr))
 		return CB_REASON_FOREIGN_VIP;
+	/* What a trace asks its guest has asked before, or would ask again. */
+	w->claim = CLAIM_REPEATED;
+	if (cfg_trace)
+		return CB_REASON_NONE;
 	__builtin_memcpy(heard.mac, w->p.smac, 6);
 	w->claim = is_news(&heard, lookup_learned(w->p.key.net, addr)) ? CLAIM_NEWS : CLAIM_REPEATED;
 	bpf_map_update_elem(&cb_learn_1, &key, &heard, BPF_ANY);

@@ -10,6 +10,7 @@
 #define CABLE_METER_H
 
 #include "parse.h"
+#include "step.h"
 #include "turn.h"
 
 #define COST_SHIFT 20
@@ -81,12 +82,23 @@ static __always_inline void settle(struct cb_bucket *bucket, const struct cb_met
 	}
 }
 
+/* The same for a trace, which neither settles nor pays. */
+static __always_inline int would_pass(const struct cb_meter *meter, const struct cb_bucket *bucket, int waits,
+				      __u64 now)
+{
+	if (!waits && bucket->byte_cost == meter->byte_cost && is_empty(&bucket->byte_ns, meter->byte_burst_ns, now))
+		return 0;
+	return bucket->packet_cost != meter->packet_cost || !is_empty(&bucket->packet_ns, meter->packet_burst_ns, now);
+}
+
 /* May the packet pass? Then it is paid. Without a cost nothing is ever used. @waits: bytes are not paid here. */
 static __always_inline int may_pass(struct __sk_buff *ctx, const struct cb_meter *meter, struct cb_bucket *bucket,
 				    int waits)
 {
 	__u64 packets, bytes, now = bpf_ktime_get_ns();
 
+	if (cfg_trace)
+		return would_pass(meter, bucket, waits, now);
 	settle(bucket, meter);
 	if ((!waits && is_empty(&bucket->byte_ns, meter->byte_burst_ns, now)) ||
 	    is_empty(&bucket->packet_ns, meter->packet_burst_ns, now))
@@ -137,8 +149,8 @@ static __always_inline void mark(struct __sk_buff *ctx, __u8 dscp)
 #define METER_WAIT -1
 
 /*
- * A packet from (@direction CB_DIR_EGRESS) or to VIF @vif, whose row has CB_VIF_F_METER. Returns 0, METER_WAIT or a reason to drop. Packet pointers are void
- * then.
+ * A packet from (@direction CB_DIR_EGRESS) or to VIF @vif, whose row has CB_VIF_F_METER. Returns 0, METER_WAIT (of a trace never: whatever waits comes through) or a
+ * reason to drop. Packet pointers are void then.
  */
 GLOBAL int meter(struct __sk_buff *ctx, __u32 vif, __u32 direction)
 {
@@ -154,7 +166,9 @@ GLOBAL int meter(struct __sk_buff *ctx, __u32 vif, __u32 direction)
 		return CB_REASON_RATE_QOS;
 	if (row->flags & CB_METER_F_DSCP)
 		mark(ctx, row->dscp);
-	return waits ? METER_WAIT : CB_REASON_NONE;
+	if (waits)
+		note_step(CB_STEP_WAIT, vif, direction, 0, NULL);
+	return waits && !cfg_trace ? METER_WAIT : CB_REASON_NONE;
 }
 
 /* --- waiting --- */

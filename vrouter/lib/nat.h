@@ -78,6 +78,19 @@ static __always_inline __u16 forwarded_port(const struct cb_forward *forward, __
 	return bpf_htons(forward->to_first + offset);
 }
 
+/* Notes what the packet in work, which is translated, becomes. */
+static __always_inline void note_translated(const struct work *w)
+{
+	const struct cb_tuple_key *key = &w->p.key, *to = &w->nat.to;
+	__u32 sport = key->sport_be != to->sport_be ? bpf_ntohs(to->sport_be) : 0;
+	__u32 dport = key->dport_be != to->dport_be ? bpf_ntohs(to->dport_be) : 0;
+
+	if (sport || !same_address(&key->src, &to->src))
+		note_step(CB_STEP_SOURCE_BECOMES, 0, sport, 0, &to->src);
+	if (dport || !same_address(&key->dst, &to->dst))
+		note_step(CB_STEP_DESTINATION_BECOMES, 0, dport, 0, &to->dst);
+}
+
 /* A floating IP: to the fixed address. */
 static __always_inline void enter_by_nat(struct work *w, struct cb_nat *nat)
 {

@@ -29,7 +29,7 @@ static __noinline void learn(__u16 net, const struct cb_addr *addr, const __u8 *
 {
 	struct cb_neigh *neighbour;
 
-	if (is_group_mac(mac) || is_ours(lookup_endpoint(net, addr)))
+	if (cfg_trace || is_group_mac(mac) || is_ours(lookup_endpoint(net, addr)))
 		return;
 	neighbour = lookup_neighbour(net, addr);
 	if (!neighbour && asks)
@@ -236,6 +236,9 @@ int ask_neighbour(struct __sk_buff *ctx)
 	use = flood_bucket(in_vif);
 	if (use && !may_flood(use, now))
 		return drop(ctx, in_vif, CB_REASON_RATE_FLOOD);
+	/* A trace asks nobody. */
+	if (cfg_trace)
+		return drop(ctx, in_vif, CB_REASON_NO_NEIGHBOUR);
 	neighbour = lookup_neighbour(w->way.out_net, &w->neighbour.addr);
 	if (!neighbour)
 		neighbour = make_near(w->way.out_net, &w->neighbour.addr);

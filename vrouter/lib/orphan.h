@@ -79,7 +79,7 @@ int orphan(struct __sk_buff *ctx)
 		return drop(ctx, w->p.in_vif, reason);
 	key.vif = fragments_of(&w->p);
 	key.place = free_place(key.vif, now);
-	if (!key.vif || key.place >= CB_VIF_ORPHANS)
+	if (cfg_trace || !key.vif || key.place >= CB_VIF_ORPHANS)
 		return drop(ctx, w->p.in_vif, CB_REASON_FRAGMENT);
 	frame->length = copy_packet(ctx, frame);
 	frame->id_be = w->p.frag_id;

@@ -4,6 +4,7 @@
 #define CABLE_POLICY_H
 
 #include "lookup.h"
+#include "step.h"
 
 /* CB_DIR_*, with the family of the packet: what policy_allows() is told in one argument. */
 static __always_inline __u32 direction_of(__u32 direction, const struct pkt *p)
@@ -13,7 +14,7 @@ static __always_inline __u32 direction_of(__u32 direction, const struct pkt *p)
 
 /*
  * Does @policy allow a connection in @direction (see direction_of()) with @remote? @dport_be: the destination port of the connection's first
- * packet, or ICMP type << 8 | code, of ICMPv6 too.
+ * packet, or ICMP type << 8 | code, of ICMPv6 too. Notes in the work record which rule.
  */
 static __noinline int policy_allows(__u32 policy, __u32 direction, const struct cb_addr *remote, __u32 protocol,
 				    __u32 dport_be)
@@ -27,7 +28,9 @@ static __noinline int policy_allows(__u32 policy, __u32 direction, const struct 
 		.protocol = protocol,
 		.port_be = dport_be,
 	};
+	struct work *w = work();
 	struct cb_class *class;
+	struct cb_rule *rule;
 
 	if (policy == CB_POLICY_NONE)
 		return 1;
@@ -36,7 +39,11 @@ static __noinline int policy_allows(__u32 policy, __u32 direction, const struct 
 	class = bpf_map_lookup_elem(&cb_class_1, &class_key);
 	if (class)
 		rule_key.class_id = class->class_id;
-	return bpf_map_lookup_elem(&cb_rule_1, &rule_key) != NULL;
+	rule = bpf_map_lookup_elem(&cb_rule_1, &rule_key);
+	note_step(rule ? CB_STEP_ALLOWED : CB_STEP_DENIED, rule ? rule->rule : 0, direction & 0xff, policy, NULL);
+	if (rule && w)
+		w->rule = rule->rule;
+	return rule != NULL;
 }
 
 /* What an end that is asked about a packet sees of it: the sender as it was, the receiver as it is then. */
@@ -114,6 +121,7 @@ GLOBAL int judge(struct __sk_buff *ctx __attribute__((unused)))
 static __always_inline __u32 ask(struct __sk_buff *ctx, struct work *w, __u32 from, __u32 from_flags, __u32 to,
 				 __u32 to_flags)
 {
+	w->rule = 0;
 	w->ask.from = from;
 	w->ask.from_flags = from_flags;
 	w->ask.to = to;

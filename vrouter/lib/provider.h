@@ -9,6 +9,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include "lookup.h"
+#include "step.h"
 #include "verdict.h"
 
 #define VLAN_ID_MASK 0x0fff
@@ -49,6 +50,10 @@ static __always_inline __u32 copy_to_uplink(struct __sk_buff *ctx, const struct 
 
 	if (!is_provider(row) || !row->uplink)
 		return 0;
+	if (cfg_trace) {
+		note_step(CB_STEP_COPY, 0, 0, CB_REASON_NONE, NULL);
+		return 1;
+	}
 	if (tag && bpf_skb_vlan_push(ctx, bpf_htons(ETH_P_8021Q), tag)) {
 		count_drop(0, CB_REASON_REDIRECT);
 		return 0;

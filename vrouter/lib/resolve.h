@@ -12,6 +12,7 @@
 #include "balance.h"
 #include "nat.h"
 #include "provider.h"
+#include "step.h"
 #include "turn.h"
 
 /* Takes an epoch into the decision under construction. */
@@ -56,6 +57,7 @@ static __always_inline void resolve_endpoint(struct work *w, const struct cb_end
 	struct cb_way *way = &w->way;
 	struct cb_vif *vif;
 
+	note_step(CB_STEP_ENDPOINT, ep->kind == CB_ENDPOINT_REMOTE ? ep->tunnel : ep->vif, ep->kind, 0, NULL);
 	w->to.kind = RESOLVED_DELIVER;
 	__builtin_memcpy(way->out_dmac, ep->mac, 6);
 	if (ep->kind == CB_ENDPOINT_REMOTE) {
@@ -122,6 +124,7 @@ static __always_inline struct cb_route *route_of(struct work *w)
 		resolved_drop(w, CB_REASON_BLACKHOLE);
 		return NULL;
 	}
+	note_step(CB_STEP_ROUTE, route->net, route->kind, 0, &route->nexthop);
 	w->way.out_net = route->net;
 	add_epoch(w, net_epoch(route->net));
 	return route;
@@ -132,6 +135,7 @@ static __always_inline void resolve_neighbour(struct work *w, const struct cb_ro
 {
 	struct cb_neigh *neighbour = lookup_neighbour(route->net, addr);
 
+	note_step(CB_STEP_NEIGHBOUR, route->net, neighbour && neighbour->learned_ns, 0, addr);
 	w->way.deliver = CB_DELIVER_UPLINK;
 	w->way.mtu_bytes = route->mtu_bytes;
 	if (neighbour && neighbour->learned_ns) {
@@ -164,6 +168,7 @@ static __always_inline void resolve_by(struct work *w, const struct cb_route *ro
 	if (ep && ep->kind == CB_ENDPOINT_SHARED) {
 		holder = *ep;
 		if (find_holder(route->net, &target, &holder)) {
+			note_step(CB_STEP_SEEK, route->net, 0, 0, &target);
 			w->to.kind = RESOLVED_SEEK;
 			w->sought = target;
 			return;
@@ -285,6 +290,7 @@ static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w,
 {
 	struct cb_route *route;
 
+	note_step(CB_STEP_ROUTER, vrf, 0, 0, NULL);
 	/* RFC 4291 section 2.5.6 */
 	if (is_link_local(&w->p.src) || is_link_local(&w->p.key.dst))
 		return resolved_drop(w, CB_REASON_NO_ROUTE);

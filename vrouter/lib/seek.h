@@ -38,7 +38,7 @@ static __always_inline void set_seeker(__u8 *mac)
 	mac[5] = 1;
 }
 
-/* Whether @addr may be sought now; it is noted that it is. */
+/* Whether @addr may be sought now; it is noted that it is, but not by a trace. */
 static __noinline int may_seek(__u16 net, const struct cb_addr *addr)
 {
 	struct cb_learn_key key = {.net = net, .addr = *addr};
@@ -47,6 +47,8 @@ static __noinline int may_seek(__u16 net, const struct cb_addr *addr)
 
 	if (known && (__s64)(now - known->sought_ns) < (__s64)SEEK_NS && known->sought_ns)
 		return 0;
+	if (cfg_trace)
+		return 1;
 	if (known)
 		row = *known;
 	row.sought_ns = now;

@@ -144,6 +144,8 @@ static __always_inline int pay_service(const struct pkt *p)
 		return 0;
 	if (p->tcp_flags & TCP_SYN)
 		cost_ns *= CB_SERVICE_SYN_COST;
+	if (cfg_trace)
+		return use->service_ns < now || use->service_ns + cost_ns <= now + CB_SERVICE_BURST * token_ns;
 	if (use->service_ns < now)
 		use->service_ns = now;
 	if (use->service_ns + cost_ns > now + CB_SERVICE_BURST * token_ns)

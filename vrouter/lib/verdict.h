@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <linux/pkt_cls.h>
+#include "config.h"
 #include "maps.h"
 
 /*
@@ -45,7 +46,7 @@ static __always_inline void count_rx(struct __sk_buff *ctx, __u32 vif)
 {
 	struct cb_count *count = count_of(vif);
 
-	if (!count)
+	if (cfg_trace || !count)
 		return;
 	count->rx_packets++;
 	count->rx_bytes += ctx->len;
@@ -56,7 +57,7 @@ static __always_inline void count_sent(__u32 vif, __u32 bytes)
 {
 	struct cb_count *count = count_of(vif);
 
-	if (!count)
+	if (cfg_trace || !count)
 		return;
 	count->tx_packets++;
 	count->tx_bytes += bytes;
@@ -73,7 +74,7 @@ static __noinline void count_drop(__u32 vif, __u32 reason)
 	__u32 index = vif * CB_REASON_MAX + reason;
 	struct cb_drop *row = bpf_map_lookup_elem(&cb_drop_1, &index);
 
-	if (!row)
+	if (cfg_trace || !row)
 		return;
 	__sync_fetch_and_add(&row->packets, 1);
 	row->last_ns = bpf_ktime_get_coarse_ns();

@@ -37,6 +37,8 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   ask_neighbour: { instructions: 1600, stackBytes: 520 },
   seek: { instructions: 1500, stackBytes: 600 },
   start_collection: { instructions: 2000, stackBytes: 150 },
+  trace_vif: { instructions: 20, stackBytes: 80 },
+  trace_overlay: { instructions: 40, stackBytes: 150 },
   purge_flows: { instructions: 2000, stackBytes: 150 },
 };
 

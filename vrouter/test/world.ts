@@ -3,8 +3,11 @@
  * overlay and one for the service link. Entries are what an agent would write.
  */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { loadTracePrograms, type RawTrace, type TracePrograms } from '../../packages/agent/src/asks/trace-programs.ts';
 import {
   CB_DELIVER_FLOOD,
   CB_DELIVER_FRAGMENTER,
@@ -60,9 +63,10 @@ import {
   MAPS,
 } from '../../packages/agent/src/bpf/abi.gen.ts';
 import { arrayIndex, type ByteText, type MapSpec } from '../../packages/agent/src/bpf/codec.ts';
-import type { BpfMap } from '../../packages/agent/src/bpf/map.ts';
+import { type BpfMap, MAP_TYPE } from '../../packages/agent/src/bpf/map.ts';
 import { type LoadedObject, loadObject } from '../../packages/agent/src/bpf/object.ts';
 import type { BpfProgram } from '../../packages/agent/src/bpf/program.ts';
+import type { RodataValue } from '../../packages/agent/src/bpf/rodata.ts';
 import type { SkbContext } from '../../packages/agent/src/bpf/skb.ts';
 import { ensureIngressFilter } from '../../packages/agent/src/net/filter.ts';
 import { inNetns, type Netns, openNetns } from '../../packages/agent/src/net/netns.ts';
@@ -88,6 +92,8 @@ const HAMMER_WORKER = `import('tsx/esm/api').then(({ register }) => {
 /** Flows that a test's table has room for. */
 export const FLOWS = 8192;
 const NO_ADDRESS = new Uint8Array(16);
+/** What each load has for itself, and the timer of the collection, which nobody can read. */
+const OWN_MAPS: ReadonlySet<string> = new Set(['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1', 'cb_trace_1']);
 
 /** The 128-bit form of an address. */
 export function addr(ip: string): Uint8Array {
@@ -188,6 +194,13 @@ export type Outcome = {
   readonly mark: number;
 };
 
+/** What a trace says, with its steps. */
+export type Traced = Pick<Outcome, 'verdict' | 'data'> & Pick<RawTrace, 'steps'>;
+
+function sizesFor(flows: number): Readonly<Record<string, number>> {
+  return { cb_flow_2: flows, cb_tuple_1: 2 * flows };
+}
+
 export const DEFAULT_FLAGS: number = CB_VIF_F_ANTISPOOF | CB_VIF_F_ADMIN_UP | CB_VIF_F_DHCP;
 export const OPEN_FLAGS: number = CB_VIF_F_ADMIN_UP;
 export const POD_FLAGS: number = DEFAULT_FLAGS | CB_VIF_F_PEER;
@@ -237,6 +250,10 @@ export class World {
   readonly #netns: TestNetns;
   readonly #inside: Netns;
   readonly #object: LoadedObject;
+  readonly #flowCount: number;
+  readonly #config: Readonly<Record<string, RodataValue>>;
+  readonly #pinnedMaps: string | undefined;
+  #traces: TracePrograms | undefined;
   readonly #overlay: number;
   readonly #service: number;
   readonly #uplink: number;
@@ -278,23 +295,22 @@ export class World {
       this.#fragmenter = this.#addDevice('cablef1');
       this.#netns.ip('link', 'set', 'up0', 'address', UPLINK_MAC);
       this.#inside = openNetns(this.#netns.path);
+      this.#flowCount = flows;
+      this.#pinnedMaps = pinnedMaps;
+      this.#config = {
+        cfg_flows: flows,
+        cfg_overlay_ifindex: this.#overlay,
+        cfg_service_ifindex: this.#service,
+        cfg_service_mac: macBytes(AGENT_MAC),
+        cfg_frag_ifindex: this.#fragmenter,
+        ...(queues === true ? { cfg_queue_ifindex: this.#queue, cfg_queue_end_ifindex: this.#queueEnd } : {}),
+        ...(underlay === undefined ? {} : { cfg_own_encapsulation: 1, cfg_underlay: ipBytes(underlay).readUInt32BE() }),
+      };
       this.#object = loadObject({
         path: TEST_OBJECT,
-        ...(pinnedMaps === undefined
-          ? {}
-          : { pinnedMaps, unpinned: ['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1'] }),
-        maxEntries: { cb_flow_2: flows, cb_tuple_1: 2 * flows },
-        rodata: {
-          cfg_flows: flows,
-          cfg_overlay_ifindex: this.#overlay,
-          cfg_service_ifindex: this.#service,
-          cfg_frag_ifindex: this.#fragmenter,
-          cfg_service_mac: macBytes(AGENT_MAC),
-          ...(queues === true ? { cfg_queue_ifindex: this.#queue, cfg_queue_end_ifindex: this.#queueEnd } : {}),
-          ...(underlay === undefined
-            ? {}
-            : { cfg_own_encapsulation: 1, cfg_underlay: ipBytes(underlay).readUInt32BE() }),
-        },
+        ...(pinnedMaps === undefined ? {} : { pinnedMaps, unpinned: [...OWN_MAPS] }),
+        maxEntries: sizesFor(flows),
+        rodata: this.#config,
       });
     } catch (err) {
       this.#netns.remove();
@@ -328,6 +344,7 @@ export class World {
   }
 
   close(): void {
+    this.#traces?.close();
     this.#object.close();
     this.#inside.close();
     this.#netns.remove();
@@ -385,6 +402,22 @@ export class World {
 
   get slots(): BpfMap {
     return this.map({ name: 'cb_enter_1' });
+  }
+
+  /** A digest of each map's entries, by name; without those that a load has for itself. */
+  maps(): ReadonlyMap<string, string> {
+    const shared = [...this.#object.maps].filter(([name]) => !OWN_MAPS.has(name));
+    return new Map(
+      shared.map(([name, map]) => {
+        const hash = createHash('sha256');
+        const perCpu = map.info.type === MAP_TYPE.perCpuArray;
+        if (perCpu)
+          for (const vif of [0, ...this.#vifs.keys()])
+            for (const one of map.lookupPerCpu(arrayIndex.encode(vif)) ?? []) hash.update(one);
+        else for (const batch of map.batches()) for (const { key, value } of batch) hash.update(key).update(value);
+        return [name, hash.digest('hex')];
+      }),
+    );
   }
 
   map(spec: { readonly name: string }): BpfMap {
@@ -913,6 +946,33 @@ export class World {
   /** A guest sends a frame. */
   send(guest: Guest, frame: Uint8Array, gsoSize = 0): Outcome {
     return this.#run('from_vif', frame, { ifindex: guest.ifindex, gsoSize });
+  }
+
+  /** What a trace says becomes of a frame that a guest sends, or that arrives through a tunnel. The maps must be pinned, in a directory `maps`. */
+  trace(from: Guest | { vni: number; from: string }, frame: Uint8Array, flags = 0): Traced {
+    const {
+      steps,
+      frame: data,
+      ...raw
+    } = this.#traced().run({
+      from: 'vif' in from ? { vif: from.vif } : { wireId: from.vni, remote: ipBytes(from.from).readUInt32BE() },
+      flags,
+      frame,
+    });
+    const isSent = raw.deliver !== 0 && raw.deliver !== CB_DELIVER_FLOOD;
+    const words = [raw.ifindex, raw.deliver, raw.wire, raw.remote, raw.reason];
+    return { verdict: this.#verdict(isSent ? TC_ACT_REDIRECT : TC_ACT_SHOT, words), data, steps };
+  }
+
+  #traced(): TracePrograms {
+    assert.ok(this.#pinnedMaps !== undefined, 'only maps that are pinned can be traced over');
+    this.#traces ??= loadTracePrograms({
+      object: OBJECT,
+      pinDir: dirname(this.#pinnedMaps),
+      config: this.#config,
+      maxEntries: sizesFor(this.#flowCount),
+    });
+    return this.#traces;
   }
 
   /** A frame arrives on the underlay; for this host if its destination is UPLINK_MAC. */

@@ -3,6 +3,10 @@ import { readFileSync } from 'node:fs';
 import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger, LoopDelay } from '@cable/kit';
 import type { RefusedEntries } from '@cable/model';
+import { createAnswers } from './asks/answers.ts';
+import { Tracer } from './asks/tracer.ts';
+import { Captures } from './capture/captures.ts';
+import { WatchedDevices } from './capture/watched-devices.ts';
 import { createCniHandler } from './cni/index.ts';
 import type { GuestRecord } from './desired.ts';
 import { type ForeignProgramWatch, watchForeignPrograms } from './devices/foreign-programs.ts';
@@ -48,10 +52,11 @@ import { Reconciler } from './reconcile/reconciler.ts';
 import type { RefusalCount } from './reconcile/refusals.ts';
 import { startAgentSocket } from './socket/agent-socket.ts';
 import { createAgentView } from './socket/agent-view.ts';
+import type { Answer } from './stream/connection.ts';
 import type { HostState } from './stream/host-state.ts';
 import { openHostState } from './stream/open-state.ts';
 import { StreamClient } from './stream/stream-client.ts';
-import { openVrouter, reloadVrouter } from './vrouter.ts';
+import { openTrace, openVrouter, reloadVrouter } from './vrouter.ts';
 
 type Deps = { readonly log: Logger; readonly signal: AbortSignal };
 
@@ -87,7 +92,12 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   const host = createHost(options, { devices, plane, state }, deps);
   guests = host.planner.guests;
   machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
-  const stream = createStream(options, { version, client, transport, state, host, devices }, deps);
+  const tracing = createTracing(options, { devices, plane, state, host }, deps);
+  const stream = createStream(
+    options,
+    { version, client, transport, state, host, devices, answer: tracing.answer },
+    deps,
+  );
   host.onChange((ports) => {
     stream.portsChanged(ports);
     stream.programmed();
@@ -102,7 +112,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
     log: log.child('uplinks'),
     signal,
   });
-  const keeper = keepDevices(options, { devices, plane, host, uplinks, stream, state }, deps);
+  const keeper = keepDevices(options, { devices, plane, host, uplinks, stream, state, remade: tracing.remade }, deps);
   await uplinks.ready;
   const initial = await state.initialUpdate();
   host.ports.take(initial);
@@ -120,6 +130,7 @@ export async function runAgent(options: AgentOptions, socketPath: string, deps: 
   await stream.run();
   await Promise.all([running.done, keeper.done, uplinks.done, devices.guard.done, devices.foreign.done]);
   await Promise.all([devices.links.done, devices.serviceLinks.done]);
+  tracing.close();
   await devices.remover.close();
   await disk.close();
   plane.close();
@@ -232,6 +243,7 @@ function warnOfUnderlay(underlay: string, links: Pick<LinkTable, 'values'>, log:
 type Host = {
   readonly loop: HostLoop;
   readonly planner: Planner;
+  readonly watched: WatchedDevices;
   readonly ports: PortsByDevice;
   readonly zones: NetworkZones;
   /** Who is told of ports whose state changed, after each round that changed something; one. */
@@ -247,12 +259,13 @@ function createHost(
   const log = deps.log.child('host');
   const kept = keptIds({ plane, host: options.host, slices: state.slices });
   const ids = createHostIds(kept, () => performance.now());
+  const watched = new WatchedDevices(devices.links.table);
   const planner = new Planner({
     host: options.host,
     ownEncapsulation: options.encapsulation === 'own',
     bridgeMappings: options.bridgeMappings,
     slices: state.slices,
-    devices: devices.links.table,
+    devices: watched,
     ids,
     log: log.child('plan'),
   });
@@ -272,11 +285,12 @@ function createHost(
     log,
     signal: deps.signal,
   });
+  watched.onChange((name) => loop.takeDevices({ names: [], moved: [name] }));
   const onChange = (next: typeof listener): void => {
     listener = next;
   };
   const ports = new PortsByDevice(options.host, state.slices);
-  return { loop, planner, ports, zones: new NetworkZones(state.slices), onChange };
+  return { loop, planner, watched, ports, zones: new NetworkZones(state.slices), onChange };
 }
 
 function startAnnouncer({ entries }: Pick<Planner, 'entries'>, deps: Deps): Announcer {
@@ -300,6 +314,32 @@ function linkDriver({ socket, links, remover }: Devices, log: Logger): LinkDrive
   };
 }
 
+/** Answers to what the server asks about ports, traces among them. */
+function createTracing(
+  options: AgentOptions,
+  parts: {
+    readonly devices: Pick<Devices, 'own'>;
+    readonly plane: KernelDataPlane;
+    readonly state: HostState;
+    readonly host: Host;
+  },
+  deps: Deps,
+): { readonly answer: Answer; readonly remade: (own: OwnLinks) => void; close(): void } {
+  const { plane, state, host } = parts;
+  const log = deps.log.child('asks');
+  let { own } = parts.devices;
+  const known = { slices: state.slices, planner: host.planner, log };
+  const tracer = new Tracer({ ...known, host: options.host, load: () => openTrace(options, own) });
+  return {
+    answer: createAnswers({ ...known, plane, tracer }),
+    remade: (next) => {
+      own = next;
+      tracer.close();
+    },
+    close: () => tracer.close(),
+  };
+}
+
 function createStream(
   options: AgentOptions,
   parts: {
@@ -309,10 +349,11 @@ function createStream(
     readonly state: HostState;
     readonly host: Host;
     readonly devices: Pick<Devices, 'underlay' | 'mtu'>;
+    readonly answer: Answer;
   },
   { log, signal }: Deps,
 ): StreamClient {
-  const { client, transport, state, host, devices } = parts;
+  const { client, transport, state, host, devices, answer } = parts;
   const { host: name, underlay } = options;
   return new StreamClient(
     { host: name, underlay, agentVersion: parts.version, session: randomUUID() },
@@ -331,6 +372,7 @@ function createStream(
         host.loop.takeState(update);
         if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);
       },
+      answer,
       underlayMtuBytes: () => devices.underlay.now?.mtuBytes,
       bridgeMappings: options.bridgeMappings,
       log: log.child('stream'),
@@ -355,6 +397,8 @@ function keepDevices(
     readonly uplinks: Pick<UplinkKeeper, 'check' | 'takeDevices'>;
     readonly stream: StreamClient;
     readonly state: HostState;
+    /** Told of the agent's own devices when they were made anew. */
+    readonly remade: (own: OwnLinks) => void;
   },
   { log, signal }: Deps,
 ): OwnLinkKeeper {
@@ -369,6 +413,7 @@ function keepDevices(
     tables: { own: table, services: devices.serviceLinks.table },
     onRemade: (own) => {
       reloadVrouter(plane, options, own);
+      parts.remade(own);
       uplinks.check();
       host.loop.takeLostPrograms([...table.values()].map(({ ifindex }) => ifindex));
     },
@@ -457,6 +502,7 @@ async function startSocket(
   await startAgentSocket(path, {
     view,
     cni,
+    captures: new Captures({ ...host, log: deps.log.child('capture'), signal: deps.signal }),
     operator: operatorOf(stream, host.loop),
     log: deps.log.child('socket'),
     signal: deps.signal,

@@ -1,4 +1,6 @@
 import type { Logger } from '@cable/kit';
+import { loadTracePrograms, type TracePrograms } from './asks/trace-programs.ts';
+import type { RodataValue } from './bpf/rodata.ts';
 import { attachFragmenter } from './devices/fragmenter.ts';
 import { dropUnkeptHops } from './devices/next-hops.ts';
 import type { OwnLinks } from './devices/own-links.ts';
@@ -19,21 +21,27 @@ export function reloadVrouter(plane: KernelDataPlane, where: Where, own: OwnLink
   plane.reload(loadVrouter(where, own), devicesOf(own));
 }
 
-function loadVrouter({ object, pinDir, underlay, encapsulation }: Where, own: OwnLinks): VrouterPrograms {
-  const programs = loadVrouterPrograms({
-    object,
-    pinDir,
-    config: {
-      cfg_overlay_ifindex: own.overlay.ifindex,
-      cfg_underlay: ipv4Number(underlay),
-      cfg_own_encapsulation: encapsulation === 'own' ? 1 : 0,
-      cfg_queue_ifindex: own.queue.ifindex,
-      cfg_queue_end_ifindex: own.queueEnd.ifindex,
-      cfg_service_ifindex: own.servicePeer.ifindex,
-      cfg_frag_ifindex: own.fragmenter.link.ifindex,
-      cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
-    },
-  });
+/** Loads programs that only trace, beside those that run, which must have been loaded before. */
+export function openTrace(where: Where, own: OwnLinks): TracePrograms {
+  return loadTracePrograms({ ...where, config: configOf(where, own) });
+}
+
+function configOf({ underlay, encapsulation }: Where, own: OwnLinks): Readonly<Record<string, RodataValue>> {
+  return {
+    cfg_overlay_ifindex: own.overlay.ifindex,
+    cfg_underlay: ipv4Number(underlay),
+    cfg_own_encapsulation: encapsulation === 'own' ? 1 : 0,
+    cfg_queue_ifindex: own.queue.ifindex,
+    cfg_queue_end_ifindex: own.queueEnd.ifindex,
+    cfg_service_ifindex: own.servicePeer.ifindex,
+    cfg_frag_ifindex: own.fragmenter.link.ifindex,
+    cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
+  };
+}
+
+function loadVrouter(where: Where, own: OwnLinks): VrouterPrograms {
+  const { object, pinDir } = where;
+  const programs = loadVrouterPrograms({ object, pinDir, config: configOf(where, own) });
   attachFragmenter(own.fragmenter, programs.fragmenter);
   const [peers, hops] = [programs.maps.get('cb_peer_2'), programs.maps.get('cb_hop_1')];
   if (peers !== undefined && hops !== undefined) dropUnkeptHops({ peers, hops });

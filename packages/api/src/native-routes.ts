@@ -1,5 +1,5 @@
 /** Cable's own routes besides those of the declarations: named once here for OpenAPI; the server's test compares them with what it serves. */
-import { type Attribute, HOST_UPGRADE, MAX_VIFS_A_REPORT } from '@cable/model';
+import { type Attribute, FLOW_STATES, HOST_UPGRADE, MAX_FLOWS_AN_ANSWER, MAX_VIFS_A_REPORT } from '@cable/model';
 import { SCHEMA_PATH } from './schema.ts';
 
 /** What a status of an answer means. Without `content` it has no body; `attributes` are those of a JSON body. */
@@ -136,6 +136,82 @@ const VIOLATION: Attributes = {
   detail: text('What is wrong.'),
 };
 
+const NAMED: Attribute = {
+  type: 'object',
+  properties: { id: text('The id.'), name: text('The name.') },
+  nullable: true,
+  description: 'Null: there is none, or it is another project’s.',
+};
+
+const OF_PORT: Attributes = {
+  port: NAMED,
+  host: { type: 'string', nullable: true, description: 'Where it is; null: the caller may not know.' },
+};
+
+const FLOW: Attributes = {
+  marker: integer('Its number.'),
+  begun_here: { type: 'boolean', description: 'True: the port began it.' },
+  network: NAMED,
+  protocol: integer('IANA number.'),
+  source: text('Address that began it.'),
+  source_port: { type: 'integer', nullable: true },
+  destination: text('The other address.'),
+  destination_port: { type: 'integer', nullable: true },
+  icmp_type: { type: 'integer', nullable: true },
+  peer: NAMED,
+  state: text('new, established, closing, closed or picked-up.'),
+  packets: integer('In the direction of the first.'),
+  bytes: integer('The same.'),
+  reply_packets: integer('In the other direction.'),
+  reply_bytes: integer('The same.'),
+  age_seconds: integer('Since it began.'),
+  expires_seconds: integer('Until it ends if nothing more comes.'),
+  rule: { type: 'string', nullable: true, description: 'Id of the security group rule that allowed it.' },
+  security_group: NAMED,
+};
+
+const PACKET: Attributes = {
+  protocol: text('By name or number; default: ICMP.', 'tcp'),
+  sport: integer('Source port; default 40000.'),
+  dport: integer('Destination port, for tcp, udp and sctp.'),
+  icmp_type: integer('Default: an echo request.'),
+  icmp_code: integer('Default 0.'),
+  bytes: integer('Size of the IP packet; default 84.'),
+};
+
+const FINDING: Attributes = { code: text('For programs.'), text: text('What it is.'), remedy: text('What to do.') };
+
+const HOP: Attributes = {
+  host: { type: 'string', nullable: true, description: 'Null: the caller may not know.' },
+  steps: objects('What was decided, in order; each kind has more.', {
+    kind: text('For programs.'),
+    text: text('For people.'),
+  }),
+};
+
+const TRACE: Attributes = {
+  from: NAMED,
+  packet: { type: 'dict', description: 'As it was sent.' },
+  verdict: text(
+    'passes, arrives (or leaves by a physical network; the way back is not known), dropped, refused (the sender is told), unresolved (nobody answers for the address) or unknown.',
+  ),
+  cause: {
+    type: 'object',
+    nullable: true,
+    properties: {
+      way: text('there or back.'),
+      host: { type: 'string', nullable: true },
+      reason: text('Its name.', 'policy_ingress'),
+      meaning: text('What it means.'),
+      remedy: text('What to do.'),
+    },
+    description: 'Why it does not pass, or is not known to; null: it passes.',
+  },
+  receiver: NAMED,
+  there: objects('Host by host.', HOP),
+  back: objects('The answer’s way; empty: there is none.', HOP),
+};
+
 const READY: Readonly<Record<string, Attribute>> = {
   ready: { type: 'boolean', example: true, description: 'True: it can answer.' },
   unready: {
@@ -225,6 +301,70 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
     path: '/metrics',
     summary: 'Metrics in the text form of Prometheus; open to whoever reaches the server.',
     answers: { 200: { description: 'Success.', content: 'text/plain' } },
+  },
+  {
+    ...open,
+    path: '/cable/v1/ports/{id}/drops',
+    summary: 'What was dropped of a port’s packets: reason, count, what to do. The port’s host is asked.',
+    answers: json({
+      ...OF_PORT,
+      network: NAMED,
+      rx_packets: integer('From the port.'),
+      tx_packets: integer('To the port.'),
+      drops: objects('Those that occurred, most first.', {
+        reason: text('Its name.', 'policy_ingress'),
+        packets: integer('How many.'),
+        last_seconds_ago: { ...integer('When the last was; null: not known.'), nullable: true },
+        meaning: text('What it means.'),
+        remedy: text('What to do.'),
+      }),
+    }),
+  },
+  {
+    ...open,
+    path: '/cable/v1/ports/{id}/flows',
+    summary: 'The connections of a port, as its host knows them now.',
+    query: {
+      limit: { type: 'integer', minimum: 1, maximum: MAX_FLOWS_AN_ANSWER, description: 'Most in one answer; 100.' },
+      marker: integer('next_marker of the page before.'),
+      protocol: text('By name or number.', 'tcp'),
+      address: text('Of either end.', '10.0.0.5'),
+      port: integer('Of either end.'),
+      state: text(`One of ${FLOW_STATES.join(', ')}.`, 'established'),
+    },
+    answers: json({
+      ...OF_PORT,
+      total: integer('All that fit the query.'),
+      next_marker: { type: 'integer', nullable: true, description: 'Of the next page; null: this is the last.' },
+      flows: objects('Those of this page.', FLOW),
+    }),
+  },
+  {
+    ...open,
+    path: '/cable/v1/ports/{id}/trace',
+    summary:
+      'What would become of a packet that the port sends, and of the answer: found out by the hosts’ own programs, without a packet being sent.',
+    query: { to: text('Address of the receiver.', '10.0.0.5'), source: text('Default: the port’s own.'), ...PACKET },
+    answers: json(TRACE),
+  },
+  {
+    ...open,
+    path: '/cable/v1/ports/{id}/why',
+    summary: 'Why the port is not ACTIVE; with `to`, why it and that port cannot talk.',
+    query: { to: text('Id of the other port.'), ...PACKET },
+    answers: json({
+      port: NAMED,
+      status: text('Of the port.', 'DOWN'),
+      findings: objects('The first is the cause.', FINDING),
+      ways: objects('With `to`: both ways, as trace gives them.', TRACE),
+      ports: objects('With `to`: what there is to say of each port.', { port: NAMED, status: text('Of the port.') }),
+      finding: {
+        type: 'object',
+        properties: FINDING,
+        nullable: true,
+        description: 'With `to`: the cause; null: they can talk.',
+      },
+    }),
   },
   {
     ...admin,

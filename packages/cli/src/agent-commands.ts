@@ -59,7 +59,7 @@ function addShowCommands(root: Command, bind: Bind): void {
   });
 }
 
-function withAgentOptions(command: Command): Command {
+export function withAgentOptions(command: Command): Command {
   return command
     .option('--host <name>', 'the host; needed when several agents run on this machine')
     .option('--run-dir <directory>', 'where the agents keep their sockets', '/run/cable');
@@ -123,6 +123,23 @@ async function askAgent(
   path: string,
   method: 'GET' | 'POST' = 'GET',
 ): Promise<unknown> {
+  const agent = await openAgent(context, options);
+  try {
+    return await agent.ask(path, method);
+  } finally {
+    agent.close();
+  }
+}
+
+/** The agent of the host that the options name, or of the only one on this machine. All throw `CliError`. */
+export type OpenAgent = {
+  ask(path: string, method?: 'GET' | 'POST'): Promise<unknown>;
+  /** Lines of an answer that goes on; that it breaks later is a `TransportError`. */
+  stream(path: string, signal: AbortSignal): Promise<AsyncIterable<string>>;
+  close(): void;
+};
+
+export async function openAgent(context: CliContext, options: Options): Promise<OpenAgent> {
   const runDir = String(options['runDir']);
   const host = options['host'] === undefined ? await onlyHost(runDir) : String(options['host']);
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(host)) throw new CliError(2, `--host: '${host}' is not a host's name`);
@@ -133,16 +150,31 @@ async function askAgent(
     throw new CliError(1, `no agent of host '${host}' runs on this machine`, remedy);
   }
   const transport = context.connect(`unix:${socket}`);
-  try {
-    const { status, body } = await transport.request({ method, path });
-    if (status !== 200) throw new CliError(1, `the agent of ${host} answered ${status}: ${body.slice(0, 300)}`);
-    return JSON.parse(body);
-  } catch (err) {
-    if (!(err instanceof TransportError)) throw err;
-    throw new CliError(1, `the agent of host '${host}' does not answer`, `Start it: cable agent --host ${host} ...`);
-  } finally {
-    transport.close();
-  }
+  const refused = (status: number, body: string): CliError =>
+    new CliError(1, `the agent of ${host} answered ${status}: ${body.slice(0, 300)}`);
+  const reaching = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (err) {
+      if (!(err instanceof TransportError)) throw err;
+      throw new CliError(1, `the agent of host '${host}' does not answer`, `Start it: cable agent --host ${host} ...`);
+    }
+  };
+  return {
+    ask: async (path, method = 'GET') => {
+      const { status, body } = await reaching(transport.request({ method, path }));
+      if (status !== 200) throw refused(status, body);
+      return JSON.parse(body);
+    },
+    stream: async (path, signal) => {
+      const { status, lines } = await reaching(transport.stream({ method: 'GET', path, signal }));
+      if (status === 200) return lines;
+      let body = '';
+      for await (const line of lines) body += line;
+      throw refused(status, body);
+    },
+    close: () => transport.close(),
+  };
 }
 
 async function onlyHost(runDir: string): Promise<string> {

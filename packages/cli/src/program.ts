@@ -3,10 +3,12 @@ import type { HttpTransport } from '@cable/kit';
 import { CommandBook, type ResourceModel, resourceWords } from '@cable/model';
 import { Argument, Command } from 'commander';
 import { AGENT_COMMANDS, addAgentCommands } from './agent-commands.ts';
+import { addCaptureCommand } from './capture.ts';
 import { showCheck } from './check.ts';
 import { completionScript, SHELLS, type Shell } from './completion.ts';
 import type { Bind, CliContext, CliDeps } from './context.ts';
 import { explainFailure } from './errors.ts';
+import { addFaultCommands } from './fault-commands.ts';
 import { addResourceCommands } from './resource-commands.ts';
 import { showStatus } from './status.ts';
 import { commandResources } from './words.ts';
@@ -45,7 +47,7 @@ type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'client'>;
 /** False for what concerns this machine's agent alone: it must go without a server. */
 function needsModels(argv: readonly string[]): boolean {
   const [first = '', second = ''] = argv.filter((word) => !word.startsWith('-'));
-  const isAgents = first === 'show' || (first === 'host' && AGENT_COMMANDS.has(second));
+  const isAgents = first === 'show' || first === 'capture' || (first === 'host' && AGENT_COMMANDS.has(second));
   return !isAgents && argv[0] !== '--version' && argv[0] !== '-V';
 }
 
@@ -102,6 +104,8 @@ function createProgram(deps: LoadedDeps): Command {
     .addHelpText('after', '\nProcesses: cable server, cable agent, cable lab (each has --help).');
   const bind = createBind(deps);
   addAgentCommands(program, bind);
+  addFaultCommands(program, bind);
+  addCaptureCommand(program, bind);
   program
     .command('status')
     .description('Shows whether the server answers, its revision, its hosts, and ports by status.')

@@ -183,6 +183,14 @@ export const ERRORS = {
   DuplicateMemberEntry: { status: 409, remedy: 'Change the member that is there.' },
   DuplicateHealthMonitor: { status: 409, remedy: 'Change the health monitor that is there, or delete it first.' },
   VIPInUse: { status: 409, remedy: 'Give another port, or none: one is made.' },
+  // Asking hosts
+  PortNotBound: { status: 409, remedy: 'Bind the port to a host first: only there it has flows, drops and a way.' },
+  HostUnreachable: {
+    status: 503,
+    retryable: true,
+    remedy: 'See `cable host list`. If the host is alive, send it again, to the server that its agent watches.',
+  },
+  HostRefusesAsk: { status: 409, remedy: 'See `cable why PORT`, and the log of the host’s agent.' },
   // Security groups
   SecurityGroupConflict: { status: 409, remedy: 'Give the port stateful groups alone, or stateless ones alone.' },
   SecurityGroupDefaultAlreadyExists: {

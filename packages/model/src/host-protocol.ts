@@ -7,6 +7,7 @@
  *
  * A reader passes over a line of an unknown `type`, an unknown slice kind and unknown fields: they come from a newer peer.
  */
+import type { AskFault, HostAsk } from './host-asks.ts';
 import type { SliceHeader, SliceItem, SliceKey } from './slices.ts';
 
 /** A day and what it brought. */
@@ -91,6 +92,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'Slices balancers and pool tell of load balancers. An older agent passes them over: there nobody answers for their virtual addresses.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A server may ask about a port (ask, answer), an agent whose resume says that it answers. Of an older one nothing is asked: the caller is told so.',
+      },
     ],
   },
 ];
@@ -156,7 +162,12 @@ export type AgentLine =
       readonly slices: Readonly<Record<string, number>>;
       /** It answers `compare`. Absent: it is not asked. */
       readonly compares?: true;
+      /** It answers `ask`. Absent: it is not asked. */
+      readonly answers?: true;
     }
+  /** Answer to the `ask` with that number: a value of `HostAnswers`, or why there is none. */
+  | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'answer'; readonly id: number; readonly fault: AskFault }
   /** Answer to `compare`: digests of the slice's items as held, not as staged, by bucket (`bucketOf`), as many as it asks for; 0: nothing is in it. */
   | { readonly type: 'buckets'; readonly key: string; readonly digests: readonly number[] }
   /** The heartbeat: every 5 s; and within `ackWithinMs` of a bookmark; and at once when a port's state changed. */
@@ -211,6 +222,8 @@ export type ServerLine =
    * that `resume` names: a client ends the connection that asks otherwise.
    */
   | { readonly type: 'compare'; readonly key: SliceKey; readonly of: number }
+  /** The client is to answer, whatever else comes. Numbers are not used again on a connection. At most `MAX_ASKS_A_HOST` wait for answers. */
+  | { readonly type: 'ask'; readonly id: number; readonly ask: HostAsk }
   /** The host does not need the slice any more, or what it was about is gone. */
   | { readonly type: 'drop'; readonly key: SliceKey; readonly revision: number }
   /** The client has everything as of `revision`. `digest`: sum of the digests of all its slices, modulo 2^48. `mark`: the store's as of `revision`. */

@@ -20,6 +20,7 @@ import { countedTypes } from './engine/slots.ts';
 import { Sweeper } from './engine/tombstones.ts';
 import type { LoadedExtension } from './extensions/extension.ts';
 import { ExtensionLoader } from './extensions/loader.ts';
+import { createAskHost } from './faults/ask-host.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
 import { HostPlane } from './hosts/host-plane.ts';
@@ -260,6 +261,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     ],
     log: log.child('http'),
     version: VERSION,
+    askHost: createAskHost({ tables, streams: plane.streams, server }),
     addHostRoutes: (scope) => addHostRoutes(scope, plane),
   });
   running.app = app;

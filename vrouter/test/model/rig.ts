@@ -15,6 +15,7 @@ import {
   World,
 } from '../world.ts';
 import { cidrCovers, maskedCidr } from './address.ts';
+import type { PacketStep } from './case.ts';
 import {
   type Cloud,
   gatewayRouter,
@@ -33,6 +34,7 @@ import {
   speakerTo,
 } from './cloud.ts';
 import { type Counters, NO_PORT, type Outcome, withAddresses, withoutEnds, withoutMacs } from './outcome.ts';
+import { frameOf } from './packets.ts';
 import type { Tunnel } from './vrouter.ts';
 import { usableRoutes } from './ways.ts';
 
@@ -89,17 +91,31 @@ const VNI_AT = 46;
 /** Who puts VXLAN on and takes it off: the overlay device, or the vrouter itself where it can. */
 export type Encapsulation = 'kernel' | 'own';
 
+export type Tracing = {
+  /** Directory in bpffs for the maps, of the name `maps`. */
+  readonly pinnedMaps: string;
+  /** Is given what the trace said, and what then became of the packet. */
+  readonly compare: (traced: Outcome, done: Outcome, frame: Buffer) => void;
+};
+
 export class Rig {
   readonly #encapsulation: Encapsulation;
+  readonly #tracing: Tracing | undefined;
   readonly #world: World;
   readonly #guests = new Map<string, Guest>();
+  #plugged: ReadonlySet<string> = new Set();
   #numbers = freshNumbers();
   /** Packets that the vrouter has encapsulated itself, or has taken from the underlay. */
   throughUplink = 0;
 
-  constructor(encapsulation: Encapsulation = 'kernel') {
+  /** `tracing`: the packets of guests and of hosts are traced before they are sent. */
+  constructor(encapsulation: Encapsulation = 'kernel', tracing?: Tracing) {
     this.#encapsulation = encapsulation;
-    this.#world = new World(MOST_PORTS_HERE, FLOWS, encapsulation === 'own' ? { underlay: OWN_UNDERLAY } : {});
+    this.#tracing = tracing;
+    this.#world = new World(MOST_PORTS_HERE, FLOWS, {
+      ...(encapsulation === 'own' ? { underlay: OWN_UNDERLAY } : {}),
+      ...(tracing === undefined ? {} : { pinnedMaps: tracing.pinnedMaps }),
+    });
   }
 
   close(): void {
@@ -116,6 +132,8 @@ export class Rig {
 
   /** The agent writes what has changed, and says that decisions may be others now. */
   change(cloud: Cloud): void {
+    const here = cloud.ports.filter(({ host, programmed }) => host === undefined && programmed);
+    this.#plugged = new Set(here.map(({ name }) => name));
     this.#world.rewrite(() => this.#write(cloud));
   }
 
@@ -131,15 +149,46 @@ export class Rig {
   send(name: string, frame: Buffer): Outcome {
     const guest = this.#guests.get(name);
     assert.ok(guest !== undefined, `port ${name} has no device here`);
-    return this.#outcome(this.#world.send(guest, frame));
+    const traced = this.#trace(guest, frame);
+    const done = this.#outcome(this.#world.send(guest, frame));
+    if (traced !== undefined) this.#tracing?.compare(traced, done, frame);
+    return done;
   }
 
   receive({ network, from }: Tunnel, frame: Buffer): Outcome {
     const vni = network === undefined ? NO_VNI : this.#numbers.networks.of(network);
     if (from === undefined) return this.#outcome(this.#world.receive({ vni }, frame));
     const host = this.#underlayOf(from);
+    const traced = this.#trace({ vni, from: host }, frame);
     const taken = this.#encapsulation === 'own' ? this.#arrive(vni, host, frame) : undefined;
-    return taken ?? this.#outcome(this.#world.receive({ vni, from: host }, frame));
+    const done = taken ?? this.#outcome(this.#world.receive({ vni, from: host }, frame));
+    if (traced !== undefined) this.#tracing?.compare(traced, done, frame);
+    return done;
+  }
+
+  /** Traces the packet, and does not send it. */
+  traceOnly(step: PacketStep): void {
+    const frame = frameOf(step.packet);
+    if (step.kind === 'receive') {
+      const { network, from } = step.tunnel;
+      const vni = network === undefined ? NO_VNI : this.#numbers.networks.of(network);
+      if (from !== undefined) this.#trace({ vni, from: this.#underlayOf(from) }, frame);
+      return;
+    }
+    const guest = this.#guests.get(step.port);
+    if (guest !== undefined) this.#trace(guest, frame);
+  }
+
+  #trace(from: Parameters<World['trace']>[0], frame: Buffer): Outcome | undefined {
+    // Without a device there is nobody to begin with: an agent refuses such a trace.
+    if (this.#tracing === undefined || ('vif' in from && !this.#plugged.has(from.name))) return undefined;
+    const { verdict, data } = this.#world.trace(from, frame);
+    return this.#outcome({ verdict, data });
+  }
+
+  /** What is in all maps, by name: for who looks whether something changed. */
+  maps(): ReadonlyMap<string, string> {
+    return this.#world.maps();
   }
 
   /** By the underlay's device. Undefined: it is left to the host, whose overlay device takes the tunnel off. */
@@ -163,7 +212,7 @@ export class Rig {
     return new Map(all.map(([name, guest]) => [name, this.#world.countersOf(guest)]));
   }
 
-  #outcome({ verdict, data }: Ran): Outcome {
+  #outcome({ verdict, data }: Pick<Ran, 'verdict' | 'data'>): Outcome {
     const frame = Buffer.from(data);
     const [place = '', name = '', more = ''] = verdict.split(' ');
     switch (place) {

@@ -198,6 +198,10 @@ export const CB_METER_F_SHAPE = 0x2;
 
 export const CB_QUEUE_CLASS = 0x10000;
 
+export const CB_TRACE_STEPS = 32;
+
+export const CB_TRACE_F_ANSWER = 0x1;
+
 export const CB_REASON_NONE = 0;
 /** the VIF is not yet known: fails closed */
 export const CB_REASON_NOT_PROGRAMMED = 1;
@@ -421,6 +425,37 @@ export const CB_LIFE_LIVE = 1;
 export const CB_LIFE_BUSY = 2;
 /** enum cb_life */
 export type CbLife = typeof CB_LIFE_FREE | typeof CB_LIFE_LIVE | typeof CB_LIFE_BUSY;
+
+/** may the VIF send from these addresses? id: enum cb_reason, or 0: it may; a: 1: it was asked, 0: the port has no port security */
+export const CB_STEP_SOURCE = 1;
+/** it is of a flow. id: flow number; a: its direction there; b: 1: what was decided for the flow holds, 0: it is decided anew */
+export const CB_STEP_FLOW = 2;
+/** it goes to a router. id: vrf */
+export const CB_STEP_ROUTER = 3;
+/** what the router found. id: network number; a: enum cb_route_kind; addr: the next hop */
+export const CB_STEP_ROUTE = 4;
+/** where the receiver is. id: VIF or tunnel number; a: enum cb_endpoint_kind */
+export const CB_STEP_ENDPOINT = 5;
+/** a rule allows it. id: first 32 bits of the rule's UUID; a: CB_DIR_*; b: the policy */
+export const CB_STEP_ALLOWED = 6;
+/** no rule allows it. a: CB_DIR_*; b: the policy */
+export const CB_STEP_DENIED = 7;
+/** a copy for a receiver of broadcast. id: VIF or tunnel number; a: enum cb_flood_kind, or 0: by the network's uplink; b: enum cb_reason, or 0: it would be sent */
+export const CB_STEP_COPY = 8;
+/** its source becomes addr. a: with this port or identifier, host byte order, 0: its own, or one that is chosen last */
+export const CB_STEP_SOURCE_BECOMES = 9;
+/** its destination becomes addr. a: with this port, host byte order, 0: its own */
+export const CB_STEP_DESTINATION_BECOMES = 10;
+/** a load balancer gives it to a member. id: number of the member */
+export const CB_STEP_MEMBER = 11;
+/** it goes to a machine beyond an uplink. id: network number; a: 1: its MAC is known; addr: of the machine */
+export const CB_STEP_NEIGHBOUR = 12;
+/** several ports may have addr, and nobody is known to: it is asked for instead. id: network number */
+export const CB_STEP_SEEK = 13;
+/** it waits for a limit of bits, and then goes on. id: VIF; a: CB_DIR_EGRESS: what it sends, CB_DIR_INGRESS: what it receives */
+export const CB_STEP_WAIT = 14;
+/** enum cb_step_kind */
+export type CbStepKind = typeof CB_STEP_SOURCE | typeof CB_STEP_FLOW | typeof CB_STEP_ROUTER | typeof CB_STEP_ROUTE | typeof CB_STEP_ENDPOINT | typeof CB_STEP_ALLOWED | typeof CB_STEP_DENIED | typeof CB_STEP_COPY | typeof CB_STEP_SOURCE_BECOMES | typeof CB_STEP_DESTINATION_BECOMES | typeof CB_STEP_MEMBER | typeof CB_STEP_NEIGHBOUR | typeof CB_STEP_SEEK | typeof CB_STEP_WAIT;
 
 /** Every drop reason but CB_REASON_NONE, by rising code: what happened, and what to do. */
 export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: string; readonly description: string; readonly remedy: string }[] = [
@@ -1634,7 +1669,7 @@ export type CbFlow = {
   readonly owner: readonly number[];
   /** their projects */
   readonly project: readonly number[];
-  /** none yet: first 32 bits of the rule that allowed it */
+  /** first 32 bits of the rule that allowed it: the receiver's if it is here and has rules, else the sender's; 0: none */
   readonly rule: number;
   /** none yet */
   readonly flags: number;
@@ -2043,6 +2078,71 @@ export const cbDrop: Codec<CbDrop> = structCodec(
   }),
 );
 
+/** struct cb_step, 32 bytes. */
+export type CbStep = {
+  /** enum cb_step_kind */
+  readonly kind: number;
+  readonly id: number;
+  readonly a: number;
+  readonly b: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbStep: Codec<CbStep> = structCodec(
+  'cb_step',
+  32,
+  (out, value) => {
+    out.u32(0, 'kind', value.kind);
+    out.u32(4, 'id', value.id);
+    out.u32(8, 'a', value.a);
+    out.u32(12, 'b', value.b);
+    out.raw(16, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    kind: b.u32(0),
+    id: b.u32(4),
+    a: b.u32(8),
+    b: b.u32(12),
+    addr: b.raw(16, 16),
+  }),
+);
+
+/** struct cb_trace, 1048 bytes. */
+export type CbTrace = {
+  /** VIF that the packet is from */
+  readonly vif: number;
+  /** of a packet from another host: the VNI */
+  readonly wireId: number;
+  /** and that host's underlay IPv4 address, host byte order */
+  readonly remote: number;
+  /** CB_TRACE_F_* */
+  readonly flags: number;
+  /** steps; more than CB_TRACE_STEPS: the last were left out */
+  readonly count: number;
+  readonly step: readonly CbStep[];
+};
+
+export const cbTrace: Codec<CbTrace> = structCodec(
+  'cb_trace',
+  1048,
+  (out, value) => {
+    out.u32(0, 'vif', value.vif);
+    out.u32(4, 'wireId', value.wireId);
+    out.u32(8, 'remote', value.remote);
+    out.u32(12, 'flags', value.flags);
+    out.u32(16, 'count', value.count);
+    out.list(24, 'step', value.step, { limit: 32, size: 32 }, (at, item) => out.raw(at, 'step', cbStep.encode(item), 32));
+  },
+  (b) => ({
+    vif: b.u32(0),
+    wireId: b.u32(4),
+    remote: b.u32(8),
+    flags: b.u32(12),
+    count: b.u32(16),
+    step: b.list(24, 32, 32, (at) => cbStep.decode(b.raw(at, 32))),
+  }),
+);
+
 /** Every map of the vrouter, by name. */
 export const MAPS: {
   readonly cb_in_1: MapSpec<CbInKey, CbIn>;
@@ -2080,6 +2180,7 @@ export const MAPS: {
   readonly cb_orphan_1: MapSpec<CbOrphanKey, CbOrphan>;
   readonly cb_count_1: MapSpec<number, CbCount>;
   readonly cb_drop_1: MapSpec<number, CbDrop>;
+  readonly cb_trace_1: MapSpec<number, CbTrace>;
 } = {
   cb_in_1: {
     name: 'cb_in_1',
@@ -2290,6 +2391,12 @@ export const MAPS: {
     description: 'array, VIF * CB_REASON_MAX + enum cb_reason -> dropped packets from or to the VIF. VIF 0: of none. Written by the vrouter.',
     key: arrayIndex,
     value: cbDrop,
+  },
+  cb_trace_1: {
+    name: 'cb_trace_1',
+    description: 'array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with the rest zero, and the vrouter the steps.',
+    key: arrayIndex,
+    value: cbTrace,
   },
 };
 

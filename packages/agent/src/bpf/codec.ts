@@ -37,11 +37,11 @@ export function textBytes(text: ByteText): Uint8Array {
   return new Uint8Array(Buffer.from(text, 'latin1'));
 }
 
-/** Where in the struct the number of a field begins, in bytes. */
+/** Where in the struct the number of a field, or the first of a list of numbers, begins, in bytes. */
 export function fieldAt<T extends object>(codec: Codec<T>, field: keyof T): number {
   const zero = codec.decode(new Uint8Array(codec.size));
   const one = typeof zero[field] === 'bigint' ? 1n : 1;
-  return codec.encode({ ...zero, [field]: one }).indexOf(1);
+  return codec.encode({ ...zero, [field]: Array.isArray(zero[field]) ? [one] : one }).indexOf(1);
 }
 
 /** The codec of a struct, from what writes its fields, always all of them, and what reads them. */

@@ -30,6 +30,7 @@ type Libc = {
     addressSize: Uint8Array,
   ) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, size: number) => number;
+  readonly getsockopt: (fd: number, level: number, name: number, value: Uint8Array, size: Uint8Array) => number;
   readonly setns: (fd: number, kind: number) => number;
   readonly unshare: (kind: number) => number;
   readonly mount: (source: string, target: string, type: string | null, flags: number, data: null) => number;
@@ -57,6 +58,7 @@ function bind(): Libc {
     recv: lib.func('long recv(int fd, void *data, size_t size, int flags)'),
     recvfrom: lib.func('long recvfrom(int fd, void *data, size_t size, int flags, void *address, void *addressSize)'),
     setsockopt: lib.func('int setsockopt(int fd, int level, int name, void *value, uint size)'),
+    getsockopt: lib.func('int getsockopt(int fd, int level, int name, void *value, void *size)'),
     setns: lib.func('int setns(int fd, int kind)'),
     unshare: lib.func('int unshare(int kind)'),
     mount: lib.func('int mount(const char *source, const char *target, const char *type, ulong flags, void *data)'),

@@ -5,7 +5,12 @@ import type { SliceReader } from '../stream/slice-reader.ts';
 export type PlannedSlices = Pick<SliceReader, 'header' | 'item' | 'items'>;
 
 /** A network device of this machine. */
-export type LocalDevice = { readonly name: string; readonly ifindex: number };
+export type LocalDevice = {
+  readonly name: string;
+  readonly ifindex: number;
+  /** Somebody captures on it: packets must pass it both ways. */
+  readonly isWatched?: true;
+};
 
 /** The devices that are there now. */
 export type DeviceReader = { byName(name: string): LocalDevice | undefined };

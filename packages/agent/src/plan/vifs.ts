@@ -183,7 +183,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
     policy: policy.number,
     device,
     flags:
-      vifFlags(port, network, subnets, router6) |
+      (vifFlags(port, network, subnets, router6) & ~(device.isWatched ? CB_VIF_F_PEER : 0)) |
       (policy.isStateless ? CB_VIF_F_STATELESS : 0) |
       (meters.length === 0 ? 0 : CB_VIF_F_METER),
     mac,

@@ -64,7 +64,9 @@ const VIFS = 'cb_vif_2';
 /** Where builds of the first layouts say that their maps are filled: pinned beside ours, so that ours see when one is in force again. */
 const FORMER_PROGRAMMED = 'cb_prog_1';
 /** Each load has its own, of its own layout. */
-const UNPINNED = ['cb_work_1', 'cb_scratch_2'] as const;
+const UNPINNED = ['cb_work_1', 'cb_scratch_2', 'cb_trace_1'] as const;
+/** Programs of loads that only trace. */
+const TRACES = ['trace_vif', 'trace_overlay'] as const;
 
 /** Loads the programs into the spare bank. No packet meets them before `enter`. Throws as `loadObject`. */
 export function loadVrouterPrograms({ object: path, pinDir, config }: VrouterSource): VrouterPrograms {
@@ -83,7 +85,7 @@ export function loadVrouterPrograms({ object: path, pinDir, config }: VrouterSou
       pinnedMaps,
       rodata: { ...config, cfg_bank: bank },
       unpinned: UNPINNED,
-      skip: [...found.keys()],
+      skip: [...found.keys(), ...TRACES],
     });
     handles.push(loaded);
     const slots = loaded.maps.get(SLOTS);

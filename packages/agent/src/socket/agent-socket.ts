@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
 import type { Logger } from '@cable/kit';
+import type { Captures } from '../capture/captures.ts';
 import type { CniHandler } from '../cni/index.ts';
 import type { OperatorAnswer, StreamClient } from '../stream/stream-client.ts';
 import type { AgentView } from './agent-view.ts';
@@ -10,14 +11,15 @@ import type { AgentView } from './agent-view.ts';
 export type AgentSocketDeps = {
   readonly view: AgentView;
   readonly cni: CniHandler;
-  /** Takes an operator's commands. */
+  /** Captures; undefined: there are none here. */
+  readonly captures?: Pick<Captures, 'start'>;
   /** An operator's commands. */
   readonly operator: Pick<StreamClient, 'adoptStore' | 'confirmRemoval'>;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
 
-const ROUTES = 'GET /status, /vifs, /maps, /counters and POST /cni, /history/adopt, /removal/confirm';
+const ROUTES = 'GET /status, /vifs, /maps, /counters, /capture and POST /cni, /history/adopt, /removal/confirm';
 
 /** A CNI network configuration is a few kilobytes; GC lists every attachment. */
 const MAX_BODY_BYTES = 16 << 20;
@@ -46,7 +48,7 @@ export async function startAgentSocket(path: string, deps: AgentSocketDeps): Pro
 }
 
 async function handle(request: IncomingMessage, response: ServerResponse, deps: AgentSocketDeps): Promise<void> {
-  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
   if (request.method === 'POST' && path === '/cni') {
     const body = await readBody(request);
     if (body === undefined)
@@ -60,12 +62,25 @@ async function handle(request: IncomingMessage, response: ServerResponse, deps: 
   }
   if (request.method !== 'GET')
     return answer(response, 405, JSON.stringify({ error: `${request.method} is not served` }));
+  if (path === '/capture' && deps.captures !== undefined) return capture(response, deps.captures, query);
   if (path === '/maps') return stream(response, deps.view.maps());
   const shown = show(path, deps.view);
   if (shown === undefined) {
     return answer(response, 404, JSON.stringify({ error: `no ${path}: there are ${ROUTES}` }));
   }
   return answer(response, 200, JSON.stringify(shown));
+}
+
+async function capture(
+  response: ServerResponse,
+  captures: NonNullable<AgentSocketDeps['captures']>,
+  query: string,
+): Promise<void> {
+  const started = captures.start(new URLSearchParams(query));
+  if (typeof started === 'string') return answer(response, 400, JSON.stringify({ error: started }));
+  // A reader that goes away while nothing is captured is noticed by this alone.
+  response.on('close', () => started.stop());
+  return stream(response, started.lines);
 }
 
 /** Undefined: there is no such command. All are idempotent. */

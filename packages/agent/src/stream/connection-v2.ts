@@ -88,7 +88,7 @@ export class ConnectionV2 implements Connection {
     reports.forget();
     const held = anew ? { since: 0, slices: {} } : { since, slices: state.digests() };
     this.#comparable = new Set(Object.keys(held.slices));
-    this.#send({ type: 'resume', session, history, ...held, compares: true });
+    this.#send({ type: 'resume', session, history, ...held, compares: true, ...this.#mayAnswer() });
   }
 
   async #take(line: ControlLine): Promise<Ending | undefined> {
@@ -108,9 +108,23 @@ export class ConnectionV2 implements Connection {
         return await this.#bookmark(line);
       case 'compare':
         return await this.#compare(line);
+      case 'ask':
+        void this.#answer(line);
+        return undefined;
       case 'unknown':
         return undefined;
     }
+  }
+
+  #mayAnswer(): { readonly answers?: true } {
+    return this.#deps.answer === undefined ? {} : { answers: true };
+  }
+
+  /** Beside everything else: what is asked may take a while. */
+  async #answer({ id, ask }: Extract<ControlLine, { type: 'ask' }>): Promise<void> {
+    const { answer, signal } = this.#deps;
+    const said = await answer?.(ask);
+    if (said !== undefined && !signal.aborted) this.#send({ type: 'answer', id, ...said });
   }
 
   /** A server asks once for each slice that this connection began with, so that its questions cost no more than that. */

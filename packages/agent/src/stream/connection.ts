@@ -1,7 +1,12 @@
 import type { Logger } from '@cable/kit';
+import type { AskFault } from '@cable/model';
+import type { JsonRecord } from '../json.ts';
 import type { HostState } from './host-state.ts';
 import type { Refusal } from './refusal.ts';
 import type { StatusReports } from './status-reports.ts';
+
+/** Answers an `ask` of the host stream, of which nothing is known yet. */
+export type Answer = (ask: JsonRecord) => Promise<{ readonly value: unknown } | { readonly fault: AskFault }>;
 
 /** Why a connection ended. `anew`: the next one is to start from nothing. */
 export type Ending = { readonly reason: string; readonly refusal?: Refusal; readonly anew?: true };
@@ -25,6 +30,8 @@ export type ConnectionDeps = {
   readonly heard: () => void;
   /** Told when everything the server has was taken. */
   readonly onSync: () => void;
+  /** Answers what the server asks; absent: it is told not to ask. Does not throw. */
+  readonly answer?: Answer | undefined;
   readonly log: Logger;
   /** Ends the connection. */
   readonly signal: AbortSignal;

@@ -13,6 +13,7 @@ export type ControlLine =
   | { readonly type: 'sync'; readonly revision: number; readonly digest: number; readonly mark?: string }
   | Extract<ServerLine, { readonly type: 'bookmark' }>
   | { readonly type: 'compare'; readonly key: string; readonly of: number }
+  | { readonly type: 'ask'; readonly id: number; readonly ask: JsonRecord }
   | { readonly type: 'unknown' };
 
 /** Undefined: not a line of the protocol, whatever its number: the connection is broken. */
@@ -46,6 +47,10 @@ export function parseServerLine(text: string): ParsedLine | undefined {
     case 'compare': {
       const { key, of } = line;
       return typeof key === 'string' && isBucketCount(of) ? { type: 'compare', key, of } : undefined;
+    }
+    case 'ask': {
+      const { id, ask } = line;
+      return isRevision(id) && isRecord(ask) ? { type: 'ask', id, ask } : undefined;
     }
     default:
       return { type: 'unknown' };

@@ -2,7 +2,7 @@ import type { Client } from '@cable/api';
 import { type Backoff, type HttpTransport, type HttpUpgrade, type Logger, sleep } from '@cable/kit';
 import { HOST_PROTOCOL, HOST_UPGRADE, type HostRegistration, type StoreHistory } from '@cable/model';
 import { isRecord } from '../json.ts';
-import { type Connection, type ConnectionDeps, type Ending, hostPath } from './connection.ts';
+import { type Answer, type Connection, type ConnectionDeps, type Ending, hostPath } from './connection.ts';
 import { ConnectionV1 } from './connection-v1.ts';
 import { ConnectionV2 } from './connection-v2.ts';
 import type { HeldRemoval, HostState } from './host-state.ts';
@@ -30,6 +30,8 @@ export type StreamClientDeps = {
   readonly underlayMtuBytes: () => number | undefined;
   /** Interface of the host on each physical network; none: it is on none. */
   readonly bridgeMappings: ReadonlyMap<string, string>;
+  /** Answers what the server asks; absent: nothing is answered. Does not throw. */
+  readonly answer?: Answer;
   /** Told of each change, in order; it is in `state` already. */
   readonly onUpdate: (update: StateUpdate) => void;
   readonly log: Logger;
@@ -265,8 +267,9 @@ export class StreamClient {
   }
 
   #connectionDeps(signal: AbortSignal, heard: () => void): ConnectionDeps {
-    const { state, log, now, random } = this.#deps;
+    const { state, log, now, random, answer } = this.#deps;
     return {
+      answer,
       host: this.#options.host,
       state,
       reports: this.#reports,

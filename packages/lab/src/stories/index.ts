@@ -1,6 +1,7 @@
 import type { Story } from '../story.ts';
 import { BURST } from './burst.ts';
 import { DEMO } from './demo/demo.ts';
+import { FAULTS } from './faults.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
 import { L2 } from './l2.ts';
@@ -27,6 +28,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   TRUNK,
   LIVE_MIGRATION,
   L2,
+  FAULTS,
   BURST,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,

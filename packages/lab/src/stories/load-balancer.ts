@@ -59,6 +59,18 @@ async function untilMeets(from: Guest, names: readonly string[]): Promise<Readon
   });
 }
 
+type Traced = {
+  readonly verdict: string;
+  readonly cause: { readonly reason: string } | null;
+  readonly receiver: { readonly id: string } | null;
+};
+
+/** What a trace says of a connection to the virtual address. */
+async function traced(lab: Lab<BalancerWorld>, { portId }: Guest): Promise<Traced> {
+  const path = `/cable/v1/ports/${portId}/trace?to=${VIP}&protocol=tcp&dport=${PORT}`;
+  return (await lab.tenants.blue.request('GET', path)) as Traced;
+}
+
 function memberOf(guest: Guest, subnet_id: string, weight: number): object {
   return { name: guest.name, address: guest.ip, protocol_port: OPEN_PORT, subnet_id, weight };
 }
@@ -109,6 +121,25 @@ const CHECKS: readonly Check<BalancerWorld>[] = [
     name: 'it is reached through a router, from another host',
     concerns: ['agent'],
     run: async ({ guests: { far } }) => text(await untilMeets(far, ['vm', 'pod', 'machine'])),
+  },
+  {
+    group: 'members',
+    name: 'traces from both networks come to a member',
+    concerns: ['agent', 'server'],
+    run: async (lab) => {
+      const { client, far, vm, pod, machine } = lab.guests;
+      const members: readonly Guest[] = [vm, pod, machine];
+      const said = await Promise.all([client, far].map((from) => traced(lab, from)));
+      const names = said.map(({ verdict, cause, receiver }) => {
+        const member = members.find(({ portId }) => portId === receiver?.id);
+        expect(
+          verdict === 'arrives' && cause?.reason === 'translated' && member !== undefined,
+          `a trace says ${verdict}, ${cause?.reason}, to ${receiver?.id}`,
+        );
+        return member?.name;
+      });
+      return names.join(', ');
+    },
   },
   {
     group: 'members',
@@ -179,7 +210,9 @@ const CHECKS: readonly Check<BalancerWorld>[] = [
         const { stderr } = await run(ask, { netns, timeoutMs: 10_000 });
         return stderr.includes('Connection refused') ? true : undefined;
       });
-      return 'Connection refused';
+      const { verdict, cause } = await traced(lab, client);
+      expect(verdict === 'refused' && cause?.reason === 'no_member', `a trace says ${verdict}, ${cause?.reason}`);
+      return `Connection refused: ${cause?.reason}`;
     },
   },
   {

@@ -1,4 +1,4 @@
-import { type AgentLine, CableError, type StoreHistory } from '@cable/model';
+import { type AgentLine, type AskFault, CableError, type StoreHistory } from '@cable/model';
 import { parseStatusReport } from './parse.ts';
 
 /** Longest line from an agent: a `resume` that names some ten thousand slices, or a report of all devices. */
@@ -18,6 +18,7 @@ const [QUOTE, BACKSLASH, COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b]
 const NOTHING = Buffer.alloc(0);
 
 const MAX_TEXT = 128;
+const MAX_FAULT_TEXT = 512;
 const DIGEST_RANGE = 2 ** 48;
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -73,6 +74,7 @@ export function parseAgentLine(text: string, place: 'first' | 'later'): AgentLin
         history: parseHistory(fields['history']),
         slices: parseDigests(fields['slices']),
         ...(fields['compares'] === true ? { compares: true } : {}),
+        ...(fields['answers'] === true ? { answers: true } : {}),
       };
     case 'buckets':
       return {
@@ -80,6 +82,8 @@ export function parseAgentLine(text: string, place: 'first' | 'later'): AgentLin
         key: parseText(fields['key'], 'key'),
         digests: parseBucketDigests(fields['digests']),
       };
+    case 'answer':
+      return parseAnswer(fields);
     case 'status':
       return { type: 'status', ...parseStatusReport(fields) };
     case 'refresh':
@@ -132,6 +136,23 @@ function parseBucketDigests(value: unknown): readonly number[] {
   if (!Array.isArray(value)) throw malformed('digests is not a list');
   for (const digest of value) parseNumber(digest, 'digests', DIGEST_RANGE - 1);
   return value as readonly number[];
+}
+
+const FAULTS: readonly string[] = ['unknown', 'no-port', 'busy', 'failed'] satisfies AskFault['code'][];
+
+/** Of a value it is for who asked to judge whether it is one. */
+function parseAnswer(fields: Fields): AgentLine {
+  const id = parseNumber(fields['id'], 'id', Number.MAX_SAFE_INTEGER);
+  if (fields['fault'] === undefined) return { type: 'answer', id, value: fields['value'] };
+  const { code, message } = asFields(fields['fault'], 'fault');
+  return {
+    type: 'answer',
+    id,
+    fault: {
+      code: FAULTS.includes(String(code)) ? (code as AskFault['code']) : 'failed',
+      message: String(message).slice(0, MAX_FAULT_TEXT),
+    },
+  };
 }
 
 function parseNumber(value: unknown, field: string, most: number): number {

@@ -3,6 +3,7 @@ import {
   type AgentLine,
   CableError,
   HOST_PROTOCOL,
+  type HostAsk,
   type HostStatusReport,
   type SliceKey,
   type StoreHistory,
@@ -15,6 +16,7 @@ import type { SliceStore } from '../slices/slice-store.ts';
 import { parseAgentLine } from './agent-lines.ts';
 import { Comparisons } from './comparisons.ts';
 import { DueSlices } from './due-slices.ts';
+import { HostAsks } from './host-asks.ts';
 import { ReportParts } from './report-parts.ts';
 import { StreamInput } from './stream-input.ts';
 import { StreamOutput } from './stream-output.ts';
@@ -63,6 +65,9 @@ const PUMP_BYTES = 1 << 18;
 /** Time for a last line to reach a client. */
 const GOODBYE_MS = 1000;
 
+/** An agent that has not answered by then is taken not to. */
+const ANSWER_MS = 10_000;
+
 /** Errors that the agent cannot overcome by trying again. */
 const FOR_OPERATORS: ReadonlySet<string> = new Set(['HostNameInUse', 'OtherHistory']);
 
@@ -82,6 +87,8 @@ export class HostStream {
   readonly #parts = new ReportParts();
   readonly #due = new DueSlices();
   #session = '';
+  readonly #asks: HostAsks;
+  #answers = false;
   /** The client holds ports of its own, or may. */
   #hasPorts = false;
   /** What the client said it holds, until the store is settled. */
@@ -108,6 +115,14 @@ export class HostStream {
   constructor(options: HostStreamOptions) {
     this.#options = options;
     this.#output = new StreamOutput(options.socket, () => options.onReady(this));
+    this.#asks = new HostAsks({
+      host: options.host,
+      timeoutMs: ANSWER_MS,
+      send: (line) => {
+        this.#add(line);
+        this.#output.flush();
+      },
+    });
   }
 
   /** The agent's run; empty before it has said so. */
@@ -118,6 +133,16 @@ export class HostStream {
   /** True while something is due, or was written without a `sync` or bookmark behind it. */
   get owes(): boolean {
     return this.#state !== 'live' || this.#unmarked || !this.#isSent;
+  }
+
+  /** True: the agent can be asked. */
+  get answers(): boolean {
+    return this.#answers && this.#state !== 'ended';
+  }
+
+  /** Asks the agent. Throws as `HostAsks.ask`. */
+  ask(ask: HostAsk): Promise<unknown> {
+    return this.#asks.ask(ask);
   }
 
   get #ownKey(): SliceKey {
@@ -199,6 +224,7 @@ export class HostStream {
     this.#due.clear();
     this.#comparisons?.clear();
     this.#sending = undefined;
+    this.#asks.end(reason);
     this.#options.onEnd(reason);
   }
 
@@ -210,6 +236,7 @@ export class HostStream {
     else if (this.#state === 'new') throw new CableError('InvalidInput', 'The first line of a host stream is resume.');
     else if (line.type === 'refresh') this.#refresh();
     else if (line.type === 'buckets') this.#compare(line);
+    else if (line.type === 'answer') this.#asks.take(line);
     else this.#report(line);
   }
 
@@ -248,6 +275,7 @@ export class HostStream {
     this.#add({ type: 'hello', protocol: HOST_PROTOCOL, history, revision });
     this.#output.flush();
     this.#resume = resume;
+    this.#answers = resume.answers === true;
     this.#state = 'resuming';
     this.#options.onReady(this);
   }

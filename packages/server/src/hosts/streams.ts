@@ -2,10 +2,11 @@ import type { Duplex, Writable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type CompilerTables, isSent } from '@cable/compiler';
 import type { Logger, Turns } from '@cable/kit';
-import { CableError, type SliceKey } from '@cable/model';
+import { CableError, type HostAsk, type SliceKey } from '@cable/model';
 import { startSliceTurns } from '../slices/pacer.ts';
 import type { Outcome } from '../slices/slice-compiler.ts';
 import type { Follower, SliceStore } from '../slices/slice-store.ts';
+import { unreachable } from './host-asks.ts';
 import { HostStream, type StreamPlane } from './host-stream.ts';
 import { HostStreamV1 } from './stream-v1.ts';
 import { SlicesV1 } from './stream-v1-slices.ts';
@@ -79,6 +80,14 @@ export class Streams implements Follower {
   /** True when that run of the host's agent has a stream here. */
   hasSession(host: string, session: string): boolean {
     return [...(this.#streams.get(host) ?? [])].some((stream) => stream.session === session);
+  }
+
+  /** Asks the host's agent. Throws `HostUnreachable` when it is not connected here or cannot be asked, and as `HostAsks.ask`. */
+  async ask(host: string, ask: HostAsk): Promise<unknown> {
+    const streams = [...(this.#streams.get(host) ?? [])].reverse();
+    const asked = streams.find((stream) => stream instanceof HostStream && stream.answers);
+    if (asked instanceof HostStream) return await asked.ask(ask);
+    throw unreachable(host, streams.length === 0 ? 'its agent is not connected' : 'its agent is of an older build');
   }
 
   /** Starts a stream over an upgraded connection, which is answered already. */

@@ -1,6 +1,8 @@
 import type { Logger } from '@cable/kit';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { permitApi } from '../engine/permission.ts';
+import type { AskHost } from '../faults/ask-host.ts';
+import { addFaultRoutes } from '../faults/routes.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { askedOf } from './asked.ts';
 import type { Authenticator } from './auth.ts';
@@ -21,6 +23,8 @@ export type AppOptions = ResourceRouteOptions & {
   readonly readiness: readonly ReadinessCheck[];
   /** Connections of the listeners; undefined: nobody counts them. */
   readonly connections?: ConnectionCounts;
+  /** Asks hosts' agents about ports; undefined: nothing can be asked. */
+  readonly askHost?: AskHost;
   /** Adds the agents' routes; the rule `admin_api` says who gets through to them. */
   readonly addHostRoutes?: (scope: FastifyInstance) => void;
 };
@@ -47,6 +51,7 @@ export function createApp(options: AppOptions): App {
   addHealthRoutes(app, metrics, options.readiness);
   addDiscoveryRoutes(app, deps.resources, options.version);
   addResourceRoutes(app, options);
+  if (options.askHost !== undefined) addFaultRoutes(app, deps, options.askHost);
   app.register((scope, _options, done) => {
     scope.addHook('onRequest', async (request) => {
       permitApi(deps, credentialsFor(askedOf(request).caller));

@@ -56,6 +56,11 @@ export const PORT_RULES: readonly RuleDefault[] = [
     check: 'rule:admin_only',
     description: 'See details of how a port is plugged.',
   },
+  {
+    name: 'inspect_port',
+    check: 'rule:admin_or_owner',
+    description: 'See what becomes of a port’s packets: drops, flows, traces.',
+  },
   { name: 'update_port', check: 'rule:admin_or_owner', description: 'Change a port.' },
   {
     name: 'update_port:device_owner',

@@ -1,0 +1,64 @@
+import type { Logger } from '@cable/kit';
+import type { AskFault, HostAnswers, HostAsk } from '@cable/model';
+import type { Planner } from '../plan/planner.ts';
+import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
+import type { ListedSlices } from '../show/names.ts';
+import type { Answer } from '../stream/connection.ts';
+import { showDrops } from './drops.ts';
+import { showFlows } from './flows.ts';
+import { readNumbers } from './numbers.ts';
+import { parseAsk } from './parse-ask.ts';
+import { NO_PORT, type Tracer } from './tracer.ts';
+
+export type AnswerDeps = {
+  readonly slices: ListedSlices;
+  readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf'>;
+  readonly plane: Pick<KernelDataPlane, 'readRaw' | 'readCounters'>;
+  readonly tracer: Pick<Tracer, 'trace'>;
+  readonly log: Logger;
+};
+
+/** Asks that wait or are worked on at once; each may read the whole flow table. */
+const MAX_OPEN = 64;
+
+/** Answers what the server asks about ports: one after the other, so that however much is asked takes no more memory than one answer. */
+export function createAnswers(deps: AnswerDeps): Answer {
+  let open = 0;
+  let last: Promise<unknown> = Promise.resolve();
+  return async (fields) => {
+    const ask = parseAsk(fields);
+    if (ask === 'unknown') return { fault: { code: 'unknown', message: 'this kind of ask is not known' } };
+    if ('wrong' in ask) return { fault: { code: 'failed', message: ask.wrong } };
+    if (open >= MAX_OPEN) return { fault: { code: 'busy', message: 'too much is asked at once' } };
+    open += 1;
+    const answered = last.then(() => answerOne(deps, ask));
+    last = answered;
+    try {
+      return await answered;
+    } finally {
+      open -= 1;
+    }
+  };
+}
+
+type Said = { readonly value: HostAnswers[HostAsk['kind']] } | { readonly fault: AskFault };
+
+/** A surprise is this ask's alone. */
+async function answerOne(deps: AnswerDeps, ask: HostAsk): Promise<Said> {
+  try {
+    return await answerTo(deps, ask);
+  } catch (err) {
+    deps.log.error({ err, kind: ask.kind }, 'an ask failed by surprise');
+    return { fault: { code: 'failed', message: 'the agent failed: see its log' } };
+  }
+}
+
+async function answerTo(deps: AnswerDeps, ask: HostAsk): Promise<Said> {
+  if (ask.kind === 'trace') return deps.tracer.trace(ask);
+  const vif = deps.planner.vifs.get(ask.portId)?.vif;
+  if (vif === undefined) return { fault: NO_PORT };
+  const nowNs = process.hrtime.bigint();
+  if (ask.kind === 'drops') return { value: showDrops(deps.plane.readCounters(vif), nowNs) };
+  const numbers = readNumbers(deps);
+  return { value: await showFlows(deps.plane.readRaw('cb_flow_2'), vif, ask, { numbers, nowNs }) };
+}

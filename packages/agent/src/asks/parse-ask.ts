@@ -1,0 +1,94 @@
+import { FLOW_STATES, type FlowState, type HostAsk, isUuid, MAX_FLOWS_AN_ANSWER, MAX_TRACE_BYTES } from '@cable/model';
+import { isRecord, type JsonRecord } from '../json.ts';
+import { formatAddress, parseAddress } from '../plan/address.ts';
+
+/** The ask; `unknown`: of a kind that newer servers know; a text: what is wrong with it. */
+export function parseAsk(ask: JsonRecord): HostAsk | 'unknown' | { readonly wrong: string } {
+  try {
+    switch (ask['kind']) {
+      case 'drops':
+        return { kind: 'drops', portId: uuid(ask, 'portId') };
+      case 'flows':
+        return parseFlows(ask);
+      case 'trace':
+        return { kind: 'trace', isAnswer: ask['isAnswer'] === true, from: parseStart(record(ask, 'from')) };
+      default:
+        return 'unknown';
+    }
+  } catch (err) {
+    if (err instanceof Malformed) return { wrong: err.message };
+    throw err;
+  }
+}
+
+class Malformed extends Error {}
+
+type Flows = Extract<HostAsk, { readonly kind: 'flows' }>;
+type Trace = Extract<HostAsk, { readonly kind: 'trace' }>;
+
+function parseFlows(ask: JsonRecord): Flows {
+  const { state } = ask;
+  if (state !== undefined && !FLOW_STATES.includes(state as FlowState)) throw new Malformed('state is none of a flow');
+  return {
+    kind: 'flows',
+    portId: uuid(ask, 'portId'),
+    limit: whole(ask, 'limit', 1, MAX_FLOWS_AN_ANSWER),
+    after: whole(ask, 'after', 0, Number.MAX_SAFE_INTEGER),
+    ...(ask['protocol'] === undefined ? {} : { protocol: whole(ask, 'protocol', 0, 255) }),
+    ...(ask['address'] === undefined ? {} : { address: address(ask, 'address') }),
+    ...(ask['port'] === undefined ? {} : { port: whole(ask, 'port', 0, 65_535) }),
+    ...(state === undefined ? {} : { state: state as FlowState }),
+  };
+}
+
+function parseStart(from: JsonRecord): Trace['from'] {
+  if (from['kind'] === 'host') {
+    const { frame } = from;
+    if (typeof frame !== 'string' || frame.length > 2 * MAX_TRACE_BYTES) throw new Malformed('frame is no frame');
+    return { kind: 'host', underlay: address(from, 'underlay'), vni: whole(from, 'vni', 1, 2 ** 24 - 1), frame };
+  }
+  if (from['kind'] !== 'port') throw new Malformed('from.kind is neither port nor host');
+  const packet = record(from, 'packet');
+  return {
+    kind: 'port',
+    portId: uuid(from, 'portId'),
+    nextHop: address(from, 'nextHop'),
+    packet: {
+      source: address(packet, 'source'),
+      destination: address(packet, 'destination'),
+      protocol: whole(packet, 'protocol', 0, 255),
+      sourcePort: whole(packet, 'sourcePort', 0, 65_535),
+      destinationPort: whole(packet, 'destinationPort', 0, 65_535),
+      icmpType: whole(packet, 'icmpType', 0, 255),
+      icmpCode: whole(packet, 'icmpCode', 0, 255),
+      bytes: whole(packet, 'bytes', 0, MAX_TRACE_BYTES),
+    },
+  };
+}
+
+function record(fields: JsonRecord, name: string): JsonRecord {
+  const value = fields[name];
+  if (!isRecord(value)) throw new Malformed(`${name} is no object`);
+  return value;
+}
+
+function uuid(fields: JsonRecord, name: string): string {
+  const value = fields[name];
+  if (typeof value !== 'string' || !isUuid(value)) throw new Malformed(`${name} is no UUID`);
+  return value;
+}
+
+function whole(fields: JsonRecord, name: string, least: number, most: number): number {
+  const value = fields[name];
+  if (!Number.isSafeInteger(value) || Number(value) < least || Number(value) > most)
+    throw new Malformed(`${name} is not a whole number of ${least} to ${most}`);
+  return Number(value);
+}
+
+/** As it is written in short. */
+function address(fields: JsonRecord, name: string): string {
+  const value = fields[name];
+  const bytes = typeof value === 'string' ? parseAddress(value) : undefined;
+  if (bytes === undefined) throw new Malformed(`${name} is no address`);
+  return formatAddress(bytes);
+}

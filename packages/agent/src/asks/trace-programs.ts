@@ -1,0 +1,96 @@
+/**
+ * A load of the vrouter's programs that only traces: over the maps of the running ones, which it reads, with slots, work record and trace of its own. It is met by
+ * test runs alone.
+ */
+import { join } from 'node:path';
+import { CB_TRACE_STEPS, type CbStep, cbTrace } from '../bpf/abi.gen.ts';
+import { arrayIndex } from '../bpf/codec.ts';
+import { loadObject } from '../bpf/object.ts';
+import type { BpfProgram } from '../bpf/program.ts';
+import type { RodataValue } from '../bpf/rodata.ts';
+import { BpfError } from '../ffi/errno.ts';
+import { ENTRY, fillBank } from '../reconcile/program-slots.ts';
+
+export type TraceSource = {
+  /** Path of the compiled object. */
+  readonly object: string;
+  /** This host's directory in bpffs. */
+  readonly pinDir: string;
+  /** Values of config.h, as of the running load. */
+  readonly config: Readonly<Record<string, RodataValue>>;
+  /** Other sizes than the object's, by map name. Default: none. */
+  readonly maxEntries?: Readonly<Record<string, number>>;
+};
+
+/** Where the packet comes from. */
+export type TraceInput = {
+  readonly from:
+    | { readonly vif: number }
+    /** `remote`: underlay IPv4 address, host byte order. */
+    | { readonly wireId: number; readonly remote: number };
+  readonly flags: number;
+  readonly frame: Uint8Array;
+};
+
+/** What became of it. Numbers are the host's; `deliver` 0: nothing was. */
+export type RawTrace = {
+  readonly steps: readonly CbStep[];
+  readonly ifindex: number;
+  readonly deliver: number;
+  readonly wire: number;
+  /** Underlay IPv4 address, host byte order; of copies how many. */
+  readonly remote: number;
+  readonly reason: number;
+  readonly frame: Uint8Array;
+};
+
+export type TracePrograms = {
+  run(input: TraceInput): RawTrace;
+  close(): void;
+};
+
+/** What a load has for itself; all others are the running programs'. */
+const OWN_MAPS = ['cb_work_1', 'cb_scratch_2', 'cb_trace_1', 'cb_enter_1'] as const;
+const DISPATCHERS = Object.values(ENTRY).map(({ dispatcher }) => dispatcher);
+
+/** Loads it. The programs must have been loaded on this host before. Throws as `loadObject`. */
+export function loadTracePrograms({ object, pinDir, config, maxEntries }: TraceSource): TracePrograms {
+  const loaded = loadObject({
+    path: object,
+    pinnedMaps: join(pinDir, 'maps'),
+    rodata: { ...config, cfg_trace: 1, cfg_bank: 0, cfg_own_encapsulation: 0 },
+    unpinned: OWN_MAPS,
+    skip: DISPATCHERS,
+    ...(maxEntries === undefined ? {} : { maxEntries }),
+  });
+  const required = <T>(found: T | undefined, name: string): T => {
+    if (found === undefined) throw new Error(`${object} has no ${name}`);
+    return found;
+  };
+  try {
+    const trace = required(loaded.maps.get('cb_trace_1'), 'map cb_trace_1');
+    fillBank(required(loaded.maps.get('cb_enter_1'), 'map cb_enter_1'), 0, loaded.programs);
+    const fromVif = required(loaded.programs.get('trace_vif'), 'program trace_vif');
+    const fromHost = required(loaded.programs.get('trace_overlay'), 'program trace_overlay');
+    return {
+      run: ({ from, flags, frame }) => {
+        const [vif, wireId, remote] = 'vif' in from ? [from.vif, 0, 0] : [0, from.wireId, from.remote];
+        trace.update(arrayIndex.encode(0), cbTrace.encode({ vif, wireId, remote, flags, count: 0, step: [] }));
+        const outcome = runOnce('vif' in from ? fromVif : fromHost, frame);
+        const { count, step } = cbTrace.decode(required(trace.lookup(arrayIndex.encode(0)), 'row of cb_trace_1'));
+        return { ...outcome, steps: step.slice(0, Math.min(count, CB_TRACE_STEPS)) };
+      },
+      close: () => loaded.close(),
+    };
+  } catch (err) {
+    loaded.close();
+    throw err;
+  }
+}
+
+function runOnce(program: BpfProgram, frame: Uint8Array): Omit<RawTrace, 'steps'> {
+  const { context, data } = program.testRun({ data: frame });
+  const [ifindex = 0, deliver = 0, wire = 0, remote = 0, reason = 0] = context.cb ?? [];
+  if (deliver === 0 && reason === 0) throw new BpfError(`trace by ${program.info.name}`, 'EIO', 'it said nothing');
+  return { ifindex, deliver, wire, remote, reason, frame: data };
+}

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { silentLogger } from '@cable/kit';
+import type { TraceEnd, TraceStep } from '@cable/model';
+import {
+  CB_DELIVER_FRAGMENTER,
+  CB_DELIVER_UPLINK,
+  CB_DIR_EGRESS,
+  CB_DIR_INGRESS,
+  CB_FLOOD_TUNNEL,
+  CB_FLOOD_VIF,
+  CB_STEP_COPY,
+  CB_STEP_DESTINATION_BECOMES,
+  CB_STEP_MEMBER,
+  CB_STEP_NEIGHBOUR,
+  CB_STEP_SEEK,
+  CB_STEP_SOURCE_BECOMES,
+  CB_STEP_WAIT,
+  type CbStep,
+} from '../bpf/abi.gen.ts';
+import { parseAddress } from '../plan/address.ts';
+import type { IdKind } from '../plan/inputs.ts';
+import type { RawTrace } from './trace-programs.ts';
+import { Tracer } from './tracer.ts';
+
+const IDS: Partial<Record<IdKind, ReadonlyMap<string, number>>> = {
+  vif: new Map([['p', 7]]),
+  network: new Map([['n', 3]]),
+  tunnel: new Map([['192.0.2.7', 9]]),
+};
+const ADDRESS = '203.0.113.2';
+const addr = parseAddress(ADDRESS) ?? new Uint8Array(16);
+
+function step(kind: number, values: Partial<CbStep> = {}): CbStep {
+  return { kind, id: 0, a: 0, b: 0, addr: new Uint8Array(16), ...values };
+}
+
+/** What is said of a packet from another host with which the programs do this. */
+function traced(raw: Partial<RawTrace>): { readonly steps: readonly TraceStep[]; readonly end: TraceEnd | null } {
+  const nothing = { steps: [], ifindex: 1, deliver: CB_DELIVER_UPLINK, wire: 0, remote: 0, reason: 0 };
+  const tracer = new Tracer({
+    host: 'h1',
+    slices: { keys: () => [], header: () => undefined, item: () => undefined, items: () => [] },
+    planner: { vifs: new Map(), ids: (kind) => IDS[kind] ?? new Map(), numberOf: () => undefined },
+    load: () => ({ run: () => ({ ...nothing, frame: new Uint8Array(60), ...raw }), close: () => {} }),
+    log: silentLogger(),
+  });
+  const from = { kind: 'host', underlay: '192.0.2.7', vni: 1, frame: Buffer.alloc(60).toString('base64') } as const;
+  const said = tracer.trace({ kind: 'trace', isAnswer: false, from });
+  tracer.close();
+  assert.ok('value' in said);
+  return said.value;
+}
+
+test('steps of translation, load balancers, physical networks and limits are told', () => {
+  const { steps } = traced({
+    steps: [
+      step(CB_STEP_MEMBER, { id: 4 }),
+      step(CB_STEP_SOURCE_BECOMES, { addr, a: 2048 }),
+      step(CB_STEP_DESTINATION_BECOMES, { addr }),
+      step(CB_STEP_NEIGHBOUR, { id: 3, a: 1, addr }),
+      step(CB_STEP_SEEK, { id: 3, addr }),
+      step(CB_STEP_WAIT, { id: 7, a: CB_DIR_INGRESS }),
+      step(CB_STEP_WAIT, { id: 7, a: CB_DIR_EGRESS }),
+      step(CB_STEP_COPY, { id: 7, a: CB_FLOOD_VIF }),
+      step(CB_STEP_COPY, { id: 9, a: CB_FLOOD_TUNNEL }),
+      step(CB_STEP_COPY),
+      step(99),
+    ],
+  });
+  const copy = { kind: 'copy', portId: null, underlay: null, passed: true, isOutside: false };
+  assert.deepEqual(steps, [
+    { kind: 'member' },
+    { kind: 'translation', of: 'source', address: ADDRESS, port: 2048 },
+    { kind: 'translation', of: 'destination', address: ADDRESS, port: null },
+    { kind: 'outside', networkId: 'n', address: ADDRESS, isKnown: true },
+    { kind: 'seek', networkId: 'n', address: ADDRESS },
+    { kind: 'limit', direction: 'ingress' },
+    { kind: 'limit', direction: 'egress' },
+    { ...copy, portId: 'p' },
+    { ...copy, underlay: '192.0.2.7' },
+    { ...copy, isOutside: true },
+  ]);
+});
+
+test('the ends beyond the host’s ports are told apart', () => {
+  assert.deepEqual(traced({ deliver: CB_DELIVER_UPLINK }).end, { kind: 'outside' });
+  assert.deepEqual(traced({ deliver: CB_DELIVER_FRAGMENTER }).end, { kind: 'cut' });
+});

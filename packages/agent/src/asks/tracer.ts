@@ -1,0 +1,214 @@
+import type { Logger } from '@cable/kit';
+import type { AskFault, HostAsk, TraceEnd, TraceHop, TraceStart, TraceStep } from '@cable/model';
+import {
+  CB_DELIVER_FLOOD,
+  CB_DELIVER_FRAGMENTER,
+  CB_DELIVER_OVERLAY,
+  CB_DELIVER_SERVICE,
+  CB_DELIVER_UPLINK,
+  CB_DIR_INGRESS,
+  CB_ENDPOINT_REMOTE,
+  CB_FLOOD_TUNNEL,
+  CB_FLOOD_VIF,
+  CB_ROUTE_NEXTHOP,
+  CB_STEP_ALLOWED,
+  CB_STEP_COPY,
+  CB_STEP_DENIED,
+  CB_STEP_DESTINATION_BECOMES,
+  CB_STEP_ENDPOINT,
+  CB_STEP_FLOW,
+  CB_STEP_MEMBER,
+  CB_STEP_NEIGHBOUR,
+  CB_STEP_ROUTE,
+  CB_STEP_ROUTER,
+  CB_STEP_SEEK,
+  CB_STEP_SOURCE,
+  CB_STEP_SOURCE_BECOMES,
+  CB_STEP_WAIT,
+  CB_TRACE_F_ANSWER,
+  type CbStep,
+} from '../bpf/abi.gen.ts';
+import { formatAddress, formatMac, parseAddress, parseMac } from '../plan/address.ts';
+import { typedSlices } from '../plan/inputs.ts';
+import type { Planner } from '../plan/planner.ts';
+import type { ListedSlices } from '../show/names.ts';
+import { dropReason } from './drops.ts';
+import { ruleText } from './flows.ts';
+import { macOf, packetFrame, type Sender, whoHas } from './frames.ts';
+import { type HostNumbers, readNumbers } from './numbers.ts';
+import type { RawTrace, TracePrograms } from './trace-programs.ts';
+
+export type TracerDeps = {
+  readonly host: string;
+  readonly slices: ListedSlices;
+  readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf'>;
+  /** Loads the programs, for the devices as they are now. */
+  readonly load: () => TracePrograms;
+  readonly log: Logger;
+};
+
+type Asked = Extract<HostAsk, { kind: 'trace' }>;
+
+export const NO_PORT: AskFault = { code: 'no-port', message: 'the port has no device here' };
+
+/** How long the programs stay loaded after a trace. */
+const KEEP_MS = 60_000;
+
+/** Traces packets through this host. The programs are loaded with the first trace. */
+export class Tracer {
+  readonly #deps: TracerDeps;
+  #programs: TracePrograms | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(deps: TracerDeps) {
+    this.#deps = deps;
+  }
+
+  /** What becomes of the packet here. */
+  trace(ask: Asked): { readonly value: TraceHop } | { readonly fault: AskFault } {
+    const { from, isAnswer } = ask;
+    const flags = isAnswer ? CB_TRACE_F_ANSWER : 0;
+    if (from.kind === 'port') return this.#fromPort(from, isAnswer, flags);
+    const remote = parseAddress(from.underlay);
+    if (remote === undefined) return { fault: { code: 'failed', message: 'underlay is no address' } };
+    const input = { from: { wireId: from.vni, remote: Buffer.from(remote).readUInt32BE(12) }, flags };
+    const frame = Buffer.from(from.frame, 'base64');
+    if (frame.length < ETHERNET_BYTES) return { fault: { code: 'failed', message: 'frame is no frame' } };
+    const raw = this.#loaded().run({ ...input, frame });
+    return { value: { neighbour: null, ...this.#show(raw, 0) } };
+  }
+
+  /** The programs that are loaded go: the next trace loads them anew. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#programs?.close();
+    this.#programs = undefined;
+  }
+
+  #fromPort(
+    { portId, nextHop, packet }: Extract<TraceStart, { kind: 'port' }>,
+    isAnswer: boolean,
+    flags: number,
+  ): { readonly value: TraceHop } | { readonly fault: AskFault } {
+    const { host, slices, planner } = this.#deps;
+    const vif = planner.vifs.get(portId)?.vif;
+    const mac = parseMac(typedSlices(slices).item('host', host, portId)?.macAddress ?? '');
+    const [source, target] = [parseAddress(packet.source), parseAddress(nextHop)];
+    if (vif === undefined || mac === undefined) return { fault: NO_PORT };
+    if (source === undefined || target === undefined) return { fault: { code: 'failed', message: 'no address' } };
+    const neighbour = this.#ask(vif, { mac, address: source }, target);
+    const to = neighbour.mac;
+    const shown = { address: nextHop, mac: to === undefined ? null : formatMac(to), end: neighbour.end };
+    if (to === undefined) return { value: { neighbour: shown, steps: [], end: null } };
+    const frame = packetFrame({ from: mac, to }, packet, isAnswer);
+    const raw = this.#loaded().run({ from: { vif }, flags, frame });
+    return { value: { neighbour: shown, ...this.#show(raw, vif) } };
+  }
+
+  /** The MAC of the next hop, as the sender learns it. */
+  #ask(
+    vif: number,
+    sender: Sender,
+    target: Uint8Array,
+  ): { readonly mac: Uint8Array | undefined; readonly end: TraceEnd } {
+    const raw = this.#loaded().run({ from: { vif }, flags: 0, frame: whoHas(sender, target) });
+    const { end } = this.#show(raw, vif);
+    return { mac: end.kind === 'answered' ? macOf(raw.frame) : undefined, end };
+  }
+
+  #loaded(): TracePrograms {
+    if (this.#programs === undefined) {
+      this.#programs = this.#deps.load();
+      this.#deps.log.debug({}, 'loaded the programs that trace');
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.close(), KEEP_MS).unref();
+    return this.#programs;
+  }
+
+  #show(raw: RawTrace, vif: number): { readonly steps: readonly TraceStep[]; readonly end: TraceEnd } {
+    const numbers = readNumbers(this.#deps);
+    return { steps: raw.steps.flatMap((step) => showStep(step, numbers)), end: this.#end(raw, vif, numbers) };
+  }
+
+  /** @param vif of the sender; 0: another host. */
+  #end(
+    { deliver, ifindex, wire, remote, reason, frame, steps }: RawTrace,
+    vif: number,
+    numbers: HostNumbers,
+  ): TraceEnd {
+    const to = steps.findLast((step) => step.kind === CB_STEP_ENDPOINT && step.a !== CB_ENDPOINT_REMOTE)?.id;
+    const isBack = vif !== 0 && to === undefined;
+    if (deliver === 0) return { kind: 'drop', reason: dropReason(reason) };
+    if (reason !== 0) return { kind: 'refusal', reason: dropReason(reason) };
+    if (deliver === CB_DELIVER_SERVICE) return { kind: 'service' };
+    if (deliver === CB_DELIVER_UPLINK) return { kind: 'outside' };
+    if (deliver === CB_DELIVER_FRAGMENTER) return { kind: 'cut' };
+    if (deliver === CB_DELIVER_FLOOD) return { kind: 'copies', count: remote };
+    if (deliver === CB_DELIVER_OVERLAY) {
+      const underlay = [24, 16, 8, 0].map((shift) => (remote >>> shift) & 255).join('.');
+      return { kind: 'host', underlay, vni: wire, frame: Buffer.from(frame).toString('base64') };
+    }
+    if (isBack) return { kind: 'answered' };
+    const portId = to === undefined ? this.#portOn(ifindex) : numbers.port(to);
+    return { kind: 'port', portId };
+  }
+
+  #portOn(ifindex: number): string | null {
+    for (const vif of this.#deps.planner.vifs.values()) if (vif.ifindex === ifindex) return vif.portId;
+    return null;
+  }
+}
+
+const ETHERNET_BYTES = 14;
+
+/** A kind that this code does not know is left out. */
+function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): readonly TraceStep[] {
+  switch (kind) {
+    case CB_STEP_SOURCE:
+      return [{ kind: 'source', isAsked: a !== 0, isAllowed: id === 0 }];
+    case CB_STEP_FLOW:
+      return [{ kind: 'flow', holds: b !== 0, isAnswer: a !== 0 }];
+    case CB_STEP_ROUTER:
+      return [{ kind: 'router', routerId: numbers.router(id) }];
+    case CB_STEP_ROUTE: {
+      const nextHop = a === CB_ROUTE_NEXTHOP ? formatAddress(addr) : null;
+      return [{ kind: 'route', networkId: numbers.network(id), nextHop }];
+    }
+    case CB_STEP_ENDPOINT:
+      if (a !== CB_ENDPOINT_REMOTE) return [{ kind: 'receiver', portId: numbers.port(id) }];
+      return [{ kind: 'tunnel', underlay: numbers.underlay(id) ?? '' }];
+    case CB_STEP_ALLOWED:
+    case CB_STEP_DENIED: {
+      const rule = kind === CB_STEP_ALLOWED ? ruleText(id) : null;
+      return [{ kind: 'rule', direction: a === CB_DIR_INGRESS ? 'ingress' : 'egress', rule }];
+    }
+    case CB_STEP_COPY: {
+      const isVif = a === CB_FLOOD_VIF;
+      return [
+        {
+          kind: 'copy',
+          portId: isVif ? numbers.port(id) : null,
+          underlay: a === CB_FLOOD_TUNNEL ? numbers.underlay(id) : null,
+          passed: b === 0,
+          isOutside: !isVif && a !== CB_FLOOD_TUNNEL,
+        },
+      ];
+    }
+    case CB_STEP_SOURCE_BECOMES:
+    case CB_STEP_DESTINATION_BECOMES: {
+      const of = kind === CB_STEP_SOURCE_BECOMES ? 'source' : 'destination';
+      return [{ kind: 'translation', of, address: formatAddress(addr), port: a === 0 ? null : a }];
+    }
+    case CB_STEP_MEMBER:
+      return [{ kind: 'member' }];
+    case CB_STEP_NEIGHBOUR:
+      return [{ kind: 'outside', networkId: numbers.network(id), address: formatAddress(addr), isKnown: a !== 0 }];
+    case CB_STEP_SEEK:
+      return [{ kind: 'seek', networkId: numbers.network(id), address: formatAddress(addr) }];
+    case CB_STEP_WAIT:
+      return [{ kind: 'limit', direction: a === CB_DIR_INGRESS ? 'ingress' : 'egress' }];
+    default:
+      return [];
+  }
+}

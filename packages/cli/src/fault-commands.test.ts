@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { cable } from './testing/run.ts';
+import { type StubServer, startStub } from './testing/stub-server.ts';
+
+const A = '11111111-1111-4111-8111-111111111111';
+const B = '22222222-2222-4222-8222-222222222222';
+const [PORT, PEER] = [
+  { id: A, name: 'vm1' },
+  { id: B, name: 'vm2' },
+];
+
+type Context = { after(fn: () => void): void };
+
+async function stub(t: Context, answers: Readonly<Record<string, unknown>>): Promise<StubServer> {
+  const paths = Object.entries(answers).map(([what, body]) => [`/cable/v1/ports/${A}/${what}`, body]);
+  const server = await startStub(Object.fromEntries(paths));
+  t.after(() => server.close());
+  const more = { device_owner: 'compute:nova', status: 'ACTIVE', project_id: 'p' };
+  server.put('port', { ...PORT, ...more, fixed_ips: [{ subnet_id: A, ip_address: '10.0.0.1' }] });
+  server.put('port', { ...PEER, ...more, status: 'DOWN', fixed_ips: [{ subnet_id: A, ip_address: '10.0.0.2' }] });
+  return server;
+}
+
+const DROP = { reason: 'policy_ingress', packets: 3, last_seconds_ago: 2, meaning: 'no rule', remedy: 'add one' };
+
+test('drops are told with meaning and remedy, of one port and of all that are up', async (t) => {
+  const server = await stub(t, { drops: { port: PORT, network: { id: B, name: 'blue' }, drops: [DROP] } });
+  for (const command of ['drops vm1', 'drops']) {
+    const { status, out } = await cable(command, server);
+    assert.equal(status, 0);
+    assert.match(out, /vm1 +\| blue +\| policy_ingress \| 3 +\| 2 s ago \| no rule \| add one/);
+  }
+  assert.ok(
+    !server.requests.some((request) => request.includes(`${B}/drops`)),
+    'a port that is down is not asked about',
+  );
+  assert.deepEqual(JSON.parse((await cable('drops vm1 --json', server)).out).drops, [DROP]);
+  const quiet = await stub(t, { drops: { port: PORT, network: null, drops: [] } });
+  assert.equal((await cable('drops vm1', quiet)).out, 'Nothing was dropped.\n');
+});
+
+test('flows are filtered by the server, page by page, and shown by name', async (t) => {
+  const flow = {
+    ...{ begun_here: true, network: { id: B, name: 'blue' }, protocol: 6, source: '10.0.0.1', source_port: 5 },
+    ...{ destination: '2001:db8::2', destination_port: 80, icmp_type: null, peer: PEER, state: 'new', bytes: 7 },
+    ...{ reply_bytes: 0, age_seconds: 1, expires_seconds: 9, rule: A, security_group: { id: B, name: 'web' } },
+  };
+  const server = await stub(t, { flows: { flows: [flow], total: 3, next_marker: null } });
+  const { out } = await cable('flows vm1 --protocol tcp --port 80 --state new --limit 1 --all', server);
+  assert.match(out, /out +\| vm2 +\| blue +\| tcp +\| 10\.0\.0\.1:5 \| \[2001:db8::2\]:80 \| new +\| 7 /);
+  assert.match(out, new RegExp(`${A} of web`));
+  assert.match(out, /1 of 3/);
+  const asked = server.requests.at(-1);
+  assert.equal(asked, `GET /cable/v1/ports/${A}/flows?protocol=tcp&port=80&state=new&limit=1`);
+});
+
+const TRACE = {
+  from: PORT,
+  packet: { source: '10.0.0.1', destination: '10.0.0.2', protocol: 6, source_port: 40_000, destination_port: 80 },
+  verdict: 'dropped',
+  cause: { way: 'there', host: 'h1', reason: 'no_route', meaning: 'no way', remedy: 'make one' },
+  receiver: null,
+  there: [{ host: null, steps: [{ kind: 'router', text: 'to router r' }] }],
+  back: [],
+};
+
+test('a trace is told host by host, with the cause at its end; its receiver may be a port', async (t) => {
+  const server = await stub(t, { trace: TRACE });
+  const { out } = await cable('trace --from vm1 --to vm2 --proto tcp --dport 80', server);
+  assert.equal(
+    out,
+    [
+      'tcp from 10.0.0.1:40000 to 10.0.0.2:80',
+      'there, host 1 of the way:',
+      '  to router r',
+      'It is dropped.',
+      '  cause:  no way',
+      '  remedy: make one',
+      '',
+    ].join('\n'),
+  );
+  assert.equal(server.requests.at(-1), `GET /cable/v1/ports/${A}/trace?to=10.0.0.2&protocol=tcp&dport=80`);
+});
+
+test('why is told for one port and for two', async (t) => {
+  const finding = { code: 'x', text: 'it is unplugged', remedy: 'plug it in' };
+  const why = { port: PORT, status: 'DOWN', findings: [finding], finding, ways: [TRACE], ports: [] };
+  const server = await stub(t, { why });
+  assert.equal((await cable('why vm1', server)).out, 'Port vm1 is DOWN.\n- it is unplugged\n  remedy: plug it in\n');
+  const { out } = await cable('why vm1 vm2', server);
+  assert.match(out, /^They cannot talk:\n- it is unplugged\n {2}remedy: plug it in\n\ntcp from/);
+  assert.equal(server.requests.at(-1), `GET /cable/v1/ports/${A}/why?to=${B}`);
+});
+
+test('a capture is a pcap file that tcpdump reads, and says what is missing', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-capture-'));
+  mkdirSync(join(dir, 'h1'));
+  const frame = Buffer.from(
+    'ffffffffffff0200000000010806' + '0001080006040001020000000001' + '0a000001' + '000000000000' + '0a000002',
+    'hex',
+  );
+  const asked: string[] = [];
+  const lines = [
+    { device: 'tap1' },
+    { time_us: 1_700_000_000_000_001, frame: frame.toString('base64') },
+    { end: 'its time is over', lost: 2 },
+  ];
+  const agent = createServer((request, response) => {
+    asked.push(decodeURIComponent(request.url ?? ''));
+    if (request.url === '/vifs') response.end(JSON.stringify([{ port_id: A, name: 'vm1' }]));
+    else response.end(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  });
+  await new Promise<void>((resolve) => agent.listen(join(dir, 'h1', 'agent.sock'), () => resolve()));
+  t.after(() => {
+    agent.close();
+    agent.closeAllConnections();
+    rmSync(dir, { recursive: true });
+  });
+  const file = join(dir, 'out.pcap');
+  const words = [
+    'capture',
+    'vm1',
+    '--run-dir',
+    dir,
+    '--filter',
+    'arp and host 10.0.0.1',
+    '--count',
+    '1',
+    '--out',
+    file,
+  ];
+  const { status, err } = await cable(words);
+  assert.equal(err, '1 packets (its time is over); 2 came faster than they were taken, and are missing\n');
+  assert.equal(status, 0);
+  assert.match(
+    asked[1] ?? '',
+    new RegExp(`^/capture\\?port=${A}&filter=arp\\+and\\+host\\+10.0.0.1&count=1&seconds=3600$`),
+  );
+  assert.equal(readFileSync(file).length, 24 + 16 + frame.length);
+  const read = execFileSync('tcpdump', ['-n', '-tt', '-r', file], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  assert.match(read, /^1700000000\.000001 ARP, Request who-has 10\.0\.0\.2 tell 10\.0\.0\.1/);
+  const missing = await cable(['capture', 'vm9', '--run-dir', dir, '--out', file]);
+  assert.match(missing.err, /port 'vm9' is not on this machine/);
+});

@@ -1,0 +1,196 @@
+/**
+ * What a server asks a host's agent about a port, and what the agent answers: lines `ask` and `answer` of the host stream. Ids are the store's; names are the
+ * server's to add, as far as the caller may know them.
+ */
+
+/** What is asked. An agent answers one of a kind that it does not know with `AskFault` `unknown`. */
+export type HostAsk =
+  | { readonly kind: 'drops'; readonly portId: string }
+  | ({ readonly kind: 'flows'; readonly portId: string } & FlowQuery)
+  | ({ readonly kind: 'trace' } & TraceAsk);
+
+/** `unknown`: the agent is of an older build; `no-port`: the host does not carry the port; `busy`: ask again; `failed`: see `message`. */
+export type AskFault = { readonly code: 'unknown' | 'no-port' | 'busy' | 'failed'; readonly message: string };
+
+/** Answers by kind. */
+export type HostAnswers = {
+  readonly drops: PortDrops;
+  readonly flows: PortFlows;
+  readonly trace: TraceHop;
+};
+
+/** Asks that one host may have open at a time. */
+export const MAX_ASKS_A_HOST = 32;
+
+/** Why a packet was dropped: the name counts, the rest is for people. */
+export type DropReason = { readonly name: string; readonly meaning: string; readonly remedy: string };
+
+/** What was dropped of what a port sent and received, since it came to this host. */
+export type PortDrops = {
+  readonly rxPackets: number;
+  readonly txPackets: number;
+  /** Those that occurred. */
+  readonly drops: readonly {
+    readonly reason: DropReason;
+    readonly packets: number;
+    /** Seconds since the last. */
+    /** Null: not known; a full queue does not say when. */
+    readonly lastSecondsAgo: number | null;
+  }[];
+};
+
+/** Most flows in one answer. */
+export const MAX_FLOWS_AN_ANSWER = 500;
+
+/** Which flows. What is absent is any. */
+export type FlowQuery = {
+  /** 1..`MAX_FLOWS_AN_ANSWER` */
+  readonly limit: number;
+  /** Number of the last flow that was shown; 0: from the beginning. */
+  readonly after: number;
+  /** IANA number. */
+  readonly protocol?: number;
+  /** Of either end. */
+  readonly address?: string;
+  /** TCP, UDP or SCTP port of either end. */
+  readonly port?: number;
+  readonly state?: FlowState;
+};
+
+export const FLOW_STATES = ['new', 'established', 'closing', 'closed', 'picked-up'] as const;
+export type FlowState = (typeof FLOW_STATES)[number];
+
+export type PortFlows = {
+  /** In the order of their numbers, from the first behind `after`. */
+  readonly flows: readonly FlowView[];
+  /** All that fit the query, shown or not. */
+  readonly total: number;
+  /** `after` of the next page; null: this is the last. */
+  readonly next: number | null;
+};
+
+/** One flow, as its first packet was. */
+export type FlowView = {
+  readonly flow: number;
+  /** True: the port began it. */
+  readonly isBegun: boolean;
+  /** In which its first packets enter the host. */
+  readonly networkId: string | null;
+  readonly protocol: number;
+  readonly source: string;
+  readonly destination: string;
+  /** Of TCP, UDP and SCTP; else null. */
+  readonly sourcePort: number | null;
+  readonly destinationPort: number | null;
+  /** Of ICMP queries; else null. */
+  readonly icmpType: number | null;
+  readonly state: FlowState;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly replyPackets: number;
+  readonly replyBytes: number;
+  readonly ageSeconds: number;
+  /** Until it ends if nothing more comes. */
+  readonly expiresSeconds: number;
+  /** The other end, if it is on this host. */
+  readonly peerPortId: string | null;
+  /** Underlay address of the host that the other end is on; null: this one, or not known. */
+  readonly peerUnderlay: string | null;
+  /** First 8 hexadecimal digits of the id of the rule that allowed it; null: none was needed, or not known. */
+  readonly rule: string | null;
+};
+
+/** Largest packet that is traced, in bytes: what the kernel takes in a test run. */
+export const MAX_TRACE_BYTES = 3400;
+
+/** A packet on its way through one host. */
+export type TraceAsk = {
+  readonly from: TraceStart;
+  /** True: it answers a packet that passed: rules are asked as they were for that. */
+  readonly isAnswer: boolean;
+};
+
+export type TraceStart =
+  /** The port sends it, to `nextHop`: the destination itself, or a gateway. */
+  | { readonly kind: 'port'; readonly portId: string; readonly nextHop: string; readonly packet: TracePacket }
+  /** Another host sent the frame (base64), with this VNI. */
+  | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string };
+
+export type TracePacket = {
+  readonly source: string;
+  readonly destination: string;
+  /** IANA number. */
+  readonly protocol: number;
+  /** Of TCP, UDP and SCTP; of ICMP the identifier is `sourcePort`. */
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+  readonly icmpType: number;
+  readonly icmpCode: number;
+  /** Bytes of the IP packet; at least its headers; at most `MAX_TRACE_BYTES`. */
+  readonly bytes: number;
+};
+
+/** What became of it at one host. */
+export type TraceHop = {
+  /** How the sender learns the next hop's MAC (ARP or neighbour discovery); null: of a packet from another host. */
+  readonly neighbour: { readonly address: string; readonly mac: string | null; readonly end: TraceEnd } | null;
+  /** Empty when no MAC was learnt. */
+  readonly steps: readonly TraceStep[];
+  /** Null: it was not sent, no MAC was learnt. */
+  readonly end: TraceEnd | null;
+};
+
+export type TraceStep =
+  /** May the port send from these addresses? `isAsked` false: it has no port security. */
+  | { readonly kind: 'source'; readonly isAsked: boolean; readonly isAllowed: boolean }
+  /** It is of a connection that is known. `holds`: what was decided for that counts, and nothing is asked again. */
+  | { readonly kind: 'flow'; readonly holds: boolean; readonly isAnswer: boolean }
+  | { readonly kind: 'router'; readonly routerId: string | null }
+  /** `nextHop` null: the destination is in that network. */
+  | { readonly kind: 'route'; readonly networkId: string | null; readonly nextHop: string | null }
+  | { readonly kind: 'receiver'; readonly portId: string | null }
+  | { readonly kind: 'tunnel'; readonly underlay: string }
+  /** `rule`: first 8 hexadecimal digits of its id; null: no rule allows it. */
+  | { readonly kind: 'rule'; readonly direction: 'ingress' | 'egress'; readonly rule: string | null }
+  /** What its source or destination becomes; `port` (or identifier) null: it stays, or is chosen last. */
+  | {
+      readonly kind: 'translation';
+      readonly of: 'source' | 'destination';
+      readonly address: string;
+      readonly port: number | null;
+    }
+  /** A load balancer gives it to a member of its pool. */
+  | { readonly kind: 'member' }
+  /** To a machine on the physical network of the network. `isKnown`: its MAC is. */
+  | { readonly kind: 'outside'; readonly networkId: string | null; readonly address: string; readonly isKnown: boolean }
+  /** Several ports may have the address, and nobody is known to: it is asked for, and the packet is lost. */
+  | { readonly kind: 'seek'; readonly networkId: string | null; readonly address: string }
+  /** It waits for a limit of the port's QoS policy, and goes on. */
+  | { readonly kind: 'limit'; readonly direction: 'ingress' | 'egress' }
+  /** A copy of a packet to all. `isOutside`: to the physical network; with `portId` and `underlay` null, otherwise: to a host. */
+  | {
+      readonly kind: 'copy';
+      readonly portId: string | null;
+      readonly underlay: string | null;
+      readonly passed: boolean;
+      readonly isOutside?: boolean;
+    };
+
+export type TraceEnd =
+  /** Given to the port. */
+  | { readonly kind: 'port'; readonly portId: string | null }
+  /** Sent to another host, as the frame is now (base64). */
+  | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string }
+  /** It leaves by the uplink of a physical network. */
+  | { readonly kind: 'outside' }
+  /** It is cut into pieces for a smaller network, each of which goes on by the same way. */
+  | { readonly kind: 'cut' }
+  /** For the host's own services: DHCP, DNS, metadata. */
+  | { readonly kind: 'service' }
+  /** A router, or the host for others, has answered the sender. */
+  | { readonly kind: 'answered' }
+  /** Nobody is known to have the MAC: to all of the network. */
+  | { readonly kind: 'copies'; readonly count: number }
+  | { readonly kind: 'drop'; readonly reason: DropReason }
+  /** Dropped, and the sender was told by an ICMP error. */
+  | { readonly kind: 'refusal'; readonly reason: DropReason };

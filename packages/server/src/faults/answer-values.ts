@@ -1,0 +1,57 @@
+/** What agents answer, taken for what it should be only as far as it is: a newer or broken agent must not upset who asks. */
+import { CableError, type HostAnswers, type HostAsk } from '@cable/model';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The answer; throws `HostRefusesAsk` when it has not the form of one. */
+export function answerValue<K extends HostAsk['kind']>(kind: K, host: string, value: unknown): HostAnswers[K] {
+  if (isRecord(value) && FORMS[kind](value)) return value as HostAnswers[K];
+  throw new CableError('HostRefusesAsk', `The agent of host ${host} answered what this server does not understand.`, {
+    fields: { host, kind },
+  });
+}
+
+const FORMS: Readonly<Record<HostAsk['kind'], (value: Fields) => boolean>> = {
+  drops: ({ drops, rxPackets, txPackets }) => isNumber(rxPackets) && isNumber(txPackets) && isListOf(drops, isDrop),
+  flows: ({ flows, total, next }) => isNumber(total) && (next === null || isNumber(next)) && isListOf(flows, isFlow),
+  trace: ({ neighbour, steps, end }) =>
+    (neighbour === null || (isRecord(neighbour) && isText(neighbour['address']) && isEnd(neighbour['end']))) &&
+    isListOf(steps, (step) => isText(step['kind'])) &&
+    (end === null || isEnd(end)),
+};
+
+function isDrop({ reason, packets, lastSecondsAgo: ago }: Fields): boolean {
+  return isReason(reason) && isNumber(packets) && (ago === null || isNumber(ago));
+}
+
+function isFlow(flow: Fields): boolean {
+  const texts = [flow['source'], flow['destination'], flow['state']];
+  const numbers = [flow['flow'], flow['protocol'], flow['packets'], flow['bytes'], flow['ageSeconds']];
+  return texts.every(isText) && numbers.every(isNumber);
+}
+
+function isEnd(end: unknown): boolean {
+  if (!isRecord(end) || !isText(end['kind'])) return false;
+  if (end['kind'] === 'host') return isText(end['underlay']) && isNumber(end['vni']) && isText(end['frame']);
+  return (end['kind'] !== 'drop' && end['kind'] !== 'refusal') || isReason(end['reason']);
+}
+
+function isReason(reason: unknown): boolean {
+  return isRecord(reason) && isText(reason['name']) && isText(reason['meaning']) && isText(reason['remedy']);
+}
+
+function isListOf(value: unknown, is: (one: Fields) => boolean): boolean {
+  return Array.isArray(value) && value.every((one) => isRecord(one) && is(one));
+}
+
+function isRecord(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number';
+}

@@ -1,0 +1,57 @@
+import type { Port, ResourceModel } from '@cable/model';
+import type { EngineDeps } from '../engine/context.ts';
+import { hiddenFrom, type Reader, sees } from '../engine/reader.ts';
+
+/** An object as it is shown. */
+export type Named = { readonly id: string; readonly name: string };
+
+/** What a caller may know of what is found out: names and ids of what the rules let him see; null for the rest. */
+export class Eyes {
+  readonly #deps: Pick<EngineDeps, 'tables' | 'resources'>;
+  readonly #reader: Reader;
+
+  constructor(deps: Pick<EngineDeps, 'tables' | 'resources'>, reader: Reader) {
+    this.#deps = deps;
+    this.#reader = reader;
+  }
+
+  port(id: string | null): Named | null {
+    return this.#named('port', id);
+  }
+
+  network(id: string | null): Named | null {
+    return this.#named('network', id);
+  }
+
+  router(id: string | null): Named | null {
+    return this.#named('router', id);
+  }
+
+  /** The rule of one of the port's groups whose id begins so. */
+  rule(start: string, port: Port | undefined): { readonly id: string; readonly group: Named | null } | null {
+    const { tables } = this.#deps;
+    for (const groupId of port?.security_groups ?? []) {
+      const group = this.#named('security_group', groupId);
+      if (group === null) continue;
+      for (const rule of tables.of('security_group_rule').by('security_group_id', groupId))
+        if (rule.id.startsWith(start)) return { id: rule.id, group };
+    }
+    return null;
+  }
+
+  /** Where ports are is for those alone who may see the host of this one. */
+  host(name: string, port: Port): string | null {
+    return hiddenFrom(this.#reader, this.#model('port'), port).has('binding:host_id') ? null : name;
+  }
+
+  #named(type: 'port' | 'network' | 'router' | 'security_group', id: string | null): Named | null {
+    if (id === null) return null;
+    const object = this.#deps.tables.of(type).get(id);
+    if (object === undefined || !sees(this.#reader, this.#model(type), object)) return null;
+    return { id, name: object.name };
+  }
+
+  #model(type: string): ResourceModel {
+    return this.#deps.resources.named(type);
+  }
+}

@@ -1,0 +1,319 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import type { FlowView, HostAsk, ServerLine, TraceEnd, TraceHop } from '@cable/model';
+import { TestSocket, within } from '../hosts/stream.fixture.ts';
+import { type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
+
+const ANN = { 'x-project-id': 'ann', 'x-roles': 'member' };
+const BOB = { 'x-project-id': 'bob', 'x-roles': 'member' };
+const UNDERLAY: Readonly<Record<string, string>> = { h1: '192.0.2.1', h2: '192.0.2.2' };
+
+type Said = { readonly value: unknown } | { readonly fault: unknown };
+
+/** An agent that answers what it is asked as it is told. */
+async function agent(t: TestContext, { send, server }: Harness, host: string, answer: (ask: HostAsk) => Said) {
+  const session = randomUUID();
+  const body = { underlay: UNDERLAY[host], agentVersion: '1', agentId: randomUUID(), session, protocol: 2 };
+  assert.equal((await send('PUT', `/cable/v1/hosts/${host}`, body)).status, 200);
+  let text = '';
+  let inSync: () => void = () => {};
+  const synced = new Promise<void>((resolve) => {
+    inSync = resolve;
+  });
+  const socket = new TestSocket((chunk) => {
+    text += chunk.toString();
+    const lines = text.split('\n');
+    text = lines.pop() ?? '';
+    for (const one of lines) {
+      const line = JSON.parse(one) as ServerLine;
+      if (line.type === 'sync') inSync();
+      if (line.type === 'ask') socket.push(`${JSON.stringify({ type: 'answer', id: line.id, ...answer(line.ask) })}\n`);
+    }
+  });
+  (await server.openStream(host))(socket);
+  socket.say({ type: 'resume', session, since: 0, history: null, slices: {}, answers: true });
+  t.after(() => socket.destroy());
+  await within(synced, 'the agent to be in sync');
+  return socket;
+}
+
+type Cloud = {
+  readonly harness: Harness;
+  readonly a: Json;
+  readonly b: Json;
+  readonly router: Json;
+  readonly group: Json;
+};
+
+/** A port of ann's and one of bob's in a shared network, on two hosts. */
+async function cloud(t: TestContext): Promise<Cloud> {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const network = await create('network', { name: 'shared', shared: true });
+  await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const port = async (name: string, who: Record<string, string>, host: string): Promise<Json> => {
+    const made = await create('port', { network_id: network['id'], name }, who);
+    const body = { port: { 'binding:host_id': host, device_owner: 'compute:nova' } };
+    const bound = await send('PUT', `/v2.0/ports/${made['id']}`, body);
+    assert.equal(bound.status, 200, JSON.stringify(bound.body));
+    return bound.body['port'] as Json;
+  };
+  const [a, b] = [await port('a', ANN, 'h1'), await port('b', BOB, 'h2')];
+  const router = await create('router', { name: 'bobs' }, BOB);
+  const { body } = await send('GET', '/v2.0/security-groups', undefined, BOB);
+  return { harness, a, b, router, group: (body['security_groups'] as Json)[0] as Json };
+}
+
+const addressOf = (port: Json): string => String(port['fixed_ips']?.[0]?.['ip_address']);
+const REASON = { name: 'policy_ingress', meaning: 'no rule allows it', remedy: 'add one' };
+
+function hop(end: TraceEnd, more: Partial<TraceHop> = {}): { readonly value: TraceHop } {
+  return { value: { neighbour: null, steps: [], end, ...more } };
+}
+
+test('who may not know of a port gets 404, who may only see it 403, and nobody is asked', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  let asked = 0;
+  for (const host of ['h1', 'h2']) {
+    await agent(t, harness, host, () => {
+      asked += 1;
+      return { value: { drops: [], rxPackets: 1, txPackets: 2 } };
+    });
+  }
+  const { send, create } = harness;
+  for (const what of ['drops', 'flows', `trace?to=${addressOf(b)}`, 'why'])
+    await refused(send('GET', `/cable/v1/ports/${a['id']}/${what}`, undefined, BOB), 404, 'PortNotFound');
+  await refused(send('GET', `/cable/v1/ports/${a['id']}/why?to=${b['id']}`, undefined, ANN), 404, 'PortNotFound');
+  await refused(send('GET', '/cable/v1/ports/nonsense/drops'), 404, 'PortNotFound');
+  // The owner of a network sees the ports of others there, and no more of them.
+  const own = await create('network', { name: 'anns' }, ANN);
+  await send('PUT', `/v2.0/networks/${own['id']}`, { network: { shared: true } });
+  const guest = await create('port', { network_id: own['id'] }, BOB);
+  await refused(send('GET', `/cable/v1/ports/${guest['id']}/drops`, undefined, ANN), 403, 'PolicyNotAuthorized');
+  assert.equal(asked, 0);
+  const { status, body } = await send('GET', `/cable/v1/ports/${a['id']}/drops`, undefined, ANN);
+  assert.equal(status, 200);
+  assert.equal(body['host'], null, 'a member is not told hosts');
+  assert.equal((await send('GET', `/cable/v1/ports/${a['id']}/drops`)).body['host'], 'h1');
+});
+
+test('a trace goes from host to host and back, and names nothing of another project', async (t) => {
+  const { harness, a, b, router, group } = await cloud(t);
+  const asks: HostAsk[] = [];
+  const rule = String((group['security_group_rules'] as Json)[0]?.['id']).slice(0, 8);
+  const onHost =
+    (name: string) =>
+    (ask: HostAsk): Said => {
+      asks.push(ask);
+      assert.equal(ask.kind, 'trace');
+      if (ask.kind !== 'trace') return { fault: {} };
+      if (ask.from.kind === 'host') return hop({ kind: 'port', portId: String(name === 'h1' ? a['id'] : b['id']) });
+      const underlay = UNDERLAY[name === 'h1' ? 'h2' : 'h1'] ?? '';
+      return hop(
+        { kind: 'host', underlay, vni: 7, frame: 'AAAA' },
+        {
+          neighbour: { address: ask.from.nextHop, mac: '02:00:00:00:00:01', end: { kind: 'answered' } },
+          steps: [
+            { kind: 'router', routerId: String(router['id']) },
+            { kind: 'receiver', portId: String(b['id']) },
+            { kind: 'rule', direction: 'ingress', rule },
+          ],
+        },
+      );
+    };
+  for (const host of ['h1', 'h2']) await agent(t, harness, host, onHost(host));
+  const path = `/cable/v1/ports/${a['id']}/trace?to=${addressOf(b)}&protocol=tcp&dport=80`;
+  const { status, body } = await harness.send('GET', path, undefined, ANN);
+  assert.equal(status, 200, JSON.stringify(body));
+  assert.deepEqual(
+    [body['verdict'], body['cause'], body['receiver'], body['there']?.length, body['back']?.length],
+    ['passes', null, null, 2, 2],
+  );
+  const told = JSON.stringify(body);
+  for (const secret of ['bobs', String(router['id']), String(b['id']), String(group['id']), '"b"', 'h2', '192.0.2'])
+    assert.ok(!told.includes(secret), `${secret} is told: ${told}`);
+  assert.match(told, /of another project/);
+  const [there, second, back, last] = asks;
+  assert.deepEqual(second, {
+    kind: 'trace',
+    from: { kind: 'host', underlay: '192.0.2.1', vni: 7, frame: 'AAAA' },
+    isAnswer: false,
+  });
+  assert.ok(
+    there?.kind === 'trace' && there.from.kind === 'port' && back?.kind === 'trace' && back.from.kind === 'port',
+  );
+  assert.deepEqual([there.isAnswer, back.isAnswer, last?.kind === 'trace' && last.isAnswer], [false, true, true]);
+  assert.equal(back.from.portId, b['id']);
+  assert.deepEqual(
+    [back.from.packet.source, back.from.packet.sourcePort, back.from.packet.destination],
+    [addressOf(b), 80, addressOf(a)],
+  );
+  const admin = await harness.send('GET', path);
+  assert.match(JSON.stringify(admin.body), /router bobs/);
+});
+
+test('what drops a packet is the cause; an agent that is away leaves the verdict open; the first is an error', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const path = `/cable/v1/ports/${a['id']}/trace?to=${addressOf(b)}`;
+  await refused(harness.send('GET', path), 503, 'HostUnreachable');
+  let end: TraceEnd = { kind: 'drop', reason: REASON };
+  const socket = await agent(t, harness, 'h1', () => hop(end));
+  const dropped = (await harness.send('GET', path)).body;
+  assert.deepEqual(
+    [dropped['verdict'], dropped['cause']?.['reason'], dropped['cause']?.['way']],
+    ['dropped', 'policy_ingress', 'there'],
+  );
+  end = { kind: 'host', underlay: UNDERLAY['h2'] ?? '', vni: 7, frame: '' };
+  const open = (await harness.send('GET', path)).body;
+  assert.deepEqual([open['verdict'], open['cause']?.['reason']], ['unknown', 'host_unreachable']);
+  end = { kind: 'host', underlay: UNDERLAY['h1'] ?? '', vni: 7, frame: '' };
+  await harness.send('PUT', '/cable/v1/hosts/h1', {});
+  const turning = (await harness.send('GET', path)).body;
+  assert.match(String(turning['cause']?.['meaning']), /does not end within/);
+  socket.destroy();
+});
+
+test('what is translated or leaves by an uplink arrives, and its answer is not traced', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const path = `/cable/v1/ports/${a['id']}/trace?to=203.0.113.7`;
+  const asks: HostAsk[] = [];
+  let said = hop({ kind: 'outside' });
+  await agent(t, harness, 'h1', (ask) => {
+    asks.push(ask);
+    return said;
+  });
+  const verdictOf = ({ body }: { body: Json }) => [body['verdict'], body['cause']?.['reason'], body['cause']?.['way']];
+  assert.deepEqual(verdictOf(await harness.send('GET', path)), ['arrives', 'outside', 'there']);
+  const source = { kind: 'translation', of: 'source', address: '203.0.113.2', port: 4096 } as const;
+  said = hop({ kind: 'outside' }, { steps: [source] });
+  assert.deepEqual(verdictOf(await harness.send('GET', path)), ['arrives', 'outside', 'there']);
+  const destination = { kind: 'translation', of: 'destination', address: addressOf(b), port: 8080 } as const;
+  said = hop({ kind: 'port', portId: String(b['id']) }, { steps: [{ kind: 'member' }, destination, source] });
+  const admin = await harness.send('GET', path);
+  assert.deepEqual(verdictOf(admin), ['arrives', 'translated', 'back']);
+  assert.match(JSON.stringify(admin.body), new RegExp(`its destination becomes ${addressOf(b)}, port 8080`));
+  const member = await harness.send('GET', path, undefined, ANN);
+  assert.ok(!JSON.stringify(member.body).includes(addressOf(b)), 'the address behind is another project’s');
+  assert.match(JSON.stringify(member.body), /becomes an address of another project, port 8080/);
+  assert.match(JSON.stringify(member.body), /its source becomes 203.0.113.2, port 4096/);
+  assert.equal(asks.length, 4, 'no answer is asked for');
+  said = hop({ kind: 'drop', reason: REASON }, { steps: [destination] });
+  assert.deepEqual(verdictOf(await harness.send('GET', path)), ['dropped', 'policy_ingress', 'there']);
+  said = hop({ kind: 'cut' });
+  assert.deepEqual(verdictOf(await harness.send('GET', path)), ['unknown', 'cut', 'there']);
+  said = hop({ kind: 'later' } as unknown as TraceEnd);
+  assert.deepEqual(verdictOf(await harness.send('GET', path)), ['unknown', 'not_understood', 'there']);
+});
+
+test('answers of agents that are no answers are refused, whatever they are', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  let value: unknown;
+  await agent(t, harness, 'h1', () => ({ value }));
+  const ask = (what: string) => harness.send('GET', `/cable/v1/ports/${a['id']}/${what}`);
+  for (value of [
+    ...[null, 1, 'x', [], {}, { drops: 1, rxPackets: 1, txPackets: 1 }, { flows: [{}], total: 1, next: null }],
+    ...[
+      { steps: [], end: {}, neighbour: null },
+      { steps: [1], end: null, neighbour: null },
+    ],
+    ...[
+      { steps: [], end: { kind: 'host', underlay: 1 }, neighbour: null },
+      { steps: [], end: null, neighbour: 7 },
+    ],
+    { rxPackets: 1, txPackets: 1, drops: [{ reason: 'text', packets: 1, lastSecondsAgo: 1 }] },
+  ]) {
+    for (const what of ['drops', 'flows', `trace?to=${addressOf(b)}`]) await refused(ask(what), 409, 'HostRefusesAsk');
+  }
+});
+
+test('flows have the names of peers and rules that the caller may know', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const { body } = await harness.send('GET', '/v2.0/security-groups', undefined, ANN);
+  const rules = (body['security_groups'] as Json)[0]?.['security_group_rules'] as Json;
+  const flow: FlowView = {
+    ...{ flow: 9, isBegun: true, networkId: String(a['network_id']), protocol: 6, state: 'established' },
+    ...{ source: addressOf(a), destination: addressOf(b), sourcePort: 5, destinationPort: 80, icmpType: null },
+    ...{ packets: 1, bytes: 2, replyPackets: 3, replyBytes: 4, ageSeconds: 5, expiresSeconds: 6 },
+    ...{ peerPortId: null, peerUnderlay: '192.0.2.2', rule: String(rules[0]?.['id']).slice(0, 8) },
+  };
+  const asked: HostAsk[] = [];
+  await agent(t, harness, 'h1', (ask) => {
+    asked.push(ask);
+    return { value: { flows: [flow], total: 7, next: 9 } };
+  });
+  const path = `/cable/v1/ports/${a['id']}/flows?limit=1&protocol=TCP&address=10.0.0.9&port=80&state=new&marker=3`;
+  const seen = (await harness.send('GET', path, undefined, ANN)).body;
+  assert.deepEqual(asked[0], {
+    ...{ kind: 'flows', portId: a['id'], limit: 1, after: 3, protocol: 6, address: '10.0.0.9', port: 80, state: 'new' },
+  });
+  const [one] = seen['flows'] as unknown as Json[];
+  assert.deepEqual([seen['total'], seen['next_marker'], one?.['peer'], one?.['rule']], [7, 9, null, rules[0]?.['id']]);
+  assert.ok(!JSON.stringify(seen).includes('192.0.2.2'), 'where the peer is, is not told');
+  const [admins] = (await harness.send('GET', path)).body['flows'] as unknown as Json[];
+  assert.deepEqual(admins?.['peer'], { id: b['id'], name: 'b' });
+});
+
+test('parameters are refused by name', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  for (const [what, named] of [
+    ['drops?x=1', 'x'],
+    ['flows?limit=0', 'limit'],
+    ['flows?limit=501', 'limit'],
+    ['flows?limit=1&limit=2', 'limit'],
+    ['flows?marker=-1', 'marker'],
+    ['flows?state=open', 'state'],
+    ['flows?address=ten', 'address'],
+    ['trace', 'to'],
+    ['trace?to=224.0.0.1', 'to'],
+    ['trace?to=255.255.255.255', 'to'],
+    ['trace?to=0.0.0.0', 'to'],
+    ['trace?to=ff02::1', 'to'],
+    [`trace?to=${addressOf(b)}&source=fe80::1`, 'source'],
+    [`trace?to=${addressOf(b)}&protocol=tcp`, 'dport'],
+    [`trace?to=${addressOf(b)}&dport=80`, 'dport'],
+    [`trace?to=${addressOf(b)}&protocol=300`, 'protocol'],
+    [`trace?to=${addressOf(b)}&protocol=constructor`, 'protocol'],
+    [`trace?to=${addressOf(b)}&protocol=udp&dport=1&icmp_type=8`, 'icmp_type'],
+    [`trace?to=${addressOf(b)}&bytes=99999`, 'bytes'],
+    ['why?to=b', 'to'],
+  ] as const) {
+    const message = await refused(harness.send('GET', `/cable/v1/ports/${a['id']}/${what}`), 400, 'HTTPBadRequest');
+    assert.match(message, new RegExp(`Invalid value for ${named}:`), what);
+  }
+});
+
+test('why a port is not ACTIVE is found at its binding, its host, its device and its report, in this order', async (t) => {
+  const { harness, a } = await cloud(t);
+  const { send, create } = harness;
+  const codes = async (port: Json): Promise<readonly string[]> => {
+    const { body } = await send('GET', `/cable/v1/ports/${port['id']}/why`);
+    return (body['findings'] as unknown as Json[]).map(({ code }) => String(code));
+  };
+  const loose = await create('port', { network_id: a['network_id'] });
+  assert.deepEqual(await codes(loose), ['not_bound']);
+  assert.deepEqual(await codes(a), ['host_unknown']);
+  const socket = await agent(t, harness, 'h1', () => ({ value: { drops: [], rxPackets: 0, txPackets: 0 } }));
+  assert.deepEqual(await codes(a), ['device_missing']);
+  const report = (state: 'up' | 'error', reason: string | null): void =>
+    socket.say({ type: 'status', revision: 0, full: false, vifs: [{ portId: String(a['id']), state, reason }] });
+  const until = async (code: string): Promise<void> => {
+    while ((await codes(a))[0] !== code) await new Promise((resolve) => setImmediate(resolve));
+  };
+  report('error', 'no room');
+  await within(until('refused'), 'the error to be told');
+  report('up', null);
+  await within(until('behind'), 'the device to be up');
+  await send('PUT', `/v2.0/ports/${a['id']}`, { port: { admin_state_up: false } });
+  assert.equal((await codes(a))[0], 'port_admin_down');
+});
+
+test('ports that no router joins are told apart from those whose addresses are alike', async (t) => {
+  const { harness, a } = await cloud(t);
+  const other = await harness.create('network', { name: 'other' });
+  await harness.create('subnet', { network_id: other['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const twin = await harness.create('port', { network_id: other['id'], name: 'twin' });
+  const { body } = await harness.send('GET', `/cable/v1/ports/${a['id']}/why?to=${twin['id']}`);
+  assert.equal(body['ways']?.length, 0);
+  assert.match(JSON.stringify(body['ports']), /not_bound/);
+});

@@ -1,0 +1,144 @@
+/** Parameters of the routes about a port, parsed. Each throws `HTTPBadRequest` that names the parameter. */
+import {
+  CableError,
+  FLOW_STATES,
+  type FlowQuery,
+  type FlowState,
+  formatIp,
+  type IpAddress,
+  isUuid,
+  MAX_FLOWS_AN_ANSWER,
+  MAX_TRACE_BYTES,
+  parseIp,
+} from '@cable/model';
+import type { TraceQuery } from './trace.ts';
+
+const FLOW_PARAMETERS = ['limit', 'marker', 'protocol', 'address', 'port', 'state'] as const;
+const PACKET_PARAMETERS = ['protocol', 'sport', 'dport', 'icmp_type', 'icmp_code', 'bytes'] as const;
+const TRACE_PARAMETERS = ['to', 'source', ...PACKET_PARAMETERS] as const;
+
+const DEFAULT_LIMIT = 100;
+const DEFAULT_PORT = 40_000;
+const DEFAULT_BYTES = 84;
+const PROTOCOLS: ReadonlyMap<string, number> = new Map([
+  ['icmp', 1],
+  ['tcp', 6],
+  ['udp', 17],
+  ['gre', 47],
+  ['icmpv6', 58],
+  ['ipv6-icmp', 58],
+  ['sctp', 132],
+]);
+const WITH_PORTS = [6, 17, 132];
+const ECHO = { 1: 8, 58: 128 } as Readonly<Record<number, number>>;
+
+/** The values of a query; one that is not known, or given twice, is refused. */
+export function readQuery(url: string, known: readonly string[]): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  for (const [name, value] of new URL(url, 'http://x').searchParams) {
+    if (!known.includes(name)) throw bad(name, `it is not known here; there are: ${known.join(', ')}`);
+    if (values.has(name)) throw bad(name, 'give it once');
+    values.set(name, value);
+  }
+  return values;
+}
+
+export function parseFlowQuery(url: string): FlowQuery {
+  const values = readQuery(url, FLOW_PARAMETERS);
+  const state = values.get('state');
+  if (state !== undefined && !FLOW_STATES.includes(state as FlowState))
+    throw bad('state', `give one of ${FLOW_STATES.join(', ')}`);
+  const address = values.has('address') ? formatIp(parseAddress(values, 'address')) : undefined;
+  const protocol = values.has('protocol') ? parseProtocol(values, 1) : undefined;
+  return {
+    limit: whole(values, 'limit', { least: 1, most: MAX_FLOWS_AN_ANSWER, otherwise: DEFAULT_LIMIT }),
+    after: whole(values, 'marker', { least: 0, most: 0xffffffff, otherwise: 0 }),
+    ...(protocol === undefined ? {} : { protocol }),
+    ...(address === undefined ? {} : { address }),
+    ...(values.has('port') ? { port: whole(values, 'port', { least: 0, most: 65_535, otherwise: 0 }) } : {}),
+    ...(state === undefined ? {} : { state: state as FlowState }),
+  };
+}
+
+export function parseTraceQuery(url: string): TraceQuery {
+  const values = readQuery(url, TRACE_PARAMETERS);
+  const to = parseAddress(values, 'to');
+  const source = values.has('source') ? parseAddress(values, 'source') : undefined;
+  if (isForMany(to)) throw bad('to', 'give the address of one receiver');
+  if (source !== undefined && source.version !== to.version) throw bad('source', 'give one of the family of to');
+  return {
+    to: formatIp(to),
+    source: source === undefined ? null : formatIp(source),
+    ...parsePacket(values, to.version),
+  };
+}
+
+/** `GET .../why`: with `to`, the id of the other port. */
+export function parseWhyQuery(url: string): {
+  readonly to: string | null;
+  readonly values: ReadonlyMap<string, string>;
+} {
+  const values = readQuery(url, ['to', ...PACKET_PARAMETERS]);
+  const to = values.get('to') ?? null;
+  if (to !== null && !isUuid(to)) throw bad('to', 'give the id of a port');
+  return { to, values };
+}
+
+/** By default an echo request. */
+export function parsePacket(values: ReadonlyMap<string, string>, version: number): Omit<TraceQuery, 'to' | 'source'> {
+  const protocol = parseProtocol(values, version === 6 ? 58 : 1, version);
+  const hasPorts = WITH_PORTS.includes(protocol);
+  for (const name of ['sport', 'dport'])
+    if (values.has(name) && !hasPorts) throw bad(name, 'only tcp, udp and sctp have ports');
+  for (const name of ['icmp_type', 'icmp_code'])
+    if (values.has(name) && ECHO[protocol] === undefined) throw bad(name, 'only icmp and icmpv6 have it');
+  if (hasPorts && !values.has('dport')) throw bad('dport', 'give the destination port');
+  const port = { least: 1, most: 65_535, otherwise: DEFAULT_PORT };
+  const byte = { least: 0, most: 255 };
+  return {
+    protocol,
+    sourcePort: whole(values, 'sport', port),
+    destinationPort: whole(values, 'dport', { ...port, otherwise: 0 }),
+    icmpType: whole(values, 'icmp_type', { ...byte, otherwise: ECHO[protocol] ?? 0 }),
+    icmpCode: whole(values, 'icmp_code', { ...byte, otherwise: 0 }),
+    bytes: whole(values, 'bytes', { least: 20, most: MAX_TRACE_BYTES, otherwise: DEFAULT_BYTES }),
+  };
+}
+
+/** ICMP is ICMPv6 where the addresses are IPv6. */
+function parseProtocol(values: ReadonlyMap<string, string>, otherwise: number, version?: number): number {
+  const text = values.get('protocol');
+  if (text === undefined) return otherwise;
+  const named = PROTOCOLS.get(text.toLowerCase());
+  const number = named ?? (/^\d{1,3}$/.test(text) ? Number(text) : 256);
+  if (number > 255) throw bad('protocol', `give ${[...PROTOCOLS.keys()].join(', ')} or a number of 0 to 255`);
+  return number === 1 && version === 6 ? 58 : number;
+}
+
+function parseAddress(values: ReadonlyMap<string, string>, name: string): IpAddress {
+  const found = parseIp(values.get(name) ?? '');
+  if (found === undefined) throw bad(name, 'give an IPv4 or IPv6 address');
+  return found;
+}
+
+/** Multicast, broadcast, nobody. */
+function isForMany({ version, value }: IpAddress): boolean {
+  if (value === 0n) return true;
+  return version === 4 ? value >> 28n >= 0xen : value >> 120n === 0xffn;
+}
+
+function whole(
+  values: ReadonlyMap<string, string>,
+  name: string,
+  { least, most, otherwise }: { readonly least: number; readonly most: number; readonly otherwise: number },
+): number {
+  const text = values.get(name);
+  if (text === undefined) return otherwise;
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : -1;
+  if (value < least || value > most) throw bad(name, `give a whole number of ${least} to ${most}`);
+  return value;
+}
+
+function bad(name: string, why: string): CableError {
+  return new CableError('HTTPBadRequest', `Invalid value for ${name}: ${why}.`, { fields: { parameter: name } });
+}

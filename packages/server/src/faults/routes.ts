@@ -1,0 +1,57 @@
+import { isUuid, type Port } from '@cable/model';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { EngineDeps } from '../engine/context.ts';
+import { currentRow, notFound } from '../engine/read.ts';
+import { readerOf } from '../engine/reader.ts';
+import { askedOf } from '../http/asked.ts';
+import { credentialsFor } from '../http/caller-credentials.ts';
+import { refusal } from '../policy/authorize.ts';
+import type { AskHost } from './ask-host.ts';
+import { type FaultDeps, showDrops, showFlows } from './counted.ts';
+import { Eyes } from './eyes.ts';
+import { parseFlowQuery, parsePacket, parseTraceQuery, parseWhyQuery, readQuery } from './queries.ts';
+import { trace } from './trace.ts';
+import { explainPair, explainPort } from './why.ts';
+
+type PortRoute = { Params: { id: string } };
+
+/** Who may look into a port. */
+const RULE = 'inspect_port';
+
+/** Adds `GET /cable/v1/ports/{id}/drops|flows|trace|why`: what the port's host knows of its packets. Errors are thrown as `CableError`. */
+export function addFaultRoutes(scope: FastifyInstance, deps: EngineDeps, ask: AskHost): void {
+  const faults: FaultDeps = { tables: deps.tables, addresses: deps.addresses, ask };
+  const add = (name: string, show: (port: Port, eyes: Eyes, request: FastifyRequest) => Promise<unknown>): void => {
+    scope.get<PortRoute>(`/cable/v1/ports/:id/${name}`, async (request) => {
+      const { port, eyes } = await inspected(deps, request, request.params.id);
+      return show(port, eyes, request);
+    });
+  };
+  add('drops', (port, eyes, { url }) => {
+    readQuery(url, []);
+    return showDrops(faults, port, eyes);
+  });
+  add('flows', (port, eyes, { url }) => showFlows(faults, port, parseFlowQuery(url), eyes));
+  add('trace', (port, eyes, { url }) => trace(faults, port, parseTraceQuery(url), eyes));
+  add('why', async (port, eyes, request) => {
+    const { to, values } = parseWhyQuery(request.url);
+    if (to === null) return explainPort(faults, port, eyes);
+    const { port: other } = await inspected(deps, request, to);
+    const version = port.fixed_ips.some(({ ip_address: ip }) => !ip.includes(':')) ? 4 : 6;
+    return explainPair(faults, [port, other], parsePacket(values, version), eyes);
+  });
+}
+
+/** A port that the caller may look into. Throws `NotFound` for one that he may not know of, and `PolicyNotAuthorized`. */
+async function inspected(
+  deps: EngineDeps,
+  request: FastifyRequest,
+  id: string,
+): Promise<{ readonly port: Port; readonly eyes: Eyes }> {
+  const model = deps.resources.named('port');
+  const reader = readerOf(deps, credentialsFor(askedOf(request).caller));
+  if (!isUuid(id)) throw notFound(model, id);
+  const port = (await currentRow(deps, model, id, reader)) as unknown as Port;
+  if (!reader.view.allows(RULE, { type: 'port', object: port, row: reader.row })) throw refusal([RULE]);
+  return { port, eyes: new Eyes(deps, reader) };
+}

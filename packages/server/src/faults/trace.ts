@@ -1,0 +1,275 @@
+/** The way of a packet from one port to an address and back, host by host, as the hosts' own programs decide it. */
+import { CableError, type Port, type TraceEnd, type TraceHop, type TracePacket } from '@cable/model';
+import { answerValue } from './answer-values.ts';
+import { boundHost, type FaultDeps } from './counted.ts';
+import type { Eyes } from './eyes.ts';
+import { type Sending, sendingOf, subnetsOf } from './next-hop.ts';
+import { type ShownHop, showHop } from './trace-text.ts';
+
+/** What is to be traced. Ports and ICMP type as the field's tools have them. */
+export type TraceQuery = {
+  readonly to: string;
+  /** Null: the port's own. */
+  readonly source: string | null;
+  readonly protocol: number;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+  readonly icmpType: number;
+  readonly icmpCode: number;
+  readonly bytes: number;
+};
+
+/**
+ * `passes`: there, and an answer back; `arrives`: there, or out on a physical network; what comes back is not known; `dropped`; `refused`: dropped, and the sender is told;
+ * `unknown`: not all of it could be found out.
+ */
+export type Verdict = 'passes' | 'arrives' | 'dropped' | 'refused' | 'unresolved' | 'unknown';
+
+/** Why it does not pass. `way`: on which. */
+export type Cause = {
+  readonly way: 'there' | 'back';
+  readonly host: string | null;
+  readonly reason: string;
+  readonly meaning: string;
+  readonly remedy: string;
+};
+
+export type Trace = {
+  readonly from: { readonly id: string; readonly name: string };
+  readonly packet: Readonly<Record<string, unknown>>;
+  readonly verdict: Verdict;
+  readonly cause: Cause | null;
+  /** The port that it comes to, as far as the caller may know it. */
+  readonly receiver: { readonly id: string; readonly name: string } | null;
+  readonly there: readonly ShownHop[];
+  readonly back: readonly ShownHop[];
+};
+
+/** One way: its hops, and how it ends. */
+type Way = { readonly hops: readonly ShownHop[]; readonly end: WayEnd; readonly host: string };
+type WayEnd = Exclude<TraceEnd, { kind: 'host' }> | Unfinished;
+/** `unresolved`: nobody answers for the next hop's address; `unknown`: a host cannot be asked; `missing`: the guest itself has no way. */
+type Unfinished = {
+  readonly kind: 'unresolved' | 'unknown' | 'missing';
+  readonly why: string;
+  readonly remedy: string;
+};
+
+type Context = { readonly deps: FaultDeps; readonly eyes: Eyes };
+
+/** More hosts than any way has: from a guest's to its receiver's, by a gateway. */
+const MAX_HOPS = 6;
+const ANSWERS: Readonly<Record<string, number>> = { '1/8': 0, '58/128': 129 };
+const ICMP = [1, 58];
+
+/** Traces it there, and, if it comes to a port, an answer back. Throws `PortNotBound`, `InvalidInput`, and what keeps the first host from being asked. */
+export async function trace(deps: FaultDeps, port: Port, query: TraceQuery, eyes: Eyes): Promise<Trace> {
+  const context = { deps, eyes };
+  boundHost(port);
+  if (port.fixed_ips.some(({ ip_address: own }) => own === query.to))
+    throw new CableError('InvalidInput', `${query.to} is the port’s own address: nothing of that leaves it.`);
+  const packet: TracePacket = { ...query, source: query.source ?? '', destination: query.to };
+  const sending = sendingFrom(deps, port, query.to, query.source);
+  const sent = 'missing' in sending ? packet : { ...packet, source: sending.source };
+  const there = await follow(context, port, sending, sent, false);
+  const receiver = there.end.kind === 'port' ? deps.tables.of('port').get(there.end.portId ?? '') : undefined;
+  // The answers of a translated packet become others by its flow, which a trace does not begin.
+  const reply = receiver === undefined || isTranslated(there) ? undefined : answerTo(sent);
+  const back =
+    receiver === undefined || reply === undefined
+      ? undefined
+      : await follow(context, receiver, sendingFrom(deps, receiver, reply.destination, reply.source), reply, true);
+  return {
+    from: { id: port.id, name: port.name },
+    packet: showPacket(sent),
+    ...judge(there, back, { port, eyes }),
+    receiver: eyes.port(receiver?.id ?? null),
+    there: there.hops,
+    back: back?.hops ?? [],
+  };
+}
+
+function sendingFrom(deps: FaultDeps, port: Port, to: string, source: string | null): Sending {
+  return sendingOf(
+    subnetsOf(port, (id) => deps.tables.of('subnet').get(id)),
+    to,
+    source,
+  );
+}
+
+/** Undefined: nothing answers that. */
+function answerTo(packet: TracePacket): TracePacket | undefined {
+  const turned = { ...packet, source: packet.destination, destination: packet.source };
+  if (!ICMP.includes(packet.protocol))
+    return { ...turned, sourcePort: packet.destinationPort, destinationPort: packet.sourcePort };
+  const icmpType = ANSWERS[`${packet.protocol}/${packet.icmpType}`];
+  return icmpType === undefined ? undefined : { ...turned, icmpType };
+}
+
+async function follow(
+  context: Context,
+  port: Port,
+  sending: Sending,
+  packet: TracePacket,
+  isAnswer: boolean,
+): Promise<Way> {
+  const hops: ShownHop[] = [];
+  if ('missing' in sending) {
+    const remedy = 'Give the subnet a gateway_ip or a host route, or the port an address of that family.';
+    return { hops, end: { kind: 'missing', why: sending.missing, remedy }, host: boundHost(port) };
+  }
+  let host = boundHost(port);
+  let from: Parameters<typeof askTrace>[2] = { kind: 'port', portId: port.id, nextHop: sending.nextHop, packet };
+  for (let n = 0; n < MAX_HOPS; n += 1) {
+    const hop = await askOrSay(context.deps, host, from, isAnswer, n === 0 && !isAnswer);
+    if ('why' in hop) return { hops, end: hop, host };
+    const { tables } = context.deps;
+    hops.push(showHop(hop, { host, port, eyes: context.eyes, tables, receiver: hop.end }));
+    if (hop.end === null) return { hops, end: unresolved(hop, sending.nextHop), host };
+    if (hop.end.kind !== 'host') return { hops, end: hop.end, host };
+    const { underlay, vni, frame } = hop.end;
+    const next = tables.of('host').by('underlay', underlay)[0]?.id;
+    if (next === undefined) return { hops, end: unknown(`no host has the underlay address ${underlay}`), host };
+    from = { kind: 'host', underlay: tables.of('host').get(host)?.underlay ?? '', vni, frame };
+    host = next;
+  }
+  return { hops, end: unknown(`it does not end within ${MAX_HOPS} hosts`), host };
+}
+
+/** The first host's refusal is the caller's error; later ones end the trace. */
+async function askOrSay(
+  deps: FaultDeps,
+  host: string,
+  from: Parameters<typeof askTrace>[2],
+  isAnswer: boolean,
+  isFirst: boolean,
+): Promise<TraceHop | Unfinished> {
+  try {
+    return await askTrace(deps, host, from, isAnswer);
+  } catch (err) {
+    if (isFirst || !(err instanceof CableError)) throw err;
+    return unknown(err.message.replace(/\.$/, ''));
+  }
+}
+
+type Ask = Extract<Parameters<FaultDeps['ask']>[1], { kind: 'trace' }>;
+
+async function askTrace({ ask }: FaultDeps, host: string, from: Ask['from'], isAnswer: boolean): Promise<TraceHop> {
+  return answerValue('trace', host, await ask(host, { kind: 'trace', from, isAnswer }));
+}
+
+function unknown(why: string): Unfinished {
+  return { kind: 'unknown', why, remedy: 'Bring the host’s agent back, then trace again.' };
+}
+
+function unresolved({ neighbour }: TraceHop, nextHop: string): WayEnd {
+  const end = neighbour?.end;
+  if (end?.kind === 'drop' || end?.kind === 'refusal') return end;
+  return {
+    kind: 'unresolved',
+    why: `nobody is known to have ${nextHop}: the question for its MAC goes to all of the network`,
+    remedy: `See that a bound port has ${nextHop}, or an allowed address pair for it and a guest that answers.`,
+  };
+}
+
+/** Whether the addresses of what goes this way become others. */
+function isTranslated({ hops }: Way): boolean {
+  return hops.some(({ steps }) => steps.some(({ kind }) => kind === 'translation' || kind === 'member'));
+}
+
+/** Whether what comes after this way is not known. */
+function isOpen(way: Way): boolean {
+  return way.end.kind === 'outside' || isTranslated(way);
+}
+
+const GOOD: readonly WayEnd['kind'][] = ['port', 'service', 'answered', 'outside'];
+
+/** Why nobody knows what becomes of it, or of its answer. */
+const OPEN = {
+  outside: {
+    reason: 'outside',
+    meaning: 'it leaves by the uplink of a physical network: what becomes of it there is not seen',
+    remedy: 'Capture where that network goes on.',
+  },
+  translated: {
+    reason: 'translated',
+    meaning: 'addresses become others on the way: what comes back is not traced',
+    remedy: 'Send it from the guest, then see the answers in `cable flows`.',
+  },
+  cut: {
+    reason: 'cut',
+    meaning: 'it is cut into pieces, which are not followed',
+    remedy: 'Trace a packet that fits each network on the way (--bytes).',
+  },
+  newer: {
+    reason: 'not_understood',
+    meaning: 'its host says an end that this server does not know',
+    remedy: 'Bring this server to the version of the host’s agent.',
+  },
+} as const;
+
+function judge(
+  there: Way,
+  back: Way | undefined,
+  shown: { readonly port: Port; readonly eyes: Eyes },
+): Pick<Trace, 'verdict' | 'cause'> {
+  const ways = [['there', there] as const, ...(back === undefined ? [] : [['back', back] as const])];
+  const atOf = (way: Cause['way'], { host }: Way): Pick<Cause, 'way' | 'host'> => ({
+    way,
+    host: shown.eyes.host(host, shown.port),
+  });
+  const open = GOOD.includes(there.end.kind) ? ways.find(([, one]) => isOpen(one)) : undefined;
+  if (open !== undefined) {
+    const [way, one] = open;
+    if (one.end.kind === 'outside') return { verdict: 'arrives', cause: { ...atOf(way, one), ...OPEN.outside } };
+    return { verdict: 'arrives', cause: { ...atOf('back', one), ...OPEN.translated } };
+  }
+  const bad = ways.find(([, one]) => !GOOD.includes(one.end.kind));
+  if (bad === undefined) return { verdict: 'passes', cause: null };
+  const [way, broken] = bad;
+  const { end } = broken;
+  const at = atOf(way, broken);
+  switch (end.kind) {
+    case 'drop':
+    case 'refusal': {
+      const { name, meaning, remedy } = end.reason;
+      const verdict = end.kind === 'drop' ? 'dropped' : 'refused';
+      return { verdict, cause: { ...at, reason: name, meaning, remedy } };
+    }
+    case 'copies':
+      return {
+        verdict: 'unresolved',
+        cause: {
+          ...at,
+          reason: 'unknown_unicast',
+          meaning: 'nobody is known to have the MAC: it goes to all of the network',
+          remedy: 'See that a bound port has the destination address.',
+        },
+      };
+    case 'unresolved':
+    case 'unknown':
+    case 'missing': {
+      const verdict = end.kind === 'missing' ? 'dropped' : end.kind;
+      return { verdict, cause: { ...at, reason: REASONS[end.kind], meaning: end.why, remedy: end.remedy } };
+    }
+    case 'cut':
+      return { verdict: 'unknown', cause: { ...at, ...OPEN.cut } };
+    default:
+      return { verdict: 'unknown', cause: { ...at, ...OPEN.newer } };
+  }
+}
+
+const REASONS = { unresolved: 'no_neighbour', unknown: 'host_unreachable', missing: 'no_way' } as const;
+
+function showPacket(packet: TracePacket): Readonly<Record<string, unknown>> {
+  const isIcmp = ICMP.includes(packet.protocol);
+  return {
+    source: packet.source,
+    destination: packet.destination,
+    protocol: packet.protocol,
+    ...(isIcmp
+      ? { icmp_type: packet.icmpType, icmp_code: packet.icmpCode }
+      : { source_port: packet.sourcePort, destination_port: packet.destinationPort }),
+    bytes: packet.bytes,
+  };
+}
