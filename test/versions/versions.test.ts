@@ -51,7 +51,7 @@ function missedElsewhere(missing: readonly number[], downgrades: readonly Downgr
  */
 const MAY_LOSE = KILLED_AT.length + 1;
 
-/** One on each host.
+/** One on each host. */
 type Ports = readonly [p1: PortView, p2: PortView];
 
 async function startBed(
