@@ -16,7 +16,7 @@ import {
   whyNotBuildable,
 } from './previous-version.ts';
 import { eventually } from './program.ts';
-import type { VersionBed } from './version-bed.ts';
+import { VersionBed } from './version-bed.ts';
 
 const skip = whyNotBuildable(PREVIOUS) ?? false;
 
