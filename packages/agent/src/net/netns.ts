@@ -18,7 +18,6 @@ export type Netns = {
 export type NetnsRef = string | Netns;
 
 /** The namespace that this thread is in. */
-/** The namespace that this thread is in. */
 export const OWN_NETNS = '/proc/thread-self/ns/net';
 const CLONE_NEWNET = 0x4000_0000;
 const NS_GET_NSTYPE = 0xb703;
