@@ -90,11 +90,12 @@ test('guests of any host reach outside by the gateway, and are reached by their 
   }
   for (const { host, port } of guests) {
     const asked = { floating_network_id: external.id, port_id: port.id };
-    const { id, floating_ip_address: address } = await bed.api.create('floatingip', asked);
+    const floating = await bed.api.create('floatingip', asked);
+    const address = String(floating['floating_ip_address']);
     await eventually(`${host.name} is reached at ${address}`, () => answers(OUTSIDE, address) === 5);
     assert.equal(await heard(host, address), BYTES, `by TCP at ${address} of ${addressOf(port)}`);
     assert.equal(answers(host.name, address), 5, 'by itself too');
-    await bed.api.update('floatingip', id, { port_id: null });
+    await bed.api.update('floatingip', floating.id, { port_id: null });
     await eventually(`${address} is nobody's`, () => answers(OUTSIDE, address) === 0);
     await eventually(`${host.name} reaches outside by the gateway again`, () => answers(host.name, MACHINE) === 5);
   }
