@@ -86,6 +86,28 @@ test('a sub-port that is added while its parent moves is where the parent is the
   await assertInvariants(two[0].server);
 });
 
+test('a port is not a part of a trunk and a virtual address’s at once, through one server or two', async (t) => {
+  const two = await startTwo(t);
+  const network = await two[0].create('network', {});
+  await two[0].create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24' });
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const [one, other] = round % 2 === 0 ? [two[0], two[0]] : two;
+    const [parent, port] = [
+      await two[0].create('port', { network_id: network['id'] }),
+      await two[0].create('port', { network_id: network['id'] }),
+    ];
+    await until(async () => (await other.send('GET', `/v2.0/ports/${port['id']}`)).status === 200);
+    const sub_ports = [{ port_id: port['id'], segmentation_type: 'vlan', segmentation_id: 7 }];
+    const trunk = round % 4 < 2 ? { port_id: parent['id'], sub_ports } : { port_id: port['id'] };
+    const answers = await Promise.all([
+      one.send('POST', '/v2.0/trunks', { trunk }),
+      other.send('POST', '/v2.0/lbaas/loadbalancers', { loadbalancer: { vip_port_id: port['id'] } }),
+    ]);
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 409], JSON.stringify(answers));
+  }
+  await assertInvariants(two[0].server);
+});
+
 test('two trunks do not take one port at once, through one server or two', async (t) => {
   const two = await startTwo(t);
   const network = await two[0].create('network', {});

@@ -7,6 +7,7 @@ import { planCreate, planUpdate } from '../engine/write.ts';
 import type { Tables } from '../tables.ts';
 import { FLOATING_IP, isServiceOwner } from './device-owners.ts';
 import { externalNetwork } from './external-network.ts';
+import { hasVip } from './has-vip.ts';
 import { gatewayPortOf } from './router.ts';
 
 type FixedIp = Port['fixed_ips'][number];
@@ -53,6 +54,7 @@ export const portFloatingIpsModule: Contribution<AnyObject> = contribute<Port>({
     return {};
   },
   remove: (planning, port) => release(planning, port.id, () => true),
+  broken: brokenPortOutside,
 });
 
 /** Floating IPs that lead through the router: each revises it. None where they are not loaded. */
@@ -132,7 +134,20 @@ export function innerPort({ plan, asked }: Planning, floating: Pick<Floating, 'i
     );
   }
   if (isServiceOwner(port.device_owner)) throw badRequest(`Port ${id} is one of ${port.device_owner}`);
+  if (hasVip(port)) {
+    throw badRequest(`Port ${id} has the virtual address of a load balancer, and clients outside are not balanced`);
+  }
   return port;
+}
+
+/** Throws `VIPInUse` when floating IPs lead to a port that is to have a virtual address. Each that comes revises the port. */
+export function refuseFloatingTo({ deps, plan }: Planning, portId: string): void {
+  const [first] = deps.resources.find('floatingip') === undefined ? [] : plan.by('floatingip', 'port_id', portId);
+  if (first === undefined) return;
+  throw new CableError(
+    'VIPInUse',
+    `Port ${portId} cannot have a virtual address: the floating IP ${first.floating_ip_address} leads to it.`,
+  );
 }
 
 function associate(planning: Planning, floating: Floating, portId: string | null, wanted: string | null): Association {
@@ -269,8 +284,18 @@ function* brokenFloatingIp(look: Look, floating: FloatingIp): Iterable<Broken> {
     };
   }
   const { port_id: portId, fixed_ip_address: fixedIp, router_id: routerId } = floating;
-  if (portId === null) return;
-  const fixed = fixedIpOf(look.get('port', portId), fixedIp);
+  const rule = 'a floating IP leads to an address of a port, through a router with a gateway in its network';
+  if (portId === null) {
+    if (fixedIp !== null || routerId !== null) {
+      yield { rule, detail: `${outside} leads to no port, with the address ${fixedIp} and the router ${routerId}` };
+    }
+    return;
+  }
+  const inner = look.get('port', portId);
+  if (inner !== undefined && (isServiceOwner(inner.device_owner) || hasVip(inner))) {
+    yield { rule: 'a floating IP leads to a machine', detail: `port ${portId} is one of ${inner.device_owner}` };
+  }
+  const fixed = fixedIpOf(inner, fixedIp);
   const router = look.get('router', routerId ?? '');
   const isBetween =
     fixed !== undefined &&
@@ -280,9 +305,14 @@ function* brokenFloatingIp(look: Look, floating: FloatingIp): Iterable<Broken> {
       .by('port', 'device_id', router.id)
       .some((leg) => leg.device_owner === 'network:router_interface' && hasSubnet(leg, fixed.subnet_id));
   if (isBetween) return;
+  yield { rule, detail: `${outside} leads to ${fixedIp} of port ${portId} through router ${routerId}` };
+}
+
+function* brokenPortOutside(look: Look, port: Port): Iterable<Broken> {
+  if (port.device_owner !== FLOATING_IP || look.get('floatingip', port.device_id)?.floating_port_id === port.id) return;
   yield {
-    rule: 'a floating IP leads to an address of a port, through a router with a gateway in its network',
-    detail: `${outside} leads to ${fixedIp} of port ${portId} through router ${routerId}`,
+    rule: 'a port outside is a floating IP’s',
+    detail: `there is no floating IP ${port.device_id} with this port`,
   };
 }
 

@@ -1,8 +1,9 @@
 /** What the parts of a load balancer have in common: they are of its project, and who may change it makes them. */
 import { type AnyObject, CableError } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
+import type { Broken } from '../engine/module.ts';
 import { notFound } from '../engine/read.ts';
-import type { View } from '../engine/view.ts';
+import type { Look, View } from '../engine/view.ts';
 import { permittedRow } from '../engine/write.ts';
 import type { TableTypes } from '../rows.ts';
 
@@ -15,6 +16,28 @@ export function wholeOf<T extends Whole>(planning: Planning, type: T, id: string
   const whole = planning.plan.get<string>(type, id);
   if (whole === undefined) throw notFound(resource, id);
   return whole as unknown as TableTypes[T];
+}
+
+type Part = { readonly project_id: string };
+
+/** What is broken when a part is of another project than its whole. */
+export function* brokenOwner(look: Look, whole: Whole, id: string, { project_id: own }: Part): Iterable<Broken> {
+  const owner = (look.get<string>(whole, id) as Part | undefined)?.project_id ?? own;
+  if (owner === own) return;
+  yield {
+    rule: 'a part of a load balancer is of its project',
+    detail: `${whole} ${id} is ${owner}’s, and this ${own}’s`,
+  };
+}
+
+/** What is broken when `check` refuses what is stored. */
+export function* brokenUnlessTaken(check: () => void): Iterable<Broken> {
+  try {
+    check();
+  } catch (err) {
+    if (!(err instanceof CableError)) throw err;
+    yield { rule: 'nothing is kept that no host does', detail: err.message };
+  }
 }
 
 /** Most listeners, and most pools, of a load balancer. */

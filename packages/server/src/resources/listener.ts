@@ -3,7 +3,7 @@ import { type AnyObject, CableError, type Listener } from '@cable/model';
 import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { listenerStatus } from './balancer-status.ts';
-import { checkCount, invalid, wholeOf } from './lb-parts.ts';
+import { brokenOwner, brokenUnlessTaken, checkCount, invalid, wholeOf } from './lb-parts.ts';
 import { type Fixed, refuseLayer7, refuseUnsupported, unsupported } from './lb-unsupported.ts';
 
 const FIXED: Readonly<Record<string, Fixed>> = {
@@ -18,8 +18,7 @@ export const listenerModule: Contribution<AnyObject> = contribute<Listener>({
     project_id: wholeOf(planning, 'loadbalancer', given.loadbalancer_id ?? '').project_id,
   }),
   check: (view, listener, before) => {
-    refuseLayer7(listener.protocol);
-    refuseUnsupported(listener, FIXED);
+    refuseWhatIsNot(listener);
     if (before === undefined) checkCount(view, 'loadbalancer', listener.loadbalancer_id, 'listener');
     if (listener.default_pool_id === null) return;
     const pool = view.need('pool', listener.default_pool_id);
@@ -35,6 +34,11 @@ export const listenerModule: Contribution<AnyObject> = contribute<Listener>({
     l7policies: [],
   }),
 });
+
+function refuseWhatIsNot(listener: Listener): void {
+  refuseLayer7(listener.protocol);
+  refuseUnsupported(listener, FIXED);
+}
 
 /** Rules of layer 7: there are none. */
 export const l7PolicyModule: Contribution<AnyObject> = {
@@ -73,4 +77,6 @@ function* brokenListener(look: Look, listener: Listener): Iterable<Broken> {
   const pool = look.get('pool', listener.default_pool_id ?? '');
   const reason = pool === undefined ? undefined : mismatch(listener, pool);
   if (reason !== undefined) yield { rule: 'a listener’s pool is of its load balancer and protocol', detail: reason };
+  yield* brokenOwner(look, 'loadbalancer', listener.loadbalancer_id, listener);
+  yield* brokenUnlessTaken(() => refuseWhatIsNot(listener));
 }

@@ -6,8 +6,9 @@ import { currentRow } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import type { Look } from '../engine/view.ts';
 import { balancerStatus, statusTree } from './balancer-status.ts';
+import { brokenUnlessTaken } from './lb-parts.ts';
 import { type Fixed, refuseUnsupported } from './lb-unsupported.ts';
-import { releaseVip, takeVip } from './vip-port.ts';
+import { isVipOf, releaseVip, takeVip } from './vip-port.ts';
 
 const FIXED: Readonly<Record<string, Fixed>> = {
   provider: { value: 'cable', remedy: 'Give cable, or leave it out: there is no other.' },
@@ -73,9 +74,18 @@ function vipClaim({ vip_port_id: portId }: LoadBalancer): Claim {
   };
 }
 
-function* brokenBalancer(look: Look, { vip_port_id, vip_subnet_id, vip_address }: LoadBalancer): Iterable<Broken> {
+function* brokenBalancer(look: Look, balancer: LoadBalancer): Iterable<Broken> {
+  yield* brokenUnlessTaken(() => refuseUnsupported(balancer, FIXED));
+  const { vip_port_id, vip_network_id, vip_subnet_id, vip_address } = balancer;
   const port = look.get('port', vip_port_id);
-  const has = port?.fixed_ips.some((one) => one.subnet_id === vip_subnet_id && one.ip_address === vip_address);
-  if (port === undefined || has === true) return;
-  yield { rule: 'a virtual address is one of its port', detail: `port ${port.id} has not ${vip_address}` };
+  if (port === undefined) return;
+  const has = port.fixed_ips.some((one) => one.subnet_id === vip_subnet_id && one.ip_address === vip_address);
+  if (!has || port.network_id !== vip_network_id) {
+    yield {
+      rule: 'a virtual address is one of its port',
+      detail: `port ${port.id} of network ${port.network_id} has not ${vip_address} in ${vip_network_id}`,
+    };
+  }
+  if (isVipOf(port, balancer.id)) return;
+  yield { rule: 'the port of a virtual address is its load balancer’s', detail: `port ${port.id} is not` };
 }

@@ -17,7 +17,7 @@ import type { Look } from '../engine/view.ts';
 import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import { memberStatus } from './balancer-status.ts';
-import { checkCount, invalid, wholeOf } from './lb-parts.ts';
+import { brokenOwner, brokenUnlessTaken, checkCount, invalid, wholeOf } from './lb-parts.ts';
 import { type Fixed, refuseUnsupported } from './lb-unsupported.ts';
 import { prefixOf } from './subnet-range.ts';
 
@@ -83,6 +83,8 @@ function memberClaim({ pool_id: id, address, protocol_port: port }: Member): Cla
 }
 
 function* brokenMember(look: Look, member: Member): Iterable<Broken> {
+  yield* brokenOwner(look, 'pool', member.pool_id, member);
+  yield* brokenUnlessTaken(() => refuseUnsupported(member, FIXED));
   const balancer = look.get('loadbalancer', look.get('pool', member.pool_id)?.loadbalancer_id ?? '');
   if (balancer === undefined) return;
   const subnet = look.get('subnet', member.subnet_id ?? balancer.vip_subnet_id);

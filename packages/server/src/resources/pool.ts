@@ -1,10 +1,11 @@
 /** Pools: of a load balancer, the default pools of its listeners. */
 import { type AnyObject, CableError, type Listener, type Pool } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
-import { type Contribution, contribute, type Given } from '../engine/module.ts';
+import { type Broken, type Contribution, contribute, type Given } from '../engine/module.ts';
+import type { Look } from '../engine/view.ts';
 import { planUpdate } from '../engine/write.ts';
 import { monitorOf, poolStatus } from './balancer-status.ts';
-import { checkCount, invalid, wholeOf } from './lb-parts.ts';
+import { brokenOwner, brokenUnlessTaken, checkCount, invalid, wholeOf } from './lb-parts.ts';
 import { type Fixed, refuseLayer7, refuseUnsupported, unsupported } from './lb-unsupported.ts';
 import { mismatch } from './listener.ts';
 import { idsOf } from './load-balancer.ts';
@@ -17,9 +18,7 @@ const FIXED: Readonly<Record<string, Fixed>> = {
 export const poolModule: Contribution<AnyObject> = contribute<Pool>({
   derive: derivePool,
   check: (view, pool, before) => {
-    refuseLayer7(pool.protocol);
-    refuseUnsupported(pool, FIXED);
-    refuseAlgorithm(pool);
+    refuseWhatIsNot(pool);
     if (before === undefined) checkCount(view, 'loadbalancer', pool.loadbalancer_id, 'pool');
   },
   remove: (planning, { id, loadbalancer_id }) => {
@@ -30,6 +29,7 @@ export const poolModule: Contribution<AnyObject> = contribute<Pool>({
       planUpdate(planning, resource, listener, { default_pool_id: null });
     }
   },
+  broken: brokenPool,
   present: (tables, pool) => ({
     provisioning_status: 'ACTIVE',
     operating_status: poolStatus(tables, pool),
@@ -67,6 +67,17 @@ function attach(
   if (reason !== undefined) throw invalid(reason);
   // The pool is in the plan only when it has been derived, so that the general way would not find it.
   plan.replace('listener', { ...listener, default_pool_id: pool.id });
+}
+
+function* brokenPool(look: Look, pool: Pool): Iterable<Broken> {
+  yield* brokenOwner(look, 'loadbalancer', pool.loadbalancer_id, pool);
+  yield* brokenUnlessTaken(() => refuseWhatIsNot(pool));
+}
+
+function refuseWhatIsNot(pool: Pool): void {
+  refuseLayer7(pool.protocol);
+  refuseUnsupported(pool, FIXED);
+  refuseAlgorithm(pool);
 }
 
 function refuseAlgorithm({ lb_algorithm, session_persistence }: Pool): void {

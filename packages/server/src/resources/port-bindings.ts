@@ -2,12 +2,14 @@
 import { type AnyObject, CableError, type Port } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from '../engine/context.ts';
-import { type Contribution, contribute } from '../engine/module.ts';
+import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import { permitRead } from '../engine/permission.ts';
 import { currentRow, notFound } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
+import type { Look } from '../engine/view.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
+import { ROUTER_GATEWAY } from './device-owners.ts';
 import { vifOf } from './vif.ts';
 
 /** A binding that is not the active one. `was_active`: the port was there, and packets for it may still come. */
@@ -22,6 +24,7 @@ export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
     if (same && before['binding:profile'] === after['binding:profile']) return {};
     return standbyOf(after);
   },
+  broken: brokenBindings,
   actions: {
     create_port_binding: onPort('create_port_binding', (_planning, port, host, given) => {
       refuseOwner(port);
@@ -69,6 +72,24 @@ function standbyOf(port: Pick<Port, 'binding:host_id' | 'binding:profile' | 'ina
   const hosts = inactive.map((one) => one.host);
   if (host !== '' && typeof target === 'string' && target !== '' && target !== host) hosts.push(target);
   return { inactive_bindings: inactive, standby_hosts: [...new Set(hosts)] };
+}
+
+/** Where a gateway may go is the matter of who moves it. */
+function* brokenBindings(_look: Look, port: Port): Iterable<Broken> {
+  if (port.device_owner === ROUTER_GATEWAY) return;
+  const hosts = hostsOf(port);
+  if (new Set(hosts).size < hosts.length || (hostOf(port) === '' && hosts.length > 0)) {
+    yield {
+      rule: 'a port has one binding a host, and inactive ones beside an active one',
+      detail: `it is bound to [${hostOf(port)}], inactive to [${port.inactive_bindings.map((one) => one.host).join(', ')}]`,
+    };
+  }
+  const { standby_hosts: expected = [] } = standbyOf(port);
+  if (String(expected) === String(port.standby_hosts)) return;
+  yield {
+    rule: 'the hosts that a port may be at program it',
+    detail: `those are [${expected.join(', ')}], and [${port.standby_hosts.join(', ')}] do`,
+  };
 }
 
 /** The active binding and the named one change places, in one step. */

@@ -12,7 +12,7 @@ import {
 } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { withoutHidden } from '../engine/hidden.ts';
-import { type Claim, type Contribution, contribute, type Mark } from '../engine/module.ts';
+import { type Broken, type Claim, type Contribution, contribute, type Mark } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { inOrder } from './in-order.ts';
 
@@ -64,7 +64,14 @@ export function qosRuleModule(type: RuleType): Contribution<AnyObject> {
       return { project_id: policy?.project_id ?? given.project_id };
     },
     claims: (rule) => [ruleClaim(type, rule)],
+    broken: brokenRule,
   });
+}
+
+function* brokenRule(look: Look, rule: QosRule): Iterable<Broken> {
+  const owner = look.get('qos_policy', rule.qos_policy_id)?.project_id ?? rule.project_id;
+  if (owner === rule.project_id) return;
+  yield { rule: 'a rule of QoS is of its policy’s project', detail: `that is ${owner}, and not ${rule.project_id}` };
 }
 
 /** Networks: the default policy of their project, unless they are given another or null. */

@@ -148,6 +148,12 @@ function* brokenGateway(look: Look, router: Router): Iterable<Broken> {
   // Where gateways are not loaded no router has the attribute.
   const info = router.external_gateway_info ?? null;
   if (ports.length > (info === null ? 0 : 1)) yield { rule, detail: `it has ${ports.length} gateway ports` };
+  if ((router.transit_vni ?? null) === null ? info !== null : info === null) {
+    yield {
+      rule: 'a router has a VNI as long as it has a gateway',
+      detail: `its VNI is ${router.transit_vni ?? 'none'}`,
+    };
+  }
   if (info === null) return;
   const [port] = ports;
   const network = look.get('network', info.network_id);

@@ -7,6 +7,7 @@ import type { Look, View } from '../engine/view.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import type { Tables } from '../tables.ts';
 import { TRUNK_SUBPORT } from './device-owners.ts';
+import { hasVip } from './has-vip.ts';
 
 export type SubPort = Trunk['sub_ports'][number];
 
@@ -106,7 +107,7 @@ function permittedPort(planning: Planning, portId: string): Port {
 function checkParent(view: View & Look, port: Port): void {
   const trunk = trunkOf(view, port.id);
   if (trunk !== undefined && trunk.port_id !== port.id) throw inOtherTrunk(port.id, trunk.id);
-  if (trunk === undefined && !port.device_owner.startsWith('network:')) return;
+  if (trunk === undefined && !port.device_owner.startsWith('network:') && !hasVip(port)) return;
   throw new CableError(
     'ParentPortInUse',
     `Port ${port.id} is currently in use and is not eligible for use as a parent port.`,
@@ -180,14 +181,32 @@ function statusOf(tables: Tables, trunk: Trunk): string {
 }
 
 function* brokenTrunk(look: Look, trunk: Trunk): Iterable<Broken> {
-  const host = look.get('port', trunk.port_id)?.['binding:host_id'] ?? '';
-  for (const { port_id } of trunk.sub_ports) {
+  const parent = look.get('port', trunk.port_id);
+  const host = placeOf(parent);
+  const tags = new Set<number>();
+  for (const { port_id, segmentation_id: tag } of trunk.sub_ports) {
+    if (tags.has(tag)) {
+      yield { rule: 'a sub-port has a tag of its own', detail: `port ${port_id} has the tag ${tag} of another one` };
+    }
+    tags.add(tag);
     const port = look.get('port', port_id);
-    const other = port?.['binding:host_id'] ?? '';
-    if (port === undefined || other === host) continue;
+    if (port === undefined) continue;
+    if (port.device_owner !== TRUNK_SUBPORT) {
+      yield {
+        rule: 'a sub-port says that it is one',
+        detail: `the device_owner of port ${port_id} is [${port.device_owner}]`,
+      };
+    }
+    const other = placeOf(port);
+    if (parent === undefined || other === host) continue;
     yield {
       rule: 'a sub-port is where its trunk’s parent is',
       detail: `port ${port_id} is bound to [${other}], its parent ${trunk.port_id} to [${host}]`,
     };
   }
+}
+
+/** The hosts that a port is bound to, the active one first. */
+function placeOf(port: Port | undefined): string {
+  return [port?.['binding:host_id'] ?? '', ...(port?.inactive_bindings ?? []).map((one) => one.host)].join(', ');
 }

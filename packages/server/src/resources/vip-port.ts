@@ -10,13 +10,17 @@ import {
 } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { VIP_GIVEN, VIP_OF } from '../engine/hidden.ts';
-import { type Contribution, contribute, type Given } from '../engine/module.ts';
+import { type Broken, type Contribution, contribute, type Given } from '../engine/module.ts';
 import { permit } from '../engine/permission.ts';
 import { notFound } from '../engine/read.ts';
+import type { Look } from '../engine/view.ts';
 import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { LOAD_BALANCER_VIP } from './device-owners.ts';
+import { refuseFloatingTo } from './floating-ip.ts';
+import { hasVip } from './has-vip.ts';
 import { invalid } from './lb-parts.ts';
 import { prefixOf } from './subnet-range.ts';
+import { memberClaim } from './trunk.ts';
 
 type Vip = Pick<LoadBalancer, 'vip_port_id' | 'vip_network_id' | 'vip_subnet_id' | 'vip_address'>;
 
@@ -26,6 +30,7 @@ export const vipPortModule: Contribution<AnyObject> = contribute<Port>({
     if (!planning.isService) refuseVipChange(planning, before, after);
     return {};
   },
+  broken: brokenVipPort,
 });
 
 /** The virtual address of a new load balancer, with its port. Throws what is wrong with what was given of it. */
@@ -63,6 +68,12 @@ function adoptPort(planning: Planning, given: Given<LoadBalancer>, portId: strin
       `Port ${portId} cannot have a virtual address: it has the device ${port.device_id || port['binding:host_id']}.`,
     );
   }
+  // Nor may it become a part of one: that rests on the port as it is.
+  const trunk = planning.plan.holder(memberClaim(portId));
+  if (trunk !== undefined) {
+    throw new CableError('VIPInUse', `Port ${portId} cannot have a virtual address: it is a part of trunk ${trunk}.`);
+  }
+  refuseFloatingTo(planning, portId);
   const vip = vipOf(port, given);
   planUpdate({ ...planning, isService: true }, resource, port, ownership(given.id));
   return vip;
@@ -70,6 +81,22 @@ function adoptPort(planning: Planning, given: Given<LoadBalancer>, portId: strin
 
 function ownership(balancerId: string): Readonly<Record<string, string>> {
   return { device_id: `lb-${balancerId}`, device_owner: LOAD_BALANCER_VIP, [VIP_OF]: balancerId };
+}
+
+/** True when the port is as the load balancer made it: its own, and on no host. */
+export function isVipOf(port: Port, balancerId: string): boolean {
+  const wanted = ownership(balancerId);
+  const is = Object.entries(wanted).every(([name, value]) => (port as AnyObject)[name] === value);
+  return is && (port['binding:host_id'] ?? '') === '';
+}
+
+function* brokenVipPort(look: Look, port: Port): Iterable<Broken> {
+  const id = (port as AnyObject)[VIP_OF];
+  if (!hasVip(port) || look.get('loadbalancer', String(id))?.vip_port_id === port.id) return;
+  yield {
+    rule: 'the port of a virtual address is its load balancer’s',
+    detail: `there is no such load balancer ${id}`,
+  };
 }
 
 function vipOf(port: Port, given: Partial<Vip>): Vip {
