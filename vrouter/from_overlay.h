@@ -5,7 +5,21 @@
 
 #include "lib/arp.h"
 #include "lib/forward.h"
+#include "lib/mirror.h"
 #include "lib/nd.h"
+
+/* A copy that another host's mirror made: it goes to who watches, as it is, and is nobody's packet. A device takes no more than its MTU. */
+static __always_inline int take_copy(struct __sk_buff *ctx, const struct cb_peer *peer)
+{
+	struct cb_vif *row = watcher(peer->vif);
+
+	if (!row)
+		return drop(ctx, 0, CB_REASON_UNKNOWN_VNI);
+	if (ctx->len > row->mtu_bytes + ETH_HLEN && !ctx->gso_size &&
+	    bpf_skb_change_tail(ctx, row->mtu_bytes + ETH_HLEN, 0))
+		return drop(ctx, peer->vif, CB_REASON_TOO_BIG);
+	return put_out(ctx, row, peer->vif, CB_DELIVER_VIF, CB_REASON_NONE);
+}
 
 static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 {
@@ -20,6 +34,8 @@ static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 	peer = lookup_peer(vni, bpf_htonl(remote));
 	if (!peer)
 		return drop(ctx, 0, CB_REASON_UNKNOWN_PEER);
+	if (peer->flags & CB_PEER_F_MIRROR)
+		return take_copy(ctx, peer);
 	p = &w->p;
 	p->key.net = peer->net;
 	p->in_tunnel = peer->tunnel;

@@ -69,6 +69,8 @@ static __always_inline int take_in(struct __sk_buff *ctx, const struct cb_vif *v
 
 	if (!w)
 		return drop(ctx, number, CB_REASON_NOT_PROGRAMMED);
+	if (vif->flags & CB_VIF_F_MIRROR_OUT)
+		mirror(ctx, number, CB_DIR_EGRESS);
 	p = &w->p;
 	p->key.net = vif->net;
 	reason = parse_ethernet(ctx, p);
@@ -103,6 +105,17 @@ static __always_inline int come_back(struct __sk_buff *ctx)
 		return drop(ctx, 0, CB_REASON_NOT_PROGRAMMED);
 	w->p.in_vif = 0;
 	return GO_ON(ctx, w, CB_STAGE_QUEUED);
+}
+
+/* A copy for a mirror, from the end of the pair that such go through. */
+static __always_inline int come_out(struct __sk_buff *ctx)
+{
+	struct work *w = work();
+
+	if (!w)
+		return drop(ctx, 0, CB_REASON_NOT_PROGRAMMED);
+	w->p.in_vif = 0;
+	return GO_ON(ctx, w, CB_STAGE_MIRRORED);
 }
 
 /* A packet that has waited for a VIF's limit: it goes on where it was. */
@@ -147,6 +160,8 @@ static __always_inline int receive_from_vif(struct __sk_buff *ctx)
 
 	if (cfg_queue_end_ifindex && !number && ctx->ifindex == cfg_queue_end_ifindex)
 		return come_back(ctx);
+	if (cfg_mirror_end_ifindex && !number && ctx->ifindex == cfg_mirror_end_ifindex)
+		return come_out(ctx);
 	return receive_of_vif(ctx, number, reason);
 }
 

@@ -11,6 +11,7 @@
 #include "from_uplink.h"
 #include "outside.h"
 #include "from_frag.h"
+#include "mirrored.h"
 #include "enter.h"
 #include "trace.h"
 

@@ -56,5 +56,9 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   rate_qos:
     'Look at the port (`openstack port show`): the QoS policy that it or its network has limits what it may send or receive. Raise the limit or its burst (`openstack network qos rule set`), or have the guest send less.',
   foreign_vip: 'Add the address to the allowed address pairs of the port, alone and not as a part of a prefix.',
+  mirror_rate:
+    'Nothing was lost but copies: a mirror of the port copies no more than its `cable:max_kbps`. Raise that, or have the mirror copy less (`cable:filter`).',
+  mirror_lost:
+    'Nothing was lost but copies: see that the port that a tap service leads to is up and its device takes what comes, and that the host has a route to the collector and the collector answers ARP.',
   stale_piece: 'Nothing: the connection ended while a packet of it was cut.',
 };

@@ -44,6 +44,10 @@
 #define CB_MAX_FLOW 131072
 #define CB_MAX_TUPLE 262144 /* two a flow */
 #define CB_MAX_METER 16384 /* two a VIF */
+#define CB_MAX_MIRROR 8192
+/* Mirrors of one direction of a VIF; kinds of traffic that one may be told to copy. */
+#define CB_VIF_MIRRORS 4
+#define CB_MIRROR_TERMS 8
 /* Targets in one chunk of a network's flood list; chunks a packet is replicated to at the most. */
 #define CB_FLOOD_TARGETS 32
 #define CB_FLOOD_CHUNKS 32
@@ -141,6 +145,10 @@ enum cb_reason {
 	CB_REASON_STALE_PIECE = 44, /* a piece of a packet that was cut, whose flow ended meanwhile */
 	CB_REASON_NO_MEMBER =
 		45, /* a virtual address without a listener at this port, or nobody is behind it: refused by ICMP */
+	CB_REASON_MIRROR_RATE =
+		46, /* a copy for a mirror that has more to copy than it may; the packet itself goes on */
+	CB_REASON_MIRROR_LOST =
+		47, /* a copy that could not be made or sent to where the mirror leads; the packet itself goes on */
 	CB_REASON_MAX = 64,
 };
 
@@ -175,6 +183,7 @@ enum cb_stage {
 	CB_STAGE_ASK = 18, /* a packet for an unknown neighbour: it becomes the question for its MAC */
 	CB_STAGE_SEEK = 19, /* a packet for an address of which nobody is known to have it, though several may */
 	CB_STAGE_QUEUED = 21, /* a packet that has waited for its VIF's limit */
+	CB_STAGE_MIRRORED = 22, /* a copy on its way to where a mirror leads */
 };
 
 /* Policies of their own. Nobody's row has 0, so nothing passes by mistake. */
@@ -213,6 +222,8 @@ enum cb_in_kind {
 #define CB_VIF_F_STATELESS 0x400 /* its policy is asked about each packet by itself, an answer too */
 
 #define CB_VIF_F_METER 0x40 /* it has a row in cb_meter_1 */
+#define CB_VIF_F_MIRROR_OUT 0x80 /* what it sends is copied: see cb_mirror_1 */
+#define CB_VIF_F_MIRROR_IN 0x100 /* what it receives is copied */
 
 /*
  * cb_vif_2: array, VIF number -> VIF. Written by the agent. Row 0 belongs to nobody: what comes from other hosts or from the agent. A row is
@@ -277,14 +288,17 @@ struct cb_peer_key {
 	struct cb_addr remote;
 };
 
-/* flag of struct cb_peer: what the host tunnels here is taken on the uplink; without, it goes by the overlay device */
+/* flags of struct cb_peer */
+/* what the host tunnels here is taken on the uplink; without, it goes by the overlay device */
 #define CB_PEER_F_UPLINK 0x1
+#define CB_PEER_F_MIRROR 0x2 /* copies of a mirror, for VIF vif as they are; net is 0 */
 
 struct cb_peer {
 	__u16 net;
 	__u16 tunnel;
 	__u32 flags; /* CB_PEER_F_* */
-	__u8 reserve[8];
+	__u16 vif; /* CB_PEER_F_MIRROR; else 0 */
+	__u8 reserve[6];
 };
 
 /* cb_source_2: LPM, what a VIF may send from. Written by the agent. */
@@ -624,6 +638,7 @@ enum cb_deliver {
 	CB_DELIVER_UPLINK = 7, /* to the uplink of the network in which it leaves */
 	CB_DELIVER_FRAGMENTER = 8, /* to be cut; never in a flow */
 	CB_DELIVER_QUEUE = 9, /* waits for its VIF's limit; never in a flow */
+	CB_DELIVER_COLLECTOR = 10, /* a copy for a collector; never in a flow */
 };
 
 /*
@@ -815,6 +830,71 @@ struct cb_bucket {
 	__u8 reserve[32];
 };
 
+enum cb_mirror_kind {
+	CB_MIRROR_VIF = 1, /* to a VIF of this host: id */
+	CB_MIRROR_HOST =
+		2, /* to a VIF of another host: id: the tunnel; wire_id: the VNI by which that host knows the mirror */
+	CB_MIRROR_GRE = 3, /* to a collector, remote, in GRE (RFC 2784, 2890); wire_id: the key */
+	CB_MIRROR_ERSPAN = 4, /* the same in ERSPAN type II; wire_id: the session */
+};
+
+/* flags of struct cb_mirror_term */
+#define CB_TERM_F_PROTOCOL 0x1 /* of the protocol alone */
+#define CB_TERM_F_PORT 0x2 /* with one of the ports at one of its ends */
+
+/* Traffic of one kind: what of it is zero does not matter. The address is of the other end. */
+struct cb_mirror_term {
+	struct cb_addr addr;
+	struct cb_addr mask;
+	__u16 first_port; /* host byte order */
+	__u16 last_port; /* inclusive */
+	__u8 protocol;
+	__u8 flags; /* CB_TERM_F_* */
+	__u8 pad[2];
+};
+
+/*
+ * cb_mirror_1: hash, (VIF, direction, place) -> where what passes there is copied to. Places are numbered from 0 without a hole. Written by the agent;
+ * read where the VIF's row has CB_VIF_F_MIRROR_OUT or CB_VIF_F_MIRROR_IN.
+ */
+struct cb_mirror_key {
+	__u16 vif;
+	__u8 direction; /* CB_DIR_EGRESS: what it sends, CB_DIR_INGRESS: what it receives */
+	__u8 place; /* below CB_VIF_MIRRORS */
+};
+
+struct cb_mirror {
+	__u32 number; /* of the mirror: see cb_mirrored_1 */
+	__u32 wire_id;
+	__u16 id;
+	__u8 kind; /* enum cb_mirror_kind */
+	__u8 terms; /* terms in use: what one of them names is copied; 0: everything */
+	__u32 pad;
+	struct cb_addr remote;
+	__u64 byte_cost; /* as in struct cb_meter */
+	__u64 byte_burst_ns;
+	__u8 reserve[16];
+	struct cb_mirror_term term[CB_MIRROR_TERMS];
+};
+
+/*
+ * cb_mirrored_1: hash, number of a mirror -> how much it has copied, both directions together. The agent writes the keys, with zero values, and the vrouter the
+ * values.
+ */
+struct cb_mirrored_key {
+	__u32 number;
+};
+
+struct cb_mirrored {
+	__u64 byte_ns; /* as in struct cb_bucket */
+	__u64 packets; /* that copies were made of; a GSO packet counts as those that it becomes */
+	__u64 bytes;
+	__u64 over; /* not made: more than it may */
+	__u64 lost; /* not made, or made and then not sent */
+	__u64 cut; /* sent shorter than the packets were: they did not fit */
+	__u64 sequence[2]; /* by direction: the number that the next copy to a collector by ERSPAN has */
+};
+
 /*
  * cb_frag_2: array, VIF * CB_VIF_FRAGMENTS + n -> a first fragment's ports for those that follow. Of packets from other hosts, among the receiver's.
  * Written by the vrouter.
@@ -887,6 +967,7 @@ enum cb_step_kind {
 		13, /* several ports may have addr, and nobody is known to: it is asked for instead. id: network number */
 	CB_STEP_WAIT =
 		14, /* it waits for a limit of bits, and then goes on. id: VIF; a: CB_DIR_EGRESS: what it sends, CB_DIR_INGRESS: what it receives */
+	CB_STEP_MIRROR = 15, /* a copy goes to a mirror. id: number of the mirror; a: CB_DIR_*, as VIF b sees it */
 };
 
 #define CB_TRACE_STEPS 32
@@ -964,6 +1045,11 @@ _Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
 _Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");
 _Static_assert(sizeof(struct cb_meter) == 64, "layout of cb_meter");
 _Static_assert(sizeof(struct cb_bucket) == 64, "layout of cb_bucket");
+_Static_assert(sizeof(struct cb_mirror_term) == 40, "layout of cb_mirror_term");
+_Static_assert(sizeof(struct cb_mirror_key) == 4, "layout of cb_mirror_key");
+_Static_assert(sizeof(struct cb_mirror) == 384, "layout of cb_mirror");
+_Static_assert(sizeof(struct cb_mirrored_key) == 4, "layout of cb_mirrored_key");
+_Static_assert(sizeof(struct cb_mirrored) == 64, "layout of cb_mirrored");
 _Static_assert(sizeof(struct cb_frag) == 56, "layout of cb_frag");
 _Static_assert(sizeof(struct cb_orphan_key) == 4, "layout of cb_orphan_key");
 _Static_assert(sizeof(struct cb_orphan) == 2072, "layout of cb_orphan");

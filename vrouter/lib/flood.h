@@ -37,6 +37,8 @@ static __noinline int copy_to_vif(struct flood *flood, __u32 vif)
 	if (reason == METER_WAIT)
 		return !copy_waits(flood->ctx, vif);
 	note_step(CB_STEP_COPY, vif, CB_FLOOD_VIF, reason, NULL);
+	if (!reason && row->flags & CB_VIF_F_MIRROR_IN)
+		mirror(flood->ctx, vif, CB_DIR_INGRESS);
 	if (!reason && !cfg_trace && clone_to_vif(flood->ctx, row))
 		reason = CB_REASON_REDIRECT;
 	if (reason) {

@@ -10,16 +10,14 @@
 #include "verdict.h"
 #include "work.h"
 
-/*
- * Gives the packet to VIF @vif, of which @row is, with its VLAN tag if it has one. @deliver: CB_DELIVER_VIF or CB_DELIVER_PEER. @reason: for the trace.
- */
-static __always_inline int to_row(struct __sk_buff *ctx, const struct cb_vif *row, __u32 vif, __u32 deliver,
-				  __u32 reason)
-{
-	__u32 ifindex = row ? row->ifindex : 0;
+GLOBAL int mirror(struct __sk_buff *ctx, __u32 vif, __u32 direction);
 
-	if (!ifindex)
-		return drop(ctx, 0, CB_REASON_NOT_PROGRAMMED);
+/* Sends the packet to the device of VIF @vif; as to_row(). */
+static __always_inline int put_out(struct __sk_buff *ctx, const struct cb_vif *row, __u32 vif, __u32 deliver,
+				   __u32 reason)
+{
+	__u32 ifindex = row->ifindex;
+
 	count_tx(ctx, vif);
 	if (row->vlan && bpf_skb_vlan_push(ctx, bpf_htons(ETH_P_8021Q), row->vlan))
 		return drop(ctx, vif, CB_REASON_REDIRECT);
@@ -30,6 +28,19 @@ static __always_inline int to_row(struct __sk_buff *ctx, const struct cb_vif *ro
 	if (ctx->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(ctx, PACKET_HOST);
 	return bpf_redirect_peer(ifindex, 0);
+}
+
+/*
+ * Gives the packet to VIF @vif, of which @row is, with its VLAN tag if it has one. @deliver: CB_DELIVER_VIF or CB_DELIVER_PEER. @reason: for the trace.
+ */
+static __always_inline int to_row(struct __sk_buff *ctx, const struct cb_vif *row, __u32 vif, __u32 deliver,
+				  __u32 reason)
+{
+	if (!row || !row->ifindex)
+		return drop(ctx, 0, CB_REASON_NOT_PROGRAMMED);
+	if (row->flags & CB_VIF_F_MIRROR_IN)
+		mirror(ctx, vif, CB_DIR_INGRESS);
+	return put_out(ctx, row, vif, deliver, reason);
 }
 
 static __always_inline int to_vif(struct __sk_buff *ctx, __u32 vif, __u32 deliver, __u32 reason)

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { loadTracePrograms, type RawTrace, type TracePrograms } from '../../packages/agent/src/asks/trace-programs.ts';
 import {
+  CB_DELIVER_COLLECTOR,
   CB_DELIVER_FLOOD,
   CB_DELIVER_FRAGMENTER,
   CB_DELIVER_OVERLAY,
@@ -184,7 +185,7 @@ export type FloodTarget = { readonly guest: Guest } | { readonly host: string };
 export type Outcome = {
   /**
    * `vif NAME`, `vif NAME vlan TAG`, `peer NAME`, `overlay VNI REMOTE` (by the device), `uplink VNI REMOTE` (encapsulated), `service`, `flood N copies`, `wait` (a fragment for its first), `fragmenter` (to be cut), `drop REASON`,
-   * `queue NAME in|out` (waits for the limit of what NAME receives or sends), `pass` (left to the host), `wire` or `wire vlan TAG` (out by the uplink of a provider network); a refusal: `vif NAME (REASON)`.
+   * `queue NAME in|out` (waits for the limit of what NAME receives or sends), `pass` (left to the host), `wire` or `wire vlan TAG` (out by the uplink of a provider network), `collector ID REMOTE` (a copy, with its outer headers), `mirrored anew ID REMOTE` (the same, which goes through cablem1 once more); a refusal: `vif NAME (REASON)`.
    */
   readonly verdict: string;
   /** `describe` of the packet as it left; empty when dropped or left to the host. */
@@ -259,6 +260,8 @@ export class World {
   readonly #uplink: number;
   readonly #queue: number;
   readonly #queueEnd: number;
+  readonly #mirrors: number;
+  readonly #mirrorsEnd: number;
   readonly #fragmenter: number;
   readonly #names = new Map<number, string>();
   readonly #spare: number[];
@@ -277,11 +280,16 @@ export class World {
   /** While the state is rewritten: what it shall be. */
   #wanted: Written | undefined;
 
-  /** `pinnedMaps`: a directory in which the maps are pinned. `underlay`: this host's address there; the vrouter then encapsulates itself. `queues`: packets that are over a limit may wait. */
+  /** `pinnedMaps`: a directory in which the maps are pinned. `underlay`: this host's address there; the vrouter then encapsulates itself. `queues`: packets that are over a limit may wait. `mirrors`: copies may be made, and sent from this underlay address. */
   constructor(
     vifs = 8,
     flows = FLOWS,
-    { pinnedMaps, underlay, queues }: { pinnedMaps?: string; underlay?: string; queues?: boolean } = {},
+    {
+      pinnedMaps,
+      underlay,
+      queues,
+      mirrors,
+    }: { pinnedMaps?: string; underlay?: string; queues?: boolean; mirrors?: string } = {},
   ) {
     this.#netns = createNetns();
     try {
@@ -293,6 +301,13 @@ export class World {
       this.#queue = this.#addDevice('cableq0');
       this.#queueEnd = this.#addDevice('cableq1');
       this.#fragmenter = this.#addDevice('cablef1');
+      this.#mirrors = mirrors === undefined ? 0 : this.#addDevice('cablem0');
+      this.#mirrorsEnd = mirrors === undefined ? 0 : this.#addDevice('cablem1');
+      if (mirrors !== undefined) {
+        this.#netns.ip('address', 'add', `${mirrors}/24`, 'dev', 'up0');
+        for (const end of ['cablem0', 'cablem0p']) this.#netns.ip('link', 'set', end, 'mtu', '65535');
+        this.#netns.run('sysctl', '-qw', 'net.ipv4.conf.cablem1.forwarding=1');
+      }
       this.#netns.ip('link', 'set', 'up0', 'address', UPLINK_MAC);
       this.#inside = openNetns(this.#netns.path);
       this.#flowCount = flows;
@@ -304,6 +319,9 @@ export class World {
         cfg_service_mac: macBytes(AGENT_MAC),
         cfg_frag_ifindex: this.#fragmenter,
         ...(queues === true ? { cfg_queue_ifindex: this.#queue, cfg_queue_end_ifindex: this.#queueEnd } : {}),
+        cfg_mirror_ifindex: this.#mirrors,
+        cfg_mirror_end_ifindex: this.#mirrorsEnd,
+        ...(mirrors === undefined ? {} : { cfg_underlay: ipBytes(mirrors).readUInt32BE() }),
         ...(underlay === undefined ? {} : { cfg_own_encapsulation: 1, cfg_underlay: ipBytes(underlay).readUInt32BE() }),
       };
       this.#object = loadObject({
@@ -768,7 +786,7 @@ export class World {
   addPeer(host: string, vnis?: readonly number[], flags = this.#peers.get(host) ?? 0): void {
     if (vnis === undefined) this.#peers.set(host, flags);
     for (const vni of vnis ?? this.#nets.keys()) {
-      const value = { net: this.net(vni), tunnel: this.tunnel(host), flags };
+      const value = { net: this.net(vni), tunnel: this.tunnel(host), flags, vif: 0 };
       this.#put(MAPS.cb_peer_2, { wireId: vni, remote: addr(host) }, value);
     }
   }
@@ -934,8 +952,8 @@ export class World {
   }
 
   /** Packets that programs have cloned to a device. */
-  sentTo(guest: Guest | 'overlay' | 'uplink'): number {
-    const own = { overlay: this.#overlay, uplink: this.#uplink };
+  sentTo(guest: Guest | 'overlay' | 'uplink' | 'mirrors'): number {
+    const own = { overlay: this.#overlay, uplink: this.#uplink, mirrors: this.#mirrors };
     const ifindex = typeof guest === 'string' ? own[guest] : guest.ifindex;
     const links: readonly { ifindex: number; stats64: { tx: { packets: number } } }[] = JSON.parse(
       this.#netns.ip('-s', '-j', 'link', 'show'),
@@ -983,6 +1001,16 @@ export class World {
   /** A frame comes back from the queues, with this mark. */
   comeBack(frame: Uint8Array, mark: number): Outcome {
     return this.#run('from_vif', frame, { ifindex: this.#queueEnd, mark });
+  }
+
+  /** A copy for a mirror comes out of cablem1, with this mark. */
+  comeOut(frame: Uint8Array, mark: number, gsoSize = 0): Outcome {
+    return this.#run('from_vif', frame, { ifindex: this.#mirrorsEnd, mark, gsoSize });
+  }
+
+  /** The network namespace in which the devices are. */
+  ip(...args: readonly string[]): string {
+    return this.#netns.ip(...args);
   }
 
   /** The same with a VLAN tag. */
@@ -1062,7 +1090,7 @@ export class World {
     const { mark = 0, priority = 0 } = out.context;
     // A packet names its class by its priority; nothing else that leaves has either.
     assert.equal(priority, verdict.startsWith('queue') ? CB_QUEUE_CLASS + mark : 0);
-    if (!verdict.startsWith('queue')) assert.equal(mark, 0);
+    if (!/^queue|^mirrored anew/.test(verdict)) assert.equal(mark, 0);
     return {
       mark,
       verdict,
@@ -1104,7 +1132,9 @@ export class World {
         return `wire${wire === 0 ? '' : ` vlan ${wire}`}`;
       case CB_DELIVER_OVERLAY:
         assert.ok(ifindex === this.#overlay || ifindex === this.#uplink);
-        return `${ifindex === this.#uplink ? 'uplink' : 'overlay'} ${wire} ${[24, 16, 8, 0].map((shift) => (remote >>> shift) & 0xff).join('.')}`;
+        return `${ifindex === this.#uplink ? 'uplink' : 'overlay'} ${wire} ${ipv4Text(remote)}`;
+      case CB_DELIVER_COLLECTOR:
+        return `${ifindex === this.#mirrorsEnd ? 'mirrored anew' : 'collector'} ${wire} ${ipv4Text(remote)}`;
       case CB_DELIVER_QUEUE:
         assert.equal(ifindex, this.#queue);
         return `queue ${this.#vifs.get(remote)?.guest.name} ${wire === CB_DIR_INGRESS ? 'in' : 'out'}`;
@@ -1112,6 +1142,10 @@ export class World {
         throw new Error(`unknown delivery ${deliver}`);
     }
   }
+}
+
+function ipv4Text(address: number): string {
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join('.');
 }
 
 const TC_ACT_UNSPEC = -1;

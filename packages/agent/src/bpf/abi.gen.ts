@@ -51,6 +51,12 @@ export const CB_MAX_TUPLE = 262144;
 /** two a VIF */
 export const CB_MAX_METER = 16384;
 
+export const CB_MAX_MIRROR = 8192;
+
+export const CB_VIF_MIRRORS = 4;
+
+export const CB_MIRROR_TERMS = 8;
+
 export const CB_FLOOD_TARGETS = 32;
 
 export const CB_FLOOD_CHUNKS = 32;
@@ -128,6 +134,12 @@ export const CB_VIF_F_STATELESS = 0x400;
 /** it has a row in cb_meter_1 */
 export const CB_VIF_F_METER = 0x40;
 
+/** what it sends is copied: see cb_mirror_1 */
+export const CB_VIF_F_MIRROR_OUT = 0x80;
+
+/** what it receives is copied */
+export const CB_VIF_F_MIRROR_IN = 0x100;
+
 /** admin_state_up */
 export const CB_NET_F_UP = 0x1;
 
@@ -141,6 +153,9 @@ export const CB_NET_F_EXTERNAL = 0x40;
 export const CB_NET_F_TRANSIT = 0x80;
 
 export const CB_PEER_F_UPLINK = 0x1;
+
+/** copies of a mirror, for VIF vif as they are; net is 0 */
+export const CB_PEER_F_MIRROR = 0x2;
 
 export const CB_SOURCE_F_PAIR = 0x1;
 
@@ -197,6 +212,12 @@ export const CB_METER_F_DSCP = 0x1;
 export const CB_METER_F_SHAPE = 0x2;
 
 export const CB_QUEUE_CLASS = 0x10000;
+
+/** of the protocol alone */
+export const CB_TERM_F_PROTOCOL = 0x1;
+
+/** with one of the ports at one of its ends */
+export const CB_TERM_F_PORT = 0x2;
 
 export const CB_TRACE_STEPS = 32;
 
@@ -290,9 +311,13 @@ export const CB_REASON_FOREIGN_VIP = 43;
 export const CB_REASON_STALE_PIECE = 44;
 /** a virtual address without a listener at this port, or nobody is behind it: refused by ICMP */
 export const CB_REASON_NO_MEMBER = 45;
+/** a copy for a mirror that has more to copy than it may; the packet itself goes on */
+export const CB_REASON_MIRROR_RATE = 46;
+/** a copy that could not be made or sent to where the mirror leads; the packet itself goes on */
+export const CB_REASON_MIRROR_LOST = 47;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -332,8 +357,10 @@ export const CB_STAGE_ASK = 18;
 export const CB_STAGE_SEEK = 19;
 /** a packet that has waited for its VIF's limit */
 export const CB_STAGE_QUEUED = 21;
+/** a copy on its way to where a mirror leads */
+export const CB_STAGE_MIRRORED = 22;
 /** enum cb_stage */
-export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK | typeof CB_STAGE_SEEK | typeof CB_STAGE_QUEUED;
+export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK | typeof CB_STAGE_SEEK | typeof CB_STAGE_QUEUED | typeof CB_STAGE_MIRRORED;
 
 /** a VIF's device, or a VLAN of it */
 export const CB_IN_VIF = 1;
@@ -416,8 +443,10 @@ export const CB_DELIVER_UPLINK = 7;
 export const CB_DELIVER_FRAGMENTER = 8;
 /** waits for its VIF's limit; never in a flow */
 export const CB_DELIVER_QUEUE = 9;
+/** a copy for a collector; never in a flow */
+export const CB_DELIVER_COLLECTOR = 10;
 /** enum cb_deliver */
-export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD | typeof CB_DELIVER_WAIT | typeof CB_DELIVER_UPLINK | typeof CB_DELIVER_FRAGMENTER | typeof CB_DELIVER_QUEUE;
+export type CbDeliver = typeof CB_DELIVER_VIF | typeof CB_DELIVER_PEER | typeof CB_DELIVER_OVERLAY | typeof CB_DELIVER_SERVICE | typeof CB_DELIVER_FLOOD | typeof CB_DELIVER_WAIT | typeof CB_DELIVER_UPLINK | typeof CB_DELIVER_FRAGMENTER | typeof CB_DELIVER_QUEUE | typeof CB_DELIVER_COLLECTOR;
 
 export const CB_LIFE_FREE = 0;
 export const CB_LIFE_LIVE = 1;
@@ -425,6 +454,17 @@ export const CB_LIFE_LIVE = 1;
 export const CB_LIFE_BUSY = 2;
 /** enum cb_life */
 export type CbLife = typeof CB_LIFE_FREE | typeof CB_LIFE_LIVE | typeof CB_LIFE_BUSY;
+
+/** to a VIF of this host: id */
+export const CB_MIRROR_VIF = 1;
+/** to a VIF of another host: id: the tunnel; wire_id: the VNI by which that host knows the mirror */
+export const CB_MIRROR_HOST = 2;
+/** to a collector, remote, in GRE (RFC 2784, 2890); wire_id: the key */
+export const CB_MIRROR_GRE = 3;
+/** the same in ERSPAN type II; wire_id: the session */
+export const CB_MIRROR_ERSPAN = 4;
+/** enum cb_mirror_kind */
+export type CbMirrorKind = typeof CB_MIRROR_VIF | typeof CB_MIRROR_HOST | typeof CB_MIRROR_GRE | typeof CB_MIRROR_ERSPAN;
 
 /** may the VIF send from these addresses? id: enum cb_reason, or 0: it may; a: 1: it was asked, 0: the port has no port security */
 export const CB_STEP_SOURCE = 1;
@@ -454,8 +494,10 @@ export const CB_STEP_NEIGHBOUR = 12;
 export const CB_STEP_SEEK = 13;
 /** it waits for a limit of bits, and then goes on. id: VIF; a: CB_DIR_EGRESS: what it sends, CB_DIR_INGRESS: what it receives */
 export const CB_STEP_WAIT = 14;
+/** a copy goes to a mirror. id: number of the mirror; a: CB_DIR_*, as VIF b sees it */
+export const CB_STEP_MIRROR = 15;
 /** enum cb_step_kind */
-export type CbStepKind = typeof CB_STEP_SOURCE | typeof CB_STEP_FLOW | typeof CB_STEP_ROUTER | typeof CB_STEP_ROUTE | typeof CB_STEP_ENDPOINT | typeof CB_STEP_ALLOWED | typeof CB_STEP_DENIED | typeof CB_STEP_COPY | typeof CB_STEP_SOURCE_BECOMES | typeof CB_STEP_DESTINATION_BECOMES | typeof CB_STEP_MEMBER | typeof CB_STEP_NEIGHBOUR | typeof CB_STEP_SEEK | typeof CB_STEP_WAIT;
+export type CbStepKind = typeof CB_STEP_SOURCE | typeof CB_STEP_FLOW | typeof CB_STEP_ROUTER | typeof CB_STEP_ROUTE | typeof CB_STEP_ENDPOINT | typeof CB_STEP_ALLOWED | typeof CB_STEP_DENIED | typeof CB_STEP_COPY | typeof CB_STEP_SOURCE_BECOMES | typeof CB_STEP_DESTINATION_BECOMES | typeof CB_STEP_MEMBER | typeof CB_STEP_NEIGHBOUR | typeof CB_STEP_SEEK | typeof CB_STEP_WAIT | typeof CB_STEP_MIRROR;
 
 /** Every drop reason but CB_REASON_NONE, by rising code: what happened, and what to do. */
 export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: string; readonly description: string; readonly remedy: string }[] = [
@@ -503,6 +545,8 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 43, name: 'foreign_vip', description: 'ARP or ND that claims an address which is an allowed address pair of other ports', remedy: 'Add the address to the allowed address pairs of the port, alone and not as a part of a prefix.' },
   { code: 44, name: 'stale_piece', description: 'a piece of a packet that was cut, whose flow ended meanwhile', remedy: 'Nothing: the connection ended while a packet of it was cut.' },
   { code: 45, name: 'no_member', description: 'a virtual address without a listener at this port, or nobody is behind it: refused by ICMP', remedy: 'See that the load balancer has a listener at this port, and its pool members that are up (`openstack loadbalancer status show`).' },
+  { code: 46, name: 'mirror_rate', description: 'a copy for a mirror that has more to copy than it may; the packet itself goes on', remedy: 'Nothing was lost but copies: a mirror of the port copies no more than its `cable:max_kbps`. Raise that, or have the mirror copy less (`cable:filter`).' },
+  { code: 47, name: 'mirror_lost', description: 'a copy that could not be made or sent to where the mirror leads; the packet itself goes on', remedy: 'Nothing was lost but copies: see that the port that a tap service leads to is up and its device takes what comes, and that the host has a route to the collector and the collector answers ARP.' },
 ];
 
 /** struct cb_in_key, 8 bytes. */
@@ -708,6 +752,8 @@ export type CbPeer = {
   readonly tunnel: number;
   /** CB_PEER_F_* */
   readonly flags: number;
+  /** CB_PEER_F_MIRROR; else 0 */
+  readonly vif: number;
 };
 
 export const cbPeer: Codec<CbPeer> = structCodec(
@@ -717,11 +763,13 @@ export const cbPeer: Codec<CbPeer> = structCodec(
     out.u16(0, 'net', value.net);
     out.u16(2, 'tunnel', value.tunnel);
     out.u32(4, 'flags', value.flags);
+    out.u16(8, 'vif', value.vif);
   },
   (b) => ({
     net: b.u16(0),
     tunnel: b.u16(2),
     flags: b.u32(4),
+    vif: b.u16(8),
   }),
 );
 
@@ -1943,6 +1991,164 @@ export const cbBucket: Codec<CbBucket> = structCodec(
   }),
 );
 
+/** struct cb_mirror_term, 40 bytes. */
+export type CbMirrorTerm = {
+  readonly addr: Uint8Array;
+  readonly mask: Uint8Array;
+  /** host byte order */
+  readonly firstPort: number;
+  /** inclusive */
+  readonly lastPort: number;
+  readonly protocol: number;
+  /** CB_TERM_F_* */
+  readonly flags: number;
+};
+
+export const cbMirrorTerm: Codec<CbMirrorTerm> = structCodec(
+  'cb_mirror_term',
+  40,
+  (out, value) => {
+    out.raw(0, 'addr', value.addr, 16);
+    out.raw(16, 'mask', value.mask, 16);
+    out.u16(32, 'firstPort', value.firstPort);
+    out.u16(34, 'lastPort', value.lastPort);
+    out.u8(36, 'protocol', value.protocol);
+    out.u8(37, 'flags', value.flags);
+  },
+  (b) => ({
+    addr: b.raw(0, 16),
+    mask: b.raw(16, 16),
+    firstPort: b.u16(32),
+    lastPort: b.u16(34),
+    protocol: b.u8(36),
+    flags: b.u8(37),
+  }),
+);
+
+/** struct cb_mirror_key, 4 bytes. */
+export type CbMirrorKey = {
+  readonly vif: number;
+  /** CB_DIR_EGRESS: what it sends, CB_DIR_INGRESS: what it receives */
+  readonly direction: number;
+  /** below CB_VIF_MIRRORS */
+  readonly place: number;
+};
+
+export const cbMirrorKey: Codec<CbMirrorKey> = structCodec(
+  'cb_mirror_key',
+  4,
+  (out, value) => {
+    out.u16(0, 'vif', value.vif);
+    out.u8(2, 'direction', value.direction);
+    out.u8(3, 'place', value.place);
+  },
+  (b) => ({
+    vif: b.u16(0),
+    direction: b.u8(2),
+    place: b.u8(3),
+  }),
+);
+
+/** struct cb_mirror, 384 bytes. */
+export type CbMirror = {
+  /** of the mirror: see cb_mirrored_1 */
+  readonly number: number;
+  readonly wireId: number;
+  readonly id: number;
+  /** enum cb_mirror_kind */
+  readonly kind: number;
+  /** terms in use: what one of them names is copied; 0: everything */
+  readonly terms: number;
+  readonly remote: Uint8Array;
+  /** as in struct cb_meter */
+  readonly byteCost: bigint;
+  readonly byteBurstNs: bigint;
+  readonly term: readonly CbMirrorTerm[];
+};
+
+export const cbMirror: Codec<CbMirror> = structCodec(
+  'cb_mirror',
+  384,
+  (out, value) => {
+    out.u32(0, 'number', value.number);
+    out.u32(4, 'wireId', value.wireId);
+    out.u16(8, 'id', value.id);
+    out.u8(10, 'kind', value.kind);
+    out.u8(11, 'terms', value.terms);
+    out.raw(16, 'remote', value.remote, 16);
+    out.u64(32, 'byteCost', value.byteCost);
+    out.u64(40, 'byteBurstNs', value.byteBurstNs);
+    out.list(64, 'term', value.term, { limit: 8, size: 40 }, (at, item) => out.raw(at, 'term', cbMirrorTerm.encode(item), 40));
+  },
+  (b) => ({
+    number: b.u32(0),
+    wireId: b.u32(4),
+    id: b.u16(8),
+    kind: b.u8(10),
+    terms: b.u8(11),
+    remote: b.raw(16, 16),
+    byteCost: b.u64(32),
+    byteBurstNs: b.u64(40),
+    term: b.list(64, 8, 40, (at) => cbMirrorTerm.decode(b.raw(at, 40))),
+  }),
+);
+
+/** struct cb_mirrored_key, 4 bytes. */
+export type CbMirroredKey = {
+  readonly number: number;
+};
+
+export const cbMirroredKey: Codec<CbMirroredKey> = structCodec(
+  'cb_mirrored_key',
+  4,
+  (out, value) => {
+    out.u32(0, 'number', value.number);
+  },
+  (b) => ({
+    number: b.u32(0),
+  }),
+);
+
+/** struct cb_mirrored, 64 bytes. */
+export type CbMirrored = {
+  /** as in struct cb_bucket */
+  readonly byteNs: bigint;
+  /** that copies were made of; a GSO packet counts as those that it becomes */
+  readonly packets: bigint;
+  readonly bytes: bigint;
+  /** not made: more than it may */
+  readonly over: bigint;
+  /** not made, or made and then not sent */
+  readonly lost: bigint;
+  /** sent shorter than the packets were: they did not fit */
+  readonly cut: bigint;
+  /** by direction: the number that the next copy to a collector by ERSPAN has */
+  readonly sequence: readonly bigint[];
+};
+
+export const cbMirrored: Codec<CbMirrored> = structCodec(
+  'cb_mirrored',
+  64,
+  (out, value) => {
+    out.u64(0, 'byteNs', value.byteNs);
+    out.u64(8, 'packets', value.packets);
+    out.u64(16, 'bytes', value.bytes);
+    out.u64(24, 'over', value.over);
+    out.u64(32, 'lost', value.lost);
+    out.u64(40, 'cut', value.cut);
+    out.list(48, 'sequence', value.sequence, { limit: 2, size: 8 }, (at, item) => out.u64(at, 'sequence', item));
+  },
+  (b) => ({
+    byteNs: b.u64(0),
+    packets: b.u64(8),
+    bytes: b.u64(16),
+    over: b.u64(24),
+    lost: b.u64(32),
+    cut: b.u64(40),
+    sequence: b.list(48, 2, 8, (at) => b.u64(at)),
+  }),
+);
+
 /** struct cb_frag, 56 bytes. */
 export type CbFrag = {
   readonly src: Uint8Array;
@@ -2176,6 +2382,8 @@ export const MAPS: {
   readonly cb_use_1: MapSpec<number, CbUse>;
   readonly cb_meter_1: MapSpec<number, CbMeter>;
   readonly cb_bucket_2: MapSpec<number, CbBucket>;
+  readonly cb_mirror_1: MapSpec<CbMirrorKey, CbMirror>;
+  readonly cb_mirrored_1: MapSpec<CbMirroredKey, CbMirrored>;
   readonly cb_frag_2: MapSpec<number, CbFrag>;
   readonly cb_orphan_1: MapSpec<CbOrphanKey, CbOrphan>;
   readonly cb_count_1: MapSpec<number, CbCount>;
@@ -2367,6 +2575,18 @@ export const MAPS: {
     description: 'array, as cb_meter_1 -> how far its limits are used. Written by the vrouter. Nothing has to be deleted: buckets fill up, and are full when the cost is another than they were used at.',
     key: arrayIndex,
     value: cbBucket,
+  },
+  cb_mirror_1: {
+    name: 'cb_mirror_1',
+    description: 'hash, (VIF, direction, place) -> where what passes there is copied to. Places are numbered from 0 without a hole. Written by the agent; read where the VIF\'s row has CB_VIF_F_MIRROR_OUT or CB_VIF_F_MIRROR_IN.',
+    key: cbMirrorKey,
+    value: cbMirror,
+  },
+  cb_mirrored_1: {
+    name: 'cb_mirrored_1',
+    description: 'hash, number of a mirror -> how much it has copied, both directions together. The agent writes the keys, with zero values, and the vrouter the values.',
+    key: cbMirroredKey,
+    value: cbMirrored,
   },
   cb_frag_2: {
     name: 'cb_frag_2',

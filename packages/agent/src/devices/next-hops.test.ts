@@ -20,7 +20,7 @@ test('a hop goes unless an agent that keeps hops was the last to write its peer'
     assert.ok(kept && rewritten && gone);
     for (const wireId of [101, 102]) {
       const put = (remote: Uint8Array, flags: number): void =>
-        peers.update(cbPeerKey.encode({ wireId, remote }), cbPeer.encode({ net: 1, tunnel: 1, flags }));
+        peers.update(cbPeerKey.encode({ wireId, remote }), cbPeer.encode({ net: 1, tunnel: 1, flags, vif: 0 }));
       put(kept, CB_PEER_F_UPLINK);
       put(rewritten, 0);
     }

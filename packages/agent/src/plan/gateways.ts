@@ -92,7 +92,7 @@ export const TRANSIT_PEERS: Family = headerFamily(
     const entries = [...tunnels].flatMap(([name, tunnel]) => {
       const remote = parseAddress(name);
       const key = { wireId: gateway.transitVni, remote: remote ?? NO_ADDRESS };
-      return remote === undefined ? [] : [encodeEntry('cb_peer_2', key, { net, tunnel, flags })];
+      return remote === undefined ? [] : [encodeEntry('cb_peer_2', key, { net, tunnel, flags, vif: 0 })];
     });
     return { entries };
   },

@@ -90,7 +90,7 @@ export const ANNOUNCEMENTS: Family = topicFamily(
           const remote = parseAddress(name);
           return remote === undefined
             ? []
-            : [encodeEntry('cb_peer_2', { wireId: vni, remote }, { net, tunnel, flags })];
+            : [encodeEntry('cb_peer_2', { wireId: vni, remote }, { net, tunnel, flags, vif: 0 })];
         }),
       ],
     };

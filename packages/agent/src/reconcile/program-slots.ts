@@ -23,6 +23,7 @@ import {
   CB_STAGE_DECIDE,
   CB_STAGE_FLOOD,
   CB_STAGE_GROUP,
+  CB_STAGE_MIRRORED,
   CB_STAGE_ND,
   CB_STAGE_ORPHAN,
   CB_STAGE_OUTSIDE,
@@ -75,6 +76,7 @@ const STAGES: Readonly<Record<string, number>> = {
   ask_neighbour: CB_STAGE_ASK,
   seek: CB_STAGE_SEEK,
   queued: CB_STAGE_QUEUED,
+  mirrored: CB_STAGE_MIRRORED,
 };
 
 type Slots = Pick<BpfMap, 'lookup' | 'update' | 'delete'>;
