@@ -16,6 +16,7 @@ export const AGENT_MAPS = [
   'cb_class_1',
   'cb_nat_1',
   'cb_snat_1',
+  'cb_forward_1',
   'cb_neigh_1',
   'cb_route_2',
   'cb_source_2',

@@ -8,6 +8,7 @@ import type {
   Network,
   Pool,
   Port,
+  PortForwarding,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
   QosPacketRateLimitRule,
@@ -77,6 +78,16 @@ const ATTRIBUTES = {
   trunk: ['id', 'port_id', 'sub_ports'],
   router: ['id', 'name', 'admin_state_up', 'routes', 'external_gateway_info', 'transit_vni', 'gateway_port_id'],
   floatingip: ['id', 'floating_network_id', 'floating_ip_address', 'port_id', 'fixed_ip_address', 'router_id'],
+  port_forwarding: [
+    'id',
+    'floatingip_id',
+    'router_id',
+    'protocol',
+    'external_port_range',
+    'internal_port_id',
+    'internal_ip_address',
+    'internal_port_range',
+  ],
   security_group_rule: [
     'id',
     'security_group_id',
@@ -125,6 +136,8 @@ export type TrunkRow = Pick<Trunk, Attributes<'trunk'>>;
 
 export type FloatingIpRow = Pick<FloatingIp, Attributes<'floatingip'>>;
 
+export type PortForwardingRow = Pick<PortForwarding, Attributes<'port_forwarding'>>;
+
 export type SecurityGroupRuleRow = Pick<SecurityGroupRule, Attributes<'security_group_rule'>>;
 
 export type QosPolicyRow = Pick<QosPolicy, Attributes<'qos_policy'>>;
@@ -154,6 +167,7 @@ export type Rows = {
   readonly security_group: SecurityGroupRow;
   readonly trunk: TrunkRow;
   readonly floatingip: FloatingIpRow;
+  readonly port_forwarding: PortForwardingRow;
   readonly security_group_rule: SecurityGroupRuleRow;
   readonly qos_policy: QosPolicyRow;
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRuleRow;
@@ -182,6 +196,7 @@ type IndexNames = {
   readonly security_group: never;
   readonly trunk: 'sub_ports.port_id';
   readonly floatingip: 'router_id';
+  readonly port_forwarding: 'router_id';
   readonly security_group_rule: 'security_group_id';
   readonly qos_policy: never;
   readonly qos_bandwidth_limit_rule: 'qos_policy_id';
@@ -214,6 +229,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   security_group: {},
   trunk: { 'sub_ports.port_id': (row) => row.sub_ports.map((one) => one.port_id) },
   floatingip: { router_id: (row) => (row.router_id === null ? [] : [row.router_id]) },
+  port_forwarding: { router_id: (row) => [row.router_id] },
   security_group_rule: { security_group_id: (row) => [row.security_group_id] },
   qos_policy: {},
   qos_bandwidth_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },

@@ -5,13 +5,14 @@
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
  *    │                           network ──> balancers ──> pool
- *    └─────> gateways ──> router; network, floating      (of the external network)
+ *    └─────> gateways ──> router; network, floating, forwards      (of the external network)
  */
 import type { SliceKey } from '@cable/model';
 import type { Kind, NodeKey, NodeKind } from './kind.ts';
 import { balancersKind } from './kinds/balancers.ts';
 import { endpointsKind } from './kinds/endpoints.ts';
 import { floatingKind } from './kinds/floating.ts';
+import { forwardsKind } from './kinds/forwards.ts';
 import { gatewaysKind } from './kinds/gateways.ts';
 import { groupKind } from './kinds/group.ts';
 import { hostKind, standbyKind } from './kinds/host.ts';
@@ -34,6 +35,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   router: routerKind,
   qos: qosKind,
   floating: floatingKind,
+  forwards: forwardsKind,
   policy: policyKind,
   group: groupKind,
   balancers: balancersKind,

@@ -11,6 +11,7 @@ import {
   createTables,
   EMPTY_STATE,
   floatingIp,
+  forwarding,
   gatewayOf,
   group,
   host,
@@ -186,15 +187,23 @@ test('the host of a gateway needs the router and its floating IPs; every host th
     (s: State) => withRow(s, 'host', host('h2', '192.0.2.2')),
     (s: State) => withRow(s, 'floatingip', floatingIp('f1', 'x', floating)),
     (s: State) => withRow(s, 'floatingip', floatingIp('f2', 'x')),
+    (s: State) => withRow(s, 'floatingip', floatingIp('f3', 'x', { router_id: 'r1' })),
+    (s: State) => withRow(s, 'port_forwarding', forwarding('w1', 'f3', { external_port_range: '8000:8009' })),
   ].reduce((at, step) => step(at), ROUTED);
   assert.equal(sliceOf(state, 'gateways:h1'), null);
   const gateways = sliceOf(state, 'gateways:h2');
   assert.deepEqual(gateways?.items, [{ key: 'g-r1', routerId: 'r1', networkId: 'x' }]);
-  assert.deepEqual(gateways?.refs, ['floating:r1', 'network:x', 'router:r1']);
+  assert.deepEqual(gateways?.refs, ['floating:r1', 'forwards:r1', 'network:x', 'router:r1']);
   assert.deepEqual(sliceOf(state, 'floating:r1')?.items, [
     {
       ...{ key: 'f1', networkId: 'x', floatingIp: '203.0.113.11' },
       ...{ portId: 'p1', innerNetworkId: 'n1', fixedIp: '10.0.0.1' },
+    },
+  ]);
+  assert.deepEqual(sliceOf(state, 'forwards:r1')?.items, [
+    {
+      ...{ key: 'w1', networkId: 'x', floatingIp: '203.0.113.13', protocol: 6, externalPorts: [8000, 8009] },
+      ...{ portId: 'p1', innerNetworkId: 'n1', fixedIp: '10.0.0.1', internalPorts: [22, 22] },
     },
   ]);
   const told = (sliceOf(state, 'router:r1')?.header as Fields | undefined)?.['gateway'];

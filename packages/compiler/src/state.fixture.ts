@@ -13,6 +13,7 @@ import {
   type MemberRow,
   type NetworkRow,
   type PoolRow,
+  type PortForwardingRow,
   type PortRow,
   type QosBandwidthLimitRuleRow,
   type RouterRow,
@@ -38,6 +39,7 @@ export const EMPTY_STATE: State = {
   security_group: new Map(),
   trunk: new Map(),
   floatingip: new Map(),
+  port_forwarding: new Map(),
   security_group_rule: new Map(),
   qos_policy: new Map(),
   qos_bandwidth_limit_rule: new Map(),
@@ -201,6 +203,21 @@ export function floatingIp(id: string, networkId: string, more: Partial<Floating
     port_id: null,
     fixed_ip_address: null,
     router_id: null,
+    ...more,
+  };
+}
+
+/** Port 2222 of a floating IP, which leads to port 22 of port `p1`. */
+export function forwarding(id: string, floatingIpId: string, more: Partial<PortForwardingRow> = {}): PortForwardingRow {
+  return {
+    id,
+    floatingip_id: floatingIpId,
+    router_id: 'r1',
+    protocol: 'tcp',
+    external_port_range: '2222:2222',
+    internal_port_id: 'p1',
+    internal_ip_address: '10.0.0.1',
+    internal_port_range: '22:22',
     ...more,
   };
 }

@@ -148,6 +148,15 @@ export const ERRORS = {
     status: 409,
     remedy: 'Disassociate the other floating IP first, or choose another address of the port.',
   },
+  FipInUseByPortForwarding: { status: 409, remedy: 'Delete the port forwardings of the floating IP first.' },
+  PortHasBindingFloatingIP: {
+    status: 409,
+    remedy: 'Disassociate that floating IP first: a port has a floating IP, or port forwardings.',
+  },
+  PortHasPortForwarding: {
+    status: 400,
+    remedy: 'Delete the port forwardings to the port first: a port has a floating IP, or port forwardings.',
+  },
   // Hosts
   HostNotRegistered: { status: 409, remedy: 'Register the host again (PUT /cable/v1/hosts/{host}), then repeat this.' },
   UnderlayAddressInUse: { status: 409, remedy: 'Give the host an address of its own, or delete the other host.' },

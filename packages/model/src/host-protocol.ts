@@ -97,6 +97,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A server may ask about a port (ask, answer), an agent whose resume says that it answers. Of an older one nothing is asked: the caller is told so.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'Slices forwards tell the host of a gateway which ports of floating IPs lead where. An older agent passes them over: there these ports lead nowhere.',
+      },
     ],
   },
 ];

@@ -10,6 +10,7 @@ import type { LB_COMMON_ATTRIBUTES } from './resources/load-balancer-attributes.
 import type { networkResource } from './resources/network.ts';
 import type { healthMonitorResource, memberResource, poolResource } from './resources/pool.ts';
 import type { portResource } from './resources/port.ts';
+import type { portForwardingResource } from './resources/port-forwarding.ts';
 import type {
   qosBandwidthLimitRuleResource,
   qosDscpMarkingRuleResource,
@@ -54,7 +55,12 @@ export type RouterView = ResourceView<typeof routerResource> & ShownBy<Extension
 /** As stored. */
 export type FloatingIp = ResourceObject<typeof floatingIpResource>;
 /** As shown to an admin. */
-export type FloatingIpView = ResourceView<typeof floatingIpResource>;
+export type FloatingIpView = ResourceView<typeof floatingIpResource> & ShownBy<Extensions, 'floatingip'>;
+
+/** As stored. */
+export type PortForwarding = ResourceObject<typeof portForwardingResource>;
+/** As shown. */
+export type PortForwardingView = ResourceView<typeof portForwardingResource>;
 
 /** As stored. */
 export type SecurityGroup = ResourceObject<typeof securityGroupResource> & StoredBy<Extensions, 'security_group'>;

@@ -9,7 +9,8 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
 
 /**
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
- * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `floating:<router id>`.
+ * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `floating:<router id>`,
+ * `forwards:<router id>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -26,7 +27,7 @@ export type SliceKind = keyof SliceTypes;
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
  *    │                           network ──> balancers ──> pool       (where there are virtual addresses)
- *    └─────> gateways ──> router; network, floating       (of the external network)
+ *    └─────> gateways ──> router; network, floating, forwards       (of the external network)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */
@@ -45,6 +46,8 @@ export type SliceTypes = {
   readonly gateways: { readonly header: GatewaysHeader; readonly item: Gateway };
   /** Item: a floating IP that leads through the router; key: its id. Only the host of the gateway needs it. */
   readonly floating: { readonly header: FloatingHeader; readonly item: FloatingAddress };
+  /** Item: a port forwarding that leads through the router; key: its id. Only the host of the gateway needs it. */
+  readonly forwards: { readonly header: ForwardsHeader; readonly item: ForwardedPorts };
   /** Item: a rule; key: rule id. */
   readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
   /** No items. */
@@ -145,6 +148,24 @@ export type FloatingAddress = {
   /** Network of the port. */
   readonly innerNetworkId: string;
   readonly fixedIp: string;
+};
+
+/** The port forwardings of one router. */
+export type ForwardsHeader = { readonly routerId: string };
+
+/** Ports of a floating IP that lead inside. `protocol`: IANA number. Ports: first and last, both included. */
+export type ForwardedPorts = {
+  /** The external network. */
+  readonly networkId: string;
+  readonly floatingIp: string;
+  readonly protocol: number;
+  readonly externalPorts: readonly [first: number, last: number];
+  readonly portId: string;
+  /** Network of the port. */
+  readonly innerNetworkId: string;
+  readonly fixedIp: string;
+  /** As many as external ones, or one. */
+  readonly internalPorts: readonly [first: number, last: number];
 };
 
 /**

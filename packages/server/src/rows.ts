@@ -9,6 +9,7 @@ import type {
   Network,
   Pool,
   Port,
+  PortForwarding,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
   QosPacketRateLimitRule,
@@ -34,6 +35,7 @@ type ObjectTypes = {
   readonly qos_dscp_marking_rule: QosDscpMarkingRule;
   readonly trunk: Trunk;
   readonly floatingip: FloatingIp;
+  readonly port_forwarding: PortForwarding;
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;

@@ -4,6 +4,7 @@ import { BALANCERS, MEMBER_ROWS, MEMBERS, POOL_TABLES, POOLS } from './balance.t
 import { ENDPOINTS } from './endpoints.ts';
 import { FLOATING_IPS } from './floating-ips.ts';
 import { FLOOD } from './flood.ts';
+import { FORWARDS } from './forwards.ts';
 import { GATEWAYS, TRANSIT_PEERS } from './gateways.ts';
 import { GROUP_MEMBERS } from './group-members.ts';
 import { MACHINE_LINKS } from './machine-links.ts';
@@ -35,6 +36,7 @@ export const FAMILIES: readonly Family[] = [
   ROUTES,
   GATEWAYS,
   FLOATING_IPS,
+  FORWARDS,
   REACH,
   POLICIES,
   VIFS,

@@ -157,6 +157,8 @@ test('what a translation that changes or goes was of is decided again, in its ne
     'cb_net_1 9',
   ]);
   assert.deepEqual(raised('cb_nat_1', MAPS.cb_nat_1.key.text({ net: 9, outside: 0, addr })), ['cb_net_1 9']);
+  const forward = { prefixlen: 176, net: 9, protocol: 6, addr, portBe: 80 };
+  assert.deepEqual(raised('cb_forward_1', MAPS.cb_forward_1.key.text(forward)), ['cb_net_1 9']);
   const snat = MAPS.cb_snat_1.key.text({ vrf: 7 });
   assert.deepEqual(raised('cb_snat_1', snat), []);
   const leg = endpointOf({ kind: CB_ENDPOINT_GATEWAY, vrf: 7, mac: new Uint8Array(6) });

@@ -29,6 +29,7 @@ export class Decisions {
     else if (map === 'cb_source_2') raise('cb_vif_2', rowKey(headOf(key)));
     else if (map === 'cb_ep_2' || map === 'cb_mac_2') raise('cb_net_1', rowKey(key));
     else if (map === 'cb_nat_1') for (const net of networksOfNat(key)) raise('cb_net_1', net);
+    else if (map === 'cb_forward_1') raise('cb_net_1', netOf(key, FORWARD_NET_AT));
     else if (map === 'cb_snat_1') each(this.#legs.get(key)?.keys(), 'cb_net_1', raise);
     else if (map === 'cb_svc_1' && have !== undefined) this.#raiseJoined(netOf(key, SVC_NET_AT), raise);
     else if (map === 'cb_member_1' && have !== undefined) this.#raiseJoined(netOf(have.value, MEMBER_NET_AT), raise);
@@ -76,6 +77,7 @@ function networksOfNat(key: ByteText): readonly ByteText[] {
 const NUMBER_BYTES = 4;
 const NO_NUMBER = '\0'.repeat(NUMBER_BYTES);
 const VRF_AT = fieldAt(MAPS.cb_ep_2.value, 'vrf');
+const FORWARD_NET_AT = fieldAt(MAPS.cb_forward_1.key, 'net');
 const SVC_NET_AT = fieldAt(MAPS.cb_svc_1.key, 'net');
 const MEMBER_NET_AT = fieldAt(MAPS.cb_member_1.value, 'net');
 const POLICY_AT = fieldAt(MAPS.cb_vif_2.value, 'policy');

@@ -2,6 +2,7 @@ import {
   CB_MAX_CLASS,
   CB_MAX_ENDPOINT,
   CB_MAX_FLOOD,
+  CB_MAX_FORWARD,
   CB_MAX_IN,
   CB_MAX_MAGLEV,
   CB_MAX_MEMBER,
@@ -32,6 +33,11 @@ const ROOM: Readonly<Record<AgentMap, MapRoom>> = {
   cb_class_1: { size: CB_MAX_CLASS, remedy: `use smaller remote groups, or ${FEWER_PORTS}` },
   cb_nat_1: { size: CB_MAX_NAT, remedy: 'use fewer floating IPs, or move gateways of routers to other hosts' },
   cb_snat_1: { size: CB_MAX_SNAT, remedy: 'move gateways of routers to other hosts' },
+  cb_forward_1: {
+    size: CB_MAX_FORWARD,
+    remedy:
+      'use fewer port forwardings, with ranges that begin and end at multiples of 8, or move gateways of routers to other hosts',
+  },
   cb_neigh_1: { size: CB_MAX_NEIGHBOUR, remedy: 'use fewer next hops on external networks' },
   cb_route_2: { size: CB_MAX_ROUTE, remedy: 'use fewer extra routes' },
   cb_source_2: { size: CB_MAX_SOURCE, remedy: `use fewer allowed address pairs, or ${FEWER_PORTS}` },

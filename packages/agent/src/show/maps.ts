@@ -15,6 +15,7 @@ import {
   CB_FLOW_ESTABLISHED,
   CB_FLOW_NEW,
   CB_FLOW_PICKED_UP,
+  CB_FORWARD_F_ONE,
   CB_IN_NET,
   CB_LIFE_LIVE,
   CB_METER_F_DSCP,
@@ -49,6 +50,7 @@ import {
 } from '../bpf/abi.gen.ts';
 import { fieldAt, type MapSpec } from '../bpf/codec.ts';
 import { formatAddress, formatMac, formatPrefix, formatUuid } from '../plan/address.ts';
+import { FORWARD_HEAD_BITS } from '../plan/forwards.ts';
 import { rateOf } from '../plan/meters.ts';
 import { type Names, number } from './names.ts';
 
@@ -70,6 +72,7 @@ export const SHOWN_MAPS = [
   'cb_route_2',
   'cb_nat_1',
   'cb_snat_1',
+  'cb_forward_1',
   'cb_neigh_1',
   'cb_class_1',
   'cb_rule_1',
@@ -211,6 +214,17 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     network: names.network(snat.net),
     address: formatAddress(snat.addr),
     ports: `${snat.firstPort}-${snat.lastPort}`,
+  })),
+  cb_forward_1: showing(MAPS.cb_forward_1, (key, forward, names) => ({
+    network: names.network(key.net),
+    protocol: key.protocol,
+    address: formatAddress(key.addr),
+    port: key.portBe,
+    bits: key.prefixlen - FORWARD_HEAD_BITS,
+    leads_to: formatAddress(forward.to),
+    ports: (forward.flags & CB_FORWARD_F_ONE) !== 0 ? `${forward.toFirst}` : `${forward.toFirst} at ${forward.first}`,
+    in: names.network(forward.toNet),
+    router: names.router(forward.vrf),
   })),
   cb_neigh_1: showing(MAPS.cb_neigh_1, (key, { mac, learnedNs }, names) => ({
     network: names.network(key.net),

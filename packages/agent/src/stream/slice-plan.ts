@@ -51,6 +51,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     gateways: true,
     router: true,
     floating: true,
+    forwards: true,
     policy: true,
     group: true,
     balancers: true,

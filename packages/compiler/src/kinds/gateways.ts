@@ -18,5 +18,5 @@ export const gatewaysKind: Kind = defineKind({
 
 /** What it passes between: the external network, and the networks that the router says. */
 function references({ device_id: routerId, network_id: networkId }: PortRow): readonly NodeKey[] {
-  return [`network:${networkId}`, `router:${routerId}`, `floating:${routerId}`];
+  return [`network:${networkId}`, `router:${routerId}`, `floating:${routerId}`, `forwards:${routerId}`];
 }

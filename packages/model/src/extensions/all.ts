@@ -11,6 +11,7 @@ export * from './extraroute.ts';
 export * from './fip-port-details.ts';
 export { loadBalancerExtension } from './load-balancer.ts';
 export * from './net-mtu.ts';
+export * from './port-forwarding.ts';
 export * from './port-security.ts';
 export * from './provider.ts';
 export * from './qos.ts';

@@ -9,6 +9,7 @@ import { silentLogger } from '@cable/kit';
 import { openStore } from '@cable/store';
 import { objectKey, underlayKey } from '../keys.ts';
 import { assertInvariants, type Harness, harnessOf, type Json, startTestServer } from '../testing/harness.ts';
+import { MEMBER, outsideWorld } from '../testing/outside.ts';
 
 const ROUNDS = 40;
 const AT = '2026-01-01T00:00:00Z';
@@ -319,3 +320,55 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 60_000;
   while (!(await holds())) assert.ok(performance.now() < deadline, 'what is waited for does not come');
 }
+
+test('port forwardings keep their rules beside floating IPs, ports and legs, through one server or two', async (t) => {
+  const two = await startTwo(t);
+  const { external, router, inside, portIn } = await outsideWorld(two[0]);
+  const { network, subnet } = await inside('10.0.0.0/24');
+  const given = { floatingip: { floating_network_id: external['id'] } };
+  const take = async (): Promise<string> =>
+    String((await two[0].send('POST', '/v2.0/floatingips', given, MEMBER)).body['floatingip']?.['id']);
+  const outcomes: Record<string, number> = {};
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const [one, other] = round % 2 === 0 ? [two[0], two[0]] : two;
+    const [floating, second, port] = [await take(), await take(), await portIn(network)];
+    await other.server.tables.waitFor(one.server.tables.revision);
+    const forward = ({ send }: Harness, internal: number, external: number, floatingIp = floating) =>
+      send('POST', `/v2.0/floatingips/${floatingIp}/port_forwardings`, {
+        port_forwarding: {
+          ...{ protocol: 'tcp', internal_port_id: port['id'] },
+          ...{ internal_port: internal, external_port: external },
+        },
+      });
+    const lead = ({ send }: Harness, floatingIp: string) =>
+      send('PUT', `/v2.0/floatingips/${floatingIp}`, { floatingip: { port_id: port['id'] } });
+    const kinds = [
+      ['external', () => forward(other, 2, 80)],
+      ['internal', () => forward(other, 1, 81, second)],
+      ['floating', () => lead(other, floating)],
+      ['port', () => lead(other, second)],
+      [
+        'leg',
+        () => other.send('PUT', `/v2.0/routers/${router['id']}/remove_router_interface`, { subnet_id: subnet['id'] }),
+      ],
+    ] as const;
+    const [name, act] = kinds[(round >> 1) % kinds.length] ?? kinds[0];
+    const acts = [() => forward(one, 1, 80), act];
+    const isLater = round % 20 >= 10;
+    const sent = await Promise.all((isLater ? acts.reverse() : acts).map((send) => send()));
+    const answers = isLater ? sent.reverse() : sent;
+    const done = answers.filter(({ status }) => status === 200 || status === 201);
+    assert.equal(done.length, 1, `${name}: ${JSON.stringify(answers)}`);
+    outcomes[name] = (outcomes[name] ?? 0) + Number(done[0] === answers[0]);
+    await assertInvariants(two[0].server);
+    if (name === 'leg' && answers[1]?.status === 200) {
+      await one.send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, { subnet_id: subnet['id'] });
+    }
+    await Promise.all([one.send('DELETE', `/v2.0/ports/${port['id']}`), forward(other, 7, 7)]);
+    await other.server.tables.waitFor(one.server.tables.revision);
+    await assertInvariants(two[0].server);
+    for (const id of [floating, second])
+      assert.equal((await one.send('DELETE', `/v2.0/floatingips/${id}`)).status, 204);
+  }
+  t.diagnostic(`the port forwarding won: ${JSON.stringify(outcomes)}`);
+});

@@ -13,7 +13,17 @@ import { assertInvariants, type Harness, type Json, refused, startHarness } from
 
 const MEMBER = { 'x-project-id': 'p', 'x-roles': 'member' };
 const TYPES = [
-  ...['network', 'subnet', 'port', 'router', 'security_group', 'security_group_rule', 'floatingip', 'trunk'],
+  ...[
+    'network',
+    'subnet',
+    'port',
+    'router',
+    'security_group',
+    'security_group_rule',
+    'floatingip',
+    'port_forwarding',
+    'trunk',
+  ],
   ...['loadbalancer', 'listener', 'pool', 'member'],
 ];
 const UNLIMITED = Object.fromEntries(TYPES.map((type) => [type, -1]));

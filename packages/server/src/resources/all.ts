@@ -13,6 +13,7 @@ import { poolModule } from './pool.ts';
 import { portModule } from './port.ts';
 import { portBindingsModule } from './port-bindings.ts';
 import { portDhcpOptionsModule } from './port-dhcp-options.ts';
+import { floatingIpForwardingsModule, portForwardingModule, portForwardingsToModule } from './port-forwarding.ts';
 import { portGuestModule } from './port-guest.ts';
 import { networkQosModule, portQosModule, qosPolicyModule, qosRuleModule, qosRuleTypeModule } from './qos.ts';
 import { quotaDetailsModule, quotaModule } from './quota.ts';
@@ -35,6 +36,7 @@ export const MODULES: ModuleTable = {
   port: [
     portModule,
     portFloatingIpsModule,
+    portForwardingsToModule,
     portDhcpOptionsModule,
     portDnsModule,
     portGuestModule,
@@ -44,7 +46,8 @@ export const MODULES: ModuleTable = {
     vipPortModule,
   ],
   router: [routerModule, routerGatewayModule, routerInterfacesModule],
-  floatingip: [floatingIpModule],
+  floatingip: [floatingIpModule, floatingIpForwardingsModule],
+  port_forwarding: [portForwardingModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
   qos_policy: [qosPolicyModule],

@@ -78,7 +78,7 @@ export function refuseFloatingThrough({ deps, plan }: Planning, routerId: string
 }
 
 /** Why a router's leg stays. */
-function interfaceInUse(routerId: string, subnetId: string): CableError {
+export function interfaceInUse(routerId: string, subnetId: string): CableError {
   return new CableError(
     'RouterInterfaceInUseByFloatingIP',
     `Router interface for subnet ${subnetId} on router ${routerId} cannot be deleted, ` +
@@ -140,14 +140,17 @@ export function innerPort({ plan, asked }: Planning, floating: Pick<Floating, 'i
   return port;
 }
 
-/** Throws `VIPInUse` when floating IPs lead to a port that is to have a virtual address. Each that comes revises the port. */
+/** Throws `VIPInUse` when floating IPs, or ports of such, lead to a port that is to have a virtual address. Each that comes revises the port. */
 export function refuseFloatingTo({ deps, plan }: Planning, portId: string): void {
   const [first] = deps.resources.find('floatingip') === undefined ? [] : plan.by('floatingip', 'port_id', portId);
-  if (first === undefined) return;
-  throw new CableError(
-    'VIPInUse',
-    `Port ${portId} cannot have a virtual address: the floating IP ${first.floating_ip_address} leads to it.`,
-  );
+  const isForwarded = deps.resources.find('port_forwarding') !== undefined;
+  const [ports] = isForwarded ? plan.by('port_forwarding', 'internal_port_id', portId) : [];
+  if (first === undefined && ports === undefined) return;
+  const what =
+    first === undefined
+      ? `ports of a floating IP lead (${ports?.id})`
+      : `the floating IP ${first.floating_ip_address} leads`;
+  throw new CableError('VIPInUse', `Port ${portId} cannot have a virtual address: ${what} to it.`);
 }
 
 function associate(planning: Planning, floating: Floating, portId: string | null, wanted: string | null): Association {
@@ -286,9 +289,8 @@ function* brokenFloatingIp(look: Look, floating: FloatingIp): Iterable<Broken> {
   const { port_id: portId, fixed_ip_address: fixedIp, router_id: routerId } = floating;
   const rule = 'a floating IP leads to an address of a port, through a router with a gateway in its network';
   if (portId === null) {
-    if (fixedIp !== null || routerId !== null) {
-      yield { rule, detail: `${outside} leads to no port, with the address ${fixedIp} and the router ${routerId}` };
-    }
+    // It has a router as long as it has port forwardings, which look for themselves.
+    if (fixedIp !== null) yield { rule, detail: `${outside} leads to no port, with the address ${fixedIp}` };
     return;
   }
   const inner = look.get('port', portId);

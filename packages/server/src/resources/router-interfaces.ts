@@ -21,6 +21,7 @@ import { objectKey } from '../keys.ts';
 import { ROUTER_INTERFACE } from './device-owners.ts';
 import { refuseFloatingThrough } from './floating-ip.ts';
 import { legMac } from './leg-mac.ts';
+import { refuseForwardedThrough } from './port-forwarding.ts';
 import { attachedSubnets, interfacesOf } from './router.ts';
 import { hasForeignRouter } from './subnet-modes.ts';
 import { prefixOf } from './subnet-range.ts';
@@ -70,6 +71,7 @@ function removeRouterInterface(
     const gone = port.fixed_ips.filter((fixed) => !kept.includes(fixed));
     refuseRouteThrough(planning, router, gone);
     refuseFloatingThrough(planning, router.id, gone);
+    refuseForwardedThrough(planning, router.id, gone);
     if (kept.length === 0) planDelete(planning, resource, port);
     else planUpdate(planning, resource, port, { fixed_ips: kept });
     return answer(router, port, gone);

@@ -109,6 +109,11 @@ export async function deleteEverything({ send }: Pick<Harness, 'send'>): Promise
       await send('PUT', `/v2.0/routers/${router['id']}/remove_router_interface`, { port_id: port['id'] });
     }
   }
+  for (const floating of (await send('GET', '/v2.0/floatingips')).body['floatingips'] ?? []) {
+    const path = `/v2.0/floatingips/${floating['id']}/port_forwardings`;
+    for (const one of (await send('GET', path)).body['port_forwardings'] ?? [])
+      await send('DELETE', `${path}/${one['id']}`);
+  }
   for (const [plural, path] of [
     ['floatingips', 'floatingips'],
     ['routers', 'routers'],
