@@ -191,7 +191,7 @@ type IndexNames = {
   readonly subnet: 'network_id';
   readonly port: 'network_id' | 'binding:host_id' | 'standby_hosts' | 'security_groups';
   readonly router_interface: 'network_id' | 'device_id';
-  readonly router_gateway: 'binding:host_id';
+  readonly router_gateway: 'binding:host_id' | 'standby_hosts';
   readonly router: never;
   readonly security_group: never;
   readonly trunk: 'sub_ports.port_id';
@@ -224,7 +224,10 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
     security_groups: (row) => row.security_groups,
   },
   router_interface: { network_id: (row) => [row.network_id], device_id: (row) => [row.device_id] },
-  router_gateway: { 'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]) },
+  router_gateway: {
+    'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]),
+    standby_hosts: (row) => row.standby_hosts,
+  },
   router: {},
   security_group: {},
   trunk: { 'sub_ports.port_id': (row) => row.sub_ports.map((one) => one.port_id) },

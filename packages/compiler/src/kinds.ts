@@ -5,7 +5,7 @@
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
  *    │                           network ──> balancers ──> pool
- *    └─────> gateways ──> router; network, floating, forwards      (of the external network)
+ *    └─────> gateways, spares ──> router; network, floating, forwards      (of the external network)
  */
 import type { SliceKey } from '@cable/model';
 import type { Kind, NodeKey, NodeKind } from './kind.ts';
@@ -13,7 +13,7 @@ import { balancersKind } from './kinds/balancers.ts';
 import { endpointsKind } from './kinds/endpoints.ts';
 import { floatingKind } from './kinds/floating.ts';
 import { forwardsKind } from './kinds/forwards.ts';
-import { gatewaysKind } from './kinds/gateways.ts';
+import { gatewaysKind, sparesKind } from './kinds/gateways.ts';
 import { groupKind } from './kinds/group.ts';
 import { hostKind, standbyKind } from './kinds/host.ts';
 import { namesKind } from './kinds/names.ts';
@@ -32,6 +32,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   names: namesKind,
   near: nearKind,
   gateways: gatewaysKind,
+  spares: sparesKind,
   router: routerKind,
   qos: qosKind,
   floating: floatingKind,

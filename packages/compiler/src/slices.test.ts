@@ -76,8 +76,12 @@ test('a host has the ports bound to it and nothing else, and needs what they nee
     slice?.items.map((one) => one['id']),
     ['p2'],
   );
-  assert.deepEqual(slice?.refs, ['endpoints:n1', 'gateways:h1', 'names:n1', 'near:n1', 'network:n1', 'policy:a+b']);
-  assert.deepEqual(sliceOf(ROUTED, 'host:h9'), { header: { host: 'h9' }, items: [], refs: ['gateways:h9'] });
+  assert.deepEqual(slice?.refs, [
+    ...['endpoints:n1', 'gateways:h1', 'names:n1', 'near:n1', 'network:n1', 'policy:a+b'],
+    'spares:h1',
+  ]);
+  const refs = ['gateways:h9', 'spares:h9'];
+  assert.deepEqual(sliceOf(ROUTED, 'host:h9'), { header: { host: 'h9' }, items: [], refs });
 });
 
 test('a port without port security needs no policy', () => {
@@ -88,6 +92,7 @@ test('a port without port security needs no policy', () => {
     'names:n1',
     'near:n1',
     'network:n1',
+    'spares:h1',
   ]);
 });
 
@@ -223,6 +228,20 @@ test('the host of a gateway needs the router and its floating IPs; every host th
     'a gateway is no device',
   );
   assert.deepEqual(sliceOf(state, 'endpoints:x')?.items, []);
+  assert.equal(sliceOf(state, 'spares:h2'), null);
+  const guarded = withRow(state, 'port', { ...gateway, standby_hosts: ['h3', 'h2'] });
+  assert.deepEqual(sliceOf(guarded, 'spares:h3'), {
+    header: { host: 'h3' },
+    items: gateways?.items,
+    refs: gateways?.refs,
+  });
+  assert.deepEqual((sliceOf(guarded, 'router:r1')?.header as Fields | undefined)?.['gateway'], {
+    ...(told as Fields),
+    standbys: [
+      { host: 'h3', underlay: null },
+      { host: 'h2', underlay: '192.0.2.2' },
+    ],
+  });
   assert.deepEqual((sliceOf(state, 'network:x')?.header as Fields | undefined)?.['external'], true);
 });
 

@@ -102,6 +102,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'Slices forwards tell the host of a gateway which ports of floating IPs lead where. An older agent passes them over: there these ports lead nowhere.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A router’s gateway may say its standbys, and slices spares tell a host of which gateways it is one. An older agent passes both over: it follows the gateway’s host alone.',
+      },
     ],
   },
 ];

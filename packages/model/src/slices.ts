@@ -9,8 +9,8 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
 
 /**
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
- * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `floating:<router id>`,
- * `forwards:<router id>`.
+ * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `spares:<host>`,
+ * `floating:<router id>`, `forwards:<router id>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -27,7 +27,7 @@ export type SliceKind = keyof SliceTypes;
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
  *    │                           network ──> balancers ──> pool       (where there are virtual addresses)
- *    └─────> gateways ──> router; network, floating, forwards       (of the external network)
+ *    └─────> gateways, spares ──> router; network, floating, forwards       (of the external network)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */
@@ -44,7 +44,9 @@ export type SliceTypes = {
   readonly router: { readonly header: RouterHeader; readonly item: RouterInterface };
   /** Item: a router whose gateway the host is; key: the gateway's port id. */
   readonly gateways: { readonly header: GatewaysHeader; readonly item: Gateway };
-  /** Item: a floating IP that leads through the router; key: its id. Only the host of the gateway needs it. */
+  /** Item: a router whose gateway the host is to be when another is not; key: the gateway's port id. */
+  readonly spares: { readonly header: GatewaysHeader; readonly item: Gateway };
+  /** Item: a floating IP that leads through the router; key: its id. Only hosts that are its gateway, or may come to be, need it. */
   readonly floating: { readonly header: FloatingHeader; readonly item: FloatingAddress };
   /** Item: a port forwarding that leads through the router; key: its id. Only the host of the gateway needs it. */
   readonly forwards: { readonly header: ForwardsHeader; readonly item: ForwardedPorts };
@@ -128,7 +130,12 @@ export type RouterGateway = {
   readonly host: string;
   /** The host's underlay address; null: it has not registered. */
   readonly underlay: string | null;
+  /** Hosts that take its place while it does not answer, the first that does answer; absent: none, or the server is older. */
+  readonly standbys?: readonly GatewayHost[];
 };
+
+/** A host that may be the gateway. `underlay` as of the gateway. */
+export type GatewayHost = { readonly host: string; readonly underlay: string | null };
 
 /** The gateways that one host is. */
 export type GatewaysHeader = { readonly host: string };

@@ -49,6 +49,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     names: true,
     qos: true,
     gateways: true,
+    spares: true,
     router: true,
     floating: true,
     forwards: true,

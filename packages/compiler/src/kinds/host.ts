@@ -12,8 +12,9 @@ const TRUNK_SUBPORT = 'trunk:subport';
 export const hostKind: Kind = defineKind({
   name: 'host',
   header: (reader, id) => {
-    const hasStandby = reader.by('port', 'standby_hosts', id).length > 0;
-    return { value: { host: id }, refs: [`gateways:${id}`, ...(hasStandby ? ([`standby:${id}`] as const) : [])] };
+    const hasStandby = reader.by('port', 'standby_hosts', id).some(isBound);
+    const refs: NodeKey[] = [`gateways:${id}`, `spares:${id}`];
+    return { value: { host: id }, refs: hasStandby ? [...refs, `standby:${id}`] : refs };
   },
   items: {
     table: 'port',

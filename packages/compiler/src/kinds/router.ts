@@ -1,4 +1,4 @@
-import type { RouterGateway, RouterInterface } from '@cable/model';
+import type { GatewayHost, RouterGateway, RouterInterface } from '@cable/model';
 import { hostOf, type PortRow, type RouterRow } from '../compiler-tables.ts';
 import { type ComputedItem, defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
@@ -23,6 +23,7 @@ function gateway(reader: Reader, router: RouterRow): RouterGateway | undefined {
   const port = info === null || portId === null ? undefined : reader.get('port', portId);
   if (info === null || port === undefined || transitVni === null || port.fixed_ips.length === 0) return undefined;
   const host = hostOf(port);
+  const standbys = port.standby_hosts.map((one): GatewayHost => ({ host: one, underlay: underlayOf(reader, one) }));
   return {
     portId: port.id,
     networkId: port.network_id,
@@ -31,8 +32,13 @@ function gateway(reader: Reader, router: RouterRow): RouterGateway | undefined {
     enableSnat: info.enable_snat,
     transitVni,
     host,
-    underlay: host === '' ? null : (reader.get('host', host)?.underlay ?? null),
+    underlay: underlayOf(reader, host),
+    ...(standbys.length === 0 ? {} : { standbys }),
   };
+}
+
+function underlayOf(reader: Reader, host: string): string | null {
+  return host === '' ? null : (reader.get('host', host)?.underlay ?? null);
 }
 
 type InterfaceItem = ComputedItem & { readonly value: RouterInterface };

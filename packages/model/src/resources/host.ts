@@ -23,6 +23,13 @@ export const hostResource = {
         },
       },
     },
+    {
+      name: 'set_gateway',
+      description: 'Lets gateways of routers be on the host, or keeps them off.',
+      body: {
+        gateway: { type: 'boolean', description: 'False: gateways leave the host, and none comes.' },
+      },
+    },
   ],
   attributes: {
     id: { type: 'string', example: 'node-1', description: 'The name of the host.' },
@@ -40,6 +47,12 @@ export const hostResource = {
       default: {},
       example: { physnet1: 'eth1' },
       description: 'Interface of the host on each physical network that it is on, by name, as its agent has it.',
+    },
+    gateway: {
+      type: 'boolean',
+      default: true,
+      description:
+        'Whether gateways of routers may be on the host, if it is on their physical network. set_gateway changes it; those of a host that may be none any more move.',
     },
     agent_version: { type: 'string', example: '0.1.0', description: 'Version of the agent.' },
     created_at: {

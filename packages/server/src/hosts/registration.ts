@@ -152,6 +152,7 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
     underlay,
     underlay_mtu: underlayMtu,
     bridge_mappings: bridgeMappings,
+    gateway: before?.gateway ?? true,
     agent_version: agentVersion,
     created_at: before?.created_at ?? at,
     updated_at: at,

@@ -23,6 +23,7 @@ import { routerGatewayModule } from './router-gateway.ts';
 import { routerInterfacesModule } from './router-interfaces.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
+import { setGatewayModule } from './set-gateway.ts';
 import { subnetModule } from './subnet.ts';
 import { trunkModule } from './trunk.ts';
 import { trunkPortModule } from './trunk-port.ts';
@@ -64,6 +65,6 @@ export const MODULES: ModuleTable = {
   healthmonitor: [healthMonitorModule],
   l7policy: [l7PolicyModule],
   lb_provider: [lbProviderModule],
-  host: [hostModule, renameHostModule],
+  host: [hostModule, renameHostModule, setGatewayModule],
   agent: [agentModule],
 };

@@ -1,26 +1,76 @@
-/** Which host a router's gateway is on: one that is on the physical network of the external network. */
+/** Which hosts a router's gateway is on, one and then its standbys: those that are on the physical network of the external network. */
 import { createHash } from 'node:crypto';
-import type { Host, Network } from '@cable/model';
+import type { Host, Network, Port } from '@cable/model';
 import type { Tables } from '../tables.ts';
 import { isTunnelled } from './network-segment.ts';
 
-type Rows = Pick<Tables, 'of'>;
+type Rows = Pick<Tables, 'of' | 'any'>;
+
+/** Standbys that a gateway has where there are so many hosts. */
+export const STANDBYS = 2;
 
 /**
- * The host for a router's gateway; undefined: none is on the physical network. Those whose agents report come before others; among equals a hash of both decides, so
- * gateways are spread, and a host that comes or goes moves only its own.
+ * The host for a router's gateway; undefined: none is on the physical network. Those whose agents report come before others, then those that have fewer gateways;
+ * among equals a hash of both decides. So gateways are spread, and a host that comes or goes moves only its own.
  */
 export function gatewayHostFor(tables: Rows, network: Network, routerId: string): string | undefined {
-  const fit = [...tables.of('host').values()].filter((host) => mayCarry(host, network));
-  const alive = fit.filter(({ id }) => tables.of('alive').get(id) !== undefined);
-  const weights = (alive.length > 0 ? alive : fit).map(({ id }) => [weightOf(routerId, id), id] as const);
-  return weights.sort(([a], [b]) => (a < b ? 1 : -1))[0]?.[1];
+  return candidates(tables, network, routerId)[0]?.id;
+}
+
+/**
+ * The standbys of a gateway that is on @host: of `before` those that still can be, then others whose agents report. Those that have fewer gateways, theirs and those
+ * that they are standbys of, come first.
+ */
+export function standbysFor(
+  tables: Rows,
+  network: Network,
+  gateway: Pick<Port, 'device_id' | 'binding:host_id' | 'standby_hosts'>,
+  isSilent: (host: string) => boolean,
+): readonly string[] {
+  const host = gateway['binding:host_id'] ?? '';
+  if (host === '') return [];
+  const kept = gateway.standby_hosts.filter((one) => {
+    const row = one === host || isSilent(one) ? undefined : tables.of('host').get(one);
+    return row !== undefined && mayBeGateway(row, network);
+  });
+  if (kept.length >= STANDBYS) return kept.slice(0, STANDBYS);
+  const more = candidates(tables, network, gateway.device_id).filter(
+    ({ id, isAlive }) => isAlive && id !== host && !kept.includes(id),
+  );
+  return [...kept, ...more.map(({ id }) => id)].slice(0, STANDBYS);
+}
+
+/** The standbys of a gateway that comes to @host: the one that it leaves takes its place again first. */
+export function standbysAfterMove(before: Pick<Port, 'binding:host_id' | 'standby_hosts'>, host: string): string[] {
+  const left = before['binding:host_id'] ?? '';
+  const others = before.standby_hosts.filter((one) => one !== host && one !== left);
+  return host === '' ? [] : [...(left === '' || left === host ? [] : [left]), ...others].slice(0, STANDBYS);
 }
 
 /** True for a host with an interface on the physical network that carries the network. A tunnelled network leads outside nowhere. */
 export function mayCarry(host: Pick<Host, 'bridge_mappings'>, network: Network): boolean {
   const physical = network['provider:physical_network'];
   return !isTunnelled(network) && physical !== null && Object.hasOwn(host.bridge_mappings, physical);
+}
+
+type Candidate = { readonly id: string; readonly isAlive: boolean; readonly load: number; readonly weight: string };
+
+/** The best first. */
+function candidates(tables: Rows, network: Network, routerId: string): readonly Candidate[] {
+  const gateways = tables.any('router_gateway');
+  const fit = [...tables.of('host').values()].filter((host) => mayBeGateway(host, network));
+  return fit
+    .map(({ id }): Candidate => {
+      const load = gateways.by('binding:host_id', id).length + gateways.by('standby_hosts', id).length / (2 * STANDBYS);
+      return { id, isAlive: tables.of('alive').get(id) !== undefined, load, weight: weightOf(routerId, id) };
+    })
+    .sort((a, b) => Number(b.isAlive) - Number(a.isAlive) || a.load - b.load || (a.weight < b.weight ? 1 : -1));
+}
+
+/** True for a host that can carry the network and that is not kept from being a gateway. */
+export function mayBeGateway(host: Pick<Host, 'bridge_mappings' | 'gateway'>, network: Network): boolean {
+  // A row of before hosts had the attribute has none.
+  return host.gateway !== false && mayCarry(host, network);
 }
 
 function weightOf(routerId: string, host: string): string {

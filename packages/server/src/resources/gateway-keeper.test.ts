@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
+import type { Port } from '@cable/model';
 import { assertInvariants, startHarness } from '../testing/harness.ts';
 import { outsideWorld } from '../testing/outside.ts';
 import { GatewayKeeper } from './gateway-keeper.ts';
@@ -27,6 +28,7 @@ test('a gateway gets a host when there is one, stays there, and leaves one that 
     const ports = await send('GET', `/v2.0/ports?device_owner=network:router_gateway&device_id=${router['id']}`);
     return ports.body['ports']?.[0]?.['binding:host_id'];
   };
+  const standbys = (): unknown => server.tables.of('port').by('device_id', String(router['id']))[0]?.standby_hosts;
   const register = async (host: string, last: number, bridgeMappings: Record<string, string>): Promise<void> => {
     await server.plane.register(host, { underlay: `192.0.2.${last}`, agentVersion: '1', bridgeMappings });
     alive.add(host);
@@ -38,6 +40,7 @@ test('a gateway gets a host when there is one, stays there, and leaves one that 
   assert.equal(await hostOf(), 'h2');
   await register('h3', 3, { physnet1: 'eth1' });
   assert.equal(await hostOf(), 'h2', 'another host is no reason to move');
+  assert.deepEqual(standbys(), ['h3']);
   alive.delete('h2');
   assert.equal(await hostOf(), 'h2');
   clock.ms += 29_000;
@@ -47,11 +50,50 @@ test('a gateway gets a host when there is one, stays there, and leaves one that 
   assert.equal(await hostOf(), 'h2', 'nobody is better');
   alive.add('h3');
   assert.equal(await hostOf(), 'h3');
+  assert.deepEqual(standbys(), [], 'the silent one is none');
   alive.add('h2');
   assert.equal(await hostOf(), 'h3', 'it does not go back');
+  assert.deepEqual(standbys(), ['h2']);
   await register('h3', 3, {});
   assert.equal(await hostOf(), 'h2');
   stop.abort();
   await keeper.done;
+  await assertInvariants(server);
+});
+
+test('gateways and their standbys are spread over the hosts, and one that moves has the host that it left as its first standby', async (t) => {
+  const harness = await startHarness(t);
+  const { server, create, send } = harness;
+  for (const last of [1, 2, 3, 4]) {
+    const bridgeMappings = { physnet1: 'eth1' };
+    await server.plane.register(`h${last}`, { underlay: `192.0.2.${last}`, agentVersion: '1', bridgeMappings });
+  }
+  const { external } = await outsideWorld(harness);
+  for (let n = 0; n < 7; n += 1) await create('router', { external_gateway_info: { network_id: external['id'] } });
+  const ports = (): readonly Port[] => [...server.tables.any('router_gateway').values()] as unknown as readonly Port[];
+  const hosts = ports().map((port) => port['binding:host_id']);
+  assert.deepEqual([...new Set(hosts)].sort(), ['h1', 'h2', 'h3', 'h4']);
+  for (const host of ['h1', 'h2', 'h3', 'h4']) {
+    assert.equal(hosts.filter((one) => one === host).length, 2, `${host} has two of eight`);
+    const standing = ports().filter((port) => port.standby_hosts.includes(host));
+    assert.ok(standing.length >= 3 && standing.length <= 5, `${host} is the standby of ${standing.length}`);
+  }
+  const kept = await send('PUT', '/cable/v1/hosts/h1/set_gateway', { gateway: false });
+  assert.equal(kept.status, 200, JSON.stringify(kept.body));
+  const stop = new AbortController();
+  const keeper = new GatewayKeeper({ ...server.deps, log: silentLogger(), signal: stop.signal });
+  await keeper.round();
+  stop.abort();
+  await keeper.done;
+  assert.ok(ports().every((one) => ![one['binding:host_id'], ...one.standby_hosts].includes('h1')));
+  const again = { underlay: '192.0.2.1', agentVersion: '2', bridgeMappings: { physnet1: 'eth1' } };
+  await server.plane.register('h1', again);
+  assert.equal(server.tables.of('host').get('h1')?.gateway, false, 'its agent does not undo that');
+  const [port] = ports();
+  assert.ok(port);
+  const [first, second] = port.standby_hosts;
+  const moved = await send('PUT', `/v2.0/ports/${port.id}`, { port: { 'binding:host_id': first } });
+  assert.equal(moved.status, 200, JSON.stringify(moved.body));
+  assert.deepEqual(server.tables.of('port').get(port.id)?.standby_hosts, [port['binding:host_id'], second]);
   await assertInvariants(server);
 });

@@ -1,9 +1,9 @@
 import { type Logger, type Loop, startLoop } from '@cable/kit';
-import type { Port } from '@cable/model';
+import type { Network, Port } from '@cable/model';
 import type { EngineDeps } from '../engine/context.ts';
 import { refuseBehind } from '../engine/loaded-types.ts';
 import { Plan } from '../engine/plan.ts';
-import { gatewayHostFor, mayCarry } from './gateway-hosts.ts';
+import { gatewayHostFor, mayBeGateway, standbysAfterMove, standbysFor } from './gateway-hosts.ts';
 
 export type GatewayKeeperDeps = EngineDeps & { readonly signal: AbortSignal; readonly log: Logger };
 
@@ -13,9 +13,12 @@ const LOOK_EVERY_MS = 5000;
 /** How long a host may say nothing before its gateways move: longer than its agent takes to come back, and than a server that was started takes to hear it. */
 const SILENT_MS = 30_000;
 
+/** Where a gateway is to be. */
+type Places = Pick<Port, 'binding:host_id' | 'standby_hosts'>;
+
 /**
- * Sees to it that each router's gateway is on a host that is on its physical network and whose agent reports. A gateway that has such a host stays there. Every server
- * does so; a transaction compares the port as it is, so of two that move one the second finds it moved.
+ * Sees to it that each router's gateway is on a host that is on its physical network and whose agent reports, and has standbys that are such hosts. What is so stays.
+ * Every server does so; a transaction compares the port as it is, so of two that move one the second finds it moved.
  */
 export class GatewayKeeper {
   readonly #deps: GatewayKeeperDeps;
@@ -38,25 +41,39 @@ export class GatewayKeeper {
   async round(): Promise<void> {
     const { tables, signal } = this.#deps;
     const ports = [...tables.any('router_gateway').values()] as unknown as readonly Port[];
-    const hosts = new Set(ports.map((port) => port['binding:host_id'] ?? ''));
+    const hosts = new Set(ports.flatMap((port) => [port['binding:host_id'] ?? '', ...port.standby_hosts]));
     for (const host of this.#silent.keys()) if (!hosts.has(host) || this.#isAlive(host)) this.#silent.delete(host);
     for (const { id } of ports) {
       if (signal.aborted) return;
-      if (this.#nextHost(id) !== undefined) await this.#move(id);
+      if (this.#wanted(id) !== undefined) await this.#write(id, () => this.#wanted(id));
     }
   }
 
-  /** The host that the gateway is to be on instead; undefined: it stays. */
-  #nextHost(portId: string): string | undefined {
+  /** Where the gateway is to be instead; undefined: it stays. */
+  #wanted(portId: string): Places | undefined {
     const { tables } = this.#deps;
     const port = tables.of('port').get(portId);
     const network = port === undefined ? undefined : tables.of('network').get(port.network_id);
     if (port === undefined || network === undefined) return undefined;
+    const host = this.#nextHost(port, network);
+    const places = host === undefined ? port : { ...port, ...movedTo(port, host) };
+    const standbys = standbysFor(tables, network, places, (one) => this.#isSilent(one));
+    const same = host === undefined && String(standbys) === String(port.standby_hosts);
+    return same ? undefined : { 'binding:host_id': places['binding:host_id'], standby_hosts: [...standbys] };
+  }
+
+  /** The host that the gateway is to be on instead; undefined: it stays. */
+  #nextHost(port: Port, network: Network): string | undefined {
+    const { tables } = this.#deps;
     const host = port['binding:host_id'] ?? '';
     const row = tables.of('host').get(host);
-    const carries = row !== undefined && mayCarry(row, network);
+    const carries = row !== undefined && mayBeGateway(row, network);
     if (carries && !this.#isSilent(host)) return undefined;
-    const next = gatewayHostFor(tables, network, port.device_id);
+    const standby = port.standby_hosts.find((one) => {
+      const other = tables.of('host').get(one);
+      return other !== undefined && mayBeGateway(other, network) && this.#isAlive(one);
+    });
+    const next = standby ?? gatewayHostFor(tables, network, port.device_id);
     if (next === undefined || next === host) return undefined;
     // From a host that cannot have it anyway it goes to any that could; from one that is only silent, to one that is not.
     return carries && !this.#isAlive(next) ? undefined : next;
@@ -74,24 +91,29 @@ export class GatewayKeeper {
     return monotonicMs() - since >= SILENT_MS;
   }
 
-  async #move(portId: string): Promise<void> {
+  /** Writes where the gateway is to be, by what the tables say once no other write of this server changes the shape of objects. */
+  async #write(portId: string, wanted: () => Places | undefined): Promise<void> {
     const { tables, store, changeover, now, log } = this.#deps;
     const leave = await changeover.enter();
     const plan = new Plan(this.#deps, `${now().toISOString().slice(0, 19)}Z`);
     try {
       refuseBehind(this.#deps);
       const port = tables.of('port').get(portId);
-      const host = this.#nextHost(portId);
-      if (port === undefined || host === undefined) return;
-      plan.replace('port', { ...port, 'binding:host_id': host });
+      const places = wanted();
+      if (port === undefined || places === undefined) return;
+      plan.replace('port', { ...port, ...places });
       const { compares, ops } = plan.transaction();
       const { ok, revision } = await store.txn(compares, ops);
       await tables.waitFor(revision, LOOK_EVERY_MS);
-      const from = port['binding:host_id'] || 'none';
-      if (ok) log.info({ router: port.device_id, from, to: host }, 'the gateway of a router has another host');
+      const [from, to] = [port['binding:host_id'] || 'none', places['binding:host_id']];
+      if (ok && from !== to) log.info({ router: port.device_id, from, to }, 'the gateway of a router has another host');
     } finally {
       plan.dispose();
       leave();
     }
   }
+}
+
+function movedTo(port: Port, host: string): Places {
+  return { 'binding:host_id': host, standby_hosts: standbysAfterMove(port, host) };
 }

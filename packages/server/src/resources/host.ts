@@ -6,6 +6,7 @@ import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.
 import { beingRenamed, isPair, leftOver, renamedFrom, renamedTo, renamingOf } from '../hosts/renaming.ts';
 import { aliveKey, vifPrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
+import { ROUTER_GATEWAY } from './device-owners.ts';
 import { isTunnelled } from './network-segment.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */
@@ -14,7 +15,9 @@ export const hostModule: Contribution<AnyObject> = contribute<Host>({
     const renaming = renamingOf(plan, host);
     if (renaming.kind === 'under-way') throw beingRenamed(renaming.old, renaming.names[0]);
     if (deps.tables.of('alive').get(host.id) !== undefined) throw isAlive(host.id);
-    const ports = [...plan.by('port', 'binding:host_id', host.id), ...plan.by('port', 'standby_hosts', host.id)];
+    // Gateways find themselves another standby.
+    const standby = plan.by('port', 'standby_hosts', host.id).filter((port) => port.device_owner !== ROUTER_GATEWAY);
+    const ports = [...plan.by('port', 'binding:host_id', host.id), ...standby];
     if (ports.length > 0) throw hasPorts(host.id, ports.length);
     plan.requireAbsent(aliveKey(host.id));
     plan.deletePrefix(vifPrefix(host.id));

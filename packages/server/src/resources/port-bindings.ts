@@ -10,6 +10,7 @@ import type { Look } from '../engine/view.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
+import { standbysAfterMove } from './gateway-hosts.ts';
 import { vifOf } from './vif.ts';
 
 /** A binding that is not the active one. `was_active`: the port was there, and packets for it may still come. */
@@ -18,8 +19,11 @@ export type InactiveBinding = Port['inactive_bindings'][number];
 type Binding = Pick<InactiveBinding, 'host' | 'vnic_type' | 'profile'>;
 
 export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
-  derive: (_planning, given) => standbyOf({ ...EMPTY, ...given }),
+  derive: (_planning, given) => (given.device_owner === ROUTER_GATEWAY ? {} : standbyOf({ ...EMPTY, ...given })),
   change: (_planning, before, after) => {
+    if (after.device_owner === ROUTER_GATEWAY) {
+      return hostOf(before) === hostOf(after) ? {} : { standby_hosts: standbysAfterMove(before, hostOf(after)) };
+    }
     const same = hostOf(before) === hostOf(after) && before.inactive_bindings === after.inactive_bindings;
     if (same && before['binding:profile'] === after['binding:profile']) return {};
     return standbyOf(after);

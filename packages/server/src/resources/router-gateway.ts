@@ -15,10 +15,25 @@ import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
 import { externalNetwork } from './external-network.ts';
 import { floatingIpsOf } from './floating-ip.ts';
-import { gatewayHostFor } from './gateway-hosts.ts';
+import { gatewayHostFor, standbysFor } from './gateway-hosts.ts';
 import { allocateVni, vniClaim } from './network-segment.ts';
 import { gatewayPortOf, interfacesOf, subnetsOf } from './router.ts';
 import { prefixOf } from './subnet-range.ts';
+
+/** Where a new gateway is to be. The keeper finds a host for one that has none. */
+function placesOf(
+  { deps }: Planning,
+  network: Network,
+  routerId: string,
+): Pick<Port, 'binding:host_id' | 'standby_hosts'> {
+  const gateway = {
+    device_id: routerId,
+    'binding:host_id': gatewayHostFor(deps.tables, network, routerId) ?? '',
+    standby_hosts: [],
+  };
+  const standbys = standbysFor(deps.tables, network, gateway, () => false);
+  return { 'binding:host_id': gateway['binding:host_id'], standby_hosts: [...standbys] };
+}
 
 type Gateway = NonNullable<Router['external_gateway_info']>;
 
@@ -66,7 +81,7 @@ function openGateway(planning: Planning, router: Owner, wanted: Wanted): Gateway
     device_owner: ROUTER_GATEWAY,
     port_security_enabled: false,
     security_groups: [],
-    'binding:host_id': gatewayHostFor(deps.tables, network, router.id) ?? '',
+    ...placesOf(planning, network, router.id),
   }) as unknown as Port;
   checkAddresses(plan, router.id, port);
   return {

@@ -128,6 +128,7 @@ export function testHost(name: string, underlay: string): Host {
     underlay,
     underlay_mtu: null,
     bridge_mappings: {},
+    gateway: true,
     agent_version: '1',
     created_at: '',
     updated_at: '',
