@@ -1,8 +1,10 @@
 import {
   type AnyObject,
   BUILT_IN_RESOURCES,
+  type FloatingIpView,
   type HostView,
   type NetworkView,
+  type PortForwardingView,
   type PortView,
   type ResourceModel,
   type RouterView,
@@ -22,6 +24,8 @@ export type Views = {
   readonly subnet: SubnetView;
   readonly port: PortView;
   readonly router: RouterView;
+  readonly floatingip: FloatingIpView;
+  readonly port_forwarding: PortForwardingView;
   readonly trunk: TrunkView;
   readonly security_group: SecurityGroupView;
   readonly security_group_rule: SecurityGroupRule & { readonly tenant_id: string };
