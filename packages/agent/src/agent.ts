@@ -44,7 +44,7 @@ import { PortsByDevice } from './host/ports-by-device.ts';
 import { FrameSocket } from './net/frame-socket.ts';
 import type { Netns } from './net/netns.ts';
 import { NetlinkSocket } from './net/socket.ts';
-import type { AgentOptions } from './options.ts';
+import type { ChosenOptions } from './options.ts';
 import { Planner } from './plan/planner.ts';
 import type { KernelDataPlane } from './reconcile/kernel-data-plane.ts';
 import { stateNumber } from './reconcile/programmed.ts';
@@ -67,7 +67,7 @@ const LOOK_MS = 10;
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** Runs the agent until the signal aborts; then everything that carries traffic stays as it is. Throws when it cannot start. */
-export async function runAgent(options: AgentOptions, socketPath: string, deps: Deps): Promise<void> {
+export async function runAgent(options: ChosenOptions, socketPath: string, deps: Deps): Promise<void> {
   const { log, signal } = deps;
   const delay = new LoopDelay(LOOK_MS);
   const version = readVersion();
@@ -162,7 +162,7 @@ type Devices = {
 type ObservedLinks = { readonly table: LinkTable; readonly ready: Promise<void>; readonly done: Promise<void> };
 
 /** The guard before anything else, then the agent's own devices as they shall be, and the observed tables of all. */
-async function openDevices(options: AgentOptions, deps: Deps): Promise<Devices> {
+async function openDevices(options: ChosenOptions, deps: Deps): Promise<Devices> {
   const { log, signal } = deps;
   const socket = new NetlinkSocket();
   const underlay = new UnderlayWatch(options.underlay, socket);
@@ -207,7 +207,7 @@ type ZoneOf = NonNullable<GuestServicesOptions['dns']>['zoneOf'];
 
 /** The state is read after the guest services listen: until then `told` knows nobody. */
 function startServices(
-  { novaMetadata, dns }: AgentOptions,
+  { novaMetadata, dns }: ChosenOptions,
   told: Pick<GuestServicesOptions, 'guests' | 'machineOf'> & { readonly zoneOf: ZoneOf },
   devices: Pick<Devices, 'netns' | 'links'>,
   { log, signal }: Deps,
@@ -251,7 +251,7 @@ type Host = {
 };
 
 function createHost(
-  options: AgentOptions,
+  options: ChosenOptions,
   parts: { readonly devices: Devices; readonly plane: KernelDataPlane; readonly state: HostState },
   deps: Deps,
 ): Host {
@@ -316,7 +316,7 @@ function linkDriver({ socket, links, remover }: Devices, log: Logger): LinkDrive
 
 /** Answers to what the server asks about ports, traces among them. */
 function createTracing(
-  options: AgentOptions,
+  options: ChosenOptions,
   parts: {
     readonly devices: Pick<Devices, 'own'>;
     readonly plane: KernelDataPlane;
@@ -341,7 +341,7 @@ function createTracing(
 }
 
 function createStream(
-  options: AgentOptions,
+  options: ChosenOptions,
   parts: {
     readonly version: string;
     readonly client: Client;
@@ -389,7 +389,7 @@ function sumOf([first, ...others]: readonly RefusalCount[]): RefusedEntries | un
 
 /** What becomes of devices is taken in as it is told; whoever takes a program off one, or sets the agent's own down, is answered. */
 function keepDevices(
-  options: AgentOptions,
+  options: ChosenOptions,
   parts: {
     readonly devices: Devices;
     readonly plane: KernelDataPlane;
@@ -446,7 +446,7 @@ function keepDevices(
 async function startSocket(
   path: string,
   parts: {
-    readonly options: AgentOptions;
+    readonly options: ChosenOptions;
     readonly version: string;
     readonly plane: KernelDataPlane;
     readonly services: GuestServices;

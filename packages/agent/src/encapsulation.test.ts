@@ -496,3 +496,20 @@ test('hosts behind their default gateways reach each other, and the next hop is 
     }
   }
 });
+
+test('an agent that is not told makes VXLAN itself, or leaves it to the kernel if IPsec is to have it', async () => {
+  const chosen = async (): Promise<string | undefined> => {
+    await h1.start();
+    const status = await h1.ask<Status>('/status');
+    await h1.end('SIGTERM');
+    return status?.underlay_path.encapsulation;
+  };
+  assert.equal(await chosen(), 'own');
+  const policy = ['src', h1.underlay, 'dst', '0.0.0.0/0', 'dir', 'out'];
+  h1.exec('ip', 'xfrm', 'policy', 'add', ...policy, 'tmpl', 'proto', 'esp', 'mode', 'transport');
+  try {
+    assert.equal(await chosen(), 'kernel');
+  } finally {
+    h1.exec('ip', 'xfrm', 'policy', 'delete', ...policy);
+  }
+});

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { createLogger, sayLast } from '@cable/kit';
 import { runAgent } from './agent.ts';
+import { chooseEncapsulation } from './encapsulation.ts';
 import { parseOptions } from './options.ts';
 import { preflight } from './preflight.ts';
 import { teardown } from './teardown.ts';
@@ -18,7 +19,7 @@ async function main(): Promise<void> {
   // Each loop of the agent listens to it, and some waits: more than Node takes for a leak.
   setMaxListeners(100, stop.signal);
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
-  await runAgent(options, socketPath, { log, signal: stop.signal });
+  await runAgent(chooseEncapsulation(options, log), socketPath, { log, signal: stop.signal });
   log.info({ host: options.host }, 'agent ended, the data plane stays');
 }
 

@@ -17,8 +17,8 @@ test('directories follow from the host unless they are given', () => {
   assert.deepEqual([given.stateDir, given.runDir, given.underlayMtuBytes, given.object], ['/a', '/b', 9000, '/c.o']);
 });
 
-test("VXLAN is made by the kernel's device unless told otherwise", () => {
-  assert.equal(parseOptions(WHO).encapsulation, 'kernel');
+test('who makes VXLAN is decided by the host unless it is told', () => {
+  assert.equal(parseOptions(WHO).encapsulation, 'auto');
   assert.equal(parseOptions([...WHO, '--encapsulation', 'own']).encapsulation, 'own');
 });
 
@@ -60,7 +60,7 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
     [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', '127.0.0.1'], usage('Give an IPv4 address of this host')],
     [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', 'fd00::1'], usage('Give an IPv4 address of this host')],
     [2, ['--host', 'a/b', '--teardown'], usage('Give letters, digits')],
-    [2, [...WHO, '--encapsulation', 'geneve'], usage('Allowed choices are own, kernel')],
+    [2, [...WHO, '--encapsulation', 'geneve'], usage('Allowed choices are auto, own, kernel')],
     [2, [...WHO, '--nova-metadata', 'http://x:8775'], usage("'--metadata-secret-file <path>' go together")],
     [2, [...WHO, '--nova-metadata', 'ftp://x', '--metadata-secret-file', '/x'], usage('Give http://HOST:PORT')],
     [

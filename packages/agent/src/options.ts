@@ -19,8 +19,8 @@ export type AgentOptions = {
   readonly underlayMtuBytes: number;
   /** Interface of this host on each physical network that it is on, by the network's name. */
   readonly bridgeMappings: ReadonlyMap<string, string>;
-  /** Who puts packets for other hosts into VXLAN, and takes them out. */
-  readonly encapsulation: Encapsulation;
+  /** Who puts packets for other hosts into VXLAN, and takes them out. `auto`: see chooseEncapsulation(). */
+  readonly encapsulation: Encapsulation | 'auto';
   /** The vrouter's compiled programs. */
   readonly object: string;
   /** Nova's metadata service and the file with the secret that it shares; null: the agent answers all guests itself. */
@@ -30,6 +30,9 @@ export type AgentOptions = {
   readonly logLevel: LogLevel;
   readonly teardown: boolean;
 };
+
+/** The same, with all that the host decides. */
+export type ChosenOptions = Omit<AgentOptions, 'encapsulation'> & { readonly encapsulation: Encapsulation };
 
 /** `own`: the vrouter itself, where it can; `kernel`: the kernel's VXLAN device, always. On the wire they are the same. */
 export type Encapsulation = (typeof ENCAPSULATIONS)[number];
@@ -66,8 +69,8 @@ export function parseOptions(args: readonly string[]): AgentOptions {
         '--encapsulation <who>',
         'who makes VXLAN of packets for other hosts: the vrouter itself, or the kernel’s device',
       )
-        .choices(ENCAPSULATIONS)
-        .default('kernel'),
+        .choices(['auto', ...ENCAPSULATIONS])
+        .default('auto', 'own, but kernel where IPsec policies are about the underlay address'),
     )
     .option('--object <path>', 'compiled vrouter programs', OBJECT)
     .option('--nova-metadata <url>', "Nova's metadata service, asked for the guests of Nova's instances", parseHttpUrl)
@@ -90,7 +93,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     run?: string;
     underlayMtu: number;
     bridgeMappings?: ReadonlyMap<string, string>;
-    encapsulation: Encapsulation;
+    encapsulation: Encapsulation | 'auto';
     object: string;
     novaMetadata?: string;
     metadataSecretFile?: string;

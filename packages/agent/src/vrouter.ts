@@ -4,12 +4,12 @@ import type { RodataValue } from './bpf/rodata.ts';
 import { attachFragmenter } from './devices/fragmenter.ts';
 import { dropUnkeptHops } from './devices/next-hops.ts';
 import type { OwnLinks } from './devices/own-links.ts';
-import type { AgentOptions } from './options.ts';
+import type { ChosenOptions } from './options.ts';
 import { NO_ADDRESS, parseAddress, parseMac } from './plan/address.ts';
 import { type KernelDataPlane, openKernelDataPlane, type VrouterDevices } from './reconcile/kernel-data-plane.ts';
 import { loadVrouterPrograms, type VrouterPrograms } from './reconcile/vrouter-programs.ts';
 
-type Where = Pick<AgentOptions, 'object' | 'pinDir' | 'underlay' | 'encapsulation'>;
+type Where = Pick<ChosenOptions, 'object' | 'pinDir' | 'underlay' | 'encapsulation'>;
 
 /** Loads the vrouter's programs, made for these devices, over the maps that are there, and puts them in place of those that run. */
 export function openVrouter(where: Where, own: OwnLinks, deps: { readonly log: Logger }): KernelDataPlane {

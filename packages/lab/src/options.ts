@@ -61,7 +61,11 @@ export function labCommand(actions: Actions): Command {
     .addOption(nameOption())
     .addOption(new Option('--store <kind>', 'where the server keeps its objects').choices(['lmdb', 'etcd']))
     .addOption(
-      new Option('--encapsulation <who>', 'as of `cable agent`, for the agents of the lab').choices(['own', 'kernel']),
+      new Option('--encapsulation <who>', 'as of `cable agent`, for the agents of the lab').choices([
+        'auto',
+        'own',
+        'kernel',
+      ]),
     )
     .option('--no-qemu', 'leave out real machines under QEMU')
     .option('--keep', 'leave the lab up and say how to use it; `cable lab down` removes it', false)

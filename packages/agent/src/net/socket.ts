@@ -28,7 +28,7 @@ export const NLM = {
 } as const;
 
 /** Who answers in the kernel (linux/netlink.h). */
-export const NETLINK = { route: 0, netfilter: 12 } as const;
+export const NETLINK = { route: 0, xfrm: 6, netfilter: 12 } as const;
 export type NetlinkProtocol = (typeof NETLINK)[keyof typeof NETLINK];
 
 /** What to ask: message type, fixed header, attributes; `tried` says it in words, with names, for the error. */
