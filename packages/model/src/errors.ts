@@ -197,7 +197,7 @@ export const ERRORS = {
   HostUnreachable: {
     status: 503,
     retryable: true,
-    remedy: 'See `cable host list`. If the host is alive, send it again, to the server that its agent watches.',
+    remedy: 'See `cable host list`. If the host is alive, send it again.',
   },
   HostRefusesAsk: { status: 409, remedy: 'See `cable why PORT`, and the log of the host’s agent.' },
   // Security groups
@@ -231,6 +231,11 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 /** The same table, read by code. */
+/** For codes that came from elsewhere. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERRORS, value);
+}
+
 const FAULTS: Readonly<Record<ErrorCode, Fault>> = ERRORS;
 
 /** What a `CableError` carries besides its code and text. */

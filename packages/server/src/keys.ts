@@ -153,3 +153,21 @@ export function vifKey(host: string, portId: string): string {
 export function vifPrefix(host: string): string {
   return `${HOST_RUNTIME}vif/${host}/`;
 }
+
+/** What servers ask each other and answer. They sort behind all keys that tables are made of. */
+const RELAYED = '/cable/y/';
+
+/** All that is for one server. Ends in a slash. */
+export function relayPrefix(server: string): string {
+  return `${RELAYED}${server}/`;
+}
+
+/** Leased; present: the server `by` asks something of a host of `of`, which answers and deletes it. */
+export function relayedAskKey(of: string, by: string, number: number): string {
+  return `${relayPrefix(of)}ask/${by}/${number}`;
+}
+
+/** Leased; present: the answer to what `by` asked with that number, which takes and deletes it. */
+export function relayedAnswerKey(by: string, number: number): string {
+  return `${relayPrefix(by)}answer/${number}`;
+}

@@ -21,6 +21,7 @@ import { Sweeper } from './engine/tombstones.ts';
 import type { LoadedExtension } from './extensions/extension.ts';
 import { ExtensionLoader } from './extensions/loader.ts';
 import { createAskHost } from './faults/ask-host.ts';
+import { AskRelay } from './faults/ask-relay.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
 import { HostPlane } from './hosts/host-plane.ts';
@@ -111,6 +112,7 @@ type Running = {
   history?: History;
   sweeper?: Sweeper;
   gateways?: GatewayKeeper;
+  relay?: AskRelay;
   plane?: HostPlane<SliceStore, Streams>;
   app?: FastifyInstance;
 };
@@ -126,10 +128,10 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
   }
 }
 
-async function halt({ abort, tables, history, sweeper, gateways, plane, app }: Running): Promise<void> {
+async function halt({ abort, tables, history, sweeper, gateways, relay, plane, app }: Running): Promise<void> {
   await plane?.stop();
   abort.abort();
-  await Promise.all([tables?.stopped(), history?.done, sweeper?.done, gateways?.done]);
+  await Promise.all([tables?.stopped(), history?.done, sweeper?.done, gateways?.done, relay?.done]);
   await app?.close();
 }
 
@@ -196,6 +198,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     onOther: async () => {
       if (running.plane === undefined) await tables.relist();
       else await running.plane.takeOver(() => tables.relist());
+      running.relay?.restart();
       health.restart();
     },
   });
@@ -245,6 +248,13 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     newId: createIdMaker(() => Date.now()),
   };
   running.gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
+  const relay = new AskRelay({
+    ...{ store, server, revision: () => tables.revision, signal: abort.signal },
+    lease: () => plane.lease,
+    askHere: (host, ask) => plane.streams.ask(host, ask),
+    log: log.child('relay'),
+  });
+  running.relay = relay;
   const stopping = new AbortController();
   const pauses = watchPauses(monotonicMs, abort.signal);
   const { http: app, countError } = createApp({
@@ -261,7 +271,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     ],
     log: log.child('http'),
     version: VERSION,
-    askHost: createAskHost({ tables, streams: plane.streams, server }),
+    askHost: createAskHost({ tables, streams: plane.streams, relay, server }),
     addHostRoutes: (scope) => addHostRoutes(scope, plane),
   });
   running.app = app;

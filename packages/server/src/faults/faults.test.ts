@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import type { FlowView, HostAsk, ServerLine, TraceEnd, TraceHop } from '@cable/model';
 import { TestSocket, within } from '../hosts/stream.fixture.ts';
-import { type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
+import { type Harness, harnessOf, type Json, refused, startHarness, startTestServer } from '../testing/harness.ts';
 
 const ANN = { 'x-project-id': 'ann', 'x-roles': 'member' };
 const BOB = { 'x-project-id': 'bob', 'x-roles': 'member' };
@@ -151,6 +151,33 @@ test('a trace goes from host to host and back, and names nothing of another proj
   );
   const admin = await harness.send('GET', path);
   assert.match(JSON.stringify(admin.body), /router bobs/);
+});
+
+test('a host that watches another server of the store is asked by that one, and nothing is left of it', async (t) => {
+  const { harness, a } = await cloud(t);
+  const { store, server, send } = harness;
+  const other = await startTestServer(store);
+  t.after(() => other.stop());
+  const asked: HostAsk[] = [];
+  let said: Said = { value: { rxPackets: 3, txPackets: 4, drops: [] } };
+  const there = harnessOf(store, other);
+  await agent(t, there, 'h1', (ask) => {
+    asked.push(ask);
+    return said;
+  });
+  await server.tables.waitFor(other.tables.revision);
+  const path = `/cable/v1/ports/${a['id']}/drops`;
+  const answers = await Promise.all([...Array(20)].map(() => send('GET', path)));
+  for (const answer of answers) {
+    assert.equal(answer.status, 200, JSON.stringify(answer.body));
+    assert.deepEqual(answer.body, (await there.send('GET', path)).body);
+  }
+  assert.equal(asked.length, 40);
+  said = { fault: { code: 'no-port', message: '' } };
+  await refused(send('GET', path), 409, 'HostRefusesAsk');
+  const left = async (): Promise<number> => (await store.list('/cable/y/')).kvs.length;
+  for (let tries = 0; (await left()) > 0 && tries < 600; tries += 1) await new Promise((r) => setTimeout(r, 100));
+  assert.equal(await left(), 0);
 });
 
 test('what drops a packet is the cause; an agent that is away leaves the verdict open; the first is an error', async (t) => {

@@ -139,6 +139,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     return plane;
   }
 
+  /** Id of this server's lease, as it is now. */
+  get lease(): string {
+    return this.#lease.id;
+  }
+
   private constructor(options: HostPlaneOptions<S, T>, lease: ServerLease, abort: AbortController) {
     const { store, tables, server, now, monotonicMs } = options;
     const log = options.log.child('hosts');
