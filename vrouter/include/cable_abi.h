@@ -723,7 +723,7 @@ struct cb_flow {
 	struct cb_tuple_key tuple[2]; /* as its packets enter */
 	__u64 life; /* how often the record was taken, << 2 | enum cb_life; changed by compare and swap alone */
 	__u64 at_ns; /* when it was begun, or ended */
-	__u16 owner[2]; /* VIFs to which it is counted: who began it, who received it; 0: another host's */
+	__u16 owner[2]; /* VIFs to which it is counted: who began it, who received it; 0: another host's; CB_USE_PASSING */
 	__u16 project[2]; /* their projects */
 	__u32 rule; /* first 32 bits of the rule that allowed it: the receiver's if it is here and has rules, else the sender's; 0: none */
 	__u32 flags; /* none yet */
@@ -784,8 +784,9 @@ struct cb_gauge {
 	__u64 reserve[7];
 };
 
-/* Rows of cb_use_1: VIFs by number, then projects. */
+/* Rows of cb_use_1: VIFs by number, then projects. There is no project 0: its row has what only passes the host, from no VIF here to none. */
 #define CB_USE_PROJECT 8192
+#define CB_USE_PASSING 8192
 #define CB_MAX_USE 24576
 
 /* cb_use_1: array, VIF (or CB_USE_PROJECT + project) -> what it uses. Written by the vrouter. Nothing has to be deleted: counts fall, buckets fill up. */

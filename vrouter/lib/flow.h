@@ -288,19 +288,47 @@ static __always_inline int holds_share(__u32 row, __u32 side, __u64 most)
 }
 
 /*
- * Has @vif, of @project, its share of the table, of flows that it begins (@side 0) or receives (1)? A project may hold as many as are free,
- * a VIF half of that; so a greedy one leaves room for others, whoever they are, and nobody has to set a limit.
+ * Who answers for the flow of the packet in work, as the one who begins (@side 0) or receives it (1): a VIF here, 0: nobody. Of what only passes this host, from others to an
+ * uplink or back, that is CB_USE_PASSING, for the end that is not outside.
  */
-static __always_inline int share_is_full(__u32 vif, __u32 project, __u32 side)
+static __always_inline __u32 owner_of(const struct work *w, __u32 side)
+{
+	if (w->p.in_vif || w->way.out_vif)
+		return side ? w->way.out_vif : w->p.in_vif;
+	return side == !!(w->p.flags & PKT_OUTSIDE) ? CB_USE_PASSING : 0;
+}
+
+/* The project of owner_of(). */
+static __always_inline __u32 owning_project(const struct work *w, __u32 side)
+{
+	struct cb_net *net;
+
+	if (owner_of(w, side) != CB_USE_PASSING)
+		return side ? w->to.project : w->sender.project;
+	net = net_row(side ? w->way.out_net : w->p.key.net);
+	return net ? net->project : 0;
+}
+
+/*
+ * Has one who answers for the flow of the packet in work its share of the table? A project may hold as many as are free, a VIF half of that; so a greedy one leaves room for others,
+ * whoever they are, and nobody has to set a limit. What only passes is its project's alone.
+ */
+static __noinline int share_is_full(const struct work *w)
 {
 	__u64 usable = cfg_flows - FLOW_RESERVE(cfg_flows), free;
-	__u32 zero = 0;
+	__u32 zero = 0, owner;
 	struct cb_gauge *gauge = bpf_map_lookup_elem(&cb_gauge_1, &zero);
 
-	if (!vif || !gauge)
+	if (!gauge)
 		return 0;
 	free = gauge->flows < usable ? usable - gauge->flows : 0;
-	return holds_share(CB_USE_PROJECT + project, side, free) || holds_share(vif, side, free / 2);
+	for (__u32 side = 0; side < 2; side++) {
+		owner = owner_of(w, side);
+		if (owner && (holds_share(CB_USE_PROJECT + owning_project(w, side), side, free) ||
+			      (owner != CB_USE_PASSING && holds_share(owner, side, free / 2))))
+			return 1;
+	}
+	return 0;
 }
 
 /* --- the end of a flow --- */
@@ -490,10 +518,10 @@ static __always_inline void fill_record(struct work *w, struct cb_flow *flow)
 	flow->tuple[0] = w->p.key;
 	flow->tuple[1] = w->answer;
 	flow->at_ns = w->p.now_ns;
-	flow->owner[0] = w->p.in_vif;
-	flow->owner[1] = w->way.out_vif;
-	flow->project[0] = w->sender.project;
-	flow->project[1] = w->to.project;
+	flow->owner[0] = owner_of(w, 0);
+	flow->owner[1] = owner_of(w, 1);
+	flow->project[0] = owning_project(w, 0);
+	flow->project[1] = owning_project(w, 1);
 	flow->member = w->member;
 	flow->rule = w->rule;
 	set_state(&flow->way[0], state, w->p.now_ns, timeout);
@@ -623,7 +651,7 @@ static __noinline int take_for_flow(struct work *w, __u32 *number)
 	*number = w->replaced;
 	if (w->replaced && take_apart(w->replaced))
 		return CB_REASON_NONE;
-	if (share_is_full(w->p.in_vif, w->sender.project, 0) || share_is_full(w->way.out_vif, w->to.project, 1))
+	if (share_is_full(w))
 		return CB_REASON_FLOW_SHARE;
 	*number = take_record(w->p.now_ns);
 	return *number ? CB_REASON_NONE : CB_REASON_FLOW_TABLE;
@@ -775,7 +803,7 @@ static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
 	if (traces_answer())
 		return CB_REASON_NONE;
 	if (!w->replaced) {
-		if (share_is_full(w->p.in_vif, w->sender.project, 0) || share_is_full(w->way.out_vif, w->to.project, 1))
+		if (share_is_full(w))
 			return CB_REASON_FLOW_SHARE;
 		if (gauge && gauge->flows + 1 >= cfg_flows)
 			return CB_REASON_FLOW_TABLE;

@@ -219,6 +219,17 @@ static __always_inline int write_solicitation(struct __sk_buff *ctx, const struc
 	return bpf_skb_store_bytes(ctx, 0, frame, sizeof(frame), 0);
 }
 
+/* The bucket that a question for the packet in work is paid from: the sender's, or of who is not here the project's. */
+static __always_inline struct cb_use *ask_bucket(const struct work *w)
+{
+	struct cb_net *net;
+
+	if (w->p.in_vif)
+		return flood_bucket(w->p.in_vif);
+	net = net_row(w->p.key.net);
+	return net ? use_row(CB_USE_PROJECT + net->project) : NULL;
+}
+
 /* The packet in work is for a neighbour that nobody knows: once a second one becomes the question, the others are dropped. */
 SEC("tc")
 int ask_neighbour(struct __sk_buff *ctx)
@@ -233,7 +244,7 @@ int ask_neighbour(struct __sk_buff *ctx)
 	if (!w)
 		return drop_stray(ctx);
 	in_vif = w->p.in_vif;
-	use = flood_bucket(in_vif);
+	use = ask_bucket(w);
 	if (use && !may_flood(use, now))
 		return drop(ctx, in_vif, CB_REASON_RATE_FLOOD);
 	/* A trace asks nobody. */

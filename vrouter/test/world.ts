@@ -44,6 +44,7 @@ import {
   CB_ROUTE_CONNECTED,
   CB_ROUTE_NEXTHOP,
   CB_SOURCE_F_PAIR,
+  CB_USE_PASSING,
   CB_USE_PROJECT,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
@@ -271,6 +272,7 @@ export class World {
   readonly #peers = new Map<string, number>();
   readonly #dhcpOff = new Set<number>();
   readonly #mtus = new Map<number, number>();
+  readonly #projects = new Map<number, number>();
   readonly #flags = new Map<number, number>();
   readonly #providers = new Map<number, Provider & { readonly uplink: number }>();
   readonly #vifs = new Map<number, { guest: Guest; options: GuestOptions }>();
@@ -493,14 +495,26 @@ export class World {
   /** Every guest may send to the agent again as after a pause, and holds no flows. */
   fillBuckets(): void {
     for (const [vif, { options }] of this.#vifs) {
-      for (const row of [vif, CB_USE_PROJECT + (options.project ?? 1)])
-        this.#put(MAPS.cb_use_1, row, { flows: [0, 0], serviceNs: 0n, floodNs: 0n });
+      for (const row of [vif, CB_USE_PROJECT + (options.project ?? 1)]) this.#put(MAPS.cb_use_1, row, NOTHING_USED);
     }
+    for (const row of [CB_USE_PASSING, ...[1, ...this.#projects.values()].map((project) => CB_USE_PROJECT + project)])
+      this.#put(MAPS.cb_use_1, row, NOTHING_USED);
   }
 
   /** CLOCK_MONOTONIC at which the guest's bucket for copies of floods is full again; 0: it is. */
   setFloodBucket(guest: Guest, floodNs: bigint): void {
     this.#put(MAPS.cb_use_1, guest.vif, { flows: [0, 0], serviceNs: 0n, floodNs });
+  }
+
+  /** What a VIF, a project or all that only passes uses. */
+  use(row: number): ReturnType<typeof MAPS.cb_use_1.value.decode> {
+    const value = this.map(MAPS.cb_use_1).lookup(arrayIndex.encode(row));
+    assert.ok(value !== undefined);
+    return MAPS.cb_use_1.value.decode(value);
+  }
+
+  setUse(row: number, use: { flows: [number, number]; serviceNs: bigint; floodNs: bigint }): void {
+    this.#put(MAPS.cb_use_1, row, use);
   }
 
   floodBucket(guest: Guest): bigint {
@@ -537,7 +551,7 @@ export class World {
       epoch: this.#epoch,
       flags: CB_NET_F_UP | (this.#dhcpOff.has(vni) ? 0 : CB_NET_F_DHCP) | (this.#flags.get(vni) ?? 0),
       wireId: provider === undefined ? vni : (provider.vlan ?? 0),
-      project: 1,
+      project: this.#projects.get(vni) ?? 1,
       mtuBytes: this.#mtus.get(vni) ?? 1450,
       wire: provider === undefined ? CB_WIRE_VXLAN : provider.vlan === undefined ? CB_WIRE_FLAT : CB_WIRE_VLAN,
       floodList: list,
@@ -557,6 +571,12 @@ export class World {
   /** CB_NET_F_* besides those of every network. */
   setFlags(vni: number, flags: number): void {
     this.#flags.set(vni, flags);
+    this.#putNet(vni);
+  }
+
+  /** Default 1. */
+  setProject(vni: number, project: number): void {
+    this.#projects.set(vni, project);
     this.#putNet(vni);
   }
 
@@ -1154,6 +1174,7 @@ const TC_ACT_REDIRECT = 7;
 
 const ZERO_COUNT: CbCount = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
 const ZERO_VIF = '\0'.repeat(MAPS.cb_vif_2.value.size);
+const NOTHING_USED = { flows: [0, 0], serviceNs: 0n, floodNs: 0n } as const;
 const ZERO_FLOW = new Uint8Array(MAPS.cb_flow_2.value.size);
 const ZERO_FRAGMENT = new Uint8Array(MAPS.cb_frag_2.value.size);
 

@@ -203,6 +203,8 @@ export const CB_SVC_F_AFFINITY = 0x1;
 
 export const CB_USE_PROJECT = 8192;
 
+export const CB_USE_PASSING = 8192;
+
 export const CB_MAX_USE = 24576;
 
 /** packets are given its dscp; only of what the VIF sends */
@@ -1713,7 +1715,7 @@ export type CbFlow = {
   readonly life: bigint;
   /** when it was begun, or ended */
   readonly atNs: bigint;
-  /** VIFs to which it is counted: who began it, who received it; 0: another host's */
+  /** VIFs to which it is counted: who began it, who received it; 0: another host's; CB_USE_PASSING */
   readonly owner: readonly number[];
   /** their projects */
   readonly project: readonly number[];

@@ -85,6 +85,21 @@ test('a virtual address answers with its MAC, and its ports lead to the table of
   assert.ok(members.every(({ value }) => value.pool === svc?.value.pool && value.vrf === 0 && value.portBe === 8080));
 });
 
+test('an allowed address pair, which anybody in the network may give his port, takes no virtual address', async () => {
+  const pairs = [{ ipAddress: '10.0.0.100', macAddress: sampleMac(6) }];
+  const [near, far] = [{ ...samplePort(6), allowedAddressPairs: pairs }, samplePort(7)];
+  const network = sampleNetwork(1, {}, [
+    sampleEndpoint(GUEST, 'h1', '192.0.2.1'),
+    sampleEndpoint(near, 'h1', '192.0.2.1'),
+    { ...sampleEndpoint(far, 'h2', '192.0.2.2'), pairs: [{ ipAddress: '10.0.0.100', macAddress: far.macAddress }] },
+  ]);
+  for (const ports of [[GUEST, near], [GUEST]]) {
+    const bed = await plannedBed([sampleHost('h1', ports), ...network, balancer(), pool([member(20)])], ports);
+    const [vip] = decoded(bed, 'cb_ep_2').filter(({ key }) => formatAddress(key.addr) === '10.0.0.100');
+    assert.equal(vip?.value.kind, CB_ENDPOINT_VIP);
+  }
+});
+
 test('who has the weight 0 gets no slot and keeps its row', async () => {
   const bed = await plannedBed([...BASE, balancer(), pool([member(20, { weight: 0 }), member(21)])], [GUEST]);
   assert.equal(decoded(bed, 'cb_member_1').length, 2);

@@ -43,6 +43,11 @@ export const FAMILIES: readonly Family[] = [
   STANDBY_VIFS,
   STANDBY_ENDPOINTS,
   ENDPOINTS,
+  POOLS,
+  MEMBERS,
+  MEMBER_ROWS,
+  POOL_TABLES,
+  BALANCERS,
   SHARED_ADDRESSES,
   SERVICES,
   FLOOD,
@@ -51,11 +56,6 @@ export const FAMILIES: readonly Family[] = [
   ANNOUNCEMENTS,
   TRANSIT_PEERS,
   MACHINE_LINKS,
-  POOLS,
-  MEMBERS,
-  MEMBER_ROWS,
-  POOL_TABLES,
-  BALANCERS,
 ];
 
 /** Ranks of the families that have a unit for each header, or for each item, of slices of the kind. */
