@@ -322,7 +322,7 @@ enum cb_endpoint_kind {
 	CB_ENDPOINT_REMOTE = 2, /* on another host: tunnel */
 	CB_ENDPOINT_GATEWAY = 3, /* a router's interface: vrf */
 	CB_ENDPOINT_SERVICE = 4, /* a gateway address without a router, or 169.254.169.254: ARP and guest services */
-	CB_ENDPOINT_NAT = 5, /* floating IP of a port of this host, in an external network: vif, vrf; see cb_nat_1 */
+	CB_ENDPOINT_NAT = 5, /* floating IP, in an external network: vif, of a port of this host, vrf, mac of its own; see cb_nat_1 */
 	CB_ENDPOINT_ROUTER = 6, /* a router's own address in an external network, or that of port forwardings: vrf */
 	/* An allowed address pair: see cb_learn_1. vif or tunnel, and mac: of the only port that has it; zero: there are several. */
 	CB_ENDPOINT_SHARED = 7,
@@ -432,12 +432,17 @@ struct cb_route {
 	__u8 mac[6]; /* of the router's interface in that network */
 	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP; else zero */
 	struct cb_addr own; /* CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
-	__u8 reserve[4];
+	/*
+	 * Of a route to the host of the router's gateway: the external network. Who has a floating IP of it here does not go there, but by the routes of that
+	 * floating IP's vrf. 0: nobody has.
+	 */
+	__u16 outside;
+	__u8 reserve[2];
 };
 
 /*
- * cb_nat_1: hash, an address that is translated one to one -> what it becomes. Two entries a floating IP, on the host of its port: (external network, 0, floating address) ->
- * fixed address, and (network, external network, fixed address) -> floating address. Written by the agent.
+ * cb_nat_1: hash, an address that is translated one to one -> what it becomes. Two entries a floating IP, on the host of its port or of the router's gateway: (external
+ * network, 0, floating address) -> fixed address, and (network, external network, fixed address) -> floating address. Written by the agent.
  */
 struct cb_nat_key {
 	__u16 net; /* network that the address is in */
@@ -449,7 +454,7 @@ struct cb_nat {
 	struct cb_addr to;
 	__u16 to_net; /* network that it is in */
 	__u16 pad;
-	__u32 vrf; /* router */
+	__u32 vrf; /* router; of a fixed address: the one whose routes lead from this host to the external network */
 	__u8 reserve[8];
 };
 

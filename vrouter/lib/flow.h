@@ -670,6 +670,8 @@ static __always_inline void note_translation(struct work *w, const struct cb_flo
 	w->nat.chooses = 0;
 	w->nat.answer_net = 0;
 	w->nat.asked = 0;
+	w->nat.here = 0;
+	w->nat.floats = 0;
 	w->p.flags &= ~PKT_TRANSLATED;
 	if (!flow)
 		return;

@@ -166,9 +166,10 @@ GLOBAL int translate_in(struct __sk_buff *ctx __attribute__((unused)))
 		return -1;
 	w->nat.asked |= TRANSLATED_IN;
 	ep = lookup_endpoint(w->nat.outside, &w->p.key.dst);
-	if (ep && ep->kind == CB_ENDPOINT_NAT)
+	if (ep && ep->kind == CB_ENDPOINT_NAT) {
+		w->nat.here = ep->vif;
 		enter_by_nat(w, lookup_nat(w->nat.outside, 0, &w->p.key.dst));
-	else if (ep && ep->kind == CB_ENDPOINT_ROUTER && w->nat.known && w->direction)
+	} else if (ep && ep->kind == CB_ENDPOINT_ROUTER && w->nat.known && w->direction)
 		enter_by_snat(w, ep->vrf);
 	else if (ep && ep->kind == CB_ENDPOINT_ROUTER)
 		enter_by_forward(w, ep->vrf);
@@ -178,12 +179,15 @@ GLOBAL int translate_in(struct __sk_buff *ctx __attribute__((unused)))
 	return 0;
 }
 
-/* May the sender use the floating IP that its address has? Only the port that it belongs to: another might use the address too. */
-static __always_inline int owns_floating(const struct work *w, const struct cb_nat *nat)
+/* May the sender use the floating IP that its address has? Only the port that it belongs to: another might use the address too. Notes its MAC. */
+static __always_inline int owns_floating(struct work *w, const struct cb_nat *nat)
 {
 	struct cb_endpoint *ep = lookup_endpoint(w->nat.outside, &nat->to);
 
-	return ep && ep->kind == CB_ENDPOINT_NAT && ep->vif == w->p.in_vif;
+	if (!ep || ep->kind != CB_ENDPOINT_NAT || ep->vif != w->p.in_vif)
+		return 0;
+	__builtin_memcpy(w->nat.mac, ep->mac, 6);
+	return 1;
 }
 
 /* Do answers from the packet's source have the address that they become, by a port forwarding? */
@@ -232,8 +236,10 @@ GLOBAL int translate_out(struct __sk_buff *ctx __attribute__((unused)))
 	} else if (w->nat.known) {
 		if (!still_leaves(w, nat, address))
 			resolved_drop(w, CB_REASON_NAT_GONE);
+		w->nat.floats = nat && same_address(&nat->to, &w->nat.to.src);
 	} else if (nat) {
 		begin_translation(w)->src = nat->to;
+		w->nat.floats = 1;
 	} else if (snat && address) {
 		begin_translation(w)->src = *address;
 		w->nat.first_port = snat->first_port;

@@ -28,12 +28,24 @@ static __always_inline __u32 gateway_address(const struct cb_vif *vif)
 	return gateway_be ? gateway_be : bpf_htonl(CB_METADATA_ADDR);
 }
 
+/* The route by which what the packet's destination, a floating IP of this host, sends leaves to where the packet came from. */
+static __always_inline struct cb_route *route_of_floating(const struct work *w)
+{
+	struct cb_nat *nat = lookup_nat(w->p.key.net, 0, &w->p.dst);
+
+	if (nat)
+		nat = lookup_nat(nat->to_net, w->p.key.net, &nat->to);
+	return nat ? lookup_route(nat->vrf, &w->p.src) : NULL;
+}
+
 /* The router's address on the external network that the packet came from. Returns 0; -1: it came through no router. */
 static __always_inline int note_outer_source(struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 	struct cb_route *route = ep && ep->vrf ? lookup_route(ep->vrf, &w->p.src) : NULL;
 
+	if (route && route->outside)
+		route = route_of_floating(w);
 	if (!route || !(route->flags & CB_ROUTE_F_GATEWAY) || is_unspecified(&route->own))
 		return -1;
 	w->refusal.source = route->own;

@@ -111,11 +111,9 @@ static __always_inline int enter_gateway(struct __sk_buff *ctx, struct work *w, 
 	return w->to.kind == RESOLVED_DELIVER;
 }
 
-/* The route of router `nat.vrf` to where the packet is going. NULL: there is none, and `to` says why. */
-static __always_inline struct cb_route *route_of(struct work *w)
+/* Takes @route into the decision under construction. NULL: there is none to go by, and `to` says why. */
+static __always_inline struct cb_route *take_route(struct work *w, struct cb_route *route)
 {
-	struct cb_route *route = lookup_route(w->nat.vrf, destination_of(w));
-
 	if (!route) {
 		resolved_drop(w, CB_REASON_NO_ROUTE);
 		return NULL;
@@ -128,6 +126,44 @@ static __always_inline struct cb_route *route_of(struct work *w)
 	w->way.out_net = route->net;
 	add_epoch(w, net_epoch(route->net));
 	return route;
+}
+
+/* The route of router `nat.vrf` to where the packet is going. NULL: there is none, and `to` says why. */
+static __always_inline struct cb_route *route_of(struct work *w)
+{
+	return take_route(w, lookup_route(w->nat.vrf, destination_of(w)));
+}
+
+/*
+ * Does the packet belong to a flow that passes the router's gateway on another host? An answer goes back the way by which the question came, and a connection that was
+ * answered keeps the address that it has outside.
+ */
+static __always_inline int passes_gateway(const struct work *w)
+{
+	struct cb_flow *flow = flow_row(w->flow);
+	__u8 state;
+
+	if (!w->nat.known || !flow || !same_address(&w->nat.to.src, &w->p.key.src))
+		return 0;
+	state = way_of(flow, w->direction)->state;
+	return w->direction || (state != CB_FLOW_NEW && state != CB_FLOW_PICKED_UP);
+}
+
+/*
+ * @route leads to the host of the router's gateway: what goes that way of a sender who has a floating IP here leaves by this host's own uplink instead. (What the network
+ * that it leads into has for its epoch is no part of such a decision.)
+ */
+static __always_inline struct cb_route *own_way_out(struct work *w, struct cb_route *route)
+{
+	struct cb_nat *nat;
+
+	if (!route || !route->outside || passes_gateway(w))
+		return route;
+	nat = lookup_nat(w->p.key.net, route->outside, &w->p.key.src);
+	if (!nat)
+		return route;
+	w->nat.vrf = nat->vrf;
+	return lookup_route(nat->vrf, destination_of(w));
 }
 
 /* To neighbour @addr on the network of @route, if its MAC is known. */
@@ -147,7 +183,7 @@ static __always_inline void resolve_neighbour(struct work *w, const struct cb_ro
 	w->neighbour.addr = *addr;
 	w->neighbour.own =
 		w->p.flags & PKT_TRANSLATED && route->flags & CB_ROUTE_F_GATEWAY ? w->nat.to.src : route->own;
-	__builtin_memcpy(w->neighbour.mac, route->mac, 6);
+	__builtin_memcpy(w->neighbour.mac, w->way.out_smac, 6);
 }
 
 /* Sends the packet on by @route. */
@@ -177,10 +213,16 @@ static __always_inline void resolve_by(struct work *w, const struct cb_route *ro
 		ep = &holder;
 	}
 	way->flags |= CB_WAY_F_ROUTED;
-	__builtin_memcpy(way->out_smac, route->mac, 6);
+	if (w->nat.floats && route->flags & CB_ROUTE_F_GATEWAY)
+		__builtin_memcpy(way->out_smac, w->nat.mac, 6);
+	else
+		__builtin_memcpy(way->out_smac, route->mac, 6);
 	if (!ep && !is_unspecified(&route->own) && is_provider(net_row(route->net)))
 		return resolve_neighbour(w, route, &target);
 	if (!ep || (ep->kind != CB_ENDPOINT_VIF && ep->kind != CB_ENDPOINT_REMOTE))
+		return resolved_drop(w, CB_REASON_NO_ENDPOINT);
+	/* The port has left: its host answers for the address now. */
+	if (w->nat.here && (ep->kind != CB_ENDPOINT_VIF || ep->vif != w->nat.here))
 		return resolved_drop(w, CB_REASON_NO_ENDPOINT);
 	resolve_endpoint(w, ep);
 	way->mtu_bytes = route->mtu_bytes;
@@ -299,7 +341,7 @@ static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w,
 	w->nat.vrf = vrf;
 	if (is_external(w->p.key.net) && !enter_gateway(ctx, w, w->p.key.net))
 		return;
-	route = route_of(w);
+	route = take_route(w, own_way_out(w, lookup_route(w->nat.vrf, destination_of(w))));
 	if (route && route->flags & CB_ROUTE_F_GATEWAY)
 		route = leave_gateway(ctx, w, route);
 	else if (route)
@@ -418,6 +460,17 @@ static __always_inline int is_ours(const struct cb_endpoint *ep)
 	return ep && (ep->kind == CB_ENDPOINT_VIF || ep->vrf);
 }
 
+/* The MAC of a floating IP leads to floating IPs alone: the router's other addresses, and those behind it, are its gateway's. */
+static __always_inline int may_enter(const struct work *w, const struct cb_endpoint *by)
+{
+	struct cb_endpoint *ep;
+
+	if (by->kind != CB_ENDPOINT_NAT)
+		return 1;
+	ep = lookup_endpoint(w->p.key.net, &w->p.key.dst);
+	return ep && ep->kind == CB_ENDPOINT_NAT;
+}
+
 /* Where a packet that an uplink received goes: to a VIF of this host, or through a router; never to nobody. */
 static __always_inline __u32 resolve_from_uplink(struct work *w)
 {
@@ -428,10 +481,10 @@ static __always_inline __u32 resolve_from_uplink(struct work *w)
 		resolved_drop(w, CB_REASON_SPOOFED_PEER);
 	else if (ep && ep->kind == CB_ENDPOINT_VIF)
 		resolve_here(w, ep);
-	else if (ep && ep->vrf && w->p.family && !(w->p.flags & PKT_LINK))
+	else if (ep && ep->vrf && w->p.family && !(w->p.flags & PKT_LINK) && may_enter(w, ep))
 		return ep->vrf;
 	else
-		resolved_drop(w, CB_REASON_UNKNOWN_MAC);
+		resolved_drop(w, ep && ep->vrf ? CB_REASON_NO_ENDPOINT : CB_REASON_UNKNOWN_MAC);
 	return 0;
 }
 

@@ -109,6 +109,9 @@ struct translation {
 	__u16 last_port;
 	__u32 chooses;
 	__u32 asked; /* TRANSLATED_*: which of the packet's ends the rows were asked about */
+	__u32 here; /* VIF that has the floating IP by which the packet came in: it leads nowhere else; 0: any */
+	__u32 floats; /* it leaves with a floating IP, whose MAC follows */
+	__u8 mac[8];
 };
 
 /* Who is asked for a MAC. */

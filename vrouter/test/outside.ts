@@ -45,7 +45,10 @@ function route(
 ): void {
   const [base = '', length = ''] = cidr.split('/');
   const bits = (base.includes(':') ? 0 : 96) + Number(length);
-  const nothing = { kind: 0, flags: 0, net: 0, mtuBytes: 0, mac: Buffer.alloc(6), nexthop: NOBODY, own: NOBODY };
+  const nothing = {
+    ...{ kind: 0, flags: 0, net: 0, mtuBytes: 0, mac: Buffer.alloc(6), nexthop: NOBODY, own: NOBODY },
+    outside: 0,
+  };
   world.write(MAPS.cb_route_2, { prefixlen: HEAD_BITS + bits, vrf, addr: addr(base) }, { ...nothing, ...value });
 }
 
@@ -97,18 +100,34 @@ export type Floating = {
   readonly fixed?: string;
   readonly vrf: number;
   readonly mac: string;
+  /** The vrf by which what the guest sends leaves: `mac` is the floating IP's own. Default: `vrf`, and `mac` is the router's. */
+  readonly exit?: number;
 };
 
-export function addFloating(world: World, { external, ip, guest, fixed = guest.ip, vrf, mac }: Floating): void {
+export function addFloating(world: World, floating: Floating): void {
+  const { external, ip, guest, fixed = guest.ip, vrf, mac, exit = vrf } = floating;
   const [outside, inside] = [world.net(external), world.net(guest.vni)];
   world.write(MAPS.cb_nat_1, { net: outside, outside: 0, addr: addr(ip) }, { to: addr(fixed), toNet: inside, vrf });
-  world.write(MAPS.cb_nat_1, { net: inside, outside, addr: addr(fixed) }, { to: addr(ip), toNet: outside, vrf });
+  world.write(MAPS.cb_nat_1, { net: inside, outside, addr: addr(fixed) }, { to: addr(ip), toNet: outside, vrf: exit });
   const endpoint = { kind: CB_ENDPOINT_NAT, flags: 0, vif: guest.vif, tunnel: 0, vrf, mac: macBytes(mac) };
   world.write(MAPS.cb_ep_2, { net: outside, addr: addr(ip) }, endpoint);
+  if (floating.exit !== undefined) world.write(MAPS.cb_mac_2, { net: outside, mac: macBytes(mac) }, endpoint);
 }
 
-export function removeFloating(world: World, { external, ip, guest, fixed = guest.ip }: Floating): void {
+/** The way to a router's gateway on another host, past which floating IPs of this host leave. */
+export function addWayToGateway(
+  world: World,
+  { vrf, transit, external, mac }: { vrf: number; transit: number; external: number; mac: string },
+): void {
+  route(world, vrf, '0.0.0.0/0', {
+    ...{ kind: CB_ROUTE_NEXTHOP, net: world.net(transit), mtuBytes: 1450, mac: macBytes(mac) },
+    ...{ nexthop: addr('169.254.0.1'), outside: world.net(external) },
+  });
+}
+
+export function removeFloating(world: World, { external, ip, guest, fixed = guest.ip, mac, exit }: Floating): void {
   const [outside, inside] = [world.net(external), world.net(guest.vni)];
+  if (exit !== undefined) world.erase(MAPS.cb_mac_2, { net: outside, mac: macBytes(mac) });
   world.erase(MAPS.cb_ep_2, { net: outside, addr: addr(ip) });
   world.erase(MAPS.cb_nat_1, { net: outside, outside: 0, addr: addr(ip) });
   world.erase(MAPS.cb_nat_1, { net: inside, outside, addr: addr(fixed) });

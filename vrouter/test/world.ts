@@ -770,6 +770,11 @@ export class World {
     this.#put(MAPS.cb_mac_2, { net, mac: macBytes(mac) }, value);
   }
 
+  removeEndpoint(vni: number, ip: string, mac: string): void {
+    this.#drop(MAPS.cb_ep_2, { net: this.net(vni), addr: addr(ip) });
+    this.#drop(MAPS.cb_mac_2, { net: this.net(vni), mac: macBytes(mac) });
+  }
+
   addRemote(vni: number, ip: string, mac: string, host: string): void {
     this.setEndpoint(vni, [ip], mac, { kind: CB_ENDPOINT_REMOTE, remote: host });
   }
@@ -793,6 +798,7 @@ export class World {
         mac: macBytes(to.mac),
         nexthop: to.nexthop === undefined ? NO_ADDRESS : addr(to.nexthop),
         own: NO_ADDRESS,
+        outside: 0,
       },
     );
   }

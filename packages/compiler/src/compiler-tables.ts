@@ -77,7 +77,15 @@ const ATTRIBUTES = {
   security_group: ['id', 'stateful'],
   trunk: ['id', 'port_id', 'sub_ports'],
   router: ['id', 'name', 'admin_state_up', 'routes', 'external_gateway_info', 'transit_vni', 'gateway_port_id'],
-  floatingip: ['id', 'floating_network_id', 'floating_ip_address', 'port_id', 'fixed_ip_address', 'router_id'],
+  floatingip: [
+    'id',
+    'floating_network_id',
+    'floating_ip_address',
+    'floating_port_id',
+    'port_id',
+    'fixed_ip_address',
+    'router_id',
+  ],
   port_forwarding: [
     'id',
     'floatingip_id',
@@ -103,7 +111,7 @@ const ATTRIBUTES = {
   qos_bandwidth_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kbps', 'max_burst_kbps'],
   qos_packet_rate_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kpps', 'max_burst_kpps'],
   qos_dscp_marking_rule: ['id', 'qos_policy_id', 'dscp_mark'],
-  host: ['id', 'underlay'],
+  host: ['id', 'underlay', 'bridge_mappings', 'features'],
   loadbalancer: [
     'id',
     'name',
@@ -195,7 +203,7 @@ type IndexNames = {
   readonly router: never;
   readonly security_group: never;
   readonly trunk: 'sub_ports.port_id';
-  readonly floatingip: 'router_id';
+  readonly floatingip: 'router_id' | 'port_id';
   readonly port_forwarding: 'router_id';
   readonly security_group_rule: 'security_group_id';
   readonly qos_policy: never;
@@ -231,7 +239,10 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   router: {},
   security_group: {},
   trunk: { 'sub_ports.port_id': (row) => row.sub_ports.map((one) => one.port_id) },
-  floatingip: { router_id: (row) => (row.router_id === null ? [] : [row.router_id]) },
+  floatingip: {
+    router_id: (row) => (row.router_id === null ? [] : [row.router_id]),
+    port_id: (row) => (row.port_id === null ? [] : [row.port_id]),
+  },
   port_forwarding: { router_id: (row) => [row.router_id] },
   security_group_rule: { security_group_id: (row) => [row.security_group_id] },
   qos_policy: {},

@@ -5,13 +5,14 @@
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
  *    │                           network ──> balancers ──> pool
- *    └─────> gateways, spares ──> router; network, floating, forwards      (of the external network)
+ *    ├─────> gateways, spares ──> router; network, floating, forwards      (of the external network)
+ *    └─────> floats ──> router; network                  (of the external network)
  */
 import type { SliceKey } from '@cable/model';
 import type { Kind, NodeKey, NodeKind } from './kind.ts';
 import { balancersKind } from './kinds/balancers.ts';
 import { endpointsKind } from './kinds/endpoints.ts';
-import { floatingKind } from './kinds/floating.ts';
+import { floatingKind, floatsKind } from './kinds/floating.ts';
 import { forwardsKind } from './kinds/forwards.ts';
 import { gatewaysKind, sparesKind } from './kinds/gateways.ts';
 import { groupKind } from './kinds/group.ts';
@@ -37,6 +38,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   qos: qosKind,
   floating: floatingKind,
   forwards: forwardsKind,
+  floats: floatsKind,
   policy: policyKind,
   group: groupKind,
   balancers: balancersKind,

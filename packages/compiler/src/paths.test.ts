@@ -36,6 +36,8 @@ const DUAL = [
   { subnet_id: 's6-n1', ip_address: '2001:db8::1' },
 ];
 
+const FLAT = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' } as const;
+const ABLE = { bridge_mappings: { physnet1: 'eth1' }, features: ['floats'] };
 const LED = floatingIp('f1', 'x', { port_id: 'p1', fixed_ip_address: '10.0.0.1', router_id: 'r1' });
 
 const STEPS: readonly ((state: State) => State)[] = [
@@ -81,6 +83,12 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'port', gatewayOf('r1', 'x', 'h2').port),
   (s) => withRow(s, 'floatingip', floatingIp('f1', 'x')),
   (s) => withRow(s, 'floatingip', LED),
+  (s) => withRow(s, 'network', network('x', { 'router:external': true, ...FLAT })),
+  (s) => withRow(s, 'host', host('h2', '192.0.2.22', ABLE)),
+  (s) => withRow(s, 'host', host('h3', '192.0.2.3', ABLE)),
+  (s) => withRow(s, 'port', port('o-f1', 'x', '', { device_owner: 'network:floatingip' })),
+  (s) => withRow(s, 'host', host('h3', '192.0.2.3', { ...ABLE, bridge_mappings: {} })),
+  (s) => withRow(s, 'host', host('h3', '192.0.2.3', ABLE)),
   (s) => withRow(s, 'port', gatewayOf('r1', 'x', 'h1').port),
   (s) => withRow(s, 'floatingip', floatingIp('f2', 'x', { router_id: 'r1' })),
   (s) => withRow(s, 'port_forwarding', forwarding('w1', 'f2')),

@@ -182,6 +182,50 @@ test('a port that is administratively down stays an endpoint', () => {
   assert.equal(sliceOf(state, 'endpoints:n1')?.items.length, 2);
 });
 
+test('a floating IP is with the host of its port if that is on the physical network and knows how, else with that of the gateway', () => {
+  const { router: row, port: gateway } = gatewayOf('r1', 'x', 'h2');
+  const wire = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' } as const;
+  const floating = { port_id: 'p1', fixed_ip_address: '10.0.0.1', router_id: 'r1' };
+  const outside = port('o-f1', 'x', '', { device_owner: 'network:floatingip', mac_address: '02:00:00:00:00:77' });
+  const able = { bridge_mappings: { physnet1: 'eth1' }, features: ['floats'] };
+  const before = [
+    (s: State) => withRow(s, 'network', network('x', { 'router:external': true, ...wire })),
+    (s: State) => withRow(s, 'router', row),
+    (s: State) => withRow(s, 'port', gateway),
+    (s: State) => withRow(s, 'port', outside),
+    (s: State) => withRow(s, 'floatingip', floatingIp('f1', 'x', floating)),
+  ].reduce((at, step) => step(at), ROUTED);
+  const carrier = before.port.get('p1')?.['binding:host_id'] ?? '';
+  const address = {
+    networkId: 'x',
+    floatingIp: '203.0.113.11',
+    portId: 'p1',
+    innerNetworkId: 'n1',
+    fixedIp: '10.0.0.1',
+  };
+  const macAddress = '02:00:00:00:00:77';
+  const unable = [{}, { ...able, features: [] }, { ...able, bridge_mappings: {} }];
+  const elsewhere = { ...able, bridge_mappings: { physnet2: 'eth1' } };
+  for (const more of [...unable, elsewhere]) {
+    const state = withRow(before, 'host', host(carrier, '192.0.2.2', more));
+    assert.deepEqual(
+      sliceOf(state, 'floating:r1')?.items,
+      [{ key: 'f1', ...address, macAddress }],
+      JSON.stringify(more),
+    );
+    assert.equal(sliceOf(state, `floats:${carrier}`)?.items.length ?? 0, 0);
+    if (more !== elsewhere) assert.equal(sliceOf(state, `floats:${carrier}`), null, 'it costs nothing there');
+  }
+  const state = withRow(before, 'host', host(carrier, '192.0.2.2', able));
+  assert.deepEqual(sliceOf(state, 'floating:r1')?.items, []);
+  assert.deepEqual(sliceOf(state, `floats:${carrier}`)?.items, [
+    { key: 'p1/f1', ...address, macAddress, routerId: 'r1' },
+  ]);
+  assert.deepEqual(sliceOf(state, `floats:${carrier}`)?.refs, ['network:x', 'router:r1']);
+  const unbound = withRow(state, 'port', port('p1', 'n1', ''));
+  assert.equal(sliceOf(unbound, 'floating:r1')?.items.length, 1, 'a port that no host carries is behind the gateway');
+});
+
 test('the host of a gateway needs the router and its floating IPs; every host that has the router is told the way there', () => {
   const { router: row, port: gateway } = gatewayOf('r1', 'x', 'h2');
   const floating = { port_id: 'p1', fixed_ip_address: '10.0.0.1', router_id: 'r1' };

@@ -200,6 +200,7 @@ export function floatingIp(id: string, networkId: string, more: Partial<Floating
     id,
     floating_network_id: networkId,
     floating_ip_address: `203.0.113.1${id.slice(-1)}`,
+    floating_port_id: `o-${id}`,
     port_id: null,
     fixed_ip_address: null,
     router_id: null,
@@ -257,8 +258,8 @@ export function bandwidthLimit(
   return { id, qos_policy_id: policyId, direction: 'egress', max_kbps: 1000, max_burst_kbps: 0, ...more };
 }
 
-export function host(id: string, underlay: string): HostRow {
-  return { id, underlay };
+export function host(id: string, underlay: string, more: Partial<HostRow> = {}): HostRow {
+  return { id, underlay, bridge_mappings: {}, features: [], ...more };
 }
 
 export function loadBalancer(

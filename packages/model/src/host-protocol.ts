@@ -107,6 +107,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A router’s gateway may say its standbys, and slices spares tell a host of which gateways it is one. An older agent passes both over: it follows the gateway’s host alone.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A registration says the features of the agent. Slices floats tell a host with the feature floats of the floating IPs that it answers for itself; those of an older agent’s ports stay with the host of their gateway. A floating IP says its macAddress; an older agent passes that over, and answers with the gateway’s.',
+      },
     ],
   },
 ];
@@ -123,6 +128,9 @@ export const HOST_PROTOCOL = 2;
 /** The token of the `Upgrade` header that asks for protocol 2. */
 export const HOST_UPGRADE = 'cable-host/2';
 
+/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). */
+export const AGENT_FEATURES: readonly string[] = ['floats'];
+
 /** Body of `PUT /cable/v1/hosts/{host}`: an agent makes itself known (idempotent), before it watches. */
 export type HostRegistration = {
   /** Address other hosts tunnel to. */
@@ -132,6 +140,8 @@ export type HostRegistration = {
   readonly underlayMtuBytes?: number;
   /** Interface of each physical network that the host is on (`--bridge-mappings`), by the network's name; absent: none. */
   readonly bridgeMappings?: Readonly<Record<string, string>>;
+  /** What the agent can do that must not be asked of an older one (`AGENT_FEATURES`), sorted; absent: nothing of that. */
+  readonly features?: readonly string[];
   /** UUID that the agent made at its first start on this machine and keeps; absent: an agent of protocol 1. */
   readonly agentId?: string;
   /** UUID of this run of the agent. */

@@ -10,7 +10,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
 /**
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
  * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `spares:<host>`,
- * `floating:<router id>`, `forwards:<router id>`.
+ * `floating:<router id>`, `forwards:<router id>`, `floats:<host>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -27,7 +27,8 @@ export type SliceKind = keyof SliceTypes;
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
  *    │                           network ──> balancers ──> pool       (where there are virtual addresses)
- *    └─────> gateways, spares ──> router; network, floating, forwards       (of the external network)
+ *    ├─────> gateways, spares ──> router; network, floating, forwards       (of the external network)
+ *    └─────> floats ──> router; network                   (of the external network)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */
@@ -46,10 +47,12 @@ export type SliceTypes = {
   readonly gateways: { readonly header: GatewaysHeader; readonly item: Gateway };
   /** Item: a router whose gateway the host is to be when another is not; key: the gateway's port id. */
   readonly spares: { readonly header: GatewaysHeader; readonly item: Gateway };
-  /** Item: a floating IP that leads through the router; key: its id. Only hosts that are its gateway, or may come to be, need it. */
+  /** Item: a floating IP that leads through the router, and outside by the host of its gateway; key: its id. Only hosts that are its gateway, or may come to be, need it. */
   readonly floating: { readonly header: FloatingHeader; readonly item: FloatingAddress };
   /** Item: a port forwarding that leads through the router; key: its id. Only the host of the gateway needs it. */
   readonly forwards: { readonly header: ForwardsHeader; readonly item: ForwardedPorts };
+  /** Item: a floating IP that the host answers for, as its port is there; key: `<port id>/<its id>`. A host that is on no physical network has no such slice. */
+  readonly floats: { readonly header: FloatsHeader; readonly item: OwnFloatingAddress };
   /** Item: a rule; key: rule id. */
   readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
   /** No items. */
@@ -155,6 +158,8 @@ export type FloatingAddress = {
   /** Network of the port. */
   readonly innerNetworkId: string;
   readonly fixedIp: string;
+  /** The MAC that it has outside, on whatever host; absent: that of the gateway, as an older server has it. */
+  readonly macAddress?: string;
 };
 
 /** The port forwardings of one router. */
@@ -174,6 +179,12 @@ export type ForwardedPorts = {
   /** As many as external ones, or one. */
   readonly internalPorts: readonly [first: number, last: number];
 };
+
+/** The floating IPs that one host answers for. */
+export type FloatsHeader = { readonly host: string };
+
+/** A floating IP of a port that the host carries. */
+export type OwnFloatingAddress = FloatingAddress & { readonly routerId: string; readonly macAddress: string };
 
 /**
  * The rules of one set of security groups (the set a port has). `id`: the part of the key after `policy:`. `stateless`: each packet needs a rule of its own

@@ -388,7 +388,7 @@ export const CB_ENDPOINT_REMOTE = 2;
 export const CB_ENDPOINT_GATEWAY = 3;
 /** a gateway address without a router, or 169.254.169.254: ARP and guest services */
 export const CB_ENDPOINT_SERVICE = 4;
-/** floating IP of a port of this host, in an external network: vif, vrf; see cb_nat_1 */
+/** floating IP, in an external network: vif, of a port of this host, vrf, mac of its own; see cb_nat_1 */
 export const CB_ENDPOINT_NAT = 5;
 /** a router's own address in an external network, or that of port forwardings: vrf */
 export const CB_ENDPOINT_ROUTER = 6;
@@ -1062,6 +1062,7 @@ export type CbRoute = {
   readonly nexthop: Uint8Array;
   /** CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
   readonly own: Uint8Array;
+  readonly outside: number;
 };
 
 export const cbRoute: Codec<CbRoute> = structCodec(
@@ -1075,6 +1076,7 @@ export const cbRoute: Codec<CbRoute> = structCodec(
     out.raw(6, 'mac', value.mac, 6);
     out.raw(12, 'nexthop', value.nexthop, 16);
     out.raw(28, 'own', value.own, 16);
+    out.u16(44, 'outside', value.outside);
   },
   (b) => ({
     kind: b.u8(0),
@@ -1084,6 +1086,7 @@ export const cbRoute: Codec<CbRoute> = structCodec(
     mac: b.raw(6, 6),
     nexthop: b.raw(12, 16),
     own: b.raw(28, 16),
+    outside: b.u16(44),
   }),
 );
 
@@ -1116,7 +1119,7 @@ export type CbNat = {
   readonly to: Uint8Array;
   /** network that it is in */
   readonly toNet: number;
-  /** router */
+  /** router; of a fixed address: the one whose routes lead from this host to the external network */
   readonly vrf: number;
 };
 
@@ -2466,7 +2469,7 @@ export const MAPS: {
   },
   cb_nat_1: {
     name: 'cb_nat_1',
-    description: 'hash, an address that is translated one to one -> what it becomes. Two entries a floating IP, on the host of its port: (external network, 0, floating address) -> fixed address, and (network, external network, fixed address) -> floating address. Written by the agent.',
+    description: 'hash, an address that is translated one to one -> what it becomes. Two entries a floating IP, on the host of its port or of the router\'s gateway: (external network, 0, floating address) -> fixed address, and (network, external network, fixed address) -> floating address. Written by the agent.',
     key: cbNatKey,
     value: cbNat,
   },

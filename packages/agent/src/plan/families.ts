@@ -2,7 +2,7 @@ import type { SliceKind } from '@cable/model';
 import { ATTACHMENTS, STANDBY_ATTACHMENTS } from './attachments.ts';
 import { BALANCERS, MEMBER_ROWS, MEMBERS, POOL_TABLES, POOLS } from './balance.ts';
 import { ENDPOINTS } from './endpoints.ts';
-import { FLOATING_IPS } from './floating-ips.ts';
+import { FLOATING_IPS, FLOATING_ROUTERS, FLOATING_ROUTES, FLOATS } from './floating-ips.ts';
 import { FLOOD } from './flood.ts';
 import { FORWARDS } from './forwards.ts';
 import { GATEWAYS, TRANSIT_PEERS } from './gateways.ts';
@@ -34,9 +34,12 @@ export const FAMILIES: readonly Family[] = [
   ROUTERS,
   ROUTER_LEGS,
   ROUTES,
+  FLOATING_ROUTERS,
   GATEWAYS,
+  FLOATING_ROUTES,
   FLOATING_IPS,
   FORWARDS,
+  FLOATS,
   REACH,
   POLICIES,
   VIFS,

@@ -120,20 +120,17 @@ function transitMtu(legs: readonly Leg[]): number {
 }
 
 /** On the gateway's host: its addresses outside, the ways out, and where the others reach it. */
-function planHere(way: Way, reader: PlanReader): Output {
-  const { gateway, router, vrf, mac, transit } = way;
+function planHere({ gateway, router, vrf, mac, transit, legs }: Way, reader: PlanReader): Output {
   const network = reader.header('network', gateway.networkId);
   const net = reader.facts('network', gateway.networkId).get('')?.value.net;
   if (network === undefined || net === undefined) return {};
   const outside = { vrf, net, mac, mtuBytes: network.mtuBytes, network, gateway };
-  const routes = [...connected(outside), ...defaults(outside), ...extra(outside, way)];
-  const hops = new Set(routes.flatMap(({ nexthop }) => nexthop ?? []));
   const own = gateway.fixedIps.map((ip) => ip.ipAddress);
   return {
     entries: [
       ...(gateway.enableSnat && router.adminStateUp ? snat(outside) : []),
-      ...[...hops].flatMap((hop) => neighbour(net, hop)),
-      ...routes.map((route) => routeOut(outside, route)),
+      ...neighbourEntries(outside, router, legs),
+      ...routesOut(outside, router, legs),
       ...endpointEntries(net, endpointOf({ kind: CB_ENDPOINT_ROUTER, vrf, mac }), own),
       ...endpointEntries(transit, endpointOf({ kind: CB_ENDPOINT_GATEWAY, vrf, mac }), [TRANSIT_ADDRESS]),
     ],
@@ -155,6 +152,8 @@ function planElsewhere({ gateway, vrf, mac, transit, legs, router }: Way, reader
   const value = {
     ...{ kind: CB_ROUTE_NEXTHOP, flags: 0, net: transit, mtuBytes: transitMtu(legs) },
     ...{ mac: senderOf(mac), nexthop, own: NO_ADDRESS },
+    // Who has a floating IP here does not go there.
+    outside: reader.facts('floats-by', router.id).size === 0 ? 0 : (numberOf(gateway.networkId, reader) ?? 0),
   };
   return {
     facts: [
@@ -168,6 +167,10 @@ function planElsewhere({ gateway, vrf, mac, transit, legs, router }: Way, reader
   };
 }
 
+function numberOf(networkId: string, reader: PlanReader): number | undefined {
+  return reader.facts('network', networkId).get('')?.value.net;
+}
+
 /** The MAC address of whoever sends to the gateway: never the gateway's. */
 function senderOf(mac: Uint8Array): Uint8Array {
   const sender = Uint8Array.from(mac);
@@ -175,8 +178,13 @@ function senderOf(mac: Uint8Array): Uint8Array {
   return sender;
 }
 
+/** Name of the routes by which ports here that have floating IPs leave, as that of a router: it has a number of its own. */
+export function exitOf(routerId: string): string {
+  return `${routerId} outside`;
+}
+
 /** A router outside. */
-type Outside = {
+export type Outside = {
   readonly vrf: number;
   readonly net: number;
   readonly mac: Uint8Array;
@@ -187,6 +195,21 @@ type Outside = {
 
 /** `nexthop` undefined: the destination is on the link. */
 type RouteOut = { readonly to: string; readonly nexthop?: string };
+
+/** The routes that lead outside. */
+export function routesOut(outside: Outside, router: RouterHeader, legs: readonly Leg[]): readonly Planned[] {
+  return waysOut(outside, router, legs).map((one) => routeOut(outside, one));
+}
+
+/** The next hops of these, whose MACs the vrouter learns. */
+export function neighbourEntries(outside: Outside, router: RouterHeader, legs: readonly Leg[]): readonly Planned[] {
+  const hops = new Set(waysOut(outside, router, legs).flatMap(({ nexthop }) => nexthop ?? []));
+  return [...hops].flatMap((hop) => neighbour(outside.net, hop));
+}
+
+function waysOut(outside: Outside, router: RouterHeader, legs: readonly Leg[]): readonly RouteOut[] {
+  return [...connected(outside), ...defaults(outside), ...extra(outside, router, legs)];
+}
 
 /** Subnets of the external network, also those that the router has no address of. */
 function connected({ network }: Outside): readonly RouteOut[] {
@@ -205,8 +228,8 @@ function defaults({ network, gateway }: Outside): readonly RouteOut[] {
   });
 }
 
-function extra({ network }: Outside, { router, legs }: Way): readonly RouteOut[] {
-  return router.routes
+function extra({ network }: Outside, { routes }: RouterHeader, legs: readonly Leg[]): readonly RouteOut[] {
+  return routes
     .filter(({ nexthop }) => !isInside(legs, nexthop) && network.subnets.some(({ cidr }) => isOf(cidr, nexthop)))
     .map(({ destination, nexthop }) => ({ to: destination, nexthop }));
 }
@@ -226,7 +249,7 @@ function routeOut(outside: Outside, { to, nexthop }: RouteOut): Planned {
   const own = gateway.fixedIps.find(({ ipAddress }) => ipAddress.includes(':') === isIpv6)?.ipAddress;
   const value = {
     ...{ kind: nexthop === undefined ? CB_ROUTE_CONNECTED : CB_ROUTE_NEXTHOP, flags: CB_ROUTE_F_GATEWAY },
-    ...{ net, mtuBytes, mac, nexthop: addressOr(nexthop), own: addressOr(own) },
+    ...{ net, mtuBytes, mac, nexthop: addressOr(nexthop), own: addressOr(own), outside: 0 },
   };
   return routeTo(vrf, parsePrefix(to) ?? hostPrefix(NO_ADDRESS), value);
 }

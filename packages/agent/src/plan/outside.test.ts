@@ -60,6 +60,16 @@ function floating(...list: readonly (readonly [port: LocalPort, outside: string]
   return { key: `floating:${id}`, header: { routerId: id }, items: new Map(items) };
 }
 
+/** Floating IPs that h1 answers for itself, each with its MAC. */
+function floats(...list: readonly (readonly [port: LocalPort, outside: string, mac: string])[]): SampleSlice {
+  const items = list.flatMap(([port, outside, macAddress], at) =>
+    [...floating([port, outside]).items.values()].map(
+      (item) => [`${port.id}/${at}`, { ...item, macAddress, routerId: sampleId('rtr', 1) }] as const,
+    ),
+  );
+  return { key: 'floats:h1', header: { host: 'h1' }, items: new Map(items) };
+}
+
 async function bedWith(...slices: readonly (SampleSlice | readonly SampleSlice[])[]): Promise<PlanBed> {
   const bed = createPlanBed({ bridgeMappings: new Map([['physnet1', 'eth9']]) });
   bed.state.setDevice('eth9', UPLINK);
@@ -168,6 +178,71 @@ test('the host of a gateway answers outside, translates, and takes what other ho
   for (const map of ['cb_nat_1', 'cb_neigh_1'] as const) assert.deepEqual(rowsOf(bed, map), [], map);
   assert.deepEqual(pick(rowsOf(bed, 'cb_route_2'), 'destination'), [['10.0.0.0/24']]);
   assert.equal(rowsOf(bed, 'cb_net_1').length, 2, 'the transit network has gone');
+});
+
+test('a floating IP of a port here leaves by this host’s uplink, whatever host has the gateway', async () => {
+  const there = { ...GATEWAY, host: 'h3', underlay: '192.0.2.3' };
+  const routes = [{ destination: '10.9.0.0/16', nexthop: '203.0.113.200' }];
+  const inside = [sampleHost('h1', [HERE]), INSIDE];
+  const elsewhere = sampleRouter(1, [1], { gateway: there, routes });
+  const own = floats([HERE, '203.0.113.20', sampleMac(0x77)]);
+  const bed = await bedWith(...inside, EXTERNAL, elsewhere, own);
+  const transit = bed.ids.network.ids.get(GATEWAY.portId);
+  const out = rowsOf(bed, 'cb_route_2').filter((row) => row['router'] === 'router-1 outside');
+  assert.deepEqual(pick(out, 'destination', 'network', 'nexthop'), [
+    ['0.0.0.0/0', 'net-9', '203.0.113.1'],
+    ['10.9.0.0/16', 'net-9', '203.0.113.200'],
+    ['203.0.113.0/24', 'net-9', 'connected'],
+  ]);
+  const ways = rowsOf(bed, 'cb_route_2').filter((row) => row['router'] === 'router-1');
+  assert.deepEqual(pick(ways, 'destination', 'nexthop', 'floating_ips'), [
+    ['0.0.0.0/0', '169.254.0.1', 'net-9'],
+    ['10.0.0.0/24', 'connected', undefined],
+    ['10.9.0.0/16', '169.254.0.1', 'net-9'],
+  ]);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_nat_1'), 'network', 'address', 'becomes', 'router'), [
+    ['net-1', '10.0.0.5', '203.0.113.20', 'router-1 outside'],
+    ['net-9', '203.0.113.20', '10.0.0.5', 'router-1'],
+  ]);
+  for (const map of ['cb_ep_2', 'cb_mac_2'] as const) {
+    const outside = rowsOf(bed, map).filter((row) => row['network'] === 'net-9');
+    assert.deepEqual(pick(outside, 'kind', 'at', 'mac'), [['floating', 'port-5', sampleMac(0x77)]], map);
+  }
+  assert.deepEqual(rowsOf(bed, 'cb_snat_1'), [], 'the router’s own address is not here');
+  assert.deepEqual(pick(rowsOf(bed, 'cb_neigh_1'), 'address'), [['203.0.113.1'], ['203.0.113.200']]);
+  assert.ok(rowsOf(bed, 'cb_net_1').some((row) => row['net'] === transit));
+  // The gateway comes here: the floating IP stays as it is.
+  const nat = rowsOf(bed, 'cb_nat_1');
+  await bed.plan(...inside, EXTERNAL, sampleRouter(1, [1], { gateway: GATEWAY, routes }), own);
+  assert.deepEqual(rowsOf(bed, 'cb_nat_1'), nat);
+  await bed.plan(...inside, EXTERNAL, elsewhere);
+  assert.deepEqual(rowsOf(bed, 'cb_nat_1'), []);
+  assert.deepEqual(pick(rowsOf(bed, 'cb_route_2'), 'router', 'floating_ips'), [
+    ['router-1', undefined],
+    ['router-1', undefined],
+    ['router-1', undefined],
+  ]);
+  await bed.plan(...inside, EXTERNAL, sampleRouter(1, [1], { gateway: there, adminStateUp: false }), own);
+  for (const map of ['cb_nat_1', 'cb_route_2'] as const) assert.deepEqual(rowsOf(bed, map), [], map);
+});
+
+test('on the host of the gateway a floating IP has the MAC that the server says, of an older server the gateway’s', async () => {
+  const given = floating([AWAY, '203.0.113.21']);
+  const items = new Map([...given.items].map(([key, item]) => [key, { ...item, macAddress: sampleMac(0x78) }]));
+  const slices = [sampleHost('h1', [HERE]), INSIDE, EXTERNAL, sampleRouter(1, [1], { gateway: GATEWAY })];
+  const bed = await bedWith(...slices, { ...given, items });
+  const macs = (): unknown[][] =>
+    pick(
+      rowsOf(bed, 'cb_mac_2').filter((row) => row['network'] === 'net-9'),
+      'kind',
+      'mac',
+    );
+  assert.deepEqual(macs(), [
+    ['floating', sampleMac(0x78)],
+    ['router', sampleMac(0x99)],
+  ]);
+  await bed.plan(...slices, given);
+  assert.deepEqual(macs(), [['router', sampleMac(0x99)]]);
 });
 
 test('every other host sends what leaves to the host of the gateway, and takes its answers', async () => {

@@ -25,8 +25,10 @@ export type Topics = {
   readonly 'policy-use': PolicyUse;
   /** Key: ''. Member: a port of this host that the agent makes the link of. */
   readonly 'machine-port': null;
-  /** Key: router that is administratively up. Member: ''. */
+  /** Key: router that is administratively up, or the way outside of floating IPs through it (`exitOf`). Member: ''. */
   readonly router: null;
+  /** Key: router. Member: a floating IP through it that this host answers for, as its port is here. */
+  readonly 'floats-by': null;
   /** Key: router. Member: its interface. */
   readonly 'leg-of': Leg;
   /** Key: network. Member: router and interface. */

@@ -40,6 +40,7 @@ export class Decisions {
   count(map: AgentMap, key: ByteText, value: ByteText, by: 1 | -1): void {
     if (map === 'cb_route_2') add(this.#routes, headOf(key), by);
     else if (map === 'cb_ep_2' || map === 'cb_mac_2') this.#countLeg(rowKey(key), value, by);
+    else if (map === 'cb_nat_1') this.#countExit(key, value, by);
     else if (map === 'cb_vif_2') this.#countUser(key, value, by);
   }
 
@@ -51,11 +52,20 @@ export class Decisions {
 
   #countLeg(net: ByteText, value: ByteText, by: 1 | -1): void {
     const vrf = value.slice(VRF_AT, VRF_AT + NUMBER_BYTES);
-    if (vrf === NO_NUMBER) return;
+    if (vrf !== NO_NUMBER) this.#count(vrf, net, by);
+  }
+
+  #count(vrf: ByteText, net: ByteText, by: 1 | -1): void {
     const nets = this.#legs.get(vrf) ?? new Map<ByteText, number>();
     this.#legs.set(vrf, nets);
     add(nets, net, by);
     if (nets.size === 0) this.#legs.delete(vrf);
+  }
+
+  /** The routes by which an address leaves that is translated lead into the external network. */
+  #countExit(key: ByteText, value: ByteText, by: 1 | -1): void {
+    const [, outside] = networksOfNat(key);
+    if (outside !== undefined) this.#count(value.slice(NAT_VRF_AT, NAT_VRF_AT + NUMBER_BYTES), outside, by);
   }
 
   #countUser(vif: ByteText, value: ByteText, by: 1 | -1): void {
@@ -78,6 +88,7 @@ const NUMBER_BYTES = 4;
 const NO_NUMBER = '\0'.repeat(NUMBER_BYTES);
 const VRF_AT = fieldAt(MAPS.cb_ep_2.value, 'vrf');
 const FORWARD_NET_AT = fieldAt(MAPS.cb_forward_1.key, 'net');
+const NAT_VRF_AT = fieldAt(MAPS.cb_nat_1.value, 'vrf');
 const SVC_NET_AT = fieldAt(MAPS.cb_svc_1.key, 'net');
 const MEMBER_NET_AT = fieldAt(MAPS.cb_member_1.value, 'net');
 const POLICY_AT = fieldAt(MAPS.cb_vif_2.value, 'policy');

@@ -201,6 +201,7 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     nexthop: route.kind === CB_ROUTE_NEXTHOP ? formatAddress(route.nexthop) : 'connected',
     mac: formatMac(route.mac),
     mtu_bytes: route.mtuBytes,
+    ...(route.outside === 0 ? {} : { floating_ips: names.network(route.outside) }),
   })),
   cb_nat_1: showing(MAPS.cb_nat_1, (key, nat, names) => ({
     network: names.network(key.net),

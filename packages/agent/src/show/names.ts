@@ -1,5 +1,6 @@
 import type { SliceKey, SliceKind } from '@cable/model';
 import { CB_POLICY_NONE } from '../bpf/abi.gen.ts';
+import { exitOf } from '../plan/gateways.ts';
 import { idOf, kindOf, type PlannedSlices, typedSlices } from '../plan/inputs.ts';
 import type { Planner } from '../plan/planner.ts';
 
@@ -59,7 +60,10 @@ export function* readNames(source: NameSource): Generator<void, Names> {
   const routers = new Map<number, string>();
   for (const id of idsOf('router')) {
     const vrf = planner.numberOf('router', id);
-    if (vrf !== undefined) routers.set(vrf, slices.header('router', id)?.name || id);
+    const name = slices.header('router', id)?.name || id;
+    if (vrf !== undefined) routers.set(vrf, name);
+    const exit = planner.numberOf('router', exitOf(id));
+    if (exit !== undefined) routers.set(exit, `${name} outside`);
   }
   const pools = new Map<number, string>();
   const members = new Map<number, string>();

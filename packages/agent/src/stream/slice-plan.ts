@@ -53,6 +53,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     router: true,
     floating: true,
     forwards: true,
+    floats: true,
     policy: true,
     group: true,
     balancers: true,

@@ -1,6 +1,6 @@
 import type { Client } from '@cable/api';
 import { type Backoff, type HttpTransport, type HttpUpgrade, type Logger, sleep } from '@cable/kit';
-import { HOST_PROTOCOL, HOST_UPGRADE, type HostRegistration, type StoreHistory } from '@cable/model';
+import { AGENT_FEATURES, HOST_PROTOCOL, HOST_UPGRADE, type HostRegistration, type StoreHistory } from '@cable/model';
 import { isRecord } from '../json.ts';
 import { type Answer, type Connection, type ConnectionDeps, type Ending, hostPath } from './connection.ts';
 import { ConnectionV1 } from './connection-v1.ts';
@@ -263,6 +263,7 @@ export class StreamClient {
       ...{ underlay, agentVersion, agentId, session, previousSession, protocol: HOST_PROTOCOL, since, history },
       ...(mtuBytes === undefined ? {} : { underlayMtuBytes: mtuBytes }),
       ...(mappings.size === 0 ? {} : { bridgeMappings: Object.fromEntries(mappings) }),
+      features: AGENT_FEATURES,
     };
   }
 

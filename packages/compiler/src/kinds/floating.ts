@@ -1,6 +1,16 @@
+import type { FloatingAddress } from '@cable/model';
+import {
+  type FloatingIpRow,
+  type HostRow,
+  hostOf,
+  isBound,
+  type NetworkRow,
+  type PortRow,
+} from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
+import type { Reader } from '../reader.ts';
 
-/** The floating IPs that lead through a router. */
+/** The floating IPs that lead through a router, and outside by the host of its gateway: those whose port's host does not answer for them itself. */
 export const floatingKind: Kind = defineKind({
   name: 'floating',
   header: (reader, id) => (reader.get('router', id) === undefined ? undefined : { value: { routerId: id }, refs: [] }),
@@ -9,17 +19,66 @@ export const floatingKind: Kind = defineKind({
     index: 'router_id',
     sourceKeys: (id) => [id],
     compute: (reader, floating) => {
-      const { port_id: portId, fixed_ip_address: fixedIp } = floating;
-      const port = portId === null ? undefined : reader.get('port', portId);
-      if (port === undefined || fixedIp === null) return [];
-      const value = {
-        networkId: floating.floating_network_id,
-        floatingIp: floating.floating_ip_address,
-        portId: port.id,
-        innerNetworkId: port.network_id,
-        fixedIp,
-      };
-      return [{ key: floating.id, value, refs: [] }];
+      const port = floating.port_id === null ? undefined : reader.get('port', floating.port_id);
+      if (port === undefined || answersItself(reader, floating, port)) return [];
+      const value = addressOf(reader, floating, port);
+      return value === undefined ? [] : [{ key: floating.id, value, refs: [] }];
     },
   },
 });
+
+/** The floating IPs of ports that a host carries, for which it answers itself. */
+export const floatsKind: Kind = defineKind({
+  name: 'floats',
+  header: (reader, id) => (mayAnswer(reader.get('host', id)) ? { value: { host: id }, refs: [] } : undefined),
+  items: {
+    table: 'port',
+    index: 'binding:host_id',
+    sourceKeys: (id) => [id],
+    compute: (reader, port) =>
+      reader.by('floatingip', 'port_id', port.id).flatMap((floating) => {
+        const { id, router_id: routerId, floating_network_id: networkId } = floating;
+        const address = addressOf(reader, floating, port);
+        if (routerId === null || address?.macAddress === undefined || !answersItself(reader, floating, port)) return [];
+        const value = { ...address, macAddress: address.macAddress, routerId };
+        return [{ key: `${port.id}/${id}`, value, refs: [`network:${networkId}`, `router:${routerId}`] as const }];
+      }),
+  },
+});
+
+/** Whether the host may answer for floating IPs of its ports: it is on some physical network, and its agent knows how. */
+export function mayAnswer(host: HostRow | undefined): boolean {
+  return host !== undefined && Object.keys(host.bridge_mappings ?? {}).length > 0 && isAble(host);
+}
+
+function isAble(host: HostRow): boolean {
+  return host.features?.includes('floats') ?? false;
+}
+
+/** True when what the floating IP stands for is reached by the uplink of its port's host. */
+function answersItself(reader: Reader, floating: FloatingIpRow, port: PortRow): boolean {
+  if (!isBound(port)) return false;
+  const host = reader.get('host', hostOf(port));
+  const physical = physicalNetworkOf(reader.get('network', floating.floating_network_id));
+  return mayAnswer(host) && physical !== null && Object.hasOwn(host?.bridge_mappings ?? {}, physical);
+}
+
+/** Null: it is tunnelled, and so leads nowhere. */
+function physicalNetworkOf(network: NetworkRow | undefined): string | null {
+  if (network === undefined || network['provider:network_type'] === 'vxlan') return null;
+  return network['provider:physical_network'];
+}
+
+function addressOf(reader: Reader, floating: FloatingIpRow, port: PortRow): FloatingAddress | undefined {
+  const { fixed_ip_address: fixedIp } = floating;
+  if (fixedIp === null) return undefined;
+  const outside = reader.get('port', floating.floating_port_id);
+  return {
+    networkId: floating.floating_network_id,
+    floatingIp: floating.floating_ip_address,
+    portId: port.id,
+    innerNetworkId: port.network_id,
+    fixedIp,
+    ...(outside === undefined ? {} : { macAddress: outside.mac_address }),
+  };
+}

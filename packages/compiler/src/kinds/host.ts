@@ -2,6 +2,7 @@ import type { ExtraDhcpOpt, LocalPort, PublicKey, SliceKey, VifKind } from '@cab
 import { hasLeft, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
+import { mayAnswer } from './floating.ts';
 
 const MAX_LABEL = 63;
 
@@ -12,9 +13,10 @@ const TRUNK_SUBPORT = 'trunk:subport';
 export const hostKind: Kind = defineKind({
   name: 'host',
   header: (reader, id) => {
-    const hasStandby = reader.by('port', 'standby_hosts', id).some(isBound);
     const refs: NodeKey[] = [`gateways:${id}`, `spares:${id}`];
-    return { value: { host: id }, refs: hasStandby ? [...refs, `standby:${id}`] : refs };
+    if (reader.by('port', 'standby_hosts', id).some(isBound)) refs.push(`standby:${id}`);
+    if (mayAnswer(reader.get('host', id))) refs.push(`floats:${id}`);
+    return { value: { host: id }, refs };
   },
   items: {
     table: 'port',

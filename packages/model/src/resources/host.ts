@@ -54,6 +54,14 @@ export const hostResource = {
       description:
         'Whether gateways of routers may be on the host, if it is on their physical network. set_gateway changes it; those of a host that may be none any more move.',
     },
+    features: {
+      type: 'list',
+      items: { type: 'string', maxLength: 255 },
+      default: [],
+      example: ['floats'],
+      description:
+        'What its agent can do that older ones cannot, and is given only then. floats: it answers for the floating IPs of its own ports.',
+    },
     agent_version: { type: 'string', example: '0.1.0', description: 'Version of the agent.' },
     created_at: {
       type: 'timestamp',

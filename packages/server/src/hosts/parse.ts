@@ -20,6 +20,8 @@ const MAX_HOST_NAME = 255;
 /** What a device may have (RFC 791 asks for the least of all hosts; IPv4 has no larger packet). */
 const DEVICE_MTU = { least: 68, most: 65_535 } as const;
 const MAX_MAPPINGS = 64;
+const MAX_FEATURES = 64;
+const MAX_FEATURE = 64;
 const MAX_PHYSICAL_NETWORK = 64;
 const MAX_DEVICE = 15;
 const STATES: ReadonlySet<unknown> = new Set<VifStatus['state']>(['up', 'down', 'error']);
@@ -49,6 +51,7 @@ export function parseRegistration(body: unknown): HostRegistration {
     agentVersion: parseText(fields['agentVersion'], 'agentVersion', MAX_VERSION),
     ...(fields['underlayMtuBytes'] === undefined ? {} : { underlayMtuBytes: parseMtu(fields['underlayMtuBytes']) }),
     ...(fields['bridgeMappings'] === undefined ? {} : { bridgeMappings: parseMappings(fields['bridgeMappings']) }),
+    ...(fields['features'] === undefined ? {} : { features: parseFeatures(fields['features']) }),
     ...(agentId === undefined ? {} : { agentId: parseId(agentId, 'agentId'), session: parseId(session, 'session') }),
     protocol: protocol === undefined ? 1 : parseProtocol(protocol, agentId !== undefined),
     ...(fields['previousSession'] === undefined
@@ -78,6 +81,13 @@ function parseMappings(value: unknown): Readonly<Record<string, string>> {
     }
   }
   return Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1))) as Readonly<Record<string, string>>;
+}
+
+/** Sorted, each once, so that equal ones are equal as text. */
+function parseFeatures(value: unknown): readonly string[] {
+  if (!Array.isArray(value) || value.length > MAX_FEATURES)
+    throw invalid('features', `a list of at most ${MAX_FEATURES}`);
+  return [...new Set(value.map((one) => parseText(one, 'features', MAX_FEATURE)))].sort();
 }
 
 function parseNullable<T>(fields: Fields, name: string, parse: (value: unknown, field: string) => T): T | null {

@@ -16,10 +16,12 @@ export type Entry = {
   readonly underlayMtu: number | null;
   /** With it: its interfaces on physical networks. */
   readonly bridgeMappings: Host['bridge_mappings'];
+  /** With it: what it can do that older ones cannot. */
+  readonly features: Host['features'];
 };
 
 /** What an agent tells of itself and the host's row says. */
-export type Told = Pick<Entry, 'underlayMtu' | 'bridgeMappings'> & {
+export type Told = Pick<Entry, 'underlayMtu' | 'bridgeMappings' | 'features'> & {
   readonly underlay: string;
   readonly agentVersion: string;
 };
@@ -134,7 +136,7 @@ function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan
 function planHost(context: PlanContext, entry: Entry, agentVersion: string, known: Known['host']): EntryPlan {
   const { host: name, identity } = entry;
   const { underlay } = identity;
-  const { underlayMtu, bridgeMappings } = entry;
+  const { underlayMtu, bridgeMappings, features } = entry;
   const key = objectKey('host', name);
   const before = known?.row;
   const compares: Compare[] = [{ kind: 'modRevision', key, revision: known?.revision ?? 0 }];
@@ -142,7 +144,7 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
   if (
     !isLeftOver &&
     before !== undefined &&
-    isAsTold(before, { underlay, underlayMtu, bridgeMappings, agentVersion })
+    isAsTold(before, { underlay, underlayMtu, bridgeMappings, features, agentVersion })
   ) {
     return { compares, ops: [] };
   }
@@ -153,6 +155,7 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
     underlay_mtu: underlayMtu,
     bridge_mappings: bridgeMappings,
     gateway: before?.gateway ?? true,
+    features,
     agent_version: agentVersion,
     created_at: before?.created_at ?? at,
     updated_at: at,
@@ -173,6 +176,7 @@ export function isAsTold(row: Host, told: Told): boolean {
     row.underlay === told.underlay &&
     (row.underlay_mtu ?? null) === told.underlayMtu &&
     JSON.stringify(row.bridge_mappings ?? {}) === JSON.stringify(told.bridgeMappings) &&
+    JSON.stringify(row.features ?? []) === JSON.stringify(told.features) &&
     row.agent_version === told.agentVersion
   );
 }

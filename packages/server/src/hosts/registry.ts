@@ -78,9 +78,9 @@ export class HostRegistry {
    */
   async register(host: string, registration: HostRegistration): Promise<void> {
     const identity = identityOf(registration);
-    const { agentVersion, underlayMtuBytes: underlayMtu = null, bridgeMappings = {} } = registration;
+    const { agentVersion, underlayMtuBytes: underlayMtu = null, bridgeMappings = {}, features = [] } = registration;
     if (!this.#isWritten(host, registration, identity))
-      await this.#queue.write({ host, identity, agentVersion, underlayMtu, bridgeMappings });
+      await this.#queue.write({ host, identity, agentVersion, underlayMtu, bridgeMappings, features });
     this.#heard.set(host, { identity, at: this.#deps.monotonicMs() });
   }
 
@@ -177,6 +177,7 @@ export class HostRegistry {
       agentVersion: undefined,
       underlayMtu: null,
       bridgeMappings: {},
+      features: [],
     });
     this.#keeping.set(host, keeping);
     keeping
@@ -190,7 +191,7 @@ export class HostRegistry {
     const alive = tables.of('alive').get(host);
     const row = tables.of('host').get(host);
     const { underlay } = identity;
-    const { agentVersion, underlayMtuBytes: underlayMtu = null, bridgeMappings = {} } = registration;
+    const { agentVersion, underlayMtuBytes: underlayMtu = null, bridgeMappings = {}, features = [] } = registration;
     return (
       this.#heard.has(host) &&
       alive?.server === server &&
@@ -198,7 +199,7 @@ export class HostRegistry {
       alive.session === identity.session &&
       alive.underlay === identity.underlay &&
       row !== undefined &&
-      isAsTold(row, { underlay, underlayMtu, bridgeMappings, agentVersion })
+      isAsTold(row, { underlay, underlayMtu, bridgeMappings, features, agentVersion })
     );
   }
 

@@ -11,7 +11,18 @@ export type LineV1 = { readonly line: Buffer; readonly content: string };
 const PACE_MS = 50;
 
 /** Kinds that protocol 1 does not know: nothing of them is in its slices. */
-const LATER_KINDS = ['names', 'qos', 'standby', 'balancers', 'pool', 'gateways', 'spares', 'floating', 'forwards'] as const;
+const LATER_KINDS = [
+  'names',
+  'qos',
+  'standby',
+  'balancers',
+  'pool',
+  'gateways',
+  'spares',
+  'floating',
+  'forwards',
+  'floats',
+] as const;
 
 type Composed = {
   /** Undefined: the slice does not exist. */

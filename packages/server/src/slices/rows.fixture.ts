@@ -129,6 +129,7 @@ export function testHost(name: string, underlay: string): Host {
     underlay_mtu: null,
     bridge_mappings: {},
     gateway: true,
+    features: [],
     agent_version: '1',
     created_at: '',
     updated_at: '',
