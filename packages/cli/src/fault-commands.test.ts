@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as nextTurn } from 'node:timers/promises';
 import { cable } from './testing/run.ts';
 import { type StubServer, startStub } from './testing/stub-server.ts';
 
@@ -43,6 +44,28 @@ test('drops are told with meaning and remedy, of one port and of all that are up
   assert.deepEqual(JSON.parse((await cable('drops vm1 --json', server)).out).drops, [DROP]);
   const quiet = await stub(t, { drops: { port: PORT, network: null, drops: [] } });
   assert.equal((await cable('drops vm1', quiet)).out, 'Nothing was dropped.\n');
+});
+
+test('a host that does not answer yet holds up what is asked of no other', async (t) => {
+  const ids = Array.from({ length: 12 }, (_, n) => `${String(n).padStart(8, '0')}-1111-4111-8111-111111111111`);
+  const [slow = '', ...others] = ids;
+  let answer: (drops: unknown) => void = () => {};
+  const late = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const answered = (id: string) => ({ port: { id, name: id }, network: null, drops: [{ ...DROP, reason: id }] });
+  const paths = ids.map((id) => [`/cable/v1/ports/${id}/drops`, id === slow ? late : answered(id)] as const);
+  const server = await startStub(Object.fromEntries(paths));
+  t.after(() => server.close());
+  for (const id of ids) server.put('port', { id, name: id, device_owner: '', status: 'ACTIVE', project_id: 'p' });
+  const told = cable('drops --json', server);
+  while (!others.every((id) => server.requests.includes(`GET /cable/v1/ports/${id}/drops`))) await nextTurn();
+  answer(answered(slow));
+  const all = JSON.parse((await told).out) as { readonly port: { readonly id: string } }[];
+  assert.deepEqual(
+    all.map(({ port }) => port.id),
+    ids,
+  );
 });
 
 test('flows are filtered by the server, page by page, and shown by name', async (t) => {

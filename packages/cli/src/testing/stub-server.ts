@@ -16,7 +16,7 @@ export type StubServer = {
   close(): void;
 };
 
-/** Starts a stub on loopback, or on a Unix socket. `extra` answers GETs of other paths. */
+/** Starts a stub on loopback, or on a Unix socket. `extra` answers GETs of other paths, when it is there. */
 export async function startStub(extra: Readonly<Record<string, unknown>> = {}, socket?: string): Promise<StubServer> {
   const objects = new Map<string, Map<string, StoredObject>>(BUILT_IN_RESOURCES.map(({ name }) => [name, new Map()]));
   const requests: string[] = [];
@@ -28,7 +28,7 @@ export async function startStub(extra: Readonly<Record<string, unknown>> = {}, s
     headers = request.headers;
     const url = new URL(request.url ?? '/', 'http://stub');
     const answer = Object.hasOwn(extra, url.pathname)
-      ? { status: 200, body: extra[url.pathname] }
+      ? { status: 200, body: await extra[url.pathname] }
       : serve(objects, request.method ?? '', url, body);
     send(response, answer);
   });

@@ -118,6 +118,25 @@ test('a group with more rules than a transaction takes goes at once, for every s
   assert.equal((await keysLeft(store)).length, before);
 });
 
+test('many groups that are deleted together are swept in a few passes, not in one each', async (t) => {
+  const store = await openTestStore(t);
+  const one = await start(t, store);
+  const groups: string[] = [];
+  for (let n = 0; n < 12; n += 1) groups.push(await makeGroup(one, 600));
+  const { listPages } = store;
+  let passes = 0;
+  store.listPages = (prefix, ...more) => {
+    if (prefix === objectPrefix('security_group_rule')) passes += 1;
+    return listPages.call(store, prefix, ...more);
+  };
+  const deleted = await Promise.all(groups.map((id) => one.send('DELETE', `/v2.0/security-groups/${id}`)));
+  assert.deepEqual(new Set(deleted.map(({ status }) => status)), new Set([204]));
+  await swept(store, one.server);
+  assert.ok(passes <= 6, `${passes} passes`);
+  assert.equal(await rulesStored(store), DEFAULT_RULES);
+  await assertInvariants(one.server);
+});
+
 test('a server that dies between is followed by one that never shows the parts, and sweeps them', async (t) => {
   const store = await openTestStore(t);
   const one = await start(t, store);

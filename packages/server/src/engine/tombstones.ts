@@ -114,73 +114,129 @@ export class Sweeper {
     this.#isWaitedFor = false;
     const table = tables.any(TOMBSTONES);
     for (const id of this.#since.keys()) if (table.get(id) === undefined) this.#since.delete(id);
+    const due: Due[] = [];
     for (const row of [...table.values()] as unknown as readonly Tombstone[]) {
       const since = this.#since.get(row.id) ?? monotonicMs();
       this.#since.set(row.id, since);
-      if (this.#own.has(row.id) || monotonicMs() - since >= patienceMs) await this.#sweep(row);
+      if (this.#own.has(row.id) || monotonicMs() - since >= patienceMs) due.push(this.#dueOf(row));
     }
+    // A server that has the types loaded does the others.
+    const ours = due.filter(({ of: { parts } }) =>
+      parts.every(({ type }) => this.#deps.resources.find(type) !== undefined),
+    );
+    if (ours.length > 0) await this.#sweep(ours);
   }
 
-  async #sweep(tombstone: Tombstone): Promise<void> {
-    const { tables, store, resources, log, signal } = this.#deps;
-    const revision = tables.modRevision(TOMBSTONES, tombstone.id) ?? 0;
-    const key = tombstoneKey(tombstone.of.type, tombstone.of.id);
-    const isThere: Compare = { kind: 'modRevision', key, revision };
+  #dueOf(of: Tombstone): Due {
+    const key = tombstoneKey(of.of.type, of.of.id);
+    return { of, key, revision: this.#deps.tables.modRevision(TOMBSTONES, of.id) ?? 0, parts: 0 };
+  }
+
+  /** One pass through the objects of each type, however many tombstones there are. */
+  async #sweep(all: readonly Due[]): Promise<void> {
+    const { log } = this.#deps;
+    const failed = new Set<Due>();
+    for (const type of new Set(all.flatMap(({ of: { parts } }) => parts.map((one) => one.type)))) {
+      await this.#sweepType(type, all, failed);
+    }
+    let last = startBatch();
+    for (const one of all) {
+      if (failed.has(one)) continue;
+      add(last, one, [], [{ kind: 'delete', key: one.key }]);
+      if (!isFull(last)) continue;
+      await this.#send(last, failed);
+      last = startBatch();
+    }
+    if (last.ops.length > 0) await this.#send(last, failed);
+    for (const one of all) {
+      if (failed.has(one)) continue;
+      this.#own.delete(one.of.id);
+      log.info({ of: one.of.id, parts: one.parts }, 'the parts of a deleted object were swept from the store');
+    }
+    if (failed.size > 0) throw new Error('somebody else sweeps, too');
+  }
+
+  async #sweepType(type: string, all: readonly Due[], failed: Set<Due>): Promise<void> {
+    const { store, resources, signal } = this.#deps;
+    const resource = resources.named(type);
+    const find = finderOf(type, all);
     const turns = startTurns();
-    let count = 0;
-    // Parts may name the whole by several attributes; one pass takes them all.
-    for (const type of new Set(tombstone.parts.map((one) => one.type))) {
-      const resource = resources.find(type);
-      // A server that has the type loaded does it.
-      if (resource === undefined) return;
-      let batch = startBatch(isThere);
-      for await (const page of store.listPages(objectPrefix(type))) {
-        for (const kv of page.kvs) {
-          signal.throwIfAborted();
-          if (turns.due()) await turns.next();
-          const row = parseObject(resource, kv.value);
-          if (row === undefined || !covers(tombstone, revision, type, row, kv.modRevision)) continue;
-          this.#add(batch, type, row, kv.modRevision);
-          count += 1;
-          if (!isFull(batch)) continue;
-          await this.#send(batch);
-          batch = startBatch(isThere);
-        }
+    let batch = startBatch();
+    for await (const page of store.listPages(objectPrefix(type))) {
+      for (const kv of page.kvs) {
+        signal.throwIfAborted();
+        if (turns.due()) await turns.next();
+        const row = parseObject(resource, kv.value);
+        const due = row === undefined ? undefined : find(row, kv.modRevision);
+        if (row === undefined || due === undefined) continue;
+        this.#add(batch, due, type, row, kv.modRevision);
+        due.parts += 1;
+        if (!isFull(batch)) continue;
+        await this.#send(batch, failed);
+        batch = startBatch();
       }
-      if (batch.ops.length > 0) await this.#send(batch);
     }
-    await this.#send({ compares: [isThere], ops: [{ kind: 'delete', key }], bytes: 0 });
-    this.#own.delete(tombstone.id);
-    log.info({ of: tombstone.id, parts: count }, 'the parts of a deleted object were swept from the store');
+    if (batch.ops.length > 0) await this.#send(batch, failed);
   }
 
-  #add(batch: Batch, type: string, row: AnyObject, revision: number): void {
+  #add(batch: Batch, due: Due, type: string, row: AnyObject, revision: number): void {
     const key = objectKey(type, row.id);
-    const compare: Compare = { kind: 'modRevision', key, revision };
     const keys = [key, ...this.#deps.keys.keysOf(type, row, lookAt(this.#deps)).keys()];
     const ops = keys.map((one): Op => ({ kind: 'delete', key: one }));
-    batch.compares.push(compare);
-    batch.ops.push(...ops);
-    batch.bytes += txnBytes([compare], ops);
+    add(batch, due, [{ kind: 'modRevision', key, revision }], ops);
   }
 
-  async #send({ compares, ops }: Batch): Promise<void> {
+  /** One that is not as it was is another server's by now: what the batch is of is `failed`, and looked at again. */
+  async #send({ of, compares, ops }: Batch, failed: Set<Due>): Promise<void> {
     const { changeover, store, tables, resources } = this.#deps;
     const leave = await changeover.enter();
     try {
       refuseBehind({ tables, resources });
       const { ok } = await store.txn(compares, ops);
-      if (!ok) throw new Error('somebody else sweeps it, too');
+      if (!ok) for (const one of of) failed.add(one);
     } finally {
       leave();
     }
   }
 }
 
-type Batch = { readonly compares: Compare[]; readonly ops: Op[]; bytes: number };
+/** A tombstone whose parts are to be swept. `parts`: so many were. */
+type Due = { readonly of: Tombstone; readonly key: string; readonly revision: number; parts: number };
 
-function startBatch(isThere: Compare): Batch {
-  return { compares: [isThere], ops: [], bytes: txnBytes([isThere], []) };
+/** Finds the tombstone that covers an object of the type. */
+function finderOf(type: string, all: readonly Due[]): (row: AnyObject, written: number) => Due | undefined {
+  const byAttribute = new Map<string, Map<unknown, Due>>();
+  for (const due of all) {
+    for (const part of due.of.parts) {
+      if (part.type !== type) continue;
+      const wholes = byAttribute.get(part.attribute) ?? new Map<unknown, Due>();
+      byAttribute.set(part.attribute, wholes);
+      wholes.set(due.of.of.id, due);
+    }
+  }
+  return (row, written) => {
+    for (const [attribute, wholes] of byAttribute) {
+      const due = wholes.get(row[attribute]);
+      if (due !== undefined && covers(due.of, due.revision, type, row, written)) return due;
+    }
+    return undefined;
+  };
+}
+
+type Batch = { readonly of: Set<Due>; readonly compares: Compare[]; readonly ops: Op[]; bytes: number };
+
+function startBatch(): Batch {
+  return { of: new Set(), compares: [], ops: [], bytes: 0 };
+}
+
+/** The tombstone must be there still. */
+function add(batch: Batch, due: Due, compares: readonly Compare[], ops: readonly Op[]): void {
+  const isThere: Compare = { kind: 'modRevision', key: due.key, revision: due.revision };
+  const all = batch.of.has(due) ? compares : [isThere, ...compares];
+  batch.of.add(due);
+  batch.compares.push(...all);
+  batch.ops.push(...ops);
+  batch.bytes += txnBytes(all, ops);
 }
 
 function isFull({ ops, bytes }: Batch): boolean {
