@@ -718,6 +718,9 @@ enum cb_life {
 	CB_LIFE_BUSY = 2, /* somebody makes the flow, or takes it apart */
 };
 
+/* flag of struct cb_flow: it was handed over by another host. Its upper 16 bits: by which session of that (see struct cb_carry) */
+#define CB_FLOW_F_CARRIED 0x1
+
 /*
  * cb_flow_2: array, flow number -> flow. Written by the vrouter and by migrations. Flow 0 is never taken. An established packet reads and
  * writes way and tally of its direction, and nothing else.
@@ -728,12 +731,38 @@ struct cb_flow {
 	struct cb_tuple_key tuple[2]; /* as its packets enter */
 	__u64 life; /* how often the record was taken, << 2 | enum cb_life; changed by compare and swap alone */
 	__u64 at_ns; /* when it was begun, or ended */
-	__u16 owner[2]; /* VIFs to which it is counted: who began it, who received it; 0: another host's; CB_USE_PASSING */
+	__u16 owner[2]; /* to whom it is counted, who began it first: a VIF; 0: another host's; CB_USE_PASSING */
 	__u16 project[2]; /* their projects */
 	__u32 rule; /* first 32 bits of the rule that allowed it: the receiver's if it is here and has rules, else the sender's; 0: none */
-	__u32 flags; /* none yet */
+	__u32 flags; /* CB_FLOW_F_*, CB_CARRY_SESSION */
 	__u32 member; /* of a pool, to which a load balancer gave it; 0: none */
 	__u8 reserve[12];
+};
+
+/* Flows that are taken out or put in at once. */
+#define CB_CARRY_ROWS 1024
+/* Of the flags of struct cb_flow: the session by which it was handed over. */
+#define CB_CARRY_SESSION_SHIFT 16
+/* Turns in which flows that had packets are taken out again: one in so many each. */
+#define CB_CARRY_TURNS 64
+
+/*
+ * cb_carry_1: array: flows between the flow table and the agent, which hands them over to another host or was handed them. No decision is among it. Not pinned: each load
+ * of the programs that carry has its own.
+ */
+struct cb_carry {
+	struct cb_tuple_key tuple[2]; /* put in: without networks, which follow from the VIF */
+	struct cb_tally tally[2];
+	__u64 left_ns; /* until its time is over if nothing more comes */
+	__u64 age_ns; /* since it was begun; put in: 0 */
+	__u16 vif[2]; /* to which it is counted; put in: the port's */
+	__u16 out_net[2]; /* in which each direction leaves; 0: it was not decided. Put in: 0 */
+	__u32 flow; /* flow number; put in: 0 */
+	__u32 member;
+	__u16 other_net; /* put in: network of the other end, in which the flow may be known already */
+	__u8 state; /* enum cb_flow_state */
+	__u8 fin[2]; /* a FIN was seen in this direction */
+	__u8 reserve[11];
 };
 
 /* cb_svc_1: hash, a port of a virtual address -> the pool behind it. Written by the agent. */
@@ -1047,6 +1076,7 @@ _Static_assert(sizeof(struct cb_tuple) == 8, "layout of cb_tuple");
 _Static_assert(sizeof(struct cb_way) == 64, "layout of cb_way");
 _Static_assert(sizeof(struct cb_tally) == 64, "layout of cb_tally");
 _Static_assert(sizeof(struct cb_flow) == 384, "layout of cb_flow");
+_Static_assert(sizeof(struct cb_carry) == 256, "layout of cb_carry");
 _Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
 _Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");
 _Static_assert(sizeof(struct cb_meter) == 64, "layout of cb_meter");

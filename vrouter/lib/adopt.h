@@ -11,23 +11,25 @@
 /* A flow to be taken over. */
 struct adopted {
 	struct cb_tuple_key tuple[2]; /* [0]: of its first packet */
-	__u64 seen_ns; /* last packet, CLOCK_MONOTONIC */
-	__u64 packets[2];
-	__u64 bytes[2];
+	struct cb_tally tally[2];
+	__u64 expires_ns; /* CLOCK_MONOTONIC */
 	__u32 vif[2]; /* whose the ends are; 0: another host's */
+	__u32 member; /* of struct cb_flow */
+	__u32 flags;
 	__u8 state; /* enum cb_flow_state */
 	__u8 fin[2]; /* a FIN was seen in this direction */
 	__u8 pad[5];
 };
 
-static __always_inline void adopt_way(struct cb_way *way, const struct adopted *flow, __u32 direction, __u64 timeout)
+/* The direction under way is not decided yet: its first packet here is. */
+static __always_inline void adopt_way(struct cb_way *way, const struct adopted *flow, __u32 direction)
 {
 	way->check = tuple_check(&flow->tuple[direction]);
 	way->in_vif = flow->vif[direction];
 	way->out_vif = flow->vif[!direction];
 	way->flags = flow->fin[direction] ? CB_WAY_F_FIN : 0;
 	way->state = flow->state;
-	way->expires_ns = flow->seen_ns + timeout;
+	way->expires_ns = flow->expires_ns;
 }
 
 static __always_inline __u16 project_of(__u32 vif)
@@ -37,17 +39,42 @@ static __always_inline __u16 project_of(__u32 vif)
 	return row ? row->project : 0;
 }
 
+/* Is @a before @b? In this order tuples are put in, by whoever does. */
+static __always_inline int tuple_is_first(const struct cb_tuple_key *a, const struct cb_tuple_key *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	for (int n = 0; n < 5; n++)
+		if (x[n] != y[n])
+			return x[n] < y[n];
+	return 1;
+}
+
+/* Puts in both tuples of @flow, the record @number. Returns 0; else neither is in. */
+static __noinline int put_adopted(const struct cb_flow *flow, __u32 number)
+{
+	__u32 first = !tuple_is_first(&flow->tuple[0], &flow->tuple[1]);
+	const struct cb_tuple_key *one = first ? &flow->tuple[1] : &flow->tuple[0];
+	const struct cb_tuple_key *other = first ? &flow->tuple[0] : &flow->tuple[1];
+
+	if (put_tuple(one, number, first))
+		return -1;
+	if (!put_tuple(other, number, !first))
+		return 0;
+	bpf_map_delete_elem(&cb_tuple_1, one);
+	return -1;
+}
+
 /*
  * Takes over @from. Returns 1; 0: a flow of one of its tuples is there already, or its time is over; -1: there is no room. Harmless when
  * it is done again.
  */
 static __noinline int adopt_flow(const struct adopted *from, __u64 now)
 {
-	__u64 timeout = flow_timeout_ns(from->tuple[0].protocol, from->state);
 	struct cb_flow *flow;
 	__u32 number;
 
-	if ((__s64)(now - from->seen_ns) > (__s64)timeout)
+	if ((__s64)(now - from->expires_ns) > 0)
 		return 0;
 	if (bpf_map_lookup_elem(&cb_tuple_1, &from->tuple[0]) || bpf_map_lookup_elem(&cb_tuple_1, &from->tuple[1]))
 		return 0;
@@ -59,25 +86,22 @@ static __noinline int adopt_flow(const struct adopted *from, __u64 now)
 	flow->tuple[0] = from->tuple[0];
 	flow->tuple[1] = from->tuple[1];
 	flow->at_ns = now;
+	flow->rule = 0;
+	flow->flags = from->flags;
+	flow->member = from->member;
 	for (__u32 side = 0; side < 2; side++) {
 		flow->owner[side] = from->vif[side];
 		flow->project[side] = project_of(from->vif[side]);
-		flow->tally[side].packets = from->packets[side];
-		flow->tally[side].bytes = from->bytes[side];
-		adopt_way(&flow->way[side], from, side, timeout);
+		flow->tally[side] = from->tally[side];
+		adopt_way(&flow->way[side], from, side);
 	}
-	if (put_tuple(&from->tuple[0], number, 0))
-		goto taken;
-	if (put_tuple(&from->tuple[1], number, 1)) {
-		bpf_map_delete_elem(&cb_tuple_1, &from->tuple[0]);
-		goto taken;
+	if (put_adopted(flow, number)) {
+		set_life(flow, CB_LIFE_FREE);
+		return 0;
 	}
 	count_owners(flow, 1);
 	set_life(flow, CB_LIFE_LIVE);
 	return 1;
-taken:
-	set_life(flow, CB_LIFE_FREE);
-	return 0;
 }
 
 #endif /* CABLE_ADOPT_H */

@@ -117,15 +117,15 @@ static __noinline int take_entry(const struct old_flow_key *key, const struct ol
 	if (reply && peer)
 		return 0;
 	__builtin_memset(flow, 0, sizeof(*flow));
-	flow->seen_ns = entry->seen_ns;
+	flow->expires_ns = entry->seen_ns + flow_timeout_ns(key->protocol, entry->state);
 	flow->state = entry->state;
 	if (reply) {
 		tuple_of(key, net, &flow->tuple[1]);
 		tuple_of(&peer_key, answer_net, &flow->tuple[0]);
 		flow->vif[1] = vif_of(entry->in_ifindex);
 		flow->vif[0] = vif_of(entry->out_ifindex);
-		flow->packets[1] = entry->packets;
-		flow->bytes[1] = entry->bytes;
+		flow->tally[1].packets = entry->packets;
+		flow->tally[1].bytes = entry->bytes;
 		flow->fin[1] = !!(entry->flags & OLD_FLOW_F_FIN);
 		return adopt_flow(flow, now);
 	}
@@ -133,12 +133,12 @@ static __noinline int take_entry(const struct old_flow_key *key, const struct ol
 	tuple_of(&peer_key, answer_net, &flow->tuple[1]);
 	flow->vif[0] = vif_of(entry->in_ifindex);
 	flow->vif[1] = vif_of(entry->out_ifindex);
-	flow->packets[0] = entry->packets;
-	flow->bytes[0] = entry->bytes;
+	flow->tally[0].packets = entry->packets;
+	flow->tally[0].bytes = entry->bytes;
 	flow->fin[0] = !!(entry->flags & OLD_FLOW_F_FIN);
 	if (peer) {
-		flow->packets[1] = peer->packets;
-		flow->bytes[1] = peer->bytes;
+		flow->tally[1].packets = peer->packets;
+		flow->tally[1].bytes = peer->bytes;
 		flow->fin[1] = !!(peer->flags & OLD_FLOW_F_FIN);
 	}
 	return adopt_flow(flow, now);

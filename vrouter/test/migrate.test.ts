@@ -100,7 +100,8 @@ function put(entry: Entry): void {
   key.writeUInt16BE(entry.dport, 38);
   key[40] = entry.protocol;
   const value = Buffer.alloc(96, 0xee);
-  value.writeBigUInt64LE(now() - BigInt(entry.ageS ?? 1) * 1_000_000_000n, 0);
+  // Before the start of the machine, if need be: differences wrap.
+  value.writeBigUInt64LE(BigInt.asUintN(64, now() - BigInt(entry.ageS ?? 1) * 1_000_000_000n), 0);
   value.writeBigUInt64LE(BigInt(entry.packets ?? 1), 8);
   value.writeBigUInt64LE(BigInt(100 * (entry.packets ?? 1)), 16);
   value.writeUInt32LE(entry.inDevice ?? 0, 28);

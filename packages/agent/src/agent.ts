@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger, LoopDelay } from '@cable/kit';
 import type { RefusedEntries } from '@cable/model';
@@ -33,6 +34,7 @@ import { hostUpstreams } from './guest/dns-upstreams.ts';
 import { type GuestServices, type GuestServicesOptions, startGuestServices } from './guest/index.ts';
 import { readMetadataSecret } from './guest/metadata-secret.ts';
 import { SERVICE_ADDRESS6 } from './guest/service-address.ts';
+import { type Handover, startHandover } from './handover/handover.ts';
 import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
@@ -93,12 +95,21 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   guests = host.planner.guests;
   machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
   const tracing = createTracing(options, { devices, plane, state, host }, deps);
+  const handover = startHandover({
+    ...options,
+    pinnedMaps: join(options.pinDir, 'maps'),
+    slices: state.slices,
+    planner: host.planner,
+    log: log.child('handover'),
+    signal,
+  });
   const stream = createStream(
     options,
-    { version, client, transport, state, host, devices, answer: tracing.answer },
+    { version, client, transport, state, host, devices, handover, answer: tracing.answer },
     deps,
   );
   host.onChange((ports) => {
+    handover.portsChanged(ports);
     stream.portsChanged(ports);
     stream.programmed();
   });
@@ -116,13 +127,14 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   await uplinks.ready;
   const initial = await state.initialUpdate();
   host.ports.take(initial);
+  handover.take(initial);
   zoneOf = (networkId) => host.zones.get(networkId);
   const running = host.loop.start(initial);
   const names = [...devices.links.table.values()].map(({ name }) => name);
   host.loop.takeDevices({ names, moved: names });
   await startSocket(
     socketPath,
-    { options, version, plane, services, client, devices, uplinks, state, host, stream, delay },
+    { options, version, plane, services, client, devices, uplinks, state, host, handover, stream, delay },
     deps,
   );
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
@@ -131,6 +143,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   await Promise.all([running.done, keeper.done, uplinks.done, devices.guard.done, devices.foreign.done]);
   await Promise.all([devices.links.done, devices.serviceLinks.done]);
   tracing.close();
+  handover.close();
   await devices.remover.close();
   await disk.close();
   plane.close();
@@ -349,11 +362,12 @@ function createStream(
     readonly state: HostState;
     readonly host: Host;
     readonly devices: Pick<Devices, 'underlay' | 'mtu'>;
+    readonly handover: Pick<Handover, 'take'>;
     readonly answer: Answer;
   },
   { log, signal }: Deps,
 ): StreamClient {
-  const { client, transport, state, host, devices, answer } = parts;
+  const { client, transport, state, host, devices, handover, answer } = parts;
   const { host: name, underlay } = options;
   return new StreamClient(
     { host: name, underlay, agentVersion: parts.version, session: randomUUID() },
@@ -369,6 +383,7 @@ function createStream(
       onUpdate: (update) => {
         host.ports.take(update);
         host.zones.take(update);
+        handover.take(update);
         host.loop.takeState(update);
         if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);
       },
@@ -455,6 +470,7 @@ async function startSocket(
     readonly uplinks: Pick<UplinkKeeper, 'view'>;
     readonly state: HostState;
     readonly host: Host;
+    readonly handover: Pick<Handover, 'status'>;
     readonly stream: StreamClient;
     readonly delay: LoopDelay;
   },
@@ -479,6 +495,7 @@ async function startSocket(
       guard: devices.guard.status(),
       foreignPrograms: devices.foreign.found(),
       services: services.counters(),
+      handover: parts.handover.status,
       event_loop_p999_ms: parts.delay.take([0.999])[0] ?? 0,
     }),
   });

@@ -67,8 +67,10 @@ async function createGroup(client: Client, name: string, rules: readonly AllowSp
 
 function ruleBody(rule: AllowSpec): object {
   if (rule === 'ping') return { protocol: 'icmp' };
-  return { protocol: 'tcp', port_range_min: OPEN_PORT, port_range_max: OPEN_PORT };
+  const protocol = rule === 'service' ? 'tcp' : 'udp';
+  return { protocol, port_range_min: OPEN_PORT, port_range_max: OPEN_PORT };
 }
+
 /** Adds an ingress rule for IPv4. */
 export function allow(client: Client, group: SecurityGroupView, rule: object): Promise<SecurityGroupRule> {
   const body = { security_group_id: group.id, direction: 'ingress', ethertype: 'IPv4', ...rule };

@@ -41,8 +41,8 @@ export type RouterSpec = { readonly project: string; readonly networks: readonly
 /** A security group, and what its ingress rules allow from anywhere. */
 export type GroupSpec = { readonly project: string; readonly allow: readonly AllowSpec[] };
 
-/** `service`: TCP to the lab's small server, which listens in every guest. */
-export type AllowSpec = 'ping' | 'service';
+/** `service`, `datagrams`: TCP, UDP to the lab's small server, which listens in every guest. */
+export type AllowSpec = 'ping' | 'service' | 'datagrams';
 
 type Placed = { readonly host: string; readonly network: string; readonly group: string };
 

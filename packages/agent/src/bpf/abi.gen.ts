@@ -198,6 +198,14 @@ export const CB_SEEN_END = 0x1;
 /** tcp_ack, tcp_window */
 export const CB_SEEN_ACK = 0x2;
 
+export const CB_FLOW_F_CARRIED = 0x1;
+
+export const CB_CARRY_ROWS = 1024;
+
+export const CB_CARRY_SESSION_SHIFT = 16;
+
+export const CB_CARRY_TURNS = 64;
+
 /** all of one client go to one member */
 export const CB_SVC_F_AFFINITY = 0x1;
 
@@ -1718,13 +1726,13 @@ export type CbFlow = {
   readonly life: bigint;
   /** when it was begun, or ended */
   readonly atNs: bigint;
-  /** VIFs to which it is counted: who began it, who received it; 0: another host's; CB_USE_PASSING */
+  /** to whom it is counted, who began it first: a VIF; 0: another host's; CB_USE_PASSING */
   readonly owner: readonly number[];
   /** their projects */
   readonly project: readonly number[];
   /** first 32 bits of the rule that allowed it: the receiver's if it is here and has rules, else the sender's; 0: none */
   readonly rule: number;
-  /** none yet */
+  /** CB_FLOW_F_*, CB_CARRY_SESSION */
   readonly flags: number;
   /** of a pool, to which a load balancer gave it; 0: none */
   readonly member: number;
@@ -1756,6 +1764,61 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     rule: b.u32(360),
     flags: b.u32(364),
     member: b.u32(368),
+  }),
+);
+
+/** struct cb_carry, 256 bytes. */
+export type CbCarry = {
+  /** put in: without networks, which follow from the VIF */
+  readonly tuple: readonly CbTupleKey[];
+  readonly tally: readonly CbTally[];
+  /** until its time is over if nothing more comes */
+  readonly leftNs: bigint;
+  /** since it was begun; put in: 0 */
+  readonly ageNs: bigint;
+  /** to which it is counted; put in: the port's */
+  readonly vif: readonly number[];
+  /** in which each direction leaves; 0: it was not decided. Put in: 0 */
+  readonly outNet: readonly number[];
+  /** flow number; put in: 0 */
+  readonly flow: number;
+  readonly member: number;
+  /** put in: network of the other end, in which the flow may be known already */
+  readonly otherNet: number;
+  /** enum cb_flow_state */
+  readonly state: number;
+  /** a FIN was seen in this direction */
+  readonly fin: Uint8Array;
+};
+
+export const cbCarry: Codec<CbCarry> = structCodec(
+  'cb_carry',
+  256,
+  (out, value) => {
+    out.list(0, 'tuple', value.tuple, { limit: 2, size: 40 }, (at, item) => out.raw(at, 'tuple', cbTupleKey.encode(item), 40));
+    out.list(80, 'tally', value.tally, { limit: 2, size: 64 }, (at, item) => out.raw(at, 'tally', cbTally.encode(item), 64));
+    out.u64(208, 'leftNs', value.leftNs);
+    out.u64(216, 'ageNs', value.ageNs);
+    out.list(224, 'vif', value.vif, { limit: 2, size: 2 }, (at, item) => out.u16(at, 'vif', item));
+    out.list(228, 'outNet', value.outNet, { limit: 2, size: 2 }, (at, item) => out.u16(at, 'outNet', item));
+    out.u32(232, 'flow', value.flow);
+    out.u32(236, 'member', value.member);
+    out.u16(240, 'otherNet', value.otherNet);
+    out.u8(242, 'state', value.state);
+    out.raw(243, 'fin', value.fin, 2);
+  },
+  (b) => ({
+    tuple: b.list(0, 2, 40, (at) => cbTupleKey.decode(b.raw(at, 40))),
+    tally: b.list(80, 2, 64, (at) => cbTally.decode(b.raw(at, 64))),
+    leftNs: b.u64(208),
+    ageNs: b.u64(216),
+    vif: b.list(224, 2, 2, (at) => b.u16(at)),
+    outNet: b.list(228, 2, 2, (at) => b.u16(at)),
+    flow: b.u32(232),
+    member: b.u32(236),
+    otherNet: b.u16(240),
+    state: b.u8(242),
+    fin: b.raw(243, 2),
   }),
 );
 
@@ -2380,6 +2443,7 @@ export const MAPS: {
   readonly cb_prog_2: MapSpec<number, CbProg>;
   readonly cb_tuple_1: MapSpec<CbTupleKey, CbTuple>;
   readonly cb_flow_2: MapSpec<number, CbFlow>;
+  readonly cb_carry_1: MapSpec<number, CbCarry>;
   readonly cb_svc_1: MapSpec<CbSvcKey, CbSvc>;
   readonly cb_maglev_1: MapSpec<CbMaglevKey, CbMaglev>;
   readonly cb_member_1: MapSpec<CbMemberKey, CbMember>;
@@ -2538,6 +2602,12 @@ export const MAPS: {
     description: 'array, flow number -> flow. Written by the vrouter and by migrations. Flow 0 is never taken. An established packet reads and writes way and tally of its direction, and nothing else.',
     key: arrayIndex,
     value: cbFlow,
+  },
+  cb_carry_1: {
+    name: 'cb_carry_1',
+    description: 'array: flows between the flow table and the agent, which hands them over to another host or was handed them. No decision is among it. Not pinned: each load of the programs that carry has its own.',
+    key: arrayIndex,
+    value: cbCarry,
   },
   cb_svc_1: {
     name: 'cb_svc_1',

@@ -25,6 +25,8 @@ after(() => {
 
 test('the vrouter has the maps of the header, with the sizes of their codecs', () => {
   for (const spec of Object.values(MAPS)) {
+    // Of the programs that carry flows between hosts.
+    if (spec === MAPS.cb_carry_1) continue;
     const map = vrouter?.maps.get(spec.name);
     assert.ok(map !== undefined, `the vrouter has no map ${spec.name}`);
     assert.deepEqual([map.info.keySize, map.info.valueSize], [spec.key.size, spec.value.size], spec.name);

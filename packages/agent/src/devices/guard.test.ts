@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -125,6 +125,21 @@ test('tunnel packets come by the underlay’s device alone, other packets by any
   assert.equal(guardDrops(socket)[0]?.packets, 1, "another product's tunnels, through this host, are not met");
   makeGuard(socket, { tunnelDevices: undefined });
   assert.equal(await arriveBy('wan0', 4789), 1, 'where the device is not known, by any');
+});
+
+test('nor does anybody else reach where flows are handed over', async () => {
+  makeGuard(socket, { tunnelDevices: ['up0'] });
+  const unwire = wire('wan0');
+  const command = ['-t', String(outside.pid), '-n', 'bash', '-c', 'echo x >/dev/tcp/10.9.0.1/4789'];
+  const asking = spawn('nsenter', command, { stdio: 'ignore' });
+  const what = 'flows of ports that move by another device than that of the underlay';
+  for (let waited = 0; waited < 60_000 && guardDrops(socket).length === 0; waited += 10) await delay(10);
+  asking.kill('SIGKILL');
+  unwire();
+  assert.deepEqual(
+    guardDrops(socket).map((drop) => drop.what),
+    [what],
+  );
 });
 
 test('fragments of a tunnel packet do not get by either', async () => {

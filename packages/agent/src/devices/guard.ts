@@ -39,16 +39,20 @@ const OWN_LETTER = 'c';
 const OWN_CHAIN = 'own';
 
 const NAME_BYTES = 16;
-const UDP = 17;
+/** What other hosts send to UDP and to TCP port 4789: packets, and flows that are handed over. */
+const BETWEEN_HOSTS = [
+  { protocol: 17, what: 'VXLAN' },
+  { protocol: 6, what: 'flows of ports that move' },
+] as const;
 const OVERLAY_PORT_BE = Uint8Array.of(4789 >> 8, 4789 & 0xff);
-/** Where the destination port is in the header of UDP. */
+/** Where the destination port is in the headers of UDP and TCP. */
 const DESTINATION_PORT_AT = 2;
 /** What digits and lower-case letters have in common: the bit for 0x20 set, and the highest clear. */
 const CHARACTER_MASK = 0xa0;
 const CHARACTER = 0x20;
 
 export type GuardSpec = {
-  /** Devices by which packets to UDP port 4789 may come to the host; undefined: by any that is no guest's. */
+  /** Devices by which packets to UDP or TCP port 4789 may come to the host; undefined: by any that is no guest's. */
   readonly tunnelDevices: readonly string[] | undefined;
 };
 
@@ -158,18 +162,16 @@ function nameLike(prefix: string): NftRule['expressions'] {
  */
 function tunnelRules(devices: readonly string[] | undefined): readonly NftRule[] {
   if (devices === undefined) return [];
-  return [
-    {
-      comment: 'VXLAN by another device than that of the underlay',
-      expressions: [
-        ...[meta(META.l4proto), equal(Uint8Array.of(UDP))],
-        ...[transport(DESTINATION_PORT_AT, 2), equal(OVERLAY_PORT_BE)],
-        ...[meta(META.iifname), ...devices.map((name) => notEqual(nameBytes(name)))],
-        ...toThisHost(),
-        ...countedDrop(),
-      ],
-    },
-  ];
+  return BETWEEN_HOSTS.map(({ protocol, what }) => ({
+    comment: `${what} by another device than that of the underlay`,
+    expressions: [
+      ...[meta(META.l4proto), equal(Uint8Array.of(protocol))],
+      ...[transport(DESTINATION_PORT_AT, 2), equal(OVERLAY_PORT_BE)],
+      ...[meta(META.iifname), ...devices.map((name) => notEqual(nameBytes(name)))],
+      ...toThisHost(),
+      ...countedDrop(),
+    ],
+  }));
 }
 
 /** A device's name, filled up with zeros. */

@@ -1,3 +1,4 @@
+import { existsSync, writeFileSync } from 'node:fs';
 import { askAgent } from '../agent-socket.ts';
 import { type Check, duration, expect, expectPings } from '../checks/check.ts';
 import { createPort } from '../cloud.ts';
@@ -24,7 +25,11 @@ const WORLD = {
     green: { project: 'blue', cidr: '10.20.0.0/24' },
   },
   routers: { router: { project: 'blue', networks: ['blue', 'green'] } },
-  groups: { blue: { project: 'blue', allow: ['ping', 'service'] } },
+  groups: {
+    blue: { project: 'blue', allow: ['ping', 'service', 'datagrams'] },
+    // Lets nobody in: what its members began is all that they have.
+    quiet: { project: 'blue', allow: [] },
+  },
   guests: {
     source: { kind: 'vm', dhcp: 'udhcpc', host: 'h1', network: 'blue', group: 'blue' },
     target: { kind: 'vm', dhcp: 'udhcpc', host: 'h2', network: 'blue', group: 'blue' },
@@ -43,11 +48,11 @@ function movable(lab: MoveLab): MovableVm {
   return vm;
 }
 
-async function makeVm(lab: MoveLab): Promise<MovableVm> {
+async function makeVm(lab: MoveLab, name: string, group: 'blue' | 'quiet'): Promise<MovableVm> {
   const { tenants, networks, groups, hosts, names, processes, ledger } = lab;
-  const wish = { name: 'mover', segment: networks.blue, group: groups.blue, host: hosts.h1.name };
+  const wish = { name, segment: networks.blue, group: groups[group], host: hosts.h1.name };
   const port = await createPort(tenants.blue, wish);
-  const common = { name: 'mover', host: hosts.h1, portId: port.id, macAddress: port.mac_address };
+  const common = { name, host: hosts.h1, portId: port.id, macAddress: port.mac_address };
   const options = { ...common, mtuBytes: networks.blue.network.mtu, client: 'udhcpc' } as const;
   const vm = await startMovableVm(options, { names, processes, ledger });
   await startServices(processes, [vm.guest]);
@@ -63,8 +68,8 @@ async function untilUp(host: LabHost, portId: string): Promise<void> {
 }
 
 /** What Nova does: prepare, switch while the guest is paused, end the source. Resolves to how long the guest was paused (ms). */
-async function migrate(lab: MoveLab, to: LabHost): Promise<number> {
-  const { guest, prepare, pause, resume } = movable(lab);
+async function migrate(lab: MoveLab, to: LabHost, vm = movable(lab)): Promise<number> {
+  const { guest, prepare, pause, resume } = vm;
   const { blue } = lab.tenants;
   const path = `/v2.0/ports/${guest.portId}/bindings`;
   await blue.request('POST', path, { binding: { host: to.name } });
@@ -93,6 +98,54 @@ async function untilConnected({ name, netns }: Guest, count: number): Promise<vo
 
 const IDLE_SECONDS = 6;
 
+/** A question of the VM that is answered when the test says so. `over`: TCP, or one datagram each way. */
+type Question = { readonly what: string; readonly answer: Promise<string> };
+
+/** Asks, and resolves when the question has come there. */
+async function askAndWait(
+  lab: MoveLab,
+  {
+    from,
+    to,
+    over,
+    go,
+  }: { from: Guest; to: { name: string; ip: string; port: number }; over: 'when' | 'when-udp'; go: string },
+): Promise<Question> {
+  const what = `${over === 'when' ? 'TCP' : 'UDP'} to ${to.name}`;
+  const heard = `${lab.names.dir}/heard-${over}-${to.name}`;
+  const answer = inGuest<string>(from, over, { ip: to.ip, port: to.port }, { heard, go });
+  // It is awaited when all have been asked.
+  answer.catch(() => undefined);
+  await eventually({ what: `${to.name} to hear ${what}`, deadlineMs: 60_000, everyMs: 20 }, () =>
+    existsSync(heard) ? true : undefined,
+  );
+  return { what, answer };
+}
+
+/** A virtual address in front of two guests. Resolves to it, and to what takes it away from all new connections. */
+async function makeBalancer(lab: MoveLab): Promise<{ readonly ip: string; retire(): Promise<void> }> {
+  const { blue } = lab.tenants;
+  const subnet = lab.networks.blue.subnet.id;
+  const balancer = await blue.create('loadbalancer', { vip_subnet_id: subnet, vip_address: VIP });
+  const listener = await blue.create('listener', {
+    ...{ loadbalancer_id: balancer.id, protocol: 'TCP', protocol_port: VIP_PORT },
+  });
+  const pool = await blue.create('pool', {
+    ...{ listener_id: listener.id, protocol: 'TCP', lb_algorithm: 'SOURCE_IP_PORT' },
+  });
+  const setWeight = async (weight: number): Promise<void> => {
+    const members = [lab.guests.third, lab.guests.target].map(({ name, ip }) => {
+      return { name, address: ip, protocol_port: OPEN_PORT, subnet_id: subnet, weight };
+    });
+    await blue.action('pool', String(pool.id), 'replace_members', { members });
+  };
+  await setWeight(1);
+  return { ip: VIP, retire: () => setWeight(0) };
+}
+
+const VIP = '10.10.0.200';
+const VIP_PORT = 80;
+
 /** Pings at a high rate, of which so many take longer than what is done meanwhile. */
 function pingFast(from: Guest, to: Guest): Promise<PingResult> {
   return ping(from.netns ?? '', to.ip, { count: PINGS, intervalMs: 1, deadlineSeconds: 12 });
@@ -106,7 +159,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
     name: 'a VM moves under pings every ms from four sides and a stream: how many are lost, and the stream is whole',
     concerns: ['server', 'agent'],
     run: async (lab) => {
-      moved.set(lab.ledger, await makeVm(lab));
+      moved.set(lab.ledger, await makeVm(lab, 'mover', 'blue'));
       const { guest } = movable(lab);
       const { source, target, third, routed } = lab.guests;
       for (const other of [source, target, third, routed]) await expectPings(other, guest);
@@ -164,6 +217,33 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       const paused = await migrate(lab, h3);
       for (const other of Object.values(lab.guests)) await expectPings(other, guest);
       return `paused ${duration(paused)}`;
+    },
+  },
+  {
+    group: 'idle',
+    name: 'a VM that lets nobody in moves: connections that it had, idle meanwhile, go on though the other side speaks first',
+    concerns: ['server', 'agent'],
+    run: async (lab) => {
+      const vm = await makeVm(lab, 'quiet', 'quiet');
+      const { source, target, third, routed } = lab.guests;
+      const balancer = await makeBalancer(lab);
+      const go = `${lab.names.dir}/go`;
+      const ask = (to: { name: string; ip: string; port: number }, over: 'when' | 'when-udp'): Promise<Question> =>
+        askAndWait(lab, { from: vm.guest, to, over, go });
+      const questions: Question[] = [];
+      for (const { name, ip } of [source, target, third, routed]) {
+        for (const over of ['when', 'when-udp'] as const)
+          questions.push(await ask({ name, ip, port: OPEN_PORT }, over));
+      }
+      questions.push(await ask({ name: 'the virtual address', ip: balancer.ip, port: VIP_PORT }, 'when'));
+      await balancer.retire();
+      const paused = await migrate(lab, lab.hosts.h2, vm);
+      writeFileSync(go, '');
+      const lost: string[] = [];
+      for (const { what, answer } of questions) await answer.catch(() => lost.push(what));
+      expect(lost.length === 0, `no answer came to ${lost.join(', ')}`);
+      const { handover } = (await askAgent(lab.hosts.h2, '/status')) as { handover: { taken: { made: number } } };
+      return `paused ${duration(paused)}; ${questions.length} answered; ${handover.taken.made} flows were handed over`;
     },
   },
 ];

@@ -1,20 +1,47 @@
 import { createHash } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { createConnection, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { CHUNK_BYTES, createPattern } from './pattern.ts';
-import type { Digest, Request, TransferResult } from './protocol.ts';
+import type { Digest, Request, TransferResult, WhenRequest } from './protocol.ts';
 import { drained } from './server.ts';
 
 export type Target = { readonly host: string; readonly port: number };
 
 /** How long a connection may stand still before it counts as broken. */
 const STALL_MS = 15_000;
+/** How long an answer may take that waits for something else. */
+const IDLE_MS = 60_000;
 
 /** Name of the guest that answers at the address. */
 export async function who(target: Target): Promise<string> {
   const socket = await open(target, { verb: 'who' }, STALL_MS);
   socket.end();
   return (await readAll(socket)).trim();
+}
+
+/** Name of the guest that answers at the address, once it may: nothing is sent on the connection meanwhile. */
+export async function whenTold(target: Target, files: Omit<WhenRequest, 'verb'>): Promise<string> {
+  const socket = await open(target, { verb: 'when', ...files }, IDLE_MS);
+  return (await readAll(socket)).trim();
+}
+
+/** The same by UDP: one datagram there, and one back. */
+export async function whenToldByUdp(target: Target, files: Omit<WhenRequest, 'verb'>): Promise<string> {
+  const socket = createSocket('udp4');
+  const request: WhenRequest = { verb: 'when', ...files };
+  try {
+    return await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no answer from ${target.host} for ${IDLE_MS} ms`)), IDLE_MS);
+      socket.once('message', (answer) => {
+        clearTimeout(timer);
+        resolve(answer.toString().trim());
+      });
+      socket.send(JSON.stringify(request), target.port, target.host);
+    });
+  } finally {
+    socket.close();
+  }
 }
 
 /** Fetches `bytes` and compares their digest with the pattern's. */

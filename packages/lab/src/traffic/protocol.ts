@@ -4,11 +4,18 @@
  *   who   nothing; the server answers with its name and closes
  *   put   bytes until it closes its half; the server answers with a Digest line
  *   get   nothing; the server sends `bytes` of the pattern and closes
+ *   when  nothing; the server makes the file `heard`, waits for the file `go`, answers with its name and closes
+ *
+ * A UDP datagram to the same port is a `when` Request, and the answer a datagram.
  */
 export type Request =
   | { readonly verb: 'who' }
   | { readonly verb: 'put' }
-  | { readonly verb: 'get'; readonly bytes: number; readonly seed: string };
+  | { readonly verb: 'get'; readonly bytes: number; readonly seed: string }
+  | WhenRequest;
+
+/** Paths on the machine that all guests share. */
+export type WhenRequest = { readonly verb: 'when'; readonly heard: string; readonly go: string };
 
 /** What one side received. */
 export type Digest = { readonly bytes: number; readonly sha256: string };

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { CHUNK_BYTES, createPattern } from './pattern.ts';
-import { CLOSED_PORTS, OPEN_PORT, type Request } from './protocol.ts';
+import { CLOSED_PORTS, OPEN_PORT, type Request, type WhenRequest } from './protocol.ts';
 
 const MAX_REQUEST_BYTES = 1024;
 
@@ -11,7 +14,23 @@ export async function serve(name: string): Promise<void> {
     const server = createServer({ allowHalfOpen: true }, (socket) => answerConnection(name, socket));
     await new Promise<void>((resolve) => server.listen(port, '0.0.0.0', resolve));
   }
+  await serveDatagrams(name);
   process.stdout.write('ready\n');
+}
+
+async function serveDatagrams(name: string): Promise<void> {
+  const socket = createSocket('udp4');
+  socket.on('message', (message, { address, port }) => {
+    const request = JSON.parse(message.toString()) as Request;
+    if (request.verb === 'when') void until(request).then(() => socket.send(`${name}\n`, port, address));
+  });
+  await new Promise<void>((resolve) => socket.bind(OPEN_PORT, '0.0.0.0', resolve));
+}
+
+/** Says that it was heard, and resolves when it may be answered. */
+async function until({ heard, go }: WhenRequest): Promise<void> {
+  writeFileSync(heard, '');
+  while (!existsSync(go)) await wait(20);
 }
 
 /** Reads one request and answers it. */
@@ -38,6 +57,7 @@ function readRequest(socket: Socket, then: (request: Request, rest: Buffer) => v
 function answer(name: string, socket: Socket, request: Request, rest: Buffer): void {
   if (request.verb === 'who') socket.end(`${name}\n`);
   else if (request.verb === 'put') receive(socket, rest);
+  else if (request.verb === 'when') void until(request).then(() => socket.end(`${name}\n`));
   else void sendPattern(socket, request.seed, request.bytes);
 }
 

@@ -2,7 +2,7 @@
  * The program that runs inside guests: `tool.js serve NAME`, or one client request, whose result it prints as JSON.
  * A failed request ends with 1 and the reason on standard error.
  */
-import { accepts, firstAccepted, get, put, who } from './client.ts';
+import { accepts, firstAccepted, get, put, whenTold, whenToldByUdp, who } from './client.ts';
 import { serve } from './server.ts';
 
 const [verb = '', ...args] = process.argv.slice(2);
@@ -17,7 +17,10 @@ async function main(): Promise<unknown> {
     readonly rate?: number;
     readonly seed?: string;
     readonly timeoutMs?: number;
+    readonly heard?: string;
+    readonly go?: string;
   };
+  const files = { heard: options.heard ?? '', go: options.go ?? '' };
   const seed = options.seed ?? 'cable';
   switch (verb) {
     case 'who':
@@ -26,6 +29,10 @@ async function main(): Promise<unknown> {
       return get(target, options.bytes ?? 0, seed);
     case 'put':
       return put(target, { ...options, seed });
+    case 'when':
+      return whenTold(target, files);
+    case 'when-udp':
+      return whenToldByUdp(target, files);
     case 'accepts':
       return accepts(target, options.timeoutMs ?? 1_000);
     case 'first-accepted':

@@ -1,0 +1,53 @@
+/**
+ * What one host tells another of the flows of a port, as lines of JSON:
+ *
+ *   hello   first: which version this is
+ *   flow    a flow as it is now (`FlowRecord`); the same may come again
+ *   whole   every flow that there was when the connection began has been told
+ *   beat    nothing: the connection lives
+ *
+ * A line of another type, and unknown fields, are passed over: they are of a newer build. One of which a reader would be wrong about the rest raises the version.
+ */
+import { isRecord, parseJson } from '../json.ts';
+import { type FlowRecord, parseFlowRecord } from './flow-record.ts';
+
+export type FlowLine =
+  | { readonly type: 'hello'; readonly version: number }
+  | { readonly type: 'flow'; readonly flow: FlowRecord }
+  | { readonly type: 'whole' }
+  | { readonly type: 'beat' };
+
+/** TCP port on the underlay address. */
+export const FLOWS_PORT = 4789;
+/** Before the port's id. */
+export const FLOWS_PATH = '/cable/v1/flows/';
+/** Between lines, at the most; a connection that is silent for five times as long is dead. */
+export const BEAT_MS = 2_000;
+export const HELLO = { type: 'hello', version: 1 } as const;
+
+const MOST_CHARS = 8192;
+
+/** As text, with its newline. */
+export function writeLine(line: FlowLine): string {
+  const value = line.type === 'flow' ? { type: line.type, ...line.flow } : line;
+  return `${JSON.stringify(value)}\n`;
+}
+
+/** The line; `other`: one that is passed over; undefined: no version has such a line, or it is of one that is not understood. */
+export function parseFlowLine(text: string): FlowLine | 'other' | undefined {
+  const value = text.length > MOST_CHARS ? undefined : parseJson(text);
+  if (!isRecord(value)) return undefined;
+  switch (value['type']) {
+    case 'hello':
+      return value['version'] === HELLO.version ? HELLO : undefined;
+    case 'flow': {
+      const flow = parseFlowRecord(value);
+      return flow === undefined ? 'other' : { type: 'flow', flow };
+    }
+    case 'whole':
+    case 'beat':
+      return { type: value['type'] };
+    default:
+      return 'other';
+  }
+}

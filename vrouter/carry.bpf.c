@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * carry.bpf.c: flows on their way to and from other hosts. The agent loads it over the pinned maps of the running programs, and runs it when a port moves. Nothing of it is in the
+ * way of packets, and no packet waits for it: a record is taken, put in and ended as the vrouter does it.
+ *
+ * What a flow is goes over: tuples, state, time, counts, where TCP is, the member. No verdict and no way does: the first packet of each direction is decided by the rules and
+ * routes of this host.
+ */
+#include "lib/adopt.h"
+#include "lib/balance.h"
+
+/* Rows of flows: `take_out` fills them, `put_in` reads them. */
+CB_ARRAY(cb_carry_1, CB_CARRY_ROWS, 0, struct cb_carry);
+
+/* By VIF: what of its flows the agent wants to know. */
+CB_ARRAY(carry_follow, CB_MAX_VIF, BPF_F_RDONLY_PROG, __u32);
+
+#define FOLLOW_CHANGES 1 /* those that are not as they were when they were last taken out */
+#define FOLLOW_ALL 2
+
+/* By flow number: what it was when it was last taken out. */
+CB_ARRAY(carry_seen, CB_MAX_FLOW, 0, __u32);
+
+struct take {
+	__u64 since_ns; /* of flows whose turn it is, those that had a packet since */
+	__u32 turn; /* 0 to CB_CARRY_TURNS - 1 */
+	__u32 first; /* flow to begin with */
+	__u32 count; /* rows filled */
+	__u32 next; /* flow to go on with; 0: all were looked at */
+};
+
+/* The run that is on. verifier: numbers in a map are any numbers; what it sees counted on the stack it follows, one run of the callback after the other. */
+struct taking {
+	struct take take;
+	__u64 now;
+};
+
+CB_ARRAY(carry_taking, 1, 0, struct taking);
+
+static __always_inline struct taking *taking_row(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&carry_taking, &zero);
+}
+
+static __always_inline __u32 followed(__u32 vif)
+{
+	__u32 *follow = vif ? bpf_map_lookup_elem(&carry_follow, &vif) : NULL;
+
+	return follow ? *follow : 0;
+}
+
+/* What a taken flow is known by: a later one of the same record, or another state, is another. */
+static __always_inline __u32 sight_of(const struct cb_flow *flow, __u64 life)
+{
+	return (__u32)(life >> 2) << 3 | flow->way[0].state;
+}
+
+/* Is it to be taken out? Time that is raised is told now and then: it is far from over. */
+static __always_inline int is_wanted(const struct taking *taking, const struct cb_flow *flow, __u32 number, __u64 life)
+{
+	__u32 follow = followed(flow->owner[0]) | followed(flow->owner[1]);
+	__u32 *seen;
+
+	if (!follow || way_expired(&flow->way[0], taking->now))
+		return 0;
+	seen = bpf_map_lookup_elem(&carry_seen, &number);
+	if (!seen)
+		return 0;
+	if (*seen != sight_of(flow, life) || follow & FOLLOW_ALL)
+		return 1;
+	return number % CB_CARRY_TURNS == taking->take.turn &&
+	       (__s64)(flow->way[0].refresh_ns - FLOW_REFRESH_NS - taking->take.since_ns) > 0;
+}
+
+static __always_inline void fill_row(struct cb_carry *row, const struct cb_flow *flow, __u32 number, __u64 now)
+{
+	__builtin_memset(row, 0, sizeof(*row));
+	row->left_ns = flow->way[0].expires_ns - now;
+	row->age_ns = now - flow->at_ns;
+	row->flow = number;
+	row->member = flow->member;
+	row->state = flow->way[0].state;
+	for (__u32 side = 0; side < 2; side++) {
+		row->tuple[side] = flow->tuple[side];
+		row->tally[side] = flow->tally[side];
+		row->vif[side] = flow->owner[side];
+		row->out_net[side] = flow->way[side].out_net;
+		row->fin[side] = !!(flow->way[side].flags & CB_WAY_F_FIN);
+	}
+}
+
+/* Called for each flow. Returns 1 to stop. */
+static long take_one(__u32 index, void *data __attribute__((unused)))
+{
+	struct taking *taking = taking_row();
+	__u32 number, row_number, *seen;
+	struct cb_carry *row;
+	struct cb_flow *flow;
+	__u64 life;
+
+	if (!taking)
+		return 1;
+	number = taking->take.first + index;
+	row_number = taking->take.count;
+	flow = flow_row(number);
+	if (!flow)
+		return 1;
+	life = *(volatile __u64 *)&flow->life;
+	if ((life & 3) != CB_LIFE_LIVE || !is_wanted(taking, flow, number, life))
+		return 0;
+	row = bpf_map_lookup_elem(&cb_carry_1, &row_number);
+	if (!row) {
+		taking->take.next = number;
+		return 1;
+	}
+	fill_row(row, flow, number, taking->now);
+	/* It was another's meanwhile, or is being taken apart: that is seen the next time. */
+	if (*(volatile __u64 *)&flow->life != life)
+		return 0;
+	seen = bpf_map_lookup_elem(&carry_seen, &number);
+	if (seen)
+		*seen = sight_of(flow, life);
+	taking->take.count++;
+	return 0;
+}
+
+/* Takes out flows of VIFs that are followed, as many as there are rows. Returns 0. */
+SEC("syscall")
+int take_out(struct take *ctx)
+{
+	struct taking *taking = taking_row();
+
+	if (!taking)
+		return -1;
+	taking->take = *ctx;
+	taking->take.count = 0;
+	taking->take.next = 0;
+	taking->now = bpf_ktime_get_ns();
+	bpf_loop(cfg_flows, take_one, NULL, 0);
+	ctx->count = taking->take.count;
+	ctx->next = taking->take.next;
+	return 0;
+}
+
+struct put {
+	__u32 count; /* rows to be put in */
+	__u32 session; /* 16 bits */
+	__u32 made;
+	__u32 renewed; /* were handed over before, and no packet has passed here since */
+	__u32 present; /* are known here by packets: those know better */
+	__u32 refused; /* over; not of the VIF; of a member that is none here; or there is no room */
+};
+
+enum put_result { PUT_MADE, PUT_RENEWED, PUT_PRESENT, PUT_REFUSED };
+
+/* The run that is on, as with `taking`, and the flow under construction: too much for the stack. */
+struct putting {
+	struct put put;
+	__u64 now;
+	struct adopted flow;
+};
+
+CB_ARRAY(carry_putting, 1, 0, struct putting);
+
+static __always_inline struct putting *putting_row(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&carry_putting, &zero);
+}
+
+static __always_inline __u32 carried_flags(__u32 session)
+{
+	return CB_FLOW_F_CARRIED | session << CB_CARRY_SESSION_SHIFT;
+}
+
+/* Is it as it was handed over? Then no packet has passed by it here. */
+static __always_inline int is_untouched(const struct cb_flow *flow)
+{
+	return flow->flags & CB_FLOW_F_CARRIED && !flow->way[0].stamp && !flow->way[1].stamp;
+}
+
+/* The VIF of this host that has @addr in network @net; 0: none. */
+static __always_inline __u32 vif_at(__u16 net, const struct cb_addr *addr)
+{
+	struct cb_endpoint *ep = net ? lookup_endpoint(net, addr) : NULL;
+
+	return ep && ep->kind == CB_ENDPOINT_VIF ? ep->vif : 0;
+}
+
+/*
+ * The answers of the member of @row: where they enter, as for a flow that begins here. Returns 0; -1: there is no such member, or it is another than the flow says.
+ */
+static __always_inline int place_member(struct adopted *flow)
+{
+	struct cb_member *member = lookup_member(flow->member);
+	struct cb_tuple_key *answer = &flow->tuple[1];
+
+	if (!member || !same_address(&member->addr, &answer->src) || member->port_be != answer->sport_be)
+		return -1;
+	flow->vif[1] = vif_at(member->net, &member->addr);
+	if (flow->vif[1])
+		answer->net = member->net;
+	return 0;
+}
+
+/*
+ * What of @row is known by the packet's end that the VIF is: the networks, and who is at the other end. So a record says nothing of anybody but the VIF for which it is
+ * handed over. That the VIF may have the address is the agent's to look at: programs of this kind may not use an LPM trie. Returns 0; -1: there is no such VIF.
+ */
+static __always_inline int place_flow(struct adopted *flow, const struct cb_carry *row)
+{
+	__u32 side = row->vif[0] ? 0 : 1, vif = side ? row->vif[1] : row->vif[0];
+	const struct cb_tuple_key *own = side ? &flow->tuple[1] : &flow->tuple[0];
+	struct cb_tuple_key *other = side ? &flow->tuple[0] : &flow->tuple[1];
+	__u32 other_vif;
+	struct cb_vif *owner = vif ? vif_row(vif) : NULL;
+
+	if (!owner || !owner->net)
+		return -1;
+	flow->tuple[0].net = owner->net;
+	flow->tuple[1].net = owner->net;
+	flow->vif[0] = row->vif[0];
+	flow->vif[1] = row->vif[1];
+	if (flow->member)
+		return side ? -1 : place_member(flow);
+	/* Of others it is the reverse: there is no other translation here. */
+	other->src = own->dst;
+	other->dst = own->src;
+	other->sport_be = own->dport_be;
+	other->dport_be = own->sport_be;
+	other->protocol = own->protocol;
+	other_vif = vif_at(owner->net, &own->dst);
+	if (side && !flow->vif[0])
+		flow->vif[0] = other_vif;
+	if (!side && !flow->vif[1])
+		flow->vif[1] = other_vif;
+	return 0;
+}
+
+/* The flow that @key leads to; 0: none. */
+static __always_inline __u32 flow_at(const struct cb_tuple_key *key, __u32 *direction)
+{
+	struct cb_tuple *tuple = bpf_map_lookup_elem(&cb_tuple_1, key);
+	__u64 word;
+
+	if (!tuple)
+		return 0;
+	word = *(volatile __u64 *)tuple;
+	*direction = (word >> 32) & 1;
+	return word;
+}
+
+/* Is the flow known by packets of a guest of this host, which enter in network @net: that of the other end? */
+static __noinline int is_known_in(struct adopted *flow, __u16 net)
+{
+	__u16 own = flow->tuple[0].net;
+	__u32 direction;
+	int known;
+
+	if (!net || net == own || flow->member)
+		return 0;
+	flow->tuple[0].net = net;
+	flow->tuple[1].net = net;
+	known = flow_at(&flow->tuple[0], &direction) || flow_at(&flow->tuple[1], &direction);
+	flow->tuple[0].net = own;
+	flow->tuple[1].net = own;
+	return known;
+}
+
+/* Makes flow @number, which was handed over before, what it is now. Returns whether no packet has passed by it meanwhile. */
+static __noinline int renew_flow(__u32 number, const struct adopted *from)
+{
+	struct cb_flow *flow = flow_row(number);
+	int untouched;
+	__u64 life;
+
+	if (!flow)
+		return 0;
+	life = flow->life;
+	if ((life & 3) != CB_LIFE_LIVE || !is_untouched(flow) ||
+	    __sync_val_compare_and_swap(&flow->life, life, (life & ~3ULL) | CB_LIFE_BUSY) != life)
+		return 0;
+	untouched = is_untouched(flow);
+	if (untouched) {
+		flow->flags = from->flags;
+		for (__u32 side = 0; side < 2; side++) {
+			flow->tally[side] = from->tally[side];
+			flow->way[side].state = from->state;
+			flow->way[side].expires_ns = from->expires_ns;
+			if (from->fin[side])
+				flow->way[side].flags |= CB_WAY_F_FIN;
+		}
+	}
+	set_life(flow, CB_LIFE_LIVE);
+	return untouched;
+}
+
+/* Ends flow @number if it is one that was handed over and no packet has passed by. Returns whether nothing of it is left. */
+static __always_inline int end_untouched(__u32 number)
+{
+	struct cb_flow *flow = number ? flow_row(number) : NULL;
+
+	return !number || !flow || (is_untouched(flow) && end_flow(number));
+}
+
+/* Have the VIFs at the flow's ends room for it in their shares, and in those of their projects (share_is_full())? */
+static __always_inline int has_share(const struct adopted *flow)
+{
+	__u64 usable = cfg_flows - FLOW_RESERVE(cfg_flows), free;
+	__u32 zero = 0;
+	struct cb_gauge *gauge = bpf_map_lookup_elem(&cb_gauge_1, &zero);
+
+	if (!gauge)
+		return 1;
+	free = gauge->flows < usable ? usable - gauge->flows : 0;
+	for (__u32 side = 0; side < 2; side++)
+		if (flow->vif[side] && (holds_share(CB_USE_PROJECT + project_of(flow->vif[side]), side, free) ||
+					holds_share(flow->vif[side], side, free / 2)))
+			return 0;
+	return 1;
+}
+
+static __noinline enum put_result put_flow(struct adopted *flow, const struct cb_carry *row, __u64 now)
+{
+	__u32 direction[2] = {}, there, back;
+	int made;
+
+	if (place_flow(flow, row) || (__s64)(now - flow->expires_ns) > 0)
+		return PUT_REFUSED;
+	there = flow_at(&flow->tuple[0], &direction[0]);
+	back = flow_at(&flow->tuple[1], &direction[1]);
+	if (there && there == back && !direction[0])
+		return renew_flow(there, flow) ? PUT_RENEWED : PUT_PRESENT;
+	if (is_known_in(flow, row->other_net) || !end_untouched(there) || !end_untouched(back))
+		return PUT_PRESENT;
+	if (!has_share(flow))
+		return PUT_REFUSED;
+	made = adopt_flow(flow, now);
+	return made > 0 ? PUT_MADE : made ? PUT_REFUSED : PUT_PRESENT;
+}
+
+/* Called for each row. */
+static long put_one(__u32 index, void *data __attribute__((unused)))
+{
+	struct cb_carry *row = bpf_map_lookup_elem(&cb_carry_1, &index);
+	struct putting *putting = putting_row();
+	struct adopted *flow;
+	__u64 timeout;
+
+	if (!row || !putting)
+		return 1;
+	flow = &putting->flow;
+	__builtin_memset(flow, 0, sizeof(*flow));
+	timeout = flow_timeout_ns(row->tuple[0].protocol, row->state);
+	flow->tuple[0] = row->tuple[0];
+	flow->tuple[1] = row->tuple[1];
+	flow->tally[0] = row->tally[0];
+	flow->tally[1] = row->tally[1];
+	flow->expires_ns = putting->now + (row->left_ns < timeout ? row->left_ns : timeout);
+	flow->member = row->member;
+	flow->flags = carried_flags(putting->put.session);
+	flow->state = row->state;
+	flow->fin[0] = row->fin[0];
+	flow->fin[1] = row->fin[1];
+	switch (put_flow(flow, row, putting->now)) {
+	case PUT_MADE:
+		putting->put.made++;
+		return 0;
+	case PUT_RENEWED:
+		putting->put.renewed++;
+		return 0;
+	case PUT_PRESENT:
+		putting->put.present++;
+		return 0;
+	default:
+		putting->put.refused++;
+		return 0;
+	}
+}
+
+/* Puts in the flows of the first rows. Returns 0. */
+SEC("syscall")
+int put_in(struct put *ctx)
+{
+	struct putting *putting = putting_row();
+
+	if (!putting)
+		return -1;
+	__builtin_memset(&putting->put, 0, sizeof(putting->put));
+	putting->put.session = ctx->session & 0xffff;
+	putting->now = bpf_ktime_get_ns();
+	bpf_loop(ctx->count < CB_CARRY_ROWS ? ctx->count : CB_CARRY_ROWS, put_one, NULL, 0);
+	ctx->made = putting->put.made;
+	ctx->renewed = putting->put.renewed;
+	ctx->present = putting->put.present;
+	ctx->refused = putting->put.refused;
+	return 0;
+}
+
+struct sweep {
+	__u32 vif;
+	__u32 session; /* 16 bits */
+	__u32 ended;
+};
+
+static long sweep_one(__u32 number, struct sweep *sweep)
+{
+	struct cb_flow *flow = flow_row(number);
+
+	if (!flow)
+		return 1;
+	if ((flow->life & 3) == CB_LIFE_LIVE && is_untouched(flow) &&
+	    (flow->owner[0] == sweep->vif || flow->owner[1] == sweep->vif) &&
+	    flow->flags >> CB_CARRY_SESSION_SHIFT != sweep->session)
+		sweep->ended += end_flow(number);
+	return 0;
+}
+
+/*
+ * All flows of the VIF were handed over by the session: ends those that earlier ones handed over and this one did not, and by which no packet has passed here. Returns 0.
+ */
+SEC("syscall")
+int sweep_flows(struct sweep *ctx)
+{
+	struct sweep sweep = {.vif = ctx->vif, .session = ctx->session & 0xffff};
+
+	bpf_loop(cfg_flows, sweep_one, &sweep, 0);
+	ctx->ended = sweep.ended;
+	return 0;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
