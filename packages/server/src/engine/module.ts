@@ -62,8 +62,8 @@ export type Contribution<T> = {
   readonly created?: (planning: Planning, object: T) => void;
   /** Objects that change with a changed one. */
   readonly changed?: (planning: Planning, before: T, after: T) => void;
-  /** Keys to wait for one another on, besides those of cascading references: they save retries. */
-  readonly lockKeys?: (given: Given<T>) => readonly string[];
+  /** Keys to wait for one another on, besides those of cascading references, of an object as it is given or stored: they save retries. */
+  readonly lockKeys?: (given: Partial<T>, look: Look) => readonly string[];
   /** What the object alone has. Pure. */
   readonly claims?: (object: T) => readonly Claim[];
   /** Of the object, and of what cannot change in what it refers to. */

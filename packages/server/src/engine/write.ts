@@ -16,6 +16,7 @@ import { isGiven, rowOrImplied, takenBack } from './implied.ts';
 import { refuseUnloaded } from './loaded-types.ts';
 import type { Given } from './module.ts';
 import { permit } from './permission.ts';
+import { lookAt } from './plan.ts';
 import { notFound } from './read.ts';
 import { checkReferences, reviseParents } from './references.ts';
 import type { Holder } from './registry.ts';
@@ -54,7 +55,9 @@ export async function updateObject(
   asked: Asked,
   ifRevision: number | null = null,
 ): Promise<AnyObject> {
-  return deps.lock.run([objectKey(resource.type, id)], asked, () =>
+  const known = deps.tables.any(resource.type).get(id) ?? {};
+  const others = [known, { ...known, ...changes }].flatMap((one) => lockKeys(deps, resource, one));
+  return deps.lock.run([objectKey(resource.type, id), ...others], asked, () =>
     transact(deps, asked, (planning) => {
       const before = permittedRow(planning, resource, id, (row) => ({ verb: 'update', before: row, changes }));
       checkRevision(before, ifRevision);
@@ -80,7 +83,7 @@ export async function deleteObject(
     else planDelete(planning, resource, row, await layTombstone(planning, resource, row));
   };
   const row = deps.tables.any(resource.type).get(id) ?? {};
-  const locks = [objectKey(resource.type, id), ...parentKeys(deps, resource, row)];
+  const locks = [objectKey(resource.type, id), ...parentKeys(deps, resource, row), ...lockKeys(deps, resource, row)];
   await deps.lock.run(locks, asked, async () => {
     try {
       await transact(deps, asked, build);
@@ -278,8 +281,9 @@ function parentKeys(
   return held.filter((one) => one.onDelete === 'cascade').map((one) => objectKey(one.type, one.id));
 }
 
-function lockKeys(deps: EngineDeps, resource: ResourceModel, given: Given<AnyObject>): readonly string[] {
-  return deps.modules.of(resource.type).flatMap((one) => one.lockKeys?.(given) ?? []);
+function lockKeys(deps: EngineDeps, resource: ResourceModel, object: Partial<AnyObject>): readonly string[] {
+  const look = lookAt(deps);
+  return deps.modules.of(resource.type).flatMap((one) => one.lockKeys?.(object, look) ?? []);
 }
 
 function checkRevision(row: AnyObject, ifRevision: number | null): void {

@@ -68,6 +68,28 @@ test('a floating IP is taken, leads to a port, to another one, to none, and is g
   await assertInvariants(server);
 });
 
+test('many that are taken and led through one router at once are all there, then all lead elsewhere', async (t) => {
+  const harness = await startHarness(t);
+  const { external, inside, portIn } = await outsideWorld(harness);
+  const { network } = await inside('10.0.0.0/24');
+  const [outer] = (await harness.send('GET', `/v2.0/subnets?network_id=${external['id']}`)).body['subnets'] ?? [];
+  const pools = { allocation_pools: [{ start: '203.0.113.10', end: '203.0.113.200' }] };
+  assert.equal((await harness.send('PUT', `/v2.0/subnets/${outer?.['id']}`, { subnet: pools })).status, 200);
+  const { post, put } = floating(harness);
+  const ports: Json[] = [];
+  for (let n = 0; n < 128; n += 1) ports.push(await portIn(network));
+  const half = ports.length / 2;
+  const made = await Promise.all(
+    ports.slice(0, half).map(({ id }) => post({ floating_network_id: external['id'], port_id: id })),
+  );
+  assert.deepEqual(new Set(made.map(({ status }) => status)), new Set([201]));
+  const led = await Promise.all(
+    made.map(({ body }, n) => put(body['floatingip']?.['id'], { port_id: ports[half + n]?.['id'] })),
+  );
+  assert.deepEqual(new Set(led.map(({ status }) => status)), new Set([200]));
+  await assertInvariants(harness.server);
+});
+
 test('an admin chooses the address, everybody the subnet', async (t) => {
   const harness = await startHarness(t);
   const { create } = harness;

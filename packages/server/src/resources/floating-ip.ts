@@ -4,6 +4,7 @@ import { asService, type EngineDeps, type Planning } from '../engine/context.ts'
 import { type Broken, type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate, planUpdate } from '../engine/write.ts';
+import { objectKey } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { FLOATING_IP, isServiceOwner } from './device-owners.ts';
 import { externalNetwork } from './external-network.ts';
@@ -38,6 +39,7 @@ export const floatingIpModule: Contribution<AnyObject> = contribute<FloatingIp>(
     const wanted = isSamePort || after.fixed_ip_address !== before.fixed_ip_address ? after.fixed_ip_address : null;
     return associate(planning, before, after.port_id, wanted);
   },
+  lockKeys: ({ port_id: portId }, look) => routerKeys(look, portId),
   // Nothing but the floating IP refers to the port, which goes with it.
   remove: ({ plan }, { floating_port_id: portId }) => plan.delete('port', portId),
   claims: (floating) => (floating.port_id === null ? [] : [fixedClaim(floating)]),
@@ -84,6 +86,14 @@ export function interfaceInUse(routerId: string, subnetId: string): CableError {
     `Router interface for subnet ${subnetId} on router ${routerId} cannot be deleted, ` +
       'as it is required by one or more floating IPs.',
   );
+}
+
+/** Keys of the routers that something outside may lead through to a port: each that comes revises its router, and on one server they wait for one another. */
+export function routerKeys(look: Look, portId: string | null | undefined): readonly string[] {
+  const port = look.get('port', portId ?? '');
+  if (port === undefined) return [];
+  const routers = look.by('router_interface', 'network_id', port.network_id).map((leg) => leg.device_id);
+  return [...new Set(routers)].map((id) => objectKey('router', id));
 }
 
 /** The router by which a port's address reaches the external network, as its legs and its gateway say. Throws `ExternalGatewayForFloatingIPNotFound`. */

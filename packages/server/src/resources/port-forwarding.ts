@@ -6,7 +6,7 @@ import { notFound } from '../engine/read.ts';
 import type { Look, View } from '../engine/view.ts';
 import { permittedRow, planDelete, planUpdate } from '../engine/write.ts';
 import { isServiceOwner } from './device-owners.ts';
-import { innerPort, interfaceInUse, routerBetween } from './floating-ip.ts';
+import { innerPort, interfaceInUse, routerBetween, routerKeys } from './floating-ip.ts';
 import {
   badForwarding,
   changedPorts,
@@ -52,6 +52,7 @@ export const portForwardingModule: Contribution<AnyObject> = contribute<PortForw
     };
   },
   check: checkForwarding,
+  lockKeys: ({ internal_port_id: portId }, look) => routerKeys(look, portId),
   created: (planning, forwarding) => leadThrough(planning, forwarding.floatingip_id, forwarding.router_id),
   changed: (planning, _before, forwarding) => leadThrough(planning, forwarding.floatingip_id, forwarding.router_id),
   removed: ({ plan, ...planning }, { floatingip_id: id }) => {
