@@ -1,92 +1,58 @@
 /**
- * npm run bench:dataplane [-- --rounds N --seconds S --rules N --encapsulation own|kernel --json]
+ * npm run bench:dataplane [-- --help]
  *
- * Cable with a realistic security group, against a Linux bridge (same host) and a bridge with kernel VXLAN (two hosts) that do no
- * policy, no anti-spoofing and no routing. All paths are measured in turn in every round; the table shows medians and the median of the
- * ratios within a round, so that a machine whose speed drifts does not favour one.
+ * Cable with a realistic security group, beside what others do with a packet: a pair of devices with nothing between, a Linux bridge and a bridge with kernel VXLAN that do
+ * no policy, anti-spoofing or routing; a bridge with an equal stateful group in nftables and in iptables; Open vSwitch with its userspace datapath. All paths are measured
+ * in turn in every round; the table shows medians and the median of the ratios within a round, so that a machine whose speed drifts does not favour one.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
+import { type Options, readOptions } from './dataplane/options.ts';
+import { drawRatios } from './dataplane/picture.ts';
+import { type Measured, rowsOf, tablesOf } from './dataplane/report.ts';
 import { buildCable, type CableBed, createGroup } from './lib/cable.ts';
 import { interruption, runInterruptibly } from './lib/interruption.ts';
 import { buildLinuxPaths, type LinuxPaths } from './lib/linux.ts';
 import type { Path } from './lib/net.ts';
-import { median } from './lib/statistics.ts';
-import { METRICS, type Metric, measure, type Sample } from './lib/traffic.ts';
+import { measure, measureDatagrams, type Sample } from './lib/traffic.ts';
 
-type Options = {
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly rules: number;
-  /** Of the agents; undefined: their default. */
-  readonly encapsulation: string | undefined;
-  readonly json: boolean;
+/** A path, whom its figures are divided by, and its samples. `flows`: of how many the datagrams are, which alone are measured then. */
+type Contestant = {
+  readonly path: Path;
+  readonly against: readonly Contestant[];
+  readonly flows?: number;
+  readonly samples: Partial<Sample>[];
 };
 
-/** A path, and the one its figures are divided by. */
-type Contestant = { readonly path: Path; readonly against: Path | undefined };
-
-const METRIC_NAMES: Readonly<Record<Metric, string>> = {
-  tcpGbps: 'TCP, Gbit/s',
-  udpPps: 'UDP 64 B, packets/s',
-  rrP50Us: 'TCP request/response, median µs',
-  crrPerSecond: 'TCP connections/s',
-  crrP50Us: 'TCP connection, median µs',
-};
+const FEW_RULES = 10;
 
 const say = (line: string): void => {
   process.stderr.write(`bench: ${line}\n`);
 };
 
 async function main(): Promise<void> {
-  const options = readOptions();
+  const options = readOptions(process.argv.slice(2));
+  if (options === undefined) return;
   const netbench = buildNetbench();
   const linux = buildLinuxPaths('cbench-');
   let bed: CableBed | undefined;
   try {
     bed = await buildCable('lmdb', say, options.encapsulation);
-    const contestants = await lineUp(linux, bed, options.rules);
-    const samples = new Map<Path, Sample[]>(contestants.map(({ path }) => [path, []]));
+    const contestants = chosen(await lineUp(linux, bed, options), options.only);
     for (let round = 1; round <= options.rounds; round += 1) {
-      for (const { path } of contestants) {
+      for (const { path, flows, samples } of contestants) {
         interruption.throwIfAborted();
-        say(`round ${round} of ${options.rounds}: ${path.name}`);
-        samples.get(path)?.push(await measure(path, { netbench, seconds: options.seconds }));
+        say(`round ${round} of ${options.rounds}: ${nameOf(path, flows)}`);
+        const how = { netbench, seconds: options.seconds };
+        samples.push(await (flows === undefined ? measure(path, how) : measureDatagrams(path, { ...how, flows })));
       }
     }
-    report(contestants, samples, options);
+    report(contestants, options);
   } finally {
-    linux.close();
+    await linux.close();
     await bed?.close();
   }
-}
-
-function readOptions(): Options {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '5' },
-      seconds: { type: 'string', default: '2' },
-      rules: { type: 'string', default: '1000' },
-      encapsulation: { type: 'string' },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const number = (name: 'rounds' | 'seconds' | 'rules', minimum: number): number => {
-    const value = Number(values[name]);
-    if (Number.isInteger(value) && value >= minimum) return value;
-    throw new Error(`--${name} must be a whole number, at least ${minimum}`);
-  };
-  const { encapsulation, json } = values;
-  if (encapsulation !== undefined && !['own', 'kernel'].includes(encapsulation)) {
-    throw new Error('--encapsulation must be own or kernel');
-  }
-  return {
-    ...{ rounds: number('rounds', 1), seconds: number('seconds', 1), rules: number('rules', 10) },
-    ...{ encapsulation, json },
-  };
 }
 
 function buildNetbench(): string {
@@ -99,71 +65,69 @@ function buildNetbench(): string {
   return program;
 }
 
-async function lineUp(linux: LinuxPaths, bed: CableBed, manyRules: number): Promise<readonly Contestant[]> {
-  const { h1, h2 } = bed.names;
-  const contestants: Contestant[] = [
-    { path: linux.bridge, against: undefined },
-    { path: linux.vxlan, against: undefined },
-  ];
-  for (const rules of [10, manyRules]) {
+/** Peers come before those who are compared with them. */
+async function lineUp(linux: LinuxPaths, bed: CableBed, options: Options): Promise<readonly Contestant[]> {
+  const all: Contestant[] = [];
+  const enter = (path: Path, against: readonly Contestant[] = [], flows?: number): Contestant => {
+    const one = { path, against, samples: [], ...(flows === undefined ? {} : { flows }) };
+    all.push(one);
+    return one;
+  };
+  enter(linux.direct);
+  const [bridge, vxlan] = [enter(linux.bridge), enter(linux.vxlan)];
+  for (const rules of [FEW_RULES, options.rules]) {
+    const filters = [enter(linux.filtered('nftables', rules)), enter(linux.filtered('iptables', rules))];
+    const ovs = enter(await linux.openVswitch(rules));
     say(`making pods whose security group has ${rules} rules`);
     const group = await createGroup(bed.client, rules);
+    const { h1, h2 } = bed.names;
     const client = await bed.addPod(`a${rules}`, h1, group);
     const near = await bed.addPod(`b${rules}`, h1, group);
     const far = await bed.addPod(`c${rules}`, h2, group);
     const path = (name: string, to: { netns: string; address: string }): Path => ({
-      name: `Cable, ${name}, ${rules} rules`,
-      client: client.netns,
-      server: to.netns,
-      serverAddress: to.address,
+      ...{ name: `Cable, ${name}, ${rules} rules`, client: client.netns },
+      ...{ server: to.netns, serverAddress: to.address },
     });
-    contestants.push({ path: path('same host', near), against: linux.bridge });
-    contestants.push({ path: path('two hosts', far), against: linux.vxlan });
+    enter(path('same host', near), [bridge, ...filters, ovs]);
+    enter(path('two hosts', far), [vxlan]);
+    if (rules !== FEW_RULES) continue;
+    for (const flows of options.flows) {
+      const peers = [bridge, ...filters].map((peer) => enter(peer.path, [], flows));
+      enter(path('same host', near), peers, flows);
+      enter(path('two hosts', far), [enter(linux.vxlan, [], flows)], flows);
+    }
   }
-  return contestants;
+  return all;
 }
 
-/** More is better in every ratio: a time's is turned round. */
-function ratios(metric: Metric, own: readonly Sample[], peer: readonly Sample[]): readonly number[] {
-  return own.map((sample, round) => {
-    const ratio = sample[metric] / (peer[round]?.[metric] ?? Number.NaN);
-    return metric.endsWith('Us') ? 1 / ratio : ratio;
-  });
+/** Those whose name has the text, and whom they are compared with. */
+function chosen(all: readonly Contestant[], only: string | undefined): readonly Contestant[] {
+  if (only === undefined) return all;
+  const wanted = all.filter(({ path, flows }) => nameOf(path, flows).includes(only));
+  if (wanted.length === 0) throw new Error(`--only: no contestant's name contains "${only}"`);
+  return all.filter((one) => wanted.includes(one) || wanted.some(({ against }) => against.includes(one)));
 }
 
-function report(contestants: readonly Contestant[], samples: ReadonlyMap<Path, Sample[]>, options: Options): void {
-  const rows = contestants.map(({ path, against }) => {
-    const own = samples.get(path) ?? [];
-    const metrics = METRICS.map((metric) => {
-      const value = median(own.map((sample) => sample[metric]));
-      const ratio = against === undefined ? null : median(ratios(metric, own, samples.get(against) ?? []));
-      return [metric, { median: value, ratio }] as const;
-    });
-    return { path: path.name, against: against?.name ?? null, metrics: Object.fromEntries(metrics) };
-  });
-  if (options.json) {
-    process.stdout.write(`${JSON.stringify({ rounds: options.rounds, seconds: options.seconds, rows }, null, 2)}\n`);
+function nameOf({ name }: Path, flows: number | undefined): string {
+  return flows === undefined ? name : `${name}, ${flows} flows`;
+}
+
+function report(contestants: readonly Contestant[], { rounds, seconds, json, svg }: Options): void {
+  const measured = new Map<Contestant, Measured>();
+  for (const one of contestants) {
+    const against = one.against.flatMap((peer) => measured.get(peer) ?? []);
+    measured.set(one, { name: nameOf(one.path, one.flows), samples: one.samples, against });
+  }
+  const rows = rowsOf([...measured.values()]);
+  if (svg !== undefined) writeFileSync(svg, drawRatios(rows));
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ rounds, seconds, rows }, null, 2)}\n`);
     return;
   }
-  const table = new Table({
-    head: ['path', ...METRICS.map((metric) => METRIC_NAMES[metric])],
-    style: { head: [], border: [] },
-  });
-  for (const row of rows) {
-    const cells = METRICS.map((metric) => formatCell(row.metrics[metric]));
-    table.push([row.path, ...cells]);
-  }
-  process.stdout.write(`${table.toString()}\n`);
+  process.stdout.write(`${tablesOf(rows)}\n`);
   process.stdout.write(
-    `medians of ${options.rounds} rounds of ${options.seconds} s; (n×): ratio to the peer in the same round, more is better\n`,
+    `medians of ${rounds} rounds of ${seconds} s, of ratios within a round; that of a time or a cost is turned round\n`,
   );
-}
-
-function formatCell(cell: { median: number; ratio: number | null } | undefined): string {
-  if (cell === undefined) return '';
-  const digits = cell.median < 100 ? 1 : 0;
-  const value = cell.median.toFixed(digits);
-  return cell.ratio === null ? value : `${value} (${cell.ratio.toFixed(2)}×)`;
 }
 
 await runInterruptibly(main);

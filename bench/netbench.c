@@ -5,8 +5,9 @@
  *   netbench server PORT               echo bytes over TCP, count datagrams over UDP, until killed
  *   netbench rr HOST PORT SECONDS      one TCP connection, 1-byte request and response: latency
  *   netbench crr HOST PORT SECONDS     connect, 1-byte request and response, close: connections a second
- *   netbench udp HOST PORT SECONDS N [RATE]
- *                                      N-byte datagrams, RATE a second or as fast as they go; counts those that arrived
+ *   netbench udp HOST PORT SECONDS N [RATE [FLOWS]]
+ *                                      N-byte datagrams, RATE a second or (0) as fast as they go, from FLOWS ports in turn (1 to
+ *                                      20000); counts those that arrived
  *
  * A client prints one line of JSON; SIGINT ends `udp` before its time. Exit 1 with a message when a call fails.
  */
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -218,17 +220,42 @@ static void wait_due(uint64_t start, uint64_t sent, double rate)
 		nanosleep(&shortly, NULL);
 }
 
-/* @rate: 0: as fast as they go. */
-static void datagrams(const struct sockaddr_in *a, double seconds, size_t size, double rate)
+/* Room for a file descriptor a flow, as far as the system allows. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		die("limit");
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		die("limit");
+}
+
+static int flow_socket(const struct sockaddr_in *a)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)a, sizeof(*a)))
+		die("connect");
+	return fd;
+}
+
+/* @rate: 0: as fast as they go. One datagram a flow in turn if there are several. */
+static void datagrams(const struct sockaddr_in *a, double seconds, size_t size, double rate, unsigned int flows)
 {
 	static char data[2048];
 	struct iovec iov = {data, size};
 	struct mmsghdr msg[BATCH];
-	int control = dial(a), fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int control = dial(a), *fds = calloc(flows, sizeof(*fds));
 	uint64_t before = arrived(control), sent = 0, start, end;
+	unsigned int next = 0;
 
-	if (fd < 0 || connect(fd, (const struct sockaddr *)a, sizeof(*a)))
-		die("connect");
+	if (!fds)
+		die("memory");
+	raise_limit();
+	for (unsigned int i = 0; i < flows; i++)
+		fds[i] = flow_socket(a);
 	memset(msg, 0, sizeof(msg));
 	for (int i = 0; i < BATCH; i++) {
 		msg[i].msg_hdr.msg_iov = &iov;
@@ -238,8 +265,14 @@ static void datagrams(const struct sockaddr_in *a, double seconds, size_t size, 
 	start = now_ns();
 	end = start + (uint64_t)(seconds * 1e9);
 	while (!is_ended && now_ns() < end) {
-		int n = sendmmsg(fd, msg, BATCH, 0);
+		int n = 0;
 
+		if (flows == 1)
+			n = sendmmsg(fds[0], msg, BATCH, 0);
+		for (int i = 0; flows > 1 && i < BATCH; i++) {
+			n += send(fds[next], data, size, 0) == (ssize_t)size;
+			next = next + 1 < flows ? next + 1 : 0;
+		}
 		if (n > 0)
 			sent += (uint64_t)n;
 		if (rate > 0)
@@ -259,7 +292,7 @@ int main(int argc, char **argv)
 		serve(argv[2]);
 	if (argc < 5) {
 		fprintf(stderr,
-			"usage: netbench server PORT | rr|crr HOST PORT SECONDS | udp HOST PORT SECONDS BYTES [RATE]\n");
+			"usage: netbench server PORT | rr|crr HOST PORT SECONDS | udp HOST PORT SECONDS BYTES [RATE [FLOWS]]\n");
 		return 2;
 	}
 	struct sockaddr_in a = address(argv[2], argv[3]);
@@ -269,9 +302,14 @@ int main(int argc, char **argv)
 		transactions(&a, seconds, 0);
 	else if (!strcmp(argv[1], "crr"))
 		transactions(&a, seconds, 1);
-	else if (!strcmp(argv[1], "udp") && (argc == 6 || argc == 7) && atoi(argv[5]) > 0 && atoi(argv[5]) <= 1472)
-		datagrams(&a, seconds, (size_t)atoi(argv[5]), argc == 7 ? atof(argv[6]) : 0);
-	else
+	else if (!strcmp(argv[1], "udp") && argc >= 6 && argc <= 8 && atoi(argv[5]) > 0 && atoi(argv[5]) <= 1472) {
+		int flows = argc == 8 ? atoi(argv[7]) : 1;
+
+		if (flows < 1 || flows > 20000)
+			return 2;
+		datagrams(&a, seconds, (size_t)atoi(argv[5]), argc >= 7 ? atof(argv[6]) : 0, (unsigned int)flows);
+	} else {
 		return 2;
+	}
 	return 0;
 }

@@ -20,6 +20,22 @@ export function run(command: string, ...args: readonly string[]): string {
   }
 }
 
+/** Runs a program in a namespace, with a text on its standard input if one is given. */
+export function runIn(
+  namespace: string,
+  ...args: readonly [{ readonly input: string }, ...string[]] | readonly string[]
+): string {
+  const [first, ...rest] = args;
+  const [input, words] = typeof first === 'object' ? [first.input, rest] : ['', args];
+  const all = [`--net=/run/netns/${namespace}`, ...words.map(String)];
+  try {
+    return execFileSync('nsenter', all, { encoding: 'utf8', input });
+  } catch (err) {
+    const stderr = err instanceof Error && 'stderr' in err ? String(err.stderr).trim() : '';
+    throw new Error(`${words.join(' ')}: ${stderr || String(err)}`);
+  }
+}
+
 /** `ip` in a namespace. */
 export function ipIn(namespace: string, ...args: readonly string[]): string {
   return run('ip', '-n', namespace, ...args);

@@ -47,6 +47,9 @@ const BENCH = {
   iperf3: 'TCP and UDP throughput',
   ethtool: 'reads and sets offloads',
   'containernetworking-plugins': 'the reference bridge plug-in to compare with',
+  nftables: 'stateful rules to compare with',
+  iptables: 'stateful rules to compare with',
+  'openvswitch-switch': 'a switch to compare with',
 };
 
 /** What a command needs: package -> why. */
