@@ -119,6 +119,11 @@ test('why is told for one port and for two', async (t) => {
   const { out } = await cable('why vm1 vm2', server);
   assert.match(out, /^They cannot talk:\n- it is unplugged\n {2}remedy: plug it in\n\ntcp from/);
   assert.equal(server.requests.at(-1), `GET /cable/v1/ports/${A}/why?to=${B}`);
+  const unheard = await stub(t, { why: { ...why, verdict: 'unknown' } });
+  assert.match(
+    (await cable('why vm1 vm2', unheard)).out,
+    /^It is not known whether they can talk:\n- it is unplugged\n/,
+  );
 });
 
 test('a capture is a pcap file that tcpdump reads, and says what is missing', async (t) => {

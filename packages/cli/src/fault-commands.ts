@@ -306,6 +306,8 @@ function wayLines(name: string, hops: readonly Hop[]): readonly string[] {
 type Finding = { readonly text: string; readonly remedy: string };
 type WhyPort = { readonly port: Named; readonly status: string; readonly findings: readonly Finding[] };
 type WhyPair = {
+  /** Absent of older servers. */
+  readonly verdict?: string;
   readonly finding: Finding | null;
   readonly ways: readonly Trace[];
   readonly ports: readonly WhyPort[];
@@ -332,8 +334,9 @@ function findingLines({ text, remedy }: Finding): readonly string[] {
   return [`- ${text}`, `  remedy: ${remedy}`];
 }
 
-function whyPairText({ finding, ways }: WhyPair): string {
-  const head = finding === null ? ['They can talk, both ways.'] : ['They cannot talk:', ...findingLines(finding)];
+function whyPairText({ finding, verdict, ways }: WhyPair): string {
+  const what = verdict === 'unknown' ? 'It is not known whether they can talk:' : 'They cannot talk:';
+  const head = finding === null ? ['They can talk, both ways.'] : [what, ...findingLines(finding)];
   return `${[...head, '', ...ways.map(traceText)].join('\n')}`;
 }
 

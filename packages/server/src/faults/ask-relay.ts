@@ -156,7 +156,10 @@ async function answerOf(host: string, ask: () => Promise<unknown>): Promise<Answ
 
 function settle({ host, resolve, reject }: Waiting, text: string): void {
   const said: unknown = JSON.parse(text);
-  if (isFields(said) && 'value' in said) return resolve(said['value']);
+  if (isFields(said) && 'value' in said) {
+    resolve(said['value']);
+    return;
+  }
   const code = isFields(said) && isErrorCode(said['code']) ? said['code'] : 'HostUnreachable';
   const message = isFields(said) ? String(said['message']) : '';
   reject(new CableError(code, message, { fields: { host } }));

@@ -335,6 +335,35 @@ test('why a port is not ACTIVE is found at its binding, its host, its device and
   assert.equal((await codes(a))[0], 'port_admin_down');
 });
 
+test('of ports whose host does not answer nobody says that they cannot talk', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const frame = { kind: 'host', underlay: UNDERLAY['h2'] ?? '', vni: 7, frame: 'AAAA' } as const;
+  const answered = {
+    neighbour: { address: addressOf(b), mac: '02:00:00:00:00:01', end: { kind: 'answered' } },
+  } as const;
+  let far: Said = { fault: { code: 'busy', message: 'too much is asked' } };
+  const drops = { value: { drops: [], rxPackets: 0, txPackets: 0 } };
+  const near = await agent(t, harness, 'h1', ({ kind }) => (kind === 'trace' ? hop(frame, answered) : drops));
+  const other = await agent(t, harness, 'h2', () => far);
+  for (const [socket, port] of [
+    [near, a],
+    [other, b],
+  ] as const) {
+    const vifs = [{ portId: String(port['id']), state: 'up', reason: null }] as const;
+    socket.say({ type: 'status', revision: 0, full: false, vifs: [...vifs] });
+  }
+  const why = async () => (await harness.send('GET', `/cable/v1/ports/${a['id']}/why?to=${b['id']}`)).body;
+  const reported = async (): Promise<void> => {
+    while (/device_missing/.test(JSON.stringify(await why()))) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await within(reported(), 'the devices to be up');
+  const unheard = await why();
+  assert.equal(unheard['verdict'], 'unknown', JSON.stringify(unheard['finding']));
+  far = hop({ kind: 'drop', reason: REASON });
+  const heard = await why();
+  assert.deepEqual([heard['verdict'], heard['finding']?.['code']], ['cannot-talk', 'policy_ingress']);
+});
+
 test('ports that no router joins are told apart from those whose addresses are alike', async (t) => {
   const { harness, a } = await cloud(t);
   const other = await harness.create('network', { name: 'other' });

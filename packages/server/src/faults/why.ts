@@ -23,7 +23,9 @@ export type WhyPair = {
   /** Both ways as new connections; each with its answers. */
   readonly ways: readonly Trace[];
   readonly ports: readonly WhyPort[];
-  /** The first cause; null: they can talk. */
+  /** `unknown`: a host on the way could not be asked. */
+  readonly verdict: 'can-talk' | 'cannot-talk' | 'unknown';
+  /** The first cause, or why nobody knows; null: they can talk. */
   readonly finding: Finding | null;
 };
 
@@ -145,7 +147,11 @@ export async function explainPair(
   eyes: Eyes,
 ): Promise<WhyPair> {
   const ports = await Promise.all([a, b].map((port) => explainPort(deps, port, eyes)));
-  const broken = ports.find(({ findings: [first] }) => first !== undefined && !first.code.startsWith('drops_'));
+  const states = ports.flatMap(({ port, findings: [first] }) =>
+    first === undefined || first.code.startsWith('drops_')
+      ? []
+      : [{ ...first, text: `port ${port.name || port.id}: ${first.text}` }],
+  );
   const ways: Trace[] = [];
   let failed: Finding | null = null;
   for (const [from, to] of [
@@ -159,16 +165,26 @@ export async function explainPair(
       else ways.push(await trace(deps, from, { ...query, source: null, to: address }, eyes));
     } catch (err) {
       if (!(err instanceof CableError)) throw err;
-      failed ??= finding('not_traced', err.message.replace(/\.$/, ''), err.remedy);
+      const code = UNANSWERED.has(err.code) ? 'host_unreachable' : 'not_traced';
+      failed ??= finding(code, err.message.replace(/\.$/, ''), err.remedy);
     }
   }
   const [there, back] = ways;
-  const cause = [there, back].find((way) => way !== undefined && way.cause !== null && way.verdict !== 'arrives');
-  const [state] = broken?.findings ?? [];
-  if (state !== undefined && (failed !== null || cause !== undefined))
-    return { ways, ports, finding: { ...state, text: `port ${broken?.port.name || broken?.port.id}: ${state.text}` } };
-  return { ways, ports, finding: cause === undefined ? failed : findingOf(cause) };
+  const causes = [there, back].flatMap((way) => (way === undefined || way.cause === null ? [] : [way]));
+  const found = causes.filter(({ verdict }) => verdict !== 'arrives').map(findingOf);
+  if (failed !== null) found.push(failed);
+  if (found.length > 0) found.unshift(...states);
+  // What is known goes before what is not.
+  const known = found.find(({ code }) => !UNSURE.has(code));
+  const verdict = known !== undefined ? 'cannot-talk' : found.length > 0 ? 'unknown' : 'can-talk';
+  return { ways, ports, verdict, finding: known ?? found[0] ?? null };
 }
+
+/** Errors of hosts that say nothing about packets. */
+const UNANSWERED: ReadonlySet<string> = new Set(['HostUnreachable', 'HostRefusesAsk', 'ServiceUnavailable']);
+
+/** Findings that say nothing about packets: what a host has goes on while nobody hears of it. */
+const UNSURE: ReadonlySet<string> = new Set(['host_down', 'host_unreachable', 'behind', 'cut', 'not_understood']);
 
 function notConnected(from: Port, to: Port, address: string): Finding {
   return finding(
@@ -187,10 +203,11 @@ function addressFor(from: Port, to: Port): string {
   throw new CableError('InvalidInput', `Ports ${from.id} and ${to.id} have no address of one family.`);
 }
 
-function findingOf({ from, cause }: Trace): Finding {
+function findingOf({ from, cause, verdict }: Trace): Finding {
   const way =
     cause?.way === 'back' ? `the answer to port ${from.name || from.id}` : `what port ${from.name || from.id} sends`;
-  return finding(cause?.reason ?? '', `${way} does not pass: ${cause?.meaning ?? ''}`, cause?.remedy ?? '');
+  const what = verdict === 'unknown' ? 'is not known to pass' : 'does not pass';
+  return finding(cause?.reason ?? '', `${way} ${what}: ${cause?.meaning ?? ''}`, cause?.remedy ?? '');
 }
 
 function finding(code: string, text: string, remedy: string): Finding {
