@@ -52,3 +52,19 @@ test('a request that is repeated at once and later makes its objects once', asyn
   }
   await assertInvariants(server);
 });
+
+test('a type whose body has another name than its objects in the store is repeated as any other', async (t) => {
+  const { send, server } = await startHarness(t);
+  const twice = async (path: string, name: string, attributes: object): Promise<string> => {
+    const headers = { 'idempotency-key': path };
+    const answers = [];
+    for (let n = 0; n < 2; n += 1) answers.push(await send('POST', path, { [name]: attributes }, headers));
+    const [first, second] = answers.map(({ status, body }) => `${status} ${body[name]?.['id']}`);
+    assert.match(first ?? '', /^201 /);
+    assert.equal(second, first);
+    return String(answers[0]?.body[name]?.['id']);
+  };
+  const policy = await twice('/v2.0/qos/policies', 'policy', { name: 'gold' });
+  await twice(`/v2.0/qos/policies/${policy}/dscp_marking_rules`, 'dscp_marking_rule', { dscp_mark: 46 });
+  await assertInvariants(server);
+});

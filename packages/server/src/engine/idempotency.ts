@@ -46,7 +46,7 @@ export function findRepeated(
   starts: readonly Given<AnyObject>[],
 ): readonly AnyObject[] | undefined {
   const found = starts.flatMap((start) =>
-    start[REQUEST] === undefined ? [] : (look.get(resource.name, start.id) ?? []),
+    start[REQUEST] === undefined ? [] : (look.get(resource.type, start.id) ?? []),
   );
   if (found.length === 0) return undefined;
   const wanted = new Map(starts.map((start) => [start.id, start[REQUEST]]));
