@@ -36,7 +36,7 @@ int service(struct __sk_buff *ctx)
 		reason = check_source(w);
 	if (!reason && w->sender.service == SERVICE_ROGUE_DHCP)
 		reason = CB_REASON_PORT_DISABLED_DHCP;
-	if (!reason && w->sender.service != SERVICE_AGENT)
+	if (!reason && w->sender.service != SERVICE_AGENT && w->sender.service != SERVICE_PROBED)
 		reason = CB_REASON_SERVICE;
 	if (reason)
 		return drop(ctx, p->in_vif, reason);

@@ -75,6 +75,12 @@
 #define CB_SERVICE_RATE 200
 #define CB_SERVICE_BURST 400
 #define CB_SERVICE_SYN_COST 10
+/*
+ * The agent's probes come from ports from CB_PROBE_FIRST_PORT on, and nothing else of it does. What a VIF may answer: so many packets a second, and at once after a pause.
+ */
+#define CB_PROBE_FIRST_PORT 49152
+#define CB_PROBE_RATE 1000
+#define CB_PROBE_BURST 2000
 /* Copies of what a VIF sends to all, or to nobody known: so many a second, and at once after a pause. Who has fewer receivers may send more. */
 #define CB_FLOOD_RATE 20000
 #define CB_FLOOD_BURST 40000
@@ -828,7 +834,8 @@ struct cb_use {
 	__u32 flows[2]; /* flows that it began, that it received */
 	__u64 service_ns; /* CLOCK_MONOTONIC at which its bucket for the agent's services is full again; past: it is */
 	__u64 flood_ns; /* the same of its bucket for copies of floods */
-	__u8 reserve[40];
+	__u64 probe_ns; /* the same of its bucket for answers to probes */
+	__u8 reserve[32];
 };
 
 /* flags of struct cb_meter */

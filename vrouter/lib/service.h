@@ -8,6 +8,7 @@
 
 #include "config.h"
 #include "lookup.h"
+#include "probe.h"
 #include "turn.h"
 
 #define PORT_DNS 53
@@ -22,6 +23,7 @@
 enum service {
 	SERVICE_NONE, /* an ordinary packet */
 	SERVICE_AGENT, /* for the agent */
+	SERVICE_PROBED, /* for the agent, which asked */
 	SERVICE_REFUSED, /* for the agent, but not allowed */
 	SERVICE_ROGUE_DHCP, /* a guest that acts as DHCP server */
 };
@@ -89,6 +91,9 @@ static __always_inline enum service classify_service(const struct pkt *p, const 
 			return p->flags & PKT_FIRST_FRAGMENT || has_ip_options(p) ? SERVICE_REFUSED : SERVICE_AGENT;
 	}
 	if (v4_of(&p->dst) == bpf_htonl(CB_METADATA_ADDR)) {
+		if (answers_probe(p))
+			return has_ip_options(p) || v4_of(&p->src) != v4_of(&vif->addr) ? SERVICE_REFUSED
+											: SERVICE_PROBED;
 		if (!is_service_port(p) || p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED) ||
 		    has_ip_options(p) || v4_of(&p->src) != v4_of(&vif->addr))
 			return SERVICE_REFUSED;
@@ -107,7 +112,7 @@ static __noinline int rewrite_addresses(struct __sk_buff *ctx, const struct pkt 
 	__u32 to[2] = {saddr_be, daddr_be};
 	__s64 diff = bpf_csum_diff(from, sizeof(from), to, sizeof(to), 0);
 
-	if (bpf_l4_csum_replace(ctx, csum_off, 0, diff, flags) ||
+	if ((!is_icmp(p) && bpf_l4_csum_replace(ctx, csum_off, 0, diff, flags)) ||
 	    bpf_l3_csum_replace(ctx, ETH_HLEN + offsetof(struct iphdr, check), 0, diff, 0) ||
 	    bpf_skb_store_bytes(ctx, ETH_HLEN + offsetof(struct iphdr, saddr), to, sizeof(to), 0))
 		return -1;
@@ -130,45 +135,55 @@ static __always_inline void read_mac(__u8 *mac, const volatile __u8 *config)
 }
 
 /*
- * Takes from the bucket of the VIF what the packet costs, or returns 0 when it has not as much. Two CPUs at once may
+ * Takes @cost_ns from a bucket that holds @burst_ns, or returns 0 when it has not as much. Two CPUs at once may
  * both pass on the last token; all that passes is paid for.
  */
-static __always_inline int pay_service(const struct pkt *p)
+static __always_inline int take_tokens(__u64 *full_ns, __u64 cost_ns, __u64 burst_ns)
 {
-	const __u64 token_ns = 1000000000ULL / CB_SERVICE_RATE;
-	__u64 now = bpf_ktime_get_ns(), cost_ns = token_ns;
+	__u64 now = bpf_ktime_get_ns();
+
+	if (cfg_trace)
+		return *full_ns < now || *full_ns + cost_ns <= now + burst_ns;
+	if (*full_ns < now)
+		*full_ns = now;
+	if (*full_ns + cost_ns > now + burst_ns)
+		return 0;
+	__sync_fetch_and_add(full_ns, cost_ns);
+	return 1;
+}
+
+/* From the bucket of the VIF for what the agent has asked it for, or for what it asks by itself: neither takes from the other. */
+static __always_inline int pay_service(const struct work *w)
+{
+	const __u64 token_ns = 1000000000ULL / CB_SERVICE_RATE, probe_ns = 1000000000ULL / CB_PROBE_RATE;
+	const struct pkt *p = &w->p;
 	__u32 vif = p->in_vif;
 	struct cb_use *use = bpf_map_lookup_elem(&cb_use_1, &vif);
 
 	if (!use)
 		return 0;
-	if (p->tcp_flags & TCP_SYN)
-		cost_ns *= CB_SERVICE_SYN_COST;
-	if (cfg_trace)
-		return use->service_ns < now || use->service_ns + cost_ns <= now + CB_SERVICE_BURST * token_ns;
-	if (use->service_ns < now)
-		use->service_ns = now;
-	if (use->service_ns + cost_ns > now + CB_SERVICE_BURST * token_ns)
-		return 0;
-	__sync_fetch_and_add(&use->service_ns, cost_ns);
-	return 1;
+	if (w->sender.service == SERVICE_PROBED)
+		return take_tokens(&use->probe_ns, probe_ns, CB_PROBE_BURST * probe_ns);
+	return take_tokens(&use->service_ns, p->tcp_flags & TCP_SYN ? token_ns * CB_SERVICE_SYN_COST : token_ns,
+			   CB_SERVICE_BURST * token_ns);
 }
 
 /* Hands a guest's packet to the agent: from the VIF's service address to the agent's. */
 static __noinline int to_agent(struct __sk_buff *ctx, const struct work *w)
 {
+	const __u32 agent_be = bpf_htonl(CB_SERVICE_AGENT);
 	const struct pkt *p = &w->p;
 	__u8 smac[6], dmac[6];
+	__u32 guest_be = bpf_htonl(CB_SERVICE_NET + p->in_vif * CB_VIF_SERVICE_ADDRESSES);
 
 	if (!cfg_service_ifindex)
 		return drop(ctx, p->in_vif, CB_REASON_SERVICE);
-	if (!pay_service(p))
+	if (!pay_service(w))
 		return drop(ctx, p->in_vif, CB_REASON_RATE_SERVICE);
 	read_mac(dmac, cfg_service_mac);
 	read_mac(smac, cfg_gateway_mac);
-	if (rewrite_addresses(ctx, p, bpf_htonl(CB_SERVICE_NET + p->in_vif * CB_VIF_SERVICE_ADDRESSES),
-			      bpf_htonl(CB_SERVICE_AGENT)) ||
-	    rewrite_macs(ctx, dmac, smac))
+	if (rewrite_addresses(ctx, p, guest_be, agent_be) || rewrite_macs(ctx, dmac, smac) ||
+	    (p->flags & PKT_RELATED && rewrite_probe(ctx, p, agent_be, guest_be)))
 		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
 	trace(ctx, cfg_service_ifindex, CB_DELIVER_SERVICE, 0, 0, CB_REASON_NONE);
 	return bpf_redirect(cfg_service_ifindex, 0);
@@ -201,7 +216,7 @@ static __always_inline __u32 answer_addresses(struct __sk_buff *ctx, const struc
 		addrs_be[0] = v4_of(&vif->dhcp_server);
 		return dhcp_destination(ctx, p, &addrs_be[1], dmac);
 	}
-	if (is_service_answer(p)) {
+	if (is_service_answer(p) || is_probe(p)) {
 		addrs_be[0] = bpf_htonl(CB_METADATA_ADDR);
 		addrs_be[1] = v4_of(&vif->addr);
 		return CB_REASON_NONE;

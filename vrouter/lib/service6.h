@@ -67,6 +67,10 @@ static __always_inline enum service classify_service6(const struct pkt *p, const
 	}
 	if (!is_metadata6(&p->dst))
 		return SERVICE_NONE;
+	if (answers_probe(p))
+		return p->l4_off != ETH_HLEN + sizeof(struct ipv6_header) || !same_words(&p->src, &vif->addr6)
+			       ? SERVICE_REFUSED
+			       : SERVICE_PROBED;
 	if (!is_service_port(p) || fragment || p->flags & PKT_RELATED ||
 	    p->l4_off != ETH_HLEN + sizeof(struct ipv6_header))
 		return SERVICE_REFUSED;
@@ -76,6 +80,8 @@ static __always_inline enum service classify_service6(const struct pkt *p, const
 /* Where the checksum of the packet's protocol is, behind the IP header. */
 static __always_inline __u32 checksum_place(const struct pkt *p)
 {
+	if (is_icmp(p))
+		return 2;
 	if (p->key.protocol == IPPROTO_TCP)
 		return 16;
 	return p->key.protocol == IPPROTO_UDP ? 6 : 2;
@@ -87,14 +93,29 @@ struct both_addresses {
 	struct cb_addr dst;
 };
 
+/* The packet that an error quotes goes the other way of what the error becomes. Returns 0 or -1. */
+static __noinline int rewrite_probe6(struct __sk_buff *ctx, const struct pkt *p, const struct both_addresses *to)
+{
+	__u32 off = (p->l4_off & 0xff) + sizeof(struct icmp_header);
+	struct both_addresses from = {.src = p->key.dst, .dst = p->key.src};
+	struct both_addresses becomes = {.src = to->dst, .dst = to->src};
+	__s64 diff = bpf_csum_diff((__be32 *)&from, sizeof(from), (__be32 *)&becomes, sizeof(becomes), 0);
+
+	if (bpf_l4_csum_replace(ctx, (p->l4_off & 0xff) + 2, 0, diff, 0) ||
+	    bpf_skb_store_bytes(ctx, off + offsetof(struct ipv6_header, src), &becomes, sizeof(becomes), 0))
+		return -1;
+	return 0;
+}
+
 /* A new source and destination for an IPv6 packet, with the checksum that covers them. Returns 0 or -1. */
 static __noinline int rewrite_addresses6(struct __sk_buff *ctx, const struct pkt *p, struct both_addresses *to)
 {
-	__u64 flags = BPF_F_PSEUDO_HDR | (p->key.protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0);
+	__u64 mangled = p->key.protocol == IPPROTO_UDP && !is_icmp(p) ? BPF_F_MARK_MANGLED_0 : 0;
+	__u32 csum_off = (p->l4_off & 0xff) + checksum_place(p);
 	struct both_addresses from = {.src = p->src, .dst = p->dst};
 	__s64 diff = bpf_csum_diff((__be32 *)&from, sizeof(from), (__be32 *)to, sizeof(*to), 0);
 
-	if (bpf_l4_csum_replace(ctx, (p->l4_off & 0xff) + checksum_place(p), 0, diff, flags) ||
+	if (bpf_l4_csum_replace(ctx, csum_off, 0, diff, BPF_F_PSEUDO_HDR | mangled) ||
 	    bpf_skb_store_bytes(ctx, ETH_HLEN + offsetof(struct ipv6_header, src), to, sizeof(*to), 0))
 		return -1;
 	return 0;
@@ -111,13 +132,14 @@ static __noinline int to_agent6(struct __sk_buff *ctx, const struct work *w)
 
 	if (!cfg_service_ifindex)
 		return drop(ctx, p->in_vif, CB_REASON_SERVICE);
-	if (!pay_service(p))
+	if (!pay_service(w))
 		return drop(ctx, p->in_vif, CB_REASON_RATE_SERVICE);
 	service_address6(&to.src, p->in_vif * CB_VIF_SERVICE_ADDRESSES + index);
 	service_address6(&to.dst, CB_SERVICE_AGENT - CB_SERVICE_NET);
 	read_mac(dmac, cfg_service_mac);
 	read_mac(smac, cfg_gateway_mac);
-	if (rewrite_addresses6(ctx, p, &to) || rewrite_macs(ctx, dmac, smac))
+	if (rewrite_addresses6(ctx, p, &to) || rewrite_macs(ctx, dmac, smac) ||
+	    (p->flags & PKT_RELATED && rewrite_probe6(ctx, p, &to)))
 		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
 	trace(ctx, cfg_service_ifindex, CB_DELIVER_SERVICE, 0, 0, CB_REASON_NONE);
 	return bpf_redirect(cfg_service_ifindex, 0);
@@ -171,7 +193,7 @@ static __always_inline __u32 answer_addresses6(const struct pkt *p, const struct
 	}
 	if (p->key.protocol == IPPROTO_UDP && p->key.sport_be == bpf_htons(PORT_DHCP6_SERVER))
 		return CB_REASON_NONE;
-	if (!is_service_answer(p))
+	if (!is_service_answer(p) && !(is_probe(p) && index == SERVICE_INDEX_ADDR6))
 		return CB_REASON_SERVICE;
 	metadata_address6(&to->src);
 	return CB_REASON_NONE;

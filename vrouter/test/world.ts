@@ -503,7 +503,7 @@ export class World {
 
   /** CLOCK_MONOTONIC at which the guest's bucket for copies of floods is full again; 0: it is. */
   setFloodBucket(guest: Guest, floodNs: bigint): void {
-    this.#put(MAPS.cb_use_1, guest.vif, { flows: [0, 0], serviceNs: 0n, floodNs });
+    this.#put(MAPS.cb_use_1, guest.vif, { flows: [0, 0], serviceNs: 0n, floodNs, probeNs: 0n });
   }
 
   /** What a VIF, a project or all that only passes uses. */
@@ -514,7 +514,7 @@ export class World {
   }
 
   setUse(row: number, use: { flows: [number, number]; serviceNs: bigint; floodNs: bigint }): void {
-    this.#put(MAPS.cb_use_1, row, use);
+    this.#put(MAPS.cb_use_1, row, { ...use, probeNs: 0n });
   }
 
   floodBucket(guest: Guest): bigint {
@@ -1180,7 +1180,7 @@ const TC_ACT_REDIRECT = 7;
 
 const ZERO_COUNT: CbCount = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
 const ZERO_VIF = '\0'.repeat(MAPS.cb_vif_2.value.size);
-const NOTHING_USED = { flows: [0, 0], serviceNs: 0n, floodNs: 0n } as const;
+const NOTHING_USED = { flows: [0, 0], serviceNs: 0n, floodNs: 0n, probeNs: 0n } as const;
 const ZERO_FLOW = new Uint8Array(MAPS.cb_flow_2.value.size);
 const ZERO_FRAGMENT = new Uint8Array(MAPS.cb_frag_2.value.size);
 

@@ -89,6 +89,12 @@ export const CB_SERVICE_BURST = 400;
 
 export const CB_SERVICE_SYN_COST = 10;
 
+export const CB_PROBE_FIRST_PORT = 49152;
+
+export const CB_PROBE_RATE = 1000;
+
+export const CB_PROBE_BURST = 2000;
+
 export const CB_FLOOD_RATE = 20000;
 
 export const CB_FLOOD_BURST = 40000;
@@ -1979,6 +1985,8 @@ export type CbUse = {
   readonly serviceNs: bigint;
   /** the same of its bucket for copies of floods */
   readonly floodNs: bigint;
+  /** the same of its bucket for answers to probes */
+  readonly probeNs: bigint;
 };
 
 export const cbUse: Codec<CbUse> = structCodec(
@@ -1988,11 +1996,13 @@ export const cbUse: Codec<CbUse> = structCodec(
     out.list(0, 'flows', value.flows, { limit: 2, size: 4 }, (at, item) => out.u32(at, 'flows', item));
     out.u64(8, 'serviceNs', value.serviceNs);
     out.u64(16, 'floodNs', value.floodNs);
+    out.u64(24, 'probeNs', value.probeNs);
   },
   (b) => ({
     flows: b.list(0, 2, 4, (at) => b.u32(at)),
     serviceNs: b.u64(8),
     floodNs: b.u64(16),
+    probeNs: b.u64(24),
   }),
 );
 
