@@ -1,6 +1,7 @@
 import type { TableReader } from '@cable/kit';
 import type {
   FloatingIp,
+  HealthMonitor,
   Host,
   Listener,
   LoadBalancer,
@@ -124,7 +125,22 @@ const ATTRIBUTES = {
   ],
   listener: ['id', 'loadbalancer_id', 'admin_state_up', 'protocol', 'protocol_port', 'default_pool_id'],
   pool: ['id', 'loadbalancer_id', 'admin_state_up', 'lb_algorithm', 'session_persistence'],
-  member: ['id', 'pool_id', 'admin_state_up', 'address', 'protocol_port', 'subnet_id', 'weight'],
+  member: ['id', 'pool_id', 'admin_state_up', 'address', 'protocol_port', 'subnet_id', 'weight', 'monitor_port'],
+  healthmonitor: [
+    'id',
+    'pool_id',
+    'admin_state_up',
+    'type',
+    'delay',
+    'timeout',
+    'max_retries',
+    'max_retries_down',
+    'http_method',
+    'url_path',
+    'expected_codes',
+    'domain_name',
+  ],
+  health: ['id', 'state'],
 } as const;
 
 export type RowType = keyof typeof ATTRIBUTES;
@@ -166,6 +182,11 @@ export type PoolRow = Pick<Pool, Attributes<'pool'>>;
 
 export type MemberRow = Pick<Member, Attributes<'member'>>;
 
+export type HealthMonitorRow = Pick<HealthMonitor, Attributes<'healthmonitor'>>;
+
+/** What the host of a member of a pool told of it last; `id` is the member's. */
+export type HealthRow = { readonly id: string; readonly state: 'up' | 'down' | 'silent' };
+
 /** The row of each resource type. */
 export type Rows = {
   readonly network: NetworkRow;
@@ -186,6 +207,8 @@ export type Rows = {
   readonly listener: ListenerRow;
   readonly pool: PoolRow;
   readonly member: MemberRow;
+  readonly healthmonitor: HealthMonitorRow;
+  readonly health: HealthRow;
 };
 
 /** The row of each table. `router_interface` and `router_gateway` hold those rows of `port` for which `isRouterInterface` and `isGatewayPort` are true. */
@@ -215,6 +238,8 @@ type IndexNames = {
   readonly listener: 'loadbalancer_id';
   readonly pool: never;
   readonly member: 'pool_id';
+  readonly healthmonitor: 'pool_id';
+  readonly health: never;
 };
 
 export type IndexName<T extends TableName> = IndexNames[T];
@@ -254,6 +279,8 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   listener: { loadbalancer_id: (row) => [row.loadbalancer_id] },
   pool: {},
   member: { pool_id: (row) => [row.pool_id] },
+  healthmonitor: { pool_id: (row) => [row.pool_id] },
+  health: {},
 };
 
 /** What the compiler reads. */

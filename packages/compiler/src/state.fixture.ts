@@ -50,6 +50,8 @@ export const EMPTY_STATE: State = {
   listener: new Map(),
   pool: new Map(),
   member: new Map(),
+  healthmonitor: new Map(),
+  health: new Map(),
 };
 
 export const ROW_TYPES: readonly RowType[] = Object.keys(EMPTY_STATE) as RowType[];
@@ -318,6 +320,7 @@ export function member(id: string, poolId: string, more: Partial<MemberRow> = {}
     protocol_port: 8080,
     subnet_id: null,
     weight: 1,
+    monitor_port: null,
     ...more,
   };
 }

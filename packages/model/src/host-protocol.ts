@@ -105,6 +105,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-27',
         change:
+          'A pool may say how its members are probed, a member how it is; an agent tells what it finds (health). An older agent passes both over: its members are not probed, and its clients get connections to members that are down. An older server passes over what it is told.',
+      },
+      {
+        date: '2026-11-27',
+        change:
           'A router’s gateway may say its standbys, and slices spares tell a host of which gateways it is one. An older agent passes both over: it follows the gateway’s host alone.',
       },
       {
@@ -192,6 +197,8 @@ export type AgentLine =
   | { readonly type: 'buckets'; readonly key: string; readonly digests: readonly number[] }
   /** The heartbeat: every 5 s; and within `ackWithinMs` of a bookmark; and at once when a port's state changed. */
   | ({ readonly type: 'status' } & HostStatusReport)
+  /** What the agent finds of members that it probes. */
+  | ({ readonly type: 'health' } & MemberReport)
   /** Everything is to be sent anew: the digest of `sync` is not that of what the agent holds. */
   | { readonly type: 'refresh' };
 
@@ -273,6 +280,19 @@ export type HostStatusReport = {
   readonly part?: ReportPart;
   /** Of entries that are about none of the host's own ports, which say so themselves. Absent: none. */
   readonly refused?: RefusedEntries;
+};
+
+/** Members of which one report tells. */
+export const MAX_MEMBERS_A_REPORT = 4096;
+
+/** Members that changed since the last report, or, with `full`, all that the host probes: of others it has nothing to say any more. */
+export type MemberReport = { readonly full: boolean; readonly members: readonly MemberHealth[] };
+
+/** `unknown`: it is probed, and no probe has told yet. `gone`: this host probes it no more. `reason`: of `down`, else null. */
+export type MemberHealth = {
+  readonly memberId: string;
+  readonly state: 'up' | 'down' | 'unknown' | 'gone';
+  readonly reason: string | null;
 };
 
 /** Part `number` (from 1) of `of`. Protocol 2; the parts follow one another on the connection, with no other report between them. */

@@ -22,7 +22,6 @@ export * from './dns-assignment.ts';
 export * from './dns-name.ts';
 export * from './errors.ts';
 export type { ExtensionDeclaration, ShownBy, StoredBy } from './extensions/extension.ts';
-export { loadBalancerHealthExtension } from './extensions/load-balancer.ts';
 export * from './host-asks.ts';
 export * from './host-protocol.ts';
 export type * from './ipv6-mode.ts';

@@ -372,6 +372,31 @@ export type PoolHeader = {
   readonly affinity: boolean;
   /** Network of the virtual address; null: the load balancer is gone. */
   readonly vipNetworkId: string | null;
+  /** How the host of each member probes it; absent: nobody does. */
+  readonly monitor?: PoolMonitor;
+};
+
+/** How members are probed. */
+export type PoolMonitor = {
+  /** `UDP-CONNECT`: a datagram is refused by nobody. */
+  readonly type: 'TCP' | 'HTTP' | 'UDP-CONNECT' | 'PING';
+  /** From one probe to the next. */
+  readonly delayMs: number;
+  /** What a probe may take; not more than `delayMs`. */
+  readonly timeoutMs: number;
+  /** Probes in a row that must succeed until a member that was down is up, and fail until one that was up is down; 1..10. */
+  readonly rise: number;
+  readonly fall: number;
+  /** Of `HTTP` alone. */
+  readonly http?: HttpProbe;
+};
+
+/** `host`: of the header Host; absent: the member's address. `codes`: first and last of each range of statuses that are a success. */
+export type HttpProbe = {
+  readonly method: string;
+  readonly path: string;
+  readonly host?: string;
+  readonly codes: readonly (readonly [first: number, last: number])[];
 };
 
 /** A member of a pool. */
@@ -382,4 +407,8 @@ export type PoolMember = {
   readonly port: number;
   /** 0..256, its share of new connections; 0: those there are go on. */
   readonly weight: number;
+  /** Port that is probed; absent: `port`. */
+  readonly monitorPort?: number;
+  /** What its host told last: it fails (`down`), or the host itself says nothing any more (`silent`). Absent: it is well, or nothing is known. */
+  readonly health?: 'down' | 'silent';
 };

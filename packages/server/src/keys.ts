@@ -150,6 +150,11 @@ export function vifKey(host: string, portId: string): string {
   return `${vifPrefix(host)}${portId}`;
 }
 
+/** `{"host", "state", "reason"}`: what a host says of a member of a pool. */
+export function healthKey(memberId: string): string {
+  return `${HOST_RUNTIME}health/${memberId}`;
+}
+
 export function vifPrefix(host: string): string {
   return `${HOST_RUNTIME}vif/${host}/`;
 }

@@ -86,6 +86,16 @@ export type VifRow = {
   readonly reason: string | null;
 };
 
+/** What a host says of a member of a pool that it probes, or a server of one whose host says nothing any more. `id` is the member's. */
+export type HealthRow = {
+  readonly id: string;
+  /** Who said it; of a `silent` one, who is to. */
+  readonly host: string;
+  readonly state: 'up' | 'down' | 'silent';
+  /** Why it is down; null: it is not, or nothing is known. */
+  readonly reason: string | null;
+};
+
 /** Tables made of part of another's rows. */
 type DerivedTypes = { readonly router_interface: Port };
 
@@ -93,7 +103,12 @@ type DerivedTypes = { readonly router_interface: Port };
 export type TableTypes = ObjectTypes & RuntimeTypes & DerivedTypes;
 
 /** Rows of the tables of what hosts report. */
-type RuntimeTypes = { readonly alive: AliveRow; readonly server: ServerRow; readonly vif: VifRow };
+type RuntimeTypes = {
+  readonly alive: AliveRow;
+  readonly server: ServerRow;
+  readonly vif: VifRow;
+  readonly health: HealthRow;
+};
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -166,6 +181,7 @@ export function parseRuntime(
   const value = parseRecord(text) ?? {};
   if (type === 'alive' && portId === undefined) return { type, row: aliveRow(host, value) };
   if (type === 'server' && portId === undefined) return { type, row: serverRow(host, value) };
+  if (type === 'health' && portId === undefined) return { type, row: healthRow(host, value) };
   if (type !== 'vif' || portId === undefined) return undefined;
   const reason = typeof value['reason'] === 'string' ? value['reason'] : null;
   return { type, row: { id: `${host}/${portId}`, host, port_id: portId, state: String(value['state']), reason } };
@@ -180,6 +196,17 @@ function aliveRow(id: string, value: Fields): AliveRow {
     session: textOr(value['session'], null),
     underlay: textOr(value['underlay'], null),
     since: textOr(value['since'], ''),
+  };
+}
+
+/** What is in no state that is known is taken for one of which nothing is. */
+function healthRow(id: string, value: Fields): HealthRow {
+  const state = value['state'];
+  return {
+    id,
+    host: textOr(value['host'], ''),
+    state: state === 'up' || state === 'down' ? state : 'silent',
+    reason: textOr(value['reason'], null),
   };
 }
 

@@ -42,6 +42,7 @@ import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
 import { DEFAULT_GROUP_INDEX } from './resources/default-group.ts';
 import { GatewayKeeper } from './resources/gateway-keeper.ts';
+import { HealthKeeper } from './resources/health-keeper.ts';
 import { MacCursor } from './resources/mac-cursor.ts';
 import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
 import { SUBNET_ORDERS } from './resources/subnet-prefixes.ts';
@@ -113,6 +114,7 @@ type Running = {
   sweeper?: Sweeper;
   gateways?: GatewayKeeper;
   relay?: AskRelay;
+  health?: HealthKeeper;
   plane?: HostPlane<SliceStore, Streams>;
   app?: FastifyInstance;
 };
@@ -128,10 +130,12 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
   }
 }
 
-async function halt({ abort, tables, history, sweeper, gateways, relay, plane, app }: Running): Promise<void> {
+async function halt(running: Running): Promise<void> {
+  const { abort, tables, history, sweeper, gateways, health, relay, plane, app } = running;
   await plane?.stop();
   abort.abort();
-  await Promise.all([tables?.stopped(), history?.done, sweeper?.done, gateways?.done, relay?.done]);
+  const loops = [history, sweeper, gateways, health, relay].map((one) => one?.done);
+  await Promise.all([tables?.stopped(), ...loops]);
   await app?.close();
 }
 
@@ -255,6 +259,11 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     log: log.child('relay'),
   });
   running.relay = relay;
+  running.health = new HealthKeeper({
+    ...{ store, tables, monotonicMs },
+    log: log.child('health'),
+    signal: abort.signal,
+  });
   const stopping = new AbortController();
   const pauses = watchPauses(monotonicMs, abort.signal);
   const { http: app, countError } = createApp({

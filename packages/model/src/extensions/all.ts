@@ -9,7 +9,7 @@ export * from './external-net.ts';
 export * from './extra-dhcp-opt.ts';
 export * from './extraroute.ts';
 export * from './fip-port-details.ts';
-export { loadBalancerExtension } from './load-balancer.ts';
+export { loadBalancerExtension, loadBalancerHealthExtension } from './load-balancer.ts';
 export * from './net-mtu.ts';
 export * from './port-forwarding.ts';
 export * from './port-security.ts';

@@ -110,7 +110,7 @@ export const loadBalancerExtension = {
   actions: { pool: POOL_ACTIONS } as { readonly pool: readonly ActionDeclaration[] },
 } as const;
 
-/** How members are probed. Not among those that Cable ships with: no host probes yet. */
+/** How members are probed. */
 export const loadBalancerHealthExtension = {
   alias: 'lbaasv2-health',
   name: 'Health monitors of load balancers',

@@ -164,7 +164,7 @@ export const healthMonitorResource = {
       required: true,
       values: ['TCP', 'HTTP', 'UDP-CONNECT', 'HTTPS', 'PING', 'SCTP', 'TLS-HELLO'],
       example: 'TCP',
-      description: 'TCP, HTTP or UDP-CONNECT; the others are refused.',
+      description: 'TCP, HTTP, UDP-CONNECT or PING; the others are refused.',
     },
     delay: {
       type: 'integer',
@@ -180,7 +180,7 @@ export const healthMonitorResource = {
       write: 'both',
       required: true,
       minimum: 1,
-      maximum: 3600,
+      maximum: 30,
       example: 3,
       description: 'Seconds that a probe may take; not more than delay.',
     },

@@ -1,5 +1,5 @@
 import { type AgentLine, type AskFault, CableError, type StoreHistory } from '@cable/model';
-import { parseStatusReport } from './parse.ts';
+import { parseMemberReport, parseStatusReport } from './parse.ts';
 
 /** Longest line from an agent: a `resume` that names some ten thousand slices, or a report of all devices. */
 const LINE_BYTES = 4 << 20;
@@ -86,6 +86,8 @@ export function parseAgentLine(text: string, place: 'first' | 'later'): AgentLin
       return parseAnswer(fields);
     case 'status':
       return { type: 'status', ...parseStatusReport(fields) };
+    case 'health':
+      return { type: 'health', ...parseMemberReport(fields) };
     case 'refresh':
       return { type: 'refresh' };
     default:

@@ -30,6 +30,7 @@ import type { TableChange, Tables } from '../tables.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import type { Resume } from './host-stream.ts';
 import { superseded } from './identity.ts';
+import { MemberReports } from './member-reports.ts';
 import { Pace } from './pace.ts';
 import type { MakeSlices, MakeStreams, PlaneSlices, PlaneStreams } from './plane-parts.ts';
 import { PortCounts } from './port-counts.ts';
@@ -105,6 +106,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   readonly #pace: Pace;
   readonly #registry: HostRegistry;
   readonly #reports: Reports;
+  readonly #members: MemberReports;
   readonly #writer: StatusWriter;
   readonly #serverWriter: ServerWriter;
   readonly #refused: RefusedHosts;
@@ -193,11 +195,17 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
       },
       hasStream: (host, session) => this.streams.hasSession(host, session),
     });
+    this.#members = new MemberReports({
+      ...{ store, tables, log },
+      registry: this.#registry,
+      hasStream: (host, session) => this.streams.hasSession(host, session),
+    });
     this.#writer = startStatusWriter({ store, tables, evidence: (port) => this.#evidence(port), now, log, signal });
     this.#pace = new Pace(monotonicMs, () => this.streams.size);
     this.streams = options.makeStreams(this.slices, {
       admit: (host, resume) => this.#refused.watch(host, () => this.#admit(host, resume)),
       report: (host, session, report) => this.#reports.tell(host, session, report),
+      health: (host, session, report) => this.#members.tell(host, session, report),
       ackWithinMs: () => this.#pace.ackWithinMs(),
       sent: (host, revision) => {
         acknowledgements.sent(host, revision);

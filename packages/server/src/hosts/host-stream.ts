@@ -5,6 +5,7 @@ import {
   HOST_PROTOCOL,
   type HostAsk,
   type HostStatusReport,
+  type MemberReport,
   type SliceKey,
   type StoreHistory,
 } from '@cable/model';
@@ -29,6 +30,8 @@ export type StreamPlane = {
   admit(host: string, resume: Resume): Promise<StoreHistory>;
   /** Takes in a report; throws a `CableError`: the stream is refused. */
   report(host: string, session: string, report: HostStatusReport): Promise<void>;
+  /** Takes in what a host tells of members of pools; throws a `CableError`: the stream is refused. */
+  health(host: string, session: string, report: MemberReport): Promise<void>;
   /** Within what time a host is to acknowledge what a bookmark ends that is written now. */
   ackWithinMs(): number;
   /** Content up to the revision has gone out to the host, or its first `sync`: it will be acknowledged. */
@@ -237,6 +240,7 @@ export class HostStream {
     else if (line.type === 'refresh') this.#refresh();
     else if (line.type === 'buckets') this.#compare(line);
     else if (line.type === 'answer') this.#asks.take(line);
+    else if (line.type === 'health') this.#health(line);
     else this.#report(line);
   }
 
@@ -246,6 +250,11 @@ export class HostStream {
     if (report === undefined) return;
     // What comes while one is written is written together.
     this.#input?.begun(this.#whileOpen(plane.report(host, this.#session, report)));
+  }
+
+  #health({ full, members }: Extract<AgentLine, { readonly type: 'health' }>): void {
+    const { plane, host } = this.#options;
+    this.#input?.begun(this.#whileOpen(plane.health(host, this.#session, { full, members })));
   }
 
   /** The client has said what it holds of a slice: it is due as far as that differs. */

@@ -5,7 +5,10 @@ import {
   type HostStatusReport,
   isMachineAddress,
   isUuid,
+  MAX_MEMBERS_A_REPORT,
   MAX_VIFS_A_REPORT,
+  type MemberHealth,
+  type MemberReport,
   parseIp,
   type RefusedEntries,
   type ReportPart,
@@ -25,6 +28,7 @@ const MAX_FEATURE = 64;
 const MAX_PHYSICAL_NETWORK = 64;
 const MAX_DEVICE = 15;
 const STATES: ReadonlySet<unknown> = new Set<VifStatus['state']>(['up', 'down', 'error']);
+const MEMBER_STATES: ReadonlySet<unknown> = new Set<MemberHealth['state']>(['up', 'down', 'unknown', 'gone']);
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -172,6 +176,28 @@ function parseVif(value: unknown, index: number): VifStatus {
   return {
     portId,
     state: state as VifStatus['state'],
+    reason: reason === null || reason === undefined ? null : parseText(reason, `${field}.reason`, MAX_REASON),
+  };
+}
+
+/** Throws `InvalidInput` naming the field. When a member is named twice the last word counts. */
+export function parseMemberReport({ full, members }: Fields): MemberReport {
+  if (typeof full !== 'boolean') throw invalid('full', 'true or false');
+  if (!Array.isArray(members) || members.length > MAX_MEMBERS_A_REPORT) {
+    throw invalid('members', `a list of at most ${MAX_MEMBERS_A_REPORT}`);
+  }
+  const byId = new Map(members.map(parseMember).map((member) => [member.memberId, member]));
+  return { full, members: [...byId.values()] };
+}
+
+function parseMember(value: unknown, index: number): MemberHealth {
+  const field = `members[${index}]`;
+  const { memberId, state, reason } = parseFields(value, field);
+  if (typeof memberId !== 'string' || !isUuid(memberId)) throw invalid(`${field}.memberId`, 'the id of a member');
+  if (!MEMBER_STATES.has(state)) throw invalid(`${field}.state`, 'up, down, unknown or gone');
+  return {
+    memberId,
+    state: state as MemberHealth['state'],
     reason: reason === null || reason === undefined ? null : parseText(reason, `${field}.reason`, MAX_REASON),
   };
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Duplex } from 'node:stream';
 import type { TableChange } from '@cable/compiler';
 import { silentLogger, startTurns, type Turns } from '@cable/kit';
-import type { AgentLine, HostStatusReport, ServerLine, SliceKey, StoreHistory } from '@cable/model';
+import type { AgentLine, HostStatusReport, MemberReport, ServerLine, SliceKey, StoreHistory } from '@cable/model';
 import { lineReader, SliceClient } from '../slices/slice-client.fixture.ts';
 import { SliceStore } from '../slices/slice-store.ts';
 import { createWorld, failOnError, type World } from '../slices/world.fixture.ts';
@@ -63,6 +63,8 @@ export type StreamRig = {
   readonly streams: Streams;
   readonly sent: { readonly host: string; readonly revision: number }[];
   readonly reported: Reported[];
+  /** Of members of pools. */
+  readonly told: { readonly host: string; readonly session: string; readonly report: MemberReport }[];
   /** What the rest of the plane says to a client; may be replaced. */
   admit: (host: string, resume: Resume) => Promise<StoreHistory>;
   report: (host: string) => Promise<void>;
@@ -84,9 +86,10 @@ export type RigOptions = {
 export function createRig(options: RigOptions = {}): StreamRig {
   const world = options.world ?? createWorld();
   const store = new SliceStore({ tables: world.tables, onError: failOnError, turns: options.turns ?? startTurns });
-  const rig: Pick<StreamRig, 'sent' | 'reported' | 'admit' | 'report' | 'mark'> = {
+  const rig: Pick<StreamRig, 'sent' | 'reported' | 'told' | 'admit' | 'report' | 'mark'> = {
     sent: [],
     reported: [],
+    told: [],
     admit: async () => HISTORY,
     report: async () => {},
     mark: HISTORY.mark,
@@ -103,6 +106,9 @@ export function createRig(options: RigOptions = {}): StreamRig {
       report: (host, session, report) => {
         rig.reported.push({ host, session, report });
         return rig.report(host);
+      },
+      health: async (host, session, report) => {
+        rig.told.push({ host, session, report });
       },
       ackWithinMs: () => 7,
       sent: (host, revision) => rig.sent.push({ host, revision }),

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { BUILT_IN_EXTENSIONS, CORE_RESOURCES, composeRegistry, loadBalancerHealthExtension } from '@cable/model';
 import { assertInvariants, type Harness, type Json, keysLeft, refused, startHarness } from '../testing/harness.ts';
 
 const LBAAS = '/v2.0/lbaas';
@@ -27,8 +26,7 @@ function nameIn(path: string): string {
 }
 
 async function startWorld(t: TestContext): Promise<World> {
-  const { models } = composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, loadBalancerHealthExtension]);
-  const harness = await startHarness(t, { resources: models });
+  const harness = await startHarness(t);
   const network = await harness.create('network', {});
   const subnet = await harness.create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
   const make: World['make'] = async (path, attributes, headers) => {
@@ -210,6 +208,11 @@ lbTest('statuses tell what is off, drained or not probed yet', async (world) => 
   await send('PUT', `${LBAAS}/${members}/${one['id']}`, { member: { weight: 256 } });
   assert.equal(await status(`listeners/${listener['id']}`), 'ONLINE');
   await make('healthmonitors', { pool_id: pool['id'], type: 'TCP', delay: 5, timeout: 5, max_retries: 1 });
+  assert.equal(await status(`${members}/${one['id']}`), 'NO_MONITOR', 'no host could probe it');
+  const fixed_ips = [{ subnet_id: world.subnet['id'], ip_address: '10.0.0.5' }];
+  const port = await world.create('port', { network_id: world.network['id'], fixed_ips });
+  assert.equal(await status(`${members}/${one['id']}`), 'NO_MONITOR', 'it is on no host');
+  await send('PUT', `/v2.0/ports/${port['id']}`, { port: { 'binding:host_id': 'h1' } });
   assert.equal(await status(`${members}/${one['id']}`), 'OFFLINE');
   await send('PUT', `${LBAAS}/loadbalancers/${lb['id']}`, { loadbalancer: { admin_state_up: false } });
   assert.equal(await status(`loadbalancers/${lb['id']}`), 'OFFLINE');
@@ -252,7 +255,7 @@ lbTest('layer 7 and what the data plane has not is refused by name, in Octaviaâ€
   const member = { address: '10.0.0.5', protocol_port: 80 };
   await refused(post(`pools/${made['id']}/members`, { ...member, backup: true }), 501, code);
   const probe = { pool_id: made['id'], delay: 5, timeout: 5, max_retries: 1 };
-  await refused(post('healthmonitors', { ...probe, type: 'PING' }), 501, code);
+  await refused(post('healthmonitors', { ...probe, type: 'TLS-HELLO' }), 501, code);
   const policy = { listener_id: listener['id'], action: 'REJECT' };
   const answer = await post('l7policies', policy);
   assert.equal(answer.status, 501);

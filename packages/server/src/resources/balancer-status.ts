@@ -1,18 +1,26 @@
 /** What a load balancer and its parts show of their state: each made of what is behind it. */
 import type { HealthMonitor, Listener, LoadBalancer, Member, Pool } from '@cable/model';
 import type { Tables } from '../tables.ts';
+import { memberPort } from './member-port.ts';
 
 /** Octavia's `operating_status`. */
 export type OperatingStatus = 'ONLINE' | 'DRAINING' | 'OFFLINE' | 'DEGRADED' | 'ERROR' | 'NO_MONITOR';
 
 type Rows = Pick<Tables, 'of' | 'has'>;
 
-/** Of a member: OFFLINE as long as it is to be probed and no probe has told. */
+/**
+ * Of a member: in ERROR when it fails its probes, or its host says nothing any more; OFFLINE as long as it is to be probed and no probe has told. Nobody probes one
+ * whose address is no port's on a host.
+ */
 export function memberStatus(tables: Rows, member: Member): OperatingStatus {
   if (!member.admin_state_up) return 'OFFLINE';
+  const isProbed = monitorOf(tables, member.pool_id)?.admin_state_up === true;
+  const told = isProbed ? tables.of('health').get(member.id)?.state : undefined;
+  if (told === 'down' || told === 'silent') return 'ERROR';
   if (member.weight === 0) return 'DRAINING';
-  const monitor = monitorOf(tables, member.pool_id);
-  return monitor?.admin_state_up === true ? 'OFFLINE' : 'NO_MONITOR';
+  if (told === 'up') return 'ONLINE';
+  const hasProber = isProbed && (memberPort(tables, member)?.['binding:host_id'] ?? '') !== '';
+  return hasProber ? 'OFFLINE' : 'NO_MONITOR';
 }
 
 /** Of a pool; without members it is OFFLINE. */

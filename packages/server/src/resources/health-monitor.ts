@@ -1,12 +1,12 @@
 /** Health monitors of pools, one each. */
-import { type AnyObject, CableError, type HealthMonitor } from '@cable/model';
+import { type AnyObject, CableError, type HealthMonitor, type Pool } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
-import { invalid, wholeOf } from './lb-parts.ts';
+import { brokenOwner, brokenUnlessTaken, invalid, wholeOf } from './lb-parts.ts';
 import { unsupported } from './lb-unsupported.ts';
 
 /** Kinds of probes there are. */
-const TYPES: ReadonlySet<string> = new Set(['TCP', 'HTTP', 'UDP-CONNECT']);
+const TYPES: ReadonlySet<string> = new Set(['TCP', 'HTTP', 'UDP-CONNECT', 'PING']);
 
 /** What a monitor of HTTP has, and no other: with what it is when none is given. */
 const OF_HTTP = { http_method: 'GET', url_path: '/', expected_codes: '200', domain_name: null } as const;
@@ -16,17 +16,13 @@ export const healthMonitorModule: Contribution<AnyObject> = contribute<HealthMon
   derive: deriveMonitor,
   change: (_planning, _before, after) => httpValues(after),
   check: (view, monitor) => {
-    checkType(monitor);
-    const pool = view.need('pool', monitor.pool_id);
-    if (monitor.type === 'UDP-CONNECT' && pool !== undefined && pool.protocol !== 'UDP') {
-      throw invalid(`a monitor of type UDP-CONNECT is for pools of UDP, and the pool is of ${pool.protocol}`);
-    }
-    if (monitor.timeout > monitor.delay) {
-      throw invalid(`timeout ${monitor.timeout} is more than delay ${monitor.delay}`);
-    }
-    if (monitor.type === 'HTTP') checkHttp(monitor);
+    checkMonitor(monitor, view.need('pool', monitor.pool_id));
   },
   claims: (monitor) => [monitorClaim(monitor)],
+  broken: function* brokenMonitor(look, monitor) {
+    yield* brokenOwner(look, 'pool', monitor.pool_id, monitor);
+    yield* brokenUnlessTaken(() => checkMonitor(monitor, look.get('pool', monitor.pool_id)));
+  },
   present: (_tables, monitor) => ({
     provisioning_status: 'ACTIVE',
     operating_status: monitor.admin_state_up ? 'ONLINE' : 'OFFLINE',
@@ -50,8 +46,19 @@ function httpValues(monitor: Partial<HealthMonitor>): Partial<HealthMonitor> {
   return {};
 }
 
+/** Throws what is wrong with it by itself, and beside its pool, of which nothing that is looked at changes. */
+function checkMonitor(monitor: HealthMonitor, pool: Pick<Pool, 'protocol'> | undefined): void {
+  const { type, timeout, delay } = monitor;
+  checkType(monitor);
+  if (type === 'UDP-CONNECT' && pool !== undefined && pool.protocol !== 'UDP') {
+    throw invalid(`a monitor of type UDP-CONNECT is for pools of UDP, and the pool is of ${pool.protocol}`);
+  }
+  if (timeout > delay) throw invalid(`timeout ${timeout} is more than delay ${delay}`);
+  if (type === 'HTTP') checkHttp(monitor);
+}
+
 function checkType({ type }: HealthMonitor): void {
-  if (!TYPES.has(type)) throw unsupported(`health monitor type ${type}`, 'Give TCP, HTTP or UDP-CONNECT.');
+  if (!TYPES.has(type)) throw unsupported(`health monitor type ${type}`, 'Give TCP, HTTP, UDP-CONNECT or PING.');
 }
 
 /** What goes into a request as it is must not end a line of it. */

@@ -38,6 +38,8 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'listener',
   'pool',
   'member',
+  'healthmonitor',
+  'health',
 ]);
 
 /** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`. */
@@ -63,6 +65,8 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     listener: tables.of('listener'),
     pool: tables.of('pool'),
     member: tables.of('member'),
+    healthmonitor: tables.of('healthmonitor'),
+    health: tables.of('health'),
   };
 }
 
