@@ -305,6 +305,26 @@ lbTest('what contradicts itself is refused', async (world) => {
   await refused(post('healthmonitors', probe), 409, 'DuplicateHealthMonitor');
 });
 
+lbTest('with SCTP a member serves at the port of its listener, whichever comes first', async (world) => {
+  const { send, make } = world;
+  const { lb } = await withPool(world);
+  const post = (path: string, attributes: object) => send('POST', `${LBAAS}/${path}`, { [nameIn(path)]: attributes });
+  const listener = await make('listeners', { loadbalancer_id: lb['id'], protocol: 'SCTP', protocol_port: 36412 });
+  const pool = { protocol: 'SCTP', lb_algorithm: 'SOURCE_IP' };
+  const first = await make('pools', { ...pool, listener_id: listener['id'] });
+  const members = `pools/${first['id']}/members`;
+  const other = { address: '10.0.0.5', protocol_port: 36422 };
+  assert.match(await refused(post(members, other), 400, 'InvalidInput'), /protocol_port 36412/);
+  await make(members, { ...other, protocol_port: 36412 });
+  const second = await make('pools', { ...pool, loadbalancer_id: lb['id'] });
+  await make(`pools/${second['id']}/members`, other);
+  const change = { listener: { default_pool_id: second['id'] } };
+  await refused(send('PUT', `${LBAAS}/listeners/${listener['id']}`, change), 400, 'InvalidInput');
+  const late = { loadbalancer_id: lb['id'], protocol: 'SCTP', default_pool_id: second['id'] };
+  await refused(post('listeners', { ...late, protocol_port: 36400 }), 400, 'InvalidInput');
+  await make('listeners', { ...late, protocol_port: 36422 });
+});
+
 lbTest('all members of a pool are given at once', async (world) => {
   const { make, send } = world;
   const { pool } = await withPool(world);

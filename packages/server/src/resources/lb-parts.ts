@@ -1,5 +1,5 @@
 /** What the parts of a load balancer have in common: they are of its project, and who may change it makes them. */
-import { type AnyObject, CableError } from '@cable/model';
+import { type AnyObject, CableError, type Listener, type Member } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import type { Broken } from '../engine/module.ts';
 import { notFound } from '../engine/read.ts';
@@ -56,4 +56,16 @@ export function checkCount(view: View, whole: Whole, id: string, part: 'listener
 /** The error for a value that contradicts another. */
 export function invalid(reason: string): CableError {
   return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`);
+}
+
+/**
+ * Why a member cannot serve behind a listener; undefined: it can. The checksum of SCTP covers the whole packet, so its ports stay. What is compared never changes; each of the two is written
+ * with the other's whole as it is.
+ */
+export function portProblem(
+  { protocol, protocol_port: port, id }: Pick<Listener, 'id' | 'protocol' | 'protocol_port'>,
+  member: Pick<Member, 'protocol_port' | 'address'>,
+): string | undefined {
+  if (protocol !== 'SCTP' || port === member.protocol_port) return undefined;
+  return `with SCTP a member serves at the port of its listener: listener ${id} has protocol_port ${port}, member ${member.address} has ${member.protocol_port}`;
 }

@@ -1,9 +1,9 @@
 /** Listeners: each protocol and port once a load balancer, and a pool of the same one. */
-import { type AnyObject, CableError, type Listener } from '@cable/model';
+import { type AnyObject, CableError, type Listener, type Member } from '@cable/model';
 import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { listenerStatus } from './balancer-status.ts';
-import { brokenOwner, brokenUnlessTaken, checkCount, invalid, wholeOf } from './lb-parts.ts';
+import { brokenOwner, brokenUnlessTaken, checkCount, invalid, portProblem, wholeOf } from './lb-parts.ts';
 import { type Fixed, refuseLayer7, refuseUnsupported, unsupported } from './lb-unsupported.ts';
 
 const FIXED: Readonly<Record<string, Fixed>> = {
@@ -24,6 +24,11 @@ export const listenerModule: Contribution<AnyObject> = contribute<Listener>({
     const pool = view.need('pool', listener.default_pool_id);
     const reason = pool === undefined ? undefined : mismatch(listener, pool);
     if (reason !== undefined) throw invalid(reason);
+    if (pool === undefined || before?.default_pool_id === pool.id) return;
+    for (const member of view.parts<Member>('pool', pool.id, (look) => look.by('member', 'pool_id', pool.id))) {
+      const problem = portProblem(listener, member);
+      if (problem !== undefined) throw invalid(problem);
+    }
   },
   claims: (listener) => [portClaim(listener)],
   broken: brokenListener,
@@ -79,4 +84,8 @@ function* brokenListener(look: Look, listener: Listener): Iterable<Broken> {
   if (reason !== undefined) yield { rule: 'a listener’s pool is of its load balancer and protocol', detail: reason };
   yield* brokenOwner(look, 'loadbalancer', listener.loadbalancer_id, listener);
   yield* brokenUnlessTaken(() => refuseWhatIsNot(listener));
+  for (const member of pool === undefined ? [] : look.by('member', 'pool_id', pool.id)) {
+    const problem = portProblem(listener, member);
+    if (problem !== undefined) yield { rule: 'members of SCTP serve at the port of their listener', detail: problem };
+  }
 }

@@ -4,6 +4,7 @@ import {
   type AnyObject,
   CableError,
   cidrContains,
+  type Listener,
   type LoadBalancer,
   type Member,
   type Pool,
@@ -17,7 +18,7 @@ import type { Look } from '../engine/view.ts';
 import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import { memberStatus } from './balancer-status.ts';
-import { brokenOwner, brokenUnlessTaken, checkCount, invalid, wholeOf } from './lb-parts.ts';
+import { brokenOwner, brokenUnlessTaken, checkCount, invalid, portProblem, wholeOf } from './lb-parts.ts';
 import { type Fixed, refuseUnsupported } from './lb-unsupported.ts';
 import { prefixOf } from './subnet-range.ts';
 
@@ -39,6 +40,13 @@ export const memberModule: Contribution<AnyObject> = contribute<Member>({
     const subnet = view.need('subnet', member.subnet_id ?? balancer.vip_subnet_id);
     const reason = placeProblem(member, balancer, subnet?.cidr);
     if (reason !== undefined) throw invalid(reason);
+    const listeners = view.parts<Listener>('loadbalancer', balancer.id, (look) =>
+      look.by('listener', 'loadbalancer_id', balancer.id),
+    );
+    for (const listener of listeners) {
+      const problem = listener.default_pool_id === member.pool_id ? portProblem(listener, member) : undefined;
+      if (problem !== undefined) throw invalid(problem);
+    }
   },
   claims: (member) => [memberClaim(member)],
   broken: brokenMember,
