@@ -35,6 +35,8 @@ import { type GuestServices, type GuestServicesOptions, startGuestServices } fro
 import { readMetadataSecret } from './guest/metadata-secret.ts';
 import { SERVICE_ADDRESS6 } from './guest/service-address.ts';
 import { type Handover, startHandover } from './handover/handover.ts';
+import { probeFrom } from './health/probe.ts';
+import { Prober } from './health/prober.ts';
 import { Announcer } from './host/announcer.ts';
 import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
@@ -91,7 +93,9 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   await Promise.all([devices.links.ready, devices.serviceLinks.ready]);
   warnOfUnderlay(options.underlay, devices.links.table, log);
 
-  const host = createHost(options, { devices, plane, state }, deps);
+  const changed: { members: (memberIds: ReadonlySet<string>) => void } = { members: () => undefined };
+  const prober = startProber(devices, (memberIds) => changed.members(memberIds), deps);
+  const host = createHost(options, { devices, plane, state, prober }, deps);
   guests = host.planner.guests;
   machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
   const tracing = createTracing(options, { devices, plane, state, host }, deps);
@@ -105,7 +109,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   });
   const stream = createStream(
     options,
-    { version, client, transport, state, host, devices, handover, answer: tracing.answer },
+    { version, client, transport, state, host, devices, handover, prober, answer: tracing.answer },
     deps,
   );
   host.onChange((ports) => {
@@ -113,6 +117,10 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
     stream.portsChanged(ports);
     stream.programmed();
   });
+  changed.members = (memberIds) => {
+    host.loop.takeHealth(memberIds);
+    stream.membersChanged(memberIds);
+  };
   const uplinks = startUplinkKeeper({
     encapsulation: options.encapsulation,
     provider: new Set(options.bridgeMappings.values()),
@@ -134,7 +142,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   host.loop.takeDevices({ names, moved: names });
   await startSocket(
     socketPath,
-    { options, version, plane, services, client, devices, uplinks, state, host, handover, stream, delay },
+    { options, version, plane, services, client, devices, uplinks, state, host, handover, stream, prober, delay },
     deps,
   );
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
@@ -265,10 +273,15 @@ type Host = {
 
 function createHost(
   options: ChosenOptions,
-  parts: { readonly devices: Devices; readonly plane: KernelDataPlane; readonly state: HostState },
+  parts: {
+    readonly devices: Devices;
+    readonly plane: KernelDataPlane;
+    readonly state: HostState;
+    readonly prober: Prober;
+  },
   deps: Deps,
 ): Host {
-  const { devices, plane, state } = parts;
+  const { devices, plane, state, prober } = parts;
   const log = deps.log.child('host');
   const kept = keptIds({ plane, host: options.host, slices: state.slices });
   const ids = createHostIds(kept, () => performance.now());
@@ -279,6 +292,7 @@ function createHost(
     bridgeMappings: options.bridgeMappings,
     slices: state.slices,
     devices: watched,
+    health: prober,
     ids,
     log: log.child('plan'),
   });
@@ -293,6 +307,7 @@ function createHost(
     stateNumber: stateNumber(state.agentId),
     programmed: plane.readProgrammed(),
     links: linkDriver(devices, log),
+    probe: (targets) => prober.take(targets),
     announce: (moved) => announcer.announce(moved),
     onChange: ({ ports }) => listener(ports),
     log,
@@ -304,6 +319,30 @@ function createHost(
   };
   const ports = new PortsByDevice(options.host, state.slices);
   return { loop, planner, watched, ports, zones: new NetworkZones(state.slices), onChange };
+}
+
+/** Probes members of pools until the signal aborts. */
+function startProber(
+  { netns }: Pick<Devices, 'netns'>,
+  onChange: (memberIds: ReadonlySet<string>) => void,
+  { log, signal }: Deps,
+): Prober {
+  const clock = {
+    now: () => performance.now(),
+    after: (ms: number, call: () => void) => {
+      const timer = setTimeout(call, ms);
+      return () => clearTimeout(timer);
+    },
+  };
+  const prober = new Prober({
+    open: probeFrom(netns),
+    clock,
+    random: Math.random,
+    onChange,
+    log: log.child('health'),
+  });
+  signal.addEventListener('abort', () => prober.close(), { once: true });
+  return prober;
 }
 
 function startAnnouncer({ entries }: Pick<Planner, 'entries'>, deps: Deps): Announcer {
@@ -363,11 +402,12 @@ function createStream(
     readonly host: Host;
     readonly devices: Pick<Devices, 'underlay' | 'mtu'>;
     readonly handover: Pick<Handover, 'take'>;
+    readonly prober: Prober;
     readonly answer: Answer;
   },
   { log, signal }: Deps,
 ): StreamClient {
-  const { client, transport, state, host, devices, handover, answer } = parts;
+  const { client, transport, state, host, devices, handover, prober, answer } = parts;
   const { host: name, underlay } = options;
   return new StreamClient(
     { host: name, underlay, agentVersion: parts.version, session: randomUUID() },
@@ -380,6 +420,7 @@ function createStream(
         ports: () => host.loop.view.ports,
         refused: () => sumOf(host.loop.view.refused),
       },
+      members: prober,
       onUpdate: (update) => {
         host.ports.take(update);
         host.zones.take(update);
@@ -472,6 +513,7 @@ async function startSocket(
     readonly host: Host;
     readonly handover: Pick<Handover, 'status'>;
     readonly stream: StreamClient;
+    readonly prober: Prober;
     readonly delay: LoopDelay;
   },
   deps: Deps,
@@ -494,7 +536,7 @@ async function startSocket(
       networksTooLarge: devices.mtu.tooLarge(state.slices),
       guard: devices.guard.status(),
       foreignPrograms: devices.foreign.found(),
-      services: services.counters(),
+      services: { ...services.counters(), ...parts.prober.counters() },
       handover: parts.handover.status,
       event_loop_p999_ms: parts.delay.take([0.999])[0] ?? 0,
     }),

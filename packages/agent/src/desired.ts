@@ -3,7 +3,7 @@
  * Map keys and values are the structs of vrouter/include/cable_abi.h, encoded by the generated codecs.
  */
 
-import type { ExtraDhcpOption, HostRoute, Ipv6Mode, PublicKey, TrunkPlace } from '@cable/model';
+import type { ExtraDhcpOption, HostRoute, Ipv6Mode, PoolMonitor, PublicKey, TrunkPlace } from '@cable/model';
 import type { ByteText } from './bpf/codec.ts';
 
 /**
@@ -63,6 +63,20 @@ export type HostLink = {
   readonly addresses: readonly string[];
   /** The subnet's host routes and the router's other subnets; never a default route: the machine keeps its own. */
   readonly routes: readonly { readonly destination: string; readonly gateway: string }[];
+};
+
+/** A member of a pool that is a port of this host, and how it is probed. */
+export type ProbeTarget = {
+  readonly memberId: string;
+  readonly projectId: string;
+  /** Where the probe goes: the service address of the port's VIF; of a port of the machine itself, the port's address. */
+  readonly address: string;
+  readonly port: number;
+  /** Of a port of the machine itself: the probe is the machine's own, from that address. */
+  readonly isMachine: boolean;
+  /** Address and port of the member, as the header Host tells them. */
+  readonly authority: string;
+  readonly monitor: PoolMonitor;
 };
 
 /** What the guest services need to know of the guest behind a service address. */

@@ -4,6 +4,7 @@
  */
 
 import { existsSync } from 'node:fs';
+import { CB_PROBE_FIRST_PORT } from '../bpf/abi.gen.ts';
 import { absentOn } from '../ffi/errno.ts';
 import { SERVICE_ADDRESS6 } from '../guest/service-address.ts';
 import { setAddresses } from '../net/address.ts';
@@ -68,7 +69,10 @@ export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): 
   try {
     const pair = await ensureServiceLink(socket, inside, spec);
     disableArp(inside, pair.peer);
-    inNetns(netns, () => allowIpv6(SERVICE_NAME));
+    inNetns(netns, () => {
+      allowIpv6(SERVICE_NAME);
+      allowProbes();
+    });
     setAddresses(inside, pair.peer.ifindex, SERVICE_CIDRS);
     for (const name of OWN_NAMES) quietDevice(name);
     const queue = { queue: queues.link, queueEnd: queues.peer };
@@ -176,6 +180,12 @@ function allowIpv6(name: string): void {
   };
   for (const [key, value] of Object.entries(settings)) writeSysctl(['net', 'ipv6', 'conf', name, key], value);
   writeSysctl(['net', 'ipv6', 'conf', name, 'disable_ipv6'], 0);
+}
+
+/** Probes come from ports by which the vrouter knows them, and ask for echoes without the right to forge packets. */
+function allowProbes(): void {
+  writeSysctl(['net', 'ipv4', 'ip_local_port_range'], `${CB_PROBE_FIRST_PORT}\t65535`);
+  writeSysctl(['net', 'ipv4', 'ping_group_range'], '0\t0');
 }
 
 /** Nobody answers ARP or neighbour solicitations on the service link: the program on the other end takes every frame as it is. */

@@ -11,6 +11,7 @@ type Libc = {
   readonly syscall: (number: number, command: number, attr: Pointer, size: number) => number;
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly bind: (fd: number, address: Uint8Array, size: number) => number;
+  readonly connect: (fd: number, address: Uint8Array, size: number) => number;
   readonly send: ((fd: number, data: Uint8Array, size: number, flags: number) => number) & AsideCall;
   readonly sendto: (
     fd: number,
@@ -53,6 +54,7 @@ function bind(): Libc {
     syscall: lib.func('long syscall(long number, int command, void *attr, uint size)'),
     socket: lib.func('int socket(int domain, int type, int protocol)'),
     bind: lib.func('int bind(int fd, void *address, uint size)'),
+    connect: lib.func('int connect(int fd, void *address, uint size)'),
     send: lib.func('long send(int fd, void *data, size_t size, int flags)'),
     sendto: lib.func('long sendto(int fd, void *data, size_t size, int flags, void *address, uint addressSize)'),
     recv: lib.func('long recv(int fd, void *data, size_t size, int flags)'),

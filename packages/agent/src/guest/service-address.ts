@@ -25,6 +25,14 @@ export function vifOf(serviceAddress: string): number | undefined {
   return Number.isInteger(vif) && vif > 0 && vif < CB_MAX_VIF ? vif : undefined;
 }
 
+/** Where the first address of a VIF is reached, of that version of IP. */
+export function serviceAddress(vif: number, version: 4 | 6): string {
+  const number = vif * CB_VIF_SERVICE_ADDRESSES;
+  if (version === 6) return address6(number + INDEX6.address);
+  const address = CB_SERVICE_NET + number;
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join('.');
+}
+
 /** Where the guest of a VIF is reached in IPv6 when it has no address but its link-local one. */
 export function linkLocalServiceAddress(vif: number): string {
   return address6(vif * CB_VIF_SERVICE_ADDRESSES + INDEX6.linkLocal);

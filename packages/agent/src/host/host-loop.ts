@@ -1,5 +1,6 @@
 import { type Backoff, createBackoff, type Logger, type Loop, startLoop } from '@cable/kit';
 import type { LocalPort, VifStatus } from '@cable/model';
+import type { ProbeTarget } from '../desired.ts';
 import type { EntryChange } from '../plan/claims.ts';
 import type { IdKind } from '../plan/inputs.ts';
 import type { PlanChanges, Planner } from '../plan/planner.ts';
@@ -52,6 +53,8 @@ export type HostLoopDeps = {
   /** What the maps held when this run began. */
   readonly programmed: Programmed;
   readonly links: LinkDriver;
+  /** Called after a round that wrote when they are others: the members of pools that the host is to probe. Default: nobody does. */
+  readonly probe?: (targets: ReadonlyMap<string, ProbeTarget>) => void;
   /** Tells guests of addresses that are elsewhere now. */
   readonly announce: (moved: readonly MovedAddress[]) => void;
   /** Called after each round that changed something which is reported. */
@@ -73,6 +76,8 @@ type Position = Omit<StateUpdate, 'changes'>;
 type Pending = {
   readonly changes: (readonly SliceChange[])[];
   readonly devices: { readonly names: Set<string>; readonly moved: Set<string> };
+  /** Members of pools of which the host's own probes say something else. */
+  readonly members: Set<string>;
   /** Ports to look at, and to attach if need be. */
   readonly ports: Set<string>;
   retry: boolean;
@@ -94,6 +99,7 @@ export class HostLoop {
   #retryTimer: NodeJS.Timeout | undefined;
   /** Changes of the plan that the reconciler has not been given. */
   #entries: (readonly EntryChange[])[] = [];
+  #areProbesDue = false;
   #revision = 0;
   #written = false;
   #released = false;
@@ -158,6 +164,12 @@ export class HostLoop {
     if (devices.names.size + devices.moved.size > before) this.#loop?.trigger();
   }
 
+  /** The host's own probes say something else of these members of pools. */
+  takeHealth(members: Iterable<string>): void {
+    for (const id of members) this.#pending.members.add(id);
+    this.#loop?.trigger();
+  }
+
   /** Somebody took the programs off these devices. */
   takeLostPrograms(ifindexes: Iterable<number>): void {
     for (const ifindex of ifindexes) {
@@ -209,13 +221,15 @@ export class HostLoop {
 
   async #plan(pending: Pending): Promise<void> {
     const { planner } = this.#deps;
-    this.#takePlan(await planner.update(each(pending.changes), pending.devices.moved), pending.ports);
+    const { changes, devices, members } = pending;
+    this.#takePlan(await planner.update(each(changes), devices.moved, members), pending.ports);
     const links = this.#links.apply(planner.hostLinks, pending.devices.names, pending.retry);
     for (const portId of links.ports) pending.ports.add(portId);
     if (links.devices.length > 0) this.#takePlan(await planner.update([], links.devices), pending.ports);
   }
 
-  #takePlan({ entries, ports }: PlanChanges, into: Set<string>): void {
+  #takePlan({ entries, ports, probes }: PlanChanges, into: Set<string>): void {
+    this.#areProbesDue ||= probes;
     if (entries.length > 0) this.#entries.push(entries);
     for (const portId of ports) into.add(portId);
   }
@@ -241,6 +255,8 @@ export class HostLoop {
       return;
     }
     this.#written = true;
+    if (this.#areProbesDue) this.#deps.probe?.(this.#deps.planner.probes);
+    this.#areProbesDue = false;
     for (const table of Object.values(this.#deps.ids)) table.settle();
     this.#sayRefused();
     this.#sayUnknown(state);
@@ -278,7 +294,8 @@ export class HostLoop {
   }
 
   /** The round failed. Changes of slices are in the plan, those of the plan with the reconciler; the rest is to be done again. */
-  #putOff({ devices, ports, retry }: Pending): void {
+  #putOff({ devices, members, ports, retry }: Pending): void {
+    for (const id of members) this.#pending.members.add(id);
     for (const name of devices.names) this.#pending.devices.names.add(name);
     for (const name of devices.moved) this.#pending.devices.moved.add(name);
     for (const portId of ports) this.#pending.ports.add(portId);
@@ -355,7 +372,13 @@ function* each<T>(lists: readonly (readonly T[])[]): Generator<T> {
 }
 
 function nothingPending(): Pending {
-  return { changes: [], devices: { names: new Set(), moved: new Set() }, ports: new Set(), retry: false };
+  return {
+    changes: [],
+    devices: { names: new Set(), moved: new Set() },
+    members: new Set(),
+    ports: new Set(),
+    retry: false,
+  };
 }
 
 /** Names of devices that ports have, and of the machine's ends of their links. */

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BalancedListener, PoolMember } from '@cable/model';
+import type { BalancedListener, PoolHeader, PoolMember, PoolMonitor } from '@cable/model';
 import { CB_ENDPOINT_VIP, CB_MAGLEV_SLOTS, CB_SVC_F_AFFINITY, MAPS } from '../bpf/abi.gen.ts';
 import type { MapSpec } from '../bpf/codec.ts';
 import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import { formatAddress } from './address.ts';
-import { type PlanBed, plannedBed } from './testing/plan-bed.ts';
+import { createPlanBed, type PlanBed, plannedBed } from './testing/plan-bed.ts';
 import {
   type SampleSlice,
   sampleEndpoint,
@@ -18,7 +18,7 @@ import {
   sampleRouter,
 } from './testing/sample.ts';
 
-const GUEST = samplePort(5);
+const GUEST = samplePort(5, { portSecurityEnabled: false, policy: null });
 const BASE: readonly SampleSlice[] = [
   sampleHost('h1', [GUEST]),
   ...sampleNetwork(1, {}, [sampleEndpoint(GUEST, 'h1', '192.0.2.1')]),
@@ -36,7 +36,7 @@ function balancer(listeners: readonly BalancedListener[] = [{ protocol: 'TCP', p
   return { key: `balancers:${NET}`, header: { networkId: NET }, items: new Map([[LB, value]]) };
 }
 
-function pool(members: readonly PoolMember[], more: { adminStateUp?: boolean; affinity?: boolean } = {}): SampleSlice {
+function pool(members: readonly PoolMember[], more: Partial<PoolHeader> = {}): SampleSlice {
   const header = { id: POOL, adminStateUp: true, affinity: false, vipNetworkId: NET, ...more };
   return { key: `pool:${POOL}`, header, items: new Map(members.map((one) => [one.id, one])) };
 }
@@ -130,4 +130,71 @@ test('a member in another network is reached by the router that joins both; one 
   const unknown = await plannedBed([...slices, pool([member(20, { networkId: sampleId('net', 3) })])], [GUEST]);
   assert.deepEqual(decoded(unknown, 'cb_member_1'), []);
   assert.equal(decoded(unknown, 'cb_svc_1')[0]?.value.slots, 0);
+});
+
+const MONITOR: PoolMonitor = { type: 'TCP', delayMs: 5000, timeoutMs: 2000, rise: 2, fall: 2 };
+
+/** Addresses of the members that have slots. */
+function serving(bed: PlanBed): readonly string[] {
+  const numbers = inTable(bed);
+  return decoded(bed, 'cb_member_1')
+    .filter(({ key }) => numbers.has(key.member))
+    .map(({ value }) => formatAddress(value.addr))
+    .sort();
+}
+
+test('a member that is down has no slot and keeps its row; one of a silent host serves when nobody is known to be well', async () => {
+  const served = async (...health: readonly (PoolMember['health'] | undefined)[]): Promise<string> => {
+    const members = health.map((one, n) => member(20 + n, one === undefined ? {} : { health: one }));
+    const bed = await plannedBed([...BASE, balancer(), pool(members)], [GUEST]);
+    assert.equal(decoded(bed, 'cb_member_1').length, members.length);
+    return serving(bed).join(' ');
+  };
+  assert.equal(await served(undefined, 'down', 'silent'), '10.0.0.20');
+  assert.equal(await served('down', 'silent', 'silent'), '10.0.0.21 10.0.0.22');
+  assert.equal(await served('down', 'down'), '');
+});
+
+test('a host probes the members that are its own ports, as their pool says, and nobody else', async () => {
+  const ipAddress = GUEST.fixedIps[0]?.ipAddress ?? '';
+  const own = member(5, { ipAddress, monitorPort: 9000 });
+  const bed = await plannedBed([...BASE, balancer(), pool([own, member(20)], { monitor: MONITOR })], [GUEST]);
+  const [probe, ...others] = [...bed.planner.probes.values()];
+  assert.deepEqual(others, []);
+  assert.equal(probe?.memberId, own.id);
+  assert.equal(probe?.port, 9000);
+  assert.equal(probe?.authority, `${ipAddress}:9000`);
+  assert.equal(probe?.address, `198.18.0.${16 * (bed.planner.ids('vif').get(GUEST.id) ?? 0)}`);
+  assert.equal(probe?.isMachine, false);
+  const changes = await bed.plan(...BASE, balancer(), pool([own, member(20)]));
+  assert.equal(changes.probes, true);
+  assert.equal(bed.planner.probes.size, 0);
+});
+
+test('a port of the machine itself is probed by the machine, at its own address', async () => {
+  const machine = samplePort(6, { vifKind: 'host', portSecurityEnabled: false, policy: null });
+  const slices = [sampleHost('h1', [machine]), ...sampleNetwork(1, {}, [sampleEndpoint(machine, 'h1', '192.0.2.1')])];
+  const ipAddress = machine.fixedIps[0]?.ipAddress ?? '';
+  const own = member(6, { ipAddress });
+  const bed = await plannedBed([...slices, balancer(), pool([own], { monitor: MONITOR })], [machine]);
+  const [probe] = [...bed.planner.probes.values()];
+  assert.equal(probe?.isMachine, true);
+  assert.equal(probe?.address, ipAddress);
+});
+
+test('what the host finds itself counts before what it is told', async () => {
+  const found = new Map<string, 'up' | 'down'>();
+  const bed = createPlanBed({ health: { stateOf: (id) => found.get(id) } });
+  bed.plug(GUEST, 50);
+  const members = [member(5, { health: 'down' }), member(20)];
+  await bed.plan(...BASE, balancer(), pool(members, { monitor: MONITOR }));
+  assert.deepEqual(serving(bed), ['10.0.0.20']);
+  found.set(members[0]?.id ?? '', 'up');
+  found.set(members[1]?.id ?? '', 'down');
+  const { entries } = await bed.planner.update([], [], found.keys());
+  assert.deepEqual(serving(bed), ['10.0.0.5']);
+  assert.ok(
+    entries.every(({ map }) => map === 'cb_maglev_1'),
+    'no flow is decided anew',
+  );
 });

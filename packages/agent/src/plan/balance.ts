@@ -10,8 +10,8 @@ import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { type Family, headerFamily, itemFamily, type PlanReader, topicFamily } from './unit.ts';
 
-/** What of a member its pool needs to know. */
-export type Serving = { readonly weight: number };
+/** What of a member its pool needs to know. `silent`: nobody says how it is any more. */
+export type Serving = { readonly weight: number; readonly health: 'up' | 'down' | 'silent' };
 
 /** A pool's table as listeners need it. `slots`: 0: nobody takes connections. */
 export type PoolTable = { readonly slots: number };
@@ -23,15 +23,16 @@ export const POOLS: Family = headerFamily({ name: 'pool', slice: 'pool', subject
   facts: [{ topic: 'pool', key: scope, member: '', value: null }],
 }));
 
-/** A member has a number, and part in its pool's table if its network is known here. */
+/** A member has a number, and part in its pool's table if its network is known here. What this host finds itself counts before what it is told. */
 export const MEMBERS: Family = itemFamily(
   { name: 'member', slice: 'pool', subject: 'host' },
-  ({ scope: poolId, item }, { networkId, weight }, reader) => {
+  ({ scope: poolId, item }, { networkId, weight, health: told }, reader) => {
+    const health = reader.health(item) ?? told ?? 'up';
     const isKnown = reader.facts('network', networkId).has('');
     return {
       facts: [
         { topic: 'member', key: item, member: '', value: null },
-        ...(isKnown ? [{ topic: 'member-in', key: poolId, member: item, value: { weight } } as const] : []),
+        ...(isKnown ? [{ topic: 'member-in', key: poolId, member: item, value: { weight, health } } as const] : []),
       ],
     };
   },
@@ -66,9 +67,12 @@ export const POOL_TABLES: Family = topicFamily(
   ({ scope: poolId }, reader) => {
     const pool = reader.number('pool', poolId);
     if (pool === undefined || reader.header('pool', poolId)?.adminStateUp !== true) return {};
-    const candidates = reader
-      .sortedFacts('member-in', poolId)
-      .flatMap(({ member: id, value: { weight } }) => (weight > 0 ? [{ id, weight, isUp: true }] : []));
+    const serving = reader.sortedFacts('member-in', poolId).filter(({ value: { weight } }) => weight > 0);
+    // Of whom nothing is known serves only when nobody is known to be well.
+    const isAnyUp = serving.some(({ value: { health } }) => health === 'up');
+    const candidates = serving.map(({ member: id, value: { weight, health } }) => {
+      return { id, weight, isUp: health === 'up' || (health === 'silent' && !isAnyUp) };
+    });
     const numbers = candidates.map(({ id }) => reader.number('member', id) ?? 0);
     const slots = Array.from(maglevTable(candidates), (place) => numbers[place] ?? 0);
     return {

@@ -11,6 +11,7 @@ import { MACHINE_LINKS } from './machine-links.ts';
 import { NETWORKS } from './networks.ts';
 import { PEERS } from './peers.ts';
 import { POLICIES } from './policies.ts';
+import { PROBES } from './probes.ts';
 import { REACH } from './reach.ts';
 import { ROUTER_LEGS } from './router-legs.ts';
 import { ROUTERS } from './routers.ts';
@@ -47,6 +48,7 @@ export const FAMILIES: readonly Family[] = [
   STANDBY_ENDPOINTS,
   ENDPOINTS,
   POOLS,
+  PROBES,
   MEMBERS,
   MEMBER_ROWS,
   POOL_TABLES,

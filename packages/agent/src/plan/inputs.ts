@@ -15,6 +15,9 @@ export type LocalDevice = {
 /** The devices that are there now. */
 export type DeviceReader = { byName(name: string): LocalDevice | undefined };
 
+/** What this host's own probes say of members, by id; undefined: nothing. */
+export type HealthReader = { stateOf(memberId: string): 'up' | 'down' | undefined };
+
 /** What has dense numbers on this host: VIFs by port id, networks and projects by id, tunnels by `tunnelName`. */
 export type IdKind = 'vif' | 'network' | 'tunnel' | 'project';
 

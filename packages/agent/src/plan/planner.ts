@@ -1,7 +1,7 @@
 import { type Logger, startTurns, type Turns } from '@cable/kit';
 import type { SliceKey, SliceKind } from '@cable/model';
 import { CB_POLICY_NONE } from '../bpf/abi.gen.ts';
-import type { DesiredVif, GuestRecord, HostLink } from '../desired.ts';
+import type { DesiredVif, GuestRecord, HostLink, ProbeTarget } from '../desired.ts';
 import type { SliceChange } from '../stream/slice-reader.ts';
 
 import { Admission } from './admission.ts';
@@ -10,6 +10,7 @@ import { Facts, type Subject } from './facts.ts';
 import { FAMILIES, sliceFamilies } from './families.ts';
 import {
   type DeviceReader,
+  type HealthReader,
   type IdKind,
   type IdSource,
   idOf,
@@ -32,6 +33,8 @@ export type PlannerDeps = {
   readonly bridgeMappings?: ReadonlyMap<string, string>;
   readonly slices: PlannedSlices;
   readonly devices: DeviceReader;
+  /** Default: nothing is probed. */
+  readonly health?: HealthReader;
   readonly ids: Readonly<Record<IdKind, IdSource>>;
   readonly log: Logger;
   /** Default: `firstBits`. */
@@ -48,6 +51,8 @@ export type PlanChanges = {
   readonly ports: ReadonlySet<string>;
   /** Whether `hostLinks` is another. */
   readonly links: boolean;
+  /** Whether `probes` has other members, or they are probed otherwise. */
+  readonly probes: boolean;
 };
 
 /** A slice of which something changed. */
@@ -83,6 +88,8 @@ export class Planner {
   #hostLinks: ReadonlyMap<string, HostLink> = new Map();
   #ports = new Set<string>();
   #linksChanged = false;
+  readonly #probes = new Map<string, ProbeTarget>();
+  #probesChanged = false;
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps;
@@ -102,6 +109,7 @@ export class Planner {
       ownEncapsulation: deps.ownEncapsulation ?? false,
       bridgeMappings: deps.bridgeMappings ?? new Map(),
       devices: deps.devices,
+      health: deps.health ?? NO_HEALTH,
       ids: deps.ids,
       lacking: this.#lacking,
       reads: this.#reads,
@@ -146,6 +154,11 @@ export class Planner {
     return this.#hostLinks;
   }
 
+  /** Members of pools that this host probes, by id. */
+  get probes(): ReadonlyMap<string, ProbeTarget> {
+    return this.#probes;
+  }
+
   /** Ports of this host that have the policy (`policyName`). */
   portsOf(policy: string): Iterable<string> {
     return this.#facts.of('policy-use', policy).keys();
@@ -168,14 +181,19 @@ export class Planner {
 
   /**
    * Brings the desired state up to date, in turns of the event loop. One call at a time. Names of `devices`: those that came, went or are
-   * another device now.
+   * another device now. `members`: of those this host's own probes say something else.
    */
-  async update(changes: Iterable<SliceChange>, devices: Iterable<string>): Promise<PlanChanges> {
+  async update(
+    changes: Iterable<SliceChange>,
+    devices: Iterable<string>,
+    members: Iterable<string> = [],
+  ): Promise<PlanChanges> {
     const turns = startTurns();
     await this.#noteAll(changes, turns);
     for (const unit of this.#lacking) this.#mark(unit);
     this.#lacking.clear();
     for (const name of devices) this.#touch(this.#reads.host.find('device', name), undefined);
+    for (const id of members) this.#touch(this.#reads.host.find('health', id), undefined);
     for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
       if (unit.family.kind === 'plain') this.#runPlain(unit, unit.family.plan);
       else await this.#runMemory(unit, unit.family.start, turns);
@@ -184,9 +202,11 @@ export class Planner {
     this.#releaseUnstated();
     const ports = this.#ports;
     const links = this.#linksChanged;
+    const probes = this.#probesChanged;
     this.#ports = new Set();
     this.#linksChanged = false;
-    return { entries: await this.#claims.take(turns), ports, links };
+    this.#probesChanged = false;
+    return { entries: await this.#claims.take(turns), ports, links, probes };
   }
 
   async #noteAll(changes: Iterable<SliceChange>, turns: Turns): Promise<void> {
@@ -353,14 +373,18 @@ export class Planner {
     unit.claims = this.#claims.replace(unit, unit.claims, output.entries ?? NOTHING);
     unit.facts = this.#facts.replace(unit.facts, output.facts ?? NOTHING);
     const before = unit.rest;
-    const { vif, guest, error, links } = output;
-    const nothing = vif === undefined && guest === undefined && error === undefined && links === undefined;
+    const { vif, guest, error, links, probe } = output;
+    const nothing = [vif, guest, error, links, probe].every((one) => one === undefined);
     if (before === undefined && nothing) return;
     unit.rest = nothing ? undefined : output;
     this.#replaceRest(unit.item, before ?? {}, output);
   }
 
   #replaceRest(portId: string, before: Unit['rest'] & object, after: Output): void {
+    if (before.probe !== undefined || after.probe !== undefined) {
+      this.#replaceProbe(before.probe, after.probe);
+      return;
+    }
     // A port may have gone over to another unit, which has said its own already.
     if (before.vif !== undefined && this.#vifs.get(portId) === before.vif) this.#vifs.delete(portId);
     if (after.vif !== undefined) this.#vifs.set(portId, after.vif);
@@ -382,7 +406,15 @@ export class Planner {
     }
     if (portId !== '') this.#ports.add(portId);
   }
+
+  #replaceProbe(before: ProbeTarget | undefined, after: ProbeTarget | undefined): void {
+    if (before !== undefined && this.#probes.get(before.memberId) === before) this.#probes.delete(before.memberId);
+    if (after !== undefined) this.#probes.set(after.memberId, after);
+    this.#probesChanged = true;
+  }
 }
+
+const NO_HEALTH: HealthReader = { stateOf: () => undefined };
 
 /** Kinds of slices of which each host has its own. */
 function isOwn(kind: SliceKind): boolean {

@@ -2,7 +2,7 @@ import type { SliceKey } from '@cable/model';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import type { Claims } from './claims.ts';
 import type { Fact, Facts } from './facts.ts';
-import type { DeviceReader, IdKind, IdSource, LocalDevice, TypedSlices } from './inputs.ts';
+import type { DeviceReader, HealthReader, IdKind, IdSource, LocalDevice, TypedSlices } from './inputs.ts';
 import type { AllReads, Readable } from './reads.ts';
 import type { Topic } from './topics.ts';
 import type { MemoryRun, NumberedTopic, PlanReader, PolicySize } from './unit.ts';
@@ -13,6 +13,7 @@ export type RunParts = {
   readonly ownEncapsulation: boolean;
   readonly bridgeMappings: ReadonlyMap<string, string>;
   readonly devices: DeviceReader;
+  readonly health: HealthReader;
   readonly ids: Readonly<Record<IdKind, Pick<IdSource, 'acquire'>>>;
   /** Units that found no number free. */
   readonly lacking: Set<Unit>;
@@ -107,6 +108,11 @@ export class Run implements MemoryRun {
   device(name: string): LocalDevice | undefined {
     this.#note(this.#parts.reads.host.of('device', name));
     return this.#parts.devices.byName(name);
+  }
+
+  health(memberId: string): 'up' | 'down' | undefined {
+    this.#note(this.#parts.reads.host.of('health', memberId));
+    return this.#parts.health.stateOf(memberId);
   }
 
   number(topic: NumberedTopic, key: string): number | undefined {

@@ -47,6 +47,8 @@ export type Topics = {
   readonly 'shared-in': null;
   /** Key: network. Member: ''. Networks with a port of this host into which its endpoints may send. */
   readonly reach: readonly PlannedNetwork[];
+  /** Key: address in a network (`localName`). Member: the programmed port of this host that has it, and answers probes from it. */
+  readonly 'local-address': LocalAddress;
   /** Key: pool of a load balancer. Member: ''. */
   readonly pool: null;
   /** Key: member of a pool. Member: ''. */
@@ -66,6 +68,14 @@ export type PlannedNetwork = {
   readonly projectId: string;
   readonly isTunnelled: boolean;
 };
+
+/** `isMachine`: the machine itself has the address. */
+export type LocalAddress = { readonly vif: number; readonly isMachine: boolean };
+
+/** Key of `local-address`. */
+export function localName(networkId: string, ipAddress: string): string {
+  return `${networkId} ${ipAddress}`;
+}
 
 /** Where a policy applies. `projectId`: the port's. */
 export type PolicyUse = { readonly policy: SliceKey; readonly networkId: string; readonly projectId: string };

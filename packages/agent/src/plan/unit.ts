@@ -1,5 +1,5 @@
 import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
-import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry } from '../desired.ts';
+import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry, ProbeTarget } from '../desired.ts';
 import type { Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
 import type { IdKind, LocalDevice } from './inputs.ts';
@@ -29,6 +29,8 @@ export type Output = {
   readonly error?: string;
   /** Links of host-owned ports. */
   readonly links?: readonly HostLink[];
+  /** How the member of a pool is probed that the unit is about. */
+  readonly probe?: ProbeTarget;
 };
 
 /** What units read. Each read is recorded: a change of what was read runs the unit again. */
@@ -47,6 +49,8 @@ export type PlanReader = {
   /** Facts sorted by member. */
   sortedFacts<T extends Topic>(topic: T, key: string): readonly Fact<T>[];
   device(name: string): LocalDevice | undefined;
+  /** What this host's own probes say of a member; undefined: nothing. */
+  health(memberId: string): 'up' | 'down' | undefined;
   /** Host-local number of the key of a numbered topic; undefined: no such fact. */
   number(topic: NumberedTopic, key: string): number | undefined;
   /**

@@ -27,7 +27,7 @@ import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.t
 import { sharedAddresses, sharedFacts } from './shared-addresses.ts';
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
 import { type OtherTunnel, otherTunnel } from './standby.ts';
-import { policyName } from './topics.ts';
+import { localName, policyName, type StatedFact } from './topics.ts';
 import { type Family, itemFamily, type Output, type PlanReader } from './unit.ts';
 
 const MAX_VLAN = 4094;
@@ -104,6 +104,7 @@ function planVif(portId: string, planned: Vif, other: OtherTunnel | undefined): 
         ? sharedFacts(port.networkId, portId, sharedAddresses(port.allowedAddressPairs), { vif })
         : []),
       ...(other?.facts ?? []),
+      ...localAddresses(port, vif),
     ],
     guest: {
       ...guestPort(port, network, planned.subnets),
@@ -111,6 +112,25 @@ function planVif(portId: string, planned: Vif, other: OtherTunnel | undefined): 
       vif,
     },
   };
+}
+
+/** By a VIF's service address its first address of either version is meant; the machine itself is asked at any it has. */
+function localAddresses({ id, networkId, fixedIps, vifKind, trunk }: LocalPort, vif: number): readonly StatedFact[] {
+  const isMachine = vifKind === 'host' && trunk === undefined;
+  const addresses = fixedIps.map(({ ipAddress }) => ipAddress);
+  const first = [addresses.find((one) => !one.includes(':')), addresses.find((one) => one.includes(':'))];
+  return (isMachine ? addresses : first).flatMap((address) =>
+    address === undefined
+      ? []
+      : [
+          {
+            topic: 'local-address',
+            key: localName(networkId, address),
+            member: id,
+            value: { vif, isMachine },
+          } as const,
+        ],
+  );
 }
 
 /** What makes a VIF, wherever the network knows its port. */

@@ -58,6 +58,9 @@ export class ConnectionV1 implements Connection {
     this.#trigger();
   }
 
+  /** A server of that age takes nothing of them. */
+  membersChanged(): void {}
+
   programmed(): void {
     this.#trigger();
   }

@@ -36,6 +36,7 @@ export class ConnectionV2 implements Connection {
   /** Slices that the server may ask about. */
   #comparable = new Set<string>();
   #fullAt: number | undefined;
+  #membersSoon: NodeJS.Immediate | undefined;
 
   constructor(upgrade: HttpUpgrade, options: ConnectionV2Options, deps: ConnectionDeps) {
     this.#upgrade = upgrade;
@@ -65,6 +66,7 @@ export class ConnectionV2 implements Connection {
       return SERVER_ENDED;
     } finally {
       this.#pace.stop();
+      clearImmediate(this.#membersSoon);
       this.#upgrade.close();
     }
   }
@@ -73,19 +75,25 @@ export class ConnectionV2 implements Connection {
     this.#pace.portsChanged();
   }
 
+  membersChanged(): void {
+    this.#membersSoon ??= setImmediate(() => this.#tellMembers());
+  }
+
   programmed(): void {
     this.#pace.programmed();
+    this.membersChanged();
     // The ports are now known to be all there are.
     if (this.#mayBeFull()) this.#pace.portsChanged();
   }
 
   #resume(): void {
-    const { state, reports } = this.#deps;
+    const { state, reports, members } = this.#deps;
     const { session, anew } = this.#options;
     const { since, history } = state.followed;
     state.begin();
     if (anew) state.beginAnew();
     reports.forget();
+    members.forget();
     const held = anew ? { since: 0, slices: {} } : { since, slices: state.digests() };
     this.#comparable = new Set(Object.keys(held.slices));
     this.#send({ type: 'resume', session, history, ...held, compares: true, ...this.#mayAnswer() });
@@ -142,6 +150,7 @@ export class ConnectionV2 implements Connection {
     this.#syncRevision = outcome.revision;
     this.#deps.onSync();
     this.#pace.asked(outcome.revision, SYNC_ACK_WITHIN_MS);
+    this.membersChanged();
     return undefined;
   }
 
@@ -206,6 +215,14 @@ export class ConnectionV2 implements Connection {
       this.#send({ type: 'status', ...report, revision });
     }
     return revision;
+  }
+
+  /** All are known when what the server had at first is in force. */
+  #tellMembers(): void {
+    this.#membersSoon = undefined;
+    if (this.#phase !== 'synced') return;
+    const isCaughtUp = this.#deps.programmed() >= this.#syncRevision;
+    for (const report of this.#deps.members.take(isCaughtUp)) this.#send({ type: 'health', ...report });
   }
 
   #send(line: AgentLine): void {

@@ -2,6 +2,7 @@ import type { Logger } from '@cable/kit';
 import type { AskFault } from '@cable/model';
 import type { JsonRecord } from '../json.ts';
 import type { HostState } from './host-state.ts';
+import type { MemberReports } from './member-reports.ts';
 import type { Refusal } from './refusal.ts';
 import type { StatusReports } from './status-reports.ts';
 
@@ -16,6 +17,8 @@ export type Connection = {
   run(): Promise<Ending>;
   /** States of ports are due (`StatusReports`). */
   portsChanged(): void;
+  /** What is known of members of pools is due (`MemberReports`). */
+  membersChanged(): void;
   /** Another revision is in the kernel. */
   programmed(): void;
 };
@@ -24,6 +27,7 @@ export type ConnectionDeps = {
   readonly host: string;
   readonly state: HostState;
   readonly reports: StatusReports;
+  readonly members: MemberReports;
   /** The last revision that is in the kernel, as far as it is of the store's history; 0: none. */
   readonly programmed: () => number;
   /** Told of every line: the connection lives. */

@@ -14,6 +14,7 @@ import { ConnectionV1 } from './connection-v1.ts';
 import { ConnectionV2 } from './connection-v2.ts';
 import { addHash } from './digest.ts';
 import type { HostState } from './host-state.ts';
+import { MemberReports } from './member-reports.ts';
 import type { StateUpdate } from './slice-reader.ts';
 import { StatusReports } from './status-reports.ts';
 import { memoryState } from './testing/memory-state.ts';
@@ -60,6 +61,7 @@ function depsOf(state: HostState): ConnectionDeps & { readonly updates: StateUpd
     host: 'h1',
     state,
     reports: new StatusReports({ programmedRevision: () => 0, ports: () => new Map(), refused: () => undefined }),
+    members: new MemberReports({ members: [], healthOf: (memberId) => ({ memberId, state: 'gone', reason: null }) }),
     programmed: () => 0,
     heard: () => undefined,
     onSync: () => undefined,

@@ -6,6 +6,7 @@ import { type Answer, type Connection, type ConnectionDeps, type Ending, hostPat
 import { ConnectionV1 } from './connection-v1.ts';
 import { ConnectionV2 } from './connection-v2.ts';
 import type { HeldRemoval, HostState } from './host-state.ts';
+import { MemberReports, type MemberSource } from './member-reports.ts';
 import { createReconnectWaits } from './reconnect-waits.ts';
 import { createRefusalLog, errorOfAnswer, type Refusal, refusalOf, refuseHistory } from './refusal.ts';
 import { parseHistory } from './server-line.ts';
@@ -26,6 +27,8 @@ export type StreamClientDeps = {
   readonly transport: Pick<HttpTransport, 'upgrade'>;
   readonly state: HostState;
   readonly source: ReportSource;
+  /** Default: the host probes none. */
+  readonly members?: MemberSource;
   /** Largest packet of the underlay's device, as of now; undefined: not known. */
   readonly underlayMtuBytes: () => number | undefined;
   /** Interface of the host on each physical network; none: it is on none. */
@@ -71,6 +74,8 @@ export type OperatorAnswer = { readonly changed: boolean; readonly message: stri
 /** The server sends a bookmark at least every few seconds; a connection this silent is dead. */
 const SILENCE_MS = 30_000;
 
+const NO_MEMBERS: MemberSource = { members: [], healthOf: (memberId) => ({ memberId, state: 'gone', reason: null }) };
+
 /** Time between attempts at a server that refuses this host. */
 const REFUSED_RETRY_MS = 30_000;
 
@@ -79,6 +84,7 @@ export class StreamClient {
   readonly #options: StreamClientOptions;
   readonly #deps: StreamClientDeps;
   readonly #reports: StatusReports;
+  readonly #members: MemberReports;
   readonly #waits: Backoff;
   readonly #refusals: { note(refusal: Refusal | null): void };
   #active: Connection | undefined;
@@ -97,6 +103,7 @@ export class StreamClient {
     this.#options = options;
     this.#deps = deps;
     this.#reports = new StatusReports(deps.source);
+    this.#members = new MemberReports(deps.members ?? NO_MEMBERS);
     this.#since = this.#date();
     const now = deps.now ?? (() => performance.now());
     this.#waits = createReconnectWaits(now, deps.random);
@@ -143,6 +150,12 @@ export class StreamClient {
   portsChanged(portIds: Iterable<string>): void {
     this.#reports.note(portIds);
     this.#active?.portsChanged();
+  }
+
+  /** What is known of these members of pools is another, or they are gone: `members` says which. */
+  membersChanged(memberIds: Iterable<string>): void {
+    this.#members.note(memberIds);
+    this.#active?.membersChanged();
   }
 
   /** `source` names another programmed revision. */
@@ -274,6 +287,7 @@ export class StreamClient {
       host: this.#options.host,
       state,
       reports: this.#reports,
+      members: this.#members,
       programmed: () => this.#programmedRevision(),
       heard,
       onSync: () => this.#synced(),
