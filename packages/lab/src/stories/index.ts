@@ -7,6 +7,7 @@ import { IPV6 } from './ipv6.ts';
 import { L2 } from './l2.ts';
 import { LIVE_MIGRATION } from './live-migration.ts';
 import { LOAD_BALANCER } from './load-balancer.ts';
+import { LOAD_BALANCER_HEALTH } from './load-balancer-health.ts';
 import { PAIR } from './pair.ts';
 import { QOS } from './qos.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
@@ -24,6 +25,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   GUEST_SERVICES,
   IPV6,
   LOAD_BALANCER,
+  LOAD_BALANCER_HEALTH,
   QOS,
   TRUNK,
   LIVE_MIGRATION,
