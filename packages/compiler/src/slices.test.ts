@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PolicyHeader } from '@cable/model';
-import type { PortRow } from './compiler-tables.ts';
+import type { PolicyHeader, PoolHeader } from '@cable/model';
+import type { HealthMonitorRow, PortRow } from './compiler-tables.ts';
 import type { ComputedItem, NodeKey } from './kind.ts';
 import { hostname, policyKey, vifKind } from './kinds/host.ts';
 import { isSent, KINDS, splitKey } from './kinds.ts';
@@ -16,7 +16,10 @@ import {
   group,
   host,
   leg,
+  loadBalancer,
+  member,
   network,
+  pool,
   port,
   router,
   rule,
@@ -523,4 +526,58 @@ test('a sub-port says its tag and its parent, whose kind of device and machine i
     // One that is in no trunk is as any other port.
     { key: 'p3', kind: 'tap', deviceId: '', place: undefined },
   ]);
+});
+
+test('a pool says how its members are probed, and of each what its host told, as long as it is to be probed', () => {
+  const monitor: HealthMonitorRow = {
+    id: 'hm',
+    pool_id: 'pool',
+    admin_state_up: true,
+    type: 'HTTP',
+    delay: 5,
+    timeout: 3,
+    max_retries: 2,
+    max_retries_down: 4,
+    http_method: null,
+    url_path: '/up',
+    expected_codes: '200-204,301',
+    domain_name: 'www.example.org',
+  };
+  const balanced: State = [
+    (s: State) => withRow(s, 'loadbalancer', loadBalancer('lb', 'n1', 'p3')),
+    (s: State) => withRow(s, 'pool', pool('pool', 'lb')),
+    (s: State) => withRow(s, 'member', member('m1', 'pool', { subnet_id: 's-n1', monitor_port: 9000 })),
+    (s: State) => withRow(s, 'member', member('m2', 'pool', { subnet_id: 's-n1', address: '10.0.0.6' })),
+    (s: State) => withRow(s, 'health', { id: 'm1', state: 'down' }),
+    (s: State) => withRow(s, 'health', { id: 'm2', state: 'up' }),
+  ].reduce((state, step) => step(state), ONE);
+  const monitorIn = (state: State) => (sliceOf(state, 'pool:pool')?.header as PoolHeader | undefined)?.monitor;
+  const told = (state: State) => sliceOf(state, 'pool:pool')?.items.map((one) => one['health']);
+  assert.deepEqual(told(balanced), [undefined, undefined], 'nobody probes');
+  const probed = withRow(balanced, 'healthmonitor', monitor);
+  const slice = sliceOf(probed, 'pool:pool');
+  assert.deepEqual(monitorIn(probed), {
+    type: 'HTTP',
+    delayMs: 5000,
+    timeoutMs: 3000,
+    rise: 2,
+    fall: 4,
+    http: {
+      method: 'GET',
+      path: '/up',
+      host: 'www.example.org',
+      codes: [
+        [200, 204],
+        [301, 301],
+      ],
+    },
+  });
+  assert.deepEqual(told(probed), ['down', undefined]);
+  assert.deepEqual(
+    slice?.items.map((one) => one['monitorPort']),
+    [9000, undefined],
+  );
+  const off = withRow(balanced, 'healthmonitor', { ...monitor, admin_state_up: false });
+  assert.deepEqual(told(off), [undefined, undefined]);
+  assert.equal(monitorIn(off), undefined);
 });

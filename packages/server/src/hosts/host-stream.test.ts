@@ -443,6 +443,24 @@ describe('a stream', () => {
     assert.equal(refusal(client)?.code, 'HostSuperseded');
   });
 
+  test('gives on what a host tells of members, and is refused for what is none', async (t) => {
+    const rig = await createNetwork(1);
+    t.after(rig.stop);
+    const client = new StreamClient(rig, 'h1');
+    client.connect();
+    await client.reached(2);
+    const memberId = '00000000-0000-4000-8000-000000000001';
+    const members = [{ memberId, state: 'down', reason: 'ECONNREFUSED' }] as const;
+    client.socket.say({ type: 'health', full: true, members });
+    await eventually(() => rig.told.length === 1, 'it is given on');
+    assert.deepEqual(rig.told, [{ host: 'h1', session: 's', report: { full: true, members } }]);
+    client.socket.say(
+      JSON.stringify({ type: 'health', full: true, members: [{ memberId, state: 'ill' }] }).concat('\n'),
+    );
+    await client.until(() => refusal(client) !== undefined);
+    assert.match(refusal(client)?.message ?? '', /members\[0\]\.state/);
+  });
+
   test('takes the lines of a chunk in turns', async (t) => {
     const rig = await createNetwork(1);
     t.after(rig.stop);
