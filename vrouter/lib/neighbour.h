@@ -8,6 +8,7 @@
 
 #include "arp.h"
 #include "nd.h"
+#include "shorten.h"
 
 /* One question to a neighbour in so long. */
 #define ASK_NS SECOND
@@ -156,7 +157,7 @@ static __always_inline int nd_outside(struct __sk_buff *ctx, struct work *w)
  */
 static __always_inline int clear_packet(struct __sk_buff *ctx, __u32 bytes, const __u32 front)
 {
-	return bpf_skb_change_tail(ctx, bytes, 0) || bpf_skb_change_head(ctx, front, 0);
+	return shorten(ctx, bytes) || bpf_skb_change_head(ctx, front, 0);
 }
 
 #define ARP_KEPT 60 /* as long as an IPv4 packet with a checksum of TCP in it */

@@ -9,6 +9,7 @@
 #include "flood.h"
 #include "icmp6.h"
 #include "learn.h"
+#include "shorten.h"
 
 /* An address is sought so often at the most. */
 #define SEEK_NS 1000000000ULL
@@ -61,7 +62,7 @@ static __noinline int make_place(struct __sk_buff *ctx, __u32 bytes)
 {
 	__u8 zeros[SEEK_REST] = {};
 
-	if (bpf_skb_change_tail(ctx, SEEK_REST, 0) || bpf_skb_change_head(ctx, bytes, 0))
+	if (shorten(ctx, SEEK_REST) || bpf_skb_change_head(ctx, bytes, 0))
 		return -1;
 	return bpf_skb_store_bytes(ctx, bytes, zeros, sizeof(zeros), 0);
 }
