@@ -36,6 +36,17 @@ test('a member that is not known makes no row, and a flow whose member nobody ha
   assert.equal(recordOf(row, 7, { ...NAMES, member: () => null }), undefined);
 });
 
+test('a flow that leaves the port’s host with another address is not told: the target takes it up with its floating IP', () => {
+  for (const begun of [true, false]) {
+    const row = rowOf({ ...EXAMPLE, begun }, 7, NUMBERS);
+    assert.ok(row !== undefined);
+    const side = begun ? 0 : 1;
+    const outside = row.tuple.map((one, at) => (at === side ? one : { ...one, dst: new Uint8Array(16).fill(9) }));
+    assert.ok(recordOf(row, 7, NAMES) !== undefined);
+    assert.equal(recordOf({ ...row, tuple: outside }, 7, NAMES), undefined);
+  }
+});
+
 test('what newer builds say besides is passed over; what cannot be is no record', () => {
   assert.deepEqual(parseFlowRecord({ ...EXAMPLE, rule: 'x', own: { ...EXAMPLE.own, mac: 'x' } }), EXAMPLE);
   for (const wrong of [

@@ -84,6 +84,8 @@ export function recordOf(row: CbCarry, vif: number, names: RecordNames): FlowRec
   ) {
     return undefined;
   }
+  // It has a floating IP there. Without a record the target takes the connection up with that; with one, it would be a connection of the port's own address.
+  if (row.member === 0 && Buffer.compare(own.src, answer.dst) !== 0) return undefined;
   const member = side === 0 && row.member !== 0 ? memberOf(row.member, answer, names) : null;
   if (member === undefined) return undefined;
   return {
