@@ -328,7 +328,8 @@ enum cb_endpoint_kind {
 	CB_ENDPOINT_REMOTE = 2, /* on another host: tunnel */
 	CB_ENDPOINT_GATEWAY = 3, /* a router's interface: vrf */
 	CB_ENDPOINT_SERVICE = 4, /* a gateway address without a router, or 169.254.169.254: ARP and guest services */
-	CB_ENDPOINT_NAT = 5, /* floating IP, in an external network: vif, of a port of this host, vrf, mac of its own; see cb_nat_1 */
+	CB_ENDPOINT_NAT =
+		5, /* floating IP, in an external network: vif, of a port of this host, vrf, mac of its own; see cb_nat_1 */
 	CB_ENDPOINT_ROUTER = 6, /* a router's own address in an external network, or that of port forwardings: vrf */
 	/* An allowed address pair: see cb_learn_1. vif or tunnel, and mac: of the only port that has it; zero: there are several. */
 	CB_ENDPOINT_SHARED = 7,
