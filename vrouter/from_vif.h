@@ -160,7 +160,8 @@ static __always_inline int receive_from_vif(struct __sk_buff *ctx)
 
 	if (cfg_queue_end_ifindex && !number && ctx->ifindex == cfg_queue_end_ifindex)
 		return come_back(ctx);
-	if (cfg_mirror_end_ifindex && !number && ctx->ifindex == cfg_mirror_end_ifindex)
+	if (cfg_mirror_end_ifindex && !number &&
+	    (ctx->ifindex == cfg_mirror_end_ifindex || ctx->ifindex == cfg_mirror_ifindex))
 		return come_out(ctx);
 	return receive_of_vif(ctx, number, reason);
 }

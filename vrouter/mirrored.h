@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * mirrored.h: what becomes of copies for mirrors where they come out of cablem1: each is cut to what the way takes, is given its outer headers, and is sent. cablem0
- * has no offloads, so they are as packets on a wire are: of one segment, with their checksums. Nothing is ever said to whom they are copied from.
+ * mirrored.h: what becomes of copies for mirrors where they come out of cablem1: each is cut to what the way takes, is given its outer headers, and is sent. A GSO
+ * packet stays one until a device sends it. Nothing is ever said to whom they are copied from.
  */
 #ifndef CABLE_MIRRORED_H
 #define CABLE_MIRRORED_H
@@ -48,19 +48,22 @@ static __always_inline int lose(struct __sk_buff *ctx, const struct copy *c)
 	return drop(ctx, c->key.vif, CB_REASON_MIRROR_LOST);
 }
 
-/* Cuts the copy to @bytes; a GSO packet, which can only be a short one, becomes one packet. Returns 0 or -1. */
+/* Bytes of the frame, or of each that a GSO packet will become. */
+static __always_inline __u32 frame_bytes(struct __sk_buff *ctx)
+{
+	__u32 size = ctx->gso_size;
+
+	return size ? segment_headers(ctx) + size : ctx->len;
+}
+
+/* Cuts the copy to @bytes; of a GSO packet whose segments are larger only the first part is left. Returns 0 or -1. */
 static __always_inline int cut_copy(struct __sk_buff *ctx, struct copy *c, __u32 bytes)
 {
-	__u32 length = ctx->len;
-
-	if (length <= bytes && !ctx->gso_size)
+	if (frame_bytes(ctx) <= bytes)
 		return 0;
-	if (length > bytes) {
-		length = bytes;
-		c->is_cut = 1;
-		count_one(&c->row->cut);
-	}
-	return bpf_skb_change_tail(ctx, length, 0) ? -1 : 0;
+	c->is_cut = 1;
+	count_one(&c->row->cut);
+	return bpf_skb_change_tail(ctx, ctx->len < bytes ? ctx->len : bytes, 0) ? -1 : 0;
 }
 
 static __always_inline int copy_to_watcher(struct __sk_buff *ctx, struct copy *c)
@@ -100,7 +103,7 @@ static __always_inline __u32 find_way(struct __sk_buff *ctx, const struct cb_mir
 	__builtin_memset(way, 0, sizeof(*way));
 	way->family = AF_INET;
 	way->l4_protocol = IPPROTO_GRE;
-	way->ifindex = ctx->ifindex;
+	way->ifindex = cfg_mirror_end_ifindex;
 	way->ipv4_src = bpf_htonl(cfg_underlay);
 	way->ipv4_dst = v4_of(&m->remote);
 	way->tot_len = bytes > IP_MAX_BYTES ? IP_MAX_BYTES : bytes;
@@ -123,63 +126,123 @@ static __always_inline int send_wrapped(struct __sk_buff *ctx, const struct copy
 	return bpf_redirect_neigh(way->ifindex, &neighbour, sizeof(neighbour), 0);
 }
 
-/* Puts the outer headers before the frame. Returns 0 or -1. */
-static __noinline int wrap(struct __sk_buff *ctx, struct copy *c)
+/* What stands before a frame, and the beginning of that. */
+struct wrapping {
+	struct gre_outer gre;
+	struct erspan_header erspan;
+} __attribute__((packed));
+
+static __always_inline void write_wrapping(struct wrapping *o, const struct copy *c, __u32 total)
 {
-	struct {
-		struct gre_outer gre;
-		struct erspan_header erspan;
-	} __attribute__((packed)) o = {};
-	int is_erspan = c->m->kind == CB_MIRROR_ERSPAN;
-	__u32 bytes = is_erspan ? sizeof(o) : sizeof(o.gre);
-	struct gre_outer *gre = &o.gre;
+	struct gre_outer *gre = &o->gre;
 
 	gre->eth.h_proto = bpf_htons(ETH_P_IP);
 	*(__u8 *)&gre->ip = IP_VERSION_AND_IHL;
-	gre->ip.tot_len = bpf_htons(ctx->len + bytes - ETH_HLEN);
+	gre->ip.tot_len = bpf_htons(total);
 	gre->ip.frag_off = bpf_htons(IP_FLAG_DF);
 	gre->ip.ttl = TUNNEL_TTL;
 	gre->ip.protocol = IPPROTO_GRE;
 	gre->ip.saddr = bpf_htonl(cfg_underlay);
 	gre->ip.daddr = v4_of(&c->m->remote);
 	gre->ip.check = header_checksum(&gre->ip);
-	if (is_erspan) {
-		gre->flags_be = bpf_htons(GRE_HAS_SEQUENCE);
-		gre->protocol_be = bpf_htons(GRE_ERSPAN);
-		gre->word_be = bpf_htonl(__sync_fetch_and_add(&c->row->sequence[c->key.direction & 1], 1));
-		o.erspan.word_be =
-			bpf_htonl(ERSPAN_TYPE_2 | (c->is_cut ? ERSPAN_CUT : 0) | (c->m->wire_id & ERSPAN_SESSION_MASK));
-		if (bpf_skb_change_head(ctx, sizeof(o), 0))
-			return -1;
-		return bpf_skb_store_bytes(ctx, 0, &o, sizeof(o), 0);
+	if (c->m->kind != CB_MIRROR_ERSPAN) {
+		gre->flags_be = bpf_htons(GRE_HAS_KEY);
+		gre->protocol_be = bpf_htons(GRE_ETHERNET);
+		gre->word_be = bpf_htonl(c->m->wire_id);
+		return;
 	}
-	gre->flags_be = bpf_htons(GRE_HAS_KEY);
-	gre->protocol_be = bpf_htons(GRE_ETHERNET);
-	gre->word_be = bpf_htonl(c->m->wire_id);
-	if (bpf_skb_change_head(ctx, sizeof(o.gre), 0))
-		return -1;
-	return bpf_skb_store_bytes(ctx, 0, gre, sizeof(o.gre), 0);
+	gre->flags_be = bpf_htons(GRE_HAS_SEQUENCE);
+	gre->protocol_be = bpf_htons(GRE_ERSPAN);
+	gre->word_be = bpf_htonl(__sync_fetch_and_add(&c->row->sequence[c->key.direction & 1], 1));
+	o->erspan.word_be =
+		bpf_htonl(ERSPAN_TYPE_2 | (c->is_cut ? ERSPAN_CUT : 0) | (c->m->wire_id & ERSPAN_SESSION_MASK));
 }
 
+/* Of @m: bytes before the frame, with an Ethernet header. */
 static __always_inline __u32 outer_bytes(const struct cb_mirror *m)
 {
 	return sizeof(struct gre_outer) + (m->kind == CB_MIRROR_ERSPAN ? sizeof(struct erspan_header) : 0);
 }
 
+/*
+ * Puts the outer headers before an IP packet, which may be a GSO packet: the kernel knows then that it is in a tunnel. Segments of TCP that do not fit become
+ * smaller. OUTER_REFUSED: it is as it was: no IP packet, in a tunnel already as the kernel sees it, or GSO of another kind.
+ */
+static __noinline enum outer_result wrap_ip(struct __sk_buff *ctx, struct copy *c, __u32 fits)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN) |
+		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+	__u32 outer = outer_bytes(c->m), total = ctx->len + outer - ETH_HLEN;
+	struct wrapping o = {};
+	struct ethhdr eth;
+
+	if (total > IP_MAX_BYTES || bpf_skb_load_bytes(ctx, 0, &eth, sizeof(eth)))
+		return OUTER_REFUSED;
+	if (fits)
+		flags |= BPF_F_ADJ_ROOM_FIXED_GSO;
+	/* verifier: sizes that it knows. */
+	if (c->m->kind == CB_MIRROR_ERSPAN) {
+		if (bpf_skb_adjust_room(ctx, sizeof(o), BPF_ADJ_ROOM_MAC, flags))
+			return OUTER_REFUSED;
+		write_wrapping(&o, c, total);
+		return bpf_skb_store_bytes(ctx, 0, &o, sizeof(o), 0) ||
+				       bpf_skb_store_bytes(ctx, sizeof(o), &eth, sizeof(eth), 0)
+			       ? OUTER_BROKEN
+			       : OUTER_DONE;
+	}
+	if (bpf_skb_adjust_room(ctx, sizeof(o.gre), BPF_ADJ_ROOM_MAC, flags))
+		return OUTER_REFUSED;
+	write_wrapping(&o, c, total);
+	return bpf_skb_store_bytes(ctx, 0, &o, sizeof(o.gre), 0) ||
+			       bpf_skb_store_bytes(ctx, sizeof(o.gre), &eth, sizeof(eth), 0)
+		       ? OUTER_BROKEN
+		       : OUTER_DONE;
+}
+
+/* The same for any frame that is no GSO packet; the kernel takes it for what it was. Returns 0 or -1. */
+static __noinline int wrap_frame(struct __sk_buff *ctx, struct copy *c)
+{
+	__u32 total = ctx->len + outer_bytes(c->m) - ETH_HLEN;
+	struct wrapping o = {};
+
+	write_wrapping(&o, c, total);
+	if (c->m->kind == CB_MIRROR_ERSPAN)
+		return bpf_skb_change_head(ctx, sizeof(o), 0) || bpf_skb_store_bytes(ctx, 0, &o, sizeof(o), 0);
+	return bpf_skb_change_head(ctx, sizeof(o.gre), 0) || bpf_skb_store_bytes(ctx, 0, &o, sizeof(o.gre), 0);
+}
+
+/* A GSO packet that cannot be wrapped is sent the other way through the pair, where the kernel segments it, and comes out of cablem0. */
+static __always_inline int segment(struct __sk_buff *ctx, const struct copy *c, __u32 mark)
+{
+	if (ctx->ifindex != cfg_mirror_end_ifindex)
+		return lose(ctx, c);
+	ctx->mark = mark;
+	trace(ctx, cfg_mirror_end_ifindex, CB_DELIVER_COLLECTOR, c->m->wire_id, 0, CB_REASON_NONE);
+	return bpf_redirect(cfg_mirror_end_ifindex, 0);
+}
+
 static __always_inline int copy_to_collector(struct __sk_buff *ctx, struct copy *c, __u32 mark)
 {
-	__u32 outer = outer_bytes(c->m) - ETH_HLEN, most;
+	__u32 outer = outer_bytes(c->m) - ETH_HLEN, frame = frame_bytes(ctx), most;
 	__u16 type_be = ctx->protocol;
 	struct bpf_fib_lookup way;
+	enum outer_result result;
 
 	if (mark & COPY_WRAPPED)
 		outer = 0;
-	most = find_way(ctx, c->m, mark & COPY_WRAPPED ? ctx->len - ETH_HLEN : ctx->len + outer, &way);
+	most = find_way(ctx, c->m, mark & COPY_WRAPPED ? frame - ETH_HLEN : frame + outer, &way);
 	if (!cfg_underlay || most <= outer + ETH_HLEN)
 		return lose(ctx, c);
 	if (mark & COPY_WRAPPED)
 		return send_wrapped(ctx, c, &way);
-	if (cut_copy(ctx, c, most - outer) || wrap(ctx, c))
+	if (!ctx->gso_size && cut_copy(ctx, c, most - outer))
+		return lose(ctx, c);
+	result = wrap_ip(ctx, c, frame <= most - outer);
+	if (result == OUTER_DONE)
+		return send_wrapped(ctx, c, &way);
+	if (result == OUTER_REFUSED && ctx->gso_size)
+		return segment(ctx, c, mark);
+	if (result == OUTER_BROKEN || wrap_frame(ctx, c))
 		return lose(ctx, c);
 	if (type_be == bpf_htons(ETH_P_IP))
 		return send_wrapped(ctx, c, &way);

@@ -18,7 +18,7 @@ CB_CONFIG(__u32, cfg_service_ifindex, "cables1, the vrouter's end of the service
 CB_CONFIG(__u32, cfg_queue_ifindex, "cableq0, where packets wait that are over a limit; 0: they are dropped") = 0;
 CB_CONFIG(__u32, cfg_queue_end_ifindex, "cableq1, by which they come back") = 0;
 CB_CONFIG(__u32, cfg_mirror_ifindex, "cablem0, into which copies for mirrors go; 0: none are made") = 0;
-CB_CONFIG(__u32, cfg_mirror_end_ifindex, "cablem1, by which they come out, as on a wire") = 0;
+CB_CONFIG(__u32, cfg_mirror_end_ifindex, "cablem1, by which they come out") = 0;
 CB_CONFIG(__u32, cfg_frag_ifindex, "cablef1, the vrouter's end of the link to the fragmenter; 0: nothing is cut") = 0;
 CB_CONFIG(__u32, cfg_trace, "1: this load only traces: it changes no map and sends nothing") = 0;
 CB_CONFIG(__u32, cfg_flows, "size of the flow table") = CB_MAX_FLOW;

@@ -30,7 +30,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   service: { instructions: 2000, stackBytes: 480 },
   refuse: { instructions: 13_000, stackBytes: 1000 },
   nd: { instructions: 28_000, stackBytes: 1500 },
-  mirrored: { instructions: 3000, stackBytes: 900 },
+  mirrored: { instructions: 3700, stackBytes: 450 },
   queued: { instructions: 48_000, stackBytes: 1100 },
   orphan: { instructions: 2000, stackBytes: 150 },
   outside: { instructions: 36_000, stackBytes: 1050 },
