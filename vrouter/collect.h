@@ -31,6 +31,16 @@ struct collection {
 	__u64 now;
 };
 
+/* A port of a block is in use by @flow. The answers' tuple has it. */
+static __always_inline void note_held(const struct cb_flow *flow, __u64 now)
+{
+	struct cb_addr addr = flow->tuple[1].dst;
+	struct cb_held *held = lookup_held(&addr, block_of(flow->tuple[1].dport_be));
+
+	if (held)
+		held->used_ns = now;
+}
+
 static long collect_one(__u32 index, void *data)
 {
 	struct collection *collection = data;
@@ -39,8 +49,12 @@ static long collect_one(__u32 index, void *data)
 
 	if (!flow)
 		return 1;
-	if ((flow->life & 3) == CB_LIFE_LIVE && way_expired(&flow->way[0], collection->now))
+	if ((flow->life & 3) != CB_LIFE_LIVE)
+		return 0;
+	if (way_expired(&flow->way[0], collection->now))
 		end_flow(number);
+	else if (flow->way[0].flags & CB_WAY_F_BLOCK)
+		note_held(flow, collection->now);
 	return 0;
 }
 

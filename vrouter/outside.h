@@ -30,6 +30,49 @@ static __always_inline int refuse_outside(struct __sk_buff *ctx, const struct wo
 	return drop(ctx, 0, reason);
 }
 
+/* Is the packet in work an answer to a port that another host has? Then in `way`: the way to that. */
+static __noinline int is_for_block(struct work *w)
+{
+	struct cb_net *row = net_row(w->p.key.net);
+	struct cb_block *block;
+
+	if (!row || !(row->flags & CB_NET_F_RELAY) || w->p.flags & PKT_OPENING || !answers_choice(&w->p))
+		return 0;
+	block = lookup_block(w->p.key.net, &w->p.key.dst, w->p.key.dport_be);
+	if (!block)
+		return 0;
+	w->way.out_net = block->net;
+	w->way.tunnel = block->tunnel;
+	return 1;
+}
+
+/* Forwards the unicast packet in work, or gives it to the host whose port it answers to. Nothing is remembered of that. */
+static __always_inline int forward_outside(struct __sk_buff *ctx, struct work *w)
+{
+	struct cb_flow *flow = begin_forward(w);
+
+	if (!flow && is_for_block(w))
+		return GO_ON(ctx, w, CB_STAGE_RELAY);
+	return follow(ctx, w, flow);
+}
+
+/* The packet in work goes to the host that has the port, as it is: that knows its flow. */
+SEC("tc")
+int relay(struct __sk_buff *ctx)
+{
+	struct work *w = take_over(CB_STAGE_RELAY);
+	__u32 mtu_bytes;
+
+	if (!w)
+		return drop_stray(ctx);
+	mtu_bytes = net_mtu(w->way.out_net);
+	if (!fits(ctx, &w->p, mtu_bytes))
+		return refuse_for(ctx, w, CB_REASON_TOO_BIG, mtu_bytes);
+	if (w->p.flags & PKT_FIRST_FRAGMENT && !cfg_trace)
+		remember_first_fragment(ctx);
+	return to_overlay(ctx, &w->p, w->way.out_net, w->way.tunnel);
+}
+
 /* A frame of network key.net that an uplink has received. */
 SEC("tc")
 int outside(struct __sk_buff *ctx)
@@ -56,7 +99,7 @@ int outside(struct __sk_buff *ctx)
 	if (p->flags & PKT_LINK)
 		return GO_ON(ctx, w, CB_STAGE_ND);
 	if (!is_group_mac(p->dmac))
-		return forward(ctx, w);
+		return forward_outside(ctx, w);
 	if (p->flags & PKT_NEEDS_FLOW)
 		return refuse_outside(ctx, w, CB_REASON_INVALID_STATE);
 	return GO_ON(ctx, w, CB_STAGE_GROUP);

@@ -60,5 +60,9 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
     'Nothing was lost but copies: a mirror of the port copies no more than its `cable:max_kbps`. Raise that, or have the mirror copy less (`cable:filter`).',
   mirror_lost:
     'Nothing was lost but copies: see that the port that a tap service leads to is up and its device takes what comes, and that the host has a route to the collector and the collector answers ARP.',
+  snat_blocks:
+    'Nothing for a moment: the port gets more blocks of ports of the router’s address, as long as there are any (`cable snat lease list --router ROUTER`). Else spread the connections over more destinations, or give the guest a floating IP.',
+  snat_no_block:
+    'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router ROUTER`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.',
   stale_piece: 'Nothing: the connection ended while a packet of it was cut.',
 };

@@ -36,6 +36,8 @@
 #define CB_MAX_PEER 262144
 #define CB_MAX_NAT 65536
 #define CB_MAX_SNAT 16384
+#define CB_MAX_LEASE 65536
+#define CB_MAX_BLOCK 131072
 #define CB_MAX_FORWARD 65536
 #define CB_MAX_NEIGHBOUR 16384
 #define CB_MAX_SVC 65536
@@ -155,6 +157,9 @@ enum cb_reason {
 		46, /* a copy for a mirror that has more to copy than it may; the packet itself goes on */
 	CB_REASON_MIRROR_LOST =
 		47, /* a copy that could not be made or sent to where the mirror leads; the packet itself goes on */
+	CB_REASON_SNAT_BLOCKS =
+		48, /* no port of the blocks that the sender has of its router's address is free to this destination */
+	CB_REASON_SNAT_NO_BLOCK = 49, /* the sender has no block of ports of its router's address */
 	CB_REASON_MAX = 64,
 };
 
@@ -190,6 +195,7 @@ enum cb_stage {
 	CB_STAGE_SEEK = 19, /* a packet for an address of which nobody is known to have it, though several may */
 	CB_STAGE_QUEUED = 21, /* a packet that has waited for its VIF's limit */
 	CB_STAGE_MIRRORED = 22, /* a copy on its way to where a mirror leads */
+	CB_STAGE_RELAY = 23, /* an answer from outside to a port that another host has: to that */
 };
 
 /* Policies of their own. Nobody's row has 0, so nothing passes by mistake. */
@@ -260,6 +266,7 @@ struct cb_vif {
 #define CB_NET_F_DHCP 0x2 /* some subnet has DHCP on: guests are no servers. Without: DHCP is a guest's own business */
 #define CB_NET_F_EXTERNAL 0x40 /* router:external: floating IPs and gateways of routers are here */
 #define CB_NET_F_TRANSIT 0x80 /* from other hosts to gateways of this one: what they send here is routed on */
+#define CB_NET_F_RELAY 0x400 /* external: ports of routers' addresses are other hosts' (cb_block_1) */
 
 enum cb_wire {
 	CB_WIRE_VXLAN = 1, /* wire_id: the VNI */
@@ -334,6 +341,8 @@ enum cb_endpoint_kind {
 	/* An allowed address pair: see cb_learn_1. vif or tunnel, and mac: of the only port that has it; zero: there are several. */
 	CB_ENDPOINT_SHARED = 7,
 	CB_ENDPOINT_VIP = 8, /* virtual address of a load balancer; see cb_svc_1 */
+	CB_ENDPOINT_LEASED =
+		9, /* a router's own address in an external network, of which this host has blocks of ports, and another answers for it: vrf */
 };
 
 /*
@@ -361,7 +370,7 @@ struct cb_endpoint {
 	__u16 vif; /* CB_ENDPOINT_VIF, CB_ENDPOINT_NAT; CB_ENDPOINT_REMOTE: the VIF here that it is to come to, or was at; else 0 */
 	__u16 tunnel; /* CB_ENDPOINT_REMOTE in a network of CB_WIRE_VXLAN; CB_ENDPOINT_VIF: to the other host at which it may be, too; else 0 */
 	__u8 mac[6];
-	/* CB_ENDPOINT_GATEWAY, CB_ENDPOINT_NAT, CB_ENDPOINT_ROUTER; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
+	/* CB_ENDPOINT_GATEWAY, CB_ENDPOINT_NAT, CB_ENDPOINT_ROUTER, CB_ENDPOINT_LEASED; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
 	__u32 vrf;
 	__u8 reserve[8];
 };
@@ -440,8 +449,8 @@ struct cb_route {
 	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP; else zero */
 	struct cb_addr own; /* CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
 	/*
-	 * Of a route to the host of the router's gateway: the external network. Who has a floating IP of it here does not go there, but by the routes of that
-	 * floating IP's vrf. 0: nobody has.
+	 * Of a route to the host of the router's gateway: the external network. Who has a floating IP of it here, or blocks of ports of the router's address, does not go there,
+	 * but by the routes of that one's vrf. 0: nobody has.
 	 */
 	__u16 outside;
 	__u8 reserve[2];
@@ -479,8 +488,66 @@ struct cb_snat {
 	__u16 net; /* external network */
 	__u16 first_port; /* ports and ICMP identifiers that this host may use, host byte order */
 	__u16 last_port; /* inclusive; used are whole groups of CB_SNAT_GROUP */
-	__u16 pad;
+	__u16 flags; /* CB_SNAT_F_* */
 	__u8 reserve[24];
+};
+
+/* flag of struct cb_snat: a port is one of the sender's own blocks (cb_lease_1), and of no range */
+#define CB_SNAT_F_BLOCKS 0x1
+
+/* Ports of a block, of which only one sender has any; its first is a multiple. Blocks that a sender may have at the most. */
+#define CB_BLOCK_PORTS 64
+#define CB_LEASE_BLOCKS 32
+
+/*
+ * cb_lease_1: hash, a sender behind a router -> the blocks of ports of the router's address that are its own. Of a VIF of this host: (router, VIF); of a guest elsewhere, whose
+ * packets come by the transit network: (router, that network, its address). Written by the agent.
+ */
+struct cb_lease_key {
+	__u32 vrf;
+	__u16 vif;
+	__u16 net;
+	struct cb_addr addr;
+};
+
+struct cb_lease {
+	struct cb_addr addr; /* the router's, in the external network */
+	__u16 count; /* blocks; 1 to CB_LEASE_BLOCKS */
+	__u16 pad;
+	__u16 block[CB_LEASE_BLOCKS]; /* first port / CB_BLOCK_PORTS */
+	__u32 exit; /* the vrf whose routes lead from this host to the external network, where another host is the gateway; 0: the router's own do */
+	__u8 mac[6]; /* with which this host sends then */
+	__u8 pad2[2];
+};
+
+/*
+ * cb_block_1: hash, a block of ports of an address in an external network, which another host has -> the way to that. What comes from outside to such a port is given to
+ * it as it is, by the router's transit network. Written by the agent.
+ */
+struct cb_block_key {
+	__u16 net; /* external network */
+	__u16 block;
+	struct cb_addr addr;
+};
+
+struct cb_block {
+	__u16 tunnel;
+	__u16 net; /* transit network */
+	__u32 pad;
+	__u8 reserve[8];
+};
+
+/* cb_held_1: hash, a block that a sender here has -> how it is used. The agent writes the keys, with zero values; the vrouter the values. */
+struct cb_held_key {
+	__u16 block;
+	__u16 pad;
+	struct cb_addr addr;
+};
+
+struct cb_held {
+	__u64 used_ns; /* CLOCK_MONOTONIC: some flow had a port of it; at most five seconds old while one has */
+	__u64 wanted_ns; /* of the sender's first block: its ports to some destination were nearly all taken, or all; 0: never */
+	__u8 reserve[16];
 };
 
 /* Ports of a range are in groups of so many, of each of which a VIF may use one: so none can take all to a destination. */
@@ -676,6 +743,7 @@ struct cb_tuple {
 #define CB_WAY_F_ROUTED 0x1 /* rewrite MACs, decrement TTL */
 #define CB_WAY_F_FIN 0x2 /* TCP: FIN seen in this direction */
 #define CB_WAY_F_REWRITE 0x4 /* packets become the other direction's tuple, reversed */
+#define CB_WAY_F_BLOCK 0x20 /* the source has a port of a block: of direction 0 */
 #define CB_WAY_F_NEIGHBOUR 0x8 /* out_dmac is a neighbour's on an external network: decided anew once a second */
 #define CB_WAY_F_LEARNED 0x40 /* to an address that may move by itself: decided again each second */
 
@@ -1058,6 +1126,12 @@ _Static_assert(sizeof(struct cb_nat_key) == 20, "layout of cb_nat_key");
 _Static_assert(sizeof(struct cb_nat) == 32, "layout of cb_nat");
 _Static_assert(sizeof(struct cb_snat_key) == 4, "layout of cb_snat_key");
 _Static_assert(sizeof(struct cb_snat) == 64, "layout of cb_snat");
+_Static_assert(sizeof(struct cb_lease_key) == 24, "layout of cb_lease_key");
+_Static_assert(sizeof(struct cb_lease) == 96, "layout of cb_lease");
+_Static_assert(sizeof(struct cb_block_key) == 20, "layout of cb_block_key");
+_Static_assert(sizeof(struct cb_block) == 16, "layout of cb_block");
+_Static_assert(sizeof(struct cb_held_key) == 20, "layout of cb_held_key");
+_Static_assert(sizeof(struct cb_held) == 32, "layout of cb_held");
 _Static_assert(sizeof(struct cb_forward_key) == 28, "layout of cb_forward_key");
 _Static_assert(sizeof(struct cb_forward) == 32, "layout of cb_forward");
 _Static_assert(sizeof(struct cb_neigh_key) == 20, "layout of cb_neigh_key");

@@ -95,8 +95,8 @@ static __always_inline __u32 handle_arp(struct __sk_buff *ctx, struct work *w, _
 		return reason;
 	set_v4(&addr, arp->tpa_be);
 	target = lookup_endpoint(w->p.key.net, &addr);
-	/* Unknown: perhaps an allowed address pair's. The sender's own: an announcement, for the others. */
-	if (!target || target->kind == CB_ENDPOINT_SHARED ||
+	/* Unknown: perhaps an allowed address pair's. The sender's own: an announcement, for the others. Leased: another host answers. */
+	if (!target || target->kind == CB_ENDPOINT_SHARED || target->kind == CB_ENDPOINT_LEASED ||
 	    (target->kind == CB_ENDPOINT_VIF && target->vif == w->p.in_vif))
 		return CB_REASON_NONE;
 	write_arp_reply(arp, target->mac);

@@ -669,6 +669,7 @@ static __always_inline void note_translation(struct work *w, const struct cb_flo
 	w->nat.known = flow != NULL;
 	w->member = flow ? flow->member : 0;
 	w->nat.chooses = 0;
+	w->nat.leased = 0;
 	w->nat.answer_net = 0;
 	w->nat.asked = 0;
 	w->nat.here = 0;
@@ -735,6 +736,24 @@ static __always_inline int take_port(struct work *w, struct cb_flow *flow, __u32
 	return put_tuple(&w->answer, number, 1);
 }
 
+/* More tries for one port than this: the sender's blocks are nearly full to that destination. */
+#define BLOCK_TRIES_FEW 4
+
+/* The blocks that the sender of the packet in work has. */
+static __always_inline struct cb_lease *lease_of_sender(const struct work *w)
+{
+	return lookup_lease(w->nat.vrf, w->p.in_vif, w->p.key.net, &w->p.key.src);
+}
+
+/* The sender of the packet in work should have more blocks than @lease. */
+static __always_inline void want_block(const struct work *w, const struct cb_lease *lease)
+{
+	struct cb_held *held = cfg_trace ? NULL : lookup_held(&lease->addr, lease->block[0]);
+
+	if (held)
+		held->wanted_ns = w->p.now_ns;
+}
+
 /* Ends the flow that has the answers' tuple if its time is over: nobody has collected it yet. */
 static __always_inline void end_expired(struct work *w)
 {
@@ -743,6 +762,29 @@ static __always_inline void end_expired(struct work *w)
 
 	if (number && flow && way_expired(&flow->way[0], w->p.now_ns))
 		end_flow(number);
+}
+
+/* reserve_port() of the sender's own blocks: any port of them. */
+static __always_inline int reserve_in_blocks(struct work *w, struct cb_flow *flow, __u32 number)
+{
+	struct cb_lease *lease = lease_of_sender(w);
+	__u32 ports, at = bpf_get_prandom_u32();
+
+	if (!lease || !lease->count)
+		return CB_REASON_SNAT_NO_BLOCK;
+	ports = lease->count * CB_BLOCK_PORTS;
+	for (int n = 0; n < PORT_TRIES; n++) {
+		__u32 place = at % ports;
+		__u32 block = lease->block[place / CB_BLOCK_PORTS % CB_LEASE_BLOCKS];
+
+		if (n == BLOCK_TRIES_FEW)
+			want_block(w, lease);
+		if (!take_port(w, flow, number, block * CB_BLOCK_PORTS + place % CB_BLOCK_PORTS))
+			return CB_REASON_NONE;
+		end_expired(w);
+		at = place + 1;
+	}
+	return CB_REASON_SNAT_BLOCKS;
 }
 
 /*
@@ -763,6 +805,8 @@ GLOBAL int reserve_port(struct __sk_buff *ctx __attribute__((unused)), __u32 num
 		end_expired(w);
 		return put_tuple(&w->answer, number, 1) ? CB_REASON_NAT_PORTS : CB_REASON_NONE;
 	}
+	if (w->nat.leased)
+		return reserve_in_blocks(w, flow, number);
 	groups =
 		w->nat.last_port >= w->nat.first_port ? (w->nat.last_port - w->nat.first_port + 1u) / CB_SNAT_GROUP : 0;
 	if (!groups)

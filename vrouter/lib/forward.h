@@ -232,7 +232,7 @@ int decide(struct __sk_buff *ctx)
 	if (w->to.kind == RESOLVED_SEEK)
 		return GO_ON(ctx, w, CB_STAGE_SEEK);
 	if (p->flags & PKT_TRANSLATED)
-		w->way.flags |= CB_WAY_F_REWRITE;
+		w->way.flags |= CB_WAY_F_REWRITE | (w->nat.leased ? CB_WAY_F_BLOCK : 0);
 	else if (!flow && !(p->flags & (PKT_OPENING | PKT_RELATED)) && find_moved(ctx))
 		flow = flow_row(w->flow);
 	if (p->flags & PKT_RELATED && flow && way_of(flow, w->direction)->in_vif != p->in_vif)
@@ -278,17 +278,21 @@ static __noinline void take_translation(struct work *w, const struct cb_flow *fl
 		note_translated(w);
 }
 
-/* Forwards the unicast IP packet in work. */
-static __always_inline int forward(struct __sk_buff *ctx, struct work *w)
+/* The flow of the unicast IP packet in work; NULL: it is of none that is known. */
+static __always_inline struct cb_flow *begin_forward(struct work *w)
+{
+	w->p.now_ns = bpf_ktime_get_coarse_ns();
+	w->p.check = tuple_check(&w->p.key);
+	return find_flow(w);
+}
+
+/* Forwards the packet in work, of @flow. */
+static __always_inline int follow(struct __sk_buff *ctx, struct work *w, struct cb_flow *flow)
 {
 	struct pkt *p = &w->p;
-	struct cb_flow *flow;
 	struct cb_way *way;
 	__u32 reason;
 
-	p->now_ns = bpf_ktime_get_coarse_ns();
-	p->check = tuple_check(&p->key);
-	flow = find_flow(w);
 	if (!flow)
 		return GO_ON(ctx, w, CB_STAGE_DECIDE);
 	way = way_of(flow, w->direction);
@@ -308,6 +312,12 @@ static __always_inline int forward(struct __sk_buff *ctx, struct work *w)
 	if (cfg_trace || way->flags & CB_WAY_F_REWRITE)
 		take_translation(w, flow, way);
 	return deliver(ctx, w, way);
+}
+
+/* Forwards the unicast IP packet in work. */
+static __always_inline int forward(struct __sk_buff *ctx, struct work *w)
+{
+	return follow(ctx, w, begin_forward(w));
 }
 
 #endif /* CABLE_FORWARD_H */

@@ -117,6 +117,40 @@ static __always_inline struct cb_announce *lookup_announce(__u16 net, __u32 chun
 	return bpf_map_lookup_elem(&cb_announce_1, &key);
 }
 
+/*
+ * The blocks of ports that a sender has of the address of router @vrf: VIF @vif, or, with 0, the guest elsewhere that sends from @addr by the transit network @net.
+ */
+static __always_inline struct cb_lease *lookup_lease(__u32 vrf, __u32 vif, __u16 net, const struct cb_addr *addr)
+{
+	struct cb_lease_key key = {.vrf = vrf, .vif = vif};
+
+	if (!vif) {
+		key.net = net;
+		key.addr = *addr;
+	}
+	return bpf_map_lookup_elem(&cb_lease_1, &key);
+}
+
+static __always_inline __u16 block_of(__u16 port_be)
+{
+	return bpf_ntohs(port_be) / CB_BLOCK_PORTS;
+}
+
+/* Who has the block of port @port_be of @addr, which is a router's in external network @net; NULL: no other host. */
+static __always_inline struct cb_block *lookup_block(__u16 net, const struct cb_addr *addr, __u16 port_be)
+{
+	struct cb_block_key key = {.net = net, .block = block_of(port_be), .addr = *addr};
+
+	return bpf_map_lookup_elem(&cb_block_1, &key);
+}
+
+static __always_inline struct cb_held *lookup_held(const struct cb_addr *addr, __u16 block)
+{
+	struct cb_held_key key = {.block = block, .addr = *addr};
+
+	return bpf_map_lookup_elem(&cb_held_1, &key);
+}
+
 /* Has network @net VIFs of this host, to which broadcast goes? */
 static __always_inline int has_flood_list(__u16 net)
 {

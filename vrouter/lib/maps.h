@@ -40,6 +40,8 @@ CB_AGENT_MAP(cb_announce_1, BPF_MAP_TYPE_HASH, CB_MAX_FLOOD, struct cb_announce_
 CB_AGENT_MAP(cb_peer_2, BPF_MAP_TYPE_HASH, CB_MAX_PEER, struct cb_peer_key, struct cb_peer);
 CB_AGENT_MAP(cb_nat_1, BPF_MAP_TYPE_HASH, CB_MAX_NAT, struct cb_nat_key, struct cb_nat);
 CB_AGENT_MAP(cb_snat_1, BPF_MAP_TYPE_HASH, CB_MAX_SNAT, struct cb_snat_key, struct cb_snat);
+CB_AGENT_MAP(cb_lease_1, BPF_MAP_TYPE_HASH, CB_MAX_LEASE, struct cb_lease_key, struct cb_lease);
+CB_AGENT_MAP(cb_block_1, BPF_MAP_TYPE_HASH, CB_MAX_BLOCK, struct cb_block_key, struct cb_block);
 CB_AGENT_MAP(cb_forward_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_FORWARD, struct cb_forward_key, struct cb_forward);
 CB_AGENT_MAP(cb_hop_1, BPF_MAP_TYPE_HASH, CB_MAX_TUNNEL, struct cb_hop_key, struct cb_hop);
 CB_AGENT_MAP(cb_svc_1, BPF_MAP_TYPE_HASH, CB_MAX_SVC, struct cb_svc_key, struct cb_svc);
@@ -70,6 +72,14 @@ struct {
 	__type(key, struct cb_mirrored_key);
 	__type(value, struct cb_mirrored);
 } cb_mirrored_1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CB_MAX_BLOCK);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct cb_held_key);
+	__type(value, struct cb_held);
+} cb_held_1 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -109,13 +109,62 @@ static __always_inline void enter_by_nat(struct work *w, struct cb_nat *nat)
 	w->nat.answer_net = nat->to_net;
 }
 
-/* An answer to the address with which router @vrf sends. */
-static __always_inline void enter_by_snat(struct work *w, __u32 vrf)
+/* Is a sender's port or identifier one of its own blocks, where router @snat has such for packets like the one in work? */
+static __always_inline int takes_blocks(const struct work *w, const struct cb_snat *snat)
 {
-	const struct cb_addr *addr = snat_address(w, lookup_snat(vrf));
+	return snat && snat->flags & CB_SNAT_F_BLOCKS && chooses_port(&w->p);
+}
+
+/* The blocks of whoever began the flow of the packet in work, which is an answer. */
+static __always_inline struct cb_lease *lease_of_receiver(const struct work *w)
+{
+	struct cb_flow *flow = flow_row(w->flow);
+
+	return flow ? lookup_lease(w->nat.vrf, flow->owner[0], flow->tuple[0].net, &flow->tuple[0].src) : NULL;
+}
+
+/*
+ * The packet in work is of a flow that leaves with a router's address: is its port in a block of whoever began the flow? @is_answer: it is the answers' destination.
+ */
+GLOBAL int is_leased(struct __sk_buff *ctx __attribute__((unused)), __u32 is_answer)
+{
+	struct work *w = work();
+	struct cb_lease *lease;
+	__u16 block;
+
+	if (!w)
+		return 0;
+	lease = is_answer ? lease_of_receiver(w) : lease_of_sender(w);
+	if (!lease || !same_address(&lease->addr, is_answer ? &w->p.key.dst : &w->nat.to.src))
+		return 0;
+	block = block_of(is_answer ? w->p.key.dport_be : w->nat.to.sport_be);
+	for (__u32 n = 0; n < CB_LEASE_BLOCKS; n++)
+		if (n < lease->count && lease->block[n] == block)
+			return 1;
+	return 0;
+}
+
+/* The packet in work is an answer: is its identifier, or its port, one that senders choose? Its key has what is chosen in the destination's place. */
+static __always_inline int answers_choice(const struct pkt *p)
+{
+	if (p->key.protocol == IPPROTO_ICMP)
+		return !(p->flags & PKT_OPENING);
+	return has_ports(p->key.protocol) && p->key.protocol != IPPROTO_SCTP;
+}
+
+/* An answer to the address with which router @vrf sends. */
+static __always_inline void enter_by_snat(struct __sk_buff *ctx, struct work *w, __u32 vrf)
+{
+	struct cb_snat *snat = lookup_snat(vrf);
+	const struct cb_addr *addr = snat_address(w, snat), *dst = &w->p.key.dst;
 
 	w->nat.vrf = vrf;
-	if (!addr || !same_address(addr, &w->p.key.dst) || same_address(addr, &w->nat.to.dst))
+	if (!addr || same_address(dst, &w->nat.to.dst))
+		resolved_drop(w, CB_REASON_NAT_GONE);
+	else if (snat->flags & CB_SNAT_F_BLOCKS && answers_choice(&w->p)) {
+		if (!is_leased(ctx, 1))
+			resolved_drop(w, CB_REASON_NAT_GONE);
+	} else if (!same_address(addr, dst))
 		resolved_drop(w, CB_REASON_NAT_GONE);
 }
 
@@ -157,7 +206,7 @@ static __always_inline void enter_by_forward(struct work *w, __u32 vrf)
  * The packet in work has come to router `nat.vrf` for a destination in the external network `nat.outside`: what it becomes. `to` says if it is to be
  * dropped, or for the router itself.
  */
-GLOBAL int translate_in(struct __sk_buff *ctx __attribute__((unused)))
+GLOBAL int translate_in(struct __sk_buff *ctx)
 {
 	struct work *w = work();
 	struct cb_endpoint *ep;
@@ -169,8 +218,12 @@ GLOBAL int translate_in(struct __sk_buff *ctx __attribute__((unused)))
 	if (ep && ep->kind == CB_ENDPOINT_NAT) {
 		w->nat.here = ep->vif;
 		enter_by_nat(w, lookup_nat(w->nat.outside, 0, &w->p.key.dst));
-	} else if (ep && ep->kind == CB_ENDPOINT_ROUTER && w->nat.known && w->direction)
-		enter_by_snat(w, ep->vrf);
+	} else if (ep && (ep->kind == CB_ENDPOINT_ROUTER || ep->kind == CB_ENDPOINT_LEASED) && w->nat.known &&
+		   w->direction)
+		enter_by_snat(ctx, w, ep->vrf);
+	else if (ep && ep->kind == CB_ENDPOINT_LEASED)
+		/* The host that answers for the address is asked of everything else. */
+		resolved_drop(w, w->nat.known ? CB_REASON_NAT_GONE : CB_REASON_NO_ENDPOINT);
 	else if (ep && ep->kind == CB_ENDPOINT_ROUTER)
 		enter_by_forward(w, ep->vrf);
 	else if (snat_address(w, lookup_snat(w->nat.vrf)))
@@ -203,25 +256,53 @@ static __always_inline int is_forwarded(const struct work *w)
 	       forwarded_port(forward, to->sport_be) == key->sport_be;
 }
 
-/* Is the source that the flow has still one that it may have? @nat, @snat: what a new flow's would be. */
-static __always_inline int still_leaves(const struct work *w, const struct cb_nat *nat, const struct cb_addr *snat)
+/*
+ * Is the source that the flow has still one that it may have? @nat, @address: what a new flow's would be; @leased: with a port of the sender's blocks.
+ */
+static __always_inline int still_leaves(struct __sk_buff *ctx, struct work *w, const struct cb_nat *nat,
+					const struct cb_addr *address, int leased)
 {
 	const struct cb_tuple_key *key = &w->p.key, *to = &w->nat.to;
 
 	if (nat && same_address(&nat->to, &to->src) && key->sport_be == to->sport_be)
 		return 1;
-	if (!w->direction && snat && same_address(snat, &to->src))
+	if (!w->direction && leased && is_leased(ctx, 0))
+		return 1;
+	if (!w->direction && !leased && address && same_address(address, &to->src))
 		return 1;
 	if (w->direction && is_forwarded(w))
 		return 1;
-	return !nat && !snat && same_address(&key->src, &to->src);
+	return !nat && !address && same_address(&key->src, &to->src);
+}
+
+/* The packet in work leaves with a port of @lease, and, from a host that is not the gateway's, with its MAC. */
+static __always_inline void note_lease(struct work *w, const struct cb_lease *lease)
+{
+	w->nat.leased = 1;
+	if (!lease->exit)
+		return;
+	w->nat.floats = 1;
+	__builtin_memcpy(w->nat.mac, lease->mac, 6);
+}
+
+/* The new flow of the packet in work leaves with a port of the sender's blocks. */
+static __always_inline void leave_by_block(struct work *w)
+{
+	struct cb_lease *lease = lease_of_sender(w);
+
+	if (!lease)
+		return resolved_drop(w, CB_REASON_SNAT_NO_BLOCK);
+	begin_translation(w)->src = lease->addr;
+	w->nat.chooses = 1;
+	note_lease(w, lease);
 }
 
 /* The packet in work leaves router `nat.vrf` for its external network `nat.outside`: what its source becomes. */
-GLOBAL int translate_out(struct __sk_buff *ctx __attribute__((unused)))
+GLOBAL int translate_out(struct __sk_buff *ctx)
 {
 	const struct cb_addr *address;
 	struct work *w = work();
+	struct cb_lease *lease;
 	struct cb_snat *snat;
 	struct cb_nat *nat;
 
@@ -234,12 +315,17 @@ GLOBAL int translate_out(struct __sk_buff *ctx __attribute__((unused)))
 	if (nat && !owns_floating(w, nat)) {
 		resolved_drop(w, CB_REASON_SPOOFED_IP);
 	} else if (w->nat.known) {
-		if (!still_leaves(w, nat, address))
+		if (!still_leaves(ctx, w, nat, address, address && takes_blocks(w, snat)))
 			resolved_drop(w, CB_REASON_NAT_GONE);
 		w->nat.floats = nat && same_address(&nat->to, &w->nat.to.src);
+		lease = !w->direction && !w->nat.floats && takes_blocks(w, snat) ? lease_of_sender(w) : NULL;
+		if (lease)
+			note_lease(w, lease);
 	} else if (nat) {
 		begin_translation(w)->src = nat->to;
 		w->nat.floats = 1;
+	} else if (address && takes_blocks(w, snat)) {
+		leave_by_block(w);
 	} else if (snat && address) {
 		begin_translation(w)->src = *address;
 		w->nat.first_port = snat->first_port;

@@ -150,20 +150,60 @@ static __always_inline int passes_gateway(const struct work *w)
 }
 
 /*
- * @route leads to the host of the router's gateway: what goes that way of a sender who has a floating IP here leaves by this host's own uplink instead. (What the network
- * that it leads into has for its epoch is no part of such a decision.)
+ * The vrf of the routes by which the packet leaves with its router's address from this host, though another is the gateway's; 0: it does not. What is of a flow goes as that does; of
+ * what is of none only a port that can be changed can be one of a block.
  */
-static __always_inline struct cb_route *own_way_out(struct work *w, struct cb_route *route)
+GLOBAL int exit_by_block(struct __sk_buff *ctx __attribute__((unused)))
 {
+	struct work *w = work();
+	struct cb_lease *lease;
+
+	if (!w || w->direction || !takes_blocks(w, lookup_snat(w->nat.vrf)))
+		return 0;
+	lease = lease_of_sender(w);
+	return lease ? lease->exit : 0;
+}
+
+/*
+ * @route leads to the host of the router's gateway: what goes that way of a sender who has a floating IP here, or blocks of ports, leaves by this host's own uplink instead. (What the
+ * network that it leads into has for its epoch is no part of such a decision.) With a port of a block only what goes to a next hop: whoever is on the external network itself may
+ * be an address of ours, for which the gateway's host answers.
+ */
+static __always_inline struct cb_route *own_way_out(struct __sk_buff *ctx, struct work *w, struct cb_route *route)
+{
+	struct cb_route *own;
 	struct cb_nat *nat;
+	__u32 exit;
 
 	if (!route || !route->outside || passes_gateway(w))
 		return route;
 	nat = lookup_nat(w->p.key.net, route->outside, &w->p.key.src);
-	if (!nat)
-		return route;
-	w->nat.vrf = nat->vrf;
-	return lookup_route(nat->vrf, destination_of(w));
+	if (nat) {
+		w->nat.vrf = nat->vrf;
+		return lookup_route(nat->vrf, destination_of(w));
+	}
+	exit = exit_by_block(ctx);
+	own = exit ? lookup_route(exit, destination_of(w)) : NULL;
+	return own && own->kind == CB_ROUTE_NEXTHOP ? own : route;
+}
+
+/*
+ * With which address a neighbour on the network of @route is asked: one that this host answers for. Of a router's that another host has only packets leave from here:
+ * nobody is to learn where it is by them. RFC 5227: then the question is a probe.
+ */
+static __always_inline struct cb_addr asker(const struct work *w, const struct cb_route *route)
+{
+	struct cb_addr none = {};
+	struct cb_endpoint *ep;
+
+	if (!(w->p.flags & PKT_TRANSLATED) || !(route->flags & CB_ROUTE_F_GATEWAY))
+		return route->own;
+	ep = lookup_endpoint(route->net, &w->nat.to.src);
+	if (!ep || ep->kind != CB_ENDPOINT_LEASED)
+		return w->nat.to.src;
+	if (w->p.family == CB_FAMILY_V4)
+		set_v4(&none, 0);
+	return none;
 }
 
 /* To neighbour @addr on the network of @route, if its MAC is known. */
@@ -181,8 +221,7 @@ static __always_inline void resolve_neighbour(struct work *w, const struct cb_ro
 	}
 	w->to.kind = RESOLVED_ASK;
 	w->neighbour.addr = *addr;
-	w->neighbour.own =
-		w->p.flags & PKT_TRANSLATED && route->flags & CB_ROUTE_F_GATEWAY ? w->nat.to.src : route->own;
+	w->neighbour.own = asker(w, route);
 	__builtin_memcpy(w->neighbour.mac, w->way.out_smac, 6);
 }
 
@@ -341,7 +380,7 @@ static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w,
 	w->nat.vrf = vrf;
 	if (is_external(w->p.key.net) && !enter_gateway(ctx, w, w->p.key.net))
 		return;
-	route = take_route(w, own_way_out(w, lookup_route(w->nat.vrf, destination_of(w))));
+	route = take_route(w, own_way_out(ctx, w, lookup_route(w->nat.vrf, destination_of(w))));
 	if (route && route->flags & CB_ROUTE_F_GATEWAY)
 		route = leave_gateway(ctx, w, route);
 	else if (route)
@@ -383,7 +422,8 @@ static __always_inline __u32 resolve_from_vif(struct __sk_buff *ctx, struct work
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
-	if (!ep)
+	/* For a router's address outside the host is asked that answers for it. */
+	if (!ep || ep->kind == CB_ENDPOINT_LEASED)
 		resolve_unknown(w);
 	else if (ep->vrf && (!w->p.family || w->p.flags & PKT_LINK))
 		resolved_drop(w, CB_REASON_NO_ENDPOINT); /* at a router's MAC nobody reads ARP or ND */
@@ -432,6 +472,14 @@ static __always_inline void resolve_moving(struct work *w, const struct cb_endpo
 	resolve_here(w, &here);
 }
 
+/* Does the network lead, from other hosts, to routers of this one? An external one: to those whose address another host answers for. */
+static __always_inline int leads_to_routers(__u32 net)
+{
+	struct cb_net *row = net_row(net);
+
+	return row && row->flags & (CB_NET_F_TRANSIT | CB_NET_F_EXTERNAL);
+}
+
 /* Where a packet from another host goes: to a VIF of this host, never back; from a transit network on, through its router. */
 static __always_inline __u32 resolve_from_overlay(struct work *w)
 {
@@ -441,7 +489,7 @@ static __always_inline __u32 resolve_from_overlay(struct work *w)
 		resolved_drop(w, CB_REASON_SPOOFED_PEER);
 	else if (ep && ep->kind == CB_ENDPOINT_VIF)
 		resolve_here(w, ep);
-	else if (ep && ep->vrf && is_transit(w->p.key.net) && w->p.family && !(w->p.flags & PKT_LINK))
+	else if (ep && ep->vrf && leads_to_routers(w->p.key.net) && w->p.family && !(w->p.flags & PKT_LINK))
 		return ep->vrf;
 	else if (ep && ep->kind == CB_ENDPOINT_REMOTE && ep->vif)
 		resolve_moving(w, ep);
@@ -471,13 +519,19 @@ static __always_inline int may_enter(const struct work *w, const struct cb_endpo
 	return ep && ep->kind == CB_ENDPOINT_NAT;
 }
 
+/* The same, but for a router's address that another host answers for, and sends from. */
+static __always_inline int is_answered_here(const struct cb_endpoint *ep)
+{
+	return is_ours(ep) && ep->kind != CB_ENDPOINT_LEASED;
+}
+
 /* Where a packet that an uplink received goes: to a VIF of this host, or through a router; never to nobody. */
 static __always_inline __u32 resolve_from_uplink(struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 
 	if (is_vif(lookup_mac(w->p.key.net, w->p.smac)) ||
-	    (w->p.family && is_ours(lookup_endpoint(w->p.key.net, &w->p.src))))
+	    (w->p.family && is_answered_here(lookup_endpoint(w->p.key.net, &w->p.src))))
 		resolved_drop(w, CB_REASON_SPOOFED_PEER);
 	else if (ep && ep->kind == CB_ENDPOINT_VIF)
 		resolve_here(w, ep);

@@ -108,6 +108,7 @@ struct translation {
 	__u16 first_port; /* these three: a port or identifier is chosen for the source when the flow begins */
 	__u16 last_port;
 	__u32 chooses;
+	__u32 leased; /* the source has a port of the sender's own blocks, or is to get one */
 	__u32 asked; /* TRANSLATED_*: which of the packet's ends the rows were asked about */
 	__u32 here; /* VIF that has the floating IP by which the packet came in: it leads nowhere else; 0: any */
 	__u32 floats; /* it leaves with a floating IP, whose MAC follows */

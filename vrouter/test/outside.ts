@@ -1,13 +1,18 @@
 /** What an agent writes for external networks: gateways of routers, floating IPs, port forwarding, next hops. Networks are named by the test's numbers, as in `World`. */
 import {
+  CB_BLOCK_PORTS,
+  CB_ENDPOINT_LEASED,
   CB_ENDPOINT_NAT,
+  CB_ENDPOINT_REMOTE,
   CB_ENDPOINT_ROUTER,
   CB_FORWARD_F_ONE,
+  CB_LEASE_BLOCKS,
   CB_NET_F_EXTERNAL,
   CB_ROUTE_BLACKHOLE,
   CB_ROUTE_CONNECTED,
   CB_ROUTE_F_GATEWAY,
   CB_ROUTE_NEXTHOP,
+  CB_SNAT_F_BLOCKS,
   MAPS,
 } from '../../packages/agent/src/bpf/abi.gen.ts';
 import { macBytes } from './packet.ts';
@@ -67,11 +72,7 @@ export function addGateway(world: World, gateway: Gateway): void {
     own: addr(ip),
   };
   world.setEndpoint(external, [ip], mac, { kind: CB_ENDPOINT_ROUTER, vrf });
-  world.write(
-    MAPS.cb_neigh_1,
-    { net: out.net, addr: addr(nexthop) },
-    { learnedNs: 0n, askedNs: 0n, mac: Buffer.alloc(6) },
-  );
+  forgetNextHop(world, external, nexthop);
   if (gateway.snat !== false) setSnat(world, gateway);
   route(world, vrf, cidr, { ...out, kind: CB_ROUTE_CONNECTED });
   route(world, vrf, ip.includes(':') ? '::/0' : '0.0.0.0/0', {
@@ -81,10 +82,23 @@ export function addGateway(world: World, gateway: Gateway): void {
   });
 }
 
-export function setSnat(world: World, gateway: Gateway & { readonly ip6?: string }): void {
+/** A next hop of which nothing has been heard yet. */
+export function forgetNextHop(world: World, external: number, ip: string): void {
+  const nothing = { learnedNs: 0n, askedNs: 0n, mac: Buffer.alloc(6) };
+  world.write(MAPS.cb_neigh_1, { net: world.net(external), addr: addr(ip) }, nothing);
+}
+
+export function setSnat(world: World, gateway: Gateway & { readonly ip6?: string; readonly blocks?: boolean }): void {
   const { vrf, external, ip, ip6, ports = { first: 1024, last: 65_535 } } = gateway;
   const [addr4, addr6] = ip.includes(':') ? [NOBODY, addr(ip)] : [addr(ip), ip6 === undefined ? NOBODY : addr(ip6)];
-  const value = { addr: addr4, addr6, net: world.net(external), firstPort: ports.first, lastPort: ports.last };
+  const value = {
+    addr: addr4,
+    addr6,
+    net: world.net(external),
+    firstPort: ports.first,
+    lastPort: ports.last,
+    flags: gateway.blocks === true ? CB_SNAT_F_BLOCKS : 0,
+  };
   world.write(MAPS.cb_snat_1, { vrf }, value);
 }
 
@@ -171,4 +185,86 @@ export function addForward(world: World, forward: Forward): void {
 
 export function removeForward(world: World, forward: Forward): void {
   world.erase(MAPS.cb_forward_1, forwardKey(world, forward));
+}
+
+/** A sender of this host, or one elsewhere that sends from an address by a transit network. */
+export type Sender = { readonly guest: Guest } | { readonly transit: number; readonly ip: string };
+
+export type Lease = {
+  readonly vrf: number;
+  readonly sender: Sender;
+  /** The router's address. */
+  readonly ip: string;
+  /** First ports. */
+  readonly ports: readonly number[];
+  /** The vrf by which it leaves from a host that is not the gateway's, and the MAC. Default: none. */
+  readonly exit?: number;
+  readonly mac?: string;
+};
+
+function leaseKey(world: World, { vrf, sender }: Pick<Lease, 'vrf' | 'sender'>) {
+  if ('guest' in sender) return { vrf, vif: sender.guest.vif, net: 0, addr: NOBODY };
+  return { vrf, vif: 0, net: world.net(sender.transit), addr: addr(sender.ip) };
+}
+
+/** Blocks of ports of a router's address for one sender. */
+export function addLease(world: World, lease: Lease): void {
+  const { ip, ports, exit = 0, mac = '00:00:00:00:00:00' } = lease;
+  const block = Array.from({ length: CB_LEASE_BLOCKS }, (_, at) => (ports[at] ?? 0) / CB_BLOCK_PORTS);
+  world.write(MAPS.cb_lease_1, leaseKey(world, lease), {
+    ...{ addr: addr(ip), count: ports.length, block, exit },
+    mac: macBytes(mac),
+  });
+  for (const one of block.slice(0, ports.length)) {
+    world.write(MAPS.cb_held_1, { block: one, addr: addr(ip) }, { usedNs: 0n, wantedNs: 0n });
+  }
+}
+
+export function removeLease(world: World, lease: Pick<Lease, 'vrf' | 'sender'>): void {
+  world.erase(MAPS.cb_lease_1, leaseKey(world, lease));
+}
+
+/** How a block is used, as the vrouter says it. */
+export function heldBlock(world: World, ip: string, port: number): { usedNs: bigint; wantedNs: bigint } {
+  const key = MAPS.cb_held_1.key.encode({ block: Math.floor(port / CB_BLOCK_PORTS), addr: addr(ip) });
+  const value = world.map(MAPS.cb_held_1).lookup(key);
+  return value === undefined ? { usedNs: 0n, wantedNs: 0n } : MAPS.cb_held_1.value.decode(value);
+}
+
+/** A block that another host has. */
+export function addRemoteBlock(
+  world: World,
+  { external, ip, port, host, transit }: { external: number; ip: string; port: number; host: string; transit: number },
+): void {
+  const key = { net: world.net(external), block: port / CB_BLOCK_PORTS, addr: addr(ip) };
+  world.write(MAPS.cb_block_1, key, { tunnel: world.tunnel(host), net: world.net(transit) });
+}
+
+/** A host that is not the gateway's, whose guests leave by its own uplink all the same, with ports of the router's address. */
+export function addOwnWay(
+  world: World,
+  way: Gateway & { readonly host: string; readonly transit: number; readonly exit: number; readonly ownMac: string },
+): void {
+  const { vrf, external, mac, ip, cidr, nexthop, host, transit, exit, ownMac } = way;
+  const out = {
+    flags: CB_ROUTE_F_GATEWAY,
+    net: world.net(external),
+    mtuBytes: 1500,
+    mac: macBytes(ownMac),
+    own: addr(ip),
+  };
+  world.setEndpoint(transit, ['169.254.0.1'], mac, { kind: CB_ENDPOINT_REMOTE, remote: host });
+  route(world, vrf, '0.0.0.0/0', {
+    ...{ kind: CB_ROUTE_NEXTHOP, net: world.net(transit), mtuBytes: 1450, mac: macBytes(ownMac) },
+    ...{ nexthop: addr('169.254.0.1'), outside: world.net(external) },
+  });
+  route(world, exit, cidr, { ...out, kind: CB_ROUTE_CONNECTED });
+  route(world, exit, '0.0.0.0/0', { ...out, kind: CB_ROUTE_NEXTHOP, nexthop: addr(nexthop) });
+  forgetNextHop(world, external, nexthop);
+  world.setEndpoint(external, [ip], ownMac, { kind: CB_ENDPOINT_LEASED, vrf });
+  world.setEndpoint(external, [], mac, { kind: CB_ENDPOINT_LEASED, vrf });
+  // What the gateway's host sends by the transit network has come from outside.
+  const peer = { net: world.net(external), tunnel: world.tunnel(host), flags: 0 };
+  world.write(MAPS.cb_peer_2, { wireId: transit, remote: addr(host) }, peer);
+  setSnat(world, { ...way, blocks: true });
 }

@@ -33,6 +33,10 @@ export const CB_MAX_NAT = 65536;
 
 export const CB_MAX_SNAT = 16384;
 
+export const CB_MAX_LEASE = 65536;
+
+export const CB_MAX_BLOCK = 131072;
+
 export const CB_MAX_FORWARD = 65536;
 
 export const CB_MAX_NEIGHBOUR = 16384;
@@ -158,6 +162,9 @@ export const CB_NET_F_EXTERNAL = 0x40;
 /** from other hosts to gateways of this one: what they send here is routed on */
 export const CB_NET_F_TRANSIT = 0x80;
 
+/** external: ports of routers' addresses are other hosts' (cb_block_1) */
+export const CB_NET_F_RELAY = 0x400;
+
 export const CB_PEER_F_UPLINK = 0x1;
 
 /** copies of a mirror, for VIF vif as they are; net is 0 */
@@ -168,6 +175,12 @@ export const CB_SOURCE_F_PAIR = 0x1;
 export const CB_ENDPOINT_F_LEFT = 0x1;
 
 export const CB_ROUTE_F_GATEWAY = 0x1;
+
+export const CB_SNAT_F_BLOCKS = 0x1;
+
+export const CB_BLOCK_PORTS = 64;
+
+export const CB_LEASE_BLOCKS = 32;
 
 export const CB_SNAT_GROUP = 8;
 
@@ -191,6 +204,9 @@ export const CB_WAY_F_FIN = 0x2;
 
 /** packets become the other direction's tuple, reversed */
 export const CB_WAY_F_REWRITE = 0x4;
+
+/** the source has a port of a block: of direction 0 */
+export const CB_WAY_F_BLOCK = 0x20;
 
 /** out_dmac is a neighbour's on an external network: decided anew once a second */
 export const CB_WAY_F_NEIGHBOUR = 0x8;
@@ -331,9 +347,13 @@ export const CB_REASON_NO_MEMBER = 45;
 export const CB_REASON_MIRROR_RATE = 46;
 /** a copy that could not be made or sent to where the mirror leads; the packet itself goes on */
 export const CB_REASON_MIRROR_LOST = 47;
+/** no port of the blocks that the sender has of its router's address is free to this destination */
+export const CB_REASON_SNAT_BLOCKS = 48;
+/** the sender has no block of ports of its router's address */
+export const CB_REASON_SNAT_NO_BLOCK = 49;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -375,8 +395,10 @@ export const CB_STAGE_SEEK = 19;
 export const CB_STAGE_QUEUED = 21;
 /** a copy on its way to where a mirror leads */
 export const CB_STAGE_MIRRORED = 22;
+/** an answer from outside to a port that another host has: to that */
+export const CB_STAGE_RELAY = 23;
 /** enum cb_stage */
-export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK | typeof CB_STAGE_SEEK | typeof CB_STAGE_QUEUED | typeof CB_STAGE_MIRRORED;
+export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK | typeof CB_STAGE_SEEK | typeof CB_STAGE_QUEUED | typeof CB_STAGE_MIRRORED | typeof CB_STAGE_RELAY;
 
 /** a VIF's device, or a VLAN of it */
 export const CB_IN_VIF = 1;
@@ -409,8 +431,10 @@ export const CB_ENDPOINT_ROUTER = 6;
 export const CB_ENDPOINT_SHARED = 7;
 /** virtual address of a load balancer; see cb_svc_1 */
 export const CB_ENDPOINT_VIP = 8;
+/** a router's own address in an external network, of which this host has blocks of ports, and another answers for it: vrf */
+export const CB_ENDPOINT_LEASED = 9;
 /** enum cb_endpoint_kind */
-export type CbEndpointKind = typeof CB_ENDPOINT_VIF | typeof CB_ENDPOINT_REMOTE | typeof CB_ENDPOINT_GATEWAY | typeof CB_ENDPOINT_SERVICE | typeof CB_ENDPOINT_NAT | typeof CB_ENDPOINT_ROUTER | typeof CB_ENDPOINT_SHARED | typeof CB_ENDPOINT_VIP;
+export type CbEndpointKind = typeof CB_ENDPOINT_VIF | typeof CB_ENDPOINT_REMOTE | typeof CB_ENDPOINT_GATEWAY | typeof CB_ENDPOINT_SERVICE | typeof CB_ENDPOINT_NAT | typeof CB_ENDPOINT_ROUTER | typeof CB_ENDPOINT_SHARED | typeof CB_ENDPOINT_VIP | typeof CB_ENDPOINT_LEASED;
 
 /** the destination is in network net */
 export const CB_ROUTE_CONNECTED = 1;
@@ -563,6 +587,8 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 45, name: 'no_member', description: 'a virtual address without a listener at this port, or nobody is behind it: refused by ICMP', remedy: 'See that the load balancer has a listener at this port, and its pool members that are up (`openstack loadbalancer status show`).' },
   { code: 46, name: 'mirror_rate', description: 'a copy for a mirror that has more to copy than it may; the packet itself goes on', remedy: 'Nothing was lost but copies: a mirror of the port copies no more than its `cable:max_kbps`. Raise that, or have the mirror copy less (`cable:filter`).' },
   { code: 47, name: 'mirror_lost', description: 'a copy that could not be made or sent to where the mirror leads; the packet itself goes on', remedy: 'Nothing was lost but copies: see that the port that a tap service leads to is up and its device takes what comes, and that the host has a route to the collector and the collector answers ARP.' },
+  { code: 48, name: 'snat_blocks', description: 'no port of the blocks that the sender has of its router\'s address is free to this destination', remedy: 'Nothing for a moment: the port gets more blocks of ports of the router’s address, as long as there are any (`cable snat lease list --router ROUTER`). Else spread the connections over more destinations, or give the guest a floating IP.' },
+  { code: 49, name: 'snat_no_block', description: 'the sender has no block of ports of its router\'s address', remedy: 'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router ROUTER`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.' },
 ];
 
 /** struct cb_in_key, 8 bytes. */
@@ -880,7 +906,7 @@ export type CbEndpoint = {
   readonly vif: number;
   /** CB_ENDPOINT_REMOTE in a network of CB_WIRE_VXLAN; CB_ENDPOINT_VIF: to the other host at which it may be, too; else 0 */
   readonly tunnel: number;
-  /** CB_ENDPOINT_GATEWAY, CB_ENDPOINT_NAT, CB_ENDPOINT_ROUTER; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
+  /** CB_ENDPOINT_GATEWAY, CB_ENDPOINT_NAT, CB_ENDPOINT_ROUTER, CB_ENDPOINT_LEASED; else 0. On the service MAC: the vrf of the gateway's router, or 0 */
   readonly mac: Uint8Array;
   readonly vrf: number;
 };
@@ -1180,6 +1206,8 @@ export type CbSnat = {
   readonly firstPort: number;
   /** inclusive; used are whole groups of CB_SNAT_GROUP */
   readonly lastPort: number;
+  /** CB_SNAT_F_* */
+  readonly flags: number;
 };
 
 export const cbSnat: Codec<CbSnat> = structCodec(
@@ -1191,6 +1219,7 @@ export const cbSnat: Codec<CbSnat> = structCodec(
     out.u16(32, 'net', value.net);
     out.u16(34, 'firstPort', value.firstPort);
     out.u16(36, 'lastPort', value.lastPort);
+    out.u16(38, 'flags', value.flags);
   },
   (b) => ({
     addr: b.raw(0, 16),
@@ -1198,6 +1227,148 @@ export const cbSnat: Codec<CbSnat> = structCodec(
     net: b.u16(32),
     firstPort: b.u16(34),
     lastPort: b.u16(36),
+    flags: b.u16(38),
+  }),
+);
+
+/** struct cb_lease_key, 24 bytes. */
+export type CbLeaseKey = {
+  readonly vrf: number;
+  readonly vif: number;
+  readonly net: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbLeaseKey: Codec<CbLeaseKey> = structCodec(
+  'cb_lease_key',
+  24,
+  (out, value) => {
+    out.u32(0, 'vrf', value.vrf);
+    out.u16(4, 'vif', value.vif);
+    out.u16(6, 'net', value.net);
+    out.raw(8, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    vrf: b.u32(0),
+    vif: b.u16(4),
+    net: b.u16(6),
+    addr: b.raw(8, 16),
+  }),
+);
+
+/** struct cb_lease, 96 bytes. */
+export type CbLease = {
+  /** the router's, in the external network */
+  readonly addr: Uint8Array;
+  /** blocks; 1 to CB_LEASE_BLOCKS */
+  readonly count: number;
+  /** first port / CB_BLOCK_PORTS */
+  readonly block: readonly number[];
+  /** the vrf whose routes lead from this host to the external network, where another host is the gateway; 0: the router's own do */
+  readonly exit: number;
+  /** with which this host sends then */
+  readonly mac: Uint8Array;
+};
+
+export const cbLease: Codec<CbLease> = structCodec(
+  'cb_lease',
+  96,
+  (out, value) => {
+    out.raw(0, 'addr', value.addr, 16);
+    out.u16(16, 'count', value.count);
+    out.list(20, 'block', value.block, { limit: 32, size: 2 }, (at, item) => out.u16(at, 'block', item));
+    out.u32(84, 'exit', value.exit);
+    out.raw(88, 'mac', value.mac, 6);
+  },
+  (b) => ({
+    addr: b.raw(0, 16),
+    count: b.u16(16),
+    block: b.list(20, 32, 2, (at) => b.u16(at)),
+    exit: b.u32(84),
+    mac: b.raw(88, 6),
+  }),
+);
+
+/** struct cb_block_key, 20 bytes. */
+export type CbBlockKey = {
+  /** external network */
+  readonly net: number;
+  readonly block: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbBlockKey: Codec<CbBlockKey> = structCodec(
+  'cb_block_key',
+  20,
+  (out, value) => {
+    out.u16(0, 'net', value.net);
+    out.u16(2, 'block', value.block);
+    out.raw(4, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    net: b.u16(0),
+    block: b.u16(2),
+    addr: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_block, 16 bytes. */
+export type CbBlock = {
+  readonly tunnel: number;
+  /** transit network */
+  readonly net: number;
+};
+
+export const cbBlock: Codec<CbBlock> = structCodec(
+  'cb_block',
+  16,
+  (out, value) => {
+    out.u16(0, 'tunnel', value.tunnel);
+    out.u16(2, 'net', value.net);
+  },
+  (b) => ({
+    tunnel: b.u16(0),
+    net: b.u16(2),
+  }),
+);
+
+/** struct cb_held_key, 20 bytes. */
+export type CbHeldKey = {
+  readonly block: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbHeldKey: Codec<CbHeldKey> = structCodec(
+  'cb_held_key',
+  20,
+  (out, value) => {
+    out.u16(0, 'block', value.block);
+    out.raw(4, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    block: b.u16(0),
+    addr: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_held, 32 bytes. */
+export type CbHeld = {
+  /** CLOCK_MONOTONIC: some flow had a port of it; at most five seconds old while one has */
+  readonly usedNs: bigint;
+  /** of the sender's first block: its ports to some destination were nearly all taken, or all; 0: never */
+  readonly wantedNs: bigint;
+};
+
+export const cbHeld: Codec<CbHeld> = structCodec(
+  'cb_held',
+  32,
+  (out, value) => {
+    out.u64(0, 'usedNs', value.usedNs);
+    out.u64(8, 'wantedNs', value.wantedNs);
+  },
+  (b) => ({
+    usedNs: b.u64(0),
+    wantedNs: b.u64(8),
   }),
 );
 
@@ -2443,6 +2614,9 @@ export const MAPS: {
   readonly cb_route_2: MapSpec<CbRouteKey, CbRoute>;
   readonly cb_nat_1: MapSpec<CbNatKey, CbNat>;
   readonly cb_snat_1: MapSpec<CbSnatKey, CbSnat>;
+  readonly cb_lease_1: MapSpec<CbLeaseKey, CbLease>;
+  readonly cb_block_1: MapSpec<CbBlockKey, CbBlock>;
+  readonly cb_held_1: MapSpec<CbHeldKey, CbHeld>;
   readonly cb_forward_1: MapSpec<CbForwardKey, CbForward>;
   readonly cb_neigh_1: MapSpec<CbNeighKey, CbNeigh>;
   readonly cb_near_1: MapSpec<CbNearKey, CbNeigh>;
@@ -2552,6 +2726,24 @@ export const MAPS: {
     description: 'hash, router -> the address with which those behind it leave who have no floating IP. Written by the agent. No entry: addresses are not translated.',
     key: cbSnatKey,
     value: cbSnat,
+  },
+  cb_lease_1: {
+    name: 'cb_lease_1',
+    description: 'hash, a sender behind a router -> the blocks of ports of the router\'s address that are its own. Of a VIF of this host: (router, VIF); of a guest elsewhere, whose packets come by the transit network: (router, that network, its address). Written by the agent.',
+    key: cbLeaseKey,
+    value: cbLease,
+  },
+  cb_block_1: {
+    name: 'cb_block_1',
+    description: 'hash, a block of ports of an address in an external network, which another host has -> the way to that. What comes from outside to such a port is given to it as it is, by the router\'s transit network. Written by the agent.',
+    key: cbBlockKey,
+    value: cbBlock,
+  },
+  cb_held_1: {
+    name: 'cb_held_1',
+    description: 'hash, a block that a sender here has -> how it is used. The agent writes the keys, with zero values; the vrouter the values.',
+    key: cbHeldKey,
+    value: cbHeld,
   },
   cb_forward_1: {
     name: 'cb_forward_1',

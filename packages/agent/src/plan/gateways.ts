@@ -278,5 +278,5 @@ function snat({ vrf, net, gateway }: Outside): readonly Planned[] {
   const addresses = gateway.fixedIps.flatMap((ip) => parseAddress(ip.ipAddress) ?? []);
   const addr = addresses.find(isMapped);
   if (addr === undefined) return [];
-  return [encodeEntry('cb_snat_1', { vrf }, { addr, addr6: NO_ADDRESS, net, ...SNAT_PORTS })];
+  return [encodeEntry('cb_snat_1', { vrf }, { addr, addr6: NO_ADDRESS, net, ...SNAT_PORTS, flags: 0 })];
 }

@@ -31,6 +31,7 @@ export class Decisions {
     else if (map === 'cb_nat_1') for (const net of networksOfNat(key)) raise('cb_net_1', net);
     else if (map === 'cb_forward_1') raise('cb_net_1', netOf(key, FORWARD_NET_AT));
     else if (map === 'cb_snat_1') each(this.#legs.get(key)?.keys(), 'cb_net_1', raise);
+    else if (map === 'cb_lease_1') each(this.#legs.get(key.slice(0, NUMBER_BYTES))?.keys(), 'cb_net_1', raise);
     else if (map === 'cb_svc_1' && have !== undefined) this.#raiseJoined(netOf(key, SVC_NET_AT), raise);
     else if (map === 'cb_member_1' && have !== undefined) this.#raiseJoined(netOf(have.value, MEMBER_NET_AT), raise);
     else if (map === 'cb_route_2') each(this.#legs.get(headOf(key))?.keys(), 'cb_net_1', raise);

@@ -75,7 +75,7 @@ export class KernelDataPlane implements DataPlane {
   *readMap(name: AgentMap): Generator<readonly MapEntry[]> {
     const map = this.#map(name);
     const zero = zeroOf(map);
-    if (name === 'cb_neigh_1') {
+    if (isOfVrouter(name)) {
       // What is in it is the vrouter's, and nothing is desired of it.
       for (const batch of map.texts()) yield batch.map(({ key }) => ({ key, value: zero }));
       return;
@@ -89,7 +89,7 @@ export class KernelDataPlane implements DataPlane {
 
   putEntry(map: AgentMap, entry: MapEntry): void {
     if (map === 'cb_meter_1') this.#putMeter(entry);
-    else if (map === 'cb_neigh_1') this.#putKey(map, entry);
+    else if (isOfVrouter(map)) this.#putKey(map, entry);
     else this.#map(map).update(entry.key, entry.value);
     if (map === 'cb_tunnel_1') this.#noteHost(entry.key, hostOf(entry.value));
   }
@@ -383,4 +383,9 @@ function hostOf(tunnel: ByteText): ByteText {
 
 function zeroOf(map: BpfMap): ByteText {
   return '\0'.repeat(map.info.valueSize);
+}
+
+/** Maps of which the agent writes the keys, and the vrouter the values. */
+function isOfVrouter(map: AgentMap): boolean {
+  return map === 'cb_neigh_1' || map === 'cb_held_1';
 }

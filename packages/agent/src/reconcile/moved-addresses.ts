@@ -1,4 +1,5 @@
 import {
+  CB_ENDPOINT_LEASED,
   CB_ENDPOINT_NAT,
   CB_ENDPOINT_ROUTER,
   CB_ENDPOINT_SHARED,
@@ -38,8 +39,8 @@ export class MovedAddresses {
     const last = before ?? this.#gone.get(key);
     this.#gone.delete(key);
     const { kind, mac, vif } = endpointOf(after);
-    // Its holders announce it themselves.
-    if (kind === CB_ENDPOINT_SHARED) return;
+    // Its holders announce it themselves, or the host that answers for it does.
+    if (kind === CB_ENDPOINT_SHARED || kind === CB_ENDPOINT_LEASED) return;
     // Who is outside may know the address from a host of which nothing is known here.
     const isOutside = kind === CB_ENDPOINT_NAT || kind === CB_ENDPOINT_ROUTER;
     if (isOutside ? before === after : last === undefined || last === after) return;

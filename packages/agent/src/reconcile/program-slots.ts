@@ -29,6 +29,7 @@ import {
   CB_STAGE_OUTSIDE,
   CB_STAGE_QUEUED,
   CB_STAGE_REFUSE,
+  CB_STAGE_RELAY,
   CB_STAGE_SEEK,
   CB_STAGE_SERVICE,
   CB_STAGE_TRANSLATE,
@@ -77,6 +78,7 @@ const STAGES: Readonly<Record<string, number>> = {
   seek: CB_STAGE_SEEK,
   queued: CB_STAGE_QUEUED,
   mirrored: CB_STAGE_MIRRORED,
+  relay: CB_STAGE_RELAY,
 };
 
 type Slots = Pick<BpfMap, 'lookup' | 'update' | 'delete'>;

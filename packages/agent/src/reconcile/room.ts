@@ -1,9 +1,11 @@
 import {
+  CB_MAX_BLOCK,
   CB_MAX_CLASS,
   CB_MAX_ENDPOINT,
   CB_MAX_FLOOD,
   CB_MAX_FORWARD,
   CB_MAX_IN,
+  CB_MAX_LEASE,
   CB_MAX_MAGLEV,
   CB_MAX_MEMBER,
   CB_MAX_METER,
@@ -38,6 +40,9 @@ const ROOM: Readonly<Record<AgentMap, MapRoom>> = {
     remedy:
       'use fewer port forwardings, with ranges that begin and end at multiples of 8, or move gateways of routers to other hosts',
   },
+  cb_lease_1: { size: CB_MAX_LEASE, remedy: 'move gateways of routers to other hosts' },
+  cb_held_1: { size: CB_MAX_BLOCK, remedy: 'move gateways of routers to other hosts' },
+  cb_block_1: { size: CB_MAX_BLOCK, remedy: 'move gateways of routers to other hosts' },
   cb_neigh_1: { size: CB_MAX_NEIGHBOUR, remedy: 'use fewer next hops on external networks' },
   cb_route_2: { size: CB_MAX_ROUTE, remedy: 'use fewer extra routes' },
   cb_source_2: { size: CB_MAX_SOURCE, remedy: `use fewer allowed address pairs, or ${FEWER_PORTS}` },

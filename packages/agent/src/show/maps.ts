@@ -1,7 +1,9 @@
 import {
+  CB_BLOCK_PORTS,
   CB_DELIVER_OVERLAY,
   CB_DIR_INGRESS,
   CB_ENDPOINT_GATEWAY,
+  CB_ENDPOINT_LEASED,
   CB_ENDPOINT_NAT,
   CB_ENDPOINT_REMOTE,
   CB_ENDPOINT_ROUTER,
@@ -22,11 +24,13 @@ import {
   CB_METER_F_SHAPE,
   CB_NET_F_DHCP,
   CB_NET_F_EXTERNAL,
+  CB_NET_F_RELAY,
   CB_NET_F_TRANSIT,
   CB_NET_F_UP,
   CB_PEER_F_UPLINK,
   CB_ROUTE_NEXTHOP,
   CB_SERVICE_NET,
+  CB_SNAT_F_BLOCKS,
   CB_SOURCE_F_PAIR,
   CB_SVC_F_AFFINITY,
   CB_VIF_F_ADMIN_UP,
@@ -73,6 +77,9 @@ export const SHOWN_MAPS = [
   'cb_nat_1',
   'cb_snat_1',
   'cb_forward_1',
+  'cb_lease_1',
+  'cb_block_1',
+  'cb_held_1',
   'cb_neigh_1',
   'cb_class_1',
   'cb_rule_1',
@@ -214,7 +221,26 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     router: names.router(vrf),
     network: names.network(snat.net),
     address: formatAddress(snat.addr),
-    ports: `${snat.firstPort}-${snat.lastPort}`,
+    ports: (snat.flags & CB_SNAT_F_BLOCKS) !== 0 ? 'leased' : `${snat.firstPort}-${snat.lastPort}`,
+  })),
+  cb_lease_1: showing(MAPS.cb_lease_1, ({ vrf, vif, net, addr }, lease, names) => ({
+    router: names.router(vrf),
+    sender: vif === 0 ? `${formatAddress(addr)} in ${names.network(net)}` : names.port(vif),
+    address: formatAddress(lease.addr),
+    ports: lease.block.slice(0, lease.count).map(portsOfBlock).join(', '),
+    leaves: lease.exit === 0 ? 'gateway' : 'here',
+  })),
+  cb_block_1: showing(MAPS.cb_block_1, ({ net, block, addr }, { tunnel }, names) => ({
+    network: names.network(net),
+    address: formatAddress(addr),
+    ports: portsOfBlock(block),
+    at: names.tunnel(tunnel),
+  })),
+  cb_held_1: showing(MAPS.cb_held_1, ({ block, addr }, { usedNs, wantedNs }) => ({
+    address: formatAddress(addr),
+    ports: portsOfBlock(block),
+    used: usedNs !== 0n,
+    wanted: wantedNs !== 0n,
   })),
   cb_forward_1: showing(MAPS.cb_forward_1, (key, forward, names) => ({
     network: names.network(key.net),
@@ -358,6 +384,7 @@ const ENDPOINT_KIND: Readonly<Record<number, string>> = {
   [CB_ENDPOINT_SHARED]: 'shared',
   [CB_ENDPOINT_NAT]: 'floating',
   [CB_ENDPOINT_ROUTER]: 'router',
+  [CB_ENDPOINT_LEASED]: 'leased',
 };
 
 function showing<K, V>(spec: MapSpec<K, V>, show: (key: K, value: V, names: Names) => Row): Show {
@@ -371,6 +398,7 @@ function endpointRow(endpoint: CbEndpoint, names: Names): Row {
     [CB_ENDPOINT_GATEWAY]: names.router(endpoint.vrf),
     [CB_ENDPOINT_NAT]: endpoint.vif === 0 ? names.router(endpoint.vrf) : names.port(endpoint.vif),
     [CB_ENDPOINT_ROUTER]: names.router(endpoint.vrf),
+    [CB_ENDPOINT_LEASED]: names.router(endpoint.vrf),
     [CB_ENDPOINT_SERVICE]: endpoint.vrf === 0 ? 'agent' : `agent, ${names.router(endpoint.vrf)}`,
     [CB_ENDPOINT_SHARED]: placeName(endpoint.vif, endpoint.tunnel, names) ?? 'whoever claims it',
   };
@@ -405,6 +433,7 @@ const NET_FLAGS: FlagNames = [
   [CB_NET_F_DHCP, 'dhcp'],
   [CB_NET_F_EXTERNAL, 'external'],
   [CB_NET_F_TRANSIT, 'transit'],
+  [CB_NET_F_RELAY, 'relay'],
 ];
 
 function flagNames(flags: number, names: FlagNames): string {
@@ -424,4 +453,10 @@ function portText(key: { readonly prefixlen: number; readonly protocol: number; 
 function serviceAddress(vif: number): string {
   const value = CB_SERVICE_NET + vif * CB_VIF_SERVICE_ADDRESSES;
   return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.');
+}
+
+/** First and last port of a block. */
+function portsOfBlock(block: number): string {
+  const first = block * CB_BLOCK_PORTS;
+  return `${first}-${first + CB_BLOCK_PORTS - 1}`;
 }
