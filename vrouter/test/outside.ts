@@ -264,7 +264,7 @@ export function addOwnWay(
   world.setEndpoint(external, [ip], ownMac, { kind: CB_ENDPOINT_LEASED, vrf });
   world.setEndpoint(external, [], mac, { kind: CB_ENDPOINT_LEASED, vrf });
   // What the gateway's host sends by the transit network has come from outside.
-  const peer = { net: world.net(external), tunnel: world.tunnel(host), flags: 0 };
+  const peer = { net: world.net(external), tunnel: world.tunnel(host), flags: 0, vif: 0 };
   world.write(MAPS.cb_peer_2, { wireId: transit, remote: addr(host) }, peer);
   setSnat(world, { ...way, blocks: true });
 }
