@@ -36,7 +36,7 @@ static __noinline int is_for_block(struct work *w)
 	struct cb_net *row = net_row(w->p.key.net);
 	struct cb_block *block;
 
-	if (!row || !(row->flags & CB_NET_F_RELAY) || w->p.flags & PKT_OPENING || !answers_choice(&w->p))
+	if (!row || !(row->flags & CB_NET_F_EXTERNAL) || w->p.flags & PKT_OPENING || !answers_choice(&w->p))
 		return 0;
 	block = lookup_block(w->p.key.net, &w->p.key.dst, w->p.key.dport_be);
 	if (!block)

@@ -266,7 +266,6 @@ struct cb_vif {
 #define CB_NET_F_DHCP 0x2 /* some subnet has DHCP on: guests are no servers. Without: DHCP is a guest's own business */
 #define CB_NET_F_EXTERNAL 0x40 /* router:external: floating IPs and gateways of routers are here */
 #define CB_NET_F_TRANSIT 0x80 /* from other hosts to gateways of this one: what they send here is routed on */
-#define CB_NET_F_RELAY 0x400 /* external: ports of routers' addresses are other hosts' (cb_block_1) */
 
 enum cb_wire {
 	CB_WIRE_VXLAN = 1, /* wire_id: the VNI */

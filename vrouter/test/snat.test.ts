@@ -1,12 +1,7 @@
 /** Blocks of ports of a router's address: who has which, on the gateway's host and on others. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import {
-  CB_ENDPOINT_GATEWAY,
-  CB_NET_F_EXTERNAL,
-  CB_NET_F_RELAY,
-  CB_NET_F_TRANSIT,
-} from '../../packages/agent/src/bpf/abi.gen.ts';
+import { CB_ENDPOINT_GATEWAY, CB_NET_F_TRANSIT } from '../../packages/agent/src/bpf/abi.gen.ts';
 import {
   addExternal,
   addGateway,
@@ -247,7 +242,6 @@ describe('the gateway’s host', () => {
   before(() => {
     world = new World();
     addExternal(world, EXTERNAL);
-    world.setFlags(EXTERNAL, CB_NET_F_EXTERNAL | CB_NET_F_RELAY);
     a = world.addGuest('a', { mac: A, ip: '10.0.0.5', vni: INSIDE });
     world.addRouterInterface(VRF, { vni: INSIDE, cidr: '10.0.0.0/24', ip: '10.0.0.254', mac: R1 });
     world.addRemote(INSIDE, '10.0.0.6', B, OTHER_HOST);

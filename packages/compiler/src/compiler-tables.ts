@@ -17,6 +17,7 @@ import type {
   Router,
   SecurityGroup,
   SecurityGroupRule,
+  SnatLease,
   Subnet,
   Trunk,
 } from '@cable/model';
@@ -77,7 +78,16 @@ const ATTRIBUTES = {
   ],
   security_group: ['id', 'stateful'],
   trunk: ['id', 'port_id', 'sub_ports'],
-  router: ['id', 'name', 'admin_state_up', 'routes', 'external_gateway_info', 'transit_vni', 'gateway_port_id'],
+  router: [
+    'id',
+    'name',
+    'admin_state_up',
+    'routes',
+    'external_gateway_info',
+    'transit_vni',
+    'gateway_port_id',
+    'cable:snat',
+  ],
   floatingip: [
     'id',
     'floating_network_id',
@@ -112,6 +122,7 @@ const ATTRIBUTES = {
   qos_bandwidth_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kbps', 'max_burst_kbps'],
   qos_packet_rate_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kpps', 'max_burst_kpps'],
   qos_dscp_marking_rule: ['id', 'qos_policy_id', 'dscp_mark'],
+  snat_lease: ['id', 'router_id', 'network_id', 'external_address', 'port_id', 'host_id', 'first_ports'],
   host: ['id', 'underlay', 'bridge_mappings', 'features'],
   loadbalancer: [
     'id',
@@ -172,6 +183,8 @@ export type QosPacketRateLimitRuleRow = Pick<QosPacketRateLimitRule, Attributes<
 
 export type QosDscpMarkingRuleRow = Pick<QosDscpMarkingRule, Attributes<'qos_dscp_marking_rule'>>;
 
+export type SnatLeaseRow = Pick<SnatLease, Attributes<'snat_lease'>>;
+
 export type HostRow = Pick<Host, Attributes<'host'>>;
 
 export type LoadBalancerRow = Pick<LoadBalancer, Attributes<'loadbalancer'>>;
@@ -202,6 +215,7 @@ export type Rows = {
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRuleRow;
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRuleRow;
   readonly qos_dscp_marking_rule: QosDscpMarkingRuleRow;
+  readonly snat_lease: SnatLeaseRow;
   readonly host: HostRow;
   readonly loadbalancer: LoadBalancerRow;
   readonly listener: ListenerRow;
@@ -233,6 +247,7 @@ type IndexNames = {
   readonly qos_bandwidth_limit_rule: 'qos_policy_id';
   readonly qos_packet_rate_limit_rule: 'qos_policy_id';
   readonly qos_dscp_marking_rule: 'qos_policy_id';
+  readonly snat_lease: 'router_id' | 'host_id';
   readonly host: never;
   readonly loadbalancer: 'vip_network_id';
   readonly listener: 'loadbalancer_id';
@@ -274,6 +289,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   qos_bandwidth_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   qos_packet_rate_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   qos_dscp_marking_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
+  snat_lease: { router_id: (row) => [row.router_id], host_id: (row) => (row.host_id === '' ? [] : [row.host_id]) },
   host: {},
   loadbalancer: { vip_network_id: (row) => [row.vip_network_id] },
   listener: { loadbalancer_id: (row) => [row.loadbalancer_id] },

@@ -6,7 +6,8 @@
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
  *    │                           network ──> balancers ──> pool
  *    ├─────> gateways, spares ──> router; network, floating, forwards      (of the external network)
- *    └─────> floats ──> router; network                  (of the external network)
+ *    │               gateways, spares ──> blocks         (where ports of the router's address are leased)
+ *    └─────> floats, leases ──> router; network          (of the external network)
  */
 import type { SliceKey } from '@cable/model';
 import type { Kind, NodeKey, NodeKind } from './kind.ts';
@@ -17,6 +18,7 @@ import { forwardsKind } from './kinds/forwards.ts';
 import { gatewaysKind, sparesKind } from './kinds/gateways.ts';
 import { groupKind } from './kinds/group.ts';
 import { hostKind, standbyKind } from './kinds/host.ts';
+import { blocksKind, leasesKind } from './kinds/leases.ts';
 import { namesKind } from './kinds/names.ts';
 import { nearKind } from './kinds/near.ts';
 import { networkKind } from './kinds/network.ts';
@@ -39,6 +41,8 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   floating: floatingKind,
   forwards: forwardsKind,
   floats: floatsKind,
+  leases: leasesKind,
+  blocks: blocksKind,
   policy: policyKind,
   group: groupKind,
   balancers: balancersKind,

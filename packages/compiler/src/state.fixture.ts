@@ -45,6 +45,7 @@ export const EMPTY_STATE: State = {
   qos_bandwidth_limit_rule: new Map(),
   qos_packet_rate_limit_rule: new Map(),
   qos_dscp_marking_rule: new Map(),
+  snat_lease: new Map(),
   host: new Map(),
   loadbalancer: new Map(),
   listener: new Map(),
@@ -176,7 +177,7 @@ export function leg(id: string, routerId: string, networkId: string, more: Parti
 export function router(id: string, more: Partial<RouterRow> = {}): RouterRow {
   return {
     ...{ id, name: id, admin_state_up: true, routes: [] },
-    ...{ external_gateway_info: null, transit_vni: null, gateway_port_id: null },
+    ...{ external_gateway_info: null, transit_vni: null, gateway_port_id: null, 'cable:snat': 'shared' },
     ...more,
   };
 }

@@ -115,6 +115,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-27',
         change:
+          'A router’s gateway may say that ports of its address are leased, where its host has the feature blocks; slices leases and blocks tell hosts with it which blocks whose are. An older agent passes them over: its guests go by the gateway’s host.',
+      },
+      {
+        date: '2026-11-27',
+        change:
           'A registration says the features of the agent. Slices floats tell a host with the feature floats of the floating IPs that it answers for itself; those of an older agent’s ports stay with the host of their gateway. A floating IP says its macAddress; an older agent passes that over, and answers with the gateway’s.',
       },
     ],
@@ -134,7 +139,7 @@ export const HOST_PROTOCOL = 2;
 export const HOST_UPGRADE = 'cable-host/2';
 
 /** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). */
-export const AGENT_FEATURES: readonly string[] = ['floats'];
+export const AGENT_FEATURES: readonly string[] = ['blocks', 'floats'];
 
 /** Body of `PUT /cable/v1/hosts/{host}`: an agent makes itself known (idempotent), before it watches. */
 export type HostRegistration = {

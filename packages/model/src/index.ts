@@ -33,6 +33,7 @@ export * from './resources/port.ts';
 export * from './resources/qos.ts';
 export * from './resources/router.ts';
 export * from './resources/security-group.ts';
+export * from './resources/snat-lease.ts';
 export * from './resources/subnet.ts';
 export * from './resources/trunk.ts';
 export { BUILT_IN_EXTENSIONS, BUILT_IN_REGISTRY, BUILT_IN_RESOURCES, CORE_RESOURCES } from './resources.ts';

@@ -19,6 +19,7 @@ import type {
 } from './resources/qos.ts';
 import type { routerResource } from './resources/router.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
+import type { snatLeaseResource } from './resources/snat-lease.ts';
 import type { subnetResource } from './resources/subnet.ts';
 import type { trunkResource } from './resources/trunk.ts';
 
@@ -51,6 +52,9 @@ export type PortView = ResourceView<typeof portResource> & ShownBy<Extensions, '
 export type Router = ResourceObject<typeof routerResource> & StoredBy<Extensions, 'router'>;
 /** As shown to an admin. */
 export type RouterView = ResourceView<typeof routerResource> & ShownBy<Extensions, 'router'>;
+
+/** As stored. */
+export type SnatLease = ResourceObject<typeof snatLeaseResource>;
 
 /** As stored. */
 export type FloatingIp = ResourceObject<typeof floatingIpResource>;

@@ -10,7 +10,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
 /**
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
  * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `spares:<host>`,
- * `floating:<router id>`, `forwards:<router id>`, `floats:<host>`.
+ * `floating:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -28,7 +28,8 @@ export type SliceKind = keyof SliceTypes;
  *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
  *    │                           network ──> balancers ──> pool       (where there are virtual addresses)
  *    ├─────> gateways, spares ──> router; network, floating, forwards       (of the external network)
- *    └─────> floats ──> router; network                   (of the external network)
+ *    │                gateways, spares ──> blocks          (where ports of the router's address are leased)
+ *    └─────> floats, leases ──> router; network           (of the external network)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */
@@ -53,6 +54,10 @@ export type SliceTypes = {
   readonly forwards: { readonly header: ForwardsHeader; readonly item: ForwardedPorts };
   /** Item: a floating IP that the host answers for, as its port is there; key: `<port id>/<its id>`. A host that is on no physical network has no such slice. */
   readonly floats: { readonly header: FloatsHeader; readonly item: OwnFloatingAddress };
+  /** Item: the blocks of ports of a router's address with which one port leaves by this host; key: the lease's id. A host without any has no such slice. */
+  readonly leases: { readonly header: LeasesHeader; readonly item: SnatLeaseState };
+  /** Item: the blocks of the router's addresses that one port has, and its host; key: the lease's id. Only the host of the gateway needs it. */
+  readonly blocks: { readonly header: BlocksHeader; readonly item: SnatBlocks };
   /** Item: a rule; key: rule id. */
   readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
   /** No items. */
@@ -128,6 +133,8 @@ export type RouterGateway = {
   readonly fixedIps: readonly FixedIp[];
   /** What leaves has the first IPv4 address of these, unless a floating IP says otherwise. */
   readonly enableSnat: boolean;
+  /** It does so with a port of blocks that each port behind the router has of its own (slices `leases`); absent: with any. */
+  readonly leased?: true;
   readonly transitVni: number;
   /** Empty: no host is on the physical network, nothing leaves. */
   readonly host: string;
@@ -178,6 +185,31 @@ export type ForwardedPorts = {
   readonly fixedIp: string;
   /** As many as external ones, or one. */
   readonly internalPorts: readonly [first: number, last: number];
+};
+
+/** The leases by which ports leave by one host. */
+export type LeasesHeader = { readonly host: string };
+
+/** Blocks of ports of a router's address that one port has. */
+export type SnatLeaseState = {
+  readonly routerId: string;
+  /** The external network. */
+  readonly networkId: string;
+  readonly address: string;
+  /** First port of each block of `SNAT_BLOCK_PORTS`. */
+  readonly firstPorts: readonly number[];
+  readonly portId: string;
+  /** Its IPv4 addresses: by these what it sends from another host is known. */
+  readonly fixedIps: readonly string[];
+};
+
+/** The blocks of one router's addresses. */
+export type BlocksHeader = { readonly routerId: string };
+
+/** Blocks that a host has. `underlay`: its address; null: it has not registered. */
+export type SnatBlocks = Pick<SnatLeaseState, 'networkId' | 'address' | 'firstPorts'> & {
+  readonly host: string;
+  readonly underlay: string | null;
 };
 
 /** The floating IPs that one host answers for. */

@@ -176,3 +176,16 @@ export function relayedAskKey(of: string, by: string, number: number): string {
 export function relayedAnswerKey(by: string, number: number): string {
   return `${relayPrefix(by)}answer/${number}`;
 }
+
+/** Who had which ports of routers' external addresses: `<external address>/<first port of the block>/<lease>-<when>`. Behind all keys that tables are made of. */
+export const SNAT_LOG = '/cable/z/snat/';
+
+/** What is known of a block. Ends in a slash. */
+export function snatLogPrefix(address: string, firstPort: number): string {
+  return `${SNAT_LOG}${segment(address)}/${firstPort}/`;
+}
+
+/** A lease had the block from that time on. */
+export function snatLogKey(address: string, firstPort: number, lease: string, fromMs: number): string {
+  return `${snatLogPrefix(address, firstPort)}${lease}-${fromMs}`;
+}

@@ -19,6 +19,7 @@ import type {
   Router,
   SecurityGroup,
   SecurityGroupRule,
+  SnatLease,
   Subnet,
   Trunk,
 } from '@cable/model';
@@ -39,6 +40,7 @@ type ObjectTypes = {
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;
+  readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;
   readonly listener: Listener;
   readonly pool: Pool;

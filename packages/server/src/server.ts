@@ -45,6 +45,7 @@ import { GatewayKeeper } from './resources/gateway-keeper.ts';
 import { HealthKeeper } from './resources/health-keeper.ts';
 import { MacCursor } from './resources/mac-cursor.ts';
 import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
+import { SnatKeeper } from './resources/snat-keeper.ts';
 import { SUBNET_ORDERS } from './resources/subnet-prefixes.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
 import { SliceStore } from './slices/slice-store.ts';
@@ -115,6 +116,7 @@ type Running = {
   gateways?: GatewayKeeper;
   relay?: AskRelay;
   health?: HealthKeeper;
+  snat?: SnatKeeper;
   plane?: HostPlane<SliceStore, Streams>;
   app?: FastifyInstance;
 };
@@ -131,10 +133,10 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
 }
 
 async function halt(running: Running): Promise<void> {
-  const { abort, tables, history, sweeper, gateways, health, relay, plane, app } = running;
+  const { abort, tables, history, sweeper, gateways, snat, health, relay, plane, app } = running;
   await plane?.stop();
   abort.abort();
-  const loops = [history, sweeper, gateways, health, relay].map((one) => one?.done);
+  const loops = [history, sweeper, gateways, snat, health, relay].map((one) => one?.done);
   await Promise.all([tables?.stopped(), ...loops]);
   await app?.close();
 }
@@ -251,6 +253,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     random,
     newId: createIdMaker(() => Date.now()),
   };
+  running.snat = new SnatKeeper({ ...deps, log: log.child('snat'), signal: abort.signal });
   running.gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
   const relay = new AskRelay({
     ...{ store, server, revision: () => tables.revision, signal: abort.signal },

@@ -162,9 +162,6 @@ export const CB_NET_F_EXTERNAL = 0x40;
 /** from other hosts to gateways of this one: what they send here is routed on */
 export const CB_NET_F_TRANSIT = 0x80;
 
-/** external: ports of routers' addresses are other hosts' (cb_block_1) */
-export const CB_NET_F_RELAY = 0x400;
-
 export const CB_PEER_F_UPLINK = 0x1;
 
 /** copies of a mirror, for VIF vif as they are; net is 0 */

@@ -7,6 +7,7 @@ import { FLOOD } from './flood.ts';
 import { FORWARDS } from './forwards.ts';
 import { GATEWAYS, TRANSIT_PEERS } from './gateways.ts';
 import { GROUP_MEMBERS } from './group-members.ts';
+import { LEASES, LEASING_ROUTERS, LEASING_WAYS, REMOTE_BLOCKS } from './leases.ts';
 import { MACHINE_LINKS } from './machine-links.ts';
 import { NETWORKS } from './networks.ts';
 import { PEERS } from './peers.ts';
@@ -36,7 +37,11 @@ export const FAMILIES: readonly Family[] = [
   ROUTER_LEGS,
   ROUTES,
   FLOATING_ROUTERS,
+  LEASING_ROUTERS,
   GATEWAYS,
+  LEASING_WAYS,
+  LEASES,
+  REMOTE_BLOCKS,
   FLOATING_ROUTES,
   FLOATING_IPS,
   FORWARDS,

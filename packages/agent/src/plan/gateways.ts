@@ -10,6 +10,7 @@ import {
   CB_ROUTE_CONNECTED,
   CB_ROUTE_F_GATEWAY,
   CB_ROUTE_NEXTHOP,
+  CB_SNAT_F_BLOCKS,
   CB_WIRE_VXLAN,
 } from '../bpf/abi.gen.ts';
 import {
@@ -34,7 +35,7 @@ import { type Family, headerFamily, type Output, type PlanReader } from './unit.
 /** What the gateway is called in the transit network, where nobody else has an address. */
 const TRANSIT_ADDRESS = '169.254.0.1';
 
-/** Ports of the router's address for what leaves: one host has them all. */
+/** Ports of the router's address for what leaves, where they are not leased: one host has them all. */
 const SNAT_PORTS = { firstPort: 1024, lastPort: 65_535 } as const;
 
 const ALL: readonly string[] = ['0.0.0.0/0', '::/0'];
@@ -128,7 +129,7 @@ function planHere({ gateway, router, vrf, mac, transit, legs }: Way, reader: Pla
   const own = gateway.fixedIps.map((ip) => ip.ipAddress);
   return {
     entries: [
-      ...(gateway.enableSnat && router.adminStateUp ? snat(outside) : []),
+      ...(router.adminStateUp ? snatEntries(outside) : []),
       ...neighbourEntries(outside, router, legs),
       ...routesOut(outside, router, legs),
       ...endpointEntries(net, endpointOf({ kind: CB_ENDPOINT_ROUTER, vrf, mac }), own),
@@ -273,10 +274,12 @@ function neighbour(net: number, hop: string): readonly Planned[] {
   return addr === undefined ? [] : [encodeEntry('cb_neigh_1', { net, addr }, nothing)];
 }
 
-/** IPv6 is not translated: whoever is behind the router has addresses of his own. */
-function snat({ vrf, net, gateway }: Outside): readonly Planned[] {
+/** The router's translation. IPv6 is not translated: whoever is behind the router has addresses of his own. */
+export function snatEntries({ vrf, net, gateway }: Pick<Outside, 'vrf' | 'net' | 'gateway'>): readonly Planned[] {
   const addresses = gateway.fixedIps.flatMap((ip) => parseAddress(ip.ipAddress) ?? []);
   const addr = addresses.find(isMapped);
-  if (addr === undefined) return [];
-  return [encodeEntry('cb_snat_1', { vrf }, { addr, addr6: NO_ADDRESS, net, ...SNAT_PORTS, flags: 0 })];
+  if (addr === undefined || !gateway.enableSnat) return [];
+  const ports =
+    gateway.leased === true ? { firstPort: 0, lastPort: 0, flags: CB_SNAT_F_BLOCKS } : { ...SNAT_PORTS, flags: 0 };
+  return [encodeEntry('cb_snat_1', { vrf }, { addr, addr6: NO_ADDRESS, net, ...ports })];
 }

@@ -29,6 +29,8 @@ export type Topics = {
   readonly router: null;
   /** Key: router. Member: a floating IP through it that this host answers for, as its port is here. */
   readonly 'floats-by': null;
+  /** Key: router whose gateway another host is. Member: an address of it of which ports here have leased ports. */
+  readonly 'leases-by': null;
   /** Key: router. Member: its interface. */
   readonly 'leg-of': Leg;
   /** Key: network. Member: router and interface. */

@@ -24,7 +24,6 @@ import {
   CB_METER_F_SHAPE,
   CB_NET_F_DHCP,
   CB_NET_F_EXTERNAL,
-  CB_NET_F_RELAY,
   CB_NET_F_TRANSIT,
   CB_NET_F_UP,
   CB_PEER_F_UPLINK,
@@ -433,7 +432,6 @@ const NET_FLAGS: FlagNames = [
   [CB_NET_F_DHCP, 'dhcp'],
   [CB_NET_F_EXTERNAL, 'external'],
   [CB_NET_F_TRANSIT, 'transit'],
-  [CB_NET_F_RELAY, 'relay'],
 ];
 
 function flagNames(flags: number, names: FlagNames): string {

@@ -54,6 +54,8 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     floating: true,
     forwards: true,
     floats: true,
+    leases: true,
+    blocks: true,
     policy: true,
     group: true,
     balancers: true,

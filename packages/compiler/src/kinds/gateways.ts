@@ -36,5 +36,6 @@ function gatewayOf(port: PortRow): GatewayItem {
 
 /** What it passes between: the external network, and the networks that the router says. */
 function references({ device_id: routerId, network_id: networkId }: PortRow): readonly NodeKey[] {
-  return [`network:${networkId}`, `router:${routerId}`, `floating:${routerId}`, `forwards:${routerId}`];
+  const own = [`floating:${routerId}`, `forwards:${routerId}`, `blocks:${routerId}`] as const;
+  return [`network:${networkId}`, `router:${routerId}`, ...own];
 }

@@ -16,6 +16,7 @@ export const hostKind: Kind = defineKind({
     const refs: NodeKey[] = [`gateways:${id}`, `spares:${id}`];
     if (reader.by('port', 'standby_hosts', id).some(isBound)) refs.push(`standby:${id}`);
     if (mayAnswer(reader.get('host', id))) refs.push(`floats:${id}`);
+    if (reader.by('snat_lease', 'host_id', id).length > 0) refs.push(`leases:${id}`);
     return { value: { host: id }, refs };
   },
   items: {

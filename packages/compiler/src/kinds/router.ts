@@ -30,6 +30,7 @@ function gateway(reader: Reader, router: RouterRow): RouterGateway | undefined {
     macAddress: port.mac_address,
     fixedIps: port.fixed_ips.map((ip) => ({ subnetId: ip.subnet_id, ipAddress: ip.ip_address })),
     enableSnat: info.enable_snat,
+    ...(isLeased(reader, router, host) ? { leased: true } : {}),
     transitVni,
     host,
     underlay: underlayOf(reader, host),
@@ -39,6 +40,12 @@ function gateway(reader: Reader, router: RouterRow): RouterGateway | undefined {
 
 function underlayOf(reader: Reader, host: string): string | null {
   return host === '' ? null : (reader.get('host', host)?.underlay ?? null);
+}
+
+/** Whether ports of the router's addresses are leased: as it is set, where the gateway's host knows how. */
+function isLeased(reader: Reader, router: RouterRow, host: string): boolean {
+  const snat = router['cable:snat'] ?? 'shared';
+  return snat !== 'shared' && host !== '' && (reader.get('host', host)?.features?.includes('blocks') ?? false);
 }
 
 type InterfaceItem = ComputedItem & { readonly value: RouterInterface };

@@ -60,7 +60,7 @@ export const hostResource = {
       default: [],
       example: ['floats'],
       description:
-        'What its agent can do that older ones cannot, and is given only then. floats: it answers for the floating IPs of its own ports.',
+        'What its agent can do that older ones cannot, and is given only then. blocks: it knows of leased ports of routers’ addresses; floats: it answers for the floating IPs of its own ports.',
     },
     agent_version: { type: 'string', example: '0.1.0', description: 'Version of the agent.' },
     created_at: {

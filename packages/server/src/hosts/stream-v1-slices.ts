@@ -22,6 +22,8 @@ const LATER_KINDS = [
   'floating',
   'forwards',
   'floats',
+  'leases',
+  'blocks',
 ] as const;
 
 type Composed = {

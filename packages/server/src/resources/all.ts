@@ -24,6 +24,8 @@ import { routerInterfacesModule } from './router-interfaces.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
 import { setGatewayModule } from './set-gateway.ts';
+import { snatLeaseModule } from './snat-lease.ts';
+import { snatLogModule } from './snat-log.ts';
 import { subnetModule } from './subnet.ts';
 import { trunkModule } from './trunk.ts';
 import { trunkPortModule } from './trunk-port.ts';
@@ -65,6 +67,7 @@ export const MODULES: ModuleTable = {
   healthmonitor: [healthMonitorModule],
   l7policy: [l7PolicyModule],
   lb_provider: [lbProviderModule],
+  snat_lease: [snatLeaseModule, snatLogModule],
   host: [hostModule, renameHostModule, setGatewayModule],
   agent: [agentModule],
 };

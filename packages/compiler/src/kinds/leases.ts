@@ -1,0 +1,48 @@
+import { isBound, type SnatLeaseRow } from '../compiler-tables.ts';
+import { defineKind, type Kind } from '../kind.ts';
+import type { Reader } from '../reader.ts';
+
+/** Leases of ports of routers' addresses, with the host by which their ports leave. A host without any has no such slice. */
+export const leasesKind: Kind = defineKind({
+  name: 'leases',
+  header: (reader, id) =>
+    reader.by('snat_lease', 'host_id', id).length === 0 ? undefined : { value: { host: id }, refs: [] },
+  items: {
+    table: 'snat_lease',
+    index: 'host_id',
+    sourceKeys: (id) => [id],
+    compute: (reader, lease) => {
+      const port = reader.get('port', lease.port_id);
+      if (port === undefined || !isBound(port) || lease.first_ports.length === 0) return [];
+      const fixedIps = port.fixed_ips.map((fixed) => fixed.ip_address).filter((address) => !address.includes(':'));
+      const value = { ...blocksOf(lease), routerId: lease.router_id, portId: port.id, fixedIps };
+      const refs = [`network:${lease.network_id}`, `router:${lease.router_id}`] as const;
+      return [{ key: lease.id, value, refs }];
+    },
+  },
+});
+
+/** Which host has which blocks of a router's addresses. */
+export const blocksKind: Kind = defineKind({
+  name: 'blocks',
+  header: (reader, id) =>
+    reader.by('snat_lease', 'router_id', id).length === 0 ? undefined : { value: { routerId: id }, refs: [] },
+  items: {
+    table: 'snat_lease',
+    index: 'router_id',
+    sourceKeys: (id) => [id],
+    compute: (reader, lease) => {
+      if (lease.first_ports.length === 0) return [];
+      const value = { ...blocksOf(lease), host: lease.host_id, underlay: underlayOf(reader, lease.host_id) };
+      return [{ key: lease.id, value, refs: [] }];
+    },
+  },
+});
+
+function blocksOf({ network_id: networkId, external_address: address, first_ports: firstPorts }: SnatLeaseRow) {
+  return { networkId, address, firstPorts };
+}
+
+function underlayOf(reader: Reader, host: string): string | null {
+  return reader.get('host', host)?.underlay ?? null;
+}

@@ -1,0 +1,367 @@
+import { type Logger, type Loop, startLoop } from '@cable/kit';
+import { MAX_SNAT_BLOCKS, type Port, SNAT_BLOCK_PORTS, type SnatLease } from '@cable/model';
+import type { EngineDeps } from '../engine/context.ts';
+import { refuseBehind } from '../engine/loaded-types.ts';
+import { Plan } from '../engine/plan.ts';
+import { acknowledgedRevision } from '../hosts/acknowledgements.ts';
+import { SNAT_LOG, snatLogKey } from '../keys.ts';
+import type { TableChange } from '../tables.ts';
+import { blocksOf } from './snat-lease.ts';
+import { recordsOf, type SnatRecord } from './snat-log.ts';
+import { type Sender, sendersOf, snatAddresses } from './snat-senders.ts';
+
+export type SnatKeeperDeps = EngineDeps & { readonly signal: AbortSignal; readonly log: Logger };
+
+/** What nobody tells of is looked at so often. */
+const LOOK_EVERY_MS = 5000;
+const ALL_EVERY_MS = 30_000;
+
+/** So long a block rests before somebody else gets it (RFC 6888, REQ-8). */
+const REST_MS = 120_000;
+
+/** A host that has said nothing for so long counts as dead: what its guests had is free. */
+const DEAD_MS = 3_600_000;
+
+/** Records whose end is longer ago are deleted, and how often that is looked at. */
+const KEEP_RECORDS_MS = 90 * 86_400_000;
+const SWEEP_EVERY_MS = 6 * 3_600_000;
+
+/** Leases changed in one transaction. */
+const LEASES_A_TXN = 20;
+
+/** Ports below are nobody's. */
+const FIRST_PORT = 1024;
+const BLOCKS = (65_536 - FIRST_PORT) / SNAT_BLOCK_PORTS;
+
+/** What is to be written of one router. */
+type Step = { readonly lease?: SnatLease; readonly becomes?: SnatLease; readonly records: readonly Entry[] };
+type Entry = { readonly key: string; readonly record: SnatRecord };
+
+/**
+ * Sees to it that each port behind a router whose ports are leased has blocks of them, that its lease names the host by which it leaves, and that what nobody has any more is given to others,
+ * but not before it has rested and its host has it no more. Every server does so: the claims of blocks let one of them win.
+ */
+export class SnatKeeper {
+  readonly #deps: SnatKeeperDeps;
+  readonly #loop: Loop;
+  readonly #dirty = new Set<string>();
+  /** Ports whose blocks run short, and blocks that are idle, as their hosts say. */
+  readonly #wanted = new Set<string>();
+  readonly #idle = new Map<string, Set<number>>();
+  /** Hosts of resting blocks that are not alive, each with the time since when that is known here. */
+  readonly #silent = new Map<string, number>();
+  readonly #full = new Set<string>();
+  #allAt = Number.NEGATIVE_INFINITY;
+  #sweptAt: number;
+
+  constructor(deps: SnatKeeperDeps) {
+    this.#deps = deps;
+    const { log, signal, tables } = deps;
+    this.#sweptAt = deps.monotonicMs();
+    const stop = tables.onChange((_revision, changes) => this.#take(changes));
+    signal.addEventListener('abort', stop, { once: true });
+    this.#loop = startLoop({ name: 'snat', log, signal, everyMs: LOOK_EVERY_MS, run: () => this.round() });
+  }
+
+  /** Resolves after the signal aborted. */
+  get done(): Promise<void> {
+    return this.#loop.done;
+  }
+
+  /** What a host says of the blocks of its guests: ports that want more, and blocks that have been idle for long. */
+  hear(wanted: readonly string[], idle: readonly { readonly portId: string; readonly firstPort: number }[]): void {
+    for (const portId of wanted) this.#wanted.add(portId);
+    for (const { portId, firstPort } of idle) {
+      this.#idle.set(portId, (this.#idle.get(portId) ?? new Set()).add(firstPort));
+    }
+    for (const portId of [...wanted, ...idle.map((one) => one.portId)]) {
+      for (const lease of this.#deps.tables.of('snat_lease').by('port_id', portId)) this.#dirty.add(lease.router_id);
+    }
+    if (this.#dirty.size > 0) this.#loop.trigger();
+  }
+
+  /** Looks at each router of which something may have changed. */
+  async round(): Promise<void> {
+    const { tables, signal, monotonicMs } = this.#deps;
+    if (monotonicMs() - this.#allAt >= ALL_EVERY_MS) {
+      this.#allAt = monotonicMs();
+      for (const id of this.#leasing()) this.#dirty.add(id);
+    }
+    for (const lease of tables.of('snat_lease').values())
+      if (lease.resting.length > 0) this.#dirty.add(lease.router_id);
+    for (const id of this.#dirty) {
+      if (signal.aborted) return;
+      this.#dirty.delete(id);
+      while (await this.#settle(id)) if (signal.aborted) return;
+    }
+    if (monotonicMs() - this.#sweptAt >= SWEEP_EVERY_MS) {
+      this.#sweptAt = monotonicMs();
+      await this.#sweep();
+    }
+  }
+
+  #leasing(): ReadonlySet<string> {
+    const { tables } = this.#deps;
+    const ids = new Set([...tables.of('snat_lease').values()].map((lease) => lease.router_id));
+    for (const kind of ['leased', 'distributed']) {
+      for (const { id } of tables.any('router').by('cable:snat', kind)) ids.add(id);
+    }
+    return ids;
+  }
+
+  #take(changes: readonly TableChange[]): void {
+    const { tables } = this.#deps;
+    const before = this.#dirty.size;
+    for (const { type, id, ...change } of changes) {
+      if (type === 'router') this.#dirty.add(id);
+      else if (type === 'host') for (const one of this.#leasing()) this.#dirty.add(one);
+      else if (type === 'port' && !isSamePlace(change)) {
+        for (const row of [change.before, change.after] as readonly (Port | undefined)[]) {
+          if (row === undefined) continue;
+          if (row.device_owner.startsWith('network:router')) this.#dirty.add(row.device_id);
+          for (const leg of tables.any('router_interface').by('network_id', row.network_id)) {
+            this.#dirty.add(String(leg['device_id']));
+          }
+        }
+      }
+    }
+    if (this.#dirty.size > before) this.#loop.trigger();
+  }
+
+  /** Does a part of what is to be done for a router. Returns whether there may be more. */
+  async #settle(routerId: string): Promise<boolean> {
+    const { tables, store, changeover, now, log } = this.#deps;
+    const steps = await this.#steps(routerId);
+    if (steps.length === 0) return false;
+    const leave = await changeover.enter();
+    const plan = new Plan(this.#deps, `${now().toISOString().slice(0, 19)}Z`);
+    try {
+      refuseBehind(this.#deps);
+      for (const { lease, becomes, records } of steps.slice(0, LEASES_A_TXN)) {
+        if (lease !== undefined && becomes?.id !== lease.id) plan.delete('snat_lease', lease.id);
+        if (becomes !== undefined && becomes.id === lease?.id) plan.replace('snat_lease', becomes);
+        for (const { key, record } of records) plan.put(key, JSON.stringify(record));
+      }
+      for (const { lease, becomes } of steps.slice(0, LEASES_A_TXN)) {
+        if (becomes !== undefined && becomes.id !== lease?.id) plan.create('snat_lease', becomes);
+      }
+      const { compares, ops } = plan.transaction();
+      const { ok, revision } = await store.txn(compares, ops);
+      await tables.waitFor(revision, LOOK_EVERY_MS);
+      if (ok)
+        for (const { records } of steps.slice(0, LEASES_A_TXN))
+          for (const { record } of records) log.info(record, 'block');
+      return !ok || steps.length > LEASES_A_TXN;
+    } finally {
+      plan.dispose();
+      leave();
+    }
+  }
+
+  async #steps(routerId: string): Promise<readonly Step[]> {
+    const { tables } = this.#deps;
+    const router = tables.of('router').get(routerId);
+    const leases = tables.of('snat_lease').by('router_id', routerId);
+    const wanted = router === undefined ? new Map<string, Sender>() : new Map(sendersOf(tables, router));
+    if (leases.length === 0 && wanted.size === 0) return [];
+    const addresses = router === undefined ? undefined : snatAddresses(tables, router);
+    const steps: Step[] = [];
+    for (const lease of leases) {
+      if (steps.length > LEASES_A_TXN) return steps;
+      const sender = lease.first_ports.length === 0 ? undefined : wanted.get(lease.port_id);
+      const isFit = addresses?.networkId === lease.network_id && addresses.ips.includes(lease.external_address);
+      if (sender !== undefined && isFit) {
+        wanted.delete(lease.port_id);
+        const step = await this.#keep(lease, sender);
+        if (step !== undefined) steps.push(step);
+      } else if (lease.first_ports.length > 0) steps.push(this.#release(lease, lease.first_ports));
+      else steps.push(...(await this.#end(lease)));
+    }
+    if (addresses === undefined) return steps;
+    for (const [, sender] of wanted) {
+      if (steps.length > LEASES_A_TXN) return steps;
+      const step = this.#lease(routerId, addresses, sender, steps);
+      if (step === undefined) {
+        this.#tellFull(routerId, wanted.size);
+        return steps;
+      }
+      steps.push(step);
+    }
+    this.#full.delete(routerId);
+    return steps;
+  }
+
+  #tellFull(routerId: string, senders: number): void {
+    if (this.#full.has(routerId)) return;
+    this.#full.add(routerId);
+    this.#deps.log.warn(
+      { router: routerId, senders },
+      'all ports of the external addresses of a router are leased: give it another address',
+    );
+  }
+
+  /** A port gets its first block; undefined: none is free. */
+  #lease(
+    routerId: string,
+    { networkId, ips }: { readonly networkId: string; readonly ips: readonly string[] },
+    { port, host }: Sender,
+    steps: readonly Step[],
+  ): Step | undefined {
+    const free = this.#free(networkId, ips, steps);
+    if (free === undefined) return undefined;
+    const becomes: SnatLease = {
+      id: this.#deps.newId(),
+      router_id: routerId,
+      network_id: networkId,
+      external_address: free.address,
+      port_id: port.id,
+      host_id: host,
+      first_ports: [free.firstPort],
+      resting: [],
+      leased_at: this.#nowText(),
+      released_at: null,
+    };
+    return { becomes, records: [this.#begin(becomes, port, free.firstPort)] };
+  }
+
+  /** A block that nobody has, anywhere at random: so two servers seldom choose the same. */
+  #free(
+    networkId: string,
+    ips: readonly string[],
+    steps: readonly Step[],
+  ): { readonly address: string; readonly firstPort: number } | undefined {
+    const { tables, random } = this.#deps;
+    for (const address of ips) {
+      const leases = [
+        ...tables.of('snat_lease').by('external_address', address),
+        ...steps.flatMap(({ becomes }) => becomes ?? []),
+      ].filter((lease) => lease.network_id === networkId && lease.external_address === address);
+      const taken = new Set(leases.flatMap(blocksOf));
+      const start = Math.floor(random() * BLOCKS);
+      for (let n = 0; n < BLOCKS; n += 1) {
+        const firstPort = FIRST_PORT + ((start + n) % BLOCKS) * SNAT_BLOCK_PORTS;
+        if (!taken.has(firstPort)) return { address, firstPort };
+      }
+    }
+    return undefined;
+  }
+
+  /** A lease that stays: it may have another host, want another block, or have one that is idle. */
+  async #keep(lease: SnatLease, { port, host }: Sender): Promise<Step | undefined> {
+    if (lease.host_id !== host) {
+      const becomes = { ...lease, host_id: host, leased_at: this.#nowText() };
+      const ended = await Promise.all(lease.first_ports.map((first) => this.#ended(lease, first)));
+      const begun = lease.first_ports.map((first) => this.#begin(becomes, port, first));
+      return { lease, becomes, records: [...ended.flat(), ...begun] };
+    }
+    const idle = this.#idle.get(port.id);
+    this.#idle.delete(port.id);
+    const gone = lease.first_ports.slice(1).filter((first) => idle?.has(first));
+    if (gone.length > 0) return this.#release(lease, gone);
+    if (!this.#wanted.delete(port.id) || lease.first_ports.length >= MAX_SNAT_BLOCKS) {
+      return lease.resting.length === 0 ? undefined : (await this.#end(lease))[0];
+    }
+    const free = this.#free(lease.network_id, [lease.external_address], []);
+    if (free === undefined) return undefined;
+    const becomes = { ...lease, first_ports: [...lease.first_ports, free.firstPort] };
+    return { lease, becomes, records: [this.#begin(becomes, port, free.firstPort)] };
+  }
+
+  /** Blocks are taken back: their host is told, and they rest. */
+  #release(lease: SnatLease, gone: readonly number[]): Step {
+    const released = this.#nowText();
+    const resting = [...lease.resting, ...gone.map((first) => ({ first_port: first, released_at: released }))];
+    const left = lease.first_ports.filter((first) => !gone.includes(first));
+    const becomes = { ...lease, first_ports: left, resting, released_at: left.length === 0 ? released : null };
+    return { lease, becomes, records: [] };
+  }
+
+  /** What has rested, and is in force nowhere any more, is free. */
+  async #end(lease: SnatLease): Promise<readonly Step[]> {
+    if (!this.#isForgotten(lease)) return [];
+    const before = this.#deps.now().getTime() - REST_MS;
+    const over = lease.resting.filter(({ released_at: at }) => Date.parse(at ?? '') <= before);
+    if (over.length === 0 && lease.resting.length > 0) return [];
+    const records = (await Promise.all(over.map((one) => this.#ended(lease, one.first_port ?? 0)))).flat();
+    const resting = lease.resting.filter((one) => !over.includes(one));
+    const isOver = resting.length === 0 && lease.first_ports.length === 0;
+    return [isOver ? { lease, records } : { lease, becomes: { ...lease, resting }, records }];
+  }
+
+  /** Whether the lease's host has programmed that the blocks are taken back: or is gone, or has been silent for very long. */
+  #isForgotten({ id, host_id: host }: SnatLease): boolean {
+    const { tables, monotonicMs } = this.#deps;
+    if (tables.of('host').get(host) === undefined) return true;
+    if (tables.of('alive').get(host) !== undefined) {
+      this.#silent.delete(host);
+      return (acknowledgedRevision(tables, host) ?? 0) >= (tables.modRevision('snat_lease', id) ?? 0);
+    }
+    const since = this.#silent.get(host) ?? monotonicMs();
+    this.#silent.set(host, since);
+    return monotonicMs() - since >= DEAD_MS;
+  }
+
+  #begin(lease: SnatLease, port: Port, firstPort: number): Entry {
+    const from = this.#deps.now();
+    const key = snatLogKey(lease.external_address, firstPort, lease.id, from.getTime());
+    const record: SnatRecord = {
+      external_address: lease.external_address,
+      first_port: firstPort,
+      last_port: firstPort + SNAT_BLOCK_PORTS - 1,
+      network_id: lease.network_id,
+      router_id: lease.router_id,
+      port_id: port.id,
+      project_id: port.project_id,
+      device_id: port.device_id,
+      mac_address: port.mac_address,
+      fixed_ips: port.fixed_ips.map((fixed) => fixed.ip_address),
+      host_id: lease.host_id,
+      from: from.toISOString(),
+      to: null,
+    };
+    return { key, record };
+  }
+
+  async #ended(lease: SnatLease, firstPort: number): Promise<readonly Entry[]> {
+    const { store, now } = this.#deps;
+    const to = now().toISOString();
+    const found = await recordsOf(store, lease.external_address, firstPort);
+    const mine = found.filter(({ record: { to: end, network_id: net } }) => end === null && net === lease.network_id);
+    return mine.map(({ key, record }) => ({ key, record: { ...record, to } }));
+  }
+
+  async #sweep(): Promise<void> {
+    const { store, now } = this.#deps;
+    const before = new Date(now().getTime() - KEEP_RECORDS_MS).toISOString();
+    for await (const { kvs } of store.listPages(SNAT_LOG)) {
+      const old = kvs.filter(({ value }) => isOlder(JSON.parse(value) as SnatRecord, before));
+      for (let at = 0; at < old.length; at += LEASES_A_TXN) {
+        const some = old.slice(at, at + LEASES_A_TXN);
+        await store.txn(
+          [],
+          some.map(({ key }) => ({ kind: 'delete', key })),
+        );
+      }
+    }
+  }
+
+  #nowText(): string {
+    return `${this.#deps.now().toISOString().slice(0, 19)}Z`;
+  }
+}
+
+function isOlder({ to }: SnatRecord, before: string): boolean {
+  return to !== null && to < before;
+}
+
+/** True for a change of a port that concerns no lease, as that of its status. */
+function isSamePlace({ before, after }: Pick<TableChange, 'before' | 'after'>): boolean {
+  if (before === undefined || after === undefined) return false;
+  const [one, other] = [before, after] as unknown as readonly [Port, Port];
+  return (
+    one['binding:host_id'] === other['binding:host_id'] &&
+    one.device_id === other.device_id &&
+    one.device_owner === other.device_owner &&
+    JSON.stringify(one.fixed_ips) === JSON.stringify(other.fixed_ips)
+  );
+}

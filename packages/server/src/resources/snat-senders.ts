@@ -1,0 +1,52 @@
+/** Who leaves with leased ports of a router's address, and by which host. */
+import { type Host, type Port, parseIp, type Router } from '@cable/model';
+import type { Tables } from '../tables.ts';
+import { isServiceOwner } from './device-owners.ts';
+import { mayCarry } from './gateway-hosts.ts';
+
+type Rows = Pick<Tables, 'of' | 'any'>;
+
+/** A port behind the router, and the host by which what it sends leaves. */
+export type Sender = { readonly port: Port; readonly host: string };
+
+/** The external network of a router, and its IPv4 addresses there; undefined: it has none. */
+export function snatAddresses(
+  tables: Rows,
+  { gateway_port_id: portId = null, external_gateway_info: info = null }: Router,
+): { readonly networkId: string; readonly ips: readonly string[] } | undefined {
+  const port = portId === null || info === null ? undefined : tables.of('port').get(portId);
+  if (port === undefined) return undefined;
+  const ips = port.fixed_ips.map((fixed) => fixed.ip_address).filter((ip) => parseIp(ip)?.version === 4);
+  return ips.length === 0 ? undefined : { networkId: port.network_id, ips };
+}
+
+/** The ports behind a router whose ports are leased, by id: those that a host carries and that have an IPv4 address of one of its subnets. */
+export function* sendersOf(tables: Rows, router: Router): Iterable<readonly [id: string, sender: Sender]> {
+  const { 'cable:snat': snat = 'shared', external_gateway_info: info = null, gateway_port_id: portId = null } = router;
+  const gateway = portId === null ? undefined : tables.of('port').get(portId);
+  const network = gateway === undefined ? undefined : tables.of('network').get(gateway.network_id);
+  if (snat === 'shared' || info?.enable_snat !== true || gateway === undefined || network === undefined) return;
+  const gatewayHost = gateway['binding:host_id'] ?? '';
+  if (!knowsBlocks(tables.of('host').get(gatewayHost))) return;
+  const subnets = new Set<string>();
+  const networks = new Set<string>();
+  for (const leg of tables.any('router_interface').by('device_id', router.id) as unknown as readonly Port[]) {
+    networks.add(leg.network_id);
+    for (const fixed of leg.fixed_ips) subnets.add(fixed.subnet_id);
+  }
+  for (const id of networks) {
+    for (const port of tables.of('port').by('network_id', id)) {
+      const host = port['binding:host_id'] ?? '';
+      if (host === '' || isServiceOwner(port.device_owner)) continue;
+      if (!port.fixed_ips.some((fixed) => subnets.has(fixed.subnet_id) && !fixed.ip_address.includes(':'))) continue;
+      const row = snat === 'distributed' ? tables.of('host').get(host) : undefined;
+      const leaves = row !== undefined && knowsBlocks(row) && mayCarry(row, network);
+      yield [port.id, { port, host: leaves ? host : gatewayHost }];
+    }
+  }
+}
+
+/** Whether the host's agent can do with leased ports. */
+function knowsBlocks(host: Host | undefined): boolean {
+  return host?.features?.includes('blocks') ?? false;
+}
