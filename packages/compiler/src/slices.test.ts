@@ -245,7 +245,7 @@ test('the host of a gateway needs the router and its floating IPs; every host th
   assert.equal(sliceOf(state, 'gateways:h1'), null);
   const gateways = sliceOf(state, 'gateways:h2');
   assert.deepEqual(gateways?.items, [{ key: 'g-r1', routerId: 'r1', networkId: 'x' }]);
-  assert.deepEqual(gateways?.refs, ['floating:r1', 'forwards:r1', 'network:x', 'router:r1']);
+  assert.deepEqual(gateways?.refs, ['blocks:r1', 'floating:r1', 'forwards:r1', 'network:x', 'router:r1']);
   assert.deepEqual(sliceOf(state, 'floating:r1')?.items, [
     {
       ...{ key: 'f1', networkId: 'x', floatingIp: '203.0.113.11' },

@@ -1,9 +1,6 @@
 /** Ports of one block of a router's external address. */
 export const SNAT_BLOCK_PORTS = 64;
 
-/** Most blocks that one port may have of a router's addresses. */
-export const MAX_SNAT_BLOCKS = 32;
-
 /** Blocks of ports of a router's external address that one port has behind the router, for as long as it has them. */
 export const snatLeaseResource = {
   type: 'snat_lease',

@@ -1,5 +1,5 @@
 import { type Logger, type Loop, startLoop } from '@cable/kit';
-import { MAX_SNAT_BLOCKS, type Port, SNAT_BLOCK_PORTS, type SnatLease } from '@cable/model';
+import { type Port, SNAT_BLOCK_PORTS, type SnatLease } from '@cable/model';
 import type { EngineDeps } from '../engine/context.ts';
 import { refuseBehind } from '../engine/loaded-types.ts';
 import { Plan } from '../engine/plan.ts';
@@ -29,8 +29,14 @@ const SWEEP_EVERY_MS = 6 * 3_600_000;
 /** Leases changed in one transaction. */
 const LEASES_A_TXN = 20;
 
+/** Transactions for one router in a row: others have their turn. */
+const ROUNDS = 100;
+
 /** Ports below are nobody's. */
 const FIRST_PORT = 1024;
+
+/** Blocks that a port gets while there are many. */
+const BLOCKS_A_PORT = 4;
 const BLOCKS = (65_536 - FIRST_PORT) / SNAT_BLOCK_PORTS;
 
 /** What is to be written of one router. */
@@ -45,12 +51,10 @@ export class SnatKeeper {
   readonly #deps: SnatKeeperDeps;
   readonly #loop: Loop;
   readonly #dirty = new Set<string>();
-  /** Ports whose blocks run short, and blocks that are idle, as their hosts say. */
-  readonly #wanted = new Set<string>();
-  readonly #idle = new Map<string, Set<number>>();
   /** Hosts of resting blocks that are not alive, each with the time since when that is known here. */
   readonly #silent = new Map<string, number>();
   readonly #full = new Set<string>();
+  #turn: Promise<void> = Promise.resolve();
   #allAt = Number.NEGATIVE_INFINITY;
   #sweptAt: number;
 
@@ -68,20 +72,14 @@ export class SnatKeeper {
     return this.#loop.done;
   }
 
-  /** What a host says of the blocks of its guests: ports that want more, and blocks that have been idle for long. */
-  hear(wanted: readonly string[], idle: readonly { readonly portId: string; readonly firstPort: number }[]): void {
-    for (const portId of wanted) this.#wanted.add(portId);
-    for (const { portId, firstPort } of idle) {
-      this.#idle.set(portId, (this.#idle.get(portId) ?? new Set()).add(firstPort));
-    }
-    for (const portId of [...wanted, ...idle.map((one) => one.portId)]) {
-      for (const lease of this.#deps.tables.of('snat_lease').by('port_id', portId)) this.#dirty.add(lease.router_id);
-    }
-    if (this.#dirty.size > 0) this.#loop.trigger();
+  /** Looks at each router of which something may have changed. One round at a time. */
+  round(): Promise<void> {
+    const round = this.#turn.then(() => this.#round());
+    this.#turn = round.catch(() => undefined);
+    return round;
   }
 
-  /** Looks at each router of which something may have changed. */
-  async round(): Promise<void> {
+  async #round(): Promise<void> {
     const { tables, signal, monotonicMs } = this.#deps;
     if (monotonicMs() - this.#allAt >= ALL_EVERY_MS) {
       this.#allAt = monotonicMs();
@@ -92,7 +90,7 @@ export class SnatKeeper {
     for (const id of this.#dirty) {
       if (signal.aborted) return;
       this.#dirty.delete(id);
-      while (await this.#settle(id)) if (signal.aborted) return;
+      for (let n = 0; n < ROUNDS && (await this.#settle(id)); n += 1) if (signal.aborted) return;
     }
     if (monotonicMs() - this.#sweptAt >= SWEEP_EVERY_MS) {
       this.#sweptAt = monotonicMs();
@@ -200,7 +198,7 @@ export class SnatKeeper {
     );
   }
 
-  /** A port gets its first block; undefined: none is free. */
+  /** A port gets its blocks; undefined: none is free. */
   #lease(
     routerId: string,
     { networkId, ips }: { readonly networkId: string; readonly ips: readonly string[] },
@@ -216,20 +214,20 @@ export class SnatKeeper {
       external_address: free.address,
       port_id: port.id,
       host_id: host,
-      first_ports: [free.firstPort],
+      first_ports: free.firstPorts,
       resting: [],
       leased_at: this.#nowText(),
       released_at: null,
     };
-    return { becomes, records: [this.#begin(becomes, port, free.firstPort)] };
+    return { becomes, records: free.firstPorts.map((first) => this.#begin(becomes, port, first)) };
   }
 
-  /** A block that nobody has, anywhere at random: so two servers seldom choose the same. */
+  /** Blocks that nobody has, anywhere at random: so two servers seldom choose the same. Of an address of which more than half is leased one alone, else some. */
   #free(
     networkId: string,
     ips: readonly string[],
     steps: readonly Step[],
-  ): { readonly address: string; readonly firstPort: number } | undefined {
+  ): { readonly address: string; readonly firstPorts: readonly number[] } | undefined {
     const { tables, random } = this.#deps;
     for (const address of ips) {
       const leases = [
@@ -238,15 +236,18 @@ export class SnatKeeper {
       ].filter((lease) => lease.network_id === networkId && lease.external_address === address);
       const taken = new Set(leases.flatMap(blocksOf));
       const start = Math.floor(random() * BLOCKS);
-      for (let n = 0; n < BLOCKS; n += 1) {
+      const most = taken.size < BLOCKS / 2 ? BLOCKS_A_PORT : 1;
+      const firstPorts: number[] = [];
+      for (let n = 0; n < BLOCKS && firstPorts.length < most; n += 1) {
         const firstPort = FIRST_PORT + ((start + n) % BLOCKS) * SNAT_BLOCK_PORTS;
-        if (!taken.has(firstPort)) return { address, firstPort };
+        if (!taken.has(firstPort)) firstPorts.push(firstPort);
       }
+      if (firstPorts.length > 0) return { address, firstPorts };
     }
     return undefined;
   }
 
-  /** A lease that stays: it may have another host, want another block, or have one that is idle. */
+  /** A lease that stays: it may have another host. */
   async #keep(lease: SnatLease, { port, host }: Sender): Promise<Step | undefined> {
     if (lease.host_id !== host) {
       const becomes = { ...lease, host_id: host, leased_at: this.#nowText() };
@@ -254,17 +255,7 @@ export class SnatKeeper {
       const begun = lease.first_ports.map((first) => this.#begin(becomes, port, first));
       return { lease, becomes, records: [...ended.flat(), ...begun] };
     }
-    const idle = this.#idle.get(port.id);
-    this.#idle.delete(port.id);
-    const gone = lease.first_ports.slice(1).filter((first) => idle?.has(first));
-    if (gone.length > 0) return this.#release(lease, gone);
-    if (!this.#wanted.delete(port.id) || lease.first_ports.length >= MAX_SNAT_BLOCKS) {
-      return lease.resting.length === 0 ? undefined : (await this.#end(lease))[0];
-    }
-    const free = this.#free(lease.network_id, [lease.external_address], []);
-    if (free === undefined) return undefined;
-    const becomes = { ...lease, first_ports: [...lease.first_ports, free.firstPort] };
-    return { lease, becomes, records: [this.#begin(becomes, port, free.firstPort)] };
+    return lease.resting.length === 0 ? undefined : (await this.#end(lease))[0];
   }
 
   /** Blocks are taken back: their host is told, and they rest. */

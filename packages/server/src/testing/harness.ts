@@ -31,11 +31,11 @@ export type Harness = {
 /** A server on a new LMDB store; both go when the test ends, after the invariants were checked. */
 export async function startHarness(
   t: TestContext,
-  options: { readonly resources?: readonly ResourceModel[] } = {},
+  { resources, ...others }: { readonly resources?: readonly ResourceModel[] } & TestServerOptions = {},
 ): Promise<Harness> {
   const directory = await mkdtemp(join(tmpdir(), `cable-server-${process.pid}-`));
   const store = await openStore(`lmdb:${directory}`, { log: silentLogger() });
-  const server = await startTestServer(store, options.resources);
+  const server = await startTestServer(store, resources, others);
   t.after(async () => {
     await server.stop();
     await store.close();
@@ -45,7 +45,7 @@ export async function startHarness(
 }
 
 /** What a test server is started with besides. `quotas`: the default limits; absent: none. */
-export type TestServerOptions = Pick<Settings, 'quotas'> & Pick<ServerOptions, 'random' | 'monotonicMs'>;
+export type TestServerOptions = Pick<Settings, 'quotas'> & Pick<ServerOptions, 'random' | 'monotonicMs' | 'now'>;
 
 /** Another server on a store. The caller stops it. */
 export function startTestServer(
