@@ -120,7 +120,7 @@ static __always_inline struct cb_lease *lease_of_receiver(const struct work *w)
 {
 	struct cb_flow *flow = flow_row(w->flow);
 
-	return flow ? lookup_lease(w->nat.vrf, flow->owner[0], flow->tuple[0].net, &flow->tuple[0].src) : NULL;
+	return flow ? lookup_lease(w->nat.vrf, flow->way[0].in_vif, flow->tuple[0].net, &flow->tuple[0].src) : NULL;
 }
 
 /*
