@@ -19,6 +19,8 @@ export const PEERS: Family = topicFamily({ name: 'peer', topic: 'peer', subject:
   const flags = reader.ownEncapsulation ? CB_PEER_F_UPLINK : 0;
   return {
     projectId: network?.projectId,
-    entries: reach.map(({ vni, net }) => encodeEntry('cb_peer_2', { wireId: vni, remote }, { net, tunnel, flags, vif: 0 })),
+    entries: reach.map(({ vni, net }) =>
+      encodeEntry('cb_peer_2', { wireId: vni, remote }, { net, tunnel, flags, vif: 0 }),
+    ),
   };
 });
