@@ -36,6 +36,9 @@
 #define CB_MAX_PEER 262144
 #define CB_MAX_NAT 65536
 #define CB_MAX_SNAT 16384
+#define CB_MAX_NEXT 16384
+/* Next hops of one destination: all routes that a router may have. */
+#define CB_NEXT_HOPS 32
 #define CB_MAX_FORWARD 65536
 #define CB_MAX_NEIGHBOUR 16384
 #define CB_MAX_SVC 65536
@@ -426,6 +429,7 @@ enum cb_route_kind {
 	CB_ROUTE_CONNECTED = 1, /* the destination is in network net */
 	CB_ROUTE_NEXTHOP = 2, /* send to nexthop, which is in network net */
 	CB_ROUTE_BLACKHOLE = 3, /* drop; all other fields are zero */
+	CB_ROUTE_SEVERAL = 4, /* by one of the next hops in cb_next_1: net and mac are zero */
 };
 
 /* flag of struct cb_route: net is the router's external network: who is not of it leaves with another source address, if cb_nat_1 or cb_snat_1 says so */
@@ -435,9 +439,9 @@ struct cb_route {
 	__u8 kind; /* enum cb_route_kind */
 	__u8 flags; /* CB_ROUTE_F_* */
 	__u16 net;
-	__u16 mtu_bytes; /* of that network */
+	__u16 mtu_bytes; /* of that network; CB_ROUTE_SEVERAL: length of the destination's prefix */
 	__u8 mac[6]; /* of the router's interface in that network */
-	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP; else zero */
+	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP; CB_ROUTE_SEVERAL: the destination's first address; else zero */
 	struct cb_addr own; /* CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
 	/*
 	 * Of a route to the host of the router's gateway: the external network. Who has a floating IP of it here does not go there, but by the routes of that
@@ -445,6 +449,22 @@ struct cb_route {
 	 */
 	__u16 outside;
 	__u8 reserve[2];
+};
+
+/*
+ * cb_next_1: hash, a destination of a route CB_ROUTE_SEVERAL -> its next hops, each a route CB_ROUTE_NEXTHOP. A flow takes one by its hash and keeps it as long as
+ * it is one of them and somebody has its address. Written by the agent.
+ */
+struct cb_next_key {
+	__u32 prefixlen; /* these three: as in the route's key */
+	__u32 vrf;
+	struct cb_addr addr;
+};
+
+struct cb_next {
+	__u32 count; /* 2..CB_NEXT_HOPS */
+	__u8 reserve[12];
+	struct cb_route hop[CB_NEXT_HOPS];
 };
 
 /*
@@ -1054,6 +1074,8 @@ _Static_assert(sizeof(struct cb_mac_key) == 8, "layout of cb_mac_key");
 _Static_assert(sizeof(struct cb_endpoint) == 24, "layout of cb_endpoint");
 _Static_assert(sizeof(struct cb_route_key) == 24, "layout of cb_route_key");
 _Static_assert(sizeof(struct cb_route) == 48, "layout of cb_route");
+_Static_assert(sizeof(struct cb_next_key) == 24, "layout of cb_next_key");
+_Static_assert(sizeof(struct cb_next) == 16 + 48 * CB_NEXT_HOPS, "layout of cb_next");
 _Static_assert(sizeof(struct cb_nat_key) == 20, "layout of cb_nat_key");
 _Static_assert(sizeof(struct cb_nat) == 32, "layout of cb_nat");
 _Static_assert(sizeof(struct cb_snat_key) == 4, "layout of cb_snat_key");

@@ -11,6 +11,7 @@
 #include "lookup.h"
 #include "balance.h"
 #include "nat.h"
+#include "nexthop.h"
 #include "provider.h"
 #include "step.h"
 #include "turn.h"
@@ -111,29 +112,6 @@ static __always_inline int enter_gateway(struct __sk_buff *ctx, struct work *w, 
 	return w->to.kind == RESOLVED_DELIVER;
 }
 
-/* Takes @route into the decision under construction. NULL: there is none to go by, and `to` says why. */
-static __always_inline struct cb_route *take_route(struct work *w, struct cb_route *route)
-{
-	if (!route) {
-		resolved_drop(w, CB_REASON_NO_ROUTE);
-		return NULL;
-	}
-	if (route->kind == CB_ROUTE_BLACKHOLE) {
-		resolved_drop(w, CB_REASON_BLACKHOLE);
-		return NULL;
-	}
-	note_step(CB_STEP_ROUTE, route->net, route->kind, 0, &route->nexthop);
-	w->way.out_net = route->net;
-	add_epoch(w, net_epoch(route->net));
-	return route;
-}
-
-/* The route of router `nat.vrf` to where the packet is going. NULL: there is none, and `to` says why. */
-static __always_inline struct cb_route *route_of(struct work *w)
-{
-	return take_route(w, lookup_route(w->nat.vrf, destination_of(w)));
-}
-
 /*
  * Does the packet belong to a flow that passes the router's gateway on another host? An answer goes back the way by which the question came, and a connection that was
  * answered keeps the address that it has outside.
@@ -164,6 +142,39 @@ static __always_inline struct cb_route *own_way_out(struct work *w, struct cb_ro
 		return route;
 	w->nat.vrf = nat->vrf;
 	return lookup_route(nat->vrf, destination_of(w));
+}
+
+/*
+ * The route of router `nat.vrf` to where the packet is going, into `route`. @is_first: a sender who has a floating IP here may leave here. Returns 0; -1: there is none,
+ * and `to` says why.
+ */
+GLOBAL int find_route(struct __sk_buff *ctx, __u32 is_first)
+{
+	struct work *w = work();
+	struct cb_route *route;
+
+	if (!w)
+		return -1;
+	route = lookup_route(w->nat.vrf, destination_of(w));
+	if (is_first)
+		route = own_way_out(w, route);
+	if (route && route->kind == CB_ROUTE_SEVERAL)
+		route = choose_route(ctx, w, route);
+	if (!route || route->kind == CB_ROUTE_BLACKHOLE) {
+		resolved_drop(w, route ? CB_REASON_BLACKHOLE : CB_REASON_NO_ROUTE);
+		return -1;
+	}
+	w->route = *route;
+	note_step(CB_STEP_ROUTE, route->net, route->kind, 0, &route->nexthop);
+	w->way.out_net = route->net;
+	add_epoch(w, net_epoch(route->net));
+	return 0;
+}
+
+/* The same; NULL: there is none. */
+static __always_inline struct cb_route *route_of(struct __sk_buff *ctx, struct work *w, __u32 is_first)
+{
+	return find_route(ctx, is_first) ? NULL : &w->route;
 }
 
 /* To neighbour @addr on the network of @route, if its MAC is known. */
@@ -252,7 +263,7 @@ static __always_inline struct cb_route *leave_gateway(struct __sk_buff *ctx, str
 		return route;
 	if (!enter_gateway(ctx, w, route->net))
 		return NULL;
-	route = route_of(w);
+	route = route_of(ctx, w, 0);
 	if (route && route->flags & CB_ROUTE_F_GATEWAY) {
 		resolved_drop(w, CB_REASON_NO_ROUTE);
 		return NULL;
@@ -287,7 +298,7 @@ static __always_inline struct cb_route *pass_vip(struct __sk_buff *ctx, struct w
 		return route;
 	if (balance(ctx, net) < 0)
 		return NULL;
-	route = route_of(w);
+	route = route_of(ctx, w, 0);
 	if (route && route->flags & CB_ROUTE_F_GATEWAY) {
 		resolved_drop(w, CB_REASON_NO_ROUTE);
 		return NULL;
@@ -341,7 +352,7 @@ static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w,
 	w->nat.vrf = vrf;
 	if (is_external(w->p.key.net) && !enter_gateway(ctx, w, w->p.key.net))
 		return;
-	route = take_route(w, own_way_out(w, lookup_route(w->nat.vrf, destination_of(w))));
+	route = route_of(ctx, w, 1);
 	if (route && route->flags & CB_ROUTE_F_GATEWAY)
 		route = leave_gateway(ctx, w, route);
 	else if (route)

@@ -18,6 +18,7 @@ export const AGENT_MAPS = [
   'cb_snat_1',
   'cb_forward_1',
   'cb_neigh_1',
+  'cb_next_1',
   'cb_route_2',
   'cb_source_2',
   'cb_member_1',

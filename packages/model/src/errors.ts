@@ -134,6 +134,7 @@ export const ERRORS = {
     status: 409,
     remedy: 'Disassociate the floating IPs of the subnet’s ports first.',
   },
+  RoutesExhausted: { status: 400, remedy: 'Remove routes that are not needed, or put several into one prefix.' },
   InvalidRoutes: { status: 400, remedy: 'Give next hops in attached subnets, and each route once.' },
   // Floating IPs
   ExternalIpAddressExhausted: {

@@ -33,6 +33,10 @@ export const CB_MAX_NAT = 65536;
 
 export const CB_MAX_SNAT = 16384;
 
+export const CB_MAX_NEXT = 16384;
+
+export const CB_NEXT_HOPS = 32;
+
 export const CB_MAX_FORWARD = 65536;
 
 export const CB_MAX_NEIGHBOUR = 16384;
@@ -418,8 +422,10 @@ export const CB_ROUTE_CONNECTED = 1;
 export const CB_ROUTE_NEXTHOP = 2;
 /** drop; all other fields are zero */
 export const CB_ROUTE_BLACKHOLE = 3;
+/** by one of the next hops in cb_next_1: net and mac are zero */
+export const CB_ROUTE_SEVERAL = 4;
 /** enum cb_route_kind */
-export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP | typeof CB_ROUTE_BLACKHOLE;
+export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP | typeof CB_ROUTE_BLACKHOLE | typeof CB_ROUTE_SEVERAL;
 
 /** id: VIF number */
 export const CB_FLOOD_VIF = 1;
@@ -1068,11 +1074,11 @@ export type CbRoute = {
   /** CB_ROUTE_F_* */
   readonly flags: number;
   readonly net: number;
-  /** of that network */
+  /** of that network; CB_ROUTE_SEVERAL: length of the destination's prefix */
   readonly mtuBytes: number;
   /** of the router's interface in that network */
   readonly mac: Uint8Array;
-  /** CB_ROUTE_NEXTHOP; else zero */
+  /** CB_ROUTE_NEXTHOP; CB_ROUTE_SEVERAL: the destination's first address; else zero */
   readonly nexthop: Uint8Array;
   /** CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
   readonly own: Uint8Array;
@@ -1101,6 +1107,49 @@ export const cbRoute: Codec<CbRoute> = structCodec(
     nexthop: b.raw(12, 16),
     own: b.raw(28, 16),
     outside: b.u16(44),
+  }),
+);
+
+/** struct cb_next_key, 24 bytes. */
+export type CbNextKey = {
+  /** these three: as in the route's key */
+  readonly prefixlen: number;
+  readonly vrf: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbNextKey: Codec<CbNextKey> = structCodec(
+  'cb_next_key',
+  24,
+  (out, value) => {
+    out.u32(0, 'prefixlen', value.prefixlen);
+    out.u32(4, 'vrf', value.vrf);
+    out.raw(8, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    prefixlen: b.u32(0),
+    vrf: b.u32(4),
+    addr: b.raw(8, 16),
+  }),
+);
+
+/** struct cb_next, 1552 bytes. */
+export type CbNext = {
+  /** 2..CB_NEXT_HOPS */
+  readonly count: number;
+  readonly hop: readonly CbRoute[];
+};
+
+export const cbNext: Codec<CbNext> = structCodec(
+  'cb_next',
+  1552,
+  (out, value) => {
+    out.u32(0, 'count', value.count);
+    out.list(16, 'hop', value.hop, { limit: 32, size: 48 }, (at, item) => out.raw(at, 'hop', cbRoute.encode(item), 48));
+  },
+  (b) => ({
+    count: b.u32(0),
+    hop: b.list(16, 32, 48, (at) => cbRoute.decode(b.raw(at, 48))),
   }),
 );
 
@@ -2441,6 +2490,7 @@ export const MAPS: {
   readonly cb_pair_1: MapSpec<CbPairKey, CbPair>;
   readonly cb_announce_1: MapSpec<CbAnnounceKey, CbAnnounce>;
   readonly cb_route_2: MapSpec<CbRouteKey, CbRoute>;
+  readonly cb_next_1: MapSpec<CbNextKey, CbNext>;
   readonly cb_nat_1: MapSpec<CbNatKey, CbNat>;
   readonly cb_snat_1: MapSpec<CbSnatKey, CbSnat>;
   readonly cb_forward_1: MapSpec<CbForwardKey, CbForward>;
@@ -2540,6 +2590,12 @@ export const MAPS: {
     description: 'LPM, a router\'s routes. vrf numbers a router on this host. Written by the agent.',
     key: cbRouteKey,
     value: cbRoute,
+  },
+  cb_next_1: {
+    name: 'cb_next_1',
+    description: 'hash, a destination of a route CB_ROUTE_SEVERAL -> its next hops, each a route CB_ROUTE_NEXTHOP. A flow takes one by its hash and keeps it as long as it is one of them and somebody has its address. Written by the agent.',
+    key: cbNextKey,
+    value: cbNext,
   },
   cb_nat_1: {
     name: 'cb_nat_1',

@@ -26,6 +26,7 @@ import {
   CB_NET_F_UP,
   CB_PEER_F_UPLINK,
   CB_ROUTE_NEXTHOP,
+  CB_ROUTE_SEVERAL,
   CB_SERVICE_NET,
   CB_SOURCE_F_PAIR,
   CB_SVC_F_AFFINITY,
@@ -43,6 +44,7 @@ import {
   CB_WIRE_VXLAN,
   type CbEndpoint,
   type CbFlow,
+  type CbRoute,
   type CbTupleKey,
   type CbWay,
   cbFlow,
@@ -70,6 +72,7 @@ export const SHOWN_MAPS = [
   'cb_ep_2',
   'cb_mac_2',
   'cb_route_2',
+  'cb_next_1',
   'cb_nat_1',
   'cb_snat_1',
   'cb_forward_1',
@@ -198,10 +201,18 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     router: names.router(key.vrf),
     destination: formatPrefix(key.addr, key.prefixlen - 32),
     network: names.network(route.net),
-    nexthop: route.kind === CB_ROUTE_NEXTHOP ? formatAddress(route.nexthop) : 'connected',
+    nexthop: nextHopOf(route),
     mac: formatMac(route.mac),
     mtu_bytes: route.mtuBytes,
     ...(route.outside === 0 ? {} : { floating_ips: names.network(route.outside) }),
+  })),
+  cb_next_1: showing(MAPS.cb_next_1, (key, { count, hop }, names) => ({
+    router: names.router(key.vrf),
+    destination: formatPrefix(key.addr, key.prefixlen - 32),
+    nexthops: hop
+      .slice(0, count)
+      .map((one) => `${formatAddress(one.nexthop)} in ${names.network(one.net)}`)
+      .join(', '),
   })),
   cb_nat_1: showing(MAPS.cb_nat_1, (key, nat, names) => ({
     network: names.network(key.net),
@@ -424,4 +435,9 @@ function portText(key: { readonly prefixlen: number; readonly protocol: number; 
 function serviceAddress(vif: number): string {
   const value = CB_SERVICE_NET + vif * CB_VIF_SERVICE_ADDRESSES;
   return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.');
+}
+
+function nextHopOf({ kind, nexthop }: CbRoute): string {
+  if (kind === CB_ROUTE_SEVERAL) return 'several';
+  return kind === CB_ROUTE_NEXTHOP ? formatAddress(nexthop) : 'connected';
 }

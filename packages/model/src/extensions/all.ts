@@ -7,7 +7,7 @@ export * from './dns-integration.ts';
 export * from './ext-gw-mode.ts';
 export * from './external-net.ts';
 export * from './extra-dhcp-opt.ts';
-export * from './extraroute.ts';
+export { extrarouteAtomicExtension, extrarouteExtension } from './extraroute.ts';
 export * from './fip-port-details.ts';
 export { loadBalancerExtension, loadBalancerHealthExtension } from './load-balancer.ts';
 export * from './net-mtu.ts';

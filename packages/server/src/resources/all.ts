@@ -2,6 +2,7 @@ import type { ModuleTable } from '../engine/module.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
+import { extraRoutesModule } from './extra-routes.ts';
 import { floatingIpModule, portFloatingIpsModule } from './floating-ip.ts';
 import { healthMonitorModule } from './health-monitor.ts';
 import { agentModule, hostModule } from './host.ts';
@@ -46,7 +47,7 @@ export const MODULES: ModuleTable = {
     trunkPortModule,
     vipPortModule,
   ],
-  router: [routerModule, routerGatewayModule, routerInterfacesModule],
+  router: [routerModule, routerGatewayModule, routerInterfacesModule, extraRoutesModule],
   floatingip: [floatingIpModule, floatingIpForwardingsModule],
   port_forwarding: [portForwardingModule],
   security_group: [securityGroupModule],
