@@ -789,7 +789,9 @@ struct cb_carry {
 	__u16 other_net; /* put in: network of the other end, in which the flow may be known already */
 	__u8 state; /* enum cb_flow_state */
 	__u8 fin[2]; /* a FIN was seen in this direction */
-	__u8 reserve[11];
+	__u8 pad;
+	__u16 outside_net; /* put in: network in which the other end sees a floating IP; 0: the port itself */
+	__u8 reserve[8];
 };
 
 /* cb_svc_1: hash, a port of a virtual address -> the pool behind it. Written by the agent. */

@@ -1844,6 +1844,8 @@ export type CbCarry = {
   readonly state: number;
   /** a FIN was seen in this direction */
   readonly fin: Uint8Array;
+  /** put in: network in which the other end sees a floating IP; 0: the port itself */
+  readonly outsideNet: number;
 };
 
 export const cbCarry: Codec<CbCarry> = structCodec(
@@ -1861,6 +1863,7 @@ export const cbCarry: Codec<CbCarry> = structCodec(
     out.u16(240, 'otherNet', value.otherNet);
     out.u8(242, 'state', value.state);
     out.raw(243, 'fin', value.fin, 2);
+    out.u16(246, 'outsideNet', value.outsideNet);
   },
   (b) => ({
     tuple: b.list(0, 2, 40, (at) => cbTupleKey.decode(b.raw(at, 40))),
@@ -1874,6 +1877,7 @@ export const cbCarry: Codec<CbCarry> = structCodec(
     otherNet: b.u16(240),
     state: b.u8(242),
     fin: b.raw(243, 2),
+    outsideNet: b.u16(246),
   }),
 );
 
