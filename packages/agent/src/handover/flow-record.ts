@@ -86,11 +86,11 @@ export function recordOf(row: CbCarry, vif: number, names: RecordNames): FlowRec
   ) {
     return undefined;
   }
+  const member = side === 0 && row.member !== 0 ? memberOf(row.member, answer, names) : null;
+  if (member === undefined) return undefined;
   const floating = member === null ? floatingOf(own, answer, names) : null;
   // It is translated there otherwise: told without that, it would be a connection of the port's own address.
   if (row.member === 0 && floating === null && Buffer.compare(own.src, answer.dst) !== 0) return undefined;
-  const member = side === 0 && row.member !== 0 ? memberOf(row.member, answer, names) : null;
-  if (member === undefined) return undefined;
   return {
     begun: side === 0,
     protocol: own.protocol,
