@@ -60,5 +60,6 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
     'Nothing was lost but copies: a mirror of the port copies no more than its `cable:max_kbps`. Raise that, or have the mirror copy less (`cable:filter`).',
   mirror_lost:
     'Nothing was lost but copies: see that the port that a tap service leads to is up and its device takes what comes, and that the host has a route to the collector and the collector answers ARP.',
+  probe: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.',
   stale_piece: 'Nothing: the connection ended while a packet of it was cut.',
 };

@@ -41,6 +41,7 @@
 #define CB_NEXT_HOPS 32
 #define CB_MAX_FORWARD 65536
 #define CB_MAX_NEIGHBOUR 16384
+#define CB_MAX_HEARD 4096
 #define CB_MAX_SVC 65536
 #define CB_MAX_MAGLEV 131072
 #define CB_MAX_MEMBER 65536
@@ -158,6 +159,8 @@ enum cb_reason {
 		46, /* a copy for a mirror that has more to copy than it may; the packet itself goes on */
 	CB_REASON_MIRROR_LOST =
 		47, /* a copy that could not be made or sent to where the mirror leads; the packet itself goes on */
+	CB_REASON_PROBE =
+		50, /* a probe of another host that is none, or the answer to one that this host has not sent */
 	CB_REASON_MAX = 64,
 };
 
@@ -192,6 +195,7 @@ enum cb_stage {
 	CB_STAGE_ASK = 18, /* a packet for an unknown neighbour: it becomes the question for its MAC */
 	CB_STAGE_SEEK = 19, /* a packet for an address of which nobody is known to have it, though several may */
 	CB_STAGE_QUEUED = 21, /* a packet that has waited for its VIF's limit */
+	CB_STAGE_PROBE = 26, /* a probe of another host, or the answer to one of this */
 	CB_STAGE_MIRRORED = 22, /* a copy on its way to where a mirror leads */
 };
 
@@ -301,6 +305,8 @@ struct cb_peer_key {
 /* what the host tunnels here is taken on the uplink; without, it goes by the overlay device */
 #define CB_PEER_F_UPLINK 0x1
 #define CB_PEER_F_MIRROR 0x2 /* copies of a mirror, for VIF vif as they are; net is 0 */
+/* wire id 0, which no network has: probes of the host are answered, and answers of it heard; net: 0 */
+#define CB_PEER_F_PROBE 0x4
 
 struct cb_peer {
 	__u16 net;
@@ -639,6 +645,56 @@ struct cb_hop {
 	__u32 ifindex; /* device to send by: Ethernet */
 	__u32 mtu_bytes; /* of the way: larger packets of the underlay are left to the overlay device */
 	struct cb_addr nexthop; /* IPv4: the gateway, or the host itself where it is on the link */
+};
+
+/*
+ * Probes: whether a gateway's host lives is asked by frames of their own, with wire id 0, and answered by its vrouter, whether an agent runs or not. A question is as long as
+ * its answer. Numbers are little endian.
+ */
+#define CB_PROBE_ETHERTYPE 0x88b5 /* IEEE 802: for local experiments */
+#define CB_PROBE_VERSION 1
+#define CB_PROBE_ASK 1
+#define CB_PROBE_ANSWER 2
+/* age of what was not heard */
+#define CB_PROBE_NEVER 0xffffffff
+
+/* flag of struct cb_beacon: routers may have their gateways here */
+#define CB_BEACON_F_SERVES 0x1
+#define CB_MAX_STANDS 32
+
+/* cb_beacon_1: array of one, what this host says of itself in each answer. Written by the agent. All zero: no agent has said anything since the host was started. */
+struct cb_beacon {
+	__u32 flags; /* CB_BEACON_F_* */
+	__u32 count; /* hosts in stands_be */
+	__u32 stands_be[CB_MAX_STANDS]; /* IPv4 addresses of hosts whose place this one has taken */
+	__u8 reserve[24];
+};
+
+/* What follows the Ethernet header. */
+struct cb_probe {
+	__u8 version; /* CB_PROBE_VERSION */
+	__u8 kind; /* CB_PROBE_ASK, CB_PROBE_ANSWER */
+	__u16 pad;
+	__u32 sequence; /* rises with each question to a host; the answer has the same */
+	__u64 token; /* of the question, by chance: who does not see it answers nothing */
+	__u32 about_be; /* a third host: when did you hear of it? 0: none */
+	__u32 about_ms; /* answer: so many milliseconds ago, or CB_PROBE_NEVER */
+	struct cb_beacon beacon; /* answer: who answers */
+};
+
+/* cb_heard_1: hash, underlay address of another host -> its last answer. Keys and tokens by the agent, the rest by the vrouter. */
+struct cb_heard_key {
+	struct cb_addr addr;
+};
+
+struct cb_heard {
+	__u64 token; /* an answer without it is refused */
+	__u64 heard_ns; /* CLOCK_MONOTONIC; 0: never */
+	__u32 sequence;
+	__u32 about_be;
+	__u32 about_ms;
+	__u32 pad;
+	struct cb_beacon beacon;
 };
 
 /*

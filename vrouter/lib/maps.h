@@ -55,6 +55,16 @@ CB_ARRAY(cb_meter_1, CB_MAX_METER, BPF_F_RDONLY_PROG, struct cb_meter);
 /* Not read by any program; here it is pinned with the entries that it tells of. */
 CB_ARRAY(cb_prog_2, 1, BPF_F_RDONLY_PROG, struct cb_prog);
 
+CB_ARRAY(cb_beacon_1, 1, BPF_F_RDONLY_PROG, struct cb_beacon);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CB_MAX_HEARD);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct cb_heard_key);
+	__type(value, struct cb_heard);
+} cb_heard_1 SEC(".maps");
+
 /* Keys by the agent, values by the programs. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
