@@ -110,7 +110,7 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-27',
         change:
-          'A router’s gateway may say its standbys, and slices spares tell a host of which gateways it is one. An older agent passes both over: it follows the gateway’s host alone.',
+          'A router’s gateway may say its standbys, and slices spares tell a host of which gateways it is one. An older agent passes both over: it follows the gateway’s host alone. A report may say gateways whose place the host has taken; an older server passes that over.',
       },
       {
         date: '2026-11-27',
@@ -126,6 +126,9 @@ export const MAX_VIFS_A_HOST = 8192;
 
 /** Devices that one report, or one part of one, may name. */
 export const MAX_VIFS_A_REPORT = 4096;
+
+/** Ports of gateways that one report may name: the others come with the next. */
+export const MAX_GATEWAYS_A_REPORT = 1024;
 
 /** The protocol this code speaks when the peer does too. */
 export const HOST_PROTOCOL = 2;
@@ -280,6 +283,8 @@ export type HostStatusReport = {
   readonly part?: ReportPart;
   /** Of entries that are about none of the host's own ports, which say so themselves. Absent: none. */
   readonly refused?: RefusedEntries;
+  /** Ports of gateways that are on other hosts as the server has it, and whose place the host has taken because they were dead; at most `MAX_GATEWAYS_A_REPORT`. Absent: none. */
+  readonly gateways?: readonly string[];
 };
 
 /** Members of which one report tells. */

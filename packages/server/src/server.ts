@@ -251,7 +251,9 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     random,
     newId: createIdMaker(() => Date.now()),
   };
-  running.gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
+  const gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
+  running.gateways = gateways;
+  plane.onGatewaysTaken((host, portIds) => gateways.take(host, portIds));
   const relay = new AskRelay({
     ...{ store, server, revision: () => tables.revision, signal: abort.signal },
     lease: () => plane.lease,

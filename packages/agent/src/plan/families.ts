@@ -11,6 +11,7 @@ import { MACHINE_LINKS } from './machine-links.ts';
 import { NETWORKS } from './networks.ts';
 import { PEERS } from './peers.ts';
 import { POLICIES } from './policies.ts';
+import { GATEWAY_HOSTS, PROBE_PEERS, PROBERS } from './probe-peers.ts';
 import { PROBES } from './probes.ts';
 import { REACH } from './reach.ts';
 import { ROUTER_LEGS } from './router-legs.ts';
@@ -37,6 +38,7 @@ export const FAMILIES: readonly Family[] = [
   ROUTES,
   FLOATING_ROUTERS,
   GATEWAYS,
+  GATEWAY_HOSTS,
   FLOATING_ROUTES,
   FLOATING_IPS,
   FORWARDS,
@@ -60,6 +62,8 @@ export const FAMILIES: readonly Family[] = [
   PEERS,
   ANNOUNCEMENTS,
   TRANSIT_PEERS,
+  PROBERS,
+  PROBE_PEERS,
   MACHINE_LINKS,
 ];
 

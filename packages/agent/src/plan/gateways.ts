@@ -24,6 +24,7 @@ import {
 } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned, type ValueOf } from './entries.ts';
+import { liveGateway } from './live-gateway.ts';
 import { type RouteTo, routeEntries } from './route-entries.ts';
 import type { Leg } from './router-legs.ts';
 import { peerName, type StatedFact } from './topics.ts';
@@ -53,7 +54,7 @@ type Way = {
 export const GATEWAYS: Family = headerFamily(
   { name: 'gateway', slice: 'router', subject: 'host' },
   ({ scope: routerId }, router, reader) => {
-    const { gateway } = router;
+    const gateway = liveGateway(routerId, router, reader);
     const vrf = reader.number('router', routerId);
     const mac = gateway === undefined ? undefined : parseMac(gateway.macAddress);
     if (gateway === undefined || vrf === undefined || mac === undefined) return {};
@@ -79,7 +80,8 @@ export const GATEWAYS: Family = headerFamily(
 /** Other hosts that have ports behind a router whose gateway is here: what they send to it by the transit network is accepted. */
 export const TRANSIT_PEERS: Family = headerFamily(
   { name: 'transit peer', slice: 'router', subject: 'host' },
-  ({ scope: routerId }, { gateway }, reader) => {
+  ({ scope: routerId }, router, reader) => {
+    const gateway = liveGateway(routerId, router, reader);
     if (gateway?.host !== reader.host) return {};
     const net = reader.facts('network', gateway.portId).get('')?.value.net;
     if (net === undefined) return {};

@@ -37,6 +37,8 @@ export type Topics = {
   readonly policy: PlannedPolicy;
   /** Key: network. Member: a port of this host that is programmed. Its VIF number. */
   readonly 'vif-in': number;
+  /** Key: another host, with which this one exchanges probes (`tunnelName`). Member: ''. Number of the tunnel to it. */
+  readonly 'probe-peer': number;
   /** Key: network. Member: another host with endpoints in it (`tunnelName`). Number of the tunnel to it. */
   readonly 'host-in': number;
   /** Key: network and another host with endpoints in it (`peerName`). Member: ''. */

@@ -51,6 +51,8 @@ export type PlanReader = {
   device(name: string): LocalDevice | undefined;
   /** What this host's own probes say of a member; undefined: nothing. */
   health(memberId: string): 'up' | 'down' | undefined;
+  /** As `GatewayReader`: use `liveGateway`. */
+  gatewayHost(routerId: string): string | undefined;
   /** Host-local number of the key of a numbered topic; undefined: no such fact. */
   number(topic: NumberedTopic, key: string): number | undefined;
   /**

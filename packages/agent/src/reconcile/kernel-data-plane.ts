@@ -12,6 +12,7 @@ import type { AgentMap, MapEntry } from '../desired.ts';
 import { quietDevice } from '../devices/own-links.ts';
 import { isShaped, Shaper } from '../devices/shaper.ts';
 import { absentOn, BpfError, NetlinkError } from '../ffi/errno.ts';
+import type { ProbeMaps } from '../gateways/kernel-rows.ts';
 import type { FlowStep } from '../migrate/flows-1-to-2.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
@@ -126,6 +127,11 @@ export class KernelDataPlane implements DataPlane {
       peers: this.#map('cb_peer_2'),
       hops: this.#map('cb_hop_1'),
     };
+  }
+
+  /** What is known of other hosts' answers to probes. Of the programs loaded last: ask again after a reload. */
+  get probes(): ProbeMaps {
+    return { heard: this.#map('cb_heard_1'), beacon: this.#map('cb_beacon_1') };
   }
 
   /** Keys of cb_hop_1 for the hosts that there are tunnels to. */
