@@ -126,9 +126,9 @@ export class FailOver implements GatewayReader {
 
   /** The slices changed. Returns routers whose gateway is on another host now. */
   take(changes: Iterable<SliceChange>): ReadonlySet<string> {
-    let any = false;
-    for (const { key, item } of changes) if (item === null) any = this.#takeRouter(key) || any;
-    if (!any) return NOTHING;
+    let isChanged = false;
+    for (const { key, item } of changes) if (item === null) isChanged = this.#takeRouter(key) || isChanged;
+    if (!isChanged) return NOTHING;
     this.#setTargets();
     this.#dropPlaces();
     return this.#decide();
