@@ -33,7 +33,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   mirrored: { instructions: 3700, stackBytes: 450 },
   queued: { instructions: 48_000, stackBytes: 1100 },
   orphan: { instructions: 2000, stackBytes: 150 },
-  probe: { instructions: 1000, stackBytes: 400 },
+  probe: { instructions: 3000, stackBytes: 200 },
   outside: { instructions: 36_000, stackBytes: 1050 },
   translate: { instructions: 13_000, stackBytes: 1050 },
   ask_neighbour: { instructions: 1600, stackBytes: 520 },

@@ -2,7 +2,15 @@ import type { SliceKey } from '@cable/model';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import type { Claims } from './claims.ts';
 import type { Fact, Facts } from './facts.ts';
-import type { DeviceReader, GatewayReader, HealthReader, IdKind, IdSource, LocalDevice, TypedSlices } from './inputs.ts';
+import type {
+  DeviceReader,
+  GatewayReader,
+  HealthReader,
+  IdKind,
+  IdSource,
+  LocalDevice,
+  TypedSlices,
+} from './inputs.ts';
 import type { AllReads, Readable } from './reads.ts';
 import type { Topic } from './topics.ts';
 import type { MemoryRun, NumberedTopic, PlanReader, PolicySize } from './unit.ts';
