@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * probe.h: whether other hosts live. Hosts ask those that may be gateways, and these answer here, on the way of tunnelled packets: so an answer says that packets get
+ * host_probe.h: whether other hosts live. Hosts ask those that may be gateways, and these answer here, on the way of tunnelled packets: so an answer says that packets get
  * through to the programs and back, and nothing of agents. Who asks and what follows from answers is the agent's.
  */
-#ifndef CABLE_PROBE_H
-#define CABLE_PROBE_H
+#ifndef CABLE_HOST_PROBE_H
+#define CABLE_HOST_PROBE_H
 
 #include "lib/encap.h"
 #include "lib/lookup.h"
@@ -96,4 +96,4 @@ int probe(struct __sk_buff *ctx)
 	return drop(ctx, 0, CB_REASON_PROBE);
 }
 
-#endif /* CABLE_PROBE_H */
+#endif /* CABLE_HOST_PROBE_H */
