@@ -117,6 +117,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A registration says the features of the agent. Slices floats tell a host with the feature floats of the floating IPs that it answers for itself; those of an older agent’s ports stay with the host of their gateway. A floating IP says its macAddress; an older agent passes that over, and answers with the gateway’s.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A port may say of its mirrors, which copy what it sends and receives, and of taps, by which copies come to it. An older agent passes both over: it makes no copies, and drops those that come.',
+      },
     ],
   },
 ];

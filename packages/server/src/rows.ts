@@ -20,6 +20,9 @@ import type {
   SecurityGroup,
   SecurityGroupRule,
   Subnet,
+  TapFlow,
+  TapMirror,
+  TapService,
   Trunk,
 } from '@cable/model';
 
@@ -36,6 +39,9 @@ type ObjectTypes = {
   readonly trunk: Trunk;
   readonly floatingip: FloatingIp;
   readonly port_forwarding: PortForwarding;
+  readonly tap_service: TapService;
+  readonly tap_flow: TapFlow;
+  readonly tap_mirror: TapMirror;
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;

@@ -20,4 +20,5 @@ export * from './router.ts';
 export * from './security-group.ts';
 export * from './standard-attributes.ts';
 export * from './stateful-security-group.ts';
+export * from './tap.ts';
 export * from './trunk.ts';

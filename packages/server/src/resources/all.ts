@@ -26,6 +26,7 @@ import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
 import { setGatewayModule } from './set-gateway.ts';
 import { subnetModule } from './subnet.ts';
+import { tapFlowModule, tapMirrorModule, tapPortModule, tapServiceModule } from './tap.ts';
 import { trunkModule } from './trunk.ts';
 import { trunkPortModule } from './trunk-port.ts';
 import { trunkSubPortsModule } from './trunk-sub-ports.ts';
@@ -46,6 +47,7 @@ export const MODULES: ModuleTable = {
     portBindingsModule,
     trunkPortModule,
     vipPortModule,
+    tapPortModule,
   ],
   router: [routerModule, routerGatewayModule, routerInterfacesModule, extraRoutesModule],
   floatingip: [floatingIpModule, floatingIpForwardingsModule],
@@ -58,6 +60,9 @@ export const MODULES: ModuleTable = {
   qos_dscp_marking_rule: [qosRuleModule('qos_dscp_marking_rule')],
   qos_rule_type: [qosRuleTypeModule],
   quota: [quotaModule, quotaDetailsModule],
+  tap_service: [tapServiceModule],
+  tap_flow: [tapFlowModule],
+  tap_mirror: [tapMirrorModule],
   trunk: [trunkModule, trunkSubPortsModule],
   loadbalancer: [loadBalancerModule],
   listener: [listenerModule],
