@@ -31,6 +31,8 @@ export const AGENT_MAPS = [
   'cb_announce_1',
   'cb_net_1',
   'cb_meter_1',
+  'cb_mirrored_1',
+  'cb_mirror_1',
   'cb_vif_2',
   'cb_peer_2',
   'cb_in_1',

@@ -61,7 +61,7 @@ export type PlanChanges = {
 /** A slice of which something changed. */
 type ChangedSlice = { readonly key: SliceKey; readonly kind: SliceKind; readonly id: string };
 
-const NUMBERED: readonly NumberedTopic[] = ['router', 'policy-use', 'pool', 'member'];
+const NUMBERED: readonly NumberedTopic[] = ['router', 'policy-use', 'pool', 'member', 'mirror'];
 
 /** Topics whose keys have dense numbers as long as a fact about them stands. */
 const DENSE: readonly IdKind[] = ['vif', 'network', 'tunnel', 'project'];
@@ -101,6 +101,7 @@ export class Planner {
       'policy-use': new Numbering(deps.numberOf, CB_POLICY_NONE + 1),
       pool: new Numbering(deps.numberOf),
       member: new Numbering(deps.numberOf),
+      mirror: new Numbering(deps.numberOf),
     };
     this.#admission = new Admission(deps.policyBudget);
     this.#facts = new Facts({

@@ -51,6 +51,8 @@ export type Topics = {
   readonly reach: readonly PlannedNetwork[];
   /** Key: address in a network (`localName`). Member: the programmed port of this host that has it, and answers probes from it. */
   readonly 'local-address': LocalAddress;
+  /** Key: mirror of a port of this host. Member: ''. */
+  readonly mirror: null;
   /** Key: pool of a load balancer. Member: ''. */
   readonly pool: null;
   /** Key: member of a pool. Member: ''. */

@@ -63,7 +63,7 @@ export type PlanReader = {
 };
 
 /** Topics whose keys have host-local numbers. */
-export type NumberedTopic = 'router' | 'policy-use' | 'pool' | 'member';
+export type NumberedTopic = 'router' | 'policy-use' | 'pool' | 'member' | 'mirror';
 
 /** Reader and writer of a unit with a memory: it yields differences. */
 export type MemoryRun = PlanReader & {

@@ -20,10 +20,14 @@ import {
   CB_LIFE_LIVE,
   CB_METER_F_DSCP,
   CB_METER_F_SHAPE,
+  CB_MIRROR_ERSPAN,
+  CB_MIRROR_GRE,
+  CB_MIRROR_HOST,
   CB_NET_F_DHCP,
   CB_NET_F_EXTERNAL,
   CB_NET_F_TRANSIT,
   CB_NET_F_UP,
+  CB_PEER_F_MIRROR,
   CB_PEER_F_UPLINK,
   CB_ROUTE_NEXTHOP,
   CB_ROUTE_SEVERAL,
@@ -35,6 +39,8 @@ import {
   CB_VIF_F_DHCP,
   CB_VIF_F_DHCP6,
   CB_VIF_F_METER,
+  CB_VIF_F_MIRROR_IN,
+  CB_VIF_F_MIRROR_OUT,
   CB_VIF_F_PEER,
   CB_VIF_F_RA,
   CB_VIF_F_STATELESS,
@@ -45,6 +51,7 @@ import {
   type CbEndpoint,
   type CbFlow,
   type CbRoute,
+  type CbMirror,
   type CbTupleKey,
   type CbWay,
   cbFlow,
@@ -65,6 +72,8 @@ export const SHOWN_MAPS = [
   'cb_vif_2',
   'cb_net_1',
   'cb_meter_1',
+  'cb_mirror_1',
+  'cb_mirrored_1',
   'cb_tunnel_1',
   'cb_peer_2',
   'cb_source_2',
@@ -164,13 +173,29 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
       : { max_kpps: rateOf(meter.packetCost, 'packets'), packet_burst_ms: Number(meter.packetBurstNs / 1_000_000n) }),
     ...((meter.flags & CB_METER_F_DSCP) === 0 ? {} : { dscp: meter.dscp }),
   })),
+  cb_mirror_1: showing(MAPS.cb_mirror_1, (key, mirror, names) => ({
+    port: names.port(key.vif),
+    direction: key.direction === CB_DIR_INGRESS ? 'ingress' : 'egress',
+    mirror: names.mirror(mirror.number),
+    to: mirrorTarget(mirror, names),
+    filter: mirror.terms === 0 ? 'none' : `${mirror.terms} kinds`,
+    max_kbps: rateOf(mirror.byteCost, 'bytes'),
+  })),
+  cb_mirrored_1: showing(MAPS.cb_mirrored_1, (key, row, names) => ({
+    mirror: names.mirror(key.number),
+    packets: Number(row.packets),
+    bytes: Number(row.bytes),
+    over_rate: Number(row.over),
+    lost: Number(row.lost),
+    cut: Number(row.cut),
+  })),
   cb_tunnel_1: showing(MAPS.cb_tunnel_1, (tunnel, { remote }, names) => ({
     tunnel,
     host: names.host(formatAddress(remote)),
     underlay: formatAddress(remote),
   })),
-  cb_peer_2: showing(MAPS.cb_peer_2, (key, { net, flags }, names) => ({
-    network: names.network(net),
+  cb_peer_2: showing(MAPS.cb_peer_2, (key, { net, flags, vif }, names) => ({
+    ...((flags & CB_PEER_F_MIRROR) === 0 ? { network: names.network(net) } : { copies_for: names.port(vif) }),
     vni: key.wireId,
     host: names.host(formatAddress(key.remote)),
     underlay: formatAddress(key.remote),
@@ -312,6 +337,13 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
   cb_flow_2: showing(MAPS.cb_flow_2, flowRow),
 };
 
+function mirrorTarget({ kind, id, wireId, remote }: CbMirror, names: Names): string {
+  if (kind === CB_MIRROR_HOST) return `${names.tunnel(id)}, VNI ${wireId}`;
+  if (kind === CB_MIRROR_GRE) return `${formatAddress(remote)}, GRE key ${wireId}`;
+  if (kind === CB_MIRROR_ERSPAN) return `${formatAddress(remote)}, ERSPAN session ${wireId}`;
+  return names.port(id);
+}
+
 /** A flow as its first packet and the first answer were. */
 function flowRow(flow: number, { way, tally, tuple }: CbFlow, names: Names): Row {
   const [there, back] = way;
@@ -409,6 +441,8 @@ const VIF_FLAGS: FlagNames = [
   [CB_VIF_F_PEER, 'peer'],
   [CB_VIF_F_STATELESS, 'stateless'],
   [CB_VIF_F_METER, 'meter'],
+  [CB_VIF_F_MIRROR_IN, 'mirror-in'],
+  [CB_VIF_F_MIRROR_OUT, 'mirror-out'],
 ];
 
 const NET_FLAGS: FlagNames = [
