@@ -37,7 +37,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   outside: { instructions: 36_000, stackBytes: 1050 },
   translate: { instructions: 13_000, stackBytes: 1050 },
   ask_neighbour: { instructions: 6700, stackBytes: 560 },
-  seek: { instructions: 1500, stackBytes: 600 },
+  seek: { instructions: 6300, stackBytes: 600 },
   start_collection: { instructions: 2000, stackBytes: 150 },
   trace_vif: { instructions: 20, stackBytes: 80 },
   trace_overlay: { instructions: 40, stackBytes: 150 },
