@@ -207,6 +207,21 @@ static __always_inline int place_member(struct adopted *flow)
 }
 
 /*
+ * The other end sees the port of @own by a floating IP, to which @other goes. Whether that is the port's, its packets ask. Returns 0; -1: it is not what
+ * a floating IP makes of it.
+ */
+static __always_inline int place_outside(const struct cb_tuple_key *own, struct cb_tuple_key *other, __u16 net)
+{
+	struct cb_net *row = net_row(net);
+
+	if (!row || !(row->flags & CB_NET_F_EXTERNAL) || !same_address(&other->src, &own->dst) ||
+	    other->sport_be != own->dport_be || other->dport_be != own->sport_be)
+		return -1;
+	other->net = net;
+	return 0;
+}
+
+/*
  * What of @row is known by the packet's end that the VIF is: the networks, and who is at the other end. So a record says nothing of anybody but the VIF for which it is
  * handed over. That the VIF may have the address is the agent's to look at: programs of this kind may not use an LPM trie. Returns 0; -1: there is no such VIF.
  */
@@ -226,6 +241,8 @@ static __always_inline int place_flow(struct adopted *flow, const struct cb_carr
 	flow->vif[1] = row->vif[1];
 	if (flow->member)
 		return side ? -1 : place_member(flow);
+	if (row->outside_net)
+		return place_outside(own, other, row->outside_net);
 	/* Of others it is the reverse: there is no other translation here. */
 	other->src = own->dst;
 	other->dst = own->src;
@@ -260,7 +277,7 @@ static __noinline int is_known_in(struct adopted *flow, __u16 net)
 	__u32 direction;
 	int known;
 
-	if (!net || net == own || flow->member)
+	if (!net || net == own || flow->tuple[1].net != own || flow->member)
 		return 0;
 	flow->tuple[0].net = net;
 	flow->tuple[1].net = net;

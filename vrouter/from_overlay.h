@@ -39,6 +39,8 @@ static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 	p = &w->p;
 	p->key.net = peer->net;
 	p->in_tunnel = peer->tunnel;
+	if (peer->flags & CB_PEER_F_PROBE)
+		return GO_ON(ctx, w, CB_STAGE_PROBE);
 	reason = parse_ethernet(ctx, p);
 	if (reason)
 		return drop(ctx, 0, reason);

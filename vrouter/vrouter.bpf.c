@@ -10,6 +10,7 @@
 #include "collect.h"
 #include "from_uplink.h"
 #include "outside.h"
+#include "host_probe.h"
 #include "from_frag.h"
 #include "mirrored.h"
 #include "enter.h"

@@ -10,7 +10,9 @@ const COLOURS = ['#2f6f9f', '#2f7d4f', '#b07d2b', '#8a4f9f'];
 
 /** An SVG of how the contestants of Cable compare with their peers: a bar is the ratio, on a logarithmic scale, and the line at 1 is the peer. */
 export function drawRatios(rows: readonly ReportRow[]): string {
-  const pairs = rows.flatMap((row) => peersOf(row).map((peer) => ({ row, peer, name: `${row.path} / ${peer}` })));
+  const pairs = rows.flatMap((row) =>
+    peersOf(row).map((peer) => ({ row, peer, name: `${row.path}\nagainst ${peer}` })),
+  );
   const chart = init(null, null, {
     ...{ renderer: 'svg', ssr: true, width: WIDTH },
     height: MARGIN.top + MARGIN.bottom + Math.max(1, pairs.length) * SHOWN.length * ROW_HEIGHT,
@@ -19,13 +21,13 @@ export function drawRatios(rows: readonly ReportRow[]): string {
     animation: false,
     color: COLOURS,
     title: { text: 'Cable and its peers, in one run: more than 1 is better than the peer', left: 16, top: 12 },
-    legend: { top: 50, left: 16 },
+    legend: { top: 50, left: 16, itemGap: 40 },
     grid: { left: 380, right: 70, ...MARGIN },
     xAxis: { type: 'log', axisLabel: { formatter: (value: number) => `${value}×` } },
     yAxis: {
       ...{ type: 'category', inverse: true },
       data: pairs.map(({ name }) => name),
-      axisLabel: { width: 350, overflow: 'break' },
+      axisLabel: { lineHeight: 16 },
     },
     series: SHOWN.map((metric, index) => ({
       name: METRICS[metric].label,

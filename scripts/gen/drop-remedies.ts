@@ -64,5 +64,6 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
     'Nothing for a moment: the port gets more blocks of ports of the router’s address, as long as there are any (`cable snat lease list --router ROUTER`). Else spread the connections over more destinations, or give the guest a floating IP.',
   snat_no_block:
     'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router ROUTER`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.',
+  probe: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.',
   stale_piece: 'Nothing: the connection ended while a packet of it was cut.',
 };

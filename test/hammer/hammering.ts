@@ -89,17 +89,17 @@ async function upServer({ bed }: Hammering, drawn: number): Promise<BedServer> {
 }
 
 function callOf(deed: Deed): Pick<Call, 'method' | 'path' | 'body'> {
-  const { plural, path } = TYPES[deed.type];
+  const { body: single, plural, path } = TYPES[deed.type];
   if (deed.kind === 'create') {
     const [first] = deed.given;
-    const body = deed.given.length === 1 ? { [deed.type]: first } : { [plural]: deed.given };
+    const body = deed.given.length === 1 ? { [single]: first } : { [plural]: deed.given };
     return { method: 'POST', path: `/v2.0/${path}`, body };
   }
   const one = `/v2.0/${path}/${deed.id}`;
   if (deed.kind === 'read') return { method: 'GET', path: one };
   if (deed.kind === 'delete') return { method: 'DELETE', path: one };
   if (deed.kind === 'update') {
-    return { method: 'PUT', path: one, body: { [deed.type]: { ...deed.sets, description: deed.token } } };
+    return { method: 'PUT', path: one, body: { [single]: { ...deed.sets, description: deed.token } } };
   }
   return {
     method: 'PUT',

@@ -2,12 +2,16 @@
 
 /** Types whose objects the clients make. */
 export const TYPES = {
-  network: { plural: 'networks', path: 'networks' },
-  subnet: { plural: 'subnets', path: 'subnets' },
-  port: { plural: 'ports', path: 'ports' },
-  router: { plural: 'routers', path: 'routers' },
-  security_group: { plural: 'security_groups', path: 'security-groups' },
-  security_group_rule: { plural: 'security_group_rules', path: 'security-group-rules' },
+  network: { body: 'network', plural: 'networks', path: 'networks' },
+  subnet: { body: 'subnet', plural: 'subnets', path: 'subnets' },
+  port: { body: 'port', plural: 'ports', path: 'ports' },
+  router: { body: 'router', plural: 'routers', path: 'routers' },
+  security_group: { body: 'security_group', plural: 'security_groups', path: 'security-groups' },
+  security_group_rule: { body: 'security_group_rule', plural: 'security_group_rules', path: 'security-group-rules' },
+  trunk: { body: 'trunk', plural: 'trunks', path: 'trunks' },
+  qos_policy: { body: 'policy', plural: 'policies', path: 'qos/policies' },
+  loadbalancer: { body: 'loadbalancer', plural: 'loadbalancers', path: 'lbaas/loadbalancers' },
+  floatingip: { body: 'floatingip', plural: 'floatingips', path: 'floatingips' },
 } as const;
 
 export type TypeName = keyof typeof TYPES;
@@ -76,14 +80,18 @@ export function textOf(row: Row | undefined, name: string): string {
 
 /** The objects that an answer shows. */
 export function answeredRows({ deed, body }: Entry): readonly Row[] {
-  const { plural } = TYPES[deed.type];
-  const found = body?.[plural] ?? body?.[deed.type];
+  const { body: single, plural } = TYPES[deed.type];
+  const found = body?.[plural] ?? body?.[single];
   return Array.isArray(found) ? found : found === undefined ? [] : [found as Row];
 }
 
-/** The name by which a client finds its object. */
+/** The attribute that has the name by which a client finds its object. What has it in its description is not updated. */
+export function placeOfName(type: string): 'name' | 'description' {
+  return type === 'security_group_rule' || type === 'floatingip' ? 'description' : 'name';
+}
+
 export function nameOf(type: string, row: Row): string {
-  return textOf(row, type === 'security_group_rule' ? 'description' : 'name');
+  return textOf(row, placeOfName(type));
 }
 
 /** The entries under what `keyOf` says of each; those of which it says nothing are left out. */

@@ -204,9 +204,15 @@ function* untrueState(row: Row, updates: readonly Entry[]): Iterable<string> {
   }
   if (writer === undefined || writer.deed.kind !== 'update' || row['device_owner'] === LEG) return;
   for (const [name, value] of Object.entries(writer.deed.sets)) {
-    if (isDeepStrictEqual(name === 'fixed_ips' ? askedFor(row[name]) : row[name], value)) continue;
+    if (isDeepStrictEqual(name === 'fixed_ips' ? askedFor(row[name]) : shown(row[name]), value)) continue;
     yield `half of an update is there: ${name} is ${JSON.stringify(row[name])} after ${say(writer)}`;
   }
+}
+
+/** Of a gateway what was asked for: its network. */
+function shown(value: unknown): unknown {
+  const networkId = textOf(value as Row | undefined, 'network_id');
+  return networkId === '' ? value : { network_id: networkId };
 }
 
 /** Without the addresses that subnets of SLAAC give, whatever was asked for: the mix asks for IPv4 ones only. */
@@ -238,8 +244,9 @@ function* untrueRefusals(ledger: Ledger): Iterable<string> {
   for (const entry of ledger.entries) {
     const error = entry.body?.['NeutronError'] as Row | undefined;
     const type = textOf(error, 'type');
-    // A tenant may be told so of what it does not see; with a router it is the leg that is not found.
-    if (!entry.isAdmin || entry.status !== 404 || !type.endsWith('NotFound') || type.startsWith('Router')) continue;
+    // A tenant may be told so of what it does not see; with a router it is the leg that is not found, with a floating IP the way.
+    const isOfAnother = type.startsWith('Router') || type.startsWith('ExternalGateway');
+    if (!entry.isAdmin || entry.status !== 404 || !type.endsWith('NotFound') || isOfAnother) continue;
     const [id = ''] = UUID.exec(textOf(error, 'message')) ?? [];
     const made = ledger.known.get(id)?.made;
     if (made === undefined || !ledger.isThereThrough(id, entry)) continue;

@@ -1,7 +1,7 @@
 /** What the clients ask for: conflicting requests of every kind, drawn at random. */
 import type { Caller } from './client.ts';
 import type { Deed, Row, TypeName } from './history.ts';
-import { textOf } from './history.ts';
+import { placeOfName, textOf } from './history.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
 
@@ -51,6 +51,20 @@ const KINDS: readonly (readonly [weight: number, draw: Draw])[] = [
   [4, (world, random) => remove(world, random, 'security_group_rule')],
   [4, createMany],
   [0.4, createVeryMany],
+  [4, (world, random) => create(world, random, 'network', [{ 'router:external': true }], ADMIN)],
+  [4, (world, random) => update(world, random, 'network', { 'router:external': random.chance(0.7) }, ADMIN)],
+  [8, changeGateway],
+  [8, createFloatingIp],
+  [4, (world, random) => remove(world, random, 'floatingip')],
+  [4, createTrunk],
+  [3, (world, random) => update(world, random, 'trunk', {}, ADMIN)],
+  [3, (world, random) => remove(world, random, 'trunk')],
+  [5, createBalancer],
+  [4, (world, random) => remove(world, random, 'loadbalancer')],
+  [3, createPolicy],
+  [4, (world, random) => update(world, random, 'qos_policy', { shared: random.chance(0.6) }, ADMIN)],
+  [3, (world, random) => remove(world, random, 'qos_policy')],
+  [6, changePolicy],
   [4, read],
   [25, duel],
 ];
@@ -82,7 +96,7 @@ function create(world: World, random: Random, type: TypeName, given: readonly Ro
 
 function createDeed(world: World, type: TypeName, given: readonly Row[], key: string | null): Deed {
   const names = given.map(() => world.newName());
-  const place = type === 'security_group_rule' ? 'description' : 'name';
+  const place = placeOfName(type);
   return { kind: 'create', type, names, given: given.map((one, n) => ({ ...one, [place]: names[n] })), key };
 }
 
@@ -253,6 +267,45 @@ function createRule(world: World, random: Random): Wish | undefined {
   return create(world, random, 'security_group_rule', [given], ADMIN);
 }
 
+function changeGateway(world: World, random: Random): Wish | undefined {
+  const network = world.pick('network', random);
+  const gateway = random.chance(0.25) || network === undefined ? null : { network_id: network['id'] };
+  return update(world, random, 'router', { external_gateway_info: gateway }, ADMIN);
+}
+
+/** Mostly to a port of whose network nobody knows whether it is behind a router with a gateway. */
+function createFloatingIp(world: World, random: Random): Wish | undefined {
+  const network = world.pick('network', random);
+  const port = random.chance(0.7) ? world.pick('port', random) : undefined;
+  if (network === undefined) return undefined;
+  const given = { floating_network_id: network['id'], port_id: port?.['id'] ?? null };
+  return create(world, random, 'floatingip', [given], ADMIN);
+}
+
+/** Without sub-ports: what becomes of those is not asked for by those who made them. */
+function createTrunk(world: World, random: Random): Wish | undefined {
+  const port = world.pick('port', random);
+  return port === undefined ? undefined : create(world, random, 'trunk', [{ port_id: port['id'] }], ADMIN);
+}
+
+function createBalancer(world: World, random: Random): Wish | undefined {
+  const subnet = world.pick('subnet', random);
+  if (subnet === undefined) return undefined;
+  return create(world, random, 'loadbalancer', [{ vip_subnet_id: subnet['id'] }], callerOf(random));
+}
+
+function createPolicy(world: World, random: Random): Wish {
+  const given = { shared: random.chance(0.6), is_default: random.chance(0.3) };
+  return create(world, random, 'qos_policy', [given], ADMIN);
+}
+
+/** Of ports and networks: which policy they have, or none. */
+function changePolicy(world: World, random: Random): Wish | undefined {
+  const policy = random.chance(0.3) ? undefined : world.pick('qos_policy', random);
+  const type = random.chance(0.6) ? 'port' : 'network';
+  return update(world, random, type, { qos_policy_id: policy?.['id'] ?? null }, callerOf(random));
+}
+
 /** Many in one request: all or none. */
 function createMany(world: World, random: Random): Wish | undefined {
   const type = random.one(['port', 'port', 'network', 'security_group_rule']);
@@ -288,6 +341,12 @@ function duel(world: World, random: Random): Wish | undefined {
     [createPort, createSlaacBeside],
     [createRule, (_world, _random, first) => removalOf(first)],
     [changeRouter, (all, draws) => detach(all, draws)],
+    [changeGateway, (all, draws) => detach(all, draws)],
+    [createFloatingIp, (all, draws) => detach(all, draws)],
+    [createFloatingIp, (_world, _random, first) => removalOf(first)],
+    [createTrunk, (_world, _random, first) => removalOf(first)],
+    [createTrunk, (all, draws, first) => attachOf(all, draws, first)],
+    [createBalancer, (all, draws) => remove(all, draws, 'subnet')],
   ] as [readonly [Draw, Answering], ...(readonly [Draw, Answering])[]]);
   const first = one(world, random);
   const second = first === undefined ? undefined : other(world, random, first);
@@ -312,6 +371,13 @@ function changeSubnetOf(world: World, random: Random, first: Wish): Wish | undef
   const sets = { gateway_ip: `${base}.${random.one([1, 2, 3, 210])}` };
   const deed = { kind: 'update', type: 'subnet', id, token: world.newName(), sets, ifRevision: null } as const;
   return { deeds: [deed], caller: ADMIN };
+}
+
+/** Makes the port of the first request a router's leg. */
+function attachOf(world: World, random: Random, first: Wish): Wish | undefined {
+  const router = world.pick('router', random);
+  const port = textOf(givenBy(first), 'port_id');
+  return router === undefined ? undefined : onRouter(random, 'attach', textOf(router, 'id'), 'port_id', port);
 }
 
 /** Deletes what the first request refers to. */

@@ -17,6 +17,8 @@ export type AgentStatus = {
   readonly vifs: { readonly up: number; readonly down: number; readonly error: number };
   /** Of this version. */
   readonly underlay_path?: { readonly peers: number; readonly devices: readonly unknown[] };
+  /** What it knows of hosts of gateways, by underlay address, and whose place it has taken. */
+  readonly gateways?: { readonly stands: readonly string[]; readonly hosts: Readonly<Record<string, string>> };
 };
 
 export type BedHostOptions = {

@@ -9,18 +9,20 @@ import { BedHost } from './bed-host.ts';
 import { CURRENT, type Version } from './previous-version.ts';
 import { Program } from './program.ts';
 
-/** A server on a store of its own, and two hosts on one underlay that follow it; each may be of another version. */
+/** A server on a store of its own, and hosts, two as a rule, on one underlay that follow it; each may be of another version. */
 export class VersionBed {
   readonly h1: BedHost;
   readonly h2: BedHost;
+  /** All of them. */
+  readonly hosts: readonly BedHost[];
   readonly api: Client;
   readonly #transport: HttpTransport;
   readonly #dir: string;
   readonly #wire: string;
   readonly #server: Program;
 
-  /** `label`: short, and no other bed's. Nothing runs yet. */
-  constructor(label: string) {
+  /** `label`: short, and no other bed's. `more`: hosts besides two. Nothing runs yet. */
+  constructor(label: string, more = 0) {
     const name = `cbver-${label}-${process.pid}`;
     this.#dir = mkdtempSync(join(tmpdir(), `${name}-`));
     this.#wire = `${name}-wire`;
@@ -31,6 +33,7 @@ export class VersionBed {
     };
     this.h1 = host(1);
     this.h2 = host(2);
+    this.hosts = [this.h1, this.h2, ...Array.from({ length: more }, (_, n) => host(n + 3))];
     this.#server = new Program({
       main: 'packages/server/src/main.ts',
       prefix: [],
@@ -41,13 +44,16 @@ export class VersionBed {
     this.api = createClient({ transport: this.#transport });
   }
 
-  /** Makes the namespaces and starts server and agents. */
-  async start(server: Version, agent1: Version, agent2: Version): Promise<void> {
+  /** Makes the namespaces and starts server and agents; a host without a version gets none. */
+  async start(server: Version, ...agents: readonly Version[]): Promise<void> {
     ip('netns', 'add', this.#wire);
     ip('-n', this.#wire, 'link', 'add', 'br0', 'up', 'type', 'bridge');
-    this.#join(this.h1, 'p1');
-    this.#join(this.h2, 'p2');
-    await Promise.all([this.#server.start(server), this.h1.start(agent1), this.h2.start(agent2)]);
+    for (const [n, host] of this.hosts.entries()) this.#join(host, `p${n + 1}`);
+    const started = this.hosts.flatMap((host, n) => {
+      const version = agents[n];
+      return version === undefined ? [] : [host.start(version)];
+    });
+    await Promise.all([this.#server.start(server), ...started]);
   }
 
   /** Stops the server in good order and starts one of that version on its store. */
@@ -56,13 +62,17 @@ export class VersionBed {
     await this.#server.start(version);
   }
 
+  startServer(version: Version): Promise<void> {
+    return this.#server.start(version);
+  }
+
   stopServer(): Promise<void> {
     return this.#server.end('SIGTERM');
   }
 
   /** Ends everything and removes it, however far it came. */
   async remove(): Promise<void> {
-    const hosts = [this.h1, this.h2];
+    const { hosts } = this;
     this.#transport.close();
     await Promise.all([...hosts.map((host) => host.kill()), this.#server.end('SIGKILL')]);
     for (const host of hosts) if (existsSync(`/run/netns/${host.name}`)) host.teardown(CURRENT);

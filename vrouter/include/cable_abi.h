@@ -38,8 +38,12 @@
 #define CB_MAX_SNAT 16384
 #define CB_MAX_LEASE 65536
 #define CB_MAX_BLOCK 131072
+#define CB_MAX_NEXT 16384
+/* Next hops of one destination: all routes that a router may have. */
+#define CB_NEXT_HOPS 32
 #define CB_MAX_FORWARD 65536
 #define CB_MAX_NEIGHBOUR 16384
+#define CB_MAX_HEARD 4096
 #define CB_MAX_SVC 65536
 #define CB_MAX_MAGLEV 131072
 #define CB_MAX_MEMBER 65536
@@ -160,6 +164,8 @@ enum cb_reason {
 	CB_REASON_SNAT_BLOCKS =
 		48, /* no port of the blocks that the sender has of its router's address is free to this destination */
 	CB_REASON_SNAT_NO_BLOCK = 49, /* the sender has no block of ports of its router's address */
+	CB_REASON_PROBE =
+		50, /* a probe of another host that is none, or the answer to one that this host has not sent */
 	CB_REASON_MAX = 64,
 };
 
@@ -194,6 +200,7 @@ enum cb_stage {
 	CB_STAGE_ASK = 18, /* a packet for an unknown neighbour: it becomes the question for its MAC */
 	CB_STAGE_SEEK = 19, /* a packet for an address of which nobody is known to have it, though several may */
 	CB_STAGE_QUEUED = 21, /* a packet that has waited for its VIF's limit */
+	CB_STAGE_PROBE = 26, /* a probe of another host, or the answer to one of this */
 	CB_STAGE_MIRRORED = 22, /* a copy on its way to where a mirror leads */
 	CB_STAGE_RELAY = 23, /* an answer from outside to a port that another host has: to that */
 };
@@ -304,6 +311,8 @@ struct cb_peer_key {
 /* what the host tunnels here is taken on the uplink; without, it goes by the overlay device */
 #define CB_PEER_F_UPLINK 0x1
 #define CB_PEER_F_MIRROR 0x2 /* copies of a mirror, for VIF vif as they are; net is 0 */
+/* wire id 0, which no network has: probes of the host are answered, and answers of it heard; net: 0 */
+#define CB_PEER_F_PROBE 0x4
 
 struct cb_peer {
 	__u16 net;
@@ -434,6 +443,7 @@ enum cb_route_kind {
 	CB_ROUTE_CONNECTED = 1, /* the destination is in network net */
 	CB_ROUTE_NEXTHOP = 2, /* send to nexthop, which is in network net */
 	CB_ROUTE_BLACKHOLE = 3, /* drop; all other fields are zero */
+	CB_ROUTE_SEVERAL = 4, /* by one of the next hops in cb_next_1: net and mac are zero */
 };
 
 /* flag of struct cb_route: net is the router's external network: who is not of it leaves with another source address, if cb_nat_1 or cb_snat_1 says so */
@@ -443,9 +453,9 @@ struct cb_route {
 	__u8 kind; /* enum cb_route_kind */
 	__u8 flags; /* CB_ROUTE_F_* */
 	__u16 net;
-	__u16 mtu_bytes; /* of that network */
+	__u16 mtu_bytes; /* of that network; CB_ROUTE_SEVERAL: length of the destination's prefix */
 	__u8 mac[6]; /* of the router's interface in that network */
-	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP; else zero */
+	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP; CB_ROUTE_SEVERAL: the destination's first address; else zero */
 	struct cb_addr own; /* CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
 	/*
 	 * Of a route to the host of the router's gateway: the external network. Who has a floating IP of it here, or blocks of ports of the router's address, does not go there,
@@ -453,6 +463,22 @@ struct cb_route {
 	 */
 	__u16 outside;
 	__u8 reserve[2];
+};
+
+/*
+ * cb_next_1: hash, a destination of a route CB_ROUTE_SEVERAL -> its next hops, each a route CB_ROUTE_NEXTHOP. A flow takes one by its hash and keeps it as long as
+ * it is one of them and somebody has its address. Written by the agent.
+ */
+struct cb_next_key {
+	__u32 prefixlen; /* these three: as in the route's key */
+	__u32 vrf;
+	struct cb_addr addr;
+};
+
+struct cb_next {
+	__u32 count; /* 2..CB_NEXT_HOPS */
+	__u8 reserve[12];
+	struct cb_route hop[CB_NEXT_HOPS];
 };
 
 /*
@@ -688,6 +714,56 @@ struct cb_hop {
 };
 
 /*
+ * Probes: whether a gateway's host lives is asked by frames of their own, with wire id 0, and answered by its vrouter, whether an agent runs or not. A question is as long as
+ * its answer. Numbers are little endian.
+ */
+#define CB_PROBE_ETHERTYPE 0x88b5 /* IEEE 802: for local experiments */
+#define CB_PROBE_VERSION 1
+#define CB_PROBE_ASK 1
+#define CB_PROBE_ANSWER 2
+/* age of what was not heard */
+#define CB_PROBE_NEVER 0xffffffff
+
+/* flag of struct cb_beacon: routers may have their gateways here */
+#define CB_BEACON_F_SERVES 0x1
+#define CB_MAX_STANDS 32
+
+/* cb_beacon_1: array of one, what this host says of itself in each answer. Written by the agent. All zero: no agent has said anything since the host was started. */
+struct cb_beacon {
+	__u32 flags; /* CB_BEACON_F_* */
+	__u32 count; /* hosts in stands_be */
+	__u32 stands_be[CB_MAX_STANDS]; /* IPv4 addresses of hosts whose place this one has taken */
+	__u8 reserve[24];
+};
+
+/* What follows the Ethernet header. */
+struct cb_probe {
+	__u8 version; /* CB_PROBE_VERSION */
+	__u8 kind; /* CB_PROBE_ASK, CB_PROBE_ANSWER */
+	__u16 pad;
+	__u32 sequence; /* rises with each question to a host; the answer has the same */
+	__u64 token; /* of the question, by chance: who does not see it answers nothing */
+	__u32 about_be; /* a third host: when did you hear of it? 0: none */
+	__u32 about_ms; /* answer: so many milliseconds ago, or CB_PROBE_NEVER */
+	struct cb_beacon beacon; /* answer: who answers */
+};
+
+/* cb_heard_1: hash, underlay address of another host -> its last answer. Keys and tokens by the agent, the rest by the vrouter. */
+struct cb_heard_key {
+	struct cb_addr addr;
+};
+
+struct cb_heard {
+	__u64 token; /* an answer without it is refused */
+	__u64 heard_ns; /* CLOCK_MONOTONIC; 0: never */
+	__u32 sequence;
+	__u32 about_be;
+	__u32 about_ms;
+	__u32 pad;
+	struct cb_beacon beacon;
+};
+
+/*
  * cb_prog_2: array of one. Written by the agent, read by the agent that comes after it: of which state the entries are. The vrouter
  * does not look at it.
  */
@@ -836,7 +912,9 @@ struct cb_carry {
 	__u16 other_net; /* put in: network of the other end, in which the flow may be known already */
 	__u8 state; /* enum cb_flow_state */
 	__u8 fin[2]; /* a FIN was seen in this direction */
-	__u8 reserve[11];
+	__u8 pad;
+	__u16 outside_net; /* put in: network in which the other end sees a floating IP; 0: the port itself */
+	__u8 reserve[8];
 };
 
 /* cb_svc_1: hash, a port of a virtual address -> the pool behind it. Written by the agent. */
@@ -1121,6 +1199,8 @@ _Static_assert(sizeof(struct cb_mac_key) == 8, "layout of cb_mac_key");
 _Static_assert(sizeof(struct cb_endpoint) == 24, "layout of cb_endpoint");
 _Static_assert(sizeof(struct cb_route_key) == 24, "layout of cb_route_key");
 _Static_assert(sizeof(struct cb_route) == 48, "layout of cb_route");
+_Static_assert(sizeof(struct cb_next_key) == 24, "layout of cb_next_key");
+_Static_assert(sizeof(struct cb_next) == 16 + 48 * CB_NEXT_HOPS, "layout of cb_next");
 _Static_assert(sizeof(struct cb_nat_key) == 20, "layout of cb_nat_key");
 _Static_assert(sizeof(struct cb_nat) == 32, "layout of cb_nat");
 _Static_assert(sizeof(struct cb_snat_key) == 4, "layout of cb_snat_key");

@@ -32,6 +32,7 @@ CB_AGENT_MAP(cb_source_2, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_SOURCE, struct cb_source
 CB_AGENT_MAP(cb_ep_2, BPF_MAP_TYPE_HASH, CB_MAX_ENDPOINT, struct cb_ep_key, struct cb_endpoint);
 CB_AGENT_MAP(cb_mac_2, BPF_MAP_TYPE_HASH, CB_MAX_ENDPOINT, struct cb_mac_key, struct cb_endpoint);
 CB_AGENT_MAP(cb_route_2, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_ROUTE, struct cb_route_key, struct cb_route);
+CB_AGENT_MAP(cb_next_1, BPF_MAP_TYPE_HASH, CB_MAX_NEXT, struct cb_next_key, struct cb_next);
 CB_AGENT_MAP(cb_class_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_CLASS, struct cb_class_key, struct cb_class);
 CB_AGENT_MAP(cb_rule_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_RULE, struct cb_rule_key, struct cb_rule);
 CB_AGENT_MAP(cb_flood_2, BPF_MAP_TYPE_HASH, CB_MAX_FLOOD, struct cb_flood_key, struct cb_flood);
@@ -55,6 +56,16 @@ CB_ARRAY(cb_tunnel_1, CB_MAX_TUNNEL, BPF_F_RDONLY_PROG, struct cb_tunnel);
 CB_ARRAY(cb_meter_1, CB_MAX_METER, BPF_F_RDONLY_PROG, struct cb_meter);
 /* Not read by any program; here it is pinned with the entries that it tells of. */
 CB_ARRAY(cb_prog_2, 1, BPF_F_RDONLY_PROG, struct cb_prog);
+
+CB_ARRAY(cb_beacon_1, 1, BPF_F_RDONLY_PROG, struct cb_beacon);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CB_MAX_HEARD);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct cb_heard_key);
+	__type(value, struct cb_heard);
+} cb_heard_1 SEC(".maps");
 
 /* Keys by the agent, values by the programs. */
 struct {

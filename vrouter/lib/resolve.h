@@ -11,6 +11,7 @@
 #include "lookup.h"
 #include "balance.h"
 #include "nat.h"
+#include "nexthop.h"
 #include "provider.h"
 #include "step.h"
 #include "turn.h"
@@ -111,29 +112,6 @@ static __always_inline int enter_gateway(struct __sk_buff *ctx, struct work *w, 
 	return w->to.kind == RESOLVED_DELIVER;
 }
 
-/* Takes @route into the decision under construction. NULL: there is none to go by, and `to` says why. */
-static __always_inline struct cb_route *take_route(struct work *w, struct cb_route *route)
-{
-	if (!route) {
-		resolved_drop(w, CB_REASON_NO_ROUTE);
-		return NULL;
-	}
-	if (route->kind == CB_ROUTE_BLACKHOLE) {
-		resolved_drop(w, CB_REASON_BLACKHOLE);
-		return NULL;
-	}
-	note_step(CB_STEP_ROUTE, route->net, route->kind, 0, &route->nexthop);
-	w->way.out_net = route->net;
-	add_epoch(w, net_epoch(route->net));
-	return route;
-}
-
-/* The route of router `nat.vrf` to where the packet is going. NULL: there is none, and `to` says why. */
-static __always_inline struct cb_route *route_of(struct work *w)
-{
-	return take_route(w, lookup_route(w->nat.vrf, destination_of(w)));
-}
-
 /*
  * Does the packet belong to a flow that passes the router's gateway on another host? An answer goes back the way by which the question came, and a connection that was
  * answered keeps the address that it has outside.
@@ -184,7 +162,7 @@ static __always_inline struct cb_route *own_way_out(struct __sk_buff *ctx, struc
 	}
 	exit = exit_by_block(ctx);
 	own = exit ? lookup_route(exit, destination_of(w)) : NULL;
-	return own && own->kind == CB_ROUTE_NEXTHOP ? own : route;
+	return own && (own->kind == CB_ROUTE_NEXTHOP || own->kind == CB_ROUTE_SEVERAL) ? own : route;
 }
 
 /*
@@ -204,6 +182,39 @@ static __always_inline struct cb_addr asker(const struct work *w, const struct c
 	if (w->p.family == CB_FAMILY_V4)
 		set_v4(&none, 0);
 	return none;
+}
+
+/*
+ * The route of router `nat.vrf` to where the packet is going, into `route`. @is_first: a sender who has a floating IP here may leave here. Returns 0; -1: there is none,
+ * and `to` says why.
+ */
+GLOBAL int find_route(struct __sk_buff *ctx, __u32 is_first)
+{
+	struct work *w = work();
+	struct cb_route *route;
+
+	if (!w)
+		return -1;
+	route = lookup_route(w->nat.vrf, destination_of(w));
+	if (is_first)
+		route = own_way_out(ctx, w, route);
+	if (route && route->kind == CB_ROUTE_SEVERAL)
+		route = choose_route(ctx, w, route);
+	if (!route || route->kind == CB_ROUTE_BLACKHOLE) {
+		resolved_drop(w, route ? CB_REASON_BLACKHOLE : CB_REASON_NO_ROUTE);
+		return -1;
+	}
+	w->route = *route;
+	note_step(CB_STEP_ROUTE, route->net, route->kind, 0, &route->nexthop);
+	w->way.out_net = route->net;
+	add_epoch(w, net_epoch(route->net));
+	return 0;
+}
+
+/* The same; NULL: there is none. */
+static __always_inline struct cb_route *route_of(struct __sk_buff *ctx, struct work *w, __u32 is_first)
+{
+	return find_route(ctx, is_first) ? NULL : &w->route;
 }
 
 /* To neighbour @addr on the network of @route, if its MAC is known. */
@@ -291,7 +302,7 @@ static __always_inline struct cb_route *leave_gateway(struct __sk_buff *ctx, str
 		return route;
 	if (!enter_gateway(ctx, w, route->net))
 		return NULL;
-	route = route_of(w);
+	route = route_of(ctx, w, 0);
 	if (route && route->flags & CB_ROUTE_F_GATEWAY) {
 		resolved_drop(w, CB_REASON_NO_ROUTE);
 		return NULL;
@@ -326,7 +337,7 @@ static __always_inline struct cb_route *pass_vip(struct __sk_buff *ctx, struct w
 		return route;
 	if (balance(ctx, net) < 0)
 		return NULL;
-	route = route_of(w);
+	route = route_of(ctx, w, 0);
 	if (route && route->flags & CB_ROUTE_F_GATEWAY) {
 		resolved_drop(w, CB_REASON_NO_ROUTE);
 		return NULL;
@@ -380,7 +391,7 @@ static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w,
 	w->nat.vrf = vrf;
 	if (is_external(w->p.key.net) && !enter_gateway(ctx, w, w->p.key.net))
 		return;
-	route = take_route(w, own_way_out(ctx, w, lookup_route(w->nat.vrf, destination_of(w))));
+	route = route_of(ctx, w, 1);
 	if (route && route->flags & CB_ROUTE_F_GATEWAY)
 		route = leave_gateway(ctx, w, route);
 	else if (route)

@@ -18,10 +18,14 @@ import {
   type PutResult,
 } from '../../packages/agent/src/handover/carry-programs.ts';
 import { parseFlowRecord, recordOf, rowOf } from '../../packages/agent/src/handover/flow-record.ts';
-import { type Ipv4, PROTO, TCP, tcp, udp } from './packet.ts';
+import { addExternal, addFloating, addGateway, removeFloating } from './outside.ts';
+import { arp, type Ipv4, PROTO, TCP, tcp, udp } from './packet.ts';
 import { addr, FLOWS, type Guest, OBJECT, type Rule, World } from './world.ts';
 
 const [BLUE, GREEN] = [800, 801];
+const EXTERNAL = 950;
+const TAG = 9;
+const NETWORKS = [BLUE, GREEN, EXTERNAL];
 const VRF = 3;
 const POLICY = 40;
 const [MOVER, PEER, BEHIND, VIP_MAC, R1, R2] = ['0a', '0b', '0c', 'fd', '01', '02'].map(
@@ -29,6 +33,7 @@ const [MOVER, PEER, BEHIND, VIP_MAC, R1, R2] = ['0a', '0b', '0c', 'fd', '01', '0
 ) as [...[string, string, string, string, string, string]];
 const [MOVER_IP, PEER_IP, BEHIND_IP, VIP] = ['10.0.0.1', '10.0.0.2', '10.1.0.3', '10.0.0.100'];
 /** Where the peers are, seen from both hosts of the port that moves. */
+const [GATEWAY, NEXT] = ['02:00:00:00:09:fe', '02:00:00:00:ee:01'];
 const ELSEWHERE = '192.0.2.9';
 /** CLOCK_MONOTONIC. */
 const FUTURE_NS = process.hrtime.bigint() + 10n ** 12n;
@@ -57,6 +62,13 @@ class Host {
     world.addRouterInterface(VRF, { vni: BLUE, cidr: '10.0.0.0/24', ip: '10.0.0.254', mac: R1 });
     world.addRouterInterface(VRF, { vni: GREEN, cidr: '10.1.0.0/24', ip: '10.1.0.254', mac: R2 });
     world.addPeer(ELSEWHERE);
+    addExternal(world, EXTERNAL, TAG);
+    addGateway(world, {
+      ...{ vrf: VRF, external: EXTERNAL, mac: GATEWAY, ip: '203.0.113.2', cidr: '203.0.113.0/24' },
+      ...{ nexthop: '203.0.113.1', ports: { first: 2048, last: 4095 } },
+    });
+    const said = { op: 'reply', sha: NEXT, spa: '203.0.113.1', tha: GATEWAY, tpa: '203.0.113.2' } as const;
+    world.arriveTagged(TAG, arp({ src: NEXT, dst: GATEWAY }, said));
     this.#memberNumber = 70 + skipped;
     this.carry = this.#load();
   }
@@ -124,7 +136,7 @@ class Host {
   /** As lines between agents. */
   tell(rows = this.takeOut()): string[] {
     const names = {
-      network: (net: number) => [BLUE, GREEN].filter((vni) => this.world.net(vni) === net).map(networkId)[0] ?? null,
+      network: (net: number) => NETWORKS.filter((vni) => this.world.net(vni) === net).map(networkId)[0] ?? null,
       member: (member: number) => (member === this.#memberNumber ? MEMBER.id : null),
     };
     return rows.map((row) => JSON.stringify(recordOf(row, this.mover.vif, names)));
@@ -132,8 +144,7 @@ class Host {
 
   hear(lines: readonly string[], session = 1): PutResult {
     const numbers = {
-      network: (id: string) =>
-        [BLUE, GREEN].filter((vni) => networkId(vni) === id).map((vni) => this.world.net(vni))[0],
+      network: (id: string) => NETWORKS.filter((vni) => networkId(vni) === id).map((vni) => this.world.net(vni))[0],
       member: (id: string) => (id === MEMBER.id ? this.#memberNumber : undefined),
     };
     const rows = lines.map((line) => {
@@ -357,6 +368,71 @@ describe('a connection to a virtual address', () => {
     target.serve(BEHIND_IP, GREEN);
     source.send(tcp(toVip, { ...at, flags: TCP.syn }));
     assert.deepEqual(target.hear(source.tell()), { ...ALL, refused: 1 });
+  });
+});
+
+describe('a floating IP at the host of its port', () => {
+  const [FLOATING, OUTER] = ['203.0.113.10', '198.51.100.7'];
+  const there: Ipv4 = { src: MOVER, dst: R1, from: MOVER_IP, to: OUTER };
+  const from: Ipv4 = { src: NEXT, dst: GATEWAY, from: OUTER, to: FLOATING };
+  const SSH: Rule = { policy: POLICY, direction: 'ingress', protocol: PROTO.tcp, port: 22 };
+
+  function give({ world, mover }: Host): void {
+    addFloating(world, { external: EXTERNAL, ip: FLOATING, guest: mover, vrf: VRF, mac: GATEWAY });
+  }
+
+  function take({ world, mover }: Host): void {
+    removeFloating(world, { external: EXTERNAL, ip: FLOATING, guest: mover, vrf: VRF, mac: GATEWAY });
+  }
+
+  function move(source: Host, target: Host): void {
+    // Before the switch the target has nothing of it.
+    assert.deepEqual(target.hear(source.tell()), { ...ALL, made: 1 });
+    take(source);
+    give(target);
+    target.world.raiseEpochs();
+  }
+
+  test('what the port began goes on when the outside speaks first', () => {
+    const { source, target } = hosts();
+    give(source);
+    assert.equal(source.send(udp(there, ports)), `wire vlan ${TAG}`);
+    move(source, target);
+    const got = target.world.arriveTagged(TAG, udp(from, answers));
+    assert.equal(got.verdict, 'vif mover');
+    assert.match(got.packet, new RegExp(`ip ${OUTER} > ${MOVER_IP} `));
+    assert.match(target.world.send(target.mover, udp(there, ports)).packet, new RegExp(`ip ${FLOATING} > ${OUTER} `));
+    take(target);
+  });
+
+  test('so does what the outside began, whoever speaks first', () => {
+    const { source, target } = hosts();
+    for (const { world } of [source, target]) world.addRule(SSH);
+    for (const first of ['outside', 'port']) {
+      for (const host of [source, target]) host.forget();
+      give(source);
+      const syn = tcp(from, { sport: 5000, dport: 22, flags: TCP.syn });
+      assert.equal(source.world.arriveTagged(TAG, syn).verdict, 'vif mover');
+      move(source, target);
+      const asks = (): string =>
+        target.world.arriveTagged(TAG, tcp(from, { sport: 5000, dport: 22, flags: TCP.ack })).verdict;
+      const tells = (): string => target.send(tcp(there, { sport: 22, dport: 5000, flags: TCP.ack }));
+      const said = first === 'outside' ? [asks(), tells()] : [tells(), asks()].reverse();
+      assert.deepEqual(said, ['vif mover', `wire vlan ${TAG}`], first);
+      assert.equal(target.world.ways().length, 2);
+      take(target);
+    }
+    for (const { world } of [source, target]) world.removeRule(SSH);
+  });
+
+  test('that the port does not have here ends with its first packet', () => {
+    const { source, target } = hosts();
+    give(source);
+    source.send(udp(there, ports));
+    target.hear(source.tell());
+    take(source);
+    assert.equal(target.send(udp(there, ports)), 'drop nat_gone');
+    assert.deepEqual(target.world.audit(), { tuples: 0, counted: 0, live: 0, owned: 0 });
   });
 });
 

@@ -38,6 +38,7 @@ import {
   CB_METER_F_SHAPE,
   CB_NET_F_DHCP,
   CB_NET_F_UP,
+  CB_PEER_F_PROBE,
   CB_POLICY_NONE,
   CB_QUEUE_CLASS,
   CB_REASON_MAX,
@@ -816,6 +817,12 @@ export class World {
       const value = { net: this.net(vni), tunnel: this.tunnel(host), flags, vif: 0 };
       this.#put(MAPS.cb_peer_2, { wireId: vni, remote: addr(host) }, value);
     }
+  }
+
+  /** A host whose probes are answered. */
+  addProber(host: string): void {
+    const value = { net: 0, tunnel: this.tunnel(host), flags: CB_PEER_F_PROBE, vif: 0 };
+    this.#put(MAPS.cb_peer_2, { wireId: 0, remote: addr(host) }, value);
   }
 
   /** How the kernel's routes lead to a host; by the uplink. */

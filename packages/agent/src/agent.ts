@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Client, createClient } from '@cable/api';
@@ -6,6 +6,8 @@ import { type HttpTransport, httpTransport, type Logger, LoopDelay } from '@cabl
 import type { RefusedEntries } from '@cable/model';
 import { createAnswers } from './asks/answers.ts';
 import { Tracer } from './asks/tracer.ts';
+import { MAPS } from './bpf/abi.gen.ts';
+import { textBytes } from './bpf/codec.ts';
 import { Captures } from './capture/captures.ts';
 import { WatchedDevices } from './capture/watched-devices.ts';
 import { createCniHandler } from './cni/index.ts';
@@ -30,6 +32,9 @@ import { openServiceNamespace } from './devices/service-namespace.ts';
 import { UnderlayWatch } from './devices/underlay.ts';
 import { concernsNetworks, UnderlayMtu } from './devices/underlay-mtu.ts';
 import { startUplinkKeeper, type UplinkKeeper } from './devices/uplink-keeper.ts';
+import { FailOver } from './gateways/fail-over.ts';
+import { QuestionSender, startGatewayKeeper } from './gateways/gateway-keeper.ts';
+import { kernelProbeRows } from './gateways/kernel-rows.ts';
 import { hostUpstreams } from './guest/dns-upstreams.ts';
 import { type GuestServices, type GuestServicesOptions, startGuestServices } from './guest/index.ts';
 import { readMetadataSecret } from './guest/metadata-secret.ts';
@@ -49,6 +54,7 @@ import { FrameSocket } from './net/frame-socket.ts';
 import type { Netns } from './net/netns.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { ChosenOptions } from './options.ts';
+import { formatAddress } from './plan/address.ts';
 import { Planner } from './plan/planner.ts';
 import type { KernelDataPlane } from './reconcile/kernel-data-plane.ts';
 import { stateNumber } from './reconcile/programmed.ts';
@@ -95,7 +101,8 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
 
   const changed: { members: (memberIds: ReadonlySet<string>) => void } = { members: () => undefined };
   const prober = startProber(devices, (memberIds) => changed.members(memberIds), deps);
-  const host = createHost(options, { devices, plane, state, prober }, deps);
+  let silentMs = (): number | undefined => undefined;
+  const host = createHost(options, { devices, plane, state, prober, silentMs: () => silentMs() }, deps);
   guests = host.planner.guests;
   machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
   const tracing = createTracing(options, { devices, plane, state, host }, deps);
@@ -121,6 +128,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
     host.loop.takeHealth(memberIds);
     stream.membersChanged(memberIds);
   };
+  silentMs = () => stream.silentMs;
   const uplinks = startUplinkKeeper({
     encapsulation: options.encapsulation,
     provider: new Set(options.bridgeMappings.values()),
@@ -136,8 +144,18 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   const initial = await state.initialUpdate();
   host.ports.take(initial);
   handover.take(initial);
+  host.failOver.take(initial.changes);
   zoneOf = (networkId) => host.zones.get(networkId);
   const running = host.loop.start(initial);
+  const gateways = startGatewayKeeper({
+    failOver: host.failOver,
+    onChange: (routerIds) => {
+      host.loop.takeGateways(routerIds);
+      stream.gatewaysTaken();
+    },
+    log: log.child('gateways'),
+    signal,
+  });
   const names = [...devices.links.table.values()].map(({ name }) => name);
   host.loop.takeDevices({ names, moved: names });
   await startSocket(
@@ -148,7 +166,8 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
 
   await stream.run();
-  await Promise.all([running.done, keeper.done, uplinks.done, devices.guard.done, devices.foreign.done]);
+  await Promise.all([running.done, keeper.done, uplinks.done, devices.guard.done, devices.foreign.done, gateways.done]);
+  host.closeProbes();
   await Promise.all([devices.links.done, devices.serviceLinks.done]);
   tracing.close();
   handover.close();
@@ -267,6 +286,8 @@ type Host = {
   readonly watched: WatchedDevices;
   readonly ports: PortsByDevice;
   readonly zones: NetworkZones;
+  readonly failOver: FailOver;
+  closeProbes(): void;
   /** Who is told of ports whose state changed, after each round that changed something; one. */
   onChange(listener: (ports: ReadonlySet<string>) => void): void;
 };
@@ -278,6 +299,8 @@ function createHost(
     readonly plane: KernelDataPlane;
     readonly state: HostState;
     readonly prober: Prober;
+    /** How long the server has said nothing. */
+    readonly silentMs: () => number | undefined;
   },
   deps: Deps,
 ): Host {
@@ -286,8 +309,11 @@ function createHost(
   const kept = keptIds({ plane, host: options.host, slices: state.slices });
   const ids = createHostIds(kept, () => performance.now());
   const watched = new WatchedDevices(devices.links.table);
+  const questions = new QuestionSender(options.underlay);
+  const failOver: FailOver = createFailOver(options, { ...parts, questions, peers: () => probePeers(planner) }, log);
   const planner = new Planner({
     host: options.host,
+    gateways: failOver,
     ownEncapsulation: options.encapsulation === 'own',
     bridgeMappings: options.bridgeMappings,
     slices: state.slices,
@@ -318,7 +344,39 @@ function createHost(
     listener = next;
   };
   const ports = new PortsByDevice(options.host, state.slices);
-  return { loop, planner, watched, ports, zones: new NetworkZones(state.slices), onChange };
+  const closeProbes = (): void => questions.close();
+  return { loop, planner, watched, ports, zones: new NetworkZones(state.slices), failOver, closeProbes, onChange };
+}
+
+function createFailOver(
+  { host, underlay, bridgeMappings }: ChosenOptions,
+  parts: Parameters<typeof createHost>[1] & {
+    readonly questions: QuestionSender;
+    readonly peers: () => Iterable<string>;
+  },
+  log: Logger,
+): FailOver {
+  const { devices, plane, state, questions, peers, silentMs } = parts;
+  const now = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
+  return new FailOver({
+    ...{ host, underlay, slices: state.slices, rows: kernelProbeRows(() => plane.probes), peers, now, log },
+    ask: (other, question) => questions.send(other, question),
+    hasCarrier: (physical) => devices.links.table.byName(bridgeMappings.get(physical) ?? '')?.carrier === true,
+    serverHeardMs: () => {
+      const silent = silentMs();
+      return silent === undefined ? undefined : now() - silent;
+    },
+    isCold: plane.readProgrammed().revision === 0,
+    newToken: () => randomBytes(8).readBigUInt64LE(),
+  });
+}
+
+/** Underlay addresses of the hosts with which this one exchanges probes. */
+function* probePeers({ entries }: Pick<Planner, 'entries'>): Generator<string> {
+  for (const key of entries.of('cb_peer_2').keys()) {
+    const { wireId, remote } = MAPS.cb_peer_2.key.decode(textBytes(key));
+    if (wireId === 0) yield formatAddress(remote);
+  }
 }
 
 /** Probes members of pools until the signal aborts. */
@@ -419,13 +477,16 @@ function createStream(
         programmedRevision: () => host.loop.view.revision,
         ports: () => host.loop.view.ports,
         refused: () => sumOf(host.loop.view.refused),
+        gateways: () => host.failOver.taken,
       },
       members: prober,
       onUpdate: (update) => {
         host.ports.take(update);
         host.zones.take(update);
         handover.take(update);
+        const moved = host.failOver.take(update.changes);
         host.loop.takeState(update);
+        host.loop.takeGateways(moved);
         if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);
       },
       answer,
@@ -533,6 +594,7 @@ async function startSocket(
       underlayDevices: devices.underlay.now?.devices ?? null,
       underlayMtuBytes: devices.underlay.now?.mtuBytes ?? null,
       underlayPath: parts.uplinks.view,
+      gateways: host.failOver.view,
       networksTooLarge: devices.mtu.tooLarge(state.slices),
       guard: devices.guard.status(),
       foreignPrograms: devices.foreign.found(),

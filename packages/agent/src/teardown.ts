@@ -16,7 +16,7 @@ import type { AgentOptions } from './options.ts';
 import { ENTRY } from './reconcile/program-slots.ts';
 
 /** The links to the services and to the fragmenter, which go by either end, that of builds that had the services in the host's namespace, and the queues of limits. */
-const SERVICE_LINKS: readonly string[] = [SERVICE_PEER_NAME, 'cable0', FRAGMENTER_LINK, 'cableq0'];
+const SERVICE_LINKS: readonly string[] = [SERVICE_PEER_NAME, 'cable0', FRAGMENTER_LINK, 'cableq0', 'cablem0'];
 /** VIF ends of pods and of host-owned ports; `cn-`: of pods, in the making, by agents of before. Taps are the hypervisor's. */
 const OWN_VIF = /^(cv[0-9a-f-]{11}|cn-[0-9a-f]{10})$/;
 

@@ -33,6 +33,8 @@ function configOf({ underlay, encapsulation }: Where, own: OwnLinks): Readonly<R
     cfg_own_encapsulation: encapsulation === 'own' ? 1 : 0,
     cfg_queue_ifindex: own.queue.ifindex,
     cfg_queue_end_ifindex: own.queueEnd.ifindex,
+    cfg_mirror_ifindex: own.mirror.ifindex,
+    cfg_mirror_end_ifindex: own.mirrorEnd.ifindex,
     cfg_service_ifindex: own.servicePeer.ifindex,
     cfg_frag_ifindex: own.fragmenter.link.ifindex,
     cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
@@ -59,5 +61,6 @@ function devicesOf(own: OwnLinks): VrouterDevices {
     serviceIfindex: own.servicePeer.ifindex,
     queues: { ifindex: own.queue.ifindex, endIfindex: own.queueEnd.ifindex },
     fragIfindex: own.fragmenter.link.ifindex,
+    mirrors: { ifindex: own.mirror.ifindex, endIfindex: own.mirrorEnd.ifindex },
   };
 }

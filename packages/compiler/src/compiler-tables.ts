@@ -19,6 +19,9 @@ import type {
   SecurityGroupRule,
   SnatLease,
   Subnet,
+  TapFlow,
+  TapMirror,
+  TapService,
   Trunk,
 } from '@cable/model';
 
@@ -67,6 +70,7 @@ const ATTRIBUTES = {
     'binding:vnic_type',
     'inactive_bindings',
     'standby_hosts',
+    'tapped',
     'cable:hostname',
     'cable:user_data',
     'cable:public_keys',
@@ -78,6 +82,21 @@ const ATTRIBUTES = {
   ],
   security_group: ['id', 'stateful'],
   trunk: ['id', 'port_id', 'sub_ports'],
+  tap_service: ['id', 'port_id', 'vni'],
+  tap_flow: ['id', 'name', 'tap_service_id', 'source_port', 'in_place', 'out_place', 'cable:filter', 'cable:max_kbps'],
+  tap_mirror: [
+    'id',
+    'name',
+    'port_id',
+    'mirror_type',
+    'remote_ip',
+    'in_place',
+    'out_place',
+    'in_tunnel',
+    'out_tunnel',
+    'cable:filter',
+    'cable:max_kbps',
+  ],
   router: [
     'id',
     'name',
@@ -169,6 +188,12 @@ export type RouterRow = Pick<Router, Attributes<'router'>>;
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
 export type TrunkRow = Pick<Trunk, Attributes<'trunk'>>;
 
+export type TapServiceRow = Pick<TapService, Attributes<'tap_service'>>;
+
+export type TapFlowRow = Pick<TapFlow, Attributes<'tap_flow'>>;
+
+export type TapMirrorRow = Pick<TapMirror, Attributes<'tap_mirror'>>;
+
 export type FloatingIpRow = Pick<FloatingIp, Attributes<'floatingip'>>;
 
 export type PortForwardingRow = Pick<PortForwarding, Attributes<'port_forwarding'>>;
@@ -208,6 +233,9 @@ export type Rows = {
   readonly router: RouterRow;
   readonly security_group: SecurityGroupRow;
   readonly trunk: TrunkRow;
+  readonly tap_service: TapServiceRow;
+  readonly tap_flow: TapFlowRow;
+  readonly tap_mirror: TapMirrorRow;
   readonly floatingip: FloatingIpRow;
   readonly port_forwarding: PortForwardingRow;
   readonly security_group_rule: SecurityGroupRuleRow;
@@ -242,6 +270,9 @@ type IndexNames = {
   readonly trunk: 'sub_ports.port_id';
   readonly floatingip: 'router_id' | 'port_id';
   readonly port_forwarding: 'router_id';
+  readonly tap_service: 'port_id';
+  readonly tap_flow: 'source_port' | 'tap_service_id';
+  readonly tap_mirror: 'port_id';
   readonly security_group_rule: 'security_group_id';
   readonly qos_policy: never;
   readonly qos_bandwidth_limit_rule: 'qos_policy_id';
@@ -278,6 +309,9 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   },
   router: {},
   security_group: {},
+  tap_service: { port_id: (row) => [row.port_id] },
+  tap_flow: { source_port: (row) => [row.source_port], tap_service_id: (row) => [row.tap_service_id] },
+  tap_mirror: { port_id: (row) => [row.port_id] },
   trunk: { 'sub_ports.port_id': (row) => row.sub_ports.map((one) => one.port_id) },
   floatingip: {
     router_id: (row) => (row.router_id === null ? [] : [row.router_id]),

@@ -25,6 +25,9 @@ import {
   rule,
   type State,
   subnet,
+  tapFlow,
+  tapMirror,
+  tapService,
   trunk,
   withRow,
 } from './state.fixture.ts';
@@ -580,4 +583,49 @@ test('a pool says how its members are probed, and of each what its host told, as
   const off = withRow(balanced, 'healthmonitor', { ...monitor, admin_state_up: false });
   assert.deepEqual(told(off), [undefined, undefined]);
   assert.equal(monitorIn(off), undefined);
+});
+
+test('a port’s mirrors say where its copies go, and who watches says whence they come', () => {
+  const state = [
+    (s: State) => withRow(s, 'host', host('h2', '192.0.2.2')),
+    (s: State) => withRow(s, 'port', port('p1', 'n1', 'h2', { tapped: true })),
+    (s: State) => withRow(s, 'port', port('p2', 'n1', 'h1', { tapped: true, standby_hosts: ['h3'] })),
+    (s: State) => withRow(s, 'tap_service', tapService('v1', 'p1', 900)),
+    (s: State) => withRow(s, 'tap_flow', tapFlow('w1', 'v1', 'p2')),
+    (s: State) => withRow(s, 'tap_mirror', tapMirror('m1', 'p2', 77)),
+  ].reduce((before, step) => step(before), ONE);
+  const found = (host: string): unknown[] =>
+    (sliceOf(state, `host:${host}`)?.items ?? []).map(({ key, mirrors, taps }) => ({ key, mirrors, taps }));
+  assert.deepEqual(found('h1'), [
+    {
+      key: 'p2',
+      mirrors: [
+        {
+          ...{ id: 'w1', name: 'w1', maxKbps: 1000, filter: [] },
+          ...{ in: { place: 0, tunnel: 0 }, out: { place: 0, tunnel: 0 } },
+          target: { kind: 'port', portId: 'p1', vni: 900, host: 'h2', underlay: '192.0.2.2' },
+        },
+        {
+          ...{ id: 'm1', name: 'm1', maxKbps: 1000, filter: [{ protocol: 6, portMin: 80, portMax: 80 }] },
+          ...{ out: { place: 1, tunnel: 77 }, target: { kind: 'gre', remoteIp: '192.0.2.50' } },
+        },
+      ],
+      taps: undefined,
+    },
+  ]);
+  assert.deepEqual(found('h2'), [
+    {
+      key: 'p1',
+      mirrors: undefined,
+      taps: [
+        {
+          ...{ id: 'v1', vni: 900 },
+          sources: [
+            { host: 'h1', underlay: '192.0.2.1' },
+            { host: 'h3', underlay: null },
+          ],
+        },
+      ],
+    },
+  ]);
 });

@@ -25,6 +25,9 @@ import {
   type TableChange,
   type TableName,
   type TableRows,
+  type TapFlowRow,
+  type TapMirrorRow,
+  type TapServiceRow,
   type TrunkRow,
 } from './compiler-tables.ts';
 
@@ -38,6 +41,9 @@ export const EMPTY_STATE: State = {
   router: new Map(),
   security_group: new Map(),
   trunk: new Map(),
+  tap_service: new Map(),
+  tap_flow: new Map(),
+  tap_mirror: new Map(),
   floatingip: new Map(),
   port_forwarding: new Map(),
   security_group_rule: new Map(),
@@ -157,6 +163,7 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     'binding:vnic_type': 'normal',
     inactive_bindings: [],
     standby_hosts: [],
+    tapped: false,
     'cable:hostname': null,
     'cable:user_data': null,
     'cable:public_keys': [],
@@ -335,4 +342,29 @@ export function seededRandom(seed: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
+}
+
+/** A tap service of a port. */
+export function tapService(id: string, portId: string, vni: number): TapServiceRow {
+  return { id, port_id: portId, vni };
+}
+
+/** A tap flow of both directions, in the first places. */
+export function tapFlow(id: string, serviceId: string, sourcePort: string): TapFlowRow {
+  return {
+    ...{ id, name: id, tap_service_id: serviceId, source_port: sourcePort, in_place: 0, out_place: 0 },
+    ...{ 'cable:filter': [], 'cable:max_kbps': 1000 },
+  };
+}
+
+/** A tap mirror of what a port sends, in GRE. */
+export function tapMirror(id: string, portId: string, tunnel: number): TapMirrorRow {
+  return {
+    ...{ id, name: id, port_id: portId, mirror_type: 'gre', remote_ip: '192.0.2.50' },
+    ...{ in_place: null, out_place: 1, in_tunnel: null, out_tunnel: tunnel },
+    ...{
+      'cable:filter': [{ protocol: 'tcp', remote_ip_prefix: null, port_range_min: 80, port_range_max: null }],
+      'cable:max_kbps': 1000,
+    },
+  } as TapMirrorRow;
 }

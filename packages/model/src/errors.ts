@@ -109,6 +109,10 @@ export const ERRORS = {
     status: 409,
     remedy: 'Only ports of machines (device_owner compute:...) are bound to several hosts.',
   },
+  // Taps and mirrors
+  PortDoesNotBelongToTenant: { status: 403, remedy: 'Name a port of the project that the object is of.' },
+  TapServiceNotBelongToTenant: { status: 403, remedy: 'Name a tap service of the project that the tap flow is of.' },
+  TapMirrorTunnelConflict: { status: 409, remedy: 'Choose another tunnel number.' },
   // Trunks
   TrunkPortInUse: { status: 409, remedy: 'Remove the port from the trunk that the message names first.' },
   ParentPortInUse: { status: 409, remedy: 'Give another port, or delete the trunk whose parent it is first.' },
@@ -134,6 +138,7 @@ export const ERRORS = {
     status: 409,
     remedy: 'Disassociate the floating IPs of the subnet’s ports first.',
   },
+  RoutesExhausted: { status: 400, remedy: 'Remove routes that are not needed, or put several into one prefix.' },
   InvalidRoutes: { status: 400, remedy: 'Give next hops in attached subnets, and each route once.' },
   // Floating IPs
   ExternalIpAddressExhausted: {

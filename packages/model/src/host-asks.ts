@@ -167,6 +167,13 @@ export type TraceStep =
   | { readonly kind: 'seek'; readonly networkId: string | null; readonly address: string }
   /** It waits for a limit of the port's QoS policy, and goes on. */
   | { readonly kind: 'limit'; readonly direction: 'ingress' | 'egress' }
+  /** A copy goes to a mirror of the port, of what it sends (`egress`) or receives. */
+  | {
+      readonly kind: 'mirror';
+      readonly mirrorId: string | null;
+      readonly portId: string | null;
+      readonly direction: 'ingress' | 'egress';
+    }
   /** A copy of a packet to all. `isOutside`: to the physical network; with `portId` and `underlay` null, otherwise: to a host. */
   | {
       readonly kind: 'copy';

@@ -110,7 +110,7 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-27',
         change:
-          'A router’s gateway may say its standbys, and slices spares tell a host of which gateways it is one. An older agent passes both over: it follows the gateway’s host alone.',
+          'A router’s gateway may say its standbys, and slices spares tell a host of which gateways it is one. An older agent passes both over: it follows the gateway’s host alone. A report may say gateways whose place the host has taken; an older server passes that over.',
       },
       {
         date: '2026-11-27',
@@ -122,6 +122,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A registration says the features of the agent. Slices floats tell a host with the feature floats of the floating IPs that it answers for itself; those of an older agent’s ports stay with the host of their gateway. A floating IP says its macAddress; an older agent passes that over, and answers with the gateway’s.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A port may say of its mirrors, which copy what it sends and receives, and of taps, by which copies come to it. An older agent passes both over: it makes no copies, and drops those that come.',
+      },
     ],
   },
 ];
@@ -131,6 +136,9 @@ export const MAX_VIFS_A_HOST = 8192;
 
 /** Devices that one report, or one part of one, may name. */
 export const MAX_VIFS_A_REPORT = 4096;
+
+/** Ports of gateways that one report may name: the others come with the next. */
+export const MAX_GATEWAYS_A_REPORT = 1024;
 
 /** The protocol this code speaks when the peer does too. */
 export const HOST_PROTOCOL = 2;
@@ -285,6 +293,8 @@ export type HostStatusReport = {
   readonly part?: ReportPart;
   /** Of entries that are about none of the host's own ports, which say so themselves. Absent: none. */
   readonly refused?: RefusedEntries;
+  /** Ports of gateways that are on other hosts as the server has it, and whose place the host has taken because they were dead; at most `MAX_GATEWAYS_A_REPORT`. Absent: none. */
+  readonly gateways?: readonly string[];
 };
 
 /** Members of which one report tells. */

@@ -21,6 +21,7 @@ import type { routerResource } from './resources/router.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
 import type { snatLeaseResource } from './resources/snat-lease.ts';
 import type { subnetResource } from './resources/subnet.ts';
+import type { tapFlowResource, tapMirrorResource, tapServiceResource } from './resources/tap.ts';
 import type { trunkResource } from './resources/trunk.ts';
 
 type Extensions = typeof extensions;
@@ -82,6 +83,12 @@ export type QosBandwidthLimitRule = ResourceObject<typeof qosBandwidthLimitRuleR
 export type QosPacketRateLimitRule = ResourceObject<typeof qosPacketRateLimitRuleResource>;
 /** As stored. */
 export type QosDscpMarkingRule = ResourceObject<typeof qosDscpMarkingRuleResource>;
+/** As stored. */
+export type TapService = ResourceObject<typeof tapServiceResource>;
+/** As stored. */
+export type TapFlow = ResourceObject<typeof tapFlowResource>;
+/** As stored. */
+export type TapMirror = ResourceObject<typeof tapMirrorResource>;
 /** As stored. */
 export type Trunk = ResourceObject<typeof trunkResource>;
 /** As shown to an admin. */

@@ -284,7 +284,48 @@ export type LocalPort = {
   readonly extraDhcpOpts?: readonly ExtraDhcpOpt[];
   /** Of a trunk's sub-port; absent: the port has a device of its own. */
   readonly trunk?: TrunkPlace;
+  /** Copies of its traffic; absent: none are made. */
+  readonly mirrors?: readonly PortMirror[];
+  /** Copies of others' traffic; absent: none come. */
+  readonly taps?: readonly PortTap[];
 };
+
+/** Where a host is; `underlay`: null while it has not registered. */
+export type HostPlace = { readonly host: string; readonly underlay: string | null };
+
+/** A mirror: what of a port is copied, and whither. */
+export type PortMirror = {
+  readonly id: string;
+  readonly name: string;
+  /** What the port receives; absent: that is not copied. */
+  readonly in?: MirrorLeg;
+  /** What it sends; absent: that is not copied. */
+  readonly out?: MirrorLeg;
+  /** Thousands of bits a second, both directions together. */
+  readonly maxKbps: number;
+  /** Kinds of traffic that are copied, 8 at the most; none: everything. */
+  readonly filter: readonly MirrorTerm[];
+  readonly target: MirrorTarget;
+};
+
+/** `place`: among the port's mirrors of the direction, 0..3. `tunnel`: number by which a collector knows it; else 0. */
+export type MirrorLeg = { readonly place: number; readonly tunnel: number };
+
+/** What is absent does not matter. `remote`: an address or CIDR that the other end is in. `portMin`, `portMax`: ports of either end. */
+export type MirrorTerm = {
+  readonly protocol?: number;
+  readonly remote?: string;
+  readonly portMin?: number;
+  readonly portMax?: number;
+};
+
+/** Where copies go: a port, whose host knows those of other hosts by the VNI, or a collector. */
+export type MirrorTarget =
+  | ({ readonly kind: 'port'; readonly portId: string; readonly vni: number } & HostPlace)
+  | { readonly kind: 'gre' | 'erspan'; readonly remoteIp: string };
+
+/** Copies come to the port with this VNI, from these hosts. `id`: of the tap service. */
+export type PortTap = { readonly id: string; readonly vni: number; readonly sources: readonly HostPlace[] };
 
 /** `left`: it was here, and what still comes for it is to be sent on; else it is to come. */
 export type StandbyPort = LocalPort & { readonly left: boolean };

@@ -21,6 +21,9 @@ import type {
   SecurityGroupRule,
   SnatLease,
   Subnet,
+  TapFlow,
+  TapMirror,
+  TapService,
   Trunk,
 } from '@cable/model';
 
@@ -37,6 +40,9 @@ type ObjectTypes = {
   readonly trunk: Trunk;
   readonly floatingip: FloatingIp;
   readonly port_forwarding: PortForwarding;
+  readonly tap_service: TapService;
+  readonly tap_flow: TapFlow;
+  readonly tap_mirror: TapMirror;
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;

@@ -254,7 +254,9 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     newId: createIdMaker(() => Date.now()),
   };
   running.snat = new SnatKeeper({ ...deps, log: log.child('snat'), signal: abort.signal });
-  running.gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
+  const gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
+  running.gateways = gateways;
+  plane.onGatewaysTaken((host, portIds) => gateways.take(host, portIds));
   const relay = new AskRelay({
     ...{ store, server, revision: () => tables.revision, signal: abort.signal },
     lease: () => plane.lease,

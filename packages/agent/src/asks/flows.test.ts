@@ -22,6 +22,7 @@ const NUMBERS: HostNumbers = {
   port: (vif) => `port ${vif}`,
   network: (net) => `network ${net}`,
   router: () => null,
+  mirror: () => null,
   underlay: (tunnel) => `host ${tunnel}`,
 };
 const ALL: FlowQuery = { limit: 500, after: 0 };

@@ -1,4 +1,5 @@
 import type { IdKind } from '../plan/inputs.ts';
+import { idOf, typedSlices } from '../plan/inputs.ts';
 import type { Planner } from '../plan/planner.ts';
 import type { ListedSlices } from '../show/names.ts';
 
@@ -14,6 +15,8 @@ export type HostNumbers = {
   router(vrf: number): string | null;
   /** Underlay address of the host that a tunnel leads to. */
   underlay(tunnel: number): string | null;
+  /** Id of a mirror of a port here. */
+  mirror(number: number): string | null;
 };
 
 /** Each kind is turned round when it is first asked for. */
@@ -30,15 +33,27 @@ export function readNumbers({ slices, planner }: NumberSource): HostNumbers {
     }
     return found;
   });
+  const mirrors = once(() => {
+    const found = new Map<number, string>();
+    for (const key of slices.keys()) {
+      if (!key.startsWith(HOST)) continue;
+      for (const [, port] of typedSlices(slices).items('host', idOf(key))) {
+        for (const { id } of port.mirrors ?? []) found.set(planner.numberOf('mirror', id) ?? 0, id);
+      }
+    }
+    return found;
+  });
   return {
     port: (vif) => ports().get(vif) ?? null,
     network: (net) => networks().get(net) ?? null,
     router: (vrf) => routers().get(vrf) ?? null,
     underlay: (tunnel) => tunnels().get(tunnel) ?? null,
+    mirror: (number) => mirrors().get(number) ?? null,
   };
 }
 
 const ROUTER = 'router:';
+const HOST = 'host:';
 
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;

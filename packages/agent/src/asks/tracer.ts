@@ -18,6 +18,7 @@ import {
   CB_STEP_ENDPOINT,
   CB_STEP_FLOW,
   CB_STEP_MEMBER,
+  CB_STEP_MIRROR,
   CB_STEP_NEIGHBOUR,
   CB_STEP_ROUTE,
   CB_STEP_ROUTER,
@@ -202,6 +203,15 @@ function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): reado
     }
     case CB_STEP_MEMBER:
       return [{ kind: 'member' }];
+    case CB_STEP_MIRROR:
+      return [
+        {
+          kind: 'mirror',
+          mirrorId: numbers.mirror(id),
+          portId: numbers.port(b),
+          direction: a === CB_DIR_INGRESS ? 'ingress' : 'egress',
+        },
+      ];
     case CB_STEP_NEIGHBOUR:
       return [{ kind: 'outside', networkId: numbers.network(id), address: formatAddress(addr), isKnown: a !== 0 }];
     case CB_STEP_SEEK:

@@ -37,9 +37,15 @@ export const CB_MAX_LEASE = 65536;
 
 export const CB_MAX_BLOCK = 131072;
 
+export const CB_MAX_NEXT = 16384;
+
+export const CB_NEXT_HOPS = 32;
+
 export const CB_MAX_FORWARD = 65536;
 
 export const CB_MAX_NEIGHBOUR = 16384;
+
+export const CB_MAX_HEARD = 4096;
 
 export const CB_MAX_SVC = 65536;
 
@@ -167,6 +173,8 @@ export const CB_PEER_F_UPLINK = 0x1;
 /** copies of a mirror, for VIF vif as they are; net is 0 */
 export const CB_PEER_F_MIRROR = 0x2;
 
+export const CB_PEER_F_PROBE = 0x4;
+
 export const CB_SOURCE_F_PAIR = 0x1;
 
 export const CB_ENDPOINT_F_LEFT = 0x1;
@@ -192,6 +200,21 @@ export const CB_DIR_EGRESS = 1;
 export const CB_FAMILY_V4 = 4;
 
 export const CB_FAMILY_V6 = 6;
+
+/** IEEE 802: for local experiments */
+export const CB_PROBE_ETHERTYPE = 0x88b5;
+
+export const CB_PROBE_VERSION = 1;
+
+export const CB_PROBE_ASK = 1;
+
+export const CB_PROBE_ANSWER = 2;
+
+export const CB_PROBE_NEVER = 0xffffffff;
+
+export const CB_BEACON_F_SERVES = 0x1;
+
+export const CB_MAX_STANDS = 32;
 
 /** rewrite MACs, decrement TTL */
 export const CB_WAY_F_ROUTED = 0x1;
@@ -348,9 +371,11 @@ export const CB_REASON_MIRROR_LOST = 47;
 export const CB_REASON_SNAT_BLOCKS = 48;
 /** the sender has no block of ports of its router's address */
 export const CB_REASON_SNAT_NO_BLOCK = 49;
+/** a probe of another host that is none, or the answer to one that this host has not sent */
+export const CB_REASON_PROBE = 50;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -390,12 +415,14 @@ export const CB_STAGE_ASK = 18;
 export const CB_STAGE_SEEK = 19;
 /** a packet that has waited for its VIF's limit */
 export const CB_STAGE_QUEUED = 21;
+/** a probe of another host, or the answer to one of this */
+export const CB_STAGE_PROBE = 26;
 /** a copy on its way to where a mirror leads */
 export const CB_STAGE_MIRRORED = 22;
 /** an answer from outside to a port that another host has: to that */
 export const CB_STAGE_RELAY = 23;
 /** enum cb_stage */
-export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK | typeof CB_STAGE_SEEK | typeof CB_STAGE_QUEUED | typeof CB_STAGE_MIRRORED | typeof CB_STAGE_RELAY;
+export type CbStage = typeof CB_STAGE_DECIDE | typeof CB_STAGE_ARP | typeof CB_STAGE_GROUP | typeof CB_STAGE_FLOOD | typeof CB_STAGE_SERVICE | typeof CB_STAGE_REFUSE | typeof CB_STAGE_ND | typeof CB_STAGE_ORPHAN | typeof CB_STAGE_TRANSLATE | typeof CB_STAGE_OUTSIDE | typeof CB_STAGE_ASK | typeof CB_STAGE_SEEK | typeof CB_STAGE_QUEUED | typeof CB_STAGE_PROBE | typeof CB_STAGE_MIRRORED | typeof CB_STAGE_RELAY;
 
 /** a VIF's device, or a VLAN of it */
 export const CB_IN_VIF = 1;
@@ -439,8 +466,10 @@ export const CB_ROUTE_CONNECTED = 1;
 export const CB_ROUTE_NEXTHOP = 2;
 /** drop; all other fields are zero */
 export const CB_ROUTE_BLACKHOLE = 3;
+/** by one of the next hops in cb_next_1: net and mac are zero */
+export const CB_ROUTE_SEVERAL = 4;
 /** enum cb_route_kind */
-export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP | typeof CB_ROUTE_BLACKHOLE;
+export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP | typeof CB_ROUTE_BLACKHOLE | typeof CB_ROUTE_SEVERAL;
 
 /** id: VIF number */
 export const CB_FLOOD_VIF = 1;
@@ -586,6 +615,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 47, name: 'mirror_lost', description: 'a copy that could not be made or sent to where the mirror leads; the packet itself goes on', remedy: 'Nothing was lost but copies: see that the port that a tap service leads to is up and its device takes what comes, and that the host has a route to the collector and the collector answers ARP.' },
   { code: 48, name: 'snat_blocks', description: 'no port of the blocks that the sender has of its router\'s address is free to this destination', remedy: 'Nothing for a moment: the port gets more blocks of ports of the router’s address, as long as there are any (`cable snat lease list --router ROUTER`). Else spread the connections over more destinations, or give the guest a floating IP.' },
   { code: 49, name: 'snat_no_block', description: 'the sender has no block of ports of its router\'s address', remedy: 'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router ROUTER`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.' },
+  { code: 50, name: 'probe', description: 'a probe of another host that is none, or the answer to one that this host has not sent', remedy: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.' },
 ];
 
 /** struct cb_in_key, 8 bytes. */
@@ -1091,11 +1121,11 @@ export type CbRoute = {
   /** CB_ROUTE_F_* */
   readonly flags: number;
   readonly net: number;
-  /** of that network */
+  /** of that network; CB_ROUTE_SEVERAL: length of the destination's prefix */
   readonly mtuBytes: number;
   /** of the router's interface in that network */
   readonly mac: Uint8Array;
-  /** CB_ROUTE_NEXTHOP; else zero */
+  /** CB_ROUTE_NEXTHOP; CB_ROUTE_SEVERAL: the destination's first address; else zero */
   readonly nexthop: Uint8Array;
   /** CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
   readonly own: Uint8Array;
@@ -1124,6 +1154,49 @@ export const cbRoute: Codec<CbRoute> = structCodec(
     nexthop: b.raw(12, 16),
     own: b.raw(28, 16),
     outside: b.u16(44),
+  }),
+);
+
+/** struct cb_next_key, 24 bytes. */
+export type CbNextKey = {
+  /** these three: as in the route's key */
+  readonly prefixlen: number;
+  readonly vrf: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbNextKey: Codec<CbNextKey> = structCodec(
+  'cb_next_key',
+  24,
+  (out, value) => {
+    out.u32(0, 'prefixlen', value.prefixlen);
+    out.u32(4, 'vrf', value.vrf);
+    out.raw(8, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    prefixlen: b.u32(0),
+    vrf: b.u32(4),
+    addr: b.raw(8, 16),
+  }),
+);
+
+/** struct cb_next, 1552 bytes. */
+export type CbNext = {
+  /** 2..CB_NEXT_HOPS */
+  readonly count: number;
+  readonly hop: readonly CbRoute[];
+};
+
+export const cbNext: Codec<CbNext> = structCodec(
+  'cb_next',
+  1552,
+  (out, value) => {
+    out.u32(0, 'count', value.count);
+    out.list(16, 'hop', value.hop, { limit: 32, size: 48 }, (at, item) => out.raw(at, 'hop', cbRoute.encode(item), 48));
+  },
+  (b) => ({
+    count: b.u32(0),
+    hop: b.list(16, 32, 48, (at) => cbRoute.decode(b.raw(at, 48))),
   }),
 );
 
@@ -1700,6 +1773,121 @@ export const cbHop: Codec<CbHop> = structCodec(
   }),
 );
 
+/** struct cb_beacon, 160 bytes. */
+export type CbBeacon = {
+  /** CB_BEACON_F_* */
+  readonly flags: number;
+  /** hosts in stands_be */
+  readonly count: number;
+  /** IPv4 addresses of hosts whose place this one has taken */
+  readonly standsBe: readonly number[];
+};
+
+export const cbBeacon: Codec<CbBeacon> = structCodec(
+  'cb_beacon',
+  160,
+  (out, value) => {
+    out.u32(0, 'flags', value.flags);
+    out.u32(4, 'count', value.count);
+    out.list(8, 'standsBe', value.standsBe, { limit: 32, size: 4 }, (at, item) => out.u32be(at, 'standsBe', item));
+  },
+  (b) => ({
+    flags: b.u32(0),
+    count: b.u32(4),
+    standsBe: b.list(8, 32, 4, (at) => b.u32be(at)),
+  }),
+);
+
+/** struct cb_probe, 184 bytes. */
+export type CbProbe = {
+  /** CB_PROBE_VERSION */
+  readonly version: number;
+  /** CB_PROBE_ASK, CB_PROBE_ANSWER */
+  readonly kind: number;
+  /** rises with each question to a host; the answer has the same */
+  readonly sequence: number;
+  /** of the question, by chance: who does not see it answers nothing */
+  readonly token: bigint;
+  /** a third host: when did you hear of it? 0: none */
+  readonly aboutBe: number;
+  /** answer: so many milliseconds ago, or CB_PROBE_NEVER */
+  readonly aboutMs: number;
+  /** answer: who answers */
+  readonly beacon: CbBeacon;
+};
+
+export const cbProbe: Codec<CbProbe> = structCodec(
+  'cb_probe',
+  184,
+  (out, value) => {
+    out.u8(0, 'version', value.version);
+    out.u8(1, 'kind', value.kind);
+    out.u32(4, 'sequence', value.sequence);
+    out.u64(8, 'token', value.token);
+    out.u32be(16, 'aboutBe', value.aboutBe);
+    out.u32(20, 'aboutMs', value.aboutMs);
+    out.raw(24, 'beacon', cbBeacon.encode(value.beacon), 160);
+  },
+  (b) => ({
+    version: b.u8(0),
+    kind: b.u8(1),
+    sequence: b.u32(4),
+    token: b.u64(8),
+    aboutBe: b.u32be(16),
+    aboutMs: b.u32(20),
+    beacon: cbBeacon.decode(b.raw(24, 160)),
+  }),
+);
+
+/** struct cb_heard_key, 16 bytes. */
+export type CbHeardKey = {
+  readonly addr: Uint8Array;
+};
+
+export const cbHeardKey: Codec<CbHeardKey> = structCodec(
+  'cb_heard_key',
+  16,
+  (out, value) => {
+    out.raw(0, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    addr: b.raw(0, 16),
+  }),
+);
+
+/** struct cb_heard, 192 bytes. */
+export type CbHeard = {
+  /** an answer without it is refused */
+  readonly token: bigint;
+  /** CLOCK_MONOTONIC; 0: never */
+  readonly heardNs: bigint;
+  readonly sequence: number;
+  readonly aboutBe: number;
+  readonly aboutMs: number;
+  readonly beacon: CbBeacon;
+};
+
+export const cbHeard: Codec<CbHeard> = structCodec(
+  'cb_heard',
+  192,
+  (out, value) => {
+    out.u64(0, 'token', value.token);
+    out.u64(8, 'heardNs', value.heardNs);
+    out.u32(16, 'sequence', value.sequence);
+    out.u32be(20, 'aboutBe', value.aboutBe);
+    out.u32(24, 'aboutMs', value.aboutMs);
+    out.raw(32, 'beacon', cbBeacon.encode(value.beacon), 160);
+  },
+  (b) => ({
+    token: b.u64(0),
+    heardNs: b.u64(8),
+    sequence: b.u32(16),
+    aboutBe: b.u32be(20),
+    aboutMs: b.u32(24),
+    beacon: cbBeacon.decode(b.raw(32, 160)),
+  }),
+);
+
 /** struct cb_prog, 40 bytes. */
 export type CbProg = {
   /** of the server's store; 0: nothing was programmed yet */
@@ -1963,6 +2151,8 @@ export type CbCarry = {
   readonly state: number;
   /** a FIN was seen in this direction */
   readonly fin: Uint8Array;
+  /** put in: network in which the other end sees a floating IP; 0: the port itself */
+  readonly outsideNet: number;
 };
 
 export const cbCarry: Codec<CbCarry> = structCodec(
@@ -1980,6 +2170,7 @@ export const cbCarry: Codec<CbCarry> = structCodec(
     out.u16(240, 'otherNet', value.otherNet);
     out.u8(242, 'state', value.state);
     out.raw(243, 'fin', value.fin, 2);
+    out.u16(246, 'outsideNet', value.outsideNet);
   },
   (b) => ({
     tuple: b.list(0, 2, 40, (at) => cbTupleKey.decode(b.raw(at, 40))),
@@ -1993,6 +2184,7 @@ export const cbCarry: Codec<CbCarry> = structCodec(
     otherNet: b.u16(240),
     state: b.u8(242),
     fin: b.raw(243, 2),
+    outsideNet: b.u16(246),
   }),
 );
 
@@ -2609,6 +2801,7 @@ export const MAPS: {
   readonly cb_pair_1: MapSpec<CbPairKey, CbPair>;
   readonly cb_announce_1: MapSpec<CbAnnounceKey, CbAnnounce>;
   readonly cb_route_2: MapSpec<CbRouteKey, CbRoute>;
+  readonly cb_next_1: MapSpec<CbNextKey, CbNext>;
   readonly cb_nat_1: MapSpec<CbNatKey, CbNat>;
   readonly cb_snat_1: MapSpec<CbSnatKey, CbSnat>;
   readonly cb_lease_1: MapSpec<CbLeaseKey, CbLease>;
@@ -2621,6 +2814,8 @@ export const MAPS: {
   readonly cb_rule_1: MapSpec<CbRuleKey, CbRule>;
   readonly cb_flood_2: MapSpec<CbFloodKey, CbFlood>;
   readonly cb_hop_1: MapSpec<CbHopKey, CbHop>;
+  readonly cb_beacon_1: MapSpec<number, CbBeacon>;
+  readonly cb_heard_1: MapSpec<CbHeardKey, CbHeard>;
   readonly cb_prog_2: MapSpec<number, CbProg>;
   readonly cb_tuple_1: MapSpec<CbTupleKey, CbTuple>;
   readonly cb_flow_2: MapSpec<number, CbFlow>;
@@ -2712,6 +2907,12 @@ export const MAPS: {
     key: cbRouteKey,
     value: cbRoute,
   },
+  cb_next_1: {
+    name: 'cb_next_1',
+    description: 'hash, a destination of a route CB_ROUTE_SEVERAL -> its next hops, each a route CB_ROUTE_NEXTHOP. A flow takes one by its hash and keeps it as long as it is one of them and somebody has its address. Written by the agent.',
+    key: cbNextKey,
+    value: cbNext,
+  },
   cb_nat_1: {
     name: 'cb_nat_1',
     description: 'hash, an address that is translated one to one -> what it becomes. Two entries a floating IP, on the host of its port or of the router\'s gateway: (external network, 0, floating address) -> fixed address, and (network, external network, fixed address) -> floating address. Written by the agent.',
@@ -2783,6 +2984,18 @@ export const MAPS: {
     description: 'hash, underlay address of a host -> how the kernel\'s routes lead there. Written by the agent, where the vrouter encapsulates itself. No entry: the overlay device sends.',
     key: cbHopKey,
     value: cbHop,
+  },
+  cb_beacon_1: {
+    name: 'cb_beacon_1',
+    description: 'array of one, what this host says of itself in each answer. Written by the agent. All zero: no agent has said anything since the host was started.',
+    key: arrayIndex,
+    value: cbBeacon,
+  },
+  cb_heard_1: {
+    name: 'cb_heard_1',
+    description: 'hash, underlay address of another host -> its last answer. Keys and tokens by the agent, the rest by the vrouter.',
+    key: cbHeardKey,
+    value: cbHeard,
   },
   cb_prog_2: {
     name: 'cb_prog_2',

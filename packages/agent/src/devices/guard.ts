@@ -33,7 +33,7 @@ const TAP = 'tap';
 const VETH = 'cv';
 const PORT_PART = '????????-??';
 /** Own devices by which packets come to programs only. */
-const PROGRAM_LINKS = ['cables1', 'cablef1', 'cablevx', 'cableq0', 'cableq1'] as const;
+const PROGRAM_LINKS = ['cables1', 'cablef1', 'cablevx', 'cableq0', 'cableq1', 'cablem0', 'cablem1'] as const;
 /** With which all names begin that are not a hypervisor's. */
 const OWN_LETTER = 'c';
 const OWN_CHAIN = 'own';

@@ -57,6 +57,8 @@ function sameDevices(a: OwnLinks, b: OwnLinks): boolean {
     a.overlay.ifindex === b.overlay.ifindex &&
     a.queue.ifindex === b.queue.ifindex &&
     a.queueEnd.ifindex === b.queueEnd.ifindex &&
+    a.mirror.ifindex === b.mirror.ifindex &&
+    a.mirrorEnd.ifindex === b.mirrorEnd.ifindex &&
     a.fragmenter.link.ifindex === b.fragmenter.link.ifindex
   );
 }

@@ -1,6 +1,6 @@
 /**
  * The links that the agent makes for the vrouter: the service link, with its end `cables0` in the namespace of the guest services and `cables1` in the agent's own,
- * `cablevx`, the overlay, the link to the fragmenter, and the pair `cableq0` and `cableq1`, in which packets wait that are over a limit. They are known by name, adopted when there, and stay when the agent goes.
+ * `cablevx`, the overlay, the link to the fragmenter, and the pair `cableq0` and `cableq1`, in which packets wait that are over a limit, and the pair `cablem0` and `cablem1`, through which copies for mirrors go. They are known by name, adopted when there, and stay when the agent goes.
  */
 
 import { existsSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { SERVICE_ADDRESS6 } from '../guest/service-address.ts';
 import { setAddresses } from '../net/address.ts';
 import { deleteLinksAside, getLink, ifinfo, type Link, RTM_LINK } from '../net/link.ts';
 import { inNetns, type Netns } from '../net/netns.ts';
+import { turnOffloadsOff } from '../net/offloads.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import { writeSysctl } from '../net/sysctl.ts';
 import { ensureVeth, type VethPair, type VethSpec } from '../net/veth.ts';
@@ -28,6 +29,9 @@ export type OwnLinks = {
   /** Where packets wait that are over a limit, and where they come out. */
   readonly queue: Link;
   readonly queueEnd: Link;
+  /** Into which copies for mirrors go, and where they come out; a few go back, and come out of the first. */
+  readonly mirror: Link;
+  readonly mirrorEnd: Link;
   readonly fragmenter: Fragmenter;
 };
 
@@ -38,8 +42,10 @@ const SERVICE_NAME = 'cables0';
 const OVERLAY_NAME = 'cablevx';
 const QUEUE_NAME = 'cableq0';
 const QUEUE_END_NAME = 'cableq1';
-/** Of the queues: no frame of a guest is larger. */
-const QUEUE_MTU_BYTES = 65_535;
+const MIRROR_NAME = 'cablem0';
+const MIRROR_END_NAME = 'cablem1';
+/** Of both pairs: no frame of a guest is larger. */
+const PAIR_MTU_BYTES = 65_535;
 /** Where hosts send tunnelled packets to. */
 export const OVERLAY_UDP_PORT = 4789;
 const IFF_NOARP = 0x80;
@@ -60,11 +66,11 @@ export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): 
   const { mtuBytes, netns, fragments } = spec;
   const fragmenter = await ensureFragmenter(socket, fragments);
   const { link: overlay } = ensureVxlan(socket, { name: OVERLAY_NAME, port: OVERLAY_UDP_PORT, mtuBytes });
-  const queues = ensureVeth(socket, {
-    name: QUEUE_NAME,
-    mtuBytes: QUEUE_MTU_BYTES,
-    peer: { name: QUEUE_END_NAME, mtuBytes: QUEUE_MTU_BYTES },
-  });
+  const queues = ensurePair(socket, QUEUE_NAME, QUEUE_END_NAME);
+  const mirrors = ensurePair(socket, MIRROR_NAME, MIRROR_END_NAME);
+  // What cannot go on as a GSO packet is sent the other way, to be cut into segments. And the way to a collector is looked for as for a packet that came in there.
+  turnOffloadsOff(socket, MIRROR_END_NAME);
+  writeSysctl(['net', 'ipv4', 'conf', MIRROR_END_NAME, 'forwarding'], 1);
   const inside = new NetlinkSocket({ netns });
   try {
     const pair = await ensureServiceLink(socket, inside, spec);
@@ -76,10 +82,15 @@ export async function ensureOwnLinks(socket: NetlinkSocket, spec: OwnLinkSpec): 
     setAddresses(inside, pair.peer.ifindex, SERVICE_CIDRS);
     for (const name of OWN_NAMES) quietDevice(name);
     const queue = { queue: queues.link, queueEnd: queues.peer };
-    return { service: pair.peer, servicePeer: pair.link, overlay, fragmenter, ...queue };
+    const mirror = { mirror: mirrors.link, mirrorEnd: mirrors.peer };
+    return { service: pair.peer, servicePeer: pair.link, overlay, fragmenter, ...queue, ...mirror };
   } finally {
     inside.close();
   }
+}
+
+function ensurePair(socket: NetlinkSocket, name: string, end: string): VethPair {
+  return ensureVeth(socket, { name, mtuBytes: PAIR_MTU_BYTES, peer: { name: end, mtuBytes: PAIR_MTU_BYTES } });
 }
 
 async function ensureServiceLink(socket: NetlinkSocket, inside: NetlinkSocket, spec: OwnLinkSpec): Promise<VethPair> {
@@ -119,7 +130,9 @@ export function ownLinkFaults(own: OwnLinks, tables: OwnLinkTables, mtuBytes: nu
   return [
     ...linkFaults(own.service, service, mtuBytes),
     ...[own.servicePeer, own.overlay].flatMap((made) => linkFaults(made, tables.own.byName(made.name), mtuBytes)),
-    ...[own.queue, own.queueEnd].flatMap((made) => linkFaults(made, tables.own.byName(made.name), QUEUE_MTU_BYTES)),
+    ...[own.queue, own.queueEnd, own.mirror, own.mirrorEnd].flatMap((made) =>
+      linkFaults(made, tables.own.byName(made.name), PAIR_MTU_BYTES),
+    ),
     ...linkFaults(own.fragmenter.link, tables.own.byName(FRAGMENTER_LINK), FRAGMENTER_MTU_BYTES),
     ...(service?.ifindex === own.service.ifindex ? serviceFaults(own.service, service) : []),
   ];
@@ -153,6 +166,8 @@ export const OWN_NAMES: readonly string[] = [
   FRAGMENTER_LINK,
   QUEUE_NAME,
   QUEUE_END_NAME,
+  MIRROR_NAME,
+  MIRROR_END_NAME,
 ];
 
 /** Keeps the host's own IPv6 (router solicitations, multicast reports) off a device that only guests' packets may use. */

@@ -37,6 +37,7 @@ type Libc = {
   readonly mount: (source: string, target: string, type: string | null, flags: number, data: null) => number;
   readonly umount2: (target: string, flags: number) => number;
   readonly ioctl: (fd: number, request: number) => number;
+  readonly ioctlWith: (fd: number, request: number, argument: Uint8Array) => number;
   readonly vsnprintf: (out: Uint8Array, size: number, format: bigint, args: bigint) => number;
 };
 
@@ -66,6 +67,7 @@ function bind(): Libc {
     mount: lib.func('int mount(const char *source, const char *target, const char *type, ulong flags, void *data)'),
     umount2: lib.func('int umount2(const char *target, int flags)'),
     ioctl: lib.func('int ioctl(int fd, ulong request)'),
+    ioctlWith: lib.func('int ioctl(int fd, ulong request, void *argument)'),
     vsnprintf: lib.func('int vsnprintf(void *out, size_t size, void *format, void *args)'),
   };
 }

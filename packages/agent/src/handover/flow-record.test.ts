@@ -5,9 +5,14 @@ import { parseFlowLine, writeLine } from './flow-lines.ts';
 import { type FlowRecord, parseFlowRecord, recordOf, rowOf } from './flow-record.ts';
 import { EXAMPLE, MEMBER_EXAMPLE, NETWORK } from './testing.ts';
 
-const NUMBERS = { network: (id: string) => (id === NETWORK ? 3 : undefined), member: () => 9 };
+const OUTSIDE = 'a0000000-0000-4000-8000-000000000009';
+const NETS = new Map([
+  [NETWORK, 3],
+  [OUTSIDE, 6],
+]);
+const NUMBERS = { network: (id: string) => NETS.get(id), member: () => 9 };
 const NAMES = {
-  network: (net: number) => (net === 3 ? NETWORK : null),
+  network: (net: number) => [...NETS].find(([, number]) => number === net)?.[0] ?? null,
   member: () => MEMBER_EXAMPLE.member?.id ?? null,
 };
 
@@ -16,6 +21,8 @@ for (const [what, record] of [
   ['that another began', { ...EXAMPLE, begun: false }],
   ['of IPv6', { ...EXAMPLE, own: { address: 'fd00::1', port: 1 }, peer: { address: 'fd00::2', port: 2 } }],
   ['to a member', MEMBER_EXAMPLE],
+  ['by a floating IP', { ...EXAMPLE, floating: { address: '203.0.113.7', networkId: OUTSIDE } }],
+  ['to a floating IP', { ...EXAMPLE, begun: false, floating: { address: '203.0.113.7', networkId: OUTSIDE } }],
 ] as const satisfies readonly (readonly [string, FlowRecord])[]) {
   test(`a flow ${what} is the same after its way through a row and a line`, () => {
     const row = rowOf(record, 7, NUMBERS);
@@ -23,7 +30,8 @@ for (const [what, record] of [
     const side = record.begun ? 0 : 1;
     assert.deepEqual([row.vif[side], row.vif[1 - side]], [7, 0]);
     // What the target's programs add, and what the source's say.
-    const taken = { ...row, outNet: side === 0 ? [3, 5] : [5, 3] };
+    const tuple = row.tuple.map((one, n) => ({ ...one, net: n !== side && row.outsideNet !== 0 ? row.outsideNet : 4 }));
+    const taken = { ...row, tuple, outNet: side === 0 ? [3, 5] : [5, 3] };
     const line = writeLine({ type: 'flow', flow: recordOf(taken, 7, NAMES) as FlowRecord });
     assert.deepEqual(parseFlowLine(line.trim()), { type: 'flow', flow: record });
   });
@@ -63,6 +71,9 @@ test('what newer builds say besides is passed over; what cannot be is no record'
     { received: null },
     { member: { ...MEMBER_EXAMPLE.member, id: 'x' } },
     { begun: false, member: MEMBER_EXAMPLE.member },
+    { floating: { address: '203.0.113.7', networkId: 'x' } },
+    { floating: { address: 'fd00::7', networkId: NETWORK } },
+    { floating: { address: '203.0.113.7', networkId: NETWORK }, member: MEMBER_EXAMPLE.member },
   ]) {
     assert.equal(parseFlowRecord({ ...EXAMPLE, ...wrong }), undefined, JSON.stringify(wrong));
   }

@@ -36,6 +36,8 @@ export type FlowRecord = {
   readonly received: FlowCount;
   /** Who answers for the virtual address that is `peer`, and what it sees of the port; null: that is none. */
   readonly member: { readonly id: string; readonly at: FlowEnd; readonly sees: FlowEnd } | null;
+  /** The floating IP by which the port's own host lets the peer see it, in this external network; null: it is seen as it is, or as another host says. */
+  readonly floating: { readonly address: string; readonly networkId: string } | null;
 };
 
 export type FlowEnd = { readonly address: string; readonly port: number };
@@ -84,10 +86,11 @@ export function recordOf(row: CbCarry, vif: number, names: RecordNames): FlowRec
   ) {
     return undefined;
   }
-  // It has a floating IP there. Without a record the target takes the connection up with that; with one, it would be a connection of the port's own address.
-  if (row.member === 0 && Buffer.compare(own.src, answer.dst) !== 0) return undefined;
   const member = side === 0 && row.member !== 0 ? memberOf(row.member, answer, names) : null;
   if (member === undefined) return undefined;
+  const floating = member === null ? floatingOf(own, answer, names) : null;
+  // It is translated there otherwise: told without that, it would be a connection of the port's own address.
+  if (row.member === 0 && floating === null && Buffer.compare(own.src, answer.dst) !== 0) return undefined;
   return {
     begun: side === 0,
     protocol: own.protocol,
@@ -99,7 +102,17 @@ export function recordOf(row: CbCarry, vif: number, names: RecordNames): FlowRec
     sent: countOf(sent, row.fin[side]),
     received: countOf(received, row.fin[1 - side]),
     member,
+    floating,
   };
+}
+
+/** Of a router's address, with a port of its own, nothing is said: the target has other ports, or none. */
+function floatingOf(own: CbTupleKey, answer: CbTupleKey, names: RecordNames): FlowRecord['floating'] {
+  const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+  if (isSame(answer.dst, own.src) || answer.dportBe !== own.sportBe) return null;
+  if (!isSame(answer.src, own.dst) || answer.sportBe !== own.dportBe || answer.net === own.net) return null;
+  const networkId = names.network(answer.net);
+  return networkId === null ? null : { address: formatAddress(answer.dst), networkId };
 }
 
 function memberOf(number: number, answer: CbTupleKey, names: RecordNames): FlowRecord['member'] | undefined {
@@ -131,7 +144,12 @@ export function rowOf(record: FlowRecord, vif: number, numbers: RecordNumbers): 
   const side = record.begun ? 0 : 1;
   const { protocol } = record;
   const own = tupleOf(record.own, record.peer, protocol);
-  const answer = tupleOf(record.member?.at ?? record.peer, record.member?.sees ?? record.own, protocol);
+  const { floating } = record;
+  const outsideNet = floating === null ? undefined : numbers.network(floating.networkId);
+  // Where the external network is not known another host translates, and the port is seen as it is.
+  const seen =
+    floating === null || outsideNet === undefined ? record.own : { ...record.own, address: floating.address };
+  const answer = tupleOf(record.member?.at ?? record.peer, record.member?.sees ?? seen, protocol);
   return {
     tuple: inOrder(side, own, answer),
     tally: inOrder(side, tallyOf(record.sent), tallyOf(record.received)),
@@ -142,6 +160,7 @@ export function rowOf(record: FlowRecord, vif: number, numbers: RecordNumbers): 
     flow: 0,
     member,
     otherNet: record.peerNetworkId === null ? 0 : (numbers.network(record.peerNetworkId) ?? 0),
+    outsideNet: outsideNet ?? 0,
     state: STATE_NUMBERS[record.state],
     fin: Uint8Array.from(inOrder(side, record.sent.fin ? 1 : 0, record.received.fin ? 1 : 0)),
   };
@@ -179,14 +198,34 @@ export function parseFlowRecord(value: JsonRecord): FlowRecord | undefined {
   const [own, peer] = [parseEnd(value['own']), parseEnd(value['peer'])];
   const [sent, received] = [parseCount(value['sent']), parseCount(value['received'])];
   const member = value['member'] === null ? null : parseMember(value['member']);
+  const floating = parseFloating(value['floating']);
   if (own === undefined || peer === undefined || sent === undefined || received === undefined) return undefined;
-  if (member === undefined || typeof begun !== 'boolean' || !isWhole(protocol, 255)) return undefined;
+  if (member === undefined || floating === undefined || typeof begun !== 'boolean' || !isWhole(protocol, 255))
+    return undefined;
   if (!FLOW_STATES.includes(state as FlowState) || !isWhole(expiresMs, MOST_MS)) return undefined;
   if (peerNetworkId !== null && !isId(peerNetworkId)) return undefined;
-  const ends = [own, peer, ...(member === null ? [] : [member.at, member.sees])];
+  const ends = [
+    own,
+    peer,
+    ...(member === null ? [] : [member.at, member.sees]),
+    ...(floating === null ? [] : [floating]),
+  ];
+  if (member !== null && floating !== null) return undefined;
   if (new Set(ends.map(({ address }) => address.includes(':'))).size > 1 || (member !== null && !begun))
     return undefined;
-  return { begun, protocol, own, peer, peerNetworkId, state: state as FlowState, expiresMs, sent, received, member };
+  return {
+    begun,
+    protocol,
+    own,
+    peer,
+    peerNetworkId,
+    state: state as FlowState,
+    expiresMs,
+    sent,
+    received,
+    member,
+    floating,
+  };
 }
 
 function parseEnd(value: unknown): FlowEnd | undefined {
@@ -200,6 +239,13 @@ function parseMember(value: unknown): FlowRecord['member'] | undefined {
   if (!isRecord(value) || !isId(value['id'])) return undefined;
   const [at, sees] = [parseEnd(value['at']), parseEnd(value['sees'])];
   return at === undefined || sees === undefined ? undefined : { id: value['id'], at, sees };
+}
+
+function parseFloating(value: unknown): FlowRecord['floating'] | undefined {
+  if (value === null) return null;
+  if (!isRecord(value) || !isId(value['networkId'])) return undefined;
+  const address = parseEnd({ address: value['address'], port: 0 })?.address;
+  return address === undefined ? undefined : { address, networkId: value['networkId'] };
 }
 
 function parseCount(value: unknown): FlowCount | undefined {

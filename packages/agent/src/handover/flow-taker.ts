@@ -130,8 +130,9 @@ export class FlowTaker {
     };
   }
 
+  /** Not once the port is here: where it was its flows go with its device, which does not end them. */
   #sweep(portId: string, session: number): void {
     const vif = this.#deps.vif(portId);
-    if (vif !== undefined) this.#deps.carry().sweep(vif, session);
+    if (vif !== undefined && this.#deps.moving.get(portId)?.isHere === false) this.#deps.carry().sweep(vif, session);
   }
 }

@@ -22,6 +22,8 @@ const port = {
   allowedAddressPairs: [{ ipAddress: '10.7.0.0/16', macAddress: '02:00:00:00:00:01' }],
 } as unknown as LocalPort;
 
+const COMING: MovingPort = { port, from: SOURCE, isHere: false, others: new Set([SOURCE]) };
+
 async function eventually(what: string, holds: () => boolean): Promise<void> {
   for (let n = 0; n < 6000; n += 1) {
     if (holds()) return;
@@ -39,7 +41,7 @@ async function source(t: TestContext, at = 0) {
   const moving = {
     get: (portId: string): MovingPort | undefined => {
       const known = others.get(portId);
-      return known === undefined ? undefined : { port, from: null, others: known };
+      return known === undefined ? undefined : { port, from: null, isHere: true, others: known };
     },
     knows: (underlay: string) => [...others.values()].some((known) => known.has(underlay)),
   };
@@ -56,7 +58,7 @@ function target(t: TestContext, site: () => number) {
   const end = new AbortController();
   t.after(() => end.abort());
   const table = new FakeTable();
-  const moving = new Map<string, MovingPort>([[PORT, { port, from: SOURCE, others: new Set([SOURCE]) }]]);
+  const moving = new Map<string, MovingPort>([[PORT, COMING]]);
   const sessions: number[] = [];
   const taker = new FlowTaker({
     carry: () => table,
@@ -102,6 +104,23 @@ test('after a restart of the source all come anew, and what has ended meanwhile 
   assert.ok(to.sessions.length > 1);
 });
 
+test('once the port is here a source that has no flows of it any more ends none', async (t) => {
+  const first = await source(t);
+  let { server } = first;
+  for (const n of [1, 2]) first.table.flows.set(n, { vif: 4, packets: 1 });
+  const to = target(t, () => server.port ?? 0);
+  await eventually('all have come', () => to.table.taken.size === 2);
+  to.moving.set(PORT, { ...COMING, isHere: true });
+  first.stop();
+  const second = await source(t);
+  second.table.flows.set(3, { vif: 4, packets: 1 });
+  ({ server } = second);
+  await eventually('the other one has come', () => to.table.taken.has(3));
+  second.table.flows.set(4, { vif: 4, packets: 1 });
+  await eventually('what comes after the whole has come', () => to.table.taken.has(4));
+  assert.deepEqual([...to.table.taken.keys()].sort(), [1, 2, 3, 4]);
+});
+
 test('who does not take the port is told nothing: a stranger is cut before anything is read', async (t) => {
   const { table, others, server } = await source(t);
   table.flows.set(1, { vif: 4, packets: 1 });
@@ -139,7 +158,7 @@ test('when the port has come to rest the connection ends, and the source looks n
   to.taker.check(PORT);
   await eventually('nobody follows', () => flows.followers === 0 && table.followed.size === 0);
   assert.equal(to.taker.status.ports, 0);
-  to.moving.set(PORT, { port, from: SOURCE, others: new Set([SOURCE]) });
+  to.moving.set(PORT, COMING);
   to.taker.check(PORT);
   await eventually('it is followed', () => flows.followers === 1);
   others.delete(PORT);

@@ -6,6 +6,8 @@ export type MovingPort = {
   readonly port: LocalPort;
   /** Who has its flows, and hands them over; null: this host itself, or nobody. */
   readonly from: string | null;
+  /** It is here now, and no more where its flows are: what ends them is seen here alone. */
+  readonly isHere: boolean;
   /** Who may be told of its flows. */
   readonly others: ReadonlySet<string>;
 };
@@ -62,7 +64,8 @@ export class MovingPorts {
     const places = [...(endpoint.standby ?? []), { host: endpoint.host, underlay: endpoint.underlay, left: false }];
     const others = places.flatMap(({ host, underlay }) => (host === this.#host || underlay === null ? [] : [underlay]));
     if (others.length === 0) return undefined;
-    return { port, from: sourceOf(standby, endpoint, this.#host), others: new Set(others) };
+    const isHere = endpoint.host === this.#host;
+    return { port, from: sourceOf(standby, endpoint, this.#host), isHere, others: new Set(others) };
   }
 }
 

@@ -17,6 +17,7 @@ export const EXAMPLE: FlowRecord = {
   sent: COUNT,
   received: { ...COUNT, fin: true, ack: null },
   member: null,
+  floating: null,
 };
 
 export const MEMBER_EXAMPLE: FlowRecord = {

@@ -80,6 +80,8 @@ type Pending = {
   readonly members: Set<string>;
   /** Ports to look at, and to attach if need be. */
   readonly ports: Set<string>;
+  /** Routers whose gateway is on another host. */
+  readonly routers: Set<string>;
   retry: boolean;
 };
 
@@ -170,6 +172,12 @@ export class HostLoop {
     this.#loop?.trigger();
   }
 
+  /** The gateways of these routers are on other hosts, as this one sees it. */
+  takeGateways(routerIds: Iterable<string>): void {
+    for (const id of routerIds) this.#pending.routers.add(id);
+    if (this.#pending.routers.size > 0) this.#loop?.trigger();
+  }
+
   /** Somebody took the programs off these devices. */
   takeLostPrograms(ifindexes: Iterable<number>): void {
     for (const ifindex of ifindexes) {
@@ -221,8 +229,8 @@ export class HostLoop {
 
   async #plan(pending: Pending): Promise<void> {
     const { planner } = this.#deps;
-    const { changes, devices, members } = pending;
-    this.#takePlan(await planner.update(each(changes), devices.moved, members), pending.ports);
+    const { changes, devices, members, routers } = pending;
+    this.#takePlan(await planner.update(each(changes), devices.moved, members, routers), pending.ports);
     const links = this.#links.apply(planner.hostLinks, pending.devices.names, pending.retry);
     for (const portId of links.ports) pending.ports.add(portId);
     if (links.devices.length > 0) this.#takePlan(await planner.update([], links.devices), pending.ports);
@@ -294,11 +302,12 @@ export class HostLoop {
   }
 
   /** The round failed. Changes of slices are in the plan, those of the plan with the reconciler; the rest is to be done again. */
-  #putOff({ devices, members, ports, retry }: Pending): void {
+  #putOff({ devices, members, ports, routers, retry }: Pending): void {
     for (const id of members) this.#pending.members.add(id);
     for (const name of devices.names) this.#pending.devices.names.add(name);
     for (const name of devices.moved) this.#pending.devices.moved.add(name);
     for (const portId of ports) this.#pending.ports.add(portId);
+    for (const id of routers) this.#pending.routers.add(id);
     this.#pending.retry ||= retry;
   }
 
@@ -377,6 +386,7 @@ function nothingPending(): Pending {
     devices: { names: new Set(), moved: new Set() },
     members: new Set(),
     ports: new Set(),
+    routers: new Set(),
     retry: false,
   };
 }

@@ -36,6 +36,7 @@ function needs(portId: string, port: LocalPort, reader: PlanReader): StatedFact[
   if (project !== undefined) facts.push({ topic: 'project', key: projectId, member: '', value: project });
   if (port.vifKind === 'host' && port.trunk === undefined)
     facts.push({ topic: 'machine-port', key: '', member: portId, value: null });
+  for (const { id } of port.mirrors ?? []) facts.push({ topic: 'mirror', key: id, member: '', value: null });
   if (policy !== null && port.portSecurityEnabled) {
     const value = { policy, networkId, projectId };
     facts.push({ topic: 'policy-use', key: policyName(policy, networkId), member: portId, value });

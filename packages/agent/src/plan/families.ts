@@ -12,6 +12,7 @@ import { MACHINE_LINKS } from './machine-links.ts';
 import { NETWORKS } from './networks.ts';
 import { PEERS } from './peers.ts';
 import { POLICIES } from './policies.ts';
+import { GATEWAY_HOSTS, PROBE_PEERS, PROBERS } from './probe-peers.ts';
 import { PROBES } from './probes.ts';
 import { REACH } from './reach.ts';
 import { ROUTER_LEGS } from './router-legs.ts';
@@ -42,6 +43,7 @@ export const FAMILIES: readonly Family[] = [
   LEASING_WAYS,
   LEASES,
   REMOTE_BLOCKS,
+  GATEWAY_HOSTS,
   FLOATING_ROUTES,
   FLOATING_IPS,
   FORWARDS,
@@ -65,6 +67,8 @@ export const FAMILIES: readonly Family[] = [
   PEERS,
   ANNOUNCEMENTS,
   TRANSIT_PEERS,
+  PROBERS,
+  PROBE_PEERS,
   MACHINE_LINKS,
 ];
 

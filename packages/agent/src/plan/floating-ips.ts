@@ -4,6 +4,7 @@ import { parseAddress, parseMac } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { exitOf, neighbourEntries, type Outside, routesOut } from './gateways.ts';
+import { liveGateway } from './live-gateway.ts';
 import { type Family, itemFamily, type PlanReader, topicFamily } from './unit.ts';
 
 /**
@@ -13,7 +14,7 @@ import { type Family, itemFamily, type PlanReader, topicFamily } from './unit.ts
 export const FLOATING_IPS: Family = itemFamily(
   { name: 'floating IP', slice: 'floating', subject: 'host' },
   ({ scope: routerId }, floating, reader) => {
-    const gateway = reader.header('router', routerId)?.gateway;
+    const gateway = liveGateway(routerId, reader.header('router', routerId), reader);
     const vrf = reader.number('router', routerId);
     if (vrf === undefined || gateway?.host !== reader.host || gateway.networkId !== floating.networkId) return {};
     const vif = reader.facts('vif', floating.portId).get('')?.value;

@@ -2,6 +2,7 @@ import { CB_ENDPOINT_ROUTER, CB_FORWARD_F_ONE } from '../bpf/abi.gen.ts';
 import { parseAddress, parseMac } from './address.ts';
 import { endpointOf } from './endpoint-entries.ts';
 import { encodeEntry } from './entries.ts';
+import { liveGateway } from './live-gateway.ts';
 import { portPrefixes } from './port-ranges.ts';
 import { type Family, itemFamily } from './unit.ts';
 
@@ -15,7 +16,7 @@ export const FORWARD_HEAD_BITS = 160;
 export const FORWARDS: Family = itemFamily(
   { name: 'port forwarding', slice: 'forwards', subject: 'host' },
   ({ scope: routerId }, forward, reader) => {
-    const gateway = reader.header('router', routerId)?.gateway;
+    const gateway = liveGateway(routerId, reader.header('router', routerId), reader);
     const vrf = reader.number('router', routerId);
     if (vrf === undefined || gateway?.host !== reader.host || gateway.networkId !== forward.networkId) return {};
     const [outer, inner] = [parseAddress(forward.floatingIp), parseAddress(forward.fixedIp)];

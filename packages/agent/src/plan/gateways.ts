@@ -18,7 +18,6 @@ import {
   hostPrefix,
   isMapped,
   NO_ADDRESS,
-  type Prefix,
   parseAddress,
   parseMac,
   parsePrefix,
@@ -26,7 +25,8 @@ import {
 } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned, type ValueOf } from './entries.ts';
-import { ROUTE_HEAD_BITS } from './route-entries.ts';
+import { liveGateway } from './live-gateway.ts';
+import { type RouteTo, routeEntries } from './route-entries.ts';
 import type { Leg } from './router-legs.ts';
 import { peerName, type StatedFact } from './topics.ts';
 import { tunnelName } from './tunnels.ts';
@@ -55,7 +55,7 @@ type Way = {
 export const GATEWAYS: Family = headerFamily(
   { name: 'gateway', slice: 'router', subject: 'host' },
   ({ scope: routerId }, router, reader) => {
-    const { gateway } = router;
+    const gateway = liveGateway(routerId, router, reader);
     const vrf = reader.number('router', routerId);
     const mac = gateway === undefined ? undefined : parseMac(gateway.macAddress);
     if (gateway === undefined || vrf === undefined || mac === undefined) return {};
@@ -81,7 +81,8 @@ export const GATEWAYS: Family = headerFamily(
 /** Other hosts that have ports behind a router whose gateway is here: what they send to it by the transit network is accepted. */
 export const TRANSIT_PEERS: Family = headerFamily(
   { name: 'transit peer', slice: 'router', subject: 'host' },
-  ({ scope: routerId }, { gateway }, reader) => {
+  ({ scope: routerId }, router, reader) => {
+    const gateway = liveGateway(routerId, router, reader);
     if (gateway?.host !== reader.host) return {};
     const net = reader.facts('network', gateway.portId).get('')?.value.net;
     if (net === undefined) return {};
@@ -162,7 +163,10 @@ function planElsewhere({ gateway, vrf, mac, transit, legs, router }: Way, reader
       ...[...networks].map((id): StatedFact => ({ topic: 'peer', key: peerName(id, name), member: '', value: null })),
     ],
     entries: [
-      ...[...ALL.filter((all) => versions.has(all.includes(':'))), ...hops].flatMap((to) => route(vrf, to, value)),
+      ...routeEntries(
+        vrf,
+        [...ALL.filter((all) => versions.has(all.includes(':'))), ...hops].flatMap((to) => route(to, value)),
+      ),
       ...endpointEntries(transit, endpointOf({ kind: CB_ENDPOINT_REMOTE, mac, tunnel }), [TRANSIT_ADDRESS]),
     ],
   };
@@ -199,7 +203,10 @@ type RouteOut = { readonly to: string; readonly nexthop?: string };
 
 /** The routes that lead outside. */
 export function routesOut(outside: Outside, router: RouterHeader, legs: readonly Leg[]): readonly Planned[] {
-  return waysOut(outside, router, legs).map((one) => routeOut(outside, one));
+  return routeEntries(
+    outside.vrf,
+    waysOut(outside, router, legs).map((one) => routeOut(outside, one)),
+  );
 }
 
 /** The next hops of these, whose MACs the vrouter learns. */
@@ -209,7 +216,10 @@ export function neighbourEntries(outside: Outside, router: RouterHeader, legs: r
 }
 
 function waysOut(outside: Outside, router: RouterHeader, legs: readonly Leg[]): readonly RouteOut[] {
-  return [...connected(outside), ...defaults(outside), ...extra(outside, router, legs)];
+  const others = extra(outside, router, legs);
+  // The router's own way to everywhere goes before the subnet's.
+  const usual = defaults(outside).filter(({ to }) => others.every((other) => other.to !== to));
+  return [...connected(outside), ...usual, ...others];
 }
 
 /** Subnets of the external network, also those that the router has no address of. */
@@ -244,28 +254,24 @@ function isOf(cidr: string, address: string): boolean {
   return prefix !== undefined && ip !== undefined && contains(prefix, ip);
 }
 
-function routeOut(outside: Outside, { to, nexthop }: RouteOut): Planned {
-  const { vrf, net, mac, mtuBytes, gateway } = outside;
+function routeOut(outside: Outside, { to, nexthop }: RouteOut): RouteTo {
+  const { net, mac, mtuBytes, gateway } = outside;
   const isIpv6 = to.includes(':');
   const own = gateway.fixedIps.find(({ ipAddress }) => ipAddress.includes(':') === isIpv6)?.ipAddress;
   const value = {
     ...{ kind: nexthop === undefined ? CB_ROUTE_CONNECTED : CB_ROUTE_NEXTHOP, flags: CB_ROUTE_F_GATEWAY },
     ...{ net, mtuBytes, mac, nexthop: addressOr(nexthop), own: addressOr(own), outside: 0 },
   };
-  return routeTo(vrf, parsePrefix(to) ?? hostPrefix(NO_ADDRESS), value);
+  return { to: parsePrefix(to) ?? hostPrefix(NO_ADDRESS), value };
 }
 
 function addressOr(text: string | undefined): Uint8Array {
   return (text === undefined ? undefined : parseAddress(text)) ?? NO_ADDRESS;
 }
 
-function route(vrf: number, to: string, value: ValueOf<'cb_route_2'>): readonly Planned[] {
+function route(to: string, value: ValueOf<'cb_route_2'>): readonly RouteTo[] {
   const prefix = parsePrefix(to);
-  return prefix === undefined ? [] : [routeTo(vrf, prefix, value)];
-}
-
-function routeTo(vrf: number, to: Prefix, value: ValueOf<'cb_route_2'>): Planned {
-  return encodeEntry('cb_route_2', { prefixlen: ROUTE_HEAD_BITS + to.length, vrf, addr: to.bytes }, value);
+  return prefix === undefined ? [] : [{ to: prefix, value }];
 }
 
 function neighbour(net: number, hop: string): readonly Planned[] {

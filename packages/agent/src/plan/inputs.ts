@@ -18,6 +18,12 @@ export type DeviceReader = { byName(name: string): LocalDevice | undefined };
 /** What this host's own probes say of members, by id; undefined: nothing. */
 export type HealthReader = { stateOf(memberId: string): 'up' | 'down' | undefined };
 
+/** Hosts of gateways as this host sees them. */
+export type GatewayReader = {
+  /** Name of the host that a router's gateway is on; '': nobody's, as far as this host is concerned; undefined: the one that the server says. */
+  hostOf(routerId: string): string | undefined;
+};
+
 /** What has dense numbers on this host: VIFs by port id, networks and projects by id, tunnels by `tunnelName`. */
 export type IdKind = 'vif' | 'network' | 'tunnel' | 'project';
 

@@ -73,6 +73,11 @@ function burstOf(limit: Limit | undefined, otherwiseNs: bigint): bigint {
   return limit.burst === 0 ? otherwiseNs : (BigInt(limit.burst) * 1_000_000_000n) / BigInt(limit.max);
 }
 
+/** What a byte costs at so many thousands of bits a second. */
+export function byteCostOf(maxKbps: number): bigint {
+  return costOf({ max: maxKbps, burst: 0 }, BYTE_NS);
+}
+
 /** Thousands of bits or of packets a second, of a cost in a row; 0: no limit. */
 export function rateOf(cost: bigint, kind: 'bytes' | 'packets'): number {
   const ns = kind === 'bytes' ? BYTE_NS : PACKET_NS;

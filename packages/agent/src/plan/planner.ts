@@ -10,6 +10,7 @@ import { Facts, type Subject } from './facts.ts';
 import { FAMILIES, sliceFamilies } from './families.ts';
 import {
   type DeviceReader,
+  type GatewayReader,
   type HealthReader,
   type IdKind,
   type IdSource,
@@ -35,6 +36,8 @@ export type PlannerDeps = {
   readonly devices: DeviceReader;
   /** Default: nothing is probed. */
   readonly health?: HealthReader;
+  /** Default: gateways are where the server says. */
+  readonly gateways?: GatewayReader;
   readonly ids: Readonly<Record<IdKind, IdSource>>;
   readonly log: Logger;
   /** Default: `firstBits`. */
@@ -58,7 +61,7 @@ export type PlanChanges = {
 /** A slice of which something changed. */
 type ChangedSlice = { readonly key: SliceKey; readonly kind: SliceKind; readonly id: string };
 
-const NUMBERED: readonly NumberedTopic[] = ['router', 'policy-use', 'pool', 'member'];
+const NUMBERED: readonly NumberedTopic[] = ['router', 'policy-use', 'pool', 'member', 'mirror'];
 
 /** Topics whose keys have dense numbers as long as a fact about them stands. */
 const DENSE: readonly IdKind[] = ['vif', 'network', 'tunnel', 'project'];
@@ -98,6 +101,7 @@ export class Planner {
       'policy-use': new Numbering(deps.numberOf, CB_POLICY_NONE + 1),
       pool: new Numbering(deps.numberOf),
       member: new Numbering(deps.numberOf),
+      mirror: new Numbering(deps.numberOf),
     };
     this.#admission = new Admission(deps.policyBudget);
     this.#facts = new Facts({
@@ -110,6 +114,7 @@ export class Planner {
       bridgeMappings: deps.bridgeMappings ?? new Map(),
       devices: deps.devices,
       health: deps.health ?? NO_HEALTH,
+      gateways: deps.gateways ?? { hostOf: () => undefined },
       ids: deps.ids,
       lacking: this.#lacking,
       reads: this.#reads,
@@ -181,12 +186,13 @@ export class Planner {
 
   /**
    * Brings the desired state up to date, in turns of the event loop. One call at a time. Names of `devices`: those that came, went or are
-   * another device now. `members`: of those this host's own probes say something else.
+   * another device now. `members`: of those this host's own probes say something else. `routers`: those whose gateway is on another host now, as this one sees it.
    */
   async update(
     changes: Iterable<SliceChange>,
     devices: Iterable<string>,
     members: Iterable<string> = [],
+    routers: Iterable<string> = [],
   ): Promise<PlanChanges> {
     const turns = startTurns();
     await this.#noteAll(changes, turns);
@@ -194,6 +200,7 @@ export class Planner {
     this.#lacking.clear();
     for (const name of devices) this.#touch(this.#reads.host.find('device', name), undefined);
     for (const id of members) this.#touch(this.#reads.host.find('health', id), undefined);
+    for (const id of routers) this.#touch(this.#reads.host.find('gateway', id), undefined);
     for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
       if (unit.family.kind === 'plain') this.#runPlain(unit, unit.family.plan);
       else await this.#runMemory(unit, unit.family.start, turns);

@@ -80,7 +80,7 @@ export type AllReads = {
   readonly slices: Reads<'header' | 'items' | SliceKey>;
   readonly facts: Reads<Topic>;
   /** Numbers by topic. `admission`: whether the policy fits the host. */
-  readonly host: Reads<'device' | 'health' | 'admission' | NumberedTopic>;
+  readonly host: Reads<'device' | 'health' | 'gateway' | 'admission' | NumberedTopic>;
 };
 
 export function createReads(): AllReads {

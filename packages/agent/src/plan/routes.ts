@@ -1,11 +1,13 @@
 import type { HostRoute } from '@cable/model';
 import { contains, parsePrefix } from './address.ts';
-import type { Planned } from './entries.ts';
-import { routeEntry } from './route-entries.ts';
+import { type RouteTo, routeBy, routeEntries } from './route-entries.ts';
 import type { Leg } from './router-legs.ts';
 import { type Family, headerFamily } from './unit.ts';
 
-/** A router's extra routes, each by the interface whose subnet holds its next hop. (A connected subnet wins over the same route.) */
+/**
+ * A router's extra routes, each by the interface whose subnet holds its next hop. A connected subnet wins over the same route, and these win over those whose next
+ * hops are outside.
+ */
 export const ROUTES: Family = headerFamily(
   { name: 'routes', slice: 'router', subject: 'host' },
   ({ scope: routerId }, { routes }, reader) => {
@@ -15,15 +17,18 @@ export const ROUTES: Family = headerFamily(
     const network = reader.facts('network', legs[0]?.networkId ?? '').get('');
     return {
       projectId: network?.value.projectId,
-      entries: routes.flatMap((route) => extraRoute(vrf, route, legs)),
+      entries: routeEntries(
+        vrf,
+        routes.flatMap((route) => extraRoute(route, legs)),
+      ),
     };
   },
 );
 
-function extraRoute(vrf: number, { destination, nexthop }: HostRoute, legs: readonly Leg[]): readonly Planned[] {
+function extraRoute({ destination, nexthop }: HostRoute, legs: readonly Leg[]): readonly RouteTo[] {
   const to = parsePrefix(destination);
   const hop = parsePrefix(nexthop);
   if (to === undefined || hop === undefined) return [];
   const via = legs.find(({ way }) => way !== undefined && contains(way.prefix, hop))?.way;
-  return via === undefined ? [] : [routeEntry(vrf, to, via, hop.bytes)];
+  return via === undefined ? [] : [routeBy(to, via, hop.bytes)];
 }

@@ -2,7 +2,15 @@ import type { SliceKey } from '@cable/model';
 import type { AgentMap, MapEntry } from '../desired.ts';
 import type { Claims } from './claims.ts';
 import type { Fact, Facts } from './facts.ts';
-import type { DeviceReader, HealthReader, IdKind, IdSource, LocalDevice, TypedSlices } from './inputs.ts';
+import type {
+  DeviceReader,
+  GatewayReader,
+  HealthReader,
+  IdKind,
+  IdSource,
+  LocalDevice,
+  TypedSlices,
+} from './inputs.ts';
 import type { AllReads, Readable } from './reads.ts';
 import type { Topic } from './topics.ts';
 import type { MemoryRun, NumberedTopic, PlanReader, PolicySize } from './unit.ts';
@@ -14,6 +22,7 @@ export type RunParts = {
   readonly bridgeMappings: ReadonlyMap<string, string>;
   readonly devices: DeviceReader;
   readonly health: HealthReader;
+  readonly gateways: GatewayReader;
   readonly ids: Readonly<Record<IdKind, Pick<IdSource, 'acquire'>>>;
   /** Units that found no number free. */
   readonly lacking: Set<Unit>;
@@ -113,6 +122,11 @@ export class Run implements MemoryRun {
   health(memberId: string): 'up' | 'down' | undefined {
     this.#note(this.#parts.reads.host.of('health', memberId));
     return this.#parts.health.stateOf(memberId);
+  }
+
+  gatewayHost(routerId: string): string | undefined {
+    this.#note(this.#parts.reads.host.of('gateway', routerId));
+    return this.#parts.gateways.hostOf(routerId);
   }
 
   number(topic: NumberedTopic, key: string): number | undefined {

@@ -53,7 +53,8 @@ export function standbyFacts(networkId: string, { standby = [] }: Endpoint, read
   return facts;
 }
 
-function tunnelTo(underlay: string | null, reader: PlanReader): OtherTunnel | undefined {
+/** The tunnel to the host with this underlay address, null: that has none yet. */
+export function tunnelTo(underlay: string | null, reader: PlanReader): OtherTunnel | undefined {
   const remote = underlay === null ? undefined : parseAddress(underlay);
   if (underlay === null || remote === undefined) return undefined;
   const name = tunnelName(underlay, remote);

@@ -39,6 +39,8 @@ export type Topics = {
   readonly policy: PlannedPolicy;
   /** Key: network. Member: a port of this host that is programmed. Its VIF number. */
   readonly 'vif-in': number;
+  /** Key: another host, with which this one exchanges probes (`tunnelName`). Member: ''. Number of the tunnel to it. */
+  readonly 'probe-peer': number;
   /** Key: network. Member: another host with endpoints in it (`tunnelName`). Number of the tunnel to it. */
   readonly 'host-in': number;
   /** Key: network and another host with endpoints in it (`peerName`). Member: ''. */
@@ -51,6 +53,8 @@ export type Topics = {
   readonly reach: readonly PlannedNetwork[];
   /** Key: address in a network (`localName`). Member: the programmed port of this host that has it, and answers probes from it. */
   readonly 'local-address': LocalAddress;
+  /** Key: mirror of a port of this host. Member: ''. */
+  readonly mirror: null;
   /** Key: pool of a load balancer. Member: ''. */
   readonly pool: null;
   /** Key: member of a pool. Member: ''. */

@@ -51,6 +51,8 @@ export type PlanReader = {
   device(name: string): LocalDevice | undefined;
   /** What this host's own probes say of a member; undefined: nothing. */
   health(memberId: string): 'up' | 'down' | undefined;
+  /** As `GatewayReader`: use `liveGateway`. */
+  gatewayHost(routerId: string): string | undefined;
   /** Host-local number of the key of a numbered topic; undefined: no such fact. */
   number(topic: NumberedTopic, key: string): number | undefined;
   /**
@@ -61,7 +63,7 @@ export type PlanReader = {
 };
 
 /** Topics whose keys have host-local numbers. */
-export type NumberedTopic = 'router' | 'policy-use' | 'pool' | 'member';
+export type NumberedTopic = 'router' | 'policy-use' | 'pool' | 'member' | 'mirror';
 
 /** Reader and writer of a unit with a memory: it yields differences. */
 export type MemoryRun = PlanReader & {

@@ -23,6 +23,7 @@ import { encodeEntry, type Planned } from './entries.ts';
 import { guestPort } from './guests.ts';
 import type { LocalDevice } from './inputs.ts';
 import { meterEntries } from './meters.ts';
+import { type VifMirrors, vifMirrors } from './mirrors.ts';
 import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
 import { sharedAddresses, sharedFacts } from './shared-addresses.ts';
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
@@ -50,6 +51,7 @@ type Vif = {
   readonly sources: readonly Source[];
   /** Of its QoS policy. */
   readonly meters: readonly Planned[];
+  readonly mirrors: VifMirrors;
   /** Undefined: it has none. */
   readonly router6: Router6 | undefined;
 };
@@ -82,6 +84,7 @@ function planStandby(planned: Vif): Output {
   return {
     projectId: port.projectId,
     entries: ownEntries(planned),
+    facts: planned.mirrors.facts,
     guest: {
       ...guestPort(port, network, planned.subnets),
       advertisement: planned.router6?.advertisement ?? null,
@@ -105,6 +108,7 @@ function planVif(portId: string, planned: Vif, other: OtherTunnel | undefined): 
         : []),
       ...(other?.facts ?? []),
       ...localAddresses(port, vif),
+      ...planned.mirrors.facts,
     ],
     guest: {
       ...guestPort(port, network, planned.subnets),
@@ -140,6 +144,7 @@ function ownEntries(planned: Vif): readonly Planned[] {
     // Without port security nothing is looked up there.
     ...sourceEntries(port.portSecurityEnabled ? sources : [], vif),
     ...planned.meters,
+    ...planned.mirrors.entries,
     vifEntry(planned),
     encodeEntry('cb_in_1', { ifindex: device.ifindex, vlan: vifVlan(port) }, { kind: CB_IN_VIF, vif, net: 0 }),
   ];
@@ -194,6 +199,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (typeof numbers === 'string') return numbers;
   const meters = metersOf(port, numbers.vif, reader);
   if (typeof meters === 'string') return meters;
+  const mirrors = vifMirrors(port, numbers.vif, reader);
   const subnets = portSubnets(port, network);
   const router6 = router6Of(port, network, subnets, reader);
   return {
@@ -205,12 +211,14 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
     flags:
       (vifFlags(port, network, subnets, router6) & ~(device.isWatched ? CB_VIF_F_PEER : 0)) |
       (policy.isStateless ? CB_VIF_F_STATELESS : 0) |
-      (meters.length === 0 ? 0 : CB_VIF_F_METER),
+      (meters.length === 0 ? 0 : CB_VIF_F_METER) |
+      mirrors.flags,
     mac,
     id,
     subnets,
     sources,
     meters,
+    mirrors,
     router6,
   };
 }

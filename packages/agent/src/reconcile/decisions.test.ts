@@ -164,4 +164,6 @@ test('what a translation that changes or goes was of is decided again, in its ne
   const leg = endpointOf({ kind: CB_ENDPOINT_GATEWAY, vrf: 7, mac: new Uint8Array(6) });
   decisions.count('cb_ep_2', MAPS.cb_ep_2.key.text({ net: 3, addr }), MAPS.cb_ep_2.value.text(leg), 1);
   assert.deepEqual(raised('cb_snat_1', snat), ['cb_net_1 3']);
+  const several = MAPS.cb_next_1.key.text({ prefixlen: 144, vrf: 7, addr });
+  assert.deepEqual(raised('cb_next_1', several), ['cb_net_1 3']);
 });

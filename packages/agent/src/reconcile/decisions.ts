@@ -34,7 +34,7 @@ export class Decisions {
     else if (map === 'cb_lease_1') each(this.#legs.get(key.slice(0, NUMBER_BYTES))?.keys(), 'cb_net_1', raise);
     else if (map === 'cb_svc_1' && have !== undefined) this.#raiseJoined(netOf(key, SVC_NET_AT), raise);
     else if (map === 'cb_member_1' && have !== undefined) this.#raiseJoined(netOf(have.value, MEMBER_NET_AT), raise);
-    else if (map === 'cb_route_2') each(this.#legs.get(headOf(key))?.keys(), 'cb_net_1', raise);
+    else if (map === 'cb_route_2' || map === 'cb_next_1') each(this.#legs.get(headOf(key))?.keys(), 'cb_net_1', raise);
   }
 
   /** The kernel holds an entry more, or one less. */

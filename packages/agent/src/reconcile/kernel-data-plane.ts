@@ -12,6 +12,7 @@ import type { AgentMap, MapEntry } from '../desired.ts';
 import { quietDevice } from '../devices/own-links.ts';
 import { isShaped, Shaper } from '../devices/shaper.ts';
 import { absentOn, BpfError, NetlinkError } from '../ffi/errno.ts';
+import type { ProbeMaps } from '../gateways/kernel-rows.ts';
 import type { FlowStep } from '../migrate/flows-1-to-2.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
@@ -34,7 +35,12 @@ export type VrouterDevices = {
   readonly serviceIfindex: number;
   readonly fragIfindex: number;
   readonly queues?: { readonly ifindex: number; readonly endIfindex: number };
+  /** By which copies for mirrors come out: mostly the second; absent: none are made. */
+  readonly mirrors?: { readonly ifindex: number; readonly endIfindex: number };
 };
+
+/** Maps of which the keys are the agent's, and the values the vrouter's. */
+const KEYS_ALONE: ReadonlySet<AgentMap> = new Set<AgentMap>(['cb_neigh_1', 'cb_mirrored_1', 'cb_held_1']);
 
 /** What the kernel says of a device that has just vanished. */
 const GONE = ['ENODEV', 'ENXIO', 'EINVAL'] as const;
@@ -75,7 +81,7 @@ export class KernelDataPlane implements DataPlane {
   *readMap(name: AgentMap): Generator<readonly MapEntry[]> {
     const map = this.#map(name);
     const zero = zeroOf(map);
-    if (isOfVrouter(name)) {
+    if (KEYS_ALONE.has(name)) {
       // What is in it is the vrouter's, and nothing is desired of it.
       for (const batch of map.texts()) yield batch.map(({ key }) => ({ key, value: zero }));
       return;
@@ -89,7 +95,7 @@ export class KernelDataPlane implements DataPlane {
 
   putEntry(map: AgentMap, entry: MapEntry): void {
     if (map === 'cb_meter_1') this.#putMeter(entry);
-    else if (isOfVrouter(map)) this.#putKey(map, entry);
+    else if (KEYS_ALONE.has(map)) this.#putKey(map, entry);
     else this.#map(map).update(entry.key, entry.value);
     if (map === 'cb_tunnel_1') this.#noteHost(entry.key, hostOf(entry.value));
   }
@@ -126,6 +132,11 @@ export class KernelDataPlane implements DataPlane {
       peers: this.#map('cb_peer_2'),
       hops: this.#map('cb_hop_1'),
     };
+  }
+
+  /** What is known of other hosts' answers to probes. Of the programs loaded last: ask again after a reload. */
+  get probes(): ProbeMaps {
+    return { heard: this.#map('cb_heard_1'), beacon: this.#map('cb_beacon_1') };
   }
 
   /** Keys of cb_hop_1 for the hosts that there are tunnels to. */
@@ -201,13 +212,14 @@ export class KernelDataPlane implements DataPlane {
    * only devices that have none are given one, and nothing is taken on the underlay's, so that what is tunnelled here comes to the device that the program
    * which runs has.
    */
-  adopt({ overlayIfindex, serviceIfindex, fragIfindex, queues }: VrouterDevices): void {
+  adopt({ overlayIfindex, serviceIfindex, fragIfindex, queues, mirrors }: VrouterDevices): void {
     this.#fixed = new Map<number, EntryName>([
       [overlayIfindex, 'overlay'],
       [serviceIfindex, 'service'],
       [fragIfindex, 'frag'],
       // What has waited comes in as from a guest, which its mark tells.
       ...(queues === undefined ? [] : [[queues.endIfindex, 'vif'] as const]),
+      ...(mirrors === undefined ? [] : [[mirrors.ifindex, 'vif'] as const, [mirrors.endIfindex, 'vif'] as const]),
     ]);
     if (queues !== undefined) this.#takeQueues(queues.ifindex);
     const inForce = this.#programs.inForce();
@@ -383,9 +395,4 @@ function hostOf(tunnel: ByteText): ByteText {
 
 function zeroOf(map: BpfMap): ByteText {
   return '\0'.repeat(map.info.valueSize);
-}
-
-/** Maps of which the agent writes the keys, and the vrouter the values. */
-function isOfVrouter(map: AgentMap): boolean {
-  return map === 'cb_neigh_1' || map === 'cb_held_1';
 }

@@ -27,6 +27,7 @@ import {
   CB_STAGE_ND,
   CB_STAGE_ORPHAN,
   CB_STAGE_OUTSIDE,
+  CB_STAGE_PROBE,
   CB_STAGE_QUEUED,
   CB_STAGE_REFUSE,
   CB_STAGE_RELAY,
@@ -77,6 +78,7 @@ const STAGES: Readonly<Record<string, number>> = {
   ask_neighbour: CB_STAGE_ASK,
   seek: CB_STAGE_SEEK,
   queued: CB_STAGE_QUEUED,
+  probe: CB_STAGE_PROBE,
   mirrored: CB_STAGE_MIRRORED,
   relay: CB_STAGE_RELAY,
 };

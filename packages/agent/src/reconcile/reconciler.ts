@@ -505,8 +505,8 @@ function dueOf(map: AgentMap, key: ByteText, have: MapEntry | undefined, want: C
 
 /** `gaining`: units of which something is put. */
 function revokes({ map, loser }: Due, gaining: ReadonlySet<Unit>): boolean {
-  // A tunnel revokes nothing by itself, and endpoints that have moved lead there until they are written.
-  if (map === 'cb_tunnel_1') return false;
+  // Neither revokes anything by itself, and what has moved leads there until it is written: endpoints, and a route that has one next hop now.
+  if (map === 'cb_tunnel_1' || map === 'cb_next_1') return false;
   return loser !== undefined && !gaining.has(loser) && !retired(loser);
 }
 

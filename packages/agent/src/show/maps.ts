@@ -22,12 +22,17 @@ import {
   CB_LIFE_LIVE,
   CB_METER_F_DSCP,
   CB_METER_F_SHAPE,
+  CB_MIRROR_ERSPAN,
+  CB_MIRROR_GRE,
+  CB_MIRROR_HOST,
   CB_NET_F_DHCP,
   CB_NET_F_EXTERNAL,
   CB_NET_F_TRANSIT,
   CB_NET_F_UP,
+  CB_PEER_F_MIRROR,
   CB_PEER_F_UPLINK,
   CB_ROUTE_NEXTHOP,
+  CB_ROUTE_SEVERAL,
   CB_SERVICE_NET,
   CB_SNAT_F_BLOCKS,
   CB_SOURCE_F_PAIR,
@@ -37,6 +42,8 @@ import {
   CB_VIF_F_DHCP,
   CB_VIF_F_DHCP6,
   CB_VIF_F_METER,
+  CB_VIF_F_MIRROR_IN,
+  CB_VIF_F_MIRROR_OUT,
   CB_VIF_F_PEER,
   CB_VIF_F_RA,
   CB_VIF_F_STATELESS,
@@ -46,6 +53,8 @@ import {
   CB_WIRE_VXLAN,
   type CbEndpoint,
   type CbFlow,
+  type CbMirror,
+  type CbRoute,
   type CbTupleKey,
   type CbWay,
   cbFlow,
@@ -66,6 +75,8 @@ export const SHOWN_MAPS = [
   'cb_vif_2',
   'cb_net_1',
   'cb_meter_1',
+  'cb_mirror_1',
+  'cb_mirrored_1',
   'cb_tunnel_1',
   'cb_peer_2',
   'cb_source_2',
@@ -73,6 +84,7 @@ export const SHOWN_MAPS = [
   'cb_ep_2',
   'cb_mac_2',
   'cb_route_2',
+  'cb_next_1',
   'cb_nat_1',
   'cb_snat_1',
   'cb_forward_1',
@@ -167,13 +179,29 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
       : { max_kpps: rateOf(meter.packetCost, 'packets'), packet_burst_ms: Number(meter.packetBurstNs / 1_000_000n) }),
     ...((meter.flags & CB_METER_F_DSCP) === 0 ? {} : { dscp: meter.dscp }),
   })),
+  cb_mirror_1: showing(MAPS.cb_mirror_1, (key, mirror, names) => ({
+    port: names.port(key.vif),
+    direction: key.direction === CB_DIR_INGRESS ? 'ingress' : 'egress',
+    mirror: names.mirror(mirror.number),
+    to: mirrorTarget(mirror, names),
+    filter: mirror.terms === 0 ? 'none' : `${mirror.terms} kinds`,
+    max_kbps: rateOf(mirror.byteCost, 'bytes'),
+  })),
+  cb_mirrored_1: showing(MAPS.cb_mirrored_1, (key, row, names) => ({
+    mirror: names.mirror(key.number),
+    packets: Number(row.packets),
+    bytes: Number(row.bytes),
+    over_rate: Number(row.over),
+    lost: Number(row.lost),
+    cut: Number(row.cut),
+  })),
   cb_tunnel_1: showing(MAPS.cb_tunnel_1, (tunnel, { remote }, names) => ({
     tunnel,
     host: names.host(formatAddress(remote)),
     underlay: formatAddress(remote),
   })),
-  cb_peer_2: showing(MAPS.cb_peer_2, (key, { net, flags }, names) => ({
-    network: names.network(net),
+  cb_peer_2: showing(MAPS.cb_peer_2, (key, { net, flags, vif }, names) => ({
+    ...((flags & CB_PEER_F_MIRROR) === 0 ? { network: names.network(net) } : { copies_for: names.port(vif) }),
     vni: key.wireId,
     host: names.host(formatAddress(key.remote)),
     underlay: formatAddress(key.remote),
@@ -204,10 +232,18 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     router: names.router(key.vrf),
     destination: formatPrefix(key.addr, key.prefixlen - 32),
     network: names.network(route.net),
-    nexthop: route.kind === CB_ROUTE_NEXTHOP ? formatAddress(route.nexthop) : 'connected',
+    nexthop: nextHopOf(route),
     mac: formatMac(route.mac),
     mtu_bytes: route.mtuBytes,
     ...(route.outside === 0 ? {} : { floating_ips: names.network(route.outside) }),
+  })),
+  cb_next_1: showing(MAPS.cb_next_1, (key, { count, hop }, names) => ({
+    router: names.router(key.vrf),
+    destination: formatPrefix(key.addr, key.prefixlen - 32),
+    nexthops: hop
+      .slice(0, count)
+      .map((one) => `${formatAddress(one.nexthop)} in ${names.network(one.net)}`)
+      .join(', '),
   })),
   cb_nat_1: showing(MAPS.cb_nat_1, (key, nat, names) => ({
     network: names.network(key.net),
@@ -326,6 +362,13 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
   cb_flow_2: showing(MAPS.cb_flow_2, flowRow),
 };
 
+function mirrorTarget({ kind, id, wireId, remote }: CbMirror, names: Names): string {
+  if (kind === CB_MIRROR_HOST) return `${names.tunnel(id)}, VNI ${wireId}`;
+  if (kind === CB_MIRROR_GRE) return `${formatAddress(remote)}, GRE key ${wireId}`;
+  if (kind === CB_MIRROR_ERSPAN) return `${formatAddress(remote)}, ERSPAN session ${wireId}`;
+  return names.port(id);
+}
+
 /** A flow as its first packet and the first answer were. */
 function flowRow(flow: number, { way, tally, tuple }: CbFlow, names: Names): Row {
   const [there, back] = way;
@@ -425,6 +468,8 @@ const VIF_FLAGS: FlagNames = [
   [CB_VIF_F_PEER, 'peer'],
   [CB_VIF_F_STATELESS, 'stateless'],
   [CB_VIF_F_METER, 'meter'],
+  [CB_VIF_F_MIRROR_IN, 'mirror-in'],
+  [CB_VIF_F_MIRROR_OUT, 'mirror-out'],
 ];
 
 const NET_FLAGS: FlagNames = [
@@ -457,4 +502,9 @@ function serviceAddress(vif: number): string {
 function portsOfBlock(block: number): string {
   const first = block * CB_BLOCK_PORTS;
   return `${first}-${first + CB_BLOCK_PORTS - 1}`;
+}
+
+function nextHopOf({ kind, nexthop }: CbRoute): string {
+  if (kind === CB_ROUTE_SEVERAL) return 'several';
+  return kind === CB_ROUTE_NEXTHOP ? formatAddress(nexthop) : 'connected';
 }

@@ -21,6 +21,8 @@ export type Names = {
   pool(pool: number): string;
   /** Id of a pool's member. */
   member(member: number): string;
+  /** Name of a tap flow or tap mirror, or its id when it has none. */
+  mirror(mirror: number): string;
   /** Id of a project. */
   project(project: number): string;
   /** Id of the rule whose first 32 bits these are. */
@@ -74,6 +76,11 @@ export function* readNames(source: NameSource): Generator<void, Names> {
       yield;
     }
   }
+  const mirrors = new Map<number, string>();
+  for (const [, { mirrors: own = [] }] of [...slices.items('host', host)]) {
+    for (const { id, name } of own) mirrors.set(planner.numberOf('mirror', id) ?? 0, name || id);
+    yield;
+  }
   const rules = new Map<number, string>();
   for (const id of idsOf('policy')) {
     for (const [, { id: ruleId }] of [...slices.items('policy', id)]) {
@@ -106,6 +113,7 @@ export function* readNames(source: NameSource): Generator<void, Names> {
     tunnel: (tunnel) => hostName(tunnels.get(tunnel) ?? `tunnel ${tunnel}`),
     pool: (pool) => pools.get(pool) ?? `pool ${number(pool)}`,
     member: (member) => members.get(member) ?? `member ${number(member)}`,
+    mirror: (mirror) => mirrors.get(mirror) ?? `mirror ${number(mirror)}`,
     project: (project) => projects.get(project) ?? `project ${project}`,
     rule: (bits) => rules.get(bits) ?? `${number(bits)}…`,
   };

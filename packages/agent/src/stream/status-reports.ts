@@ -1,5 +1,6 @@
 import {
   type HostStatusReport,
+  MAX_GATEWAYS_A_REPORT,
   MAX_VIFS_A_HOST,
   MAX_VIFS_A_REPORT,
   type RefusedEntries,
@@ -14,6 +15,8 @@ export type ReportSource = {
   ports(): ReadonlyMap<string, VifStatus> | undefined;
   /** What the kernel refused of others' entries; undefined: nothing. */
   refused(): RefusedEntries | undefined;
+  /** Ports of gateways whose place the host has taken; absent: it takes none. */
+  gateways?(): readonly string[];
 };
 
 /** Characters of a reason that the server takes. */
@@ -57,9 +60,11 @@ export class StatusReports {
   take(mayBeFull: boolean): readonly HostStatusReport[] {
     const revision = this.#source.programmedRevision();
     const refused = this.#source.refused();
+    const gateways = this.#source.gateways?.() ?? [];
     const head = {
       revision,
       ...(refused === undefined ? {} : { refused: { ...refused, reason: cutReason(refused.reason) } }),
+      ...(gateways.length === 0 ? {} : { gateways: gateways.slice(0, MAX_GATEWAYS_A_REPORT) }),
     };
     const ports = this.#source.ports();
     if (ports === undefined) return [{ ...head, full: false, vifs: [] }];
@@ -102,7 +107,7 @@ export class StatusReports {
   }
 }
 
-type Head = Pick<HostStatusReport, 'revision' | 'refused'>;
+type Head = Pick<HostStatusReport, 'revision' | 'refused' | 'gateways'>;
 
 /** A full report of so many as a line may have is a part too: to an older server it would look like the first of several. */
 function cut(head: Head, full: boolean, due: readonly VifStatus[]): readonly HostStatusReport[] {

@@ -86,6 +86,7 @@ export class StreamClient {
   readonly #reports: StatusReports;
   readonly #members: MemberReports;
   readonly #waits: Backoff;
+  readonly #now: () => number;
   readonly #refusals: { note(refusal: Refusal | null): void };
   #active: Connection | undefined;
   #connected = false;
@@ -98,6 +99,7 @@ export class StreamClient {
   /** A programmed revision that is of another history; undefined: none. */
   #foreignRevision: number | undefined;
   #wake: () => void = () => undefined;
+  #heardMs: number | undefined;
 
   constructor(options: StreamClientOptions, deps: StreamClientDeps) {
     this.#options = options;
@@ -106,6 +108,7 @@ export class StreamClient {
     this.#members = new MemberReports(deps.members ?? NO_MEMBERS);
     this.#since = this.#date();
     const now = deps.now ?? (() => performance.now());
+    this.#now = now;
     this.#waits = createReconnectWaits(now, deps.random);
     this.#refusals = createRefusalLog(deps.log, now);
     deps.state.follow(deps.onUpdate);
@@ -158,6 +161,16 @@ export class StreamClient {
     this.#active?.membersChanged();
   }
 
+  /** `source` names other gateways whose place the host has taken. */
+  gatewaysTaken(): void {
+    this.#active?.portsChanged();
+  }
+
+  /** How long the server has said nothing; undefined: it has said nothing in this run. */
+  get silentMs(): number | undefined {
+    return this.#heardMs === undefined ? undefined : this.#now() - this.#heardMs;
+  }
+
   /** `source` names another programmed revision. */
   programmed(): void {
     this.#active?.programmed();
@@ -207,7 +220,10 @@ export class StreamClient {
     this.#deps.signal.addEventListener('abort', abort, { once: true });
     const watchdog = setTimeout(abort, SILENCE_MS);
     try {
-      const connection = await this.#open(stop.signal, () => void watchdog.refresh());
+      const connection = await this.#open(stop.signal, () => {
+        this.#heardMs = this.#now();
+        watchdog.refresh();
+      });
       if (!('run' in connection)) return connection;
       this.#active = connection;
       return await connection.run();

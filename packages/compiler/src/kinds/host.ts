@@ -3,6 +3,7 @@ import { hasLeft, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 import { mayAnswer } from './floating.ts';
+import { tapsOf } from './taps.ts';
 
 const MAX_LABEL = 63;
 
@@ -48,7 +49,7 @@ export const standbyKind: Kind = defineKind({
 });
 
 function portOf(reader: Reader, port: PortRow): LocalPort {
-  return subPort(reader, port, localPort(port, qosPolicyOf(reader, port)));
+  return { ...subPort(reader, port, localPort(port, qosPolicyOf(reader, port))), ...tapsOf(reader, port) };
 }
 
 function references({ networkId, policy, qosPolicyId }: LocalPort): NodeKey[] {

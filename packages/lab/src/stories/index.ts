@@ -8,6 +8,7 @@ import { L2 } from './l2.ts';
 import { LIVE_MIGRATION } from './live-migration.ts';
 import { LOAD_BALANCER } from './load-balancer.ts';
 import { LOAD_BALANCER_HEALTH } from './load-balancer-health.ts';
+import { MIRROR } from './mirror.ts';
 import { PAIR } from './pair.ts';
 import { QOS } from './qos.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
@@ -27,6 +28,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   LOAD_BALANCER,
   LOAD_BALANCER_HEALTH,
   QOS,
+  MIRROR,
   TRUNK,
   LIVE_MIGRATION,
   L2,

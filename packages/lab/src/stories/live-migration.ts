@@ -122,7 +122,7 @@ async function askAndWait(
   return { what, answer };
 }
 
-/** A virtual address in front of two guests. Resolves to it, and to what takes it away from all new connections. */
+/** A virtual address in front of a guest of the third host. Resolves to it, and to what takes it away from all new connections. */
 async function makeBalancer(lab: MoveLab): Promise<{ readonly ip: string; retire(): Promise<void> }> {
   const { blue } = lab.tenants;
   const subnet = lab.networks.blue.subnet.id;
@@ -134,9 +134,8 @@ async function makeBalancer(lab: MoveLab): Promise<{ readonly ip: string; retire
     ...{ listener_id: listener.id, protocol: 'TCP', lb_algorithm: 'SOURCE_IP_PORT' },
   });
   const setWeight = async (weight: number): Promise<void> => {
-    const members = [lab.guests.third, lab.guests.target].map(({ name, ip }) => {
-      return { name, address: ip, protocol_port: OPEN_PORT, subnet_id: subnet, weight };
-    });
+    const { name, ip } = lab.guests.third;
+    const members = [{ name, address: ip, protocol_port: OPEN_PORT, subnet_id: subnet, weight }];
     await blue.action('pool', String(pool.id), 'replace_members', { members });
   };
   await setWeight(1);

@@ -94,6 +94,11 @@ export const portResource = {
       },
       description: 'Hosts that are prepared for the port, or that it has left.',
     },
+    tapped: {
+      type: 'boolean',
+      default: false,
+      description: 'It has tap services, tap flows or tap mirrors.',
+    },
     standby_hosts: {
       type: 'list',
       default: [],

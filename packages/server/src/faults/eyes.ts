@@ -27,6 +27,11 @@ export class Eyes {
     return this.#named('router', id);
   }
 
+  /** A tap flow or a tap mirror. */
+  mirror(id: string | null): Named | null {
+    return this.#named('tap_flow', id) ?? this.#named('tap_mirror', id);
+  }
+
   /** The rule of one of the port's groups whose id begins so. */
   rule(start: string, port: Port | undefined): { readonly id: string; readonly group: Named | null } | null {
     const { tables } = this.#deps;
@@ -44,7 +49,10 @@ export class Eyes {
     return hiddenFrom(this.#reader, this.#model('port'), port).has('binding:host_id') ? null : name;
   }
 
-  #named(type: 'port' | 'network' | 'router' | 'security_group', id: string | null): Named | null {
+  #named(
+    type: 'port' | 'network' | 'router' | 'security_group' | 'tap_flow' | 'tap_mirror',
+    id: string | null,
+  ): Named | null {
     if (id === null) return null;
     const object = this.#deps.tables.of(type).get(id);
     if (object === undefined || !sees(this.#reader, this.#model(type), object)) return null;

@@ -109,6 +109,15 @@ function showStep(step: TraceStep, hop: TraceHop, context: Context): readonly Sh
       const text = `QoS: it waits for a limit of what the ${step.direction === 'egress' ? 'sender sends' : 'receiver receives'}, and goes on`;
       return [{ kind: step.kind, text, direction: step.direction }];
     }
+    case 'mirror': {
+      // That a port is watched is told to who may see the port.
+      const port = eyes.port(step.portId);
+      if (port === null) return [];
+      const mirror = eyes.mirror(step.mirrorId);
+      const what = step.direction === 'egress' ? 'sends' : 'receives';
+      const text = `mirrored: what port ${nameOf(port, 'port')} ${what} is copied by ${nameOf(mirror, 'mirror')}`;
+      return [{ kind: step.kind, text, mirror, port, direction: step.direction }];
+    }
     default:
       return [
         { kind: String((step as { readonly kind: unknown }).kind), text: 'a step that this server does not know' },

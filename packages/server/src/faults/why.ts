@@ -123,7 +123,9 @@ async function findDrops({ ask }: FaultDeps, port: Port): Promise<readonly Findi
   if (!isBound(port) || isRouterInterface(port)) return [];
   try {
     const { drops } = answerValue('drops', host, await ask(host, { kind: 'drops', portId: port.id }));
-    return [...drops]
+    // Copies that mirrors lost are none of its packets.
+    return drops
+      .filter(({ reason: { name } }) => !name.startsWith('mirror_'))
       .sort((a, b) => (a.lastSecondsAgo ?? LONG_AGO) - (b.lastSecondsAgo ?? LONG_AGO) || b.packets - a.packets)
       .slice(0, MAX_DROPS)
       .map(({ reason: { name, meaning, remedy }, packets, lastSecondsAgo }) =>

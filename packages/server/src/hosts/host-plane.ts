@@ -110,6 +110,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   readonly #writer: StatusWriter;
   readonly #serverWriter: ServerWriter;
   readonly #refused: RefusedHosts;
+  #gatewaysTaken: (host: string, portIds: readonly string[]) => void = () => undefined;
   readonly #abort: AbortController;
   /** Ports that have changed, with the revision, until the slices have it: what was proven of them before says nothing. */
   readonly #uncompiled = new Map<string, number>();
@@ -204,7 +205,10 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     this.#pace = new Pace(monotonicMs, () => this.streams.size);
     this.streams = options.makeStreams(this.slices, {
       admit: (host, resume) => this.#refused.watch(host, () => this.#admit(host, resume)),
-      report: (host, session, report) => this.#reports.tell(host, session, report),
+      report: async (host, session, report) => {
+        await this.#reports.tell(host, session, report);
+        if (report.gateways !== undefined) this.#gatewaysTaken(host, report.gateways);
+      },
       health: (host, session, report) => this.#members.tell(host, session, report),
       ackWithinMs: () => this.#pace.ackWithinMs(),
       sent: (host, revision) => {
@@ -228,6 +232,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     const { underlay, agentId, session } = registration;
     this.#log.info({ host, underlay, agentId, session }, 'host registered');
     return { protocol: Math.min(registration.protocol ?? 1, HOST_PROTOCOL), history: this.#options.history.current };
+  }
+
+  /** Who is told of gateways whose place a host says that it has taken; one. It says so again as long as they are elsewhere. */
+  onGatewaysTaken(listener: (host: string, portIds: readonly string[]) => void): void {
+    this.#gatewaysTaken = listener;
   }
 
   /** Takes in a report of protocol 1; what it changes is durable when this resolves. Throws `HostNotRegistered` and `HostSuperseded`. */

@@ -5,6 +5,7 @@ import {
   type HostStatusReport,
   isMachineAddress,
   isUuid,
+  MAX_GATEWAYS_A_REPORT,
   MAX_MEMBERS_A_REPORT,
   MAX_VIFS_A_REPORT,
   type MemberHealth,
@@ -137,7 +138,7 @@ function parseId(value: unknown, field: string): string {
 /** Throws `InvalidInput` naming the field. When a port is named twice the last word counts. */
 export function parseStatusReport(body: unknown): HostStatusReport {
   const fields = parseFields(body, 'body');
-  const { revision, full, vifs, part, refused } = fields;
+  const { revision, full, vifs, part, refused, gateways } = fields;
   if (!Number.isSafeInteger(revision) || (revision as number) < 0) throw invalid('revision', 'a revision, or 0');
   if (typeof full !== 'boolean') throw invalid('full', 'true or false');
   if (!Array.isArray(vifs) || vifs.length > MAX_VIFS_A_REPORT) {
@@ -150,6 +151,7 @@ export function parseStatusReport(body: unknown): HostStatusReport {
     vifs: [...byPort.values()],
     ...(part === undefined ? {} : { part: parsePart(part, full) }),
     ...(refused === undefined ? {} : { refused: parseRefused(refused) }),
+    ...(gateways === undefined ? {} : { gateways: parseGateways(gateways) }),
   };
 }
 
@@ -166,6 +168,12 @@ function parseRefused(value: unknown): RefusedEntries {
   const { entries, reason } = parseFields(value, 'refused');
   if (!Number.isSafeInteger(entries) || (entries as number) < 1) throw invalid('refused.entries', 'a number from 1');
   return { entries: entries as number, reason: parseText(reason, 'refused.reason', MAX_REASON) };
+}
+
+function parseGateways(value: unknown): readonly string[] {
+  const isList = Array.isArray(value) && value.length <= MAX_GATEWAYS_A_REPORT;
+  if (isList && value.every((id) => typeof id === 'string' && isUuid(id))) return value as readonly string[];
+  throw invalid('gateways', `a list of at most ${MAX_GATEWAYS_A_REPORT} ids of ports`);
 }
 
 function parseVif(value: unknown, index: number): VifStatus {

@@ -142,3 +142,42 @@ test('extra routes lead into attached subnets and hold their interface', async (
     'RouterInterfaceInUseByRoute',
   );
 });
+
+test('extra routes are added and removed whatever others do, several to one destination too', async (t) => {
+  const { send, create, server } = await startHarness(t);
+  const network = await create('network', {});
+  const subnet = await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const router = await create('router', { name: 'r' });
+  const path = `/v2.0/routers/${router['id']}`;
+  await send('PUT', `${path}/add_router_interface`, { subnet_id: subnet['id'] });
+  const route = (n: number, hop = 9) => ({ destination: `172.16.${n}.0/24`, nexthop: `10.0.0.${hop}` });
+  const change = (verb: string, ...routes: object[]) =>
+    send('PUT', `${path}/${verb}_extraroutes`, { router: { routes } });
+  const routes = async () => (await send('GET', path)).body['router']?.['routes'] as unknown;
+  const added = await change('add', route(1), route(1, 10));
+  assert.equal(added.status, 200);
+  assert.deepEqual([added.body['router']?.['name'], added.body['router']?.['routes']], ['r', [route(1), route(1, 10)]]);
+  await change('add', route(1, 10), route(2));
+  assert.deepEqual(await routes(), [route(1), route(1, 10), route(2)], 'what is there is not added again');
+  const removed = await change('remove', route(1), route(7));
+  assert.deepEqual(removed.body['router']?.['routes'], [route(1, 10), route(2)], 'what is not there is passed over');
+  await refused(change('add', { destination: '172.16.9.0/24', nexthop: '10.9.9.9' }), 400, 'InvalidRoutes');
+  await refused(change('add', { destination: '172.16.9.0/24' }), 400, 'HTTPBadRequest');
+  await refused(send('PUT', `${path}/add_extraroutes`, { routes: [route(3)] }), 400, 'HTTPBadRequest');
+  await refused(
+    send(
+      'PUT',
+      `${path}/add_extraroutes`,
+      { router: { routes: [route(3)] } },
+      { 'x-project-id': 'p2', 'x-roles': 'member' },
+    ),
+    404,
+    'RouterNotFound',
+  );
+  const all = await Promise.all(Array.from({ length: 20 }, (_, n) => change('add', route(10 + n))));
+  assert.ok(all.every(({ status }) => status === 200));
+  assert.equal(((await routes()) as unknown[]).length, 22, 'none is lost');
+  await refused(change('add', ...Array.from({ length: 9 }, (_, n) => route(100 + n))), 400, 'RoutesExhausted');
+  assert.equal(((await routes()) as unknown[]).length, 22);
+  await assertInvariants(server);
+});

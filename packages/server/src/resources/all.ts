@@ -2,6 +2,7 @@ import type { ModuleTable } from '../engine/module.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
+import { extraRoutesModule } from './extra-routes.ts';
 import { floatingIpModule, portFloatingIpsModule } from './floating-ip.ts';
 import { healthMonitorModule } from './health-monitor.ts';
 import { agentModule, hostModule } from './host.ts';
@@ -27,6 +28,7 @@ import { setGatewayModule } from './set-gateway.ts';
 import { snatLeaseModule } from './snat-lease.ts';
 import { snatLogModule } from './snat-log.ts';
 import { subnetModule } from './subnet.ts';
+import { tapFlowModule, tapMirrorModule, tapPortModule, tapServiceModule } from './tap.ts';
 import { trunkModule } from './trunk.ts';
 import { trunkPortModule } from './trunk-port.ts';
 import { trunkSubPortsModule } from './trunk-sub-ports.ts';
@@ -47,8 +49,9 @@ export const MODULES: ModuleTable = {
     portBindingsModule,
     trunkPortModule,
     vipPortModule,
+    tapPortModule,
   ],
-  router: [routerModule, routerGatewayModule, routerInterfacesModule],
+  router: [routerModule, routerGatewayModule, routerInterfacesModule, extraRoutesModule],
   floatingip: [floatingIpModule, floatingIpForwardingsModule],
   port_forwarding: [portForwardingModule],
   security_group: [securityGroupModule],
@@ -59,6 +62,9 @@ export const MODULES: ModuleTable = {
   qos_dscp_marking_rule: [qosRuleModule('qos_dscp_marking_rule')],
   qos_rule_type: [qosRuleTypeModule],
   quota: [quotaModule, quotaDetailsModule],
+  tap_service: [tapServiceModule],
+  tap_flow: [tapFlowModule],
+  tap_mirror: [tapMirrorModule],
   trunk: [trunkModule, trunkSubPortsModule],
   loadbalancer: [loadBalancerModule],
   listener: [listenerModule],

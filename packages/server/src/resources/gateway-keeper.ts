@@ -25,6 +25,8 @@ export class GatewayKeeper {
   readonly #loop: Loop;
   /** Hosts of gateways that are not alive, each with the time since when that is known here. */
   readonly #silent = new Map<string, number>();
+  /** Gateways whose place hosts have taken, by the port's id. */
+  readonly #taken = new Map<string, string>();
 
   constructor(deps: GatewayKeeperDeps) {
     this.#deps = deps;
@@ -37,9 +39,20 @@ export class GatewayKeeper {
     return this.#loop.done;
   }
 
-  /** Looks at each gateway once. */
+  /** The host says that it has taken the place of the hosts of these gateways, which are dead as far as it can see: so it is, if it is their standby. */
+  take(host: string, portIds: readonly string[]): void {
+    for (const id of portIds) this.#taken.set(id, host);
+    this.#loop.trigger();
+  }
+
+  /** Looks at each gateway once, at those that hosts have taken first. */
   async round(): Promise<void> {
     const { tables, signal } = this.#deps;
+    for (const [id, host] of this.#taken) {
+      if (signal.aborted) return;
+      this.#taken.delete(id);
+      if (this.#takenBy(id, host) !== undefined) await this.#write(id, () => this.#takenBy(id, host));
+    }
     const ports = [...tables.any('router_gateway').values()] as unknown as readonly Port[];
     const hosts = new Set(ports.flatMap((port) => [port['binding:host_id'] ?? '', ...port.standby_hosts]));
     for (const host of this.#silent.keys()) if (!hosts.has(host) || this.#isAlive(host)) this.#silent.delete(host);
@@ -47,6 +60,12 @@ export class GatewayKeeper {
       if (signal.aborted) return;
       if (this.#wanted(id) !== undefined) await this.#write(id, () => this.#wanted(id));
     }
+  }
+
+  #takenBy(portId: string, host: string): Places | undefined {
+    const port = this.#deps.tables.any('router_gateway').get(portId) as unknown as Port | undefined;
+    if (port === undefined || port['binding:host_id'] === host || !port.standby_hosts.includes(host)) return undefined;
+    return movedTo(port, host);
   }
 
   /** Where the gateway is to be instead; undefined: it stays. */

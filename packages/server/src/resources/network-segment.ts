@@ -76,17 +76,23 @@ export function vniClaim(vni: number): Claim {
 
 function holderOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
   const named = look.by('network', 'provider:segmentation_id', String(vni)).find(isTunnelled);
-  return (named ?? look.by('network', 'vni', String(vni))[0])?.id ?? routerOfVni(look, vni);
+  return (named ?? look.by('network', 'vni', String(vni))[0])?.id ?? otherOfVni(look, vni);
 }
 
-function routerOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
-  try {
-    return look.by('router', 'transit_vni', String(vni))[0]?.id;
-  } catch (err) {
-    // A server may have no routers loaded.
-    if (err instanceof NotLoadedError) return undefined;
-    throw err;
+/** A server may have no routers, or no taps, loaded. */
+function otherOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
+  for (const [type, attribute] of [
+    ['router', 'transit_vni'],
+    ['tap_service', 'vni'],
+  ] as const) {
+    try {
+      const [found] = look.by(type, attribute, String(vni));
+      if (found !== undefined) return found.id;
+    } catch (err) {
+      if (!(err instanceof NotLoadedError)) throw err;
+    }
   }
+  return undefined;
 }
 
 /** The tag on the physical network, or that it has none. */

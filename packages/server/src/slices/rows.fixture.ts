@@ -66,6 +66,7 @@ export function testPort(n: number, network: Network, host: string, more: Partia
     'binding:vnic_type': 'normal',
     inactive_bindings: [],
     standby_hosts: [],
+    tapped: false,
     'binding:profile': {},
     'cable:hostname': null,
     'cable:user_data': null,

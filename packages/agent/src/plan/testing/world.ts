@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Endpoint, LocalPort, PolicyRule, SliceKey } from '@cable/model';
+import type { Endpoint, HostPlace, LocalPort, PolicyRule, PortMirror, SliceKey } from '@cable/model';
 import { vifDeviceName } from '../device-names.ts';
 import { createRandom, type Random } from './random.ts';
 import {
@@ -91,7 +91,30 @@ function randomPort({ random }: World, n: number): LocalPort {
     ...(random(4) === 0 ? { trunk: { parentPortId: sampleId('port', 1 + random(9)), vlan: 100 + random(3) } } : {}),
     allowedAddressPairs: random(3) === 0 ? [{ ipAddress: oneOf(random, CIDRS), macAddress: sampleMac(n) }] : [],
     ...(random(3) === 0 ? { qosPolicyId: oneOf(random, ['q0', 'q1']) } : {}),
+    ...(random(3) === 0
+      ? { mirrors: Array.from({ length: 1 + random(3) }, (_, m) => randomMirror(random, n, m)) }
+      : {}),
+    ...(random(5) === 0 ? { taps: [{ id: sampleId('tap', n), vni: 700 + n, sources: [randomPlace(random)] }] } : {}),
   });
+}
+
+function randomPlace(random: Random): HostPlace {
+  const n = random(4);
+  return { host: n === 0 ? HOST : `h${n}`, underlay: random(8) === 0 ? null : `192.0.2.${n}` };
+}
+
+function randomMirror(random: Random, port: number, place: number): PortMirror {
+  const leg = { place, tunnel: 10 * port + place };
+  const toPort = { kind: 'port', portId: sampleId('port', 1 + random(9)), vni: 700, ...randomPlace(random) } as const;
+  return {
+    id: sampleId('mirror', 10 * port + place),
+    name: '',
+    ...(random(2) === 0 ? { in: leg } : {}),
+    ...(random(3) > 0 ? { out: leg } : {}),
+    maxKbps: 1 + random(1000),
+    filter: random(2) === 0 ? [] : [{ protocol: 6 + random(2), remote: oneOf(random, CIDRS) }],
+    target: random(3) === 0 ? { kind: oneOf(random, ['gre', 'erspan'] as const), remoteIp: '192.0.2.50' } : toPort,
+  };
 }
 
 function changePort(world: World): void {
@@ -111,7 +134,8 @@ function changePort(world: World): void {
 function changePairs({ state, random, ports }: World): void {
   const n = 1 + random(9);
   const port = ports.get(n);
-  if (port === undefined) return;
+  // A port is the host's own, or one that it is prepared for; never both.
+  if (port === undefined || state.item(`host:${HOST}`, port.id) === undefined) return;
   const pairs = Array.from({ length: random(3) }, () => ({
     ipAddress: oneOf(random, CIDRS),
     macAddress: sampleMac(n),

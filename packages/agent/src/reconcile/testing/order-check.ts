@@ -1,6 +1,7 @@
 import {
   CB_ENDPOINT_REMOTE,
   CB_FLOOD_TUNNEL,
+  CB_PEER_F_MIRROR,
   type CbNet,
   type CbVif,
   cbClass,
@@ -59,8 +60,9 @@ export class OrderCheck {
       if (kind === CB_ENDPOINT_REMOTE) this.#needTunnel(tunnel, 'endpoint');
     } else if (map === 'cb_flood_2') this.#checkFlood(entry.key, value);
     else if (map === 'cb_peer_2') {
-      const { net, tunnel } = cbPeer.decode(value);
-      check(this.#owned('cb_net_1', net), `peer before its network ${net}`);
+      const { net, tunnel, flags, vif } = cbPeer.decode(value);
+      if ((flags & CB_PEER_F_MIRROR) !== 0) check(this.#owned('cb_vif_2', vif), `copies before their VIF ${vif}`);
+      else check(this.#owned('cb_net_1', net), `peer before its network ${net}`);
       this.#needTunnel(tunnel, 'peer');
     } else if (map === 'cb_in_1') {
       const { vif } = cbIn.decode(value);

@@ -10,6 +10,7 @@ import { ROUTER_RULES } from './router.ts';
 import { SECURITY_GROUP_RULES } from './security-group.ts';
 import { SECURITY_GROUP_RULE_RULES } from './security-group-rule.ts';
 import { SUBNET_RULES } from './subnet.ts';
+import { TAP_RULES } from './tap.ts';
 import { TRUNK_RULES } from './trunk.ts';
 
 /** The rules that Cable ships with. */
@@ -20,6 +21,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...PORT_RULES,
   ...ROUTER_RULES,
   ...TRUNK_RULES,
+  ...TAP_RULES,
   ...SECURITY_GROUP_RULES,
   ...SECURITY_GROUP_RULE_RULES,
   ...QOS_RULES,

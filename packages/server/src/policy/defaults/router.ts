@@ -25,6 +25,8 @@ export const ROUTER_RULES: readonly RuleDefault[] = [
     check: 'rule:admin_only',
     description: 'Choose the addresses of a router’s gateway.',
   },
+  { name: 'add_extraroutes', check: 'rule:admin_or_owner', description: 'Add extra routes to a router.' },
+  { name: 'remove_extraroutes', check: 'rule:admin_or_owner', description: 'Remove extra routes from a router.' },
   { name: 'delete_router', check: 'rule:admin_or_owner', description: 'Delete a router.' },
   { name: 'add_router_interface', check: 'rule:admin_or_owner', description: 'Attach a subnet or a port to a router.' },
   {
