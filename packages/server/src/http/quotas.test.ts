@@ -24,7 +24,7 @@ const TYPES = [
     'port_forwarding',
     'trunk',
   ],
-  ...['loadbalancer', 'listener', 'pool', 'member'],
+  ...['loadbalancer', 'listener', 'pool', 'member', 'healthmonitor'],
 ];
 const UNLIMITED = Object.fromEntries(TYPES.map((type) => [type, -1]));
 
