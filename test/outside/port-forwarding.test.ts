@@ -62,11 +62,15 @@ function refusal(address: string, port: number): string {
 async function asks(guest: BedHost, inside: number, address: string, port: number): Promise<string> {
   const server = spawn(...enter(guest.name, 'timeout', '20', 'socat', `UDP-LISTEN:${inside},fork`, 'PIPE'));
   const closed = once(server, 'close');
-  const ask = (): string =>
-    execFileSync(...enter(OUTSIDE, 'socat', '-t', '1', 'STDIO', `UDP:${address}:${port}`), {
-      input: `to ${inside}`,
-      encoding: 'utf8',
-    });
+  // Refused until the guest listens.
+  const ask = (): string => {
+    const command = enter(OUTSIDE, 'socat', '-t', '1', 'STDIO', `UDP:${address}:${port}`);
+    try {
+      return execFileSync(...command, { input: `to ${inside}`, encoding: 'utf8', stdio: ['pipe', 'pipe', 'ignore'] });
+    } catch {
+      return '';
+    }
+  };
   try {
     let answer = '';
     await eventually(`an answer from ${guest.name}`, () => {
