@@ -178,7 +178,12 @@ describe('this version and the previous one', { skip, concurrency: 2, timeout: 2
     t.diagnostic(`the upgrade lost ${lost} of ${sent} packets`);
     assert.equal(lost, 0, `of ${sent} packets`);
 
-    // The old agent puts its programs over maps that it fills then: its own are not kept, since they would hold what has been revoked.
+    // The old agent puts its programs over maps that it fills then: its own are not kept, since they would hold what has been revoked. It does not know of a program on the
+    // uplink, nor that it could remove what that needs.
+    for (const host of [bed.h1, bed.h2]) {
+      await host.replace(CURRENT, '--encapsulation', 'kernel');
+      await eventually('the program is off the uplink', () => !host.hasUplinkProgram('eth0'));
+    }
     for (const host of [bed.h1, bed.h2]) await host.replace(previous);
     await assertPings(bed, ports);
     assert.deepEqual(onlyOf(await cloud.contents(), before), before);
