@@ -29,6 +29,8 @@ export type IpHeaders = {
   /** An ICMP error. */
   readonly isError: boolean;
   readonly isEcho: boolean;
+  /** Of ICMP. */
+  readonly icmpType?: number;
   /** Type << 8 of an answer to an ICMP query. */
   readonly icmpAnswer?: number;
   readonly syn: boolean;
@@ -108,6 +110,7 @@ type Transport = Pick<
   | 'needsFlow'
   | 'isError'
   | 'isEcho'
+  | 'icmpType'
   | 'icmpAnswer'
   | 'isRedirect'
   | 'syn'
@@ -212,11 +215,19 @@ function readIcmp(bytes: Buffer, base: Tuple): Transport | Reason {
   const type = bytes[0] ?? 0;
   if (ICMP_ERRORS.has(type)) {
     const error = readError(bytes.subarray(8), base);
-    return typeof error === 'string' ? error : { ...error, isRedirect: type === REDIRECT };
+    return typeof error === 'string' ? error : { ...error, isRedirect: type === REDIRECT, icmpType: type };
   }
   const needsFlow = ICMP_ANSWERS.has(type);
   const answer = needsFlow ? { icmpAnswer: type << 8 } : {};
-  return { ...PLAIN, tuple: icmpTuple(base, bytes), opens: !needsFlow, needsFlow, isEcho: type === 8, ...answer };
+  return {
+    ...PLAIN,
+    tuple: icmpTuple(base, bytes),
+    opens: !needsFlow,
+    needsFlow,
+    isEcho: type === 8,
+    icmpType: type,
+    ...answer,
+  };
 }
 
 /** An answer has the query's identifier, and answers code 0 of it. Other messages have no identifier. */

@@ -9,6 +9,11 @@ const DHCP_SERVER = 67;
 const DHCP_CLIENT = 68;
 const DNS = 53;
 const HTTP = 80;
+const ICMP = 1;
+const ICMP_ECHO_REPLY = 0;
+const ICMP_UNREACHABLE = 3;
+/** The agent probes members of load balancers from such ports. */
+const PROBE_FIRST_PORT = 49_152;
 const TO_ALL = '255.255.255.255';
 const NOBODY = '0.0.0.0';
 /** The reason why a port may not send this packet, or undefined. */
@@ -42,10 +47,23 @@ export function serviceOf(cloud: Cloud, port: Port, src: string, ip: IpHeaders):
       return plain ? 'dhcp' : 'refused';
   }
   if (ip.to === METADATA_ADDRESS) {
+    if (answersProbe(ip)) return ip.headerBytes === 20 && ip.from === port.addresses[0] ? 'metadata' : 'refused';
     const asks = isAgentPort(protocol, dport) && !ip.isError;
     return asks && plain && ip.from === port.addresses[0] ? 'metadata' : 'refused';
   }
   return undefined;
+}
+
+function isProbePort(protocol: number, port: number): boolean {
+  return (protocol === TCP || protocol === UDP) && port >= PROBE_FIRST_PORT;
+}
+
+/** What may answer a probe, or tell why it did not arrive. */
+function answersProbe({ fragment, isError, icmpType, opens, protocol, tuple }: IpHeaders): boolean {
+  if (fragment !== 'whole') return false;
+  if (isError) return icmpType === ICMP_UNREACHABLE && isProbePort(tuple.protocol, tuple.dport);
+  if (protocol === ICMP) return icmpType === ICMP_ECHO_REPLY;
+  return isProbePort(protocol, tuple.dport) && !opens;
 }
 
 function isAgentPort(protocol: number, port: number): boolean {
@@ -90,6 +108,8 @@ export function answerOf(cloud: Cloud, port: Port, frame: Buffer, ip: IpHeaders)
     const known = client !== NOBODY;
     return { from: speakerTo(cloud, port), to: known ? client : TO_ALL, toAll: !known && asked };
   }
-  if (isAgentPort(protocol, sport)) return { from: METADATA_ADDRESS, to: port.addresses[0] ?? NOBODY, toAll: false };
+  const isProbe = isProbePort(protocol, sport) || ip.isEcho;
+  if (isAgentPort(protocol, sport) || isProbe)
+    return { from: METADATA_ADDRESS, to: port.addresses[0] ?? NOBODY, toAll: false };
   return 'service';
 }
