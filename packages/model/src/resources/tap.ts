@@ -1,3 +1,61 @@
+/** What is copied, of a flow and of a mirror alike. */
+const FILTER = {
+  type: 'list',
+  write: 'both',
+  default: [],
+  maxLength: 8,
+  items: {
+    type: 'object',
+    properties: {
+      protocol: {
+        type: 'string',
+        orInteger: true,
+        nullable: true,
+        maxLength: 40,
+        example: 'tcp',
+        description: 'Name or IANA number, as in a security group rule; null: any.',
+      },
+      remote_ip_prefix: {
+        type: 'ip-or-cidr',
+        nullable: true,
+        example: '198.51.100.0/24',
+        description: 'A prefix that the other end is in; null: any.',
+      },
+      port_range_min: {
+        type: 'integer',
+        nullable: true,
+        minimum: 0,
+        maximum: 65535,
+        example: 443,
+        description: 'First port, of either end; null: any.',
+      },
+      port_range_max: {
+        type: 'integer',
+        nullable: true,
+        minimum: 0,
+        maximum: 65535,
+        example: 443,
+        description: 'Last port; null: the first.',
+      },
+    },
+  },
+  example: [{ protocol: 'tcp', remote_ip_prefix: '198.51.100.0/24', port_range_min: 443, port_range_max: 443 }],
+  description: 'Kinds of traffic that are copied, each packet of one of them; none: everything.',
+} as const;
+
+/** How much of it. */
+const MAX_KBPS = {
+  type: 'integer',
+  write: 'both',
+  writeBy: 'admin',
+  default: 1_000_000,
+  minimum: 1,
+  maximum: 2147483647,
+  example: 1_000_000,
+  description:
+    'Thousands of bits a second that are copied at the most, both directions together; copies of more are dropped.',
+} as const;
+
 /** A port that watches others, of the tap-as-a-service project. */
 export const tapServiceResource = {
   name: 'tap_service',
@@ -95,60 +153,8 @@ export const tapFlowResource = {
       example: 'ACTIVE',
       description: 'ACTIVE when the port and that of the tap service are.',
     },
-    'cable:filter': {
-      type: 'list',
-      write: 'both',
-      default: [],
-      maxLength: 8,
-      items: {
-        type: 'object',
-        properties: {
-          protocol: {
-            type: 'string',
-            orInteger: true,
-            nullable: true,
-            maxLength: 40,
-            example: 'tcp',
-            description: 'Name or IANA number, as in a security group rule; null: any.',
-          },
-          remote_ip_prefix: {
-            type: 'ip-or-cidr',
-            nullable: true,
-            example: '198.51.100.0/24',
-            description: 'A prefix that the other end is in; null: any.',
-          },
-          port_range_min: {
-            type: 'integer',
-            nullable: true,
-            minimum: 0,
-            maximum: 65535,
-            example: 443,
-            description: 'First port, of either end; null: any.',
-          },
-          port_range_max: {
-            type: 'integer',
-            nullable: true,
-            minimum: 0,
-            maximum: 65535,
-            example: 443,
-            description: 'Last port; null: the first.',
-          },
-        },
-      },
-      example: [{ protocol: 'tcp', remote_ip_prefix: '198.51.100.0/24', port_range_min: 443, port_range_max: 443 }],
-      description: 'Kinds of traffic that are copied, each packet of one of them; none: everything.',
-    },
-    'cable:max_kbps': {
-      type: 'integer',
-      write: 'both',
-      writeBy: 'admin',
-      default: 1_000_000,
-      minimum: 1,
-      maximum: 2147483647,
-      example: 1_000_000,
-      description:
-        'Thousands of bits a second that are copied at the most, both directions together; copies of more are dropped.',
-    },
+    'cable:filter': FILTER as typeof FILTER,
+    'cable:max_kbps': MAX_KBPS as typeof MAX_KBPS,
   },
   hidden: {
     /** Places of the mirror among those of its port, by direction; null: it does not copy that. */
@@ -228,60 +234,8 @@ export const tapMirrorResource = {
       example: 'erspanv1',
       description: 'erspanv1: ERSPAN type II; gre: Ethernet in GRE.',
     },
-    'cable:filter': {
-      type: 'list',
-      write: 'both',
-      default: [],
-      maxLength: 8,
-      items: {
-        type: 'object',
-        properties: {
-          protocol: {
-            type: 'string',
-            orInteger: true,
-            nullable: true,
-            maxLength: 40,
-            example: 'tcp',
-            description: 'Name or IANA number, as in a security group rule; null: any.',
-          },
-          remote_ip_prefix: {
-            type: 'ip-or-cidr',
-            nullable: true,
-            example: '198.51.100.0/24',
-            description: 'A prefix that the other end is in; null: any.',
-          },
-          port_range_min: {
-            type: 'integer',
-            nullable: true,
-            minimum: 0,
-            maximum: 65535,
-            example: 443,
-            description: 'First port, of either end; null: any.',
-          },
-          port_range_max: {
-            type: 'integer',
-            nullable: true,
-            minimum: 0,
-            maximum: 65535,
-            example: 443,
-            description: 'Last port; null: the first.',
-          },
-        },
-      },
-      example: [{ protocol: 'tcp', remote_ip_prefix: '198.51.100.0/24', port_range_min: 443, port_range_max: 443 }],
-      description: 'Kinds of traffic that are copied, each packet of one of them; none: everything.',
-    },
-    'cable:max_kbps': {
-      type: 'integer',
-      write: 'both',
-      writeBy: 'admin',
-      default: 1_000_000,
-      minimum: 1,
-      maximum: 2147483647,
-      example: 1_000_000,
-      description:
-        'Thousands of bits a second that are copied at the most, both directions together; copies of more are dropped.',
-    },
+    'cable:filter': FILTER as typeof FILTER,
+    'cable:max_kbps': MAX_KBPS as typeof MAX_KBPS,
   },
   hidden: {
     /** As of a tap flow. */
