@@ -13,8 +13,7 @@ import { VersionBed } from '../versions/version-bed.ts';
 
 const OUTSIDE = `cbgw-${process.pid}`;
 const MACHINE = '203.0.113.1';
-// By the overlay device: the question for an unknown neighbour is not sent of a packet that the vrouter has taken out of a tunnel itself.
-const MAPPINGS = ['--bridge-mappings', 'physnet1:ext0', '--encapsulation', 'kernel'] as const;
+const MAPPINGS = ['--bridge-mappings', 'physnet1:ext0'] as const;
 
 function ip(...args: readonly string[]): void {
   execFileSync('ip', args);
