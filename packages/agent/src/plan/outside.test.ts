@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LocalPort, RouterGateway } from '@cable/model';
+import type { LocalPort } from '@cable/model';
 import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import { type Row, type ShownMap, showEntry } from '../show/maps.ts';
 import { readNames } from '../show/names.ts';
+import { AWAY, EXTERNAL, GATEWAY, HERE, OUTSIDE } from './testing/outside.ts';
 import { createPlanBed, type PlanBed } from './testing/plan-bed.ts';
 import {
   type SampleSlice,
@@ -16,32 +17,9 @@ import {
   samplePolicy,
   samplePort,
   sampleRouter,
-  sampleSubnet,
 } from './testing/sample.ts';
 
 const UPLINK = 9;
-const OUTSIDE = 9;
-const HERE = samplePort(5);
-const AWAY = samplePort(7);
-
-const EXTERNAL = sampleNetwork(OUTSIDE, {
-  external: true,
-  mtuBytes: 1500,
-  wire: { physicalNetwork: 'physnet1', segmentationId: 100 },
-  subnets: [sampleSubnet(OUTSIDE, { cidr: '203.0.113.0/24', gatewayIp: '203.0.113.1' })],
-});
-
-const GATEWAY: RouterGateway = {
-  portId: sampleId('gw', 1),
-  networkId: sampleId('net', OUTSIDE),
-  macAddress: sampleMac(0x99),
-  fixedIps: [{ subnetId: sampleId('sub', OUTSIDE), ipAddress: '203.0.113.9' }],
-  enableSnat: true,
-  transitVni: 777,
-  host: 'h1',
-  underlay: '192.0.2.1',
-};
-
 const INSIDE = [
   ...sampleNetwork(1, {}, [sampleEndpoint(HERE, 'h1', '192.0.2.1'), sampleEndpoint(AWAY, 'h2', '192.0.2.2')]),
   samplePolicy('', []),
