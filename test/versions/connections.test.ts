@@ -89,7 +89,9 @@ test(`${COUNT} connections outlive an upgrade and restarts of agents under load,
   await cloud.allowPing();
   const network = await cloud.createNetwork();
   const ports = [await cloud.createPort(bed.h1, network), await cloud.createPort(bed.h2, network)] as const;
-  await cloud.active(...ports);
+  // The client that asks for a lease reads all that its device receives: beside 100,000 packets a second it misses its answers.
+  const quiet = await cloud.createPort(bed.h2, network);
+  await cloud.active(...ports, quiet);
   const there = addressOf(ports[1]);
   const end = (child: ChildProcess): void => {
     t.after(() => child.kill('SIGKILL'));
@@ -132,7 +134,7 @@ test(`${COUNT} connections outlive an upgrade and restarts of agents under load,
   }
   await assertOpen('restarts without a server');
   assert.equal(bed.h1.answersFrom(there), 5, 'new flows without a server');
-  assert.ok(bed.h2.getsLease(linkOf(ports[1])), 'a lease without a server');
+  assert.ok(bed.h2.getsLease(linkOf(quiet)), 'a lease without a server');
 
   server.say('speak');
   await eventually('the client hears the server on all', async () => (await client.report()).whole === COUNT);
