@@ -11,6 +11,33 @@
 #include "lib/forward.h"
 #include "lib/provider.h"
 
+/* What the device is left of IPv6: it would have to be looked through, may wait to be received anew (fragments), or is about the link. */
+static __always_inline int is_left6(const __u8 *ip)
+{
+	const struct ipv6_header *ip6 = (const void *)ip;
+
+	return is_extension(ip6->next) || (ip6->next == IPPROTO_ICMPV6 && icmp6_is_link(ip[sizeof(*ip6)]));
+}
+
+/* The inner IP header as far as it is asked about, and the byte that says an ICMPv6 packet's type. */
+#define INNER_BYTES (sizeof(struct ipv6_header) + 1)
+
+/* Reads into @ip what the tunnelled packet is. Returns its protocol; 0: it is left to the overlay device. */
+static __always_inline __u8 read_inner(struct __sk_buff *ctx, const struct outer *o, __u8 ip[INNER_BYTES])
+{
+	const struct iphdr *ip4 = (const void *)ip;
+
+	if (o->inner.h_proto == bpf_htons(ETH_P_IPV6))
+		return bpf_skb_load_bytes(ctx, sizeof(*o), ip, INNER_BYTES) || is_left6(ip)
+			       ? 0
+			       : ((const struct ipv6_header *)ip)->next;
+	/* Fragments may have to wait, and are received anew then: by the device, which knows the tunnel. */
+	if (o->inner.h_proto != bpf_htons(ETH_P_IP) || bpf_skb_load_bytes(ctx, sizeof(*o), ip, sizeof(*ip4)) ||
+	    ip4->frag_off & bpf_htons(IP_FLAG_MF | IP_OFFSET_MASK))
+		return 0;
+	return ip4->protocol;
+}
+
 /*
  * Does this tunnelled packet go to its guest from here? The kernel remembers of a GSO packet that it was in a tunnel, also when
  * its headers are off, and segments it wrongly (UDP) or slowly (TCP, for a tap): those are left to the overlay device. All
@@ -18,20 +45,17 @@
  */
 static __always_inline int is_taken(struct __sk_buff *ctx, const struct outer *o, __u16 net)
 {
+	__u8 ip[INNER_BYTES] __attribute__((aligned(8))), protocol;
 	struct cb_endpoint *endpoint;
 	struct cb_vif *vif;
-	struct iphdr ip;
 
-	if (o->inner.h_proto != bpf_htons(ETH_P_IP) || is_group_mac(o->inner.h_dest) ||
-	    bpf_skb_load_bytes(ctx, sizeof(*o), &ip, sizeof(ip)))
+	if (is_group_mac(o->inner.h_dest))
 		return 0;
-	/* Fragments may have to wait, and are received anew then: by the device, which knows the tunnel. */
-	if (ip.frag_off & bpf_htons(IP_FLAG_MF | IP_OFFSET_MASK))
-		return 0;
+	protocol = read_inner(ctx, o, ip);
 	/* RFC 6040: who does not know ECN is not told of congestion by a mark; the packet is to be dropped. */
-	if ((o->ip.tos & ECN_MASK) == ECN_CE && !(ip.tos & ECN_MASK))
+	if (!protocol || ((o->ip.tos & ECN_MASK) == ECN_CE && !(tos_of(ip) & ECN_MASK)))
 		return 0;
-	if (ip.protocol != IPPROTO_TCP)
+	if (protocol != IPPROTO_TCP)
 		return !ctx->gso_size;
 	endpoint = lookup_mac(net, o->inner.h_dest);
 	if (!endpoint || endpoint->kind != CB_ENDPOINT_VIF)
@@ -94,7 +118,7 @@ static __always_inline int receive_from_uplink(struct __sk_buff *ctx)
 	w->p.key.net = net;
 	reason = parse_ethernet(ctx, &w->p);
 	if (!reason)
-		reason = parse_ipv4(ctx, &w->p);
+		reason = parse_ip(ctx, &w->p);
 	if (reason)
 		return drop(ctx, 0, reason);
 	return forward(ctx, w);

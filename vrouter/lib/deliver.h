@@ -48,7 +48,7 @@ static __always_inline int to_overlay(struct __sk_buff *ctx, const struct pkt *p
 	if (!way || !row)
 		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
 	remote_be = v4_of(&way->remote);
-	if (cfg_own_encapsulation && p->family == CB_FAMILY_V4)
+	if (cfg_own_encapsulation && p->family)
 		hop = lookup_hop(&way->remote);
 	if (hop && fits_underlay(ctx, p, hop->mtu_bytes))
 		result = push_outer(ctx, row->wire_id, remote_be);

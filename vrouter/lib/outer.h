@@ -22,6 +22,9 @@
 #define ECN_ECT0 2
 #define ECN_CE 3
 #define AF_INET 2
+#ifndef BPF_F_ADJ_ROOM_DECAP_L3_IPV6
+#define BPF_F_ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
+#endif
 
 /* What stands before the inner packet. */
 struct outer {
@@ -50,6 +53,12 @@ static __always_inline __u16 header_checksum(const void *header)
 	return ~((sum & 0xffff) + (sum >> 16));
 }
 
+/* The TOS byte of an IPv4 header, the traffic class of an IPv6 header. */
+static __always_inline __u8 tos_of(const __u8 *ip)
+{
+	return ip[0] >> 4 == 6 ? (__u8)(ip[0] << 4 | ip[1] >> 4) : ip[1];
+}
+
 /* RFC 6040, 4.1: the outer header has the inner's ECN field, but ECT(0) for CE: only what happens in the tunnel is told there. */
 static __always_inline __u8 outer_tos(__u8 inner_tos)
 {
@@ -67,7 +76,7 @@ static __always_inline int fits_underlay(struct __sk_buff *ctx, const struct pkt
 }
 
 /*
- * Puts the outer headers on an IPv4 packet. The device segments a GSO packet afterwards, and writes lengths and checksum of each
+ * Puts the outer headers on an IPv4 or IPv6 packet. The device segments a GSO packet afterwards, and writes lengths and checksum of each
  * outer header then. OUTER_REFUSED: more than IPv4 can say, a kind of GSO that the kernel does not do in a tunnel, or a packet that is
  * in one already as the kernel sees it. OUTER_BROKEN: it is no packet any more.
  */
@@ -78,13 +87,13 @@ static __noinline enum outer_result push_outer(struct __sk_buff *ctx, __u32 vni,
 		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	__u32 total = ctx->len + OUTER_BYTES - ETH_HLEN, hash;
 	struct outer o = {};
-	struct iphdr *inner;
+	__u8 *frame;
 
-	inner = need(ctx, ETH_HLEN, sizeof(*inner));
-	if (!inner || total > IP_MAX_BYTES)
+	frame = need(ctx, 0, ETH_HLEN + sizeof(struct iphdr));
+	if (!frame || total > IP_MAX_BYTES)
 		return OUTER_REFUSED;
-	o.ip.tos = outer_tos(inner->tos);
-	__builtin_memcpy(&o.inner, (void *)inner - ETH_HLEN, ETH_HLEN);
+	o.ip.tos = outer_tos(tos_of(frame + ETH_HLEN));
+	__builtin_memcpy(&o.inner, frame, ETH_HLEN);
 	hash = bpf_get_hash_recalc(ctx);
 	if (bpf_skb_adjust_room(ctx, OUTER_BYTES, BPF_ADJ_ROOM_MAC, flags))
 		return OUTER_REFUSED;
@@ -127,34 +136,46 @@ static __always_inline int read_outer(struct __sk_buff *ctx, struct outer *o)
 	       !(o->vxlan_vni_be & bpf_htonl((1 << VXLAN_VNI_SHIFT) - 1));
 }
 
-/* RFC 6040, 4.2: a congestion mark of the underlay is one for the guest. The header's checksum is brought along (RFC 1624). */
-static __always_inline void mark_congestion(struct iphdr *ip)
+/*
+ * RFC 6040, 4.2: a congestion mark of the underlay is one for the guest. IPv4 brings its header's checksum along (RFC 1624), which leaves the sum of
+ * the bytes as it was; IPv6 has none, so the kernel is told of what changed. Returns 0 or a negative errno.
+ */
+static __always_inline int mark_congestion(struct __sk_buff *ctx)
 {
-	__u32 sum = (__u16)~ip->check + bpf_htons(ECN_CE - (ip->tos & ECN_MASK));
+	__u8 *ip = need(ctx, ETH_HLEN, sizeof(struct iphdr));
+	struct iphdr *ip4 = (void *)ip;
+	__u8 byte;
+	__u32 sum;
 
-	ip->tos |= ECN_CE;
-	ip->check = ~((sum & 0xffff) + (sum >> 16));
+	if (!ip)
+		return -1;
+	if (*ip >> 4 == 6) {
+		byte = ip[1] | ECN_CE << 4;
+		return bpf_skb_store_bytes(ctx, ETH_HLEN + 1, &byte, 1, BPF_F_RECOMPUTE_CSUM);
+	}
+	sum = (__u16)~ip4->check + bpf_htons(ECN_CE - (ip4->tos & ECN_MASK));
+	ip4->tos |= ECN_CE;
+	ip4->check = ~((sum & 0xffff) + (sum >> 16));
+	return 0;
 }
 
 /* Takes the outer headers off. OUTER_REFUSED: the kernel will not do it to such a packet. OUTER_BROKEN: as above. */
 static __noinline enum outer_result pop_outer(struct __sk_buff *ctx, const struct outer *o)
 {
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	struct ethhdr inner = o->inner;
-	struct iphdr *ip;
 
-	if (bpf_skb_adjust_room(ctx, -(__s32)OUTER_BYTES, BPF_ADJ_ROOM_MAC,
-				BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET))
+	/* What is left is IPv6 to the kernel, too. */
+	if (inner.h_proto == bpf_htons(ETH_P_IPV6))
+		flags |= BPF_F_ADJ_ROOM_DECAP_L3_IPV6;
+	if (bpf_skb_adjust_room(ctx, -(__s32)OUTER_BYTES, BPF_ADJ_ROOM_MAC, flags))
 		return OUTER_REFUSED;
 	if (bpf_skb_store_bytes(ctx, 0, &inner, ETH_HLEN, 0))
 		return OUTER_BROKEN;
 	/* What the NIC verified first was the outer UDP header's checksum (zero counts as one): that one is gone. */
 	bpf_csum_level(ctx, BPF_CSUM_LEVEL_DEC);
-	if ((o->ip.tos & ECN_MASK) != ECN_CE)
-		return OUTER_DONE;
-	ip = need(ctx, ETH_HLEN, sizeof(*ip));
-	if (!ip)
+	if ((o->ip.tos & ECN_MASK) == ECN_CE && mark_congestion(ctx))
 		return OUTER_BROKEN;
-	mark_congestion(ip);
 	return OUTER_DONE;
 }
 

@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { CB_VIF_F_METER } from '../../packages/agent/src/bpf/abi.gen.ts';
+import { CB_PEER_F_UPLINK, CB_VIF_F_METER } from '../../packages/agent/src/bpf/abi.gen.ts';
 import { median } from './facts.ts';
 import { addExternal, addFloating, addGateway } from './outside.ts';
-import { arp, BROADCAST, type Ipv4, TCP, tcp, udp } from './packet.ts';
-import { DEFAULT_FLAGS, type Guest, SERVICE_MAC, World } from './world.ts';
+import { arp, BROADCAST, type Ip, type Ipv4, TCP, tcp, udp, vxlan } from './packet.ts';
+import { DEFAULT_FLAGS, type Guest, SERVICE_MAC, UPLINK_MAC, World } from './world.ts';
 
 const RUNS = Number(process.env['VROUTER_COST_RUNS'] ?? 15);
 const BURST = 100_000;
@@ -158,4 +158,34 @@ test('a packet that is translated', (t) => {
   );
   const first = (n: number): Uint8Array => udp(behind, { sport: 1024 + (n % 60_000), dport: 53 });
   say("first UDP packet by the router's address, one run", singles(hidden, first));
+});
+
+test('a packet that is encapsulated here, and one whose headers are taken off', (t) => {
+  const [self, peer] = ['192.0.2.2', PEER];
+  const own = new World(8, 131_072, { underlay: self });
+  try {
+    const guest = own.addGuest('a', { mac: A, ip: '10.0.0.1', ip6: '2001:db8::1', vni: VNI });
+    own.addRemote(VNI, '10.0.0.9', FAR, peer);
+    own.addRemote(VNI, '2001:db8::9', FAR, peer);
+    own.addPeer(peer, undefined, CB_PEER_F_UPLINK);
+    own.addHop(peer, { nexthop: peer });
+    const outer: Ipv4 = { src: NEXT, dst: UPLINK_MAC, from: peer, to: self };
+    for (const [family, from, to] of [
+      ['IPv4', '10.0.0.1', '10.0.0.9'],
+      ['IPv6', '2001:db8::1', '2001:db8::9'],
+    ] as const) {
+      const out: Ip = { src: A, dst: FAR, from, to };
+      const back: Ip = { src: FAR, dst: A, from: to, to: from };
+      assert.equal(own.send(guest, udp(out, ports)).verdict, `uplink ${VNI} ${peer}`);
+      const came = vxlan(outer, { vni: VNI }, udp(back, { sport: 2000, dport: 1000 }));
+      assert.equal(own.arrive(came).verdict, 'vif a');
+      const once = (time: () => number): number => median(Array.from({ length: RUNS * SINGLES + 1 }, time));
+      const sent = once(() => own.time('from_vif', guest, udp(out, ports)));
+      const taken = once(() => own.time('from_uplink', 'uplink', came));
+      t.diagnostic(`UDP over ${family} to another host, one run: ${sent} ns`);
+      t.diagnostic(`UDP over ${family} from another host, one run: ${taken} ns`);
+    }
+  } finally {
+    own.close();
+  }
 });

@@ -1088,16 +1088,19 @@ export class World {
    * is taken; the packet is not reset between them, so only one that leaves it as it was may be repeated.
    */
   time(
-    name: 'from_vif' | 'from_tunnel',
-    guest: Guest | { vni: number; from: string },
+    name: 'from_vif' | 'from_tunnel' | 'from_uplink',
+    from: Guest | { vni: number; from: string } | 'uplink',
     frame: Uint8Array,
     repeat = 1,
   ): number {
-    const context =
-      'ifindex' in guest
-        ? { ifindex: guest.ifindex }
-        : { ifindex: this.#overlay, cb: [guest.vni, ipBytes(guest.from).readUInt32BE()] };
+    const context = this.#cameBy(from);
     return inNetns(this.#inside, () => this.program(name).testRun({ data: frame, context, repeat })).durationNs;
+  }
+
+  #cameBy(from: Guest | { vni: number; from: string } | 'uplink'): { ifindex: number; cb?: readonly number[] } {
+    if (from === 'uplink') return { ifindex: this.#uplink };
+    if ('ifindex' in from) return { ifindex: from.ifindex };
+    return { ifindex: this.#overlay, cb: [from.vni, ipBytes(from.from).readUInt32BE()] };
   }
 
   program(name: string): BpfProgram {

@@ -13,10 +13,12 @@ import {
   type SampleSlice,
   sampleEndpoint,
   sampleHost,
+  sampleId,
   sampleNetwork,
   samplePolicy,
   samplePort,
   sampleRule,
+  sampleSubnet,
 } from './plan/testing/sample.ts';
 import { ENTRY } from './reconcile/program-slots.ts';
 import { type AgentBed, type BedHost, createAgentBed, eventually } from './testing/agent-bed.ts';
@@ -29,15 +31,22 @@ let plain: BedHost;
 let guests: readonly Guest[] = [];
 let scratch: Scratch;
 
-type Guest = { readonly port: LocalPort; readonly host: BedHost; readonly netns: TestNetns; readonly address: string };
+type Guest = {
+  readonly port: LocalPort;
+  readonly host: BedHost;
+  readonly netns: TestNetns;
+  readonly address: string;
+  readonly address6: string;
+};
 
 const VNI = 101;
-const POD_1 = samplePort(1, { vifKind: 'veth', policy: 'policy:p' });
-const POD_2 = samplePort(2, { vifKind: 'veth', policy: 'policy:p' });
-const TAP_2 = samplePort(3, { policy: 'policy:p' });
+const SUBNET_6 = sampleSubnet(2, { cidr: '2001:db8:1::/64', ipVersion: 6, gatewayIp: null, enableDhcp: false });
+const POD_1 = dualPort(1, { vifKind: 'veth' });
+const POD_2 = dualPort(2, { vifKind: 'veth' });
+const TAP_2 = dualPort(3);
 /** On the host without an agent. */
-const FAR = samplePort(9, { vifKind: 'host' });
-const FAR_ADDRESS = '10.0.0.9';
+const FAR = dualPort(9, { vifKind: 'host' });
+const [FAR_ADDRESS, FAR_ADDRESS6] = FAR.fixedIps.map(({ ipAddress }) => ipAddress) as [string, string];
 
 before(async () => {
   scratch = createScratch('encap');
@@ -50,11 +59,17 @@ before(async () => {
   const slices: readonly SampleSlice[] = [
     sampleHost(h1.name, [POD_1]),
     sampleHost(h2.name, [POD_2, TAP_2]),
-    ...sampleNetwork(1, {}, [
+    ...sampleNetwork(1, { subnets: [sampleSubnet(1), SUBNET_6] }, [
       ...guests.map((guest) => sampleEndpoint(...at(guest))),
       sampleEndpoint(FAR, plain.name, plain.underlay),
     ]),
-    samplePolicy('p', [sampleRule(1, { direction: 'egress' }), sampleRule(2)]),
+    samplePolicy(
+      'p',
+      (['IPv4', 'IPv6'] as const).flatMap((ethertype, i) => [
+        sampleRule(1 + 2 * i, { direction: 'egress', ethertype }),
+        sampleRule(2 + 2 * i, { ethertype }),
+      ]),
+    ),
   ];
   bed.server.set(slices);
 });
@@ -69,19 +84,30 @@ afterEach(async () => {
   await Promise.all([h1.end('SIGKILL'), h2.end('SIGKILL')]);
 });
 
+/** A port with an address of both families. */
+function dualPort(n: number, fields: Partial<LocalPort> = {}): LocalPort {
+  const fixedIps = [
+    { subnetId: sampleId('sub', 1), ipAddress: `10.0.0.${n}` },
+    { subnetId: SUBNET_6.id, ipAddress: `2001:db8:1::${n}` },
+  ];
+  return samplePort(n, { policy: 'policy:p', fixedIps, ...fields });
+}
+
 /** A veth with the name that the port's device has; for a tap's packets the vrouter does what it does for a tap. */
 function addGuest(port: LocalPort, host: BedHost): Guest {
-  const one = { port, host, netns: createNetns(), address: port.fixedIps[0]?.ipAddress ?? '' };
+  const [address = '', address6 = ''] = port.fixedIps.map(({ ipAddress }) => ipAddress);
+  const one = { port, host, netns: createNetns(), address, address6 };
   one.netns.ip('link', 'set', 'lo', 'up');
   plug(one);
   return one;
 }
 
-function plug({ port, host, netns, address }: Guest): void {
+function plug({ port, host, netns, address, address6 }: Guest): void {
   const device = `${port.vifKind === 'veth' ? 'cv' : 'tap'}${port.id.slice(0, 11)}`;
   host.exec('ip', 'link', 'add', device, 'up', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns.name);
   netns.ip('link', 'set', 'eth0', 'address', port.macAddress, 'mtu', '1450', 'up');
   netns.ip('address', 'add', `${address}/24`, 'dev', 'eth0');
+  netns.ip('address', 'add', `${address6}/64`, 'dev', 'eth0', 'nodad');
 }
 
 function guest(port: LocalPort): Guest {
@@ -136,7 +162,7 @@ if (mode === 'serve') {
     const hash = createHash('sha256');
     socket.on('data', (data) => hash.update(data)).on('end', () => socket.end(hash.digest('hex'))).on('error', () => 0);
   });
-  const echo = dgram.createSocket('udp4');
+  const echo = dgram.createSocket(address.includes(':') ? 'udp6' : 'udp4');
   echo.on('message', (data, from) => echo.send(data, from.port, from.address));
   server.listen(7000, address, () => echo.bind(7000, address, () => console.log('ready')));
 } else if (mode === 'tcp') {
@@ -156,8 +182,8 @@ if (mode === 'serve') {
   socket.on('connect', push).on('data', (data) => { answer += data; }).on('error', (err) => fail(err.message));
   socket.on('close', () => (answer === hash.digest('hex') ? process.exit(0) : fail('other bytes: ' + answer)));
 } else {
-  const socket = dgram.createSocket('udp4');
-  const sizes = Array.from({ length: Number(amount) }, (_, i) => 1 + ((i * 37) % 1422));
+  const socket = dgram.createSocket(address.includes(':') ? 'udp6' : 'udp4');
+  const sizes = Array.from({ length: Number(amount) }, (_, i) => 1 + ((i * 37) % (address.includes(':') ? 1402 : 1422)));
   const wanted = new Set();
   socket.on('message', (data) => {
     wanted.delete(data.toString('latin1'));
@@ -207,7 +233,9 @@ async function ended(child: ChildProcess, what: string): Promise<void> {
 
 async function carries(from: TestNetns, to: string, what: string): Promise<void> {
   from.run('ping', '-c', '20', '-i', '0.01', '-W', '1', '-q', to);
-  from.run('ping', '-c', '3', '-i', '0.01', '-W', '1', '-M', 'do', '-s', '1422', '-q', to);
+  const [largest, more] = to.includes(':') ? ['1402', ['-s', '4000']] : ['1422', ['-M', 'do', '-s', '1422']];
+  from.run('ping', '-c', '3', '-i', '0.01', '-W', '1', '-M', 'do', '-s', largest, '-q', to);
+  from.run('ping', '-c', '3', '-i', '0.01', '-W', '1', ...more, '-q', to);
   await ended(inside(from, 'udp', to, 200), `${what}: UDP`);
   await ended(inside(from, 'tcp', to, 40), `${what}: TCP`);
 }
@@ -240,21 +268,27 @@ for (const [one, other] of [
   ['own', 'kernel'],
   ['kernel', 'own'],
 ] as const) {
-  test(`guests of a host with ${one} and one with ${other} encapsulation reach each other, whole`, async () => {
+  test(`guests of a host with ${one} and one with ${other} encapsulation reach each other, whole`, async (t) => {
     await start(h1, one);
     await start(h2, other);
     const [pod1, pod2, tap2] = [guest(POD_1), guest(POD_2), guest(TAP_2)];
     const tools = new Inside();
     try {
-      for (const { netns, address } of guests) await tools.serve(netns.path, address);
-      const before = byDevice(h1) + byDevice(h2);
-      await carries(pod1.netns, pod2.address, 'pod to pod');
-      await carries(pod2.netns, pod1.address, 'and back');
-      const passed = byDevice(h1) + byDevice(h2) - before;
-      if (one === 'own' && other === 'own') assert.ok(passed < 20, `${passed} packets went by the devices`);
-      else assert.ok(passed > 200, `${passed} packets went by the devices`);
-      await carries(pod1.netns, tap2.address, 'pod to tap');
-      await carries(tap2.netns, pod1.address, 'tap to pod');
+      for (const { netns, address, address6 } of guests) {
+        await tools.serve(netns.path, address);
+        await tools.serve(netns.path, address6);
+      }
+      for (const family of ['address', 'address6'] as const) {
+        const before = byDevice(h1) + byDevice(h2);
+        await carries(pod1.netns, pod2[family], 'pod to pod');
+        await carries(pod2.netns, pod1[family], 'and back');
+        const passed = byDevice(h1) + byDevice(h2) - before;
+        t.diagnostic(`${family}: ${passed} packets went by the devices`);
+        if (one === 'own' && other === 'own') assert.ok(passed < 100, `${family}: ${passed} by the devices`);
+        else assert.ok(passed > 200, `${family}: ${passed} by the devices`);
+        await carries(pod1.netns, tap2[family], 'pod to tap');
+        await carries(tap2.netns, pod1[family], 'tap to pod');
+      }
     } finally {
       await tools.end();
     }
@@ -264,18 +298,24 @@ for (const [one, other] of [
 for (const checksum of ['udpcsum', 'noudpcsum'] as const) {
   test(`a guest and a host with the kernel's VXLAN device reach each other, ${checksum}`, async () => {
     await start(h1, 'own');
-    const { netns, address } = guest(POD_1);
+    const { netns, address, address6 } = guest(POD_1);
     const tunnel = ['id', String(VNI), 'dstport', '4789', 'local', plain.underlay, 'remote', h1.underlay, checksum];
     plain.exec('ip', 'link', 'add', 'vx0', 'address', FAR.macAddress, 'mtu', '1450', 'type', 'vxlan', ...tunnel);
     const tools = new Inside();
     try {
       plain.exec('ip', 'address', 'add', `${FAR_ADDRESS}/24`, 'dev', 'vx0');
       plain.exec('ip', 'link', 'set', 'vx0', 'up');
-      await tools.serve(netns.path, address);
-      await tools.serve(`/run/netns/${plain.netns}`, FAR_ADDRESS);
-      await carries(netns, FAR_ADDRESS, 'to the device');
+      plain.exec('ip', 'address', 'add', `${FAR_ADDRESS6}/64`, 'dev', 'vx0', 'nodad');
       const far: TestNetns = { ...netns, path: `/run/netns/${plain.netns}`, run: plain.exec };
-      await carries(far, address, 'from the device');
+      for (const [here, there] of [
+        [address, FAR_ADDRESS],
+        [address6, FAR_ADDRESS6],
+      ] as const) {
+        await tools.serve(netns.path, here);
+        await tools.serve(far.path, there);
+        await carries(netns, there, 'to the device');
+        await carries(far, here, 'from the device');
+      }
     } finally {
       await tools.end();
       plain.exec('ip', 'link', 'delete', 'vx0');
