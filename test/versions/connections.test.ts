@@ -90,7 +90,7 @@ test(`${COUNT} connections outlive an upgrade and restarts of agents under load,
   const network = await cloud.createNetwork();
   const ports = [await cloud.createPort(bed.h1, network), await cloud.createPort(bed.h2, network)] as const;
   // The client that asks for a lease reads all that its device receives: beside 100,000 packets a second it misses its answers.
-  const quiet = await cloud.createPort(bed.h2, network);
+  const quiet = await cloud.createPort(bed.h2, await cloud.createNetwork());
   await cloud.active(...ports, quiet);
   const there = addressOf(ports[1]);
   const end = (child: ChildProcess): void => {
