@@ -12,20 +12,6 @@
 #define HAIRPIN_FIRST_PORT 1024
 #define HAIRPIN_LAST_PORT 65535
 
-static __always_inline struct cb_member *lookup_member(__u32 member)
-{
-	struct cb_member_key key = {.member = member};
-
-	return bpf_map_lookup_elem(&cb_member_1, &key);
-}
-
-static __always_inline struct cb_svc *lookup_svc(__u16 net, const struct cb_tuple_key *to)
-{
-	struct cb_svc_key key = {.net = net, .addr = to->dst, .port_be = to->dport_be, .protocol = to->protocol};
-
-	return bpf_map_lookup_elem(&cb_svc_1, &key);
-}
-
 static __always_inline __u64 mix(__u64 value)
 {
 	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9ULL;
@@ -76,8 +62,8 @@ static __always_inline void turn_to_itself(struct work *w)
 }
 
 /*
- * The packet in work has come to its destination, a virtual address of network @net: what it becomes. Returns the network of the member, or -1, and `to` says
- * why.
+ * The packet in work has come to its destination, a virtual address of network @net, or to a floating IP of such: what it becomes. Returns the network of the member,
+ * or -1, and `to` says why. By a floating IP it goes on by the router that has that: answers come back by it.
  */
 GLOBAL int balance(struct __sk_buff *ctx __attribute__((unused)), __u32 net)
 {
@@ -87,7 +73,12 @@ GLOBAL int balance(struct __sk_buff *ctx __attribute__((unused)), __u32 net)
 
 	if (!w)
 		return -1;
-	svc = w->nat.asked & TRANSLATED_IN ? NULL : lookup_svc(net, &w->p.key);
+	if (w->nat.meets)
+		svc = lookup_svc(net, &w->nat.met, w->p.key.dport_be, w->p.key.protocol);
+	else if (w->nat.asked & TRANSLATED_IN)
+		svc = NULL;
+	else
+		svc = lookup_svc(net, &w->p.key.dst, w->p.key.dport_be, w->p.key.protocol);
 	if (!svc) {
 		resolved_drop(w, w->nat.known ? CB_REASON_NAT_GONE : CB_REASON_NO_MEMBER);
 		return -1;
@@ -109,12 +100,17 @@ GLOBAL int balance(struct __sk_buff *ctx __attribute__((unused)), __u32 net)
 	if (!w->nat.known) {
 		begin_translation(w)->dst = member->addr;
 		w->nat.to.dport_be = member->port_be;
-		if (member->net == w->p.key.net && same_address(&member->addr, &w->p.key.src))
+		if (!w->nat.meets && member->net == w->p.key.net && same_address(&member->addr, &w->p.key.src))
 			turn_to_itself(w);
 	}
-	if (same_address(&w->nat.to.src, &w->p.key.dst))
+	/* By a floating IP, where the router translates nothing. */
+	if (same_address(&w->nat.to.src, &w->nat.to.dst)) {
+		resolved_drop(w, CB_REASON_NO_MEMBER);
+		return -1;
+	}
+	if (!w->nat.meets && same_address(&w->nat.to.src, &w->p.key.dst))
 		w->nat.asked |= TRANSLATED_OUT;
-	if (member->vrf)
+	if (!w->nat.meets && member->vrf)
 		w->nat.vrf = member->vrf;
 	return member->net;
 }

@@ -538,7 +538,8 @@ static __always_inline void fill_record(struct work *w, struct cb_flow *flow)
 /* Network in which answers to the packet in work enter this host. */
 static __always_inline __u16 answer_net(const struct work *w)
 {
-	if (w->p.flags & PKT_TRANSLATED && w->nat.answer_net)
+	/* Who is here answers in his own network, whatever way others have. */
+	if (w->p.flags & PKT_TRANSLATED && w->nat.answer_net && !w->way.out_vif)
 		return w->nat.answer_net;
 	return w->way.out_vif || w->way.deliver == CB_DELIVER_UPLINK ? w->way.out_net : w->p.key.net;
 }
@@ -673,6 +674,7 @@ static __always_inline void note_translation(struct work *w, const struct cb_flo
 	w->nat.answer_net = 0;
 	w->nat.asked = 0;
 	w->nat.here = 0;
+	w->nat.meets = 0;
 	w->nat.floats = 0;
 	w->p.flags &= ~PKT_TRANSLATED;
 	if (!flow)

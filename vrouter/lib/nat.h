@@ -59,6 +59,21 @@ static __always_inline struct cb_forward *lookup_forward(__u16 net, __u8 protoco
 	return bpf_map_lookup_elem(&cb_forward_1, &key);
 }
 
+static __always_inline struct cb_member *lookup_member(__u32 member)
+{
+	struct cb_member_key key = {.member = member};
+
+	return bpf_map_lookup_elem(&cb_member_1, &key);
+}
+
+/* What a port of a virtual address leads to. */
+static __always_inline struct cb_svc *lookup_svc(__u16 net, const struct cb_addr *vip, __u16 port_be, __u8 protocol)
+{
+	struct cb_svc_key key = {.net = net, .addr = *vip, .port_be = port_be, .protocol = protocol};
+
+	return bpf_map_lookup_elem(&cb_svc_1, &key);
+}
+
 /* The address with which @snat sends packets of the packet's family; NULL: it does not translate them. */
 static __always_inline const struct cb_addr *snat_address(const struct work *w, const struct cb_snat *snat)
 {
@@ -91,7 +106,7 @@ static __always_inline void note_translated(const struct work *w)
 		note_step(CB_STEP_DESTINATION_BECOMES, 0, dport, 0, &to->dst);
 }
 
-/* A floating IP: to the fixed address. */
+/* A floating IP: to the fixed address. Is that a virtual one, a flow's destination is its member: balance() asks about that. */
 static __always_inline void enter_by_nat(struct work *w, struct cb_nat *nat)
 {
 	struct cb_tuple_key *to = &w->nat.to;
@@ -99,14 +114,18 @@ static __always_inline void enter_by_nat(struct work *w, struct cb_nat *nat)
 	if (!nat)
 		return resolved_drop(w, CB_REASON_NO_ENDPOINT);
 	w->nat.vrf = nat->vrf;
-	if (w->nat.known) {
+	w->nat.meets = !w->direction;
+	w->nat.met = nat->to;
+	if (w->nat.known && !(w->member && w->nat.meets)) {
 		if (!same_address(&to->dst, &nat->to) || to->dport_be != w->p.key.dport_be)
 			resolved_drop(w, CB_REASON_NAT_GONE);
 		return;
 	}
+	w->nat.answer_net = nat->to_net;
+	if (w->nat.known)
+		return;
 	to = begin_translation(w);
 	to->dst = nat->to;
-	w->nat.answer_net = nat->to_net;
 }
 
 /* Is a sender's port or identifier one of its own blocks, where router @snat has such for packets like the one in work? */
@@ -257,6 +276,34 @@ static __always_inline int is_forwarded(const struct work *w)
 }
 
 /*
+ * Does the floating IP with which the packet in work leaves, an answer of a member, still lead to a listener of that one's pool? Notes its MAC.
+ */
+GLOBAL int is_balanced(struct __sk_buff *ctx __attribute__((unused)))
+{
+	struct cb_endpoint *ep;
+	struct cb_member *member;
+	struct cb_route *route;
+	struct work *w = work();
+	struct cb_nat *nat;
+	struct cb_svc *svc;
+
+	if (!w || !w->member || !w->direction)
+		return 0;
+	ep = lookup_endpoint(w->nat.outside, &w->nat.to.src);
+	nat = lookup_nat(w->nat.outside, 0, &w->nat.to.src);
+	member = lookup_member(w->member);
+	if (!ep || ep->kind != CB_ENDPOINT_NAT || !nat || !member)
+		return 0;
+	route = lookup_route(nat->vrf, &nat->to);
+	svc = route ? lookup_svc(route->net, &nat->to, w->nat.to.sport_be, w->p.key.protocol) : NULL;
+	if (!svc || svc->pool != member->pool)
+		return 0;
+	w->nat.floats = 1;
+	__builtin_memcpy(w->nat.mac, ep->mac, 6);
+	return 1;
+}
+
+/*
  * Is the source that the flow has still one that it may have? @nat, @address: what a new flow's would be; @leased: with a port of the sender's blocks.
  */
 static __always_inline int still_leaves(struct __sk_buff *ctx, struct work *w, const struct cb_nat *nat,
@@ -270,7 +317,7 @@ static __always_inline int still_leaves(struct __sk_buff *ctx, struct work *w, c
 		return 1;
 	if (!w->direction && !leased && address && same_address(address, &to->src))
 		return 1;
-	if (w->direction && is_forwarded(w))
+	if (w->direction && (is_forwarded(w) || is_balanced(ctx)))
 		return 1;
 	return !nat && !address && same_address(&key->src, &to->src);
 }
@@ -317,7 +364,7 @@ GLOBAL int translate_out(struct __sk_buff *ctx)
 	} else if (w->nat.known) {
 		if (!still_leaves(ctx, w, nat, address, address && takes_blocks(w, snat)))
 			resolved_drop(w, CB_REASON_NAT_GONE);
-		w->nat.floats = nat && same_address(&nat->to, &w->nat.to.src);
+		w->nat.floats |= nat && same_address(&nat->to, &w->nat.to.src);
 		lease = !w->direction && !w->nat.floats && takes_blocks(w, snat) ? lease_of_sender(w) : NULL;
 		if (lease)
 			note_lease(w, lease);

@@ -316,15 +316,16 @@ static __always_inline struct cb_route *leave_gateway(struct __sk_buff *ctx, str
  */
 static __always_inline __u32 meets_vip(const struct work *w, const struct cb_route *route)
 {
+	const struct cb_addr *addr = w->nat.meets ? &w->nat.met : &w->p.key.dst;
 	struct cb_endpoint *ep;
 
-	if (w->direction || w->nat.asked & TRANSLATED_IN)
+	if (w->direction || (w->nat.asked & TRANSLATED_IN && !w->nat.meets))
 		return 0;
 	if (w->member)
-		route = lookup_route(w->nat.vrf, &w->p.key.dst);
+		route = lookup_route(w->nat.vrf, addr);
 	if (!route || route->kind != CB_ROUTE_CONNECTED)
 		return 0;
-	ep = lookup_endpoint(route->net, w->member ? &w->p.key.dst : destination_of(w));
+	ep = lookup_endpoint(route->net, addr);
 	return ep && ep->kind == CB_ENDPOINT_VIP ? route->net : 0;
 }
 
@@ -333,6 +334,10 @@ static __always_inline struct cb_route *pass_vip(struct __sk_buff *ctx, struct w
 {
 	__u32 net = meets_vip(w, route);
 
+	if (!net && w->member && w->nat.meets) {
+		resolved_drop(w, CB_REASON_NAT_GONE);
+		return NULL;
+	}
 	if (!net)
 		return route;
 	if (balance(ctx, net) < 0)
@@ -381,6 +386,7 @@ static __always_inline __u32 resolve_vip(struct __sk_buff *ctx, struct work *w, 
 static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w, __u32 vrf)
 {
 	struct cb_route *route;
+	int leaves;
 
 	note_step(CB_STEP_ROUTER, vrf, 0, 0, NULL);
 	/* RFC 4291 section 2.5.6 */
@@ -392,9 +398,11 @@ static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w,
 	if (is_external(w->p.key.net) && !enter_gateway(ctx, w, w->p.key.net))
 		return;
 	route = route_of(ctx, w, 1);
-	if (route && route->flags & CB_ROUTE_F_GATEWAY)
+	leaves = route && route->flags & CB_ROUTE_F_GATEWAY;
+	if (leaves)
 		route = leave_gateway(ctx, w, route);
-	else if (route)
+	/* What has turned round at the gateway may have come to a virtual address, too. */
+	if (route && (!leaves || w->nat.meets))
 		route = pass_vip(ctx, w, route);
 	if (route)
 		resolve_by(w, route);

@@ -111,8 +111,10 @@ struct translation {
 	__u32 leased; /* the source has a port of the sender's own blocks, or is to get one */
 	__u32 asked; /* TRANSLATED_*: which of the packet's ends the rows were asked about */
 	__u32 here; /* VIF that has the floating IP by which the packet came in: it leads nowhere else; 0: any */
+	__u32 meets; /* it came in by a floating IP: `met` may be a virtual address */
 	__u32 floats; /* it leaves with a floating IP, whose MAC follows */
 	__u8 mac[8];
+	struct cb_addr met; /* the address that the floating IP stands for */
 };
 
 /* Who is asked for a MAC. */

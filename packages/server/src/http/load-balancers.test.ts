@@ -65,34 +65,49 @@ async function withPool(world: World): Promise<{ readonly lb: Json; readonly lis
   return { lb, listener, pool };
 }
 
-lbTest('a virtual address is at no part of a trunk, nor under a floating IP, whichever comes first', async (world) => {
-  const { create, send, network, subnet, make } = world;
-  const port = (): Promise<Json> => create('port', { network_id: network['id'] });
-  const [parent, sub, plain] = [await port(), await port(), await port()];
-  const sub_ports = [{ port_id: sub['id'], segmentation_type: 'vlan', segmentation_id: 7 }];
-  const trunk = await create('trunk', { port_id: parent['id'], sub_ports });
-  const balance = (id: unknown) => send('POST', `${LBAAS}/loadbalancers`, { loadbalancer: { vip_port_id: id } });
-  for (const part of [parent, sub]) {
-    assert.match(await refused(balance(part['id']), 409, 'VIPInUse'), new RegExp(`part of trunk ${trunk['id']}`));
-  }
-  const { vip_port_id: vip } = await make('loadbalancers', { vip_port_id: plain['id'] });
-  await refused(send('POST', '/v2.0/trunks', { trunk: { port_id: vip } }), 409, 'ParentPortInUse');
-  const added = [{ port_id: vip, segmentation_type: 'vlan', segmentation_id: 8 }];
-  const adding = send('PUT', `/v2.0/trunks/${trunk['id']}/add_subports`, { sub_ports: added });
-  await refused(adding, 409, 'PortInUse');
+lbTest(
+  'a virtual address is at no part of a trunk, and may be under a floating IP, whichever comes first',
+  async (world) => {
+    const { create, send, network, subnet, make } = world;
+    const port = (): Promise<Json> => create('port', { network_id: network['id'] });
+    const [parent, sub, plain] = [await port(), await port(), await port()];
+    const sub_ports = [{ port_id: sub['id'], segmentation_type: 'vlan', segmentation_id: 7 }];
+    const trunk = await create('trunk', { port_id: parent['id'], sub_ports });
+    const balance = (id: unknown) => send('POST', `${LBAAS}/loadbalancers`, { loadbalancer: { vip_port_id: id } });
+    for (const part of [parent, sub]) {
+      assert.match(await refused(balance(part['id']), 409, 'VIPInUse'), new RegExp(`part of trunk ${trunk['id']}`));
+    }
+    const { vip_port_id: vip } = await make('loadbalancers', { vip_port_id: plain['id'] });
+    await refused(send('POST', '/v2.0/trunks', { trunk: { port_id: vip } }), 409, 'ParentPortInUse');
+    const added = [{ port_id: vip, segmentation_type: 'vlan', segmentation_id: 8 }];
+    const adding = send('PUT', `/v2.0/trunks/${trunk['id']}/add_subports`, { sub_ports: added });
+    await refused(adding, 409, 'PortInUse');
 
-  const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' };
-  const external = await create('network', { 'router:external': true, ...flat });
-  await create('subnet', { network_id: external['id'], cidr: '203.0.113.0/24', enable_dhcp: false });
-  const router = await create('router', { external_gateway_info: { network_id: external['id'] } });
-  await send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, { subnet_id: subnet['id'] });
-  const float = (id: unknown) =>
-    send('POST', '/v2.0/floatingips', { floatingip: { floating_network_id: external['id'], port_id: id } });
-  assert.match(await refused(float(vip), 400, 'BadRequest'), /virtual address of a load balancer/);
-  const reached = await port();
-  assert.equal((await float(reached['id'])).status, 201);
-  assert.match(await refused(balance(reached['id']), 409, 'VIPInUse'), /floating IP 203\.0\.113\.\d+ leads to it/);
-});
+    const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' };
+    const external = await create('network', { 'router:external': true, ...flat });
+    await create('subnet', { network_id: external['id'], cidr: '203.0.113.0/24', enable_dhcp: false });
+    const router = await create('router', { external_gateway_info: { network_id: external['id'] } });
+    await send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, { subnet_id: subnet['id'] });
+    const float = (id: unknown) =>
+      send('POST', '/v2.0/floatingips', { floatingip: { floating_network_id: external['id'], port_id: id } });
+    const reached = await port();
+    const floating = [await float(vip), await float(reached['id'])];
+    assert.deepEqual(
+      floating.map(({ status, body }) => [status, body['floatingip']?.['router_id']]),
+      [
+        [201, router['id']],
+        [201, router['id']],
+      ],
+    );
+    const adopted = await balance(reached['id']);
+    assert.equal(adopted.status, 201);
+    const shown = await send('GET', `/v2.0/floatingips/${floating[0]?.body['floatingip']?.['id']}`);
+    assert.equal(shown.body['floatingip']?.['status'], 'ACTIVE');
+    // It goes with the port that was made for the virtual address.
+    const own = (await send('GET', `/v2.0/floatingips?port_id=${vip}`)).body['floatingips'] as unknown as Json[];
+    assert.equal(own.length, 1);
+  },
+);
 
 lbTest(
   'a load balancer has a port of its own for its virtual address, which comes and goes with it',

@@ -8,7 +8,6 @@ import { objectKey } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { FLOATING_IP, isServiceOwner } from './device-owners.ts';
 import { externalNetwork } from './external-network.ts';
-import { hasVip } from './has-vip.ts';
 import { gatewayPortOf } from './router.ts';
 
 type FixedIp = Port['fixed_ips'][number];
@@ -144,23 +143,7 @@ export function innerPort({ plan, asked }: Planning, floating: Pick<Floating, 'i
     );
   }
   if (isServiceOwner(port.device_owner)) throw badRequest(`Port ${id} is one of ${port.device_owner}`);
-  if (hasVip(port)) {
-    throw badRequest(`Port ${id} has the virtual address of a load balancer, and clients outside are not balanced`);
-  }
   return port;
-}
-
-/** Throws `VIPInUse` when floating IPs, or ports of such, lead to a port that is to have a virtual address. Each that comes revises the port. */
-export function refuseFloatingTo({ deps, plan }: Planning, portId: string): void {
-  const [first] = deps.resources.find('floatingip') === undefined ? [] : plan.by('floatingip', 'port_id', portId);
-  const isForwarded = deps.resources.find('port_forwarding') !== undefined;
-  const [ports] = isForwarded ? plan.by('port_forwarding', 'internal_port_id', portId) : [];
-  if (first === undefined && ports === undefined) return;
-  const what =
-    first === undefined
-      ? `ports of a floating IP lead (${ports?.id})`
-      : `the floating IP ${first.floating_ip_address} leads`;
-  throw new CableError('VIPInUse', `Port ${portId} cannot have a virtual address: ${what} to it.`);
 }
 
 function associate(planning: Planning, floating: Floating, portId: string | null, wanted: string | null): Association {
@@ -304,8 +287,11 @@ function* brokenFloatingIp(look: Look, floating: FloatingIp): Iterable<Broken> {
     return;
   }
   const inner = look.get('port', portId);
-  if (inner !== undefined && (isServiceOwner(inner.device_owner) || hasVip(inner))) {
-    yield { rule: 'a floating IP leads to a machine', detail: `port ${portId} is one of ${inner.device_owner}` };
+  if (inner !== undefined && isServiceOwner(inner.device_owner)) {
+    yield {
+      rule: 'a floating IP leads to a machine, or to a load balancer',
+      detail: `port ${portId} is one of ${inner.device_owner}`,
+    };
   }
   const fixed = fixedIpOf(inner, fixedIp);
   const router = look.get('router', routerId ?? '');

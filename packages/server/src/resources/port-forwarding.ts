@@ -106,6 +106,16 @@ export const portForwardingsToModule: Contribution<AnyObject> = contribute<Port>
   },
 });
 
+/** Throws `VIPInUse` when ports of a floating IP lead to a port that is to have a virtual address. Each that comes revises the port. */
+export function refuseForwardedTo({ deps, plan }: Planning, portId: string): void {
+  const [first] = deps.resources.find('port_forwarding') === undefined ? [] : forwardingsTo(plan, portId);
+  if (first === undefined) return;
+  throw new CableError(
+    'VIPInUse',
+    `Port ${portId} cannot have a virtual address: ports of a floating IP lead (${first.id}) to it.`,
+  );
+}
+
 /** Throws `RouterInterfaceInUseByFloatingIP` when a port forwarding needs one of the addresses that a router's leg is to lose. */
 export function refuseForwardedThrough({ deps, plan }: Planning, routerId: string, gone: readonly FixedIp[]): void {
   if (deps.resources.find('port_forwarding') === undefined) return;
@@ -149,6 +159,11 @@ function targetOf(
   wanted: string | undefined,
 ): Target {
   const port = innerPort(planning, floating, portId);
+  if (hasVip(port)) {
+    throw badForwarding(
+      `port ${portId} has the virtual address of a load balancer: give that a floating IP of its own`,
+    );
+  }
   const fixed = innerAddress(port, wanted);
   const router = routerBetween(planning, port, fixed, floating.floating_network_id);
   const target = { internal_port_id: port.id, internal_ip_address: fixed.ip_address, router_id: router.id };

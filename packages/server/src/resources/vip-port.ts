@@ -16,9 +16,9 @@ import { notFound } from '../engine/read.ts';
 import type { Look } from '../engine/view.ts';
 import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { LOAD_BALANCER_VIP } from './device-owners.ts';
-import { refuseFloatingTo } from './floating-ip.ts';
 import { hasVip } from './has-vip.ts';
 import { invalid } from './lb-parts.ts';
+import { refuseForwardedTo } from './port-forwarding.ts';
 import { prefixOf } from './subnet-range.ts';
 import { memberClaim } from './trunk.ts';
 
@@ -73,7 +73,7 @@ function adoptPort(planning: Planning, given: Given<LoadBalancer>, portId: strin
   if (trunk !== undefined) {
     throw new CableError('VIPInUse', `Port ${portId} cannot have a virtual address: it is a part of trunk ${trunk}.`);
   }
-  refuseFloatingTo(planning, portId);
+  refuseForwardedTo(planning, portId);
   const vip = vipOf(port, given);
   planUpdate({ ...planning, isService: true }, resource, port, ownership(given.id));
   return vip;
