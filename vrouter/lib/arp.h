@@ -33,6 +33,15 @@ static __always_inline __u32 check_arp_sender(const struct work *w, const struct
 	return source_allowed(p->in_vif, p->smac, &sender) ? CB_REASON_NONE : CB_REASON_SPOOFED_ARP;
 }
 
+/*
+ * May the sender ask of all, as one who has no address yet, whether @addr is free? Who is about to have it takes that for another's claim, and does without (RFC 5227,
+ * RFC 4862): so only who may have it.
+ */
+static __always_inline int may_probe(const struct work *w, const struct cb_addr *addr)
+{
+	return !(w->sender.flags & CB_VIF_F_ANTISPOOF) || source_allowed(w->p.in_vif, w->p.smac, addr);
+}
+
 /* Makes the answer out of the request. */
 static __always_inline void write_arp_reply(struct arp_packet *arp, const __u8 *mac)
 {
@@ -98,7 +107,7 @@ static __always_inline __u32 handle_arp(struct __sk_buff *ctx, struct work *w, _
 	/* Unknown: perhaps an allowed address pair's. The sender's own: an announcement, for the others. Leased: another host answers. */
 	if (!target || target->kind == CB_ENDPOINT_SHARED || target->kind == CB_ENDPOINT_LEASED ||
 	    (target->kind == CB_ENDPOINT_VIF && target->vif == w->p.in_vif))
-		return CB_REASON_NONE;
+		return !arp->spa_be && !may_probe(w, &addr) ? CB_REASON_SPOOFED_ARP : CB_REASON_NONE;
 	write_arp_reply(arp, target->mac);
 	*action = ARP_ANSWERED;
 	return CB_REASON_NONE;

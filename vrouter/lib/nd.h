@@ -71,7 +71,8 @@ static __noinline int check_nd_sender(struct __sk_buff *ctx, const struct work *
 		return same_mac(w->sender.mac, p->smac) ? CB_REASON_SPOOFED_IP : CB_REASON_SPOOFED_MAC;
 	if (p->icmp_type != ICMP6_NEIGHBOUR_SOLICITATION && p->icmp_type != ICMP6_NEIGHBOUR_ADVERTISEMENT)
 		return CB_REASON_NONE;
-	if (names_other_mac(ctx, p))
+	/* Behind other headers what it says is not where it is looked at. No stack sends it so. */
+	if (p->l4_off != ND_OFF || names_other_mac(ctx, p))
 		return CB_REASON_SPOOFED_ND;
 	if (p->icmp_type == ICMP6_NEIGHBOUR_SOLICITATION)
 		return CB_REASON_NONE;
@@ -158,7 +159,7 @@ static __always_inline __u32 handle_nd(struct __sk_buff *ctx, struct work *w, __
 	ep = lookup_endpoint(p->key.net, &target);
 	/* Unknown: perhaps an allowed address pair's. The sender's own: it looks whether another has it. */
 	if (!ep || ep->kind == CB_ENDPOINT_SHARED || (ep->kind == CB_ENDPOINT_VIF && ep->vif == p->in_vif))
-		return CB_REASON_NONE;
+		return is_unspecified(&p->src) && !may_probe(w, &target) ? CB_REASON_SPOOFED_ND : CB_REASON_NONE;
 	if (write_advertisement(ctx, w, ep))
 		return CB_REASON_MALFORMED;
 	*action = ND_ANSWERED;

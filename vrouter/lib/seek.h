@@ -9,6 +9,7 @@
 #include "flood.h"
 #include "icmp6.h"
 #include "learn.h"
+#include "service6.h"
 #include "shorten.h"
 
 /* An address is sought so often at the most. */
@@ -19,7 +20,7 @@
  */
 #define SEEK_REST 90
 
-/* A probe for a duplicate address (RFC 4862): it is answered to all nodes. */
+/* From the seeker's link-local address: without one, who is about to have the address would take it for another's who is, too (RFC 4862, 5.4.3). */
 struct solicitation {
 	struct ethhdr eth;
 	struct ipv6_header ip;
@@ -28,6 +29,9 @@ struct solicitation {
 	__u16 checksum;
 	__u16 reserved[2];
 	struct cb_addr target;
+	__u8 option_type;
+	__u8 option_words;
+	__u8 mac[6];
 };
 
 /* Nobody's: what is sent to it goes to all. */
@@ -90,6 +94,7 @@ static __noinline int ask_by_arp(struct __sk_buff *ctx, const struct cb_addr *ad
 static __noinline int ask_by_nd(struct __sk_buff *ctx, const struct cb_addr *addr)
 {
 	struct solicitation *ns;
+	struct cb_addr source;
 
 	if (make_place(ctx, sizeof(*ns)))
 		return -1;
@@ -109,6 +114,11 @@ static __noinline int ask_by_nd(struct __sk_buff *ctx, const struct cb_addr *add
 	__builtin_memcpy(&ns->ip.dst.b[12], &ns->eth.h_dest[2], 4);
 	ns->type = ICMP6_NEIGHBOUR_SOLICITATION;
 	take_addr(&ns->target, addr);
+	link_local_of(&source, ns->eth.h_source);
+	take_addr(&ns->ip.src, &source);
+	ns->option_type = ND_OPTION_SOURCE;
+	ns->option_words = 1;
+	set_seeker(ns->mac);
 	ns->checksum = icmp6_checksum(&ns->ip, &ns->type, sizeof(*ns) - offsetof(struct solicitation, type));
 	return 0;
 }

@@ -270,6 +270,16 @@ describe('neighbour discovery', () => {
       'drop icmp_redirect',
     ],
     [
+      'a probe for an address that nobody is known to have, and it may not have',
+      neighborSolicitation(asks(a0(), '::', '2001:db8:1::77'), { target: '2001:db8:1::77' }),
+      'drop spoofed_nd',
+    ],
+    [
+      'a probe for its own',
+      neighborSolicitation(asks(a0(), '::', linkLocal(A)), { target: linkLocal(A) }),
+      'flood 2 copies',
+    ],
+    [
       'a cut solicitation',
       icmp6({ ...asks(a0(), a6, b6), hopLimit: 255 }, { type: 135, body: Buffer.alloc(12) }),
       'drop malformed',
@@ -277,6 +287,14 @@ describe('neighbour discovery', () => {
   ] as const) {
     test(`${what}: ${verdict}`, () => assert.equal(world.send(a, frame).verdict, verdict));
   }
+
+  test('an advertisement behind another header, whose bytes are read as one of an address that it may have', () => {
+    world.allowSource(a, A, '8800::', 16);
+    const padding = { protocol: 60, body: Buffer.from([1, 4, 0, 0, 0, 0]) };
+    const ip: Ipv6 = { ...all, src: A, from: a6, extensions: [padding] };
+    const na = neighborAdvertisement(ip, { target: linkLocal(B), override: true });
+    assert.equal(world.send(a, na).verdict, 'drop spoofed_nd');
+  });
 
   test('a port without port security advertises what it wants', () => {
     const ra = routerAdvertisement({ src: OPEN, dst: all.dst, from: linkLocal(OPEN), to: all.to }, { prefixes: [] });

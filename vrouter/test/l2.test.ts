@@ -70,6 +70,8 @@ for (const [what, frame, verdict] of [
   ['that announces the sender itself is flooded', request('10.0.0.1'), 'flood 2 copies'],
   ['from an allowed pair is answered', request('10.0.0.2', { src: VIRTUAL, spa: '10.0.0.50' }), 'vif a'],
   ['that probes for a duplicate is answered', request('10.0.0.2', { spa: '0.0.0.0' }), 'vif a'],
+  ['that probes for its own address is flooded', request('10.0.0.1', { spa: '0.0.0.0' }), 'flood 2 copies'],
+  ['that probes for one it may not have is dropped', request('10.0.0.200', { spa: '0.0.0.0' }), 'drop spoofed_arp'],
   ['with a false sender IP is dropped', request('10.0.0.2', { spa: '10.0.0.9' }), 'drop spoofed_arp'],
   ['with a sender MAC unlike its frame is dropped', request('10.0.0.2', { sha: B }), 'drop spoofed_arp'],
   ['that probes from a false MAC is dropped', request('10.0.0.2', { src: B, spa: '0.0.0.0' }), 'drop spoofed_mac'],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { neighborAdvertisement, neighborSolicitation } from './icmp6.ts';
 import { arp, BROADCAST, type Ipv4, udp } from './packet.ts';
-import { type Guest, OPEN_FLAGS, type Rule, World } from './world.ts';
+import { type Guest, linkLocal, OPEN_FLAGS, type Rule, World } from './world.ts';
 
 const [V1, V2] = [601, 602];
 const HOST = '192.0.2.7';
@@ -12,6 +12,7 @@ const M1 = '02:00:00:00:02:01';
 const M2 = '02:00:00:00:02:02';
 const FAR = '02:00:00:00:02:03';
 const OPEN = '02:00:00:00:02:04';
+const STRANGER = '02:00:00:00:02:06';
 const WIDE = '02:00:00:00:02:05';
 const R1 = 'fa:16:3e:00:00:01';
 const R2 = 'fa:16:3e:00:00:02';
@@ -65,8 +66,8 @@ beforeEach(() => {
 
 const ports = { sport: 1000, dport: 2000 };
 const toVip: Ipv4 = { src: C, dst: R1, from: '10.1.0.5', to: VIP };
-const garp = (mac: string, spa = VIP, sha = mac): Buffer =>
-  arp({ src: mac, dst: BROADCAST }, { op: 'request', sha, spa, tpa: spa });
+const garp = (mac: string, spa = VIP, sha = mac, tpa = spa): Buffer =>
+  arp({ src: mac, dst: BROADCAST }, { op: 'request', sha, spa, tpa });
 
 /** An unsolicited advertisement, to all. */
 const announce6 = (mac: string): Buffer =>
@@ -96,13 +97,13 @@ test('nobody is known to have it: who has it is asked of all, once a second, and
   assert.equal(world.send(client, udp(toVip, ports)).verdict, 'vif m2');
 });
 
-test('in IPv6 it is asked by a solicitation without a source, which is answered to all', () => {
+test('in IPv6 it is asked by a solicitation from an address: without one it would end the probe of who is about to have it', () => {
   const to = { src: C, dst: R1, from: '2001:db8:1::5', to: VIP6 };
   const out = world.send(client, udp(to, { ...ports, payload: Buffer.alloc(40, 0xaa) }));
   assert.equal(out.verdict, 'flood 5 copies');
   const asked = neighborSolicitation(
-    { src: SEEKER, dst: '33:33:ff:00:01:00', from: '::', to: 'ff02::1:ff00:100' },
-    { target: VIP6 },
+    { src: SEEKER, dst: '33:33:ff:00:01:00', from: linkLocal(SEEKER), to: 'ff02::1:ff00:100' },
+    { target: VIP6, mac: SEEKER },
   );
   assert.deepEqual(Buffer.from(out.data).subarray(0, asked.length), asked);
   assert.ok(
@@ -110,6 +111,25 @@ test('in IPv6 it is asked by a solicitation without a source, which is answered 
       .subarray(asked.length)
       .every((byte) => byte === 0),
   );
+  const answer = neighborAdvertisement(
+    { src: M1, dst: SEEKER, from: VIP6, to: linkLocal(SEEKER) },
+    { target: VIP6, mac: M1, solicited: true, override: true },
+  );
+  assert.equal(world.send(m1, answer).verdict, 'flood 4 copies', 'hosts that only route there hear it too');
+  assert.equal(world.send(client, udp(to, ports)).verdict, 'vif m1');
+});
+
+test('whether it is free asks only who may have it: to who is about to have it the question says that another is, too', () => {
+  const probe = (mac: string): Buffer => garp(mac, '0.0.0.0', mac, VIP);
+  const probe6 = (mac: string): Buffer =>
+    neighborSolicitation({ src: mac, dst: '33:33:ff:00:01:00', from: '::', to: 'ff02::1:ff00:100' }, { target: VIP6 });
+  assert.match(world.send(m1, probe(M1)).verdict, /^flood/);
+  assert.match(world.send(m1, probe6(M1)).verdict, /^flood/);
+  const stranger = world.addGuest('stranger', { mac: STRANGER, ip: '10.2.0.6', vni: V2, ip6: '2001:db8:2::6' });
+  assert.equal(world.send(stranger, probe(STRANGER)).verdict, 'drop spoofed_arp');
+  assert.equal(world.send(stranger, probe6(STRANGER)).verdict, 'drop spoofed_nd');
+  world.send(m1, garp(M1));
+  assert.equal(world.send(stranger, probe(STRANGER)).verdict, 'drop spoofed_arp', 'also while somebody has it');
 });
 
 test('the only port that may have it is reached unheard', () => {

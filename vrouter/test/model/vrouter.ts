@@ -181,8 +181,11 @@ export class ReferenceVrouter {
     if (spoofed !== undefined) return this.#dropOf(arrival, spoofed);
     const owner = arp.op === ARP_REQUEST ? ownerOfAddress(this.#cloud, arrival.network, arp.tpa) : undefined;
     // About itself: an announcement, for the others.
-    if (owner === undefined || (owner.kind === 'port' && owner.port === arrival.sender))
-      return this.#forwardArp(arrival);
+    if (owner === undefined || (owner.kind === 'port' && owner.port === arrival.sender)) {
+      return probesForAnother(arrival.sender, arrival.ethernet, arp)
+        ? this.#dropOf(arrival, 'spoofed_arp')
+        : this.#forwardArp(arrival);
+    }
     return this.#toPort(arrival.sender, arpAnswer(arrival.frame, arp, macOf(owner)));
   }
 
@@ -403,6 +406,11 @@ function spoofsArp(port: Port, { src }: EthernetHeaders, { sha, spa }: ArpHeader
   if (sha !== src) return 'spoofed_arp';
   if (spa === NOBODY) return src === port.mac ? undefined : 'spoofed_mac';
   return maySend(port, src, spa) ? undefined : 'spoofed_arp';
+}
+
+/** A probe (RFC 5227) for an address that it may not have: who is about to have it takes that for a claim. */
+function probesForAnother(port: Port, { src }: EthernetHeaders, { op, spa, tpa }: ArpHeaders): boolean {
+  return port.portSecurity && op === ARP_REQUEST && spa === NOBODY && !maySend(port, src, tpa);
 }
 
 /**
