@@ -34,7 +34,7 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   tcp_window:
     'Nothing for a few: they came late or twice. Else somebody guesses at the connections of others: look at the sender.',
   reverse_path:
-    'Let the guest use an address of its own network, or send into the network that its address belongs to.',
+    'Let the guest use an address of its own network, or send into the network that its address belongs to. Of what comes from outside: somebody there forges addresses, or a route of the router leads inside to machines that are outside.',
   spoofed_peer:
     'Look for the host that sends with the addresses of another host’s guests; for a moment after a guest has moved: nothing.',
   ip_options: 'Let the guest send without a source route.',

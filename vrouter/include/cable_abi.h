@@ -136,7 +136,8 @@ enum cb_reason {
 	CB_REASON_FLOW_SHARE = 26, /* a new flow of a VIF or project that holds its share of the flow table */
 	CB_REASON_FLOW_TABLE = 27, /* a new flow for which the flow table has no room */
 	CB_REASON_TCP_WINDOW = 28, /* an answer to no SYN of the connection, or a RST from outside of the window */
-	CB_REASON_REVERSE_PATH = 29, /* to a router, from an address that the router has in another network */
+	CB_REASON_REVERSE_PATH =
+		29, /* to a router, from an address that the router has in another network; from outside: or that nobody can have there */
 	CB_REASON_SPOOFED_PEER = 30, /* from another host, with the MAC or address of a VIF of this one */
 	CB_REASON_IP_OPTIONS = 31, /* a source route in the IPv4 options */
 	CB_REASON_TINY_FRAGMENT = 32, /* a fragment that would overwrite the TCP header of the first (RFC 3128) */

@@ -91,8 +91,21 @@ static __always_inline int is_transit(__u32 net)
 	return row && row->flags & CB_NET_F_TRANSIT;
 }
 
+/* An address from which nothing comes from afar (RFC 6890, RFC 3927): "this network", loopback, multicast and what is above; and that of the host's services for guests. */
+static __always_inline int is_nobodys(const struct cb_addr *addr)
+{
+	const __u32 *word = (const __u32 *)addr->b;
+	__u32 v4 = bpf_ntohl(v4_of(addr));
+
+	/* :: and ::1 */
+	if (!is_v4_mapped(addr))
+		return !(word[0] | word[1] | word[2]) && v4 <= 1;
+	return v4 < 0x01000000 || v4 >> 24 == 127 || v4 >= 0xe0000000 || v4 == CB_METADATA_ADDR;
+}
+
 /*
- * Does the sender use an address that the router has in another network (RFC 3704)? Of a port with port security its own addresses are known.
+ * Does the sender use an address that the router has in another network (RFC 3704)? Of a port with port security its own addresses are known. From outside nobody has one of
+ * those that a route leads to by a next hop inside either, nor one that nobody has.
  */
 static __always_inline int from_elsewhere(const struct work *w, __u32 vrf)
 {
@@ -101,7 +114,14 @@ static __always_inline int from_elsewhere(const struct work *w, __u32 vrf)
 	if (w->sender.flags & CB_VIF_F_ANTISPOOF || is_transit(w->p.key.net))
 		return 0;
 	route = lookup_route(vrf, &w->p.src);
-	return route && route->kind == CB_ROUTE_CONNECTED && route->net != w->p.key.net;
+	if (route && route->kind == CB_ROUTE_CONNECTED && route->net != w->p.key.net)
+		return 1;
+	if (!is_external(w->p.key.net))
+		return 0;
+	if (is_nobodys(&w->p.src))
+		return 1;
+	return route && (route->kind == CB_ROUTE_NEXTHOP || route->kind == CB_ROUTE_SEVERAL) &&
+	       route->net != w->p.key.net && !route->outside && !(route->flags & CB_ROUTE_F_GATEWAY);
 }
 
 /* The packet came for an address in the external network @outside, or has been routed to one: what it becomes. Returns whether that is settled. */

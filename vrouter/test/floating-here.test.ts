@@ -1,7 +1,15 @@
 /** Floating IPs on the host of their port, where the gateway of the router is on another host: who has one leaves by this host's uplink, others by the gateway. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { addExternal, addFloating, addGateway, addWayToGateway, type Floating, removeFloating } from './outside.ts';
+import {
+  addExternal,
+  addFloating,
+  addGateway,
+  addWayToGateway,
+  type Floating,
+  removeFloating,
+  routeInside,
+} from './outside.ts';
 import { arp, BROADCAST, ICMP, type Ipv4, icmp, icmpError, ipv4, PROTO, TCP, tcp, udp } from './packet.ts';
 import { type Guest, World } from './world.ts';
 
@@ -105,6 +113,30 @@ test('from outside it leads to its port, whose rules decide', () => {
       'drop no_endpoint',
       `${to} does not come in by its MAC`,
     );
+});
+
+test('nobody outside sends as one behind a next hop inside, or with an address that nobody has', () => {
+  const syn = { sport: 9, dport: 22, flags: TCP.syn };
+  const arrives = (from: string) => world.arrive(tcp({ ...into(FA, MA), from }, syn)).verdict;
+  const hop = { net: world.net(INSIDE), mac: R1, nexthop: b.ip };
+  assert.equal(arrives('172.16.0.5'), 'vif a');
+  change(() => routeInside(world, VRF, '172.16.0.0/16', hop));
+  assert.equal(arrives('172.16.0.5'), 'drop reverse_path');
+  assert.equal(arrives('172.17.0.5'), 'vif a', 'what the default route leads to comes in');
+  change(() => routeInside(world, VRF, '172.16.0.0/16', { ...hop, several: true }));
+  assert.equal(arrives('172.16.0.6'), 'drop reverse_path');
+  for (const from of [
+    '0.0.0.0',
+    '0.1.2.3',
+    '127.0.0.1',
+    '169.254.169.254',
+    '224.0.0.5',
+    '240.0.0.1',
+    '255.255.255.255',
+  ])
+    assert.equal(arrives(from), 'drop reverse_path', from);
+  for (const from of ['1.0.0.1', '126.255.255.255', '128.0.0.1', '169.254.169.253', '223.255.255.255'])
+    assert.equal(arrives(from), 'vif a', from);
 });
 
 test('ARP for it is answered with its own MAC, and its questions have that', () => {

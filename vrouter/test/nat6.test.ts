@@ -72,6 +72,13 @@ test('a floating IPv6 address is translated both ways', () => {
   assert.equal(got.packet, `${R} > ${A} ip6 ${OUTER} > ${FIXED} hop limit 63 udp 2000 > 1000`);
 });
 
+test('nobody outside sends with an address that nobody has', () => {
+  for (const from of ['::', '::1', '::ffff:10.0.0.5']) {
+    const { verdict } = world.arrive(udp({ ...into(FLOATING), from }, ports));
+    assert.equal(verdict, from.includes('ffff') ? 'drop malformed' : 'drop reverse_path', from);
+  }
+});
+
 test('who has none leaves with a port of the router, or without translation if the router has no address for it', () => {
   const sent = world.send(b, udp(fromB, ports));
   const port = Number(/udp (\d+) > 2000$/.exec(sent.packet)?.[1]);

@@ -12,6 +12,7 @@ import {
   CB_ROUTE_CONNECTED,
   CB_ROUTE_F_GATEWAY,
   CB_ROUTE_NEXTHOP,
+  CB_ROUTE_SEVERAL,
   CB_SNAT_F_BLOCKS,
   MAPS,
 } from '../../packages/agent/src/bpf/abi.gen.ts';
@@ -59,6 +60,17 @@ function route(
 
 export function blackhole(world: World, vrf: number, cidr: string): void {
   route(world, vrf, cidr, { kind: CB_ROUTE_BLACKHOLE });
+}
+
+/** A route by a next hop inside; `several`: by more than one, of which no more is written. */
+export function routeInside(
+  world: World,
+  vrf: number,
+  cidr: string,
+  hop: { readonly net: number; readonly mac: string; readonly nexthop: string; readonly several?: boolean },
+): void {
+  const by = { net: hop.net, mtuBytes: 1450, mac: macBytes(hop.mac), nexthop: addr(hop.nexthop) };
+  route(world, vrf, cidr, hop.several === true ? { kind: CB_ROUTE_SEVERAL } : { kind: CB_ROUTE_NEXTHOP, ...by });
 }
 
 /** The routes of a router's gateway, of the family of its address; its address; its translation. */

@@ -331,7 +331,7 @@ export const CB_REASON_FLOW_SHARE = 26;
 export const CB_REASON_FLOW_TABLE = 27;
 /** an answer to no SYN of the connection, or a RST from outside of the window */
 export const CB_REASON_TCP_WINDOW = 28;
-/** to a router, from an address that the router has in another network */
+/** to a router, from an address that the router has in another network; from outside: or that nobody can have there */
 export const CB_REASON_REVERSE_PATH = 29;
 /** from another host, with the MAC or address of a VIF of this one */
 export const CB_REASON_SPOOFED_PEER = 30;
@@ -595,7 +595,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 26, name: 'flow_share', description: 'a new flow of a VIF or project that holds its share of the flow table', remedy: 'Look which guest opens so many connections (`cable flows`): a port may hold a third of the flow table, a project half of it, and less while others need it.' },
   { code: 27, name: 'flow_table', description: 'a new flow for which the flow table has no room', remedy: 'Look which guests open so many connections (`cable flows`): the host has no room for more at this moment.' },
   { code: 28, name: 'tcp_window', description: 'an answer to no SYN of the connection, or a RST from outside of the window', remedy: 'Nothing for a few: they came late or twice. Else somebody guesses at the connections of others: look at the sender.' },
-  { code: 29, name: 'reverse_path', description: 'to a router, from an address that the router has in another network', remedy: 'Let the guest use an address of its own network, or send into the network that its address belongs to.' },
+  { code: 29, name: 'reverse_path', description: 'to a router, from an address that the router has in another network; from outside: or that nobody can have there', remedy: 'Let the guest use an address of its own network, or send into the network that its address belongs to. Of what comes from outside: somebody there forges addresses, or a route of the router leads inside to machines that are outside.' },
   { code: 30, name: 'spoofed_peer', description: 'from another host, with the MAC or address of a VIF of this one', remedy: 'Look for the host that sends with the addresses of another host’s guests; for a moment after a guest has moved: nothing.' },
   { code: 31, name: 'ip_options', description: 'a source route in the IPv4 options', remedy: 'Let the guest send without a source route.' },
   { code: 32, name: 'tiny_fragment', description: 'a fragment that would overwrite the TCP header of the first (RFC 3128)', remedy: 'Nothing: no honest sender makes such fragments.' },
