@@ -73,7 +73,7 @@ test('a floating IPv6 address is translated both ways', () => {
 });
 
 test('nobody outside sends with an address that nobody has', () => {
-  for (const from of ['::', '::1', '::ffff:10.0.0.5']) {
+  for (const from of ['::', '::1', '::ffff:a00:5']) {
     const { verdict } = world.arrive(udp({ ...into(FLOATING), from }, ports));
     assert.equal(verdict, from.includes('ffff') ? 'drop malformed' : 'drop reverse_path', from);
   }

@@ -441,7 +441,7 @@ function createTracing(
   const known = { slices: state.slices, planner: host.planner, log };
   const tracer = new Tracer({ ...known, host: options.host, load: () => openTrace(options, own) });
   return {
-    answer: createAnswers({ ...known, plane, tracer }),
+    answer: createAnswers({ ...known, plane, tracer, monotonicMs: () => performance.now() }),
     remade: (next) => {
       own = next;
       tracer.close();

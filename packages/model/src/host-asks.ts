@@ -22,6 +22,9 @@ export type HostAnswers = {
 /** Asks that one host may have open at a time. */
 export const MAX_ASKS_A_HOST = 32;
 
+/** A server waits so long for an answer, and an agent gives none after that. */
+export const ASK_WAIT_MS = 10_000;
+
 /** Why a packet was dropped: the name counts, the rest is for people. */
 export type DropReason = { readonly name: string; readonly meaning: string; readonly remedy: string };
 

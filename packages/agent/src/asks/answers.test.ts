@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom, silentLogger } from '@cable/kit';
-import type { PortDrops, TraceHop } from '@cable/model';
+import { ASK_WAIT_MS, type PortDrops, type TraceHop } from '@cable/model';
 import { CB_REASON_RATE_QOS, cbDrop } from '../bpf/abi.gen.ts';
 import { type AnswerDeps, createAnswers } from './answers.ts';
 import { NO_PORT } from './tracer.ts';
@@ -19,6 +19,7 @@ function deps(more: Partial<AnswerDeps> = {}): AnswerDeps {
     },
     plane: { readRaw: () => [], readCounters: () => ({ perCpu: [], drops: [], queueFull: 0 }) },
     tracer: { trace: () => ({ value: HOP }) },
+    monotonicMs: () => 0,
     log: silentLogger(),
     ...more,
   };
@@ -93,6 +94,21 @@ test('only so much is worked on at once', async () => {
   const said = await Promise.all(Array.from({ length: 100 }, () => answer(ASKS[0] ?? {})));
   assert.deepEqual([said.filter((one) => 'value' in one).length, said.length], [64, 100]);
   assert.ok('value' in (await answer(ASKS[0] ?? {})), 'later there is room again');
+});
+
+test('what nobody waits for any more is passed over, so that what comes is answered in time', async () => {
+  let now = 0;
+  const trace = () => {
+    now += ASK_WAIT_MS / 4;
+    return { value: HOP };
+  };
+  const answer = createAnswers(deps({ tracer: { trace }, monotonicMs: () => now }));
+  const said = await Promise.all(Array.from({ length: 10 }, () => answer(ASKS[2] ?? {})));
+  assert.deepEqual(
+    said.map((one) => 'value' in one),
+    [true, true, true, true, ...Array<boolean>(6).fill(false)],
+  );
+  assert.ok('value' in (await answer(ASKS[2] ?? {})));
 });
 
 /** A value that JSON can have, of any shape. */

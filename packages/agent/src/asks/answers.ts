@@ -1,5 +1,5 @@
 import type { Logger } from '@cable/kit';
-import type { AskFault, HostAnswers, HostAsk } from '@cable/model';
+import { ASK_WAIT_MS, type AskFault, type HostAnswers, type HostAsk } from '@cable/model';
 import type { Planner } from '../plan/planner.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import type { ListedSlices } from '../show/names.ts';
@@ -15,13 +15,18 @@ export type AnswerDeps = {
   readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf'>;
   readonly plane: Pick<KernelDataPlane, 'readRaw' | 'readCounters'>;
   readonly tracer: Pick<Tracer, 'trace'>;
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonicMs: () => number;
   readonly log: Logger;
 };
 
 /** Asks that wait or are worked on at once; each may read the whole flow table. */
 const MAX_OPEN = 64;
 
-/** Answers what the server asks about ports: one after the other, so that however much is asked takes no more memory than one answer. */
+/**
+ * Answers what the server asks about ports: one after the other, so that however much is asked takes no more memory than one answer. What has waited so long that nobody waits for
+ * it any more is passed over: else who asks on and on would get no answer at all.
+ */
 export function createAnswers(deps: AnswerDeps): Answer {
   let open = 0;
   let last: Promise<unknown> = Promise.resolve();
@@ -29,9 +34,11 @@ export function createAnswers(deps: AnswerDeps): Answer {
     const ask = parseAsk(fields);
     if (ask === 'unknown') return { fault: { code: 'unknown', message: 'this kind of ask is not known' } };
     if ('wrong' in ask) return { fault: { code: 'failed', message: ask.wrong } };
-    if (open >= MAX_OPEN) return { fault: { code: 'busy', message: 'too much is asked at once' } };
+    if (open >= MAX_OPEN) return { fault: BUSY };
     open += 1;
-    const answered = last.then(() => answerOne(deps, ask));
+    const since = deps.monotonicMs();
+    const isLate = (): boolean => deps.monotonicMs() - since >= ASK_WAIT_MS;
+    const answered = last.then(() => (isLate() ? { fault: BUSY } : answerOne(deps, ask)));
     last = answered;
     try {
       return await answered;
@@ -40,6 +47,8 @@ export function createAnswers(deps: AnswerDeps): Answer {
     }
   };
 }
+
+const BUSY: AskFault = { code: 'busy', message: 'too much is asked at once' };
 
 type Said = { readonly value: HostAnswers[HostAsk['kind']] } | { readonly fault: AskFault };
 

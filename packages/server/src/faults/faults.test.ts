@@ -11,8 +11,13 @@ const UNDERLAY: Readonly<Record<string, string>> = { h1: '192.0.2.1', h2: '192.0
 
 type Said = { readonly value: unknown } | { readonly fault: unknown };
 
-/** An agent that answers what it is asked as it is told. */
-async function agent(t: TestContext, { send, server }: Harness, host: string, answer: (ask: HostAsk) => Said) {
+/** An agent that answers what it is asked as it is told; undefined: not at all. */
+async function agent(
+  t: TestContext,
+  { send, server }: Harness,
+  host: string,
+  answer: (ask: HostAsk) => Said | undefined,
+) {
   const session = randomUUID();
   const body = { underlay: UNDERLAY[host], agentVersion: '1', agentId: randomUUID(), session, protocol: 2 };
   assert.equal((await send('PUT', `/cable/v1/hosts/${host}`, body)).status, 200);
@@ -28,7 +33,9 @@ async function agent(t: TestContext, { send, server }: Harness, host: string, an
     for (const one of lines) {
       const line = JSON.parse(one) as ServerLine;
       if (line.type === 'sync') inSync();
-      if (line.type === 'ask') socket.push(`${JSON.stringify({ type: 'answer', id: line.id, ...answer(line.ask) })}\n`);
+      if (line.type !== 'ask') continue;
+      const said = answer(line.ask);
+      if (said !== undefined) socket.push(`${JSON.stringify({ type: 'answer', id: line.id, ...said })}\n`);
     }
   });
   (await server.openStream(host))(socket);
@@ -96,6 +103,30 @@ test('who may not know of a port gets 404, who may only see it 403, and nobody i
   assert.equal(status, 200);
   assert.equal(body['host'], null, 'a member is not told hosts');
   assert.equal((await send('GET', `/cable/v1/ports/${a['id']}/drops`)).body['host'], 'h1');
+});
+
+test('questions to a host that does not answer keep nobody from lists, nor others from their own', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const { send } = harness;
+  let asked = 0;
+  const silent = await agent(t, harness, 'h1', () => {
+    asked += 1;
+    return undefined;
+  });
+  await agent(t, harness, 'h2', () => ({ value: { drops: [], rxPackets: 1, txPackets: 2 } }));
+  const drops = (port: Json, who: Record<string, string>) =>
+    send('GET', `/cable/v1/ports/${port['id']}/drops`, undefined, who);
+  const first = Array.from({ length: 60 }, () => drops(a, ANN));
+  const refusals = (await Promise.all(first.slice(16))).map(({ status }) => status);
+  assert.deepEqual(new Set(refusals), new Set([503]), 'one project has so many open');
+  assert.equal((await send('GET', '/v2.0/ports')).status, 200);
+  assert.equal((await drops(b, BOB)).status, 200);
+  while (asked < 8) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(asked, 8);
+  silent.destroy();
+  assert.deepEqual(new Set((await Promise.all(first)).map(({ status }) => status)), new Set([503]));
+  await agent(t, harness, 'h1', () => ({ value: { drops: [], rxPackets: 1, txPackets: 2 } }));
+  assert.equal((await drops(a, ANN)).status, 200, 'its places are free again');
 });
 
 test('a trace goes from host to host and back, and names nothing of another project', async (t) => {

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import {
   type AgentLine,
+  ASK_WAIT_MS,
   CableError,
   HOST_PROTOCOL,
   type HostAsk,
@@ -68,9 +69,6 @@ const PUMP_BYTES = 1 << 18;
 /** Time for a last line to reach a client. */
 const GOODBYE_MS = 1000;
 
-/** An agent that has not answered by then is taken not to. */
-const ANSWER_MS = 10_000;
-
 /** Errors that the agent cannot overcome by trying again. */
 const FOR_OPERATORS: ReadonlySet<string> = new Set(['HostNameInUse', 'OtherHistory']);
 
@@ -120,7 +118,7 @@ export class HostStream {
     this.#output = new StreamOutput(options.socket, () => options.onReady(this));
     this.#asks = new HostAsks({
       host: options.host,
-      timeoutMs: ANSWER_MS,
+      timeoutMs: ASK_WAIT_MS,
       send: (line) => {
         this.#add(line);
         this.#output.flush();

@@ -16,12 +16,17 @@ export type AdmissionLimits = {
   readonly writes: number;
   /** Lists that are written at once. */
   readonly lists: number;
+  /** Questions to hosts that are open at once. */
+  readonly asks: number;
   /** Bytes of the bodies of all requests but the agents'; those may have as many. */
   readonly bodyBytes: number;
 };
 
 /** What a server takes when nobody says otherwise. */
-export const ADMISSION_LIMITS: AdmissionLimits = { writes: 256, lists: 32, bodyBytes: 64 << 20 };
+export const ADMISSION_LIMITS: AdmissionLimits = { writes: 256, lists: 32, asks: 128, bodyBytes: 64 << 20 };
+
+/** Questions that one project has open at once, and as many may wait: of a host that does not answer each takes ten seconds. */
+const ASKS_OF_PROJECT = 8;
 
 /** As many may wait, for so long. */
 const WAITING = 256;
@@ -42,7 +47,8 @@ export type AdmissionDeps = {
   readonly monotonicMs: () => number;
 };
 
-type Gated = Extract<RequestKind, 'write' | 'list'>;
+type Gated = Extract<RequestKind, 'write' | 'list' | 'ask'>;
+
 /** A request that has passed its first look. */
 class Admitted implements Asked {
   readonly kind: RequestKind;
@@ -77,10 +83,16 @@ class Admitted implements Asked {
   }
 }
 
+function isGated(kind: RequestKind): kind is Gated {
+  return kind === 'write' || kind === 'list' || kind === 'ask';
+}
+
 /** The door of one server. */
 export class Admission {
   readonly #deps: AdmissionDeps;
   readonly #gates: Readonly<Record<Gated, Gate>>;
+  /** Of projects that ask now. */
+  readonly #askers = new Map<string, Gate>();
   readonly #bodies: BodyBudget;
   readonly #hostBodies: BodyBudget;
   readonly #repeats: Repeats;
@@ -92,6 +104,7 @@ export class Admission {
     this.#gates = {
       write: new Gate({ ...bounds, running: limits.writes }, monotonicMs),
       list: new Gate({ ...bounds, running: limits.lists }, monotonicMs),
+      ask: new Gate({ ...bounds, running: limits.asks }, monotonicMs),
     };
     this.#bodies = new BodyBudget(limits.bodyBytes);
     this.#hostBodies = new BodyBudget(limits.bodyBytes);
@@ -163,8 +176,41 @@ export class Admission {
   async #enter(request: FastifyRequest): Promise<Leave | 'gone'> {
     const admitted = admittedOf(request);
     const kind = admitted?.kind;
-    if (admitted === null || (kind !== 'write' && kind !== 'list')) return () => {};
-    return await this.#enterAs(kind, admitted, request);
+    if (admitted === null || kind === undefined || !isGated(kind)) return () => {};
+    if (kind !== 'ask' || admitted.caller.isAdmin) return await this.#enterAs(kind, admitted, request);
+    return await this.#enterShare(admitted, () => this.#enterAs(kind, admitted, request));
+  }
+
+  /** Through the gate of its project first: nobody's questions take all the places. */
+  async #enterShare(admitted: Admitted, enter: () => Promise<Leave | 'gone'>): Promise<Leave | 'gone'> {
+    const { client, deadlineMs } = admitted;
+    const { projectId } = admitted.caller;
+    const limits = { running: ASKS_OF_PROJECT, waiting: ASKS_OF_PROJECT, waitMs: WAIT_MS };
+    const gate = this.#askers.get(projectId) ?? new Gate(limits, this.#deps.monotonicMs);
+    this.#askers.set(projectId, gate);
+    const forget = (): void => {
+      if (gate.running + gate.waiting === 0 && this.#askers.get(projectId) === gate) this.#askers.delete(projectId);
+    };
+    const leaveShare = await gate.enter({ weight: 1, deadlineMs, client, cut: () => {} });
+    if (typeof leaveShare === 'string') {
+      forget();
+      if (leaveShare === 'full') throw this.#full('ask');
+      return leaveShare;
+    }
+    const leaveBoth = (leave: Leave) => (): void => {
+      leave();
+      leaveShare();
+      forget();
+    };
+    try {
+      const leave = await enter();
+      if (leave !== 'gone') return leaveBoth(leave);
+    } catch (err) {
+      leaveBoth(() => {})();
+      throw err;
+    }
+    leaveBoth(() => {})();
+    return 'gone';
   }
 
   async #enterAsList(request: FastifyRequest): Promise<boolean> {
@@ -187,7 +233,7 @@ export class Admission {
   }
 
   #gateOf(kind: RequestKind): Gate | undefined {
-    return kind === 'write' || kind === 'list' ? this.#gates[kind] : undefined;
+    return isGated(kind) ? this.#gates[kind] : undefined;
   }
 
   #full(kind: RequestKind): CableError {

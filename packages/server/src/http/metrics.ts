@@ -94,12 +94,12 @@ function addObjectGauge(registry: Registry, { tables, resources }: MetricsSource
 function addLoadGauges(registry: Registry, { admission, connections }: MetricsSources): void {
   const requests = new Gauge({
     name: 'cable_http_requests',
-    help: 'Requests that write, and lists, that are worked on (running) or wait to be (waiting).',
+    help: 'Requests that write, lists, and questions to hosts (ask) that are worked on (running) or wait to be (waiting).',
     labelNames: ['kind', 'state'],
     registers: [registry],
     collect: () => {
-      const { write, list } = admission.load;
-      for (const [kind, { running, waiting }] of Object.entries({ write, list })) {
+      const { write, list, ask } = admission.load;
+      for (const [kind, { running, waiting }] of Object.entries({ write, list, ask })) {
         requests.set({ kind, state: 'running' }, running);
         requests.set({ kind, state: 'waiting' }, waiting);
       }

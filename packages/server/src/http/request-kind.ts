@@ -1,14 +1,16 @@
 /**
  * What a request costs, by which it is admitted. `probe`: health and metrics, always answered, to anybody. `host`: agents. `show`: done in a
- * moment. `list`: holds rows and sends much. `write`: a transaction.
+ * moment. `list`: holds rows and sends much. `ask`: waits for a host. `write`: a transaction.
  */
-export type RequestKind = 'probe' | 'host' | 'show' | 'list' | 'write';
+export type RequestKind = 'probe' | 'host' | 'show' | 'list' | 'ask' | 'write';
 
 const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 const SHOWN: ReadonlySet<string> = new Set(['/', '/v2.0', '/openapi.json', '/metrics', '/cable/v1/status']);
 
 const AGENT_WRITE = /^(?:PUT \/cable\/v1\/hosts\/[^/]+|POST \/cable\/v1\/hosts\/[^/]+\/status)$/;
 const AGENT_WATCH = /^\/cable\/v1\/hosts\/[^/]+\/watch$/;
+/** What only the host of a port can say. */
+const ASK = /^\/cable\/v1\/ports\/[^/]+\/[^/]+$/;
 /** One object: by its UUID, or in a collection whose ids are names. */
 const ONE =
   /\/[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$|^\/cable\/v1\/hosts\/[^/]+$|^\/v2\.0\/extensions(?:\/[^/]+)?$/i;
@@ -19,6 +21,7 @@ export function kindOf(method: string, url: string): RequestKind {
   if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') {
     if (PROBES.has(path)) return 'probe';
     if (AGENT_WATCH.test(path)) return 'host';
+    if (method !== 'OPTIONS' && ASK.test(path)) return 'ask';
     return method === 'OPTIONS' || SHOWN.has(path) || ONE.test(path) ? 'show' : 'list';
   }
   return AGENT_WRITE.test(`${method} ${path}`) ? 'host' : 'write';
