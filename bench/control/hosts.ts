@@ -41,7 +41,7 @@ const MOST_ON_BRIDGE = 900;
 
 /** Two hosts with agents: from a request to "programmed on both", and CNI beside the reference plug-in. */
 export async function measureHosts(store: StoreKind, extent: HostExtent, say: Say): Promise<readonly HostRow[]> {
-  const bed = await buildCable(store, say);
+  const bed = await buildCable({ store, say });
   try {
     const groupId = await createGroup(bed.client, 10);
     // The network must be carried by both hosts, so that both must acknowledge a change.

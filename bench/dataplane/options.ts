@@ -6,6 +6,10 @@ export type Options = {
   readonly seconds: number;
   /** Of the larger of the two groups. */
   readonly rules: number;
+  /** Of the crowded load balancer. */
+  readonly services: number;
+  /** On the other host of the crowded network. */
+  readonly endpoints: number;
   /** Of the agents; undefined: their default. */
   readonly encapsulation: string | undefined;
   /** Only contestants whose name contains it, and whom they are compared with; undefined: all. */
@@ -21,6 +25,8 @@ const HELP = `npm run bench:dataplane [-- OPTION ...]
   --rounds N              default 5; medians are of these
   --seconds S             of each load; default 2
   --rules N               of the larger security group; default 1000
+  --services N            of the crowded load balancer; default 1000
+  --endpoints N           on the other host of the crowded network; default 10000
   --flows N,N             how many flows the datagrams are of, besides one; default 100,10000
   --only TEXT             contestants whose name contains it, and their peers
   --encapsulation WHO     auto, own or kernel: of Cable's agents
@@ -36,6 +42,8 @@ export function readOptions(args: readonly string[]): Options | undefined {
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '2' },
       rules: { type: 'string', default: '1000' },
+      services: { type: 'string', default: '1000' },
+      endpoints: { type: 'string', default: '10000' },
       flows: { type: 'string', default: '100,10000' },
       only: { type: 'string' },
       encapsulation: { type: 'string' },
@@ -56,6 +64,8 @@ export function readOptions(args: readonly string[]): Options | undefined {
     rounds: number('rounds', values.rounds, 1),
     seconds: number('seconds', values.seconds, 1),
     rules: number('rules', values.rules, 10),
+    services: number('services', values.services, 2),
+    endpoints: number('endpoints', values.endpoints, 1),
     flows: values.flows === '' ? [] : values.flows.split(',').map((text) => number('flows', text, 2)),
     ...{ encapsulation, json, svg, only },
   };

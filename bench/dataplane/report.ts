@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import type { MemoryRow } from '../lib/memory.ts';
 import { median } from '../lib/statistics.ts';
 import { METRICS, type Metric, type Sample } from '../lib/traffic.ts';
 
@@ -63,6 +64,18 @@ export function tablesOf(rows: readonly ReportRow[]): string {
     }
   }
   return `${figures.toString()}\n${ratios.toString()}`;
+}
+
+/** What one more takes on a host, in the kernel's maps and in the agent's process. */
+export function memoryTableOf(rows: readonly MemoryRow[]): string {
+  const table = new Table({
+    head: ['memory of one', 'of how many', 'maps, bytes', 'agent, bytes'],
+    style: { head: [], border: [] },
+  });
+  for (const { what, many, mapBytes, processBytes } of rows) {
+    table.push([what, many, mapBytes.toFixed(0), processBytes?.toFixed(0) ?? '']);
+  }
+  return table.toString();
 }
 
 /** Whom a row is compared with. */

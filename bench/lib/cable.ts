@@ -8,6 +8,7 @@ import {
   createTopology,
   type LabHost,
   type LabNames,
+  type Ledger,
   labHost,
   labNames,
   type StoreKind,
@@ -16,6 +17,7 @@ import {
   startPod,
   tearDown,
 } from '@cable/lab';
+import { addNamespace, addVeth } from './net.ts';
 
 /** A server, two hosts with agents, a network: Cable as an operator runs it, ready to be measured. */
 export type CableBed = {
@@ -24,30 +26,46 @@ export type CableBed = {
   readonly client: Client;
   readonly networkId: string;
   readonly subnetId: string;
-  /** A pod's namespace and address. `name` is unique. */
-  addPod(name: string, host: LabHost, groupId: string): Promise<BenchPod>;
+  /** Namespace of a machine on the physical network `physnet1`, with its device `eth0`; undefined: the hosts have none. */
+  readonly outside: string | undefined;
+  /** A pod's namespace and address. `name` is unique. `networkId`: default the network of the bed. */
+  addPod(name: string, host: LabHost, groupId: string, networkId?: string): Promise<BenchPod>;
+  agentPid(host: LabHost): number;
   /** Names of the devices in the host's network namespace. */
   devices(host: LabHost): readonly string[];
   /** Removes everything; throws and says what could not be removed. */
   close(): Promise<void>;
 };
 
-export type BenchPod = { readonly netns: string; readonly address: string };
+export type BenchPod = { readonly netns: string; readonly address: string; readonly portId: string };
+
+export type CableOptions = {
+  /** Of its lab; default `cbench`. */
+  readonly name?: string;
+  readonly store: StoreKind;
+  readonly say: (line: string) => void;
+  /** Of the agents; default theirs. */
+  readonly encapsulation?: string | undefined;
+  /** Whether the first host is on a physical network, with a machine outside. */
+  readonly hasOutside?: boolean;
+};
 
 const PROJECT = 'bench';
 
-/** Builds the bed. What was made is removed when a step fails. `encapsulation`: of the agents; default theirs. */
-export async function buildCable(
-  store: StoreKind,
-  say: (line: string) => void,
-  encapsulation?: string,
-): Promise<CableBed> {
-  const lab = labNames('cbench');
+/** Builds the bed. What was made is removed when a step fails. */
+export async function buildCable({
+  name: labName = 'cbench',
+  store,
+  say,
+  encapsulation,
+  hasOutside = false,
+}: CableOptions): Promise<CableBed> {
+  const lab = labNames(labName);
   const names = { ...lab, h1: labHost(lab, 'h1', 1), h2: labHost(lab, 'h2', 2) };
   const hosts = [names.h1, names.h2];
   const ledger = createLedger(names.dir);
   if (ledger === undefined)
-    throw new Error('a benchmark is running, or a crash left one: cable lab down --name cbench');
+    throw new Error(`a benchmark is running, or a crash left one: cable lab down --name ${labName}`);
   const close = async (): Promise<void> => {
     const left = await tearDown(names);
     if (left.length > 0) throw new Error(`could not be removed: ${left.join(', ')}`);
@@ -56,33 +74,54 @@ export async function buildCable(
     const processes = createProcesses(names.dir, ledger);
     say(`building Cable: a server on ${store}, two hosts with agents`);
     await createTopology(names, hosts, ledger);
+    const outside = hasOutside ? addOutside(names.h1, `${names.lab}-out`, ledger) : undefined;
     const control = await startControlPlane(names, processes, store);
     const agents = new Map<LabHost, number>();
     for (const host of hosts) {
       ledger.add({ kind: 'host', name: host.name });
-      agents.set(host, (await startAgent(names, processes, host, encapsulation)).current().pid);
+      const more = hasOutside && host === names.h1 ? ['--bridge-mappings', 'physnet1:ext0'] : [];
+      agents.set(host, (await startAgent(names, processes, host, encapsulation, more)).current().pid);
     }
+    const agentPid = (host: LabHost): number => agents.get(host) ?? Number.NaN;
     const devices = (host: LabHost): readonly string[] =>
-      [...readFileSync(`/proc/${agents.get(host)}/net/dev`, 'utf8').matchAll(/^\s*([^\s:]+):/gm)].map(
+      [...readFileSync(`/proc/${agentPid(host)}/net/dev`, 'utf8').matchAll(/^\s*([^\s:]+):/gm)].map(
         ([, name = '']) => name,
       );
     const client = createClient({ transport: httpTransport(control.url), projectId: PROJECT });
     const network = await client.create('network', { name: 'bench' });
     const subnet = await client.create('subnet', { network_id: network.id, ip_version: 4, cidr: '10.50.0.0/16' });
-    const addPod = async (name: string, host: LabHost, groupId: string): Promise<BenchPod> => {
-      const wish = { name, host, networkId: network.id, projectId: PROJECT, securityGroupIds: [groupId] };
+    const addPod: CableBed['addPod'] = async (name, host, groupId, networkId = network.id) => {
+      const wish = { name, host, networkId, projectId: PROJECT, securityGroupIds: [groupId] };
       const pod = await startPod(wish, { names, processes, ledger }, async (deviceId) => {
         const [port] = await client.list('port', { device_id: deviceId });
         if (port === undefined) throw new Error(`pod ${name} has no port`);
         return port;
       });
-      return { netns: pod.netns ?? '', address: pod.ip };
+      return { netns: pod.netns ?? '', address: pod.ip, portId: pod.portId };
     };
-    return { names, control, client, networkId: network.id, subnetId: subnet.id, addPod, devices, close };
+    return {
+      names,
+      control,
+      client,
+      networkId: network.id,
+      subnetId: subnet.id,
+      outside,
+      addPod,
+      agentPid,
+      devices,
+      close,
+    };
   } catch (err) {
     await close();
     throw err;
   }
+}
+
+function addOutside(host: LabHost, name: string, ledger: Ledger): string {
+  ledger.add({ kind: 'namespace', name });
+  addNamespace(name);
+  addVeth({ ns: host.netns, dev: 'ext0' }, { ns: name, dev: 'eth0' });
+  return name;
 }
 
 /**

@@ -1,7 +1,8 @@
+import { addServicesPath, addSnatPath } from './linux-router.ts';
 import { addNamespace, addVeth, ipIn, type Path, removeNamespace, runIn } from './net.ts';
 import { addOvsHost, type OvsHost } from './ovs.ts';
 
-/** The peers that Cable is measured against. None does anti-spoofing or routing. */
+/** The peers that Cable is measured against. None does anti-spoofing, and those that route have no security groups. */
 export type LinuxPaths = {
   /** Two namespaces with a pair of devices and nothing between: what no way through a host can beat by much. */
   readonly direct: Path;
@@ -13,6 +14,10 @@ export type LinuxPaths = {
   readonly filtered: (by: Filter, rules: number) => Path;
   /** Open vSwitch with its userspace datapath and a stateful security group by its connection tracking. */
   readonly openVswitch: (rules: number) => Promise<Path>;
+  /** A host that routes and translates what leaves. */
+  readonly snat: () => Path;
+  /** A host that routes and gives connections of virtual addresses to members. */
+  readonly services: (by: Filter, services: number) => Path;
   readonly close: () => Promise<void>;
 };
 
@@ -48,6 +53,7 @@ export function buildLinuxPaths(prefix: string): LinuxPaths {
     return {
       ...{ direct: noHost(add), bridge: oneHost(add, 'b'), vxlan: twoHosts(add) },
       filtered: (by, rules) => filteredHost(add, by, rules),
+      ...{ snat: () => addSnatPath(add), services: (by, services) => addServicesPath(add, by, services) },
       ...{ openVswitch, close },
     };
   } catch (err) {
