@@ -537,19 +537,29 @@ test('hosts behind their default gateways reach each other, and the next hop is 
   }
 });
 
-test('an agent that is not told makes VXLAN itself, or leaves it to the kernel if IPsec is to have it', async () => {
-  const chosen = async (): Promise<string | undefined> => {
-    await h1.start();
-    const status = await h1.ask<Status>('/status');
-    await h1.end('SIGTERM');
-    return status?.underlay_path.encapsulation;
-  };
-  assert.equal(await chosen(), 'own');
+test('an agent that is not told makes VXLAN itself, and leaves it to the kernel once IPsec is to have it', async () => {
+  const encapsulation = async (): Promise<string | undefined> =>
+    (await h1.ask<Status>('/status'))?.underlay_path.encapsulation;
   const policy = ['src', h1.underlay, 'dst', '0.0.0.0/0', 'dir', 'out'];
-  h1.exec('ip', 'xfrm', 'policy', 'add', ...policy, 'tmpl', 'proto', 'esp', 'mode', 'transport');
+  // "Use": without keys packets pass as they are.
+  const template = ['tmpl', 'proto', 'esp', 'mode', 'transport', 'level', 'use'];
+  await h1.start();
+  await start(h2, 'kernel');
+  assert.equal(await encapsulation(), 'own');
+  const [pod1, pod2] = [guest(POD_1), guest(POD_2)];
+  pod1.netns.run('ping', '-c', '1', '-W', '5', pod2.address);
   try {
-    assert.equal(await chosen(), 'kernel');
-  } finally {
+    h1.exec('ip', 'xfrm', 'policy', 'add', ...policy, ...template);
+    await eventually('the kernel has it', async () => (await encapsulation()) === 'kernel');
+    await eventually('what the vrouter sent by is gone', async () => (await hopsOf(h1)).length === 0);
+    pod1.netns.run('ping', '-c', '1', '-W', '5', pod2.address);
     h1.exec('ip', 'xfrm', 'policy', 'delete', ...policy);
+    assert.equal(await encapsulation(), 'kernel', 'until it is started again');
+    await h1.end('SIGTERM');
+    h1.exec('ip', 'xfrm', 'policy', 'add', ...policy, ...template);
+    await h1.start();
+    assert.equal(await encapsulation(), 'kernel');
+  } finally {
+    h1.exec('ip', 'xfrm', 'policy', 'flush');
   }
 });

@@ -1,22 +1,38 @@
 import type { Logger } from '@cable/kit';
 import { isSentByIpsec } from './net/ipsec.ts';
-import type { AgentOptions, ChosenOptions } from './options.ts';
+import { watchIpsecPolicies } from './net/watch.ts';
+import type { AgentOptions, ChosenOptions, Encapsulation } from './options.ts';
+
+type Deps = { readonly log: Logger; readonly signal: AbortSignal };
 
 /**
- * Who makes VXLAN where that is left to the host: the vrouter itself, unless the kernel's IPsec is to have what is sent from the underlay address, which the vrouter
- * would send past it. Looked at once, at the start.
+ * Runs an agent until the signal aborts. Who makes VXLAN where that is left to the host: the vrouter itself, unless the kernel's IPsec is to have what is sent from the underlay
+ * address, which the vrouter would send past it. When policies come that say so the agent ends and is run again, with the kernel's; they may go for a moment and come back, so it
+ * stays so.
  */
-export function chooseEncapsulation(options: AgentOptions, log: Logger): ChosenOptions {
-  const { encapsulation, underlay } = options;
-  const isSent = encapsulation !== 'kernel' && isSentByIpsec(underlay);
-  if (encapsulation !== 'auto') {
-    if (isSent)
-      log.warn(
-        { underlay },
-        'IPsec policies are about the underlay address; with --encapsulation own tunnelled packets are sent past them',
-      );
-    return { ...options, encapsulation };
-  }
-  if (isSent) log.info({ underlay }, 'IPsec policies are about the underlay address: the kernel makes VXLAN');
-  return { ...options, encapsulation: isSent ? 'kernel' : 'own' };
+export async function runChosen(
+  options: AgentOptions,
+  { log, signal }: Deps,
+  run: (options: ChosenOptions, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const { underlay, encapsulation } = options;
+  const runWith = (chosen: Encapsulation, until: AbortSignal): Promise<void> =>
+    run({ ...options, encapsulation: chosen }, until);
+  if (encapsulation === 'kernel') return runWith('kernel', signal);
+  const seen = new AbortController();
+  const ended = AbortSignal.any([signal, seen.signal]);
+  const look = (): void => {
+    if (ended.aborted || !isSentByIpsec(underlay)) return;
+    seen.abort();
+    const what =
+      encapsulation === 'auto'
+        ? 'the kernel makes VXLAN'
+        : 'with --encapsulation own tunnelled packets are sent past them';
+    log.warn({ underlay }, `IPsec policies are about the underlay address: ${what}`);
+  };
+  watchIpsecPolicies({ onMessage: () => undefined, onBurst: look, onLoss: look, signal: ended });
+  look();
+  if (encapsulation === 'own') return runWith('own', signal);
+  if (!ended.aborted) await runWith('own', ended);
+  if (!signal.aborted) await runWith('kernel', signal);
 }

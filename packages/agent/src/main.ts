@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { createLogger, sayLast } from '@cable/kit';
 import { runAgent } from './agent.ts';
-import { chooseEncapsulation } from './encapsulation.ts';
+import { runChosen } from './encapsulation.ts';
 import { parseOptions } from './options.ts';
 import { preflight } from './preflight.ts';
 import { teardown } from './teardown.ts';
@@ -16,10 +16,12 @@ async function main(): Promise<void> {
   const log = createLogger(options.logLevel);
   if (options.teardown) return teardown(options, log);
   const stop = new AbortController();
-  // Each loop of the agent listens to it, and some waits: more than Node takes for a leak.
-  setMaxListeners(100, stop.signal);
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
-  await runAgent(chooseEncapsulation(options, log), socketPath, { log, signal: stop.signal });
+  await runChosen(options, { log, signal: stop.signal }, (chosen, signal) => {
+    // Each loop of the agent listens to it, and some waits: more than Node takes for a leak.
+    setMaxListeners(100, signal);
+    return runAgent(chosen, socketPath, { log, signal });
+  });
   log.info({ host: options.host }, 'agent ended, the data plane stays');
 }
 

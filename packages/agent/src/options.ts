@@ -19,7 +19,7 @@ export type AgentOptions = {
   readonly underlayMtuBytes: number;
   /** Interface of this host on each physical network that it is on, by the network's name. */
   readonly bridgeMappings: ReadonlyMap<string, string>;
-  /** Who puts packets for other hosts into VXLAN, and takes them out. `auto`: see chooseEncapsulation(). */
+  /** Who puts packets for other hosts into VXLAN, and takes them out. `auto`: see runChosen(). */
   readonly encapsulation: Encapsulation | 'auto';
   /** The vrouter's compiled programs. */
   readonly object: string;

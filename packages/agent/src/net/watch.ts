@@ -1,8 +1,8 @@
-/** Hears what the kernel tells, without polling: of links, addresses and filters; of routes; of nf_tables. */
+/** Hears what the kernel tells, without polling: of links, addresses and filters; of routes; of nf_tables; of IPsec. */
 import { closeSync } from 'node:fs';
 import { TURN_MS } from '@cable/kit';
 import koffi from 'koffi';
-import { errnoName, NetlinkError } from '../ffi/errno.ts';
+import { absentOn, errnoName, NetlinkError } from '../ffi/errno.ts';
 import { lastErrno, libc } from '../ffi/libc.ts';
 import { decodeMessages, type NetlinkMessage } from './message.ts';
 import { inNetns, type NetnsRef } from './netns.ts';
@@ -45,6 +45,8 @@ const DEVICE_GROUPS = GROUP.link | GROUP.filter | GROUP.ipv4Address | GROUP.ipv6
 const ROUTE_GROUPS = GROUP.ipv4Route | GROUP.ipv4Rule | GROUP.nextHop;
 /** NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h), in the same way. */
 const NFTABLES_GROUPS = 1 << 6;
+/** XFRMNLGRP_POLICY (linux/xfrm.h), in the same way. */
+const XFRM_POLICY_GROUPS = 1 << 3;
 const BUFFER_BYTES = 16 << 20;
 const RECEIVE_BYTES = 1 << 16;
 /** Limits of one turn of the event loop; what does not fit is read in the next. So many are read however long it takes. */
@@ -63,6 +65,11 @@ export function watchRoutes(options: WatchOptions): NetlinkWatch {
 /** As `watchDevices`, of nf_tables: what anybody changes in tables, chains and rules. */
 export function watchNftables(options: WatchOptions): NetlinkWatch {
   return watch(NETLINK.netfilter, NFTABLES_GROUPS, options);
+}
+
+/** As `watchDevices`, of policies of IPsec. Undefined where the kernel has none. */
+export function watchIpsecPolicies(options: WatchOptions): NetlinkWatch | undefined {
+  return absentOn(['EPROTONOSUPPORT'], () => watch(NETLINK.xfrm, XFRM_POLICY_GROUPS, options));
 }
 
 function watch(protocol: NetlinkProtocol, groups: number, options: WatchOptions): NetlinkWatch {
