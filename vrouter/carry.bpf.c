@@ -17,6 +17,29 @@ CB_ARRAY(carry_follow, CB_MAX_VIF, BPF_F_RDONLY_PROG, __u32);
 
 #define FOLLOW_CHANGES 1 /* those that are not as they were when they were last taken out */
 #define FOLLOW_ALL 2
+#define FOLLOW_LEAVES 4 /* of a router: its gateway leaves this host */
+
+/*
+ * Addresses that routers have outside: what has one of them at its end outside is the router's, where this host is its gateway. The routers' numbers are the agent's.
+ */
+struct address_key {
+	struct cb_addr addr;
+	__u16 net; /* external */
+	__u16 pad;
+};
+
+struct address {
+	__u32 router;
+	__u32 follow; /* FOLLOW_* */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, struct address_key);
+	__type(value, struct address);
+} carry_address SEC(".maps");
 
 /* By flow number: what it was when it was last taken out. */
 CB_ARRAY(carry_seen, CB_MAX_FLOW, 0, __u32);
@@ -27,12 +50,19 @@ struct take {
 	__u32 first; /* flow to begin with */
 	__u32 count; /* rows filled */
 	__u32 next; /* flow to go on with; 0: all were looked at */
+	__u32 routers; /* ROUTERS_*: 0: none is followed */
+	__u32 pad;
 };
+
+#define ROUTERS_CHANGES 1
+#define ROUTERS_ANEW 2 /* some that were not before, or have other addresses: whose a flow is is asked anew */
 
 /* The run that is on. verifier: numbers in a map are any numbers; what it sees counted on the stack it follows, one run of the callback after the other. */
 struct taking {
 	struct take take;
 	__u64 now;
+	__u32 router; /* of the flow that is looked at */
+	__u32 pad;
 };
 
 CB_ARRAY(carry_taking, 1, 0, struct taking);
@@ -52,36 +82,131 @@ static __always_inline __u32 followed(__u32 vif)
 }
 
 /* What a taken flow is known by: a later one of the same record, or another state, is another. */
-static __always_inline __u32 sight_of(const struct cb_flow *flow, __u64 life)
+static __always_inline __u32 sight_of(__u64 life, __u32 state)
 {
-	return (__u32)(life >> 2) << 3 | flow->way[0].state;
+	return (__u32)(life >> 2) << 3 | (state & 7);
 }
 
-/* Is it to be taken out? Time that is raised is told now and then: it is far from over. */
-static __always_inline int is_wanted(const struct taking *taking, const struct cb_flow *flow, __u32 number, __u64 life)
-{
-	__u32 follow = followed(flow->owner[0]) | followed(flow->owner[1]);
-	__u32 *seen;
+/* In the place of a state: it is no router's that is followed, and nobody else's. */
+#define SIGHT_OF_NOBODY 7
+_Static_assert(CB_FLOW_PICKED_UP < SIGHT_OF_NOBODY, "states and SIGHT_OF_NOBODY");
 
-	if (!follow || way_expired(&flow->way[0], taking->now))
-		return 0;
-	seen = bpf_map_lookup_elem(&carry_seen, &number);
-	if (!seen)
-		return 0;
-	if (*seen != sight_of(flow, life) || follow & FOLLOW_ALL)
-		return 1;
+/* Connections of routers that are over sooner are not worth telling. */
+#define YOUNG_NS (300 * MILLISECOND)
+
+/* An established TCP connection has days: that it has them still is told about every two hours. Units of 34 s, longer than it takes until each has had its turn. */
+#define LONG_SHIFT 35
+#define LONG_TURNS 256
+
+/* The router that has the address outside which the flow has; NULL: it is none's. */
+static __always_inline struct address *address_of(const struct cb_flow *flow)
+{
+	struct address_key key = {.addr = flow->tuple[1].dst, .net = flow->tuple[1].net};
+	struct address *address;
+
+	if (flow->member)
+		return NULL;
+	address = bpf_map_lookup_elem(&carry_address, &key);
+	if (address)
+		return address;
+	key.addr = flow->tuple[0].dst;
+	key.net = flow->tuple[0].net;
+	return bpf_map_lookup_elem(&carry_address, &key);
+}
+
+/* Is it the turn of @flow, which is as it was? Time that is raised is told now and then: it is far from over. */
+static __always_inline int has_turn(const struct taking *taking, const struct cb_flow *flow, __u32 number)
+{
 	return number % CB_CARRY_TURNS == taking->take.turn &&
 	       (__s64)(flow->way[0].refresh_ns - FLOW_REFRESH_NS - taking->take.since_ns) > 0;
 }
 
-static __always_inline void fill_row(struct cb_carry *row, const struct cb_flow *flow, __u32 number, __u64 now)
+static __always_inline int has_long_turn(const struct taking *taking, const struct cb_flow *flow, __u32 number)
+{
+	if (flow->tuple[0].protocol == IPPROTO_TCP && flow->way[0].state == CB_FLOW_ESTABLISHED &&
+	    number / CB_CARRY_TURNS % LONG_TURNS != (__u32)(taking->now >> LONG_SHIFT) % LONG_TURNS)
+		return 0;
+	return has_turn(taking, flow, number);
+}
+
+/* Is a flow of a router told only when it is older, or when it has been answered? */
+static __always_inline int is_early(const struct taking *taking, const struct cb_flow *flow)
+{
+	return taking->now - flow->at_ns < YOUNG_NS ||
+	       (flow->tuple[0].protocol == IPPROTO_TCP && flow->way[0].state == CB_FLOW_NEW);
+}
+
+/* Whose flow is wanted, or has been told? Notes the router in the run's state. */
+static __always_inline struct address *router_of(struct taking *taking, const struct cb_flow *flow)
+{
+	struct address *address = address_of(flow);
+
+	taking->router = address && address->follow & (FOLLOW_CHANGES | FOLLOW_ALL) ? address->router : 0;
+	return taking->router ? address : NULL;
+}
+
+/* The same of a flow of routers, and of nobody else. */
+static __always_inline int router_wants(struct taking *taking, const struct cb_flow *flow, __u32 number, __u64 life,
+					__u32 *seen)
+{
+	__u32 sight = sight_of(life, flow->way[0].state), known = *seen;
+	struct address *address;
+
+	if (known == sight_of(life, SIGHT_OF_NOBODY) && !(taking->take.routers & ROUTERS_ANEW))
+		return 0;
+	if (known == sight && !(taking->take.routers & ROUTERS_ANEW) && !has_long_turn(taking, flow, number))
+		return 0;
+	if (known >> 3 != sight >> 3 && is_early(taking, flow))
+		return 0;
+	address = router_of(taking, flow);
+	if (!address) {
+		*seen = sight_of(life, SIGHT_OF_NOBODY);
+		return 0;
+	}
+	if (address->follow & FOLLOW_ALL || known == sight)
+		return address->follow & FOLLOW_ALL || has_long_turn(taking, flow, number);
+	/* It began and ended between two looks: nobody has to know. */
+	return known >> 3 == sight >> 3 || flow->way[0].state != CB_FLOW_CLOSED;
+}
+
+/* Is it to be taken out? */
+static __always_inline int is_wanted(struct taking *taking, const struct cb_flow *flow, __u32 number, __u64 life,
+				     __u32 *seen)
+{
+	__u32 follow = followed(flow->owner[0]) | followed(flow->owner[1]);
+
+	taking->router = 0;
+	if ((!follow && !taking->take.routers) || way_expired(&flow->way[0], taking->now))
+		return 0;
+	if (!follow)
+		return router_wants(taking, flow, number, life, seen);
+	if (taking->take.routers) {
+		struct address *address = router_of(taking, flow);
+
+		follow |= address ? address->follow : 0;
+	}
+	return *seen != sight_of(life, flow->way[0].state) || follow & FOLLOW_ALL || has_turn(taking, flow, number);
+}
+
+/* Was a flow of a router told that is over now, and not that it is? Its record has rested since, and what it was is in it still. */
+static __always_inline int is_over(struct taking *taking, const struct cb_flow *flow, __u64 life, const __u32 *seen)
+{
+	if (!taking->take.routers || !*seen || *seen >> 3 != sight_of(life, 0) >> 3 || (*seen & 7) == SIGHT_OF_NOBODY ||
+	    (*seen & 7) == CB_FLOW_CLOSED)
+		return 0;
+	return router_of(taking, flow) != NULL;
+}
+
+static __always_inline void fill_row(struct cb_carry *row, const struct cb_flow *flow, __u32 number,
+				     const struct taking *taking, __u32 state)
 {
 	__builtin_memset(row, 0, sizeof(*row));
-	row->left_ns = flow->way[0].expires_ns - now;
-	row->age_ns = now - flow->at_ns;
+	row->left_ns = way_expired(&flow->way[0], taking->now) ? 0 : flow->way[0].expires_ns - taking->now;
+	row->age_ns = taking->now - flow->at_ns;
 	row->flow = number;
 	row->member = flow->member;
-	row->state = flow->way[0].state;
+	row->state = state;
+	row->router = taking->router;
 	for (__u32 side = 0; side < 2; side++) {
 		row->tuple[side] = flow->tuple[side];
 		row->tally[side] = flow->tally[side];
@@ -95,7 +220,7 @@ static __always_inline void fill_row(struct cb_carry *row, const struct cb_flow 
 static long take_one(__u32 index, void *data __attribute__((unused)))
 {
 	struct taking *taking = taking_row();
-	__u32 number, row_number, *seen;
+	__u32 number, row_number, state, *seen;
 	struct cb_carry *row;
 	struct cb_flow *flow;
 	__u64 life;
@@ -105,28 +230,31 @@ static long take_one(__u32 index, void *data __attribute__((unused)))
 	number = taking->take.first + index;
 	row_number = taking->take.count;
 	flow = flow_row(number);
-	if (!flow)
+	seen = bpf_map_lookup_elem(&carry_seen, &number);
+	if (!flow || !seen)
 		return 1;
 	life = *(volatile __u64 *)&flow->life;
-	if ((life & 3) != CB_LIFE_LIVE || !is_wanted(taking, flow, number, life))
+	if ((life & 3) == CB_LIFE_LIVE)
+		state = is_wanted(taking, flow, number, life, seen) ? flow->way[0].state : SIGHT_OF_NOBODY;
+	else
+		state = !(life & 3) && is_over(taking, flow, life, seen) ? CB_FLOW_CLOSED : SIGHT_OF_NOBODY;
+	if (state == SIGHT_OF_NOBODY)
 		return 0;
 	row = bpf_map_lookup_elem(&cb_carry_1, &row_number);
 	if (!row) {
 		taking->take.next = number;
 		return 1;
 	}
-	fill_row(row, flow, number, taking->now);
+	fill_row(row, flow, number, taking, state);
 	/* It was another's meanwhile, or is being taken apart: that is seen the next time. */
 	if (*(volatile __u64 *)&flow->life != life)
 		return 0;
-	seen = bpf_map_lookup_elem(&carry_seen, &number);
-	if (seen)
-		*seen = sight_of(flow, life);
+	*seen = sight_of(life, state);
 	taking->take.count++;
 	return 0;
 }
 
-/* Takes out flows of VIFs that are followed, as many as there are rows. Returns 0. */
+/* Takes out flows of VIFs and routers that are followed, as many as there are rows. Returns 0. */
 SEC("syscall")
 int take_out(struct take *ctx)
 {
@@ -334,8 +462,9 @@ static __always_inline int has_share(const struct adopted *flow)
 		return 1;
 	free = gauge->flows < usable ? usable - gauge->flows : 0;
 	for (__u32 side = 0; side < 2; side++)
-		if (flow->vif[side] && (holds_share(CB_USE_PROJECT + project_of(flow->vif[side]), side, free) ||
-					holds_share(flow->vif[side], side, free / 2)))
+		if ((adopted_owner(flow, side) &&
+		     holds_share(CB_USE_PROJECT + adopted_project(flow, side), side, free)) ||
+		    (flow->vif[side] && holds_share(flow->vif[side], side, free / 2)))
 			return 0;
 	return 1;
 }
@@ -448,5 +577,7 @@ int sweep_flows(struct sweep *ctx)
 	ctx->ended = sweep.ended;
 	return 0;
 }
+
+#include "carry_router.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -17,6 +17,9 @@ export type AgentStatus = {
   readonly vifs: { readonly up: number; readonly down: number; readonly error: number };
   /** Of this version. */
   readonly underlay_path?: { readonly peers: number; readonly devices: readonly unknown[] };
+  readonly handover?: {
+    readonly routers?: { readonly made: number; readonly renewed: number; readonly waiting: number };
+  };
   /** What it knows of hosts of gateways, by underlay address, and whose place it has taken. */
   readonly gateways?: { readonly stands: readonly string[]; readonly hosts: Readonly<Record<string, string>> };
 };

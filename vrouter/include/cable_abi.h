@@ -887,8 +887,12 @@ struct cb_flow {
 	__u32 rule; /* first 32 bits of the rule that allowed it: the receiver's if it is here and has rules, else the sender's; 0: none */
 	__u32 flags; /* CB_FLOW_F_*, CB_CARRY_SESSION */
 	__u32 member; /* of a pool, to which a load balancer gave it; 0: none */
-	__u8 reserve[12];
+	__u32 held; /* CLOCK_MONOTONIC >> CB_HELD_SHIFT until which it outlives that its translation is not allowed: the rows for that are on their way; 0: no */
+	__u8 reserve[8];
 };
+
+/* Of `held` of struct cb_flow: a unit is some second. */
+#define CB_HELD_SHIFT 30
 
 /* Flows that are taken out or put in at once. */
 #define CB_CARRY_ROWS 1024
@@ -914,9 +918,15 @@ struct cb_carry {
 	__u8 state; /* enum cb_flow_state */
 	__u8 fin[2]; /* a FIN was seen in this direction */
 	__u8 pad;
-	__u16 outside_net; /* put in: network in which the other end sees a floating IP; 0: the port itself */
-	__u8 reserve[8];
+	__u16 outside_net; /* put in: network in which the other end sees a floating IP; 0: the port itself. Of a router: its external network */
+	__u32 router; /* the number that the agent gave the router whose address outside it has; 0: it is asked for none */
+	__u16 transit_net; /* put in, of a router: the network by which what others send comes to its gateway */
+	__u8 result; /* put in, of a router: CB_CARRY_* */
+	__u8 reserve[1];
 };
+
+/* result of struct cb_carry: its end inside is a VIF of this host, whose packets it knows as they are until this host is the gateway's */
+#define CB_CARRY_HERE 1
 
 /* cb_svc_1: hash, a port of a virtual address -> the pool behind it. Written by the agent. */
 struct cb_svc_key {

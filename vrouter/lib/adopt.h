@@ -18,7 +18,8 @@ struct adopted {
 	__u32 flags;
 	__u8 state; /* enum cb_flow_state */
 	__u8 fin[2]; /* a FIN was seen in this direction */
-	__u8 pad[5];
+	__u8 pad;
+	__u16 passes[2]; /* of an end that only passes this host's gateway, the network whose project it is counted to; 0: it is `vif`'s */
 };
 
 /* The direction under way is not decided yet: its first packet here is. */
@@ -37,6 +38,24 @@ static __always_inline __u16 project_of(__u32 vif)
 	struct cb_vif *row = vif ? vif_row(vif) : NULL;
 
 	return row ? row->project : 0;
+}
+
+static __always_inline __u16 project_of_net(__u16 net)
+{
+	struct cb_net *row = net_row(net);
+
+	return row ? row->project : 0;
+}
+
+/* To whom an end of @flow is counted, as owner_of() and owning_project() would have it. */
+static __always_inline __u32 adopted_owner(const struct adopted *flow, __u32 side)
+{
+	return flow->passes[side] ? CB_USE_PASSING : flow->vif[side];
+}
+
+static __always_inline __u16 adopted_project(const struct adopted *flow, __u32 side)
+{
+	return flow->passes[side] ? project_of_net(flow->passes[side]) : project_of(flow->vif[side]);
 }
 
 /* Is @a before @b? In this order tuples are put in, by whoever does. */
@@ -89,9 +108,10 @@ static __noinline int adopt_flow(const struct adopted *from, __u64 now)
 	flow->rule = 0;
 	flow->flags = from->flags;
 	flow->member = from->member;
+	flow->held = 0;
 	for (__u32 side = 0; side < 2; side++) {
-		flow->owner[side] = from->vif[side];
-		flow->project[side] = project_of(from->vif[side]);
+		flow->owner[side] = adopted_owner(from, side);
+		flow->project[side] = adopted_project(from, side);
 		flow->tally[side] = from->tally[side];
 		adopt_way(&flow->way[side], from, side);
 	}

@@ -176,6 +176,12 @@ static __always_inline void end_for_packet(struct work *w, struct cb_flow *flow)
 		end_flow(w->flow);
 }
 
+/* Has the flow got a translation whose rows this host is still to get, or has just lost? See turn_flow(). */
+static __always_inline int is_held(const struct work *w, const struct cb_flow *flow)
+{
+	return flow && flow->held && (__s32)((__u32)(w->p.now_ns >> CB_HELD_SHIFT) - flow->held) < 0;
+}
+
 /* The rules have refused the packet in work, of the flow @flow. The flow ends: what they say now holds for all of it. */
 static __always_inline void end_denied(struct work *w, struct cb_flow *flow)
 {
@@ -219,7 +225,7 @@ int decide(struct __sk_buff *ctx)
 	note_translation(w, flow);
 	resolve(ctx);
 	if (w->to.kind == RESOLVED_DROP) {
-		if (w->to.reason == CB_REASON_NAT_GONE)
+		if (w->to.reason == CB_REASON_NAT_GONE && !is_held(w, flow))
 			end_for_packet(w, flow);
 		if (w->to.reason == CB_REASON_NO_MEMBER)
 			return refuse_for(ctx, w, CB_REASON_NO_MEMBER, 0);

@@ -111,6 +111,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
     pinnedMaps: join(options.pinDir, 'maps'),
     slices: state.slices,
     planner: host.planner,
+    gatewayOf: (routerId) => host.failOver.hostOf(routerId),
     log: log.child('handover'),
     signal,
   });
@@ -144,12 +145,13 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   const initial = await state.initialUpdate();
   host.ports.take(initial);
   handover.take(initial);
-  host.failOver.take(initial.changes);
+  handover.takeGateways(initial, host.failOver.take(initial.changes));
   zoneOf = (networkId) => host.zones.get(networkId);
   const running = host.loop.start(initial);
   const gateways = startGatewayKeeper({
     failOver: host.failOver,
     onChange: (routerIds) => {
+      handover.takeGateways({ changes: [] }, routerIds);
       host.loop.takeGateways(routerIds);
       stream.gatewaysTaken();
     },
@@ -459,7 +461,7 @@ function createStream(
     readonly state: HostState;
     readonly host: Host;
     readonly devices: Pick<Devices, 'underlay' | 'mtu'>;
-    readonly handover: Pick<Handover, 'take'>;
+    readonly handover: Pick<Handover, 'take' | 'takeGateways'>;
     readonly prober: Prober;
     readonly answer: Answer;
   },
@@ -485,6 +487,7 @@ function createStream(
         host.zones.take(update);
         handover.take(update);
         const moved = host.failOver.take(update.changes);
+        handover.takeGateways(update, moved);
         host.loop.takeState(update);
         host.loop.takeGateways(moved);
         if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);

@@ -242,11 +242,15 @@ export const CB_SEEN_ACK = 0x2;
 
 export const CB_FLOW_F_CARRIED = 0x1;
 
+export const CB_HELD_SHIFT = 30;
+
 export const CB_CARRY_ROWS = 1024;
 
 export const CB_CARRY_SESSION_SHIFT = 16;
 
 export const CB_CARRY_TURNS = 64;
+
+export const CB_CARRY_HERE = 1;
 
 /** all of one client go to one member */
 export const CB_SVC_F_AFFINITY = 0x1;
@@ -2098,6 +2102,8 @@ export type CbFlow = {
   readonly flags: number;
   /** of a pool, to which a load balancer gave it; 0: none */
   readonly member: number;
+  /** CLOCK_MONOTONIC >> CB_HELD_SHIFT until which it outlives that its translation is not allowed: the rows for that are on their way; 0: no */
+  readonly held: number;
 };
 
 export const cbFlow: Codec<CbFlow> = structCodec(
@@ -2114,6 +2120,7 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     out.u32(360, 'rule', value.rule);
     out.u32(364, 'flags', value.flags);
     out.u32(368, 'member', value.member);
+    out.u32(372, 'held', value.held);
   },
   (b) => ({
     way: b.list(0, 2, 64, (at) => cbWay.decode(b.raw(at, 64))),
@@ -2126,6 +2133,7 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     rule: b.u32(360),
     flags: b.u32(364),
     member: b.u32(368),
+    held: b.u32(372),
   }),
 );
 
@@ -2151,8 +2159,14 @@ export type CbCarry = {
   readonly state: number;
   /** a FIN was seen in this direction */
   readonly fin: Uint8Array;
-  /** put in: network in which the other end sees a floating IP; 0: the port itself */
+  /** put in: network in which the other end sees a floating IP; 0: the port itself. Of a router: its external network */
   readonly outsideNet: number;
+  /** the number that the agent gave the router whose address outside it has; 0: it is asked for none */
+  readonly router: number;
+  /** put in, of a router: the network by which what others send comes to its gateway */
+  readonly transitNet: number;
+  /** put in, of a router: CB_CARRY_* */
+  readonly result: number;
 };
 
 export const cbCarry: Codec<CbCarry> = structCodec(
@@ -2171,6 +2185,9 @@ export const cbCarry: Codec<CbCarry> = structCodec(
     out.u8(242, 'state', value.state);
     out.raw(243, 'fin', value.fin, 2);
     out.u16(246, 'outsideNet', value.outsideNet);
+    out.u32(248, 'router', value.router);
+    out.u16(252, 'transitNet', value.transitNet);
+    out.u8(254, 'result', value.result);
   },
   (b) => ({
     tuple: b.list(0, 2, 40, (at) => cbTupleKey.decode(b.raw(at, 40))),
@@ -2185,6 +2202,9 @@ export const cbCarry: Codec<CbCarry> = structCodec(
     state: b.u8(242),
     fin: b.raw(243, 2),
     outsideNet: b.u16(246),
+    router: b.u32(248),
+    transitNet: b.u16(252),
+    result: b.u8(254),
   }),
 );
 

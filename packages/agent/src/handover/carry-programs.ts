@@ -3,7 +3,7 @@
  * mean is `flow-record.ts`' to say.
  */
 import { dirname, join } from 'node:path';
-import { CB_CARRY_ROWS, CB_CARRY_TURNS, CB_MAX_FLOW, type CbCarry, cbCarry } from '../bpf/abi.gen.ts';
+import { CB_CARRY_HERE, CB_CARRY_ROWS, CB_CARRY_TURNS, CB_MAX_FLOW, type CbCarry, cbCarry } from '../bpf/abi.gen.ts';
 import { arrayIndex } from '../bpf/codec.ts';
 import type { BpfMap } from '../bpf/map.ts';
 import { loadObject } from '../bpf/object.ts';
@@ -30,16 +30,37 @@ export type PutResult = {
   readonly refused: number;
 };
 
+/** An address that a router has outside. `net`: number of the external network. */
+export type RouterAddress = { readonly net: number; readonly address: Uint8Array };
+
+/** Of so many flows of a router each: as of a port; ended, as at its gateway; and the rows of those with an end inside that is a VIF of this host. */
+export type PassResult = PutResult & {
+  readonly ended: number;
+  readonly here: readonly number[];
+  /** Not looked at: their networks are not programmed yet. */
+  readonly unready: number;
+};
+
 export type CarryPrograms = {
   follow(vif: number, what: Follow): void;
+  /** All addresses that the router with this number (not 0, the caller's own) has outside, and what is wanted of its flows. Default: what was wanted before, or nothing. */
+  followRouter(router: number, addresses: readonly RouterAddress[], what?: Follow): void;
   /**
-   * Flows of followed VIFs, from flow number `first` on, at most `CB_CARRY_ROWS`; `next`: where to go on, 0: that was all. Of flows that are as they were, those that had a packet since
-   * `sinceNs` (CLOCK_MONOTONIC) and whose turn (0..`CB_CARRY_TURNS`-1) it is.
+   * Flows of what is followed, from flow number `first` on, at most `CB_CARRY_ROWS`; `next`: where to go on, 0: that was all. Of flows that are as they were, those that had a packet since
+   * `sinceNs` (CLOCK_MONOTONIC) and whose turn (0..`CB_CARRY_TURNS`-1) it is. The row of a router's flow has its number.
    */
   takeOut(from: { readonly first: number; readonly turn: number; readonly sinceNs: bigint }): {
     readonly rows: readonly CbCarry[];
     readonly next: number;
   };
+  /** Puts flows of routers in, at most `CB_CARRY_ROWS`. `standsBy`: another host is the gateway, and knows better than this one. */
+  passOn(rows: readonly CbCarry[], how: { readonly session: number; readonly standsBy: boolean }): PassResult;
+  /** Ends flows of the router that the session did not put in. Says how many. */
+  dropOthers(router: number, session: number): number;
+  /** This host is becoming the gateway's: flows of its own VIFs, which have no address of the router's, get that. Says how many. At most `CB_CARRY_ROWS`. */
+  takeGateway(rows: readonly CbCarry[]): number;
+  /** It is the gateway's of these no more: the reverse, for all flows of theirs. */
+  leaveGateways(routers: readonly number[]): number;
   /** Puts flows in, at most `CB_CARRY_ROWS`. `session`: 16 bits. */
   putIn(rows: readonly CbCarry[], session: number): PutResult;
   /** Ends flows of the VIF that were put in by other sessions and that no packet has passed by here. Says how many. */
@@ -50,8 +71,12 @@ export type CarryPrograms = {
 
 const OBJECT = 'carry.bpf.o';
 /** Of this load alone. */
-const OWN_MAPS = ['cb_work_1', 'cb_carry_1', 'carry_follow', 'carry_seen', 'carry_taking', 'carry_putting'] as const;
+const OWN_MAPS = [
+  ...['cb_work_1', 'cb_carry_1', 'carry_follow', 'carry_address', 'carry_seen'],
+  ...['carry_taking', 'carry_putting', 'carry_passing'],
+] as const;
 const FOLLOW: Readonly<Record<Follow, number>> = { nothing: 0, changes: 1, all: 2 };
+const FOLLOW_LEAVES = 4;
 
 /** Throws as `loadObject`. */
 export function loadCarryPrograms({ object, pinnedMaps, flows = CB_MAX_FLOW }: CarrySource): CarryPrograms {
@@ -65,35 +90,42 @@ export function loadCarryPrograms({ object, pinnedMaps, flows = CB_MAX_FLOW }: C
   const map = (name: string): BpfMap => required(loaded.maps.get(name), `map ${name}`);
   const program = (name: string): BpfProgram => required(loaded.programs.get(name), `program ${name}`);
   try {
-    return carryPrograms({ rows: map('cb_carry_1'), follow: map('carry_follow') }, program, () => loaded.close());
+    const maps = { rows: map('cb_carry_1'), follow: map('carry_follow'), addresses: map('carry_address') };
+    return carryPrograms(maps, program, () => loaded.close());
   } catch (err) {
     loaded.close();
     throw err;
   }
 }
 
-function carryPrograms(
-  maps: { readonly rows: BpfMap; readonly follow: BpfMap },
-  program: (name: string) => BpfProgram,
-  close: () => void,
-): CarryPrograms {
+type CarryMaps = { readonly rows: BpfMap; readonly follow: BpfMap; readonly addresses: BpfMap };
+
+function carryPrograms(maps: CarryMaps, program: (name: string) => BpfProgram, close: () => void): CarryPrograms {
   const [take, put, sweep] = [program('take_out'), program('put_in'), program('sweep_flows')];
+  const [pass, drop] = [program('pass_on'), program('drop_others')];
+  const [turn, turnBack] = [program('take_gateway'), program('leave_gateways')];
+  const routers = new RouterRows(maps.addresses);
+  const write = (rows: readonly CbCarry[]): void => {
+    if (rows.length > CB_CARRY_ROWS) throw new RangeError(`${rows.length} flows at once: at most ${CB_CARRY_ROWS}`);
+    for (const [at, row] of rows.entries()) maps.rows.update(arrayIndex.encode(at), cbCarry.encode(row));
+  };
   return {
     follow: (vif, what) => maps.follow.update(arrayIndex.encode(vif), u32(FOLLOW[what])),
-    takeOut: ({ first, turn, sinceNs }) => {
+    followRouter: (router, addresses, what) => routers.set(router, addresses, what),
+    takeOut: ({ first, turn: of, sinceNs }) => {
       // struct take
-      const context = new DataView(new ArrayBuffer(24));
+      const context = new DataView(new ArrayBuffer(32));
       context.setBigUint64(0, sinceNs, true);
-      context.setUint32(8, turn % CB_CARRY_TURNS, true);
+      context.setUint32(8, of % CB_CARRY_TURNS, true);
       context.setUint32(12, first, true);
+      context.setUint32(24, routers.asked, true);
       run(take, context);
       const count = context.getUint32(16, true);
       const rows = count === 0 ? [] : maps.rows.rows(0, count).map((row) => cbCarry.decode(row));
       return { rows, next: context.getUint32(20, true) };
     },
     putIn: (rows, session) => {
-      if (rows.length > CB_CARRY_ROWS) throw new RangeError(`${rows.length} flows at once: at most ${CB_CARRY_ROWS}`);
-      for (const [at, row] of rows.entries()) maps.rows.update(arrayIndex.encode(at), cbCarry.encode(row));
+      write(rows);
       // struct put
       const context = new DataView(new ArrayBuffer(24));
       context.setUint32(0, rows.length, true);
@@ -112,8 +144,104 @@ function carryPrograms(
       run(sweep, context);
       return context.getUint32(8, true);
     },
+    passOn: (rows, { session, standsBy }) => {
+      write(rows);
+      const context = passContext(rows.length, session, standsBy);
+      run(pass, context);
+      const counts = [12, 16, 20, 24, 28, 32, 36].map((at) => context.getUint32(at, true));
+      const [made = 0, renewed = 0, present = 0, refused = 0, ended = 0, here = 0, unready = 0] = counts;
+      const results = here === 0 ? [] : maps.rows.rows(0, rows.length).map((row) => cbCarry.decode(row).result);
+      const at = results.flatMap((result, index) => (result === CB_CARRY_HERE ? index : []));
+      return { made, renewed, present, refused, ended, here: at, unready };
+    },
+    dropOthers: (router, session) => {
+      // struct leave
+      const context = new DataView(new ArrayBuffer(12));
+      context.setUint32(0, router, true);
+      context.setUint32(4, session, true);
+      run(drop, context);
+      return context.getUint32(8, true);
+    },
+    takeGateway: (rows) => {
+      write(rows);
+      const context = passContext(rows.length, 0, true);
+      run(turn, context);
+      return context.getUint32(12, true);
+    },
+    leaveGateways: (left) => {
+      for (const router of left) routers.mark(router, true);
+      // struct turn_back
+      const context = new DataView(new ArrayBuffer(4));
+      run(turnBack, context);
+      for (const router of left) routers.mark(router, false);
+      return context.getUint32(0, true);
+    },
     close,
   };
+}
+
+/** struct pass */
+function passContext(count: number, session: number, standsBy: boolean): DataView {
+  const context = new DataView(new ArrayBuffer(40));
+  context.setUint32(0, count, true);
+  context.setUint32(4, session, true);
+  context.setUint32(8, standsBy ? 1 : 0, true);
+  return context;
+}
+
+type RouterRow = { readonly addresses: readonly RouterAddress[]; readonly what: Follow };
+
+/** Rows of carry_address. */
+class RouterRows {
+  readonly #map: BpfMap;
+  readonly #rows = new Map<number, RouterRow>();
+  #asked = 0;
+
+  constructor(map: BpfMap) {
+    this.#map = map;
+  }
+
+  /** ROUTERS_*: some are followed, some are so anew. */
+  get asked(): number {
+    return this.#asked;
+  }
+
+  set(router: number, addresses: readonly RouterAddress[], wanted?: Follow): void {
+    const before = this.#rows.get(router);
+    const what = wanted ?? before?.what ?? 'nothing';
+    if (before?.addresses === addresses && before.what === what) return;
+    const rows = new Map(addresses.map((address) => [keyText(address), address]));
+    for (const old of before?.addresses ?? []) if (!rows.has(keyText(old))) this.#map.delete(addressKey(old));
+    for (const row of rows.values()) this.#map.update(addressKey(row), addressValue(router, FOLLOW[what]));
+    if (addresses.length === 0) this.#rows.delete(router);
+    else this.#rows.set(router, { addresses, what });
+    const all = [...this.#rows.values()].map((row) => row.what);
+    this.#asked = (all.some((one) => one !== 'nothing') ? 1 : 0) | (all.includes('all') ? 2 : 0);
+  }
+
+  /** Its gateway leaves this host, or has left. */
+  mark(router: number, leaves: boolean): void {
+    const { addresses = [], what = 'nothing' } = this.#rows.get(router) ?? {};
+    const flags = FOLLOW[what] | (leaves ? FOLLOW_LEAVES : 0);
+    for (const row of addresses) this.#map.update(addressKey(row), addressValue(router, flags));
+  }
+}
+
+function keyText({ net, address }: RouterAddress): string {
+  return `${net} ${Buffer.from(address).toString('hex')}`;
+}
+
+/** struct address_key */
+function addressKey({ net, address }: RouterAddress): Uint8Array {
+  const key = new Uint8Array(20);
+  key.set(address);
+  new DataView(key.buffer).setUint16(16, net, true);
+  return key;
+}
+
+/** struct address */
+function addressValue(router: number, flags: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(router, flags).buffer);
 }
 
 function run(program: BpfProgram, context: DataView): void {

@@ -1,8 +1,9 @@
 /**
- * What one host tells another of the flows of a port, as lines of JSON:
+ * What one host tells another of the flows of a port or of a router, as lines of JSON:
  *
  *   hello   first: which version this is
- *   flow    a flow as it is now (`FlowRecord`); the same may come again
+ *   flow    a flow of a port as it is now (`FlowRecord`); the same may come again
+ *   passed  a flow that a router's gateway passes (`PassedFlow`), likewise
  *   whole   every flow that there was when the connection began has been told
  *   beat    nothing: the connection lives
  *
@@ -10,17 +11,20 @@
  */
 import { isRecord, parseJson } from '../json.ts';
 import { type FlowRecord, parseFlowRecord } from './flow-record.ts';
+import { type PassedFlow, parsePassedFlow } from './passed-flow.ts';
 
 export type FlowLine =
   | { readonly type: 'hello'; readonly version: number }
   | { readonly type: 'flow'; readonly flow: FlowRecord }
+  | { readonly type: 'passed'; readonly flow: PassedFlow }
   | { readonly type: 'whole' }
   | { readonly type: 'beat' };
 
 /** TCP port on the underlay address. */
 export const FLOWS_PORT = 4789;
-/** Before the port's id. */
+/** Before the port's id, or `ROUTER` and a router's. */
 export const FLOWS_PATH = '/cable/v1/flows/';
+export const ROUTER = 'router/';
 /** Between lines, at the most; a connection that is silent for five times as long is dead. */
 export const BEAT_MS = 2_000;
 export const HELLO = { type: 'hello', version: 1 } as const;
@@ -29,7 +33,7 @@ const MOST_CHARS = 8192;
 
 /** As text, with its newline. */
 export function writeLine(line: FlowLine): string {
-  const value = line.type === 'flow' ? { type: line.type, ...line.flow } : line;
+  const value = line.type === 'flow' || line.type === 'passed' ? { type: line.type, ...line.flow } : line;
   return `${JSON.stringify(value)}\n`;
 }
 
@@ -43,6 +47,10 @@ export function parseFlowLine(text: string): FlowLine | 'other' | undefined {
     case 'flow': {
       const flow = parseFlowRecord(value);
       return flow === undefined ? 'other' : { type: 'flow', flow };
+    }
+    case 'passed': {
+      const flow = parsePassedFlow(value);
+      return flow === undefined ? 'other' : { type: 'passed', flow };
     }
     case 'whole':
     case 'beat':

@@ -58,17 +58,19 @@ export type RecordNames = { network(net: number): string | null; member(member: 
 /** This host's numbers; undefined: it has none for it. */
 export type RecordNumbers = { network(id: string): number | undefined; member(id: string): number | undefined };
 
-const STATE_NUMBERS: Readonly<Record<FlowState, number>> = {
+export const STATE_NUMBERS: Readonly<Record<FlowState, number>> = {
   new: CB_FLOW_NEW,
   established: CB_FLOW_ESTABLISHED,
   closing: CB_FLOW_CLOSING,
   closed: CB_FLOW_CLOSED,
   'picked-up': CB_FLOW_PICKED_UP,
 };
-const STATES = new Map<number, FlowState>(FLOW_STATES.map((state) => [STATE_NUMBERS[state], state]));
-const NS_A_MS = 1_000_000n;
+export const STATES: ReadonlyMap<number, FlowState> = new Map(
+  FLOW_STATES.map((state) => [STATE_NUMBERS[state], state]),
+);
+export const NS_A_MS: bigint = 1_000_000n;
 /** More than any time-out. */
-const MOST_MS = 10 ** 10;
+export const MOST_MS: number = 10 ** 10;
 const MOST_COUNT = Number.MAX_SAFE_INTEGER;
 
 /** What the flow is to VIF `vif`, one of its owners. Undefined: it cannot be said elsewhere. */
@@ -125,7 +127,10 @@ function memberOf(number: number, answer: CbTupleKey, names: RecordNames): FlowR
   };
 }
 
-function countOf({ packets, bytes, seen, tcpEnd, tcpAck, tcpWindow }: CbTally, fin: number | undefined): FlowCount {
+export function countOf(
+  { packets, bytes, seen, tcpEnd, tcpAck, tcpWindow }: CbTally,
+  fin: number | undefined,
+): FlowCount {
   const [hasEnd, hasAck] = [(seen & CB_SEEN_END) !== 0, (seen & CB_SEEN_ACK) !== 0];
   return {
     packets: Number(packets),
@@ -160,7 +165,7 @@ export function rowOf(record: FlowRecord, vif: number, numbers: RecordNumbers): 
     flow: 0,
     member,
     otherNet: record.peerNetworkId === null ? 0 : (numbers.network(record.peerNetworkId) ?? 0),
-    outsideNet: outsideNet ?? 0,
+    ...{ outsideNet: outsideNet ?? 0, router: 0, transitNet: 0, result: 0 },
     state: STATE_NUMBERS[record.state],
     fin: Uint8Array.from(inOrder(side, record.sent.fin ? 1 : 0, record.received.fin ? 1 : 0)),
   };
@@ -171,7 +176,7 @@ function inOrder<T>(side: 0 | 1, sent: T, received: T): [T, T] {
   return side === 0 ? [sent, received] : [received, sent];
 }
 
-function tupleOf(from: FlowEnd, to: FlowEnd, protocol: number): CbTupleKey {
+export function tupleOf(from: FlowEnd, to: FlowEnd, protocol: number): CbTupleKey {
   return { src: bytesOf(from), dst: bytesOf(to), sportBe: from.port, dportBe: to.port, net: 0, protocol };
 }
 
@@ -181,7 +186,7 @@ function bytesOf({ address }: FlowEnd): Uint8Array {
   return bytes;
 }
 
-function tallyOf({ packets, bytes, end, ack, window }: FlowCount): CbTally {
+export function tallyOf({ packets, bytes, end, ack, window }: FlowCount): CbTally {
   return {
     packets: BigInt(packets),
     bytes: BigInt(bytes),
@@ -228,7 +233,7 @@ export function parseFlowRecord(value: JsonRecord): FlowRecord | undefined {
   };
 }
 
-function parseEnd(value: unknown): FlowEnd | undefined {
+export function parseEnd(value: unknown): FlowEnd | undefined {
   if (!isRecord(value) || typeof value['address'] !== 'string' || value['address'].length > 64) return undefined;
   const bytes = parseAddress(value['address']);
   if (bytes === undefined || !isWhole(value['port'], 0xffff)) return undefined;
@@ -248,7 +253,7 @@ function parseFloating(value: unknown): FlowRecord['floating'] | undefined {
   return address === undefined ? undefined : { address, networkId: value['networkId'] };
 }
 
-function parseCount(value: unknown): FlowCount | undefined {
+export function parseCount(value: unknown): FlowCount | undefined {
   if (!isRecord(value)) return undefined;
   const { packets, bytes, fin, end, ack, window } = value;
   if (!isWhole(packets, MOST_COUNT) || !isWhole(bytes, MOST_COUNT) || typeof fin !== 'boolean') return undefined;
@@ -258,7 +263,7 @@ function parseCount(value: unknown): FlowCount | undefined {
   return { packets, bytes, fin, end, ack, window };
 }
 
-function isWhole(value: unknown, most: number): value is number {
+export function isWhole(value: unknown, most: number): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= most;
 }
 

@@ -1,11 +1,10 @@
-import { type Backoff, type Logger, sleep, startTurns } from '@cable/kit';
+import type { Backoff, Logger } from '@cable/kit';
 import type { CbCarry } from '../bpf/abi.gen.ts';
 import { contains, parseMac, parsePrefix } from '../plan/address.ts';
 import { sourcesOf } from '../plan/sources.ts';
-import { createReconnectWaits } from '../stream/reconnect-waits.ts';
 import type { CarryPrograms, PutResult } from './carry-programs.ts';
-import { parseFlowLine } from './flow-lines.ts';
 import { type FlowRecord, type RecordNumbers, rowOf } from './flow-record.ts';
+import { FlowSessions } from './flow-sessions.ts';
 import type { MovingPorts } from './moving-ports.ts';
 
 export type FlowTakerDeps = {
@@ -31,79 +30,36 @@ export type TakenFlows = PutResult & {
   readonly error: string | null;
 };
 
-type Session = { readonly from: string; readonly end: AbortController };
-
-/** Put in at once: some milliseconds' work. */
-const MOST_ROWS = 128;
-
 /** Takes over the flows of ports that come here, from the host that has them, as long as the server says that they move. */
 export class FlowTaker {
   readonly #deps: FlowTakerDeps;
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions: FlowSessions;
   #taken: PutResult = { made: 0, renewed: 0, present: 0, refused: 0 };
-  #error: string | null = null;
 
   constructor(deps: FlowTakerDeps) {
     this.#deps = deps;
+    const { ask, log, signal, waits, session } = deps;
+    this.#sessions = new FlowSessions({
+      what: 'port',
+      ...{ ask, log, signal, waits, session },
+      put: (portId, lines, number) =>
+        this.#put(
+          portId,
+          lines.flatMap((line) => (line.type === 'flow' ? line.flow : [])),
+          number,
+        ),
+      whole: (portId, number) => this.#sweep(portId, number),
+    });
   }
 
   get status(): TakenFlows {
-    return { ports: this.#sessions.size, ...this.#taken, error: this.#error };
+    return { ports: this.#sessions.size, ...this.#taken, error: this.#sessions.error };
   }
 
   /** The port moves otherwise, or no more, or is programmed now. */
   check(portId: string): void {
-    const { moving, vif, signal } = this.#deps;
-    const from = vif(portId) === undefined ? null : (moving.get(portId)?.from ?? null);
-    const session = this.#sessions.get(portId);
-    if (session?.from === from) return;
-    session?.end.abort();
-    this.#sessions.delete(portId);
-    if (from === null || signal.aborted) return;
-    const end = new AbortController();
-    this.#sessions.set(portId, { from, end });
-    void this.#run(portId, from, AbortSignal.any([signal, end.signal]));
-  }
-
-  async #run(portId: string, from: string, signal: AbortSignal): Promise<void> {
-    const waits = (this.#deps.waits ?? createReconnectWaits)();
-    while (!signal.aborted) {
-      try {
-        await this.#follow(portId, from, signal, () => waits.reset());
-      } catch (err) {
-        if (signal.aborted) return;
-        const reason = err instanceof Error ? err.message : String(err);
-        if (reason !== this.#error)
-          this.#deps.log.info({ portId, from, reason }, 'cannot take over the flows of a port');
-        this.#error = reason;
-      }
-      await sleep(waits.next(), signal);
-    }
-  }
-
-  /** One connection: what the host tells until it ends. */
-  async #follow(portId: string, from: string, signal: AbortSignal, heard: () => void): Promise<void> {
-    const { ask, session: draw = () => Math.floor(Math.random() * 0x10000) } = this.#deps;
-    const session = draw();
-    const turns = startTurns();
-    for await (const lines of ask(from, portId, signal)) {
-      let flows: FlowRecord[] = [];
-      for (const text of lines) {
-        const line = parseFlowLine(text);
-        if (line === undefined) throw new Error(`what ${from} says is not understood: ${text.slice(0, 100)}`);
-        if (line === 'other') continue;
-        if (line.type === 'hello') heard();
-        if (line.type === 'flow') flows.push(line.flow);
-        if (line.type === 'whole' || flows.length === MOST_ROWS) {
-          this.#put(portId, flows, session);
-          flows = [];
-          if (line.type === 'whole') this.#sweep(portId, session);
-          if (turns.due()) await turns.next();
-          if (signal.aborted) return;
-        }
-      }
-      this.#put(portId, flows, session);
-    }
+    const { moving, vif } = this.#deps;
+    this.#sessions.set(portId, vif(portId) === undefined ? null : (moving.get(portId)?.from ?? null));
   }
 
   #put(portId: string, flows: readonly FlowRecord[], session: number): void {

@@ -49,7 +49,9 @@ async function source(t: TestContext, at = 0) {
   const names = { network: () => null, member: () => null };
   const flows = new FlowSource({ carry: () => table, names: () => names, everyMs: 5, ...deps });
   const vif = (portId: string): number => (portId === PORT ? 4 : 5);
-  const server: FlowServer = startFlowServer({ address: SOURCE, port: at, moving, source: flows, vif, ...deps });
+  const routers = { others: () => undefined, knows: () => false, source: () => undefined };
+  const options = { address: SOURCE, port: at, moving, routers, source: flows, vif, ...deps };
+  const server: FlowServer = startFlowServer(options);
   await eventually('it listens', () => server.error === null);
   return { table, others, server, flows, stop: () => end.abort() };
 }

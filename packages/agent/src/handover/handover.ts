@@ -1,6 +1,6 @@
 /**
- * Flows of ports that move between hosts, handed over from one to the other: this host tells those to which ports of it go, and takes from those whence ports come. Which
- * these are the server says.
+ * Flows of ports that move between hosts, handed over from one to the other: this host tells those to which ports of it go, and takes from those whence ports come. And flows of
+ * routers, told by the gateway's host to those that stand by. Which these are the server says.
  */
 import type { Logger } from '@cable/kit';
 import type { SliceKey } from '@cable/model';
@@ -14,6 +14,8 @@ import { startFlowServer } from './flow-server.ts';
 import { FlowSource } from './flow-source.ts';
 import { FlowTaker, type TakenFlows } from './flow-taker.ts';
 import { MovingPorts } from './moving-ports.ts';
+import { RouterPlaces } from './router-places.ts';
+import { RouterTaker, type TakenRouterFlows } from './router-taker.ts';
 
 export type HandoverDeps = {
   readonly host: string;
@@ -22,8 +24,10 @@ export type HandoverDeps = {
   /** Path of the vrouter's object, and where its maps are pinned. */
   readonly object: string;
   readonly pinnedMaps: string;
-  readonly slices: Pick<SliceReader, 'item' | 'itemKeys' | 'keys'>;
+  readonly slices: Pick<SliceReader, 'header' | 'item' | 'itemKeys' | 'items' | 'keys'>;
   readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf'>;
+  /** Host of a router's gateway as this one sees it; undefined: that which the server says. */
+  readonly gatewayOf: (routerId: string) => string | undefined;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
@@ -35,11 +39,15 @@ export type HandoverStatus = {
   /** Connections by which other hosts follow flows of ports of this one. */
   readonly told: number;
   readonly taken: TakenFlows;
+  /** The same of routers. */
+  readonly routers: TakenRouterFlows & { readonly told: number };
 };
 
 export type Handover = {
   /** The state changed; the planner may not know it yet. */
   take(update: Pick<StateUpdate, 'changes'>): void;
+  /** The same for gateways, when it is known where they are seen; `moved`: those that are elsewhere now. */
+  takeGateways(update: Pick<StateUpdate, 'changes'>, moved: Iterable<string>): void;
   /** These ports are programmed otherwise. */
   portsChanged(ports: Iterable<string>): void;
   readonly status: HandoverStatus;
@@ -56,15 +64,25 @@ export function startHandover(deps: HandoverDeps): Handover {
   };
   const moving = new MovingPorts(deps.host, slices);
   const source = new FlowSource({ carry: programs, names: () => namesOf(deps), log, signal });
+  const places = new RouterPlaces({
+    host: deps.host,
+    slices,
+    hostOf: deps.gatewayOf,
+    network: (id) => planner.ids('network').get(id),
+    after: (ms, call) => void setTimeout(() => signal.aborted || call(), ms).unref(),
+  });
   const server = startFlowServer({
     address: underlay,
     port: FLOWS_PORT,
     moving,
+    routers: places,
     source,
     vif: (portId) => planner.ids('vif').get(portId),
     log,
     signal,
   });
+  const ask = (host: string, path: string, until: AbortSignal) =>
+    askFlows({ host, port: FLOWS_PORT, own: underlay }, path, until);
   const taker = new FlowTaker({
     carry: programs,
     moving,
@@ -73,7 +91,7 @@ export function startHandover(deps: HandoverDeps): Handover {
       network: (id) => planner.ids('network').get(id),
       member: (id) => planner.numberOf('member', id),
     },
-    ask: (host, portId, until) => askFlows({ host, port: FLOWS_PORT, own: underlay }, portId, until),
+    ask,
     log,
     signal,
   });
@@ -82,13 +100,21 @@ export function startHandover(deps: HandoverDeps): Handover {
     taker.check(portId);
     source.hurry();
   });
+  const routerTaker = new RouterTaker({ carry: programs, places, ask, log, signal });
+  places.onMoves((moves) => {
+    if (moves.left.length > 0) source.hurry();
+    routerTaker.take(moves);
+    for (const id of moves.changed) server.checkRouter(id);
+  });
   return {
     take: (update) => moving.take(update),
+    takeGateways: (update, moved) => places.take(update, moved),
     portsChanged: (ports) => {
       for (const portId of ports) if (moving.get(portId) !== undefined) taker.check(portId);
     },
     get status() {
-      return { error: server.error, told: source.followers, taken: taker.status };
+      const routers = { told: source.routerFollowers, ...routerTaker.status };
+      return { error: server.error, told: source.followers, taken: taker.status, routers };
     },
     close: () => carry?.close(),
   };

@@ -1,6 +1,7 @@
 import { CB_CARRY_ROWS, type CbCarry } from '../bpf/abi.gen.ts';
 import type { CarryPrograms, Follow } from './carry-programs.ts';
 import { type FlowRecord, rowOf } from './flow-record.ts';
+import type { PassedFlow } from './passed-flow.ts';
 
 export const NETWORK = 'a0000000-0000-4000-8000-000000000001';
 const COUNT = { packets: 10, bytes: 1000, fin: false, end: 4_000_000_000, ack: 2, window: 3 };
@@ -18,6 +19,19 @@ export const EXAMPLE: FlowRecord = {
   received: { ...COUNT, fin: true, ack: null },
   member: null,
   floating: null,
+};
+
+/** A flow from 10.0.0.1 that a router's gateway passes. */
+export const PASSED_EXAMPLE: PassedFlow = {
+  begun: true,
+  protocol: 6,
+  inside: { address: '10.0.0.1', port: 1000 },
+  outside: { address: '203.0.113.2', port: 2000 },
+  peer: { address: '198.51.100.7', port: 443 },
+  state: 'established',
+  expiresMs: 432_000_000,
+  sent: { packets: 10, bytes: 1000, fin: false },
+  received: { packets: 9, bytes: 900, fin: true },
 };
 
 export const MEMBER_EXAMPLE: FlowRecord = {
@@ -66,6 +80,24 @@ export class FakeTable implements CarryPrograms {
       this.taken.set(port, session);
     }
     return { made, renewed: rows.length - made, present: 0, refused: 0 };
+  }
+
+  followRouter(): void {}
+
+  passOn(rows: readonly CbCarry[]): ReturnType<CarryPrograms['passOn']> {
+    return { made: rows.length, renewed: 0, present: 0, refused: 0, ended: 0, here: [], unready: 0 };
+  }
+
+  dropOthers(): number {
+    return 0;
+  }
+
+  takeGateway(): number {
+    return 0;
+  }
+
+  leaveGateways(): number {
+    return 0;
   }
 
   sweep(_vif: number, session: number): number {

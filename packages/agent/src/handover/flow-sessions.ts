@@ -1,0 +1,97 @@
+import { type Backoff, type Logger, sleep, startTurns } from '@cable/kit';
+import { createReconnectWaits } from '../stream/reconnect-waits.ts';
+import { type FlowLine, parseFlowLine } from './flow-lines.ts';
+
+export type FlowSessionsDeps = {
+  /** Of what: for the log. */
+  readonly what: string;
+  /** Lines that the host with this underlay address tells of a subject. */
+  readonly ask: (host: string, id: string, signal: AbortSignal) => AsyncIterable<readonly string[]>;
+  /** Flows of the subject, a few. */
+  readonly put: (id: string, lines: readonly FlowLine[], session: number) => void;
+  /** All that there were have come. */
+  readonly whole: (id: string, session: number) => void;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly waits?: (() => Backoff) | undefined;
+  /** 16 bits, another each time. Default: random. */
+  readonly session?: (() => number) | undefined;
+};
+
+type Session = { readonly from: string; readonly end: AbortController };
+
+/** Put in at once: some milliseconds' work. */
+const MOST_ROWS = 128;
+
+/** Follows the flows of subjects, each on the host that has them, and begins anew when that breaks. */
+export class FlowSessions {
+  readonly #deps: FlowSessionsDeps;
+  readonly #sessions = new Map<string, Session>();
+  #error: string | null = null;
+
+  constructor(deps: FlowSessionsDeps) {
+    this.#deps = deps;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** Why some host could not be asked, or what it said could not be used, the last time; null: it never happened. */
+  get error(): string | null {
+    return this.#error;
+  }
+
+  /** The subject's flows are on this host; null: nobody is to be asked. */
+  set(id: string, from: string | null): void {
+    const { signal } = this.#deps;
+    const session = this.#sessions.get(id);
+    if ((session?.from ?? null) === from) return;
+    session?.end.abort();
+    this.#sessions.delete(id);
+    if (from === null || signal.aborted) return;
+    const end = new AbortController();
+    this.#sessions.set(id, { from, end });
+    void this.#run(id, from, AbortSignal.any([signal, end.signal]));
+  }
+
+  async #run(id: string, from: string, signal: AbortSignal): Promise<void> {
+    const waits = (this.#deps.waits ?? createReconnectWaits)();
+    while (!signal.aborted) {
+      try {
+        await this.#follow(id, from, signal, () => waits.reset());
+      } catch (err) {
+        if (signal.aborted) return;
+        const reason = err instanceof Error ? err.message : String(err);
+        const { what, log } = this.#deps;
+        if (reason !== this.#error) log.info({ [what]: id, from, reason }, `cannot take over the flows of a ${what}`);
+        this.#error = reason;
+      }
+      await sleep(waits.next(), signal);
+    }
+  }
+
+  async #follow(id: string, from: string, signal: AbortSignal, heard: () => void): Promise<void> {
+    const { ask, put, whole, session: draw = () => Math.floor(Math.random() * 0x10000) } = this.#deps;
+    const session = draw();
+    const turns = startTurns();
+    for await (const lines of ask(from, id, signal)) {
+      let flows: FlowLine[] = [];
+      for (const text of lines) {
+        const line = parseFlowLine(text);
+        if (line === undefined) throw new Error(`what ${from} says is not understood: ${text.slice(0, 100)}`);
+        if (line === 'other') continue;
+        if (line.type === 'hello') heard();
+        if (line.type === 'flow' || line.type === 'passed') flows.push(line);
+        if (line.type === 'whole' || flows.length === MOST_ROWS) {
+          put(id, flows, session);
+          flows = [];
+          if (line.type === 'whole') whole(id, session);
+          if (turns.due()) await turns.next();
+          if (signal.aborted) return;
+        }
+      }
+      put(id, flows, session);
+    }
+  }
+}
