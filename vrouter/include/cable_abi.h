@@ -965,13 +965,16 @@ struct cb_member_key {
 	__u32 member;
 };
 
+#define CB_MEMBER_F_DOWN 0x1 /* it fails its probes: flows of UDP end, of which no end is seen otherwise */
+
 struct cb_member {
 	struct cb_addr addr;
 	__u32 pool;
 	__u32 vrf; /* router that leads from the virtual address's network to the member's; 0: it is the same network, or the client's router does */
 	__u16 net;
 	__u16 port_be;
-	__u32 pad;
+	__u16 flags; /* CB_MEMBER_F_* */
+	__u16 pad;
 	__u8 reserve[8];
 };
 

@@ -52,6 +52,12 @@ static __always_inline int still_serves(const struct work *w, const struct cb_me
 	       member->port_be == w->nat.to.dport_be;
 }
 
+/* Datagrams do not say that their exchange is over: a client that goes on from one port would stay with a member that is dead. */
+static __always_inline int is_cut_off(const struct work *w, const struct cb_member *member)
+{
+	return w->p.key.protocol == IPPROTO_UDP && member && member->flags & CB_MEMBER_F_DOWN;
+}
+
 /* The member would see itself as the sender, and answer itself: it sees the virtual address. */
 static __always_inline void turn_to_itself(struct work *w)
 {
@@ -87,12 +93,13 @@ GLOBAL int balance(struct __sk_buff *ctx __attribute__((unused)), __u32 net)
 	if (!w->nat.known)
 		w->member = choose_member(&w->p.key, svc);
 	member = lookup_member(w->member);
-	if (w->nat.known && !still_serves(w, member, svc->pool)) {
+	if (w->nat.known && (!still_serves(w, member, svc->pool) || is_cut_off(w, member))) {
 		resolved_drop(w, CB_REASON_NAT_GONE);
 		return -1;
 	}
 	/* The checksum of SCTP covers all of the packet: its port stays. */
-	if (!member || (w->p.key.protocol == IPPROTO_SCTP && member->port_be != w->p.key.dport_be)) {
+	if (!member || is_cut_off(w, member) ||
+	    (w->p.key.protocol == IPPROTO_SCTP && member->port_be != w->p.key.dport_be)) {
 		resolved_drop(w, CB_REASON_NO_MEMBER);
 		return -1;
 	}

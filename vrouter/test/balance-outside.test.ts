@@ -57,7 +57,7 @@ const svcKey = (protocol: number) => ({ addr: addr(VIP), net: world.net(FRONT), 
 
 /** Port 80 of the virtual address leads to port 8080 of the member. */
 function serve({ number, ip, net, vrf = 0 }: Place, protocol: number = PROTO.tcp): void {
-  const value = { addr: addr(ip), pool: number, vrf, net: world.net(net), portBe: 8080 };
+  const value = { addr: addr(ip), pool: number, vrf, net: world.net(net), portBe: 8080, flags: 0 };
   world.write(MAPS.cb_member_1, { member: number }, value);
   for (let chunk = 0; chunk < 2; chunk++) {
     world.write(MAPS.cb_maglev_1, { pool: number, chunk }, { member: Array(CB_MAGLEV_SLOTS).fill(number) });

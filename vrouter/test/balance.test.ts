@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { CB_ENDPOINT_VIP, CB_MAGLEV_SLOTS, CB_SVC_F_AFFINITY, MAPS } from '../../packages/agent/src/bpf/abi.gen.ts';
+import {
+  CB_ENDPOINT_VIP,
+  CB_MAGLEV_SLOTS,
+  CB_MEMBER_F_DOWN,
+  CB_SVC_F_AFFINITY,
+  MAPS,
+} from '../../packages/agent/src/bpf/abi.gen.ts';
 import { arp, ICMP, type Ip, icmp, icmpError, PROTO, sctp, TCP, tcp, udp } from './packet.ts';
 import { addr, type Guest, World } from './world.ts';
 
@@ -24,6 +30,8 @@ type Place = {
   readonly net: number;
   readonly port: number;
   readonly vrf?: number;
+  /** It fails its probes. */
+  readonly isDown?: boolean;
 };
 
 const near: Place = { number: 11, ip: '10.0.0.6', net: FRONT, port: 8080 };
@@ -37,6 +45,11 @@ let member: Guest;
 let behind: Guest;
 let pools = 0;
 
+function writeMember({ number, ip, net, port, vrf = 0, isDown = false }: Place, pool: number): void {
+  const value = { addr: addr(ip), pool, vrf, net: world.net(net), portBe: port, flags: isDown ? CB_MEMBER_F_DOWN : 0 };
+  world.write(MAPS.cb_member_1, { member: number }, value);
+}
+
 /** A port of the virtual address leads to the members, in turns. Gives the pool's number. */
 function serve(
   members: readonly Place[],
@@ -44,10 +57,7 @@ function serve(
 ): number {
   pools += 1;
   const pool = pools;
-  for (const { number, ip, net, port: to, vrf = 0 } of members) {
-    const value = { addr: addr(ip), pool, vrf, net: world.net(net), portBe: to };
-    world.write(MAPS.cb_member_1, { member: number }, value);
-  }
+  for (const place of members) writeMember(place, pool);
   for (let chunk = 0; chunk * CB_MAGLEV_SLOTS < slots; chunk++) {
     const at = (n: number): number => members[(chunk * CB_MAGLEV_SLOTS + n) % members.length]?.number ?? 0;
     world.write(
@@ -254,6 +264,30 @@ describe('members', () => {
     world.raiseEpochs();
     assert.equal(established(), 'drop nat_gone');
     assert.equal(world.ways().length, 0);
+  });
+
+  test('a flow of UDP leaves a member that is down, though its client goes on from one port; one of TCP stays', () => {
+    for (const [protocol, frame, goesOn] of [
+      [PROTO.udp, () => udp(toVip, ports), false],
+      [PROTO.tcp, () => tcp(toVip, { ...ports, flags: TCP.ack }), true],
+    ] as const) {
+      world.forgetFlows();
+      const pool = serve([near], { protocol });
+      assert.equal(world.send(client, protocol === PROTO.tcp ? syn() : frame()).verdict, 'vif member');
+      // As the agent writes it: the row of the member before the slots.
+      writeMember({ ...near, isDown: true }, pool);
+      world.raiseEpochs();
+      assert.equal(world.send(client, frame()).verdict, goesOn ? 'vif member' : 'drop nat_gone');
+      if (goesOn) continue;
+      assert.equal(world.send(client, frame()).verdict, 'vif client (no_member)', 'the slots are still its own');
+      assert.equal(world.ways().length, 0);
+      writeMember(remote, pool);
+      const slots = { member: Array(CB_MAGLEV_SLOTS).fill(remote.number) };
+      for (const chunk of [0, 1]) world.write(MAPS.cb_maglev_1, { pool, chunk }, slots);
+      for (const round of ['first', 'established']) {
+        assert.equal(world.send(client, frame()).verdict, `overlay ${FRONT} ${HOST}`, round);
+      }
+    }
   });
 
   test('a connection whose listener leads to another pool ends', () => {

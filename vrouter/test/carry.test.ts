@@ -101,7 +101,7 @@ class Host {
     world.write(
       MAPS.cb_member_1,
       { member },
-      { addr: addr(memberIp), pool: 1, vrf, net: world.net(vni), portBe: MEMBER.port },
+      { addr: addr(memberIp), pool: 1, vrf, net: world.net(vni), portBe: MEMBER.port, flags: 0 },
     );
     const slots = { member: Array.from({ length: CB_MAGLEV_SLOTS }, () => member) };
     for (const chunk of [0, 1]) world.write(MAPS.cb_maglev_1, { pool: 1, chunk }, slots);

@@ -57,7 +57,7 @@ before(() => {
   world.write(
     MAPS.cb_member_1,
     { member: 11 },
-    { addr: addr('10.0.0.6'), pool: 1, vrf: 0, net: world.net(INSIDE), portBe: 8080 },
+    { addr: addr('10.0.0.6'), pool: 1, vrf: 0, net: world.net(INSIDE), portBe: 8080, flags: 0 },
   );
   world.write(MAPS.cb_maglev_1, { pool: 1, chunk: 0 }, { member: Array.from({ length: CB_MAGLEV_SLOTS }, () => 11) });
   const service = { addr: addr(VIP), net: world.net(INSIDE), portBe: 80, protocol: PROTO.tcp };

@@ -154,7 +154,7 @@ const ATTRIBUTES = {
     'vip_address',
   ],
   listener: ['id', 'loadbalancer_id', 'admin_state_up', 'protocol', 'protocol_port', 'default_pool_id'],
-  pool: ['id', 'loadbalancer_id', 'admin_state_up', 'lb_algorithm', 'session_persistence'],
+  pool: ['id', 'loadbalancer_id', 'admin_state_up', 'protocol', 'lb_algorithm', 'session_persistence'],
   member: ['id', 'pool_id', 'admin_state_up', 'address', 'protocol_port', 'subnet_id', 'weight', 'monitor_port'],
   healthmonitor: [
     'id',

@@ -559,6 +559,9 @@ test('a pool says how its members are probed, and of each what its host told, as
   assert.deepEqual(told(balanced), [undefined, undefined], 'nobody probes');
   const probed = withRow(balanced, 'healthmonitor', monitor);
   const slice = sliceOf(probed, 'pool:pool');
+  const isUdp = (state: State) => (sliceOf(state, 'pool:pool')?.header as PoolHeader | undefined)?.udp;
+  const udp = withRow(probed, 'pool', { ...pool('pool', 'lb'), protocol: 'UDP' });
+  assert.deepEqual([isUdp(probed), isUdp(udp)], [undefined, true]);
   assert.deepEqual(monitorIn(probed), {
     type: 'HTTP',
     delayMs: 5000,

@@ -313,6 +313,7 @@ export function pool(id: string, balancerId: string, more: Partial<PoolRow> = {}
     id,
     loadbalancer_id: balancerId,
     admin_state_up: true,
+    protocol: 'TCP',
     lb_algorithm: 'SOURCE_IP_PORT',
     session_persistence: null,
     ...more,

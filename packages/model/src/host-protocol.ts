@@ -127,6 +127,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A port may say of its mirrors, which copy what it sends and receives, and of taps, by which copies come to it. An older agent passes both over: it makes no copies, and drops those that come.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A pool may say that it is of UDP: flows leave its members that are down. An older agent passes that over: there they keep them.',
+      },
     ],
   },
 ];

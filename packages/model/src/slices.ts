@@ -445,6 +445,8 @@ export type PoolHeader = {
   readonly affinity: boolean;
   /** Network of the virtual address; null: the load balancer is gone. */
   readonly vipNetworkId: string | null;
+  /** Its connections are of UDP: they leave a member that is down. Absent: they are not, or the server is older. */
+  readonly udp?: true;
   /** How the host of each member probes it; absent: nobody does. */
   readonly monitor?: PoolMonitor;
 };

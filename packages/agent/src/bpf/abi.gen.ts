@@ -255,6 +255,9 @@ export const CB_CARRY_HERE = 1;
 /** all of one client go to one member */
 export const CB_SVC_F_AFFINITY = 0x1;
 
+/** it fails its probes: flows of UDP end, of which no end is seen otherwise */
+export const CB_MEMBER_F_DOWN = 0x1;
+
 export const CB_USE_PROJECT = 8192;
 
 export const CB_USE_PASSING = 8192;
@@ -2319,6 +2322,8 @@ export type CbMember = {
   readonly vrf: number;
   readonly net: number;
   readonly portBe: number;
+  /** CB_MEMBER_F_* */
+  readonly flags: number;
 };
 
 export const cbMember: Codec<CbMember> = structCodec(
@@ -2330,6 +2335,7 @@ export const cbMember: Codec<CbMember> = structCodec(
     out.u32(20, 'vrf', value.vrf);
     out.u16(24, 'net', value.net);
     out.u16be(26, 'portBe', value.portBe);
+    out.u16(28, 'flags', value.flags);
   },
   (b) => ({
     addr: b.raw(0, 16),
@@ -2337,6 +2343,7 @@ export const cbMember: Codec<CbMember> = structCodec(
     vrf: b.u32(20),
     net: b.u16(24),
     portBe: b.u16be(26),
+    flags: b.u16(28),
   }),
 );
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BalancedListener, PoolHeader, PoolMember, PoolMonitor } from '@cable/model';
-import { CB_ENDPOINT_VIP, CB_MAGLEV_SLOTS, CB_SVC_F_AFFINITY, MAPS } from '../bpf/abi.gen.ts';
+import { CB_ENDPOINT_VIP, CB_MAGLEV_SLOTS, CB_MEMBER_F_DOWN, CB_SVC_F_AFFINITY, MAPS } from '../bpf/abi.gen.ts';
 import type { MapSpec } from '../bpf/codec.ts';
 import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
@@ -197,4 +197,24 @@ test('what the host finds itself counts before what it is told', async () => {
     entries.every(({ map }) => map === 'cb_maglev_1'),
     'no flow is decided anew',
   );
+});
+
+test('of a pool of UDP the row of a member that is down says so, as this host or else the server finds it', async () => {
+  const found = new Map<string, 'up' | 'down'>();
+  const bed = createPlanBed({ health: { stateOf: (id) => found.get(id) } });
+  bed.plug(GUEST, 50);
+  const down = (): readonly string[] =>
+    decoded(bed, 'cb_member_1')
+      .filter(({ value }) => value.flags === CB_MEMBER_F_DOWN)
+      .map(({ value }) => formatAddress(value.addr))
+      .sort();
+  const members = [member(5), member(20, { health: 'down' }), member(21, { health: 'silent' })];
+  const listeners = [{ protocol: 'UDP', port: 53, poolId: POOL }] as const;
+  await bed.plan(...BASE, balancer(listeners), pool(members, { udp: true, monitor: MONITOR }));
+  assert.deepEqual(down(), ['10.0.0.20'], 'nobody knows of the silent one');
+  found.set(members[0]?.id ?? '', 'down');
+  await bed.planner.update([], [], found.keys());
+  assert.deepEqual(down(), ['10.0.0.20', '10.0.0.5']);
+  await bed.plan(...BASE, balancer(), pool(members, { monitor: MONITOR }));
+  assert.deepEqual(down(), []);
 });

@@ -4,7 +4,7 @@
  */
 import type { PoolMember } from '@cable/model';
 import { maglevTable } from '../balance/maglev.ts';
-import { CB_ENDPOINT_VIP, CB_MAGLEV_SLOTS, CB_SVC_F_AFFINITY } from '../bpf/abi.gen.ts';
+import { CB_ENDPOINT_VIP, CB_MAGLEV_SLOTS, CB_MEMBER_F_DOWN, CB_SVC_F_AFFINITY } from '../bpf/abi.gen.ts';
 import { parseAddress, parseMac } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
@@ -47,10 +47,16 @@ export const MEMBER_ROWS: Family = itemFamily(
     const addr = parseAddress(member.ipAddress);
     if (number === undefined || pool === undefined || network === undefined || addr === undefined) return {};
     const vrf = routerTo(reader, poolId, member);
-    const value = { addr, pool, vrf, net: network.net, portBe: member.port };
+    const flags = isCutOff(reader, poolId, item, member) ? CB_MEMBER_F_DOWN : 0;
+    const value = { addr, pool, vrf, net: network.net, portBe: member.port, flags };
     return { projectId: network.projectId, entries: [encodeEntry('cb_member_1', { member: number }, value)] };
   },
 );
+
+/** Whether flows of UDP leave a member that is down. Rows of other pools are the same whatever their members' health: a change decides flows anew. */
+function isCutOff(reader: PlanReader, poolId: string, memberId: string, { health }: PoolMember): boolean {
+  return reader.header('pool', poolId)?.udp === true && (reader.health(memberId) ?? health) === 'down';
+}
 
 /** Number of a router with legs in the networks of the virtual address and of the member, the first by id; 0: they are one network, or none joins them. */
 function routerTo(reader: PlanReader, poolId: string, { networkId }: PoolMember): number {

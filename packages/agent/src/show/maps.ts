@@ -20,6 +20,7 @@ import {
   CB_FORWARD_F_ONE,
   CB_IN_NET,
   CB_LIFE_LIVE,
+  CB_MEMBER_F_DOWN,
   CB_METER_F_DSCP,
   CB_METER_F_SHAPE,
   CB_MIRROR_ERSPAN,
@@ -358,6 +359,7 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     address: formatAddress(member.addr),
     port: member.portBe,
     router: names.router(member.vrf),
+    cut_off: (member.flags & CB_MEMBER_F_DOWN) !== 0,
   })),
   cb_flow_2: showing(MAPS.cb_flow_2, flowRow),
 };

@@ -12,8 +12,12 @@ export const poolKind: Kind = defineKind({
     const affinity = pool.lb_algorithm === 'SOURCE_IP' || pool.session_persistence?.type === 'SOURCE_IP';
     const vipNetworkId = reader.get('loadbalancer', pool.loadbalancer_id)?.vip_network_id ?? null;
     const monitor = monitorOf(reader, id);
-    const value = { id, adminStateUp: pool.admin_state_up, affinity, vipNetworkId };
-    return { value: monitor === undefined ? value : { ...value, monitor }, refs: [] };
+    const value = {
+      ...{ id, adminStateUp: pool.admin_state_up, affinity, vipNetworkId },
+      ...(pool.protocol === 'UDP' ? { udp: true as const } : {}),
+      ...(monitor === undefined ? {} : { monitor }),
+    };
+    return { value, refs: [] };
   },
   items: { table: 'member', index: 'pool_id', sourceKeys: (id) => [id], compute: memberItems },
 });

@@ -38,6 +38,8 @@ const VIP6 = '2001:db8:10::200';
 const HEALTH_PORT = 7000;
 const UDP_PORT = 7001;
 const V6_PORT = 7002;
+/** First of the ports that a client asks from by UDP. */
+const FIRST_SOURCE = 20_000;
 const MEMBERS: readonly MemberName[] = ['vm', 'pod', 'machine'];
 const DEADLINE_MS = 40_000;
 const PROBE = { delay: 1, timeout: 1, max_retries: 1, max_retries_down: 2 };
@@ -235,7 +237,7 @@ const CHECKS: readonly Check<HealthWorld>[] = [
   },
   {
     group: 'protocols',
-    name: 'UDP is balanced, and a member that nobody hears on is found by its answer',
+    name: 'UDP is balanced; a member that nobody hears on is found by its answer, and a client that goes on from one port leaves it',
     concerns: ['agent', 'server'],
     run: async (lab) => {
       const { blue } = lab.tenants;
@@ -252,8 +254,13 @@ const CHECKS: readonly Check<HealthWorld>[] = [
       const ask = (): Promise<string> => hears(client, `UDP4:${VIP}:${PORT}`);
       // Such a server takes one datagram after the other.
       await untilMet(client.name, ['pod', 'vm'], ask, 4);
-      await served.stop('SIGKILL');
+      // Like a resolver that asks from one port, again and again.
+      const from = (port: number): Promise<string> => hears(client, `UDP4:${VIP}:${PORT},sourceport=${port}`);
+      let port = FIRST_SOURCE;
+      while ((await from(port)) !== 'pod') port += 1;
       await blue.create('healthmonitor', { pool_id: pool, type: 'UDP-CONNECT', ...PROBE });
+      await served.stop('SIGKILL');
+      await untilMet(`port ${port} of ${client.name}`, ['vm'], () => from(port), 1);
       return untilMet(client.name, ['vm'], ask, 4);
     },
   },
