@@ -5,7 +5,7 @@
 #include "from_service.h"
 #include "lib/neighbour.h"
 #include "lib/refuse.h"
-#include "lib/rewrite.h"
+#include "lib/limit.h"
 #include "lib/seek.h"
 #include "collect.h"
 #include "from_uplink.h"

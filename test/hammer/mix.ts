@@ -299,10 +299,10 @@ function createPolicy(world: World, random: Random): Wish {
   return create(world, random, 'qos_policy', [given], ADMIN);
 }
 
-/** Of ports and networks: which policy they have, or none. */
+/** Of ports, networks and floating IPs: which policy they have, or none. */
 function changePolicy(world: World, random: Random): Wish | undefined {
   const policy = random.chance(0.3) ? undefined : world.pick('qos_policy', random);
-  const type = random.chance(0.6) ? 'port' : 'network';
+  const type = random.chance(0.5) ? 'port' : random.chance(0.6) ? 'network' : 'floatingip';
   return update(world, random, type, { qos_policy_id: policy?.['id'] ?? null }, callerOf(random));
 }
 

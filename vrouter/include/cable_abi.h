@@ -50,6 +50,7 @@
 #define CB_MAX_FLOW 131072
 #define CB_MAX_TUPLE 262144 /* two a flow */
 #define CB_MAX_METER 16384 /* two a VIF */
+#define CB_MAX_LIMIT 65536
 #define CB_MAX_MIRROR 8192
 /* Mirrors of one direction of a VIF; kinds of traffic that one may be told to copy. */
 #define CB_VIF_MIRRORS 4
@@ -167,6 +168,8 @@ enum cb_reason {
 	CB_REASON_SNAT_NO_BLOCK = 49, /* the sender has no block of ports of its router's address */
 	CB_REASON_PROBE =
 		50, /* a probe of another host that is none, or the answer to one that this host has not sent */
+	CB_REASON_RATE_OUTSIDE =
+		60, /* more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
 	CB_REASON_MAX = 64,
 };
 
@@ -274,6 +277,7 @@ struct cb_vif {
 #define CB_NET_F_DHCP 0x2 /* some subnet has DHCP on: guests are no servers. Without: DHCP is a guest's own business */
 #define CB_NET_F_EXTERNAL 0x40 /* router:external: floating IPs and gateways of routers are here */
 #define CB_NET_F_TRANSIT 0x80 /* from other hosts to gateways of this one: what they send here is routed on */
+#define CB_NET_F_LIMITS 0x400 /* some address of ours in it has a row in cb_limit_1 */
 
 enum cb_wire {
 	CB_WIRE_VXLAN = 1, /* wire_id: the VNI */
@@ -1032,6 +1036,35 @@ struct cb_bucket {
 	__u8 reserve[32];
 };
 
+/*
+ * cb_limit_1: hash, an address of ours in an external network, of a floating IP or of a router's gateway -> limits of what is translated to and from it, of a QoS policy. Written by
+ * the agent; read where the network's row has CB_NET_F_LIMITS.
+ */
+struct cb_limit_key {
+	__u16 net; /* external network */
+	__u16 pad;
+	struct cb_addr addr;
+};
+
+struct cb_limit {
+	struct cb_meter meter[2]; /* by CB_DIR_*, as the inside sees it: what leaves with the address is egress */
+};
+
+/* cb_limited_1: hash, as cb_limit_1 -> how far its limits are used. The agent writes the keys, with zero values, and the vrouter the values. */
+struct cb_limited_key {
+	__u16 net;
+	__u16 pad;
+	struct cb_addr addr;
+};
+
+struct cb_limited {
+	struct cb_bucket bucket[2]; /* by CB_DIR_*, as the rest */
+	__u64 packets[2]; /* that passed; a GSO packet counts as those that it becomes */
+	__u64 bytes[2]; /* of frames, with the headers of each */
+	__u64 over[2]; /* dropped; a GSO packet counts once */
+	__u8 reserve[16];
+};
+
 enum cb_mirror_kind {
 	CB_MIRROR_VIF = 1, /* to a VIF of this host: id */
 	CB_MIRROR_HOST =
@@ -1256,6 +1289,10 @@ _Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
 _Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");
 _Static_assert(sizeof(struct cb_meter) == 64, "layout of cb_meter");
 _Static_assert(sizeof(struct cb_bucket) == 64, "layout of cb_bucket");
+_Static_assert(sizeof(struct cb_limit_key) == 20, "layout of cb_limit_key");
+_Static_assert(sizeof(struct cb_limit) == 128, "layout of cb_limit");
+_Static_assert(sizeof(struct cb_limited_key) == 20, "layout of cb_limited_key");
+_Static_assert(sizeof(struct cb_limited) == 192, "layout of cb_limited");
 _Static_assert(sizeof(struct cb_mirror_term) == 40, "layout of cb_mirror_term");
 _Static_assert(sizeof(struct cb_mirror_key) == 4, "layout of cb_mirror_key");
 _Static_assert(sizeof(struct cb_mirror) == 384, "layout of cb_mirror");

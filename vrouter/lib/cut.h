@@ -8,7 +8,7 @@
 #define CABLE_CUT_H
 
 #include "flow.h"
-#include "rewrite.h"
+#include "limit.h"
 #include "turn.h"
 
 #define CUT_FLOW_BITS 17
@@ -108,9 +108,13 @@ static __always_inline int to_fragmenter(struct __sk_buff *ctx, struct work *w)
 	struct cb_way *way = way_in_flow(w);
 	struct cut_header eth;
 	struct iphdr *ip;
+	int reason;
 
-	if (!flow || !way || (way->flags & CB_WAY_F_REWRITE && rewrite(ctx)))
+	if (!flow || !way)
 		return drop(ctx, w->p.in_vif, CB_REASON_TOO_BIG);
+	reason = way->flags & CB_WAY_F_REWRITE ? pass_translated(ctx, way->out_net) : CB_REASON_NONE;
+	if (reason)
+		return drop(ctx, w->p.in_vif ? w->p.in_vif : way->out_vif, reason);
 	ip = need(ctx, ETH_HLEN, sizeof(*ip));
 	if (!ip)
 		return drop(ctx, w->p.in_vif, CB_REASON_TOO_BIG);

@@ -48,6 +48,7 @@ CB_AGENT_MAP(cb_hop_1, BPF_MAP_TYPE_HASH, CB_MAX_TUNNEL, struct cb_hop_key, stru
 CB_AGENT_MAP(cb_svc_1, BPF_MAP_TYPE_HASH, CB_MAX_SVC, struct cb_svc_key, struct cb_svc);
 CB_AGENT_MAP(cb_maglev_1, BPF_MAP_TYPE_HASH, CB_MAX_MAGLEV, struct cb_maglev_key, struct cb_maglev);
 CB_AGENT_MAP(cb_member_1, BPF_MAP_TYPE_HASH, CB_MAX_MEMBER, struct cb_member_key, struct cb_member);
+CB_AGENT_MAP(cb_limit_1, BPF_MAP_TYPE_HASH, CB_MAX_LIMIT, struct cb_limit_key, struct cb_limit);
 CB_AGENT_MAP(cb_mirror_1, BPF_MAP_TYPE_HASH, CB_MAX_MIRROR, struct cb_mirror_key, struct cb_mirror);
 
 CB_ARRAY(cb_vif_2, CB_MAX_VIF, BPF_F_RDONLY_PROG, struct cb_vif);
@@ -83,6 +84,14 @@ struct {
 	__type(key, struct cb_mirrored_key);
 	__type(value, struct cb_mirrored);
 } cb_mirrored_1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CB_MAX_LIMIT);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct cb_limited_key);
+	__type(value, struct cb_limited);
+} cb_limited_1 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -209,17 +209,4 @@ GLOBAL int rewrite(struct __sk_buff *ctx)
 	return write_addresses(ctx, w->p.family, ETH_HLEN, &from, &to);
 }
 
-/* The packet in work is rewritten and goes the way in work. */
-SEC("tc")
-int translate(struct __sk_buff *ctx)
-{
-	struct work *w = take_over(CB_STAGE_TRANSLATE);
-
-	if (!w)
-		return drop_stray(ctx);
-	if (rewrite(ctx))
-		return drop(ctx, w->p.in_vif, CB_REASON_REDIRECT);
-	return hand_over(ctx, &w->p, &w->way);
-}
-
 #endif /* CABLE_REWRITE_H */

@@ -232,6 +232,18 @@ function meterOf(guest: Guest, direction: 'in' | 'out'): number {
   return guest.vif * 2 + (direction === 'in' ? CB_DIR_INGRESS : CB_DIR_EGRESS);
 }
 
+/** As the agent writes it. */
+export function meterValue({ bytes, packets, dscp, waits }: Meter): Parameters<typeof MAPS.cb_meter_1.value.encode>[0] {
+  return {
+    byteCost: BigInt(bytes?.costNs ?? 0) << 20n,
+    byteBurstNs: BigInt((bytes?.costNs ?? 0) * (bytes?.burst ?? 0)),
+    packetCost: BigInt(packets?.costNs ?? 0) << 20n,
+    packetBurstNs: BigInt((packets?.costNs ?? 0) * (packets?.burst ?? 0)),
+    dscp: dscp ?? 0,
+    flags: (dscp === undefined ? 0 : CB_METER_F_DSCP) | (waits === true ? CB_METER_F_SHAPE : 0),
+  };
+}
+
 /** Rows of the agent: a row is never deleted, but zeroed. */
 const ROW_MAPS: ReadonlySet<string> = new Set(
   [MAPS.cb_vif_2, MAPS.cb_net_1, MAPS.cb_tunnel_1, MAPS.cb_meter_1].map(({ name }) => name),
@@ -243,7 +255,7 @@ const AGENT_MAPS: ReadonlySet<string> = new Set([
   ...[MAPS.cb_svc_1, MAPS.cb_maglev_1, MAPS.cb_member_1].map(({ name }) => name),
   ...[MAPS.cb_pair_1, MAPS.cb_announce_1].map(({ name }) => name),
   ...[MAPS.cb_class_1, MAPS.cb_rule_1, MAPS.cb_flood_2, MAPS.cb_peer_2, MAPS.cb_hop_1].map(({ name }) => name),
-  ...[MAPS.cb_lease_1, MAPS.cb_block_1].map(({ name }) => name),
+  ...[MAPS.cb_lease_1, MAPS.cb_block_1, MAPS.cb_limit_1].map(({ name }) => name),
   ...[MAPS.cb_nat_1, MAPS.cb_snat_1, MAPS.cb_forward_1].map(({ name }) => name),
 ]);
 
@@ -659,15 +671,8 @@ export class World {
   }
 
   /** The same; what was used is used. */
-  changeMeter(guest: Guest, direction: 'in' | 'out', { bytes, packets, dscp, waits }: Meter): void {
-    this.#put(MAPS.cb_meter_1, meterOf(guest, direction), {
-      byteCost: BigInt(bytes?.costNs ?? 0) << 20n,
-      byteBurstNs: BigInt((bytes?.costNs ?? 0) * (bytes?.burst ?? 0)),
-      packetCost: BigInt(packets?.costNs ?? 0) << 20n,
-      packetBurstNs: BigInt((packets?.costNs ?? 0) * (packets?.burst ?? 0)),
-      dscp: dscp ?? 0,
-      flags: (dscp === undefined ? 0 : CB_METER_F_DSCP) | (waits === true ? CB_METER_F_SHAPE : 0),
-    });
+  changeMeter(guest: Guest, direction: 'in' | 'out', meter: Meter): void {
+    this.#put(MAPS.cb_meter_1, meterOf(guest, direction), meterValue(meter));
   }
 
   unplug(guest: Guest): void {

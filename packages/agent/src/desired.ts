@@ -32,6 +32,8 @@ export const AGENT_MAPS = [
   'cb_flood_2',
   'cb_announce_1',
   'cb_block_1',
+  'cb_limited_1',
+  'cb_limit_1',
   'cb_net_1',
   'cb_meter_1',
   'cb_mirrored_1',

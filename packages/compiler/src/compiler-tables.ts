@@ -115,6 +115,7 @@ const ATTRIBUTES = {
     'port_id',
     'fixed_ip_address',
     'router_id',
+    'qos_policy_id',
   ],
   port_forwarding: [
     'id',

@@ -3,6 +3,7 @@
  *
  *   host ──> standby
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
+ *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
  *    │                           network ──> balancers ──> pool
  *    ├─────> gateways, spares ──> router; network, floating, forwards      (of the external network)

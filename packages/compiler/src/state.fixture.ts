@@ -211,6 +211,7 @@ export function floatingIp(id: string, networkId: string, more: Partial<Floating
     floating_network_id: networkId,
     floating_ip_address: `203.0.113.1${id.slice(-1)}`,
     floating_port_id: `o-${id}`,
+    qos_policy_id: null,
     port_id: null,
     fixed_ip_address: null,
     router_id: null,

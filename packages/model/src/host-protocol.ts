@@ -132,6 +132,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A pool may say that it is of UDP: flows leave its members that are down. An older agent passes that over: there they keep them.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A router’s gateway, a floating IP and its ports may say their qosPolicyId. An older agent passes that over: what passes by these addresses is not limited.',
+      },
     ],
   },
 ];

@@ -58,7 +58,7 @@ export type RouterView = ResourceView<typeof routerResource> & ShownBy<Extension
 export type SnatLease = ResourceObject<typeof snatLeaseResource>;
 
 /** As stored. */
-export type FloatingIp = ResourceObject<typeof floatingIpResource>;
+export type FloatingIp = ResourceObject<typeof floatingIpResource> & StoredBy<Extensions, 'floatingip'>;
 /** As shown to an admin. */
 export type FloatingIpView = ResourceView<typeof floatingIpResource> & ShownBy<Extensions, 'floatingip'>;
 

@@ -25,6 +25,7 @@ export type SliceKind = keyof SliceTypes;
  *
  *   host ──> standby
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
+ *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
  *    │                           network ──> balancers ──> pool       (where there are virtual addresses)
  *    ├─────> gateways, spares ──> router; network, floating, forwards       (of the external network)
@@ -135,6 +136,8 @@ export type RouterGateway = {
   readonly enableSnat: boolean;
   /** It does so with a port of blocks that each port behind the router has of its own (slices `leases`); absent: with any. */
   readonly leased?: true;
+  /** QoS policy of what is translated to and from its address; absent: none. */
+  readonly qosPolicyId?: string;
   readonly transitVni: number;
   /** Empty: no host is on the physical network, nothing leaves. */
   readonly host: string;
@@ -167,6 +170,8 @@ export type FloatingAddress = {
   readonly fixedIp: string;
   /** The MAC that it has outside, on whatever host; absent: that of the gateway, as an older server has it. */
   readonly macAddress?: string;
+  /** QoS policy of what is translated to and from it; absent: none. */
+  readonly qosPolicyId?: string;
 };
 
 /** The port forwardings of one router. */
@@ -185,6 +190,8 @@ export type ForwardedPorts = {
   readonly fixedIp: string;
   /** As many as external ones, or one. */
   readonly internalPorts: readonly [first: number, last: number];
+  /** Of the floating IP, as in `FloatingAddress`. */
+  readonly qosPolicyId?: string;
 };
 
 /** The leases by which ports leave by one host. */

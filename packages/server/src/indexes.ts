@@ -12,14 +12,14 @@ const SORTED: Readonly<Record<string, Compare<AnyObject>>> = {
 };
 
 /**
- * Indexes of a resource's table, by name: each reference, each attribute declared indexed, and the one that shares. An attribute of an object in a
- * list is `<attribute>.<property>`; a list indexes each of its elements.
+ * Indexes of a resource's table, by name: each reference, each attribute declared indexed, and the one that shares. An attribute of an object, or of one
+ * in a list, is `<attribute>.<property>`; a list indexes each of its elements.
  */
 export function indexesOf(resource: ResourceModel): Readonly<Record<string, IndexMaker<AnyObject>>> {
   const indexes: Record<string, IndexMaker<AnyObject>> = {};
   for (const [name, attribute] of Object.entries(resource.storedAttributes)) {
     if (isIndexed(attribute) || name === resource.sharedBy) indexes[name] = (row) => keysOf(row[name]);
-    for (const [property, inner] of Object.entries(attribute.items?.properties ?? {})) {
+    for (const [property, inner] of Object.entries(attribute.properties ?? attribute.items?.properties ?? {})) {
       if (isIndexed(inner)) indexes[`${name}.${property}`] = (row) => innerKeys(row[name], property);
     }
   }
@@ -48,8 +48,8 @@ function keysOf(value: unknown): readonly string[] {
 }
 
 function innerKeys(value: unknown, property: string): readonly string[] {
-  if (!Array.isArray(value)) return [];
-  return value.flatMap((one: unknown) => keysOf(isRecord(one) ? one[property] : undefined));
+  const all: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return all.flatMap((one: unknown) => keysOf(isRecord(one) ? one[property] : undefined));
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

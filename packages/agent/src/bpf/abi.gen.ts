@@ -61,6 +61,8 @@ export const CB_MAX_TUPLE = 262144;
 /** two a VIF */
 export const CB_MAX_METER = 16384;
 
+export const CB_MAX_LIMIT = 65536;
+
 export const CB_MAX_MIRROR = 8192;
 
 export const CB_VIF_MIRRORS = 4;
@@ -167,6 +169,9 @@ export const CB_NET_F_EXTERNAL = 0x40;
 
 /** from other hosts to gateways of this one: what they send here is routed on */
 export const CB_NET_F_TRANSIT = 0x80;
+
+/** some address of ours in it has a row in cb_limit_1 */
+export const CB_NET_F_LIMITS = 0x400;
 
 export const CB_PEER_F_UPLINK = 0x1;
 
@@ -380,9 +385,11 @@ export const CB_REASON_SNAT_BLOCKS = 48;
 export const CB_REASON_SNAT_NO_BLOCK = 49;
 /** a probe of another host that is none, or the answer to one that this host has not sent */
 export const CB_REASON_PROBE = 50;
+/** more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
+export const CB_REASON_RATE_OUTSIDE = 60;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_RATE_OUTSIDE;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -623,6 +630,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 48, name: 'snat_blocks', description: 'no port of the blocks that the sender has of its router\'s address is free to this destination', remedy: 'The blocks of the guest (`cable snat lease list --router ROUTER`) have no port left for this destination: spread the connections over more destinations, give the guest a floating IP, or set `cable:snat` of the router to `shared`.' },
   { code: 49, name: 'snat_no_block', description: 'the sender has no block of ports of its router\'s address', remedy: 'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router ROUTER`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.' },
   { code: 50, name: 'probe', description: 'a probe of another host that is none, or the answer to one that this host has not sent', remedy: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.' },
+  { code: 60, name: 'rate_outside', description: 'more than the QoS policy of a floating IP or of a router\'s gateway lets pass by that address', remedy: 'Look at the floating IP of the port (`openstack floating ip show`), or at the gateway of its router (`openstack router show`): the QoS policy limits what passes by that address. Raise the limit or its burst (`openstack network qos rule set`).' },
 ];
 
 /** struct cb_in_key, 8 bytes. */
@@ -2456,6 +2464,91 @@ export const cbBucket: Codec<CbBucket> = structCodec(
   }),
 );
 
+/** struct cb_limit_key, 20 bytes. */
+export type CbLimitKey = {
+  /** external network */
+  readonly net: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbLimitKey: Codec<CbLimitKey> = structCodec(
+  'cb_limit_key',
+  20,
+  (out, value) => {
+    out.u16(0, 'net', value.net);
+    out.raw(4, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    net: b.u16(0),
+    addr: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_limit, 128 bytes. */
+export type CbLimit = {
+  /** by CB_DIR_*, as the inside sees it: what leaves with the address is egress */
+  readonly meter: readonly CbMeter[];
+};
+
+export const cbLimit: Codec<CbLimit> = structCodec(
+  'cb_limit',
+  128,
+  (out, value) => {
+    out.list(0, 'meter', value.meter, { limit: 2, size: 64 }, (at, item) => out.raw(at, 'meter', cbMeter.encode(item), 64));
+  },
+  (b) => ({
+    meter: b.list(0, 2, 64, (at) => cbMeter.decode(b.raw(at, 64))),
+  }),
+);
+
+/** struct cb_limited_key, 20 bytes. */
+export type CbLimitedKey = {
+  readonly net: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbLimitedKey: Codec<CbLimitedKey> = structCodec(
+  'cb_limited_key',
+  20,
+  (out, value) => {
+    out.u16(0, 'net', value.net);
+    out.raw(4, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    net: b.u16(0),
+    addr: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_limited, 192 bytes. */
+export type CbLimited = {
+  /** by CB_DIR_*, as the rest */
+  readonly bucket: readonly CbBucket[];
+  /** that passed; a GSO packet counts as those that it becomes */
+  readonly packets: readonly bigint[];
+  /** of frames, with the headers of each */
+  readonly bytes: readonly bigint[];
+  /** dropped; a GSO packet counts once */
+  readonly over: readonly bigint[];
+};
+
+export const cbLimited: Codec<CbLimited> = structCodec(
+  'cb_limited',
+  192,
+  (out, value) => {
+    out.list(0, 'bucket', value.bucket, { limit: 2, size: 64 }, (at, item) => out.raw(at, 'bucket', cbBucket.encode(item), 64));
+    out.list(128, 'packets', value.packets, { limit: 2, size: 8 }, (at, item) => out.u64(at, 'packets', item));
+    out.list(144, 'bytes', value.bytes, { limit: 2, size: 8 }, (at, item) => out.u64(at, 'bytes', item));
+    out.list(160, 'over', value.over, { limit: 2, size: 8 }, (at, item) => out.u64(at, 'over', item));
+  },
+  (b) => ({
+    bucket: b.list(0, 2, 64, (at) => cbBucket.decode(b.raw(at, 64))),
+    packets: b.list(128, 2, 8, (at) => b.u64(at)),
+    bytes: b.list(144, 2, 8, (at) => b.u64(at)),
+    over: b.list(160, 2, 8, (at) => b.u64(at)),
+  }),
+);
+
 /** struct cb_mirror_term, 40 bytes. */
 export type CbMirrorTerm = {
   readonly addr: Uint8Array;
@@ -2854,6 +2947,8 @@ export const MAPS: {
   readonly cb_use_1: MapSpec<number, CbUse>;
   readonly cb_meter_1: MapSpec<number, CbMeter>;
   readonly cb_bucket_2: MapSpec<number, CbBucket>;
+  readonly cb_limit_1: MapSpec<CbLimitKey, CbLimit>;
+  readonly cb_limited_1: MapSpec<CbLimitedKey, CbLimited>;
   readonly cb_mirror_1: MapSpec<CbMirrorKey, CbMirror>;
   readonly cb_mirrored_1: MapSpec<CbMirroredKey, CbMirrored>;
   readonly cb_frag_2: MapSpec<number, CbFrag>;
@@ -3089,6 +3184,18 @@ export const MAPS: {
     description: 'array, as cb_meter_1 -> how far its limits are used. Written by the vrouter. Nothing has to be deleted: buckets fill up, and are full when the cost is another than they were used at.',
     key: arrayIndex,
     value: cbBucket,
+  },
+  cb_limit_1: {
+    name: 'cb_limit_1',
+    description: 'hash, an address of ours in an external network, of a floating IP or of a router\'s gateway -> limits of what is translated to and from it, of a QoS policy. Written by the agent; read where the network\'s row has CB_NET_F_LIMITS.',
+    key: cbLimitKey,
+    value: cbLimit,
+  },
+  cb_limited_1: {
+    name: 'cb_limited_1',
+    description: 'hash, as cb_limit_1 -> how far its limits are used. The agent writes the keys, with zero values, and the vrouter the values.',
+    key: cbLimitedKey,
+    value: cbLimited,
   },
   cb_mirror_1: {
     name: 'cb_mirror_1',

@@ -8,6 +8,7 @@ import { FORWARDS } from './forwards.ts';
 import { GATEWAYS, TRANSIT_PEERS } from './gateways.ts';
 import { GROUP_MEMBERS } from './group-members.ts';
 import { LEASES, LEASING_ROUTERS, LEASING_WAYS, REMOTE_BLOCKS } from './leases.ts';
+import { FLOATING_LIMITS, FLOATS_LIMITS, FORWARDS_LIMITS, GATEWAY_LIMITS, LIMITS } from './limits.ts';
 import { MACHINE_LINKS } from './machine-links.ts';
 import { NETWORKS } from './networks.ts';
 import { PEERS } from './peers.ts';
@@ -30,7 +31,12 @@ import { STANDBY_VIFS, VIFS } from './vifs.ts';
  * rank: where two units claim one map key, the one of the earlier family stands, within a family the one of the lower key.
  */
 export const FAMILIES: readonly Family[] = [
+  FLOATING_LIMITS,
+  FLOATS_LIMITS,
+  FORWARDS_LIMITS,
+  GATEWAY_LIMITS,
   NETWORKS,
+  LIMITS,
   GROUP_MEMBERS,
   ATTACHMENTS,
   STANDBY_ATTACHMENTS,

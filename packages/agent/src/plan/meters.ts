@@ -25,7 +25,7 @@ export function meterEntries(vif: number, { egress, ingress, dscp }: QosHeader):
   if (isLimited(ingress)) {
     entries.push(
       encodeEntry('cb_meter_1', vif * 2 + CB_DIR_INGRESS, {
-        ...limits(ingress),
+        ...limits(ingress, waits(ingress.bandwidth) > 0),
         dscp: 0,
         flags: waits(ingress.bandwidth),
       }),
@@ -33,10 +33,27 @@ export function meterEntries(vif: number, { egress, ingress, dscp }: QosHeader):
   }
   if (isLimited(egress) || dscp !== undefined) {
     const flags = waits(egress.bandwidth) | (dscp === undefined ? 0 : CB_METER_F_DSCP);
-    entries.push(encodeEntry('cb_meter_1', vif * 2 + CB_DIR_EGRESS, { ...limits(egress), dscp: dscp ?? 0, flags }));
+    entries.push(
+      encodeEntry('cb_meter_1', vif * 2 + CB_DIR_EGRESS, {
+        ...limits(egress, waits(egress.bandwidth) > 0),
+        dscp: dscp ?? 0,
+        flags,
+      }),
+    );
   }
   return entries;
 }
+
+/** Limits of which nothing waits: what is over them is dropped. By direction, CB_DIR_*. */
+export function policedMeters({ egress, ingress, dscp }: QosHeader): readonly [ingress: Meter, egress: Meter] {
+  const flags = dscp === undefined ? 0 : CB_METER_F_DSCP;
+  return [
+    { ...limits(ingress, false), dscp: 0, flags: 0 },
+    { ...limits(egress, false), dscp: dscp ?? 0, flags },
+  ];
+}
+
+type Meter = ReturnType<typeof limits> & { readonly dscp: number; readonly flags: number };
 
 function isLimited({ bandwidth, packets }: QosLimits): boolean {
   return bandwidth !== undefined || packets !== undefined;
@@ -46,7 +63,11 @@ function waits(bandwidth: QosLimits['bandwidth']): number {
   return bandwidth !== undefined && bandwidth.maxKbps <= SHAPED_MAX_KBPS ? CB_METER_F_SHAPE : 0;
 }
 
-function limits({ bandwidth, packets }: QosLimits): {
+/** Their costs and bursts. `isShaped`: bytes that are over wait. */
+function limits(
+  { bandwidth, packets }: QosLimits,
+  isShaped: boolean,
+): {
   readonly byteCost: bigint;
   readonly byteBurstNs: bigint;
   readonly packetCost: bigint;
@@ -56,7 +77,7 @@ function limits({ bandwidth, packets }: QosLimits): {
   const counted = packets === undefined ? undefined : { max: packets.maxKpps, burst: packets.burstKpackets };
   return {
     byteCost: costOf(bytes, BYTE_NS),
-    byteBurstNs: burstOf(bytes, waits(bandwidth) > 0 ? SHAPED_BURST_NS : DEFAULT_BURST_NS),
+    byteBurstNs: burstOf(bytes, isShaped ? SHAPED_BURST_NS : DEFAULT_BURST_NS),
     packetCost: costOf(counted, PACKET_NS),
     packetBurstNs: burstOf(counted, DEFAULT_BURST_NS),
   };

@@ -3,6 +3,7 @@ import {
   CB_IN_NET,
   CB_NET_F_DHCP,
   CB_NET_F_EXTERNAL,
+  CB_NET_F_LIMITS,
   CB_NET_F_UP,
   CB_WIRE_FLAT,
   CB_WIRE_VLAN,
@@ -29,7 +30,7 @@ export const NETWORKS: Family = headerFamily(
     const row = {
       networkId,
       epoch: 0,
-      flags: flagsOf(network),
+      flags: flagsOf(network) | (reader.facts('limit-in', scope).size === 0 ? 0 : CB_NET_F_LIMITS),
       project,
       mtuBytes,
       ...wire,

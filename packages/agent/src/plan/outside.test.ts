@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LocalPort } from '@cable/model';
+import type { FloatingAddress, LocalPort, QosHeader } from '@cable/model';
 import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import { type Row, type ShownMap, showEntry } from '../show/maps.ts';
@@ -250,4 +250,51 @@ test('every other host sends what leaves to the host of the gateway, and takes i
     sampleRouter(1, [1], { gateway: { ...there, host: '', underlay: null } }),
   );
   assert.deepEqual(pick(rowsOf(bed, 'cb_route_2'), 'destination'), [['10.0.0.0/24']], 'nobody is the gateway');
+});
+
+test('addresses outside that have a QoS policy have limits where they are translated', async () => {
+  const policy = sampleId('qos', 1);
+  const limits = { bandwidth: { maxKbps: 8000, burstKbits: 800 } };
+  const qos = (header: Partial<QosHeader>): SampleSlice => ({
+    key: `qos:${policy}`,
+    header: { id: policy, egress: {}, ingress: {}, ...header },
+    items: new Map(),
+  });
+  const limited = (slice: SampleSlice): SampleSlice => {
+    const items = [...slice.items].map(([key, item]) => [key, { ...item, qosPolicyId: policy }] as const);
+    return { ...slice, items: new Map(items as [string, FloatingAddress][]) };
+  };
+  const gateway = { ...GATEWAY, qosPolicyId: policy };
+  const inside = [sampleHost('h1', [HERE]), INSIDE, EXTERNAL];
+  const fields = ['network', 'address', 'egress_max_kbps', 'egress_over', 'ingress_max_kbps'];
+  const flags = (bed: PlanBed): unknown => rowsOf(bed, 'cb_net_1').find((row) => row['network'] === 'net-9')?.['flags'];
+  const bed = await bedWith(
+    ...inside,
+    sampleRouter(1, [1], { gateway }),
+    limited(floating([HERE, '203.0.113.20'])),
+    qos({ egress: limits }),
+  );
+  assert.deepEqual(pick(rowsOf(bed, 'cb_limit_1'), ...fields), [
+    ['net-9', '203.0.113.20', 8000, 'dropped', undefined],
+    ['net-9', '203.0.113.9', 8000, 'dropped', undefined],
+  ]);
+  assert.equal(flags(bed), 'admin-up dhcp external limits');
+  const there = { ...gateway, host: 'h3', underlay: '192.0.2.3' };
+  const own = limited(floats([HERE, '203.0.113.20', sampleMac(0x77)]));
+  await bed.plan(...inside, sampleRouter(1, [1], { gateway: there }), own, qos({ ingress: limits }));
+  assert.deepEqual(
+    pick(rowsOf(bed, 'cb_limit_1'), ...fields),
+    [['net-9', '203.0.113.20', undefined, undefined, 8000]],
+    'the gateway is elsewhere',
+  );
+  assert.deepEqual(pick(rowsOf(bed, 'cb_limited_1'), 'address', 'ingress_bytes'), [['203.0.113.20', 0]]);
+  await bed.plan(
+    ...inside,
+    sampleRouter(1, [1], { gateway: { ...there, leased: true } }),
+    own,
+    qos({ egress: limits }),
+  );
+  assert.deepEqual(pick(rowsOf(bed, 'cb_limit_1'), 'address'), [['203.0.113.20'], ['203.0.113.9']]);
+  await bed.plan(...inside, sampleRouter(1, [1], { gateway: there }), own, qos({}));
+  for (const map of ['cb_limit_1', 'cb_limited_1'] as const) assert.deepEqual(rowsOf(bed, map), [], map);
 });

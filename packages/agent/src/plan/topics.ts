@@ -53,6 +53,10 @@ export type Topics = {
   readonly reach: readonly PlannedNetwork[];
   /** Key: address in a network (`localName`). Member: the programmed port of this host that has it, and answers probes from it. */
   readonly 'local-address': LocalAddress;
+  /** Key: address in an external network (`sharedName`). Member: ''. Id of the QoS policy of what is translated to and from it. */
+  readonly limit: string;
+  /** Key: external network. Member: an address in it that has such a policy. */
+  readonly 'limit-in': null;
   /** Key: mirror of a port of this host. Member: ''. */
   readonly mirror: null;
   /** Key: pool of a load balancer. Member: ''. */

@@ -40,7 +40,12 @@ export type VrouterDevices = {
 };
 
 /** Maps of which the keys are the agent's, and the values the vrouter's. */
-const KEYS_ALONE: ReadonlySet<AgentMap> = new Set<AgentMap>(['cb_neigh_1', 'cb_mirrored_1', 'cb_held_1']);
+const KEYS_ALONE: ReadonlySet<AgentMap> = new Set<AgentMap>([
+  'cb_neigh_1',
+  'cb_mirrored_1',
+  'cb_held_1',
+  'cb_limited_1',
+]);
 
 /** What the kernel says of a device that has just vanished. */
 const GONE = ['ENODEV', 'ENXIO', 'EINVAL'] as const;

@@ -6,6 +6,7 @@ import {
   CB_MAX_FORWARD,
   CB_MAX_IN,
   CB_MAX_LEASE,
+  CB_MAX_LIMIT,
   CB_MAX_MAGLEV,
   CB_MAX_MEMBER,
   CB_MAX_METER,
@@ -30,6 +31,7 @@ import type { AgentMap } from '../desired.ts';
 type MapRoom = { readonly size: number; readonly remedy: string };
 
 const FEWER_PORTS = 'move ports to another host';
+const FEWER_LIMITS = 'give fewer floating IPs and gateways a QoS policy, or move them to other hosts';
 
 const ROOM: Readonly<Record<AgentMap, MapRoom>> = {
   cb_tunnel_1: { size: CB_MAX_TUNNEL, remedy: 'remove hosts that are gone' },
@@ -61,6 +63,8 @@ const ROOM: Readonly<Record<AgentMap, MapRoom>> = {
   cb_meter_1: { size: CB_MAX_METER, remedy: FEWER_PORTS },
   cb_mirrored_1: { size: CB_MAX_MIRROR, remedy: `use fewer mirrors, or ${FEWER_PORTS}` },
   cb_mirror_1: { size: CB_MAX_MIRROR, remedy: `use fewer mirrors, or ${FEWER_PORTS}` },
+  cb_limited_1: { size: CB_MAX_LIMIT, remedy: FEWER_LIMITS },
+  cb_limit_1: { size: CB_MAX_LIMIT, remedy: FEWER_LIMITS },
   cb_vif_2: { size: CB_MAX_VIF, remedy: FEWER_PORTS },
   cb_peer_2: { size: CB_MAX_PEER, remedy: `join fewer networks by routers, or ${FEWER_PORTS}` },
   cb_in_1: { size: CB_MAX_IN, remedy: FEWER_PORTS },

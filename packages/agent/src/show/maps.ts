@@ -21,13 +21,12 @@ import {
   CB_IN_NET,
   CB_LIFE_LIVE,
   CB_MEMBER_F_DOWN,
-  CB_METER_F_DSCP,
-  CB_METER_F_SHAPE,
   CB_MIRROR_ERSPAN,
   CB_MIRROR_GRE,
   CB_MIRROR_HOST,
   CB_NET_F_DHCP,
   CB_NET_F_EXTERNAL,
+  CB_NET_F_LIMITS,
   CB_NET_F_TRANSIT,
   CB_NET_F_UP,
   CB_PEER_F_MIRROR,
@@ -65,6 +64,7 @@ import { fieldAt, type MapSpec } from '../bpf/codec.ts';
 import { formatAddress, formatMac, formatPrefix, formatUuid } from '../plan/address.ts';
 import { FORWARD_HEAD_BITS } from '../plan/forwards.ts';
 import { rateOf } from '../plan/meters.ts';
+import { byDirection, meterRow } from './limits.ts';
 import { type Names, number } from './names.ts';
 
 /** One map entry in users' names. */
@@ -76,6 +76,8 @@ export const SHOWN_MAPS = [
   'cb_vif_2',
   'cb_net_1',
   'cb_meter_1',
+  'cb_limit_1',
+  'cb_limited_1',
   'cb_mirror_1',
   'cb_mirrored_1',
   'cb_tunnel_1',
@@ -168,17 +170,24 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
   cb_meter_1: showing(MAPS.cb_meter_1, (row, meter, names) => ({
     port: names.port(row >> 1),
     direction: (row & 1) === CB_DIR_INGRESS ? 'ingress' : 'egress',
-    ...(meter.byteCost === 0n
-      ? {}
-      : {
-          max_kbps: rateOf(meter.byteCost, 'bytes'),
-          burst_ms: Number(meter.byteBurstNs / 1_000_000n),
-          over: (meter.flags & CB_METER_F_SHAPE) === 0 ? 'dropped' : 'waits',
-        }),
-    ...(meter.packetCost === 0n
-      ? {}
-      : { max_kpps: rateOf(meter.packetCost, 'packets'), packet_burst_ms: Number(meter.packetBurstNs / 1_000_000n) }),
-    ...((meter.flags & CB_METER_F_DSCP) === 0 ? {} : { dscp: meter.dscp }),
+    ...meterRow(meter),
+  })),
+  cb_limit_1: showing(MAPS.cb_limit_1, ({ net, addr }, { meter }, names) => ({
+    network: names.network(net),
+    address: formatAddress(addr),
+    ...byDirection((direction) => {
+      const one = meter[direction];
+      return one === undefined ? {} : meterRow(one);
+    }),
+  })),
+  cb_limited_1: showing(MAPS.cb_limited_1, ({ net, addr }, { packets, bytes, over }, names) => ({
+    network: names.network(net),
+    address: formatAddress(addr),
+    ...byDirection((direction) => ({
+      packets: Number(packets[direction]),
+      bytes: Number(bytes[direction]),
+      over_rate: Number(over[direction]),
+    })),
   })),
   cb_mirror_1: showing(MAPS.cb_mirror_1, (key, mirror, names) => ({
     port: names.port(key.vif),
@@ -479,6 +488,7 @@ const NET_FLAGS: FlagNames = [
   [CB_NET_F_DHCP, 'dhcp'],
   [CB_NET_F_EXTERNAL, 'external'],
   [CB_NET_F_TRANSIT, 'transit'],
+  [CB_NET_F_LIMITS, 'limits'],
 ];
 
 function flagNames(flags: number, names: FlagNames): string {

@@ -7,7 +7,7 @@ import {
   type NetworkRow,
   type PortRow,
 } from '../compiler-tables.ts';
-import { defineKind, type Kind } from '../kind.ts';
+import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 
 /** The floating IPs that lead through a router, and outside by the host of its gateway: those whose port's host does not answer for them itself. */
@@ -22,7 +22,7 @@ export const floatingKind: Kind = defineKind({
       const port = floating.port_id === null ? undefined : reader.get('port', floating.port_id);
       if (port === undefined || answersItself(reader, floating, port)) return [];
       const value = addressOf(reader, floating, port);
-      return value === undefined ? [] : [{ key: floating.id, value, refs: [] }];
+      return value === undefined ? [] : [{ key: floating.id, value, refs: policyRefs(value) }];
     },
   },
 });
@@ -41,7 +41,8 @@ export const floatsKind: Kind = defineKind({
         const address = addressOf(reader, floating, port);
         if (routerId === null || address?.macAddress === undefined || !answersItself(reader, floating, port)) return [];
         const value = { ...address, macAddress: address.macAddress, routerId };
-        return [{ key: `${port.id}/${id}`, value, refs: [`network:${networkId}`, `router:${routerId}`] as const }];
+        const refs: NodeKey[] = [`network:${networkId}`, `router:${routerId}`, ...policyRefs(value)];
+        return [{ key: `${port.id}/${id}`, value, refs }];
       }),
   },
 });
@@ -80,5 +81,18 @@ function addressOf(reader: Reader, floating: FloatingIpRow, port: PortRow): Floa
     innerNetworkId: port.network_id,
     fixedIp,
     ...(outside === undefined ? {} : { macAddress: outside.mac_address }),
+    ...policyOf(floating),
   };
+}
+
+/** The QoS policy of what is translated to and from an address outside. One that was stored before there were such says nothing. */
+export function policyOf({ qos_policy_id: id = null }: { readonly qos_policy_id?: string | null }): {
+  readonly qosPolicyId?: string;
+} {
+  return id === null ? {} : { qosPolicyId: id };
+}
+
+/** What who has a policy refers to. */
+export function policyRefs({ qosPolicyId }: { readonly qosPolicyId?: string }): readonly NodeKey[] {
+  return qosPolicyId === undefined ? [] : [`qos:${qosPolicyId}`];
 }

@@ -1,6 +1,7 @@
 import type { PortForwardingRow } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
 import { protocolNumber } from '../protocol.ts';
+import { policyOf, policyRefs } from './floating.ts';
 
 /** The port forwardings that lead through a router. Apart from its floating IPs: an agent that knows none passes them over. */
 export const forwardsKind: Kind = defineKind({
@@ -24,8 +25,9 @@ export const forwardsKind: Kind = defineKind({
         innerNetworkId: port.network_id,
         fixedIp: forwarding.internal_ip_address,
         internalPorts: portsOf(forwarding.internal_port_range),
+        ...policyOf(floating),
       };
-      return [{ key: forwarding.id, value, refs: [] }];
+      return [{ key: forwarding.id, value, refs: policyRefs(value) }];
     },
   },
 });

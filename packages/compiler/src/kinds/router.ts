@@ -2,6 +2,7 @@ import type { GatewayHost, RouterGateway, RouterInterface } from '@cable/model';
 import { hostOf, type PortRow, type RouterRow } from '../compiler-tables.ts';
 import { type ComputedItem, defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
+import { policyOf, policyRefs } from './floating.ts';
 
 /** One router; an interface for each address of each of its ports whose subnet exists. */
 export const routerKind: Kind = defineKind({
@@ -12,7 +13,7 @@ export const routerKind: Kind = defineKind({
     const routes = router.routes.map(({ destination, nexthop }) => ({ destination, nexthop }));
     const way = gateway(reader, router);
     const value = { id, name: router.name, adminStateUp: router.admin_state_up, routes };
-    return { value: way === undefined ? value : { ...value, gateway: way }, refs: [] };
+    return way === undefined ? { value, refs: [] } : { value: { ...value, gateway: way }, refs: policyRefs(way) };
   },
   items: { table: 'router_interface', index: 'device_id', sourceKeys: (id) => [id], compute: interfaces },
 });
@@ -23,6 +24,7 @@ function gateway(reader: Reader, router: RouterRow): RouterGateway | undefined {
   const port = info === null || portId === null ? undefined : reader.get('port', portId);
   if (info === null || port === undefined || transitVni === null || port.fixed_ips.length === 0) return undefined;
   const host = hostOf(port);
+  const limited: typeof info & { readonly qos_policy_id?: string | null } = info;
   const standbys = port.standby_hosts.map((one): GatewayHost => ({ host: one, underlay: underlayOf(reader, one) }));
   return {
     portId: port.id,
@@ -31,6 +33,7 @@ function gateway(reader: Reader, router: RouterRow): RouterGateway | undefined {
     fixedIps: port.fixed_ips.map((ip) => ({ subnetId: ip.subnet_id, ipAddress: ip.ip_address })),
     enableSnat: info.enable_snat,
     ...(isLeased(reader, router, host) ? { leased: true } : {}),
+    ...policyOf(limited),
     transitVni,
     host,
     underlay: underlayOf(reader, host),

@@ -165,6 +165,14 @@ const BREAKS: Readonly<Record<string, Break>> = {
   'a network with a policy that is gone': ({ network }, rewrite) => [
     rewrite('network', network, { qos_policy_id: OTHER_ID }),
   ],
+  'a floating IP with a policy that is gone': ({ floating }, rewrite) => [
+    rewrite('floatingip', floating, { qos_policy_id: OTHER_ID }),
+  ],
+  'a gateway with a policy that is gone': ({ router }, rewrite) => [
+    rewrite('router', router, {
+      external_gateway_info: { ...(router['external_gateway_info'] as object), qos_policy_id: OTHER_ID },
+    }),
+  ],
   'two load balancers at one port': ({ balancer }, rewrite) => [copy('loadbalancer', balancer, {}, rewrite)],
   'a virtual address that its port has not': ({ vip, subnet }, rewrite) => [
     rewrite('port', vip, { fixed_ips: [{ subnet_id: subnet['id'], ip_address: '10.0.0.99' }] }),

@@ -99,7 +99,7 @@ export class LoadedResources {
     };
     for (const { name, property, isList, reference } of this.#placesOf(resource)) {
       const value = object[name];
-      if (!isList) add(name, reference, value);
+      if (!isList) add(name, reference, property === null ? value : propertyOf(value, property));
       else if (Array.isArray(value)) {
         for (const element of value)
           add(name, reference, property === null ? element : (element as AnyObject)[property]);
@@ -184,7 +184,11 @@ export class ResourceRegistry {
   }
 }
 
-/** Where a reference stands: an attribute, each element of a list, or a property of each. */
+function propertyOf(value: unknown, property: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as AnyObject)[property] : undefined;
+}
+
+/** Where a reference stands: an attribute, a property of one, each element of a list, or a property of each. */
 type ReferencePlace = {
   readonly name: string;
   readonly property: string | null;
@@ -192,12 +196,14 @@ type ReferencePlace = {
   readonly reference: Reference;
 };
 
-function placesOf(name: string, { reference, items }: Attribute): readonly ReferencePlace[] {
+function placesOf(name: string, { reference, items, properties }: Attribute): readonly ReferencePlace[] {
   const places: ReferencePlace[] = [];
   if (reference !== undefined) places.push({ name, property: null, isList: false, reference });
   if (items?.reference !== undefined) places.push({ name, property: null, isList: true, reference: items.reference });
-  for (const [property, inner] of Object.entries(items?.properties ?? {})) {
-    if (inner.reference !== undefined) places.push({ name, property, isList: true, reference: inner.reference });
+  for (const [isList, inners] of [[false, properties] as const, [true, items?.properties] as const]) {
+    for (const [property, inner] of Object.entries(inners ?? {})) {
+      if (inner.reference !== undefined) places.push({ name, property, isList, reference: inner.reference });
+    }
   }
   return places;
 }

@@ -16,7 +16,9 @@ import { portBindingsModule } from './port-bindings.ts';
 import { portDhcpOptionsModule } from './port-dhcp-options.ts';
 import { floatingIpForwardingsModule, portForwardingModule, portForwardingsToModule } from './port-forwarding.ts';
 import { portGuestModule } from './port-guest.ts';
-import { networkQosModule, portQosModule, qosPolicyModule, qosRuleModule, qosRuleTypeModule } from './qos.ts';
+import { qosPolicyModule } from './qos-policy.ts';
+import { qosRuleModule, qosRuleTypeModule } from './qos-rule.ts';
+import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule } from './qos-users.ts';
 import { quotaDetailsModule, quotaModule } from './quota.ts';
 import { renameHostModule } from './rename-host.ts';
 import { routerModule } from './router.ts';
@@ -51,8 +53,8 @@ export const MODULES: ModuleTable = {
     vipPortModule,
     tapPortModule,
   ],
-  router: [routerModule, routerGatewayModule, routerInterfacesModule, extraRoutesModule],
-  floatingip: [floatingIpModule, floatingIpForwardingsModule],
+  router: [routerModule, routerGatewayModule, routerInterfacesModule, extraRoutesModule, routerQosModule],
+  floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule],
   port_forwarding: [portForwardingModule],
   security_group: [securityGroupModule],
   security_group_rule: [securityGroupRuleModule],

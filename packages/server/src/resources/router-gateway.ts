@@ -35,7 +35,8 @@ function placesOf(
   return { 'binding:host_id': gateway['binding:host_id'], standby_hosts: [...standbys] };
 }
 
-type Gateway = NonNullable<Router['external_gateway_info']>;
+/** What the extensions of gateways say of one. */
+type Gateway = NonNullable<Router['external_gateway_info']> & { readonly qos_policy_id?: string | null };
 
 /** A gateway as a client gives it. */
 type Wanted = Partial<Gateway>;
@@ -85,7 +86,7 @@ function openGateway(planning: Planning, router: Owner, wanted: Wanted): Gateway
   }) as unknown as Port;
   checkAddresses(plan, router.id, port);
   return {
-    external_gateway_info: infoOf(port, wanted),
+    external_gateway_info: infoOf(planning, port, wanted),
     transit_vni: allocateVni(planning),
     gateway_port_id: port.id,
   };
@@ -101,7 +102,9 @@ function changeGateway(planning: Planning, before: Router, wanted: Wanted | null
     const after =
       fixedIps === undefined ? port : planUpdate(asService(planning), resource, port, { fixed_ips: fixedIps });
     checkAddresses(plan, before.id, after as Port);
-    return { external_gateway_info: infoOf(after as Port, wanted) };
+    const kept: Wanted = before.external_gateway_info ?? {};
+    const { qos_policy_id: policy = kept.qos_policy_id } = wanted;
+    return { external_gateway_info: infoOf(planning, after as Port, { ...wanted, qos_policy_id: policy ?? null }) };
   }
   refuseWithFloatingIps(planning, before.id, port.network_id);
   planDelete(asService(planning), resource, port);
@@ -128,12 +131,27 @@ function networkOf(planning: Planning, wanted: Wanted): Network {
   return externalNetwork(planning, id, () => badRouter(`Network ${id} is not an external network`));
 }
 
-function infoOf(port: Port, { enable_snat: enableSnat = true }: Wanted): Gateway {
+/** Of a policy nothing is said where gateways have none. */
+function infoOf(
+  { deps }: Planning,
+  port: Port,
+  { enable_snat: enableSnat = true, qos_policy_id: policy = null }: Wanted,
+): Gateway {
   return {
     network_id: port.network_id,
     enable_snat: enableSnat,
-    external_fixed_ips: port.fixed_ips.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address })),
+    external_fixed_ips: addressesOf(port),
+    ...(hasPolicies(deps.resources) ? { qos_policy_id: policy } : {}),
   };
+}
+
+function addressesOf(port: Port): Gateway['external_fixed_ips'] {
+  return port.fixed_ips.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address }));
+}
+
+function hasPolicies(resources: Planning['deps']['resources']): boolean {
+  const { properties = {} } = resources.named('router').attributes['external_gateway_info'] ?? {};
+  return properties['qos_policy_id'] !== undefined;
 }
 
 /** The router writes itself with its gateway, and each of its legs revises it: so these are all its subnets. */
@@ -176,7 +194,7 @@ function* brokenGateway(look: Look, router: Router): Iterable<Broken> {
   else if (
     port.id !== router.gateway_port_id ||
     port.network_id !== info.network_id ||
-    JSON.stringify(infoOf(port, {}).external_fixed_ips) !== JSON.stringify(info.external_fixed_ips)
+    JSON.stringify(addressesOf(port)) !== JSON.stringify(info.external_fixed_ips)
   ) {
     yield {
       rule,

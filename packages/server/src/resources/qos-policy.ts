@@ -1,0 +1,51 @@
+/** QoS policies: one default policy a project, and what sharing rules out. */
+import { type AnyObject, CableError, type QosPolicy } from '@cable/model';
+import { withoutHidden } from '../engine/hidden.ts';
+import { type Claim, type Contribution, contribute } from '../engine/module.ts';
+import { inOrder } from './in-order.ts';
+import { QOS_RULE_KINDS } from './qos-rule.ts';
+import { FOREIGN_QOS, isForeign } from './qos-users.ts';
+
+/** Policies: they show their rules. */
+export const qosPolicyModule: Contribution<AnyObject> = contribute<QosPolicy>({
+  check: (view, policy, before) => {
+    if (before?.shared !== true || policy.shared) return;
+    const isUnused = view.unmarked(FOREIGN_QOS, policy.id, (look) => isForeign(look, policy));
+    if (!isUnused) throw usedByOthers(policy);
+  },
+  claims: (policy) => (policy.is_default ? [defaultClaim(policy.project_id)] : []),
+  inUse: (policy, holder) =>
+    new CableError('InUse', `QoS Policy ${policy.id} is used by a ${holder}.`, { label: 'QosPolicy' }),
+  present: (tables, policy) => ({
+    rules: QOS_RULE_KINDS.flatMap(({ kind, resource: { type } }) =>
+      inOrder(tables.of(type).by('qos_policy_id', policy.id)).map((rule) => ({
+        ...withoutHidden(rule),
+        tenant_id: rule.project_id,
+        type: kind,
+      })),
+    ),
+  }),
+});
+
+function defaultClaim(projectId: string): Claim {
+  return {
+    kind: 'default_qos',
+    value: projectId,
+    holder: (look) => look.by('qos_policy', 'project_id', projectId).find((policy) => policy.is_default)?.id,
+    taken: () =>
+      new CableError(
+        'QoSPolicyDefaultAlreadyExists',
+        `A default QoS policy exists for project ${projectId}. Only one default policy per project is allowed.`,
+      ),
+  };
+}
+
+function usedByOthers({ id }: QosPolicy): CableError {
+  return new CableError(
+    'InUse',
+    `QoS Policy ${id} is used by ports, networks, floating IPs or routers of other projects.`,
+    {
+      label: 'QosPolicy',
+    },
+  );
+}

@@ -1,0 +1,87 @@
+/** What has a QoS policy: networks, ports, floating IPs, and routers for their gateway. */
+import type { AnyObject, FloatingIp, Network, Port, QosPolicy, Router } from '@cable/model';
+import type { Planning } from '../engine/context.ts';
+import { type Contribution, contribute, type Mark } from '../engine/module.ts';
+import type { Look } from '../engine/view.ts';
+import { NotLoadedError } from '../not-loaded.ts';
+
+/** Kind of the mark on a policy that something of another project has it. */
+export const FOREIGN_QOS = 'foreign_qos';
+
+/** What of an object says of policies. */
+type User = Pick<Port, 'project_id' | 'qos_policy_id'>;
+
+/** Networks: the default policy of their project, unless they are given another or null. */
+export const networkQosModule: Contribution<AnyObject> = contribute<Network>({
+  derive: (planning, given) =>
+    given.qos_policy_id === undefined ? { qos_policy_id: defaultPolicy(planning, given.project_id) } : {},
+  marks: marksOf,
+  // One that was stored before there were policies says nothing.
+  present: (_tables, network) => ({ qos_policy_id: network.qos_policy_id ?? null }),
+});
+
+/** Ports: that of their network is shown besides their own. */
+export const portQosModule: Contribution<AnyObject> = contribute<Port>({
+  marks: marksOf,
+  present: (tables, port) => ({
+    qos_network_policy_id: tables.of('network').get(port.network_id)?.qos_policy_id ?? null,
+  }),
+});
+
+/** Floating IPs. */
+export const floatingIpQosModule: Contribution<AnyObject> = contribute<FloatingIp>({
+  marks: marksOf,
+  // One that was stored before it could have a policy says nothing.
+  present: (_tables, floating) => ({ qos_policy_id: floating.qos_policy_id ?? null }),
+});
+
+/** Routers: the policy is a part of what they say of their gateway. */
+export const routerQosModule: Contribution<AnyObject> = contribute<Router>({
+  marks: (look, router) => marksOf(look, gatewayUser(router)),
+});
+
+/** Whether something has the policy that is not of its project. */
+export function isForeign(look: Look, policy: QosPolicy): boolean {
+  return usersOf(look, policy).some(isOther(policy));
+}
+
+function usersOf(look: Look, { id }: QosPolicy): readonly User[] {
+  return [
+    ...look.by('port', 'qos_policy_id', id),
+    ...look.by('network', 'qos_policy_id', id),
+    ...whereLoaded(() => look.by('floatingip', 'qos_policy_id', id)),
+    ...whereLoaded(() => look.by('router', 'external_gateway_info.qos_policy_id', id)).map(gatewayUser),
+  ];
+}
+
+function whereLoaded<T>(find: () => readonly T[]): readonly T[] {
+  try {
+    return find();
+  } catch (err) {
+    if (err instanceof NotLoadedError) return [];
+    throw err;
+  }
+}
+
+/** A router as one who has a policy. */
+function gatewayUser({ project_id, external_gateway_info: info }: Router): User {
+  const limited: (typeof info & { readonly qos_policy_id?: string | null }) | null = info;
+  const policy = limited?.qos_policy_id ?? null;
+  return { project_id, qos_policy_id: policy };
+}
+
+function isOther({ project_id: project }: Pick<QosPolicy, 'project_id'>): (user: User) => boolean {
+  return (user) => user.project_id !== project;
+}
+
+function marksOf(look: Look, user: Pick<User, 'project_id'> & Partial<User>): readonly Mark[] {
+  const id = user.qos_policy_id ?? null;
+  const policy = id === null ? undefined : look.get('qos_policy', id);
+  if (policy === undefined || policy.project_id === user.project_id) return [];
+  return [{ kind: FOREIGN_QOS, of: { type: 'qos_policy', id: policy.id }, about: user.project_id }];
+}
+
+function defaultPolicy({ plan }: Planning, projectId: string): string | null {
+  const own = plan.by('qos_policy', 'project_id', projectId).find((policy) => policy.is_default);
+  return own?.id ?? null;
+}
