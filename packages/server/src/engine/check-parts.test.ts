@@ -267,9 +267,6 @@ const BREAKS: Readonly<Record<string, Break>> = {
   'a floating IP of a service’s port': ({ floating, leg }, rewrite) => [
     rewrite('floatingip', floating, { port_id: leg['id'], fixed_ip_address: leg['fixed_ips']?.[0]?.['ip_address'] }),
   ],
-  'a floating IP of a virtual address': ({ floating, vip }, rewrite) => [
-    rewrite('floatingip', floating, { port_id: vip['id'], fixed_ip_address: vip['fixed_ips']?.[0]?.['ip_address'] }),
-  ],
 };
 
 /** Besides keys that the break left out: those a server that is wrong would write, too. */
