@@ -10,12 +10,12 @@
 #include "flow.h"
 #include "lookup.h"
 
-/* Who may be reached counts more than any weight, and who has the flow more than that. */
-#define HOP_REACHED (1ULL << 32)
-#define HOP_KEPT (1ULL << 33)
+/* Who may be reached counts more than any weight, who has the flow more than that; before nobody comes who may be asked. */
+#define HOP_DUE (1ULL << 32)
+#define HOP_REACHED (1ULL << 33)
+#define HOP_KEPT (1ULL << 34)
 
-/* A neighbour that was asked answers within the first; after the second it is asked again. */
-#define SILENT_NS (1 * SECOND)
+/* A neighbour that has not answered is asked again after so long. */
 #define ASK_AGAIN_NS (10 * SECOND)
 
 static __always_inline struct cb_next *lookup_next(const struct work *w)
@@ -50,15 +50,15 @@ static __always_inline int goes_to(const struct work *w, __u16 net, const __u8 *
 	return way->stamp && way->out_net == net && same_mac(way->out_dmac, mac);
 }
 
-/* Has it been asked a while ago and not answered? After some time it is asked once more. */
-static __always_inline int is_silent(const struct cb_neigh *neighbour, __u64 now)
+/*
+ * Is it time to ask a neighbour of whom nothing was heard yet? One packet becomes the question, and is lost: the next goes elsewhere, whether an answer comes or not.
+ */
+static __always_inline int is_due(const struct cb_neigh *neighbour, __u64 now)
 {
-	__u64 age = now - neighbour->asked_ns;
-
-	return neighbour->asked_ns && age > SILENT_NS && age < ASK_AGAIN_NS;
+	return !neighbour->asked_ns || neighbour->asked_ns + ASK_AGAIN_NS < now;
 }
 
-/* Whether @hop can be reached, as far as is known here: HOP_KEPT, HOP_REACHED or 0. */
+/* Whether @hop can be reached, as far as is known here: HOP_*, or 0. */
 static __always_inline __u64 reach_of(const struct work *w, const struct cb_route *hop)
 {
 	struct cb_endpoint *ep = lookup_endpoint(hop->net, &hop->nexthop);
@@ -68,7 +68,7 @@ static __always_inline __u64 reach_of(const struct work *w, const struct cb_rout
 	if (!ep) {
 		neighbour = lookup_neighbour(hop->net, &hop->nexthop);
 		if (!neighbour || !neighbour->learned_ns)
-			return neighbour && !is_silent(neighbour, w->p.now_ns) ? HOP_REACHED : 0;
+			return neighbour && is_due(neighbour, w->p.now_ns) ? HOP_DUE : 0;
 		return goes_to(w, hop->net, neighbour->mac) ? HOP_KEPT : HOP_REACHED;
 	}
 	if (ep->kind == CB_ENDPOINT_VIF) {
@@ -85,6 +85,10 @@ struct weighing {
 	struct work *work;
 	struct cb_next *next;
 	__u64 hash;
+	/* The one that the flow would have if all could be reached. */
+	__u32 first;
+	__u32 first_weight;
+	__u32 first_due;
 };
 
 /* Called by bpf_loop: takes the next hop at place @i if it weighs more than those before. Returns whether that was the last. */
@@ -94,12 +98,19 @@ static long weigh(__u32 i, void *data)
 	struct cb_next *next = weighing->next;
 	struct work *w = weighing->work;
 	struct cb_route *hop;
-	__u64 weight;
+	__u64 weight, reach;
 
 	if (i >= next->count)
 		return 1;
 	hop = &next->hop[i % CB_NEXT_HOPS];
-	weight = (mix_address(weighing->hash, &hop->nexthop) >> 32) + reach_of(w, hop);
+	weight = mix_address(weighing->hash, &hop->nexthop) >> 32;
+	reach = reach_of(w, hop);
+	if (!i || weight > weighing->first_weight) {
+		weighing->first = i;
+		weighing->first_weight = weight;
+		weighing->first_due = reach == HOP_DUE;
+	}
+	weight += reach;
 	if (!i || weight > w->weight) {
 		w->weight = weight;
 		w->hop = i;
@@ -121,7 +132,12 @@ GLOBAL int choose_hop(struct __sk_buff *ctx __attribute__((unused)))
 	weighing.work->weight = 0;
 	weighing.work->hop = 0;
 	/* verifier: it follows one round, and not each of them */
-	return bpf_loop(CB_NEXT_HOPS, weigh, &weighing, 0) < 0 ? -1 : 0;
+	if (bpf_loop(CB_NEXT_HOPS, weigh, &weighing, 0) < 0)
+		return -1;
+	/* Others can be reached, but this one must be asked some time: by a packet of a flow that is its own. */
+	if (weighing.first_due && weighing.work->weight < HOP_KEPT)
+		weighing.work->hop = weighing.first;
+	return 0;
 }
 
 /* One of the next hops of @route, a destination that has several. NULL: it has none just now. */

@@ -224,6 +224,20 @@ describe('several next hops outside', () => {
     for (const count of Object.values(all)) assert.ok(count > FLOWS / 4, JSON.stringify(all));
   });
 
+  test('of very many that are dead none keeps a flow from one that lives', () => {
+    const dead = Array.from({ length: 19 }, (_, n) => `203.0.113.${120 + n}`);
+    for (const ip of dead) forget(ip);
+    setHops('172.20.0.0/16', [ONE, ...dead].map(outside));
+    world.forgetFlows();
+    const first = macs();
+    assert.ok((first[macOf(ONE)] ?? 0) >= FLOWS - dead.length, JSON.stringify(first));
+    assert.equal(first[`wire vlan ${TAG} (no_neighbour)`], dead.length, 'each was asked once');
+    assert.deepEqual(macs(), { [macOf(ONE)]: FLOWS });
+    world.forgetFlows();
+    assert.deepEqual(macs(), { [macOf(ONE)]: FLOWS }, 'new flows go there, too');
+    setHops('172.20.0.0/16', [outside(ONE), outside(TWO)]);
+  });
+
   test('one that is silent gets nothing, and is asked again after a while', () => {
     forget(TWO);
     world.forgetFlows();
