@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import type { Port, SnatLease } from '@cable/model';
-import { aliveKey, claimKey } from '../keys.ts';
+import { aliveKey, claimKey, objectKey } from '../keys.ts';
 import type { CableServer } from '../server.ts';
 import { assertInvariants, type Harness, type Json, startHarness, startTestServer } from '../testing/harness.ts';
 import { outsideWorld } from '../testing/outside.ts';
@@ -181,6 +181,46 @@ test('a block is nobody else’s before it has rested and its host has forgotten
   stop.abort();
   await keeper.done;
   await assertInvariants(server);
+});
+
+test('a clock that goes to and fro neither shortens nor lengthens the rest of a block, nor loses who had it', async (t) => {
+  const clock = { ms: 0 };
+  const wall = { ms: 0 };
+  const harness = await startHarness(t, { now: nowOf(wall) });
+  const { server, send, store } = harness;
+  const { network, portIn, leases, leaseOf, place, set, find } = await world(harness);
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  const keeper = new SnatKeeper({
+    ...server.deps,
+    ...{ monotonicMs: () => clock.ms, now: nowOf(wall), log: silentLogger(), signal: stop.signal },
+  });
+  const pass = async (ms: number): Promise<void> => {
+    clock.ms += ms;
+    wall.ms += ms;
+    await keeper.round();
+  };
+  const b = await portIn(network);
+  await place(b['id'], 'h2');
+  await set('distributed');
+  await pass(0);
+  const first = leaseOf(b)?.first_ports[0] ?? 0;
+  wall.ms -= 7_200_000;
+  assert.equal((await send('DELETE', `/v2.0/ports/${b['id']}`)).status, 204);
+  await pass(0);
+  // A host that is gone has forgotten it.
+  const { revision } = await store.txn([], [{ kind: 'delete', key: objectKey('host', 'h2') }]);
+  await server.tables.waitFor(revision);
+  await pass(0);
+  wall.ms += 86_400_000;
+  await pass(119_000);
+  assert.equal(leases().length, 1, 'it has not rested');
+  wall.ms -= 2 * 86_400_000;
+  await pass(1000);
+  assert.deepEqual(leases(), [], 'it has');
+  const [record] = await find(first);
+  assert.ok(record?.to && record.to >= record.from, JSON.stringify(record));
+  await keeper.round();
 });
 
 test('keepers of two servers that lease at once never give one block to two ports', async (t) => {

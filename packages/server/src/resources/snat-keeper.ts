@@ -53,6 +53,8 @@ export class SnatKeeper {
   readonly #dirty = new Set<string>();
   /** Hosts of resting blocks that are not alive, each with the time since when that is known here. */
   readonly #silent = new Map<string, number>();
+  /** Since when each resting block is known here to rest, by lease and first port. The clock of records may go to and fro, and other servers have others. */
+  readonly #resting = new Map<string, number>();
   readonly #full = new Set<string>();
   #turn: Promise<void> = Promise.resolve();
   #allAt = Number.NEGATIVE_INFINITY;
@@ -85,8 +87,12 @@ export class SnatKeeper {
       this.#allAt = monotonicMs();
       for (const id of this.#leasing()) this.#dirty.add(id);
     }
-    for (const lease of tables.of('snat_lease').values())
+    const resting = new Set<string>();
+    for (const lease of tables.of('snat_lease').values()) {
+      for (const { first_port: first } of lease.resting) resting.add(restKey(lease, first));
       if (lease.resting.length > 0) this.#dirty.add(lease.router_id);
+    }
+    for (const key of this.#resting.keys()) if (!resting.has(key)) this.#resting.delete(key);
     for (const id of this.#dirty) {
       if (signal.aborted) return;
       this.#dirty.delete(id);
@@ -269,14 +275,20 @@ export class SnatKeeper {
 
   /** What has rested, and is in force nowhere any more, is free. */
   async #end(lease: SnatLease): Promise<readonly Step[]> {
+    const over = lease.resting.filter(({ first_port: first }) => this.#hasRested(restKey(lease, first)));
     if (!this.#isForgotten(lease)) return [];
-    const before = this.#deps.now().getTime() - REST_MS;
-    const over = lease.resting.filter(({ released_at: at }) => Date.parse(at ?? '') <= before);
     if (over.length === 0 && lease.resting.length > 0) return [];
     const records = (await Promise.all(over.map((one) => this.#ended(lease, one.first_port ?? 0)))).flat();
     const resting = lease.resting.filter((one) => !over.includes(one));
     const isOver = resting.length === 0 && lease.first_ports.length === 0;
     return [isOver ? { lease, records } : { lease, becomes: { ...lease, resting }, records }];
+  }
+
+  #hasRested(key: string): boolean {
+    const now = this.#deps.monotonicMs();
+    const since = this.#resting.get(key) ?? now;
+    this.#resting.set(key, since);
+    return now - since >= REST_MS;
   }
 
   /** Whether the lease's host has programmed that the blocks are taken back: or is gone, or has been silent for very long. */
@@ -318,7 +330,8 @@ export class SnatKeeper {
     const to = now().toISOString();
     const found = await recordsOf(store, lease.external_address, firstPort);
     const mine = found.filter(({ record: { to: end, network_id: net } }) => end === null && net === lease.network_id);
-    return mine.map(({ key, record }) => ({ key, record: { ...record, to } }));
+    // A clock that has gone back ends nothing before it began: nobody would find it.
+    return mine.map(({ key, record }) => ({ key, record: { ...record, to: to > record.from ? to : record.from } }));
   }
 
   async #sweep(): Promise<void> {
@@ -339,6 +352,10 @@ export class SnatKeeper {
   #nowText(): string {
     return `${this.#deps.now().toISOString().slice(0, 19)}Z`;
   }
+}
+
+function restKey({ id }: SnatLease, firstPort: number | undefined): string {
+  return `${id}/${firstPort}`;
 }
 
 function isOlder({ to }: SnatRecord, before: string): boolean {
