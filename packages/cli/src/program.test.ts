@@ -211,6 +211,22 @@ test('actions have the words of the openstack client', async (t) => {
   assert.equal(server.requests.at(-1), `PUT /v2.0/routers/${A}/remove_router_interface {"port_id":"${B}"}`);
 });
 
+test('an answer that is a list is a table', async (t) => {
+  const record = { external_address: '203.0.113.5', first_port: 1024, project_id: 'p1', to: null };
+  const answers = [{ records: [record, { ...record, project_id: 'p2' }] }, { records: [] }];
+  const texts = [];
+  for (const answer of answers) {
+    const server = await stub(t, { '/cable/v1/snat-leases/find': { snat_records: answer } });
+    const words = 'snat lease find --external-address 203.0.113.5 --external-port 1030';
+    const { status, out, err } = await cable(words, server);
+    assert.deepEqual([status, err], [0, '']);
+    texts.push(out);
+  }
+  assert.match(texts[0] ?? '', /\| external_address \| first_port \| project_id \| to \|/);
+  assert.match(texts[0] ?? '', /\| 203\.0\.113\.5 +\| 1024 +\| p2 +\| +\|/);
+  assert.equal(texts[1], 'There are no records.\n');
+});
+
 test('a resource of several words may be written with dashes', async (t) => {
   const server = await stub(t);
   const options = '--direction ingress --protocol tcp --remote-ip 10.0.0.0/8';

@@ -295,7 +295,16 @@ async function act(
   const parameters = Object.fromEntries(names.map((name, at) => [name, String(values[at])]));
   const answer = await client.action(resource.type, id, action.name, body, parameters);
   if (typeof answer !== 'object' || answer === null) return;
-  context.print(context.json ? renderJson(answer) : renderObject(answer as Row));
+  context.print(context.json ? renderJson(answer) : renderAnswer(answer as Row));
+}
+
+/** An answer that is a list is shown as one. */
+function renderAnswer(answer: Row): string {
+  const [[name, value] = [], more] = Object.entries(answer);
+  if (more !== undefined || !Array.isArray(value)) return renderObject(answer);
+  const rows = value as readonly Row[];
+  const [first] = rows;
+  return first === undefined ? `There are no ${name}.\n` : renderTable(Object.keys(first), rows);
 }
 
 function print(

@@ -129,6 +129,21 @@ test('questions to a host that does not answer keep nobody from lists, nor other
   assert.equal((await drops(a, ANN)).status, 200, 'its places are free again');
 });
 
+test('the way to the host of a router’s gateway is called so', async (t) => {
+  const { harness, a } = await cloud(t);
+  const { create, send } = harness;
+  const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'p' };
+  const external = await create('network', { 'router:external': true, ...flat });
+  await create('subnet', { network_id: external['id'], cidr: '203.0.113.0/24', ip_version: 4 });
+  const router = await create('router', { external_gateway_info: { network_id: external['id'] } });
+  const ports = await send('GET', `/v2.0/ports?device_id=${router['id']}`);
+  const gateway = (ports.body['ports'] as Json)[0] as Json;
+  const route = { kind: 'route' as const, networkId: String(gateway['id']), nextHop: '169.254.0.1' };
+  await agent(t, harness, 'h1', () => hop({ kind: 'service' }, { steps: [route] }));
+  const { body } = await send('GET', `/cable/v1/ports/${a['id']}/trace?to=198.51.100.7`, undefined, ANN);
+  assert.match(JSON.stringify(body), /"route: to the host of the router’s gateway"/);
+});
+
 test('a trace goes from host to host and back, and names nothing of another project', async (t) => {
   const { harness, a, b, router, group } = await cloud(t);
   const asks: HostAsk[] = [];

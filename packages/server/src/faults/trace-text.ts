@@ -1,4 +1,5 @@
 import type { DropReason, Port, TraceEnd, TraceHop, TraceStep } from '@cable/model';
+import { ROUTER_GATEWAY } from '../resources/device-owners.ts';
 import type { Tables } from '../tables.ts';
 import type { Eyes, Named } from './eyes.ts';
 
@@ -73,7 +74,9 @@ function showStep(step: TraceStep, hop: TraceHop, context: Context): readonly Sh
     case 'route': {
       const network = eyes.network(step.networkId);
       const way = step.nextHop === null ? 'a connected network' : `next hop ${step.nextHop} in network`;
-      const text = `route: ${way} ${nameOf(network, 'network')}`;
+      const text = isTransit(step.networkId, context)
+        ? 'route: to the host of the router’s gateway'
+        : `route: ${way} ${nameOf(network, 'network')}`;
       return [{ kind: step.kind, text, network, next_hop: step.nextHop }];
     }
     case 'receiver': {
@@ -221,6 +224,11 @@ function endStep(end: TraceEnd, context: Context): ShownStep {
         text: 'an end that this server does not know',
       };
   }
+}
+
+/** The network between the hosts of a router and that of its gateway is no object: it has the id of the gateway's port. */
+function isTransit(networkId: string | null, { tables }: Context): boolean {
+  return networkId !== null && tables.of('port').get(networkId)?.device_owner === ROUTER_GATEWAY;
 }
 
 function reasonText({ name, meaning }: DropReason): string {
