@@ -215,7 +215,8 @@ static __always_inline int clone_to_watcher(struct __sk_buff *ctx, __u32 vif, __
 	struct cb_vif *row = watcher(vif);
 	int err;
 
-	if (!row)
+	/* A tag within a frame that was known without one: the watcher's device would take it for its own, and the frame for one of its VLAN. */
+	if (!row || ctx->vlan_present)
 		return -1;
 	/* What the device would not take is cut to fit, beside. */
 	if (ctx->len > row->mtu_bytes + ETH_HLEN && !ctx->gso_size)

@@ -78,6 +78,24 @@ function copies(run: () => void): number {
   return world.sentTo(watcher) - seen;
 }
 
+test('a frame with a tag within its tag is not copied: to the watcher it would be one of its VLAN', () => {
+  const frame = udp(ab, ports);
+  const tag = Buffer.from([0x81, 0, 0, 200]);
+  const within = Buffer.concat([frame.subarray(0, 12), tag, frame.subarray(12)]);
+  mirrorsOf(a, [here(1)], []);
+  const lost = mirroredBy(world, 1).lost;
+  assert.equal(
+    copies(() => assert.equal(world.sendTagged(a, 0, within).verdict, 'drop unsupported_ethertype')),
+    0,
+  );
+  assert.equal(mirroredBy(world, 1).lost, lost + 1n);
+  assert.equal(
+    copies(() => assert.equal(world.sendTagged(a, 0, frame).verdict, 'vif b')),
+    1,
+    'of priority alone',
+  );
+});
+
 for (const [what, frame, verdict] of [
   ['to a guest of this host', udp(ab, ports), 'vif b'],
   ['IPv6', udp(ab6, ports), 'vif b'],
