@@ -8,6 +8,7 @@ import type { Guest } from '../guests/guest.ts';
 import { type MovableVm, startMovableVm } from '../guests/movable.ts';
 import type { Lab } from '../lab.ts';
 import type { LabHost } from '../names.ts';
+import type { Restartable } from '../restartable.ts';
 import { defineStory, type Story } from '../story.ts';
 import { inGuest, startServices } from '../traffic/in-guest.ts';
 import { CHUNK_BYTES } from '../traffic/pattern.ts';
@@ -59,6 +60,24 @@ async function makeVm(lab: MoveLab, name: string, group: 'blue' | 'quiet'): Prom
   return vm;
 }
 
+/** Flows that a host has put in for ports that come to it, since its agent started. What its own guests have with them is there already. */
+async function takenBy(host: LabHost): Promise<number> {
+  const { handover } = (await askAgent(host, '/status')) as { readonly handover: { readonly taken: { made: number } } };
+  return handover.taken.made;
+}
+
+/** Waits until those are so many. */
+async function untilTaken(host: LabHost, count: number): Promise<void> {
+  await eventually({ what: `${host.short} to have taken ${count} flows`, deadlineMs: 60_000 }, async () =>
+    (await takenBy(host)) >= count ? true : undefined,
+  );
+}
+
+function agentOf({ agent, short }: { readonly agent?: Restartable | undefined; readonly short: string }): Restartable {
+  if (agent === undefined) throw new Error(`${short} has no agent`);
+  return agent;
+}
+
 /** Waits until a host's agent has programmed the port. */
 async function untilUp(host: LabHost, portId: string): Promise<void> {
   await eventually({ what: `${host.short} to have programmed the port`, deadlineMs: 10_000 }, async () => {
@@ -67,14 +86,18 @@ async function untilUp(host: LabHost, portId: string): Promise<void> {
   });
 }
 
-/** What Nova does: prepare, switch while the guest is paused, end the source. Resolves to how long the guest was paused (ms). */
-async function migrate(lab: MoveLab, to: LabHost, vm = movable(lab)): Promise<number> {
+/**
+ * What Nova does: prepare, switch while the guest is paused, end the source. `flows`: so many are handed over first, as while memory is copied. Resolves to how long the guest was paused (ms).
+ */
+async function migrate(lab: MoveLab, to: LabHost, vm = movable(lab), flows = 0): Promise<number> {
+  const before = await takenBy(to);
   const { guest, prepare, pause, resume } = vm;
   const { blue } = lab.tenants;
   const path = `/v2.0/ports/${guest.portId}/bindings`;
   await blue.request('POST', path, { binding: { host: to.name } });
   await prepare(to);
   await untilUp(to, guest.portId);
+  await untilTaken(to, before + flows);
   const startedAt = performance.now();
   await pause();
   await blue.request('PUT', `${path}/${to.name}/activate`);
@@ -86,6 +109,15 @@ async function migrate(lab: MoveLab, to: LabHost, vm = movable(lab)): Promise<nu
 function idleStream(from: Guest, to: Guest): Promise<{ readonly ok: boolean }> {
   const options = { bytes: 2 * CHUNK_BYTES, rate: CHUNK_BYTES / IDLE_SECONDS };
   return inGuest(from, 'put', { ip: to.ip, port: OPEN_PORT }, options);
+}
+
+/** Waits until the guest is answered from everywhere: all hosts know where it is. It asks, so nothing that was idle is woken. */
+async function untilKnown(lab: MoveLab, { netns, name }: Guest): Promise<void> {
+  for (const { ip } of Object.values(lab.guests)) {
+    await eventually({ what: `an answer from ${ip} to ${name}`, deadlineMs: 60_000 }, async () =>
+      (await ping(netns ?? '', ip, { count: 1 })).silent ? undefined : true,
+    );
+  }
 }
 
 /** Waits until the guest has so many connections. */
@@ -147,7 +179,7 @@ const VIP_PORT = 80;
 
 /** Pings at a high rate, of which so many take longer than what is done meanwhile. */
 function pingFast(from: Guest, to: Guest): Promise<PingResult> {
-  return ping(from.netns ?? '', to.ip, { count: PINGS, intervalMs: 1, deadlineSeconds: 12 });
+  return ping(from.netns ?? '', to.ip, { count: PINGS, intervalMs: 1, deadlineSeconds: 60 });
 }
 
 const PINGS = 4000;
@@ -236,13 +268,50 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       }
       questions.push(await ask({ name: 'the virtual address', ip: balancer.ip, port: VIP_PORT }, 'when'));
       await balancer.retire();
-      const paused = await migrate(lab, lab.hosts.h2, vm);
+      // Those with the guest of the target are there.
+      const paused = await migrate(lab, lab.hosts.h2, vm, questions.length - 2);
+      // A datagram is sent once.
+      await untilKnown(lab, vm.guest);
       writeFileSync(go, '');
       const lost: string[] = [];
       for (const { what, answer } of questions) await answer.catch(() => lost.push(what));
       expect(lost.length === 0, `no answer came to ${lost.join(', ')}`);
-      const { handover } = (await askAgent(lab.hosts.h2, '/status')) as { handover: { taken: { made: number } } };
-      return `paused ${duration(paused)}; ${questions.length} answered; ${handover.taken.made} flows were handed over`;
+      return `paused ${duration(paused)}; ${questions.length} answered; ${await takenBy(lab.hosts.h2)} flows were handed over`;
+    },
+  },
+  {
+    group: 'idle',
+    name: 'it moves while the agents of source and target are killed: its idle connections go on',
+    concerns: ['server', 'agent'],
+    run: async (lab) => {
+      const vm = await makeVm(lab, 'hurried', 'quiet');
+      const { h1, h2 } = lab.hosts;
+      const { blue } = lab.tenants;
+      const path = `/v2.0/ports/${vm.guest.portId}/bindings`;
+      const go = `${lab.names.dir}/go-hurried`;
+      const questions: Question[] = [];
+      for (const { name, ip } of Object.values(lab.guests)) {
+        const to = { name: `${name} of hurried`, ip, port: OPEN_PORT };
+        questions.push(await askAndWait(lab, { from: vm.guest, to, over: 'when', go }));
+      }
+      const before = await takenBy(h2);
+      await agentOf(h1).kill();
+      await blue.request('POST', path, { binding: { host: h2.name } });
+      await vm.prepare(h2);
+      await untilUp(h2, vm.guest.portId);
+      await vm.pause();
+      await agentOf(h1).start();
+      await untilTaken(h2, before + questions.length - 1);
+      await agentOf(h2).kill();
+      await blue.request('PUT', `${path}/${h2.name}/activate`);
+      await vm.resume();
+      await agentOf(h2).start();
+      await untilKnown(lab, vm.guest);
+      writeFileSync(go, '');
+      const lost: string[] = [];
+      for (const { what, answer } of questions) await answer.catch(() => lost.push(what));
+      expect(lost.length === 0, `no answer came to ${lost.join(', ')}`);
+      return `${questions.length} answered`;
     },
   },
 ];
