@@ -44,6 +44,8 @@ function stored(...rows: readonly Row[]): Objects {
 
 const notFound = { NeutronError: { type: 'NetworkNotFound', message: `Network ${A} could not be found.` } };
 
+const RULES = { kind: 'create', type: 'security_group_rule', names: ['n', 'm'], key: null } as const;
+
 const TRUE: readonly (readonly [what: string, entries: readonly Entry[], objects: Objects])[] = [
   ['a create that is there', [created('n', A, 0)], stored({ id: A, name: 'n' })],
   ['a create that was deleted', [created('n', A, 0), remove(A, 204, 2)], stored()],
@@ -65,6 +67,14 @@ const TRUE: readonly (readonly [what: string, entries: readonly Entry[], objects
     'an update without an answer after one with',
     [created('n', A, 0), updated(A, 's', 2, 2), entry(update(A, 't'), 504, 4)],
     stored({ id: A, name: 'n', description: 't', revision_number: 3 }),
+  ],
+  [
+    'a bulk without an answer, of which a part went with the group that it named',
+    [
+      entry({ ...RULES, given: [{ description: 'n' }, { description: 'm', remote_group_id: B }] }, 0, 0),
+      entry({ kind: 'delete', type: 'security_group', id: B, ifRevision: null }, 204, 2),
+    ],
+    new Map([['security_group_rule', new Map([[A, { id: A, description: 'n' }]])]]),
   ],
   ['404 beside a delete', [created('n', A, 0), remove(A, 204, 2), remove(A, 404, 2.5, notFound)], stored()],
 ];

@@ -86,15 +86,17 @@ function firstIds(entry: Entry, stored: ReadonlyMap<string, readonly string[]>):
   return [...(stored.get(name) ?? []), ...told.map((row) => textOf(row, 'id'))];
 }
 
-/** A bulk that no answer told of is there whole or not at all. */
-function* halfBulks({ entries, known }: Ledger, objects: Objects): Iterable<string> {
+/** A bulk that no answer told of is there whole or not at all, but for what went with something that was deleted. */
+function* halfBulks(ledger: Ledger, objects: Objects): Iterable<string> {
   const stored = namesIn(objects);
-  const told = new Set([...known.values()].map(({ type, row }) => nameOf(type, row)));
-  for (const entry of entries) {
+  const told = new Set([...ledger.known.values()].map(({ type, row }) => nameOf(type, row)));
+  for (const entry of ledger.entries) {
     const { deed } = entry;
     if (deed.kind !== 'create' || deed.names.length === 1 || deed.names.some((name) => told.has(name))) continue;
     const there = deed.names.filter((name) => stored.has(name)).length;
-    if (there > 0 && there < deed.names.length) yield `half of a bulk is there: ${there} of ${say(entry)}`;
+    const isLost = (name: string, n: number): boolean =>
+      !stored.has(name) && ledger.endsOf(deed.type, '', deed.given[n] ?? {}).length === 0;
+    if (there > 0 && deed.names.some(isLost)) yield `half of a bulk is there: ${there} of ${say(entry)}`;
   }
 }
 
