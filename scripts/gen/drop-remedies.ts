@@ -67,5 +67,7 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   snat_no_block:
     'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router ROUTER`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.',
   probe: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.',
+  policy_route:
+    'Look at the policy routes of the router (`cable router policy list ROUTER`): the first that matches the packet drops it, or its next hop is in no subnet of the router.',
   stale_piece: 'Nothing: the connection ended while a packet of it was cut.',
 };

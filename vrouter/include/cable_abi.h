@@ -41,6 +41,9 @@
 #define CB_MAX_NEXT 16384
 /* Next hops of one destination: all routes that a router may have. */
 #define CB_NEXT_HOPS 32
+#define CB_MAX_STEER 16384
+/* Policy routes of one router. */
+#define CB_STEERS 64
 #define CB_MAX_FORWARD 65536
 #define CB_MAX_NEIGHBOUR 16384
 #define CB_MAX_HEARD 4096
@@ -168,6 +171,8 @@ enum cb_reason {
 	CB_REASON_SNAT_NO_BLOCK = 49, /* the sender has no block of ports of its router's address */
 	CB_REASON_PROBE =
 		50, /* a probe of another host that is none, or the answer to one that this host has not sent */
+	CB_REASON_POLICY_ROUTE =
+		52, /* a policy route of the router drops it, or leads to a next hop that is not there */
 	CB_REASON_RATE_OUTSIDE =
 		60, /* more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
 	CB_REASON_MAX = 64,
@@ -277,6 +282,7 @@ struct cb_vif {
 #define CB_NET_F_DHCP 0x2 /* some subnet has DHCP on: guests are no servers. Without: DHCP is a guest's own business */
 #define CB_NET_F_EXTERNAL 0x40 /* router:external: floating IPs and gateways of routers are here */
 #define CB_NET_F_TRANSIT 0x80 /* from other hosts to gateways of this one: what they send here is routed on */
+#define CB_NET_F_STEER 0x200 /* a router that is in it has policy routes: see cb_steer_1 */
 #define CB_NET_F_LIMITS 0x400 /* some address of ours in it has a row in cb_limit_1 */
 
 enum cb_wire {
@@ -484,6 +490,52 @@ struct cb_next {
 	__u32 count; /* 2..CB_NEXT_HOPS */
 	__u8 reserve[12];
 	struct cb_route hop[CB_NEXT_HOPS];
+};
+
+enum cb_steer_action {
+	CB_STEER_ALLOW = 1, /* by the routes, as without policy routes */
+	CB_STEER_DROP = 2,
+	CB_STEER_REROUTE = 3, /* by route, whatever the routes say */
+};
+
+/* flags of struct cb_steer */
+#define CB_STEER_F_PROTOCOL 0x1 /* of the protocol alone */
+#define CB_STEER_F_PORTS 0x2 /* with ports in both ranges; the protocol has ports */
+#define CB_STEER_F_V4 0x4 /* of IPv4 alone */
+#define CB_STEER_F_V6 0x8 /* of IPv6 alone */
+
+/* A policy route. What of the match is zero does not matter. */
+struct cb_steer {
+	struct cb_addr src;
+	struct cb_addr src_mask;
+	struct cb_addr dst; /* once a floating IP, or a forwarded port, has become what it stands for */
+	struct cb_addr dst_mask;
+	__u32 policy; /* first 32 bits of its UUID */
+	__u16 net; /* in which the packet comes to the router; 0: any */
+	__u16 first_sport; /* ports: host byte order, last ones inclusive */
+	__u16 last_sport;
+	__u16 first_dport;
+	__u16 last_dport;
+	__u8 protocol;
+	__u8 flags; /* CB_STEER_F_* */
+	__u8 action; /* enum cb_steer_action */
+	__u8 pad[3];
+	struct cb_route route; /* CB_STEER_REROUTE: a route CB_ROUTE_NEXTHOP; else zero */
+	__u8 reserve[12];
+};
+
+/*
+ * cb_steer_1: hash, router -> its policy routes, in the order in which they are asked: the first that matches counts. Asked about what comes in by a network with
+ * CB_NET_F_STEER, where its flow does not say. Written by the agent, all of a router at once.
+ */
+struct cb_steer_key {
+	__u32 vrf;
+};
+
+struct cb_steers {
+	__u32 count; /* 1..CB_STEERS */
+	__u8 reserve[12];
+	struct cb_steer steer[CB_STEERS];
 };
 
 /*
@@ -1203,6 +1255,8 @@ enum cb_step_kind {
 	CB_STEP_WAIT =
 		14, /* it waits for a limit of bits, and then goes on. id: VIF; a: CB_DIR_EGRESS: what it sends, CB_DIR_INGRESS: what it receives */
 	CB_STEP_MIRROR = 15, /* a copy goes to a mirror. id: number of the mirror; a: CB_DIR_*, as VIF b sees it */
+	CB_STEP_STEER =
+		16, /* a policy route of the router matches. id: first 32 bits of its UUID; a: enum cb_steer_action; addr: the next hop */
 };
 
 #define CB_TRACE_STEPS 32
@@ -1248,6 +1302,9 @@ _Static_assert(sizeof(struct cb_route_key) == 24, "layout of cb_route_key");
 _Static_assert(sizeof(struct cb_route) == 48, "layout of cb_route");
 _Static_assert(sizeof(struct cb_next_key) == 24, "layout of cb_next_key");
 _Static_assert(sizeof(struct cb_next) == 16 + 48 * CB_NEXT_HOPS, "layout of cb_next");
+_Static_assert(sizeof(struct cb_steer_key) == 4, "layout of cb_steer_key");
+_Static_assert(sizeof(struct cb_steer) == 144, "layout of cb_steer");
+_Static_assert(sizeof(struct cb_steers) == 16 + 144 * CB_STEERS, "layout of cb_steers");
 _Static_assert(sizeof(struct cb_nat_key) == 20, "layout of cb_nat_key");
 _Static_assert(sizeof(struct cb_nat) == 32, "layout of cb_nat");
 _Static_assert(sizeof(struct cb_snat_key) == 4, "layout of cb_snat_key");

@@ -13,6 +13,7 @@
 #include "nat.h"
 #include "nexthop.h"
 #include "provider.h"
+#include "steer.h"
 #include "step.h"
 #include "turn.h"
 
@@ -204,9 +205,18 @@ static __always_inline struct cb_addr asker(const struct work *w, const struct c
 	return none;
 }
 
+/* The packet in work goes on by `route`. Returns 0. */
+static __always_inline int take_route(struct work *w)
+{
+	note_step(CB_STEP_ROUTE, w->route.net, w->route.kind, 0, &w->route.nexthop);
+	w->way.out_net = w->route.net;
+	add_epoch(w, net_epoch(w->route.net));
+	return 0;
+}
+
 /*
- * The route of router `nat.vrf` to where the packet is going, into `route`. @is_first: a sender who has a floating IP here may leave here. Returns 0; -1: there is none,
- * and `to` says why.
+ * The route of router `nat.vrf` to where the packet is going, into `route`. @is_first: policy routes are asked first, and a sender who has a floating IP here may leave
+ * here. Returns 0; -1: there is none, and `to` says why.
  */
 GLOBAL int find_route(struct __sk_buff *ctx, __u32 is_first)
 {
@@ -215,6 +225,9 @@ GLOBAL int find_route(struct __sk_buff *ctx, __u32 is_first)
 
 	if (!w)
 		return -1;
+	w->steered = 0;
+	if (is_first && is_steered(w) && steer(ctx, w))
+		return w->steered ? take_route(w) : -1;
 	route = lookup_route(w->nat.vrf, destination_of(w));
 	if (is_first)
 		route = own_way_out(ctx, w, route);
@@ -225,10 +238,7 @@ GLOBAL int find_route(struct __sk_buff *ctx, __u32 is_first)
 		return -1;
 	}
 	w->route = *route;
-	note_step(CB_STEP_ROUTE, route->net, route->kind, 0, &route->nexthop);
-	w->way.out_net = route->net;
-	add_epoch(w, net_epoch(route->net));
-	return 0;
+	return take_route(w);
 }
 
 /* The same; NULL: there is none. */
@@ -422,7 +432,7 @@ static __always_inline void resolve_route(struct __sk_buff *ctx, struct work *w,
 	if (leaves)
 		route = leave_gateway(ctx, w, route);
 	/* What has turned round at the gateway may have come to a virtual address, too. */
-	if (route && (!leaves || w->nat.meets))
+	if (route && !w->steered && (!leaves || w->nat.meets))
 		route = pass_vip(ctx, w, route);
 	if (route)
 		resolve_by(w, route);

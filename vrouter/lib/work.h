@@ -145,6 +145,8 @@ struct work {
 	struct cb_next_key several; /* destination with several next hops, of which one is chosen */
 	__u64 weight; /* of the one chosen so far */
 	__u32 hop; /* its place */
+	__u32 steered; /* a policy route has chosen the route */
+	__u32 steer; /* place of the policy route that matches; CB_STEERS: none does */
 	__u32 stamp; /* sum of the epochs read for the decision under construction */
 	struct cb_addr sought; /* RESOLVED_SEEK */
 	__u32 claim; /* of ARP and ND: the sender has an address that others may have too (CLAIM_*); all who know of it are told */

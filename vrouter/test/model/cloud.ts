@@ -60,7 +60,25 @@ export type Leg = { readonly network: string; readonly cidr: string; readonly ad
 /** The next hop is an address in the subnet of one of the router's legs. */
 export type Route = { readonly cidr: string; readonly nextHop: string };
 
-export type Router = { readonly name: string; readonly legs: readonly Leg[]; readonly routes: readonly Route[] };
+/** A policy route. Left out of its match: any. `ports`: of destinations, both ends included. */
+export type Policy = {
+  readonly action: 'allow' | 'drop' | 'reroute';
+  readonly network?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly protocol?: number;
+  readonly ports?: { readonly min: number; readonly max: number };
+  /** Of `reroute`: an address in the subnet of one of the router's legs; elsewhere the packet is dropped. */
+  readonly nextHop?: string;
+};
+
+export type Router = {
+  readonly name: string;
+  readonly legs: readonly Leg[];
+  readonly routes: readonly Route[];
+  /** The first that matches counts. */
+  readonly policies: readonly Policy[];
+};
 
 export type Cloud = {
   readonly networks: readonly Network[];

@@ -1,6 +1,6 @@
 /** Draws clouds, and changes of them. */
 import type { Change } from './case.ts';
-import type { Cloud, Group, Leg, Network, Pair, Port, Route, Router, Rule } from './cloud.ts';
+import type { Cloud, Group, Leg, Network, Pair, Policy, Port, Route, Router, Rule } from './cloud.ts';
 import { METADATA_ADDRESS } from './cloud.ts';
 import type { Draw } from './draw.ts';
 
@@ -57,7 +57,7 @@ function drawRouter(draw: Draw, name: string, networks: readonly Network[]): Rou
     const address = draw.chance(0.9) ? (subnets[0]?.gateway ?? hostAddress(network, 2)) : hostAddress(network, 2);
     return { network, cidr: CIDRS[network] ?? '', address, mac: `fa:16:3e:00:0${name[1]}:0${index + 1}` };
   });
-  return { name, legs, routes: drawRoutes(draw, legs) };
+  return { name, legs, routes: drawRoutes(draw, legs), policies: drawPolicies(draw, legs) };
 }
 
 const FAR_CIDRS = ['0.0.0.0/0', '10.9.0.0/16', '10.9.1.0/24', '10.9.1.7/32', '10.0.2.4/30'] as const;
@@ -68,6 +68,29 @@ function drawRoutes(draw: Draw, legs: readonly Leg[]): readonly Route[] {
     nextHop: hostAddress(draw.pick(legs).network, draw.pick([1, 4, 5, 6, 9])),
   }));
 }
+
+/** Seldom any; of these some that lead where no leg is. */
+function drawPolicies(draw: Draw, legs: readonly Leg[]): readonly Policy[] {
+  if (!draw.chance(0.4)) return [];
+  return Array.from({ length: 1 + draw.below(4) }, (): Policy => {
+    const action = draw.pick(['allow', 'drop', 'reroute'] as const);
+    const protocol = draw.chance(0.5) ? draw.pick(PROTOCOLS) : undefined;
+    const hop = draw.chance(0.9) ? hostAddress(draw.pick(legs).network, draw.pick([4, 5, 6, 9])) : '10.7.0.1';
+    return {
+      action,
+      ...(draw.chance(0.4) ? { network: draw.pick(legs).network } : {}),
+      ...(draw.chance(0.4) ? { from: draw.pick(POLICY_CIDRS) } : {}),
+      ...(draw.chance(0.6) ? { to: draw.pick(POLICY_CIDRS) } : {}),
+      ...(protocol === undefined ? {} : { protocol }),
+      ...(protocol !== undefined && WITH_PORTS.includes(protocol) && draw.chance(0.5)
+        ? { ports: draw.pick(RANGES) }
+        : {}),
+      ...(action === 'reroute' ? { nextHop: hop } : {}),
+    };
+  });
+}
+
+const POLICY_CIDRS = ['0.0.0.0/0', '10.0.1.0/24', '10.0.1.4/31', '10.0.2.0/24', '10.0.2.4/30', '10.9.1.0/24'] as const;
 
 /** Addresses and MACs are each one port's in a network; in another they are another's. */
 function drawPorts(draw: Draw): readonly Port[] {
@@ -232,6 +255,7 @@ function changeRouter(draw: Draw, cloud: Cloud): Change {
   if (router === undefined) return { of: 'peers', to: HOSTS.slice(0, 2) };
   const { name, legs } = router;
   if (legs.length > 1 && draw.chance(0.3)) return { of: 'router', name, to: { legs: legs.slice(0, 1) } };
+  if (draw.chance(0.5)) return { of: 'router', name, to: { policies: drawPolicies(draw, legs) } };
   return { of: 'router', name, to: { routes: drawRoutes(draw, legs) } };
 }
 

@@ -1,8 +1,14 @@
 /** The real programs, told of a cloud as an agent would: the only file of the model that knows `World`. */
 import assert from 'node:assert/strict';
-import { CB_PEER_F_UPLINK, CB_POLICY_NONE, CB_VIF_F_STATELESS } from '../../../packages/agent/src/bpf/abi.gen.ts';
+import {
+  CB_NET_F_STEER,
+  CB_PEER_F_UPLINK,
+  CB_POLICY_NONE,
+  CB_VIF_F_STATELESS,
+} from '../../../packages/agent/src/bpf/abi.gen.ts';
 import { type PortPrefix, portPrefixes } from '../../../packages/agent/src/plan/port-ranges.ts';
 import { ipBytes, macBytes, vxlan } from '../packet.ts';
+import { setSteers, steerOf } from '../steers.ts';
 import {
   AGENT_MAC,
   FLOWS,
@@ -14,7 +20,7 @@ import {
   vifFlags,
   World,
 } from '../world.ts';
-import { cidrCovers, maskedCidr } from './address.ts';
+import { cidrContains, cidrCovers, maskedCidr } from './address.ts';
 import type { PacketStep } from './case.ts';
 import {
   type Cloud,
@@ -26,6 +32,7 @@ import {
   membersOf,
   networkNamed,
   type Port,
+  type Router,
   type Rule,
   receiversHere,
   rulesOf,
@@ -284,8 +291,25 @@ export class Rig {
         this.#world.addRoute(vrf, maskedCidr(cidr), { ...leg, ...this.#way(cloud, leg.network), nexthop: nextHop });
       }
     }
+    for (const router of cloud.routers) this.#writePolicies(cloud, router);
     for (const { name } of cloud.networks) this.#writeNetwork(cloud, name);
     this.#writeHosts(cloud);
+  }
+
+  /** With the flag of the networks by which packets come to the router. */
+  #writePolicies(cloud: Cloud, { name, legs, policies }: Router): void {
+    if (policies.length === 0) return;
+    const steers = policies.map(({ action, network, from, to, protocol, ports, nextHop }, at) => {
+      const leg = nextHop === undefined ? undefined : legs.find(({ cidr }) => cidrContains(cidr, nextHop));
+      const way = leg === undefined ? undefined : { mac: leg.mac, ...this.#way(cloud, leg.network) };
+      return steerOf(this.#world, at + 1, action, {
+        ...{ from, to, protocol, dports: ports },
+        net: network === undefined ? undefined : this.#numbers.networks.of(network),
+        ...(way === undefined || nextHop === undefined ? {} : { way: { ...way, nextHop } }),
+      });
+    });
+    setSteers(this.#world, this.#numbers.routers.of(name), steers);
+    for (const { network } of legs) this.#world.setFlags(this.#numbers.networks.of(network), CB_NET_F_STEER);
   }
 
   #writeHosts(cloud: Cloud): void {

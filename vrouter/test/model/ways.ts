@@ -9,9 +9,11 @@ import {
   type Owner,
   ownerOfAddress,
   ownerOfMac,
+  type Policy,
   type Port,
   type Router,
 } from './cloud.ts';
+import type { Tuple } from './headers.ts';
 
 /** The interface by which a router sends. */
 export type Hop = { readonly leg: Leg };
@@ -34,8 +36,8 @@ export type Way =
 
 const drop = (reason: string): Way => ({ kind: 'drop', reason });
 
-/** Both ends of an IP packet. */
-export type Ends = { readonly from: string; readonly to: string };
+/** What routers know of an IP packet; of an ICMP error, `tuple` is that of an answer of the connection which it is about. */
+export type Ends = { readonly from: string; readonly to: string; readonly tuple: Tuple };
 
 /** Of a packet of a port of this host. `ends`: undefined where it is no IP packet: then a router does nothing with it. */
 export function wayFromPort(cloud: Cloud, sender: Port, mac: string, ends: Ends | undefined): Way {
@@ -76,17 +78,36 @@ function wayToPort(cloud: Cloud, port: Port, sender: Port | undefined, hop?: Hop
   return port.adminUp ? { kind: 'port', port, ...by } : drop('admin_down');
 }
 
-function routed(cloud: Cloud, router: Router, { from, to }: Ends, sender: Port): Way {
+function routed(cloud: Cloud, router: Router, { from, to, tuple }: Ends, sender: Port): Way {
   const back = sender.portSecurity ? undefined : routeTo(router, from);
   if (back !== undefined && back.nextHop === undefined && back.leg.network !== sender.network)
     return drop('reverse_path');
-  const route = routeTo(router, to);
+  const policy = router.policies.find((one) => matches(one, sender.network, tuple));
+  const steered = policy === undefined || policy.action === 'allow' ? undefined : steeredBy(router, policy);
+  if (steered === 'drop') return drop('policy_route');
+  const route = steered ?? routeTo(router, to);
   if (route === undefined) return drop('no_route');
   const { leg, nextHop } = route;
   const owner = ownerOfAddress(cloud, leg.network, nextHop ?? to);
   if (owner?.kind === 'leg' && nextHop === undefined) return { kind: 'router' };
   if (owner?.kind !== 'port') return drop('no_endpoint');
   return wayToPort(cloud, owner.port, sender, { leg });
+}
+
+function matches({ network, from, to, protocol, ports }: Policy, enters: string, tuple: Tuple): boolean {
+  return (
+    (network === undefined || network === enters) &&
+    (from === undefined || cidrContains(from, tuple.from)) &&
+    (to === undefined || cidrContains(to, tuple.to)) &&
+    (protocol === undefined || protocol === tuple.protocol) &&
+    (ports === undefined || (tuple.dport >= ports.min && tuple.dport <= ports.max))
+  );
+}
+
+/** The leg in whose subnet the next hop is, and that. */
+function steeredBy({ legs }: Router, { nextHop }: Policy): UsableRoute | 'drop' {
+  const leg = nextHop === undefined ? undefined : legs.find((one) => cidrContains(one.cidr, nextHop));
+  return leg === undefined || nextHop === undefined ? 'drop' : { cidr: `${nextHop}/32`, leg, nextHop };
 }
 
 /** The longest prefix counts. */

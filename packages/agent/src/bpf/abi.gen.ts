@@ -41,6 +41,10 @@ export const CB_MAX_NEXT = 16384;
 
 export const CB_NEXT_HOPS = 32;
 
+export const CB_MAX_STEER = 16384;
+
+export const CB_STEERS = 64;
+
 export const CB_MAX_FORWARD = 65536;
 
 export const CB_MAX_NEIGHBOUR = 16384;
@@ -170,6 +174,9 @@ export const CB_NET_F_EXTERNAL = 0x40;
 /** from other hosts to gateways of this one: what they send here is routed on */
 export const CB_NET_F_TRANSIT = 0x80;
 
+/** a router that is in it has policy routes: see cb_steer_1 */
+export const CB_NET_F_STEER = 0x200;
+
 /** some address of ours in it has a row in cb_limit_1 */
 export const CB_NET_F_LIMITS = 0x400;
 
@@ -185,6 +192,18 @@ export const CB_SOURCE_F_PAIR = 0x1;
 export const CB_ENDPOINT_F_LEFT = 0x1;
 
 export const CB_ROUTE_F_GATEWAY = 0x1;
+
+/** of the protocol alone */
+export const CB_STEER_F_PROTOCOL = 0x1;
+
+/** with ports in both ranges; the protocol has ports */
+export const CB_STEER_F_PORTS = 0x2;
+
+/** of IPv4 alone */
+export const CB_STEER_F_V4 = 0x4;
+
+/** of IPv6 alone */
+export const CB_STEER_F_V6 = 0x8;
 
 export const CB_SNAT_F_BLOCKS = 0x1;
 
@@ -385,11 +404,13 @@ export const CB_REASON_SNAT_BLOCKS = 48;
 export const CB_REASON_SNAT_NO_BLOCK = 49;
 /** a probe of another host that is none, or the answer to one that this host has not sent */
 export const CB_REASON_PROBE = 50;
+/** a policy route of the router drops it, or leads to a next hop that is not there */
+export const CB_REASON_POLICY_ROUTE = 52;
 /** more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
 export const CB_REASON_RATE_OUTSIDE = 60;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_RATE_OUTSIDE;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_RATE_OUTSIDE;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -485,6 +506,14 @@ export const CB_ROUTE_SEVERAL = 4;
 /** enum cb_route_kind */
 export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP | typeof CB_ROUTE_BLACKHOLE | typeof CB_ROUTE_SEVERAL;
 
+/** by the routes, as without policy routes */
+export const CB_STEER_ALLOW = 1;
+export const CB_STEER_DROP = 2;
+/** by route, whatever the routes say */
+export const CB_STEER_REROUTE = 3;
+/** enum cb_steer_action */
+export type CbSteerAction = typeof CB_STEER_ALLOW | typeof CB_STEER_DROP | typeof CB_STEER_REROUTE;
+
 /** id: VIF number */
 export const CB_FLOOD_VIF = 1;
 /** id: tunnel number */
@@ -576,8 +605,10 @@ export const CB_STEP_SEEK = 13;
 export const CB_STEP_WAIT = 14;
 /** a copy goes to a mirror. id: number of the mirror; a: CB_DIR_*, as VIF b sees it */
 export const CB_STEP_MIRROR = 15;
+/** a policy route of the router matches. id: first 32 bits of its UUID; a: enum cb_steer_action; addr: the next hop */
+export const CB_STEP_STEER = 16;
 /** enum cb_step_kind */
-export type CbStepKind = typeof CB_STEP_SOURCE | typeof CB_STEP_FLOW | typeof CB_STEP_ROUTER | typeof CB_STEP_ROUTE | typeof CB_STEP_ENDPOINT | typeof CB_STEP_ALLOWED | typeof CB_STEP_DENIED | typeof CB_STEP_COPY | typeof CB_STEP_SOURCE_BECOMES | typeof CB_STEP_DESTINATION_BECOMES | typeof CB_STEP_MEMBER | typeof CB_STEP_NEIGHBOUR | typeof CB_STEP_SEEK | typeof CB_STEP_WAIT | typeof CB_STEP_MIRROR;
+export type CbStepKind = typeof CB_STEP_SOURCE | typeof CB_STEP_FLOW | typeof CB_STEP_ROUTER | typeof CB_STEP_ROUTE | typeof CB_STEP_ENDPOINT | typeof CB_STEP_ALLOWED | typeof CB_STEP_DENIED | typeof CB_STEP_COPY | typeof CB_STEP_SOURCE_BECOMES | typeof CB_STEP_DESTINATION_BECOMES | typeof CB_STEP_MEMBER | typeof CB_STEP_NEIGHBOUR | typeof CB_STEP_SEEK | typeof CB_STEP_WAIT | typeof CB_STEP_MIRROR | typeof CB_STEP_STEER;
 
 /** Every drop reason but CB_REASON_NONE, by rising code: what happened, and what to do. */
 export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: string; readonly description: string; readonly remedy: string }[] = [
@@ -630,6 +661,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 48, name: 'snat_blocks', description: 'no port of the blocks that the sender has of its router\'s address is free to this destination', remedy: 'The blocks of the guest (`cable snat lease list --router ROUTER`) have no port left for this destination: spread the connections over more destinations, give the guest a floating IP, or set `cable:snat` of the router to `shared`.' },
   { code: 49, name: 'snat_no_block', description: 'the sender has no block of ports of its router\'s address', remedy: 'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router ROUTER`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.' },
   { code: 50, name: 'probe', description: 'a probe of another host that is none, or the answer to one that this host has not sent', remedy: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.' },
+  { code: 52, name: 'policy_route', description: 'a policy route of the router drops it, or leads to a next hop that is not there', remedy: 'Look at the policy routes of the router (`cable router policy list ROUTER`): the first that matches the packet drops it, or its next hop is in no subnet of the router.' },
   { code: 60, name: 'rate_outside', description: 'more than the QoS policy of a floating IP or of a router\'s gateway lets pass by that address', remedy: 'Look at the floating IP of the port (`openstack floating ip show`), or at the gateway of its router (`openstack router show`): the QoS policy limits what passes by that address. Raise the limit or its burst (`openstack network qos rule set`).' },
 ];
 
@@ -1212,6 +1244,104 @@ export const cbNext: Codec<CbNext> = structCodec(
   (b) => ({
     count: b.u32(0),
     hop: b.list(16, 32, 48, (at) => cbRoute.decode(b.raw(at, 48))),
+  }),
+);
+
+/** struct cb_steer, 144 bytes. */
+export type CbSteer = {
+  readonly src: Uint8Array;
+  readonly srcMask: Uint8Array;
+  /** once a floating IP, or a forwarded port, has become what it stands for */
+  readonly dst: Uint8Array;
+  readonly dstMask: Uint8Array;
+  /** first 32 bits of its UUID */
+  readonly policy: number;
+  /** in which the packet comes to the router; 0: any */
+  readonly net: number;
+  /** ports: host byte order, last ones inclusive */
+  readonly firstSport: number;
+  readonly lastSport: number;
+  readonly firstDport: number;
+  readonly lastDport: number;
+  readonly protocol: number;
+  /** CB_STEER_F_* */
+  readonly flags: number;
+  /** enum cb_steer_action */
+  readonly action: number;
+  /** CB_STEER_REROUTE: a route CB_ROUTE_NEXTHOP; else zero */
+  readonly route: CbRoute;
+};
+
+export const cbSteer: Codec<CbSteer> = structCodec(
+  'cb_steer',
+  144,
+  (out, value) => {
+    out.raw(0, 'src', value.src, 16);
+    out.raw(16, 'srcMask', value.srcMask, 16);
+    out.raw(32, 'dst', value.dst, 16);
+    out.raw(48, 'dstMask', value.dstMask, 16);
+    out.u32(64, 'policy', value.policy);
+    out.u16(68, 'net', value.net);
+    out.u16(70, 'firstSport', value.firstSport);
+    out.u16(72, 'lastSport', value.lastSport);
+    out.u16(74, 'firstDport', value.firstDport);
+    out.u16(76, 'lastDport', value.lastDport);
+    out.u8(78, 'protocol', value.protocol);
+    out.u8(79, 'flags', value.flags);
+    out.u8(80, 'action', value.action);
+    out.raw(84, 'route', cbRoute.encode(value.route), 48);
+  },
+  (b) => ({
+    src: b.raw(0, 16),
+    srcMask: b.raw(16, 16),
+    dst: b.raw(32, 16),
+    dstMask: b.raw(48, 16),
+    policy: b.u32(64),
+    net: b.u16(68),
+    firstSport: b.u16(70),
+    lastSport: b.u16(72),
+    firstDport: b.u16(74),
+    lastDport: b.u16(76),
+    protocol: b.u8(78),
+    flags: b.u8(79),
+    action: b.u8(80),
+    route: cbRoute.decode(b.raw(84, 48)),
+  }),
+);
+
+/** struct cb_steer_key, 4 bytes. */
+export type CbSteerKey = {
+  readonly vrf: number;
+};
+
+export const cbSteerKey: Codec<CbSteerKey> = structCodec(
+  'cb_steer_key',
+  4,
+  (out, value) => {
+    out.u32(0, 'vrf', value.vrf);
+  },
+  (b) => ({
+    vrf: b.u32(0),
+  }),
+);
+
+/** struct cb_steers, 9232 bytes. */
+export type CbSteers = {
+  /** 1..CB_STEERS */
+  readonly count: number;
+  readonly steer: readonly CbSteer[];
+};
+
+export const cbSteers: Codec<CbSteers> = structCodec(
+  'cb_steers',
+  9232,
+  (out, value) => {
+    out.u32(0, 'count', value.count);
+    out.list(16, 'steer', value.steer, { limit: 64, size: 144 }, (at, item) => out.raw(at, 'steer', cbSteer.encode(item), 144));
+  },
+  (b) => ({
+    count: b.u32(0),
+    steer: b.list(16, 64, 144, (at) => cbSteer.decode(b.raw(at, 144))),
   }),
 );
 
@@ -2922,6 +3052,7 @@ export const MAPS: {
   readonly cb_announce_1: MapSpec<CbAnnounceKey, CbAnnounce>;
   readonly cb_route_2: MapSpec<CbRouteKey, CbRoute>;
   readonly cb_next_1: MapSpec<CbNextKey, CbNext>;
+  readonly cb_steer_1: MapSpec<CbSteerKey, CbSteers>;
   readonly cb_nat_1: MapSpec<CbNatKey, CbNat>;
   readonly cb_snat_1: MapSpec<CbSnatKey, CbSnat>;
   readonly cb_lease_1: MapSpec<CbLeaseKey, CbLease>;
@@ -3034,6 +3165,12 @@ export const MAPS: {
     description: 'hash, a destination of a route CB_ROUTE_SEVERAL -> its next hops, each a route CB_ROUTE_NEXTHOP. A flow takes one by its hash and keeps it as long as it is one of them and somebody has its address. Written by the agent.',
     key: cbNextKey,
     value: cbNext,
+  },
+  cb_steer_1: {
+    name: 'cb_steer_1',
+    description: 'hash, router -> its policy routes, in the order in which they are asked: the first that matches counts. Asked about what comes in by a network with CB_NET_F_STEER, where its flow does not say. Written by the agent, all of a router at once.',
+    key: cbSteerKey,
+    value: cbSteers,
   },
   cb_nat_1: {
     name: 'cb_nat_1',
