@@ -22,6 +22,7 @@ export const AGENT_MAPS = [
   'cb_neigh_1',
   'cb_next_1',
   'cb_route_2',
+  'cb_steer_1',
   'cb_source_2',
   'cb_member_1',
   'cb_maglev_1',

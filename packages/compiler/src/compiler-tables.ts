@@ -15,6 +15,7 @@ import type {
   QosPacketRateLimitRule,
   QosPolicy,
   Router,
+  RouterPolicy,
   SecurityGroup,
   SecurityGroupRule,
   SnatLease,
@@ -107,6 +108,22 @@ const ATTRIBUTES = {
     'gateway_port_id',
     'cable:snat',
   ],
+  router_policy: [
+    'id',
+    'name',
+    'router_id',
+    'priority',
+    'action',
+    'next_hop',
+    'subnet_id',
+    'source_ip_prefix',
+    'destination_ip_prefix',
+    'protocol',
+    'port_range_min',
+    'port_range_max',
+    'source_port_range_min',
+    'source_port_range_max',
+  ],
   floatingip: [
     'id',
     'floating_network_id',
@@ -186,6 +203,8 @@ export type PortRow = Pick<Port, Attributes<'port'>>;
 
 export type RouterRow = Pick<Router, Attributes<'router'>>;
 
+export type RouterPolicyRow = Pick<RouterPolicy, Attributes<'router_policy'>>;
+
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
 export type TrunkRow = Pick<Trunk, Attributes<'trunk'>>;
 
@@ -232,6 +251,7 @@ export type Rows = {
   readonly subnet: SubnetRow;
   readonly port: PortRow;
   readonly router: RouterRow;
+  readonly router_policy: RouterPolicyRow;
   readonly security_group: SecurityGroupRow;
   readonly trunk: TrunkRow;
   readonly tap_service: TapServiceRow;
@@ -267,6 +287,7 @@ type IndexNames = {
   readonly router_interface: 'network_id' | 'device_id';
   readonly router_gateway: 'binding:host_id' | 'standby_hosts';
   readonly router: never;
+  readonly router_policy: 'router_id';
   readonly security_group: never;
   readonly trunk: 'sub_ports.port_id';
   readonly floatingip: 'router_id' | 'port_id';
@@ -309,6 +330,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
     standby_hosts: (row) => row.standby_hosts,
   },
   router: {},
+  router_policy: { router_id: (row) => [row.router_id] },
   security_group: {},
   tap_service: { port_id: (row) => [row.port_id] },
   tap_flow: { source_port: (row) => [row.source_port], tap_service_id: (row) => [row.tap_service_id] },

@@ -21,6 +21,7 @@ import {
   pool,
   port,
   router,
+  routerPolicy,
   rule,
   type State,
   seededRandom,
@@ -126,6 +127,12 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'port', port('p8', 'n1', 'h2', { tapped: true, standby_hosts: ['h1'] })),
   (s) => withRow(s, 'host', host('h3', '192.0.2.33')),
   (s) => without(s, 'tap_flow', 'w1'),
+  (s) => withRow(s, 'router_policy', routerPolicy('y1', 'r1', { subnet_id: 's-n1', source_ip_prefix: '10.0.1.0/25' })),
+  (s) =>
+    withRow(s, 'router_policy', routerPolicy('y2', 'r2', { priority: 9, action: 'reroute', next_hop: '10.0.1.9' })),
+  (s) =>
+    withRow(s, 'router_policy', routerPolicy('y1', 'r2', { protocol: 'tcp', port_range_min: 1, port_range_max: 9 })),
+  (s) => without(s, 'router_policy', 'y2'),
   (s) => without(s, 'tap_service', 'v1'),
   (s) => without(s, 'port', 'p2'),
   (s) => without(s, 'port', 'g-r1'),

@@ -22,6 +22,7 @@ import {
   pool,
   port,
   router,
+  routerPolicy,
   rule,
   type State,
   subnet,
@@ -630,5 +631,38 @@ test('a port’s mirrors say where its copies go, and who watches says whence th
         },
       ],
     },
+  ]);
+});
+
+test('a router says its policy routes in the order in which they are asked, the narrower of two sources in each', () => {
+  const state = [
+    (s: State) => withRow(s, 'router_policy', routerPolicy('y1', 'r1', { priority: 5, protocol: 'icmp' })),
+    (s: State) =>
+      withRow(
+        s,
+        'router_policy',
+        routerPolicy('y2', 'r1', {
+          ...{
+            priority: 9,
+            action: 'reroute',
+            next_hop: '10.0.1.9',
+            subnet_id: 's-n1',
+            source_ip_prefix: '10.0.0.0/8',
+          },
+          ...{ protocol: 'tcp', port_range_min: 80, port_range_max: 90 },
+        }),
+      ),
+    (s: State) => withRow(s, 'router_policy', routerPolicy('y3', 'r1', { protocol: 'icmp', source_ip_prefix: '::/0' })),
+    (s: State) => withRow(s, 'router_policy', routerPolicy('y4', 'r9')),
+  ].reduce((s, step) => step(s), ROUTED);
+  const cidr = state.subnet.get('s-n1')?.cidr;
+  assert.ok(cidr !== undefined);
+  assert.deepEqual((sliceOf(state, 'router:r1')?.header as Fields | undefined)?.['policies'], [
+    {
+      ...{ id: 'y2', name: 'y2', action: 'reroute', nextHop: '10.0.1.9', ipVersion: 4, networkId: 'n1', source: cidr },
+      ...{ protocol: 6, ports: [80, 90] },
+    },
+    { id: 'y1', name: 'y1', action: 'drop', protocol: 1 },
+    { id: 'y3', name: 'y3', action: 'drop', ipVersion: 6, source: '::/0', protocol: 58 },
   ]);
 });

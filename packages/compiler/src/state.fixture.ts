@@ -16,6 +16,7 @@ import {
   type PortForwardingRow,
   type PortRow,
   type QosBandwidthLimitRuleRow,
+  type RouterPolicyRow,
   type RouterRow,
   type Rows,
   type RowType,
@@ -39,6 +40,7 @@ export const EMPTY_STATE: State = {
   subnet: new Map(),
   port: new Map(),
   router: new Map(),
+  router_policy: new Map(),
   security_group: new Map(),
   trunk: new Map(),
   tap_service: new Map(),
@@ -356,6 +358,16 @@ export function tapFlow(id: string, serviceId: string, sourcePort: string): TapF
   return {
     ...{ id, name: id, tap_service_id: serviceId, source_port: sourcePort, in_place: 0, out_place: 0 },
     ...{ 'cable:filter': [], 'cable:max_kbps': 1000 },
+  };
+}
+
+/** A policy route that drops everything. */
+export function routerPolicy(id: string, routerId: string, more: Partial<RouterPolicyRow> = {}): RouterPolicyRow {
+  return {
+    ...{ id, name: id, router_id: routerId, priority: 1, action: 'drop', next_hop: null, subnet_id: null },
+    ...{ source_ip_prefix: null, destination_ip_prefix: null, protocol: null },
+    ...{ port_range_min: null, port_range_max: null, source_port_range_min: null, source_port_range_max: null },
+    ...more,
   };
 }
 

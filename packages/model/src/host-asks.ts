@@ -151,6 +151,13 @@ export type TraceStep =
   | { readonly kind: 'router'; readonly routerId: string | null }
   /** `nextHop` null: the destination is in that network. */
   | { readonly kind: 'route'; readonly networkId: string | null; readonly nextHop: string | null }
+  /** A policy route of the router matches. `policy`: first 8 hexadecimal digits of its id. `nextHop` null: it leads to none. */
+  | {
+      readonly kind: 'policy-route';
+      readonly policy: string;
+      readonly action: 'allow' | 'drop' | 'reroute';
+      readonly nextHop: string | null;
+    }
   | { readonly kind: 'receiver'; readonly portId: string | null }
   | { readonly kind: 'tunnel'; readonly underlay: string }
   /** `rule`: first 8 hexadecimal digits of its id; null: no rule allows it. */

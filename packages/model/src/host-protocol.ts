@@ -137,6 +137,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A router’s gateway, a floating IP and its ports may say their qosPolicyId. An older agent passes that over: what passes by these addresses is not limited.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A router may say its policies: policy routes. An older agent passes them over: there its packets go by the routes alone, also those that a policy route drops.',
+      },
     ],
   },
 ];

@@ -33,6 +33,7 @@ export * from './resources/network.ts';
 export * from './resources/port.ts';
 export * from './resources/qos.ts';
 export * from './resources/router.ts';
+export { ROUTER_POLICIES_MAX } from './resources/router-policy.ts';
 export * from './resources/security-group.ts';
 export * from './resources/snat-lease.ts';
 export * from './resources/subnet.ts';

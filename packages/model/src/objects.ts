@@ -18,6 +18,7 @@ import type {
   qosPolicyResource,
 } from './resources/qos.ts';
 import type { routerResource } from './resources/router.ts';
+import type { routerPolicyResource } from './resources/router-policy.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
 import type { snatLeaseResource } from './resources/snat-lease.ts';
 import type { subnetResource } from './resources/subnet.ts';
@@ -53,6 +54,9 @@ export type PortView = ResourceView<typeof portResource> & ShownBy<Extensions, '
 export type Router = ResourceObject<typeof routerResource> & StoredBy<Extensions, 'router'>;
 /** As shown to an admin. */
 export type RouterView = ResourceView<typeof routerResource> & ShownBy<Extensions, 'router'>;
+
+/** As stored. */
+export type RouterPolicy = ResourceObject<typeof routerPolicyResource>;
 
 /** As stored. */
 export type SnatLease = ResourceObject<typeof snatLeaseResource>;

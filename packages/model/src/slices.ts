@@ -121,6 +121,28 @@ export type RouterHeader = {
   readonly routes: readonly HostRoute[];
   /** The way out; absent: there is none. */
   readonly gateway?: RouterGateway;
+  /** Policy routes, 64 at the most, in the order in which they are asked; absent: none. */
+  readonly policies?: readonly PolicyRoute[];
+};
+
+/** A policy route of a router. What is absent of its match does not matter; prefixes are addresses or CIDRs. */
+export type PolicyRoute = {
+  readonly id: string;
+  readonly name: string;
+  readonly action: 'allow' | 'drop' | 'reroute';
+  /** Of `reroute`: in the subnet of one of the router's interfaces. */
+  readonly nextHop?: string;
+  /** Absent: packets of both. */
+  readonly ipVersion?: 4 | 6;
+  /** In which the packet comes to the router. */
+  readonly networkId?: string;
+  readonly source?: string;
+  readonly destination?: string;
+  /** IANA number. */
+  readonly protocol?: number;
+  /** Destination ports: first and last, both included. */
+  readonly ports?: readonly [first: number, last: number];
+  readonly sourcePorts?: readonly [first: number, last: number];
 };
 
 /**

@@ -17,6 +17,7 @@ import type {
   RefusedEntries,
   ResourceModel,
   Router,
+  RouterPolicy,
   SecurityGroup,
   SecurityGroupRule,
   SnatLease,
@@ -40,6 +41,7 @@ type ObjectTypes = {
   readonly trunk: Trunk;
   readonly floatingip: FloatingIp;
   readonly port_forwarding: PortForwarding;
+  readonly router_policy: RouterPolicy;
   readonly tap_service: TapService;
   readonly tap_flow: TapFlow;
   readonly tap_mirror: TapMirror;

@@ -11,6 +11,8 @@ import {
   CB_FLOOD_TUNNEL,
   CB_FLOOD_VIF,
   CB_ROUTE_NEXTHOP,
+  CB_STEER_ALLOW,
+  CB_STEER_REROUTE,
   CB_STEP_ALLOWED,
   CB_STEP_COPY,
   CB_STEP_DENIED,
@@ -25,6 +27,7 @@ import {
   CB_STEP_SEEK,
   CB_STEP_SOURCE,
   CB_STEP_SOURCE_BECOMES,
+  CB_STEP_STEER,
   CB_STEP_WAIT,
   CB_TRACE_F_ANSWER,
   type CbStep,
@@ -175,6 +178,10 @@ function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): reado
     case CB_STEP_ROUTE: {
       const nextHop = a === CB_ROUTE_NEXTHOP ? formatAddress(addr) : null;
       return [{ kind: 'route', networkId: numbers.network(id), nextHop }];
+    }
+    case CB_STEP_STEER: {
+      const action = a === CB_STEER_ALLOW ? 'allow' : a === CB_STEER_REROUTE ? 'reroute' : 'drop';
+      return [{ kind: 'policy-route', policy: ruleText(id), action, nextHop: formatAddress(addr) || null }];
     }
     case CB_STEP_ENDPOINT:
       if (a !== CB_ENDPOINT_REMOTE) return [{ kind: 'receiver', portId: numbers.port(id) }];

@@ -13,6 +13,7 @@ import { MACHINE_LINKS } from './machine-links.ts';
 import { NETWORKS } from './networks.ts';
 import { PEERS } from './peers.ts';
 import { POLICIES } from './policies.ts';
+import { POLICY_ROUTES, STEERED_NETWORKS } from './policy-routes.ts';
 import { GATEWAY_HOSTS, PROBE_PEERS, PROBERS } from './probe-peers.ts';
 import { PROBES } from './probes.ts';
 import { REACH } from './reach.ts';
@@ -35,6 +36,7 @@ export const FAMILIES: readonly Family[] = [
   FLOATS_LIMITS,
   FORWARDS_LIMITS,
   GATEWAY_LIMITS,
+  STEERED_NETWORKS,
   NETWORKS,
   LIMITS,
   GROUP_MEMBERS,
@@ -43,6 +45,7 @@ export const FAMILIES: readonly Family[] = [
   ROUTERS,
   ROUTER_LEGS,
   ROUTES,
+  POLICY_ROUTES,
   FLOATING_ROUTERS,
   LEASING_ROUTERS,
   GATEWAYS,

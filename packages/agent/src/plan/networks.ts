@@ -4,6 +4,7 @@ import {
   CB_NET_F_DHCP,
   CB_NET_F_EXTERNAL,
   CB_NET_F_LIMITS,
+  CB_NET_F_STEER,
   CB_NET_F_UP,
   CB_WIRE_FLAT,
   CB_WIRE_VLAN,
@@ -30,7 +31,10 @@ export const NETWORKS: Family = headerFamily(
     const row = {
       networkId,
       epoch: 0,
-      flags: flagsOf(network) | (reader.facts('limit-in', scope).size === 0 ? 0 : CB_NET_F_LIMITS),
+      flags:
+        flagsOf(network) |
+        (reader.facts('limit-in', scope).size === 0 ? 0 : CB_NET_F_LIMITS) |
+        (reader.facts('steered', scope).size === 0 ? 0 : CB_NET_F_STEER),
       project,
       mtuBytes,
       ...wire,

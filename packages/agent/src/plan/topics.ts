@@ -31,6 +31,8 @@ export type Topics = {
   readonly 'floats-by': null;
   /** Key: router whose gateway another host is. Member: an address of it of which ports here have leased ports. */
   readonly 'leases-by': null;
+  /** Key: network. Member: a router with policy routes that what comes by the network may go to. */
+  readonly steered: null;
   /** Key: router. Member: its interface. */
   readonly 'leg-of': Leg;
   /** Key: network. Member: router and interface. */

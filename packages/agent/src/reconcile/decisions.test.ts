@@ -145,9 +145,9 @@ test('what is decided otherwise than before has another stamp, at every write of
 
 test('what a translation that changes or goes was of is decided again, in its network and in the external one', () => {
   const decisions = new Decisions();
-  const raised = (map: AgentMap, key: ByteText): string[] => {
+  const raised = (map: AgentMap, key: ByteText, isNew = false): string[] => {
     const rows: string[] = [];
-    const entry = { map, key, have: '\0', wanted: undefined } as unknown as Due;
+    const entry = { map, key, have: isNew ? undefined : '\0', wanted: undefined } as unknown as Due;
     decisions.concern(entry, (of, row) => rows.push(`${of} ${arrayIndex.decode(textBytes(row))}`));
     return rows;
   };
@@ -166,4 +166,7 @@ test('what a translation that changes or goes was of is decided again, in its ne
   assert.deepEqual(raised('cb_snat_1', snat), ['cb_net_1 3']);
   const several = MAPS.cb_next_1.key.text({ prefixlen: 144, vrf: 7, addr });
   assert.deepEqual(raised('cb_next_1', several), ['cb_net_1 3']);
+  const steers = MAPS.cb_steer_1.key.text({ vrf: 7 });
+  assert.deepEqual(raised('cb_steer_1', steers), ['cb_net_1 3']);
+  assert.deepEqual(raised('cb_steer_1', steers, true), ['cb_net_1 3'], 'the first come before all routes');
 });

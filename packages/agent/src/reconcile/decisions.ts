@@ -23,14 +23,15 @@ export class Decisions {
   concern({ map, key, have }: Due, raise: Raise): void {
     // A route added to a router that has routes may take packets from a shorter one. Other additions revoke nothing: a class of a longer
     // prefix holds at least the rules of the prefix around it, and refusals are not remembered in flows.
-    if (have === undefined && !(map === 'cb_route_2' && this.#routes.has(headOf(key)))) return;
+    // Policy routes come before all routes.
+    if (have === undefined && map !== 'cb_steer_1' && !(map === 'cb_route_2' && this.#routes.has(headOf(key)))) return;
     if (isRowMap(map)) raise(map, key);
     else if (map === 'cb_rule_1' || map === 'cb_class_1') each(this.#users.get(headOf(key)), 'cb_vif_2', raise);
     else if (map === 'cb_source_2') raise('cb_vif_2', rowKey(headOf(key)));
     else if (map === 'cb_ep_2' || map === 'cb_mac_2') raise('cb_net_1', rowKey(key));
     else if (map === 'cb_nat_1') for (const net of networksOfNat(key)) raise('cb_net_1', net);
     else if (map === 'cb_forward_1') raise('cb_net_1', netOf(key, FORWARD_NET_AT));
-    else if (map === 'cb_snat_1') each(this.#legs.get(key)?.keys(), 'cb_net_1', raise);
+    else if (map === 'cb_snat_1' || map === 'cb_steer_1') each(this.#legs.get(key)?.keys(), 'cb_net_1', raise);
     else if (map === 'cb_lease_1') each(this.#legs.get(key.slice(0, NUMBER_BYTES))?.keys(), 'cb_net_1', raise);
     else if (map === 'cb_svc_1' && have !== undefined) this.#raiseJoined(netOf(key, SVC_NET_AT), raise);
     else if (map === 'cb_member_1' && have !== undefined) this.#raiseJoined(netOf(have.value, MEMBER_NET_AT), raise);

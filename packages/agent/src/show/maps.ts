@@ -27,6 +27,7 @@ import {
   CB_NET_F_DHCP,
   CB_NET_F_EXTERNAL,
   CB_NET_F_LIMITS,
+  CB_NET_F_STEER,
   CB_NET_F_TRANSIT,
   CB_NET_F_UP,
   CB_PEER_F_MIRROR,
@@ -36,6 +37,9 @@ import {
   CB_SERVICE_NET,
   CB_SNAT_F_BLOCKS,
   CB_SOURCE_F_PAIR,
+  CB_STEER_ALLOW,
+  CB_STEER_F_PROTOCOL,
+  CB_STEER_REROUTE,
   CB_SVC_F_AFFINITY,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
@@ -55,6 +59,7 @@ import {
   type CbFlow,
   type CbMirror,
   type CbRoute,
+  type CbSteer,
   type CbTupleKey,
   type CbWay,
   cbFlow,
@@ -88,6 +93,7 @@ export const SHOWN_MAPS = [
   'cb_mac_2',
   'cb_route_2',
   'cb_next_1',
+  'cb_steer_1',
   'cb_nat_1',
   'cb_snat_1',
   'cb_forward_1',
@@ -255,6 +261,13 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
       .map((one) => `${formatAddress(one.nexthop)} in ${names.network(one.net)}`)
       .join(', '),
   })),
+  cb_steer_1: showing(MAPS.cb_steer_1, (key, { count, steer }, names) => ({
+    router: names.router(key.vrf),
+    policies: steer
+      .slice(0, count)
+      .map((one) => steerText(one, names))
+      .join('; '),
+  })),
   cb_nat_1: showing(MAPS.cb_nat_1, (key, nat, names) => ({
     network: names.network(key.net),
     address: formatAddress(key.addr),
@@ -373,6 +386,25 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
   cb_flow_2: showing(MAPS.cb_flow_2, flowRow),
 };
 
+function steerText({ action, src, srcMask, dst, dstMask, net, protocol, flags, route }: CbSteer, names: Names): string {
+  const does = action === CB_STEER_ALLOW ? 'allow' : action === CB_STEER_REROUTE ? 'reroute' : 'drop';
+  return [
+    ...[does, ...(net === 0 ? [] : [`in ${names.network(net)}`])],
+    ...(isZero(srcMask) ? [] : [`from ${formatPrefix(src, maskLength(srcMask))}`]),
+    ...(isZero(dstMask) ? [] : [`to ${formatPrefix(dst, maskLength(dstMask))}`]),
+    ...((flags & CB_STEER_F_PROTOCOL) === 0 ? [] : [`protocol ${protocol}`]),
+    ...(action === CB_STEER_REROUTE ? [`by ${formatAddress(route.nexthop)} in ${names.network(route.net)}`] : []),
+  ].join(' ');
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+function maskLength(mask: Uint8Array): number {
+  return mask.reduce((bits, byte) => bits + byte.toString(2).replaceAll('0', '').length, 0);
+}
+
 function mirrorTarget({ kind, id, wireId, remote }: CbMirror, names: Names): string {
   if (kind === CB_MIRROR_HOST) return `${names.tunnel(id)}, VNI ${wireId}`;
   if (kind === CB_MIRROR_GRE) return `${formatAddress(remote)}, GRE key ${wireId}`;
@@ -489,6 +521,7 @@ const NET_FLAGS: FlagNames = [
   [CB_NET_F_EXTERNAL, 'external'],
   [CB_NET_F_TRANSIT, 'transit'],
   [CB_NET_F_LIMITS, 'limits'],
+  [CB_NET_F_STEER, 'policy-routes'],
 ];
 
 function flagNames(flags: number, names: FlagNames): string {

@@ -3,6 +3,7 @@ import { hostOf, type PortRow, type RouterRow } from '../compiler-tables.ts';
 import { type ComputedItem, defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 import { policyOf, policyRefs } from './floating.ts';
+import { policyRoutesOf } from './policy-routes.ts';
 
 /** One router; an interface for each address of each of its ports whose subnet exists. */
 export const routerKind: Kind = defineKind({
@@ -12,7 +13,11 @@ export const routerKind: Kind = defineKind({
     if (router === undefined) return undefined;
     const routes = router.routes.map(({ destination, nexthop }) => ({ destination, nexthop }));
     const way = gateway(reader, router);
-    const value = { id, name: router.name, adminStateUp: router.admin_state_up, routes };
+    const policies = policyRoutesOf(reader, id);
+    const value = {
+      ...{ id, name: router.name, adminStateUp: router.admin_state_up, routes },
+      ...(policies.length === 0 ? {} : { policies }),
+    };
     return way === undefined ? { value, refs: [] } : { value: { ...value, gateway: way }, refs: policyRefs(way) };
   },
   items: { table: 'router_interface', index: 'device_id', sourceKeys: (id) => [id], compute: interfaces },

@@ -2,6 +2,7 @@
 export * from './allowed-address-pairs.ts';
 export * from './binding.ts';
 export * from './cable-guest.ts';
+export { cableRouterPolicyExtension } from './cable-router-policy.ts';
 export { cableSnatExtension } from './cable-snat.ts';
 export * from './collections.ts';
 export * from './dns-integration.ts';

@@ -27,6 +27,10 @@ export class Eyes {
     return this.#named('router', id);
   }
 
+  policyRoute(id: string): Named | null {
+    return this.#named('router_policy', id);
+  }
+
   /** A tap flow or a tap mirror. */
   mirror(id: string | null): Named | null {
     return this.#named('tap_flow', id) ?? this.#named('tap_mirror', id);
@@ -50,7 +54,7 @@ export class Eyes {
   }
 
   #named(
-    type: 'port' | 'network' | 'router' | 'security_group' | 'tap_flow' | 'tap_mirror',
+    type: 'port' | 'network' | 'router' | 'security_group' | 'router_policy' | 'tap_flow' | 'tap_mirror',
     id: string | null,
   ): Named | null {
     if (id === null) return null;

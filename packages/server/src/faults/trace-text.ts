@@ -79,6 +79,16 @@ function showStep(step: TraceStep, hop: TraceHop, context: Context): readonly Sh
         : `route: ${way} ${nameOf(network, 'network')}`;
       return [{ kind: step.kind, text, network, next_hop: step.nextHop }];
     }
+    case 'policy-route': {
+      const policy = policyRouteOf(step.policy, hop, context);
+      const became = {
+        allow: 'the routes decide',
+        drop: 'it is dropped',
+        reroute: `to next hop ${step.nextHop}`,
+      }[step.action];
+      const text = `policy route ${nameOf(policy, 'policy route')} matches: ${became}`;
+      return [{ kind: step.kind, text, policy, action: step.action, next_hop: step.nextHop }];
+    }
     case 'receiver': {
       const port = eyes.port(step.portId);
       return [{ kind: step.kind, text: `receiver: port ${nameOf(port, 'port')}, on this host`, port }];
@@ -143,6 +153,16 @@ function translationStep(
   const address = of === 'source' || isSeen ? step.address : null;
   const text = `its ${of} becomes ${address ?? 'an address of another project'}${number === null ? '' : `, port ${number}`}`;
   return { kind: step.kind, text, of, address, port: number };
+}
+
+/** Among those of the routers that the hop passes. */
+function policyRouteOf(start: string, { steps }: TraceHop, { eyes, tables }: Context): Named | null {
+  for (const step of steps) {
+    if (step.kind !== 'router' || step.routerId === null) continue;
+    for (const { id } of tables.of('router_policy').by('router_id', step.routerId))
+      if (id.startsWith(start)) return eyes.policyRoute(id);
+  }
+  return null;
 }
 
 function tunnelStep(underlay: string, { eyes, port, tables }: Context): ShownStep {

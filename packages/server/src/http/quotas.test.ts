@@ -22,6 +22,7 @@ const TYPES = [
     'security_group_rule',
     'floatingip',
     'port_forwarding',
+    'router_policy',
     'trunk',
   ],
   ...['loadbalancer', 'listener', 'pool', 'member', 'healthmonitor'],
