@@ -10,6 +10,7 @@ import { LOAD_BALANCER } from './load-balancer.ts';
 import { LOAD_BALANCER_HEALTH } from './load-balancer-health.ts';
 import { MIRROR } from './mirror.ts';
 import { PAIR } from './pair.ts';
+import { POLICY_ROUTES } from './policy-routes.ts';
 import { QOS } from './qos.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
 import { RESTORED_STORE } from './restored-store.ts';
@@ -29,6 +30,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   LOAD_BALANCER_HEALTH,
   QOS,
   MIRROR,
+  POLICY_ROUTES,
   TRUNK,
   LIVE_MIGRATION,
   L2,
