@@ -114,8 +114,8 @@ static __noinline enum pass_result put_passing(struct passing *passing, const st
 	there = flow_at(&flow->tuple[0], &direction[0]);
 	back = flow_at(&flow->tuple[1], &direction[1]);
 	if (row->state == CB_FLOW_CLOSED || (__s64)(passing->now - flow->expires_ns) > 0)
-		return gives_way(passing, there) && gives_way(passing, there == back ? 0 : back) ? PASS_ENDED :
-												    PASS_PRESENT;
+		return gives_way(passing, there) && gives_way(passing, there == back ? 0 : back) ? PASS_ENDED
+												 : PASS_PRESENT;
 	if (there && there == back && !direction[0])
 		return renew_passing(there, flow, passing->pass.stands_by) ? PASS_RENEWED : PASS_PRESENT;
 	if (!gives_way(passing, there) || !gives_way(passing, there == back ? 0 : back))
@@ -296,7 +296,8 @@ static __noinline int turn_in(struct passing *passing, const struct cb_carry *ro
 	outer->net = row->outside_net;
 	number = flow_at(inner, &direction);
 	/* It was begun by the same end. */
-	if (!number || direction != side || (flow_at(outer, &direction) && !gives_way(passing, flow_at(outer, &direction))))
+	if (!number || direction != side ||
+	    (flow_at(outer, &direction) && !gives_way(passing, flow_at(outer, &direction))))
 		return 0;
 	return turn_flow(number, !side, inner, outer);
 }

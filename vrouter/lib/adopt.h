@@ -19,7 +19,8 @@ struct adopted {
 	__u8 state; /* enum cb_flow_state */
 	__u8 fin[2]; /* a FIN was seen in this direction */
 	__u8 pad;
-	__u16 passes[2]; /* of an end that only passes this host's gateway, the network whose project it is counted to; 0: it is `vif`'s */
+	__u16 passes
+		[2]; /* of an end that only passes this host's gateway, the network whose project it is counted to; 0: it is `vif`'s */
 };
 
 /* The direction under way is not decided yet: its first packet here is. */
