@@ -274,7 +274,8 @@ struct cb_vif {
 	struct cb_addr dhcp_server; /* address that DHCP answers and a router's ICMP errors come from */
 	/* Link-local address of its router: router advertisements and ICMPv6 errors come from there; all zero: none. */
 	struct cb_addr router6;
-	__u8 reserve[16];
+	__u16 tells; /* of one of so many flows that it begins or receives is told, see struct cb_told; 0: of none */
+	__u8 reserve[14];
 };
 
 /* flags of struct cb_net */
@@ -927,6 +928,7 @@ enum cb_life {
 
 /* flag of struct cb_flow: it was handed over by another host. Its upper 16 bits: by which session of that (see struct cb_carry) */
 #define CB_FLOW_F_CARRIED 0x1
+#define CB_FLOW_F_TOLD 0x2 /* flag of struct cb_flow: its begin was told, so its end is, too */
 
 /*
  * cb_flow_2: array, flow number -> flow. Written by the vrouter and by migrations. Flow 0 is never taken. An established packet reads and
@@ -949,6 +951,46 @@ struct cb_flow {
 
 /* Of `held` of struct cb_flow: a unit is some second. */
 #define CB_HELD_SHIFT 30
+
+enum cb_told_kind {
+	CB_TOLD_BEGIN = 1, /* a flow begins: its first packet is not counted yet */
+	CB_TOLD_END = 2, /* a flow ended */
+	CB_TOLD_DROP = 3, /* a packet of no flow, or one that its flow does not save, was dropped */
+};
+
+/* Why a flow ended, as IPFIX has it (RFC 5102, flowEndReason). */
+#define CB_TOLD_IDLE 1 /* its time was over */
+#define CB_TOLD_OVER 3 /* TCP: its ends closed it */
+#define CB_TOLD_FORCED 4 /* the rules, an end that went, or a new connection over it */
+
+/* Room of the ring cb_told_1; what comes when it is full is lost, and counted in struct cb_gauge. */
+#define CB_TOLD_BYTES 2097152
+/* Drops of one VIF that are told: so many a second, and at once after a pause. The others are counted as ever. */
+#define CB_TOLD_DROP_RATE 100
+#define CB_TOLD_DROP_BURST 200
+
+/*
+ * What the ring buffer cb_told_1 tells of flows and drops of VIFs whose row says so (tells). Written by the vrouter, read by the agent. Numbers are the host's as they are
+ * when it is told.
+ */
+struct cb_told {
+	__u64 at_ns; /* CLOCK_MONOTONIC */
+	__u64 begun_ns; /* CB_TOLD_DROP: 0 */
+	__u64 packets[2]; /* by direction */
+	__u64 bytes[2];
+	struct cb_tuple_key tuple[2]; /* as its packets enter; CB_TOLD_DROP: of the packet, and nothing */
+	__u64 life; /* how often the record was taken: with flow it names the flow */
+	__u32 flow; /* flow number; CB_TOLD_DROP: 0 */
+	__u32 rule; /* as in struct cb_flow */
+	__u32 member; /* as in struct cb_flow */
+	__u32 choice; /* told are those that the VIF's tells divides */
+	__u16 owner[2]; /* as in struct cb_flow; CB_TOLD_DROP: whence and whither */
+	__u16 project[2];
+	__u8 kind; /* enum cb_told_kind */
+	__u8 reason; /* CB_TOLD_END: CB_TOLD_*; CB_TOLD_DROP: enum cb_reason */
+	__u8 state; /* enum cb_flow_state */
+	__u8 pad[5];
+};
 
 /* Flows that are taken out or put in at once. */
 #define CB_CARRY_ROWS 1024
@@ -1037,7 +1079,9 @@ struct cb_member {
 /* cb_gauge_1: array of one. Written by the vrouter. */
 struct cb_gauge {
 	__u64 flows; /* records in use */
-	__u64 reserve[7];
+	__u64 told_lost; /* what was not told: the ring was full */
+	__u64 told_held; /* drops that were not told: more than CB_TOLD_DROP_RATE */
+	__u64 reserve[5];
 };
 
 /* Rows of cb_use_1: VIFs by number, then projects. There is no project 0: its row has what only passes the host, from no VIF here to none. */
@@ -1051,7 +1095,8 @@ struct cb_use {
 	__u64 service_ns; /* CLOCK_MONOTONIC at which its bucket for the agent's services is full again; past: it is */
 	__u64 flood_ns; /* the same of its bucket for copies of floods */
 	__u64 probe_ns; /* the same of its bucket for answers to probes */
-	__u8 reserve[32];
+	__u64 told_ns; /* the same of its bucket for drops that are told */
+	__u8 reserve[24];
 };
 
 /* flags of struct cb_meter */
@@ -1341,6 +1386,7 @@ _Static_assert(sizeof(struct cb_tuple) == 8, "layout of cb_tuple");
 _Static_assert(sizeof(struct cb_way) == 64, "layout of cb_way");
 _Static_assert(sizeof(struct cb_tally) == 64, "layout of cb_tally");
 _Static_assert(sizeof(struct cb_flow) == 384, "layout of cb_flow");
+_Static_assert(sizeof(struct cb_told) == 168, "layout of cb_told");
 _Static_assert(sizeof(struct cb_carry) == 256, "layout of cb_carry");
 _Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
 _Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");

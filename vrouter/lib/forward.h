@@ -43,10 +43,17 @@ static __always_inline void count_packet(struct __sk_buff *ctx, const struct pkt
 		track_tcp(p, tally);
 }
 
+/* A drop of a packet that was decided, counted for VIF @vif. */
+static __always_inline int drop_told(struct __sk_buff *ctx, __u32 vif, __u32 reason)
+{
+	tell_drop(ctx, reason);
+	return drop(ctx, vif, reason);
+}
+
 /* A drop by policy is that end's whose rules decided. */
 static __always_inline int drop_denied(struct __sk_buff *ctx, const struct work *w, __u32 reason)
 {
-	return drop(ctx, w->ask.at_sender ? w->p.in_vif : w->way.out_vif, reason);
+	return drop_told(ctx, w->ask.at_sender ? w->p.in_vif : w->way.out_vif, reason);
 }
 
 /* The sender's row, read after its epoch. */
@@ -220,7 +227,7 @@ int decide(struct __sk_buff *ctx)
 	if (!reason && p->flags & PKT_RELATED && p->icmp_type == ICMP_REDIRECT && w->sender.flags & CB_VIF_F_ANTISPOOF)
 		reason = CB_REASON_ICMP_REDIRECT;
 	if (reason)
-		return drop(ctx, p->in_vif, reason);
+		return drop_told(ctx, p->in_vif, reason);
 	flow = flow_of_packet(w);
 	note_translation(w, flow);
 	resolve(ctx);
@@ -229,7 +236,7 @@ int decide(struct __sk_buff *ctx)
 			end_for_packet(w, flow);
 		if (w->to.reason == CB_REASON_NO_MEMBER)
 			return refuse_for(ctx, w, CB_REASON_NO_MEMBER, 0);
-		return drop(ctx, p->in_vif, w->to.reason);
+		return drop_told(ctx, p->in_vif, w->to.reason);
 	}
 	if (w->to.kind == RESOLVED_GATEWAY)
 		return forward_to_gateway(ctx, w);
@@ -250,12 +257,12 @@ int decide(struct __sk_buff *ctx)
 	else if (traces_answer())
 		w->direction = 1;
 	else if (p->flags & PKT_NEEDS_FLOW && (p->flags & PKT_RELATED || !is_stateless(w)))
-		return drop(ctx, p->in_vif, CB_REASON_INVALID_STATE);
+		return drop_told(ctx, p->in_vif, CB_REASON_INVALID_STATE);
 	/* A sight of the middle of what passes elsewhere: nothing to remember. */
 	if (!flow && p->flags & PKT_NEEDS_FLOW && !traces_answer())
 		w->beside = 1;
 	if (!flow && (lacks_flow(w) || lacks_member(w)))
-		return drop(ctx, p->in_vif, CB_REASON_INVALID_STATE);
+		return drop_told(ctx, p->in_vif, CB_REASON_INVALID_STATE);
 	w->ask.is_reply = w->direction;
 	reason = ask(ctx, w, w->sender.policy, w->sender.flags, w->to.policy, w->to.flags);
 	if (reason) {
@@ -267,7 +274,7 @@ int decide(struct __sk_buff *ctx)
 	if (!(p->flags & PKT_RELATED) && !w->beside)
 		reason = record(ctx, w);
 	if (reason && !(may_go_unrecorded(reason) && is_stateless(w) && !w->nat.chooses))
-		return drop(ctx, p->in_vif, reason);
+		return drop_told(ctx, p->in_vif, reason);
 	/* A flow to a MAC that nobody is known to have is decided for each packet. */
 	if (!w->way.deliver)
 		return to_all(ctx, w, w->direction);

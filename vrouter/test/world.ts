@@ -96,7 +96,9 @@ const HAMMER_WORKER = `import('tsx/esm/api').then(({ register }) => {
 export const FLOWS = 8192;
 const NO_ADDRESS = new Uint8Array(16);
 /** What each load has for itself, and the timer of the collection, which nobody can read. */
-const OWN_MAPS: ReadonlySet<string> = new Set(['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1', 'cb_trace_1']);
+const OWN_MAPS: ReadonlySet<string> = new Set([
+  ...['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1', 'cb_trace_1', 'cb_told_1'],
+]);
 
 /** The 128-bit form of an address. */
 export function addr(ip: string): Uint8Array {
@@ -149,6 +151,8 @@ export type GuestOptions = {
   readonly vlan?: number;
   /** Project number; default 1. */
   readonly project?: number;
+  /** One of so many of its flows is told; default 0: none. */
+  readonly tells?: number;
 };
 
 /** A direction of a flow. */
@@ -495,7 +499,7 @@ export class World {
     const flows = this.#flows();
     this.map(MAPS.cb_tuple_1).clear();
     for (const { flow } of flows) this.map(MAPS.cb_flow_2).update(arrayIndex.encode(flow), ZERO_FLOW);
-    this.#put(MAPS.cb_gauge_1, 0, { flows: 0n });
+    this.#put(MAPS.cb_gauge_1, 0, { flows: 0n, toldLost: 0n, toldHeld: 0n });
     this.map(MAPS.cb_orphan_1).clear();
     this.map(MAPS.cb_near_1).clear();
     for (const vif of [0, ...this.#vifs.keys()]) {
@@ -517,7 +521,7 @@ export class World {
 
   /** CLOCK_MONOTONIC at which the guest's bucket for copies of floods is full again; 0: it is. */
   setFloodBucket(guest: Guest, floodNs: bigint): void {
-    this.#put(MAPS.cb_use_1, guest.vif, { flows: [0, 0], serviceNs: 0n, floodNs, probeNs: 0n });
+    this.#put(MAPS.cb_use_1, guest.vif, { flows: [0, 0], serviceNs: 0n, floodNs, probeNs: 0n, toldNs: 0n });
   }
 
   /** What a VIF, a project or all that only passes uses. */
@@ -528,7 +532,7 @@ export class World {
   }
 
   setUse(row: number, use: { flows: [number, number]; serviceNs: bigint; floodNs: bigint }): void {
-    this.#put(MAPS.cb_use_1, row, { ...use, probeNs: 0n });
+    this.#put(MAPS.cb_use_1, row, { ...use, probeNs: 0n, toldNs: 0n });
   }
 
   floodBucket(guest: Guest): bigint {
@@ -655,6 +659,7 @@ export class World {
       net: this.net(options.vni),
       vlan: options.vlan ?? 0,
       project: options.project ?? 1,
+      tells: options.tells ?? 0,
       mtuBytes: options.mtu ?? 1450,
       mac: macBytes(options.mac),
       addr: addr(options.ip),
@@ -1196,7 +1201,7 @@ const TC_ACT_REDIRECT = 7;
 
 const ZERO_COUNT: CbCount = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
 const ZERO_VIF = '\0'.repeat(MAPS.cb_vif_2.value.size);
-const NOTHING_USED = { flows: [0, 0], serviceNs: 0n, floodNs: 0n, probeNs: 0n } as const;
+const NOTHING_USED = { flows: [0, 0], serviceNs: 0n, floodNs: 0n, probeNs: 0n, toldNs: 0n } as const;
 const ZERO_FLOW = new Uint8Array(MAPS.cb_flow_2.value.size);
 const ZERO_FRAGMENT = new Uint8Array(MAPS.cb_frag_2.value.size);
 

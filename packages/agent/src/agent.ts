@@ -32,6 +32,8 @@ import { openServiceNamespace } from './devices/service-namespace.ts';
 import { UnderlayWatch } from './devices/underlay.ts';
 import { concernsNetworks, UnderlayMtu } from './devices/underlay-mtu.ts';
 import { startUplinkKeeper, type UplinkKeeper } from './devices/uplink-keeper.ts';
+import type { FlowExport } from './flow-export/flow-export.ts';
+import { openFlowExport } from './flow-export/open.ts';
 import { FailOver } from './gateways/fail-over.ts';
 import { QuestionSender, startGatewayKeeper } from './gateways/gateway-keeper.ts';
 import { kernelProbeRows } from './gateways/kernel-rows.ts';
@@ -105,6 +107,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   const host = createHost(options, { devices, plane, state, prober, silentMs: () => silentMs() }, deps);
   guests = host.planner.guests;
   machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
+  const flows = openFlowExport(options, { plane, state, host }, deps);
   const tracing = createTracing(options, { devices, plane, state, host }, deps);
   const handover = startHandover({
     ...options,
@@ -121,6 +124,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
     deps,
   );
   host.onChange((ports) => {
+    flows.start();
     handover.portsChanged(ports);
     stream.portsChanged(ports);
     stream.programmed();
@@ -162,7 +166,22 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   host.loop.takeDevices({ names, moved: names });
   await startSocket(
     socketPath,
-    { options, version, plane, services, client, devices, uplinks, state, host, handover, stream, prober, delay },
+    {
+      options,
+      version,
+      plane,
+      services,
+      client,
+      devices,
+      uplinks,
+      state,
+      host,
+      handover,
+      stream,
+      prober,
+      delay,
+      flows,
+    },
     deps,
   );
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
@@ -172,6 +191,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   host.closeProbes();
   await Promise.all([devices.links.done, devices.serviceLinks.done]);
   tracing.close();
+  flows.close();
   handover.close();
   await devices.remover.close();
   await disk.close();
@@ -318,6 +338,7 @@ function createHost(
     gateways: failOver,
     ownEncapsulation: options.encapsulation === 'own',
     bridgeMappings: options.bridgeMappings,
+    exportsFlows: options.flowCollector !== null,
     slices: state.slices,
     devices: watched,
     health: prober,
@@ -578,6 +599,7 @@ async function startSocket(
     readonly handover: Pick<Handover, 'status'>;
     readonly stream: StreamClient;
     readonly prober: Prober;
+    readonly flows: Pick<FlowExport, 'counters'>;
     readonly delay: LoopDelay;
   },
   deps: Deps,
@@ -601,7 +623,7 @@ async function startSocket(
       networksTooLarge: devices.mtu.tooLarge(state.slices),
       guard: devices.guard.status(),
       foreignPrograms: devices.foreign.found(),
-      services: { ...services.counters(), ...parts.prober.counters() },
+      services: { ...services.counters(), ...parts.prober.counters(), ...parts.flows.counters },
       handover: parts.handover.status,
       event_loop_p999_ms: parts.delay.take([0.999])[0] ?? 0,
     }),

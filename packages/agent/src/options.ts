@@ -4,6 +4,7 @@ import { exitUsage, type LogLevel } from '@cable/kit';
 import { formatIp, isMachineAddress, parseIp, parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pinName } from './bpf/pin.ts';
+import type { CollectorPlace } from './flow-export/collector.ts';
 import { type DnsUpstream, parseUpstream } from './guest/dns-forwarder.ts';
 
 /** How the agent was called, checked. */
@@ -26,6 +27,8 @@ export type AgentOptions = {
   /** Nova's metadata service and the file with the secret that it shares; null: the agent answers all guests itself. */
   readonly novaMetadata: { readonly url: string; readonly secretFile: string } | null;
   /** Whether guests get DNS from this host, and who is asked for names of others; null: the servers of the host's resolv.conf. */
+  /** Who is told of the flows of ports that say so; null: nobody. */
+  readonly flowCollector: CollectorPlace | null;
   readonly dns: { readonly upstreams: readonly DnsUpstream[] | null } | null;
   readonly logLevel: LogLevel;
   readonly teardown: boolean;
@@ -80,6 +83,11 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       'name server for the names of others, maybe with :PORT; again for more; none: refuse them',
       addUpstream,
     )
+    .option(
+      '--flow-collector <address>',
+      'IPFIX collector, told by UDP of the flows of ports with cable:flow_export: 192.0.2.9:4739 or [2001:db8::9]:4739',
+      parseCollector,
+    )
     .option('--no-dns', 'guests get no DNS from this host')
     .addOption(new Option('--log-level <level>', 'what to log').choices(LEVELS).default('info'))
     .option('--teardown', 'remove everything that agents of this host left on this machine, and end', false)
@@ -98,6 +106,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     novaMetadata?: string;
     metadataSecretFile?: string;
     dnsUpstream?: readonly (DnsUpstream | 'none')[];
+    flowCollector?: CollectorPlace;
     dns: boolean;
     logLevel: LogLevel;
     teardown: boolean;
@@ -125,6 +134,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
         ? null
         : { url: novaMetadata, secretFile: metadataSecretFile },
     dns: given.dns ? { upstreams: given.dnsUpstream?.filter((one) => one !== 'none') ?? null } : null,
+    flowCollector: given.flowCollector ?? null,
     logLevel: given.logLevel,
     teardown: given.teardown,
   };
@@ -173,6 +183,15 @@ function addUpstream(text: string, before: readonly (DnsUpstream | 'none')[] = [
     throw new InvalidArgumentError('Give either servers or none.');
   }
   return [...before, upstream];
+}
+
+function parseCollector(text: string): CollectorPlace {
+  const [, six, four, port = ''] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const ip = parseIp(six ?? four ?? '');
+  const isWritten = ip !== undefined && (ip.version === 6) === (six !== undefined);
+  if (isWritten && isMachineAddress(ip) && Number(port) > 0 && Number(port) < 65_536)
+    return { address: formatIp(ip), port: Number(port) };
+  throw new InvalidArgumentError('Give an address and a port, such as 192.0.2.9:4739 or [2001:db8::9]:4739.');
 }
 
 function parseHttpUrl(text: string): string {

@@ -40,6 +40,7 @@ const ATTRIBUTES = {
     'provider:physical_network',
     'provider:segmentation_id',
     'qos_policy_id',
+    'cable:flow_export',
     'vni',
   ],
   subnet: [
@@ -76,6 +77,7 @@ const ATTRIBUTES = {
     'cable:user_data',
     'cable:public_keys',
     'cable:vendor_data',
+    'cable:flow_export',
     'dns_name',
     'dns_domain',
     'extra_dhcp_opts',

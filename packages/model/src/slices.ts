@@ -317,6 +317,8 @@ export type LocalPort = {
   readonly mirrors?: readonly PortMirror[];
   /** Copies of others' traffic; absent: none come. */
   readonly taps?: readonly PortTap[];
+  /** One of so many of its flows is exported (1..65535); absent: none. */
+  readonly flowExport?: number;
 };
 
 /** Where a host is; `underlay`: null while it has not registered. */

@@ -266,7 +266,25 @@ export const CB_SEEN_ACK = 0x2;
 
 export const CB_FLOW_F_CARRIED = 0x1;
 
+/** flag of struct cb_flow: its begin was told, so its end is, too */
+export const CB_FLOW_F_TOLD = 0x2;
+
 export const CB_HELD_SHIFT = 30;
+
+/** its time was over */
+export const CB_TOLD_IDLE = 1;
+
+/** TCP: its ends closed it */
+export const CB_TOLD_OVER = 3;
+
+/** the rules, an end that went, or a new connection over it */
+export const CB_TOLD_FORCED = 4;
+
+export const CB_TOLD_BYTES = 2097152;
+
+export const CB_TOLD_DROP_RATE = 100;
+
+export const CB_TOLD_DROP_BURST = 200;
 
 export const CB_CARRY_ROWS = 1024;
 
@@ -564,6 +582,15 @@ export const CB_LIFE_BUSY = 2;
 /** enum cb_life */
 export type CbLife = typeof CB_LIFE_FREE | typeof CB_LIFE_LIVE | typeof CB_LIFE_BUSY;
 
+/** a flow begins: its first packet is not counted yet */
+export const CB_TOLD_BEGIN = 1;
+/** a flow ended */
+export const CB_TOLD_END = 2;
+/** a packet of no flow, or one that its flow does not save, was dropped */
+export const CB_TOLD_DROP = 3;
+/** enum cb_told_kind */
+export type CbToldKind = typeof CB_TOLD_BEGIN | typeof CB_TOLD_END | typeof CB_TOLD_DROP;
+
 /** to a VIF of this host: id */
 export const CB_MIRROR_VIF = 1;
 /** to a VIF of another host: id: the tunnel; wire_id: the VNI by which that host knows the mirror */
@@ -736,6 +763,8 @@ export type CbVif = {
   /** address that DHCP answers and a router's ICMP errors come from */
   readonly dhcpServer: Uint8Array;
   readonly router6: Uint8Array;
+  /** of one of so many flows that it begins or receives is told, see struct cb_told; 0: of none */
+  readonly tells: number;
 };
 
 export const cbVif: Codec<CbVif> = structCodec(
@@ -756,6 +785,7 @@ export const cbVif: Codec<CbVif> = structCodec(
     out.raw(64, 'addr6', value.addr6, 16);
     out.raw(80, 'dhcpServer', value.dhcpServer, 16);
     out.raw(96, 'router6', value.router6, 16);
+    out.u16(112, 'tells', value.tells);
   },
   (b) => ({
     portId: b.raw(0, 16),
@@ -772,6 +802,7 @@ export const cbVif: Codec<CbVif> = structCodec(
     addr6: b.raw(64, 16),
     dhcpServer: b.raw(80, 16),
     router6: b.raw(96, 16),
+    tells: b.u16(112),
   }),
 );
 
@@ -2278,6 +2309,77 @@ export const cbFlow: Codec<CbFlow> = structCodec(
   }),
 );
 
+/** struct cb_told, 168 bytes. */
+export type CbTold = {
+  /** CLOCK_MONOTONIC */
+  readonly atNs: bigint;
+  /** CB_TOLD_DROP: 0 */
+  readonly begunNs: bigint;
+  /** by direction */
+  readonly packets: readonly bigint[];
+  readonly bytes: readonly bigint[];
+  /** as its packets enter; CB_TOLD_DROP: of the packet, and nothing */
+  readonly tuple: readonly CbTupleKey[];
+  /** how often the record was taken: with flow it names the flow */
+  readonly life: bigint;
+  /** flow number; CB_TOLD_DROP: 0 */
+  readonly flow: number;
+  /** as in struct cb_flow */
+  readonly rule: number;
+  /** as in struct cb_flow */
+  readonly member: number;
+  /** told are those that the VIF's tells divides */
+  readonly choice: number;
+  /** as in struct cb_flow; CB_TOLD_DROP: whence and whither */
+  readonly owner: readonly number[];
+  readonly project: readonly number[];
+  /** enum cb_told_kind */
+  readonly kind: number;
+  /** CB_TOLD_END: CB_TOLD_*; CB_TOLD_DROP: enum cb_reason */
+  readonly reason: number;
+  /** enum cb_flow_state */
+  readonly state: number;
+};
+
+export const cbTold: Codec<CbTold> = structCodec(
+  'cb_told',
+  168,
+  (out, value) => {
+    out.u64(0, 'atNs', value.atNs);
+    out.u64(8, 'begunNs', value.begunNs);
+    out.list(16, 'packets', value.packets, { limit: 2, size: 8 }, (at, item) => out.u64(at, 'packets', item));
+    out.list(32, 'bytes', value.bytes, { limit: 2, size: 8 }, (at, item) => out.u64(at, 'bytes', item));
+    out.list(48, 'tuple', value.tuple, { limit: 2, size: 40 }, (at, item) => out.raw(at, 'tuple', cbTupleKey.encode(item), 40));
+    out.u64(128, 'life', value.life);
+    out.u32(136, 'flow', value.flow);
+    out.u32(140, 'rule', value.rule);
+    out.u32(144, 'member', value.member);
+    out.u32(148, 'choice', value.choice);
+    out.list(152, 'owner', value.owner, { limit: 2, size: 2 }, (at, item) => out.u16(at, 'owner', item));
+    out.list(156, 'project', value.project, { limit: 2, size: 2 }, (at, item) => out.u16(at, 'project', item));
+    out.u8(160, 'kind', value.kind);
+    out.u8(161, 'reason', value.reason);
+    out.u8(162, 'state', value.state);
+  },
+  (b) => ({
+    atNs: b.u64(0),
+    begunNs: b.u64(8),
+    packets: b.list(16, 2, 8, (at) => b.u64(at)),
+    bytes: b.list(32, 2, 8, (at) => b.u64(at)),
+    tuple: b.list(48, 2, 40, (at) => cbTupleKey.decode(b.raw(at, 40))),
+    life: b.u64(128),
+    flow: b.u32(136),
+    rule: b.u32(140),
+    member: b.u32(144),
+    choice: b.u32(148),
+    owner: b.list(152, 2, 2, (at) => b.u16(at)),
+    project: b.list(156, 2, 2, (at) => b.u16(at)),
+    kind: b.u8(160),
+    reason: b.u8(161),
+    state: b.u8(162),
+  }),
+);
+
 /** struct cb_carry, 256 bytes. */
 export type CbCarry = {
   /** put in: without networks, which follow from the VIF */
@@ -2489,6 +2591,10 @@ export const cbMember: Codec<CbMember> = structCodec(
 export type CbGauge = {
   /** records in use */
   readonly flows: bigint;
+  /** what was not told: the ring was full */
+  readonly toldLost: bigint;
+  /** drops that were not told: more than CB_TOLD_DROP_RATE */
+  readonly toldHeld: bigint;
 };
 
 export const cbGauge: Codec<CbGauge> = structCodec(
@@ -2496,9 +2602,13 @@ export const cbGauge: Codec<CbGauge> = structCodec(
   64,
   (out, value) => {
     out.u64(0, 'flows', value.flows);
+    out.u64(8, 'toldLost', value.toldLost);
+    out.u64(16, 'toldHeld', value.toldHeld);
   },
   (b) => ({
     flows: b.u64(0),
+    toldLost: b.u64(8),
+    toldHeld: b.u64(16),
   }),
 );
 
@@ -2512,6 +2622,8 @@ export type CbUse = {
   readonly floodNs: bigint;
   /** the same of its bucket for answers to probes */
   readonly probeNs: bigint;
+  /** the same of its bucket for drops that are told */
+  readonly toldNs: bigint;
 };
 
 export const cbUse: Codec<CbUse> = structCodec(
@@ -2522,12 +2634,14 @@ export const cbUse: Codec<CbUse> = structCodec(
     out.u64(8, 'serviceNs', value.serviceNs);
     out.u64(16, 'floodNs', value.floodNs);
     out.u64(24, 'probeNs', value.probeNs);
+    out.u64(32, 'toldNs', value.toldNs);
   },
   (b) => ({
     flows: b.list(0, 2, 4, (at) => b.u32(at)),
     serviceNs: b.u64(8),
     floodNs: b.u64(16),
     probeNs: b.u64(24),
+    toldNs: b.u64(32),
   }),
 );
 

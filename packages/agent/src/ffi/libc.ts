@@ -38,6 +38,8 @@ type Libc = {
   readonly umount2: (target: string, flags: number) => number;
   readonly ioctl: (fd: number, request: number) => number;
   readonly ioctlWith: (fd: number, request: number, argument: Uint8Array) => number;
+  readonly mmap: (at: null, size: number, protection: number, flags: number, fd: number, offset: number) => bigint;
+  readonly munmap: (at: bigint, size: number) => number;
   readonly vsnprintf: (out: Uint8Array, size: number, format: bigint, args: bigint) => number;
 };
 
@@ -68,6 +70,8 @@ function bind(): Libc {
     umount2: lib.func('int umount2(const char *target, int flags)'),
     ioctl: lib.func('int ioctl(int fd, ulong request)'),
     ioctlWith: lib.func('int ioctl(int fd, ulong request, void *argument)'),
+    mmap: lib.func('void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset)'),
+    munmap: lib.func('int munmap(void *at, size_t size)'),
     vsnprintf: lib.func('int vsnprintf(void *out, size_t size, void *format, void *args)'),
   };
 }
@@ -85,4 +89,19 @@ export function addressOf(bytes: Uint8Array): bigint {
 /** The memory behind a C pointer as bytes: a window, not a copy. */
 export function memoryAt(pointer: bigint, size: number): Uint8Array {
   return new Uint8Array(koffi.view(pointer, size));
+}
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+
+/** Memory of a file, as others see it. It must not be looked at after `unmap`. Throws with the errno. */
+export function mapMemory(
+  fd: number,
+  { size, offset, isWritten }: { readonly size: number; readonly offset: number; readonly isWritten: boolean },
+): { readonly bytes: Uint8Array; readonly unmap: () => void } {
+  const pointer = libc().mmap(null, size, PROT_READ | (isWritten ? PROT_WRITE : 0), MAP_SHARED, fd, offset);
+  if (pointer === MAP_FAILED) throw new Error(`cannot map ${size} bytes of descriptor ${fd}: errno ${lastErrno()}`);
+  return { bytes: memoryAt(pointer, size), unmap: () => void libc().munmap(pointer, size) };
 }

@@ -10,6 +10,8 @@ export type LocalDevice = {
   readonly ifindex: number;
   /** Somebody captures on it: packets must pass it both ways. */
   readonly isWatched?: true;
+  /** Somebody follows its ports' flows: all are told. */
+  readonly isFollowed?: true;
 };
 
 /** The devices that are there now. */

@@ -32,6 +32,8 @@ export type PlannerDeps = {
   readonly ownEncapsulation?: boolean;
   /** Name of the host's interface on each physical network; default: it is on none. */
   readonly bridgeMappings?: ReadonlyMap<string, string>;
+  /** Whether flows of ports that say so are told (`--flow-collector`); default: of none. */
+  readonly exportsFlows?: boolean;
   readonly slices: PlannedSlices;
   readonly devices: DeviceReader;
   /** Default: nothing is probed. */
@@ -112,6 +114,7 @@ export class Planner {
       host: deps.host,
       ownEncapsulation: deps.ownEncapsulation ?? false,
       bridgeMappings: deps.bridgeMappings ?? new Map(),
+      exportsFlows: deps.exportsFlows ?? false,
       devices: deps.devices,
       health: deps.health ?? NO_HEALTH,
       gateways: deps.gateways ?? { hostOf: () => undefined },

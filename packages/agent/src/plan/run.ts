@@ -20,6 +20,7 @@ export type RunParts = {
   readonly host: string;
   readonly ownEncapsulation: boolean;
   readonly bridgeMappings: ReadonlyMap<string, string>;
+  readonly exportsFlows: boolean;
   readonly devices: DeviceReader;
   readonly health: HealthReader;
   readonly gateways: GatewayReader;
@@ -87,6 +88,10 @@ export class Run implements MemoryRun {
 
   get bridgeMappings(): ReadonlyMap<string, string> {
     return this.#parts.bridgeMappings;
+  }
+
+  get exportsFlows(): boolean {
+    return this.#parts.exportsFlows;
   }
 
   header: PlanReader['header'] = (kind, id) => {

@@ -41,6 +41,8 @@ export type PlanReader = {
   readonly ownEncapsulation: boolean;
   /** Name of this host's interface on each physical network that it is on. Not a read: it does not change. */
   readonly bridgeMappings: ReadonlyMap<string, string>;
+  /** Flows of ports that say so are told. Not a read: it does not change. */
+  readonly exportsFlows: boolean;
   header<K extends SliceKind>(kind: K, id: string): SliceHeader<K> | undefined;
   item<K extends SliceKind>(kind: K, id: string, item: string): SliceItem<K> | undefined;
   items<K extends SliceKind>(kind: K, id: string): readonly SliceItem<K>[];

@@ -52,6 +52,8 @@ type Vif = {
   /** Of its QoS policy. */
   readonly meters: readonly Planned[];
   readonly mirrors: VifMirrors;
+  /** One of so many of its flows is told; 0: none. */
+  readonly tells: number;
   /** Undefined: it has none. */
   readonly router6: Router6 | undefined;
 };
@@ -162,6 +164,7 @@ function vifEntry(planned: Vif): Planned {
     net,
     vlan: vifVlan(port),
     project,
+    tells: planned.tells,
     mtuBytes: network.mtuBytes,
     mac,
     addr: addresses.find(isMapped) ?? NO_ADDRESS,
@@ -219,6 +222,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
     sources,
     meters,
     mirrors,
+    tells: device.isFollowed ? 1 : reader.exportsFlows ? (port.flowExport ?? 0) : 0,
     router6,
   };
 }

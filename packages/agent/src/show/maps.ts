@@ -155,6 +155,7 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     policy: names.policy(row.policy),
     flags: flagNames(row.flags, VIF_FLAGS),
     mtu_bytes: row.mtuBytes,
+    tells: row.tells,
     service_address: serviceAddress(vif),
     dhcp_server: formatAddress(row.dhcpServer),
     epoch: row.epoch,

@@ -49,7 +49,17 @@ export const standbyKind: Kind = defineKind({
 });
 
 function portOf(reader: Reader, port: PortRow): LocalPort {
-  return { ...subPort(reader, port, localPort(port, qosPolicyOf(reader, port))), ...tapsOf(reader, port) };
+  const flowExport = flowExportOf(reader, port);
+  return {
+    ...subPort(reader, port, localPort(port, qosPolicyOf(reader, port))),
+    ...tapsOf(reader, port),
+    ...(flowExport === 0 ? {} : { flowExport }),
+  };
+}
+
+/** The port's own word, else its network's. */
+function flowExportOf(reader: Reader, port: PortRow): number {
+  return port['cable:flow_export'] ?? reader.get('network', port.network_id)?.['cable:flow_export'] ?? 0;
 }
 
 function references({ networkId, policy, qosPolicyId }: LocalPort): NodeKey[] {

@@ -2,6 +2,7 @@ import type { Story } from '../story.ts';
 import { BURST } from './burst.ts';
 import { DEMO } from './demo/demo.ts';
 import { FAULTS } from './faults.ts';
+import { FLOW_EXPORT } from './flow-export.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
 import { L2 } from './l2.ts';
@@ -31,6 +32,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   QOS,
   MIRROR,
   POLICY_ROUTES,
+  FLOW_EXPORT,
   TRUNK,
   LIVE_MIGRATION,
   L2,

@@ -1,6 +1,7 @@
 /** Every extension that Cable ships with: a line for each file. Nothing else may be exported here. */
 export * from './allowed-address-pairs.ts';
 export * from './binding.ts';
+export { cableFlowExportExtension } from './cable-flow-export.ts';
 export * from './cable-guest.ts';
 export { cableRouterPolicyExtension } from './cable-router-policy.ts';
 export { cableSnatExtension } from './cable-snat.ts';
