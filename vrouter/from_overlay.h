@@ -24,14 +24,15 @@ static __always_inline int take_copy(struct __sk_buff *ctx, const struct cb_peer
 static __always_inline int receive_from_overlay(struct __sk_buff *ctx)
 {
 	struct work *w = start_work(0);
-	__u32 vni, remote, reason;
+	struct cb_addr remote;
 	struct cb_peer *peer;
+	__u32 vni, reason;
 	struct pkt *p;
 
 	count_rx(ctx, 0);
 	if (get_tunnel(ctx, &vni, &remote) || !w)
 		return drop(ctx, 0, CB_REASON_UNKNOWN_PEER);
-	peer = lookup_peer(vni, bpf_htonl(remote));
+	peer = lookup_peer(vni, &remote);
 	if (!peer)
 		return drop(ctx, 0, CB_REASON_UNKNOWN_PEER);
 	if (peer->flags & CB_PEER_F_MIRROR)

@@ -23,16 +23,16 @@ static __always_inline int is_left6(const __u8 *ip)
 #define INNER_BYTES (sizeof(struct ipv6_header) + 1)
 
 /* Reads into @ip what the tunnelled packet is. Returns its protocol; 0: it is left to the overlay device. */
-static __always_inline __u8 read_inner(struct __sk_buff *ctx, const struct outer *o, __u8 ip[INNER_BYTES])
+static __always_inline __u8 read_inner(struct __sk_buff *ctx, const struct tunnelled *t, __u8 ip[INNER_BYTES])
 {
 	const struct iphdr *ip4 = (const void *)ip;
 
-	if (o->inner.h_proto == bpf_htons(ETH_P_IPV6))
-		return bpf_skb_load_bytes(ctx, sizeof(*o), ip, INNER_BYTES) || is_left6(ip)
+	if (t->inner.h_proto == bpf_htons(ETH_P_IPV6))
+		return bpf_skb_load_bytes(ctx, outer_len(), ip, INNER_BYTES) || is_left6(ip)
 			       ? 0
 			       : ((const struct ipv6_header *)ip)->next;
 	/* Fragments may have to wait, and are received anew then: by the device, which knows the tunnel. */
-	if (o->inner.h_proto != bpf_htons(ETH_P_IP) || bpf_skb_load_bytes(ctx, sizeof(*o), ip, sizeof(*ip4)) ||
+	if (t->inner.h_proto != bpf_htons(ETH_P_IP) || bpf_skb_load_bytes(ctx, outer_len(), ip, sizeof(*ip4)) ||
 	    ip4->frag_off & bpf_htons(IP_FLAG_MF | IP_OFFSET_MASK))
 		return 0;
 	return ip4->protocol;
@@ -43,21 +43,21 @@ static __always_inline __u8 read_inner(struct __sk_buff *ctx, const struct outer
  * its headers are off, and segments it wrongly (UDP) or slowly (TCP, for a tap): those are left to the overlay device. All
  * TCP for a tap is, since what goes by the device comes later, and a connection must keep its order.
  */
-static __always_inline int is_taken(struct __sk_buff *ctx, const struct outer *o, __u16 net)
+static __always_inline int is_taken(struct __sk_buff *ctx, const struct tunnelled *t, __u16 net)
 {
 	__u8 ip[INNER_BYTES] __attribute__((aligned(8))), protocol;
 	struct cb_endpoint *endpoint;
 	struct cb_vif *vif;
 
-	if (is_group_mac(o->inner.h_dest))
+	if (is_group_mac(t->inner.h_dest))
 		return 0;
-	protocol = read_inner(ctx, o, ip);
+	protocol = read_inner(ctx, t, ip);
 	/* RFC 6040: who does not know ECN is not told of congestion by a mark; the packet is to be dropped. */
-	if (!protocol || ((o->ip.tos & ECN_MASK) == ECN_CE && !(tos_of(ip) & ECN_MASK)))
+	if (!protocol || ((t->tos & ECN_MASK) == ECN_CE && !(tos_of(ip) & ECN_MASK)))
 		return 0;
 	if (protocol != IPPROTO_TCP)
 		return !ctx->gso_size;
-	endpoint = lookup_mac(net, o->inner.h_dest);
+	endpoint = lookup_mac(net, t->inner.h_dest);
 	if (!endpoint || endpoint->kind != CB_ENDPOINT_VIF)
 		return 0;
 	vif = vif_row(endpoint->vif);
@@ -82,17 +82,17 @@ static __noinline enum outer_result unwrap(struct __sk_buff *ctx, __u32 *net)
 {
 	struct work *w = work();
 	struct cb_peer *peer;
-	struct outer o;
+	struct tunnelled t;
 
-	if (!read_outer(ctx, &o))
+	if (!read_outer(ctx, &t))
 		return OUTER_REFUSED;
-	peer = lookup_peer(bpf_ntohl(o.vxlan_vni_be) >> VXLAN_VNI_SHIFT, o.ip.saddr);
+	peer = lookup_peer(t.vni, &t.from);
 	if (!peer || !(peer->flags & CB_PEER_F_UPLINK) || is_left_over())
 		return OUTER_REFUSED;
 	*net = peer->net;
 	if (w)
 		w->p.in_tunnel = peer->tunnel;
-	return is_taken(ctx, &o, *net) ? pop_outer(ctx, &o) : OUTER_REFUSED;
+	return is_taken(ctx, &t, *net) ? pop_outer(ctx, &t) : OUTER_REFUSED;
 }
 
 static __always_inline int receive_from_uplink(struct __sk_buff *ctx)

@@ -22,14 +22,17 @@ static __always_inline struct cb_heard *lookup_heard(const struct cb_addr *host)
 	return bpf_map_lookup_elem(&cb_heard_1, &key);
 }
 
-/* How long ago host @host_be (IPv4) has answered this one. */
-static __always_inline __u32 age_ms(__u32 host_be)
+/* How long ago the host that the probe is about has answered this one. */
+static __always_inline __u32 age_ms(const struct probe_frame *frame)
 {
 	struct cb_heard *heard;
 	struct cb_addr host;
 	__u64 ms;
 
-	set_v4(&host, host_be);
+	if (over_ipv6())
+		__builtin_memcpy(&host, frame->probe.beacon.about, sizeof(host));
+	else
+		set_v4(&host, frame->probe.about_be);
 	heard = lookup_heard(&host);
 	if (!heard || !heard->heard_ns)
 		return CB_PROBE_NEVER;
@@ -38,22 +41,23 @@ static __always_inline __u32 age_ms(__u32 host_be)
 }
 
 /* The question becomes its answer, and goes back. */
-static __always_inline int answer_probe(struct __sk_buff *ctx, struct probe_frame *frame, __u32 remote)
+static __always_inline int answer_probe(struct __sk_buff *ctx, struct probe_frame *frame, __u32 tunnel)
 {
 	__u32 zero = 0, about_ms = CB_PROBE_NEVER;
 	struct cb_beacon *beacon = bpf_map_lookup_elem(&cb_beacon_1, &zero);
+	struct cb_tunnel *way = tunnel_row(tunnel);
 
-	if (!beacon || !cfg_overlay_ifindex)
+	if (!beacon || !way || !cfg_overlay_ifindex)
 		return drop(ctx, 0, CB_REASON_REDIRECT);
 	if (frame->probe.about_be)
-		about_ms = age_ms(frame->probe.about_be);
+		about_ms = age_ms(frame);
 	frame->probe.kind = CB_PROBE_ANSWER;
 	frame->probe.about_ms = about_ms;
 	__builtin_memcpy(&frame->probe.beacon, beacon, sizeof(*beacon));
-	if (set_tunnel(ctx, 0, remote))
+	if (set_tunnel(ctx, 0, &way->remote))
 		return drop(ctx, 0, CB_REASON_REDIRECT);
 	count_tx(ctx, 0);
-	trace(ctx, cfg_overlay_ifindex, CB_DELIVER_OVERLAY, 0, remote, CB_REASON_NONE);
+	trace(ctx, cfg_overlay_ifindex, CB_DELIVER_OVERLAY, 0, tunnel, CB_REASON_NONE);
 	return bpf_redirect(cfg_overlay_ifindex, 0);
 }
 
@@ -90,7 +94,7 @@ int probe(struct __sk_buff *ctx)
 	    frame->probe.version != CB_PROBE_VERSION)
 		return drop(ctx, 0, CB_REASON_PROBE);
 	if (frame->probe.kind == CB_PROBE_ASK)
-		return answer_probe(ctx, frame, bpf_ntohl(v4_of(&way->remote)));
+		return answer_probe(ctx, frame, w->p.in_tunnel);
 	if (frame->probe.kind == CB_PROBE_ANSWER)
 		return hear_probe(ctx, frame, &way->remote);
 	return drop(ctx, 0, CB_REASON_PROBE);

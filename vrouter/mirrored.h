@@ -79,15 +79,14 @@ static __always_inline int copy_to_watcher(struct __sk_buff *ctx, struct copy *c
 static __always_inline int copy_to_peer(struct __sk_buff *ctx, struct copy *c)
 {
 	struct cb_tunnel *way = tunnel_row(c->m->id);
-	__u32 remote, mtu_bytes = 0;
+	__u32 mtu_bytes = 0;
 
 	if (!cfg_overlay_ifindex || !way || bpf_check_mtu(ctx, cfg_overlay_ifindex, &mtu_bytes, 0, 0) < 0)
 		return lose(ctx, c);
-	remote = bpf_ntohl(v4_of(&way->remote));
-	if (!remote || cut_copy(ctx, c, mtu_bytes + ETH_HLEN) || set_tunnel(ctx, c->m->wire_id, remote))
+	if (cut_copy(ctx, c, mtu_bytes + ETH_HLEN) || set_tunnel(ctx, c->m->wire_id, &way->remote))
 		return lose(ctx, c);
 	count_tx(ctx, 0);
-	trace(ctx, cfg_overlay_ifindex, CB_DELIVER_OVERLAY, c->m->wire_id, remote, CB_REASON_NONE);
+	trace(ctx, cfg_overlay_ifindex, CB_DELIVER_OVERLAY, c->m->wire_id, c->m->id, CB_REASON_NONE);
 	return bpf_redirect(cfg_overlay_ifindex, 0);
 }
 

@@ -22,15 +22,15 @@ int trace_vif(struct __sk_buff *ctx)
 SEC("tc")
 int trace_overlay(struct __sk_buff *ctx)
 {
-	struct bpf_tunnel_key key = {.remote_ipv4 = 0x7f000001, .tunnel_ttl = TUNNEL_TTL};
 	struct cb_trace *t = trace_row();
+	struct cb_tunnel *from;
 
 	if (!cfg_trace || !t)
 		return TC_ACT_SHOT;
-	/* A tunnel that is set is read the other way round: its local end is whom the packet comes from. */
-	key.tunnel_id = t->wire_id;
-	key.local_ipv4 = t->remote;
-	if (bpf_skb_set_tunnel_key(ctx, &key, sizeof(key), 0))
+	from = tunnel_row(t->tunnel);
+	if (!from || !t->tunnel)
+		return drop(ctx, 0, CB_REASON_UNKNOWN_PEER);
+	if (pretend_tunnel(ctx, t->wire_id, &from->remote))
 		return TC_ACT_SHOT;
 	return receive_from_overlay(ctx);
 }

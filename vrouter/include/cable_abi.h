@@ -768,12 +768,12 @@ struct cb_hop_key {
 struct cb_hop {
 	__u32 ifindex; /* device to send by: Ethernet */
 	__u32 mtu_bytes; /* of the way: larger packets of the underlay are left to the overlay device */
-	struct cb_addr nexthop; /* IPv4: the gateway, or the host itself where it is on the link */
+	struct cb_addr nexthop; /* the gateway, or the host itself where it is on the link; of the host's family */
 };
 
 /*
  * Probes: whether a gateway's host lives is asked by frames of their own, with wire id 0, and answered by its vrouter, whether an agent runs or not. A question is as long as
- * its answer. Numbers are little endian.
+ * its answer. Numbers are little endian. Where the underlay is IPv6, a host is named by a tag: the first 32 bits, big endian, of the SHA-256 of the 16 bytes of its address.
  */
 #define CB_PROBE_ETHERTYPE 0x88b5 /* IEEE 802: for local experiments */
 #define CB_PROBE_VERSION 1
@@ -790,8 +790,9 @@ struct cb_hop {
 struct cb_beacon {
 	__u32 flags; /* CB_BEACON_F_* */
 	__u32 count; /* hosts in stands_be */
-	__u32 stands_be[CB_MAX_STANDS]; /* IPv4 addresses of hosts whose place this one has taken */
-	__u8 reserve[24];
+	__u32 stands_be[CB_MAX_STANDS]; /* IPv4 addresses, or tags, of hosts whose place this one has taken */
+	__u8 about[16]; /* question, IPv6: address of the third host */
+	__u8 reserve[8];
 };
 
 /* What follows the Ethernet header. */
@@ -801,7 +802,7 @@ struct cb_probe {
 	__u16 pad;
 	__u32 sequence; /* rises with each question to a host; the answer has the same */
 	__u64 token; /* of the question, by chance: who does not see it answers nothing */
-	__u32 about_be; /* a third host: when did you hear of it? 0: none */
+	__u32 about_be; /* IPv4 address, or tag, of a third host: when did you hear of it? 0: none */
 	__u32 about_ms; /* answer: so many milliseconds ago, or CB_PROBE_NEVER */
 	struct cb_beacon beacon; /* answer: who answers */
 };
@@ -1323,7 +1324,7 @@ struct cb_step {
 struct cb_trace {
 	__u32 vif; /* VIF that the packet is from */
 	__u32 wire_id; /* of a packet from another host: the VNI */
-	__u32 remote; /* and that host's underlay IPv4 address, host byte order */
+	__u32 tunnel; /* and the tunnel to that host */
 	__u32 flags; /* CB_TRACE_F_* */
 	__u32 count; /* steps; more than CB_TRACE_STEPS: the last were left out */
 	__u32 pad;

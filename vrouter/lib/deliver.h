@@ -16,23 +16,23 @@ static __always_inline int by_overlay_device(struct __sk_buff *ctx, __u32 vif, _
 {
 	struct cb_tunnel *way = tunnel_row(tunnel);
 	struct cb_net *row = net_row(net);
-	__u32 remote;
 
-	if (!cfg_overlay_ifindex || !way || !row)
-		return drop(ctx, vif, CB_REASON_REDIRECT);
-	remote = bpf_ntohl(v4_of(&way->remote));
-	if (!remote || set_tunnel(ctx, row->wire_id, remote))
+	if (!cfg_overlay_ifindex || !way || !row || set_tunnel(ctx, row->wire_id, &way->remote))
 		return drop(ctx, vif, CB_REASON_REDIRECT);
 	count_tx(ctx, 0);
-	trace(ctx, cfg_overlay_ifindex, CB_DELIVER_OVERLAY, row->wire_id, remote, CB_REASON_NONE);
+	trace(ctx, cfg_overlay_ifindex, CB_DELIVER_OVERLAY, row->wire_id, tunnel, CB_REASON_NONE);
 	return bpf_redirect(cfg_overlay_ifindex, 0);
 }
 
 /* Sends the packet, which is encapsulated, to the next hop, whose MAC the kernel finds. */
 static __always_inline int to_hop(const struct cb_hop *hop)
 {
-	struct bpf_redir_neigh neighbour = {.nh_family = AF_INET, .ipv4_nh = v4_of(&hop->nexthop)};
+	struct bpf_redir_neigh neighbour = {.nh_family = over_ipv6() ? AF_INET6 : AF_INET};
 
+	if (over_ipv6())
+		__builtin_memcpy(neighbour.ipv6_nh, &hop->nexthop, sizeof(hop->nexthop));
+	else
+		neighbour.ipv4_nh = v4_of(&hop->nexthop);
 	return bpf_redirect_neigh(hop->ifindex, &neighbour, sizeof(neighbour), 0);
 }
 
@@ -43,21 +43,20 @@ static __always_inline int to_overlay(struct __sk_buff *ctx, const struct pkt *p
 	struct cb_net *row = net_row(net);
 	enum outer_result result = OUTER_REFUSED;
 	struct cb_hop *hop = NULL;
-	__u32 bytes = ctx->len, remote_be;
+	__u32 bytes = ctx->len;
 
 	if (!way || !row)
 		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
-	remote_be = v4_of(&way->remote);
 	if (cfg_own_encapsulation && p->family)
 		hop = lookup_hop(&way->remote);
 	if (hop && fits_underlay(ctx, p, hop->mtu_bytes))
-		result = push_outer(ctx, row->wire_id, remote_be);
+		result = push_outer(ctx, row->wire_id, &way->remote);
 	if (!hop || result == OUTER_REFUSED)
 		return by_overlay_device(ctx, p->in_vif, net, tunnel);
 	if (result == OUTER_BROKEN)
 		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
 	count_sent(0, bytes);
-	trace(ctx, hop->ifindex, CB_DELIVER_OVERLAY, row->wire_id, bpf_ntohl(remote_be), CB_REASON_NONE);
+	trace(ctx, hop->ifindex, CB_DELIVER_OVERLAY, row->wire_id, tunnel, CB_REASON_NONE);
 	return to_hop(hop);
 }
 

@@ -61,7 +61,7 @@ static __noinline int copy_to_host(struct flood *flood, __u32 tunnel)
 		note_step(CB_STEP_COPY, tunnel, CB_FLOOD_TUNNEL, CB_REASON_NONE, NULL);
 		return 1;
 	}
-	if (set_tunnel(flood->ctx, flood->wire_id, bpf_ntohl(v4_of(&way->remote))) ||
+	if (set_tunnel(flood->ctx, flood->wire_id, &way->remote) ||
 	    bpf_clone_redirect(flood->ctx, cfg_overlay_ifindex, 0)) {
 		count_drop(0, CB_REASON_REDIRECT);
 		return 0;

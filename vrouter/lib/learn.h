@@ -54,12 +54,13 @@ static __noinline int find_holder(__u16 net, const struct cb_addr *addr, struct 
 /* The tunnel by which the packet came from another host. */
 static __noinline __u32 tunnel_of(struct __sk_buff *ctx)
 {
+	struct cb_addr remote;
 	struct cb_peer *peer;
-	__u32 vni, remote;
+	__u32 vni;
 
 	if (get_tunnel(ctx, &vni, &remote))
 		return 0;
-	peer = lookup_peer(vni, bpf_htonl(remote));
+	peer = lookup_peer(vni, &remote);
 	return peer ? peer->tunnel : 0;
 }
 

@@ -77,12 +77,12 @@ static __always_inline struct cb_route *lookup_route(__u32 vrf, const struct cb_
 	return bpf_map_lookup_elem(&cb_route_2, &key);
 }
 
-/* The network into which host @remote_be (IPv4) may send with @wire_id. */
-static __always_inline struct cb_peer *lookup_peer(__u32 wire_id, __u32 remote_be)
+/* The network into which host @remote may send with @wire_id. */
+static __always_inline struct cb_peer *lookup_peer(__u32 wire_id, const struct cb_addr *remote)
 {
 	struct cb_peer_key key = {.wire_id = wire_id};
 
-	set_v4(&key.remote, remote_be);
+	take_addr(&key.remote, remote);
 	return bpf_map_lookup_elem(&cb_peer_2, &key);
 }
 

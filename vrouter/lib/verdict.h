@@ -15,7 +15,7 @@
 #define CB_TRACE_IFINDEX 0
 #define CB_TRACE_DELIVER 1 /* enum cb_deliver */
 #define CB_TRACE_WIRE 2 /* to another host: the VNI; to a VIF: the VLAN tag */
-#define CB_TRACE_REMOTE 3 /* underlay IPv4 address, host byte order */
+#define CB_TRACE_REMOTE 3 /* to another host: the tunnel; to a collector: its IPv4 address, host byte order */
 #define CB_TRACE_REASON 4 /* enum cb_reason */
 
 /* verifier: in C the compiler may compute the address of cb first, and a moved context pointer is refused. */

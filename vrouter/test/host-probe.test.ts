@@ -22,7 +22,7 @@ const PEER = '192.0.2.1';
 const THIRD = '192.0.2.3';
 const TOKEN = 0x1234_5678_9abc_def0n;
 const ENDS = { src: '02:00:00:00:00:01', dst: '02:00:00:00:00:02' };
-const NOBODY = { flags: 0, count: 0, standsBe: Array.from({ length: 32 }, () => 0) };
+const NOBODY = { flags: 0, count: 0, standsBe: Array.from({ length: 32 }, () => 0), about: new Uint8Array(16) };
 const BEACON = { ...NOBODY, flags: CB_BEACON_F_SERVES, count: 1, standsBe: [0xc000_0207, ...NOBODY.standsBe.slice(1)] };
 
 let world: World;
@@ -107,4 +107,29 @@ for (const [what, from, sent] of [
 test('a host that is no peer, and a guest, ask nothing', () => {
   assert.equal(world.receive({ vni: 0, from: '192.0.2.66' }, frame({})).verdict, 'drop unknown_peer');
   assert.match(world.send(guest, frame({})).verdict, /^drop /);
+});
+
+test('over IPv6 a host is asked about another by its address, which stands in the beacon of the question; the tag goes back as it came', () => {
+  const [self, peer, third] = ['2001:db8:ffff::1', '2001:db8:ffff::2', '2001:db8:ffff::3'];
+  const six = new World(2, 8192, { underlay: self });
+  try {
+    six.addProber(peer);
+    const about = parseAddress(third);
+    assert.ok(about);
+    const heard = { token: TOKEN, heardNs: 1n, sequence: 0, aboutBe: 0, aboutMs: 0, beacon: NOBODY };
+    six.map({ name: 'cb_heard_1' }).update(cbHeardKey.encode({ addr: about }), cbHeard.encode(heard));
+    const tag = 0x1234_5678;
+    const ask = (address: Uint8Array): ReturnType<typeof cbProbe.decode> => {
+      const out = six.receive({ vni: 0, from: peer }, frame({ aboutBe: tag, beacon: { ...NOBODY, about: address } }));
+      assert.equal(out.verdict, `overlay 0 ${peer}`);
+      return cbProbe.decode(Uint8Array.from(out.data.subarray(14)));
+    };
+    const known = ask(about);
+    assert.equal(known.aboutBe, tag);
+    assert.ok(known.aboutMs > 0 && known.aboutMs < CB_PROBE_NEVER);
+    assert.equal(ask(parseAddress('2001:db8:ffff::4') ?? about).aboutMs, CB_PROBE_NEVER);
+    assert.equal(six.receive({ vni: 0, from: '2001:db8:ffff::9' }, frame({})).verdict, 'drop unknown_peer');
+  } finally {
+    six.close();
+  }
 });

@@ -278,9 +278,9 @@ export function icmp(
   return ipv4(ip, PROTO.icmp, bytes);
 }
 
-/** A frame tunnelled by VXLAN (RFC 7348), without an outer UDP checksum unless `checksum` says otherwise. */
+/** A frame tunnelled by VXLAN (RFC 7348) over either family, without an outer UDP checksum unless `checksum` says otherwise. */
 export function vxlan(
-  outer: Ipv4,
+  outer: Ip,
   tunnel: { readonly vni: number; readonly sport?: number; readonly dport?: number; readonly checksum?: boolean },
   inner: Uint8Array,
 ): Buffer {

@@ -22,7 +22,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   from_vif: { instructions: 34_000, stackBytes: 1000 },
   from_overlay: { instructions: 31_000, stackBytes: 1000 },
   from_service: { instructions: 25_000, stackBytes: 900 },
-  from_uplink: { instructions: 30_000, stackBytes: 1050 },
+  from_uplink: { instructions: 35_000, stackBytes: 1300 },
   decide: { instructions: 88_000, stackBytes: 2000 },
   arp: { instructions: 39_000, stackBytes: 1400 },
   group: { instructions: 9000, stackBytes: 480 },

@@ -5,18 +5,13 @@
  */
 #include "../vrouter.bpf.c"
 
-/* cb[0]: VNI, cb[1]: outer source address, host byte order; cb[1] = 0: no tunnel at all. */
+/* cb[0]: VNI, cb[1] to cb[4]: outer source address; zero: no tunnel at all. */
 SEC("tc")
 int from_tunnel(struct __sk_buff *ctx)
 {
-	struct bpf_tunnel_key key = {
-		.tunnel_id = ctx->cb[0],
-		.remote_ipv4 = 0x7f000001,
-		.local_ipv4 = ctx->cb[1],
-		.tunnel_ttl = TUNNEL_TTL,
-	};
+	__u32 from[4] = {ctx->cb[1], ctx->cb[2], ctx->cb[3], ctx->cb[4]};
 
-	if (key.local_ipv4 && bpf_skb_set_tunnel_key(ctx, &key, sizeof(key), 0))
+	if (from[3] && pretend_tunnel(ctx, ctx->cb[0], (struct cb_addr *)from))
 		return -1;
 	return receive_from_overlay(ctx);
 }

@@ -342,7 +342,7 @@ export class World {
         cfg_mirror_ifindex: this.#mirrors,
         cfg_mirror_end_ifindex: this.#mirrorsEnd,
         ...(mirrors === undefined ? {} : { cfg_underlay: ipBytes(mirrors).readUInt32BE() }),
-        ...(underlay === undefined ? {} : { cfg_own_encapsulation: 1, cfg_underlay: ipBytes(underlay).readUInt32BE() }),
+        ...(underlay === undefined ? {} : { cfg_own_encapsulation: 1, ...underlayConfig(underlay) }),
       };
       this.#object = loadObject({
         path: TEST_OBJECT,
@@ -1017,7 +1017,7 @@ export class World {
       frame: data,
       ...raw
     } = this.#traced().run({
-      from: 'vif' in from ? { vif: from.vif } : { wireId: from.vni, remote: ipBytes(from.from).readUInt32BE() },
+      from: 'vif' in from ? { vif: from.vif } : { wireId: from.vni, tunnel: this.#tunnels.get(from.from) ?? 0 },
       flags,
       frame,
     });
@@ -1079,8 +1079,7 @@ export class World {
 
   /** A frame arrives through a tunnel; `from` undefined: without any. */
   receive(tunnel: { vni: number; from?: string }, frame: Uint8Array): Outcome {
-    const source = tunnel.from === undefined ? 0 : ipBytes(tunnel.from).readUInt32BE();
-    return this.#run('from_tunnel', frame, { ifindex: this.#overlay, cb: [tunnel.vni, source] });
+    return this.#run('from_tunnel', frame, { ifindex: this.#overlay, cb: [tunnel.vni, ...sourceWords(tunnel.from)] });
   }
 
   /** The fragmenter gives a piece back. */
@@ -1110,7 +1109,7 @@ export class World {
   #cameBy(from: Guest | { vni: number; from: string } | 'uplink'): { ifindex: number; cb?: readonly number[] } {
     if (from === 'uplink') return { ifindex: this.#uplink };
     if ('ifindex' in from) return { ifindex: from.ifindex };
-    return { ifindex: this.#overlay, cb: [from.vni, ipBytes(from.from).readUInt32BE()] };
+    return { ifindex: this.#overlay, cb: [from.vni, ...sourceWords(from.from)] };
   }
 
   program(name: string): BpfProgram {
@@ -1162,6 +1161,11 @@ export class World {
     return `${this.#place(deliver, ifindex, wire, remote)}${why === undefined ? '' : ` (${why})`}`;
   }
 
+  #hostOf(tunnel: number): string {
+    for (const [host, number] of this.#tunnels) if (number === tunnel) return host;
+    return `tunnel ${tunnel}`;
+  }
+
   #place(deliver: number, ifindex: number, wire: number, remote: number): string {
     switch (deliver) {
       case CB_DELIVER_VIF:
@@ -1179,7 +1183,7 @@ export class World {
         return `wire${wire === 0 ? '' : ` vlan ${wire}`}`;
       case CB_DELIVER_OVERLAY:
         assert.ok(ifindex === this.#overlay || ifindex === this.#uplink);
-        return `${ifindex === this.#uplink ? 'uplink' : 'overlay'} ${wire} ${ipv4Text(remote)}`;
+        return `${ifindex === this.#uplink ? 'uplink' : 'overlay'} ${wire} ${this.#hostOf(remote)}`;
       case CB_DELIVER_COLLECTOR:
         return `${ifindex === this.#mirrorsEnd ? 'mirrored anew' : 'collector'} ${wire} ${ipv4Text(remote)}`;
       case CB_DELIVER_QUEUE:
@@ -1189,6 +1193,19 @@ export class World {
         throw new Error(`unknown delivery ${deliver}`);
     }
   }
+}
+
+function underlayConfig(address: string): Readonly<Record<string, RodataValue>> {
+  const bytes = ipBytes(address);
+  return bytes.length === 4 ? { cfg_underlay: bytes.readUInt32BE() } : { cfg_underlay6: bytes };
+}
+
+/** The outer source address as `from_tunnel` takes it; undefined: none. */
+function sourceWords(from: string | undefined): readonly number[] {
+  if (from === undefined) return [0, 0, 0, 0];
+  const bytes = addr(from);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return [0, 4, 8, 12].map((at) => view.getUint32(at, true));
 }
 
 function ipv4Text(address: number): string {

@@ -230,7 +230,9 @@ async function openDevices(options: ChosenOptions, deps: Deps): Promise<Devices>
   const underlay = new UnderlayWatch(options.underlay, socket);
   const spec = () => ({ tunnelDevices: underlay.now?.devices });
   const guard = startGuardKeeper({ spec, log: log.child('guard'), signal });
-  const mtu = new UnderlayMtu({ underlay, wantedBytes: options.underlayMtuBytes, log: log.child('devices') });
+  const mtu = new UnderlayMtu({
+    ...{ underlay, address: options.underlay, wantedBytes: options.underlayMtuBytes, log: log.child('devices') },
+  });
   const netns = openServiceNamespace(options.runDir, socket);
   const fragments = openFragmenterNamespace(options.runDir, socket);
   const own = await ensureOwnLinks(socket, { mtuBytes: mtu.innerBytes, netns, fragments });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { unlinkSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
@@ -22,6 +22,7 @@ import {
 } from './plan/testing/sample.ts';
 import { ENTRY } from './reconcile/program-slots.ts';
 import { type AgentBed, type BedHost, createAgentBed, eventually } from './testing/agent-bed.ts';
+import { carries, ended, Inside, inside } from './testing/traffic.ts';
 
 /** Real packets between real agents' hosts, and to one that has no agent but the kernel's VXLAN device. */
 let bed: AgentBed;
@@ -149,96 +150,6 @@ int no_icmp(struct __sk_buff *skb)
 }
 char cb_license[] SEC("license") = "Dual BSD/GPL";
 `;
-
-/** Sends MiB by TCP, until there are enough or SIGTERM says so, and asks for their SHA-256; or datagrams of every kind of size, which come back. */
-const TOOL = `
-const { createHash, randomBytes } = require('node:crypto');
-const net = require('node:net');
-const dgram = require('node:dgram');
-const [mode, address, amount, pauseMs] = process.argv.slice(1);
-const fail = (why) => { console.error(why); process.exit(1); };
-if (mode === 'serve') {
-  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
-    const hash = createHash('sha256');
-    socket.on('data', (data) => hash.update(data)).on('end', () => socket.end(hash.digest('hex'))).on('error', () => 0);
-  });
-  const echo = dgram.createSocket(address.includes(':') ? 'udp6' : 'udp4');
-  echo.on('message', (data, from) => echo.send(data, from.port, from.address));
-  server.listen(7000, address, () => echo.bind(7000, address, () => console.log('ready')));
-} else if (mode === 'tcp') {
-  const block = randomBytes(1 << 20);
-  const hash = createHash('sha256');
-  let left = Number(amount);
-  process.on('SIGTERM', () => { left = 0; });
-  let answer = '';
-  const socket = net.connect(7000, address);
-  socket.setTimeout(60000, () => fail('nothing is heard'));
-  const push = () => {
-    if (left <= 0) return socket.end();
-    left -= 1;
-    hash.update(block);
-    socket.write(block, () => setTimeout(push, Number(pauseMs)));
-  };
-  socket.on('connect', push).on('data', (data) => { answer += data; }).on('error', (err) => fail(err.message));
-  socket.on('close', () => (answer === hash.digest('hex') ? process.exit(0) : fail('other bytes: ' + answer)));
-} else {
-  const socket = dgram.createSocket(address.includes(':') ? 'udp6' : 'udp4');
-  const sizes = Array.from({ length: Number(amount) }, (_, i) => 1 + ((i * 37) % (address.includes(':') ? 1402 : 1422)));
-  const wanted = new Set();
-  socket.on('message', (data) => {
-    wanted.delete(data.toString('latin1'));
-    if (wanted.size === 0 && sizes.length === 0) process.exit(0);
-  });
-  const push = () => {
-    const size = sizes.pop();
-    if (size === undefined) return setTimeout(() => (wanted.size === 0 ? process.exit(0) : fail('lost ' + wanted.size)), 60000);
-    const data = randomBytes(size);
-    wanted.add(data.toString('latin1'));
-    socket.send(data, 7000, address, () => setTimeout(push, 1));
-  };
-  push();
-}
-`;
-
-/** Programs in a namespace that live until the test ends. */
-class Inside {
-  readonly #running: ChildProcess[] = [];
-
-  async serve(netns: string, address: string): Promise<void> {
-    const child = spawn('nsenter', [`--net=${netns}`, process.execPath, '-e', TOOL, 'serve', address], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    this.#running.push(child);
-    await once(child.stdout, 'data');
-  }
-
-  async end(): Promise<void> {
-    for (const child of this.#running) {
-      const ended = once(child, 'exit');
-      child.kill('SIGKILL');
-      await ended;
-    }
-  }
-}
-
-function inside(netns: TestNetns, mode: 'tcp' | 'udp', address: string, amount: number, pauseMs = 0): ChildProcess {
-  const words = [`--net=${netns.path}`, process.execPath, '-e', TOOL, mode, address, String(amount), String(pauseMs)];
-  return spawn('nsenter', words, { stdio: ['ignore', 'ignore', 'inherit'] });
-}
-
-async function ended(child: ChildProcess, what: string): Promise<void> {
-  if (child.exitCode === null) await once(child, 'exit');
-  assert.equal(child.exitCode, 0, what);
-}
-
-async function carries(from: TestNetns, to: string, what: string): Promise<void> {
-  from.run('ping', '-c', '20', '-i', '0.01', '-W', '1', '-q', to);
-  const [largest, more] = to.includes(':') ? ['1402', ['-s', '4000']] : ['1422', ['-M', 'do', '-s', '1422']];
-  from.run('ping', '-c', '3', '-i', '0.01', '-W', '1', '-M', 'do', '-s', largest, '-q', to);
-  from.run('ping', '-c', '3', '-i', '0.01', '-W', '1', ...more, '-q', to);
-  await ended(inside(from, 'udp', to, 200), `${what}: UDP`);
-  await ended(inside(from, 'tcp', to, 40), `${what}: TCP`);
-}
 
 /** Packets that the overlay device has received and sent. */
 function byDevice(host: BedHost): number {

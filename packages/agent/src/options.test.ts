@@ -56,9 +56,9 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
   const cases: readonly (readonly [2 | 1, readonly string[], RegExp])[] = [
     [2, [], usage("required option '--host <name>'")],
     [2, ['--host', 'h1', '--server', 'unix:/x'], usage("required option '--underlay <address>'")],
-    [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', '192.0.2'], usage('Give an IPv4 address of this host')],
-    [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', '127.0.0.1'], usage('Give an IPv4 address of this host')],
-    [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', 'fd00::1'], usage('Give an IPv4 address of this host')],
+    [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', '192.0.2'], usage('Give an address of this host')],
+    [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', '127.0.0.1'], usage('Give an address of this host')],
+    [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', 'fe80::1'], usage('Give an address of this host')],
     [2, ['--host', 'a/b', '--teardown'], usage('Give letters, digits')],
     [2, [...WHO, '--encapsulation', 'geneve'], usage('Allowed choices are auto, own, kernel')],
     [2, [...WHO, '--nova-metadata', 'http://x:8775'], usage("'--metadata-secret-file <path>' go together")],

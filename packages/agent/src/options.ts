@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exitUsage, type LogLevel } from '@cable/kit';
-import { formatIp, isMachineAddress, parseIp, parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
+import { formatIp, isUnderlayAddress, parseIp, parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pinName } from './bpf/pin.ts';
 import type { CollectorPlace } from './flow-export/collector.ts';
@@ -147,9 +147,10 @@ function parseHost(text: string): string {
 
 function parseUnderlay(text: string): string {
   const ip = parseIp(text);
-  // The tunnel's outer header is IPv4.
-  if (ip?.version === 4 && isMachineAddress(ip)) return formatIp(ip);
-  throw new InvalidArgumentError('Give an IPv4 address of this host that other hosts can reach, such as 192.0.2.10.');
+  if (ip !== undefined && isUnderlayAddress(ip)) return formatIp(ip);
+  throw new InvalidArgumentError(
+    'Give an address of this host that other hosts can reach, such as 192.0.2.10 or 2001:db8::10; all hosts of a cloud have one of the same IP version.',
+  );
 }
 
 /** Neutron's form. A physical network has one interface, and an interface is on one physical network. */

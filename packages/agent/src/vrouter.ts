@@ -1,4 +1,5 @@
 import type { Logger } from '@cable/kit';
+import { overlayIpVersion } from '@cable/model';
 import { loadTracePrograms, type TracePrograms } from './asks/trace-programs.ts';
 import type { RodataValue } from './bpf/rodata.ts';
 import { attachFragmenter } from './devices/fragmenter.ts';
@@ -29,7 +30,7 @@ export function openTrace(where: Where, own: OwnLinks): TracePrograms {
 function configOf({ underlay, encapsulation }: Where, own: OwnLinks): Readonly<Record<string, RodataValue>> {
   return {
     cfg_overlay_ifindex: own.overlay.ifindex,
-    cfg_underlay: ipv4Number(underlay),
+    ...underlayConfig(underlay),
     cfg_own_encapsulation: encapsulation === 'own' ? 1 : 0,
     cfg_queue_ifindex: own.queue.ifindex,
     cfg_queue_end_ifindex: own.queueEnd.ifindex,
@@ -50,9 +51,9 @@ function loadVrouter(where: Where, own: OwnLinks): VrouterPrograms {
   return programs;
 }
 
-/** In host byte order. */
-function ipv4Number(text: string): number {
-  return Buffer.from(parseAddress(text) ?? NO_ADDRESS).readUInt32BE(12);
+function underlayConfig(text: string): Readonly<Record<string, RodataValue>> {
+  const bytes = Buffer.from(parseAddress(text) ?? NO_ADDRESS);
+  return overlayIpVersion(text) === 4 ? { cfg_underlay: bytes.readUInt32BE(12) } : { cfg_underlay6: bytes };
 }
 
 function devicesOf(own: OwnLinks): VrouterDevices {

@@ -37,9 +37,15 @@ export async function startControlPlane(
 ): Promise<ControlPlane> {
   const store = kind === 'etcd' ? await startEtcd(names, processes) : lmdb(names);
   const wanted = names.lab === DEFAULT_LAB ? 9696 : undefined;
+  const version = { overlayIpVersion: names.overlayIpVersion };
   if (count === 1) {
     const port = await choosePort(names.lab, 'server', wanted);
-    const server = await startServer(processes, store, { name: 'server', port, socket: names.serverSocket });
+    const server = await startServer(processes, store, {
+      ...version,
+      name: 'server',
+      port,
+      socket: names.serverSocket,
+    });
     return { servers: [server], url: `http://127.0.0.1:${port}`, store };
   }
   const places = Array.from({ length: count }, (_, index) => ({
@@ -47,7 +53,7 @@ export async function startControlPlane(
     socket: `${names.dir}/server-${index + 1}.sock`,
   }));
   const start = async (place: { readonly name: string; readonly socket: string }): Promise<LabServer> =>
-    startServer(processes, store, { ...place, port: await choosePort(names.lab, place.name) });
+    startServer(processes, store, { ...version, ...place, port: await choosePort(names.lab, place.name) });
   const [first, ...others] = await Promise.all(places.map(start));
   if (first === undefined) throw new Error('a control plane has at least one server');
   const port = await choosePort(names.lab, 'balancer', wanted);
@@ -67,11 +73,21 @@ export async function withStoreAtRest({ servers, store }: ControlPlane, work: (d
   }
 }
 
-type Place = { readonly name: string; readonly port: number; readonly socket: string };
+type Place = {
+  readonly name: string;
+  readonly port: number;
+  readonly socket: string;
+  readonly overlayIpVersion: LabNames['overlayIpVersion'];
+};
 
-async function startServer(processes: Processes, store: LabStore, { name, port, socket }: Place): Promise<LabServer> {
+async function startServer(
+  processes: Processes,
+  store: LabStore,
+  { name, port, socket, overlayIpVersion }: Place,
+): Promise<LabServer> {
   const command = [process.execPath, LAUNCHER, 'server', '--store', store.address];
   command.push('--listen', `127.0.0.1:${port}`, '--listen', `unix:${socket}`);
+  command.push('--overlay-ip-version', String(overlayIpVersion));
   const server = await restartable(name, () => processes.start({ name, command, ready: /listening on http/ }));
   return { ...server, socket };
 }

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import type { OverlayIpVersion } from '@cable/model';
 
 /** A simulated host: a network namespace with an agent. */
 export type LabHost = {
@@ -15,6 +16,8 @@ export type LabHost = {
 /** Everything that a lab shares with others on the machine has a name made from the lab's own. */
 export type LabNames = {
   readonly lab: string;
+  /** Of the hosts' underlay addresses. */
+  readonly overlayIpVersion: OverlayIpVersion;
   /** Namespace whose bridge joins the hosts. */
   readonly underlayNamespace: string;
   /** Data, logs, sockets and the ledger. */
@@ -45,9 +48,9 @@ export function labOfStory(story: string): string {
   return story === 'demo' ? DEFAULT_LAB : story.replaceAll('-', '').slice(0, MAX_LAB_NAME);
 }
 
-export function labNames(lab: string): LabNames {
+export function labNames(lab: string, overlayIpVersion: OverlayIpVersion = 4): LabNames {
   const dir = `${LABS_DIR}/${lab}`;
-  return { lab, underlayNamespace: `${lab}-net`, dir, serverSocket: `${dir}/server.sock` };
+  return { lab, overlayIpVersion, underlayNamespace: `${lab}-net`, dir, serverSocket: `${dir}/server.sock` };
 }
 
 /** The `index`th host of a lab, from 1. `posesAs`: the host whose name its agent is given. */
@@ -56,14 +59,14 @@ export function labHost(names: LabNames, short: string, index: number, posesAs?:
     name: `${names.lab}-${posesAs ?? short}`,
     short,
     netns: `${names.lab}-${short}`,
-    underlay: underlayAddress(index),
+    underlay: underlayAddress(index, names.overlayIpVersion),
     root: posesAs === undefined ? '' : `${names.dir}/${short}`,
   };
 }
 
 /** The `index`th address of the underlay, from 1. Each lab's underlay is its own. */
-export function underlayAddress(index: number): string {
-  return `10.255.255.${index}`;
+export function underlayAddress(index: number, version: OverlayIpVersion = 4): string {
+  return version === 6 ? `fd00:255::${index}` : `10.255.255.${index}`;
 }
 
 /** The root of the repository this file is in. */

@@ -42,6 +42,8 @@ test('without words the demonstration runs, on LMDB, in the lab called lab', asy
 test('the agents have the encapsulation that is asked for, else their own default', async () => {
   assert.equal((await parse()).up?.encapsulation, undefined);
   assert.equal((await parse('--encapsulation', 'own')).up?.encapsulation, 'own');
+  assert.equal((await parse()).up?.overlayIpVersion, 4);
+  assert.equal((await parse('--underlay', '6')).up?.overlayIpVersion, 6);
 });
 
 test('a story has a lab, a store and settings of its own, which words change', async () => {

@@ -1,4 +1,5 @@
 import { exitUsage } from '@cable/kit';
+import type { OverlayIpVersion } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { isLabName, labOfStory, MAX_LAB_NAME } from './names.ts';
 import { STORIES } from './stories/index.ts';
@@ -12,6 +13,8 @@ export type UpOptions = {
   readonly store: StoreKind;
   /** Of the agents; undefined: their default. */
   readonly encapsulation: string | undefined;
+  /** Of the hosts' underlay addresses. */
+  readonly overlayIpVersion: OverlayIpVersion;
   readonly qemu: boolean;
   readonly keep: boolean;
   readonly json: boolean;
@@ -40,6 +43,7 @@ type Given = {
   readonly name?: string;
   readonly store?: StoreKind;
   readonly encapsulation?: string;
+  readonly underlay: '4' | '6';
   readonly qemu: boolean;
   readonly keep: boolean;
   readonly json: boolean;
@@ -66,6 +70,11 @@ export function labCommand(actions: Actions): Command {
         'own',
         'kernel',
       ]),
+    )
+    .addOption(
+      new Option('--underlay <version>', 'IP version of the addresses that hosts tunnel to')
+        .choices(['4', '6'])
+        .default('4'),
     )
     .option('--no-qemu', 'leave out real machines under QEMU')
     .option('--keep', 'leave the lab up and say how to use it; `cable lab down` removes it', false)
@@ -149,7 +158,9 @@ function upOptions(given: Given, command: Command): UpOptions {
     command.error(`error: the story ${story.name} has no group ${unknown}; groups: ${groups.join(', ')}`);
   }
   const name = given.name ?? labOfStory(story.name);
-  return { name, story, store, encapsulation, qemu, keep, json, only, settings: settingsOf(story, given.set, command) };
+  const overlayIpVersion = given.underlay === '6' ? 6 : 4;
+  const settings = settingsOf(story, given.set, command);
+  return { name, story, store, encapsulation, overlayIpVersion, qemu, keep, json, only, settings };
 }
 
 function settingsOf(story: Story, given: Given['set'], command: Command): Readonly<Record<string, number>> {

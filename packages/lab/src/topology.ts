@@ -21,7 +21,9 @@ async function createHost(names: LabNames, host: LabHost, ledger: Ledger): Promi
     `link add to-${host.short} type veth peer name up0 netns ${host.netns}`,
     `link set to-${host.short} master br0 up`,
   ]);
-  await ipBatch(host.netns, [`addr add ${host.underlay}/24 dev up0`, 'link set up0 up']);
+  const prefix = names.overlayIpVersion === 6 ? '/64 nodad' : '/24';
+  const [length, ...more] = prefix.split(' ');
+  await ipBatch(host.netns, [`addr add ${host.underlay}${length} dev up0 ${more.join(' ')}`.trim(), 'link set up0 up']);
 }
 
 /** An empty network namespace with its loopback up. */

@@ -14,7 +14,7 @@ export class LabError extends Error {}
 
 /** Builds a lab, checks it, and removes it unless it is to be kept. Returns the exit code. */
 export async function labUp(options: UpOptions, signal: AbortSignal): Promise<number> {
-  const names = labNames(options.name);
+  const names = labNames(options.name, options.overlayIpVersion);
   const say = (line: string): void => {
     process.stderr.write(`cable lab: ${line}\n`);
   };

@@ -187,6 +187,14 @@ export function isMachineAddress({ version, value }: IpAddress): boolean {
   return value > 1n && value >> 120n !== 0xffn && value >> 32n !== MAPPED;
 }
 
+const LINK_LOCAL = 0xfe80n >> 6n;
+
+/** Can other hosts tunnel to the address? Not to a link-local one, nor to one of the first /32 of IPv6, which nobody has. */
+export function isUnderlayAddress(ip: IpAddress): boolean {
+  if (!isMachineAddress(ip)) return false;
+  return ip.version === 4 || (ip.value >> 118n !== LINK_LOCAL && ip.value >> 96n !== 0n);
+}
+
 /** True for an IPv4 address in IPv6 form (`::ffff:a.b.c.d`): on the wire it is none of either. */
 export function isMappedIp({ version, value }: IpAddress): boolean {
   return version === 6 && value >> 32n === MAPPED;

@@ -166,6 +166,11 @@ export const ERRORS = {
   // Hosts
   HostNotRegistered: { status: 409, remedy: 'Register the host again (PUT /cable/v1/hosts/{host}), then repeat this.' },
   UnderlayAddressInUse: { status: 409, remedy: 'Give the host an address of its own, or delete the other host.' },
+  UnderlayIpVersionMismatch: {
+    status: 409,
+    remedy:
+      'All hosts of a cloud tunnel over one IP version: start the agent with such an address (--underlay), or all servers with --overlay-ip-version.',
+  },
   HostNameInUse: {
     status: 409,
     remedy: 'Another live machine has this name: give this one another with --host, or stop the other agent.',

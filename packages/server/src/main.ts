@@ -50,7 +50,11 @@ try {
           },
         }),
     authenticate,
-    settings: { underlayMtuBytes: options.underlayMtu, quotas: options.quota },
+    settings: {
+      underlayMtuBytes: options.underlayMtu,
+      overlayIpVersion: options.overlayIpVersion,
+      quotas: options.quota,
+    },
     isStoreShared: !options.store.startsWith('lmdb:'),
     limits: { writes: options.maxWrites, lists: options.maxLists, bodyBytes: options.maxBodyMib << 20 },
     connections,

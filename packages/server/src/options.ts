@@ -1,5 +1,5 @@
 import { exitUsage, type LogLevel } from '@cable/kit';
-import { parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
+import { type OverlayIpVersion, parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { CONNECTION_LIMITS } from './connections.ts';
 import { ADMISSION_LIMITS } from './http/admission.ts';
@@ -13,6 +13,7 @@ export type CommandLine = {
   /** Directory of extensions; undefined: none but the built-in ones. */
   readonly extensions?: string;
   readonly underlayMtu: number;
+  readonly overlayIpVersion: OverlayIpVersion;
   /** Limits of projects by type. */
   readonly quota: Readonly<Record<string, number>>;
   readonly maxWrites: number;
@@ -37,6 +38,14 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     )
     .option('--extensions <directory>', 'extensions to load, NAME.json and NAME.mjs; read anew on SIGHUP')
     .option('--underlay-mtu <bytes>', 'largest packet that the hosts’ network carries', parseMtu, 1500)
+    .addOption(
+      new Option(
+        '--overlay-ip-version <version>',
+        'IP version of the addresses that hosts tunnel to; one for all hosts',
+      )
+        .choices(['4', '6'])
+        .default('4'),
+    )
     .addOption(
       new Option(
         '--quota <type=count>',
@@ -71,7 +80,12 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     )
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info'));
   command.parse(argv);
-  const options = command.opts<Omit<CommandLine, 'listen'> & { listen?: readonly ListenAddress[] }>();
+  const { overlayIpVersion, ...options } = command.opts<
+    Omit<CommandLine, 'listen' | 'overlayIpVersion'> & {
+      listen?: readonly ListenAddress[];
+      overlayIpVersion: '4' | '6';
+    }
+  >();
   const listen = options.listen ?? [{ kind: 'tcp', host: '127.0.0.1', port: 9696 }];
   const open = listen.find((address) => !isLocal(address));
   if (open !== undefined) {
@@ -80,7 +94,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         `${open.kind === 'tcp' ? ` (${open.host})` : ''}: listen on 127.0.0.1, [::1] or unix:PATH`,
     );
   }
-  return { ...options, listen };
+  return { ...options, listen, overlayIpVersion: overlayIpVersion === '6' ? 6 : 4 };
 }
 
 function addListen(text: string, before: readonly ListenAddress[] | undefined): readonly ListenAddress[] {

@@ -212,8 +212,9 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   told.reopened = () => history.recheck();
   told.fell = () => history.fell();
   told.marked = (mark) => history.heard(mark);
+  const { overlayIpVersion = 4 } = options.settings;
   const plane = await HostPlane.start({
-    ...{ store, tables, history, log, now, monotonicMs, server, lease },
+    ...{ store, tables, history, log, now, monotonicMs, server, lease, overlayIpVersion },
     makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
     makeStreams: (slices, streamPlane) =>
       new Streams({

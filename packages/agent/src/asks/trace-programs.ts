@@ -26,8 +26,8 @@ export type TraceSource = {
 export type TraceInput = {
   readonly from:
     | { readonly vif: number }
-    /** `remote`: underlay IPv4 address, host byte order. */
-    | { readonly wireId: number; readonly remote: number };
+    /** `tunnel`: the one to the host that it comes from; 0: none leads there. */
+    | { readonly wireId: number; readonly tunnel: number };
   readonly flags: number;
   readonly frame: Uint8Array;
 };
@@ -38,7 +38,7 @@ export type RawTrace = {
   readonly ifindex: number;
   readonly deliver: number;
   readonly wire: number;
-  /** Underlay IPv4 address, host byte order; of copies how many. */
+  /** To another host the tunnel, to a collector its IPv4 address, host byte order; of copies how many. */
   readonly remote: number;
   readonly reason: number;
   readonly frame: Uint8Array;
@@ -74,8 +74,8 @@ export function loadTracePrograms({ object, pinDir, config, maxEntries }: TraceS
     const fromHost = required(loaded.programs.get('trace_overlay'), 'program trace_overlay');
     return {
       run: ({ from, flags, frame }) => {
-        const [vif, wireId, remote] = 'vif' in from ? [from.vif, 0, 0] : [0, from.wireId, from.remote];
-        trace.update(arrayIndex.encode(0), cbTrace.encode({ vif, wireId, remote, flags, count: 0, step: [] }));
+        const [vif, wireId, tunnel] = 'vif' in from ? [from.vif, 0, 0] : [0, from.wireId, from.tunnel];
+        trace.update(arrayIndex.encode(0), cbTrace.encode({ vif, wireId, tunnel, flags, count: 0, step: [] }));
         const outcome = runOnce('vif' in from ? fromVif : fromHost, frame);
         const { count, step } = cbTrace.decode(required(trace.lookup(arrayIndex.encode(0)), 'row of cb_trace_1'));
         return { ...outcome, steps: step.slice(0, Math.min(count, CB_TRACE_STEPS)) };

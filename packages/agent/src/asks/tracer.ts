@@ -35,6 +35,7 @@ import {
 import { formatAddress, formatMac, parseAddress, parseMac } from '../plan/address.ts';
 import { typedSlices } from '../plan/inputs.ts';
 import type { Planner } from '../plan/planner.ts';
+import { tunnelName } from '../plan/tunnels.ts';
 import type { ListedSlices } from '../show/names.ts';
 import { dropReason } from './drops.ts';
 import { ruleText } from './flows.ts';
@@ -75,7 +76,8 @@ export class Tracer {
     if (from.kind === 'port') return this.#fromPort(from, isAnswer, flags);
     const remote = parseAddress(from.underlay);
     if (remote === undefined) return { fault: { code: 'failed', message: 'underlay is no address' } };
-    const input = { from: { wireId: from.vni, remote: Buffer.from(remote).readUInt32BE(12) }, flags };
+    const tunnel = this.#deps.planner.ids('tunnel').get(tunnelName(from.underlay, remote)) ?? 0;
+    const input = { from: { wireId: from.vni, tunnel }, flags };
     const frame = Buffer.from(from.frame, 'base64');
     if (frame.length < ETHERNET_BYTES) return { fault: { code: 'failed', message: 'frame is no frame' } };
     const raw = this.#loaded().run({ ...input, frame });
@@ -150,7 +152,7 @@ export class Tracer {
     if (deliver === CB_DELIVER_FRAGMENTER) return { kind: 'cut' };
     if (deliver === CB_DELIVER_FLOOD) return { kind: 'copies', count: remote };
     if (deliver === CB_DELIVER_OVERLAY) {
-      const underlay = [24, 16, 8, 0].map((shift) => (remote >>> shift) & 255).join('.');
+      const underlay = numbers.underlay(remote) ?? '';
       return { kind: 'host', underlay, vni: wire, frame: Buffer.from(frame).toString('base64') };
     }
     if (isBack) return { kind: 'answered' };

@@ -1930,7 +1930,7 @@ export type CbHop = {
   readonly ifindex: number;
   /** of the way: larger packets of the underlay are left to the overlay device */
   readonly mtuBytes: number;
-  /** IPv4: the gateway, or the host itself where it is on the link */
+  /** the gateway, or the host itself where it is on the link; of the host's family */
   readonly nexthop: Uint8Array;
 };
 
@@ -1955,8 +1955,10 @@ export type CbBeacon = {
   readonly flags: number;
   /** hosts in stands_be */
   readonly count: number;
-  /** IPv4 addresses of hosts whose place this one has taken */
+  /** IPv4 addresses, or tags, of hosts whose place this one has taken */
   readonly standsBe: readonly number[];
+  /** question, IPv6: address of the third host */
+  readonly about: Uint8Array;
 };
 
 export const cbBeacon: Codec<CbBeacon> = structCodec(
@@ -1966,11 +1968,13 @@ export const cbBeacon: Codec<CbBeacon> = structCodec(
     out.u32(0, 'flags', value.flags);
     out.u32(4, 'count', value.count);
     out.list(8, 'standsBe', value.standsBe, { limit: 32, size: 4 }, (at, item) => out.u32be(at, 'standsBe', item));
+    out.raw(136, 'about', value.about, 16);
   },
   (b) => ({
     flags: b.u32(0),
     count: b.u32(4),
     standsBe: b.list(8, 32, 4, (at) => b.u32be(at)),
+    about: b.raw(136, 16),
   }),
 );
 
@@ -1984,7 +1988,7 @@ export type CbProbe = {
   readonly sequence: number;
   /** of the question, by chance: who does not see it answers nothing */
   readonly token: bigint;
-  /** a third host: when did you hear of it? 0: none */
+  /** IPv4 address, or tag, of a third host: when did you hear of it? 0: none */
   readonly aboutBe: number;
   /** answer: so many milliseconds ago, or CB_PROBE_NEVER */
   readonly aboutMs: number;
@@ -3121,8 +3125,8 @@ export type CbTrace = {
   readonly vif: number;
   /** of a packet from another host: the VNI */
   readonly wireId: number;
-  /** and that host's underlay IPv4 address, host byte order */
-  readonly remote: number;
+  /** and the tunnel to that host */
+  readonly tunnel: number;
   /** CB_TRACE_F_* */
   readonly flags: number;
   /** steps; more than CB_TRACE_STEPS: the last were left out */
@@ -3136,7 +3140,7 @@ export const cbTrace: Codec<CbTrace> = structCodec(
   (out, value) => {
     out.u32(0, 'vif', value.vif);
     out.u32(4, 'wireId', value.wireId);
-    out.u32(8, 'remote', value.remote);
+    out.u32(8, 'tunnel', value.tunnel);
     out.u32(12, 'flags', value.flags);
     out.u32(16, 'count', value.count);
     out.list(24, 'step', value.step, { limit: 32, size: 32 }, (at, item) => out.raw(at, 'step', cbStep.encode(item), 32));
@@ -3144,7 +3148,7 @@ export const cbTrace: Codec<CbTrace> = structCodec(
   (b) => ({
     vif: b.u32(0),
     wireId: b.u32(4),
-    remote: b.u32(8),
+    tunnel: b.u32(8),
     flags: b.u32(12),
     count: b.u32(16),
     step: b.list(24, 32, 32, (at) => cbStep.decode(b.raw(at, 32))),

@@ -1,4 +1,5 @@
 /** `cb_hop_1`: how the kernel's routes lead to each host that a tunnel leads to, a peer. What the agent wrote before a restart is read back from the map. */
+import { overlayIpVersion } from '@cable/model';
 import { CB_PEER_F_UPLINK, cbHop, cbHopKey, cbPeer, cbPeerKey } from '../bpf/abi.gen.ts';
 import { type ByteText, textBytes } from '../bpf/codec.ts';
 import { lookUpWay, type WayTo } from '../net/route.ts';
@@ -108,8 +109,7 @@ export class NextHops {
   #find(key: ByteText): ByteText | undefined {
     const { socket, underlay, links } = this.#deps;
     const to = formatAddress(cbHopKey.decode(textBytes(key)).addr);
-    // IPv6 between hosts goes by the overlay device.
-    if (to.includes(':')) return undefined;
+    if (overlayIpVersion(to) !== overlayIpVersion(underlay)) return undefined;
     const way = lookUpWay(socket, { from: underlay, to, port: OVERLAY_UDP_PORT });
     if (way === undefined) return undefined;
     const link = links.get(way.ifindex);

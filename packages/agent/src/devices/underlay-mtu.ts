@@ -1,5 +1,5 @@
 import type { Logger } from '@cable/kit';
-import { TUNNEL_HEADER_BYTES } from '@cable/model';
+import { overlayIpVersion, TUNNEL_HEADER_BYTES } from '@cable/model';
 import { idOf, kindOf, typedSlices } from '../plan/inputs.ts';
 import type { ListedSlices } from '../show/names.ts';
 import type { SliceChange } from '../stream/slice-reader.ts';
@@ -10,6 +10,8 @@ export type NetworkTooLarge = { readonly id: string; readonly name: string; read
 
 export type UnderlayMtuDeps = {
   readonly underlay: Pick<UnderlayWatch, 'now'>;
+  /** This host's address in the underlay. */
+  readonly address: string;
   /** What the operator says that the underlay carries (`--underlay-mtu`). */
   readonly wantedBytes: number;
   readonly log: Logger;
@@ -31,7 +33,7 @@ export class UnderlayMtu {
 
   /** Largest packet that fits into the tunnel: what own devices have. What the operator says is not exceeded, nor is what the device takes. */
   get innerBytes(): number {
-    return Math.max(this.#bytes() - TUNNEL_HEADER_BYTES, LEAST_BYTES);
+    return Math.max(this.#bytes() - TUNNEL_HEADER_BYTES[overlayIpVersion(this.#deps.address)], LEAST_BYTES);
   }
 
   /** Sorted by id. */

@@ -4,7 +4,7 @@ import { silentLogger } from '@cable/kit';
 import type { SliceKey } from '@cable/model';
 import { CB_PROBE_NEVER, type CbBeacon, type CbHeard } from '../bpf/abi.gen.ts';
 import { FailOver, TICK_MS } from './fail-over.ts';
-import { beaconOf, beaconRow, numberOf, textOf } from './probe-frame.ts';
+import { beaconOf, beaconRow, numberOf, placeName, textOf } from './probe-frame.ts';
 
 const NOBODY = beaconRow({ serves: false, stands: new Set() });
 
@@ -99,7 +99,12 @@ class SimHost {
         if (!other?.isUp || !cloud.passes(this.name, other.name) || !cloud.passes(other.name, this.name)) return;
         const last = about === undefined ? undefined : other.heard.get(about)?.heardNs;
         const aboutMs = last === undefined || last === 0n ? CB_PROBE_NEVER : cloud.ms - Number(last) / 1e6;
-        const answer = { token, sequence, aboutBe: about === undefined ? 0 : (numberOf(about) ?? 0), aboutMs };
+        const answer = {
+          token,
+          sequence,
+          aboutBe: about === undefined ? 0 : (numberOf(placeName(about)) ?? 0),
+          aboutMs,
+        };
         this.heard.set(address, { ...answer, heardNs: BigInt(cloud.ms) * 1_000_000n, beacon: other.beacon });
       },
       peers: () => [...cloud.hosts.values()].map(({ address }) => address),
@@ -133,13 +138,26 @@ class SimHost {
   }
 }
 
+/** Of the hosts' addresses, while a test runs. */
+let version: 4 | 6 = 4;
+
 function addressOf(name: string): string {
-  return `192.0.2.${name.slice(1)}`;
+  return version === 6 ? `2001:db8::${name.slice(1)}` : `192.0.2.${name.slice(1)}`;
+}
+
+/** For hosts of either family. */
+function forBoth(name: string, body: () => void): void {
+  for (const one of [4, 6] as const) {
+    test(`${name}, over IPv${one}`, () => {
+      version = one;
+      body();
+    });
+  }
 }
 
 const ALL = ['h1', 'h2', 'h3', 'h4'];
 
-test('when the host of a gateway dies, the next takes its place within two seconds, and all hosts follow', () => {
+forBoth('when the host of a gateway dies, the next takes its place within two seconds, and all hosts follow', () => {
   const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
   cloud.run(2000);
   assert.deepEqual(cloud.places(), ['h1', 'h1', 'h1', 'h1']);
@@ -157,7 +175,7 @@ test('when the host of a gateway dies, the next takes its place within two secon
   assert.deepEqual(cloud.places(), ['h3', 'h3'], 'and the one after that');
 });
 
-test('one that comes back stays behind the one that took its place, until the server says otherwise', () => {
+forBoth('one that comes back stays behind the one that took its place, until the server says otherwise', () => {
   const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
   cloud.run(2000);
   cloud.host('h1').isUp = false;
@@ -178,7 +196,7 @@ test('one that comes back stays behind the one that took its place, until the se
   assert.deepEqual(cloud.places(), ['h1', 'h1', 'h1', 'h1'], 'the server may move it back');
 });
 
-test('an agent that is killed, or hangs, moves nothing, however long; nor does one that starts again', () => {
+forBoth('an agent that is killed, or hangs, moves nothing, however long; nor does one that starts again', () => {
   const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
   cloud.run(2000);
   const always = (): void => assert.deepEqual(cloud.places(), ['h1', 'h1', 'h1', 'h1']);
@@ -196,7 +214,7 @@ test('an agent that is killed, or hangs, moves nothing, however long; nor does o
   cloud.run(5000, always);
 });
 
-test('an agent that starts again knows whose place its host has taken, and who has taken that of its host', () => {
+forBoth('an agent that starts again knows whose place its host has taken, and who has taken that of its host', () => {
   const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
   cloud.run(2000);
   cloud.host('h1').isUp = false;
@@ -208,7 +226,7 @@ test('an agent that starts again knows whose place its host has taken, and who h
   cloud.run(5000, () => assert.deepEqual(cloud.active(), ['h2']));
 });
 
-test('a machine that stood still and goes on is no gateway any more as soon as its agent looks', () => {
+forBoth('a machine that stood still and goes on is no gateway any more as soon as its agent looks', () => {
   const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
   cloud.run(2000);
   cloud.host('h1').isUp = false;
@@ -222,7 +240,7 @@ test('a machine that stood still and goes on is no gateway any more as soon as i
   assert.deepEqual(cloud.places(), ['h2', 'h2', 'h2', 'h2']);
 });
 
-test('loss moves nothing as long as one question of four is answered', () => {
+forBoth('loss moves nothing as long as one question of four is answered', () => {
   const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
   const counts = new Map<string, number>();
   cloud.loses = (from, to) => {
@@ -234,7 +252,7 @@ test('loss moves nothing as long as one question of four is answered', () => {
   cloud.run(60_000, () => assert.deepEqual(cloud.active(), ['h1']));
 });
 
-test('a host that comes and goes moves a gateway once', () => {
+forBoth('a host that comes and goes moves a gateway once', () => {
   const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
   cloud.run(2000);
   let moves = 0;
@@ -251,7 +269,7 @@ test('a host that comes and goes moves a gateway once', () => {
   assert.ok(moves <= 3, `${moves} moves`);
 });
 
-test('when only the path between two gateways breaks, the one that others see keeps its place', () => {
+forBoth('when only the path between two gateways breaks, the one that others see keeps its place', () => {
   const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
   cloud.run(2000);
   cloud.cuts.add('h1,h2');
@@ -261,22 +279,25 @@ test('when only the path between two gateways breaks, the one that others see ke
   cloud.run(3000, () => assert.deepEqual(cloud.active(), ['h1']));
 });
 
-test('a gateway that is cut off from all gives up, and the next takes its place; when it is back there is one', () => {
-  const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
-  cloud.run(2000);
-  for (const name of ['h2', 'h3', 'h4']) cloud.cuts.add(`h1,${name}`);
-  let both = 0;
-  cloud.run(20_000, () => {
-    if (cloud.active().length > 1) both += TICK_MS / 4;
-  });
-  assert.deepEqual(cloud.active(), ['h2']);
-  assert.ok(both <= 2 * TICK_MS, `two answered for ${both} ms of the injected clock`);
-  cloud.cuts.clear();
-  cloud.run(5000, () => assert.deepEqual(cloud.active(), ['h2']));
-  assert.deepEqual(cloud.places(), ['h2', 'h2', 'h2', 'h2']);
-});
+forBoth(
+  'a gateway that is cut off from all gives up, and the next takes its place; when it is back there is one',
+  () => {
+    const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
+    cloud.run(2000);
+    for (const name of ['h2', 'h3', 'h4']) cloud.cuts.add(`h1,${name}`);
+    let both = 0;
+    cloud.run(20_000, () => {
+      if (cloud.active().length > 1) both += TICK_MS / 4;
+    });
+    assert.deepEqual(cloud.active(), ['h2']);
+    assert.ok(both <= 2 * TICK_MS, `two answered for ${both} ms of the injected clock`);
+    cloud.cuts.clear();
+    cloud.run(5000, () => assert.deepEqual(cloud.active(), ['h2']));
+    assert.deepEqual(cloud.places(), ['h2', 'h2', 'h2', 'h2']);
+  },
+);
 
-test('one that is alone but hears the server goes on: the server would tell it', () => {
+forBoth('one that is alone but hears the server goes on: the server would tell it', () => {
   const cloud = new Cloud(ALL, ['h1', 'h2', 'h3']);
   cloud.run(2000);
   for (const name of ['h2', 'h3', 'h4']) cloud.host(name).isUp = false;
@@ -287,7 +308,7 @@ test('one that is alone but hears the server goes on: the server would tell it',
   assert.deepEqual(cloud.active(), ['h1']);
 });
 
-test('of two hosts that are all there are each goes on alone, and when they meet again there is one', () => {
+forBoth('of two hosts that are all there are each goes on alone, and when they meet again there is one', () => {
   const cloud = new Cloud(['h1', 'h2'], ['h1', 'h2']);
   cloud.run(2000);
   cloud.cuts.add('h1,h2');
@@ -298,7 +319,7 @@ test('of two hosts that are all there are each goes on alone, and when they meet
   assert.deepEqual(cloud.active(), ['h2']);
 });
 
-test('a host that has just been started serves when it has heard the others, or has asked in vain', () => {
+forBoth('a host that has just been started serves when it has heard the others, or has asked in vain', () => {
   const cloud = new Cloud(ALL, ['h1', 'h2', 'h3'], true);
   assert.deepEqual(cloud.active(), []);
   cloud.run(2000);
@@ -308,12 +329,14 @@ test('a host that has just been started serves when it has heard the others, or 
   assert.deepEqual(alone.active(), ['h1']);
 });
 
-test('a host that has never answered, as of a build before, is taken to live', () => {
+forBoth('a host that has never answered, as of a build before, is taken to live', () => {
   const cloud = new Cloud(ALL, ['h9', 'h2', 'h3']);
   cloud.run(10_000, () => assert.deepEqual(cloud.active(), []));
 });
 
 test('addresses and numbers of hosts are each other’s', () => {
   assert.equal(textOf(numberOf('203.0.113.255') ?? 0), '203.0.113.255');
-  assert.equal(numberOf('2001:db8::1'), undefined);
+  assert.equal(placeName('203.0.113.255'), '203.0.113.255');
+  assert.notEqual(placeName('2001:db8::1'), placeName('2001:db8::2'));
+  assert.equal(textOf(numberOf(placeName('2001:db8::1')) ?? 0), placeName('2001:db8::1'));
 });

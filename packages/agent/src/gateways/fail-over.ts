@@ -5,7 +5,7 @@ import type { GatewayReader } from '../plan/inputs.ts';
 import { gatewayHosts } from '../plan/live-gateway.ts';
 import type { SliceChange, SliceReader } from '../stream/slice-reader.ts';
 import { type Liveness, PeerWatch } from './peer-watch.ts';
-import { beaconOf, beaconRow, numberOf, type Question } from './probe-frame.ts';
+import { beaconOf, beaconRow, numberOf, placeName, type Question } from './probe-frame.ts';
 import { activeOf, type Beacon, type Seen, type Sight, wantedPlaces } from './standing.ts';
 
 /** What the kernel keeps of other hosts' answers, and what this one says of itself. It outlives the agent. */
@@ -121,7 +121,7 @@ export class FailOver implements GatewayReader {
     readonly hosts: Readonly<Record<string, Liveness>>;
   } {
     const hosts = [...this.#targets].map(([host, { watch }]) => [host, watch.state] as const);
-    return { serves: this.#own.serves, stands: [...this.#own.stands], hosts: Object.fromEntries(hosts) };
+    return { serves: this.#own.serves, stands: this.#standsFor(), hosts: Object.fromEntries(hosts) };
   }
 
   /** The slices changed. Returns routers whose gateway is on another host now. */
@@ -143,6 +143,12 @@ export class FailOver implements GatewayReader {
     const changed = this.#decide();
     this.#askAll();
     return changed;
+  }
+
+  /** Addresses, where the hosts are known. */
+  #standsFor(): readonly string[] {
+    const known = [...this.#routers.values()].flatMap(({ hosts }) => hosts);
+    return [...this.#own.stands].map((name) => known.find((host) => placeName(host) === name) ?? name);
   }
 
   #takeRouter(key: SliceKey): boolean {
@@ -240,7 +246,7 @@ export class FailOver implements GatewayReader {
     this.#setTargets();
     this.#judgeIsolation();
     const stands = new Set(this.#own.stands);
-    for (const [host, doubt] of this.#doubts) if (this.#isDead(host, doubt)) stands.add(host);
+    for (const [host, doubt] of this.#doubts) if (this.#isDead(host, doubt)) stands.add(placeName(host));
     return stands;
   }
 
@@ -249,7 +255,7 @@ export class FailOver implements GatewayReader {
     const { now, log } = this.#deps;
     const waited = now() - doubt.sinceMs;
     if (waited < this.#doubts.size * TICK_MS - SLACK_MS) return false;
-    const about = numberOf(host);
+    const about = numberOf(placeName(host));
     const lately = [...this.#targets.values()].filter(({ heardMs }) => heardMs >= doubt.sinceMs);
     if (lately.some(({ aboutBe, aboutMs }) => aboutBe === about && aboutMs < SEEN_MS)) {
       if (!doubt.refused) log.warn({ host }, 'a host of gateways answers others but not this one: it keeps its place');
@@ -310,7 +316,9 @@ export class FailOver implements GatewayReader {
   #dropPlaces(): void {
     const { underlay } = this.#deps;
     const before = new Set(
-      [...this.#routers.values()].flatMap(({ hosts }) => hosts.slice(0, Math.max(0, hosts.indexOf(underlay)))),
+      [...this.#routers.values()]
+        .flatMap(({ hosts }) => hosts.slice(0, Math.max(0, hosts.indexOf(underlay))))
+        .map(placeName),
     );
     const stands = [...this.#own.stands].filter((one) => before.has(one));
     this.#say({ ...this.#own, stands: new Set(stands) });

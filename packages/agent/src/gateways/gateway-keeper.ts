@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { type Logger, startLoop } from '@cable/kit';
+import { overlayIpVersion } from '@cable/model';
 import { type FailOver, TICK_MS } from './fail-over.ts';
 import { type Question, questionPayload } from './probe-frame.ts';
 
@@ -53,7 +54,7 @@ export class QuestionSender {
   /** A socket whose address went away is replaced by the next question's. */
   #open(): Socket {
     if (this.#socket !== undefined) return this.#socket;
-    const socket = createSocket('udp4');
+    const socket = createSocket(overlayIpVersion(this.#underlay) === 6 ? 'udp6' : 'udp4');
     socket.on('error', () => {
       if (this.#socket !== socket) return;
       this.#socket = undefined;

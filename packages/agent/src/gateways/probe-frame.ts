@@ -1,4 +1,5 @@
 /** Probes as they are sent, and what is read of answers (docs/design/gateway-fail-over.md). */
+import { createHash } from 'node:crypto';
 import {
   CB_BEACON_F_SERVES,
   CB_MAX_STANDS,
@@ -8,6 +9,7 @@ import {
   type CbBeacon,
   cbProbe,
 } from '../bpf/abi.gen.ts';
+import { NO_ADDRESS, parseAddress } from '../plan/address.ts';
 import type { Beacon } from './standing.ts';
 
 export type Question = {
@@ -38,12 +40,19 @@ const ETHERNET = Uint8Array.of(
   CB_PROBE_ETHERTYPE & 0xff,
 );
 
-const NOTHING: CbBeacon = { flags: 0, count: 0, standsBe: new Array<number>(CB_MAX_STANDS).fill(0) };
+const NOTHING: CbBeacon = {
+  flags: 0,
+  count: 0,
+  standsBe: new Array<number>(CB_MAX_STANDS).fill(0),
+  about: NO_ADDRESS,
+};
 
 /** The payload of a datagram to another host's VXLAN port. */
 export function questionPayload({ sequence, token, about }: Question): Uint8Array {
-  const probe = { version: CB_PROBE_VERSION, kind: CB_PROBE_ASK, sequence, token, aboutMs: 0, beacon: NOTHING };
-  const aboutBe = about === undefined ? 0 : (numberOf(about) ?? 0);
+  const third = about === undefined || isIpv4(about) ? undefined : parseAddress(about);
+  const beacon = { ...NOTHING, about: third ?? NO_ADDRESS };
+  const probe = { version: CB_PROBE_VERSION, kind: CB_PROBE_ASK, sequence, token, aboutMs: 0, beacon };
+  const aboutBe = about === undefined ? 0 : (numberOf(placeName(about)) ?? 0);
   return Buffer.concat([VXLAN, ETHERNET, cbProbe.encode({ ...probe, aboutBe })]);
 }
 
@@ -53,6 +62,7 @@ export function beaconRow({ serves, stands }: Beacon): CbBeacon {
     flags: serves ? CB_BEACON_F_SERVES : 0,
     count: hosts.length,
     standsBe: Object.assign([...NOTHING.standsBe], hosts),
+    about: NO_ADDRESS,
   };
 }
 
@@ -61,6 +71,16 @@ export function beaconOf({ flags, count, standsBe }: CbBeacon): Beacon {
     serves: (flags & CB_BEACON_F_SERVES) !== 0,
     stands: new Set(standsBe.slice(0, Math.min(count, CB_MAX_STANDS)).map(textOf)),
   };
+}
+
+/** By what probes name a host, in digits: its IPv4 address; for another address the tag, which looks like one (`cable_abi.h`). */
+export function placeName(address: string): string {
+  const bytes = isIpv4(address) ? undefined : parseAddress(address);
+  return bytes === undefined ? address : textOf(createHash('sha256').update(bytes).digest().readUInt32BE());
+}
+
+function isIpv4(address: string): boolean {
+  return !address.includes(':');
 }
 
 /** Undefined: it is no IPv4 address. */

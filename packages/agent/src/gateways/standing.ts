@@ -1,6 +1,8 @@
 /** Who is the gateway of a router, as far as can be seen from this host: pure. Hosts are named by their underlay addresses. */
 
-/** What a host says of itself. `stands`: hosts whose place it has taken. */
+import { placeName } from './probe-frame.ts';
+
+/** What a host says of itself. `stands`: hosts whose place it has taken, by `placeName`. */
 export type Beacon = { readonly serves: boolean; readonly stands: ReadonlySet<string> };
 
 /** A host as it is seen. `beacon` undefined: it has not said anything yet. */
@@ -55,7 +57,8 @@ function serves(host: string | undefined, sight: Sight): boolean {
 function isSuperseded(hosts: readonly string[], place: number, sight: Sight): boolean {
   const host = hosts[place];
   return (
-    host !== undefined && hosts.slice(place + 1).some((one) => serves(one, sight) && standsOf(one, sight).has(host))
+    host !== undefined &&
+    hosts.slice(place + 1).some((one) => serves(one, sight) && standsOf(one, sight).has(placeName(host)))
   );
 }
 

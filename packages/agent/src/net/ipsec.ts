@@ -1,6 +1,6 @@
 /** Policies of the kernel's IPsec (XFRM, linux/xfrm.h), read only. */
 import { absentOn } from '../ffi/errno.ts';
-import { AF_INET, encodeIp } from './ip.ts';
+import { encodeIp } from './ip.ts';
 import { decodeAttributes, type NetlinkMessage, viewOf } from './message.ts';
 import type { NetnsRef } from './netns.ts';
 import { NETLINK, NetlinkSocket } from './socket.ts';
@@ -20,17 +20,17 @@ const DIRECTION_OUT = 1;
 const IPPROTO_UDP = 17;
 
 /**
- * Whether what this host sends from an IPv4 address by UDP may be meant for IPsec, whoever it goes to: some policy for outgoing packets transforms what comes
+ * Whether what this host sends from an address by UDP may be meant for IPsec, whoever it goes to: some policy for outgoing packets transforms what comes
  * from there. False also where the kernel has no IPsec. `netns`: default the one this process is in.
  */
 export function isSentByIpsec(address: string, netns?: NetnsRef): boolean {
-  const source = encodeIp(address).bytes;
+  const { family: own, bytes: source } = encodeIp(address);
   return listPolicies(netns).some(({ body }) => {
     if (body.length < INFO_BYTES) return false;
     const view = viewOf(body);
     const isOut = (view.getUint32(INDEX_AT, true) & DIRECTION_MASK) === DIRECTION_OUT;
     const [family, protocol] = [view.getUint16(FAMILY_AT, true), view.getUint8(PROTOCOL_AT)];
-    if (!isOut || ![0, AF_INET].includes(family) || ![0, IPPROTO_UDP].includes(protocol)) return false;
+    if (!isOut || ![0, own].includes(family) || ![0, IPPROTO_UDP].includes(protocol)) return false;
     // Without a template a policy lets packets pass as they are, or refuses them.
     if (!decodeAttributes(body, INFO_BYTES).has(XFRMA_TMPL)) return false;
     return startsAlike(body.subarray(SOURCE_AT, SOURCE_AT + source.length), source, view.getUint8(SOURCE_BITS_AT));

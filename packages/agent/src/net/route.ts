@@ -46,7 +46,6 @@ export const RTA = {
 } as const;
 export const RTAX = { lock: 1, mtu: 2 } as const;
 const IPPROTO_UDP = 17;
-const IPV4_BITS = 32;
 const TABLE_MAIN = 254;
 const SCOPE = { universe: 0, link: 253 } as const;
 const TYPE_UNICAST = 1;
@@ -115,7 +114,7 @@ function changeRoute(socket: NetlinkSocket, spec: RouteSpec, flags: number): voi
 /** Where the kernel sends a datagram first. */
 export type WayTo = {
   readonly ifindex: number;
-  /** IPv4: the gateway, or the destination itself where it is on the link. */
+  /** The gateway, or the destination itself where it is on the link. */
   readonly nexthop: string;
   /** Of the route, or found on the way (path MTU); 0: what the device has. */
   readonly mtuBytes: number;
@@ -134,19 +133,21 @@ const NO_WAY = [
 ] as const;
 
 /**
- * The way of a UDP datagram between two IPv4 addresses, as all rules and routes have it now. Undefined: none, or one of another kind (to this host
- * itself, by an IPv6 gateway, into a tunnel of the route's). Of several equal ways, the one that the kernel takes for a datagram without a source port.
+ * The way of a UDP datagram between two addresses of one family, as all rules and routes have it now. Undefined: none, or one of another kind (to this host
+ * itself, by a gateway of the other family, into a tunnel of the route's). Of several equal ways, the one that the kernel takes for a datagram without a source port.
  */
 export function lookUpWay(
   socket: NetlinkSocket,
   { from, to, port }: { readonly from: string; readonly to: string; readonly port: number },
 ): WayTo | undefined {
-  const lengths = [[1, IPV4_BITS] as const, [1, IPV4_BITS] as const];
+  const { family, bytes: destination } = encodeIp(to);
+  const bits = destination.length * 8;
+  const lengths = [[1, bits] as const, [1, bits] as const];
   const request = {
     type: RTM_ROUTE.get,
-    fixed: fixedHeader([1, AF_INET], ...lengths, [1, 0], [1, 0], [1, 0], [1, 0], [1, 0], [4, 0]),
+    fixed: fixedHeader([1, family], ...lengths, [1, 0], [1, 0], [1, 0], [1, 0], [1, 0], [4, 0]),
     attributes: [
-      bytes(RTA.destination, encodeIp(to).bytes),
+      bytes(RTA.destination, destination),
       bytes(RTA.source, encodeIp(from).bytes),
       u8(RTA.ipProtocol, IPPROTO_UDP),
       u16be(RTA.destinationPort, port),

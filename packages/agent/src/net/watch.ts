@@ -39,10 +39,12 @@ const GROUP = {
   ipv4Route: 0x40,
   ipv4Rule: 0x80,
   ipv6Address: 0x100,
+  ipv6Route: 0x400,
+  ipv6Rule: 0x4_0000,
   nextHop: 0x8000_0000,
 } as const;
 const DEVICE_GROUPS = GROUP.link | GROUP.filter | GROUP.ipv4Address | GROUP.ipv6Address;
-const ROUTE_GROUPS = GROUP.ipv4Route | GROUP.ipv4Rule | GROUP.nextHop;
+const ROUTE_GROUPS = GROUP.ipv4Route | GROUP.ipv4Rule | GROUP.ipv6Route | GROUP.ipv6Rule | GROUP.nextHop;
 /** NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h), in the same way. */
 const NFTABLES_GROUPS = 1 << 6;
 /** XFRMNLGRP_POLICY (linux/xfrm.h), in the same way. */
@@ -57,7 +59,7 @@ export function watchDevices(options: WatchOptions): NetlinkWatch {
   return watch(NETLINK.route, DEVICE_GROUPS, options);
 }
 
-/** As `watchDevices`, of what IPv4 routing rests on: routes, rules and next hops that routes share. */
+/** As `watchDevices`, of what routing rests on: routes, rules and next hops that routes share. */
 export function watchRoutes(options: WatchOptions): NetlinkWatch {
   return watch(NETLINK.route, ROUTE_GROUPS, options);
 }

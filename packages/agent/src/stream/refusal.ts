@@ -13,6 +13,7 @@ const REFUSALS: ReadonlySet<string> = new Set<ErrorCode>([
   'HostSuperseded',
   'OtherHistory',
   'UnderlayAddressInUse',
+  'UnderlayIpVersionMismatch',
 ]);
 
 /** Who refuses. */

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sleep } from '@cable/kit';
+import type { OverlayIpVersion } from '@cable/model';
 import { type FakeServer, startFakeServer } from './fake-server.ts';
 
 /** For tests: hosts as network namespaces on one underlay, each with a real agent on the real kernel; only the server is a fake. */
@@ -45,14 +46,14 @@ export type BedHost = {
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
-/** Makes `count` hosts, h1 at 192.0.2.1 and so on, without agents. */
-export async function createAgentBed(label: string, count: number): Promise<AgentBed> {
+/** Makes `count` hosts, h1 at 192.0.2.1 (or 2001:db8:ffff::1) and so on, without agents. */
+export async function createAgentBed(label: string, count: number, version: OverlayIpVersion = 4): Promise<AgentBed> {
   const dir = mkdtempSync(join(tmpdir(), `cable-${label}-${process.pid}-`));
   const bridge = `cb${label}${process.pid}u`;
   let server = await startFakeServer(join(dir, 'server.sock'));
   execFileSync('ip', ['netns', 'add', bridge]);
   execFileSync('ip', ['-n', bridge, 'link', 'add', 'br0', 'up', 'type', 'bridge']);
-  const hosts = Array.from({ length: count }, (_, i) => createHost({ dir, label, bridge, index: i + 1 }));
+  const hosts = Array.from({ length: count }, (_, i) => createHost({ dir, label, bridge, index: i + 1, version }));
   return {
     dir,
     hosts,
@@ -76,10 +77,16 @@ export async function createAgentBed(label: string, count: number): Promise<Agen
   };
 }
 
-function createHost(bed: { dir: string; label: string; bridge: string; index: number }): BedHost {
+function createHost(bed: {
+  dir: string;
+  label: string;
+  bridge: string;
+  index: number;
+  version: OverlayIpVersion;
+}): BedHost {
   const name = `${bed.label}-${process.pid}-h${bed.index}`;
   const netns = `cb${bed.label}${process.pid}h${bed.index}`;
-  const underlay = `192.0.2.${bed.index}`;
+  const underlay = bed.version === 6 ? `2001:db8:ffff::${bed.index}` : `192.0.2.${bed.index}`;
   addNamespace(netns, bed.bridge, bed.index, underlay);
   const home = join(bed.dir, name);
   const socket = join(home, 'run', 'agent.sock');
@@ -133,7 +140,8 @@ function addNamespace(netns: string, bridge: string, index: number, underlay: st
   ip('-n', netns, 'link', 'set', 'lo', 'up');
   ip('-n', netns, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', `p${index}`, 'netns', bridge);
   ip('-n', bridge, 'link', 'set', `p${index}`, 'master', 'br0', 'up');
-  ip('-n', netns, 'address', 'add', `${underlay}/24`, 'dev', 'eth0');
+  const prefix = underlay.includes(':') ? ['/64', 'nodad'] : ['/24'];
+  ip('-n', netns, 'address', 'add', `${underlay}${prefix[0]}`, 'dev', 'eth0', ...prefix.slice(1));
   ip('-n', netns, 'link', 'set', 'eth0', 'up');
 }
 

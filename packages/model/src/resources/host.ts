@@ -40,7 +40,7 @@ export const hostResource = {
       default: null,
       example: 1500,
       description:
-        'Largest packet in bytes that the device with the underlay address takes, as the agent found it; null: not known. Networks whose packets are to come whole have an MTU of at most 50 less.',
+        'Largest packet in bytes that the device with the underlay address takes, as the agent found it; null: not known. Networks whose packets are to come whole have an MTU of at most 50 less, with an IPv6 underlay address 70.',
     },
     bridge_mappings: {
       type: 'dict',

@@ -1,5 +1,6 @@
 import type { Attributes, Caller } from '@cable/api';
 import type { Logger } from '@cable/kit';
+import type { OverlayIpVersion } from '@cable/model';
 import type { Store } from '@cable/store';
 import type { Credentials } from '../policy/credentials.ts';
 import type { AddressBook } from '../resources/address-book.ts';
@@ -20,6 +21,8 @@ import type { Sweeper } from './tombstones.ts';
 export type Settings = {
   /** Largest packet the underlay carries; a network's default MTU is less by the tunnel header. */
   readonly underlayMtuBytes: number;
+  /** Of the addresses that hosts tunnel to: a tunnel's header is longer over IPv6. Absent: 4. */
+  readonly overlayIpVersion?: OverlayIpVersion;
   /** Limits, by type, of projects whose quota does not say another. Absent, or -1: none. */
   readonly quotas?: Readonly<Record<string, number>>;
 };

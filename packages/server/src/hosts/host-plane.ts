@@ -15,6 +15,8 @@ import {
   type HostRegistration,
   type HostStatusReport,
   type HostWelcome,
+  type OverlayIpVersion,
+  overlayIpVersion,
   type Port,
   type RefusedEntries,
   type SliceKey,
@@ -62,6 +64,8 @@ export type HostPlaneOptions<S extends PlaneSlices, T extends PlaneStreams> = {
   readonly server: string;
   /** The lease that it was granted, under which its key stands already. */
   readonly lease: string;
+  /** Of the addresses that hosts tunnel to. Default 4. */
+  readonly overlayIpVersion?: OverlayIpVersion;
   readonly makeSlices: MakeSlices<S>;
   readonly makeStreams: MakeStreams<S, T>;
   readonly log: Logger;
@@ -221,10 +225,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     signal.addEventListener('abort', stopListening);
   }
 
-  /** Makes a host known and alive; idempotent. Throws `UnderlayAddressInUse`, `HostNameInUse` and `OtherHistory`. */
+  /** Makes a host known and alive; idempotent. Throws `UnderlayIpVersionMismatch`, `UnderlayAddressInUse`, `HostNameInUse` and `OtherHistory`. */
   async register(host: string, registration: HostRegistration): Promise<HostWelcome> {
     const { history: held, since = 0 } = registration;
     await this.#refused.watch(host, async () => {
+      checkIpVersion(host, registration.underlay, this.#options.overlayIpVersion ?? 4);
       if (held) await this.#checkHistory(host, held, since);
       await this.#registry.register(host, registration);
     });
@@ -592,4 +597,14 @@ function otherHistory(host: string, held: StoreHistory, present: StoreHistory): 
 
 function behind(revision: number): CableError {
   return new CableError('ServiceUnavailable', `This server does not know revision ${revision} yet.`);
+}
+
+/** Two hosts with addresses of two IP versions could not tunnel to each other. */
+function checkIpVersion(host: string, underlay: string, version: OverlayIpVersion): void {
+  if (overlayIpVersion(underlay) === version) return;
+  throw new CableError(
+    'UnderlayIpVersionMismatch',
+    `Host ${host} has the underlay address ${underlay}, but hosts of this cloud tunnel over IPv${version}.`,
+    { fields: { host, underlay, overlayIpVersion: version } },
+  );
 }

@@ -3,7 +3,7 @@ import {
   formatIp,
   type HostRegistration,
   type HostStatusReport,
-  isMachineAddress,
+  isUnderlayAddress,
   isUuid,
   MAX_GATEWAYS_A_REPORT,
   MAX_MEMBERS_A_REPORT,
@@ -118,7 +118,7 @@ function parseUnderlay(value: unknown): string {
   const ip = typeof value === 'string' ? parseIp(value) : undefined;
   if (ip === undefined) throw invalid('underlay', 'an IP address of the host that other hosts can reach');
   const text = formatIp(ip);
-  if (!isMachineAddress(ip)) {
+  if (!isUnderlayAddress(ip)) {
     throw invalid('underlay', `an address of the host that other hosts can reach; none can reach it at ${text}`);
   }
   return text;

@@ -8,6 +8,7 @@ const MESSAGES: Readonly<Partial<Record<ErrorCode, string>>> = {
   HostSuperseded: 'host refused: another run of its agent speaks for it',
   OtherHistory: 'host refused: it follows another history of the store',
   UnderlayAddressInUse: 'host refused: another host has its underlay address',
+  UnderlayIpVersionMismatch: 'host refused: hosts tunnel over another IP version',
 };
 
 /** True: `RefusedHosts` tells of it. */

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BUILT_IN_RESOURCES, defineResource } from '@cable/model';
-import { assertInvariants, deleteEverything, type Json, keysLeft, refused, startHarness } from '../testing/harness.ts';
+import {
+  type Answer,
+  assertInvariants,
+  deleteEverything,
+  type Json,
+  keysLeft,
+  refused,
+  startHarness,
+} from '../testing/harness.ts';
 
 test('a network is created with defaults, shown, updated and deleted', async (t) => {
   const { send, create } = await startHarness(t);
@@ -20,6 +28,30 @@ test('a network is created with defaults, shown, updated and deleted', async (t)
   assert.equal((await send('DELETE', path)).status, 204);
   const message = await refused(send('GET', path), 404, 'NetworkNotFound');
   assert.equal(message, `Network ${network['id']} could not be found.`);
+});
+
+test('where hosts tunnel over IPv6, a tunnel takes 70 bytes of a network, and a host with an IPv4 address is refused', async (t) => {
+  const { create, send } = await startHarness(t, { overlayIpVersion: 6 });
+  assert.equal((await create('network', {}))['mtu'], 1430);
+  const large = send('POST', '/v2.0/networks', { network: { mtu: 1431 } });
+  assert.match(await refused(large, 400, 'InvalidInput'), /Requested MTU is too big, maximum is 1430/);
+  const register = (underlay: string): Promise<Answer> =>
+    send('PUT', '/cable/v1/hosts/h1', { underlay, agentVersion: 'test' });
+  const message = await refused(register('192.0.2.1'), 409, 'UnderlayIpVersionMismatch');
+  assert.match(message, /Host h1 has the underlay address 192\.0\.2\.1, but hosts of this cloud tunnel over IPv6/);
+  assert.equal((await register('2001:db8::1')).status, 204);
+  const { id } = await create('port', { network_id: (await create('network', {}))['id'] });
+  const mirror = { port_id: id, remote_ip: '198.51.100.9', mirror_type: 'gre', directions: { IN: 1 } };
+  assert.match(
+    await refused(send('POST', '/v2.0/taas/tap_mirrors', { tap_mirror: mirror }), 400, 'InvalidInput'),
+    /use a tap service/,
+  );
+});
+
+test('where hosts tunnel over IPv4, a host with an IPv6 address is refused', async (t) => {
+  const { send } = await startHarness(t);
+  const register = send('PUT', '/cable/v1/hosts/h1', { underlay: '2001:db8::1', agentVersion: 'test' });
+  await refused(register, 409, 'UnderlayIpVersionMismatch');
 });
 
 test('after everything is deleted the store holds nothing', async (t) => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type AnyObject, CableError, type Host, TUNNEL_HEADER_BYTES } from '@cable/model';
+import { type AnyObject, CableError, type Host } from '@cable/model';
 import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.ts';
@@ -7,7 +7,7 @@ import { beingRenamed, isPair, leftOver, renamedFrom, renamedTo, renamingOf } fr
 import { aliveKey, vifPrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
-import { isTunnelled } from './network-segment.ts';
+import { carriedMtu, isTunnelled } from './network-segment.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */
 export const hostModule: Contribution<AnyObject> = contribute<Host>({
@@ -41,10 +41,9 @@ export const agentModule: Contribution<AnyObject> = {
   rows: (tables) => [...tables.of('host').values()].map((host) => agentOf(tables, host)),
 };
 
-/** A row of before hosts told their MTU has none. */
 function networksTooLarge(tables: Tables, host: Host): number {
-  const underlayMtu = host.underlay_mtu ?? null;
-  if (underlayMtu === null) return 0;
+  const most = carriedMtu(host);
+  if (most === null) return 0;
   const ids = new Set(
     tables
       .of('port')
@@ -53,7 +52,7 @@ function networksTooLarge(tables: Tables, host: Host): number {
   );
   const isTooLarge = (id: string): boolean => {
     const network = tables.of('network').get(id);
-    return network !== undefined && isTunnelled(network) && network.mtu > underlayMtu - TUNNEL_HEADER_BYTES;
+    return network !== undefined && isTunnelled(network) && network.mtu > most;
   };
   return [...ids].filter(isTooLarge).length;
 }

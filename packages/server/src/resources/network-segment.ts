@@ -1,5 +1,5 @@
 /** How networks are carried, in Neutron's words: tunnelled (vxlan), or by a physical network (vlan, flat). Each has one segment, taken once. */
-import { CableError, type Network } from '@cable/model';
+import { CableError, type Host, type Network, overlayIpVersion, TUNNEL_HEADER_BYTES } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import type { Claim, ClaimName } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
@@ -134,4 +134,9 @@ export function allocateVni({ deps, plan }: Planning): number {
 
 function invalid(reason: string): CableError {
   return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`);
+}
+
+/** The largest MTU of a tunnelled network that the host carries; null: not known. A row of before hosts told their MTU has none. */
+export function carriedMtu({ underlay, underlay_mtu: underlayMtu = null }: Host): number | null {
+  return underlayMtu === null ? null : underlayMtu - TUNNEL_HEADER_BYTES[overlayIpVersion(underlay)];
 }

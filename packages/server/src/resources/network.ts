@@ -4,7 +4,7 @@ import { CableError, type Network, TUNNEL_HEADER_BYTES } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
 import { inOrder } from './in-order.ts';
-import { claimsOfSegment, isTunnelled, type Segment, segmentOf } from './network-segment.ts';
+import { carriedMtu, claimsOfSegment, isTunnelled, type Segment, segmentOf } from './network-segment.ts';
 import { FOREIGN, isForeign } from './port.ts';
 import { IPV6_MIN_MTU, mtuTooSmall } from './subnet-mtu.ts';
 
@@ -49,7 +49,8 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
 
 /** What a physical network carries has no tunnel header. */
 function maxMtu({ deps }: Planning, network: Segment): number {
-  return deps.settings.underlayMtuBytes - (isTunnelled(network) ? TUNNEL_HEADER_BYTES : 0);
+  const { underlayMtuBytes, overlayIpVersion = 4 } = deps.settings;
+  return underlayMtuBytes - (isTunnelled(network) ? TUNNEL_HEADER_BYTES[overlayIpVersion] : 0);
 }
 
 function checkMtu(planning: Planning, network: Segment, mtu: number): void {
@@ -63,9 +64,9 @@ function checkMtu(planning: Planning, network: Segment, mtu: number): void {
 function checkCarriers({ deps, plan }: Planning, { id, mtu }: Network): void {
   const names = new Set(plan.by('port', 'network_id', id).map((port) => port['binding:host_id'] ?? ''));
   for (const name of names) {
-    const underlayMtu = deps.tables.of('host').get(name)?.underlay_mtu ?? null;
-    if (underlayMtu === null || mtu <= underlayMtu - TUNNEL_HEADER_BYTES) continue;
-    const max = underlayMtu - TUNNEL_HEADER_BYTES;
+    const host = deps.tables.of('host').get(name);
+    const max = host === undefined ? null : carriedMtu(host);
+    if (max === null || mtu <= max) continue;
     throw new CableError(
       'InvalidInput',
       `Invalid input for operation: Requested MTU is too big, maximum is ${max}: host ${name}, which has ports of the network, carries no larger packets.`,

@@ -65,6 +65,10 @@ export const tapMirrorModule: Contribution<AnyObject> = contribute<TapMirror>({
     const { port_id: portId = '' } = given;
     const directions: Directions = given.directions ?? {};
     checkPort(planning, portId, given);
+    if (planning.deps.settings.overlayIpVersion === 6)
+      throw invalid(
+        'remote_ip: hosts of this cloud have IPv6 addresses, and reach collectors by IPv4 only: use a tap service',
+      );
     checkCollector(given);
     const { IN: received, OUT: sent } = directions;
     return {
