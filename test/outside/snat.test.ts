@@ -1,6 +1,7 @@
 /** Guests of two hosts that leave by the uplinks of their own, with ports of their own blocks of the router's address: real agents, the real kernel. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import type { SnatLease } from '@cable/model';
 import { Cloud, linkOf } from '../versions/cloud.ts';
@@ -12,6 +13,9 @@ const OUTSIDE = `cbsn-${process.pid}`;
 const MACHINE = '203.0.113.1';
 /** Behind the machine: what is on the external network itself is reached by the gateway's host. */
 const FAR = '198.51.100.9';
+
+/** Four blocks, which each guest begins with, are 256 ports. */
+const MANY = 400;
 
 function ip(...args: readonly string[]): void {
   execFileSync('ip', args);
@@ -41,11 +45,28 @@ function received(device: string): number {
   return link.stats64.rx.packets;
 }
 
+/** `party.ts` in a namespace, and how often it has said what. */
+function party(
+  netns: string,
+  ...args: readonly string[]
+): { child: ChildProcess; counts: ReadonlyMap<string, number> } {
+  const program = new URL('party.ts', import.meta.url).pathname;
+  const child = spawn(...enter(netns, process.execPath, '--import', 'tsx', program, ...args), {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  const counts = new Map<string, number>();
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const { event } = JSON.parse(line) as { readonly event: string };
+    counts.set(event, (counts.get(event) ?? 0) + 1);
+  });
+  return { child, counts };
+}
+
 test('guests leave by their own hosts with ports of their own blocks, are answered, and are found by them', {
-  timeout: 240_000,
+  timeout: 300_000,
 }, async (t) => {
   const bed = new VersionBed('snat');
-  const children: ReturnType<typeof spawn>[] = [];
+  const children: ChildProcess[] = [];
   t.after(() => {
     for (const child of children) child.kill('SIGKILL');
     execFileSync('sh', ['-c', `ip netns del ${OUTSIDE} 2>/dev/null || true`]);
@@ -116,4 +137,26 @@ test('guests leave by their own hosts with ports of their own blocks, are answer
       [[port.id, port['binding:host_id']]],
     );
   }
+
+  // More connections at once to one place than the ports that it has.
+  const [hungry] = guests;
+  assert.ok(hungry);
+  const server = party(OUTSIDE, 'serve', '8082');
+  children.push(server.child);
+  await eventually('the machine outside listens', () => server.counts.get('ready') === 1);
+  const many = party(hungry.host.name, 'call', FAR, '8082', String(MANY));
+  children.push(many.child);
+  await eventually('all connections are open', () => many.counts.get('open') === MANY);
+  assert.equal(many.counts.get('closed') ?? 0, 0);
+  const all = (await bed.api.list('snat_lease', {})) as unknown as readonly SnatLease[];
+  const blocks = all.filter((one) => one.port_id === hungry.port.id).flatMap((one) => one.first_ports);
+  assert.ok(blocks.length > 4, String(blocks.length));
+  t.diagnostic(`${MANY} connections at once to one address and port: ${blocks.length} blocks`);
+  const records = await Promise.all(
+    blocks.map(async (first) => {
+      const at = { external_address: address, external_port: first, at: new Date().toISOString() };
+      return (await bed.api.action('snat_lease', '', 'find', at)) as { records: readonly { port_id: string }[] };
+    }),
+  );
+  assert.ok(records.every((one) => one.records.length === 1 && one.records[0]?.port_id === hungry.port.id));
 });

@@ -49,6 +49,7 @@ import type { LinkDriver } from './host/applied-links.ts';
 import { HostLoop } from './host/host-loop.ts';
 import { createHostIds } from './host/ids.ts';
 import { keptIds } from './host/kept-ids.ts';
+import { heldRows, LeaseUses, startLeaseWatch } from './host/lease-uses.ts';
 import { machinePorts } from './host/machine-ports.ts';
 import { NetworkZones } from './host/network-zones.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
@@ -162,6 +163,12 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
     log: log.child('gateways'),
     signal,
   });
+  const leases = startLeaseWatch({
+    uses: host.leases,
+    onChange: () => stream.leasesUsed(),
+    log: log.child('leases'),
+    signal,
+  });
   const names = [...devices.links.table.values()].map(({ name }) => name);
   host.loop.takeDevices({ names, moved: names });
   await startSocket(
@@ -187,7 +194,15 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
 
   await stream.run();
-  await Promise.all([running.done, keeper.done, uplinks.done, devices.guard.done, devices.foreign.done, gateways.done]);
+  await Promise.all([
+    running.done,
+    keeper.done,
+    uplinks.done,
+    devices.guard.done,
+    devices.foreign.done,
+    gateways.done,
+    leases.done,
+  ]);
   host.closeProbes();
   await Promise.all([devices.links.done, devices.serviceLinks.done]);
   tracing.close();
@@ -311,6 +326,7 @@ type Host = {
   readonly ports: PortsByDevice;
   readonly zones: NetworkZones;
   readonly failOver: FailOver;
+  readonly leases: LeaseUses;
   closeProbes(): void;
   /** Who is told of ports whose state changed, after each round that changed something; one. */
   onChange(listener: (ports: ReadonlySet<string>) => void): void;
@@ -370,7 +386,12 @@ function createHost(
   };
   const ports = new PortsByDevice(options.host, state.slices);
   const closeProbes = (): void => questions.close();
-  return { loop, planner, watched, ports, zones: new NetworkZones(state.slices), failOver, closeProbes, onChange };
+  const zones = new NetworkZones(state.slices);
+  const leases = new LeaseUses({
+    ...{ host: options.host, slices: state.slices, nowNs: () => process.hrtime.bigint() },
+    held: heldRows(() => plane.held),
+  });
+  return { loop, planner, watched, ports, zones, failOver, leases, closeProbes, onChange };
 }
 
 function createFailOver(
@@ -503,6 +524,7 @@ function createStream(
         ports: () => host.loop.view.ports,
         refused: () => sumOf(host.loop.view.refused),
         gateways: () => host.failOver.taken,
+        leases: () => host.leases.uses,
       },
       members: prober,
       onUpdate: (update) => {

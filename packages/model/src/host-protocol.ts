@@ -142,6 +142,21 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A router may say its policies: policy routes. An older agent passes them over: there its packets go by the routes alone, also those that a policy route drops.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A port may say that its flows are exported. An older agent passes that over: it tells no collector of them.',
+      },
+      {
+        date: '2026-11-27',
+        change:
+          'An underlay address may be of IPv6. An older agent with an IPv4 address finds no way to such a host; servers take hosts of one IP version, and refuse the others.',
+      },
+      {
+        date: '2026-11-27',
+        change:
+          'A status says which leases of ports need more blocks, and which have some that nothing uses. An older server passes that over: leases stay as they are; so do those of an older agent.',
+      },
     ],
   },
 ];
@@ -310,6 +325,25 @@ export type HostStatusReport = {
   readonly refused?: RefusedEntries;
   /** Ports of gateways that are on other hosts as the server has it, and whose place the host has taken because they were dead; at most `MAX_GATEWAYS_A_REPORT`. Absent: none. */
   readonly gateways?: readonly string[];
+  /** Leases of ports of routers' addresses that need more blocks, or have some that nothing uses; at most `MAX_LEASES_A_REPORT`. Absent: none. */
+  readonly leases?: readonly LeaseUse[];
+};
+
+/** Blocks of ports that one lease has at the most. */
+export const MAX_BLOCKS_A_LEASE = 32;
+
+/** Leases of which one report tells. */
+export const MAX_LEASES_A_REPORT = 256;
+
+/**
+ * How a lease's blocks are used on the host that has it. It speaks of so many `blocks`: where the lease has another number the host does not know that yet, and it says nothing.
+ * `wanted`: its guest ran short of ports to some destination. `idle`: first ports of blocks that no connection has had a port of for ten minutes.
+ */
+export type LeaseUse = {
+  readonly leaseId: string;
+  readonly blocks: number;
+  readonly wanted: boolean;
+  readonly idle: readonly number[];
 };
 
 /** Members of which one report tells. */

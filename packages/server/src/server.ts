@@ -254,7 +254,9 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     random,
     newId: createIdMaker(() => Date.now()),
   };
-  running.snat = new SnatKeeper({ ...deps, log: log.child('snat'), signal: abort.signal });
+  const snat = new SnatKeeper({ ...deps, log: log.child('snat'), signal: abort.signal });
+  running.snat = snat;
+  plane.onLeasesUsed((host, uses) => snat.takeUses(host, uses));
   const gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
   running.gateways = gateways;
   plane.onGatewaysTaken((host, portIds) => gateways.take(host, portIds));

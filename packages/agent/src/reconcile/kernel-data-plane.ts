@@ -144,6 +144,11 @@ export class KernelDataPlane implements DataPlane {
     return { heard: this.#map('cb_heard_1'), beacon: this.#map('cb_beacon_1') };
   }
 
+  /** How blocks of ports are used. As `probes`. */
+  get held(): BpfMap {
+    return this.#map('cb_held_1');
+  }
+
   /** Keys of cb_hop_1 for the hosts that there are tunnels to. */
   get hosts(): Iterable<ByteText> {
     return this.#hosts.values();

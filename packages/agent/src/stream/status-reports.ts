@@ -1,6 +1,8 @@
 import {
   type HostStatusReport,
+  type LeaseUse,
   MAX_GATEWAYS_A_REPORT,
+  MAX_LEASES_A_REPORT,
   MAX_VIFS_A_HOST,
   MAX_VIFS_A_REPORT,
   type RefusedEntries,
@@ -17,6 +19,8 @@ export type ReportSource = {
   refused(): RefusedEntries | undefined;
   /** Ports of gateways whose place the host has taken; absent: it takes none. */
   gateways?(): readonly string[];
+  /** Leases that need more blocks, or fewer; absent: none. */
+  leases?(): readonly LeaseUse[];
 };
 
 /** Characters of a reason that the server takes. */
@@ -61,10 +65,12 @@ export class StatusReports {
     const revision = this.#source.programmedRevision();
     const refused = this.#source.refused();
     const gateways = this.#source.gateways?.() ?? [];
+    const leases = this.#source.leases?.() ?? [];
     const head = {
       revision,
       ...(refused === undefined ? {} : { refused: { ...refused, reason: cutReason(refused.reason) } }),
       ...(gateways.length === 0 ? {} : { gateways: gateways.slice(0, MAX_GATEWAYS_A_REPORT) }),
+      ...(leases.length === 0 ? {} : { leases: leases.slice(0, MAX_LEASES_A_REPORT) }),
     };
     const ports = this.#source.ports();
     if (ports === undefined) return [{ ...head, full: false, vifs: [] }];
@@ -107,7 +113,7 @@ export class StatusReports {
   }
 }
 
-type Head = Pick<HostStatusReport, 'revision' | 'refused' | 'gateways'>;
+type Head = Pick<HostStatusReport, 'revision' | 'refused' | 'gateways' | 'leases'>;
 
 /** A full report of so many as a line may have is a part too: to an older server it would look like the first of several. */
 function cut(head: Head, full: boolean, due: readonly VifStatus[]): readonly HostStatusReport[] {

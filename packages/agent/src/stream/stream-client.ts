@@ -166,6 +166,11 @@ export class StreamClient {
     this.#active?.portsChanged();
   }
 
+  /** `source` names other leases. */
+  leasesUsed(): void {
+    this.#active?.portsChanged();
+  }
+
   /** How long the server has said nothing; undefined: it has said nothing in this run. */
   get silentMs(): number | undefined {
     return this.#heardMs === undefined ? undefined : this.#now() - this.#heardMs;

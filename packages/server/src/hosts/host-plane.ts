@@ -15,6 +15,7 @@ import {
   type HostRegistration,
   type HostStatusReport,
   type HostWelcome,
+  type LeaseUse,
   type OverlayIpVersion,
   overlayIpVersion,
   type Port,
@@ -114,6 +115,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   readonly #writer: StatusWriter;
   readonly #serverWriter: ServerWriter;
   readonly #refused: RefusedHosts;
+  #leasesUsed: (host: string, uses: readonly LeaseUse[]) => void = () => undefined;
   #gatewaysTaken: (host: string, portIds: readonly string[]) => void = () => undefined;
   readonly #abort: AbortController;
   /** Ports that have changed, with the revision, until the slices have it: what was proven of them before says nothing. */
@@ -212,6 +214,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
       report: async (host, session, report) => {
         await this.#reports.tell(host, session, report);
         if (report.gateways !== undefined) this.#gatewaysTaken(host, report.gateways);
+        if (report.leases !== undefined) this.#leasesUsed(host, report.leases);
       },
       health: (host, session, report) => this.#members.tell(host, session, report),
       ackWithinMs: () => this.#pace.ackWithinMs(),
@@ -242,6 +245,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** Who is told of gateways whose place a host says that it has taken; one. It says so again as long as they are elsewhere. */
   onGatewaysTaken(listener: (host: string, portIds: readonly string[]) => void): void {
     this.#gatewaysTaken = listener;
+  }
+
+  /** Who is told how a host's guests use the blocks that they have; one. It says so again as long as it is so. */
+  onLeasesUsed(listener: (host: string, uses: readonly LeaseUse[]) => void): void {
+    this.#leasesUsed = listener;
   }
 
   /** Takes in a report of protocol 1; what it changes is durable when this resolves. Throws `HostNotRegistered` and `HostSuperseded`. */

@@ -60,3 +60,23 @@ test('a report says what the kernel refused, if anything', () => {
   }
   assert.throws(() => parseStatusReport({ ...report, refused: [] }), CableError);
 });
+
+test('a status says how leases are used', () => {
+  const report = { revision: 7, full: false, vifs: [] };
+  const use = { leaseId: ID, blocks: 4, wanted: true, idle: [1024, 65_472] };
+  assert.deepEqual(parseStatusReport({ ...report, leases: [{ ...use, more: 1 }] }), { ...report, leases: [use] });
+  for (const [wrong, field] of [
+    [{ leaseId: 'x' }, 'leaseId'],
+    [{ blocks: -1 }, 'blocks'],
+    [{ wanted: 1 }, 'wanted'],
+    [{ idle: [65_536] }, 'idle'],
+    [{ idle: Array.from({ length: 33 }, () => 1024) }, 'idle'],
+  ] as const) {
+    assert.throws(
+      () => parseStatusReport({ ...report, leases: [{ ...use, ...wrong }] }),
+      refused(`leases[0].${field}`),
+    );
+  }
+  const many = Array.from({ length: 257 }, () => use);
+  assert.throws(() => parseStatusReport({ ...report, leases: many }), refused('leases'));
+});

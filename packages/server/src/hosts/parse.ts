@@ -5,7 +5,10 @@ import {
   type HostStatusReport,
   isUnderlayAddress,
   isUuid,
+  type LeaseUse,
+  MAX_BLOCKS_A_LEASE,
   MAX_GATEWAYS_A_REPORT,
+  MAX_LEASES_A_REPORT,
   MAX_MEMBERS_A_REPORT,
   MAX_VIFS_A_REPORT,
   type MemberHealth,
@@ -138,7 +141,7 @@ function parseId(value: unknown, field: string): string {
 /** Throws `InvalidInput` naming the field. When a port is named twice the last word counts. */
 export function parseStatusReport(body: unknown): HostStatusReport {
   const fields = parseFields(body, 'body');
-  const { revision, full, vifs, part, refused, gateways } = fields;
+  const { revision, full, vifs, part, refused, gateways, leases } = fields;
   if (!Number.isSafeInteger(revision) || (revision as number) < 0) throw invalid('revision', 'a revision, or 0');
   if (typeof full !== 'boolean') throw invalid('full', 'true or false');
   if (!Array.isArray(vifs) || vifs.length > MAX_VIFS_A_REPORT) {
@@ -152,6 +155,7 @@ export function parseStatusReport(body: unknown): HostStatusReport {
     ...(part === undefined ? {} : { part: parsePart(part, full) }),
     ...(refused === undefined ? {} : { refused: parseRefused(refused) }),
     ...(gateways === undefined ? {} : { gateways: parseGateways(gateways) }),
+    ...(leases === undefined ? {} : { leases: parseLeases(leases) }),
   };
 }
 
@@ -174,6 +178,24 @@ function parseGateways(value: unknown): readonly string[] {
   const isList = Array.isArray(value) && value.length <= MAX_GATEWAYS_A_REPORT;
   if (isList && value.every((id) => typeof id === 'string' && isUuid(id))) return value as readonly string[];
   throw invalid('gateways', `a list of at most ${MAX_GATEWAYS_A_REPORT} ids of ports`);
+}
+
+function parseLeases(value: unknown): readonly LeaseUse[] {
+  if (!Array.isArray(value) || value.length > MAX_LEASES_A_REPORT) {
+    throw invalid('leases', `a list of at most ${MAX_LEASES_A_REPORT}`);
+  }
+  return value.map((one, index) => {
+    const field = `leases[${index}]`;
+    const { leaseId, blocks, wanted, idle } = parseFields(one, field);
+    if (typeof leaseId !== 'string' || !isUuid(leaseId)) throw invalid(`${field}.leaseId`, 'the id of a lease');
+    if (!Number.isSafeInteger(blocks) || (blocks as number) < 0) throw invalid(`${field}.blocks`, 'a number');
+    if (typeof wanted !== 'boolean') throw invalid(`${field}.wanted`, 'true or false');
+    const isList = Array.isArray(idle) && idle.length <= MAX_BLOCKS_A_LEASE;
+    if (!isList || !idle.every((port) => Number.isSafeInteger(port) && port >= 0 && port <= 0xffff)) {
+      throw invalid(`${field}.idle`, `a list of at most ${MAX_BLOCKS_A_LEASE} ports`);
+    }
+    return { leaseId, blocks: blocks as number, wanted, idle: idle as readonly number[] };
+  });
 }
 
 function parseVif(value: unknown, index: number): VifStatus {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import type { Port, SnatLease } from '@cable/model';
+import type { LeaseUse, Port, SnatLease } from '@cable/model';
 import { aliveKey, claimKey, objectKey } from '../keys.ts';
 import type { CableServer } from '../server.ts';
 import { assertInvariants, type Harness, type Json, startHarness, startTestServer } from '../testing/harness.ts';
@@ -251,4 +251,89 @@ test('keepers of two servers that lease at once never give one block to two port
   stop.abort();
   await Promise.all(keepers.map((keeper) => keeper.done));
   await assertInvariants(harness.server);
+});
+
+test('a guest that runs short gets as many blocks again, to a bound, and gives back what nothing uses; each has its record', async (t) => {
+  const clock = { ms: 0 };
+  const harness = await startHarness(t, { now: nowOf(clock) });
+  const { server } = harness;
+  const { network, portIn, leaseOf, place, set, find } = await world(harness);
+  const stop = new AbortController();
+  const keeper = keeperOf(server, clock, stop);
+  const a = await portIn(network);
+  await place(a['id'], 'h2');
+  await set('distributed');
+  await keeper.round();
+  const held = (): readonly number[] => (leaseOf(a)?.first_ports ?? []).map(Number);
+  const say = async (over: Partial<LeaseUse>, host = 'h2'): Promise<void> => {
+    const use = { leaseId: leaseOf(a)?.id ?? '', blocks: held().length, wanted: false, idle: [], ...over };
+    keeper.takeUses(host, [use]);
+    await keeper.round();
+  };
+  const first = held();
+  assert.equal(first.length, 4);
+  await say({ wanted: true }, 'h1');
+  await say({ wanted: true, blocks: 3 });
+  assert.deepEqual(held(), first, 'another host, and one that speaks of before, say nothing');
+  clock.ms += 60_000;
+  for (const count of [8, 16, 32, 32]) {
+    await say({ wanted: true });
+    assert.equal(held().length, count);
+  }
+  assert.deepEqual(held().slice(0, 4), first);
+  const later = held()[20] ?? 0;
+  assert.deepEqual(
+    (await find(later)).map((one) => [one.port_id, one.from, one.to]),
+    [[a['id'], '2026-11-27T00:01:00.000Z', null]],
+  );
+  assert.deepEqual(await find(later, '2026-11-27T00:00:30Z'), [], 'nobody had it before');
+  await say({ idle: [...first, later, 9] });
+  assert.equal(held().length, 28);
+  assert.deepEqual([held()[0], held().includes(later)], [first[0], false], 'the first is kept');
+  assert.equal(leaseOf(a)?.resting.length, 4);
+  await say({ idle: held() });
+  assert.equal(held().length, 4, 'and as many as everybody gets');
+  await say({ idle: held() });
+  assert.equal(held().length, 4);
+  const all = server.tables.of('snat_lease');
+  assert.equal(new Set([...all.values()].flatMap((one) => [...one.first_ports])).size, 4);
+  stop.abort();
+  await keeper.done;
+  await assertInvariants(server);
+});
+
+test('of an address that is nearly all leased nobody gets more', async (t) => {
+  const clock = { ms: 0 };
+  const harness = await startHarness(t, { now: nowOf(clock) });
+  const { server } = harness;
+  const { network, portIn, leaseOf, place, set } = await world(harness);
+  const stop = new AbortController();
+  const keeper = keeperOf(server, clock, stop);
+  const ports: Json[] = [];
+  for (let n = 0; n < 32; n += 1) ports.push(await portIn(network));
+  for (const port of ports) await place(port['id'], 'h2');
+  await set('distributed');
+  await keeper.round();
+  const held = (port: Json): number => leaseOf(port)?.first_ports.length ?? 0;
+  const want = async (): Promise<number> => {
+    const uses = ports.map((port) => ({
+      leaseId: leaseOf(port)?.id ?? '',
+      blocks: held(port),
+      wanted: true,
+      idle: [],
+    }));
+    keeper.takeUses('h2', uses);
+    await keeper.round();
+    return ports.reduce((sum, port) => sum + held(port), 0);
+  };
+  const totals: number[] = [];
+  for (let n = 0; n < 6; n += 1) totals.push(await want());
+  const last = totals.at(-1) ?? 0;
+  assert.ok(last > 1008 / 2 && last <= 1008 * 0.75, String(totals));
+  for (let n = 0; n < 40; n += 1) await want();
+  const most = await want();
+  assert.ok(most <= 1008 * 0.75, String(most));
+  stop.abort();
+  await keeper.done;
+  await assertInvariants(server);
 });

@@ -1,5 +1,5 @@
 import { type Logger, type Loop, startLoop } from '@cable/kit';
-import { type Port, SNAT_BLOCK_PORTS, type SnatLease } from '@cable/model';
+import { type LeaseUse, MAX_BLOCKS_A_LEASE, type Port, SNAT_BLOCK_PORTS, type SnatLease } from '@cable/model';
 import type { EngineDeps } from '../engine/context.ts';
 import { refuseBehind } from '../engine/loaded-types.ts';
 import { Plan } from '../engine/plan.ts';
@@ -39,6 +39,12 @@ const FIRST_PORT = 1024;
 const BLOCKS_A_PORT = 4;
 const BLOCKS = (65_536 - FIRST_PORT) / SNAT_BLOCK_PORTS;
 
+/** Of an address of which so much is leased nobody gets more blocks than one: who comes later is to have one, too. */
+const SPARE = (BLOCKS * 3) / 4;
+
+/** What a host says of a lease's use counts so long. */
+const USE_MS = 15_000;
+
 /** What is to be written of one router. */
 type Step = { readonly lease?: SnatLease; readonly becomes?: SnatLease; readonly records: readonly Entry[] };
 type Entry = { readonly key: string; readonly record: SnatRecord };
@@ -56,6 +62,8 @@ export class SnatKeeper {
   /** Since when each resting block is known here to rest, by lease and first port. The clock of records may go to and fro, and other servers have others. */
   readonly #resting = new Map<string, number>();
   readonly #full = new Set<string>();
+  /** What hosts say of leases, by lease. */
+  readonly #uses = new Map<string, { readonly use: LeaseUse; readonly atMs: number }>();
   #turn: Promise<void> = Promise.resolve();
   #allAt = Number.NEGATIVE_INFINITY;
   #sweptAt: number;
@@ -79,6 +87,18 @@ export class SnatKeeper {
     const round = this.#turn.then(() => this.#round());
     this.#turn = round.catch(() => undefined);
     return round;
+  }
+
+  /** A host says how its guests use their blocks: of leases that it has. */
+  takeUses(host: string, uses: readonly LeaseUse[]): void {
+    const { tables, monotonicMs } = this.#deps;
+    for (const use of uses) {
+      const lease = tables.of('snat_lease').get(use.leaseId);
+      if (lease?.host_id !== host || lease.first_ports.length !== use.blocks) continue;
+      this.#uses.set(lease.id, { use, atMs: monotonicMs() });
+      this.#dirty.add(lease.router_id);
+      this.#loop.trigger();
+    }
   }
 
   async #round(): Promise<void> {
@@ -176,7 +196,7 @@ export class SnatKeeper {
       const isFit = addresses?.networkId === lease.network_id && addresses.ips.includes(lease.external_address);
       if (sender !== undefined && isFit) {
         wanted.delete(lease.port_id);
-        const step = await this.#keep(lease, sender);
+        const step = (await this.#keep(lease, sender)) ?? this.#resize(lease, sender, steps);
         if (step !== undefined) steps.push(step);
       } else if (lease.first_ports.length > 0) steps.push(this.#release(lease, lease.first_ports));
       else steps.push(...(await this.#end(lease)));
@@ -234,23 +254,53 @@ export class SnatKeeper {
     ips: readonly string[],
     steps: readonly Step[],
   ): { readonly address: string; readonly firstPorts: readonly number[] } | undefined {
-    const { tables, random } = this.#deps;
     for (const address of ips) {
-      const leases = [
-        ...tables.of('snat_lease').by('external_address', address),
-        ...steps.flatMap(({ becomes }) => becomes ?? []),
-      ].filter((lease) => lease.network_id === networkId && lease.external_address === address);
-      const taken = new Set(leases.flatMap(blocksOf));
-      const start = Math.floor(random() * BLOCKS);
-      const most = taken.size < BLOCKS / 2 ? BLOCKS_A_PORT : 1;
-      const firstPorts: number[] = [];
-      for (let n = 0; n < BLOCKS && firstPorts.length < most; n += 1) {
-        const firstPort = FIRST_PORT + ((start + n) % BLOCKS) * SNAT_BLOCK_PORTS;
-        if (!taken.has(firstPort)) firstPorts.push(firstPort);
-      }
+      const taken = this.#taken(networkId, address, steps);
+      const firstPorts = this.#choose(taken, taken.size < BLOCKS / 2 ? BLOCKS_A_PORT : 1);
       if (firstPorts.length > 0) return { address, firstPorts };
     }
     return undefined;
+  }
+
+  /** Blocks of the address that somebody has. */
+  #taken(networkId: string, address: string, steps: readonly Step[]): ReadonlySet<number> {
+    const leases = [
+      ...this.#deps.tables.of('snat_lease').by('external_address', address),
+      ...steps.flatMap(({ becomes }) => becomes ?? []),
+    ].filter((lease) => lease.network_id === networkId && lease.external_address === address);
+    return new Set(leases.flatMap(blocksOf));
+  }
+
+  #choose(taken: ReadonlySet<number>, most: number): readonly number[] {
+    const start = Math.floor(this.#deps.random() * BLOCKS);
+    const firstPorts: number[] = [];
+    for (let n = 0; n < BLOCKS && firstPorts.length < most; n += 1) {
+      const firstPort = FIRST_PORT + ((start + n) % BLOCKS) * SNAT_BLOCK_PORTS;
+      if (!taken.has(firstPort)) firstPorts.push(firstPort);
+    }
+    return firstPorts;
+  }
+
+  /** As its host says that it is used, a lease gets as many blocks again, or gives back those that nothing uses. */
+  #resize(lease: SnatLease, { port }: Sender, steps: readonly Step[]): Step | undefined {
+    const said = this.#uses.get(lease.id);
+    this.#uses.delete(lease.id);
+    const held = lease.first_ports.length;
+    if (said === undefined || said.use.blocks !== held || this.#deps.monotonicMs() - said.atMs > USE_MS)
+      return undefined;
+    const taken = this.#taken(lease.network_id, lease.external_address, steps);
+    if (said.use.wanted) {
+      const most = taken.size < BLOCKS / 2 ? held : taken.size < SPARE ? 1 : 0;
+      const more = this.#choose(taken, Math.min(most, MAX_BLOCKS_A_LEASE - held));
+      if (more.length === 0) return undefined;
+      const becomes = { ...lease, first_ports: [...lease.first_ports, ...more] };
+      return { lease, becomes, records: more.map((first) => this.#begin(becomes, port, first)) };
+    }
+    const kept = taken.size < BLOCKS / 2 ? BLOCKS_A_PORT : 1;
+    // The host notes by the first that the guest runs short.
+    const idle = lease.first_ports.slice(1).filter((first) => said.use.idle.includes(first ?? 0));
+    const gone = idle.slice(0, Math.max(0, held - kept));
+    return gone.length === 0 ? undefined : this.#release(lease, gone);
   }
 
   /** A lease that stays: it may have another host. */
