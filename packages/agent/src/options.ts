@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exitUsage, type LogLevel } from '@cable/kit';
-import { formatIp, isUnderlayAddress, parseIp, parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
+import {
+  formatIp,
+  isMachineAddress,
+  isUnderlayAddress,
+  parseIp,
+  parseUnderlayMtu,
+  UNDERLAY_MTU_BYTES,
+} from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pinName } from './bpf/pin.ts';
 import type { CollectorPlace } from './flow-export/collector.ts';
