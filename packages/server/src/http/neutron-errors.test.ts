@@ -278,7 +278,7 @@ test('a filter that is no value of a boolean or of an integer is refused by its 
   const floating = await create('floatingip', { floating_network_id: external['id'] });
   const parents = {
     ...{ policy_id: (await create('qos_policy', {}))['id'], pool_id: pool['id'] },
-    floatingip_id: floating['id'],
+    ...{ floatingip_id: floating['id'], router_id: (await create('router', {}))['id'] },
   };
   for (const { stored, collection, attributes, verbs } of server.deps.resources.all) {
     if (!stored || !verbs.includes('list')) continue;
