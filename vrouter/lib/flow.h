@@ -851,14 +851,24 @@ static __always_inline void want_block(const struct work *w, const struct cb_lea
 		held->wanted_ns = w->p.now_ns;
 }
 
-/* Ends the flow that has the answers' tuple if its time is over: nobody has collected it yet. */
-static __always_inline void end_expired(struct work *w)
+/* So many tries later also a connection that is over gives way: it rests in its port for late packets, which matters less than a new one. */
+#define PORT_TRIES_POLITE 8
+
+/*
+ * Ends the flow that has the answers' tuple if its time is over: nobody has collected it yet. @is_urgent: or if both ends have closed it, or one has reset it. Returns
+ * whether that is free now.
+ */
+static __always_inline int end_if_over(struct work *w, int is_urgent)
 {
 	__u32 direction = 0, number = flow_of_answer(w, &direction);
 	struct cb_flow *flow = flow_row(number);
 
-	if (number && flow && way_expired(&flow->way[0], w->p.now_ns))
-		end_flow(number);
+	if (!number || !flow)
+		return 0;
+	if (!way_expired(&flow->way[0], w->p.now_ns) &&
+	    (!is_urgent || flow->tuple[0].protocol != IPPROTO_TCP || flow->way[0].state != CB_FLOW_CLOSED))
+		return 0;
+	return end_flow(number);
 }
 
 /* reserve_port() of the sender's own blocks: any port of them. */
@@ -878,8 +888,8 @@ static __always_inline int reserve_in_blocks(struct work *w, struct cb_flow *flo
 			want_block(w, lease);
 		if (!take_port(w, flow, number, block * CB_BLOCK_PORTS + place % CB_BLOCK_PORTS))
 			return CB_REASON_NONE;
-		end_expired(w);
-		at = place + 1;
+		if (!end_if_over(w, n >= PORT_TRIES_POLITE))
+			at = place + 1;
 	}
 	return CB_REASON_SNAT_BLOCKS;
 }
@@ -899,7 +909,7 @@ GLOBAL int reserve_port(struct __sk_buff *ctx __attribute__((unused)), __u32 num
 	if (!chooses_port(&w->p)) {
 		if (cfg_trace)
 			return answer_is_taken(w) ? CB_REASON_NAT_PORTS : CB_REASON_NONE;
-		end_expired(w);
+		end_if_over(w, 0);
 		return put_tuple(&w->answer, number, 1) ? CB_REASON_NAT_PORTS : CB_REASON_NONE;
 	}
 	if (w->nat.leased)
@@ -911,8 +921,8 @@ GLOBAL int reserve_port(struct __sk_buff *ctx __attribute__((unused)), __u32 num
 	for (int n = 0; n < PORT_TRIES; n++) {
 		if (!take_port(w, flow, number, port_of_group(w, group % groups)))
 			return CB_REASON_NONE;
-		end_expired(w);
-		group++;
+		if (!end_if_over(w, n >= PORT_TRIES_POLITE))
+			group++;
 	}
 	return CB_REASON_NAT_PORTS;
 }

@@ -384,6 +384,25 @@ describe('the address of a router', () => {
     assert.equal(world.send(b, udp({ ...fromB(), to: '198.51.100.8' }, { sport: 1, dport: 80 })).verdict, wire);
   });
 
+  test('connections that are over leave their ports to new ones, those that are not keep theirs', () => {
+    setSnat(world, { ...gateway, ports: { first: 2048, last: 2048 + 8 * 4 - 1 } });
+    const open80 = (sport: number) => world.send(b, tcp(fromB(), { sport, dport: 80, flags: TCP.syn }));
+    const kept = portOf(open80(4000).packet);
+    for (let n = 0; n < 40; n++) {
+      const sent = open80(5000 + n);
+      assert.equal(sent.verdict, wire, `connection ${n}`);
+      const port = portOf(sent.packet);
+      assert.notEqual(port, kept);
+      const there = (flags: number) => world.send(b, tcp(fromB(), { sport: 5000 + n, dport: 80, flags })).verdict;
+      const back = (flags: number) => arrive(tcp(into(S), { sport: 80, dport: port, flags })).verdict;
+      assert.equal(back(TCP.syn | TCP.ack), 'vif b');
+      assert.equal(there(TCP.ack), wire);
+      assert.equal(there(TCP.fin | TCP.ack), wire);
+      assert.equal(back(TCP.fin | TCP.ack), 'vif b');
+    }
+    assert.equal(arrive(tcp(into(S), { sport: 80, dport: kept, flags: TCP.syn | TCP.ack })).verdict, 'vif b');
+  });
+
   test('a range of less than a group, and none, refuse', () => {
     for (const range of [
       { first: 2048, last: 2054 },
