@@ -9,8 +9,8 @@ export type FlowSessionsDeps = {
   readonly ask: (host: string, id: string, signal: AbortSignal) => AsyncIterable<readonly string[]>;
   /** Flows of the subject, a few. */
   readonly put: (id: string, lines: readonly FlowLine[], session: number) => void;
-  /** All that there were have come. */
-  readonly whole: (id: string, session: number) => void;
+  /** All that there were have come. `isEmpty`: none was. */
+  readonly whole: (id: string, session: number, isEmpty: boolean) => void;
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly waits?: (() => Backoff) | undefined;
@@ -75,6 +75,7 @@ export class FlowSessions {
     const { ask, put, whole, session: draw = () => Math.floor(Math.random() * 0x10000) } = this.#deps;
     const session = draw();
     const turns = startTurns();
+    let isEmpty = true;
     for await (const lines of ask(from, id, signal)) {
       let flows: FlowLine[] = [];
       for (const text of lines) {
@@ -83,10 +84,11 @@ export class FlowSessions {
         if (line === 'other') continue;
         if (line.type === 'hello') heard();
         if (line.type === 'flow' || line.type === 'passed') flows.push(line);
+        isEmpty &&= flows.length === 0;
         if (line.type === 'whole' || flows.length === MOST_ROWS) {
           put(id, flows, session);
           flows = [];
-          if (line.type === 'whole') whole(id, session);
+          if (line.type === 'whole') whole(id, session, isEmpty);
           if (turns.due()) await turns.next();
           if (signal.aborted) return;
         }

@@ -48,7 +48,9 @@ export class FlowTaker {
           lines.flatMap((line) => (line.type === 'flow' ? line.flow : [])),
           number,
         ),
-      whole: (portId, number) => this.#sweep(portId, number),
+      whole: (portId, number, isEmpty) => {
+        if (!isEmpty) this.#sweep(portId, number);
+      },
     });
   }
 
@@ -86,7 +88,10 @@ export class FlowTaker {
     };
   }
 
-  /** Not once the port is here: where it was its flows go with its device, which does not end them. */
+  /**
+   * Not once the port is here, and not by a source that has none: where it was its flows go with its device, which does not end them. Whoever was started a moment ago knows the
+   * second before the first.
+   */
   #sweep(portId: string, session: number): void {
     const vif = this.#deps.vif(portId);
     if (vif !== undefined && this.#deps.moving.get(portId)?.isHere === false) this.#deps.carry().sweep(vif, session);

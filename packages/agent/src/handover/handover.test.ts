@@ -123,6 +123,21 @@ test('once the port is here a source that has no flows of it any more ends none'
   assert.deepEqual([...to.table.taken.keys()].sort(), [1, 2, 3, 4]);
 });
 
+test('a source that has none ends none, also while this host does not know yet that the port is here', async (t) => {
+  const first = await source(t);
+  let { server } = first;
+  for (const n of [1, 2]) first.table.flows.set(n, { vif: 4, packets: 1 });
+  const to = target(t, () => server.port ?? 0);
+  await eventually('all have come', () => to.table.taken.size === 2);
+  first.stop();
+  const second = await source(t);
+  ({ server } = second);
+  await eventually('the whole, which is nothing, was told', () => second.table.followed.get(4) === 'changes');
+  second.table.flows.set(3, { vif: 4, packets: 1 });
+  await eventually('what comes after the whole has come', () => to.table.taken.has(3));
+  assert.deepEqual([...to.table.taken.keys()].sort(), [1, 2, 3]);
+});
+
 test('who does not take the port is told nothing: a stranger is cut before anything is read', async (t) => {
   const { table, others, server } = await source(t);
   table.flows.set(1, { vif: 4, packets: 1 });
