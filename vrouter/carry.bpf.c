@@ -415,32 +415,29 @@ static __noinline int is_known_in(struct adopted *flow, __u16 net)
 	return known;
 }
 
-/* Makes flow @number, which was handed over before, what it is now. Returns whether no packet has passed by it meanwhile. */
-static __noinline int renew_flow(__u32 number, const struct adopted *from)
+/*
+ * Makes flow @number, which was handed over before, what it is now; @also: also if a packet has passed by it here. Returns whether it is.
+ */
+static __noinline int renew_flow(__u32 number, const struct adopted *from, __u32 also)
 {
 	struct cb_flow *flow = flow_row(number);
-	int untouched;
-	__u64 life;
+	int renews;
 
-	if (!flow)
+	if (!flow || !(also || is_untouched(flow)) || !take_busy(flow))
 		return 0;
-	life = flow->life;
-	if ((life & 3) != CB_LIFE_LIVE || !is_untouched(flow) ||
-	    __sync_val_compare_and_swap(&flow->life, life, (life & ~3ULL) | CB_LIFE_BUSY) != life)
-		return 0;
-	untouched = is_untouched(flow);
-	if (untouched) {
+	renews = also || is_untouched(flow);
+	if (renews) {
 		flow->flags = from->flags;
 		for (__u32 side = 0; side < 2; side++) {
 			flow->tally[side] = from->tally[side];
+			flow->way[side].stamp = 0;
 			flow->way[side].state = from->state;
 			flow->way[side].expires_ns = from->expires_ns;
-			if (from->fin[side])
-				flow->way[side].flags |= CB_WAY_F_FIN;
+			flow->way[side].flags = from->fin[side] ? CB_WAY_F_FIN : 0;
 		}
 	}
 	set_life(flow, CB_LIFE_LIVE);
-	return untouched;
+	return renews;
 }
 
 /* Ends flow @number if it is one that was handed over and no packet has passed by. Returns whether nothing of it is left. */
@@ -479,7 +476,7 @@ static __noinline enum put_result put_flow(struct adopted *flow, const struct cb
 	there = flow_at(&flow->tuple[0], &direction[0]);
 	back = flow_at(&flow->tuple[1], &direction[1]);
 	if (there && there == back && !direction[0])
-		return renew_flow(there, flow) ? PUT_RENEWED : PUT_PRESENT;
+		return renew_flow(there, flow, 0) ? PUT_RENEWED : PUT_PRESENT;
 	if (is_known_in(flow, row->other_net) || !end_untouched(there) || !end_untouched(back))
 		return PUT_PRESENT;
 	if (!has_share(flow))
@@ -488,29 +485,35 @@ static __noinline enum put_result put_flow(struct adopted *flow, const struct cb
 	return made > 0 ? PUT_MADE : made ? PUT_REFUSED : PUT_PRESENT;
 }
 
+/* What @row says of a flow, wherever it is to be put in. */
+static __always_inline void read_row(struct adopted *flow, const struct cb_carry *row, __u32 session, __u64 now)
+{
+	__u64 timeout = flow_timeout_ns(row->tuple[0].protocol, row->state);
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->tuple[0] = row->tuple[0];
+	flow->tuple[1] = row->tuple[1];
+	flow->tally[0] = row->tally[0];
+	flow->tally[1] = row->tally[1];
+	flow->expires_ns = now + (row->left_ns < timeout ? row->left_ns : timeout);
+	flow->member = row->member;
+	flow->flags = carried_flags(session);
+	flow->state = row->state;
+	flow->fin[0] = row->fin[0];
+	flow->fin[1] = row->fin[1];
+}
+
 /* Called for each row. */
 static long put_one(__u32 index, void *data __attribute__((unused)))
 {
 	struct cb_carry *row = bpf_map_lookup_elem(&cb_carry_1, &index);
 	struct putting *putting = putting_row();
 	struct adopted *flow;
-	__u64 timeout;
 
 	if (!row || !putting)
 		return 1;
 	flow = &putting->flow;
-	__builtin_memset(flow, 0, sizeof(*flow));
-	timeout = flow_timeout_ns(row->tuple[0].protocol, row->state);
-	flow->tuple[0] = row->tuple[0];
-	flow->tuple[1] = row->tuple[1];
-	flow->tally[0] = row->tally[0];
-	flow->tally[1] = row->tally[1];
-	flow->expires_ns = putting->now + (row->left_ns < timeout ? row->left_ns : timeout);
-	flow->member = row->member;
-	flow->flags = carried_flags(putting->put.session);
-	flow->state = row->state;
-	flow->fin[0] = row->fin[0];
-	flow->fin[1] = row->fin[1];
+	read_row(flow, row, putting->put.session, putting->now);
 	switch (put_flow(flow, row, putting->now)) {
 	case PUT_MADE:
 		putting->put.made++;

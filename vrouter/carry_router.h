@@ -61,34 +61,6 @@ static __always_inline int gives_way(const struct passing *passing, __u32 number
 	return end_untouched(number);
 }
 
-/* Makes flow @number of a gateway what its host says that it is now: whatever it was here, where this host stands by. */
-static __noinline int renew_passing(__u32 number, const struct adopted *from, __u32 stands_by)
-{
-	struct cb_flow *flow = flow_row(number);
-	int renews;
-	__u64 life;
-
-	if (!flow)
-		return 0;
-	life = flow->life;
-	if ((life & 3) != CB_LIFE_LIVE ||
-	    __sync_val_compare_and_swap(&flow->life, life, (life & ~3ULL) | CB_LIFE_BUSY) != life)
-		return 0;
-	renews = stands_by || is_untouched(flow);
-	if (renews) {
-		flow->flags = from->flags;
-		for (__u32 side = 0; side < 2; side++) {
-			flow->tally[side] = from->tally[side];
-			flow->way[side].stamp = 0;
-			flow->way[side].state = from->state;
-			flow->way[side].expires_ns = from->expires_ns;
-			flow->way[side].flags = from->fin[side] ? CB_WAY_F_FIN : 0;
-		}
-	}
-	set_life(flow, CB_LIFE_LIVE);
-	return renews;
-}
-
 static __noinline enum pass_result put_passing(struct passing *passing, const struct cb_carry *row)
 {
 	struct adopted *flow = &passing->flow;
@@ -117,7 +89,7 @@ static __noinline enum pass_result put_passing(struct passing *passing, const st
 		return gives_way(passing, there) && gives_way(passing, there == back ? 0 : back) ? PASS_ENDED
 												 : PASS_PRESENT;
 	if (there && there == back && !direction[0])
-		return renew_passing(there, flow, passing->pass.stands_by) ? PASS_RENEWED : PASS_PRESENT;
+		return renew_flow(there, flow, passing->pass.stands_by) ? PASS_RENEWED : PASS_PRESENT;
 	if (!gives_way(passing, there) || !gives_way(passing, there == back ? 0 : back))
 		return PASS_PRESENT;
 	if (!has_share(flow))
@@ -132,22 +104,12 @@ static long pass_one(__u32 index, void *data __attribute__((unused)))
 	struct cb_carry *row = bpf_map_lookup_elem(&cb_carry_1, &index);
 	struct passing *passing = passing_row();
 	struct adopted *flow;
-	__u64 timeout;
 
 	if (!row || !passing)
 		return 1;
 	flow = &passing->flow;
-	__builtin_memset(flow, 0, sizeof(*flow));
-	timeout = flow_timeout_ns(row->tuple[0].protocol, row->state);
-	flow->tuple[0] = row->tuple[0];
-	flow->tuple[1] = row->tuple[1];
-	flow->tally[0] = row->tally[0];
-	flow->tally[1] = row->tally[1];
-	flow->expires_ns = passing->now + (row->left_ns < timeout ? row->left_ns : timeout);
-	flow->flags = carried_flags(passing->pass.session);
-	flow->state = row->state;
-	flow->fin[0] = row->fin[0];
-	flow->fin[1] = row->fin[1];
+	read_row(flow, row, passing->pass.session, passing->now);
+	flow->member = 0;
 	switch (put_passing(passing, row)) {
 	case PASS_MADE:
 		passing->pass.made++;
@@ -241,13 +203,8 @@ static __noinline int turn_flow(__u32 number, __u32 side, const struct cb_tuple_
 				const struct cb_tuple_key *key)
 {
 	struct cb_flow *flow = flow_row(number);
-	__u64 life;
 
-	if (!flow)
-		return 0;
-	life = flow->life;
-	if ((life & 3) != CB_LIFE_LIVE ||
-	    __sync_val_compare_and_swap(&flow->life, life, (life & ~3ULL) | CB_LIFE_BUSY) != life)
+	if (!flow || !take_busy(flow))
 		return 0;
 	if (flow->member || !tuple_is_same(side ? &flow->tuple[0] : &flow->tuple[1], inner) ||
 	    put_tuple(key, number, side)) {

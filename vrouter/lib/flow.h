@@ -421,17 +421,21 @@ GLOBAL int tell_drop(struct __sk_buff *ctx, __u32 reason)
 
 /* --- the end of a flow --- */
 
+/* Makes the LIVE record BUSY. Returns whether it was this call that did: then the record is the caller's until set_life(). */
+static __always_inline int take_busy(struct cb_flow *flow)
+{
+	__u64 life = flow->life;
+
+	return (life & 3) == CB_LIFE_LIVE &&
+	       __sync_val_compare_and_swap(&flow->life, life, (life & ~3ULL) | CB_LIFE_BUSY) == life;
+}
+
 /* Makes the LIVE record of flow @number BUSY and takes its tuples and counts out. Returns whether it was this call that did. */
 static __noinline int take_apart(__u32 number)
 {
 	struct cb_flow *flow = flow_row(number);
-	__u64 life;
 
-	if (!flow)
-		return 0;
-	life = flow->life;
-	if ((life & 3) != CB_LIFE_LIVE ||
-	    __sync_val_compare_and_swap(&flow->life, life, (life & ~3ULL) | CB_LIFE_BUSY) != life)
+	if (!flow || !take_busy(flow))
 		return 0;
 	flow->way[0].stamp = 0;
 	flow->way[1].stamp = 0;
