@@ -452,8 +452,7 @@ static __always_inline int end_untouched(__u32 number)
 static __always_inline int has_share(const struct adopted *flow)
 {
 	__u64 usable = cfg_flows - FLOW_RESERVE(cfg_flows), free;
-	__u32 zero = 0;
-	struct cb_gauge *gauge = bpf_map_lookup_elem(&cb_gauge_1, &zero);
+	struct cb_gauge *gauge = gauge_row();
 
 	if (!gauge)
 		return 1;

@@ -15,9 +15,9 @@
 #ifndef CABLE_FORWARD_H
 #define CABLE_FORWARD_H
 
+#include "begin.h"
 #include "deliver.h"
 #include "flood.h"
-#include "flow.h"
 #include "icmp6.h"
 #include "orphan.h"
 #include "policy.h"

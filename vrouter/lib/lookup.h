@@ -30,6 +30,14 @@ static __always_inline struct cb_tunnel *tunnel_row(__u32 tunnel)
 	return bpf_map_lookup_elem(&cb_tunnel_1, &tunnel);
 }
 
+/* What is counted of the flow table as a whole. */
+static __always_inline struct cb_gauge *gauge_row(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&cb_gauge_1, &zero);
+}
+
 /* Who has @addr in network @net. */
 static __always_inline struct cb_endpoint *lookup_endpoint(__u16 net, const struct cb_addr *addr)
 {

@@ -11,7 +11,7 @@
 #ifndef CABLE_NAT_H
 #define CABLE_NAT_H
 
-#include "flow.h"
+#include "begin.h"
 #include "lookup.h"
 
 static __always_inline void resolved_drop(struct work *w, __u32 reason)

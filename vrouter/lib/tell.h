@@ -6,8 +6,7 @@
 #ifndef CABLE_TELL_H
 #define CABLE_TELL_H
 
-#include "config.h"
-#include "lookup.h"
+#include "way.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -15,13 +14,6 @@ struct {
 } cb_told_1 SEC(".maps");
 
 #define TOLD_DROP_NS (1000000000ULL / CB_TOLD_DROP_RATE)
-
-static __always_inline struct cb_gauge *gauge_row(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&cb_gauge_1, &zero);
-}
 
 static __always_inline int tells_of(__u32 vif, __u32 choice)
 {
@@ -64,6 +56,91 @@ static __always_inline int may_tell_drop(__u32 vif, __u64 now)
 	gauge = gauge_row();
 	if (gauge)
 		__sync_fetch_and_add(&gauge->told_held, 1);
+	return 0;
+}
+
+static __always_inline __u32 choice_of(const struct cb_tuple_key *key)
+{
+	return tuple_check(key) >> 1;
+}
+
+/* Why the flow of @flow ends now: CB_TOLD_*. */
+static __always_inline __u8 end_reason(const struct cb_flow *flow, __u64 now)
+{
+	if (flow->tuple[0].protocol == IPPROTO_TCP && is_closing(&flow->way[0]))
+		return CB_TOLD_OVER;
+	return way_expired(&flow->way[0], now) ? CB_TOLD_IDLE : CB_TOLD_FORCED;
+}
+
+/* Tells that flow @number, which is BUSY, begins (@kind CB_TOLD_BEGIN) or has ended. */
+GLOBAL int tell_flow(__u32 number, __u32 kind)
+{
+	struct cb_flow *flow = flow_row(number);
+	struct cb_told *told;
+
+	if (cfg_trace || !flow)
+		return 0;
+	told = take_told();
+	if (!told)
+		return 0;
+	__builtin_memset(told, 0, sizeof(*told));
+	told->at_ns = bpf_ktime_get_ns();
+	told->begun_ns = flow->at_ns;
+	for (int n = 0; n < 2; n++) {
+		told->packets[n] = flow->tally[n].packets;
+		told->bytes[n] = flow->tally[n].bytes;
+		told->tuple[n] = flow->tuple[n];
+		told->owner[n] = flow->owner[n];
+		told->project[n] = flow->project[n];
+	}
+	told->life = flow->life >> 2;
+	told->flow = number;
+	told->rule = flow->rule;
+	told->member = flow->member;
+	told->choice = choice_of(&flow->tuple[0]);
+	told->kind = kind;
+	told->reason = kind == CB_TOLD_END ? end_reason(flow, told->at_ns) : 0;
+	told->state = flow->way[0].state;
+	bpf_ringbuf_submit(told, 0);
+	return 0;
+}
+
+static __always_inline int is_flow_told(const struct cb_flow *flow)
+{
+	return is_told(flow->owner[0], flow->owner[1], choice_of(&flow->tuple[0]));
+}
+
+/* The packet in work is dropped for @reason when it was decided: that is told. */
+GLOBAL int tell_drop(struct __sk_buff *ctx, __u32 reason)
+{
+	struct work *w = work();
+	__u32 choice, vif;
+	struct cb_told *told;
+	__u64 now;
+
+	if (cfg_trace || !w)
+		return 0;
+	choice = choice_of(&w->p.key);
+	vif = tells_of(w->p.in_vif, choice) ? w->p.in_vif : w->way.out_vif;
+	now = bpf_ktime_get_ns();
+	if (!tells_of(vif, choice) || !may_tell_drop(vif, now))
+		return 0;
+	told = take_told();
+	if (!told)
+		return 0;
+	__builtin_memset(told, 0, sizeof(*told));
+	told->at_ns = now;
+	told->packets[0] = 1;
+	told->bytes[0] = ctx->len;
+	told->tuple[0] = w->p.key;
+	told->choice = choice;
+	told->owner[0] = w->p.in_vif;
+	told->owner[1] = w->way.out_vif;
+	told->project[0] = w->sender.project;
+	told->project[1] = w->to.project;
+	told->kind = CB_TOLD_DROP;
+	told->reason = reason;
+	bpf_ringbuf_submit(told, 0);
 	return 0;
 }
 
