@@ -1,77 +1,22 @@
 /** The host of a router's gateway dies, with real agents and the real kernel: connections by the router's address go on at the standby. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
-import type { PortView, RouterView } from '@cable/model';
 import type { BedHost } from '../versions/bed-host.ts';
-import { Cloud, linkOf } from '../versions/cloud.ts';
 import { CURRENT } from '../versions/previous-version.ts';
 import { eventually } from '../versions/program.ts';
-import { VersionBed } from '../versions/version-bed.ts';
+import {
+  createGuests,
+  createInner,
+  createOutsideBed,
+  gatewayOf,
+  MACHINE,
+  MAPPINGS,
+  type OutsideBed,
+  setLinks,
+} from './outside-bed.ts';
+import { Party } from './party-process.ts';
 
-const OUTSIDE = `cbgf-${process.pid}`;
-const MACHINE = '203.0.113.1';
-const MAPPINGS = ['--bridge-mappings', 'physnet1:ext0'] as const;
-const PARTY = new URL('party.ts', import.meta.url).pathname;
-
-function ip(...args: readonly string[]): void {
-  execFileSync('ip', args);
-}
-
-/** An end of many connections, in a namespace. */
-class Party {
-  readonly #child: ChildProcess;
-  /** Times of events, by event and connection. */
-  readonly #seen = new Map<string, number[]>();
-
-  constructor(t: TestContext, netns: string, ...args: readonly string[]) {
-    const program = [process.execPath, '--import', 'tsx', PARTY, ...args];
-    const child = spawn('nsenter', [`--net=/run/netns/${netns}`, ...program], { stdio: ['pipe', 'pipe', 'ignore'] });
-    this.#child = child;
-    t.after(() => child.kill('SIGKILL'));
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const { event, n } = JSON.parse(line) as { readonly event: string; readonly n: number };
-      const key = `${event} ${n}`;
-      this.#seen.set(key, [...(this.#seen.get(key) ?? []), performance.now()]);
-    });
-  }
-
-  /** Says something on every connection. */
-  speak(): void {
-    this.#child.stdin?.write('speak\n');
-  }
-
-  /** Connections on which it has seen that at least so often. */
-  count(event: string, times = 1): number {
-    return [...this.#seen].filter(([key, at]) => key.startsWith(`${event} `) && at.length >= times).length;
-  }
-
-  /** Longest time since then that some connection was without an answer, in ms. */
-  gap(since: number): number {
-    const gaps = [...this.#seen].flatMap(([key, all]) => {
-      const at = [since, ...all.filter((one) => one > since)];
-      return key.startsWith('answer ') ? at.slice(1).map((one, n) => one - (at[n] ?? one)) : [];
-    });
-    return Math.round(Math.max(0, ...gaps));
-  }
-
-  close(): void {
-    this.#child.kill('SIGKILL');
-  }
-
-  async has(event: string, connections: number, what: string, times = 1): Promise<void> {
-    try {
-      await eventually(what, () => this.count(event, times) >= connections);
-    } catch {
-      assert.fail(`${what}: ${this.count(event, times)} of ${connections}`);
-    }
-  }
-}
-
-type World = {
-  readonly bed: VersionBed;
-  readonly router: RouterView;
+type World = OutsideBed & {
   readonly guest: BedHost;
   /** Where its port 8080 is outside. */
   readonly forwarded: string;
@@ -79,57 +24,20 @@ type World = {
 
 /** Two hosts outside with a guest each, a third with another. */
 async function build(t: TestContext): Promise<World> {
-  const bed = new VersionBed('gf', 1);
-  t.after(() => {
-    execFileSync('sh', ['-c', `ip netns del ${OUTSIDE} 2>/dev/null || true`]);
-    return bed.remove();
-  });
-  await bed.start(CURRENT, CURRENT, CURRENT, CURRENT);
-  ip('netns', 'add', OUTSIDE);
-  ip('-n', OUTSIDE, 'link', 'set', 'lo', 'up');
-  ip('-n', OUTSIDE, 'link', 'add', 'br0', 'up', 'type', 'bridge');
-  ip('-n', OUTSIDE, 'address', 'add', `${MACHINE}/24`, 'dev', 'br0');
-  for (const [n, host] of [bed.h1, bed.h2].entries()) {
-    ip('-n', host.name, 'link', 'add', 'ext0', 'up', 'type', 'veth', 'peer', 'name', `p${n}`, 'netns', OUTSIDE);
-    ip('-n', OUTSIDE, 'link', 'set', `p${n}`, 'master', 'br0', 'up');
-    await host.replace(CURRENT, ...MAPPINGS);
-  }
-  const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' } as const;
-  const external = await bed.api.create('network', { name: 'ext', 'router:external': true, ...flat });
-  const pool = { allocation_pools: [{ start: '203.0.113.10', end: '203.0.113.99' }], enable_dhcp: false };
-  const outer = { network_id: external.id, ip_version: 4, cidr: '203.0.113.0/24', gateway_ip: MACHINE, ...pool };
-  await bed.api.create('subnet', outer);
-  const cloud = await Cloud.create(bed.api);
+  const world = await createOutsideBed(t, { label: 'gf', uplinks: 2, more: 1 });
+  const { bed, cloud, external } = world;
   await cloud.allow('tcp', 8080);
-  const network = await cloud.createNetwork();
-  const inner = (await bed.api.list('subnet', { network_id: network.id })).find((one) => one.ip_version === 4);
-  assert.ok(inner);
-  const router = await bed.api.create('router', { name: 'r', external_gateway_info: { network_id: external.id } });
-  await bed.api.action('router', router.id, 'add_router_interface', { subnet_id: inner.id });
-  const ports: PortView[] = [];
-  for (const host of bed.hosts) ports.push(await cloud.createPort(host, network));
-  await cloud.active(...ports);
-  for (const [n, host] of bed.hosts.entries()) {
-    const port = ports[n];
-    assert.ok(port);
-    ip('-n', host.name, 'route', 'add', `${MACHINE}/32`, 'via', String(inner.gateway_ip), 'dev', linkOf(port));
-  }
-  const floating = await bed.api.create('floatingip', { floating_network_id: external.id });
-  const forward = { protocol: 'tcp', internal_port_id: ports[2]?.id, external_port: 2222, internal_port: 8080 };
-  await bed.api.within(floating.id).create('port_forwarding', forward);
-  const [, , guest] = bed.hosts;
+  const guests = await createGuests(world, await createInner(world), bed.hosts, `${MACHINE}/32`);
+  const [, , guest] = guests;
   assert.ok(guest);
-  return { bed, router, guest, forwarded: floating.floating_ip_address };
+  const floating = await bed.api.create('floatingip', { floating_network_id: external.id });
+  const forward = { protocol: 'tcp', internal_port_id: guest.port.id, external_port: 2222, internal_port: 8080 };
+  await bed.api.within(floating.id).create('port_forwarding', forward);
+  return { ...world, guest: guest.host, forwarded: floating.floating_ip_address };
 }
 
-async function hostOf({ bed, router }: World): Promise<string> {
-  const asked = { device_id: router.id, device_owner: 'network:router_gateway' } as const;
-  const [port] = await bed.api.list('port', asked);
-  return String(port?.['binding:host_id']);
-}
-
-function setLinks(host: BedHost, state: 'up' | 'down'): void {
-  for (const link of ['eth0', 'ext0']) ip('-n', host.name, 'link', 'set', link, state);
+async function hostOf(world: OutsideBed): Promise<string> {
+  return String((await gatewayOf(world))['binding:host_id']);
 }
 
 const [IDLE, BUSY, FORWARDED, BESIDE] = [20, 5, 5, 5];
@@ -148,8 +56,8 @@ type Parties = {
 
 /** All are established. */
 async function connect(t: TestContext, world: World, standby: BedHost, port: number): Promise<Parties> {
-  const { guest, forwarded } = world;
-  const server = new Party(t, OUTSIDE, 'serve', String(port));
+  const { outside, guest, forwarded } = world;
+  const server = new Party(t, outside, 'serve', String(port));
   const inside = new Party(t, guest.name, 'serve', '8080');
   await Promise.all([server.has('ready', 1, 'it listens'), inside.has('ready', 1, 'the guest listens')]);
   const call = (netns: string, address: string, at: number, count: number, everyMs?: number): Party =>
@@ -168,7 +76,7 @@ async function connect(t: TestContext, world: World, standby: BedHost, port: num
   await beside.has('open', BESIDE, 'connections of the standby’s guest are open');
   const busy = call(guest.name, MACHINE, port, BUSY, 50);
   await busy.has('answer', BUSY, 'busy connections are answered', 10);
-  const byForwarding = call(OUTSIDE, forwarded, 2222, FORWARDED, 50);
+  const byForwarding = call(outside, forwarded, 2222, FORWARDED, 50);
   await byForwarding.has('answer', FORWARDED, 'connections by the port forwarding are answered', 10);
   return { server, idle, busy, inside, forwarded: byForwarding, beside };
 }

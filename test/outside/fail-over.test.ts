@@ -1,27 +1,23 @@
 /** The host of a router's gateway dies, with real agents and the real kernel: a standby takes its place, with and without the server. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { sleep } from '@cable/kit';
-import type { RouterView } from '@cable/model';
 import type { BedHost } from '../versions/bed-host.ts';
-import { Cloud, linkOf } from '../versions/cloud.ts';
 import { CURRENT } from '../versions/previous-version.ts';
 import { eventually } from '../versions/program.ts';
-import { VersionBed } from '../versions/version-bed.ts';
-
-const OUTSIDE = `cbgw-${process.pid}`;
-const MACHINE = '203.0.113.1';
-const MAPPINGS = ['--bridge-mappings', 'physnet1:ext0'] as const;
-
-function ip(...args: readonly string[]): void {
-  execFileSync('ip', args);
-}
-
-function enter(netns: string, ...command: readonly string[]): readonly [program: string, args: readonly string[]] {
-  return ['nsenter', [`--net=/run/netns/${netns}`, ...command]];
-}
+import {
+  createGuests,
+  createInner,
+  createOutsideBed,
+  enter,
+  gatewayOf,
+  MACHINE,
+  MAPPINGS,
+  type OutsideBed,
+  setLinks,
+} from './outside-bed.ts';
 
 /** What a machine is sent back every 20 ms, for as long as the test takes. */
 class Pings {
@@ -54,54 +50,20 @@ class Pings {
   }
 }
 
-type World = { readonly bed: VersionBed; readonly router: RouterView; readonly guest: BedHost };
+type World = OutsideBed & { readonly guest: BedHost };
 
 /** Two hosts outside, a third with a guest. */
 async function build(t: TestContext): Promise<World> {
-  const bed = new VersionBed('gw', 1);
-  t.after(() => {
-    execFileSync('sh', ['-c', `ip netns del ${OUTSIDE} 2>/dev/null || true`]);
-    return bed.remove();
-  });
-  await bed.start(CURRENT, CURRENT, CURRENT, CURRENT);
-  ip('netns', 'add', OUTSIDE);
-  ip('-n', OUTSIDE, 'link', 'add', 'br0', 'up', 'type', 'bridge');
-  ip('-n', OUTSIDE, 'address', 'add', `${MACHINE}/24`, 'dev', 'br0');
-  for (const [n, host] of [bed.h1, bed.h2].entries()) {
-    ip('-n', host.name, 'link', 'add', 'ext0', 'up', 'type', 'veth', 'peer', 'name', `p${n}`, 'netns', OUTSIDE);
-    ip('-n', OUTSIDE, 'link', 'set', `p${n}`, 'master', 'br0', 'up');
-    await host.replace(CURRENT, ...MAPPINGS);
-  }
-  const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' } as const;
-  const external = await bed.api.create('network', { name: 'ext', 'router:external': true, ...flat });
-  const pool = { allocation_pools: [{ start: '203.0.113.10', end: '203.0.113.99' }], enable_dhcp: false };
-  const outer = { network_id: external.id, ip_version: 4, cidr: '203.0.113.0/24', gateway_ip: MACHINE, ...pool };
-  await bed.api.create('subnet', outer);
-  const cloud = await Cloud.create(bed.api);
-  await cloud.allowPing();
-  const network = await cloud.createNetwork();
-  const subnets = await bed.api.list('subnet', { network_id: network.id });
-  const inner = subnets.find(({ ip_version: version }) => version === 4);
-  assert.ok(inner);
-  const router = await bed.api.create('router', { name: 'r', external_gateway_info: { network_id: external.id } });
-  await bed.api.action('router', router.id, 'add_router_interface', { subnet_id: inner.id });
-  const [, , guest] = bed.hosts;
+  const world = await createOutsideBed(t, { label: 'gw', uplinks: 2, more: 1 });
+  await world.cloud.allowPing();
+  const [, , guest] = world.bed.hosts;
   assert.ok(guest);
-  const port = await cloud.createPort(guest, network);
-  await cloud.active(port);
-  ip('-n', guest.name, 'route', 'add', '203.0.113.0/24', 'via', String(inner.gateway_ip), 'dev', linkOf(port));
-  return { bed, router, guest };
+  await createGuests(world, await createInner(world), [guest]);
+  return { ...world, guest };
 }
 
-async function hostOf({ bed, router }: World): Promise<string> {
-  const asked = { device_id: router.id, device_owner: 'network:router_gateway' } as const;
-  const [port] = await bed.api.list('port', asked);
-  return String(port?.['binding:host_id']);
-}
-
-/** How a host is cut off, and comes back. */
-function setLinks(host: BedHost, state: 'up' | 'down'): void {
-  for (const link of ['eth0', 'ext0']) ip('-n', host.name, 'link', 'set', link, state);
+async function hostOf(world: OutsideBed): Promise<string> {
+  return String((await gatewayOf(world))['binding:host_id']);
 }
 
 test('guests reach outside by a standby when the host of the gateway dies, and an agent that is killed moves nothing', {
