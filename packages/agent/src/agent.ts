@@ -540,6 +540,7 @@ function createStream(
       answer,
       underlayMtuBytes: () => devices.underlay.now?.mtuBytes,
       bridgeMappings: options.bridgeMappings,
+      bandwidth: options.bandwidth,
       log: log.child('stream'),
       signal,
     },

@@ -3,13 +3,16 @@ import { fileURLToPath } from 'node:url';
 import { exitUsage, type LogLevel } from '@cable/kit';
 import {
   formatIp,
+  type HostBandwidth,
   isMachineAddress,
   isUnderlayAddress,
   parseIp,
   parseUnderlayMtu,
+  TUNNELLED,
   UNDERLAY_MTU_BYTES,
 } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseBandwidth, strayOf } from './bandwidth.ts';
 import { pinName } from './bpf/pin.ts';
 import type { CollectorPlace } from './flow-export/collector.ts';
 import { type DnsUpstream, parseUpstream } from './guest/dns-forwarder.ts';
@@ -27,6 +30,8 @@ export type AgentOptions = {
   readonly underlayMtuBytes: number;
   /** Interface of this host on each physical network that it is on, by the network's name. */
   readonly bridgeMappings: ReadonlyMap<string, string>;
+  /** What ports may be promised of the host's bandwidth. */
+  readonly bandwidth: HostBandwidth;
   /** Who puts packets for other hosts into VXLAN, and takes them out. `auto`: see runChosen(). */
   readonly encapsulation: Encapsulation | 'auto';
   /** The vrouter's compiled programs. */
@@ -74,6 +79,11 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       'physical networks that this host is on, with its interface there: physnet1:eth1,physnet2:eth2',
       parseMappings,
     )
+    .option(
+      '--bandwidth <list>',
+      'kbit/s that ports may be promised there: physnet1:EGRESS:INGRESS,rp_tunnelled:EGRESS:INGRESS (rp_tunnelled: of tunnelled networks)',
+      parseBandwidthOption,
+    )
     .addOption(
       new Option(
         '--encapsulation <who>',
@@ -108,6 +118,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     run?: string;
     underlayMtu: number;
     bridgeMappings?: ReadonlyMap<string, string>;
+    bandwidth?: HostBandwidth;
     encapsulation: Encapsulation | 'auto';
     object: string;
     novaMetadata?: string;
@@ -122,6 +133,9 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     command.error("error: required option '--server <url>' not specified");
   if (!given.teardown && given.underlay === undefined)
     command.error("error: required option '--underlay <address>' not specified");
+  const stray = strayOf(given.bandwidth ?? {}, given.bridgeMappings ?? new Map());
+  if (stray !== undefined)
+    command.error(`error: option '--bandwidth <list>' names ${stray}, which is not in --bridge-mappings`);
   const { novaMetadata, metadataSecretFile } = given;
   if ((novaMetadata === undefined) !== (metadataSecretFile === undefined))
     command.error("error: options '--nova-metadata <url>' and '--metadata-secret-file <path>' go together");
@@ -134,6 +148,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     pinDir: join(BPFFS, 'cable', pinName(given.host)),
     underlayMtuBytes: given.underlayMtu,
     bridgeMappings: given.bridgeMappings ?? new Map(),
+    bandwidth: given.bandwidth ?? {},
     encapsulation: given.encapsulation,
     object: given.object,
     novaMetadata:
@@ -170,6 +185,7 @@ function parseMappings(text: string): ReadonlyMap<string, string> {
         'Give NAME:INTERFACE, more of them with commas between, each name of at most 64 bytes, such as physnet1:eth1.',
       );
     }
+    if (name === TUNNELLED) throw new InvalidArgumentError(`No physical network can have the name ${TUNNELLED}.`);
     if (mappings.has(name)) throw new InvalidArgumentError(`Physical network ${name} is named twice.`);
     if ([...mappings.values()].includes(device)) {
       throw new InvalidArgumentError(`Interface ${device} is named twice: it is on one physical network.`);
@@ -178,6 +194,12 @@ function parseMappings(text: string): ReadonlyMap<string, string> {
   }
   if (mappings.size > 64) throw new InvalidArgumentError('Give at most 64 physical networks.');
   return mappings;
+}
+
+function parseBandwidthOption(text: string): HostBandwidth {
+  const bandwidth = parseBandwidth(text);
+  if (typeof bandwidth !== 'string') return bandwidth;
+  throw new InvalidArgumentError(bandwidth);
 }
 
 function addUpstream(text: string, before: readonly (DnsUpstream | 'none')[] = []): readonly (DnsUpstream | 'none')[] {

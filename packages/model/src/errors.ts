@@ -190,6 +190,15 @@ export const ERRORS = {
     remedy: 'Set is_default of the project’s other policy to false first.',
   },
   QoSRulesConflict: { status: 409, remedy: 'Change the rule that is there, or give the other direction.' },
+  QoSRuleParameterConflict: {
+    status: 409,
+    remedy: 'Let the minimum of a direction be no more than its limit, in one policy.',
+  },
+  QosPlacementAllocationUpdateConflict: {
+    status: 409,
+    remedy:
+      'Choose another host or a smaller minimum, or free some: booked_bandwidth of the host says what is promised.',
+  },
   // Load balancers
   ProviderUnsupportedOptionError: {
     status: 501,

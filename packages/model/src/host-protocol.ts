@@ -157,6 +157,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A status says which leases of ports need more blocks, and which have some that nothing uses. An older server passes that over: leases stay as they are; so do those of an older agent.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A registration may say the bandwidth that ports may be promised. Of an older agent it is not known; an older server passes it over: it promises without bound.',
+      },
     ],
   },
 ];
@@ -179,6 +184,15 @@ export const HOST_UPGRADE = 'cable-host/2';
 /** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). */
 export const AGENT_FEATURES: readonly string[] = ['blocks', 'floats'];
 
+/** Thousands of bits a second, by physical network or `TUNNELLED`, and direction. What is absent is not known. */
+export type HostBandwidth = Readonly<Record<string, { readonly egress?: number; readonly ingress?: number }>>;
+
+/** Most of them. */
+export const MAX_KBPS: number = 2 ** 40;
+
+/** Stands for all tunnelled networks where physical ones are named: Neutron's name, which no physical network has there. */
+export const TUNNELLED = 'rp_tunnelled';
+
 /** Body of `PUT /cable/v1/hosts/{host}`: an agent makes itself known (idempotent), before it watches. */
 export type HostRegistration = {
   /** Address other hosts tunnel to. */
@@ -188,6 +202,8 @@ export type HostRegistration = {
   readonly underlayMtuBytes?: number;
   /** Interface of each physical network that the host is on (`--bridge-mappings`), by the network's name; absent: none. */
   readonly bridgeMappings?: Readonly<Record<string, string>>;
+  /** What ports may be promised of the host's bandwidth (`--bandwidth`), by physical network; absent: it does not say. */
+  readonly bandwidth?: HostBandwidth;
   /** What the agent can do that must not be asked of an older one (`AGENT_FEATURES`), sorted; absent: nothing of that. */
   readonly features?: readonly string[];
   /** UUID that the agent made at its first start on this machine and keeps; absent: an agent of protocol 1. */

@@ -32,6 +32,7 @@ export * from './resources/host.ts';
 export * from './resources/network.ts';
 export * from './resources/port.ts';
 export * from './resources/qos.ts';
+export * from './resources/qos-minimum.ts';
 export * from './resources/router.ts';
 export { ROUTER_POLICIES_MAX } from './resources/router-policy.ts';
 export * from './resources/security-group.ts';

@@ -17,6 +17,7 @@ import type {
   qosPacketRateLimitRuleResource,
   qosPolicyResource,
 } from './resources/qos.ts';
+import type { hostBookingResource, qosMinimumBandwidthRuleResource } from './resources/qos-minimum.ts';
 import type { routerResource } from './resources/router.ts';
 import type { routerPolicyResource } from './resources/router-policy.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
@@ -83,6 +84,10 @@ export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource>
 export type QosPolicy = ResourceObject<typeof qosPolicyResource> & StoredBy<Extensions, 'qos_policy'>;
 /** As stored. */
 export type QosBandwidthLimitRule = ResourceObject<typeof qosBandwidthLimitRuleResource>;
+/** As stored. */
+export type QosMinimumBandwidthRule = ResourceObject<typeof qosMinimumBandwidthRuleResource>;
+/** As stored. */
+export type HostBooking = ResourceObject<typeof hostBookingResource>;
 /** As stored. */
 export type QosPacketRateLimitRule = ResourceObject<typeof qosPacketRateLimitRuleResource>;
 /** As stored. */

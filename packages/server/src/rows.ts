@@ -3,6 +3,7 @@ import type {
   FloatingIp,
   HealthMonitor,
   Host,
+  HostBooking,
   Listener,
   LoadBalancer,
   Member,
@@ -12,6 +13,7 @@ import type {
   PortForwarding,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
+  QosMinimumBandwidthRule,
   QosPacketRateLimitRule,
   QosPolicy,
   RefusedEntries,
@@ -36,6 +38,8 @@ type ObjectTypes = {
   readonly router: Router;
   readonly qos_policy: QosPolicy;
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRule;
+  readonly qos_minimum_bandwidth_rule: QosMinimumBandwidthRule;
+  readonly host_booking: HostBooking;
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRule;
   readonly qos_dscp_marking_rule: QosDscpMarkingRule;
   readonly trunk: Trunk;

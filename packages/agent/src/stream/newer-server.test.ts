@@ -64,6 +64,7 @@ async function startWorld(t: TestContext, options: FakeServerOptions = {}) {
         source: { programmedRevision: () => state.position.revision, ports: () => new Map(), refused: () => undefined },
         underlayMtuBytes: () => undefined,
         bridgeMappings: new Map(),
+        bandwidth: {},
         onUpdate: (update) => updates.push(update),
       },
     );

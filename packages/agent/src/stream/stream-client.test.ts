@@ -66,6 +66,7 @@ function follow(t: TestContext) {
       source: { programmedRevision: () => programmed, ports: () => ports, refused: () => undefined },
       underlayMtuBytes: () => undefined,
       bridgeMappings: new Map(),
+      bandwidth: {},
       onUpdate: (update) => {
         updates.push(update);
         programmed = update.revision;

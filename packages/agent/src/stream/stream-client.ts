@@ -1,6 +1,13 @@
 import type { Client } from '@cable/api';
 import { type Backoff, type HttpTransport, type HttpUpgrade, type Logger, sleep } from '@cable/kit';
-import { AGENT_FEATURES, HOST_PROTOCOL, HOST_UPGRADE, type HostRegistration, type StoreHistory } from '@cable/model';
+import {
+  AGENT_FEATURES,
+  HOST_PROTOCOL,
+  HOST_UPGRADE,
+  type HostBandwidth,
+  type HostRegistration,
+  type StoreHistory,
+} from '@cable/model';
 import { isRecord } from '../json.ts';
 import { type Answer, type Connection, type ConnectionDeps, type Ending, hostPath } from './connection.ts';
 import { ConnectionV1 } from './connection-v1.ts';
@@ -33,6 +40,8 @@ export type StreamClientDeps = {
   readonly underlayMtuBytes: () => number | undefined;
   /** Interface of the host on each physical network; none: it is on none. */
   readonly bridgeMappings: ReadonlyMap<string, string>;
+  /** What ports may be promised of the host. */
+  readonly bandwidth: HostBandwidth;
   /** Answers what the server asks; absent: nothing is answered. Does not throw. */
   readonly answer?: Answer;
   /** Told of each change, in order; it is in `state` already. */
@@ -292,11 +301,12 @@ export class StreamClient {
     const { agentId, previousSession, followed } = this.#deps.state;
     const { since, history } = this.#anew ? { ...followed, since: 0 } : followed;
     const mtuBytes = this.#deps.underlayMtuBytes();
-    const mappings = this.#deps.bridgeMappings;
+    const { bridgeMappings: mappings, bandwidth } = this.#deps;
     return {
       ...{ underlay, agentVersion, agentId, session, previousSession, protocol: HOST_PROTOCOL, since, history },
       ...(mtuBytes === undefined ? {} : { underlayMtuBytes: mtuBytes }),
       ...(mappings.size === 0 ? {} : { bridgeMappings: Object.fromEntries(mappings) }),
+      ...(Object.keys(bandwidth).length === 0 ? {} : { bandwidth }),
       features: AGENT_FEATURES,
     };
   }

@@ -18,6 +18,7 @@ export * from './port-forwarding.ts';
 export * from './port-security.ts';
 export * from './provider.ts';
 export * from './qos.ts';
+export * from './qos-minimum.ts';
 export * from './qos-outside.ts';
 export * from './quotas.ts';
 export * from './router.ts';

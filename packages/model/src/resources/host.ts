@@ -48,6 +48,13 @@ export const hostResource = {
       example: { physnet1: 'eth1' },
       description: 'Interface of the host on each physical network that it is on, by name, as its agent has it.',
     },
+    bandwidth: {
+      type: 'dict',
+      default: {},
+      example: { physnet1: { egress: 10000000, ingress: 10000000 } },
+      description:
+        'Thousands of bits a second that ports may be promised there (rules of minimum bandwidth), by physical network and direction, as its agent has it; rp_tunnelled: of tunnelled networks. What it does not say is promised without bound.',
+    },
     gateway: {
       type: 'boolean',
       default: true,
@@ -88,6 +95,12 @@ export const hostResource = {
       example: 0,
       description:
         'Networks with ports on the host whose MTU is more than its underlay carries: their largest packets do not come through. Lower the MTU of the network, or raise that of the host’s device. 0: none, or underlay_mtu is not known.',
+    },
+    booked_bandwidth: {
+      type: 'dict',
+      computed: true,
+      example: { physnet1: { egress: 20000, ingress: 0 } },
+      description: 'Of that, what is promised to ports that are on the host, or may come.',
     },
     refused_entries: {
       type: 'integer',
@@ -138,8 +151,15 @@ export const agentResource = {
     configurations: {
       type: 'dict',
       computed: true,
-      example: { underlay: '192.0.2.11', agent_version: '0.1.0', bridge_mappings: { physnet1: 'eth1' } },
-      description: 'Underlay address, version, and interfaces on physical networks.',
+      example: {
+        underlay: '192.0.2.11',
+        agent_version: '0.1.0',
+        bridge_mappings: { physnet1: 'eth1' },
+        resource_provider_bandwidths: { eth1: { egress: 10000000, ingress: 10000000 } },
+        tunnelled_network_rp_name: 'rp_tunnelled',
+      },
+      description:
+        'Underlay address, version, interfaces on physical networks, and what of their bandwidth may be promised.',
     },
     created_at: {
       type: 'timestamp',

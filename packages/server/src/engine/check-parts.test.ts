@@ -42,8 +42,14 @@ async function makeCloud({ create, send }: Harness): Promise<Cloud> {
   const limits = `/v2.0/qos/policies/${policy['id']}/bandwidth_limit_rules`;
   const made = await send('POST', limits, { bandwidth_limit_rule: { max_kbps: 1000, direction: 'egress' } });
   const limit = made.body['bandwidth_limit_rule'] as Json;
+  await send('POST', `/v2.0/qos/policies/${policy['id']}/minimum_bandwidth_rules`, {
+    minimum_bandwidth_rule: { min_kbps: 500 },
+  });
   const machine = { network_id, device_owner: 'compute:nova', 'binding:host_id': 'h1' };
-  const [parent, other] = [await create('port', machine), await create('port', { ...machine, name: 'other' })];
+  const [parent, other] = [
+    await create('port', machine),
+    await create('port', { ...machine, qos_policy_id: policy['id'] }),
+  ];
   const [first, lone] = [await create('port', { network_id }), await create('port', { network_id })];
   const sub_ports = [{ port_id: first['id'], segmentation_type: 'vlan', segmentation_id: 7 }];
   const trunk = await create('trunk', { port_id: parent['id'], sub_ports });
@@ -157,6 +163,12 @@ const BREAKS: Readonly<Record<string, Break>> = {
   ],
   'a rule of another project than its policy': ({ limit }, rewrite) => [
     rewrite('qos_bandwidth_limit_rule', limit, { project_id: 'another' }),
+  ],
+  'a port that is promised what was not booked': ({ other }, rewrite) => [
+    rewrite('port', other, { 'binding:host_id': 'h9' }),
+  ],
+  'more promised on a host than was booked': (_cloud, rewrite) => [
+    rewrite('host_booking', { id: 'h1' } as unknown as Json, { granted: { rp_tunnelled: { egress: 499 } } }),
   ],
   'a limit that no host holds to': ({ limit }, rewrite) => [
     rewrite('qos_bandwidth_limit_rule', limit, { max_kbps: -1 }),

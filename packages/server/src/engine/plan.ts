@@ -360,11 +360,18 @@ export class Plan implements Look, View {
   }
 }
 
-/** What the tables show. */
-export function lookAt({ tables, addresses }: Pick<PlanDeps, 'tables' | 'addresses'>): Look {
+/** Rows of the tables, for what is shown. */
+export function lookAtTables(tables: Tables): Pick<Look, 'get' | 'by'> {
   return {
     get: (type, id) => tables.any(type).get(id) as RowOf<typeof type> | undefined,
     by: (type, index, key) => tables.any(type).by(index, key) as unknown as readonly RowOf<typeof type>[],
+  };
+}
+
+/** What the tables show. */
+export function lookAt({ tables, addresses }: Pick<PlanDeps, 'tables' | 'addresses'>): Look {
+  return {
+    ...lookAtTables(tables),
     beside: (type, order, row) =>
       tables
         .any(type)

@@ -1,6 +1,7 @@
 import {
   CableError,
   formatIp,
+  type HostBandwidth,
   type HostRegistration,
   type HostStatusReport,
   isUnderlayAddress,
@@ -8,6 +9,7 @@ import {
   type LeaseUse,
   MAX_BLOCKS_A_LEASE,
   MAX_GATEWAYS_A_REPORT,
+  MAX_KBPS,
   MAX_LEASES_A_REPORT,
   MAX_MEMBERS_A_REPORT,
   MAX_VIFS_A_REPORT,
@@ -59,6 +61,7 @@ export function parseRegistration(body: unknown): HostRegistration {
     agentVersion: parseText(fields['agentVersion'], 'agentVersion', MAX_VERSION),
     ...(fields['underlayMtuBytes'] === undefined ? {} : { underlayMtuBytes: parseMtu(fields['underlayMtuBytes']) }),
     ...(fields['bridgeMappings'] === undefined ? {} : { bridgeMappings: parseMappings(fields['bridgeMappings']) }),
+    ...(fields['bandwidth'] === undefined ? {} : { bandwidth: parseBandwidth(fields['bandwidth']) }),
     ...(fields['features'] === undefined ? {} : { features: parseFeatures(fields['features']) }),
     ...(agentId === undefined ? {} : { agentId: parseId(agentId, 'agentId'), session: parseId(session, 'session') }),
     protocol: protocol === undefined ? 1 : parseProtocol(protocol, agentId !== undefined),
@@ -89,6 +92,31 @@ function parseMappings(value: unknown): Readonly<Record<string, string>> {
     }
   }
   return Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1))) as Readonly<Record<string, string>>;
+}
+
+/** Of physical networks, or tunnels, that have some. Sorted, so that equal ones are equal as text. */
+function parseBandwidth(value: unknown): HostBandwidth {
+  const all = Object.entries(parseFields(value, 'bandwidth'));
+  if (all.length > MAX_MAPPINGS + 1) throw invalid('bandwidth', `at most ${MAX_MAPPINGS} physical networks`);
+  const parsed = all.map(([name, given]) => {
+    if (name === '' || Buffer.byteLength(name) > MAX_PHYSICAL_NETWORK) {
+      throw invalid('bandwidth', `names of physical networks of 1 to ${MAX_PHYSICAL_NETWORK} bytes`);
+    }
+    const { egress, ingress } = parseFields(given, `bandwidth.${name}`);
+    return [
+      name,
+      {
+        ...(egress === undefined ? {} : { egress: parseRate(egress, name) }),
+        ...(ingress === undefined ? {} : { ingress: parseRate(ingress, name) }),
+      },
+    ] as const;
+  });
+  return Object.fromEntries(parsed.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function parseRate(value: unknown, name: string): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MAX_KBPS) return value as number;
+  throw invalid(`bandwidth.${name}`, `thousands of bits a second, from 0 to ${MAX_KBPS}`);
 }
 
 /** Sorted, each once, so that equal ones are equal as text. */

@@ -16,12 +16,14 @@ export type Entry = {
   readonly underlayMtu: number | null;
   /** With it: its interfaces on physical networks. */
   readonly bridgeMappings: Host['bridge_mappings'];
+  /** With it: what ports may be promised there. */
+  readonly bandwidth: Host['bandwidth'];
   /** With it: what it can do that older ones cannot. */
   readonly features: Host['features'];
 };
 
 /** What an agent tells of itself and the host's row says. */
-export type Told = Pick<Entry, 'underlayMtu' | 'bridgeMappings' | 'features'> & {
+export type Told = Pick<Entry, 'underlayMtu' | 'bridgeMappings' | 'bandwidth' | 'features'> & {
   readonly underlay: string;
   readonly agentVersion: string;
 };
@@ -136,7 +138,7 @@ function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan
 function planHost(context: PlanContext, entry: Entry, agentVersion: string, known: Known['host']): EntryPlan {
   const { host: name, identity } = entry;
   const { underlay } = identity;
-  const { underlayMtu, bridgeMappings, features } = entry;
+  const { underlayMtu, bridgeMappings, bandwidth, features } = entry;
   const key = objectKey('host', name);
   const before = known?.row;
   const compares: Compare[] = [{ kind: 'modRevision', key, revision: known?.revision ?? 0 }];
@@ -144,7 +146,7 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
   if (
     !isLeftOver &&
     before !== undefined &&
-    isAsTold(before, { underlay, underlayMtu, bridgeMappings, features, agentVersion })
+    isAsTold(before, { underlay, underlayMtu, bridgeMappings, bandwidth, features, agentVersion })
   ) {
     return { compares, ops: [] };
   }
@@ -154,6 +156,7 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
     underlay,
     underlay_mtu: underlayMtu,
     bridge_mappings: bridgeMappings,
+    bandwidth,
     gateway: before?.gateway ?? true,
     features,
     agent_version: agentVersion,
@@ -176,6 +179,7 @@ export function isAsTold(row: Host, told: Told): boolean {
     row.underlay === told.underlay &&
     (row.underlay_mtu ?? null) === told.underlayMtu &&
     JSON.stringify(row.bridge_mappings ?? {}) === JSON.stringify(told.bridgeMappings) &&
+    JSON.stringify(row.bandwidth ?? {}) === JSON.stringify(told.bandwidth) &&
     JSON.stringify(row.features ?? []) === JSON.stringify(told.features) &&
     row.agent_version === told.agentVersion
   );

@@ -78,9 +78,15 @@ export class HostRegistry {
    */
   async register(host: string, registration: HostRegistration): Promise<void> {
     const identity = identityOf(registration);
-    const { agentVersion, underlayMtuBytes: underlayMtu = null, bridgeMappings = {}, features = [] } = registration;
+    const {
+      agentVersion,
+      underlayMtuBytes: underlayMtu = null,
+      bridgeMappings = {},
+      bandwidth = {},
+      features = [],
+    } = registration;
     if (!this.#isWritten(host, registration, identity))
-      await this.#queue.write({ host, identity, agentVersion, underlayMtu, bridgeMappings, features });
+      await this.#queue.write({ host, identity, agentVersion, underlayMtu, bridgeMappings, bandwidth, features });
     this.#heard.set(host, { identity, at: this.#deps.monotonicMs() });
   }
 
@@ -177,6 +183,7 @@ export class HostRegistry {
       agentVersion: undefined,
       underlayMtu: null,
       bridgeMappings: {},
+      bandwidth: {},
       features: [],
     });
     this.#keeping.set(host, keeping);
@@ -191,7 +198,13 @@ export class HostRegistry {
     const alive = tables.of('alive').get(host);
     const row = tables.of('host').get(host);
     const { underlay } = identity;
-    const { agentVersion, underlayMtuBytes: underlayMtu = null, bridgeMappings = {}, features = [] } = registration;
+    const {
+      agentVersion,
+      underlayMtuBytes: underlayMtu = null,
+      bridgeMappings = {},
+      bandwidth = {},
+      features = [],
+    } = registration;
     return (
       this.#heard.has(host) &&
       alive?.server === server &&
@@ -199,7 +212,7 @@ export class HostRegistry {
       alive.session === identity.session &&
       alive.underlay === identity.underlay &&
       row !== undefined &&
-      isAsTold(row, { underlay, underlayMtu, bridgeMappings, features, agentVersion })
+      isAsTold(row, { underlay, underlayMtu, bridgeMappings, bandwidth, features, agentVersion })
     );
   }
 

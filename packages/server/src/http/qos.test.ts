@@ -213,7 +213,12 @@ test('kinds of rules are listed, with what they may say for an admin', async (t)
   const { send } = await startHarness(t);
   const { body } = await send('GET', '/v2.0/qos/rule-types', undefined, MEMBER);
   assert.deepEqual(body, {
-    rule_types: [{ type: 'bandwidth_limit' }, { type: 'packet_rate_limit' }, { type: 'dscp_marking' }],
+    rule_types: [
+      { type: 'bandwidth_limit' },
+      { type: 'packet_rate_limit' },
+      { type: 'dscp_marking' },
+      { type: 'minimum_bandwidth' },
+    ],
   });
   const shown = (await send('GET', '/v2.0/qos/rule-types/dscp_marking')).body['rule_type'];
   const [driver] = (shown?.['drivers'] ?? []) as unknown as { name: string; supported_parameters: Fields[] }[];
@@ -222,5 +227,5 @@ test('kinds of rules are listed, with what they may say for an admin', async (t)
     driver?.supported_parameters.map((one) => [one['parameter_name'], one['parameter_type']]),
     [['dscp_mark', 'choices']],
   );
-  await refused(send('GET', '/v2.0/qos/rule-types/minimum_bandwidth'), 404, 'QosRuleTypeNotFound');
+  await refused(send('GET', '/v2.0/qos/rule-types/minimum_packet_rate'), 404, 'QosRuleTypeNotFound');
 });

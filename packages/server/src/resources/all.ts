@@ -5,7 +5,7 @@ import { externalNetworkModule } from './external-network.ts';
 import { extraRoutesModule } from './extra-routes.ts';
 import { floatingIpModule, portFloatingIpsModule } from './floating-ip.ts';
 import { healthMonitorModule } from './health-monitor.ts';
-import { agentModule, hostModule } from './host.ts';
+import { agentModule, hostBookingModule, hostModule } from './host.ts';
 import { l7PolicyModule, listenerModule } from './listener.ts';
 import { lbProviderModule, loadBalancerModule } from './load-balancer.ts';
 import { memberModule, poolMembersModule } from './member.ts';
@@ -64,6 +64,8 @@ export const MODULES: ModuleTable = {
   qos_bandwidth_limit_rule: [qosRuleModule('qos_bandwidth_limit_rule')],
   qos_packet_rate_limit_rule: [qosRuleModule('qos_packet_rate_limit_rule')],
   qos_dscp_marking_rule: [qosRuleModule('qos_dscp_marking_rule')],
+  qos_minimum_bandwidth_rule: [qosRuleModule('qos_minimum_bandwidth_rule')],
+  host_booking: [hostBookingModule],
   qos_rule_type: [qosRuleTypeModule],
   quota: [quotaModule, quotaDetailsModule],
   tap_service: [tapServiceModule],

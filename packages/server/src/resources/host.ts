@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
-import { type AnyObject, CableError, type Host } from '@cable/model';
+import { type AnyObject, CableError, type Host, type HostBandwidth, type HostBooking, TUNNELLED } from '@cable/model';
 import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
+import { lookAtTables, type Plan } from '../engine/plan.ts';
 import type { Look } from '../engine/view.ts';
 import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.ts';
 import { beingRenamed, isPair, leftOver, renamedFrom, renamedTo, renamingOf } from '../hosts/renaming.ts';
 import { aliveKey, vifPrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
+import { bookedOn, overbooked } from './minimum-bandwidth.ts';
 import { carriedMtu, isTunnelled } from './network-segment.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */
@@ -21,6 +23,7 @@ export const hostModule: Contribution<AnyObject> = contribute<Host>({
     if (ports.length > 0) throw hasPorts(host.id, ports.length);
     plan.requireAbsent(aliveKey(host.id));
     plan.deletePrefix(vifPrefix(host.id));
+    dropBooking(plan, host.id);
   },
   claims: (host) => (renamedFrom(host) === undefined ? [underlayClaim(host.underlay)] : []),
   broken: brokenHost,
@@ -29,12 +32,30 @@ export const hostModule: Contribution<AnyObject> = contribute<Host>({
     return {
       alive: tables.of('alive').get(host.id) !== undefined,
       acknowledged_revision: acknowledgedRevision(tables, host.id),
+      bandwidth: host.bandwidth ?? {},
+      booked_bandwidth: bookedOn(lookAtTables(tables), host.id),
       networks_too_large: networksTooLarge(tables, host),
       refused_entries: refused?.entries ?? 0,
       refused_reason: refused?.reason ?? null,
     };
   },
 });
+
+/** What was promised on hosts. */
+export const hostBookingModule: Contribution<AnyObject> = contribute<HostBooking>({
+  broken: (look, { id, granted }) => overbooked(look, id, granted as HostBandwidth),
+});
+
+/** With the host goes what was promised there: nobody has it any more. */
+export function dropBooking(plan: Plan, host: string): void {
+  if (plan.get('host_booking', host) !== undefined) plan.delete('host_booking', host);
+}
+
+/** Neutron names bridges. */
+function byDevice({ bandwidth, bridge_mappings: mappings }: Host): HostBandwidth {
+  const all = Object.entries((bandwidth ?? {}) as HostBandwidth);
+  return Object.fromEntries(all.map(([name, rates]) => [mappings[name] ?? name, rates]));
+}
 
 /** Hosts in Neutron's words. */
 export const agentModule: Contribution<AnyObject> = {
@@ -120,6 +141,8 @@ function agentOf(tables: Tables, host: Host): AnyObject {
       underlay: host.underlay,
       agent_version: host.agent_version,
       bridge_mappings: host.bridge_mappings,
+      resource_provider_bandwidths: byDevice(host),
+      tunnelled_network_rp_name: TUNNELLED,
     },
     created_at: host.created_at,
     started_at: alive?.since || host.updated_at,

@@ -5,15 +5,21 @@ import {
   CableError,
   qosBandwidthLimitRuleResource,
   qosDscpMarkingRuleResource,
+  qosMinimumBandwidthRuleResource,
   qosPacketRateLimitRuleResource,
 } from '@cable/model';
 import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
-import type { Look } from '../engine/view.ts';
+import type { Look, View } from '../engine/view.ts';
+import { bookPolicy } from './minimum-bandwidth.ts';
 
 /** A rule of any kind. */
 type QosRule = AnyObject & { readonly qos_policy_id: string; readonly project_id: string };
 
-type RuleType = 'qos_bandwidth_limit_rule' | 'qos_packet_rate_limit_rule' | 'qos_dscp_marking_rule';
+type RuleType =
+  | 'qos_bandwidth_limit_rule'
+  | 'qos_packet_rate_limit_rule'
+  | 'qos_dscp_marking_rule'
+  | 'qos_minimum_bandwidth_rule';
 
 /** A kind of rules: Neutron's name, the type of its objects, and what these say. */
 type Kind = {
@@ -26,6 +32,7 @@ export const QOS_RULE_KINDS: readonly Kind[] = [
   { kind: 'bandwidth_limit', resource: qosBandwidthLimitRuleResource },
   { kind: 'packet_rate_limit', resource: qosPacketRateLimitRuleResource },
   { kind: 'dscp_marking', resource: qosDscpMarkingRuleResource },
+  { kind: 'minimum_bandwidth', resource: qosMinimumBandwidthRuleResource },
 ];
 
 /** Rules of one kind: they belong to the project of their policy, which has one of a kind and direction. */
@@ -35,9 +42,33 @@ export function qosRuleModule(type: RuleType): Contribution<AnyObject> {
       const policy = plan.get('qos_policy', given.qos_policy_id ?? '');
       return { project_id: policy?.project_id ?? given.project_id };
     },
+    check: (view, rule) => checkMinimum(view, rule),
     claims: (rule) => [ruleClaim(type, rule)],
+    ...(type === 'qos_minimum_bandwidth_rule' ? BOOKED : {}),
     broken: brokenRule,
   });
+}
+
+/** What more is promised is booked. */
+const BOOKED: Pick<Contribution<QosRule>, 'created' | 'changed'> = {
+  created: (planning, rule) => bookPolicy(planning, rule.qos_policy_id),
+  changed: (planning, _before, rule) => bookPolicy(planning, rule.qos_policy_id),
+};
+
+/** Nobody is promised more than it may have. A limit of 0 is none. */
+function checkMinimum(view: View, rule: QosRule): void {
+  const { min_kbps: least, max_kbps: most, qos_policy_id: policy, direction } = rule;
+  const type = typeof least === 'number' ? 'qos_bandwidth_limit_rule' : 'qos_minimum_bandwidth_rule';
+  if (typeof least !== 'number' && (typeof most !== 'number' || most === 0)) return;
+  const others = view.parts('qos_policy', policy, (look) => look.by(type, 'qos_policy_id', policy));
+  const other = (others as readonly AnyObject[]).find((one) => one['direction'] === direction);
+  const [min, max] = [Number(least ?? other?.['min_kbps']), Number(most ?? other?.['max_kbps'])];
+  if (other === undefined || max === 0 || min <= max) return;
+  throw new CableError(
+    'QoSRuleParameterConflict',
+    `Unable to add the rule with value ${least ?? most} to the policy ${policy} as the existing rule of type ` +
+      `${typeof least === 'number' ? 'bandwidth_limit' : 'minimum_bandwidth'} restricts the bandwidth to ${other['max_kbps'] ?? other['min_kbps']}.`,
+  );
 }
 
 function* brokenRule(look: Look, rule: QosRule): Iterable<Broken> {

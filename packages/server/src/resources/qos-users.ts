@@ -2,8 +2,10 @@
 import type { AnyObject, FloatingIp, Network, Port, QosPolicy, Router } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Contribution, contribute, type Mark } from '../engine/module.ts';
+import { lookAtTables } from '../engine/plan.ts';
 import type { Look } from '../engine/view.ts';
 import { NotLoadedError } from '../not-loaded.ts';
+import { bookNetwork, bookPort, resourceRequest, unbookedPort } from './minimum-bandwidth.ts';
 
 /** Kind of the mark on a policy that something of another project has it. */
 export const FOREIGN_QOS = 'foreign_qos';
@@ -16,15 +18,22 @@ export const networkQosModule: Contribution<AnyObject> = contribute<Network>({
   derive: (planning, given) =>
     given.qos_policy_id === undefined ? { qos_policy_id: defaultPolicy(planning, given.project_id) } : {},
   marks: marksOf,
+  changed: (planning, before, after) => {
+    if (before.qos_policy_id !== after.qos_policy_id) bookNetwork(planning, after);
+  },
   // One that was stored before there were policies says nothing.
   present: (_tables, network) => ({ qos_policy_id: network.qos_policy_id ?? null }),
 });
 
 /** Ports: that of their network is shown besides their own. */
 export const portQosModule: Contribution<AnyObject> = contribute<Port>({
+  created: (planning, port) => bookPort(planning, undefined, port),
+  changed: bookPort,
+  broken: unbookedPort,
   marks: marksOf,
   present: (tables, port) => ({
     qos_network_policy_id: tables.of('network').get(port.network_id)?.qos_policy_id ?? null,
+    resource_request: resourceRequest(lookAtTables(tables), port),
   }),
 });
 

@@ -28,7 +28,7 @@ import {
   withoutRenaming,
 } from '../hosts/renaming.ts';
 import { aliveKey, objectKey, vifPrefix } from '../keys.ts';
-import { isAlive } from './host.ts';
+import { dropBooking, isAlive } from './host.ts';
 
 /** Ports of one transaction. */
 const PORTS = 256;
@@ -132,6 +132,7 @@ function planPorts(planning: Planning, id: string, name: string): boolean {
 function planEnd({ plan }: Planning, old: Host, name: string): void {
   plan.deletePrefix(vifPrefix(old.id));
   plan.delete('host', old.id);
+  dropBooking(plan, old.id);
   const host = plan.rely('host', name);
   if (host !== undefined && renamedFrom(host) === old.id) plan.replace('host', withoutRenaming(host));
 }

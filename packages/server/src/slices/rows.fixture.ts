@@ -130,6 +130,7 @@ export function testHost(name: string, underlay: string): Host {
     underlay_mtu: null,
     bridge_mappings: {},
     gateway: true,
+    bandwidth: {},
     features: [],
     agent_version: '1',
     created_at: '',

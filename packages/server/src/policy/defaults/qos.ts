@@ -1,6 +1,11 @@
 import type { RuleDefault } from '../rules.ts';
 
-const RULE_TYPES = ['qos_bandwidth_limit_rule', 'qos_packet_rate_limit_rule', 'qos_dscp_marking_rule'];
+const RULE_TYPES = [
+  'qos_bandwidth_limit_rule',
+  'qos_packet_rate_limit_rule',
+  'qos_dscp_marking_rule',
+  'qos_minimum_bandwidth_rule',
+];
 
 /** Who may do what with QoS policies and their rules: as in Neutron, an administrator makes them, and who has them sees them. */
 export const QOS_RULES: readonly RuleDefault[] = [

@@ -1,0 +1,265 @@
+/** Minimum bandwidth: what is promised on hosts is counted, and never more than they say that they have. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import {
+  assertInvariants,
+  type Harness,
+  harnessOf,
+  type Json,
+  refused,
+  startHarness,
+  startTestServer,
+} from '../testing/harness.ts';
+
+const POLICIES = '/v2.0/qos/policies';
+const OVER = 'QosPlacementAllocationUpdateConflict';
+const MEMBER = { 'x-project-id': 'p', 'x-roles': 'member' };
+
+type Cloud = Harness & {
+  readonly flat: string;
+  readonly tunnelled: string;
+  /** Id of a new policy with these minima. */
+  policy(rules: Readonly<Record<string, number>>): Promise<string>;
+  bind(network: string, policy: string | null, host: string): Promise<Json>;
+  booked(host: string): Promise<unknown>;
+};
+
+async function cloud(t: TestContext): Promise<Cloud> {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const provider = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' };
+  const flat = String((await create('network', provider))['id']);
+  const tunnelled = String((await create('network', {}))['id']);
+  await host(harness, 'h1', { physnet1: { egress: 1000, ingress: 500 } });
+  await host(harness, 'h2', { physnet1: { egress: 1000 }, rp_tunnelled: { egress: 100 } });
+  return {
+    ...harness,
+    ...{ flat, tunnelled },
+    policy: async (rules) => {
+      const id = String((await create('qos_policy', {}))['id']);
+      for (const [direction, min_kbps] of Object.entries(rules)) await rule(harness, id, { direction, min_kbps });
+      return id;
+    },
+    bind: (network, policy, to) =>
+      create('port', {
+        ...{ network_id: network, qos_policy_id: policy, device_owner: 'compute:nova', 'binding:host_id': to },
+      }),
+    booked: async (name) => (await send('GET', `/cable/v1/hosts/${name}`)).body['host']?.['booked_bandwidth'],
+  };
+}
+
+async function host({ send }: Pick<Harness, 'send'>, name: string, bandwidth: object): Promise<void> {
+  const underlay = `192.0.2.${name.slice(1)}`;
+  const body = { underlay, agentVersion: 'test', bridgeMappings: { physnet1: 'eth1' }, bandwidth };
+  const { status } = await send('PUT', `/cable/v1/hosts/${name}`, body);
+  assert.ok(status < 300, String(status));
+}
+
+async function rule({ send }: Pick<Harness, 'send'>, policy: string, fields: object): Promise<Json> {
+  const answer = await send('POST', `${POLICIES}/${policy}/minimum_bandwidth_rules`, {
+    minimum_bandwidth_rule: fields,
+  });
+  assert.equal(answer.status, 201, JSON.stringify(answer.body));
+  return answer.body['minimum_bandwidth_rule'] as Json;
+}
+
+test('what ports are promised is counted on their host, and no more than it has', async (t) => {
+  const { send, flat, policy, bind, booked, server } = await cloud(t);
+  const gold = await policy({ egress: 600, ingress: 200 });
+  const port = await bind(flat, gold, 'h1');
+  assert.deepEqual(await booked('h1'), { physnet1: { egress: 600, ingress: 200 } });
+  const fields = { network_id: flat, qos_policy_id: gold, 'binding:host_id': 'h1' };
+  const message = await refused(send('POST', '/v2.0/ports', { port: fields }), 409, OVER);
+  assert.match(message, /h1 has 1000 kbit\/s of egress on physnet1.*promised 1200/);
+  const other = await bind(flat, gold, 'h2');
+  const move = { port: { 'binding:host_id': 'h1' } };
+  await refused(send('PUT', `/v2.0/ports/${other['id']}`, move), 409, OVER);
+  assert.equal((await send('DELETE', `/v2.0/ports/${port['id']}`)).status, 204);
+  assert.deepEqual(await booked('h1'), {});
+  assert.equal((await send('PUT', `/v2.0/ports/${other['id']}`, move)).status, 200);
+  assert.deepEqual([await booked('h1'), await booked('h2')], [{ physnet1: { egress: 600, ingress: 200 } }, {}]);
+  await assertInvariants(server);
+});
+
+test('a host that says nothing is promised without bound, and counted; so is a direction or network of which it says nothing', async (t) => {
+  const { send, flat, tunnelled, policy, bind, booked, server } = await cloud(t);
+  const huge = await policy({ egress: 900_000, ingress: 900_000 });
+  await bind(flat, huge, 'h7');
+  await bind(tunnelled, huge, 'h1');
+  assert.deepEqual(await booked('h1'), { rp_tunnelled: { egress: 900_000, ingress: 900_000 } });
+  await bind(flat, await policy({ ingress: 900_000 }), 'h2');
+  await refused(
+    send('POST', '/v2.0/ports', { port: { network_id: tunnelled, qos_policy_id: huge, 'binding:host_id': 'h2' } }),
+    ...([409, OVER] as const),
+  );
+  await host({ send }, 'h7', { physnet1: { egress: 5 } });
+  assert.deepEqual(await booked('h7'), { physnet1: { egress: 900_000, ingress: 900_000 } });
+  await refused(
+    send('POST', '/v2.0/ports', {
+      port: { network_id: flat, qos_policy_id: await policy({ egress: 1 }), 'binding:host_id': 'h7' },
+    }),
+    ...([409, OVER] as const),
+  );
+  await assertInvariants(server);
+});
+
+test('of ports that are bound at once, on two servers, as many get their place as there are', async (t) => {
+  const { store, flat, policy, server, send, booked } = await cloud(t);
+  const second = await startTestServer(store);
+  t.after(() => second.stop());
+  const gold = await policy({ egress: 300 });
+  await second.tables.waitFor(server.tables.revision);
+  const sends = [send, harnessOf(store, second).send];
+  const fields = { network_id: flat, qos_policy_id: gold, 'binding:host_id': 'h1' };
+  const answers = await Promise.all(
+    Array.from({ length: 12 }, (_, at) => (sends[at % 2] ?? send)('POST', '/v2.0/ports', { port: fields })),
+  );
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 201, 201, ...Array<number>(9).fill(409)]);
+  assert.deepEqual(await booked('h1'), { physnet1: { egress: 900 } });
+  await assertInvariants(server);
+});
+
+test('a rule that rises, and a port that comes, at once: no more than there is', async (t) => {
+  const { send, flat, policy, bind, server, booked } = await cloud(t);
+  for (let n = 0; n < 6; n += 1) {
+    const gold = await policy({});
+    const { id } = await rule({ send }, gold, { min_kbps: 300 });
+    const first = await bind(flat, gold, 'h1');
+    const [raised, port] = await Promise.all([
+      send('PUT', `${POLICIES}/${gold}/minimum_bandwidth_rules/${id}`, { minimum_bandwidth_rule: { min_kbps: 600 } }),
+      send('POST', '/v2.0/ports', { port: { network_id: flat, qos_policy_id: gold, 'binding:host_id': 'h1' } }),
+    ]);
+    assert.notEqual(raised.status === 200, port.status === 201, `${raised.status} ${port.status}`);
+    const bound = await booked('h1');
+    assert.deepEqual(bound, { physnet1: { egress: 600 } });
+    await assertInvariants(server);
+    for (const one of [first, port.body['port']]) if (one) await send('DELETE', `/v2.0/ports/${one['id']}`);
+  }
+});
+
+test('a network’s policy holds for its ports that have none, also when it changes while one comes', async (t) => {
+  const { send, flat, policy, bind, booked, server } = await cloud(t);
+  const gold = await policy({ egress: 400 });
+  const put = (qos_policy_id: string | null) => send('PUT', `/v2.0/networks/${flat}`, { network: { qos_policy_id } });
+  for (const _ of [1, 2]) await bind(flat, null, 'h1');
+  assert.deepEqual(await booked('h1'), {});
+  const [set, third] = await Promise.all([
+    put(gold),
+    send('POST', '/v2.0/ports', { port: { network_id: flat, 'binding:host_id': 'h1' } }),
+  ]);
+  assert.notEqual(set.status === 200, third.status === 201, `${set.status} ${third.status}`);
+  if (third.status === 201)
+    assert.equal((await send('DELETE', `/v2.0/ports/${third.body['port']?.['id']}`)).status, 204);
+  assert.equal((await put(gold)).status, 200);
+  assert.deepEqual(await booked('h1'), { physnet1: { egress: 800 } });
+  await refused(put(await policy({ egress: 501 })), 409, OVER);
+  const service = { network_id: flat, device_owner: 'network:dhcp', 'binding:host_id': 'h1' };
+  assert.equal((await send('POST', '/v2.0/ports', { port: service })).status, 201, 'services are promised nothing');
+  await assertInvariants(server);
+});
+
+test('a machine that moves while it runs has its place on both hosts', async (t) => {
+  const { send, flat, policy, bind, booked, server } = await cloud(t);
+  const gold = await policy({ egress: 600 });
+  const port = await bind(flat, gold, 'h1');
+  const other = await bind(flat, gold, 'h2');
+  const bindings = `/v2.0/ports/${port['id']}/bindings`;
+  await refused(send('POST', bindings, { binding: { host: 'h2' } }), 409, OVER);
+  await send('DELETE', `/v2.0/ports/${other['id']}`);
+  const allocation = { '5f0c1b7e-2d3a-5c4b-8e9f-0a1b2c3d4e5f': '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b' };
+  const made = await send('POST', bindings, { binding: { host: 'h2', profile: { allocation } } });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  assert.deepEqual(
+    [await booked('h1'), await booked('h2')],
+    [{ physnet1: { egress: 600 } }, { physnet1: { egress: 600 } }],
+  );
+  assert.equal((await send('PUT', `${bindings}/h2/activate`)).status, 200);
+  assert.deepEqual((await send('GET', `/v2.0/ports/${port['id']}`)).body['port']?.['binding:profile'], { allocation });
+  assert.equal((await send('DELETE', `${bindings}/h1`)).status, 204);
+  assert.deepEqual([await booked('h1'), await booked('h2')], [{}, { physnet1: { egress: 600 } }]);
+  await assertInvariants(server);
+});
+
+test('a port says what it was promised in words of Placement, to administrators', async (t) => {
+  const { send, create, flat, tunnelled, policy } = await cloud(t);
+  const gold = await policy({ egress: 600, ingress: 200 });
+  const request = async (id: unknown, headers?: Record<string, string>): Promise<Json | undefined> =>
+    (await send('GET', `/v2.0/ports/${id}`, undefined, headers)).body['port']?.['resource_request'];
+  const port = await create('port', { network_id: flat, qos_policy_id: gold, project_id: 'p' });
+  const shown = await request(port['id']);
+  const [id] = (shown?.['same_subtree'] ?? []) as unknown as string[];
+  assert.match(String(id), /^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  assert.deepEqual(shown, {
+    request_groups: [
+      {
+        id,
+        required: ['CUSTOM_PHYSNET_PHYSNET1', 'CUSTOM_VNIC_TYPE_NORMAL'],
+        resources: { NET_BW_EGR_KILOBIT_PER_SEC: 600, NET_BW_IGR_KILOBIT_PER_SEC: 200 },
+      },
+    ],
+    same_subtree: [id],
+  });
+  assert.equal(await request(port['id'], MEMBER), undefined);
+  const inside = await create('port', { network_id: tunnelled, qos_policy_id: gold });
+  const [group] = ((await request(inside['id']))?.['request_groups'] ?? []) as unknown as Json[];
+  assert.deepEqual(group?.['required'], ['CUSTOM_NETWORK_TUNNEL_PROVIDER', 'CUSTOM_VNIC_TYPE_NORMAL']);
+  assert.equal(await request((await create('port', { network_id: flat }))['id']), null);
+  const { extensions } = (await send('GET', '/v2.0/extensions')).body;
+  const aliases = (extensions as unknown as Json[]).map((one) => String(one['alias']));
+  for (const alias of ['qos-bw-minimum-ingress', 'port-resource-request', 'port-resource-request-groups'])
+    assert.ok(aliases.includes(alias), alias);
+});
+
+test('a policy promises in a direction no more than it lets pass', async (t) => {
+  const { send, policy } = await cloud(t);
+  const gold = await policy({ egress: 600 });
+  const limit = (fields: object) =>
+    send('POST', `${POLICIES}/${gold}/bandwidth_limit_rules`, { bandwidth_limit_rule: fields });
+  await refused(limit({ max_kbps: 599 }), 409, 'QoSRuleParameterConflict');
+  assert.equal((await limit({ max_kbps: 599, direction: 'ingress' })).status, 201);
+  const made = await limit({ max_kbps: 600 });
+  assert.equal(made.status, 201);
+  const rules = (await send('GET', `${POLICIES}/${gold}/minimum_bandwidth_rules`)).body['minimum_bandwidth_rules'];
+  const path = `/v2.0/qos/alias_minimum_bandwidth_rules/${rules?.[0]?.['id']}`;
+  const raise = { alias_minimum_bandwidth_rule: { min_kbps: 601 } };
+  await refused(send('PUT', path, raise), 409, 'QoSRuleParameterConflict');
+  await refused(
+    send('POST', `${POLICIES}/${gold}/minimum_bandwidth_rules`, { minimum_bandwidth_rule: { min_kbps: 5 } }),
+    ...([409, 'QoSRulesConflict'] as const),
+  );
+});
+
+test('agents show what they have, in Neutron’s words; what nobody could have is refused', async (t) => {
+  const { send } = await cloud(t);
+  const agents = (await send('GET', '/v2.0/agents?host=h2')).body['agents'] as unknown as Json[];
+  const { resource_provider_bandwidths: shown } = agents[0]?.['configurations'] ?? ({} as Json);
+  assert.deepEqual(shown, { eth1: { egress: 1000 }, rp_tunnelled: { egress: 100 } });
+  for (const bandwidth of [7, { '': {} }, { a: 7 }, { a: { egress: -1 } }, { a: { ingress: 1.5 } }]) {
+    const body = { underlay: '192.0.2.9', agentVersion: 'test', bandwidth };
+    await refused(send('PUT', '/cable/v1/hosts/h9', body), 400, 'InvalidInput');
+  }
+});
+
+test('a host that gets another name keeps what is promised there, and one that goes takes it along', async (t) => {
+  const { send, flat, policy, bind, booked, server } = await cloud(t);
+  const gold = await policy({ egress: 700 });
+  const body = { port: { network_id: flat, qos_policy_id: gold, 'binding:host_id': 'h3' } };
+  assert.equal((await send('POST', '/v2.0/ports', body)).status, 201);
+  const port = await bind(flat, gold, 'h1');
+  await server.tables.waitFor(
+    (await server.deps.store.txn([], [{ kind: 'deletePrefix', prefix: '/cable/h/' }])).revision,
+  );
+  assert.equal((await send('PUT', '/cable/v1/hosts/h1/rename', { name: 'h8' })).status, 200);
+  assert.deepEqual(await booked('h8'), { physnet1: { egress: 700 } });
+  const bookings = async () =>
+    (await send('GET', '/cable/v1/host-bookings')).body['host_bookings'] as unknown as Json[];
+  assert.deepEqual((await bookings()).map((one) => one['id']).sort(), ['h3', 'h8']);
+  await assertInvariants(server);
+  await send('DELETE', `/v2.0/ports/${port['id']}`);
+  assert.equal((await send('DELETE', '/cable/v1/hosts/h8')).status, 204);
+  assert.deepEqual(
+    (await bookings()).map((one) => one['id']),
+    ['h3'],
+  );
+  await assertInvariants(server);
+});

@@ -1,0 +1,209 @@
+/**
+ * What ports are promised of their hosts' bandwidth (docs/design/qos.md): counted, and refused where a host has said how much it has. Whatever makes more of it
+ * promised on a host writes the host's booking, and rests on the policy, and on the network where the policy is the network's: so two cannot promise the same.
+ */
+import { createHash } from 'node:crypto';
+import {
+  CableError,
+  type HostBandwidth,
+  type Network,
+  type Port,
+  type QosMinimumBandwidthRule,
+  TUNNELLED,
+} from '@cable/model';
+import type { Planning } from '../engine/context.ts';
+import type { Broken } from '../engine/module.ts';
+import { lookAt, type Plan } from '../engine/plan.ts';
+import type { Look } from '../engine/view.ts';
+import { renamedFrom } from '../hosts/renaming.ts';
+
+type Rule = QosMinimumBandwidthRule;
+type Direction = Rule['direction'];
+/** Thousands of bits a second, by physical network and direction. */
+type Rates = Readonly<Record<string, { readonly [direction in Direction]?: number }>>;
+
+const RULE = 'qos_minimum_bandwidth_rule';
+const BOOKING = 'host_booking';
+const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
+
+/** Of a port that is new or has changed. Throws `QosPlacementAllocationUpdateConflict`. */
+export function bookPort(planning: Planning, before: Port | undefined, after: Port): void {
+  if (before !== undefined && isAsBefore(before, after)) return;
+  const hosts = hostsOf(after);
+  if (hosts.length === 0) return;
+  if ((after.qos_policy_id ?? null) === null) planning.plan.rely('network', after.network_id);
+  const policy = policyOf(planning.plan, after);
+  if (policy === null || rulesOf(planning.plan, policy).length === 0) return;
+  for (const host of hosts) bookHost(planning, host);
+}
+
+/** Of all ports of a network that has another policy now. */
+export function bookNetwork(planning: Planning, { id, qos_policy_id: policy }: Network): void {
+  if (policy === null || rulesOf(planning.plan, policy).length === 0) return;
+  bookAll(planning, planning.plan.by('port', 'network_id', id));
+}
+
+/** Of all who have a policy whose rules are others now; the rule's write revises the policy. */
+export function bookPolicy(planning: Planning, policy: string): void {
+  const { plan } = planning;
+  const networks = plan.by('network', 'qos_policy_id', policy);
+  bookAll(planning, [
+    ...plan.by('port', 'qos_policy_id', policy),
+    ...networks.flatMap(({ id }) => plan.by('port', 'network_id', id)),
+  ]);
+}
+
+/** What is promised on a host, to ports that are there or may come. */
+export function bookedOn(look: Pick<Look, 'get' | 'by'>, host: string): Rates {
+  const sums: Record<string, { [direction in Direction]?: number }> = {};
+  const rules = new Map<string, readonly Rule[]>();
+  const seen = new Set<string>();
+  for (const port of [...look.by('port', 'binding:host_id', host), ...look.by('port', 'standby_hosts', host)]) {
+    const policy = seen.has(port.id) ? null : policyOf(look, port);
+    seen.add(port.id);
+    if (policy === null) continue;
+    const known = rules.get(policy) ?? look.by(RULE, 'qos_policy_id', policy);
+    rules.set(policy, known);
+    if (known.length === 0) continue;
+    const account = accountOf(look.get('network', port.network_id));
+    const sum = sums[account] ?? {};
+    sums[account] = sum;
+    for (const { direction, min_kbps: rate } of known) sum[direction] = (sum[direction] ?? 0) + rate;
+  }
+  return sums;
+}
+
+/** What of a port is not booked: a host that it is at, or may come to, has no booking. */
+export function* unbookedPort(look: Look, port: Port): Iterable<Broken> {
+  const policy = policyOf(look, port);
+  if (policy === null || look.by(RULE, 'qos_policy_id', policy).length === 0) return;
+  for (const host of hostsOf(port)) {
+    if (look.get(BOOKING, host) !== undefined) continue;
+    yield { rule: 'what a port is promised is booked on its hosts', detail: `host ${host} has no booking` };
+  }
+}
+
+/** More is promised than was booked. */
+export function* overbooked(look: Look, host: string, granted: Rates): Iterable<Broken> {
+  for (const { account, direction, rate } of entriesOf(bookedOn(look, host))) {
+    const most = granted[account]?.[direction] ?? 0;
+    if (rate <= most) continue;
+    const detail = `${rate} kbit/s of ${direction} on ${account} are promised, ${most} were booked`;
+    yield { rule: 'what a port is promised is booked on its hosts', detail };
+  }
+}
+
+/** Placement's words of what a port is promised; null: nothing. */
+export function resourceRequest(look: Pick<Look, 'get' | 'by'>, port: Port): Readonly<Record<string, unknown>> | null {
+  const policy = policyOf(look, port);
+  const rules = policy === null ? [] : look.by(RULE, 'qos_policy_id', policy);
+  if (rules.length === 0) return null;
+  const account = accountOf(look.get('network', port.network_id));
+  const place = account === TUNNELLED ? 'CUSTOM_NETWORK_TUNNEL_PROVIDER' : traitOf(`PHYSNET_${account}`);
+  const resources = rules.map(({ direction, min_kbps: rate }) => [RESOURCES[direction], rate] as const);
+  const id = groupId(port.id, rules.map((rule) => rule.id).sort());
+  const group = {
+    id,
+    required: [place, traitOf(`VNIC_TYPE_${port['binding:vnic_type']}`)],
+    resources: Object.fromEntries(resources.sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+  return { request_groups: [group], same_subtree: [id] };
+}
+
+const RESOURCES: Readonly<Record<Direction, string>> = {
+  egress: 'NET_BW_EGR_KILOBIT_PER_SEC',
+  ingress: 'NET_BW_IGR_KILOBIT_PER_SEC',
+};
+
+function traitOf(name: string): string {
+  return `CUSTOM_${name.toUpperCase().replace(/[^0-9A-Z_]+/g, '_')}`;
+}
+
+/** UUID version 5 (RFC 9562) of the rules in the port: the same as long as it has these rules. */
+function groupId(portId: string, rules: readonly string[]): string {
+  const hash = createHash('sha1').update(Buffer.from(portId.replaceAll('-', ''), 'hex'));
+  const bytes = hash.update(rules.join('.')).digest().subarray(0, 16);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = bytes.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+function bookAll(planning: Planning, ports: readonly Port[]): void {
+  for (const host of new Set(ports.flatMap(hostsOf))) bookHost(planning, host);
+}
+
+/** Writes the host's booking if the plan makes more promised there. */
+function bookHost(planning: Planning, host: string): void {
+  const { plan, deps } = planning;
+  const base = lookAt(deps);
+  const [last, now] = [bookedOn(base, host), bookedOn(plan, host)];
+  const raised = entriesOf(now).filter(({ account, direction, rate }) => rate > (last[account]?.[direction] ?? 0));
+  if (raised.length === 0) return;
+  const row = plan.get('host', host);
+  // What is there already only gets another name.
+  if (row !== undefined && renamedFrom(row) === undefined) refuseOver(row.id, row.bandwidth as HostBandwidth, raised);
+  putBooking(plan, host, now);
+}
+
+function putBooking(plan: Plan, host: string, granted: Rates): void {
+  const booking = { id: host, granted };
+  if (plan.get(BOOKING, host) === undefined) plan.create(BOOKING, booking);
+  else plan.replace(BOOKING, booking);
+}
+
+function refuseOver(host: string, bandwidth: HostBandwidth = {}, raised: readonly Entry[]): void {
+  for (const { account, direction, rate } of raised) {
+    const most = bandwidth[account]?.[direction];
+    if (most === undefined || rate <= most) continue;
+    throw new CableError(
+      'QosPlacementAllocationUpdateConflict',
+      `Host ${host} has ${most} kbit/s of ${direction} on ${account}, and its ports would be promised ${rate}: the requested resources would exceed the capacity available.`,
+      { fields: { host, physical_network: account, direction } },
+    );
+  }
+}
+
+type Entry = { readonly account: string; readonly direction: Direction; readonly rate: number };
+
+function entriesOf(rates: Rates): readonly Entry[] {
+  return Object.entries(rates).flatMap(([account, sums]) =>
+    DIRECTIONS.map((direction) => ({ account, direction, rate: sums[direction] ?? 0 })),
+  );
+}
+
+/** All hosts that program the port. */
+function hostsOf(port: Port): readonly string[] {
+  const host = port['binding:host_id'] ?? '';
+  if (host === '' || isOfNetwork(port)) return [];
+  return [...new Set([host, ...port.standby_hosts])];
+}
+
+/** Routers, DHCP and the like are promised nothing. */
+function isOfNetwork({ device_owner: owner }: Port): boolean {
+  return owner.startsWith('network:');
+}
+
+function isAsBefore(before: Port, after: Port): boolean {
+  return (
+    before['binding:host_id'] === after['binding:host_id'] &&
+    String(before.standby_hosts) === String(after.standby_hosts) &&
+    before.qos_policy_id === after.qos_policy_id &&
+    before.device_owner === after.device_owner
+  );
+}
+
+/** A port's policy, or that of its network; null: none. */
+function policyOf(look: Pick<Look, 'get'>, port: Port): string | null {
+  if (isOfNetwork(port)) return null;
+  return port.qos_policy_id ?? look.get('network', port.network_id)?.qos_policy_id ?? null;
+}
+
+/** Of a policy that is to stay as it is. */
+function rulesOf(plan: Plan, policy: string): readonly Rule[] {
+  return plan.parts('qos_policy', policy, (look) => look.by(RULE, 'qos_policy_id', policy));
+}
+
+function accountOf(network: Network | undefined): string {
+  return network?.['provider:physical_network'] ?? TUNNELLED;
+}
