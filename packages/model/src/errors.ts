@@ -184,6 +184,10 @@ export const ERRORS = {
     status: 409,
     remedy: 'The store is not the one the agent knows, or was restored: see docs/guide/operating.md, Another store.',
   },
+  SubnetBeingDeleted: {
+    status: 409,
+    remedy: 'Nothing is to be done: it goes on by itself. Repeat the request to wait for the end.',
+  },
   // QoS
   QoSPolicyDefaultAlreadyExists: {
     status: 409,

@@ -45,6 +45,7 @@ import { GatewayKeeper } from './resources/gateway-keeper.ts';
 import { HealthKeeper } from './resources/health-keeper.ts';
 import { MacCursor } from './resources/mac-cursor.ts';
 import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
+import { SlaacKeeper } from './resources/slaac-keeper.ts';
 import { SnatKeeper } from './resources/snat-keeper.ts';
 import { SUBNET_ORDERS } from './resources/subnet-prefixes.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
@@ -113,6 +114,7 @@ type Running = {
   tables?: Tables;
   history?: History;
   sweeper?: Sweeper;
+  slaac?: SlaacKeeper;
   gateways?: GatewayKeeper;
   relay?: AskRelay;
   health?: HealthKeeper;
@@ -133,10 +135,10 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
 }
 
 async function halt(running: Running): Promise<void> {
-  const { abort, tables, history, sweeper, gateways, snat, health, relay, plane, app } = running;
+  const { abort, tables, history, sweeper, slaac, gateways, snat, health, relay, plane, app } = running;
   await plane?.stop();
   abort.abort();
-  const loops = [history, sweeper, gateways, snat, health, relay].map((one) => one?.done);
+  const loops = [history, sweeper, slaac, gateways, snat, health, relay].map((one) => one?.done);
   await Promise.all([tables?.stopped(), ...loops]);
   await app?.close();
 }
@@ -259,6 +261,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   plane.onLeasesUsed((host, uses) => snat.takeUses(host, uses));
   const gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
   running.gateways = gateways;
+  running.slaac = new SlaacKeeper({ ...deps, log: log.child('slaac'), signal: abort.signal });
   plane.onGatewaysTaken((host, portIds) => gateways.take(host, portIds));
   const relay = new AskRelay({
     ...{ store, server, revision: () => tables.revision, signal: abort.signal },

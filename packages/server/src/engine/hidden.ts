@@ -28,6 +28,12 @@ export const REQUEST = '_request';
 /** Of an object that was created while its project had a limit for its type: the number of the slot that it takes of it. */
 export const SLOT = '_slot';
 
+/**
+ * Of a subnet of SLAAC in a network of more ports than one transaction changes. `gives`: ports that were there before it are still being given its addresses;
+ * `takes`: it is deleted as soon as no port has one of its addresses any more. Absent: neither.
+ */
+export const FOLLOWED = '_followed';
+
 /** Names of the attributes above that the object has. */
 export function hiddenOf(object: Readonly<Record<string, unknown>>): readonly string[] {
   return Object.keys(object).filter((name) => name.startsWith('_'));

@@ -54,6 +54,10 @@ export type Contribution<T> = {
    * view, so that the transaction rests on it.
    */
   readonly check?: (view: View, object: T, before: T | undefined) => void;
+  /** After the transaction that made the object: what takes further ones, as far as the request has time for them. */
+  readonly settle?: (deps: EngineDeps, object: T, asked: Asked) => Promise<void>;
+  /** Before a delete: what takes transactions of its own, the permission and the revision (null: any) looked at first. True: the object is deleted. */
+  readonly clear?: (deps: EngineDeps, id: string, asked: Asked, ifRevision: number | null) => Promise<boolean>;
   /** Refuses a delete. */
   readonly remove?: (planning: Planning, object: T) => void;
   /** Objects that go, or change, when a deleted one is gone from the plan, with all that cascades from it. */

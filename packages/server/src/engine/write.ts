@@ -43,7 +43,28 @@ export async function createObjects(
     ...lockKeys(deps, resource, object),
     ...slotLockKeys(deps, resource, object.project_id),
   ]);
-  return deps.lock.run(keys, asked, () => createTogether(deps, resource, starts, asked));
+  const created = await deps.lock.run(keys, asked, () => createTogether(deps, resource, starts, asked));
+  return settled(deps, resource, created, asked);
+}
+
+async function settled(
+  deps: EngineDeps,
+  resource: ResourceModel,
+  created: readonly AnyObject[],
+  asked: Asked,
+): Promise<readonly AnyObject[]> {
+  const settles = deps.modules.of(resource.type).flatMap((one) => one.settle ?? []);
+  if (settles.length === 0) return created;
+  for (const object of created) {
+    // It is made, whatever becomes of the rest: what is left is done without the request.
+    for (const settle of settles)
+      await settle(deps, object, asked).catch((err: unknown) => logUnsettled(deps, object, err));
+  }
+  return created.map((object) => deps.tables.any(resource.type).get(object.id) ?? object);
+}
+
+function logUnsettled({ log }: EngineDeps, { id }: AnyObject, err: unknown): void {
+  log.warn({ id, err }, 'what an object takes besides is left to be done later');
 }
 
 /** Changes the given attributes. `ifRevision`: refuse unless the object's revision_number is this; null: any. */
@@ -82,6 +103,9 @@ export async function deleteObject(
     if (resource.implied === true) planUpdate(planning, resource, row, takenBack(resource));
     else planDelete(planning, resource, row, await layTombstone(planning, resource, row));
   };
+  for (const one of deps.modules.of(resource.type)) {
+    if (await one.clear?.(deps, id, asked, ifRevision)) return;
+  }
   const row = deps.tables.any(resource.type).get(id) ?? {};
   const locks = [objectKey(resource.type, id), ...parentKeys(deps, resource, row), ...lockKeys(deps, resource, row)];
   await deps.lock.run(locks, asked, async () => {
@@ -286,7 +310,8 @@ function lockKeys(deps: EngineDeps, resource: ResourceModel, object: Partial<Any
   return deps.modules.of(resource.type).flatMap((one) => one.lockKeys?.(object, look) ?? []);
 }
 
-function checkRevision(row: AnyObject, ifRevision: number | null): void {
+/** Throws unless the object is as the request says. */
+export function checkRevision(row: AnyObject, ifRevision: number | null): void {
   if (ifRevision === null || row['revision_number'] === ifRevision) return;
   throw new CableError(
     'RevisionNumberConstraintFailed',

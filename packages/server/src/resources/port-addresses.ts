@@ -1,4 +1,5 @@
 import {
+  type AnyObject,
   CableError,
   cidrContains,
   eui64Ip,
@@ -11,6 +12,7 @@ import {
   type Subnet,
 } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
+import { FOLLOWED } from '../engine/hidden.ts';
 import { allocateAddress } from './allocate.ts';
 import { isServiceOwner } from './device-owners.ts';
 import { isAutomatic } from './subnet-modes.ts';
@@ -35,13 +37,13 @@ export function chooseAddresses(
   wanted: readonly Partial<FixedIp>[] | undefined,
   kept: readonly FixedIp[],
 ): readonly FixedIp[] {
-  const all = inOrderOfCreation(subnets);
+  const all = inOrderOfCreation(subnets.filter(isStaying));
   const automatic = hasAutomatic(port) ? all.filter(isAutomatic) : [];
   const others = automatic.length === 0 ? all : all.filter((one) => !automatic.includes(one));
   const chosen =
     wanted === undefined
       ? chooseDefaults(planning, port, others)
-      : chooseWanted({ planning, port, all, automatic, others, kept }, wanted);
+      : chooseWanted({ planning, port, all, automatic, others, kept }, wanted.filter(isWanted(subnets, kept)));
   const addresses = [...chosen, ...automatic.map((subnet) => automaticAddress(subnet, port.mac_address))];
   if (addresses.length > MOST) {
     throw invalid(
@@ -49,6 +51,17 @@ export function chooseAddresses(
     );
   }
   return addresses;
+}
+
+/** False for a subnet that is being deleted: nobody gets an address of it. */
+function isStaying(subnet: Subnet): boolean {
+  return (subnet as AnyObject)[FOLLOWED] !== 'takes';
+}
+
+/** False for what a port had of a subnet that is being deleted. */
+function isWanted(subnets: readonly Subnet[], kept: readonly FixedIp[]): (one: Partial<FixedIp>) => boolean {
+  const going = new Set(subnets.filter((one) => !isStaying(one)).map(({ id }) => id));
+  return ({ subnet_id: id = '' }) => !going.has(id) || !kept.some((one) => one.subnet_id === id);
 }
 
 /** True when the port has the addresses of subnets of SLAAC. A port of a router or a floating IP has those that it was given. */

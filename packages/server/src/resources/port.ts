@@ -3,6 +3,7 @@ import type { Planning } from '../engine/context.ts';
 import { GATEWAY, PLACED } from '../engine/hidden.ts';
 import { type Broken, type Contribution, contribute, type Given, type Mark } from '../engine/module.ts';
 import type { Look, View } from '../engine/view.ts';
+import { followed } from './automatic-addresses.ts';
 import { defaultGroup } from './default-group.ts';
 import { FLOATING_IP, isServiceOwner, ROUTER_GATEWAY, ROUTER_INTERFACE } from './device-owners.ts';
 import { externalMarks } from './external-network.ts';
@@ -109,7 +110,7 @@ function* brokenPort(look: Look, port: Port): Iterable<Broken> {
     };
   }
   for (const subnet of hasAutomatic(port) ? look.by('subnet', 'network_id', port.network_id) : []) {
-    if (!isAutomatic(subnet)) continue;
+    if (!isAutomatic(subnet) || followed(subnet) !== undefined) continue;
     const expected = automaticAddress(subnet, port.mac_address);
     const found = port.fixed_ips.flatMap((one) => (one.subnet_id === subnet.id ? [one.ip_address] : []));
     if (found.length === 1 && found[0] === expected.ip_address) continue;
