@@ -76,6 +76,8 @@ test('guests reach outside by a standby when the host of the gateway dies, and a
   const first = await hostOf(world);
   const [active, standby] = first === bed.h1.name ? [bed.h1, bed.h2] : [bed.h2, bed.h1];
   assert.equal(first, active.name);
+  const isActive = async (): Promise<boolean> => (await gatewayOf(world)).status === 'ACTIVE';
+  await eventually('the gateway is ACTIVE', isActive);
   await eventually(
     'the standby has heard the gateway',
     async () => (await standby.status())?.gateways?.hosts[active.underlay] === 'alive',
@@ -101,6 +103,7 @@ test('guests reach outside by a standby when the host of the gateway dies, and a
 
   await bed.startServer(CURRENT);
   await eventually('the server knows', async () => (await hostOf(world)) === standby.name);
+  await eventually('the gateway is ACTIVE at the standby', isActive);
   await pings.goOn('the server’s word changes nothing');
 
   const back = performance.now();
@@ -121,4 +124,12 @@ test('guests reach outside by a standby when the host of the gateway dies, and a
   await pings.goOn('and takes over, with the server');
   t.diagnostic(`the other dies, with a server: longest time without an answer ${pings.gap(again)} ms`);
   await eventually('the server knows', async () => (await hostOf(world)) === active.name);
+  await eventually('the gateway is ACTIVE again at the first', isActive);
+
+  setLinks(active, 'down');
+  await active.end('SIGKILL');
+  await eventually('nobody has the gateway', async () => !(await isActive()));
+  const { id } = await gatewayOf(world);
+  const why = (await bed.api.request('GET', `/cable/v1/ports/${id}/why`)) as { findings: { code: string }[] };
+  assert.equal(why.findings[0]?.code, 'host_down');
 });

@@ -1,5 +1,5 @@
 /** Why a port is not ACTIVE, and why two ports cannot talk. */
-import { hostOf, isBound, isRouterInterface } from '@cable/compiler';
+import { hostOf, isBound, isGatewayPort, isRouterInterface } from '@cable/compiler';
 import { CableError, type Port } from '@cable/model';
 import { refusedEntries } from '../hosts/acknowledgements.ts';
 import type { Tables } from '../tables.ts';
@@ -60,6 +60,10 @@ function* findCauses(tables: Tables, port: Port, eyes: Eyes): Generator<Finding>
       );
     return;
   }
+  if (isGatewayPort(port)) {
+    yield* findGatewayCauses(tables, port, eyes);
+    return;
+  }
   if (!isBound(port)) {
     yield finding(
       'not_bound',
@@ -69,6 +73,36 @@ function* findCauses(tables: Tables, port: Port, eyes: Eyes): Generator<Finding>
     return;
   }
   yield* findHostCauses(tables, port, eyes);
+}
+
+function* findGatewayCauses(tables: Tables, port: Port, eyes: Eyes): Generator<Finding> {
+  const name = hostOf(port);
+  const physical = tables.of('network').get(port.network_id)?.['provider:physical_network'] ?? null;
+  if (name === '') {
+    yield finding(
+      'no_gateway_host',
+      physical === null
+        ? 'no host carries the gateway: its network is on no physical network'
+        : `no host carries the gateway: none that may be one is on physical network ${physical}`,
+      'Start an agent with --bridge-mappings for that physical network; see `gateway` in `cable host list`.',
+    );
+    return;
+  }
+  const host = eyes.host(name, port) === null ? 'its host' : `host ${name}`;
+  if (tables.of('alive').get(name) === undefined) {
+    yield finding(
+      'host_down',
+      `the agent of ${host}, which the gateway is on, does not report, and no other host could have it`,
+      'See that the machine is up, its agent runs, and it reaches a server; or let another host be a gateway.',
+    );
+  } else if (port.admin_state_up && port.status !== 'ACTIVE') {
+    yield finding(
+      'behind',
+      `${host}, which the gateway is on, has not programmed it yet`,
+      'Wait a moment; if it lasts, see acknowledged_revision in `cable host list`.',
+    );
+  }
+  yield* findRefused(tables, name, host);
 }
 
 function* findHostCauses(tables: Tables, port: Port, eyes: Eyes): Generator<Finding> {
@@ -105,6 +139,10 @@ function* findHostCauses(tables: Tables, port: Port, eyes: Eyes): Generator<Find
       'Wait a moment; if it lasts, see acknowledged_revision in `cable host list`.',
     );
   }
+  yield* findRefused(tables, name, host);
+}
+
+function* findRefused(tables: Tables, name: string, host: string): Generator<Finding> {
   const refused = refusedEntries(tables, name);
   if (refused !== undefined) {
     yield finding(

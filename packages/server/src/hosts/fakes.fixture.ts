@@ -1,6 +1,6 @@
 /** A host plane on a real store, with simple slices and simple streams in place of the real ones. */
 import { randomUUID } from 'node:crypto';
-import { hostOf, isBound, isRouterInterface, type TableChange } from '@cable/compiler';
+import { hostOf, isBound, isGatewayPort, isRouterInterface, type TableChange } from '@cable/compiler';
 import { type Logger, silentLogger } from '@cable/kit';
 import {
   BUILT_IN_RESOURCES,
@@ -114,7 +114,7 @@ export class FakeSlices implements PlaneSlices {
     for (const host of this.#tables.of('host').values()) needs.set(host.id, new Set<SliceKey>([`host:${host.id}`]));
     for (const port of this.#tables.of('port').values()) {
       const keys = needs.get(hostOf(port));
-      if (isBound(port)) for (const key of keysOf(port)) keys?.add(key);
+      if (isBound(port) || isGatewayPort(port)) for (const key of keysOf(port)) keys?.add(key);
     }
     return needs;
   }
@@ -125,6 +125,7 @@ type Row = Extract<TableChange, { type: 'port' }>['after'];
 function keysOf(port: Row): SliceKey[] {
   if (port === undefined) return [];
   if (isRouterInterface(port)) return [`router:${port.device_id}`];
+  if (isGatewayPort(port)) return [`gateways:${hostOf(port)}`];
   return isBound(port) ? [`host:${hostOf(port)}`, `endpoints:${port.network_id}`] : [];
 }
 

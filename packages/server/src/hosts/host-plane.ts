@@ -7,7 +7,7 @@
  *   store <───────────── status writer <── acknowledgements, devices
  */
 import type { Writable } from 'node:stream';
-import { hostOf, isBound, isRouterInterface } from '@cable/compiler';
+import { hostOf, isBound, isGatewayPort, isRouterInterface } from '@cable/compiler';
 import { type Logger, startTurns } from '@cable/kit';
 import {
   CableError,
@@ -51,7 +51,7 @@ const CATCH_UP_MS = 2000;
 /** The same for the slices of a host that has just registered: at a start of thousands of hosts there is much to be compiled. */
 const COMPILE_MS = 10_000;
 /** Kinds of slices whose items are about a port: their keys begin with its id. */
-const PORT_KINDS: ReadonlySet<string> = new Set(['host', 'endpoints', 'group', 'router']);
+const PORT_KINDS: ReadonlySet<string> = new Set(['host', 'endpoints', 'group', 'router', 'gateways']);
 const UUID_LENGTH = 36;
 /** Keys of another server's hosts go also when that server's lease ends because the store was away: that proves nothing about hosts. */
 const OTHERS_GRACE_MS = 10_000;
@@ -423,10 +423,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     if (port.status === 'ACTIVE' || !carriesSlices(port)) return;
     const revision = this.#options.tables.modRevision('port', port.id);
     if (revision === undefined) return;
-    const keys: SliceKey[] = isRouterInterface(port)
-      ? [`router:${port.device_id}`]
-      : [`host:${hostOf(port)}`, `endpoints:${port.network_id}`];
-    for (const key of keys) {
+    for (const key of slicesOf(port)) {
       const some = waits.get(key);
       if (some === undefined) waits.set(key, [{ portId: port.id, revision }]);
       else some.push({ portId: port.id, revision });
@@ -544,6 +541,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     if (before === undefined) {
       this.#log.info({ host, alive: true }, 'host liveness changed');
       this.#watermarks.cameAlive(host);
+      this.#awaitGateways(host);
       this.#markPorts(host);
     } else this.#settle(this.#watermarks.acknowledged(host));
   }
@@ -558,6 +556,15 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     else setTimeout(() => this.#mourn(host), OTHERS_GRACE_MS).unref();
     this.streams.refuse(host, notRegistered(host));
     this.#markPorts(host);
+  }
+
+  /** No device tells that a gateway is there: its host has to say that it has programmed it since it came. */
+  #awaitGateways(host: string): void {
+    const { tables } = this.#options;
+    for (const port of tables.of('port').by('binding:host_id', host)) {
+      if (!isGatewayPort(port) || port.status === 'ACTIVE') continue;
+      this.#watermarks.await(port.id, `gateways:${host}`, tables.modRevision('port', port.id) ?? 0);
+    }
   }
 
   /** Another server's host is not waited for any more, unless it has come back. */
@@ -587,9 +594,16 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   }
 }
 
-/** Slices are about ports that are bound, and about routers' legs. */
+/** Slices are about ports that are bound, and about routers' legs and gateways. */
 function carriesSlices(port: Port): boolean {
-  return isBound(port) || isRouterInterface(port);
+  return isBound(port) || isRouterInterface(port) || (isGatewayPort(port) && hostOf(port) !== '');
+}
+
+/** The slices that a port waits for. */
+function slicesOf(port: Port): readonly SliceKey[] {
+  if (isRouterInterface(port)) return [`router:${port.device_id}`];
+  if (isGatewayPort(port)) return [`gateways:${hostOf(port)}`];
+  return [`host:${hostOf(port)}`, `endpoints:${port.network_id}`];
 }
 
 function otherHistory(host: string, held: StoreHistory, present: StoreHistory): CableError {

@@ -1,4 +1,4 @@
-import { hostOf, isBound, isRouterInterface, type PortRow } from '@cable/compiler';
+import { hostOf, isBound, isGatewayPort, isRouterInterface, type PortRow } from '@cable/compiler';
 import type { Port } from '@cable/model';
 
 /** What is known of a port besides its own attributes. */
@@ -15,12 +15,16 @@ export type PortEvidence = {
  *
  * A port that is ACTIVE stays so while its device is up: neither a host that lags on a later change nor the death of its own
  * host's agent takes it DOWN (as in Neutron; the data plane goes on without the agent, and Nova must not be told that the
- * interface was unplugged). A router's interface has no device: it is ACTIVE when it is proven.
+ * interface was unplugged). A router's interface has no device: it is ACTIVE when it is proven; so is a router's gateway, which only the host that it is on has to
+ * program. Who moves gateways takes one DOWN whose host is silent for long.
  */
 export function portStatus(port: PortRow & Pick<Port, 'status'>, evidence: PortEvidence): 'ACTIVE' | 'DOWN' {
   if (!port.admin_state_up) return 'DOWN';
   const wasActive = port.status === 'ACTIVE';
   if (isRouterInterface(port)) return wasActive || evidence.proven ? 'ACTIVE' : 'DOWN';
+  if (isGatewayPort(port)) {
+    return hostOf(port) !== '' && (wasActive || (evidence.hostAlive && evidence.proven)) ? 'ACTIVE' : 'DOWN';
+  }
   if (hostOf(port) === '' || !isBound(port) || !evidence.vifUp) return 'DOWN';
   return wasActive || (evidence.hostAlive && evidence.proven) ? 'ACTIVE' : 'DOWN';
 }

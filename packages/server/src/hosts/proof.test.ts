@@ -135,6 +135,35 @@ describe('port status on one server', () => {
     assert.equal(server.plane.status().ports.pending, 0);
   });
 
+  test('a router’s gateway is ACTIVE when its host has it, and again when its host, which was dead, has said so anew', async () => {
+    const gateway = { ...P1, device_owner: 'network:router_gateway', device_id: uuid(77) };
+    h1.acknowledges = false;
+    const revision = await putObject(place.store, 'port', gateway);
+    await until(() => h1.sent >= revision, 'sent');
+    await until(() => server.plane.status().ports.pending === 1, 'waits');
+    assert.equal(statusOf(server, P1.id), 'DOWN');
+    h1.acknowledge();
+    await until(isActive(server, P1.id), 'gateway ACTIVE');
+    h1.end('gone');
+    while (server.tables.of('alive').get('h1') !== undefined) {
+      server.advance(2000);
+      h2.report();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    assert.equal(statusOf(server, P1.id), 'ACTIVE', 'it stays, until who moves gateways says otherwise');
+    await patchObject(place.store, 'port', P1.id, { status: 'DOWN' });
+    const session = randomUUID();
+    const registration = { underlay: '192.0.2.1', agentVersion: 'test', agentId: randomUUID(), protocol: 2, session };
+    await server.plane.register('h1', registration);
+    await until(() => server.plane.status().ports.pending === 1, 'waits again');
+    assert.equal(statusOf(server, P1.id), 'DOWN');
+    (await server.plane.streams.connect('h1', session)).acknowledge();
+    await until(isActive(server, P1.id), 'gateway ACTIVE again');
+    await patchObject(place.store, 'port', P1.id, { 'binding:host_id': '' });
+    await until(() => statusOf(server, P1.id) === 'DOWN', 'unbound');
+    assert.equal(server.plane.status().ports.pending, 0);
+  });
+
   test('is proven anew after a restart for ports that are not ACTIVE', async () => {
     h2.acknowledges = false;
     const revision = await putObject(place.store, 'port', P1);

@@ -28,6 +28,16 @@ test('a gateway gets a host when there is one, stays there, and leaves one that 
     const ports = await send('GET', `/v2.0/ports?device_owner=network:router_gateway&device_id=${router['id']}`);
     return ports.body['ports']?.[0]?.['binding:host_id'];
   };
+  const setStatus = async (status: string): Promise<void> => {
+    const port = server.tables.of('port').by('device_id', String(router['id']))[0];
+    const key = `/cable/o/port/${port?.id}`;
+    const { revision } = await harness.store.txn(
+      [],
+      [{ kind: 'put', key, value: JSON.stringify({ ...port, status }) }],
+    );
+    await server.tables.waitFor(revision);
+  };
+  const status = (): unknown => server.tables.of('port').by('device_id', String(router['id']))[0]?.status;
   const standbys = (): unknown => server.tables.of('port').by('device_id', String(router['id']))[0]?.standby_hosts;
   const register = async (host: string, last: number, bridgeMappings: Record<string, string>): Promise<void> => {
     await server.plane.register(host, { underlay: `192.0.2.${last}`, agentVersion: '1', bridgeMappings });
@@ -41,15 +51,20 @@ test('a gateway gets a host when there is one, stays there, and leaves one that 
   await register('h3', 3, { physnet1: 'eth1' });
   assert.equal(await hostOf(), 'h2', 'another host is no reason to move');
   assert.deepEqual(standbys(), ['h3']);
+  await setStatus('ACTIVE');
   alive.delete('h2');
   assert.equal(await hostOf(), 'h2');
   clock.ms += 29_000;
   assert.equal(await hostOf(), 'h2', 'its agent may be starting');
+  assert.equal(status(), 'ACTIVE');
   alive.delete('h3');
   clock.ms += 2000;
   assert.equal(await hostOf(), 'h2', 'nobody is better');
+  assert.equal(status(), 'DOWN', 'nobody has it');
+  await setStatus('ACTIVE');
   alive.add('h3');
   assert.equal(await hostOf(), 'h3');
+  assert.equal(status(), 'DOWN', 'its new host has not said yet that it has it');
   assert.deepEqual(standbys(), [], 'the silent one is none');
   alive.add('h2');
   assert.equal(await hostOf(), 'h3', 'it does not go back');

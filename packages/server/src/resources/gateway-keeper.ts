@@ -13,8 +13,8 @@ const LOOK_EVERY_MS = 5000;
 /** How long a host may say nothing before its gateways move: longer than its agent takes to come back, and than a server that was started takes to hear it. */
 const SILENT_MS = 30_000;
 
-/** Where a gateway is to be. */
-type Places = Pick<Port, 'binding:host_id' | 'standby_hosts'>;
+/** Where a gateway is to be, and whether it is there as far as is known. */
+type Places = Pick<Port, 'binding:host_id' | 'standby_hosts' | 'status'>;
 
 /**
  * Sees to it that each router's gateway is on a host that is on its physical network and whose agent reports, and has standbys that are such hosts. What is so stays.
@@ -65,7 +65,7 @@ export class GatewayKeeper {
   #takenBy(portId: string, host: string): Places | undefined {
     const port = this.#deps.tables.any('router_gateway').get(portId) as unknown as Port | undefined;
     if (port === undefined || port['binding:host_id'] === host || !port.standby_hosts.includes(host)) return undefined;
-    return movedTo(port, host);
+    return { ...movedTo(port, host), status: port.status };
   }
 
   /** Where the gateway is to be instead; undefined: it stays. */
@@ -77,8 +77,11 @@ export class GatewayKeeper {
     const host = this.#nextHost(port, network);
     const places = host === undefined ? port : { ...port, ...movedTo(port, host) };
     const standbys = standbysFor(tables, network, places, (one) => this.#isSilent(one));
-    const same = host === undefined && String(standbys) === String(port.standby_hosts);
-    return same ? undefined : { 'binding:host_id': places['binding:host_id'], standby_hosts: [...standbys] };
+    // Of a host that has it proof is to come; of one that is silent there is none.
+    const isThere = host === undefined && !this.#isSilent(port['binding:host_id'] ?? '');
+    const status = isThere ? port.status : 'DOWN';
+    const same = host === undefined && String(standbys) === String(port.standby_hosts) && status === port.status;
+    return same ? undefined : { 'binding:host_id': places['binding:host_id'], standby_hosts: [...standbys], status };
   }
 
   /** The host that the gateway is to be on instead; undefined: it stays. */
@@ -133,6 +136,6 @@ export class GatewayKeeper {
   }
 }
 
-function movedTo(port: Port, host: string): Places {
+function movedTo(port: Port, host: string): Omit<Places, 'status'> {
   return { 'binding:host_id': host, standby_hosts: standbysAfterMove(port, host) };
 }
