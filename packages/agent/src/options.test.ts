@@ -46,6 +46,20 @@ test('bridge mappings are taken in Neutron’s form', () => {
   );
 });
 
+test('what ports may be promised is taken in Neutron’s form', () => {
+  assert.deepEqual(parseOptions(WHO).bandwidth, {});
+  const mappings = ['--bridge-mappings', 'physnet1:eth1,physnet2:eth2'];
+  const { bandwidth } = parseOptions([
+    ...[...WHO, ...mappings, '--bandwidth'],
+    'rp_tunnelled:7:8,physnet1:10000000:,physnet2::5',
+  ]);
+  assert.deepEqual(bandwidth, {
+    physnet1: { egress: 10_000_000 },
+    physnet2: { ingress: 5 },
+    rp_tunnelled: { egress: 7, ingress: 8 },
+  });
+});
+
 test('teardown needs no server and no underlay', () => {
   assert.equal(parseOptions(['--host', 'h1', '--teardown']).teardown, true);
 });
@@ -73,6 +87,12 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
     [2, [...WHO, '--bridge-mappings', 'physnet1'], usage('Give NAME:INTERFACE')],
     [2, [...WHO, '--bridge-mappings', 'a:eth1,a:eth2'], usage('Physical network a is named twice')],
     [2, [...WHO, '--bridge-mappings', 'a:eth1,b:eth1'], usage('Interface eth1 is named twice')],
+    [2, [...WHO, '--bridge-mappings', 'rp_tunnelled:eth1'], usage('No physical network can have the name')],
+    ...['rp_tunnelled', 'rp_tunnelled::', 'rp_tunnelled:-1:5', 'rp_tunnelled:9999999999999999:5', ':1:1'].map(
+      (text) => [2, [...WHO, '--bandwidth', text], usage('Give NAME:EGRESS:INGRESS in kbit/s')] as const,
+    ),
+    [2, [...WHO, '--bandwidth', 'rp_tunnelled:1:1,rp_tunnelled:2:2'], usage('rp_tunnelled is named twice')],
+    [2, [...WHO, '--bandwidth', 'a:1:1'], usage('names a, which is not in --bridge-mappings')],
     [2, [...WHO, '--underlay-mtu', '9'], usage('Give a number from 1280 to 65535')],
     [
       1,
