@@ -90,6 +90,8 @@ export type ServerRow = {
   readonly wants: number;
   /** Hosts of its whose kernels have refused entries. */
   readonly refused: Readonly<Record<string, RefusedEntries>>;
+  /** True: it knows that gateways of routers may be ACTIVE. One that does not takes them DOWN. */
+  readonly gateways: boolean;
 };
 /** What a host says of a port's device. `id` is `<host>/<port id>`. */
 export type VifRow = {
@@ -233,6 +235,7 @@ function serverRow(id: string, value: Fields): ServerRow {
     entered: numberOr(value['entered'], 0),
     wants: numberOr(value['wants'], 0),
     refused: refusedOf(value['refused']),
+    gateways: value['gateways'] === true,
   };
 }
 

@@ -26,7 +26,7 @@ import {
 import type { Store } from '@cable/store';
 import type { History } from '../history/history.ts';
 import { OLD_ACKNOWLEDGEMENTS } from '../keys.ts';
-import type { AliveRow } from '../rows.ts';
+import type { AliveRow, ServerRow } from '../rows.ts';
 import { compilerChanges, compilerTables } from '../slices/compiled-view.ts';
 import type { Compiled } from '../slices/slice-store.ts';
 import type { TableChange, Tables } from '../tables.ts';
@@ -181,6 +181,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
         entered: this.#registry.entries,
         wants: this.#watermarks.wants,
         refused: acknowledgements.refused(),
+        gateways: true,
       }),
       content: () => this.#content,
     });
@@ -414,7 +415,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     return {
       vifUp: this.#options.tables.of('vif').get(`${host}/${port.id}`)?.state === 'up',
       hostAlive: this.#isAlive(host),
-      proven: this.#isLoaded && this.#watermarks.isProven(port.id) && !this.#uncompiled.has(port.id),
+      proven:
+        this.#isLoaded &&
+        this.#watermarks.isProven(port.id) &&
+        !this.#uncompiled.has(port.id) &&
+        (!isGatewayPort(port) || this.#allKnowGateways()),
     };
   }
 
@@ -477,8 +482,14 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     if (type === 'port') {
       this.#portChanged(revision, id, change.before as unknown as Port, change.after as unknown as Port);
     } else if (type === 'vif') this.#writer.mark(String((change.after ?? change.before)?.['port_id']));
-    else if (type === 'server') this.#serverChanged(id, change.after !== undefined);
-    else if (type === 'alive') {
+    else if (type === 'server') {
+      this.#serverChanged(id, change.after !== undefined);
+      if (
+        (change.before as unknown as ServerRow | undefined)?.gateways !==
+        (change.after as unknown as ServerRow | undefined)?.gateways
+      )
+        this.#markGateways();
+    } else if (type === 'alive') {
       this.#aliveChanged(id, change.before as unknown as AliveRow, change.after as unknown as AliveRow);
     }
   }
@@ -574,6 +585,16 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
 
   #markPorts(host: string): void {
     for (const port of this.#options.tables.of('port').by('binding:host_id', host)) this.#writer.mark(port.id);
+  }
+
+  /** With a server of before, each would write what the other has to take back. */
+  #allKnowGateways(): boolean {
+    const { tables, server } = this.#options;
+    return [...tables.of('server').values()].every(({ id, gateways }) => id === server || gateways);
+  }
+
+  #markGateways(): void {
+    for (const { id } of this.#options.tables.any('router_gateway').values()) this.#writer.mark(id);
   }
 
   #settle(portIds: readonly string[]): void {

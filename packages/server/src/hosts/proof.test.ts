@@ -164,6 +164,19 @@ describe('port status on one server', () => {
     assert.equal(server.plane.status().ports.pending, 0);
   });
 
+  test('a router’s gateway is not ACTIVE while there is a server that would take it DOWN', async () => {
+    const old = serverKey('00000000-0000-4000-8000-00000000000a');
+    await place.store.txn([], [{ kind: 'put', key: old, value: JSON.stringify({ floor: 0, behind: {} }) }]);
+    await until(() => server.tables.of('server').size === 2, 'the old server');
+    const gateway = { ...P1, device_owner: 'network:router_gateway', device_id: uuid(77) };
+    const revision = await putObject(place.store, 'port', gateway);
+    await until(() => h1.revision >= revision && server.plane.status().ports.pending === 0, 'programmed');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(statusOf(server, P1.id), 'DOWN');
+    await place.store.txn([], [{ kind: 'delete', key: old }]);
+    await until(isActive(server, P1.id), 'gateway ACTIVE');
+  });
+
   test('is proven anew after a restart for ports that are not ACTIVE', async () => {
     h2.acknowledges = false;
     const revision = await putObject(place.store, 'port', P1);

@@ -12,7 +12,7 @@ const PAUSE_MS = 50;
 
 /** The put of the key of a server that starts: it has no hosts yet. */
 export function presenceOp(server: string, lease: string): Op {
-  return serverOp(server, { floor: 0, behind: {}, entered: 0, wants: 0, refused: {} }, lease);
+  return serverOp(server, { floor: 0, behind: {}, entered: 0, wants: 0, refused: {}, gateways: true }, lease);
 }
 
 export type ServerWriterDeps = {

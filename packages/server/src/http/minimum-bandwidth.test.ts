@@ -263,3 +263,50 @@ test('a host that gets another name keeps what is promised there, and one that g
   );
   await assertInvariants(server);
 });
+
+test('whatever is asked of two servers at once, no host is promised more than it has', async (t) => {
+  const { store, send, server, flat, policy, booked } = await cloud(t);
+  const second = await startTestServer(store);
+  t.after(() => second.stop());
+  const sends = [send, harnessOf(store, second).send];
+  const policies = [await policy({ egress: 200, ingress: 100 }), await policy({ egress: 350 })];
+  await second.tables.waitFor(server.tables.revision);
+  const ports: string[] = [];
+  let state = 7;
+  const below = (n: number): number => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return (state >>> 8) % n;
+  };
+  const any = <T>(all: readonly T[]): T | undefined => all[below(all.length)];
+  const hosts = ['', 'h1', 'h2'];
+  const step = async (): Promise<void> => {
+    const ask = any(sends) ?? send;
+    const qos_policy_id = any([null, ...policies]) ?? null;
+    const [kind, path] = [below(10), `/v2.0/ports/${any(ports)}`];
+    if (kind < 4 || ports.length === 0) {
+      const port = { network_id: flat, qos_policy_id, device_owner: 'compute:nova', 'binding:host_id': any(hosts) };
+      const made = await ask('POST', '/v2.0/ports', { port });
+      if (made.status === 201) ports.push(String(made.body['port']?.['id']));
+    } else if (kind === 4) await ask('PUT', path, { port: { qos_policy_id } });
+    else if (kind === 5) await ask('PUT', path, { port: { 'binding:host_id': any(hosts) } });
+    else if (kind === 6) await ask('POST', `${path}/bindings`, { binding: { host: any(['h1', 'h2']) } });
+    else if (kind === 7) await ask('DELETE', path);
+    else if (kind === 8) await ask('PUT', `/v2.0/networks/${flat}`, { network: { qos_policy_id } });
+    else {
+      const rules = `${POLICIES}/${any(policies)}/minimum_bandwidth_rules`;
+      const [one] = ((await ask('GET', rules)).body['minimum_bandwidth_rules'] ?? []) as unknown as Json[];
+      await ask('PUT', `${rules}/${one?.['id']}`, { minimum_bandwidth_rule: { min_kbps: 50 * (1 + below(8)) } });
+    }
+  };
+  for (let round = 0; round < 30; round += 1) {
+    await Promise.all(Array.from({ length: 12 }, step));
+    await server.tables.waitFor(second.tables.revision);
+    for (const [host, most] of Object.entries({ h1: { egress: 1000, ingress: 500 }, h2: { egress: 1000 } })) {
+      const now = ((await booked(host)) as Record<string, Record<string, number>>)['physnet1'] ?? {};
+      for (const [direction, rate] of Object.entries(most))
+        assert.ok((now[direction] ?? 0) <= rate, `${round}: ${host} ${JSON.stringify(now)}`);
+    }
+    await assertInvariants(server);
+  }
+  t.diagnostic(`h1 ${JSON.stringify(await booked('h1'))}, h2 ${JSON.stringify(await booked('h2'))}`);
+});

@@ -31,10 +31,14 @@ export const portQosModule: Contribution<AnyObject> = contribute<Port>({
   changed: bookPort,
   broken: unbookedPort,
   marks: marksOf,
-  present: (tables, port) => ({
-    qos_network_policy_id: tables.of('network').get(port.network_id)?.qos_policy_id ?? null,
-    resource_request: resourceRequest(lookAtTables(tables), port),
-  }),
+  present: (tables, port) => {
+    const inherited = tables.of('network').get(port.network_id)?.qos_policy_id ?? null;
+    const hasPolicy = (port.qos_policy_id ?? inherited) !== null;
+    return {
+      qos_network_policy_id: inherited,
+      resource_request: hasPolicy ? resourceRequest(lookAtTables(tables), port) : null,
+    };
+  },
 });
 
 /** Floating IPs. */
