@@ -78,14 +78,19 @@ export async function updateObject(
 ): Promise<AnyObject> {
   const known = deps.tables.any(resource.type).get(id) ?? {};
   const others = [known, { ...known, ...changes }].flatMap((one) => lockKeys(deps, resource, one));
-  return deps.lock.run([objectKey(resource.type, id), ...others], asked, () =>
-    transact(deps, asked, (planning) => {
-      const before = permittedRow(planning, resource, id, (row) => ({ verb: 'update', before: row, changes }));
-      checkRevision(before, ifRevision);
-      checkReferences(planning, resource, changes);
-      return planUpdate(planning, resource, before, changes);
-    }),
-  );
+  const build = (planning: Planning): AnyObject => {
+    const before = permittedRow(planning, resource, id, (row) => ({ verb: 'update', before: row, changes }));
+    checkRevision(before, ifRevision);
+    checkReferences(planning, resource, changes);
+    return planUpdate(planning, resource, before, changes);
+  };
+  return deps.lock.run([objectKey(resource.type, id), ...others], asked, async () => {
+    try {
+      return await transact(deps, asked, build);
+    } catch (err) {
+      throw err instanceof PlanTooLarge ? tooMany(resource, 1, err) : err;
+    }
+  });
 }
 
 /** Deletes the object and what cascades from it. Refused while anything else refers to it. */

@@ -310,3 +310,23 @@ test('whatever is asked of two servers at once, no host is promised more than it
   }
   t.diagnostic(`h1 ${JSON.stringify(await booked('h1'))}, h2 ${JSON.stringify(await booked('h2'))}`);
 });
+
+test('a rule by which more is promised on more hosts than one transaction takes is refused, and promises nothing', async (t) => {
+  const { send, flat, policy, booked, server } = await cloud(t);
+  const gold = await policy({ egress: 10 });
+  const name = (n: number): string => `h${n}-${'x'.repeat(200)}`;
+  const given = { network_id: flat, qos_policy_id: gold, device_owner: 'compute:nova' };
+  for (let first = 0; first < 3000; first += 500) {
+    const ports = Array.from({ length: 500 }, (_, n) => ({ ...given, 'binding:host_id': name(first + n) }));
+    assert.equal((await send('POST', '/v2.0/ports', { ports })).status, 201);
+  }
+  const rules = `${POLICIES}/${gold}/minimum_bandwidth_rules`;
+  const [one] = (await send('GET', rules)).body['minimum_bandwidth_rules'] as unknown as Json[];
+  const raised = { minimum_bandwidth_rule: { min_kbps: 20 } };
+  await refused(send('PUT', `${rules}/${one?.['id']}`, raised), 413, 'HTTPRequestEntityTooLarge');
+  assert.equal((await send('GET', `${rules}/${one?.['id']}`)).body['minimum_bandwidth_rule']?.['min_kbps'], 10);
+  const lowered = { minimum_bandwidth_rule: { min_kbps: 5 } };
+  assert.equal((await send('PUT', `${rules}/${one?.['id']}`, lowered)).status, 200, 'less is booked nowhere');
+  assert.deepEqual(await booked('h1'), {});
+  await assertInvariants(server);
+});
