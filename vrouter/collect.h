@@ -41,6 +41,21 @@ static __always_inline void note_held(const struct cb_flow *flow, __u64 now)
 		held->used_ns = now;
 }
 
+/*
+ * An earlier load, or an agent with other options, may have given a flow more time than there is now. Returns whether its time is over. By a second
+ * more nothing is written: packets have renewed it since @now.
+ */
+static __always_inline int is_over(struct cb_flow *flow, __u64 now)
+{
+	__u64 latest = now + flow_timeout_ns(flow->tuple[0].protocol, flow->way[0].state);
+
+	if ((__s64)(flow->way[0].expires_ns - latest - SECOND) > 0) {
+		flow->way[0].expires_ns = latest;
+		flow->way[1].expires_ns = latest;
+	}
+	return way_expired(&flow->way[0], now);
+}
+
 static long collect_one(__u32 index, void *data)
 {
 	struct collection *collection = data;
@@ -51,7 +66,7 @@ static long collect_one(__u32 index, void *data)
 		return 1;
 	if ((flow->life & 3) != CB_LIFE_LIVE)
 		return 0;
-	if (way_expired(&flow->way[0], collection->now))
+	if (is_over(flow, collection->now))
 		end_flow(number);
 	else if (flow->way[0].flags & CB_WAY_F_BLOCK)
 		note_held(flow, collection->now);

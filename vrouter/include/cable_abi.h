@@ -841,6 +841,20 @@ enum cb_flow_state {
 	CB_FLOW_PICKED_UP = 5, /* TCP: begun in its middle, no answer seen yet */
 };
 
+/* Index of a time-out: the time without a packet in either direction after which a flow of that protocol and state ends. */
+enum cb_timeout {
+	CB_TIMEOUT_TCP_NEW = 0,
+	CB_TIMEOUT_TCP_ESTABLISHED = 1,
+	CB_TIMEOUT_TCP_CLOSING = 2,
+	CB_TIMEOUT_TCP_CLOSED = 3,
+	CB_TIMEOUT_TCP_PICKED_UP = 4,
+	CB_TIMEOUT_UDP_NEW = 5,
+	CB_TIMEOUT_UDP_ESTABLISHED = 6,
+	CB_TIMEOUT_ICMP = 7, /* ICMPv6, too */
+	CB_TIMEOUT_OTHER = 8,
+};
+#define CB_TIMEOUTS 9
+
 enum cb_deliver {
 	CB_DELIVER_VIF = 1, /* redirect to the VIF's device */
 	CB_DELIVER_PEER = 2, /* redirect_peer to the VIF's device */

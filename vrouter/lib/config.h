@@ -24,6 +24,8 @@ CB_CONFIG(__u32, cfg_mirror_end_ifindex, "cablem1, by which they come out") = 0;
 CB_CONFIG(__u32, cfg_frag_ifindex, "cablef1, the vrouter's end of the link to the fragmenter; 0: nothing is cut") = 0;
 CB_CONFIG(__u32, cfg_trace, "1: this load only traces: it changes no map and sends nothing") = 0;
 CB_CONFIG(__u32, cfg_flows, "size of the flow table") = CB_MAX_FLOW;
+/* By enum cb_timeout, in seconds. Most are Linux conntrack's values; a closed connection ends at once but for stragglers. */
+const volatile __u32 cfg_timeout[CB_TIMEOUTS] = {120, 432000, 120, 1, 300, 30, 180, 30, 600};
 CB_CONFIG_MAC(cfg_service_mac, "of cables0: destination of frames to the agent", 0);
 CB_CONFIG_MAC(cfg_gateway_mac, "the service MAC: source of frames from the agent to a guest", 0xfa, 0x16, 0x3e, 0xca,
 	      0xb1, 0xe0);

@@ -12,24 +12,37 @@
 #define SECOND 1000000000ULL
 #define FLOW_REFRESH_NS SECOND
 
-/* Time without a packet in either direction after which a flow ends. Most are Linux conntrack's values; a closed connection ends at once but for stragglers. */
-static __always_inline __u64 flow_timeout_ns(__u8 protocol, __u8 state)
+/* Which time-out a flow has. */
+static __always_inline __u32 timeout_of(__u8 protocol, __u8 state)
 {
 	switch (protocol) {
 	case IPPROTO_TCP:
-		if (state == CB_FLOW_ESTABLISHED)
-			return 432000 * SECOND;
-		if (state == CB_FLOW_PICKED_UP)
-			return 300 * SECOND;
-		return state == CB_FLOW_CLOSED ? SECOND : 120 * SECOND;
+		switch (state) {
+		case CB_FLOW_ESTABLISHED:
+			return CB_TIMEOUT_TCP_ESTABLISHED;
+		case CB_FLOW_PICKED_UP:
+			return CB_TIMEOUT_TCP_PICKED_UP;
+		case CB_FLOW_CLOSING:
+			return CB_TIMEOUT_TCP_CLOSING;
+		case CB_FLOW_CLOSED:
+			return CB_TIMEOUT_TCP_CLOSED;
+		default:
+			return CB_TIMEOUT_TCP_NEW;
+		}
 	case IPPROTO_UDP:
-		return state == CB_FLOW_NEW ? 30 * SECOND : 180 * SECOND;
+		return state == CB_FLOW_NEW ? CB_TIMEOUT_UDP_NEW : CB_TIMEOUT_UDP_ESTABLISHED;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		return 30 * SECOND;
+		return CB_TIMEOUT_ICMP;
 	default:
-		return 600 * SECOND;
+		return CB_TIMEOUT_OTHER;
 	}
+}
+
+/* Time without a packet in either direction after which a flow ends. */
+static __always_inline __u64 flow_timeout_ns(__u8 protocol, __u8 state)
+{
+	return cfg_timeout[timeout_of(protocol, state)] * SECOND;
 }
 
 static __always_inline struct cb_flow *flow_row(__u32 flow)

@@ -71,6 +71,7 @@ import { type LoadedObject, loadObject } from '../../packages/agent/src/bpf/obje
 import type { BpfProgram } from '../../packages/agent/src/bpf/program.ts';
 import type { RodataValue } from '../../packages/agent/src/bpf/rodata.ts';
 import type { SkbContext } from '../../packages/agent/src/bpf/skb.ts';
+import { type FlowTimeouts, timeoutBytes } from '../../packages/agent/src/flow-timeouts.ts';
 import { ensureIngressFilter } from '../../packages/agent/src/net/filter.ts';
 import { inNetns, type Netns, openNetns } from '../../packages/agent/src/net/netns.ts';
 import { NetlinkSocket } from '../../packages/agent/src/net/socket.ts';
@@ -300,7 +301,7 @@ export class World {
   /** While the state is rewritten: what it shall be. */
   #wanted: Written | undefined;
 
-  /** `pinnedMaps`: a directory in which the maps are pinned. `underlay`: this host's address there; the vrouter then encapsulates itself. `queues`: packets that are over a limit may wait. `mirrors`: copies may be made, and sent from this underlay address. */
+  /** `pinnedMaps`: a directory in which the maps are pinned. `underlay`: this host's address there; the vrouter then encapsulates itself. `queues`: packets that are over a limit may wait. `mirrors`: copies may be made, and sent from this underlay address. `flowTimeouts`: of the agent's option. */
   constructor(
     vifs = 8,
     flows = FLOWS,
@@ -309,7 +310,14 @@ export class World {
       underlay,
       queues,
       mirrors,
-    }: { pinnedMaps?: string; underlay?: string; queues?: boolean; mirrors?: string } = {},
+      flowTimeouts = {},
+    }: {
+      pinnedMaps?: string;
+      underlay?: string;
+      queues?: boolean;
+      mirrors?: string;
+      flowTimeouts?: FlowTimeouts;
+    } = {},
   ) {
     this.#netns = createNetns();
     try {
@@ -334,6 +342,7 @@ export class World {
       this.#pinnedMaps = pinnedMaps;
       this.#config = {
         cfg_flows: flows,
+        cfg_timeout: timeoutBytes(flowTimeouts),
         cfg_overlay_ifindex: this.#overlay,
         cfg_service_ifindex: this.#service,
         cfg_service_mac: macBytes(AGENT_MAC),

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { defaultTimeouts, parseFlowTimeouts, timeoutBytes } from './flow-timeouts.ts';
 import { parseOptions } from './options.ts';
 
 const WHO = ['--server', 'unix:/run/x.sock', '--host', 'rack-1.example', '--underlay', '192.0.2.10'];
@@ -106,4 +108,36 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
     assert.equal(result.status, status, args.join(' '));
     assert.match(result.stderr, message);
   }
+});
+
+test('flow time-outs are named by protocol and state; what is wrong is said with what there is', (t) => {
+  assert.deepEqual(parseOptions(WHO).flowTimeouts, {});
+  assert.deepEqual(parseOptions([...WHO, '--flow-timeouts', 'tcp_established=2h, udp_new=10s']).flowTimeouts, {
+    tcp_established: 7200,
+    udp_new: 10,
+  });
+  assert.deepEqual(parseFlowTimeouts('icmp=1m,tcp_picked-up=30d'), { icmp: 60, 'tcp_picked-up': 2_592_000 });
+  for (const [given, wrong] of [
+    ['', /NAME=TIME/],
+    ['icmp', /NAME=TIME/],
+    ['icmp=10', /NAME=TIME/],
+    ['icmp=-1s', /NAME=TIME/],
+    ['icmp=1s,', /NAME=TIME/],
+    ['gre=10s', /no gre; there are tcp_new, /],
+    ['icmp=1s,icmp=2s', /given twice/],
+    ['icmp=0s', /icmp is from 1s to 30d; got 0s/],
+    ['tcp_established=59s', /from 1m to 30d/],
+    ['other=31d', /from 1m to 30d/],
+    ['constructor=10s', /no constructor/],
+  ] as const) {
+    assert.match(String(parseFlowTimeouts(given)), wrong, given);
+  }
+  t.diagnostic(defaultTimeouts());
+});
+
+test('without a choice the programs get what they have built in', () => {
+  const source = readFileSync(new URL('../../../vrouter/lib/config.h', import.meta.url), 'utf8');
+  const builtIn = /cfg_timeout\[CB_TIMEOUTS\] = \{([^}]+)\}/.exec(source)?.[1]?.split(',').map(Number);
+  assert.deepEqual([...new Uint32Array(timeoutBytes({}).buffer)], builtIn);
+  assert.equal(new Uint32Array(timeoutBytes({ other: 61 }).buffer).at(-1), 61);
 });

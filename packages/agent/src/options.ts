@@ -15,6 +15,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseBandwidth, strayOf } from './bandwidth.ts';
 import { pinName } from './bpf/pin.ts';
 import type { CollectorPlace } from './flow-export/collector.ts';
+import { defaultTimeouts, type FlowTimeouts, parseFlowTimeouts } from './flow-timeouts.ts';
 import { type DnsUpstream, parseUpstream } from './guest/dns-forwarder.ts';
 
 /** How the agent was called, checked. */
@@ -41,6 +42,8 @@ export type AgentOptions = {
   /** Whether guests get DNS from this host, and who is asked for names of others; null: the servers of the host's resolv.conf. */
   /** Who is told of the flows of ports that say so; null: nobody. */
   readonly flowCollector: CollectorPlace | null;
+  /** After how many seconds without a packet flows end, where it is not as built in. */
+  readonly flowTimeouts: FlowTimeouts;
   readonly dns: { readonly upstreams: readonly DnsUpstream[] | null } | null;
   readonly logLevel: LogLevel;
   readonly teardown: boolean;
@@ -105,6 +108,11 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       'IPFIX collector, told by UDP of the flows of ports with cable:flow_export: 192.0.2.9:4739 or [2001:db8::9]:4739',
       parseCollector,
     )
+    .option(
+      '--flow-timeouts <list>',
+      `after which time without a packet flows end, by protocol and state: tcp_established=2h,udp_new=10s (default: ${defaultTimeouts()})`,
+      parseTimeouts,
+    )
     .option('--no-dns', 'guests get no DNS from this host')
     .addOption(new Option('--log-level <level>', 'what to log').choices(LEVELS).default('info'))
     .option('--teardown', 'remove everything that agents of this host left on this machine, and end', false)
@@ -125,6 +133,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     metadataSecretFile?: string;
     dnsUpstream?: readonly (DnsUpstream | 'none')[];
     flowCollector?: CollectorPlace;
+    flowTimeouts?: FlowTimeouts;
     dns: boolean;
     logLevel: LogLevel;
     teardown: boolean;
@@ -157,6 +166,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
         : { url: novaMetadata, secretFile: metadataSecretFile },
     dns: given.dns ? { upstreams: given.dnsUpstream?.filter((one) => one !== 'none') ?? null } : null,
     flowCollector: given.flowCollector ?? null,
+    flowTimeouts: given.flowTimeouts ?? {},
     logLevel: given.logLevel,
     teardown: given.teardown,
   };
@@ -222,6 +232,12 @@ function parseCollector(text: string): CollectorPlace {
   if (isWritten && isMachineAddress(ip) && Number(port) > 0 && Number(port) < 65_536)
     return { address: formatIp(ip), port: Number(port) };
   throw new InvalidArgumentError('Give an address and a port, such as 192.0.2.9:4739 or [2001:db8::9]:4739.');
+}
+
+function parseTimeouts(text: string): FlowTimeouts {
+  const timeouts = parseFlowTimeouts(text);
+  if (typeof timeouts !== 'string') return timeouts;
+  throw new InvalidArgumentError(timeouts);
 }
 
 function parseHttpUrl(text: string): string {

@@ -5,12 +5,13 @@ import type { RodataValue } from './bpf/rodata.ts';
 import { attachFragmenter } from './devices/fragmenter.ts';
 import { dropUnkeptHops } from './devices/next-hops.ts';
 import type { OwnLinks } from './devices/own-links.ts';
+import { timeoutBytes } from './flow-timeouts.ts';
 import type { ChosenOptions } from './options.ts';
 import { NO_ADDRESS, parseAddress, parseMac } from './plan/address.ts';
 import { type KernelDataPlane, openKernelDataPlane, type VrouterDevices } from './reconcile/kernel-data-plane.ts';
 import { loadVrouterPrograms, type VrouterPrograms } from './reconcile/vrouter-programs.ts';
 
-type Where = Pick<ChosenOptions, 'object' | 'pinDir' | 'underlay' | 'encapsulation'>;
+type Where = Pick<ChosenOptions, 'object' | 'pinDir' | 'underlay' | 'encapsulation' | 'flowTimeouts'>;
 
 /** Loads the vrouter's programs, made for these devices, over the maps that are there, and puts them in place of those that run. */
 export function openVrouter(where: Where, own: OwnLinks, deps: { readonly log: Logger }): KernelDataPlane {
@@ -27,7 +28,10 @@ export function openTrace(where: Where, own: OwnLinks): TracePrograms {
   return loadTracePrograms({ ...where, config: configOf(where, own) });
 }
 
-function configOf({ underlay, encapsulation }: Where, own: OwnLinks): Readonly<Record<string, RodataValue>> {
+function configOf(
+  { underlay, encapsulation, flowTimeouts }: Where,
+  own: OwnLinks,
+): Readonly<Record<string, RodataValue>> {
   return {
     cfg_overlay_ifindex: own.overlay.ifindex,
     ...underlayConfig(underlay),
@@ -38,6 +42,7 @@ function configOf({ underlay, encapsulation }: Where, own: OwnLinks): Readonly<R
     cfg_mirror_end_ifindex: own.mirrorEnd.ifindex,
     cfg_service_ifindex: own.servicePeer.ifindex,
     cfg_frag_ifindex: own.fragmenter.link.ifindex,
+    cfg_timeout: timeoutBytes(flowTimeouts),
     cfg_service_mac: parseMac(own.service.mac) ?? new Uint8Array(6),
   };
 }

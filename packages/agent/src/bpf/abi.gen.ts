@@ -240,6 +240,8 @@ export const CB_BEACON_F_SERVES = 0x1;
 
 export const CB_MAX_STANDS = 32;
 
+export const CB_TIMEOUTS = 9;
+
 /** rewrite MACs, decrement TTL */
 export const CB_WAY_F_ROUTED = 0x1;
 
@@ -551,6 +553,19 @@ export const CB_FLOW_CLOSED = 4;
 export const CB_FLOW_PICKED_UP = 5;
 /** enum cb_flow_state */
 export type CbFlowState = typeof CB_FLOW_NEW | typeof CB_FLOW_ESTABLISHED | typeof CB_FLOW_CLOSING | typeof CB_FLOW_CLOSED | typeof CB_FLOW_PICKED_UP;
+
+export const CB_TIMEOUT_TCP_NEW = 0;
+export const CB_TIMEOUT_TCP_ESTABLISHED = 1;
+export const CB_TIMEOUT_TCP_CLOSING = 2;
+export const CB_TIMEOUT_TCP_CLOSED = 3;
+export const CB_TIMEOUT_TCP_PICKED_UP = 4;
+export const CB_TIMEOUT_UDP_NEW = 5;
+export const CB_TIMEOUT_UDP_ESTABLISHED = 6;
+/** ICMPv6, too */
+export const CB_TIMEOUT_ICMP = 7;
+export const CB_TIMEOUT_OTHER = 8;
+/** enum cb_timeout */
+export type CbTimeout = typeof CB_TIMEOUT_TCP_NEW | typeof CB_TIMEOUT_TCP_ESTABLISHED | typeof CB_TIMEOUT_TCP_CLOSING | typeof CB_TIMEOUT_TCP_CLOSED | typeof CB_TIMEOUT_TCP_PICKED_UP | typeof CB_TIMEOUT_UDP_NEW | typeof CB_TIMEOUT_UDP_ESTABLISHED | typeof CB_TIMEOUT_ICMP | typeof CB_TIMEOUT_OTHER;
 
 /** redirect to the VIF's device */
 export const CB_DELIVER_VIF = 1;

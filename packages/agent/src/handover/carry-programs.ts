@@ -9,6 +9,7 @@ import type { BpfMap } from '../bpf/map.ts';
 import { loadObject } from '../bpf/object.ts';
 import type { BpfProgram } from '../bpf/program.ts';
 import { BpfError, errnoName } from '../ffi/errno.ts';
+import { type FlowTimeouts, timeoutBytes } from '../flow-timeouts.ts';
 
 export type CarrySource = {
   /** Path of the vrouter's object: the programs are beside it. */
@@ -17,6 +18,8 @@ export type CarrySource = {
   readonly pinnedMaps: string;
   /** Records that the flow table has room for. Default: all that it ever has. */
   readonly flows?: number;
+  /** Default: as built in. */
+  readonly flowTimeouts?: FlowTimeouts;
 };
 
 /** What is wanted of a VIF's flows: those that are not as they were when they were last taken out, or all. */
@@ -79,12 +82,17 @@ const FOLLOW: Readonly<Record<Follow, number>> = { nothing: 0, changes: 1, all: 
 const FOLLOW_LEAVES = 4;
 
 /** Throws as `loadObject`. */
-export function loadCarryPrograms({ object, pinnedMaps, flows = CB_MAX_FLOW }: CarrySource): CarryPrograms {
+export function loadCarryPrograms({
+  object,
+  pinnedMaps,
+  flows = CB_MAX_FLOW,
+  flowTimeouts = {},
+}: CarrySource): CarryPrograms {
   const loaded = loadObject({
     path: join(dirname(object), OBJECT),
     pinnedMaps,
     unpinned: OWN_MAPS,
-    rodata: { cfg_flows: flows },
+    rodata: { cfg_flows: flows, cfg_timeout: timeoutBytes(flowTimeouts) },
     ...(flows === CB_MAX_FLOW ? {} : { maxEntries: { cb_flow_2: flows, cb_tuple_1: 2 * flows } }),
   });
   const map = (name: string): BpfMap => required(loaded.maps.get(name), `map ${name}`);

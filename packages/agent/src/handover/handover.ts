@@ -4,6 +4,7 @@
  */
 import type { Logger } from '@cable/kit';
 import type { SliceKey } from '@cable/model';
+import type { FlowTimeouts } from '../flow-timeouts.ts';
 import type { Planner } from '../plan/planner.ts';
 import type { SliceReader, StateUpdate } from '../stream/slice-reader.ts';
 import { type CarryPrograms, loadCarryPrograms } from './carry-programs.ts';
@@ -24,6 +25,7 @@ export type HandoverDeps = {
   /** Path of the vrouter's object, and where its maps are pinned. */
   readonly object: string;
   readonly pinnedMaps: string;
+  readonly flowTimeouts: FlowTimeouts;
   readonly slices: Pick<SliceReader, 'header' | 'item' | 'itemKeys' | 'items' | 'keys'>;
   readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf'>;
   /** Host of a router's gateway as this one sees it; undefined: that which the server says. */
