@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addressOf } from '../versions/cloud.ts';
 import { eventually } from '../versions/program.ts';
-import { answers, createGuests, createInner, createOutsideBed, heard, MACHINE } from './outside-bed.ts';
+import { answers, createGuests, createInner, createOutsideBed, gatewayOf, heard, MACHINE } from './outside-bed.ts';
 
 const BYTES = 3_000_000;
 
@@ -15,9 +15,11 @@ test('guests of any host reach outside by the gateway, and are reached by their 
   await cloud.allowPing();
   await cloud.allow('tcp', 8080);
   const guests = await createGuests(world, await createInner(world), bed.hosts);
+  const own = (await gatewayOf(world)).fixed_ips[0]?.ip_address ?? '';
 
   for (const { host } of guests) {
     await eventually(`${host.name} reaches outside by the gateway`, () => answers(host.name, MACHINE) === 5);
+    assert.equal(answers(host.name, own), 5, `${host.name} and the router’s address outside`);
   }
   for (const { host, port } of guests) {
     const asked = { floating_network_id: external.id, port_id: port.id };

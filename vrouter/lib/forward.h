@@ -87,17 +87,36 @@ int group(struct __sk_buff *ctx)
 	return to_all(ctx, w, 0);
 }
 
+/* Sends the router's answer to a packet that came by its transit network to the guest that sent that, on another host. */
+static __always_inline int answer_by_tunnel(struct __sk_buff *ctx, const struct work *w)
+{
+	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
+	struct cb_route *route = ep && ep->vrf ? lookup_route(ep->vrf, &w->p.src) : NULL;
+	__u8 *eth = at(ctx, 0, ETH_HLEN);
+
+	ep = route && route->kind == CB_ROUTE_CONNECTED ? lookup_endpoint(route->net, &w->p.src) : NULL;
+	if (!ep || ep->kind != CB_ENDPOINT_REMOTE || !eth)
+		return drop(ctx, 0, CB_REASON_NO_ENDPOINT);
+	copy_mac(eth, ep->mac);
+	copy_mac(eth + ETH_ALEN, route->mac);
+	return to_overlay(ctx, &w->p, route->net, ep->tunnel);
+}
+
 /* A packet to a router's own address: echo requests that the sender's rules allow are answered. */
 static __noinline int forward_to_gateway(struct __sk_buff *ctx, const struct work *w)
 {
 	const struct pkt *p = &w->p;
+	__u32 reason;
 
 	if (!is_echo(p) || p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT))
 		return drop(ctx, p->in_vif, CB_REASON_NO_ENDPOINT);
 	if (!policy_allows(w->sender.policy, direction_of(CB_DIR_EGRESS, p), &p->key.dst, p->key.protocol,
 			   p->key.dport_be))
 		return drop(ctx, p->in_vif, CB_REASON_POLICY_EGRESS);
-	return p->family == CB_FAMILY_V6 ? answer_echo6(ctx, w) : answer_echo(ctx, w);
+	reason = p->family == CB_FAMILY_V6 ? make_echo_reply6(ctx, w) : make_echo_reply(ctx, w);
+	if (reason)
+		return drop(ctx, p->in_vif, reason);
+	return p->in_tunnel ? answer_by_tunnel(ctx, w) : turn_back(ctx, w);
 }
 
 /*

@@ -45,8 +45,8 @@ static __always_inline int is_echo(const struct pkt *p)
 	       (p->key.protocol == IPPROTO_ICMPV6 && p->icmp_type == ICMP6_ECHO);
 }
 
-/* Answers an echo request for a gateway address in place. */
-static __noinline int answer_echo(struct __sk_buff *ctx, const struct work *w)
+/* Makes the answer to an echo request for a gateway address of it, in place. Returns 0, or a reason to drop. */
+static __noinline int make_echo_reply(struct __sk_buff *ctx, const struct work *w)
 {
 	const struct pkt *p = &w->p;
 	__u32 off = p->l4_off & 0xff;
@@ -58,7 +58,7 @@ static __noinline int answer_echo(struct __sk_buff *ctx, const struct work *w)
 	eth = at(ctx, 0, ETH_HLEN + sizeof(*ip));
 	icmp = at(ctx, off, sizeof(*icmp));
 	if (!eth || !icmp)
-		return drop(ctx, p->in_vif, CB_REASON_MALFORMED);
+		return CB_REASON_MALFORMED;
 	ip = (void *)(eth + 1);
 	swap_macs(eth);
 	ip->saddr = v4_of(&p->dst);
@@ -70,7 +70,7 @@ static __noinline int answer_echo(struct __sk_buff *ctx, const struct work *w)
 	sum = (__u16)~icmp->checksum + (__u16)~bpf_htons(ICMP_ECHO << 8) + bpf_htons(ICMP_ECHOREPLY << 8);
 	icmp->type = ICMP_ECHOREPLY;
 	icmp->checksum = fold(sum);
-	return turn_back(ctx, w);
+	return CB_REASON_NONE;
 }
 
 /* Writes the headers of an ICMP error in front of the quoted IP header and @quoted bytes in all. */

@@ -40,8 +40,8 @@ static __always_inline void start_header6(struct ipv6_header *ip, __u32 payload,
 	ip->hop_limit = hop_limit;
 }
 
-/* Answers an echo request for a gateway address in place. */
-static __noinline int answer_echo6(struct __sk_buff *ctx, const struct work *w)
+/* make_echo_reply() for IPv6. */
+static __noinline int make_echo_reply6(struct __sk_buff *ctx, const struct work *w)
 {
 	const struct pkt *p = &w->p;
 	__u32 off = p->l4_off & 0xff;
@@ -53,7 +53,7 @@ static __noinline int answer_echo6(struct __sk_buff *ctx, const struct work *w)
 	eth = at(ctx, 0, ETH_HLEN + sizeof(*ip));
 	icmp = at(ctx, off, sizeof(*icmp));
 	if (!eth || !icmp)
-		return drop(ctx, p->in_vif, CB_REASON_MALFORMED);
+		return CB_REASON_MALFORMED;
 	ip = (void *)(eth + 1);
 	swap_macs(eth);
 	/* The sum of the addresses is the same. */
@@ -63,7 +63,7 @@ static __noinline int answer_echo6(struct __sk_buff *ctx, const struct work *w)
 	sum = (__u16)~icmp->checksum + (__u16)~bpf_htons(ICMP6_ECHO << 8) + bpf_htons(ICMP6_ECHO_REPLY << 8);
 	icmp->type = ICMP6_ECHO_REPLY;
 	icmp->checksum = fold(sum);
-	return turn_back(ctx, w);
+	return CB_REASON_NONE;
 }
 
 /* fe80::a9fe:a9fe */

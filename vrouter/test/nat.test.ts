@@ -723,6 +723,15 @@ describe('a gateway for guests of other hosts', () => {
     assert.deepEqual(world.audit(), { tuples: 2, counted: 1, live: 1, owned: 0 });
   });
 
+  test('answers echo requests of guests of other hosts for the router’s address outside', () => {
+    const echo = (over: Partial<Ipv4> = {}) => receive(icmp({ ...moved, to: S, ...over }, { type: ICMP.echo, id: 3 }));
+    const answer = echo();
+    assert.equal(answer.verdict, `overlay ${AWAY} ${HOST}`);
+    assert.equal(answer.packet, `${R3} > ${M} ip ${S} > 10.3.0.13 ttl 64 icmp 0/0 id 3`);
+    assert.equal(echo({ from: '10.3.0.99' }).verdict, 'drop no_endpoint', 'nobody is there');
+    assert.equal(echo({ from: '192.0.2.77' }).verdict, 'drop no_endpoint', 'nothing leaves by it');
+  });
+
   test('has the floating IPs of guests of other hosts, which come by the transit network', () => {
     const FM = '203.0.113.13';
     const floating = { external: EXTERNAL, ip: FM, guest: { ...a, vif: 0, vni: TRANSIT, ip: '10.3.0.13' } };
