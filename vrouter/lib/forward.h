@@ -116,7 +116,7 @@ static __noinline int forward_to_gateway(struct __sk_buff *ctx, const struct wor
 	reason = p->family == CB_FAMILY_V6 ? make_echo_reply6(ctx, w) : make_echo_reply(ctx, w);
 	if (reason)
 		return drop(ctx, p->in_vif, reason);
-	return p->in_tunnel ? answer_by_tunnel(ctx, w) : turn_back(ctx, w);
+	return p->in_vif || p->flags & PKT_OUTSIDE ? turn_back(ctx, w) : answer_by_tunnel(ctx, w);
 }
 
 /*
