@@ -109,6 +109,7 @@ static __always_inline int receive_from_uplink(struct __sk_buff *ctx)
 			return TC_ACT_UNSPEC;
 		w->p.key.net = net;
 		w->p.flags = PKT_OUTSIDE;
+		w->p.in_tunnel = 0;
 		CALL_STAGE(ctx, w, CB_STAGE_OUTSIDE);
 		return TC_ACT_UNSPEC;
 	}

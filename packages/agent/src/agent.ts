@@ -451,7 +451,12 @@ function startProber(
 
 function startAnnouncer({ entries }: Pick<Planner, 'entries'>, deps: Deps): Announcer {
   const frames = new FrameSocket();
-  const announcer = new Announcer({ entries, send: (ifindex, frame) => frames.send(ifindex, frame), ...deps });
+  const announcer = new Announcer({
+    entries,
+    send: (ifindex, frame) => frames.send(ifindex, frame),
+    after: (ms, call) => void setTimeout(call, ms).unref(),
+    ...deps,
+  });
   void announcer.done.then(() => frames.close());
   return announcer;
 }

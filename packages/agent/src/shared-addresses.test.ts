@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { LocalPort } from '@cable/model';
-import { arpAnnouncement } from './net/arp.ts';
+import { arpAnnouncement } from './net/announcement.ts';
 import { FrameSocket } from './net/frame-socket.ts';
 import { inNetns } from './net/netns.ts';
 import { parseAddress, parseMac } from './plan/address.ts';

@@ -1,8 +1,18 @@
 import { type Logger, type Loop, sleep, startLoop, startTurns } from '@cable/kit';
-import { CB_FLOOD_CHUNKS, CB_FLOOD_VIF, CB_VIF_F_ADMIN_UP, type CbVif, cbFlood, cbNet, cbVif } from '../bpf/abi.gen.ts';
-import { arrayIndex, textBytes } from '../bpf/codec.ts';
+import {
+  CB_FLOOD_CHUNKS,
+  CB_FLOOD_VIF,
+  CB_VIF_F_ADMIN_UP,
+  type CbVif,
+  cbEndpoint,
+  cbEpKey,
+  cbFlood,
+  cbNet,
+  cbVif,
+} from '../bpf/abi.gen.ts';
+import { arrayIndex, byteText, textBytes } from '../bpf/codec.ts';
 import { succeeded } from '../ffi/errno.ts';
-import { arpAnnouncement, tagged } from '../net/arp.ts';
+import { arpAnnouncement, neighborAnnouncement, tagged } from '../net/announcement.ts';
 import { isMapped } from '../plan/address.ts';
 import type { Planner } from '../plan/planner.ts';
 import { desiredChunk } from '../reconcile/flood-lists.ts';
@@ -13,6 +23,8 @@ export type AnnouncerDeps = {
   readonly entries: Pick<Planner['entries'], 'get'>;
   /** Sends a frame out of the device to its guest; throws a `KernelError`. */
   readonly send: (ifindex: number, frame: Uint8Array) => void;
+  /** Calls once, so much later. */
+  readonly after: (ms: number, call: () => void) => void;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
@@ -25,6 +37,9 @@ const WAITING = 4096;
 /** So many frames, and then a pause: a large network in which all moves must not take the agent's time from others. */
 const FRAMES_AT_ONCE = 1000;
 const PAUSE_MS = 20;
+/** What is outside is told so often, in such steps (RFC 4861: MAX_NEIGHBOR_ADVERTISEMENT, RetransTimer): nothing says that a frame got there. */
+const TIMES = 3;
+const AGAIN_MS = 1000;
 /** A guest that cannot be told now. */
 const NOT_NOW = ['ENODEV', 'ENXIO', 'ENETDOWN', 'ENOBUFS', 'EAGAIN'] as const;
 
@@ -35,6 +50,9 @@ const NOT_NOW = ['ENODEV', 'ENXIO', 'ENETDOWN', 'ENOBUFS', 'EAGAIN'] as const;
 export class Announcer {
   readonly #deps: AnnouncerDeps;
   readonly #waiting = new Map<string, MovedAddress>();
+  /** Addresses here that the physical network is told of again, by the same key: how often. */
+  readonly #again = new Map<string, { readonly moved: MovedAddress; readonly times: number }>();
+  #isTimed = false;
   readonly #loop: Loop;
   #frames = 0;
 
@@ -50,35 +68,73 @@ export class Announcer {
 
   announce(moved: readonly MovedAddress[]): void {
     for (const one of moved) {
-      if (!isMapped(one.address)) continue;
       const key = `${one.net} ${Buffer.from(one.address).toString('hex')}`;
       // The last word counts.
+      this.#again.delete(key);
       if (this.#waiting.has(key) || this.#waiting.size < WAITING) this.#waiting.set(key, one);
     }
     this.#loop.trigger();
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#deps;
     const turns = startTurns();
     for (const [key, moved] of this.#waiting) {
       this.#waiting.delete(key);
-      const frame = arpAnnouncement(moved.mac, moved.address.subarray(12));
-      for (const { ifindex, vlan } of this.#listeners(moved)) {
-        if (signal.aborted) return;
-        succeeded(() => this.#deps.send(ifindex, vlan === 0 ? frame : tagged(frame, vlan)), NOT_NOW);
-        this.#frames += 1;
-        if (this.#frames % FRAMES_AT_ONCE === 0) await sleep(PAUSE_MS, signal);
-        else if (turns.due()) await turns.next();
-      }
+      const again = this.#again.get(key);
+      this.#again.delete(key);
+      if (again !== undefined && !this.#isStillHere(moved)) continue;
+      const uplink = moved.isHere ? this.#uplink(moved.net) : undefined;
+      if (!(await this.#tell(moved, uplink, again === undefined, turns))) return;
+      const times = (again?.times ?? TIMES) - 1;
+      if (uplink !== undefined && times > 0) this.#again.set(key, { moved, times });
     }
+    this.#repeat();
   }
 
-  /** The physical network, if the address is here, and then the guests. */
-  *#listeners(moved: MovedAddress): Generator<Listener> {
-    const uplink = moved.isHere ? this.#uplink(moved.net) : undefined;
+  /** False: the agent ends. */
+  async #tell(
+    moved: MovedAddress,
+    uplink: Listener | undefined,
+    isFirst: boolean,
+    turns: ReturnType<typeof startTurns>,
+  ): Promise<boolean> {
+    const { signal } = this.#deps;
+    const { address, mac, isRouter } = moved;
+    const frame = isMapped(address)
+      ? arpAnnouncement(mac, address.subarray(12))
+      : neighborAnnouncement(mac, address, isRouter);
+    for (const { ifindex, vlan } of this.#listeners(moved, uplink, isFirst)) {
+      if (signal.aborted) return false;
+      succeeded(() => this.#deps.send(ifindex, vlan === 0 ? frame : tagged(frame, vlan)), NOT_NOW);
+      this.#frames += 1;
+      if (this.#frames % FRAMES_AT_ONCE === 0) await sleep(PAUSE_MS, signal);
+      else if (turns.due()) await turns.next();
+    }
+    return true;
+  }
+
+  #repeat(): void {
+    if (this.#isTimed || this.#again.size === 0) return;
+    this.#isTimed = true;
+    this.#deps.after(AGAIN_MS, () => {
+      this.#isTimed = false;
+      for (const [key, { moved }] of this.#again) this.#waiting.set(key, moved);
+      this.#loop.trigger();
+    });
+  }
+
+  /** Nobody else has it by now, at another MAC or on another host. */
+  #isStillHere({ net, address, mac, vif }: MovedAddress): boolean {
+    const entry = this.#deps.entries.get('cb_ep_2', byteText(cbEpKey.encode({ net, addr: address })));
+    if (entry === undefined) return false;
+    const now = cbEndpoint.decode(textBytes(entry.value));
+    return now.vif === vif && Buffer.compare(now.mac, mac) === 0;
+  }
+
+  /** The physical network, if the address is here, and then, the first time, the guests. */
+  *#listeners(moved: MovedAddress, uplink: Listener | undefined, isFirst: boolean): Generator<Listener> {
     if (uplink !== undefined) yield uplink;
-    yield* this.#guests(moved);
+    if (isFirst) yield* this.#guests(moved);
   }
 
   /** The way to the physical network that carries the network; undefined: none does, or its device is not there. */

@@ -1,4 +1,5 @@
 import {
+  CB_ENDPOINT_GATEWAY,
   CB_ENDPOINT_LEASED,
   CB_ENDPOINT_NAT,
   CB_ENDPOINT_ROUTER,
@@ -20,6 +21,8 @@ export type MovedAddress = {
   readonly vif: number;
   /** This host answers for it: it is of a VIF here, or is the outside of something here. */
   readonly isHere: boolean;
+  /** It is a router's in a network of its guests. */
+  readonly isRouter: boolean;
 };
 
 /** Addresses that are gone and of which the last MAC is remembered. */
@@ -46,7 +49,8 @@ export class MovedAddresses {
     if (isOutside ? before === after : last === undefined || last === after) return;
     if (!isOutside && last !== undefined && Buffer.compare(endpointOf(last).mac, mac) === 0) return;
     const { net, addr } = MAPS.cb_ep_2.key.decode(textBytes(key));
-    this.#moved.set(key, { net, address: addr, mac, vif, isHere: isOutside || kind === CB_ENDPOINT_VIF });
+    const isHere = isOutside || kind === CB_ENDPOINT_VIF;
+    this.#moved.set(key, { net, address: addr, mac, vif, isHere, isRouter: kind === CB_ENDPOINT_GATEWAY });
   }
 
   /** An entry was deleted. */
