@@ -193,7 +193,7 @@ function pageOf(list: readonly Json[], { limit, marker, reverse }: Query): reado
   return before.slice(Math.max(0, before.length - most));
 }
 
-const HIDDEN = ['binding:', 'provider:'];
+const HIDDEN = ['binding:', 'provider:', 'resource_request'];
 
 function shown(object: Json, { who, fields }: Query): unknown {
   const names = Object.keys(object)
