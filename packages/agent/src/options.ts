@@ -39,11 +39,11 @@ export type AgentOptions = {
   readonly object: string;
   /** Nova's metadata service and the file with the secret that it shares; null: the agent answers all guests itself. */
   readonly novaMetadata: { readonly url: string; readonly secretFile: string } | null;
-  /** Whether guests get DNS from this host, and who is asked for names of others; null: the servers of the host's resolv.conf. */
   /** Who is told of the flows of ports that say so; null: nobody. */
   readonly flowCollector: CollectorPlace | null;
   /** After how many seconds without a packet flows end, where it is not as built in. */
   readonly flowTimeouts: FlowTimeouts;
+  /** Whether guests get DNS from this host, and who is asked for names of others; null: the servers of the host's resolv.conf. */
   readonly dns: { readonly upstreams: readonly DnsUpstream[] | null } | null;
   readonly logLevel: LogLevel;
   readonly teardown: boolean;

@@ -36,8 +36,7 @@ export type PortDrops = {
   readonly drops: readonly {
     readonly reason: DropReason;
     readonly packets: number;
-    /** Seconds since the last. */
-    /** Null: not known; a full queue does not say when. */
+    /** Seconds since the last; null: not known, for a full queue does not say when. */
     readonly lastSecondsAgo: number | null;
   }[];
 };
