@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { sleep } from '@cable/kit';
 import type { BedHost } from '../versions/bed-host.ts';
+import { linkOf } from '../versions/cloud.ts';
 import { CURRENT } from '../versions/previous-version.ts';
 import { eventually } from '../versions/program.ts';
 import {
@@ -13,11 +14,14 @@ import {
   createOutsideBed,
   enter,
   gatewayOf,
+  ip,
   MACHINE,
   MAPPINGS,
   type OutsideBed,
   setLinks,
 } from './outside-bed.ts';
+
+const MACHINE6 = '2001:db8:ff::1';
 
 /** What a machine is sent back every 20 ms, for as long as the test takes. */
 class Pings {
@@ -132,4 +136,41 @@ test('guests reach outside by a standby when the host of the gateway dies, and a
   const { id } = await gatewayOf(world);
   const why = (await bed.api.request('GET', `/cable/v1/ports/${id}/why`)) as { findings: { code: string }[] };
   assert.equal(why.findings[0]?.code, 'host_down');
+});
+
+test('with IPv6 alone outside it is the same', { timeout: 300_000 }, async (t) => {
+  const world = await createOutsideBed(t, { label: 'gw6', uplinks: 2, more: 1 });
+  const { bed, outside, external, router, cloud } = world;
+  const [, , host] = bed.hosts;
+  assert.ok(host);
+  const inner = await createInner(world);
+  const [guest] = await createGuests(world, inner, [host]);
+  assert.ok(guest);
+  const subnets = await bed.api.list('subnet', { network_id: inner.network.id });
+  const inside = subnets.find(({ ip_version: version }) => version === 6);
+  assert.ok(inside);
+  await bed.api.action('router', router.id, 'add_router_interface', { subnet_id: inside.id });
+  const subnet = await bed.api.create('subnet', {
+    ...{ network_id: external.id, ip_version: 6, cidr: '2001:db8:ff::/64', gateway_ip: MACHINE6, enable_dhcp: false },
+  });
+  const info = { network_id: external.id, external_fixed_ips: [{ subnet_id: subnet.id }] };
+  await bed.api.update('router', router.id, { external_gateway_info: info });
+  const own = (await gatewayOf(world)).fixed_ips[0]?.ip_address ?? '';
+  ip('-n', outside, 'address', 'add', `${MACHINE6}/64`, 'dev', 'br0', 'nodad');
+  ip('-n', outside, 'route', 'add', inside.cidr, 'via', own);
+  ip('-n', host.name, 'route', 'replace', subnet.cidr, 'via', String(inside.gateway_ip), 'dev', linkOf(guest.port));
+  await cloud.active(guest.port);
+
+  const pings = new Pings(t, host.name, MACHINE6);
+  await pings.goOn('the guest reaches outside');
+  const [active, standby] = (await hostOf(world)) === bed.h1.name ? [bed.h1, bed.h2] : [bed.h2, bed.h1];
+  await eventually(
+    'the standby has heard the gateway',
+    async () => (await standby.status())?.gateways?.hosts[active.underlay] === 'alive',
+  );
+  const died = performance.now();
+  setLinks(active, 'down');
+  await active.end('SIGKILL');
+  await pings.goOn('the standby has taken its place');
+  t.diagnostic(`the gateway's host dies: longest time without an answer ${pings.gap(died)} ms`);
 });
