@@ -91,6 +91,18 @@
 #define CB_PROBE_FIRST_PORT 49152
 #define CB_PROBE_RATE 1000
 #define CB_PROBE_BURST 2000
+/*
+ * Groups of multicast that a VIF is known to have joined; how long a report counts (RFC 3376, 8.4: two intervals of queries and the time to answer); records of one report
+ * that are read. What does not fit makes the VIF one that gets every group's packets.
+ */
+#define CB_VIF_GROUPS 32
+#define CB_GROUP_SECONDS 260
+#define CB_GROUP_RECORDS 64
+/* Reports of a VIF that are read, and queries that it may send to others: so many a second, and at once after a pause. */
+#define CB_REPORT_RATE 50
+#define CB_REPORT_BURST 250
+#define CB_QUERY_RATE 5
+#define CB_QUERY_BURST 20
 /* Copies of what a VIF sends to all, or to nobody known: so many a second, and at once after a pause. Who has fewer receivers may send more. */
 #define CB_FLOOD_RATE 20000
 #define CB_FLOOD_BURST 40000
@@ -173,6 +185,7 @@ enum cb_reason {
 		50, /* a probe of another host that is none, or the answer to one that this host has not sent */
 	CB_REASON_POLICY_ROUTE =
 		52, /* a policy route of the router drops it, or leads to a next hop that is not there */
+	CB_REASON_RATE_QUERY = 59, /* more queries of IGMP or MLD than a VIF may send */
 	CB_REASON_RATE_OUTSIDE =
 		60, /* more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
 	CB_REASON_MAX = 64,
@@ -283,6 +296,8 @@ struct cb_vif {
 #define CB_NET_F_DHCP 0x2 /* some subnet has DHCP on: guests are no servers. Without: DHCP is a guest's own business */
 #define CB_NET_F_EXTERNAL 0x40 /* router:external: floating IPs and gateways of routers are here */
 #define CB_NET_F_TRANSIT 0x80 /* from other hosts to gateways of this one: what they send here is routed on */
+/* a group's packets go to those VIFs that have joined it, and to those of which that is not known: see cb_joined_1 */
+#define CB_NET_F_SNOOPED 0x100
 #define CB_NET_F_STEER 0x200 /* a router that is in it has policy routes: see cb_steer_1 */
 #define CB_NET_F_LIMITS 0x400 /* some address of ours in it has a row in cb_limit_1 */
 
@@ -1114,6 +1129,37 @@ struct cb_use {
 	__u8 reserve[24];
 };
 
+/*
+ * cb_asked_1: array, VIF number -> when the agent has asked its guest which groups it has joined, so that what cb_joined_1 says of it counts. Written by the agent. Outside of these
+ * times the VIF gets every group's packets: so an agent that is gone, and asks no more, takes nobody's.
+ */
+struct cb_asked {
+	__u8 port_id[16]; /* of whom; any other's row counts for nothing */
+	__u64 from_ns; /* CLOCK_MONOTONIC: it has had the time to answer; 0: it was not asked */
+	__u64 until_ns; /* what it answered last may be out of date then */
+};
+
+/* A group, and until when its reports count. */
+struct cb_group {
+	struct cb_addr addr;
+	__u64 until_ns; /* CLOCK_MONOTONIC; past: the place is free. 1: it is being written */
+};
+
+/*
+ * cb_joined_1: array, VIF number -> groups of multicast that its guest has joined (IGMP, MLD). The agent writes a row with the VIF's owner and the rest zero before it asks; all else the
+ * vrouter writes.
+ */
+struct cb_joined {
+	__u8 port_id[16]; /* of whom; for any other nothing is learned, and nothing is known */
+	__u64 all_until_ns; /* CLOCK_MONOTONIC: it gets every group's packets until then: something that it said did not fit */
+	__u64 router_until_ns; /* it has shown itself as a router of multicast: it gets all of these, and others' reports, too */
+	__u64 reports_ns; /* CLOCK_MONOTONIC at which its bucket for reports is full again */
+	__u64 queries_ns; /* the same for queries */
+	__u64 used; /* places that were ever in use, a bit each */
+	__u8 reserve[8];
+	struct cb_group group[CB_VIF_GROUPS];
+};
+
 /* flags of struct cb_meter */
 #define CB_METER_F_DSCP 0x1 /* packets are given its dscp; only of what the VIF sends */
 #define CB_METER_F_SHAPE 0x2 /* bytes are not refused but wait, in the class of the row's number on cableq0 */
@@ -1315,6 +1361,8 @@ enum cb_step_kind {
 	CB_STEP_WAIT =
 		14, /* it waits for a limit of bits, and then goes on. id: VIF; a: CB_DIR_EGRESS: what it sends, CB_DIR_INGRESS: what it receives */
 	CB_STEP_MIRROR = 15, /* a copy goes to a mirror. id: number of the mirror; a: CB_DIR_*, as VIF b sees it */
+	CB_STEP_PASSED_OVER =
+		17, /* ports of this host get no copy. id: how many; a: 0: they have not joined the group, 1: it is a report of groups, which is for routers of multicast */
 	CB_STEP_STEER =
 		16, /* a policy route of the router matches. id: first 32 bits of its UUID; a: enum cb_steer_action; addr: the next hop */
 };
@@ -1405,6 +1453,9 @@ _Static_assert(sizeof(struct cb_told) == 168, "layout of cb_told");
 _Static_assert(sizeof(struct cb_carry) == 256, "layout of cb_carry");
 _Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
 _Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");
+_Static_assert(sizeof(struct cb_asked) == 32, "layout of cb_asked");
+_Static_assert(sizeof(struct cb_group) == 24, "layout of cb_group");
+_Static_assert(sizeof(struct cb_joined) == 64 + 24 * CB_VIF_GROUPS, "layout of cb_joined");
 _Static_assert(sizeof(struct cb_meter) == 64, "layout of cb_meter");
 _Static_assert(sizeof(struct cb_bucket) == 64, "layout of cb_bucket");
 _Static_assert(sizeof(struct cb_limit_key) == 20, "layout of cb_limit_key");

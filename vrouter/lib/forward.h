@@ -23,6 +23,7 @@
 #include "policy.h"
 #include "resolve.h"
 #include "service.h"
+#include "snoop.h"
 
 /* The first fragment in work is accepted: others may follow, and those that waited for it do. Returns 0; -1: the packet is lost. */
 static __always_inline int begin_fragments(struct __sk_buff *ctx)
@@ -77,6 +78,9 @@ int group(struct __sk_buff *ctx)
 	reason = check_source(w);
 	if (!reason && p->flags & PKT_NEEDS_FLOW)
 		reason = CB_REASON_INVALID_STATE;
+	/* Whatever the rules say: they are about who receives it. */
+	if (!reason && (p->key.protocol == IPPROTO_IGMP || p->key.protocol == IPPROTO_PIM))
+		reason = learn_groups(ctx);
 	w->ask.is_reply = 0;
 	if (!reason)
 		reason = ask(ctx, w, w->sender.policy, w->sender.flags, CB_POLICY_NONE, 0);
