@@ -17,6 +17,8 @@ export type Network = {
   readonly mtuBytes: number;
   /** One or more; a port's addresses are in them. */
   readonly subnets: readonly Subnet[];
+  /** Its groups of multicast are looked at, and each port of this host was asked which it has joined. */
+  readonly snooped: boolean;
 };
 
 /** An allowed address pair. */

@@ -3,6 +3,7 @@ import { type Case, changed, type Step } from './case.ts';
 import type { Cloud, Port } from './cloud.ts';
 import { Draw } from './draw.ts';
 import { addressesIn, drawChange, drawCloud, VIRTUAL_MAC } from './draw-cloud.ts';
+import { groupTalk } from './draw-groups.ts';
 import {
   again,
   answerTo,
@@ -73,7 +74,7 @@ class Story {
     const draw = this.#draw;
     const port = draw.chance(0.75) ? draw.pick(sendersHere(this.#cloud)) : draw.pick(this.#cloud.ports);
     if (this.#sent.length > 0 && draw.chance(0.6)) return this.#after(draw.pick(this.#sent.slice(-4)), port);
-    switch (draw.weighted({ ip: 12, conversation: 2.5, arp: 2, service: 2, frame: 0.3 })) {
+    switch (draw.weighted({ ip: 12, conversation: 2.5, arp: 2, service: 2, group: 1.5, frame: 0.3 })) {
       case 'conversation': {
         const first = drawIp(draw, this.#cloud, port, this.#destination(port));
         this.#conversation = [...conversation(draw, this.#cloud, port, first)];
@@ -83,6 +84,9 @@ class Story {
         return this.#of(port, drawIp(draw, this.#cloud, port, this.#destination(port)));
       case 'arp':
         return this.#of(port, drawArp(draw, this.#cloud, port));
+      case 'group':
+        this.#conversation = [...groupTalk(draw, this.#cloud, port)];
+        return this.next();
       case 'service':
         return this.#of(port, drawServiceRequest(draw, this.#cloud, port));
       case 'frame':

@@ -41,6 +41,7 @@ function drawNetwork(draw: Draw, name: string): Network {
   return {
     name,
     mtuBytes: draw.pick(MTUS),
+    snooped: draw.chance(0.6),
     subnets: [{ cidr: CIDRS[name] ?? '', dhcp: draw.chance(0.7), ...gateway }],
   };
 }

@@ -44,7 +44,12 @@ test('whatever guests, hosts and the agent send, it ends as promised, passes no 
 const A = '02:00:00:00:00:0a';
 const B = '02:00:00:00:00:0b';
 const cloud: Cloud = {
-  networks: ['red', 'other'].map((name) => ({ name, mtuBytes: 1450, subnets: [{ cidr: '10.0.0.0/24', dhcp: true }] })),
+  networks: ['red', 'other'].map((name) => ({
+    name,
+    mtuBytes: 1450,
+    snooped: true,
+    subnets: [{ cidr: '10.0.0.0/24', dhcp: true }],
+  })),
   routers: [],
   groups: [],
   ports: [
