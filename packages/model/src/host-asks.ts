@@ -190,7 +190,9 @@ export type TraceStep =
       readonly underlay: string | null;
       readonly passed: boolean;
       readonly isOutside?: boolean;
-    };
+    }
+  /** So many ports of the host get no copy: they have not joined the group, or (`isReport`) what it tells of groups is for routers of multicast alone. */
+  | { readonly kind: 'passed-over'; readonly count: number; readonly isReport: boolean };
 
 export type TraceEnd =
   /** Given to the port. */

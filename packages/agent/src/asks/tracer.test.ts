@@ -13,6 +13,7 @@ import {
   CB_STEP_DESTINATION_BECOMES,
   CB_STEP_MEMBER,
   CB_STEP_NEIGHBOUR,
+  CB_STEP_PASSED_OVER,
   CB_STEP_SEEK,
   CB_STEP_SOURCE_BECOMES,
   CB_STEP_WAIT,
@@ -65,6 +66,8 @@ test('steps of translation, load balancers, physical networks and limits are tol
       step(CB_STEP_COPY, { id: 7, a: CB_FLOOD_VIF }),
       step(CB_STEP_COPY, { id: 9, a: CB_FLOOD_TUNNEL }),
       step(CB_STEP_COPY),
+      step(CB_STEP_PASSED_OVER, { id: 3 }),
+      step(CB_STEP_PASSED_OVER, { id: 2, a: 1 }),
       step(99),
     ],
   });
@@ -80,6 +83,8 @@ test('steps of translation, load balancers, physical networks and limits are tol
     { ...copy, portId: 'p' },
     { ...copy, underlay: '192.0.2.7' },
     { ...copy, isOutside: true },
+    { kind: 'passed-over', count: 3, isReport: false },
+    { kind: 'passed-over', count: 2, isReport: true },
   ]);
 });
 

@@ -22,6 +22,7 @@ import {
   CB_STEP_MEMBER,
   CB_STEP_MIRROR,
   CB_STEP_NEIGHBOUR,
+  CB_STEP_PASSED_OVER,
   CB_STEP_ROUTE,
   CB_STEP_ROUTER,
   CB_STEP_SEEK,
@@ -205,6 +206,8 @@ function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): reado
         },
       ];
     }
+    case CB_STEP_PASSED_OVER:
+      return [{ kind: 'passed-over', count: id, isReport: a !== 0 }];
     case CB_STEP_SOURCE_BECOMES:
     case CB_STEP_DESTINATION_BECOMES: {
       const of = kind === CB_STEP_SOURCE_BECOMES ? 'source' : 'destination';

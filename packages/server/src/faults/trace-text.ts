@@ -104,6 +104,12 @@ function showStep(step: TraceStep, hop: TraceHop, context: Context): readonly Sh
       const text = step.passed ? `a copy to ${to}` : `no copy to ${to}: its rules do not allow it`;
       return [{ kind: step.kind, text, port, passed: step.passed }];
     }
+    case 'passed-over': {
+      const ports =
+        step.count === 1 ? '1 port of this host gets no copy' : `${step.count} ports of this host get no copy`;
+      const why = step.isReport ? 'reports of groups are for routers of multicast' : 'not joined to the group';
+      return [{ kind: step.kind, text: `${ports}: ${why}`, count: step.count, report: step.isReport }];
+    }
     case 'translation':
       return [translationStep(step, hop, context)];
     case 'member':
