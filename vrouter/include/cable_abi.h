@@ -1370,6 +1370,17 @@ enum cb_step_kind {
 #define CB_TRACE_STEPS 32
 /* flag of struct cb_trace: the packet is the answer to one that passed; rules are asked as they were for that */
 #define CB_TRACE_F_ANSWER 0x1
+/* flag of struct cb_trace, by the vrouter: the packet would have begun a flow here, which `began` is */
+#define CB_TRACE_F_BEGAN 0x2
+/* Flows that an answer may belong to on one host: as often does a way come by the same. */
+#define CB_TRACE_FLOWS 4
+
+/* A flow that a traced packet would begin. Numbers are the host's. */
+struct cb_trace_flow {
+	struct cb_tuple_key tuple[2]; /* as its packets would enter, by direction */
+	__u32 vif; /* it would come from; 0: another host */
+	__u32 member; /* as in struct cb_flow */
+};
 
 struct cb_step {
 	__u32 kind; /* enum cb_step_kind */
@@ -1380,7 +1391,7 @@ struct cb_step {
 };
 
 /*
- * cb_trace_1: array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with
+ * cb_trace_2: array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with
  * the rest zero, and the vrouter the steps.
  */
 struct cb_trace {
@@ -1389,7 +1400,9 @@ struct cb_trace {
 	__u32 tunnel; /* and the tunnel to that host */
 	__u32 flags; /* CB_TRACE_F_* */
 	__u32 count; /* steps; more than CB_TRACE_STEPS: the last were left out */
-	__u32 pad;
+	__u32 flows; /* with CB_TRACE_F_ANSWER: how many of `flow` the packet that it answers would have begun here */
+	struct cb_trace_flow began;
+	struct cb_trace_flow flow[CB_TRACE_FLOWS];
 	struct cb_step step[CB_TRACE_STEPS];
 };
 
@@ -1473,6 +1486,6 @@ _Static_assert(sizeof(struct cb_orphan) == 2072, "layout of cb_orphan");
 _Static_assert(sizeof(struct cb_count) == 32, "layout of cb_count");
 _Static_assert(sizeof(struct cb_drop) == 16, "layout of cb_drop");
 _Static_assert(sizeof(struct cb_step) == 32, "layout of cb_step");
-_Static_assert(sizeof(struct cb_trace) == 1048, "layout of cb_trace");
+_Static_assert(sizeof(struct cb_trace) == 1488, "layout of cb_trace");
 
 #endif /* CABLE_ABI_H */

@@ -239,6 +239,7 @@ int decide(struct __sk_buff *ctx)
 	struct cb_flow *flow;
 	__u32 reason;
 	struct pkt *p;
+	int is_traced;
 
 	if (!w)
 		return drop_stray(ctx);
@@ -253,6 +254,7 @@ int decide(struct __sk_buff *ctx)
 		return drop_told(ctx, p->in_vif, reason);
 	flow = flow_of_packet(w);
 	note_translation(w, flow);
+	is_traced = !flow && note_traced(w);
 	resolve(ctx);
 	if (w->to.kind == RESOLVED_DROP) {
 		if (w->to.reason == CB_REASON_NAT_GONE && !is_held(w, flow))
@@ -284,7 +286,7 @@ int decide(struct __sk_buff *ctx)
 	/* A sight of the middle of what passes elsewhere: nothing to remember. */
 	if (!flow && p->flags & PKT_NEEDS_FLOW && !traces_answer())
 		w->beside = 1;
-	if (!flow && (lacks_flow(w) || lacks_member(w)))
+	if (!flow && !is_traced && (lacks_flow(w) || lacks_member(w)))
 		return drop_told(ctx, p->in_vif, CB_REASON_INVALID_STATE);
 	w->ask.is_reply = w->direction;
 	reason = ask(ctx, w, w->sender.policy, w->sender.flags, w->to.policy, w->to.flags);

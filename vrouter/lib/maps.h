@@ -142,7 +142,7 @@ struct {
 } cb_learn_1 SEC(".maps");
 
 CB_ARRAY(cb_drop_1, CB_MAX_VIF *CB_REASON_MAX, 0, struct cb_drop);
-CB_ARRAY(cb_trace_1, 1, 0, struct cb_trace);
+CB_ARRAY(cb_trace_2, 1, 0, struct cb_trace);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

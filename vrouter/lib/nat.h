@@ -137,8 +137,11 @@ static __always_inline int takes_blocks(const struct work *w, const struct cb_sn
 /* The blocks of whoever began the flow of the packet in work, which is an answer. */
 static __always_inline struct cb_lease *lease_of_receiver(const struct work *w)
 {
+	struct cb_trace_flow *traced = cfg_trace && !w->flow ? flow_of_trace(w) : NULL;
 	struct cb_flow *flow = flow_row(w->flow);
 
+	if (traced)
+		return lookup_lease(w->nat.vrf, traced->vif, traced->tuple[0].net, &traced->tuple[0].src);
 	return flow ? lookup_lease(w->nat.vrf, flow->way[0].in_vif, flow->tuple[0].net, &flow->tuple[0].src) : NULL;
 }
 

@@ -60,6 +60,7 @@ import {
   type CbFloodTarget,
   type CbFlow,
   type CbTally,
+  type CbTraceFlow,
   type CbTupleKey,
   type CbWay,
   DROP_REASONS,
@@ -98,7 +99,7 @@ export const FLOWS = 8192;
 const NO_ADDRESS = new Uint8Array(16);
 /** What each load has for itself, and the timer of the collection, which nobody can read. */
 const OWN_MAPS: ReadonlySet<string> = new Set([
-  ...['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1', 'cb_trace_1', 'cb_told_1'],
+  ...['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1', 'cb_trace_2', 'cb_told_1'],
 ]);
 
 /** The 128-bit form of an address. */
@@ -203,7 +204,7 @@ export type Outcome = {
 };
 
 /** What a trace says, with its steps. */
-export type Traced = Pick<Outcome, 'verdict' | 'data'> & Pick<RawTrace, 'steps'>;
+export type Traced = Pick<Outcome, 'verdict' | 'data'> & Pick<RawTrace, 'steps' | 'began'>;
 
 function sizesFor(flows: number): Readonly<Record<string, number>> {
   return { cb_flow_2: flows, cb_tuple_1: 2 * flows };
@@ -1020,19 +1021,26 @@ export class World {
   }
 
   /** What a trace says becomes of a frame that a guest sends, or that arrives through a tunnel. The maps must be pinned, in a directory `maps`. */
-  trace(from: Guest | { vni: number; from: string }, frame: Uint8Array, flags = 0): Traced {
+  trace(
+    from: Guest | { vni: number; from: string },
+    frame: Uint8Array,
+    flags = 0,
+    flows: readonly CbTraceFlow[] = [],
+  ): Traced {
     const {
       steps,
+      began,
       frame: data,
       ...raw
     } = this.#traced().run({
       from: 'vif' in from ? { vif: from.vif } : { wireId: from.vni, tunnel: this.#tunnels.get(from.from) ?? 0 },
       flags,
+      flows,
       frame,
     });
     const isSent = raw.deliver !== 0 && raw.deliver !== CB_DELIVER_FLOOD;
     const words = [raw.ifindex, raw.deliver, raw.wire, raw.remote, raw.reason];
-    return { verdict: this.#verdict(isSent ? TC_ACT_REDIRECT : TC_ACT_SHOT, words), data, steps };
+    return { verdict: this.#verdict(isSent ? TC_ACT_REDIRECT : TC_ACT_SHOT, words), data, steps, began };
   }
 
   #traced(): TracePrograms {

@@ -342,6 +342,10 @@ export const CB_TRACE_STEPS = 32;
 
 export const CB_TRACE_F_ANSWER = 0x1;
 
+export const CB_TRACE_F_BEGAN = 0x2;
+
+export const CB_TRACE_FLOWS = 4;
+
 export const CB_REASON_NONE = 0;
 /** the VIF is not yet known: fails closed */
 export const CB_REASON_NOT_PROGRAMMED = 1;
@@ -3211,6 +3215,31 @@ export const cbDrop: Codec<CbDrop> = structCodec(
   }),
 );
 
+/** struct cb_trace_flow, 88 bytes. */
+export type CbTraceFlow = {
+  /** as its packets would enter, by direction */
+  readonly tuple: readonly CbTupleKey[];
+  /** it would come from; 0: another host */
+  readonly vif: number;
+  /** as in struct cb_flow */
+  readonly member: number;
+};
+
+export const cbTraceFlow: Codec<CbTraceFlow> = structCodec(
+  'cb_trace_flow',
+  88,
+  (out, value) => {
+    out.list(0, 'tuple', value.tuple, { limit: 2, size: 40 }, (at, item) => out.raw(at, 'tuple', cbTupleKey.encode(item), 40));
+    out.u32(80, 'vif', value.vif);
+    out.u32(84, 'member', value.member);
+  },
+  (b) => ({
+    tuple: b.list(0, 2, 40, (at) => cbTupleKey.decode(b.raw(at, 40))),
+    vif: b.u32(80),
+    member: b.u32(84),
+  }),
+);
+
 /** struct cb_step, 32 bytes. */
 export type CbStep = {
   /** enum cb_step_kind */
@@ -3240,7 +3269,7 @@ export const cbStep: Codec<CbStep> = structCodec(
   }),
 );
 
-/** struct cb_trace, 1048 bytes. */
+/** struct cb_trace, 1488 bytes. */
 export type CbTrace = {
   /** VIF that the packet is from */
   readonly vif: number;
@@ -3252,19 +3281,26 @@ export type CbTrace = {
   readonly flags: number;
   /** steps; more than CB_TRACE_STEPS: the last were left out */
   readonly count: number;
+  /** with CB_TRACE_F_ANSWER: how many of `flow` the packet that it answers would have begun here */
+  readonly flows: number;
+  readonly began: CbTraceFlow;
+  readonly flow: readonly CbTraceFlow[];
   readonly step: readonly CbStep[];
 };
 
 export const cbTrace: Codec<CbTrace> = structCodec(
   'cb_trace',
-  1048,
+  1488,
   (out, value) => {
     out.u32(0, 'vif', value.vif);
     out.u32(4, 'wireId', value.wireId);
     out.u32(8, 'tunnel', value.tunnel);
     out.u32(12, 'flags', value.flags);
     out.u32(16, 'count', value.count);
-    out.list(24, 'step', value.step, { limit: 32, size: 32 }, (at, item) => out.raw(at, 'step', cbStep.encode(item), 32));
+    out.u32(20, 'flows', value.flows);
+    out.raw(24, 'began', cbTraceFlow.encode(value.began), 88);
+    out.list(112, 'flow', value.flow, { limit: 4, size: 88 }, (at, item) => out.raw(at, 'flow', cbTraceFlow.encode(item), 88));
+    out.list(464, 'step', value.step, { limit: 32, size: 32 }, (at, item) => out.raw(at, 'step', cbStep.encode(item), 32));
   },
   (b) => ({
     vif: b.u32(0),
@@ -3272,7 +3308,10 @@ export const cbTrace: Codec<CbTrace> = structCodec(
     tunnel: b.u32(8),
     flags: b.u32(12),
     count: b.u32(16),
-    step: b.list(24, 32, 32, (at) => cbStep.decode(b.raw(at, 32))),
+    flows: b.u32(20),
+    began: cbTraceFlow.decode(b.raw(24, 88)),
+    flow: b.list(112, 4, 88, (at) => cbTraceFlow.decode(b.raw(at, 88))),
+    step: b.list(464, 32, 32, (at) => cbStep.decode(b.raw(at, 32))),
   }),
 );
 
@@ -3327,7 +3366,7 @@ export const MAPS: {
   readonly cb_orphan_1: MapSpec<CbOrphanKey, CbOrphan>;
   readonly cb_count_1: MapSpec<number, CbCount>;
   readonly cb_drop_1: MapSpec<number, CbDrop>;
-  readonly cb_trace_1: MapSpec<number, CbTrace>;
+  readonly cb_trace_2: MapSpec<number, CbTrace>;
 } = {
   cb_in_1: {
     name: 'cb_in_1',
@@ -3623,8 +3662,8 @@ export const MAPS: {
     key: arrayIndex,
     value: cbDrop,
   },
-  cb_trace_1: {
-    name: 'cb_trace_1',
+  cb_trace_2: {
+    name: 'cb_trace_2',
     description: 'array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with the rest zero, and the vrouter the steps.',
     key: arrayIndex,
     value: cbTrace,

@@ -39,6 +39,11 @@ function neighbourStep({ neighbour }: TraceHop, { eyes, port }: Context): readon
   if (neighbour === null) return [];
   const { address, mac, end } = neighbour;
   const sender = { kind: 'port', text: `port ${nameOf(eyes.port(port.id), 'port')} sends` };
+  // Behind another project's floating IP or load balancer nobody sees an address.
+  if (eyes.port(port.id) === null) {
+    const text = mac === null ? 'its next hop does not answer' : 'its next hop answers';
+    return [sender, { kind: 'neighbour', text, address: null, mac: null }];
+  }
   if (mac !== null)
     return [sender, { kind: 'neighbour', text: `next hop ${address} answers with ${mac}`, address, mac }];
   const why =
