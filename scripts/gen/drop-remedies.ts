@@ -71,5 +71,7 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   probe: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.',
   policy_route:
     'Look at the policy routes of the router (`cable router policy list ROUTER`): the first that matches the packet drops it, or its next hop is in no subnet of the router.',
+  peering:
+    'Look at the peerings of the sender’s router (`cable router peering list ROUTER`): add the sender’s subnet to `subnet_ids`, and have the other side take it (`accepted_prefixes`).',
   stale_piece: 'Nothing: the connection ended while a packet of it was cut.',
 };

@@ -185,6 +185,8 @@ enum cb_reason {
 		50, /* a probe of another host that is none, or the answer to one that this host has not sent */
 	CB_REASON_POLICY_ROUTE =
 		52, /* a policy route of the router drops it, or leads to a next hop that is not there */
+	CB_REASON_PEERING =
+		53, /* to a peer of its router, from an address that this side of the peering does not let through */
 	CB_REASON_RATE_QUERY = 59, /* more queries of IGMP or MLD than a VIF may send */
 	CB_REASON_RATE_OUTSIDE =
 		60, /* more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
@@ -475,6 +477,11 @@ enum cb_route_kind {
 
 /* flag of struct cb_route: net is the router's external network: who is not of it leaves with another source address, if cb_nat_1 or cb_snat_1 says so */
 #define CB_ROUTE_F_GATEWAY 0x1
+/*
+ * flag of a route CB_ROUTE_CONNECTED: net is of a router that this one is peered with; the first 4 bytes of nexthop are the peering's number. Only who is in what this side lets
+ * through goes there. What that is are the routes of the vrf with that number, with this flag, net and nothing else.
+ */
+#define CB_ROUTE_F_PEER 0x2
 
 struct cb_route {
 	__u8 kind; /* enum cb_route_kind */
@@ -482,7 +489,7 @@ struct cb_route {
 	__u16 net;
 	__u16 mtu_bytes; /* of that network; CB_ROUTE_SEVERAL: length of the destination's prefix */
 	__u8 mac[6]; /* of the router's interface in that network */
-	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP; CB_ROUTE_SEVERAL: the destination's first address; else zero */
+	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP, CB_ROUTE_F_PEER; CB_ROUTE_SEVERAL: first address; else zero */
 	struct cb_addr own; /* CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
 	/*
 	 * Of a route to the host of the router's gateway: the external network. Who has a floating IP of it here, or blocks of ports of the router's address, does not go there,
@@ -1343,7 +1350,8 @@ enum cb_step_kind {
 	CB_STEP_FLOW =
 		2, /* it is of a flow. id: flow number; a: its direction there; b: 1: what was decided for the flow holds, 0: it is decided anew */
 	CB_STEP_ROUTER = 3, /* it goes to a router. id: vrf */
-	CB_STEP_ROUTE = 4, /* what the router found. id: network number; a: enum cb_route_kind; addr: the next hop */
+	CB_STEP_ROUTE =
+		4, /* what the router found. id: network number; a: enum cb_route_kind; b: number of the peering by which it goes, or 0; addr: the next hop */
 	CB_STEP_ENDPOINT = 5, /* where the receiver is. id: VIF or tunnel number; a: enum cb_endpoint_kind */
 	CB_STEP_ALLOWED = 6, /* a rule allows it. id: first 32 bits of the rule's UUID; a: CB_DIR_*; b: the policy */
 	CB_STEP_DENIED = 7, /* no rule allows it. a: CB_DIR_*; b: the policy */

@@ -43,6 +43,7 @@ import {
   CB_QUEUE_CLASS,
   CB_REASON_MAX,
   CB_ROUTE_CONNECTED,
+  CB_ROUTE_F_PEER,
   CB_ROUTE_NEXTHOP,
   CB_SOURCE_F_PAIR,
   CB_USE_PASSING,
@@ -821,6 +822,37 @@ export class World {
         nexthop: to.nexthop === undefined ? NO_ADDRESS : addr(to.nexthop),
         own: NO_ADDRESS,
         outside: 0,
+      },
+    );
+  }
+
+  /** One side of a peering: what of the other router's networks this one reaches, and what of its own may go there. */
+  addPeering(
+    vrf: number,
+    peering: number,
+    own: readonly { vni: number; cidr: string }[],
+    peers: readonly { vni: number; cidr: string; mac: string; mtu?: number }[],
+  ): void {
+    const nexthop = new Uint8Array(16);
+    new DataView(nexthop.buffer).setUint32(0, peering, true);
+    for (const { vni, cidr, mac, mtu } of peers) this.#putPeer(vrf, cidr, { vni, mac, nexthop, mtu: mtu ?? 1450 });
+    const none = { mac: '00:00:00:00:00:00', nexthop: NO_ADDRESS, mtu: 0 };
+    for (const { vni, cidr } of own) this.#putPeer(peering, cidr, { vni, ...none });
+  }
+
+  removeRoute(vrf: number, cidr: string): void {
+    const [base = '', length = '32'] = cidr.split('/');
+    this.#drop(MAPS.cb_route_2, { prefixlen: 32 + bitsOf(base, Number(length)), vrf, addr: addr(base) });
+  }
+
+  #putPeer(vrf: number, cidr: string, to: { vni: number; mac: string; nexthop: Uint8Array; mtu: number }): void {
+    const [base = '', length = '32'] = cidr.split('/');
+    this.#put(
+      MAPS.cb_route_2,
+      { prefixlen: 32 + bitsOf(base, Number(length)), vrf, addr: addr(base) },
+      {
+        ...{ kind: CB_ROUTE_CONNECTED, flags: CB_ROUTE_F_PEER, net: this.net(to.vni), mtuBytes: to.mtu },
+        ...{ mac: macBytes(to.mac), nexthop: to.nexthop, own: NO_ADDRESS, outside: 0 },
       },
     );
   }

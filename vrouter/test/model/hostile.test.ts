@@ -51,6 +51,7 @@ const cloud: Cloud = {
     subnets: [{ cidr: '10.0.0.0/24', dhcp: true }],
   })),
   routers: [],
+  peerings: [],
   groups: [],
   ports: [
     { name: 'a', network: 'red', mac: A, addresses: ['10.0.0.1'], pairs: [{ mac: B, cidr: '10.0.0.64/26' }] },

@@ -30,10 +30,12 @@ import {
   hasDhcp,
   hostsOf,
   isCarried,
+  type Leg,
   mayTunnel,
   membersOf,
   networkNamed,
   type Port,
+  peeredBy,
   type Router,
   type Rule,
   receiversHere,
@@ -48,7 +50,7 @@ import type { Tunnel } from './vrouter.ts';
 import { usableRoutes } from './ways.ts';
 
 /** As many ports as a case ever has. */
-const MOST_PORTS_HERE = 9;
+const MOST_PORTS_HERE = 11;
 
 /** Numbers are given at first sight, and kept for as long as the case lasts. */
 class Numbers {
@@ -294,6 +296,7 @@ export class Rig {
       }
     }
     for (const router of cloud.routers) this.#writePolicies(cloud, router);
+    for (const router of cloud.routers) this.#writePeerings(cloud, router);
     for (const { name } of cloud.networks) this.#writeNetwork(cloud, name);
     this.#writeHosts(cloud);
   }
@@ -310,6 +313,17 @@ export class Rig {
       });
     });
     setSteers(this.#world, this.#numbers.routers.of(name), steers);
+  }
+
+  /** A route of the router's own to the same prefix stands. */
+  #writePeerings(cloud: Cloud, router: Router): void {
+    const taken = new Set(usableRoutes(router).map(({ cidr }) => maskedCidr(cidr)));
+    const sideOf = (leg: Leg) => ({ ...leg, ...this.#way(cloud, leg.network) });
+    for (const [at, { own, theirs }] of peeredBy(cloud, router).entries()) {
+      const number = this.#numbers.routers.of(`${router.name} peering ${at}`);
+      const peers = theirs.filter(({ cidr }) => !taken.has(cidr)).map(sideOf);
+      this.#world.addPeering(this.#numbers.routers.of(router.name), number, own.map(sideOf), peers);
+    }
   }
 
   #writeHosts(cloud: Cloud): void {

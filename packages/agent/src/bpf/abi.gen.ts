@@ -209,6 +209,8 @@ export const CB_ENDPOINT_F_LEFT = 0x1;
 
 export const CB_ROUTE_F_GATEWAY = 0x1;
 
+export const CB_ROUTE_F_PEER = 0x2;
+
 /** of the protocol alone */
 export const CB_STEER_F_PROTOCOL = 0x1;
 
@@ -446,13 +448,15 @@ export const CB_REASON_SNAT_NO_BLOCK = 49;
 export const CB_REASON_PROBE = 50;
 /** a policy route of the router drops it, or leads to a next hop that is not there */
 export const CB_REASON_POLICY_ROUTE = 52;
+/** to a peer of its router, from an address that this side of the peering does not let through */
+export const CB_REASON_PEERING = 53;
 /** more queries of IGMP or MLD than a VIF may send */
 export const CB_REASON_RATE_QUERY = 59;
 /** more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
 export const CB_REASON_RATE_OUTSIDE = 60;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_RATE_QUERY | typeof CB_REASON_RATE_OUTSIDE;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_PEERING | typeof CB_REASON_RATE_QUERY | typeof CB_REASON_RATE_OUTSIDE;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -645,7 +649,7 @@ export const CB_STEP_SOURCE = 1;
 export const CB_STEP_FLOW = 2;
 /** it goes to a router. id: vrf */
 export const CB_STEP_ROUTER = 3;
-/** what the router found. id: network number; a: enum cb_route_kind; addr: the next hop */
+/** what the router found. id: network number; a: enum cb_route_kind; b: number of the peering by which it goes, or 0; addr: the next hop */
 export const CB_STEP_ROUTE = 4;
 /** where the receiver is. id: VIF or tunnel number; a: enum cb_endpoint_kind */
 export const CB_STEP_ENDPOINT = 5;
@@ -728,6 +732,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 49, name: 'snat_no_block', description: 'the sender has no block of ports of its router\'s address', remedy: 'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router ROUTER`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.' },
   { code: 50, name: 'probe', description: 'a probe of another host that is none, or the answer to one that this host has not sent', remedy: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.' },
   { code: 52, name: 'policy_route', description: 'a policy route of the router drops it, or leads to a next hop that is not there', remedy: 'Look at the policy routes of the router (`cable router policy list ROUTER`): the first that matches the packet drops it, or its next hop is in no subnet of the router.' },
+  { code: 53, name: 'peering', description: 'to a peer of its router, from an address that this side of the peering does not let through', remedy: 'Look at the peerings of the sender’s router (`cable router peering list ROUTER`): add the sender’s subnet to `subnet_ids`, and have the other side take it (`accepted_prefixes`).' },
   { code: 59, name: 'rate_query', description: 'more queries of IGMP or MLD than a VIF may send', remedy: 'Look what asks the guest’s neighbours for their groups (`tcpdump igmp`): a router of multicast asks some times a minute, and a VIF may five times a second.' },
   { code: 60, name: 'rate_outside', description: 'more than the QoS policy of a floating IP or of a router\'s gateway lets pass by that address', remedy: 'Look at the floating IP of the port (`openstack floating ip show`), or at the gateway of its router (`openstack router show`): the QoS policy limits what passes by that address. Raise the limit or its burst (`openstack network qos rule set`).' },
 ];
@@ -1243,7 +1248,7 @@ export type CbRoute = {
   readonly mtuBytes: number;
   /** of the router's interface in that network */
   readonly mac: Uint8Array;
-  /** CB_ROUTE_NEXTHOP; CB_ROUTE_SEVERAL: the destination's first address; else zero */
+  /** CB_ROUTE_NEXTHOP, CB_ROUTE_F_PEER; CB_ROUTE_SEVERAL: first address; else zero */
   readonly nexthop: Uint8Array;
   /** CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
   readonly own: Uint8Array;
