@@ -158,8 +158,13 @@ export type TraceStep =
   /** It is of a connection that is known. `holds`: what was decided for that counts, and nothing is asked again. */
   | { readonly kind: 'flow'; readonly holds: boolean; readonly isAnswer: boolean }
   | { readonly kind: 'router'; readonly routerId: string | null }
-  /** `nextHop` null: the destination is in that network. */
-  | { readonly kind: 'route'; readonly networkId: string | null; readonly nextHop: string | null }
+  /** `nextHop` null: the destination is in that network. `peeringId`: of the router's side of the peering by which it goes there; absent: by none. */
+  | {
+      readonly kind: 'route';
+      readonly networkId: string | null;
+      readonly nextHop: string | null;
+      readonly peeringId?: string;
+    }
   /** A policy route of the router matches. `policy`: first 8 hexadecimal digits of its id. `nextHop` null: it leads to none. */
   | {
       readonly kind: 'policy-route';

@@ -191,7 +191,9 @@ function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): reado
       return [{ kind: 'router', routerId: numbers.router(id) }];
     case CB_STEP_ROUTE: {
       const nextHop = a === CB_ROUTE_NEXTHOP ? formatAddress(addr) : null;
-      return [{ kind: 'route', networkId: numbers.network(id), nextHop }];
+      const peeringId = b === 0 ? null : numbers.peering(b);
+      const by = peeringId === null ? {} : { peeringId };
+      return [{ kind: 'route', networkId: numbers.network(id), nextHop, ...by }];
     }
     case CB_STEP_STEER: {
       const action = a === CB_STEER_ALLOW ? 'allow' : a === CB_STEER_REROUTE ? 'reroute' : 'drop';

@@ -82,7 +82,10 @@ function showStep(step: TraceStep, hop: TraceHop, context: Context): readonly Sh
       const text = isTransit(step.networkId, context)
         ? 'route: to the host of the router’s gateway'
         : `route: ${way} ${nameOf(network, 'network')}`;
-      return [{ kind: step.kind, text, network, next_hop: step.nextHop }];
+      if (step.peeringId === undefined) return [{ kind: step.kind, text, network, next_hop: step.nextHop }];
+      const peering = eyes.peering(step.peeringId);
+      const by = `route: by peering ${nameOf(peering, 'peering')}, to network ${nameOf(network, 'network')}`;
+      return [{ kind: step.kind, text: by, network, next_hop: null, peering }];
     }
     case 'policy-route': {
       const policy = policyRouteOf(step.policy, hop, context);
