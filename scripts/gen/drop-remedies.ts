@@ -55,6 +55,8 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
     'Nothing: the floating IP, router gateway or port forwarding of the connection was taken away. Let the guest connect anew.',
   rate_qos:
     'Look at the port (`openstack port show`): the QoS policy that it or its network has limits what it may send or receive. Raise the limit or its burst (`openstack network qos rule set`), or have the guest send less.',
+  rate_query:
+    'Look what asks the guest’s neighbours for their groups (`tcpdump igmp`): a router of multicast asks some times a minute, and a VIF may five times a second.',
   rate_outside:
     'Look at the floating IP of the port (`openstack floating ip show`), or at the gateway of its router (`openstack router show`): the QoS policy limits what passes by that address. Raise the limit or its burst (`openstack network qos rule set`).',
   foreign_vip: 'Add the address to the allowed address pairs of the port, alone and not as a part of a prefix.',
@@ -69,5 +71,7 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   probe: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.',
   policy_route:
     'Look at the policy routes of the router (`cable router policy list ROUTER`): the first that matches the packet drops it, or its next hop is in no subnet of the router.',
+  peering:
+    'Look at the peerings of the sender’s router (`cable router peering list ROUTER`): add the sender’s subnet to `subnet_ids`, and have the other side take it (`accepted_prefixes`).',
   stale_piece: 'Nothing: the connection ended while a packet of it was cut.',
 };

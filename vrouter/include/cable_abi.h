@@ -91,6 +91,18 @@
 #define CB_PROBE_FIRST_PORT 49152
 #define CB_PROBE_RATE 1000
 #define CB_PROBE_BURST 2000
+/*
+ * Groups of multicast that a VIF is known to have joined; how long a report counts (RFC 3376, 8.4: two intervals of queries and the time to answer); records of one report
+ * that are read. What does not fit makes the VIF one that gets every group's packets.
+ */
+#define CB_VIF_GROUPS 32
+#define CB_GROUP_SECONDS 260
+#define CB_GROUP_RECORDS 64
+/* Reports of a VIF that are read, and queries that it may send to others: so many a second, and at once after a pause. */
+#define CB_REPORT_RATE 50
+#define CB_REPORT_BURST 250
+#define CB_QUERY_RATE 5
+#define CB_QUERY_BURST 20
 /* Copies of what a VIF sends to all, or to nobody known: so many a second, and at once after a pause. Who has fewer receivers may send more. */
 #define CB_FLOOD_RATE 20000
 #define CB_FLOOD_BURST 40000
@@ -173,6 +185,9 @@ enum cb_reason {
 		50, /* a probe of another host that is none, or the answer to one that this host has not sent */
 	CB_REASON_POLICY_ROUTE =
 		52, /* a policy route of the router drops it, or leads to a next hop that is not there */
+	CB_REASON_PEERING =
+		53, /* to a peer of its router, from an address that this side of the peering does not let through */
+	CB_REASON_RATE_QUERY = 59, /* more queries of IGMP or MLD than a VIF may send */
 	CB_REASON_RATE_OUTSIDE =
 		60, /* more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
 	CB_REASON_MAX = 64,
@@ -283,6 +298,8 @@ struct cb_vif {
 #define CB_NET_F_DHCP 0x2 /* some subnet has DHCP on: guests are no servers. Without: DHCP is a guest's own business */
 #define CB_NET_F_EXTERNAL 0x40 /* router:external: floating IPs and gateways of routers are here */
 #define CB_NET_F_TRANSIT 0x80 /* from other hosts to gateways of this one: what they send here is routed on */
+/* a group's packets go to those VIFs that have joined it, and to those of which that is not known: see cb_joined_1 */
+#define CB_NET_F_SNOOPED 0x100
 #define CB_NET_F_STEER 0x200 /* a router that is in it has policy routes: see cb_steer_1 */
 #define CB_NET_F_LIMITS 0x400 /* some address of ours in it has a row in cb_limit_1 */
 
@@ -460,6 +477,11 @@ enum cb_route_kind {
 
 /* flag of struct cb_route: net is the router's external network: who is not of it leaves with another source address, if cb_nat_1 or cb_snat_1 says so */
 #define CB_ROUTE_F_GATEWAY 0x1
+/*
+ * flag of a route CB_ROUTE_CONNECTED: net is of a router that this one is peered with; the first 4 bytes of nexthop are the peering's number. Only who is in what this side lets
+ * through goes there. What that is are the routes of the vrf with that number, with this flag, net and nothing else.
+ */
+#define CB_ROUTE_F_PEER 0x2
 
 struct cb_route {
 	__u8 kind; /* enum cb_route_kind */
@@ -467,7 +489,7 @@ struct cb_route {
 	__u16 net;
 	__u16 mtu_bytes; /* of that network; CB_ROUTE_SEVERAL: length of the destination's prefix */
 	__u8 mac[6]; /* of the router's interface in that network */
-	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP; CB_ROUTE_SEVERAL: the destination's first address; else zero */
+	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP, CB_ROUTE_F_PEER; CB_ROUTE_SEVERAL: first address; else zero */
 	struct cb_addr own; /* CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
 	/*
 	 * Of a route to the host of the router's gateway: the external network. Who has a floating IP of it here, or blocks of ports of the router's address, does not go there,
@@ -1114,6 +1136,37 @@ struct cb_use {
 	__u8 reserve[24];
 };
 
+/*
+ * cb_asked_1: array, VIF number -> when the agent has asked its guest which groups it has joined, so that what cb_joined_1 says of it counts. Written by the agent. Outside of these
+ * times the VIF gets every group's packets: so an agent that is gone, and asks no more, takes nobody's.
+ */
+struct cb_asked {
+	__u8 port_id[16]; /* of whom; any other's row counts for nothing */
+	__u64 from_ns; /* CLOCK_MONOTONIC: it has had the time to answer; 0: it was not asked */
+	__u64 until_ns; /* what it answered last may be out of date then */
+};
+
+/* A group, and until when its reports count. */
+struct cb_group {
+	struct cb_addr addr;
+	__u64 until_ns; /* CLOCK_MONOTONIC; past: the place is free. 1: it is being written */
+};
+
+/*
+ * cb_joined_1: array, VIF number -> groups of multicast that its guest has joined (IGMP, MLD). The agent writes a row with the VIF's owner and the rest zero before it asks; all else the
+ * vrouter writes.
+ */
+struct cb_joined {
+	__u8 port_id[16]; /* of whom; for any other nothing is learned, and nothing is known */
+	__u64 all_until_ns; /* CLOCK_MONOTONIC: it gets every group's packets until then: something that it said did not fit */
+	__u64 router_until_ns; /* it has shown itself as a router of multicast: it gets all of these, and others' reports, too */
+	__u64 reports_ns; /* CLOCK_MONOTONIC at which its bucket for reports is full again */
+	__u64 queries_ns; /* the same for queries */
+	__u64 used; /* places that were ever in use, a bit each */
+	__u8 reserve[8];
+	struct cb_group group[CB_VIF_GROUPS];
+};
+
 /* flags of struct cb_meter */
 #define CB_METER_F_DSCP 0x1 /* packets are given its dscp; only of what the VIF sends */
 #define CB_METER_F_SHAPE 0x2 /* bytes are not refused but wait, in the class of the row's number on cableq0 */
@@ -1297,7 +1350,8 @@ enum cb_step_kind {
 	CB_STEP_FLOW =
 		2, /* it is of a flow. id: flow number; a: its direction there; b: 1: what was decided for the flow holds, 0: it is decided anew */
 	CB_STEP_ROUTER = 3, /* it goes to a router. id: vrf */
-	CB_STEP_ROUTE = 4, /* what the router found. id: network number; a: enum cb_route_kind; addr: the next hop */
+	CB_STEP_ROUTE =
+		4, /* what the router found. id: network number; a: enum cb_route_kind; b: number of the peering by which it goes, or 0; addr: the next hop */
 	CB_STEP_ENDPOINT = 5, /* where the receiver is. id: VIF or tunnel number; a: enum cb_endpoint_kind */
 	CB_STEP_ALLOWED = 6, /* a rule allows it. id: first 32 bits of the rule's UUID; a: CB_DIR_*; b: the policy */
 	CB_STEP_DENIED = 7, /* no rule allows it. a: CB_DIR_*; b: the policy */
@@ -1315,6 +1369,8 @@ enum cb_step_kind {
 	CB_STEP_WAIT =
 		14, /* it waits for a limit of bits, and then goes on. id: VIF; a: CB_DIR_EGRESS: what it sends, CB_DIR_INGRESS: what it receives */
 	CB_STEP_MIRROR = 15, /* a copy goes to a mirror. id: number of the mirror; a: CB_DIR_*, as VIF b sees it */
+	CB_STEP_PASSED_OVER =
+		17, /* ports of this host get no copy. id: how many; a: 0: they have not joined the group, 1: it is a report of groups, which is for routers of multicast */
 	CB_STEP_STEER =
 		16, /* a policy route of the router matches. id: first 32 bits of its UUID; a: enum cb_steer_action; addr: the next hop */
 };
@@ -1322,6 +1378,17 @@ enum cb_step_kind {
 #define CB_TRACE_STEPS 32
 /* flag of struct cb_trace: the packet is the answer to one that passed; rules are asked as they were for that */
 #define CB_TRACE_F_ANSWER 0x1
+/* flag of struct cb_trace, by the vrouter: the packet would have begun a flow here, which `began` is */
+#define CB_TRACE_F_BEGAN 0x2
+/* Flows that an answer may belong to on one host: as often does a way come by the same. */
+#define CB_TRACE_FLOWS 4
+
+/* A flow that a traced packet would begin. Numbers are the host's. */
+struct cb_trace_flow {
+	struct cb_tuple_key tuple[2]; /* as its packets would enter, by direction */
+	__u32 vif; /* it would come from; 0: another host */
+	__u32 member; /* as in struct cb_flow */
+};
 
 struct cb_step {
 	__u32 kind; /* enum cb_step_kind */
@@ -1332,7 +1399,7 @@ struct cb_step {
 };
 
 /*
- * cb_trace_1: array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with
+ * cb_trace_2: array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with
  * the rest zero, and the vrouter the steps.
  */
 struct cb_trace {
@@ -1341,7 +1408,9 @@ struct cb_trace {
 	__u32 tunnel; /* and the tunnel to that host */
 	__u32 flags; /* CB_TRACE_F_* */
 	__u32 count; /* steps; more than CB_TRACE_STEPS: the last were left out */
-	__u32 pad;
+	__u32 flows; /* with CB_TRACE_F_ANSWER: how many of `flow` the packet that it answers would have begun here */
+	struct cb_trace_flow began;
+	struct cb_trace_flow flow[CB_TRACE_FLOWS];
 	struct cb_step step[CB_TRACE_STEPS];
 };
 
@@ -1405,6 +1474,9 @@ _Static_assert(sizeof(struct cb_told) == 168, "layout of cb_told");
 _Static_assert(sizeof(struct cb_carry) == 256, "layout of cb_carry");
 _Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
 _Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");
+_Static_assert(sizeof(struct cb_asked) == 32, "layout of cb_asked");
+_Static_assert(sizeof(struct cb_group) == 24, "layout of cb_group");
+_Static_assert(sizeof(struct cb_joined) == 64 + 24 * CB_VIF_GROUPS, "layout of cb_joined");
 _Static_assert(sizeof(struct cb_meter) == 64, "layout of cb_meter");
 _Static_assert(sizeof(struct cb_bucket) == 64, "layout of cb_bucket");
 _Static_assert(sizeof(struct cb_limit_key) == 20, "layout of cb_limit_key");
@@ -1422,6 +1494,6 @@ _Static_assert(sizeof(struct cb_orphan) == 2072, "layout of cb_orphan");
 _Static_assert(sizeof(struct cb_count) == 32, "layout of cb_count");
 _Static_assert(sizeof(struct cb_drop) == 16, "layout of cb_drop");
 _Static_assert(sizeof(struct cb_step) == 32, "layout of cb_step");
-_Static_assert(sizeof(struct cb_trace) == 1048, "layout of cb_trace");
+_Static_assert(sizeof(struct cb_trace) == 1488, "layout of cb_trace");
 
 #endif /* CABLE_ABI_H */

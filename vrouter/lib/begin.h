@@ -35,6 +35,57 @@ static __always_inline void note_translation(struct work *w, const struct cb_flo
 		w->p.flags |= PKT_TRANSLATED;
 }
 
+/* Of a traced answer: the flow that it would be of, which the packet that it answers would have begun on this host. NULL: none. */
+static __noinline struct cb_trace_flow *flow_of_trace(const struct work *w)
+{
+	struct cb_trace *t = cfg_trace ? trace_row() : NULL;
+
+	if (!t || !(t->flags & CB_TRACE_F_ANSWER))
+		return NULL;
+	for (__u32 n = 0; n < CB_TRACE_FLOWS; n++)
+		if (n < t->flows && same_tuple(&t->flow[n].tuple[1], &w->p.key))
+			return &t->flow[n];
+	return NULL;
+}
+
+/* Notes what the traced answer in work becomes as one of flow_of_trace(). Returns whether there is one. */
+static __always_inline int note_traced(struct work *w)
+{
+	struct cb_trace_flow *flow = cfg_trace ? flow_of_trace(w) : NULL;
+	const struct cb_tuple_key *began;
+	struct cb_tuple_key *to = &w->nat.to;
+
+	if (!flow)
+		return 0;
+	began = &flow->tuple[0];
+	w->direction = 1;
+	w->member = flow->member;
+	w->nat.known = 1;
+	to->src = began->dst;
+	to->dst = began->src;
+	to->sport_be = began->dport_be;
+	to->dport_be = began->sport_be;
+	to->net = w->p.key.net;
+	to->protocol = w->p.key.protocol;
+	if (!same_tuple(to, &w->p.key))
+		w->p.flags |= PKT_TRANSLATED;
+	return 1;
+}
+
+/* Notes the flow that the traced packet in work would begin. */
+static __always_inline void note_beginning(const struct work *w)
+{
+	struct cb_trace *t = trace_row();
+
+	if (!t)
+		return;
+	t->began.tuple[0] = w->p.key;
+	t->began.tuple[1] = w->answer;
+	t->began.vif = w->p.in_vif;
+	t->began.member = w->member;
+	t->flags |= CB_TRACE_F_BEGAN;
+}
+
 /* Can another port or identifier be put in the place of the source's? SCTP's checksum covers all of the packet, and the other protocols have none. */
 static __always_inline int chooses_port(const struct pkt *p)
 {
@@ -192,11 +243,12 @@ static __always_inline __u32 put_with_port(struct __sk_buff *ctx, struct work *w
 }
 
 /*
- * Why begin_flow() would refuse the packet in work; CB_REASON_NONE: it would not, and what the packet becomes is chosen. For traces, which begin
- * none.
+ * Why begin_flow() would refuse the packet in work; CB_REASON_NONE: it would not, and what the packet becomes is chosen and noted. For traces, which
+ * begin none.
  */
 static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
 {
+	__u32 reason = CB_REASON_NONE;
 	struct cb_gauge *gauge = gauge_row();
 
 	make_answer(w, answer_net(w));
@@ -210,7 +262,11 @@ static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
 		if (gauge && gauge->flows + 1 >= cfg_flows)
 			return CB_REASON_FLOW_TABLE;
 	}
-	return w->nat.chooses ? reserve_port(ctx, 0) : CB_REASON_NONE;
+	if (w->nat.chooses)
+		reason = reserve_port(ctx, 0);
+	if (!reason)
+		note_beginning(w);
+	return reason;
 }
 
 /*

@@ -7,6 +7,7 @@
 #include "meter.h"
 #include "policy.h"
 #include "provider.h"
+#include "snoop.h"
 #include "stage.h"
 #include "turn.h"
 
@@ -18,6 +19,7 @@ struct flood {
 	__u32 wire_id;
 	__u32 list; /* number of the list that counts */
 	__u32 copies;
+	__u32 passed_over; /* VIFs that get no copy, since they have not joined the group */
 };
 
 /* A copy to VIF @vif, if its rules allow the packet. Rules do not apply to ARP and ND. */
@@ -29,6 +31,10 @@ static __noinline int copy_to_vif(struct flood *flood, __u32 vif)
 
 	if (vif == w->p.in_vif || !row || row->net != w->p.key.net || !(row->flags & CB_VIF_F_ADMIN_UP))
 		return 0;
+	if (w->receivers && !gets_copy(flood->ctx, vif)) {
+		flood->passed_over++;
+		return 0;
+	}
 	/* Of a flow: the receivers are judged as its first senders. */
 	if (w->p.family && !(w->p.flags & PKT_LINK))
 		reason = ask(flood->ctx, w, CB_POLICY_NONE, 0, row->policy, row->flags);
@@ -140,7 +146,10 @@ int flood(struct __sk_buff *ctx)
 		return drop(ctx, state.w->p.in_vif, CB_REASON_UNKNOWN_VNI);
 	state.wire_id = net->wire_id;
 	state.list = net->flood_list;
+	note_receivers(ctx, state.w, net);
 	bpf_loop(FLOOD_MAX, flood_one, &state, 0);
+	if (state.passed_over)
+		note_step(CB_STEP_PASSED_OVER, state.passed_over, state.w->receivers == RECEIVERS_ROUTERS, 0, NULL);
 	if (state.w->p.flags & PKT_OUTSIDE)
 		return leave_to_host(ctx, net);
 	if (state.w->announce)

@@ -211,15 +211,21 @@ static __always_inline int key_is_first(const struct work *w)
 	return 1;
 }
 
+/* Are @a and @b alike? */
+static __always_inline int same_tuple(const struct cb_tuple_key *a, const struct cb_tuple_key *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	for (int n = 0; n < 5; n++)
+		if (x[n] != y[n])
+			return 0;
+	return 1;
+}
+
 /* From somebody to himself: no two directions could be told apart. */
 static __always_inline int is_own_answer(const struct work *w)
 {
-	const __u64 *key = (const __u64 *)&w->p.key, *answer = (const __u64 *)&w->answer;
-
-	for (int n = 0; n < 5; n++)
-		if (key[n] != answer[n])
-			return 0;
-	return 1;
+	return same_tuple(&w->p.key, &w->answer);
 }
 
 static __always_inline int put_tuple(const struct cb_tuple_key *key, __u32 flow, __u32 direction)

@@ -23,6 +23,7 @@
 #include "policy.h"
 #include "resolve.h"
 #include "service.h"
+#include "snoop.h"
 
 /* The first fragment in work is accepted: others may follow, and those that waited for it do. Returns 0; -1: the packet is lost. */
 static __always_inline int begin_fragments(struct __sk_buff *ctx)
@@ -77,6 +78,9 @@ int group(struct __sk_buff *ctx)
 	reason = check_source(w);
 	if (!reason && p->flags & PKT_NEEDS_FLOW)
 		reason = CB_REASON_INVALID_STATE;
+	/* Whatever the rules say: they are about who receives it. */
+	if (!reason && (p->key.protocol == IPPROTO_IGMP || p->key.protocol == IPPROTO_PIM))
+		reason = learn_groups(ctx);
 	w->ask.is_reply = 0;
 	if (!reason)
 		reason = ask(ctx, w, w->sender.policy, w->sender.flags, CB_POLICY_NONE, 0);
@@ -235,6 +239,7 @@ int decide(struct __sk_buff *ctx)
 	struct cb_flow *flow;
 	__u32 reason;
 	struct pkt *p;
+	int is_traced;
 
 	if (!w)
 		return drop_stray(ctx);
@@ -249,6 +254,7 @@ int decide(struct __sk_buff *ctx)
 		return drop_told(ctx, p->in_vif, reason);
 	flow = flow_of_packet(w);
 	note_translation(w, flow);
+	is_traced = !flow && note_traced(w);
 	resolve(ctx);
 	if (w->to.kind == RESOLVED_DROP) {
 		if (w->to.reason == CB_REASON_NAT_GONE && !is_held(w, flow))
@@ -280,7 +286,7 @@ int decide(struct __sk_buff *ctx)
 	/* A sight of the middle of what passes elsewhere: nothing to remember. */
 	if (!flow && p->flags & PKT_NEEDS_FLOW && !traces_answer())
 		w->beside = 1;
-	if (!flow && (lacks_flow(w) || lacks_member(w)))
+	if (!flow && !is_traced && (lacks_flow(w) || lacks_member(w)))
 		return drop_told(ctx, p->in_vif, CB_REASON_INVALID_STATE);
 	w->ask.is_reply = w->direction;
 	reason = ask(ctx, w, w->sender.policy, w->sender.flags, w->to.policy, w->to.flags);

@@ -137,8 +137,11 @@ static __always_inline int takes_blocks(const struct work *w, const struct cb_sn
 /* The blocks of whoever began the flow of the packet in work, which is an answer. */
 static __always_inline struct cb_lease *lease_of_receiver(const struct work *w)
 {
+	struct cb_trace_flow *traced = cfg_trace && !w->flow ? flow_of_trace(w) : NULL;
 	struct cb_flow *flow = flow_row(w->flow);
 
+	if (traced)
+		return lookup_lease(w->nat.vrf, traced->vif, traced->tuple[0].net, &traced->tuple[0].src);
 	return flow ? lookup_lease(w->nat.vrf, flow->way[0].in_vif, flow->tuple[0].net, &flow->tuple[0].src) : NULL;
 }
 
@@ -319,7 +322,8 @@ static __always_inline int still_leaves(struct __sk_buff *ctx, struct work *w, c
 		return 1;
 	if (w->direction && (is_forwarded(w) || is_balanced(ctx)))
 		return 1;
-	return !nat && !address && same_address(&key->src, &to->src);
+	/* Who is hidden by nothing keeps his own, also beside a floating IP. */
+	return !address && same_address(&key->src, &to->src);
 }
 
 /* The packet in work leaves with a port of @lease, and, from a host that is not the gateway's, with its MAC. */

@@ -8,6 +8,7 @@
 
 #include "arp.h"
 #include "service6.h"
+#include "snoop.h"
 
 #define ND_OPTION_SOURCE 1 /* source link-layer address */
 #define ND_OPTION_TARGET 2 /* target link-layer address */
@@ -206,6 +207,10 @@ int nd(struct __sk_buff *ctx)
 		return drop(ctx, w->p.in_vif, reason);
 	if (action == ND_ANSWERED)
 		return turn_back(ctx, w);
+	if (is_group_mac(w->p.dmac))
+		reason = learn_groups(ctx);
+	if (reason)
+		return drop(ctx, w->p.in_vif, reason);
 	if (w->p.icmp_type == ICMP6_ROUTER_SOLICITATION && w->sender.flags & CB_VIF_F_RA)
 		return to_agent6(ctx, w);
 	return forward_link(ctx, w);

@@ -205,10 +205,30 @@ static __always_inline struct cb_addr asker(const struct work *w, const struct c
 	return none;
 }
 
-/* The packet in work goes on by `route`. Returns 0. */
+/* Number of the peering by which @route leads to a peer of the router; 0: it does not. */
+static __always_inline __u32 peering_of(const struct cb_route *route)
+{
+	return route->flags & CB_ROUTE_F_PEER ? *(const __u32 *)route->nexthop.b : 0;
+}
+
+/* May the packet go to a peer of its router by that peering? This side must let the address through that it is from, in the network that it comes by. */
+static __always_inline int is_let_through(const struct work *w, __u32 peering)
+{
+	struct cb_route *back = lookup_route(peering, &w->p.src);
+
+	return back && back->net == w->p.key.net;
+}
+
+/* The packet in work goes on by `route`. Returns 0; -1: it may not, and `to` says so. */
 static __always_inline int take_route(struct work *w)
 {
-	note_step(CB_STEP_ROUTE, w->route.net, w->route.kind, 0, &w->route.nexthop);
+	__u32 peering = peering_of(&w->route);
+
+	note_step(CB_STEP_ROUTE, w->route.net, w->route.kind, peering, &w->route.nexthop);
+	if (peering && !is_let_through(w, peering)) {
+		resolved_drop(w, CB_REASON_PEERING);
+		return -1;
+	}
 	w->way.out_net = w->route.net;
 	add_epoch(w, net_epoch(w->route.net));
 	return 0;
@@ -277,7 +297,8 @@ static __always_inline void resolve_by(struct work *w, const struct cb_route *ro
 		return resolved_drop(w, CB_REASON_NAT_GONE);
 	target = route->kind == CB_ROUTE_NEXTHOP ? route->nexthop : *destination_of(w);
 	ep = lookup_endpoint(route->net, &target);
-	if (ep && ep->kind == CB_ENDPOINT_GATEWAY && route->kind == CB_ROUTE_CONNECTED) {
+	/* Another router's addresses are known on some hosts only: none answers through a peering. */
+	if (ep && ep->kind == CB_ENDPOINT_GATEWAY && route->kind == CB_ROUTE_CONNECTED && !peering_of(route)) {
 		w->to.kind = RESOLVED_GATEWAY;
 		return;
 	}

@@ -42,13 +42,16 @@ static __always_inline int replace_pseudo(struct __sk_buff *ctx, const struct pk
 	return bpf_l4_csum_replace(ctx, off, 0, diff, flags);
 }
 
-/* The outer addresses of the packet, which it has and gets. An error may come from a router on the way: that has its own. */
+/*
+ * The outer addresses of the packet, which it has and gets. An error may come from a router on the way: outside that keeps its own; behind an address it comes from that, like
+ * all that leaves (RFC 5508 section 4.2, REQ-5).
+ */
 static __always_inline void outer_addresses(const struct work *w, struct both_addresses *from,
 					    struct both_addresses *to)
 {
 	from->src = w->p.src;
 	from->dst = w->p.dst;
-	to->src = same_address(&w->p.src, &w->p.key.src) ? w->nat.to.src : w->p.src;
+	to->src = same_address(&w->p.key.src, &w->nat.to.src) ? w->p.src : w->nat.to.src;
 	to->dst = w->nat.to.dst;
 }
 

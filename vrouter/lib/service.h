@@ -112,7 +112,7 @@ static __noinline int rewrite_addresses(struct __sk_buff *ctx, const struct pkt 
 	__u32 to[2] = {saddr_be, daddr_be};
 	__s64 diff = bpf_csum_diff(from, sizeof(from), to, sizeof(to), 0);
 
-	if ((!is_icmp(p) && bpf_l4_csum_replace(ctx, csum_off, 0, diff, flags)) ||
+	if ((!is_icmp(p) && p->key.protocol != IPPROTO_IGMP && bpf_l4_csum_replace(ctx, csum_off, 0, diff, flags)) ||
 	    bpf_l3_csum_replace(ctx, ETH_HLEN + offsetof(struct iphdr, check), 0, diff, 0) ||
 	    bpf_skb_store_bytes(ctx, ETH_HLEN + offsetof(struct iphdr, saddr), to, sizeof(to), 0))
 		return -1;
@@ -206,6 +206,26 @@ static __always_inline __u32 dhcp_destination(struct __sk_buff *ctx, const struc
 	return CB_REASON_NONE;
 }
 
+/* The agent asks which groups are joined, or whether one is: from nobody, so that it takes no router's place who asks, too (RFC 4541, 2.1.1). */
+static __always_inline __u32 query_addresses(struct __sk_buff *ctx, const struct pkt *p, __u32 addrs_be[2], __u8 *dmac)
+{
+	__u32 off = p->l4_off & 0xff, group_be;
+	__u8 type;
+
+	if (bpf_skb_load_bytes(ctx, off, &type, 1) || type != IGMP_QUERY ||
+	    bpf_skb_load_bytes(ctx, off + IGMP_GROUP_OFF, &group_be, sizeof(group_be)))
+		return CB_REASON_SERVICE;
+	addrs_be[0] = 0;
+	addrs_be[1] = group_be ? group_be : bpf_htonl(ALL_HOSTS);
+	dmac[0] = 0x01;
+	dmac[1] = 0x00;
+	dmac[2] = 0x5e;
+	dmac[3] = bpf_ntohl(addrs_be[1]) >> 16 & 0x7f;
+	dmac[4] = bpf_ntohl(addrs_be[1]) >> 8;
+	dmac[5] = bpf_ntohl(addrs_be[1]);
+	return CB_REASON_NONE;
+}
+
 /* Finds out whom the agent answers as, and where to. */
 static __always_inline __u32 answer_addresses(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif,
 					      __u32 addrs_be[2], __u8 *dmac)
@@ -216,6 +236,8 @@ static __always_inline __u32 answer_addresses(struct __sk_buff *ctx, const struc
 		addrs_be[0] = v4_of(&vif->dhcp_server);
 		return dhcp_destination(ctx, p, &addrs_be[1], dmac);
 	}
+	if (p->key.protocol == IPPROTO_IGMP)
+		return query_addresses(ctx, p, addrs_be, dmac);
 	if (is_service_answer(p) || is_probe(p)) {
 		addrs_be[0] = bpf_htonl(CB_METADATA_ADDR);
 		addrs_be[1] = v4_of(&vif->addr);

@@ -167,9 +167,17 @@ static __always_inline void link_source(const struct cb_vif *vif, struct cb_addr
 		*addr = vif->router6;
 }
 
+/* ff02::1 */
+static __always_inline void all_nodes(struct cb_addr *addr)
+{
+	__builtin_memset(addr, 0, sizeof(*addr));
+	*(__u32 *)addr = bpf_htonl(0xff020000);
+	addr->b[15] = 1;
+}
+
 /* Finds out whom the agent answers as, and where to. An advertisement goes to all nodes. */
-static __always_inline __u32 answer_addresses6(const struct pkt *p, const struct cb_vif *vif, __u32 index,
-					       struct both_addresses *to, __u8 *dmac)
+static __always_inline __u32 answer_addresses6(struct __sk_buff *ctx, const struct pkt *p, const struct cb_vif *vif,
+					       __u32 index, struct both_addresses *to, __u8 *dmac)
 {
 	if (p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED))
 		return CB_REASON_SERVICE;
@@ -181,14 +189,18 @@ static __always_inline __u32 answer_addresses6(const struct pkt *p, const struct
 		return CB_REASON_SERVICE;
 	link_source(vif, &to->src);
 	if (p->flags & PKT_LINK) {
-		if (p->icmp_type != ICMP6_ROUTER_ADVERTISEMENT)
+		/* A question which groups are joined, or whether one is. */
+		if (p->icmp_type == ICMP6_MLD_QUERY) {
+			if (bpf_skb_load_bytes(ctx, (p->l4_off & 0xff) + MLD_GROUP_OFF, &to->dst, sizeof(to->dst)))
+				return CB_REASON_SERVICE;
+		} else if (p->icmp_type != ICMP6_ROUTER_ADVERTISEMENT) {
 			return CB_REASON_SERVICE;
-		__builtin_memset(&to->dst, 0, sizeof(to->dst));
-		*(__u32 *)&to->dst = bpf_htonl(0xff020000);
-		to->dst.b[15] = 1;
+		}
+		if (p->icmp_type != ICMP6_MLD_QUERY || is_unspecified(&to->dst))
+			all_nodes(&to->dst);
 		*(__u16 *)dmac = bpf_htons(0x3333);
-		*(__u16 *)(dmac + 2) = 0;
-		*(__u16 *)(dmac + 4) = bpf_htons(1);
+		*(__u16 *)(dmac + 2) = *(__u16 *)&to->dst.b[12];
+		*(__u16 *)(dmac + 4) = *(__u16 *)&to->dst.b[14];
 		return CB_REASON_NONE;
 	}
 	if (p->key.protocol == IPPROTO_UDP && p->key.sport_be == bpf_htons(PORT_DHCP6_SERVER))
@@ -209,7 +221,7 @@ static __noinline int to_guest6(struct __sk_buff *ctx, const struct pkt *p, cons
 
 	__builtin_memcpy(dmac, vif->mac, 6);
 	read_mac(smac, cfg_gateway_mac);
-	reason = answer_addresses6(p, vif, number_index % CB_VIF_SERVICE_ADDRESSES, &to, dmac);
+	reason = answer_addresses6(ctx, p, vif, number_index % CB_VIF_SERVICE_ADDRESSES, &to, dmac);
 	if (reason)
 		return drop(ctx, number, reason);
 	if (rewrite_addresses6(ctx, p, &to) || rewrite_macs(ctx, dmac, smac))

@@ -78,12 +78,43 @@ struct ipv6_header {
 #define ICMP6_ECHO 128
 #define ICMP6_ECHO_REPLY 129
 #define ICMP6_MLD_QUERY 130
+#define ICMP6_MLD_REPORT 131
+#define ICMP6_MLD_DONE 132
 #define ICMP6_ROUTER_SOLICITATION 133
 #define ICMP6_ROUTER_ADVERTISEMENT 134
 #define ICMP6_NEIGHBOUR_SOLICITATION 135
 #define ICMP6_NEIGHBOUR_ADVERTISEMENT 136
 #define ICMP6_ND_REDIRECT 137
 #define ICMP6_MLD2_REPORT 143
+
+/* IGMP (RFC 1112, 2236, 3376), and what its reports of version 3 and those of MLDv2 have in common. */
+#define IGMP_QUERY 0x11
+#define IGMP_REPORT_1 0x12
+#define IGMP_REPORT_2 0x16
+#define IGMP_LEAVE 0x17
+#define IGMP_REPORT_3 0x22
+
+#define IGMP_GROUP_OFF 4
+#define ALL_HOSTS 0xe0000001
+#define MLD_GROUP_OFF 8
+
+#define GROUP_REPORT_HEADER 8
+/* How many records follow, in such a header. */
+#define GROUP_REPORT_COUNT_OFF 6
+
+#define GROUP_IS_INCLUDE 1
+#define GROUP_IS_EXCLUDE 2
+#define GROUP_TO_INCLUDE 3
+#define GROUP_TO_EXCLUDE 4
+#define GROUP_ALLOW 5
+#define GROUP_BLOCK 6
+
+/* The beginning of a record; the group, the sources that it names and other data of so many words follow. */
+struct group_record {
+	__u8 type;
+	__u8 words; /* of 4 bytes, of other data */
+	__u16 sources_be;
+};
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02

@@ -95,6 +95,13 @@ struct question {
 	__u32 at_sender; /* when it was refused: by the rules of the one that it comes from, not of the one that it goes to */
 };
 
+/* VIFs that get a copy of what is flooded. */
+enum receivers {
+	RECEIVERS_ALL,
+	RECEIVERS_MEMBERS, /* those that have joined the group, and those of which that is not known */
+	RECEIVERS_ROUTERS, /* routers of multicast: from a report of another a guest would take it that it need not send its own */
+};
+
 #define TRANSLATED_IN 0x1
 #define TRANSLATED_OUT 0x2
 
@@ -151,6 +158,9 @@ struct work {
 	struct cb_addr sought; /* RESOLVED_SEEK */
 	__u32 claim; /* of ARP and ND: the sender has an address that others may have too (CLAIM_*); all who know of it are told */
 	__u32 announce; /* of what is flooded: it goes to those who only route into the network, too */
+	__u32 receivers; /* of what is flooded: which VIFs get a copy, enum receivers */
+	struct cb_addr joins; /* of a report: the group that is read */
+	__u64 flooded_ns; /* when, CLOCK_MONOTONIC; only where not all do */
 	__u32 unsettled; /* one of them was odd: the decision must not be remembered */
 	__u32 replaced; /* flow that ends because the packet opens a new one over it; 0: none */
 	__u32 member; /* to which a load balancer gives the flow; 0: none */

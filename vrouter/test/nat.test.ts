@@ -182,6 +182,32 @@ describe('a floating IP', () => {
     assert.match(world.send(a, udp(fromA(), { ...ports, sport: 1 })).packet, new RegExp(`ip ${FA} > `));
   });
 
+  test('where the router hides nobody its guest is reached by its own address too, and keeps the connections that it had', () => {
+    const floating = { external: EXTERNAL, ip: FA, guest: a, vrf: VRF, mac: G };
+    removeSnat(world, VRF);
+    world.raiseEpoch(EXTERNAL);
+    try {
+      const answer = { sport: 22, dport: 999, flags: TCP.syn | TCP.ack };
+      assert.equal(arrive(tcp(into(a.ip), { sport: 999, dport: 22, flags: TCP.syn })).verdict, 'vif a');
+      for (const round of ['first', 'established'])
+        assert.equal(
+          world.send(a, tcp(fromA(), answer)).packet,
+          `${G} > ${N} ip ${a.ip} > ${OUTER} ttl 63 tcp 22 > 999`,
+          round,
+        );
+      removeFloating(world, floating);
+      world.raiseEpoch(EXTERNAL);
+      assert.match(world.send(a, udp(fromA(), ports)).packet, new RegExp(`ip ${a.ip} > `));
+      addFloating(world, floating);
+      world.raiseEpoch(EXTERNAL);
+      assert.match(world.send(a, udp(fromA(), ports)).packet, new RegExp(`ip ${a.ip} > `), 'it keeps its address');
+      assert.match(world.send(a, udp(fromA(), { ...ports, sport: 1 })).packet, new RegExp(`ip ${FA} > `), 'others');
+    } finally {
+      setSnat(world, gateway);
+      world.raiseEpoch(EXTERNAL);
+    }
+  });
+
   test('while rows are written a connection does not end', () => {
     world.send(a, udp(fromA(), ports));
     const floating = { external: EXTERNAL, ip: FA, guest: a, vrf: VRF, mac: G };
@@ -247,6 +273,18 @@ describe('ICMP errors through a translation', () => {
     const inner = Buffer.from(sent.data).subarray(14 + 28);
     const expected = tcp({ src: N, dst: G, from: OUTER, to: FA }, { sport: 999, dport: 22, flags: TCP.syn });
     assert.deepEqual(inner, expected.subarray(14));
+  });
+
+  test('from a router behind the address: outside it comes from that (RFC 5508)', () => {
+    const seen = { src: R1, dst: OPEN, from: OUTER, to: open.ip };
+    const left = world.send(open, udp(out(open, R1), ports));
+    const port = portOf(left.packet);
+    assert.equal(arrive(udp(into(S), { sport: 2000, dport: port })).verdict, 'vif open');
+    const quoted = udp(seen, { sport: 2000, dport: 1000 });
+    const error = icmpError({ ...out(open, R1), from: '10.0.0.99' }, { type: ICMP.timeExceeded }, quoted);
+    const sent = world.send(open, error);
+    assert.equal(sent.verdict, wire);
+    assert.match(sent.packet, new RegExp(`ip ${S} > ${OUTER} ttl 63 icmp 11/0 id 0$`));
   });
 
   test('with a translated port or identifier', () => {

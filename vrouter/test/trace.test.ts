@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
+import { endsOf } from '../../packages/agent/src/asks/frames.ts';
 import {
   CB_DIR_EGRESS,
   CB_DIR_INGRESS,
@@ -14,6 +15,7 @@ import {
   CB_STEP_SEEK,
   CB_STEP_SOURCE_BECOMES,
   CB_STEP_WAIT,
+  CB_TRACE_F_ANSWER,
   CB_VIF_F_METER,
   MAPS,
 } from '../../packages/agent/src/bpf/abi.gen.ts';
@@ -162,6 +164,69 @@ test('a load balancer gives it to a member, by the port of that', () => {
   assert.equal(found(traced, CB_STEP_MEMBER)?.id, 11);
   const refused = trace(b, tcp({ ...toVip, src: B, from: b.ip }, { sport: 1, dport: 81, flags: TCP.syn }));
   assert.match(refused.verdict, /^vif b \(no_member\)$/);
+});
+
+/** The answer of `from` to what it was given. */
+function answerTo(given: Uint8Array, from: Guest, to: string): Buffer {
+  const ends = endsOf(given);
+  assert.ok(ends !== undefined);
+  return tcp(
+    { src: from.mac, dst: to, from: ends.destination, to: ends.source },
+    { sport: ends.destinationPort, dport: ends.sourcePort, flags: TCP.syn | TCP.ack },
+  );
+}
+
+/** The frame comes to `receiver` and is answered by its own next hop `router`: traced there and back, and then sent; both ways end alike. */
+function thereAndBack(sender: Guest, frame: Buffer, receiver: Guest, router: string): ReturnType<typeof endsOf> {
+  const there = trace(sender, frame);
+  assert.ok(there.began !== undefined, 'it would begin a flow');
+  const maps = world.maps();
+  const back = world.trace(receiver, answerTo(there.data, receiver, router), CB_TRACE_F_ANSWER, [there.began]);
+  assert.deepEqual(world.maps(), maps, 'a trace changes nothing');
+  assert.equal(back.began, undefined);
+  const sent = world.send(sender, frame);
+  assert.equal(there.verdict, sent.verdict);
+  assert.equal(sent.verdict, `vif ${receiver === b ? 'b' : 'c'}`);
+  const answered = world.send(receiver, answerTo(sent.data, receiver, router));
+  assert.equal(back.verdict, answered.verdict);
+  assert.deepEqual(endsOf(back.data), endsOf(answered.data), 'addresses and ports are the sender’s again');
+  return endsOf(back.data);
+}
+
+const SYN = { sport: 1000, dport: 80, flags: TCP.syn };
+
+test('the answer from behind a floating IP has that for its source', () => {
+  const ends = thereAndBack(b, tcp(out(b, R1, FLOATING), SYN), c, R2);
+  assert.deepEqual(ends, { source: FLOATING, sourcePort: 80, destination: b.ip, destinationPort: 1000 });
+});
+
+test('the answer of a member comes from the virtual address', () => {
+  const frame = tcp({ src: A, dst: VIP_MAC, from: a.ip, to: VIP }, SYN);
+  const ends = thereAndBack(a, frame, b, A);
+  assert.deepEqual(ends, { source: VIP, sourcePort: 80, destination: a.ip, destinationPort: 1000 });
+});
+
+test('the answer to a router’s address comes to who sent with it', () => {
+  learn();
+  const there = trace(b, tcp(out(b, R1), SYN));
+  assert.ok(there.began !== undefined);
+  const [asked, answer] = there.began.tuple;
+  assert.ok(asked !== undefined && answer !== undefined);
+  assert.deepEqual([asked.sportBe, formatAddress(answer.dst)], [1000, S]);
+  const ends = endsOf(there.data);
+  assert.equal(ends?.sourcePort, answer.dportBe, 'with the port that the packet leaves with');
+  assert.ok(answer.dportBe >= 2048);
+});
+
+test('an answer that is of none of these flows is as one without', () => {
+  const there = trace(b, tcp(out(b, R1, FLOATING), SYN));
+  assert.ok(there.began !== undefined);
+  const other = { ...there.began, tuple: there.began.tuple.map((key) => ({ ...key, sportBe: 7, dportBe: 7 })) };
+  const answer = answerTo(there.data, c, R2);
+  const back = world.trace(c, answer, CB_TRACE_F_ANSWER, [other, other, other, other]);
+  assert.equal(found(back, CB_STEP_SOURCE_BECOMES), undefined);
+  const known = world.trace(c, answer, CB_TRACE_F_ANSWER, [other, other, other, there.began]);
+  assert.equal(found(known, CB_STEP_SOURCE_BECOMES)?.addr, FLOATING);
 });
 
 test('a limit is judged and not paid', () => {

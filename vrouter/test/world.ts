@@ -43,6 +43,7 @@ import {
   CB_QUEUE_CLASS,
   CB_REASON_MAX,
   CB_ROUTE_CONNECTED,
+  CB_ROUTE_F_PEER,
   CB_ROUTE_NEXTHOP,
   CB_SOURCE_F_PAIR,
   CB_USE_PASSING,
@@ -60,6 +61,7 @@ import {
   type CbFloodTarget,
   type CbFlow,
   type CbTally,
+  type CbTraceFlow,
   type CbTupleKey,
   type CbWay,
   DROP_REASONS,
@@ -98,7 +100,7 @@ export const FLOWS = 8192;
 const NO_ADDRESS = new Uint8Array(16);
 /** What each load has for itself, and the timer of the collection, which nobody can read. */
 const OWN_MAPS: ReadonlySet<string> = new Set([
-  ...['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1', 'cb_trace_1', 'cb_told_1'],
+  ...['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1', 'cb_trace_2', 'cb_told_1'],
 ]);
 
 /** The 128-bit form of an address. */
@@ -203,7 +205,7 @@ export type Outcome = {
 };
 
 /** What a trace says, with its steps. */
-export type Traced = Pick<Outcome, 'verdict' | 'data'> & Pick<RawTrace, 'steps'>;
+export type Traced = Pick<Outcome, 'verdict' | 'data'> & Pick<RawTrace, 'steps' | 'began'>;
 
 function sizesFor(flows: number): Readonly<Record<string, number>> {
   return { cb_flow_2: flows, cb_tuple_1: 2 * flows };
@@ -824,6 +826,37 @@ export class World {
     );
   }
 
+  /** One side of a peering: what of the other router's networks this one reaches, and what of its own may go there. */
+  addPeering(
+    vrf: number,
+    peering: number,
+    own: readonly { vni: number; cidr: string }[],
+    peers: readonly { vni: number; cidr: string; mac: string; mtu?: number }[],
+  ): void {
+    const nexthop = new Uint8Array(16);
+    new DataView(nexthop.buffer).setUint32(0, peering, true);
+    for (const { vni, cidr, mac, mtu } of peers) this.#putPeer(vrf, cidr, { vni, mac, nexthop, mtu: mtu ?? 1450 });
+    const none = { mac: '00:00:00:00:00:00', nexthop: NO_ADDRESS, mtu: 0 };
+    for (const { vni, cidr } of own) this.#putPeer(peering, cidr, { vni, ...none });
+  }
+
+  removeRoute(vrf: number, cidr: string): void {
+    const [base = '', length = '32'] = cidr.split('/');
+    this.#drop(MAPS.cb_route_2, { prefixlen: 32 + bitsOf(base, Number(length)), vrf, addr: addr(base) });
+  }
+
+  #putPeer(vrf: number, cidr: string, to: { vni: number; mac: string; nexthop: Uint8Array; mtu: number }): void {
+    const [base = '', length = '32'] = cidr.split('/');
+    this.#put(
+      MAPS.cb_route_2,
+      { prefixlen: 32 + bitsOf(base, Number(length)), vrf, addr: addr(base) },
+      {
+        ...{ kind: CB_ROUTE_CONNECTED, flags: CB_ROUTE_F_PEER, net: this.net(to.vni), mtuBytes: to.mtu },
+        ...{ mac: macBytes(to.mac), nexthop: to.nexthop, own: NO_ADDRESS, outside: 0 },
+      },
+    );
+  }
+
   /** The service MAC and addresses that it answers for. */
   addServices(vni: number, ips: readonly string[], vrf = 0): void {
     this.setEndpoint(vni, ips, SERVICE_MAC, { kind: CB_ENDPOINT_SERVICE, vrf });
@@ -1020,19 +1053,26 @@ export class World {
   }
 
   /** What a trace says becomes of a frame that a guest sends, or that arrives through a tunnel. The maps must be pinned, in a directory `maps`. */
-  trace(from: Guest | { vni: number; from: string }, frame: Uint8Array, flags = 0): Traced {
+  trace(
+    from: Guest | { vni: number; from: string },
+    frame: Uint8Array,
+    flags = 0,
+    flows: readonly CbTraceFlow[] = [],
+  ): Traced {
     const {
       steps,
+      began,
       frame: data,
       ...raw
     } = this.#traced().run({
       from: 'vif' in from ? { vif: from.vif } : { wireId: from.vni, tunnel: this.#tunnels.get(from.from) ?? 0 },
       flags,
+      flows,
       frame,
     });
     const isSent = raw.deliver !== 0 && raw.deliver !== CB_DELIVER_FLOOD;
     const words = [raw.ifindex, raw.deliver, raw.wire, raw.remote, raw.reason];
-    return { verdict: this.#verdict(isSent ? TC_ACT_REDIRECT : TC_ACT_SHOT, words), data, steps };
+    return { verdict: this.#verdict(isSent ? TC_ACT_REDIRECT : TC_ACT_SHOT, words), data, steps, began };
   }
 
   #traced(): TracePrograms {

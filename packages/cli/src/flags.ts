@@ -57,13 +57,13 @@ function serves(attribute: Attribute, purpose: Purpose): boolean {
   return attribute.write === 'both' || attribute.write === purpose;
 }
 
-/** All spellings of an attribute's flag, the best first: `network_id` → network, network-id; `fixed_ips` → fixed-ip, fixed-ips. */
+/** All spellings of an attribute's flag, the best first: `network_id` → network, network-id; `fixed_ips` → fixed-ip, fixed-ips; `accepted_prefixes` → accepted-prefix, accepted-prefixes. */
 function spellings(name: string, attribute: Attribute): readonly string[] {
   const full = dashed(name);
   const short = dashed(name.replace(/^[^:]*:/, ''));
   const isReference = (attribute.reference ?? attribute.items?.reference) !== undefined;
   const bare = [short, full].flatMap((flag) => {
-    if (attribute.type === 'list') return [flag.replace(/s$/, ''), flag];
+    if (attribute.type === 'list') return [flag.replace(/(?<=x)es$|s$/, ''), flag];
     return isReference ? [flag.replace(/-id$/, ''), flag] : [flag];
   });
   return [...new Set([...bare, ...openstackFlags(name)])];

@@ -15,6 +15,7 @@ import type {
   QosPacketRateLimitRule,
   QosPolicy,
   Router,
+  RouterPeering,
   RouterPolicy,
   SecurityGroup,
   SecurityGroupRule,
@@ -110,6 +111,7 @@ const ATTRIBUTES = {
     'gateway_port_id',
     'cable:snat',
   ],
+  router_peering: ['id', 'name', 'created_at', 'router_id', 'peer_router_id', 'subnet_ids', 'accepted_prefixes'],
   router_policy: [
     'id',
     'name',
@@ -205,6 +207,8 @@ export type PortRow = Pick<Port, Attributes<'port'>>;
 
 export type RouterRow = Pick<Router, Attributes<'router'>>;
 
+export type RouterPeeringRow = Pick<RouterPeering, Attributes<'router_peering'>>;
+
 export type RouterPolicyRow = Pick<RouterPolicy, Attributes<'router_policy'>>;
 
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
@@ -253,6 +257,7 @@ export type Rows = {
   readonly subnet: SubnetRow;
   readonly port: PortRow;
   readonly router: RouterRow;
+  readonly router_peering: RouterPeeringRow;
   readonly router_policy: RouterPolicyRow;
   readonly security_group: SecurityGroupRow;
   readonly trunk: TrunkRow;
@@ -287,8 +292,9 @@ type IndexNames = {
   readonly subnet: 'network_id';
   readonly port: 'network_id' | 'binding:host_id' | 'standby_hosts' | 'security_groups';
   readonly router_interface: 'network_id' | 'device_id';
-  readonly router_gateway: 'binding:host_id' | 'standby_hosts';
+  readonly router_gateway: 'binding:host_id' | 'standby_hosts' | 'device_id';
   readonly router: never;
+  readonly router_peering: 'router_id';
   readonly router_policy: 'router_id';
   readonly security_group: never;
   readonly trunk: 'sub_ports.port_id';
@@ -330,8 +336,10 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   router_gateway: {
     'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]),
     standby_hosts: (row) => row.standby_hosts,
+    device_id: (row) => [row.device_id],
   },
   router: {},
+  router_peering: { router_id: (row) => [row.router_id] },
   router_policy: { router_id: (row) => [row.router_id] },
   security_group: {},
   tap_service: { port_id: (row) => [row.port_id] },

@@ -29,6 +29,7 @@ export {
 } from './compiler-tables.ts';
 export type { ComputedHeader, ComputedItem, Kind, KindItems, NodeKey, NodeKind } from './kind.ts';
 export { vifKind } from './kinds/host.ts';
+export { letThrough, otherSide, type PeeringReader, type TakenSubnet, takenBy } from './kinds/peerings.ts';
 export { isSent, KINDS, splitKey } from './kinds.ts';
 export { protocolNumber } from './protocol.ts';
 export { Reader } from './reader.ts';

@@ -5,6 +5,7 @@
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
+ *    │       near ──> peerings ──> network, endpoints    (of what routers let through that it is peered with)
  *    │                           network ──> balancers ──> pool
  *    ├─────> gateways, spares ──> router; network, floating, forwards      (of the external network)
  *    │               gateways, spares ──> blocks         (where ports of the router's address are leased)
@@ -23,6 +24,7 @@ import { blocksKind, leasesKind } from './kinds/leases.ts';
 import { namesKind } from './kinds/names.ts';
 import { nearKind } from './kinds/near.ts';
 import { networkKind } from './kinds/network.ts';
+import { peeringsKind } from './kinds/peerings.ts';
 import { policyKind } from './kinds/policy.ts';
 import { poolKind } from './kinds/pool.ts';
 import { qosKind } from './kinds/qos.ts';
@@ -38,6 +40,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   gateways: gatewaysKind,
   spares: sparesKind,
   router: routerKind,
+  peerings: peeringsKind,
   qos: qosKind,
   floating: floatingKind,
   forwards: forwardsKind,

@@ -22,6 +22,7 @@ import {
   pool,
   port,
   router,
+  routerPeering,
   routerPolicy,
   rule,
   type State,
@@ -665,4 +666,91 @@ test('a router says its policy routes in the order in which they are asked, the 
     { id: 'y1', name: 'y1', action: 'drop', protocol: 1 },
     { id: 'y3', name: 'y3', action: 'drop', ipVersion: 6, source: '::/0', protocol: 58 },
   ]);
+});
+
+/** Router r1 with networks n1 and n2, and r2 with m1 and m2, of which each lets the first through. */
+const PEERED: State = [
+  (s: State) => withRow(s, 'router', router('r2')),
+  ...[1, 2].flatMap((n) => [
+    (s: State) => withRow(s, 'network', network(`m${n}`)),
+    (s: State) => withRow(s, 'subnet', subnet(`s-m${n}`, `m${n}`, { cidr: `10.8.${n}.0/24` })),
+    (s: State) => withRow(s, 'port', leg(`k${n}`, 'r2', `m${n}`)),
+  ]),
+  (s: State) => withRow(s, 'router_peering', routerPeering('e1', 'r1', 'r2', ['s-n1'])),
+  (s: State) => withRow(s, 'router_peering', routerPeering('e2', 'r2', 'r1', ['s-m1'])),
+].reduce((s, step) => step(s), ROUTED);
+
+/** `<peering>: <own subnets> > <networks of the peer>` of each that is in force. */
+function peeringsOf(state: State, routerId: string): readonly string[] | undefined {
+  type Side = { readonly cidr: string; readonly networkId: string };
+  return sliceOf(state, `peerings:${routerId}`)?.items.map(({ key, own, peers }) => {
+    const networks = (sides: unknown): string => (sides as readonly Side[]).map((one) => one.networkId).join();
+    return `${key}: ${networks(own)} > ${networks(peers)}`;
+  });
+}
+
+test('a peering leads to the networks that the other side lets through, and to no other', () => {
+  assert.deepEqual(sliceOf(PEERED, 'peerings:r1'), {
+    header: { routerId: 'r1' },
+    items: [
+      {
+        ...{ key: 'e1', id: 'e1', name: 'e1', own: [{ networkId: 'n1', cidr: PEERED.subnet.get('s-n1')?.cidr }] },
+        peers: [{ networkId: 'm1', cidr: '10.8.1.0/24', macAddress: PEERED.port.get('k1')?.mac_address }],
+      },
+    ],
+    refs: ['endpoints:m1', 'network:m1'],
+  });
+  assert.deepEqual(sliceOf(PEERED, 'near:n1')?.refs, ['peerings:r1', 'router:r1']);
+  assert.deepEqual(sliceOf(ROUTED, 'near:n1')?.refs, ['router:r1']);
+  assert.equal(sliceOf(ROUTED, 'peerings:r1'), null);
+});
+
+test('of a peering nothing is in force while a side is missing or a router is down', () => {
+  const without = (state: State, id: string): State => ({
+    ...state,
+    router_peering: new Map([...state.router_peering].filter(([one]) => one !== id)),
+  });
+  assert.deepEqual(peeringsOf(without(PEERED, 'e2'), 'r1'), []);
+  for (const id of ['r1', 'r2']) {
+    const state = withRow(PEERED, 'router', router(id, { admin_state_up: false }));
+    assert.deepEqual([peeringsOf(state, 'r1'), peeringsOf(state, 'r2')], [[], []]);
+  }
+});
+
+test('what one side does not take, or has itself, is in force on neither', () => {
+  const side = (id: string, more: object): State => {
+    const row = PEERED.router_peering.get(id);
+    assert.ok(row);
+    return withRow(PEERED, 'router_peering', { ...row, ...more });
+  };
+  assert.deepEqual(peeringsOf(PEERED, 'r2'), ['e2: m1 > n1']);
+  const choosy = side('e1', { accepted_prefixes: ['10.9.0.0/16', '10.8.1.0/25'] });
+  assert.deepEqual([peeringsOf(choosy, 'r1'), peeringsOf(choosy, 'r2')], [['e1: n1 > '], ['e2:  > n1']]);
+  const wide = side('e1', { accepted_prefixes: ['10.8.0.0/16'] });
+  assert.deepEqual(peeringsOf(wide, 'r2'), ['e2: m1 > n1']);
+  const both = withRow(
+    side('e2', { subnet_ids: ['s-m1', 's-m2'] }),
+    'subnet',
+    subnet('s-m2', 'm2', { cidr: PEERED.subnet.get('s-n2')?.cidr ?? '' }),
+  );
+  assert.deepEqual([peeringsOf(both, 'r1'), peeringsOf(both, 'r2')], [['e1: n1 > m1'], ['e2: m1 > n1']]);
+  const strange = side('e2', { subnet_ids: ['s-n2'] });
+  assert.deepEqual(peeringsOf(strange, 'r1'), ['e1: n1 > '], 'the router is not in it');
+});
+
+test('of two peers whose subnets overlap the older goes first, and the other cannot send there either', () => {
+  const more = (at: string): State =>
+    [
+      (s: State) => withRow(s, 'router', router('r3')),
+      (s: State) => withRow(s, 'network', network('o1')),
+      (s: State) => withRow(s, 'subnet', subnet('s-o1', 'o1', { cidr: '10.8.0.0/16' })),
+      (s: State) => withRow(s, 'port', leg('j1', 'r3', 'o1')),
+      (s: State) => withRow(s, 'router_peering', routerPeering('e3', 'r1', 'r3', ['s-n1'], { created_at: at })),
+      (s: State) => withRow(s, 'router_peering', routerPeering('e4', 'r3', 'r1', ['s-o1'])),
+    ].reduce((s, step) => step(s), PEERED);
+  const [late, early] = [more('2026-11-28T00:00:00Z'), more('2026-11-26T00:00:00Z')];
+  assert.deepEqual(peeringsOf(late, 'r1'), ['e1: n1 > m1', 'e3: n1 > ']);
+  assert.deepEqual(peeringsOf(late, 'r3'), ['e4:  > n1']);
+  assert.deepEqual(peeringsOf(early, 'r1'), ['e1: n1 > ', 'e3: n1 > o1']);
+  assert.deepEqual(peeringsOf(early, 'r2'), ['e2:  > n1']);
 });

@@ -16,6 +16,7 @@ import {
   type PortForwardingRow,
   type PortRow,
   type QosBandwidthLimitRuleRow,
+  type RouterPeeringRow,
   type RouterPolicyRow,
   type RouterRow,
   type Rows,
@@ -40,6 +41,7 @@ export const EMPTY_STATE: State = {
   subnet: new Map(),
   port: new Map(),
   router: new Map(),
+  router_peering: new Map(),
   router_policy: new Map(),
   security_group: new Map(),
   trunk: new Map(),
@@ -360,6 +362,20 @@ export function tapFlow(id: string, serviceId: string, sourcePort: string): TapF
   return {
     ...{ id, name: id, tap_service_id: serviceId, source_port: sourcePort, in_place: 0, out_place: 0 },
     ...{ 'cable:filter': [], 'cable:max_kbps': 1000 },
+  };
+}
+
+/** A side of a peering that lets these subnets through. */
+export function routerPeering(
+  id: string,
+  routerId: string,
+  peerId: string,
+  subnetIds: readonly string[],
+  more: Partial<RouterPeeringRow> = {},
+): RouterPeeringRow {
+  return {
+    ...{ id, name: id, created_at: '2026-11-27T00:00:00Z', router_id: routerId, peer_router_id: peerId },
+    ...{ subnet_ids: [...subnetIds], accepted_prefixes: [], ...more },
   };
 }
 

@@ -129,6 +129,10 @@ export const ERRORS = {
   BadRequest: { status: 400, remedy: 'Correct what the message names.' },
   RouterInterfaceNotFound: { status: 404, remedy: 'List the ports whose device_id is the router.' },
   RouterInterfaceNotFoundForSubnet: { status: 404, remedy: 'List the ports whose device_id is the router.' },
+  RouterInterfaceInUseByPeering: {
+    status: 409,
+    remedy: 'Take the subnet out of the subnet_ids of the peering first, or delete the peering.',
+  },
   RouterInterfaceInUseByPolicyRoute: { status: 409, remedy: 'Delete or change the policy route first.' },
   RouterInterfaceInUseByRoute: { status: 409, remedy: 'Remove the extra routes through the subnet first.' },
   RouterExternalGatewayInUseByFloatingIp: {

@@ -110,7 +110,12 @@ export type TraceAsk = {
   readonly from: TraceStart;
   /** True: it answers a packet that passed: rules are asked as they were for that. */
   readonly isAnswer: boolean;
+  /** Of an answer: `began` of the hops that the packet had at this host, at most `MAX_TRACE_FLOWS`. Absent: none. */
+  readonly flows?: readonly string[];
 };
+
+/** Flows that an answer may be of on one host. */
+export const MAX_TRACE_FLOWS = 4;
 
 export type TraceStart =
   /** The port sends it, to `nextHop`: the destination itself, or a gateway. */
@@ -132,6 +137,9 @@ export type TracePacket = {
   readonly bytes: number;
 };
 
+/** Whence a packet comes and whither it goes, as in `TracePacket`. */
+export type TraceEnds = Pick<TracePacket, 'source' | 'destination' | 'sourcePort' | 'destinationPort'>;
+
 /** What became of it at one host. */
 export type TraceHop = {
   /** How the sender learns the next hop's MAC (ARP or neighbour discovery); null: of a packet from another host. */
@@ -140,6 +148,8 @@ export type TraceHop = {
   readonly steps: readonly TraceStep[];
   /** Null: it was not sent, no MAC was learnt. */
   readonly end: TraceEnd | null;
+  /** The flow that it would begin at this host, in the host's own numbers (base64): for `flows` of its answer's trace there. Null, absent: none. */
+  readonly began?: string | null;
 };
 
 export type TraceStep =
@@ -148,8 +158,13 @@ export type TraceStep =
   /** It is of a connection that is known. `holds`: what was decided for that counts, and nothing is asked again. */
   | { readonly kind: 'flow'; readonly holds: boolean; readonly isAnswer: boolean }
   | { readonly kind: 'router'; readonly routerId: string | null }
-  /** `nextHop` null: the destination is in that network. */
-  | { readonly kind: 'route'; readonly networkId: string | null; readonly nextHop: string | null }
+  /** `nextHop` null: the destination is in that network. `peeringId`: of the router's side of the peering by which it goes there; absent: by none. */
+  | {
+      readonly kind: 'route';
+      readonly networkId: string | null;
+      readonly nextHop: string | null;
+      readonly peeringId?: string;
+    }
   /** A policy route of the router matches. `policy`: first 8 hexadecimal digits of its id. `nextHop` null: it leads to none. */
   | {
       readonly kind: 'policy-route';
@@ -190,11 +205,13 @@ export type TraceStep =
       readonly underlay: string | null;
       readonly passed: boolean;
       readonly isOutside?: boolean;
-    };
+    }
+  /** So many ports of the host get no copy: they have not joined the group, or (`isReport`) what it tells of groups is for routers of multicast alone. */
+  | { readonly kind: 'passed-over'; readonly count: number; readonly isReport: boolean };
 
 export type TraceEnd =
-  /** Given to the port. */
-  | { readonly kind: 'port'; readonly portId: string | null }
+  /** Given to the port. `packet`: as it is then; absent: not known. */
+  | { readonly kind: 'port'; readonly portId: string | null; readonly packet?: TraceEnds }
   /** Sent to another host, as the frame is now (base64). */
   | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string }
   /** It leaves by the uplink of a physical network. */

@@ -162,6 +162,16 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A registration may say the bandwidth that ports may be promised. Of an older agent it is not known; an older server passes it over: it promises without bound.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'Slices peerings tell of the peerings of routers. An older agent passes them over: what its guests send to a peer goes by the routes of their own router, or nowhere, and what comes from one it refuses.',
+      },
+      {
+        date: '2026-11-27',
+        change:
+          'The answer to an ask for a trace may say what the packet would begin, and as what it comes to a port; an ask about its answer gives the former back. Of an older agent it is not known, and answers of what is translated are not traced; an older server passes it over.',
+      },
     ],
   },
 ];

@@ -34,6 +34,7 @@ export * from './resources/port.ts';
 export * from './resources/qos.ts';
 export * from './resources/qos-minimum.ts';
 export * from './resources/router.ts';
+export { PEERING_PREFIXES_MAX, ROUTER_PEERINGS_MAX } from './resources/router-peering.ts';
 export { ROUTER_POLICIES_MAX } from './resources/router-policy.ts';
 export * from './resources/security-group.ts';
 export * from './resources/snat-lease.ts';

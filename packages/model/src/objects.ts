@@ -19,6 +19,7 @@ import type {
 } from './resources/qos.ts';
 import type { hostBookingResource, qosMinimumBandwidthRuleResource } from './resources/qos-minimum.ts';
 import type { routerResource } from './resources/router.ts';
+import type { routerPeeringResource } from './resources/router-peering.ts';
 import type { routerPolicyResource } from './resources/router-policy.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
 import type { snatLeaseResource } from './resources/snat-lease.ts';
@@ -55,6 +56,9 @@ export type PortView = ResourceView<typeof portResource> & ShownBy<Extensions, '
 export type Router = ResourceObject<typeof routerResource> & StoredBy<Extensions, 'router'>;
 /** As shown to an admin. */
 export type RouterView = ResourceView<typeof routerResource> & ShownBy<Extensions, 'router'>;
+
+/** As stored. */
+export type RouterPeering = ResourceObject<typeof routerPeeringResource>;
 
 /** As stored. */
 export type RouterPolicy = ResourceObject<typeof routerPolicyResource>;

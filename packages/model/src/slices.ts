@@ -10,7 +10,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
 /**
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
  * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `spares:<host>`,
- * `floating:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`.
+ * `floating:<router id>`, `peerings:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -27,6 +27,7 @@ export type SliceKind = keyof SliceTypes;
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
+ *    │       near ──> peerings ──> network, endpoints     (of what routers let through that it is peered with)
  *    │                           network ──> balancers ──> pool       (where there are virtual addresses)
  *    ├─────> gateways, spares ──> router; network, floating, forwards       (of the external network)
  *    │                gateways, spares ──> blocks          (where ports of the router's address are leased)
@@ -45,6 +46,8 @@ export type SliceTypes = {
   readonly names: { readonly header: NamesHeader; readonly item: PortNames };
   /** Item: an address of one of the router's ports; key: `<port id>/<address>`. */
   readonly router: { readonly header: RouterHeader; readonly item: RouterInterface };
+  /** Item: a peering of the router of which both sides are there; key: the id of the router's own side. A router without any side has no such slice. */
+  readonly peerings: { readonly header: PeeringsHeader; readonly item: RouterPeeringState };
   /** Item: a router whose gateway the host is; key: the gateway's port id. */
   readonly gateways: { readonly header: GatewaysHeader; readonly item: Gateway };
   /** Item: a router whose gateway the host is to be when another is not; key: the gateway's port id. */
@@ -144,6 +147,22 @@ export type PolicyRoute = {
   readonly ports?: readonly [first: number, last: number];
   readonly sourcePorts?: readonly [first: number, last: number];
 };
+
+/** The peerings of one router. */
+export type PeeringsHeader = { readonly routerId: string };
+
+/** A peering of a router, as it is in force: what one side lets through and the other takes. No two prefixes of `peers` of a router's peerings overlap. */
+export type RouterPeeringState = {
+  readonly id: string;
+  readonly name: string;
+  /** Of the router's own subnets: what may go there. */
+  readonly own: readonly PeeredSubnet[];
+  /** Of the other router's: where it may go. `macAddress`: of that router's interface there. */
+  readonly peers: readonly (PeeredSubnet & { readonly macAddress: string })[];
+};
+
+/** A subnet that a router lets through. */
+export type PeeredSubnet = { readonly networkId: string; readonly cidr: string };
 
 /**
  * A router's way out: its port in an external network. The port's host passes everything; the others send it there by the transit network, a tunnelled

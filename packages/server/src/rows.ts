@@ -19,6 +19,7 @@ import type {
   RefusedEntries,
   ResourceModel,
   Router,
+  RouterPeering,
   RouterPolicy,
   SecurityGroup,
   SecurityGroupRule,
@@ -45,6 +46,7 @@ type ObjectTypes = {
   readonly trunk: Trunk;
   readonly floatingip: FloatingIp;
   readonly port_forwarding: PortForwarding;
+  readonly router_peering: RouterPeering;
   readonly router_policy: RouterPolicy;
   readonly tap_service: TapService;
   readonly tap_flow: TapFlow;

@@ -1,5 +1,5 @@
 /** A case: a cloud, and what happens in it one after the other. */
-import type { Cloud, Group, Network, Port, Router } from './cloud.ts';
+import type { Cloud, Group, Network, Peering, Port, Router } from './cloud.ts';
 import type { Packet } from './packets.ts';
 import type { Tunnel } from './vrouter.ts';
 
@@ -7,6 +7,7 @@ export type Change =
   | { readonly of: 'port'; readonly name: string; readonly to: Partial<Port> }
   | { readonly of: 'group'; readonly name: string; readonly to: Partial<Group> }
   | { readonly of: 'router'; readonly name: string; readonly to: Partial<Router> }
+  | { readonly of: 'peering'; readonly name: string; readonly to: Partial<Peering> }
   | { readonly of: 'network'; readonly name: string; readonly to: Partial<Network> }
   | { readonly of: 'peers'; readonly to: readonly string[] };
 
@@ -31,6 +32,8 @@ export function changed(cloud: Cloud, change: Change): Cloud {
       return { ...cloud, groups: patched(cloud.groups, change.name, change.to) };
     case 'router':
       return { ...cloud, routers: patched(cloud.routers, change.name, change.to) };
+    case 'peering':
+      return { ...cloud, peerings: patched(cloud.peerings, change.name, change.to) };
     case 'network':
       return { ...cloud, networks: patched(cloud.networks, change.name, change.to) };
     case 'peers':
@@ -67,6 +70,7 @@ export function caseText({ cloud, steps }: Case): string {
   const lines = [
     ...cloud.networks.map((one) => `network ${plain(one)}`),
     ...cloud.routers.map((one) => `router ${plain(one)}`),
+    ...cloud.peerings.map((one) => `peering ${plain(one)}`),
     ...cloud.groups.map((one) => `group ${plain(one)}`),
     ...cloud.ports.map((one) => `port ${plain(one)}`),
     `peers ${cloud.peers.join(' ') || 'none'}`,

@@ -17,6 +17,8 @@ export type Network = {
   readonly mtuBytes: number;
   /** One or more; a port's addresses are in them. */
   readonly subnets: readonly Subnet[];
+  /** Its groups of multicast are looked at, and each port of this host was asked which it has joined. */
+  readonly snooped: boolean;
 };
 
 /** An allowed address pair. */
@@ -80,11 +82,21 @@ export type Router = {
   readonly policies: readonly Policy[];
 };
 
+/** Two routers, and the networks that each lets through to the other; those that it has no leg in count for nothing. */
+export type Peering = {
+  readonly name: string;
+  readonly router: string;
+  readonly own: readonly string[];
+  readonly peer: string;
+  readonly theirs: readonly string[];
+};
+
 export type Cloud = {
   readonly networks: readonly Network[];
   readonly ports: readonly Port[];
   readonly groups: readonly Group[];
   readonly routers: readonly Router[];
+  readonly peerings: readonly Peering[];
   /** The hosts that may tunnel to this one. */
   readonly peers: readonly string[];
 };
@@ -205,10 +217,31 @@ export function membersOf(cloud: Cloud, group: string, network: string): readonl
   return members.flatMap((port) => port.addresses);
 }
 
-/** A network, and those that routers join with it. */
+/** A network, and those that routers, and peerings of these, join with it. */
 export function reachOf(cloud: Cloud, network: string): ReadonlySet<string> {
-  const joined = cloud.routers.filter(({ legs }) => legs.some((leg) => leg.network === network));
-  return new Set([network, ...joined.flatMap(({ legs }) => legs.map((leg) => leg.network))]);
+  const isIn = (legs: readonly Leg[]): boolean => legs.some((leg) => leg.network === network);
+  const joined = cloud.routers.filter(({ legs }) => isIn(legs)).flatMap(({ legs }) => legs);
+  const peered = cloud.routers.flatMap((router) =>
+    peeredBy(cloud, router).flatMap(({ own, theirs }) => (isIn(own) ? theirs : [])),
+  );
+  return new Set([network, ...[...joined, ...peered].map((leg) => leg.network)]);
+}
+
+/** A peering as one of its routers sees it: of its own legs, and of the other's, those that are let through. */
+export type Peered = { readonly own: readonly Leg[]; readonly theirs: readonly Leg[] };
+
+export function peeredBy({ peerings, routers }: Cloud, { name, legs }: Router): readonly Peered[] {
+  return peerings.flatMap((one) => {
+    const [own, peer, theirs] =
+      one.router === name ? [one.own, one.peer, one.theirs] : [one.theirs, one.router, one.own];
+    if (one.router !== name && one.peer !== name) return [];
+    const others = routers.find((router) => router.name === peer)?.legs ?? [];
+    return [{ own: among(legs, own), theirs: among(others, theirs) }];
+  });
+}
+
+function among(legs: readonly Leg[], networks: readonly string[]): readonly Leg[] {
+  return legs.filter(({ network }) => networks.includes(network));
 }
 
 /** May the host send into the network? It is a peer, and somebody there can reach the network. */

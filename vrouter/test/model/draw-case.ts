@@ -1,8 +1,9 @@
 /** Draws cases. */
 import { type Case, changed, type Step } from './case.ts';
-import type { Cloud, Port } from './cloud.ts';
+import { type Cloud, type Port, peeredBy } from './cloud.ts';
 import { Draw } from './draw.ts';
 import { addressesIn, drawChange, drawCloud, VIRTUAL_MAC } from './draw-cloud.ts';
+import { groupTalk } from './draw-groups.ts';
 import {
   again,
   answerTo,
@@ -73,7 +74,7 @@ class Story {
     const draw = this.#draw;
     const port = draw.chance(0.75) ? draw.pick(sendersHere(this.#cloud)) : draw.pick(this.#cloud.ports);
     if (this.#sent.length > 0 && draw.chance(0.6)) return this.#after(draw.pick(this.#sent.slice(-4)), port);
-    switch (draw.weighted({ ip: 12, conversation: 2.5, arp: 2, service: 2, frame: 0.3 })) {
+    switch (draw.weighted({ ip: 12, conversation: 2.5, arp: 2, service: 2, group: 1.5, frame: 0.3 })) {
       case 'conversation': {
         const first = drawIp(draw, this.#cloud, port, this.#destination(port));
         this.#conversation = [...conversation(draw, this.#cloud, port, first)];
@@ -83,6 +84,9 @@ class Story {
         return this.#of(port, drawIp(draw, this.#cloud, port, this.#destination(port)));
       case 'arp':
         return this.#of(port, drawArp(draw, this.#cloud, port));
+      case 'group':
+        this.#conversation = [...groupTalk(draw, this.#cloud, port)];
+        return this.next();
       case 'service':
         return this.#of(port, drawServiceRequest(draw, this.#cloud, port));
       case 'frame':
@@ -92,9 +96,12 @@ class Story {
 
   /** Mostly somebody whom the port can reach. */
   #destination(port: Port): string {
-    const { ports, routers } = this.#cloud;
+    const { ports, routers, peerings } = this.#cloud;
     const joined = routers.filter(({ legs }) => legs.some(({ network }) => network === port.network));
-    const networks = [port.network, ...joined.flatMap(({ legs }) => legs.map(({ network }) => network))];
+    const theirs = peerings.flatMap(({ router, peer, ...lets }) =>
+      joined.flatMap(({ name }) => (name === router ? lets.theirs : name === peer ? lets.own : [])),
+    );
+    const networks = [port.network, ...joined.flatMap(({ legs }) => legs.map(({ network }) => network)), ...theirs];
     const near = ports.filter((one) => one !== port && networks.includes(one.network));
     const others = near.flatMap(({ addresses }) => addresses);
     return this.#draw.pick(others.length > 0 && this.#draw.chance(0.8) ? others : addressesIn(this.#cloud));
@@ -152,7 +159,9 @@ class Story {
     if (this.#draw.chance(0.03)) return [this.#draw.pick([undefined, 'red', 'blue', 'other']), packet];
     if (packet.kind !== 'ip') return [port.network, packet];
     const legs = this.#cloud.routers.flatMap((router) =>
-      router.legs.some(({ mac }) => mac === packet.dst) ? router.legs : [],
+      router.legs.some(({ mac }) => mac === packet.dst)
+        ? [...router.legs, ...peeredBy(this.#cloud, router).flatMap(({ theirs }) => theirs)]
+        : [],
     );
     const receiver = this.#cloud.ports.find(
       ({ network, addresses }) => addresses.includes(packet.to) && legs.some((leg) => leg.network === network),

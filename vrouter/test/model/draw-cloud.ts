@@ -1,15 +1,18 @@
 /** Draws clouds, and changes of them. */
 import type { Change } from './case.ts';
-import type { Cloud, Group, Leg, Network, Pair, Policy, Port, Route, Router, Rule } from './cloud.ts';
+import type { Cloud, Group, Leg, Network, Pair, Peering, Policy, Port, Route, Router, Rule } from './cloud.ts';
 import { METADATA_ADDRESS } from './cloud.ts';
 import type { Draw } from './draw.ts';
 
 const HOSTS = ['h1', 'h2', 'h3'] as const;
 /** The third is seldom a peer. */
 const USUAL_HOSTS = ['h1', 'h1', 'h1', 'h2', 'h2', 'h2', 'h3'] as const;
-/** Two networks of one tenant, and one of another with the addresses of the first. */
-const NETWORKS = ['red', 'blue', 'other'] as const;
-const CIDRS: Readonly<Record<string, string>> = { red: '10.0.1.0/24', blue: '10.0.2.0/24', other: '10.0.1.0/24' };
+/** Two networks of one tenant, one of another with the addresses of the first, and one of a third, which is a peer perhaps. */
+const NETWORKS = ['red', 'blue', 'other', 'far'] as const;
+const CIDRS: Readonly<Record<string, string>> = {
+  ...{ red: '10.0.1.0/24', blue: '10.0.2.0/24' },
+  ...{ other: '10.0.1.0/24', far: '10.0.3.0/24' },
+};
 const GROUPS = ['web', 'db', 'all'] as const;
 const PORT_MACS = [1, 2, 3, 4, 5].map((n) => `02:00:00:00:00:0${n}`);
 /** A MAC that addresses move by (VRRP). */
@@ -27,9 +30,11 @@ function hostAddress(network: string, last: number): string {
 
 export function drawCloud(draw: Draw): Cloud {
   const networks = NETWORKS.map((name) => drawNetwork(draw, name));
+  const routers = drawRouters(draw, networks);
   return {
     networks,
-    routers: drawRouters(draw, networks),
+    routers,
+    peerings: drawPeerings(draw, routers),
     groups: GROUPS.map((name) => ({ name, rules: drawRules(draw) })),
     ports: drawPorts(draw),
     peers: draw.chance(0.9) ? HOSTS.slice(0, 2) : HOSTS.slice(0, 1),
@@ -41,6 +46,7 @@ function drawNetwork(draw: Draw, name: string): Network {
   return {
     name,
     mtuBytes: draw.pick(MTUS),
+    snooped: draw.chance(0.6),
     subnets: [{ cidr: CIDRS[name] ?? '', dhcp: draw.chance(0.7), ...gateway }],
   };
 }
@@ -48,8 +54,23 @@ function drawNetwork(draw: Draw, name: string): Network {
 function drawRouters(draw: Draw, networks: readonly Network[]): readonly Router[] {
   const routers: Router[] = [];
   if (draw.chance(0.85)) routers.push(drawRouter(draw, 'r1', networks.slice(0, draw.chance(0.85) ? 2 : 1)));
-  if (draw.chance(0.4)) routers.push(drawRouter(draw, 'r2', networks.slice(2)));
+  if (draw.chance(0.4)) routers.push(drawRouter(draw, 'r2', networks.slice(2, 3)));
+  if (draw.chance(0.5)) routers.push(drawRouter(draw, 'r3', networks.slice(3)));
   return routers;
+}
+
+/** Of the first tenant's router and the third's. */
+function drawPeerings(draw: Draw, routers: readonly Router[]): readonly Peering[] {
+  const has = (name: string): boolean => routers.some((router) => router.name === name);
+  if (!has('r1') || !has('r3') || draw.chance(0.1)) return [];
+  return [{ name: 'p1', router: 'r1', peer: 'r3', ...drawLetThrough(draw) }];
+}
+
+function drawLetThrough(draw: Draw): Pick<Peering, 'own' | 'theirs'> {
+  return {
+    own: draw.some(['red', 'blue'] as const, draw.pick([0, 1, 1, 2])),
+    theirs: draw.chance(0.9) ? ['far'] : [],
+  };
 }
 
 function drawRouter(draw: Draw, name: string, networks: readonly Network[]): Router {
@@ -60,7 +81,7 @@ function drawRouter(draw: Draw, name: string, networks: readonly Network[]): Rou
   return { name, legs, routes: drawRoutes(draw, legs), policies: drawPolicies(draw, legs) };
 }
 
-const FAR_CIDRS = ['0.0.0.0/0', '10.9.0.0/16', '10.9.1.0/24', '10.9.1.7/32', '10.0.2.4/30'] as const;
+const FAR_CIDRS = ['0.0.0.0/0', '10.9.0.0/16', '10.9.1.0/24', '10.9.1.7/32', '10.0.2.4/30', '10.0.3.4/31'] as const;
 
 function drawRoutes(draw: Draw, legs: readonly Leg[]): readonly Route[] {
   return draw.some(FAR_CIDRS, draw.below(4)).map((cidr) => ({
@@ -97,7 +118,8 @@ function drawPorts(draw: Draw): readonly Port[] {
   const red = drawPortsOf(draw, 'red', 2 + draw.below(2));
   const blue = drawPortsOf(draw, 'blue', draw.below(4));
   const other = draw.chance(0.5) ? red.map((port) => drawTwin(draw, port)) : drawPortsOf(draw, 'other', draw.below(4));
-  const ports = [...red, ...blue, ...other];
+  const far = drawPortsOf(draw, 'far', draw.below(3));
+  const ports = [...red, ...blue, ...other, ...far];
   const here = ports.filter(({ host }) => host === undefined);
   return here.length > 0 ? ports : ports.map((port, i) => (i === 0 ? { ...port, host: undefined } : port));
 }
@@ -210,6 +232,7 @@ export function drawChange(draw: Draw, cloud: Cloud): Change {
       mtu: 1,
       legs: 1,
       peers: 1,
+      peering: 1,
     })
   ) {
     case 'rules':
@@ -235,6 +258,8 @@ export function drawChange(draw: Draw, cloud: Cloud): Change {
       return { of: 'network', name: draw.pick(cloud.networks).name, to: { mtuBytes: draw.pick(MTUS) } };
     case 'peers':
       return { of: 'peers', to: draw.some(HOSTS, draw.below(3) + 1) };
+    case 'peering':
+      return changePeering(draw, cloud);
     default:
       return changeRouter(draw, cloud);
   }
@@ -248,6 +273,12 @@ function hasCompany(cloud: Cloud): boolean {
 function changeRules(draw: Draw, { name, rules }: Group): Change {
   const kept = rules.filter(() => draw.chance(0.6));
   return { of: 'group', name, to: { rules: draw.chance(0.5) ? [...kept, drawRule(draw)] : kept } };
+}
+
+function changePeering(draw: Draw, cloud: Cloud): Change {
+  const [peering] = cloud.peerings;
+  if (peering === undefined) return changeRouter(draw, cloud);
+  return { of: 'peering', name: peering.name, to: drawLetThrough(draw) };
 }
 
 function changeRouter(draw: Draw, cloud: Cloud): Change {

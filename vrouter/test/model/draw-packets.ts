@@ -55,7 +55,7 @@ function macFor(cloud: Cloud, draw: Draw, from: Port, to: string): string {
   return draw.chance(legs.length > 0 ? 0.85 : 0) ? draw.pick(legs).mac : SERVICE_MAC;
 }
 
-function drawBody(draw: Draw): Body {
+export function drawBody(draw: Draw): Body {
   const ports = { sport: draw.pick(PORT_NUMBERS), dport: draw.pick(PORT_NUMBERS) };
   const bytes = draw.chance(0.15) ? { bytes: draw.pick(PAYLOADS) } : {};
   switch (draw.weighted({ tcp: 8, udp: 6, icmp: 4, sctp: 1, other: 1 })) {
@@ -92,7 +92,7 @@ export function drawIp(draw: Draw, cloud: Cloud, from: Port, to: string): IpPack
 }
 
 /** With now and then something that is rare, or wrong. */
-function odd(draw: Draw, cloud: Cloud, ip: IpPacket): IpPacket {
+export function odd(draw: Draw, cloud: Cloud, ip: IpPacket): IpPacket {
   const port = draw.pick(cloud.ports);
   return {
     ...ip,

@@ -44,8 +44,14 @@ test('whatever guests, hosts and the agent send, it ends as promised, passes no 
 const A = '02:00:00:00:00:0a';
 const B = '02:00:00:00:00:0b';
 const cloud: Cloud = {
-  networks: ['red', 'other'].map((name) => ({ name, mtuBytes: 1450, subnets: [{ cidr: '10.0.0.0/24', dhcp: true }] })),
+  networks: ['red', 'other'].map((name) => ({
+    name,
+    mtuBytes: 1450,
+    snooped: true,
+    subnets: [{ cidr: '10.0.0.0/24', dhcp: true }],
+  })),
   routers: [],
+  peerings: [],
   groups: [],
   ports: [
     { name: 'a', network: 'red', mac: A, addresses: ['10.0.0.1'], pairs: [{ mac: B, cidr: '10.0.0.64/26' }] },

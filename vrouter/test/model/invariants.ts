@@ -53,7 +53,12 @@ function networkOf(cloud: Cloud, outcome: Passed): string | undefined {
 
 function reachOf(cloud: Cloud, network: string): ReadonlySet<string> {
   const joined = cloud.routers.filter(({ legs }) => legs.some((leg) => leg.network === network));
-  return new Set([network, ...joined.flatMap(({ legs }) => legs.map((leg) => leg.network))]);
+  // By a peering from what one side lets through to what the other does, and nothing else.
+  const peered = cloud.peerings.flatMap(({ own, theirs }) => [
+    ...(own.includes(network) ? theirs : []),
+    ...(theirs.includes(network) ? own : []),
+  ]);
+  return new Set([network, ...joined.flatMap(({ legs }) => legs.map((leg) => leg.network)), ...peered]);
 }
 
 const ARP = 0x0806;

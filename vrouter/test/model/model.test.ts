@@ -50,6 +50,7 @@ const REACHED: Readonly<Record<string, number>> = {
   'drop tiny_fragment': 50,
   'drop fragment': 100,
   'drop reverse_path': 50,
+  'drop peering': 200,
   'drop unsupported_ethertype': 100,
   'drop unknown_vni': 50,
 };

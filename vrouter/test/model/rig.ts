@@ -1,12 +1,14 @@
 /** The real programs, told of a cloud as an agent would: the only file of the model that knows `World`. */
 import assert from 'node:assert/strict';
 import {
+  CB_NET_F_SNOOPED,
   CB_NET_F_STEER,
   CB_PEER_F_UPLINK,
   CB_POLICY_NONE,
   CB_VIF_F_STATELESS,
 } from '../../../packages/agent/src/bpf/abi.gen.ts';
 import { type PortPrefix, portPrefixes } from '../../../packages/agent/src/plan/port-ranges.ts';
+import { beginAsking, setAsked } from '../groups.ts';
 import { ipBytes, macBytes, vxlan } from '../packet.ts';
 import { setSteers, steerOf } from '../steers.ts';
 import {
@@ -28,10 +30,12 @@ import {
   hasDhcp,
   hostsOf,
   isCarried,
+  type Leg,
   mayTunnel,
   membersOf,
   networkNamed,
   type Port,
+  peeredBy,
   type Router,
   type Rule,
   receiversHere,
@@ -46,7 +50,7 @@ import type { Tunnel } from './vrouter.ts';
 import { usableRoutes } from './ways.ts';
 
 /** As many ports as a case ever has. */
-const MOST_PORTS_HERE = 9;
+const MOST_PORTS_HERE = 11;
 
 /** Numbers are given at first sight, and kept for as long as the case lasts. */
 class Numbers {
@@ -292,11 +296,11 @@ export class Rig {
       }
     }
     for (const router of cloud.routers) this.#writePolicies(cloud, router);
+    for (const router of cloud.routers) this.#writePeerings(cloud, router);
     for (const { name } of cloud.networks) this.#writeNetwork(cloud, name);
     this.#writeHosts(cloud);
   }
 
-  /** With the flag of the networks by which packets come to the router. */
   #writePolicies(cloud: Cloud, { name, legs, policies }: Router): void {
     if (policies.length === 0) return;
     const steers = policies.map(({ action, network, from, to, protocol, ports, nextHop }, at) => {
@@ -309,7 +313,17 @@ export class Rig {
       });
     });
     setSteers(this.#world, this.#numbers.routers.of(name), steers);
-    for (const { network } of legs) this.#world.setFlags(this.#numbers.networks.of(network), CB_NET_F_STEER);
+  }
+
+  /** A route of the router's own to the same prefix stands. */
+  #writePeerings(cloud: Cloud, router: Router): void {
+    const taken = new Set(usableRoutes(router).map(({ cidr }) => maskedCidr(cidr)));
+    const sideOf = (leg: Leg) => ({ ...leg, ...this.#way(cloud, leg.network) });
+    for (const [at, { own, theirs }] of peeredBy(cloud, router).entries()) {
+      const number = this.#numbers.routers.of(`${router.name} peering ${at}`);
+      const peers = theirs.filter(({ cidr }) => !taken.has(cidr)).map(sideOf);
+      this.#world.addPeering(this.#numbers.routers.of(router.name), number, own.map(sideOf), peers);
+    }
   }
 
   #writeHosts(cloud: Cloud): void {
@@ -339,6 +353,8 @@ export class Rig {
     const guest = known ?? this.#world.addGuest(port.name, options);
     if (known !== undefined) this.#world.setGuest(guest, options);
     this.#guests.set(port.name, guest);
+    if (known === undefined) beginAsking(this.#world, guest);
+    setAsked(this.#world, guest);
     for (const { mac, cidr } of port.pairs) {
       const [base = '', length = '32'] = maskedCidr(cidr).split('/');
       this.#world.allowSource(guest, mac, base, Number(length));
@@ -365,8 +381,12 @@ export class Rig {
 
   #writeNetwork(cloud: Cloud, network: string): void {
     const vni = this.#numbers.networks.of(network);
-    const { mtuBytes = 0, subnets = [] } = networkNamed(cloud, network) ?? {};
+    const { mtuBytes = 0, subnets = [], snooped = false } = networkNamed(cloud, network) ?? {};
     this.#world.setMtu(vni, mtuBytes);
+    const isSteered = cloud.routers.some(
+      ({ legs, policies }) => policies.length > 0 && legs.some((leg) => leg.network === network),
+    );
+    this.#world.setFlags(vni, (isSteered ? CB_NET_F_STEER : 0) | (snooped ? CB_NET_F_SNOOPED : 0));
     if (!subnets.some(({ dhcp }) => dhcp)) this.#world.turnDhcpOff(vni);
     const router = gatewayRouter(cloud, network);
     this.#world.addServices(vni, serviceAddresses(cloud, network), router && this.#numbers.routers.of(router.name));

@@ -31,6 +31,7 @@ import {
   reversed,
   type Tuple,
 } from './headers.ts';
+import { Listeners } from './listeners.ts';
 import { type Counters, NO_PORT, noCounters, type Outcome, withAddresses, withoutEnds } from './outcome.ts';
 import { isStateless, judge } from './rules.ts';
 import { answerOf, maySend, refusesService, serviceOf, spoofs } from './services.ts';
@@ -63,6 +64,7 @@ export class ReferenceVrouter {
   readonly #firstFragments = new Map<string, Tuple>();
   /** Later fragments that came before their first: their numbers, by whose they are. */
   readonly #waiting = new Map<string, number[]>();
+  readonly #listeners = new Listeners();
   readonly counters: Map<string, Counters> = new Map();
 
   constructor(cloud: Cloud) {
@@ -218,6 +220,7 @@ export class ReferenceVrouter {
   /** Broadcast and multicast: no flow, so only the rules of its own direction count. */
   #toGroup(arrival: Arrival, ip: IpHeaders): Outcome {
     if (ip.needsFlow) return this.#dropOf(arrival, 'invalid_state');
+    if (arrival.sender !== undefined) this.#listeners.hear(this.#cloud, arrival.sender, arrival.frame, ip);
     const verdict = judge(this.#cloud, { packet: ip, isAnswer: false, sender: arrival.sender, receiver: undefined });
     if (!verdict.allowed) return this.#drop(verdict.by.name, verdict.reason);
     this.#rememberFragment(arrival, ip);
@@ -343,6 +346,7 @@ export class ReferenceVrouter {
     let count = 0;
     for (const receiver of receiversHere(this.#cloud, network)) {
       if (receiver === sender || !receiver.adminUp) continue;
+      if (!this.#listeners.gets(this.#cloud, receiver, frame, packet)) continue;
       const verdict =
         packet === undefined ? undefined : judge(this.#cloud, { packet, isAnswer, sender: undefined, receiver });
       if (verdict?.allowed === false) this.#drop(receiver.name, verdict.reason);

@@ -9,8 +9,10 @@ import {
   type Owner,
   ownerOfAddress,
   ownerOfMac,
+  type Peered,
   type Policy,
   type Port,
+  peeredBy,
   type Router,
 } from './cloud.ts';
 import type { Tuple } from './headers.ts';
@@ -79,17 +81,18 @@ function wayToPort(cloud: Cloud, port: Port, sender: Port | undefined, hop?: Hop
 }
 
 function routed(cloud: Cloud, router: Router, { from, to, tuple }: Ends, sender: Port): Way {
-  const back = sender.portSecurity ? undefined : routeTo(router, from);
+  const back = sender.portSecurity ? undefined : routeTo(cloud, router, from);
   if (back !== undefined && back.nextHop === undefined && back.leg.network !== sender.network)
     return drop('reverse_path');
   const policy = router.policies.find((one) => matches(one, sender.network, tuple));
   const steered = policy === undefined || policy.action === 'allow' ? undefined : steeredBy(router, policy);
   if (steered === 'drop') return drop('policy_route');
-  const route = steered ?? routeTo(router, to);
+  const route = steered ?? routeTo(cloud, router, to);
   if (route === undefined) return drop('no_route');
-  const { leg, nextHop } = route;
+  const { leg, nextHop, by } = route;
+  if (by !== undefined && !letsThrough(by, sender.network, from)) return drop('peering');
   const owner = ownerOfAddress(cloud, leg.network, nextHop ?? to);
-  if (owner?.kind === 'leg' && nextHop === undefined) return { kind: 'router' };
+  if (owner?.kind === 'leg' && nextHop === undefined && by === undefined) return { kind: 'router' };
   if (owner?.kind !== 'port') return drop('no_endpoint');
   return wayToPort(cloud, owner.port, sender, { leg });
 }
@@ -110,14 +113,29 @@ function steeredBy({ legs }: Router, { nextHop }: Policy): UsableRoute | 'drop' 
   return leg === undefined || nextHop === undefined ? 'drop' : { cidr: `${nextHop}/32`, leg, nextHop };
 }
 
-/** The longest prefix counts. */
-function routeTo(router: Router, to: string): UsableRoute | undefined {
-  return usableRoutes(router)
+/** Does this side let the sender through, by the network that the packet comes from? */
+function letsThrough({ own }: Peered, network: string, from: string): boolean {
+  return own.some((leg) => leg.network === network && cidrContains(leg.cidr, from));
+}
+
+/** The longest prefix counts; of two that are equal the router's own. */
+function routeTo(cloud: Cloud, router: Router, to: string): UsableRoute | undefined {
+  return [...usableRoutes(router), ...peerRoutes(cloud, router)]
     .filter(({ cidr }) => cidrContains(cidr, to))
     .sort((a, b) => cidrLength(b.cidr) - cidrLength(a.cidr))[0];
 }
 
-export type UsableRoute = { readonly cidr: string; readonly leg: Leg; readonly nextHop?: string };
+/** `by`: to a peer of the router, whose leg it is. */
+export type UsableRoute = {
+  readonly cidr: string;
+  readonly leg: Leg;
+  readonly nextHop?: string;
+  readonly by?: Peered;
+};
+
+function peerRoutes(cloud: Cloud, router: Router): readonly UsableRoute[] {
+  return peeredBy(cloud, router).flatMap((by) => by.theirs.map((leg) => ({ cidr: leg.cidr, leg, by })));
+}
 
 /** The subnets of the legs, and the routes whose next hop is in one of them. */
 export function usableRoutes({ legs, routes }: Router): readonly UsableRoute[] {

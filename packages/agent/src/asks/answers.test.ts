@@ -34,6 +34,12 @@ const ASKS: readonly Readonly<Record<string, unknown>>[] = [
   { kind: 'flows', portId: PORT, limit: 10, after: 0, protocol: 6, address: '10.0.0.1', port: 80, state: 'new' },
   { kind: 'trace', isAnswer: false, from: { kind: 'port', portId: PORT, nextHop: '10.0.0.2', packet: PACKET } },
   { kind: 'trace', isAnswer: true, from: { kind: 'host', underlay: '192.0.2.1', vni: 7, frame: 'AAAA' } },
+  {
+    kind: 'trace',
+    isAnswer: true,
+    flows: ['AAAA'],
+    from: { kind: 'host', underlay: '192.0.2.1', vni: 7, frame: 'AAAA' },
+  },
 ];
 
 test('what a server may ask is answered', async () => {
@@ -42,6 +48,7 @@ test('what a server may ask is answered', async () => {
   assert.deepEqual(said, [
     { value: { rxPackets: 0, txPackets: 0, drops: [] } },
     { value: { flows: [], total: 0, next: null } },
+    { value: HOP },
     { value: HOP },
     { value: HOP },
   ]);
@@ -73,6 +80,14 @@ test('what newer servers ask is not known; of a port that is not here nothing is
   const other = PORT.replaceAll('1', '2');
   for (const kind of ['drops', 'flows'])
     assert.deepEqual(await answer({ kind, portId: other, limit: 1, after: 0 }), { fault: NO_PORT });
+});
+
+test('flows that are no list of few texts are refused', async () => {
+  const answer = createAnswers(deps());
+  for (const flows of ['AAAA', [1], ['a'.repeat(1025)], ['', '', '', '', '']]) {
+    const said = await answer({ ...ASKS[4], flows });
+    assert.ok('fault' in said && said.fault.code === 'failed' && said.fault.message.startsWith('flows '));
+  }
 });
 
 test('a defect is one ask’s alone', async () => {

@@ -22,6 +22,7 @@ const NUMBERS: HostNumbers = {
   port: (vif) => `port ${vif}`,
   network: (net) => `network ${net}`,
   router: () => null,
+  peering: () => null,
   mirror: () => null,
   underlay: (tunnel) => `host ${tunnel}`,
 };

@@ -1,10 +1,14 @@
 /** Frames that a trace begins with: what a guest would send, byte by byte. Addresses are in the 128-bit form. */
-import type { TracePacket } from '@cable/model';
-import { isMapped, parseAddress } from '../plan/address.ts';
+import type { TraceEnds, TracePacket } from '@cable/model';
+import { formatAddress, isMapped, parseAddress } from '../plan/address.ts';
 
-const ETHERTYPE = { ipv4: 0x0800, arp: 0x0806, ipv6: 0x86dd } as const;
+const ETHERTYPE = { ipv4: 0x0800, arp: 0x0806, ipv6: 0x86dd, vlan: 0x8100 } as const;
 const PROTOCOL = { icmp: 1, tcp: 6, udp: 17, icmp6: 58, sctp: 132 } as const;
 const BROADCAST = Buffer.alloc(6, 0xff);
+const WITH_PORTS: readonly number[] = [PROTOCOL.tcp, PROTOCOL.udp, PROTOCOL.sctp];
+const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
+const ETHERNET_BYTES = 14;
+const TAG_BYTES = 4;
 const HOP_LIMIT = 64;
 const LINK_HOP_LIMIT = 255;
 const NEIGHBOUR_SOLICITATION = 135;
@@ -40,6 +44,31 @@ export function macOf(frame: Uint8Array): Uint8Array | undefined {
     return view.subarray(22, 28);
   if (view.length >= 86 && view.readUInt16BE(12) === ETHERTYPE.ipv6 && view[54] === 136) return view.subarray(80, 86);
   return undefined;
+}
+
+/** Whence the frame's packet comes and whither it goes; undefined: that is not known. */
+export function endsOf(frame: Uint8Array): TraceEnds | undefined {
+  const view = Buffer.from(frame.buffer, frame.byteOffset, frame.length);
+  if (view.length < ETHERNET_BYTES) return undefined;
+  const isTagged = view.readUInt16BE(12) === ETHERTYPE.vlan;
+  const at = ETHERNET_BYTES + (isTagged ? TAG_BYTES : 0);
+  if (view.length < at + 20) return undefined;
+  const type = view.readUInt16BE(at - 2);
+  const isV4 = type === ETHERTYPE.ipv4;
+  if (!isV4 && (type !== ETHERTYPE.ipv6 || view.length < at + 40)) return undefined;
+  const protocol = view[at + (isV4 ? 9 : 6)] ?? 0;
+  const [from, bytes] = isV4 ? [at + 12, 4] : [at + 8, 16];
+  const address = (offset: number): string => {
+    const own = view.subarray(offset, offset + bytes);
+    return formatAddress(isV4 ? Buffer.concat([MAPPED, own]) : own);
+  };
+  const ends = { source: address(from), destination: address(from + bytes), sourcePort: 0, destinationPort: 0 };
+  const body = view.subarray(at + (isV4 ? ((view[at] ?? 0) & 0xf) * 4 : 40));
+  const isIcmp = protocol === PROTOCOL.icmp || protocol === PROTOCOL.icmp6;
+  if (isIcmp && body.length >= 6) return { ...ends, sourcePort: body.readUInt16BE(4) };
+  if (WITH_PORTS.includes(protocol) && body.length >= 4)
+    return { ...ends, sourcePort: body.readUInt16BE(0), destinationPort: body.readUInt16BE(2) };
+  return ends;
 }
 
 /** The packet; `isAnswer`: of TCP a SYN with ACK, else a SYN. */

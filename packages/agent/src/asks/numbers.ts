@@ -1,5 +1,6 @@
 import type { IdKind } from '../plan/inputs.ts';
 import { idOf, typedSlices } from '../plan/inputs.ts';
+import { peeringOf } from '../plan/peerings.ts';
 import type { Planner } from '../plan/planner.ts';
 import type { ListedSlices } from '../show/names.ts';
 
@@ -13,6 +14,8 @@ export type HostNumbers = {
   port(vif: number): string | null;
   network(net: number): string | null;
   router(vrf: number): string | null;
+  /** Id of the side of a peering of a router here. */
+  peering(number: number): string | null;
   /** Underlay address of the host that a tunnel leads to. */
   underlay(tunnel: number): string | null;
   /** Id of a mirror of a port here. */
@@ -33,6 +36,17 @@ export function readNumbers({ slices, planner }: NumberSource): HostNumbers {
     }
     return found;
   });
+  const peerings = once(() => {
+    const found = new Map<number, string>();
+    for (const key of slices.keys()) {
+      if (!key.startsWith(PEERINGS)) continue;
+      for (const [id] of typedSlices(slices).items('peerings', idOf(key))) {
+        const number = planner.numberOf('router', peeringOf(id));
+        if (number !== undefined) found.set(number, id);
+      }
+    }
+    return found;
+  });
   const mirrors = once(() => {
     const found = new Map<number, string>();
     for (const key of slices.keys()) {
@@ -47,12 +61,14 @@ export function readNumbers({ slices, planner }: NumberSource): HostNumbers {
     port: (vif) => ports().get(vif) ?? null,
     network: (net) => networks().get(net) ?? null,
     router: (vrf) => routers().get(vrf) ?? null,
+    peering: (number) => peerings().get(number) ?? null,
     underlay: (tunnel) => tunnels().get(tunnel) ?? null,
     mirror: (number) => mirrors().get(number) ?? null,
   };
 }
 
 const ROUTER = 'router:';
+const PEERINGS = 'peerings:';
 const HOST = 'host:';
 
 function once<T>(make: () => T): () => T {

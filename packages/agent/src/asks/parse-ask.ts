@@ -1,4 +1,12 @@
-import { FLOW_STATES, type FlowState, type HostAsk, isUuid, MAX_FLOWS_AN_ANSWER, MAX_TRACE_BYTES } from '@cable/model';
+import {
+  FLOW_STATES,
+  type FlowState,
+  type HostAsk,
+  isUuid,
+  MAX_FLOWS_AN_ANSWER,
+  MAX_TRACE_BYTES,
+  MAX_TRACE_FLOWS,
+} from '@cable/model';
 import { isRecord, type JsonRecord } from '../json.ts';
 import { formatAddress, parseAddress } from '../plan/address.ts';
 
@@ -11,7 +19,12 @@ export function parseAsk(ask: JsonRecord): HostAsk | 'unknown' | { readonly wron
       case 'flows':
         return parseFlows(ask);
       case 'trace':
-        return { kind: 'trace', isAnswer: ask['isAnswer'] === true, from: parseStart(record(ask, 'from')) };
+        return {
+          kind: 'trace',
+          isAnswer: ask['isAnswer'] === true,
+          from: parseStart(record(ask, 'from')),
+          ...(ask['flows'] === undefined ? {} : { flows: texts(ask, 'flows', MAX_TRACE_FLOWS) }),
+        };
       default:
         return 'unknown';
     }
@@ -69,6 +82,15 @@ function parseStart(from: JsonRecord): Trace['from'] {
 function record(fields: JsonRecord, name: string): JsonRecord {
   const value = fields[name];
   if (!isRecord(value)) throw new Malformed(`${name} is no object`);
+  return value;
+}
+
+/** At most so many, each of at most 1,024 characters. */
+function texts(fields: JsonRecord, name: string, most: number): readonly string[] {
+  const value = fields[name];
+  const isText = (one: unknown): one is string => typeof one === 'string' && one.length <= 1024;
+  if (!Array.isArray(value) || value.length > most || !value.every(isText))
+    throw new Malformed(`${name} is no list of at most ${most} texts`);
   return value;
 }
 

@@ -3,7 +3,14 @@
  * test runs alone.
  */
 import { join } from 'node:path';
-import { CB_TRACE_STEPS, type CbStep, cbTrace } from '../bpf/abi.gen.ts';
+import {
+  CB_TRACE_F_BEGAN,
+  CB_TRACE_FLOWS,
+  CB_TRACE_STEPS,
+  type CbStep,
+  type CbTraceFlow,
+  cbTrace,
+} from '../bpf/abi.gen.ts';
 import { arrayIndex } from '../bpf/codec.ts';
 import { loadObject } from '../bpf/object.ts';
 import type { BpfProgram } from '../bpf/program.ts';
@@ -29,6 +36,8 @@ export type TraceInput = {
     /** `tunnel`: the one to the host that it comes from; 0: none leads there. */
     | { readonly wireId: number; readonly tunnel: number };
   readonly flags: number;
+  /** With `CB_TRACE_F_ANSWER`: flows that the packet which it answers would have begun here. Default: none. */
+  readonly flows?: readonly CbTraceFlow[];
   readonly frame: Uint8Array;
 };
 
@@ -41,6 +50,8 @@ export type RawTrace = {
   /** To another host the tunnel, to a collector its IPv4 address, host byte order; of copies how many. */
   readonly remote: number;
   readonly reason: number;
+  /** The flow that it would begin. */
+  readonly began: CbTraceFlow | undefined;
   readonly frame: Uint8Array;
 };
 
@@ -49,8 +60,11 @@ export type TracePrograms = {
   close(): void;
 };
 
+const NO_TUPLE = { src: new Uint8Array(16), dst: new Uint8Array(16), sportBe: 0, dportBe: 0, net: 0, protocol: 0 };
+const NO_FLOW: CbTraceFlow = { tuple: [NO_TUPLE, NO_TUPLE], vif: 0, member: 0 };
+
 /** What a load has for itself; all others are the running programs'. */
-const OWN_MAPS = ['cb_work_1', 'cb_scratch_2', 'cb_trace_1', 'cb_enter_1'] as const;
+const OWN_MAPS = ['cb_work_1', 'cb_scratch_2', 'cb_trace_2', 'cb_enter_1'] as const;
 const DISPATCHERS = Object.values(ENTRY).map(({ dispatcher }) => dispatcher);
 
 /** Loads it. The programs must have been loaded on this host before. Throws as `loadObject`. */
@@ -68,17 +82,20 @@ export function loadTracePrograms({ object, pinDir, config, maxEntries }: TraceS
     return found;
   };
   try {
-    const trace = required(loaded.maps.get('cb_trace_1'), 'map cb_trace_1');
+    const trace = required(loaded.maps.get('cb_trace_2'), 'map cb_trace_2');
     fillBank(required(loaded.maps.get('cb_enter_1'), 'map cb_enter_1'), 0, loaded.programs);
     const fromVif = required(loaded.programs.get('trace_vif'), 'program trace_vif');
     const fromHost = required(loaded.programs.get('trace_overlay'), 'program trace_overlay');
     return {
-      run: ({ from, flags, frame }) => {
+      run: ({ from, flags, flows = [], frame }) => {
         const [vif, wireId, tunnel] = 'vif' in from ? [from.vif, 0, 0] : [0, from.wireId, from.tunnel];
-        trace.update(arrayIndex.encode(0), cbTrace.encode({ vif, wireId, tunnel, flags, count: 0, step: [] }));
+        const flow = flows.slice(0, CB_TRACE_FLOWS);
+        const row = { vif, wireId, tunnel, flags, count: 0, flows: flow.length, began: NO_FLOW, flow, step: [] };
+        trace.update(arrayIndex.encode(0), cbTrace.encode(row));
         const outcome = runOnce('vif' in from ? fromVif : fromHost, frame);
-        const { count, step } = cbTrace.decode(required(trace.lookup(arrayIndex.encode(0)), 'row of cb_trace_1'));
-        return { ...outcome, steps: step.slice(0, Math.min(count, CB_TRACE_STEPS)) };
+        const after = cbTrace.decode(required(trace.lookup(arrayIndex.encode(0)), 'row of cb_trace_2'));
+        const began = after.flags & CB_TRACE_F_BEGAN ? after.began : undefined;
+        return { ...outcome, began, steps: after.step.slice(0, Math.min(after.count, CB_TRACE_STEPS)) };
       },
       close: () => loaded.close(),
     };
@@ -88,7 +105,7 @@ export function loadTracePrograms({ object, pinDir, config, maxEntries }: TraceS
   }
 }
 
-function runOnce(program: BpfProgram, frame: Uint8Array): Omit<RawTrace, 'steps'> {
+function runOnce(program: BpfProgram, frame: Uint8Array): Omit<RawTrace, 'steps' | 'began'> {
   const { context, data } = program.testRun({ data: frame });
   const [ifindex = 0, deliver = 0, wire = 0, remote = 0, reason = 0] = context.cb ?? [];
   if (deliver === 0 && reason === 0) throw new BpfError(`trace by ${program.info.name}`, 'EIO', 'it said nothing');

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import type { TraceEnd, TraceStep } from '@cable/model';
+import type { TraceHop, TracePacket } from '@cable/model';
 import {
   CB_DELIVER_FRAGMENTER,
   CB_DELIVER_UPLINK,
+  CB_DELIVER_VIF,
   CB_DIR_EGRESS,
   CB_DIR_INGRESS,
   CB_FLOOD_TUNNEL,
@@ -13,14 +14,17 @@ import {
   CB_STEP_DESTINATION_BECOMES,
   CB_STEP_MEMBER,
   CB_STEP_NEIGHBOUR,
+  CB_STEP_PASSED_OVER,
   CB_STEP_SEEK,
   CB_STEP_SOURCE_BECOMES,
   CB_STEP_WAIT,
   type CbStep,
+  cbTraceFlow,
 } from '../bpf/abi.gen.ts';
 import { parseAddress } from '../plan/address.ts';
 import type { IdKind } from '../plan/inputs.ts';
-import type { RawTrace } from './trace-programs.ts';
+import { endsOf, packetFrame } from './frames.ts';
+import type { RawTrace, TraceInput } from './trace-programs.ts';
 import { Tracer } from './tracer.ts';
 
 const IDS: Partial<Record<IdKind, ReadonlyMap<string, number>>> = {
@@ -36,17 +40,39 @@ function step(kind: number, values: Partial<CbStep> = {}): CbStep {
 }
 
 /** What is said of a packet from another host with which the programs do this. */
-function traced(raw: Partial<RawTrace>): { readonly steps: readonly TraceStep[]; readonly end: TraceEnd | null } {
-  const nothing = { steps: [], ifindex: 1, deliver: CB_DELIVER_UPLINK, wire: 0, remote: 0, reason: 0 };
+function traced(
+  raw: Partial<RawTrace>,
+  { flows, seen = () => {} }: { flows?: readonly string[]; seen?: (input: TraceInput) => void } = {},
+): TraceHop {
+  const nothing = {
+    steps: [],
+    began: undefined,
+    ifindex: 1,
+    deliver: CB_DELIVER_UPLINK,
+    wire: 0,
+    remote: 0,
+    reason: 0,
+  };
   const tracer = new Tracer({
     host: 'h1',
     slices: { keys: () => [], header: () => undefined, item: () => undefined, items: () => [] },
     planner: { vifs: new Map(), ids: (kind) => IDS[kind] ?? new Map(), numberOf: () => undefined },
-    load: () => ({ run: () => ({ ...nothing, frame: new Uint8Array(60), ...raw }), close: () => {} }),
+    load: () => ({
+      run: (input) => {
+        seen(input);
+        return { ...nothing, frame: new Uint8Array(60), ...raw };
+      },
+      close: () => {},
+    }),
     log: silentLogger(),
   });
   const from = { kind: 'host', underlay: '192.0.2.7', vni: 1, frame: Buffer.alloc(60).toString('base64') } as const;
-  const said = tracer.trace({ kind: 'trace', isAnswer: false, from });
+  const said = tracer.trace({
+    kind: 'trace',
+    isAnswer: flows !== undefined,
+    from,
+    ...(flows === undefined ? {} : { flows }),
+  });
   tracer.close();
   assert.ok('value' in said);
   return said.value;
@@ -65,6 +91,8 @@ test('steps of translation, load balancers, physical networks and limits are tol
       step(CB_STEP_COPY, { id: 7, a: CB_FLOOD_VIF }),
       step(CB_STEP_COPY, { id: 9, a: CB_FLOOD_TUNNEL }),
       step(CB_STEP_COPY),
+      step(CB_STEP_PASSED_OVER, { id: 3 }),
+      step(CB_STEP_PASSED_OVER, { id: 2, a: 1 }),
       step(99),
     ],
   });
@@ -80,7 +108,39 @@ test('steps of translation, load balancers, physical networks and limits are tol
     { ...copy, portId: 'p' },
     { ...copy, underlay: '192.0.2.7' },
     { ...copy, isOutside: true },
+    { kind: 'passed-over', count: 3, isReport: false },
+    { kind: 'passed-over', count: 2, isReport: true },
   ]);
+});
+
+test('what a packet would begin is handed back for its answer, and what is of another build is passed over', () => {
+  const key = { src: addr, dst: addr, sportBe: 1, dportBe: 2, net: 3, protocol: 6 };
+  const began = { tuple: [key, { ...key, net: 4 }], vif: 7, member: 9 };
+  const text = Buffer.from(cbTraceFlow.encode(began)).toString('base64');
+  assert.equal(traced({ began }).began, text);
+  assert.equal(traced({}).began, null);
+  const given: TraceInput[] = [];
+  traced({}, { flows: [text, 'AAAA', ''], seen: (input) => given.push(input) });
+  assert.deepEqual(given[0]?.flows, [began]);
+});
+
+test('the packet that a port is given is told', () => {
+  const macs = { from: Buffer.alloc(6), to: Buffer.alloc(6) };
+  const packet = { source: '10.0.0.1', destination: '10.0.0.2', sourcePort: 7, destinationPort: 8, protocol: 17 };
+  const rest = { icmpType: 8, icmpCode: 0, bytes: 84 };
+  const given = (more: Partial<TracePacket>): unknown => {
+    const frame = packetFrame(macs, { ...packet, ...rest, ...more }, false);
+    const { end } = traced({ deliver: CB_DELIVER_VIF, frame });
+    return end?.kind === 'port' ? end.packet : undefined;
+  };
+  const { protocol: _, ...ends } = packet;
+  assert.deepEqual(given({}), ends);
+  assert.deepEqual(given({ protocol: 1 }), { ...ends, destinationPort: 0 });
+  const six = { source: 'fd00::1', destination: 'fd00::2' };
+  assert.deepEqual(given({ ...six, protocol: 6 }), { ...ends, ...six });
+  assert.deepEqual(given({ ...six, protocol: 47 }), { ...ends, ...six, sourcePort: 0, destinationPort: 0 });
+  assert.equal(endsOf(Buffer.from('0000000000000000000000008100', 'hex')), undefined);
+  assert.equal(endsOf(Buffer.alloc(60)), undefined);
 });
 
 test('the ends beyond the host’s ports are told apart', () => {

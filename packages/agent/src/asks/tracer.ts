@@ -22,6 +22,7 @@ import {
   CB_STEP_MEMBER,
   CB_STEP_MIRROR,
   CB_STEP_NEIGHBOUR,
+  CB_STEP_PASSED_OVER,
   CB_STEP_ROUTE,
   CB_STEP_ROUTER,
   CB_STEP_SEEK,
@@ -31,6 +32,8 @@ import {
   CB_STEP_WAIT,
   CB_TRACE_F_ANSWER,
   type CbStep,
+  type CbTraceFlow,
+  cbTraceFlow,
 } from '../bpf/abi.gen.ts';
 import { formatAddress, formatMac, parseAddress, parseMac } from '../plan/address.ts';
 import { typedSlices } from '../plan/inputs.ts';
@@ -39,9 +42,9 @@ import { tunnelName } from '../plan/tunnels.ts';
 import type { ListedSlices } from '../show/names.ts';
 import { dropReason } from './drops.ts';
 import { ruleText } from './flows.ts';
-import { macOf, packetFrame, type Sender, whoHas } from './frames.ts';
+import { endsOf, macOf, packetFrame, type Sender, whoHas } from './frames.ts';
 import { type HostNumbers, readNumbers } from './numbers.ts';
-import type { RawTrace, TracePrograms } from './trace-programs.ts';
+import type { RawTrace, TraceInput, TracePrograms } from './trace-programs.ts';
 
 export type TracerDeps = {
   readonly host: string;
@@ -72,12 +75,12 @@ export class Tracer {
   /** What becomes of the packet here. */
   trace(ask: Asked): { readonly value: TraceHop } | { readonly fault: AskFault } {
     const { from, isAnswer } = ask;
-    const flags = isAnswer ? CB_TRACE_F_ANSWER : 0;
-    if (from.kind === 'port') return this.#fromPort(from, isAnswer, flags);
+    const answered = { flags: isAnswer ? CB_TRACE_F_ANSWER : 0, flows: (ask.flows ?? []).flatMap(readFlow) };
+    if (from.kind === 'port') return this.#fromPort(from, isAnswer, answered);
     const remote = parseAddress(from.underlay);
     if (remote === undefined) return { fault: { code: 'failed', message: 'underlay is no address' } };
     const tunnel = this.#deps.planner.ids('tunnel').get(tunnelName(from.underlay, remote)) ?? 0;
-    const input = { from: { wireId: from.vni, tunnel }, flags };
+    const input = { from: { wireId: from.vni, tunnel }, ...answered };
     const frame = Buffer.from(from.frame, 'base64');
     if (frame.length < ETHERNET_BYTES) return { fault: { code: 'failed', message: 'frame is no frame' } };
     const raw = this.#loaded().run({ ...input, frame });
@@ -94,7 +97,7 @@ export class Tracer {
   #fromPort(
     { portId, nextHop, packet }: Extract<TraceStart, { kind: 'port' }>,
     isAnswer: boolean,
-    flags: number,
+    answered: Pick<TraceInput, 'flags' | 'flows'>,
   ): { readonly value: TraceHop } | { readonly fault: AskFault } {
     const { host, slices, planner } = this.#deps;
     const vif = planner.vifs.get(portId)?.vif;
@@ -107,7 +110,7 @@ export class Tracer {
     const shown = { address: nextHop, mac: to === undefined ? null : formatMac(to), end: neighbour.end };
     if (to === undefined) return { value: { neighbour: shown, steps: [], end: null } };
     const frame = packetFrame({ from: mac, to }, packet, isAnswer);
-    const raw = this.#loaded().run({ from: { vif }, flags, frame });
+    const raw = this.#loaded().run({ from: { vif }, ...answered, frame });
     return { value: { neighbour: shown, ...this.#show(raw, vif) } };
   }
 
@@ -132,9 +135,11 @@ export class Tracer {
     return this.#programs;
   }
 
-  #show(raw: RawTrace, vif: number): { readonly steps: readonly TraceStep[]; readonly end: TraceEnd } {
+  #show(raw: RawTrace, vif: number): Omit<TraceHop, 'neighbour' | 'end'> & { readonly end: TraceEnd } {
     const numbers = readNumbers(this.#deps);
-    return { steps: raw.steps.flatMap((step) => showStep(step, numbers)), end: this.#end(raw, vif, numbers) };
+    const began = raw.began === undefined ? null : Buffer.from(cbTraceFlow.encode(raw.began)).toString('base64');
+    const steps = raw.steps.flatMap((step) => showStep(step, numbers));
+    return { steps, end: this.#end(raw, vif, numbers), began };
   }
 
   /** @param vif of the sender; 0: another host. */
@@ -157,7 +162,8 @@ export class Tracer {
     }
     if (isBack) return { kind: 'answered' };
     const portId = to === undefined ? this.#portOn(ifindex) : numbers.port(to);
-    return { kind: 'port', portId };
+    const packet = endsOf(frame);
+    return { kind: 'port', portId, ...(packet === undefined ? {} : { packet }) };
   }
 
   #portOn(ifindex: number): string | null {
@@ -167,6 +173,12 @@ export class Tracer {
 }
 
 const ETHERNET_BYTES = 14;
+
+/** A flow as another answer of this agent said it; of another build's form: none. */
+function readFlow(text: string): readonly CbTraceFlow[] {
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.length === cbTraceFlow.size ? [cbTraceFlow.decode(bytes)] : [];
+}
 
 /** A kind that this code does not know is left out. */
 function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): readonly TraceStep[] {
@@ -179,7 +191,9 @@ function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): reado
       return [{ kind: 'router', routerId: numbers.router(id) }];
     case CB_STEP_ROUTE: {
       const nextHop = a === CB_ROUTE_NEXTHOP ? formatAddress(addr) : null;
-      return [{ kind: 'route', networkId: numbers.network(id), nextHop }];
+      const peeringId = b === 0 ? null : numbers.peering(b);
+      const by = peeringId === null ? {} : { peeringId };
+      return [{ kind: 'route', networkId: numbers.network(id), nextHop, ...by }];
     }
     case CB_STEP_STEER: {
       const action = a === CB_STEER_ALLOW ? 'allow' : a === CB_STEER_REROUTE ? 'reroute' : 'drop';
@@ -205,6 +219,8 @@ function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): reado
         },
       ];
     }
+    case CB_STEP_PASSED_OVER:
+      return [{ kind: 'passed-over', count: id, isReport: a !== 0 }];
     case CB_STEP_SOURCE_BECOMES:
     case CB_STEP_DESTINATION_BECOMES: {
       const of = kind === CB_STEP_SOURCE_BECOMES ? 'source' : 'destination';

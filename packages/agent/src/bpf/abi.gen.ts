@@ -111,6 +111,20 @@ export const CB_PROBE_RATE = 1000;
 
 export const CB_PROBE_BURST = 2000;
 
+export const CB_VIF_GROUPS = 32;
+
+export const CB_GROUP_SECONDS = 260;
+
+export const CB_GROUP_RECORDS = 64;
+
+export const CB_REPORT_RATE = 50;
+
+export const CB_REPORT_BURST = 250;
+
+export const CB_QUERY_RATE = 5;
+
+export const CB_QUERY_BURST = 20;
+
 export const CB_FLOOD_RATE = 20000;
 
 export const CB_FLOOD_BURST = 40000;
@@ -174,6 +188,8 @@ export const CB_NET_F_EXTERNAL = 0x40;
 /** from other hosts to gateways of this one: what they send here is routed on */
 export const CB_NET_F_TRANSIT = 0x80;
 
+export const CB_NET_F_SNOOPED = 0x100;
+
 /** a router that is in it has policy routes: see cb_steer_1 */
 export const CB_NET_F_STEER = 0x200;
 
@@ -192,6 +208,8 @@ export const CB_SOURCE_F_PAIR = 0x1;
 export const CB_ENDPOINT_F_LEFT = 0x1;
 
 export const CB_ROUTE_F_GATEWAY = 0x1;
+
+export const CB_ROUTE_F_PEER = 0x2;
 
 /** of the protocol alone */
 export const CB_STEER_F_PROTOCOL = 0x1;
@@ -326,6 +344,10 @@ export const CB_TRACE_STEPS = 32;
 
 export const CB_TRACE_F_ANSWER = 0x1;
 
+export const CB_TRACE_F_BEGAN = 0x2;
+
+export const CB_TRACE_FLOWS = 4;
+
 export const CB_REASON_NONE = 0;
 /** the VIF is not yet known: fails closed */
 export const CB_REASON_NOT_PROGRAMMED = 1;
@@ -426,11 +448,15 @@ export const CB_REASON_SNAT_NO_BLOCK = 49;
 export const CB_REASON_PROBE = 50;
 /** a policy route of the router drops it, or leads to a next hop that is not there */
 export const CB_REASON_POLICY_ROUTE = 52;
+/** to a peer of its router, from an address that this side of the peering does not let through */
+export const CB_REASON_PEERING = 53;
+/** more queries of IGMP or MLD than a VIF may send */
+export const CB_REASON_RATE_QUERY = 59;
 /** more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
 export const CB_REASON_RATE_OUTSIDE = 60;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_RATE_OUTSIDE;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_PEERING | typeof CB_REASON_RATE_QUERY | typeof CB_REASON_RATE_OUTSIDE;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -623,7 +649,7 @@ export const CB_STEP_SOURCE = 1;
 export const CB_STEP_FLOW = 2;
 /** it goes to a router. id: vrf */
 export const CB_STEP_ROUTER = 3;
-/** what the router found. id: network number; a: enum cb_route_kind; addr: the next hop */
+/** what the router found. id: network number; a: enum cb_route_kind; b: number of the peering by which it goes, or 0; addr: the next hop */
 export const CB_STEP_ROUTE = 4;
 /** where the receiver is. id: VIF or tunnel number; a: enum cb_endpoint_kind */
 export const CB_STEP_ENDPOINT = 5;
@@ -647,10 +673,12 @@ export const CB_STEP_SEEK = 13;
 export const CB_STEP_WAIT = 14;
 /** a copy goes to a mirror. id: number of the mirror; a: CB_DIR_*, as VIF b sees it */
 export const CB_STEP_MIRROR = 15;
+/** ports of this host get no copy. id: how many; a: 0: they have not joined the group, 1: it is a report of groups, which is for routers of multicast */
+export const CB_STEP_PASSED_OVER = 17;
 /** a policy route of the router matches. id: first 32 bits of its UUID; a: enum cb_steer_action; addr: the next hop */
 export const CB_STEP_STEER = 16;
 /** enum cb_step_kind */
-export type CbStepKind = typeof CB_STEP_SOURCE | typeof CB_STEP_FLOW | typeof CB_STEP_ROUTER | typeof CB_STEP_ROUTE | typeof CB_STEP_ENDPOINT | typeof CB_STEP_ALLOWED | typeof CB_STEP_DENIED | typeof CB_STEP_COPY | typeof CB_STEP_SOURCE_BECOMES | typeof CB_STEP_DESTINATION_BECOMES | typeof CB_STEP_MEMBER | typeof CB_STEP_NEIGHBOUR | typeof CB_STEP_SEEK | typeof CB_STEP_WAIT | typeof CB_STEP_MIRROR | typeof CB_STEP_STEER;
+export type CbStepKind = typeof CB_STEP_SOURCE | typeof CB_STEP_FLOW | typeof CB_STEP_ROUTER | typeof CB_STEP_ROUTE | typeof CB_STEP_ENDPOINT | typeof CB_STEP_ALLOWED | typeof CB_STEP_DENIED | typeof CB_STEP_COPY | typeof CB_STEP_SOURCE_BECOMES | typeof CB_STEP_DESTINATION_BECOMES | typeof CB_STEP_MEMBER | typeof CB_STEP_NEIGHBOUR | typeof CB_STEP_SEEK | typeof CB_STEP_WAIT | typeof CB_STEP_MIRROR | typeof CB_STEP_PASSED_OVER | typeof CB_STEP_STEER;
 
 /** Every drop reason but CB_REASON_NONE, by rising code: what happened, and what to do. */
 export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: string; readonly description: string; readonly remedy: string }[] = [
@@ -704,6 +732,8 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 49, name: 'snat_no_block', description: 'the sender has no block of ports of its router\'s address', remedy: 'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router ROUTER`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.' },
   { code: 50, name: 'probe', description: 'a probe of another host that is none, or the answer to one that this host has not sent', remedy: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.' },
   { code: 52, name: 'policy_route', description: 'a policy route of the router drops it, or leads to a next hop that is not there', remedy: 'Look at the policy routes of the router (`cable router policy list ROUTER`): the first that matches the packet drops it, or its next hop is in no subnet of the router.' },
+  { code: 53, name: 'peering', description: 'to a peer of its router, from an address that this side of the peering does not let through', remedy: 'Look at the peerings of the sender’s router (`cable router peering list ROUTER`): add the sender’s subnet to `subnet_ids`, and have the other side take it (`accepted_prefixes`).' },
+  { code: 59, name: 'rate_query', description: 'more queries of IGMP or MLD than a VIF may send', remedy: 'Look what asks the guest’s neighbours for their groups (`tcpdump igmp`): a router of multicast asks some times a minute, and a VIF may five times a second.' },
   { code: 60, name: 'rate_outside', description: 'more than the QoS policy of a floating IP or of a router\'s gateway lets pass by that address', remedy: 'Look at the floating IP of the port (`openstack floating ip show`), or at the gateway of its router (`openstack router show`): the QoS policy limits what passes by that address. Raise the limit or its burst (`openstack network qos rule set`).' },
 ];
 
@@ -1218,7 +1248,7 @@ export type CbRoute = {
   readonly mtuBytes: number;
   /** of the router's interface in that network */
   readonly mac: Uint8Array;
-  /** CB_ROUTE_NEXTHOP; CB_ROUTE_SEVERAL: the destination's first address; else zero */
+  /** CB_ROUTE_NEXTHOP, CB_ROUTE_F_PEER; CB_ROUTE_SEVERAL: first address; else zero */
   readonly nexthop: Uint8Array;
   /** CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
   readonly own: Uint8Array;
@@ -2664,6 +2694,91 @@ export const cbUse: Codec<CbUse> = structCodec(
   }),
 );
 
+/** struct cb_asked, 32 bytes. */
+export type CbAsked = {
+  /** of whom; any other's row counts for nothing */
+  readonly portId: Uint8Array;
+  /** CLOCK_MONOTONIC: it has had the time to answer; 0: it was not asked */
+  readonly fromNs: bigint;
+  /** what it answered last may be out of date then */
+  readonly untilNs: bigint;
+};
+
+export const cbAsked: Codec<CbAsked> = structCodec(
+  'cb_asked',
+  32,
+  (out, value) => {
+    out.raw(0, 'portId', value.portId, 16);
+    out.u64(16, 'fromNs', value.fromNs);
+    out.u64(24, 'untilNs', value.untilNs);
+  },
+  (b) => ({
+    portId: b.raw(0, 16),
+    fromNs: b.u64(16),
+    untilNs: b.u64(24),
+  }),
+);
+
+/** struct cb_group, 24 bytes. */
+export type CbGroup = {
+  readonly addr: Uint8Array;
+  /** CLOCK_MONOTONIC; past: the place is free. 1: it is being written */
+  readonly untilNs: bigint;
+};
+
+export const cbGroup: Codec<CbGroup> = structCodec(
+  'cb_group',
+  24,
+  (out, value) => {
+    out.raw(0, 'addr', value.addr, 16);
+    out.u64(16, 'untilNs', value.untilNs);
+  },
+  (b) => ({
+    addr: b.raw(0, 16),
+    untilNs: b.u64(16),
+  }),
+);
+
+/** struct cb_joined, 832 bytes. */
+export type CbJoined = {
+  /** of whom; for any other nothing is learned, and nothing is known */
+  readonly portId: Uint8Array;
+  /** CLOCK_MONOTONIC: it gets every group's packets until then: something that it said did not fit */
+  readonly allUntilNs: bigint;
+  /** it has shown itself as a router of multicast: it gets all of these, and others' reports, too */
+  readonly routerUntilNs: bigint;
+  /** CLOCK_MONOTONIC at which its bucket for reports is full again */
+  readonly reportsNs: bigint;
+  /** the same for queries */
+  readonly queriesNs: bigint;
+  /** places that were ever in use, a bit each */
+  readonly used: bigint;
+  readonly group: readonly CbGroup[];
+};
+
+export const cbJoined: Codec<CbJoined> = structCodec(
+  'cb_joined',
+  832,
+  (out, value) => {
+    out.raw(0, 'portId', value.portId, 16);
+    out.u64(16, 'allUntilNs', value.allUntilNs);
+    out.u64(24, 'routerUntilNs', value.routerUntilNs);
+    out.u64(32, 'reportsNs', value.reportsNs);
+    out.u64(40, 'queriesNs', value.queriesNs);
+    out.u64(48, 'used', value.used);
+    out.list(64, 'group', value.group, { limit: 32, size: 24 }, (at, item) => out.raw(at, 'group', cbGroup.encode(item), 24));
+  },
+  (b) => ({
+    portId: b.raw(0, 16),
+    allUntilNs: b.u64(16),
+    routerUntilNs: b.u64(24),
+    reportsNs: b.u64(32),
+    queriesNs: b.u64(40),
+    used: b.u64(48),
+    group: b.list(64, 32, 24, (at) => cbGroup.decode(b.raw(at, 24))),
+  }),
+);
+
 /** struct cb_meter, 64 bytes. */
 export type CbMeter = {
   /** time that a byte takes; 0: bytes are not limited */
@@ -3105,6 +3220,31 @@ export const cbDrop: Codec<CbDrop> = structCodec(
   }),
 );
 
+/** struct cb_trace_flow, 88 bytes. */
+export type CbTraceFlow = {
+  /** as its packets would enter, by direction */
+  readonly tuple: readonly CbTupleKey[];
+  /** it would come from; 0: another host */
+  readonly vif: number;
+  /** as in struct cb_flow */
+  readonly member: number;
+};
+
+export const cbTraceFlow: Codec<CbTraceFlow> = structCodec(
+  'cb_trace_flow',
+  88,
+  (out, value) => {
+    out.list(0, 'tuple', value.tuple, { limit: 2, size: 40 }, (at, item) => out.raw(at, 'tuple', cbTupleKey.encode(item), 40));
+    out.u32(80, 'vif', value.vif);
+    out.u32(84, 'member', value.member);
+  },
+  (b) => ({
+    tuple: b.list(0, 2, 40, (at) => cbTupleKey.decode(b.raw(at, 40))),
+    vif: b.u32(80),
+    member: b.u32(84),
+  }),
+);
+
 /** struct cb_step, 32 bytes. */
 export type CbStep = {
   /** enum cb_step_kind */
@@ -3134,7 +3274,7 @@ export const cbStep: Codec<CbStep> = structCodec(
   }),
 );
 
-/** struct cb_trace, 1048 bytes. */
+/** struct cb_trace, 1488 bytes. */
 export type CbTrace = {
   /** VIF that the packet is from */
   readonly vif: number;
@@ -3146,19 +3286,26 @@ export type CbTrace = {
   readonly flags: number;
   /** steps; more than CB_TRACE_STEPS: the last were left out */
   readonly count: number;
+  /** with CB_TRACE_F_ANSWER: how many of `flow` the packet that it answers would have begun here */
+  readonly flows: number;
+  readonly began: CbTraceFlow;
+  readonly flow: readonly CbTraceFlow[];
   readonly step: readonly CbStep[];
 };
 
 export const cbTrace: Codec<CbTrace> = structCodec(
   'cb_trace',
-  1048,
+  1488,
   (out, value) => {
     out.u32(0, 'vif', value.vif);
     out.u32(4, 'wireId', value.wireId);
     out.u32(8, 'tunnel', value.tunnel);
     out.u32(12, 'flags', value.flags);
     out.u32(16, 'count', value.count);
-    out.list(24, 'step', value.step, { limit: 32, size: 32 }, (at, item) => out.raw(at, 'step', cbStep.encode(item), 32));
+    out.u32(20, 'flows', value.flows);
+    out.raw(24, 'began', cbTraceFlow.encode(value.began), 88);
+    out.list(112, 'flow', value.flow, { limit: 4, size: 88 }, (at, item) => out.raw(at, 'flow', cbTraceFlow.encode(item), 88));
+    out.list(464, 'step', value.step, { limit: 32, size: 32 }, (at, item) => out.raw(at, 'step', cbStep.encode(item), 32));
   },
   (b) => ({
     vif: b.u32(0),
@@ -3166,7 +3313,10 @@ export const cbTrace: Codec<CbTrace> = structCodec(
     tunnel: b.u32(8),
     flags: b.u32(12),
     count: b.u32(16),
-    step: b.list(24, 32, 32, (at) => cbStep.decode(b.raw(at, 32))),
+    flows: b.u32(20),
+    began: cbTraceFlow.decode(b.raw(24, 88)),
+    flow: b.list(112, 4, 88, (at) => cbTraceFlow.decode(b.raw(at, 88))),
+    step: b.list(464, 32, 32, (at) => cbStep.decode(b.raw(at, 32))),
   }),
 );
 
@@ -3209,6 +3359,8 @@ export const MAPS: {
   readonly cb_member_1: MapSpec<CbMemberKey, CbMember>;
   readonly cb_gauge_1: MapSpec<number, CbGauge>;
   readonly cb_use_1: MapSpec<number, CbUse>;
+  readonly cb_asked_1: MapSpec<number, CbAsked>;
+  readonly cb_joined_1: MapSpec<number, CbJoined>;
   readonly cb_meter_1: MapSpec<number, CbMeter>;
   readonly cb_bucket_2: MapSpec<number, CbBucket>;
   readonly cb_limit_1: MapSpec<CbLimitKey, CbLimit>;
@@ -3219,7 +3371,7 @@ export const MAPS: {
   readonly cb_orphan_1: MapSpec<CbOrphanKey, CbOrphan>;
   readonly cb_count_1: MapSpec<number, CbCount>;
   readonly cb_drop_1: MapSpec<number, CbDrop>;
-  readonly cb_trace_1: MapSpec<number, CbTrace>;
+  readonly cb_trace_2: MapSpec<number, CbTrace>;
 } = {
   cb_in_1: {
     name: 'cb_in_1',
@@ -3443,6 +3595,18 @@ export const MAPS: {
     key: arrayIndex,
     value: cbUse,
   },
+  cb_asked_1: {
+    name: 'cb_asked_1',
+    description: 'array, VIF number -> when the agent has asked its guest which groups it has joined, so that what cb_joined_1 says of it counts. Written by the agent. Outside of these times the VIF gets every group\'s packets: so an agent that is gone, and asks no more, takes nobody\'s.',
+    key: arrayIndex,
+    value: cbAsked,
+  },
+  cb_joined_1: {
+    name: 'cb_joined_1',
+    description: 'array, VIF number -> groups of multicast that its guest has joined (IGMP, MLD). The agent writes a row with the VIF\'s owner and the rest zero before it asks; all else the vrouter writes.',
+    key: arrayIndex,
+    value: cbJoined,
+  },
   cb_meter_1: {
     name: 'cb_meter_1',
     description: 'array, VIF * 2 + CB_DIR_* -> limits of what the VIF receives or sends, of a QoS policy. Written by the agent; read where the VIF\'s row has CB_VIF_F_METER. All zero: no limit. A cost is a time in nanoseconds, shifted left by 20.',
@@ -3503,8 +3667,8 @@ export const MAPS: {
     key: arrayIndex,
     value: cbDrop,
   },
-  cb_trace_1: {
-    name: 'cb_trace_1',
+  cb_trace_2: {
+    name: 'cb_trace_2',
     description: 'array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with the rest zero, and the vrouter the steps.',
     key: arrayIndex,
     value: cbTrace,

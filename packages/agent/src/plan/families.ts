@@ -11,6 +11,7 @@ import { LEASES, LEASING_ROUTERS, LEASING_WAYS, REMOTE_BLOCKS } from './leases.t
 import { FLOATING_LIMITS, FLOATS_LIMITS, FORWARDS_LIMITS, GATEWAY_LIMITS, LIMITS } from './limits.ts';
 import { MACHINE_LINKS } from './machine-links.ts';
 import { NETWORKS } from './networks.ts';
+import { PEERING_ROUTES, PEERINGS } from './peerings.ts';
 import { PEERS } from './peers.ts';
 import { POLICIES } from './policies.ts';
 import { POLICY_ROUTES, STEERED_NETWORKS } from './policy-routes.ts';
@@ -45,6 +46,8 @@ export const FAMILIES: readonly Family[] = [
   ROUTERS,
   ROUTER_LEGS,
   ROUTES,
+  PEERINGS,
+  PEERING_ROUTES,
   POLICY_ROUTES,
   FLOATING_ROUTERS,
   LEASING_ROUTERS,

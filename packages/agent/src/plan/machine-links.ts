@@ -1,4 +1,4 @@
-import type { LocalPort, NetworkHeader } from '@cable/model';
+import type { LocalPort, NetworkHeader, RouterPeeringState } from '@cable/model';
 import type { HostLink } from '../desired.ts';
 import { deviceName } from './device-names.ts';
 import { portRoutes } from './port-routes.ts';
@@ -60,7 +60,20 @@ function machineRoutes({ network, subnets }: Owned, reader: PlanReader, taken: S
       for (const { value: other } of reader.sortedFacts('leg-of', leg.routerId)) {
         if (other.cidr.includes(':') === subnet.cidr.includes(':')) add(other.cidr, leg.ipAddress);
       }
+      for (const { cidr, own } of peersOf(leg.routerId, reader)) {
+        const isOfOne = cidr.includes(':') === subnet.cidr.includes(':');
+        if (isOfOne && own.some((one) => one.cidr === subnet.cidr && one.networkId === network.id))
+          add(cidr, leg.ipAddress);
+      }
     }
   }
   return routes.sort((a, b) => (a.destination < b.destination ? -1 : 1));
+}
+
+/** What a router's peers let through, each with what goes there. */
+function peersOf(
+  routerId: string,
+  reader: PlanReader,
+): readonly { readonly cidr: string; readonly own: RouterPeeringState['own'] }[] {
+  return reader.items('peerings', routerId).flatMap(({ own, peers }) => peers.map(({ cidr }) => ({ cidr, own })));
 }

@@ -1,10 +1,11 @@
 import { MAPS } from '../bpf/abi.gen.ts';
 import type { ByteText } from '../bpf/codec.ts';
-import { bytesOf } from './address.ts';
+import { bytesOf, orderAround, type Prefix } from './address.ts';
 import type { KeyOf, Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
 import { idOf } from './inputs.ts';
 import type { NumberOf } from './numbers.ts';
+import { peeredNetworks } from './peerings.ts';
 import { type ClassChanges, type ClassedPrefix, type PolicyClass, PolicyClasses } from './policy-classes.ts';
 import { encodeRules } from './policy-rules.ts';
 import { type RuleLists, type Selector, type SelectorRules, sortRules } from './policy-selectors.ts';
@@ -33,8 +34,8 @@ class PolicyMemory implements UnitMemory {
   readonly #name: string;
   readonly #numberOf: NumberOf;
   #rules: SelectorRules = NO_RULES;
-  /** Group facts that were read, by key. */
-  #groups: ReadonlySet<string> = new Set();
+  /** Group facts that were read, by key: which members of them counted (`withinName`). */
+  #groups: ReadonlyMap<string, string> = new Map();
   #classes: PolicyClasses;
   /** The policy's number in the entries that are claimed; undefined: none are. */
   #number: number | undefined;
@@ -79,7 +80,7 @@ class PolicyMemory implements UnitMemory {
     const rules = run.items('policy', id);
     const rulesChanged = before === NO_RULES || !nothing(run.touchedItems(`policy:${id}`));
     if (rulesChanged) this.#rules = yield* sortRules(rules);
-    const reach = joinedNetworks(run, use.networkId);
+    const reach = reachOf(run, use.networkId);
     const listing = new Listing(run, this.#rules, reach);
     const touched = yield* this.#touched(run, before, listing);
     const changes = yield* this.#classes.update(touched, (order) => listing.listed(order));
@@ -101,8 +102,8 @@ class PolicyMemory implements UnitMemory {
   /** Prefixes that other selectors may list than at the last run. */
   *#touched(run: MemoryRun, before: SelectorRules, listing: Listing): Generator<void, readonly string[]> {
     const touched: string[] = [];
-    for (const key of new Set([...this.#groups, ...listing.groups])) {
-      const stays = this.#groups.has(key) && listing.groups.has(key) && !run.afresh;
+    for (const key of new Set([...this.#groups.keys(), ...listing.groups.keys()])) {
+      const stays = this.#groups.get(key) === listing.groups.get(key) && !run.afresh;
       for (const order of run.touchedFacts('group-prefix', key)) touched.push(order);
       if (stays) continue;
       for (const order of run.facts('group-prefix', key).keys()) {
@@ -234,38 +235,44 @@ class PolicyMemory implements UnitMemory {
     yield* this.#withdraw(run);
     run.admit(NO_SIZE);
     this.#rules = NO_RULES;
-    this.#groups = new Set();
+    this.#groups = new Map();
     this.#classes = new PolicyClasses(this.#numberOf);
   }
 }
 
 /** Which selectors of a policy list a prefix, as of now. */
 class Listing {
-  /** Keys of the group facts that it reads. */
-  readonly groups: ReadonlySet<string>;
+  /** Keys of the group facts that it reads, each with which members of them count (`withinName`). */
+  readonly groups: ReadonlyMap<string, string>;
   readonly #byPrefix: ReadonlyMap<string, string>;
-  readonly #byGroup: readonly { readonly name: string; readonly members: ReadonlyMap<string, Fact> }[];
+  readonly #byGroup: readonly {
+    readonly name: string;
+    readonly members: ReadonlyMap<string, Fact>;
+    readonly within: Within;
+  }[];
   /** Equal lists are one object: there are as many as prefixes. */
   readonly #lists = new Map<string, readonly string[]>();
 
-  constructor(run: MemoryRun, { selectors }: SelectorRules, reach: ReadonlySet<string>) {
-    const keysOf = ({ groupId }: Selector): string[] =>
-      groupId === undefined ? [] : Array.from(reach, (networkId) => groupTopic(groupId, networkId));
+  constructor(run: MemoryRun, { selectors }: SelectorRules, reach: ReadonlyMap<string, Within>) {
+    const keysOf = ({ groupId }: Selector): (readonly [string, Within])[] =>
+      groupId === undefined
+        ? []
+        : Array.from(reach, ([networkId, within]) => [groupTopic(groupId, networkId), within] as const);
     const all = [...selectors.values()];
-    this.groups = new Set(all.flatMap(keysOf));
+    this.groups = new Map(all.flatMap((one) => keysOf(one).map(([key, within]) => [key, withinName(within)] as const)));
     this.#byPrefix = new Map(
       all.flatMap(({ name, prefix }) => (prefix === undefined ? [] : [[prefix, name] as const])),
     );
     this.#byGroup = all.flatMap((one) =>
-      keysOf(one).map((key) => ({ name: one.name, members: run.facts('group-prefix', key) })),
+      keysOf(one).map(([key, within]) => ({ name: one.name, members: run.facts('group-prefix', key), within })),
     );
   }
 
   listed(order: string): readonly string[] {
     let first = this.#byPrefix.get(order);
     let all: Set<string> | undefined;
-    for (const { name, members } of this.#byGroup) {
-      if (name === first || !members.has(order)) continue;
+    for (const { name, members, within } of this.#byGroup) {
+      if (name === first || !members.has(order) || !isWithin(order, within)) continue;
       if (first === undefined) first = name;
       else all = (all ?? new Set([first])).add(name);
     }
@@ -278,6 +285,27 @@ class Listing {
     this.#lists.set(text, list);
     return list;
   }
+}
+
+/** Prefixes that members of a group in a network must be in to count; undefined: they all do. */
+type Within = readonly Prefix[] | undefined;
+
+/** Networks that packets can come from with their own source address: what a peering joins with what it lets through alone. */
+function reachOf(run: MemoryRun, networkId: string): ReadonlyMap<string, Within> {
+  const reach = new Map<string, Within>(peeredNetworks(run, networkId));
+  for (const id of joinedNetworks(run, networkId)) reach.set(id, undefined);
+  return reach;
+}
+
+/** Equal for those in which the same members count. */
+function withinName(within: Within): string {
+  return within === undefined ? 'all' : [...new Set(within.map((one) => one.order))].sort().join();
+}
+
+function isWithin(order: string, within: Within): boolean {
+  if (within === undefined) return true;
+  const length = Number(order.slice(-3));
+  return within.some((one) => one.length <= length && orderAround(order, one.length) === one.order);
 }
 
 const NO_RULES: SelectorRules = { any: [], selectors: new Map() };

@@ -2,7 +2,7 @@ import { CB_ENDPOINT_SHARED, CB_FLOOD_CHUNKS, CB_FLOOD_TARGETS, CB_PEER_F_UPLINK
 import { formatAddress, formatMac, parseAddress, parseMac, parsePrefix } from './address.ts';
 import { endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
-import { joinedNetworks } from './reach.ts';
+import { connectedNetworks } from './reach.ts';
 import { type StatedFact, sharedName, sharedParts } from './topics.ts';
 import { type Family, type PlanReader, topicFamily } from './unit.ts';
 
@@ -105,7 +105,7 @@ function hostsIn(reader: PlanReader, networkId: string): ReadonlyMap<string, num
 function routingHosts(reader: PlanReader, networkId: string): ReadonlyMap<string, number> {
   const here = reader.facts('host-in', networkId);
   const found = new Map<string, number>();
-  for (const id of [...joinedNetworks(reader, networkId)].sort()) {
+  for (const id of [...connectedNetworks(reader, networkId)].sort()) {
     for (const [name, tunnel] of hostsIn(reader, id)) if (!here.has(name)) found.set(name, tunnel);
   }
   return found;

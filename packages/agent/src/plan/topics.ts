@@ -1,4 +1,5 @@
 import type { SliceKey } from '@cable/model';
+import type { Prefix } from './address.ts';
 import type { PoolTable, Serving } from './balance.ts';
 import type { Leg, LocalLeg } from './router-legs.ts';
 
@@ -25,7 +26,7 @@ export type Topics = {
   readonly 'policy-use': PolicyUse;
   /** Key: ''. Member: a port of this host that the agent makes the link of. */
   readonly 'machine-port': null;
-  /** Key: router that is administratively up, or the way outside of floating IPs through it (`exitOf`). Member: ''. */
+  /** Key: router that is administratively up, the way outside of floating IPs through it (`exitOf`), or a peering of it (`peeringOf`). Member: ''. */
   readonly router: null;
   /** Key: router. Member: a floating IP through it that this host answers for, as its port is here. */
   readonly 'floats-by': null;
@@ -35,6 +36,8 @@ export type Topics = {
   readonly steered: null;
   /** Key: router. Member: its interface. */
   readonly 'leg-of': Leg;
+  /** Key: network that a side of a peering lets through. Member: peering, network and subnet of the other side. */
+  readonly peered: PeeredPrefix;
   /** Key: network. Member: router and interface. */
   readonly 'leg-in': LocalLeg;
   /** Key: policy in a network. Member: ''. */
@@ -80,6 +83,9 @@ export type PlannedNetwork = {
   readonly projectId: string;
   readonly isTunnelled: boolean;
 };
+
+/** What of another network may be reached from one, and reach it. */
+export type PeeredPrefix = { readonly networkId: string; readonly prefix: Prefix };
 
 /** `isMachine`: the machine itself has the address. */
 export type LocalAddress = { readonly vif: number; readonly isMachine: boolean };

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { CB_ENDPOINT_GATEWAY, cbNet, cbVif, MAPS } from '../bpf/abi.gen.ts';
+import {
+  CB_ENDPOINT_GATEWAY,
+  CB_ROUTE_CONNECTED,
+  CB_ROUTE_F_PEER,
+  type CbRoute,
+  cbNet,
+  cbVif,
+  MAPS,
+} from '../bpf/abi.gen.ts';
 import { arrayIndex, type ByteText, textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import { createHostIds, NO_IDS } from '../host/ids.ts';
@@ -96,7 +104,7 @@ test('what is decided otherwise than before has another stamp, at every write of
   let changed = 0;
   let kept = 0;
   let within = 0;
-  for (let seed = 1; seed <= 80; seed += 1) {
+  for (let seed = 1; seed <= 104; seed += 1) {
     const bed = createBed(seed);
     const { plane, world } = bed;
     await bed.step(Array.from({ length: 120 }, () => change));
@@ -169,4 +177,24 @@ test('what a translation that changes or goes was of is decided again, in its ne
   const steers = MAPS.cb_steer_1.key.text({ vrf: 7 });
   assert.deepEqual(raised('cb_steer_1', steers), ['cb_net_1 3']);
   assert.deepEqual(raised('cb_steer_1', steers, true), ['cb_net_1 3'], 'the first come before all routes');
+});
+
+test('what a side of a peering no longer lets through is decided again, in the network that it comes from', () => {
+  const decisions = new Decisions();
+  const back = {
+    ...{ kind: CB_ROUTE_CONNECTED, flags: CB_ROUTE_F_PEER, net: 3, mtuBytes: 1450, mac: new Uint8Array(6) },
+    ...{ nexthop: NO_ADDRESS, own: NO_ADDRESS, outside: 0 },
+  };
+  const raised = (have: CbRoute | undefined, wanted: CbRoute | undefined): string[] => {
+    const rows: string[] = [];
+    const key = MAPS.cb_route_2.key.text({ prefixlen: 152, vrf: 99, addr: NO_ADDRESS });
+    const entry = (route: CbRoute | undefined) => route && { key, value: MAPS.cb_route_2.value.text(route) };
+    const due = { map: 'cb_route_2', key, have: entry(have), wanted: entry(wanted) } as unknown as Due;
+    decisions.concern(due, (of, row) => rows.push(`${of} ${arrayIndex.decode(textBytes(row))}`));
+    return rows;
+  };
+  assert.deepEqual(raised(back, undefined), ['cb_net_1 3']);
+  assert.deepEqual(raised(back, { ...back, net: 4 }), ['cb_net_1 3']);
+  assert.deepEqual(raised({ ...back, flags: 0 }, undefined), []);
+  assert.deepEqual(raised(undefined, back), [], 'what was refused is not remembered');
 });

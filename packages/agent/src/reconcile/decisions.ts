@@ -1,4 +1,4 @@
-import { MAPS } from '../bpf/abi.gen.ts';
+import { CB_ROUTE_F_PEER, MAPS } from '../bpf/abi.gen.ts';
 import { type ByteText, fieldAt } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import type { Due } from './due.ts';
@@ -36,6 +36,10 @@ export class Decisions {
     else if (map === 'cb_svc_1' && have !== undefined) this.#raiseJoined(netOf(key, SVC_NET_AT), raise);
     else if (map === 'cb_member_1' && have !== undefined) this.#raiseJoined(netOf(have.value, MEMBER_NET_AT), raise);
     else if (map === 'cb_route_2' || map === 'cb_next_1') each(this.#legs.get(headOf(key))?.keys(), 'cb_net_1', raise);
+    // What a side of a peering lets through is asked of what comes from there.
+    if (map === 'cb_route_2' && have !== undefined && isPeered(have.value)) {
+      raise('cb_net_1', netOf(have.value, ROUTE_NET_AT));
+    }
   }
 
   /** The kernel holds an entry more, or one less. */
@@ -93,7 +97,13 @@ const FORWARD_NET_AT = fieldAt(MAPS.cb_forward_1.key, 'net');
 const NAT_VRF_AT = fieldAt(MAPS.cb_nat_1.value, 'vrf');
 const SVC_NET_AT = fieldAt(MAPS.cb_svc_1.key, 'net');
 const MEMBER_NET_AT = fieldAt(MAPS.cb_member_1.value, 'net');
+const ROUTE_NET_AT = fieldAt(MAPS.cb_route_2.value, 'net');
+const ROUTE_FLAGS_AT = fieldAt(MAPS.cb_route_2.value, 'flags');
 const POLICY_AT = fieldAt(MAPS.cb_vif_2.value, 'policy');
+
+function isPeered(route: ByteText): boolean {
+  return (route.charCodeAt(ROUTE_FLAGS_AT) & CB_ROUTE_F_PEER) !== 0;
+}
 
 function each(keys: Iterable<ByteText> | undefined, map: RowMap, raise: Raise): void {
   for (const key of keys ?? []) raise(map, key);

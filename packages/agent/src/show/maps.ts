@@ -32,6 +32,7 @@ import {
   CB_NET_F_UP,
   CB_PEER_F_MIRROR,
   CB_PEER_F_UPLINK,
+  CB_ROUTE_F_PEER,
   CB_ROUTE_NEXTHOP,
   CB_ROUTE_SEVERAL,
   CB_SERVICE_NET,
@@ -253,6 +254,7 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     mac: formatMac(route.mac),
     mtu_bytes: route.mtuBytes,
     ...(route.outside === 0 ? {} : { floating_ips: names.network(route.outside) }),
+    ...((route.flags & CB_ROUTE_F_PEER) === 0 ? {} : { peering: names.router(peeringNumber(route) || key.vrf) }),
   })),
   cb_next_1: showing(MAPS.cb_next_1, (key, { count, hop }, names) => ({
     router: names.router(key.vrf),
@@ -386,6 +388,11 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
   })),
   cb_flow_2: showing(MAPS.cb_flow_2, flowRow),
 };
+
+/** 0: the route says what a side lets through. */
+function peeringNumber({ nexthop }: CbRoute): number {
+  return new DataView(nexthop.buffer, nexthop.byteOffset).getUint32(0, true);
+}
 
 function steerText({ action, src, srcMask, dst, dstMask, net, protocol, flags, route }: CbSteer, names: Names): string {
   const does = action === CB_STEER_ALLOW ? 'allow' : action === CB_STEER_REROUTE ? 'reroute' : 'drop';

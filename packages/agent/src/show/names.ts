@@ -2,6 +2,7 @@ import type { SliceKey, SliceKind } from '@cable/model';
 import { CB_POLICY_NONE } from '../bpf/abi.gen.ts';
 import { exitOf } from '../plan/gateways.ts';
 import { idOf, kindOf, type PlannedSlices, typedSlices } from '../plan/inputs.ts';
+import { peeringOf } from '../plan/peerings.ts';
 import type { Planner } from '../plan/planner.ts';
 
 /** Users' names for the numbers in the maps. What has no name any more is shown as its number. */
@@ -66,6 +67,12 @@ export function* readNames(source: NameSource): Generator<void, Names> {
     if (vrf !== undefined) routers.set(vrf, name);
     const exit = planner.numberOf('router', exitOf(id));
     if (exit !== undefined) routers.set(exit, `${name} outside`);
+  }
+  for (const id of idsOf('peerings')) {
+    for (const [, { id: peeringId, name }] of [...slices.items('peerings', id)]) {
+      const number = planner.numberOf('router', peeringOf(peeringId));
+      if (number !== undefined) routers.set(number, `peering ${name || peeringId}`);
+    }
   }
   const pools = new Map<number, string>();
   const members = new Map<number, string>();

@@ -56,6 +56,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     floats: true,
     leases: true,
     blocks: true,
+    peerings: true,
     policy: true,
     group: true,
     balancers: true,

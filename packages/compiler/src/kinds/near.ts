@@ -1,8 +1,8 @@
 import { compareText } from '../compiler-tables.ts';
-import type { Kind } from '../kind.ts';
+import type { Kind, NodeKey } from '../kind.ts';
 
 /**
- * Stands for the routers of a network in which a host has a port. A slice of its own, because a network's other side, behind a router, must not
+ * Stands for the routers of a network in which a host has a port, and their peerings. A slice of its own, because a network's other side, behind a router, must not
  * bring its routers too: reach stops there.
  */
 export const nearKind: Kind = {
@@ -11,7 +11,12 @@ export const nearKind: Kind = {
   header: (reader, id) => {
     const routers = reader.by('router_interface', 'network_id', id).map((port) => port.device_id);
     const sorted = [...new Set(routers)].filter((router) => router !== '').sort(compareText);
-    return { value: null, refs: sorted.map((router) => `router:${router}` as const) };
+    const refs = sorted.flatMap((router): NodeKey[] =>
+      reader.by('router_peering', 'router_id', router).length === 0
+        ? [`router:${router}`]
+        : [`router:${router}`, `peerings:${router}`],
+    );
+    return { value: null, refs };
   },
   items: undefined,
 };

@@ -15,6 +15,7 @@ import { POLICY_ROUTES } from './policy-routes.ts';
 import { QOS } from './qos.ts';
 import { RENAMED_HOST } from './renamed-host.ts';
 import { RESTORED_STORE } from './restored-store.ts';
+import { ROUTER_PEERING } from './router-peering.ts';
 import { SERVERS } from './servers.ts';
 import { STORE_GUARD } from './store-guard.ts';
 import { TRUNK } from './trunk.ts';
@@ -32,6 +33,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   QOS,
   MIRROR,
   POLICY_ROUTES,
+  ROUTER_PEERING,
   FLOW_EXPORT,
   TRUNK,
   LIVE_MIGRATION,

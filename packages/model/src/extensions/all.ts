@@ -3,6 +3,7 @@ export * from './allowed-address-pairs.ts';
 export * from './binding.ts';
 export { cableFlowExportExtension } from './cable-flow-export.ts';
 export * from './cable-guest.ts';
+export { cableRouterPeeringExtension } from './cable-router-peering.ts';
 export { cableRouterPolicyExtension } from './cable-router-policy.ts';
 export { cableSnatExtension } from './cable-snat.ts';
 export * from './collections.ts';

@@ -1,6 +1,9 @@
 /** What agents answer, taken for what it should be only as far as it is: a newer or broken agent must not upset who asks. */
 import { CableError, type HostAnswers, type HostAsk } from '@cable/model';
 
+/** Characters of what would be begun: some hundred are. */
+const MAX_BEGAN = 1024;
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /** The answer; throws `HostRefusesAsk` when it has not the form of one. */
@@ -14,7 +17,8 @@ export function answerValue<K extends HostAsk['kind']>(kind: K, host: string, va
 const FORMS: Readonly<Record<HostAsk['kind'], (value: Fields) => boolean>> = {
   drops: ({ drops, rxPackets, txPackets }) => isNumber(rxPackets) && isNumber(txPackets) && isListOf(drops, isDrop),
   flows: ({ flows, total, next }) => isNumber(total) && (next === null || isNumber(next)) && isListOf(flows, isFlow),
-  trace: ({ neighbour, steps, end }) =>
+  trace: ({ neighbour, steps, end, began }) =>
+    (began === undefined || began === null || (isText(began) && began.length <= MAX_BEGAN)) &&
     (neighbour === null || (isRecord(neighbour) && isText(neighbour['address']) && isEnd(neighbour['end']))) &&
     isListOf(steps, (step) => isText(step['kind'])) &&
     (end === null || isEnd(end)),
@@ -33,7 +37,12 @@ function isFlow(flow: Fields): boolean {
 function isEnd(end: unknown): boolean {
   if (!isRecord(end) || !isText(end['kind'])) return false;
   if (end['kind'] === 'host') return isText(end['underlay']) && isNumber(end['vni']) && isText(end['frame']);
+  if (end['kind'] === 'port' && end['packet'] !== undefined) return isRecord(end['packet']) && isEnds(end['packet']);
   return (end['kind'] !== 'drop' && end['kind'] !== 'refusal') || isReason(end['reason']);
+}
+
+function isEnds({ source, destination, sourcePort, destinationPort }: Fields): boolean {
+  return isText(source) && isText(destination) && isNumber(sourcePort) && isNumber(destinationPort);
 }
 
 function isReason(reason: unknown): boolean {

@@ -31,6 +31,10 @@ export class Eyes {
     return this.#named('router_policy', id);
   }
 
+  peering(id: string): Named | null {
+    return this.#named('router_peering', id);
+  }
+
   /** A tap flow or a tap mirror. */
   mirror(id: string | null): Named | null {
     return this.#named('tap_flow', id) ?? this.#named('tap_mirror', id);
@@ -54,7 +58,15 @@ export class Eyes {
   }
 
   #named(
-    type: 'port' | 'network' | 'router' | 'security_group' | 'router_policy' | 'tap_flow' | 'tap_mirror',
+    type:
+      | 'port'
+      | 'network'
+      | 'router'
+      | 'security_group'
+      | 'router_policy'
+      | 'router_peering'
+      | 'tap_flow'
+      | 'tap_mirror',
     id: string | null,
   ): Named | null {
     if (id === null) return null;

@@ -279,6 +279,52 @@ test('what is translated or leaves by an uplink arrives, and its answer is not t
   assert.deepEqual(verdictOf(await harness.send('GET', path)), ['unknown', 'not_understood', 'there']);
 });
 
+test('the answer of what is translated is asked for as it arrived, with the flows of each host', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const asks: Extract<HostAsk, { kind: 'trace' }>[] = [];
+  const destination = { kind: 'translation', of: 'destination', address: addressOf(b), port: 8080 } as const;
+  const packet = { source: '203.0.113.2', destination: addressOf(b), sourcePort: 4096, destinationPort: 8080 };
+  const toHost = (host: string): TraceEnd => ({ kind: 'host', underlay: UNDERLAY[host] ?? '', vni: 7, frame: '' });
+  await agent(t, harness, 'h1', (ask) => {
+    if (ask.kind !== 'trace') return undefined;
+    asks.push(ask);
+    if (ask.isAnswer) return hop({ kind: 'port', portId: String(a['id']) });
+    return hop(toHost('h2'), { began: 'AAAA', steps: [{ kind: 'member' }, destination] });
+  });
+  let arrived: typeof packet | undefined = packet;
+  await agent(t, harness, 'h2', (ask) => {
+    if (ask.kind !== 'trace') return undefined;
+    asks.push(ask);
+    const neighbour = { address: '10.0.0.1', mac: '02:00:00:00:00:01', end: { kind: 'answered' } } as const;
+    if (ask.isAnswer) return hop(toHost('h1'), { neighbour });
+    const end = { kind: 'port', portId: String(b['id']) } as const;
+    return hop(arrived === undefined ? end : { ...end, packet: arrived }, { began: 'BBBB' });
+  });
+  const path = `/cable/v1/ports/${a['id']}/trace?to=203.0.113.7&protocol=tcp&dport=80`;
+  const { body } = await harness.send('GET', path);
+  assert.deepEqual([body['verdict'], body['cause']], ['passes', null]);
+  assert.deepEqual(
+    asks.map(({ flows }) => flows),
+    [undefined, undefined, ['BBBB'], ['AAAA']],
+  );
+  const [, , back] = asks;
+  assert.ok(back?.from.kind === 'port' && back.from.portId === String(b['id']));
+  const { source, destination: to, sourcePort, destinationPort } = back.from.packet;
+  assert.deepEqual([source, sourcePort, to, destinationPort], [addressOf(b), 8080, '203.0.113.2', 4096]);
+  const member = (await harness.send('GET', path, undefined, ANN)).body;
+  assert.equal(member['verdict'], 'passes');
+  assert.ok(!JSON.stringify(member).includes(addressOf(b)), 'the address behind is another project’s');
+  assert.match(JSON.stringify(member['back']), /its next hop answers/);
+  assert.ok(!JSON.stringify(member).includes('10.0.0.1"'));
+  arrived = undefined;
+  const older = (await harness.send('GET', path)).body;
+  assert.deepEqual(
+    [older['verdict'], older['cause']?.['reason']],
+    ['arrives', 'translated'],
+    'the receiver’s agent is older',
+  );
+});
+
 test('answers of agents that are no answers are refused, whatever they are', async (t) => {
   const { harness, a, b } = await cloud(t);
   let value: unknown;

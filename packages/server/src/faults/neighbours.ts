@@ -1,6 +1,7 @@
 import type { EngineDeps } from '../engine/context.ts';
+import { peeredSubnets } from './peering-causes.ts';
 
-/** Finds ports by addresses, as a port sees them: in its network, and in those that its routers lead to. */
+/** Finds ports by addresses, as a port sees them: in its network, and in those that its routers and their peerings lead to. */
 export class Neighbours {
   readonly #deps: Pick<EngineDeps, 'tables' | 'addresses'>;
   readonly #subnets = new Map<string, readonly string[]>();
@@ -33,7 +34,7 @@ export class Neighbours {
         .by('device_id', router)
         .flatMap(({ fixed_ips: ips }) => ips.map(({ subnet_id: id }) => id)),
     );
-    const found = [...new Set([...own, ...others])];
+    const found = [...new Set([...own, ...others, ...peeredSubnets(tables, networkId)])];
     this.#subnets.set(networkId, found);
     return found;
   }

@@ -39,6 +39,11 @@ function neighbourStep({ neighbour }: TraceHop, { eyes, port }: Context): readon
   if (neighbour === null) return [];
   const { address, mac, end } = neighbour;
   const sender = { kind: 'port', text: `port ${nameOf(eyes.port(port.id), 'port')} sends` };
+  // Behind another project's floating IP or load balancer nobody sees an address.
+  if (eyes.port(port.id) === null) {
+    const text = mac === null ? 'its next hop does not answer' : 'its next hop answers';
+    return [sender, { kind: 'neighbour', text, address: null, mac: null }];
+  }
   if (mac !== null)
     return [sender, { kind: 'neighbour', text: `next hop ${address} answers with ${mac}`, address, mac }];
   const why =
@@ -77,7 +82,10 @@ function showStep(step: TraceStep, hop: TraceHop, context: Context): readonly Sh
       const text = isTransit(step.networkId, context)
         ? 'route: to the host of the router’s gateway'
         : `route: ${way} ${nameOf(network, 'network')}`;
-      return [{ kind: step.kind, text, network, next_hop: step.nextHop }];
+      if (step.peeringId === undefined) return [{ kind: step.kind, text, network, next_hop: step.nextHop }];
+      const peering = eyes.peering(step.peeringId);
+      const by = `route: by peering ${nameOf(peering, 'peering')}, to network ${nameOf(network, 'network')}`;
+      return [{ kind: step.kind, text: by, network, next_hop: null, peering }];
     }
     case 'policy-route': {
       const policy = policyRouteOf(step.policy, hop, context);
@@ -103,6 +111,12 @@ function showStep(step: TraceStep, hop: TraceHop, context: Context): readonly Sh
       const to = step.portId === null ? elsewhere : `port ${nameOf(port, 'port')}`;
       const text = step.passed ? `a copy to ${to}` : `no copy to ${to}: its rules do not allow it`;
       return [{ kind: step.kind, text, port, passed: step.passed }];
+    }
+    case 'passed-over': {
+      const ports =
+        step.count === 1 ? '1 port of this host gets no copy' : `${step.count} ports of this host get no copy`;
+      const why = step.isReport ? 'reports of groups are for routers of multicast' : 'not joined to the group';
+      return [{ kind: step.kind, text: `${ports}: ${why}`, count: step.count, report: step.isReport }];
     }
     case 'translation':
       return [translationStep(step, hop, context)];

@@ -1,5 +1,5 @@
 /** The way of a packet from one port to an address and back, host by host, as the hosts' own programs decide it. */
-import { CableError, type Port, type TraceEnd, type TraceHop, type TracePacket } from '@cable/model';
+import { CableError, MAX_TRACE_FLOWS, type Port, type TraceEnd, type TraceHop, type TracePacket } from '@cable/model';
 import { answerValue } from './answer-values.ts';
 import { boundHost, type FaultDeps } from './counted.ts';
 import type { Eyes } from './eyes.ts';
@@ -46,7 +46,20 @@ export type Trace = {
 };
 
 /** One way: its hops, and how it ends. */
-type Way = { readonly hops: readonly ShownHop[]; readonly end: WayEnd; readonly host: string };
+type Way = {
+  readonly hops: readonly ShownHop[];
+  readonly end: WayEnd;
+  readonly host: string;
+  /** What it would begin, for who traces its answer. */
+  readonly begun: readonly Begun[];
+};
+/** What a hop would begin at its host: `isOpen`: addresses become others there, and its agent does not say of which flow. */
+type Begun = {
+  readonly host: string;
+  readonly flow: string | null;
+  readonly isTranslated: boolean;
+  readonly isOpen: boolean;
+};
 type WayEnd = Exclude<TraceEnd, { kind: 'host' }> | Unfinished;
 /** `unresolved`: nobody answers for the next hop's address; `unknown`: a host cannot be asked; `missing`: the guest itself has no way. */
 type Unfinished = {
@@ -71,14 +84,20 @@ export async function trace(deps: FaultDeps, port: Port, query: TraceQuery, eyes
   const packet: TracePacket = { ...query, source: query.source ?? '', destination: query.to };
   const sending = sendingFrom(deps, port, query.to, query.source);
   const sent = 'missing' in sending ? packet : { ...packet, source: sending.source };
-  const there = await follow(context, port, sending, sent, false);
+  const there = await follow(context, port, sending, sent, null);
   const receiver = there.end.kind === 'port' ? deps.tables.of('port').get(there.end.portId ?? '') : undefined;
-  // The answers of a translated packet become others by its flow, which a trace does not begin.
-  const reply = receiver === undefined || isTranslated(there) ? undefined : answerTo(sent);
+  const arrived = there.end.kind === 'port' ? { ...sent, ...there.end.packet } : sent;
+  const reply = receiver === undefined || isOpen(there) ? undefined : answerTo(arrived);
   const back =
     receiver === undefined || reply === undefined
       ? undefined
-      : await follow(context, receiver, sendingFrom(deps, receiver, reply.destination, reply.source), reply, true);
+      : await follow(
+          context,
+          receiver,
+          sendingFrom(deps, receiver, reply.destination, reply.source),
+          reply,
+          there.begun,
+        );
   return {
     from: { id: port.id, name: port.name },
     packet: showPacket(sent),
@@ -106,46 +125,61 @@ function answerTo(packet: TracePacket): TracePacket | undefined {
   return icmpType === undefined ? undefined : { ...turned, icmpType };
 }
 
+/** `answered`: what the packet that it answers would have begun; null: it answers none. */
 async function follow(
   context: Context,
   port: Port,
   sending: Sending,
   packet: TracePacket,
-  isAnswer: boolean,
+  answered: readonly Begun[] | null,
 ): Promise<Way> {
   const hops: ShownHop[] = [];
+  const begun: Begun[] = [];
   if ('missing' in sending) {
     const remedy = 'Give the subnet a gateway_ip or a host route, or the port an address of that family.';
-    return { hops, end: { kind: 'missing', why: sending.missing, remedy }, host: boundHost(port) };
+    return { hops, end: { kind: 'missing', why: sending.missing, remedy }, host: boundHost(port), begun };
   }
   let host = boundHost(port);
-  let from: Parameters<typeof askTrace>[2] = { kind: 'port', portId: port.id, nextHop: sending.nextHop, packet };
+  let from: Ask['from'] = { kind: 'port', portId: port.id, nextHop: sending.nextHop, packet };
   for (let n = 0; n < MAX_HOPS; n += 1) {
-    const hop = await askOrSay(context.deps, host, from, isAnswer, n === 0 && !isAnswer);
-    if ('why' in hop) return { hops, end: hop, host };
+    const hop = await askOrSay(context.deps, host, { from, ...answerAt(host, answered) }, n === 0 && answered === null);
+    if ('why' in hop) return { hops, end: hop, host, begun };
     const { tables } = context.deps;
+    begun.push({ host, flow: hop.began ?? null, ...translationOf(hop) });
     hops.push(showHop(hop, { host, port, eyes: context.eyes, tables, receiver: hop.end }));
-    if (hop.end === null) return { hops, end: unresolved(hop, sending.nextHop), host };
-    if (hop.end.kind !== 'host') return { hops, end: hop.end, host };
+    const isSeen = context.eyes.port(port.id) !== null;
+    if (hop.end === null) return { hops, end: unresolved(hop, isSeen ? sending.nextHop : 'its next hop'), host, begun };
+    if (hop.end.kind !== 'host') return { hops, end: hop.end, host, begun };
     const { underlay, vni, frame } = hop.end;
     const next = tables.of('host').by('underlay', underlay)[0]?.id;
-    if (next === undefined) return { hops, end: unknown(`no host has the underlay address ${underlay}`), host };
+    if (next === undefined) return { hops, end: unknown(`no host has the underlay address ${underlay}`), host, begun };
     from = { kind: 'host', underlay: tables.of('host').get(host)?.underlay ?? '', vni, frame };
     host = next;
   }
-  return { hops, end: unknown(`it does not end within ${MAX_HOPS} hosts`), host };
+  return { hops, end: unknown(`it does not end within ${MAX_HOPS} hosts`), host, begun };
+}
+
+function answerAt(host: string, answered: readonly Begun[] | null): Pick<Ask, 'isAnswer' | 'flows'> {
+  const flows = (answered ?? []).flatMap((one) => (one.host === host && one.flow !== null ? [one.flow] : []));
+  return { isAnswer: answered !== null, ...(flows.length === 0 ? {} : { flows: flows.slice(0, MAX_TRACE_FLOWS) }) };
+}
+
+/** Do addresses become others here, and the agent, of an older build, does not say by which flow answers become them again? A flow that is there does that itself. */
+function translationOf({ steps, began }: TraceHop): Pick<Begun, 'isTranslated' | 'isOpen'> {
+  const isTranslated = steps.some(({ kind }) => kind === 'translation' || kind === 'member');
+  const isKnown = typeof began === 'string' || steps.some(({ kind }) => kind === 'flow');
+  return { isTranslated, isOpen: isTranslated && !isKnown };
 }
 
 /** The first host's refusal is the caller's error; later ones end the trace. */
 async function askOrSay(
   deps: FaultDeps,
   host: string,
-  from: Parameters<typeof askTrace>[2],
-  isAnswer: boolean,
+  ask: Omit<Ask, 'kind'>,
   isFirst: boolean,
 ): Promise<TraceHop | Unfinished> {
   try {
-    return await askTrace(deps, host, from, isAnswer);
+    return await askTrace(deps, host, ask);
   } catch (err) {
     if (isFirst || !(err instanceof CableError)) throw err;
     return unknown(err.message.replace(/\.$/, ''));
@@ -154,8 +188,8 @@ async function askOrSay(
 
 type Ask = Extract<Parameters<FaultDeps['ask']>[1], { kind: 'trace' }>;
 
-async function askTrace({ ask }: FaultDeps, host: string, from: Ask['from'], isAnswer: boolean): Promise<TraceHop> {
-  return answerValue('trace', host, await ask(host, { kind: 'trace', from, isAnswer }));
+async function askTrace({ ask }: FaultDeps, host: string, asked: Omit<Ask, 'kind'>): Promise<TraceHop> {
+  return answerValue('trace', host, await ask(host, { kind: 'trace', ...asked }));
 }
 
 function unknown(why: string): Unfinished {
@@ -172,14 +206,10 @@ function unresolved({ neighbour }: TraceHop, nextHop: string): WayEnd {
   };
 }
 
-/** Whether the addresses of what goes this way become others. */
-function isTranslated({ hops }: Way): boolean {
-  return hops.some(({ steps }) => steps.some(({ kind }) => kind === 'translation' || kind === 'member'));
-}
-
-/** Whether what comes after this way is not known. */
-function isOpen(way: Way): boolean {
-  return way.end.kind === 'outside' || isTranslated(way);
+/** Whether nobody knows what an answer of what goes this way becomes. */
+function isOpen({ end, begun }: Way): boolean {
+  const isUnsaid = end.kind === 'port' && end.packet === undefined;
+  return begun.some((one) => one.isOpen || (isUnsaid && one.isTranslated));
 }
 
 const GOOD: readonly WayEnd['kind'][] = ['port', 'service', 'answered', 'outside'];
@@ -193,8 +223,9 @@ const OPEN = {
   },
   translated: {
     reason: 'translated',
-    meaning: 'addresses become others on the way: what comes back is not traced',
-    remedy: 'Send it from the guest, then see the answers in `cable flows`.',
+    meaning:
+      'addresses become others on the way, and an agent of an older build does not say how they become themselves again',
+    remedy: 'Bring the hosts’ agents to this version, or send it from the guest and see the answers in `cable flows`.',
   },
   cut: {
     reason: 'cut',
@@ -218,12 +249,10 @@ function judge(
     way,
     host: shown.eyes.host(host, shown.port),
   });
-  const open = GOOD.includes(there.end.kind) ? ways.find(([, one]) => isOpen(one)) : undefined;
-  if (open !== undefined) {
-    const [way, one] = open;
-    if (one.end.kind === 'outside') return { verdict: 'arrives', cause: { ...atOf(way, one), ...OPEN.outside } };
-    return { verdict: 'arrives', cause: { ...atOf('back', one), ...OPEN.translated } };
-  }
+  const left = GOOD.includes(there.end.kind) ? ways.find(([, one]) => one.end.kind === 'outside') : undefined;
+  if (left !== undefined) return { verdict: 'arrives', cause: { ...atOf(left[0], left[1]), ...OPEN.outside } };
+  if (there.end.kind === 'port' && isOpen(there))
+    return { verdict: 'arrives', cause: { ...atOf('back', there), ...OPEN.translated } };
   const bad = ways.find(([, one]) => !GOOD.includes(one.end.kind));
   if (bad === undefined) return { verdict: 'passes', cause: null };
   const [way, broken] = bad;

@@ -7,6 +7,7 @@ import { answerValue } from './answer-values.ts';
 import type { FaultDeps } from './counted.ts';
 import type { Eyes, Named } from './eyes.ts';
 import { Neighbours } from './neighbours.ts';
+import { peeringCause } from './peering-causes.ts';
 import { type Trace, type TraceQuery, trace } from './trace.ts';
 
 /** One thing that is wrong, or worth knowing, with what to do about it. */
@@ -201,7 +202,7 @@ export async function explainPair(
     try {
       const address = addressFor(from, to);
       const holder = new Neighbours(deps).find(from.network_id, address);
-      if (holder !== to.id) failed ??= notConnected(from, to, address);
+      if (holder !== to.id) failed ??= peeringCause(deps.tables, from, to, eyes) ?? notConnected(from, to, address);
       else ways.push(await trace(deps, from, { ...query, source: null, to: address }, eyes));
     } catch (err) {
       if (!(err instanceof CableError)) throw err;
@@ -230,7 +231,7 @@ function notConnected(from: Port, to: Port, address: string): Finding {
   return finding(
     'not_connected',
     `what port ${from.name || from.id} sends to ${address} does not come to port ${to.name || to.id}: no router is in the networks of both`,
-    'Attach subnets of both networks to one router, or put the ports into one network.',
+    'Attach subnets of both networks to one router, peer their routers, or put the ports into one network.',
   );
 }
 

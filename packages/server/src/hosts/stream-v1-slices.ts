@@ -24,6 +24,7 @@ const LATER_KINDS = [
   'floats',
   'leases',
   'blocks',
+  'peerings',
 ] as const;
 
 type Composed = {

@@ -22,6 +22,7 @@ const TYPES = [
     'security_group_rule',
     'floatingip',
     'port_forwarding',
+    'router_peering',
     'router_policy',
     'trunk',
   ],

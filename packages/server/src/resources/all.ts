@@ -24,6 +24,7 @@ import { renameHostModule } from './rename-host.ts';
 import { routerModule } from './router.ts';
 import { routerGatewayModule } from './router-gateway.ts';
 import { routerInterfacesModule } from './router-interfaces.ts';
+import { routerPeeringModule } from './router-peering.ts';
 import { routerPolicyModule } from './router-policy.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
@@ -55,6 +56,7 @@ export const MODULES: ModuleTable = {
     tapPortModule,
   ],
   router: [routerModule, routerGatewayModule, routerInterfacesModule, extraRoutesModule, routerQosModule],
+  router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],
   floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule],
   port_forwarding: [portForwardingModule],

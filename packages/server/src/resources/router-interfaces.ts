@@ -23,6 +23,7 @@ import { refuseFloatingThrough } from './floating-ip.ts';
 import { legMac } from './leg-mac.ts';
 import { refuseForwardedThrough } from './port-forwarding.ts';
 import { attachedSubnets, interfacesOf } from './router.ts';
+import { refusePeeringThrough } from './router-peering.ts';
 import { refusePolicyThrough } from './router-policy.ts';
 import { hasForeignRouter } from './subnet-modes.ts';
 import { prefixOf } from './subnet-range.ts';
@@ -72,6 +73,7 @@ function removeRouterInterface(
     const gone = port.fixed_ips.filter((fixed) => !kept.includes(fixed));
     refuseRouteThrough(planning, router, gone);
     refusePolicyThrough(planning, router, gone);
+    refusePeeringThrough(planning, router, gone);
     refuseFloatingThrough(planning, router.id, gone);
     refuseForwardedThrough(planning, router.id, gone);
     if (kept.length === 0) planDelete(planning, resource, port);

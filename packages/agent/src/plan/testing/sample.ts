@@ -4,10 +4,12 @@ import type {
   GroupMember,
   LocalPort,
   NetworkHeader,
+  PeeredSubnet,
   PolicyRule,
   QosHeader,
   RouterHeader,
   RouterInterface,
+  RouterPeeringState,
   SliceHeader,
   SliceItem,
   SliceKey,
@@ -127,6 +129,28 @@ export function sampleRouter(
   const header: RouterHeader = { id, name: `router-${n}`, adminStateUp: true, routes: [], ...fields };
   const legs = [...networks.map((net) => sampleLeg(n, net)), ...more];
   return { key: `router:${id}`, header, items: byKey(legs, legKey) };
+}
+
+/** A peering of a router, in which these networks' only subnets are let through. */
+export function samplePeering(
+  n: number,
+  own: readonly number[],
+  peers: readonly number[],
+  peerRouter: number = n + 1,
+): RouterPeeringState {
+  const subnet = (net: number): PeeredSubnet => ({ networkId: sampleId('net', net), cidr: `10.0.${net - 1}.0/24` });
+  return {
+    id: sampleId('peer', n),
+    name: `peering-${n}`,
+    own: own.map(subnet),
+    peers: peers.map((net) => ({ ...subnet(net), macAddress: sampleLeg(peerRouter, net).macAddress })),
+  };
+}
+
+/** The peerings of a router. */
+export function samplePeerings(router: number, peerings: readonly RouterPeeringState[]): SampleSlice {
+  const routerId = sampleId('rtr', router);
+  return { key: `peerings:${routerId}`, header: { routerId }, items: byKey(peerings, (one) => one.id) };
 }
 
 export function sampleRule(n: number, fields: Partial<PolicyRule> = {}): PolicyRule {

@@ -10,6 +10,8 @@ import {
   sampleLeg,
   sampleMac,
   sampleNetwork,
+  samplePeering,
+  samplePeerings,
   samplePort,
   sampleQos,
   sampleRouter,
@@ -52,6 +54,7 @@ export function change(world: World): void {
     changeDevice,
     changeLeg,
     changeRouter,
+    changePeering,
     changeRule,
     changeRule,
     changeMember,
@@ -207,6 +210,15 @@ export function changeRouter({ state, random }: World): void {
   }));
   const slice = sampleRouter(n, [], { adminStateUp: random(4) > 0, routes });
   state.setHeader(slice.key, random(5) === 0 ? undefined : slice.header);
+}
+
+/** Another peering of a router, or one that lets other networks through. */
+export function changePeering({ state, random }: World): void {
+  const n = 1 + random(3);
+  const networks = (): number[] => [1, 2, 3, 4].filter(() => random(2) === 0);
+  const peering = samplePeering(10 * n + random(2), networks(), networks(), 1 + random(3));
+  const { key } = samplePeerings(n, []);
+  state.setItem(key, peering.id, random(4) === 0 ? undefined : peering);
 }
 
 function randomRule(random: Random, n: number): PolicyRule {

@@ -6,6 +6,7 @@ import {
   CB_ENDPOINT_SERVICE,
   CB_ENDPOINT_VIF,
   CB_POLICY_NONE,
+  CB_ROUTE_F_PEER,
   CB_ROUTE_NEXTHOP,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
@@ -88,7 +89,7 @@ class Lookups {
     );
   }
 
-  resolve(from: number, { dstMac, dst }: Packet): Way | undefined {
+  resolve(from: number, { dstMac, src, dst }: Packet): Way | undefined {
     const value = this.#get('cb_mac_2', MAPS.cb_mac_2.key.text({ net: from, mac: dstMac }));
     if (value === undefined) return undefined;
     const endpoint = cbEndpoint.decode(value);
@@ -97,11 +98,19 @@ class Lookups {
     const found = this.#lpm('cb_route_2', MAPS.cb_route_2.key.text({ prefixlen: 160, vrf: endpoint.vrf, addr: dst }));
     if (found === undefined) return undefined;
     const route = cbRoute.decode(found);
+    if ((route.flags & CB_ROUTE_F_PEER) !== 0 && !this.#letsThrough(from, route, src)) return undefined;
     const addr = route.kind === CB_ROUTE_NEXTHOP ? route.nexthop : dst;
     const next = this.#get('cb_ep_2', MAPS.cb_ep_2.key.text({ net: route.net, addr }));
     const target = next === undefined ? undefined : cbEndpoint.decode(next);
     if (target?.kind !== CB_ENDPOINT_VIF && target?.kind !== CB_ENDPOINT_REMOTE) return undefined;
     return { endpoint: target, net: route.net, route };
+  }
+
+  /** Does the sender's side of a peering let its address through, in its network? */
+  #letsThrough(net: number, { nexthop }: CbRoute, addr: Uint8Array): boolean {
+    const vrf = new DataView(nexthop.buffer, nexthop.byteOffset).getUint32(0, true);
+    const back = this.#lpm('cb_route_2', MAPS.cb_route_2.key.text({ prefixlen: 160, vrf, addr }));
+    return back !== undefined && cbRoute.decode(back).net === net;
   }
 
   allows(policy: number, direction: number, remote: Uint8Array, { protocol, port }: Packet): boolean {
