@@ -267,6 +267,7 @@ enum cb_in_kind {
 #define CB_VIF_F_METER 0x40 /* it has a row in cb_meter_1 */
 #define CB_VIF_F_MIRROR_OUT 0x80 /* what it sends is copied: see cb_mirror_1 */
 #define CB_VIF_F_MIRROR_IN 0x100 /* what it receives is copied */
+#define CB_VIF_F_FOLLOWED 0x2000 /* somebody looks on: all its flows are told, as CB_TOLD_RATE allows */
 
 /*
  * cb_vif_2: array, VIF number -> VIF. Written by the agent. Row 0 belongs to nobody: what comes from other hosts or from the agent. A row is
@@ -1002,9 +1003,9 @@ enum cb_told_kind {
 
 /* Room of the ring cb_told_1; what comes when it is full is lost, and counted in struct cb_gauge. */
 #define CB_TOLD_BYTES 2097152
-/* Drops of one VIF that are told: so many a second, and at once after a pause. The others are counted as ever. */
-#define CB_TOLD_DROP_RATE 100
-#define CB_TOLD_DROP_BURST 200
+/* Drops of a VIF that are told, and begins and ends that are because it is followed: so many of each a second, and at once after a pause. The others are counted. */
+#define CB_TOLD_RATE 100
+#define CB_TOLD_BURST 200
 
 /*
  * What the ring buffer cb_told_1 tells of flows and drops of VIFs whose row says so (tells). Written by the vrouter, read by the agent. Numbers are the host's as they are
@@ -1117,7 +1118,7 @@ struct cb_member {
 struct cb_gauge {
 	__u64 flows; /* records in use */
 	__u64 told_lost; /* what was not told: the ring was full */
-	__u64 told_held; /* drops that were not told: more than CB_TOLD_DROP_RATE */
+	__u64 told_held; /* what was not told: more than CB_TOLD_RATE of a VIF */
 	__u64 reserve[5];
 };
 
@@ -1133,7 +1134,9 @@ struct cb_use {
 	__u64 flood_ns; /* the same of its bucket for copies of floods */
 	__u64 probe_ns; /* the same of its bucket for answers to probes */
 	__u64 told_ns; /* the same of its bucket for drops that are told */
-	__u8 reserve[24];
+	__u64 follow_ns; /* the same of its bucket for begins and ends that are told because it is followed */
+	__u64 told_held; /* what was not told: more than these buckets had */
+	__u8 reserve[8];
 };
 
 /*

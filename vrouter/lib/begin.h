@@ -275,9 +275,10 @@ static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
  */
 GLOBAL int begin_flow(struct __sk_buff *ctx)
 {
-	__u32 number = 0, reason;
+	__u32 number = 0, reason, vif;
 	struct work *w = work();
 	struct cb_flow *flow;
+	enum told told;
 
 	if (!w)
 		return CB_REASON_FLOW_TABLE;
@@ -303,10 +304,11 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 		return CB_REASON_NONE;
 	}
 	count_owners(flow, 1);
-	if (is_flow_told(flow)) {
+	told = flow_told(flow, &vif);
+	if (told == TOLD_ALL)
 		flow->flags |= CB_FLOW_F_TOLD;
+	if (told)
 		tell_flow(number, CB_TOLD_BEGIN);
-	}
 	set_life(flow, CB_LIFE_LIVE);
 	w->flow = number;
 	w->direction = 0;

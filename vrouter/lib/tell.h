@@ -13,19 +13,24 @@ struct {
 	__uint(max_entries, CB_TOLD_BYTES);
 } cb_told_1 SEC(".maps");
 
-#define TOLD_DROP_NS (1000000000ULL / CB_TOLD_DROP_RATE)
+#define TOLD_NS (1000000000ULL / CB_TOLD_RATE)
 
-static __always_inline int tells_of(__u32 vif, __u32 choice)
+/* Is something of a VIF told? */
+enum told {
+	TOLD_NOT,
+	TOLD_RATED, /* it is followed: as its bucket allows */
+	TOLD_ALL, /* it exports it */
+};
+
+static __always_inline enum told tells_of(__u32 vif, __u32 choice)
 {
 	struct cb_vif *row = vif ? vif_row(vif) : NULL;
 
-	return row && row->tells && choice % row->tells == 0;
-}
-
-/* Is something of VIFs @from and @to told? @choice: of its tuple. */
-static __always_inline int is_told(__u32 from, __u32 to, __u32 choice)
-{
-	return tells_of(from, choice) || tells_of(to, choice);
+	if (!row)
+		return TOLD_NOT;
+	if (row->tells && choice % row->tells == 0)
+		return TOLD_ALL;
+	return row->flags & CB_VIF_F_FOLLOWED ? TOLD_RATED : TOLD_NOT;
 }
 
 /* A place in the ring; NULL: there is none. */
@@ -39,20 +44,23 @@ static __always_inline struct cb_told *take_told(void)
 	return told;
 }
 
-/* May a drop of VIF @vif be told now? */
-static __always_inline int may_tell_drop(__u32 vif, __u64 now)
+/* May a drop of VIF @vif, or (@flow) a begin or end of a flow, be told now? */
+static __always_inline int may_tell(__u32 vif, int flow, __u64 now)
 {
 	struct cb_use *use = bpf_map_lookup_elem(&cb_use_1, &vif);
 	struct cb_gauge *gauge;
+	__u64 *full_ns;
 
 	if (!use)
 		return 0;
-	if (use->told_ns < now)
-		use->told_ns = now;
-	if (use->told_ns < now + CB_TOLD_DROP_BURST * TOLD_DROP_NS) {
-		__sync_fetch_and_add(&use->told_ns, TOLD_DROP_NS);
+	full_ns = flow ? &use->follow_ns : &use->told_ns;
+	if (*full_ns < now)
+		*full_ns = now;
+	if (*full_ns < now + CB_TOLD_BURST * TOLD_NS) {
+		__sync_fetch_and_add(full_ns, TOLD_NS);
 		return 1;
 	}
+	__sync_fetch_and_add(&use->told_held, 1);
 	gauge = gauge_row();
 	if (gauge)
 		__sync_fetch_and_add(&gauge->told_held, 1);
@@ -72,19 +80,33 @@ static __always_inline __u8 end_reason(const struct cb_flow *flow, __u64 now)
 	return way_expired(&flow->way[0], now) ? CB_TOLD_IDLE : CB_TOLD_FORCED;
 }
 
+/* Is the flow told? In @vif: of whom; of several ends the one that exports it. */
+static __always_inline enum told flow_told(const struct cb_flow *flow, __u32 *vif)
+{
+	__u32 choice = choice_of(&flow->tuple[0]);
+	enum told first = tells_of(flow->owner[0], choice), second = tells_of(flow->owner[1], choice);
+
+	*vif = flow->owner[first >= second ? 0 : 1];
+	return first >= second ? first : second;
+}
+
 /* Tells that flow @number, which is BUSY, begins (@kind CB_TOLD_BEGIN) or has ended. */
 GLOBAL int tell_flow(__u32 number, __u32 kind)
 {
 	struct cb_flow *flow = flow_row(number);
+	__u64 now = bpf_ktime_get_ns();
 	struct cb_told *told;
+	__u32 vif;
 
 	if (cfg_trace || !flow)
+		return 0;
+	if (!(flow->flags & CB_FLOW_F_TOLD) && flow_told(flow, &vif) != TOLD_ALL && !may_tell(vif, 1, now))
 		return 0;
 	told = take_told();
 	if (!told)
 		return 0;
 	__builtin_memset(told, 0, sizeof(*told));
-	told->at_ns = bpf_ktime_get_ns();
+	told->at_ns = now;
 	told->begun_ns = flow->at_ns;
 	for (int n = 0; n < 2; n++) {
 		told->packets[n] = flow->tally[n].packets;
@@ -105,11 +127,6 @@ GLOBAL int tell_flow(__u32 number, __u32 kind)
 	return 0;
 }
 
-static __always_inline int is_flow_told(const struct cb_flow *flow)
-{
-	return is_told(flow->owner[0], flow->owner[1], choice_of(&flow->tuple[0]));
-}
-
 /* The packet in work is dropped for @reason when it was decided: that is told. */
 GLOBAL int tell_drop(struct __sk_buff *ctx, __u32 reason)
 {
@@ -123,7 +140,7 @@ GLOBAL int tell_drop(struct __sk_buff *ctx, __u32 reason)
 	choice = choice_of(&w->p.key);
 	vif = tells_of(w->p.in_vif, choice) ? w->p.in_vif : w->way.out_vif;
 	now = bpf_ktime_get_ns();
-	if (!tells_of(vif, choice) || !may_tell_drop(vif, now))
+	if (!tells_of(vif, choice) || !may_tell(vif, 0, now))
 		return 0;
 	told = take_told();
 	if (!told)

@@ -5,6 +5,7 @@ import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger, LoopDelay } from '@cable/kit';
 import type { RefusedEntries } from '@cable/model';
 import { createAnswers } from './asks/answers.ts';
+import { Follows } from './asks/follows.ts';
 import { Tracer } from './asks/tracer.ts';
 import { MAPS } from './bpf/abi.gen.ts';
 import { textBytes } from './bpf/codec.ts';
@@ -58,6 +59,7 @@ import type { Netns } from './net/netns.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { ChosenOptions } from './options.ts';
 import { formatAddress } from './plan/address.ts';
+import { typedSlices } from './plan/inputs.ts';
 import { Planner } from './plan/planner.ts';
 import type { KernelDataPlane } from './reconcile/kernel-data-plane.ts';
 import { stateNumber } from './reconcile/programmed.ts';
@@ -109,7 +111,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   guests = host.planner.guests;
   machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
   const flows = openFlowExport(options, { plane, state, host }, deps);
-  const tracing = createTracing(options, { devices, plane, state, host }, deps);
+  const tracing = createTracing(options, { devices, plane, state, host, flows }, deps);
   const handover = startHandover({
     ...options,
     pinnedMaps: join(options.pinDir, 'maps'),
@@ -483,21 +485,41 @@ function createTracing(
     readonly plane: KernelDataPlane;
     readonly state: HostState;
     readonly host: Host;
+    readonly flows: Pick<FlowExport, 'listen'>;
   },
   deps: Deps,
 ): { readonly answer: Answer; readonly remade: (own: OwnLinks) => void; close(): void } {
-  const { plane, state, host } = parts;
+  const { plane, state, host, flows } = parts;
   const log = deps.log.child('asks');
   let { own } = parts.devices;
   const known = { slices: state.slices, planner: host.planner, log };
   const tracer = new Tracer({ ...known, host: options.host, load: () => openTrace(options, own) });
+  const follows = new Follows({
+    port: (portId) => {
+      const { vif, device = '' } = host.planner.vifs.get(portId) ?? {};
+      const slices = typedSlices(state.slices);
+      const port = slices.item('host', options.host, portId) ?? slices.item('standby', options.host, portId);
+      return vif === undefined || port === undefined ? undefined : { vif, device, projectId: port.projectId };
+    },
+    watched: host.watched,
+    listen: (listener) => flows.listen(listener),
+    notTold: (vif) => plane.readNotTold(vif),
+    newLease: () => randomBytes(12).toString('hex'),
+    after: (ms, call) => {
+      const timer = setTimeout(call, ms).unref();
+      return () => clearTimeout(timer);
+    },
+  });
   return {
-    answer: createAnswers({ ...known, plane, tracer, monotonicMs: () => performance.now() }),
+    answer: createAnswers({ ...known, plane, tracer, follows, monotonicMs: () => performance.now() }),
     remade: (next) => {
       own = next;
       tracer.close();
     },
-    close: () => tracer.close(),
+    close: () => {
+      tracer.close();
+      follows.close();
+    },
   };
 }
 

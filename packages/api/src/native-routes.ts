@@ -1,5 +1,12 @@
 /** Cable's own routes besides those of the declarations: named once here for OpenAPI; the server's test compares them with what it serves. */
-import { type Attribute, FLOW_STATES, HOST_UPGRADE, MAX_FLOWS_AN_ANSWER, MAX_VIFS_A_REPORT } from '@cable/model';
+import {
+  type Attribute,
+  FLOW_STATES,
+  FOLLOW_LEASE_MS,
+  HOST_UPGRADE,
+  MAX_FLOWS_AN_ANSWER,
+  MAX_VIFS_A_REPORT,
+} from '@cable/model';
 import { SCHEMA_PATH } from './schema.ts';
 
 /** What a status of an answer means. Without `content` it has no body; `attributes` are those of a JSON body. */
@@ -170,6 +177,37 @@ const FLOW: Attributes = {
   security_group: NAMED,
 };
 
+function some(of: Attributes, ...names: readonly string[]): Attributes {
+  return Object.fromEntries(Object.entries(of).filter(([name]) => names.includes(name)));
+}
+
+const EVENT: Attributes = {
+  kind: text('begin, end or drop.', 'begin'),
+  at: text('When, by the clock of the host.', '2026-11-27T14:03:22.123Z'),
+  begun_here: { type: 'boolean', description: 'True: the port began it, or sent the packet.' },
+  ...some(FLOW, 'network', 'protocol', 'source', 'source_port', 'destination', 'destination_port', 'icmp_type', 'peer'),
+  becomes: {
+    type: 'object',
+    nullable: true,
+    properties: {
+      source: text('Its address.'),
+      source_port: { type: 'integer', nullable: true },
+      destination: { type: 'string', nullable: true, description: 'Its address; null: the caller may not know.' },
+      destination_port: { type: 'integer', nullable: true },
+    },
+    description: 'What source and destination become; null: they stay.',
+  },
+  ...some(FLOW, 'packets', 'bytes', 'reply_packets', 'reply_bytes', 'rule', 'security_group'),
+  ended: {
+    type: 'string',
+    nullable: true,
+    description: 'Why: idle, closed (TCP) or forced (rules, or an end that went).',
+  },
+  reason: { type: 'string', nullable: true, description: 'Of a drop: its name.' },
+  meaning: { type: 'string', nullable: true, description: 'What that means.' },
+  remedy: { type: 'string', nullable: true, description: 'What to do.' },
+};
+
 const PACKET: Attributes = {
   protocol: text('By name or number; default: ICMP.', 'tcp'),
   sport: integer('Source port; default 40000.'),
@@ -337,6 +375,29 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
       total: integer('All that fit the query.'),
       next_marker: { type: 'integer', nullable: true, description: 'Of the next page; null: this is the last.' },
       flows: objects('Those of this page.', FLOW),
+    }),
+  },
+  {
+    ...open,
+    path: '/cable/v1/ports/{id}/follow',
+    summary: `What the flows of a port do: begins, ends, drops. The first answer has none; ask again with its marker, at least every ${FOLLOW_LEASE_MS / 1000} s.`,
+    query: {
+      marker: text('Of the answer before.'),
+      protocol: text('By name or number.', 'tcp'),
+      address: text('Of either end.', '10.0.0.5'),
+      port: integer('Of either end.'),
+    },
+    answers: json({
+      ...OF_PORT,
+      marker: text('Of this answer.'),
+      begun_anew: {
+        type: 'boolean',
+        description: 'True: the host does not know the marker; what came since is not known.',
+      },
+      missing: integer(
+        'Records since the marker that were not asked for in time, or were more than is told of a port.',
+      ),
+      records: objects('What came since the marker.', EVENT),
     }),
   },
   {

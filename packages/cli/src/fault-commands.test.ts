@@ -83,6 +83,54 @@ test('flows are filtered by the server, page by page, and shown by name', async 
   assert.equal(asked, `GET /cable/v1/ports/${A}/flows?protocol=tcp&port=80&state=new&limit=1`);
 });
 
+test('who follows asks again with the marker of the answer before, and is told what is missing', async (t) => {
+  const event = {
+    ...{ at: '2026-11-27T14:00:00.123Z', begun_here: true, network: null, protocol: 6, source: '10.0.0.1' },
+    ...{ source_port: 5, destination: '10.0.0.9', destination_port: 80, icmp_type: null, peer: PEER, becomes: null },
+    ...{ packets: 1, bytes: 60, reply_packets: 2, reply_bytes: 70, rule: null, security_group: null, ended: null },
+    ...{ reason: null, meaning: null, remedy: null },
+  };
+  const becomes = { source: '10.0.0.1', source_port: 5, destination: null, destination_port: 8080 };
+  const records = [
+    { ...event, kind: 'begin', becomes, rule: A, security_group: { id: B, name: 'web' } },
+    { ...event, kind: 'end', ended: 'closed' },
+    { ...event, kind: 'drop', begun_here: false, reason: 'no_route', meaning: 'no\u001b way', remedy: 'make one' },
+  ];
+  const answers = [
+    { marker: 'a.0.0', begun_anew: false, missing: 0, records: [] },
+    { marker: 'b.3.2', begun_anew: true, missing: 2, records },
+  ];
+  for (const more of ['', ' --json']) {
+    const left = [...answers];
+    const server = await stub(t, { follow: () => left.shift() });
+    const { status, out, err } = await cable(`flows vm1 --follow --protocol tcp --port 80${more}`, server);
+    assert.equal(status, 1, 'the port is gone');
+    assert.match(err, /^-- begun anew: [^\n]*\n-- 2 records are missing\nerror: /);
+    const asked = server.requests.filter((one) => one.includes('/follow'));
+    const path = `GET /cable/v1/ports/${A}/follow`;
+    assert.deepEqual(
+      asked,
+      ['', 'marker=a.0.0&', 'marker=b.3.2&'].map((marker) => `${path}?${marker}protocol=tcp&port=80`),
+    );
+    const lines = out.trimEnd().split('\n');
+    if (more === '') {
+      const text = lines.map((line) => line.replace(/^\d\d:\d\d:\d\d\.123 /, ''));
+      assert.deepEqual(text, [
+        `begin out tcp 10.0.0.1:5 > 10.0.0.9:80 (becomes 10.0.0.1:5 > an address of another project:8080) peer vm2 rule ${A} of web`,
+        'end   out tcp 10.0.0.1:5 > 10.0.0.9:80 peer vm2 1 packets 60 bytes, back 2 packets 70 bytes (closed)',
+        'drop  in  tcp 10.0.0.1:5 > 10.0.0.9:80 peer vm2 no_route (no\\x1b way)',
+        '    remedy: make one',
+      ]);
+    } else
+      assert.deepEqual(
+        lines.map((line) => JSON.parse(line)),
+        records,
+      );
+  }
+  const { status, err } = await cable('flows vm1 --follow --state new', await stub(t, {}));
+  assert.deepEqual([status, err], [2, 'error: --state is not for --follow\n']);
+});
+
 const TRACE = {
   from: PORT,
   packet: { source: '10.0.0.1', destination: '10.0.0.2', protocol: 6, source_port: 40_000, destination_port: 80 },

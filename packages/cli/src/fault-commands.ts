@@ -1,12 +1,12 @@
 /** `cable drops|flows|trace|why PORT`: what becomes of a port's packets, as its host knows it. */
-import type { Client } from '@cable/api';
 import { sleep } from '@cable/kit';
 import { isUuid } from '@cable/model';
 import type { Command } from 'commander';
 import type { Bind, CliContext } from './context.ts';
 import { CliError } from './errors.ts';
+import { ask, endText, findPort, type Named, nameOf, PROTOCOL } from './fault-text.ts';
+import { followFlows } from './follow.ts';
 import { type Row, renderJson, renderTable } from './render.ts';
-import { createResolver } from './resolve.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -31,6 +31,7 @@ export function addFaultCommands(root: Command, bind: Bind): void {
     .option('--state <state>', 'only new, established, closing, closed or picked-up')
     .option('--limit <number>', 'at most so many (1 to 500)', '100')
     .option('--all', 'every page, one after the other')
+    .option('--follow', 'show what begins, ends and is dropped from now on, until Ctrl-C')
     .action(bind(showFlows));
   const trace = root
     .command('trace')
@@ -66,23 +67,6 @@ function packetOptions(command: Command): Command {
     .option('--bytes <number>', 'size of the IP packet; default 84');
 }
 
-function findPort(context: CliContext, nameOrId: unknown): Promise<string> {
-  return createResolver(context.client(), context.resources)('port', String(nameOrId));
-}
-
-function ask(
-  client: Client,
-  port: string,
-  what: string,
-  query: Readonly<Record<string, unknown>> = {},
-): Promise<unknown> {
-  const values = new URLSearchParams();
-  for (const [name, value] of Object.entries(query))
-    if (value !== undefined && value !== null) values.set(name, String(value));
-  const text = values.toString();
-  return client.request('GET', `/cable/v1/ports/${port}/${what}${text === '' ? '' : `?${text}`}`);
-}
-
 /** The options that say what the packet is, as the server's parameters. */
 function packetQuery(options: Options): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(PACKET_OPTIONS).map(([option, name]) => [name, options[option]]));
@@ -92,8 +76,6 @@ function packetQuery(options: Options): Readonly<Record<string, unknown>> {
 
 type Drop = Row & { readonly reason: string; readonly packets: number };
 type Drops = { readonly port: Named; readonly network: Named | null; readonly drops: readonly Drop[] };
-type Named = { readonly id: string; readonly name: string };
-
 async function showDrops(context: CliContext, options: Options, [given]: readonly unknown[]): Promise<void> {
   const ports = await portsFor(context, given);
   if (options['watch'] === true) return watchDrops(context, ports);
@@ -188,6 +170,7 @@ const FLOW_COLUMNS = [
 
 async function showFlows(context: CliContext, options: Options, [given]: readonly unknown[]): Promise<void> {
   const port = await findPort(context, given);
+  if (options['follow'] === true) return followFlows(context, port, options);
   const names = ['protocol', 'address', 'port', 'state', 'limit'];
   const query = Object.fromEntries(names.map((name) => [name, options[name]]));
   const pages: Flows[] = [];
@@ -204,15 +187,6 @@ async function showFlows(context: CliContext, options: Options, [given]: readonl
   context.print(renderTable(FLOW_COLUMNS, flows.map(flowRow)));
   if (flows.length < total) context.print(`${flows.length} of ${total}: --all shows the rest.\n`);
 }
-
-const PROTOCOL: Readonly<Record<number, string>> = {
-  1: 'icmp',
-  6: 'tcp',
-  17: 'udp',
-  47: 'gre',
-  58: 'icmpv6',
-  132: 'sctp',
-};
 
 function flowRow(flow: Row): Row {
   const protocol = Number(flow['protocol']);
@@ -231,12 +205,6 @@ function flowRow(flow: Row): Row {
     expires: `${String(flow['expires_seconds'])} s`,
     rule: flow['rule'] === null ? '' : `${String(flow['rule'])} of ${nameOf(group)}`,
   };
-}
-
-function endText(address: unknown, port: unknown): string {
-  const text = String(address);
-  if (port === null || port === undefined) return text;
-  return text.includes(':') ? `[${text}]:${String(port)}` : `${text}:${String(port)}`;
 }
 
 // --- trace, why ---
@@ -338,8 +306,4 @@ function whyPairText({ finding, verdict, ways }: WhyPair): string {
   const what = verdict === 'unknown' ? 'It is not known whether they can talk:' : 'They cannot talk:';
   const head = finding === null ? ['They can talk, both ways.'] : [what, ...findingLines(finding)];
   return `${[...head, '', ...ways.map(traceText)].join('\n')}`;
-}
-
-function nameOf(named: Named | null | undefined): string {
-  return named === null || named === undefined ? '' : named.name || named.id;
 }

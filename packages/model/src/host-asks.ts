@@ -7,6 +7,7 @@
 export type HostAsk =
   | { readonly kind: 'drops'; readonly portId: string }
   | ({ readonly kind: 'flows'; readonly portId: string } & FlowQuery)
+  | ({ readonly kind: 'follow'; readonly portId: string } & FollowQuery)
   | ({ readonly kind: 'trace' } & TraceAsk);
 
 /** `unknown`: the agent is of an older build; `no-port`: the host does not carry the port; `busy`: ask again; `failed`: see `message`. */
@@ -16,6 +17,7 @@ export type AskFault = { readonly code: 'unknown' | 'no-port' | 'busy' | 'failed
 export type HostAnswers = {
   readonly drops: PortDrops;
   readonly flows: PortFlows;
+  readonly follow: FollowedFlows;
   readonly trace: TraceHop;
 };
 
@@ -100,6 +102,70 @@ export type FlowView = {
   readonly peerUnderlay: string | null;
   /** First 8 hexadecimal digits of the id of the rule that allowed it; null: none was needed, or not known. */
   readonly rule: string | null;
+};
+
+/** A host is told of what a port's flows do as long as somebody asks at least so often. */
+export const FOLLOW_LEASE_MS = 15_000;
+
+/** Records that wait for who follows a port; what comes when there are more pushes out the first. */
+export const MAX_FOLLOWED = 512;
+
+/** Ports that may be followed on a host at a time, and of one project. */
+export const MAX_FOLLOWS = 8;
+export const MAX_FOLLOWS_A_PROJECT = 4;
+
+/** What is told of a port's flows. What is absent is any. */
+export type FollowQuery = {
+  /** As the answer before gave it; null: it begins. One that the host does not know, or that is of another port or query, is a new one. */
+  readonly lease: string | null;
+  /** Number of the last record that was taken; 0: none. */
+  readonly after: number;
+  /** As in `FlowQuery`. */
+  readonly protocol?: number;
+  readonly address?: string;
+  readonly port?: number;
+};
+
+/** What came behind `after`. */
+export type FollowedFlows = {
+  /** 1..64 letters and digits. */
+  readonly lease: string;
+  /** In the order of their numbers. */
+  readonly records: readonly FlowEvent[];
+  /** How many are missing since the lease began: nobody asked in time, or more came than the host tells of a port. */
+  readonly lost: number;
+};
+
+/** A flow of the port began or ended, or one of its packets was dropped when it was decided. */
+export type FlowEvent = Pick<
+  FlowView,
+  | 'isBegun'
+  | 'networkId'
+  | 'protocol'
+  | 'source'
+  | 'destination'
+  | 'sourcePort'
+  | 'destinationPort'
+  | 'icmpType'
+  | 'packets'
+  | 'bytes'
+  | 'replyPackets'
+  | 'replyBytes'
+  | 'peerPortId'
+> & {
+  /** 1, 2, ... since the lease began. */
+  readonly number: number;
+  readonly kind: 'begin' | 'end' | 'drop';
+  /** By the host's clock, in ms since 1970. */
+  readonly atMs: number;
+  /** What its source and destination become; null: they stay. */
+  readonly becomes: TraceEnds | null;
+  /** At least the first 8 hexadecimal digits of the id of the rule that allowed it; null: none was needed, or not known. */
+  readonly rule: string | null;
+  /** Why it ended: nothing came any more; TCP was closed; rules, an end that went, or a new connection over it. Null: it has not, or not known. */
+  readonly ended: 'idle' | 'closed' | 'forced' | null;
+  /** Of a drop. */
+  readonly reason: DropReason | null;
 };
 
 /** Largest packet that is traced, in bytes: what the kernel takes in a test run. */

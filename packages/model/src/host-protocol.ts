@@ -172,6 +172,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'The answer to an ask for a trace may say what the packet would begin, and as what it comes to a port; an ask about its answer gives the former back. Of an older agent it is not known, and answers of what is translated are not traced; an older server passes it over.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A server may ask to follow a port. An older agent says that it does not know the ask, and the caller is told so.',
+      },
     ],
   },
 ];

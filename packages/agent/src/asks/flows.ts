@@ -108,7 +108,7 @@ function viewOf(
     protocol: asked.protocol,
     source: formatAddress(asked.src),
     destination: formatAddress(asked.dst),
-    ...endsOf(asked),
+    ...portsOf(asked),
     state: STATE[there.state] ?? 'new',
     packets: Number(tally[0]?.packets ?? 0n),
     bytes: Number(tally[0]?.bytes ?? 0n),
@@ -122,7 +122,8 @@ function viewOf(
   };
 }
 
-function endsOf({
+/** Ports and ICMP type of a tuple. */
+export function portsOf({
   protocol,
   sportBe,
   dportBe,

@@ -18,6 +18,14 @@ export function parseAsk(ask: JsonRecord): HostAsk | 'unknown' | { readonly wron
         return { kind: 'drops', portId: uuid(ask, 'portId') };
       case 'flows':
         return parseFlows(ask);
+      case 'follow':
+        return {
+          kind: 'follow',
+          portId: uuid(ask, 'portId'),
+          lease: ask['lease'] === null ? null : text(ask, 'lease', MAX_LEASE),
+          after: whole(ask, 'after', 0, Number.MAX_SAFE_INTEGER),
+          ...parseEnds(ask),
+        };
       case 'trace':
         return {
           kind: 'trace',
@@ -36,6 +44,9 @@ export function parseAsk(ask: JsonRecord): HostAsk | 'unknown' | { readonly wron
 
 class Malformed extends Error {}
 
+/** Characters. */
+const MAX_LEASE = 64;
+
 type Flows = Extract<HostAsk, { readonly kind: 'flows' }>;
 type Trace = Extract<HostAsk, { readonly kind: 'trace' }>;
 
@@ -47,10 +58,17 @@ function parseFlows(ask: JsonRecord): Flows {
     portId: uuid(ask, 'portId'),
     limit: whole(ask, 'limit', 1, MAX_FLOWS_AN_ANSWER),
     after: whole(ask, 'after', 0, Number.MAX_SAFE_INTEGER),
+    ...parseEnds(ask),
+    ...(state === undefined ? {} : { state: state as FlowState }),
+  };
+}
+
+/** Which flows: what is absent is any. */
+function parseEnds(ask: JsonRecord): Pick<Flows, 'protocol' | 'address' | 'port'> {
+  return {
     ...(ask['protocol'] === undefined ? {} : { protocol: whole(ask, 'protocol', 0, 255) }),
     ...(ask['address'] === undefined ? {} : { address: address(ask, 'address') }),
     ...(ask['port'] === undefined ? {} : { port: whole(ask, 'port', 0, 65_535) }),
-    ...(state === undefined ? {} : { state: state as FlowState }),
   };
 }
 
@@ -91,6 +109,12 @@ function texts(fields: JsonRecord, name: string, most: number): readonly string[
   const isText = (one: unknown): one is string => typeof one === 'string' && one.length <= 1024;
   if (!Array.isArray(value) || value.length > most || !value.every(isText))
     throw new Malformed(`${name} is no list of at most ${most} texts`);
+  return value;
+}
+
+function text(fields: JsonRecord, name: string, most: number): string {
+  const value = fields[name];
+  if (typeof value !== 'string' || value.length > most) throw new Malformed(`${name} is no text of at most ${most} characters`);
   return value;
 }
 

@@ -176,6 +176,9 @@ export const CB_VIF_F_MIRROR_OUT = 0x80;
 /** what it receives is copied */
 export const CB_VIF_F_MIRROR_IN = 0x100;
 
+/** somebody looks on: all its flows are told, as CB_TOLD_RATE allows */
+export const CB_VIF_F_FOLLOWED = 0x2000;
+
 /** admin_state_up */
 export const CB_NET_F_UP = 0x1;
 
@@ -302,9 +305,9 @@ export const CB_TOLD_FORCED = 4;
 
 export const CB_TOLD_BYTES = 2097152;
 
-export const CB_TOLD_DROP_RATE = 100;
+export const CB_TOLD_RATE = 100;
 
-export const CB_TOLD_DROP_BURST = 200;
+export const CB_TOLD_BURST = 200;
 
 export const CB_CARRY_ROWS = 1024;
 
@@ -2642,7 +2645,7 @@ export type CbGauge = {
   readonly flows: bigint;
   /** what was not told: the ring was full */
   readonly toldLost: bigint;
-  /** drops that were not told: more than CB_TOLD_DROP_RATE */
+  /** what was not told: more than CB_TOLD_RATE of a VIF */
   readonly toldHeld: bigint;
 };
 
@@ -2673,6 +2676,10 @@ export type CbUse = {
   readonly probeNs: bigint;
   /** the same of its bucket for drops that are told */
   readonly toldNs: bigint;
+  /** the same of its bucket for begins and ends that are told because it is followed */
+  readonly followNs: bigint;
+  /** what was not told: more than these buckets had */
+  readonly toldHeld: bigint;
 };
 
 export const cbUse: Codec<CbUse> = structCodec(
@@ -2684,6 +2691,8 @@ export const cbUse: Codec<CbUse> = structCodec(
     out.u64(16, 'floodNs', value.floodNs);
     out.u64(24, 'probeNs', value.probeNs);
     out.u64(32, 'toldNs', value.toldNs);
+    out.u64(40, 'followNs', value.followNs);
+    out.u64(48, 'toldHeld', value.toldHeld);
   },
   (b) => ({
     flows: b.list(0, 2, 4, (at) => b.u32(at)),
@@ -2691,6 +2700,8 @@ export const cbUse: Codec<CbUse> = structCodec(
     floodNs: b.u64(16),
     probeNs: b.u64(24),
     toldNs: b.u64(32),
+    followNs: b.u64(40),
+    toldHeld: b.u64(48),
   }),
 );
 

@@ -1,3 +1,4 @@
+import type { DropReason } from '@cable/model';
 import { dropReason } from '../asks/drops.ts';
 import {
   CB_REASON_NONE,
@@ -39,8 +40,8 @@ export type FlowRecord = {
   readonly rule: string | null;
   /** IPFIX's flowEndReason; 0: it has not ended. */
   readonly ended: number;
-  /** Name of the drop reason; null: it was not dropped. */
-  readonly drop: string | null;
+  /** Null: it was not dropped. */
+  readonly drop: DropReason | null;
 };
 
 /** How a time of the kernel's monotonic clock is told. */
@@ -78,7 +79,7 @@ export function toldRecord(told: CbTold, names: FlowNames, clock: Clock): FlowRe
     ...names.of(told.owner, asked.net),
     rule: names.rule(told.rule, told.owner),
     ended: kind === 'end' ? told.reason : 0,
-    drop: isDrop && told.reason !== CB_REASON_NONE ? dropReason(told.reason).name : null,
+    drop: isDrop && told.reason !== CB_REASON_NONE ? dropReason(told.reason) : null,
   };
 }
 

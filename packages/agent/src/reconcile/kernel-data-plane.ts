@@ -3,7 +3,7 @@
  * on devices as filters with our handle. All of it outlives the agent.
  */
 import type { Logger } from '@cable/kit';
-import { CB_DIR_EGRESS, CB_DIR_INGRESS, cbCount, cbDrop, cbHopKey, cbProg, type MAPS } from '../bpf/abi.gen.ts';
+import { CB_DIR_EGRESS, CB_DIR_INGRESS, cbCount, cbDrop, cbGauge, cbHopKey, cbProg, cbUse, type MAPS } from '../bpf/abi.gen.ts';
 import { arrayIndex, type ByteText, textBytes } from '../bpf/codec.ts';
 import { type BpfMap, fdById, MAP_TYPE } from '../bpf/map.ts';
 import { BpfProgram } from '../bpf/program.ts';
@@ -279,6 +279,14 @@ export class KernelDataPlane implements DataPlane {
       drops: this.#map('cb_drop_1').rows(first, count),
       queueFull: meterRows(vif).reduce((sum, row) => sum + (this.#shaper?.drops(row) ?? 0), 0),
     };
+  }
+
+  /** What of the VIF was not told to who follows it: more than may be; and what the ring had no room for, of all VIFs. */
+  readNotTold(vif: number): number {
+    const use = this.#map('cb_use_1').lookup(arrayIndex.encode(vif));
+    const gauge = this.#map('cb_gauge_1').lookup(arrayIndex.encode(0));
+    const held = use === undefined ? 0n : cbUse.decode(use).toldHeld;
+    return Number(held + (gauge === undefined ? 0n : cbGauge.decode(gauge).toldLost));
   }
 
   /** Raw entries of any map, some hundreds at a time, for display. */

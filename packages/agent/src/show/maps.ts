@@ -46,6 +46,7 @@ import {
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
   CB_VIF_F_DHCP6,
+  CB_VIF_F_FOLLOWED,
   CB_VIF_F_METER,
   CB_VIF_F_MIRROR_IN,
   CB_VIF_F_MIRROR_OUT,
@@ -521,6 +522,7 @@ const VIF_FLAGS: FlagNames = [
   [CB_VIF_F_METER, 'meter'],
   [CB_VIF_F_MIRROR_IN, 'mirror-in'],
   [CB_VIF_F_MIRROR_OUT, 'mirror-out'],
+  [CB_VIF_F_FOLLOWED, 'followed'],
 ];
 
 const NET_FLAGS: FlagNames = [

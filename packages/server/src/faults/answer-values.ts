@@ -4,6 +4,10 @@ import { CableError, type HostAnswers, type HostAsk } from '@cable/model';
 /** Characters of what would be begun: some hundred are. */
 const MAX_BEGAN = 1024;
 
+const LEASE = /^[A-Za-z0-9]{1,64}$/;
+/** Of a `Date`. */
+const MAX_DATE_MS = 8.64e15;
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /** The answer; throws `HostRefusesAsk` when it has not the form of one. */
@@ -17,6 +21,8 @@ export function answerValue<K extends HostAsk['kind']>(kind: K, host: string, va
 const FORMS: Readonly<Record<HostAsk['kind'], (value: Fields) => boolean>> = {
   drops: ({ drops, rxPackets, txPackets }) => isNumber(rxPackets) && isNumber(txPackets) && isListOf(drops, isDrop),
   flows: ({ flows, total, next }) => isNumber(total) && (next === null || isNumber(next)) && isListOf(flows, isFlow),
+  follow: ({ lease, records, lost }) =>
+    isText(lease) && LEASE.test(lease) && isNumber(lost) && isListOf(records, isFlowEvent),
   trace: ({ neighbour, steps, end, began }) =>
     (began === undefined || began === null || (isText(began) && began.length <= MAX_BEGAN)) &&
     (neighbour === null || (isRecord(neighbour) && isText(neighbour['address']) && isEnd(neighbour['end']))) &&
@@ -32,6 +38,21 @@ function isFlow(flow: Fields): boolean {
   const texts = [flow['source'], flow['destination'], flow['state']];
   const numbers = [flow['flow'], flow['protocol'], flow['packets'], flow['bytes'], flow['ageSeconds']];
   return texts.every(isText) && numbers.every(isNumber);
+}
+
+function isFlowEvent(event: Fields): boolean {
+  const texts = [event['kind'], event['source'], event['destination']];
+  const numbers = [event['number'], event['atMs'], event['protocol'], event['packets'], event['bytes']];
+  const { rule, reason, becomes } = event;
+  return (
+    texts.every(isText) &&
+    numbers.every(isNumber) &&
+    Number.isSafeInteger(event['number']) &&
+    Math.abs(Number(event['atMs'])) <= MAX_DATE_MS &&
+    (rule === null || isText(rule)) &&
+    (reason === null || isReason(reason)) &&
+    (becomes === null || (isRecord(becomes) && isEnds(becomes)))
+  );
 }
 
 function isEnd(end: unknown): boolean {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import type { FlowView, HostAsk, ServerLine, TraceEnd, TraceHop } from '@cable/model';
+import type { FlowEvent, FlowView, HostAsk, ServerLine, TraceEnd, TraceHop } from '@cable/model';
 import { TestSocket, within } from '../hosts/stream.fixture.ts';
 import { type Harness, harnessOf, type Json, refused, startHarness, startTestServer } from '../testing/harness.ts';
 
@@ -89,7 +89,7 @@ test('who may not know of a port gets 404, who may only see it 403, and nobody i
     });
   }
   const { send, create } = harness;
-  for (const what of ['drops', 'flows', `trace?to=${addressOf(b)}`, 'why'])
+  for (const what of ['drops', 'flows', 'follow', `trace?to=${addressOf(b)}`, 'why'])
     await refused(send('GET', `/cable/v1/ports/${a['id']}/${what}`, undefined, BOB), 404, 'PortNotFound');
   await refused(send('GET', `/cable/v1/ports/${a['id']}/why?to=${b['id']}`, undefined, ANN), 404, 'PortNotFound');
   await refused(send('GET', '/cable/v1/ports/nonsense/drops'), 404, 'PortNotFound');
@@ -341,8 +341,15 @@ test('answers of agents that are no answers are refused, whatever they are', asy
       { steps: [], end: null, neighbour: 7 },
     ],
     { rxPackets: 1, txPackets: 1, drops: [{ reason: 'text', packets: 1, lastSecondsAgo: 1 }] },
+    ...[
+      { lease: 'a.1', records: [], lost: 0 },
+      { lease: 'a', records: [{}], lost: 0 },
+      { lease: 'a', records: [{ ...eventOf(a, b), atMs: 1e300 }], lost: 0 },
+      { lease: 'a', records: [{ ...eventOf(a, b), becomes: { source: 1 } }], lost: 0 },
+    ],
   ]) {
-    for (const what of ['drops', 'flows', `trace?to=${addressOf(b)}`]) await refused(ask(what), 409, 'HostRefusesAsk');
+    for (const what of ['drops', 'flows', 'follow', `trace?to=${addressOf(b)}`])
+      await refused(ask(what), 409, 'HostRefusesAsk');
   }
 });
 
@@ -373,6 +380,75 @@ test('flows have the names of peers and rules that the caller may know', async (
   assert.deepEqual(admins?.['peer'], { id: b['id'], name: 'b' });
 });
 
+function eventOf(from: Json, to: Json): FlowEvent {
+  return {
+    ...{ number: 1, kind: 'begin', atMs: 1_700_000_000_123.4, isBegun: true, networkId: String(from['network_id']) },
+    ...{ protocol: 6, source: addressOf(from), destination: addressOf(to), sourcePort: 5, destinationPort: 80 },
+    ...{ icmpType: null, packets: 1, bytes: 2, replyPackets: 3, replyBytes: 4, peerPortId: null, rule: null },
+    ...{ becomes: null, ended: null, reason: null },
+  };
+}
+
+test('who follows is told what came since his marker, in names that he may know', async (t) => {
+  const { harness, a, b, group } = await cloud(t);
+  const rule = String((group['security_group_rules'] as Json)[0]?.['id']);
+  const ends = { source: addressOf(a), sourcePort: 5, destination: addressOf(b), destinationPort: 8080 };
+  const events: readonly FlowEvent[] = [
+    { ...eventOf(a, b), rule },
+    { ...eventOf(a, b), number: 2, destination: '203.0.113.9', becomes: ends, peerPortId: String(b['id']) },
+    {
+      ...{ ...eventOf(b, a), number: 3, kind: 'drop', isBegun: false, reason: REASON },
+      becomes: { ...ends, source: '203.0.113.2', destination: addressOf(a) },
+    },
+  ];
+  const asked: HostAsk[] = [];
+  let said = { lease: 'first', records: [] as readonly FlowEvent[], lost: 4 };
+  await agent(t, harness, 'h1', (ask) => {
+    asked.push(ask);
+    return { value: said };
+  });
+  const follow = async (query: string, who?: Record<string, string>): Promise<Json> => {
+    const path = `/cable/v1/ports/${a['id']}/follow?protocol=tcp&address=10.0.0.9&port=80${query}`;
+    const { status, body } = await harness.send('GET', path, undefined, who);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
+  };
+  const begun = await follow('', ANN);
+  assert.deepEqual([begun['begun_anew'], begun['missing'], begun['records']], [false, 4, []]);
+  said = { lease: 'first', records: events, lost: 6 };
+  const next = await follow(`&marker=${begun['marker']}`, ANN);
+  const only = { protocol: 6, address: '10.0.0.9', port: 80 };
+  assert.deepEqual(asked, [
+    { kind: 'follow', portId: a['id'], lease: null, after: 0, ...only },
+    { kind: 'follow', portId: a['id'], lease: 'first', after: 0, ...only },
+  ]);
+  assert.deepEqual([next['begun_anew'], next['missing'], next['host']], [false, 2, null]);
+  const [first, second, third] = next['records'] as unknown as Json[];
+  assert.deepEqual([first?.['at'], first?.['rule'], first?.['peer']], ['2023-11-14T22:13:20.123Z', null, null]);
+  assert.deepEqual(second?.['becomes'], {
+    ...{ source: addressOf(a), source_port: 5, destination: null, destination_port: null },
+  });
+  assert.deepEqual(
+    [third?.['source'], third?.['reason'], third?.['remedy']],
+    ['203.0.113.2', 'policy_ingress', 'add one'],
+    'of what another project sends by a router that is seen which the port meets',
+  );
+  for (const secret of [String(b['id']), rule, 'h1'])
+    assert.ok(!JSON.stringify(next).includes(secret), `${secret} is told`);
+  const admins = await follow(`&marker=${begun['marker']}`);
+  const [, behind] = admins['records'] as unknown as Json[];
+  assert.equal(behind?.['becomes']?.['destination'], addressOf(b));
+  assert.equal((admins['records'] as unknown as Json[])[0]?.['rule'], rule);
+  await follow(`&marker=${next['marker']}`);
+  assert.deepEqual(
+    [asked.at(-1)].map((ask) => ask?.kind === 'follow' && [ask.lease, ask.after]),
+    [['first', 3]],
+  );
+  said = { lease: 'second', records: [], lost: 1 };
+  const anew = await follow(`&marker=${next['marker']}`);
+  assert.deepEqual([anew['begun_anew'], anew['missing']], [true, 1]);
+});
+
 test('parameters are refused by name', async (t) => {
   const { harness, a, b } = await cloud(t);
   for (const [what, named] of [
@@ -383,6 +459,9 @@ test('parameters are refused by name', async (t) => {
     ['flows?marker=-1', 'marker'],
     ['flows?state=open', 'state'],
     ['flows?address=ten', 'address'],
+    ['follow?state=new', 'state'],
+    ['follow?marker=7', 'marker'],
+    ['follow?marker=a.b.c', 'marker'],
     ['trace', 'to'],
     ['trace?to=224.0.0.1', 'to'],
     ['trace?to=255.255.255.255', 'to'],

@@ -14,6 +14,7 @@ import {
 import type { TraceQuery } from './trace.ts';
 
 const FLOW_PARAMETERS = ['limit', 'marker', 'protocol', 'address', 'port', 'state'] as const;
+const FOLLOW_PARAMETERS = ['marker', 'protocol', 'address', 'port'] as const;
 const PACKET_PARAMETERS = ['protocol', 'sport', 'dport', 'icmp_type', 'icmp_code', 'bytes'] as const;
 const TRACE_PARAMETERS = ['to', 'source', ...PACKET_PARAMETERS] as const;
 
@@ -48,15 +49,42 @@ export function parseFlowQuery(url: string): FlowQuery {
   const state = values.get('state');
   if (state !== undefined && !FLOW_STATES.includes(state as FlowState))
     throw bad('state', `give one of ${FLOW_STATES.join(', ')}`);
-  const address = values.has('address') ? formatIp(parseAddress(values, 'address')) : undefined;
-  const protocol = values.has('protocol') ? parseProtocol(values, 1) : undefined;
   return {
     limit: whole(values, 'limit', { least: 1, most: MAX_FLOWS_AN_ANSWER, otherwise: DEFAULT_LIMIT }),
     after: whole(values, 'marker', { least: 0, most: 0xffffffff, otherwise: 0 }),
+    ...parseEnds(values),
+    ...(state === undefined ? {} : { state: state as FlowState }),
+  };
+}
+
+/** Where who follows a port is: a lease at its host, what he has had of it, and how many were missing until then. */
+export type FollowMarker = { readonly lease: string; readonly after: number; readonly lost: number };
+
+/** `GET .../follow`. `marker` null: it begins. */
+export function parseFollowQuery(url: string): {
+  readonly marker: FollowMarker | null;
+  readonly only: Pick<FlowQuery, 'protocol' | 'address' | 'port'>;
+} {
+  const values = readQuery(url, FOLLOW_PARAMETERS);
+  const text = values.get('marker');
+  const [, lease, after, lost] = /^([A-Za-z0-9]{1,64})\.(\d{1,15})\.(\d{1,15})$/.exec(text ?? '') ?? [];
+  if (text !== undefined && lease === undefined) throw bad('marker', 'give the one of the answer before');
+  const marker = lease === undefined ? null : { lease, after: Number(after), lost: Number(lost) };
+  return { marker, only: parseEnds(values) };
+}
+
+export function formatFollowMarker({ lease, after, lost }: FollowMarker): string {
+  return `${lease}.${after}.${lost}`;
+}
+
+/** Which flows; what is absent is any. */
+function parseEnds(values: ReadonlyMap<string, string>): Pick<FlowQuery, 'protocol' | 'address' | 'port'> {
+  const address = values.has('address') ? formatIp(parseAddress(values, 'address')) : undefined;
+  const protocol = values.has('protocol') ? parseProtocol(values, 1) : undefined;
+  return {
     ...(protocol === undefined ? {} : { protocol }),
     ...(address === undefined ? {} : { address }),
     ...(values.has('port') ? { port: whole(values, 'port', { least: 0, most: 65_535, otherwise: 0 }) } : {}),
-    ...(state === undefined ? {} : { state: state as FlowState }),
   };
 }
 

@@ -9,7 +9,8 @@ import { refusal } from '../policy/authorize.ts';
 import type { AskHost } from './ask-host.ts';
 import { type FaultDeps, showDrops, showFlows } from './counted.ts';
 import { Eyes } from './eyes.ts';
-import { parseFlowQuery, parsePacket, parseTraceQuery, parseWhyQuery, readQuery } from './queries.ts';
+import { showFollowed } from './followed.ts';
+import { parseFlowQuery, parseFollowQuery, parsePacket, parseTraceQuery, parseWhyQuery, readQuery } from './queries.ts';
 import { trace } from './trace.ts';
 import { explainPair, explainPort } from './why.ts';
 
@@ -18,7 +19,7 @@ type PortRoute = { Params: { id: string } };
 /** Who may look into a port. */
 const RULE = 'inspect_port';
 
-/** Adds `GET /cable/v1/ports/{id}/drops|flows|trace|why`: what the port's host knows of its packets. Errors are thrown as `CableError`. */
+/** Adds `GET /cable/v1/ports/{id}/drops|flows|follow|trace|why`: what the port's host knows of its packets. Errors are thrown as `CableError`. */
 export function addFaultRoutes(scope: FastifyInstance, deps: EngineDeps, ask: AskHost): void {
   const faults: FaultDeps = { tables: deps.tables, addresses: deps.addresses, ask };
   const add = (name: string, show: (port: Port, eyes: Eyes, request: FastifyRequest) => Promise<unknown>): void => {
@@ -32,6 +33,7 @@ export function addFaultRoutes(scope: FastifyInstance, deps: EngineDeps, ask: As
     return showDrops(faults, port, eyes);
   });
   add('flows', (port, eyes, { url }) => showFlows(faults, port, parseFlowQuery(url), eyes));
+  add('follow', (port, eyes, { url }) => showFollowed(faults, port, parseFollowQuery(url), eyes));
   add('trace', (port, eyes, { url }) => trace(faults, port, parseTraceQuery(url), eyes));
   add('why', async (port, eyes, request) => {
     const { to, values } = parseWhyQuery(request.url);
