@@ -984,7 +984,8 @@ struct cb_flow {
 	__u32 flags; /* CB_FLOW_F_*, CB_CARRY_SESSION */
 	__u32 member; /* of a pool, to which a load balancer gave it; 0: none */
 	__u32 held; /* CLOCK_MONOTONIC >> CB_HELD_SHIFT until which it outlives that its translation is not allowed: the rows for that are on their way; 0: no */
-	__u8 reserve[8];
+	__u16 session[2]; /* with CB_FLOW_F_CARRIED: by which session each end's port had it handed over; 0: by none */
+	__u8 reserve[4];
 };
 
 /* Of `held` of struct cb_flow: a unit is some second. */

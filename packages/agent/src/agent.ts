@@ -107,7 +107,9 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   const changed: { members: (memberIds: ReadonlySet<string>) => void } = { members: () => undefined };
   const prober = startProber(devices, (memberIds) => changed.members(memberIds), deps);
   let silentMs = (): number | undefined => undefined;
-  const host = createHost(options, { devices, plane, state, prober, silentMs: () => silentMs() }, deps);
+  let hasFlows = (_portId: string): boolean => false;
+  const moving = { hasFlows: (portId: string) => hasFlows(portId) };
+  const host = createHost(options, { devices, plane, state, prober, moving, silentMs: () => silentMs() }, deps);
   guests = host.planner.guests;
   machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
   const flows = openFlowExport(options, { plane, state, host }, deps);
@@ -118,9 +120,11 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
     slices: state.slices,
     planner: host.planner,
     gatewayOf: (routerId) => host.failOver.hostOf(routerId),
+    onFlows: (portId) => host.loop.takeFlows(portId),
     log: log.child('handover'),
     signal,
   });
+  hasFlows = (portId) => handover.hasFlows(portId);
   const stream = createStream(
     options,
     { version, client, transport, state, host, devices, handover, prober, answer: tracing.answer },
@@ -341,12 +345,13 @@ function createHost(
     readonly plane: KernelDataPlane;
     readonly state: HostState;
     readonly prober: Prober;
+    readonly moving: Pick<Handover, 'hasFlows'>;
     /** How long the server has said nothing. */
     readonly silentMs: () => number | undefined;
   },
   deps: Deps,
 ): Host {
-  const { devices, plane, state, prober } = parts;
+  const { devices, plane, state, prober, moving } = parts;
   const log = deps.log.child('host');
   const kept = keptIds({ plane, host: options.host, slices: state.slices });
   const ids = createHostIds(kept, () => performance.now());
@@ -377,6 +382,7 @@ function createHost(
     programmed: plane.readProgrammed(),
     links: linkDriver(devices, log),
     probe: (targets) => prober.take(targets),
+    hasFlows: (portId) => moving.hasFlows(portId),
     announce: (moved) => announcer.announce(moved),
     onChange: ({ ports }) => listener(ports),
     log,

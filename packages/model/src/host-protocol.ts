@@ -177,6 +177,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A server may ask to follow a port. An older agent says that it does not know the ask, and the caller is told so.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'Feature flows: a status says of a port that comes from another host that its flows are here. An older server passes it over, and waits for no flows when a port moves; nor does any for an older agent.',
+      },
     ],
   },
 ];
@@ -196,8 +201,8 @@ export const HOST_PROTOCOL = 2;
 /** The token of the `Upgrade` header that asks for protocol 2. */
 export const HOST_UPGRADE = 'cable-host/2';
 
-/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). */
-export const AGENT_FEATURES: readonly string[] = ['blocks', 'floats'];
+/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). `flows`: it says when flows of a port that comes are here (`VifStatus`). */
+export const AGENT_FEATURES: readonly string[] = ['blocks', 'floats', 'flows'];
 
 /** Thousands of bits a second, by physical network or `TUNNELLED`, and direction. What is absent is not known. */
 export type HostBandwidth = Readonly<Record<string, { readonly egress?: number; readonly ingress?: number }>>;
@@ -401,4 +406,6 @@ export type VifStatus = {
   readonly portId: string;
   readonly state: 'up' | 'down' | 'error';
   readonly reason: string | null;
+  /** The port comes from another host, and that one has handed over all flows that it had when it was asked. Absent: it does not, or has not. */
+  readonly flows?: true;
 };

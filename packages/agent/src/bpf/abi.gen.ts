@@ -2328,6 +2328,8 @@ export type CbFlow = {
   readonly member: number;
   /** CLOCK_MONOTONIC >> CB_HELD_SHIFT until which it outlives that its translation is not allowed: the rows for that are on their way; 0: no */
   readonly held: number;
+  /** with CB_FLOW_F_CARRIED: by which session each end's port had it handed over; 0: by none */
+  readonly session: readonly number[];
 };
 
 export const cbFlow: Codec<CbFlow> = structCodec(
@@ -2345,6 +2347,7 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     out.u32(364, 'flags', value.flags);
     out.u32(368, 'member', value.member);
     out.u32(372, 'held', value.held);
+    out.list(376, 'session', value.session, { limit: 2, size: 2 }, (at, item) => out.u16(at, 'session', item));
   },
   (b) => ({
     way: b.list(0, 2, 64, (at) => cbWay.decode(b.raw(at, 64))),
@@ -2358,6 +2361,7 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     flags: b.u32(364),
     member: b.u32(368),
     held: b.u32(372),
+    session: b.list(376, 2, 2, (at) => b.u16(at)),
   }),
 );
 
