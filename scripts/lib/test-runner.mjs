@@ -3,11 +3,14 @@
  * that use the machine; and prints one summary for both. Its child processes inherit this process's Node options.
  */
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec as Spec } from 'node:test/reporters';
+import { endTree, programsOf } from './process-tree.mjs';
 import { needsMachine } from './tests.mjs';
 
 const FILE_TIMEOUT_MS = 300_000;
+const SLOWEST = 15;
 const SUMS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'];
 
 const files = process.argv.slice(2);
@@ -19,20 +22,48 @@ const passes = [
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop.abort());
 
+const startedAt = new Map();
+const seconds = new Map();
+/** By file: the tests that have begun and not ended. */
+const open = new Map();
+
 async function* events() {
   const sums = Object.fromEntries(SUMS.map((name) => [name, 0]));
-  const startedAt = Date.now();
+  const begin = Date.now();
   for (const pass of passes) {
     if (pass.files.length === 0 || stop.signal.aborted) continue;
     for await (const event of run({ ...pass, timeout: FILE_TIMEOUT_MS, signal: stop.signal })) {
+      for (const name of watch(event)) yield diagnostic(`cut short in: ${name}`);
       const sum = summaryLine(event);
       if (sum === undefined) yield event;
       else if (sum.name in sums) sums[sum.name] += sum.value;
     }
   }
   if (sums.fail > 0 || sums.cancelled > 0 || stop.signal.aborted) process.exitCode = 1;
+  const slowest = [...seconds].sort((a, b) => b[1] - a[1]).slice(0, SLOWEST);
+  for (const [file, took] of slowest) yield diagnostic(`slow: ${took.toFixed(0).padStart(4)} s ${file}`);
   for (const name of SUMS) yield diagnostic(`${name} ${sums[name]}`);
-  yield diagnostic(`duration_ms ${Date.now() - startedAt}`);
+  yield diagnostic(`duration_ms ${Date.now() - begin}`);
+}
+
+/**
+ * Notes how long each file takes. node:test asks a file that is over its time to end and goes on; one that does not obey would go
+ * on beside the others and keep this process from ending, so it is made to. Returns the tests that such a file was in.
+ */
+function watch({ type, data }) {
+  if (type !== 'test:dequeue' && type !== 'test:complete') return [];
+  if (data.nesting !== 0 || !files.includes(data.name)) {
+    const within = open.get(data.file) ?? new Set();
+    if (type === 'test:dequeue') open.set(data.file, within.add(data.name));
+    else within.delete(data.name);
+    return [];
+  }
+  const file = data.name;
+  if (type === 'test:dequeue') startedAt.set(file, Date.now());
+  if (type !== 'test:complete') return [];
+  seconds.set(file, (Date.now() - startedAt.get(file)) / 1000);
+  for (const pid of programsOf(process.pid, file)) endTree(pid);
+  return [...(open.get(data.file) ?? [])];
 }
 
 /** `{name, value}` if the event is a line of the summary that node:test ends a run with. */
@@ -46,4 +77,6 @@ function diagnostic(message) {
   return { type: 'test:diagnostic', data: { nesting: 0, message } };
 }
 
-Readable.from(events()).compose(new Spec()).pipe(process.stdout);
+await pipeline(Readable.from(events()).compose(new Spec()), process.stdout, { end: false });
+// What a test left running may hold this process's pipes: the end does not wait for it.
+process.exit();
