@@ -22,7 +22,7 @@ const passes = [
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop.abort());
 
-const startedAt = new Map();
+const began = new Map();
 const seconds = new Map();
 /** By file: the tests that have begun and not ended. */
 const open = new Map();
@@ -32,7 +32,7 @@ async function* events() {
   const begin = Date.now();
   for (const pass of passes) {
     if (pass.files.length === 0 || stop.signal.aborted) continue;
-    for await (const event of run({ ...pass, timeout: FILE_TIMEOUT_MS, signal: stop.signal })) {
+    for await (const event of run({ ...pass, timeout: FILE_TIMEOUT_MS + 15_000, signal: stop.signal })) {
       for (const name of watch(event)) yield diagnostic(`cut short in: ${name}`);
       const sum = summaryLine(event);
       if (sum === undefined) yield event;
@@ -47,23 +47,31 @@ async function* events() {
 }
 
 /**
- * Notes how long each file takes. node:test asks a file that is over its time to end and goes on; one that does not obey would go
- * on beside the others and keep this process from ending, so it is made to. Returns the tests that such a file was in.
+ * Notes how long each file takes, and ends one that is over its time with all that it started. (node:test only asks it to end and
+ * goes on, so that what it leaves would run beside the others and keep this process from ending; its own limit is for a file that
+ * ended but left a program which holds its pipes.) Returns the tests that a file cut short was in.
  */
 function watch({ type, data }) {
   if (type !== 'test:dequeue' && type !== 'test:complete') return [];
-  if (data.nesting !== 0 || !files.includes(data.name)) {
+  const file = data.name;
+  if (data.nesting !== 0 || !files.includes(file)) {
     const within = open.get(data.file) ?? new Set();
     if (type === 'test:dequeue') open.set(data.file, within.add(data.name));
     else within.delete(data.name);
     return [];
   }
-  const file = data.name;
-  if (type === 'test:dequeue') startedAt.set(file, Date.now());
-  if (type !== 'test:complete') return [];
-  seconds.set(file, (Date.now() - startedAt.get(file)) / 1000);
-  for (const pid of programsOf(process.pid, file)) endTree(pid);
+  if (type === 'test:dequeue') {
+    began.set(file, { at: Date.now(), timer: setTimeout(() => end(file), FILE_TIMEOUT_MS) });
+    return [];
+  }
+  const { at, timer } = began.get(file);
+  clearTimeout(timer);
+  seconds.set(file, (Date.now() - at) / 1000);
   return [...(open.get(data.file) ?? [])];
+}
+
+function end(file) {
+  for (const pid of programsOf(process.pid, file)) endTree(pid);
 }
 
 /** `{name, value}` if the event is a line of the summary that node:test ends a run with. */
