@@ -105,6 +105,15 @@ test('the programs that carry flows between hosts pass it, too', (t) => {
   }
 });
 
+test('so does the filter of packets that are shown', (t) => {
+  const loaded = loadObject({
+    path: object('sample.bpf.o'),
+    onVerified: (name, { instructions }) => t.diagnostic(`${name}: ${instructions} instructions`),
+  });
+  assert.deepEqual([...loaded.programs.keys()], ['sample']);
+  loaded.close();
+});
+
 for (const bank of [0, 1]) {
   test(`the programs of bank ${bank} need no more of the verifier than they may`, (t) => {
     const { loaded, efforts } = loadIntoBank('vrouter.bpf.o', bank);

@@ -5,7 +5,7 @@ import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger, LoopDelay } from '@cable/kit';
 import type { RefusedEntries } from '@cable/model';
 import { createAnswers } from './asks/answers.ts';
-import { Follows } from './asks/follows.ts';
+import { openFollows } from './asks/open-follows.ts';
 import { Tracer } from './asks/tracer.ts';
 import { MAPS } from './bpf/abi.gen.ts';
 import { textBytes } from './bpf/codec.ts';
@@ -59,7 +59,6 @@ import type { Netns } from './net/netns.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { ChosenOptions } from './options.ts';
 import { formatAddress } from './plan/address.ts';
-import { typedSlices } from './plan/inputs.ts';
 import { Planner } from './plan/planner.ts';
 import type { KernelDataPlane } from './reconcile/kernel-data-plane.ts';
 import { stateNumber } from './reconcile/programmed.ts';
@@ -500,22 +499,7 @@ function createTracing(
   let { own } = parts.devices;
   const known = { slices: state.slices, planner: host.planner, log };
   const tracer = new Tracer({ ...known, host: options.host, load: () => openTrace(options, own) });
-  const follows = new Follows({
-    port: (portId) => {
-      const { vif, device = '' } = host.planner.vifs.get(portId) ?? {};
-      const slices = typedSlices(state.slices);
-      const port = slices.item('host', options.host, portId) ?? slices.item('standby', options.host, portId);
-      return vif === undefined || port === undefined ? undefined : { vif, device, projectId: port.projectId };
-    },
-    watched: host.watched,
-    listen: (listener) => flows.listen(listener),
-    notTold: (vif) => plane.readNotTold(vif),
-    newLease: () => randomBytes(12).toString('hex'),
-    after: (ms, call) => {
-      const timer = setTimeout(call, ms).unref();
-      return () => clearTimeout(timer);
-    },
-  });
+  const follows = openFollows(options, { ...known, plane, watched: host.watched, flows });
   return {
     answer: createAnswers({ ...known, plane, tracer, follows, monotonicMs: () => performance.now() }),
     remade: (next) => {

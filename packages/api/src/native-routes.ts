@@ -5,6 +5,7 @@ import {
   FOLLOW_LEASE_MS,
   HOST_UPGRADE,
   MAX_FLOWS_AN_ANSWER,
+  MAX_PACKET_RATE,
   MAX_VIFS_A_REPORT,
 } from '@cable/model';
 import { SCHEMA_PATH } from './schema.ts';
@@ -155,6 +156,18 @@ const OF_PORT: Attributes = {
   host: { type: 'string', nullable: true, description: 'Where it is; null: the caller may not know.' },
 };
 
+const BECOMES: Attribute = {
+  type: 'object',
+  nullable: true,
+  properties: {
+    source: text('Its address.'),
+    source_port: { type: 'integer', nullable: true },
+    destination: { type: 'string', nullable: true, description: 'Its address; null: the caller may not know.' },
+    destination_port: { type: 'integer', nullable: true },
+  },
+  description: 'What source and destination become; null: they stay.',
+};
+
 const FLOW: Attributes = {
   marker: integer('Its number.'),
   begun_here: { type: 'boolean', description: 'True: the port began it.' },
@@ -175,6 +188,13 @@ const FLOW: Attributes = {
   expires_seconds: integer('Until it ends if nothing more comes.'),
   rule: { type: 'string', nullable: true, description: 'Id of the security group rule that allowed it.' },
   security_group: NAMED,
+  becomes: BECOMES,
+  load_balanced: { type: 'boolean', description: 'True: a load balancer gave it to a member of its pool.' },
+  peer_host: {
+    type: 'string',
+    nullable: true,
+    description: 'Where the peer is; null: here, not known, or the caller may not know.',
+  },
 };
 
 function some(of: Attributes, ...names: readonly string[]): Attributes {
@@ -186,17 +206,7 @@ const EVENT: Attributes = {
   at: text('When, by the clock of the host.', '2026-11-27T14:03:22.123Z'),
   begun_here: { type: 'boolean', description: 'True: the port began it, or sent the packet.' },
   ...some(FLOW, 'network', 'protocol', 'source', 'source_port', 'destination', 'destination_port', 'icmp_type', 'peer'),
-  becomes: {
-    type: 'object',
-    nullable: true,
-    properties: {
-      source: text('Its address.'),
-      source_port: { type: 'integer', nullable: true },
-      destination: { type: 'string', nullable: true, description: 'Its address; null: the caller may not know.' },
-      destination_port: { type: 'integer', nullable: true },
-    },
-    description: 'What source and destination become; null: they stay.',
-  },
+  becomes: BECOMES,
   ...some(FLOW, 'packets', 'bytes', 'reply_packets', 'reply_bytes', 'rule', 'security_group'),
   ended: {
     type: 'string',
@@ -206,6 +216,44 @@ const EVENT: Attributes = {
   reason: { type: 'string', nullable: true, description: 'Of a drop: its name.' },
   meaning: { type: 'string', nullable: true, description: 'What that means.' },
   remedy: { type: 'string', nullable: true, description: 'What to do.' },
+};
+
+const LIVE_PACKET: Attributes = {
+  kind: text('packet; or begin, end, drop: then as follow gives it, with port and host.', 'packet'),
+  at: text('When, by the clock of the host.', '2026-11-27T14:03:22.123456Z'),
+  port: NAMED,
+  host: { type: 'string', nullable: true, description: 'Null: the caller may not know.' },
+  sent: { type: 'boolean', description: 'True: the port sent it; false: it was given to the port.' },
+  ...some(FLOW, 'protocol', 'source_port', 'destination_port', 'icmp_type'),
+  source: text('Its source address.'),
+  destination: text('Its destination address.'),
+  tcp_flags: {
+    type: 'list',
+    nullable: true,
+    items: { type: 'string' },
+    description: 'SYN, ACK, ...; null: it is none of TCP.',
+  },
+  bytes: integer('Of the IP packet; of one that is cut into segments only later, of all.'),
+  flow: {
+    type: 'object',
+    nullable: true,
+    properties: FLOW,
+    description: 'Its connection, as flows gives it; null: none is known.',
+  },
+};
+
+const SIDE: Attributes = {
+  port: NAMED,
+  host: { type: 'string', nullable: true, description: 'Null: the caller may not know.' },
+  sent: integer('Packets of the query that the port sent since it is looked on, shown or not.'),
+  received: integer('The same that it was given.'),
+  drops: objects('Dropped meanwhile of all that the port sent and received.', {
+    reason: text('Its name.', 'tcp_window'),
+    packets: integer('How many.'),
+    meaning: text('What it means.'),
+    remedy: text('What to do.'),
+  }),
+  error: { type: 'string', nullable: true, description: 'Why its host does not say; null: it does.' },
 };
 
 const PACKET: Attributes = {
@@ -398,6 +446,37 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
         'Records since the marker that were not asked for in time, or were more than is told of a port.',
       ),
       records: objects('What came since the marker.', EVENT),
+    }),
+  },
+  {
+    ...open,
+    path: '/cable/v1/ports/{id}/live',
+    summary: `Packets that the port and an address exchange, some a second, and what their connections do: at the port’s host and, if the caller may look into that port, at the receiver’s. Ask again with the marker, at least every ${FOLLOW_LEASE_MS / 1000} s.`,
+    query: {
+      to: text('Address of the receiver.', '10.0.0.5'),
+      source: text('Default: the port’s own.'),
+      protocol: text('By name or number; default: ICMP.', 'tcp'),
+      sport: integer('Source port; default: any.'),
+      dport: integer('Destination port; default: any.'),
+      rate: {
+        type: 'integer',
+        minimum: 1,
+        maximum: MAX_PACKET_RATE,
+        description: 'Packets a second at each host; 10.',
+      },
+      marker: text('Of the answer before.'),
+    },
+    answers: json({
+      port: NAMED,
+      receiver: NAMED,
+      marker: text('Of this answer.'),
+      begun_anew: {
+        type: 'boolean',
+        description: 'True: a host does not know the marker; what came since is not known.',
+      },
+      missing: integer('Records since the marker that were not asked for in time, or were more than is told.'),
+      sides: objects('What is counted at the port’s host, and at the receiver’s.', SIDE),
+      records: objects('What came since the marker, in the order of time as the hosts have it.', LIVE_PACKET),
     }),
   },
   {

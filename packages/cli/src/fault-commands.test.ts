@@ -159,6 +159,90 @@ test('a trace is told host by host, with the cause at its end; its receiver may 
   assert.equal(server.requests.at(-1), `GET /cable/v1/ports/${A}/trace?to=10.0.0.2&protocol=tcp&dport=80`);
 });
 
+test('packets are shown with what was decided, once; drops with the remedy; it ends after as many as were asked for', async (t) => {
+  const flow = {
+    ...{ marker: 7, peer: PEER, state: 'established', rule: A, security_group: { id: B, name: 'web' } },
+    ...{ becomes: null, load_balanced: true, peer_host: 'h2' },
+  };
+  const packet = {
+    ...{ kind: 'packet', at: '2026-11-27T14:00:00.123456Z', port: PORT, host: 'h1', sent: true, protocol: 6 },
+    ...{ source: '10.0.0.1', source_port: 5, destination: '10.0.0.2', destination_port: 80, icmp_type: null },
+    ...{ tcp_flags: ['SYN', 'ACK'], bytes: 60, flow },
+  };
+  const drop = {
+    ...{ ...packet, kind: 'drop', port: PEER, begun_here: false, peer: PORT, becomes: null, reason: 'no_route' },
+    ...{ meaning: 'no way', remedy: 'make one' },
+  };
+  const window = { reason: 'tcp_window', meaning: 'not in it', remedy: 'wait', packets: 2 };
+  const sides = (packets: number) => [
+    { port: PORT, host: 'h1', sent: 3, received: 4, drops: [], error: null },
+    {
+      port: PEER,
+      host: 'h2',
+      sent: 3,
+      received: 4,
+      error: 'it is away',
+      drops: [
+        { ...window, packets },
+        { ...window, reason: 'no_route' },
+      ],
+    },
+  ];
+  const answer = { begun_anew: false, missing: 0, receiver: PEER };
+  const answers = [
+    { ...answer, marker: 'a.0.0~', sides: sides(2), records: [packet, packet, drop] },
+    { ...answer, marker: 'a.1.0~', sides: sides(5), records: [] },
+    { ...answer, marker: 'a.2.0~', sides: sides(5), records: [{ ...packet, sent: false, flow: null }, packet] },
+  ];
+  for (const json of [false, true]) {
+    const left = [...answers];
+    const server = await stub(t, { live: () => left.shift() });
+    const words = ['--proto', 'tcp', '--dport', '80', '--count', '3', '--rate', '5', ...(json ? ['--json'] : [])];
+    const { status, out, err } = await cable(['trace', '--live', '--from', 'vm1', '--to', 'vm2', ...words], server);
+    assert.equal(status, 0, err);
+    const path = `GET /cable/v1/ports/${A}/live?to=10.0.0.2&protocol=tcp&dport=80&rate=5`;
+    assert.deepEqual(
+      server.requests.filter((one) => one.includes('/live')),
+      ['', '&marker=a.0.0~', '&marker=a.1.0~'].map((marker) => `${path}${marker}`),
+    );
+    assert.deepEqual(err.trimEnd().split('\n'), [
+      '-- vm2: it is away',
+      '-- shown is what passes vm1 on h1 and vm2 on h2, each by the clock of its host',
+      '-- 2 dropped meanwhile of all that vm2 sends and receives: tcp_window (not in it)',
+      '-- 3 dropped meanwhile of all that vm2 sends and receives: tcp_window (not in it)',
+    ]);
+    const lines = out.trimEnd().split('\n');
+    if (json) {
+      assert.deepEqual(JSON.parse(lines[0] ?? ''), packet);
+      assert.equal(lines.length, 4);
+      continue;
+    }
+    const sent = 'vm1 sends tcp 10.0.0.1:5 > 10.0.0.2:80 [SYN,ACK] 60 bytes';
+    assert.deepEqual(
+      lines.map((line) => line.replace(/^\d\d:\d\d:\d\d\.123456 /, '')),
+      [
+        sent,
+        `    as its connection was decided: rule ${A} of web, by a load balancer, by the tunnel to h2, peer vm2, established`,
+        sent,
+        'vm2 drop  in  tcp 10.0.0.1:5 > 10.0.0.2:80 peer vm1 no_route (no way)',
+        '    remedy: make one',
+        sent.replace('sends', 'is given'),
+        '    of no connection that is known: it was refused, or the port’s groups are stateless',
+      ],
+    );
+  }
+  const server = await stub(t, {});
+  for (const [more, said] of [
+    ['--live --bytes 90', '--bytes is not for --live'],
+    ['--live --icmp-type 8', '--icmp-type is not for --live'],
+    ['--live --count 0', '--count: give a whole number from 1 on'],
+    ['--rate 5', '--rate is for --live'],
+  ] as const) {
+    const { status, err } = await cable(`trace --from vm1 --to vm2 ${more}`, server);
+    assert.deepEqual([status, err], [2, `error: ${said}\n`]);
+  }
+});
+
 test('why is told for one port and for two', async (t) => {
   const finding = { code: 'x', text: 'it is unplugged', remedy: 'plug it in' };
   const why = { port: PORT, status: 'DOWN', findings: [finding], finding, ways: [TRACE], ports: [] };

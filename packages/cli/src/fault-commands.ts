@@ -6,6 +6,7 @@ import type { Bind, CliContext } from './context.ts';
 import { CliError } from './errors.ts';
 import { ask, endText, findPort, type Named, nameOf, PROTOCOL } from './fault-text.ts';
 import { followFlows } from './follow.ts';
+import { showLive } from './live.ts';
 import { type Row, renderJson, renderTable } from './render.ts';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -38,7 +39,10 @@ export function addFaultCommands(root: Command, bind: Bind): void {
     .description('Shows the way of a packet and of its answer, as the hosts decide it; no packet is sent.')
     .requiredOption('--from <port>', 'the sender, by name or ID: of a VM, a pod or a physical machine')
     .requiredOption('--to <address>', 'address of the receiver, or a port’s name or ID')
-    .option('--source <address>', 'source address; default: the sender’s own');
+    .option('--source <address>', 'source address; default: the sender’s own')
+    .option('--live', 'show packets that really pass, some a second, and what is dropped of them, until Ctrl-C')
+    .option('--count <number>', 'with --live: end after so many packets')
+    .option('--rate <number>', 'with --live: so many packets a second (1 to 100; default 10)');
   packetOptions(trace).action(bind(showTrace));
   const why = root
     .command('why')
@@ -232,6 +236,9 @@ const VERDICT: Readonly<Record<string, string>> = {
 async function showTrace(context: CliContext, options: Options): Promise<void> {
   const from = await findPort(context, options['from']);
   const to = await addressOf(context, String(options['to']));
+  if (options['live'] === true) return showLive(context, { from, to }, options);
+  for (const name of ['count', 'rate'])
+    if (options[name] !== undefined) throw new CliError(2, `--${name} is for --live`);
   const trace = (await ask(context.client(), from, 'trace', {
     to,
     source: options['source'],

@@ -28,7 +28,7 @@ export async function followFlows(
   for (const name of ['state', 'all'])
     if (options[name] !== undefined) throw new CliError(2, `--${name} is not for --follow`);
   const { protocol, address, port: number } = options;
-  await follow(context, 'records are', async (marker) => {
+  await follow(context, 'records', async (marker) => {
     const answer = (await ask(context.client(), port, 'follow', {
       marker,
       protocol,
@@ -59,7 +59,7 @@ export async function follow(
         const answer = await next(marker);
         if (answer === 'end') return;
         if (answer.begun_anew) say('begun anew: what came before is not known');
-        if (answer.missing > 0) say(`${answer.missing} ${what} missing`);
+        if (answer.missing > 0) say(`${answer.missing} ${what} are missing`);
         ({ marker } = answer);
         isAway = false;
       } catch (err) {
@@ -78,11 +78,12 @@ function passes(err: Error): boolean {
   return err instanceof ApiError ? PASSING.includes(err.status) : err instanceof TransportError && err.retryable;
 }
 
-/** One line; of a drop a second one with what to do. */
-export function recordText(record: Row): string {
+/** One line; of a drop a second one with what to do. `port`: whose it is, where there are several. */
+export function recordText(record: Row, port?: string): string {
   const ends = `${endText(record['source'], record['source_port'])} > ${endText(record['destination'], record['destination_port'])}`;
   const parts = [
     timeText(record['at']),
+    ...(port === undefined ? [] : [port]),
     String(record['kind']).padEnd(5),
     record['begun_here'] === true ? 'out' : 'in ',
     `${protocolText(record['protocol'])} ${ends}`,
@@ -102,11 +103,11 @@ export function timeText(at: unknown): string {
   const date = new Date(String(at));
   const two = (value: number): string => String(value).padStart(2, '0');
   const day = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
-  return `${day}.${String(date.getMilliseconds()).padStart(3, '0')}`;
+  return `${day}.${/\.(\d+)Z$/.exec(String(at))?.[1] ?? '0'}`;
 }
 
-function becomesText(becomes: Row | null): readonly string[] {
-  if (becomes === null) return [];
+export function becomesText(becomes: Row | null | undefined): readonly string[] {
+  if (becomes === null || becomes === undefined) return [];
   const destination = becomes['destination'] === null ? 'an address of another project' : becomes['destination'];
   const to = endText(destination, becomes['destination_port']);
   return [`(becomes ${endText(becomes['source'], becomes['source_port'])} > ${to})`];
@@ -121,10 +122,16 @@ function outcome(record: Row): readonly string[] {
       return [counted, ...(record['ended'] === null ? [] : [`(${String(record['ended'])})`])];
     }
     default:
-      return record['rule'] === null
-        ? []
-        : [`rule ${String(record['rule'])}`, ...nonEmpty('of', nameOf(record['security_group'] as Named | null))];
+      return ruleText(record);
   }
+}
+
+/** The rule that allowed it, as far as it is known. */
+export function ruleText(record: Row): readonly string[] {
+  if (record['rule'] === null) return [];
+  return [
+    ['rule', String(record['rule']), ...nonEmpty('of', nameOf(record['security_group'] as Named | null))].join(' '),
+  ];
 }
 
 function nonEmpty(word: string, text: string): readonly string[] {

@@ -102,6 +102,10 @@ export type FlowView = {
   readonly peerUnderlay: string | null;
   /** First 8 hexadecimal digits of the id of the rule that allowed it; null: none was needed, or not known. */
   readonly rule: string | null;
+  /** What its source and destination become; null: they stay; absent: the agent is of an older build. */
+  readonly becomes?: TraceEnds | null;
+  /** A load balancer gave it to a member of its pool. Absent: none did, or an older build. */
+  readonly isBalanced?: boolean;
 };
 
 /** A host is told of what a port's flows do as long as somebody asks at least so often. */
@@ -124,6 +128,24 @@ export type FollowQuery = {
   readonly protocol?: number;
   readonly address?: string;
   readonly port?: number;
+  /** Packets, too, and of flows those alone that they are of; without the three before. */
+  readonly packets?: PacketQuery;
+};
+
+/** Packets of a port that are shown, at most so many a second. */
+export const MAX_PACKET_RATE = 100;
+
+/** Packets that a port exchanges with one peer. */
+export type PacketQuery = {
+  /** Address of the other end, as the port meets it. */
+  readonly peer: string;
+  /** IANA number. */
+  readonly protocol: number;
+  /** Of TCP, UDP and SCTP; null: any. */
+  readonly peerPort: number | null;
+  readonly ownPort: number | null;
+  /** So many a second are shown: 1..`MAX_PACKET_RATE`. */
+  readonly rate: number;
 };
 
 /** What came behind `after`. */
@@ -131,9 +153,37 @@ export type FollowedFlows = {
   /** 1..64 letters and digits. */
   readonly lease: string;
   /** In the order of their numbers. */
-  readonly records: readonly FlowEvent[];
+  readonly records: readonly (FlowEvent | PacketEvent)[];
   /** How many are missing since the lease began: nobody asked in time, or more came than the host tells of a port. */
   readonly lost: number;
+  /** With `packets`, since the lease began. */
+  readonly counted?: PacketCounts;
+};
+
+export type PacketCounts = {
+  /** Of the query, shown or not: that the port sent, that it was given. A packet that is cut into segments only later is one. */
+  readonly sent: number;
+  readonly received: number;
+  /** Dropped of all that the port sent and received, shown or not: those that occurred. */
+  readonly drops: readonly { readonly reason: DropReason; readonly packets: number }[];
+};
+
+/** A packet as it passed the port's device: before anything was decided about what the port sends, after it about what it is given. */
+export type PacketEvent = Pick<
+  FlowView,
+  'protocol' | 'source' | 'destination' | 'sourcePort' | 'destinationPort' | 'icmpType'
+> & {
+  readonly number: number;
+  readonly kind: 'packet';
+  readonly atMs: number;
+  /** True: the port sent it. */
+  readonly isSent: boolean;
+  /** The sixth byte of flags of TCP's header (RFC 9293); null: it is none of TCP. */
+  readonly tcpFlags: number | null;
+  /** Of the IP packet. */
+  readonly bytes: number;
+  /** The flow that it is of, right after it passed; null: there is none, or none any more. */
+  readonly flow: FlowView | null;
 };
 
 /** A flow of the port began or ended, or one of its packets was dropped when it was decided. */

@@ -180,6 +180,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-27',
         change:
+          'Who asks to follow a port may ask for packets. An agent that does not know of them counts none in its answer, and the caller is told so.',
+      },
+      {
+        date: '2026-11-27',
+        change:
           'Feature flows: a status says of a port that comes from another host that its flows are here. An older server passes it over, and waits for no flows when a port moves; nor does any for an older agent.',
       },
     ],

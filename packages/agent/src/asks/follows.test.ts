@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FOLLOW_LEASE_MS, type FollowedFlows, MAX_FOLLOWED, MAX_FOLLOWS, MAX_FOLLOWS_A_PROJECT } from '@cable/model';
+import {
+  type FlowEvent,
+  FOLLOW_LEASE_MS,
+  type FollowedFlows,
+  MAX_FOLLOWED,
+  MAX_FOLLOWS,
+  MAX_FOLLOWS_A_PROJECT,
+  type PacketEvent,
+  type PacketQuery,
+} from '@cable/model';
+import { NetlinkError } from '../ffi/errno.ts';
 import type { FlowRecord } from '../flow-export/flow-record.ts';
 import { parseAddress } from '../plan/address.ts';
 import { type FollowedPort, Follows } from './follows.ts';
@@ -18,7 +28,22 @@ type Bed = {
   tell(record: FlowRecord): void;
   readonly untold: { count: number };
   readonly isHeard: () => boolean;
+  readonly samplers: readonly {
+    readonly port: FollowedPort;
+    readonly query: PacketQuery;
+    readonly take: (packet: Omit<PacketEvent, 'number'>) => void;
+    readonly onEnd: () => void;
+    lost: number;
+    isOpen: boolean;
+  }[];
+  readonly drops: { reason: typeof REASON; packets: number }[];
 };
+
+const REASON = { name: 'no_route', meaning: 'm', remedy: 'r' };
+
+function portOf(id: string, vif: number): FollowedPort {
+  return { id, vif, device: `tap${id}`, ifindex: 10 + vif, vlan: 0, networkId: 'n', projectId: `of ${id}` };
+}
 
 function bed(...names: readonly string[]): Bed {
   const devices: string[] = [];
@@ -26,15 +51,26 @@ function bed(...names: readonly string[]): Bed {
   const listeners = new Set<(record: FlowRecord) => void>();
   const untold = { count: 0 };
   let [now, leases] = [0, 0];
-  const ports = new Map(names.map((name, n) => [name, { vif: n + 1, device: `tap${name}`, projectId: `of ${name}` }]));
+  const ports = new Map(names.map((name, n) => [name, portOf(name, n + 1)]));
+  const samplers: Bed['samplers'][number][] = [];
+  const drops: { reason: typeof REASON; packets: number }[] = [];
+  const use = (what: string) => (device: string) => {
+    devices.push(`${what}${device}`);
+    return () => void devices.splice(devices.indexOf(`${what}${device}`), 1);
+  };
   const follows = new Follows({
     port: (id) => ports.get(id),
-    watched: {
-      follow: (device) => {
-        devices.push(device);
-        return () => void devices.splice(devices.indexOf(device), 1);
-      },
+    watched: { follow: use(''), watch: use('watched ') },
+    sample: (port, query, take, onEnd) => {
+      if (query.peer === 'gone') throw new NetlinkError('hear', 'ENODEV');
+      const sampler = { port, query, take, onEnd, lost: 0, isOpen: true };
+      samplers.push(sampler);
+      const close = (): void => {
+        sampler.isOpen = false;
+      };
+      return { counts: () => ({ sent: 5, received: 6, lost: sampler.lost }), close };
     },
+    drops: () => drops,
     listen: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -51,7 +87,7 @@ function bed(...names: readonly string[]): Bed {
     },
   });
   return {
-    ...{ follows, ports, devices, untold },
+    ...{ follows, ports, devices, untold, samplers, drops },
     pass: (ms) => {
       now += ms;
       for (const timer of timers) if (timer.at <= now && timers.delete(timer)) timer.call();
@@ -61,6 +97,10 @@ function bed(...names: readonly string[]): Bed {
     },
     isHeard: () => listeners.size > 0,
   };
+}
+
+function events({ records }: FollowedFlows): readonly FlowEvent[] {
+  return records.flatMap((one) => (one.kind === 'packet' ? [] : [one]));
 }
 
 function value(said: ReturnType<Follows['ask']>): FollowedFlows {
@@ -106,17 +146,16 @@ test('each has what is of its port and query, from both ends, once, and again if
   const { follows, tell } = bed('a', 'b');
   const a = value(follows.ask({ portId: 'a', ...ALL })).lease;
   const b = value(follows.ask({ portId: 'b', ...ALL, port: 80 })).lease;
-  const reason = { name: 'no_route', meaning: 'm', remedy: 'r' };
   const nat = { asked: tuple('10.0.0.1', '203.0.113.1', 1000, 81), answered: tuple('10.0.0.2', '192.0.2.1', 80, 4096) };
   tell(record('a', 'b'));
   tell(record('b', null, { kind: 'end', ended: 3, ...nat }));
-  tell(record('a', null, { kind: 'drop', drop: reason }));
+  tell(record('a', null, { kind: 'drop', drop: REASON }));
   tell(record('a', null, { kind: 'update' }));
   tell(record('c', null));
   tell(
     record('b', null, { asked: tuple('10.0.0.1', '10.0.0.2', 1, 2), answered: tuple('10.0.0.2', '10.0.0.1', 2, 1) }),
   );
-  const ofA = (after: number) => value(follows.ask({ portId: 'a', lease: a, after })).records;
+  const ofA = (after: number) => events(value(follows.ask({ portId: 'a', lease: a, after })));
   const [first, second, ...more] = ofA(0);
   assert.deepEqual(more, []);
   assert.deepEqual(first, {
@@ -125,9 +164,9 @@ test('each has what is of its port and query, from both ends, once, and again if
     ...{ becomes: null, packets: 1, bytes: 3, replyPackets: 2, replyBytes: 4, peerPortId: 'b', rule: 'rule' },
     ...{ ended: null, reason: null },
   });
-  assert.deepEqual([second?.number, second?.kind, second?.reason], [2, 'drop', reason]);
+  assert.deepEqual([second?.number, second?.kind, second?.reason], [2, 'drop', REASON]);
   assert.deepEqual([ofA(0).length, ofA(1), ofA(2)], [2, [second], []]);
-  const [begin, end, ...rest] = value(follows.ask({ portId: 'b', lease: b, after: 0, port: 80 })).records;
+  const [begin, end, ...rest] = events(value(follows.ask({ portId: 'b', lease: b, after: 0, port: 80 })));
   assert.deepEqual(rest, []);
   assert.deepEqual([begin?.isBegun, begin?.peerPortId], [false, 'a']);
   assert.deepEqual(
@@ -162,7 +201,7 @@ test('what nobody asks for in time is pushed out, and counted with what the vrou
 test('a port that comes to another device is followed there; one that goes is not', () => {
   const { follows, ports, devices } = bed('a');
   const { lease } = value(follows.ask({ portId: 'a', ...ALL }));
-  ports.set('a', { vif: 1, device: 'tap9', projectId: 'p' });
+  ports.set('a', { ...portOf('a', 1), device: 'tap9', ifindex: 99 });
   assert.equal(value(follows.ask({ portId: 'a', lease, after: 0 })).lease, lease);
   assert.deepEqual(devices, ['tap9']);
   ports.delete('a');
@@ -186,4 +225,74 @@ test('so many are followed at a time, and not all of them of one project', () =>
   assert.equal(said.filter((one) => 'value' in one).length, MAX_FOLLOWS);
   assert.equal(devices.length, MAX_FOLLOWS);
   assert.equal(ports.size, MAX_FOLLOWS + 2);
+});
+
+const PACKETS: PacketQuery = { peer: '10.0.0.2', protocol: 6, peerPort: 80, ownPort: null, rate: 10 };
+
+function packet(more: Partial<PacketEvent> = {}): Omit<PacketEvent, 'number'> {
+  return {
+    ...{ kind: 'packet', atMs: 1, isSent: true, protocol: 6, source: '10.0.0.1', destination: '10.0.0.2' },
+    ...{ sourcePort: 1000, destinationPort: 80, icmpType: null, tcpFlags: 2, bytes: 60, flow: null },
+    ...more,
+  };
+}
+
+test('packets are taken as long as the lease is, on a device that they pass; with them what their flows do, and what is dropped', () => {
+  const { follows, tell, samplers, devices, pass, drops, untold } = bed('a');
+  drops.push({ reason: REASON, packets: 7 });
+  const ask = (lease: string | null, after = 0) =>
+    value(follows.ask({ portId: 'a', lease, after, packets: { ...PACKETS } }));
+  const begun = ask(null);
+  assert.deepEqual(begun.counted, { sent: 5, received: 6, drops: [] });
+  assert.deepEqual([...devices].sort(), ['tapa', 'watched tapa']);
+  const [sampler] = samplers;
+  assert.ok(sampler !== undefined);
+  assert.deepEqual([sampler.port.ifindex, sampler.query], [11, PACKETS]);
+  sampler.take(packet());
+  tell(record('a', null));
+  tell(
+    record(null, 'a', { asked: tuple('10.0.0.2', '10.0.0.1', 80, 9), answered: tuple('10.0.0.1', '10.0.0.2', 9, 80) }),
+  );
+  tell(
+    record('a', null, { asked: tuple('10.0.0.1', '10.0.0.2', 9, 81), answered: tuple('10.0.0.2', '10.0.0.1', 81, 9) }),
+  );
+  tell(
+    record('a', null, { asked: tuple('10.0.0.1', '10.0.0.3', 9, 80), answered: tuple('10.0.0.3', '10.0.0.1', 80, 9) }),
+  );
+  drops.push({ reason: { ...REASON, name: 'tcp_window' }, packets: 2 });
+  sampler.lost = 3;
+  untold.count = 4;
+  const { records, lost, counted } = ask(begun.lease);
+  assert.deepEqual(
+    records.map(({ number, kind }) => [number, kind]),
+    [
+      [1, 'packet'],
+      [2, 'begin'],
+      [3, 'begin'],
+    ],
+  );
+  assert.deepEqual([lost, counted?.drops], [7, [{ reason: { ...REASON, name: 'tcp_window' }, packets: 2 }]]);
+  pass(FOLLOW_LEASE_MS);
+  assert.deepEqual([sampler.isOpen, devices], [false, []]);
+});
+
+test('a device that goes ends a lease of packets; so does another query; one that cannot be heard is refused', () => {
+  const { follows, samplers, devices, ports } = bed('a');
+  const ask = (lease: string | null, packets = PACKETS) => follows.ask({ portId: 'a', lease, after: 0, packets });
+  const first = value(ask(null)).lease;
+  samplers[0]?.onEnd();
+  assert.deepEqual([samplers[0]?.isOpen, devices], [false, []]);
+  const second = value(ask(first)).lease;
+  assert.notEqual(second, first);
+  assert.equal(value(ask(second)).lease, second);
+  assert.notEqual(value(ask(second, { ...PACKETS, ownPort: 5 })).lease, second);
+  ports.set('a', { ...portOf('a', 1), ifindex: 99 });
+  assert.notEqual(value(ask(second)).lease, second);
+  assert.deepEqual(samplers.map(({ isOpen, port }) => [isOpen, port.ifindex]).at(-1), [true, 99]);
+  assert.equal(samplers[1]?.isOpen, false);
+  assert.deepEqual(ask(null, { ...PACKETS, peer: 'gone' }), {
+    fault: { code: 'failed', message: 'packets of the port cannot be read (ENODEV)' },
+  });
+  follows.close();
+  assert.deepEqual(devices, []);
 });

@@ -4,8 +4,10 @@ import {
   type HostAsk,
   isUuid,
   MAX_FLOWS_AN_ANSWER,
+  MAX_PACKET_RATE,
   MAX_TRACE_BYTES,
   MAX_TRACE_FLOWS,
+  type PacketQuery,
 } from '@cable/model';
 import { isRecord, type JsonRecord } from '../json.ts';
 import { formatAddress, parseAddress } from '../plan/address.ts';
@@ -24,7 +26,7 @@ export function parseAsk(ask: JsonRecord): HostAsk | 'unknown' | { readonly wron
           portId: uuid(ask, 'portId'),
           lease: ask['lease'] === null ? null : text(ask, 'lease', MAX_LEASE),
           after: whole(ask, 'after', 0, Number.MAX_SAFE_INTEGER),
-          ...parseEnds(ask),
+          ...(ask['packets'] === undefined ? parseEnds(ask) : { packets: parsePackets(record(ask, 'packets')) }),
         };
       case 'trace':
         return {
@@ -72,6 +74,17 @@ function parseEnds(ask: JsonRecord): Pick<Flows, 'protocol' | 'address' | 'port'
   };
 }
 
+function parsePackets(query: JsonRecord): PacketQuery {
+  const port = (name: string): number | null => (query[name] === null ? null : whole(query, name, 1, 65_535));
+  return {
+    peer: address(query, 'peer'),
+    protocol: whole(query, 'protocol', 0, 255),
+    peerPort: port('peerPort'),
+    ownPort: port('ownPort'),
+    rate: whole(query, 'rate', 1, MAX_PACKET_RATE),
+  };
+}
+
 function parseStart(from: JsonRecord): Trace['from'] {
   if (from['kind'] === 'host') {
     const { frame } = from;
@@ -114,7 +127,8 @@ function texts(fields: JsonRecord, name: string, most: number): readonly string[
 
 function text(fields: JsonRecord, name: string, most: number): string {
   const value = fields[name];
-  if (typeof value !== 'string' || value.length > most) throw new Malformed(`${name} is no text of at most ${most} characters`);
+  if (typeof value !== 'string' || value.length > most)
+    throw new Malformed(`${name} is no text of at most ${most} characters`);
   return value;
 }
 

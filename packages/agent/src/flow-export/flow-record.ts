@@ -10,6 +10,7 @@ import {
   type CbTupleKey,
   cbTupleKey,
 } from '../bpf/abi.gen.ts';
+import { wallMs } from '../ffi/libc.ts';
 import type { FlowEnd, FlowNames } from './flow-names.ts';
 
 /** What is told of a flow, or of a dropped packet, in users' names. */
@@ -49,7 +50,7 @@ export type Clock = (monotonicNs: bigint) => number;
 
 /** Both clocks are read once: so records of one turn agree. */
 export function wallClock(): Clock {
-  const [nowNs, nowMs] = [process.hrtime.bigint(), Date.now()];
+  const [nowNs, nowMs] = [process.hrtime.bigint(), wallMs()];
   return (ns) => nowMs - Number((nowNs - ns) / 1000n) / 1000;
 }
 

@@ -3,7 +3,17 @@
  * on devices as filters with our handle. All of it outlives the agent.
  */
 import type { Logger } from '@cable/kit';
-import { CB_DIR_EGRESS, CB_DIR_INGRESS, cbCount, cbDrop, cbGauge, cbHopKey, cbProg, cbUse, type MAPS } from '../bpf/abi.gen.ts';
+import {
+  CB_DIR_EGRESS,
+  CB_DIR_INGRESS,
+  cbCount,
+  cbDrop,
+  cbGauge,
+  cbHopKey,
+  cbProg,
+  cbUse,
+  type MAPS,
+} from '../bpf/abi.gen.ts';
 import { arrayIndex, type ByteText, textBytes } from '../bpf/codec.ts';
 import { type BpfMap, fdById, MAP_TYPE } from '../bpf/map.ts';
 import { BpfProgram } from '../bpf/program.ts';
@@ -287,6 +297,11 @@ export class KernelDataPlane implements DataPlane {
     const gauge = this.#map('cb_gauge_1').lookup(arrayIndex.encode(0));
     const held = use === undefined ? 0n : cbUse.decode(use).toldHeld;
     return Number(held + (gauge === undefined ? 0n : cbGauge.decode(gauge).toldLost));
+  }
+
+  /** The raw value of one entry of any map, for display; undefined: there is none. */
+  readEntry(name: keyof typeof MAPS, key: Uint8Array): Uint8Array | undefined {
+    return this.#map(name).lookup(key);
   }
 
   /** Raw entries of any map, some hundreds at a time, for display. */

@@ -1,7 +1,8 @@
 import { mapEntries } from '../agent-state.ts';
 import { untilSynced } from '../checks/agent-status.ts';
-import { type Check, expect, expectPings } from '../checks/check.ts';
+import { type Check, expect, expectPings, pingFrom } from '../checks/check.ts';
 import { eventually } from '../eventually.ts';
+import { run } from '../exec.ts';
 import type { Guest } from '../guests/guest.ts';
 import type { Lab } from '../lab.ts';
 import { LAUNCHER } from '../names.ts';
@@ -10,7 +11,12 @@ import { defineStory, type Story } from '../story.ts';
 import { OPEN_PORT } from '../traffic/protocol.ts';
 import { TWO_VMS } from './two-vms.ts';
 
-const WORLD = { stores: ['lmdb', 'etcd'], servers: 1, ...TWO_VMS } as const;
+const WORLD = {
+  stores: ['lmdb', 'etcd'],
+  servers: 1,
+  ...TWO_VMS,
+  guests: { ...TWO_VMS.guests, pod1: { kind: 'pod', host: 'h2', network: 'blue', group: 'blue' } },
+} as const;
 
 type LiveWorld = typeof WORLD;
 type LiveLab = Lab<LiveWorld>;
@@ -19,6 +25,14 @@ const DEADLINE_MS = 60_000;
 
 /** What a line of `--json` says. */
 type Line = Readonly<Record<string, unknown>> & { readonly peer?: { readonly name: string } | null };
+
+function flowOf(line: Line): Line | null {
+  return (line['flow'] ?? null) as Line | null;
+}
+
+function portOf(line: Line): string {
+  return (line['port'] as { readonly name: string }).name;
+}
 
 /** A command line of Cable's that goes on, for as long as `work` takes. */
 async function whileRunning<T>(
@@ -67,13 +81,26 @@ function shownBy({ log }: LabProcess): Shown {
   };
 }
 
+/** Undefined: it has no row. */
+async function flagsOf(host: Guest['host'], portId: string): Promise<readonly string[] | undefined> {
+  const rows = ((await mapEntries(host)).get('cb_vif_2') ?? []) as readonly Readonly<Record<string, unknown>>[];
+  const flags = rows.find((row) => row['port_id'] === portId)?.['flags'];
+  return typeof flags === 'string' ? flags.split(' ') : undefined;
+}
+
 async function untilFollowed({ host, portId, name }: Guest, isFollowed: boolean): Promise<void> {
   const what = `${host.short} to tell of ${name}${isFollowed ? '' : ' no more'}`;
   await eventually({ what, deadlineMs: DEADLINE_MS }, async () => {
-    const rows = ((await mapEntries(host)).get('cb_vif_2') ?? []) as readonly Readonly<Record<string, unknown>>[];
-    const flags = rows.find((row) => row['port_id'] === portId)?.['flags'];
-    return typeof flags === 'string' && flags.split(' ').includes('followed') === isFollowed ? true : undefined;
+    const flags = await flagsOf(host, portId);
+    return flags !== undefined && flags.includes('followed') === isFollowed ? true : undefined;
   });
+}
+
+async function restartAgent({ hosts: { h2 } }: LiveLab): Promise<void> {
+  expect(h2.agent !== undefined, 'h2 has no agent');
+  await h2.agent.kill();
+  await h2.agent.start();
+  await untilSynced(h2);
 }
 
 /** A TCP connection from vm1 to vm2 that sends some bytes ten times a second, for as long as `work` takes. */
@@ -141,14 +168,10 @@ const CHECKS: readonly Check<LiveWorld>[] = [
     concerns,
     run: async (lab) => {
       const { vm1, vm2 } = lab.guests;
-      const { h2 } = lab.hosts;
       await untilFollowed(vm2, false);
       return whileRunning(lab, 'follow-killed', ['flows', vm2.portId, '--follow'], async (shown) => {
         await untilFollowed(vm2, true);
-        expect(h2.agent !== undefined, 'h2 has no agent');
-        await h2.agent.kill();
-        await h2.agent.start();
-        await untilSynced(h2);
+        await restartAgent(lab);
         await shown.untilSaid('begun anew');
         await expectPings(vm1, vm2);
         await shown.until('a ping', ({ kind, protocol }) => kind === 'begin' && protocol === 1);
@@ -157,11 +180,79 @@ const CHECKS: readonly Check<LiveWorld>[] = [
     },
   },
   {
+    group: 'live',
+    name: 'packets of a connection are shown at both ends as they were decided, and, once the rule is gone, that they are dropped, where, why, and what to do',
+    concerns,
+    run: async (lab) => {
+      const { vm1, vm2 } = lab.guests;
+      return whileConnected(lab, 'connection-2', async () => {
+        const words = ['--from', vm1.portId, '--to', vm2.ip, '--proto', 'tcp', '--dport', String(OPEN_PORT)];
+        return whileRunning(lab, 'live-tcp', ['trace', '--live', ...words], async (shown) => {
+          const isPacket = (line: Line, port: string, sent: boolean): boolean =>
+            line['kind'] === 'packet' && portOf(line) === port && line['sent'] === sent && flowOf(line) !== null;
+          const sent = await shown.until('what vm1 sends', (line) => isPacket(line, 'vm1', true));
+          await shown.until('what vm1 is given', (line) => isPacket(line, 'vm1', false));
+          await shown.until('what vm2 sends', (line) => isPacket(line, 'vm2', true));
+          const given = await shown.until('what vm2 is given', (line) => isPacket(line, 'vm2', false));
+          expect(flowOf(sent)?.['peer_host'] === vm2.host.name, `the tunnel to ${String(flowOf(sent)?.['peer_host'])}`);
+          expect(typeof flowOf(given)?.['rule'] === 'string', 'no rule is named');
+          const said = await withoutRule(lab, async () => {
+            const drop = await shown.until('the drop', ({ kind }) => kind === 'drop');
+            expect(drop['host'] === vm2.host.name, `dropped on ${String(drop['host'])}`);
+            expect(drop['reason'] === 'policy_ingress', `dropped for ${String(drop['reason'])}`);
+            expect(String(drop['remedy']).startsWith('Add an ingress rule'), `remedy: ${String(drop['remedy'])}`);
+            return `${String(drop['reason'])} on ${vm2.host.short}`;
+          });
+          await restartAgent(lab);
+          const restarted = new Date().toISOString();
+          await shown.untilSaid('begun anew');
+          const isLater = (line: Line): boolean => String(line['at']) > restarted && isPacket(line, 'vm2', false);
+          await shown.until('what vm2 is given when its agent was killed', isLater);
+          return said;
+        });
+      });
+    },
+  },
+  {
+    group: 'live',
+    name: 'what a pod is given is shown, too, with one end on the same host; after so many packets it ends, in words',
+    concerns,
+    run: async (lab) => {
+      const { vm1, vm2, pod1 } = lab.guests;
+      const said: string[] = [];
+      for (const from of [vm1, vm2]) {
+        const words = ['trace', '--live', '--from', from.portId, '--to', pod1.ip, '--count', '12', '--rate', '20'];
+        const live = run([process.execPath, LAUNCHER, '--server', lab.control.url, ...words]);
+        try {
+          await untilFollowed(pod1, true);
+          await pingFrom(from, pod1.ip, { count: 40, intervalMs: 50, deadlineSeconds: 20 });
+        } finally {
+          await live;
+        }
+        const { code, stdout, stderr } = await live;
+        expect(code === 0, `it ended with ${code}: ${stderr}`);
+        for (const text of [
+          `${from.name} sends icmp ${from.ip} > ${pod1.ip} type 8`,
+          `${pod1.name} is given icmp`,
+          'as its connection was decided: rule',
+        ])
+          expect(stdout.includes(text), `'${text}' is not in: ${stdout.slice(0, 2000)}`);
+        said.push(`${from.name}: ${stdout.split('\n').length - 1} lines`);
+        await untilFollowed(pod1, false);
+      }
+      return said.join('; ');
+    },
+  },
+  {
     group: 'follow',
-    name: 'at the end nobody is followed',
+    name: 'at the end nobody is followed, and what a pod is given goes the short way again',
     concerns,
     run: async (lab) => {
       await Promise.all(Object.values(lab.guests).map((guest) => untilFollowed(guest, false)));
+      const { host, portId } = lab.guests.pod1;
+      await eventually({ what: 'the short way of pod1', deadlineMs: DEADLINE_MS }, async () =>
+        (await flagsOf(host, portId))?.includes('peer') === true ? true : undefined,
+      );
       return 'no port';
     },
   },

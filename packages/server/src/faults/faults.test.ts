@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import type { FlowEvent, FlowView, HostAsk, ServerLine, TraceEnd, TraceHop } from '@cable/model';
+import type {
+  FlowEvent,
+  FlowView,
+  HostAsk,
+  PacketCounts,
+  PacketEvent,
+  ServerLine,
+  TraceEnd,
+  TraceHop,
+} from '@cable/model';
 import { TestSocket, within } from '../hosts/stream.fixture.ts';
 import { type Harness, harnessOf, type Json, refused, startHarness, startTestServer } from '../testing/harness.ts';
 
@@ -89,7 +98,7 @@ test('who may not know of a port gets 404, who may only see it 403, and nobody i
     });
   }
   const { send, create } = harness;
-  for (const what of ['drops', 'flows', 'follow', `trace?to=${addressOf(b)}`, 'why'])
+  for (const what of ['drops', 'flows', 'follow', `live?to=${addressOf(b)}`, `trace?to=${addressOf(b)}`, 'why'])
     await refused(send('GET', `/cable/v1/ports/${a['id']}/${what}`, undefined, BOB), 404, 'PortNotFound');
   await refused(send('GET', `/cable/v1/ports/${a['id']}/why?to=${b['id']}`, undefined, ANN), 404, 'PortNotFound');
   await refused(send('GET', '/cable/v1/ports/nonsense/drops'), 404, 'PortNotFound');
@@ -346,6 +355,9 @@ test('answers of agents that are no answers are refused, whatever they are', asy
       { lease: 'a', records: [{}], lost: 0 },
       { lease: 'a', records: [{ ...eventOf(a, b), atMs: 1e300 }], lost: 0 },
       { lease: 'a', records: [{ ...eventOf(a, b), becomes: { source: 1 } }], lost: 0 },
+      { lease: 'a', records: [{ ...packetOf(a, b), atMs: null }], lost: 0 },
+      { lease: 'a', records: [{ ...packetOf(a, b), flow: 7 }], lost: 0 },
+      { lease: 'a', records: [], lost: 0, counted: { sent: 1, received: 1, drops: [{}] } },
     ],
   ]) {
     for (const what of ['drops', 'flows', 'follow', `trace?to=${addressOf(b)}`])
@@ -378,6 +390,107 @@ test('flows have the names of peers and rules that the caller may know', async (
   assert.ok(!JSON.stringify(seen).includes('192.0.2.2'), 'where the peer is, is not told');
   const [admins] = (await harness.send('GET', path)).body['flows'] as unknown as Json[];
   assert.deepEqual(admins?.['peer'], { id: b['id'], name: 'b' });
+});
+
+function packetOf(from: Json, to: Json, more: Partial<PacketEvent> = {}): PacketEvent {
+  return {
+    ...{ number: 1, kind: 'packet', atMs: 1_700_000_000_000.25, isSent: true, protocol: 6, source: addressOf(from) },
+    ...{ destination: addressOf(to), sourcePort: 5, destinationPort: 80, icmpType: null, tcpFlags: 0x12, bytes: 60 },
+    flow: null,
+    ...more,
+  };
+}
+
+test('packets are shown as they pass at the sender and, to who may look into that, at the receiver', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const asked: [string, HostAsk][] = [];
+  const counted: PacketCounts = { sent: 7, received: 8, drops: [{ reason: REASON, packets: 3 }] };
+  const flow: FlowView = {
+    ...{ flow: 9, isBegun: true, networkId: String(a['network_id']), protocol: 6, state: 'established' },
+    ...{ source: addressOf(a), destination: addressOf(b), sourcePort: 5, destinationPort: 80, icmpType: null },
+    ...{ packets: 1, bytes: 2, replyPackets: 3, replyBytes: 4, ageSeconds: 5, expiresSeconds: 6 },
+    ...{ peerPortId: null, peerUnderlay: '192.0.2.2', rule: null, isBalanced: true },
+    becomes: { source: addressOf(a), sourcePort: 5, destination: addressOf(b), destinationPort: 8080 },
+  };
+  const later = { number: 2, atMs: 1_700_000_000_002 };
+  const said: Record<string, readonly (FlowEvent | PacketEvent)[]> = {
+    h1: [packetOf(a, b, { ...later, flow }), packetOf(a, b, { number: 3, atMs: later.atMs + 2 })],
+    h2: [packetOf(a, b, { isSent: false }), { ...eventOf(a, b), ...later, atMs: later.atMs + 1 }],
+  };
+  const answers: Record<string, Said | undefined> = {};
+  for (const host of ['h1', 'h2'])
+    await agent(t, harness, host, (ask) => {
+      asked.push([host, ask]);
+      return answers[host] ?? { value: { lease: `l${host}`, records: said[host], lost: 1, counted } };
+    });
+  const live = async (more = '', who?: Record<string, string>): Promise<Json> => {
+    const path = `/cable/v1/ports/${a['id']}/live?to=${addressOf(b)}&protocol=tcp&dport=80&rate=5${more}`;
+    const { status, body } = await harness.send('GET', path, undefined, who);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
+  };
+  const kinds = ({ records }: Json) =>
+    (records as unknown as Json[]).map(({ kind, port, at }) => [kind, port?.['name'], String(at).slice(17)]);
+  const admins = await live();
+  assert.deepEqual(kinds(admins), [
+    ['packet', 'b', '20.000250Z'],
+    ['packet', 'a', '20.002000Z'],
+    ['begin', 'b', '20.003000Z'],
+    ['packet', 'a', '20.004000Z'],
+  ]);
+  assert.deepEqual([admins['missing'], admins['receiver']?.['name'], admins['begun_anew']], [2, 'b', false]);
+  const packets = { protocol: 6, rate: 5 };
+  const askOf = (port: Json, peer: Json, peerPort: number | null, ownPort: number | null) => ({
+    ...{ kind: 'follow', portId: port['id'], lease: null, after: 0 },
+    packets: { ...packets, peer: addressOf(peer), peerPort, ownPort },
+  });
+  assert.deepEqual(
+    new Map(asked),
+    new Map<string, unknown>([
+      ['h1', askOf(a, b, 80, null)],
+      ['h2', askOf(b, a, null, 80)],
+    ]),
+  );
+  const [, first] = admins['records'] as unknown as Json[];
+  assert.deepEqual(
+    [first?.['tcp_flags'], first?.['flow']?.['peer_host'], first?.['flow']?.['load_balanced']],
+    [['SYN', 'ACK'], 'h2', true],
+  );
+  asked.length = 0;
+  const anns = await live('', ANN);
+  assert.deepEqual(
+    asked.map(([host]) => host),
+    ['h1'],
+    'the receiver is another project’s',
+  );
+  assert.deepEqual([kinds(anns).length, anns['receiver'], (anns['sides'] as unknown as Json[]).length], [2, null, 1]);
+  const [shown] = anns['records'] as unknown as Json[];
+  assert.deepEqual(
+    [shown?.['host'], shown?.['flow']?.['peer_host'], shown?.['flow']?.['becomes']?.['destination_port']],
+    [null, null, 8080],
+  );
+  asked.length = 0;
+  await live(`&marker=${admins['marker']}`);
+  const places = asked.map(([host, ask]) => [
+    host,
+    ask.kind === 'follow' && ask.lease,
+    ask.kind === 'follow' && ask.after,
+  ]);
+  assert.deepEqual(places.sort(), [
+    ['h1', 'lh1', 3],
+    ['h2', 'lh2', 2],
+  ]);
+  answers['h2'] = { fault: { code: 'failed', message: '8 ports of the host are followed already' } };
+  const half = await live(`&marker=${admins['marker']}`);
+  const [, second] = half['sides'] as unknown as Json[];
+  assert.match(String(second?.['error']), /8 ports of the host are followed already/);
+  assert.deepEqual([kinds(half).length, half['marker']], [2, admins['marker']], 'its place is kept');
+  answers['h2'] = { value: { lease: 'l', records: [], lost: 0 } };
+  const [, older] = (await live())['sides'] as unknown as Json[];
+  assert.match(String(older?.['error']), /host h2 is of an older build/);
+  answers['h1'] = { fault: { code: 'no-port', message: '' } };
+  await refused(harness.send('GET', `/cable/v1/ports/${a['id']}/live?to=${addressOf(b)}`), 409, 'HostRefusesAsk');
+  await refused(harness.send('GET', `/cable/v1/ports/${a['id']}/live?to=2001:db8::1`), 400, 'InvalidInput');
 });
 
 function eventOf(from: Json, to: Json): FlowEvent {
@@ -424,7 +537,7 @@ test('who follows is told what came since his marker, in names that he may know'
   ]);
   assert.deepEqual([next['begun_anew'], next['missing'], next['host']], [false, 2, null]);
   const [first, second, third] = next['records'] as unknown as Json[];
-  assert.deepEqual([first?.['at'], first?.['rule'], first?.['peer']], ['2023-11-14T22:13:20.123Z', null, null]);
+  assert.deepEqual([first?.['at'], first?.['rule'], first?.['peer']], ['2023-11-14T22:13:20.123400Z', null, null]);
   assert.deepEqual(second?.['becomes'], {
     ...{ source: addressOf(a), source_port: 5, destination: null, destination_port: null },
   });
@@ -459,6 +572,11 @@ test('parameters are refused by name', async (t) => {
     ['flows?marker=-1', 'marker'],
     ['flows?state=open', 'state'],
     ['flows?address=ten', 'address'],
+    ['live', 'to'],
+    [`live?to=${addressOf(b)}&dport=80`, 'dport'],
+    [`live?to=${addressOf(b)}&rate=101`, 'rate'],
+    [`live?to=${addressOf(b)}&marker=a.1.1`, 'marker'],
+    [`live?to=${addressOf(b)}&marker=a.1.1~~`, 'marker'],
     ['follow?state=new', 'state'],
     ['follow?marker=7', 'marker'],
     ['follow?marker=a.b.c', 'marker'],

@@ -8,6 +8,7 @@ import {
   type IpAddress,
   isUuid,
   MAX_FLOWS_AN_ANSWER,
+  MAX_PACKET_RATE,
   MAX_TRACE_BYTES,
   parseIp,
 } from '@cable/model';
@@ -18,6 +19,9 @@ const FOLLOW_PARAMETERS = ['marker', 'protocol', 'address', 'port'] as const;
 const PACKET_PARAMETERS = ['protocol', 'sport', 'dport', 'icmp_type', 'icmp_code', 'bytes'] as const;
 const TRACE_PARAMETERS = ['to', 'source', ...PACKET_PARAMETERS] as const;
 
+const LIVE_PARAMETERS = ['to', 'source', 'protocol', 'sport', 'dport', 'rate', 'marker'] as const;
+
+const DEFAULT_RATE = 10;
 const DEFAULT_LIMIT = 100;
 const DEFAULT_PORT = 40_000;
 const DEFAULT_BYTES = 84;
@@ -67,14 +71,59 @@ export function parseFollowQuery(url: string): {
 } {
   const values = readQuery(url, FOLLOW_PARAMETERS);
   const text = values.get('marker');
-  const [, lease, after, lost] = /^([A-Za-z0-9]{1,64})\.(\d{1,15})\.(\d{1,15})$/.exec(text ?? '') ?? [];
-  if (text !== undefined && lease === undefined) throw bad('marker', 'give the one of the answer before');
-  const marker = lease === undefined ? null : { lease, after: Number(after), lost: Number(lost) };
-  return { marker, only: parseEnds(values) };
+  return { marker: text === undefined ? null : parseFollowMarker(text), only: parseEnds(values) };
+}
+
+function parseFollowMarker(text: string): FollowMarker {
+  const [, lease, after, lost] = /^([A-Za-z0-9]{1,64})\.(\d{1,15})\.(\d{1,15})$/.exec(text) ?? [];
+  if (lease === undefined) throw bad('marker', 'give the one of the answer before');
+  return { lease, after: Number(after), lost: Number(lost) };
 }
 
 export function formatFollowMarker({ lease, after, lost }: FollowMarker): string {
   return `${lease}.${after}.${lost}`;
+}
+
+/** Where who looks on is, at the sender's host and at the receiver's; null: it begins there. */
+export type LiveMarker = { readonly sender: FollowMarker | null; readonly receiver: FollowMarker | null };
+
+/** `GET .../live` */
+export type LiveQuery = {
+  readonly to: string;
+  /** Null: the port's own. */
+  readonly source: string | null;
+  readonly protocol: number;
+  /** Null: any. */
+  readonly sourcePort: number | null;
+  readonly destinationPort: number | null;
+  readonly rate: number;
+  readonly marker: LiveMarker;
+};
+
+export function parseLiveQuery(url: string): LiveQuery {
+  const values = readQuery(url, LIVE_PARAMETERS);
+  const { to, source } = parseWay(values);
+  const protocol = parseProtocol(values, to.version === 6 ? 58 : 1, to.version);
+  const port = (name: string): number | null => {
+    if (values.has(name) && !WITH_PORTS.includes(protocol)) throw bad(name, 'only tcp, udp and sctp have ports');
+    return values.has(name) ? whole(values, name, { least: 1, most: 65_535, otherwise: 0 }) : null;
+  };
+  const [sender, receiver, ...more] = (values.get('marker') ?? '~').split('~');
+  if (sender === undefined || receiver === undefined || more.length > 0)
+    throw bad('marker', 'give the one of the answer before');
+  const markerOf = (text: string): FollowMarker | null => (text === '' ? null : parseFollowMarker(text));
+  return {
+    to: formatIp(to),
+    source: source === undefined ? null : formatIp(source),
+    protocol,
+    ...{ sourcePort: port('sport'), destinationPort: port('dport') },
+    rate: whole(values, 'rate', { least: 1, most: MAX_PACKET_RATE, otherwise: DEFAULT_RATE }),
+    marker: { sender: markerOf(sender), receiver: markerOf(receiver) },
+  };
+}
+
+export function formatLiveMarker({ sender, receiver }: LiveMarker): string {
+  return [sender, receiver].map((one) => (one === null ? '' : formatFollowMarker(one))).join('~');
 }
 
 /** Which flows; what is absent is any. */
@@ -90,15 +139,23 @@ function parseEnds(values: ReadonlyMap<string, string>): Pick<FlowQuery, 'protoc
 
 export function parseTraceQuery(url: string): TraceQuery {
   const values = readQuery(url, TRACE_PARAMETERS);
-  const to = parseAddress(values, 'to');
-  const source = values.has('source') ? parseAddress(values, 'source') : undefined;
-  if (isForMany(to)) throw bad('to', 'give the address of one receiver');
-  if (source !== undefined && source.version !== to.version) throw bad('source', 'give one of the family of to');
+  const { to, source } = parseWay(values);
   return {
     to: formatIp(to),
     source: source === undefined ? null : formatIp(source),
     ...parsePacket(values, to.version),
   };
+}
+
+function parseWay(values: ReadonlyMap<string, string>): {
+  readonly to: IpAddress;
+  readonly source: IpAddress | undefined;
+} {
+  const to = parseAddress(values, 'to');
+  const source = values.has('source') ? parseAddress(values, 'source') : undefined;
+  if (isForMany(to)) throw bad('to', 'give the address of one receiver');
+  if (source !== undefined && source.version !== to.version) throw bad('source', 'give one of the family of to');
+  return { to, source };
 }
 
 /** `GET .../why`: with `to`, the id of the other port. */

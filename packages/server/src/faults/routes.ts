@@ -10,7 +10,16 @@ import type { AskHost } from './ask-host.ts';
 import { type FaultDeps, showDrops, showFlows } from './counted.ts';
 import { Eyes } from './eyes.ts';
 import { showFollowed } from './followed.ts';
-import { parseFlowQuery, parseFollowQuery, parsePacket, parseTraceQuery, parseWhyQuery, readQuery } from './queries.ts';
+import { showLive } from './live.ts';
+import {
+  parseFlowQuery,
+  parseFollowQuery,
+  parseLiveQuery,
+  parsePacket,
+  parseTraceQuery,
+  parseWhyQuery,
+  readQuery,
+} from './queries.ts';
 import { trace } from './trace.ts';
 import { explainPair, explainPort } from './why.ts';
 
@@ -19,23 +28,23 @@ type PortRoute = { Params: { id: string } };
 /** Who may look into a port. */
 const RULE = 'inspect_port';
 
-/** Adds `GET /cable/v1/ports/{id}/drops|flows|follow|trace|why`: what the port's host knows of its packets. Errors are thrown as `CableError`. */
+/** Adds `GET /cable/v1/ports/{id}/drops|flows|follow|live|trace|why`: what the port's host knows of its packets. Errors are thrown as `CableError`. */
 export function addFaultRoutes(scope: FastifyInstance, deps: EngineDeps, ask: AskHost): void {
   const faults: FaultDeps = { tables: deps.tables, addresses: deps.addresses, ask };
-  const add = (name: string, show: (port: Port, eyes: Eyes, request: FastifyRequest) => Promise<unknown>): void => {
-    scope.get<PortRoute>(`/cable/v1/ports/:id/${name}`, async (request) => {
-      const { port, eyes } = await inspected(deps, request, request.params.id);
-      return show(port, eyes, request);
-    });
+  const add = (name: string, show: (of: Inspected, request: FastifyRequest) => Promise<unknown>): void => {
+    scope.get<PortRoute>(`/cable/v1/ports/:id/${name}`, async (request) =>
+      show(await inspected(deps, request, request.params.id), request),
+    );
   };
-  add('drops', (port, eyes, { url }) => {
+  add('drops', ({ port, eyes }, { url }) => {
     readQuery(url, []);
     return showDrops(faults, port, eyes);
   });
-  add('flows', (port, eyes, { url }) => showFlows(faults, port, parseFlowQuery(url), eyes));
-  add('follow', (port, eyes, { url }) => showFollowed(faults, port, parseFollowQuery(url), eyes));
-  add('trace', (port, eyes, { url }) => trace(faults, port, parseTraceQuery(url), eyes));
-  add('why', async (port, eyes, request) => {
+  add('flows', ({ port, eyes }, { url }) => showFlows(faults, port, parseFlowQuery(url), eyes));
+  add('follow', ({ port, eyes }, { url }) => showFollowed(faults, port, parseFollowQuery(url), eyes));
+  add('live', (of, { url }) => showLive(faults, of, parseLiveQuery(url)));
+  add('trace', ({ port, eyes }, { url }) => trace(faults, port, parseTraceQuery(url), eyes));
+  add('why', async ({ port, eyes }, request) => {
     const { to, values } = parseWhyQuery(request.url);
     if (to === null) return explainPort(faults, port, eyes);
     const { port: other } = await inspected(deps, request, to);
@@ -44,16 +53,16 @@ export function addFaultRoutes(scope: FastifyInstance, deps: EngineDeps, ask: As
   });
 }
 
-/** A port that the caller may look into. Throws `NotFound` for one that he may not know of, and `PolicyNotAuthorized`. */
-async function inspected(
-  deps: EngineDeps,
-  request: FastifyRequest,
-  id: string,
-): Promise<{ readonly port: Port; readonly eyes: Eyes }> {
+/** A port that the caller may look into, and which others he may. */
+type Inspected = { readonly port: Port; readonly eyes: Eyes; readonly mayInspect: (port: Port) => boolean };
+
+/** Throws `NotFound` for one that he may not know of, and `PolicyNotAuthorized`. */
+async function inspected(deps: EngineDeps, request: FastifyRequest, id: string): Promise<Inspected> {
   const model = deps.resources.named('port');
   const reader = readerOf(deps, credentialsFor(askedOf(request).caller));
   if (!isUuid(id)) throw notFound(model, id);
   const port = (await currentRow(deps, model, id, reader)) as unknown as Port;
-  if (!reader.view.allows(RULE, { type: 'port', object: port, row: reader.row })) throw refusal([RULE]);
-  return { port, eyes: new Eyes(deps, reader) };
+  const mayInspect = (object: Port): boolean => reader.view.allows(RULE, { type: 'port', object, row: reader.row });
+  if (!mayInspect(port)) throw refusal([RULE]);
+  return { port, eyes: new Eyes(deps, reader), mayInspect };
 }
