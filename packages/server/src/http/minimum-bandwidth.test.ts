@@ -240,6 +240,28 @@ test('agents show what they have, in Neutron’s words; what nobody could have i
   }
 });
 
+test('a physical network may be called as what every object has', async (t) => {
+  const harness = await cloud(t);
+  const { send, create, policy, booked, server } = harness;
+  const gold = await policy({ egress: 400 });
+  for (const [name, at] of [
+    ['constructor', 'h4'],
+    ['__proto__', 'h5'],
+  ] as const) {
+    const of = (rates: object): object => JSON.parse(`{"${name}":${JSON.stringify(rates)}}`) as object;
+    await host(harness, at, of({ egress: 1000 }));
+    const provider = { 'provider:network_type': 'flat', 'provider:physical_network': name };
+    const { id } = await create('network', provider);
+    const port = { network_id: id, qos_policy_id: gold, 'binding:host_id': at };
+    const answers: number[] = [];
+    for (const _ of [1, 2, 3]) answers.push((await send('POST', '/v2.0/ports', { port })).status);
+    assert.deepEqual(answers, [201, 201, 409], name);
+    assert.equal(JSON.stringify(await booked(at)), JSON.stringify(of({ egress: 800 })));
+    await assertInvariants(server);
+  }
+  assert.deepEqual([Object.keys(Object.prototype), Object.keys(Object)], [[], []], 'nobody else has what they have');
+});
+
 test('a host that gets another name keeps what is promised there, and one that goes takes it along', async (t) => {
   const { send, flat, policy, bind, booked, server } = await cloud(t);
   const gold = await policy({ egress: 700 });

@@ -55,7 +55,7 @@ export function bookPolicy(planning: Planning, policy: string): void {
 
 /** What is promised on a host, to ports that are there or may come. */
 export function bookedOn(look: Pick<Look, 'get' | 'by'>, host: string): Rates {
-  const sums: Record<string, { [direction in Direction]?: number }> = {};
+  const sums = new Map<string, { [direction in Direction]?: number }>();
   const rules = new Map<string, readonly Rule[]>();
   const seen = new Set<string>();
   for (const port of [...look.by('port', 'binding:host_id', host), ...look.by('port', 'standby_hosts', host)]) {
@@ -66,11 +66,11 @@ export function bookedOn(look: Pick<Look, 'get' | 'by'>, host: string): Rates {
     rules.set(policy, known);
     if (known.length === 0) continue;
     const account = accountOf(look.get('network', port.network_id));
-    const sum = sums[account] ?? {};
-    sums[account] = sum;
+    const sum = sums.get(account) ?? {};
+    sums.set(account, sum);
     for (const { direction, min_kbps: rate } of known) sum[direction] = (sum[direction] ?? 0) + rate;
   }
-  return sums;
+  return Object.fromEntries(sums);
 }
 
 /** What of a port is not booked: a host that it is at, or may come to, has no booking. */
@@ -86,7 +86,7 @@ export function* unbookedPort(look: Look, port: Port): Iterable<Broken> {
 /** More is promised than was booked. */
 export function* overbooked(look: Look, host: string, granted: Rates): Iterable<Broken> {
   for (const { account, direction, rate } of entriesOf(bookedOn(look, host))) {
-    const most = granted[account]?.[direction] ?? 0;
+    const most = rateOf(granted, account, direction) ?? 0;
     if (rate <= most) continue;
     const detail = `${rate} kbit/s of ${direction} on ${account} are promised, ${most} were booked`;
     yield { rule: 'what a port is promised is booked on its hosts', detail };
@@ -138,7 +138,9 @@ function bookHost(planning: Planning, host: string): void {
   const { plan, deps } = planning;
   const base = lookAt(deps);
   const [last, now] = [bookedOn(base, host), bookedOn(plan, host)];
-  const raised = entriesOf(now).filter(({ account, direction, rate }) => rate > (last[account]?.[direction] ?? 0));
+  const raised = entriesOf(now).filter(
+    ({ account, direction, rate }) => rate > (rateOf(last, account, direction) ?? 0),
+  );
   if (raised.length === 0) return;
   const row = plan.get('host', host);
   // What is there already only gets another name.
@@ -154,7 +156,7 @@ function putBooking(plan: Plan, host: string, granted: Rates): void {
 
 function refuseOver(host: string, bandwidth: HostBandwidth = {}, raised: readonly Entry[]): void {
   for (const { account, direction, rate } of raised) {
-    const most = bandwidth[account]?.[direction];
+    const most = rateOf(bandwidth, account, direction);
     if (most === undefined || rate <= most) continue;
     throw new CableError(
       'QosPlacementAllocationUpdateConflict',
@@ -170,6 +172,11 @@ function entriesOf(rates: Rates): readonly Entry[] {
   return Object.entries(rates).flatMap(([account, sums]) =>
     DIRECTIONS.map((direction) => ({ account, direction, rate: sums[direction] ?? 0 })),
   );
+}
+
+/** Physical networks have any names, also those of what every object has. Undefined: nothing is said of it. */
+function rateOf(rates: Rates, account: string, direction: Direction): number | undefined {
+  return Object.hasOwn(rates, account) ? rates[account]?.[direction] : undefined;
 }
 
 /** All hosts that program the port. */
