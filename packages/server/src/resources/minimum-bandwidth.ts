@@ -1,6 +1,7 @@
 /**
  * What ports are promised of their hosts' bandwidth (docs/design/qos.md): counted, and refused where a host has said how much it has. Whatever makes more of it
- * promised on a host writes the host's booking, and rests on the policy, and on the network where the policy is the network's: so two cannot promise the same.
+ * promised on a host writes the host's booking, so two cannot promise the same. A port rests on its policy, and on its network where the policy is that's; a policy
+ * or network rests on all its ports: else it would not know of a host to which one has just come.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -12,10 +13,13 @@ import {
   TUNNELLED,
 } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
+import { keyOfClaim } from '../engine/keys-of.ts';
 import type { Broken } from '../engine/module.ts';
 import { lookAt, type Plan } from '../engine/plan.ts';
-import type { Look } from '../engine/view.ts';
+import type { Look, RowOf } from '../engine/view.ts';
 import { renamedFrom } from '../hosts/renaming.ts';
+import { claimsUnderPrefix, referenceKey, referencesOfType } from '../keys.ts';
+import { macName } from './port-claims.ts';
 
 type Rule = QosMinimumBandwidthRule;
 type Direction = Rule['direction'];
@@ -40,17 +44,36 @@ export function bookPort(planning: Planning, before: Port | undefined, after: Po
 /** Of all ports of a network that has another policy now. */
 export function bookNetwork(planning: Planning, { id, qos_policy_id: policy }: Network): void {
   if (policy === null || rulesOf(planning.plan, policy).length === 0) return;
-  bookAll(planning, planning.plan.by('port', 'network_id', id));
+  bookAll(planning, portsIn(planning.plan, id));
 }
 
-/** Of all who have a policy whose rules are others now; the rule's write revises the policy. */
+/** Of all who have a policy whose rules promise more now; the rule's write revises the policy. */
 export function bookPolicy(planning: Planning, policy: string): void {
   const { plan } = planning;
-  const networks = plan.by('network', 'qos_policy_id', policy);
-  bookAll(planning, [
-    ...plan.by('port', 'qos_policy_id', policy),
-    ...networks.flatMap(({ id }) => plan.by('port', 'network_id', id)),
-  ]);
+  const networks = usersOf(plan, policy, 'network');
+  bookAll(planning, [...usersOf(plan, policy, 'port'), ...networks.flatMap(({ id }) => portsIn(plan, id))]);
+}
+
+/** Who has the policy; the plan rests on each port as it is, and that there is nobody else. */
+function usersOf<T extends 'port' | 'network'>(plan: Plan, policy: string, type: T): readonly RowOf<T>[] {
+  const users = plan.by(type, 'qos_policy_id', policy);
+  plan.requireEmpty(
+    referencesOfType('qos_policy', policy, type),
+    users.map(({ id }) => referenceKey('qos_policy', policy, type, id)),
+  );
+  if (type === 'port') for (const { id } of users) plan.rely('port', id);
+  return users;
+}
+
+/** Ports of the network; the plan rests on each as it is, and that there are no others: each has a MAC of the network. */
+function portsIn(plan: Plan, networkId: string): readonly Port[] {
+  const ports = plan.by('port', 'network_id', networkId);
+  plan.requireEmpty(
+    claimsUnderPrefix('network', networkId, macName(networkId, '').kind),
+    ports.map((port) => keyOfClaim(macName(networkId, port.mac_address))),
+  );
+  for (const { id } of ports) plan.rely('port', id);
+  return ports;
 }
 
 /** What is promised on a host, to ports that are there or may come. */
