@@ -98,6 +98,7 @@
 #define CB_VIF_GROUPS 32
 #define CB_GROUP_SECONDS 260
 #define CB_GROUP_RECORDS 64
+#define CB_GROUP_LEFT 1 /* in a time */
 /* Reports of a VIF that are read, and queries that it may send to others: so many a second, and at once after a pause. */
 #define CB_REPORT_RATE 50
 #define CB_REPORT_BURST 250
@@ -1141,19 +1142,24 @@ struct cb_use {
 };
 
 /*
- * cb_asked_1: array, VIF number -> when the agent has asked its guest which groups it has joined, so that what cb_joined_1 says of it counts. Written by the agent. Outside of these
+ * cb_asked_2: array, VIF number -> when the agent has asked its guest which groups it has joined, so that what cb_joined_1 says of it counts. Written by the agent. Outside of these
  * times the VIF gets every group's packets: so an agent that is gone, and asks no more, takes nobody's.
  */
 struct cb_asked {
 	__u8 port_id[16]; /* of whom; any other's row counts for nothing */
 	__u64 from_ns; /* CLOCK_MONOTONIC: it has had the time to answer; 0: it was not asked */
 	__u64 until_ns; /* what it answered last may be out of date then */
+	__u64 left_ns; /* a group that it left before that, and has not reported since, it is out of: it was asked then, and had the time to answer */
+	__u8 reserve[24];
 };
 
-/* A group, and until when its reports count. */
+/*
+ * A group, and until when the last report of it counts, or, with CB_GROUP_LEFT, what was said when it was left (CB_GROUP_SECONDS before). A report counts on where the guest has answered no
+ * question since. 1: the place is being written.
+ */
 struct cb_group {
 	struct cb_addr addr;
-	__u64 until_ns; /* CLOCK_MONOTONIC; past: the place is free. 1: it is being written */
+	__u64 until_ns; /* CLOCK_MONOTONIC; CB_GROUP_LEFT */
 };
 
 /*
@@ -1167,7 +1173,8 @@ struct cb_joined {
 	__u64 reports_ns; /* CLOCK_MONOTONIC at which its bucket for reports is full again */
 	__u64 queries_ns; /* the same for queries */
 	__u64 used; /* places that were ever in use, a bit each */
-	__u8 reserve[8];
+	/* when it last reported as those do that are asked, of IPv4 and IPv6; CLOCK_MONOTONIC, in seconds; 0: never */
+	__u32 answered_s[2];
 	struct cb_group group[CB_VIF_GROUPS];
 };
 
@@ -1478,7 +1485,7 @@ _Static_assert(sizeof(struct cb_told) == 168, "layout of cb_told");
 _Static_assert(sizeof(struct cb_carry) == 256, "layout of cb_carry");
 _Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
 _Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");
-_Static_assert(sizeof(struct cb_asked) == 32, "layout of cb_asked");
+_Static_assert(sizeof(struct cb_asked) == 64, "layout of cb_asked");
 _Static_assert(sizeof(struct cb_group) == 24, "layout of cb_group");
 _Static_assert(sizeof(struct cb_joined) == 64 + 24 * CB_VIF_GROUPS, "layout of cb_joined");
 _Static_assert(sizeof(struct cb_meter) == 64, "layout of cb_meter");

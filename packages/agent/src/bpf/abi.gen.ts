@@ -117,6 +117,9 @@ export const CB_GROUP_SECONDS = 260;
 
 export const CB_GROUP_RECORDS = 64;
 
+/** in a time */
+export const CB_GROUP_LEFT = 1;
+
 export const CB_REPORT_RATE = 50;
 
 export const CB_REPORT_BURST = 250;
@@ -2709,7 +2712,7 @@ export const cbUse: Codec<CbUse> = structCodec(
   }),
 );
 
-/** struct cb_asked, 32 bytes. */
+/** struct cb_asked, 64 bytes. */
 export type CbAsked = {
   /** of whom; any other's row counts for nothing */
   readonly portId: Uint8Array;
@@ -2717,27 +2720,31 @@ export type CbAsked = {
   readonly fromNs: bigint;
   /** what it answered last may be out of date then */
   readonly untilNs: bigint;
+  /** a group that it left before that, and has not reported since, it is out of: it was asked then, and had the time to answer */
+  readonly leftNs: bigint;
 };
 
 export const cbAsked: Codec<CbAsked> = structCodec(
   'cb_asked',
-  32,
+  64,
   (out, value) => {
     out.raw(0, 'portId', value.portId, 16);
     out.u64(16, 'fromNs', value.fromNs);
     out.u64(24, 'untilNs', value.untilNs);
+    out.u64(32, 'leftNs', value.leftNs);
   },
   (b) => ({
     portId: b.raw(0, 16),
     fromNs: b.u64(16),
     untilNs: b.u64(24),
+    leftNs: b.u64(32),
   }),
 );
 
 /** struct cb_group, 24 bytes. */
 export type CbGroup = {
   readonly addr: Uint8Array;
-  /** CLOCK_MONOTONIC; past: the place is free. 1: it is being written */
+  /** CLOCK_MONOTONIC; CB_GROUP_LEFT */
   readonly untilNs: bigint;
 };
 
@@ -2768,6 +2775,7 @@ export type CbJoined = {
   readonly queriesNs: bigint;
   /** places that were ever in use, a bit each */
   readonly used: bigint;
+  readonly answeredS: readonly number[];
   readonly group: readonly CbGroup[];
 };
 
@@ -2781,6 +2789,7 @@ export const cbJoined: Codec<CbJoined> = structCodec(
     out.u64(32, 'reportsNs', value.reportsNs);
     out.u64(40, 'queriesNs', value.queriesNs);
     out.u64(48, 'used', value.used);
+    out.list(56, 'answeredS', value.answeredS, { limit: 2, size: 4 }, (at, item) => out.u32(at, 'answeredS', item));
     out.list(64, 'group', value.group, { limit: 32, size: 24 }, (at, item) => out.raw(at, 'group', cbGroup.encode(item), 24));
   },
   (b) => ({
@@ -2790,6 +2799,7 @@ export const cbJoined: Codec<CbJoined> = structCodec(
     reportsNs: b.u64(32),
     queriesNs: b.u64(40),
     used: b.u64(48),
+    answeredS: b.list(56, 2, 4, (at) => b.u32(at)),
     group: b.list(64, 32, 24, (at) => cbGroup.decode(b.raw(at, 24))),
   }),
 );
@@ -3374,7 +3384,7 @@ export const MAPS: {
   readonly cb_member_1: MapSpec<CbMemberKey, CbMember>;
   readonly cb_gauge_1: MapSpec<number, CbGauge>;
   readonly cb_use_1: MapSpec<number, CbUse>;
-  readonly cb_asked_1: MapSpec<number, CbAsked>;
+  readonly cb_asked_2: MapSpec<number, CbAsked>;
   readonly cb_joined_1: MapSpec<number, CbJoined>;
   readonly cb_meter_1: MapSpec<number, CbMeter>;
   readonly cb_bucket_2: MapSpec<number, CbBucket>;
@@ -3610,8 +3620,8 @@ export const MAPS: {
     key: arrayIndex,
     value: cbUse,
   },
-  cb_asked_1: {
-    name: 'cb_asked_1',
+  cb_asked_2: {
+    name: 'cb_asked_2',
     description: 'array, VIF number -> when the agent has asked its guest which groups it has joined, so that what cb_joined_1 says of it counts. Written by the agent. Outside of these times the VIF gets every group\'s packets: so an agent that is gone, and asks no more, takes nobody\'s.',
     key: arrayIndex,
     value: cbAsked,
