@@ -39,6 +39,7 @@ import { FailOver } from './gateways/fail-over.ts';
 import { QuestionSender, startGatewayKeeper } from './gateways/gateway-keeper.ts';
 import { kernelProbeRows } from './gateways/kernel-rows.ts';
 import { hostUpstreams } from './guest/dns-upstreams.ts';
+import type { GroupMaps } from './guest/group-rows.ts';
 import { type GuestServices, type GuestServicesOptions, startGuestServices } from './guest/index.ts';
 import { readMetadataSecret } from './guest/metadata-secret.ts';
 import { SERVICE_ADDRESS6 } from './guest/service-address.ts';
@@ -91,13 +92,18 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   let guests: ReadonlyMap<number, GuestRecord> = new Map();
   let machineOf: MachineOf = (guest) => [guest];
   let zoneOf: ZoneOf = () => undefined;
+  let groupMaps = (): GroupMaps => {
+    throw new Error('no programs are loaded yet, so there are no guests to ask');
+  };
   const told = {
     guests: () => guests,
+    groupMaps: () => groupMaps(),
     machineOf: (guest: GuestRecord) => machineOf(guest),
     zoneOf: (networkId: string) => zoneOf(networkId),
   };
   const services = await startServices(options, told, devices, deps);
   const plane = openVrouter(options, devices.own, { log: log.child('bpf') });
+  groupMaps = () => plane.groups;
   await removeFormerServiceLink(devices.socket);
   const { state, disk } = await openHostState(options, { log: log.child('state'), signal });
   await Promise.all([devices.links.ready, devices.serviceLinks.ready]);
@@ -291,8 +297,13 @@ type ZoneOf = NonNullable<GuestServicesOptions['dns']>['zoneOf'];
 
 /** The state is read after the guest services listen: until then `told` knows nobody. */
 function startServices(
-  { novaMetadata, dns }: ChosenOptions,
-  told: Pick<GuestServicesOptions, 'guests' | 'machineOf'> & { readonly zoneOf: ZoneOf },
+  { novaMetadata, dns, snoopsGroups }: ChosenOptions,
+  {
+    groupMaps,
+    ...told
+  }: Pick<GuestServicesOptions, 'guests' | 'machineOf' | 'groupMaps'> & {
+    readonly zoneOf: ZoneOf;
+  },
   devices: Pick<Devices, 'netns' | 'links'>,
   { log, signal }: Deps,
 ): Promise<GuestServices> {
@@ -311,6 +322,7 @@ function startServices(
       : { dns: { zoneOf: told.zoneOf, upstreams: typeof upstreams === 'function' ? upstreams : () => upstreams } }),
     address: SERVICE_ADDRESS,
     ...(hasIpv6() ? { address6: SERVICE_ADDRESS6 } : {}),
+    ...(snoopsGroups && groupMaps !== undefined ? { groupMaps } : {}),
     netns: devices.netns,
     log: log.child('guest'),
     signal,
@@ -363,6 +375,7 @@ function createHost(
     ownEncapsulation: options.encapsulation === 'own',
     bridgeMappings: options.bridgeMappings,
     exportsFlows: options.flowCollector !== null,
+    snoopsGroups: options.snoopsGroups,
     slices: state.slices,
     devices: watched,
     health: prober,

@@ -23,6 +23,7 @@ import { quietDevice } from '../devices/own-links.ts';
 import { isShaped, Shaper } from '../devices/shaper.ts';
 import { absentOn, BpfError, NetlinkError } from '../ffi/errno.ts';
 import type { ProbeMaps } from '../gateways/kernel-rows.ts';
+import type { GroupMaps } from '../guest/group-rows.ts';
 import type { FlowStep } from '../migrate/flows-1-to-2.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
@@ -152,6 +153,11 @@ export class KernelDataPlane implements DataPlane {
   /** What is known of other hosts' answers to probes. Of the programs loaded last: ask again after a reload. */
   get probes(): ProbeMaps {
     return { heard: this.#map('cb_heard_1'), beacon: this.#map('cb_beacon_1') };
+  }
+
+  /** Which guests were asked for their groups, and what they have joined. As `probes`. */
+  get groups(): GroupMaps {
+    return { asked: this.#map('cb_asked_2'), joined: this.#map('cb_joined_1'), vifs: this.#map('cb_vif_2') };
   }
 
   /** How blocks of ports are used. As `probes`. */
