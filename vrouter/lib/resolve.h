@@ -178,6 +178,7 @@ static __always_inline struct cb_route *own_way_out(struct __sk_buff *ctx, struc
 		return route;
 	nat = lookup_nat(w->p.key.net, route->outside, &w->p.key.src);
 	if (nat) {
+		w->nat.apart = 1;
 		w->nat.vrf = nat->vrf;
 		return lookup_route(nat->vrf, destination_of(w));
 	}
