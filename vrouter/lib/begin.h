@@ -275,7 +275,7 @@ static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
  */
 GLOBAL int begin_flow(struct __sk_buff *ctx)
 {
-	__u32 number = 0, reason, vif;
+	__u32 number = 0, reason;
 	struct work *w = work();
 	struct cb_flow *flow;
 	enum told told;
@@ -304,7 +304,7 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 		return CB_REASON_NONE;
 	}
 	count_owners(flow, 1);
-	told = flow_told(flow, &vif);
+	told = flow_told(flow);
 	if (told == TOLD_ALL)
 		flow->flags |= CB_FLOW_F_TOLD;
 	if (told)

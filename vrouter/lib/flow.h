@@ -121,7 +121,6 @@ static __always_inline int take_busy(struct cb_flow *flow)
 static __noinline int take_apart(__u32 number)
 {
 	struct cb_flow *flow = flow_row(number);
-	__u32 vif;
 
 	if (!flow || !take_busy(flow))
 		return 0;
@@ -132,7 +131,7 @@ static __noinline int take_apart(__u32 number)
 	bpf_map_delete_elem(&cb_tuple_1, &flow->tuple[0]);
 	bpf_map_delete_elem(&cb_tuple_1, &flow->tuple[1]);
 	count_owners(flow, -1);
-	if (flow->flags & CB_FLOW_F_TOLD || flow_told(flow, &vif))
+	if (flow->flags & CB_FLOW_F_TOLD || flow_told(flow))
 		tell_flow(number, CB_TOLD_END);
 	return 1;
 }

@@ -13,6 +13,7 @@ import {
   CB_TOLD_IDLE,
   CB_TOLD_OVER,
   type CbTold,
+  type CbUse,
   cbTold,
   MAPS,
 } from '../../packages/agent/src/bpf/abi.gen.ts';
@@ -217,6 +218,33 @@ test('of a VIF that is followed begins, ends and drops are told by a rate; what 
     told().map(({ kind }) => kind),
     [CB_TOLD_BEGIN, CB_TOLD_DROP],
   );
+});
+
+test('who follows a port is told of what it has with one that is followed, too, and floods', () => {
+  const over = process.hrtime.bigint() + 3_600_000_000_000n;
+  const use = (followNs: bigint): Partial<CbUse> => ({ followNs, toldNs: followNs });
+  world.setVif(a, { ...SENDER, isFollowed: true });
+  world.setVif(b, { ...RECEIVER, isFollowed: true });
+  const held = (): readonly number[] => [a, b].map(({ vif }) => Number(world.use(vif).toldHeld));
+  for (const [dport, kind] of [
+    [80, CB_TOLD_BEGIN],
+    [81, CB_TOLD_DROP],
+  ] as const) {
+    for (const [ofA, ofB, expected] of [
+      [over, 0n, [0, 0]],
+      [0n, over, [0, 0]],
+      [over, over, [1, 1]],
+    ] as const) {
+      world.forgetFlows();
+      world.setUse(a.vif, use(ofA));
+      world.setUse(b.vif, use(ofB));
+      told();
+      world.send(a, udp(ab, { sport: 7, dport }));
+      const kinds = told().map((one) => one.kind);
+      assert.deepEqual([kinds, held()], [expected[0] === 0 ? [kind] : [], expected], `${dport} ${ofA} ${ofB}`);
+    }
+  }
+  for (const { vif } of [a, b]) world.setUse(vif, {});
 });
 
 test('what the full ring has no room for is counted, and flows go on', () => {

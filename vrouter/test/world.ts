@@ -64,6 +64,7 @@ import {
   type CbTally,
   type CbTraceFlow,
   type CbTupleKey,
+  type CbUse,
   type CbWay,
   DROP_REASONS,
   MAPS,
@@ -545,7 +546,7 @@ export class World {
     return MAPS.cb_use_1.value.decode(value);
   }
 
-  setUse(row: number, use: { flows: [number, number]; serviceNs: bigint; floodNs: bigint }): void {
+  setUse(row: number, use: Partial<CbUse>): void {
     this.#put(MAPS.cb_use_1, row, { ...NOTHING_USED, ...use });
   }
 
