@@ -115,7 +115,7 @@ static __always_inline struct address *address_of(const struct cb_flow *flow)
 	return bpf_map_lookup_elem(&carry_address, &key);
 }
 
-/* Is it the turn of @flow, which is as it was? Time that is raised is told now and then: it is far from over. */
+/* Is it the turn of @flow, which is as it was? Time that is raised is told now and then: it is far from over. Of one that has some seconds only (set_state()) it need not be: they are over before its next turn. */
 static __always_inline int has_turn(const struct taking *taking, const struct cb_flow *flow, __u32 number)
 {
 	return number % CB_CARRY_TURNS == taking->take.turn &&
