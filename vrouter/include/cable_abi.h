@@ -1415,7 +1415,7 @@ struct cb_step {
  */
 struct cb_trace {
 	__u32 vif; /* VIF that the packet is from */
-	__u32 wire_id; /* of a packet from another host: the VNI */
+	__u32 wire_id; /* of a packet from another host: the VNI; of one that an uplink receives: the number of its network */
 	__u32 tunnel; /* and the tunnel to that host */
 	__u32 flags; /* CB_TRACE_F_* */
 	__u32 count; /* steps; more than CB_TRACE_STEPS: the last were left out */

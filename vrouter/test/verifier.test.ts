@@ -42,6 +42,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   start_collection: { instructions: 2000, stackBytes: 150 },
   trace_vif: { instructions: 20, stackBytes: 80 },
   trace_overlay: { instructions: 40, stackBytes: 150 },
+  trace_uplink: { instructions: 40, stackBytes: 150 },
   purge_flows: { instructions: 2300, stackBytes: 250 },
 };
 

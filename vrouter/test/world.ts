@@ -1056,9 +1056,9 @@ export class World {
     return this.#run('from_vif', frame, { ifindex: guest.ifindex, gsoSize });
   }
 
-  /** What a trace says becomes of a frame that a guest sends, or that arrives through a tunnel. The maps must be pinned, in a directory `maps`. */
+  /** What a trace says becomes of a frame that a guest sends, or that arrives through a tunnel or by the uplink of a provider network (`outside`). The maps must be pinned, in a directory `maps`. */
   trace(
-    from: Guest | { vni: number; from: string },
+    from: Guest | { vni: number; from: string } | { outside: number },
     frame: Uint8Array,
     flags = 0,
     flows: readonly CbTraceFlow[] = [],
@@ -1069,7 +1069,12 @@ export class World {
       frame: data,
       ...raw
     } = this.#traced().run({
-      from: 'vif' in from ? { vif: from.vif } : { wireId: from.vni, tunnel: this.#tunnels.get(from.from) ?? 0 },
+      from:
+        'vif' in from
+          ? { vif: from.vif }
+          : 'outside' in from
+            ? { net: this.net(from.outside) }
+            : { wireId: from.vni, tunnel: this.#tunnels.get(from.from) ?? 0 },
       flags,
       flows,
       frame,

@@ -276,7 +276,7 @@ const HOP: Attributes = {
 };
 
 const TRACE: Attributes = {
-  from: NAMED,
+  from: { ...NAMED, description: 'The port; from outside: the network.' },
   packet: { type: 'dict', description: 'As it was sent.' },
   verdict: text(
     'passes, arrives (or leaves by a physical network; the way back is not known), dropped, refused (the sender is told), unresolved (nobody answers for the address) or unknown.',
@@ -485,6 +485,19 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
     summary:
       'What would become of a packet that the port sends, and of the answer: found out by the hosts’ own programs, without a packet being sent.',
     query: { to: text('Address of the receiver.', '10.0.0.5'), source: text('Default: the port’s own.'), ...PACKET },
+    answers: json(TRACE),
+  },
+  {
+    ...open,
+    path: '/cable/v1/networks/{id}/trace',
+    summary:
+      'What would become of a packet that a machine on the network’s physical network sends to a port that the caller may look into, and of the answer: as the trace of a port.',
+    query: {
+      to: text('Address of the receiver: a floating IP, a port’s own, one behind a router.', '203.0.113.10'),
+      source: text('Address of the machine. Required.', '198.51.100.7'),
+      via: text('Address that the machine sends to; default: the receiver’s, or that of the router which leads to it.'),
+      ...PACKET,
+    },
     answers: json(TRACE),
   },
   {

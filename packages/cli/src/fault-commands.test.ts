@@ -159,6 +159,26 @@ test('a trace is told host by host, with the cause at its end; its receiver may 
   assert.equal(server.requests.at(-1), `GET /cable/v1/ports/${A}/trace?to=10.0.0.2&protocol=tcp&dport=80`);
 });
 
+test('a trace from outside is of a network, and needs the machine’s address', async (t) => {
+  const server = await startStub({ [`/cable/v1/networks/${B}/trace`]: TRACE });
+  t.after(() => server.close());
+  server.put('network', { id: B, name: 'public' });
+  const words = 'trace --outside public --source 198.51.100.7 --to 203.0.113.10 --via 203.0.113.2';
+  const { status, out, err } = await cable(words, server);
+  assert.equal(status, 0, err);
+  assert.match(out, /^tcp from 10\.0\.0\.1:40000 to 10\.0\.0\.2:80\n/);
+  const path = `/cable/v1/networks/${B}/trace?to=203.0.113.10&source=198.51.100.7&via=203.0.113.2`;
+  assert.equal(server.requests.at(-1), `GET ${path}`);
+  for (const [more, said] of [
+    ['--to a', 'give --from or --outside'],
+    ['--to a --from vm1 --outside public', 'give --from or --outside'],
+    ['--to a --outside public', '--outside: give --source, too'],
+    ['--to a --outside public --live', '--outside is not for --live'],
+    ['--to a --from vm1 --via 10.0.0.1', '--via is for --outside'],
+  ] as const)
+    assert.deepEqual(await cable(`trace ${more}`, server), { status: 2, out: '', err: `error: ${said}\n` });
+});
+
 test('packets are shown with what was decided, once; drops with the remedy; it ends after as many as were asked for', async (t) => {
   const flow = {
     ...{ marker: 7, peer: PEER, state: 'established', rule: A, security_group: { id: B, name: 'web' } },

@@ -4,7 +4,7 @@ import { isUuid } from '@cable/model';
 import type { Command } from 'commander';
 import type { Bind, CliContext } from './context.ts';
 import { CliError } from './errors.ts';
-import { ask, endText, findPort, type Named, nameOf, PROTOCOL } from './fault-text.ts';
+import { ask, endText, findNetwork, findPort, type Named, nameOf, PROTOCOL } from './fault-text.ts';
 import { followFlows } from './follow.ts';
 import { showLive } from './live.ts';
 import { type Row, renderJson, renderTable } from './render.ts';
@@ -37,9 +37,11 @@ export function addFaultCommands(root: Command, bind: Bind): void {
   const trace = root
     .command('trace')
     .description('Shows the way of a packet and of its answer, as the hosts decide it; no packet is sent.')
-    .requiredOption('--from <port>', 'the sender, by name or ID: of a VM, a pod or a physical machine')
+    .option('--from <port>', 'the sender, by name or ID: of a VM, a pod or a physical machine')
+    .option('--outside <network>', 'instead: a machine on the physical network of this one, with --source')
     .requiredOption('--to <address>', 'address of the receiver, or a port’s name or ID')
     .option('--source <address>', 'source address; default: the sender’s own')
+    .option('--via <address>', 'with --outside: whom the machine sends to; default: the receiver, or the router to it')
     .option('--live', 'show packets that really pass, some a second, and what is dropped of them, until Ctrl-C')
     .option('--count <number>', 'with --live: end after so many packets')
     .option('--rate <number>', 'with --live: so many packets a second (1 to 100; default 10)');
@@ -234,16 +236,20 @@ const VERDICT: Readonly<Record<string, string>> = {
 };
 
 async function showTrace(context: CliContext, options: Options): Promise<void> {
-  const from = await findPort(context, options['from']);
+  const { from, outside, live, source, via } = options;
+  if ((from === undefined) === (outside === undefined)) throw new CliError(2, 'give --from or --outside');
+  if (outside !== undefined && live === true) throw new CliError(2, '--outside is not for --live');
+  if (outside === undefined && via !== undefined) throw new CliError(2, '--via is for --outside');
+  if (outside !== undefined && source === undefined) throw new CliError(2, '--outside: give --source, too');
+  if (live !== true)
+    for (const name of ['count', 'rate'])
+      if (options[name] !== undefined) throw new CliError(2, `--${name} is for --live`);
+  const sender = outside === undefined ? await findPort(context, from) : await findNetwork(context, outside);
   const to = await addressOf(context, String(options['to']));
-  if (options['live'] === true) return showLive(context, { from, to }, options);
-  for (const name of ['count', 'rate'])
-    if (options[name] !== undefined) throw new CliError(2, `--${name} is for --live`);
-  const trace = (await ask(context.client(), from, 'trace', {
-    to,
-    source: options['source'],
-    ...packetQuery(options),
-  })) as Trace;
+  if (live === true) return showLive(context, { from: sender, to }, options);
+  const query = { to, source, via, ...packetQuery(options) };
+  const collection = outside === undefined ? 'ports' : 'networks';
+  const trace = (await ask(context.client(), sender, 'trace', query, collection)) as Trace;
   context.print(context.json ? renderJson(trace) : traceText(trace));
 }
 

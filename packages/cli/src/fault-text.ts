@@ -18,18 +18,24 @@ export function findPort(context: CliContext, nameOrId: unknown): Promise<string
   return createResolver(context.client(), context.resources)('port', String(nameOrId));
 }
 
-/** `GET /cable/v1/ports/{port}/{what}` */
+/** Id of the network. */
+export function findNetwork(context: CliContext, nameOrId: unknown): Promise<string> {
+  return createResolver(context.client(), context.resources)('network', String(nameOrId));
+}
+
+/** `GET /cable/v1/ports/{id}/{what}`, or of networks. */
 export function ask(
   client: Client,
-  port: string,
+  id: string,
   what: string,
   query: Readonly<Record<string, unknown>> = {},
+  collection: 'ports' | 'networks' = 'ports',
 ): Promise<unknown> {
   const values = new URLSearchParams();
   for (const [name, value] of Object.entries(query))
     if (value !== undefined && value !== null) values.set(name, String(value));
   const text = values.toString();
-  return client.request('GET', `/cable/v1/ports/${port}/${what}${text === '' ? '' : `?${text}`}`);
+  return client.request('GET', `/cable/v1/${collection}/${id}/${what}${text === '' ? '' : `?${text}`}`);
 }
 
 /** An address and its port. */

@@ -237,7 +237,15 @@ export type TraceStart =
   /** The port sends it, to `nextHop`: the destination itself, or a gateway. */
   | { readonly kind: 'port'; readonly portId: string; readonly nextHop: string; readonly packet: TracePacket }
   /** Another host sent the frame (base64), with this VNI. */
-  | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string };
+  | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string }
+  /** A machine on the physical network of the network sends it, to `nextHop`, whose MAC it asks for from `asker`, an address on that link. */
+  | {
+      readonly kind: 'outside';
+      readonly networkId: string;
+      readonly asker: string;
+      readonly nextHop: string;
+      readonly packet: TracePacket;
+    };
 
 export type TracePacket = {
   readonly source: string;
@@ -258,7 +266,7 @@ export type TraceEnds = Pick<TracePacket, 'source' | 'destination' | 'sourcePort
 
 /** What became of it at one host. */
 export type TraceHop = {
-  /** How the sender learns the next hop's MAC (ARP or neighbour discovery); null: of a packet from another host. */
+  /** How the sender learns the next hop's MAC (ARP or neighbour discovery; `mac` null: nobody answers here); null: of a packet from another host. */
   readonly neighbour: { readonly address: string; readonly mac: string | null; readonly end: TraceEnd } | null;
   /** Empty when no MAC was learnt. */
   readonly steps: readonly TraceStep[];
@@ -330,8 +338,8 @@ export type TraceEnd =
   | { readonly kind: 'port'; readonly portId: string | null; readonly packet?: TraceEnds }
   /** Sent to another host, as the frame is now (base64). */
   | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string }
-  /** It leaves by the uplink of a physical network. */
-  | { readonly kind: 'outside' }
+  /** It leaves by the uplink of a physical network. `packet`: as it is then; absent: not known. */
+  | { readonly kind: 'outside'; readonly packet?: TraceEnds }
   /** It is cut into pieces for a smaller network, each of which goes on by the same way. */
   | { readonly kind: 'cut' }
   /** For the host's own services: DHCP, DNS, metadata. */

@@ -180,6 +180,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-27',
         change:
+          'A trace may begin at a machine outside, and a packet that leaves by an uplink is told as it is then. An older agent refuses the former, and the caller is told so; an older server passes the latter over.',
+      },
+      {
+        date: '2026-11-27',
+        change:
           'Who asks to follow a port may ask for packets. An agent that does not know of them counts none in its answer, and the caller is told so.',
       },
       {

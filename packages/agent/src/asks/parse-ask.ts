@@ -8,6 +8,7 @@ import {
   MAX_TRACE_BYTES,
   MAX_TRACE_FLOWS,
   type PacketQuery,
+  type TracePacket,
 } from '@cable/model';
 import { isRecord, type JsonRecord } from '../json.ts';
 import { formatAddress, parseAddress } from '../plan/address.ts';
@@ -91,22 +92,23 @@ function parseStart(from: JsonRecord): Trace['from'] {
     if (typeof frame !== 'string' || frame.length > 2 * MAX_TRACE_BYTES) throw new Malformed('frame is no frame');
     return { kind: 'host', underlay: address(from, 'underlay'), vni: whole(from, 'vni', 1, 2 ** 24 - 1), frame };
   }
-  if (from['kind'] !== 'port') throw new Malformed('from.kind is neither port nor host');
-  const packet = record(from, 'packet');
+  if (from['kind'] !== 'port' && from['kind'] !== 'outside')
+    throw new Malformed('from.kind is none of port, host and outside');
+  const sent = { nextHop: address(from, 'nextHop'), packet: parsePacket(record(from, 'packet')) };
+  if (from['kind'] === 'port') return { kind: 'port', portId: uuid(from, 'portId'), ...sent };
+  return { kind: 'outside', networkId: uuid(from, 'networkId'), asker: address(from, 'asker'), ...sent };
+}
+
+function parsePacket(packet: JsonRecord): TracePacket {
   return {
-    kind: 'port',
-    portId: uuid(from, 'portId'),
-    nextHop: address(from, 'nextHop'),
-    packet: {
-      source: address(packet, 'source'),
-      destination: address(packet, 'destination'),
-      protocol: whole(packet, 'protocol', 0, 255),
-      sourcePort: whole(packet, 'sourcePort', 0, 65_535),
-      destinationPort: whole(packet, 'destinationPort', 0, 65_535),
-      icmpType: whole(packet, 'icmpType', 0, 255),
-      icmpCode: whole(packet, 'icmpCode', 0, 255),
-      bytes: whole(packet, 'bytes', 0, MAX_TRACE_BYTES),
-    },
+    source: address(packet, 'source'),
+    destination: address(packet, 'destination'),
+    protocol: whole(packet, 'protocol', 0, 255),
+    sourcePort: whole(packet, 'sourcePort', 0, 65_535),
+    destinationPort: whole(packet, 'destinationPort', 0, 65_535),
+    icmpType: whole(packet, 'icmpType', 0, 255),
+    icmpCode: whole(packet, 'icmpCode', 0, 255),
+    bytes: whole(packet, 'bytes', 0, MAX_TRACE_BYTES),
   };
 }
 

@@ -3303,7 +3303,7 @@ export const cbStep: Codec<CbStep> = structCodec(
 export type CbTrace = {
   /** VIF that the packet is from */
   readonly vif: number;
-  /** of a packet from another host: the VNI */
+  /** of a packet from another host: the VNI; of one that an uplink receives: the number of its network */
   readonly wireId: number;
   /** and the tunnel to that host */
   readonly tunnel: number;

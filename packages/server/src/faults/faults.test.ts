@@ -392,6 +392,172 @@ test('flows have the names of peers and rules that the caller may know', async (
   assert.deepEqual(admins?.['peer'], { id: b['id'], name: 'b' });
 });
 
+type Outside = Pick<Cloud, 'harness'> & {
+  readonly external: Json;
+  readonly inner: Json;
+  readonly router: Json;
+  readonly gateway: Json;
+  readonly floating: Json;
+  readonly port: Json;
+};
+
+/** An external network, ann's router with its gateway on h1, and her port on h2 with a floating IP. */
+async function outsideCloud(t: TestContext): Promise<Outside> {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'p' };
+  const external = await create('network', { name: 'ext', 'router:external': true, ...flat });
+  await create('subnet', { network_id: external['id'], cidr: '203.0.113.0/24', ip_version: 4 });
+  const inner = await create('network', { name: 'inner' }, ANN);
+  const subnet = await create('subnet', { network_id: inner['id'], cidr: '10.0.0.0/24', ip_version: 4 }, ANN);
+  const router = await create('router', { external_gateway_info: { network_id: external['id'] } }, ANN);
+  const leg = { subnet_id: subnet['id'] };
+  assert.equal((await send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, leg, ANN)).status, 200);
+  const made = await create('port', { network_id: inner['id'], name: 'web' }, ANN);
+  const port = await bind(harness, made, 'h2', { device_owner: 'compute:nova' });
+  const found = await send('GET', `/v2.0/ports?device_id=${router['id']}&device_owner=network:router_gateway`);
+  const gateway = await bind(harness, (found.body['ports'] as Json)[0] as Json, 'h1');
+  const asked = { floating_network_id: external['id'], port_id: port['id'] };
+  return { harness, external, inner, router, gateway, port, floating: await create('floatingip', asked, ANN) };
+}
+
+async function bind({ send }: Harness, port: Json, host: string, more: Record<string, string> = {}): Promise<Json> {
+  const { status, body } = await send('PUT', `/v2.0/ports/${port['id']}`, {
+    port: { 'binding:host_id': host, ...more },
+  });
+  assert.equal(status, 200, JSON.stringify(body));
+  return body['port'] as Json;
+}
+
+const UNANSWERED: TraceHop = {
+  ...{ steps: [], end: null },
+  neighbour: { address: '', mac: null, end: { kind: 'copies', count: 0 } },
+};
+
+test('what a machine outside sends is traced by the host that answers it, and the answer has to leave as from there', async (t) => {
+  const { harness, external, floating, gateway, port } = await outsideCloud(t);
+  const [to, source] = [String(floating['floating_ip_address']), '198.51.100.7'];
+  const asked: [string, HostAsk][] = [];
+  let left: TraceEnd = { kind: 'outside' };
+  let steps: TraceHop['steps'] = [];
+  await agent(t, harness, 'h1', (ask) => {
+    asked.push(['h1', ask]);
+    if (ask.kind !== 'trace') return undefined;
+    if (ask.from.kind === 'host') return hop(left, { steps });
+    const neighbour = { address: to, mac: '02:00:00:00:00:01', end: { kind: 'answered' } } as const;
+    return hop({ kind: 'host', underlay: '192.0.2.2', vni: 7, frame: 'AAAA' }, { neighbour, began: 'flow' });
+  });
+  await agent(t, harness, 'h2', (ask) => {
+    asked.push(['h2', ask]);
+    if (ask.kind !== 'trace') return undefined;
+    if (ask.from.kind === 'outside') return { value: UNANSWERED };
+    if (ask.from.kind === 'port') return hop({ kind: 'host', underlay: '192.0.2.1', vni: 8, frame: 'AAAA' });
+    return hop({ kind: 'port', portId: String(port['id']) });
+  });
+  const trace = async (more = '', who: Record<string, string> = ANN): Promise<Json> => {
+    const path = `/cable/v1/networks/${external['id']}/trace?to=${to}&source=${source}&protocol=tcp&dport=80${more}`;
+    const { status, body } = await harness.send('GET', path, undefined, who);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
+  };
+  const judged = async (): Promise<readonly unknown[]> => {
+    const { verdict, cause } = await trace();
+    return [verdict, cause?.['reason'] ?? null];
+  };
+  const told = await trace();
+  assert.deepEqual([told['verdict'], told['cause'], told['receiver']?.['name']], ['passes', null, 'web']);
+  assert.match(JSON.stringify(told['there']), /a machine on the physical network of ext sends/);
+  assert.deepEqual(
+    asked.map(([host, ask]) => [host, ask.kind === 'trace' && ask.from.kind, ask.kind === 'trace' && ask.flows]),
+    [
+      ['h1', 'outside', undefined],
+      ['h2', 'host', undefined],
+      ['h2', 'port', undefined],
+      ['h1', 'host', ['flow']],
+    ],
+  );
+  const [[, first] = []] = asked;
+  assert.ok(first?.kind === 'trace' && first.from.kind === 'outside');
+  assert.deepEqual([first.from.asker, first.from.nextHop, first.from.networkId], ['203.0.113.1', to, external['id']]);
+  const packet = { source: to, destination: source, sourcePort: 80, destinationPort: 40_000 };
+  left = { kind: 'outside', packet };
+  assert.deepEqual(await judged(), ['passes', null]);
+  left = { kind: 'outside', packet: { ...packet, source: addressOf(gateway) } };
+  assert.deepEqual(await judged(), ['dropped', 'answer_astray']);
+  left = { kind: 'port', portId: null };
+  assert.deepEqual(await judged(), ['dropped', 'answer_astray']);
+  left = { kind: 'drop', reason: { ...REASON, name: 'no_neighbour' } };
+  assert.deepEqual(await judged(), ['dropped', 'no_neighbour']);
+  steps = [{ kind: 'outside', networkId: String(external['id']), address: '203.0.113.1', isKnown: false }];
+  assert.deepEqual(await judged(), ['passes', null], 'who has just asked is known');
+});
+
+test('of the hosts that may have a floating IP each is asked; none answers, none is there, and older agents are told apart', async (t) => {
+  const { harness, external, floating, port, gateway } = await outsideCloud(t);
+  const asked: string[] = [];
+  let answer: Said = { value: UNANSWERED };
+  for (const host of ['h1', 'h2'])
+    await agent(t, harness, host, () => {
+      asked.push(host);
+      return answer;
+    });
+  const path = `/cable/v1/networks/${external['id']}/trace?to=${floating['floating_ip_address']}&source=203.0.113.200`;
+  const { body } = await harness.send('GET', path, undefined, ANN);
+  assert.deepEqual([body['verdict'], body['cause']?.['reason'], asked], ['unresolved', 'no_neighbour', ['h1']]);
+  assert.match(String(body['cause']?.['meaning']), /no host answers for 203\.0\.113\./);
+  const identity = { agentId: randomUUID(), session: randomUUID(), agentVersion: '1', protocol: 2 };
+  const registered = { ...identity, underlay: '192.0.2.3', bridgeMappings: { p: 'eth1' } };
+  assert.equal((await harness.send('PUT', '/cable/v1/hosts/h3', registered)).status, 200);
+  await bind(harness, port, 'h3');
+  await refused(harness.send('GET', path), 503, 'HostUnreachable');
+  await bind(harness, port, 'h2');
+  answer = { fault: { code: 'failed', message: 'from.kind is neither port nor host' } };
+  const older = await harness.send('GET', path);
+  assert.equal(older.status, 409);
+  assert.match(JSON.stringify(older.body), /host h1 is of an older build/);
+  await bind(harness, gateway, '');
+  await refused(harness.send('GET', path), 409, 'PortNotBound');
+});
+
+test('from outside the port that is reached must be the caller’s to look into, and what is not is not told apart from nothing', async (t) => {
+  const { harness, external, inner, floating, port, gateway } = await outsideCloud(t);
+  const { create, send } = harness;
+  await agent(t, harness, 'h1', () => ({ value: UNANSWERED }));
+  const trace = (to: string, who?: Record<string, string>, more = '', network = external) =>
+    send('GET', `/cable/v1/networks/${network['id']}/trace?to=${to}&source=203.0.113.1${more}`, undefined, who);
+  const taken = String(floating['floating_ip_address']);
+  const said = await Promise.all([taken, '203.0.113.99', addressOf(gateway)].map((to) => trace(to, BOB)));
+  assert.deepEqual(new Set(said.map(({ status }) => status)), new Set([400]));
+  assert.deepEqual(new Set(said.map(({ body }) => JSON.stringify(body))).size, 1);
+  assert.equal((await trace(addressOf(gateway))).status, 200, 'an administrator');
+  await refused(trace(taken, BOB, '', inner), 404, 'NetworkNotFound');
+  await refused(trace(taken, ANN, '', inner), 400, 'InvalidInput');
+  for (const [more, parameter] of [
+    ['&via=10.0.0.77', 'to'],
+    ['&via=x', 'via'],
+    ['&bytes=1', 'bytes'],
+    ['&rate=1', 'rate'],
+  ] as const) {
+    const { status, body } = await trace(taken, ANN, more);
+    assert.equal(status, 400);
+    assert.match(JSON.stringify(body), new RegExp(`Invalid value for ${parameter}:`));
+  }
+  const none = await send('GET', `/cable/v1/networks/${external['id']}/trace?to=${taken}`, undefined, ANN);
+  assert.match(JSON.stringify(none.body), /Invalid value for source: give the address of the machine outside/);
+  // Behind routers that translate nothing: by the router’s address.
+  assert.equal((await trace(addressOf(port), ANN)).status, 200);
+  assert.equal((await trace(addressOf(port), ANN, `&via=${addressOf(gateway)}`)).status, 200);
+  const second = await create('network', { name: 'second' }, ANN);
+  const subnet = await create('subnet', { network_id: second['id'], cidr: '10.0.0.0/24', ip_version: 4 }, ANN);
+  const other = await create('router', { external_gateway_info: { network_id: external['id'] } }, ANN);
+  await send('PUT', `/v2.0/routers/${other['id']}/add_router_interface`, { subnet_id: subnet['id'] }, ANN);
+  const same = [{ subnet_id: subnet['id'], ip_address: addressOf(port) }];
+  await create('port', { network_id: second['id'], fixed_ips: same }, ANN);
+  const several = await trace(addressOf(port), ANN);
+  assert.match(JSON.stringify(several.body), /Invalid value for via: several routers lead to/);
+  assert.equal((await trace(addressOf(port), ANN, `&via=${addressOf(gateway)}`)).status, 200);
+});
+
 function packetOf(from: Json, to: Json, more: Partial<PacketEvent> = {}): PacketEvent {
   return {
     ...{ number: 1, kind: 'packet', atMs: 1_700_000_000_000.25, isSent: true, protocol: 6, source: addressOf(from) },

@@ -12,12 +12,14 @@ import {
   MAX_TRACE_BYTES,
   parseIp,
 } from '@cable/model';
+import type { OutsideQuery } from './outside-trace.ts';
 import type { TraceQuery } from './trace.ts';
 
 const FLOW_PARAMETERS = ['limit', 'marker', 'protocol', 'address', 'port', 'state'] as const;
 const FOLLOW_PARAMETERS = ['marker', 'protocol', 'address', 'port'] as const;
 const PACKET_PARAMETERS = ['protocol', 'sport', 'dport', 'icmp_type', 'icmp_code', 'bytes'] as const;
 const TRACE_PARAMETERS = ['to', 'source', ...PACKET_PARAMETERS] as const;
+const OUTSIDE_PARAMETERS = [...TRACE_PARAMETERS, 'via'] as const;
 
 const LIVE_PARAMETERS = ['to', 'source', 'protocol', 'sport', 'dport', 'rate', 'marker'] as const;
 
@@ -41,8 +43,8 @@ const ECHO = { 1: 8, 58: 128 } as Readonly<Record<number, number>>;
 export function readQuery(url: string, known: readonly string[]): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
   for (const [name, value] of new URL(url, 'http://x').searchParams) {
-    if (!known.includes(name)) throw bad(name, `it is not known here; there are: ${known.join(', ')}`);
-    if (values.has(name)) throw bad(name, 'give it once');
+    if (!known.includes(name)) throw badParameter(name, `it is not known here; there are: ${known.join(', ')}`);
+    if (values.has(name)) throw badParameter(name, 'give it once');
     values.set(name, value);
   }
   return values;
@@ -52,7 +54,7 @@ export function parseFlowQuery(url: string): FlowQuery {
   const values = readQuery(url, FLOW_PARAMETERS);
   const state = values.get('state');
   if (state !== undefined && !FLOW_STATES.includes(state as FlowState))
-    throw bad('state', `give one of ${FLOW_STATES.join(', ')}`);
+    throw badParameter('state', `give one of ${FLOW_STATES.join(', ')}`);
   return {
     limit: whole(values, 'limit', { least: 1, most: MAX_FLOWS_AN_ANSWER, otherwise: DEFAULT_LIMIT }),
     after: whole(values, 'marker', { least: 0, most: 0xffffffff, otherwise: 0 }),
@@ -76,7 +78,7 @@ export function parseFollowQuery(url: string): {
 
 function parseFollowMarker(text: string): FollowMarker {
   const [, lease, after, lost] = /^([A-Za-z0-9]{1,64})\.(\d{1,15})\.(\d{1,15})$/.exec(text) ?? [];
-  if (lease === undefined) throw bad('marker', 'give the one of the answer before');
+  if (lease === undefined) throw badParameter('marker', 'give the one of the answer before');
   return { lease, after: Number(after), lost: Number(lost) };
 }
 
@@ -105,12 +107,13 @@ export function parseLiveQuery(url: string): LiveQuery {
   const { to, source } = parseWay(values);
   const protocol = parseProtocol(values, to.version === 6 ? 58 : 1, to.version);
   const port = (name: string): number | null => {
-    if (values.has(name) && !WITH_PORTS.includes(protocol)) throw bad(name, 'only tcp, udp and sctp have ports');
+    if (values.has(name) && !WITH_PORTS.includes(protocol))
+      throw badParameter(name, 'only tcp, udp and sctp have ports');
     return values.has(name) ? whole(values, name, { least: 1, most: 65_535, otherwise: 0 }) : null;
   };
   const [sender, receiver, ...more] = (values.get('marker') ?? '~').split('~');
   if (sender === undefined || receiver === undefined || more.length > 0)
-    throw bad('marker', 'give the one of the answer before');
+    throw badParameter('marker', 'give the one of the answer before');
   const markerOf = (text: string): FollowMarker | null => (text === '' ? null : parseFollowMarker(text));
   return {
     to: formatIp(to),
@@ -147,14 +150,25 @@ export function parseTraceQuery(url: string): TraceQuery {
   };
 }
 
+/** `GET /cable/v1/networks/{id}/trace` */
+export function parseOutsideQuery(url: string): OutsideQuery {
+  const values = readQuery(url, OUTSIDE_PARAMETERS);
+  const { to, source } = parseWay(values);
+  if (source === undefined) throw badParameter('source', 'give the address of the machine outside');
+  if (isForMany(source)) throw badParameter('source', 'give the address of one machine');
+  const via = values.has('via') ? formatIp(parseAddress(values, 'via')) : null;
+  return { to: formatIp(to), source: formatIp(source), via, ...parsePacket(values, to.version) };
+}
+
 function parseWay(values: ReadonlyMap<string, string>): {
   readonly to: IpAddress;
   readonly source: IpAddress | undefined;
 } {
   const to = parseAddress(values, 'to');
   const source = values.has('source') ? parseAddress(values, 'source') : undefined;
-  if (isForMany(to)) throw bad('to', 'give the address of one receiver');
-  if (source !== undefined && source.version !== to.version) throw bad('source', 'give one of the family of to');
+  if (isForMany(to)) throw badParameter('to', 'give the address of one receiver');
+  if (source !== undefined && source.version !== to.version)
+    throw badParameter('source', 'give one of the family of to');
   return { to, source };
 }
 
@@ -165,7 +179,7 @@ export function parseWhyQuery(url: string): {
 } {
   const values = readQuery(url, ['to', ...PACKET_PARAMETERS]);
   const to = values.get('to') ?? null;
-  if (to !== null && !isUuid(to)) throw bad('to', 'give the id of a port');
+  if (to !== null && !isUuid(to)) throw badParameter('to', 'give the id of a port');
   return { to, values };
 }
 
@@ -174,10 +188,10 @@ export function parsePacket(values: ReadonlyMap<string, string>, version: number
   const protocol = parseProtocol(values, version === 6 ? 58 : 1, version);
   const hasPorts = WITH_PORTS.includes(protocol);
   for (const name of ['sport', 'dport'])
-    if (values.has(name) && !hasPorts) throw bad(name, 'only tcp, udp and sctp have ports');
+    if (values.has(name) && !hasPorts) throw badParameter(name, 'only tcp, udp and sctp have ports');
   for (const name of ['icmp_type', 'icmp_code'])
-    if (values.has(name) && ECHO[protocol] === undefined) throw bad(name, 'only icmp and icmpv6 have it');
-  if (hasPorts && !values.has('dport')) throw bad('dport', 'give the destination port');
+    if (values.has(name) && ECHO[protocol] === undefined) throw badParameter(name, 'only icmp and icmpv6 have it');
+  if (hasPorts && !values.has('dport')) throw badParameter('dport', 'give the destination port');
   const port = { least: 1, most: 65_535, otherwise: DEFAULT_PORT };
   const byte = { least: 0, most: 255 };
   return {
@@ -196,13 +210,13 @@ function parseProtocol(values: ReadonlyMap<string, string>, otherwise: number, v
   if (text === undefined) return otherwise;
   const named = PROTOCOLS.get(text.toLowerCase());
   const number = named ?? (/^\d{1,3}$/.test(text) ? Number(text) : 256);
-  if (number > 255) throw bad('protocol', `give ${[...PROTOCOLS.keys()].join(', ')} or a number of 0 to 255`);
+  if (number > 255) throw badParameter('protocol', `give ${[...PROTOCOLS.keys()].join(', ')} or a number of 0 to 255`);
   return number === 1 && version === 6 ? 58 : number;
 }
 
 function parseAddress(values: ReadonlyMap<string, string>, name: string): IpAddress {
   const found = parseIp(values.get(name) ?? '');
-  if (found === undefined) throw bad(name, 'give an IPv4 or IPv6 address');
+  if (found === undefined) throw badParameter(name, 'give an IPv4 or IPv6 address');
   return found;
 }
 
@@ -220,10 +234,10 @@ function whole(
   const text = values.get(name);
   if (text === undefined) return otherwise;
   const value = /^\d{1,10}$/.test(text) ? Number(text) : -1;
-  if (value < least || value > most) throw bad(name, `give a whole number of ${least} to ${most}`);
+  if (value < least || value > most) throw badParameter(name, `give a whole number of ${least} to ${most}`);
   return value;
 }
 
-function bad(name: string, why: string): CableError {
+export function badParameter(name: string, why: string): CableError {
   return new CableError('HTTPBadRequest', `Invalid value for ${name}: ${why}.`, { fields: { parameter: name } });
 }

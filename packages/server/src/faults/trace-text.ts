@@ -20,6 +20,8 @@ type Context = {
   readonly eyes: Eyes;
   readonly tables: Pick<Tables, 'of'>;
   readonly receiver: TraceEnd | null;
+  /** Id of the network on whose physical network a machine sends it; absent: a port sends it. */
+  readonly outside?: string;
 };
 
 /** What became of the packet at a host. */
@@ -35,12 +37,18 @@ export function showHop(hop: TraceHop, context: Context): ShownHop {
   };
 }
 
-function neighbourStep({ neighbour }: TraceHop, { eyes, port }: Context): readonly ShownStep[] {
+function neighbourStep({ neighbour }: TraceHop, { eyes, port, outside }: Context): readonly ShownStep[] {
   if (neighbour === null) return [];
   const { address, mac, end } = neighbour;
-  const sender = { kind: 'port', text: `port ${nameOf(eyes.port(port.id), 'port')} sends` };
+  const sender =
+    outside === undefined
+      ? { kind: 'port', text: `port ${nameOf(eyes.port(port.id), 'port')} sends` }
+      : {
+          kind: 'machine',
+          text: `a machine on the physical network of ${nameOf(eyes.network(outside), 'network')} sends`,
+        };
   // Behind another project's floating IP or load balancer nobody sees an address.
-  if (eyes.port(port.id) === null) {
+  if (outside === undefined && eyes.port(port.id) === null) {
     const text = mac === null ? 'its next hop does not answer' : 'its next hop answers';
     return [sender, { kind: 'neighbour', text, address: null, mac: null }];
   }
