@@ -124,6 +124,16 @@ test('what is sent to a group goes to its members alone, and to them whatever be
   assert.deepEqual([port, groups.sort(), getsAll], [near.port.id, Object.values(GROUPS).sort(), false]);
   assert.deepEqual((await groupsOf(spare)).groups, []);
 
+  for (const [version, group] of Object.entries(GROUPS)) {
+    const path = `/cable/v1/ports/${other.port.id}/trace?to=${group}&protocol=udp&dport=${PORT}`;
+    const { verdict, there } = (await bed.api.request('GET', path)) as { verdict: string; there: unknown };
+    assert.equal(verdict, 'arrives', `IPv${version}`);
+    const said = JSON.stringify(there);
+    for (const { port } of [near, far]) assert.match(said, new RegExp(`a copy to port[^"]*"[^}]*${port.id}`), said);
+    assert.doesNotMatch(said, new RegExp(spare.port.id));
+    assert.match(said, /1 port of this host gets no copy: not joined to the group/);
+  }
+
   await bed.h1.end('SIGKILL');
   assert.ok((await frames(spare, 2000)) < 20, 'nothing changes at once when the agent is killed');
   await bed.h1.start(CURRENT);

@@ -39,7 +39,7 @@ export function addFaultCommands(root: Command, bind: Bind): void {
     .description('Shows the way of a packet and of its answer, as the hosts decide it; no packet is sent.')
     .option('--from <port>', 'the sender, by name or ID: of a VM, a pod or a physical machine')
     .option('--outside <network>', 'instead: a machine on the physical network of this one, with --source')
-    .requiredOption('--to <address>', 'address of the receiver, or a port’s name or ID')
+    .requiredOption('--to <address>', 'address of the receiver, a port’s name or ID, or a group of multicast')
     .option('--source <address>', 'source address; default: the sender’s own')
     .option('--via <address>', 'with --outside: whom the machine sends to; default: the receiver, or the router to it')
     .option('--live', 'show packets that really pass, some a second, and what is dropped of them, until Ctrl-C')

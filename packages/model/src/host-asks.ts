@@ -346,8 +346,8 @@ export type TraceEnd =
   | { readonly kind: 'service' }
   /** A router, or the host for others, has answered the sender. */
   | { readonly kind: 'answered' }
-  /** Nobody is known to have the MAC: to all of the network. */
-  | { readonly kind: 'copies'; readonly count: number }
+  /** Nobody is known to have the MAC, or it is a group's: to all of the network who get it. `frame`: what is copied (base64); absent: of an older build. */
+  | { readonly kind: 'copies'; readonly count: number; readonly frame?: string }
   | { readonly kind: 'drop'; readonly reason: DropReason }
   /** Dropped, and the sender was told by an ICMP error. */
   | { readonly kind: 'refusal'; readonly reason: DropReason };

@@ -1,5 +1,17 @@
 import type { Logger } from '@cable/kit';
-import type { AskFault, HostAsk, TraceEnd, TraceHop, TracePacket, TraceStart, TraceStep } from '@cable/model';
+import {
+  type AskFault,
+  groupMac,
+  type HostAsk,
+  isGroupAddress,
+  macToBytes,
+  parseIp,
+  type TraceEnd,
+  type TraceHop,
+  type TracePacket,
+  type TraceStart,
+  type TraceStep,
+} from '@cable/model';
 import {
   CB_DELIVER_FLOOD,
   CB_DELIVER_FRAGMENTER,
@@ -133,7 +145,11 @@ export class Tracer {
     packet: TracePacket,
     answered: Pick<TraceInput, 'flags' | 'flows'>,
   ): TraceHop {
-    const { mac, end } = this.#ask(from, sender, { nextHop, target });
+    const group = macOfGroup(nextHop);
+    const { mac, end } =
+      group === undefined
+        ? this.#ask(from, sender, { nextHop, target })
+        : { mac: group, end: { kind: 'answered' as const } };
     const neighbour = { address: nextHop, mac: mac === undefined ? null : formatMac(mac), end };
     if (mac === undefined) return { neighbour, steps: [], end: null };
     const isAnswer = (answered.flags & CB_TRACE_F_ANSWER) !== 0;
@@ -197,7 +213,8 @@ export class Tracer {
     // There is no way from outside to outside.
     if (deliver === CB_DELIVER_UPLINK) return 'net' in from ? { kind: 'answered' } : { kind: 'outside', ...seen };
     if (deliver === CB_DELIVER_FRAGMENTER) return { kind: 'cut' };
-    if (deliver === CB_DELIVER_FLOOD) return { kind: 'copies', count: remote };
+    if (deliver === CB_DELIVER_FLOOD)
+      return { kind: 'copies', count: remote, frame: Buffer.from(frame).toString('base64') };
     if (deliver === CB_DELIVER_OVERLAY) {
       const underlay = numbers.underlay(remote) ?? '';
       return { kind: 'host', underlay, vni: wire, frame: Buffer.from(frame).toString('base64') };
@@ -217,6 +234,12 @@ const ETHERNET_BYTES = 14;
 
 /** Of a machine outside: no port's. */
 const MACHINE_MAC = Buffer.from('02cab1e00001', 'hex');
+
+/** Nobody is asked for it. Undefined: it is no group's address. */
+function macOfGroup(address: string): Uint8Array | undefined {
+  const ip = parseIp(address);
+  return ip !== undefined && isGroupAddress(ip) ? macToBytes(groupMac(ip)) : undefined;
+}
 
 /** A flow as another answer of this agent said it; of another build's form: none. */
 function readFlow(text: string): readonly CbTraceFlow[] {

@@ -208,6 +208,50 @@ test('a trace goes from host to host and back, and names nothing of another proj
   assert.match(JSON.stringify(admin.body), /router bobs/);
 });
 
+test('a packet to a group is followed to each host that gets a copy, and arrives where a port does', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const asks: HostAsk[] = [];
+  const copy = { kind: 'copy', portId: null, underlay: null, passed: true, isOutside: false } as const;
+  const group = '239.1.2.3';
+  await agent(t, harness, 'h1', (ask) => {
+    asks.push(ask);
+    const neighbour = { address: group, mac: '01:00:5e:01:02:03', end: { kind: 'answered' } } as const;
+    const end = { kind: 'copies', count: 1, frame: 'AAAA' } as const;
+    const toOther = { ...copy, underlay: UNDERLAY['h2'] ?? '' };
+    return hop(end, { neighbour, steps: [toOther, { kind: 'passed-over', count: 2, isReport: false }] });
+  });
+  let passed = true;
+  const other = await agent(t, harness, 'h2', (ask) => {
+    asks.push(ask);
+    return hop({ kind: 'copies', count: 1 }, { steps: [{ ...copy, portId: String(b['id']), passed }] });
+  });
+  const path = `/cable/v1/ports/${a['id']}/trace?to=${group}&protocol=udp&dport=5000`;
+  const verdict = async (): Promise<unknown[]> => {
+    const { body } = await harness.send('GET', path);
+    return [body['verdict'], body['cause']?.['reason'] ?? null, body['there']?.length, body['back']?.length];
+  };
+  assert.deepEqual(await verdict(), ['arrives', null, 2, 0]);
+  const { body: network } = await harness.send('GET', `/v2.0/networks/${a['network_id']}`);
+  const [first, second] = asks;
+  assert.ok(first?.kind === 'trace' && first.from.kind === 'port');
+  assert.equal(first.from.nextHop, group);
+  assert.deepEqual(second?.kind === 'trace' && second.from, {
+    kind: 'host',
+    underlay: UNDERLAY['h1'],
+    vni: network['network']?.['provider:segmentation_id'],
+    frame: 'AAAA',
+  });
+  const { body } = await harness.send('GET', path);
+  assert.match(
+    JSON.stringify(body),
+    /to 239.1.2.3 by 01:00:5e:01:02:03.*2 ports of this host get no copy: not joined.*a copy to port/,
+  );
+  passed = false;
+  assert.deepEqual(await verdict(), ['dropped', 'no_members', 2, 0]);
+  other.destroy();
+  assert.deepEqual(await verdict(), ['unknown', 'host_unreachable', 1, 0]);
+});
+
 test('a host that watches another server of the store is asked by that one, and nothing is left of it', async (t) => {
   const { harness, a } = await cloud(t);
   const { store, server, send } = harness;
@@ -747,10 +791,12 @@ test('parameters are refused by name', async (t) => {
     ['follow?marker=7', 'marker'],
     ['follow?marker=a.b.c', 'marker'],
     ['trace', 'to'],
-    ['trace?to=224.0.0.1', 'to'],
     ['trace?to=255.255.255.255', 'to'],
     ['trace?to=0.0.0.0', 'to'],
-    ['trace?to=ff02::1', 'to'],
+    ['live?to=224.0.0.1', 'to'],
+    ['trace?to=255.255.255.255', 'to'],
+    ['trace?to=0.0.0.0', 'to'],
+    ['trace?to=::', 'to'],
     [`trace?to=${addressOf(b)}&source=fe80::1`, 'source'],
     [`trace?to=${addressOf(b)}&protocol=tcp`, 'dport'],
     [`trace?to=${addressOf(b)}&dport=80`, 'dport'],

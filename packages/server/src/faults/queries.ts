@@ -6,6 +6,7 @@ import {
   type FlowState,
   formatIp,
   type IpAddress,
+  isGroupAddress,
   isUuid,
   MAX_FLOWS_AN_ANSWER,
   MAX_PACKET_RATE,
@@ -105,6 +106,7 @@ export type LiveQuery = {
 export function parseLiveQuery(url: string): LiveQuery {
   const values = readQuery(url, LIVE_PARAMETERS);
   const { to, source } = parseWay(values);
+  if (isGroupAddress(to)) throw badParameter('to', 'give the address of one receiver');
   const protocol = parseProtocol(values, to.version === 6 ? 58 : 1, to.version);
   const port = (name: string): number | null => {
     if (values.has(name) && !WITH_PORTS.includes(protocol))
@@ -155,7 +157,8 @@ export function parseOutsideQuery(url: string): OutsideQuery {
   const values = readQuery(url, OUTSIDE_PARAMETERS);
   const { to, source } = parseWay(values);
   if (source === undefined) throw badParameter('source', 'give the address of the machine outside');
-  if (isForMany(source)) throw badParameter('source', 'give the address of one machine');
+  if (isNobodys(source) || isGroupAddress(source)) throw badParameter('source', 'give the address of one machine');
+  if (isGroupAddress(to)) throw badParameter('to', 'give the address of one receiver');
   const via = values.has('via') ? formatIp(parseAddress(values, 'via')) : null;
   return { to: formatIp(to), source: formatIp(source), via, ...parsePacket(values, to.version) };
 }
@@ -166,7 +169,7 @@ function parseWay(values: ReadonlyMap<string, string>): {
 } {
   const to = parseAddress(values, 'to');
   const source = values.has('source') ? parseAddress(values, 'source') : undefined;
-  if (isForMany(to)) throw badParameter('to', 'give the address of one receiver');
+  if (isNobodys(to)) throw badParameter('to', 'give the address of a receiver, or of a group of multicast');
   if (source !== undefined && source.version !== to.version)
     throw badParameter('source', 'give one of the family of to');
   return { to, source };
@@ -220,10 +223,9 @@ function parseAddress(values: ReadonlyMap<string, string>, name: string): IpAddr
   return found;
 }
 
-/** Multicast, broadcast, nobody. */
-function isForMany({ version, value }: IpAddress): boolean {
-  if (value === 0n) return true;
-  return version === 4 ? value >> 28n >= 0xen : value >> 120n === 0xffn;
+/** Broadcast, nobody, what is reserved. */
+function isNobodys({ version, value }: IpAddress): boolean {
+  return value === 0n || (version === 4 && value >> 28n === 0xfn);
 }
 
 function whole(

@@ -22,6 +22,8 @@ type Context = {
   readonly receiver: TraceEnd | null;
   /** Id of the network on whose physical network a machine sends it; absent: a port sends it. */
   readonly outside?: string;
+  /** The packet is to a group of multicast. */
+  readonly isGroups: boolean;
 };
 
 /** What became of the packet at a host. */
@@ -37,7 +39,7 @@ export function showHop(hop: TraceHop, context: Context): ShownHop {
   };
 }
 
-function neighbourStep({ neighbour }: TraceHop, { eyes, port, outside }: Context): readonly ShownStep[] {
+function neighbourStep({ neighbour }: TraceHop, { eyes, port, outside, isGroups }: Context): readonly ShownStep[] {
   if (neighbour === null) return [];
   const { address, mac, end } = neighbour;
   const sender =
@@ -52,6 +54,7 @@ function neighbourStep({ neighbour }: TraceHop, { eyes, port, outside }: Context
     const text = mac === null ? 'its next hop does not answer' : 'its next hop answers';
     return [sender, { kind: 'neighbour', text, address: null, mac: null }];
   }
+  if (isGroups && mac !== null) return [sender, { kind: 'neighbour', text: `to ${address} by ${mac}`, address, mac }];
   if (mac !== null)
     return [sender, { kind: 'neighbour', text: `next hop ${address} answers with ${mac}`, address, mac }];
   const why =
@@ -253,7 +256,13 @@ function endStep(end: TraceEnd, context: Context): ShownStep {
     case 'answered':
       return { kind: 'answered', text: 'answered by the router itself' };
     case 'copies':
-      return { kind: 'copies', text: `nobody is known to have the MAC: ${end.count} copies`, copies: end.count };
+      return {
+        kind: 'copies',
+        text: context.isGroups
+          ? 'it goes to those who have joined the group'
+          : `nobody is known to have the MAC: ${end.count} copies`,
+        copies: end.count,
+      };
     case 'drop':
     case 'refusal': {
       const told = end.kind === 'refusal' ? 'dropped, and the sender is told' : 'dropped';

@@ -4,6 +4,7 @@ import { answerValue } from './answer-values.ts';
 import { boundHost, type FaultDeps } from './counted.ts';
 import type { Eyes } from './eyes.ts';
 import { type Sending, sendingOf, subnetsOf } from './next-hop.ts';
+import { type Copied, followCopies, isGroup, judgeGroup } from './trace-groups.ts';
 import { type ShownHop, showHop } from './trace-text.ts';
 
 /** What is to be traced. Ports and ICMP type as the field's tools have them. */
@@ -60,7 +61,7 @@ type Begun = {
   readonly isTranslated: boolean;
   readonly isOpen: boolean;
 };
-export type WayEnd = Exclude<TraceEnd, { kind: 'host' }> | Unfinished;
+export type WayEnd = Exclude<TraceEnd, { kind: 'host' }> | Unfinished | Copied;
 /** `unresolved`: nobody answers for the next hop's address; `unknown`: a host cannot be asked; `missing`: the guest itself has no way; `astray`: an answer goes elsewhere than it should. */
 type Unfinished = {
   readonly kind: 'unresolved' | 'unknown' | 'missing' | 'astray';
@@ -175,9 +176,18 @@ export async function follow(
     const { tables } = context.deps;
     begun.push({ host, flow: hop.began ?? null, ...translationOf(hop) });
     const outside = from.kind === 'outside' ? { outside: from.networkId } : {};
-    hops.push(showHop(hop, { host, port, eyes: context.eyes, tables, receiver: hop.end, ...outside }));
+    const isGroups = isGroup(nextHop);
+    const shown = { port, eyes: context.eyes, tables, isGroups, ...outside };
+    hops.push(showHop(hop, { ...shown, host, receiver: hop.end }));
     const isSeen = context.eyes.port(port.id) !== null;
     if (hop.end === null) return { hops, end: unresolved(hop, isSeen ? nextHop : 'its next hop'), host, begun };
+    if (hop.end.kind === 'copies' && isGroups) {
+      const copied = await followCopies(context.deps, { port, host, hop }, (other, entry) =>
+        askOrSay(context.deps, other, { from: entry, isAnswer: false }, false),
+      );
+      for (const one of copied.hops) hops.push(showHop(one.hop, { ...shown, host: one.host, receiver: null }));
+      return { hops, end: copied.end, host, begun };
+    }
     if (hop.end.kind !== 'host') return { hops, end: hop.end, host, begun };
     const { underlay, vni, frame } = hop.end;
     const next = tables.of('host').by('underlay', underlay)[0]?.id;
@@ -301,6 +311,11 @@ export function judge(
       const { name, meaning, remedy } = end.reason;
       const verdict = end.kind === 'drop' ? 'dropped' : 'refused';
       return { verdict, cause: { ...at, reason: name, meaning, remedy } };
+    }
+    case 'group': {
+      const judged = judgeGroup(end);
+      if (judged === null) return { verdict: 'arrives', cause: null };
+      return { verdict: judged.verdict, cause: { ...at, ...judged.cause } };
     }
     case 'copies':
       return {
