@@ -9,7 +9,7 @@ import { spec as Spec } from 'node:test/reporters';
 import { endTree, programsOf } from './process-tree.mjs';
 import { needsMachine } from './tests.mjs';
 
-const FILE_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 480_000;
 const SLOWEST = 15;
 const SUMS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'];
 
