@@ -8,6 +8,7 @@
  */
 #include "lib/adopt.h"
 #include "lib/balance.h"
+#include "lib/leave.h"
 
 /* Rows of flows: `take_out` fills them, `put_in` reads them. */
 CB_ARRAY(cb_carry_1, CB_CARRY_ROWS, 0, struct cb_carry);
@@ -114,7 +115,7 @@ static __always_inline struct address *address_of(const struct cb_flow *flow)
 	return bpf_map_lookup_elem(&carry_address, &key);
 }
 
-/* Is it the turn of @flow, which is as it was? Time that is raised is told now and then: it is far from over. */
+/* Is it the turn of @flow, which is as it was? Time that is raised is told now and then: it is far from over. Of one that has some seconds only (set_state()) it need not be: they are over before its next turn. */
 static __always_inline int has_turn(const struct taking *taking, const struct cb_flow *flow, __u32 number)
 {
 	return number % CB_CARRY_TURNS == taking->take.turn &&
@@ -367,6 +368,10 @@ static __always_inline int place_flow(struct adopted *flow, const struct cb_carr
 	flow->tuple[1].net = owner->net;
 	flow->vif[0] = row->vif[0];
 	flow->vif[1] = row->vif[1];
+	if (side)
+		flow->out_net[1] = row->other_net;
+	else
+		flow->out_net[0] = row->other_net;
 	if (flow->member)
 		return side ? -1 : place_member(flow);
 	if (row->outside_net)
@@ -398,18 +403,70 @@ static __always_inline __u32 flow_at(const struct cb_tuple_key *key, __u32 *dire
 	return word;
 }
 
-/* Is the flow known by packets of a guest of this host, which enter in network @net: that of the other end? */
-static __noinline int is_known_in(struct adopted *flow, __u16 net)
+/* Records that are free for shares (share_is_full()). */
+static __always_inline __u64 free_records(void)
+{
+	__u64 usable = cfg_flows - FLOW_RESERVE(cfg_flows);
+	struct cb_gauge *gauge = gauge_row();
+
+	return gauge && gauge->flows < usable ? usable - gauge->flows : 0;
+}
+
+/* Have VIF @vif (0: what passes has none) and the project room for one flow more on @side? */
+static __always_inline int has_room(__u32 vif, __u16 project, __u32 side, __u64 free)
+{
+	return !holds_share(CB_USE_PROJECT + project, side, free) && (!vif || !holds_share(vif, side, free / 2));
+}
+
+/*
+ * The port's end of @flow is in the table, as that of somebody else's flow: of a guest of this host, with which the port has it, or of another port that comes here. From now on it is the
+ * port's as well, if its share has room, and so goes on with it when it leaves again. Returns whether it is in the table.
+ */
+static __noinline int join_flow(const struct adopted *flow, __u32 side)
+{
+	const struct cb_tuple_key *own = side ? &flow->tuple[1] : &flow->tuple[0];
+	__u32 vif = side ? flow->vif[1] : flow->vif[0], direction = 0, number = flow_at(own, &direction);
+	__u32 *seen = bpf_map_lookup_elem(&carry_seen, &number);
+	struct cb_flow *known = flow_row(number);
+	__u16 session = side ? flow->session[1] : flow->session[0], project = project_of(vif);
+	struct cb_tuple_key *tuple;
+
+	if (!number || !known)
+		return 0;
+	direction &= 1;
+	tuple = direction ? &known->tuple[1] : &known->tuple[0];
+	if (known->owner[direction] != vif &&
+	    (known->owner[direction] || !has_room(vif, project, direction, free_records())))
+		return 1;
+	if (!take_busy(known))
+		return 1;
+	/* It may be another's record by now. */
+	if (same_tuple(tuple, own)) {
+		if (!known->owner[direction]) {
+			known->owner[direction] = vif;
+			known->project[direction] = project;
+			count_use(vif, direction, 1);
+			count_use(CB_USE_PROJECT + project, direction, 1);
+			if (seen)
+				*seen = 0;
+		}
+		known->session[direction] = session;
+	}
+	set_life(known, CB_LIFE_LIVE);
+	return 1;
+}
+
+/* The same where the guest of this host is in another network, @net: there its packets and those of the port, while that is elsewhere, enter. */
+static __noinline int join_in(struct adopted *flow, __u32 side, __u16 net)
 {
 	__u16 own = flow->tuple[0].net;
-	__u32 direction;
 	int known;
 
 	if (!net || net == own || flow->tuple[1].net != own || flow->member)
 		return 0;
 	flow->tuple[0].net = net;
 	flow->tuple[1].net = net;
-	known = flow_at(&flow->tuple[0], &direction) || flow_at(&flow->tuple[1], &direction);
+	known = join_flow(flow, side);
 	flow->tuple[0].net = own;
 	flow->tuple[1].net = own;
 	return known;
@@ -448,36 +505,36 @@ static __always_inline int end_untouched(__u32 number)
 	return !number || !flow || (is_untouched(flow) && end_flow(number));
 }
 
-/* Have the VIFs at the flow's ends room for it in their shares, and in those of their projects (share_is_full())? */
+/* Have the VIFs at the flow's ends room for it in their shares, and in those of their projects? */
 static __always_inline int has_share(const struct adopted *flow)
 {
-	__u64 usable = cfg_flows - FLOW_RESERVE(cfg_flows), free;
-	struct cb_gauge *gauge = gauge_row();
+	__u64 free = free_records();
 
-	if (!gauge)
-		return 1;
-	free = gauge->flows < usable ? usable - gauge->flows : 0;
 	for (__u32 side = 0; side < 2; side++)
-		if ((adopted_owner(flow, side) &&
-		     holds_share(CB_USE_PROJECT + adopted_project(flow, side), side, free)) ||
-		    (flow->vif[side] && holds_share(flow->vif[side], side, free / 2)))
+		if (adopted_owner(flow, side) && !has_room(flow->vif[side], adopted_project(flow, side), side, free))
 			return 0;
 	return 1;
 }
 
 static __noinline enum put_result put_flow(struct adopted *flow, const struct cb_carry *row, __u64 now)
 {
-	__u32 direction[2] = {}, there, back;
+	__u32 direction[2] = {}, there, back, side = row->vif[0] ? 0 : 1;
 	int made;
 
 	if (place_flow(flow, row) || (__s64)(now - flow->expires_ns) > 0)
 		return PUT_REFUSED;
 	there = flow_at(&flow->tuple[0], &direction[0]);
 	back = flow_at(&flow->tuple[1], &direction[1]);
-	if (there && there == back && !direction[0])
+	if (there && there == back && !direction[0]) {
+		join_flow(flow, side);
 		return renew_flow(there, flow, 0) ? PUT_RENEWED : PUT_PRESENT;
-	if (is_known_in(flow, row->other_net) || !end_untouched(there) || !end_untouched(back))
+	}
+	if (join_in(flow, side, row->other_net))
 		return PUT_PRESENT;
+	if (!end_untouched(there) || !end_untouched(back)) {
+		join_flow(flow, side);
+		return PUT_PRESENT;
+	}
 	if (!has_share(flow))
 		return PUT_REFUSED;
 	made = adopt_flow(flow, now);
@@ -497,6 +554,8 @@ static __always_inline void read_row(struct adopted *flow, const struct cb_carry
 	flow->expires_ns = now + (row->left_ns < timeout ? row->left_ns : timeout);
 	flow->member = row->member;
 	flow->flags = carried_flags(session);
+	flow->session[0] = row->vif[0] ? session : 0;
+	flow->session[1] = row->vif[0] ? 0 : session;
 	flow->state = row->state;
 	flow->fin[0] = row->fin[0];
 	flow->fin[1] = row->fin[1];
@@ -557,18 +616,27 @@ struct sweep {
 static long sweep_one(__u32 number, struct sweep *sweep)
 {
 	struct cb_flow *flow = flow_row(number);
+	__u32 side;
 
 	if (!flow)
 		return 1;
-	if ((flow->life & 3) == CB_LIFE_LIVE && is_untouched(flow) &&
-	    (flow->owner[0] == sweep->vif || flow->owner[1] == sweep->vif) &&
-	    flow->flags >> CB_CARRY_SESSION_SHIFT != sweep->session)
+	if ((flow->life & 3) != CB_LIFE_LIVE || !is_untouched(flow) ||
+	    (flow->owner[0] != sweep->vif && flow->owner[1] != sweep->vif))
+		return 0;
+	side = flow->owner[0] == sweep->vif ? 0 : 1;
+	if ((side ? flow->session[1] : flow->session[0]) == sweep->session)
+		return 0;
+	/* Another port that comes here was told it, too. */
+	if (side ? flow->owner[0] && flow->session[0] : flow->owner[1] && flow->session[1])
+		leave_flow(number, sweep->vif);
+	else
 		sweep->ended += end_flow(number);
 	return 0;
 }
 
 /*
- * All flows of the VIF were handed over by the session: ends those that earlier ones handed over and this one did not, and by which no packet has passed here. Returns 0.
+ * All flows of the VIF were handed over by the session: ends those that earlier ones handed over and this one did not, and by which no packet has passed here; those that another port
+ * was told of are that one's alone. Returns 0.
  */
 SEC("syscall")
 int sweep_flows(struct sweep *ctx)

@@ -4,6 +4,7 @@
 #define CABLE_COLLECT_H
 
 #include "lib/flow.h"
+#include "lib/leave.h"
 
 #define MONOTONIC 1 /* CLOCK_MONOTONIC */
 
@@ -138,13 +139,17 @@ static long purge_one(__u32 number, void *data)
 
 	if (!flow)
 		return 1;
-	if ((flow->life & 3) == CB_LIFE_LIVE && is_purged(purge, flow))
-		purge->ended += end_flow(number);
+	if ((flow->life & 3) != CB_LIFE_LIVE || !is_purged(purge, flow))
+		return 0;
+	if (purge->kind == PURGE_VIF && outlives_vif(flow, purge->number) && leave_flow(number, purge->number))
+		return 0;
+	purge->ended += end_flow(number);
 	return 0;
 }
 
 /*
- * Ends every flow that names a VIF or a network, or all: before the number is given to another. Nothing may lead to the number any more when it runs.
+ * Ends every flow that names a VIF or a network, or all: before the number is given to another. What a guest that is at another host now had with guests of this one stays
+ * theirs. Nothing may lead to the number any more when it runs.
  */
 SEC("syscall")
 int purge_flows(struct purge *ctx)

@@ -95,6 +95,16 @@ static __noinline enum outer_result unwrap(struct __sk_buff *ctx, __u32 *net)
 	return is_taken(ctx, &t, *net) ? pop_outer(ctx, &t) : OUTER_REFUSED;
 }
 
+/* Goes on in what an uplink receives for network @net. */
+static __always_inline int receive_outside(struct __sk_buff *ctx, struct work *w, __u16 net)
+{
+	w->p.key.net = net;
+	w->p.flags = PKT_OUTSIDE;
+	w->p.in_tunnel = 0;
+	CALL_STAGE(ctx, w, CB_STAGE_OUTSIDE);
+	return TC_ACT_UNSPEC;
+}
+
 static __always_inline int receive_from_uplink(struct __sk_buff *ctx)
 {
 	enum outer_result result;
@@ -107,11 +117,7 @@ static __always_inline int receive_from_uplink(struct __sk_buff *ctx)
 		net = net_of_frame(ctx);
 		if (!net || !w || is_left_over())
 			return TC_ACT_UNSPEC;
-		w->p.key.net = net;
-		w->p.flags = PKT_OUTSIDE;
-		w->p.in_tunnel = 0;
-		CALL_STAGE(ctx, w, CB_STAGE_OUTSIDE);
-		return TC_ACT_UNSPEC;
+		return receive_outside(ctx, w, net);
 	}
 	count_rx(ctx, 0);
 	if (result == OUTER_BROKEN || !w)

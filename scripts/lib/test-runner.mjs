@@ -3,11 +3,14 @@
  * that use the machine; and prints one summary for both. Its child processes inherit this process's Node options.
  */
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec as Spec } from 'node:test/reporters';
+import { endTree, programsOf } from './process-tree.mjs';
 import { needsMachine } from './tests.mjs';
 
-const FILE_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 480_000;
+const SLOWEST = 15;
 const SUMS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'];
 
 const files = process.argv.slice(2);
@@ -19,20 +22,56 @@ const passes = [
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop.abort());
 
+const began = new Map();
+const seconds = new Map();
+/** By file: the tests that have begun and not ended. */
+const open = new Map();
+
 async function* events() {
   const sums = Object.fromEntries(SUMS.map((name) => [name, 0]));
-  const startedAt = Date.now();
+  const begin = Date.now();
   for (const pass of passes) {
     if (pass.files.length === 0 || stop.signal.aborted) continue;
-    for await (const event of run({ ...pass, timeout: FILE_TIMEOUT_MS, signal: stop.signal })) {
+    for await (const event of run({ ...pass, timeout: FILE_TIMEOUT_MS + 15_000, signal: stop.signal })) {
+      for (const name of watch(event)) yield diagnostic(`cut short in: ${name}`);
       const sum = summaryLine(event);
       if (sum === undefined) yield event;
       else if (sum.name in sums) sums[sum.name] += sum.value;
     }
   }
   if (sums.fail > 0 || sums.cancelled > 0 || stop.signal.aborted) process.exitCode = 1;
+  const slowest = [...seconds].sort((a, b) => b[1] - a[1]).slice(0, SLOWEST);
+  for (const [file, took] of slowest) yield diagnostic(`slow: ${took.toFixed(0).padStart(4)} s ${file}`);
   for (const name of SUMS) yield diagnostic(`${name} ${sums[name]}`);
-  yield diagnostic(`duration_ms ${Date.now() - startedAt}`);
+  yield diagnostic(`duration_ms ${Date.now() - begin}`);
+}
+
+/**
+ * Notes how long each file takes, and ends one that is over its time with all that it started. (node:test only asks it to end and
+ * goes on, so that what it leaves would run beside the others and keep this process from ending; its own limit is for a file that
+ * ended but left a program which holds its pipes.) Returns the tests that a file cut short was in.
+ */
+function watch({ type, data }) {
+  if (type !== 'test:dequeue' && type !== 'test:complete') return [];
+  const file = data.name;
+  if (data.nesting !== 0 || !files.includes(file)) {
+    const within = open.get(data.file) ?? new Set();
+    if (type === 'test:dequeue') open.set(data.file, within.add(data.name));
+    else within.delete(data.name);
+    return [];
+  }
+  if (type === 'test:dequeue') {
+    began.set(file, { at: Date.now(), timer: setTimeout(() => end(file), FILE_TIMEOUT_MS) });
+    return [];
+  }
+  const { at, timer } = began.get(file);
+  clearTimeout(timer);
+  seconds.set(file, (Date.now() - at) / 1000);
+  return [...(open.get(data.file) ?? [])];
+}
+
+function end(file) {
+  for (const pid of programsOf(process.pid, file)) endTree(pid);
 }
 
 /** `{name, value}` if the event is a line of the summary that node:test ends a run with. */
@@ -46,4 +85,6 @@ function diagnostic(message) {
   return { type: 'test:diagnostic', data: { nesting: 0, message } };
 }
 
-Readable.from(events()).compose(new Spec()).pipe(process.stdout);
+await pipeline(Readable.from(events()).compose(new Spec()), process.stdout, { end: false });
+// What a test left running may hold this process's pipes: the end does not wait for it.
+process.exit();

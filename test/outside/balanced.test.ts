@@ -13,7 +13,8 @@ function who(netns: string, address: string, protocol: 'TCP' | 'UDP' = 'TCP'): s
   const command = protocol === 'TCP' ? tcp : ['-t', '0.3', 'STDIO', `UDP:${address}:80`];
   try {
     return execFileSync(...enter(netns, 'socat', ...command), {
-      ...{ input: 'who?', encoding: 'utf8' },
+      // A connection whose member is taken away in its middle hears nothing any more.
+      ...{ input: 'who?', encoding: 'utf8', timeout: 5_000 },
       stdio: ['pipe', 'pipe', 'pipe'],
     }).trim();
   } catch (err) {

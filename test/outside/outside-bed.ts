@@ -144,7 +144,7 @@ export function enter(
 
 /** What a command in a namespace says. */
 export function run(netns: string, ...command: readonly string[]): string {
-  return execFileSync(...enter(netns, ...command), { encoding: 'utf8' });
+  return execFileSync(...enter(netns, ...command), { encoding: 'utf8', timeout: 30_000 });
 }
 
 /** How many of so many pings, five as a rule, are answered. */

@@ -13,7 +13,7 @@ const BYTES = 1_000_000;
 function refusalOf(outside: string, address: string, port: number): string {
   try {
     const command = enter(outside, 'socat', '-u', '/dev/null', `TCP:${address}:${port},connect-timeout=1`);
-    execFileSync(...command, { stdio: ['ignore', 'ignore', 'pipe'] });
+    execFileSync(...command, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 5_000 });
     return '';
   } catch (err) {
     return String(err);
@@ -28,7 +28,10 @@ async function asks(outside: string, guest: BedHost, inside: number, address: st
   const ask = (): string => {
     const command = enter(outside, 'socat', '-t', '1', 'STDIO', `UDP:${address}:${port}`);
     try {
-      return execFileSync(...command, { input: `to ${inside}`, encoding: 'utf8', stdio: ['pipe', 'pipe', 'ignore'] });
+      return execFileSync(...command, {
+        ...{ input: `to ${inside}`, encoding: 'utf8', timeout: 5_000 },
+        stdio: ['pipe', 'pipe', 'ignore'],
+      });
     } catch {
       return '';
     }

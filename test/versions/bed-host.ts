@@ -128,14 +128,24 @@ export class BedHost {
   }
 
   /** Undefined: no agent answers. */
-  status(): Promise<AgentStatus | undefined> {
+  async status(): Promise<AgentStatus | undefined> {
+    return (await this.#asked('/status')) as AgentStatus | undefined;
+  }
+
+  /** Rows of a map, as its agent shows them. */
+  async maps(name: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    const maps = await this.#asked('/maps');
+    return (maps as Readonly<Record<string, Readonly<Record<string, unknown>>[]>> | undefined)?.[name] ?? [];
+  }
+
+  #asked(path: string): Promise<unknown> {
     return new Promise((resolve) => {
-      const call = request({ socketPath: this.#socket, path: '/status' }, (response) => {
+      const call = request({ socketPath: this.#socket, path }, (response) => {
         let text = '';
         response.on('data', (chunk: Buffer) => {
           text += chunk.toString();
         });
-        response.on('end', () => resolve(JSON.parse(text) as AgentStatus));
+        response.on('end', () => resolve(JSON.parse(text)));
         response.on('error', () => resolve(undefined));
       });
       call.on('error', () => resolve(undefined));
@@ -216,6 +226,6 @@ export class BedHost {
 
   #exec(...command: readonly string[]): string {
     const [program = '', ...args] = [...this.#enter, ...command];
-    return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    return execFileSync(program, args, { encoding: 'utf8', timeout: 30_000, stdio: ['ignore', 'pipe', 'pipe'] });
   }
 }

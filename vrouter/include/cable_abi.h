@@ -98,6 +98,7 @@
 #define CB_VIF_GROUPS 32
 #define CB_GROUP_SECONDS 260
 #define CB_GROUP_RECORDS 64
+#define CB_GROUP_LEFT 1 /* in a time */
 /* Reports of a VIF that are read, and queries that it may send to others: so many a second, and at once after a pause. */
 #define CB_REPORT_RATE 50
 #define CB_REPORT_BURST 250
@@ -267,6 +268,7 @@ enum cb_in_kind {
 #define CB_VIF_F_METER 0x40 /* it has a row in cb_meter_1 */
 #define CB_VIF_F_MIRROR_OUT 0x80 /* what it sends is copied: see cb_mirror_1 */
 #define CB_VIF_F_MIRROR_IN 0x100 /* what it receives is copied */
+#define CB_VIF_F_FOLLOWED 0x2000 /* somebody looks on: all its flows are told, as CB_TOLD_RATE allows */
 
 /*
  * cb_vif_2: array, VIF number -> VIF. Written by the agent. Row 0 belongs to nobody: what comes from other hosts or from the agent. A row is
@@ -983,7 +985,8 @@ struct cb_flow {
 	__u32 flags; /* CB_FLOW_F_*, CB_CARRY_SESSION */
 	__u32 member; /* of a pool, to which a load balancer gave it; 0: none */
 	__u32 held; /* CLOCK_MONOTONIC >> CB_HELD_SHIFT until which it outlives that its translation is not allowed: the rows for that are on their way; 0: no */
-	__u8 reserve[8];
+	__u16 session[2]; /* with CB_FLOW_F_CARRIED: by which session each end's port had it handed over; 0: by none */
+	__u8 reserve[4];
 };
 
 /* Of `held` of struct cb_flow: a unit is some second. */
@@ -1002,9 +1005,9 @@ enum cb_told_kind {
 
 /* Room of the ring cb_told_1; what comes when it is full is lost, and counted in struct cb_gauge. */
 #define CB_TOLD_BYTES 2097152
-/* Drops of one VIF that are told: so many a second, and at once after a pause. The others are counted as ever. */
-#define CB_TOLD_DROP_RATE 100
-#define CB_TOLD_DROP_BURST 200
+/* Drops of a VIF that are told, and begins and ends that are because it is followed: so many of each a second, and at once after a pause. The others are counted. */
+#define CB_TOLD_RATE 100
+#define CB_TOLD_BURST 200
 
 /*
  * What the ring buffer cb_told_1 tells of flows and drops of VIFs whose row says so (tells). Written by the vrouter, read by the agent. Numbers are the host's as they are
@@ -1117,7 +1120,7 @@ struct cb_member {
 struct cb_gauge {
 	__u64 flows; /* records in use */
 	__u64 told_lost; /* what was not told: the ring was full */
-	__u64 told_held; /* drops that were not told: more than CB_TOLD_DROP_RATE */
+	__u64 told_held; /* what was not told: more than CB_TOLD_RATE of a VIF */
 	__u64 reserve[5];
 };
 
@@ -1133,23 +1136,30 @@ struct cb_use {
 	__u64 flood_ns; /* the same of its bucket for copies of floods */
 	__u64 probe_ns; /* the same of its bucket for answers to probes */
 	__u64 told_ns; /* the same of its bucket for drops that are told */
-	__u8 reserve[24];
+	__u64 follow_ns; /* the same of its bucket for begins and ends that are told because it is followed */
+	__u64 told_held; /* what was not told: more than these buckets had */
+	__u8 reserve[8];
 };
 
 /*
- * cb_asked_1: array, VIF number -> when the agent has asked its guest which groups it has joined, so that what cb_joined_1 says of it counts. Written by the agent. Outside of these
+ * cb_asked_2: array, VIF number -> when the agent has asked its guest which groups it has joined, so that what cb_joined_1 says of it counts. Written by the agent. Outside of these
  * times the VIF gets every group's packets: so an agent that is gone, and asks no more, takes nobody's.
  */
 struct cb_asked {
 	__u8 port_id[16]; /* of whom; any other's row counts for nothing */
 	__u64 from_ns; /* CLOCK_MONOTONIC: it has had the time to answer; 0: it was not asked */
 	__u64 until_ns; /* what it answered last may be out of date then */
+	__u64 left_ns; /* a group that it left before that, and has not reported since, it is out of: it was asked then, and had the time to answer */
+	__u8 reserve[24];
 };
 
-/* A group, and until when its reports count. */
+/*
+ * A group, and until when the last report of it counts, or, with CB_GROUP_LEFT, what was said when it was left (CB_GROUP_SECONDS before). A report counts on where the guest has answered no
+ * question since. 1: the place is being written.
+ */
 struct cb_group {
 	struct cb_addr addr;
-	__u64 until_ns; /* CLOCK_MONOTONIC; past: the place is free. 1: it is being written */
+	__u64 until_ns; /* CLOCK_MONOTONIC; CB_GROUP_LEFT */
 };
 
 /*
@@ -1163,7 +1173,8 @@ struct cb_joined {
 	__u64 reports_ns; /* CLOCK_MONOTONIC at which its bucket for reports is full again */
 	__u64 queries_ns; /* the same for queries */
 	__u64 used; /* places that were ever in use, a bit each */
-	__u8 reserve[8];
+	/* when it last reported as those do that are asked, of IPv4 and IPv6; CLOCK_MONOTONIC, in seconds; 0: never */
+	__u32 answered_s[2];
 	struct cb_group group[CB_VIF_GROUPS];
 };
 
@@ -1404,7 +1415,7 @@ struct cb_step {
  */
 struct cb_trace {
 	__u32 vif; /* VIF that the packet is from */
-	__u32 wire_id; /* of a packet from another host: the VNI */
+	__u32 wire_id; /* of a packet from another host: the VNI; of one that an uplink receives: the number of its network */
 	__u32 tunnel; /* and the tunnel to that host */
 	__u32 flags; /* CB_TRACE_F_* */
 	__u32 count; /* steps; more than CB_TRACE_STEPS: the last were left out */
@@ -1474,7 +1485,7 @@ _Static_assert(sizeof(struct cb_told) == 168, "layout of cb_told");
 _Static_assert(sizeof(struct cb_carry) == 256, "layout of cb_carry");
 _Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
 _Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");
-_Static_assert(sizeof(struct cb_asked) == 32, "layout of cb_asked");
+_Static_assert(sizeof(struct cb_asked) == 64, "layout of cb_asked");
 _Static_assert(sizeof(struct cb_group) == 24, "layout of cb_group");
 _Static_assert(sizeof(struct cb_joined) == 64 + 24 * CB_VIF_GROUPS, "layout of cb_joined");
 _Static_assert(sizeof(struct cb_meter) == 64, "layout of cb_meter");

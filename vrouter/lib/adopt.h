@@ -21,6 +21,8 @@ struct adopted {
 	__u8 pad;
 	__u16 passes
 		[2]; /* of an end that only passes this host's gateway, the network whose project it is counted to; 0: it is `vif`'s */
+	__u16 out_net[2]; /* in which each direction leaves; 0: not known */
+	__u16 session[2]; /* of struct cb_flow */
 };
 
 /* The direction under way is not decided yet: its first packet here is. */
@@ -29,6 +31,7 @@ static __always_inline void adopt_way(struct cb_way *way, const struct adopted *
 	way->check = tuple_check(&flow->tuple[direction]);
 	way->in_vif = flow->vif[direction];
 	way->out_vif = flow->vif[!direction];
+	way->out_net = flow->out_net[direction];
 	way->flags = flow->fin[direction] ? CB_WAY_F_FIN : 0;
 	way->state = flow->state;
 	way->expires_ns = flow->expires_ns;
@@ -114,6 +117,7 @@ static __noinline int adopt_flow(const struct adopted *from, __u64 now)
 		flow->owner[side] = adopted_owner(from, side);
 		flow->project[side] = adopted_project(from, side);
 		flow->tally[side] = from->tally[side];
+		flow->session[side] = from->session[side];
 		adopt_way(&flow->way[side], from, side);
 	}
 	if (put_adopted(flow, number)) {

@@ -278,6 +278,7 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 	__u32 number = 0, reason;
 	struct work *w = work();
 	struct cb_flow *flow;
+	enum told told;
 
 	if (!w)
 		return CB_REASON_FLOW_TABLE;
@@ -303,10 +304,11 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 		return CB_REASON_NONE;
 	}
 	count_owners(flow, 1);
-	if (is_flow_told(flow)) {
+	told = flow_told(flow);
+	if (told == TOLD_ALL)
 		flow->flags |= CB_FLOW_F_TOLD;
+	if (told)
 		tell_flow(number, CB_TOLD_BEGIN);
-	}
 	set_life(flow, CB_LIFE_LIVE);
 	w->flow = number;
 	w->direction = 0;

@@ -150,8 +150,9 @@ int flood(struct __sk_buff *ctx)
 	bpf_loop(FLOOD_MAX, flood_one, &state, 0);
 	if (state.passed_over)
 		note_step(CB_STEP_PASSED_OVER, state.passed_over, state.w->receivers == RECEIVERS_ROUTERS, 0, NULL);
+	/* A trace tells the copies; the host gets what it would have got without us. */
 	if (state.w->p.flags & PKT_OUTSIDE)
-		return leave_to_host(ctx, net);
+		return cfg_trace ? consumed(ctx, state.copies) : leave_to_host(ctx, net);
 	if (state.w->announce)
 		bpf_loop(FLOOD_MAX, announce_one, &state, 0);
 	state.copies += copy_to_uplink(ctx, net);

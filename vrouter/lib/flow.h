@@ -131,7 +131,7 @@ static __noinline int take_apart(__u32 number)
 	bpf_map_delete_elem(&cb_tuple_1, &flow->tuple[0]);
 	bpf_map_delete_elem(&cb_tuple_1, &flow->tuple[1]);
 	count_owners(flow, -1);
-	if (flow->flags & CB_FLOW_F_TOLD || is_flow_told(flow))
+	if (flow->flags & CB_FLOW_F_TOLD || flow_told(flow))
 		tell_flow(number, CB_TOLD_END);
 	return 1;
 }

@@ -121,7 +121,7 @@ struct {
 CB_ARRAY(cb_flow_2, CB_MAX_FLOW, BPF_F_MMAPABLE, struct cb_flow);
 CB_ARRAY(cb_gauge_1, 1, 0, struct cb_gauge);
 CB_ARRAY(cb_use_1, CB_MAX_USE, 0, struct cb_use);
-CB_ARRAY(cb_asked_1, CB_MAX_VIF, BPF_F_RDONLY_PROG, struct cb_asked);
+CB_ARRAY(cb_asked_2, CB_MAX_VIF, BPF_F_RDONLY_PROG, struct cb_asked);
 CB_ARRAY(cb_joined_1, CB_MAX_VIF, 0, struct cb_joined);
 CB_ARRAY(cb_bucket_2, CB_MAX_METER, 0, struct cb_bucket);
 CB_ARRAY(cb_frag_2, CB_MAX_VIF *CB_VIF_FRAGMENTS, 0, struct cb_frag);

@@ -322,8 +322,8 @@ static __always_inline int still_leaves(struct __sk_buff *ctx, struct work *w, c
 		return 1;
 	if (w->direction && (is_forwarded(w) || is_balanced(ctx)))
 		return 1;
-	/* Who is hidden by nothing keeps his own, also beside a floating IP. */
-	return !address && same_address(&key->src, &to->src);
+	/* Who is hidden by nothing keeps his own, also beside a floating IP; whether that is so only the gateway's host knows. */
+	return !address && !w->nat.apart && same_address(&key->src, &to->src);
 }
 
 /* The packet in work leaves with a port of @lease, and, from a host that is not the gateway's, with its MAC. */

@@ -178,6 +178,7 @@ static __always_inline struct cb_route *own_way_out(struct __sk_buff *ctx, struc
 		return route;
 	nat = lookup_nat(w->p.key.net, route->outside, &w->p.key.src);
 	if (nat) {
+		w->nat.apart = 1;
 		w->nat.vrf = nat->vrf;
 		return lookup_route(nat->vrf, destination_of(w));
 	}
@@ -380,10 +381,18 @@ static __always_inline __u32 meets_vip(const struct work *w, const struct cb_rou
 	return ep && ep->kind == CB_ENDPOINT_VIP ? route->net : 0;
 }
 
+/* Does router @vrf reach the member, to which `route` leads, by a peering, too? */
+static __always_inline int is_peered(const struct work *w, __u32 vrf)
+{
+	struct cb_route *route = lookup_route(vrf, destination_of(w));
+
+	return route && peering_of(route) && route->net == w->route.net;
+}
+
 /* Takes the packet, which @route leads to its destination, to its member if that is a virtual address. Returns the route that it goes on by; NULL: `to` says why not. */
 static __always_inline struct cb_route *pass_vip(struct __sk_buff *ctx, struct work *w, struct cb_route *route)
 {
-	__u32 net = meets_vip(w, route);
+	__u32 net = meets_vip(w, route), peering = peering_of(&w->route), vrf = w->nat.vrf;
 
 	if (!net && w->member && w->nat.meets) {
 		resolved_drop(w, CB_REASON_NAT_GONE);
@@ -391,14 +400,18 @@ static __always_inline struct cb_route *pass_vip(struct __sk_buff *ctx, struct w
 	}
 	if (!net)
 		return route;
-	if (balance(ctx, net) < 0)
+	if (balance(ctx, net) < 0 || find_route(ctx, 0))
 		return NULL;
-	route = route_of(ctx, w, 0);
-	if (route && route->flags & CB_ROUTE_F_GATEWAY) {
+	if (w->route.flags & CB_ROUTE_F_GATEWAY) {
 		resolved_drop(w, CB_REASON_NO_ROUTE);
 		return NULL;
 	}
-	return route;
+	/* What is let through is the address: its member might answer, but not by the peering. */
+	if (peering && !is_peered(w, vrf)) {
+		resolved_drop(w, CB_REASON_PEERING);
+		return NULL;
+	}
+	return &w->route;
 }
 
 /* Sent to the MAC of a virtual address, @vip. Returns the vrf of the router that leads to the member; 0: that is settled. */

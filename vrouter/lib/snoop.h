@@ -87,21 +87,46 @@ static __always_inline int note_used(struct cb_joined *joined, __u32 n)
 	return 0;
 }
 
+/* The time of a report, or of leaving, that the packet in work says now. Its lowest bit is not the time's. */
+static __always_inline __u64 group_end(__u64 now)
+{
+	return (now + GROUP_NS) & ~(__u64)CB_GROUP_LEFT;
+}
+
+/*
+ * Does a place of @joined that has @until count? Whose group was left is asked once more, and it ends when there is no answer: @left_ns. What was not left ends when it is out of date and
+ * its guest has answered since. One that answers nothing keeps it: a firewall of its own may drop the questions.
+ */
+static __always_inline int counts(const struct cb_joined *joined, const struct cb_addr *addr, __u64 until,
+				  __u64 left_ns, __u64 now)
+{
+	__u64 said = until - GROUP_NS;
+
+	if (until <= GROUP_BUSY)
+		return 0;
+	if (until & CB_GROUP_LEFT)
+		return until > now && said >= left_ns;
+	return until > now || joined->answered_s[is_v4_mapped(addr) ? 0 : 1] * 1000000000ULL <= said;
+}
+
 /* Takes a place for @addr, if it is free. Returns 0: it is not, or others were in the way. */
-static __always_inline int take_place(struct cb_group *group, const struct cb_addr *addr, __u64 now)
+static __always_inline int take_place(const struct cb_joined *joined, struct cb_group *group,
+				      const struct cb_addr *addr, __u64 left_ns, __u64 now)
 {
 	__u64 seen = group->until_ns;
 
-	if (seen > now || seen == GROUP_BUSY || __sync_val_compare_and_swap(&group->until_ns, seen, GROUP_BUSY) != seen)
+	if (seen == GROUP_BUSY || counts(joined, &group->addr, seen, left_ns, now) ||
+	    __sync_val_compare_and_swap(&group->until_ns, seen, GROUP_BUSY) != seen)
 		return 0;
 	group->addr = *addr;
 	barrier();
-	group->until_ns = now + GROUP_NS;
+	group->until_ns = group_end(now);
 	return 1;
 }
 
-/* The VIF of @joined stays in @addr. Returns 0: it is not known to be in it. */
-static __always_inline int renew_group(struct cb_joined *joined, const struct cb_addr *addr, __u64 now)
+/* The VIF of @joined has said of @addr what its place says with @end. Returns 0: it is not known to be in it. */
+static __always_inline int mark_group(struct cb_joined *joined, const struct cb_addr *addr, __u64 left_ns, __u64 end,
+				      __u64 now)
 {
 	struct cb_group *group;
 	__u64 seen;
@@ -109,10 +134,21 @@ static __always_inline int renew_group(struct cb_joined *joined, const struct cb
 	for (__u32 n = 0; n < CB_VIF_GROUPS; n++) {
 		group = &joined->group[n];
 		seen = group->until_ns;
-		if (seen > now && same_address(&group->addr, addr))
-			return __sync_val_compare_and_swap(&group->until_ns, seen, now + GROUP_NS) == seen;
+		if (!same_address(&group->addr, addr) || !counts(joined, addr, seen, left_ns, now))
+			continue;
+		/* Who leaves again has left when he first did. */
+		if (end & CB_GROUP_LEFT && seen & CB_GROUP_LEFT)
+			return 1;
+		return __sync_val_compare_and_swap(&group->until_ns, seen, end) == seen;
 	}
 	return 0;
+}
+
+static __always_inline __u64 left_before(__u32 vif)
+{
+	struct cb_asked *asked = bpf_map_lookup_elem(&cb_asked_2, &vif);
+
+	return asked ? asked->left_ns : 0;
 }
 
 /*
@@ -123,14 +159,16 @@ GLOBAL int join_group(struct __sk_buff *ctx __attribute__((unused)), __u64 now)
 {
 	struct cb_joined *joined;
 	struct work *w = work();
+	__u64 left_ns;
 
 	if (!w)
 		return 0;
 	joined = joined_row(w->p.in_vif, vif_row(w->p.in_vif));
-	if (!joined || !is_joinable(&w->joins) || renew_group(joined, &w->joins, now))
+	left_ns = left_before(w->p.in_vif);
+	if (!joined || !is_joinable(&w->joins) || mark_group(joined, &w->joins, left_ns, group_end(now), now))
 		return 0;
 	for (__u32 n = 0; n < CB_VIF_GROUPS; n++) {
-		if (!take_place(&joined->group[n], &w->joins, now))
+		if (!take_place(joined, &joined->group[n], &w->joins, left_ns, now))
 			continue;
 		if (!note_used(joined, n))
 			break;
@@ -138,6 +176,29 @@ GLOBAL int join_group(struct __sk_buff *ctx __attribute__((unused)), __u64 now)
 	}
 	give_all(joined, now);
 	return 0;
+}
+
+/* The VIF that the packet in work is from has left the group `joins`. Others behind it may be in it: it is asked. */
+GLOBAL int leave_group(struct __sk_buff *ctx __attribute__((unused)), __u64 now)
+{
+	struct cb_joined *joined;
+	struct work *w = work();
+
+	if (!w)
+		return 0;
+	joined = joined_row(w->p.in_vif, vif_row(w->p.in_vif));
+	if (joined)
+		mark_group(joined, &w->joins, left_before(w->p.in_vif), group_end(now) | CB_GROUP_LEFT, now);
+	return 0;
+}
+
+/* The VIF that the packet in work is from has reported something, as those do that were asked. */
+static __always_inline void note_answer(struct work *w, __u64 now)
+{
+	struct cb_joined *joined = joined_row(w->p.in_vif, vif_row(w->p.in_vif));
+
+	if (joined)
+		joined->answered_s[w->p.family == CB_FAMILY_V4 ? 0 : 1] = now / 1000000000;
 }
 
 /* A report of version 3, or of MLDv2, that is being read. */
@@ -169,7 +230,7 @@ static __always_inline int read_group(struct __sk_buff *ctx, struct work *w, __u
 	return 0;
 }
 
-/* Does a record mean that the group is wanted? From some sources is from all. What it is not said to be wanted from any more ends nothing: the group times out. */
+/* Does a record mean that the group is wanted? From some sources is from all, and without some from others. */
 static __always_inline int wants(const struct group_record *record)
 {
 	if (record->type == GROUP_IS_EXCLUDE || record->type == GROUP_TO_EXCLUDE)
@@ -187,8 +248,12 @@ static long read_record(__u32 index __attribute__((unused)), void *data)
 	if (!report->left || bpf_skb_load_bytes(report->ctx, report->at, &record, sizeof(record)) ||
 	    read_group(report->ctx, report->w, report->at + sizeof(record)))
 		return 1;
+	if (record.type == GROUP_IS_INCLUDE || record.type == GROUP_IS_EXCLUDE)
+		note_answer(report->w, report->now);
 	if (wants(&record))
 		join_group(report->ctx, report->now);
+	else if (record.type == GROUP_TO_INCLUDE)
+		leave_group(report->ctx, report->now);
 	report->at +=
 		sizeof(record) + address_bytes(&report->w->p) * (1 + bpf_ntohs(record.sources_be)) + record.words * 4;
 	report->left--;
@@ -214,17 +279,19 @@ static __always_inline int read_report(struct __sk_buff *ctx, struct work *w, __
 {
 	int is_v4 = w->p.family == CB_FAMILY_V4;
 	__u8 type = w->p.icmp_type;
+	int is_whole;
 
 	if (w->p.flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT) ||
 	    (is_v4 && bpf_skb_load_bytes(ctx, w->p.l4_off, &type, 1)))
 		return -1;
 	if (type == (is_v4 ? IGMP_REPORT_3 : ICMP6_MLD2_REPORT))
 		return read_records(ctx, w, now);
-	/* A group that is left may have others behind the same VIF: it times out. */
+	is_whole = !read_group(ctx, w, w->p.l4_off + (is_v4 ? IGMP_GROUP_OFF : MLD_GROUP_OFF));
 	if (type == (is_v4 ? IGMP_LEAVE : ICMP6_MLD_DONE))
-		return 0;
-	if (read_group(ctx, w, w->p.l4_off + (is_v4 ? IGMP_GROUP_OFF : MLD_GROUP_OFF)))
+		return is_whole ? leave_group(ctx, now) : 0;
+	if (!is_whole)
 		return -1;
+	note_answer(w, now);
 	return join_group(ctx, now);
 }
 
@@ -286,13 +353,14 @@ static __always_inline void note_receivers(struct __sk_buff *ctx, struct work *w
 /* Does what is learned of VIF @vif count now? */
 static __always_inline int is_known(__u32 vif, const struct cb_vif *row, __u64 now)
 {
-	struct cb_asked *asked = bpf_map_lookup_elem(&cb_asked_1, &vif);
+	struct cb_asked *asked = bpf_map_lookup_elem(&cb_asked_2, &vif);
 
 	return asked && same_words(asked->port_id, row->port_id) && asked->from_ns && asked->from_ns <= now &&
 	       now < asked->until_ns;
 }
 
-static __always_inline int has_joined(const struct cb_joined *joined, const struct cb_addr *addr, __u64 now)
+static __always_inline int has_joined(const struct cb_joined *joined, const struct cb_addr *addr, __u64 left_ns,
+				      __u64 now)
 {
 	const struct cb_group *group;
 
@@ -300,7 +368,7 @@ static __always_inline int has_joined(const struct cb_joined *joined, const stru
 		if (!(joined->used >> n))
 			return 0;
 		group = &joined->group[n];
-		if (group->until_ns > now && same_address(&group->addr, addr))
+		if (same_address(&group->addr, addr) && counts(joined, addr, group->until_ns, left_ns, now))
 			return 1;
 	}
 	return 0;
@@ -324,7 +392,7 @@ GLOBAL int gets_copy(struct __sk_buff *ctx __attribute__((unused)), __u32 vif)
 		return 0;
 	if (!joined || joined->all_until_ns > now || !is_known(vif, row, now))
 		return 1;
-	return has_joined(joined, &w->p.dst, now);
+	return has_joined(joined, &w->p.dst, left_before(vif), now);
 }
 
 #endif /* CABLE_SNOOP_H */

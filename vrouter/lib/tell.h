@@ -13,19 +13,24 @@ struct {
 	__uint(max_entries, CB_TOLD_BYTES);
 } cb_told_1 SEC(".maps");
 
-#define TOLD_DROP_NS (1000000000ULL / CB_TOLD_DROP_RATE)
+#define TOLD_NS (1000000000ULL / CB_TOLD_RATE)
 
-static __always_inline int tells_of(__u32 vif, __u32 choice)
+/* Is something of a VIF told? */
+enum told {
+	TOLD_NOT,
+	TOLD_RATED, /* it is followed: as its bucket allows */
+	TOLD_ALL, /* it exports it */
+};
+
+static __always_inline enum told tells_of(__u32 vif, __u32 choice)
 {
 	struct cb_vif *row = vif ? vif_row(vif) : NULL;
 
-	return row && row->tells && choice % row->tells == 0;
-}
-
-/* Is something of VIFs @from and @to told? @choice: of its tuple. */
-static __always_inline int is_told(__u32 from, __u32 to, __u32 choice)
-{
-	return tells_of(from, choice) || tells_of(to, choice);
+	if (!row)
+		return TOLD_NOT;
+	if (row->tells && choice % row->tells == 0)
+		return TOLD_ALL;
+	return row->flags & CB_VIF_F_FOLLOWED ? TOLD_RATED : TOLD_NOT;
 }
 
 /* A place in the ring; NULL: there is none. */
@@ -39,20 +44,47 @@ static __always_inline struct cb_told *take_told(void)
 	return told;
 }
 
-/* May a drop of VIF @vif be told now? */
-static __always_inline int may_tell_drop(__u32 vif, __u64 now)
+/* Takes one of what VIF @vif may be told now: a drop, or (@flow) a begin or end of a flow. Returns 0: it has none left. */
+static __noinline int take_tell(__u32 vif, int flow, __u64 now)
 {
 	struct cb_use *use = bpf_map_lookup_elem(&cb_use_1, &vif);
-	struct cb_gauge *gauge;
+	__u64 *full_ns;
 
 	if (!use)
 		return 0;
-	if (use->told_ns < now)
-		use->told_ns = now;
-	if (use->told_ns < now + CB_TOLD_DROP_BURST * TOLD_DROP_NS) {
-		__sync_fetch_and_add(&use->told_ns, TOLD_DROP_NS);
+	full_ns = flow ? &use->follow_ns : &use->told_ns;
+	if (*full_ns < now)
+		*full_ns = now;
+	if (*full_ns >= now + CB_TOLD_BURST * TOLD_NS)
+		return 0;
+	__sync_fetch_and_add(full_ns, TOLD_NS);
+	return 1;
+}
+
+/* What would have been told to who asks of VIF @vif is not. */
+static __noinline int hold_tell(__u32 vif)
+{
+	struct cb_use *use = bpf_map_lookup_elem(&cb_use_1, &vif);
+
+	if (use)
+		__sync_fetch_and_add(&use->told_held, 1);
+	return 0;
+}
+
+/*
+ * May it be told that a flow between VIFs @one and @other (0: nobody who asks) begins or ends, or (not @flow) that a packet is dropped? It may if one of them has some left: a guest that floods
+ * would else keep from others what it has with them.
+ */
+static __always_inline int may_tell(__u32 one, __u32 other, int flow, __u64 now)
+{
+	struct cb_gauge *gauge;
+
+	if ((one && take_tell(one, flow, now)) || (other && take_tell(other, flow, now)))
 		return 1;
-	}
+	if (one)
+		hold_tell(one);
+	if (other && other != one)
+		hold_tell(other);
 	gauge = gauge_row();
 	if (gauge)
 		__sync_fetch_and_add(&gauge->told_held, 1);
@@ -72,19 +104,40 @@ static __always_inline __u8 end_reason(const struct cb_flow *flow, __u64 now)
 	return way_expired(&flow->way[0], now) ? CB_TOLD_IDLE : CB_TOLD_FORCED;
 }
 
+/* Is the flow told? */
+static __always_inline enum told flow_told(const struct cb_flow *flow)
+{
+	__u32 choice = choice_of(&flow->tuple[0]);
+	enum told first = tells_of(flow->owner[0], choice), second = tells_of(flow->owner[1], choice);
+
+	return first >= second ? first : second;
+}
+
+/* VIF @vif if something of it is told; else 0. */
+static __always_inline __u32 told_vif(__u32 vif, __u32 choice)
+{
+	return tells_of(vif, choice) ? vif : 0;
+}
+
 /* Tells that flow @number, which is BUSY, begins (@kind CB_TOLD_BEGIN) or has ended. */
 GLOBAL int tell_flow(__u32 number, __u32 kind)
 {
 	struct cb_flow *flow = flow_row(number);
+	__u64 now = bpf_ktime_get_ns();
 	struct cb_told *told;
+	__u32 choice;
 
 	if (cfg_trace || !flow)
+		return 0;
+	choice = choice_of(&flow->tuple[0]);
+	if (!(flow->flags & CB_FLOW_F_TOLD) && flow_told(flow) != TOLD_ALL &&
+	    !may_tell(told_vif(flow->owner[0], choice), told_vif(flow->owner[1], choice), 1, now))
 		return 0;
 	told = take_told();
 	if (!told)
 		return 0;
 	__builtin_memset(told, 0, sizeof(*told));
-	told->at_ns = bpf_ktime_get_ns();
+	told->at_ns = now;
 	told->begun_ns = flow->at_ns;
 	for (int n = 0; n < 2; n++) {
 		told->packets[n] = flow->tally[n].packets;
@@ -97,7 +150,7 @@ GLOBAL int tell_flow(__u32 number, __u32 kind)
 	told->flow = number;
 	told->rule = flow->rule;
 	told->member = flow->member;
-	told->choice = choice_of(&flow->tuple[0]);
+	told->choice = choice;
 	told->kind = kind;
 	told->reason = kind == CB_TOLD_END ? end_reason(flow, told->at_ns) : 0;
 	told->state = flow->way[0].state;
@@ -105,25 +158,21 @@ GLOBAL int tell_flow(__u32 number, __u32 kind)
 	return 0;
 }
 
-static __always_inline int is_flow_told(const struct cb_flow *flow)
-{
-	return is_told(flow->owner[0], flow->owner[1], choice_of(&flow->tuple[0]));
-}
-
 /* The packet in work is dropped for @reason when it was decided: that is told. */
 GLOBAL int tell_drop(struct __sk_buff *ctx, __u32 reason)
 {
 	struct work *w = work();
-	__u32 choice, vif;
+	__u32 choice, one, other;
 	struct cb_told *told;
 	__u64 now;
 
 	if (cfg_trace || !w)
 		return 0;
 	choice = choice_of(&w->p.key);
-	vif = tells_of(w->p.in_vif, choice) ? w->p.in_vif : w->way.out_vif;
+	one = told_vif(w->p.in_vif, choice);
+	other = told_vif(w->way.out_vif, choice);
 	now = bpf_ktime_get_ns();
-	if (!tells_of(vif, choice) || !may_tell_drop(vif, now))
+	if ((!one && !other) || !may_tell(one, other, 0, now))
 		return 0;
 	told = take_told();
 	if (!told)

@@ -134,18 +134,21 @@ static __always_inline __u8 next_state(__u8 state, __u32 direction, __u8 tcp_fla
 	return state;
 }
 
-/* Must update_flow be called for this packet? Once a second, and when the state may change. */
+/* Must update_flow be called for this packet? Once a second or more often (set_state()), and when the state may change. */
 static __always_inline int needs_update(const struct work *w, const struct cb_way *way)
 {
 	return (__s64)(w->p.now_ns - way->refresh_ns) >= 0 || w->p.tcp_flags & (TCP_FIN | TCP_RST) ||
 	       (w->direction && (way->state == CB_FLOW_NEW || way->state == CB_FLOW_PICKED_UP));
 }
 
+/* A short time is raised the more often: a packet that does not raise it is not counted as one. */
 static __always_inline void set_state(struct cb_way *way, __u8 state, __u64 now, __u64 timeout)
 {
+	__u64 part = timeout >> 3;
+
 	way->state = state;
 	way->expires_ns = now + timeout;
-	way->refresh_ns = now + FLOW_REFRESH_NS;
+	way->refresh_ns = now + (part < FLOW_REFRESH_NS ? part : FLOW_REFRESH_NS);
 }
 
 /* --- TCP: where both ends are --- */

@@ -120,7 +120,9 @@ struct translation {
 	__u32 here; /* VIF that has the floating IP by which the packet came in: it leads nowhere else; 0: any */
 	__u32 meets; /* it came in by a floating IP: `met` may be a virtual address */
 	__u32 floats; /* it leaves with a floating IP, whose MAC follows */
-	__u8 mac[8];
+	__u8 mac[6];
+	__u8 apart; /* this host, which is not the gateway's, lets it out for its sender's floating IP alone */
+	__u8 pad;
 	struct cb_addr met; /* the address that the floating IP stands for */
 };
 

@@ -56,14 +56,23 @@ export function snoop(world: World, vni: number): void {
 /** Nothing is known of the guest, who is about to be asked. */
 export function beginAsking(world: World, guest: Guest): void {
   writeJoined(world, guest, {});
-  world.write(MAPS.cb_asked_1, guest.vif, { portId: ownerOf(guest), fromNs: 0n, untilNs: 0n });
+  world.write(MAPS.cb_asked_2, guest.vif, { portId: ownerOf(guest), fromNs: 0n, untilNs: 0n, leftNs: 0n });
 }
 
 /** It was asked; what it says counts from then on, and until then (CLOCK_MONOTONIC, from now on). */
-export function setAsked(world: World, guest: Guest, { fromNs = -HOUR_NS, untilNs = HOUR_NS } = {}): void {
+export function setAsked(
+  world: World,
+  guest: Guest,
+  { fromNs = -HOUR_NS, untilNs = HOUR_NS, leftNs = -HOUR_NS } = {},
+): void {
   const now = process.hrtime.bigint();
   const at = (ns: bigint): bigint => (now + ns > 1n ? now + ns : 1n);
-  world.write(MAPS.cb_asked_1, guest.vif, { portId: ownerOf(guest), fromNs: at(fromNs), untilNs: at(untilNs) });
+  world.write(MAPS.cb_asked_2, guest.vif, {
+    portId: ownerOf(guest),
+    fromNs: at(fromNs),
+    untilNs: at(untilNs),
+    leftNs: at(leftNs),
+  });
 }
 
 export function joined(world: World, guest: Guest): CbJoined {
@@ -98,13 +107,14 @@ export function age(world: World, guest: Guest, seconds: number): void {
     routerUntilNs: less(row.routerUntilNs),
     reportsNs: less(row.reportsNs),
     queriesNs: less(row.queriesNs),
+    answeredS: row.answeredS.map((s) => Math.max(0, s - seconds)),
     group: row.group.map(({ addr, untilNs }) => ({ addr, untilNs: less(untilNs) })),
   });
 }
 
 export function writeJoined(world: World, guest: Guest, row: Partial<CbJoined>): void {
   world.write(MAPS.cb_joined_1, guest.vif, {
-    ...{ allUntilNs: 0n, routerUntilNs: 0n, reportsNs: 0n, queriesNs: 0n, used: 0n, group: [] },
+    ...{ allUntilNs: 0n, routerUntilNs: 0n, reportsNs: 0n, queriesNs: 0n, used: 0n, answeredS: [0, 0], group: [] },
     ...{ portId: ownerOf(guest), ...row },
   });
 }

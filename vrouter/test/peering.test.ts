@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { CB_STEP_ROUTE } from '../../packages/agent/src/bpf/abi.gen.ts';
+import { CB_ENDPOINT_VIP, CB_MAGLEV_SLOTS, CB_STEP_ROUTE, MAPS } from '../../packages/agent/src/bpf/abi.gen.ts';
 import { removePins } from '../../packages/agent/src/bpf/pin.ts';
-import { ICMP, type Ip, type Ipv4, icmp, icmpError, TCP, tcp, udp } from './packet.ts';
-import { type Guest, OPEN_FLAGS, World } from './world.ts';
+import { ICMP, type Ip, type Ipv4, icmp, icmpError, PROTO, TCP, tcp, udp } from './packet.ts';
+import { addr, type Guest, OPEN_FLAGS, World } from './world.ts';
 
 /** Of one project A and A2 behind router R, of another B and B2 behind router Q. A and B are let through. */
 const [NET_A, NET_A2, NET_B, NET_B2] = [101, 102, 201, 202];
@@ -183,6 +183,49 @@ describe('a peering', () => {
     }
     peer();
     assert.equal(world.send(a, udp(toB, ports)).verdict, 'vif b');
+  });
+
+  test('leads to a virtual address, and to members that are let through alone', () => {
+    const VIP = '10.8.1.100';
+    world.setEndpoint(NET_B, [VIP], '02:00:00:00:01:fd', { kind: CB_ENDPOINT_VIP });
+    const serve = (member: Guest, vni: number, vrf: number): void => {
+      const place = { addr: addr(member.ip), pool: 1, vrf, net: world.net(vni), portBe: 8080, flags: 0 };
+      world.write(MAPS.cb_member_1, { member: 5 }, place);
+      world.write(
+        MAPS.cb_maglev_1,
+        { pool: 1, chunk: 0 },
+        { member: Array.from({ length: CB_MAGLEV_SLOTS }, () => 5) },
+      );
+      const key = { addr: addr(VIP), net: world.net(NET_B), portBe: 80, protocol: PROTO.udp };
+      world.write(MAPS.cb_svc_1, key, { pool: 1, slots: CB_MAGLEV_SLOTS, flags: 0 });
+      world.raiseEpochs();
+    };
+    serve(b, NET_B, 0);
+    for (const pass of ['first', 'established']) {
+      const there = world.send(a, udp({ ...toB, to: VIP, ttl: 64 }, ports));
+      assert.equal(
+        `${there.verdict} ${there.packet}`,
+        `vif b ${QB} > ${B} ip 10.1.0.5 > ${b.ip} ttl 63 udp 1000 > 8080`,
+        pass,
+      );
+      const answer = world.send(b, udp({ ...fromB, ttl: 64 }, { sport: 8080, dport: 1000 }));
+      assert.equal(
+        `${answer.verdict} ${answer.packet}`,
+        `vif a ${RA} > ${A} ip ${VIP} > 10.1.0.5 ttl 63 udp 80 > 1000`,
+        pass,
+      );
+    }
+    assert.equal(
+      world.send(a2, udp({ ...toB, src: A2, dst: RA2, from: a2.ip, to: VIP }, ports)).verdict,
+      'drop peering',
+    );
+    world.forgetFlows();
+    serve(b2, NET_B2, Q);
+    assert.equal(world.send(a, udp({ ...toB, to: VIP }, ports)).verdict, 'drop peering', 'a member that is kept back');
+    assert.equal(world.send(b, udp({ ...fromB, src: B, dst: '02:00:00:00:01:fd', to: VIP }, ports)).verdict, 'vif b2');
+    world.forgetFlows();
+    serve(b, NET_B, Q);
+    assert.equal(world.send(a, udp({ ...toB, to: VIP }, ports)).verdict, 'vif b');
   });
 
   test('errors about its packets come back by it, and none are the peer router’s', () => {

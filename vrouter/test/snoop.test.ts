@@ -7,8 +7,6 @@ import {
   CB_GROUP_RECORDS,
   CB_GROUP_SECONDS,
   CB_NET_F_SNOOPED,
-  CB_QUERY_BURST,
-  CB_REPORT_BURST,
   CB_STEP_COPY,
   CB_STEP_PASSED_OVER,
   CB_VIF_GROUPS,
@@ -41,6 +39,7 @@ const FAR = '02:00:00:00:00:1f';
 const G = '239.1.2.3';
 const G6 = 'ff05::5';
 const NOTHING_EGRESS = 7;
+const HOUR_NS = 3_600_000_000_000n;
 
 let world: World;
 let a: Guest;
@@ -207,27 +206,121 @@ describe('a guest has joined what it reports', () => {
     for (const guest of all) assert.deepEqual(groupsOf(world, guest), []);
   });
 
-  test('until it has not reported it for some time', () => {
+  test('and stays in one place', () => {
     world.send(b, report2(b));
     age(world, b, CB_GROUP_SECONDS / 2);
     world.send(b, reportOf(b, { type: RECORD.isExclude, group: G }));
     age(world, b, CB_GROUP_SECONDS / 2 + 10);
-    assert.deepEqual(groupsOf(world, b), [G]);
-    assert.equal(joined(world, b).used, 1n, 'it has one place');
-    age(world, b, CB_GROUP_SECONDS / 2);
-    assert.deepEqual(groupsOf(world, b), []);
+    assert.deepEqual([groupsOf(world, b), joined(world, b).used], [[G], 1n]);
+  });
+});
+
+describe('a membership ends', () => {
+  const other = { group: '239.9.9.9' } as const;
+  const gets = (): boolean => from(a, data(a)) === 'b host';
+  /** What was left until now was asked for, without an answer. */
+  const askedWhatWasLeft = (): void => setAsked(world, b, { leftNs: 0n });
+
+  for (const [what, answer] of [
+    ['of version 3', () => reportOf(b, { type: RECORD.isExclude, ...other })],
+    ['of version 3, some sources', () => reportOf(b, { type: RECORD.isInclude, ...other, sources: ['10.9.9.9'] })],
+    ['of version 2', () => report2(b, other.group)],
+  ] as const) {
+    test(`when its guest has answered without it for long (${what})`, () => {
+      world.send(b, report2(b));
+      world.send(b, answer());
+      assert.equal(gets(), true);
+      age(world, b, CB_GROUP_SECONDS + 1);
+      assert.equal(gets(), true);
+      world.send(b, answer());
+      assert.equal(gets(), false);
+    });
+  }
+
+  test('not by a guest that answers nothing, whatever it joins meanwhile: its own firewall may drop the questions', () => {
+    world.send(b, reportOf(b, { type: RECORD.toExclude, group: G }));
+    for (let n = 0; n < 3; n++) {
+      age(world, b, CB_GROUP_SECONDS + 1);
+      world.send(b, reportOf(b, { type: RECORD.toExclude, ...other }));
+      world.send(b, reportOf(b, { type: RECORD.allow, group: '239.9.9.8', sources: ['10.9.9.9'] }));
+      world.send(b, reportOf6(b, { type: RECORD.isExclude, group: G6 }));
+      assert.equal(gets(), true);
+    }
   });
 
-  test('also once it has left it: others behind its port may still be in it', () => {
+  test('of IPv6 by an answer of IPv6', () => {
+    world.send(b, reportOf6(b, { type: RECORD.toExclude, group: G6 }));
+    age(world, b, CB_GROUP_SECONDS + 1);
     world.send(b, report2(b));
+    assert.equal(from(a, data6(a)), 'b host');
+    world.send(b, reportOf6(b, { type: RECORD.isExclude, group: 'ff05::6' }));
+    assert.equal(from(a, data6(a)), 'host');
+  });
+
+  for (const [what, join, leave] of [
+    ['IGMPv2', () => report2(b), () => igmpMessage(own(b), { type: IGMP.leave, group: G })],
+    ['IGMPv3', () => report2(b), () => reportOf(b, { type: RECORD.toInclude, group: G })],
+    [
+      'MLDv1',
+      () => listenerReport(mld(b, G6), { group: G6 }),
+      () => listenerReport(mld(b, 'ff02::2'), { group: G6, done: true }),
+    ],
+    [
+      'MLDv2',
+      () => reportOf6(b, { type: RECORD.toExclude, group: G6 }),
+      () => reportOf6(b, { type: RECORD.toInclude, group: G6 }),
+    ],
+  ] as const) {
+    const inIt = (): boolean => from(a, what.startsWith('IGMP') ? data(a) : data6(a)) === 'b host';
+    test(`when it was left by ${what}, and nobody behind the port answers a question`, () => {
+      world.send(b, join());
+      world.send(b, leave());
+      assert.equal(inIt(), true, 'others behind its port may still be in it');
+      askedWhatWasLeft();
+      assert.equal(inIt(), false);
+      world.send(b, join());
+      assert.equal(inIt(), true);
+    });
+
+    test(`which somebody who answers prevents (${what})`, () => {
+      world.send(b, join());
+      world.send(b, leave());
+      world.send(b, join());
+      askedWhatWasLeft();
+      assert.equal(inIt(), true);
+    });
+
+    test(`without a question in time, also of a guest that answers none (${what})`, () => {
+      world.send(b, join());
+      world.send(b, leave());
+      age(world, b, CB_GROUP_SECONDS / 2);
+      world.send(b, leave());
+      assert.equal(inIt(), true);
+      age(world, b, CB_GROUP_SECONDS / 2 + 1);
+      assert.equal(inIt(), false);
+    });
+  }
+
+  test('not when it was left after the question', () => {
+    world.send(b, report2(b));
+    askedWhatWasLeft();
     world.send(b, igmpMessage(own(b), { type: IGMP.leave, group: G }));
-    world.send(
-      b,
-      reportOf(b, { type: RECORD.toInclude, group: G }, { type: RECORD.block, group: G, sources: ['10.9.9.9'] }),
-    );
-    world.send(b, listenerReport(mld(b, G6), { group: G6 }));
-    world.send(b, listenerReport(mld(b, 'ff02::2'), { group: G6, done: true }));
-    assert.deepEqual(groupsOf(world, b), [G, G6]);
+    assert.equal(gets(), true);
+  });
+
+  test('not by one source that is not wanted any more', () => {
+    world.send(b, report2(b));
+    world.send(b, reportOf(b, { type: RECORD.block, group: G, sources: ['10.9.9.9'] }));
+    askedWhatWasLeft();
+    assert.equal(gets(), true);
+  });
+
+  test('not by what another guest, or another host, says', () => {
+    world.send(b, report2(b));
+    world.send(c, igmpMessage(own(c), { type: IGMP.leave, group: G }));
+    world.receive({ vni: VNI, from: HOST }, igmpMessage({ src: FAR, from: b.ip }, { type: IGMP.leave, group: G }));
+    askedWhatWasLeft();
+    assert.equal(gets(), true);
   });
 });
 
@@ -241,8 +334,16 @@ describe('a guest that cannot be followed gets all', () => {
     assert.equal(getsAll(world, b), true);
     assert.equal(from(a, data(a, group(1000))), 'b host');
     age(world, b, CB_GROUP_SECONDS + 1);
-    world.send(b, report2(b, group(500)));
-    assert.deepEqual([groupsOf(world, b), getsAll(world, b)], [[group(500)], false]);
+    world.send(b, reportOf(b, { type: RECORD.toExclude, group: group(500) }));
+    assert.equal(getsAll(world, b), true, 'whoever answers nothing keeps its places');
+    age(world, b, CB_GROUP_SECONDS + 1);
+    world.send(b, igmpMessage(own(b), { type: IGMP.leave, group: group(3) }));
+    setAsked(world, b, { leftNs: 0n });
+    world.send(b, reportOf(b, { type: RECORD.toExclude, group: group(500) }));
+    assert.deepEqual([groupsOf(world, b), getsAll(world, b)], [[group(500)], false], 'what was left is free');
+    world.send(b, reportOf(b, { type: RECORD.isExclude, group: group(500) }));
+    world.send(b, report2(b, group(501)));
+    assert.deepEqual([groupsOf(world, b), getsAll(world, b)], [[group(500), group(501)], false]);
   });
 
   test('and so takes no place of others', () => {
@@ -260,10 +361,15 @@ describe('a guest that cannot be followed gets all', () => {
   });
 
   test('by more reports than are read', () => {
-    for (let n = 0; n < 2 * CB_REPORT_BURST && !getsAll(world, b); n++) world.send(b, report2(b));
+    const left = (): bigint => joined(world, b).reportsNs;
+    const before = left();
+    world.send(b, report2(b));
+    assert.ok(left() > before, 'each takes some of what is left');
+    writeJoined(world, b, { ...joined(world, b), reportsNs: process.hrtime.bigint() + HOUR_NS });
+    world.send(b, report2(b));
     assert.equal(getsAll(world, b), true);
     assert.equal(getsAll(world, c), false);
-    age(world, b, CB_GROUP_SECONDS + 1);
+    age(world, b, 2 * 3600);
     world.send(b, report2(b));
     assert.deepEqual([groupsOf(world, b), getsAll(world, b)], [[G], false]);
   });
@@ -339,12 +445,6 @@ describe('a packet to a group', () => {
     );
   });
 
-  test('goes to nobody once his membership is over', () => {
-    world.send(b, report2(b));
-    age(world, b, CB_GROUP_SECONDS + 1);
-    assert.equal(from(a, data(a)), 'host');
-  });
-
   for (const group of ['224.0.0.1', '224.0.0.251', 'ff02::fb', 'ff02::1:ff00:1', 'ff01::1']) {
     test(`of the link goes to all: ${group}`, () => {
       assert.equal(from(a, group.includes(':') ? data6(a, group) : data(a, group)), 'b c mute host');
@@ -366,14 +466,19 @@ describe('a packet to a group', () => {
     [
       'whose number was asked when it was of another',
       () => {
-        world.write(MAPS.cb_asked_1, b.vif, { portId: Buffer.alloc(16, 99), fromNs: 1n, untilNs: 1n << 62n });
+        world.write(MAPS.cb_asked_2, b.vif, {
+          portId: Buffer.alloc(16, 99),
+          fromNs: 1n,
+          untilNs: 1n << 62n,
+          leftNs: 0n,
+        });
       },
     ],
     ['of whose number another is known', () => writeJoined(world, b, { portId: Buffer.alloc(16, 99) })],
     [
       'of which nothing was ever written',
       () => {
-        world.write(MAPS.cb_asked_1, b.vif, { portId: new Uint8Array(16), fromNs: 0n, untilNs: 0n });
+        world.write(MAPS.cb_asked_2, b.vif, { portId: new Uint8Array(16), fromNs: 0n, untilNs: 0n, leftNs: 0n });
         writeJoined(world, b, { portId: new Uint8Array(16) });
       },
     ],
@@ -462,9 +567,11 @@ describe('a query of a guest', () => {
     });
 
     test(`is one of few (${what})`, () => {
-      const verdicts = Array.from({ length: 2 * CB_QUERY_BURST }, () => world.send(c, query(c)).verdict);
-      assert.equal(verdicts[0], 'flood 4 copies');
-      assert.equal(verdicts.at(-1), 'drop rate_query');
+      const before = joined(world, c).queriesNs;
+      assert.equal(world.send(c, query(c)).verdict, 'flood 4 copies');
+      assert.ok(joined(world, c).queriesNs > before, 'it takes some of what is left');
+      writeJoined(world, c, { ...joined(world, c), queriesNs: process.hrtime.bigint() + HOUR_NS });
+      assert.equal(world.send(c, query(c)).verdict, 'drop rate_query');
       assert.equal(world.send(a, query(a)).verdict, 'flood 4 copies', 'and takes nothing of others');
     });
   }

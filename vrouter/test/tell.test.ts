@@ -5,14 +5,15 @@ import {
   CB_POLICY_NONE,
   CB_REASON_POLICY_INGRESS,
   CB_TOLD_BEGIN,
+  CB_TOLD_BURST,
   CB_TOLD_BYTES,
   CB_TOLD_DROP,
-  CB_TOLD_DROP_BURST,
   CB_TOLD_END,
   CB_TOLD_FORCED,
   CB_TOLD_IDLE,
   CB_TOLD_OVER,
   type CbTold,
+  type CbUse,
   cbTold,
   MAPS,
 } from '../../packages/agent/src/bpf/abi.gen.ts';
@@ -185,10 +186,65 @@ test('drops are told with the reason, a guest’s flood of them by a rate', () =
   const [drop] = told();
   assert.deepEqual([drop?.kind, drop?.reason, drop?.packets], [CB_TOLD_DROP, CB_REASON_POLICY_INGRESS, [1n, 0n]]);
   assert.deepEqual([drop?.owner, drop?.tuple[0]?.dportBe], [[a.vif, b.vif], 81]);
-  for (let n = 0; n < 3 * CB_TOLD_DROP_BURST; n += 1) world.send(a, udp(ab, { sport: 1000 + n, dport: 81 }));
+  for (let n = 0; n < 3 * CB_TOLD_BURST; n += 1) world.send(a, udp(ab, { sport: 1000 + n, dport: 81 }));
   const [passed, held] = [told().length, Number(gauge().toldHeld)];
-  assert.equal(passed + held, 3 * CB_TOLD_DROP_BURST);
-  assert.ok(held > 0 && passed >= CB_TOLD_DROP_BURST - 1, `${passed} told, ${held} held`);
+  assert.equal(passed + held, 3 * CB_TOLD_BURST);
+  assert.ok(held > 0 && passed >= CB_TOLD_BURST - 1, `${passed} told, ${held} held`);
+});
+
+test('of a VIF that is followed begins, ends and drops are told by a rate; what is exported is told as ever', () => {
+  world.setVif(a, { ...SENDER, tells: 4, isFollowed: true });
+  const count = 4 * CB_TOLD_BURST;
+  for (let sport = 1000; sport < 1000 + count; sport += 1) world.send(a, udp(ab, { sport, dport: 80 }));
+  const begun = told();
+  const exported = begun.filter(({ choice }) => choice % 4 === 0);
+  const [rest, held] = [begun.length - exported.length, Number(world.use(a.vif).toldHeld)];
+  assert.equal(begun.length + held, count, 'what is not told is counted');
+  assert.ok(held > 0 && rest >= CB_TOLD_BURST - 1, `${rest} told, ${held} held`);
+  world.age(1000);
+  for (let sport = 1000; sport < 1000 + count; sport += 1) world.send(a, udp(ab, { sport, dport: 80 }));
+  const ended = new Set(told().flatMap(({ kind, flow }) => (kind === CB_TOLD_END ? [flow] : [])));
+  assert.ok(
+    exported.every(({ flow }) => ended.has(flow)),
+    'the ends of those that are exported are all told',
+  );
+  world.setUse(a.vif, { flows: [0, 0], serviceNs: 0n, floodNs: 0n });
+  world.setVif(a, SENDER);
+  world.setVif(b, { ...RECEIVER, isFollowed: true });
+  world.forgetFlows();
+  told();
+  for (const dport of [80, 81]) world.send(a, udp(ab, { sport: 5, dport }));
+  assert.deepEqual(
+    told().map(({ kind }) => kind),
+    [CB_TOLD_BEGIN, CB_TOLD_DROP],
+  );
+});
+
+test('who follows a port is told of what it has with one that is followed, too, and floods', () => {
+  const over = process.hrtime.bigint() + 3_600_000_000_000n;
+  const use = (followNs: bigint): Partial<CbUse> => ({ followNs, toldNs: followNs });
+  world.setVif(a, { ...SENDER, isFollowed: true });
+  world.setVif(b, { ...RECEIVER, isFollowed: true });
+  const held = (): readonly number[] => [a, b].map(({ vif }) => Number(world.use(vif).toldHeld));
+  for (const [dport, kind] of [
+    [80, CB_TOLD_BEGIN],
+    [81, CB_TOLD_DROP],
+  ] as const) {
+    for (const [ofA, ofB, expected] of [
+      [over, 0n, [0, 0]],
+      [0n, over, [0, 0]],
+      [over, over, [1, 1]],
+    ] as const) {
+      world.forgetFlows();
+      world.setUse(a.vif, use(ofA));
+      world.setUse(b.vif, use(ofB));
+      told();
+      world.send(a, udp(ab, { sport: 7, dport }));
+      const kinds = told().map((one) => one.kind);
+      assert.deepEqual([kinds, held()], [expected[0] === 0 ? [kind] : [], expected], `${dport} ${ofA} ${ofB}`);
+    }
+  }
+  for (const { vif } of [a, b]) world.setUse(vif, {});
 });
 
 test('what the full ring has no room for is counted, and flows go on', () => {

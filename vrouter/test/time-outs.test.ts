@@ -74,6 +74,18 @@ test('flows have the time that is built in, or what was chosen, by protocol and 
   assert.deepEqual(all(), { ...BUILT_IN, udp_new: 10 });
 });
 
+test('a packet raises the time of a flow once a second, and of one with little time once an eighth of it: no silence that is shorter ends it', () => {
+  start({ icmp: 1, udp_new: 4, other: 60 });
+  const kept = (frame: Buffer): number => {
+    world.forgetFlows();
+    assert.equal(world.send(a, frame).verdict, 'vif b');
+    return Number((world.ways()[0]?.way.expiresNs ?? 0n) - (world.ways()[0]?.way.refreshNs ?? 0n)) / 1e9;
+  };
+  assert.equal(kept(icmp(ab, { type: 8, id: 7 })), 0.875);
+  assert.equal(kept(udp(ab, { sport: 6, dport: 53 })), 3.5);
+  assert.equal(kept(ipv4(ab, PROTO.gre, Buffer.alloc(8))), 59);
+});
+
 test('a flow that was given more time than there is now has no more than that from the next look on', async () => {
   start({ tcp_established: 7200 });
   const open = (): void => {

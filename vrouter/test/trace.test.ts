@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
-import { endsOf } from '../../packages/agent/src/asks/frames.ts';
+import { endsOf, macOf } from '../../packages/agent/src/asks/frames.ts';
 import {
   CB_DIR_EGRESS,
   CB_DIR_INGRESS,
@@ -22,7 +22,7 @@ import {
 import { removePins } from '../../packages/agent/src/bpf/pin.ts';
 import { formatAddress } from '../../packages/agent/src/plan/address.ts';
 import { addExternal, addFloating, addGateway } from './outside.ts';
-import { arp, BROADCAST, ICMP, type Ipv4, icmp, PROTO, TCP, tcp, udp } from './packet.ts';
+import { arp, BROADCAST, ICMP, type Ipv4, icmp, macBytes, PROTO, TCP, tcp, udp } from './packet.ts';
 import { addr, DEFAULT_FLAGS, type Guest, type Limit, type Traced, World } from './world.ts';
 
 const [INSIDE, SMALL, EXTERNAL] = [100, 101, 900];
@@ -42,7 +42,7 @@ let b: Guest;
 let c: Guest;
 
 before(() => {
-  world = new World(4, undefined, { pinnedMaps: `${PINS}/maps`, queues: true });
+  world = new World(5, undefined, { pinnedMaps: `${PINS}/maps`, queues: true });
   const flags = DEFAULT_FLAGS | CB_VIF_F_METER;
   addExternal(world, EXTERNAL, TAG);
   a = world.addGuest('a', { mac: A, ip: '10.0.0.5', vni: INSIDE, flags });
@@ -90,7 +90,7 @@ const learn = (): void => {
 };
 
 /** The trace, which has changed nothing. */
-function trace(from: Guest, frame: Buffer): Traced {
+function trace(from: Guest | { outside: number }, frame: Buffer): Traced {
   const maps = world.maps();
   const traced = world.trace(from, frame);
   assert.deepEqual(world.maps(), maps, 'a trace changes nothing');
@@ -248,6 +248,65 @@ test('what would wait comes through, and the trace says so', () => {
   assert.deepEqual([sent.verdict, found(sent, CB_STEP_WAIT)?.a], ['vif b', CB_DIR_EGRESS]);
   const received = trace(b, udp({ src: B, dst: A, from: b.ip, to: a.ip }, ports));
   assert.deepEqual([received.verdict, found(received, CB_STEP_WAIT)?.a], ['vif a', CB_DIR_INGRESS]);
+});
+
+test('a machine outside asks who has a floating IP and the router’s address, and is answered; nobody is learned', () => {
+  for (const target of [FLOATING, S]) {
+    const asks = arp({ src: N, dst: BROADCAST }, { op: 'request', sha: N, spa: '203.0.113.99', tpa: target });
+    const traced = trace({ outside: EXTERNAL }, asks);
+    const done = world.arriveTagged(TAG, asks);
+    assert.equal(traced.verdict, `wire vlan ${TAG}`);
+    assert.equal(done.verdict, traced.verdict);
+    assert.deepEqual(Buffer.from(macOf(traced.data) ?? []), macBytes(G));
+  }
+  const nobody = arp({ src: N, dst: BROADCAST }, { op: 'request', sha: N, spa: '203.0.113.99', tpa: '203.0.113.77' });
+  assert.equal(trace({ outside: EXTERNAL }, nobody).verdict, 'flood 0 copies');
+});
+
+test('what comes in for a floating IP comes to the guest that has it, and the answer leaves with it', () => {
+  learn();
+  const frame = tcp({ src: N, dst: G, from: OUTER, to: FLOATING }, SYN);
+  const there = trace({ outside: EXTERNAL }, frame);
+  assert.deepEqual([there.verdict, found(there, CB_STEP_DESTINATION_BECOMES)?.addr], ['vif c', '10.2.0.5']);
+  assert.ok(there.began !== undefined);
+  const maps = world.maps();
+  const back = world.trace(c, answerTo(there.data, c, R2), CB_TRACE_F_ANSWER, [there.began]);
+  assert.deepEqual(world.maps(), maps, 'a trace changes nothing');
+  const sent = world.arriveTagged(TAG, frame);
+  assert.equal(sent.verdict, there.verdict);
+  const answered = world.send(c, answerTo(sent.data, c, R2));
+  assert.equal(back.verdict, answered.verdict);
+  assert.equal(back.verdict, `wire vlan ${TAG}`);
+  assert.deepEqual(endsOf(back.data), endsOf(answered.data));
+  assert.deepEqual(endsOf(back.data)?.source, FLOATING);
+});
+
+test('what the rules, the routers and the network’s own addresses forbid from outside is traced as it is dropped', () => {
+  const closed = '203.0.113.11';
+  const e = world.addGuest('e', { mac: '02:00:00:00:02:0e', ip: '10.2.0.6', vni: SMALL, policy: 30 });
+  addFloating(world, { external: EXTERNAL, ip: closed, guest: e, vrf: VRF, mac: G });
+  const verdicts = [
+    [OUTER, closed],
+    [OUTER, '10.2.0.5'],
+    ['10.0.0.5', FLOATING],
+    [FLOATING, S],
+    [OUTER, S],
+  ].map(([from = '', to = '']) => {
+    const frame = tcp({ src: N, dst: G, from, to }, SYN);
+    const traced = trace({ outside: EXTERNAL }, frame);
+    assert.equal(traced.verdict, world.arriveTagged(TAG, frame).verdict, `${from} to ${to}`);
+    return traced.verdict;
+  });
+  const reasons = ['policy_ingress', 'no_route', 'reverse_path', 'spoofed_peer', 'no_endpoint'];
+  assert.deepEqual(
+    verdicts,
+    reasons.map((reason) => `drop ${reason}`),
+  );
+});
+
+test('a network without an uplink, or whose uplink is another’s, has no outside', () => {
+  const frame = tcp({ src: N, dst: C, from: OUTER, to: '10.2.0.5' }, SYN);
+  assert.equal(trace({ outside: SMALL }, frame).verdict, 'drop not_programmed');
 });
 
 test('what is too large for a network and may be cut goes to the fragmenter', () => {

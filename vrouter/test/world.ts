@@ -51,6 +51,7 @@ import {
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
+  CB_VIF_F_FOLLOWED,
   CB_VIF_F_PEER,
   CB_VIF_FRAGMENTS,
   CB_VIF_SERVICE_ADDRESSES,
@@ -63,6 +64,7 @@ import {
   type CbTally,
   type CbTraceFlow,
   type CbTupleKey,
+  type CbUse,
   type CbWay,
   DROP_REASONS,
   MAPS,
@@ -156,6 +158,8 @@ export type GuestOptions = {
   readonly project?: number;
   /** One of so many of its flows is told; default 0: none. */
   readonly tells?: number;
+  /** All of them are, as a rate allows. */
+  readonly isFollowed?: boolean;
 };
 
 /** A direction of a flow. */
@@ -532,7 +536,7 @@ export class World {
 
   /** CLOCK_MONOTONIC at which the guest's bucket for copies of floods is full again; 0: it is. */
   setFloodBucket(guest: Guest, floodNs: bigint): void {
-    this.#put(MAPS.cb_use_1, guest.vif, { flows: [0, 0], serviceNs: 0n, floodNs, probeNs: 0n, toldNs: 0n });
+    this.#put(MAPS.cb_use_1, guest.vif, { ...NOTHING_USED, floodNs });
   }
 
   /** What a VIF, a project or all that only passes uses. */
@@ -542,8 +546,8 @@ export class World {
     return MAPS.cb_use_1.value.decode(value);
   }
 
-  setUse(row: number, use: { flows: [number, number]; serviceNs: bigint; floodNs: bigint }): void {
-    this.#put(MAPS.cb_use_1, row, { ...use, probeNs: 0n, toldNs: 0n });
+  setUse(row: number, use: Partial<CbUse>): void {
+    this.#put(MAPS.cb_use_1, row, { ...NOTHING_USED, ...use });
   }
 
   floodBucket(guest: Guest): bigint {
@@ -664,7 +668,7 @@ export class World {
     this.#put(MAPS.cb_vif_2, guest.vif, {
       portId: Buffer.alloc(16, guest.vif),
       epoch: this.#epoch,
-      flags: options.flags ?? DEFAULT_FLAGS,
+      flags: (options.flags ?? DEFAULT_FLAGS) | (options.isFollowed ? CB_VIF_F_FOLLOWED : 0),
       ifindex: guest.ifindex,
       policy: options.policy ?? CB_POLICY_NONE,
       net: this.net(options.vni),
@@ -1052,9 +1056,9 @@ export class World {
     return this.#run('from_vif', frame, { ifindex: guest.ifindex, gsoSize });
   }
 
-  /** What a trace says becomes of a frame that a guest sends, or that arrives through a tunnel. The maps must be pinned, in a directory `maps`. */
+  /** What a trace says becomes of a frame that a guest sends, or that arrives through a tunnel or by the uplink of a provider network (`outside`). The maps must be pinned, in a directory `maps`. */
   trace(
-    from: Guest | { vni: number; from: string },
+    from: Guest | { vni: number; from: string } | { outside: number },
     frame: Uint8Array,
     flags = 0,
     flows: readonly CbTraceFlow[] = [],
@@ -1065,7 +1069,12 @@ export class World {
       frame: data,
       ...raw
     } = this.#traced().run({
-      from: 'vif' in from ? { vif: from.vif } : { wireId: from.vni, tunnel: this.#tunnels.get(from.from) ?? 0 },
+      from:
+        'vif' in from
+          ? { vif: from.vif }
+          : 'outside' in from
+            ? { net: this.net(from.outside) }
+            : { wireId: from.vni, tunnel: this.#tunnels.get(from.from) ?? 0 },
       flags,
       flows,
       frame,
@@ -1267,7 +1276,15 @@ const TC_ACT_REDIRECT = 7;
 
 const ZERO_COUNT: CbCount = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
 const ZERO_VIF = '\0'.repeat(MAPS.cb_vif_2.value.size);
-const NOTHING_USED = { flows: [0, 0], serviceNs: 0n, floodNs: 0n, probeNs: 0n, toldNs: 0n } as const;
+const NOTHING_USED = {
+  flows: [0, 0],
+  serviceNs: 0n,
+  floodNs: 0n,
+  probeNs: 0n,
+  toldNs: 0n,
+  followNs: 0n,
+  toldHeld: 0n,
+} as const;
 const ZERO_FLOW = new Uint8Array(MAPS.cb_flow_2.value.size);
 const ZERO_FRAGMENT = new Uint8Array(MAPS.cb_frag_2.value.size);
 

@@ -5,6 +5,7 @@ import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger, LoopDelay } from '@cable/kit';
 import type { RefusedEntries } from '@cable/model';
 import { createAnswers } from './asks/answers.ts';
+import { openFollows } from './asks/open-follows.ts';
 import { Tracer } from './asks/tracer.ts';
 import { MAPS } from './bpf/abi.gen.ts';
 import { textBytes } from './bpf/codec.ts';
@@ -38,6 +39,7 @@ import { FailOver } from './gateways/fail-over.ts';
 import { QuestionSender, startGatewayKeeper } from './gateways/gateway-keeper.ts';
 import { kernelProbeRows } from './gateways/kernel-rows.ts';
 import { hostUpstreams } from './guest/dns-upstreams.ts';
+import type { GroupMaps } from './guest/group-rows.ts';
 import { type GuestServices, type GuestServicesOptions, startGuestServices } from './guest/index.ts';
 import { readMetadataSecret } from './guest/metadata-secret.ts';
 import { SERVICE_ADDRESS6 } from './guest/service-address.ts';
@@ -90,13 +92,18 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   let guests: ReadonlyMap<number, GuestRecord> = new Map();
   let machineOf: MachineOf = (guest) => [guest];
   let zoneOf: ZoneOf = () => undefined;
+  let groupMaps = (): GroupMaps => {
+    throw new Error('no programs are loaded yet, so there are no guests to ask');
+  };
   const told = {
     guests: () => guests,
+    groupMaps: () => groupMaps(),
     machineOf: (guest: GuestRecord) => machineOf(guest),
     zoneOf: (networkId: string) => zoneOf(networkId),
   };
   const services = await startServices(options, told, devices, deps);
   const plane = openVrouter(options, devices.own, { log: log.child('bpf') });
+  groupMaps = () => plane.groups;
   await removeFormerServiceLink(devices.socket);
   const { state, disk } = await openHostState(options, { log: log.child('state'), signal });
   await Promise.all([devices.links.ready, devices.serviceLinks.ready]);
@@ -105,20 +112,24 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   const changed: { members: (memberIds: ReadonlySet<string>) => void } = { members: () => undefined };
   const prober = startProber(devices, (memberIds) => changed.members(memberIds), deps);
   let silentMs = (): number | undefined => undefined;
-  const host = createHost(options, { devices, plane, state, prober, silentMs: () => silentMs() }, deps);
+  let hasFlows = (_portId: string): boolean => false;
+  const moving = { hasFlows: (portId: string) => hasFlows(portId) };
+  const host = createHost(options, { devices, plane, state, prober, moving, silentMs: () => silentMs() }, deps);
   guests = host.planner.guests;
   machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
   const flows = openFlowExport(options, { plane, state, host }, deps);
-  const tracing = createTracing(options, { devices, plane, state, host }, deps);
+  const tracing = createTracing(options, { devices, plane, state, host, flows }, deps);
   const handover = startHandover({
     ...options,
     pinnedMaps: join(options.pinDir, 'maps'),
     slices: state.slices,
     planner: host.planner,
     gatewayOf: (routerId) => host.failOver.hostOf(routerId),
+    onFlows: (portId) => host.loop.takeFlows(portId),
     log: log.child('handover'),
     signal,
   });
+  hasFlows = (portId) => handover.hasFlows(portId);
   const stream = createStream(
     options,
     { version, client, transport, state, host, devices, handover, prober, answer: tracing.answer },
@@ -286,8 +297,13 @@ type ZoneOf = NonNullable<GuestServicesOptions['dns']>['zoneOf'];
 
 /** The state is read after the guest services listen: until then `told` knows nobody. */
 function startServices(
-  { novaMetadata, dns }: ChosenOptions,
-  told: Pick<GuestServicesOptions, 'guests' | 'machineOf'> & { readonly zoneOf: ZoneOf },
+  { novaMetadata, dns, snoopsGroups }: ChosenOptions,
+  {
+    groupMaps,
+    ...told
+  }: Pick<GuestServicesOptions, 'guests' | 'machineOf' | 'groupMaps'> & {
+    readonly zoneOf: ZoneOf;
+  },
   devices: Pick<Devices, 'netns' | 'links'>,
   { log, signal }: Deps,
 ): Promise<GuestServices> {
@@ -306,6 +322,7 @@ function startServices(
       : { dns: { zoneOf: told.zoneOf, upstreams: typeof upstreams === 'function' ? upstreams : () => upstreams } }),
     address: SERVICE_ADDRESS,
     ...(hasIpv6() ? { address6: SERVICE_ADDRESS6 } : {}),
+    ...(snoopsGroups && groupMaps !== undefined ? { groupMaps } : {}),
     netns: devices.netns,
     log: log.child('guest'),
     signal,
@@ -339,12 +356,13 @@ function createHost(
     readonly plane: KernelDataPlane;
     readonly state: HostState;
     readonly prober: Prober;
+    readonly moving: Pick<Handover, 'hasFlows'>;
     /** How long the server has said nothing. */
     readonly silentMs: () => number | undefined;
   },
   deps: Deps,
 ): Host {
-  const { devices, plane, state, prober } = parts;
+  const { devices, plane, state, prober, moving } = parts;
   const log = deps.log.child('host');
   const kept = keptIds({ plane, host: options.host, slices: state.slices });
   const ids = createHostIds(kept, () => performance.now());
@@ -357,6 +375,7 @@ function createHost(
     ownEncapsulation: options.encapsulation === 'own',
     bridgeMappings: options.bridgeMappings,
     exportsFlows: options.flowCollector !== null,
+    snoopsGroups: options.snoopsGroups,
     slices: state.slices,
     devices: watched,
     health: prober,
@@ -375,6 +394,7 @@ function createHost(
     programmed: plane.readProgrammed(),
     links: linkDriver(devices, log),
     probe: (targets) => prober.take(targets),
+    hasFlows: (portId) => moving.hasFlows(portId),
     announce: (moved) => announcer.announce(moved),
     onChange: ({ ports }) => listener(ports),
     log,
@@ -483,21 +503,26 @@ function createTracing(
     readonly plane: KernelDataPlane;
     readonly state: HostState;
     readonly host: Host;
+    readonly flows: Pick<FlowExport, 'listen'>;
   },
   deps: Deps,
 ): { readonly answer: Answer; readonly remade: (own: OwnLinks) => void; close(): void } {
-  const { plane, state, host } = parts;
+  const { plane, state, host, flows } = parts;
   const log = deps.log.child('asks');
   let { own } = parts.devices;
   const known = { slices: state.slices, planner: host.planner, log };
   const tracer = new Tracer({ ...known, host: options.host, load: () => openTrace(options, own) });
+  const follows = openFollows(options, { ...known, plane, watched: host.watched, flows });
   return {
-    answer: createAnswers({ ...known, plane, tracer, monotonicMs: () => performance.now() }),
+    answer: createAnswers({ ...known, plane, tracer, follows, monotonicMs: () => performance.now() }),
     remade: (next) => {
       own = next;
       tracer.close();
     },
-    close: () => tracer.close(),
+    close: () => {
+      tracer.close();
+      follows.close();
+    },
   };
 }
 

@@ -45,6 +45,8 @@ export type AgentOptions = {
   readonly flowTimeouts: FlowTimeouts;
   /** Whether guests get DNS from this host, and who is asked for names of others; null: the servers of the host's resolv.conf. */
   readonly dns: { readonly upstreams: readonly DnsUpstream[] | null } | null;
+  /** Whether packets to a group of multicast go to the guests alone that have joined it. */
+  readonly snoopsGroups: boolean;
   readonly logLevel: LogLevel;
   readonly teardown: boolean;
 };
@@ -114,6 +116,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       parseTimeouts,
     )
     .option('--no-dns', 'guests get no DNS from this host')
+    .option('--no-igmp-snooping', 'packets to groups of multicast (IPv4 and IPv6) go to all guests of a network')
     .addOption(new Option('--log-level <level>', 'what to log').choices(LEVELS).default('info'))
     .option('--teardown', 'remove everything that agents of this host left on this machine, and end', false)
     .addHelpText('after', '\nThe agent may be killed at any time: traffic goes on, and the next one takes over.');
@@ -135,6 +138,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     flowCollector?: CollectorPlace;
     flowTimeouts?: FlowTimeouts;
     dns: boolean;
+    igmpSnooping: boolean;
     logLevel: LogLevel;
     teardown: boolean;
   }>();
@@ -167,6 +171,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     dns: given.dns ? { upstreams: given.dnsUpstream?.filter((one) => one !== 'none') ?? null } : null,
     flowCollector: given.flowCollector ?? null,
     flowTimeouts: given.flowTimeouts ?? {},
+    snoopsGroups: given.igmpSnooping,
     logLevel: given.logLevel,
     teardown: given.teardown,
   };

@@ -1,5 +1,13 @@
 /** Cable's own routes besides those of the declarations: named once here for OpenAPI; the server's test compares them with what it serves. */
-import { type Attribute, FLOW_STATES, HOST_UPGRADE, MAX_FLOWS_AN_ANSWER, MAX_VIFS_A_REPORT } from '@cable/model';
+import {
+  type Attribute,
+  FLOW_STATES,
+  FOLLOW_LEASE_MS,
+  HOST_UPGRADE,
+  MAX_FLOWS_AN_ANSWER,
+  MAX_PACKET_RATE,
+  MAX_VIFS_A_REPORT,
+} from '@cable/model';
 import { SCHEMA_PATH } from './schema.ts';
 
 /** What a status of an answer means. Without `content` it has no body; `attributes` are those of a JSON body. */
@@ -148,6 +156,18 @@ const OF_PORT: Attributes = {
   host: { type: 'string', nullable: true, description: 'Where it is; null: the caller may not know.' },
 };
 
+const BECOMES: Attribute = {
+  type: 'object',
+  nullable: true,
+  properties: {
+    source: text('Its address.'),
+    source_port: { type: 'integer', nullable: true },
+    destination: { type: 'string', nullable: true, description: 'Its address; null: the caller may not know.' },
+    destination_port: { type: 'integer', nullable: true },
+  },
+  description: 'What source and destination become; null: they stay.',
+};
+
 const FLOW: Attributes = {
   marker: integer('Its number.'),
   begun_here: { type: 'boolean', description: 'True: the port began it.' },
@@ -168,6 +188,72 @@ const FLOW: Attributes = {
   expires_seconds: integer('Until it ends if nothing more comes.'),
   rule: { type: 'string', nullable: true, description: 'Id of the security group rule that allowed it.' },
   security_group: NAMED,
+  becomes: BECOMES,
+  load_balanced: { type: 'boolean', description: 'True: a load balancer gave it to a member of its pool.' },
+  peer_host: {
+    type: 'string',
+    nullable: true,
+    description: 'Where the peer is; null: here, not known, or the caller may not know.',
+  },
+};
+
+function some(of: Attributes, ...names: readonly string[]): Attributes {
+  return Object.fromEntries(Object.entries(of).filter(([name]) => names.includes(name)));
+}
+
+const EVENT: Attributes = {
+  kind: text('begin, end or drop.', 'begin'),
+  at: text('When, by the clock of the host.', '2026-11-27T14:03:22.123Z'),
+  begun_here: { type: 'boolean', description: 'True: the port began it, or sent the packet.' },
+  ...some(FLOW, 'network', 'protocol', 'source', 'source_port', 'destination', 'destination_port', 'icmp_type', 'peer'),
+  becomes: BECOMES,
+  ...some(FLOW, 'packets', 'bytes', 'reply_packets', 'reply_bytes', 'rule', 'security_group'),
+  ended: {
+    type: 'string',
+    nullable: true,
+    description: 'Why: idle, closed (TCP) or forced (rules, or an end that went).',
+  },
+  reason: { type: 'string', nullable: true, description: 'Of a drop: its name.' },
+  meaning: { type: 'string', nullable: true, description: 'What that means.' },
+  remedy: { type: 'string', nullable: true, description: 'What to do.' },
+};
+
+const LIVE_PACKET: Attributes = {
+  kind: text('packet; or begin, end, drop: then as follow gives it, with port and host.', 'packet'),
+  at: text('When, by the clock of the host.', '2026-11-27T14:03:22.123456Z'),
+  port: NAMED,
+  host: { type: 'string', nullable: true, description: 'Null: the caller may not know.' },
+  sent: { type: 'boolean', description: 'True: the port sent it; false: it was given to the port.' },
+  ...some(FLOW, 'protocol', 'source_port', 'destination_port', 'icmp_type'),
+  source: text('Its source address.'),
+  destination: text('Its destination address.'),
+  tcp_flags: {
+    type: 'list',
+    nullable: true,
+    items: { type: 'string' },
+    description: 'SYN, ACK, ...; null: it is none of TCP.',
+  },
+  bytes: integer('Of the IP packet; of one that is cut into segments only later, of all.'),
+  flow: {
+    type: 'object',
+    nullable: true,
+    properties: FLOW,
+    description: 'Its connection, as flows gives it; null: none is known.',
+  },
+};
+
+const SIDE: Attributes = {
+  port: NAMED,
+  host: { type: 'string', nullable: true, description: 'Null: the caller may not know.' },
+  sent: integer('Packets of the query that the port sent since it is looked on, shown or not.'),
+  received: integer('The same that it was given.'),
+  drops: objects('Dropped meanwhile of all that the port sent and received.', {
+    reason: text('Its name.', 'tcp_window'),
+    packets: integer('How many.'),
+    meaning: text('What it means.'),
+    remedy: text('What to do.'),
+  }),
+  error: { type: 'string', nullable: true, description: 'Why its host does not say; null: it does.' },
 };
 
 const PACKET: Attributes = {
@@ -190,7 +276,7 @@ const HOP: Attributes = {
 };
 
 const TRACE: Attributes = {
-  from: NAMED,
+  from: { ...NAMED, description: 'The port; from outside: the network.' },
   packet: { type: 'dict', description: 'As it was sent.' },
   verdict: text(
     'passes, arrives (or leaves by a physical network; the way back is not known), dropped, refused (the sender is told), unresolved (nobody answers for the address) or unknown.',
@@ -341,10 +427,77 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
   },
   {
     ...open,
+    path: '/cable/v1/ports/{id}/follow',
+    summary: `What the flows of a port do: begins, ends, drops. The first answer has none; ask again with its marker, at least every ${FOLLOW_LEASE_MS / 1000} s.`,
+    query: {
+      marker: text('Of the answer before.'),
+      protocol: text('By name or number.', 'tcp'),
+      address: text('Of either end.', '10.0.0.5'),
+      port: integer('Of either end.'),
+    },
+    answers: json({
+      ...OF_PORT,
+      marker: text('Of this answer.'),
+      begun_anew: {
+        type: 'boolean',
+        description: 'True: the host does not know the marker; what came since is not known.',
+      },
+      missing: integer(
+        'Records since the marker that were not asked for in time, or were more than is told of a port.',
+      ),
+      records: objects('What came since the marker.', EVENT),
+    }),
+  },
+  {
+    ...open,
+    path: '/cable/v1/ports/{id}/live',
+    summary: `Packets that the port and an address exchange, some a second, and what their connections do: at the port’s host and, if the caller may look into that port, at the receiver’s. Ask again with the marker, at least every ${FOLLOW_LEASE_MS / 1000} s.`,
+    query: {
+      to: text('Address of the receiver.', '10.0.0.5'),
+      source: text('Default: the port’s own.'),
+      protocol: text('By name or number; default: ICMP.', 'tcp'),
+      sport: integer('Source port; default: any.'),
+      dport: integer('Destination port; default: any.'),
+      rate: {
+        type: 'integer',
+        minimum: 1,
+        maximum: MAX_PACKET_RATE,
+        description: 'Packets a second at each host; 10.',
+      },
+      marker: text('Of the answer before.'),
+    },
+    answers: json({
+      port: NAMED,
+      receiver: NAMED,
+      marker: text('Of this answer.'),
+      begun_anew: {
+        type: 'boolean',
+        description: 'True: a host does not know the marker; what came since is not known.',
+      },
+      missing: integer('Records since the marker that were not asked for in time, or were more than is told.'),
+      sides: objects('What is counted at the port’s host, and at the receiver’s.', SIDE),
+      records: objects('What came since the marker, in the order of time as the hosts have it.', LIVE_PACKET),
+    }),
+  },
+  {
+    ...open,
     path: '/cable/v1/ports/{id}/trace',
     summary:
       'What would become of a packet that the port sends, and of the answer: found out by the hosts’ own programs, without a packet being sent.',
     query: { to: text('Address of the receiver.', '10.0.0.5'), source: text('Default: the port’s own.'), ...PACKET },
+    answers: json(TRACE),
+  },
+  {
+    ...open,
+    path: '/cable/v1/networks/{id}/trace',
+    summary:
+      'What would become of a packet that a machine on the network’s physical network sends to a port that the caller may look into, and of the answer: as the trace of a port.',
+    query: {
+      to: text('Address of the receiver: a floating IP, a port’s own, one behind a router.', '203.0.113.10'),
+      source: text('Address of the machine. Required.', '198.51.100.7'),
+      via: text('Address that the machine sends to; default: the receiver’s, or that of the router which leads to it.'),
+      ...PACKET,
+    },
     answers: json(TRACE),
   },
   {

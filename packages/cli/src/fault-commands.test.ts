@@ -83,6 +83,54 @@ test('flows are filtered by the server, page by page, and shown by name', async 
   assert.equal(asked, `GET /cable/v1/ports/${A}/flows?protocol=tcp&port=80&state=new&limit=1`);
 });
 
+test('who follows asks again with the marker of the answer before, and is told what is missing', async (t) => {
+  const event = {
+    ...{ at: '2026-11-27T14:00:00.123Z', begun_here: true, network: null, protocol: 6, source: '10.0.0.1' },
+    ...{ source_port: 5, destination: '10.0.0.9', destination_port: 80, icmp_type: null, peer: PEER, becomes: null },
+    ...{ packets: 1, bytes: 60, reply_packets: 2, reply_bytes: 70, rule: null, security_group: null, ended: null },
+    ...{ reason: null, meaning: null, remedy: null },
+  };
+  const becomes = { source: '10.0.0.1', source_port: 5, destination: null, destination_port: 8080 };
+  const records = [
+    { ...event, kind: 'begin', becomes, rule: A, security_group: { id: B, name: 'web' } },
+    { ...event, kind: 'end', ended: 'closed' },
+    { ...event, kind: 'drop', begun_here: false, reason: 'no_route', meaning: 'no\u001b way', remedy: 'make one' },
+  ];
+  const answers = [
+    { marker: 'a.0.0', begun_anew: false, missing: 0, records: [] },
+    { marker: 'b.3.2', begun_anew: true, missing: 2, records },
+  ];
+  for (const more of ['', ' --json']) {
+    const left = [...answers];
+    const server = await stub(t, { follow: () => left.shift() });
+    const { status, out, err } = await cable(`flows vm1 --follow --protocol tcp --port 80${more}`, server);
+    assert.equal(status, 1, 'the port is gone');
+    assert.match(err, /^-- begun anew: [^\n]*\n-- 2 records are missing\nerror: /);
+    const asked = server.requests.filter((one) => one.includes('/follow'));
+    const path = `GET /cable/v1/ports/${A}/follow`;
+    assert.deepEqual(
+      asked,
+      ['', 'marker=a.0.0&', 'marker=b.3.2&'].map((marker) => `${path}?${marker}protocol=tcp&port=80`),
+    );
+    const lines = out.trimEnd().split('\n');
+    if (more === '') {
+      const text = lines.map((line) => line.replace(/^\d\d:\d\d:\d\d\.123 /, ''));
+      assert.deepEqual(text, [
+        `begin out tcp 10.0.0.1:5 > 10.0.0.9:80 (becomes 10.0.0.1:5 > an address of another project:8080) peer vm2 rule ${A} of web`,
+        'end   out tcp 10.0.0.1:5 > 10.0.0.9:80 peer vm2 1 packets 60 bytes, back 2 packets 70 bytes (closed)',
+        'drop  in  tcp 10.0.0.1:5 > 10.0.0.9:80 peer vm2 no_route (no\\x1b way)',
+        '    remedy: make one',
+      ]);
+    } else
+      assert.deepEqual(
+        lines.map((line) => JSON.parse(line)),
+        records,
+      );
+  }
+  const { status, err } = await cable('flows vm1 --follow --state new', await stub(t, {}));
+  assert.deepEqual([status, err], [2, 'error: --state is not for --follow\n']);
+});
+
 const TRACE = {
   from: PORT,
   packet: { source: '10.0.0.1', destination: '10.0.0.2', protocol: 6, source_port: 40_000, destination_port: 80 },
@@ -109,6 +157,110 @@ test('a trace is told host by host, with the cause at its end; its receiver may 
     ].join('\n'),
   );
   assert.equal(server.requests.at(-1), `GET /cable/v1/ports/${A}/trace?to=10.0.0.2&protocol=tcp&dport=80`);
+});
+
+test('a trace from outside is of a network, and needs the machine’s address', async (t) => {
+  const server = await startStub({ [`/cable/v1/networks/${B}/trace`]: TRACE });
+  t.after(() => server.close());
+  server.put('network', { id: B, name: 'public' });
+  const words = 'trace --outside public --source 198.51.100.7 --to 203.0.113.10 --via 203.0.113.2';
+  const { status, out, err } = await cable(words, server);
+  assert.equal(status, 0, err);
+  assert.match(out, /^tcp from 10\.0\.0\.1:40000 to 10\.0\.0\.2:80\n/);
+  const path = `/cable/v1/networks/${B}/trace?to=203.0.113.10&source=198.51.100.7&via=203.0.113.2`;
+  assert.equal(server.requests.at(-1), `GET ${path}`);
+  for (const [more, said] of [
+    ['--to a', 'give --from or --outside'],
+    ['--to a --from vm1 --outside public', 'give --from or --outside'],
+    ['--to a --outside public', '--outside: give --source, too'],
+    ['--to a --outside public --live', '--outside is not for --live'],
+    ['--to a --from vm1 --via 10.0.0.1', '--via is for --outside'],
+  ] as const)
+    assert.deepEqual(await cable(`trace ${more}`, server), { status: 2, out: '', err: `error: ${said}\n` });
+});
+
+test('packets are shown with what was decided, once; drops with the remedy; it ends after as many as were asked for', async (t) => {
+  const flow = {
+    ...{ marker: 7, peer: PEER, state: 'established', rule: A, security_group: { id: B, name: 'web' } },
+    ...{ becomes: null, load_balanced: true, peer_host: 'h2' },
+  };
+  const packet = {
+    ...{ kind: 'packet', at: '2026-11-27T14:00:00.123456Z', port: PORT, host: 'h1', sent: true, protocol: 6 },
+    ...{ source: '10.0.0.1', source_port: 5, destination: '10.0.0.2', destination_port: 80, icmp_type: null },
+    ...{ tcp_flags: ['SYN', 'ACK'], bytes: 60, flow },
+  };
+  const drop = {
+    ...{ ...packet, kind: 'drop', port: PEER, begun_here: false, peer: PORT, becomes: null, reason: 'no_route' },
+    ...{ meaning: 'no way', remedy: 'make one' },
+  };
+  const window = { reason: 'tcp_window', meaning: 'not in it', remedy: 'wait', packets: 2 };
+  const sides = (packets: number) => [
+    { port: PORT, host: 'h1', sent: 3, received: 4, drops: [], error: null },
+    {
+      port: PEER,
+      host: 'h2',
+      sent: 3,
+      received: 4,
+      error: 'it is away',
+      drops: [
+        { ...window, packets },
+        { ...window, reason: 'no_route' },
+      ],
+    },
+  ];
+  const answer = { begun_anew: false, missing: 0, receiver: PEER };
+  const answers = [
+    { ...answer, marker: 'a.0.0~', sides: sides(2), records: [packet, packet, drop] },
+    { ...answer, marker: 'a.1.0~', sides: sides(5), records: [] },
+    { ...answer, marker: 'a.2.0~', sides: sides(5), records: [{ ...packet, sent: false, flow: null }, packet] },
+  ];
+  for (const json of [false, true]) {
+    const left = [...answers];
+    const server = await stub(t, { live: () => left.shift() });
+    const words = ['--proto', 'tcp', '--dport', '80', '--count', '3', '--rate', '5', ...(json ? ['--json'] : [])];
+    const { status, out, err } = await cable(['trace', '--live', '--from', 'vm1', '--to', 'vm2', ...words], server);
+    assert.equal(status, 0, err);
+    const path = `GET /cable/v1/ports/${A}/live?to=10.0.0.2&protocol=tcp&dport=80&rate=5`;
+    assert.deepEqual(
+      server.requests.filter((one) => one.includes('/live')),
+      ['', '&marker=a.0.0~', '&marker=a.1.0~'].map((marker) => `${path}${marker}`),
+    );
+    assert.deepEqual(err.trimEnd().split('\n'), [
+      '-- vm2: it is away',
+      '-- shown is what passes vm1 on h1 and vm2 on h2, each by the clock of its host',
+      '-- 2 dropped meanwhile of all that vm2 sends and receives: tcp_window (not in it)',
+      '-- 3 dropped meanwhile of all that vm2 sends and receives: tcp_window (not in it)',
+    ]);
+    const lines = out.trimEnd().split('\n');
+    if (json) {
+      assert.deepEqual(JSON.parse(lines[0] ?? ''), packet);
+      assert.equal(lines.length, 4);
+      continue;
+    }
+    const sent = 'vm1 sends tcp 10.0.0.1:5 > 10.0.0.2:80 [SYN,ACK] 60 bytes';
+    assert.deepEqual(
+      lines.map((line) => line.replace(/^\d\d:\d\d:\d\d\.123456 /, '')),
+      [
+        sent,
+        `    as its connection was decided: rule ${A} of web, by a load balancer, by the tunnel to h2, peer vm2, established`,
+        sent,
+        'vm2 drop  in  tcp 10.0.0.1:5 > 10.0.0.2:80 peer vm1 no_route (no way)',
+        '    remedy: make one',
+        sent.replace('sends', 'is given'),
+        '    of no connection that is known: it was refused, or the port’s groups are stateless',
+      ],
+    );
+  }
+  const server = await stub(t, {});
+  for (const [more, said] of [
+    ['--live --bytes 90', '--bytes is not for --live'],
+    ['--live --icmp-type 8', '--icmp-type is not for --live'],
+    ['--live --count 0', '--count: give a whole number from 1 on'],
+    ['--rate 5', '--rate is for --live'],
+  ] as const) {
+    const { status, err } = await cable(`trace --from vm1 --to vm2 ${more}`, server);
+    assert.deepEqual([status, err], [2, `error: ${said}\n`]);
+  }
 });
 
 test('why is told for one port and for two', async (t) => {

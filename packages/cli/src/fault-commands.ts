@@ -1,12 +1,13 @@
 /** `cable drops|flows|trace|why PORT`: what becomes of a port's packets, as its host knows it. */
-import type { Client } from '@cable/api';
 import { sleep } from '@cable/kit';
 import { isUuid } from '@cable/model';
 import type { Command } from 'commander';
 import type { Bind, CliContext } from './context.ts';
 import { CliError } from './errors.ts';
+import { ask, endText, findNetwork, findPort, type Named, nameOf, PROTOCOL } from './fault-text.ts';
+import { followFlows } from './follow.ts';
+import { showLive } from './live.ts';
 import { type Row, renderJson, renderTable } from './render.ts';
-import { createResolver } from './resolve.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -31,13 +32,19 @@ export function addFaultCommands(root: Command, bind: Bind): void {
     .option('--state <state>', 'only new, established, closing, closed or picked-up')
     .option('--limit <number>', 'at most so many (1 to 500)', '100')
     .option('--all', 'every page, one after the other')
+    .option('--follow', 'show what begins, ends and is dropped from now on, until Ctrl-C')
     .action(bind(showFlows));
   const trace = root
     .command('trace')
     .description('Shows the way of a packet and of its answer, as the hosts decide it; no packet is sent.')
-    .requiredOption('--from <port>', 'the sender, by name or ID: of a VM, a pod or a physical machine')
-    .requiredOption('--to <address>', 'address of the receiver, or a port’s name or ID')
-    .option('--source <address>', 'source address; default: the sender’s own');
+    .option('--from <port>', 'the sender, by name or ID: of a VM, a pod or a physical machine')
+    .option('--outside <network>', 'instead: a machine on the physical network of this one, with --source')
+    .requiredOption('--to <address>', 'address of the receiver, a port’s name or ID, or a group of multicast')
+    .option('--source <address>', 'source address; default: the sender’s own')
+    .option('--via <address>', 'with --outside: whom the machine sends to; default: the receiver, or the router to it')
+    .option('--live', 'show packets that really pass, some a second, and what is dropped of them, until Ctrl-C')
+    .option('--count <number>', 'with --live: end after so many packets')
+    .option('--rate <number>', 'with --live: so many packets a second (1 to 100; default 10)');
   packetOptions(trace).action(bind(showTrace));
   const why = root
     .command('why')
@@ -66,23 +73,6 @@ function packetOptions(command: Command): Command {
     .option('--bytes <number>', 'size of the IP packet; default 84');
 }
 
-function findPort(context: CliContext, nameOrId: unknown): Promise<string> {
-  return createResolver(context.client(), context.resources)('port', String(nameOrId));
-}
-
-function ask(
-  client: Client,
-  port: string,
-  what: string,
-  query: Readonly<Record<string, unknown>> = {},
-): Promise<unknown> {
-  const values = new URLSearchParams();
-  for (const [name, value] of Object.entries(query))
-    if (value !== undefined && value !== null) values.set(name, String(value));
-  const text = values.toString();
-  return client.request('GET', `/cable/v1/ports/${port}/${what}${text === '' ? '' : `?${text}`}`);
-}
-
 /** The options that say what the packet is, as the server's parameters. */
 function packetQuery(options: Options): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(PACKET_OPTIONS).map(([option, name]) => [name, options[option]]));
@@ -92,8 +82,6 @@ function packetQuery(options: Options): Readonly<Record<string, unknown>> {
 
 type Drop = Row & { readonly reason: string; readonly packets: number };
 type Drops = { readonly port: Named; readonly network: Named | null; readonly drops: readonly Drop[] };
-type Named = { readonly id: string; readonly name: string };
-
 async function showDrops(context: CliContext, options: Options, [given]: readonly unknown[]): Promise<void> {
   const ports = await portsFor(context, given);
   if (options['watch'] === true) return watchDrops(context, ports);
@@ -188,6 +176,7 @@ const FLOW_COLUMNS = [
 
 async function showFlows(context: CliContext, options: Options, [given]: readonly unknown[]): Promise<void> {
   const port = await findPort(context, given);
+  if (options['follow'] === true) return followFlows(context, port, options);
   const names = ['protocol', 'address', 'port', 'state', 'limit'];
   const query = Object.fromEntries(names.map((name) => [name, options[name]]));
   const pages: Flows[] = [];
@@ -204,15 +193,6 @@ async function showFlows(context: CliContext, options: Options, [given]: readonl
   context.print(renderTable(FLOW_COLUMNS, flows.map(flowRow)));
   if (flows.length < total) context.print(`${flows.length} of ${total}: --all shows the rest.\n`);
 }
-
-const PROTOCOL: Readonly<Record<number, string>> = {
-  1: 'icmp',
-  6: 'tcp',
-  17: 'udp',
-  47: 'gre',
-  58: 'icmpv6',
-  132: 'sctp',
-};
 
 function flowRow(flow: Row): Row {
   const protocol = Number(flow['protocol']);
@@ -231,12 +211,6 @@ function flowRow(flow: Row): Row {
     expires: `${String(flow['expires_seconds'])} s`,
     rule: flow['rule'] === null ? '' : `${String(flow['rule'])} of ${nameOf(group)}`,
   };
-}
-
-function endText(address: unknown, port: unknown): string {
-  const text = String(address);
-  if (port === null || port === undefined) return text;
-  return text.includes(':') ? `[${text}]:${String(port)}` : `${text}:${String(port)}`;
 }
 
 // --- trace, why ---
@@ -262,13 +236,20 @@ const VERDICT: Readonly<Record<string, string>> = {
 };
 
 async function showTrace(context: CliContext, options: Options): Promise<void> {
-  const from = await findPort(context, options['from']);
+  const { from, outside, live, source, via } = options;
+  if ((from === undefined) === (outside === undefined)) throw new CliError(2, 'give --from or --outside');
+  if (outside !== undefined && live === true) throw new CliError(2, '--outside is not for --live');
+  if (outside === undefined && via !== undefined) throw new CliError(2, '--via is for --outside');
+  if (outside !== undefined && source === undefined) throw new CliError(2, '--outside: give --source, too');
+  if (live !== true)
+    for (const name of ['count', 'rate'])
+      if (options[name] !== undefined) throw new CliError(2, `--${name} is for --live`);
+  const sender = outside === undefined ? await findPort(context, from) : await findNetwork(context, outside);
   const to = await addressOf(context, String(options['to']));
-  const trace = (await ask(context.client(), from, 'trace', {
-    to,
-    source: options['source'],
-    ...packetQuery(options),
-  })) as Trace;
+  if (live === true) return showLive(context, { from: sender, to }, options);
+  const query = { to, source, via, ...packetQuery(options) };
+  const collection = outside === undefined ? 'ports' : 'networks';
+  const trace = (await ask(context.client(), sender, 'trace', query, collection)) as Trace;
   context.print(context.json ? renderJson(trace) : traceText(trace));
 }
 
@@ -338,8 +319,4 @@ function whyPairText({ finding, verdict, ways }: WhyPair): string {
   const what = verdict === 'unknown' ? 'It is not known whether they can talk:' : 'They cannot talk:';
   const head = finding === null ? ['They can talk, both ways.'] : [what, ...findingLines(finding)];
   return `${[...head, '', ...ways.map(traceText)].join('\n')}`;
-}
-
-function nameOf(named: Named | null | undefined): string {
-  return named === null || named === undefined ? '' : named.name || named.id;
 }

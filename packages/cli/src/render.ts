@@ -68,6 +68,6 @@ function inline(value: unknown): string {
 }
 
 /** Names are other people's text: control characters could drive the terminal. */
-function harmless(text: string): string {
+export function harmless(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

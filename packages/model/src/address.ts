@@ -114,6 +114,19 @@ export function macToBytes(mac: Mac): Uint8Array {
   return Uint8Array.from(mac.split(':'), (octet) => Number.parseInt(octet, 16));
 }
 
+/** An address of a group of multicast: 224.0.0.0/4, ff00::/8. */
+export function isGroupAddress({ version, value }: IpAddress): boolean {
+  return version === 4 ? value >> 28n === 0xen : value >> 120n === 0xffn;
+}
+
+/** The MAC that a group's packets go to (RFC 1112 §6.4, RFC 2464 §7). */
+export function groupMac({ version, value }: IpAddress): Mac {
+  const low =
+    version === 4 ? 0x01_00_5e_00_00_00n | (value & 0x7f_ff_ffn) : 0x33_33_00_00_00_00n | (value & 0xff_ff_ff_ffn);
+  const digits = low.toString(16).padStart(12, '0');
+  return (digits.match(/../g) ?? []).join(':') as Mac;
+}
+
 /** True for a group (multicast or broadcast) address. */
 export function isMulticastMac(mac: Mac): boolean {
   return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;

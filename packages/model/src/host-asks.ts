@@ -7,6 +7,7 @@
 export type HostAsk =
   | { readonly kind: 'drops'; readonly portId: string }
   | ({ readonly kind: 'flows'; readonly portId: string } & FlowQuery)
+  | ({ readonly kind: 'follow'; readonly portId: string } & FollowQuery)
   | ({ readonly kind: 'trace' } & TraceAsk);
 
 /** `unknown`: the agent is of an older build; `no-port`: the host does not carry the port; `busy`: ask again; `failed`: see `message`. */
@@ -16,6 +17,7 @@ export type AskFault = { readonly code: 'unknown' | 'no-port' | 'busy' | 'failed
 export type HostAnswers = {
   readonly drops: PortDrops;
   readonly flows: PortFlows;
+  readonly follow: FollowedFlows;
   readonly trace: TraceHop;
 };
 
@@ -100,6 +102,120 @@ export type FlowView = {
   readonly peerUnderlay: string | null;
   /** First 8 hexadecimal digits of the id of the rule that allowed it; null: none was needed, or not known. */
   readonly rule: string | null;
+  /** What its source and destination become; null: they stay; absent: the agent is of an older build. */
+  readonly becomes?: TraceEnds | null;
+  /** A load balancer gave it to a member of its pool. Absent: none did, or an older build. */
+  readonly isBalanced?: boolean;
+};
+
+/** A host is told of what a port's flows do as long as somebody asks at least so often. */
+export const FOLLOW_LEASE_MS = 15_000;
+
+/** Records that wait for who follows a port; what comes when there are more pushes out the first. */
+export const MAX_FOLLOWED = 512;
+
+/** Ports that may be followed on a host at a time, and of one project. */
+export const MAX_FOLLOWS = 8;
+export const MAX_FOLLOWS_A_PROJECT = 4;
+
+/** What is told of a port's flows. What is absent is any. */
+export type FollowQuery = {
+  /** As the answer before gave it; null: it begins. One that the host does not know, or that is of another port or query, is a new one. */
+  readonly lease: string | null;
+  /** Number of the last record that was taken; 0: none. */
+  readonly after: number;
+  /** As in `FlowQuery`. */
+  readonly protocol?: number;
+  readonly address?: string;
+  readonly port?: number;
+  /** Packets, too, and of flows those alone that they are of; without the three before. */
+  readonly packets?: PacketQuery;
+};
+
+/** Packets of a port that are shown, at most so many a second. */
+export const MAX_PACKET_RATE = 100;
+
+/** Packets that a port exchanges with one peer. */
+export type PacketQuery = {
+  /** Address of the other end, as the port meets it. */
+  readonly peer: string;
+  /** IANA number. */
+  readonly protocol: number;
+  /** Of TCP, UDP and SCTP; null: any. */
+  readonly peerPort: number | null;
+  readonly ownPort: number | null;
+  /** So many a second are shown: 1..`MAX_PACKET_RATE`. */
+  readonly rate: number;
+};
+
+/** What came behind `after`. */
+export type FollowedFlows = {
+  /** 1..64 letters and digits. */
+  readonly lease: string;
+  /** In the order of their numbers. */
+  readonly records: readonly (FlowEvent | PacketEvent)[];
+  /** How many are missing since the lease began: nobody asked in time, or more came than the host tells of a port. */
+  readonly lost: number;
+  /** With `packets`, since the lease began. */
+  readonly counted?: PacketCounts;
+};
+
+export type PacketCounts = {
+  /** Of the query, shown or not: that the port sent, that it was given. A packet that is cut into segments only later is one. */
+  readonly sent: number;
+  readonly received: number;
+  /** Dropped of all that the port sent and received, shown or not: those that occurred. */
+  readonly drops: readonly { readonly reason: DropReason; readonly packets: number }[];
+};
+
+/** A packet as it passed the port's device: before anything was decided about what the port sends, after it about what it is given. */
+export type PacketEvent = Pick<
+  FlowView,
+  'protocol' | 'source' | 'destination' | 'sourcePort' | 'destinationPort' | 'icmpType'
+> & {
+  readonly number: number;
+  readonly kind: 'packet';
+  readonly atMs: number;
+  /** True: the port sent it. */
+  readonly isSent: boolean;
+  /** The sixth byte of flags of TCP's header (RFC 9293); null: it is none of TCP. */
+  readonly tcpFlags: number | null;
+  /** Of the IP packet. */
+  readonly bytes: number;
+  /** The flow that it is of, right after it passed; null: there is none, or none any more. */
+  readonly flow: FlowView | null;
+};
+
+/** A flow of the port began or ended, or one of its packets was dropped when it was decided. */
+export type FlowEvent = Pick<
+  FlowView,
+  | 'isBegun'
+  | 'networkId'
+  | 'protocol'
+  | 'source'
+  | 'destination'
+  | 'sourcePort'
+  | 'destinationPort'
+  | 'icmpType'
+  | 'packets'
+  | 'bytes'
+  | 'replyPackets'
+  | 'replyBytes'
+  | 'peerPortId'
+> & {
+  /** 1, 2, ... since the lease began. */
+  readonly number: number;
+  readonly kind: 'begin' | 'end' | 'drop';
+  /** By the host's clock, in ms since 1970. */
+  readonly atMs: number;
+  /** What its source and destination become; null: they stay. */
+  readonly becomes: TraceEnds | null;
+  /** At least the first 8 hexadecimal digits of the id of the rule that allowed it; null: none was needed, or not known. */
+  readonly rule: string | null;
+  /** Why it ended: nothing came any more; TCP was closed; rules, an end that went, or a new connection over it. Null: it has not, or not known. */
+  readonly ended: 'idle' | 'closed' | 'forced' | null;
+  /** Of a drop. */
+  readonly reason: DropReason | null;
 };
 
 /** Largest packet that is traced, in bytes: what the kernel takes in a test run. */
@@ -121,7 +237,15 @@ export type TraceStart =
   /** The port sends it, to `nextHop`: the destination itself, or a gateway. */
   | { readonly kind: 'port'; readonly portId: string; readonly nextHop: string; readonly packet: TracePacket }
   /** Another host sent the frame (base64), with this VNI. */
-  | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string };
+  | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string }
+  /** A machine on the physical network of the network sends it, to `nextHop`, whose MAC it asks for from `asker`, an address on that link. */
+  | {
+      readonly kind: 'outside';
+      readonly networkId: string;
+      readonly asker: string;
+      readonly nextHop: string;
+      readonly packet: TracePacket;
+    };
 
 export type TracePacket = {
   readonly source: string;
@@ -142,7 +266,7 @@ export type TraceEnds = Pick<TracePacket, 'source' | 'destination' | 'sourcePort
 
 /** What became of it at one host. */
 export type TraceHop = {
-  /** How the sender learns the next hop's MAC (ARP or neighbour discovery); null: of a packet from another host. */
+  /** How the sender learns the next hop's MAC (ARP or neighbour discovery; `mac` null: nobody answers here); null: of a packet from another host. */
   readonly neighbour: { readonly address: string; readonly mac: string | null; readonly end: TraceEnd } | null;
   /** Empty when no MAC was learnt. */
   readonly steps: readonly TraceStep[];
@@ -214,16 +338,16 @@ export type TraceEnd =
   | { readonly kind: 'port'; readonly portId: string | null; readonly packet?: TraceEnds }
   /** Sent to another host, as the frame is now (base64). */
   | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string }
-  /** It leaves by the uplink of a physical network. */
-  | { readonly kind: 'outside' }
+  /** It leaves by the uplink of a physical network. `packet`: as it is then; absent: not known. */
+  | { readonly kind: 'outside'; readonly packet?: TraceEnds }
   /** It is cut into pieces for a smaller network, each of which goes on by the same way. */
   | { readonly kind: 'cut' }
   /** For the host's own services: DHCP, DNS, metadata. */
   | { readonly kind: 'service' }
   /** A router, or the host for others, has answered the sender. */
   | { readonly kind: 'answered' }
-  /** Nobody is known to have the MAC: to all of the network. */
-  | { readonly kind: 'copies'; readonly count: number }
+  /** Nobody is known to have the MAC, or it is a group's: to all of the network who get it. `frame`: what is copied (base64); absent: of an older build. */
+  | { readonly kind: 'copies'; readonly count: number; readonly frame?: string }
   | { readonly kind: 'drop'; readonly reason: DropReason }
   /** Dropped, and the sender was told by an ICMP error. */
   | { readonly kind: 'refusal'; readonly reason: DropReason };

@@ -172,6 +172,26 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'The answer to an ask for a trace may say what the packet would begin, and as what it comes to a port; an ask about its answer gives the former back. Of an older agent it is not known, and answers of what is translated are not traced; an older server passes it over.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'A server may ask to follow a port. An older agent says that it does not know the ask, and the caller is told so.',
+      },
+      {
+        date: '2026-11-27',
+        change:
+          'A trace may begin at a machine outside, and a packet that leaves by an uplink is told as it is then. An older agent refuses the former, and the caller is told so; an older server passes the latter over.',
+      },
+      {
+        date: '2026-11-27',
+        change:
+          'Who asks to follow a port may ask for packets. An agent that does not know of them counts none in its answer, and the caller is told so.',
+      },
+      {
+        date: '2026-11-27',
+        change:
+          'Feature flows: a status says of a port that comes from another host that its flows are here. An older server passes it over, and waits for no flows when a port moves; nor does any for an older agent.',
+      },
     ],
   },
 ];
@@ -191,8 +211,8 @@ export const HOST_PROTOCOL = 2;
 /** The token of the `Upgrade` header that asks for protocol 2. */
 export const HOST_UPGRADE = 'cable-host/2';
 
-/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). */
-export const AGENT_FEATURES: readonly string[] = ['blocks', 'floats'];
+/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). `flows`: it says when flows of a port that comes are here (`VifStatus`). */
+export const AGENT_FEATURES: readonly string[] = ['blocks', 'floats', 'flows'];
 
 /** Thousands of bits a second, by physical network or `TUNNELLED`, and direction. What is absent is not known. */
 export type HostBandwidth = Readonly<Record<string, { readonly egress?: number; readonly ingress?: number }>>;
@@ -396,4 +416,6 @@ export type VifStatus = {
   readonly portId: string;
   readonly state: 'up' | 'down' | 'error';
   readonly reason: string | null;
+  /** The port comes from another host, and that one has handed over all flows that it had when it was asked. Absent: it does not, or has not. */
+  readonly flows?: true;
 };

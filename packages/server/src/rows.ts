@@ -102,6 +102,8 @@ export type VifRow = {
   readonly port_id: string;
   readonly state: string;
   readonly reason: string | null;
+  /** The port comes to the host, and its flows are there. */
+  readonly hasFlows: boolean;
 };
 
 /** What a host says of a member of a pool that it probes, or a server of one whose host says nothing any more. `id` is the member's. */
@@ -202,7 +204,11 @@ export function parseRuntime(
   if (type === 'health' && portId === undefined) return { type, row: healthRow(host, value) };
   if (type !== 'vif' || portId === undefined) return undefined;
   const reason = typeof value['reason'] === 'string' ? value['reason'] : null;
-  return { type, row: { id: `${host}/${portId}`, host, port_id: portId, state: String(value['state']), reason } };
+  const row: VifRow = {
+    ...{ id: `${host}/${portId}`, host, port_id: portId, state: String(value['state']), reason },
+    hasFlows: value['flows'] === true,
+  };
+  return { type, row };
 }
 
 function aliveRow(id: string, value: Fields): AliveRow {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom, silentLogger } from '@cable/kit';
-import { ASK_WAIT_MS, type PortDrops, type TraceHop } from '@cable/model';
+import { ASK_WAIT_MS, type FollowedFlows, type PortDrops, type TraceHop } from '@cable/model';
 import { CB_REASON_RATE_QOS, cbDrop } from '../bpf/abi.gen.ts';
 import { type AnswerDeps, createAnswers } from './answers.ts';
 import { NO_PORT } from './tracer.ts';
 
 const PORT = '11111111-1111-4111-8111-111111111111';
+const FOLLOWED: FollowedFlows = { lease: 'a1', records: [], lost: 0 };
 const HOP: TraceHop = { neighbour: null, steps: [], end: { kind: 'service' } };
 
 function deps(more: Partial<AnswerDeps> = {}): AnswerDeps {
@@ -19,6 +20,7 @@ function deps(more: Partial<AnswerDeps> = {}): AnswerDeps {
     },
     plane: { readRaw: () => [], readCounters: () => ({ perCpu: [], drops: [], queueFull: 0 }) },
     tracer: { trace: () => ({ value: HOP }) },
+    follows: { ask: () => ({ value: FOLLOWED }) },
     monotonicMs: () => 0,
     log: silentLogger(),
     ...more,
@@ -32,6 +34,14 @@ const PACKET = {
 const ASKS: readonly Readonly<Record<string, unknown>>[] = [
   { kind: 'drops', portId: PORT },
   { kind: 'flows', portId: PORT, limit: 10, after: 0, protocol: 6, address: '10.0.0.1', port: 80, state: 'new' },
+  { kind: 'follow', portId: PORT, lease: 'a1', after: 3, protocol: 6, address: '10.0.0.1', port: 80 },
+  {
+    kind: 'follow',
+    portId: PORT,
+    lease: null,
+    after: 0,
+    packets: { peer: '10.0.0.1', protocol: 6, peerPort: 80, ownPort: null, rate: 10 },
+  },
   { kind: 'trace', isAnswer: false, from: { kind: 'port', portId: PORT, nextHop: '10.0.0.2', packet: PACKET } },
   { kind: 'trace', isAnswer: true, from: { kind: 'host', underlay: '192.0.2.1', vni: 7, frame: 'AAAA' } },
   {
@@ -48,6 +58,8 @@ test('what a server may ask is answered', async () => {
   assert.deepEqual(said, [
     { value: { rxPackets: 0, txPackets: 0, drops: [] } },
     { value: { flows: [], total: 0, next: null } },
+    { value: FOLLOWED },
+    { value: FOLLOWED },
     { value: HOP },
     { value: HOP },
     { value: HOP },
@@ -85,7 +97,7 @@ test('what newer servers ask is not known; of a port that is not here nothing is
 test('flows that are no list of few texts are refused', async () => {
   const answer = createAnswers(deps());
   for (const flows of ['AAAA', [1], ['a'.repeat(1025)], ['', '', '', '', '']]) {
-    const said = await answer({ ...ASKS[4], flows });
+    const said = await answer({ ...ASKS[6], flows });
     assert.ok('fault' in said && said.fault.code === 'failed' && said.fault.message.startsWith('flows '));
   }
 });
@@ -99,7 +111,7 @@ test('a defect is one ask’s alone', async () => {
     },
   });
   const answer = createAnswers(broken);
-  const [, , ask = {}] = ASKS;
+  const [, , , , ask = {}] = ASKS;
   assert.deepEqual(await answer(ask), { fault: { code: 'failed', message: 'the agent failed: see its log' } });
   assert.ok('value' in (await answer(ASKS[0] ?? {})));
 });
@@ -118,12 +130,12 @@ test('what nobody waits for any more is passed over, so that what comes is answe
     return { value: HOP };
   };
   const answer = createAnswers(deps({ tracer: { trace }, monotonicMs: () => now }));
-  const said = await Promise.all(Array.from({ length: 10 }, () => answer(ASKS[2] ?? {})));
+  const said = await Promise.all(Array.from({ length: 10 }, () => answer(ASKS[4] ?? {})));
   assert.deepEqual(
     said.map((one) => 'value' in one),
     [true, true, true, true, ...Array<boolean>(6).fill(false)],
   );
-  assert.ok('value' in (await answer(ASKS[2] ?? {})));
+  assert.ok('value' in (await answer(ASKS[4] ?? {})));
 });
 
 /** A value that JSON can have, of any shape. */

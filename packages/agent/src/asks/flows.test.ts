@@ -52,7 +52,10 @@ function record({ owners, to = '10.0.0.2', dport = 80, protocol = 6, ...more }: 
       { ...tally, packets: 1n, bytes: 2n },
       { ...tally, packets: 3n, bytes: 4n },
     ],
-    tuple: [{ ...tuple, src, dst, sportBe: 1000, dportBe: dport, net: 8, protocol }, tuple],
+    tuple: [
+      { ...tuple, src, dst, sportBe: 1000, dportBe: dport, net: 8, protocol },
+      { ...tuple, src: dst, dst: src, sportBe: dport, dportBe: 1000, net: 8, protocol },
+    ],
   };
   return cbFlow.encode(flow);
 }
@@ -81,6 +84,7 @@ test('a port has the flows that it began and that it received, as they stand', a
     ...{ sourcePort: 1000, destinationPort: 80, icmpType: null, state: 'established', packets: 1, bytes: 2 },
     ...{ replyPackets: 3, replyBytes: 4, ageSeconds: 5, expiresSeconds: 30, peerPortId: 'port 9', peerUnderlay: null },
     rule: '00ab12cd',
+    becomes: null,
   });
   const [, ping, far] = flows;
   assert.deepEqual([ping?.isBegun, ping?.icmpType, ping?.sourcePort, ping?.rule], [false, 8, null, null]);

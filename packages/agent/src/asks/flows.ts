@@ -9,7 +9,6 @@ import {
   CB_FLOW_PICKED_UP,
   CB_LIFE_LIVE,
   type CbFlow,
-  type CbTupleKey,
   type CbWay,
   cbFlow,
   cbWay,
@@ -17,6 +16,7 @@ import {
 import { arrayIndex, fieldAt } from '../bpf/codec.ts';
 import { formatAddress } from '../plan/address.ts';
 import type { HostNumbers } from './numbers.ts';
+import { becomesOf, portsOf } from './tuples.ts';
 
 /** Records of cb_flow_2, some at a time, in the order of their numbers. */
 export type FlowRecords = Iterable<readonly { readonly key: Uint8Array; readonly value: Uint8Array }[]>;
@@ -26,8 +26,6 @@ const OWNER_AT = fieldAt(cbFlow, 'owner');
 const EXPIRES_AT = fieldAt(cbWay, 'expiresNs');
 const FILTERS = ['protocol', 'address', 'port', 'state'] as const;
 const NS_A_SECOND = 1_000_000_000n;
-const ICMP = [1, 58];
-const WITH_PORTS = [6, 17, 132, 136, 33];
 
 const STATE: Readonly<Record<number, FlowState>> = {
   [CB_FLOW_NEW]: 'new',
@@ -88,17 +86,17 @@ function isOf(value: Uint8Array, vif: number): boolean {
   );
 }
 
-/** Undefined: the record is none. */
-function viewOf(
+/** As the VIF sees it; undefined: the record is none. */
+export function viewOf(
   flow: number,
-  { way, tally, tuple, owner, atNs, rule }: CbFlow,
+  { way, tally, tuple, owner, atNs, rule, member }: CbFlow,
   vif: number,
   numbers: HostNumbers,
   nowNs: bigint,
 ): FlowView | undefined {
   const [there, back] = way;
-  const [asked] = tuple;
-  if (there === undefined || back === undefined || asked === undefined) return undefined;
+  const [asked, answered] = tuple;
+  if (there === undefined || back === undefined || asked === undefined || answered === undefined) return undefined;
   const isBegun = owner[0] === vif;
   const peerVif = (isBegun ? owner[1] : owner[0]) ?? 0;
   return {
@@ -108,7 +106,7 @@ function viewOf(
     protocol: asked.protocol,
     source: formatAddress(asked.src),
     destination: formatAddress(asked.dst),
-    ...endsOf(asked),
+    ...portsOf(asked),
     state: STATE[there.state] ?? 'new',
     packets: Number(tally[0]?.packets ?? 0n),
     bytes: Number(tally[0]?.bytes ?? 0n),
@@ -119,20 +117,8 @@ function viewOf(
     peerPortId: peerVif === 0 ? null : numbers.port(peerVif),
     peerUnderlay: peerVif === 0 ? farEnd(isBegun ? there : back, numbers) : null,
     rule: rule === 0 ? null : ruleText(rule),
-  };
-}
-
-function endsOf({
-  protocol,
-  sportBe,
-  dportBe,
-}: CbTupleKey): Pick<FlowView, 'sourcePort' | 'destinationPort' | 'icmpType'> {
-  const isIcmp = ICMP.includes(protocol);
-  const hasPorts = WITH_PORTS.includes(protocol);
-  return {
-    sourcePort: hasPorts ? sportBe : null,
-    destinationPort: hasPorts ? dportBe : null,
-    icmpType: isIcmp ? dportBe >> 8 : null,
+    becomes: becomesOf({ asked, answered }),
+    ...(member === 0 ? {} : { isBalanced: true }),
   };
 }
 

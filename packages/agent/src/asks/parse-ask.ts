@@ -4,8 +4,11 @@ import {
   type HostAsk,
   isUuid,
   MAX_FLOWS_AN_ANSWER,
+  MAX_PACKET_RATE,
   MAX_TRACE_BYTES,
   MAX_TRACE_FLOWS,
+  type PacketQuery,
+  type TracePacket,
 } from '@cable/model';
 import { isRecord, type JsonRecord } from '../json.ts';
 import { formatAddress, parseAddress } from '../plan/address.ts';
@@ -18,6 +21,14 @@ export function parseAsk(ask: JsonRecord): HostAsk | 'unknown' | { readonly wron
         return { kind: 'drops', portId: uuid(ask, 'portId') };
       case 'flows':
         return parseFlows(ask);
+      case 'follow':
+        return {
+          kind: 'follow',
+          portId: uuid(ask, 'portId'),
+          lease: ask['lease'] === null ? null : text(ask, 'lease', MAX_LEASE),
+          after: whole(ask, 'after', 0, Number.MAX_SAFE_INTEGER),
+          ...(ask['packets'] === undefined ? parseEnds(ask) : { packets: parsePackets(record(ask, 'packets')) }),
+        };
       case 'trace':
         return {
           kind: 'trace',
@@ -36,6 +47,9 @@ export function parseAsk(ask: JsonRecord): HostAsk | 'unknown' | { readonly wron
 
 class Malformed extends Error {}
 
+/** Characters. */
+const MAX_LEASE = 64;
+
 type Flows = Extract<HostAsk, { readonly kind: 'flows' }>;
 type Trace = Extract<HostAsk, { readonly kind: 'trace' }>;
 
@@ -47,10 +61,28 @@ function parseFlows(ask: JsonRecord): Flows {
     portId: uuid(ask, 'portId'),
     limit: whole(ask, 'limit', 1, MAX_FLOWS_AN_ANSWER),
     after: whole(ask, 'after', 0, Number.MAX_SAFE_INTEGER),
+    ...parseEnds(ask),
+    ...(state === undefined ? {} : { state: state as FlowState }),
+  };
+}
+
+/** Which flows: what is absent is any. */
+function parseEnds(ask: JsonRecord): Pick<Flows, 'protocol' | 'address' | 'port'> {
+  return {
     ...(ask['protocol'] === undefined ? {} : { protocol: whole(ask, 'protocol', 0, 255) }),
     ...(ask['address'] === undefined ? {} : { address: address(ask, 'address') }),
     ...(ask['port'] === undefined ? {} : { port: whole(ask, 'port', 0, 65_535) }),
-    ...(state === undefined ? {} : { state: state as FlowState }),
+  };
+}
+
+function parsePackets(query: JsonRecord): PacketQuery {
+  const port = (name: string): number | null => (query[name] === null ? null : whole(query, name, 1, 65_535));
+  return {
+    peer: address(query, 'peer'),
+    protocol: whole(query, 'protocol', 0, 255),
+    peerPort: port('peerPort'),
+    ownPort: port('ownPort'),
+    rate: whole(query, 'rate', 1, MAX_PACKET_RATE),
   };
 }
 
@@ -60,22 +92,23 @@ function parseStart(from: JsonRecord): Trace['from'] {
     if (typeof frame !== 'string' || frame.length > 2 * MAX_TRACE_BYTES) throw new Malformed('frame is no frame');
     return { kind: 'host', underlay: address(from, 'underlay'), vni: whole(from, 'vni', 1, 2 ** 24 - 1), frame };
   }
-  if (from['kind'] !== 'port') throw new Malformed('from.kind is neither port nor host');
-  const packet = record(from, 'packet');
+  if (from['kind'] !== 'port' && from['kind'] !== 'outside')
+    throw new Malformed('from.kind is none of port, host and outside');
+  const sent = { nextHop: address(from, 'nextHop'), packet: parsePacket(record(from, 'packet')) };
+  if (from['kind'] === 'port') return { kind: 'port', portId: uuid(from, 'portId'), ...sent };
+  return { kind: 'outside', networkId: uuid(from, 'networkId'), asker: address(from, 'asker'), ...sent };
+}
+
+function parsePacket(packet: JsonRecord): TracePacket {
   return {
-    kind: 'port',
-    portId: uuid(from, 'portId'),
-    nextHop: address(from, 'nextHop'),
-    packet: {
-      source: address(packet, 'source'),
-      destination: address(packet, 'destination'),
-      protocol: whole(packet, 'protocol', 0, 255),
-      sourcePort: whole(packet, 'sourcePort', 0, 65_535),
-      destinationPort: whole(packet, 'destinationPort', 0, 65_535),
-      icmpType: whole(packet, 'icmpType', 0, 255),
-      icmpCode: whole(packet, 'icmpCode', 0, 255),
-      bytes: whole(packet, 'bytes', 0, MAX_TRACE_BYTES),
-    },
+    source: address(packet, 'source'),
+    destination: address(packet, 'destination'),
+    protocol: whole(packet, 'protocol', 0, 255),
+    sourcePort: whole(packet, 'sourcePort', 0, 65_535),
+    destinationPort: whole(packet, 'destinationPort', 0, 65_535),
+    icmpType: whole(packet, 'icmpType', 0, 255),
+    icmpCode: whole(packet, 'icmpCode', 0, 255),
+    bytes: whole(packet, 'bytes', 0, MAX_TRACE_BYTES),
   };
 }
 
@@ -91,6 +124,13 @@ function texts(fields: JsonRecord, name: string, most: number): readonly string[
   const isText = (one: unknown): one is string => typeof one === 'string' && one.length <= 1024;
   if (!Array.isArray(value) || value.length > most || !value.every(isText))
     throw new Malformed(`${name} is no list of at most ${most} texts`);
+  return value;
+}
+
+function text(fields: JsonRecord, name: string, most: number): string {
+  const value = fields[name];
+  if (typeof value !== 'string' || value.length > most)
+    throw new Malformed(`${name} is no text of at most ${most} characters`);
   return value;
 }
 

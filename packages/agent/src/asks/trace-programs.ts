@@ -8,6 +8,7 @@ import {
   CB_TRACE_FLOWS,
   CB_TRACE_STEPS,
   type CbStep,
+  type CbTrace,
   type CbTraceFlow,
   cbTrace,
 } from '../bpf/abi.gen.ts';
@@ -34,7 +35,9 @@ export type TraceInput = {
   readonly from:
     | { readonly vif: number }
     /** `tunnel`: the one to the host that it comes from; 0: none leads there. */
-    | { readonly wireId: number; readonly tunnel: number };
+    | { readonly wireId: number; readonly tunnel: number }
+    /** Number of the network whose uplink receives it. */
+    | { readonly net: number };
   readonly flags: number;
   /** With `CB_TRACE_F_ANSWER`: flows that the packet which it answers would have begun here. Default: none. */
   readonly flows?: readonly CbTraceFlow[];
@@ -86,13 +89,19 @@ export function loadTracePrograms({ object, pinDir, config, maxEntries }: TraceS
     fillBank(required(loaded.maps.get('cb_enter_1'), 'map cb_enter_1'), 0, loaded.programs);
     const fromVif = required(loaded.programs.get('trace_vif'), 'program trace_vif');
     const fromHost = required(loaded.programs.get('trace_overlay'), 'program trace_overlay');
+    const fromUplink = required(loaded.programs.get('trace_uplink'), 'program trace_uplink');
+    const entryOf = (from: TraceInput['from']): readonly [BpfProgram, Pick<CbTrace, 'vif' | 'wireId' | 'tunnel'>] => {
+      if ('vif' in from) return [fromVif, { vif: from.vif, wireId: 0, tunnel: 0 }];
+      if ('net' in from) return [fromUplink, { vif: 0, wireId: from.net, tunnel: 0 }];
+      return [fromHost, { vif: 0, wireId: from.wireId, tunnel: from.tunnel }];
+    };
     return {
       run: ({ from, flags, flows = [], frame }) => {
-        const [vif, wireId, tunnel] = 'vif' in from ? [from.vif, 0, 0] : [0, from.wireId, from.tunnel];
+        const [program, start] = entryOf(from);
         const flow = flows.slice(0, CB_TRACE_FLOWS);
-        const row = { vif, wireId, tunnel, flags, count: 0, flows: flow.length, began: NO_FLOW, flow, step: [] };
+        const row = { ...start, flags, count: 0, flows: flow.length, began: NO_FLOW, flow, step: [] };
         trace.update(arrayIndex.encode(0), cbTrace.encode(row));
-        const outcome = runOnce('vif' in from ? fromVif : fromHost, frame);
+        const outcome = runOnce(program, frame);
         const after = cbTrace.decode(required(trace.lookup(arrayIndex.encode(0)), 'row of cb_trace_2'));
         const began = after.flags & CB_TRACE_F_BEGAN ? after.began : undefined;
         return { ...outcome, began, steps: after.step.slice(0, Math.min(after.count, CB_TRACE_STEPS)) };

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import type { TraceHop, TracePacket } from '@cable/model';
 import {
+  CB_DELIVER_FLOOD,
   CB_DELIVER_FRAGMENTER,
   CB_DELIVER_UPLINK,
   CB_DELIVER_VIF,
@@ -12,6 +13,7 @@ import {
   CB_FLOOD_VIF,
   CB_STEP_COPY,
   CB_STEP_DESTINATION_BECOMES,
+  CB_STEP_ENDPOINT,
   CB_STEP_MEMBER,
   CB_STEP_NEIGHBOUR,
   CB_STEP_PASSED_OVER,
@@ -23,6 +25,7 @@ import {
 } from '../bpf/abi.gen.ts';
 import { parseAddress } from '../plan/address.ts';
 import type { IdKind } from '../plan/inputs.ts';
+import type { ListedSlices } from '../show/names.ts';
 import { endsOf, packetFrame } from './frames.ts';
 import type { RawTrace, TraceInput } from './trace-programs.ts';
 import { Tracer } from './tracer.ts';
@@ -143,7 +146,84 @@ test('the packet that a port is given is told', () => {
   assert.equal(endsOf(Buffer.alloc(60)), undefined);
 });
 
+const NETWORK = '11111111-1111-4111-8111-111111111111';
+const OWNER = '22222222-2222-4222-8222-222222222222';
+const GUEST_MAC = '02:00:00:00:00:07';
+
+/** What is said of a packet from a machine outside with which the programs do this: first its question, then itself. */
+function tracedFromOutside(
+  network: string,
+  ...raws: readonly Partial<RawTrace>[]
+): { readonly hop: TraceHop; readonly seen: readonly TraceInput[] } {
+  const seen: TraceInput[] = [];
+  const nothing = { steps: [], began: undefined, ifindex: 1, deliver: 0, wire: 0, remote: 0, reason: 0 };
+  const port = { macAddress: GUEST_MAC, fixedIps: [{ ipAddress: ADDRESS }] };
+  const tracer = new Tracer({
+    host: 'h1',
+    slices: {
+      keys: () => [],
+      header: () => undefined,
+      item: (key: string, id: string) => (key === 'host:h1' && id === OWNER ? port : undefined),
+      items: () => [],
+    } as unknown as ListedSlices,
+    planner: {
+      vifs: new Map(),
+      ids: (kind) => new Map(kind === 'network' ? [[NETWORK, 3]] : kind === 'vif' ? [[OWNER, 7]] : []),
+      numberOf: () => undefined,
+    },
+    load: () => ({
+      run: (input) => {
+        seen.push(input);
+        return { ...nothing, frame: input.frame, ...raws[seen.length - 1] };
+      },
+      close: () => {},
+    }),
+    log: silentLogger(),
+  });
+  const ends = { source: '198.51.100.7', destination: ADDRESS, sourcePort: 1, destinationPort: 2 };
+  const packet = { ...ends, protocol: 17, icmpType: 8, icmpCode: 0, bytes: 84 };
+  const from = { kind: 'outside', networkId: network, asker: '203.0.113.1', nextHop: ADDRESS, packet } as const;
+  const said = tracer.trace({ kind: 'trace', isAnswer: false, from });
+  tracer.close();
+  assert.ok('value' in said);
+  return { hop: said.value, seen };
+}
+
+test('a machine outside sends to who answers it: the host, or the port that gets its question', () => {
+  const answer = Buffer.from(
+    '02cab1e00001020000000001080600010800060400020200000000cb00710002cab1e00001cb007101',
+    'hex',
+  );
+  const reply = Buffer.concat([answer.subarray(0, 22), Buffer.from('0200000000aa', 'hex'), Buffer.alloc(14)]);
+  const byHost = tracedFromOutside(
+    NETWORK,
+    { deliver: CB_DELIVER_UPLINK, frame: reply },
+    { deliver: CB_DELIVER_VIF, steps: [step(CB_STEP_ENDPOINT, { id: 7 })] },
+  );
+  assert.deepEqual(
+    byHost.seen.map(({ from }) => from),
+    [{ net: 3 }, { net: 3 }],
+  );
+  assert.equal(byHost.hop.neighbour?.mac, '02:00:00:00:00:aa');
+  assert.deepEqual(byHost.hop.end?.kind === 'port' && byHost.hop.end.portId, OWNER);
+  assert.equal(Buffer.from(byHost.seen[1]?.frame ?? []).toString('hex', 0, 6), '0200000000aa');
+
+  const copy = (passed: boolean) => step(CB_STEP_COPY, { id: 7, a: CB_FLOOD_VIF, b: passed ? 0 : 1 });
+  const flooded = { deliver: CB_DELIVER_FLOOD, remote: 1 };
+  const byPort = tracedFromOutside(NETWORK, { ...flooded, steps: [copy(true)] }, { deliver: CB_DELIVER_UPLINK });
+  assert.equal(byPort.hop.neighbour?.mac, GUEST_MAC);
+  assert.deepEqual(byPort.hop.end, { kind: 'answered' }, 'nothing goes from outside to outside');
+  const refused = tracedFromOutside(NETWORK, { ...flooded, steps: [copy(false)] });
+  assert.deepEqual([refused.hop.neighbour?.mac, refused.hop.end, refused.seen.length], [null, null, 1]);
+  const elsewhere = tracedFromOutside('other');
+  assert.deepEqual([elsewhere.hop.neighbour?.mac, elsewhere.hop.end, elsewhere.seen.length], [null, null, 0]);
+});
+
 test('the ends beyond the host’s ports are told apart', () => {
   assert.deepEqual(traced({ deliver: CB_DELIVER_UPLINK }).end, { kind: 'outside' });
+  const packet = { source: '10.0.0.1', destination: ADDRESS, sourcePort: 7, destinationPort: 8 };
+  const sent = { ...packet, protocol: 17, icmpType: 0, icmpCode: 0, bytes: 84 };
+  const frame = packetFrame({ from: Buffer.alloc(6), to: Buffer.alloc(6) }, sent, false);
+  assert.deepEqual(traced({ deliver: CB_DELIVER_UPLINK, frame }).end, { kind: 'outside', packet });
   assert.deepEqual(traced({ deliver: CB_DELIVER_FRAGMENTER }).end, { kind: 'cut' });
 });

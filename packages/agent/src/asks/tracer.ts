@@ -1,5 +1,17 @@
 import type { Logger } from '@cable/kit';
-import type { AskFault, HostAsk, TraceEnd, TraceHop, TraceStart, TraceStep } from '@cable/model';
+import {
+  type AskFault,
+  groupMac,
+  type HostAsk,
+  isGroupAddress,
+  macToBytes,
+  parseIp,
+  type TraceEnd,
+  type TraceHop,
+  type TracePacket,
+  type TraceStart,
+  type TraceStep,
+} from '@cable/model';
 import {
   CB_DELIVER_FLOOD,
   CB_DELIVER_FRAGMENTER,
@@ -76,7 +88,8 @@ export class Tracer {
   trace(ask: Asked): { readonly value: TraceHop } | { readonly fault: AskFault } {
     const { from, isAnswer } = ask;
     const answered = { flags: isAnswer ? CB_TRACE_F_ANSWER : 0, flows: (ask.flows ?? []).flatMap(readFlow) };
-    if (from.kind === 'port') return this.#fromPort(from, isAnswer, answered);
+    if (from.kind === 'port') return this.#fromPort(from, answered);
+    if (from.kind === 'outside') return this.#fromOutside(from);
     const remote = parseAddress(from.underlay);
     if (remote === undefined) return { fault: { code: 'failed', message: 'underlay is no address' } };
     const tunnel = this.#deps.planner.ids('tunnel').get(tunnelName(from.underlay, remote)) ?? 0;
@@ -84,7 +97,7 @@ export class Tracer {
     const frame = Buffer.from(from.frame, 'base64');
     if (frame.length < ETHERNET_BYTES) return { fault: { code: 'failed', message: 'frame is no frame' } };
     const raw = this.#loaded().run({ ...input, frame });
-    return { value: { neighbour: null, ...this.#show(raw, 0) } };
+    return { value: { neighbour: null, ...this.#show(raw, input.from) } };
   }
 
   /** The programs that are loaded go: the next trace loads them anew. */
@@ -96,7 +109,6 @@ export class Tracer {
 
   #fromPort(
     { portId, nextHop, packet }: Extract<TraceStart, { kind: 'port' }>,
-    isAnswer: boolean,
     answered: Pick<TraceInput, 'flags' | 'flows'>,
   ): { readonly value: TraceHop } | { readonly fault: AskFault } {
     const { host, slices, planner } = this.#deps;
@@ -105,24 +117,68 @@ export class Tracer {
     const [source, target] = [parseAddress(packet.source), parseAddress(nextHop)];
     if (vif === undefined || mac === undefined) return { fault: NO_PORT };
     if (source === undefined || target === undefined) return { fault: { code: 'failed', message: 'no address' } };
-    const neighbour = this.#ask(vif, { mac, address: source }, target);
-    const to = neighbour.mac;
-    const shown = { address: nextHop, mac: to === undefined ? null : formatMac(to), end: neighbour.end };
-    if (to === undefined) return { value: { neighbour: shown, steps: [], end: null } };
-    const frame = packetFrame({ from: mac, to }, packet, isAnswer);
-    const raw = this.#loaded().run({ from: { vif }, ...answered, frame });
-    return { value: { neighbour: shown, ...this.#show(raw, vif) } };
+    return { value: this.#send({ vif }, { sender: { mac, address: source }, nextHop, target }, packet, answered) };
+  }
+
+  /** A network that has nobody here is not answered for. */
+  #fromOutside({
+    networkId,
+    asker,
+    nextHop,
+    packet,
+  }: Extract<TraceStart, { kind: 'outside' }>): { readonly value: TraceHop } | { readonly fault: AskFault } {
+    const net = this.#deps.planner.ids('network').get(networkId);
+    const [address, target] = [parseAddress(asker), parseAddress(nextHop)];
+    if (address === undefined || target === undefined) return { fault: { code: 'failed', message: 'no address' } };
+    if (net === undefined) {
+      const neighbour = { address: nextHop, mac: null, end: { kind: 'copies', count: 0 } } as const;
+      return { value: { neighbour, steps: [], end: null } };
+    }
+    const sender = { mac: MACHINE_MAC, address };
+    return { value: this.#send({ net }, { sender, nextHop, target }, packet, { flags: 0, flows: [] }) };
+  }
+
+  /** The question for the next hop's MAC, and the packet, if that is answered. */
+  #send(
+    from: TraceInput['from'],
+    { sender, nextHop, target }: { readonly sender: Sender; readonly nextHop: string; readonly target: Uint8Array },
+    packet: TracePacket,
+    answered: Pick<TraceInput, 'flags' | 'flows'>,
+  ): TraceHop {
+    const group = macOfGroup(nextHop);
+    const { mac, end } =
+      group === undefined
+        ? this.#ask(from, sender, { nextHop, target })
+        : { mac: group, end: { kind: 'answered' as const } };
+    const neighbour = { address: nextHop, mac: mac === undefined ? null : formatMac(mac), end };
+    if (mac === undefined) return { neighbour, steps: [], end: null };
+    const isAnswer = (answered.flags & CB_TRACE_F_ANSWER) !== 0;
+    const frame = packetFrame({ from: sender.mac, to: mac }, packet, isAnswer);
+    return { neighbour, ...this.#show(this.#loaded().run({ from, ...answered, frame }), from) };
   }
 
   /** The MAC of the next hop, as the sender learns it. */
   #ask(
-    vif: number,
+    from: TraceInput['from'],
     sender: Sender,
-    target: Uint8Array,
+    { nextHop, target }: { readonly nextHop: string; readonly target: Uint8Array },
   ): { readonly mac: Uint8Array | undefined; readonly end: TraceEnd } {
-    const raw = this.#loaded().run({ from: { vif }, flags: 0, frame: whoHas(sender, target) });
-    const { end } = this.#show(raw, vif);
-    return { mac: end.kind === 'answered' ? macOf(raw.frame) : undefined, end };
+    const raw = this.#loaded().run({ from, flags: 0, frame: whoHas(sender, target) });
+    const { end, steps } = this.#show(raw, from);
+    if (end.kind === 'answered') return { mac: macOf(raw.frame), end };
+    // To machines outside ports answer themselves.
+    return { mac: 'net' in from ? this.#macOfAsked(steps, nextHop) : undefined, end };
+  }
+
+  /** Of the port that has the address, if it gets a copy of the question. */
+  #macOfAsked(steps: readonly TraceStep[], address: string): Uint8Array | undefined {
+    const { host, slices } = this.#deps;
+    for (const step of steps) {
+      const portId = step.kind === 'copy' && step.passed ? step.portId : null;
+      const port = portId === null ? undefined : typedSlices(slices).item('host', host, portId);
+      if (port?.fixedIps.some(({ ipAddress }) => ipAddress === address) === true) return parseMac(port.macAddress);
+    }
+    return undefined;
   }
 
   #loaded(): TracePrograms {
@@ -135,35 +191,37 @@ export class Tracer {
     return this.#programs;
   }
 
-  #show(raw: RawTrace, vif: number): Omit<TraceHop, 'neighbour' | 'end'> & { readonly end: TraceEnd } {
+  #show(raw: RawTrace, from: TraceInput['from']): Omit<TraceHop, 'neighbour' | 'end'> & { readonly end: TraceEnd } {
     const numbers = readNumbers(this.#deps);
     const began = raw.began === undefined ? null : Buffer.from(cbTraceFlow.encode(raw.began)).toString('base64');
     const steps = raw.steps.flatMap((step) => showStep(step, numbers));
-    return { steps, end: this.#end(raw, vif, numbers), began };
+    return { steps, end: this.#end(raw, from, numbers), began };
   }
 
-  /** @param vif of the sender; 0: another host. */
   #end(
     { deliver, ifindex, wire, remote, reason, frame, steps }: RawTrace,
-    vif: number,
+    from: TraceInput['from'],
     numbers: HostNumbers,
   ): TraceEnd {
     const to = steps.findLast((step) => step.kind === CB_STEP_ENDPOINT && step.a !== CB_ENDPOINT_REMOTE)?.id;
-    const isBack = vif !== 0 && to === undefined;
+    const isBack = 'vif' in from && to === undefined;
+    const packet = endsOf(frame);
+    const seen = packet === undefined ? {} : { packet };
     if (deliver === 0) return { kind: 'drop', reason: dropReason(reason) };
     if (reason !== 0) return { kind: 'refusal', reason: dropReason(reason) };
     if (deliver === CB_DELIVER_SERVICE) return { kind: 'service' };
-    if (deliver === CB_DELIVER_UPLINK) return { kind: 'outside' };
+    // There is no way from outside to outside.
+    if (deliver === CB_DELIVER_UPLINK) return 'net' in from ? { kind: 'answered' } : { kind: 'outside', ...seen };
     if (deliver === CB_DELIVER_FRAGMENTER) return { kind: 'cut' };
-    if (deliver === CB_DELIVER_FLOOD) return { kind: 'copies', count: remote };
+    if (deliver === CB_DELIVER_FLOOD)
+      return { kind: 'copies', count: remote, frame: Buffer.from(frame).toString('base64') };
     if (deliver === CB_DELIVER_OVERLAY) {
       const underlay = numbers.underlay(remote) ?? '';
       return { kind: 'host', underlay, vni: wire, frame: Buffer.from(frame).toString('base64') };
     }
     if (isBack) return { kind: 'answered' };
     const portId = to === undefined ? this.#portOn(ifindex) : numbers.port(to);
-    const packet = endsOf(frame);
-    return { kind: 'port', portId, ...(packet === undefined ? {} : { packet }) };
+    return { kind: 'port', portId, ...seen };
   }
 
   #portOn(ifindex: number): string | null {
@@ -173,6 +231,15 @@ export class Tracer {
 }
 
 const ETHERNET_BYTES = 14;
+
+/** Of a machine outside: no port's. */
+const MACHINE_MAC = Buffer.from('02cab1e00001', 'hex');
+
+/** Nobody is asked for it. Undefined: it is no group's address. */
+function macOfGroup(address: string): Uint8Array | undefined {
+  const ip = parseIp(address);
+  return ip !== undefined && isGroupAddress(ip) ? macToBytes(groupMac(ip)) : undefined;
+}
 
 /** A flow as another answer of this agent said it; of another build's form: none. */
 function readFlow(text: string): readonly CbTraceFlow[] {

@@ -117,6 +117,9 @@ export const CB_GROUP_SECONDS = 260;
 
 export const CB_GROUP_RECORDS = 64;
 
+/** in a time */
+export const CB_GROUP_LEFT = 1;
+
 export const CB_REPORT_RATE = 50;
 
 export const CB_REPORT_BURST = 250;
@@ -175,6 +178,9 @@ export const CB_VIF_F_MIRROR_OUT = 0x80;
 
 /** what it receives is copied */
 export const CB_VIF_F_MIRROR_IN = 0x100;
+
+/** somebody looks on: all its flows are told, as CB_TOLD_RATE allows */
+export const CB_VIF_F_FOLLOWED = 0x2000;
 
 /** admin_state_up */
 export const CB_NET_F_UP = 0x1;
@@ -302,9 +308,9 @@ export const CB_TOLD_FORCED = 4;
 
 export const CB_TOLD_BYTES = 2097152;
 
-export const CB_TOLD_DROP_RATE = 100;
+export const CB_TOLD_RATE = 100;
 
-export const CB_TOLD_DROP_BURST = 200;
+export const CB_TOLD_BURST = 200;
 
 export const CB_CARRY_ROWS = 1024;
 
@@ -2325,6 +2331,8 @@ export type CbFlow = {
   readonly member: number;
   /** CLOCK_MONOTONIC >> CB_HELD_SHIFT until which it outlives that its translation is not allowed: the rows for that are on their way; 0: no */
   readonly held: number;
+  /** with CB_FLOW_F_CARRIED: by which session each end's port had it handed over; 0: by none */
+  readonly session: readonly number[];
 };
 
 export const cbFlow: Codec<CbFlow> = structCodec(
@@ -2342,6 +2350,7 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     out.u32(364, 'flags', value.flags);
     out.u32(368, 'member', value.member);
     out.u32(372, 'held', value.held);
+    out.list(376, 'session', value.session, { limit: 2, size: 2 }, (at, item) => out.u16(at, 'session', item));
   },
   (b) => ({
     way: b.list(0, 2, 64, (at) => cbWay.decode(b.raw(at, 64))),
@@ -2355,6 +2364,7 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     flags: b.u32(364),
     member: b.u32(368),
     held: b.u32(372),
+    session: b.list(376, 2, 2, (at) => b.u16(at)),
   }),
 );
 
@@ -2642,7 +2652,7 @@ export type CbGauge = {
   readonly flows: bigint;
   /** what was not told: the ring was full */
   readonly toldLost: bigint;
-  /** drops that were not told: more than CB_TOLD_DROP_RATE */
+  /** what was not told: more than CB_TOLD_RATE of a VIF */
   readonly toldHeld: bigint;
 };
 
@@ -2673,6 +2683,10 @@ export type CbUse = {
   readonly probeNs: bigint;
   /** the same of its bucket for drops that are told */
   readonly toldNs: bigint;
+  /** the same of its bucket for begins and ends that are told because it is followed */
+  readonly followNs: bigint;
+  /** what was not told: more than these buckets had */
+  readonly toldHeld: bigint;
 };
 
 export const cbUse: Codec<CbUse> = structCodec(
@@ -2684,6 +2698,8 @@ export const cbUse: Codec<CbUse> = structCodec(
     out.u64(16, 'floodNs', value.floodNs);
     out.u64(24, 'probeNs', value.probeNs);
     out.u64(32, 'toldNs', value.toldNs);
+    out.u64(40, 'followNs', value.followNs);
+    out.u64(48, 'toldHeld', value.toldHeld);
   },
   (b) => ({
     flows: b.list(0, 2, 4, (at) => b.u32(at)),
@@ -2691,10 +2707,12 @@ export const cbUse: Codec<CbUse> = structCodec(
     floodNs: b.u64(16),
     probeNs: b.u64(24),
     toldNs: b.u64(32),
+    followNs: b.u64(40),
+    toldHeld: b.u64(48),
   }),
 );
 
-/** struct cb_asked, 32 bytes. */
+/** struct cb_asked, 64 bytes. */
 export type CbAsked = {
   /** of whom; any other's row counts for nothing */
   readonly portId: Uint8Array;
@@ -2702,27 +2720,31 @@ export type CbAsked = {
   readonly fromNs: bigint;
   /** what it answered last may be out of date then */
   readonly untilNs: bigint;
+  /** a group that it left before that, and has not reported since, it is out of: it was asked then, and had the time to answer */
+  readonly leftNs: bigint;
 };
 
 export const cbAsked: Codec<CbAsked> = structCodec(
   'cb_asked',
-  32,
+  64,
   (out, value) => {
     out.raw(0, 'portId', value.portId, 16);
     out.u64(16, 'fromNs', value.fromNs);
     out.u64(24, 'untilNs', value.untilNs);
+    out.u64(32, 'leftNs', value.leftNs);
   },
   (b) => ({
     portId: b.raw(0, 16),
     fromNs: b.u64(16),
     untilNs: b.u64(24),
+    leftNs: b.u64(32),
   }),
 );
 
 /** struct cb_group, 24 bytes. */
 export type CbGroup = {
   readonly addr: Uint8Array;
-  /** CLOCK_MONOTONIC; past: the place is free. 1: it is being written */
+  /** CLOCK_MONOTONIC; CB_GROUP_LEFT */
   readonly untilNs: bigint;
 };
 
@@ -2753,6 +2775,7 @@ export type CbJoined = {
   readonly queriesNs: bigint;
   /** places that were ever in use, a bit each */
   readonly used: bigint;
+  readonly answeredS: readonly number[];
   readonly group: readonly CbGroup[];
 };
 
@@ -2766,6 +2789,7 @@ export const cbJoined: Codec<CbJoined> = structCodec(
     out.u64(32, 'reportsNs', value.reportsNs);
     out.u64(40, 'queriesNs', value.queriesNs);
     out.u64(48, 'used', value.used);
+    out.list(56, 'answeredS', value.answeredS, { limit: 2, size: 4 }, (at, item) => out.u32(at, 'answeredS', item));
     out.list(64, 'group', value.group, { limit: 32, size: 24 }, (at, item) => out.raw(at, 'group', cbGroup.encode(item), 24));
   },
   (b) => ({
@@ -2775,6 +2799,7 @@ export const cbJoined: Codec<CbJoined> = structCodec(
     reportsNs: b.u64(32),
     queriesNs: b.u64(40),
     used: b.u64(48),
+    answeredS: b.list(56, 2, 4, (at) => b.u32(at)),
     group: b.list(64, 32, 24, (at) => cbGroup.decode(b.raw(at, 24))),
   }),
 );
@@ -3278,7 +3303,7 @@ export const cbStep: Codec<CbStep> = structCodec(
 export type CbTrace = {
   /** VIF that the packet is from */
   readonly vif: number;
-  /** of a packet from another host: the VNI */
+  /** of a packet from another host: the VNI; of one that an uplink receives: the number of its network */
   readonly wireId: number;
   /** and the tunnel to that host */
   readonly tunnel: number;
@@ -3359,7 +3384,7 @@ export const MAPS: {
   readonly cb_member_1: MapSpec<CbMemberKey, CbMember>;
   readonly cb_gauge_1: MapSpec<number, CbGauge>;
   readonly cb_use_1: MapSpec<number, CbUse>;
-  readonly cb_asked_1: MapSpec<number, CbAsked>;
+  readonly cb_asked_2: MapSpec<number, CbAsked>;
   readonly cb_joined_1: MapSpec<number, CbJoined>;
   readonly cb_meter_1: MapSpec<number, CbMeter>;
   readonly cb_bucket_2: MapSpec<number, CbBucket>;
@@ -3595,8 +3620,8 @@ export const MAPS: {
     key: arrayIndex,
     value: cbUse,
   },
-  cb_asked_1: {
-    name: 'cb_asked_1',
+  cb_asked_2: {
+    name: 'cb_asked_2',
     description: 'array, VIF number -> when the agent has asked its guest which groups it has joined, so that what cb_joined_1 says of it counts. Written by the agent. Outside of these times the VIF gets every group\'s packets: so an agent that is gone, and asks no more, takes nobody\'s.',
     key: arrayIndex,
     value: cbAsked,

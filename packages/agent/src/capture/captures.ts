@@ -77,8 +77,8 @@ export class Captures {
     try {
       socket = openCaptureSocket({
         ifindex,
-        onFrame: (frame) => {
-          if (filter(frame)) queue.push(frame);
+        onFrame: (frame, atUs) => {
+          if (filter(frame)) queue.push(frame, atUs);
         },
         onError: (err) => stop(err.message),
       });
@@ -111,8 +111,8 @@ class FrameQueue {
   #wake: () => void = () => {};
   lost = 0;
 
-  push(frame: Uint8Array): void {
-    const line = `${JSON.stringify({ time_us: nowUs(), frame: Buffer.from(frame).toString('base64') })}\n`;
+  push(frame: Uint8Array, atUs: number): void {
+    const line = `${JSON.stringify({ time_us: atUs, frame: Buffer.from(frame).toString('base64') })}\n`;
     if (this.#bytes + line.length > WAITING_BYTES) {
       this.lost += 1;
       return;
@@ -137,10 +137,6 @@ class FrameQueue {
   wake(): void {
     this.#wake();
   }
-}
-
-function nowUs(): number {
-  return Math.round((performance.timeOrigin + performance.now()) * 1000);
 }
 
 /** A text: what is wrong. */

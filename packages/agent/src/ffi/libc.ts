@@ -40,6 +40,7 @@ type Libc = {
   readonly ioctlWith: (fd: number, request: number, argument: Uint8Array) => number;
   readonly mmap: (at: null, size: number, protection: number, flags: number, fd: number, offset: number) => bigint;
   readonly munmap: (at: bigint, size: number) => number;
+  readonly clock_gettime: (clock: number, time: Uint8Array) => number;
   readonly vsnprintf: (out: Uint8Array, size: number, format: bigint, args: bigint) => number;
 };
 
@@ -72,8 +73,22 @@ function bind(): Libc {
     ioctlWith: lib.func('int ioctl(int fd, ulong request, void *argument)'),
     mmap: lib.func('void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset)'),
     munmap: lib.func('int munmap(void *at, size_t size)'),
+    clock_gettime: lib.func('int clock_gettime(int clock, void *time)'),
     vsnprintf: lib.func('int vsnprintf(void *out, size_t size, void *format, void *args)'),
   };
+}
+
+/** CLOCK_REALTIME in ms, to the nanosecond: `Date.now()` knows whole ones alone. */
+export function wallMs(): number {
+  const time = new Uint8Array(16);
+  libc().clock_gettime(0, time);
+  return timespecUs(time) / 1000;
+}
+
+/** A struct timespec in microseconds. */
+export function timespecUs(time: Uint8Array): number {
+  const view = new DataView(time.buffer, time.byteOffset);
+  return Number(view.getBigInt64(0, true)) * 1_000_000 + Number(view.getBigInt64(8, true)) / 1000;
 }
 
 /** errno of the last FFI call of this thread. */

@@ -1,3 +1,4 @@
+import type { DropReason } from '@cable/model';
 import { dropReason } from '../asks/drops.ts';
 import {
   CB_REASON_NONE,
@@ -9,6 +10,7 @@ import {
   type CbTupleKey,
   cbTupleKey,
 } from '../bpf/abi.gen.ts';
+import { wallMs } from '../ffi/libc.ts';
 import type { FlowEnd, FlowNames } from './flow-names.ts';
 
 /** What is told of a flow, or of a dropped packet, in users' names. */
@@ -39,8 +41,8 @@ export type FlowRecord = {
   readonly rule: string | null;
   /** IPFIX's flowEndReason; 0: it has not ended. */
   readonly ended: number;
-  /** Name of the drop reason; null: it was not dropped. */
-  readonly drop: string | null;
+  /** Null: it was not dropped. */
+  readonly drop: DropReason | null;
 };
 
 /** How a time of the kernel's monotonic clock is told. */
@@ -48,7 +50,7 @@ export type Clock = (monotonicNs: bigint) => number;
 
 /** Both clocks are read once: so records of one turn agree. */
 export function wallClock(): Clock {
-  const [nowNs, nowMs] = [process.hrtime.bigint(), Date.now()];
+  const [nowNs, nowMs] = [process.hrtime.bigint(), wallMs()];
   return (ns) => nowMs - Number((nowNs - ns) / 1000n) / 1000;
 }
 
@@ -78,7 +80,7 @@ export function toldRecord(told: CbTold, names: FlowNames, clock: Clock): FlowRe
     ...names.of(told.owner, asked.net),
     rule: names.rule(told.rule, told.owner),
     ended: kind === 'end' ? told.reason : 0,
-    drop: isDrop && told.reason !== CB_REASON_NONE ? dropReason(told.reason).name : null,
+    drop: isDrop && told.reason !== CB_REASON_NONE ? dropReason(told.reason) : null,
   };
 }
 

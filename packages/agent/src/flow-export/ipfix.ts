@@ -87,7 +87,7 @@ const COMMON: readonly Field[] = [
   text(7, ({ record }) => record.networkId ?? ''),
   text(8, ({ record }) => record.networkName),
   text(9, ({ record }) => record.rule ?? ''),
-  text(10, ({ record }) => record.drop ?? ''),
+  text(10, ({ record }) => record.drop?.name ?? ''),
   text(11, ({ host }) => host),
   number(12, 4, ({ record }) => oneOf(record), ENTERPRISE),
 ];

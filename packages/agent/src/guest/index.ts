@@ -10,9 +10,11 @@ import { startDhcp6Server } from './dhcp6-server.ts';
 import { DnsForwarder } from './dns-forwarder.ts';
 import { type DnsServerOptions, startDnsServer } from './dns-server.ts';
 import { socketTransport } from './dns-transport.ts';
+import { type GroupMaps, kernelGroupRows } from './group-rows.ts';
 import type { MachinePort } from './metadata-network.ts';
 import { startMetadataServer } from './metadata-server.ts';
 import { NovaMetadata } from './nova-metadata.ts';
+import { startQuerier } from './querier.ts';
 
 export type GuestServicesOptions = {
   /** Guests by VIF number, asked at every packet: the newest state answers. */
@@ -27,6 +29,8 @@ export type GuestServicesOptions = {
   readonly address: string;
   /** The same in IPv6, fdca:b1e0::1; absent: the host has no IPv6, and there is nothing over it. */
   readonly address6?: string;
+  /** Where stands what guests have joined; absent: nobody is asked. */
+  readonly groupMaps?: () => GroupMaps;
   /** The network namespace that has the addresses; default: the one this process is in. */
   readonly netns?: NetnsRef;
   readonly log: Logger;
@@ -77,6 +81,11 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
       log: options.log.child('dhcp6'),
     });
     startAdvertiser({ ...common, ...place6, log: options.log.child('ra') });
+    const { groupMaps } = options;
+    if (groupMaps !== undefined) {
+      const rows = kernelGroupRows(groupMaps, () => process.hrtime.bigint());
+      startQuerier({ ...common, ...inside, ...rows, address, address6: place6.address });
+    }
   }
   const metadataLog = options.log.child('metadata');
   const nova = options.nova === undefined ? undefined : new NovaMetadata({ ...options.nova, log: metadataLog });

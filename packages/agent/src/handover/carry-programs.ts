@@ -64,7 +64,7 @@ export type CarryPrograms = {
   takeGateway(rows: readonly CbCarry[]): number;
   /** It is the gateway's of these no more: the reverse, for all flows of theirs. */
   leaveGateways(routers: readonly number[]): number;
-  /** Puts flows in, at most `CB_CARRY_ROWS`. `session`: 16 bits. */
+  /** Puts flows in, at most `CB_CARRY_ROWS`. `session`: 16 bits, not 0. */
   putIn(rows: readonly CbCarry[], session: number): PutResult;
   /** Ends flows of the VIF that were put in by other sessions and that no packet has passed by here. Says how many. */
   sweep(vif: number, session: number): number;

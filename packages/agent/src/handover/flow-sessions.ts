@@ -14,11 +14,12 @@ export type FlowSessionsDeps = {
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly waits?: (() => Backoff) | undefined;
-  /** 16 bits, another each time. Default: random. */
+  /** 16 bits, not 0, another each time. Default: random. */
   readonly session?: (() => number) | undefined;
 };
 
-type Session = { readonly from: string; readonly end: AbortController };
+/** `isWhole`: all that there were when it began have come once. */
+type Session = { readonly from: string; readonly end: AbortController; isWhole: boolean };
 
 /** Put in at once: some milliseconds' work. */
 const MOST_ROWS = 128;
@@ -37,6 +38,11 @@ export class FlowSessions {
     return this.#sessions.size;
   }
 
+  /** Whether all flows that the subject had when its host was first asked are here. */
+  isWhole(id: string): boolean {
+    return this.#sessions.get(id)?.isWhole ?? false;
+  }
+
   /** Why some host could not be asked, or what it said could not be used, the last time; null: it never happened. */
   get error(): string | null {
     return this.#error;
@@ -51,15 +57,17 @@ export class FlowSessions {
     this.#sessions.delete(id);
     if (from === null || signal.aborted) return;
     const end = new AbortController();
-    this.#sessions.set(id, { from, end });
-    void this.#run(id, from, AbortSignal.any([signal, end.signal]));
+    const begun: Session = { from, end, isWhole: false };
+    this.#sessions.set(id, begun);
+    void this.#run(id, begun, AbortSignal.any([signal, end.signal]));
   }
 
-  async #run(id: string, from: string, signal: AbortSignal): Promise<void> {
+  async #run(id: string, session: Session, signal: AbortSignal): Promise<void> {
+    const { from } = session;
     const waits = (this.#deps.waits ?? createReconnectWaits)();
     while (!signal.aborted) {
       try {
-        await this.#follow(id, from, signal, () => waits.reset());
+        await this.#follow(id, session, signal, () => waits.reset());
       } catch (err) {
         if (signal.aborted) return;
         const reason = err instanceof Error ? err.message : String(err);
@@ -71,9 +79,10 @@ export class FlowSessions {
     }
   }
 
-  async #follow(id: string, from: string, signal: AbortSignal, heard: () => void): Promise<void> {
-    const { ask, put, whole, session: draw = () => Math.floor(Math.random() * 0x10000) } = this.#deps;
-    const session = draw();
+  async #follow(id: string, session: Session, signal: AbortSignal, heard: () => void): Promise<void> {
+    const { ask, put, whole, session: draw = () => 1 + Math.floor(Math.random() * 0xffff) } = this.#deps;
+    const { from } = session;
+    const number = draw();
     const turns = startTurns();
     let isEmpty = true;
     for await (const lines of ask(from, id, signal)) {
@@ -86,14 +95,17 @@ export class FlowSessions {
         if (line.type === 'flow' || line.type === 'passed') flows.push(line);
         isEmpty &&= flows.length === 0;
         if (line.type === 'whole' || flows.length === MOST_ROWS) {
-          put(id, flows, session);
+          put(id, flows, number);
           flows = [];
-          if (line.type === 'whole') whole(id, session, isEmpty);
+          if (line.type === 'whole') {
+            session.isWhole = true;
+            whole(id, number, isEmpty);
+          }
           if (turns.due()) await turns.next();
           if (signal.aborted) return;
         }
       }
-      put(id, flows, session);
+      put(id, flows, number);
     }
   }
 }

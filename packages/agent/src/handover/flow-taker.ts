@@ -15,10 +15,12 @@ export type FlowTakerDeps = {
   readonly numbers: RecordNumbers;
   /** Lines that the host with this underlay address tells of a port. */
   readonly ask: (host: string, portId: string, signal: AbortSignal) => AsyncIterable<readonly string[]>;
+  /** Whether the port's flows are here is otherwise than it was. */
+  readonly onChange: (portId: string) => void;
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly waits?: () => Backoff;
-  /** 16 bits, another each time. Default: random. */
+  /** 16 bits, not 0, another each time. Default: random. */
   readonly session?: () => number;
 };
 
@@ -50,6 +52,7 @@ export class FlowTaker {
         ),
       whole: (portId, number, isEmpty) => {
         if (!isEmpty) this.#sweep(portId, number);
+        this.#deps.onChange(portId);
       },
     });
   }
@@ -60,8 +63,15 @@ export class FlowTaker {
 
   /** The port moves otherwise, or no more, or is programmed now. */
   check(portId: string): void {
-    const { moving, vif } = this.#deps;
+    const { moving, vif, onChange } = this.#deps;
+    const hadFlows = this.hasFlows(portId);
     this.#sessions.set(portId, vif(portId) === undefined ? null : (moving.get(portId)?.from ?? null));
+    if (hadFlows !== this.hasFlows(portId)) onChange(portId);
+  }
+
+  /** Whether the port comes from another host, and all flows that it had there when that was asked are here. */
+  hasFlows(portId: string): boolean {
+    return this.#sessions.isWhole(portId);
   }
 
   #put(portId: string, flows: readonly FlowRecord[], session: number): void {

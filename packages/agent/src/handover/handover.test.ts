@@ -62,6 +62,7 @@ function target(t: TestContext, site: () => number) {
   const table = new FakeTable();
   const moving = new Map<string, MovingPort>([[PORT, COMING]]);
   const sessions: number[] = [];
+  const said: boolean[] = [];
   const taker = new FlowTaker({
     carry: () => table,
     moving,
@@ -70,11 +71,12 @@ function target(t: TestContext, site: () => number) {
     ask: (host, portId, signal) => askFlows({ host, port: site(), own: TARGET }, portId, signal),
     waits: () => ({ next: () => 5, reset: () => undefined }),
     session: () => sessions.push(0),
+    onChange: () => said.push(taker.hasFlows(PORT)),
     log: silentLogger(),
     signal: end.signal,
   });
   taker.check(PORT);
-  return { table, taker, moving, sessions };
+  return { table, taker, moving, sessions, said };
 }
 
 test('all flows of the port come, then what is different, and nobody else’s', async (t) => {
@@ -104,6 +106,26 @@ test('after a restart of the source all come anew, and what has ended meanwhile 
   await eventually('the first is gone', () => !to.table.taken.has(1));
   assert.deepEqual([...to.table.taken.keys()].sort(), [2, 3]);
   assert.ok(to.sessions.length > 1);
+});
+
+test('that all are here is said once, and no more when the port comes from elsewhere, or not at all', async (t) => {
+  const { table, server } = await source(t);
+  table.flows.set(1, { vif: 4, packets: 1 });
+  const to = target(t, () => server.port ?? 0);
+  assert.equal(to.taker.hasFlows(PORT), false);
+  await eventually('all have come', () => to.taker.hasFlows(PORT));
+  assert.equal(to.table.taken.size, 1);
+  to.taker.check(PORT);
+  assert.deepEqual(to.said, [true]);
+  to.moving.set(PORT, { ...COMING, from: '127.0.0.9' });
+  to.taker.check(PORT);
+  assert.deepEqual(to.said, [true, false]);
+  to.moving.set(PORT, COMING);
+  to.taker.check(PORT);
+  await eventually('all have come again', () => to.taker.hasFlows(PORT));
+  to.moving.delete(PORT);
+  to.taker.check(PORT);
+  assert.deepEqual(to.said, [true, false, true, false]);
 });
 
 test('once the port is here a source that has no flows of it any more ends none', async (t) => {

@@ -30,6 +30,8 @@ export type HandoverDeps = {
   readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf'>;
   /** Host of a router's gateway as this one sees it; undefined: that which the server says. */
   readonly gatewayOf: (routerId: string) => string | undefined;
+  /** Whether the flows of this port are here (`hasFlows`) is otherwise than it was. */
+  readonly onFlows: (portId: string) => void;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
@@ -52,6 +54,8 @@ export type Handover = {
   takeGateways(update: Pick<StateUpdate, 'changes'>, moved: Iterable<string>): void;
   /** These ports are programmed otherwise. */
   portsChanged(ports: Iterable<string>): void;
+  /** Whether the port comes from another host, and its flows are here. */
+  hasFlows(portId: string): boolean;
   readonly status: HandoverStatus;
   close(): void;
 };
@@ -94,6 +98,7 @@ export function startHandover(deps: HandoverDeps): Handover {
       member: (id) => planner.numberOf('member', id),
     },
     ask,
+    onChange: deps.onFlows,
     log,
     signal,
   });
@@ -114,6 +119,7 @@ export function startHandover(deps: HandoverDeps): Handover {
     portsChanged: (ports) => {
       for (const portId of ports) if (moving.get(portId) !== undefined) taker.check(portId);
     },
+    hasFlows: (portId) => taker.hasFlows(portId),
     get status() {
       const routers = { told: source.routerFollowers, ...routerTaker.status };
       return { error: server.error, told: source.followers, taken: taker.status, routers };

@@ -55,6 +55,8 @@ export type HostLoopDeps = {
   readonly links: LinkDriver;
   /** Called after a round that wrote when they are others: the members of pools that the host is to probe. Default: nobody does. */
   readonly probe?: (targets: ReadonlyMap<string, ProbeTarget>) => void;
+  /** Whether a port comes from another host, and its flows are here. Default: none does. */
+  readonly hasFlows?: (portId: string) => boolean;
   /** Tells guests of addresses that are elsewhere now. */
   readonly announce: (moved: readonly MovedAddress[]) => void;
   /** Called after each round that changed something which is reported. */
@@ -122,6 +124,7 @@ export class HostLoop {
       port: (portId) => this.#port(portId),
       failure: (portId) => this.#failure(portId),
       hasDevice: (portId) => deps.planner.vifs.has(portId),
+      hasFlows: (portId) => deps.hasFlows?.(portId) ?? false,
     });
   }
 
@@ -169,6 +172,12 @@ export class HostLoop {
   /** The host's own probes say something else of these members of pools. */
   takeHealth(members: Iterable<string>): void {
     for (const id of members) this.#pending.members.add(id);
+    this.#loop?.trigger();
+  }
+
+  /** Whether this port's flows are here is otherwise than it was. */
+  takeFlows(portId: string): void {
+    this.#pending.ports.add(portId);
     this.#loop?.trigger();
   }
 

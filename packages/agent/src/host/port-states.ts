@@ -9,6 +9,8 @@ export type PortSources = {
   failure(portId: string): string | undefined;
   /** Whether its device is there. */
   hasDevice(portId: string): boolean;
+  /** Whether it comes from another host, and its flows are here. */
+  hasFlows(portId: string): boolean;
 };
 
 /** Each local port as it is now: `up` only if its device has the program and its entries are in the kernel. */
@@ -30,7 +32,7 @@ export class PortStates {
     for (const portId of portIds) {
       const before = this.#states.get(portId);
       const after = this.#stateOf(portId);
-      if (before?.state === after?.state && before?.reason === after?.reason) continue;
+      if (isSame(before, after)) continue;
       if (after === undefined) this.#states.delete(portId);
       else this.#states.set(portId, after);
       changed.add(portId);
@@ -43,7 +45,13 @@ export class PortStates {
     if (port === undefined) return undefined;
     const reason = this.#facts.failure(portId);
     if (reason !== undefined) return { portId, state: 'error', reason };
-    if (this.#facts.hasDevice(portId)) return { portId, state: 'up', reason: null };
+    if (this.#facts.hasDevice(portId)) {
+      return { portId, state: 'up', reason: null, ...(this.#facts.hasFlows(portId) ? { flows: true } : {}) };
+    }
     return { portId, state: 'down', reason: `there is no device ${vifDeviceName(port)}` };
   }
+}
+
+function isSame(before: VifStatus | undefined, after: VifStatus | undefined): boolean {
+  return before?.state === after?.state && before?.reason === after?.reason && before?.flows === after?.flows;
 }

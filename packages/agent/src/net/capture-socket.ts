@@ -3,13 +3,17 @@ import { closeSync } from 'node:fs';
 import { TURN_MS } from '@cable/kit';
 import koffi from 'koffi';
 import { errnoName, NetlinkError } from '../ffi/errno.ts';
-import { lastErrno, libc } from '../ffi/libc.ts';
+import { lastErrno, libc, timespecUs, wallMs } from '../ffi/libc.ts';
 import { fixedHeader, u32Bytes } from './message.ts';
 
 export type CaptureSocketOptions = {
   readonly ifindex: number;
-  /** A frame that goes either way. Of one that is longer than `FRAME_BYTES` the beginning. */
-  readonly onFrame: (frame: Uint8Array) => void;
+  /** A socket filter: which frames are heard, and how much of each. Default: all. */
+  readonly filter?: { readonly fd: number };
+  /** Room for frames that wait. Default: 8 MiB. */
+  readonly roomBytes?: number;
+  /** A frame that goes either way. Of one that is longer than `FRAME_BYTES` the beginning. `atUs`: when the kernel had it, since 1970. */
+  readonly onFrame: (frame: Uint8Array, atUs: number) => void;
   /** The device is gone, or the socket failed: nothing more is heard. */
   readonly onError: (err: Error) => void;
 };
@@ -30,14 +34,17 @@ const SOCK_RAW_CLOEXEC_NONBLOCK = 3 | 0x80000 | 0x800;
 const ALL_PROTOCOLS = 0x0300;
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
+const SO_ATTACH_BPF = 50;
+const SIOCGSTAMPNS = 0x8907;
 const SOL_PACKET = 263;
 const PACKET_STATISTICS = 6;
 const RECEIVE_BYTES = 8 << 20;
 const LEAST_FRAMES = 64;
 
 /** Throws NetlinkError: ENODEV when there is no such device, EPERM. */
-export function openCaptureSocket({ ifindex, onFrame, onError }: CaptureSocketOptions): CaptureSocket {
-  const fd = bindSocket(ifindex);
+export function openCaptureSocket(options: CaptureSocketOptions): CaptureSocket {
+  const { onFrame, onError } = options;
+  const fd = bindSocket(options);
   const buffer = new Uint8Array(FRAME_BYTES);
   let isOpen = true;
   const close = (): void => {
@@ -49,7 +56,7 @@ export function openCaptureSocket({ ifindex, onFrame, onError }: CaptureSocketOp
   const poll = koffi.node.poll(fd, { readable: true }, () => {
     if (!isOpen) return;
     try {
-      readBurst(fd, buffer, (frame) => isOpen && onFrame(frame));
+      readBurst(fd, buffer, (frame) => isOpen && onFrame(frame, stampOf(fd)));
     } catch (err) {
       close();
       onError(err instanceof Error ? err : new Error(String(err)));
@@ -58,18 +65,23 @@ export function openCaptureSocket({ ifindex, onFrame, onError }: CaptureSocketOp
   return { takeLost: () => (isOpen ? readLost(fd) : 0), close };
 }
 
-function bindSocket(ifindex: number): number {
+function bindSocket({ ifindex, filter, roomBytes = RECEIVE_BYTES }: CaptureSocketOptions): number {
   const tried = `capture on device ${ifindex}`;
   // Without a protocol nothing is heard before it is bound.
   const fd = libc().socket(AF_PACKET, SOCK_RAW_CLOEXEC_NONBLOCK, 0);
   if (fd < 0) throw new NetlinkError(tried, errnoName(lastErrno()));
-  const room = u32Bytes(RECEIVE_BYTES);
+  const room = u32Bytes(roomBytes);
+  const attached = filter === undefined ? undefined : u32Bytes(filter.fd);
   const address = fixedHeader([2, AF_PACKET], [2, ALL_PROTOCOLS], [4, ifindex], [4, 0], [4, 0], [4, 0]);
   if (
     libc().setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, room, room.length) >= 0 &&
+    (attached === undefined || libc().setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, attached, attached.length) >= 0) &&
     libc().bind(fd, address, address.length) >= 0
-  )
+  ) {
+    // The first call has the kernel stamp what comes from now on.
+    stampOf(fd);
     return fd;
+  }
   const code = errnoName(lastErrno());
   closeSync(fd);
   throw new NetlinkError(tried, code);
@@ -87,6 +99,12 @@ function readBurst(fd: number, buffer: Uint8Array, take: (frame: Uint8Array) => 
     if (code === 'EAGAIN') return;
     if (code !== 'EINTR') throw new NetlinkError('capture', code);
   }
+}
+
+/** Of the frame that was read last: struct timespec. Of one that has none it is now. */
+function stampOf(fd: number): number {
+  const time = new Uint8Array(16);
+  return Math.round(libc().ioctlWith(fd, SIOCGSTAMPNS, time) < 0 ? 1000 * wallMs() : timespecUs(time));
 }
 
 /** struct tpacket_stats: frames, and of these those that were dropped. Reading sets both to 0. */

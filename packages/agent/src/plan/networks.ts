@@ -4,6 +4,7 @@ import {
   CB_NET_F_DHCP,
   CB_NET_F_EXTERNAL,
   CB_NET_F_LIMITS,
+  CB_NET_F_SNOOPED,
   CB_NET_F_STEER,
   CB_NET_F_UP,
   CB_WIRE_FLAT,
@@ -33,6 +34,7 @@ export const NETWORKS: Family = headerFamily(
       epoch: 0,
       flags:
         flagsOf(network) |
+        (reader.snoopsGroups ? CB_NET_F_SNOOPED : 0) |
         (reader.facts('limit-in', scope).size === 0 ? 0 : CB_NET_F_LIMITS) |
         (reader.facts('steered', scope).size === 0 ? 0 : CB_NET_F_STEER),
       project,

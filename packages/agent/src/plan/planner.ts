@@ -34,6 +34,8 @@ export type PlannerDeps = {
   readonly bridgeMappings?: ReadonlyMap<string, string>;
   /** Whether flows of ports that say so are told (`--flow-collector`); default: of none. */
   readonly exportsFlows?: boolean;
+  /** Whether groups of multicast go to their members alone (`--igmp-snooping`); default: to all. */
+  readonly snoopsGroups?: boolean;
   readonly slices: PlannedSlices;
   readonly devices: DeviceReader;
   /** Default: nothing is probed. */
@@ -115,6 +117,7 @@ export class Planner {
       ownEncapsulation: deps.ownEncapsulation ?? false,
       bridgeMappings: deps.bridgeMappings ?? new Map(),
       exportsFlows: deps.exportsFlows ?? false,
+      snoopsGroups: deps.snoopsGroups ?? false,
       devices: deps.devices,
       health: deps.health ?? NO_HEALTH,
       gateways: deps.gateways ?? { hostOf: () => undefined },

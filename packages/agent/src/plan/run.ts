@@ -21,6 +21,7 @@ export type RunParts = {
   readonly ownEncapsulation: boolean;
   readonly bridgeMappings: ReadonlyMap<string, string>;
   readonly exportsFlows: boolean;
+  readonly snoopsGroups: boolean;
   readonly devices: DeviceReader;
   readonly health: HealthReader;
   readonly gateways: GatewayReader;
@@ -92,6 +93,10 @@ export class Run implements MemoryRun {
 
   get exportsFlows(): boolean {
     return this.#parts.exportsFlows;
+  }
+
+  get snoopsGroups(): boolean {
+    return this.#parts.snoopsGroups;
   }
 
   header: PlanReader['header'] = (kind, id) => {

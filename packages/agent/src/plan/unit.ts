@@ -43,6 +43,7 @@ export type PlanReader = {
   readonly bridgeMappings: ReadonlyMap<string, string>;
   /** Flows of ports that say so are told. Not a read: it does not change. */
   readonly exportsFlows: boolean;
+  readonly snoopsGroups: boolean;
   header<K extends SliceKind>(kind: K, id: string): SliceHeader<K> | undefined;
   item<K extends SliceKind>(kind: K, id: string, item: string): SliceItem<K> | undefined;
   items<K extends SliceKind>(kind: K, id: string): readonly SliceItem<K>[];

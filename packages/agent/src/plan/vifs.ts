@@ -10,6 +10,7 @@ import {
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
   CB_VIF_F_DHCP6,
+  CB_VIF_F_FOLLOWED,
   CB_VIF_F_METER,
   CB_VIF_F_PEER,
   CB_VIF_F_RA,
@@ -215,6 +216,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
       (vifFlags(port, network, subnets, router6) & ~(device.isWatched ? CB_VIF_F_PEER : 0)) |
       (policy.isStateless ? CB_VIF_F_STATELESS : 0) |
       (meters.length === 0 ? 0 : CB_VIF_F_METER) |
+      (device.isFollowed ? CB_VIF_F_FOLLOWED : 0) |
       mirrors.flags,
     mac,
     id,
@@ -222,7 +224,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
     sources,
     meters,
     mirrors,
-    tells: device.isFollowed ? 1 : reader.exportsFlows ? (port.flowExport ?? 0) : 0,
+    tells: reader.exportsFlows ? (port.flowExport ?? 0) : 0,
     router6,
   };
 }

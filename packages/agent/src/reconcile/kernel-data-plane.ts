@@ -3,7 +3,17 @@
  * on devices as filters with our handle. All of it outlives the agent.
  */
 import type { Logger } from '@cable/kit';
-import { CB_DIR_EGRESS, CB_DIR_INGRESS, cbCount, cbDrop, cbHopKey, cbProg, type MAPS } from '../bpf/abi.gen.ts';
+import {
+  CB_DIR_EGRESS,
+  CB_DIR_INGRESS,
+  cbCount,
+  cbDrop,
+  cbGauge,
+  cbHopKey,
+  cbProg,
+  cbUse,
+  type MAPS,
+} from '../bpf/abi.gen.ts';
 import { arrayIndex, type ByteText, textBytes } from '../bpf/codec.ts';
 import { type BpfMap, fdById, MAP_TYPE } from '../bpf/map.ts';
 import { BpfProgram } from '../bpf/program.ts';
@@ -13,6 +23,7 @@ import { quietDevice } from '../devices/own-links.ts';
 import { isShaped, Shaper } from '../devices/shaper.ts';
 import { absentOn, BpfError, NetlinkError } from '../ffi/errno.ts';
 import type { ProbeMaps } from '../gateways/kernel-rows.ts';
+import type { GroupMaps } from '../guest/group-rows.ts';
 import type { FlowStep } from '../migrate/flows-1-to-2.ts';
 import { ensureIngressFilter, ingressProgramId } from '../net/filter.ts';
 import { listLinks } from '../net/link.ts';
@@ -142,6 +153,11 @@ export class KernelDataPlane implements DataPlane {
   /** What is known of other hosts' answers to probes. Of the programs loaded last: ask again after a reload. */
   get probes(): ProbeMaps {
     return { heard: this.#map('cb_heard_1'), beacon: this.#map('cb_beacon_1') };
+  }
+
+  /** Which guests were asked for their groups, and what they have joined. As `probes`. */
+  get groups(): GroupMaps {
+    return { asked: this.#map('cb_asked_2'), joined: this.#map('cb_joined_1'), vifs: this.#map('cb_vif_2') };
   }
 
   /** How blocks of ports are used. As `probes`. */
@@ -279,6 +295,19 @@ export class KernelDataPlane implements DataPlane {
       drops: this.#map('cb_drop_1').rows(first, count),
       queueFull: meterRows(vif).reduce((sum, row) => sum + (this.#shaper?.drops(row) ?? 0), 0),
     };
+  }
+
+  /** What of the VIF was not told to who follows it: more than may be; and what the ring had no room for, of all VIFs. */
+  readNotTold(vif: number): number {
+    const use = this.#map('cb_use_1').lookup(arrayIndex.encode(vif));
+    const gauge = this.#map('cb_gauge_1').lookup(arrayIndex.encode(0));
+    const held = use === undefined ? 0n : cbUse.decode(use).toldHeld;
+    return Number(held + (gauge === undefined ? 0n : cbGauge.decode(gauge).toldLost));
+  }
+
+  /** The raw value of one entry of any map, for display; undefined: there is none. */
+  readEntry(name: keyof typeof MAPS, key: Uint8Array): Uint8Array | undefined {
+    return this.#map(name).lookup(key);
   }
 
   /** Raw entries of any map, some hundreds at a time, for display. */

@@ -66,7 +66,7 @@ const FORMER_PROGRAMMED = 'cb_prog_1';
 /** Each load has its own, of its own layout. */
 const UNPINNED = ['cb_work_1', 'cb_scratch_2', 'cb_trace_2'] as const;
 /** Programs of loads that only trace. */
-const TRACES = ['trace_vif', 'trace_overlay'] as const;
+const TRACES = ['trace_vif', 'trace_overlay', 'trace_uplink'] as const;
 
 /** Loads the programs into the spare bank. No packet meets them before `enter`. Throws as `loadObject`. */
 export function loadVrouterPrograms({ object: path, pinDir, config }: VrouterSource): VrouterPrograms {

@@ -18,6 +18,8 @@ import {
   CB_FLOW_NEW,
   CB_FLOW_PICKED_UP,
   CB_FORWARD_F_ONE,
+  CB_GROUP_LEFT,
+  CB_GROUP_SECONDS,
   CB_IN_NET,
   CB_LIFE_LIVE,
   CB_MEMBER_F_DOWN,
@@ -27,6 +29,7 @@ import {
   CB_NET_F_DHCP,
   CB_NET_F_EXTERNAL,
   CB_NET_F_LIMITS,
+  CB_NET_F_SNOOPED,
   CB_NET_F_STEER,
   CB_NET_F_TRANSIT,
   CB_NET_F_UP,
@@ -46,6 +49,7 @@ import {
   CB_VIF_F_ANTISPOOF,
   CB_VIF_F_DHCP,
   CB_VIF_F_DHCP6,
+  CB_VIF_F_FOLLOWED,
   CB_VIF_F_METER,
   CB_VIF_F_MIRROR_IN,
   CB_VIF_F_MIRROR_OUT,
@@ -58,6 +62,8 @@ import {
   CB_WIRE_VXLAN,
   type CbEndpoint,
   type CbFlow,
+  type CbGroup,
+  type CbJoined,
   type CbMirror,
   type CbRoute,
   type CbSteer,
@@ -67,7 +73,7 @@ import {
   MAPS,
 } from '../bpf/abi.gen.ts';
 import { fieldAt, type MapSpec } from '../bpf/codec.ts';
-import { formatAddress, formatMac, formatPrefix, formatUuid } from '../plan/address.ts';
+import { formatAddress, formatMac, formatPrefix, formatUuid, isMapped } from '../plan/address.ts';
 import { FORWARD_HEAD_BITS } from '../plan/forwards.ts';
 import { rateOf } from '../plan/meters.ts';
 import { byDirection, meterRow } from './limits.ts';
@@ -76,7 +82,7 @@ import { type Names, number } from './names.ts';
 /** One map entry in users' names. */
 export type Row = Readonly<Record<string, string | number | boolean>>;
 
-/** Maps that are shown: those the agent writes, and the flow records. */
+/** Maps that are shown: those the agent writes, and what is learned of guests and flows. */
 export const SHOWN_MAPS = [
   'cb_in_1',
   'cb_vif_2',
@@ -105,6 +111,8 @@ export const SHOWN_MAPS = [
   'cb_class_1',
   'cb_rule_1',
   'cb_flood_2',
+  'cb_asked_2',
+  'cb_joined_1',
   'cb_announce_1',
   'cb_learn_1',
   'cb_hop_1',
@@ -123,12 +131,14 @@ export function showEntry(map: ShownMap, entry: RawEntry, names: Names): Row | u
   return isTaken(map, entry.value) ? SHOW[map](entry, names) : undefined;
 }
 
+/** Arrays whose rows begin with their owner's ID. */
+const OWNED: ReadonlySet<ShownMap> = new Set(['cb_vif_2', 'cb_net_1', 'cb_tunnel_1', 'cb_asked_2', 'cb_joined_1']);
 const OWNER_BYTES = 16;
 
 function isTaken(map: ShownMap, value: Uint8Array): boolean {
   if (map === 'cb_flow_2') return ((value[LIFE_AT] ?? 0) & 3) === CB_LIFE_LIVE;
   if (map === 'cb_meter_1') return value.some((byte) => byte !== 0);
-  if (map !== 'cb_vif_2' && map !== 'cb_net_1' && map !== 'cb_tunnel_1') return true;
+  if (!OWNED.has(map)) return true;
   return value.subarray(0, OWNER_BYTES).some((byte) => byte !== 0);
 }
 
@@ -342,6 +352,19 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
       .map(({ kind, id }) => (kind === CB_FLOOD_VIF ? names.port(id) : names.tunnel(id)))
       .join(', '),
   })),
+  cb_asked_2: showing(MAPS.cb_asked_2, (vif, row, names) => ({
+    port: names.port(vif),
+    port_id: formatUuid(row.portId),
+    counts: row.fromNs !== 0n && isOver(row.fromNs) && !isOver(row.untilNs),
+  })),
+  cb_joined_1: showing(MAPS.cb_joined_1, (vif, row, names) => ({
+    port: names.port(vif),
+    port_id: formatUuid(row.portId),
+    groups: groupsText(row, (untilNs) => (untilNs & LEFT) === 0n),
+    left: groupsText(row, (untilNs) => (untilNs & LEFT) !== 0n && !isOver(untilNs)),
+    gets_all: !isOver(row.allUntilNs),
+    is_router: !isOver(row.routerUntilNs),
+  })),
   cb_announce_1: showing(MAPS.cb_announce_1, (key, { count, tunnel }, names) => ({
     network: names.network(key.net),
     chunk: key.chunk,
@@ -388,6 +411,27 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
   })),
   cb_flow_2: showing(MAPS.cb_flow_2, flowRow),
 };
+
+/** `ns` of CLOCK_MONOTONIC; 0: never began. */
+function isOver(ns: bigint): boolean {
+  return ns <= process.hrtime.bigint();
+}
+
+const NS_A_SECOND = 1_000_000_000n;
+const LEFT = BigInt(CB_GROUP_LEFT);
+
+/** Groups of the places that hold one and are such. (Whoever answers nothing stays in what is out of date.) */
+function groupsText({ group, answeredS }: CbJoined, isWanted: (untilNs: bigint) => boolean): string {
+  const isHeld = ({ addr, untilNs }: CbGroup): boolean => {
+    const saidS = Number(untilNs / NS_A_SECOND) - CB_GROUP_SECONDS;
+    const answered = answeredS[isMapped(addr) ? 0 : 1] ?? 0;
+    return untilNs > LEFT && (!isOver(untilNs) || answered <= saidS);
+  };
+  return group
+    .filter((one) => isHeld(one) && isWanted(one.untilNs))
+    .map(({ addr }) => formatAddress(addr))
+    .join(' ');
+}
 
 /** 0: the route says what a side lets through. */
 function peeringNumber({ nexthop }: CbRoute): number {
@@ -521,6 +565,7 @@ const VIF_FLAGS: FlagNames = [
   [CB_VIF_F_METER, 'meter'],
   [CB_VIF_F_MIRROR_IN, 'mirror-in'],
   [CB_VIF_F_MIRROR_OUT, 'mirror-out'],
+  [CB_VIF_F_FOLLOWED, 'followed'],
 ];
 
 const NET_FLAGS: FlagNames = [
@@ -530,6 +575,7 @@ const NET_FLAGS: FlagNames = [
   [CB_NET_F_TRANSIT, 'transit'],
   [CB_NET_F_LIMITS, 'limits'],
   [CB_NET_F_STEER, 'policy-routes'],
+  [CB_NET_F_SNOOPED, 'igmp-snooping'],
 ];
 
 function flagNames(flags: number, names: FlagNames): string {

@@ -99,7 +99,10 @@ function createHost(bed: {
   };
   let agent: ChildProcess | undefined;
   const exec = (program: string, ...args: readonly string[]): string =>
-    execFileSync('nsenter', [...enter, program, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    execFileSync('nsenter', [...enter, program, ...args], {
+      ...{ encoding: 'utf8', timeout: 30_000 },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
   return {
     name,
     netns,

@@ -16,7 +16,7 @@ export type StubServer = {
   close(): void;
 };
 
-/** Starts a stub on loopback, or on a Unix socket. `extra` answers GETs of other paths, when it is there. */
+/** Starts a stub on loopback, or on a Unix socket. `extra` answers GETs of other paths, when it is there; a function of it each time anew, and undefined: not found. */
 export async function startStub(extra: Readonly<Record<string, unknown>> = {}, socket?: string): Promise<StubServer> {
   const objects = new Map<string, Map<string, StoredObject>>(BUILT_IN_RESOURCES.map(({ name }) => [name, new Map()]));
   const requests: string[] = [];
@@ -27,10 +27,10 @@ export async function startStub(extra: Readonly<Record<string, unknown>> = {}, s
     requests.push(`${request.method} ${decodeURIComponent(request.url ?? '')}${body === '' ? '' : ` ${body}`}`);
     headers = request.headers;
     const url = new URL(request.url ?? '/', 'http://stub');
-    const answer = Object.hasOwn(extra, url.pathname)
-      ? { status: 200, body: await extra[url.pathname] }
-      : serve(objects, request.method ?? '', url, body);
-    send(response, answer);
+    const found = extra[url.pathname];
+    const more: unknown = typeof found === 'function' ? found(url) : await found;
+    const isThere = Object.hasOwn(extra, url.pathname) && more !== undefined;
+    send(response, isThere ? { status: 200, body: more } : serve(objects, request.method ?? '', url, body));
   });
   server.listen(socket === undefined ? { port: 0, host: '127.0.0.1' } : { path: socket });
   await once(server, 'listening');

@@ -1,6 +1,7 @@
 /** Peerings of routers: what each side lets through and the other takes (docs/design/peering.md). */
-import { cidrContains, cidrsOverlap, type IpPrefix, type PeeredSubnet, parseCidr } from '@cable/model';
+import { cidrContains, type IpPrefix, type PeeredSubnet, parseCidr } from '@cable/model';
 import { compareText, type PortRow, type RouterPeeringRow, type SubnetRow } from '../compiler-tables.ts';
+import { cover, coveredBy, isTouched } from '../covered.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 
@@ -47,11 +48,11 @@ export function otherSide(reader: PeeringReader, side: RouterPeeringRow): Router
  * in itself goes first, then the older of its peerings. One rule for both directions: what is not in force cannot send here either.
  */
 export function takenBy(reader: PeeringReader, side: RouterPeeringRow): readonly TakenSubnet[] {
-  const rest = attachedPrefixes(reader, side.router_id);
+  const rest = coveredBy(attachedPrefixes(reader, side.router_id));
   for (const one of inOrder(reader.by('router_peering', 'router_id', side.router_id))) {
-    const taken = offeredTo(reader, one).filter(({ prefix }) => !rest.some((other) => cidrsOverlap(other, prefix)));
+    const taken = offeredTo(reader, one).filter(({ prefix }) => !isTouched(rest, prefix));
     if (one.id === side.id) return taken;
-    rest.push(...taken.map(({ prefix }) => prefix));
+    for (const { prefix } of taken) cover(rest, prefix);
   }
   return [];
 }
@@ -73,11 +74,13 @@ function offeredTo(reader: PeeringReader, side: RouterPeeringRow): readonly Take
 
 /** Subnets that a side names and its router is in. */
 export function letThrough(reader: PeeringReader, side: RouterPeeringRow): readonly TakenSubnet[] {
-  const legs = reader.by('router_interface', 'device_id', side.router_id);
+  const legs = new Map<string, PortRow>();
+  for (const port of reader.by('router_interface', 'device_id', side.router_id))
+    for (const ip of port.fixed_ips) legs.set(ip.subnet_id, port);
   return side.subnet_ids.flatMap((id) => {
     const subnet = reader.get('subnet', id);
     const prefix = parseCidr(subnet?.cidr ?? '');
-    const leg = legs.find((port) => port.fixed_ips.some((ip) => ip.subnet_id === id));
+    const leg = legs.get(id);
     return subnet === undefined || prefix === undefined || leg === undefined ? [] : [{ subnet, prefix, leg }];
   });
 }

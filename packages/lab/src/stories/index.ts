@@ -6,6 +6,7 @@ import { FLOW_EXPORT } from './flow-export.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
 import { L2 } from './l2.ts';
+import { LIVE } from './live.ts';
 import { LIVE_MIGRATION } from './live-migration.ts';
 import { LOAD_BALANCER } from './load-balancer.ts';
 import { LOAD_BALANCER_HEALTH } from './load-balancer-health.ts';
@@ -39,6 +40,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   LIVE_MIGRATION,
   L2,
   FAULTS,
+  LIVE,
   BURST,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,

@@ -4,6 +4,10 @@ import { CableError, type HostAnswers, type HostAsk } from '@cable/model';
 /** Characters of what would be begun: some hundred are. */
 const MAX_BEGAN = 1024;
 
+const LEASE = /^[A-Za-z0-9]{1,64}$/;
+/** Of a `Date`. */
+const MAX_DATE_MS = 8.64e15;
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /** The answer; throws `HostRefusesAsk` when it has not the form of one. */
@@ -17,6 +21,12 @@ export function answerValue<K extends HostAsk['kind']>(kind: K, host: string, va
 const FORMS: Readonly<Record<HostAsk['kind'], (value: Fields) => boolean>> = {
   drops: ({ drops, rxPackets, txPackets }) => isNumber(rxPackets) && isNumber(txPackets) && isListOf(drops, isDrop),
   flows: ({ flows, total, next }) => isNumber(total) && (next === null || isNumber(next)) && isListOf(flows, isFlow),
+  follow: ({ lease, records, lost, counted }) =>
+    isText(lease) &&
+    LEASE.test(lease) &&
+    isNumber(lost) &&
+    isListOf(records, (event) => (event['kind'] === 'packet' ? isPacketEvent(event) : isFlowEvent(event))) &&
+    (counted === undefined || (isRecord(counted) && isCounted(counted))),
   trace: ({ neighbour, steps, end, began }) =>
     (began === undefined || began === null || (isText(began) && began.length <= MAX_BEGAN)) &&
     (neighbour === null || (isRecord(neighbour) && isText(neighbour['address']) && isEnd(neighbour['end']))) &&
@@ -31,7 +41,43 @@ function isDrop({ reason, packets, lastSecondsAgo: ago }: Fields): boolean {
 function isFlow(flow: Fields): boolean {
   const texts = [flow['source'], flow['destination'], flow['state']];
   const numbers = [flow['flow'], flow['protocol'], flow['packets'], flow['bytes'], flow['ageSeconds']];
-  return texts.every(isText) && numbers.every(isNumber);
+  const { becomes } = flow;
+  const isPlain = becomes === undefined || becomes === null || (isRecord(becomes) && isEnds(becomes));
+  return texts.every(isText) && numbers.every(isNumber) && isPlain;
+}
+
+function isFlowEvent(event: Fields): boolean {
+  const texts = [event['kind'], event['source'], event['destination']];
+  const numbers = [event['number'], event['atMs'], event['protocol'], event['packets'], event['bytes']];
+  const { rule, reason, becomes } = event;
+  return (
+    texts.every(isText) &&
+    numbers.every(isNumber) &&
+    Number.isSafeInteger(event['number']) &&
+    Math.abs(Number(event['atMs'])) <= MAX_DATE_MS &&
+    (rule === null || isText(rule)) &&
+    (reason === null || isReason(reason)) &&
+    (becomes === null || (isRecord(becomes) && isEnds(becomes)))
+  );
+}
+
+function isPacketEvent(event: Fields): boolean {
+  const { source, destination, isSent, flow, atMs, number } = event;
+  return (
+    isText(source) &&
+    isText(destination) &&
+    typeof isSent === 'boolean' &&
+    [event['protocol'], event['bytes']].every(isNumber) &&
+    Number.isSafeInteger(number) &&
+    isNumber(atMs) &&
+    Math.abs(Number(atMs)) <= MAX_DATE_MS &&
+    (flow === null || (isRecord(flow) && isFlow(flow)))
+  );
+}
+
+function isCounted({ sent, received, drops }: Fields): boolean {
+  const isOne = ({ reason, packets }: Fields): boolean => isReason(reason) && isNumber(packets);
+  return isNumber(sent) && isNumber(received) && isListOf(drops, isOne);
 }
 
 function isEnd(end: unknown): boolean {

@@ -6,6 +6,7 @@ import { answerValue } from './answer-values.ts';
 import type { AskHost } from './ask-host.ts';
 import type { Eyes } from './eyes.ts';
 import { Neighbours } from './neighbours.ts';
+import { peerAddress, type Shown, showEnds } from './shown-ends.ts';
 
 export type FaultDeps = Pick<EngineDeps, 'tables' | 'addresses'> & { readonly ask: AskHost };
 
@@ -50,14 +51,14 @@ export async function showFlows(deps: FaultDeps, port: Port, query: FlowQuery, e
   };
 }
 
-function showFlow(
-  { tables }: FaultDeps,
+/** A flow, in names that the caller may know. */
+export function showFlow(
+  { tables }: Pick<FaultDeps, 'tables'>,
   port: Port,
   flow: FlowView,
   { eyes, neighbours }: { readonly eyes: Eyes; readonly neighbours: Neighbours },
-): unknown {
-  const peerAddress = flow.isBegun ? flow.destination : flow.source;
-  const peerId = flow.peerPortId ?? neighbours.find(port.network_id, peerAddress) ?? null;
+): Shown {
+  const peerId = flow.peerPortId ?? neighbours.find(port.network_id, peerAddress(flow)) ?? null;
   const peer = peerId === null ? undefined : tables.of('port').get(peerId);
   // The receiver's rule counts if it is on this host, else the sender's.
   const rule = flow.rule === null ? null : (eyes.rule(flow.rule, port) ?? eyes.rule(flow.rule, peer));
@@ -66,10 +67,7 @@ function showFlow(
     begun_here: flow.isBegun,
     network: eyes.network(flow.networkId),
     protocol: flow.protocol,
-    source: flow.source,
-    source_port: flow.sourcePort,
-    destination: flow.destination,
-    destination_port: flow.destinationPort,
+    ...showEnds(flow, eyes.port(peerId) !== null),
     icmp_type: flow.icmpType,
     peer: eyes.port(peerId),
     state: flow.state,
@@ -81,5 +79,17 @@ function showFlow(
     expires_seconds: flow.expiresSeconds,
     rule: rule?.id ?? null,
     security_group: rule?.group ?? null,
+    load_balanced: flow.isBalanced === true,
+    peer_host: hostAt(flow.peerUnderlay, port, { tables, eyes }),
   };
+}
+
+/** Of the host with that underlay address, if the caller may know where ports are. */
+function hostAt(
+  underlay: string | null,
+  port: Port,
+  { tables, eyes }: Pick<FaultDeps, 'tables'> & { readonly eyes: Eyes },
+): string | null {
+  const name = underlay === null ? undefined : tables.of('host').by('underlay', underlay)[0]?.id;
+  return name === undefined ? null : eyes.host(name, port);
 }

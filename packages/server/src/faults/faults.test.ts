@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import type { FlowView, HostAsk, ServerLine, TraceEnd, TraceHop } from '@cable/model';
+import type {
+  FlowEvent,
+  FlowView,
+  HostAsk,
+  PacketCounts,
+  PacketEvent,
+  ServerLine,
+  TraceEnd,
+  TraceHop,
+} from '@cable/model';
 import { TestSocket, within } from '../hosts/stream.fixture.ts';
 import { type Harness, harnessOf, type Json, refused, startHarness, startTestServer } from '../testing/harness.ts';
 
@@ -89,7 +98,7 @@ test('who may not know of a port gets 404, who may only see it 403, and nobody i
     });
   }
   const { send, create } = harness;
-  for (const what of ['drops', 'flows', `trace?to=${addressOf(b)}`, 'why'])
+  for (const what of ['drops', 'flows', 'follow', `live?to=${addressOf(b)}`, `trace?to=${addressOf(b)}`, 'why'])
     await refused(send('GET', `/cable/v1/ports/${a['id']}/${what}`, undefined, BOB), 404, 'PortNotFound');
   await refused(send('GET', `/cable/v1/ports/${a['id']}/why?to=${b['id']}`, undefined, ANN), 404, 'PortNotFound');
   await refused(send('GET', '/cable/v1/ports/nonsense/drops'), 404, 'PortNotFound');
@@ -197,6 +206,50 @@ test('a trace goes from host to host and back, and names nothing of another proj
   );
   const admin = await harness.send('GET', path);
   assert.match(JSON.stringify(admin.body), /router bobs/);
+});
+
+test('a packet to a group is followed to each host that gets a copy, and arrives where a port does', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const asks: HostAsk[] = [];
+  const copy = { kind: 'copy', portId: null, underlay: null, passed: true, isOutside: false } as const;
+  const group = '239.1.2.3';
+  await agent(t, harness, 'h1', (ask) => {
+    asks.push(ask);
+    const neighbour = { address: group, mac: '01:00:5e:01:02:03', end: { kind: 'answered' } } as const;
+    const end = { kind: 'copies', count: 1, frame: 'AAAA' } as const;
+    const toOther = { ...copy, underlay: UNDERLAY['h2'] ?? '' };
+    return hop(end, { neighbour, steps: [toOther, { kind: 'passed-over', count: 2, isReport: false }] });
+  });
+  let passed = true;
+  const other = await agent(t, harness, 'h2', (ask) => {
+    asks.push(ask);
+    return hop({ kind: 'copies', count: 1 }, { steps: [{ ...copy, portId: String(b['id']), passed }] });
+  });
+  const path = `/cable/v1/ports/${a['id']}/trace?to=${group}&protocol=udp&dport=5000`;
+  const verdict = async (): Promise<unknown[]> => {
+    const { body } = await harness.send('GET', path);
+    return [body['verdict'], body['cause']?.['reason'] ?? null, body['there']?.length, body['back']?.length];
+  };
+  assert.deepEqual(await verdict(), ['arrives', null, 2, 0]);
+  const { body: network } = await harness.send('GET', `/v2.0/networks/${a['network_id']}`);
+  const [first, second] = asks;
+  assert.ok(first?.kind === 'trace' && first.from.kind === 'port');
+  assert.equal(first.from.nextHop, group);
+  assert.deepEqual(second?.kind === 'trace' && second.from, {
+    kind: 'host',
+    underlay: UNDERLAY['h1'],
+    vni: network['network']?.['provider:segmentation_id'],
+    frame: 'AAAA',
+  });
+  const { body } = await harness.send('GET', path);
+  assert.match(
+    JSON.stringify(body),
+    /to 239.1.2.3 by 01:00:5e:01:02:03.*2 ports of this host get no copy: not joined.*a copy to port/,
+  );
+  passed = false;
+  assert.deepEqual(await verdict(), ['dropped', 'no_members', 2, 0]);
+  other.destroy();
+  assert.deepEqual(await verdict(), ['unknown', 'host_unreachable', 1, 0]);
 });
 
 test('a host that watches another server of the store is asked by that one, and nothing is left of it', async (t) => {
@@ -341,8 +394,18 @@ test('answers of agents that are no answers are refused, whatever they are', asy
       { steps: [], end: null, neighbour: 7 },
     ],
     { rxPackets: 1, txPackets: 1, drops: [{ reason: 'text', packets: 1, lastSecondsAgo: 1 }] },
+    ...[
+      { lease: 'a.1', records: [], lost: 0 },
+      { lease: 'a', records: [{}], lost: 0 },
+      { lease: 'a', records: [{ ...eventOf(a, b), atMs: 1e300 }], lost: 0 },
+      { lease: 'a', records: [{ ...eventOf(a, b), becomes: { source: 1 } }], lost: 0 },
+      { lease: 'a', records: [{ ...packetOf(a, b), atMs: null }], lost: 0 },
+      { lease: 'a', records: [{ ...packetOf(a, b), flow: 7 }], lost: 0 },
+      { lease: 'a', records: [], lost: 0, counted: { sent: 1, received: 1, drops: [{}] } },
+    ],
   ]) {
-    for (const what of ['drops', 'flows', `trace?to=${addressOf(b)}`]) await refused(ask(what), 409, 'HostRefusesAsk');
+    for (const what of ['drops', 'flows', 'follow', `trace?to=${addressOf(b)}`])
+      await refused(ask(what), 409, 'HostRefusesAsk');
   }
 });
 
@@ -373,6 +436,342 @@ test('flows have the names of peers and rules that the caller may know', async (
   assert.deepEqual(admins?.['peer'], { id: b['id'], name: 'b' });
 });
 
+type Outside = Pick<Cloud, 'harness'> & {
+  readonly external: Json;
+  readonly inner: Json;
+  readonly router: Json;
+  readonly gateway: Json;
+  readonly floating: Json;
+  readonly port: Json;
+};
+
+/** An external network, ann's router with its gateway on h1, and her port on h2 with a floating IP. */
+async function outsideCloud(t: TestContext): Promise<Outside> {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'p' };
+  const external = await create('network', { name: 'ext', 'router:external': true, ...flat });
+  await create('subnet', { network_id: external['id'], cidr: '203.0.113.0/24', ip_version: 4 });
+  const inner = await create('network', { name: 'inner' }, ANN);
+  const subnet = await create('subnet', { network_id: inner['id'], cidr: '10.0.0.0/24', ip_version: 4 }, ANN);
+  const router = await create('router', { external_gateway_info: { network_id: external['id'] } }, ANN);
+  const leg = { subnet_id: subnet['id'] };
+  assert.equal((await send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, leg, ANN)).status, 200);
+  const made = await create('port', { network_id: inner['id'], name: 'web' }, ANN);
+  const port = await bind(harness, made, 'h2', { device_owner: 'compute:nova' });
+  const found = await send('GET', `/v2.0/ports?device_id=${router['id']}&device_owner=network:router_gateway`);
+  const gateway = await bind(harness, (found.body['ports'] as Json)[0] as Json, 'h1');
+  const asked = { floating_network_id: external['id'], port_id: port['id'] };
+  return { harness, external, inner, router, gateway, port, floating: await create('floatingip', asked, ANN) };
+}
+
+async function bind({ send }: Harness, port: Json, host: string, more: Record<string, string> = {}): Promise<Json> {
+  const { status, body } = await send('PUT', `/v2.0/ports/${port['id']}`, {
+    port: { 'binding:host_id': host, ...more },
+  });
+  assert.equal(status, 200, JSON.stringify(body));
+  return body['port'] as Json;
+}
+
+const UNANSWERED: TraceHop = {
+  ...{ steps: [], end: null },
+  neighbour: { address: '', mac: null, end: { kind: 'copies', count: 0 } },
+};
+
+test('what a machine outside sends is traced by the host that answers it, and the answer has to leave as from there', async (t) => {
+  const { harness, external, floating, gateway, port } = await outsideCloud(t);
+  const [to, source] = [String(floating['floating_ip_address']), '198.51.100.7'];
+  const asked: [string, HostAsk][] = [];
+  let left: TraceEnd = { kind: 'outside' };
+  let steps: TraceHop['steps'] = [];
+  await agent(t, harness, 'h1', (ask) => {
+    asked.push(['h1', ask]);
+    if (ask.kind !== 'trace') return undefined;
+    if (ask.from.kind === 'host') return hop(left, { steps });
+    const neighbour = { address: to, mac: '02:00:00:00:00:01', end: { kind: 'answered' } } as const;
+    return hop({ kind: 'host', underlay: '192.0.2.2', vni: 7, frame: 'AAAA' }, { neighbour, began: 'flow' });
+  });
+  await agent(t, harness, 'h2', (ask) => {
+    asked.push(['h2', ask]);
+    if (ask.kind !== 'trace') return undefined;
+    if (ask.from.kind === 'outside') return { value: UNANSWERED };
+    if (ask.from.kind === 'port') return hop({ kind: 'host', underlay: '192.0.2.1', vni: 8, frame: 'AAAA' });
+    return hop({ kind: 'port', portId: String(port['id']) });
+  });
+  const trace = async (more = '', who: Record<string, string> = ANN): Promise<Json> => {
+    const path = `/cable/v1/networks/${external['id']}/trace?to=${to}&source=${source}&protocol=tcp&dport=80${more}`;
+    const { status, body } = await harness.send('GET', path, undefined, who);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
+  };
+  const judged = async (): Promise<readonly unknown[]> => {
+    const { verdict, cause } = await trace();
+    return [verdict, cause?.['reason'] ?? null];
+  };
+  const told = await trace();
+  assert.deepEqual([told['verdict'], told['cause'], told['receiver']?.['name']], ['passes', null, 'web']);
+  assert.match(JSON.stringify(told['there']), /a machine on the physical network of ext sends/);
+  assert.deepEqual(
+    asked.map(([host, ask]) => [host, ask.kind === 'trace' && ask.from.kind, ask.kind === 'trace' && ask.flows]),
+    [
+      ['h1', 'outside', undefined],
+      ['h2', 'host', undefined],
+      ['h2', 'port', undefined],
+      ['h1', 'host', ['flow']],
+    ],
+  );
+  const [[, first] = []] = asked;
+  assert.ok(first?.kind === 'trace' && first.from.kind === 'outside');
+  assert.deepEqual([first.from.asker, first.from.nextHop, first.from.networkId], ['203.0.113.1', to, external['id']]);
+  const packet = { source: to, destination: source, sourcePort: 80, destinationPort: 40_000 };
+  left = { kind: 'outside', packet };
+  assert.deepEqual(await judged(), ['passes', null]);
+  left = { kind: 'outside', packet: { ...packet, source: addressOf(gateway) } };
+  assert.deepEqual(await judged(), ['dropped', 'answer_astray']);
+  left = { kind: 'port', portId: null };
+  assert.deepEqual(await judged(), ['dropped', 'answer_astray']);
+  left = { kind: 'drop', reason: { ...REASON, name: 'no_neighbour' } };
+  assert.deepEqual(await judged(), ['dropped', 'no_neighbour']);
+  steps = [{ kind: 'outside', networkId: String(external['id']), address: '203.0.113.1', isKnown: false }];
+  assert.deepEqual(await judged(), ['passes', null], 'who has just asked is known');
+});
+
+test('of the hosts that may have a floating IP each is asked; none answers, none is there, and older agents are told apart', async (t) => {
+  const { harness, external, floating, port, gateway } = await outsideCloud(t);
+  const asked: string[] = [];
+  let answer: Said = { value: UNANSWERED };
+  for (const host of ['h1', 'h2'])
+    await agent(t, harness, host, () => {
+      asked.push(host);
+      return answer;
+    });
+  const path = `/cable/v1/networks/${external['id']}/trace?to=${floating['floating_ip_address']}&source=203.0.113.200`;
+  const { body } = await harness.send('GET', path, undefined, ANN);
+  assert.deepEqual([body['verdict'], body['cause']?.['reason'], asked], ['unresolved', 'no_neighbour', ['h1']]);
+  assert.match(String(body['cause']?.['meaning']), /no host answers for 203\.0\.113\./);
+  const identity = { agentId: randomUUID(), session: randomUUID(), agentVersion: '1', protocol: 2 };
+  const registered = { ...identity, underlay: '192.0.2.3', bridgeMappings: { p: 'eth1' } };
+  assert.equal((await harness.send('PUT', '/cable/v1/hosts/h3', registered)).status, 200);
+  await bind(harness, port, 'h3');
+  await refused(harness.send('GET', path), 503, 'HostUnreachable');
+  await bind(harness, port, 'h2');
+  answer = { fault: { code: 'failed', message: 'from.kind is neither port nor host' } };
+  const older = await harness.send('GET', path);
+  assert.equal(older.status, 409);
+  assert.match(JSON.stringify(older.body), /host h1 is of an older build/);
+  await bind(harness, gateway, '');
+  await refused(harness.send('GET', path), 409, 'PortNotBound');
+});
+
+test('from outside the port that is reached must be the caller’s to look into, and what is not is not told apart from nothing', async (t) => {
+  const { harness, external, inner, floating, port, gateway } = await outsideCloud(t);
+  const { create, send } = harness;
+  await agent(t, harness, 'h1', () => ({ value: UNANSWERED }));
+  const trace = (to: string, who?: Record<string, string>, more = '', network = external) =>
+    send('GET', `/cable/v1/networks/${network['id']}/trace?to=${to}&source=203.0.113.1${more}`, undefined, who);
+  const taken = String(floating['floating_ip_address']);
+  const said = await Promise.all([taken, '203.0.113.99', addressOf(gateway)].map((to) => trace(to, BOB)));
+  assert.deepEqual(new Set(said.map(({ status }) => status)), new Set([400]));
+  assert.deepEqual(new Set(said.map(({ body }) => JSON.stringify(body))).size, 1);
+  assert.equal((await trace(addressOf(gateway))).status, 200, 'an administrator');
+  await refused(trace(taken, BOB, '', inner), 404, 'NetworkNotFound');
+  await refused(trace(taken, ANN, '', inner), 400, 'InvalidInput');
+  for (const [more, parameter] of [
+    ['&via=10.0.0.77', 'to'],
+    ['&via=x', 'via'],
+    ['&bytes=1', 'bytes'],
+    ['&rate=1', 'rate'],
+  ] as const) {
+    const { status, body } = await trace(taken, ANN, more);
+    assert.equal(status, 400);
+    assert.match(JSON.stringify(body), new RegExp(`Invalid value for ${parameter}:`));
+  }
+  const none = await send('GET', `/cable/v1/networks/${external['id']}/trace?to=${taken}`, undefined, ANN);
+  assert.match(JSON.stringify(none.body), /Invalid value for source: give the address of the machine outside/);
+  // Behind routers that translate nothing: by the router’s address.
+  assert.equal((await trace(addressOf(port), ANN)).status, 200);
+  assert.equal((await trace(addressOf(port), ANN, `&via=${addressOf(gateway)}`)).status, 200);
+  const second = await create('network', { name: 'second' }, ANN);
+  const subnet = await create('subnet', { network_id: second['id'], cidr: '10.0.0.0/24', ip_version: 4 }, ANN);
+  const other = await create('router', { external_gateway_info: { network_id: external['id'] } }, ANN);
+  await send('PUT', `/v2.0/routers/${other['id']}/add_router_interface`, { subnet_id: subnet['id'] }, ANN);
+  const same = [{ subnet_id: subnet['id'], ip_address: addressOf(port) }];
+  await create('port', { network_id: second['id'], fixed_ips: same }, ANN);
+  const several = await trace(addressOf(port), ANN);
+  assert.match(JSON.stringify(several.body), /Invalid value for via: several routers lead to/);
+  assert.equal((await trace(addressOf(port), ANN, `&via=${addressOf(gateway)}`)).status, 200);
+});
+
+function packetOf(from: Json, to: Json, more: Partial<PacketEvent> = {}): PacketEvent {
+  return {
+    ...{ number: 1, kind: 'packet', atMs: 1_700_000_000_000.25, isSent: true, protocol: 6, source: addressOf(from) },
+    ...{ destination: addressOf(to), sourcePort: 5, destinationPort: 80, icmpType: null, tcpFlags: 0x12, bytes: 60 },
+    flow: null,
+    ...more,
+  };
+}
+
+test('packets are shown as they pass at the sender and, to who may look into that, at the receiver', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const asked: [string, HostAsk][] = [];
+  const counted: PacketCounts = { sent: 7, received: 8, drops: [{ reason: REASON, packets: 3 }] };
+  const flow: FlowView = {
+    ...{ flow: 9, isBegun: true, networkId: String(a['network_id']), protocol: 6, state: 'established' },
+    ...{ source: addressOf(a), destination: addressOf(b), sourcePort: 5, destinationPort: 80, icmpType: null },
+    ...{ packets: 1, bytes: 2, replyPackets: 3, replyBytes: 4, ageSeconds: 5, expiresSeconds: 6 },
+    ...{ peerPortId: null, peerUnderlay: '192.0.2.2', rule: null, isBalanced: true },
+    becomes: { source: addressOf(a), sourcePort: 5, destination: addressOf(b), destinationPort: 8080 },
+  };
+  const later = { number: 2, atMs: 1_700_000_000_002 };
+  const said: Record<string, readonly (FlowEvent | PacketEvent)[]> = {
+    h1: [packetOf(a, b, { ...later, flow }), packetOf(a, b, { number: 3, atMs: later.atMs + 2 })],
+    h2: [packetOf(a, b, { isSent: false }), { ...eventOf(a, b), ...later, atMs: later.atMs + 1 }],
+  };
+  const answers: Record<string, Said | undefined> = {};
+  for (const host of ['h1', 'h2'])
+    await agent(t, harness, host, (ask) => {
+      asked.push([host, ask]);
+      return answers[host] ?? { value: { lease: `l${host}`, records: said[host], lost: 1, counted } };
+    });
+  const live = async (more = '', who?: Record<string, string>): Promise<Json> => {
+    const path = `/cable/v1/ports/${a['id']}/live?to=${addressOf(b)}&protocol=tcp&dport=80&rate=5${more}`;
+    const { status, body } = await harness.send('GET', path, undefined, who);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
+  };
+  const kinds = ({ records }: Json) =>
+    (records as unknown as Json[]).map(({ kind, port, at }) => [kind, port?.['name'], String(at).slice(17)]);
+  const admins = await live();
+  assert.deepEqual(kinds(admins), [
+    ['packet', 'b', '20.000250Z'],
+    ['packet', 'a', '20.002000Z'],
+    ['begin', 'b', '20.003000Z'],
+    ['packet', 'a', '20.004000Z'],
+  ]);
+  assert.deepEqual([admins['missing'], admins['receiver']?.['name'], admins['begun_anew']], [2, 'b', false]);
+  const packets = { protocol: 6, rate: 5 };
+  const askOf = (port: Json, peer: Json, peerPort: number | null, ownPort: number | null) => ({
+    ...{ kind: 'follow', portId: port['id'], lease: null, after: 0 },
+    packets: { ...packets, peer: addressOf(peer), peerPort, ownPort },
+  });
+  assert.deepEqual(
+    new Map(asked),
+    new Map<string, unknown>([
+      ['h1', askOf(a, b, 80, null)],
+      ['h2', askOf(b, a, null, 80)],
+    ]),
+  );
+  const [, first] = admins['records'] as unknown as Json[];
+  assert.deepEqual(
+    [first?.['tcp_flags'], first?.['flow']?.['peer_host'], first?.['flow']?.['load_balanced']],
+    [['SYN', 'ACK'], 'h2', true],
+  );
+  asked.length = 0;
+  const anns = await live('', ANN);
+  assert.deepEqual(
+    asked.map(([host]) => host),
+    ['h1'],
+    'the receiver is another project’s',
+  );
+  assert.deepEqual([kinds(anns).length, anns['receiver'], (anns['sides'] as unknown as Json[]).length], [2, null, 1]);
+  const [shown] = anns['records'] as unknown as Json[];
+  assert.deepEqual(
+    [shown?.['host'], shown?.['flow']?.['peer_host'], shown?.['flow']?.['becomes']?.['destination_port']],
+    [null, null, 8080],
+  );
+  asked.length = 0;
+  await live(`&marker=${admins['marker']}`);
+  const places = asked.map(([host, ask]) => [
+    host,
+    ask.kind === 'follow' && ask.lease,
+    ask.kind === 'follow' && ask.after,
+  ]);
+  assert.deepEqual(places.sort(), [
+    ['h1', 'lh1', 3],
+    ['h2', 'lh2', 2],
+  ]);
+  answers['h2'] = { fault: { code: 'failed', message: '8 ports of the host are followed already' } };
+  const half = await live(`&marker=${admins['marker']}`);
+  const [, second] = half['sides'] as unknown as Json[];
+  assert.match(String(second?.['error']), /8 ports of the host are followed already/);
+  assert.deepEqual([kinds(half).length, half['marker']], [2, admins['marker']], 'its place is kept');
+  answers['h2'] = { value: { lease: 'l', records: [], lost: 0 } };
+  const [, older] = (await live())['sides'] as unknown as Json[];
+  assert.match(String(older?.['error']), /host h2 is of an older build/);
+  answers['h1'] = { fault: { code: 'no-port', message: '' } };
+  await refused(harness.send('GET', `/cable/v1/ports/${a['id']}/live?to=${addressOf(b)}`), 409, 'HostRefusesAsk');
+  await refused(harness.send('GET', `/cable/v1/ports/${a['id']}/live?to=2001:db8::1`), 400, 'InvalidInput');
+});
+
+function eventOf(from: Json, to: Json): FlowEvent {
+  return {
+    ...{ number: 1, kind: 'begin', atMs: 1_700_000_000_123.4, isBegun: true, networkId: String(from['network_id']) },
+    ...{ protocol: 6, source: addressOf(from), destination: addressOf(to), sourcePort: 5, destinationPort: 80 },
+    ...{ icmpType: null, packets: 1, bytes: 2, replyPackets: 3, replyBytes: 4, peerPortId: null, rule: null },
+    ...{ becomes: null, ended: null, reason: null },
+  };
+}
+
+test('who follows is told what came since his marker, in names that he may know', async (t) => {
+  const { harness, a, b, group } = await cloud(t);
+  const rule = String((group['security_group_rules'] as Json)[0]?.['id']);
+  const ends = { source: addressOf(a), sourcePort: 5, destination: addressOf(b), destinationPort: 8080 };
+  const events: readonly FlowEvent[] = [
+    { ...eventOf(a, b), rule },
+    { ...eventOf(a, b), number: 2, destination: '203.0.113.9', becomes: ends, peerPortId: String(b['id']) },
+    {
+      ...{ ...eventOf(b, a), number: 3, kind: 'drop', isBegun: false, reason: REASON },
+      becomes: { ...ends, source: '203.0.113.2', destination: addressOf(a) },
+    },
+  ];
+  const asked: HostAsk[] = [];
+  let said = { lease: 'first', records: [] as readonly FlowEvent[], lost: 4 };
+  await agent(t, harness, 'h1', (ask) => {
+    asked.push(ask);
+    return { value: said };
+  });
+  const follow = async (query: string, who?: Record<string, string>): Promise<Json> => {
+    const path = `/cable/v1/ports/${a['id']}/follow?protocol=tcp&address=10.0.0.9&port=80${query}`;
+    const { status, body } = await harness.send('GET', path, undefined, who);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
+  };
+  const begun = await follow('', ANN);
+  assert.deepEqual([begun['begun_anew'], begun['missing'], begun['records']], [false, 4, []]);
+  said = { lease: 'first', records: events, lost: 6 };
+  const next = await follow(`&marker=${begun['marker']}`, ANN);
+  const only = { protocol: 6, address: '10.0.0.9', port: 80 };
+  assert.deepEqual(asked, [
+    { kind: 'follow', portId: a['id'], lease: null, after: 0, ...only },
+    { kind: 'follow', portId: a['id'], lease: 'first', after: 0, ...only },
+  ]);
+  assert.deepEqual([next['begun_anew'], next['missing'], next['host']], [false, 2, null]);
+  const [first, second, third] = next['records'] as unknown as Json[];
+  assert.deepEqual([first?.['at'], first?.['rule'], first?.['peer']], ['2023-11-14T22:13:20.123400Z', null, null]);
+  assert.deepEqual(second?.['becomes'], {
+    ...{ source: addressOf(a), source_port: 5, destination: null, destination_port: null },
+  });
+  assert.deepEqual(
+    [third?.['source'], third?.['reason'], third?.['remedy']],
+    ['203.0.113.2', 'policy_ingress', 'add one'],
+    'of what another project sends by a router that is seen which the port meets',
+  );
+  for (const secret of [String(b['id']), rule, 'h1'])
+    assert.ok(!JSON.stringify(next).includes(secret), `${secret} is told`);
+  const admins = await follow(`&marker=${begun['marker']}`);
+  const [, behind] = admins['records'] as unknown as Json[];
+  assert.equal(behind?.['becomes']?.['destination'], addressOf(b));
+  assert.equal((admins['records'] as unknown as Json[])[0]?.['rule'], rule);
+  await follow(`&marker=${next['marker']}`);
+  assert.deepEqual(
+    [asked.at(-1)].map((ask) => ask?.kind === 'follow' && [ask.lease, ask.after]),
+    [['first', 3]],
+  );
+  said = { lease: 'second', records: [], lost: 1 };
+  const anew = await follow(`&marker=${next['marker']}`);
+  assert.deepEqual([anew['begun_anew'], anew['missing']], [true, 1]);
+});
+
 test('parameters are refused by name', async (t) => {
   const { harness, a, b } = await cloud(t);
   for (const [what, named] of [
@@ -383,11 +782,21 @@ test('parameters are refused by name', async (t) => {
     ['flows?marker=-1', 'marker'],
     ['flows?state=open', 'state'],
     ['flows?address=ten', 'address'],
+    ['live', 'to'],
+    [`live?to=${addressOf(b)}&dport=80`, 'dport'],
+    [`live?to=${addressOf(b)}&rate=101`, 'rate'],
+    [`live?to=${addressOf(b)}&marker=a.1.1`, 'marker'],
+    [`live?to=${addressOf(b)}&marker=a.1.1~~`, 'marker'],
+    ['follow?state=new', 'state'],
+    ['follow?marker=7', 'marker'],
+    ['follow?marker=a.b.c', 'marker'],
     ['trace', 'to'],
-    ['trace?to=224.0.0.1', 'to'],
     ['trace?to=255.255.255.255', 'to'],
     ['trace?to=0.0.0.0', 'to'],
-    ['trace?to=ff02::1', 'to'],
+    ['live?to=224.0.0.1', 'to'],
+    ['trace?to=255.255.255.255', 'to'],
+    ['trace?to=0.0.0.0', 'to'],
+    ['trace?to=::', 'to'],
     [`trace?to=${addressOf(b)}&source=fe80::1`, 'source'],
     [`trace?to=${addressOf(b)}&protocol=tcp`, 'dport'],
     [`trace?to=${addressOf(b)}&dport=80`, 'dport'],

@@ -1,4 +1,4 @@
-import { cidrContains, type Port, parseCidr, parseIp, type Subnet } from '@cable/model';
+import { cidrContains, isGroupAddress, type Port, parseCidr, parseIp, type Subnet } from '@cable/model';
 
 /** What a guest knows of a subnet that it has an address in. */
 export type KnownSubnet = Pick<Subnet, 'id' | 'name' | 'cidr' | 'gateway_ip' | 'host_routes' | 'ip_version'> & {
@@ -20,7 +20,7 @@ export function subnetsOf(port: Port, subnet: (id: string) => Subnet | undefined
 }
 
 /**
- * Whom a guest sends a packet to that took its addresses and routes from its subnets: the destination on its own link, the next hop of the longest host route, or
+ * Whom a guest sends a packet to that took its addresses and routes from its subnets: the destination on its own link, or a group, the next hop of the longest host route, or
  * the gateway. `source`: an address that it sends from instead of its own.
  */
 export function sendingOf(subnets: readonly KnownSubnet[], destination: string, source: string | null): Sending {
@@ -30,7 +30,7 @@ export function sendingOf(subnets: readonly KnownSubnet[], destination: string, 
   if (to === undefined || first === undefined) return { missing: `the port has no IPv${to?.version ?? 4} address` };
   const chosen = same.find(({ address }) => address === source) ?? first;
   const answer = (of: KnownSubnet, nextHop: string): Sending => ({ source: source ?? of.address, nextHop });
-  if (ON_LINK.has(destination)) return answer(chosen, destination);
+  if (ON_LINK.has(destination) || isGroupAddress(to)) return answer(chosen, destination);
   const covers = (cidr: string): boolean => {
     const prefix = parseCidr(cidr);
     return prefix !== undefined && cidrContains(prefix, to);

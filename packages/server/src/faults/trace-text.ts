@@ -20,6 +20,10 @@ type Context = {
   readonly eyes: Eyes;
   readonly tables: Pick<Tables, 'of'>;
   readonly receiver: TraceEnd | null;
+  /** Id of the network on whose physical network a machine sends it; absent: a port sends it. */
+  readonly outside?: string;
+  /** The packet is to a group of multicast. */
+  readonly isGroups: boolean;
 };
 
 /** What became of the packet at a host. */
@@ -35,15 +39,22 @@ export function showHop(hop: TraceHop, context: Context): ShownHop {
   };
 }
 
-function neighbourStep({ neighbour }: TraceHop, { eyes, port }: Context): readonly ShownStep[] {
+function neighbourStep({ neighbour }: TraceHop, { eyes, port, outside, isGroups }: Context): readonly ShownStep[] {
   if (neighbour === null) return [];
   const { address, mac, end } = neighbour;
-  const sender = { kind: 'port', text: `port ${nameOf(eyes.port(port.id), 'port')} sends` };
+  const sender =
+    outside === undefined
+      ? { kind: 'port', text: `port ${nameOf(eyes.port(port.id), 'port')} sends` }
+      : {
+          kind: 'machine',
+          text: `a machine on the physical network of ${nameOf(eyes.network(outside), 'network')} sends`,
+        };
   // Behind another project's floating IP or load balancer nobody sees an address.
-  if (eyes.port(port.id) === null) {
+  if (outside === undefined && eyes.port(port.id) === null) {
     const text = mac === null ? 'its next hop does not answer' : 'its next hop answers';
     return [sender, { kind: 'neighbour', text, address: null, mac: null }];
   }
+  if (isGroups && mac !== null) return [sender, { kind: 'neighbour', text: `to ${address} by ${mac}`, address, mac }];
   if (mac !== null)
     return [sender, { kind: 'neighbour', text: `next hop ${address} answers with ${mac}`, address, mac }];
   const why =
@@ -245,7 +256,13 @@ function endStep(end: TraceEnd, context: Context): ShownStep {
     case 'answered':
       return { kind: 'answered', text: 'answered by the router itself' };
     case 'copies':
-      return { kind: 'copies', text: `nobody is known to have the MAC: ${end.count} copies`, copies: end.count };
+      return {
+        kind: 'copies',
+        text: context.isGroups
+          ? 'it goes to those who have joined the group'
+          : `nobody is known to have the MAC: ${end.count} copies`,
+        copies: end.count,
+      };
     case 'drop':
     case 'refusal': {
       const told = end.kind === 'refusal' ? 'dropped, and the sender is told' : 'dropped';

@@ -4,6 +4,7 @@ import { answerValue } from './answer-values.ts';
 import { boundHost, type FaultDeps } from './counted.ts';
 import type { Eyes } from './eyes.ts';
 import { type Sending, sendingOf, subnetsOf } from './next-hop.ts';
+import { type Copied, followCopies, isGroup, judgeGroup } from './trace-groups.ts';
 import { type ShownHop, showHop } from './trace-text.ts';
 
 /** What is to be traced. Ports and ICMP type as the field's tools have them. */
@@ -46,7 +47,7 @@ export type Trace = {
 };
 
 /** One way: its hops, and how it ends. */
-type Way = {
+export type Way = {
   readonly hops: readonly ShownHop[];
   readonly end: WayEnd;
   readonly host: string;
@@ -60,15 +61,15 @@ type Begun = {
   readonly isTranslated: boolean;
   readonly isOpen: boolean;
 };
-type WayEnd = Exclude<TraceEnd, { kind: 'host' }> | Unfinished;
-/** `unresolved`: nobody answers for the next hop's address; `unknown`: a host cannot be asked; `missing`: the guest itself has no way. */
+export type WayEnd = Exclude<TraceEnd, { kind: 'host' }> | Unfinished | Copied;
+/** `unresolved`: nobody answers for the next hop's address; `unknown`: a host cannot be asked; `missing`: the guest itself has no way; `astray`: an answer goes elsewhere than it should. */
 type Unfinished = {
-  readonly kind: 'unresolved' | 'unknown' | 'missing';
+  readonly kind: 'unresolved' | 'unknown' | 'missing' | 'astray';
   readonly why: string;
   readonly remedy: string;
 };
 
-type Context = { readonly deps: FaultDeps; readonly eyes: Eyes };
+export type Context = { readonly deps: FaultDeps; readonly eyes: Eyes; readonly taught?: string | undefined };
 
 /** More hosts than any way has: from a guest's to its receiver's, by a gateway. */
 const MAX_HOPS = 6;
@@ -84,20 +85,8 @@ export async function trace(deps: FaultDeps, port: Port, query: TraceQuery, eyes
   const packet: TracePacket = { ...query, source: query.source ?? '', destination: query.to };
   const sending = sendingFrom(deps, port, query.to, query.source);
   const sent = 'missing' in sending ? packet : { ...packet, source: sending.source };
-  const there = await follow(context, port, sending, sent, null);
-  const receiver = there.end.kind === 'port' ? deps.tables.of('port').get(there.end.portId ?? '') : undefined;
-  const arrived = there.end.kind === 'port' ? { ...sent, ...there.end.packet } : sent;
-  const reply = receiver === undefined || isOpen(there) ? undefined : answerTo(arrived);
-  const back =
-    receiver === undefined || reply === undefined
-      ? undefined
-      : await follow(
-          context,
-          receiver,
-          sendingFrom(deps, receiver, reply.destination, reply.source),
-          reply,
-          there.begun,
-        );
+  const there = await followFrom(context, port, sending, sent, null);
+  const { receiver, back } = await answerOf(context, there, sent);
   return {
     from: { id: port.id, name: port.name },
     packet: showPacket(sent),
@@ -106,6 +95,22 @@ export async function trace(deps: FaultDeps, port: Port, query: TraceQuery, eyes
     there: there.hops,
     back: back?.hops ?? [],
   };
+}
+
+/** What the port that it came to answers; `back` undefined: nothing, or nobody knows what becomes of that. `taught`: an address outside whose MAC the packet's own question for ours has told. */
+export async function answerOf(
+  context: Context,
+  there: Way,
+  sent: TracePacket,
+  taught?: string,
+): Promise<{ readonly receiver: Port | undefined; readonly back: Way | undefined }> {
+  const { deps } = context;
+  if (there.end.kind !== 'port') return { receiver: undefined, back: undefined };
+  const receiver = deps.tables.of('port').get(there.end.portId ?? '');
+  const reply = receiver === undefined || isOpen(there) ? undefined : answerTo({ ...sent, ...there.end.packet });
+  if (receiver === undefined || reply === undefined) return { receiver, back: undefined };
+  const sending = sendingFrom(deps, receiver, reply.destination, reply.source);
+  return { receiver, back: await followFrom({ ...context, taught }, receiver, sending, reply, there.begun) };
 }
 
 function sendingFrom(deps: FaultDeps, port: Port, to: string, source: string | null): Sending {
@@ -125,30 +130,64 @@ function answerTo(packet: TracePacket): TracePacket | undefined {
   return icmpType === undefined ? undefined : { ...turned, icmpType };
 }
 
-/** `answered`: what the packet that it answers would have begun; null: it answers none. */
-async function follow(
+/** What a port sends. `answered`: what the packet that it answers would have begun; null: it answers none. */
+async function followFrom(
   context: Context,
   port: Port,
   sending: Sending,
   packet: TracePacket,
   answered: readonly Begun[] | null,
 ): Promise<Way> {
-  const hops: ShownHop[] = [];
-  const begun: Begun[] = [];
+  const host = boundHost(port);
   if ('missing' in sending) {
     const remedy = 'Give the subnet a gateway_ip or a host route, or the port an address of that family.';
-    return { hops, end: { kind: 'missing', why: sending.missing, remedy }, host: boundHost(port), begun };
+    return { hops: [], end: { kind: 'missing', why: sending.missing, remedy }, host, begun: [] };
   }
-  let host = boundHost(port);
-  let from: Ask['from'] = { kind: 'port', portId: port.id, nextHop: sending.nextHop, packet };
+  const { nextHop } = sending;
+  const from = { kind: 'port', portId: port.id, nextHop, packet } as const;
+  return follow(context, { port, host, from }, answered);
+}
+
+/** From where it enters a host on. `port`: whose way it is. */
+export async function follow(
+  context: Context,
+  start: {
+    readonly port: Port;
+    readonly host: string;
+    readonly from: Exclude<Ask['from'], { kind: 'host' }>;
+  },
+  answered: readonly Begun[] | null,
+): Promise<Way> {
+  const { port } = start;
+  const { nextHop } = start.from;
+  const hops: ShownHop[] = [];
+  const begun: Begun[] = [];
+  let { host }: { host: string } = start;
+  let from: Ask['from'] = start.from;
   for (let n = 0; n < MAX_HOPS; n += 1) {
-    const hop = await askOrSay(context.deps, host, { from, ...answerAt(host, answered) }, n === 0 && answered === null);
-    if ('why' in hop) return { hops, end: hop, host, begun };
+    const said = await askOrSay(
+      context.deps,
+      host,
+      { from, ...answerAt(host, answered) },
+      n === 0 && answered === null,
+    );
+    if ('why' in said) return { hops, end: said, host, begun };
+    const hop = taughtHop(said, context.taught);
     const { tables } = context.deps;
     begun.push({ host, flow: hop.began ?? null, ...translationOf(hop) });
-    hops.push(showHop(hop, { host, port, eyes: context.eyes, tables, receiver: hop.end }));
+    const outside = from.kind === 'outside' ? { outside: from.networkId } : {};
+    const isGroups = isGroup(nextHop);
+    const shown = { port, eyes: context.eyes, tables, isGroups, ...outside };
+    hops.push(showHop(hop, { ...shown, host, receiver: hop.end }));
     const isSeen = context.eyes.port(port.id) !== null;
-    if (hop.end === null) return { hops, end: unresolved(hop, isSeen ? sending.nextHop : 'its next hop'), host, begun };
+    if (hop.end === null) return { hops, end: unresolved(hop, isSeen ? nextHop : 'its next hop'), host, begun };
+    if (hop.end.kind === 'copies' && isGroups) {
+      const copied = await followCopies(context.deps, { port, host, hop }, (other, entry) =>
+        askOrSay(context.deps, other, { from: entry, isAnswer: false }, false),
+      );
+      for (const one of copied.hops) hops.push(showHop(one.hop, { ...shown, host: one.host, receiver: null }));
+      return { hops, end: copied.end, host, begun };
+    }
     if (hop.end.kind !== 'host') return { hops, end: hop.end, host, begun };
     const { underlay, vni, frame } = hop.end;
     const next = tables.of('host').by('underlay', underlay)[0]?.id;
@@ -157,6 +196,14 @@ async function follow(
     host = next;
   }
   return { hops, end: unknown(`it does not end within ${MAX_HOPS} hosts`), host, begun };
+}
+
+/** A trace teaches nobody: a machine that has just asked for an address of ours is known to who answers it. */
+function taughtHop(hop: TraceHop, taught: string | undefined): TraceHop {
+  const isAsked = hop.steps.some((step) => step.kind === 'outside' && !step.isKnown && step.address === taught);
+  if (!isAsked || hop.end?.kind !== 'drop' || hop.end.reason.name !== 'no_neighbour') return hop;
+  const steps = hop.steps.map((step) => (step.kind === 'outside' ? { ...step, isKnown: true } : step));
+  return { ...hop, steps, end: { kind: 'outside' } };
 }
 
 function answerAt(host: string, answered: readonly Begun[] | null): Pick<Ask, 'isAnswer' | 'flows'> {
@@ -239,7 +286,7 @@ const OPEN = {
   },
 } as const;
 
-function judge(
+export function judge(
   there: Way,
   back: Way | undefined,
   shown: { readonly port: Port; readonly eyes: Eyes },
@@ -265,6 +312,11 @@ function judge(
       const verdict = end.kind === 'drop' ? 'dropped' : 'refused';
       return { verdict, cause: { ...at, reason: name, meaning, remedy } };
     }
+    case 'group': {
+      const judged = judgeGroup(end);
+      if (judged === null) return { verdict: 'arrives', cause: null };
+      return { verdict: judged.verdict, cause: { ...at, ...judged.cause } };
+    }
     case 'copies':
       return {
         verdict: 'unresolved',
@@ -277,8 +329,9 @@ function judge(
       };
     case 'unresolved':
     case 'unknown':
-    case 'missing': {
-      const verdict = end.kind === 'missing' ? 'dropped' : end.kind;
+    case 'missing':
+    case 'astray': {
+      const verdict = end.kind === 'missing' || end.kind === 'astray' ? 'dropped' : end.kind;
       return { verdict, cause: { ...at, reason: REASONS[end.kind], meaning: end.why, remedy: end.remedy } };
     }
     case 'cut':
@@ -288,9 +341,14 @@ function judge(
   }
 }
 
-const REASONS = { unresolved: 'no_neighbour', unknown: 'host_unreachable', missing: 'no_way' } as const;
+const REASONS = {
+  unresolved: 'no_neighbour',
+  unknown: 'host_unreachable',
+  missing: 'no_way',
+  astray: 'answer_astray',
+} as const;
 
-function showPacket(packet: TracePacket): Readonly<Record<string, unknown>> {
+export function showPacket(packet: TracePacket): Readonly<Record<string, unknown>> {
   const isIcmp = ICMP.includes(packet.protocol);
   return {
     source: packet.source,

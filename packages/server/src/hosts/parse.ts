@@ -228,13 +228,14 @@ function parseLeases(value: unknown): readonly LeaseUse[] {
 
 function parseVif(value: unknown, index: number): VifStatus {
   const field = `vifs[${index}]`;
-  const { portId, state, reason } = parseFields(value, field);
+  const { portId, state, reason, flows } = parseFields(value, field);
   if (typeof portId !== 'string' || !isUuid(portId)) throw invalid(`${field}.portId`, 'the id of a port');
   if (!STATES.has(state)) throw invalid(`${field}.state`, 'up, down or error');
   return {
     portId,
     state: state as VifStatus['state'],
     reason: reason === null || reason === undefined ? null : parseText(reason, `${field}.reason`, MAX_REASON),
+    ...(flows === true ? { flows } : {}),
   };
 }
 

@@ -168,7 +168,8 @@ export class Reports {
     const rows = this.#deps.tables.of('vif');
     return vifs.flatMap((vif) => {
       const row = rows.get(`${host}/${vif.portId}`);
-      if (row !== undefined && row.state === vif.state && row.reason === vif.reason) return [];
+      const hasFlows = vif.flows === true;
+      if (row?.state === vif.state && row.reason === vif.reason && row.hasFlows === hasFlows) return [];
       const op: Op = { kind: 'put', key: vifKey(host, vif.portId), value: vifValue(vif) };
       return [{ op, status: this.#deps.planStatus(host, vif) }];
     });
@@ -246,8 +247,8 @@ function merge(host: string, first: Told | undefined, second: Told): Told {
   return first;
 }
 
-function vifValue(vif: VifStatus): string {
-  return JSON.stringify({ state: vif.state, reason: vif.reason });
+function vifValue({ state, reason, flows }: VifStatus): string {
+  return JSON.stringify({ state, reason, flows });
 }
 
 function tooMany(host: string): CableError {

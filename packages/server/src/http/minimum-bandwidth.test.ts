@@ -1,7 +1,9 @@
 /** Minimum bandwidth: what is promised on hosts is counted, and never more than they say that they have. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { checkStore } from '../engine/check.ts';
 import {
+  type Answer,
   assertInvariants,
   type Harness,
   harnessOf,
@@ -10,6 +12,7 @@ import {
   startHarness,
   startTestServer,
 } from '../testing/harness.ts';
+import { lateStore } from '../testing/late-store.ts';
 
 const POLICIES = '/v2.0/qos/policies';
 const OVER = 'QosPlacementAllocationUpdateConflict';
@@ -240,6 +243,28 @@ test('agents show what they have, in Neutron’s words; what nobody could have i
   }
 });
 
+test('a physical network may be called as what every object has', async (t) => {
+  const harness = await cloud(t);
+  const { send, create, policy, booked, server } = harness;
+  const gold = await policy({ egress: 400 });
+  for (const [name, at] of [
+    ['constructor', 'h4'],
+    ['__proto__', 'h5'],
+  ] as const) {
+    const of = (rates: object): object => JSON.parse(`{"${name}":${JSON.stringify(rates)}}`) as object;
+    await host(harness, at, of({ egress: 1000 }));
+    const provider = { 'provider:network_type': 'flat', 'provider:physical_network': name };
+    const { id } = await create('network', provider);
+    const port = { network_id: id, qos_policy_id: gold, 'binding:host_id': at };
+    const answers: number[] = [];
+    for (const _ of [1, 2, 3]) answers.push((await send('POST', '/v2.0/ports', { port })).status);
+    assert.deepEqual(answers, [201, 201, 409], name);
+    assert.equal(JSON.stringify(await booked(at)), JSON.stringify(of({ egress: 800 })));
+    await assertInvariants(server);
+  }
+  assert.deepEqual([Object.keys(Object.prototype), Object.keys(Object)], [[], []], 'nobody else has what they have');
+});
+
 test('a host that gets another name keeps what is promised there, and one that goes takes it along', async (t) => {
   const { send, flat, policy, bind, booked, server } = await cloud(t);
   const gold = await policy({ egress: 700 });
@@ -262,6 +287,106 @@ test('a host that gets another name keeps what is promised there, and one that g
     ['h3'],
   );
   await assertInvariants(server);
+});
+
+test('what one server promises on a host, and another has not heard of yet, is counted when that one makes it more', async (t) => {
+  const { store, send, create, server, flat, policy, booked } = await cloud(t);
+  const held = lateStore(store);
+  const late = await startTestServer(held.store);
+  t.after(() => late.stop());
+  const sendLate = harnessOf(store, late).send;
+  const nova = { device_owner: 'compute:nova' };
+  const put = (path: string, fields: object) => send('PUT', path, fields);
+  const made = async (fields: object) => String((await create('port', { network_id: flat, ...nova, ...fields }))['id']);
+  const raise = async (id: string): Promise<() => Promise<Answer>> => {
+    const rules = `${POLICIES}/${id}/minimum_bandwidth_rules`;
+    const [one] = (await send('GET', rules)).body['minimum_bandwidth_rules'] as unknown as Json[];
+    return () => sendLate('PUT', `${rules}/${one?.['id']}`, { minimum_bandwidth_rule: { min_kbps: 1001 } });
+  };
+  const provider = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' };
+  let vlan = 100;
+  const network = async () =>
+    String(
+      (await create('network', { ...provider, 'provider:network_type': 'vlan', 'provider:segmentation_id': vlan++ }))[
+        'id'
+      ],
+    );
+  type Case = readonly [what: string, prepare: () => Promise<readonly [() => Promise<unknown>, () => Promise<Answer>]>];
+  const cases: readonly Case[] = [
+    [
+      'a port that comes, and its policy’s rule',
+      async () => {
+        const gold = await policy({ egress: 100 });
+        return [() => made({ qos_policy_id: gold, 'binding:host_id': 'h1' }), await raise(gold)];
+      },
+    ],
+    [
+      'a port that comes to a host, and its policy’s rule',
+      async () => {
+        const gold = await policy({ egress: 100 });
+        const port = await made({ qos_policy_id: gold });
+        return [() => put(`/v2.0/ports/${port}`, { port: { 'binding:host_id': 'h1' } }), await raise(gold)];
+      },
+    ],
+    [
+      'a port that is given a policy, and its rule',
+      async () => {
+        const gold = await policy({ egress: 100 });
+        const port = await made({ 'binding:host_id': 'h1' });
+        return [() => put(`/v2.0/ports/${port}`, { port: { qos_policy_id: gold } }), await raise(gold)];
+      },
+    ],
+    [
+      'a network that is given a policy, and its rule',
+      async () => {
+        const [gold, id] = [await policy({ egress: 100 }), await network()];
+        await made({ network_id: id, 'binding:host_id': 'h1' });
+        return [() => put(`/v2.0/networks/${id}`, { network: { qos_policy_id: gold } }), await raise(gold)];
+      },
+    ],
+    [
+      'a port that loses its own policy, and the rule of its network’s',
+      async () => {
+        const [gold, other, id] = [await policy({ egress: 100 }), await policy({}), await network()];
+        await put(`/v2.0/networks/${id}`, { network: { qos_policy_id: gold } });
+        const port = await made({ network_id: id, qos_policy_id: other, 'binding:host_id': 'h1' });
+        return [() => put(`/v2.0/ports/${port}`, { port: { qos_policy_id: null } }), await raise(gold)];
+      },
+    ],
+    [
+      'a port that comes, and its network’s policy',
+      async () => {
+        const [gold, id] = [await policy({ egress: 1001 }), await network()];
+        const give = () => sendLate('PUT', `/v2.0/networks/${id}`, { network: { qos_policy_id: gold } });
+        return [() => made({ network_id: id, 'binding:host_id': 'h1' }), give];
+      },
+    ],
+    [
+      'a port that comes to a host, and its network’s policy',
+      async () => {
+        const [gold, id] = [await policy({ egress: 1001 }), await network()];
+        const port = await made({ network_id: id });
+        const give = () => sendLate('PUT', `/v2.0/networks/${id}`, { network: { qos_policy_id: gold } });
+        return [() => put(`/v2.0/ports/${port}`, { port: { 'binding:host_id': 'h1' } }), give];
+      },
+    ],
+  ];
+  for (const [what, prepare] of cases) {
+    const [first, second] = await prepare();
+    await late.tables.waitFor(server.tables.revision);
+    const release = held.hold();
+    await first();
+    const answer = second();
+    // It has planned by what it knows; what it is refused for it hears of afterwards.
+    await Promise.race([held.asked(), answer]);
+    release();
+    await refused(answer, 409, OVER).catch((err: Error) => assert.fail(`${what}: ${err.message}`));
+    assert.deepEqual((await checkStore(server.deps)).violations, [], what);
+    const now = ((await booked('h1')) as Record<string, Record<string, number>>)['physnet1']?.['egress'] ?? 0;
+    assert.ok(now <= 1000, `${what}: ${now}`);
+    for (const one of (await send('GET', '/v2.0/ports')).body['ports'] ?? [])
+      await send('DELETE', `/v2.0/ports/${one['id']}`);
+  }
 });
 
 test('whatever is asked of two servers at once, no host is promised more than it has', async (t) => {

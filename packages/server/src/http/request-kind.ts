@@ -9,8 +9,8 @@ const SHOWN: ReadonlySet<string> = new Set(['/', '/v2.0', '/openapi.json', '/met
 
 const AGENT_WRITE = /^(?:PUT \/cable\/v1\/hosts\/[^/]+|POST \/cable\/v1\/hosts\/[^/]+\/status)$/;
 const AGENT_WATCH = /^\/cable\/v1\/hosts\/[^/]+\/watch$/;
-/** What only the host of a port can say. */
-const ASK = /^\/cable\/v1\/ports\/[^/]+\/[^/]+$/;
+/** What only hosts can say. */
+const ASK = /^\/cable\/v1\/(?:ports\/[^/]+\/[^/]+|networks\/[^/]+\/trace)$/;
 /** One object: by its UUID, or in a collection whose ids are names. */
 const ONE =
   /\/[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$|^\/cable\/v1\/hosts\/[^/]+$|^\/v2\.0\/extensions(?:\/[^/]+)?$/i;

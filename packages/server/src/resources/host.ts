@@ -54,7 +54,7 @@ export function dropBooking(plan: Plan, host: string): void {
 /** Neutron names bridges. */
 function byDevice({ bandwidth, bridge_mappings: mappings }: Host): HostBandwidth {
   const all = Object.entries((bandwidth ?? {}) as HostBandwidth);
-  return Object.fromEntries(all.map(([name, rates]) => [mappings[name] ?? name, rates]));
+  return Object.fromEntries(all.map(([name, rates]) => [Object.hasOwn(mappings, name) ? mappings[name] : name, rates]));
 }
 
 /** Hosts in Neutron's words. */

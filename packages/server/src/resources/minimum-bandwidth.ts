@@ -1,6 +1,7 @@
 /**
  * What ports are promised of their hosts' bandwidth (docs/design/qos.md): counted, and refused where a host has said how much it has. Whatever makes more of it
- * promised on a host writes the host's booking, and rests on the policy, and on the network where the policy is the network's: so two cannot promise the same.
+ * promised on a host writes the host's booking, so two cannot promise the same. A port rests on its policy, and on its network where the policy is that's; a policy
+ * or network rests on all its ports: else it would not know of a host to which one has just come.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -12,10 +13,13 @@ import {
   TUNNELLED,
 } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
+import { keyOfClaim } from '../engine/keys-of.ts';
 import type { Broken } from '../engine/module.ts';
 import { lookAt, type Plan } from '../engine/plan.ts';
-import type { Look } from '../engine/view.ts';
+import type { Look, RowOf } from '../engine/view.ts';
 import { renamedFrom } from '../hosts/renaming.ts';
+import { claimsUnderPrefix, referenceKey, referencesOfType } from '../keys.ts';
+import { macName } from './port-claims.ts';
 
 type Rule = QosMinimumBandwidthRule;
 type Direction = Rule['direction'];
@@ -40,22 +44,41 @@ export function bookPort(planning: Planning, before: Port | undefined, after: Po
 /** Of all ports of a network that has another policy now. */
 export function bookNetwork(planning: Planning, { id, qos_policy_id: policy }: Network): void {
   if (policy === null || rulesOf(planning.plan, policy).length === 0) return;
-  bookAll(planning, planning.plan.by('port', 'network_id', id));
+  bookAll(planning, portsIn(planning.plan, id));
 }
 
-/** Of all who have a policy whose rules are others now; the rule's write revises the policy. */
+/** Of all who have a policy whose rules promise more now; the rule's write revises the policy. */
 export function bookPolicy(planning: Planning, policy: string): void {
   const { plan } = planning;
-  const networks = plan.by('network', 'qos_policy_id', policy);
-  bookAll(planning, [
-    ...plan.by('port', 'qos_policy_id', policy),
-    ...networks.flatMap(({ id }) => plan.by('port', 'network_id', id)),
-  ]);
+  const networks = usersOf(plan, policy, 'network');
+  bookAll(planning, [...usersOf(plan, policy, 'port'), ...networks.flatMap(({ id }) => portsIn(plan, id))]);
+}
+
+/** Who has the policy; the plan rests on each port as it is, and that there is nobody else. */
+function usersOf<T extends 'port' | 'network'>(plan: Plan, policy: string, type: T): readonly RowOf<T>[] {
+  const users = plan.by(type, 'qos_policy_id', policy);
+  plan.requireEmpty(
+    referencesOfType('qos_policy', policy, type),
+    users.map(({ id }) => referenceKey('qos_policy', policy, type, id)),
+  );
+  if (type === 'port') for (const { id } of users) plan.rely('port', id);
+  return users;
+}
+
+/** Ports of the network; the plan rests on each as it is, and that there are no others: each has a MAC of the network. */
+function portsIn(plan: Plan, networkId: string): readonly Port[] {
+  const ports = plan.by('port', 'network_id', networkId);
+  plan.requireEmpty(
+    claimsUnderPrefix('network', networkId, macName(networkId, '').kind),
+    ports.map((port) => keyOfClaim(macName(networkId, port.mac_address))),
+  );
+  for (const { id } of ports) plan.rely('port', id);
+  return ports;
 }
 
 /** What is promised on a host, to ports that are there or may come. */
 export function bookedOn(look: Pick<Look, 'get' | 'by'>, host: string): Rates {
-  const sums: Record<string, { [direction in Direction]?: number }> = {};
+  const sums = new Map<string, { [direction in Direction]?: number }>();
   const rules = new Map<string, readonly Rule[]>();
   const seen = new Set<string>();
   for (const port of [...look.by('port', 'binding:host_id', host), ...look.by('port', 'standby_hosts', host)]) {
@@ -66,11 +89,11 @@ export function bookedOn(look: Pick<Look, 'get' | 'by'>, host: string): Rates {
     rules.set(policy, known);
     if (known.length === 0) continue;
     const account = accountOf(look.get('network', port.network_id));
-    const sum = sums[account] ?? {};
-    sums[account] = sum;
+    const sum = sums.get(account) ?? {};
+    sums.set(account, sum);
     for (const { direction, min_kbps: rate } of known) sum[direction] = (sum[direction] ?? 0) + rate;
   }
-  return sums;
+  return Object.fromEntries(sums);
 }
 
 /** What of a port is not booked: a host that it is at, or may come to, has no booking. */
@@ -86,7 +109,7 @@ export function* unbookedPort(look: Look, port: Port): Iterable<Broken> {
 /** More is promised than was booked. */
 export function* overbooked(look: Look, host: string, granted: Rates): Iterable<Broken> {
   for (const { account, direction, rate } of entriesOf(bookedOn(look, host))) {
-    const most = granted[account]?.[direction] ?? 0;
+    const most = rateOf(granted, account, direction) ?? 0;
     if (rate <= most) continue;
     const detail = `${rate} kbit/s of ${direction} on ${account} are promised, ${most} were booked`;
     yield { rule: 'what a port is promised is booked on its hosts', detail };
@@ -138,7 +161,9 @@ function bookHost(planning: Planning, host: string): void {
   const { plan, deps } = planning;
   const base = lookAt(deps);
   const [last, now] = [bookedOn(base, host), bookedOn(plan, host)];
-  const raised = entriesOf(now).filter(({ account, direction, rate }) => rate > (last[account]?.[direction] ?? 0));
+  const raised = entriesOf(now).filter(
+    ({ account, direction, rate }) => rate > (rateOf(last, account, direction) ?? 0),
+  );
   if (raised.length === 0) return;
   const row = plan.get('host', host);
   // What is there already only gets another name.
@@ -154,7 +179,7 @@ function putBooking(plan: Plan, host: string, granted: Rates): void {
 
 function refuseOver(host: string, bandwidth: HostBandwidth = {}, raised: readonly Entry[]): void {
   for (const { account, direction, rate } of raised) {
-    const most = bandwidth[account]?.[direction];
+    const most = rateOf(bandwidth, account, direction);
     if (most === undefined || rate <= most) continue;
     throw new CableError(
       'QosPlacementAllocationUpdateConflict',
@@ -170,6 +195,11 @@ function entriesOf(rates: Rates): readonly Entry[] {
   return Object.entries(rates).flatMap(([account, sums]) =>
     DIRECTIONS.map((direction) => ({ account, direction, rate: sums[direction] ?? 0 })),
   );
+}
+
+/** Physical networks have any names, also those of what every object has. Undefined: nothing is said of it. */
+function rateOf(rates: Rates, account: string, direction: Direction): number | undefined {
+  return Object.hasOwn(rates, account) ? rates[account]?.[direction] : undefined;
 }
 
 /** All hosts that program the port. */

@@ -10,6 +10,7 @@ import type { Look } from '../engine/view.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
+import { waitForFlows } from './flows-here.ts';
 import { standbysAfterMove } from './gateway-hosts.ts';
 import { vifOf } from './vif.ts';
 
@@ -45,7 +46,13 @@ export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
         inactive_bindings: port.inactive_bindings.map((one) => (one.host === host ? { ...one, ...given } : one)),
       };
     }),
-    activate_port_binding: onPort('activate_port_binding', (_planning, port, host) => activated(port, host)),
+    activate_port_binding: async (deps, id, body, asked, parameters) => {
+      const port = await shownPort(deps, id, asked, 'activate_port_binding');
+      const { host = '' } = parameters;
+      const binding = port.inactive_bindings.find((one) => one.host === host);
+      if (binding?.was_active === false) await waitForFlows(deps.tables, { port, host, signal: asked.signal });
+      return activate(deps, id, body, asked, parameters);
+    },
     delete_port_binding: onPort('delete_port_binding', (_planning, port, host) => {
       found(port, host);
       if (host === hostOf(port)) return { 'binding:host_id': '', inactive_bindings: [] };
@@ -62,6 +69,8 @@ export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
     },
   },
 });
+
+const activate = onPort('activate_port_binding', (_planning, port, host) => activated(port, host));
 
 const EMPTY = { 'binding:host_id': '', 'binding:profile': {}, inactive_bindings: [] as readonly InactiveBinding[] };
 

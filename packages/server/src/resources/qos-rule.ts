@@ -52,7 +52,10 @@ export function qosRuleModule(type: RuleType): Contribution<AnyObject> {
 /** What more is promised is booked. */
 const BOOKED: Pick<Contribution<QosRule>, 'created' | 'changed'> = {
   created: (planning, rule) => bookPolicy(planning, rule.qos_policy_id),
-  changed: (planning, _before, rule) => bookPolicy(planning, rule.qos_policy_id),
+  changed: (planning, before, rule) => {
+    const isMore = before['direction'] !== rule['direction'] || Number(rule['min_kbps']) > Number(before['min_kbps']);
+    if (isMore) bookPolicy(planning, rule.qos_policy_id);
+  },
 };
 
 /** Nobody is promised more than it may have. A limit of 0 is none. */
