@@ -157,6 +157,17 @@ test('who has left a group is asked twice at once, and what he has not said then
   assert.equal(state.sent.slice(asked).filter((one) => one.endsWith('now')).length, 0, 'nor by the next agent');
 });
 
+test('of very many guests none waits long to be looked at for what it has left', () => {
+  const { state, start, run } = createHost();
+  const last = 5000;
+  const querier = start();
+  for (let vif = 1; vif <= last; vif++) state.guests.set(vif, { portId: `p${vif}` });
+  run(querier, 70);
+  state.left.set(last, state.now);
+  run(querier, 12);
+  assert.ok(state.sent.some((one) => one.endsWith(`: ${last} now`)));
+});
+
 test('what is left is not over while the question does not go out', () => {
   const { state, start, run } = createHost();
   state.guests.set(3, { portId: 'p' });

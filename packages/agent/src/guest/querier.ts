@@ -114,8 +114,9 @@ const AGAIN_NS = 10n * SECOND_NS;
 /** Guests that were asked by an agent before are asked within so many seconds. */
 const ADOPTED_SPREAD = 10;
 const MAX_PER_LOOK = 100;
-/** Who is looked at for groups that were left, at once. */
+/** Who is looked at for groups that were left, at once; of more guests than that is in a second each is looked at less often. */
 const MAX_LEFT_LOOKS = 500;
+const LEFT_LOOKS_A_SECOND = (1000 / LOOK_MS) * MAX_LEFT_LOOKS;
 /** Questions for a group that was left, a second apart, and how long after the last one there may be an answer (RFC 3376 §8.8, §8.9). */
 const LAST_QUESTIONS = 2;
 const LAST_ANSWER_NS = 2n * SECOND_NS;
@@ -141,11 +142,12 @@ export class Querier {
     }
     let room = MAX_PER_LOOK;
     let leftLooks = MAX_LEFT_LOOKS;
+    const pauseNs = SECOND_NS * BigInt(Math.max(1, Math.ceil(there.size / LEFT_LOOKS_A_SECOND)));
     for (const [vif, { portId }] of there) {
       const plan = this.#planOf(vif, portId, now);
       if (plan.lookNs <= now && plan.fromNs > 0n && leftLooks > 0) {
         leftLooks -= 1;
-        this.#lookForLeft(vif, plan, now);
+        this.#lookForLeft(vif, plan, now, pauseNs);
       }
       if (plan.dueNs > now || room === 0) continue;
       room -= 1;
@@ -154,9 +156,9 @@ export class Querier {
   }
 
   /** Who has left a group is asked again: others behind the port may be in it. What is not said then is over. */
-  #lookForLeft(vif: number, plan: Plan, now: bigint): void {
+  #lookForLeft(vif: number, plan: Plan, now: bigint, pauseNs: bigint): void {
     const { leftAt, ask, count } = this.#deps;
-    plan.lookNs = now + SECOND_NS;
+    plan.lookNs = now + pauseNs;
     if (plan.leavingNs === 0n && leftAt(vif) > plan.leftNs)
       Object.assign(plan, { leavingNs: now, toLeave: LAST_QUESTIONS });
     if (plan.leavingNs === 0n) return;
