@@ -234,8 +234,14 @@ export type TraceAsk = {
 export const MAX_TRACE_FLOWS = 4;
 
 export type TraceStart =
-  /** The port sends it, to `nextHop`: the destination itself, or a gateway. */
-  | { readonly kind: 'port'; readonly portId: string; readonly nextHop: string; readonly packet: TracePacket }
+  /** The port sends it, to `nextHop`: the destination itself, or a gateway. `isOutside`: that is a machine on the physical network of the port's own, whose MAC the port knows. */
+  | {
+      readonly kind: 'port';
+      readonly portId: string;
+      readonly nextHop: string;
+      readonly isOutside?: boolean;
+      readonly packet: TracePacket;
+    }
   /** Another host sent the frame (base64), with this VNI. */
   | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string }
   /** A machine on the physical network of the network sends it, to `nextHop`, whose MAC it asks for from `asker`, an address on that link. */

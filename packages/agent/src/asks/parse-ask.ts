@@ -95,7 +95,12 @@ function parseStart(from: JsonRecord): Trace['from'] {
   if (from['kind'] !== 'port' && from['kind'] !== 'outside')
     throw new Malformed('from.kind is none of port, host and outside');
   const sent = { nextHop: address(from, 'nextHop'), packet: parsePacket(record(from, 'packet')) };
-  if (from['kind'] === 'port') return { kind: 'port', portId: uuid(from, 'portId'), ...sent };
+  if (from['kind'] === 'port')
+    return {
+      ...{ kind: 'port', portId: uuid(from, 'portId') },
+      ...(from['isOutside'] === true ? { isOutside: true } : {}),
+      ...sent,
+    };
   return { kind: 'outside', networkId: uuid(from, 'networkId'), asker: address(from, 'asker'), ...sent };
 }
 

@@ -536,6 +536,40 @@ test('what a machine outside sends is traced by the host that answers it, and th
   assert.deepEqual(await judged(), ['passes', null], 'who has just asked is known');
 });
 
+test('a port of a provider network answers the machine outside that has asked for it', async (t) => {
+  const { harness, b } = await cloud(t);
+  const { create } = harness;
+  const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'p' };
+  const office = await create('network', { name: 'office', ...flat });
+  await create('subnet', { network_id: office['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const port = await bind(harness, await create('port', { network_id: office['id'] }), 'h1');
+  const sent: HostAsk[] = [];
+  let receiver = port;
+  const neighbour = { address: '', mac: '02:00:00:00:00:01', end: { kind: 'answered' } } as const;
+  await agent(t, harness, 'h1', (ask) => {
+    sent.push(ask);
+    const isOut = ask.kind === 'trace' && ask.from.kind === 'port';
+    return hop(isOut ? { kind: 'outside' } : { kind: 'port', portId: String(receiver['id']) }, { neighbour });
+  });
+  await agent(t, harness, 'h2', (ask) => {
+    sent.push(ask);
+    return hop({ kind: 'outside' }, { neighbour });
+  });
+  const answered = async (source: string): Promise<unknown> => {
+    sent.length = 0;
+    const path = `/cable/v1/networks/${office['id']}/trace?to=${addressOf(port)}&source=${source}`;
+    const { status, body } = await harness.send('GET', path);
+    assert.deepEqual([status, body['verdict']], [200, 'passes'], JSON.stringify(body));
+    const last = sent.at(-1);
+    return last?.kind === 'trace' && last.from.kind === 'port' && [last.from.nextHop, last.from.isOutside ?? false];
+  };
+  assert.deepEqual(await answered('10.0.0.200'), ['10.0.0.200', true]);
+  assert.deepEqual(await answered('198.51.100.7'), ['10.0.0.1', true], 'the gateway of the link has asked');
+  // Who gets it in another network knows nobody there by that.
+  receiver = b;
+  assert.deepEqual(await answered('10.0.0.200'), ['10.0.0.200', false]);
+});
+
 test('of the hosts that may have a floating IP each is asked; none answers, none is there, and older agents are told apart', async (t) => {
   const { harness, external, floating, port, gateway } = await outsideCloud(t);
   const asked: string[] = [];
