@@ -52,8 +52,12 @@ struct take {
 	__u32 count; /* rows filled */
 	__u32 next; /* flow to go on with; 0: all were looked at */
 	__u32 routers; /* ROUTERS_*: 0: none is followed */
-	__u32 pad;
+	__u32 which; /* WHICH_*; 0: all in one walk */
 };
+
+/* Of two walks, the first and the second: who begins to follow is told first of what was answered, however many flows there are that nobody answers. */
+#define WHICH_ANSWERED 1
+#define WHICH_OTHERS 2 /* and what was answered meanwhile */
 
 #define ROUTERS_CHANGES 1
 #define ROUTERS_ANEW 2 /* some that were not before, or have other addresses: whose a flow is is asked anew */
@@ -217,6 +221,17 @@ static __always_inline void fill_row(struct cb_carry *row, const struct cb_flow 
 	}
 }
 
+/* Is the flow one of this walk? */
+static __always_inline int is_of_walk(const struct taking *taking, const struct cb_flow *flow, __u64 life, __u32 seen)
+{
+	__u32 which = taking->take.which, state = flow->way[0].state;
+	int is_answered = (life & 3) == CB_LIFE_LIVE && state != CB_FLOW_NEW && state != CB_FLOW_PICKED_UP;
+
+	if (which == WHICH_ANSWERED)
+		return is_answered;
+	return which != WHICH_OTHERS || !is_answered || seen != sight_of(life, state);
+}
+
 /* Called for each flow. Returns 1 to stop. */
 static long take_one(__u32 index, void *data __attribute__((unused)))
 {
@@ -235,6 +250,8 @@ static long take_one(__u32 index, void *data __attribute__((unused)))
 	if (!flow || !seen)
 		return 1;
 	life = *(volatile __u64 *)&flow->life;
+	if (!is_of_walk(taking, flow, life, *seen))
+		return 0;
 	if ((life & 3) == CB_LIFE_LIVE)
 		state = is_wanted(taking, flow, number, life, seen) ? flow->way[0].state : SIGHT_OF_NOBODY;
 	else

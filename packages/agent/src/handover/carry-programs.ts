@@ -25,6 +25,9 @@ export type CarrySource = {
 /** What is wanted of a VIF's flows: those that are not as they were when they were last taken out, or all. */
 export type Follow = 'nothing' | 'changes' | 'all';
 
+/** Of which flows: those that were answered, which are worth most, then the others; or all at once. */
+export type Walk = 'whole' | 'answered' | 'others';
+
 /** Of so many flows each: put in; renewed (were put in before, and no packet has passed); known here by packets; refused. */
 export type PutResult = {
   readonly made: number;
@@ -50,9 +53,10 @@ export type CarryPrograms = {
   followRouter(router: number, addresses: readonly RouterAddress[], what?: Follow): void;
   /**
    * Flows of what is followed, from flow number `first` on, at most `CB_CARRY_ROWS`; `next`: where to go on, 0: that was all. Of flows that are as they were, those that had a packet since
-   * `sinceNs` (CLOCK_MONOTONIC) and whose turn (0..`CB_CARRY_TURNS`-1) it is. The row of a router's flow has its number.
+   * `sinceNs` (CLOCK_MONOTONIC) and whose turn (0..`CB_CARRY_TURNS`-1) it is. The row of a router's flow has its number. `walk`: of two one after the other, which together give what
+   * one that is `whole`, the default, gives.
    */
-  takeOut(from: { readonly first: number; readonly turn: number; readonly sinceNs: bigint }): {
+  takeOut(from: { readonly first: number; readonly turn: number; readonly sinceNs: bigint; readonly walk?: Walk }): {
     readonly rows: readonly CbCarry[];
     readonly next: number;
   };
@@ -80,6 +84,7 @@ const OWN_MAPS = [
 ] as const;
 const FOLLOW: Readonly<Record<Follow, number>> = { nothing: 0, changes: 1, all: 2 };
 const FOLLOW_LEAVES = 4;
+const WALK: Readonly<Record<Walk, number>> = { whole: 0, answered: 1, others: 2 };
 
 /** Throws as `loadObject`. */
 export function loadCarryPrograms({
@@ -120,13 +125,14 @@ function carryPrograms(maps: CarryMaps, program: (name: string) => BpfProgram, c
   return {
     follow: (vif, what) => maps.follow.update(arrayIndex.encode(vif), u32(FOLLOW[what])),
     followRouter: (router, addresses, what) => routers.set(router, addresses, what),
-    takeOut: ({ first, turn: of, sinceNs }) => {
+    takeOut: ({ first, turn: of, sinceNs, walk = 'whole' }) => {
       // struct take
       const context = new DataView(new ArrayBuffer(32));
       context.setBigUint64(0, sinceNs, true);
       context.setUint32(8, of % CB_CARRY_TURNS, true);
       context.setUint32(12, first, true);
       context.setUint32(24, routers.asked, true);
+      context.setUint32(28, WALK[walk], true);
       run(take, context);
       const count = context.getUint32(16, true);
       const rows = count === 0 ? [] : maps.rows.rows(0, count).map((row) => cbCarry.decode(row));

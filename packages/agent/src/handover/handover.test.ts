@@ -93,6 +93,16 @@ test('all flows of the port come, then what is different, and nobody else’s', 
   assert.equal(to.taker.status.made, made);
 });
 
+test('what was answered comes first, however many flows nobody answers', async (t) => {
+  const { table, server } = await source(t);
+  for (let n = 1; n <= 3000; n += 1) table.flows.set(n, { vif: 4, packets: 1, ...(n > 2990 ? {} : { state: 'new' }) });
+  const to = target(t, () => server.port ?? 0);
+  await eventually('all have come', () => to.table.taken.size === 3000);
+  const ports = [...to.table.taken.keys()];
+  assert.deepEqual(ports.slice(0, 11), [...Array.from({ length: 10 }, (_, n) => 2991 + n), 1]);
+  await eventually('that is said', () => to.said.includes(true));
+});
+
 test('after a restart of the source all come anew, and what has ended meanwhile is swept', async (t) => {
   const first = await source(t);
   let { server } = first;

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { type Check, duration, expect, expectPings } from '../checks/check.ts';
-import { ipBatch } from '../exec.ts';
+import { ipBatch, run } from '../exec.ts';
 import { tapName } from '../guests/guest.ts';
 import { defineStory, type Story } from '../story.ts';
 import { inGuest } from '../traffic/in-guest.ts';
@@ -150,6 +150,32 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       for (const { what, answer } of questions) await answer.catch(() => lost.push(what));
       expect(lost.length === 0, `no answer came to ${lost.join(', ')}`);
       return `${questions.length} answered`;
+    },
+  },
+  {
+    group: 'idle',
+    name: 'a VM that has sent 10,000 datagrams which nobody answers moves: its idle connections are told first, and go on',
+    concerns: ['server', 'agent'],
+    run: async (lab) => {
+      const vm = await makeVm(lab, 'busy', 'quiet');
+      const { h1, h2 } = lab.hosts;
+      const go = `${lab.names.dir}/go-busy`;
+      const datagrams = `for ((port = 20000; port < 30000; port++)); do echo > /dev/udp/${lab.guests.third.ip}/$port; done`;
+      await run(['bash', '-c', datagrams], { netns: vm.guest.netns, timeoutMs: 60_000 });
+      const questions: Question[] = [];
+      for (const { name, ip } of Object.values(lab.guests)) {
+        const to = { name: `${name} of busy`, ip, port: OPEN_PORT };
+        questions.push(await askAndWait(lab, { from: vm.guest, to, over: 'when', go }));
+      }
+      const before = await takenBy(h2);
+      const paused = await migrate(lab, h2, vm);
+      await leave(lab, h1, vm);
+      await untilKnown(lab, vm.guest);
+      writeFileSync(go, '');
+      const lost: string[] = [];
+      for (const { what, answer } of questions) await answer.catch(() => lost.push(what));
+      expect(lost.length === 0, `${lost.length} of ${questions.length} did not go on: ${lost.join(', ')}`);
+      return `paused ${duration(paused)}; ${questions.length} answered; ${(await takenBy(h2)) - before} flows had come`;
     },
   },
   {
