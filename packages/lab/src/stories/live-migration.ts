@@ -68,6 +68,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       const { guest } = movable(lab);
       const port = await lab.tenants.blue.get('port', guest.portId);
       expect(port['binding:host_id'] === lab.hosts.h2.name, `it is bound to ${port['binding:host_id']}`);
+      await untilKnown(lab, guest);
       for (const other of Object.values(lab.guests)) {
         await expectPings(other, guest);
         await expectPings(guest, other);
@@ -84,6 +85,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       const { h1, h3 } = lab.hosts;
       await leave(lab, h1, movable(lab));
       const paused = await migrate(lab, h3);
+      await untilKnown(lab, guest);
       for (const other of Object.values(lab.guests)) await expectPings(other, guest);
       return `paused ${duration(paused)}`;
     },
