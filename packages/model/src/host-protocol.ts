@@ -192,6 +192,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'Feature flows: a status says of a port that comes from another host that its flows are here. An older server passes it over, and waits for no flows when a port moves; nor does any for an older agent.',
       },
+      {
+        date: '2026-11-27',
+        change:
+          'Slices blocks say the addresses of the ports that have the blocks. An older agent passes them over, and an older server does not say them: there guests of other hosts who leave by their own do not reach what is on the external network itself.',
+      },
     ],
   },
 ];

@@ -254,10 +254,14 @@ export type SnatLeaseState = {
 /** The blocks of one router's addresses. */
 export type BlocksHeader = { readonly routerId: string };
 
-/** Blocks that a host has. `underlay`: its address; null: it has not registered. */
+/**
+ * Blocks that a host has. `underlay`: its address; null: it has not registered. `fixedIps`: the IPv4 addresses of the port that they are of, by which the gateway's host knows
+ * what it sends to the external network itself; absent (an older server): it has no block there.
+ */
 export type SnatBlocks = Pick<SnatLeaseState, 'networkId' | 'address' | 'firstPorts'> & {
   readonly host: string;
   readonly underlay: string | null;
+  readonly fixedIps?: readonly string[];
 };
 
 /** The floating IPs that one host answers for. */

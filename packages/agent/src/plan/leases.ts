@@ -84,7 +84,7 @@ export const LEASES: Family = itemFamily(
     const blocks = blocksOf(lease);
     const value = {
       ...{ addr, count: blocks.length, exit, mac: isHere ? new Uint8Array(6) : hostMac(gateway, reader) },
-      block: [...blocks, ...Array<number>(CB_LEASE_BLOCKS).fill(0)].slice(0, CB_LEASE_BLOCKS),
+      block: leasedBlocks(blocks),
     };
     return {
       entries: [
@@ -102,14 +102,21 @@ function senders({ portId, fixedIps }: SnatLeaseState, gateway: RouterGateway, r
   const vif = reader.facts('vif', portId).get('')?.value;
   if (vif !== undefined) return [{ vif, net: 0, addr: NO_ADDRESS }];
   const transit = numberOf(gateway.portId, reader);
-  if (transit === undefined || gateway.host !== reader.host) return [];
+  return transit === undefined || gateway.host !== reader.host ? [] : sendersBy(transit, fixedIps);
+}
+
+/** Who comes from another host, by the transit network. */
+function sendersBy(transit: number, fixedIps: readonly string[]): readonly Sender[] {
   return fixedIps.flatMap((ip) => {
     const addr = parseAddress(ip);
     return addr === undefined || !isMapped(addr) ? [] : [{ vif: 0, net: transit, addr }];
   });
 }
 
-/** Blocks of the router's addresses that another host has: what answers to them is given to that. */
+/**
+ * Blocks of the router's addresses that another host has: what answers to them is given to that. What their ports send to the external network itself comes here, and leaves with
+ * a port of the first one: that is not given back while nothing there uses it.
+ */
 export const REMOTE_BLOCKS: Family = itemFamily(
   { name: 'blocks of another host', slice: 'blocks', subject: 'host' },
   ({ scope: routerId }, blocks, reader) => {
@@ -122,15 +129,26 @@ export const REMOTE_BLOCKS: Family = itemFamily(
     if (net === undefined || transit === undefined) return {};
     const name = tunnelName(underlay, remote);
     const tunnel = reader.id('tunnel', name);
-    if (tunnel === undefined) return {};
+    const vrf = reader.number('router', routerId);
+    if (tunnel === undefined || vrf === undefined) return {};
+    const [first = 0] = blocksOf(blocks);
+    const lease = { addr, count: 1, exit: 0, mac: new Uint8Array(6), block: leasedBlocks([first]) };
     return {
       facts: [{ topic: 'tunnel', key: name, member: '', value: tunnel }],
-      entries: blocksOf(blocks).map((block) =>
-        encodeEntry('cb_block_1', { net, block, addr }, { tunnel, net: transit }),
-      ),
+      entries: [
+        ...blocksOf(blocks).map((block) => encodeEntry('cb_block_1', { net, block, addr }, { tunnel, net: transit })),
+        ...sendersBy(transit, blocks.fixedIps ?? []).map((sender) =>
+          encodeEntry('cb_lease_1', { vrf, ...sender }, lease),
+        ),
+      ],
     };
   },
 );
+
+/** As a row has them. */
+function leasedBlocks(blocks: readonly number[]): number[] {
+  return [...blocks, ...Array<number>(CB_LEASE_BLOCKS).fill(0)].slice(0, CB_LEASE_BLOCKS);
+}
 
 function blocksOf({ firstPorts }: Pick<SnatLeaseState, 'firstPorts'>): readonly number[] {
   return firstPorts.slice(0, CB_LEASE_BLOCKS).map((port) => Math.floor(port / CB_BLOCK_PORTS));

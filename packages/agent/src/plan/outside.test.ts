@@ -298,3 +298,22 @@ test('addresses outside that have a QoS policy have limits where they are transl
   await bed.plan(...inside, sampleRouter(1, [1], { gateway: there }), own, qos({}));
   for (const map of ['cb_limit_1', 'cb_limited_1'] as const) assert.deepEqual(rowsOf(bed, map), [], map);
 });
+
+test('the host of a gateway knows by a block of their own who leaves by another host, but comes here for the external network', async () => {
+  const inside = [sampleHost('h1', [HERE]), INSIDE, EXTERNAL];
+  const item = { networkId: sampleId('net', OUTSIDE), address: '203.0.113.9', firstPorts: [1024, 2048], host: 'h2' };
+  const blocks = (more: { readonly fixedIps?: readonly string[] }): SampleSlice => ({
+    key: `blocks:${sampleId('rtr', 1)}`,
+    header: { routerId: sampleId('rtr', 1) },
+    items: new Map([[sampleId('lease', 1), { ...item, underlay: '192.0.2.2', ...more }]]),
+  });
+  const router = sampleRouter(1, [1], { gateway: { ...GATEWAY, leased: true } });
+  const bed = await bedWith(...inside, router, blocks({ fixedIps: ['10.0.1.7'] }));
+  const [row, ...others] = rowsOf(bed, 'cb_lease_1');
+  assert.deepEqual(others, []);
+  assert.match(String(row?.['sender']), /^10\.0\.1\.7 in /);
+  assert.deepEqual([row?.['address'], row?.['ports'], row?.['leaves']], ['203.0.113.9', '1024-1087', 'gateway']);
+  assert.equal(rowsOf(bed, 'cb_block_1').length, 2);
+  await bed.plan(...inside, router, blocks({}));
+  assert.deepEqual(rowsOf(bed, 'cb_lease_1'), [], 'an older server does not say whose they are');
+});

@@ -1,4 +1,4 @@
-import { isBound, type SnatLeaseRow } from '../compiler-tables.ts';
+import { isBound, type PortRow, type SnatLeaseRow } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 
@@ -14,8 +14,7 @@ export const leasesKind: Kind = defineKind({
     compute: (reader, lease) => {
       const port = reader.get('port', lease.port_id);
       if (port === undefined || !isBound(port) || lease.first_ports.length === 0) return [];
-      const fixedIps = port.fixed_ips.map((fixed) => fixed.ip_address).filter((address) => !address.includes(':'));
-      const value = { ...blocksOf(lease), routerId: lease.router_id, portId: port.id, fixedIps };
+      const value = { ...blocksOf(lease), routerId: lease.router_id, portId: port.id, fixedIps: addressesOf(port) };
       const refs = [`network:${lease.network_id}`, `router:${lease.router_id}`] as const;
       return [{ key: lease.id, value, refs }];
     },
@@ -33,7 +32,9 @@ export const blocksKind: Kind = defineKind({
     sourceKeys: (id) => [id],
     compute: (reader, lease) => {
       if (lease.first_ports.length === 0) return [];
-      const value = { ...blocksOf(lease), host: lease.host_id, underlay: underlayOf(reader, lease.host_id) };
+      const port = reader.get('port', lease.port_id);
+      const fixedIps = port === undefined ? [] : addressesOf(port);
+      const value = { ...blocksOf(lease), host: lease.host_id, underlay: underlayOf(reader, lease.host_id), fixedIps };
       return [{ key: lease.id, value, refs: [] }];
     },
   },
@@ -41,6 +42,10 @@ export const blocksKind: Kind = defineKind({
 
 function blocksOf({ network_id: networkId, external_address: address, first_ports: firstPorts }: SnatLeaseRow) {
   return { networkId, address, firstPorts };
+}
+
+function addressesOf({ fixed_ips: fixedIps }: Pick<PortRow, 'fixed_ips'>): readonly string[] {
+  return fixedIps.map((fixed) => fixed.ip_address).filter((address) => !address.includes(':'));
 }
 
 function underlayOf(reader: Reader, host: string): string | null {
