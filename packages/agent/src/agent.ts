@@ -41,6 +41,7 @@ import { kernelProbeRows } from './gateways/kernel-rows.ts';
 import { hostUpstreams } from './guest/dns-upstreams.ts';
 import type { GroupMaps } from './guest/group-rows.ts';
 import { type GuestServices, type GuestServicesOptions, startGuestServices } from './guest/index.ts';
+import { kernelGroupPlaces } from './guest/joined-groups.ts';
 import { readMetadataSecret } from './guest/metadata-secret.ts';
 import { SERVICE_ADDRESS6 } from './guest/service-address.ts';
 import { type Handover, startHandover } from './handover/handover.ts';
@@ -125,6 +126,12 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
     slices: state.slices,
     planner: host.planner,
     gatewayOf: (routerId) => host.failOver.hostOf(routerId),
+    groups: options.snoopsGroups
+      ? kernelGroupPlaces(
+          () => plane.groups.joined,
+          () => process.hrtime.bigint(),
+        )
+      : undefined,
     onFlows: (portId) => host.loop.takeFlows(portId),
     log: log.child('handover'),
     signal,

@@ -19,7 +19,6 @@ import {
   CB_FLOW_PICKED_UP,
   CB_FORWARD_F_ONE,
   CB_GROUP_LEFT,
-  CB_GROUP_SECONDS,
   CB_IN_NET,
   CB_LIFE_LIVE,
   CB_MEMBER_F_DOWN,
@@ -62,7 +61,6 @@ import {
   CB_WIRE_VXLAN,
   type CbEndpoint,
   type CbFlow,
-  type CbGroup,
   type CbJoined,
   type CbMirror,
   type CbRoute,
@@ -73,7 +71,8 @@ import {
   MAPS,
 } from '../bpf/abi.gen.ts';
 import { fieldAt, type MapSpec } from '../bpf/codec.ts';
-import { formatAddress, formatMac, formatPrefix, formatUuid, isMapped } from '../plan/address.ts';
+import { isHeld } from '../guest/joined-groups.ts';
+import { formatAddress, formatMac, formatPrefix, formatUuid } from '../plan/address.ts';
 import { FORWARD_HEAD_BITS } from '../plan/forwards.ts';
 import { rateOf } from '../plan/meters.ts';
 import { byDirection, meterRow } from './limits.ts';
@@ -417,18 +416,13 @@ function isOver(ns: bigint): boolean {
   return ns <= process.hrtime.bigint();
 }
 
-const NS_A_SECOND = 1_000_000_000n;
 const LEFT = BigInt(CB_GROUP_LEFT);
 
 /** Groups of the places that hold one and are such. (Whoever answers nothing stays in what is out of date.) */
 function groupsText({ group, answeredS }: CbJoined, isWanted: (untilNs: bigint) => boolean): string {
-  const isHeld = ({ addr, untilNs }: CbGroup): boolean => {
-    const saidS = Number(untilNs / NS_A_SECOND) - CB_GROUP_SECONDS;
-    const answered = answeredS[isMapped(addr) ? 0 : 1] ?? 0;
-    return untilNs > LEFT && (!isOver(untilNs) || answered <= saidS);
-  };
+  const now = process.hrtime.bigint();
   return group
-    .filter((one) => isHeld(one) && isWanted(one.untilNs))
+    .filter((one) => isHeld({ answeredS }, one, now) && isWanted(one.untilNs))
     .map(({ addr }) => formatAddress(addr))
     .join(' ');
 }

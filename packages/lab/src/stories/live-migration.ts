@@ -5,6 +5,7 @@ import { tapName } from '../guests/guest.ts';
 import { defineStory, type Story } from '../story.ts';
 import { inGuest } from '../traffic/in-guest.ts';
 import { OPEN_PORT } from '../traffic/protocol.ts';
+import { KEEPS_ITS_GROUPS } from './live-migration-groups.ts';
 import {
   agentOf,
   askAndWait,
@@ -248,6 +249,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       return `${questions.length} answered; the first switch took ${duration(firstAt - startedAt)}, the second was ${duration(both)} later`;
     },
   },
+  KEEPS_ITS_GROUPS,
 ];
 
 export const LIVE_MIGRATION: Story = defineStory({
