@@ -45,7 +45,7 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   rate_flood:
     'Look what the guest sends to all (`tcpdump`): its broadcasts, multicasts and packets to unknown MACs may make 20,000 copies a second, 40,000 at once.',
   nat_ports:
-    'Spread the connections over more destinations, or give the guest a floating IP: behind one external address a port may hold an eighth of the ports to one destination.',
+    'Spread the connections over more destinations, or give the guest a floating IP: behind one external address a port may hold an eighth of the ports to one destination. Who uses a floating IP (or virtual address) and the address behind it at once needs other source ports.',
   no_neighbour:
     'Nothing for the first packet. Else see that the next hop on the external network is up and answers ARP (`tcpdump` on the uplink).',
   blackhole: 'Look at the routes of the router: one of them drops packets to this destination.',

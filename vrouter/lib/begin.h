@@ -111,13 +111,13 @@ static __always_inline __u16 port_of_group(const struct work *w, __u32 group)
 	return w->nat.first_port + group * CB_SNAT_GROUP + place;
 }
 
-/* Has another flow, whose time is not over, the answers' tuple? */
+/* Has another flow, which is not over, the answers' tuple? */
 static __noinline int answer_is_taken(struct work *w)
 {
 	__u32 direction = 0, number = flow_of_answer(w, &direction);
 	struct cb_flow *flow = flow_row(number);
 
-	return number && flow && !way_expired(&flow->way[0], w->p.now_ns);
+	return number && flow && !is_stale(w, flow, direction);
 }
 
 /* Takes @port for the flow @number if no other has it to that destination. Returns 0 or a negative errno. A trace only looks. */
@@ -264,6 +264,8 @@ static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
 	}
 	if (w->nat.chooses)
 		reason = reserve_port(ctx, 0);
+	else if (!(w->p.flags & PKT_OPENING) && answer_is_taken(w))
+		reason = CB_REASON_NAT_PORTS;
 	if (!reason)
 		note_beginning(w);
 	return reason;
@@ -295,7 +297,7 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 	if (w->nat.chooses)
 		reason = put_with_port(ctx, w, number);
 	else if (put_tuples(ctx, number) && (!make_way(w) || put_tuples(ctx, number)))
-		reason = CB_REASON_FLOW_TABLE;
+		reason = answer_is_taken(w) ? CB_REASON_NAT_PORTS : CB_REASON_FLOW_TABLE;
 	if (reason) {
 		set_life(flow, CB_LIFE_FREE);
 		if (!w->flow)

@@ -426,7 +426,7 @@ export const CB_REASON_SPOOFED_ND = 34;
 export const CB_REASON_ROGUE_RA = 35;
 /** more copies of what it sends to all than a VIF may cause */
 export const CB_REASON_RATE_FLOOD = 36;
-/** no port of the router's external address is free for this VIF and destination */
+/** no port of the router's external address is free for this VIF and destination, or another connection's packets would be the same */
 export const CB_REASON_NAT_PORTS = 37;
 /** nobody has yet said which MAC the next hop on the external network has: it is asked */
 export const CB_REASON_NO_NEIGHBOUR = 38;
@@ -724,7 +724,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 34, name: 'spoofed_nd', description: 'ND that names an address or MAC that is not the port\'s, or comes from beyond a router', remedy: 'Let the guest use an address of its port, or add an allowed address pair.' },
   { code: 35, name: 'rogue_ra', description: 'router advertisement sent by a guest', remedy: 'Nothing: a guest advertises itself as a router. With port security off it may.' },
   { code: 36, name: 'rate_flood', description: 'more copies of what it sends to all than a VIF may cause', remedy: 'Look what the guest sends to all (`tcpdump`): its broadcasts, multicasts and packets to unknown MACs may make 20,000 copies a second, 40,000 at once.' },
-  { code: 37, name: 'nat_ports', description: 'no port of the router\'s external address is free for this VIF and destination', remedy: 'Spread the connections over more destinations, or give the guest a floating IP: behind one external address a port may hold an eighth of the ports to one destination.' },
+  { code: 37, name: 'nat_ports', description: 'no port of the router\'s external address is free for this VIF and destination, or another connection\'s packets would be the same', remedy: 'Spread the connections over more destinations, or give the guest a floating IP: behind one external address a port may hold an eighth of the ports to one destination. Who uses a floating IP (or virtual address) and the address behind it at once needs other source ports.' },
   { code: 38, name: 'no_neighbour', description: 'nobody has yet said which MAC the next hop on the external network has: it is asked', remedy: 'Nothing for the first packet. Else see that the next hop on the external network is up and answers ARP (`tcpdump` on the uplink).' },
   { code: 39, name: 'blackhole', description: 'a route of the router says so', remedy: 'Look at the routes of the router: one of them drops packets to this destination.' },
   { code: 40, name: 'nat_gone', description: 'of a connection whose floating IP, router gateway or port forwarding is there no more', remedy: 'Nothing: the floating IP, router gateway or port forwarding of the connection was taken away. Let the guest connect anew.' },
