@@ -10,6 +10,9 @@ export const SERVICE_MAC = 'fa:16:3e:ca:b1:e0';
 /** Answers on 169.254.169.254, and speaks for subnets without a gateway. */
 export const METADATA_ADDRESS = '169.254.169.254';
 
+/** Both ends included. */
+export type Range = { readonly min: number; readonly max: number };
+
 export type Subnet = { readonly cidr: string; readonly gateway?: string; readonly dhcp: boolean };
 
 export type Network = {
@@ -19,6 +22,8 @@ export type Network = {
   readonly subnets: readonly Subnet[];
   /** Its groups of multicast are looked at, and each port of this host was asked which it has joined. */
   readonly snooped: boolean;
+  /** It is outside: on the uplink, with this tag or none. No port of ours is there. */
+  readonly outside?: { readonly tag?: number };
 };
 
 /** An allowed address pair. */
@@ -48,7 +53,7 @@ export type Port = {
 export type Rule = {
   readonly direction: 'ingress' | 'egress';
   readonly protocol?: number;
-  readonly portRange?: { readonly min: number; readonly max: number };
+  readonly portRange?: Range;
   readonly icmp?: { readonly type: number; readonly code?: number };
   readonly remoteGroup?: string;
   readonly remoteCidr?: string;
@@ -69,9 +74,35 @@ export type Policy = {
   readonly from?: string;
   readonly to?: string;
   readonly protocol?: number;
-  readonly ports?: { readonly min: number; readonly max: number };
+  readonly ports?: Range;
   /** Of `reroute`: an address in the subnet of one of the router's legs; elsewhere the packet is dropped. */
   readonly nextHop?: string;
+};
+
+/** `fixed`: an address of the port. */
+export type FloatingIp = { readonly address: string; readonly port: string; readonly fixed: string };
+
+/** Ports of an address outside that lead to as many of a port's. */
+export type Forward = {
+  readonly address: string;
+  readonly protocol: number;
+  readonly ports: Range;
+  readonly port: string;
+  readonly fixed: string;
+  readonly toFirst: number;
+};
+
+/** A router's interface in a network outside. Addresses are each one's there, of all routers. */
+export type Gateway = {
+  readonly network: string;
+  readonly cidr: string;
+  readonly address: string;
+  readonly mac: string;
+  readonly nextHop: string;
+  /** The ports with which those behind it leave by its address. Undefined: they leave as they are. */
+  readonly snat?: Range;
+  readonly floatingIps: readonly FloatingIp[];
+  readonly forwards: readonly Forward[];
 };
 
 export type Router = {
@@ -80,6 +111,7 @@ export type Router = {
   readonly routes: readonly Route[];
   /** The first that matches counts. */
   readonly policies: readonly Policy[];
+  readonly gateway?: Gateway;
 };
 
 /** Two routers, and the networks that each lets through to the other; those that it has no leg in count for nothing. */
@@ -160,6 +192,10 @@ export function serviceAddresses(cloud: Cloud, network: string): readonly string
 
 export function networkNamed(cloud: Cloud, name: string): Network | undefined {
   return cloud.networks.find((network) => network.name === name);
+}
+
+export function isOutside(cloud: Cloud, network: string): boolean {
+  return networkNamed(cloud, network)?.outside !== undefined;
 }
 
 export function portNamed(cloud: Cloud, name: string): Port | undefined {
