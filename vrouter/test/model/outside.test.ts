@@ -21,7 +21,7 @@ const REACHED = {
   ...atLeast(1000, 'wire', 'port', 'copies', 'drop no_endpoint'),
   ...atLeast(300, 'drop invalid_state', 'drop no_route', 'drop policy_ingress', 'drop spoofed_ip'),
   ...atLeast(100, 'drop no_neighbour', 'drop policy_egress', 'drop nat_ports', 'pass', 'drop reverse_path'),
-  ...atLeast(20, 'drop nat_gone', 'drop spoofed_peer', 'drop fragment', 'cut', 'refusal ttl_exceeded'),
+  ...atLeast(20, 'drop nat_gone', 'drop spoofed_peer', 'wait', 'cut', 'refusal ttl_exceeded'),
 };
 
 test(`what passes a router's gateway ends as promised, in ${CASES} cases`, (t) => {

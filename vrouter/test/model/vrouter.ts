@@ -142,7 +142,7 @@ export class ReferenceVrouter {
     if (ethernet.type !== IPV4) return this.#dropOf(arrival, 'unsupported_ethertype');
     const read = readIpv4(frame);
     if (typeof read === 'string') return this.#dropOf(arrival, read);
-    const ip = this.#fragments.withPorts(this.#holder(arrival), arrival.network, read);
+    const ip = this.#fragments.withPorts(this.#holder(arrival, read), arrival.network, read);
     if (ip === undefined) return this.#keepWaiting(arrival, read);
     const service = sender && serviceOf(this.#cloud, sender, ethernet.src, ip);
     if (sender !== undefined && service !== undefined) {
@@ -155,9 +155,13 @@ export class ReferenceVrouter {
     return isGroupMac(ethernet.dst) ? this.#toGroup(arrival, ip) : this.#forward(arrival, ip);
   }
 
-  /** Among whose fragments the packet's are: the sender's, or, of another host, those of the receiver here. */
-  #holder({ sender, network, ethernet }: Arrival): string | undefined {
+  /** Among whose fragments the packet's are: the sender's, or, of another host or from outside, those of the receiver here; of what is for a router, the address's. */
+  #holder({ sender, network, ethernet, router }: Arrival, { to }: IpHeaders): string | undefined {
     if (sender !== undefined) return sender.name;
+    if (router !== undefined) {
+      const owner = outsiderWith(this.#cloud, network, to);
+      return owner?.kind === 'floating' ? owner.port.name : `${network} ${to}`;
+    }
     const owner = ownerOfMac(this.#cloud, network, ethernet.dst);
     return owner?.kind === 'port' && isHere(owner.port) ? owner.port.name : undefined;
   }
@@ -166,7 +170,7 @@ export class ReferenceVrouter {
     const { sender, ethernet } = arrival;
     const spoofed = sender && spoofs(this.#cloud, sender, ethernet.src, ip);
     if (spoofed !== undefined) return this.#dropOf(arrival, spoofed);
-    const waits = arrival.router === undefined && this.#fragments.keepWaiting(this.#holder(arrival), ip);
+    const waits = this.#fragments.keepWaiting(this.#holder(arrival, ip), ip);
     return waits ? { kind: 'wait' } : this.#dropOf(arrival, 'fragment');
   }
 
@@ -234,7 +238,7 @@ export class ReferenceVrouter {
     if (arrival.sender !== undefined) this.#listeners.hear(this.#cloud, arrival.sender, arrival.frame, ip);
     const verdict = judge(this.#cloud, { packet: ip, isAnswer: false, sender: arrival.sender, receiver: undefined });
     if (!verdict.allowed) return this.#ledger.drop(verdict.by.name, verdict.reason);
-    this.#fragments.accept(this.#holder(arrival), arrival.network, ip);
+    this.#fragments.accept(this.#holder(arrival, ip), arrival.network, ip);
     return this.#toAll(arrival, ip, false);
   }
 
@@ -273,7 +277,7 @@ export class ReferenceVrouter {
     if (flow === undefined) return this.#dropOf(arrival, 'nat_ports');
     const reason = this.#connections.advance(arrival, ip, flow);
     if (reason !== undefined) return this.#dropOf(arrival, reason);
-    this.#fragments.accept(this.#holder(arrival), arrival.network, ip);
+    this.#fragments.accept(this.#holder(arrival, ip), arrival.network, ip);
     return this.#deliver(arrival, ip, way, { becomes: becomesIn(flow), isAnswer, isRecorded: true });
   }
 
