@@ -72,11 +72,19 @@ function leftOutText(leftOut: readonly string[]): string {
 function addAllResources(program: Command, deps: LoadedDeps, book: CommandBook): readonly string[] {
   const bind = createBind(deps);
   const leftOut = deps.resources.flatMap((resource) => addOne(program, resource, bind, book));
-  for (const group of program.commands.filter((command) => command.description() === '')) {
-    const held = deps.resources.filter((resource) => resourceWords(resource)[0] === group.name());
+  describeGroups(program, [], deps.resources);
+  return leftOut;
+}
+
+/** Says of each command below `words` that has no text, since it only leads to others, whose those are. */
+function describeGroups(command: Command, words: readonly string[], resources: readonly ResourceModel[]): void {
+  for (const group of command.commands) {
+    const path = [...words, group.name()];
+    describeGroups(group, path, resources);
+    if (group.description() !== '') continue;
+    const held = resources.filter((resource) => path.every((word, at) => resourceWords(resource)[at] === word));
     group.description(`Commands for ${held.map(({ plural }) => plural.replaceAll('_', ' ')).join(' and ')}.`);
   }
-  return leftOut;
 }
 
 function addOne(program: Command, resource: ResourceModel, bind: Bind, book: CommandBook): readonly string[] {

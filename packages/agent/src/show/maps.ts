@@ -41,6 +41,7 @@ import {
   CB_SNAT_F_BLOCKS,
   CB_SOURCE_F_PAIR,
   CB_STEER_ALLOW,
+  CB_STEER_F_PORTS,
   CB_STEER_F_PROTOCOL,
   CB_STEER_REROUTE,
   CB_SVC_F_AFFINITY,
@@ -432,15 +433,25 @@ function peeringNumber({ nexthop }: CbRoute): number {
   return new DataView(nexthop.buffer, nexthop.byteOffset).getUint32(0, true);
 }
 
-function steerText({ action, src, srcMask, dst, dstMask, net, protocol, flags, route }: CbSteer, names: Names): string {
+function steerText(steer: CbSteer, names: Names): string {
+  const { action, src, srcMask, dst, dstMask, net, protocol, flags, route } = steer;
   const does = action === CB_STEER_ALLOW ? 'allow' : action === CB_STEER_REROUTE ? 'reroute' : 'drop';
   return [
     ...[does, ...(net === 0 ? [] : [`in ${names.network(net)}`])],
     ...(isZero(srcMask) ? [] : [`from ${formatPrefix(src, maskLength(srcMask))}`]),
     ...(isZero(dstMask) ? [] : [`to ${formatPrefix(dst, maskLength(dstMask))}`]),
     ...((flags & CB_STEER_F_PROTOCOL) === 0 ? [] : [`protocol ${protocol}`]),
+    ...((flags & CB_STEER_F_PORTS) === 0 ? [] : portTexts(steer)),
     ...(action === CB_STEER_REROUTE ? [`by ${formatAddress(route.nexthop)} in ${names.network(route.net)}`] : []),
   ].join(' ');
+}
+
+/** Of either end, where not every port will do. */
+function portTexts({ firstSport, lastSport, firstDport, lastDport }: CbSteer): readonly string[] {
+  return [
+    ...(firstSport === 0 && lastSport === 65_535 ? [] : [`from ports ${firstSport}-${lastSport}`]),
+    ...(firstDport === 0 && lastDport === 65_535 ? [] : [`to ports ${firstDport}-${lastDport}`]),
+  ];
 }
 
 function isZero(bytes: Uint8Array): boolean {
