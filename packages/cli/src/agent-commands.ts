@@ -151,7 +151,7 @@ export async function openAgent(context: CliContext, options: Options): Promise<
   }
   const transport = context.connect(`unix:${socket}`);
   const refused = (status: number, body: string): CliError =>
-    new CliError(1, `the agent of ${host} answered ${status}: ${body.slice(0, 300)}`);
+    new CliError(1, `the agent of ${host} answered ${status}: ${errorIn(body).slice(0, 300)}`);
   const reaching = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work;
@@ -175,6 +175,16 @@ export async function openAgent(context: CliContext, options: Options): Promise<
     },
     close: () => transport.close(),
   };
+}
+
+/** What an agent says that is wrong. Its body is an object with `error`; what is not is told as it is. */
+function errorIn(body: string): string {
+  try {
+    const { error } = JSON.parse(body) as { readonly error?: unknown };
+    return typeof error === 'string' ? error : body;
+  } catch {
+    return body;
+  }
 }
 
 async function onlyHost(runDir: string): Promise<string> {

@@ -294,6 +294,7 @@ test('a capture is a pcap file that tcpdump reads, and says what is missing', as
   const agent = createServer((request, response) => {
     asked.push(decodeURIComponent(request.url ?? ''));
     if (request.url === '/vifs') response.end(JSON.stringify([{ port_id: A, name: 'vm1' }]));
+    else if (request.url?.includes('vlan')) response.writeHead(400).end('{"error":"filter: \'vlan\' is not known"}');
     else response.end(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   });
   await new Promise<void>((resolve) => agent.listen(join(dir, 'h1', 'agent.sock'), () => resolve()));
@@ -328,6 +329,8 @@ test('a capture is a pcap file that tcpdump reads, and says what is missing', as
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   assert.match(read, /^1700000000\.000001 ARP, Request who-has 10\.0\.0\.2 tell 10\.0\.0\.1/);
+  const unknown = await cable(['capture', 'vm1', '--run-dir', dir, '--out', file, '--filter', 'vlan 3']);
+  assert.equal(unknown.err, "error: the agent of h1 answered 400: filter: 'vlan' is not known\n");
   const missing = await cable(['capture', 'vm9', '--run-dir', dir, '--out', file]);
   assert.match(missing.err, /port 'vm9' is not on this machine/);
 });
