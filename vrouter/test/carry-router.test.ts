@@ -350,6 +350,7 @@ describe('a guest of the host that stands by', () => {
     assert.deepEqual(standby.hear(lines), { ...NONE, here: [0] });
     assert.equal(there(TCP.ack), 'vif guest', 'until then it goes on as it is');
     assert.equal(standby.carry.takeGateway(rowsOf(standby, lines)), 1);
+    assert.equal(standby.carry.takeGateway(rowsOf(standby, lines)), 0, 'told again, it stays as it is');
     // Its rows are on their way: the flow waits for them.
     const ack = (out: Ipv4): Buffer => tcp(out, { ...ports, flags: TCP.ack, seq: 101, ack: 501 });
     assert.equal(standby.send(ack).verdict, 'drop nat_gone');
@@ -374,7 +375,12 @@ test('a guest of the host that the gateway leaves keeps its connections: they pa
   const { active, standby } = build('gateway');
   const port = connect(active);
   assert.deepEqual(standby.hear(await active.tell()), { ...NONE, made: 1 });
-  assert.equal(active.carry.leaveGateways([ROUTER]), 1);
+  const [was, ...more] = active.carry.leaveGateways([ROUTER]);
+  assert.ok(was);
+  assert.deepEqual(
+    [more.length, was.router, passedFlowOf(was, active.world.net(EXTERNAL))?.outside.port],
+    [0, ROUTER, port],
+  );
   active.standBy(true);
   standby.become();
   assert.equal(standby.arrive(answer(port)), TO_GUEST);

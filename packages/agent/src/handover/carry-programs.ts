@@ -66,8 +66,8 @@ export type CarryPrograms = {
   dropOthers(router: number, session: number): number;
   /** This host is becoming the gateway's: flows of its own VIFs, which have no address of the router's, get that. Says how many. At most `CB_CARRY_ROWS`. */
   takeGateway(rows: readonly CbCarry[]): number;
-  /** It is the gateway's of these no more: the reverse, for all flows of theirs. */
-  leaveGateways(routers: readonly number[]): number;
+  /** It is the gateway's of these no more: the reverse, for all flows of theirs. Gives what they were, as `takeOut` does. */
+  leaveGateways(routers: readonly number[]): readonly CbCarry[];
   /** Puts flows in, at most `CB_CARRY_ROWS`. `session`: 16 bits, not 0. */
   putIn(rows: readonly CbCarry[], session: number): PutResult;
   /** Ends flows of the VIF that were put in by other sessions and that no packet has passed by here. Says how many. */
@@ -185,10 +185,17 @@ function carryPrograms(maps: CarryMaps, program: (name: string) => BpfProgram, c
     leaveGateways: (left) => {
       for (const router of left) routers.mark(router, true);
       // struct turn_back
-      const context = new DataView(new ArrayBuffer(4));
-      run(turnBack, context);
+      const context = new DataView(new ArrayBuffer(12));
+      const rows: CbCarry[] = [];
+      do {
+        context.setUint32(0, context.getUint32(8, true), true);
+        context.setUint32(8, 0, true);
+        run(turnBack, context);
+        const count = context.getUint32(4, true);
+        if (count > 0) rows.push(...maps.rows.rows(0, count).map((row) => cbCarry.decode(row)));
+      } while (context.getUint32(8, true) !== 0);
       for (const router of left) routers.mark(router, false);
-      return context.getUint32(0, true);
+      return rows;
     },
     close,
   };

@@ -118,6 +118,11 @@ export class RouterPlaces implements ToldRouters {
     return this.#shape(routerId).texts.has(address);
   }
 
+  /** Number of the network outside; undefined: it is not planned yet. */
+  external(routerId: string): number | undefined {
+    return this.#network(this.#places.get(routerId)?.gateway.networkId);
+  }
+
   /** Networks of a flow whose end inside has this address; undefined: they are not planned yet. */
   networks(routerId: string, inside: string): PassedNetworks | undefined {
     const gateway = this.#places.get(routerId)?.gateway;

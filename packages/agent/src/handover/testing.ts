@@ -101,8 +101,8 @@ export class FakeTable implements CarryPrograms {
     return 0;
   }
 
-  leaveGateways(): number {
-    return 0;
+  leaveGateways(): readonly CbCarry[] {
+    return [];
   }
 
   sweep(_vif: number, session: number): number {
