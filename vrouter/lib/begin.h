@@ -94,6 +94,12 @@ static __always_inline int chooses_port(const struct pkt *p)
 	return has_ports(p->key.protocol) && p->key.protocol != IPPROTO_SCTP;
 }
 
+/* Does the flow that the packet in work begins get another port, or identifier? */
+static __always_inline int gets_port(const struct work *w)
+{
+	return w->nat.chooses && chooses_port(&w->p);
+}
+
 /* How many ports are tried for one flow. */
 #define PORT_TRIES 16
 
@@ -120,11 +126,13 @@ static __noinline int answer_is_taken(struct work *w)
 	return number && flow && !is_stale(w, flow, direction);
 }
 
-/* Takes @port for the flow @number if no other has it to that destination. Returns 0 or a negative errno. A trace only looks. */
+/* Takes @port for the flow @number if no other has it to that destination, nor its own first direction. Returns 0 or a negative errno. A trace only looks. */
 static __always_inline int take_port(struct work *w, struct cb_flow *flow, __u32 number, __u16 port)
 {
 	w->nat.to.sport_be = bpf_htons(port);
 	w->answer.dport_be = w->nat.to.sport_be;
+	if (is_own_answer(w))
+		return -1;
 	if (cfg_trace)
 		return answer_is_taken(w) ? -1 : 0;
 	/* The record is whole before anything leads to it. */
@@ -252,7 +260,7 @@ static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
 	struct cb_gauge *gauge = gauge_row();
 
 	make_answer(w, answer_net(w));
-	if (is_own_answer(w))
+	if (!gets_port(w) && is_own_answer(w))
 		return CB_REASON_INVALID_STATE;
 	if (traces_answer())
 		return CB_REASON_NONE;
@@ -285,7 +293,7 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 	if (!w)
 		return CB_REASON_FLOW_TABLE;
 	make_answer(w, answer_net(w));
-	if (is_own_answer(w))
+	if (!gets_port(w) && is_own_answer(w))
 		return CB_REASON_INVALID_STATE;
 	reason = take_for_flow(w, &number);
 	if (reason)

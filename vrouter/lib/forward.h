@@ -302,7 +302,7 @@ int decide(struct __sk_buff *ctx)
 		return drop_told(ctx, p->in_vif, reason);
 	/* A flow to a MAC that nobody is known to have is decided for each packet. */
 	if (!w->way.deliver)
-		return to_all(ctx, w, w->direction);
+		return p->flags & PKT_TRANSLATED ? GO_ON(ctx, w, CB_STAGE_TRANSLATE) : to_all(ctx, w, w->direction);
 known:
 	return deliver(ctx, w, &w->way);
 }
