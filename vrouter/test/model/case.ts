@@ -1,5 +1,5 @@
 /** A case: a cloud, and what happens in it one after the other. */
-import type { Cloud, Group, Network, Peering, Port, Router } from './cloud.ts';
+import type { Balancer, Cloud, Group, Network, Peering, Port, Router } from './cloud.ts';
 import type { Packet } from './packets.ts';
 import type { Reply } from './replies.ts';
 import type { Tunnel } from './vrouter.ts';
@@ -9,6 +9,7 @@ export type Change =
   | { readonly of: 'group'; readonly name: string; readonly to: Partial<Group> }
   | { readonly of: 'router'; readonly name: string; readonly to: Partial<Router> }
   | { readonly of: 'peering'; readonly name: string; readonly to: Partial<Peering> }
+  | { readonly of: 'balancer'; readonly name: string; readonly to: Partial<Balancer> }
   | { readonly of: 'network'; readonly name: string; readonly to: Partial<Network> }
   | { readonly of: 'peers'; readonly to: readonly string[] };
 
@@ -44,6 +45,8 @@ export function changed(cloud: Cloud, change: Change): Cloud {
       return { ...cloud, routers: patched(cloud.routers, change.name, change.to) };
     case 'peering':
       return { ...cloud, peerings: patched(cloud.peerings, change.name, change.to) };
+    case 'balancer':
+      return { ...cloud, balancers: patched(cloud.balancers, change.name, change.to) };
     case 'network':
       return { ...cloud, networks: patched(cloud.networks, change.name, change.to) };
     case 'peers':
@@ -79,12 +82,15 @@ export function isSound({ cloud, steps }: Case): boolean {
   );
 }
 
-function isWhole({ networks, ports, routers }: Cloud): boolean {
+function isWhole({ networks, ports, routers, balancers }: Cloud): boolean {
   const interfaces = routers.flatMap(({ legs, gateway }) => (gateway === undefined ? legs : [...legs, gateway]));
+  const members = balancers.flatMap(({ pools }) => pools.flatMap((pool) => pool.members));
   return (
     networks.every(({ subnets }) => subnets.length > 0) &&
     ports.every(({ addresses }) => addresses.length > 0) &&
-    [...ports, ...interfaces].every(({ network }) => networks.some(({ name }) => name === network))
+    [...ports, ...interfaces, ...balancers, ...members].every(({ network }) =>
+      networks.some(({ name }) => name === network),
+    )
   );
 }
 
@@ -104,6 +110,7 @@ export function caseText({ cloud, steps }: Case): string {
     ...cloud.networks.map((one) => `network ${plain(one)}`),
     ...cloud.routers.map((one) => `router ${plain(one)}`),
     ...cloud.peerings.map((one) => `peering ${plain(one)}`),
+    ...cloud.balancers.map((one) => `load balancer ${plain(one)}`),
     ...cloud.groups.map((one) => `group ${plain(one)}`),
     ...cloud.ports.map((one) => `port ${plain(one)}`),
     `peers ${cloud.peers.join(' ') || 'none'}`,

@@ -123,12 +123,44 @@ export type Peering = {
   readonly theirs: readonly string[];
 };
 
+/** Who serves. `isDown`: it fails its probes. One of weight 0 gets no new connection. */
+export type Member = {
+  readonly name: string;
+  readonly network: string;
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly isDown: boolean;
+};
+
+/** `affinity`: all that a client begins goes to one member. */
+export type Pool = {
+  readonly name: string;
+  readonly protocol: number;
+  readonly affinity: boolean;
+  readonly members: readonly Member[];
+};
+
+/** A port of a virtual address, of its pool's protocol. */
+export type Listener = { readonly port: number; readonly pool: string };
+
+/** A load balancer; its virtual address, and the MAC of that. Names of pools and members are each one's in the cloud. */
+export type Balancer = {
+  readonly name: string;
+  readonly network: string;
+  readonly address: string;
+  readonly mac: string;
+  readonly listeners: readonly Listener[];
+  readonly pools: readonly Pool[];
+};
+
 export type Cloud = {
   readonly networks: readonly Network[];
   readonly ports: readonly Port[];
   readonly groups: readonly Group[];
   readonly routers: readonly Router[];
   readonly peerings: readonly Peering[];
+  readonly balancers: readonly Balancer[];
   /** The hosts that may tunnel to this one. */
   readonly peers: readonly string[];
 };
@@ -137,6 +169,7 @@ export type Cloud = {
 export type Owner =
   | { readonly kind: 'port'; readonly port: Port }
   | { readonly kind: 'leg'; readonly router: Router; readonly leg: Leg }
+  | { readonly kind: 'balancer'; readonly balancer: Balancer }
   /** The service MAC. `router`: of the subnet's gateway, if one has it. */
   | { readonly kind: 'service'; readonly router: Router | undefined };
 
@@ -145,12 +178,16 @@ export function ownerOfMac(cloud: Cloud, network: string, mac: string): Owner | 
   if (mac === SERVICE_MAC) return { kind: 'service', router: gatewayRouter(cloud, network) };
   const port = cloud.ports.find((one) => one.network === network && one.mac === mac);
   if (port !== undefined) return { kind: 'port', port };
+  const balancer = cloud.balancers.find((one) => one.network === network && one.mac === mac);
+  if (balancer !== undefined) return { kind: 'balancer', balancer };
   return legOwner(cloud, (leg) => leg.network === network && leg.mac === mac);
 }
 
 export function ownerOfAddress(cloud: Cloud, network: string, address: string): Owner | undefined {
   const port = cloud.ports.find((one) => one.network === network && one.addresses.includes(address));
   if (port !== undefined) return { kind: 'port', port };
+  const balancer = cloud.balancers.find((one) => one.network === network && one.address === address);
+  if (balancer !== undefined) return { kind: 'balancer', balancer };
   const leg = legOwner(cloud, (one) => one.network === network && one.address === address);
   if (leg !== undefined) return leg;
   return serviceAddresses(cloud, network).includes(address) ? { kind: 'service', router: undefined } : undefined;
@@ -162,9 +199,16 @@ export function macOf(owner: Owner): string {
       return owner.port.mac;
     case 'leg':
       return owner.leg.mac;
+    case 'balancer':
+      return owner.balancer.mac;
     case 'service':
       return SERVICE_MAC;
   }
+}
+
+/** Is it a router's interface, or stands for one? */
+export function isRouters(owner: Owner | undefined): boolean {
+  return owner?.kind === 'leg' || (owner?.kind === 'service' && owner.router !== undefined);
 }
 
 function legOwner(cloud: Cloud, wanted: (leg: Leg) => boolean): Owner | undefined {

@@ -1,5 +1,6 @@
 /** Runs a case on the model and on the real programs. */
 import { type Case, caseText, changed, type PacketStep, type ReplyStep, stepText } from './case.ts';
+import type { Cloud } from './cloud.ts';
 import { brokenInvariant } from './invariants.ts';
 import { countersText, noCounters, type Outcome, outcomeText } from './outcome.ts';
 import { frameOf } from './packets.ts';
@@ -21,7 +22,7 @@ export function compare({ cloud, steps }: Case, rig: Rig, witness?: Witness): Di
   /** By label: what became of the packet. */
   const became = new Map<number, Outcome>();
   for (const [index, drawn] of steps.entries()) {
-    const step = drawn.kind === 'reply' ? resolved(drawn, became) : drawn;
+    const step = drawn.kind === 'reply' ? resolved(now, drawn, became) : drawn;
     if (step === undefined) continue;
     if (step.kind === 'wait') {
       model.wait(step.seconds);
@@ -50,9 +51,13 @@ export function compare({ cloud, steps }: Case, rig: Rig, witness?: Witness): Di
   return texts.promised === texts.done ? undefined : { step: steps.length, ...texts };
 }
 
-function resolved({ to, reply }: ReplyStep, became: ReadonlyMap<number, Outcome>): PacketStep | undefined {
+function resolved(
+  cloud: Cloud,
+  { to, reply }: ReplyStep,
+  became: ReadonlyMap<number, Outcome>,
+): PacketStep | undefined {
   const outcome = became.get(to);
-  return outcome && replyStep(outcome, reply);
+  return outcome && replyStep(cloud, outcome, reply);
 }
 
 function run(vrouter: Pick<Rig, 'send' | 'receive' | 'serve' | 'arrive'>, step: PacketStep, frame: Buffer): Outcome {

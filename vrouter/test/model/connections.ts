@@ -1,7 +1,7 @@
 /** The connections that packets belong to: which, what they make of a packet, and which begin. */
 import type { Port, Router } from './cloud.ts';
 import { advance, beginFlow, comesWhence, FlowTable, type Known, opposite, type Place } from './flows.ts';
-import { hasChoice, isTranslated } from './gateways.ts';
+import { hasChoice, isTranslated, type KnownPassage } from './gateways.ts';
 import { type EthernetHeaders, type IpHeaders, isIcmpQuery, readIpv4, reversed, type Tuple } from './headers.ts';
 import type { Outcome } from './outcome.ts';
 import { SourcePorts } from './source-ports.ts';
@@ -74,7 +74,9 @@ export class Connections {
       first: { place: { network: arrival.network, tuple: ip.tuple }, origin: arrival.sender?.name },
       answer: { place: answer, origin: way.kind === 'port' ? way.port.name : undefined },
     };
-    const flow = beginFlow(ip, sides, { toAll: way.kind === 'all', nowSeconds: this.nowSeconds });
+    const { member } = ('passage' in way && way.passage) || {};
+    const more = { toAll: way.kind === 'all', ...(member === undefined ? {} : { member }) };
+    const flow = beginFlow(ip, sides, { ...more, nowSeconds: this.nowSeconds });
     this.#flows.begin(flow);
     return { flow, direction: 'first' };
   }
@@ -118,6 +120,11 @@ export function becomesIn({ flow, direction }: Known): Tuple {
   return reversed(flow.sides[opposite(direction)].place.tuple);
 }
 
+export function knownPassage(known: Known): KnownPassage {
+  const { member } = known.flow;
+  return { direction: known.direction, becomes: becomesIn(known), ...(member === undefined ? {} : { member }) };
+}
+
 export function becomesBy(way: Way, { tuple }: IpHeaders): Tuple {
   return 'passage' in way ? (way.passage?.becomes ?? tuple) : tuple;
 }
@@ -133,9 +140,10 @@ export function choosesPort(way: Way): boolean {
   return 'passage' in way && way.passage?.choice !== undefined;
 }
 
-/** Its port cannot be chosen without one, or is not known any more. */
+/** Its port, or its member, cannot be chosen without one, or is not known any more. */
 export function lacksFlow(way: Way, ip: IpHeaders, beside: boolean): boolean {
-  return choosesPort(way) && (beside || (ip.tuple.protocol === TCP && !ip.opens));
+  const chooses = choosesPort(way) || ('passage' in way && way.passage?.member !== undefined);
+  return chooses && (beside || (ip.tuple.protocol === TCP && !ip.opens));
 }
 
 /** Of a packet that was sent; undefined: none was. */
@@ -158,8 +166,9 @@ function answersPlace(arrival: Arrival, ip: IpHeaders, way: Way): Place {
   return { network: answersNetwork(arrival, way), tuple: reversed(becomesBy(way, ip)) };
 }
 
-/** From somebody to himself: no two directions could be told apart. */
+/** From somebody to himself, by the same port: no two directions could be told apart. */
 export function isOwnAnswer(arrival: Arrival, ip: IpHeaders, way: Way): boolean {
+  if (choosesPort(way) && hasChoice(ip.tuple, isIcmpQuery(ip.icmpType))) return false;
   const { tuple, network } = answersPlace(arrival, ip, way);
   const [{ from, to, sport, dport }, { from: source, sport: port }] = [ip.tuple, tuple];
   return network === arrival.network && from === source && to === tuple.to && sport === port && dport === tuple.dport;

@@ -54,12 +54,12 @@ export function drawCloudOutside(draw: Draw): Cloud {
 }
 
 /** Most are here, and in some group: what others refuse is drawn enough elsewhere. */
-function drawnNearer(draw: Draw, port: Port): Port {
+export function drawnNearer(draw: Draw, port: Port): Port {
   const here = draw.chance(0.85) ? undefined : port.host;
   return { ...port, host: here, groups: port.groups.length > 0 || draw.chance(0.2) ? port.groups : ['web'] };
 }
 
-function openRules(draw: Draw, index: number): readonly Rule[] {
+export function openRules(draw: Draw, index: number): readonly Rule[] {
   const egress: Rule[] = draw.chance(0.8) ? [{ direction: 'egress' }] : [];
   return index === 0 ? [...egress, { direction: 'ingress' }] : egress;
 }

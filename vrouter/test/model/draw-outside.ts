@@ -1,5 +1,5 @@
 /** Draws what comes from outside and goes there, and conversations through a translation. */
-import { ICMP, TCP } from '../packet.ts';
+import { TCP } from '../packet.ts';
 import { type Case, changed, type ReplyStep, type Step } from './case.ts';
 import type { Cloud, Leg, Port } from './cloud.ts';
 import { Draw } from './draw.ts';
@@ -16,8 +16,8 @@ import {
   NEXT_HOP,
 } from './draw-gateways.ts';
 import { sendersHere, WAITS } from './draw-packets.ts';
+import { drawReply } from './draw-replies.ts';
 import type { ArpPacket, Body, IpPacket, Packet } from './packets.ts';
-import type { Reply } from './replies.ts';
 
 const MOST_STEPS = 16;
 const DESTINATION_PORTS = [...PORT_NUMBERS, 8080, 6000, 6004, 6008] as const;
@@ -45,14 +45,6 @@ function says({ address, mac }: Machine, dst: string, to: string): ArpPacket {
 }
 
 const FLAGS = [TCP.syn, TCP.syn, TCP.syn, TCP.ack, TCP.rst, TCP.syn | TCP.ack, TCP.fin | TCP.ack] as const;
-const REPLY_FLAGS = [
-  ...[TCP.syn | TCP.ack, TCP.syn | TCP.ack, TCP.ack, TCP.ack, TCP.rst | TCP.ack, TCP.fin | TCP.ack, TCP.syn],
-] as const;
-const ERRORS = [
-  [ICMP.unreachable, 3],
-  [ICMP.unreachable, 4],
-  [ICMP.timeExceeded, 0],
-] as const;
 const IDS = [5, 6] as const;
 
 class Story {
@@ -263,26 +255,5 @@ function drawBody(draw: Draw): Body {
       return { kind: 'icmp', type: draw.pick([8, 8, 8, 13, 0, 9]), id: draw.pick([1, 7]) };
     case 'gre':
       return { kind: 'other', protocol: 47, hex: '0000080001020304' };
-  }
-}
-
-function drawReply(draw: Draw): Reply {
-  switch (draw.weighted({ answer: 8, error: 3, fragment: 1 })) {
-    case 'answer':
-      return {
-        ...{ kind: 'answer', flags: draw.pick(REPLY_FLAGS) },
-        ...(draw.chance(0.06) ? { ttl: draw.pick([0, 1, 2]) } : {}),
-        ...(draw.chance(0.1) ? { id: draw.pick(IDS) } : {}),
-        ...(draw.chance(0.08) ? { bytes: draw.pick(TCP_BYTES), dontFragment: draw.chance(0.5) } : {}),
-      };
-    case 'error': {
-      const [type, code] = draw.pick(ERRORS);
-      return {
-        ...{ kind: 'error', type, code, quoted: draw.pick([8, 8, 20, 28, 3]) },
-        ...(draw.chance(0.4) ? { from: draw.pick(['192.0.2.99', '10.0.1.5', '10.0.2.6']) } : {}),
-      };
-    }
-    case 'fragment':
-      return { kind: 'fragment', id: draw.pick(IDS), bytes: draw.pick([8, 40]) };
   }
 }

@@ -4,7 +4,7 @@ import { drawCase } from './draw-case.ts';
 import { Rig } from './rig.ts';
 import { findDifference } from './search.ts';
 
-const CASES = 2500;
+const CASES = 2000;
 
 let rig: Rig;
 

@@ -127,16 +127,22 @@ export function echoAnswer(frame: Buffer, { headerBytes, from, to }: IpHeaders):
   return copy;
 }
 
-/** RFC 792: "fragmentation needed" (with the MTU, RFC 1191) or "time exceeded", back to the sender. Of TCP it quotes the whole of 20 bytes. */
+const CODES = { too_big: [3, 4], ttl_exceeded: [11, 0], no_member: [3, 3] } as const;
+
+/** RFC 792: "fragmentation needed" (with the MTU, RFC 1191), "time exceeded" or "port unreachable", back to the sender. Of TCP it quotes the whole of 20 bytes. */
 export function icmpErrorAbout(
   frame: Buffer,
   { from, protocol }: IpHeaders,
-  about: { readonly from: string; readonly reason: 'too_big' | 'ttl_exceeded'; readonly mtuBytes: number },
+  about: {
+    readonly from: string;
+    readonly reason: 'too_big' | 'ttl_exceeded' | 'no_member';
+    readonly mtuBytes: number;
+  },
 ): Buffer {
   const quote = Buffer.alloc(IP_HEADER + (protocol === TCP ? 20 : 8));
   frame.copy(quote, 0, ETHERNET);
   const icmp = Buffer.concat([Buffer.alloc(8), quote]);
-  icmp.set(about.reason === 'too_big' ? [3, 4] : [11, 0], 0);
+  icmp.set(CODES[about.reason], 0);
   icmp.writeUInt16BE(about.mtuBytes, 6);
   icmp.writeUInt16BE(checksum(icmp), 2);
   const ip = Buffer.alloc(IP_HEADER);

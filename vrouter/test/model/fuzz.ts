@@ -1,9 +1,10 @@
 /**
  * Compares the real programs with the reference model over random cases: `npm run fuzz:vrouter -- --cases 100000 --seed 7`. Ends with 1 at the
- * first difference, which it prints as a small case. `--only N` runs case N of the seed alone; `--world outside` draws clouds that lead outside;
+ * first difference, which it prints as a small case. `--only N` runs case N of the seed alone; `--world outside` draws clouds that lead outside, `--world balancers` such with load balancers;
  * `--frames` draws frames that nobody should send; `--encapsulation own` lets the vrouter put VXLAN on and take it off.
  */
 import { parseArgs } from 'node:util';
+import { drawBalanced } from './draw-balanced.ts';
 import { drawCase } from './draw-case.ts';
 import { drawFrames } from './draw-frames.ts';
 import { drawOutside } from './draw-outside.ts';
@@ -23,6 +24,7 @@ const { values } = parseArgs({
 const WORLDS = new Map([
   ['inside', drawCase],
   ['outside', drawOutside],
+  ['balancers', drawBalanced],
 ]);
 const EVERY = 10_000;
 const say = (text: string): void => void process.stdout.write(`${text}\n`);

@@ -21,11 +21,14 @@ const SCTP = 132;
 /** A sender has one port of so many. */
 export const PORTS_IN_GROUP = 8;
 
-/** A packet on its way through a router. `becomes`: so far. `known`: what its connection makes of it, and whose packet it is of that. */
+/** What a packet's connection makes of it, and whose packet it is of that. `member`: of a load balancer, by which it is answered. */
+export type KnownPassage = { readonly becomes: Tuple; readonly direction: Direction; readonly member?: string };
+
+/** A packet on its way through a router. `becomes`: so far. */
 export type Passage = {
   readonly tuple: Tuple;
   readonly becomes: Tuple;
-  readonly known?: { readonly becomes: Tuple; readonly direction: Direction };
+  readonly known?: KnownPassage;
   /** Of these its source's port is chosen; one that cannot be changed must be free. */
   readonly choice?: { readonly among: Range };
   readonly hasLeft: boolean;
@@ -34,11 +37,15 @@ export type Passage = {
   readonly hasEntered: boolean;
   /** The port that it may go to, and no other. */
   readonly onlyTo?: Port;
+  /** The member of a load balancer to which it begins a connection. */
+  readonly member?: string;
 };
 
-export function startPassage(tuple: Tuple, known: Passage['known']): Passage {
+/** An answer of a member is one of the virtual address from the start. */
+export function startPassage(tuple: Tuple, known: KnownPassage | undefined): Passage {
   const becomes = known?.becomes ?? tuple;
-  return { tuple, becomes, ...(known === undefined ? {} : { known }), hasLeft: false, hasEntered: false };
+  const answers = known?.member !== undefined && known.direction === 'answer';
+  return { tuple, becomes, ...(known === undefined ? {} : { known }), hasLeft: answers, hasEntered: answers };
 }
 
 export type Passed =

@@ -52,6 +52,7 @@ const cloud: Cloud = {
   })),
   routers: [],
   peerings: [],
+  balancers: [],
   groups: [],
   ports: [
     { name: 'a', network: 'red', mac: A, addresses: ['10.0.0.1'], pairs: [{ mac: B, cidr: '10.0.0.64/26' }] },

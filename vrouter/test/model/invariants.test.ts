@@ -38,7 +38,7 @@ function cloudWith(snat: Gateway['snat']): Cloud {
     ...(snat === undefined ? {} : { snat }),
   });
   return {
-    ...{ networks, groups: [], peerings: [], peers: [] },
+    ...{ networks, groups: [], peerings: [], balancers: [], peers: [] },
     ports: [port('a', 'red', A, '10.0.0.1'), port('b', 'red', B, '10.0.0.2'), port('c', 'alone', C, '10.0.0.3')],
     routers: [
       { name: 'r', legs: [leg('red')], gateway: own, ...router },

@@ -7,7 +7,7 @@ import { assertReached, atLeast } from './reached.ts';
 import { Rig } from './rig.ts';
 import { findDifference } from './search.ts';
 
-const CASES = 2500;
+const CASES = 2200;
 
 let rig: Rig;
 

@@ -7,6 +7,7 @@ import { type Cloud, SERVICE_MAC } from './cloud.ts';
 import { type Counters, NO_PORT, type Outcome, withAddresses, withoutEnds, withoutMacs } from './outcome.ts';
 import { frameOf } from './packets.ts';
 import type { Tunnel } from './vrouter.ts';
+import { writeBalancers } from './write-balancers.ts';
 import { FIRST_VNI, freshNumbers, type Target, UNDERLAY, underlayOf, writeCloud } from './write-cloud.ts';
 import { ageQuestions, expectNextHops, forgetFragments, writeOutside } from './write-outside.ts';
 
@@ -80,6 +81,7 @@ export class Rig {
     this.#world.rewrite(() => {
       writeCloud(this.#target, cloud);
       writeOutside(this.#target, cloud);
+      writeBalancers(this.#target, cloud);
     });
   }
 

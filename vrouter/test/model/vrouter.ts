@@ -9,6 +9,7 @@ import {
   hostsOf,
   isCarried,
   isHere,
+  isRouters,
   macOf,
   mayTunnel,
   ownerOfAddress,
@@ -18,7 +19,17 @@ import {
   SERVICE_MAC,
   speakerTo,
 } from './cloud.ts';
-import { type Arrival, becomesBy, becomesIn, Connections, choosesPort, isOwnAnswer, lacksFlow } from './connections.ts';
+import {
+  type Arrival,
+  becomesBy,
+  becomesIn,
+  Connections,
+  choosesPort,
+  isOwnAnswer,
+  knownPassage,
+  lacksFlow,
+} from './connections.ts';
+import type { Known } from './flows.ts';
 import { Fragments } from './fragments.ts';
 import {
   arpAnswer,
@@ -33,6 +44,7 @@ import { outsiderWith, routerOutside } from './gateways.ts';
 import { type IpHeaders, isGroupMac, readArp, readEthernet, readIpv4, type Tuple } from './headers.ts';
 import { Ledger } from './ledger.ts';
 import { Listeners } from './listeners.ts';
+import { Members, OWN_ANSWER } from './members.ts';
 import { Neighbours } from './neighbours.ts';
 import { type Counters, type Outcome, withAddresses, withoutEnds } from './outcome.ts';
 import { isStateless, judge } from './rules.ts';
@@ -55,10 +67,12 @@ export class ReferenceVrouter {
   readonly #fragments = new Fragments();
   readonly #ledger = new Ledger();
   readonly #listeners = new Listeners();
+  readonly #members = new Members();
   readonly #neighbours: Neighbours;
   /** What the programs have done with the packet: what is free to them is taken from it. */
   set seen(outcome: Outcome) {
     this.#connections.seen = outcome;
+    this.#members.seen = outcome;
   }
 
   constructor(cloud: Cloud) {
@@ -68,7 +82,7 @@ export class ReferenceVrouter {
 
   /** True: what the promise says of flows leaves the outcome open, from the last packet on. */
   get isUncertain(): boolean {
-    return this.#connections.isUncertain;
+    return this.#connections.isUncertain || this.#members.isUncertain;
   }
 
   get counters(): ReadonlyMap<string, Counters> {
@@ -239,16 +253,17 @@ export class ReferenceVrouter {
     const verdict = judge(this.#cloud, { packet: ip, isAnswer: false, sender: arrival.sender, receiver: undefined });
     if (!verdict.allowed) return this.#ledger.drop(verdict.by.name, verdict.reason);
     this.#fragments.accept(this.#holder(arrival, ip), arrival.network, ip);
-    return this.#toAll(arrival, ip, false);
+    return this.#toAll(arrival, { ip }, false);
   }
 
   #forward(arrival: Arrival, ip: IpHeaders): Outcome {
     const { sender } = arrival;
     if (ip.isRedirect && sender?.portSecurity === true) return this.#dropOf(arrival, 'icmp_redirect');
     const { known: own, beside: against, replaced } = this.#connections.ownFlow(arrival, ip);
-    const way = this.#way(arrival, own === undefined ? ip : { ...ip, known: { ...own, becomes: becomesIn(own) } });
+    const way = this.#wayTaken(arrival, ip, own);
     if (way.kind === 'drop') {
       if (way.reason === 'nat_gone') this.#connections.endFor(arrival, ip, own);
+      if (way.reason === 'no_member') return this.#refuse(arrival, ip, { reason: 'no_member', mtuBytes: 0 });
       return this.#dropOf(arrival, way.reason);
     }
     if (way.kind === 'router') return this.#toRouter(arrival, ip);
@@ -281,11 +296,27 @@ export class ReferenceVrouter {
     return this.#deliver(arrival, ip, way, { becomes: becomesIn(flow), isAnswer, isRecorded: true });
   }
 
+  /** By the member that the programs have chosen, where they may choose. */
+  #wayTaken(arrival: Arrival, ip: IpHeaders, own: Known | undefined): Way {
+    const known = own && knownPassage(own);
+    const choices = this.#members.choices(ip.tuple.from, (choose) =>
+      this.#way(arrival, { ...ip, choose, ...(known === undefined ? {} : { known }) }),
+    );
+    return this.#members.taken(ip.tuple.from, choices, (way) => {
+      if (way.kind === 'drop') return way.reason;
+      const receiver = way.kind === 'port' ? way.port : undefined;
+      const question = { packet: ip, becomes: becomesBy(way, ip), isAnswer: false, sender: arrival.sender, receiver };
+      const verdict = judge(this.#cloud, question);
+      if (!verdict.allowed) return `${verdict.reason} of ${verdict.by.name}`;
+      return isOwnAnswer(arrival, ip, way) ? OWN_ANSWER : undefined;
+    });
+  }
+
   /** Nobody knows where the neighbour is: the packet becomes the question, once a second. */
   #ask(arrival: Arrival, { network, neighbour, own, hop }: Extract<Way, { kind: 'wire' }>): Outcome {
     const dropped = this.#dropOf(arrival, 'no_neighbour');
     if (!this.#neighbours.ask(network, neighbour, this.#nowSeconds)) return dropped;
-    const frame = arpQuestion({ mac: hop.leg.mac, own, address: neighbour });
+    const frame = arpQuestion({ mac: hop.mac, own, address: neighbour });
     return { ...this.#ledger.toWire(network, frame), refusal: 'no_neighbour' };
   }
 
@@ -308,20 +339,21 @@ export class ReferenceVrouter {
     how: { readonly becomes: Tuple; readonly isAnswer: boolean; readonly isRecorded: boolean },
   ): Outcome {
     const { becomes, isAnswer, isRecorded } = how;
-    if (way.kind === 'all') return this.#toAll(arrival, ip, isAnswer);
+    if (way.kind === 'all')
+      return this.#toAll({ ...arrival, frame: translatedFrame(arrival.frame, ip, becomes) }, { ip, becomes }, isAnswer);
     const refusal = refusalBy(way, arrival.frame, ip);
     if (refusal?.reason === 'too_big' && isRecorded && !ip.dontFragment && ip.headerBytes === 20) {
       if (way.hop !== undefined && ip.ttl <= 1)
-        return this.#refuse(arrival, ip, { reason: 'ttl_exceeded', mtuBytes: 0, isRouted: true });
+        return this.#refuse(arrival, ip, { reason: 'ttl_exceeded', mtuBytes: 0 });
       return { kind: 'cut', frame: frameToCut(translatedFrame(arrival.frame, ip, becomes), way.hop !== undefined) };
     }
-    if (refusal !== undefined) return this.#refuse(arrival, ip, { ...refusal, isRouted: way.hop !== undefined });
+    if (refusal !== undefined) return this.#refuse(arrival, ip, refusal);
     const frame = translatedFrame(arrival.frame, ip, becomes);
     if (way.kind === 'wire') {
       const mac = this.#neighbours.macOf(way.network, way.neighbour) ?? '';
-      return this.#ledger.toWire(way.network, routedFrame(frame, mac, way.hop.leg.mac));
+      return this.#ledger.toWire(way.network, routedFrame(frame, mac, way.hop.mac));
     }
-    const sent = way.hop === undefined ? frame : routedFrame(frame, way.port.mac, way.hop.leg.mac);
+    const sent = way.hop === undefined ? frame : routedFrame(frame, way.port.mac, way.hop.mac);
     return way.kind === 'port'
       ? this.#ledger.toPort(way.port, sent)
       : this.#ledger.toHost(way.host, way.port.network, sent);
@@ -331,30 +363,30 @@ export class ReferenceVrouter {
    * The packet is dropped, and its sender told: not about an error, a later fragment, or a packet with IP options. By the MAC that it went to, if that is a router's; within
    * a network by that of whoever has the address which tells it.
    */
-  #refuse(
-    arrival: Arrival,
-    ip: IpHeaders,
-    { reason, mtuBytes, isRouted }: Refusal & { readonly isRouted: boolean },
-  ): Outcome {
-    const { sender, frame, router } = arrival;
+  #refuse(arrival: Arrival, ip: IpHeaders, { reason, mtuBytes }: Refusal): Outcome {
+    const { sender, frame, router, network, ethernet } = arrival;
     const dropped = this.#dropOf(arrival, reason);
     const from = router?.gateway?.address ?? (sender && speakerTo(this.#cloud, sender));
     if (from === undefined || ip.isError || ip.fragment === 'later' || ip.headerBytes > 20) return dropped;
     const error = icmpErrorAbout(frame, ip, { from, reason, mtuBytes });
-    const owner = isRouted ? undefined : ownerOfAddress(this.#cloud, arrival.network, from);
+    const isRouted = router !== undefined || isRouters(ownerOfMac(this.#cloud, network, ethernet.dst));
+    const owner = isRouted ? undefined : ownerOfAddress(this.#cloud, network, from);
     if (owner !== undefined) macBytes(macOf(owner)).copy(error, SOURCE_MAC_AT);
     return { ...this.#turnBack(arrival, error), refusal: reason };
   }
 
   /** `packet`: of IPv4, which each receiver's rules are asked about, as the receiver of a flow's first packet or as its sender. */
-  #toAll(arrival: Arrival, packet: IpHeaders | undefined, isAnswer: boolean): Outcome {
-    const { frame, sender, network } = arrival;
+  #toAll(
+    { frame, sender, network }: Arrival,
+    packet: { readonly ip: IpHeaders; readonly becomes?: Tuple } | undefined,
+    isAnswer: boolean,
+  ): Outcome {
     let count = 0;
     for (const receiver of receiversHere(this.#cloud, network)) {
       if (receiver === sender || !receiver.adminUp) continue;
-      if (!this.#listeners.gets(this.#cloud, receiver, frame, packet)) continue;
+      if (!this.#listeners.gets(this.#cloud, receiver, frame, packet?.ip)) continue;
       const verdict =
-        packet === undefined ? undefined : judge(this.#cloud, { packet, isAnswer, sender: undefined, receiver });
+        packet && judge(this.#cloud, { ...packet, packet: packet.ip, isAnswer, sender: undefined, receiver });
       if (verdict?.allowed === false) this.#ledger.drop(receiver.name, verdict.reason);
       else {
         this.#ledger.sent(receiver.name, frame);

@@ -63,13 +63,18 @@ export class Numbers {
 
 export const FIRST_VNI = 100;
 
-export function freshNumbers(): Record<'networks' | 'routers' | 'policies' | 'classes' | 'hosts', Numbers> {
+export function freshNumbers(): Record<
+  'networks' | 'routers' | 'policies' | 'classes' | 'hosts' | 'pools' | 'members',
+  Numbers
+> {
   return {
     networks: new Numbers(FIRST_VNI),
     routers: new Numbers(1),
     policies: new Numbers(CB_POLICY_NONE + 1),
     classes: new Numbers(1),
     hosts: new Numbers(1),
+    pools: new Numbers(1),
+    members: new Numbers(1),
   };
 }
 
