@@ -19,6 +19,7 @@ CB_ARRAY(carry_follow, CB_MAX_VIF, BPF_F_RDONLY_PROG, __u32);
 #define FOLLOW_CHANGES 1 /* those that are not as they were when they were last taken out */
 #define FOLLOW_ALL 2
 #define FOLLOW_LEAVES 4 /* of a router: its gateway leaves this host */
+#define FOLLOW_OWN 8 /* with this address VIFs leave by this host whichever has the gateway: see is_own() */
 
 /*
  * Addresses that routers have outside: what has one of them at its end outside is the router's, where this host is its gateway. The routers' numbers are the agent's.
@@ -103,7 +104,17 @@ _Static_assert(CB_FLOW_PICKED_UP < SIGHT_OF_NOBODY, "states and SIGHT_OF_NOBODY"
 #define LONG_SHIFT 35
 #define LONG_TURNS 256
 
-/* The router that has the address outside which the flow has; NULL: it is none's. */
+/*
+ * Has @flow, which has the address outside of @address, a port of a block with which its VIF leaves by this host whichever has the gateway (docs/design/snat.md)? It is the gateway's
+ * nowhere: it is not told, does not give way to what is told, and is not turned.
+ */
+static __always_inline int is_own(const struct cb_flow *flow, const struct address *address)
+{
+	return address->follow & FOLLOW_OWN && flow->owner[0] && flow->owner[0] != CB_USE_PASSING &&
+	       flow->way[0].flags & CB_WAY_F_BLOCK;
+}
+
+/* The router by whose gateway @flow passes, as the address outside says which it has; NULL: by none's. */
 static __always_inline struct address *address_of(const struct cb_flow *flow)
 {
 	struct address_key key = {.addr = flow->tuple[1].dst, .net = flow->tuple[1].net};
@@ -113,7 +124,7 @@ static __always_inline struct address *address_of(const struct cb_flow *flow)
 		return NULL;
 	address = bpf_map_lookup_elem(&carry_address, &key);
 	if (address)
-		return address;
+		return is_own(flow, address) ? NULL : address;
 	key.addr = flow->tuple[0].dst;
 	key.net = flow->tuple[0].net;
 	return bpf_map_lookup_elem(&carry_address, &key);

@@ -19,12 +19,12 @@ export const MAPPINGS = ['--bridge-mappings', 'physnet1:ext0'] as const;
 export type OutsideBedOptions = {
   /** Short, and no other bed's. */
   readonly label: string;
-  /** Hosts that have an uplink, the bed's first ones: of one it ends at the machine itself, of two at the ports `e1` and `e2` of a switch, `br0`, that is the machine, too. */
-  readonly uplinks: 1 | 2;
-  /** Hosts besides two, without an uplink. Default: none. */
+  /** Hosts that have an uplink, the bed's first ones: of one it ends at the machine itself, of more at the ports `e1`, `e2` and so on of a switch, `br0`, that is the machine, too. */
+  readonly uplinks: 1 | 2 | 3;
+  /** Hosts besides two. Default: none. */
   readonly more?: number;
   /** More of the router than its name and gateway. Default: nothing. */
-  readonly router?: { readonly 'cable:snat'?: 'distributed' };
+  readonly router?: { readonly 'cable:snat'?: 'leased' | 'distributed' };
 };
 
 export type OutsideBed = {

@@ -190,6 +190,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-27',
         change:
+          'A lease says whether its port leaves by the gateway (leavesBy), and slices blocks the same, and which port that is: a host that takes the place of the gateway’s has their rows then. An older agent passes both over, and an older server says neither: connections by leased ports end when another host becomes the gateway’s.',
+      },
+      {
+        date: '2026-11-27',
+        change:
           'Feature flows: a status says of a port that comes from another host that its flows are here. An older server passes it over, and waits for no flows when a port moves; nor does any for an older agent.',
       },
       {

@@ -36,8 +36,11 @@ export type PutResult = {
   readonly refused: number;
 };
 
-/** An address that a router has outside. `net`: number of the external network. */
-export type RouterAddress = { readonly net: number; readonly address: Uint8Array };
+/**
+ * An address that a router has outside. `net`: number of the external network. `isOwn`: VIFs of this host have ports of it with which they leave by this host, also when another is the
+ * gateway; absent: none does.
+ */
+export type RouterAddress = { readonly net: number; readonly address: Uint8Array; readonly isOwn?: true };
 
 /** Of so many flows of a router each: as of a port; ended, as at its gateway; and the rows of those with an end inside that is a VIF of this host. */
 export type PassResult = PutResult & {
@@ -84,6 +87,7 @@ const OWN_MAPS = [
 ] as const;
 const FOLLOW: Readonly<Record<Follow, number>> = { nothing: 0, changes: 1, all: 2 };
 const FOLLOW_LEAVES = 4;
+const FOLLOW_OWN = 8;
 const WALK: Readonly<Record<Walk, number>> = { whole: 0, answered: 1, others: 2 };
 
 /** Throws as `loadObject`. */
@@ -233,7 +237,7 @@ class RouterRows {
     if (before?.addresses === addresses && before.what === what) return;
     const rows = new Map(addresses.map((address) => [keyText(address), address]));
     for (const old of before?.addresses ?? []) if (!rows.has(keyText(old))) this.#map.delete(addressKey(old));
-    for (const row of rows.values()) this.#map.update(addressKey(row), addressValue(router, FOLLOW[what]));
+    for (const row of rows.values()) this.#map.update(addressKey(row), addressValue(router, row, FOLLOW[what]));
     if (addresses.length === 0) this.#rows.delete(router);
     else this.#rows.set(router, { addresses, what });
     const all = [...this.#rows.values()].map((row) => row.what);
@@ -244,7 +248,7 @@ class RouterRows {
   mark(router: number, leaves: boolean): void {
     const { addresses = [], what = 'nothing' } = this.#rows.get(router) ?? {};
     const flags = FOLLOW[what] | (leaves ? FOLLOW_LEAVES : 0);
-    for (const row of addresses) this.#map.update(addressKey(row), addressValue(router, flags));
+    for (const row of addresses) this.#map.update(addressKey(row), addressValue(router, row, flags));
   }
 }
 
@@ -261,8 +265,8 @@ function addressKey({ net, address }: RouterAddress): Uint8Array {
 }
 
 /** struct address */
-function addressValue(router: number, flags: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(router, flags).buffer);
+function addressValue(router: number, { isOwn }: RouterAddress, flags: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(router, flags | (isOwn === true ? FOLLOW_OWN : 0)).buffer);
 }
 
 function run(program: BpfProgram, context: DataView): void {
