@@ -53,7 +53,7 @@ export async function createOutsideBed(t: TestContext, options: OutsideBedOption
     execFileSync('sh', ['-c', `ip netns del ${outside} 2>/dev/null || true`]);
     return bed.remove();
   });
-  await bed.start(CURRENT, ...bed.hosts.map(() => CURRENT));
+  await bed.start(CURRENT);
   ip('netns', 'add', outside);
   ip('-n', outside, 'link', 'set', 'lo', 'up');
   if (uplinks > 1) ip('-n', outside, 'link', 'add', 'br0', 'up', 'type', 'bridge');
@@ -64,7 +64,9 @@ export async function createOutsideBed(t: TestContext, options: OutsideBedOption
     ip('-n', outside, 'link', 'set', end, ...(uplinks > 1 ? ['master', 'br0'] : []), 'up');
   }
   ip('-n', outside, 'address', 'add', `${MACHINE}/24`, 'dev', uplinks > 1 ? 'br0' : 'e1');
-  for (const host of hosts) await host.replace(CURRENT, ...MAPPINGS);
+  // One after the other: each has a time of its own to begin in.
+  for (const host of bed.hosts) await host.start(CURRENT, ...(hosts.includes(host) ? MAPPINGS : []));
+  await Promise.all(bed.hosts.map((host) => host.inStep()));
 
   const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' } as const;
   const external = await bed.api.create('network', { name: 'ext', 'router:external': true, ...flat });

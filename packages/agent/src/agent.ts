@@ -54,6 +54,7 @@ import { createHostIds } from './host/ids.ts';
 import { keptIds } from './host/kept-ids.ts';
 import { heldRows, LeaseUses, startLeaseWatch } from './host/lease-uses.ts';
 import { machinePorts } from './host/machine-ports.ts';
+import { NeighbourAsker, neighbourRows, startNeighbourWatch } from './host/neighbour-asker.ts';
 import { NetworkZones } from './host/network-zones.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
 import { FrameSocket } from './net/frame-socket.ts';
@@ -390,6 +391,7 @@ function createHost(
     log: log.child('plan'),
   });
   const announcer = startAnnouncer(planner, { log, signal: deps.signal });
+  const asker = startAsker(planner, plane, { log, signal: deps.signal });
   let listener: (ports: ReadonlySet<string>) => void = () => undefined;
   const loop = new HostLoop({
     host: options.host,
@@ -402,6 +404,7 @@ function createHost(
     links: linkDriver(devices, log),
     probe: (targets) => prober.take(targets),
     hasFlows: (portId) => moving.hasFlows(portId),
+    onWritten: () => asker.changed(),
     announce: (moved) => announcer.announce(moved),
     onChange: ({ ports }) => listener(ports),
     log,
@@ -486,6 +489,28 @@ function startAnnouncer({ entries }: Pick<Planner, 'entries'>, deps: Deps): Anno
   });
   void announcer.done.then(() => frames.close());
   return announcer;
+}
+
+/** Asks next hops outside where they are. */
+function startAsker(
+  planner: Pick<Planner, 'entries' | 'askers'>,
+  plane: Pick<KernelDataPlane, 'neighbours'>,
+  deps: Deps,
+): { readonly changed: () => void } {
+  const frames = new FrameSocket();
+  const asker = new NeighbourAsker({
+    planner,
+    row: neighbourRows(() => plane.neighbours),
+    send: (ifindex, frame) => frames.send(ifindex, frame),
+    nowNs: () => process.hrtime.bigint(),
+  });
+  const watch = startNeighbourWatch({ asker, ...deps });
+  void watch.done.then(() => frames.close());
+  const changed = (): void => {
+    asker.changed();
+    watch.trigger();
+  };
+  return { changed };
 }
 
 function linkDriver({ socket, links, remover }: Devices, log: Logger): LinkDriver {

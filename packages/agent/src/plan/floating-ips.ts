@@ -3,7 +3,7 @@ import { CB_ENDPOINT_NAT } from '../bpf/abi.gen.ts';
 import { parseAddress, parseMac } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
-import { exitOf, neighbourEntries, type Outside, routesOut } from './gateways.ts';
+import { asker, exitOf, neighbourEntries, type Outside, routesOut } from './gateways.ts';
 import { liveGateway } from './live-gateway.ts';
 import { type Family, itemFamily, type PlanReader, topicFamily } from './unit.ts';
 
@@ -66,7 +66,12 @@ export const FLOATS: Family = itemFamily(
     const vif = reader.facts('vif', portId).get('')?.value;
     if (vrf === undefined || exit === undefined || vif === undefined) return {};
     const inside = numberOf(innerNetworkId, reader);
-    return { entries: floatingEntries(floating, { vif, vrf, exit, inside }, reader) };
+    const [net, mac] = [numberOf(floating.networkId, reader), parseMac(floating.macAddress)];
+    return {
+      facts:
+        net === undefined || mac === undefined ? [] : asker(floating.networkId, { net, own: floating.floatingIp, mac }),
+      entries: floatingEntries(floating, { vif, vrf, exit, inside }, reader),
+    };
   },
 );
 

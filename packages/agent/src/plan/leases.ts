@@ -5,7 +5,7 @@ import { CB_BLOCK_PORTS, CB_ENDPOINT_LEASED, CB_LEASE_BLOCKS, CB_PEER_F_UPLINK }
 import { isMapped, NO_ADDRESS, parseAddress, parseMac } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
-import { exitOf, snatEntries } from './gateways.ts';
+import { asker, exitOf, snatEntries } from './gateways.ts';
 import { liveGateway } from './live-gateway.ts';
 import { tunnelName } from './tunnels.ts';
 import { type Family, itemFamily, type Output, type PlanReader, topicFamily } from './unit.ts';
@@ -41,6 +41,7 @@ export const LEASING_WAYS: Family = topicFamily(
     if (gateway === undefined || vrf === undefined || net === undefined || mac === undefined) return {};
     const addresses = [...reader.facts('leases-by', routerId).keys()];
     return {
+      facts: asker(gateway.networkId, { net, own: undefined, mac: hostMac(gateway, reader) }),
       entries: [
         ...snatEntries({ vrf, net, gateway }),
         ...endpointEntries(net, endpointOf({ kind: CB_ENDPOINT_LEASED, vrf, mac }), addresses),
