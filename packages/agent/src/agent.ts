@@ -500,7 +500,7 @@ function startAsker(
   const frames = new FrameSocket();
   const asker = new NeighbourAsker({
     planner,
-    row: neighbourRows(() => plane.neighbours),
+    ...neighbourRows(() => plane.neighbours),
     send: (ifindex, frame) => frames.send(ifindex, frame),
     nowNs: () => process.hrtime.bigint(),
   });

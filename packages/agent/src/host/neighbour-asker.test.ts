@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cbNet } from '../bpf/abi.gen.ts';
+import { cbNet, cbNext, cbRoute } from '../bpf/abi.gen.ts';
 import type { ByteText } from '../bpf/codec.ts';
 import { NetlinkError } from '../ffi/errno.ts';
 import { parseAddress } from '../plan/address.ts';
@@ -23,6 +23,14 @@ function keyOf(hop: string): Planned {
   return encodeEntry('cb_neigh_1', { net: NET, addr: address(hop) }, { learnedNs: 0n, askedNs: 0n, mac: NOBODY });
 }
 
+/** A destination with these next hops. */
+function nextOf(hops: readonly string[]): Claim {
+  const zero = cbRoute.decode(new Uint8Array(cbRoute.size));
+  const hop = hops.map((one) => ({ ...zero, net: NET, nexthop: address(one) }));
+  const key = { prefixlen: 32, vrf: 1, addr: address('198.51.100.0') };
+  return encodeEntry('cb_next_1', key, { count: hops.length, hop }) as unknown as Claim;
+}
+
 /** Next hops that a test makes, and what is asked: `<to> <sender's address> <address>`, with its tag. */
 class Bed {
   ms = 0;
@@ -31,6 +39,8 @@ class Bed {
   failure: string | undefined;
   readonly hops = new Set<string>();
   readonly rows = new Map<ByteText, { learnedNs: bigint; mac: Uint8Array }>();
+  /** Destinations that have several. */
+  readonly shared: (readonly string[])[] = [];
   readonly frames: Buffer[] = [];
   readonly asker: NeighbourAsker;
 
@@ -41,12 +51,14 @@ class Bed {
       const zero = cbNet.decode(new Uint8Array(cbNet.size));
       return encodeEntry('cb_net_1', NET, { ...zero, uplink: this.uplink, wireId: TAG }) as unknown as Claim;
     };
+    const several = (): ReadonlyMap<string, Claim> => new Map(this.shared.map((hops) => [hops.join(), nextOf(hops)]));
     this.asker = new NeighbourAsker({
       planner: {
-        entries: { of: planned as never, get: net },
+        entries: { of: ((map: string) => (map === 'cb_next_1' ? several() : planned())) as never, get: net },
         askers: () => [this.askers].values() as never,
       },
       row: (key) => this.rows.get(key),
+      forget: (key) => this.rows.set(key, { learnedNs: 0n, mac: NOBODY }),
       send: (ifindex, frame) => {
         if (this.failure !== undefined) throw new NetlinkError('send', this.failure);
         assert.equal(ifindex, DEVICE);
@@ -114,6 +126,33 @@ test('one that is known is asked alone before that is old, and all when it does 
   bed.hear(HOP, 2);
   assert.deepEqual(bed.asked(14_800), []);
   assert.equal(bed.asked(200)[0], `02000000ee02 203.0.113.2 ${HOP}`);
+});
+
+test('one that shares a destination and falls silent is forgotten when another is there, and found again', () => {
+  const OTHER = '203.0.113.3';
+  const bed = new Bed();
+  const known = (hop: string): boolean => bed.rows.get(keyOf(hop).key)?.learnedNs !== 0n;
+  /** So long, and those answer. */
+  const live = (ms: number, ...hops: readonly string[]): void => {
+    for (const end = bed.ms + ms; bed.ms < end; bed.ms += 200) {
+      for (const frame of bed.asked()) for (const hop of hops) if (frame.endsWith(` ${hop}`)) bed.hear(hop, 1);
+    }
+  };
+  bed.shared.push([HOP, OTHER]);
+  bed.want(HOP, OTHER, '203.0.113.4');
+  live(20_000, HOP, OTHER, '203.0.113.4');
+  live(3400, OTHER);
+  assert.deepEqual([known(HOP), known(OTHER)], [true, true], 'not at once');
+  live(3400, OTHER);
+  assert.deepEqual([known(HOP), known(OTHER)], [false, true]);
+  live(60_000, OTHER);
+  assert.deepEqual([known(HOP), known('203.0.113.4')], [false, true], 'one that shares nothing stays');
+  live(4200, HOP, OTHER);
+  assert.ok(known(HOP), 'it is back');
+  // When nobody answers the last that was said of them is all that there is.
+  live(3400, OTHER);
+  live(60_000);
+  assert.ok(known(HOP) || known(OTHER));
 });
 
 test('a new agent asks of what its vrouter knows only what is old, and loses none of it', () => {
