@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cbNet, cbNext, cbRoute } from '../bpf/abi.gen.ts';
+import { cbNet, cbRoute } from '../bpf/abi.gen.ts';
 import type { ByteText } from '../bpf/codec.ts';
 import { NetlinkError } from '../ffi/errno.ts';
 import { parseAddress } from '../plan/address.ts';

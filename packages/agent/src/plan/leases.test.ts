@@ -33,9 +33,11 @@ const ELSEWHERE: RouterGateway = {
 class Bed {
   readonly plan: PlanBed;
   #seen: string | undefined;
+  /** This host has no way outside. */
+  isCutOff = false;
 
   constructor() {
-    const gateways = { hostOf: () => this.#seen };
+    const gateways = { hostOf: () => this.#seen, isCutOff: () => this.isCutOff };
     this.plan = createPlanBed({ bridgeMappings: new Map([['physnet1', 'eth9']]), gateways });
     this.plan.state.setDevice('eth9', 9);
     this.plan.plug(HERE, 50);
@@ -160,4 +162,18 @@ test('what comes to the gateway of a port that leaves by its own host has the fi
     ['1152-1215', 'h2'],
     ['1216-1279', 'h2'],
   ]);
+});
+
+test('a host without a way outside leaves by the gateway with what left by its own host', async () => {
+  const bed = new Bed();
+  const own = leases({ portId: HERE.id, firstPorts: [1024], leavesBy: 'host' });
+  const out = (): unknown[][] => bed.rows('cb_snat_1', 'router');
+  await bed.see(undefined, router(ELSEWHERE), own);
+  assert.deepEqual([bed.leases.length, out().length], [1, 1]);
+  bed.isCutOff = true;
+  await bed.see(undefined, router(ELSEWHERE), own);
+  assert.deepEqual([bed.leases, out()], [[], []]);
+  bed.isCutOff = false;
+  await bed.see(undefined, router(ELSEWHERE), own);
+  assert.deepEqual([bed.leases.length, out().length], [1, 1]);
 });

@@ -16,7 +16,7 @@ export const LEASING_ROUTERS: Family = itemFamily(
   ({ item }, { routerId, networkId, address, leavesBy }, reader) => {
     const gateway = gatewayOf(routerId, reader);
     if (gateway?.networkId !== networkId || gateway.leased !== true || gateway.host === reader.host) return {};
-    if (leavesBy === 'gateway') return {};
+    if (leavesBy === 'gateway' || reader.isCutOff(routerId)) return {};
     if (reader.facts('router', routerId).size === 0) return {};
     return {
       facts: [
@@ -77,8 +77,8 @@ export const LEASES: Family = itemFamily(
     const gateway = gatewayOf(lease.routerId, reader);
     const isHere = gateway?.host === reader.host;
     if (gateway === undefined) return {};
-    // Another host has taken the gateway's place: it goes by that.
-    if (!isHere && lease.leavesBy === 'gateway') return {};
+    // Another host has taken the gateway's place, or there is no way out here: it goes by that.
+    if (!isHere && (lease.leavesBy === 'gateway' || reader.isCutOff(lease.routerId))) return {};
     return { entries: leaseEntries(lease, { ...gateway, isHere }, reader) };
   },
 );

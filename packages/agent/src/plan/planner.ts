@@ -121,7 +121,7 @@ export class Planner {
       snoopsGroups: deps.snoopsGroups ?? false,
       devices: deps.devices,
       health: deps.health ?? NO_HEALTH,
-      gateways: deps.gateways ?? { hostOf: () => undefined },
+      gateways: deps.gateways ?? { hostOf: () => undefined, isCutOff: () => false },
       ids: deps.ids,
       lacking: this.#lacking,
       reads: this.#reads,
