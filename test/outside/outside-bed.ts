@@ -159,6 +159,21 @@ export function answers(netns: string, address: string, count = 5): number {
   }
 }
 
+/** The port of the outside's switch behind which that has last heard the MAC. */
+export function portOf(outside: string, mac: string): string | undefined {
+  const rows = JSON.parse(run(outside, 'bridge', '-j', 'fdb', 'show', 'br', 'br0')) as {
+    mac: string;
+    ifname: string;
+  }[];
+  return rows.find((row) => row.mac === mac)?.ifname;
+}
+
+/** What the machine outside takes the address's MAC to be. */
+export function neighbourOf(outside: string, address: string): string | undefined {
+  const rows = JSON.parse(run(outside, 'ip', '-j', 'neigh', 'show', address)) as { lladdr?: string }[];
+  return rows[0]?.lladdr;
+}
+
 export type Sending = {
   readonly from: string;
   readonly address: string;
