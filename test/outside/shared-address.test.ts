@@ -73,8 +73,7 @@ test('the floating IP of an address that two machines share leads to whichever h
   leave(here);
   await hold(there, 'on another host again');
 
-  const hears = async (): Promise<boolean> =>
-    (await bed.h2.status())?.gateways?.hosts[bed.h1.underlay] === 'alive';
+  const hears = async (): Promise<boolean> => (await bed.h2.status())?.gateways?.hosts[bed.h1.underlay] === 'alive';
   await eventually('the standby has heard the gateway', hears);
   setLinks(bed.h1, 'down');
   await bed.h1.end('SIGKILL');

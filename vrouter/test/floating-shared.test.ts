@@ -55,7 +55,8 @@ beforeEach(() => {
   world.forgetHeard();
 });
 
-const says = (mac: string): Buffer => arp({ src: mac, dst: BROADCAST }, { op: 'request', sha: mac, spa: VIP, tpa: VIP });
+const says = (mac: string): Buffer =>
+  arp({ src: mac, dst: BROADCAST }, { op: 'request', sha: mac, spa: VIP, tpa: VIP });
 const into: Ipv4 = { src: N, dst: FM, from: OUTER, to: F };
 const syn = (sport: number): Buffer => tcp(into, { sport, dport: 80, flags: TCP.syn });
 const synAck = (src: string, dport: number, dst = R): Buffer =>

@@ -95,7 +95,13 @@ export const REMOTE_BLOCKS: Family = itemFamily(
       return {};
     const { portId = '', fixedIps = [], leavesBy, firstPorts } = blocks;
     const isByGateway = leavesBy === 'gateway';
-    const own = { ...blocks, portId, fixedIps, routerId, firstPorts: isByGateway ? firstPorts : firstPorts.slice(0, 1) };
+    const own = {
+      ...blocks,
+      portId,
+      fixedIps,
+      routerId,
+      firstPorts: isByGateway ? firstPorts : firstPorts.slice(0, 1),
+    };
     const entries = leaseEntries(own, { ...gateway, isHere: true }, reader);
     if (isByGateway) return { entries };
     const { facts = [], entries: relays = [] } = relayed(blocks, gateway, reader);

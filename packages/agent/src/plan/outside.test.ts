@@ -340,14 +340,26 @@ test('the floating IP of an address that ports share leads, at the gateway, also
   await bed.plan(sampleHost('h1', [near]), carried, ...rest);
   assert.equal(outwards().length, 1, 'it is the address of a port of another host');
   const net = vip.networkId;
-  const balancer = { id: 'b', name: 'b', projectId: 'p', ipAddress: '10.0.0.100', macAddress: sampleMac(9), listeners: [] };
-  const virtual: SampleSlice = { key: `balancers:${net}`, header: { networkId: net }, items: new Map([['b', balancer]]) };
-  await bed.plan(sampleHost('h1', [near]), inside(sampleEndpoint(near, 'h1', '192.0.2.1'), far as never), virtual, ...rest);
-  assert.equal(outwards().length, 1, 'it is a virtual address');
+  const balancer = {
+    id: 'b',
+    name: 'b',
+    projectId: 'p',
+    ipAddress: '10.0.0.100',
+    macAddress: sampleMac(9),
+    listeners: [],
+  };
+  const virtual: SampleSlice = {
+    key: `balancers:${net}`,
+    header: { networkId: net },
+    items: new Map([['b', balancer]]),
+  };
   await bed.plan(
-    sampleHost('h1', [HERE]),
-    inside(sampleEndpoint(HERE, 'h1', '192.0.2.1'), far as never),
+    sampleHost('h1', [near]),
+    inside(sampleEndpoint(near, 'h1', '192.0.2.1'), far as never),
+    virtual,
     ...rest,
   );
+  assert.equal(outwards().length, 1, 'it is a virtual address');
+  await bed.plan(sampleHost('h1', [HERE]), inside(sampleEndpoint(HERE, 'h1', '192.0.2.1'), far as never), ...rest);
   assert.equal(outwards().length, 1, 'nobody here may have it');
 });
