@@ -5,7 +5,7 @@ import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger, LoopDelay } from '@cable/kit';
 import type { RefusedEntries } from '@cable/model';
 import { createAnswers } from './asks/answers.ts';
-import { openFollows } from './asks/open-follows.ts';
+import { openFollows, openLentCaptures } from './asks/open-follows.ts';
 import { Tracer } from './asks/tracer.ts';
 import { MAPS } from './bpf/abi.gen.ts';
 import { textBytes } from './bpf/codec.ts';
@@ -545,8 +545,9 @@ function createTracing(
   const known = { slices: state.slices, planner: host.planner, log };
   const tracer = new Tracer({ ...known, host: options.host, load: () => openTrace(options, own) });
   const follows = openFollows(options, { ...known, plane, watched: host.watched, flows });
+  const captures = openLentCaptures(options, { ...known, watched: host.watched });
   return {
-    answer: createAnswers({ ...known, plane, tracer, follows, monotonicMs: () => performance.now() }),
+    answer: createAnswers({ ...known, plane, tracer, follows, captures, monotonicMs: () => performance.now() }),
     remade: (next) => {
       own = next;
       tracer.close();
@@ -554,6 +555,7 @@ function createTracing(
     close: () => {
       tracer.close();
       follows.close();
+      captures.close();
     },
   };
 }

@@ -195,6 +195,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-27',
         change:
+          'A server may ask for a capture of a port. An older agent says that it does not know the ask, and the caller is told so. Who follows or captures may say that he asks for the last time; an older agent passes that over, and waits for its lease to run out.',
+      },
+      {
+        date: '2026-11-27',
+        change:
           'Feature flows: a status says of a port that comes from another host that its flows are here. An older server passes it over, and waits for no flows when a port moves; nor does any for an older agent.',
       },
       {
