@@ -359,9 +359,11 @@ test('a capture of a port elsewhere is a pcap file, too; a server is asked until
     const server = await stub(t, { capture: () => (count === '0' && left.length === 1 ? undefined : left.shift()) });
     const { status, err } = await cable([...words, '--count', count, '--project', 'p'], server);
     const asked = server.requests.filter((one) => one.includes('/capture'));
-    const query = (more: string): string =>
-      `GET /cable/v1/ports/${A}/capture?filter=tcp+and+port+80&snaplen=64${more}`;
-    assert.deepEqual(asked, ['', '&marker=a.0.0', '&marker=a.1.3', count === '0' ? '&marker=a.4.4' : '&marker=a.4.4&end=true'].map(query));
+    const query = (more: string): string => `GET /cable/v1/ports/${A}/capture?filter=tcp+and+port+80&snaplen=64${more}`;
+    assert.deepEqual(
+      asked,
+      ['', '&marker=a.0.0', '&marker=a.1.3', count === '0' ? '&marker=a.4.4' : '&marker=a.4.4&end=true'].map(query),
+    );
     const told = `; ${lost} came faster than they were taken, and are missing\n`;
     if (count === '0') {
       assert.equal(status, 1, 'the port is gone');
@@ -370,7 +372,12 @@ test('a capture of a port elsewhere is a pcap file, too; a server is asked until
     assert.equal(readFileSync(file).length, 24 + packets * (16 + 64));
     assert.equal(readFileSync(file).readUInt32LE(24 + 12), 1442, 'how long it was');
     assert.equal(server.header('x-project-id'), 'p');
-    assert.equal(execFileSync('tcpdump', ['-n', '-r', file], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim().split('\n').length, packets);
+    assert.equal(
+      execFileSync('tcpdump', ['-n', '-r', file], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+        .trim()
+        .split('\n').length,
+      packets,
+    );
   }
   const none = join(dir, 'none.pcap');
   const unbound = await cable(['capture', 'vm1', '--out', none, '--project', 'p'], await stub(t, {}));

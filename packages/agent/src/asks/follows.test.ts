@@ -239,7 +239,11 @@ test('who says that he asks for the last time, or has not asked for a while, giv
     assert.deepEqual([said.lease, said.records.length], [first, portId === 'a' ? 1 : 0]);
   }
   assert.equal(devices.length, MAX_FOLLOWS_A_PROJECT - 1);
-  assert.deepEqual(value(follows.ask({ portId: 'a', lease: first, after: 0, isLast: true })).records, [], 'none begins');
+  assert.deepEqual(
+    value(follows.ask({ portId: 'a', lease: first, after: 0, isLast: true })).records,
+    [],
+    'none begins',
+  );
   for (const portId of ['a', 'b', 'b']) begun(portId);
   for (let n = 0; n < 4; n += 1) {
     pass(1000);

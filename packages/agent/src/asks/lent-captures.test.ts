@@ -95,7 +95,12 @@ test('frames are given from the first question on, again if an answer was lost, 
   const frame = udp(ENDS, 53);
   for (const atUs of [1_700_000_000_000_001, 1_700_000_000_000_002]) only().take(frame, atUs);
   const [first, second] = value(ask('a', { lease })).frames;
-  assert.deepEqual(first, { number: 1, atUs: 1_700_000_000_000_001, bytes: frame.length, frame: frame.toString('base64') });
+  assert.deepEqual(first, {
+    number: 1,
+    atUs: 1_700_000_000_000_001,
+    bytes: frame.length,
+    frame: frame.toString('base64'),
+  });
   assert.deepEqual(value(ask('a', { lease, after: 0 })).frames, [first, second]);
   assert.deepEqual(value(ask('a', { lease, after: 1 })).frames, [second]);
   only().missing = 7;

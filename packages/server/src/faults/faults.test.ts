@@ -98,7 +98,15 @@ test('who may not know of a port gets 404, who may only see it 403, and nobody i
     });
   }
   const { send, create } = harness;
-  for (const what of ['capture', 'drops', 'flows', 'follow', `live?to=${addressOf(b)}`, `trace?to=${addressOf(b)}`, 'why'])
+  for (const what of [
+    'capture',
+    'drops',
+    'flows',
+    'follow',
+    `live?to=${addressOf(b)}`,
+    `trace?to=${addressOf(b)}`,
+    'why',
+  ])
     await refused(send('GET', `/cable/v1/ports/${a['id']}/${what}`, undefined, BOB), 404, 'PortNotFound');
   await refused(send('GET', `/cable/v1/ports/${a['id']}/why?to=${b['id']}`, undefined, ANN), 404, 'PortNotFound');
   await refused(send('GET', '/cable/v1/ports/nonsense/drops'), 404, 'PortNotFound');
