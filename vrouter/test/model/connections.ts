@@ -68,8 +68,7 @@ export class Connections {
     const becomes = this.#withPort(arrival, ip, way);
     if (becomes === undefined) return undefined;
     const answer = { network: answersNetwork(arrival, way), tuple: reversed(becomes) };
-    const there = this.#flows.find(answer, this.nowSeconds);
-    if (there !== undefined && !ip.opens && !isLeftOver(there, arrival, ip, way)) return undefined;
+    if (this.#isTaken(answer, arrival, ip, way)) return undefined;
     const sides = {
       first: { place: { network: arrival.network, tuple: ip.tuple }, origin: arrival.sender?.name },
       answer: { place: answer, origin: way.kind === 'port' ? way.port.name : undefined },
@@ -79,6 +78,16 @@ export class Connections {
     const flow = beginFlow(ip, sides, { ...more, nowSeconds: this.nowSeconds });
     this.#flows.begin(flow);
     return { flow, direction: 'first' };
+  }
+
+  /** Is what the packet would become, where no port of it is chosen, another connection's, which does not give way? */
+  isInTheWay(arrival: Arrival, ip: IpHeaders, way: Way): boolean {
+    return !choosesPort(way) && this.#isTaken(answersPlace(arrival, ip, way), arrival, ip, way);
+  }
+
+  #isTaken(answer: Place, arrival: Arrival, ip: IpHeaders, way: Way): boolean {
+    const there = this.#flows.find(answer, this.nowSeconds);
+    return there !== undefined && !ip.opens && !isLeftOver(there, arrival, ip, way);
   }
 
   /** What the first packet of a connection becomes, with the port that it gets. */
@@ -92,15 +101,17 @@ export class Connections {
       return other !== undefined && !(isUrgent && other.flow.state === 'closed');
     };
     if (!hasChoice(ip.tuple, isIcmpQuery(ip.icmpType))) return isTaken(becomes.sport, false) ? undefined : becomes;
-    // A router that tells of the packet does not say which it has chosen.
-    if (this.seen !== undefined && 'refusal' in this.seen) this.#flows.isUncertain = true;
     const sport = this.#sourcePorts.choose({
       sender: arrival.sender?.name ?? '',
       range: choice.among,
       isTaken: (port) => isTaken(port, ip.tuple.protocol === TCP),
       chosen: sourcePortOf(this.seen),
     });
-    return sport === undefined ? undefined : { ...becomes, sport };
+    if (sport === undefined) return undefined;
+    // Of a packet that is refused or dropped after it has got one nobody says which.
+    const { seen } = this;
+    if (seen !== undefined && (!('frame' in seen) || 'refusal' in seen)) this.#flows.isUncertain = true;
+    return { ...becomes, sport };
   }
 
   /** What an allowed packet does to its flow, of which it now is the last one; or the reason to drop it. */

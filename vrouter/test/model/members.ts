@@ -55,7 +55,9 @@ export class Members {
     if (this.seen?.kind === 'drop' && WHOEVER.has(this.seen.reason))
       return (likely.find(({ way }) => refusal(way) === OWN_ANSWER) ?? taken).way;
     const ends = new Set(likely.map(({ way, member }) => refusal(way) ?? member?.name));
-    if (ends.size <= 1) return this.#noted(client, taken);
+    // Whoever it is, it is refused: that does not say who.
+    if (ends.size <= 1)
+      return likely.length > 1 && refusal(taken.way) !== undefined ? taken.way : this.#noted(client, taken);
     this.isUncertain = true;
     return taken.way;
   }
@@ -80,7 +82,7 @@ export class Members {
 }
 
 /** Why a packet is dropped that has a way, whoever the member is. */
-const WHOEVER: ReadonlySet<string> = new Set(['nat_ports', 'invalid_state']);
+const WHOEVER: ReadonlySet<string> = new Set(['invalid_state']);
 /** But to one it would be its own answer. */
 export const OWN_ANSWER = 'invalid_state';
 

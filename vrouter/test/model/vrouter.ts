@@ -308,7 +308,9 @@ export class ReferenceVrouter {
       const question = { packet: ip, becomes: becomesBy(way, ip), isAnswer: false, sender: arrival.sender, receiver };
       const verdict = judge(this.#cloud, question);
       if (!verdict.allowed) return `${verdict.reason} of ${verdict.by.name}`;
-      return isOwnAnswer(arrival, ip, way) ? OWN_ANSWER : undefined;
+      if (isOwnAnswer(arrival, ip, way)) return OWN_ANSWER;
+      const needsFlow = !isStateless(arrival.sender, receiver);
+      return needsFlow && this.#connections.isInTheWay(arrival, ip, way) ? 'nat_ports' : undefined;
     });
   }
 
