@@ -62,7 +62,7 @@ test('the floating IP of an address that two machines share leads to whichever h
     const left = run(guest.host.name, 'ping', '-q', '-c', '3', '-i', '0.1', '-W', '2', '-I', address, MACHINE);
     assert.match(left, / 3 received/, `${what}: it reaches outside`);
   };
-  const leave = ({ host, port }: Guest): void => ip('-n', host.name, 'address', 'del', `${address}/32`, 'dev', 'lo');
+  const leave = ({ host }: Guest): void => ip('-n', host.name, 'address', 'del', `${address}/32`, 'dev', 'lo');
 
   await hold(here, 'on the gateway’s host');
   assert.deepEqual([neighbourOf(outside, floating), portOf(outside, own.mac_address)], [own.mac_address, 'e1']);

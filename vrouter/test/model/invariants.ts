@@ -33,7 +33,9 @@ function brokenBySender(cloud: Cloud, name: string, frame: Buffer, outcome: Pass
   if (outcome.kind === 'agent') return outcome.port === name ? undefined : `the agent took ${name} for ${outcome.port}`;
   if (outcome.kind === 'wire') return brokenToOutside(cloud, port, outcome);
   const network = networkOf(cloud, outcome);
-  if (outcome.kind === 'port' && isForOutside(cloud, port.network, frame)) return undefined;
+  // An address that a port without port security took may be one of another host's.
+  const isHereOrThere = outcome.kind === 'port' || outcome.kind === 'host';
+  if (isHereOrThere && isForOutside(cloud, port.network, frame)) return undefined;
   if (network === undefined || reachOf(cloud, port.network).has(network)) return undefined;
   return `from network ${port.network} it came to ${network}, to which no router leads`;
 }
