@@ -28,7 +28,7 @@ const COMMANDS = {
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },
   fuzz: {
-    help: 'vrouter: compare the programs with the reference model over random cases (--cases, --seed, --only, --frames)',
+    help: 'vrouter: compare the programs with the reference model over random cases (--cases, --seed, --only, --world, --frames)',
     root: true,
     run: fuzz,
   },

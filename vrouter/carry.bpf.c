@@ -19,6 +19,7 @@ CB_ARRAY(carry_follow, CB_MAX_VIF, BPF_F_RDONLY_PROG, __u32);
 #define FOLLOW_CHANGES 1 /* those that are not as they were when they were last taken out */
 #define FOLLOW_ALL 2
 #define FOLLOW_LEAVES 4 /* of a router: its gateway leaves this host */
+#define FOLLOW_OWN 8 /* with this address VIFs leave by this host whichever has the gateway: see is_own() */
 
 /*
  * Addresses that routers have outside: what has one of them at its end outside is the router's, where this host is its gateway. The routers' numbers are the agent's.
@@ -52,8 +53,12 @@ struct take {
 	__u32 count; /* rows filled */
 	__u32 next; /* flow to go on with; 0: all were looked at */
 	__u32 routers; /* ROUTERS_*: 0: none is followed */
-	__u32 pad;
+	__u32 which; /* WHICH_*; 0: all in one walk */
 };
+
+/* Of two walks, the first and the second: who begins to follow is told first of what was answered, however many flows there are that nobody answers. */
+#define WHICH_ANSWERED 1
+#define WHICH_OTHERS 2 /* and what was answered meanwhile */
 
 #define ROUTERS_CHANGES 1
 #define ROUTERS_ANEW 2 /* some that were not before, or have other addresses: whose a flow is is asked anew */
@@ -99,7 +104,17 @@ _Static_assert(CB_FLOW_PICKED_UP < SIGHT_OF_NOBODY, "states and SIGHT_OF_NOBODY"
 #define LONG_SHIFT 35
 #define LONG_TURNS 256
 
-/* The router that has the address outside which the flow has; NULL: it is none's. */
+/*
+ * Has @flow, which has the address outside of @address, a port of a block with which its VIF leaves by this host whichever has the gateway (docs/design/snat.md)? It is the gateway's
+ * nowhere: it is not told, does not give way to what is told, and is not turned.
+ */
+static __always_inline int is_own(const struct cb_flow *flow, const struct address *address)
+{
+	return address->follow & FOLLOW_OWN && flow->owner[0] && flow->owner[0] != CB_USE_PASSING &&
+	       flow->way[0].flags & CB_WAY_F_BLOCK;
+}
+
+/* The router by whose gateway @flow passes, as the address outside says which it has; NULL: by none's. */
 static __always_inline struct address *address_of(const struct cb_flow *flow)
 {
 	struct address_key key = {.addr = flow->tuple[1].dst, .net = flow->tuple[1].net};
@@ -109,7 +124,7 @@ static __always_inline struct address *address_of(const struct cb_flow *flow)
 		return NULL;
 	address = bpf_map_lookup_elem(&carry_address, &key);
 	if (address)
-		return address;
+		return is_own(flow, address) ? NULL : address;
 	key.addr = flow->tuple[0].dst;
 	key.net = flow->tuple[0].net;
 	return bpf_map_lookup_elem(&carry_address, &key);
@@ -217,6 +232,17 @@ static __always_inline void fill_row(struct cb_carry *row, const struct cb_flow 
 	}
 }
 
+/* Is the flow one of this walk? */
+static __always_inline int is_of_walk(const struct taking *taking, const struct cb_flow *flow, __u64 life, __u32 seen)
+{
+	__u32 which = taking->take.which, state = flow->way[0].state;
+	int is_answered = (life & 3) == CB_LIFE_LIVE && state != CB_FLOW_NEW && state != CB_FLOW_PICKED_UP;
+
+	if (which == WHICH_ANSWERED)
+		return is_answered;
+	return which != WHICH_OTHERS || !is_answered || seen != sight_of(life, state);
+}
+
 /* Called for each flow. Returns 1 to stop. */
 static long take_one(__u32 index, void *data __attribute__((unused)))
 {
@@ -235,6 +261,8 @@ static long take_one(__u32 index, void *data __attribute__((unused)))
 	if (!flow || !seen)
 		return 1;
 	life = *(volatile __u64 *)&flow->life;
+	if (!is_of_walk(taking, flow, life, *seen))
+		return 0;
 	if ((life & 3) == CB_LIFE_LIVE)
 		state = is_wanted(taking, flow, number, life, seen) ? flow->way[0].state : SIGHT_OF_NOBODY;
 	else

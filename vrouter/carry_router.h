@@ -241,7 +241,7 @@ static __always_inline void reverse_tuple(struct cb_tuple_key *to, const struct 
 static __noinline int turn_in(struct passing *passing, const struct cb_carry *row)
 {
 	struct adopted *flow = &passing->flow;
-	__u32 side = inner_side(row), direction = 0, number;
+	__u32 side = inner_side(row), direction = 0, number, other;
 	struct cb_tuple_key *inner = &flow->tuple[0], *outer = &flow->tuple[1];
 
 	__builtin_memset(flow, 0, sizeof(*flow));
@@ -253,8 +253,11 @@ static __noinline int turn_in(struct passing *passing, const struct cb_carry *ro
 	outer->net = row->outside_net;
 	number = flow_at(inner, &direction);
 	/* It was begun by the same end. */
-	if (!number || direction != side ||
-	    (flow_at(outer, &direction) && !gives_way(passing, flow_at(outer, &direction))))
+	if (!number || direction != side)
+		return 0;
+	/* Told once more of what has the address already, it stays. */
+	other = flow_at(outer, &direction);
+	if (other == number || !gives_way(passing, other))
 		return 0;
 	return turn_flow(number, !side, inner, outer);
 }
@@ -291,17 +294,24 @@ int take_gateway(struct pass *ctx)
 }
 
 struct turn_back {
-	__u32 turned;
+	__u32 first; /* flow to begin with */
+	__u32 turned; /* rows filled */
+	__u32 next; /* flow to go on with; 0: all were looked at */
 };
 
-static long turn_back_one(__u32 number, struct turn_back *back)
+/* What flow @number was before it was turned is in a row then. Returns 1 to stop. */
+static long turn_back_one(__u32 index, struct turn_back *back)
 {
-	struct cb_flow *flow = flow_row(number);
 	struct cb_tuple_key inner, outer = {};
+	struct taking *taking = taking_row();
+	__u32 side, number, row_number;
 	struct address *address;
-	__u32 side;
+	struct cb_carry *row;
+	struct cb_flow *flow;
 
-	if (!flow)
+	number = back->first + index;
+	flow = flow_row(number);
+	if (!flow || !taking)
 		return 1;
 	if ((flow->life & 3) != CB_LIFE_LIVE)
 		return 0;
@@ -311,20 +321,36 @@ static long turn_back_one(__u32 number, struct turn_back *back)
 	side = flow->owner[0] && flow->owner[0] != CB_USE_PASSING ? 0 : 1;
 	if (!flow->owner[side] || flow->owner[side] == CB_USE_PASSING)
 		return 0;
+	row_number = back->turned;
+	row = bpf_map_lookup_elem(&cb_carry_1, &row_number);
+	if (!row) {
+		back->next = number;
+		return 1;
+	}
+	taking->router = address->router;
+	fill_row(row, flow, number, taking, flow->way[0].state);
 	inner = side ? flow->tuple[1] : flow->tuple[0];
 	reverse_tuple(&outer, &inner);
 	back->turned += turn_flow(number, !side, &inner, &outer);
 	return 0;
 }
 
-/* This host is no longer the gateway's of routers that are marked so: its own VIFs' flows of theirs are as they are for whoever is not. Returns 0. */
+/*
+ * This host is no longer the gateway's of routers that are marked so: its own VIFs' flows of theirs are as they are for whoever is not, as many as there are rows, and the rows say what they were.
+ * Returns 0.
+ */
 SEC("syscall")
 int leave_gateways(struct turn_back *ctx)
 {
-	struct turn_back back = {};
+	struct turn_back back = {.first = ctx->first};
+	struct taking *taking = taking_row();
 
+	if (!taking)
+		return -1;
+	taking->now = bpf_ktime_get_ns();
 	bpf_loop(cfg_flows, turn_back_one, &back, 0);
 	ctx->turned = back.turned;
+	ctx->next = back.next;
 	return 0;
 }
 

@@ -68,8 +68,8 @@ int relay(struct __sk_buff *ctx)
 	mtu_bytes = net_mtu(w->way.out_net);
 	if (!fits(ctx, &w->p, mtu_bytes))
 		return refuse_for(ctx, w, CB_REASON_TOO_BIG, mtu_bytes);
-	if (w->p.flags & PKT_FIRST_FRAGMENT && !cfg_trace)
-		remember_first_fragment(ctx);
+	if (w->p.flags & PKT_FIRST_FRAGMENT && begin_fragments(ctx))
+		return drop(ctx, 0, CB_REASON_REDIRECT);
 	return to_overlay(ctx, &w->p, w->way.out_net, w->way.tunnel);
 }
 
@@ -94,6 +94,8 @@ int outside(struct __sk_buff *ctx)
 	if (p->ethertype_be == bpf_htons(ETH_P_ARP))
 		return GO_ON(ctx, w, CB_STAGE_ARP);
 	reason = parse_ip(ctx, p);
+	if (reason == CB_REASON_FRAGMENT && p->flags & PKT_LATER_FRAGMENT && !is_group_mac(p->dmac))
+		return GO_ON(ctx, w, CB_STAGE_ORPHAN);
 	if (reason)
 		return refuse_outside(ctx, w, reason);
 	if (p->flags & PKT_LINK)

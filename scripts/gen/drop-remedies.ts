@@ -45,7 +45,7 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   rate_flood:
     'Look what the guest sends to all (`tcpdump`): its broadcasts, multicasts and packets to unknown MACs may make 20,000 copies a second, 40,000 at once.',
   nat_ports:
-    'Spread the connections over more destinations, or give the guest a floating IP: behind one external address a port may hold an eighth of the ports to one destination.',
+    'Spread the connections over more destinations, or give the guest a floating IP: behind one external address a port may hold an eighth of the ports to one destination. Who uses a floating IP (or virtual address) and the address behind it at once needs other source ports.',
   no_neighbour:
     'Nothing for the first packet. Else see that the next hop on the external network is up and answers ARP (`tcpdump` on the uplink).',
   blackhole: 'Look at the routes of the router: one of them drops packets to this destination.',
@@ -65,9 +65,9 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   mirror_lost:
     'Nothing was lost but copies: see that the port that a tap service leads to is up and its device takes what comes, and that the host has a route to the collector and the collector answers ARP.',
   snat_blocks:
-    'The blocks of the guest (`cable snat lease list --router ROUTER`) have no port left for this destination. It gets more within seconds, up to 32, while a quarter of the address is free. Beyond that: spread the connections over more destinations, give the guest a floating IP, or set `cable:snat` of the router to `shared`.',
+    'The blocks of the guest (`cable snat lease list --router-id ROUTER-ID`) have no port left for this destination. It gets more within seconds, up to 32, while a quarter of the address is free. Beyond that: spread the connections over more destinations, give the guest a floating IP, or set `cable:snat` of the router to `shared`.',
   snat_no_block:
-    'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router ROUTER`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.',
+    'Nothing for a moment after the port has come to its host. Else look at the blocks of the router (`cable snat lease list --router-id ROUTER-ID`): give it another external address when all are leased, or the guest a floating IP. An address that is none of the port’s fixed ones, and comes from another host, has none.',
   probe: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.',
   policy_route:
     'Look at the policy routes of the router (`cable router policy list ROUTER`): the first that matches the packet drops it, or its next hop is in no subnet of the router.',

@@ -16,25 +16,11 @@ import {
   leaveBy,
   MACHINE,
   MAPPINGS,
-  run,
+  neighbourOf,
+  portOf,
 } from './outside-bed.ts';
 
 const BYTES = 1_000_000;
-
-/** The switch's port behind which it has last heard the MAC. */
-function portOf(outside: string, mac: string): string | undefined {
-  const rows = JSON.parse(run(outside, 'bridge', '-j', 'fdb', 'show', 'br', 'br0')) as {
-    mac: string;
-    ifname: string;
-  }[];
-  return rows.find((row) => row.mac === mac)?.ifname;
-}
-
-/** What the machine outside takes the address's MAC to be. */
-function neighbourOf(outside: string, address: string): string | undefined {
-  const rows = JSON.parse(run(outside, 'ip', '-j', 'neigh', 'show', address)) as { lladdr?: string }[];
-  return rows[0]?.lladdr;
-}
 
 test('a floating IP is answered for by its port’s host, by that one’s uplink, and follows the port', {
   timeout: 300_000,

@@ -19,12 +19,12 @@ export const MAPPINGS = ['--bridge-mappings', 'physnet1:ext0'] as const;
 export type OutsideBedOptions = {
   /** Short, and no other bed's. */
   readonly label: string;
-  /** Hosts that have an uplink, the bed's first ones: of one it ends at the machine itself, of two at the ports `e1` and `e2` of a switch, `br0`, that is the machine, too. */
-  readonly uplinks: 1 | 2;
-  /** Hosts besides two, without an uplink. Default: none. */
+  /** Hosts that have an uplink, the bed's first ones: of one it ends at the machine itself, of more at the ports `e1`, `e2` and so on of a switch, `br0`, that is the machine, too. */
+  readonly uplinks: 1 | 2 | 3;
+  /** Hosts besides two. Default: none. */
   readonly more?: number;
   /** More of the router than its name and gateway. Default: nothing. */
-  readonly router?: { readonly 'cable:snat'?: 'distributed' };
+  readonly router?: { readonly 'cable:snat'?: 'leased' | 'distributed' };
 };
 
 export type OutsideBed = {
@@ -53,7 +53,7 @@ export async function createOutsideBed(t: TestContext, options: OutsideBedOption
     execFileSync('sh', ['-c', `ip netns del ${outside} 2>/dev/null || true`]);
     return bed.remove();
   });
-  await bed.start(CURRENT, ...bed.hosts.map(() => CURRENT));
+  await bed.start(CURRENT);
   ip('netns', 'add', outside);
   ip('-n', outside, 'link', 'set', 'lo', 'up');
   if (uplinks > 1) ip('-n', outside, 'link', 'add', 'br0', 'up', 'type', 'bridge');
@@ -64,7 +64,9 @@ export async function createOutsideBed(t: TestContext, options: OutsideBedOption
     ip('-n', outside, 'link', 'set', end, ...(uplinks > 1 ? ['master', 'br0'] : []), 'up');
   }
   ip('-n', outside, 'address', 'add', `${MACHINE}/24`, 'dev', uplinks > 1 ? 'br0' : 'e1');
-  for (const host of hosts) await host.replace(CURRENT, ...MAPPINGS);
+  // One after the other: each has a time of its own to begin in.
+  for (const host of bed.hosts) await host.start(CURRENT, ...(hosts.includes(host) ? MAPPINGS : []));
+  await Promise.all(bed.hosts.map((host) => host.inStep()));
 
   const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' } as const;
   const external = await bed.api.create('network', { name: 'ext', 'router:external': true, ...flat });
@@ -155,6 +157,21 @@ export function answers(netns: string, address: string, count = 5): number {
   } catch {
     return 0;
   }
+}
+
+/** The port of the outside's switch behind which that has last heard the MAC. */
+export function portOf(outside: string, mac: string): string | undefined {
+  const rows = JSON.parse(run(outside, 'bridge', '-j', 'fdb', 'show', 'br', 'br0')) as {
+    mac: string;
+    ifname: string;
+  }[];
+  return rows.find((row) => row.mac === mac)?.ifname;
+}
+
+/** What the machine outside takes the address's MAC to be. */
+export function neighbourOf(outside: string, address: string): string | undefined {
+  const rows = JSON.parse(run(outside, 'ip', '-j', 'neigh', 'show', address)) as { lladdr?: string }[];
+  return rows[0]?.lladdr;
 }
 
 export type Sending = {

@@ -4,7 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { test } from 'node:test';
 import type { SnatLease } from '@cable/model';
 import { eventually } from '../versions/program.ts';
-import { createGuests, createInner, createOutsideBed, enter, ip } from './outside-bed.ts';
+import { createGuests, createInner, createOutsideBed, enter, ip, leaveBy, MACHINE } from './outside-bed.ts';
 import { Party } from './party-process.ts';
 
 /** Behind the machine: what is on the external network itself is reached by the gateway's host. */
@@ -13,10 +13,10 @@ const FAR = '198.51.100.9';
 /** Four blocks, which each guest begins with, are 256 ports. */
 const MANY = 400;
 
-/** What the machine outside says of who has called it: `<address> <port>`. */
-function caller(guest: string): string {
+/** What the machine outside says of who has called it by that address: `<address> <port>`. */
+function caller(guest: string, called: string = FAR): string {
   try {
-    return execFileSync(...enter(guest, 'timeout', '3', 'socat', '-u', `TCP:${FAR}:8081`, 'STDOUT'), {
+    return execFileSync(...enter(guest, 'timeout', '3', 'socat', '-u', `TCP:${called}:8081`, 'STDOUT'), {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim();
@@ -70,6 +70,23 @@ test('guests leave by their own hosts with ports of their own blocks, are answer
     assert.deepEqual(
       records.map((one) => [one.port_id, one.host_id]),
       [[port.id, port['binding:host_id']]],
+    );
+  }
+
+  // The gateway's host has no other way to these than to know the blocks of the others' guests.
+  for (const guest of guests) {
+    leaveBy(guest.host, guest);
+    let told = '';
+    await eventually(`${guest.host.name} is answered by who is on the external network itself`, () => {
+      told = caller(guest.host.name, MACHINE);
+      return told.startsWith(`${address} `);
+    });
+    const number = Number(told.split(' ')[1]);
+    const all = (await bed.api.list('snat_lease', {})) as unknown as readonly SnatLease[];
+    const { first_ports: firstPorts = [] } = all.find((one) => one.port_id === guest.port.id) ?? {};
+    assert.ok(
+      firstPorts.some((first) => number >= (first ?? 0) && number < (first ?? 0) + 64),
+      `${number} is of ${firstPorts}`,
     );
   }
 

@@ -15,7 +15,7 @@ type Told = {
 };
 
 test('a trace from outside says what becomes of a packet for a floating IP, at its host and at the gateway’s, and of the answer', {
-  timeout: 240_000,
+  timeout: 110_000,
 }, async (t) => {
   const world = await createOutsideBed(t, { label: 'trc', uplinks: 1 });
   const { bed, outside, cloud, external } = world;

@@ -163,7 +163,8 @@ enum cb_reason {
 		34, /* ND that names an address or MAC that is not the port's, or comes from beyond a router */
 	CB_REASON_ROGUE_RA = 35, /* router advertisement sent by a guest */
 	CB_REASON_RATE_FLOOD = 36, /* more copies of what it sends to all than a VIF may cause */
-	CB_REASON_NAT_PORTS = 37, /* no port of the router's external address is free for this VIF and destination */
+	CB_REASON_NAT_PORTS =
+		37, /* no port of the router's external address is free for this VIF and destination, or another connection's packets would be the same */
 	CB_REASON_NO_NEIGHBOUR =
 		38, /* nobody has yet said which MAC the next hop on the external network has: it is asked */
 	CB_REASON_BLACKHOLE = 39, /* a route of the router says so */

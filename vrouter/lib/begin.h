@@ -94,6 +94,12 @@ static __always_inline int chooses_port(const struct pkt *p)
 	return has_ports(p->key.protocol) && p->key.protocol != IPPROTO_SCTP;
 }
 
+/* Does the flow that the packet in work begins get another port, or identifier? */
+static __always_inline int gets_port(const struct work *w)
+{
+	return w->nat.chooses && chooses_port(&w->p);
+}
+
 /* How many ports are tried for one flow. */
 #define PORT_TRIES 16
 
@@ -111,20 +117,22 @@ static __always_inline __u16 port_of_group(const struct work *w, __u32 group)
 	return w->nat.first_port + group * CB_SNAT_GROUP + place;
 }
 
-/* Has another flow, whose time is not over, the answers' tuple? */
+/* Has another flow, which is not over, the answers' tuple? */
 static __noinline int answer_is_taken(struct work *w)
 {
 	__u32 direction = 0, number = flow_of_answer(w, &direction);
 	struct cb_flow *flow = flow_row(number);
 
-	return number && flow && !way_expired(&flow->way[0], w->p.now_ns);
+	return number && flow && !is_stale(w, flow, direction);
 }
 
-/* Takes @port for the flow @number if no other has it to that destination. Returns 0 or a negative errno. A trace only looks. */
+/* Takes @port for the flow @number if no other has it to that destination, nor its own first direction. Returns 0 or a negative errno. A trace only looks. */
 static __always_inline int take_port(struct work *w, struct cb_flow *flow, __u32 number, __u16 port)
 {
 	w->nat.to.sport_be = bpf_htons(port);
 	w->answer.dport_be = w->nat.to.sport_be;
+	if (is_own_answer(w))
+		return -1;
 	if (cfg_trace)
 		return answer_is_taken(w) ? -1 : 0;
 	/* The record is whole before anything leads to it. */
@@ -252,7 +260,7 @@ static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
 	struct cb_gauge *gauge = gauge_row();
 
 	make_answer(w, answer_net(w));
-	if (is_own_answer(w))
+	if (!gets_port(w) && is_own_answer(w))
 		return CB_REASON_INVALID_STATE;
 	if (traces_answer())
 		return CB_REASON_NONE;
@@ -264,6 +272,8 @@ static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
 	}
 	if (w->nat.chooses)
 		reason = reserve_port(ctx, 0);
+	else if (!(w->p.flags & PKT_OPENING) && answer_is_taken(w))
+		reason = CB_REASON_NAT_PORTS;
 	if (!reason)
 		note_beginning(w);
 	return reason;
@@ -283,7 +293,7 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 	if (!w)
 		return CB_REASON_FLOW_TABLE;
 	make_answer(w, answer_net(w));
-	if (is_own_answer(w))
+	if (!gets_port(w) && is_own_answer(w))
 		return CB_REASON_INVALID_STATE;
 	reason = take_for_flow(w, &number);
 	if (reason)
@@ -295,7 +305,7 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 	if (w->nat.chooses)
 		reason = put_with_port(ctx, w, number);
 	else if (put_tuples(ctx, number) && (!make_way(w) || put_tuples(ctx, number)))
-		reason = CB_REASON_FLOW_TABLE;
+		reason = answer_is_taken(w) ? CB_REASON_NAT_PORTS : CB_REASON_FLOW_TABLE;
 	if (reason) {
 		set_life(flow, CB_LIFE_FREE);
 		if (!w->flow)

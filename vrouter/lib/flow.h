@@ -412,17 +412,34 @@ GLOBAL int find_moved(struct __sk_buff *ctx __attribute__((unused)))
 }
 
 /*
+ * Is the flow over whose @direction has the answers' tuple of the new one in work? Its time is, and nobody has collected it; or it has left with a floating
+ * IP that is the sender's now.
+ */
+static __always_inline int is_stale(const struct work *w, const struct cb_flow *flow, __u32 direction)
+{
+	const struct cb_tuple_key *key = direction ? &flow->tuple[0] : &flow->tuple[1];
+
+	if (way_expired(&flow->way[0], w->p.now_ns))
+		return 1;
+	if (!w->nat.floats || w->nat.leased)
+		return 0;
+	return key->net != w->p.key.net || !same_address(&key->src, &w->p.key.src);
+}
+
+/*
  * Somebody's tuple is where one of the new flow has to be. An opening packet, which its own rules allow, ends that flow; any other follows it:
- * another CPU has just made it. Returns 1: try again; 0: `flow` and `direction` are set, or there is none.
+ * another CPU has just made it. What is left over gives way to all. Returns 1: try again; 0: `flow` and `direction` are set, or there is none.
  */
 static __noinline int make_way(struct work *w)
 {
 	__u32 direction = 0, other;
+	struct cb_flow *flow;
 
 	find_flow(w);
-	if (!(w->p.flags & PKT_OPENING))
-		return 0;
 	other = flow_of_answer(w, &direction);
+	flow = flow_row(other);
+	if (!(w->p.flags & PKT_OPENING) && (w->flow || !other || !flow || !is_stale(w, flow, direction)))
+		return 0;
 	if (other)
 		end_flow(other);
 	if (w->flow)

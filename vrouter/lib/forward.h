@@ -187,10 +187,10 @@ static __noinline int record(struct __sk_buff *ctx, struct work *w)
 	return CB_REASON_NONE;
 }
 
-/* Was a packet refused only because there is no room to remember it? */
+/* Was a packet refused only because there is no room, or place, to remember it? */
 static __always_inline int may_go_unrecorded(__u32 reason)
 {
-	return reason == CB_REASON_FLOW_SHARE || reason == CB_REASON_FLOW_TABLE;
+	return reason == CB_REASON_FLOW_SHARE || reason == CB_REASON_FLOW_TABLE || reason == CB_REASON_NAT_PORTS;
 }
 
 /* Does the packet in work come whence its direction of @flow does? Whence answers come to what went to a MAC that nobody is known to have, nobody knows. */
@@ -302,7 +302,7 @@ int decide(struct __sk_buff *ctx)
 		return drop_told(ctx, p->in_vif, reason);
 	/* A flow to a MAC that nobody is known to have is decided for each packet. */
 	if (!w->way.deliver)
-		return to_all(ctx, w, w->direction);
+		return p->flags & PKT_TRANSLATED ? GO_ON(ctx, w, CB_STAGE_TRANSLATE) : to_all(ctx, w, w->direction);
 known:
 	return deliver(ctx, w, &w->way);
 }

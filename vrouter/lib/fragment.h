@@ -33,10 +33,10 @@ static __always_inline __u32 fragments_of(const struct pkt *p)
 }
 
 /* Places of what only passes this host are those of the highest VIFs, which few hosts have: of one router they are the same. */
-#define PASSING_PLACES 1024
+#define PASSING_BITS 10
 
-/* Among whose places first fragments like the packet in work are. */
-static __always_inline __u32 frag_row(const struct pkt *p)
+/* Among whose places packets like that in work are; what only passes shares those of 2^@bits of the highest VIFs. */
+static __always_inline __u32 places_of(const struct pkt *p, __u32 bits)
 {
 	const __u64 *dst = (const __u64 *)&p->key.dst;
 	__u32 vif = fragments_of(p);
@@ -47,10 +47,8 @@ static __always_inline __u32 frag_row(const struct pkt *p)
 	/* From outside the address says it: a router's own, or a floating IP. */
 	if (p->flags & PKT_OUTSIDE)
 		router ^= dst[0] ^ dst[1];
-	return CB_MAX_VIF - 1 - (router * 0x9e3779b97f4a7c15ULL >> 54);
+	return CB_MAX_VIF - 1 - (router * 0x9e3779b97f4a7c15ULL >> (64 - bits));
 }
-
-_Static_assert(PASSING_PLACES == 1 << (64 - 54), "the shift of the hash");
 
 static __always_inline int is_fragment_of(const struct cb_frag *first, const struct pkt *p)
 {
@@ -70,7 +68,7 @@ GLOBAL int parse_later_fragment(struct __sk_buff *ctx __attribute__((unused)))
 
 	if (!w)
 		return CB_REASON_FRAGMENT;
-	vif = frag_row(&w->p);
+	vif = places_of(&w->p, PASSING_BITS);
 	for (int n = 0; n < CB_VIF_FRAGMENTS; n++) {
 		first = fragment_place(vif, n);
 		if (!first || !is_fragment_of(first, &w->p) || first->until_ns < now)
@@ -92,7 +90,7 @@ GLOBAL int remember_first_fragment(struct __sk_buff *ctx __attribute__((unused))
 
 	if (!w)
 		return -1;
-	vif = frag_row(&w->p);
+	vif = places_of(&w->p, PASSING_BITS);
 	for (int n = 0; n < CB_VIF_FRAGMENTS; n++) {
 		place = fragment_place(vif, n);
 		if (!place)

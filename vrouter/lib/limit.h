@@ -117,6 +117,9 @@ int translate(struct __sk_buff *ctx)
 	reason = pass_translated(ctx, w->way.out_net);
 	if (reason)
 		return drop_translated(ctx, w, reason);
+	/* A member's answer to a MAC that nobody is known to have. */
+	if (!w->way.deliver)
+		return to_all(ctx, w, w->direction);
 	return hand_over(ctx, &w->p, &w->way);
 }
 

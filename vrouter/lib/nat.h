@@ -254,12 +254,15 @@ GLOBAL int translate_in(struct __sk_buff *ctx)
 	return 0;
 }
 
-/* May the sender use the floating IP that its address has? Only the port that it belongs to: another might use the address too. Notes its MAC. */
+/*
+ * May the sender use the floating IP that its address has? Only the port that it belongs to: another might use the address too. One that no port here has is of an address that
+ * ports share: who may send from that is settled by then. Notes its MAC.
+ */
 static __always_inline int owns_floating(struct work *w, const struct cb_nat *nat)
 {
 	struct cb_endpoint *ep = lookup_endpoint(w->nat.outside, &nat->to);
 
-	if (!ep || ep->kind != CB_ENDPOINT_NAT || ep->vif != w->p.in_vif)
+	if (!ep || ep->kind != CB_ENDPOINT_NAT || (ep->vif && ep->vif != w->p.in_vif))
 		return 0;
 	__builtin_memcpy(w->nat.mac, ep->mac, 6);
 	return 1;

@@ -7,10 +7,15 @@
 #define CABLE_ORPHAN_H
 
 #include "fragment.h"
+#include "provider.h"
 #include "source.h"
 #include "stage.h"
 
 #define ORPHAN_NS (CB_ORPHAN_SECONDS * 1000000000ULL)
+
+/* Of what only passes a host, 32 times CB_VIF_ORPHANS wait: whoever sends to all addresses of routers takes no place of a VIF. */
+#define PASSING_ORPHAN_BITS 5
+#define PASSING_ORPHAN_ROWS (1 << PASSING_ORPHAN_BITS)
 
 /* Too much for the stack: a frame that is kept, and the frame of the packet in work. */
 struct {
@@ -61,6 +66,15 @@ static __always_inline __u16 free_place(__u16 vif, __u64 now)
 	return CB_VIF_ORPHANS;
 }
 
+/* Is the packet in work for a VIF here, or for a router that sends it on? */
+static __always_inline int may_wait(const struct pkt *p, __u32 row)
+{
+	struct cb_net *net = net_row(p->key.net);
+
+	return p->in_vif || row < CB_MAX_VIF - PASSING_ORPHAN_ROWS || p->flags & PKT_OUTSIDE ||
+	       (net && net->flags & CB_NET_F_TRANSIT);
+}
+
 /* The fragment in work waits, if there is a place. */
 SEC("tc")
 int orphan(struct __sk_buff *ctx)
@@ -77,9 +91,9 @@ int orphan(struct __sk_buff *ctx)
 	reason = check_source(w);
 	if (reason)
 		return drop(ctx, w->p.in_vif, reason);
-	key.vif = fragments_of(&w->p);
+	key.vif = places_of(&w->p, PASSING_ORPHAN_BITS);
 	key.place = free_place(key.vif, now);
-	if (cfg_trace || !key.vif || key.place >= CB_VIF_ORPHANS)
+	if (cfg_trace || !may_wait(&w->p, key.vif) || key.place >= CB_VIF_ORPHANS)
 		return drop(ctx, w->p.in_vif, CB_REASON_FRAGMENT);
 	frame->length = copy_packet(ctx, frame);
 	frame->id_be = w->p.frag_id;
@@ -132,7 +146,9 @@ GLOBAL int release_orphans(struct __sk_buff *ctx)
 	sender = w->p.in_vif ? vif_row(w->p.in_vif) : NULL;
 	if (sender)
 		vlan = sender->vlan;
-	key.vif = fragments_of(&w->p);
+	else if (w->p.flags & PKT_OUTSIDE)
+		vlan = tag_of_net(w->p.key.net);
+	key.vif = places_of(&w->p, PASSING_ORPHAN_BITS);
 	for (int place = 0; place < CB_VIF_ORPHANS; place++) {
 		key.place = place;
 		waiting = bpf_map_lookup_elem(&cb_orphan_1, &key);

@@ -26,6 +26,14 @@ static __always_inline __u16 tag_of(const struct cb_net *row)
 	return row->wire == CB_WIRE_VLAN ? row->wire_id : 0;
 }
 
+/* As tag_of(), of network @net. */
+static __always_inline __u16 tag_of_net(__u32 net)
+{
+	struct cb_net *row = net_row(net);
+
+	return row ? tag_of(row) : 0;
+}
+
 /* Sends the packet by the uplink of network @net. @vif: the sender, for whom a drop is counted; @reason: for the trace. */
 static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 vif, __u32 net, __u32 reason)
 {

@@ -645,8 +645,11 @@ GLOBAL int resolve(struct __sk_buff *ctx)
 		vrf = resolve_from_overlay(w);
 	if (vrf)
 		resolve_route(ctx, w, vrf);
-	if (w->to.kind == RESOLVED_FLOOD)
+	if (w->to.kind == RESOLVED_FLOOD) {
 		w->way.out_net = w->p.key.net;
+		if (is_unasked(w))
+			resolved_drop(w, CB_REASON_NAT_GONE);
+	}
 	return 0;
 }
 

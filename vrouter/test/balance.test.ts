@@ -229,6 +229,29 @@ describe('a virtual address', () => {
       assert.equal(world.send(member, tcp(own, { ...ports, flags: TCP.ack })).verdict, 'vif member', round);
     }
   });
+
+  test('a member may ask for itself from the port at which it serves', () => {
+    const port = 53;
+    serve([{ ...near, port }], { protocol: PROTO.udp, port });
+    const own: Ip = { src: OTHER, dst: VIP_MAC, from: '10.0.0.6', to: VIP };
+    const sent = world.send(member, udp(own, { sport: port, dport: port }));
+    const chosen = Number(/ udp (\d+) > 53$/.exec(sent.packet)?.[1]);
+    assert.equal(sent.verdict, 'vif member');
+    const got = world.send(member, udp(own, { sport: port, dport: chosen }));
+    assert.equal(got.packet, `${VIP_MAC} > ${OTHER} ip ${VIP} > 10.0.0.6 ttl 63 udp 53 > 53`);
+  });
+
+  test('answers from it to a MAC that nobody is known to have, as that of a client with an allowed address pair', () => {
+    serve([near], { protocol: PROTO.udp });
+    const mac = '00:00:5e:00:01:07';
+    world.allowSource(client, mac, '10.0.0.99');
+    assert.equal(world.send(client, udp({ ...toVip, src: mac, from: '10.0.0.99' }, ports)).verdict, 'vif member');
+    const back: Ip = { src: OTHER, dst: mac, from: '10.0.0.6', to: '10.0.0.99' };
+    world.setFlood(FRONT, [{ guest: client }]);
+    const got = world.send(member, udp(back, { sport: 8080, dport: 1000 }));
+    assert.equal(got.packet, `${OTHER} > ${mac} ip ${VIP} > 10.0.0.99 ttl 64 udp 80 > 1000`);
+    assert.equal(got.verdict, 'flood 1 copies');
+  });
 });
 
 describe('members', () => {

@@ -9,6 +9,7 @@ import {
   type CarryPrograms,
   loadCarryPrograms,
   type PassResult,
+  type RouterAddress,
 } from '../../packages/agent/src/handover/carry-programs.ts';
 import {
   type PassedFlow,
@@ -16,7 +17,17 @@ import {
   passedFlowOf,
   passedRow,
 } from '../../packages/agent/src/handover/passed-flow.ts';
-import { addExternal, addForward, addGateway, addWayToGateway, removeSnat } from './outside.ts';
+import {
+  addExternal,
+  addForward,
+  addGateway,
+  addLease,
+  addRemoteBlock,
+  addWayToGateway,
+  type Lease,
+  removeSnat,
+  setSnat,
+} from './outside.ts';
 import { arp, type Ipv4, TCP, tcp, udp } from './packet.ts';
 import { addr, FLOWS, type Guest, OBJECT, World } from './world.ts';
 
@@ -70,13 +81,21 @@ class Host {
     rmSync(this.#pins, { recursive: true, force: true });
   }
 
-  become(): void {
+  /** `blocks`: ports are leased, and the guest has some. */
+  become(blocks = false): void {
     const { world } = this;
-    addGateway(world, { vrf: VRF, external: EXTERNAL, mac: G, ip: S, cidr: '203.0.113.0/24', nexthop: NEXT });
+    const gateway = { vrf: VRF, external: EXTERNAL, mac: G, ip: S, cidr: '203.0.113.0/24', nexthop: NEXT };
+    if (blocks) addLease(world, { vrf: VRF, sender: this.#sender, ip: S, ports: [2048, 4096] });
+    addGateway(world, gateway);
+    if (blocks) setSnat(world, { ...gateway, blocks });
     world.setFlags(TRANSIT, CB_NET_F_TRANSIT);
     world.setEndpoint(TRANSIT, ['169.254.0.1'], G, { kind: CB_ENDPOINT_GATEWAY, vrf: VRF });
     world.raiseEpochs();
     world.arrive(arp({ src: N, dst: G }, { op: 'reply', sha: N, spa: NEXT, tha: G, tpa: S }));
+  }
+
+  get #sender(): Lease['sender'] {
+    return this.guest === undefined ? { transit: TRANSIT, ip: GUEST_IP } : { guest: this.guest };
   }
 
   standBy(wasGateway = false): void {
@@ -95,12 +114,15 @@ class Host {
     this.carry.followRouter(ROUTER, this.#addresses, what);
   }
 
-  readonly #list = new Map<number, readonly { net: number; address: Uint8Array }[]>();
+  /** Guests here leave by this host, whichever has the gateway. */
+  own = false;
+  readonly #list = new Map<string, readonly RouterAddress[]>();
 
-  get #addresses(): readonly { net: number; address: Uint8Array }[] {
+  get #addresses(): readonly RouterAddress[] {
     const net = this.world.net(EXTERNAL);
-    const known = this.#list.get(net) ?? [S, F].map((ip) => ({ net, address: addr(ip) }));
-    this.#list.set(net, known);
+    const own = this.own ? { isOwn: true as const } : {};
+    const known = this.#list.get(`${net} ${this.own}`) ?? [S, F].map((ip) => ({ net, address: addr(ip), ...own }));
+    this.#list.set(`${net} ${this.own}`, known);
     return known;
   }
 
@@ -350,6 +372,7 @@ describe('a guest of the host that stands by', () => {
     assert.deepEqual(standby.hear(lines), { ...NONE, here: [0] });
     assert.equal(there(TCP.ack), 'vif guest', 'until then it goes on as it is');
     assert.equal(standby.carry.takeGateway(rowsOf(standby, lines)), 1);
+    assert.equal(standby.carry.takeGateway(rowsOf(standby, lines)), 0, 'told again, it stays as it is');
     // Its rows are on their way: the flow waits for them.
     const ack = (out: Ipv4): Buffer => tcp(out, { ...ports, flags: TCP.ack, seq: 101, ack: 501 });
     assert.equal(standby.send(ack).verdict, 'drop nat_gone');
@@ -370,11 +393,77 @@ describe('a guest of the host that stands by', () => {
   });
 });
 
+describe('with a port of a block of the guest’s own', () => {
+  for (const guest of ['elsewhere', 'standby'] as const) {
+    test(`a guest ${guest === 'elsewhere' ? 'of a third host' : 'of the standby'} keeps its connection and its port, and no other host’s rows end it`, async () => {
+      const { active, standby } = build(guest);
+      active.become(true);
+      const port = connect(active);
+      assert.ok((port >= 2048 && port < 2112) || (port >= 4096 && port < 4160), String(port));
+      const ack = (out: Ipv4): Buffer => tcp(out, { ...ports, flags: TCP.ack, seq: 101, ack: 501 });
+      if (guest === 'standby') {
+        standby.send((out) => tcp(out, { ...ports, flags: TCP.syn, seq: 100 }));
+        const synAck = { sport: 443, dport: 1000, flags: TCP.syn | TCP.ack, seq: 500, ack: 101 };
+        const got = tcp({ src: R1, dst: GUEST, from: OUTER, to: GUEST_IP }, synAck);
+        assert.equal(standby.world.receive({ vni: INSIDE, from: OTHER }, got).verdict, 'vif guest');
+      }
+      const lines = await active.tell();
+      const heard = standby.hear(lines);
+      if (guest === 'standby') assert.equal(standby.carry.takeGateway(rowsOf(standby, lines)), 1);
+      else assert.deepEqual(heard, { ...NONE, made: 1 });
+      standby.become(true);
+      for (const round of ['at once', 'decided anew']) {
+        assert.equal(standby.arrive(answer(port)), guest === 'standby' ? 'vif guest' : TO_GUEST, round);
+        const sent = standby.send(ack);
+        assert.deepEqual([sent.verdict, portOf(sent)], ['wire', port], round);
+        standby.world.raiseEpochs();
+      }
+      // Who begins anew gets ports of the same blocks, and none that a connection has.
+      const next = portOf(standby.send((out) => udp(out, { sport: 7, dport: 9 })));
+      assert.ok((next >= 2048 && next < 2112) || (next >= 4096 && next < 4160), String(next));
+    });
+  }
+
+  test('with which a guest leaves by its own host, whichever is the gateway, is nobody else’s to tell, to end or to turn', async () => {
+    const { active } = build('gateway');
+    active.become(true);
+    const port = connect(active);
+    active.own = true;
+    active.follow('all');
+    assert.deepEqual(active.told(), []);
+    assert.equal(active.carry.dropOthers(ROUTER, 9), 0);
+    assert.equal(active.carry.leaveGateways([ROUTER]).length, 0);
+    active.own = false;
+    active.follow('all');
+    assert.equal((await active.tell('all')).length, 1, 'without that it is');
+    assert.equal(active.arrive(answer(port)), 'vif guest');
+    assert.equal(active.carry.leaveGateways([ROUTER]).length, 1);
+  });
+
+  test('answers to what leaves by another host are given to that by the new gateway as by the old', () => {
+    const { active, standby } = build();
+    const block = { external: EXTERNAL, ip: S, port: 8192, host: ELSEWHERE, transit: TRANSIT };
+    for (const host of [active, standby]) {
+      host.become(true);
+      addRemoteBlock(host.world, block);
+      host.world.raiseEpochs();
+      const got = host.arrive(tcp(back(), { sport: 443, dport: 8200, flags: TCP.ack, seq: 501 }));
+      assert.equal(got, `overlay ${TRANSIT} ${ELSEWHERE}`);
+      assert.equal(host.world.audit().live, 0, 'nothing is remembered of it');
+    }
+  });
+});
+
 test('a guest of the host that the gateway leaves keeps its connections: they pass by the new one', async () => {
   const { active, standby } = build('gateway');
   const port = connect(active);
   assert.deepEqual(standby.hear(await active.tell()), { ...NONE, made: 1 });
-  assert.equal(active.carry.leaveGateways([ROUTER]), 1);
+  const [was, ...more] = active.carry.leaveGateways([ROUTER]);
+  assert.ok(was);
+  assert.deepEqual(
+    [more.length, was.router, passedFlowOf(was, active.world.net(EXTERNAL))?.outside.port],
+    [0, ROUTER, port],
+  );
   active.standBy(true);
   standby.become();
   assert.equal(standby.arrive(answer(port)), TO_GUEST);

@@ -491,6 +491,28 @@ describe('the table', () => {
     assert.equal(source.takeOut().length, 0);
   });
 
+  test('in two walks each is taken out once, what was answered in the first, also what is answered in between', () => {
+    const { source } = hosts();
+    for (const sport of [1, 2, 3]) source.send(udp(out, { sport, dport: 53 }));
+    const answered = (sport: number) => source.receive(udp(back, { sport: 53, dport: sport }));
+    assert.equal(answered(2), 'vif mover');
+    const walk = (which: 'answered' | 'others') =>
+      source.carry
+        .takeOut({ first: 0, turn: 0, sinceNs: FUTURE_NS, walk: which })
+        .rows.map(({ tuple }) => tuple[0]?.sportBe)
+        .sort();
+    for (const anew of [true, false, true]) {
+      source.carry.follow(source.mover.vif, anew ? 'all' : 'changes');
+      assert.deepEqual([walk('answered'), walk('others')], anew ? [[2], [1, 3]] : [[], []]);
+    }
+    source.carry.follow(source.mover.vif, 'all');
+    assert.deepEqual(walk('answered'), [2]);
+    assert.equal(answered(3), 'vif mover');
+    assert.deepEqual(walk('others'), [1, 3]);
+    source.carry.follow(source.mover.vif, 'changes');
+    assert.deepEqual([walk('answered'), walk('others')], [[], []]);
+  });
+
   test('a flow that goes on is told again in its turn', () => {
     const { source } = hosts();
     source.send(udp(out, ports));

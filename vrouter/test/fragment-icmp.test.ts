@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import { grows } from './grows.ts';
 import { ICMP, type Ipv4, icmp, icmpError, ipv4, PROTO, TCP, tcp, udp } from './packet.ts';
 import { type Guest, OPEN_FLAGS, World } from './world.ts';
 
@@ -59,13 +60,6 @@ const parts = (id: number, ip = ab): Buffer[] => [
     ipv4({ ...ip, id, fragmentOffset: 24 * n, moreFragments: n < 5 }, PROTO.udp, Buffer.alloc(24, n)),
   ),
 ];
-
-/** Waits for what is received anew, which is not in the test's own run. */
-async function grows(count: () => number, by: number, what: string): Promise<void> {
-  const deadline = performance.now() + 60_000;
-  while (count() < by && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.equal(count(), by, what);
-}
 
 for (const [what, order] of [
   ['backwards', [5, 4, 3, 2, 1, 0]],

@@ -208,6 +208,67 @@ describe('a floating IP', () => {
     }
   });
 
+  test('what would become packets of another connection gives way to that, unless it opens one', () => {
+    const first = { sport: 999, dport: 22, flags: TCP.ack };
+    removeSnat(world, VRF);
+    world.raiseEpoch(EXTERNAL);
+    try {
+      // By its floating IP, and by its own address.
+      for (const [other, own] of [
+        [FC, c.ip],
+        [c.ip, FC],
+      ] as const) {
+        world.forgetFlows();
+        assert.equal(world.send(b, udp({ ...fromB(), to: other }, ports)).verdict, 'vif c', other);
+        assert.equal(world.send(b, udp({ ...fromB(), to: own }, ports)).verdict, 'drop nat_ports', own);
+        assert.equal(world.send(b, udp({ ...fromB(), to: other }, ports)).verdict, 'vif c', other);
+        world.age(200);
+        assert.equal(world.send(b, udp({ ...fromB(), to: own }, ports)).verdict, 'vif c', `${own}, later`);
+      }
+      assert.equal(world.send(b, tcp({ ...fromB(), to: FA }, first)).verdict, 'vif a');
+      assert.equal(world.send(b, tcp({ ...fromB(), to: a.ip }, { ...first, flags: TCP.syn })).verdict, 'vif a');
+      assert.equal(world.send(b, tcp({ ...fromB(), to: FA }, first)).verdict, 'drop nat_ports');
+    } finally {
+      setSnat(world, gateway);
+      world.raiseEpoch(EXTERNAL);
+    }
+  });
+
+  test('who gets a floating IP waits for no connection that another has left behind', () => {
+    const [ofA, ofB] = [a, b].map((guest) => ({ external: EXTERNAL, ip: FA, guest, vrf: VRF, mac: G })) as [
+      Parameters<typeof addFloating>[1],
+      Parameters<typeof addFloating>[1],
+    ];
+    const move = (from: typeof ofA, to: typeof ofA): void => {
+      removeFloating(world, from);
+      addFloating(world, to);
+      for (const net of [INSIDE, EXTERNAL]) world.raiseEpoch(net);
+    };
+    const toA = { sport: 999, dport: 22, flags: TCP.syn };
+    world.send(a, udp(fromA(), ports));
+    assert.equal(arrive(tcp(into(FA), toA)).verdict, 'vif a');
+    move(ofA, ofB);
+    try {
+      assert.equal(arrive(tcp(into(FA), { ...toA, flags: TCP.ack })).verdict, 'drop nat_gone', 'it led to another');
+      assert.equal(arrive(tcp(into(FA), { ...toA, flags: TCP.ack })).verdict, 'vif b', 'and is over');
+      assert.match(world.send(b, udp(fromB(), ports)).packet, new RegExp(`ip ${FA} > ${OUTER} .* udp 1000 > 2000`));
+      assert.equal(arrive(udp(into(FA), { sport: 2000, dport: 1000 })).verdict, 'vif b');
+      assert.match(world.send(a, udp(fromA(), ports)).packet, new RegExp(`ip ${S} > ${OUTER}`), 'the other’s is over');
+    } finally {
+      move(ofB, ofA);
+    }
+  });
+
+  test('what goes around the router is not translated, and so no packet of a translated connection', () => {
+    for (const dst of ['02:00:00:00:01:99', B]) {
+      assert.equal(world.send(a, udp(fromA(), ports)).verdict, wire);
+      const around = udp({ ...fromA(), dst }, ports);
+      assert.equal(world.send(a, around).verdict, 'drop nat_gone', dst);
+      assert.notEqual(world.send(a, around).verdict, 'drop nat_gone', dst);
+      world.forgetFlows();
+    }
+  });
+
   test('while rows are written a connection does not end', () => {
     world.send(a, udp(fromA(), ports));
     const floating = { external: EXTERNAL, ip: FA, guest: a, vrf: VRF, mac: G };
@@ -490,7 +551,6 @@ describe('the address of a router', () => {
     const back = udp(into(S), { sport: 2000, dport: port, payload: Buffer.alloc(64, 1) }).subarray(34);
     const came = (from: number, to: number, more: boolean): Buffer =>
       ipv4({ ...into(S), id: 78, moreFragments: more, fragmentOffset: from }, PROTO.udp, back.subarray(from, to));
-    assert.equal(arrive(came(40, 72, false)).verdict, 'drop fragment', 'one before its first does not wait');
     assert.equal(arrive(came(0, 40, true)).verdict, 'vif b');
     assert.equal(arrive(came(40, 72, false)).packet, `${R1} > ${B} ip ${OUTER} > ${b.ip} ttl 63 fragment`);
   });

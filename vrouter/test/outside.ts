@@ -34,6 +34,8 @@ export type Gateway = {
   readonly ports?: { readonly first: number; readonly last: number };
   /** Default: those behind the router leave with `ip`. */
   readonly snat?: boolean;
+  /** What has been heard of the next hop is kept, if it is known at all. */
+  readonly isNextHopKept?: boolean;
 };
 
 /** An external network on the uplink, as VLAN if one is given. */
@@ -84,7 +86,7 @@ export function addGateway(world: World, gateway: Gateway): void {
     own: addr(ip),
   };
   world.setEndpoint(external, [ip], mac, { kind: CB_ENDPOINT_ROUTER, vrf });
-  forgetNextHop(world, external, nexthop);
+  if (gateway.isNextHopKept !== true) forgetNextHop(world, external, nexthop);
   if (gateway.snat !== false) setSnat(world, gateway);
   route(world, vrf, cidr, { ...out, kind: CB_ROUTE_CONNECTED });
   route(world, vrf, ip.includes(':') ? '::/0' : '0.0.0.0/0', {

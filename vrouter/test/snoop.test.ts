@@ -13,6 +13,8 @@ import {
   MAPS,
 } from '../../packages/agent/src/bpf/abi.gen.ts';
 import { removePins } from '../../packages/agent/src/bpf/pin.ts';
+import { type JoinedGroups, kernelGroupPlaces } from '../../packages/agent/src/guest/joined-groups.ts';
+import { formatUuid } from '../../packages/agent/src/plan/address.ts';
 import {
   age,
   beginAsking,
@@ -645,6 +647,62 @@ describe('the agent asks a guest', () => {
   ] as const) {
     test(`and tells it nothing else: ${what}`, () => assert.equal(world.serve(frame()).verdict, 'drop service'));
   }
+});
+
+describe('a guest that comes from another host', () => {
+  const places = () =>
+    kernelGroupPlaces(
+      () => world.map(MAPS.cb_joined_1),
+      () => process.hrtime.bigint(),
+    );
+  const idOf = (guest: Guest): string => formatUuid(Buffer.alloc(16, guest.vif));
+  const NOTHING = { groups: [], getsAll: false, isRouter: false };
+  const tell = (guest: Guest, told: Partial<JoinedGroups>): void =>
+    places().write(guest.vif, idOf(guest), { ...NOTHING, ...told });
+
+  test('has joined what that host tells, however long it says nothing here', () => {
+    tell(b, { groups: [G, G6] });
+    assert.deepEqual(places().read(b.vif, idOf(b)), { ...NOTHING, groups: [G, G6] });
+    for (const seconds of [0, CB_GROUP_SECONDS + 100]) {
+      age(world, b, seconds);
+      assert.equal(from(a, data(a)), 'b host');
+      assert.equal(from(a, data6(a)), 'b host');
+      assert.equal(from(a, data(a, '239.9.9.9')), 'host');
+    }
+    world.send(b, reportOf(b, { type: RECORD.isExclude, group: '239.9.9.9' }));
+    assert.equal(from(a, data(a)), 'host', 'it has answered, and does not speak of it');
+  });
+
+  test('is out of what it leaves there, and out of nothing that it has joined here', () => {
+    tell(b, { groups: [G, G6] });
+    tell(b, { groups: [G6] });
+    assert.deepEqual([from(a, data(a)), from(a, data6(a))], ['host', 'b host']);
+    world.send(b, reportOf(b, { type: RECORD.isExclude, group: '239.9.9.9' }));
+    tell(b, { groups: [G] });
+    assert.equal(from(a, data(a, '239.9.9.9')), 'b host');
+    assert.deepEqual([from(a, data(a)), from(a, data6(a))], ['b host', 'b host']);
+  });
+
+  test('gets all, or is a router, as it was there, and where not all fits', () => {
+    tell(b, { getsAll: true });
+    assert.equal(from(a, data(a)), 'b host');
+    tell(c, { isRouter: true });
+    assert.deepEqual(places().read(c.vif, idOf(c)), { ...NOTHING, isRouter: true });
+    assert.equal(from(a, report2(a)), 'c host');
+    const many = (first: number) => Array.from({ length: CB_VIF_GROUPS }, (_, n) => `239.1.${first}.${n}`);
+    tell(mute, { groups: many(1) });
+    assert.equal(getsAll(world, mute), false);
+    assert.equal(from(a, data(a, '239.1.1.31')), 'b c mute host');
+    writeJoined(world, mute, { ...joined(world, mute), answeredS: [1, 1] });
+    tell(mute, { groups: many(2) });
+    assert.equal(getsAll(world, mute), true);
+  });
+
+  test('is nobody else', () => {
+    tell(b, { groups: [G] });
+    assert.equal(places().read(b.vif, idOf(c)), undefined);
+    assert.equal(places().read(60_000, idOf(c)), undefined);
+  });
 });
 
 test('a trace learns nothing, and tells how many are passed over', () => {

@@ -111,7 +111,7 @@ test('so does the filter of packets that are shown', (t) => {
     path: object('sample.bpf.o'),
     onVerified: (name, { instructions }) => t.diagnostic(`${name}: ${instructions} instructions`),
   });
-  assert.deepEqual([...loaded.programs.keys()], ['sample']);
+  assert.deepEqual([...loaded.programs.keys()], ['sample', 'capture']);
   loaded.close();
 });
 

@@ -5,7 +5,7 @@ import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, httpTransport, type Logger, LoopDelay } from '@cable/kit';
 import type { RefusedEntries } from '@cable/model';
 import { createAnswers } from './asks/answers.ts';
-import { openFollows } from './asks/open-follows.ts';
+import { openFollows, openLentCaptures } from './asks/open-follows.ts';
 import { Tracer } from './asks/tracer.ts';
 import { MAPS } from './bpf/abi.gen.ts';
 import { textBytes } from './bpf/codec.ts';
@@ -41,6 +41,7 @@ import { kernelProbeRows } from './gateways/kernel-rows.ts';
 import { hostUpstreams } from './guest/dns-upstreams.ts';
 import type { GroupMaps } from './guest/group-rows.ts';
 import { type GuestServices, type GuestServicesOptions, startGuestServices } from './guest/index.ts';
+import { kernelGroupPlaces } from './guest/joined-groups.ts';
 import { readMetadataSecret } from './guest/metadata-secret.ts';
 import { SERVICE_ADDRESS6 } from './guest/service-address.ts';
 import { type Handover, startHandover } from './handover/handover.ts';
@@ -53,6 +54,7 @@ import { createHostIds } from './host/ids.ts';
 import { keptIds } from './host/kept-ids.ts';
 import { heldRows, LeaseUses, startLeaseWatch } from './host/lease-uses.ts';
 import { machinePorts } from './host/machine-ports.ts';
+import { NeighbourAsker, neighbourRows, startNeighbourWatch } from './host/neighbour-asker.ts';
 import { NetworkZones } from './host/network-zones.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
 import { FrameSocket } from './net/frame-socket.ts';
@@ -125,6 +127,12 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
     slices: state.slices,
     planner: host.planner,
     gatewayOf: (routerId) => host.failOver.hostOf(routerId),
+    groups: options.snoopsGroups
+      ? kernelGroupPlaces(
+          () => plane.groups.joined,
+          () => process.hrtime.bigint(),
+        )
+      : undefined,
     onFlows: (portId) => host.loop.takeFlows(portId),
     log: log.child('handover'),
     signal,
@@ -383,6 +391,7 @@ function createHost(
     log: log.child('plan'),
   });
   const announcer = startAnnouncer(planner, { log, signal: deps.signal });
+  const asker = startAsker(planner, plane, { log, signal: deps.signal });
   let listener: (ports: ReadonlySet<string>) => void = () => undefined;
   const loop = new HostLoop({
     host: options.host,
@@ -395,6 +404,7 @@ function createHost(
     links: linkDriver(devices, log),
     probe: (targets) => prober.take(targets),
     hasFlows: (portId) => moving.hasFlows(portId),
+    onWritten: () => asker.changed(),
     announce: (moved) => announcer.announce(moved),
     onChange: ({ ports }) => listener(ports),
     log,
@@ -481,6 +491,28 @@ function startAnnouncer({ entries }: Pick<Planner, 'entries'>, deps: Deps): Anno
   return announcer;
 }
 
+/** Asks next hops outside where they are. */
+function startAsker(
+  planner: Pick<Planner, 'entries' | 'askers'>,
+  plane: Pick<KernelDataPlane, 'neighbours'>,
+  deps: Deps,
+): { readonly changed: () => void } {
+  const frames = new FrameSocket();
+  const asker = new NeighbourAsker({
+    planner,
+    ...neighbourRows(() => plane.neighbours),
+    send: (ifindex, frame) => frames.send(ifindex, frame),
+    nowNs: () => process.hrtime.bigint(),
+  });
+  const watch = startNeighbourWatch({ asker, ...deps });
+  void watch.done.then(() => frames.close());
+  const changed = (): void => {
+    asker.changed();
+    watch.trigger();
+  };
+  return { changed };
+}
+
 function linkDriver({ socket, links, remover }: Devices, log: Logger): LinkDriver {
   return {
     apply: (wanted) => {
@@ -513,8 +545,9 @@ function createTracing(
   const known = { slices: state.slices, planner: host.planner, log };
   const tracer = new Tracer({ ...known, host: options.host, load: () => openTrace(options, own) });
   const follows = openFollows(options, { ...known, plane, watched: host.watched, flows });
+  const captures = openLentCaptures(options, { ...known, watched: host.watched });
   return {
-    answer: createAnswers({ ...known, plane, tracer, follows, monotonicMs: () => performance.now() }),
+    answer: createAnswers({ ...known, plane, tracer, follows, captures, monotonicMs: () => performance.now() }),
     remade: (next) => {
       own = next;
       tracer.close();
@@ -522,6 +555,7 @@ function createTracing(
     close: () => {
       tracer.close();
       follows.close();
+      captures.close();
     },
   };
 }

@@ -92,6 +92,8 @@ export type ProbeTarget = {
 export type GuestRecord = {
   /** Number of its VIF. */
   readonly vif: number;
+  /** False: the port is to come here, or has left; its machine runs elsewhere. */
+  readonly isHere: boolean;
   readonly portId: string;
   readonly projectId: string;
   readonly networkId: string;

@@ -1,12 +1,16 @@
 /** Cable's own routes besides those of the declarations: named once here for OpenAPI; the server's test compares them with what it serves. */
 import {
   type Attribute,
+  CAPTURE_BYTES_A_SECOND,
   FLOW_STATES,
   FOLLOW_LEASE_MS,
   HOST_UPGRADE,
+  MAX_CAPTURE_RATE,
   MAX_FLOWS_AN_ANSWER,
   MAX_PACKET_RATE,
+  MAX_SNAPLEN,
   MAX_VIFS_A_REPORT,
+  MIN_SNAPLEN,
 } from '@cable/model';
 import { SCHEMA_PATH } from './schema.ts';
 
@@ -313,6 +317,11 @@ const READY: Readonly<Record<string, Attribute>> = {
   },
 };
 
+const LAST: Attribute = {
+  type: 'boolean',
+  description: 'True: nothing more will be asked, and the host does not wait for it; with a marker.',
+};
+
 const NO_BODY: NativeAnswer = { description: 'Done.' };
 
 /** Every route that no declaration gives. */
@@ -431,6 +440,7 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
     summary: `What the flows of a port do: begins, ends, drops. The first answer has none; ask again with its marker, at least every ${FOLLOW_LEASE_MS / 1000} s.`,
     query: {
       marker: text('Of the answer before.'),
+      end: LAST,
       protocol: text('By name or number.', 'tcp'),
       address: text('Of either end.', '10.0.0.5'),
       port: integer('Of either end.'),
@@ -450,6 +460,37 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
   },
   {
     ...open,
+    path: '/cable/v1/ports/{id}/capture',
+    summary: `What the port sends and receives, as it passes the port’s device: at most ${MAX_CAPTURE_RATE} packets and ${CAPTURE_BYTES_A_SECOND / 1024} KiB a second. Asks the rule capture_port. The first answer has none as a rule; ask again with its marker, at least every ${FOLLOW_LEASE_MS / 1000} s.`,
+    query: {
+      filter: text('Which: words of tcpdump’s joined by and; default: all.', 'tcp and host 10.0.0.5 and port 80'),
+      snaplen: {
+        type: 'integer',
+        minimum: MIN_SNAPLEN,
+        maximum: MAX_SNAPLEN,
+        description: 'So many bytes of each; default: all.',
+      },
+      marker: text('Of the answer before.'),
+      end: LAST,
+    },
+    answers: json({
+      ...OF_PORT,
+      marker: text('Of this answer.'),
+      begun_anew: {
+        type: 'boolean',
+        description: 'True: the host does not know the marker; what came since is not known.',
+      },
+      missing: integer('Packets since the marker that came faster than they are taken, or were not asked for in time.'),
+      more: { type: 'boolean', description: 'True: more wait; ask at once.' },
+      frames: objects('What came since the marker.', {
+        at_us: integer('When, by the clock of the host, in microseconds since 1970.'),
+        bytes: integer('That the frame had, as far as it says so itself.'),
+        frame: text('Its beginning, in base64, from the Ethernet header on.'),
+      }),
+    }),
+  },
+  {
+    ...open,
     path: '/cable/v1/ports/{id}/live',
     summary: `Packets that the port and an address exchange, some a second, and what their connections do: at the port’s host and, if the caller may look into that port, at the receiver’s. Ask again with the marker, at least every ${FOLLOW_LEASE_MS / 1000} s.`,
     query: {
@@ -465,6 +506,7 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
         description: 'Packets a second at each host; 10.',
       },
       marker: text('Of the answer before.'),
+      end: LAST,
     },
     answers: json({
       port: NAMED,

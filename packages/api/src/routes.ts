@@ -35,7 +35,8 @@ export function parentParameter({ parent, collection }: ResourceModel): string |
 
 function verbRoute(resource: ResourceModel, kind: Verb): Route {
   const [method, path, status] = VERBS[kind];
-  return { method, path: `${resource.collection}${path}`, resource, operation: { kind }, status };
+  const own = resource.statuses?.[kind] ?? status;
+  return { method, path: `${resource.collection}${path}`, resource, operation: { kind }, status: own };
 }
 
 const VERBS: Readonly<Record<Verb, readonly [Route['method'], '' | '/{id}', Route['status']]>> = {

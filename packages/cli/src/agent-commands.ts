@@ -59,10 +59,12 @@ function addShowCommands(root: Command, bind: Bind): void {
   });
 }
 
+const RUN_DIR = '/run/cable';
+
 export function withAgentOptions(command: Command): Command {
   return command
     .option('--host <name>', 'the host; needed when several agents run on this machine')
-    .option('--run-dir <directory>', 'where the agents keep their sockets', '/run/cable');
+    .option('--run-dir <directory>', `where the agents keep their sockets (default: ${RUN_DIR})`);
 }
 
 /** Prints what the command came to: that there was nothing to do is no failure. */
@@ -140,7 +142,7 @@ export type OpenAgent = {
 };
 
 export async function openAgent(context: CliContext, options: Options): Promise<OpenAgent> {
-  const runDir = String(options['runDir']);
+  const runDir = runDirOf(options);
   const host = options['host'] === undefined ? await onlyHost(runDir) : String(options['host']);
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(host)) throw new CliError(2, `--host: '${host}' is not a host's name`);
   const socket = socketOf(runDir, host);
@@ -151,7 +153,7 @@ export async function openAgent(context: CliContext, options: Options): Promise<
   }
   const transport = context.connect(`unix:${socket}`);
   const refused = (status: number, body: string): CliError =>
-    new CliError(1, `the agent of ${host} answered ${status}: ${body.slice(0, 300)}`);
+    new CliError(1, `the agent of ${host} answered ${status}: ${errorIn(body).slice(0, 300)}`);
   const reaching = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work;
@@ -175,6 +177,26 @@ export async function openAgent(context: CliContext, options: Options): Promise<
     },
     close: () => transport.close(),
   };
+}
+
+/** What an agent says that is wrong. Its body is an object with `error`; what is not is told as it is. */
+function errorIn(body: string): string {
+  try {
+    const { error } = JSON.parse(body) as { readonly error?: unknown };
+    return typeof error === 'string' ? error : body;
+  } catch {
+    return body;
+  }
+}
+
+function runDirOf(options: Options): string {
+  return String(options['runDir'] ?? RUN_DIR);
+}
+
+/** Agents on this machine that the caller may ask; none for who may not look for them. */
+export async function agentsHere(context: CliContext, options: Options): Promise<readonly OpenAgent[]> {
+  const hosts = await runningIn(runDirOf(options));
+  return Promise.all(hosts.map((host) => openAgent(context, { ...options, host })));
 }
 
 async function onlyHost(runDir: string): Promise<string> {
@@ -204,10 +226,18 @@ async function runningIn(runDir: string): Promise<readonly string[]> {
 
 /** Hosts of whose agents there is a socket: one that was killed leaves it. */
 function socketsIn(runDir: string): readonly string[] {
-  if (!existsSync(runDir)) return [];
-  return readdirSync(runDir)
+  return namesIn(runDir)
     .filter((host) => existsSync(socketOf(runDir, host)))
     .sort();
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    // It is not there, or not for the caller to look into.
+    return [];
+  }
 }
 
 function socketOf(runDir: string, host: string): string {

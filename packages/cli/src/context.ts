@@ -21,6 +21,8 @@ export type CliContext = Omit<CliDeps, 'loadModels'> & {
   readonly resources: readonly ResourceModel[];
   readonly server: string;
   readonly json: boolean;
+  /** A project or a role is chosen to act in. */
+  readonly isSomebody: boolean;
   /** Connected when first used. */
   readonly client: () => Client;
 };

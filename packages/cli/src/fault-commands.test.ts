@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -223,7 +223,8 @@ test('packets are shown with what was decided, once; drops with the remedy; it e
     const path = `GET /cable/v1/ports/${A}/live?to=10.0.0.2&protocol=tcp&dport=80&rate=5`;
     assert.deepEqual(
       server.requests.filter((one) => one.includes('/live')),
-      ['', '&marker=a.0.0~', '&marker=a.1.0~'].map((marker) => `${path}${marker}`),
+      ['', '&marker=a.0.0~', '&marker=a.1.0~', '&marker=a.2.0~&end=true'].map((more) => `${path}${more}`),
+      'the host is told that it was the last',
     );
     assert.deepEqual(err.trimEnd().split('\n'), [
       '-- vm2: it is away',
@@ -294,6 +295,7 @@ test('a capture is a pcap file that tcpdump reads, and says what is missing', as
   const agent = createServer((request, response) => {
     asked.push(decodeURIComponent(request.url ?? ''));
     if (request.url === '/vifs') response.end(JSON.stringify([{ port_id: A, name: 'vm1' }]));
+    else if (request.url?.includes('vlan')) response.writeHead(400).end('{"error":"filter: \'vlan\' is not known"}');
     else response.end(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   });
   await new Promise<void>((resolve) => agent.listen(join(dir, 'h1', 'agent.sock'), () => resolve()));
@@ -328,6 +330,60 @@ test('a capture is a pcap file that tcpdump reads, and says what is missing', as
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   assert.match(read, /^1700000000\.000001 ARP, Request who-has 10\.0\.0\.2 tell 10\.0\.0\.1/);
+  const unknown = await cable(['capture', 'vm1', '--run-dir', dir, '--out', file, '--filter', 'vlan 3']);
+  assert.equal(unknown.err, "error: the agent of h1 answered 400: filter: 'vlan' is not known\n");
   const missing = await cable(['capture', 'vm9', '--run-dir', dir, '--out', file]);
   assert.match(missing.err, /port 'vm9' is not on this machine/);
+});
+
+test('a capture of a port elsewhere is a pcap file, too; a server is asked until as many are there, and what is missing is told at the end', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-capture-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const frame = Buffer.from(`ffffffffffff02000000000108004500${'00'.repeat(48)}`, 'hex');
+  const shown = { at_us: 1_700_000_000_000_001, bytes: 1442, frame: frame.toString('base64') };
+  const answer = { port: PORT, host: null, begun_anew: false, missing: 0, more: false, frames: [] };
+  const answers = [
+    { ...answer, marker: 'a.0.0' },
+    { ...answer, marker: 'a.1.3', missing: 3, more: true, frames: [shown] },
+    { ...answer, marker: 'a.4.4', missing: 1, frames: [shown, shown, shown] },
+    { ...answer, marker: 'a.9.9', missing: 5, frames: [shown, shown] },
+  ];
+  const file = join(dir, 'out.pcap');
+  const words = ['capture', 'vm1', '--filter', 'tcp and port 80', '--snaplen', '64', '--out', file];
+  // Agents of this machine are not looked for where one acts in a project.
+  for (const [count, packets, lost] of [
+    ['3', 3, 4],
+    ['0', 4, 4],
+  ] as const) {
+    const left = [...answers];
+    const server = await stub(t, { capture: () => (count === '0' && left.length === 1 ? undefined : left.shift()) });
+    const { status, err } = await cable([...words, '--count', count, '--project', 'p'], server);
+    const asked = server.requests.filter((one) => one.includes('/capture'));
+    const query = (more: string): string => `GET /cable/v1/ports/${A}/capture?filter=tcp+and+port+80&snaplen=64${more}`;
+    assert.deepEqual(
+      asked,
+      ['', '&marker=a.0.0', '&marker=a.1.3', count === '0' ? '&marker=a.4.4' : '&marker=a.4.4&end=true'].map(query),
+    );
+    const told = `; ${lost} came faster than they were taken, and are missing\n`;
+    if (count === '0') {
+      assert.equal(status, 1, 'the port is gone');
+      assert.match(err, new RegExp(`^${packets} packets${told}error: `));
+    } else assert.deepEqual([status, err], [0, `${packets} packets (as many as were asked for)${told}`]);
+    assert.equal(readFileSync(file).length, 24 + packets * (16 + 64));
+    assert.equal(readFileSync(file).readUInt32LE(24 + 12), 1442, 'how long it was');
+    assert.equal(server.header('x-project-id'), 'p');
+    assert.equal(
+      execFileSync('tcpdump', ['-n', '-r', file], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+        .trim()
+        .split('\n').length,
+      packets,
+    );
+  }
+  const none = join(dir, 'none.pcap');
+  const unbound = await cable(['capture', 'vm1', '--out', none, '--project', 'p'], await stub(t, {}));
+  assert.deepEqual([unbound.status, existsSync(none)], [1, false]);
+  for (const wrong of ['--count x', '--seconds 0', '--seconds 3601', '--snaplen 63']) {
+    const { status, err } = await cable([...words, ...wrong.split(' ')]);
+    assert.deepEqual([status, /^error: --[a-z]+: give a whole number of/.test(err)], [2, true], err);
+  }
 });

@@ -28,49 +28,67 @@ export async function followFlows(
   for (const name of ['state', 'all'])
     if (options[name] !== undefined) throw new CliError(2, `--${name} is not for --follow`);
   const { protocol, address, port: number } = options;
-  await follow(context, 'records', async (marker) => {
-    const answer = (await ask(context.client(), port, 'follow', {
-      marker,
-      protocol,
-      address,
-      port: number,
-    })) as Followed;
-    for (const record of answer.records)
-      context.print(context.json ? `${JSON.stringify(record)}\n` : recordText(record));
-    return answer;
+  const askNext = async (more: Row): Promise<Followed> =>
+    (await ask(context.client(), port, 'follow', { ...more, protocol, address, port: number })) as Followed;
+  await follow(context, {
+    what: 'records',
+    next: async (marker) => {
+      const answer = await askNext({ marker });
+      for (const record of answer.records)
+        context.print(context.json ? `${JSON.stringify(record)}\n` : recordText(record));
+      return answer;
+    },
+    last: (marker) => askNext({ marker, end: true }),
   });
 }
 
+export type FollowSteps = {
+  /** Of what there may be too much, as in `5 records are missing`. */
+  readonly what: string;
+  /** `more`: there is more already; `isEnd`: nothing more is wanted. */
+  readonly next: (
+    marker: string | undefined,
+  ) => Promise<
+    Pick<Followed, 'marker' | 'begun_anew' | 'missing'> & { readonly more?: boolean; readonly isEnd?: boolean }
+  >;
+  /** Asks for the last time, so that the host need not wait whether more is asked. */
+  readonly last: (marker: string) => Promise<unknown>;
+  /** Ends it, as Ctrl-C does. */
+  readonly signal?: AbortSignal;
+};
+
+const STOPS = ['SIGINT', 'SIGTERM'] as const;
+
 /** Asks again and again, with the marker of the answer before; says on standard error what is missing. */
-export async function follow(
-  context: CliContext,
-  what: string,
-  next: (marker: string | undefined) => Promise<Pick<Followed, 'marker' | 'begun_anew' | 'missing'> | 'end'>,
-): Promise<void> {
+export async function follow(context: CliContext, { what, next, last, signal }: FollowSteps): Promise<void> {
   const stop = new AbortController();
   const end = (): void => stop.abort();
-  process.once('SIGINT', end);
+  for (const name of STOPS) process.once(name, end);
+  const ended = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
   const say = (text: string): void => context.printError(`-- ${text}\n`);
   let marker: string | undefined;
   let isAway = false;
   try {
-    while (!stop.signal.aborted) {
+    while (!ended.aborted) {
       try {
         const answer = await next(marker);
-        if (answer === 'end') return;
         if (answer.begun_anew) say('begun anew: what came before is not known');
         if (answer.missing > 0) say(`${answer.missing} ${what} are missing`);
         ({ marker } = answer);
+        if (answer.isEnd === true) break;
         isAway = false;
+        if (answer.more === true) continue;
       } catch (err) {
         if (marker === undefined || !(err instanceof Error) || !passes(err)) throw err;
         if (!isAway) say(`${err.message}: asked again`);
         isAway = true;
       }
-      await sleep(FOLLOW_MS, stop.signal);
+      await sleep(FOLLOW_MS, ended);
     }
+    // Where that is not heard the host finds it out by itself.
+    if (marker !== undefined && !isAway) await last(marker).catch(() => undefined);
   } finally {
-    process.off('SIGINT', end);
+    for (const name of STOPS) process.off(name, end);
   }
 }
 

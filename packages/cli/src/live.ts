@@ -31,16 +31,21 @@ export async function showLive(
   const most = countOf(options['count']);
   const { source, proto: protocol, sport, dport, rate } = options;
   const shown = new Shown(context);
-  await follow(context, 'records', async (marker) => {
-    const query = { to, source, protocol, sport, dport, rate, marker };
-    const answer = (await ask(context.client(), from, 'live', query)) as Live;
-    shown.begin(answer);
-    for (const record of answer.records) {
-      shown.record(record);
-      if (shown.packets === most) return 'end';
-    }
-    shown.end(answer);
-    return answer;
+  const askNext = async (more: Row): Promise<Live> =>
+    (await ask(context.client(), from, 'live', { to, source, protocol, sport, dport, rate, ...more })) as Live;
+  await follow(context, {
+    what: 'records',
+    next: async (marker) => {
+      const answer = await askNext({ marker });
+      shown.begin(answer);
+      for (const record of answer.records) {
+        shown.record(record);
+        if (shown.packets === most) return { ...answer, isEnd: true };
+      }
+      shown.end(answer);
+      return answer;
+    },
+    last: (marker) => askNext({ marker, end: true }),
   });
 }
 

@@ -189,6 +189,20 @@ test('a name that several have is refused with their IDs', async (t) => {
   assert.equal((await cable(`network show ${A}`, server)).status, 0);
 });
 
+test('a floating IP is found by its address', async (t) => {
+  const server = await stub(t);
+  server.put('floatingip', { id: A, floating_ip_address: '203.0.113.5' });
+  assert.equal((await cable('floatingip delete 203.0.113.5', server)).status, 0);
+  assert.ok(server.requests.includes(`DELETE /v2.0/floatingips/${A}`), server.requests.join('\n'));
+  const { err } = await cable('floatingip show 203.0.113.6', server);
+  assert.equal(err, "error: no floatingip is called '203.0.113.6'\n  See: cable floatingip list\n");
+});
+
+test('every group of commands says what it has, however deep', async () => {
+  const help = await cable('floatingip --help');
+  assert.match(help.out, /^ {2}port +Commands for port forwardings\.$/m);
+});
+
 test('delete takes several, goes on after a failure, and says so', async (t) => {
   const server = await stub(t);
   server.put('network', { id: A, name: 'a', used: true });

@@ -1,6 +1,6 @@
 import { createClient } from '@cable/api';
 import type { HttpTransport } from '@cable/kit';
-import { CommandBook, type ResourceModel, resourceWords } from '@cable/model';
+import { BUILT_IN_RESOURCES, CommandBook, type ResourceModel, resourceWords } from '@cable/model';
 import { Argument, Command } from 'commander';
 import { AGENT_COMMANDS, addAgentCommands } from './agent-commands.ts';
 import { addCaptureCommand } from './capture.ts';
@@ -23,7 +23,7 @@ export async function runCommandLine(argv: readonly string[], deps: CliDeps): Pr
     opened.push(transport);
     return transport;
   };
-  const models = needsModels(argv) ? await deps.loadModels(serverOf(argv, deps)) : [];
+  const models = await modelsFor(argv, deps);
   const book = new CommandBook();
   const { resources, leftOut } = commandResources(models, book);
   const loaded = { ...deps, connect, resources };
@@ -42,13 +42,14 @@ export async function runCommandLine(argv: readonly string[], deps: CliDeps): Pr
   }
 }
 
-type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'client'>;
+type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'isSomebody' | 'client'>;
 
-/** False for what concerns this machine's agent alone: it must go without a server. */
-function needsModels(argv: readonly string[]): boolean {
+/** What concerns this machine's agent alone must go without a server, and a capture does where the port is here. */
+async function modelsFor(argv: readonly string[], deps: CliDeps): Promise<readonly ResourceModel[]> {
   const [first = '', second = ''] = argv.filter((word) => !word.startsWith('-'));
-  const isAgents = first === 'show' || first === 'capture' || (first === 'host' && AGENT_COMMANDS.has(second));
-  return !isAgents && argv[0] !== '--version' && argv[0] !== '-V';
+  if (first === 'show' || (first === 'host' && AGENT_COMMANDS.has(second))) return [];
+  if (argv[0] === '--version' || argv[0] === '-V') return [];
+  return first === 'capture' ? BUILT_IN_RESOURCES : await deps.loadModels(serverOf(argv, deps));
 }
 
 /** The server of a command line, found before the line can be understood: what can be said depends on it. */
@@ -72,11 +73,19 @@ function leftOutText(leftOut: readonly string[]): string {
 function addAllResources(program: Command, deps: LoadedDeps, book: CommandBook): readonly string[] {
   const bind = createBind(deps);
   const leftOut = deps.resources.flatMap((resource) => addOne(program, resource, bind, book));
-  for (const group of program.commands.filter((command) => command.description() === '')) {
-    const held = deps.resources.filter((resource) => resourceWords(resource)[0] === group.name());
+  describeGroups(program, [], deps.resources);
+  return leftOut;
+}
+
+/** Says of each command below `words` that has no text, since it only leads to others, whose those are. */
+function describeGroups(command: Command, words: readonly string[], resources: readonly ResourceModel[]): void {
+  for (const group of command.commands) {
+    const path = [...words, group.name()];
+    describeGroups(group, path, resources);
+    if (group.description() !== '') continue;
+    const held = resources.filter((resource) => path.every((word, at) => resourceWords(resource)[at] === word));
     group.description(`Commands for ${held.map(({ plural }) => plural.replaceAll('_', ' ')).join(' and ')}.`);
   }
-  return leftOut;
 }
 
 function addOne(program: Command, resource: ResourceModel, bind: Bind, book: CommandBook): readonly string[] {
@@ -139,7 +148,8 @@ function createBind(deps: LoadedDeps): Bind {
           ...(role === undefined ? {} : { roles: [String(role)] }),
         }),
       );
-      const context = { ...deps, server, json: options['json'] === true, client };
+      const isSomebody = project !== undefined || role !== undefined;
+      const context = { ...deps, server, json: options['json'] === true, isSomebody, client };
       await body(context, options, given.slice(0, this.registeredArguments.length));
     };
 }

@@ -1,5 +1,5 @@
 import type { Client } from '@cable/api';
-import { isUuid, type ResourceModel, resourceWords } from '@cable/model';
+import { isUuid, parseIp, type ResourceModel, resourceWords } from '@cable/model';
 import { CliError } from './errors.ts';
 
 /** Finds the ID of the object that a user named. */
@@ -12,12 +12,12 @@ const MAX_SHOWN = 10;
 export function createResolver(client: Pick<Client, 'list'>, resources: readonly ResourceModel[]): Resolve {
   return async (type, nameOrId) => {
     const resource = resources.find((one) => one.type === type);
-    // Where the ID is text itself (hosts), or there is no name, only the ID can be meant.
-    const key = resource?.key ?? 'id';
-    const hasNames = resource?.attributes['name'] !== undefined && resource.attributes[key]?.type === 'uuid';
-    if (resource === undefined || !hasNames || isUuid(nameOrId)) return nameOrId;
+    if (resource === undefined || isUuid(nameOrId)) return nameOrId;
+    const key = resource.key ?? 'id';
+    const named = namedBy(resource, key, nameOrId);
+    if (named === undefined) return nameOrId;
     const fields = resource.standard ? [key, 'project_id'] : [key];
-    const found = await client.list(type, { name: nameOrId, fields });
+    const found = await client.list(type, { [named]: nameOrId, fields });
     const [first, ...others] = found;
     const words = resourceWords(resource).join(' ');
     if (first === undefined) {
@@ -33,6 +33,15 @@ export function createResolver(client: Pick<Client, 'list'>, resources: readonly
       `Give the ID:\n${ids.join('\n')}${more}`,
     );
   };
+}
+
+/** The attribute that `text` is of, by which an object is meant; undefined: only the ID can be meant, e.g. where that is text itself (hosts). */
+function namedBy({ attributes, columns = [] }: ResourceModel, key: string, text: string): string | undefined {
+  if (attributes[key]?.type !== 'uuid') return undefined;
+  if (attributes['name'] !== undefined) return 'name';
+  // A floating IP is known by its address, which its list shows first.
+  const first = columns.find((name) => name !== key) ?? '';
+  return attributes[first]?.type === 'ip' && parseIp(text) !== undefined ? first : undefined;
 }
 
 function projectOf(object: object): string {

@@ -26,6 +26,7 @@ import {
   rule,
   type State,
   seededRandom,
+  snatLease,
   subnet,
   tapFlow,
   tapMirror,
@@ -43,6 +44,7 @@ const DUAL = [
 
 const FLAT = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' } as const;
 const ABLE = { bridge_mappings: { physnet1: 'eth1' }, features: ['floats'] };
+const BLOCKS = { ...ABLE, features: ['floats', 'blocks'] };
 const LED = floatingIp('f1', 'x', { port_id: 'p1', fixed_ip_address: '10.0.0.1', router_id: 'r1' });
 
 const STEPS: readonly ((state: State) => State)[] = [
@@ -94,6 +96,16 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'port', port('o-f1', 'x', '', { device_owner: 'network:floatingip' })),
   (s) => withRow(s, 'host', host('h3', '192.0.2.3', { ...ABLE, bridge_mappings: {} })),
   (s) => withRow(s, 'host', host('h3', '192.0.2.3', ABLE)),
+  (s) => withRow(s, 'snat_lease', snatLease('a1', 'r1', 'x', 'p1', 'h2')),
+  (s) => withRow(s, 'snat_lease', snatLease('a2', 'r1', 'x', 'p2', 'h2')),
+  (s) => withRow(s, 'router', { ...gatewayOf('r1', 'x', 'h2').router, 'cable:snat': 'leased' }),
+  (s) => withRow(s, 'host', host('h3', '192.0.2.3', BLOCKS)),
+  (s) => withRow(s, 'router', { ...gatewayOf('r1', 'x', 'h2').router, 'cable:snat': 'distributed' }),
+  (s) => withRow(s, 'snat_lease', snatLease('a1', 'r1', 'x', 'p1', 'h3')),
+  (s) => withRow(s, 'snat_lease', { ...snatLease('a1', 'r1', 'x', 'p1', 'h3'), first_ports: [1024, 4096] }),
+  (s) => withRow(s, 'port', port('p2', 'n1', 'h3', { security_groups: ['a'] })),
+  (s) => withRow(s, 'snat_lease', { ...snatLease('a2', 'r1', 'x', 'p2', 'h2'), first_ports: [] }),
+  (s) => withRow(s, 'port', port('p2', 'n1', 'h2', { security_groups: ['a', 'b'] })),
   (s) => withRow(s, 'port', gatewayOf('r1', 'x', 'h1').port),
   (s) => withRow(s, 'floatingip', floatingIp('f2', 'x', { router_id: 'r1' })),
   (s) => withRow(s, 'port_forwarding', forwarding('w1', 'f2')),
@@ -146,6 +158,7 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'router', router('r2')),
   (s) => without(s, 'router_peering', 'e2'),
   (s) => without(s, 'tap_service', 'v1'),
+  (s) => without(s, 'snat_lease', 'a1'),
   (s) => without(s, 'port', 'p2'),
   (s) => without(s, 'port', 'g-r1'),
   (s) => withRow(s, 'floatingip', LED),
@@ -239,6 +252,7 @@ function randomEdit(state: State, random: () => number): State {
       'qos',
       'limit',
       'balancer',
+      'lease',
     )
   ) {
     case 'network':
@@ -257,7 +271,10 @@ function randomEdit(state: State, random: () => number): State {
     case 'leg':
       return maybe('port', leg(pick('q1', 'q2', 'q3', 'q4'), pick('r1', 'r2'), net()));
     case 'router':
-      return maybe('router', router(pick('r1', 'r2'), { admin_state_up: random() < 0.5 }));
+      return maybe('router', {
+        ...router(pick('r1', 'r2'), { admin_state_up: random() < 0.5 }),
+        'cable:snat': pick('shared', 'leased', 'distributed'),
+      });
     case 'rule':
       return maybe(
         'security_group_rule',
@@ -275,6 +292,10 @@ function randomEdit(state: State, random: () => number): State {
           max_kbps: pick(0, 5, 10),
         }),
       );
+    case 'lease': {
+      const lease = snatLease(pick('a1', 'a2'), pick('r1', 'r2'), net(), pick('q1', 'p3', 'p4'), pick('', ...HOSTS));
+      return maybe('snat_lease', { ...lease, first_ports: pick<number[]>([], [1024], [1024, 2048]) });
+    }
     case 'balancer':
       return balancerEdit(maybe, pick, random);
     case 'host':

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyHeader, PoolHeader } from '@cable/model';
-import type { HealthMonitorRow, PortRow } from './compiler-tables.ts';
+import type { HealthMonitorRow, HostRow, PortRow } from './compiler-tables.ts';
 import type { ComputedItem, NodeKey } from './kind.ts';
 import { hostname, policyKey, vifKind } from './kinds/host.ts';
 import { isSent, KINDS, splitKey } from './kinds.ts';
@@ -26,6 +26,7 @@ import {
   routerPolicy,
   rule,
   type State,
+  snatLease,
   subnet,
   tapFlow,
   tapMirror,
@@ -295,6 +296,40 @@ test('the host of a gateway needs the router and its floating IPs; every host th
     ],
   });
   assert.deepEqual((sliceOf(state, 'network:x')?.header as Fields | undefined)?.['external'], true);
+});
+
+test('blocks say who has them, and who leaves by the gateway: all of a router that leases them, else those whose host is not on the physical network or does not know how', () => {
+  const { router: row, port: gateway } = gatewayOf('r1', 'x', 'h9');
+  const physical = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' } as const;
+  const able = { bridge_mappings: { physnet1: 'eth9' }, features: ['blocks'] };
+  const build = (snat: 'leased' | 'distributed', more: Partial<HostRow>): State =>
+    [
+      (s: State) => withRow(s, 'network', network('x', { 'router:external': true, ...physical })),
+      (s: State) => withRow(s, 'router', { ...row, 'cable:snat': snat }),
+      (s: State) => withRow(s, 'port', gateway),
+      (s: State) => withRow(s, 'host', host('h1', '192.0.2.1', more)),
+      (s: State) => withRow(s, 'snat_lease', snatLease('b1', 'r1', 'x', 'p2', 'h1')),
+    ].reduce((at, step) => step(at), ROUTED);
+  for (const [snat, more, isByGateway] of [
+    ['leased', able, true],
+    ['distributed', able, false],
+    ['distributed', { ...able, features: [] }, true],
+    ['distributed', { ...able, bridge_mappings: { physnet2: 'eth9' } }, true],
+  ] as const) {
+    const state = build(snat, more);
+    const [item] = sliceOf(state, 'blocks:r1')?.items ?? [];
+    assert.deepEqual(
+      item,
+      {
+        ...{ key: 'b1', networkId: 'x', address: '203.0.113.9', firstPorts: [1024] },
+        ...{ host: 'h1', underlay: '192.0.2.1', portId: 'p2', fixedIps: ['10.0.0.2'] },
+        leavesBy: isByGateway ? 'gateway' : 'host',
+      },
+      JSON.stringify([snat, more]),
+    );
+    const [lease] = sliceOf(state, 'leases:h1')?.items ?? [];
+    assert.equal(lease?.['leavesBy'], isByGateway ? 'gateway' : 'host');
+  }
 });
 
 test('a router has an item for each address whose subnet exists, and needs its networks without their routers', () => {

@@ -23,6 +23,7 @@ import {
   type RowType,
   type SecurityGroupRow,
   type SecurityGroupRuleRow,
+  type SnatLeaseRow,
   type SubnetRow,
   type TableChange,
   type TableName,
@@ -273,6 +274,19 @@ export function bandwidthLimit(
   more: Partial<QosBandwidthLimitRuleRow> = {},
 ): QosBandwidthLimitRuleRow {
   return { id, qos_policy_id: policyId, direction: 'egress', max_kbps: 1000, max_burst_kbps: 0, ...more };
+}
+
+export function snatLease(
+  id: string,
+  routerId: string,
+  networkId: string,
+  portId: string,
+  hostId: string,
+): SnatLeaseRow {
+  return {
+    ...{ id, router_id: routerId, network_id: networkId, external_address: '203.0.113.9' },
+    ...{ port_id: portId, host_id: hostId, first_ports: [1024] },
+  };
 }
 
 export function host(id: string, underlay: string, more: Partial<HostRow> = {}): HostRow {

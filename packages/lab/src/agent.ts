@@ -19,7 +19,7 @@ export async function startAgent(
   const command = host.root === '' ? agent : [...onOwnFiles(host.root), ...agent];
   return restartable(`agent-${host.short}`, async () => {
     const started = await processes.start({ name: `agent-${host.short}`, command, netns: host.netns });
-    await eventually({ what: `the agent on ${host.short} to answer`, deadlineMs: 20_000 }, async () => {
+    await eventually({ what: `the agent on ${host.short} to answer`, deadlineMs: 60_000 }, async () => {
       checkAlive(started);
       return askAgent(host, '/status');
     });

@@ -39,7 +39,10 @@ export async function buildLab(world: World, options: LabOptions): Promise<Lab> 
   say(`starting ${world.servers === 1 ? 'the server' : `${world.servers} servers`} (store: ${options.store})`);
   const control = await startControlPlane(names, processes, options.store, world.servers);
   say('starting an agent on each host');
-  const hosts = await startAgents(planned, { names, processes, ledger, encapsulation: options.encapsulation });
+  const hosts = await startAgents(planned, world.agentOptions, {
+    ...{ names, processes, ledger },
+    encapsulation: options.encapsulation,
+  });
   const tenants = clientsOf(control.url, world.projects);
   say('making networks, subnets, routers and security groups over the API');
   const cloud = await createCloud(world, tenants);
@@ -77,6 +80,7 @@ function clientsOf(url: string, projects: readonly string[]): Tenants {
 
 async function startAgents(
   hosts: readonly LabHost[],
+  more: readonly string[] | undefined,
   deps: {
     readonly names: LabNames;
     readonly processes: Processes;
@@ -87,7 +91,7 @@ async function startAgents(
   const started = hosts.map(async (host) => {
     if (host.root !== '') return { ...host, agent: undefined };
     deps.ledger.add({ kind: 'host', name: host.name, netns: host.netns });
-    return { ...host, agent: await startAgent(deps.names, deps.processes, host, deps.encapsulation) };
+    return { ...host, agent: await startAgent(deps.names, deps.processes, host, deps.encapsulation, more) };
   });
   return Object.fromEntries((await Promise.all(started)).map((host) => [host.short, host]));
 }

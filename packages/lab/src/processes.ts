@@ -12,7 +12,7 @@ export type ProcessSpec = {
   readonly env?: Readonly<Record<string, string>>;
   /** A line of its output that says that it is ready; absent: ready at once. */
   readonly ready?: RegExp;
-  /** Default 20 s. */
+  /** Default 60 s. */
   readonly readyMs?: number;
 };
 
@@ -82,7 +82,7 @@ function note(ledger: Ledger, name: string, pid: number): void {
 async function waitReady(spec: ProcessSpec, labProcess: LabProcess, from: number): Promise<void> {
   const { ready } = spec;
   if (ready === undefined) return;
-  await eventually({ what: `${spec.name} to be ready`, deadlineMs: spec.readyMs ?? 20_000 }, () => {
+  await eventually({ what: `${spec.name} to be ready`, deadlineMs: spec.readyMs ?? 60_000 }, () => {
     if (ready.test(labProcess.log.read(from))) return true;
     return checkAlive(labProcess);
   });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { STORIES } from './stories/index.ts';
 import { findFaults, type World } from './world.ts';
@@ -17,6 +18,12 @@ const VM = { kind: 'vm', dhcp: 'udhcpc', host: 'h1', network: 'net1', group: 'we
 
 test('the world of every story can be built', () => {
   for (const story of STORIES) assert.deepEqual(findFaults(story.world), [], story.name);
+});
+
+test('the page about the lab has a row for every story', () => {
+  const page = readFileSync(new URL('../../../docs/design/lab.md', import.meta.url), 'utf8');
+  const missing = STORIES.filter(({ name }) => !page.includes(`\n| \`${name}\` |`)).map(({ name }) => name);
+  assert.deepEqual(missing, []);
 });
 
 test('every story has a name of its own, a sentence, and checks with distinct names', () => {

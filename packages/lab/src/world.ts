@@ -13,6 +13,8 @@ export type World = {
   /** How many; several need etcd, and agents and users reach them through a balancer. */
   readonly servers: number;
   readonly hosts: Readonly<Record<string, HostSpec>>;
+  /** Further options of all agents. */
+  readonly agentOptions?: readonly string[];
   readonly projects: readonly string[];
   readonly networks: Readonly<Record<string, NetworkSpec>>;
   readonly routers?: Readonly<Record<string, RouterSpec>>;

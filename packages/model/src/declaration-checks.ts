@@ -252,12 +252,15 @@ const NAME_UNUSABLE: Problem = problem('the name cannot be used', 'Write it as f
 
 function formProblem(form: FormDeclaration, resource: Resource, all: Attributes): Problem | undefined {
   const bad = (text: string, remedy: string): Problem => problem(`form ${form.form}: ${text}`, remedy);
-  const { renames = {}, omits = [], defaults = {} } = form;
+  const { renames = {}, omits = [], defaults = {}, also = {}, serves = [], actions = [] } = form;
   const named = nameProblem({ ...resource, ...form } as Resource);
   if (named !== undefined) return bad(named.text, named.remedy);
   if (!/^[a-z0-9][a-z0-9_-]*$/.test(form.form)) return bad('it is not a plain word', 'Write it as v2.');
-  const unknown = [...Object.values(renames), ...omits].find((name) => all[name] === undefined);
+  const names = [...Object.values(renames), ...Object.values(also), ...omits, ...serves];
+  const unknown = names.find((name) => all[name] === undefined);
   if (unknown !== undefined) return bad(`there is no attribute ${unknown}`, 'Name declared attributes.');
+  const strange = actions.find((name) => !(resource.actions ?? []).some((one) => one.name === name));
+  if (strange !== undefined) return bad(`there is no action ${strange}`, 'Name actions of the resource.');
   const served = servedNames(form, all);
   const twice = served.find((name, at) => served.indexOf(name) !== at);
   if (twice !== undefined) return bad(`two attributes are called ${twice}`, 'Rename or omit the other one.');
@@ -280,9 +283,12 @@ function formProblem(form: FormDeclaration, resource: Resource, all: Attributes)
   return undefined;
 }
 
-function servedNames({ renames = {}, omits = [] }: FormDeclaration, all: Attributes): readonly string[] {
+function servedNames(form: FormDeclaration, all: Attributes): readonly string[] {
+  const { renames = {}, omits = [], also = {}, serves } = form;
   const renamed = new Set(Object.values(renames));
-  return [...Object.keys(all).filter((name) => !renamed.has(name) && !omits.includes(name)), ...Object.keys(renames)];
+  const own = serves ?? Object.keys(all);
+  const kept = own.filter((name) => !renamed.has(name) && !omits.includes(name));
+  return [...kept, ...Object.keys(renames), ...Object.keys(also)];
 }
 
 function repeated<T>(items: readonly T[], nameOf: (item: T) => string, what: string): Problem | undefined {

@@ -82,10 +82,12 @@ export const ACTION: Shape = shapeOf<ActionDeclaration>(
 
 const PARENT = shapeOf<ParentDeclaration>(() => ({ type: 'text', attribute: 'text' }), ['type', 'attribute']);
 
-const FORM = shapeOf<FormDeclaration>(
+/** Of a `FormDeclaration`. */
+export const FORM: Shape = shapeOf<FormDeclaration>(
   () => ({
     ...{ form: 'text', prefix: 'text', path: 'text', name: 'text', plural: 'text', verbs: 'texts', omits: 'texts' },
     ...{ renames: { named: 'text' }, defaults: { named: 'any' }, deprecated: 'true' },
+    ...{ serves: 'texts', also: { named: 'text' }, actions: 'texts', statuses: { named: 'number' } },
   }),
   ['form', 'prefix'],
 );

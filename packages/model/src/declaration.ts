@@ -129,6 +129,14 @@ export type FormDeclaration = {
   readonly renames?: Readonly<Record<string, string>>;
   /** Declared names of attributes that are not served here. */
   readonly omits?: readonly string[];
+  /** Declared names of the only attributes that are served here, besides the key; absent: all that are not omitted. */
+  readonly serves?: readonly string[];
+  /** Second names that attributes have here, each shown and taken beside the first: second name -> declared name. */
+  readonly also?: Readonly<Record<string, string>>;
+  /** Names of the actions that are served here; absent: all. */
+  readonly actions?: readonly string[];
+  /** Statuses of success that differ from those of other resources, by verb. */
+  readonly statuses?: Readonly<Partial<Record<Verb, 200 | 201 | 202 | 204>>>;
   /** What a create through this form gives an attribute that it does not name; by served name, or by declared name of an omitted one. */
   readonly defaults?: Readonly<Record<string, unknown>>;
   /** True: OpenAPI says that clients should leave it. */
@@ -165,7 +173,7 @@ export type Resource = {
   readonly adminOnly?: true;
   /**
    * True: there is one for each key at any time. One that nobody has given anything has no row, or one without values: a hook fills in what is shown of it, and
-   * lists leave it out. An update makes the row; a delete takes back what was given. It has a `key` of its own and no verb `create`.
+   * lists leave it out. An update makes the row; a delete takes back what was given of what its form serves. It has a `key` of its own and no verb `create`.
    */
   readonly implied?: true;
   /** A boolean attribute that makes an object visible to every project. */
@@ -199,6 +207,8 @@ export type ResourceModel = Resource & {
   readonly form?: string;
   /** Of a form: values of omitted attributes, by declared name, in objects that are created through it. */
   readonly fixed?: Readonly<Record<string, unknown>>;
+  /** Of a form: statuses of success that differ. */
+  readonly statuses?: FormDeclaration['statuses'];
   readonly deprecated?: true;
   readonly standardised: true;
 };

@@ -17,7 +17,7 @@ export function formsOf(model: ResourceModel, parents: readonly ResourceModel[] 
 
 function formOf(model: ResourceModel, declared: FormDeclaration, parent: ResourceModel | undefined): ResourceModel {
   const { form, prefix, path = model.path, name = model.name, plural = model.plural, verbs = model.verbs } = declared;
-  const { parent: under, forms: _forms, columns: _columns, ...rest } = model;
+  const { parent: under, forms: _forms, columns: _columns, actions, ...rest } = model;
   const served = servedName(declared);
   const attributes = servedAttributes(model, declared);
   return {
@@ -30,6 +30,10 @@ function formOf(model: ResourceModel, declared: FormDeclaration, parent: Resourc
       Object.entries(declared.defaults ?? {}).filter(([one]) => declared.omits?.includes(one) === true),
     ),
     ...(declared.deprecated ? { deprecated: true } : {}),
+    ...(declared.statuses === undefined ? {} : { statuses: declared.statuses }),
+    ...(actions === undefined
+      ? {}
+      : { actions: actions.filter((one) => declared.actions?.includes(one.name) ?? true) }),
   };
 }
 
@@ -40,16 +44,21 @@ function servedName({ renames = {} }: FormDeclaration): (declaredName: string) =
 }
 
 function servedAttributes(model: ResourceModel, declared: FormDeclaration): Readonly<Record<string, Attribute>> {
-  const { omits = [], defaults = {} } = declared;
+  const { omits = [], defaults = {}, serves, also = {} } = declared;
   const served = servedName(declared);
-  const kept = Object.entries(model.attributes).filter(([name]) => !omits.includes(name));
-  return Object.fromEntries(
-    kept.map(([name, attribute]) => {
-      const here = served(name);
-      const { required: _required, ...optional } = attribute;
-      const isGiven = Object.hasOwn(defaults, here);
-      const own = isGiven ? { ...optional, default: defaults[here] } : attribute;
-      return [here, here === name ? own : { ...own, aliasOf: attribute.aliasOf ?? name }];
-    }),
-  );
+  const isServed = (name: string): boolean =>
+    !omits.includes(name) && (serves === undefined || serves.includes(name) || name === model.key);
+  const kept = Object.entries(model.attributes).filter(([name]) => isServed(name));
+  const second = Object.entries(also).flatMap(([here, name]) => {
+    const attribute = model.attributes[name];
+    return attribute === undefined ? [] : [[here, { ...attribute, aliasOf: attribute.aliasOf ?? name }] as const];
+  });
+  const first = kept.map(([name, attribute]) => {
+    const here = served(name);
+    const { required: _required, ...optional } = attribute;
+    const isGiven = Object.hasOwn(defaults, here);
+    const own = isGiven ? { ...optional, default: defaults[here] } : attribute;
+    return [here, here === name ? own : { ...own, aliasOf: attribute.aliasOf ?? name }] as const;
+  });
+  return Object.fromEntries([...first, ...second]);
 }

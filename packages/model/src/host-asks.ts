@@ -3,11 +3,14 @@
  * server's to add, as far as the caller may know them.
  */
 
+import type { FrameFilter } from './frame-filter.ts';
+
 /** What is asked. An agent answers one of a kind that it does not know with `AskFault` `unknown`. */
 export type HostAsk =
   | { readonly kind: 'drops'; readonly portId: string }
   | ({ readonly kind: 'flows'; readonly portId: string } & FlowQuery)
   | ({ readonly kind: 'follow'; readonly portId: string } & FollowQuery)
+  | ({ readonly kind: 'capture'; readonly portId: string } & CaptureQuery)
   | ({ readonly kind: 'trace' } & TraceAsk);
 
 /** `unknown`: the agent is of an older build; `no-port`: the host does not carry the port; `busy`: ask again; `failed`: see `message`. */
@@ -18,6 +21,7 @@ export type HostAnswers = {
   readonly drops: PortDrops;
   readonly flows: PortFlows;
   readonly follow: FollowedFlows;
+  readonly capture: CapturedFrames;
   readonly trace: TraceHop;
 };
 
@@ -130,6 +134,8 @@ export type FollowQuery = {
   readonly port?: number;
   /** Packets, too, and of flows those alone that they are of; without the three before. */
   readonly packets?: PacketQuery;
+  /** Nothing more will be asked: the lease ends when it is answered, and none begins. An older agent has it run out. */
+  readonly isLast?: true;
 };
 
 /** Packets of a port that are shown, at most so many a second. */
@@ -218,6 +224,57 @@ export type FlowEvent = Pick<
   readonly reason: DropReason | null;
 };
 
+/** Captures that run on a host for who asks a server, of one project's ports, and of a port. */
+export const MAX_CAPTURES = 8;
+export const MAX_CAPTURES_A_PROJECT = 4;
+export const MAX_CAPTURES_A_PORT = 2;
+
+/** So much is taken of a port at the most; what comes faster is counted. */
+export const MAX_CAPTURE_RATE = 1000;
+export const CAPTURE_BYTES_A_SECOND: number = 192 << 10;
+
+/** Of each frame: what is asked for is between. The largest has what is cut into segments only later. */
+export const MIN_SNAPLEN = 64;
+export const MAX_SNAPLEN = 65_549;
+
+/** Frames of one answer, as text. */
+export const MAX_CAPTURE_ANSWER_BYTES: number = 256 << 10;
+
+/** Frames of a port, as they pass its device. A lease ends as that of who follows. */
+export type CaptureQuery = {
+  /** As in `FollowQuery`. */
+  readonly lease: string | null;
+  /** Number of the last frame that was taken; 0: none. */
+  readonly after: number;
+  readonly filter: FrameFilter;
+  /** So many bytes of each: `MIN_SNAPLEN`..`MAX_SNAPLEN`. */
+  readonly snaplen: number;
+  /** As in `FollowQuery`. */
+  readonly isLast?: true;
+};
+
+/** What came behind `after`. */
+export type CapturedFrames = {
+  /** 1..64 letters and digits. */
+  readonly lease: string;
+  /** In the order of their numbers. */
+  readonly frames: readonly CapturedFrame[];
+  /** Frames of the query that are missing since the lease began: they came faster than they are taken, or nobody asked in time. */
+  readonly lost: number;
+  /** More than these wait. */
+  readonly hasMore: boolean;
+};
+
+export type CapturedFrame = {
+  readonly number: number;
+  /** By the host's clock, in µs since 1970. */
+  readonly atUs: number;
+  /** That it had, as far as it says so itself. */
+  readonly bytes: number;
+  /** Its beginning (base64). */
+  readonly frame: string;
+};
+
 /** Largest packet that is traced, in bytes: what the kernel takes in a test run. */
 export const MAX_TRACE_BYTES = 3400;
 
@@ -234,8 +291,14 @@ export type TraceAsk = {
 export const MAX_TRACE_FLOWS = 4;
 
 export type TraceStart =
-  /** The port sends it, to `nextHop`: the destination itself, or a gateway. */
-  | { readonly kind: 'port'; readonly portId: string; readonly nextHop: string; readonly packet: TracePacket }
+  /** The port sends it, to `nextHop`: the destination itself, or a gateway. `isOutside`: that is a machine on the physical network of the port's own, whose MAC the port knows. */
+  | {
+      readonly kind: 'port';
+      readonly portId: string;
+      readonly nextHop: string;
+      readonly isOutside?: boolean;
+      readonly packet: TracePacket;
+    }
   /** Another host sent the frame (base64), with this VNI. */
   | { readonly kind: 'host'; readonly underlay: string; readonly vni: number; readonly frame: string }
   /** A machine on the physical network of the network sends it, to `nextHop`, whose MAC it asks for from `asker`, an address on that link. */

@@ -190,7 +190,22 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
       {
         date: '2026-11-27',
         change:
+          'A lease says whether its port leaves by the gateway (leavesBy), and slices blocks the same, and which port that is: a host that takes the place of the gateway’s has their rows then. An older agent passes both over, and an older server says neither: connections by leased ports end when another host becomes the gateway’s.',
+      },
+      {
+        date: '2026-11-27',
+        change:
+          'A server may ask for a capture of a port. An older agent says that it does not know the ask, and the caller is told so. Who follows or captures may say that he asks for the last time; an older agent passes that over, and waits for its lease to run out.',
+      },
+      {
+        date: '2026-11-27',
+        change:
           'Feature flows: a status says of a port that comes from another host that its flows are here. An older server passes it over, and waits for no flows when a port moves; nor does any for an older agent.',
+      },
+      {
+        date: '2026-11-27',
+        change:
+          'Slices blocks say the addresses of the ports that have the blocks. An older agent passes them over, and an older server does not say them: there guests of other hosts who leave by their own do not reach what is on the external network itself.',
       },
     ],
   },

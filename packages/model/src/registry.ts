@@ -6,6 +6,7 @@ import {
   ACTION,
   ATTRIBUTE,
   CHANGE,
+  FORM,
   isRecord,
   problem,
   RESOURCE,
@@ -65,6 +66,7 @@ const EXTENSION: Shape = {
   fields: () => ({
     ...{ alias: 'text', name: 'text', description: 'text', updated: 'text', requires: 'texts', changes: 'any' },
     ...{ attributes: 'any', resources: { each: RESOURCE }, actions: 'any', columns: { named: 'texts' } },
+    forms: 'any',
   }),
   needs: ['alias', 'name', 'description', 'updated'],
 };
@@ -74,12 +76,13 @@ function checkExtension(
   all: readonly ExtensionDeclaration[],
   loaded: ReadonlySet<string>,
 ): void {
-  const { alias, requires = [], attributes = {}, changes = {}, actions = {} } = extension;
+  const { alias, requires = [], attributes = {}, changes = {}, actions = {}, forms = {} } = extension;
   const found =
     shapeProblem(extension, EXTENSION) ??
     partProblem(attributes, 'attributes', ATTRIBUTE) ??
     partProblem(changes, 'changes', CHANGE) ??
-    actionsProblem(actions);
+    listsProblem(actions, 'actions', ACTION) ??
+    listsProblem(forms, 'forms', FORM);
   if (found !== undefined) throw refusal(alias, found.text, found.remedy);
   if (!/^[a-z0-9][a-z0-9_-]*$/.test(alias)) throw refusal(alias, 'alias is not a word', 'Write it as net-mtu.');
   if (all.some((one) => one !== extension && one.alias === alias)) {
@@ -102,12 +105,12 @@ function partProblem(part: unknown, field: string, shape: Shape): ReturnType<typ
   return undefined;
 }
 
-function actionsProblem(part: unknown): ReturnType<typeof shapeProblem> {
-  if (typeof part !== 'object' || part === null) return problem('actions is not an object', 'Correct it.');
-  for (const [type, actions] of Object.entries(part)) {
-    if (!Array.isArray(actions)) return problem(`actions.${type} is not a list`, 'Correct it.');
-    for (const action of actions) {
-      const found = shapeProblem(action, ACTION, `actions.${type}`);
+function listsProblem(part: unknown, field: string, shape: Shape): ReturnType<typeof shapeProblem> {
+  if (typeof part !== 'object' || part === null) return problem(`${field} is not an object`, 'Correct it.');
+  for (const [type, list] of Object.entries(part)) {
+    if (!Array.isArray(list)) return problem(`${field}.${type} is not a list`, 'Correct it.');
+    for (const one of list) {
+      const found = shapeProblem(one, shape, `${field}.${type}`);
       if (found !== undefined) return found;
     }
   }
@@ -132,9 +135,9 @@ function typeOf(resource: Resource): string {
 
 /** Every type that an extension speaks of is there. */
 function checkTargets(extension: ExtensionDeclaration, all: readonly Resource[]): void {
-  const { alias, attributes, changes, actions, columns } = extension;
+  const { alias, attributes, changes, actions, columns, forms } = extension;
   const known = new Set(all.map(typeOf));
-  for (const [what, part] of Object.entries({ attributes, changes, actions, columns })) {
+  for (const [what, part] of Object.entries({ attributes, changes, actions, columns, forms })) {
     const stray = Object.keys(part ?? {}).find((type) => !known.has(type) && !(type === '*' && what === 'attributes'));
     if (stray === undefined) continue;
     throw refusal(alias, `${what} name the type ${stray}, which is not there`, 'Load what brings it, or correct it.');
@@ -152,7 +155,12 @@ function extend(resource: Resource, extensions: readonly ExtensionDeclaration[])
     actions.push(...(acts[type] ?? []).map((one) => ({ ...one, extension: alias })));
   }
   for (const { alias, changes = {} } of extensions) changeAttributes(attributes, changes[type] ?? {}, alias, type);
-  return { ...resource, attributes, ...(actions.length > 0 ? { actions } : {}), ...columnsOf(resource, extensions) };
+  const forms = [...(resource.forms ?? []), ...extensions.flatMap((one) => one.forms?.[type] ?? [])];
+  return {
+    ...{ ...resource, attributes, ...columnsOf(resource, extensions) },
+    ...(actions.length > 0 ? { actions } : {}),
+    ...(forms.length > 0 ? { forms } : {}),
+  };
 }
 
 /** Where none are named the columns are derived, those of extensions among them. */

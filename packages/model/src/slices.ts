@@ -60,7 +60,7 @@ export type SliceTypes = {
   readonly floats: { readonly header: FloatsHeader; readonly item: OwnFloatingAddress };
   /** Item: the blocks of ports of a router's address with which one port leaves by this host; key: the lease's id. A host without any has no such slice. */
   readonly leases: { readonly header: LeasesHeader; readonly item: SnatLeaseState };
-  /** Item: the blocks of the router's addresses that one port has, and its host; key: the lease's id. Only the host of the gateway needs it. */
+  /** Item: the blocks of the router's addresses that one port has, and its host; key: the lease's id. Hosts that are the gateway's, or stand by, need it. */
   readonly blocks: { readonly header: BlocksHeader; readonly item: SnatBlocks };
   /** Item: a rule; key: rule id. */
   readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
@@ -249,15 +249,22 @@ export type SnatLeaseState = {
   readonly portId: string;
   /** Its IPv4 addresses: by these what it sends from another host is known. */
   readonly fixedIps: readonly string[];
+  /** By the host of the router's gateway, whichever that is, or by the port's own also when another is that; absent: the server is older. */
+  readonly leavesBy?: 'gateway' | 'host';
 };
 
 /** The blocks of one router's addresses. */
 export type BlocksHeader = { readonly routerId: string };
 
-/** Blocks that a host has. `underlay`: its address; null: it has not registered. */
-export type SnatBlocks = Pick<SnatLeaseState, 'networkId' | 'address' | 'firstPorts'> & {
+/**
+ * Blocks that a host has. `underlay`: its address; null: it has not registered. `portId`, `leavesBy`: whose they are, as of the lease; absent: no host carries that port, or the server
+ * is older. `fixedIps`: that port's IPv4 addresses, by which the gateway's host knows what it sends from another host; absent (an older server): it has no block there.
+ */
+export type SnatBlocks = Pick<SnatLeaseState, 'networkId' | 'address' | 'firstPorts' | 'leavesBy'> & {
   readonly host: string;
   readonly underlay: string | null;
+  readonly portId?: string;
+  readonly fixedIps?: readonly string[];
 };
 
 /** The floating IPs that one host answers for. */

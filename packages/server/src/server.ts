@@ -266,6 +266,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   const relay = new AskRelay({
     ...{ store, server, revision: () => tables.revision, signal: abort.signal },
     lease: () => plane.lease,
+    monotonicMs,
     askHere: (host, ask) => plane.streams.ask(host, ask),
     log: log.child('relay'),
   });

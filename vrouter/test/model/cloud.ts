@@ -10,6 +10,9 @@ export const SERVICE_MAC = 'fa:16:3e:ca:b1:e0';
 /** Answers on 169.254.169.254, and speaks for subnets without a gateway. */
 export const METADATA_ADDRESS = '169.254.169.254';
 
+/** Both ends included. */
+export type Range = { readonly min: number; readonly max: number };
+
 export type Subnet = { readonly cidr: string; readonly gateway?: string; readonly dhcp: boolean };
 
 export type Network = {
@@ -19,6 +22,8 @@ export type Network = {
   readonly subnets: readonly Subnet[];
   /** Its groups of multicast are looked at, and each port of this host was asked which it has joined. */
   readonly snooped: boolean;
+  /** It is outside: on the uplink, with this tag or none. No port of ours is there. */
+  readonly outside?: { readonly tag?: number };
 };
 
 /** An allowed address pair. */
@@ -48,7 +53,7 @@ export type Port = {
 export type Rule = {
   readonly direction: 'ingress' | 'egress';
   readonly protocol?: number;
-  readonly portRange?: { readonly min: number; readonly max: number };
+  readonly portRange?: Range;
   readonly icmp?: { readonly type: number; readonly code?: number };
   readonly remoteGroup?: string;
   readonly remoteCidr?: string;
@@ -69,9 +74,35 @@ export type Policy = {
   readonly from?: string;
   readonly to?: string;
   readonly protocol?: number;
-  readonly ports?: { readonly min: number; readonly max: number };
+  readonly ports?: Range;
   /** Of `reroute`: an address in the subnet of one of the router's legs; elsewhere the packet is dropped. */
   readonly nextHop?: string;
+};
+
+/** `fixed`: an address of the port. */
+export type FloatingIp = { readonly address: string; readonly port: string; readonly fixed: string };
+
+/** Ports of an address outside that lead to as many of a port's. */
+export type Forward = {
+  readonly address: string;
+  readonly protocol: number;
+  readonly ports: Range;
+  readonly port: string;
+  readonly fixed: string;
+  readonly toFirst: number;
+};
+
+/** A router's interface in a network outside. Addresses are each one's there, of all routers. */
+export type Gateway = {
+  readonly network: string;
+  readonly cidr: string;
+  readonly address: string;
+  readonly mac: string;
+  readonly nextHop: string;
+  /** The ports with which those behind it leave by its address. Undefined: they leave as they are. */
+  readonly snat?: Range;
+  readonly floatingIps: readonly FloatingIp[];
+  readonly forwards: readonly Forward[];
 };
 
 export type Router = {
@@ -80,6 +111,7 @@ export type Router = {
   readonly routes: readonly Route[];
   /** The first that matches counts. */
   readonly policies: readonly Policy[];
+  readonly gateway?: Gateway;
 };
 
 /** Two routers, and the networks that each lets through to the other; those that it has no leg in count for nothing. */
@@ -91,12 +123,44 @@ export type Peering = {
   readonly theirs: readonly string[];
 };
 
+/** Who serves. `isDown`: it fails its probes. One of weight 0 gets no new connection. */
+export type Member = {
+  readonly name: string;
+  readonly network: string;
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly isDown: boolean;
+};
+
+/** `affinity`: all that a client begins goes to one member. */
+export type Pool = {
+  readonly name: string;
+  readonly protocol: number;
+  readonly affinity: boolean;
+  readonly members: readonly Member[];
+};
+
+/** A port of a virtual address, of its pool's protocol. */
+export type Listener = { readonly port: number; readonly pool: string };
+
+/** A load balancer; its virtual address, and the MAC of that. Names of pools and members are each one's in the cloud. */
+export type Balancer = {
+  readonly name: string;
+  readonly network: string;
+  readonly address: string;
+  readonly mac: string;
+  readonly listeners: readonly Listener[];
+  readonly pools: readonly Pool[];
+};
+
 export type Cloud = {
   readonly networks: readonly Network[];
   readonly ports: readonly Port[];
   readonly groups: readonly Group[];
   readonly routers: readonly Router[];
   readonly peerings: readonly Peering[];
+  readonly balancers: readonly Balancer[];
   /** The hosts that may tunnel to this one. */
   readonly peers: readonly string[];
 };
@@ -105,6 +169,7 @@ export type Cloud = {
 export type Owner =
   | { readonly kind: 'port'; readonly port: Port }
   | { readonly kind: 'leg'; readonly router: Router; readonly leg: Leg }
+  | { readonly kind: 'balancer'; readonly balancer: Balancer }
   /** The service MAC. `router`: of the subnet's gateway, if one has it. */
   | { readonly kind: 'service'; readonly router: Router | undefined };
 
@@ -113,12 +178,16 @@ export function ownerOfMac(cloud: Cloud, network: string, mac: string): Owner | 
   if (mac === SERVICE_MAC) return { kind: 'service', router: gatewayRouter(cloud, network) };
   const port = cloud.ports.find((one) => one.network === network && one.mac === mac);
   if (port !== undefined) return { kind: 'port', port };
+  const balancer = cloud.balancers.find((one) => one.network === network && one.mac === mac);
+  if (balancer !== undefined) return { kind: 'balancer', balancer };
   return legOwner(cloud, (leg) => leg.network === network && leg.mac === mac);
 }
 
 export function ownerOfAddress(cloud: Cloud, network: string, address: string): Owner | undefined {
   const port = cloud.ports.find((one) => one.network === network && one.addresses.includes(address));
   if (port !== undefined) return { kind: 'port', port };
+  const balancer = cloud.balancers.find((one) => one.network === network && one.address === address);
+  if (balancer !== undefined) return { kind: 'balancer', balancer };
   const leg = legOwner(cloud, (one) => one.network === network && one.address === address);
   if (leg !== undefined) return leg;
   return serviceAddresses(cloud, network).includes(address) ? { kind: 'service', router: undefined } : undefined;
@@ -130,9 +199,16 @@ export function macOf(owner: Owner): string {
       return owner.port.mac;
     case 'leg':
       return owner.leg.mac;
+    case 'balancer':
+      return owner.balancer.mac;
     case 'service':
       return SERVICE_MAC;
   }
+}
+
+/** Is it a router's interface, or stands for one? */
+export function isRouters(owner: Owner | undefined): boolean {
+  return owner?.kind === 'leg' || (owner?.kind === 'service' && owner.router !== undefined);
 }
 
 function legOwner(cloud: Cloud, wanted: (leg: Leg) => boolean): Owner | undefined {
@@ -160,6 +236,10 @@ export function serviceAddresses(cloud: Cloud, network: string): readonly string
 
 export function networkNamed(cloud: Cloud, name: string): Network | undefined {
   return cloud.networks.find((network) => network.name === name);
+}
+
+export function isOutside(cloud: Cloud, network: string): boolean {
+  return networkNamed(cloud, network)?.outside !== undefined;
 }
 
 export function portNamed(cloud: Cloud, name: string): Port | undefined {

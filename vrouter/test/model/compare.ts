@@ -1,8 +1,10 @@
 /** Runs a case on the model and on the real programs. */
-import { type Case, caseText, changed, type PacketStep, stepText } from './case.ts';
+import { type Case, caseText, changed, type PacketStep, type ReplyStep, stepText } from './case.ts';
+import type { Cloud } from './cloud.ts';
 import { brokenInvariant } from './invariants.ts';
 import { countersText, noCounters, type Outcome, outcomeText } from './outcome.ts';
 import { frameOf } from './packets.ts';
+import { replyStep } from './replies.ts';
 import type { Rig } from './rig.ts';
 import { ReferenceVrouter } from './vrouter.ts';
 
@@ -17,7 +19,11 @@ export function compare({ cloud, steps }: Case, rig: Rig, witness?: Witness): Di
   const model = new ReferenceVrouter(cloud);
   let now = cloud;
   rig.begin(cloud);
-  for (const [index, step] of steps.entries()) {
+  /** By label: what became of the packet. */
+  const became = new Map<number, Outcome>();
+  for (const [index, drawn] of steps.entries()) {
+    const step = drawn.kind === 'reply' ? resolved(now, drawn, became) : drawn;
+    if (step === undefined) continue;
     if (step.kind === 'wait') {
       model.wait(step.seconds);
       rig.wait(step.seconds);
@@ -27,7 +33,10 @@ export function compare({ cloud, steps }: Case, rig: Rig, witness?: Witness): Di
       rig.change(now);
     } else if (step.kind !== 'send' || rig.hasDevice(step.port)) {
       const frame = frameOf(step.packet);
-      const [promised, done] = [run(model, step, frame), run(rig, step, frame)];
+      const done = run(rig, step, frame);
+      model.seen = done;
+      const promised = run(model, step, frame);
+      if ('label' in drawn && drawn.label !== undefined) became.set(drawn.label, done);
       if (model.isUncertain) return 'uncertain';
       witness?.(done);
       const texts = { promised: outcomeText(promised), done: outcomeText(done) };
@@ -42,7 +51,16 @@ export function compare({ cloud, steps }: Case, rig: Rig, witness?: Witness): Di
   return texts.promised === texts.done ? undefined : { step: steps.length, ...texts };
 }
 
-function run(vrouter: Pick<Rig, 'send' | 'receive' | 'serve'>, step: PacketStep, frame: Buffer): Outcome {
+function resolved(
+  cloud: Cloud,
+  { to, reply }: ReplyStep,
+  became: ReadonlyMap<number, Outcome>,
+): PacketStep | undefined {
+  const outcome = became.get(to);
+  return outcome && replyStep(cloud, outcome, reply);
+}
+
+function run(vrouter: Pick<Rig, 'send' | 'receive' | 'serve' | 'arrive'>, step: PacketStep, frame: Buffer): Outcome {
   switch (step.kind) {
     case 'send':
       return vrouter.send(step.port, frame);
@@ -50,6 +68,8 @@ function run(vrouter: Pick<Rig, 'send' | 'receive' | 'serve'>, step: PacketStep,
       return vrouter.receive(step.tunnel, frame);
     case 'serve':
       return vrouter.serve(step.port, frame);
+    case 'arrive':
+      return vrouter.arrive(step.network, frame);
   }
 }
 

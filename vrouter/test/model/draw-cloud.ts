@@ -35,6 +35,7 @@ export function drawCloud(draw: Draw): Cloud {
     networks,
     routers,
     peerings: drawPeerings(draw, routers),
+    balancers: [],
     groups: GROUPS.map((name) => ({ name, rules: drawRules(draw) })),
     ports: drawPorts(draw),
     peers: draw.chance(0.9) ? HOSTS.slice(0, 2) : HOSTS.slice(0, 1),

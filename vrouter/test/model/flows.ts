@@ -20,6 +20,8 @@ export type Flow = {
   readonly sides: Readonly<Record<Direction, Side>>;
   /** The first packet went to a MAC that nobody is known to have. */
   readonly toAll: boolean;
+  /** Of a load balancer. */
+  readonly member?: string;
 };
 
 export type Known = { readonly flow: Flow; readonly direction: Direction };
@@ -93,11 +95,11 @@ export class FlowTable {
 export function beginFlow(
   ip: IpHeaders,
   sides: Readonly<Record<Direction, { readonly place: Place; readonly origin: Origin }>>,
-  { toAll, nowSeconds }: { readonly toAll: boolean; readonly nowSeconds: number },
+  { nowSeconds, ...more }: Pick<Flow, 'toAll' | 'member'> & { readonly nowSeconds: number },
 ): Flow {
   const state = ip.tuple.protocol === TCP && !ip.opens ? 'picked up' : 'new';
   const [first, answer] = [sides.first, sides.answer].map((side) => ({ ...side, finished: false })) as [Side, Side];
-  return { state, seenSeconds: nowSeconds, toAll, sides: { first, answer } };
+  return { state, seenSeconds: nowSeconds, ...more, sides: { first, answer } };
 }
 
 /** Does the packet come from where its direction of the flow does? */

@@ -78,6 +78,11 @@ export function hasPorts(protocol: number): boolean {
   return WITH_PORTS.has(protocol);
 }
 
+/** May it be asked for by an identifier? */
+export function isIcmpQuery(type: number | undefined): boolean {
+  return type !== undefined && ICMP_QUERIES.has(type);
+}
+
 export function isGroupMac(mac: string): boolean {
   return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
 }

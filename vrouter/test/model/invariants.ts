@@ -3,12 +3,12 @@
  * one tenant to another. Read from the bytes alone.
  */
 import type { PacketStep } from './case.ts';
-import { type Cloud, type Port, portNamed } from './cloud.ts';
+import { type Cloud, type Gateway, type Port, portNamed } from './cloud.ts';
 import type { Outcome } from './outcome.ts';
 
 /** What does not hold, in words; undefined: all does. */
 export function brokenInvariant(cloud: Cloud, step: PacketStep, frame: Buffer, outcome: Outcome): string | undefined {
-  if (outcome.kind === 'drop' || outcome.kind === 'wait') return undefined;
+  if (outcome.kind === 'drop' || outcome.kind === 'wait' || outcome.kind === 'pass') return undefined;
   switch (step.kind) {
     case 'send':
       return brokenBySender(cloud, step.port, frame, outcome);
@@ -18,10 +18,12 @@ export function brokenInvariant(cloud: Cloud, step: PacketStep, frame: Buffer, o
       return outcome.kind === 'port' && outcome.port === step.port
         ? undefined
         : `an answer for ${step.port} went elsewhere`;
+    case 'arrive':
+      return brokenFromOutside(cloud, step.network, frame, outcome);
   }
 }
 
-type Passed = Exclude<Outcome, { kind: 'drop' | 'wait' }>;
+type Passed = Exclude<Outcome, { kind: 'drop' | 'wait' | 'pass' }>;
 
 function brokenBySender(cloud: Cloud, name: string, frame: Buffer, outcome: Passed): string | undefined {
   const port = portNamed(cloud, name);
@@ -29,7 +31,11 @@ function brokenBySender(cloud: Cloud, name: string, frame: Buffer, outcome: Pass
   if (port.portSecurity && !isOwnSource(port, frame, outcome.kind === 'agent'))
     return `a source that is not ${name}'s passed`;
   if (outcome.kind === 'agent') return outcome.port === name ? undefined : `the agent took ${name} for ${outcome.port}`;
+  if (outcome.kind === 'wire') return brokenToOutside(cloud, port, outcome);
   const network = networkOf(cloud, outcome);
+  // An address that a port without port security took may be one of another host's.
+  const isHereOrThere = outcome.kind === 'port' || outcome.kind === 'host';
+  if (isHereOrThere && isForOutside(cloud, port.network, frame)) return undefined;
   if (network === undefined || reachOf(cloud, port.network).has(network)) return undefined;
   return `from network ${port.network} it came to ${network}, to which no router leads`;
 }
@@ -40,9 +46,74 @@ function brokenByHost(
   outcome: Passed,
 ): string | undefined {
   if (from === undefined || !cloud.peers.includes(from)) return 'what is from no peer passed';
-  if (outcome.kind === 'agent' || outcome.kind === 'host') return 'what is from another host went on';
+  if (outcome.kind === 'agent' || outcome.kind === 'host' || outcome.kind === 'wire')
+    return 'what is from another host went on';
   const to = networkOf(cloud, outcome);
   return to === undefined || to === network ? undefined : `from network ${network} it came to ${to}`;
+}
+
+/** Only by a router's MAC, and with an address that the port may have there. */
+function brokenToOutside(
+  cloud: Cloud,
+  port: Port,
+  { network, frame }: Extract<Passed, { kind: 'wire' }>,
+): string | undefined {
+  const gateways = gatewaysFrom(cloud, port.network).filter((one) => one.network === network);
+  const mac = frame.toString('hex', 6, 12);
+  const gateway = gateways.find((one) => plainMac(one.mac) === mac);
+  if (gateway === undefined) return `it left for ${network} by no router of ${port.network}`;
+  const address = frame
+    .subarray(frame.readUInt16BE(12) === ARP ? ARP_SENDER_IP : IP_SOURCE)
+    .subarray(0, 4)
+    .join('.');
+  if (mayHaveOutside(cloud, gateway, port, address)) return undefined;
+  const own = gateway.snat === undefined && (!port.portSecurity || mayUse(port, undefined, addressNumber(address)));
+  return own ? undefined : `it left for ${network} with the address ${address}`;
+}
+
+function mayHaveOutside(cloud: Cloud, gateway: Gateway, port: Port, address: string): boolean {
+  if (address === gateway.address) return true;
+  const all = cloud.routers
+    .flatMap((router) => router.gateway ?? [])
+    .filter(({ network }) => network === gateway.network);
+  return all
+    .flatMap(({ floatingIps, forwards }) => [...floatingIps, ...forwards])
+    .some((one) => one.address === address && one.port === port.name);
+}
+
+/** To a port only through a router that has a gateway there, by an address of ours; or, if that does not hide it, by its own. */
+function brokenFromOutside(cloud: Cloud, network: string, frame: Buffer, outcome: Passed): string | undefined {
+  if (outcome.kind === 'copies') return outcome.count === 0 ? undefined : 'a group outside was heard within';
+  if (outcome.kind === 'wire') {
+    const back = outcome.network === network && outcome.frame.toString('hex', 0, 6) === frame.toString('hex', 6, 12);
+    return back ? undefined : 'what came from outside went there';
+  }
+  if (outcome.kind !== 'port') return undefined;
+  const port = portNamed(cloud, outcome.port);
+  const gateways = port === undefined ? [] : gatewaysFrom(cloud, port.network).filter((one) => one.network === network);
+  if (gateways.length === 0) return `from outside it came to ${outcome.port}, to which no router leads`;
+  const isOurs = isOursOutside(cloud, network, frame);
+  return isOurs || gateways.some(({ snat }) => snat === undefined) ? undefined : 'it came by an address that is hidden';
+}
+
+/** Is it sent to an address outside of a router that the network's leads to? */
+function isForOutside(cloud: Cloud, network: string, frame: Buffer): boolean {
+  return gatewaysFrom(cloud, network).some((gateway) => isOursOutside(cloud, gateway.network, frame));
+}
+
+function isOursOutside(cloud: Cloud, network: string, frame: Buffer): boolean {
+  const to = frame.subarray(IP_SOURCE + 4, IP_SOURCE + 8).join('.');
+  const gateways = cloud.routers.flatMap(({ gateway }) => (gateway?.network === network ? [gateway] : []));
+  return gateways.some(
+    ({ address, floatingIps, forwards }) =>
+      address === to || [...floatingIps, ...forwards].some((one) => one.address === to),
+  );
+}
+
+function gatewaysFrom(cloud: Cloud, network: string): readonly Gateway[] {
+  return cloud.routers.flatMap(({ legs, gateway }) =>
+    gateway !== undefined && legs.some((leg) => leg.network === network) ? [gateway] : [],
+  );
 }
 
 /** Of copies undefined: a network's own list says to whom they go. */
@@ -90,13 +161,18 @@ function isFromNobodyToAll(frame: Buffer): boolean {
   return frame.readUInt32BE(IP_SOURCE) === 0 && frame.readUInt32BE(IP_SOURCE + 4) === 0xffffffff;
 }
 
-function mayUse(port: Port, mac: string, address: number): boolean {
+function addressNumber(address: string): number {
+  return Buffer.from(address.split('.').map(Number)).readUInt32BE();
+}
+
+/** `mac` undefined: any. */
+function mayUse(port: Port, mac: string | undefined, address: number): boolean {
   const fixed = port.addresses.map((one) => ({ mac: port.mac, cidr: one }));
   return [...fixed, ...port.pairs].some((pair) => {
     const [base = '', length = '32'] = pair.cidr.split('/');
     const step = 2 ** (32 - Number(length));
-    const first = Buffer.from(base.split('.').map(Number)).readUInt32BE();
-    return plainMac(pair.mac) === mac && Math.floor(first / step) === Math.floor(address / step);
+    const first = addressNumber(base);
+    return (mac === undefined || plainMac(pair.mac) === mac) && Math.floor(first / step) === Math.floor(address / step);
   });
 }
 

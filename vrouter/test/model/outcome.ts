@@ -24,7 +24,11 @@ export type Outcome =
   | { readonly kind: 'cut'; readonly frame: Buffer }
   /** A later fragment, until its first comes. */
   | { readonly kind: 'wait' }
-  | { readonly kind: 'copies'; readonly count: number; readonly frame: Buffer };
+  | { readonly kind: 'copies'; readonly count: number; readonly frame: Buffer }
+  /** Out of the uplink, into a network there. `refusal`: the frame is an error about what came, or a question; that is dropped for this reason. */
+  | { readonly kind: 'wire'; readonly network: string; readonly frame: Buffer; readonly refusal?: string }
+  /** Left to the host, as it came. */
+  | { readonly kind: 'pass' };
 
 /** Packets and bytes from and to a port, and drops by reason. */
 export type Counters = {
@@ -58,7 +62,7 @@ export function outcomeText(outcome: Outcome): string {
     case 'drop':
       return `drop ${outcome.reason}`;
     case 'port':
-      return `to ${outcome.handover} ${outcome.port}${outcome.refusal === undefined ? '' : ` (${outcome.refusal})`}: ${frameText(outcome.frame)}`;
+      return `to ${outcome.handover} ${outcome.port}${refusalText(outcome.refusal)}: ${frameText(outcome.frame)}`;
     case 'host':
       return `to host ${outcome.host} in network ${outcome.network}: ${frameText(outcome.frame)}`;
     case 'agent':
@@ -67,9 +71,17 @@ export function outcomeText(outcome: Outcome): string {
       return `to be cut: ${frameText(outcome.frame)}`;
     case 'wait':
       return 'waits';
+    case 'wire':
+      return `out into ${outcome.network}${refusalText(outcome.refusal)}: ${frameText(outcome.frame)}`;
+    case 'pass':
+      return 'left to the host';
     case 'copies':
       return `${outcome.count} copies: ${frameText(outcome.frame)}`;
   }
+}
+
+function refusalText(refusal: string | undefined): string {
+  return refusal === undefined ? '' : ` (${refusal})`;
 }
 
 /** The words, and the bytes without what checksums are made of, and how far these are from right. */
@@ -108,10 +120,13 @@ function canonical(frame: Buffer): string {
   return `${copy.toString('hex')} sums ${sums.join(' ')}`;
 }
 
-const CHECKSUM_AT: ReadonlyMap<number, number> = new Map([
+/** Where a protocol's header has its checksum. */
+export const CHECKSUM_AT: ReadonlyMap<number, number> = new Map([
   [1, 2],
   [6, 16],
   [17, 6],
+  [33, 6],
+  [136, 6],
 ]);
 
 /** The sum over a whole packet's transport header and payload, whose field is zeroed. None: there is none, or it is not all here. */

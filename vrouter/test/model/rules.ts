@@ -13,6 +13,8 @@ export type Verdict =
 /** What is asked: a packet, and whether it answers a connection. Ends that are not on this host: undefined. */
 export type Question = {
   readonly packet: Pick<IpHeaders, 'tuple' | 'isError' | 'icmpAnswer'>;
+  /** What the packet is when it comes to its receiver. Default: the same. */
+  readonly becomes?: Tuple;
   readonly isAnswer: boolean;
   readonly sender: Port | undefined;
   readonly receiver: Port | undefined;
@@ -24,9 +26,12 @@ export type Question = {
  */
 export function judge(cloud: Cloud, question: Question): Verdict {
   const { sender, receiver, isAnswer } = question;
-  const ends = [sender, receiver];
-  for (const by of isAnswer ? ends.reverse() : ends) {
-    const reason = by === undefined ? undefined : refusalBy(cloud, by, by === sender, question);
+  const ends = [
+    { by: sender, isSender: true },
+    { by: receiver, isSender: false },
+  ];
+  for (const { by, isSender } of isAnswer ? ends.reverse() : ends) {
+    const reason = by === undefined ? undefined : refusalBy(cloud, by, isSender, question);
     if (by !== undefined && reason !== undefined) return { allowed: false, reason, by };
   }
   return { allowed: true };
@@ -42,9 +47,9 @@ function refusalBy(
   cloud: Cloud,
   port: Port,
   isSender: boolean,
-  { packet, isAnswer }: Question,
+  { packet, becomes, isAnswer }: Question,
 ): 'policy_egress' | 'policy_ingress' | undefined {
-  const { tuple } = packet;
+  const tuple = isSender ? packet.tuple : (becomes ?? packet.tuple);
   const byItself = port.stateless && !packet.isError;
   const answers = isAnswer && !byItself;
   const direction = isSender !== answers ? 'egress' : 'ingress';

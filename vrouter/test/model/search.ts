@@ -34,7 +34,12 @@ export function findDifference(rig: Rig, { seed, first = 0, cases, draw, onCase 
     const result = compare(drawn, rig, seen);
     if (result === 'uncertain') uncertain += 1;
     else if (result !== undefined) {
-      return { text: failureText(rig, drawn, seed, number), packets: outcomes.total, uncertain, outcomes };
+      return {
+        text: failureText(rig, drawn, result, `case ${number} of seed ${seed} (--seed ${seed} --only ${number})`),
+        packets: outcomes.total,
+        uncertain,
+        outcomes,
+      };
     }
     onCase?.(number);
   }
@@ -67,14 +72,14 @@ function kindOf(outcome: Outcome): string {
   return outcome.kind === 'port' && outcome.refusal !== undefined ? `refusal ${outcome.refusal}` : outcome.kind;
 }
 
-function failureText(rig: Rig, drawn: Case, seed: number, number: number): string {
-  const head = `case ${number} of seed ${seed} (--seed ${seed} --only ${number})`;
-  if (differs(drawn, rig) === undefined) {
-    return `${head} differs only after the cases before it: something outlives a case. Run all of them to see it again.`;
-  }
+function failureText(rig: Rig, drawn: Case, first: Difference, head: string): string {
+  const seldom = `differs only after the cases before it, or by chance:\n\n${differenceText(drawn, first)}`;
+  if (differs(drawn, rig) === undefined) return `${head} ${seldom}`;
   const small = shrink(drawn, (candidate) => differs(candidate, rig) !== undefined);
   const difference = differs(small, rig);
-  return `${head}, made small:\n\n${difference === undefined ? 'it no longer differs' : differenceText(small, difference)}`;
+  return difference === undefined
+    ? `${head} ${seldom}`
+    : `${head}, made small:\n\n${differenceText(small, difference)}`;
 }
 
 function differs(of: Case, rig: Rig): Difference | undefined {

@@ -17,7 +17,7 @@ const OPTIONAL: ReadonlySet<string> = new Set([
     'bytes',
     'tha',
   ],
-  ...['gateway', 'portRange', 'icmp', 'remoteGroup', 'remoteCidr'],
+  ...['gateway', 'portRange', 'icmp', 'remoteGroup', 'remoteCidr', 'label', 'quoted', 'snat', 'tag'],
 ]);
 /** Lists of which one must be left; `isSound` says so too, but knows no changes. */
 const NEVER_EMPTY: ReadonlySet<string> = new Set(['subnets', 'addresses']);

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom, silentLogger } from '@cable/kit';
-import { ASK_WAIT_MS, type FollowedFlows, type PortDrops, type TraceHop } from '@cable/model';
+import { ASK_WAIT_MS, type CapturedFrames, type FollowedFlows, type PortDrops, type TraceHop } from '@cable/model';
 import { CB_REASON_RATE_QOS, cbDrop } from '../bpf/abi.gen.ts';
 import { type AnswerDeps, createAnswers } from './answers.ts';
 import { NO_PORT } from './tracer.ts';
 
 const PORT = '11111111-1111-4111-8111-111111111111';
 const FOLLOWED: FollowedFlows = { lease: 'a1', records: [], lost: 0 };
+const CAPTURED: CapturedFrames = { lease: 'a1', frames: [], lost: 0, hasMore: false };
 const HOP: TraceHop = { neighbour: null, steps: [], end: { kind: 'service' } };
 
 function deps(more: Partial<AnswerDeps> = {}): AnswerDeps {
@@ -21,6 +22,7 @@ function deps(more: Partial<AnswerDeps> = {}): AnswerDeps {
     plane: { readRaw: () => [], readCounters: () => ({ perCpu: [], drops: [], queueFull: 0 }) },
     tracer: { trace: () => ({ value: HOP }) },
     follows: { ask: () => ({ value: FOLLOWED }) },
+    captures: { ask: () => ({ value: CAPTURED }) },
     monotonicMs: () => 0,
     log: silentLogger(),
     ...more,
@@ -50,6 +52,10 @@ const ASKS: readonly Readonly<Record<string, unknown>>[] = [
     flows: ['AAAA'],
     from: { kind: 'host', underlay: '192.0.2.1', vni: 7, frame: 'AAAA' },
   },
+  {
+    ...{ kind: 'capture', portId: PORT, lease: 'a1', after: 3, snaplen: 128, isLast: true },
+    filter: { etherType: 0x0800, protocol: 6, hosts: ['10.0.0.1', '10.0.0.2'], ports: [80] },
+  },
 ];
 
 test('what a server may ask is answered', async () => {
@@ -63,6 +69,7 @@ test('what a server may ask is answered', async () => {
     { value: HOP },
     { value: HOP },
     { value: HOP },
+    { value: CAPTURED },
   ]);
 });
 

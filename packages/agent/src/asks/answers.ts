@@ -7,6 +7,7 @@ import type { Answer } from '../stream/connection.ts';
 import { showDrops } from './drops.ts';
 import { showFlows } from './flows.ts';
 import type { Follows } from './follows.ts';
+import type { LentCaptures } from './lent-captures.ts';
 import { readNumbers } from './numbers.ts';
 import { parseAsk } from './parse-ask.ts';
 import { NO_PORT, type Tracer } from './tracer.ts';
@@ -17,6 +18,7 @@ export type AnswerDeps = {
   readonly plane: Pick<KernelDataPlane, 'readRaw' | 'readCounters'>;
   readonly tracer: Pick<Tracer, 'trace'>;
   readonly follows: Pick<Follows, 'ask'>;
+  readonly captures: Pick<LentCaptures, 'ask'>;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonicMs: () => number;
   readonly log: Logger;
@@ -67,6 +69,7 @@ async function answerOne(deps: AnswerDeps, ask: HostAsk): Promise<Said> {
 async function answerTo(deps: AnswerDeps, ask: HostAsk): Promise<Said> {
   if (ask.kind === 'trace') return deps.tracer.trace(ask);
   if (ask.kind === 'follow') return deps.follows.ask(ask);
+  if (ask.kind === 'capture') return deps.captures.ask(ask);
   const vif = deps.planner.vifs.get(ask.portId)?.vif;
   if (vif === undefined) return { fault: NO_PORT };
   const nowNs = process.hrtime.bigint();

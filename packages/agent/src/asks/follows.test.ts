@@ -85,6 +85,7 @@ function bed(...names: readonly string[]): Bed {
       timers.add(timer);
       return () => timers.delete(timer);
     },
+    monotonicMs: () => now,
   });
   return {
     ...{ follows, ports, devices, untold, samplers, drops },
@@ -225,6 +226,32 @@ test('so many are followed at a time, and not all of them of one project', () =>
   assert.equal(said.filter((one) => 'value' in one).length, MAX_FOLLOWS);
   assert.equal(devices.length, MAX_FOLLOWS);
   assert.equal(ports.size, MAX_FOLLOWS + 2);
+});
+
+test('who says that he asks for the last time, or has not asked for a while, gives his place to another of his project', () => {
+  const { follows, pass, devices, tell } = bed('a', 'b');
+  const begun = (portId: string) => value(follows.ask({ portId, ...ALL })).lease;
+  const leases = Array.from({ length: MAX_FOLLOWS_A_PROJECT }, () => begun('a'));
+  const [first = '', second = ''] = leases;
+  tell(record('a', null));
+  for (const portId of ['a', 'b']) {
+    const said = value(follows.ask({ portId, lease: first, after: 0, isLast: true }));
+    assert.deepEqual([said.lease, said.records.length], [first, portId === 'a' ? 1 : 0]);
+  }
+  assert.equal(devices.length, MAX_FOLLOWS_A_PROJECT - 1);
+  assert.deepEqual(
+    value(follows.ask({ portId: 'a', lease: first, after: 0, isLast: true })).records,
+    [],
+    'none begins',
+  );
+  for (const portId of ['a', 'b', 'b']) begun(portId);
+  for (let n = 0; n < 4; n += 1) {
+    pass(1000);
+    follows.ask({ portId: 'a', lease: second, after: 0 });
+    assert.equal('fault' in follows.ask({ portId: 'a', ...ALL }), n < 3, 'the others have not asked for four seconds');
+  }
+  assert.equal(value(follows.ask({ portId: 'a', lease: second, after: 0 })).lease, second);
+  assert.equal(devices.filter((device) => device === 'tapb').length, 2, 'another project’s stay');
 });
 
 const PACKETS: PacketQuery = { peer: '10.0.0.2', protocol: 6, peerPort: 80, ownPort: null, rate: 10 };

@@ -2,7 +2,6 @@ import {
   type AskFault,
   type DropReason,
   type FlowEvent,
-  FOLLOW_LEASE_MS,
   type FollowedFlows,
   type FollowQuery,
   MAX_FOLLOWED,
@@ -17,6 +16,7 @@ import type { WatchedDevices } from '../capture/watched-devices.ts';
 import { KernelError } from '../ffi/errno.ts';
 import type { FlowRecord } from '../flow-export/flow-record.ts';
 import { eventOf, type FollowEnds, fits } from './follow-events.ts';
+import { type LeaseDeps, Leases } from './leases.ts';
 import { NO_PORT } from './tracer.ts';
 
 /** A port of this host that can be followed. */
@@ -31,7 +31,7 @@ export type FollowedPort = {
   readonly projectId: string;
 };
 
-export type FollowDeps = {
+export type FollowDeps = LeaseDeps & {
   /** Undefined: it has no device here. */
   readonly port: (portId: string) => FollowedPort | undefined;
   readonly watched: Pick<WatchedDevices, 'follow' | 'watch'>;
@@ -48,10 +48,6 @@ export type FollowDeps = {
   readonly drops: (vif: number) => readonly { readonly reason: DropReason; readonly packets: number }[];
   /** How much the vrouter has not told of the VIF since it was made, or of any because there was no room. */
   readonly notTold: (vif: number) => number;
-  /** Letters and digits that nobody guesses. */
-  readonly newLease: () => string;
-  /** Calls `call` after `ms`, unless what is returned is called before. */
-  readonly after: (ms: number, call: () => void) => () => void;
 };
 
 type Asked = FollowQuery & { readonly portId: string };
@@ -70,7 +66,6 @@ type Lease = {
   port: FollowedPort;
   sampler: Sampler | undefined;
   unfollow: () => void;
-  cancel: () => void;
 };
 
 /**
@@ -79,35 +74,50 @@ type Lease = {
  */
 export class Follows {
   readonly #deps: FollowDeps;
-  readonly #leases = new Map<string, Lease>();
+  readonly #leases: Leases<Lease>;
   #unlisten: () => void = () => undefined;
 
   constructor(deps: FollowDeps) {
     this.#deps = deps;
+    const limits = { aHost: MAX_FOLLOWS, aProject: MAX_FOLLOWS_A_PROJECT, aPort: MAX_FOLLOWS_A_PROJECT };
+    const said = (count: number, of: string): string =>
+      of === 'host'
+        ? `${count} ports of the host are followed already`
+        : `${count} ports of the project are followed on the host already`;
+    this.#leases = new Leases(deps, { ...limits, said }, (lease) => this.#ended(lease));
   }
 
   /** What came since; answered at once. */
   ask(ask: Asked): { readonly value: FollowedFlows } | { readonly fault: AskFault } {
     const port = this.#deps.port(ask.portId);
-    const known = this.#leases.get(ask.lease ?? '');
-    const mine = known?.port.id === ask.portId ? known : undefined;
+    const mine = this.#leases.find(ask.lease, ask.portId);
     if (port === undefined) {
-      this.#end(mine);
+      this.#leases.end(mine);
       return { fault: NO_PORT };
     }
+    if (ask.isLast === true) return this.#last(mine, ask);
     const lease = this.#renewed(mine, ask, port) ?? this.#begin(ask, port);
     if ('fault' in lease) return lease;
-    const after = lease.id === ask.lease ? ask.after : 0;
-    while (lease.records[0] !== undefined && lease.records[0].number <= after) lease.records.shift();
-    return { value: this.#show(lease) };
+    return { value: this.#show(lease, lease.id === ask.lease ? ask.after : 0) };
   }
 
   /** All leases end. */
   close(): void {
-    for (const lease of [...this.#leases.values()]) this.#end(lease);
+    this.#leases.close();
   }
 
-  #show({ id, port, records, sampler, pushedOut, untold, dropped }: Lease): FollowedFlows {
+  #last(lease: Lease | undefined, { lease: asked, after, packets }: Asked): { readonly value: FollowedFlows } {
+    if (lease === undefined) {
+      const counted = packets === undefined ? {} : { counted: { sent: 0, received: 0, drops: [] } };
+      return { value: { lease: asked ?? 'none', records: [], lost: 0, ...counted } };
+    }
+    const value = this.#show(lease, after);
+    this.#leases.end(lease);
+    return { value };
+  }
+
+  #show({ id, port, records, sampler, pushedOut, untold, dropped }: Lease, after: number): FollowedFlows {
+    while (records[0] !== undefined && records[0].number <= after) records.shift();
     const lost = pushedOut + Math.max(0, this.#deps.notTold(port.vif) - untold);
     const shown = { lease: id, records: [...records] };
     if (sampler === undefined) return { ...shown, lost };
@@ -120,18 +130,15 @@ export class Follows {
   }
 
   #begin(ask: Asked, port: FollowedPort): Lease | { readonly fault: AskFault } {
-    const { newLease, watched, notTold, listen, drops } = this.#deps;
-    const all = [...this.#leases.values()];
-    if (all.length >= MAX_FOLLOWS) return failed(`${MAX_FOLLOWS} ports of the host are followed already`);
-    if (all.filter((one) => one.port.projectId === port.projectId).length >= MAX_FOLLOWS_A_PROJECT)
-      return failed(`${MAX_FOLLOWS_A_PROJECT} ports of the project are followed on the host already`);
+    const { watched, notTold, listen, drops } = this.#deps;
+    const fault = this.#leases.refusal(port);
+    if (fault !== undefined) return { fault };
     const lease: Lease = {
-      ...{ id: newLease(), only: endsOf(ask), records: [], last: 0, pushedOut: 0, port },
+      ...{ id: this.#leases.newId(), only: endsOf(ask), records: [], last: 0, pushedOut: 0, port },
       untold: notTold(port.vif),
       dropped: new Map(drops(port.vif).map(({ reason, packets }) => [reason.name, packets])),
       sampler: undefined,
       unfollow: () => undefined,
-      cancel: () => undefined,
     };
     try {
       lease.sampler = this.#sampler(lease, ask.packets);
@@ -140,9 +147,8 @@ export class Follows {
       throw err;
     }
     lease.unfollow = watched.follow(port.device);
-    if (all.length === 0) this.#unlisten = listen((record) => this.#take(record));
-    this.#leases.set(lease.id, lease);
-    this.#wait(lease);
+    if (this.#leases.size === 0) this.#unlisten = listen((record) => this.#take(record));
+    this.#leases.add(lease);
     return lease;
   }
 
@@ -151,7 +157,7 @@ export class Follows {
     if (query === undefined) return undefined;
     const { port } = lease;
     const push = (packet: Omit<PacketEvent, 'number'>): void => add(lease, (number) => ({ ...packet, number }));
-    const sampler = this.#deps.sample(port, query, push, () => this.#end(lease));
+    const sampler = this.#deps.sample(port, query, push, () => this.#leases.end(lease));
     const unwatch = this.#deps.watched.watch(port.device);
     return {
       counts: () => sampler.counts(),
@@ -167,7 +173,7 @@ export class Follows {
     if (lease === undefined || !isSame(lease.only, endsOf(ask))) return undefined;
     const isMoved = port.ifindex !== lease.port.ifindex || port.vif !== lease.port.vif;
     if (isMoved && lease.sampler !== undefined) {
-      this.#end(lease);
+      this.#leases.end(lease);
       return undefined;
     }
     if (port.device !== lease.port.device) {
@@ -175,27 +181,20 @@ export class Follows {
       lease.unfollow = this.#deps.watched.follow(port.device);
     }
     lease.port = port;
-    lease.cancel();
-    this.#wait(lease);
+    this.#leases.renew(lease);
     return lease;
   }
 
-  #wait(lease: Lease): void {
-    lease.cancel = this.#deps.after(FOLLOW_LEASE_MS, () => this.#end(lease));
-  }
-
-  #end(lease: Lease | undefined): void {
-    if (lease === undefined || !this.#leases.delete(lease.id)) return;
-    lease.cancel();
-    lease.sampler?.close();
-    lease.unfollow();
+  #ended({ sampler, unfollow }: Lease): void {
+    sampler?.close();
+    unfollow();
     if (this.#leases.size === 0) this.#unlisten();
   }
 
   #take(record: FlowRecord): void {
     const { kind } = record;
     if (kind === 'update') return;
-    for (const lease of this.#leases.values()) {
+    for (const lease of this.#leases.all()) {
       const portId = lease.port.id;
       const isOf = [record.from, record.to].some((end) => end?.portId === portId);
       if (isOf && fits(record, lease.only)) add(lease, (number) => eventOf(record, kind, { number, portId }));

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import type { Logger } from '@cable/kit';
+import { openFrameSampler } from '../capture/frame-sampler.ts';
 import { openSampler } from '../capture/packet-sampler.ts';
 import type { FlowExport } from '../flow-export/flow-export.ts';
 import type { ChosenOptions } from '../options.ts';
@@ -7,6 +9,8 @@ import { typedSlices } from '../plan/inputs.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import { showDrops } from './drops.ts';
 import { type FollowDeps, type FollowedPort, Follows } from './follows.ts';
+import type { LeaseDeps } from './leases.ts';
+import { LentCaptures } from './lent-captures.ts';
 import { type NumberSource, readNumbers } from './numbers.ts';
 import { FlowFinder, readPacket } from './packets.ts';
 
@@ -34,16 +38,9 @@ export function openFollows(
     net: (networkId) => planner.ids('network').get(networkId),
     nowNs: () => process.hrtime.bigint(),
   });
-  const port = (id: string): FollowedPort | undefined => {
-    const { vif, ifindex = 0, device = '' } = planner.vifs.get(id) ?? {};
-    const of = typedSlices(slices);
-    const found = of.item('host', host, id) ?? of.item('standby', host, id);
-    if (vif === undefined || found === undefined) return undefined;
-    const { networkId, projectId } = found;
-    return { id, vif, ifindex, device, vlan: vifVlan(found), networkId, projectId };
-  };
   return new Follows({
-    port,
+    ...LEASES,
+    port: (id) => portOf(host, { slices, planner }, id),
     watched,
     listen: (listener) => flows.listen(listener),
     sample: (of, query, take, onEnd) =>
@@ -65,10 +62,43 @@ export function openFollows(
       }),
     drops: (vif) => showDrops(plane.readCounters(vif), process.hrtime.bigint()).drops,
     notTold: (vif) => plane.readNotTold(vif),
-    newLease: () => randomBytes(12).toString('hex'),
-    after: (ms, call) => {
-      const timer = setTimeout(call, ms).unref();
-      return () => clearTimeout(timer);
-    },
   });
+}
+
+/** Captures of ports of this host for who asks a server, with the same. */
+export function openLentCaptures(
+  { host, object }: Pick<ChosenOptions, 'host' | 'object'>,
+  { slices, planner, watched, log }: Pick<FollowParts, 'slices' | 'planner' | 'watched'> & { readonly log: Logger },
+): LentCaptures {
+  return new LentCaptures({
+    ...LEASES,
+    port: (id) => portOf(host, { slices, planner }, id),
+    watched,
+    sample: ({ ifindex, vlan }, query, onFrame, onEnd) =>
+      openFrameSampler({ object, ifindex, vlan, query, onFrame, onError: onEnd }),
+    log,
+  });
+}
+
+const LEASES: LeaseDeps = {
+  newLease: () => randomBytes(12).toString('hex'),
+  after: (ms, call) => {
+    const timer = setTimeout(call, ms).unref();
+    return () => clearTimeout(timer);
+  },
+  monotonicMs: () => performance.now(),
+};
+
+/** A port of this host, as it is now. */
+function portOf(
+  host: string,
+  { slices, planner }: Pick<FollowParts, 'slices' | 'planner'>,
+  id: string,
+): FollowedPort | undefined {
+  const { vif, ifindex = 0, device = '' } = planner.vifs.get(id) ?? {};
+  const of = typedSlices(slices);
+  const found = of.item('host', host, id) ?? of.item('standby', host, id);
+  if (vif === undefined || found === undefined) return undefined;
+  const { networkId, projectId } = found;
+  return { id, vif, ifindex, device, vlan: vifVlan(found), networkId, projectId };
 }

@@ -1,12 +1,16 @@
 import {
   FLOW_STATES,
   type FlowState,
+  type FrameFilter,
   type HostAsk,
   isUuid,
+  MAX_FILTER_ENDS,
   MAX_FLOWS_AN_ANSWER,
   MAX_PACKET_RATE,
+  MAX_SNAPLEN,
   MAX_TRACE_BYTES,
   MAX_TRACE_FLOWS,
+  MIN_SNAPLEN,
   type PacketQuery,
   type TracePacket,
 } from '@cable/model';
@@ -28,6 +32,17 @@ export function parseAsk(ask: JsonRecord): HostAsk | 'unknown' | { readonly wron
           lease: ask['lease'] === null ? null : text(ask, 'lease', MAX_LEASE),
           after: whole(ask, 'after', 0, Number.MAX_SAFE_INTEGER),
           ...(ask['packets'] === undefined ? parseEnds(ask) : { packets: parsePackets(record(ask, 'packets')) }),
+          ...parseLast(ask),
+        };
+      case 'capture':
+        return {
+          kind: 'capture',
+          portId: uuid(ask, 'portId'),
+          lease: ask['lease'] === null ? null : text(ask, 'lease', MAX_LEASE),
+          after: whole(ask, 'after', 0, Number.MAX_SAFE_INTEGER),
+          filter: parseFilter(record(ask, 'filter')),
+          snaplen: whole(ask, 'snaplen', MIN_SNAPLEN, MAX_SNAPLEN),
+          ...parseLast(ask),
         };
       case 'trace':
         return {
@@ -75,6 +90,27 @@ function parseEnds(ask: JsonRecord): Pick<Flows, 'protocol' | 'address' | 'port'
   };
 }
 
+function parseLast(ask: JsonRecord): { readonly isLast?: true } {
+  return ask['isLast'] === true ? { isLast: true } : {};
+}
+
+function parseFilter(filter: JsonRecord): FrameFilter {
+  const ends = (name: 'hosts' | 'ports'): readonly unknown[] => {
+    const value = filter[name];
+    if (!Array.isArray(value) || value.length > MAX_FILTER_ENDS)
+      throw new Malformed(`${name} is no list of at most ${MAX_FILTER_ENDS}`);
+    return value;
+  };
+  const number = (name: string, most: number): number | null =>
+    filter[name] === null ? null : whole(filter, name, 0, most);
+  return {
+    etherType: number('etherType', 65_535),
+    protocol: number('protocol', 255),
+    hosts: ends('hosts').map((host) => address({ host }, 'host')),
+    ports: ends('ports').map((port) => whole({ port }, 'port', 0, 65_535)),
+  };
+}
+
 function parsePackets(query: JsonRecord): PacketQuery {
   const port = (name: string): number | null => (query[name] === null ? null : whole(query, name, 1, 65_535));
   return {
@@ -95,7 +131,12 @@ function parseStart(from: JsonRecord): Trace['from'] {
   if (from['kind'] !== 'port' && from['kind'] !== 'outside')
     throw new Malformed('from.kind is none of port, host and outside');
   const sent = { nextHop: address(from, 'nextHop'), packet: parsePacket(record(from, 'packet')) };
-  if (from['kind'] === 'port') return { kind: 'port', portId: uuid(from, 'portId'), ...sent };
+  if (from['kind'] === 'port')
+    return {
+      ...{ kind: 'port', portId: uuid(from, 'portId') },
+      ...(from['isOutside'] === true ? { isOutside: true } : {}),
+      ...sent,
+    };
   return { kind: 'outside', networkId: uuid(from, 'networkId'), asker: address(from, 'asker'), ...sent };
 }
 

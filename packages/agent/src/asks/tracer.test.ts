@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import type { TraceHop, TracePacket } from '@cable/model';
+import type { TraceHop, TracePacket, TraceStart } from '@cable/model';
 import {
   CB_DELIVER_FLOOD,
   CB_DELIVER_FRAGMENTER,
@@ -28,7 +28,7 @@ import type { IdKind } from '../plan/inputs.ts';
 import type { ListedSlices } from '../show/names.ts';
 import { endsOf, packetFrame } from './frames.ts';
 import type { RawTrace, TraceInput } from './trace-programs.ts';
-import { Tracer } from './tracer.ts';
+import { Tracer, type TracerDeps } from './tracer.ts';
 
 const IDS: Partial<Record<IdKind, ReadonlyMap<string, number>>> = {
   vif: new Map([['p', 7]]),
@@ -150,9 +150,19 @@ const NETWORK = '11111111-1111-4111-8111-111111111111';
 const OWNER = '22222222-2222-4222-8222-222222222222';
 const GUEST_MAC = '02:00:00:00:00:07';
 
+const PACKET: TracePacket = {
+  ...{ source: '198.51.100.7', destination: ADDRESS, sourcePort: 1, destinationPort: 2 },
+  ...{ protocol: 17, icmpType: 8, icmpCode: 0, bytes: 84 },
+};
+
 /** What is said of a packet from a machine outside with which the programs do this: first its question, then itself. */
-function tracedFromOutside(
-  network: string,
+function tracedFromOutside(networkId: string, ...raws: readonly Partial<RawTrace>[]): ReturnType<typeof tracedFrom> {
+  const start = { networkId, asker: '203.0.113.1', nextHop: ADDRESS, packet: PACKET };
+  return tracedFrom({ kind: 'outside', ...start }, ...raws);
+}
+
+function tracedFrom(
+  from: TraceStart,
   ...raws: readonly Partial<RawTrace>[]
 ): { readonly hop: TraceHop; readonly seen: readonly TraceInput[] } {
   const seen: TraceInput[] = [];
@@ -167,7 +177,7 @@ function tracedFromOutside(
       items: () => [],
     } as unknown as ListedSlices,
     planner: {
-      vifs: new Map(),
+      vifs: new Map([[OWNER, { vif: 7 }]]) as unknown as TracerDeps['planner']['vifs'],
       ids: (kind) => new Map(kind === 'network' ? [[NETWORK, 3]] : kind === 'vif' ? [[OWNER, 7]] : []),
       numberOf: () => undefined,
     },
@@ -180,9 +190,6 @@ function tracedFromOutside(
     }),
     log: silentLogger(),
   });
-  const ends = { source: '198.51.100.7', destination: ADDRESS, sourcePort: 1, destinationPort: 2 };
-  const packet = { ...ends, protocol: 17, icmpType: 8, icmpCode: 0, bytes: 84 };
-  const from = { kind: 'outside', networkId: network, asker: '203.0.113.1', nextHop: ADDRESS, packet } as const;
   const said = tracer.trace({ kind: 'trace', isAnswer: false, from });
   tracer.close();
   assert.ok('value' in said);
@@ -217,6 +224,21 @@ test('a machine outside sends to who answers it: the host, or the port that gets
   assert.deepEqual([refused.hop.neighbour?.mac, refused.hop.end, refused.seen.length], [null, null, 1]);
   const elsewhere = tracedFromOutside('other');
   assert.deepEqual([elsewhere.hop.neighbour?.mac, elsewhere.hop.end, elsewhere.seen.length], [null, null, 0]);
+});
+
+test('a port that answers a machine outside does not ask for its MAC', () => {
+  for (const isOutside of [true, false]) {
+    const { hop, seen } = tracedFrom(
+      { kind: 'port', portId: OWNER, nextHop: '203.0.113.9', ...(isOutside ? { isOutside } : {}), packet: PACKET },
+      { deliver: isOutside ? CB_DELIVER_UPLINK : CB_DELIVER_FLOOD },
+    );
+    assert.deepEqual(
+      [hop.neighbour?.mac ?? null, hop.end?.kind ?? null, seen.length],
+      isOutside ? ['02:ca:b1:e0:00:01', 'outside', 1] : [null, null, 1],
+    );
+    const type = Buffer.from(seen[0]?.frame ?? []).readUInt16BE(12);
+    assert.equal(type, isOutside ? 0x0800 : 0x0806);
+  }
 });
 
 test('the ends beyond the host’s ports are told apart', () => {

@@ -69,6 +69,18 @@ export type TracerDeps = {
 
 type Asked = Extract<HostAsk, { kind: 'trace' }>;
 
+type Sending = {
+  readonly sender: Sender;
+  /** Its address, and the same in the 128-bit form. */
+  readonly nextHop: string;
+  readonly target: Uint8Array;
+  /** Its MAC; undefined: it is asked for. */
+  readonly known: Uint8Array | undefined;
+};
+
+/** `mac` undefined: nobody has said it. */
+type Answered = { readonly mac: Uint8Array | undefined; readonly end: TraceEnd };
+
 export const NO_PORT: AskFault = { code: 'no-port', message: 'the port has no device here' };
 
 /** How long the programs stay loaded after a trace. */
@@ -108,7 +120,7 @@ export class Tracer {
   }
 
   #fromPort(
-    { portId, nextHop, packet }: Extract<TraceStart, { kind: 'port' }>,
+    { portId, nextHop, isOutside, packet }: Extract<TraceStart, { kind: 'port' }>,
     answered: Pick<TraceInput, 'flags' | 'flows'>,
   ): { readonly value: TraceHop } | { readonly fault: AskFault } {
     const { host, slices, planner } = this.#deps;
@@ -117,7 +129,9 @@ export class Tracer {
     const [source, target] = [parseAddress(packet.source), parseAddress(nextHop)];
     if (vif === undefined || mac === undefined) return { fault: NO_PORT };
     if (source === undefined || target === undefined) return { fault: { code: 'failed', message: 'no address' } };
-    return { value: this.#send({ vif }, { sender: { mac, address: source }, nextHop, target }, packet, answered) };
+    const by = { sender: { mac, address: source }, nextHop, target };
+    const known = isOutside === true ? MACHINE_MAC : undefined;
+    return { value: this.#send({ vif }, { ...by, known }, packet, answered) };
   }
 
   /** A network that has nobody here is not answered for. */
@@ -135,21 +149,20 @@ export class Tracer {
       return { value: { neighbour, steps: [], end: null } };
     }
     const sender = { mac: MACHINE_MAC, address };
-    return { value: this.#send({ net }, { sender, nextHop, target }, packet, { flags: 0, flows: [] }) };
+    const by = { sender, nextHop, target, known: undefined };
+    return { value: this.#send({ net }, by, packet, { flags: 0, flows: [] }) };
   }
 
-  /** The question for the next hop's MAC, and the packet, if that is answered. */
+  /** The question for the next hop's MAC, unless that is known, and the packet, if it is answered. */
   #send(
     from: TraceInput['from'],
-    { sender, nextHop, target }: { readonly sender: Sender; readonly nextHop: string; readonly target: Uint8Array },
+    { sender, nextHop, target, known }: Sending,
     packet: TracePacket,
     answered: Pick<TraceInput, 'flags' | 'flows'>,
   ): TraceHop {
-    const group = macOfGroup(nextHop);
-    const { mac, end } =
-      group === undefined
-        ? this.#ask(from, sender, { nextHop, target })
-        : { mac: group, end: { kind: 'answered' as const } };
+    const sure = known ?? macOfGroup(nextHop);
+    const { mac, end }: Answered =
+      sure === undefined ? this.#ask(from, sender, { nextHop, target }) : { mac: sure, end: { kind: 'answered' } };
     const neighbour = { address: nextHop, mac: mac === undefined ? null : formatMac(mac), end };
     if (mac === undefined) return { neighbour, steps: [], end: null };
     const isAnswer = (answered.flags & CB_TRACE_F_ANSWER) !== 0;
@@ -158,11 +171,7 @@ export class Tracer {
   }
 
   /** The MAC of the next hop, as the sender learns it. */
-  #ask(
-    from: TraceInput['from'],
-    sender: Sender,
-    { nextHop, target }: { readonly nextHop: string; readonly target: Uint8Array },
-  ): { readonly mac: Uint8Array | undefined; readonly end: TraceEnd } {
+  #ask(from: TraceInput['from'], sender: Sender, { nextHop, target }: Pick<Sending, 'nextHop' | 'target'>): Answered {
     const raw = this.#loaded().run({ from, flags: 0, frame: whoHas(sender, target) });
     const { end, steps } = this.#show(raw, from);
     if (end.kind === 'answered') return { mac: macOf(raw.frame), end };

@@ -1,8 +1,8 @@
 import type { Logger } from '@cable/kit';
-import { isUuid } from '@cable/model';
+import { isUuid, parseFrameFilter } from '@cable/model';
 import { type CaptureSocket, openCaptureSocket } from '../net/capture-socket.ts';
 import type { Planner } from '../plan/planner.ts';
-import { type FrameFilter, parseFilter } from './filter.ts';
+import { createMatcher } from './filter.ts';
 import type { WatchedDevices } from './watched-devices.ts';
 
 export type CaptureDeps = {
@@ -18,7 +18,7 @@ export type Capture = { readonly lines: AsyncIterable<string>; stop(): void };
 /** What is captured. */
 type Wanted = {
   readonly portId: string;
-  readonly filter: FrameFilter;
+  readonly isWanted: (frame: Uint8Array) => boolean;
   /** Frames after which it ends; 0: it does not. */
   readonly count: number;
   readonly seconds: number;
@@ -54,7 +54,7 @@ export class Captures {
   }
 
   async *#run(
-    { portId, filter, count, seconds }: Wanted,
+    { portId, isWanted, count, seconds }: Wanted,
     { ifindex, device }: { readonly ifindex: number; readonly device: string },
     stopped: AbortSignal,
   ): AsyncGenerator<string> {
@@ -78,7 +78,7 @@ export class Captures {
       socket = openCaptureSocket({
         ifindex,
         onFrame: (frame, atUs) => {
-          if (filter(frame)) queue.push(frame, atUs);
+          if (isWanted(frame)) queue.push(frame, atUs);
         },
         onError: (err) => stop(err.message),
       });
@@ -143,13 +143,13 @@ class FrameQueue {
 function parseWanted(parameters: URLSearchParams): Wanted | string {
   const portId = parameters.get('port') ?? '';
   if (!isUuid(portId)) return 'port: give the id of a port';
-  const filter = parseFilter(parameters.get('filter') ?? '');
+  const filter = parseFrameFilter(parameters.get('filter') ?? '');
   if (typeof filter === 'string') return `filter: ${filter}`;
   const count = whole(parameters.get('count') ?? '0', MAX_COUNT);
   if (count === undefined) return `count: give a whole number of 0 to ${MAX_COUNT}`;
   const seconds = whole(parameters.get('seconds') ?? String(MAX_SECONDS), MAX_SECONDS);
   if (seconds === undefined) return `seconds: give a whole number of 0 to ${MAX_SECONDS}`;
-  return { portId, filter, count, seconds };
+  return { portId, isWanted: createMatcher(filter), count, seconds };
 }
 
 function whole(text: string, most: number): number | undefined {

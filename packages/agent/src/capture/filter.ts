@@ -1,45 +1,32 @@
+import type { FrameFilter } from '@cable/model';
 import { parseAddress } from '../plan/address.ts';
 
-/** Does the frame belong to what is captured? */
-export type FrameFilter = (frame: Uint8Array) => boolean;
-
 const ETHERTYPE = { arp: 0x0806, ip: 0x0800, ip6: 0x86dd } as const;
-const PROTOCOLS: ReadonlyMap<string, readonly [type: number, protocol: number]> = new Map([
-  ['icmp', [ETHERTYPE.ip, 1]],
-  ['icmp6', [ETHERTYPE.ip6, 58]],
-]);
-const ANY_IP: ReadonlyMap<string, number> = new Map([
-  ['tcp', 6],
-  ['udp', 17],
-  ['sctp', 132],
-]);
 const WITH_PORTS = [6, 17, 132];
-const TYPES: ReadonlyMap<string, number> = new Map(Object.entries(ETHERTYPE));
-const MAX_TEXT = 512;
 
-/**
- * Conditions joined by `and`, in tcpdump's words: `arp`, `ip`, `ip6`, `tcp`, `udp`, `sctp`, `icmp`, `icmp6`, `host ADDRESS`, `port NUMBER`. Empty: every frame. A
- * text instead: what is wrong with it.
- */
-export function parseFilter(text: string): FrameFilter | string {
-  const words = text
-    .trim()
-    .split(/\s+/)
-    .filter((word) => word !== '');
-  if (text.length > MAX_TEXT) return `it has more than ${MAX_TEXT} characters`;
-  const tests: ((frame: Frame) => boolean)[] = [];
-  for (let at = 0; at < words.length; ) {
-    if (at > 0 && words[at++] !== 'and') return `join conditions by 'and': '${words[at - 1]}' is none`;
-    const found = parseTest(words[at] ?? '', words[at + 1]);
-    if (typeof found === 'string') return found;
-    tests.push(found.test);
-    at += found.words;
-  }
+/** Does the frame belong to what is captured? As `capture` of vrouter/sample.bpf.c. */
+export function createMatcher(filter: FrameFilter): (frame: Uint8Array) => boolean {
+  const { etherType, protocol, ports } = filter;
+  const hosts = filter.hosts.map((host) => Buffer.from(parseAddress(host) ?? []).toString('hex'));
+  if (etherType === null && protocol === null && hosts.length === 0 && ports.length === 0) return () => true;
   return (bytes) => {
-    if (tests.length === 0) return true;
     const frame = readFrame(bytes);
-    return tests.every((test) => test(frame));
+    return (
+      (etherType === null || frame.type === etherType) &&
+      (protocol === null || frame.protocol === protocol) &&
+      hosts.every((host) => frame.addresses.includes(host)) &&
+      ports.every((port) => frame.ports.includes(port))
+    );
   };
+}
+
+/** Bytes that a frame had before it was cut: as its IP packet says, and at least those that are there. */
+export function wholeBytes(bytes: Uint8Array): number {
+  const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const { type } = readFrame(frame);
+  if (type === ETHERTYPE.ip && frame.length >= 34) return Math.max(frame.length, 14 + frame.readUInt16BE(16));
+  if (type === ETHERTYPE.ip6 && frame.length >= 54) return Math.max(frame.length, 54 + frame.readUInt16BE(18));
+  return frame.length;
 }
 
 /** As far as it is there. Ports only of packets that have some: of later fragments they are not known. */
@@ -49,30 +36,6 @@ type Frame = {
   readonly addresses: readonly string[];
   readonly ports: readonly number[];
 };
-
-type Found = { readonly words: 1 | 2; readonly test: (frame: Frame) => boolean } | string;
-
-function parseTest(word: string, value: string | undefined): Found {
-  const type = TYPES.get(word);
-  if (type !== undefined) return { words: 1, test: (frame) => frame.type === type };
-  const exact = PROTOCOLS.get(word);
-  if (exact !== undefined) return { words: 1, test: (frame) => frame.type === exact[0] && frame.protocol === exact[1] };
-  const protocol = ANY_IP.get(word);
-  if (protocol !== undefined) return { words: 1, test: (frame) => frame.protocol === protocol };
-  if (word === 'host') {
-    const address = parseAddress(value ?? '');
-    if (address === undefined) return 'host: give an address';
-    const wanted = Buffer.from(address).toString('hex');
-    return { words: 2, test: ({ addresses }) => addresses.includes(wanted) };
-  }
-  if (word === 'port') {
-    const port = /^\d{1,5}$/.test(value ?? '') ? Number(value) : 65_536;
-    if (port > 65_535) return 'port: give a number of 0 to 65535';
-    return { words: 2, test: ({ ports }) => ports.includes(port) };
-  }
-  const known = [...TYPES.keys(), ...ANY_IP.keys(), ...PROTOCOLS.keys()].join(', ');
-  return `'${word}' is not known; there are ${known}, host ADDRESS, port NUMBER, joined by 'and'`;
-}
 
 function readFrame(bytes: Uint8Array): Frame {
   const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -1,22 +1,12 @@
-/** Some of the packets that pass a port's device, chosen in the kernel: the filter of vrouter/sample.bpf.c on a packet socket. */
-import { dirname, join } from 'node:path';
+/** Some of the packets that a port exchanges with one peer. */
 import type { PacketQuery } from '@cable/model';
-import { arrayIndex } from '../bpf/codec.ts';
-import { loadObject } from '../bpf/object.ts';
-import { openCaptureSocket } from '../net/capture-socket.ts';
 import { NO_ADDRESS, parseAddress } from '../plan/address.ts';
+import { openSampleSocket, type SampleSocket, type SampleSocketOptions } from './sample-socket.ts';
 
-export type SamplerOptions = {
-  /** Path of the vrouter's object: the filter is beside it. */
-  readonly object: string;
-  readonly ifindex: number;
+export type SamplerOptions = Pick<SampleSocketOptions, 'object' | 'ifindex' | 'onFrame' | 'onError'> & {
   /** VLAN tag of the port's frames on the device; 0: none. */
   readonly vlan: number;
   readonly query: PacketQuery;
-  /** The beginning of a packet's frame; `atUs`: since 1970. */
-  readonly onFrame: (frame: Uint8Array, atUs: number) => void;
-  /** Nothing more is heard. */
-  readonly onError: (err: Error) => void;
 };
 
 export type Sampler = {
@@ -26,14 +16,13 @@ export type Sampler = {
   close(): void;
 };
 
-const OBJECT = 'sample.bpf.o';
 /** More than wait at a rate of `MAX_PACKET_RATE` while the agent does something else for a second. */
 const ROOM_BYTES = 256 << 10;
 
-/** Throws as `loadObject` and `openCaptureSocket`. */
-export function openSampler({ object, ifindex, vlan, query, onFrame, onError }: SamplerOptions): Sampler {
-  const loaded = loadObject({
-    path: join(dirname(object), OBJECT),
+/** Throws as `openSampleSocket`. */
+export function openSampler({ vlan, query, ...rest }: SamplerOptions): Sampler {
+  const socket: SampleSocket = openSampleSocket({
+    ...{ ...rest, program: 'sample', roomBytes: ROOM_BYTES },
     rodata: {
       cfg_peer: parseAddress(query.peer) ?? NO_ADDRESS,
       cfg_protocol: query.protocol,
@@ -44,26 +33,11 @@ export function openSampler({ object, ifindex, vlan, query, onFrame, onError }: 
       cfg_burst: query.rate,
     },
   });
-  try {
-    const [filter, count] = [loaded.programs.get('sample'), loaded.maps.get('sample_count')];
-    if (filter === undefined || count === undefined) throw new Error(`${OBJECT} is not what it should be`);
-    const socket = openCaptureSocket({ ifindex, filter, roomBytes: ROOM_BYTES, onFrame, onError });
-    let lost = 0;
-    return {
-      counts: () => {
-        // struct sample
-        const { buffer } = count.lookup(arrayIndex.encode(0)) ?? new Uint8Array(24);
-        const packets = (at: number): number => Number(new DataView(buffer).getBigUint64(at, true));
-        lost += socket.takeLost();
-        return { sent: packets(0), received: packets(8), lost };
-      },
-      close: () => {
-        socket.close();
-        loaded.close();
-      },
-    };
-  } catch (err) {
-    loaded.close();
-    throw err;
-  }
+  return {
+    counts: () => {
+      const { sent, received, lost } = socket.counts();
+      return { sent, received, lost };
+    },
+    close: () => socket.close(),
+  };
 }

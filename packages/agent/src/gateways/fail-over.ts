@@ -4,6 +4,7 @@ import type { CbBeacon, CbHeard } from '../bpf/abi.gen.ts';
 import type { GatewayReader } from '../plan/inputs.ts';
 import { gatewayHosts } from '../plan/live-gateway.ts';
 import type { SliceChange, SliceReader } from '../stream/slice-reader.ts';
+import { CARRIER_MS, CutOff } from './cut-off.ts';
 import { type Liveness, PeerWatch } from './peer-watch.ts';
 import { beaconOf, beaconRow, numberOf, placeName, type Question } from './probe-frame.ts';
 import { activeOf, type Beacon, type Seen, type Sight, wantedPlaces } from './standing.ts';
@@ -53,8 +54,6 @@ const WITNESSES = 8;
 const SEEN_MS = 600;
 /** A host that lives for others is looked for again after so long. */
 const DOUBT_AGAIN_MS = 1000;
-/** An interface that had no carrier is trusted again after so long with one. */
-const CARRIER_MS = 5000;
 
 type Router = { readonly gateway: RouterGateway; readonly hosts: readonly string[] };
 
@@ -82,6 +81,7 @@ export class FailOver implements GatewayReader {
   readonly #routers = new Map<string, Router>();
   readonly #targets = new Map<string, Target>();
   readonly #doubts = new Map<string, Doubt>();
+  readonly #cutOff: CutOff;
   /** Routers whose gateway is not where the server says; '': nobody's. */
   #places: ReadonlyMap<string, string> = new Map();
   #own: Beacon;
@@ -95,15 +95,21 @@ export class FailOver implements GatewayReader {
   constructor(deps: FailOverDeps) {
     this.#deps = deps;
     this.#isSettled = !deps.isCold;
+    this.#cutOff = new CutOff(deps);
     this.#own = { serves: !deps.isCold, stands: deps.isCold ? new Set() : beaconOf(deps.rows.beacon()).stands };
     for (const key of deps.slices.keys()) this.#takeRouter(key);
     this.#setTargets();
     this.#dropPlaces();
     this.#places = this.#placesNow();
+    this.#cutOff.look();
   }
 
   hostOf(routerId: string): string | undefined {
     return this.#places.get(routerId);
+  }
+
+  isCutOff(routerId: string): boolean {
+    return this.#cutOff.has(routerId);
   }
 
   /** Gateways' ports that the server has on other hosts, and whose place this one has taken. */
@@ -156,6 +162,7 @@ export class FailOver implements GatewayReader {
     const id = key.slice('router:'.length);
     const gateway = this.#deps.slices.header(`router:${id}`)?.gateway;
     const had = this.#routers.delete(id);
+    this.#cutOff.take(id, gateway);
     if (gateway?.standbys === undefined) return had;
     const hosts = gatewayHosts(gateway).flatMap(({ underlay }) => underlay ?? []);
     if (hosts.length > 1) this.#routers.set(id, { gateway, hosts });
@@ -334,7 +341,7 @@ export class FailOver implements GatewayReader {
   #decide(): ReadonlySet<string> {
     const before = this.#places;
     this.#places = this.#placesNow();
-    const changed = new Set<string>();
+    const changed = new Set(this.#cutOff.look());
     for (const [id, place] of this.#places) if (before.get(id) !== place) changed.add(id);
     for (const id of before.keys()) if (!this.#places.has(id)) changed.add(id);
     return changed;

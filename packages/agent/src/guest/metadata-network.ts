@@ -4,7 +4,7 @@ import { guestRoutes, nameServers } from './dhcp-options.ts';
 import { containsIpv4, formatIpv4, netmaskOf, parseIpv4, parseIpv4Cidr } from './ipv4.ts';
 
 /** A port of a machine, with or without a device yet. */
-export type MachinePort = Omit<GuestRecord, 'vif' | 'advertisement'>;
+export type MachinePort = Omit<GuestRecord, 'vif' | 'isHere' | 'advertisement'>;
 
 /**
  * Nova's `network_data.json`: a link for each port of the machine, a network for each address, and the name servers of all. The IPv4

@@ -11,7 +11,7 @@ const START = 1000n * SECOND;
 function createHost() {
   const state = {
     now: START,
-    guests: new Map<number, { portId: string }>(),
+    guests: new Map<number, { portId: string; isHere: boolean }>(),
     asked: new Map<number, Asked>(),
     joinedBy: new Map<number, string>(),
     routers: new Set<number>(),
@@ -62,7 +62,7 @@ function createHost() {
 test('a guest that comes is asked twice, and what it answers counts when it has had the time; then each two minutes', () => {
   const { state, start, run, counts } = createHost();
   const querier = start();
-  state.guests.set(3, { portId: 'p' });
+  state.guests.set(3, { portId: 'p', isHere: true });
   run(querier, 42);
   assert.deepEqual([state.sent, counts(3)], [['0: 3', '31: 3'], false]);
   run(querier, 2);
@@ -74,7 +74,7 @@ test('a guest that comes is asked twice, and what it answers counts when it has 
 
 test('without an agent nothing counts any more before a membership is over; the next one asks at once, and what is known counts on', () => {
   const { state, start, run, counts } = createHost();
-  state.guests.set(3, { portId: 'p' });
+  state.guests.set(3, { portId: 'p', isHere: true });
   run(start(), 60);
   const last = 31;
   state.now = START + BigInt(last + 100) * SECOND;
@@ -92,7 +92,7 @@ test('without an agent nothing counts any more before a membership is over; the 
 test('a question that cannot go out makes nothing count', () => {
   const { state, start, run, counts } = createHost();
   const querier = start();
-  state.guests.set(3, { portId: 'p' });
+  state.guests.set(3, { portId: 'p', isHere: true });
   run(querier, 60);
   state.works = false;
   run(querier, 300);
@@ -104,12 +104,28 @@ test('a question that cannot go out makes nothing count', () => {
   assert.equal(counts(3), true);
 });
 
+test('a guest that runs elsewhere is not asked, however long it is on its way: what it has joined is not known when it comes', () => {
+  const { state, start, run, counts } = createHost();
+  const querier = start();
+  state.guests.set(3, { portId: 'p', isHere: false });
+  run(querier, 600);
+  assert.deepEqual([state.sent, counts(3), state.joinedBy.get(3)], [[], false, 'p']);
+  state.guests.set(3, { portId: 'p', isHere: true });
+  run(querier, 40);
+  assert.deepEqual([state.sent, counts(3)], [['600: 3', '631: 3'], false]);
+  run(querier, 10);
+  assert.equal(counts(3), true);
+  state.guests.set(3, { portId: 'p', isHere: false });
+  run(querier, 200);
+  assert.equal(counts(3), false, 'it has left');
+});
+
 test('a number that is another port’s begins anew', () => {
   const { state, start, run, counts } = createHost();
   const querier = start();
-  state.guests.set(3, { portId: 'p' });
+  state.guests.set(3, { portId: 'p', isHere: true });
   run(querier, 60);
-  state.guests.set(3, { portId: 'q' });
+  state.guests.set(3, { portId: 'q', isHere: true });
   querier.look();
   assert.deepEqual([counts(3), state.joinedBy.get(3), state.asked.get(3)?.fromNs], [false, 'q', 0n]);
   run(querier, 50);
@@ -119,7 +135,7 @@ test('a number that is another port’s begins anew', () => {
 test('a router is not asked, and when it is none any more it begins anew', () => {
   const { state, start, run, counts } = createHost();
   const querier = start();
-  state.guests.set(3, { portId: 'p' });
+  state.guests.set(3, { portId: 'p', isHere: true });
   run(querier, 60);
   state.routers.add(3);
   run(querier, 200);
@@ -134,8 +150,8 @@ test('a router is not asked, and when it is none any more it begins anew', () =>
 
 test('who has left a group is asked twice at once, and what he has not said then is over', () => {
   const { state, start, run } = createHost();
-  state.guests.set(3, { portId: 'p' });
-  state.guests.set(4, { portId: 'q' });
+  state.guests.set(3, { portId: 'p', isHere: true });
+  state.guests.set(4, { portId: 'q', isHere: true });
   const querier = start();
   run(querier, 50);
   const leftAt = state.now;
@@ -161,7 +177,7 @@ test('of very many guests none waits long to be looked at for what it has left',
   const { state, start, run } = createHost();
   const last = 5000;
   const querier = start();
-  for (let vif = 1; vif <= last; vif++) state.guests.set(vif, { portId: `p${vif}` });
+  for (let vif = 1; vif <= last; vif++) state.guests.set(vif, { portId: `p${vif}`, isHere: true });
   run(querier, 70);
   state.left.set(last, state.now);
   run(querier, 12);
@@ -170,7 +186,7 @@ test('of very many guests none waits long to be looked at for what it has left',
 
 test('what is left is not over while the question does not go out', () => {
   const { state, start, run } = createHost();
-  state.guests.set(3, { portId: 'p' });
+  state.guests.set(3, { portId: 'p', isHere: true });
   const querier = start();
   run(querier, 50);
   state.works = false;
@@ -184,7 +200,7 @@ test('what is left is not over while the question does not go out', () => {
 
 test('nothing is kept of a guest that is gone', () => {
   const { state, start, run } = createHost();
-  state.guests.set(3, { portId: 'p' });
+  state.guests.set(3, { portId: 'p', isHere: true });
   const querier = start();
   run(querier, 50);
   state.guests.delete(3);
@@ -195,7 +211,7 @@ test('nothing is kept of a guest that is gone', () => {
 test('many guests are asked in parts', () => {
   const { state, start } = createHost();
   const querier = start();
-  for (let vif = 1; vif <= 250; vif++) state.guests.set(vif, { portId: `p${vif}` });
+  for (let vif = 1; vif <= 250; vif++) state.guests.set(vif, { portId: `p${vif}`, isHere: true });
   const after = [1, 2, 3, 4].map(() => {
     querier.look();
     return state.sent.length;
@@ -211,7 +227,7 @@ test('the questions are those of the RFCs', () => {
 test('a guest that a question does not reach is asked when one does, and nothing counts before', () => {
   const { state, start, run, counts } = createHost();
   const querier = start();
-  state.guests.set(3, { portId: 'p' });
+  state.guests.set(3, { portId: 'p', isHere: true });
   state.down.add(3);
   run(querier, 60);
   assert.deepEqual([state.sent, counts(3)], [[], false]);
@@ -226,7 +242,7 @@ test('a guest that a question does not reach is asked when one does, and nothing
 test('rows that are gone, as those of maps made anew are, begin anew', () => {
   const { state, start, run, counts } = createHost();
   const querier = start();
-  state.guests.set(3, { portId: 'p' });
+  state.guests.set(3, { portId: 'p', isHere: true });
   run(querier, 60);
   assert.equal(counts(3), true);
   state.joinedBy.clear();

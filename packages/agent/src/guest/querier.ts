@@ -17,7 +17,7 @@ export type Question = 'within 10 s' | 'within 1 s';
 
 /** What the querier needs of the world. */
 export type QuerierDeps = {
-  readonly guests: () => ReadonlyMap<number, Pick<GuestRecord, 'portId'>>;
+  readonly guests: () => ReadonlyMap<number, Pick<GuestRecord, 'portId' | 'isHere'>>;
   /** Asks the guest for all groups, of IPv4 and IPv6. False: not both questions could go out. */
   readonly ask: (vif: number, question: Question) => boolean;
   /** Rows of the VIF; null: nobody's. `isUp`: a question reaches its guest. `isRouter`: it has shown itself as a router of multicast, not long ago. */
@@ -143,7 +143,7 @@ export class Querier {
     let room = MAX_PER_LOOK;
     let leftLooks = MAX_LEFT_LOOKS;
     const pauseNs = SECOND_NS * BigInt(Math.max(1, Math.ceil(there.size / LEFT_LOOKS_A_SECOND)));
-    for (const [vif, { portId }] of there) {
+    for (const [vif, { portId, isHere }] of there) {
       const plan = this.#planOf(vif, portId, now);
       if (plan.lookNs <= now && plan.fromNs > 0n && leftLooks > 0) {
         leftLooks -= 1;
@@ -151,7 +151,7 @@ export class Querier {
       }
       if (plan.dueNs > now || room === 0) continue;
       room -= 1;
-      this.#turn(vif, plan, now);
+      this.#turn(vif, plan, isHere, now);
     }
   }
 
@@ -204,7 +204,8 @@ export class Querier {
     return undefined;
   }
 
-  #turn(vif: number, plan: Plan, now: bigint): void {
+  /** `isHere`: its machine runs on this host, and hears what it is asked. */
+  #turn(vif: number, plan: Plan, isHere: boolean, now: bigint): void {
     const { rowsOf, ask, count, random } = this.#deps;
     const { isUp, isRouter, joinedBy } = rowsOf(vif);
     if (joinedBy !== plan.portId) {
@@ -212,7 +213,7 @@ export class Querier {
       this.#plans.delete(vif);
       return;
     }
-    if (isRouter || !isUp) {
+    if (isRouter || !isUp || !isHere) {
       const wasKnown = plan.fromNs > 0n;
       Object.assign(plan, {
         dueNs: now + (isRouter ? AGAIN_NS : SECOND_NS),

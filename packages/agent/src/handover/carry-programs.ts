@@ -25,6 +25,9 @@ export type CarrySource = {
 /** What is wanted of a VIF's flows: those that are not as they were when they were last taken out, or all. */
 export type Follow = 'nothing' | 'changes' | 'all';
 
+/** Of which flows: those that were answered, which are worth most, then the others; or all at once. */
+export type Walk = 'whole' | 'answered' | 'others';
+
 /** Of so many flows each: put in; renewed (were put in before, and no packet has passed); known here by packets; refused. */
 export type PutResult = {
   readonly made: number;
@@ -33,8 +36,11 @@ export type PutResult = {
   readonly refused: number;
 };
 
-/** An address that a router has outside. `net`: number of the external network. */
-export type RouterAddress = { readonly net: number; readonly address: Uint8Array };
+/**
+ * An address that a router has outside. `net`: number of the external network. `isOwn`: VIFs of this host have ports of it with which they leave by this host, also when another is the
+ * gateway; absent: none does.
+ */
+export type RouterAddress = { readonly net: number; readonly address: Uint8Array; readonly isOwn?: true };
 
 /** Of so many flows of a router each: as of a port; ended, as at its gateway; and the rows of those with an end inside that is a VIF of this host. */
 export type PassResult = PutResult & {
@@ -50,9 +56,10 @@ export type CarryPrograms = {
   followRouter(router: number, addresses: readonly RouterAddress[], what?: Follow): void;
   /**
    * Flows of what is followed, from flow number `first` on, at most `CB_CARRY_ROWS`; `next`: where to go on, 0: that was all. Of flows that are as they were, those that had a packet since
-   * `sinceNs` (CLOCK_MONOTONIC) and whose turn (0..`CB_CARRY_TURNS`-1) it is. The row of a router's flow has its number.
+   * `sinceNs` (CLOCK_MONOTONIC) and whose turn (0..`CB_CARRY_TURNS`-1) it is. The row of a router's flow has its number. `walk`: of two one after the other, which together give what
+   * one that is `whole`, the default, gives.
    */
-  takeOut(from: { readonly first: number; readonly turn: number; readonly sinceNs: bigint }): {
+  takeOut(from: { readonly first: number; readonly turn: number; readonly sinceNs: bigint; readonly walk?: Walk }): {
     readonly rows: readonly CbCarry[];
     readonly next: number;
   };
@@ -62,8 +69,8 @@ export type CarryPrograms = {
   dropOthers(router: number, session: number): number;
   /** This host is becoming the gateway's: flows of its own VIFs, which have no address of the router's, get that. Says how many. At most `CB_CARRY_ROWS`. */
   takeGateway(rows: readonly CbCarry[]): number;
-  /** It is the gateway's of these no more: the reverse, for all flows of theirs. */
-  leaveGateways(routers: readonly number[]): number;
+  /** It is the gateway's of these no more: the reverse, for all flows of theirs. Gives what they were, as `takeOut` does. */
+  leaveGateways(routers: readonly number[]): readonly CbCarry[];
   /** Puts flows in, at most `CB_CARRY_ROWS`. `session`: 16 bits, not 0. */
   putIn(rows: readonly CbCarry[], session: number): PutResult;
   /** Ends flows of the VIF that were put in by other sessions and that no packet has passed by here. Says how many. */
@@ -80,6 +87,8 @@ const OWN_MAPS = [
 ] as const;
 const FOLLOW: Readonly<Record<Follow, number>> = { nothing: 0, changes: 1, all: 2 };
 const FOLLOW_LEAVES = 4;
+const FOLLOW_OWN = 8;
+const WALK: Readonly<Record<Walk, number>> = { whole: 0, answered: 1, others: 2 };
 
 /** Throws as `loadObject`. */
 export function loadCarryPrograms({
@@ -120,13 +129,14 @@ function carryPrograms(maps: CarryMaps, program: (name: string) => BpfProgram, c
   return {
     follow: (vif, what) => maps.follow.update(arrayIndex.encode(vif), u32(FOLLOW[what])),
     followRouter: (router, addresses, what) => routers.set(router, addresses, what),
-    takeOut: ({ first, turn: of, sinceNs }) => {
+    takeOut: ({ first, turn: of, sinceNs, walk = 'whole' }) => {
       // struct take
       const context = new DataView(new ArrayBuffer(32));
       context.setBigUint64(0, sinceNs, true);
       context.setUint32(8, of % CB_CARRY_TURNS, true);
       context.setUint32(12, first, true);
       context.setUint32(24, routers.asked, true);
+      context.setUint32(28, WALK[walk], true);
       run(take, context);
       const count = context.getUint32(16, true);
       const rows = count === 0 ? [] : maps.rows.rows(0, count).map((row) => cbCarry.decode(row));
@@ -179,10 +189,17 @@ function carryPrograms(maps: CarryMaps, program: (name: string) => BpfProgram, c
     leaveGateways: (left) => {
       for (const router of left) routers.mark(router, true);
       // struct turn_back
-      const context = new DataView(new ArrayBuffer(4));
-      run(turnBack, context);
+      const context = new DataView(new ArrayBuffer(12));
+      const rows: CbCarry[] = [];
+      do {
+        context.setUint32(0, context.getUint32(8, true), true);
+        context.setUint32(8, 0, true);
+        run(turnBack, context);
+        const count = context.getUint32(4, true);
+        if (count > 0) rows.push(...maps.rows.rows(0, count).map((row) => cbCarry.decode(row)));
+      } while (context.getUint32(8, true) !== 0);
       for (const router of left) routers.mark(router, false);
-      return context.getUint32(0, true);
+      return rows;
     },
     close,
   };
@@ -220,7 +237,7 @@ class RouterRows {
     if (before?.addresses === addresses && before.what === what) return;
     const rows = new Map(addresses.map((address) => [keyText(address), address]));
     for (const old of before?.addresses ?? []) if (!rows.has(keyText(old))) this.#map.delete(addressKey(old));
-    for (const row of rows.values()) this.#map.update(addressKey(row), addressValue(router, FOLLOW[what]));
+    for (const row of rows.values()) this.#map.update(addressKey(row), addressValue(router, row, FOLLOW[what]));
     if (addresses.length === 0) this.#rows.delete(router);
     else this.#rows.set(router, { addresses, what });
     const all = [...this.#rows.values()].map((row) => row.what);
@@ -231,7 +248,7 @@ class RouterRows {
   mark(router: number, leaves: boolean): void {
     const { addresses = [], what = 'nothing' } = this.#rows.get(router) ?? {};
     const flags = FOLLOW[what] | (leaves ? FOLLOW_LEAVES : 0);
-    for (const row of addresses) this.#map.update(addressKey(row), addressValue(router, flags));
+    for (const row of addresses) this.#map.update(addressKey(row), addressValue(router, row, flags));
   }
 }
 
@@ -248,8 +265,8 @@ function addressKey({ net, address }: RouterAddress): Uint8Array {
 }
 
 /** struct address */
-function addressValue(router: number, flags: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(router, flags).buffer);
+function addressValue(router: number, { isOwn }: RouterAddress, flags: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(router, flags | (isOwn === true ? FOLLOW_OWN : 0)).buffer);
 }
 
 function run(program: BpfProgram, context: DataView): void {

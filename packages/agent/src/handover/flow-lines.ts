@@ -3,19 +3,23 @@
  *
  *   hello   first: which version this is
  *   flow    a flow of a port as it is now (`FlowRecord`); the same may come again
+ *   groups  groups of multicast that the guest of a port has joined (`JoinedGroups`), all of them: those told before are over
  *   passed  a flow that a router's gateway passes (`PassedFlow`), likewise
  *   whole   every flow that there was when the connection began has been told
  *   beat    nothing: the connection lives
  *
  * A line of another type, and unknown fields, are passed over: they are of a newer build. One of which a reader would be wrong about the rest raises the version.
  */
+import type { JoinedGroups } from '../guest/joined-groups.ts';
 import { isRecord, parseJson } from '../json.ts';
 import { type FlowRecord, parseFlowRecord } from './flow-record.ts';
 import { type PassedFlow, parsePassedFlow } from './passed-flow.ts';
+import { parseJoinedGroups } from './told-groups.ts';
 
 export type FlowLine =
   | { readonly type: 'hello'; readonly version: number }
   | { readonly type: 'flow'; readonly flow: FlowRecord }
+  | { readonly type: 'groups'; readonly joined: JoinedGroups }
   | { readonly type: 'passed'; readonly flow: PassedFlow }
   | { readonly type: 'whole' }
   | { readonly type: 'beat' };
@@ -33,8 +37,19 @@ const MOST_CHARS = 8192;
 
 /** As text, with its newline. */
 export function writeLine(line: FlowLine): string {
-  const value = line.type === 'flow' || line.type === 'passed' ? { type: line.type, ...line.flow } : line;
-  return `${JSON.stringify(value)}\n`;
+  return `${JSON.stringify(jsonOf(line))}\n`;
+}
+
+function jsonOf(line: FlowLine): object {
+  switch (line.type) {
+    case 'flow':
+    case 'passed':
+      return { type: line.type, ...line.flow };
+    case 'groups':
+      return { type: line.type, ...line.joined };
+    default:
+      return line;
+  }
 }
 
 /** The line; `other`: one that is passed over; undefined: no version has such a line, or it is of one that is not understood. */
@@ -47,6 +62,10 @@ export function parseFlowLine(text: string): FlowLine | 'other' | undefined {
     case 'flow': {
       const flow = parseFlowRecord(value);
       return flow === undefined ? 'other' : { type: 'flow', flow };
+    }
+    case 'groups': {
+      const joined = parseJoinedGroups(value);
+      return joined === undefined ? 'other' : { type: 'groups', joined };
     }
     case 'passed': {
       const flow = parsePassedFlow(value);

@@ -6,9 +6,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createBackoff, type Logger, sleep } from '@cable/kit';
+import type { GroupPlaces } from '../guest/joined-groups.ts';
 import { BEAT_MS, FLOWS_PATH, type FlowLine, HELLO, ROUTER, writeLine } from './flow-lines.ts';
 import type { FlowSource, SourceRouter } from './flow-source.ts';
 import type { MovingPorts } from './moving-ports.ts';
+import { followGroups } from './told-groups.ts';
 
 export type FlowServerOptions = {
   /** Underlay address of this host. */
@@ -20,6 +22,8 @@ export type FlowServerOptions = {
   readonly routers: ToldRouters;
   /** VIF number of a port; undefined: it has none here. */
   readonly vif: (portId: string) => number | undefined;
+  /** What guests have joined; undefined: nobody asks them. */
+  readonly groups?: Pick<GroupPlaces, 'read'> | undefined;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
@@ -153,7 +157,7 @@ type Sink = {
 /** Begins to give a sink what is asked for; undefined: this host has no such thing. */
 function followerOf(
   { kind, id }: Asked,
-  { vif, source, routers }: FlowServerOptions,
+  { vif, source, routers, groups }: FlowServerOptions,
 ): ((sink: Sink) => () => void) | undefined {
   if (kind === 'router') {
     const router = routers.source(id);
@@ -162,7 +166,19 @@ function followerOf(
   }
   const number = vif(id);
   if (number === undefined) return undefined;
-  return (sink) => source.follow(number, { ...sink, take: (flow) => sink.take({ type: 'flow', flow }) });
+  return (sink) => {
+    const unfollowGroups =
+      groups &&
+      followGroups(
+        () => groups.read(number, id),
+        (joined) => sink.take({ type: 'groups', joined }),
+      );
+    const unfollow = source.follow(number, { ...sink, take: (flow) => sink.take({ type: 'flow', flow }) });
+    return () => {
+      unfollowGroups?.();
+      unfollow();
+    };
+  };
 }
 
 function refuse(response: ServerResponse, status: number): void {

@@ -7,7 +7,7 @@ export type FlowSessionsDeps = {
   readonly what: string;
   /** Lines that the host with this underlay address tells of a subject. */
   readonly ask: (host: string, id: string, signal: AbortSignal) => AsyncIterable<readonly string[]>;
-  /** Flows of the subject, a few. */
+  /** Of the subject: flows, a few, and what its guest has joined. */
   readonly put: (id: string, lines: readonly FlowLine[], session: number) => void;
   /** All that there were have come. `isEmpty`: none was. */
   readonly whole: (id: string, session: number, isEmpty: boolean) => void;
@@ -92,8 +92,8 @@ export class FlowSessions {
         if (line === undefined) throw new Error(`what ${from} says is not understood: ${text.slice(0, 100)}`);
         if (line === 'other') continue;
         if (line.type === 'hello') heard();
-        if (line.type === 'flow' || line.type === 'passed') flows.push(line);
-        isEmpty &&= flows.length === 0;
+        if (line.type === 'flow' || line.type === 'passed') isEmpty = false;
+        if (line.type !== 'hello' && line.type !== 'whole' && line.type !== 'beat') flows.push(line);
         if (line.type === 'whole' || flows.length === MOST_ROWS) {
           put(id, flows, number);
           flows = [];

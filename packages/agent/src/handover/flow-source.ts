@@ -1,7 +1,6 @@
 import { type Logger, sleep, startTurns, type Turns } from '@cable/kit';
 import { CB_CARRY_TURNS, type CbCarry } from '../bpf/abi.gen.ts';
-import type { CarryPrograms, RouterAddress } from './carry-programs.ts';
-
+import type { CarryPrograms, RouterAddress, Walk } from './carry-programs.ts';
 import { type FlowRecord, type RecordNames, recordOf } from './flow-record.ts';
 import { type PassedFlow, passedFlowOf } from './passed-flow.ts';
 
@@ -36,6 +35,9 @@ type Followers = {
   readonly routers: readonly (readonly [Follower<PassedFlow>, RouterPlace])[];
 };
 
+const AT_ONCE: readonly Walk[] = ['whole'];
+/** A port may have so many flows that it is gone before all are told: datagrams that nobody answers then wait. */
+const ANSWERED_FIRST: readonly Walk[] = ['answered', 'others'];
 const EVERY_MS = 200;
 /** `CB_CARRY_TURNS` looks take less than the shortest time-out of what goes on. */
 const ROUTERS_EVERY_MS = 400;
@@ -122,12 +124,14 @@ export class FlowSource {
     this.#turn = (turn + 1) % CB_CARRY_TURNS;
     const turns = startTurns();
     let known: RecordNames | undefined;
-    for (let first = 0; ; ) {
-      const { rows, next } = programs.takeOut({ first, turn, sinceNs });
-      if (rows.length > 0) known ??= names();
-      if (known !== undefined) await this.#give(rows, known, turns);
-      if (next === 0) break;
-      first = next;
+    for (const walk of begun.ports.some(([, { isNew }]) => isNew) ? ANSWERED_FIRST : AT_ONCE) {
+      for (let first = 0; ; ) {
+        const { rows, next } = programs.takeOut({ first, turn, sinceNs, walk });
+        if (rows.length > 0) known ??= names();
+        if (known !== undefined) await this.#give(rows, known, turns);
+        if (next === 0) break;
+        first = next;
+      }
     }
     for (const [follower, place] of begun.ports) if (this.#followers.has(follower)) endFirst(follower, place);
     for (const [follower, place] of begun.routers) if (this.#routerFollowers.has(follower)) endFirst(follower, place);

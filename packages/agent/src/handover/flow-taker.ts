@@ -1,8 +1,10 @@
 import type { Backoff, Logger } from '@cable/kit';
 import type { CbCarry } from '../bpf/abi.gen.ts';
+import type { GroupPlaces } from '../guest/joined-groups.ts';
 import { contains, parseMac, parsePrefix } from '../plan/address.ts';
 import { sourcesOf } from '../plan/sources.ts';
 import type { CarryPrograms, PutResult } from './carry-programs.ts';
+import type { FlowLine } from './flow-lines.ts';
 import { type FlowRecord, type RecordNumbers, rowOf } from './flow-record.ts';
 import { FlowSessions } from './flow-sessions.ts';
 import type { MovingPorts } from './moving-ports.ts';
@@ -13,6 +15,8 @@ export type FlowTakerDeps = {
   /** VIF number of a port that is programmed here; undefined: it is not, yet. */
   readonly vif: (portId: string) => number | undefined;
   readonly numbers: RecordNumbers;
+  /** Where what guests have joined is kept; undefined: nobody asks them. */
+  readonly groups?: Pick<GroupPlaces, 'write'> | undefined;
   /** Lines that the host with this underlay address tells of a port. */
   readonly ask: (host: string, portId: string, signal: AbortSignal) => AsyncIterable<readonly string[]>;
   /** Whether the port's flows are here is otherwise than it was. */
@@ -44,12 +48,14 @@ export class FlowTaker {
     this.#sessions = new FlowSessions({
       what: 'port',
       ...{ ask, log, signal, waits, session },
-      put: (portId, lines, number) =>
+      put: (portId, lines, number) => {
+        this.#putGroups(portId, lines);
         this.#put(
           portId,
           lines.flatMap((line) => (line.type === 'flow' ? line.flow : [])),
           number,
-        ),
+        );
+      },
       whole: (portId, number, isEmpty) => {
         if (!isEmpty) this.#sweep(portId, number);
         this.#deps.onChange(portId);
@@ -72,6 +78,13 @@ export class FlowTaker {
   /** Whether the port comes from another host, and all flows that it had there when that was asked are here. */
   hasFlows(portId: string): boolean {
     return this.#sessions.isWhole(portId);
+  }
+
+  #putGroups(portId: string, lines: readonly FlowLine[]): void {
+    const { vif, groups } = this.#deps;
+    const number = vif(portId);
+    const last = lines.findLast((line) => line.type === 'groups');
+    if (last?.type === 'groups' && number !== undefined) groups?.write(number, portId, last.joined);
   }
 
   #put(portId: string, flows: readonly FlowRecord[], session: number): void {

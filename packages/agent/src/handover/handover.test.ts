@@ -5,8 +5,9 @@ import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { silentLogger, sleep } from '@cable/kit';
 import type { LocalPort } from '@cable/model';
+import type { JoinedGroups } from '../guest/joined-groups.ts';
 import { askFlows } from './flow-client.ts';
-import { writeLine } from './flow-lines.ts';
+import { parseFlowLine, writeLine } from './flow-lines.ts';
 import { type FlowServer, startFlowServer } from './flow-server.ts';
 import { FlowSource } from './flow-source.ts';
 import { FlowTaker } from './flow-taker.ts';
@@ -50,10 +51,12 @@ async function source(t: TestContext, at = 0) {
   const flows = new FlowSource({ carry: () => table, names: () => names, everyMs: 5, ...deps });
   const vif = (portId: string): number => (portId === PORT ? 4 : 5);
   const routers = { others: () => undefined, knows: () => false, source: () => undefined };
-  const options = { address: SOURCE, port: at, moving, routers, source: flows, vif, ...deps };
+  const joined = new Map<number, JoinedGroups>();
+  const groups = { read: (number: number) => joined.get(number) };
+  const options = { address: SOURCE, port: at, moving, routers, source: flows, vif, groups, ...deps };
   const server: FlowServer = startFlowServer(options);
   await eventually('it listens', () => server.error === null);
-  return { table, others, server, flows, stop: () => end.abort() };
+  return { table, others, server, flows, joined, stop: () => end.abort() };
 }
 
 function target(t: TestContext, site: () => number) {
@@ -63,6 +66,7 @@ function target(t: TestContext, site: () => number) {
   const moving = new Map<string, MovingPort>([[PORT, COMING]]);
   const sessions: number[] = [];
   const said: boolean[] = [];
+  const joined: unknown[] = [];
   const taker = new FlowTaker({
     carry: () => table,
     moving,
@@ -71,12 +75,13 @@ function target(t: TestContext, site: () => number) {
     ask: (host, portId, signal) => askFlows({ host, port: site(), own: TARGET }, portId, signal),
     waits: () => ({ next: () => 5, reset: () => undefined }),
     session: () => sessions.push(0),
+    groups: { write: (...told) => void joined.push(told) },
     onChange: () => said.push(taker.hasFlows(PORT)),
     log: silentLogger(),
     signal: end.signal,
   });
   taker.check(PORT);
-  return { table, taker, moving, sessions, said };
+  return { table, taker, moving, sessions, said, joined };
 }
 
 test('all flows of the port come, then what is different, and nobody else’s', async (t) => {
@@ -91,6 +96,16 @@ test('all flows of the port come, then what is different, and nobody else’s', 
   table.flows.set(2, { vif: 4, packets: 2 });
   await eventually('a change has come', () => to.taker.status.renewed > 0);
   assert.equal(to.taker.status.made, made);
+});
+
+test('what was answered comes first, however many flows nobody answers', async (t) => {
+  const { table, server } = await source(t);
+  for (let n = 1; n <= 3000; n += 1) table.flows.set(n, { vif: 4, packets: 1, ...(n > 2990 ? {} : { state: 'new' }) });
+  const to = target(t, () => server.port ?? 0);
+  await eventually('all have come', () => to.table.taken.size === 3000);
+  const ports = [...to.table.taken.keys()];
+  assert.deepEqual(ports.slice(0, 11), [...Array.from({ length: 10 }, (_, n) => 2991 + n), 1]);
+  await eventually('that is said', () => to.said.includes(true));
 });
 
 test('after a restart of the source all come anew, and what has ended meanwhile is swept', async (t) => {
@@ -126,6 +141,39 @@ test('that all are here is said once, and no more when the port comes from elsew
   to.moving.delete(PORT);
   to.taker.check(PORT);
   assert.deepEqual(to.said, [true, false, true, false]);
+});
+
+test('what its guest has joined comes before it is said that all have come, and whenever it is otherwise', async (t) => {
+  const { server, joined } = await source(t);
+  const first = { groups: ['239.1.2.3', 'ff05::5'], getsAll: false, isRouter: false };
+  joined.set(4, first);
+  joined.set(5, { ...first, groups: ['239.9.9.9'] });
+  const to = target(t, () => server.port ?? 0);
+  await eventually('all have come', () => to.taker.hasFlows(PORT));
+  assert.deepEqual(to.joined, [[9, PORT, first]]);
+  const next = { groups: [], getsAll: true, isRouter: true };
+  joined.set(4, next);
+  await eventually('it is otherwise', () => to.joined.length === 2);
+  assert.deepEqual(to.joined[1], [9, PORT, next]);
+  joined.delete(4);
+  await sleep(500);
+  assert.equal(to.joined.length, 2, 'who knows nothing tells nothing');
+});
+
+test('what another host says of groups is read, or passed over', () => {
+  const line = { type: 'groups', groups: ['239.1.2.3'], getsAll: false, isRouter: false };
+  const { type: _, ...joined } = line;
+  assert.deepEqual(parseFlowLine(JSON.stringify(line)), { type: 'groups', joined });
+  for (const wrong of [
+    { groups: ['10.0.0.1'] },
+    { groups: ['nonsense'] },
+    { groups: [7] },
+    { groups: '239.1.2.3' },
+    { groups: Array.from({ length: 33 }, (_one, n) => `239.1.2.${n}`) },
+    { getsAll: 1 },
+    { isRouter: undefined },
+  ])
+    assert.equal(parseFlowLine(JSON.stringify({ ...line, ...wrong })), 'other', JSON.stringify(wrong));
 });
 
 test('once the port is here a source that has no flows of it any more ends none', async (t) => {

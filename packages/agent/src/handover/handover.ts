@@ -5,6 +5,7 @@
 import type { Logger } from '@cable/kit';
 import type { SliceKey } from '@cable/model';
 import type { FlowTimeouts } from '../flow-timeouts.ts';
+import type { GroupPlaces } from '../guest/joined-groups.ts';
 import type { Planner } from '../plan/planner.ts';
 import type { SliceReader, StateUpdate } from '../stream/slice-reader.ts';
 import { type CarryPrograms, loadCarryPrograms } from './carry-programs.ts';
@@ -26,6 +27,8 @@ export type HandoverDeps = {
   readonly object: string;
   readonly pinnedMaps: string;
   readonly flowTimeouts: FlowTimeouts;
+  /** What guests have joined; undefined: nobody asks them. */
+  readonly groups: GroupPlaces | undefined;
   readonly slices: Pick<SliceReader, 'header' | 'item' | 'itemKeys' | 'items' | 'keys'>;
   readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf'>;
   /** Host of a router's gateway as this one sees it; undefined: that which the server says. */
@@ -84,6 +87,7 @@ export function startHandover(deps: HandoverDeps): Handover {
     routers: places,
     source,
     vif: (portId) => planner.ids('vif').get(portId),
+    groups: deps.groups,
     log,
     signal,
   });
@@ -97,6 +101,7 @@ export function startHandover(deps: HandoverDeps): Handover {
       network: (id) => planner.ids('network').get(id),
       member: (id) => planner.numberOf('member', id),
     },
+    groups: deps.groups,
     ask,
     onChange: deps.onFlows,
     log,

@@ -37,8 +37,8 @@ function build() {
   });
   const moves: RouterMoves[] = [];
   places.onMoves((one) => moves.push(one));
-  const take = (kind: 'router' | 'floating' = 'router'): void => {
-    const key: SliceKey = `${kind}:${ID}`;
+  const take = (kind: 'router' | 'floating' | 'leases' = 'router'): void => {
+    const key: SliceKey = kind === 'leases' ? 'leases:b' : `${kind}:${ID}`;
     places.take({ changes: [{ key, item: null }] }, []);
   };
   const set = (hosts: readonly GatewayHost[]): void => {
@@ -55,7 +55,7 @@ function build() {
   const fire = (): void => {
     for (const call of timers.splice(0)) call();
   };
-  return { places, moves, set, see, fire, take, floats, networks };
+  return { places, moves, set, see, fire, take, floats, networks, items };
 }
 
 test('a host that stands by asks the gateway’s, and tells nobody', () => {
@@ -122,4 +122,27 @@ test('addresses are the router’s and those that are at its gateway; the same l
   assert.equal(places.hasAddress(ID, '203.0.113.7'), false);
   assert.deepEqual(places.networks(ID, '10.0.0.9'), { external: 4, transit: 5, inner: 6 });
   assert.deepEqual(places.networks(ID, '10.1.0.9'), { external: 4, transit: 5, inner: 0 });
+});
+
+test('an address is marked with ports of which own guests leave by this host whichever has the gateway', () => {
+  const { places, set, take, items } = build();
+  set(HOSTS);
+  const marked = (): readonly boolean[] => places.addresses(ID).map(({ isOwn }) => isOwn === true);
+  assert.deepEqual(marked(), [false, false]);
+  const lease = { routerId: ID, address: '203.0.113.2' };
+  for (const [leavesBy, expected] of [
+    ['host', true],
+    ['gateway', false],
+    // Of an older server, which does not say.
+    [undefined, false],
+    ['host', true],
+  ] as const) {
+    items['leases:b'] = [['one', { ...lease, leavesBy }]];
+    take('leases');
+    assert.deepEqual(marked(), [expected, false], leavesBy);
+    assert.equal(places.addresses(ID), places.addresses(ID));
+  }
+  delete items['leases:b'];
+  take('leases');
+  assert.deepEqual(marked(), [false, false]);
 });

@@ -59,6 +59,8 @@ export class RouterPlaces implements ToldRouters {
   readonly #shapes = new Map<string, Shape>();
   readonly #legs = new Map<string, readonly Leg[]>();
   readonly #sources = new Map<string, SourceRouter>();
+  /** Addresses with ports of which own guests leave by this host, also when another is the gateway, by router; undefined: to be read anew. */
+  #own: ReadonlyMap<string, ReadonlySet<string>> | undefined;
   #listener: (moves: RouterMoves) => void = () => undefined;
   #number = 0;
 
@@ -99,6 +101,7 @@ export class RouterPlaces implements ToldRouters {
   take({ changes }: Pick<StateUpdate, 'changes'>, moved: Iterable<string>): void {
     const routers = new Set(moved);
     for (const { key } of changes) {
+      if (key === `leases:${this.#deps.host}`) this.#forgetOwn();
       const id = routerOf(key);
       if (id === undefined) continue;
       this.#shapes.delete(id);
@@ -116,6 +119,11 @@ export class RouterPlaces implements ToldRouters {
   /** Whether this, in canonical text, is one of them. */
   hasAddress(routerId: string, address: string): boolean {
     return this.#shape(routerId).texts.has(address);
+  }
+
+  /** Number of the network outside; undefined: it is not planned yet. */
+  external(routerId: string): number | undefined {
+    return this.#network(this.#places.get(routerId)?.gateway.networkId);
   }
 
   /** Networks of a flow whose end inside has this address; undefined: they are not planned yet. */
@@ -188,6 +196,7 @@ export class RouterPlaces implements ToldRouters {
   }
 
   #shape(id: string): Shape {
+    const own = this.#ownOf(id);
     const net = this.#network(this.#places.get(id)?.gateway.networkId);
     const known = this.#shapes.get(id);
     if (net === undefined) return known ?? NOTHING;
@@ -195,11 +204,32 @@ export class RouterPlaces implements ToldRouters {
     const texts = new Set(this.#texts(id));
     const addresses = [...texts].flatMap((text) => {
       const address = parseAddress(text);
-      return address === undefined ? [] : [{ net, address }];
+      return address === undefined ? [] : [{ net, address, ...(own.has(text) ? { isOwn: true as const } : {}) }];
     });
     const shape = { net, addresses, texts };
     this.#shapes.set(id, shape);
     return shape;
+  }
+
+  #forgetOwn(): void {
+    for (const id of this.#own?.keys() ?? []) this.#shapes.delete(id);
+    this.#own = undefined;
+  }
+
+  #ownOf(id: string): ReadonlySet<string> {
+    if (this.#own === undefined) {
+      const own = new Map<string, Set<string>>();
+      for (const [, { routerId, address, leavesBy }] of this.#deps.slices.items<'leases'>(
+        `leases:${this.#deps.host}`,
+      )) {
+        if (leavesBy !== 'host') continue;
+        const addresses = own.get(routerId) ?? new Set<string>();
+        own.set(routerId, addresses.add(address));
+        this.#shapes.delete(routerId);
+      }
+      this.#own = own;
+    }
+    return this.#own.get(id) ?? NOBODY;
   }
 
   *#texts(id: string): Generator<string> {

@@ -4,7 +4,7 @@ import { silentLogger, sleep } from '@cable/kit';
 import type { CbCarry } from '../bpf/abi.gen.ts';
 import type { PassResult } from './carry-programs.ts';
 import { writeLine } from './flow-lines.ts';
-import type { PassedFlow } from './passed-flow.ts';
+import { type PassedFlow, passedRow } from './passed-flow.ts';
 import { RouterTaker, type RouterTakerDeps } from './router-taker.ts';
 import { PASSED_EXAMPLE } from './testing.ts';
 
@@ -32,6 +32,8 @@ function build(t: { after(call: () => void): void }, sessions: readonly (readonl
   };
   const put: { readonly rows: readonly CbCarry[]; readonly standsBy: boolean; readonly session: number }[] = [];
   const [dropped, turned, left, asked]: [number[], CbCarry[], number[], string[]] = [[], [], [], []];
+  /** As they are in the table of the gateway's host. */
+  const turnedBack: CbCarry[] = [];
   const isOwn = ({ tuple, vif }: CbCarry): boolean => tuple[vif[0] === 1 ? 0 : 1]?.src.at(-1) === 77;
   const carry = {
     followRouter: () => undefined,
@@ -46,7 +48,10 @@ function build(t: { after(call: () => void): void }, sessions: readonly (readonl
       turned.push(...rows);
       return rows.length;
     },
-    leaveGateways: (routers: readonly number[]) => left.push(...routers),
+    leaveGateways: (routers: readonly number[]) => {
+      left.push(...routers);
+      return turnedBack.map((row) => ({ ...row, router: 3 }));
+    },
   };
   const deps: RouterTakerDeps = {
     carry: () => carry,
@@ -55,6 +60,7 @@ function build(t: { after(call: () => void): void }, sessions: readonly (readonl
       addresses: () => [],
       hasAddress: (_id, address) => address === '203.0.113.2',
       networks: () => (place.isKnown ? NETWORKS : undefined),
+      external: () => NETWORKS.external,
     },
     ask: async function* (host, path, signal) {
       asked.push(`${host} ${path}`);
@@ -69,7 +75,7 @@ function build(t: { after(call: () => void): void }, sessions: readonly (readonl
   const taker = new RouterTaker(deps);
   const move = (moves: { came?: string[]; left?: string[] } = {}): void =>
     taker.take({ came: [], left: [], changed: [ID], ...moves });
-  return { taker, move, place, put, dropped, turned, left, asked };
+  return { taker, move, place, put, dropped, turned, turnedBack, left, asked };
 }
 
 const HELLO = writeLine({ type: 'hello', version: 1 });
@@ -111,6 +117,47 @@ test('once the gateway is here what still comes is of less account, and turns ow
   await eventually('all has come', () => taker.status.made === 1);
   assert.deepEqual([put[0]?.standsBy, dropped.length, turned.length], [false, 0, 1]);
   assert.equal(taker.status.waiting, 0);
+});
+
+/** The row of a connection that an own guest has by the gateway here. */
+function heldRow(over: Partial<PassedFlow> = {}): CbCarry {
+  const row = passedRow({ ...PASSED_EXAMPLE, inside: { address: OWN, port: 5 }, ...over }, NETWORKS);
+  const nets = row.vif[0] === 1 ? [NETWORKS.inner, NETWORKS.external] : [NETWORKS.external, NETWORKS.inner];
+  return { ...row, tuple: row.tuple.map((tuple, at) => ({ ...tuple, net: nets[at] ?? 0 })) };
+}
+
+test('own connections that a gateway which leaves has turned back get the address again when it comes back before anything was told', (t) => {
+  const { taker, move, place, turned, turnedBack } = build(t, []);
+  place.isHere = true;
+  place.from = null;
+  move();
+  turnedBack.push(heldRow());
+  for (let n = 1; n <= 3; n += 1) {
+    Object.assign(place, { isHere: false, from: ACTIVE });
+    move({ left: [ID] });
+    assert.equal(taker.status.waiting, 1);
+    Object.assign(place, { isHere: true, from: null });
+    move({ came: [ID] });
+    assert.deepEqual([taker.status.waiting, turned.length], [0, n]);
+  }
+  const [first] = turned;
+  assert.ok(first);
+  assert.deepEqual(
+    first.tuple.map(({ src, dst }) => [src, dst]),
+    heldRow().tuple.map(({ src, dst }) => [src, dst]),
+  );
+});
+
+test('of those only what the other gateway has told counts, once it has told all', async (t) => {
+  const gone = { address: '198.51.100.8', port: 1 };
+  const { taker, move, place, turned, turnedBack } = build(t, [[HELLO, own(), line(), WHOLE]]);
+  turnedBack.push(heldRow(), heldRow({ peer: gone }));
+  move({ left: [ID] });
+  assert.equal(taker.status.waiting, 2);
+  await eventually('all has come', () => taker.status.made === 1 && taker.status.waiting === 1);
+  place.isHere = true;
+  move({ came: [ID] });
+  assert.equal(turned.length, 1);
 });
 
 test('a gateway that leaves turns its own guests’ connections back; of a router that is no more nothing is kept', async (t) => {

@@ -3,12 +3,12 @@ import { CB_CARRY_ROWS, type CbCarry } from '../bpf/abi.gen.ts';
 import type { CarryPrograms, PutResult } from './carry-programs.ts';
 import { type FlowLine, ROUTER } from './flow-lines.ts';
 import { FlowSessions } from './flow-sessions.ts';
-import { type PassedFlow, passedRow } from './passed-flow.ts';
+import { type PassedFlow, passedFlowOf, passedRow } from './passed-flow.ts';
 import type { RouterMoves, RouterPlaces } from './router-places.ts';
 
 export type RouterTakerDeps = {
   readonly carry: () => Pick<CarryPrograms, 'followRouter' | 'passOn' | 'dropOthers' | 'takeGateway' | 'leaveGateways'>;
-  readonly places: Pick<RouterPlaces, 'get' | 'addresses' | 'hasAddress' | 'networks'>;
+  readonly places: Pick<RouterPlaces, 'get' | 'addresses' | 'hasAddress' | 'networks' | 'external'>;
   /** Lines that the host with this underlay address tells of what is behind `FLOWS_PATH`. */
   readonly ask: (host: string, path: string, signal: AbortSignal) => AsyncIterable<readonly string[]>;
   readonly log: Logger;
@@ -31,6 +31,8 @@ export type TakenRouterFlows = PutResult & {
 
 /** Of all routers: what is more is not kept, and does not outlive its gateway. */
 const MOST_WAITING = 65_536;
+/** Of what this host knows itself: no session has that. */
+const OF_THIS_HOST = 0;
 
 type Waiting = { readonly flow: PassedFlow; readonly session: number };
 
@@ -139,16 +141,25 @@ export class RouterTaker {
     }
   }
 
+  /** What they were waits again: the gateway may come back before the other host has told anything. Once that has told all, only what it has told counts. */
   #leave(ids: readonly string[]): void {
     if (ids.length === 0) return;
     const { places, carry } = this.#deps;
-    const numbers = ids.flatMap((id) => {
+    const byNumber = new Map<number, string>();
+    for (const id of ids) {
       const place = places.get(id);
-      if (place === undefined) return [];
+      if (place === undefined) continue;
       this.#name(id, place.number);
-      return [place.number];
-    });
-    this.#taken.turned += carry().leaveGateways(numbers);
+      byNumber.set(place.number, id);
+    }
+    const rows = carry().leaveGateways([...byNumber.keys()]);
+    this.#taken.turned += rows.length;
+    for (const row of rows) {
+      const id = byNumber.get(row.router) ?? '';
+      const external = places.external(id);
+      const flow = external === undefined ? undefined : passedFlowOf(row, external);
+      if (flow !== undefined) this.#wait(id, { flow, session: OF_THIS_HOST });
+    }
   }
 
   #name(id: string, number: number): void {

@@ -1,5 +1,5 @@
 import { CB_CARRY_ROWS, type CbCarry } from '../bpf/abi.gen.ts';
-import type { CarryPrograms, Follow } from './carry-programs.ts';
+import type { CarryPrograms, Follow, Walk } from './carry-programs.ts';
 import { type FlowRecord, rowOf } from './flow-record.ts';
 import type { PassedFlow } from './passed-flow.ts';
 
@@ -46,7 +46,7 @@ export const MEMBER_EXAMPLE: FlowRecord = {
 /** For tests: a flow table without a kernel, as the programs see it. */
 export class FakeTable implements CarryPrograms {
   /** Flows by source port of the example, as they are. */
-  readonly flows: Map<number, { readonly vif: number; readonly packets: number }> = new Map();
+  readonly flows: Map<number, { readonly vif: number; readonly packets: number; readonly state?: 'new' }> = new Map();
   /** What was put in, by source port, with its session. */
   readonly taken: Map<number, number> = new Map();
   readonly followed: Map<number, Follow> = new Map();
@@ -57,15 +57,20 @@ export class FakeTable implements CarryPrograms {
     else this.followed.set(vif, what);
   }
 
-  takeOut({ first }: { readonly first: number }): { readonly rows: readonly CbCarry[]; readonly next: number } {
+  takeOut({ first, walk = 'whole' }: { readonly first: number; readonly walk?: Walk }): {
+    readonly rows: readonly CbCarry[];
+    readonly next: number;
+  } {
     const rows: CbCarry[] = [];
-    for (const [port, { vif, packets }] of [...this.flows].sort(([a], [b]) => a - b)) {
+    for (const [port, { vif, packets, state = EXAMPLE.state }] of [...this.flows].sort(([a], [b]) => a - b)) {
       const follow = this.followed.get(vif);
       if (port < first || follow === undefined) continue;
+      const isOfFirst = state !== 'new';
+      if (walk !== 'whole' && isOfFirst !== (walk === 'answered')) continue;
       if (follow === 'changes' && this.#seen.get(port) === packets) continue;
       if (rows.length === CB_CARRY_ROWS) return { rows, next: port };
       this.#seen.set(port, packets);
-      const flow = { ...EXAMPLE, own: { ...EXAMPLE.own, port }, sent: { ...EXAMPLE.sent, packets } };
+      const flow = { ...EXAMPLE, state, own: { ...EXAMPLE.own, port }, sent: { ...EXAMPLE.sent, packets } };
       const row = rowOf(flow, vif, { network: () => 0, member: () => 0 });
       if (row !== undefined) rows.push(row);
     }
@@ -96,8 +101,8 @@ export class FakeTable implements CarryPrograms {
     return 0;
   }
 
-  leaveGateways(): number {
-    return 0;
+  leaveGateways(): readonly CbCarry[] {
+    return [];
   }
 
   sweep(_vif: number, session: number): number {

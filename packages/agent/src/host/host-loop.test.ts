@@ -29,13 +29,14 @@ const NOTHING: Programmed = { revision: 0, state: 0n, commit: 0 };
 type Options = {
   readonly programmed?: Programmed;
   readonly apply?: (links: ReadonlyMap<string, HostLink>) => AppliedLinks;
+  /** The kernel that it finds. */
+  readonly plane?: ReturnType<typeof createFakeDataPlane>;
 };
 
 /** A loop over a fake kernel whose devices the test makes. */
-function createBed({ programmed = NOTHING, apply }: Options = {}) {
+function createBed({ programmed = NOTHING, apply, plane = createFakeDataPlane() }: Options = {}) {
   const { state, planner, ids } = createPlanBed();
   const stop = new AbortController();
-  const plane = createFakeDataPlane();
   const changes: HostChange[] = [];
   const pruned: (readonly string[])[] = [];
   const said: string[] = [];
@@ -45,6 +46,7 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
     warn: (_fields, message) => said.push(`warn ${message}`),
   };
   let released = 0;
+  let written = 0;
   const loop = new HostLoop({
     host: 'h1',
     slices: state,
@@ -66,6 +68,9 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
       prune: (wanted) => pruned.push([...wanted.keys()]),
     },
     announce: () => undefined,
+    onWritten: () => {
+      written += 1;
+    },
     onChange: (change) => changes.push(change),
     log,
     signal: stop.signal,
@@ -79,7 +84,19 @@ function createBed({ programmed = NOTHING, apply }: Options = {}) {
     plane.setDevice(ifindex, true);
     state.setDevice(name, ifindex);
   };
-  return { stop, plane, loop, planner, update, addDevice, changes, pruned, said, released: () => released };
+  return {
+    stop,
+    plane,
+    loop,
+    planner,
+    update,
+    addDevice,
+    changes,
+    pruned,
+    said,
+    released: () => released,
+    written: () => written,
+  };
 }
 
 const portsOf = (loop: HostLoop): HostView['ports'] => loop.view.ports;
@@ -176,6 +193,23 @@ test("events that are nobody's cost no round, and a bookmark without changes mov
   assert.deepEqual([...(changes.at(-1)?.ports ?? ['none'])], []);
   assert.deepEqual(plane.readProgrammed(), { revision: 4, state: STATE, commit: 4 });
   stop.abort();
+});
+
+test('of entries is told when they change, and once by an agent that finds them as they are to be', async () => {
+  const first = createBed();
+  first.loop.start(first.update(3, CLOUD));
+  await until(() => first.loop.view.revision === 3);
+  assert.equal(first.written(), 1);
+  first.loop.takeState(first.update(4, CLOUD));
+  await until(() => first.loop.view.revision === 4);
+  assert.equal(first.written(), 1);
+  first.stop.abort();
+  const next = createBed({ plane: first.plane });
+  next.loop.start(next.update(4, CLOUD));
+  await until(() => next.loop.view.revision === 4);
+  assert.equal(next.loop.view.writes, 0);
+  assert.equal(next.written(), 1);
+  next.stop.abort();
 });
 
 test('a link that the agent makes itself is programmed in the same round, and made again when it is touched', async () => {

@@ -57,6 +57,8 @@ export type HostLoopDeps = {
   readonly probe?: (targets: ReadonlyMap<string, ProbeTarget>) => void;
   /** Whether a port comes from another host, and its flows are here. Default: none does. */
   readonly hasFlows?: (portId: string) => boolean;
+  /** Called after the first round that wrote, which may have found all as it is to be, and after each that changed entries. Default: nobody is. */
+  readonly onWritten?: () => void;
   /** Tells guests of addresses that are elsewhere now. */
   readonly announce: (moved: readonly MovedAddress[]) => void;
   /** Called after each round that changed something which is reported. */
@@ -271,6 +273,7 @@ export class HostLoop {
       for (const portId of ports) this.#pending.ports.add(portId);
       return;
     }
+    const isFirst = !this.#written;
     this.#written = true;
     if (this.#areProbesDue) this.#deps.probe?.(this.#deps.planner.probes);
     this.#areProbesDue = false;
@@ -278,6 +281,7 @@ export class HostLoop {
     this.#sayRefused();
     this.#sayUnknown(state);
     if (result.moved.length > 0) this.#deps.announce(result.moved);
+    if (isFirst || result.puts + result.deletes > 0) this.#deps.onWritten?.();
     const changed = this.#states.refresh(ports);
     const moved = this.#revision !== state.revision;
     this.#revision = state.revision;

@@ -9,7 +9,12 @@ import { machinePorts } from './machine-ports.ts';
 const header = sampleNetwork(1)[0]?.header as NetworkHeader;
 
 function portsOf(asking: LocalPort, all: readonly LocalPort[]): readonly string[] {
-  const guest = { ...guestPort(asking, header, portSubnets(asking, header)), advertisement: null, vif: 2 };
+  const guest = {
+    ...guestPort(asking, header, portSubnets(asking, header)),
+    advertisement: null,
+    vif: 2,
+    isHere: true,
+  };
   const slices = { header: (key: string) => (key === `network:${header.id}` ? header : undefined) as never };
   const get = (deviceId: string) => all.filter((one) => one.deviceId === deviceId);
   return machinePorts(guest, { get }, slices).map(({ portId, addresses }) => `${portId} ${addresses[0]?.ipAddress}`);

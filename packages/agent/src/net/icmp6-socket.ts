@@ -4,10 +4,10 @@ import { TURN_MS } from '@cable/kit';
 import koffi from 'koffi';
 import { errnoName, NetlinkError } from '../ffi/errno.ts';
 import { lastErrno, libc } from '../ffi/libc.ts';
-import { socketAddress } from './bound-socket.ts';
 import { AF_INET6, decodeIp } from './ip.ts';
 import { u32Bytes } from './message.ts';
-import { inNetns, type NetnsRef } from './netns.ts';
+import type { NetnsRef } from './netns.ts';
+import { ICMP6_FILTER, IPPROTO_ICMPV6, IPV6_UNICAST_HOPS, openRawSocket, SOL_IPV6, sendRaw } from './raw-socket.ts';
 
 export type Icmp6SocketOptions = {
   /** Bound to; in digits. */
@@ -26,18 +26,19 @@ export type Icmp6SocketOptions = {
 /** `send`: a message from its type on, with hop limit 255. False: the kernel takes it not (no route, no room). */
 export type Icmp6Socket = { send(bytes: Uint8Array, address: string): boolean };
 
-const SOCK_RAW_CLOEXEC_NONBLOCK = 3 | 0x80000 | 0x800;
-const IPPROTO_ICMPV6 = 58;
-const ICMP6_FILTER = 1;
-const SOL_IPV6 = 41;
-const IPV6_UNICAST_HOPS = 16;
 const RECEIVE_BYTES = 2048;
 const LEAST_MESSAGES = 64;
 
 /** Ends, and lets the process end, when the signal aborts. Throws NetlinkError: EADDRNOTAVAIL, EAFNOSUPPORT. */
 export function openIcmp6Socket(options: Icmp6SocketOptions): Icmp6Socket {
-  const open = (): number => bindSocket(options);
-  const fd = options.netns === undefined ? open() : inNetns(options.netns, open);
+  const { address, type, netns } = options;
+  const fd = openRawSocket({
+    ...{ family: AF_INET6, protocol: IPPROTO_ICMPV6, address, netns, tried: `hear ICMPv6 at ${address}` },
+    options: [
+      [IPPROTO_ICMPV6, ICMP6_FILTER, allBut(type)],
+      [SOL_IPV6, IPV6_UNICAST_HOPS, u32Bytes(255)],
+    ],
+  });
   let isOpen = true;
   const poll = koffi.node.poll(fd, { readable: true }, () => {
     if (!isOpen) return;
@@ -56,33 +57,7 @@ export function openIcmp6Socket(options: Icmp6SocketOptions): Icmp6Socket {
   };
   if (options.signal.aborted) stop();
   else options.signal.addEventListener('abort', stop, { once: true });
-  return {
-    send: (bytes, address) => {
-      const name = socketAddress(address, 0);
-      return isOpen && libc().sendto(fd, bytes, bytes.length, 0, name, name.length) >= 0;
-    },
-  };
-}
-
-function bindSocket({ address, type }: Icmp6SocketOptions): number {
-  const tried = `hear ICMPv6 at ${address}`;
-  const fd = libc().socket(AF_INET6, SOCK_RAW_CLOEXEC_NONBLOCK, IPPROTO_ICMPV6);
-  if (fd < 0) throw new NetlinkError(tried, errnoName(lastErrno()));
-  try {
-    const name = socketAddress(address, 0);
-    set(fd, IPPROTO_ICMPV6, ICMP6_FILTER, allBut(type), tried);
-    set(fd, SOL_IPV6, IPV6_UNICAST_HOPS, u32Bytes(255), tried);
-    if (libc().bind(fd, name, name.length) < 0) throw new NetlinkError(tried, errnoName(lastErrno()));
-    return fd;
-  } catch (err) {
-    closeSync(fd);
-    throw err;
-  }
-}
-
-function set(fd: number, level: number, name: number, value: Uint8Array, tried: string): void {
-  if (libc().setsockopt(fd, level, name, value, value.length) >= 0) return;
-  throw new NetlinkError(tried, errnoName(lastErrno()));
+  return { send: (bytes, to) => isOpen && sendRaw(fd, bytes, to) };
 }
 
 /** struct icmp6_filter: a bit that is set blocks its type. */

@@ -1,10 +1,11 @@
 import type { FloatingAddress } from '@cable/model';
 import { CB_ENDPOINT_NAT } from '../bpf/abi.gen.ts';
-import { parseAddress, parseMac } from './address.ts';
+import { formatAddress, parseAddress, parseMac } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
-import { exitOf, neighbourEntries, type Outside, routesOut } from './gateways.ts';
+import { asker, exitOf, neighbourEntries, type Outside, routesOut } from './gateways.ts';
 import { liveGateway } from './live-gateway.ts';
+import { sharedName } from './topics.ts';
 import { type Family, itemFamily, type PlanReader, topicFamily } from './unit.ts';
 
 /**
@@ -21,9 +22,29 @@ export const FLOATING_IPS: Family = itemFamily(
     const inside = numberOf(vif === undefined ? gateway.portId : floating.innerNetworkId, reader);
     // Of an older server: it answers with the MAC of the gateway.
     const macAddress = floating.macAddress ?? gateway.macAddress;
-    return { entries: floatingEntries({ ...floating, macAddress }, { vif: vif ?? 0, vrf, exit: vrf, inside }, reader) };
+    const entries = floatingEntries({ ...floating, macAddress }, { vif: vif ?? 0, vrf, exit: vrf, inside }, reader);
+    return { entries: vif === undefined ? [...entries, ...sharedHere(floating, vrf, reader)] : entries };
   },
 );
+
+/**
+ * The address is of a port that no host carries, and others may have it (VRRP): what one of them sends from here comes by its own network. Not that of a port elsewhere, nor a
+ * virtual one: anybody in a network that projects share may say that his port has the address.
+ */
+function sharedHere(
+  { networkId, portId, innerNetworkId, floatingIp, fixedIp }: FloatingAddress,
+  vrf: number,
+  reader: PlanReader,
+): readonly Planned[] {
+  const [outer, inner] = [parseAddress(floatingIp), parseAddress(fixedIp)];
+  const [outside, inside] = [numberOf(networkId, reader), numberOf(innerNetworkId, reader)];
+  if (outer === undefined || inner === undefined || outside === undefined || inside === undefined) return [];
+  const holders = [...reader.facts('shared', sharedName(innerNetworkId, formatAddress(inner))).values()];
+  if (!holders.some(({ value }) => value.vif !== 0)) return [];
+  if (reader.item('endpoints', innerNetworkId, portId) !== undefined) return [];
+  if (reader.items('balancers', innerNetworkId).some(({ ipAddress }) => ipAddress === fixedIp)) return [];
+  return [encodeEntry('cb_nat_1', { net: inside, outside, addr: inner }, { to: outer, toNet: outside, vrf })];
+}
 
 /** A router through which a port here reaches outside by itself has a number more: that of the routes by which it does. */
 export const FLOATING_ROUTERS: Family = itemFamily(
@@ -66,7 +87,12 @@ export const FLOATS: Family = itemFamily(
     const vif = reader.facts('vif', portId).get('')?.value;
     if (vrf === undefined || exit === undefined || vif === undefined) return {};
     const inside = numberOf(innerNetworkId, reader);
-    return { entries: floatingEntries(floating, { vif, vrf, exit, inside }, reader) };
+    const [net, mac] = [numberOf(floating.networkId, reader), parseMac(floating.macAddress)];
+    return {
+      facts:
+        net === undefined || mac === undefined ? [] : asker(floating.networkId, { net, own: floating.floatingIp, mac }),
+      entries: floatingEntries(floating, { vif, vrf, exit, inside }, reader),
+    };
   },
 );
 

@@ -129,6 +129,7 @@ function planHere({ gateway, router, vrf, mac, transit, legs }: Way, reader: Pla
   const outside = { vrf, net, mac, mtuBytes: network.mtuBytes, network, gateway };
   const own = gateway.fixedIps.map((ip) => ip.ipAddress);
   return {
+    facts: own.flatMap((address) => asker(gateway.networkId, { net, own: address, mac })),
     entries: [
       ...(router.adminStateUp ? snatEntries(outside) : []),
       ...neighbourEntries(outside, router, legs),
@@ -278,6 +279,17 @@ function neighbour(net: number, hop: string): readonly Planned[] {
   const addr = parseAddress(hop);
   const nothing = { learnedNs: 0n, askedNs: 0n, mac: new Uint8Array(6) };
   return addr === undefined ? [] : [encodeEntry('cb_neigh_1', { net, addr }, nothing)];
+}
+
+/** This host may ask for next hops of the external network. `own`: an address that it answers for there; undefined: it has none of its own. */
+export function asker(
+  networkId: string,
+  { net, own, mac }: { readonly net: number; readonly own: string | undefined; readonly mac: Uint8Array },
+): readonly StatedFact[] {
+  const address = own === undefined ? undefined : parseAddress(own);
+  if (own !== undefined && address === undefined) return [];
+  const member = `${own === undefined ? 'probe' : 'own'} ${own ?? Buffer.from(mac).toString('hex')}`;
+  return [{ topic: 'asker', key: networkId, member, value: { net, own: address, mac } }];
 }
 
 /** The router's translation. IPv6 is not translated: whoever is behind the router has addresses of his own. */

@@ -8,7 +8,7 @@ export function guestPort(
   port: LocalPort,
   network: NetworkHeader,
   subnets: readonly PortSubnet[],
-): Omit<GuestRecord, 'vif' | 'advertisement'> {
+): Omit<GuestRecord, 'vif' | 'isHere' | 'advertisement'> {
   return {
     portId: port.id,
     projectId: port.projectId,

@@ -24,6 +24,8 @@ export type HealthReader = { stateOf(memberId: string): 'up' | 'down' | undefine
 export type GatewayReader = {
   /** Name of the host that a router's gateway is on; '': nobody's, as far as this host is concerned; undefined: the one that the server says. */
   hostOf(routerId: string): string | undefined;
+  /** Whether this host has no way to the external network of a router whose ports it leases: what would leave by it leaves by the gateway. */
+  isCutOff(routerId: string): boolean;
 };
 
 /** What has dense numbers on this host: VIFs by port id, networks and projects by id, tunnels by `tunnelName`. */

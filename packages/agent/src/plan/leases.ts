@@ -1,20 +1,22 @@
 /** Leased ports of routers' addresses: which sender has which blocks, and on the gateway's host which other host has which (docs/design/snat.md). */
 import { createHash } from 'node:crypto';
-import type { RouterGateway, SnatLeaseState } from '@cable/model';
+import type { RouterGateway, SnatBlocks, SnatLeaseState } from '@cable/model';
 import { CB_BLOCK_PORTS, CB_ENDPOINT_LEASED, CB_LEASE_BLOCKS, CB_PEER_F_UPLINK } from '../bpf/abi.gen.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parseMac } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
-import { exitOf, snatEntries } from './gateways.ts';
+import { asker, exitOf, snatEntries } from './gateways.ts';
+import { liveGateway } from './live-gateway.ts';
 import { tunnelName } from './tunnels.ts';
-import { type Family, itemFamily, type PlanReader, topicFamily } from './unit.ts';
+import { type Family, itemFamily, type Output, type PlanReader, topicFamily } from './unit.ts';
 
 /** A router by whose address a port leaves from here, though another host is its gateway, has routes here by which it does. */
 export const LEASING_ROUTERS: Family = itemFamily(
   { name: 'lease here', slice: 'leases', subject: 'host' },
-  ({ item }, { routerId, networkId, address }, reader) => {
-    const gateway = reader.header('router', routerId)?.gateway;
+  ({ item }, { routerId, networkId, address, leavesBy }, reader) => {
+    const gateway = gatewayOf(routerId, reader);
     if (gateway?.networkId !== networkId || gateway.leased !== true || gateway.host === reader.host) return {};
+    if (leavesBy === 'gateway' || reader.isCutOff(routerId)) return {};
     if (reader.facts('router', routerId).size === 0) return {};
     return {
       facts: [
@@ -33,13 +35,13 @@ export const LEASING_ROUTERS: Family = itemFamily(
 export const LEASING_WAYS: Family = topicFamily(
   { name: 'way of leases', topic: 'leases-by', subject: 'host' },
   ({ scope: routerId }, reader) => {
-    const router = reader.header('router', routerId);
-    const [gateway, vrf] = [router?.gateway, reader.number('router', routerId)];
+    const [gateway, vrf] = [gatewayOf(routerId, reader), reader.number('router', routerId)];
     const net = numberOf(gateway?.networkId ?? '', reader);
     const mac = parseMac(gateway?.macAddress ?? '');
     if (gateway === undefined || vrf === undefined || net === undefined || mac === undefined) return {};
     const addresses = [...reader.facts('leases-by', routerId).keys()];
     return {
+      facts: asker(gateway.networkId, { net, own: undefined, mac: hostMac(gateway, reader) }),
       entries: [
         ...snatEntries({ vrf, net, gateway }),
         ...endpointEntries(net, endpointOf({ kind: CB_ENDPOINT_LEASED, vrf, mac }), addresses),
@@ -72,28 +74,67 @@ function hostMac({ portId }: RouterGateway, { host }: PlanReader): Uint8Array {
 export const LEASES: Family = itemFamily(
   { name: 'lease', slice: 'leases', subject: 'host' },
   (_unit, lease, reader) => {
-    const { routerId, networkId, address } = lease;
-    const gateway = reader.header('router', routerId)?.gateway;
-    const vrf = reader.number('router', routerId);
-    const addr = parseAddress(address);
-    if (gateway?.networkId !== networkId || gateway.leased !== true || vrf === undefined || addr === undefined)
-      return {};
-    const isHere = gateway.host === reader.host;
-    const exit = isHere ? 0 : reader.number('router', exitOf(routerId));
-    if (exit === undefined) return {};
-    const blocks = blocksOf(lease);
-    const value = {
-      ...{ addr, count: blocks.length, exit, mac: isHere ? new Uint8Array(6) : hostMac(gateway, reader) },
-      block: [...blocks, ...Array<number>(CB_LEASE_BLOCKS).fill(0)].slice(0, CB_LEASE_BLOCKS),
-    };
-    return {
-      entries: [
-        ...blocks.map((block) => encodeEntry('cb_held_1', { block, addr }, { usedNs: 0n, wantedNs: 0n })),
-        ...senders(lease, gateway, reader).map((sender) => encodeEntry('cb_lease_1', { vrf, ...sender }, value)),
-      ],
-    };
+    const gateway = gatewayOf(lease.routerId, reader);
+    const isHere = gateway?.host === reader.host;
+    if (gateway === undefined) return {};
+    // Another host has taken the gateway's place, or there is no way out here: it goes by that.
+    if (!isHere && (lease.leavesBy === 'gateway' || reader.isCutOff(lease.routerId))) return {};
+    return { entries: leaseEntries(lease, { ...gateway, isHere }, reader) };
   },
 );
+
+/**
+ * What the host of the gateway, whether the server says that it is or it has taken another's place, knows of blocks of other hosts: of a port that leaves by the gateway
+ * they are its own now. To what leaves by another host what answers it is given; what comes here of it all the same has its first block, which is never given back.
+ */
+export const REMOTE_BLOCKS: Family = itemFamily(
+  { name: 'blocks of another host', slice: 'blocks', subject: 'host' },
+  ({ scope: routerId }, blocks, reader) => {
+    const gateway = gatewayOf(routerId, reader);
+    if (gateway?.host !== reader.host || gateway.networkId !== blocks.networkId || blocks.host === reader.host)
+      return {};
+    const { portId = '', fixedIps = [], leavesBy, firstPorts } = blocks;
+    const isByGateway = leavesBy === 'gateway';
+    const own = {
+      ...blocks,
+      portId,
+      fixedIps,
+      routerId,
+      firstPorts: isByGateway ? firstPorts : firstPorts.slice(0, 1),
+    };
+    const entries = leaseEntries(own, { ...gateway, isHere: true }, reader);
+    if (isByGateway) return { entries };
+    const { facts = [], entries: relays = [] } = relayed(blocks, gateway, reader);
+    return { facts, entries: fixedIps.length === 0 ? relays : [...entries, ...relays] };
+  },
+);
+
+/** As this host sees it. */
+function gatewayOf(routerId: string, reader: PlanReader): RouterGateway | undefined {
+  return liveGateway(routerId, reader.header('router', routerId), reader);
+}
+
+function leaseEntries(
+  lease: SnatLeaseState,
+  gateway: RouterGateway & { readonly isHere: boolean },
+  reader: PlanReader,
+): readonly Planned[] {
+  const { isHere } = gateway;
+  const vrf = reader.number('router', lease.routerId);
+  const addr = parseAddress(lease.address);
+  if (gateway.networkId !== lease.networkId || gateway.leased !== true) return [];
+  const exit = isHere ? 0 : reader.number('router', exitOf(lease.routerId));
+  if (vrf === undefined || addr === undefined || exit === undefined) return [];
+  const blocks = blocksOf(lease);
+  const value = {
+    ...{ addr, count: blocks.length, exit, mac: isHere ? new Uint8Array(6) : hostMac(gateway, reader) },
+    block: [...blocks, ...Array<number>(CB_LEASE_BLOCKS).fill(0)].slice(0, CB_LEASE_BLOCKS),
+  };
+  return [
+    ...blocks.map((block) => encodeEntry('cb_held_1', { block, addr }, { usedNs: 0n, wantedNs: 0n })),
+    ...senders(lease, gateway, reader).map((sender) => encodeEntry('cb_lease_1', { vrf, ...sender }, value)),
+  ];
+}
 
 type Sender = { readonly vif: number; readonly net: number; readonly addr: Uint8Array };
 
@@ -109,28 +150,21 @@ function senders({ portId, fixedIps }: SnatLeaseState, gateway: RouterGateway, r
   });
 }
 
-/** Blocks of the router's addresses that another host has: what answers to them is given to that. */
-export const REMOTE_BLOCKS: Family = itemFamily(
-  { name: 'blocks of another host', slice: 'blocks', subject: 'host' },
-  ({ scope: routerId }, blocks, reader) => {
-    const { networkId, address, host, underlay } = blocks;
-    const gateway = reader.header('router', routerId)?.gateway;
-    if (gateway?.host !== reader.host || gateway.networkId !== networkId || host === reader.host) return {};
-    const remote = underlay === null ? undefined : parseAddress(underlay);
-    const [addr, net, transit] = [parseAddress(address), numberOf(networkId, reader), numberOf(gateway.portId, reader)];
-    if (underlay === null || remote === undefined || addr === undefined) return {};
-    if (net === undefined || transit === undefined) return {};
-    const name = tunnelName(underlay, remote);
-    const tunnel = reader.id('tunnel', name);
-    if (tunnel === undefined) return {};
-    return {
-      facts: [{ topic: 'tunnel', key: name, member: '', value: tunnel }],
-      entries: blocksOf(blocks).map((block) =>
-        encodeEntry('cb_block_1', { net, block, addr }, { tunnel, net: transit }),
-      ),
-    };
-  },
-);
+/** What answers to ports of blocks that another host has. */
+function relayed(blocks: SnatBlocks, gateway: RouterGateway, reader: PlanReader): Output {
+  const { networkId, address, underlay } = blocks;
+  const remote = underlay === null ? undefined : parseAddress(underlay);
+  const [addr, net, transit] = [parseAddress(address), numberOf(networkId, reader), numberOf(gateway.portId, reader)];
+  if (underlay === null || remote === undefined || addr === undefined) return {};
+  if (net === undefined || transit === undefined) return {};
+  const name = tunnelName(underlay, remote);
+  const tunnel = reader.id('tunnel', name);
+  if (tunnel === undefined) return {};
+  return {
+    facts: [{ topic: 'tunnel', key: name, member: '', value: tunnel }],
+    entries: blocksOf(blocks).map((block) => encodeEntry('cb_block_1', { net, block, addr }, { tunnel, net: transit })),
+  };
+}
 
 function blocksOf({ firstPorts }: Pick<SnatLeaseState, 'firstPorts'>): readonly number[] {
   return firstPorts.slice(0, CB_LEASE_BLOCKS).map((port) => Math.floor(port / CB_BLOCK_PORTS));

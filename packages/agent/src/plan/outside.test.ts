@@ -298,3 +298,68 @@ test('addresses outside that have a QoS policy have limits where they are transl
   await bed.plan(...inside, sampleRouter(1, [1], { gateway: there }), own, qos({}));
   for (const map of ['cb_limit_1', 'cb_limited_1'] as const) assert.deepEqual(rowsOf(bed, map), [], map);
 });
+
+test('the host of a gateway knows by a block of their own who leaves by another host, but comes here for the external network', async () => {
+  const inside = [sampleHost('h1', [HERE]), INSIDE, EXTERNAL];
+  const item = { networkId: sampleId('net', OUTSIDE), address: '203.0.113.9', firstPorts: [1024, 2048], host: 'h2' };
+  const blocks = (more: { readonly fixedIps?: readonly string[] }): SampleSlice => ({
+    key: `blocks:${sampleId('rtr', 1)}`,
+    header: { routerId: sampleId('rtr', 1) },
+    items: new Map([[sampleId('lease', 1), { ...item, underlay: '192.0.2.2', ...more }]]),
+  });
+  const router = sampleRouter(1, [1], { gateway: { ...GATEWAY, leased: true } });
+  const bed = await bedWith(...inside, router, blocks({ fixedIps: ['10.0.1.7'] }));
+  const [row, ...others] = rowsOf(bed, 'cb_lease_1');
+  assert.deepEqual(others, []);
+  assert.match(String(row?.['sender']), /^10\.0\.1\.7 in /);
+  assert.deepEqual([row?.['address'], row?.['ports'], row?.['leaves']], ['203.0.113.9', '1024-1087', 'gateway']);
+  assert.equal(rowsOf(bed, 'cb_block_1').length, 2);
+  await bed.plan(...inside, router, blocks({}));
+  assert.deepEqual(rowsOf(bed, 'cb_lease_1'), [], 'an older server does not say whose they are');
+});
+
+test('the floating IP of an address that ports share leads, at the gateway, also to those that are there, which leave with it', async () => {
+  const vip = samplePort(8, { fixedIps: [{ ...samplePort(8).fixedIps[0], ipAddress: '10.0.0.100' }] as never });
+  const pairs = [{ ipAddress: '10.0.0.100', macAddress: HERE.macAddress }];
+  const near = { ...HERE, allowedAddressPairs: pairs };
+  const far = { ...sampleEndpoint(AWAY, 'h2', '192.0.2.2'), pairs: [{ ...pairs[0], macAddress: AWAY.macAddress }] };
+  const rest = [EXTERNAL, sampleRouter(1, [1], { gateway: GATEWAY }), floating([vip, '203.0.113.20'])];
+  const inside = (...ends: Parameters<typeof sampleNetwork>[2] & object) => [
+    ...sampleNetwork(1, {}, ends),
+    samplePolicy('', []),
+  ];
+  const bed = await bedWith(
+    sampleHost('h1', [near]),
+    inside(sampleEndpoint(near, 'h1', '192.0.2.1'), far as never),
+    ...rest,
+  );
+  const outwards = (): unknown[][] =>
+    pick(rowsOf(bed, 'cb_nat_1'), 'network', 'address', 'becomes').filter(([, address]) => address === '10.0.0.100');
+  assert.equal(outwards().length, 2, JSON.stringify(rowsOf(bed, 'cb_nat_1')));
+  const carried = inside(sampleEndpoint(near, 'h1', '192.0.2.1'), far as never, sampleEndpoint(vip, 'h3', '192.0.2.3'));
+  await bed.plan(sampleHost('h1', [near]), carried, ...rest);
+  assert.equal(outwards().length, 1, 'it is the address of a port of another host');
+  const net = vip.networkId;
+  const balancer = {
+    id: 'b',
+    name: 'b',
+    projectId: 'p',
+    ipAddress: '10.0.0.100',
+    macAddress: sampleMac(9),
+    listeners: [],
+  };
+  const virtual: SampleSlice = {
+    key: `balancers:${net}`,
+    header: { networkId: net },
+    items: new Map([['b', balancer]]),
+  };
+  await bed.plan(
+    sampleHost('h1', [near]),
+    inside(sampleEndpoint(near, 'h1', '192.0.2.1'), far as never),
+    virtual,
+    ...rest,
+  );
+  assert.equal(outwards().length, 1, 'it is a virtual address');
+  await bed.plan(sampleHost('h1', [HERE]), inside(sampleEndpoint(HERE, 'h1', '192.0.2.1'), far as never), ...rest);
+  assert.equal(outwards().length, 1, 'nobody here may have it');
+});

@@ -23,6 +23,7 @@ import {
 import { firstBits, Numbering, type NumberOf } from './numbers.ts';
 import { type AllReads, createReads, type Readable } from './reads.ts';
 import { Run } from './run.ts';
+import type { PlannedAsker } from './topics.ts';
 import type { NumberedTopic, Output, PlanReader, PolicySize, UnitMemory } from './unit.ts';
 import { type Unit, UnitQueue, UnitTable } from './units.ts';
 
@@ -120,7 +121,7 @@ export class Planner {
       snoopsGroups: deps.snoopsGroups ?? false,
       devices: deps.devices,
       health: deps.health ?? NO_HEALTH,
-      gateways: deps.gateways ?? { hostOf: () => undefined },
+      gateways: deps.gateways ?? { hostOf: () => undefined, isCutOff: () => false },
       ids: deps.ids,
       lacking: this.#lacking,
       reads: this.#reads,
@@ -183,6 +184,13 @@ export class Planner {
   /** Dense numbers by name. */
   ids(kind: IdKind): ReadonlyMap<string, number> {
     return this.#deps.ids[kind].ids;
+  }
+
+  /** As whom this host may ask for next hops of external networks, by network, the best first. */
+  *askers(): Generator<readonly PlannedAsker[]> {
+    for (const networkId of this.#facts.keys('asker')) {
+      yield this.#facts.sorted('asker', networkId).map(({ value }) => value);
+    }
   }
 
   /** Names of the policies that ports of this host have. */

@@ -72,7 +72,7 @@ test('policy routes of a router are one entry, in their order, and its networks 
   ];
   const { shown, steered } = await planned(bed, policies, GATEWAY);
   assert.deepEqual(shown, [
-    'reroute in net-1 from 10.0.0.0/24 by 10.0.1.7 in net-2; drop to 2001:db8::/33 protocol 6; allow',
+    'reroute in net-1 from 10.0.0.0/24 by 10.0.1.7 in net-2; drop to 2001:db8::/33 protocol 6 to ports 80-90; allow',
   ]);
   assert.deepEqual(steered, [1, 2, 9], 'not the transit network');
   assert.deepEqual(await planned(bed, undefined, GATEWAY), { shown: [], steered: [] });

@@ -139,6 +139,11 @@ export class Run implements MemoryRun {
     return this.#parts.gateways.hostOf(routerId);
   }
 
+  isCutOff(routerId: string): boolean {
+    this.#note(this.#parts.reads.host.of('gateway', routerId));
+    return this.#parts.gateways.isCutOff(routerId);
+  }
+
   number(topic: NumberedTopic, key: string): number | undefined {
     this.#note(this.#parts.reads.host.of(topic, key));
     return this.#parts.number(topic, key);

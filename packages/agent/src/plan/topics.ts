@@ -32,6 +32,8 @@ export type Topics = {
   readonly 'floats-by': null;
   /** Key: router whose gateway another host is. Member: an address of it of which ports here have leased ports. */
   readonly 'leases-by': null;
+  /** Key: external network. Member: as whom this host may ask there for its next hops, the best first. */
+  readonly asker: PlannedAsker;
   /** Key: network. Member: a router with policy routes that what comes by the network may go to. */
   readonly steered: null;
   /** Key: router. Member: its interface. */
@@ -83,6 +85,9 @@ export type PlannedNetwork = {
   readonly projectId: string;
   readonly isTunnelled: boolean;
 };
+
+/** `net`: number of the external network. `own`: an address that this host answers for there; undefined: it is to tell nobody that it has one. */
+export type PlannedAsker = { readonly net: number; readonly own: Uint8Array | undefined; readonly mac: Uint8Array };
 
 /** What of another network may be reached from one, and reach it. */
 export type PeeredPrefix = { readonly networkId: string; readonly prefix: Prefix };

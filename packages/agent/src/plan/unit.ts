@@ -56,6 +56,8 @@ export type PlanReader = {
   health(memberId: string): 'up' | 'down' | undefined;
   /** As `GatewayReader`: use `liveGateway`. */
   gatewayHost(routerId: string): string | undefined;
+  /** As `GatewayReader`. */
+  isCutOff(routerId: string): boolean;
   /** Host-local number of the key of a numbered topic; undefined: no such fact. */
   number(topic: NumberedTopic, key: string): number | undefined;
   /**

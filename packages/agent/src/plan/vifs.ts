@@ -92,6 +92,7 @@ function planStandby(planned: Vif): Output {
       ...guestPort(port, network, planned.subnets),
       advertisement: planned.router6?.advertisement ?? null,
       vif,
+      isHere: false,
     },
   };
 }
@@ -117,6 +118,7 @@ function planVif(portId: string, planned: Vif, other: OtherTunnel | undefined): 
       ...guestPort(port, network, planned.subnets),
       advertisement: planned.router6?.advertisement ?? null,
       vif,
+      isHere: true,
     },
   };
 }

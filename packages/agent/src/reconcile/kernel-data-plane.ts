@@ -160,6 +160,11 @@ export class KernelDataPlane implements DataPlane {
     return { asked: this.#map('cb_asked_2'), joined: this.#map('cb_joined_1'), vifs: this.#map('cb_vif_2') };
   }
 
+  /** What neighbours outside have said of themselves. As `probes`. */
+  get neighbours(): BpfMap {
+    return this.#map('cb_neigh_1');
+  }
+
   /** How blocks of ports are used. As `probes`. */
   get held(): BpfMap {
     return this.#map('cb_held_1');

@@ -19,7 +19,6 @@ import {
   CB_FLOW_PICKED_UP,
   CB_FORWARD_F_ONE,
   CB_GROUP_LEFT,
-  CB_GROUP_SECONDS,
   CB_IN_NET,
   CB_LIFE_LIVE,
   CB_MEMBER_F_DOWN,
@@ -42,6 +41,7 @@ import {
   CB_SNAT_F_BLOCKS,
   CB_SOURCE_F_PAIR,
   CB_STEER_ALLOW,
+  CB_STEER_F_PORTS,
   CB_STEER_F_PROTOCOL,
   CB_STEER_REROUTE,
   CB_SVC_F_AFFINITY,
@@ -62,7 +62,6 @@ import {
   CB_WIRE_VXLAN,
   type CbEndpoint,
   type CbFlow,
-  type CbGroup,
   type CbJoined,
   type CbMirror,
   type CbRoute,
@@ -73,7 +72,8 @@ import {
   MAPS,
 } from '../bpf/abi.gen.ts';
 import { fieldAt, type MapSpec } from '../bpf/codec.ts';
-import { formatAddress, formatMac, formatPrefix, formatUuid, isMapped } from '../plan/address.ts';
+import { isHeld } from '../guest/joined-groups.ts';
+import { formatAddress, formatMac, formatPrefix, formatUuid } from '../plan/address.ts';
 import { FORWARD_HEAD_BITS } from '../plan/forwards.ts';
 import { rateOf } from '../plan/meters.ts';
 import { byDirection, meterRow } from './limits.ts';
@@ -417,18 +417,13 @@ function isOver(ns: bigint): boolean {
   return ns <= process.hrtime.bigint();
 }
 
-const NS_A_SECOND = 1_000_000_000n;
 const LEFT = BigInt(CB_GROUP_LEFT);
 
 /** Groups of the places that hold one and are such. (Whoever answers nothing stays in what is out of date.) */
 function groupsText({ group, answeredS }: CbJoined, isWanted: (untilNs: bigint) => boolean): string {
-  const isHeld = ({ addr, untilNs }: CbGroup): boolean => {
-    const saidS = Number(untilNs / NS_A_SECOND) - CB_GROUP_SECONDS;
-    const answered = answeredS[isMapped(addr) ? 0 : 1] ?? 0;
-    return untilNs > LEFT && (!isOver(untilNs) || answered <= saidS);
-  };
+  const now = process.hrtime.bigint();
   return group
-    .filter((one) => isHeld(one) && isWanted(one.untilNs))
+    .filter((one) => isHeld({ answeredS }, one, now) && isWanted(one.untilNs))
     .map(({ addr }) => formatAddress(addr))
     .join(' ');
 }
@@ -438,15 +433,25 @@ function peeringNumber({ nexthop }: CbRoute): number {
   return new DataView(nexthop.buffer, nexthop.byteOffset).getUint32(0, true);
 }
 
-function steerText({ action, src, srcMask, dst, dstMask, net, protocol, flags, route }: CbSteer, names: Names): string {
+function steerText(steer: CbSteer, names: Names): string {
+  const { action, src, srcMask, dst, dstMask, net, protocol, flags, route } = steer;
   const does = action === CB_STEER_ALLOW ? 'allow' : action === CB_STEER_REROUTE ? 'reroute' : 'drop';
   return [
     ...[does, ...(net === 0 ? [] : [`in ${names.network(net)}`])],
     ...(isZero(srcMask) ? [] : [`from ${formatPrefix(src, maskLength(srcMask))}`]),
     ...(isZero(dstMask) ? [] : [`to ${formatPrefix(dst, maskLength(dstMask))}`]),
     ...((flags & CB_STEER_F_PROTOCOL) === 0 ? [] : [`protocol ${protocol}`]),
+    ...((flags & CB_STEER_F_PORTS) === 0 ? [] : portTexts(steer)),
     ...(action === CB_STEER_REROUTE ? [`by ${formatAddress(route.nexthop)} in ${names.network(route.net)}`] : []),
   ].join(' ');
+}
+
+/** Of either end, where not every port will do. */
+function portTexts({ firstSport, lastSport, firstDport, lastDport }: CbSteer): readonly string[] {
+  return [
+    ...(firstSport === 0 && lastSport === 65_535 ? [] : [`from ports ${firstSport}-${lastSport}`]),
+    ...(firstDport === 0 && lastDport === 65_535 ? [] : [`to ports ${firstDport}-${lastDport}`]),
+  ];
 }
 
 function isZero(bytes: Uint8Array): boolean {

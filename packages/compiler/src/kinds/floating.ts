@@ -60,8 +60,13 @@ function isAble(host: HostRow): boolean {
 function answersItself(reader: Reader, floating: FloatingIpRow, port: PortRow): boolean {
   if (!isBound(port)) return false;
   const host = reader.get('host', hostOf(port));
-  const physical = physicalNetworkOf(reader.get('network', floating.floating_network_id));
-  return mayAnswer(host) && physical !== null && Object.hasOwn(host?.bridge_mappings ?? {}, physical);
+  return mayAnswer(host) && isOn(host, reader.get('network', floating.floating_network_id));
+}
+
+/** True for a host on the physical network that carries the network. */
+export function isOn(host: HostRow | undefined, network: NetworkRow | undefined): boolean {
+  const physical = physicalNetworkOf(network);
+  return physical !== null && Object.hasOwn(host?.bridge_mappings ?? {}, physical);
 }
 
 /** Null: it is tunnelled, and so leads nowhere. */

@@ -1,6 +1,7 @@
-import { isBound, type SnatLeaseRow } from '../compiler-tables.ts';
+import { hostOf, isBound, type PortRow, type SnatLeaseRow } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
 import type { Reader } from '../reader.ts';
+import { isOn } from './floating.ts';
 
 /** Leases of ports of routers' addresses, with the host by which their ports leave. A host without any has no such slice. */
 export const leasesKind: Kind = defineKind({
@@ -14,8 +15,10 @@ export const leasesKind: Kind = defineKind({
     compute: (reader, lease) => {
       const port = reader.get('port', lease.port_id);
       if (port === undefined || !isBound(port) || lease.first_ports.length === 0) return [];
-      const fixedIps = port.fixed_ips.map((fixed) => fixed.ip_address).filter((address) => !address.includes(':'));
-      const value = { ...blocksOf(lease), routerId: lease.router_id, portId: port.id, fixedIps };
+      const value = {
+        ...{ ...blocksOf(lease), routerId: lease.router_id, portId: port.id, fixedIps: addressesOf(port) },
+        leavesBy: wayOf(reader, lease, port),
+      };
       const refs = [`network:${lease.network_id}`, `router:${lease.router_id}`] as const;
       return [{ key: lease.id, value, refs }];
     },
@@ -33,7 +36,12 @@ export const blocksKind: Kind = defineKind({
     sourceKeys: (id) => [id],
     compute: (reader, lease) => {
       if (lease.first_ports.length === 0) return [];
-      const value = { ...blocksOf(lease), host: lease.host_id, underlay: underlayOf(reader, lease.host_id) };
+      const port = reader.get('port', lease.port_id);
+      const value = {
+        ...{ ...blocksOf(lease), host: lease.host_id, underlay: underlayOf(reader, lease.host_id) },
+        fixedIps: port === undefined ? [] : addressesOf(port),
+        ...(port === undefined || !isBound(port) ? {} : { portId: port.id, leavesBy: wayOf(reader, lease, port) }),
+      };
       return [{ key: lease.id, value, refs: [] }];
     },
   },
@@ -41,6 +49,22 @@ export const blocksKind: Kind = defineKind({
 
 function blocksOf({ network_id: networkId, external_address: address, first_ports: firstPorts }: SnatLeaseRow) {
   return { networkId, address, firstPorts };
+}
+
+function addressesOf({ fixed_ips: fixedIps }: Pick<PortRow, 'fixed_ips'>): readonly string[] {
+  return fixedIps.map((fixed) => fixed.ip_address).filter((address) => !address.includes(':'));
+}
+
+/** By whose host what the port sends leaves. (By which host that is the lease says; it may be the one of before.) */
+function wayOf(
+  reader: Reader,
+  { router_id: routerId, network_id: networkId }: SnatLeaseRow,
+  port: PortRow,
+): 'gateway' | 'host' {
+  if (reader.get('router', routerId)?.['cable:snat'] !== 'distributed') return 'gateway';
+  const host = reader.get('host', hostOf(port));
+  const isAble = host?.features?.includes('blocks') === true && isOn(host, reader.get('network', networkId));
+  return isAble ? 'host' : 'gateway';
 }
 
 function underlayOf(reader: Reader, host: string): string | null {

@@ -19,6 +19,8 @@ export const WORLD = {
   stores: ['lmdb', 'etcd'],
   servers: 1,
   hosts: { h1: {}, h2: {}, h3: {} },
+  // A datagram that nobody has answered yet is not forgotten while a slow machine moves a VM.
+  agentOptions: ['--flow-timeouts', 'udp_new=5m'],
   projects: ['blue'],
   networks: {
     blue: { project: 'blue', cidr: '10.10.0.0/24' },

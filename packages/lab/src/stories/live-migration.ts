@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { type Check, duration, expect, expectPings } from '../checks/check.ts';
-import { ipBatch } from '../exec.ts';
+import { ipBatch, run } from '../exec.ts';
 import { tapName } from '../guests/guest.ts';
 import { defineStory, type Story } from '../story.ts';
 import { inGuest } from '../traffic/in-guest.ts';
 import { OPEN_PORT } from '../traffic/protocol.ts';
+import { KEEPS_ITS_GROUPS } from './live-migration-groups.ts';
 import {
   agentOf,
   askAndWait,
@@ -68,6 +69,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       const { guest } = movable(lab);
       const port = await lab.tenants.blue.get('port', guest.portId);
       expect(port['binding:host_id'] === lab.hosts.h2.name, `it is bound to ${port['binding:host_id']}`);
+      await untilKnown(lab, guest);
       for (const other of Object.values(lab.guests)) {
         await expectPings(other, guest);
         await expectPings(guest, other);
@@ -84,6 +86,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       const { h1, h3 } = lab.hosts;
       await leave(lab, h1, movable(lab));
       const paused = await migrate(lab, h3);
+      await untilKnown(lab, guest);
       for (const other of Object.values(lab.guests)) await expectPings(other, guest);
       return `paused ${duration(paused)}`;
     },
@@ -150,6 +153,32 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       for (const { what, answer } of questions) await answer.catch(() => lost.push(what));
       expect(lost.length === 0, `no answer came to ${lost.join(', ')}`);
       return `${questions.length} answered`;
+    },
+  },
+  {
+    group: 'idle',
+    name: 'a VM that has sent 10,000 datagrams which nobody answers moves: its idle connections are told first, and go on',
+    concerns: ['server', 'agent'],
+    run: async (lab) => {
+      const vm = await makeVm(lab, 'busy', 'quiet');
+      const { h1, h2 } = lab.hosts;
+      const go = `${lab.names.dir}/go-busy`;
+      const datagrams = `for ((port = 20000; port < 30000; port++)); do echo > /dev/udp/${lab.guests.third.ip}/$port; done`;
+      await run(['bash', '-c', datagrams], { netns: vm.guest.netns, timeoutMs: 60_000 });
+      const questions: Question[] = [];
+      for (const { name, ip } of Object.values(lab.guests)) {
+        const to = { name: `${name} of busy`, ip, port: OPEN_PORT };
+        questions.push(await askAndWait(lab, { from: vm.guest, to, over: 'when', go }));
+      }
+      const before = await takenBy(h2);
+      const paused = await migrate(lab, h2, vm);
+      await leave(lab, h1, vm);
+      await untilKnown(lab, vm.guest);
+      writeFileSync(go, '');
+      const lost: string[] = [];
+      for (const { what, answer } of questions) await answer.catch(() => lost.push(what));
+      expect(lost.length === 0, `${lost.length} of ${questions.length} did not go on: ${lost.join(', ')}`);
+      return `paused ${duration(paused)}; ${questions.length} answered; ${(await takenBy(h2)) - before} flows had come`;
     },
   },
   {
@@ -220,6 +249,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       return `${questions.length} answered; the first switch took ${duration(firstAt - startedAt)}, the second was ${duration(both)} later`;
     },
   },
+  KEEPS_ITS_GROUPS,
 ];
 
 export const LIVE_MIGRATION: Story = defineStory({

@@ -1,3 +1,4 @@
+import { existsSync, statSync } from 'node:fs';
 import { mapEntries } from '../agent-state.ts';
 import { untilSynced } from '../checks/agent-status.ts';
 import { type Check, expect, expectPings, pingFrom } from '../checks/check.ts';
@@ -6,7 +7,7 @@ import { run } from '../exec.ts';
 import type { Guest } from '../guests/guest.ts';
 import type { Lab } from '../lab.ts';
 import { LAUNCHER } from '../names.ts';
-import type { LabProcess } from '../processes.ts';
+import { checkAlive, type LabProcess } from '../processes.ts';
 import { defineStory, type Story } from '../story.ts';
 import { OPEN_PORT } from '../traffic/protocol.ts';
 import { TWO_VMS } from './two-vms.ts';
@@ -133,6 +134,68 @@ async function withoutRule<T>(lab: LiveLab, work: () => Promise<T>): Promise<T> 
   }
 }
 
+type Capture = {
+  readonly file: string;
+  readonly process: LabProcess;
+  /** Waits until it has so many bytes more than `from`. */
+  untilMore(from: number): Promise<number>;
+};
+
+/** The words of somebody who is not root, a member of a project. */
+function nobodys(lab: LiveLab, project: string, words: readonly string[]): readonly string[] {
+  const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
+  return [
+    ...nobody,
+    process.execPath,
+    LAUNCHER,
+    '--server',
+    lab.control.url,
+    '--project',
+    project,
+    '--role',
+    'member',
+    ...words,
+  ];
+}
+
+/** A capture by him, for as long as `work` takes; it has begun. */
+async function whileCapturing<T>(
+  lab: LiveLab,
+  name: string,
+  words: readonly string[],
+  work: (capture: Capture) => Promise<T>,
+): Promise<T> {
+  const file = `${lab.names.dir}/${name}.pcap`;
+  const command = ['sh', '-c', 'file=$1; shift; exec "$@" >"$file"', 'sh', file];
+  const running = await lab.processes.start({
+    name,
+    command: [...command, ...nobodys(lab, 'blue', ['capture', ...words])],
+    env: { HOME: '/nonexistent' },
+  });
+  const untilMore = (from: number): Promise<number> =>
+    eventually({ what: `${name} to have more than ${from} bytes`, deadlineMs: DEADLINE_MS }, async () => {
+      checkAlive(running);
+      const bytes = existsSync(file) ? statSync(file).size : 0;
+      return bytes > from ? bytes : undefined;
+    });
+  try {
+    await untilMore(0);
+    return await work({ file, process: running, untilMore });
+  } finally {
+    await running.stop('SIGKILL');
+  }
+}
+
+/** What tshark reads of it, a line a packet. */
+async function read(file: string): Promise<readonly string[]> {
+  const fields = ['ip.src', 'ip.dst', 'icmp.type', 'tcp.dstport'].flatMap((field) => ['-e', field]);
+  const { code, stdout, stderr } = await run(['tshark', '-n', '-r', file, '-T', 'fields', ...fields]);
+  expect(code === 0, `tshark ended with ${code}: ${stderr}`);
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+type Asked = { readonly marker: string };
+
 const concerns = ['agent', 'server'];
 
 const CHECKS: readonly Check<LiveWorld>[] = [
@@ -173,6 +236,7 @@ const CHECKS: readonly Check<LiveWorld>[] = [
         await untilFollowed(vm2, true);
         await restartAgent(lab);
         await shown.untilSaid('begun anew');
+        await untilFollowed(vm2, true);
         await expectPings(vm1, vm2);
         await shown.until('a ping', ({ kind, protocol }) => kind === 'begin' && protocol === 1);
         return 'begun anew';
@@ -244,6 +308,100 @@ const CHECKS: readonly Check<LiveWorld>[] = [
     },
   },
   {
+    group: 'capture',
+    name: 'who is not root captures a port of his project on another host, so many packets of those he wants, for Wireshark to read; another project’s is not there',
+    concerns,
+    run: async (lab) => {
+      const { vm1, vm2 } = lab.guests;
+      const words = [vm2.name, '--filter', `icmp and host ${vm1.ip}`, '--count', '10'];
+      const lines = await whileCapturing(lab, 'capture-vm2', words, async ({ process: running, file }) => {
+        await pingFrom(vm1, vm2.ip, { count: 30, intervalMs: 100, deadlineSeconds: 30 });
+        await eventually({ what: 'the capture to end', deadlineMs: DEADLINE_MS }, async () =>
+          running.alive() ? undefined : true,
+        );
+        expect(
+          running.log.read().includes('10 packets (as many as were asked for)\n'),
+          running.log.lastLines(5).join('\n'),
+        );
+        return read(file);
+      });
+      const there = lines.filter((line) => line.startsWith(`${vm1.ip}\t${vm2.ip}\t8`));
+      const back = lines.filter((line) => line.startsWith(`${vm2.ip}\t${vm1.ip}\t0`));
+      expect(lines.length === 10 && there.length + back.length === 10, `other packets: ${lines.join('; ')}`);
+      expect(there.length > 0 && back.length > 0, `one way only: ${lines.join('; ')}`);
+      const { code, stderr } = await run(nobodys(lab, 'red', ['capture', vm2.portId]), {
+        env: { HOME: '/nonexistent' },
+      });
+      expect(code === 1 && stderr.includes('PortNotFound'), `${code}: ${stderr}`);
+      return `${there.length} there, ${back.length} back`;
+    },
+  },
+  {
+    group: 'capture',
+    name: 'a hundred that ask at once have two places of a port, and give them back',
+    concerns,
+    run: async (lab) => {
+      const path = `/cable/v1/ports/${lab.guests.vm1.portId}/capture`;
+      const { blue } = lab.tenants;
+      const said = await Promise.allSettled(Array.from({ length: 100 }, () => blue.request('GET', path)));
+      const begun = said.flatMap((one) => (one.status === 'fulfilled' ? [one.value as Asked] : []));
+      const ended = begun.map(({ marker }) => blue.request('GET', `${path}?marker=${marker}&end=true`));
+      await Promise.all(ended);
+      expect(begun.length === 2, `${begun.length} have begun`);
+      const again = (await blue.request('GET', path)) as Asked;
+      await blue.request('GET', `${path}?marker=${again.marker}&end=true`);
+      return '2 of 100';
+    },
+  },
+  {
+    group: 'capture',
+    name: 'it goes on after the agent was killed, and after who captures was stopped; meanwhile nobody captures',
+    concerns,
+    run: async (lab) => {
+      const { vm2, pod1 } = lab.guests;
+      const isCaptured = async (is: boolean): Promise<void> => {
+        const what = `pod1 to be captured${is ? '' : ' no more'}`;
+        await eventually({ what, deadlineMs: DEADLINE_MS }, async () => {
+          const flags = await flagsOf(pod1.host, pod1.portId);
+          return flags !== undefined && flags.includes('peer') !== is ? true : undefined;
+        });
+      };
+      return whileCapturing(lab, 'capture-pod1', [pod1.portId], async (capture) => {
+        const { log } = capture.process;
+        const untilSaid = (count: number): Promise<true> =>
+          eventually({ what: 'that it begins anew', deadlineMs: DEADLINE_MS }, async () =>
+            log.read().split('-- begun anew').length > count ? true : undefined,
+          );
+        const untilPinged = async (): Promise<void> => {
+          const before = statSync(capture.file).size;
+          await expectPings(vm2, pod1);
+          await capture.untilMore(before);
+        };
+        await isCaptured(true);
+        await untilPinged();
+        await restartAgent(lab);
+        await untilSaid(1);
+        await isCaptured(true);
+        await untilPinged();
+        capture.process.signal('SIGSTOP');
+        await isCaptured(false);
+        capture.process.signal('SIGCONT');
+        await untilSaid(2);
+        await isCaptured(true);
+        await untilPinged();
+        capture.process.signal('SIGINT');
+        await eventually({ what: 'the capture to end', deadlineMs: DEADLINE_MS }, async () =>
+          capture.process.alive() ? undefined : true,
+        );
+        await isCaptured(false);
+        const lines = await read(capture.file);
+        const pings = lines.filter((line) => line.startsWith(`${vm2.ip}\t${pod1.ip}\t8`));
+        expect(pings.length >= 15, `${pings.length} of 15 pings: ${lines.join('; ')}`);
+        return `${lines.length} packets; ${log.lastLines(1).join('')}`;
+      });
+    },
+  },
+  {
     group: 'follow',
     name: 'at the end nobody is followed, and what a pod is given goes the short way again',
     concerns,
@@ -260,7 +418,7 @@ const CHECKS: readonly Check<LiveWorld>[] = [
 
 export const LIVE: Story = defineStory({
   name: 'live',
-  sentence: 'What flows do and which packets pass is shown as it happens.',
+  sentence: 'What flows do and which packets pass is shown, and captured, as it happens.',
   world: WORLD,
   checks: CHECKS,
 });

@@ -10,8 +10,8 @@ export type Target = { readonly host: string; readonly port: number };
 
 /** How long a connection may stand still before it counts as broken. */
 const STALL_MS = 15_000;
-/** How long an answer may take that waits for something else. */
-const IDLE_MS = 60_000;
+/** How long an answer may take that waits for something else, such as a VM that moves. */
+const IDLE_MS = 110_000;
 
 /** Name of the guest that answers at the address. */
 export async function who(target: Target): Promise<string> {

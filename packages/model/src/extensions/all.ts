@@ -13,7 +13,7 @@ export * from './external-net.ts';
 export * from './extra-dhcp-opt.ts';
 export { extrarouteAtomicExtension, extrarouteExtension } from './extraroute.ts';
 export * from './fip-port-details.ts';
-export { loadBalancerExtension, loadBalancerHealthExtension } from './load-balancer.ts';
+export { loadBalancerExtension, loadBalancerHealthExtension, loadBalancerQuotasExtension } from './load-balancer.ts';
 export * from './net-mtu.ts';
 export * from './port-forwarding.ts';
 export * from './port-security.ts';

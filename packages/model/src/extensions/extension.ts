@@ -1,4 +1,4 @@
-import type { ActionDeclaration, Attribute, Resource, ShownPart, StoredPart } from '../declaration.ts';
+import type { ActionDeclaration, Attribute, FormDeclaration, Resource, ShownPart, StoredPart } from '../declaration.ts';
 
 /**
  * What an extension brings, as data. Its alias is listed by `/v2.0/extensions` while it is loaded, and without it there is no trace of what it brings. So
@@ -22,6 +22,8 @@ export type ExtensionDeclaration = {
   readonly columns?: Readonly<Record<string, readonly string[]>>;
   /** Actions that it adds, by type. */
   readonly actions?: Readonly<Record<string, readonly ActionDeclaration[]>>;
+  /** Further forms in which it serves types of core and of others, by type. */
+  readonly forms?: Readonly<Record<string, readonly FormDeclaration[]>>;
 };
 
 /** What the extensions of a module (`typeof import(...)`, each export one, `as const`) add to the stored objects of a type. */

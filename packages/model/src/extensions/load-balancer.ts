@@ -1,4 +1,4 @@
-import type { ActionDeclaration, Attribute, Resource } from '../declaration.ts';
+import type { ActionDeclaration, Attribute, FormDeclaration, Resource } from '../declaration.ts';
 import { l7PolicyResource, listenerResource } from '../resources/listener.ts';
 import { lbProviderResource, loadBalancerResource } from '../resources/load-balancer.ts';
 import { LB_COMMON_ATTRIBUTES } from '../resources/load-balancer-attributes.ts';
@@ -30,7 +30,16 @@ function ids(description: string): Attribute {
 
 function limit(example: number, description: string): Attribute {
   const range = { minimum: -1, maximum: 2147483647 };
-  return { type: 'integer', write: 'update', ...range, filter: false, sort: false, example, description };
+  return {
+    type: 'integer',
+    write: 'update',
+    ...range,
+    nullable: true,
+    filter: false,
+    sort: false,
+    example,
+    description,
+  };
 }
 
 const ADDED: Added = {
@@ -119,4 +128,27 @@ export const loadBalancerHealthExtension = {
   requires: ['lbaasv2'],
   resources: [healthMonitorResource] as readonly Resource[],
   attributes: HEALTH_ADDED as HealthAdded,
+} as const;
+
+/** What Octavia's quotas count, in the words that they have besides for it. */
+const LB_QUOTA = {
+  serves: ['loadbalancer', 'listener', 'pool', 'member', 'healthmonitor'],
+  also: { load_balancer: 'loadbalancer', health_monitor: 'healthmonitor' },
+  actions: [],
+  statuses: { update: 202, delete: 202 },
+} as const;
+
+/** Limits of load balancers at Octavia's place: the same as in Neutron's quotas. */
+export const loadBalancerQuotasExtension = {
+  alias: 'lbaasv2-quotas',
+  name: 'Quotas of load balancers',
+  description: 'How many load balancers, listeners, pools, members and health monitors a project may have.',
+  updated: '2026-11-27T00:00:00-00:00',
+  requires: ['lbaasv2-health'],
+  forms: {
+    quota: [
+      { form: 'lbaas', prefix: '/v2.0/lbaas', ...LB_QUOTA },
+      { form: 'lbaas-v2', prefix: '/v2/lbaas', ...LB_QUOTA },
+    ],
+  } as { readonly quota: readonly FormDeclaration[] },
 } as const;

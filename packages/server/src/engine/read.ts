@@ -25,7 +25,7 @@ export type List = {
 
 /**
  * The objects of a list request. Which objects there are, and what is stored of them, is of one moment: the one of the call. Throws
- * `NotFound` for an unknown marker.
+ * `NotFound` for an unknown marker. `served`: the form; of implied objects those are listed that were given something of it.
  */
 export async function listObjects(
   deps: Deps,
@@ -33,6 +33,7 @@ export async function listObjects(
   query: ListQuery,
   reader: Reader,
   turns: Turns,
+  served: ResourceModel = resource,
 ): Promise<List> {
   const isComputed = (name: string): boolean => resource.attributes[name]?.computed === true;
   const early = query.filters.filter((filter) => !isComputed(filter.attribute));
@@ -45,7 +46,7 @@ export async function listObjects(
   const isSeen = visible.kind === 'all' ? () => true : visible.sees;
   const accept = (row: AnyObject): AnyObject | undefined => {
     if (!matchesFilters(early, row) || !isChangedSince(row, query) || !isSeen(row)) return;
-    if (!isGiven(resource, row)) return;
+    if (!isGiven(served, row)) return;
     const object = presentFirst ? present(deps, resource, row) : row;
     return matchesFilters(late, object) ? object : undefined;
   };

@@ -93,19 +93,20 @@ export async function updateObject(
   });
 }
 
-/** Deletes the object and what cascades from it. Refused while anything else refers to it. */
+/** Deletes the object and what cascades from it. Refused while anything else refers to it. `served`: the form; of an implied object goes what that has. */
 export async function deleteObject(
   deps: EngineDeps,
   resource: ResourceModel,
   id: string,
   asked: Asked,
   ifRevision: number | null = null,
+  served: ResourceModel = resource,
 ): Promise<void> {
   const build = async (planning: Planning): Promise<void> => {
     const row = permittedRow(planning, resource, id, (before) => ({ verb: 'delete', before }));
     checkRevision(row, ifRevision);
-    if (!isGiven(resource, row)) throw notFound(resource, id);
-    if (resource.implied === true) planUpdate(planning, resource, row, takenBack(resource));
+    if (!isGiven(served, row)) throw notFound(resource, id);
+    if (resource.implied === true) planUpdate(planning, resource, row, takenBack(served));
     else planDelete(planning, resource, row, await layTombstone(planning, resource, row));
   };
   for (const one of deps.modules.of(resource.type)) {

@@ -1,5 +1,5 @@
 /** What agents answer, taken for what it should be only as far as it is: a newer or broken agent must not upset who asks. */
-import { CableError, type HostAnswers, type HostAsk } from '@cable/model';
+import { CableError, type HostAnswers, type HostAsk, MAX_CAPTURE_ANSWER_BYTES, MAX_SNAPLEN } from '@cable/model';
 
 /** Characters of what would be begun: some hundred are. */
 const MAX_BEGAN = 1024;
@@ -27,6 +27,13 @@ const FORMS: Readonly<Record<HostAsk['kind'], (value: Fields) => boolean>> = {
     isNumber(lost) &&
     isListOf(records, (event) => (event['kind'] === 'packet' ? isPacketEvent(event) : isFlowEvent(event))) &&
     (counted === undefined || (isRecord(counted) && isCounted(counted))),
+  capture: ({ lease, frames, lost, hasMore }) =>
+    isText(lease) &&
+    LEASE.test(lease) &&
+    isNumber(lost) &&
+    typeof hasMore === 'boolean' &&
+    isListOf(frames, isCapturedFrame) &&
+    frames.reduce((sum: number, { frame }: Fields) => sum + String(frame).length, 0) <= MAX_CAPTURE_ANSWER_BYTES,
   trace: ({ neighbour, steps, end, began }) =>
     (began === undefined || began === null || (isText(began) && began.length <= MAX_BEGAN)) &&
     (neighbour === null || (isRecord(neighbour) && isText(neighbour['address']) && isEnd(neighbour['end']))) &&
@@ -75,6 +82,14 @@ function isPacketEvent(event: Fields): boolean {
   );
 }
 
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+const MAX_FRAME_TEXT = 4 * Math.ceil(MAX_SNAPLEN / 3);
+
+function isCapturedFrame({ number, atUs, bytes, frame }: Fields): boolean {
+  const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
+  return [number, atUs, bytes].every(isWhole) && isText(frame) && frame.length <= MAX_FRAME_TEXT && BASE64.test(frame);
+}
+
 function isCounted({ sent, received, drops }: Fields): boolean {
   const isOne = ({ reason, packets }: Fields): boolean => isReason(reason) && isNumber(packets);
   return isNumber(sent) && isNumber(received) && isListOf(drops, isOne);
@@ -95,7 +110,7 @@ function isReason(reason: unknown): boolean {
   return isRecord(reason) && isText(reason['name']) && isText(reason['meaning']) && isText(reason['remedy']);
 }
 
-function isListOf(value: unknown, is: (one: Fields) => boolean): boolean {
+function isListOf(value: unknown, is: (one: Fields) => boolean): value is readonly Fields[] {
   return Array.isArray(value) && value.every((one) => isRecord(one) && is(one));
 }
 

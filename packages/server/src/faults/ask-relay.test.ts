@@ -15,12 +15,14 @@ test('a server that does not answer is not waited for, nor is its answer kept; a
         done.push(...ops);
         return { ok: true, revision: 1 };
       },
+      compact: async () => {},
       watch: async function* (_prefix, { signal }) {
         await new Promise((resolve) => signal.addEventListener('abort', resolve));
         yield* [];
       },
     },
     ...{ server: 'one', lease: () => 'lease', revision: () => 1, log: silentLogger(), signal: abort.signal },
+    monotonicMs: () => 0,
     askHere: async () => assert.fail('nobody asks'),
   });
   const ask = () => relay.ask('other', 'h1', { kind: 'drops', portId: 'p' });

@@ -5,6 +5,7 @@ import { unreachable } from '../hosts/host-asks.ts';
 import { relayedAnswerKey, relayedAskKey, relayPrefix } from '../keys.ts';
 import { isFields } from '../rows.ts';
 import { storeErrorCode } from '../store-errors.ts';
+import { RelayTraffic } from './relay-traffic.ts';
 
 /** Longer than a server waits for the agent. */
 const TIMEOUT_MS = 12_000;
@@ -12,7 +13,7 @@ const TIMEOUT_MS = 12_000;
 const MAX_OPEN = 64;
 
 export type AskRelayDeps = {
-  readonly store: Pick<Store, 'txn' | 'watch'>;
+  readonly store: Pick<Store, 'txn' | 'watch' | 'compact'>;
   /** Id of this server. */
   readonly server: string;
   /** Id of its lease, as it is now. */
@@ -21,6 +22,8 @@ export type AskRelayDeps = {
   readonly revision: () => number;
   /** Asks a host that watches this server. Throws `CableError`. */
   readonly askHere: (host: string, ask: HostAsk) => Promise<unknown>;
+  /** Of a clock that never goes back. */
+  readonly monotonicMs: () => number;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
@@ -40,6 +43,7 @@ type Answer = { readonly value: unknown } | { readonly code: ErrorCode; readonly
 export class AskRelay {
   readonly #deps: AskRelayDeps;
   readonly #loop: Loop;
+  readonly #traffic: RelayTraffic;
   readonly #waiting = new Map<number, Waiting>();
   #revision: number;
   #watching = new AbortController();
@@ -48,7 +52,9 @@ export class AskRelay {
   constructor(deps: AskRelayDeps) {
     this.#deps = deps;
     this.#revision = deps.revision();
-    const { log, signal } = deps;
+    const { store, revision, monotonicMs, log, signal } = deps;
+    const compact = (before: number): Promise<void> => store.compact(before);
+    this.#traffic = new RelayTraffic({ compact, revision, monotonicMs, log });
     this.#loop = startLoop({ name: 'relay', log, signal, run: () => this.#follow() });
   }
 
@@ -122,12 +128,13 @@ export class AskRelay {
   }
 
   async #answer(kv: KeyValue, by: string, number: number): Promise<void> {
-    const { store, askHere, lease } = this.#deps;
+    const { store, askHere, lease, signal } = this.#deps;
     const { host, ask } = JSON.parse(kv.value) as { readonly host: string; readonly ask: HostAsk };
-    const answer = await answerOf(host, () => askHere(host, ask));
+    let value = JSON.stringify(await answerOf(host, () => askHere(host, ask)));
+    if (!(await this.#traffic.pass(Buffer.byteLength(value), signal))) value = JSON.stringify(TOO_MUCH);
     const key = relayedAnswerKey(by, number);
     const ops: readonly Op[] = [
-      { kind: 'put', key, value: JSON.stringify(answer), lease: lease() },
+      { kind: 'put', key, value, lease: lease() },
       { kind: 'delete', key: kv.key },
     ];
     // Who asked has given up if the key is gone.
@@ -141,6 +148,11 @@ export class AskRelay {
     });
   }
 }
+
+const TOO_MUCH: Answer = {
+  code: 'ServiceUnavailable',
+  message: 'Too much is answered by other servers of the store at once.',
+};
 
 async function answerOf(host: string, ask: () => Promise<unknown>): Promise<Answer> {
   try {

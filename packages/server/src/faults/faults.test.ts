@@ -98,7 +98,15 @@ test('who may not know of a port gets 404, who may only see it 403, and nobody i
     });
   }
   const { send, create } = harness;
-  for (const what of ['drops', 'flows', 'follow', `live?to=${addressOf(b)}`, `trace?to=${addressOf(b)}`, 'why'])
+  for (const what of [
+    'capture',
+    'drops',
+    'flows',
+    'follow',
+    `live?to=${addressOf(b)}`,
+    `trace?to=${addressOf(b)}`,
+    'why',
+  ])
     await refused(send('GET', `/cable/v1/ports/${a['id']}/${what}`, undefined, BOB), 404, 'PortNotFound');
   await refused(send('GET', `/cable/v1/ports/${a['id']}/why?to=${b['id']}`, undefined, ANN), 404, 'PortNotFound');
   await refused(send('GET', '/cable/v1/ports/nonsense/drops'), 404, 'PortNotFound');
@@ -536,6 +544,40 @@ test('what a machine outside sends is traced by the host that answers it, and th
   assert.deepEqual(await judged(), ['passes', null], 'who has just asked is known');
 });
 
+test('a port of a provider network answers the machine outside that has asked for it', async (t) => {
+  const { harness, b } = await cloud(t);
+  const { create } = harness;
+  const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'p' };
+  const office = await create('network', { name: 'office', ...flat });
+  await create('subnet', { network_id: office['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const port = await bind(harness, await create('port', { network_id: office['id'] }), 'h1');
+  const sent: HostAsk[] = [];
+  let receiver = port;
+  const neighbour = { address: '', mac: '02:00:00:00:00:01', end: { kind: 'answered' } } as const;
+  await agent(t, harness, 'h1', (ask) => {
+    sent.push(ask);
+    const isOut = ask.kind === 'trace' && ask.from.kind === 'port';
+    return hop(isOut ? { kind: 'outside' } : { kind: 'port', portId: String(receiver['id']) }, { neighbour });
+  });
+  await agent(t, harness, 'h2', (ask) => {
+    sent.push(ask);
+    return hop({ kind: 'outside' }, { neighbour });
+  });
+  const answered = async (source: string): Promise<unknown> => {
+    sent.length = 0;
+    const path = `/cable/v1/networks/${office['id']}/trace?to=${addressOf(port)}&source=${source}`;
+    const { status, body } = await harness.send('GET', path);
+    assert.deepEqual([status, body['verdict']], [200, 'passes'], JSON.stringify(body));
+    const last = sent.at(-1);
+    return last?.kind === 'trace' && last.from.kind === 'port' && [last.from.nextHop, last.from.isOutside ?? false];
+  };
+  assert.deepEqual(await answered('10.0.0.200'), ['10.0.0.200', true]);
+  assert.deepEqual(await answered('198.51.100.7'), ['10.0.0.1', true], 'the gateway of the link has asked');
+  // Who gets it in another network knows nobody there by that.
+  receiver = b;
+  assert.deepEqual(await answered('10.0.0.200'), ['10.0.0.200', false]);
+});
+
 test('of the hosts that may have a floating IP each is asked; none answers, none is there, and older agents are told apart', async (t) => {
   const { harness, external, floating, port, gateway } = await outsideCloud(t);
   const asked: string[] = [];
@@ -772,6 +814,111 @@ test('who follows is told what came since his marker, in names that he may know'
   assert.deepEqual([anew['begun_anew'], anew['missing']], [true, 1]);
 });
 
+const FRAME = { number: 1, atUs: 1_700_000_000_000_001, bytes: 90, frame: 'AAECAwQF' };
+
+test('who captures is given the frames that came since his marker, and what is missing; what is no answer is refused', async (t) => {
+  const { harness, a } = await cloud(t);
+  const asked: HostAsk[] = [];
+  let said: unknown = { lease: 'first', frames: [], lost: 4, hasMore: false };
+  await agent(t, harness, 'h1', (ask) => {
+    asked.push(ask);
+    return { value: said };
+  });
+  const path = `/cable/v1/ports/${a['id']}/capture`;
+  const capture = async (query: string, who: Record<string, string> = ANN): Promise<Json> => {
+    const { status, body } = await harness.send('GET', `${path}${query}`, undefined, who);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
+  };
+  const begun = await capture('?filter=tcp+and+host+10.0.0.9&snaplen=128');
+  assert.deepEqual(begun, {
+    ...{ port: { id: a['id'], name: 'a' }, host: null, marker: 'first.0.4', begun_anew: false, missing: 4 },
+    ...{ more: false, frames: [] },
+  });
+  said = { lease: 'first', frames: [FRAME, { ...FRAME, number: 2 }], lost: 6, hasMore: true };
+  const next = await capture('?filter=tcp+and+host+10.0.0.9&snaplen=128&marker=first.0.4');
+  assert.deepEqual([next['marker'], next['missing'], next['more']], ['first.2.6', 2, true]);
+  const shown = { at_us: FRAME.atUs, bytes: 90, frame: FRAME.frame };
+  assert.deepEqual(next['frames'], [shown, shown]);
+  await capture('?marker=first.2.6&end=true');
+  const of = { kind: 'capture', portId: a['id'] };
+  const filter = { etherType: null, protocol: 6, hosts: ['10.0.0.9'], ports: [] };
+  const every = { ...filter, protocol: null, hosts: [] };
+  assert.deepEqual(asked, [
+    { ...of, lease: null, after: 0, filter, snaplen: 128 },
+    { ...of, lease: 'first', after: 0, filter, snaplen: 128 },
+    { ...of, lease: 'first', after: 2, isLast: true, filter: every, snaplen: 65_549 },
+  ]);
+  said = { lease: 'second', frames: [], lost: 1, hasMore: false };
+  const anew = await capture('?marker=first.2.6', {});
+  assert.deepEqual([anew['begun_anew'], anew['missing'], anew['host']], [true, 1, 'h1']);
+  const whole = { lease: 'l', frames: [FRAME], lost: 0, hasMore: false };
+  for (const wrong of [
+    null,
+    { ...whole, lease: 'a b' },
+    { ...whole, hasMore: 1 },
+    { ...whole, frames: {} },
+    { ...whole, frames: [{ ...FRAME, frame: 'AA\u0000=' }] },
+    { ...whole, frames: [{ ...FRAME, frame: 'A'.repeat(90_000) }] },
+    { ...whole, frames: Array.from({ length: 20 }, () => ({ ...FRAME, frame: 'A'.repeat(20_000) })) },
+    { ...whole, frames: [{ ...FRAME, atUs: -1 }] },
+    { ...whole, frames: [{ ...FRAME, number: 1.5 }] },
+  ]) {
+    said = wrong;
+    await refused(harness.send('GET', path), 409, 'HostRefusesAsk');
+  }
+});
+
+test('when a port moves its capture begins anew at the new host, and when it goes there is none', async (t) => {
+  const { harness, a } = await cloud(t);
+  const { send } = harness;
+  const asked: [string, unknown][] = [];
+  for (const host of ['h1', 'h2'])
+    await agent(t, harness, host, (ask) => {
+      asked.push([host, ask.kind === 'capture' && ask.lease]);
+      return { value: { lease: `of${host}`, frames: [FRAME], lost: 0, hasMore: false } };
+    });
+  const path = `/cable/v1/ports/${a['id']}/capture`;
+  const { body: first } = await send('GET', path, undefined, ANN);
+  const bound = await send('PUT', `/v2.0/ports/${a['id']}`, { port: { 'binding:host_id': 'h2' } });
+  assert.equal(bound.status, 200, JSON.stringify(bound.body));
+  const { body: second } = await send('GET', `${path}?marker=${first['marker']}`, undefined, ANN);
+  assert.deepEqual([second['begun_anew'], (second['frames'] as unknown as Json[]).length], [true, 1]);
+  assert.deepEqual(asked, [
+    ['h1', null],
+    ['h2', 'ofh1'],
+  ]);
+  assert.equal((await send('DELETE', `/v2.0/ports/${a['id']}`)).status, 204);
+  await refused(send('GET', `${path}?marker=${second['marker']}`, undefined, ANN), 404, 'PortNotFound');
+  assert.equal(asked.length, 2);
+});
+
+test('a capture by a host of another server goes as the others do, also while that hangs, and one of an older build says so', async (t) => {
+  const { harness, a } = await cloud(t);
+  const { store, server, send } = harness;
+  const other = await startTestServer(store);
+  t.after(() => other.stop());
+  const frames = Array.from({ length: 3 }, (_, n) => ({ ...FRAME, number: n + 1, frame: 'A'.repeat(80_000) }));
+  let said: Said | undefined = { value: { lease: 'l', frames, lost: 0, hasMore: false } };
+  const socket = await agent(t, harnessOf(store, other), 'h1', () => said);
+  await server.tables.waitFor(other.tables.revision);
+  const path = `/cable/v1/ports/${a['id']}/capture`;
+  const { status, body } = await send('GET', path, undefined, ANN);
+  assert.equal(status, 200, JSON.stringify(body));
+  assert.deepEqual(
+    (body['frames'] as unknown as Json[]).map(({ frame }) => String(frame).length),
+    [80_000, 80_000, 80_000],
+  );
+  said = { fault: { code: 'unknown', message: '' } };
+  assert.match(await refused(send('GET', path), 409, 'HostRefusesAsk'), /of a build that cannot answer this/);
+  said = undefined;
+  const hanging = send('GET', path);
+  for (let tries = 0; (await store.list('/cable/y/')).kvs.length === 0 && tries < 600; tries += 1)
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  socket.destroy();
+  await refused(hanging, 503, 'HostUnreachable');
+});
+
 test('parameters are refused by name', async (t) => {
   const { harness, a, b } = await cloud(t);
   for (const [what, named] of [
@@ -788,6 +935,15 @@ test('parameters are refused by name', async (t) => {
     [`live?to=${addressOf(b)}&marker=a.1.1`, 'marker'],
     [`live?to=${addressOf(b)}&marker=a.1.1~~`, 'marker'],
     ['follow?state=new', 'state'],
+    ['follow?end=true', 'end'],
+    ['follow?marker=a.1.1&end=1', 'end'],
+    [`live?to=${addressOf(b)}&end=true`, 'end'],
+    ['capture?filter=foo', 'filter'],
+    ['capture?filter=tcp+and+udp', 'filter'],
+    ['capture?snaplen=63', 'snaplen'],
+    ['capture?snaplen=65550', 'snaplen'],
+    ['capture?marker=7', 'marker'],
+    ['capture?rate=7', 'rate'],
     ['follow?marker=7', 'marker'],
     ['follow?marker=a.b.c', 'marker'],
     ['trace', 'to'],

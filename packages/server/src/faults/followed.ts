@@ -11,47 +11,59 @@ import { peerAddress, type Shown, showEnds } from './shown-ends.ts';
 export async function showFollowed(
   deps: FaultDeps,
   port: Port,
-  {
-    marker,
-    only,
-  }: { readonly marker: FollowMarker | null; readonly only: Pick<FlowQuery, 'protocol' | 'address' | 'port'> },
+  { only, ...place }: FollowPlace & { readonly only: Pick<FlowQuery, 'protocol' | 'address' | 'port'> },
   eyes: Eyes,
 ): Promise<unknown> {
   const host = boundHost(port);
-  const { answer, ...place } = await askFollowed(deps, port, marker, only);
+  const { answer, marker, isAnew, missing } = await askFollowed(deps, port, place, only);
   const neighbours = new Neighbours(deps);
   return {
     port: { id: port.id, name: port.name },
     host: eyes.host(host, port),
-    marker: formatFollowMarker(place.marker),
-    begun_anew: place.isAnew,
-    missing: place.missing,
+    marker: formatFollowMarker(marker),
+    begun_anew: isAnew,
+    missing,
     records: answer.records.flatMap((event) =>
       event.kind === 'packet' ? [] : [showEvent(deps, port, event, { eyes, neighbours })],
     ),
   };
 }
 
-/** What came since the marker, and where that is; `isAnew`: the host did not know the marker. */
+/** Where who asks is, and whether he will ask again. */
+export type FollowPlace = { readonly marker: FollowMarker | null; readonly isLast: boolean };
+
+/** Where an answer leads. `isAnew`: the host did not know the marker. */
+export type NextPlace = { readonly marker: FollowMarker; readonly isAnew: boolean; readonly missing: number };
+
+/** What came since the marker, and where that is. */
 export async function askFollowed(
   { ask }: Pick<FaultDeps, 'ask'>,
   port: Port,
-  marker: FollowMarker | null,
-  only: Omit<FollowQuery, 'lease' | 'after'>,
-): Promise<{
-  readonly answer: FollowedFlows;
-  readonly marker: FollowMarker;
-  readonly isAnew: boolean;
-  readonly missing: number;
-}> {
+  place: FollowPlace,
+  only: Omit<FollowQuery, 'lease' | 'after' | 'isLast'>,
+): Promise<NextPlace & { readonly answer: FollowedFlows }> {
   const host = boundHost(port);
-  const place = { lease: marker?.lease ?? null, after: marker?.after ?? 0 };
-  const answer = answerValue('follow', host, await ask(host, { kind: 'follow', portId: port.id, ...place, ...only }));
-  const isSame = marker !== null && answer.lease === marker.lease;
+  const asked = { kind: 'follow', portId: port.id, ...askOf(place), ...only } as const;
+  const answer = answerValue('follow', host, await ask(host, asked));
+  return { answer, ...placeAfter(place.marker, answer) };
+}
+
+/** The place as a host is asked for it. */
+export function askOf({ marker, isLast }: FollowPlace): Pick<FollowQuery, 'lease' | 'after' | 'isLast'> {
+  return { lease: marker?.lease ?? null, after: marker?.after ?? 0, ...(isLast ? { isLast } : {}) };
+}
+
+export function placeAfter(
+  marker: FollowMarker | null,
+  {
+    lease,
+    lost,
+    records,
+  }: Pick<FollowedFlows, 'lease' | 'lost'> & { readonly records: readonly { readonly number: number }[] },
+): NextPlace {
+  const isSame = marker !== null && lease === marker.lease;
   const before = isSame ? marker : { after: 0, lost: 0 };
-  const { lease, lost, records } = answer;
   return {
-    answer,
     marker: { lease, after: records.at(-1)?.number ?? before.after, lost },
     isAnew: marker !== null && !isSame,
     missing: Math.max(0, lost - before.lost),

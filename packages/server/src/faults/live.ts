@@ -10,7 +10,7 @@ import {
 } from '@cable/model';
 import { boundHost, type FaultDeps, showFlow } from './counted.ts';
 import type { Eyes } from './eyes.ts';
-import { askFollowed, showEvent, timeOf } from './followed.ts';
+import { askFollowed, type FollowPlace, showEvent, timeOf } from './followed.ts';
 import { Neighbours } from './neighbours.ts';
 import { type FollowMarker, formatLiveMarker, type LiveQuery } from './queries.ts';
 import type { Shown } from './shown-ends.ts';
@@ -33,7 +33,7 @@ const NOTHING: PacketCounts = { sent: 0, received: 0, drops: [] };
 /** `GET .../live`: what came since the marker, at the sender's host and at the receiver's, if the caller may look into that. Clocks of hosts differ. */
 export async function showLive(deps: FaultDeps, { port, eyes, mayInspect }: Of, query: LiveQuery): Promise<unknown> {
   const host = boundHost(port);
-  const { protocol, rate, sourcePort, destinationPort, marker } = query;
+  const { protocol, rate, sourcePort, destinationPort, marker, isLast } = query;
   const source = query.source ?? sourceOf(port, query.to);
   const both = { protocol, rate };
   const neighbours = new Neighbours(deps);
@@ -41,8 +41,8 @@ export async function showLive(deps: FaultDeps, { port, eyes, mayInspect }: Of, 
   const sent: PacketQuery = { ...both, peer: query.to, peerPort: destinationPort, ownPort: sourcePort };
   const given: PacketQuery = { ...both, peer: source, peerPort: sourcePort, ownPort: destinationPort };
   const [first, second] = await Promise.all([
-    sideOf(deps, port, marker.sender, sent),
-    receiver === undefined ? undefined : sideOrError(deps, receiver, marker.receiver, given),
+    sideOf(deps, port, { marker: marker.sender, isLast }, sent),
+    receiver === undefined ? undefined : sideOrError(deps, receiver, { marker: marker.receiver, isLast }, given),
   ]);
   const sides = second === undefined ? [first] : [first, second];
   // What flows do on the host of both is told twice.
@@ -82,11 +82,11 @@ function receiverOf(
   return found !== undefined && found.id !== port.id && isBound(found) && mayInspect(found) ? found : undefined;
 }
 
-async function sideOf(deps: FaultDeps, port: Port, marker: FollowMarker | null, packets: PacketQuery): Promise<Side> {
-  const { answer, ...place } = await askFollowed(deps, port, marker, { packets });
+async function sideOf(deps: FaultDeps, port: Port, place: FollowPlace, packets: PacketQuery): Promise<Side> {
+  const { answer, ...next } = await askFollowed(deps, port, place, { packets });
   const { records, counted } = answer;
   if (counted === undefined) throw olderBuild(boundHost(port));
-  return { port, ...place, records, counted, error: null };
+  return { port, ...next, records, counted, error: null };
 }
 
 function olderBuild(host: string): CableError {
@@ -95,18 +95,13 @@ function olderBuild(host: string): CableError {
 }
 
 /** The sender's packets are shown also while the receiver's host says nothing. */
-async function sideOrError(
-  deps: FaultDeps,
-  port: Port,
-  marker: FollowMarker | null,
-  packets: PacketQuery,
-): Promise<Side> {
+async function sideOrError(deps: FaultDeps, port: Port, place: FollowPlace, packets: PacketQuery): Promise<Side> {
   try {
-    return await sideOf(deps, port, marker, packets);
+    return await sideOf(deps, port, place, packets);
   } catch (err) {
     if (!(err instanceof CableError)) throw err;
     const nothing = { records: [], counted: NOTHING, isAnew: false, missing: 0 };
-    return { port, marker, ...nothing, error: err.message };
+    return { port, marker: place.marker, ...nothing, error: err.message };
   }
 }
 

@@ -47,21 +47,19 @@ export function targetsFrom(deps: Deps, network: Network, wanted: Wanted): reado
   return [{ port: inside, ...way, hosts: [...new Set([...itself, ...gateways])] }];
 }
 
-/** The port that a floating IP leads to, for this packet. */
+/** The port that a floating IP leads to, for this packet; of what it leads to no port the first of those that its other ports lead to. */
 function behindFloating(
   { tables }: Deps,
   { id, port_id: portId }: FloatingIp,
   { protocol, destinationPort }: Wanted,
 ): Port | undefined {
   if (portId !== null) return tables.of('port').get(portId);
-  const forwarded = tables
-    .of('port_forwarding')
-    .by('floatingip_id', id)
-    .find(({ protocol: name, external_port_range: range }) => {
-      const [first = 0, last = first] = String(range).split(':').map(Number);
-      return PROTOCOLS[name] === protocol && destinationPort >= first && destinationPort <= last;
-    });
-  return forwarded === undefined ? undefined : tables.of('port').get(forwarded.internal_port_id);
+  const all = tables.of('port_forwarding').by('floatingip_id', id);
+  const forwarded = all.find(({ protocol: name, external_port_range: range }) => {
+    const [first = 0, last = first] = String(range).split(':').map(Number);
+    return PROTOCOLS[name] === protocol && destinationPort >= first && destinationPort <= last;
+  });
+  return tables.of('port').get((forwarded ?? all[0])?.internal_port_id ?? '');
 }
 
 /** Who has the address on a network behind a router whose gateway is on this one: by the router's own address. */

@@ -32,7 +32,10 @@ export async function traceFromOutside(deps: FaultDeps, of: Of, query: OutsideQu
   const packet: TracePacket = { ...query, source: query.source, destination: query.to };
   const context = { deps, eyes };
   const there = await firstToAnswer(context, network, target, packet);
-  const { receiver, back } = await answerOf(context, there, packet, target.asker);
+  const { receiver, back } = await answerOf(context, there, packet, {
+    networkId: network.id,
+    address: target.asker,
+  });
   return {
     from: { id: network.id, name: network.name },
     packet: showPacket(packet),

@@ -10,19 +10,25 @@ import {
   isUuid,
   MAX_FLOWS_AN_ANSWER,
   MAX_PACKET_RATE,
+  MAX_SNAPLEN,
   MAX_TRACE_BYTES,
+  MIN_SNAPLEN,
+  parseFrameFilter,
   parseIp,
 } from '@cable/model';
+import type { CapturedQuery } from './captured.ts';
+import type { FollowPlace } from './followed.ts';
 import type { OutsideQuery } from './outside-trace.ts';
 import type { TraceQuery } from './trace.ts';
 
 const FLOW_PARAMETERS = ['limit', 'marker', 'protocol', 'address', 'port', 'state'] as const;
-const FOLLOW_PARAMETERS = ['marker', 'protocol', 'address', 'port'] as const;
+const FOLLOW_PARAMETERS = ['marker', 'end', 'protocol', 'address', 'port'] as const;
+const CAPTURE_PARAMETERS = ['marker', 'end', 'filter', 'snaplen'] as const;
 const PACKET_PARAMETERS = ['protocol', 'sport', 'dport', 'icmp_type', 'icmp_code', 'bytes'] as const;
 const TRACE_PARAMETERS = ['to', 'source', ...PACKET_PARAMETERS] as const;
 const OUTSIDE_PARAMETERS = [...TRACE_PARAMETERS, 'via'] as const;
 
-const LIVE_PARAMETERS = ['to', 'source', 'protocol', 'sport', 'dport', 'rate', 'marker'] as const;
+const LIVE_PARAMETERS = ['to', 'source', 'protocol', 'sport', 'dport', 'rate', 'marker', 'end'] as const;
 
 const DEFAULT_RATE = 10;
 const DEFAULT_LIMIT = 100;
@@ -68,13 +74,33 @@ export function parseFlowQuery(url: string): FlowQuery {
 export type FollowMarker = { readonly lease: string; readonly after: number; readonly lost: number };
 
 /** `GET .../follow`. `marker` null: it begins. */
-export function parseFollowQuery(url: string): {
-  readonly marker: FollowMarker | null;
-  readonly only: Pick<FlowQuery, 'protocol' | 'address' | 'port'>;
-} {
+export function parseFollowQuery(
+  url: string,
+): FollowPlace & { readonly only: Pick<FlowQuery, 'protocol' | 'address' | 'port'> } {
   const values = readQuery(url, FOLLOW_PARAMETERS);
+  return { ...parsePlace(values), only: parseEnds(values) };
+}
+
+/** `GET .../capture` */
+export function parseCaptureQuery(url: string): CapturedQuery {
+  const values = readQuery(url, CAPTURE_PARAMETERS);
+  const filter = parseFrameFilter(values.get('filter') ?? '');
+  if (typeof filter === 'string') throw badParameter('filter', filter);
+  const snaplen = whole(values, 'snaplen', { least: MIN_SNAPLEN, most: MAX_SNAPLEN, otherwise: MAX_SNAPLEN });
+  return { ...parsePlace(values), filter, snaplen };
+}
+
+function parsePlace(values: ReadonlyMap<string, string>): FollowPlace {
   const text = values.get('marker');
-  return { marker: text === undefined ? null : parseFollowMarker(text), only: parseEnds(values) };
+  return { marker: text === undefined ? null : parseFollowMarker(text), isLast: parseLast(values) };
+}
+
+/** Does the client say that he asks for the last time? */
+function parseLast(values: ReadonlyMap<string, string>): boolean {
+  const text = values.get('end');
+  if (text !== undefined && text !== 'true') throw badParameter('end', 'give true, or leave it out');
+  if (text !== undefined && !values.has('marker')) throw badParameter('end', 'give the marker of what ends, too');
+  return text !== undefined;
 }
 
 function parseFollowMarker(text: string): FollowMarker {
@@ -101,6 +127,7 @@ export type LiveQuery = {
   readonly destinationPort: number | null;
   readonly rate: number;
   readonly marker: LiveMarker;
+  readonly isLast: boolean;
 };
 
 export function parseLiveQuery(url: string): LiveQuery {
@@ -124,6 +151,7 @@ export function parseLiveQuery(url: string): LiveQuery {
     ...{ sourcePort: port('sport'), destinationPort: port('dport') },
     rate: whole(values, 'rate', { least: 1, most: MAX_PACKET_RATE, otherwise: DEFAULT_RATE }),
     marker: { sender: markerOf(sender), receiver: markerOf(receiver) },
+    isLast: parseLast(values),
   };
 }
 

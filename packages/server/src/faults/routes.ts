@@ -7,12 +7,14 @@ import { askedOf } from '../http/asked.ts';
 import { credentialsFor } from '../http/caller-credentials.ts';
 import { refusal } from '../policy/authorize.ts';
 import type { AskHost } from './ask-host.ts';
+import { showCaptured } from './captured.ts';
 import { type FaultDeps, showDrops, showFlows } from './counted.ts';
 import { Eyes } from './eyes.ts';
 import { showFollowed } from './followed.ts';
 import { showLive } from './live.ts';
 import { traceFromOutside } from './outside-trace.ts';
 import {
+  parseCaptureQuery,
   parseFlowQuery,
   parseFollowQuery,
   parseLiveQuery,
@@ -27,10 +29,10 @@ import { explainPair, explainPort } from './why.ts';
 
 type OneRoute = { Params: { id: string } };
 
-/** Who may look into a port. */
-const RULE = 'inspect_port';
+/** Who may look into a port: see what becomes of its packets, or the packets themselves. */
+const RULE = { inspect: 'inspect_port', capture: 'capture_port' } as const;
 
-/** Adds `GET /cable/v1/ports/{id}/drops|flows|follow|live|trace|why`, what the port's host knows of its packets, and `GET /cable/v1/networks/{id}/trace`. Errors are thrown as `CableError`. */
+/** Adds `GET /cable/v1/ports/{id}/capture|drops|flows|follow|live|trace|why`, what the port's host knows of its packets, and `GET /cable/v1/networks/{id}/trace`. Errors are thrown as `CableError`. */
 export function addFaultRoutes(scope: FastifyInstance, deps: EngineDeps, ask: AskHost): void {
   const faults: FaultDeps = { tables: deps.tables, addresses: deps.addresses, ask };
   const add = (name: string, show: (of: Inspected, request: FastifyRequest) => Promise<unknown>): void => {
@@ -44,6 +46,10 @@ export function addFaultRoutes(scope: FastifyInstance, deps: EngineDeps, ask: As
   });
   add('flows', ({ port, eyes }, { url }) => showFlows(faults, port, parseFlowQuery(url), eyes));
   add('follow', ({ port, eyes }, { url }) => showFollowed(faults, port, parseFollowQuery(url), eyes));
+  scope.get<OneRoute>('/cable/v1/ports/:id/capture', async (request) => {
+    const { port, eyes } = await inspected(deps, request, request.params.id, RULE.capture);
+    return showCaptured(faults, port, parseCaptureQuery(request.url), eyes);
+  });
   add('live', (of, { url }) => showLive(faults, of, parseLiveQuery(url)));
   add('trace', ({ port, eyes }, { url }) => trace(faults, port, parseTraceQuery(url), eyes));
   add('why', async ({ port, eyes }, request) => {
@@ -54,7 +60,8 @@ export function addFaultRoutes(scope: FastifyInstance, deps: EngineDeps, ask: As
     return explainPair(faults, [port, other], parsePacket(values, version), eyes);
   });
   scope.get<OneRoute>('/cable/v1/networks/:id/trace', async (request) => {
-    const { row, eyes, mayInspect } = await seen(deps, request, 'network', request.params.id);
+    const { row, eyes, may } = await seen(deps, request, 'network', request.params.id);
+    const mayInspect = (port: Port): boolean => may(RULE.inspect, port);
     return traceFromOutside(faults, { network: row as Network, eyes, mayInspect }, parseOutsideQuery(request.url));
   });
 }
@@ -63,24 +70,32 @@ export function addFaultRoutes(scope: FastifyInstance, deps: EngineDeps, ask: As
 type Inspected = { readonly port: Port; readonly eyes: Eyes; readonly mayInspect: (port: Port) => boolean };
 
 /** Throws `NotFound` for one that he may not know of, and `PolicyNotAuthorized`. */
-async function inspected(deps: EngineDeps, request: FastifyRequest, id: string): Promise<Inspected> {
-  const { row, eyes, mayInspect } = await seen(deps, request, 'port', id);
-  const port = row as Port;
-  if (!mayInspect(port)) throw refusal([RULE]);
-  return { port, eyes, mayInspect };
-}
-
-/** An object that the caller may know of. Throws `NotFound`. */
-async function seen(
+async function inspected(
   deps: EngineDeps,
   request: FastifyRequest,
-  type: 'port' | 'network',
   id: string,
-): Promise<Omit<Inspected, 'port'> & { readonly row: unknown }> {
+  rule: string = RULE.inspect,
+): Promise<Inspected> {
+  const { row, eyes, may } = await seen(deps, request, 'port', id);
+  const port = row as Port;
+  if (!may(rule, port)) throw refusal([rule]);
+  return { port, eyes, mayInspect: (other) => may(RULE.inspect, other) };
+}
+
+type Seen = {
+  readonly row: unknown;
+  readonly eyes: Eyes;
+  /** Does the rule let the caller do it with the port? */
+  readonly may: (rule: string, port: Port) => boolean;
+};
+
+/** An object that the caller may know of. Throws `NotFound`. */
+async function seen(deps: EngineDeps, request: FastifyRequest, type: 'port' | 'network', id: string): Promise<Seen> {
   const model = deps.resources.named(type);
   const reader = readerOf(deps, credentialsFor(askedOf(request).caller));
   if (!isUuid(id)) throw notFound(model, id);
   const row: unknown = await currentRow(deps, model, id, reader);
-  const mayInspect = (object: Port): boolean => reader.view.allows(RULE, { type: 'port', object, row: reader.row });
-  return { row, eyes: new Eyes(deps, reader), mayInspect };
+  const may = (rule: string, object: Port): boolean =>
+    reader.view.allows(rule, { type: 'port', object, row: reader.row });
+  return { row, eyes: new Eyes(deps, reader), may };
 }

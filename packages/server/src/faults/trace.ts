@@ -69,7 +69,10 @@ type Unfinished = {
   readonly remedy: string;
 };
 
-export type Context = { readonly deps: FaultDeps; readonly eyes: Eyes; readonly taught?: string | undefined };
+export type Context = { readonly deps: FaultDeps; readonly eyes: Eyes; readonly taught?: Taught | undefined };
+
+/** A machine on the physical network of the network, whose MAC its own question for an address of ours has told. */
+export type Taught = { readonly networkId: string; readonly address: string };
 
 /** More hosts than any way has: from a guest's to its receiver's, by a gateway. */
 const MAX_HOPS = 6;
@@ -97,12 +100,12 @@ export async function trace(deps: FaultDeps, port: Port, query: TraceQuery, eyes
   };
 }
 
-/** What the port that it came to answers; `back` undefined: nothing, or nobody knows what becomes of that. `taught`: an address outside whose MAC the packet's own question for ours has told. */
+/** What the port that it came to answers; `back` undefined: nothing, or nobody knows what becomes of that. */
 export async function answerOf(
   context: Context,
   there: Way,
   sent: TracePacket,
-  taught?: string,
+  taught?: Taught,
 ): Promise<{ readonly receiver: Port | undefined; readonly back: Way | undefined }> {
   const { deps } = context;
   if (there.end.kind !== 'port') return { receiver: undefined, back: undefined };
@@ -144,7 +147,9 @@ async function followFrom(
     return { hops: [], end: { kind: 'missing', why: sending.missing, remedy }, host, begun: [] };
   }
   const { nextHop } = sending;
-  const from = { kind: 'port', portId: port.id, nextHop, packet } as const;
+  const { taught } = context;
+  const isOutside = port.network_id === taught?.networkId && nextHop === taught.address;
+  const from = { kind: 'port', portId: port.id, nextHop, ...(isOutside ? { isOutside } : {}), packet } as const;
   return follow(context, { port, host, from }, answered);
 }
 
@@ -199,8 +204,10 @@ export async function follow(
 }
 
 /** A trace teaches nobody: a machine that has just asked for an address of ours is known to who answers it. */
-function taughtHop(hop: TraceHop, taught: string | undefined): TraceHop {
-  const isAsked = hop.steps.some((step) => step.kind === 'outside' && !step.isKnown && step.address === taught);
+function taughtHop(hop: TraceHop, taught: Taught | undefined): TraceHop {
+  const isAsked = hop.steps.some(
+    (step) => step.kind === 'outside' && !step.isKnown && step.address === taught?.address,
+  );
   if (!isAsked || hop.end?.kind !== 'drop' || hop.end.reason.name !== 'no_neighbour') return hop;
   const steps = hop.steps.map((step) => (step.kind === 'outside' ? { ...step, isKnown: true } : step));
   return { ...hop, steps, end: { kind: 'outside' } };

@@ -16,8 +16,9 @@ export function answerError(
   const error = asCableError(thrown);
   countError(error);
   logError(log, request, error, thrown);
-  const body = isOctavia(request) ? { ...errorBody(error), ...octaviaFault(error) } : errorBody(error);
-  return reply.code(error.status).headers(errorHeaders(error)).send(body);
+  if (!isOctavia(request)) return reply.code(error.status).headers(errorHeaders(error)).send(errorBody(error));
+  const body = { ...errorBody(error), ...octaviaFault(error) };
+  return reply.code(octaviaStatus(error)).headers(errorHeaders(error)).send(body);
 }
 
 /** One line about a request that was answered with an error; what is refused is for who looks for it. `thrown`: what the error came from. */
@@ -62,6 +63,11 @@ export function errorBody(error: CableError): NeutronErrorBody {
 /** True of requests below Octavia's paths, whether there is such a route or not. */
 function isOctavia({ url }: Pick<FastifyRequest, 'url'>): boolean {
   return /^\/v2(\.0)?\/lbaas[/?]/.test(url);
+}
+
+/** Octavia's status where it is another than Neutron's. */
+function octaviaStatus({ code, status }: CableError): number {
+  return code === 'OverQuota' ? 403 : status;
 }
 
 /** The same as Octavia's clients read it: they show `faultstring` and nothing else. */

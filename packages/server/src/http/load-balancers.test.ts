@@ -413,5 +413,49 @@ lbTest('quotas count load balancers and their parts', async (world) => {
   await send('PUT', '/v2.0/quotas/p9', { quota: { loadbalancer: 1 } });
   const body = { loadbalancer: { vip_subnet_id: subnet['id'] } };
   assert.equal((await send('POST', `${LBAAS}/loadbalancers`, body, headers)).status, 201);
-  await refused(send('POST', `${LBAAS}/loadbalancers`, body, headers), 409, 'OverQuota');
+  await refused(send('POST', `${LBAAS}/loadbalancers`, body, headers), 403, 'OverQuota');
+});
+
+lbTest('quotas are also at Octavia’s place, in its words, and are Neutron’s', async ({ send, subnet }) => {
+  const none = { load_balancer: -1, loadbalancer: -1, listener: -1, pool: -1, member: -1 };
+  const unset = { ...none, healthmonitor: -1, health_monitor: -1 };
+  for (const prefix of ['/v2.0/lbaas', '/v2/lbaas']) {
+    assert.deepEqual((await send('GET', `${prefix}/quotas/p9`)).body, { quota: { project_id: 'p9', ...unset } });
+    assert.equal((await send('GET', `${prefix}/quotas/defaults`)).body['quota']?.['load_balancer'], -1);
+    assert.deepEqual((await send('GET', `${prefix}/quotas`)).body, { quotas: [] });
+  }
+  const path = `${LBAAS}/quotas/p9`;
+  const set = await send('PUT', path, { quota: { load_balancer: 1, health_monitor: 4 } });
+  assert.equal(set.status, 202);
+  assert.deepEqual(set.body, {
+    quota: { project_id: 'p9', ...unset, load_balancer: 1, loadbalancer: 1, healthmonitor: 4, health_monitor: 4 },
+  });
+  await send('PUT', '/v2.0/quotas/p9', { quota: { network: 3 } });
+  assert.equal((await send('GET', '/v2.0/quotas/p9')).body['quota']?.['loadbalancer'], 1);
+  const headers = { 'x-project-id': 'p9' };
+  const body = { loadbalancer: { vip_subnet_id: subnet['id'] } };
+  const statuses = await Promise.all([1, 2, 3].map(() => send('POST', `${LBAAS}/loadbalancers`, body, headers)));
+  assert.deepEqual(statuses.map(({ status }) => status).sort(), [201, 403, 403]);
+  const freed = await send('PUT', path, { quota: { load_balancer: null } });
+  assert.equal(freed.body['quota']?.['loadbalancer'], -1);
+  assert.equal((await send('DELETE', path)).status, 202);
+  await refused(send('DELETE', path), 404, 'TenantQuotaNotFound');
+  const left = (await send('GET', '/v2.0/quotas/p9')).body['quota'];
+  assert.deepEqual([left?.['network'], left?.['healthmonitor']], [3, -1]);
+  assert.deepEqual((await send('GET', `${LBAAS}/quotas`)).body, { quotas: [] });
+});
+
+lbTest('limits of other types, of nobody and of other projects are none of Octavia’s quotas', async ({ send }) => {
+  const put = (id: string, quota: object, headers?: Record<string, string>) =>
+    send('PUT', `${LBAAS}/quotas/${id}`, { quota }, headers);
+  const member = { 'x-project-id': 'p1', 'x-roles': 'member' };
+  await refused(put('p1', { network: 1 }), 400, 'HTTPBadRequest');
+  await refused(put('p1', { l7policy: 1 }), 400, 'HTTPBadRequest');
+  await refused(put('p1', { listener: -2 }), 400, 'HTTPBadRequest');
+  await refused(put('p1', { load_balancer: 1, loadbalancer: 2 }), 400, 'HTTPBadRequest');
+  await refused(put('defaults', { listener: 1 }), 400, 'HTTPBadRequest');
+  await refused(put('p1', { listener: 1 }, member), 403, 'PolicyNotAuthorized');
+  await refused(send('GET', `${LBAAS}/quotas/p2`, undefined, member), 404, 'TenantQuotaNotFound');
+  assert.equal((await send('GET', `${LBAAS}/quotas/p1`, undefined, member)).status, 200);
+  await refused(send('GET', `${LBAAS}/quotas/p1/details`), 404, 'HTTPNotFound');
 });

@@ -244,7 +244,7 @@ async function handleList(call: Call): Promise<unknown> {
   }
   const query = parseQuery(call, params);
   return await sendUntilGone(call, async (turns) => {
-    const { objects, areRows, computed } = await listObjects(deps, stored, query, call.reader, turns);
+    const { objects, areRows, computed } = await listObjects(deps, stored, query, call.reader, turns, resource);
     // Few attributes are written faster than they are kept.
     const keeps = areRows && query.fields.length === 0;
     const write = writerOf(call, query.fields, keeps);
@@ -342,8 +342,8 @@ async function handleUpdate(call: Call): Promise<unknown> {
 }
 
 async function handleDelete(call: Call): Promise<unknown> {
-  const { options, stored, request, id } = call;
-  await deleteObject(options.deps, stored, id, engineAsked(call), ifMatch(request));
+  const { options, route, stored, request, id } = call;
+  await deleteObject(options.deps, stored, id, engineAsked(call), ifMatch(request), route.resource);
   return undefined;
 }
 

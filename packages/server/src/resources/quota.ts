@@ -1,12 +1,22 @@
-import type { AnyObject } from '@cable/model';
+import { type AnyObject, CableError } from '@cable/model';
 import type { ActionHandler, Asked, EngineDeps } from '../engine/context.ts';
 import type { Contribution, PresentDeps } from '../engine/module.ts';
 import { currentRow, present } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import { countedTypes, limitOf, QUOTA, usedOf } from '../engine/slots.ts';
 
+/** What Octavia's clients show in a project's place to learn the defaults: so nothing is set of it. */
+const DEFAULTS = 'defaults';
+
 /** Quotas: what a project's limits are, and how much of them is used. They are held by the engine (`engine/slots.ts`). */
 export const quotaModule: Contribution<AnyObject> = {
+  check: (_plan, { id }) => {
+    if (id !== DEFAULTS) return;
+    throw new CableError('HTTPBadRequest', 'Invalid input for project_id. Reason: defaults is no project.', {
+      detail: 'What holds by default is the server’s option --quota.',
+      fields: { attribute: 'project_id' },
+    });
+  },
   present: (_tables, row, deps) => limitsOf(deps, row),
   actions: {
     default: async (deps, id, _body, asked) => {

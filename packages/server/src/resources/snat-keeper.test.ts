@@ -67,6 +67,7 @@ test('each port behind a router has a block of its own, at its own host, and who
   const { server, send } = harness;
   const { network, portIn, leases, leaseOf, place, set, find, router } = await world(harness);
   const stop = new AbortController();
+  t.after(() => stop.abort());
   const keeper = keeperOf(server, clock, stop);
   const [a, b, c] = [await portIn(network), await portIn(network), await portIn(network)];
   for (const [port, host] of [
@@ -146,6 +147,7 @@ test('a block is nobody else’s before it has rested and its host has forgotten
   const { server, send, store } = harness;
   const { network, portIn, leases, leaseOf, place, set, find, external } = await world(harness);
   const stop = new AbortController();
+  t.after(() => stop.abort());
   const keeper = keeperOf(server, clock, stop);
   const b = await portIn(network);
   await place(b['id'], 'h2');
@@ -172,6 +174,14 @@ test('a block is nobody else’s before it has rested and its host has forgotten
   await keeper.round();
   assert.equal((await store.get(claim))?.value, lease?.id, 'a host that is silent may go on');
   clock.ms += 3_600_000;
+  await keeper.round();
+  assert.equal((await store.get(claim))?.value, lease?.id, 'nor has that of the gateway said so');
+  const keys = [objectKey('host', 'h1'), claimKey('underlay', '192.0.2.1')];
+  const gone = await store.txn(
+    [],
+    keys.map((key) => ({ kind: 'delete', key })),
+  );
+  await server.tables.waitFor(gone.revision);
   await keeper.round();
   assert.deepEqual(leases(), [], 'a host that is silent for so long is dead');
   assert.equal(await store.get(claim), undefined);
@@ -209,8 +219,10 @@ test('a clock that goes to and fro neither shortens nor lengthens the rest of a 
   assert.equal((await send('DELETE', `/v2.0/ports/${b['id']}`)).status, 204);
   await pass(0);
   // A host that is gone has forgotten it.
-  const { revision } = await store.txn([], [{ kind: 'delete', key: objectKey('host', 'h2') }]);
-  await server.tables.waitFor(revision);
+  for (const host of ['h1', 'h2']) {
+    const { revision } = await store.txn([], [{ kind: 'delete', key: objectKey('host', host) }]);
+    await server.tables.waitFor(revision);
+  }
   await pass(0);
   wall.ms += 86_400_000;
   await pass(119_000);
@@ -233,6 +245,7 @@ test('keepers of two servers that lease at once never give one block to two port
   for (let n = 0; n < 40; n += 1) ports.push(await portIn(network));
   for (const [n, port] of ports.entries()) await place(port['id'], n % 2 === 0 ? 'h1' : 'h2');
   const stop = new AbortController();
+  t.after(() => stop.abort());
   // Both choose the same blocks, as often as they can.
   const keepers = [harness.server, other].map((server) => {
     const deps = { ...server.deps, random: () => 0, monotonicMs: () => clock.ms };
@@ -259,6 +272,7 @@ test('a guest that runs short gets as many blocks again, to a bound, and gives b
   const { server } = harness;
   const { network, portIn, leaseOf, place, set, find } = await world(harness);
   const stop = new AbortController();
+  t.after(() => stop.abort());
   const keeper = keeperOf(server, clock, stop);
   const a = await portIn(network);
   await place(a['id'], 'h2');
@@ -308,6 +322,7 @@ test('of an address that is nearly all leased nobody gets more', async (t) => {
   const { server } = harness;
   const { network, portIn, leaseOf, place, set } = await world(harness);
   const stop = new AbortController();
+  t.after(() => stop.abort());
   const keeper = keeperOf(server, clock, stop);
   const ports: Json[] = [];
   for (let n = 0; n < 32; n += 1) ports.push(await portIn(network));

@@ -6,6 +6,7 @@ import { Plan } from '../engine/plan.ts';
 import { acknowledgedRevision } from '../hosts/acknowledgements.ts';
 import { SNAT_LOG, snatLogKey } from '../keys.ts';
 import type { TableChange } from '../tables.ts';
+import { SnatForgotten } from './snat-forgotten.ts';
 import { blocksOf } from './snat-lease.ts';
 import { recordsOf, type SnatRecord } from './snat-log.ts';
 import { type Sender, sendersOf, snatAddresses } from './snat-senders.ts';
@@ -18,9 +19,6 @@ const ALL_EVERY_MS = 30_000;
 
 /** So long a block rests before somebody else gets it (RFC 6888, REQ-8). */
 const REST_MS = 120_000;
-
-/** A host that has said nothing for so long counts as dead: what its guests had is free. */
-const DEAD_MS = 3_600_000;
 
 /** Records whose end is longer ago are deleted, and how often that is looked at. */
 const KEEP_RECORDS_MS = 90 * 86_400_000;
@@ -51,14 +49,13 @@ type Entry = { readonly key: string; readonly record: SnatRecord };
 
 /**
  * Sees to it that each port behind a router whose ports are leased has blocks of them, that its lease names the host by which it leaves, and that what nobody has any more is given to others,
- * but not before it has rested and its host has it no more. Every server does so: the claims of blocks let one of them win.
+ * but not before it has rested and no host has it any more. Every server does so: the claims of blocks let one of them win.
  */
 export class SnatKeeper {
   readonly #deps: SnatKeeperDeps;
   readonly #loop: Loop;
   readonly #dirty = new Set<string>();
-  /** Hosts of resting blocks that are not alive, each with the time since when that is known here. */
-  readonly #silent = new Map<string, number>();
+  readonly #forgotten: SnatForgotten;
   /** Since when each resting block is known here to rest, by lease and first port. The clock of records may go to and fro, and other servers have others. */
   readonly #resting = new Map<string, number>();
   readonly #full = new Set<string>();
@@ -71,8 +68,9 @@ export class SnatKeeper {
   constructor(deps: SnatKeeperDeps) {
     this.#deps = deps;
     const { log, signal, tables } = deps;
+    this.#forgotten = new SnatForgotten({ ...deps, acknowledged: (host) => acknowledgedRevision(tables, host) ?? 0 });
     this.#sweptAt = deps.monotonicMs();
-    const stop = tables.onChange((_revision, changes) => this.#take(changes));
+    const stop = tables.onChange((revision, changes) => this.#take(revision, changes));
     signal.addEventListener('abort', stop, { once: true });
     this.#loop = startLoop({ name: 'snat', log, signal, everyMs: LOOK_EVERY_MS, run: () => this.round() });
   }
@@ -133,13 +131,14 @@ export class SnatKeeper {
     return ids;
   }
 
-  #take(changes: readonly TableChange[]): void {
+  #take(revision: number, changes: readonly TableChange[]): void {
     const { tables } = this.#deps;
     const before = this.#dirty.size;
     for (const { type, id, ...change } of changes) {
       if (type === 'router') this.#dirty.add(id);
       else if (type === 'host') for (const one of this.#leasing()) this.#dirty.add(one);
-      else if (type === 'port' && !isSamePlace(change)) {
+      else if (type === 'port') this.#forgotten.take(revision, change);
+      if (type === 'port' && !isSamePlace(change)) {
         for (const row of [change.before, change.after] as readonly (Port | undefined)[]) {
           if (row === undefined) continue;
           if (row.device_owner.startsWith('network:router')) this.#dirty.add(row.device_id);
@@ -326,7 +325,7 @@ export class SnatKeeper {
   /** What has rested, and is in force nowhere any more, is free. */
   async #end(lease: SnatLease): Promise<readonly Step[]> {
     const over = lease.resting.filter(({ first_port: first }) => this.#hasRested(restKey(lease, first)));
-    if (!this.#isForgotten(lease)) return [];
+    if (!this.#forgotten.isForgotten(lease)) return [];
     if (over.length === 0 && lease.resting.length > 0) return [];
     const records = (await Promise.all(over.map((one) => this.#ended(lease, one.first_port ?? 0)))).flat();
     const resting = lease.resting.filter((one) => !over.includes(one));
@@ -339,19 +338,6 @@ export class SnatKeeper {
     const since = this.#resting.get(key) ?? now;
     this.#resting.set(key, since);
     return now - since >= REST_MS;
-  }
-
-  /** Whether the lease's host has programmed that the blocks are taken back: or is gone, or has been silent for very long. */
-  #isForgotten({ id, host_id: host }: SnatLease): boolean {
-    const { tables, monotonicMs } = this.#deps;
-    if (tables.of('host').get(host) === undefined) return true;
-    if (tables.of('alive').get(host) !== undefined) {
-      this.#silent.delete(host);
-      return (acknowledgedRevision(tables, host) ?? 0) >= (tables.modRevision('snat_lease', id) ?? 0);
-    }
-    const since = this.#silent.get(host) ?? monotonicMs();
-    this.#silent.set(host, since);
-    return monotonicMs() - since >= DEAD_MS;
   }
 
   #begin(lease: SnatLease, port: Port, firstPort: number): Entry {

@@ -20,6 +20,7 @@ export function guestAddress(changes: Partial<GuestAddress> = {}): GuestAddress 
 export function guestRecord(changes: Partial<GuestRecord> = {}): GuestRecord {
   return {
     vif: 2,
+    isHere: true,
     portId: '0d1e2f30-1111-4222-8333-444455556666',
     projectId: 'tenant',
     networkId: '9a9a9a9a-0000-4000-8000-000000000001',

@@ -61,6 +61,11 @@ export const PORT_RULES: readonly RuleDefault[] = [
     check: 'rule:admin_or_owner',
     description: 'See what becomes of a port’s packets: drops, flows, traces.',
   },
+  {
+    name: 'capture_port',
+    check: 'rule:admin_or_owner',
+    description: 'See the packets of a port, with what is in them.',
+  },
   { name: 'update_port', check: 'rule:admin_or_owner', description: 'Change a port.' },
   {
     name: 'update_port:device_owner',
