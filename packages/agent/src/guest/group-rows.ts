@@ -1,16 +1,8 @@
-import {
-  CB_GROUP_LEFT,
-  CB_GROUP_SECONDS,
-  CB_VIF_F_ADMIN_UP,
-  CB_VIF_GROUPS,
-  cbAsked,
-  cbGroup,
-  cbJoined,
-  cbVif,
-} from '../bpf/abi.gen.ts';
+import { CB_GROUP_LEFT, CB_VIF_F_ADMIN_UP, CB_VIF_GROUPS, cbAsked, cbGroup, cbJoined, cbVif } from '../bpf/abi.gen.ts';
 import { arrayIndex, fieldAt } from '../bpf/codec.ts';
 import type { BpfMap } from '../bpf/map.ts';
 import { formatUuid, parseUuid } from '../plan/address.ts';
+import { emptyRow, GROUP_NS } from './joined-groups.ts';
 import type { QuerierDeps } from './querier.ts';
 
 /** The maps as of now: they are others after the programs were loaded anew. */
@@ -18,14 +10,9 @@ export type GroupMaps = { readonly asked: BpfMap; readonly joined: BpfMap; reado
 
 type GroupRows = Pick<QuerierDeps, 'rowsOf' | 'leftAt' | 'begin' | 'write' | 'forget'>;
 
-const NOTHING_LEARNED = {
-  ...{ allUntilNs: 0n, routerUntilNs: 0n, reportsNs: 0n, queriesNs: 0n, used: 0n },
-  ...{ answeredS: [0, 0], group: [] },
-};
 /** Groups end the row. */
 const GROUPS_AT = cbJoined.size - CB_VIF_GROUPS * cbGroup.size;
 const UNTIL_AT = fieldAt(cbGroup, 'untilNs');
-const GROUP_NS = BigInt(CB_GROUP_SECONDS) * 1_000_000_000n;
 
 /** The rows of VIFs that the querier reads and writes. */
 export function kernelGroupRows(maps: () => GroupMaps, nowNs: () => bigint): GroupRows {
@@ -59,10 +46,9 @@ export function kernelGroupRows(maps: () => GroupMaps, nowNs: () => bigint): Gro
     },
     forget: (vif) => {
       maps().asked.update(arrayIndex.encode(vif), cbAsked.encode(NOBODYS));
-      maps().joined.update(arrayIndex.encode(vif), cbJoined.encode({ ...NOBODYS, ...NOTHING_LEARNED }));
+      maps().joined.update(arrayIndex.encode(vif), cbJoined.encode(emptyRow(NOBODYS.portId)));
     },
-    begin: (vif, portId) =>
-      maps().joined.update(arrayIndex.encode(vif), cbJoined.encode({ portId: bytesOf(portId), ...NOTHING_LEARNED })),
+    begin: (vif, portId) => maps().joined.update(arrayIndex.encode(vif), cbJoined.encode(emptyRow(bytesOf(portId)))),
     write: (vif, { portId, fromNs, untilNs, leftNs }) =>
       maps().asked.update(arrayIndex.encode(vif), cbAsked.encode({ portId: bytesOf(portId), fromNs, untilNs, leftNs })),
   };

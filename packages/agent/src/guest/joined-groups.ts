@@ -32,7 +32,8 @@ export type GroupPlaces = {
 };
 
 const SECOND_NS = 1_000_000_000n;
-const GROUP_NS = BigInt(CB_GROUP_SECONDS) * SECOND_NS;
+/** So long a report counts. */
+export const GROUP_NS: bigint = BigInt(CB_GROUP_SECONDS) * SECOND_NS;
 /** Also the value of a place that is being written. */
 const LEFT = BigInt(CB_GROUP_LEFT);
 const NOBODY = new Uint8Array(16);
@@ -74,7 +75,8 @@ export function kernelGroupPlaces(joined: () => BpfMap, nowNs: () => bigint): Gr
   };
 }
 
-function emptyRow(portId: Uint8Array): CbJoined {
+/** The port's row, with nothing learned; all zero: nobody's. */
+export function emptyRow(portId: Uint8Array): CbJoined {
   return {
     portId,
     ...{ allUntilNs: 0n, routerUntilNs: 0n, reportsNs: 0n, queriesNs: 0n, used: 0n },
