@@ -3,12 +3,10 @@ import { after, before, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { MAX_SNAPLEN, parseFrameFilter } from '@cable/model';
 import { NetlinkError } from '../ffi/errno.ts';
-import { FrameSocket } from '../net/frame-socket.ts';
-import { inNetns, type Netns, openNetns } from '../net/netns.ts';
-import { createNetns, type TestNetns } from '../net/testing.ts';
 import { arpRequest, ethernet, type Packet, ping, tcpSyn, udp } from '../testing/raw-frames.ts';
 import { createMatcher } from './filter.ts';
 import { type FrameSampler, openFrameSampler } from './frame-sampler.ts';
+import { TapBed, tagged } from './testing.ts';
 
 const OBJECT = fileURLToPath(new URL('../../../../build/vrouter/vrouter.bpf.o', import.meta.url));
 const MACS = { fromMac: '02:00:00:00:00:01', toMac: '02:00:00:00:00:02' };
@@ -29,32 +27,13 @@ const FRAMES: Readonly<Record<string, Buffer>> = {
   empty: Buffer.from(ethernet(MACS, 0x86dd, Buffer.alloc(0))),
 };
 
-let netns: TestNetns;
-let inside: Netns;
+let bed: TapBed;
 
-/** `tap0` is the host's end: what the guest sends comes out of `far`. */
 before(() => {
-  netns = createNetns();
-  netns.ip('link', 'add', 'tap0', 'type', 'veth', 'peer', 'name', 'far');
-  for (const name of ['tap0', 'far']) netns.run('sysctl', '-qw', `net.ipv6.conf.${name}.disable_ipv6=1`);
-  for (const name of ['tap0', 'far']) netns.ip('link', 'set', name, 'up');
-  inside = openNetns(netns.path);
+  bed = new TapBed();
 });
 
-after(() => {
-  inside.close();
-  netns.remove();
-});
-
-function indexOf(name: string): number {
-  return Number(/^(\d+):/.exec(netns.ip('-o', 'link', 'show', name))?.[1]);
-}
-
-function send(from: 'tap0' | 'far', ...frames: readonly Uint8Array[]): void {
-  const socket = inNetns(inside, () => new FrameSocket());
-  for (const frame of frames) socket.send(indexOf(from), frame);
-  socket.close();
-}
+after(() => bed.close());
 
 const MOST = { packets: 1000, bytes: 200_000 };
 
@@ -65,9 +44,9 @@ function hear(t: TestContext, text: string, { snaplen = MAX_SNAPLEN, vlan = 0, m
   assert.ok(typeof filter !== 'string', String(filter));
   const frames: Buffer[] = [];
   let wake: () => void = () => undefined;
-  const sampler = inNetns(inside, () =>
+  const sampler = bed.within(() =>
     openFrameSampler({
-      ...{ object: OBJECT, ifindex: indexOf('tap0'), vlan, most, query: { filter, snaplen } },
+      ...{ object: OBJECT, ifindex: bed.indexOf('tap0'), vlan, most, query: { filter, snaplen } },
       onFrame: (frame) => {
         frames.push(Buffer.from(frame));
         wake();
@@ -92,13 +71,6 @@ function hear(t: TestContext, text: string, { snaplen = MAX_SNAPLEN, vlan = 0, m
   return { sampler, frames, until };
 }
 
-function tagged(frame: Buffer, tag: number): Buffer {
-  const head = Buffer.alloc(4);
-  head.writeUInt16BE(0x8100, 0);
-  head.writeUInt16BE(tag, 2);
-  return Buffer.concat([frame.subarray(0, 12), head, frame.subarray(12)]);
-}
-
 test('the kernel takes the frames that the agent’s own filter takes, both ways', async (t) => {
   for (const text of [
     ...['', 'arp', 'ip', 'ip6', 'tcp', 'udp', 'icmp', 'icmp6', 'sctp', 'port 80', 'port 40000', 'port 0'],
@@ -110,7 +82,7 @@ test('the kernel takes the frames that the agent’s own filter takes, both ways
     assert.ok(typeof filter !== 'string');
     const wanted = Object.keys(FRAMES).filter((name) => createMatcher(filter)(FRAMES[name] ?? new Uint8Array(0)));
     const { sampler, frames, until } = hear(t, text);
-    for (const from of ['far', 'tap0'] as const) send(from, ...Object.values(FRAMES));
+    for (const from of ['far', 'tap0'] as const) bed.send(from, ...Object.values(FRAMES));
     await until(2 * wanted.length);
     const names = frames.map((frame) => Object.keys(FRAMES).find((name) => FRAMES[name]?.equals(frame)));
     assert.deepEqual(names, [...wanted, ...wanted], text);
@@ -122,7 +94,7 @@ test('the kernel takes the frames that the agent’s own filter takes, both ways
 test('however much comes, so many packets a second are taken, and the others are counted', async (t) => {
   const { sampler, frames, until } = hear(t, 'udp', { most: { packets: 10, bytes: 200_000 } });
   const began = process.hrtime.bigint();
-  send('far', ...Array.from({ length: 300 }, () => udp(V4, 53)));
+  bed.send('far', ...Array.from({ length: 300 }, () => udp(V4, 53)));
   const seconds = Number(process.hrtime.bigint() - began) / 1e9;
   const taken = 300 - sampler.missing();
   t.diagnostic(`${taken} of 300 in ${seconds.toFixed(3)} s`);
@@ -137,7 +109,7 @@ test('nor are more bytes taken than may be, and with a shorter beginning of each
   for (const snaplen of [MAX_SNAPLEN, 64]) {
     const { sampler, frames, until } = hear(t, 'udp', { snaplen, most });
     const began = process.hrtime.bigint();
-    send('far', ...Array.from({ length: 100 }, () => long));
+    bed.send('far', ...Array.from({ length: 100 }, () => long));
     const seconds = Number(process.hrtime.bigint() - began) / 1e9;
     const taken = 100 - sampler.missing();
     await until(taken);
@@ -153,7 +125,7 @@ test('nor are more bytes taken than may be, and with a shorter beginning of each
 test('of a device that several ports share the frames with the port’s tag are taken', async (t) => {
   const { sampler, frames, until } = hear(t, '', { vlan: 7 });
   const frame = udp(V4, 53);
-  send('far', frame, tagged(frame, 8), tagged(frame, 7));
+  bed.send('far', frame, tagged(frame, 8), tagged(frame, 7));
   await until(1);
   assert.deepEqual([frames.map((one) => one.toString('hex')), sampler.missing()], [[frame.toString('hex')], 0]);
   sampler.close();
@@ -163,21 +135,21 @@ test('a device that is not there is refused, and one that goes ends it', async (
   const query = { filter: { etherType: null, protocol: null, hosts: [], ports: [] }, snaplen: 64 };
   const missing = { object: OBJECT, ifindex: 999_999, vlan: 0, query, onFrame: () => {}, onError: () => {} };
   assert.throws(
-    () => inNetns(inside, () => openFrameSampler(missing)),
+    () => bed.within(() => openFrameSampler(missing)),
     (err) => err instanceof NetlinkError && err.code === 'ENODEV',
   );
-  netns.ip('link', 'add', 'tap1', 'type', 'veth', 'peer', 'name', 'far1');
-  netns.ip('link', 'set', 'tap1', 'up');
+  bed.netns.ip('link', 'add', 'tap1', 'type', 'veth', 'peer', 'name', 'far1');
+  bed.netns.ip('link', 'set', 'tap1', 'up');
   const ended = new Promise<Error>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error('waited for the end')), 60_000);
-    inNetns(inside, () => {
+    bed.within(() => {
       const onError = (err: Error): void => {
         clearTimeout(timer);
         resolve(err);
       };
-      openFrameSampler({ ...missing, ifindex: indexOf('tap1'), onError });
+      openFrameSampler({ ...missing, ifindex: bed.indexOf('tap1'), onError });
     });
   });
-  netns.ip('link', 'delete', 'tap1');
+  bed.netns.ip('link', 'delete', 'tap1');
   assert.ok(await ended);
 });
