@@ -39,7 +39,11 @@ test('clients outside that are routed to a virtual address reach its members on 
   const listener = await bed.api.create('listener', { loadbalancer_id: lb.id, protocol: 'TCP', protocol_port: 80 });
   const kind = { protocol: 'TCP', lb_algorithm: 'SOURCE_IP_PORT' } as const;
   const pool = await bed.api.create('pool', { listener_id: listener.id, ...kind });
-  const members = guests.map(({ port }) => ({ address: addressOf(port), protocol_port: 8080, subnet_id: inner.subnet.id }));
+  const members = guests.map(({ port }) => ({
+    address: addressOf(port),
+    protocol_port: 8080,
+    subnet_id: inner.subnet.id,
+  }));
   await bed.api.action('pool', pool.id, 'replace_members', { members });
   const vip = String(lb['vip_address']);
 
