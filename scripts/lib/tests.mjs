@@ -93,9 +93,14 @@ function findFiles(root, places, wanted) {
   return found.sort();
 }
 
+/** True for a test that looks at how the machine behaves in time (silences, packets lost, connections a second): nothing runs beside it. */
+export function runsAlone(file) {
+  return needsMachine(file) && (file.startsWith('test/') || file.startsWith('vrouter/test/model/'));
+}
+
 /**
  * True for a test that uses the machine beyond its own process (namespaces, programs in the kernel, an etcd), which is seen from
- * its starting other programs, itself or by what it imports of its package: such tests run one file at a time.
+ * its starting other programs, itself or by what it imports of its package.
  */
 export function needsMachine(file) {
   return file.includes('.kernel.') || startsPrograms(file, new Set());
