@@ -1,9 +1,6 @@
 import { type ActionDeclaration, type Attribute, CableError, type ResourceModel } from '@cable/model';
 import { parseValue, unfitForKey } from './value.ts';
 
-/** Who asks. An admin may write and see everything, of every project. */
-export type Caller = { readonly projectId: string; readonly isAdmin: boolean };
-
 /** Checked attributes of a request by declared name, canonical; the derived ones that the client left out are absent. */
 export type Attributes = Readonly<Record<string, unknown>>;
 

@@ -31,8 +31,8 @@ import { presenceOp } from './hosts/server-writer.ts';
 import { Streams } from './hosts/streams.ts';
 import { ADMISSION_LIMITS, type AdmissionLimits } from './http/admission.ts';
 import { createApp } from './http/app.ts';
+import { asUser } from './http/asked.ts';
 import type { AuthenticatedCaller, Authenticator } from './http/auth.ts';
-import { credentialsFor } from './http/caller-credentials.ts';
 import type { CountError } from './http/error-handler.ts';
 import { watchPauses } from './http/event-loop.ts';
 import type { ConnectionCounts } from './http/metrics.ts';
@@ -308,7 +308,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     await plane.ready(host);
     return (socket) => plane.streams.open(host, socket);
   };
-  const permitAgent = (caller: AuthenticatedCaller): void => permitApi(deps, credentialsFor(caller));
+  const permitAgent = (caller: AuthenticatedCaller): void => permitApi(deps, asUser(caller).credentials);
   const reload = (): Promise<void> => loader.reload({ ...deps, store });
   return { app, plane, tables, deps, countError, openStream, permitAgent, reload, stop };
 }

@@ -1,4 +1,4 @@
-import type { Attributes, Caller } from '@cable/api';
+import type { Attributes } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import type { OverlayIpVersion } from '@cable/model';
 import type { Store } from '@cable/store';
@@ -56,8 +56,7 @@ export type EngineDeps = {
 
 /** One request, as far as the engine is concerned. */
 export type Asked = {
-  readonly caller: Caller;
-  /** The same for the rules. */
+  /** Who asks. The same value for the same caller: what the rules come to is kept with it. */
   readonly credentials: Credentials;
   /** Aborts when nobody waits for the answer any more. Making it costs something: to be looked at only by what waits. */
   readonly signal: AbortSignal;

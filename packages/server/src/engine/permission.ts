@@ -51,6 +51,20 @@ export function permitRead(
   if (decision.kind !== 'allowed') throw refusal(decision.kind === 'refused' ? decision.rules : [action]);
 }
 
+/** True: the rule `context_is_admin` says so, or the credentials themselves. */
+export function isAdmin({ permission }: { readonly permission: Permission }, credentials: Credentials): boolean {
+  return permission.policy.for(credentials).isAdmin;
+}
+
+/** Rules of which one is enough to create for another project. */
+const PROJECT_RULES = ['context_can_set_project_id', 'service_api', 'context_is_advsvc'] as const;
+
+/** True: the caller may create for projects that are not his own. */
+export function mayNameProject({ permission }: { readonly permission: Permission }, credentials: Credentials): boolean {
+  const view = permission.policy.for(credentials);
+  return view.isAdmin || PROJECT_RULES.some((rule) => view.allows(rule, OF_NOTHING));
+}
+
 /** The rule about what is of no object: status, check, the agents' routes. */
 const API_RULE = 'admin_api';
 

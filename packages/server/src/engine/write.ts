@@ -15,7 +15,7 @@ import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
 import { isGiven, rowOrImplied, takenBack } from './implied.ts';
 import { refuseUnloaded } from './loaded-types.ts';
 import type { Given } from './module.ts';
-import { permit } from './permission.ts';
+import { mayNameProject, permit } from './permission.ts';
 import { lookAt } from './plan.ts';
 import { notFound } from './read.ts';
 import { checkReferences, reviseParents } from './references.ts';
@@ -215,14 +215,17 @@ function startObject(
   deps: EngineDeps,
   resource: ResourceModel,
   attributes: Attributes,
-  { caller, idempotencyKey }: Asked,
+  { credentials, idempotencyKey }: Asked,
   { place, count }: { readonly place: number; readonly count: number },
 ): Given<AnyObject> {
-  const projectId = attributes['project_id'] ?? caller.projectId;
+  const projectId = attributes['project_id'] ?? credentials.projectId;
   if (typeof projectId !== 'string' || projectId === '') {
-    throw new CableError('HTTPBadRequest', 'Invalid input for project_id. Reason: the project is not known.');
+    throw new CableError(
+      'HTTPBadRequest',
+      'Invalid input for project_id. Reason: the request is of no project: name the one that is to own it.',
+    );
   }
-  if (projectId !== caller.projectId && !caller.isAdmin) {
+  if (projectId !== credentials.projectId && !mayNameProject(deps, credentials)) {
     throw new CableError(
       'HTTPBadRequest',
       "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges",
@@ -234,7 +237,7 @@ function startObject(
     return { ...start, id, [resource.key]: id };
   }
   if (idempotencyKey === null) return { ...start, id: deps.newId() };
-  const id = repeatableId(caller, resource.type, idempotencyKey, place);
+  const id = repeatableId(credentials, resource.type, idempotencyKey, place);
   return { ...start, id, [REQUEST]: requestOf(start, count) };
 }
 

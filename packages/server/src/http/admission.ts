@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { type Logger, Repeats } from '@cable/kit';
 import { CableError } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
+import type { Credentials } from '../policy/credentials.ts';
 import { ASKED, type Asked, Client, readAsked } from './asked.ts';
 import type { AuthenticatedCaller, Authenticator } from './auth.ts';
 import { checkBodyHeaders, hasBody, parseBody, readBody } from './body.ts';
@@ -42,6 +43,8 @@ const DISCARDED_BYTES = 64 * 1024;
 export type AdmissionDeps = {
   readonly limits: AdmissionLimits;
   readonly authenticate: Authenticator;
+  /** True of administrators, whose questions to hosts are not counted. */
+  readonly isAdmin: (credentials: Credentials) => boolean;
   readonly log: Logger;
   /** Milliseconds that never go back: `performance.now`, as the deadlines of requests are. */
   readonly monotonicMs: () => number;
@@ -177,19 +180,23 @@ export class Admission {
     const admitted = admittedOf(request);
     const kind = admitted?.kind;
     if (admitted === null || kind === undefined || !isGated(kind)) return () => {};
-    if (kind !== 'ask' || admitted.caller.isAdmin) return await this.#enterAs(kind, admitted, request);
+    if (kind !== 'ask' || this.#isAdmin(admitted)) return await this.#enterAs(kind, admitted, request);
     return await this.#enterShare(admitted, () => this.#enterAs(kind, admitted, request));
+  }
+
+  #isAdmin({ caller }: Admitted): boolean {
+    return caller.kind === 'user' && this.#deps.isAdmin(caller.credentials);
   }
 
   /** Through the gate of its project first: nobody's questions take all the places. */
   async #enterShare(admitted: Admitted, enter: () => Promise<Leave | 'gone'>): Promise<Leave | 'gone'> {
     const { client, deadlineMs } = admitted;
-    const { projectId } = admitted.caller;
+    const asker = askerOf(admitted.caller);
     const limits = { running: ASKS_OF_PROJECT, waiting: ASKS_OF_PROJECT, waitMs: WAIT_MS };
-    const gate = this.#askers.get(projectId) ?? new Gate(limits, this.#deps.monotonicMs);
-    this.#askers.set(projectId, gate);
+    const gate = this.#askers.get(asker) ?? new Gate(limits, this.#deps.monotonicMs);
+    this.#askers.set(asker, gate);
     const forget = (): void => {
-      if (gate.running + gate.waiting === 0 && this.#askers.get(projectId) === gate) this.#askers.delete(projectId);
+      if (gate.running + gate.waiting === 0 && this.#askers.get(asker) === gate) this.#askers.delete(asker);
     };
     const leaveShare = await gate.enter({ weight: 1, deadlineMs, client, cut: () => {} });
     if (typeof leaveShare === 'string') {
@@ -243,6 +250,13 @@ export class Admission {
       detail: 'Nothing was done: send it again after a second.',
     });
   }
+}
+
+/** What those have in common who share places: their project; without one it is each for himself. */
+function askerOf(caller: AuthenticatedCaller): string {
+  if (caller.kind === 'host') return `host ${caller.host}`;
+  const { projectId, userId } = caller.credentials;
+  return projectId === null ? `user ${userId}` : `project ${projectId}`;
 }
 
 /** True: the connection can go on when the body is not wanted. */

@@ -1,12 +1,11 @@
 import type { Logger } from '@cable/kit';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
-import { permitApi } from '../engine/permission.ts';
+import { isAdmin, permitApi } from '../engine/permission.ts';
 import type { AskHost } from '../faults/ask-host.ts';
 import { addFaultRoutes } from '../faults/routes.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
-import { askedOf } from './asked.ts';
+import { userOf } from './asked.ts';
 import type { Authenticator } from './auth.ts';
-import { credentialsFor } from './caller-credentials.ts';
 import { addCheckRoute } from './check.ts';
 import { addDiscoveryRoutes } from './discovery.ts';
 import { answerError, type CountError } from './error-handler.ts';
@@ -39,7 +38,11 @@ export type App = {
 /** The whole HTTP interface. */
 export function createApp(options: AppOptions): App {
   const { deps, log, authenticate, limits } = options;
-  const admission = new Admission({ limits, authenticate, log, monotonicMs: () => performance.now() });
+  const admission = new Admission({
+    ...{ limits, authenticate, log },
+    isAdmin: (credentials) => isAdmin(deps, credentials),
+    monotonicMs: () => performance.now(),
+  });
   const metrics = createMetrics({ ...deps, admission, connections: options.connections });
   const errors = { log, countError: metrics.countError };
   const app = fastify({
@@ -54,7 +57,7 @@ export function createApp(options: AppOptions): App {
   if (options.askHost !== undefined) addFaultRoutes(app, deps, options.askHost);
   app.register((scope, _options, done) => {
     scope.addHook('onRequest', async (request) => {
-      permitApi(deps, credentialsFor(askedOf(request).caller));
+      permitApi(deps, userOf(request).credentials);
     });
     addCheckRoute(scope, deps);
     options.addHostRoutes?.(scope);

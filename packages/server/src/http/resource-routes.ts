@@ -23,9 +23,8 @@ import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reade
 import type { LoadedResources } from '../engine/registry.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import { NotLoadedError } from '../not-loaded.ts';
-import { askedOf } from './asked.ts';
-import type { AuthenticatedCaller } from './auth.ts';
-import { credentialsFor } from './caller-credentials.ts';
+import { askedOf, userOf } from './asked.ts';
+import type { UserCaller } from './auth.ts';
 import { notAllowed } from './error-handler.ts';
 import { sendList, sendPieces } from './list-answer.ts';
 import { createRouteTable, type Match, type RouteTable } from './route-table.ts';
@@ -64,7 +63,7 @@ type Call = {
   readonly stored: ResourceModel;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  readonly caller: AuthenticatedCaller;
+  readonly caller: UserCaller;
   /** The caller, for the rules. */
   readonly reader: Reader;
   readonly parameters: Match['parameters'];
@@ -141,8 +140,8 @@ async function answer(
   if (matched === undefined) throw new Error('a request without a route has come to its handler');
   const { route, loaded, model: stored, parameters } = matched;
   const { options } = shared;
-  const { caller } = askedOf(request);
-  const reader = readerOf(options.deps, credentialsFor(caller));
+  const caller = userOf(request);
+  const reader = readerOf(options.deps, caller.credentials);
   const id = parameters['id'] ?? '';
   const place = placeOf(options, matched, reader);
   const { startTurns, texts } = shared;
@@ -237,9 +236,10 @@ async function handleList(call: Call): Promise<unknown> {
   const { deps } = options;
   const params = paramsOf(request);
   const { resource } = route;
-  if (caller.projectGiven) {
+  const { projectId } = caller.credentials;
+  if (caller.projectGiven && projectId !== null) {
     for (const { listing } of deps.modules.of(stored.type)) {
-      await listing?.(deps, caller.projectId, engineAsked(call));
+      await listing?.(deps, projectId, engineAsked(call));
     }
   }
   const query = parseQuery(call, params);
@@ -291,9 +291,9 @@ function collectionOf({ route, place }: Call): string {
 /** The request as the engine has it. */
 function engineAsked({ request, reader, loaded }: Call): Asked {
   const asked = askedOf(request);
-  const { caller, deadlineMs, idempotencyKey = null } = asked;
+  const { deadlineMs, idempotencyKey = null } = asked;
   return {
-    ...{ caller, credentials: reader.view.credentials, deadlineMs, idempotencyKey, loaded },
+    ...{ credentials: reader.view.credentials, deadlineMs, idempotencyKey, loaded },
     isSet: (parameter) => /^(true|1)$/i.test(paramsOf(request).get(parameter) ?? ''),
     get signal() {
       return asked.signal;

@@ -1,7 +1,6 @@
 /** The default rules decide what was decided before there were rules: by declarations, and by checks in hooks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Caller } from '@cable/api';
 import { type AnyObject, BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
 import { authorize, type Decision, type Deed } from './authorize.ts';
 import { credentialsOf } from './credentials.ts';
@@ -14,6 +13,7 @@ import { createPolicy } from './policy.ts';
 const MODELS = new Map(BUILT_IN_RESOURCES.map((model) => [model.type, model]));
 const POLICY = createPolicy({ rules: DEFAULT_RULES, models: BUILT_IN_RESOURCES });
 const PROJECTS = ['p', 'q'] as const;
+type Caller = { readonly projectId: string; readonly isAdmin: boolean };
 const CALLERS: readonly Caller[] = [...PROJECTS, 'r'].flatMap((projectId) =>
   [false, true].map((isAdmin) => ({ projectId, isAdmin })),
 );

@@ -2,6 +2,7 @@
 import { type AnyObject, CableError, type FloatingIp, type Port, parseIp, type Router } from '@cable/model';
 import { asService, type EngineDeps, type Planning } from '../engine/context.ts';
 import { type Broken, type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
+import { isAdmin } from '../engine/permission.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
@@ -134,10 +135,14 @@ export function chooseFixedIp(port: Port, wanted: string | null): FixedIp {
 }
 
 /** The port that something outside is to lead to. Throws `BadRequest` for another project's, and for one of a router or a floating IP. */
-export function innerPort({ plan, asked }: Planning, floating: Pick<Floating, 'id' | 'project_id'>, id: string): Port {
+export function innerPort(
+  { deps, plan, asked }: Planning,
+  floating: Pick<Floating, 'id' | 'project_id'>,
+  id: string,
+): Port {
   const port = plan.get('port', id);
   if (port === undefined) throw new CableError('NotFound', `Port ${id} could not be found.`, { label: 'Port' });
-  if (port.project_id !== floating.project_id && !asked.caller.isAdmin) {
+  if (port.project_id !== floating.project_id && !isAdmin(deps, asked.credentials)) {
     throw badRequest(
       `Port ${id} is associated with a different tenant than Floating IP ${floating.id} and therefore cannot be bound`,
     );

@@ -2,6 +2,7 @@ import { LongList } from '@cable/api';
 import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
 import { withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute } from '../engine/module.ts';
+import { isAdmin } from '../engine/permission.ts';
 import type { Plan } from '../engine/plan.ts';
 import { referencesOfType } from '../keys.ts';
 import {
@@ -31,8 +32,8 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
     return {};
   },
   created: planFirstRules,
-  remove: ({ asked }, group) => {
-    if (group.name !== DEFAULT_GROUP_NAME || asked.caller.isAdmin) return;
+  remove: ({ deps, asked }, group) => {
+    if (group.name !== DEFAULT_GROUP_NAME || isAdmin(deps, asked.credentials)) return;
     throw new CableError(
       'SecurityGroupCannotRemoveDefault',
       'Insufficient rights for removing default security group.',

@@ -8,6 +8,11 @@ export const BASE_RULES: readonly RuleDefault[] = [
     check: 'role:advsvc',
     description: 'Services that act for others. No rule of Cable’s own refers to it.',
   },
+  {
+    name: 'context_can_set_project_id',
+    check: '!',
+    description: 'Callers who create for other projects, besides administrators and services.',
+  },
   { name: 'service_api', check: 'role:service', description: 'Services. No rule of Cable’s own refers to it.' },
   { name: 'owner', check: 'project_id:%(project_id)s', description: 'The object is of the caller’s project.' },
   { name: 'admin_only', check: 'rule:context_is_admin', description: 'Administrators alone.' },
