@@ -16,7 +16,7 @@ export function openApiDocument(resources: readonly ResourceModel[], version: st
   const schemas: Record<string, Json> = { NeutronError: ERROR_SCHEMA };
   for (const resource of servedModels(resources)) {
     const name = servedName(resource);
-    schemas[name] = objectSchema(resource.attributes, ALL);
+    schemas[name] = objectSchema(resource.attributes, isShown);
     if (resource.verbs.includes('create')) schemas[`${name}_create`] = writeSchema(resource, 'create');
     if (resource.verbs.includes('update')) schemas[`${name}_update`] = writeSchema(resource, 'update');
   }
@@ -129,6 +129,10 @@ function writeSchema({ attributes, parent }: ResourceModel, verb: 'create' | 'up
   });
   const isWritten = (attribute: Attribute): boolean => attribute.write === 'both' || attribute.write === verb;
   return objectSchema(Object.fromEntries(entries), isWritten, verb === 'create');
+}
+
+function isShown({ input }: Attribute): boolean {
+  return input !== true;
 }
 
 function objectSchema(

@@ -132,7 +132,10 @@ function shownAttributes(
   fields: readonly string[],
 ): readonly (readonly [name: string, source: string])[] {
   const shown = Object.entries(resource.attributes)
-    .filter(([name, { aliasOf }]) => !hidden.has(name) && (aliasOf === undefined || !hidden.has(aliasOf)))
+    .filter(
+      ([name, { aliasOf, input }]) =>
+        input !== true && !hidden.has(name) && (aliasOf === undefined || !hidden.has(aliasOf)),
+    )
     .filter(([name]) => fields.length === 0 || fields.includes(name));
   const isComputed = ([, attribute]: (typeof shown)[number]): boolean => attribute.computed === true;
   return [...shown.filter((one) => !isComputed(one)), ...shown.filter(isComputed)].map(

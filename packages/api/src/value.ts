@@ -27,9 +27,11 @@ const KEY_TEXT_MAX_BYTES = 1024;
 /** Longest `dict`, as JSON text. */
 const DICT_MAX_LENGTH = 16384;
 
-/** The value in canonical form (lower-case MAC and UUID, real booleans and integers), or the reason why not. */
+/** The value in canonical form (lower-case MAC and UUID, real booleans and integers; undefined: as if none were given), or the reason why not. */
 export function parseValue(attribute: Attribute, value: unknown): Parsed {
   if (value === null) return parseNull(attribute);
+  const refusal = typeof value === 'string' ? attribute.refuses?.[value] : undefined;
+  if (refusal !== undefined) return bad(`${quote(value)}: ${refusal}`);
   const parsed = PARSERS[attribute.type](value, attribute);
   if (!parsed.ok || attribute.values === undefined) return parsed;
   const found = attribute.values.find((one) => String(one).toLowerCase() === String(parsed.value).toLowerCase());
@@ -49,6 +51,7 @@ const bad = (reason: string): Parsed => ({ ok: false, reason });
 
 /** Neutron takes null for an empty list. */
 function parseNull(attribute: Attribute): Parsed {
+  if (attribute.nullAsAbsent) return good(undefined);
   if (attribute.nullable) return good(null);
   if (attribute.type === 'list' && Array.isArray(attribute.default)) return good(attribute.default);
   return bad(`'None' is not a valid ${words(attribute.type)}`);

@@ -49,8 +49,11 @@ export function listColumns(resource: ResourceModel): readonly string[] {
   const chosen = resource.columns;
   if (chosen !== undefined) return chosen;
   const plain = Object.entries(resource.attributes).filter(
-    ([name, { type, aliasOf }]) =>
-      aliasOf === undefined && !['dict', 'object', 'list', 'base64', 'timestamp'].includes(type) && !DULL.has(name),
+    ([name, { type, aliasOf, input }]) =>
+      aliasOf === undefined &&
+      input !== true &&
+      !['dict', 'object', 'list', 'base64', 'timestamp'].includes(type) &&
+      !DULL.has(name),
   );
   return plain.slice(0, MAX_COLUMNS).map(([name]) => name);
 }

@@ -62,7 +62,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
     },
     ...{ maximum: 'number', reference: { one: REFERENCE }, writeBy: ['admin'], updateBy: ['admin'], seeBy: ['admin'] },
     ...{ filter: 'boolean', sort: 'boolean', indexed: 'true', computed: 'true', aliasOf: 'text', example: 'any' },
-    extension: 'text',
+    ...{ input: 'true', nullAsAbsent: 'true', refuses: { named: 'text' }, extension: 'text' },
   }),
   ['type'],
 );

@@ -68,6 +68,12 @@ export type Attribute = {
   readonly indexed?: true;
   /** Not stored: made from other tables when shown. */
   readonly computed?: true;
+  /** Not stored and never shown: a client may give it when it creates the object, and other attributes are made of it, e.g. `prefixlen` of a subnet. */
+  readonly input?: true;
+  /** A client's null counts as if it had given none. */
+  readonly nullAsAbsent?: true;
+  /** Texts that a client may know from elsewhere and that are refused, each with the reason and the remedy. */
+  readonly refuses?: Readonly<Record<string, string>>;
   /** Not stored: shows the stored attribute of this name, and is accepted in its place. */
   readonly aliasOf?: string;
   /** A value as it may be given or shown, for OpenAPI and the reference. */
@@ -201,7 +207,7 @@ export type ResourceModel = Resource & {
   readonly key: string;
   /** Path of the collection; below a parent `{<parent's name>_id}` stands for the parent. */
   readonly collection: string;
-  /** What is in the store of an object: attributes that are neither computed nor an alias, and the hidden ones. */
+  /** What is in the store of an object: attributes that are neither computed, an input nor an alias, and the hidden ones. */
   readonly storedAttributes: Readonly<Record<string, Attribute>>;
   /** Name of a form (`formsOf`); absent: the declared one. */
   readonly form?: string;
@@ -283,15 +289,19 @@ type BareValueOf<A> = A extends { readonly values: readonly (infer V)[] }
             ? Readonly<Record<string, unknown>>
             : string;
 
-type IsStored<A> = A extends { readonly computed: true } | { readonly aliasOf: string } ? false : true;
+type IsStored<A> = A extends { readonly computed: true } | { readonly aliasOf: string } | { readonly input: true }
+  ? false
+  : true;
 
 /** The stored attributes among those of a literal. */
 export type StoredPart<T> = { readonly [K in keyof T as IsStored<T[K]> extends true ? K : never]: ValueOf<T[K]> };
 
 /** All attributes of a literal, as shown to an admin. */
-export type ShownPart<T> = { readonly [K in keyof T]: ValueOf<T[K]> };
+export type ShownPart<T> = {
+  readonly [K in keyof T as T[K] extends { readonly input: true } ? never : K]: ValueOf<T[K]>;
+};
 
-/** The stored object of a declaration (given `as const`): every attribute that is neither computed nor an alias, and the hidden ones. */
+/** The stored object of a declaration (given `as const`): every attribute that is neither computed, an input nor an alias, and the hidden ones. */
 export type ResourceObject<R extends { readonly standard: boolean; readonly attributes: object }> =
   (R['standard'] extends true
     ? StoredPart<R['attributes']> & StoredPart<typeof STANDARD_ATTRIBUTES>

@@ -52,7 +52,9 @@ function standardAttributes(key: string, loaded: ReadonlySet<string> | undefined
 
 function storedOf(attributes: Attributes): Attributes {
   return Object.fromEntries(
-    Object.entries(attributes).filter(([, attribute]) => !attribute.computed && attribute.aliasOf === undefined),
+    Object.entries(attributes).filter(
+      ([, attribute]) => !attribute.computed && !attribute.input && attribute.aliasOf === undefined,
+    ),
   );
 }
 

@@ -80,6 +80,43 @@ export const ERRORS = {
   InvalidAllocationPool: { status: 400, remedy: 'Give pools as {"start","end"} with start not above end.' },
   OutOfBoundsAllocationPool: { status: 400, remedy: 'Keep the pools within the prefix of the subnet.' },
   OverlappingAllocationPools: { status: 409, remedy: 'Give pools that have no address in common.' },
+  // Subnet pools
+  EmptySubnetPoolPrefixList: { status: 400, remedy: 'Give a prefix.' },
+  PrefixVersionMismatch: {
+    status: 400,
+    remedy: 'Give prefixes of one version of IP, and make another pool for the other.',
+  },
+  IllegalSubnetPoolPrefixBounds: {
+    status: 400,
+    remedy: 'Give min_prefixlen, default_prefixlen and max_prefixlen in this order, none longer than an address.',
+  },
+  IllegalSubnetPoolPrefixUpdate: {
+    status: 400,
+    remedy: 'Give all prefixes that are there, too; remove_prefixes takes away those that no subnet has.',
+  },
+  IllegalSubnetPoolUpdate: { status: 400, remedy: 'See the message.' },
+  MinPrefixSubnetAllocationError: {
+    status: 400,
+    remedy: 'Ask for a longer prefix, or lower the pool’s min_prefixlen.',
+  },
+  MaxPrefixSubnetAllocationError: {
+    status: 400,
+    remedy: 'Ask for a shorter prefix, or raise the pool’s max_prefixlen.',
+  },
+  SubnetAllocationError: {
+    status: 409,
+    remedy: 'Ask for another prefix, or a longer one, or add prefixes to the pool (add_prefixes).',
+  },
+  SubnetPoolDeleteError: { status: 400, remedy: 'Delete the subnets of the pool first.' },
+  SubnetPoolQuotaExceeded: {
+    status: 409,
+    remedy: 'Ask for a longer prefix, delete subnets of the pool, or ask its owner for a higher default_quota.',
+  },
+  NetworkSubnetPoolAffinityError: {
+    status: 400,
+    remedy: 'Take the subnet from the pool of the network’s other subnets, or make it in another network.',
+  },
+  NotAuthorized: { status: 403, remedy: 'Ask the owner of the object, or an administrator.' },
   // Ports
   IpAddressInUse: { status: 409, remedy: 'Choose another address, or leave it out.' },
   IpAddressAlreadyAllocated: { status: 409, remedy: 'Choose another address, or leave it out.' },

@@ -24,6 +24,7 @@ import type { routerPolicyResource } from './resources/router-policy.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
 import type { snatLeaseResource } from './resources/snat-lease.ts';
 import type { subnetResource } from './resources/subnet.ts';
+import type { subnetPoolResource } from './resources/subnet-pool.ts';
 import type { tapFlowResource, tapMirrorResource, tapServiceResource } from './resources/tap.ts';
 import type { trunkResource } from './resources/trunk.ts';
 
@@ -43,9 +44,12 @@ export type Network = ResourceObject<typeof networkResource> & StoredBy<Extensio
 export type NetworkView = ResourceView<typeof networkResource> & ShownBy<Extensions, 'network'>;
 
 /** As stored. */
-export type Subnet = ResourceObject<typeof subnetResource>;
+export type Subnet = ResourceObject<typeof subnetResource> & StoredBy<Extensions, 'subnet'>;
 /** As shown to an admin. */
-export type SubnetView = ResourceView<typeof subnetResource>;
+export type SubnetView = ResourceView<typeof subnetResource> & ShownBy<Extensions, 'subnet'>;
+
+/** As stored. */
+export type SubnetPool = ResourceObject<typeof subnetPoolResource> & StoredBy<Extensions, 'subnetpool'>;
 
 /** As stored. */
 export type Port = ResourceObject<typeof portResource> & StoredBy<Extensions, 'port'>;

@@ -25,6 +25,7 @@ import type {
   SecurityGroupRule,
   SnatLease,
   Subnet,
+  SubnetPool,
   TapFlow,
   TapMirror,
   TapService,
@@ -35,6 +36,7 @@ import type {
 type ObjectTypes = {
   readonly network: Network;
   readonly subnet: Subnet;
+  readonly subnetpool: SubnetPool;
   readonly port: Port;
   readonly router: Router;
   readonly qos_policy: QosPolicy;

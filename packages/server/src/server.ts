@@ -47,6 +47,7 @@ import { MacCursor } from './resources/mac-cursor.ts';
 import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
 import { SlaacKeeper } from './resources/slaac-keeper.ts';
 import { SnatKeeper } from './resources/snat-keeper.ts';
+import { SubnetPoolBook } from './resources/subnet-pool-book.ts';
 import { SUBNET_ORDERS } from './resources/subnet-prefixes.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
 import { SliceStore } from './slices/slice-store.ts';
@@ -159,6 +160,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   refuseUnknownQuotas(resources, options.settings);
   const addresses = new AddressBook();
   const slots = new SlotBook();
+  const subnetPools = new SubnetPoolBook();
   // What finds another history is built on what it is told of; so it is told by way of these.
   const told: { reopened: () => void; fell: () => void; marked: (mark: KeyValue) => void } = {
     reopened: () => {},
@@ -184,6 +186,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   running.tables = tables;
   addresses.follow(tables);
   slots.follow(tables);
+  subnetPools.follow(tables);
   await tables.start();
   const modules = new Modules(loadout.modules, loadout.rules);
   const keys = createKeyMaker(resources, modules);
@@ -244,6 +247,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     addresses,
     macs: new MacCursor(random),
     slots,
+    subnetPools,
     reservations: new Set(),
     lock: new KeyedLock(),
     catchUp: new CatchUp({ store, tables }),

@@ -26,5 +26,11 @@ export * from './router.ts';
 export * from './security-group.ts';
 export * from './standard-attributes.ts';
 export * from './stateful-security-group.ts';
+export {
+  defaultSubnetpoolsExtension,
+  subnetAllocationExtension,
+  subnetOnboardExtension,
+  subnetpoolPrefixOpsExtension,
+} from './subnet-allocation.ts';
 export * from './tap.ts';
 export * from './trunk.ts';

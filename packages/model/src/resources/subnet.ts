@@ -40,9 +40,10 @@ export const subnetResource = {
     cidr: {
       type: 'cidr',
       write: 'create',
-      required: true,
+      derive: 'prefix',
+      nullAsAbsent: true,
       example: '10.0.0.0/24',
-      description: 'The prefix, e.g. 10.0.0.0/24.',
+      description: 'The prefix, e.g. 10.0.0.0/24; of a pool’s subnet by default one that is free in the pool.',
     },
     gateway_ip: {
       type: 'ip',

@@ -5,6 +5,7 @@ import type { Store } from '@cable/store';
 import type { Credentials } from '../policy/credentials.ts';
 import type { AddressBook } from '../resources/address-book.ts';
 import type { MacCursor } from '../resources/mac-cursor.ts';
+import type { SubnetPoolBook } from '../resources/subnet-pool-book.ts';
 import type { Tables } from '../tables.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { Changeover } from './changeover.ts';
@@ -37,6 +38,7 @@ export type EngineDeps = {
   readonly permission: Permission;
   readonly addresses: AddressBook;
   readonly macs: MacCursor;
+  readonly subnetPools: SubnetPoolBook;
   readonly slots: SlotBook;
   /** Keys that a transaction under way on this server is about to claim. */
   readonly reservations: Set<string>;

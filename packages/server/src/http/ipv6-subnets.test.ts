@@ -110,7 +110,6 @@ test('texts that are no prefix are refused, and those that are get the form of R
     '2001:db8::/64\u0000',
     '',
     7,
-    null,
     ['2001:db8::/64'],
     { cidr: '2001:db8::/64' },
     `${'2001:'.repeat(100_000)}:/64`,

@@ -75,8 +75,14 @@ export function ruleNamed({ expressions }: Pick<RuleSet, 'expressions'>, name: s
   return expressions.get(name) ?? expressions.get(DEFAULT_RULE);
 }
 
+/** Actions whose rules Neutron calls by the action alone. */
+const PLAIN_ACTIONS: ReadonlySet<string> = new Set([
+  ...['add_extraroutes', 'remove_extraroutes', 'add_prefixes', 'remove_prefixes', 'onboard_network_subnets'],
+]);
+
 /** The name of the rule about an action: `add_router_interface` as it is, `rename` of a host as `rename_host`. */
 export function actionRule(type: string, action: string): string {
+  if (PLAIN_ACTIONS.has(action)) return action;
   return `_${action}_`.includes(`_${type}_`) ? action : `${action}_${type}`;
 }
 

@@ -32,6 +32,9 @@ import { setGatewayModule } from './set-gateway.ts';
 import { snatLeaseModule } from './snat-lease.ts';
 import { snatLogModule } from './snat-log.ts';
 import { subnetModule } from './subnet.ts';
+import { subnetAllocationModule } from './subnet-allocation.ts';
+import { subnetPoolModule } from './subnet-pool.ts';
+import { subnetOnboardModule, subnetPoolPrefixesModule } from './subnet-pool-actions.ts';
 import { tapFlowModule, tapMirrorModule, tapPortModule, tapServiceModule } from './tap.ts';
 import { trunkModule } from './trunk.ts';
 import { trunkPortModule } from './trunk-port.ts';
@@ -41,7 +44,8 @@ import { vipPortModule } from './vip-port.ts';
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
   network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule],
-  subnet: [subnetModule, automaticAddressesModule],
+  subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule],
+  subnetpool: [subnetPoolModule, subnetPoolPrefixesModule, subnetOnboardModule],
   port: [
     portModule,
     portFloatingIpsModule,

@@ -10,6 +10,7 @@ import { ROUTER_RULES } from './router.ts';
 import { SECURITY_GROUP_RULES } from './security-group.ts';
 import { SECURITY_GROUP_RULE_RULES } from './security-group-rule.ts';
 import { SUBNET_RULES } from './subnet.ts';
+import { SUBNET_POOL_RULES } from './subnet-pool.ts';
 import { TAP_RULES } from './tap.ts';
 import { TRUNK_RULES } from './trunk.ts';
 
@@ -18,6 +19,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...BASE_RULES,
   ...NETWORK_RULES,
   ...SUBNET_RULES,
+  ...SUBNET_POOL_RULES,
   ...PORT_RULES,
   ...ROUTER_RULES,
   ...TRUNK_RULES,
