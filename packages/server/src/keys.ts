@@ -137,9 +137,22 @@ export function serverKey(server: string): string {
   return `${SERVERS}${server}`;
 }
 
+/** What Nova was told last of a port (`NovaRow`). */
+export function novaKey(portId: string): string {
+  return `${HOST_RUNTIME}nova/${portId}`;
+}
+
+const TELLERS = `${HOST_RUNTIME}teller/`;
+
+/** Leased; present: a server tells Nova what is new. Value: `{"server"}`. */
+export const NOVA_TELLER: string = `${TELLERS}nova`;
+
+/** Present: what there was before anything was told to Nova counts as told, and stands beside each port. */
+export const NOVA_SINCE = '/cable/meta/nova-since';
+
 /** True for keys that go when a lease of a server ends; those that the store itself has written among them. */
 export function isLeased(key: string): boolean {
-  return key.startsWith(ALIVE) || key.startsWith(SERVERS) || key.startsWith(LANES);
+  return [ALIVE, SERVERS, TELLERS, LANES].some((prefix) => key.startsWith(prefix));
 }
 
 /** What servers before protocol 2 kept of each host's acknowledgements; nobody reads it. */

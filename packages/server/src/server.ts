@@ -37,6 +37,8 @@ import type { CountError } from './http/error-handler.ts';
 import { watchPauses } from './http/event-loop.ts';
 import type { ConnectionCounts } from './http/metrics.ts';
 import { check } from './http/readiness.ts';
+import type { NovaPost } from './nova/nova-api.ts';
+import { NovaNotifier } from './nova/nova-notifier.ts';
 import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
@@ -77,6 +79,8 @@ export type ServerOptions = {
   readonly limits?: Partial<AdmissionLimits>;
   /** Connections of the listeners, for the metrics. */
   readonly connections?: ConnectionCounts;
+  /** Sends to Nova what is new of the ports of its servers. Absent: it is not told. */
+  readonly nova?: NovaPost;
   readonly now?: () => Date;
   /** Milliseconds that never go back. Default: the process's. */
   readonly monotonicMs?: () => number;
@@ -119,6 +123,7 @@ type Running = {
   gateways?: GatewayKeeper;
   relay?: AskRelay;
   health?: HealthKeeper;
+  nova?: NovaNotifier;
   snat?: SnatKeeper;
   plane?: HostPlane<SliceStore, Streams>;
   app?: FastifyInstance;
@@ -136,10 +141,10 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
 }
 
 async function halt(running: Running): Promise<void> {
-  const { abort, tables, history, sweeper, slaac, gateways, snat, health, relay, plane, app } = running;
+  const { abort, tables, history, sweeper, slaac, gateways, snat, health, nova, relay, plane, app } = running;
   await plane?.stop();
   abort.abort();
-  const loops = [history, sweeper, slaac, gateways, snat, health, relay].map((one) => one?.done);
+  const loops = [history, sweeper, slaac, gateways, snat, health, nova, relay].map((one) => one?.done);
   await Promise.all([tables?.stopped(), ...loops]);
   await app?.close();
 }
@@ -280,6 +285,14 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     log: log.child('health'),
     signal: abort.signal,
   });
+  if (options.nova !== undefined) {
+    running.nova = new NovaNotifier({
+      ...{ store, tables, server, monotonicMs, post: options.nova },
+      log: log.child('nova'),
+      signal: abort.signal,
+    });
+  }
+  const { nova } = running;
   const stopping = new AbortController();
   const pauses = watchPauses(monotonicMs, abort.signal);
   const { http: app, countError } = createApp({
@@ -287,6 +300,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     authenticate: options.authenticate,
     limits: { ...ADMISSION_LIMITS, ...options.limits },
     ...(options.connections === undefined ? {} : { connections: options.connections }),
+    ...(nova === undefined ? {} : { nova: () => nova.counts }),
     readiness: [
       check('stopping', () => (stopping.signal.aborted ? 'the server is stopping' : undefined)),
       check('history', () => (history.isOther ? 'the store has another history, which is being taken in' : undefined)),

@@ -3,6 +3,7 @@ import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { isAdmin, permitApi } from '../engine/permission.ts';
 import type { AskHost } from '../faults/ask-host.ts';
 import { addFaultRoutes } from '../faults/routes.ts';
+import type { NovaCounts } from '../nova/nova-notifier.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { userOf } from './asked.ts';
 import type { Authenticator } from './auth.ts';
@@ -22,6 +23,8 @@ export type AppOptions = ResourceRouteOptions & {
   readonly readiness: readonly ReadinessCheck[];
   /** Connections of the listeners; undefined: nobody counts them. */
   readonly connections?: ConnectionCounts;
+  /** What Nova is told; undefined: nothing. */
+  readonly nova?: () => NovaCounts;
   /** Asks hosts' agents about ports; undefined: nothing can be asked. */
   readonly askHost?: AskHost;
   /** Adds the agents' routes; the rule `admin_api` says who gets through to them. */
@@ -43,7 +46,7 @@ export function createApp(options: AppOptions): App {
     isAdmin: (credentials) => isAdmin(deps, credentials),
     monotonicMs: () => performance.now(),
   });
-  const metrics = createMetrics({ ...deps, admission, connections: options.connections });
+  const metrics = createMetrics({ ...deps, admission, connections: options.connections, nova: options.nova });
   const errors = { log, countError: metrics.countError };
   const app = fastify({
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_MAX },

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ResourceRegistry } from '../engine/registry.ts';
+import type { NovaCounts } from '../nova/nova-notifier.ts';
 import type { Tables } from '../tables.ts';
 import type { Admission } from './admission.ts';
 import type { CountError } from './error-handler.ts';
@@ -16,6 +17,8 @@ export type MetricsSources = {
   readonly resources: ResourceRegistry;
   readonly admission: Pick<Admission, 'load'>;
   readonly connections: ConnectionCounts | undefined;
+  /** Undefined: Nova is not told anything. */
+  readonly nova: (() => NovaCounts) | undefined;
 };
 
 /** What is measured of one server. `stop`: nothing more is. */
@@ -48,6 +51,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   });
   addObjectGauge(registry, sources);
   addLoadGauges(registry, sources);
+  if (sources.nova !== undefined) addNovaMetrics(registry, sources.nova);
   return {
     registry,
     countError: ({ type, status }) => errors.inc({ type, status: String(status) }),
@@ -122,5 +126,33 @@ function addLoadGauges(registry: Registry, { admission, connections }: MetricsSo
       open.set({ state: 'unread' }, connections.unread);
       open.set({ state: 'streams' }, connections.streams);
     },
+  });
+}
+
+function addNovaMetrics(registry: Registry, counts: () => NovaCounts): void {
+  const events: Counter = new Counter({
+    name: 'cable_nova_events_total',
+    help: 'Events that Nova was sent by this server, by what became of them: taken, unknown (it knows no such server), refused, unsent.',
+    labelNames: ['name', 'outcome'],
+    registers: [registry],
+    collect: () => {
+      events.reset();
+      for (const [key, count] of counts().events) {
+        const [name = '', outcome = ''] = key.split(' ');
+        events.inc({ name, outcome }, count);
+      }
+    },
+  });
+  const pending: Gauge = new Gauge({
+    name: 'cable_nova_pending_ports',
+    help: 'Ports of which Nova is to be told something, or may have to be; 0 at servers that do not tell it.',
+    registers: [registry],
+    collect: () => pending.set(counts().isTeller ? counts().pending : 0),
+  });
+  const teller: Gauge = new Gauge({
+    name: 'cable_nova_teller',
+    help: '1: this server is the one that tells Nova.',
+    registers: [registry],
+    collect: () => teller.set(counts().isTeller ? 1 : 0),
   });
 }
