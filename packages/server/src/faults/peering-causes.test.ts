@@ -36,7 +36,7 @@ test('why two ports behind a peering cannot talk is told to who sees a side of i
     assert.equal(answer.status, 200, JSON.stringify(answer.body));
   };
   const eyesOf = (projectId: string) =>
-    new Eyes({ tables, resources }, readerOf(server.deps, credentialsOf({ projectId, roles: ['member'] })));
+    new Eyes({ tables, resources }, readerOf(server.deps, credentialsOf({ projectId, roles: ['member', 'reader'] })));
   const told = (projectId: string) => {
     const cause = peeringCause(tables, here.port, there.port, eyesOf(projectId));
     return cause && `${cause.code}: ${cause.text}`;

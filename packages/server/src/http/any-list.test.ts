@@ -68,8 +68,8 @@ type World = Readonly<Record<Kind, readonly Json[]>>;
 function canSee(world: World, kind: Kind, object: Json, { project, isAdmin }: Who): boolean {
   if (isAdmin || String(object['project_id']) === project || object['shared']) return true;
   const network = world.network.find((one) => String(one['id']) === String(object['network_id']));
-  if (kind === 'subnet') return Boolean(network?.['shared']);
-  return kind === 'port' && String(network?.['project_id']) === project;
+  if (kind === 'subnet' && network?.['shared']) return true;
+  return kind !== 'network' && String(network?.['project_id']) === project;
 }
 
 const FILTERS: Readonly<Record<Kind, (dice: Dice, world: World) => readonly [string, string]>> = {

@@ -28,7 +28,11 @@ const CALLER_HEADERS = ['x-project-id', 'x-tenant-id', 'x-roles'] as const;
 /** Callers that are remembered, so that what the rules come to for them is, too. */
 const CALLERS_KEPT = 1000;
 
-const ADMIN_ROLES: readonly string[] = ['admin', 'member', 'reader'];
+/** Of who names none: he may do everything. */
+const ALL_ROLES: readonly string[] = ['admin', 'manager', 'member', 'reader', 'service'];
+
+/** Roles that imply the next one, as Keystone has them. */
+const IMPLYING: readonly string[] = ['admin', 'manager', 'member', 'reader'];
 
 /** Further ones do not count. */
 const MOST_ROLES = 64;
@@ -70,15 +74,18 @@ function projectOf(headers: IncomingHttpHeaders, name: string): string | undefin
   );
 }
 
-/** As Keystone gives them: who is an administrator is a member and a reader, too. */
+/** As Keystone gives them: who is an administrator is a manager, member and reader, too. */
 function rolesOf(headers: IncomingHttpHeaders): readonly string[] {
   const given = headerOf(headers, 'x-roles');
-  if (given === undefined) return ADMIN_ROLES;
-  return given
+  if (given === undefined) return ALL_ROLES;
+  const named = given
     .split(',')
     .map((role) => role.trim())
     .filter((role) => role !== '')
     .slice(0, MOST_ROLES);
+  const first = IMPLYING.findIndex((role) => named.some((one) => one.toLowerCase() === role));
+  const implied = first < 0 ? [] : IMPLYING.slice(first + 1);
+  return [...named, ...implied.filter((role) => !named.includes(role))];
 }
 
 function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {

@@ -45,7 +45,8 @@ test('a member may not write what is the admin’s', async (t) => {
   await refused(send('PUT', `/v2.0/ports/${port['id']}`, { port: machine }, ANN), 403, 'PolicyNotAuthorized');
   const normal = { port: { 'binding:vnic_type': 'normal' } };
   assert.equal((await send('PUT', `/v2.0/ports/${port['id']}`, normal, ANN)).status, 200);
-  const dhcp = { port: { network_id: network['id'], device_owner: 'network:dhcp' } };
+  const shared = await create('network', { shared: true });
+  const dhcp = { port: { network_id: shared['id'], device_owner: 'network:dhcp' } };
   await refused(send('POST', '/v2.0/ports', dhcp, ANN), 403, 'PolicyNotAuthorized');
 });
 

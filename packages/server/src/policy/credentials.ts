@@ -31,7 +31,7 @@ export function credentialsOf(caller: {
     userDomainId: null,
     projectDomainId: null,
     systemScope: null,
-    roles: caller.roles ?? (caller.isAdmin ? ['admin', 'member', 'reader'] : ['member', 'reader']),
+    roles: caller.roles ?? (caller.isAdmin ? ['admin', 'manager', 'member', 'reader'] : ['member', 'reader']),
   };
 }
 

@@ -14,7 +14,7 @@ export function credentials(given: Partial<Credentials> = {}): Credentials {
     projectDomainId: 'd',
     systemScope: null,
   };
-  return { ...nobody, roles: ['member'], ...given };
+  return { ...nobody, roles: ['member', 'reader'], ...given };
 }
 
 /** Rows by type and id. */

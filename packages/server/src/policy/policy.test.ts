@@ -19,7 +19,10 @@ import { PolicyError, type RuleDefault } from './rules.ts';
 const MODELS = BUILT_IN_RESOURCES;
 
 function policyOf(rules: Readonly<Record<string, RuleText>>): Policy {
-  const defaults: RuleDefault[] = Object.entries(rules).map(([name, check]) => ({ name, check, description: name }));
+  const defaults: RuleDefault[] = Object.entries(rules).map(([name, check]) => ({
+    ...{ name, check, description: name },
+    scope: 'any',
+  }));
   return createPolicy({ rules: defaults, models: MODELS });
 }
 

@@ -15,7 +15,7 @@ import { rulesOfDeclaration } from './defaults/declared.ts';
 import { type Lookup, type LookupContext, reachOf } from './lookups.ts';
 import { type Relations, type RowOf, relationsOf } from './relations.ts';
 import type { RuleText } from './rule-text.ts';
-import { loadRules, type RuleDefault, type RuleSet } from './rules.ts';
+import { type DefaultsName, loadRules, type RuleDefault, type RuleSet } from './rules.ts';
 
 /** What a policy is made of. */
 export type PolicyOptions = {
@@ -25,6 +25,8 @@ export type PolicyOptions = {
   readonly overrides?: Readonly<Record<string, RuleText>>;
   /** The types that are loaded. */
   readonly models: readonly ResourceModel[];
+  /** Default: `secure`. */
+  readonly defaults?: DefaultsName;
 };
 
 /** What a rule is asked of. */
@@ -69,17 +71,20 @@ const ADMIN_RULE = 'context_is_admin';
 const VERBS = ['create', 'get', 'update', 'delete'] as const;
 const NO_RELATIONS: Relations = new Map();
 const NOTHING: TargetObject = {};
+const ALWAYS: Condition = { kind: 'constant', value: true };
+const NEVER: Condition = { kind: 'constant', value: false };
 
 /** Loads rules. Throws `PolicyError`, whose message names each rule and place that cannot be understood. */
 export function createPolicy(options: PolicyOptions): Policy {
   const models = new Map(options.models.map((model) => [model.type, model]));
   const named = new Set(options.rules.map((rule) => rule.name));
   const declared = options.models.flatMap((model) => missingRules(model, models, named));
-  const rules = loadRules([...options.rules, ...declared], options.overrides ?? {});
+  const { overrides = {}, defaults = 'secure' } = options;
+  const rules = loadRules([...options.rules, ...declared], overrides, defaults);
   const attributes = attributeRulesOf(rules, options.models);
   const relations = new Map(options.models.map((model) => [model.type, relationsOf(model, models)]));
   const warnings = [...rules.warnings, ...attributes.warnings, ...scanWarnings(rules, models, relations)];
-  return new Policy({ rules, models, relations, attributes: attributes.rules }, warnings);
+  return new Policy({ rules, models, relations, attributes: attributes.rules, defaults }, warnings);
 }
 
 /** Those that the declaration says and nobody else: of a type without rules all, of one that has some those of attributes, e.g. of an extension. */
@@ -98,6 +103,7 @@ type Parts = {
   readonly models: ReadonlyMap<string, ResourceModel>;
   readonly relations: ReadonlyMap<string, Relations>;
   readonly attributes: AttributeRules;
+  readonly defaults: DefaultsName;
 };
 
 /** The rules that are in force. */
@@ -127,19 +133,25 @@ export class Policy {
     return view;
   }
 
-  #class({ roles, systemScope }: Credentials): CallerClasses {
-    const key = JSON.stringify([systemScope, roles]);
+  #class({ roles, systemScope, projectId }: Credentials): CallerClasses {
+    const hasProject = projectId !== null;
+    const key = JSON.stringify([systemScope, hasProject, roles]);
     const known = this.#classes.get(key);
     if (known !== undefined) return known;
     if (this.#classes.size >= CLASSES_MAX) this.#classes.clear();
-    const admin = this.#rules({ roles, systemScope, isAdmin: true });
-    const plain = this.#rules({ roles, systemScope, isAdmin: false });
+    const admin = this.#rules({ roles, systemScope, isAdmin: true }, hasProject);
+    const plain = this.#rules({ roles, systemScope, isAdmin: false }, hasProject);
     this.#classes.set(key, { admin, plain });
     return { admin, plain };
   }
 
-  #rules(callers: CallerClass): ClassRules {
-    const conditionOf = createConditions(this.#parts.rules, callers);
+  #rules(callers: CallerClass, hasProject: boolean): ClassRules {
+    const { rules, defaults } = this.#parts;
+    const asked = createConditions(rules, callers);
+    const conditionOf = (rule: string): Condition => {
+      if (defaults === 'zed') return callers.isAdmin ? ALWAYS : asked(rule);
+      return hasProject || !rules.scoped.has(rule) ? asked(rule) : NEVER;
+    };
     return { conditionOf, tests: new Map(), byRule: new Map(), hidden: new Map() };
   }
 }

@@ -1,6 +1,5 @@
 import type { RuleDefault } from '../rules.ts';
+import { ADMIN } from './words.ts';
 
 /** Who may do what with agents. */
-export const AGENT_RULES: readonly RuleDefault[] = [
-  { name: 'get_agent', check: 'rule:admin_only', description: 'See an agent.' },
-];
+export const AGENT_RULES: readonly RuleDefault[] = [{ name: 'get_agent', check: ADMIN, description: 'See an agent.' }];

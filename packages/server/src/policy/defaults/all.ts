@@ -1,6 +1,7 @@
 import type { RuleDefault } from '../rules.ts';
 import { AGENT_RULES } from './agent.ts';
 import { BASE_RULES } from './base.ts';
+import { FLOATING_IP_RULES } from './floating-ip.ts';
 import { HOST_RULES } from './host.ts';
 import { NETWORK_RULES } from './network.ts';
 import { PORT_RULES } from './port.ts';
@@ -22,6 +23,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...SUBNET_POOL_RULES,
   ...PORT_RULES,
   ...ROUTER_RULES,
+  ...FLOATING_IP_RULES,
   ...TRUNK_RULES,
   ...TAP_RULES,
   ...SECURITY_GROUP_RULES,
