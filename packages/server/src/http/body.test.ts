@@ -3,14 +3,14 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { CableError, type ErrorCode } from '@cable/model';
-import { checkBodyHeaders, parseBody, readBody } from './body.ts';
+import { checkBodyHeaders, parseBody, readBody, refuseUnsaid } from './body.ts';
 import { BodyBudget } from './body-budget.ts';
 
 function refused(code: ErrorCode): (err: unknown) => boolean {
   return (err) => err instanceof CableError && err.code === code;
 }
 
-test('a body is JSON in UTF-8, and says so', () => {
+test('a body is JSON in UTF-8, and says so or says nothing', () => {
   const check = (headers: IncomingHttpHeaders): void => checkBodyHeaders({ 'content-length': '2', ...headers }, 10);
   for (const type of ['application/json', 'Application/JSON; charset=UTF-8', 'application/json;charset="utf-8"; v=1']) {
     check({ 'content-type': type });
@@ -21,7 +21,10 @@ test('a body is JSON in UTF-8, and says so', () => {
   ]) {
     assert.throws(() => check({ 'content-type': type }), refused('HTTPUnsupportedMediaType'), type);
   }
-  assert.throws(() => check({}), refused('HTTPUnsupportedMediaType'));
+  check({});
+  assert.throws(() => refuseUnsaid({ 'content-length': '2' }), refused('HTTPUnsupportedMediaType'));
+  refuseUnsaid({ 'content-length': '2', 'content-type': 'text/plain' });
+  refuseUnsaid({});
   const json = { 'content-type': 'application/json' };
   assert.throws(() => check({ ...json, 'content-encoding': 'gzip' }), refused('HTTPUnsupportedMediaType'));
   assert.throws(() => check({ ...json, 'transfer-encoding': 'gzip, chunked' }), refused('HTTPUnsupportedMediaType'));
