@@ -21,6 +21,7 @@ import type {
   SecurityGroupRule,
   SnatLease,
   Subnet,
+  SubnetPool,
   TapFlow,
   TapMirror,
   TapService,
@@ -55,7 +56,9 @@ const ATTRIBUTES = {
     'host_routes',
     'ipv6_ra_mode',
     'ipv6_address_mode',
+    'subnetpool_id',
   ],
+  subnetpool: ['id', 'address_scope_id'],
   port: [
     'id',
     'name',
@@ -203,6 +206,8 @@ export type NetworkRow = Pick<Network, Attributes<'network'>>;
 
 export type SubnetRow = Pick<Subnet, Attributes<'subnet'>>;
 
+export type SubnetPoolRow = Pick<SubnetPool, Attributes<'subnetpool'>>;
+
 export type PortRow = Pick<Port, Attributes<'port'>>;
 
 export type RouterRow = Pick<Router, Attributes<'router'>>;
@@ -255,6 +260,7 @@ export type HealthRow = { readonly id: string; readonly state: 'up' | 'down' | '
 export type Rows = {
   readonly network: NetworkRow;
   readonly subnet: SubnetRow;
+  readonly subnetpool: SubnetPoolRow;
   readonly port: PortRow;
   readonly router: RouterRow;
   readonly router_peering: RouterPeeringRow;
@@ -290,6 +296,7 @@ export type TableName = keyof TableRows;
 type IndexNames = {
   readonly network: never;
   readonly subnet: 'network_id';
+  readonly subnetpool: never;
   readonly port: 'network_id' | 'binding:host_id' | 'standby_hosts' | 'security_groups';
   readonly router_interface: 'network_id' | 'device_id';
   readonly router_gateway: 'binding:host_id' | 'standby_hosts' | 'device_id';
@@ -326,6 +333,7 @@ type IndexKeys<Row> = (row: Row) => readonly string[];
 export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>, IndexKeys<TableRows[T]>>> } = {
   network: {},
   subnet: { network_id: (row) => [row.network_id] },
+  subnetpool: {},
   port: {
     network_id: (row) => [row.network_id],
     'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]),

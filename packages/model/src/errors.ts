@@ -112,6 +112,19 @@ export const ERRORS = {
     status: 409,
     remedy: 'Ask for a longer prefix, delete subnets of the pool, or ask its owner for a higher default_quota.',
   },
+  AddressScopeUpdateError: { status: 400, remedy: 'Make another address scope.' },
+  AddressScopePrefixConflict: {
+    status: 409,
+    remedy: 'Give the pool prefixes that no other pool of the address scope has, or put it into another scope.',
+  },
+  IllegalSubnetPoolIpVersionAssociationToAddressScope: {
+    status: 400,
+    remedy: 'Give an address scope of the pool’s version of IP.',
+  },
+  NetworkAddressScopeAffinityError: {
+    status: 400,
+    remedy: 'Take the subnet from a pool of the network’s address scope, or make it in another network.',
+  },
   NetworkSubnetPoolAffinityError: {
     status: 400,
     remedy: 'Take the subnet from the pool of the network’s other subnets, or make it in another network.',

@@ -2,6 +2,7 @@
 import type { ResourceObject, ResourceView, StoredPart } from './declaration.ts';
 import type * as extensions from './extensions/all.ts';
 import type { ShownBy, StoredBy } from './extensions/extension.ts';
+import type { addressScopeResource } from './resources/address-scope.ts';
 import type { floatingIpResource } from './resources/floating-ip.ts';
 import type { hostResource } from './resources/host.ts';
 import type { listenerResource } from './resources/listener.ts';
@@ -47,6 +48,9 @@ export type NetworkView = ResourceView<typeof networkResource> & ShownBy<Extensi
 export type Subnet = ResourceObject<typeof subnetResource> & StoredBy<Extensions, 'subnet'>;
 /** As shown to an admin. */
 export type SubnetView = ResourceView<typeof subnetResource> & ShownBy<Extensions, 'subnet'>;
+
+/** As stored. */
+export type AddressScope = ResourceObject<typeof addressScopeResource>;
 
 /** As stored. */
 export type SubnetPool = ResourceObject<typeof subnetPoolResource> & StoredBy<Extensions, 'subnetpool'>;

@@ -1,4 +1,5 @@
 import type {
+  AddressScope,
   AnyObject,
   FloatingIp,
   HealthMonitor,
@@ -37,6 +38,7 @@ type ObjectTypes = {
   readonly network: Network;
   readonly subnet: Subnet;
   readonly subnetpool: SubnetPool;
+  readonly address_scope: AddressScope;
   readonly port: Port;
   readonly router: Router;
   readonly qos_policy: QosPolicy;

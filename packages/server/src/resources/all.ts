@@ -1,4 +1,5 @@
 import type { ModuleTable } from '../engine/module.ts';
+import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
@@ -26,6 +27,7 @@ import { routerGatewayModule } from './router-gateway.ts';
 import { routerInterfacesModule } from './router-interfaces.ts';
 import { routerPeeringModule } from './router-peering.ts';
 import { routerPolicyModule } from './router-policy.ts';
+import { portScopesModule, routerScopesModule } from './router-scopes.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
 import { setGatewayModule } from './set-gateway.ts';
@@ -43,9 +45,10 @@ import { vipPortModule } from './vip-port.ts';
 
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
-  network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule],
+  network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule, networkScopesModule],
+  address_scope: [addressScopeModule],
   subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule],
-  subnetpool: [subnetPoolModule, subnetPoolPrefixesModule, subnetOnboardModule],
+  subnetpool: [subnetPoolModule, subnetPoolScopeModule, subnetPoolPrefixesModule, subnetOnboardModule],
   port: [
     portModule,
     portFloatingIpsModule,
@@ -58,8 +61,16 @@ export const MODULES: ModuleTable = {
     trunkPortModule,
     vipPortModule,
     tapPortModule,
+    portScopesModule,
   ],
-  router: [routerModule, routerGatewayModule, routerInterfacesModule, extraRoutesModule, routerQosModule],
+  router: [
+    routerModule,
+    routerGatewayModule,
+    routerInterfacesModule,
+    extraRoutesModule,
+    routerQosModule,
+    routerScopesModule,
+  ],
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],
   floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule],

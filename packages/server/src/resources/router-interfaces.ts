@@ -25,6 +25,7 @@ import { refuseForwardedThrough } from './port-forwarding.ts';
 import { attachedSubnets, interfacesOf } from './router.ts';
 import { refusePeeringThrough } from './router-peering.ts';
 import { refusePolicyThrough } from './router-policy.ts';
+import { refuseOtherScopes } from './router-scopes.ts';
 import { hasForeignRouter } from './subnet-modes.ts';
 import { prefixOf } from './subnet-range.ts';
 
@@ -205,6 +206,7 @@ function checkSubnets({ plan }: Planning, router: Router, subnets: readonly Subn
       }
     }
   }
+  refuseOtherScopes(plan, router, subnets);
 }
 
 function findInterface(

@@ -14,7 +14,9 @@ import { rowsOf } from '../engine/permission.ts';
 import type { Plan } from '../engine/plan.ts';
 import type { Look, View } from '../engine/view.ts';
 import { objectKey } from '../keys.ts';
+import { mixedScopes, scopeIdOf } from './address-scope.ts';
 import type { PrefixSet } from './prefix-set.ts';
+import { scopeOfSubnet } from './router-scopes.ts';
 import { defaultPool } from './subnet-pool.ts';
 import { PREFIX_ORDER } from './subnet-prefixes.ts';
 import { prefixOf } from './subnet-range.ts';
@@ -55,10 +57,11 @@ export const subnetAllocationModule: Contribution<AnyObject> = contribute<Subnet
   removed: ({ plan }, subnet) => revise(plan, subnet),
   *broken(look, subnet): Iterable<Broken> {
     const others = otherPools(look.beside('subnet', PREFIX_ORDER, subnet), subnet);
-    for (const { id } of others) {
-      if (id < subnet.id) continue;
-      const rule = 'the subnets of a network of one version of IP are of one pool, or of none';
-      yield { rule, detail: `subnet ${id} is of another pool` };
+    for (const other of others) {
+      const scope = scopeOfSubnet(look, subnet);
+      if (other.id < subnet.id || (scope !== null && scope === scopeOfSubnet(look, other))) continue;
+      const rule = 'the subnets of a network of one version of IP are of one pool or scope, or of none';
+      yield { rule, detail: `subnet ${other.id} is of another pool` };
     }
   },
   lockKeys: (given, look) => {
@@ -170,14 +173,25 @@ function checkQuota(look: Look, pool: SubnetPool, projectId: string, length: num
   }
 }
 
-/** The subnets of a network that have one version of IP are all of one pool, or all of none; so where there are any, those beside this one tell. */
+/** The subnets of a network that have one version of IP are all of one pool or scope, or all of none; so where there are any, those beside this one tell. */
 function refuseOtherPools(view: View, subnet: Subnet): void {
   const beside = view.parts('network', subnet.network_id, (look) => look.beside('subnet', PREFIX_ORDER, subnet));
-  if (otherPools(beside, subnet).length === 0) return;
+  const [other] = otherPools(beside, subnet);
+  if (other === undefined) return;
+  const scope = scopeIdOf(poolFor(view, other));
+  const own = poolFor(view, subnet);
+  if (scope !== null && own !== undefined) {
+    if (scopeIdOf(own) === scope) return;
+    throw mixedScopes();
+  }
   throw new CableError(
     'NetworkSubnetPoolAffinityError',
     'Subnets hosted on the same network must be allocated from the same subnet pool.',
   );
+}
+
+function poolFor(view: View, { subnetpool_id: id }: Subnet): SubnetPool | undefined {
+  return id === null || id === undefined ? undefined : view.rely('subnetpool', id);
 }
 
 function otherPools(beside: readonly Subnet[], subnet: Subnet): readonly Subnet[] {

@@ -1,13 +1,16 @@
 /** `add_prefixes`, `remove_prefixes` and `onboard_network_subnets` of subnet pools. */
-import { type AnyObject, CableError, type SubnetPool } from '@cable/model';
+import { type AnyObject, CableError, type Subnet, type SubnetPool } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import { type ActionHandler, asService, type Planning } from '../engine/context.ts';
 import type { Contribution } from '../engine/module.ts';
 import { rowsOf } from '../engine/permission.ts';
+import type { Plan } from '../engine/plan.ts';
 import { notFound } from '../engine/read.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
+import { scopeIdOf } from './address-scope.ts';
 import { PrefixSet } from './prefix-set.ts';
+import { routersPorts, scopeOfSubnet } from './router-scopes.ts';
 import { prefixOf } from './subnet-range.ts';
 
 /** More prefixes, or fewer. */
@@ -74,6 +77,18 @@ function removePrefixes(planning: Planning, pool: SubnetPool, given: readonly st
   return changePrefixes(planning, pool, kept.texts());
 }
 
+/** Who makes a router's port in the subnet compares it; those that are there are written anew, for they mark the pool. */
+function moveLegs(plan: Plan, pool: SubnetPool, subnet: Subnet): void {
+  const legs = routersPorts(plan, subnet.id);
+  if (legs.length > 0 && scopeOfSubnet(plan, subnet) !== scopeIdOf(pool)) {
+    throw new CableError(
+      'IllegalSubnetPoolUpdate',
+      `Illegal subnetpool update : subnet ${subnet.id} is attached to a router, so its address scope stays: detach it first.`,
+    );
+  }
+  for (const leg of legs) plan.revise('port', leg.id);
+}
+
 function onboard(planning: Planning, pool: SubnetPool, networkId: string): unknown {
   const { deps, plan, asked } = planning;
   const network = plan.get('network', networkId);
@@ -94,6 +109,9 @@ function onboard(planning: Planning, pool: SubnetPool, networkId: string): unkno
       `Illegal subnetpool update : Onboarding subnet ${id}: ${cidr} conflicts with allocated prefixes in subnet pool ${pool.id}.`,
     );
   }
+  for (const subnet of subnets) moveLegs(plan, pool, subnet);
+  // A router's gateway compares the network alone.
+  plan.revise('network', networkId);
   changePrefixes(planning, pool, [...pool.prefixes, ...subnets.map(({ cidr }) => cidr)]);
   const resource = deps.resources.named('subnet');
   for (const subnet of subnets) planUpdate(asService(planning), resource, subnet, { subnetpool_id: pool.id });

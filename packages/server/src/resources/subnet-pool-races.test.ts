@@ -120,6 +120,47 @@ test('a prefix is not removed beside a subnet that takes it', async (t) => {
   await assertInvariants(two[0].server);
 });
 
+test('a pool does not come into another scope beside a router’s leg in its subnet', async (t) => {
+  const two = await startTwo(t);
+  const scopes = [
+    await two[0].create('address_scope', { ip_version: 4 }),
+    await two[0].create('address_scope', { ip_version: 4 }),
+  ];
+  const outcomes = { attached: 0, moved: 0 };
+  for (let round = 0; round < 20; round += 1) {
+    const poolOf = (at: number): Promise<Json> =>
+      two[0].create('subnetpool', {
+        ...{
+          name: 'p',
+          prefixes: [`10.${2 * round + at}.0.0/16`],
+          default_prefixlen: 24,
+          address_scope_id: scopes[0]?.['id'],
+        },
+      });
+    const [first, second] = [await poolOf(0), await poolOf(1)];
+    const subnets: Json[] = [];
+    for (const pool of [first, second]) {
+      const network = await two[0].create('network', {});
+      subnets.push(await two[0].create('subnet', { network_id: network['id'], subnetpool_id: pool['id'] }));
+    }
+    const router = await two[0].create('router', {});
+    const path = `/v2.0/routers/${router['id']}/add_router_interface`;
+    assert.equal((await two[0].send('PUT', path, { subnet_id: subnets[0]?.['id'] })).status, 200);
+    await known(two[1], [subnets[1]?.['network_id']]);
+    const [attached, moved] = await Promise.all([
+      two[round % 2]?.send('PUT', path, { subnet_id: subnets[1]?.['id'] }),
+      two[1].send('PUT', `/v2.0/subnetpools/${second['id']}`, { subnetpool: { address_scope_id: scopes[1]?.['id'] } }),
+    ]);
+    assert.ok([200, 400].includes(Number(attached?.status)), JSON.stringify(attached?.body));
+    assert.ok([200, 400].includes(moved.status), JSON.stringify(moved.body));
+    assert.notEqual(attached?.status === 200, moved.status === 200);
+    outcomes.attached += Number(attached?.status === 200);
+    outcomes.moved += Number(moved.status === 200);
+  }
+  assert.equal(outcomes.attached + outcomes.moved, 20);
+  await assertInvariants(two[0].server);
+});
+
 test('the check finds subnets that a pool has not, or has twice, and a network of two pools', async (t) => {
   const { create, store, server } = await startHarness(t);
   const pool = await create('subnetpool', { name: 'p', prefixes: ['10.0.0.0/24'], default_prefixlen: 26 });
@@ -138,7 +179,7 @@ test('the check finds subnets that a pool has not, or has twice, and a network o
   assert.deepEqual(await foundOf({ cidr: '10.1.0.0/26' }), [rule]);
   assert.deepEqual(await foundOf({ cidr: '10.0.0.64/26' }), [rule]);
   assert.deepEqual(await foundOf({ network_id: second?.['id'], subnetpool_id: null }), [
-    'the subnets of a network of one version of IP are of one pool, or of none',
+    'the subnets of a network of one version of IP are of one pool or scope, or of none',
   ]);
 });
 

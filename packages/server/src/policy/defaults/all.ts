@@ -1,4 +1,5 @@
 import type { RuleDefault } from '../rules.ts';
+import { ADDRESS_SCOPE_RULES } from './address-scope.ts';
 import { AGENT_RULES } from './agent.ts';
 import { BASE_RULES } from './base.ts';
 import { FLOATING_IP_RULES } from './floating-ip.ts';
@@ -21,6 +22,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...NETWORK_RULES,
   ...SUBNET_RULES,
   ...SUBNET_POOL_RULES,
+  ...ADDRESS_SCOPE_RULES,
   ...PORT_RULES,
   ...ROUTER_RULES,
   ...FLOATING_IP_RULES,
