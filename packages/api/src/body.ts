@@ -67,6 +67,21 @@ export function parseUpdate(resource: ResourceModel, body: unknown): ParsedObjec
 
 /** Parses the body of an action. */
 export function parseAction(action: ActionDeclaration, body: unknown): ParsedObject {
+  try {
+    return parseActionBody(action, body);
+  } catch (err) {
+    if (action.badBody === undefined || !(err instanceof CableError)) throw err;
+    const { reason } = err.fields;
+    throw invalidInput(typeof reason === 'string' ? reason : `Invalid ${Object.keys(action.body ?? {}).join()} body`);
+  }
+}
+
+/** Neutron's error of what its validators refuse outside of an object's attributes. `reason` has no full stop. */
+export function invalidInput(reason: string): CableError {
+  return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`);
+}
+
+function parseActionBody(action: ActionDeclaration, body: unknown): ParsedObject {
   const { body: declared = {}, bodyKey } = action;
   if (action.body === undefined && body === undefined) return { attributes: {}, given: [] };
   if (!isRecord(body)) throw badRequest('Body contains invalid data');
@@ -189,7 +204,7 @@ function valueOrThrow(name: string, attribute: Attribute, value: unknown): unkno
   const parsed = parseValue(attribute, value);
   if (parsed.ok) return parsed.value;
   throw new CableError('HTTPBadRequest', `Invalid input for ${name}. Reason: ${parsed.reason}.`, {
-    fields: { attribute: name },
+    fields: { attribute: name, reason: parsed.reason },
   });
 }
 

@@ -1,5 +1,6 @@
 import { type Attribute, type AttributeType, type ResourceModel, servedModels, servedName } from '@cable/model';
 import { NATIVE_ROUTES, type NativeAnswer, type NativeRoute } from './native-routes.ts';
+import { filterNames } from './query.ts';
 import { parametersOf, type Route, routesOf } from './routes.ts';
 
 type Json = { readonly [key: string]: unknown };
@@ -86,7 +87,15 @@ function queryParameters(resource: ResourceModel): readonly Json[] {
   const filters = Object.entries(resource.attributes).filter(
     ([, a]) => a.filter !== false && a.type !== 'dict' && a.type !== 'object',
   );
-  const names = [...filters.map(([name]) => name), 'fields', 'sort_key', 'sort_dir', 'limit', 'marker', 'page_reverse'];
+  const names = [
+    ...filters.flatMap(([name, one]) => filterNames(name, one)),
+    'fields',
+    'sort_key',
+    'sort_dir',
+    'limit',
+    'marker',
+    'page_reverse',
+  ];
   return names.map((name) => ({ name, in: 'query', schema: { type: 'array', items: { type: 'string' } } }));
 }
 

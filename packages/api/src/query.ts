@@ -10,6 +10,8 @@ export type Filter = {
   readonly values: readonly string[];
   /** True: a value fits as a part of the text. */
   readonly substring: boolean;
+  /** True: of a list; it passes when any of the values is not in it. */
+  readonly lacks?: true;
 };
 
 /** A parsed query of a list or show request. */
@@ -62,12 +64,38 @@ function parseFilters(resource: ResourceModel, query: URLSearchParams): readonly
   const filters: Filter[] = [];
   for (const name of new Set(query.keys())) {
     if (PARAMETERS.has(name)) continue;
-    const found = lookUp(resource, name);
-    if (found === undefined || !isFilterable(found[1])) invalid.push(name);
+    const members = membersFilter(resource, name);
+    const found = members === undefined ? lookUp(resource, name) : undefined;
+    if (members !== undefined) filters.push(...members(query.getAll(name)));
+    else if (found === undefined || !isFilterable(found[1])) invalid.push(name);
     else filters.push(...filtersOf(name, found, query.getAll(name)));
   }
   if (invalid.length > 0) throw notFilterable(invalid);
   return filters;
+}
+
+/** What a name in a query asks of the texts in a list, of `tags`, `tags-any`, `not-tags` and `not-tags-any`; undefined: it is no such name. */
+function membersFilter(
+  resource: ResourceModel,
+  name: string,
+): ((texts: readonly string[]) => readonly Filter[]) | undefined {
+  const [, not, asked = '', any] = /^(not-)?(.*?)(-any)?$/.exec(name) ?? [];
+  const [attribute, { filterAs, filter } = { filterAs: undefined, filter: undefined }] = lookUp(resource, asked) ?? [];
+  if (attribute === undefined || filterAs !== 'members' || filter === false) return undefined;
+  return (texts) => {
+    const members = [...new Set(texts.flatMap((text) => text.split(',')))];
+    const isOne = (not === undefined) === (any !== undefined);
+    const groups = isOne ? [members] : members.map((one) => [one]);
+    return groups.map((values) => {
+      const found = { attribute, property: null, values, substring: false };
+      return not === undefined ? found : { ...found, lacks: true };
+    });
+  };
+}
+
+/** Names of the filters of an attribute. */
+export function filterNames(name: string, { filterAs }: Attribute): readonly string[] {
+  return filterAs === 'members' ? [name, `${name}-any`, `not-${name}`, `not-${name}-any`] : [name];
 }
 
 /** The error for names that a list cannot be filtered by, or not by the caller. */
@@ -141,6 +169,10 @@ function canonical(name: string, attribute: Attribute, text: string): string {
 }
 
 function matchesFilter(filter: Filter, value: unknown): boolean {
+  if (filter.lacks) {
+    const members: readonly unknown[] = Array.isArray(value) ? value : [];
+    return filter.values.some((one) => !members.includes(one));
+  }
   if (!Array.isArray(value)) return filter.values.some((wanted) => wanted === formatScalar(value));
   return value.some((element: unknown) => {
     const text = formatScalar(filter.property === null ? element : propertyOf(element, filter.property));

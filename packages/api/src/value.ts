@@ -54,7 +54,7 @@ function parseNull(attribute: Attribute): Parsed {
   if (attribute.nullAsAbsent) return good(undefined);
   if (attribute.nullable) return good(null);
   if (attribute.type === 'list' && Array.isArray(attribute.default)) return good(attribute.default);
-  return bad(`'None' is not a valid ${words(attribute.type)}`);
+  return PARSERS[attribute.type](null, attribute);
 }
 
 type Parser = (value: unknown, attribute: Attribute) => Parsed;
@@ -175,12 +175,18 @@ function parseList(value: unknown, attribute: Attribute): Parsed {
   for (const one of value) {
     const element = parseValue(attribute.items, one);
     if (!element.ok) return element;
-    if (attribute.items.type !== 'object' && parsed.includes(element.value)) {
-      return bad(`Duplicate items in the list: ${formatList(value)}`);
-    }
     parsed.push(element.value);
   }
-  return good(parsed);
+  const twice = attribute.items.type === 'object' ? [] : parsed.filter((one, at) => parsed.indexOf(one) < at);
+  if (twice.length === 0) return good(parsed);
+  return bad(
+    `Duplicate items in the list: ${quote(
+      [...new Set(twice)]
+        .slice(0, 20)
+        .map((one) => spelled(one))
+        .join(', '),
+    )}`,
+  );
 }
 
 function parseObjectValue(value: unknown, attribute: Attribute): Parsed {
@@ -202,8 +208,20 @@ function parseObjectValue(value: unknown, attribute: Attribute): Parsed {
 
 /** A value in quotes, shortened, on one line. */
 function quote(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'None');
+  const text = spelled(value);
   return `'${text.length > 300 ? `${text.slice(0, 300)}...` : text}'`;
+}
+
+/** As Python writes it: what Neutron's clients have seen in its messages. */
+function spelled(value: unknown, isInner = false): string {
+  if (typeof value === 'string') return isInner ? `'${value}'` : value;
+  if (value === null || value === undefined) return 'None';
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  if (Array.isArray(value)) return `[${value.map((one) => spelled(one, true)).join(', ')}]`;
+  if (!isRecord(value)) return String(value);
+  return `{${Object.entries(value)
+    .map(([name, one]) => `'${name}': ${spelled(one, true)}`)
+    .join(', ')}}`;
 }
 
 function formatList(values: readonly unknown[]): string {
@@ -214,10 +232,6 @@ function formatList(values: readonly unknown[]): string {
 function formatUuid(text: string): string {
   const hex = text.replaceAll('-', '').toLowerCase();
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
-}
-
-function words(type: AttributeType): string {
-  return type === 'ip' ? 'IP address' : type === 'uuid' ? 'UUID' : type;
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

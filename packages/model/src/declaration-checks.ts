@@ -140,6 +140,9 @@ function valueProblem(a: Attribute): Problem | undefined {
       return problem(`${field} is no value of type ${a.type}`, `Give a ${field} that a client could give.`);
     }
   }
+  if (a.filterAs === 'members' && a.items?.type !== 'string') {
+    return problem('only a list of texts is filtered by its members', 'Leave out filterAs.');
+  }
   const inner = [a.items, ...Object.values(a.properties ?? {})].filter((one) => one !== undefined);
   return firstProblem(inner, valueProblem);
 }

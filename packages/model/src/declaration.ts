@@ -62,6 +62,11 @@ export type Attribute = {
   readonly seeBy?: 'admin';
   /** Lists can be filtered by it; absent: true. Never by a `dict` or an `object`. */
   readonly filter?: boolean;
+  /**
+   * Of a list of texts: lists are filtered as by Neutron's tags. `<name>=a,b` takes what has both, `<name>-any` what has one of them, `not-<name>` what lacks one,
+   * `not-<name>-any` what has none.
+   */
+  readonly filterAs?: 'members';
   /** Lists can be sorted by it; absent: true. Never by a `list`, a `dict` or an `object`. */
   readonly sort?: boolean;
   /** Tables keep an index on it. References always have one. */
@@ -106,6 +111,12 @@ export type ActionDeclaration = {
   readonly answerKey?: string;
   /** Status of success; absent: 200. */
   readonly status?: 200 | 201 | 202 | 204;
+  /** Name of its permission rule, in which `{plural}` stands for that of the resource; several may have one. Absent: made of its name and the type. */
+  readonly rule?: string;
+  /** Error of a body that is refused, with Neutron's text of that; absent: `HTTPBadRequest`. */
+  readonly badBody?: 'InvalidInput';
+  /** True: it has no command of its own, options of others do it. */
+  readonly noCommand?: true;
   /** Alias of the extension that brings it, set by `composeRegistry`; absent: core, or as its resource. */
   readonly extension?: string;
 };
@@ -182,6 +193,8 @@ export type Resource = {
    * lists leave it out. An update makes the row; a delete takes back what was given of what its form serves. It has a `key` of its own and no verb `create`.
    */
   readonly implied?: true;
+  /** True: its objects can be tagged: it has what extensions bring under `*tagged`. */
+  readonly tagged?: true;
   /** A boolean attribute that makes an object visible to every project. */
   readonly sharedBy?: string;
   /** A reference whose target's visibility also shows this object, e.g. `network_id` of a subnet. */

@@ -23,6 +23,7 @@ export * from './dns-name.ts';
 export * from './errors.ts';
 export type { ExtensionDeclaration, ShownBy, StoredBy } from './extensions/extension.ts';
 export { EXTRA_ROUTES_MAX } from './extensions/extraroute.ts';
+export { TAG_MAX_LENGTH, TAGS_MAX } from './extensions/tags.ts';
 export * from './frame-filter.ts';
 export * from './host-asks.ts';
 export * from './host-protocol.ts';

@@ -34,5 +34,10 @@ export {
   subnetOnboardExtension,
   subnetpoolPrefixOpsExtension,
 } from './subnet-allocation.ts';
+export {
+  standardAttrTagExtension,
+  tagCreationExtension,
+  tagPortsDuringBulkCreationExtension,
+} from './tags.ts';
 export * from './tap.ts';
 export * from './trunk.ts';

@@ -8,6 +8,7 @@ export const networkResource = {
   description: 'A layer-2 broadcast domain.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   sharedBy: 'shared',
   columns: ['id', 'name', 'subnets', 'status'],

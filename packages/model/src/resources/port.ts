@@ -8,6 +8,7 @@ export const portResource = {
   description: 'A point of attachment to a network.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   ownedThrough: 'network_id',
   columns: ['id', 'name', 'mac_address', 'fixed_ips', 'status'],

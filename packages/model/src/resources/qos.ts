@@ -9,6 +9,7 @@ export const qosPolicyResource = {
   description: 'What ports may send and receive at the most, and how what they send is marked.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   sharedBy: 'shared',
   columns: ['id', 'name', 'shared', 'project_id'],

@@ -8,6 +8,7 @@ export const securityGroupResource = {
   description: 'A set of rules that says what the ports in it may send and receive.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   columns: ['id', 'name', 'description', 'project_id'],
   attributes: {

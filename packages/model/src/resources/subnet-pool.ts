@@ -8,6 +8,7 @@ export const subnetPoolResource = {
   description: 'Prefixes that subnets are taken from, none twice.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   sharedBy: 'shared',
   command: 'subnet pool',

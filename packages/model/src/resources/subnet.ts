@@ -8,6 +8,7 @@ export const subnetResource = {
   description: 'A block of IP addresses in a network.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   visibleThrough: 'network_id',
   columns: ['id', 'name', 'network_id', 'cidr', 'gateway_ip'],

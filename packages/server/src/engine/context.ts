@@ -1,6 +1,6 @@
 import type { Attributes } from '@cable/api';
 import type { Logger } from '@cable/kit';
-import type { OverlayIpVersion } from '@cable/model';
+import type { OverlayIpVersion, ResourceModel } from '@cable/model';
 import type { Store } from '@cable/store';
 import type { Credentials } from '../policy/credentials.ts';
 import type { AddressBook } from '../resources/address-book.ts';
@@ -99,4 +99,6 @@ export type ActionHandler = (
   asked: Asked,
   /** What the path of the request has in its places, by name. */
   parameters: Readonly<Record<string, string | undefined>>,
+  /** Of the object: several types may have the action. */
+  resource: ResourceModel,
 ) => Promise<unknown>;

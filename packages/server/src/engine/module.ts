@@ -93,7 +93,7 @@ export function contribute<T extends { readonly id: string }>(contribution: Cont
   return contribution as unknown as Contribution<AnyObject>;
 }
 
-/** Contributions by type. */
+/** Contributions by type; under `*` actions of every type that declares them. */
 export type ModuleTable = Readonly<Record<string, readonly Contribution<AnyObject>[]>>;
 
 /** What is loaded now: one owner, replaced as a whole at run time, with the registry. */
@@ -118,9 +118,7 @@ export class Modules {
 
   /** What does an action of a type, which the last contribution decides; undefined: nothing. */
   handlerOf(type: string, action: string): ActionHandler | undefined {
-    return this.of(type)
-      .flatMap((one) => one.actions?.[action] ?? [])
-      .at(-1);
+    return [...this.of('*'), ...this.of(type)].flatMap((one) => one.actions?.[action] ?? []).at(-1);
   }
 
   replace(table: ModuleTable, rules: readonly RuleDefault[] = this.#rules): void {

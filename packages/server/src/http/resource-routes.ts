@@ -218,7 +218,7 @@ function handlerOf(options: ResourceRouteOptions, { resource, operation }: Route
   if (act === undefined) throw new Error(`no handler for the action ${action.name} of ${resource.type}`);
   return async (call) => {
     const { attributes } = parseAction(action, call.request.body);
-    const done = await act(options.deps, call.id, attributes, engineAsked(call), call.parameters);
+    const done = await act(options.deps, call.id, attributes, engineAsked(call), call.parameters, call.stored);
     return action.answerKey === undefined ? done : { [action.answerKey]: done };
   };
 }

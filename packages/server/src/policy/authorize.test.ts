@@ -167,9 +167,11 @@ test('a type that brings no rules has those that its declaration says', () => {
 });
 
 test('the rule of an action is named for the type', () => {
-  assert.equal(actionRule('router', 'add_router_interface'), 'add_router_interface');
-  assert.equal(actionRule('host', 'rename'), 'rename_host');
-  assert.equal(actionRule('port', 'report'), 'report_port');
+  assert.equal(actionRule({ type: 'router', plural: 'routers' }, 'add_router_interface'), 'add_router_interface');
+  assert.equal(actionRule({ type: 'host', plural: 'hosts' }, 'rename'), 'rename_host');
+  assert.equal(actionRule({ type: 'port', plural: 'ports' }, 'report'), 'report_port');
+  const qos = BUILT_IN_RESOURCES.find(({ type }) => type === 'qos_policy');
+  assert.equal(qos && actionRule(qos, 'update_tag'), 'update_policies_tags');
 });
 
 test('attributes are hidden by the credentials, or from object to object', () => {

@@ -11,7 +11,7 @@ import { type AttributeRules, attributeRulesOf } from './attribute-rules.ts';
 import { compileCondition, type Scope, type TargetObject, type Test } from './compile.ts';
 import { type CallerClass, type Condition, createConditions, dependsOnTarget } from './condition.ts';
 import type { Credentials } from './credentials.ts';
-import { rulesOfDeclaration } from './defaults/declared.ts';
+import { ownRulesOf, rulesOfDeclaration } from './defaults/declared.ts';
 import { type Lookup, type LookupContext, reachOf } from './lookups.ts';
 import { type Relations, type RowOf, relationsOf } from './relations.ts';
 import type { RuleText } from './rule-text.ts';
@@ -87,7 +87,7 @@ export function createPolicy(options: PolicyOptions): Policy {
   return new Policy({ rules, models, relations, attributes: attributes.rules, defaults }, warnings);
 }
 
-/** Those that the declaration says and nobody else: of a type without rules all, of one that has some those of attributes, e.g. of an extension. */
+/** Those that the declaration says and nobody else: of a type without rules all, of one that has some those of attributes, e.g. of an extension, and those that actions name. */
 function missingRules(
   model: ResourceModel,
   models: ReadonlyMap<string, ResourceModel>,
@@ -95,7 +95,8 @@ function missingRules(
 ): readonly RuleDefault[] {
   const isBare = !VERBS.some((verb) => named.has(`${verb}_${model.type}`));
   const declared = rulesOfDeclaration(model, models).filter(({ name }) => !named.has(name));
-  return isBare ? declared : declared.filter(({ name }) => name.includes(':'));
+  const own = new Set(ownRulesOf(model).map(([name]) => name));
+  return isBare ? declared : declared.filter(({ name }) => name.includes(':') || own.has(name));
 }
 
 type Parts = {

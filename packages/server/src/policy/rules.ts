@@ -1,4 +1,5 @@
 /** Rules by name: defaults and an operator's overrides merged, understood, and looked through for what cannot work. */
+import type { ResourceModel } from '@cable/model';
 import type { Expression } from './expression.ts';
 import { parseRule, type RuleText } from './rule-text.ts';
 
@@ -98,8 +99,13 @@ const PLAIN_ACTIONS: ReadonlySet<string> = new Set([
   ...['add_extraroutes', 'remove_extraroutes', 'add_prefixes', 'remove_prefixes', 'onboard_network_subnets'],
 ]);
 
-/** The name of the rule about an action: `add_router_interface` as it is, `rename` of a host as `rename_host`. */
-export function actionRule(type: string, action: string): string {
+/** The name of the rule about an action: `add_router_interface` as it is, `rename` of a host as `rename_host`, or as it is declared. */
+export function actionRule(
+  { type, plural, actions = [] }: Pick<ResourceModel, 'type' | 'plural' | 'actions'>,
+  action: string,
+): string {
+  const declared = actions.find(({ name }) => name === action)?.rule;
+  if (declared !== undefined) return declared.replace('{plural}', plural);
   if (PLAIN_ACTIONS.has(action)) return action;
   return `_${action}_`.includes(`_${type}_`) ? action : `${action}_${type}`;
 }

@@ -37,6 +37,7 @@ import { subnetModule } from './subnet.ts';
 import { subnetAllocationModule } from './subnet-allocation.ts';
 import { subnetPoolModule } from './subnet-pool.ts';
 import { subnetOnboardModule, subnetPoolPrefixesModule } from './subnet-pool-actions.ts';
+import { tagsModule } from './tags.ts';
 import { tapFlowModule, tapMirrorModule, tapPortModule, tapServiceModule } from './tap.ts';
 import { trunkModule } from './trunk.ts';
 import { trunkPortModule } from './trunk-port.ts';
@@ -45,6 +46,8 @@ import { vipPortModule } from './vip-port.ts';
 
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
+  '*': [tagsModule],
+  network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule],
   network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule, networkScopesModule],
   address_scope: [addressScopeModule],
   subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule],

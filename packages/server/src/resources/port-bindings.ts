@@ -46,12 +46,12 @@ export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
         inactive_bindings: port.inactive_bindings.map((one) => (one.host === host ? { ...one, ...given } : one)),
       };
     }),
-    activate_port_binding: async (deps, id, body, asked, parameters) => {
+    activate_port_binding: async (deps, id, body, asked, parameters, resource) => {
       const port = await shownPort(deps, id, asked, 'activate_port_binding');
       const { host = '' } = parameters;
       const binding = port.inactive_bindings.find((one) => one.host === host);
       if (binding?.was_active === false) await waitForFlows(deps.tables, { port, host, signal: asked.signal });
-      return activate(deps, id, body, asked, parameters);
+      return activate(deps, id, body, asked, parameters, resource);
     },
     delete_port_binding: onPort('delete_port_binding', (_planning, port, host) => {
       found(port, host);

@@ -22,7 +22,10 @@ export function rulesOfDeclaration(
     owners(`get_${name}`, ADMIN_OR_READER, `${parts('role:reader and ')}${shared}`, `${parts('')}${shared}`),
     owners(`update_${name}`, ADMIN_OR_MEMBER),
     owners(`delete_${name}`, ADMIN_OR_MEMBER, parts('role:member and '), parts('')),
-    ...(model.actions ?? []).map((action) => owners(actionRule(name, action.name), ADMIN_OR_MEMBER)),
+    ...(model.actions ?? [])
+      .filter((action) => action.rule === undefined)
+      .map((action) => owners(actionRule(model, action.name), ADMIN_OR_MEMBER)),
+    ...ownRulesOf(model).map(([own, check]) => rule(own, check)),
   ];
   for (const [attribute, { writeBy, updateBy, seeBy }] of Object.entries(model.attributes)) {
     if (writeBy === 'admin') rules.push(rule(`create_${name}:${attribute}`, ADMIN));
@@ -30,6 +33,16 @@ export function rulesOfDeclaration(
     if (seeBy === 'admin') rules.push(rule(`get_${name}:${attribute}`, ADMIN));
   }
   return rules;
+}
+
+/** Rules that the model's actions name themselves, and their checks: who may see the object may do what only reads, who may change it the rest. */
+export function ownRulesOf(model: ResourceModel): readonly (readonly [name: string, check: string])[] {
+  const own = (model.actions ?? []).filter((action) => action.rule !== undefined);
+  const rules = own.map((action): [string, string] => {
+    const verb = action.method === 'GET' ? 'get' : 'update';
+    return [actionRule(model, action.name), `rule:${verb}_${model.type}`];
+  });
+  return [...new Map(rules)];
 }
 
 function ownerOf(model: ResourceModel, through: string): string {
