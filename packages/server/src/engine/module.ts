@@ -47,6 +47,8 @@ export type PresentDeps = Pick<EngineDeps, 'resources' | 'settings'>;
 export type Contribution<T> = {
   /** The attributes that the client did not give, and corrections of given ones. */
   readonly derive?: (planning: Planning, given: Given<T>) => Partial<T>;
+  /** What an update changes that gives no attribute at all. */
+  readonly blank?: Partial<T>;
   /** Corrections of the changed object. */
   readonly change?: (planning: Planning, before: T, after: T) => Partial<T>;
   /**

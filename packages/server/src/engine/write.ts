@@ -72,10 +72,11 @@ export async function updateObject(
   deps: EngineDeps,
   resource: ResourceModel,
   id: string,
-  changes: Attributes,
+  given: Attributes,
   asked: Asked,
   ifRevision: number | null = null,
 ): Promise<AnyObject> {
+  const changes = Object.keys(given).length > 0 ? given : blankOf(deps, resource);
   const known = deps.tables.any(resource.type).get(id) ?? {};
   const others = [known, { ...known, ...changes }].flatMap((one) => lockKeys(deps, resource, one));
   const build = (planning: Planning): AnyObject => {
@@ -91,6 +92,10 @@ export async function updateObject(
       throw err instanceof PlanTooLarge ? tooMany(resource, 1, err) : err;
     }
   });
+}
+
+function blankOf({ modules }: EngineDeps, { type }: ResourceModel): Attributes {
+  return Object.assign({}, ...modules.of(type).map(({ blank }) => blank));
 }
 
 /** Deletes the object and what cascades from it. Refused while anything else refers to it. `served`: the form; of an implied object goes what that has. */

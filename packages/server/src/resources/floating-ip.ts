@@ -32,6 +32,8 @@ export const floatingIpModule: Contribution<AnyObject> = contribute<FloatingIp>(
     const floating = { ...given, ...outside, floating_network_id: given.floating_network_id ?? '' };
     return { ...outside, ...associate(planning, floating, portId, fixedIp) };
   },
+  // As in Neutron, where an association was once all that a floating IP had.
+  blank: { port_id: null },
   change: (planning, before, after) => {
     const isSamePort = after.port_id === before.port_id;
     if (isSamePort && after.fixed_ip_address === before.fixed_ip_address) return {};
