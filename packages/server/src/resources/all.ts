@@ -47,7 +47,6 @@ import { vipPortModule } from './vip-port.ts';
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
   '*': [tagsModule],
-  network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule],
   network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule, networkScopesModule],
   address_scope: [addressScopeModule],
   subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule],
