@@ -140,8 +140,8 @@ function writeSchema({ attributes, parent }: ResourceModel, verb: 'create' | 'up
   return objectSchema(Object.fromEntries(entries), isWritten, verb === 'create');
 }
 
-function isShown({ input }: Attribute): boolean {
-  return input !== true;
+function isShown({ input, filterOnly }: Attribute): boolean {
+  return input !== true && filterOnly !== true;
 }
 
 function objectSchema(

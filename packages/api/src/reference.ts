@@ -37,7 +37,7 @@ function renderType(model: ResourceModel, routes: readonly Route[]): string {
     `${attribute.description ?? ''}${attribute.extension === undefined ? '' : ` (${attribute.extension})`}`,
   ]);
   const example = Object.entries(model.attributes).flatMap(([name, attribute]) =>
-    attribute.input ? [] : [[name, exampleOf(attribute)]],
+    attribute.input || attribute.filterOnly ? [] : [[name, exampleOf(attribute)]],
   );
   return `## ${servedName(model)}
 

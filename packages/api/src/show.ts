@@ -42,6 +42,20 @@ export class LongList<T> {
   }
 }
 
+/** A computed value as its JSON text, for what JavaScript's values cannot say: whole numbers of any size. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /** As near as JavaScript's values come. */
+  toJSON(): unknown {
+    return JSON.parse(this.text);
+  }
+}
+
 /** JSON text: whole, or of an object with a long list in many small pieces that are made when they are asked for. */
 export type Text = string | Iterable<string>;
 
@@ -133,8 +147,8 @@ function shownAttributes(
 ): readonly (readonly [name: string, source: string])[] {
   const shown = Object.entries(resource.attributes)
     .filter(
-      ([name, { aliasOf, input }]) =>
-        input !== true && !hidden.has(name) && (aliasOf === undefined || !hidden.has(aliasOf)),
+      ([name, { aliasOf, input, filterOnly }]) =>
+        input !== true && filterOnly !== true && !hidden.has(name) && (aliasOf === undefined || !hidden.has(aliasOf)),
     )
     .filter(([name]) => fields.length === 0 || fields.includes(name));
   const isComputed = ([, attribute]: (typeof shown)[number]): boolean => attribute.computed === true;
@@ -151,6 +165,7 @@ const PLAIN_MAX = 256;
 
 /** As `JSON.stringify`; most values of objects are short and plain. */
 function jsonOf(value: unknown): string {
+  if (value instanceof JsonText) return value.text;
   return typeof value === 'string' && value.length <= PLAIN_MAX && PLAIN.test(value)
     ? `"${value}"`
     : JSON.stringify(value);

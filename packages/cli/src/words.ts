@@ -49,9 +49,10 @@ export function listColumns(resource: ResourceModel): readonly string[] {
   const chosen = resource.columns;
   if (chosen !== undefined) return chosen;
   const plain = Object.entries(resource.attributes).filter(
-    ([name, { type, aliasOf, input }]) =>
+    ([name, { type, aliasOf, input, filterOnly }]) =>
       aliasOf === undefined &&
       input !== true &&
+      filterOnly !== true &&
       !['dict', 'object', 'list', 'base64', 'timestamp'].includes(type) &&
       !DULL.has(name),
   );

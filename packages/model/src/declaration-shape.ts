@@ -70,7 +70,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
       aliasOf: 'text',
       example: 'any',
     },
-    ...{ input: 'true', nullAsAbsent: 'true', refuses: { named: 'text' }, extension: 'text' },
+    ...{ input: 'true', filterOnly: 'true', nullAsAbsent: 'true', refuses: { named: 'text' }, extension: 'text' },
   }),
   ['type'],
 );

@@ -75,6 +75,8 @@ export type Attribute = {
   readonly computed?: true;
   /** Not stored and never shown: a client may give it when it creates the object, and other attributes are made of it, e.g. `prefixlen` of a subnet. */
   readonly input?: true;
+  /** Never shown: lists can be filtered by it, and no more. */
+  readonly filterOnly?: true;
   /** A client's null counts as if it had given none. */
   readonly nullAsAbsent?: true;
   /** Texts that a client may know from elsewhere and that are refused, each with the reason and the remedy. */
@@ -311,7 +313,9 @@ export type StoredPart<T> = { readonly [K in keyof T as IsStored<T[K]> extends t
 
 /** All attributes of a literal, as shown to an admin. */
 export type ShownPart<T> = {
-  readonly [K in keyof T as T[K] extends { readonly input: true } ? never : K]: ValueOf<T[K]>;
+  readonly [K in keyof T as T[K] extends { readonly input: true } | { readonly filterOnly: true } ? never : K]: ValueOf<
+    T[K]
+  >;
 };
 
 /** The stored object of a declaration (given `as const`): every attribute that is neither computed, an input nor an alias, and the hidden ones. */

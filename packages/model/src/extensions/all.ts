@@ -17,6 +17,7 @@ export { extrarouteAtomicExtension, extrarouteExtension } from './extraroute.ts'
 export * from './fip-port-details.ts';
 export { loadBalancerExtension, loadBalancerHealthExtension, loadBalancerQuotasExtension } from './load-balancer.ts';
 export * from './net-mtu.ts';
+export { networkIpAvailabilityExtension } from './network-ip-availability.ts';
 export * from './port-forwarding.ts';
 export * from './port-security.ts';
 export * from './provider.ts';

@@ -1,3 +1,4 @@
+import type { Filter } from '@cable/api';
 import type { AnyObject, CableError } from '@cable/model';
 import type { RuleDefault } from '../policy/rules.ts';
 import type { Tables } from '../tables.ts';
@@ -38,7 +39,7 @@ export type Mark = {
 export type Broken = { readonly rule: string; readonly detail: string };
 
 /** What a presentation may need besides the tables. */
-export type PresentDeps = Pick<EngineDeps, 'resources' | 'settings'>;
+export type PresentDeps = Pick<EngineDeps, 'resources' | 'settings' | 'addresses'>;
 
 /**
  * What a type does besides its declaration. A type may have several of these: its own, and one of each extension that adds to it; they are called in that
@@ -82,8 +83,8 @@ export type Contribution<T> = {
   readonly inUse?: (object: T, holderType: string) => CableError | undefined;
   /** Computed attributes, and of an implied object those that it has not been given. */
   readonly present?: (tables: Tables, object: T, deps: PresentDeps) => Readonly<Record<string, unknown>>;
-  /** All objects of a type that is not stored. */
-  readonly rows?: (tables: Tables) => readonly AnyObject[];
+  /** All objects of a type that is not stored, or at least those that pass the filters of a list. */
+  readonly rows?: (tables: Tables, filters: readonly Filter[]) => readonly AnyObject[];
   /** Before objects of a project are listed: what every project has is made. */
   readonly listing?: (deps: EngineDeps, projectId: string, asked: Asked) => Promise<void>;
   /** What the declared actions do, by name. */

@@ -12,7 +12,7 @@ import { walkOf, walkRows } from './walk.ts';
 
 const NONE: Shown = {};
 
-type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'settings'>;
+type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'settings' | 'addresses'>;
 
 /** Objects of a list request, in its order. */
 export type List = {
@@ -86,7 +86,7 @@ function sourceOf(
   accept: Accept,
 ): Source {
   if (!resource.stored) {
-    return { ...UNORDERED, portions: [unstored(deps, resource)] };
+    return { ...UNORDERED, portions: [unstored(deps, resource, filters)] };
   }
   const table = deps.tables.any(resource.type);
   const candidates = candidatesOf(deps, resource, filters, visible);
@@ -210,6 +210,10 @@ function isChangedSince(row: AnyObject, query: ListQuery): boolean {
 }
 
 /** Objects of a type that is not stored. */
-function unstored({ tables, modules }: Deps, resource: ResourceModel): readonly AnyObject[] {
-  return modules.of(resource.type).flatMap((one) => one.rows?.(tables) ?? []);
+function unstored(
+  { tables, modules }: Deps,
+  resource: ResourceModel,
+  filters: readonly Filter[] = [],
+): readonly AnyObject[] {
+  return modules.of(resource.type).flatMap((one) => one.rows?.(tables, filters) ?? []);
 }

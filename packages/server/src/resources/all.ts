@@ -11,6 +11,7 @@ import { l7PolicyModule, listenerModule } from './listener.ts';
 import { lbProviderModule, loadBalancerModule } from './load-balancer.ts';
 import { memberModule, poolMembersModule } from './member.ts';
 import { networkModule } from './network.ts';
+import { networkIpAvailabilityModule } from './network-ip-availability.ts';
 import { poolModule } from './pool.ts';
 import { portModule } from './port.ts';
 import { portBindingsModule } from './port-bindings.ts';
@@ -49,6 +50,7 @@ export const MODULES: ModuleTable = {
   '*': [tagsModule],
   network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule, networkScopesModule],
   address_scope: [addressScopeModule],
+  network_ip_availability: [networkIpAvailabilityModule],
   subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule],
   subnetpool: [subnetPoolModule, subnetPoolScopeModule, subnetPoolPrefixesModule, subnetOnboardModule],
   port: [

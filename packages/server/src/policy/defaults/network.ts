@@ -56,4 +56,9 @@ export const NETWORK_RULES: readonly RuleDefault[] = [
     description: 'Change whether ports of a network have port security when nobody says otherwise.',
   },
   { name: 'delete_network', check: ADMIN_OR_MEMBER, zed: ADMIN_OR_OWNER, description: 'Delete a network.' },
+  {
+    name: 'get_network_ip_availability',
+    check: ADMIN,
+    description: 'See how many addresses of a network are taken.',
+  },
 ];
