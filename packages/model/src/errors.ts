@@ -80,6 +80,10 @@ export const ERRORS = {
   InvalidAllocationPool: { status: 400, remedy: 'Give pools as {"start","end"} with start not above end.' },
   OutOfBoundsAllocationPool: { status: 400, remedy: 'Keep the pools within the prefix of the subnet.' },
   OverlappingAllocationPools: { status: 409, remedy: 'Give pools that have no address in common.' },
+  InvalidSubnetServiceType: {
+    status: 400,
+    remedy: 'Give owners of ports, which begin with compute:, network:, neutron: or trunk:.',
+  },
   // Subnet pools
   EmptySubnetPoolPrefixList: { status: 400, remedy: 'Give a prefix.' },
   PrefixVersionMismatch: {
@@ -138,6 +142,10 @@ export const ERRORS = {
   AllocationOnAutoAddressSubnet: {
     status: 400,
     remedy: 'Leave the address out: the port has the EUI-64 address of its MAC in the subnet.',
+  },
+  IpAddressGenerationFailureNoMatchingSubnet: {
+    status: 409,
+    remedy: 'Give the port another device_owner, or have an administrator make a subnet for it (service_types).',
   },
   IpAddressGenerationFailure: { status: 409, remedy: 'Add a subnet or a pool, or delete unused ports.' },
   MacAddressInUse: { status: 409, remedy: 'Choose another MAC address, or leave it out.' },

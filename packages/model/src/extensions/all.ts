@@ -19,6 +19,7 @@ export { loadBalancerExtension, loadBalancerHealthExtension, loadBalancerQuotasE
 export * from './net-mtu.ts';
 export { networkIpAvailabilityExtension } from './network-ip-availability.ts';
 export * from './port-forwarding.ts';
+export { portMacAddressRegenerateExtension } from './port-mac-address.ts';
 export * from './port-security.ts';
 export * from './provider.ts';
 export * from './qos.ts';
@@ -35,6 +36,7 @@ export {
   subnetOnboardExtension,
   subnetpoolPrefixOpsExtension,
 } from './subnet-allocation.ts';
+export { subnetServiceTypesExtension } from './subnet-service-types.ts';
 export {
   standardAttrTagExtension,
   tagCreationExtension,

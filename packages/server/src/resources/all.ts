@@ -38,6 +38,7 @@ import { subnetModule } from './subnet.ts';
 import { subnetAllocationModule } from './subnet-allocation.ts';
 import { subnetPoolModule } from './subnet-pool.ts';
 import { subnetOnboardModule, subnetPoolPrefixesModule } from './subnet-pool-actions.ts';
+import { subnetServiceTypesModule } from './subnet-service-types.ts';
 import { tagsModule } from './tags.ts';
 import { tapFlowModule, tapMirrorModule, tapPortModule, tapServiceModule } from './tap.ts';
 import { trunkModule } from './trunk.ts';
@@ -51,7 +52,7 @@ export const MODULES: ModuleTable = {
   network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule, networkScopesModule],
   address_scope: [addressScopeModule],
   network_ip_availability: [networkIpAvailabilityModule],
-  subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule],
+  subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule, subnetServiceTypesModule],
   subnetpool: [subnetPoolModule, subnetPoolScopeModule, subnetPoolPrefixesModule, subnetOnboardModule],
   port: [
     portModule,

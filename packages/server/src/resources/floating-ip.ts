@@ -10,6 +10,7 @@ import type { Tables } from '../tables.ts';
 import { FLOATING_IP, isServiceOwner } from './device-owners.ts';
 import { externalNetwork } from './external-network.ts';
 import { gatewayPortOf } from './router.ts';
+import { noneServes, servedSubnets } from './subnet-service-types.ts';
 
 type FixedIp = Port['fixed_ips'][number];
 
@@ -185,6 +186,8 @@ function takeAddress(
         : `Subnet ${subnetId} is not an IPv4 subnet of network ${id}`,
     );
   }
+  const served = servedSubnets(fit, FLOATING_IP);
+  if (served.length === 0) throw noneServes(id, FLOATING_IP);
   const make = (fixedIp: Partial<FixedIp>): Taken => {
     const port = planCreate(asService(planning), deps.resources.named('port'), {
       id: deps.newId(),
@@ -204,7 +207,7 @@ function takeAddress(
     address === undefined
       ? firstFree(
           id,
-          fit.map((one) => one.id),
+          served.map((one) => one.id),
           (one) => make({ subnet_id: one }),
         )
       : make({ ...(subnetId === undefined ? {} : { subnet_id: subnetId }), ip_address: address });

@@ -163,8 +163,9 @@ function derivePort(planning: Planning, given: Given<Port>): Partial<Port> {
   };
 }
 
-function changePort(planning: Planning, before: Port, after: Port): Partial<Port> {
-  const network = planning.plan.get('network', after.network_id);
+function changePort(planning: Planning, before: Port, given: Port): Partial<Port> {
+  const network = planning.plan.get('network', given.network_id);
+  const after = withMac(planning, given);
   const isSame = after.fixed_ips === before.fixed_ips && after.mac_address === before.mac_address;
   const subnets = isSame ? [] : planning.plan.by('subnet', 'network_id', after.network_id);
   const fixedIps = isSame
@@ -175,12 +176,19 @@ function changePort(planning: Planning, before: Port, after: Port): Partial<Port
       ? movePairs(before.allowed_address_pairs, before.mac_address, after.mac_address)
       : completePairs(after.allowed_address_pairs, after.mac_address);
   return {
+    ...(after === given ? {} : { mac_address: after.mac_address }),
     fixed_ips: fixedIps,
     allowed_address_pairs: pairs,
     'binding:host_id': after['binding:host_id'] ?? '',
     'binding:profile': after['binding:profile'] ?? {},
     ...(network !== undefined && !isForeign(before, network) && isPlacing(network, after) ? { [PLACED]: true } : {}),
   };
+}
+
+/** A client's null asks for another MAC. */
+function withMac(planning: Planning, port: Port): Port {
+  const mac: string | null = port.mac_address;
+  return mac === null ? { ...port, mac_address: allocateMac(planning, port.network_id) } : port;
 }
 
 function allocateMac({ deps, plan }: Planning, networkId: string): string {

@@ -1,5 +1,6 @@
 import type { RuleDefault } from '../rules.ts';
 import {
+  ADMIN,
   ADMIN_OR_MEMBER,
   ADMIN_OR_NETWORK_MEMBER,
   ADMIN_OR_NETWORK_OWNER,
@@ -43,4 +44,6 @@ export const SUBNET_RULES: readonly RuleDefault[] = [
     zed: `${ADMIN_OR_NETWORK_OWNER} or rule:owner`,
     description: 'Delete a subnet.',
   },
+  { name: 'create_subnet:service_types', check: ADMIN, description: 'Say for which ports a new subnet is.' },
+  { name: 'update_subnet:service_types', check: ADMIN, description: 'Say for which ports a subnet is.' },
 ];
