@@ -173,6 +173,10 @@ test('a member sees the policies of its project and shared ones, has them, and c
     await refused(send('POST', `${POLICIES}/${id}/bandwidth_limit_rules`, rule, MEMBER), 403, 'PolicyNotAuthorized');
   }
   await refused(send('GET', `${POLICIES}/${foreign}`, undefined, MEMBER), 404, 'QosPolicyNotFound');
+  const nowhere = `${POLICIES}/nothing/bandwidth_limit_rules`;
+  const limit = { bandwidth_limit_rule: { max_kbps: 1 } };
+  await refused(send('POST', nowhere, limit, MEMBER), 403, 'PolicyNotAuthorized');
+  await refused(send('POST', nowhere, limit), 404, 'QosPolicyNotFound');
   await refused(send('POST', POLICIES, { policy: {} }, MEMBER), 403, 'PolicyNotAuthorized');
   const network = await made(send, '/v2.0/networks', 'network', { qos_policy_id: shared }, MEMBER);
   const port = { network_id: network['id'] };

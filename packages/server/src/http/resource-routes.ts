@@ -18,6 +18,7 @@ import { createTurnLine, TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Asked, EngineDeps } from '../engine/context.ts';
+import { refuseBelowAny } from '../engine/permission.ts';
 import { computedOf, currentRow, listObjects, notFound, present, rowFor } from '../engine/read.ts';
 import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
 import type { LoadedResources } from '../engine/registry.ts';
@@ -191,14 +192,15 @@ async function sendUntilGone(
   return SENT;
 }
 
-/** What a nested resource's path says of its parent, which the caller must see. */
+/** What a nested resource's path says of its parent, which the caller must see. Who may create nothing there is told that first, as in Neutron. */
 function placeOf(
   { deps }: ResourceRouteOptions,
-  { route: { resource }, parent, parameters }: Match,
+  { route: { resource, operation }, model, parent, parameters }: Match,
   reader: Reader,
 ): Attributes {
   if (resource.parent === undefined || parent === undefined) return NOWHERE;
   const parentId = parameters[parentParameter(resource) ?? ''] ?? '';
+  if (operation.kind === 'create') refuseBelowAny(reader, model, { [resource.parent.attribute]: parentId });
   return { [resource.parent.attribute]: rowFor(deps, parent, parentId, reader).id };
 }
 
