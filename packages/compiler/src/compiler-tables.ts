@@ -74,6 +74,7 @@ const ATTRIBUTES = {
     'security_groups',
     'binding:host_id',
     'binding:vnic_type',
+    'binding_failed',
     'inactive_bindings',
     'standby_hosts',
     'tapped',
@@ -410,9 +411,9 @@ export function isGatewayPort(port: Pick<PortRow, 'device_owner'>): boolean {
   return port.device_owner === 'network:router_gateway';
 }
 
-/** Name of the host a port is bound to; empty: none. */
-export function hostOf(port: Pick<PortRow, 'binding:host_id'>): string {
-  return port['binding:host_id'] ?? '';
+/** Name of the host that is to carry a port; empty: none. */
+export function hostOf(port: Pick<PortRow, 'binding:host_id' | 'binding_failed'>): string {
+  return port.binding_failed === true ? '' : (port['binding:host_id'] ?? '');
 }
 
 /** True when the port was carried by the host, and may still get packets there. */
@@ -421,7 +422,7 @@ export function hasLeft(port: Pick<PortRow, 'inactive_bindings'>, host: string):
 }
 
 /** True for a port that a host carries: it has a host, and is neither a router's leg, which every host has, nor its gateway, which is no device. */
-export function isBound(port: Pick<PortRow, 'device_owner' | 'binding:host_id'>): boolean {
+export function isBound(port: Pick<PortRow, 'device_owner' | 'binding:host_id' | 'binding_failed'>): boolean {
   return hostOf(port) !== '' && !isRouterInterface(port) && !isGatewayPort(port);
 }
 

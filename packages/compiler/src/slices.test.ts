@@ -822,3 +822,13 @@ test('of two peers whose subnets overlap the older goes first, and the other can
   assert.deepEqual(peeringsOf(early, 'r1'), ['e1: n1 > ', 'e3: n1 > o1']);
   assert.deepEqual(peeringsOf(early, 'r2'), ['e2:  > n1']);
 });
+
+test('a port whose host did not take it is bound nowhere', () => {
+  const failed = withRow(ONE, 'port', port('p2', 'n1', 'h1', { binding_failed: true }));
+  assert.equal(sliceOf(failed, 'host:h1')?.items.length ?? 0, 0);
+  const endpoints = sliceOf(failed, 'endpoints:n1')?.items.map((item) => item['key']);
+  assert.deepEqual(
+    endpoints,
+    sliceOf(withRow(ONE, 'port', port('p2', 'n1', '')), 'endpoints:n1')?.items.map((item) => item['key']),
+  );
+});

@@ -169,6 +169,7 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     security_groups: [],
     'binding:host_id': host,
     'binding:vnic_type': 'normal',
+    binding_failed: false,
     inactive_bindings: [],
     standby_hosts: [],
     tapped: false,

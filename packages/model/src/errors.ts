@@ -74,6 +74,7 @@ export const ERRORS = {
     status: 409,
     remedy: 'Give the network an MTU of 1280 or more, or delete its IPv6 subnets.',
   },
+  AvailabilityZoneNotFound: { status: 404, remedy: 'List /v2.0/availability_zones to see which there are.' },
   // Subnets
   GatewayConflictWithAllocationPools: { status: 409, remedy: 'Leave the gateway out of the allocation pools.' },
   GatewayIpInUse: { status: 409, remedy: 'Detach the router from the subnet first.' },
@@ -160,6 +161,7 @@ export const ERRORS = {
   AddressPairAndPortSecurityRequired: { status: 409, remedy: 'Turn port security on, or give no address pairs.' },
   DuplicateAddressPairInRequest: { status: 400, remedy: 'Give each address pair once.' },
   // Port bindings
+  PortBindingError: { status: 500, remedy: 'Choose a host whose agent is up, or set that one up.' },
   PortBindingAlreadyExists: { status: 409, remedy: 'Change the binding that is there, or delete it first.' },
   PortBindingAlreadyActive: { status: 409, remedy: 'Nothing is to be done: the host carries the port.' },
   PortBindingNotFound: { status: 404, remedy: 'List the bindings of the port to see to which hosts it is bound.' },

@@ -30,6 +30,7 @@ export * from './host-protocol.ts';
 export type * from './ipv6-mode.ts';
 export type * from './objects.ts';
 export { composeRegistry, type Registry, servedModels, servedName } from './registry.ts';
+export { agentResource } from './resources/agent.ts';
 export * from './resources/host.ts';
 export * from './resources/network.ts';
 export * from './resources/port.ts';

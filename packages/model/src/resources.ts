@@ -2,19 +2,13 @@ import type { Resource, ResourceModel } from './declaration.ts';
 import * as extensions from './extensions/all.ts';
 import type { ExtensionDeclaration } from './extensions/extension.ts';
 import { composeRegistry, type Registry } from './registry.ts';
-import { agentResource, hostResource } from './resources/host.ts';
+import { hostResource } from './resources/host.ts';
 import { networkResource } from './resources/network.ts';
 import { portResource } from './resources/port.ts';
 import { subnetResource } from './resources/subnet.ts';
 
 /** The resources that are there whichever extensions are loaded. */
-export const CORE_RESOURCES: readonly Resource[] = [
-  networkResource,
-  subnetResource,
-  portResource,
-  hostResource,
-  agentResource,
-];
+export const CORE_RESOURCES: readonly Resource[] = [networkResource, subnetResource, portResource, hostResource];
 
 /** The extensions Cable ships with. */
 export const BUILT_IN_EXTENSIONS: readonly ExtensionDeclaration[] = Object.values(extensions);

@@ -1,7 +1,9 @@
 /** Every extension that Cable ships with: a line for each file. Nothing else may be exported here. */
 
 export { addressScopeExtension } from './address-scope.ts';
+export * from './agent.ts';
 export * from './allowed-address-pairs.ts';
+export * from './availability-zone.ts';
 export * from './binding.ts';
 export { cableFlowExportExtension } from './cable-flow-export.ts';
 export * from './cable-guest.ts';

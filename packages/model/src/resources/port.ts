@@ -100,6 +100,11 @@ export const portResource = {
       default: false,
       description: 'It has tap services, tap flows or tap mirrors.',
     },
+    binding_failed: {
+      type: 'boolean',
+      default: false,
+      description: 'Its host took no ports when it was bound there, and does not carry it.',
+    },
     standby_hosts: {
       type: 'list',
       default: [],

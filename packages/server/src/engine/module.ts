@@ -1,4 +1,4 @@
-import type { Filter } from '@cable/api';
+import type { Attributes, Filter } from '@cable/api';
 import type { AnyObject, CableError } from '@cable/model';
 import type { RuleDefault } from '../policy/rules.ts';
 import type { Tables } from '../tables.ts';
@@ -40,6 +40,13 @@ export type Broken = { readonly rule: string; readonly detail: string };
 
 /** What a presentation may need besides the tables. */
 export type PresentDeps = Pick<EngineDeps, 'resources' | 'settings' | 'addresses'>;
+
+/** Writes of objects that are shown of others. Each throws `NotFound`. */
+export type Instead = {
+  /** Answers the object after it. */
+  readonly update?: (deps: EngineDeps, id: string, changes: Attributes, asked: Asked) => Promise<AnyObject>;
+  readonly remove?: (deps: EngineDeps, id: string, asked: Asked) => Promise<void>;
+};
 
 /**
  * What a type does besides its declaration. A type may have several of these: its own, and one of each extension that adds to it; they are called in that
@@ -85,6 +92,8 @@ export type Contribution<T> = {
   readonly present?: (tables: Tables, object: T, deps: PresentDeps) => Readonly<Record<string, unknown>>;
   /** All objects of a type that is not stored, or at least those that pass the filters of a list. */
   readonly rows?: (tables: Tables, filters: readonly Filter[]) => readonly AnyObject[];
+  /** Of a type that is not stored: what a change and a delete of one of its objects come to. They look at the permission themselves. */
+  readonly instead?: Instead;
   /** Before objects of a project are listed: what every project has is made. */
   readonly listing?: (deps: EngineDeps, projectId: string, asked: Asked) => Promise<void>;
   /** What the declared actions do, by name. */

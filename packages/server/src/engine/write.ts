@@ -14,7 +14,7 @@ import { REQUEST } from './hidden.ts';
 import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
 import { isGiven, rowOrImplied, takenBack } from './implied.ts';
 import { refuseUnloaded } from './loaded-types.ts';
-import type { Given } from './module.ts';
+import type { Given, Instead } from './module.ts';
 import { mayNameProject, permit } from './permission.ts';
 import { lookAt } from './plan.ts';
 import { notFound } from './read.ts';
@@ -77,6 +77,11 @@ export async function updateObject(
   ifRevision: number | null = null,
 ): Promise<AnyObject> {
   const changes = Object.keys(given).length > 0 ? given : blankOf(deps, resource);
+  if (!resource.stored) {
+    const { update } = insteadOf(deps, resource);
+    if (update === undefined) throw new Error(`nothing changes objects of ${resource.type}`);
+    return update(deps, id, changes, asked);
+  }
   const known = deps.tables.any(resource.type).get(id) ?? {};
   const others = [known, { ...known, ...changes }].flatMap((one) => lockKeys(deps, resource, one));
   const build = (planning: Planning): AnyObject => {
@@ -107,6 +112,11 @@ export async function deleteObject(
   ifRevision: number | null = null,
   served: ResourceModel = resource,
 ): Promise<void> {
+  if (!resource.stored) {
+    const { remove } = insteadOf(deps, resource);
+    if (remove === undefined) throw new Error(`nothing deletes objects of ${resource.type}`);
+    return remove(deps, id, asked);
+  }
   const build = async (planning: Planning): Promise<void> => {
     const row = permittedRow(planning, resource, id, (before) => ({ verb: 'delete', before }));
     checkRevision(row, ifRevision);
@@ -127,6 +137,10 @@ export async function deleteObject(
     }
   });
   deps.sweeper.deleted(resource.type, id);
+}
+
+function insteadOf({ modules }: EngineDeps, { type }: ResourceModel): Instead {
+  return Object.assign({}, ...modules.of(type).map(({ instead }) => instead));
 }
 
 /** Plans the creation of one object; answers it. Also for objects that others make. */

@@ -1,12 +1,14 @@
 import type { ModuleTable } from '../engine/module.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
+import { agentModule } from './agent.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
+import { availabilityZoneModule, networkZonesModule, routerZonesModule } from './availability-zone.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
 import { extraRoutesModule } from './extra-routes.ts';
 import { floatingIpModule, portFloatingIpsModule } from './floating-ip.ts';
 import { healthMonitorModule } from './health-monitor.ts';
-import { agentModule, hostBookingModule, hostModule } from './host.ts';
+import { hostBookingModule, hostModule } from './host.ts';
 import { l7PolicyModule, listenerModule } from './listener.ts';
 import { lbProviderModule, loadBalancerModule } from './load-balancer.ts';
 import { memberModule, poolMembersModule } from './member.ts';
@@ -49,7 +51,14 @@ import { vipPortModule } from './vip-port.ts';
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
   '*': [tagsModule],
-  network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule, networkScopesModule],
+  network: [
+    networkModule,
+    externalNetworkModule,
+    networkDnsModule,
+    networkQosModule,
+    networkScopesModule,
+    networkZonesModule,
+  ],
   address_scope: [addressScopeModule],
   network_ip_availability: [networkIpAvailabilityModule],
   subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule, subnetServiceTypesModule],
@@ -75,6 +84,7 @@ export const MODULES: ModuleTable = {
     extraRoutesModule,
     routerQosModule,
     routerScopesModule,
+    routerZonesModule,
   ],
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],
@@ -102,6 +112,7 @@ export const MODULES: ModuleTable = {
   l7policy: [l7PolicyModule],
   lb_provider: [lbProviderModule],
   snat_lease: [snatLeaseModule, snatLogModule],
+  availability_zone: [availabilityZoneModule],
   host: [hostModule, renameHostModule, setGatewayModule],
   agent: [agentModule],
 };

@@ -24,14 +24,11 @@ import { prefixOf } from './subnet-range.ts';
 function placesOf(
   { deps }: Planning,
   network: Network,
-  routerId: string,
+  { id, availability_zone_hints: zones = [] }: Owner,
 ): Pick<Port, 'binding:host_id' | 'standby_hosts'> {
-  const gateway = {
-    device_id: routerId,
-    'binding:host_id': gatewayHostFor(deps.tables, network, routerId) ?? '',
-    standby_hosts: [],
-  };
-  const standbys = standbysFor(deps.tables, network, gateway, () => false);
+  const router = { id, zones };
+  const gateway = { 'binding:host_id': gatewayHostFor(deps.tables, network, router) ?? '', standby_hosts: [] };
+  const standbys = standbysFor(deps.tables, network, router, gateway, () => false);
   return { 'binding:host_id': gateway['binding:host_id'], standby_hosts: [...standbys] };
 }
 
@@ -62,7 +59,7 @@ export const routerGatewayModule: Contribution<AnyObject> = contribute<Router>({
 const NO_GATEWAY = { external_gateway_info: null, transit_vni: null, gateway_port_id: null };
 
 type GatewayPart = Pick<Router, 'external_gateway_info' | 'transit_vni' | 'gateway_port_id'>;
-type Owner = Pick<Router, 'id' | 'project_id'>;
+type Owner = Pick<Router, 'id' | 'project_id'> & Partial<Pick<Router, 'availability_zone_hints'>>;
 
 /** What was given, without its forms of "none". */
 function wantedOf(given: Wanted | null | undefined): Wanted | null {
@@ -82,7 +79,7 @@ function openGateway(planning: Planning, router: Owner, wanted: Wanted): Gateway
     device_owner: ROUTER_GATEWAY,
     port_security_enabled: false,
     security_groups: [],
-    ...placesOf(planning, network, router.id),
+    ...placesOf(planning, network, router),
   }) as unknown as Port;
   checkAddresses(plan, router.id, port);
   return {

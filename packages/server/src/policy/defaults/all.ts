@@ -1,6 +1,7 @@
 import type { RuleDefault } from '../rules.ts';
 import { ADDRESS_SCOPE_RULES } from './address-scope.ts';
 import { AGENT_RULES } from './agent.ts';
+import { AVAILABILITY_ZONE_RULES } from './availability-zone.ts';
 import { BASE_RULES } from './base.ts';
 import { FLOATING_IP_RULES } from './floating-ip.ts';
 import { HOST_RULES } from './host.ts';
@@ -34,4 +35,5 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...QUOTA_RULES,
   ...HOST_RULES,
   ...AGENT_RULES,
+  ...AVAILABILITY_ZONE_RULES,
 ];
